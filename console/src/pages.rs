@@ -1,0 +1,4 @@
+//! One module a page; each shows its `Page`.
+
+pub mod home;
+pub mod missing;

@@ -1,0 +1,39 @@
+// A headless Chromium with nothing of its own going on.
+
+import { chromium } from "playwright-core";
+
+const FLAGS = [
+  "--headless",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+/** Starts the browser, on a profile folder that is new and goes away with it. */
+export async function openBrowser() {
+  const browser = await chromium.launch({
+    executablePath: process.env.HEDDLE_CHROMIUM ?? "/usr/bin/chromium",
+    args: FLAGS,
+  });
+  return {
+    /** Opens a page; `complaints` gathers what goes wrong in it. */
+    async open(url, options = {}) {
+      const context = await browser.newContext(options);
+      const page = await context.newPage();
+      page.setDefaultTimeout(15_000);
+      const complaints = [];
+      page.on("console", (message) => {
+        if (message.type() === "error") complaints.push(message.text());
+      });
+      page.on("pageerror", (error) => complaints.push(String(error)));
+      page.on("requestfailed", (request) => complaints.push(`failed: ${request.url()}`));
+      await page.goto(url);
+      return { page, complaints };
+    },
+    close: () => browser.close(),
+  };
+}

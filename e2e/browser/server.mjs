@@ -1,0 +1,61 @@
+// Starting and stopping the heddle-server that HEDDLE_SERVER names.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+
+const DEADLINE = 15_000;
+
+/** Starts a server on a free port; resolves once it listens. */
+export async function startServer() {
+  const { HEDDLE_SERVER: program, HEDDLE_SITE: site } = process.env;
+  if (!program || !site) {
+    throw new Error("set HEDDLE_SERVER and HEDDLE_SITE, as `cargo xtask wasm --test` does");
+  }
+  const child = spawn(program, ["--listen", "127.0.0.1:0", "--site", site], {
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  const ended = once(child, "exit").then(([code, signal]) => ({ code, signal }));
+  const url = await within("listens", listening(child.stderr, ended));
+  return {
+    url,
+    async stop() {
+      child.kill("SIGTERM");
+      try {
+        return await within("stops", ended);
+      } catch (late) {
+        child.kill("SIGKILL");
+        throw late;
+      }
+    },
+  };
+}
+
+/** The address that the log names. */
+function listening(log, ended) {
+  const seen = [];
+  return new Promise((resolve, reject) => {
+    createInterface({ input: log }).on("line", (line) => {
+      seen.push(line);
+      const found = line.match(/listening on (http:\/\/\S+)/);
+      if (found) resolve(found[1]);
+    });
+    ended.then(
+      ({ code }) => reject(new Error(`ended with ${code}:\n${seen.join("\n")}`)),
+      reject,
+    );
+  });
+}
+
+async function within(what, work) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    const complain = () => reject(new Error(`no server that ${what} within ${DEADLINE} ms`));
+    timer = setTimeout(complain, DEADLINE);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,31 @@
+//! The vocabulary: the resources people write, the names in them, and what makes one invalid.
+//!
+//! Every other crate speaks in these types.
+//! A resource comes in as YAML or JSON through [`read`], which walks it against the schema of its
+//! kind and reports *all* faults at once, each with path, line and, where a word was mistyped, the
+//! nearest right one.
+//! What passes is an [`Resource`]: typed, checked, shared.
+//!
+//! Architecture Invariant: nothing here does I/O, awaits, reads a clock or randomness.
+
+#![forbid(unsafe_code)]
+
+pub mod gateway;
+pub mod invalid;
+pub mod key;
+pub mod meta;
+pub mod name;
+pub mod policy;
+pub mod read;
+pub mod resource;
+pub mod route;
+pub mod schema;
+pub mod secret;
+pub mod service;
+
+pub use invalid::{Checker, Invalid};
+pub use key::{Key, Kind, Scope};
+pub use meta::Meta;
+pub use name::{Hostname, Name};
+pub use read::{Document, read};
+pub use resource::Resource;

@@ -1,0 +1,328 @@
+//! AccessPolicy (`heddle.dev/v1alpha1`): who may do what on the traffic it is attached to.
+//!
+//! ```yaml
+//! apiVersion: heddle.dev/v1alpha1
+//! kind: AccessPolicy
+//! metadata: { name: orders, namespace: shop }
+//! spec:
+//!   targetRefs:
+//!     - { kind: HTTPRoute, name: orders }
+//!   credentials:
+//!     apiKey:
+//!       header: x-api-key
+//!       secretRef: { name: order-keys }     # each entry of the Secret: caller's name -> key
+//!   rules:
+//!     - name: anyone-reads
+//!       when: { methods: [GET], paths: [{ value: /orders }] }
+//!     - name: clerks-write
+//!       when: { methods: [POST], callers: [{ apiKey: clerk }] }
+//!     - name: not-from-the-lab
+//!       action: Deny
+//!       when: { sources: [10.9.0.0/16] }
+//! ```
+//!
+//! On one target the allow rules of all its policies are alternatives; a target with none is open.
+//! The targets that a request passes (Gateway, listener, HTTPRoute, rule) must *each* let it pass,
+//! and a deny rule that matches anywhere denies.
+
+use ipnet::IpNet;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::gateway::gateway_group;
+use crate::invalid::Checker;
+use crate::route::{HeaderMatch, Method, PathMatch, ValueMatchType};
+use crate::{Hostname, Meta, Name};
+
+/// Rules on the traffic of its targets.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AccessPolicy {
+    /// Who it is.
+    pub metadata: Meta,
+    /// What is wanted.
+    pub spec: AccessPolicySpec,
+}
+
+/// `spec` of an AccessPolicy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AccessPolicySpec {
+    /// What it is attached to, in its own namespace.
+    #[schemars(length(min = 1, max = 16))]
+    pub target_refs: Vec<PolicyTargetRef>,
+    /// How callers prove who they are. A credential that is shown but wrong is always refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Credentials>,
+    /// The rules.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10_000))]
+    pub rules: Vec<AccessRule>,
+}
+
+/// A Gateway (`sectionName`: a listener) or HTTPRoute (`sectionName`: a rule's name).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PolicyTargetRef {
+    /// `gateway.networking.k8s.io` where none is written.
+    #[serde(default = "gateway_group")]
+    pub group: String,
+    /// What kind of object.
+    pub kind: TargetKind,
+    /// Its name, in the policy's own namespace.
+    pub name: Name,
+    /// A part of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub section_name: Option<Name>,
+}
+
+/// The word of `targetRefs[].kind`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum TargetKind {
+    /// Everything that comes in through a Gateway, or through one listener of it.
+    Gateway,
+    /// One route, or one rule of it.
+    #[serde(rename = "HTTPRoute")]
+    HttpRoute,
+}
+
+/// Ways to prove who is calling.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Credentials {
+    /// Keys that callers send in a header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key: Option<ApiKeySource>,
+    /// Tokens that an issuer signed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub jwt: Vec<JwtIssuer>,
+}
+
+/// API keys: where callers put them, and which exist.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ApiKeySource {
+    /// The header that carries the key; `x-api-key` where none is written. It is taken off before
+    /// the backend.
+    #[serde(default = "api_key_header")]
+    #[schemars(length(min = 1, max = 256))]
+    pub header: String,
+    /// The Secret whose entries are callers' names with their keys (16 bytes or longer).
+    pub secret_ref: LocalRef,
+}
+
+fn api_key_header() -> String {
+    "x-api-key".to_owned()
+}
+
+/// An object of the same namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LocalRef {
+    /// Its name.
+    pub name: Name,
+}
+
+/// An issuer of JSON Web Tokens (RFC 7519), sent as `Authorization: Bearer`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct JwtIssuer {
+    /// The exact value of the claim `iss`.
+    #[schemars(length(min = 1, max = 2048))]
+    pub issuer: String,
+    /// Accepted values of the claim `aud`, of which a token must carry one.
+    #[schemars(length(min = 1, max = 16))]
+    pub audiences: Vec<String>,
+    /// The issuer's public keys, as the text of a JWK Set (RFC 7517). Symmetric keys are refused.
+    #[schemars(length(min = 1, max = 65536))]
+    pub jwks: String,
+    /// Seconds by which clocks may differ; 30 where none is written.
+    #[serde(default = "leeway")]
+    #[schemars(range(min = 0, max = 300))]
+    pub leeway_seconds: u32,
+}
+
+fn leeway() -> u32 {
+    30
+}
+
+/// One rule.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AccessRule {
+    /// Its name within the policy, shown by explain and in logs.
+    pub name: Name,
+    /// `Allow` where none is written.
+    #[serde(default)]
+    pub action: Action,
+    /// Which requests; every request where nothing is written.
+    #[serde(default)]
+    pub when: Conditions,
+}
+
+/// What a rule that matches does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Action {
+    /// Lets the request pass this target.
+    #[default]
+    Allow,
+    /// Denies it, whatever else allows.
+    Deny,
+}
+
+/// All lists that are written must each have an entry that holds.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Conditions {
+    /// Methods.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub methods: Vec<Method>,
+    /// Paths, compared as in an HTTPRoute.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000))]
+    pub paths: Vec<PathMatch>,
+    /// Hosts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000))]
+    pub hosts: Vec<Hostname>,
+    /// Headers: here *all* must hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub headers: Vec<HeaderMatch>,
+    /// Addresses that callers come from, as CIDR or a single address.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10_000))]
+    pub sources: Vec<Source>,
+    /// Callers that proved who they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000))]
+    pub callers: Vec<CallerMatch>,
+}
+
+/// A range of addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Source(pub IpNet);
+
+impl TryFrom<String> for Source {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let net = text.parse::<IpNet>();
+        net.or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
+            .map(|net| Source(net.trunc()))
+            .map_err(|_| format!("'{text}' is no address and no CIDR range such as 10.0.0.0/8"))
+    }
+}
+
+impl From<Source> for String {
+    fn from(source: Source) -> String {
+        source.0.to_string()
+    }
+}
+
+impl JsonSchema for Source {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Source".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "pattern": r"^[0-9a-fA-F:.]+(/[0-9]{1,3})?$" })
+    }
+}
+
+/// A caller: by API key name, or by what a token says. What is written must all hold; nothing
+/// written means any caller that proved who it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CallerMatch {
+    /// The name of the API key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key: Option<String>,
+    /// The token's issuer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    /// The token's subject.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// Claims of the token: equal to a text, number or truth value, or a list that holds it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub claims: Vec<ClaimMatch>,
+}
+
+/// A claim that must be there with a value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClaimMatch {
+    /// The claim's name; dots step into objects (`realm.roles`).
+    #[schemars(length(min = 1, max = 256))]
+    pub name: String,
+    /// The value as text.
+    pub value: String,
+}
+
+impl AccessPolicy {
+    /// Reports what the schema cannot say.
+    pub fn check(&self, at: &mut Checker) {
+        let spec = &self.spec;
+        at.within("spec", |at| {
+            at.each("targetRefs", &spec.target_refs, |at, target| {
+                if target.group != gateway_group() {
+                    at.fault_in("group", "a policy attaches to gateway.networking.k8s.io only");
+                }
+            });
+            if let Some(credentials) = &spec.credentials {
+                at.within("credentials", |at| credentials.check(at));
+            }
+            let mut names = std::collections::BTreeSet::new();
+            at.each("rules", &spec.rules, |at, rule| {
+                if !names.insert(&rule.name) {
+                    at.fault_in("name", format!("a rule '{}' stands above", rule.name));
+                }
+                at.within("when", |at| rule.when.check(at));
+            });
+        });
+    }
+}
+
+impl Credentials {
+    fn check(&self, at: &mut Checker) {
+        if let Some(source) = &self.api_key {
+            at.within("apiKey", |at| {
+                if http::HeaderName::from_bytes(source.header.as_bytes()).is_err() {
+                    at.fault_in("header", format!("'{}' is no header name", source.header));
+                }
+            });
+        }
+        at.each("jwt", &self.jwt, |at, issuer| {
+            let keys = serde_json::from_str::<serde_json::Value>(&issuer.jwks).ok();
+            let keys = keys.as_ref().and_then(|set| set.get("keys")?.as_array());
+            match keys {
+                None => {
+                    at.fault_in("jwks", "is no JWK Set: an object with a list 'keys' (RFC 7517)")
+                }
+                Some(keys) if keys.is_empty() => at.fault_in("jwks", "the JWK Set holds no key"),
+                Some(keys) if keys.iter().any(|key| key["kty"] == "oct") => {
+                    at.fault_in(
+                        "jwks",
+                        "symmetric keys (kty 'oct') are refused: whoever checks could sign",
+                    );
+                }
+                Some(_) => {}
+            }
+        });
+    }
+}
+
+impl Conditions {
+    fn check(&self, at: &mut Checker) {
+        at.each("paths", &self.paths, |at, path| path.check(at));
+        at.each("headers", &self.headers, |at, header| {
+            crate::route::check_header_name(at, &header.name);
+            if header.kind == ValueMatchType::RegularExpression {
+                crate::route::check_regex(at, "value", &header.value);
+            }
+        });
+    }
+}

@@ -1,0 +1,93 @@
+//! A typed resource of any kind: what a valid document becomes.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::gateway::Gateway;
+use crate::invalid::Checker;
+use crate::policy::AccessPolicy;
+use crate::route::HttpRoute;
+use crate::secret::{ConfigMap, Secret};
+use crate::service::{EndpointSlice, Service};
+use crate::{Key, Kind, Meta};
+
+/// One resource; cloning shares it.
+///
+/// Serialised it is the object's own JSON without `apiVersion` and `kind`, secrets as digests.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+#[allow(missing_docs)]
+pub enum Resource {
+    Gateway(Arc<Gateway>),
+    HttpRoute(Arc<HttpRoute>),
+    Service(Arc<Service>),
+    EndpointSlice(Arc<EndpointSlice>),
+    Secret(Arc<Secret>),
+    ConfigMap(Arc<ConfigMap>),
+    AccessPolicy(Arc<AccessPolicy>),
+}
+
+impl Resource {
+    /// Its kind.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Resource::Gateway(_) => Kind::Gateway,
+            Resource::HttpRoute(_) => Kind::HttpRoute,
+            Resource::Service(_) => Kind::Service,
+            Resource::EndpointSlice(_) => Kind::EndpointSlice,
+            Resource::Secret(_) => Kind::Secret,
+            Resource::ConfigMap(_) => Kind::ConfigMap,
+            Resource::AccessPolicy(_) => Kind::AccessPolicy,
+        }
+    }
+
+    /// Its metadata.
+    pub fn meta(&self) -> &Meta {
+        match self {
+            Resource::Gateway(object) => &object.metadata,
+            Resource::HttpRoute(object) => &object.metadata,
+            Resource::Service(object) => &object.metadata,
+            Resource::EndpointSlice(object) => &object.metadata,
+            Resource::Secret(object) => &object.metadata,
+            Resource::ConfigMap(object) => &object.metadata,
+            Resource::AccessPolicy(object) => &object.metadata,
+        }
+    }
+
+    /// Its key.
+    pub fn key(&self) -> Key {
+        let meta = self.meta();
+        Key::new(self.kind(), meta.namespace.clone(), meta.name.clone())
+    }
+
+    /// Reports what the schema of its kind cannot say.
+    pub fn check(&self, at: &mut Checker) {
+        match self {
+            Resource::Gateway(object) => object.check(at),
+            Resource::HttpRoute(object) => object.check(at),
+            Resource::Service(object) => object.check(at),
+            Resource::EndpointSlice(object) => object.check(at),
+            Resource::Secret(object) => object.check(at),
+            Resource::ConfigMap(_) => {}
+            Resource::AccessPolicy(object) => object.check(at),
+        }
+    }
+
+    /// Reads an object whose schema holds.
+    ///
+    /// # Errors
+    /// What serde says where a value passes the schema and still is not of its type.
+    pub fn from_json(kind: Kind, value: serde_json::Value) -> Result<Self, serde_json::Error> {
+        use serde_json::from_value;
+        Ok(match kind {
+            Kind::Gateway => Resource::Gateway(Arc::new(from_value(value)?)),
+            Kind::HttpRoute => Resource::HttpRoute(Arc::new(from_value(value)?)),
+            Kind::Service => Resource::Service(Arc::new(from_value(value)?)),
+            Kind::EndpointSlice => Resource::EndpointSlice(Arc::new(from_value(value)?)),
+            Kind::Secret => Resource::Secret(Arc::new(from_value(value)?)),
+            Kind::ConfigMap => Resource::ConfigMap(Arc::new(from_value(value)?)),
+            Kind::AccessPolicy => Resource::AccessPolicy(Arc::new(from_value(value)?)),
+        })
+    }
+}

@@ -1,0 +1,340 @@
+//! What the schema of an HTTPRoute cannot say.
+
+use std::collections::BTreeSet;
+
+use http::{HeaderName, HeaderValue};
+
+use super::{
+    BackendRef, FilterType, Header, HeaderModifier, HttpBackendRef, HttpFilter, HttpMatch,
+    HttpRoute, HttpRule, ParentRef, PathMatch, PathMatchType, PathModifier, PathModifierType,
+    RequestMirror, RequestRedirect, Timeouts, ValueMatchType,
+};
+use crate::invalid::Checker;
+
+/// The longest compiled regular expression that one match may cost, in bytes.
+pub(crate) const REGEX_SIZE: usize = 1 << 20;
+
+impl HttpRoute {
+    /// Reports what the schema cannot say.
+    pub fn check(&self, at: &mut Checker) {
+        let spec = &self.spec;
+        at.within("spec", |at| {
+            at.unenforced("useDefaultGateways", spec.use_default_gateways.as_ref());
+            at.each("parentRefs", &spec.parent_refs, |at, parent| parent.check(at));
+            at.each("rules", &spec.rules, |at, rule| rule.check(at));
+            let mut names = BTreeSet::new();
+            at.each("rules", &spec.rules, |at, rule| {
+                if let Some(name) = &rule.name
+                    && !names.insert(name)
+                {
+                    at.fault_in("name", format!("a rule '{name}' stands above"));
+                }
+            });
+        });
+    }
+}
+
+impl ParentRef {
+    fn check(&self, at: &mut Checker) {
+        if self.group != super::gateway_group() || self.kind != "Gateway" {
+            at.fault_in("kind", "this version attaches routes to Gateways only");
+        }
+    }
+}
+
+impl HttpRule {
+    fn check(&self, at: &mut Checker) {
+        at.each("matches", &self.matches, |at, one| one.check(at));
+        at.each("filters", &self.filters, |at, filter| filter.check(at, &self.matches));
+        self.check_filters_together(at);
+        at.each("backendRefs", &self.backend_refs, |at, backend| backend.check(at));
+        if let Some(timeouts) = &self.timeouts {
+            at.within("timeouts", |at| timeouts.check(at));
+        }
+        at.unenforced("retry", self.retry.as_ref());
+        at.unenforced("sessionPersistence", self.session_persistence.as_ref());
+    }
+
+    /// Which filters may stand beside each other.
+    fn check_filters_together(&self, at: &mut Checker) {
+        let count = |kind| self.filters.iter().filter(|filter| filter.kind == kind).count();
+        for (kind, word) in [
+            (FilterType::RequestHeaderModifier, "RequestHeaderModifier"),
+            (FilterType::ResponseHeaderModifier, "ResponseHeaderModifier"),
+            (FilterType::RequestRedirect, "RequestRedirect"),
+            (FilterType::UrlRewrite, "URLRewrite"),
+        ] {
+            if count(kind) > 1 {
+                at.fault_in("filters", format!("{word} may stand once in a rule"));
+            }
+        }
+        if count(FilterType::RequestRedirect) > 0 {
+            if count(FilterType::UrlRewrite) > 0 {
+                at.fault_in("filters", "RequestRedirect and URLRewrite exclude each other");
+            }
+            if !self.backend_refs.is_empty() {
+                at.fault_in("backendRefs", "a rule that redirects has no backends; remove them");
+            }
+        }
+    }
+}
+
+impl HttpMatch {
+    fn check(&self, at: &mut Checker) {
+        at.within("path", |at| self.path.check(at));
+        let mut names = BTreeSet::new();
+        at.each("headers", &self.headers, |at, header| {
+            check_header_name(at, &header.name);
+            if !names.insert(header.name.to_ascii_lowercase()) {
+                at.fault_in("name", format!("header '{}' stands above", header.name));
+            }
+            if header.kind == ValueMatchType::RegularExpression {
+                check_regex(at, "value", &header.value);
+            }
+        });
+        let mut names = BTreeSet::new();
+        at.each("queryParams", &self.query_params, |at, param| {
+            if !names.insert(&param.name) {
+                at.fault_in("name", format!("query parameter '{}' stands above", param.name));
+            }
+            if param.kind == ValueMatchType::RegularExpression {
+                check_regex(at, "value", &param.value);
+            }
+        });
+    }
+}
+
+impl PathMatch {
+    /// Reports a path that could match nothing or that could mean two things.
+    pub(crate) fn check(&self, at: &mut Checker) {
+        match self.kind {
+            PathMatchType::RegularExpression => check_regex(at, "value", &self.value),
+            PathMatchType::Exact | PathMatchType::PathPrefix => {
+                check_path(at, "value", &self.value)
+            }
+        }
+    }
+}
+
+/// A path begins with `/` and has no dot segments, doubled slashes, escaped slashes or fragment.
+fn check_path(at: &mut Checker, field: &str, path: &str) {
+    if !path.starts_with('/') {
+        at.fault_in(field, format!("'{path}' must begin with '/'"));
+    }
+    for odd in ["//", "/./", "/../", "%2f", "%2F", "#", "?"] {
+        if path.contains(odd) {
+            at.fault_in(field, format!("'{odd}' may not stand in a path"));
+        }
+    }
+    if path.ends_with("/.") || path.ends_with("/..") {
+        at.fault_in(field, "a path may not end in a dot segment");
+    }
+}
+
+/// A regular expression compiles within its size.
+pub(crate) fn check_regex(at: &mut Checker, field: &str, pattern: &str) {
+    if let Err(error) = regex::RegexBuilder::new(pattern).size_limit(REGEX_SIZE).build() {
+        let text = error.to_string();
+        let last = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
+        at.fault_in(field, format!("'{pattern}' is no regular expression: {last}"));
+    }
+}
+
+/// A header name by RFC 9110.
+pub(crate) fn check_header_name(at: &mut Checker, name: &str) {
+    if HeaderName::from_bytes(name.as_bytes()).is_err() {
+        at.fault_in("name", format!("'{name}' is no header name (RFC 9110, section 5.1)"));
+    }
+}
+
+impl HttpFilter {
+    fn check(&self, at: &mut Checker, matches: &[HttpMatch]) {
+        self.check_fields_agree(at);
+        at.unenforced("cors", self.cors.as_ref());
+        at.unenforced("externalAuth", self.external_auth.as_ref());
+        at.unenforced("extensionRef", self.extension_ref.as_ref());
+        if let Some(modifier) = &self.request_header_modifier {
+            at.within("requestHeaderModifier", |at| modifier.check(at));
+        }
+        if let Some(modifier) = &self.response_header_modifier {
+            at.within("responseHeaderModifier", |at| modifier.check(at));
+        }
+        if let Some(mirror) = &self.request_mirror {
+            at.within("requestMirror", |at| mirror.check(at));
+        }
+        if let Some(redirect) = &self.request_redirect {
+            at.within("requestRedirect", |at| redirect.check(at, matches));
+        }
+        if let Some(path) = self.url_rewrite.as_ref().and_then(|rewrite| rewrite.path.as_ref()) {
+            at.within("urlRewrite", |at| at.within("path", |at| path.check(at, matches)));
+        }
+    }
+
+    /// Exactly the field that `type` names is set.
+    fn check_fields_agree(&self, at: &mut Checker) {
+        let fields = [
+            (
+                FilterType::RequestHeaderModifier,
+                "requestHeaderModifier",
+                self.request_header_modifier.is_some(),
+            ),
+            (
+                FilterType::ResponseHeaderModifier,
+                "responseHeaderModifier",
+                self.response_header_modifier.is_some(),
+            ),
+            (FilterType::RequestMirror, "requestMirror", self.request_mirror.is_some()),
+            (FilterType::RequestRedirect, "requestRedirect", self.request_redirect.is_some()),
+            (FilterType::UrlRewrite, "urlRewrite", self.url_rewrite.is_some()),
+            (FilterType::Cors, "cors", self.cors.is_some()),
+            (FilterType::ExternalAuth, "externalAuth", self.external_auth.is_some()),
+            (FilterType::ExtensionRef, "extensionRef", self.extension_ref.is_some()),
+        ];
+        for (kind, field, is_set) in fields {
+            if kind == self.kind && !is_set {
+                at.fault(format!("the type names '{field}', which is missing"));
+            }
+            if kind != self.kind && is_set {
+                at.fault_in(field, "does not belong to this filter's type");
+            }
+        }
+    }
+}
+
+impl HeaderModifier {
+    fn check(&self, at: &mut Checker) {
+        at.each("set", &self.set, |at, header| header.check(at));
+        at.each("add", &self.add, |at, header| header.check(at));
+        at.each("remove", &self.remove, |at, name| {
+            if HeaderName::from_bytes(name.as_bytes()).is_err() {
+                at.fault(format!("'{name}' is no header name (RFC 9110, section 5.1)"));
+            }
+        });
+        let mut names = BTreeSet::new();
+        let all = self.set.iter().chain(&self.add).map(|header| &header.name).chain(&self.remove);
+        for name in all {
+            let name = name.to_ascii_lowercase();
+            if is_connection_header(&name) {
+                at.fault(format!("'{name}' belongs to the connection and cannot be changed"));
+            }
+            if !names.insert(name.clone()) {
+                at.fault(format!("header '{name}' is named twice; name it once"));
+            }
+        }
+    }
+}
+
+/// Headers that frame or route a message: changing one would change where it ends or goes.
+fn is_connection_header(name: &str) -> bool {
+    matches!(
+        name,
+        "host"
+            | "connection"
+            | "content-length"
+            | "transfer-encoding"
+            | "upgrade"
+            | "te"
+            | "trailer"
+            | "keep-alive"
+            | "proxy-connection"
+    )
+}
+
+impl Header {
+    fn check(&self, at: &mut Checker) {
+        check_header_name(at, &self.name);
+        if HeaderValue::from_str(&self.value).is_err() {
+            at.fault_in("value", "a header value is visible ASCII and spaces");
+        }
+    }
+}
+
+impl RequestMirror {
+    fn check(&self, at: &mut Checker) {
+        at.within("backendRef", |at| self.backend_ref.check(at));
+        if self.percent.is_some() && self.fraction.is_some() {
+            at.fault("percent and fraction exclude each other");
+        }
+        if let Some(fraction) = self.fraction
+            && fraction.numerator > fraction.denominator
+        {
+            at.fault_in("fraction", "the numerator may not be above the denominator");
+        }
+    }
+}
+
+impl RequestRedirect {
+    fn check(&self, at: &mut Checker, matches: &[HttpMatch]) {
+        if !matches!(self.status_code, 301 | 302 | 303 | 307 | 308) {
+            at.fault_in("statusCode", "one of 301, 302, 303, 307, 308");
+        }
+        if self.hostname.as_ref().is_some_and(|host| host.suffix().is_some()) {
+            at.fault_in("hostname", "a redirect goes to one host, not to a wildcard");
+        }
+        if let Some(path) = &self.path {
+            at.within("path", |at| path.check(at, matches));
+        }
+    }
+}
+
+impl PathModifier {
+    fn check(&self, at: &mut Checker, matches: &[HttpMatch]) {
+        match self.kind {
+            PathModifierType::ReplaceFullPath => {
+                check_modifier(at, "replaceFullPath", self.replace_full_path.as_deref());
+                if self.replace_prefix_match.is_some() {
+                    at.fault_in("replacePrefixMatch", "does not belong to type ReplaceFullPath");
+                }
+            }
+            PathModifierType::ReplacePrefixMatch => {
+                check_modifier(at, "replacePrefixMatch", self.replace_prefix_match.as_deref());
+                if self.replace_full_path.is_some() {
+                    at.fault_in("replaceFullPath", "does not belong to type ReplacePrefixMatch");
+                }
+                if matches.iter().any(|one| one.path.kind != PathMatchType::PathPrefix) {
+                    at.fault("ReplacePrefixMatch needs every match of the rule to be a PathPrefix");
+                }
+            }
+        }
+    }
+}
+
+fn check_modifier(at: &mut Checker, field: &str, path: Option<&str>) {
+    match path {
+        None => at.fault(format!("the type names '{field}', which is missing")),
+        Some("") => {}
+        Some(path) => {
+            check_path(at, field, path);
+            if http::uri::PathAndQuery::try_from(path).is_err() {
+                at.fault_in(field, format!("'{path}' is no path (RFC 3986, section 3.3)"));
+            }
+        }
+    }
+}
+
+impl BackendRef {
+    fn check(&self, at: &mut Checker) {
+        // A kind that nobody knows is a broken reference, answered 500, not an invalid object
+        // (Gateway API, `BackendRef`); a Service without a port is invalid.
+        if self.group.is_empty() && self.kind == "Service" && self.port.is_none() {
+            at.fault_in("port", "a Service needs a port");
+        }
+    }
+}
+
+impl HttpBackendRef {
+    fn check(&self, at: &mut Checker) {
+        self.target().check(at);
+        at.unenforced("filters", self.filters.as_ref());
+    }
+}
+
+impl Timeouts {
+    fn check(&self, at: &mut Checker) {
+        if let (Some(whole), Some(each)) = (self.request_bound(), self.backend_bound())
+            && each > whole
+        {
+            at.fault_in("backendRequest", "may not be longer than 'request'");
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! Service (`v1`) and EndpointSlice (`discovery.k8s.io/v1`): what routes send to.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::invalid::Checker;
+use crate::{Meta, Name};
+
+/// The label by which an EndpointSlice names its Service.
+pub const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
+
+/// A name for a set of endpoints, with ports.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Service {
+    /// Who it is.
+    pub metadata: Meta,
+    /// What is wanted.
+    pub spec: ServiceSpec,
+}
+
+/// `spec` of a Service, as far as routing needs it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ServiceSpec {
+    /// Its ports.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<ServicePort>,
+    /// The kind of address it has; `ClusterIP` where none is written.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<ServiceType>,
+    /// Labels of the pods that Kubernetes puts into its EndpointSlices; without effect here.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub selector: BTreeMap<String, String>,
+    /// Its virtual address; without effect here.
+    #[serde(rename = "clusterIP", default, skip_serializing_if = "Option::is_none")]
+    pub cluster_ip: Option<String>,
+    /// Its virtual addresses; without effect here.
+    #[serde(rename = "clusterIPs", default, skip_serializing_if = "Option::is_none")]
+    pub cluster_ips: Option<Vec<String>>,
+    /// A name outside. Not enforced yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_name: Option<String>,
+    /// Stickiness by address. Not enforced yet other than `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_affinity: Option<String>,
+    /// Address families; without effect here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ip_families: Option<Vec<String>>,
+    /// Address family policy; without effect here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ip_family_policy: Option<String>,
+    /// Without effect here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub internal_traffic_policy: Option<String>,
+}
+
+/// The word of a Service's `type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[allow(missing_docs)]
+pub enum ServiceType {
+    #[serde(rename = "ClusterIP")]
+    ClusterIp,
+    NodePort,
+    LoadBalancer,
+    ExternalName,
+}
+
+/// One port of a Service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ServicePort {
+    /// Its name; needed where there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The port that routes name.
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: u16,
+    /// The port at the endpoints, number or name; without effect here, since an EndpointSlice
+    /// says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_port: Option<TargetPort>,
+    /// Transport; only `TCP` is enforced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<Transport>,
+    /// What is spoken: `http` (also `kubernetes.io/ws`) or `kubernetes.io/h2c`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app_protocol: Option<String>,
+    /// Without effect here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_port: Option<u16>,
+}
+
+/// A port by number or by name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum TargetPort {
+    /// By number.
+    Number(u16),
+    /// By name.
+    Name(String),
+}
+
+/// A transport.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+#[allow(missing_docs)]
+pub enum Transport {
+    Tcp,
+    Udp,
+    Sctp,
+}
+
+/// What a Service's port speaks behind the gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AppProtocol {
+    /// HTTP/1.1, upgrades included.
+    Http1,
+    /// HTTP/2 with prior knowledge.
+    H2c,
+}
+
+impl ServicePort {
+    /// What is spoken; `None` for a word that this version does not know.
+    pub fn speaks(&self) -> Option<AppProtocol> {
+        match self.app_protocol.as_deref() {
+            None | Some("http" | "kubernetes.io/ws" | "tcp") => Some(AppProtocol::Http1),
+            Some("kubernetes.io/h2c" | "http2") => Some(AppProtocol::H2c),
+            Some(_) => None,
+        }
+    }
+}
+
+impl Service {
+    /// Reports what the schema cannot say.
+    pub fn check(&self, at: &mut Checker) {
+        let spec = &self.spec;
+        at.within("spec", |at| {
+            if spec.kind == Some(ServiceType::ExternalName) || spec.external_name.is_some() {
+                at.fault_in("type", "this version does not enforce ExternalName");
+            }
+            if spec.session_affinity.as_deref().is_some_and(|word| word != "None") {
+                at.fault_in("sessionAffinity", "this version enforces 'None' only");
+            }
+            at.each("ports", &spec.ports, |at, port| {
+                if port.protocol.is_some_and(|word| word != Transport::Tcp) {
+                    at.fault_in("protocol", "this version sends to TCP only");
+                }
+                if port.speaks().is_none() {
+                    at.fault_in("appProtocol", "one of http, kubernetes.io/ws, kubernetes.io/h2c");
+                }
+                let same = |other: &&ServicePort| other.port == port.port;
+                if spec.ports.iter().filter(same).count() > 1 {
+                    at.fault_in("port", format!("port {} stands twice", port.port));
+                }
+                if spec.ports.len() > 1 && port.name.is_none() {
+                    at.fault_in("name", "each of several ports needs a name");
+                }
+            });
+        });
+    }
+}
+
+/// A part of a Service's endpoints.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EndpointSlice {
+    /// Who it is; the label `kubernetes.io/service-name` names its Service.
+    pub metadata: Meta,
+    /// The family of its addresses.
+    pub address_type: AddressType,
+    /// The endpoints.
+    #[serde(default)]
+    #[schemars(length(max = 1000))]
+    pub endpoints: Vec<Endpoint>,
+    /// The ports at every endpoint, by the names of the Service's ports.
+    #[serde(default)]
+    #[schemars(length(max = 100))]
+    pub ports: Vec<EndpointPort>,
+}
+
+/// The word of `addressType`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum AddressType {
+    /// IPv4 addresses.
+    IPv4,
+    /// IPv6 addresses.
+    IPv6,
+    /// Names. Not enforced yet.
+    #[serde(rename = "FQDN")]
+    Fqdn,
+}
+
+/// One endpoint.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Endpoint {
+    /// Its addresses, all of the same endpoint; the first is used.
+    #[schemars(length(min = 1, max = 100))]
+    pub addresses: Vec<String>,
+    /// How it is; ready where nothing is written.
+    #[serde(default)]
+    pub conditions: EndpointConditions,
+    /// Without effect here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+    /// The node it runs on; without effect here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_name: Option<String>,
+    /// The zone it runs in; without effect here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// The object behind it; without effect here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_ref: Option<serde_json::Value>,
+    /// Topology hints; without effect here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hints: Option<serde_json::Value>,
+}
+
+/// How an endpoint is. An unset condition counts as Kubernetes says: ready.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EndpointConditions {
+    /// May get new requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready: Option<bool>,
+    /// Still answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serving: Option<bool>,
+    /// Is going away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terminating: Option<bool>,
+}
+
+/// A port at the endpoints.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EndpointPort {
+    /// The name of the Service's port; empty or none for the only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The port number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: Option<u16>,
+    /// Transport; only `TCP` is enforced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<Transport>,
+    /// Without effect here; the Service's port says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app_protocol: Option<String>,
+}
+
+impl EndpointSlice {
+    /// The Service whose endpoints these are.
+    pub fn service(&self) -> Option<Name> {
+        self.metadata.labels.get(SERVICE_NAME_LABEL).and_then(|name| Name::parse(name).ok())
+    }
+
+    /// Reports what the schema cannot say.
+    pub fn check(&self, at: &mut Checker) {
+        if self.service().is_none() {
+            at.within("metadata", |at| {
+                at.fault_in("labels", format!("needs the label {SERVICE_NAME_LABEL}: NAME"));
+            });
+        }
+        if self.address_type == AddressType::Fqdn {
+            at.fault_in("addressType", "this version knows IPv4 and IPv6");
+            return;
+        }
+        at.each("endpoints", &self.endpoints, |at, endpoint| {
+            at.each("addresses", &endpoint.addresses, |at, address| {
+                let fits = match (address.parse::<IpAddr>(), self.address_type) {
+                    (Ok(IpAddr::V4(_)), AddressType::IPv4) => true,
+                    (Ok(IpAddr::V6(_)), AddressType::IPv6) => true,
+                    (Ok(_) | Err(_), _) => false,
+                };
+                if !fits {
+                    at.fault(format!("'{address}' is no {:?} address", self.address_type));
+                }
+            });
+        });
+    }
+}

@@ -1,0 +1,10 @@
+//! (written next)
+
+use anyhow::{Result, bail};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {}
+
+pub(crate) fn run(_args: &Args) -> Result<()> {
+    bail!("bench is not built yet")
+}

@@ -1,0 +1,99 @@
+//! Running other programs: one way to start, to name a failure, to show that work goes on.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+/// The workspace's root folder.
+pub(crate) fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("xtask lies in the workspace's root")
+        .to_path_buf()
+}
+
+/// The folder, outside the clone, where tools and builds that outlive a clone are kept:
+/// `$XDG_CACHE_HOME/heddle` or `$HOME/.cache/heddle`.
+pub(crate) fn cache() -> Result<PathBuf> {
+    let base = match std::env::var_os("XDG_CACHE_HOME") {
+        Some(dir) => PathBuf::from(dir),
+        None => PathBuf::from(std::env::var_os("HOME").context("HOME is not set")?).join(".cache"),
+    };
+    let dir = base.join("heddle");
+    std::fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
+    Ok(dir)
+}
+
+/// Cargo, as the one that started this program.
+pub(crate) fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// The folder that cargo builds into.
+pub(crate) fn target() -> Result<PathBuf> {
+    let mut ask = cargo();
+    ask.current_dir(root()).args(["metadata", "--no-deps", "--format-version", "1"]);
+    let said: serde_json::Value = serde_json::from_str(&output(&mut ask)?)?;
+    let dir = said["target_directory"].as_str().context("cargo metadata names no target folder")?;
+    Ok(PathBuf::from(dir))
+}
+
+/// Runs `command` to its end with its output shown; an exit code other than 0 is an error that
+/// names the program and its arguments.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let shown = format!("{command:?}");
+    let status = command.status().with_context(|| format!("starting {shown}"))?;
+    if !status.success() {
+        bail!("{shown} ended with {status}");
+    }
+    Ok(())
+}
+
+/// Runs `command` and returns what it printed to stdout.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    let shown = format!("{command:?}");
+    let out =
+        command.stderr(Stdio::inherit()).output().with_context(|| format!("starting {shown}"))?;
+    if !out.status.success() {
+        bail!("{shown} ended with {}", out.status);
+    }
+    String::from_utf8(out.stdout).with_context(|| format!("{shown} printed no UTF-8"))
+}
+
+/// Runs `work` under a title, printing a line when it begins, every ten seconds while it lasts,
+/// and when it ends. `expected` is the usual length on a cold machine: it gives "remaining".
+pub(crate) fn step<T>(
+    title: &str,
+    expected: Duration,
+    work: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    let began = Instant::now();
+    eprintln!("==> {title} (about {} s when cold)", expected.as_secs());
+    let (done, waiting) = std::sync::mpsc::channel::<()>();
+    let beat = {
+        let title = title.to_owned();
+        std::thread::spawn(move || {
+            while waiting.recv_timeout(Duration::from_secs(8))
+                == Err(std::sync::mpsc::RecvTimeoutError::Timeout)
+            {
+                let elapsed = began.elapsed();
+                let left = expected.saturating_sub(elapsed);
+                eprintln!(
+                    "    {title}: {} s elapsed, about {} s left",
+                    elapsed.as_secs(),
+                    left.as_secs()
+                );
+            }
+        })
+    };
+    let result = work();
+    drop(done);
+    beat.join().expect("the progress thread does not panic");
+    match &result {
+        Ok(_) => eprintln!("    {title}: done in {:.1} s", began.elapsed().as_secs_f32()),
+        Err(_) => eprintln!("    {title}: FAILED after {:.1} s", began.elapsed().as_secs_f32()),
+    }
+    result
+}

@@ -1,0 +1,123 @@
+//! `cargo xtask soak NAME`: the long checks at full count, by the code that CI runs at a small one.
+//!
+//! A soak is a test that takes its count from `HEDDLE_SOAK_COUNT` and its seed from
+//! `HEDDLE_SOAK_SEED`, and prints both with what it found.
+
+use std::process::Command;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Result, bail};
+
+use crate::shell;
+
+/// What `cargo xtask soak` may be told.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Which one; without it, all are named.
+    name: Option<String>,
+    /// How many cases, sets or requests, instead of the full count.
+    #[arg(long)]
+    count: Option<u64>,
+    /// The seed of an earlier run, to see the same cases again.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// The build profile of the test and of the programs it starts.
+    #[arg(long, default_value = "dev")]
+    profile: String,
+}
+
+/// A test that is worth running longer than CI can.
+#[derive(Debug)]
+struct Soak {
+    name: &'static str,
+    about: &'static str,
+    /// Crates whose programs the test starts.
+    programs: &'static [&'static str],
+    package: &'static str,
+    /// The file below the crate's `tests`.
+    file: &'static str,
+    /// The test's full name in that file.
+    test: &'static str,
+    /// What *full* means.
+    count: u64,
+}
+
+const SOAKS: &[Soak] = &[
+    Soak {
+        name: "routing",
+        about: "generated tables and requests against a naive reference matcher",
+        programs: &[],
+        package: "table",
+        file: "differential",
+        test: "table_agrees_with_the_naive_reference",
+        count: 100_000,
+    },
+    Soak {
+        name: "isolation",
+        about: "sets of valid objects that an invalid one must not change",
+        programs: &[],
+        package: "table",
+        file: "isolation",
+        test: "an_invalid_object_changes_nothing_outside_what_it_owns",
+        count: 10_000,
+    },
+    Soak {
+        name: "churn",
+        about: "requests while routes, weights and certificates are rewritten",
+        programs: &["gateway"],
+        package: "e2e",
+        file: "churn",
+        test: "no_request_fails_or_strays_while_the_configuration_is_rewritten",
+        count: 1_000_000,
+    },
+];
+
+/// Runs one soak to its end with its output shown.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let Some(name) = &args.name else { bail!("name one of them:\n{}", listed()) };
+    let Some(soak) = SOAKS.iter().find(|soak| soak.name == name) else {
+        bail!("there is no soak {name}; there are:\n{}", listed());
+    };
+    let count = args.count.unwrap_or(soak.count);
+    let seed = args.seed.unwrap_or_else(fresh_seed);
+    if !soak.programs.is_empty() {
+        let title = format!("build {}", soak.programs.join(" and "));
+        shell::step(&title, Duration::from_secs(240), || {
+            let mut build = cargo(&["build", "--profile", &args.profile]);
+            for program in soak.programs {
+                build.args(["-p", program]);
+            }
+            shell::run(&mut build)
+        })?;
+    }
+    eprintln!("soak {}: {} of {}; seed {seed}", soak.name, count, soak.about);
+    eprintln!("the same again: cargo xtask soak {} --count {count} --seed {seed}", soak.name);
+    shell::step(soak.name, Duration::from_secs(600), || {
+        shell::run(&mut command(soak, &args.profile, count, seed))
+    })
+}
+
+fn command(soak: &Soak, profile: &str, count: u64, seed: u64) -> Command {
+    let mut test = cargo(&["test", "--profile", profile, "-p", soak.package, "--test", soak.file]);
+    test.args(["--", "--exact", soak.test, "--nocapture"])
+        .env("HEDDLE_SOAK_COUNT", count.to_string())
+        .env("HEDDLE_SOAK_SEED", seed.to_string());
+    test
+}
+
+fn cargo(args: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(args).current_dir(shell::root());
+    command
+}
+
+/// New cases each time; the seed is printed, so none is lost.
+fn fresh_seed() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_secs() ^ (u64::from(since.subsec_nanos()) << 32)
+}
+
+fn listed() -> String {
+    let line = |soak: &Soak| format!("  {:<12}{} {}", soak.name, soak.count, soak.about);
+    SOAKS.iter().map(line).collect::<Vec<_>>().join("\n")
+}

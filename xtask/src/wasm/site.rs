@@ -1,0 +1,167 @@
+//! From a compiled module to the folder that heddle-server serves.
+
+use std::fmt;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use wasm_bindgen_cli_support::Bindgen;
+
+use super::browser_dir;
+use crate::setup;
+use crate::shell::{root, run};
+
+/// What a browser may have to fetch before the page is alive, in bytes of brotli.
+const BUDGET: usize = 350 * 1024;
+
+const MODULE: &str = "pkg/console_bg.wasm";
+
+/// Fills `site` from `module` and the style sheets, unless it was made from just these already.
+pub(super) fn make(module: &Path, site: &Path) -> Result<()> {
+    let style = std::fs::read(root().join("console/style/console.css"))?;
+    let code = std::fs::read(module).with_context(|| format!("reading {}", module.display()))?;
+    let shrink = wasm_opt();
+    let wanted = stamp(&code, &style, shrink.is_some());
+    if std::fs::read_to_string(site.join("made-from")).is_ok_and(|held| held == wanted) {
+        return Ok(());
+    }
+    // Made beside and then moved, so that a server never meets half a folder.
+    let fresh = site.with_extension("new");
+    remove(&fresh)?;
+    let pkg = fresh.join("pkg");
+    std::fs::create_dir_all(&pkg)?;
+    std::fs::write(pkg.join("console.css"), style)?;
+    bind(&code, &pkg)?;
+    if let Some(mut shrink) = shrink {
+        let file = fresh.join(MODULE);
+        run(shrink.arg("-Oz").arg(&file).arg("-o").arg(&file))?;
+    } else {
+        eprintln!("    without wasm-opt: `npm ci` in {} brings it", browser_dir().display());
+    }
+    for entry in std::fs::read_dir(&pkg)? {
+        compress(&entry?.path())?;
+    }
+    std::fs::write(fresh.join("made-from"), wanted)?;
+    remove(site)?;
+    Ok(std::fs::rename(&fresh, site)?)
+}
+
+fn stamp(code: &[u8], style: &[u8], shrunk: bool) -> String {
+    format!("code {}\nstyle {}\nshrunk {shrunk}\n", setup::digest(code), setup::digest(style))
+}
+
+fn remove(dir: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("removing {}", dir.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The JavaScript that loads the module, and the module as it wants it.
+fn bind(code: &[u8], pkg: &Path) -> Result<()> {
+    Bindgen::new()
+        .input_bytes("console", code.to_vec())
+        .web(true)?
+        .typescript(false)
+        .remove_name_section(true)
+        .remove_producers_section(true)
+        .generate(pkg)
+}
+
+/// npm's binaryen where it is installed. Debian's is too old: it breaks the module's tables.
+fn wasm_opt() -> Option<Command> {
+    let program = browser_dir().join("node_modules/binaryen/bin/wasm-opt");
+    let node = program.is_file().then(setup::node)?.ok()?;
+    let mut command = Command::new(node);
+    command.arg(program);
+    Some(command)
+}
+
+/// Writes the file's .br and .gz beside it.
+fn compress(file: &Path) -> Result<()> {
+    let bytes = std::fs::read(file)?;
+    std::fs::write(with_suffix(file, "br"), brotli(&bytes)?)?;
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+    gzip.write_all(&bytes)?;
+    Ok(std::fs::write(with_suffix(file, "gz"), gzip.finish()?)?)
+}
+
+fn brotli(bytes: &[u8]) -> Result<Vec<u8>> {
+    let best = brotli::enc::BrotliEncoderParams::default();
+    let mut packed = Vec::new();
+    brotli::BrotliCompress(&mut &bytes[..], &mut packed, &best)?;
+    Ok(packed)
+}
+
+fn with_suffix(file: &Path, suffix: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".");
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// How large the module is, and how large on its way to a browser.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sizes {
+    raw: usize,
+    gzip: usize,
+    brotli: usize,
+}
+
+/// Reads the sizes from the site folder.
+pub(super) fn sizes(site: &Path) -> Result<Sizes> {
+    let module = site.join(MODULE);
+    let size = |file: &Path| -> Result<usize> { Ok(std::fs::read(file)?.len()) };
+    Ok(Sizes {
+        raw: size(&module)?,
+        gzip: size(&with_suffix(&module, "gz"))?,
+        brotli: size(&with_suffix(&module, "br"))?,
+    })
+}
+
+impl Sizes {
+    /// Holds the module to its budget.
+    pub(super) fn check(self) -> Result<()> {
+        if self.brotli > BUDGET {
+            bail!("the module is over its budget of {} KB: {self}", BUDGET / 1024);
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Sizes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kb = |bytes: usize| bytes.div_ceil(1024);
+        let Sizes { raw, gzip, brotli } = *self;
+        write!(f, "{} KB raw, {} KB gzip, {} KB brotli", kb(raw), kb(gzip), kb(brotli))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_over_its_budget_is_refused_with_its_sizes() {
+        let fits = Sizes { raw: 900_000, gzip: 400_000, brotli: BUDGET };
+        assert!(fits.check().is_ok());
+        let over = Sizes { brotli: BUDGET + 1, ..fits };
+        let refused = over.check().unwrap_err().to_string();
+        assert!(refused.contains("350 KB") && refused.contains("351 KB brotli"), "{refused}");
+    }
+
+    #[test]
+    fn a_change_of_code_style_or_shrinking_makes_the_folder_anew() {
+        let held = stamp(b"code", b"style", true);
+        assert_eq!(held, stamp(b"code", b"style", true));
+        for other in [stamp(b"C", b"style", true), stamp(b"code", b"S", true)] {
+            assert_ne!(held, other);
+        }
+        assert_ne!(held, stamp(b"code", b"style", false));
+    }
+}
