@@ -8,6 +8,8 @@
 //! What both halves draw lies in [`app`] and [`pages`]; what only the server may know lies behind
 //! the feature `ssr`, so that the browser's half cannot link it.
 
+#![forbid(unsafe_code)]
+
 pub mod app;
 pub mod pages;
 #[cfg(feature = "ssr")]

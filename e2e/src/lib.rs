@@ -1,4 +1,22 @@
 //! Black-box tests over real processes, and the programs that the benchmarks run.
+//!
+//! A test starts origins ([`Origin`]), writes what it wants as YAML ([`yaml`]), starts a
+//! [`Gateway`] on free ports, and looks at it as a stranger does: through sockets ([`client`],
+//! [`raw`]), its admin address, its logs.
+//! What a test cannot set up it says by panicking, with what was tried.
 #![forbid(unsafe_code)]
 
+pub mod client;
 pub mod load;
+pub mod origin;
+pub mod process;
+pub mod program;
+pub mod raw;
+pub mod token;
+pub mod trust;
+pub mod wait;
+pub mod yaml;
+
+pub use client::{Connection, Reply};
+pub use origin::Origin;
+pub use process::{Gateway, Setup};

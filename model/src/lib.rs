@@ -22,6 +22,7 @@ pub mod route;
 pub mod schema;
 pub mod secret;
 pub mod service;
+mod walk;
 
 pub use invalid::{Checker, Invalid};
 pub use key::{Key, Kind, Scope};

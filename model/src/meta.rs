@@ -29,7 +29,11 @@ pub struct Meta {
         skip_serializing_if = "Option::is_none",
         with = "time::serde::rfc3339::option"
     )]
-    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    #[schemars(
+        with = "Option<String>",
+        length(max = 64),
+        extend("format" = "date-time", "nullable" = true)
+    )]
     pub creation_timestamp: Option<time::OffsetDateTime>,
     /// Counts changes of `spec`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -49,6 +53,9 @@ pub struct Meta {
     pub owner_references: Option<serde_json::Value>,
     /// Written by Kubernetes; ignored.
     #[serde(default, skip_serializing)]
+    pub generate_name: Option<String>,
+    /// Written by Kubernetes; ignored.
+    #[serde(default, skip_serializing)]
     pub finalizers: Option<Vec<String>>,
 }
 
@@ -66,6 +73,7 @@ impl Meta {
             resource_version: None,
             managed_fields: None,
             owner_references: None,
+            generate_name: None,
             finalizers: None,
         }
     }

@@ -111,7 +111,7 @@ impl Hostname {
 }
 
 macro_rules! word_type {
-    ($type:ident, $title:literal, $pattern:literal) => {
+    ($type:ident, $title:literal, $format:literal, $says:expr, $pattern:literal) => {
         impl TryFrom<String> for $type {
             type Error = NameError;
             fn try_from(word: String) -> Result<Self, NameError> {
@@ -157,7 +157,9 @@ macro_rules! word_type {
 
             fn json_schema(_: &mut SchemaGenerator) -> Schema {
                 json_schema!({
+                    "description": $says,
                     "type": "string",
+                    "format": $format,
                     "minLength": 1,
                     "maxLength": 253,
                     "pattern": $pattern,
@@ -167,10 +169,18 @@ macro_rules! word_type {
     };
 }
 
-word_type!(Name, "Name", r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$");
+word_type!(
+    Name,
+    "Name",
+    "object-name",
+    SUBDOMAIN,
+    r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+);
 word_type!(
     Hostname,
     "Hostname",
+    "host-pattern",
+    HOSTNAME,
     r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 );
 

@@ -170,32 +170,34 @@ pub enum Action {
     Deny,
 }
 
-/// All lists that are written must each have an entry that holds.
+/// All lists that are written must each have an entry that holds. An empty list is a fault: read
+/// as *not written* it would silently widen an allow rule.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Conditions {
     /// Methods.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 9))]
     pub methods: Vec<Method>,
     /// Paths, compared as in an HTTPRoute.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 1000))]
+    #[schemars(length(min = 1, max = 1000))]
     pub paths: Vec<PathMatch>,
     /// Hosts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 1000))]
+    #[schemars(length(min = 1, max = 1000))]
     pub hosts: Vec<Hostname>,
     /// Headers: here *all* must hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16))]
+    #[schemars(length(min = 1, max = 16))]
     pub headers: Vec<HeaderMatch>,
     /// Addresses that callers come from, as CIDR or a single address.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 10_000))]
+    #[schemars(length(min = 1, max = 10_000))]
     pub sources: Vec<Source>,
     /// Callers that proved who they are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 1000))]
+    #[schemars(length(min = 1, max = 1000))]
     pub callers: Vec<CallerMatch>,
 }
 
@@ -227,7 +229,13 @@ impl JsonSchema for Source {
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": "string", "pattern": r"^[0-9a-fA-F:.]+(/[0-9]{1,3})?$" })
+        schemars::json_schema!({
+            "description": "an address, or a CIDR range such as 10.0.0.0/8",
+            "type": "string",
+            "format": "address-range",
+            "maxLength": 64,
+            "pattern": r"^[0-9a-fA-F:.]+(/[0-9]{1,3})?$",
+        })
     }
 }
 

@@ -61,6 +61,15 @@ impl Resource {
         Key::new(self.kind(), meta.namespace.clone(), meta.name.clone())
     }
 
+    /// The whole object as JSON, `apiVersion` and `kind` included; secrets as digests.
+    pub fn to_json(&self) -> serde_json::Value {
+        let mut value =
+            serde_json::to_value(self).expect("a resource is plain data with text keys");
+        value["apiVersion"] = self.kind().api_version().into();
+        value["kind"] = self.kind().as_str().into();
+        value
+    }
+
     /// Reports what the schema of its kind cannot say.
     pub fn check(&self, at: &mut Checker) {
         match self {

@@ -1,16 +1,142 @@
 //! JSON Schema of every kind, generated from the types and checked in.
+//!
+//! What the walker holds and what an editor shows is this one schema.
+//! It is stricter than serde in one way: a field with nothing behind it is a fault, because an
+//! empty condition in an access rule would silently widen it. Where Kubernetes itself writes
+//! `null`, the schema says `nullable`.
 
-use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+use schemars::SchemaGenerator;
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value, json};
 
 use crate::Kind;
+use crate::gateway::Gateway;
+use crate::policy::AccessPolicy;
+use crate::route::HttpRoute;
+use crate::secret::{ConfigMap, Secret};
+use crate::service::{EndpointSlice, Service};
+
+const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
 
 /// The schema of one kind's object (draft 2020-12), `apiVersion` and `kind` included.
 pub fn of(kind: Kind) -> Value {
-    let _ = kind;
-    json!({})
+    let defs = definitions();
+    let mut needed = BTreeSet::new();
+    collect(kind.as_str(), &defs, &mut needed);
+    let defs: Map<_, _> = defs.into_iter().filter(|(name, _)| needed.contains(name)).collect();
+    json!({
+        "$schema": DRAFT,
+        "title": kind.as_str(),
+        "$ref": format!("#/$defs/{kind}"),
+        "$defs": defs,
+    })
 }
 
 /// All kinds in one document, as checked in under `model/schema/heddle.schema.json`.
 pub fn document() -> Value {
-    json!({})
+    let kinds = Kind::ALL.map(|kind| json!({ "$ref": format!("#/$defs/{kind}") }));
+    json!({
+        "$schema": DRAFT,
+        "title": "Heddle resources",
+        "oneOf": kinds,
+        "$defs": definitions(),
+    })
+}
+
+/// Every definition by its name, those of the kinds among them.
+fn definitions() -> Map<String, Value> {
+    let mut generator = SchemaSettings::draft2020_12().into_generator();
+    for kind in Kind::ALL {
+        define(kind, &mut generator);
+    }
+    let mut defs = generator.take_definitions(true);
+    defs.values_mut().for_each(strip_null);
+    for kind in Kind::ALL {
+        if let Some(Value::Object(schema)) = defs.get_mut(kind.as_str()) {
+            identify(kind, schema);
+        }
+    }
+    defs
+}
+
+fn define(kind: Kind, generator: &mut SchemaGenerator) {
+    match kind {
+        Kind::Gateway => generator.subschema_for::<Gateway>(),
+        Kind::HttpRoute => generator.subschema_for::<HttpRoute>(),
+        Kind::Service => generator.subschema_for::<Service>(),
+        Kind::EndpointSlice => generator.subschema_for::<EndpointSlice>(),
+        Kind::Secret => generator.subschema_for::<Secret>(),
+        Kind::ConfigMap => generator.subschema_for::<ConfigMap>(),
+        Kind::AccessPolicy => generator.subschema_for::<AccessPolicy>(),
+    };
+}
+
+/// Adds what every object says of itself beside its type's own fields. `status` may stand there,
+/// since kubectl prints it; it is not read.
+fn identify(kind: Kind, schema: &mut Map<String, Value>) {
+    let fields = schema.entry("properties").or_insert_with(|| json!({}));
+    if let Value::Object(fields) = fields {
+        fields.insert("apiVersion".to_owned(), json!({ "const": kind.api_version() }));
+        fields.insert("kind".to_owned(), json!({ "const": kind.as_str() }));
+        fields.insert("status".to_owned(), json!({ "description": "Not read." }));
+    }
+    let required = schema.entry("required").or_insert_with(|| json!([]));
+    if let Value::Array(required) = required {
+        required.splice(0..0, [json!("apiVersion"), json!("kind")]);
+    }
+    schema.insert("additionalProperties".to_owned(), json!(false));
+}
+
+/// Takes null from the alternatives of every schema that does not say `nullable`.
+fn strip_null(schema: &mut Value) {
+    let Value::Object(fields) = schema else {
+        if let Value::Array(schemas) = schema {
+            schemas.iter_mut().for_each(strip_null);
+        }
+        return;
+    };
+    if fields.get("nullable") != Some(&Value::Bool(true)) {
+        if let Some(Value::Array(sorts)) = fields.get_mut("type") {
+            sorts.retain(|sort| sort != "null");
+            if let [sort] = sorts.as_slice() {
+                let sort = sort.clone();
+                fields.insert("type".to_owned(), sort);
+            }
+        }
+        let branches = fields.get_mut("anyOf").and_then(Value::as_array_mut);
+        if let Some(branches) = branches {
+            branches.retain(|branch| branch["type"] != "null");
+            if let [Value::Object(only)] = branches.as_slice() {
+                let only = only.clone();
+                fields.remove("anyOf");
+                fields.extend(only);
+            }
+        }
+    }
+    fields.values_mut().for_each(strip_null);
+}
+
+/// The names of all definitions that `name` needs, itself included.
+fn collect(name: &str, defs: &Map<String, Value>, needed: &mut BTreeSet<String>) {
+    if needed.insert(name.to_owned())
+        && let Some(schema) = defs.get(name)
+    {
+        references(schema, &mut |inner| collect(inner, defs, needed));
+    }
+}
+
+fn references(schema: &Value, found: &mut impl FnMut(&str)) {
+    match schema {
+        Value::Object(fields) => {
+            let reference = fields.get("$ref").and_then(Value::as_str);
+            if let Some(name) = reference.and_then(|text| text.strip_prefix("#/$defs/")) {
+                found(name);
+            }
+            fields.values().for_each(|inner| references(inner, found));
+        }
+        Value::Array(schemas) => schemas.iter().for_each(|inner| references(inner, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }

@@ -75,7 +75,13 @@ impl JsonSchema for Base64Secret {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": r"^[A-Za-z0-9+/\s]*=?=?\s*$" })
+        json_schema!({
+            "description": "a secret value in standard base64",
+            "type": "string",
+            "format": "base64",
+            "writeOnly": true,
+            "pattern": r"^[A-Za-z0-9+/\s]*=?\s*=?\s*$",
+        })
     }
 }
 
@@ -96,7 +102,11 @@ impl JsonSchema for TextSecret {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string" })
+        json_schema!({
+            "description": "a secret value as text",
+            "type": "string",
+            "writeOnly": true,
+        })
     }
 }
 

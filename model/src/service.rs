@@ -174,11 +174,11 @@ pub struct EndpointSlice {
     pub address_type: AddressType,
     /// The endpoints.
     #[serde(default)]
-    #[schemars(length(max = 1000))]
+    #[schemars(with = "Option<Vec<Endpoint>>", length(max = 1000), extend("nullable" = true))]
     pub endpoints: Vec<Endpoint>,
     /// The ports at every endpoint, by the names of the Service's ports.
     #[serde(default)]
-    #[schemars(length(max = 100))]
+    #[schemars(with = "Option<Vec<EndpointPort>>", length(max = 100), extend("nullable" = true))]
     pub ports: Vec<EndpointPort>,
 }
 

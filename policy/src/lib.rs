@@ -1,1 +1,31 @@
-//! (written next)
+//! Decisions over facts: who is calling, whether that may pass, and what is changed on the way.
+//!
+//! [`Chain`] holds what one rule of a route does with a request.
+//! It is asked with borrowed [`Facts`] and answers with a [`Verdict`]; it acts on heads only when
+//! told to, and [`Chain::explain`] tells the whole story of a decision.
+//!
+//! Architecture Invariant: nothing here does I/O, awaits, reads a clock or randomness; time comes
+//! in as a fact, so the same code decides in a proxy, in the control plane and in a browser.
+
+#![forbid(unsafe_code)]
+
+pub mod access;
+pub mod apikey;
+pub mod chain;
+pub mod explain;
+pub mod facts;
+pub mod headers;
+pub mod host;
+pub mod jwt;
+pub mod path;
+pub mod pattern;
+pub mod principal;
+pub mod reason;
+pub mod redirect;
+pub mod rewrite;
+
+pub use access::{CompiledPolicy, Level, RuleRef};
+pub use chain::{Answer, Chain, ChainError, Pass, Verdict};
+pub use facts::{Facts, Scheme};
+pub use principal::Principal;
+pub use reason::Reason;

@@ -1,1 +1,44 @@
-//! (written next)
+//! The data plane that gateway and mesh share: from an accepted socket to a recorded exchange.
+//!
+//! ```text
+//! worker: bind -> accept -> tls -> http -> exchange -> balance -> pool -> connect
+//!                                            |                              |
+//!                                     table + policy decide          backend answers
+//!                                            \--------- record ------------/
+//! ```
+//!
+//! [`Proxy`] owns the workers; [`Proxy::apply`] puts a table in force without touching a request
+//! that is under way.
+//!
+//! Architecture Invariant: no database, no cluster credential, no resource parsing here: a table
+//! comes in already assembled.
+
+#![forbid(unsafe_code)]
+
+pub mod admin;
+pub mod settings;
+pub mod telemetry;
+pub mod tls;
+pub mod trace;
+
+mod access_log;
+mod balance;
+mod bind;
+mod body;
+mod connect;
+mod exchange;
+mod failure;
+mod forward;
+mod http;
+mod live;
+mod metrics;
+mod mirror;
+mod otlp;
+mod pool;
+mod record;
+mod reply;
+mod tunnel;
+mod worker;
+
+pub use settings::{Limits, Settings};
+pub use worker::{ApplyError, Proxy};

@@ -1,1 +1,91 @@
-//! (written next)
+//! From resources to a table: which listener, which rule, which backends, for any request.
+//!
+//! [`assemble`] takes every resource at hand and never fails as a whole: a bad object keeps its
+//! last good form or is closed, and is felt only inside its own namespace.
+//! [`Table::find`] answers one request by the precedence of the Gateway API; its cost is the depth
+//! of the match, not the number of routes, and it allocates nothing of its own.
+//! [`Table::why`] tells the same story in words.
+//!
+//! Architecture Invariant: nothing here does I/O, awaits, reads a clock or randomness.
+
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use policy::{Facts, Reason, Scheme};
+
+mod assemble;
+mod hosts;
+mod isolate;
+mod listener;
+mod precedence;
+mod route;
+mod rule;
+mod service;
+pub mod why;
+
+pub use assemble::{Assembly, Input, Refused, assemble};
+pub use listener::{Certificate, Listener, State};
+pub use rule::{Backend, Mirror, Rule, Target};
+pub use service::Service;
+
+/// All that a proxy needs to answer requests; immutable.
+#[derive(Debug, Default)]
+pub struct Table {
+    /// Short hexadecimal digest of what it was made from; the order of the input is irrelevant.
+    pub digest: String,
+    /// Every listener, the refused ones included; older Gateways first.
+    pub listeners: Vec<Arc<Listener>>,
+    /// Every rule that some listener leads to, by [`Rule::id`].
+    pub rules: Vec<Arc<Rule>>,
+    /// Every Service port that some rule names, by [`Service::id`].
+    pub services: Vec<Arc<Service>>,
+    ports: listener::Ports,
+}
+
+/// What a request leads to.
+#[derive(Debug, Clone, Copy)]
+pub struct Found<'t> {
+    /// The listener that serves it.
+    pub listener: &'t Arc<Listener>,
+    /// The rule that won.
+    pub rule: &'t Arc<Rule>,
+    /// The prefix of the match that won, if that was a `PathPrefix`.
+    pub prefix: Option<&'t str>,
+}
+
+impl Table {
+    /// The sockets to open, and what is spoken on each.
+    pub fn ports(&self) -> BTreeMap<u16, Scheme> {
+        self.ports.iter().map(|(&number, port)| (number, port.scheme)).collect()
+    }
+
+    /// The most specific listener for `host` on `port`: it alone serves the request (listener
+    /// isolation). The same choice by server name gives the certificates of a connection.
+    pub fn listener(&self, port: u16, host: &str) -> Option<&Arc<Listener>> {
+        let index = self.ports.get(&port)?.listener(host)?;
+        self.listeners.get(index)
+    }
+
+    /// The rule that a request leads to.
+    ///
+    /// # Errors
+    /// [`Reason::NoListener`] if nothing listens for the host on the port, [`Reason::NoRoute`] if
+    /// no rule of the listener fits.
+    pub fn find<'t>(&'t self, facts: &Facts<'_>) -> Result<Found<'t>, Reason> {
+        let listener = self.listener(facts.port, facts.host).ok_or(Reason::NoListener)?;
+        let entry = listener.routes.find(facts).ok_or(Reason::NoRoute)?;
+        let rule = self.rules.get(entry.rule).ok_or(Reason::NoRoute)?;
+        Ok(Found { listener, rule, prefix: entry.of.prefix() })
+    }
+
+    /// Which listener, route and rule a request leads to, why not the others, and what the rule's
+    /// policies say.
+    pub fn why(&self, facts: &Facts<'_>) -> why::Story {
+        why::tell(self, facts)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,35 @@
-//! (written next)
+//! `cargo xtask bench`: Heddle beside its peers, in the same run, by the method of
+//! `docs/benchmarks.md`.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
+
+mod bed;
+mod callgrind;
+mod case;
+mod drive;
+mod edge;
+mod process;
+mod report;
+mod spread;
+mod subject;
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    #[command(subcommand)]
+    bench: Bench,
+}
 
-pub(crate) fn run(_args: &Args) -> Result<()> {
-    bail!("bench is not built yet")
+#[derive(Debug, clap::Subcommand)]
+enum Bench {
+    /// Requests per CPU-second, latency and memory of an edge proxy.
+    Edge(edge::Args),
+    /// Instructions that a program spends in the functions of given names.
+    Callgrind(callgrind::Args),
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    match &args.bench {
+        Bench::Edge(args) => edge::run(args),
+        Bench::Callgrind(args) => callgrind::run(args),
+    }
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Result, bail};
 
 use crate::shell;
+use crate::test::{build, stream};
 
 /// What `cargo xtask soak` may be told.
 #[derive(Debug, clap::Args)]
@@ -31,10 +32,9 @@ pub(crate) struct Args {
 struct Soak {
     name: &'static str,
     about: &'static str,
-    /// Crates whose programs the test starts.
-    programs: &'static [&'static str],
-    package: &'static str,
-    /// The file below the crate's `tests`.
+    /// Programs of ours, which must be built before.
+    starts_programs: bool,
+    /// The file below its crate's `tests`.
     file: &'static str,
     /// The test's full name in that file.
     test: &'static str,
@@ -46,8 +46,7 @@ const SOAKS: &[Soak] = &[
     Soak {
         name: "routing",
         about: "generated tables and requests against a naive reference matcher",
-        programs: &[],
-        package: "table",
+        starts_programs: false,
         file: "differential",
         test: "table_agrees_with_the_naive_reference",
         count: 100_000,
@@ -55,8 +54,7 @@ const SOAKS: &[Soak] = &[
     Soak {
         name: "isolation",
         about: "sets of valid objects that an invalid one must not change",
-        programs: &[],
-        package: "table",
+        starts_programs: false,
         file: "isolation",
         test: "an_invalid_object_changes_nothing_outside_what_it_owns",
         count: 10_000,
@@ -64,8 +62,7 @@ const SOAKS: &[Soak] = &[
     Soak {
         name: "churn",
         about: "requests while routes, weights and certificates are rewritten",
-        programs: &["gateway"],
-        package: "e2e",
+        starts_programs: true,
         file: "churn",
         test: "no_request_fails_or_strays_while_the_configuration_is_rewritten",
         count: 1_000_000,
@@ -80,35 +77,31 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     };
     let count = args.count.unwrap_or(soak.count);
     let seed = args.seed.unwrap_or_else(fresh_seed);
-    if !soak.programs.is_empty() {
-        let title = format!("build {}", soak.programs.join(" and "));
-        shell::step(&title, Duration::from_secs(240), || {
-            let mut build = cargo(&["build", "--profile", &args.profile]);
-            for program in soak.programs {
-                build.args(["-p", program]);
-            }
-            shell::run(&mut build)
-        })?;
+    if soak.starts_programs {
+        let build = || build::programs(&args.profile);
+        shell::step("build", Duration::from_secs(300), build)?;
     }
     eprintln!("soak {}: {} of {}; seed {seed}", soak.name, count, soak.about);
     eprintln!("the same again: cargo xtask soak {} --count {count} --seed {seed}", soak.name);
     shell::step(soak.name, Duration::from_secs(600), || {
-        shell::run(&mut command(soak, &args.profile, count, seed))
+        let command = &mut command(soak, &args.profile, count, seed);
+        let ran = stream(command, &mut std::io::stdout())?;
+        if !ran.well {
+            bail!("the soak failed; seed {seed} shows the same again");
+        }
+        if ran.counts.passed == 0 {
+            bail!("{} has no test named {}", soak.file, soak.test);
+        }
+        Ok(())
     })
 }
 
 fn command(soak: &Soak, profile: &str, count: u64, seed: u64) -> Command {
-    let mut test = cargo(&["test", "--profile", profile, "-p", soak.package, "--test", soak.file]);
-    test.args(["--", "--exact", soak.test, "--nocapture"])
+    let mut test = build::test(profile);
+    test.args(["--test", soak.file, "--", "--exact", soak.test, "--nocapture"])
         .env("HEDDLE_SOAK_COUNT", count.to_string())
         .env("HEDDLE_SOAK_SEED", seed.to_string());
     test
-}
-
-fn cargo(args: &[&str]) -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(args).current_dir(shell::root());
-    command
 }
 
 /// New cases each time; the seed is printed, so none is lost.

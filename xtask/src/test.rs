@@ -9,6 +9,7 @@ use std::io::Write;
 use anyhow::Result;
 use clap::ValueEnum;
 
+pub(crate) mod build;
 mod console;
 mod edge;
 mod report;
@@ -17,7 +18,7 @@ mod unit;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use report::Report;
+pub(crate) use report::{Report, stream};
 
 /// What `cargo xtask test` may be told.
 #[derive(Debug, clap::Args)]

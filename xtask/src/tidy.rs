@@ -15,6 +15,7 @@ use crate::shell;
 
 mod crates;
 mod layers;
+mod licences;
 mod sources;
 mod texts;
 mod tree;
@@ -87,6 +88,7 @@ const RULES: &[Rule] = &[
     Rule { name: "who may import whom", check: layers::edges },
     Rule { name: "one owner for each heavy library", check: layers::owners },
     Rule { name: "what is never linked", check: tree::never_linked },
+    Rule { name: "licences", check: licences::allowed },
     Rule { name: "pure crates stay pure", check: sources::pure },
     Rule { name: "no mod.rs", check: sources::no_mod_rs },
     Rule { name: "module docs", check: sources::module_docs },

@@ -5,8 +5,8 @@
 //! ```
 //!
 //! wasm-bindgen runs as a library, so that it is the version in Cargo.lock and nobody installs a
-//! program. Measured on two cores: it adds 30 CPU-seconds (17 s of wall time) to the first build
-//! of xtask and runs in 0.4 s unoptimised; its command line takes 250 CPU-seconds to install.
+//! program. Measured on two cores: it adds about 25 CPU-seconds (12 s of wall time) to the first
+//! build of xtask and runs in 0.4 s unoptimised; its command line takes ten times that to install.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -53,7 +53,12 @@ pub(crate) fn build(profile: &str) -> Result<PathBuf> {
 }
 
 fn build_with(profile: &str, toolchain: Option<Toolchain>) -> Result<PathBuf> {
-    let module = step("compiling the console for the browser", Duration::from_secs(120), || {
+    let toolchain = compile::toolchain(toolchain)?;
+    let cold = match toolchain {
+        Toolchain::Rustup => Duration::from_secs(60),
+        Toolchain::Debian => Duration::from_secs(180),
+    };
+    let module = step("compiling the console for the browser", cold, || {
         compile::module(profile, toolchain)
     })?;
     let site = crate::shell::target()?.join("site");

@@ -33,7 +33,7 @@ pub fn Page() -> impl IntoView {
                 <button type="button" on:click=move |_| threads.update(|n| *n += 1)>
                     "Pass the shuttle"
                 </button>
-                <p class="count" aria-live="polite">
+                <p class="count">
                     "Threads woven: "
                     <output id="threads">{threads}</output>
                 </p>
@@ -48,7 +48,8 @@ fn Cloth(threads: RwSignal<u32>) -> impl IntoView {
     let rows = (0..ROWS)
         .map(|row| view! { <g class:woven=move || is_woven(row, threads.get())>{pick(row)}</g> })
         .collect_view();
-    let size = format!("0 0 {} {}", COLUMNS * 10, ROWS * 10);
+    // A thread lies over the edge of its column by two.
+    let size = format!("0 0 {} {}", COLUMNS * 10 + 2, ROWS * 10);
     view! { <svg class="cloth" viewBox=size aria-hidden="true">{rows}</svg> }
 }
 

@@ -1,3 +1,5 @@
+//! What every address of the server answers, asked without a socket.
+
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use tower::ServiceExt as _;

@@ -6,7 +6,7 @@
 //! looks at `:status` alone, which comes first and which every server writes as index 8 (200).
 
 use std::collections::HashMap;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufReader, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -25,7 +25,8 @@ use frame::{Flags, Frame, Kind};
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes that a server may send before the load allows more.
 const WINDOW: u32 = 1 << 30;
-/// Streams at a time, until the server says how many it takes.
+/// Streams at a time, fewer if the server says so. A request that has to wait for a stream is
+/// charged for the wait, and an overloaded subject does not exhaust the upstream's connections.
 const STREAMS: u32 = 100;
 
 pub(super) fn run(plan: &Plan) -> Result<Tally> {
@@ -37,8 +38,8 @@ pub(super) fn run(plan: &Plan) -> Result<Tally> {
         let mut readers = Vec::new();
         for (lane, link) in links.iter().enumerate() {
             let lane = Lane { number: lane as u64, plan, schedule: &schedule };
-            scope.spawn(move || link.write_all(&lane));
-            readers.push(scope.spawn(move || link.read_all(&lane)));
+            scope.spawn(move || link.send(&lane));
+            readers.push(scope.spawn(move || link.receive(&lane)));
         }
         let mut sum = Tally::default();
         for reader in readers {
@@ -89,7 +90,7 @@ impl Link {
     }
 
     /// Sends the lane's requests when they are due, then waits for the last answers and closes.
-    fn write_all(&self, lane: &Lane<'_>) {
+    fn send(&self, lane: &Lane<'_>) {
         let request = frame::request(&lane.plan.host, &lane.plan.path);
         let mut turn = 0;
         while let Some(ticket) = lane.ticket(turn) {
@@ -129,7 +130,7 @@ impl Link {
     }
 
     /// Reads answers until the connection ends; requests still open then are errors.
-    fn read_all(&self, lane: &Lane<'_>) -> Tally {
+    fn receive(&self, lane: &Lane<'_>) -> Tally {
         let mut answers =
             Answers { link: self, lane, open: HashMap::new(), unseen: 0, tally: Tally::default() };
         let mut input = BufReader::with_capacity(64 * 1024, &self.stream);
@@ -178,7 +179,7 @@ impl Answers<'_> {
             }
             Kind::Settings if !frame.flags.has(Flags::ACK) => {
                 if let Some(limit) = frame::max_streams(payload) {
-                    self.link.limit.store(limit.max(1), Ordering::Relaxed);
+                    self.link.limit.store(limit.clamp(1, STREAMS), Ordering::Relaxed);
                 }
                 self.link.write(&frame::settings_ack())?;
             }

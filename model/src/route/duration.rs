@@ -6,6 +6,9 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+/// 99999h59m59s999ms in milliseconds: above it the sum could not be written in four parts.
+const LONGEST: u64 = 100_000 * 3_600_000 - 1;
+
 /// A length of time of at most four parts, each at most five digits with `h`, `m`, `s` or `ms`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -18,10 +21,10 @@ impl From<GatewayDuration> for Duration {
 }
 
 impl From<Duration> for GatewayDuration {
-    /// Parts below a millisecond are cut off.
+    /// Parts below a millisecond, and what is above the longest that can be written, are cut off.
     fn from(duration: Duration) -> Self {
         let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        GatewayDuration(Duration::from_millis(millis))
+        GatewayDuration(Duration::from_millis(millis.min(LONGEST)))
     }
 }
 
@@ -52,13 +55,20 @@ fn parse(text: &str) -> Option<Duration> {
         rest = after;
         parts += 1;
     }
-    (1..=4).contains(&parts).then(|| Duration::from_millis(millis))
+    ((1..=4).contains(&parts) && millis <= LONGEST).then(|| Duration::from_millis(millis))
 }
 
 impl From<GatewayDuration> for String {
     fn from(duration: GatewayDuration) -> String {
-        let millis = duration.0.as_millis();
-        if millis.is_multiple_of(1000) { format!("{}s", millis / 1000) } else { format!("{millis}ms") }
+        let mut rest = duration.0.as_millis();
+        let mut text = String::new();
+        for (unit, size) in [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)] {
+            if rest >= size {
+                text.push_str(&format!("{}{unit}", rest / size));
+                rest %= size;
+            }
+        }
+        if text.is_empty() { "0s".to_owned() } else { text }
     }
 }
 
@@ -68,7 +78,13 @@ impl JsonSchema for GatewayDuration {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": r"^([0-9]{1,5}(h|m|s|ms)){1,4}$" })
+        json_schema!({
+            "description": "a length of time such as 1h30m, 10s or 500ms (GEP-2257)",
+            "type": "string",
+            "format": "gateway-duration",
+            "maxLength": 32,
+            "pattern": r"^([0-9]{1,5}(h|m|s|ms)){1,4}$",
+        })
     }
 }
 
@@ -82,8 +98,17 @@ mod tests {
             let parsed = GatewayDuration::try_from(text.to_owned()).unwrap();
             assert_eq!(Duration::from(parsed), Duration::from_millis(millis));
         }
-        for bad in ["", "10", "-1s", "1.5s", "100000s", "1d", "1s1s1s1s1s", "s"] {
+        for bad in ["", "10", "-1s", "1.5s", "100000s", "1d", "1s1s1s1s1s", "s", "99999h1h"] {
             assert!(GatewayDuration::try_from(bad.to_owned()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again_as_the_same() {
+        for text in ["0s", "1ms", "1h30m", "99999h59m59s999ms", "100h", "99999s99999ms"] {
+            let duration = GatewayDuration::try_from(text.to_owned()).unwrap();
+            let written = String::from(duration);
+            assert_eq!(GatewayDuration::try_from(written), Ok(duration), "{text}");
         }
     }
 }

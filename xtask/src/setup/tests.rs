@@ -1,3 +1,5 @@
+//! Looking for programs and packages, and ending what takes too long.
+
 use super::*;
 
 #[test]

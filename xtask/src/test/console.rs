@@ -1,7 +1,23 @@
-//! The suite `console`: the browser's half is built, served and used in a browser.
+//! The suite `console`: the browser's half is built within its size, served, and used in a browser.
 
-use super::Report;
+use std::time::Duration;
+
+use super::{Report, build};
+use crate::{shell, wasm};
 
 pub(super) fn run(report: &mut Report) {
-    report.skip("console", "its build is not wired yet");
+    let title = "browser tests";
+    let built = build::everything(report);
+    let minutes = |n: u64| Duration::from_secs(60 * n);
+    let site = report.check("console for the browser", minutes(2), || wasm::build(wasm::PROFILE));
+    let (Some(()), Some(site)) = (built, site) else {
+        return report.fail(title, "there is nothing to open in a browser");
+    };
+    let ran = shell::step(title, minutes(1), || {
+        wasm::browser_tests(&build::program(report.profile(), "heddle-server")?, &site)
+    });
+    match ran {
+        Ok((passed, failed, skipped)) => report.count(title, passed, failed, skipped),
+        Err(error) => report.fail(title, &format!("{error:#}")),
+    }
 }

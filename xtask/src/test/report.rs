@@ -12,9 +12,9 @@ use crate::shell;
 /// The sum so far; it prints as the line that scripts read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
-    pub(super) passed: usize,
-    pub(super) failed: usize,
-    pub(super) skipped: usize,
+    pub(crate) passed: usize,
+    pub(crate) failed: usize,
+    pub(crate) skipped: usize,
 }
 
 impl Counts {
@@ -93,19 +93,30 @@ impl Report {
     /// Counts what `cargo test` tells of its tests; a run that tells of none but fails, such as
     /// one that does not build, is one failure.
     pub(crate) fn tests(&mut self, title: &str, expected: Duration, command: &mut Command) {
-        let ran = match shell::step(title, expected, || stream(command)) {
+        let ran = match shell::step(title, expected, || stream(command, &mut std::io::stdout())) {
             Ok(ran) => ran,
             Err(error) => return self.fail(title, &format!("{error:#}")),
         };
-        self.counts.add(ran.counts);
+        let Counts { passed, failed, skipped } = ran.counts;
         self.failures.extend(ran.failures.iter().map(|name| format!("{title}: {name}")));
-        if !ran.well && ran.counts.failed == 0 {
+        self.count(title, passed, failed, skipped);
+        if !ran.well && failed == 0 {
             self.fail(title, "cargo test failed without naming a test; see its output above");
         }
-        if ran.counts.skipped > 0 && self.strict {
-            self.counts.skipped -= ran.counts.skipped;
-            self.counts.failed += ran.counts.skipped;
-            self.failures.push(format!("{title}: {} ignored test(s)", ran.counts.skipped));
+    }
+
+    /// Counts tests that somebody else ran.
+    pub(crate) fn count(&mut self, title: &str, passed: usize, failed: usize, skipped: usize) {
+        self.counts.add(Counts { passed, failed, skipped: 0 });
+        if failed > 0 {
+            self.failures.push(format!("{title}: {failed} test(s), see their output above"));
+        }
+        if skipped > 0 && self.strict {
+            self.counts.failed += skipped;
+            self.failures.push(format!("{title}: {skipped} test(s) skipped, and CI may skip none"));
+        } else if skipped > 0 {
+            self.counts.skipped += skipped;
+            self.skips.push(format!("{title}: {skipped} test(s) say so, see their output above"));
         }
     }
 
@@ -139,10 +150,11 @@ impl Report {
 
 /// What one `cargo test` told.
 #[derive(Debug, Default)]
-pub(super) struct Ran {
-    pub(super) counts: Counts,
+pub(crate) struct Ran {
+    pub(crate) counts: Counts,
     pub(super) failures: Vec<String>,
-    well: bool,
+    /// It ended with success.
+    pub(crate) well: bool,
 }
 
 impl Ran {
@@ -167,8 +179,8 @@ fn parse_result(rest: &str) -> Counts {
     Counts { passed: of(" passed"), failed: of(" failed"), skipped: of(" ignored") }
 }
 
-/// Runs `command`, passing its output on while it comes.
-fn stream(command: &mut Command) -> Result<Ran> {
+/// Runs `command`, passing its output on line by line while it comes.
+pub(crate) fn stream(command: &mut Command, shown_on: &mut impl Write) -> Result<Ran> {
     let shown = format!("{command:?}");
     let mut child =
         command.stdout(Stdio::piped()).spawn().with_context(|| format!("starting {shown}"))?;
@@ -178,7 +190,7 @@ fn stream(command: &mut Command) -> Result<Ran> {
         let line = line.with_context(|| format!("reading what {shown} prints"))?;
         let line = String::from_utf8_lossy(&line);
         ran.hear(&line);
-        writeln!(std::io::stdout().lock(), "{line}")?;
+        writeln!(shown_on, "{line}")?;
     }
     ran.well = child.wait().with_context(|| format!("waiting for {shown}"))?.success();
     Ok(ran)

@@ -3,7 +3,10 @@
 use std::process::Command;
 use std::time::Duration;
 
-use super::report::{Counts, Ran, Report};
+use serde_json::json;
+
+use super::build::TestNames;
+use super::report::{Counts, Ran, Report, stream};
 
 #[test]
 fn the_sum_is_the_plain_line_that_scripts_read() {
@@ -43,15 +46,23 @@ fn a_skip_is_a_failure_where_nothing_may_be_skipped() {
 }
 
 #[test]
+fn output_is_passed_on_and_counted_while_it_comes() {
+    let line = "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out";
+    let mut shown = Vec::new();
+    let ran = stream(Command::new("echo").arg(line), &mut shown).unwrap();
+    assert_eq!(ran.counts, Counts { passed: 3, failed: 0, skipped: 1 });
+    assert_eq!(String::from_utf8(shown).unwrap(), format!("{line}\n"));
+}
+
+#[test]
 fn an_ignored_test_counts_as_a_skip() {
-    let run = |strict| {
+    let count = |strict| {
         let mut report = Report::new("dev".into(), strict);
-        let line = "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out";
-        report.tests("some", Duration::from_secs(1), Command::new("echo").arg(line));
+        report.count("some", 3, 0, 1);
         report.counts()
     };
-    assert_eq!(run(false), Counts { passed: 3, failed: 0, skipped: 1 });
-    assert_eq!(run(true), Counts { passed: 3, failed: 1, skipped: 0 });
+    assert_eq!(count(false), Counts { passed: 3, failed: 0, skipped: 1 });
+    assert_eq!(count(true), Counts { passed: 3, failed: 1, skipped: 0 });
 }
 
 #[test]
@@ -60,4 +71,16 @@ fn a_run_that_does_not_build_is_one_failure() {
     report.tests("broken", Duration::from_secs(1), &mut Command::new("false"));
     report.tests("absent", Duration::from_secs(1), &mut Command::new("no-such-program-anywhere"));
     assert_eq!(report.counts(), Counts { passed: 0, failed: 2, skipped: 0 });
+}
+
+#[test]
+fn tests_that_start_programs_are_told_from_the_rest() {
+    let target = |kind: &str, name: &str| json!({ "kind": [kind], "name": name });
+    let metadata = json!({ "packages": [
+        { "name": "table", "targets": [target("lib", "table"), target("test", "differential")] },
+        { "name": "e2e", "targets": [target("bin", "load"), target("test", "churn")] },
+    ]});
+    let names = TestNames::parse(&metadata).unwrap();
+    assert_eq!(names.plain, ["differential"]);
+    assert_eq!(names.black_box, ["churn"]);
 }

@@ -1,10 +1,10 @@
 //! The suite `unit`: what needs no process but the compiler's and the tests' own.
 
-use std::process::Command;
 use std::time::Duration;
 
 use super::Report;
-use crate::shell;
+use super::build::{self, TestNames, cargo};
+use crate::{setup, shell};
 
 const SECONDS: fn(u64) -> Duration = Duration::from_secs;
 
@@ -13,26 +13,31 @@ const FOR_THE_BROWSER: [&str; 3] = ["model", "policy", "table"];
 
 pub(super) fn run(report: &mut Report, quick: bool) {
     report.check("format", SECONDS(5), || shell::run(&mut cargo(["fmt", "--all", "--check"])));
-    report.check("tidy", SECONDS(10), || shell::run(&mut task("tidy")));
+    // As processes of their own: what they print and how they end is what a person sees.
+    report.check("tidy", SECONDS(10), || shell::run(&mut cargo(["xtask", "tidy"])));
     report.check("clippy", SECONDS(240), || {
         let denied = ["--workspace", "--all-targets", "--", "-D", "warnings"];
         shell::run(cargo(["clippy"]).args(denied))
     });
     if !quick {
-        report.check("docs", SECONDS(60), || {
+        report.check("docs", SECONDS(120), || {
             let mut doc = cargo(["doc", "--workspace", "--no-deps", "--quiet"]);
             shell::run(doc.env("RUSTDOCFLAGS", "-D rustdoc::broken_intra_doc_links"))
         });
-        report.check("generated files", SECONDS(10), || shell::run(task("codegen").arg("--check")));
+        report.check("generated files", SECONDS(10), || {
+            shell::run(&mut cargo(["xtask", "codegen", "--check"]))
+        });
         browser_target(report);
     }
-    let mut tests = cargo(["test", "--workspace", "--exclude", "e2e", "--no-fail-fast"]);
-    tests.args(["--profile", report.profile()]);
-    report.tests("unit tests", SECONDS(300), &mut tests);
+    tests(report, quick);
 }
 
 fn browser_target(report: &mut Report) {
-    report.check("model, policy and table for the browser", SECONDS(60), || {
+    let title = "model, policy and table for the browser";
+    if let Err(error) = setup::wasm_target() {
+        return report.skip(title, &format!("{error:#}"));
+    }
+    report.check(title, SECONDS(60), || {
         let mut check = cargo(["check", "--target", "wasm32-unknown-unknown"]);
         for name in FOR_THE_BROWSER {
             check.args(["-p", name]);
@@ -41,14 +46,20 @@ fn browser_target(report: &mut Report) {
     });
 }
 
-/// The cargo that runs us, at the workspace's root.
-pub(super) fn cargo<const N: usize>(args: [&str; N]) -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(args).current_dir(shell::root());
-    command
-}
-
-/// Another task, as a process of its own: what it prints and how it ends is what a person sees.
-fn task(name: &str) -> Command {
-    cargo(["xtask", name])
+fn tests(report: &mut Report, quick: bool) {
+    let title = "unit tests";
+    let names = match TestNames::load() {
+        Ok(names) => names.plain,
+        Err(error) => return report.fail(title, &format!("{error:#}")),
+    };
+    let mut tests = build::test(report.profile());
+    tests.args(["--lib", "--bins"]);
+    for name in &names {
+        tests.args(["--test", name]);
+    }
+    report.tests(title, SECONDS(300), &mut tests);
+    if !quick {
+        let mut examples = build::test(report.profile());
+        report.tests("examples in docs", SECONDS(30), examples.arg("--doc"));
+    }
 }

@@ -4,8 +4,7 @@ use super::Fault;
 use super::workspace::{Crate, Workspace};
 
 /// Names that say nothing about what is inside, so that everything ends up there.
-pub(super) const NAMELESS: &[&str] =
-    &["common", "util", "utils", "helper", "helpers", "misc", "prelude", "shared"];
+pub(super) const NAMELESS: &[&str] = &["common", "util", "utils", "helper", "helpers", "prelude"];
 
 /// Crates whose work cannot be done without unsafe code, each with its reason.
 const UNSAFE_ALLOWED: &[(&str, &str)] =
@@ -103,9 +102,18 @@ fn lines_of<'a>(
     let text = workspace.files.get(&one.manifest).map_or("", String::as_str);
     let mut section = "";
     text.lines().map(str::trim).filter_map(move |line| {
-        if line.starts_with('[') && line.ends_with(']') && !line.contains('=') {
+        if is_header(line) {
             section = line;
         }
-        (!line.is_empty() && !line.starts_with('#')).then_some((section, line))
+        (!line.is_empty() && !line.starts_with('#') && !is_header(line)).then_some((section, line))
     })
+}
+
+/// `[dependencies]` or `[target.'cfg(unix)'.dependencies]`, not a line of a list.
+fn is_header(line: &str) -> bool {
+    line.ends_with(']') && (line.starts_with("[target.") || is_plain_header(line))
+}
+
+fn is_plain_header(line: &str) -> bool {
+    line.starts_with('[') && !line.contains(['=', '"', ','])
 }

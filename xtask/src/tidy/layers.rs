@@ -29,7 +29,8 @@ const LAYERS: &[Layer] = &[
     Layer { name: "table", sees: Only(&["policy", "model"]) },
     Layer { name: "rego", sees: Only(&["policy", "model"]) },
     Layer { name: "proxy", sees: Only(&["table", "policy", "rego", "wire", "model"]) },
-    Layer { name: "gateway", sees: Only(&["proxy"]) },
+    // It reads files and assembles them, as control will for proxies without files.
+    Layer { name: "gateway", sees: Only(&["proxy", "table", "policy", "model"]) },
     Layer { name: "mesh", sees: Only(&["proxy"]) },
     Layer { name: "control", sees: Only(&["table", "policy", "rego", "wire", "store", "model"]) },
     // The browser's half is held to the last three by the tree of its own build.

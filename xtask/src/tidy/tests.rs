@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::licences::{Licensed, satisfied};
 use super::tree::Tree;
 use super::workspace::{Dependency, Workspace, parse_crates};
 use super::{RULES, check};
@@ -22,7 +23,7 @@ const SPOILT: &[Spoilt] = &[
     Spoilt {
         rule: "who may import whom",
         spoil: |w| import(w, "gateway", "mesh", true),
-        says: "gateway: imports mesh: of our crates it may import proxy",
+        says: "gateway: imports mesh: of our crates it may import proxy, table",
     },
     Spoilt {
         rule: "who may import whom",
@@ -81,9 +82,20 @@ const SPOILT: &[Spoilt] = &[
     },
     Spoilt {
         rule: "what is never linked",
+        spoil: |w| tree(w, "console in the browser", "0 console v1\n1 store v1"),
+        says: "console in the browser: links console -> store: the browser's half sees model",
+    },
+    Spoilt {
+        rule: "what is never linked",
         spoil: |w| tree(w, "workspace", "0 proxy v1\n1 rustls v1\n2 ring v0.17"),
         says: "workspace: links proxy -> rustls -> ring: one TLS provider",
     },
+    Spoilt {
+        rule: "licences",
+        spoil: |w| licence(w, "sealed", "LicenseRef-Proprietary"),
+        says: "sealed: is under 'LicenseRef-Proprietary': take another, or argue for it",
+    },
+    Spoilt { rule: "licences", spoil: |w| licence(w, "silent", ""), says: "silent: is under ''" },
     Spoilt {
         rule: "pure crates stay pure",
         spoil: |w| append(w, "model/src/lib.rs", "pub async fn wait() {}\n"),
@@ -147,7 +159,7 @@ const SPOILT: &[Spoilt] = &[
     Spoilt {
         rule: "versions in one place",
         spoil: |w| {
-            append(w, "proxy/Cargo.toml", "[target.'cfg(unix)'.dev-dependencies]\na = \"1\"\n")
+            append(w, "proxy/Cargo.toml", "[target.'cfg(a = \"b\")'.dev-dependencies]\na = \"1\"\n")
         },
         says: "proxy/Cargo.toml: says `a = \"1\"`: name = { workspace = true }",
     },
@@ -269,6 +281,25 @@ fn a_path_within_a_path_is_nobodys_machine() {
     assert_eq!(check(&workspace), []);
 }
 
+#[test]
+fn licence_expressions_are_read_as_spdx_means_them() {
+    let list = ["MIT", "ISC", "Apache-2.0 WITH LLVM-exception"];
+    for (expression, holds) in [
+        ("MIT", true),
+        ("GPL-3.0", false),
+        ("MIT/GPL-3.0", true),
+        ("GPL-3.0 OR ISC", true),
+        ("MIT AND GPL-3.0", false),
+        ("ISC AND (GPL-3.0 OR MIT) AND MIT", true),
+        ("ISC AND (GPL-3.0 OR Zlib)", false),
+        ("Apache-2.0 WITH LLVM-exception OR Apache-2.0", true),
+        ("MIT OR GPL-3.0 AND Zlib", true),
+        ("", false),
+    ] {
+        assert_eq!(satisfied(expression, &list), holds, "{expression}");
+    }
+}
+
 /// Two real members and their edges, as cargo tells them.
 #[test]
 fn crates_are_read_from_cargo_metadata() {
@@ -343,6 +374,8 @@ fn tidy() -> Workspace {
     let source =
         concat!("source = \"registry+https", "://github.com/rust-lang/crates.io-index\"\n");
     file(&mut workspace, "Cargo.lock", source);
+    file(&mut workspace, "deny.toml", "[licenses]\nallow = [\n  \"MIT\",\n  \"ISC\",\n]\n");
+    licence(&mut workspace, "hyper", "MIT");
     workspace
 }
 
@@ -356,6 +389,10 @@ fn import(workspace: &mut Workspace, from: &str, name: &str, ours: bool) {
 
 fn tree(workspace: &mut Workspace, subject: &'static str, printed: &str) {
     workspace.trees.insert(subject, Tree::parse(printed));
+}
+
+fn licence(workspace: &mut Workspace, name: &str, licence: &str) {
+    workspace.licences.push(Licensed { name: name.into(), licence: licence.into() });
 }
 
 fn file(workspace: &mut Workspace, path: &str, text: &str) {

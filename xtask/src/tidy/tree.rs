@@ -16,6 +16,10 @@ pub(super) struct Subject {
     pub(super) right: &'static str,
 }
 
+/// What we build for: servers of both kinds, and browsers.
+pub(super) const TARGETS: [&str; 3] =
+    ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu", "wasm32-unknown-unknown"];
+
 /// A proxy parses strangers' bytes, so it holds no database and no cluster credential.
 const NOT_IN_A_PROXY: &[&str] = &["sqlx", "kube", "k8s-openapi", "axum", "leptos"];
 const PROXY_ALONE: &str = "a proxy holds no database handle, no cluster credential and no user \
@@ -24,6 +28,12 @@ const PROXY_ALONE: &str = "a proxy holds no database handle, no cluster credenti
 /// The crates that decide do so from their arguments alone, and build for the browser too.
 const NOT_IN_A_DECIDER: &[&str] = &["tokio", "hyper", "mio", "socket2", "async-std", "reqwest"];
 const DECIDER_ALONE: &str = "model, policy and table are pure: I/O belongs in proxy or control";
+
+/// Ours that run on servers, and what they bring.
+const NOT_IN_A_BROWSER: &[&str] = &[
+    "control", "store", "wire", "proxy", "gateway", "mesh", "rego", "sqlx", "kube", "axum",
+    "tokio", "hyper", "rustls",
+];
 
 pub(super) const SUBJECTS: &[Subject] = &[
     Subject {
@@ -69,6 +79,23 @@ pub(super) const SUBJECTS: &[Subject] = &[
         right: DECIDER_ALONE,
     },
     Subject {
+        name: "console in the browser",
+        package: "console",
+        args: &[
+            "-p",
+            "console",
+            "-e",
+            "normal",
+            "--no-default-features",
+            "--features",
+            "hydrate",
+            "--target",
+            "wasm32-unknown-unknown",
+        ],
+        never: NOT_IN_A_BROWSER,
+        right: "the browser's half sees model, policy and table only: put it behind feature ssr",
+    },
+    Subject {
         name: "workspace",
         package: "",
         args: &[
@@ -77,11 +104,11 @@ pub(super) const SUBJECTS: &[Subject] = &[
             "-e",
             "normal,build,dev",
             "--target",
-            "x86_64-unknown-linux-gnu",
+            TARGETS[0],
             "--target",
-            "aarch64-unknown-linux-gnu",
+            TARGETS[1],
             "--target",
-            "wasm32-unknown-unknown",
+            TARGETS[2],
         ],
         never: &["ring"],
         right: "one TLS provider, aws-lc-rs: take the dependency without its ring feature",

@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
+use super::licences::{self, Licensed};
 use super::tree::{self, Tree};
 use crate::shell;
 
@@ -18,6 +19,8 @@ pub(super) struct Workspace {
     pub(super) crates: Vec<Crate>,
     /// By the name of the [`tree::Subject`].
     pub(super) trees: BTreeMap<&'static str, Tree>,
+    /// The packages of others that we build.
+    pub(super) licences: Vec<Licensed>,
     /// Path from the root, with `/`, to text.
     pub(super) files: BTreeMap<String, String>,
 }
@@ -45,24 +48,20 @@ impl Workspace {
     pub(super) fn load(root: &Path) -> Result<Self> {
         let root =
             &root.canonicalize().with_context(|| format!("looking at {}", root.display()))?;
-        let metadata = shell::output(
-            Command::new(cargo())
-                .args(["metadata", "--no-deps", "--format-version", "1"])
-                .current_dir(root),
-        )?;
-        let metadata: Value = serde_json::from_str(&metadata).context("reading cargo metadata")?;
+        let metadata = metadata(root, &["--no-deps"])?;
         let crates = parse_crates(&metadata)?;
         let mut trees = BTreeMap::new();
         for subject in tree::SUBJECTS.iter().filter(|subject| subject.exists(&crates)) {
             let printed = shell::output(
-                Command::new(cargo())
+                shell::cargo()
                     .args(["tree", "--quiet", "--prefix", "depth", "--format", " {p}"])
                     .args(subject.args)
                     .current_dir(root),
             )?;
             trees.insert(subject.name, Tree::parse(&printed));
         }
-        Ok(Self { crates, trees, files: read_files(root)? })
+        let all = metadata_of_all(root)?;
+        Ok(Self { crates, trees, licences: licences::parse(&all), files: read_files(root)? })
     }
 
     /// The files whose names end with `end`.
@@ -77,9 +76,16 @@ impl Workspace {
     }
 }
 
-/// The cargo that runs us, so that a toolchain chosen for one holds for all.
-fn cargo() -> std::ffi::OsString {
-    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+fn metadata(root: &Path, args: &[&str]) -> Result<Value> {
+    let mut ask = shell::cargo();
+    ask.args(["metadata", "--format-version", "1"]).args(args).current_dir(root);
+    serde_json::from_str(&shell::output(&mut ask)?).context("reading cargo metadata")
+}
+
+/// With the packages of others, for the targets that we build.
+fn metadata_of_all(root: &Path) -> Result<Value> {
+    let targets = tree::TARGETS.iter().flat_map(|target| ["--filter-platform", *target]);
+    metadata(root, &targets.collect::<Vec<_>>())
 }
 
 /// The members of the workspace from what `cargo metadata --no-deps` prints.

@@ -14,7 +14,7 @@ const TARGET: &str = "wasm32-unknown-unknown";
 const DEBIAN: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
 
 /// Who compiles.
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Toolchain {
     /// The active toolchain, with its own standard library for wasm32.
     Rustup,
@@ -22,37 +22,42 @@ pub(crate) enum Toolchain {
     Debian,
 }
 
+/// Sees to it that the wanted compiler is there, or else the first that can be had.
+pub(super) fn toolchain(wanted: Option<Toolchain>) -> Result<Toolchain> {
+    if wanted != Some(Toolchain::Debian) {
+        match setup::wasm_target() {
+            Ok(()) => return Ok(Toolchain::Rustup),
+            Err(error) if wanted == Some(Toolchain::Rustup) => return Err(error),
+            Err(error) => eprintln!("    {error:#}; trying Debian's rustc-web"),
+        }
+    }
+    setup::apt(&DEBIAN).with_context(remedies)?;
+    Ok(Toolchain::Debian)
+}
+
+fn remedies() -> String {
+    let packages = DEBIAN.join(" ");
+    format!(
+        "no compiler for {TARGET}: make `rustup target add {TARGET}` work, or `apt-get install \
+         {packages}`"
+    )
+}
+
 /// Compiles the console's browser half and returns the module, as rustc leaves it.
-pub(super) fn module(profile: &str, toolchain: Option<Toolchain>) -> Result<PathBuf> {
+pub(super) fn module(profile: &str, toolchain: Toolchain) -> Result<PathBuf> {
     match toolchain {
-        Some(Toolchain::Rustup) => with_rustup(profile),
-        Some(Toolchain::Debian) => with_debian(profile),
-        None => match setup::wasm_target() {
-            Ok(()) => with_rustup(profile),
-            Err(no_target) => {
-                eprintln!("    {no_target:#}; trying Debian's rustc-web");
-                setup::apt(&DEBIAN).with_context(|| {
-                    format!(
-                        "no compiler for {TARGET}: either `rustup target add {TARGET}` must work, \
-                         or `apt-get install {}`",
-                        DEBIAN.join(" ")
-                    )
-                })?;
-                with_debian(profile)
-            }
-        },
+        Toolchain::Rustup => with_rustup(profile),
+        Toolchain::Debian => with_debian(profile),
     }
 }
 
 fn with_rustup(profile: &str) -> Result<PathBuf> {
-    setup::wasm_target()?;
     let dir = target()?;
     run(rustc(&mut cargo(), profile, &dir))?;
     Ok(built(&dir, profile))
 }
 
 fn with_debian(profile: &str) -> Result<PathBuf> {
-    setup::apt(&DEBIAN)?;
     // A folder of its own: sharing one would make each compiler throw away the other's work.
     let dir = target()?.join("rustc-web");
     let path = std::env::var("PATH").unwrap_or_default();

@@ -1,0 +1,244 @@
+//! Callers: one connection of HTTP/1.1, of HTTP/2 with prior knowledge, or of either over TLS.
+
+use std::error::Error;
+use std::fmt;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::header::HOST;
+use http::{HeaderMap, HeaderValue, Request, Response, Uri, Version};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::pki_types::{CertificateDer, ServerName};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsConnector;
+
+use crate::trust::Authority;
+
+/// A body that a test sends.
+pub type Payload = BoxBody<Bytes, Box<dyn Error + Send + Sync>>;
+
+/// Why a request brought no answer.
+pub type Fault = Box<dyn Error + Send + Sync>;
+
+/// A whole answer.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// The version of HTTP.
+    pub version: Version,
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+    /// What followed it.
+    pub trailers: Option<HeaderMap>,
+}
+
+impl Reply {
+    /// The value of the header `name`; empty where there is none.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The body as JSON; null where it is none.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// The origin that answered; empty where the gateway did.
+    pub fn origin(&self) -> &str {
+        self.header("x-origin")
+    }
+
+    /// Reads `response` to its end.
+    ///
+    /// # Errors
+    /// Where the body breaks off.
+    pub async fn read(response: Response<Incoming>) -> Result<Self, Fault> {
+        let (head, body) = response.into_parts();
+        let collected = body.collect().await?;
+        Ok(Reply {
+            version: head.version,
+            status: head.status.as_u16(),
+            headers: head.headers,
+            trailers: collected.trailers().cloned(),
+            body: collected.to_bytes(),
+        })
+    }
+}
+
+/// A request for `http://HOST/PATH`, to be completed.
+pub fn request(method: &str, host: &str, path: &str) -> http::request::Builder {
+    Request::builder().method(method).uri(format!("http://{host}{path}"))
+}
+
+/// A body of these bytes.
+pub fn bytes(body: impl Into<Bytes>) -> Payload {
+    Full::new(body.into()).map_err(|never| match never {}).boxed()
+}
+
+/// No body.
+pub fn nothing() -> Payload {
+    bytes(Bytes::new())
+}
+
+/// A connection to the gateway; closed when this is dropped.
+pub struct Connection {
+    sender: Sender,
+    task: JoinHandle<()>,
+    /// The certificate that was shown, over TLS.
+    pub certificate: Option<CertificateDer<'static>>,
+    /// What was agreed on by ALPN.
+    pub alpn: Option<String>,
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("alpn", &self.alpn).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+enum Sender {
+    H1(http1::SendRequest<Payload>),
+    H2(http2::SendRequest<Payload>),
+}
+
+impl Connection {
+    /// HTTP/1.1.
+    ///
+    /// # Errors
+    /// Where nobody listens.
+    pub async fn h1(address: SocketAddr) -> Result<Self, Fault> {
+        Self::speak_h1(connect(address).await?).await
+    }
+
+    /// HTTP/2 with prior knowledge.
+    ///
+    /// # Errors
+    /// Where nobody listens, or not so.
+    pub async fn h2c(address: SocketAddr) -> Result<Self, Fault> {
+        Self::speak_h2(connect(address).await?).await
+    }
+
+    /// TLS for `host`, offering `alpn`; HTTP/2 where the gateway chose it.
+    ///
+    /// # Errors
+    /// Where nobody listens or the certificate is not good for `host`.
+    pub async fn tls(
+        address: SocketAddr,
+        host: &str,
+        authority: &Authority,
+        alpn: &[&str],
+    ) -> Result<Self, Fault> {
+        let connector = TlsConnector::from(authority.client(alpn));
+        let name = ServerName::try_from(host.to_owned())?;
+        let stream = connector.connect(name, connect(address).await?).await?;
+        let session = stream.get_ref().1;
+        let shown = session.peer_certificates().and_then(|chain| chain.first());
+        let certificate = shown.map(|first| first.clone().into_owned());
+        let agreed = session.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned());
+        let connection = if agreed.as_deref() == Some("h2") {
+            Self::speak_h2(stream).await?
+        } else {
+            Self::speak_h1(stream).await?
+        };
+        Ok(connection.shown(certificate, agreed))
+    }
+
+    fn shown(mut self, certificate: Option<CertificateDer<'static>>, alpn: Option<String>) -> Self {
+        self.certificate = certificate;
+        self.alpn = alpn;
+        self
+    }
+
+    async fn speak_h1<S>(stream: S) -> Result<Self, Fault>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let (sender, driver) = http1::handshake(TokioIo::new(stream)).await?;
+        let task = tokio::spawn(async move {
+            let _seen_by_sender = driver.with_upgrades().await;
+        });
+        Ok(Connection { sender: Sender::H1(sender), task, certificate: None, alpn: None })
+    }
+
+    async fn speak_h2<S>(stream: S) -> Result<Self, Fault>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let io = TokioIo::new(stream);
+        let (sender, driver) = http2::handshake(TokioExecutor::new(), io).await?;
+        let task = tokio::spawn(async move {
+            let _seen_by_sender = driver.await;
+        });
+        Ok(Connection { sender: Sender::H2(sender), task, certificate: None, alpn: None })
+    }
+
+    /// Sends `request` and reads the whole answer.
+    ///
+    /// # Errors
+    /// Where the connection breaks.
+    pub async fn send(&mut self, request: Request<Payload>) -> Result<Reply, Fault> {
+        Reply::read(self.open(request).await?).await
+    }
+
+    /// Sends `request`; the answer's body is yet to be read.
+    ///
+    /// # Errors
+    /// Where the connection breaks.
+    pub async fn open(&mut self, request: Request<Payload>) -> Result<Response<Incoming>, Fault> {
+        match &mut self.sender {
+            Sender::H1(sender) => {
+                sender.ready().await?;
+                Ok(sender.send_request(origin_form(request)?).await?)
+            }
+            Sender::H2(sender) => {
+                sender.ready().await?;
+                Ok(sender.send_request(request).await?)
+            }
+        }
+    }
+
+    /// Whether the other side has closed it.
+    pub fn is_closed(&self) -> bool {
+        match &self.sender {
+            Sender::H1(sender) => sender.is_closed(),
+            Sender::H2(sender) => sender.is_closed(),
+        }
+    }
+}
+
+async fn connect(address: SocketAddr) -> std::io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// HTTP/1.1 names the host in a header and the path alone on the request line.
+fn origin_form(mut request: Request<Payload>) -> Result<Request<Payload>, Fault> {
+    if let Some(authority) = request.uri().authority() {
+        let host = HeaderValue::from_str(authority.as_str())?;
+        request.headers_mut().entry(HOST).or_insert(host);
+    }
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    *request.uri_mut() = Uri::try_from(path)?;
+    Ok(request)
+}

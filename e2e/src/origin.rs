@@ -1,0 +1,175 @@
+//! A service behind the gateway, inside the test: counts, remembers what it was sent, and does
+//! what the path says.
+//!
+//! | path          | what happens                                                      |
+//! |---------------|-------------------------------------------------------------------|
+//! | `/echo`       | the request's body comes back, trailers too                       |
+//! | `/sink`       | the body is read; its length and trailers are told                |
+//! | `/big/N`      | N bytes                                                           |
+//! | `/delay/MS`   | answers later                                                     |
+//! | `/gate`       | answers once the test calls [`Origin::open_gate`]                 |
+//! | `/status/N`   | answers N                                                         |
+//! | `/reset`      | closes the connection instead of answering                        |
+//! | `/half`       | closes it in the middle of the body                               |
+//! | `/trailers`   | a body with the trailer `x-end`                                   |
+//! | `/hop`        | headers that belong to the connection                             |
+//! | `/ws`         | a WebSocket that echoes                                           |
+//! | anything else | 200 with the origin's name                                        |
+//!
+//! Every answer carries the name as `x-origin`.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::{HeaderMap, Method, Request, Version};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+
+mod answer;
+
+/// How many requests are remembered.
+const REMEMBERED: usize = 1000;
+
+/// A running origin, which ends when this is dropped.
+#[derive(Debug)]
+pub struct Origin {
+    /// Where it listens.
+    pub address: SocketAddr,
+    state: Arc<State>,
+    task: JoinHandle<()>,
+}
+
+/// A request as the origin got it.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// The method.
+    pub method: Method,
+    /// Path and query.
+    pub target: String,
+    /// `Host`, or `:authority` over HTTP/2.
+    pub host: String,
+    /// The version of HTTP.
+    pub version: Version,
+    /// The headers.
+    pub headers: HeaderMap,
+}
+
+#[derive(Debug)]
+struct State {
+    name: String,
+    count: AtomicUsize,
+    connections: AtomicUsize,
+    seen: Mutex<Vec<Seen>>,
+    gate: Semaphore,
+}
+
+impl Origin {
+    /// Starts one on a free port.
+    pub async fn start(name: &str) -> Origin {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Self::serve(name, listener)
+    }
+
+    fn serve(name: &str, listener: TcpListener) -> Origin {
+        let address = listener.local_addr().expect("a bound socket has an address");
+        let state = Arc::new(State {
+            name: name.to_owned(),
+            count: AtomicUsize::new(0),
+            connections: AtomicUsize::new(0),
+            seen: Mutex::new(Vec::new()),
+            gate: Semaphore::new(0),
+        });
+        let task = tokio::spawn(accept(listener, Arc::clone(&state)));
+        Origin { address, state, task }
+    }
+
+    /// How many requests came.
+    pub fn count(&self) -> usize {
+        self.state.count.load(Ordering::SeqCst)
+    }
+
+    /// How many connections came.
+    pub fn connections(&self) -> usize {
+        self.state.connections.load(Ordering::SeqCst)
+    }
+
+    /// The requests that came, oldest first; no more than the first thousand.
+    pub fn seen(&self) -> Vec<Seen> {
+        self.state.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The newest of [`Origin::seen`].
+    ///
+    /// # Panics
+    /// Where none came.
+    pub fn last(&self) -> Seen {
+        self.seen().pop().unwrap_or_else(|| panic!("{} got no request", self.state.name))
+    }
+
+    /// Lets every request to `/gate` be answered.
+    pub fn open_gate(&self) {
+        self.state.gate.add_permits(Semaphore::MAX_PERMITS / 2);
+    }
+}
+
+impl Drop for Origin {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Seen {
+    /// The value of the header `name`; empty where there is none.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    fn of(request: &Request<Incoming>) -> Self {
+        let authority = request.uri().authority().map(ToString::to_string);
+        let host = || request.headers().get("host")?.to_str().ok().map(str::to_owned);
+        Seen {
+            method: request.method().clone(),
+            target: request.uri().path_and_query().map(ToString::to_string).unwrap_or_default(),
+            host: authority.or_else(host).unwrap_or_default(),
+            version: request.version(),
+            headers: request.headers().clone(),
+        }
+    }
+}
+
+impl State {
+    fn remember(&self, request: &Request<Incoming>) {
+        if self.count.fetch_add(1, Ordering::SeqCst) < REMEMBERED {
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.push(Seen::of(request));
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, state: Arc<State>) {
+    let mut connections = tokio::task::JoinSet::new();
+    loop {
+        // Without this, finished connections would be kept until the end.
+        while connections.try_join_next().is_some() {}
+        let Ok((stream, _)) = listener.accept().await else { continue };
+        let _best_effort = stream.set_nodelay(true);
+        state.connections.fetch_add(1, Ordering::SeqCst);
+        let state = Arc::clone(&state);
+        connections.spawn(async move {
+            let service = service_fn(move |request: Request<Incoming>| {
+                state.remember(&request);
+                answer::answer(Arc::clone(&state), request)
+            });
+            let builder = auto::Builder::new(TokioExecutor::new());
+            let served = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+            // An origin that is told to break a connection ends with an error.
+            let _broken = served.await;
+        });
+    }
+}

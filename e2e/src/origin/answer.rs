@@ -1,0 +1,175 @@
+//! What an origin answers, by the path of the request.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{SinkExt as _, StreamExt as _, stream};
+use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Empty, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper_util::rt::TokioIo;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+use super::State;
+
+/// The fault of an origin that breaks off on purpose.
+#[derive(Debug)]
+pub(super) struct BrokenOff;
+
+impl std::fmt::Display for BrokenOff {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("broken off on purpose")
+    }
+}
+
+impl std::error::Error for BrokenOff {}
+
+type Body = UnsyncBoxBody<Bytes, BrokenOff>;
+
+const CHUNK: usize = 64 << 10;
+
+pub(super) async fn answer(
+    state: Arc<State>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, BrokenOff> {
+    let path = request.uri().path().to_owned();
+    let (first, rest) = path[1..].split_once('/').unwrap_or((&path[1..], ""));
+    let number = rest.parse().unwrap_or(0);
+    let mut response = match first {
+        "echo" => Response::new(request.into_body().map_err(|_| BrokenOff).boxed_unsync()),
+        "sink" => sink(request).await?,
+        "big" => Response::new(big(number)),
+        "delay" => {
+            tokio::time::sleep(Duration::from_millis(number as u64)).await;
+            text(&state.name)
+        }
+        "gate" => {
+            let passed = state.gate.acquire().await;
+            passed.map_err(|_| BrokenOff)?.forget();
+            text(&state.name)
+        }
+        "status" => with_status(&state.name, number),
+        "reset" => return Err(BrokenOff),
+        "half" => Response::new(half()),
+        "trailers" => Response::new(trailers()),
+        "hop" => hop(),
+        "ws" => socket(request),
+        _ => text(&state.name),
+    };
+    if let Ok(name) = HeaderValue::from_str(&state.name) {
+        response.headers_mut().insert("x-origin", name);
+    }
+    Ok(response)
+}
+
+fn full(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into()).map_err(never).boxed_unsync()
+}
+
+fn never(error: Infallible) -> BrokenOff {
+    match error {}
+}
+
+fn text(words: &str) -> Response<Body> {
+    Response::new(full(words.to_owned()))
+}
+
+fn with_status(name: &str, number: usize) -> Response<Body> {
+    let mut response = text(name);
+    let status = u16::try_from(number).ok().and_then(|code| StatusCode::from_u16(code).ok());
+    *response.status_mut() = status.unwrap_or(StatusCode::IM_A_TEAPOT);
+    response
+}
+
+/// `BYTES` or `BYTES NAME=VALUE` with a trailer.
+async fn sink(request: Request<Incoming>) -> Result<Response<Body>, BrokenOff> {
+    let (mut length, mut body, mut told) = (0, request.into_body(), String::new());
+    while let Some(frame) = body.frame().await {
+        match frame.map_err(|_| BrokenOff)?.into_data() {
+            Ok(data) => length += data.len(),
+            Err(frame) => {
+                for (name, value) in frame.trailers_ref().into_iter().flatten() {
+                    told = format!(" {name}={}", value.to_str().unwrap_or_default());
+                }
+            }
+        }
+    }
+    Ok(text(&format!("{length}{told}")))
+}
+
+fn big(length: usize) -> Body {
+    let chunks = stream::unfold(length, |left| async move {
+        let size = left.min(CHUNK);
+        let chunk = Bytes::from_static(&[b'x'; CHUNK]).slice(..size);
+        (size > 0).then(|| (Ok(Frame::data(chunk)), left - size))
+    });
+    StreamBody::new(chunks).boxed_unsync()
+}
+
+fn half() -> Body {
+    let frames = [Ok(Frame::data(Bytes::from_static(b"the first half"))), Err(BrokenOff)];
+    // The pause lets the first half leave before the connection breaks.
+    let frames = stream::iter(frames).then(|frame| async {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        frame
+    });
+    StreamBody::new(frames).boxed_unsync()
+}
+
+fn trailers() -> Body {
+    let mut map = HeaderMap::new();
+    map.insert("x-end", HeaderValue::from_static("reached"));
+    let data = Frame::data(Bytes::from_static(b"before the end"));
+    StreamBody::new(stream::iter([Ok(data), Ok(Frame::trailers(map))])).boxed_unsync()
+}
+
+/// Headers that no proxy may hand on, one of them named by `connection` alone.
+fn hop() -> Response<Body> {
+    let mut response = text("hop");
+    for (name, value) in [
+        ("connection", "x-mine"),
+        ("x-mine", "of this connection"),
+        ("keep-alive", "timeout=5"),
+        ("proxy-connection", "keep-alive"),
+        ("proxy-authenticate", "Basic"),
+        ("upgrade", "h2c"),
+        ("x-end-to-end", "kept"),
+    ] {
+        response.headers_mut().append(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+fn socket(mut request: Request<Incoming>) -> Response<Body> {
+    let Some(key) = request.headers().get(SEC_WEBSOCKET_KEY) else {
+        return with_status("no websocket", 426);
+    };
+    let accept = derive_accept_key(key.as_bytes());
+    let upgrade = hyper::upgrade::on(&mut request);
+    tokio::spawn(async move {
+        let Ok(upgraded) = upgrade.await else { return };
+        let io = TokioIo::new(upgraded);
+        let mut socket = WebSocketStream::from_raw_socket(io, Role::Server, None).await;
+        while let Some(Ok(message)) = socket.next().await {
+            let is_data = message.is_text() || message.is_binary();
+            if is_data && socket.send(message).await.is_err() {
+                return;
+            }
+        }
+    });
+    let mut response = Response::new(Empty::new().map_err(never).boxed_unsync());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    if let Ok(accept) = HeaderValue::from_str(&accept) {
+        headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    }
+    response
+}

@@ -1,0 +1,69 @@
+//! The program under test: where it lies, how it is run to its end, which ports it may have.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+
+/// Ports given out lie below those that the kernel gives to outgoing connections.
+const FIRST_PORT: u16 = 20_000;
+const PORTS: u16 = 12_000;
+
+/// What a program said when it ended.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    /// The exit code; -1 where a signal ended it.
+    pub code: i32,
+    /// Its stdout.
+    pub stdout: String,
+    /// Its stderr.
+    pub stderr: String,
+}
+
+/// The path of `heddle-gateway`: `HEDDLE_GATEWAY`, or beside this test in the target folder.
+///
+/// # Panics
+/// Where it is not built: says how to build it.
+pub fn gateway() -> PathBuf {
+    if let Some(path) = std::env::var_os("HEDDLE_GATEWAY") {
+        return path.into();
+    }
+    let test = std::env::current_exe().expect("a test knows its own path");
+    let mut folders = test.ancestors().skip(1).take(2);
+    let found = folders
+        .find_map(|folder| Some(folder.join("heddle-gateway")).filter(|path| path.is_file()));
+    found.unwrap_or_else(|| {
+        panic!("heddle-gateway is not built: run `cargo build -p gateway` (same profile), or name it by HEDDLE_GATEWAY")
+    })
+}
+
+/// Runs `heddle-gateway` with `arguments` to its end.
+///
+/// # Panics
+/// Where it cannot be started.
+pub fn run(arguments: &[&str]) -> Ended {
+    let mut command = Command::new(gateway());
+    let output = command.args(arguments).stdin(Stdio::null()).output().expect("the program runs");
+    Ended {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// A port that nobody listens on and that no other test of this process was given.
+///
+/// # Panics
+/// Where all are taken.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Test programs that run at once begin at different places.
+    let start = (std::process::id() % u32::from(PORTS)) as u16;
+    let candidates = (0..PORTS).map(|_| {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed);
+        FIRST_PORT + (start + step % PORTS) % PORTS
+    });
+    let mut free =
+        candidates.filter(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok());
+    free.next().expect("one port of thousands is free")
+}

@@ -1,0 +1,185 @@
+//! What callers get when something behind the gateway is missing, slow or broken.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use e2e::client::{bytes, nothing, request};
+use e2e::{Connection, Origin, Setup, yaml};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+use crate::scene::{HOST, answered, open_shop, refused, shop};
+
+/// A port on which nobody listens.
+fn closed() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], e2e::program::free_port()))
+}
+
+#[tokio::test]
+async fn backends_that_cannot_be_used_are_told_apart() {
+    let (origin, setup) = shop().await;
+    let foreign = yaml::service("foreign", &[origin.address]).replace("namespace: shop", "namespace: other");
+    let gateway = setup
+        .with(yaml::service("empty", &[]))
+        .with(yaml::service("closed", &[closed()]))
+        .with(foreign)
+        .with(yaml::path_route("missing", "/missing", "nowhere"))
+        .with(yaml::path_route("empty", "/empty", "empty"))
+        .with(yaml::path_route("closed", "/closed", "closed"))
+        .with(yaml::path_route("wrong-port", "/wrong-port", "shop").replace("port: 80", "port: 81"))
+        .with(yaml::route(
+            "foreign",
+            "rules: [{ matches: [{ path: { value: /foreign } }], \
+             backendRefs: [{ name: foreign, namespace: other, port: 80 }] }]",
+        ))
+        .with(yaml::route("none", "rules: [{ matches: [{ path: { value: /none } }] }]"))
+        .with(yaml::route(
+            "no-share",
+            "rules: [{ matches: [{ path: { value: /no-share } }], \
+             backendRefs: [{ name: shop, port: 80, weight: 0 }] }]",
+        ))
+        .start()
+        .await;
+    for (path, status, reason) in [
+        ("/missing", 500, "backend_missing"),
+        ("/wrong-port", 500, "backend_missing"),
+        ("/foreign", 500, "backend_not_allowed"),
+        ("/none", 500, "no_backend"),
+        ("/no-share", 500, "no_backend"),
+        ("/empty", 503, "no_endpoint"),
+        ("/closed", 503, "connect_failed"),
+    ] {
+        let reply = gateway.get(HOST, path).await;
+        let line = refused(&gateway, &reply, status, reason).await;
+        assert_eq!(line["path"], path);
+    }
+    assert_eq!(origin.count(), 0);
+}
+
+#[tokio::test]
+async fn a_missing_backend_fails_its_share_only() {
+    let (origin, setup) = shop().await;
+    let route = yaml::route(
+        "half",
+        "rules: [{ matches: [{ path: { value: /half } }], \
+         backendRefs: [{ name: shop, port: 80 }, { name: nowhere, port: 80 }] }]",
+    );
+    let gateway = setup.with(route).start().await;
+    let mut failed = 0;
+    for _ in 0..400 {
+        let reply = gateway.get(HOST, "/half/way").await;
+        // The origin breaks off what begins with /half, so both shares are told apart by status.
+        failed += usize::from(reply.status == 500);
+    }
+    crate::scene::assert_share(failed, 400, 0.5);
+    assert_eq!(origin.count() + failed, 400);
+}
+
+#[tokio::test]
+async fn a_dead_endpoint_is_stepped_over() {
+    let origin = Origin::start("alive").await;
+    let gateway = Setup::new()
+        .with(yaml::service("both", &[closed(), origin.address]))
+        .with(yaml::path_route("all", "/", "both"))
+        .start()
+        .await;
+    let mut retried = 0;
+    for index in 0..40 {
+        let asked = request("POST", HOST, "/").body(bytes("not lost"));
+        let reply = gateway.send(asked.unwrap()).await;
+        let line = answered(&gateway, &reply, "alive").await;
+        assert_eq!(line["endpoint"], origin.address.to_string());
+        assert!(line["attempts"].as_u64().is_some_and(|n| (1..=3).contains(&n)), "{index}: {line}");
+        retried += usize::from(line["attempts"] == 2);
+    }
+    assert!(retried > 0, "the dead endpoint was never tried first in 40 requests");
+    assert_eq!(origin.count(), 40);
+}
+
+#[tokio::test]
+async fn timeouts_are_kept() {
+    let (origin, setup) = shop().await;
+    let timed = |name: &str, timeouts: &str| {
+        yaml::route(
+            name,
+            &format!(
+                "rules:\n  - matches: [{{ headers: [{{ name: x-case, value: {name} }}] }}]\n    \
+                 timeouts: {{ {timeouts} }}\n    backendRefs: [{{ name: shop, port: 80 }}]"
+            ),
+        )
+    };
+    let gateway = setup
+        .with(timed("whole", "request: 300ms"))
+        .with(timed("each", "request: 20s, backendRequest: 300ms"))
+        .with(timed("never", "request: 0s"))
+        .start()
+        .await;
+    for (case, reason) in [("whole", "request_timeout"), ("each", "backend_timeout")] {
+        let began = Instant::now();
+        let reply = gateway.get_with(HOST, "/delay/15000", &[("x-case", case)]).await;
+        refused(&gateway, &reply, 504, reason).await;
+        let took = began.elapsed();
+        assert!(took >= Duration::from_millis(290) && took < Duration::from_secs(10), "{took:?}");
+    }
+    for case in ["whole", "each", "never"] {
+        let reply = gateway.get_with(HOST, "/delay/1", &[("x-case", case)]).await;
+        answered(&gateway, &reply, "shop").await;
+    }
+    assert_eq!(origin.count(), 5);
+}
+
+#[tokio::test]
+async fn an_origin_that_breaks_off_is_a_502_or_a_broken_answer() {
+    let (_origin, gateway) = open_shop().await;
+    let reply = gateway.get(HOST, "/reset").await;
+    refused(&gateway, &reply, 502, "upstream_reset").await;
+    // The head is sent before anyone can know: the caller must see that the body is not whole.
+    let mut connection = Connection::h1(gateway.web()).await.unwrap();
+    let opened = connection.open(request("GET", HOST, "/half").body(nothing()).unwrap()).await;
+    let response = opened.unwrap();
+    assert_eq!(response.status(), 200);
+    let id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
+    e2e::Reply::read(response).await.unwrap_err();
+    let line = gateway.logged_as(&id).await;
+    assert_eq!((&line["status"], &line["reason"]), (&200.into(), &"upstream_reset".into()), "{line}");
+    // Others are not concerned.
+    assert_eq!(gateway.get(HOST, "/").await.status, 200);
+}
+
+#[tokio::test]
+async fn an_origin_that_speaks_no_http_is_a_502() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let babbler = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut buffer = [0; 1024];
+            if matches!(stream.read(&mut buffer).await, Ok(length) if length > 0) {
+                stream.write_all(b"220 mail.test at your service\r\n\r\n").await.ok();
+            }
+        }
+    });
+    let gateway = Setup::new()
+        .with(yaml::service("mail", &[address]))
+        .with(yaml::path_route("all", "/", "mail"))
+        .start()
+        .await;
+    let reply = gateway.get(HOST, "/").await;
+    refused(&gateway, &reply, 502, "upstream_protocol").await;
+    babbler.abort();
+}
+
+#[tokio::test]
+async fn a_caller_that_leaves_is_logged_so() {
+    let (origin, gateway) = open_shop().await;
+    let mut connection = Connection::h1(gateway.web()).await.unwrap();
+    let sent = request("GET", HOST, "/gate").body(nothing()).unwrap();
+    let waiting = tokio::spawn(async move { connection.send(sent).await.is_ok() });
+    e2e::wait::until_true("the request to arrive", || origin.count() == 1).await;
+    waiting.abort();
+    let logged = e2e::wait::until("a log line", || {
+        let line = gateway.access_log().lines().next().map(str::to_owned);
+        std::future::ready(line)
+    });
+    let line: serde_json::Value = serde_json::from_str(&logged.await).unwrap();
+    assert_eq!((&line["reason"], &line["path"]), (&"client_gone".into(), &"/gate".into()), "{line}");
+}

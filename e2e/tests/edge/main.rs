@@ -1,0 +1,15 @@
+//! The gateway as strangers meet it: the real program, over real sockets.
+
+mod access;
+mod attack;
+mod border;
+mod cli;
+mod drain;
+mod failure;
+mod filter;
+mod protocol;
+mod reload;
+mod routing;
+mod scene;
+mod seeing;
+mod tls;

@@ -1,0 +1,136 @@
+//! The command line.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use ipnet::IpNet;
+
+/// An API gateway that serves Gateway API resources from a file.
+#[derive(Debug, Parser)]
+#[command(name = "heddle-gateway", version, args_conflicts_with_subcommands = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) serve: Serve,
+}
+
+/// The other doors.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Print every fault of a configuration; exit 0 if there is none, else 1.
+    Check(Check),
+    /// Say which route and rule a request meets, and why not the others.
+    Explain(Explain),
+}
+
+/// What serving needs.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Serve {
+    /// A YAML file, or a folder whose .yaml, .yml and .json files count together.
+    #[arg(long, value_name = "FILE|DIR")]
+    pub(crate) config: Option<PathBuf>,
+    /// Threads that serve traffic; one for each processor by default.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
+    pub(crate) workers: Option<u16>,
+    /// Where /healthz, /readyz, /metrics and /config answer; `off` for nowhere.
+    #[arg(long, value_name = "ADDR|off", default_value = "127.0.0.1:9901", value_parser = admin)]
+    pub(crate) admin: Admin,
+    /// Where access log lines (JSON) go: a file, `-` for standard error, or `off`.
+    #[arg(long, value_name = "FILE|-|off", default_value = "-")]
+    pub(crate) access_log: String,
+    /// The address that listeners bind to; loopback unless told otherwise.
+    #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    pub(crate) bind: IpAddr,
+    /// Callers whose X-Forwarded-*, x-request-id and traceparent are believed.
+    #[arg(long, value_name = "CIDR")]
+    pub(crate) trust_forwarded: Vec<IpNet>,
+    /// Name table, route and backend in a header `heddle-debug` of every answer.
+    #[arg(long)]
+    pub(crate) debug_header: bool,
+    /// An OTLP/gRPC collector that gets one span for each request, such as http://127.0.0.1:4317.
+    #[arg(long, value_name = "URL")]
+    pub(crate) otlp: Option<String>,
+    /// Share of requests that get a span, 0 to 1; failures and denials always do.
+    #[arg(long, value_name = "RATIO", default_value_t = 1.0)]
+    pub(crate) otlp_ratio: f64,
+    /// How long a request under way may take to finish once the process is told to stop.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = seconds)]
+    pub(crate) drain_timeout: Duration,
+    /// Longest wait for a request's head, such as 15s.
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    pub(crate) head_timeout: Option<Duration>,
+    /// A connection without a request is closed after this long, such as 75s.
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    pub(crate) idle_timeout: Option<Duration>,
+    /// Longest silence inside a request's body, such as 30s.
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    pub(crate) body_timeout: Option<Duration>,
+    /// Largest request body in bytes.
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) max_body: Option<u64>,
+}
+
+/// Where the admin port is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Admin {
+    At(SocketAddr),
+    Off,
+}
+
+fn admin(text: &str) -> Result<Admin, String> {
+    if text == "off" {
+        return Ok(Admin::Off);
+    }
+    text.parse().map(Admin::At).map_err(|_| "an address such as 127.0.0.1:9901, or off".to_owned())
+}
+
+/// A length of time: `30s`, `500ms`, or whole seconds.
+fn seconds(text: &str) -> Result<Duration, String> {
+    if let Ok(whole) = text.parse() {
+        return Ok(Duration::from_secs(whole));
+    }
+    model::route::GatewayDuration::try_from(text.to_owned()).map(Duration::from)
+}
+
+/// What `check` needs.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Check {
+    /// A YAML file, or a folder of them.
+    #[arg(long, value_name = "FILE|DIR")]
+    pub(crate) config: PathBuf,
+    /// How to print.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Output,
+}
+
+/// What `explain` needs.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Explain {
+    /// A YAML file, or a folder of them.
+    #[arg(long, value_name = "FILE|DIR")]
+    pub(crate) config: PathBuf,
+    /// The method, such as GET.
+    pub(crate) method: http::Method,
+    /// The whole URL with the listener's port, such as http://bookshop.localhost:8080/catalog.
+    pub(crate) url: http::Uri,
+    /// A header `name: value`; may be repeated.
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    pub(crate) headers: Vec<String>,
+    /// The caller's address.
+    #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    pub(crate) from: IpAddr,
+    /// How to print.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Output,
+}
+
+/// For people or for programs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    #[default]
+    Text,
+    Json,
+}

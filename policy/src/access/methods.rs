@@ -1,0 +1,185 @@
+//! Every way to prove oneself on the way of a request, and who is known by them.
+
+use std::sync::Arc;
+
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::{CompiledPolicy, Level};
+use crate::apikey::KeyError;
+use crate::facts::Facts;
+use crate::jwt::{self, Issuer, TokenError};
+use crate::principal::Principal;
+
+/// The credential methods of all levels, gathered once.
+#[derive(Debug, Default)]
+pub(crate) struct Methods {
+    /// Policies with API keys, each with its level.
+    keys: Vec<(usize, Arc<CompiledPolicy>)>,
+    /// Policies with token issuers, each with its level.
+    issuers: Vec<(usize, Arc<CompiledPolicy>)>,
+    /// The headers that carry keys, each once.
+    key_headers: Vec<HeaderName>,
+    /// What a 401 says of how to prove oneself.
+    challenges: Vec<HeaderValue>,
+}
+
+/// Who proved who it is, and for which levels that counts.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    principals: Vec<(usize, Arc<Principal>)>,
+    key_headers: Vec<HeaderName>,
+}
+
+/// A credential that was shown and that no method accepts.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("the key in the header '{header}' is refused: {fault}")]
+    ApiKey { header: HeaderName, fault: KeyError },
+    #[error("the bearer token is refused: {0}")]
+    Token(TokenError),
+}
+
+impl Known {
+    /// Who counts for the rules of `level`: proved there or at a broader level.
+    pub(crate) fn at(&self, level: usize) -> impl Iterator<Item = &Arc<Principal>> {
+        let counts = move |(of, _): &&(usize, _)| *of <= level;
+        self.principals.iter().filter(counts).map(|(_, principal)| principal)
+    }
+
+    /// All, each with the level from which on it counts.
+    pub(crate) fn all(&self) -> &[(usize, Arc<Principal>)] {
+        &self.principals
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.principals.is_empty()
+    }
+
+    pub(crate) fn first(&self) -> Option<&Arc<Principal>> {
+        self.principals.iter().min_by_key(|(level, _)| *level).map(|(_, principal)| principal)
+    }
+
+    /// Remembers where keys stand, so that explain never shows one.
+    pub(crate) fn hide(&mut self, headers: &[HeaderName]) {
+        self.key_headers = headers.to_vec();
+    }
+
+    pub(crate) fn is_key_header(&self, name: &HeaderName) -> bool {
+        self.key_headers.contains(name)
+    }
+}
+
+impl Methods {
+    pub(crate) fn gather(levels: &[Arc<Level>]) -> Self {
+        let mut methods = Methods::default();
+        for (level, policy) in policies(levels) {
+            if let Some(keys) = &policy.api_keys {
+                if !methods.key_headers.contains(keys.header()) {
+                    methods.key_headers.push(keys.header().clone());
+                }
+                methods.keys.push((level, Arc::clone(policy)));
+            }
+            if !policy.issuers.is_empty() {
+                methods.issuers.push((level, Arc::clone(policy)));
+            }
+        }
+        if !methods.issuers.is_empty() {
+            methods.challenges.push(HeaderValue::from_static("Bearer"));
+        }
+        let keys = methods.key_headers.iter();
+        let keys = keys.map(|name| HeaderValue::try_from(format!("ApiKey header=\"{name}\"")));
+        methods.challenges.extend(keys.filter_map(Result::ok));
+        methods
+    }
+
+    /// Whether nobody can prove anything here.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.challenges.is_empty()
+    }
+
+    /// The headers that carry keys.
+    pub(crate) fn key_headers(&self) -> &[HeaderName] {
+        &self.key_headers
+    }
+
+    /// The values of `WWW-Authenticate` of a 401.
+    pub(crate) fn challenges(&self) -> &[HeaderValue] {
+        &self.challenges
+    }
+
+    /// Who is calling, by everything that is shown.
+    ///
+    /// # Errors
+    /// The first credential that is shown and that no method accepts.
+    pub(crate) fn prove(&self, facts: &Facts<'_>) -> Result<Known, Refusal> {
+        let mut known = Known::default();
+        for header in &self.key_headers {
+            self.prove_key(header, facts.headers, &mut known)
+                .map_err(|fault| Refusal::ApiKey { header: header.clone(), fault })?;
+        }
+        if !self.issuers.is_empty() {
+            self.prove_token(facts, &mut known).map_err(Refusal::Token)?;
+        }
+        Ok(known)
+    }
+
+    fn prove_key(
+        &self,
+        header: &HeaderName,
+        headers: &HeaderMap,
+        known: &mut Known,
+    ) -> Result<(), KeyError> {
+        let mut lines = headers.get_all(header).iter();
+        let Some(line) = lines.next() else { return Ok(()) };
+        if lines.next().is_some() {
+            return Err(KeyError::Several);
+        }
+        let digest = crate::apikey::digest(line.as_bytes());
+        let before = known.principals.len();
+        for (level, policy) in &self.keys {
+            let keys = policy.api_keys.as_ref().filter(|keys| keys.header() == header);
+            let caller = keys.and_then(|keys| keys.find(&digest));
+            known.principals.extend(caller.map(|caller| (*level, Arc::clone(caller))));
+        }
+        if known.principals.len() == before { Err(KeyError::Unknown) } else { Ok(()) }
+    }
+
+    fn prove_token(&self, facts: &Facts<'_>, known: &mut Known) -> Result<(), TokenError> {
+        let mut lines = facts.headers.get_all(AUTHORIZATION).iter();
+        let Some(line) = lines.next() else { return Ok(()) };
+        if lines.next().is_some() {
+            return Err(TokenError::Several);
+        }
+        let Some(token) = jwt::bearer(line) else { return Ok(()) };
+        let token = jwt::Token::parse(token)?;
+        let mut outcome = Err(TokenError::IssuerUnknown);
+        for (level, issuer) in self.issuers_of(&token) {
+            match issuer.verify(&token, facts.now) {
+                Ok(principal) => {
+                    known.principals.push((level, Arc::new(principal)));
+                    outcome = Ok(());
+                }
+                Err(fault) if outcome.is_err() => outcome = Err(fault),
+                Err(_) => {}
+            }
+        }
+        outcome
+    }
+
+    fn issuers_of<'a>(
+        &'a self,
+        token: &'a jwt::Token<'a>,
+    ) -> impl Iterator<Item = (usize, &'a Issuer)> {
+        let all = self.issuers.iter();
+        let all =
+            all.flat_map(|(level, policy)| policy.issuers.iter().map(move |one| (*level, one)));
+        all.filter(move |(_, issuer)| issuer.issuer() == token.issuer())
+    }
+}
+
+/// Every policy of the levels that could be read, with its level.
+fn policies(levels: &[Arc<Level>]) -> impl Iterator<Item = (usize, &Arc<CompiledPolicy>)> {
+    let each = levels.iter().enumerate();
+    each.flat_map(|(index, level)| level.policies().iter().map(move |policy| (index, policy)))
+}

@@ -1,0 +1,229 @@
+//! One rule: its conditions, cheapest first, and the first that does not hold.
+
+use std::fmt::Display;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::Method;
+use model::policy::AccessRule;
+use model::{Checker, Hostname, Name};
+
+use super::caller::Caller;
+use super::methods::Known;
+use super::sources::Sources;
+use crate::facts::Facts;
+use crate::pattern::{HeaderPattern, PathPattern};
+use crate::principal::Principal;
+
+/// A rule, ready to judge. What is empty asks nothing.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    pub(crate) name: Arc<Name>,
+    methods: MethodSet,
+    sources: Sources,
+    hosts: Vec<Hostname>,
+    paths: Vec<PathPattern>,
+    callers: Vec<Caller>,
+    headers: Vec<HeaderPattern>,
+}
+
+/// What a rule may ask, in the order in which it is asked: cheapest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Condition {
+    Methods,
+    Sources,
+    Hosts,
+    Callers,
+    Paths,
+    Headers,
+}
+
+impl Condition {
+    /// The field of `when`.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Condition::Methods => "methods",
+            Condition::Sources => "sources",
+            Condition::Hosts => "hosts",
+            Condition::Callers => "callers",
+            Condition::Paths => "paths",
+            Condition::Headers => "headers",
+        }
+    }
+}
+
+/// The facts as the rules of one level see them, with what each would else work out again.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen<'a> {
+    pub(crate) facts: &'a Facts<'a>,
+    pub(crate) known: &'a Known,
+    /// Principals of this level and broader ones count.
+    pub(crate) level: usize,
+    method: MethodSet,
+    source: IpAddr,
+}
+
+impl<'a> Seen<'a> {
+    pub(crate) fn new(facts: &'a Facts<'a>, known: &'a Known) -> Self {
+        let method = MethodSet::of(facts.method);
+        Seen { facts, known, level: 0, method, source: facts.source.to_canonical() }
+    }
+
+    pub(crate) fn at(self, level: usize) -> Self {
+        Seen { level, ..self }
+    }
+
+    pub(crate) fn source(&self) -> IpAddr {
+        self.source
+    }
+}
+
+impl Rule {
+    /// Compiles `from`. A rule that is incomplete since a fault was reported to `at` is never
+    /// judged: a fault refuses the whole policy.
+    pub(crate) fn compile(from: &AccessRule, at: &mut Checker) -> Self {
+        let when = &from.when;
+        let mut rule = Rule {
+            name: Arc::new(from.name.clone()),
+            methods: when.methods.iter().fold(MethodSet(0), |set, method| {
+                MethodSet(set.0 | MethodSet::named(method.as_str()).0)
+            }),
+            sources: Sources::new(&when.sources),
+            hosts: when.hosts.clone(),
+            paths: Vec::new(),
+            callers: Vec::new(),
+            headers: Vec::new(),
+        };
+        at.within("when", |at| {
+            at.each("paths", &when.paths, |at, path| match PathPattern::compile(path) {
+                Ok(path) => rule.paths.push(path),
+                Err(fault) => at.fault(fault.to_string()),
+            });
+            at.each("callers", &when.callers, |at, caller| {
+                rule.callers.push(Caller::compile(caller, at));
+            });
+            at.each("headers", &when.headers, |at, header| match HeaderPattern::compile(header) {
+                Ok(header) => rule.headers.push(header),
+                Err(fault) => at.fault(fault.to_string()),
+            });
+        });
+        rule
+    }
+
+    /// Whether the rule means what is seen.
+    pub(crate) fn matches(&self, seen: &Seen<'_>) -> bool {
+        self.first_failing(seen).is_none()
+    }
+
+    /// The first condition that does not hold.
+    pub(crate) fn first_failing(&self, seen: &Seen<'_>) -> Option<Condition> {
+        let facts = seen.facts;
+        if self.methods.0 != 0 && self.methods.0 & seen.method.0 == 0 {
+            return Some(Condition::Methods);
+        }
+        if !self.sources.is_empty() && !self.sources.contains(seen.source) {
+            return Some(Condition::Sources);
+        }
+        if !self.hosts.is_empty() && !self.hosts.iter().any(|host| host.matches(facts.host)) {
+            return Some(Condition::Hosts);
+        }
+        if !self.callers.is_empty() && self.caller(seen).is_none() {
+            return Some(Condition::Callers);
+        }
+        if !self.paths.is_empty() && !self.paths.iter().any(|path| path.matches(facts.path)) {
+            return Some(Condition::Paths);
+        }
+        if !self.headers.iter().all(|header| header.matches(facts.headers)) {
+            return Some(Condition::Headers);
+        }
+        None
+    }
+
+    /// The caller that the rule's `callers` name, if they name one that is known.
+    pub(crate) fn caller<'k>(&self, seen: &Seen<'k>) -> Option<&'k Arc<Principal>> {
+        let fits = |one: &&Arc<Principal>| self.callers.iter().any(|caller| caller.matches(one));
+        seen.known.at(seen.level).find(fits)
+    }
+
+    /// What `condition` would have needed, and what it saw instead.
+    pub(crate) fn describe(&self, condition: Condition, seen: &Seen<'_>) -> (String, String) {
+        let facts = seen.facts;
+        match condition {
+            Condition::Methods => (self.methods.to_string(), facts.method.to_string()),
+            Condition::Sources => (self.sources.to_string(), seen.source().to_string()),
+            Condition::Hosts => (some_of(self.hosts.iter()), shown(facts.host)),
+            Condition::Callers => {
+                let callers = some_of(seen.known.at(seen.level));
+                let known = if callers.is_empty() { "nobody".to_owned() } else { callers };
+                (some_of(self.callers.iter()), known)
+            }
+            Condition::Paths => (some_of(self.paths.iter()), facts.path.to_owned()),
+            Condition::Headers => {
+                let failing = self.headers.iter().find(|header| !header.matches(facts.headers));
+                failing
+                    .map(|header| (header.to_string(), seen_header(header, seen)))
+                    .unwrap_or_default()
+            }
+        }
+    }
+}
+
+fn shown(text: &str) -> String {
+    if text.is_empty() { "none".to_owned() } else { text.to_owned() }
+}
+
+/// The header's value, unless it may prove who somebody is.
+fn seen_header(header: &HeaderPattern, seen: &Seen<'_>) -> String {
+    let name = header.name();
+    let headers = seen.facts.headers;
+    let is_secret = |name: &http::HeaderName| {
+        use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
+        [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION].contains(name)
+            || seen.known.is_key_header(name)
+            || headers.get_all(name).iter().any(http::HeaderValue::is_sensitive)
+    };
+    if !headers.contains_key(name) {
+        "none".to_owned()
+    } else if is_secret(name) {
+        "a value that is not shown".to_owned()
+    } else {
+        String::from_utf8_lossy(&crate::pattern::joined(headers, name)).into_owned()
+    }
+}
+
+/// The first three, and how many more.
+pub(super) fn some_of<T: Display>(items: impl Iterator<Item = T>) -> String {
+    let (mut words, mut more) = (Vec::new(), 0);
+    for item in items {
+        if words.len() < 3 { words.push(item.to_string()) } else { more += 1 }
+    }
+    let text = words.join(", ");
+    if more > 0 { format!("{text} and {more} more") } else { text }
+}
+
+/// Methods as bits, one for each that a rule may name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct MethodSet(u16);
+
+impl MethodSet {
+    const NAMES: [&'static str; 9] =
+        ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+
+    /// The bit of `method`; none for a method that no rule can name.
+    fn of(method: &Method) -> Self {
+        Self::named(method.as_str())
+    }
+
+    fn named(name: &str) -> Self {
+        MethodSet(Self::NAMES.iter().position(|one| *one == name).map_or(0, |bit| 1 << bit))
+    }
+}
+
+impl Display for MethodSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let is_in = |bit: &usize| self.0 & (1 << bit) != 0;
+        let names: Vec<_> =
+            (0..Self::NAMES.len()).filter(is_in).map(|bit| Self::NAMES[bit]).collect();
+        f.write_str(&names.join(", "))
+    }
+}

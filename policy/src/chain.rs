@@ -1,0 +1,313 @@
+//! What one rule of a route does with a request, as a closed list of steps in one order.
+//!
+//! Decide first, act second: [`Chain::decide`] is pure and says pass or answer; only for a
+//! request that passes do [`Chain::alter_request`] and [`Chain::alter_response`] change heads.
+
+use std::sync::Arc;
+
+use http::header::{LOCATION, WWW_AUTHENTICATE};
+use http::{HeaderName, HeaderValue, StatusCode};
+use model::route::{FilterType, HttpFilter};
+
+use crate::access::{Judgement, Known, Level, Methods, Refusal, RuleRef, judge};
+use crate::explain::{Story, tell};
+use crate::facts::Facts;
+use crate::headers::HeaderChange;
+use crate::principal::Principal;
+use crate::reason::Reason;
+use crate::redirect::Redirect;
+use crate::rewrite::Rewrite;
+
+/// Everything that is done to a request or response between route and backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// Who is calling.
+    Authn,
+    /// May it pass.
+    Access,
+    /// Answer with a redirect.
+    Redirect,
+    /// Take off credentials that were meant for us.
+    Strip,
+    /// Change request headers.
+    RequestHeaders,
+    /// Change host and path.
+    Rewrite,
+    /// Change response headers.
+    ResponseHeaders,
+}
+
+/// The order of all steps; each row says why it stands where it stands.
+pub const ORDER: &[(Step, &str)] = &[
+    (Step::Authn, "first, since rules name callers and a wrong credential is refused by itself"),
+    (Step::Access, "before anything that answers, so that nothing tells a stranger what is here"),
+    (Step::Redirect, "before anything changes the request, since it speaks of what was asked"),
+    (Step::Strip, "before headers are set, so that a filter may set the backend's own credential"),
+    (Step::RequestHeaders, "before the rewrite, since only the rewrite may set the host"),
+    (Step::Rewrite, "last before the backend, so that all else saw the path that was judged"),
+    (Step::ResponseHeaders, "on the way back, once, whoever answered behind us"),
+];
+
+/// What one rule of a route does with a request.
+#[derive(Debug, Default)]
+pub struct Chain {
+    levels: Vec<Arc<Level>>,
+    methods: Methods,
+    redirect: Option<Redirect>,
+    request_headers: Option<HeaderChange>,
+    rewrite: Option<Rewrite>,
+    response_headers: Option<HeaderChange>,
+}
+
+/// Why the filters of a rule make no chain.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChainError {
+    /// No header name, or a value that no header carries.
+    #[error("header '{0}' has no valid name or value")]
+    Header(String),
+    /// No path.
+    #[error("'{0}' is no path that a request can have")]
+    Path(String),
+    /// No single host.
+    #[error("'{0}' is no single host")]
+    Host(String),
+    /// No status that redirects.
+    #[error("{0} is no status of a redirect")]
+    Status(u16),
+    /// A filter that this version does not enforce.
+    #[error("filter {0:?} is not enforced by this version")]
+    Unenforced(FilterType),
+}
+
+/// What is to happen with a request.
+#[derive(Debug, Clone)]
+pub enum Verdict {
+    /// It goes on to a backend.
+    Pass(Pass),
+    /// It is answered here.
+    Answer(Answer),
+}
+
+/// A request that may go on.
+#[derive(Debug, Clone, Default)]
+pub struct Pass {
+    /// Who is calling: whom the deciding rule named, else the one that the broadest level knows.
+    pub principal: Option<Arc<Principal>>,
+    /// The narrowest allow rule that matched.
+    pub rule: Option<RuleRef>,
+}
+
+/// An answer of our own.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Why.
+    pub reason: Reason,
+    /// The status.
+    pub status: StatusCode,
+    /// Headers that belong to it.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The rule that decided, if one did.
+    pub rule: Option<RuleRef>,
+    /// Who was calling, if known.
+    pub principal: Option<Arc<Principal>>,
+}
+
+impl Answer {
+    fn new(reason: Reason) -> Self {
+        let status =
+            StatusCode::from_u16(reason.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Answer { reason, status, headers: Vec::new(), rule: None, principal: None }
+    }
+}
+
+impl Chain {
+    /// Compiles a rule's filters, under `levels` from the broadest to the narrowest. Mirrors are
+    /// passed over: they choose backends, which is the table's part.
+    ///
+    /// # Errors
+    /// [`ChainError`] for what the model's own check would have refused.
+    pub fn compile(levels: Vec<Arc<Level>>, filters: &[HttpFilter]) -> Result<Self, ChainError> {
+        let mut chain = Chain { methods: Methods::gather(&levels), levels, ..Chain::default() };
+        for filter in filters {
+            chain.add(filter)?;
+        }
+        Ok(chain)
+    }
+
+    fn add(&mut self, filter: &HttpFilter) -> Result<(), ChainError> {
+        let missing = ChainError::Unenforced(filter.kind);
+        match filter.kind {
+            FilterType::RequestHeaderModifier => {
+                let change = filter.request_header_modifier.as_ref().ok_or(missing)?;
+                self.request_headers = Some(HeaderChange::compile(change)?);
+            }
+            FilterType::ResponseHeaderModifier => {
+                let change = filter.response_header_modifier.as_ref().ok_or(missing)?;
+                self.response_headers = Some(HeaderChange::compile(change)?);
+            }
+            FilterType::RequestRedirect => {
+                let redirect = filter.request_redirect.as_ref().ok_or(missing)?;
+                self.redirect = Some(Redirect::compile(redirect)?);
+            }
+            FilterType::UrlRewrite => {
+                let rewrite = filter.url_rewrite.as_ref().ok_or(missing)?;
+                self.rewrite = Some(Rewrite::compile(rewrite)?);
+            }
+            FilterType::RequestMirror => {}
+            FilterType::Cors | FilterType::ExternalAuth | FilterType::ExtensionRef => {
+                return Err(missing);
+            }
+        }
+        Ok(())
+    }
+
+    /// What is to happen with a request; `matched_prefix` is the path prefix that the rule
+    /// matched, if it matched one. Pure, and free of cost where there is nothing to decide.
+    pub fn decide(&self, facts: &Facts<'_>, matched_prefix: Option<&str>) -> Verdict {
+        let mut known = Known::default();
+        let mut pass = Pass::default();
+        for (step, _) in ORDER {
+            let answer = match step {
+                Step::Authn => self.authn(facts, &mut known, &mut pass),
+                Step::Access => self.access(facts, &known, &mut pass),
+                Step::Redirect => self.redirect(facts, matched_prefix),
+                Step::Strip | Step::RequestHeaders | Step::Rewrite | Step::ResponseHeaders => None,
+            };
+            if let Some(mut answer) = answer {
+                answer.principal = answer.principal.or(pass.principal);
+                return Verdict::Answer(answer);
+            }
+        }
+        Verdict::Pass(pass)
+    }
+
+    fn authn(&self, facts: &Facts<'_>, known: &mut Known, pass: &mut Pass) -> Option<Answer> {
+        if self.methods.is_empty() {
+            return None;
+        }
+        match self.methods.prove(facts) {
+            Ok(proved) => {
+                *known = proved;
+                pass.principal = known.first().cloned();
+                None
+            }
+            Err(refusal) if !self.is_closed() => Some(self.refuse(Some(&refusal))),
+            // A level that could not be read answers for itself, in the next step.
+            Err(_) => None,
+        }
+    }
+
+    fn access(&self, facts: &Facts<'_>, known: &Known, pass: &mut Pass) -> Option<Answer> {
+        if self.levels.is_empty() {
+            return None;
+        }
+        match judge(&self.levels, facts, known) {
+            Judgement::Allowed(by, whom) => {
+                pass.rule = by.map(|by| by.policy.rule_ref(by.rule));
+                if let Some(whom) = whom {
+                    pass.principal = Some(Arc::clone(whom));
+                }
+                None
+            }
+            Judgement::Denied(by) => {
+                let rule = Some(by.policy.rule_ref(by.rule));
+                Some(Answer { rule, ..Answer::new(Reason::AccessDenied) })
+            }
+            Judgement::NotAllowed if known.is_empty() && !self.methods.is_empty() => {
+                Some(self.refuse(None))
+            }
+            Judgement::NotAllowed => Some(Answer::new(Reason::AccessDenied)),
+            Judgement::Closed => Some(Answer::new(Reason::PolicyUnreadable)),
+        }
+    }
+
+    fn redirect(&self, facts: &Facts<'_>, prefix: Option<&str>) -> Option<Answer> {
+        let redirect = self.redirect.as_ref()?;
+        let Some(location) = redirect.location(facts, prefix) else {
+            return Some(Answer::new(Reason::BadRequest));
+        };
+        let headers = vec![(LOCATION, location)];
+        let status = redirect.status();
+        Some(Answer { status, headers, ..Answer::new(Reason::Redirected) })
+    }
+
+    /// A 401, with how to prove oneself.
+    fn refuse(&self, refusal: Option<&Refusal>) -> Answer {
+        let reason = match refusal {
+            Some(_) => Reason::CredentialInvalid,
+            None => Reason::CredentialMissing,
+        };
+        let challenge = |value: &HeaderValue| match (refusal, value.as_bytes()) {
+            (Some(Refusal::Token(_)), b"Bearer") => {
+                HeaderValue::from_static("Bearer error=\"invalid_token\"")
+            }
+            _ => value.clone(),
+        };
+        let challenges = self.methods.challenges().iter().map(challenge);
+        let headers = challenges.map(|value| (WWW_AUTHENTICATE, value)).collect();
+        Answer { headers, ..Answer::new(reason) }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.levels.iter().any(|level| level.is_closed())
+    }
+
+    /// Changes the head of a request that passes: credentials off, headers, host and path. The
+    /// query stays.
+    pub fn alter_request(&self, head: &mut http::request::Parts, matched_prefix: Option<&str>) {
+        for (step, _) in ORDER {
+            match step {
+                Step::Strip => {
+                    for name in self.methods.key_headers() {
+                        head.headers.remove(name);
+                    }
+                }
+                Step::RequestHeaders => {
+                    if let Some(change) = &self.request_headers {
+                        change.apply(&mut head.headers);
+                    }
+                }
+                Step::Rewrite => {
+                    if let Some(rewrite) = &self.rewrite {
+                        rewrite.apply(head, matched_prefix);
+                    }
+                }
+                Step::Authn | Step::Access | Step::Redirect | Step::ResponseHeaders => {}
+            }
+        }
+    }
+
+    /// Changes the head of the backend's answer.
+    pub fn alter_response(&self, head: &mut http::response::Parts) {
+        if let Some(change) = &self.response_headers {
+            change.apply(&mut head.headers);
+        }
+    }
+
+    /// Whether [`Chain::alter_request`] may change anything.
+    pub fn changes_request(&self) -> bool {
+        !self.methods.key_headers().is_empty()
+            || self.request_headers.is_some()
+            || self.rewrite.is_some()
+    }
+
+    /// Whether [`Chain::alter_response`] may change anything.
+    pub fn changes_response(&self) -> bool {
+        self.response_headers.is_some()
+    }
+
+    /// The whole story of a decision: every level, policy and rule, and what decided. For a rule
+    /// that replaces a matched prefix, see [`Chain::explain_match`].
+    pub fn explain(&self, facts: &Facts<'_>) -> Story {
+        self.explain_match(facts, None)
+    }
+
+    /// As [`Chain::explain`], for a request that the rule matched by `matched_prefix`.
+    pub fn explain_match(&self, facts: &Facts<'_>, matched_prefix: Option<&str>) -> Story {
+        let verdict = self.decide(facts, matched_prefix);
+        tell(&self.levels, &self.methods, facts, &verdict)
+    }
+}
+
+#[cfg(test)]
+mod tests;

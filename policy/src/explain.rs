@@ -1,0 +1,203 @@
+//! The story of a decision: what was shown, what each rule made of it, and what decided.
+//!
+//! No secret is in it: a key or token that was shown appears only as what came of it.
+
+use std::sync::Arc;
+
+use http::header::LOCATION;
+use model::{Key, Name};
+use serde::Serialize;
+
+use crate::access::{CompiledPolicy, Known, Level, Methods, Rule, Seen};
+use crate::chain::Verdict;
+use crate::facts::Facts;
+use crate::reason::Reason;
+
+mod text;
+
+/// What happened to a request, and why. `Display` tells it in plain text.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Story {
+    /// How it ends; `ok` where it goes on to a backend.
+    pub reason: Reason,
+    /// The status of our own answer; none where it goes on to a backend.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// What decided, in a sentence.
+    pub because: String,
+    /// Where a redirect points.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+    /// Who is calling, and from which level on that counts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub callers: Vec<CallerStory>,
+    /// The credential that was refused, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+    /// The levels, broadest first.
+    pub levels: Vec<LevelStory>,
+}
+
+/// A caller that proved who it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CallerStory {
+    /// Such as `apikey:clerk`.
+    pub caller: String,
+    /// The broadest level whose rules may name it, counted from 1.
+    pub from_level: usize,
+}
+
+/// The policies of one target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LevelStory {
+    /// Its place, broadest first, counted from 1.
+    pub level: usize,
+    /// What it makes of the request.
+    pub outcome: LevelOutcome,
+    /// The policy that could not be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<Key>,
+    /// Its policies.
+    pub policies: Vec<PolicyStory>,
+}
+
+/// What a level makes of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum LevelOutcome {
+    /// An allow rule matches.
+    Allows,
+    /// It has no allow rule, so it lets pass what no deny rule hits.
+    Open,
+    /// A deny rule matches.
+    Denies,
+    /// It has allow rules and none matches.
+    DoesNotAllow,
+    /// A policy of it could not be read.
+    Closed,
+}
+
+/// What a policy's rules make of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyStory {
+    /// The policy.
+    pub policy: Arc<Key>,
+    /// Its rules: those that deny first, as they are asked.
+    pub rules: Vec<RuleStory>,
+}
+
+/// What one rule makes of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RuleStory {
+    /// Its name.
+    pub rule: Arc<Name>,
+    /// `Allow` or `Deny`.
+    pub action: &'static str,
+    /// Whether it means this request.
+    pub matched: bool,
+    /// The first condition that does not hold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed: Option<Mismatch>,
+}
+
+/// A condition that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Mismatch {
+    /// The field of `when`.
+    pub condition: &'static str,
+    /// What it asks for; of a long list the beginning.
+    pub wanted: String,
+    /// What it saw.
+    pub saw: String,
+}
+
+/// Tells how `verdict` came about. Rules are asked by the same code that decided.
+pub(crate) fn tell(
+    levels: &[Arc<Level>],
+    methods: &Methods,
+    facts: &Facts<'_>,
+    verdict: &Verdict,
+) -> Story {
+    let (mut known, refused) = match methods.prove(facts) {
+        Ok(known) => (known, None),
+        Err(refusal) => (Known::default(), Some(refusal.to_string())),
+    };
+    known.hide(methods.key_headers());
+    let seen = Seen::new(facts, &known);
+    let each = levels.iter().enumerate();
+    let levels = each.map(|(index, level)| tell_level(level, &seen.at(index))).collect();
+    let callers = known
+        .all()
+        .iter()
+        .map(|(level, principal)| CallerStory { caller: principal.label(), from_level: level + 1 });
+    let mut story = Story {
+        reason: Reason::Ok,
+        status: None,
+        because: String::new(),
+        location: None,
+        callers: callers.collect(),
+        refused,
+        levels,
+    };
+    if let Verdict::Answer(answer) = verdict {
+        story.reason = answer.reason;
+        story.status = Some(answer.status.as_u16());
+        let location = answer.headers.iter().find(|(name, _)| name == LOCATION);
+        story.location =
+            location.map(|(_, value)| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    }
+    story.because = text::because(&story, verdict);
+    story
+}
+
+fn tell_level(level: &Level, seen: &Seen<'_>) -> LevelStory {
+    let (unreadable, policies) = match level {
+        Level::Closed { key } => (Some(key.clone()), Vec::new()),
+        Level::Rules(policies) => {
+            (None, policies.iter().map(|policy| tell_policy(policy, seen)).collect())
+        }
+    };
+    let outcome =
+        if unreadable.is_some() { LevelOutcome::Closed } else { level_outcome(&policies) };
+    LevelStory { level: seen.level + 1, outcome, unreadable, policies }
+}
+
+fn level_outcome(policies: &[PolicyStory]) -> LevelOutcome {
+    let rules = || policies.iter().flat_map(|policy| &policy.rules);
+    let matched = |action| rules().any(|rule| rule.matched && rule.action == action);
+    if matched(DENY) {
+        LevelOutcome::Denies
+    } else if matched(ALLOW) {
+        LevelOutcome::Allows
+    } else if rules().any(|rule| rule.action == ALLOW) {
+        LevelOutcome::DoesNotAllow
+    } else {
+        LevelOutcome::Open
+    }
+}
+
+const ALLOW: &str = "Allow";
+const DENY: &str = "Deny";
+
+fn tell_policy(policy: &CompiledPolicy, seen: &Seen<'_>) -> PolicyStory {
+    let deny = policy.deny.iter().map(|rule| tell_rule(rule, DENY, seen));
+    let allow = policy.allow.iter().map(|rule| tell_rule(rule, ALLOW, seen));
+    PolicyStory { policy: Arc::clone(&policy.key), rules: deny.chain(allow).collect() }
+}
+
+fn tell_rule(rule: &Rule, action: &'static str, seen: &Seen<'_>) -> RuleStory {
+    let failed = rule.first_failing(seen).map(|condition| {
+        let (wanted, saw) = rule.describe(condition, seen);
+        Mismatch { condition: condition.as_str(), wanted, saw }
+    });
+    RuleStory { rule: Arc::clone(&rule.name), action, matched: failed.is_none(), failed }
+}
+
+#[cfg(test)]
+mod tests;

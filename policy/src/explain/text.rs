@@ -1,0 +1,118 @@
+//! The story in plain text.
+//!
+//! ```text
+//! answered 403 access_denied: no allow rule of level 1 matches
+//! callers: apikey:reader (from level 1)
+//! level 1 does not allow
+//!   AccessPolicy shop/orders
+//!     no   Deny  not-from-the-lab: sources: 10.1.1.1 is not among 10.9.0.0 to 10.9.255.255
+//!     yes  Allow anyone-reads
+//! ```
+
+use std::fmt;
+
+use super::{LevelOutcome, LevelStory, Mismatch, RuleStory, Story};
+use crate::access::RuleRef;
+use crate::chain::Verdict;
+use crate::reason::Reason;
+
+/// What decided, in a sentence without a full stop.
+pub(super) fn because(story: &Story, verdict: &Verdict) -> String {
+    let answer = match verdict {
+        Verdict::Pass(pass) => return allowed(story, pass.rule.as_ref()),
+        Verdict::Answer(answer) => answer,
+    };
+    match (answer.reason, &answer.rule) {
+        (Reason::Redirected, _) => match &story.location {
+            Some(location) => format!("the rule redirects to {location}"),
+            None => "the rule redirects".to_owned(),
+        },
+        (Reason::CredentialInvalid, _) => {
+            story.refused.clone().unwrap_or_else(|| "a credential is refused".to_owned())
+        }
+        (Reason::PolicyUnreadable, _) => unreadable(story),
+        (_, Some(rule)) => format!("{rule} denies it"),
+        (Reason::CredentialMissing, None) => {
+            format!("nobody proved who is calling, and {}", not_allowed(story))
+        }
+        (Reason::AccessDenied, None) => not_allowed(story),
+        (reason, None) => reason.as_str().to_owned(),
+    }
+}
+
+fn allowed(story: &Story, rule: Option<&RuleRef>) -> String {
+    match rule {
+        Some(rule) => format!("{rule} allows it"),
+        None if story.levels.is_empty() => "no policy stands here".to_owned(),
+        None => "no deny rule matches and no allow rule is asked for".to_owned(),
+    }
+}
+
+fn not_allowed(story: &Story) -> String {
+    let level = story.levels.iter().find(|level| level.outcome == LevelOutcome::DoesNotAllow);
+    match level {
+        Some(level) => format!("no allow rule of level {} matches", level.level),
+        None => "no allow rule matches".to_owned(),
+    }
+}
+
+fn unreadable(story: &Story) -> String {
+    match story.levels.iter().find_map(|level| level.unreadable.as_ref()) {
+        Some(key) => format!("{key} could not be read, so its targets are closed"),
+        None => "a policy could not be read, so its targets are closed".to_owned(),
+    }
+}
+
+impl fmt::Display for Story {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.status {
+            None => write!(f, "passes: {}", self.because)?,
+            Some(status) => write!(f, "answered {status} {}: {}", self.reason, self.because)?,
+        }
+        if let Some(refused) = &self.refused
+            && *refused != self.because
+        {
+            write!(f, "\nrefused: {refused}")?;
+        }
+        for (index, caller) in self.callers.iter().enumerate() {
+            f.write_str(if index == 0 { "\ncallers: " } else { ", " })?;
+            write!(f, "{} (from level {})", caller.caller, caller.from_level)?;
+        }
+        self.levels.iter().try_for_each(|level| write!(f, "\n{level}"))
+    }
+}
+
+impl fmt::Display for LevelStory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "level {} ", self.level)?;
+        f.write_str(match self.outcome {
+            LevelOutcome::Allows => "allows",
+            LevelOutcome::Open => "has no allow rule, so it lets pass",
+            LevelOutcome::Denies => "denies",
+            LevelOutcome::DoesNotAllow => "does not allow",
+            LevelOutcome::Closed => "is closed",
+        })?;
+        if let Some(key) = &self.unreadable {
+            write!(f, ": {key} could not be read")?;
+        }
+        for policy in &self.policies {
+            write!(f, "\n  {}", policy.policy)?;
+            policy.rules.iter().try_for_each(|rule| write!(f, "\n    {rule}"))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for RuleStory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = if self.matched { "yes" } else { "no" };
+        write!(f, "{word:<4} {:<5} {}", self.action, self.rule)?;
+        self.failed.iter().try_for_each(|failed| write!(f, ": {failed}"))
+    }
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: saw {}, wanted {}", self.condition, self.saw, self.wanted)
+    }
+}

@@ -1,0 +1,57 @@
+//! What is known of a request when it is judged: a borrowed view, made once.
+
+use std::net::IpAddr;
+
+use http::{HeaderMap, Method};
+use serde::Serialize;
+
+/// A request as every rule sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// Seconds since 1970, UTC. It comes in; nothing here reads a clock.
+    pub now: i64,
+    /// The caller's address.
+    pub source: IpAddr,
+    /// What the listener speaks.
+    pub scheme: Scheme,
+    /// The listener's port.
+    pub port: u16,
+    /// The host in the form of [`crate::host::normalise`]; empty where none was sent.
+    pub host: &'a str,
+    /// The method.
+    pub method: &'a Method,
+    /// The path in the form of [`crate::path::normalise`], without the query.
+    pub path: &'a str,
+    /// What stands after the `?`.
+    pub query: Option<&'a str>,
+    /// The headers as they came.
+    pub headers: &'a HeaderMap,
+}
+
+/// What a listener speaks, as it stands in a URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scheme {
+    /// Without TLS.
+    Http,
+    /// With TLS.
+    Https,
+}
+
+impl Scheme {
+    /// The word in a URL.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        }
+    }
+
+    /// The port that a URL leaves out.
+    pub const fn well_known_port(self) -> u16 {
+        match self {
+            Scheme::Http => 80,
+            Scheme::Https => 443,
+        }
+    }
+}

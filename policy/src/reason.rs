@@ -1,0 +1,121 @@
+//! Why a request ended as it did: the closed list behind status, metric label, log and explain.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $word:literal, $status:literal;)+) => {
+        /// Why a request ended as it did.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Reason {
+            $($(#[doc = $doc])+ $variant,)+
+        }
+
+        impl Reason {
+            /// Every reason, in the order of a request's way.
+            pub const ALL: &'static [Reason] = &[$(Reason::$variant),+];
+
+            /// The word in logs and metrics.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Reason::$variant => $word,)+ }
+            }
+
+            /// The status we answer with. For [`Reason::Ok`] the backend says it and for
+            /// [`Reason::Redirected`] the filter; what stands here is their usual one.
+            pub const fn status(self) -> u16 {
+                match self { $(Reason::$variant => $status,)+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Routed; the backend answered.
+    Ok = "ok", 200;
+    /// Answered with a redirect.
+    Redirected = "redirected", 302;
+    /// The request is no HTTP that we take.
+    BadRequest = "bad_request", 400;
+    /// The path has no normal form.
+    PathInvalid = "path_invalid", 400;
+    /// The host is missing, doubled or no host.
+    HostInvalid = "host_invalid", 400;
+    /// The head is larger than allowed.
+    HeadersTooLarge = "headers_too_large", 431;
+    /// The body is larger than allowed.
+    BodyTooLarge = "body_too_large", 413;
+    /// The caller was too slow to send.
+    ClientTimeout = "client_timeout", 408;
+    /// The caller went away before the answer was whole.
+    ClientGone = "client_gone", 499;
+    /// The upgrade that was asked for is not one we tunnel.
+    UpgradeRefused = "upgrade_refused", 400;
+    /// The host belongs to another listener than the connection's.
+    Misdirected = "misdirected", 421;
+    /// No listener serves this host on this port.
+    NoListener = "no_listener", 404;
+    /// No route's rule matches.
+    NoRoute = "no_route", 404;
+    /// Nobody proved who is calling, and that is needed.
+    CredentialMissing = "credential_missing", 401;
+    /// A credential was shown and is wrong.
+    CredentialInvalid = "credential_invalid", 401;
+    /// A rule denies it, or none allows it.
+    AccessDenied = "access_denied", 403;
+    /// A policy stands here that could not be read: closed.
+    PolicyUnreadable = "policy_unreadable", 503;
+    /// The rule names no backend, or all weigh nothing.
+    NoBackend = "no_backend", 500;
+    /// The backend that the rule names does not exist.
+    BackendMissing = "backend_missing", 500;
+    /// The backend lies in a namespace that does not grant its use.
+    BackendNotAllowed = "backend_not_allowed", 500;
+    /// The backend has no endpoint that is ready.
+    NoEndpoint = "no_endpoint", 503;
+    /// No endpoint could be connected to.
+    ConnectFailed = "connect_failed", 503;
+    /// The backend broke off.
+    UpstreamReset = "upstream_reset", 502;
+    /// The backend spoke no HTTP that we take.
+    UpstreamProtocol = "upstream_protocol", 502;
+    /// The rule's time for the whole request ran out.
+    RequestTimeout = "request_timeout", 504;
+    /// The rule's time for one try at a backend ran out.
+    BackendTimeout = "backend_timeout", 504;
+    /// More is under way than allowed.
+    Overloaded = "overloaded", 503;
+    /// This process is ending and takes no new requests.
+    Draining = "draining", 503;
+    /// A fault of ours.
+    Internal = "internal", 500;
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Reason {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn words_are_distinct_and_in_snake_case_and_statuses_are_final() {
+        let words: BTreeSet<_> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
+        assert_eq!(words.len(), Reason::ALL.len());
+        for reason in Reason::ALL {
+            assert!(reason.as_str().bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
+            assert!((200..600).contains(&reason.status()), "{reason}");
+        }
+    }
+}

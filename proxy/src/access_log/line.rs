@@ -1,0 +1,265 @@
+//! One exchange as a line of JSON.
+//!
+//! Written by hand into a buffer that is used again: this runs for every request.
+//! Whatever comes from outside is escaped and bounded, so that no caller can forge a line, end
+//! one early or fill the disk with one request.
+
+use std::fmt::{self, Write as _};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http::Version;
+use time::OffsetDateTime;
+
+use crate::record::Record;
+use crate::trace::write_hex;
+
+/// The most bytes that are kept of a text from outside.
+const LONGEST: usize = 1 << 10;
+
+/// Lines that are written together.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(super) bytes: Vec<u8>,
+    pub(super) lines: u64,
+    /// The second that `date` says.
+    second: u64,
+    /// `2026-11-23T21:51:11`, as it stands for most of a second's lines.
+    date: [u8; 19],
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        let bytes = Vec::with_capacity(super::FULL + (4 << 10));
+        Batch { bytes, lines: 0, second: 0, date: *b"1970-01-01T00:00:00" }
+    }
+}
+
+impl Batch {
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.lines = 0;
+    }
+
+    /// Adds the line of `record`, which took `took`.
+    pub(super) fn add(&mut self, record: &Record, took: Duration) {
+        self.lines += 1;
+        self.bytes.extend_from_slice(b"{\"time\":\"");
+        self.time(record.began_at);
+        self.bytes.push(b'"');
+        let mut line = Line(&mut self.bytes);
+        line.request(record);
+        line.decision(record);
+        line.backend(record);
+        line.cost(record, took);
+        self.bytes.extend_from_slice(b"}\n");
+    }
+
+    /// RFC 3339 in UTC, with milliseconds.
+    fn time(&mut self, at: SystemTime) {
+        let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        if self.second != since.as_secs() {
+            self.second = since.as_secs();
+            self.date = date(self.second);
+        }
+        self.bytes.extend_from_slice(&self.date);
+        let millis = since.subsec_millis();
+        let digit = |value: u32| b'0' + (value % 10) as u8;
+        let fraction = [b'.', digit(millis / 100), digit(millis / 10), digit(millis), b'Z'];
+        self.bytes.extend_from_slice(&fraction);
+    }
+}
+
+fn date(second: u64) -> [u8; 19] {
+    let at = OffsetDateTime::from_unix_timestamp(second as i64);
+    let at = at.unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let mut text = *b"0000-00-00T00:00:00";
+    let mut put = |from: usize, to: usize, mut value: u32| {
+        for byte in text[from..to].iter_mut().rev() {
+            *byte = b'0' + (value % 10) as u8;
+            value /= 10;
+        }
+    };
+    put(0, 4, at.year().unsigned_abs());
+    put(5, 7, u32::from(u8::from(at.month())));
+    put(8, 10, u32::from(at.day()));
+    put(11, 13, u32::from(at.hour()));
+    put(14, 16, u32::from(at.minute()));
+    put(17, 19, u32::from(at.second()));
+    text
+}
+
+/// A line under way, the first field of which is there.
+struct Line<'b>(&'b mut Vec<u8>);
+
+impl Line<'_> {
+    fn request(&mut self, record: &Record) {
+        self.bytes("request_id", record.request_id.as_bytes());
+        let mut trace = [0; 32];
+        write_hex(&record.trace.trace_id, &mut trace);
+        self.key("trace_id");
+        self.quoted(|line| line.0.extend_from_slice(&trace));
+        self.display("source", record.source);
+        self.text("method", record.method.as_str());
+        self.text("host", &record.host);
+        self.text("path", &record.path);
+        self.text("protocol", protocol(record.version));
+        if let Some(agent) = &record.user_agent {
+            self.bytes("user_agent", agent.as_bytes());
+        }
+        self.number("listener_port", record.port.into());
+    }
+
+    fn decision(&mut self, record: &Record) {
+        if let Some(status) = record.status {
+            self.number("status", status.as_u16().into());
+        }
+        self.text("reason", record.reason.as_str());
+        if let Some(rule) = &record.rule {
+            self.text("route", &rule.label);
+        }
+        if let Some(by) = &record.decided_by {
+            let policy = &by.policy;
+            self.display("rule", format_args!("{}/{}/{}", policy.namespace, policy.name, by.rule));
+        }
+        if let Some(principal) = &record.principal {
+            self.display("principal", principal);
+        }
+        self.text("table", record.table.digest());
+        if let Some(detail) = &record.detail {
+            self.text("detail", detail);
+        }
+    }
+
+    fn backend(&mut self, record: &Record) {
+        if let Some(backend) = &record.backend {
+            self.text("backend", backend);
+        }
+        if let Some(endpoint) = record.endpoint {
+            self.display("endpoint", endpoint);
+        }
+        self.number("attempts", record.attempts.into());
+        if let Some(time) = record.backend_time {
+            self.number("backend_us", time.as_micros() as u64);
+        }
+    }
+
+    fn cost(&mut self, record: &Record, took: Duration) {
+        self.number("bytes_in", record.bytes_in);
+        self.number("bytes_out", record.bytes_out);
+        self.number("duration_us", took.as_micros() as u64);
+    }
+
+    fn key(&mut self, key: &'static str) {
+        self.0.extend_from_slice(b",\"");
+        self.0.extend_from_slice(key.as_bytes());
+        self.0.extend_from_slice(b"\":");
+    }
+
+    fn quoted(&mut self, write: impl FnOnce(&mut Self)) {
+        self.0.push(b'"');
+        write(self);
+        self.0.push(b'"');
+    }
+
+    fn number(&mut self, key: &'static str, value: u64) {
+        self.key(key);
+        self.0.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    }
+
+    fn text(&mut self, key: &'static str, text: &str) {
+        self.key(key);
+        self.quoted(|line| Escaped::new(line.0).text(text));
+    }
+
+    /// Bytes that are mostly text; what is no UTF-8 is replaced.
+    fn bytes(&mut self, key: &'static str, bytes: &[u8]) {
+        self.key(key);
+        self.quoted(|line| {
+            let mut escaped = Escaped::new(line.0);
+            for chunk in bytes.utf8_chunks() {
+                escaped.text(chunk.valid());
+                if !chunk.invalid().is_empty() {
+                    escaped.text("\u{fffd}");
+                }
+            }
+        });
+    }
+
+    fn display(&mut self, key: &'static str, value: impl fmt::Display) {
+        self.key(key);
+        // An Escaped takes whatever is written to it.
+        self.quoted(|line| write!(Escaped::new(line.0), "{value}").unwrap_or_default());
+    }
+}
+
+fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_11 => "HTTP/1.1",
+        Version::HTTP_2 => "HTTP/2",
+        Version::HTTP_3 => "HTTP/3",
+        _ => "HTTP/0.9",
+    }
+}
+
+/// Text inside a JSON string, cut off after [`LONGEST`] bytes.
+struct Escaped<'b> {
+    to: &'b mut Vec<u8>,
+    left: usize,
+    cut: bool,
+}
+
+impl<'b> Escaped<'b> {
+    fn new(to: &'b mut Vec<u8>) -> Self {
+        Escaped { to, left: LONGEST, cut: false }
+    }
+
+    fn text(&mut self, text: &str) {
+        if self.cut {
+            return;
+        }
+        self.cut = text.len() > self.left;
+        let text = &text[..text.floor_char_boundary(self.left)];
+        self.left -= text.len();
+        if plain(text) {
+            self.to.extend_from_slice(text.as_bytes());
+        } else {
+            text.chars().for_each(|char| self.char(char));
+        }
+        if self.cut {
+            self.to.extend_from_slice("…".as_bytes());
+        }
+    }
+
+    fn char(&mut self, char: char) {
+        match char {
+            '"' => self.to.extend_from_slice(b"\\\""),
+            '\\' => self.to.extend_from_slice(b"\\\\"),
+            // Controls beyond ASCII move a terminal's cursor too, and the separators end lines.
+            control if control.is_control() || matches!(control, '\u{2028}' | '\u{2029}') => {
+                let mut text = *b"\\u0000";
+                let [.., high, low] = u32::from(control).to_be_bytes();
+                write_hex(&[high, low], &mut text[2..]);
+                self.to.extend_from_slice(&text);
+            }
+            other => self.to.extend_from_slice(other.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+}
+
+impl fmt::Write for Escaped<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.text(text);
+        Ok(())
+    }
+}
+
+/// Whether `text` needs no escape; the loop has no branch, so the compiler makes it wide.
+fn plain(text: &str) -> bool {
+    text.bytes().fold(true, |plain, byte| {
+        plain & (byte >= 0x20) & (byte != b'"') & (byte != b'\\') & (byte < 0x7f)
+    })
+}
+
+#[cfg(test)]
+mod tests;

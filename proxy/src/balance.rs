@@ -1,0 +1,118 @@
+//! Which endpoint: power of two choices by peak EWMA.
+//!
+//! Two endpoints are drawn and the one whose recent answer time times its requests under way is
+//! lower gets the request.
+//! A slow answer raises an endpoint's estimate at once; fast ones lower it with time (Finagle's
+//! "Peak EWMA").
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::live::{Endpoint, Service};
+
+/// What an endpoint that could not be reached is taken to cost.
+const UNREACHED: Duration = Duration::from_secs(5);
+/// How fast an estimate forgets: it falls to a third of the distance in this time.
+const DECAY: Duration = Duration::from_secs(10);
+
+/// How an endpoint has been doing, shared by all workers.
+#[derive(Debug, Default)]
+pub(crate) struct Load {
+    /// Estimate of the time to an answer's head, in nanoseconds.
+    ewma: AtomicU64,
+    /// When it was last touched, in nanoseconds since the process's epoch.
+    touched: AtomicU64,
+    under_way: AtomicU32,
+}
+
+impl Load {
+    /// The estimated cost of one more request.
+    fn cost(&self, now: u64) -> f64 {
+        let idle = now.saturating_sub(self.touched.load(Relaxed)) as f64;
+        let estimate = self.ewma.load(Relaxed) as f64 * (-idle / DECAY.as_nanos() as f64).exp();
+        (estimate + 1.0) * f64::from(self.under_way.load(Relaxed) + 1)
+    }
+
+    /// Learns from an answer that took `took`.
+    pub(crate) fn answered(&self, now: u64, took: Duration) {
+        let took = took.as_nanos() as f64;
+        let idle = now.saturating_sub(self.touched.swap(now, Relaxed)) as f64;
+        let before = self.ewma.load(Relaxed) as f64;
+        let keep = (-idle / DECAY.as_nanos() as f64).exp();
+        let after = if took > before { took } else { before * keep + took * (1.0 - keep) };
+        self.ewma.store(after as u64, Relaxed);
+    }
+
+    /// Learns that the endpoint could not be reached.
+    pub(crate) fn unreached(&self, now: u64) {
+        self.answered(now, UNREACHED);
+    }
+
+    /// Requests under way.
+    pub(crate) fn under_way(&self) -> u32 {
+        self.under_way.load(Relaxed)
+    }
+
+    /// The estimate as it stands.
+    pub(crate) fn estimate(&self) -> Duration {
+        Duration::from_nanos(self.ewma.load(Relaxed))
+    }
+}
+
+/// Counts a request as under way at an endpoint for as long as it is held.
+#[derive(Debug)]
+pub(crate) struct Turn(Arc<Endpoint>);
+
+impl Turn {
+    pub(crate) fn at(endpoint: &Arc<Endpoint>) -> Self {
+        endpoint.load.under_way.fetch_add(1, Relaxed);
+        Turn(Arc::clone(endpoint))
+    }
+
+    pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.0
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.load.under_way.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Nanoseconds since `epoch`.
+pub(crate) fn nanos(epoch: Instant, now: Instant) -> u64 {
+    u64::try_from(now.saturating_duration_since(epoch).as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Picks an endpoint of `service` that is not among `tried`; `None` when all were tried.
+/// `random` draws the two.
+pub(crate) fn pick<'s>(
+    service: &'s Service,
+    tried: &[SocketAddr],
+    now: u64,
+    random: u64,
+) -> Option<&'s Arc<Endpoint>> {
+    let all = &service.endpoints;
+    if tried.is_empty() {
+        return match all.len() {
+            0 => None,
+            1 => all.first(),
+            len => {
+                let first = (random as u32 as usize) % len;
+                let step = 1 + ((random >> 32) as usize) % (len - 1);
+                Some(cheaper(&all[first], &all[(first + step) % len], now))
+            }
+        };
+    }
+    let left = all.iter().filter(|endpoint| !tried.contains(&endpoint.address));
+    left.reduce(|best, other| cheaper(best, other, now))
+}
+
+fn cheaper<'s>(one: &'s Arc<Endpoint>, other: &'s Arc<Endpoint>, now: u64) -> &'s Arc<Endpoint> {
+    if other.load.cost(now) < one.load.cost(now) { other } else { one }
+}

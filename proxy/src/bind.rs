@@ -1,0 +1,59 @@
+//! Listening sockets: one per worker and port, shared by the kernel (`SO_REUSEPORT`).
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 4096;
+
+/// Opens `count` sockets on `address:port`.
+///
+/// # Errors
+/// `AddrInUse` also where another process shares the port by `SO_REUSEPORT`: the kernel would let
+/// us in, and half the connections would go elsewhere.
+pub(crate) fn open(address: IpAddr, port: u16, count: usize) -> io::Result<Vec<TcpListener>> {
+    let place = SocketAddr::new(address, port);
+    drop(socket(place, false)?);
+    (0..count)
+        .map(|_| {
+            let socket = socket(place, true)?;
+            socket.listen(BACKLOG)?;
+            Ok(socket.into())
+        })
+        .collect()
+}
+
+fn socket(place: SocketAddr, shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(place), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    socket.set_reuse_address(true)?;
+    if shared {
+        socket.set_reuse_port(true)?;
+    }
+    socket.bind(&place.into())?;
+    Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    #[test]
+    fn a_port_that_another_shares_counts_as_in_use() {
+        let ours = open(IpAddr::V4(Ipv4Addr::LOCALHOST), 0, 1).unwrap();
+        let port = ours[0].local_addr().unwrap().port();
+        let again = open(IpAddr::V4(Ipv4Addr::LOCALHOST), port, 1).unwrap_err();
+        assert_eq!(again.kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn every_worker_gets_a_socket_of_its_own() {
+        let probe = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = probe.local_addr().unwrap().port();
+        drop(probe);
+        assert_eq!(open(IpAddr::V4(Ipv4Addr::LOCALHOST), port, 3).unwrap().len(), 3);
+    }
+}

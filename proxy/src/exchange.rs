@@ -1,0 +1,417 @@
+//! The request function: judge, forward, answer.
+//!
+//! One table is taken per request and held to its end.
+//! First everything is decided ([`judge`]), then it is done ([`forward`]); each line's value is
+//! what the next one uses.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use hyper::body::{Body as _, Incoming};
+use hyper::upgrade::OnUpgrade;
+use model::service::AppProtocol;
+use policy::{Answer, Facts, Reason, Verdict};
+use table::{Found, Rule, Target};
+use tokio::time::Instant;
+
+use crate::balance::{self, Turn};
+use crate::body::{ClientBody, Progress, Upload};
+use crate::failure::{Failure, Retry};
+use crate::forward::{self, Origin};
+use crate::http::Conn;
+use crate::live::{Endpoint, Live, Service};
+use crate::pool::{self, Answered};
+use crate::record::Record;
+use crate::reply::{Reply, Stream, problem};
+use crate::{mirror, tunnel};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const DEBUG: HeaderName = HeaderName::from_static("heddle-debug");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+
+/// Answers one request; whatever happens, there is an answer and a record.
+pub(crate) async fn exchange(conn: Arc<Conn>, mut request: Request<Incoming>) -> Response<Reply> {
+    let live = conn.shared.live.load_full();
+    let asked = asked_upgrade(&mut request);
+    let (parts, body) = request.into_parts();
+    let mut record = Record::open(&conn, &live, &parts);
+    let request_id = record.request_id.clone();
+    let mut response = match judge(&conn, &live, &parts, &mut record) {
+        Ok(way) => forward(&conn, &live, way, parts, body, asked, record).await,
+        Err(answer) => refuse(answer, record),
+    };
+    response.headers_mut().insert(REQUEST_ID, request_id);
+    response
+}
+
+/// The client's side of an upgrade that it asks for.
+fn asked_upgrade(request: &mut Request<Incoming>) -> Option<OnUpgrade> {
+    let asks = request.headers().contains_key(http::header::UPGRADE);
+    asks.then(|| hyper::upgrade::on(request))
+}
+
+/// What was decided about a request that may pass.
+struct Way<'l> {
+    found: Found<'l>,
+    /// The host as the client named it.
+    host: String,
+    /// The path in normal form where that is not what came.
+    path: Option<String>,
+    target: &'l Target,
+}
+
+/// Decides everything that can be decided before a byte is sent.
+fn judge<'l>(
+    conn: &Conn,
+    live: &'l Live,
+    parts: &Parts,
+    record: &mut Record,
+) -> Result<Way<'l>, Answer> {
+    let (named, host) = host_of(parts).ok_or_else(|| plain(Reason::HostInvalid))?;
+    record.host = host.as_ref().into();
+    let path = policy::path::normalise(parts.uri.path())
+        .map_err(|_| plain(Reason::PathInvalid))?;
+    record.path = path.as_ref().into();
+    bound(conn, parts)?;
+    let facts = Facts {
+        now: unix_seconds(record),
+        source: record.source,
+        scheme: conn.scheme,
+        port: conn.port,
+        host: &host,
+        method: &parts.method,
+        path: &path,
+        query: parts.uri.query(),
+        headers: &parts.headers,
+    };
+    let found = live.table.find(&facts).map_err(plain)?;
+    record.rule = Some(Arc::clone(found.rule));
+    let pass = match found.rule.chain.decide(&facts, found.prefix) {
+        Verdict::Pass(pass) => pass,
+        Verdict::Answer(answer) => return Err(answer),
+    };
+    record.principal = pass.principal;
+    record.decided_by = pass.rule;
+    let seed = record.seed();
+    let target = live.target(found.rule, seed as u32);
+    let target = target.ok_or_else(|| plain(Reason::NoBackend))?;
+    let path = match path {
+        Cow::Borrowed(_) => None,
+        Cow::Owned(path) => Some(path),
+    };
+    Ok(Way { found, host: named.to_owned(), path, target })
+}
+
+/// The host as named and in normal form. Only HTTP/1.0 may leave it out.
+fn host_of(parts: &Parts) -> Option<(&str, Cow<'_, str>)> {
+    match forward::one_host(parts) {
+        Some(named) => Some((named, policy::host::normalise(named).ok()?)),
+        None if parts.version == Version::HTTP_10 && !parts.headers.contains_key(HOST) => {
+            Some(("", Cow::Borrowed("")))
+        }
+        None => None,
+    }
+}
+
+/// What is refused whatever the table says.
+fn bound(conn: &Conn, parts: &Parts) -> Result<(), Answer> {
+    if parts.method == Method::CONNECT {
+        return Err(plain(Reason::BadRequest));
+    }
+    // HTTP/2 has no bound on the number of headers in hyper; HTTP/1.1 has one while it parses.
+    if parts.headers.len() > conn.shared.settings.limits.headers {
+        return Err(plain(Reason::HeadersTooLarge));
+    }
+    let length = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let length = length.and_then(|value| value.parse::<u64>().ok()).unwrap_or(0);
+    if length > conn.shared.settings.limits.body_bytes {
+        return Err(plain(Reason::BodyTooLarge));
+    }
+    Ok(())
+}
+
+/// An answer that says nothing but its reason.
+fn plain(reason: Reason) -> Answer {
+    let status = StatusCode::from_u16(reason.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    Answer { reason, status, headers: Vec::new(), rule: None, principal: None }
+}
+
+fn unix_seconds(record: &Record) -> i64 {
+    let since = record.began_at.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// An answer of ours, as policy or table decided it.
+fn refuse(answer: Answer, mut record: Box<Record>) -> Response<Reply> {
+    record.principal = answer.principal.or(record.principal.take());
+    record.decided_by = answer.rule;
+    let mut response = problem(record, answer.status, answer.reason);
+    for (name, value) in answer.headers {
+        response.headers_mut().append(name, value);
+    }
+    response
+}
+
+/// Sends the request where it was decided to go, and makes the answer out of what comes back.
+async fn forward(
+    conn: &Arc<Conn>,
+    live: &Arc<Live>,
+    way: Way<'_>,
+    parts: Parts,
+    body: Incoming,
+    asked: Option<OnUpgrade>,
+    mut record: Box<Record>,
+) -> Response<Reply> {
+    let rule = way.found.rule;
+    let service = match way.target {
+        Target::Service(id) => &live.services[*id],
+        Target::Broken(reason) => return finish(conn, rule, fail(record, &Failure::proxy(*reason))),
+    };
+    record.backend = Some(Arc::clone(&service.label));
+    let upgrade = asked.and_then(|asked| Some((asked, forward::wanted_upgrade(&parts)?)));
+    let asked = upgrade.map(|(asked, word)| {
+        let again = tunnel::Asked::new(conn, &parts, &record);
+        (asked, word, again)
+    });
+    let mut head = outgoing(conn, &way, parts, &record);
+    if let Some((_, word, _)) = &asked {
+        head.headers.insert(http::header::CONNECTION, HeaderValue::from_static("upgrade"));
+        head.headers.insert(http::header::UPGRADE, word.clone());
+    }
+    let (upload, progress) = upload(conn, live, rule, &head, body, record.seed());
+    let deadline = rule.request_timeout.map(|bound| record.began + bound);
+    let sent = attempts(conn, service, rule, head, upload, deadline, &mut record).await;
+    if let Some(progress) = &progress {
+        record.bytes_in = progress.bytes();
+    }
+    let (answered, turn) = match sent {
+        Ok(sent) => sent,
+        Err(failure) => {
+            let failure = blame(failure, progress.as_deref());
+            return finish(conn, rule, fail(record, &failure));
+        }
+    };
+    let response = match asked {
+        Some((client, _, again)) if answered.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+            tunnel::start(conn, again, client, answered, turn, record)
+        }
+        Some(_) | None => stream(answered, turn, progress, deadline, record),
+    };
+    finish(conn, rule, response)
+}
+
+/// The head that goes to the backend.
+fn outgoing(conn: &Conn, way: &Way<'_>, mut head: Parts, record: &Record) -> Parts {
+    let trusted = conn.shared.settings.trusts(conn.peer.ip());
+    forward::strip_hop_by_hop(&mut head.headers);
+    head.headers.remove(EXPECT);
+    Origin {
+        peer: conn.peer.ip(),
+        trusted,
+        scheme: conn.scheme,
+        port: conn.port,
+        host: &way.host,
+    }
+    .write(&mut head.headers);
+    if let Ok(host) = HeaderValue::from_str(&way.host) {
+        head.headers.insert(HOST, host);
+    }
+    head.uri = origin_form(&head.uri, way.path.as_deref());
+    head.version = Version::HTTP_11;
+    way.found.rule.chain.alter_request(&mut head, way.found.prefix);
+    if !trusted {
+        head.headers.remove(TRACESTATE);
+    }
+    head.headers.insert(TRACEPARENT, record.trace.header_value());
+    head.headers.insert(REQUEST_ID, record.request_id.clone());
+    head
+}
+
+/// Path and query alone, the path replaced by its normal form where that differs.
+fn origin_form(uri: &Uri, path: Option<&str>) -> Uri {
+    let whole = match (path, uri.query()) {
+        (None, _) => uri.path_and_query().cloned(),
+        (Some(path), None) => PathAndQuery::try_from(path).ok(),
+        (Some(path), Some(query)) => PathAndQuery::try_from(format!("{path}?{query}")).ok(),
+    };
+    Uri::from(whole.unwrap_or_else(|| PathAndQuery::from_static("/")))
+}
+
+/// The body that goes to the backend, and to the rule's mirrors.
+fn upload(
+    conn: &Arc<Conn>,
+    live: &Arc<Live>,
+    rule: &Rule,
+    head: &Parts,
+    body: Incoming,
+    seed: u64,
+) -> (Upload, Option<Arc<Progress>>) {
+    let is_empty = body.is_end_stream();
+    let copies = mirror::start(conn, live, rule, head, is_empty, seed);
+    if is_empty {
+        return (Upload::Empty, None);
+    }
+    let limits = &conn.shared.settings.limits;
+    let (body, progress) = ClientBody::new(body, limits.body_bytes, limits.body, copies);
+    (Upload::Client(Box::new(body)), Some(progress))
+}
+
+/// Tries endpoints until one answers, the failure says that no other may be tried, or the bound
+/// on tries or time is reached.
+async fn attempts(
+    conn: &Conn,
+    service: &Service,
+    rule: &Rule,
+    mut head: Parts,
+    mut upload: Upload,
+    deadline: Option<Instant>,
+    record: &mut Record,
+) -> Result<(Answered, Turn), Failure> {
+    let limits = &conn.shared.settings.limits;
+    let bound = rule.backend_timeout.unwrap_or(limits.backend_head);
+    let mut tried = Vec::new();
+    loop {
+        let now = Instant::now();
+        let at = balance::nanos(conn.shared.epoch, now);
+        let random = record.seed().rotate_left(29).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let Some(endpoint) = balance::pick(service, &tried, at, random) else {
+            return Err(Failure::backend(Reason::NoEndpoint));
+        };
+        let turn = Turn::at(endpoint);
+        record.attempts += 1;
+        record.endpoint = Some(endpoint.address);
+        let request = addressed(endpoint, head, upload);
+        let until = deadline.map_or(now + bound, |deadline| deadline.min(now + bound));
+        let sending = pool::send(endpoint, conn.worker, limits, request);
+        match tokio::time::timeout_at(until, sending).await {
+            Ok(Ok(answered)) => {
+                let took = now.elapsed();
+                endpoint.load.answered(balance::nanos(conn.shared.epoch, now + took), took);
+                record.backend_time = Some(took);
+                return Ok((answered, turn));
+            }
+            Ok(Err((failure, unsent))) => {
+                endpoint.load.unreached(at);
+                if failure.retry == Retry::Elsewhere {
+                    record.attached.connect_failed(service.id);
+                }
+                let last = record.attempts >= limits.attempts || tried.len() + 1 >= service.endpoints.len();
+                let (Retry::Elsewhere, false, Some(unsent)) = (failure.retry, last, unsent) else {
+                    return Err(failure);
+                };
+                tried.push(endpoint.address);
+                (head, upload) = unsent.into_parts();
+            }
+            Err(_) => return Err(late(deadline, until, bound)),
+        }
+    }
+}
+
+/// Which of the two bounds ran out.
+fn late(deadline: Option<Instant>, until: Instant, bound: Duration) -> Failure {
+    if deadline == Some(until) {
+        Failure::backend(Reason::RequestTimeout).because("the request's time is over")
+    } else {
+        let text = format!("no answer within {} ms", bound.as_millis());
+        Failure::backend(Reason::BackendTimeout).because(text)
+    }
+}
+
+/// The request in the form that the endpoint's protocol wants.
+pub(crate) fn addressed(endpoint: &Endpoint, mut head: Parts, upload: Upload) -> Request<Upload> {
+    match endpoint.protocol {
+        AppProtocol::Http1 => {
+            // hyper drops a body of unknown length from methods that seldom have one, unless told.
+            if !upload.is_end_stream()
+                && upload.size_hint().exact().is_none()
+                && !head.headers.contains_key(CONTENT_LENGTH)
+            {
+                head.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            }
+        }
+        AppProtocol::H2c => {
+            head.version = Version::HTTP_2;
+            head.headers.remove(TRANSFER_ENCODING);
+            head.headers.remove(http::header::CONNECTION);
+            head.headers.remove(http::header::UPGRADE);
+            if let Some(host) = head.headers.remove(HOST)
+                && let Some(path) = head.uri.path_and_query().cloned()
+                && let Ok(uri) = Uri::builder()
+                    .scheme("http")
+                    .authority(host.as_bytes())
+                    .path_and_query(path)
+                    .build()
+            {
+                head.uri = uri;
+            }
+        }
+    }
+    Request::from_parts(head, upload)
+}
+
+/// A failure of the upload is the client's, not the backend's.
+fn blame(failure: Failure, progress: Option<&Progress>) -> Failure {
+    match progress {
+        Some(progress) if progress.was_large() => Failure::client(Reason::BodyTooLarge),
+        Some(progress) if progress.was_slow() => Failure::client(Reason::ClientTimeout),
+        Some(_) | None => failure,
+    }
+}
+
+/// Our answer to a failure.
+fn fail(mut record: Box<Record>, failure: &Failure) -> Response<Reply> {
+    if failure.source.is_some() {
+        record.detail = Some(failure.to_string().into());
+    }
+    let status = StatusCode::from_u16(failure.reason.status()).unwrap_or(StatusCode::BAD_GATEWAY);
+    problem(record, status, failure.reason)
+}
+
+/// The backend's answer, its body as it comes.
+fn stream(
+    answered: Answered,
+    turn: Turn,
+    upload: Option<Arc<Progress>>,
+    deadline: Option<Instant>,
+    mut record: Box<Record>,
+) -> Response<Reply> {
+    let (mut head, body) = answered.response.into_parts();
+    forward::strip_hop_by_hop(&mut head.headers);
+    head.version = Version::HTTP_11;
+    head.extensions = http::Extensions::new();
+    record.status = Some(head.status);
+    record.reason = Reason::Ok;
+    let deadline = deadline.map(|at| Box::pin(tokio::time::sleep_until(at)));
+    let mut stream =
+        Stream { body, record, lease: answered.lease, turn: Some(turn), deadline, upload };
+    if stream.body.is_end_stream() {
+        stream.end();
+    }
+    Response::from_parts(head, Reply::Backend(Box::new(stream)))
+}
+
+/// What the rule and the settings add to every answer of the rule.
+fn finish(conn: &Conn, rule: &Rule, response: Response<Reply>) -> Response<Reply> {
+    let (mut head, body) = response.into_parts();
+    if rule.chain.changes_response() {
+        rule.chain.alter_response(&mut head);
+    }
+    if conn.shared.settings.debug_header
+        && let Some(record) = body.record()
+        && let Ok(value) = HeaderValue::try_from(format!(
+            "table={} route={} backend={}",
+            record.attached.digest(),
+            rule.label,
+            record.backend.as_deref().unwrap_or("-")
+        ))
+    {
+        head.headers.insert(DEBUG, value);
+    }
+    Response::from_parts(head, body)
+}

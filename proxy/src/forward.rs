@@ -1,0 +1,154 @@
+//! Heads across the border: what belongs to one connection stays there, and what strangers claim
+//! about where a request came from is replaced by what we saw.
+
+use std::net::IpAddr;
+
+use http::header::{
+    CONNECTION, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+use http::request::Parts;
+use policy::Scheme;
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+
+/// The headers that end at each hop (RFC 9110, section 7.6.1, and their old companions).
+const HOP: [HeaderName; 9] = [
+    CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TRANSFER_ENCODING, UPGRADE, TE, TRAILER,
+    HTTP2_SETTINGS, PROXY_AUTHENTICATE,
+];
+
+/// Takes off what belongs to the connection, and what its `Connection` header names.
+/// `TE: trailers` stays, since gRPC needs it (RFC 9110, section 10.1.4).
+pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    let wants_trailers = headers.get(TE).is_some_and(|te| names(te).any(|word| word == "trailers"));
+    if let Some(named) = headers.remove(CONNECTION) {
+        for name in names(&named) {
+            // What frames or addresses the message is not the client's to take off.
+            if !matches!(&*name, "host" | "content-length" | "authorization") {
+                headers.remove(&*name);
+            }
+        }
+    }
+    for name in &HOP {
+        headers.remove(name);
+    }
+    if wants_trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+}
+
+/// The comma-parted words of a header, in lower case.
+fn names(value: &HeaderValue) -> impl Iterator<Item = String> {
+    let text = value.to_str().unwrap_or_default();
+    text.split(',').map(|word| word.trim().to_ascii_lowercase()).filter(|word| !word.is_empty())
+}
+
+/// The protocol that the client asks to switch to; `h2c` is never switched to (RFC 9113 took it
+/// out).
+pub(crate) fn wanted_upgrade(parts: &Parts) -> Option<HeaderValue> {
+    if parts.version != http::Version::HTTP_11 {
+        return None;
+    }
+    let asks = parts.headers.get_all(CONNECTION).iter().flat_map(names).any(|w| w == "upgrade");
+    let wanted = parts.headers.get(UPGRADE).filter(|_| asks)?;
+    names(wanted).all(|word| word != "h2c").then(|| wanted.clone())
+}
+
+/// Where the request came from: the connection's peer or, if that is trusted, the last address
+/// in its `X-Forwarded-For` that is not.
+pub(crate) fn source(peer: IpAddr, headers: &HeaderMap, trusts: impl Fn(IpAddr) -> bool) -> IpAddr {
+    let mut source = peer;
+    if !trusts(peer) {
+        return source;
+    }
+    for line in headers.get_all(FORWARDED_FOR).iter().rev() {
+        for hop in line.to_str().unwrap_or_default().rsplit(',') {
+            let Ok(address) = hop.trim().parse::<IpAddr>() else { return source };
+            source = address.to_canonical();
+            if !trusts(source) {
+                return source;
+            }
+        }
+    }
+    source
+}
+
+/// What the backend is told of where the request came from.
+#[derive(Debug)]
+pub(crate) struct Origin<'a> {
+    pub(crate) peer: IpAddr,
+    /// The peer's own forwarding headers are believed.
+    pub(crate) trusted: bool,
+    pub(crate) scheme: Scheme,
+    pub(crate) port: u16,
+    pub(crate) host: &'a str,
+}
+
+impl Origin<'_> {
+    /// Writes `X-Forwarded-For`, `-Proto`, `-Host` and `-Port`: in place of a stranger's, behind
+    /// those of a trusted proxy.
+    pub(crate) fn write(&self, headers: &mut HeaderMap) {
+        headers.remove(FORWARDED);
+        headers.remove(PROXY_AUTHORIZATION);
+        let peer = address_value(self.peer);
+        let before = headers.get(FORWARDED_FOR).filter(|_| self.trusted);
+        let chain = before.and_then(|before| {
+            let text = format!("{}, {}", before.to_str().ok()?, self.peer);
+            HeaderValue::try_from(text).ok()
+        });
+        headers.insert(FORWARDED_FOR, chain.unwrap_or(peer));
+        if !self.trusted {
+            headers.remove(REAL_IP);
+        }
+        let keep = |headers: &HeaderMap, name: &HeaderName| self.trusted && headers.contains_key(name);
+        if !keep(headers, &FORWARDED_PROTO) {
+            let scheme = match self.scheme {
+                Scheme::Http => HeaderValue::from_static("http"),
+                Scheme::Https => HeaderValue::from_static("https"),
+            };
+            headers.insert(FORWARDED_PROTO, scheme);
+        }
+        if !keep(headers, &FORWARDED_HOST)
+            && let Ok(host) = HeaderValue::from_str(self.host)
+        {
+            headers.insert(FORWARDED_HOST, host);
+        }
+        if !keep(headers, &FORWARDED_PORT) {
+            headers.insert(FORWARDED_PORT, HeaderValue::from(self.port));
+        }
+    }
+}
+
+fn address_value(address: IpAddr) -> HeaderValue {
+    HeaderValue::try_from(address.to_string()).expect("an address is visible ASCII")
+}
+
+/// The one host that a request names: the authority of its target and its `Host` header, which
+/// must agree (RFC 9112, section 3.2; RFC 9113, section 8.3.1). Several `Host` lines are refused.
+pub(crate) fn one_host(parts: &Parts) -> Option<&str> {
+    let mut lines = parts.headers.get_all(HOST).iter();
+    let header = match (lines.next(), lines.next()) {
+        (Some(_), Some(_)) => return None,
+        (Some(line), None) => Some(line.to_str().ok()?),
+        (None, _) => None,
+    };
+    match (parts.uri.authority(), header) {
+        (Some(authority), _) if authority.as_str().contains('@') => None,
+        (Some(authority), None) => Some(authority.as_str()),
+        (Some(authority), Some(host)) => {
+            authority.as_str().eq_ignore_ascii_case(host).then_some(host)
+        }
+        (None, host) => host,
+    }
+}
+
+#[cfg(test)]
+mod tests;

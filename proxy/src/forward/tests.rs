@@ -1,0 +1,104 @@
+//! What crosses the border, and what does not.
+
+use http::Request;
+
+use super::*;
+
+fn parts(build: impl FnOnce(http::request::Builder) -> http::request::Builder) -> Parts {
+    build(Request::builder()).body(()).unwrap().into_parts().0
+}
+
+#[test]
+fn what_belongs_to_the_connection_stays_there() {
+    let mut parts = parts(|request| {
+        request
+            .header("connection", "close, X-Secret, host, content-length, authorization")
+            .header("x-secret", "1")
+            .header("keep-alive", "timeout=5")
+            .header("te", "trailers, deflate")
+            .header("transfer-encoding", "chunked")
+            .header("upgrade", "h2c")
+            .header("http2-settings", "AAA")
+            .header("host", "a.example")
+            .header("authorization", "Bearer t")
+            .header("content-length", "3")
+            .header("accept", "*/*")
+    });
+    strip_hop_by_hop(&mut parts.headers);
+    let mut left: Vec<_> = parts.headers.keys().map(HeaderName::as_str).collect();
+    left.sort_unstable();
+    assert_eq!(left, ["accept", "authorization", "content-length", "host", "te"]);
+    assert_eq!(parts.headers["te"], "trailers");
+}
+
+#[test]
+fn a_stranger_says_nothing_about_where_it_came_from() {
+    let peer: IpAddr = "192.0.2.1".parse().unwrap();
+    let mut parts = parts(|request| {
+        request
+            .header("x-forwarded-for", "10.0.0.1")
+            .header("x-forwarded-proto", "https")
+            .header("forwarded", "for=10.0.0.1")
+            .header("x-real-ip", "10.0.0.1")
+    });
+    assert_eq!(source(peer, &parts.headers, |_| false), peer);
+    let origin =
+        Origin { peer, trusted: false, scheme: Scheme::Http, port: 8080, host: "a.example" };
+    origin.write(&mut parts.headers);
+    assert_eq!(parts.headers["x-forwarded-for"], "192.0.2.1");
+    assert_eq!(parts.headers["x-forwarded-proto"], "http");
+    assert_eq!(parts.headers["x-forwarded-host"], "a.example");
+    assert!(!parts.headers.contains_key("forwarded") && !parts.headers.contains_key("x-real-ip"));
+}
+
+#[test]
+fn behind_trusted_proxies_the_last_untrusted_address_counts() {
+    let trusted: ipnet::IpNet = "10.0.0.0/8".parse().unwrap();
+    let peer: IpAddr = "10.0.0.9".parse().unwrap();
+    let cases = [
+        ("203.0.113.7", "203.0.113.7"),
+        ("1.1.1.1, 203.0.113.7, 10.0.0.3", "203.0.113.7"),
+        ("10.0.0.1, 10.0.0.2", "10.0.0.1"),
+        ("203.0.113.7, junk, 10.0.0.3", "10.0.0.3"),
+    ];
+    for (line, wanted) in cases {
+        let parts = parts(|request| request.header("x-forwarded-for", line));
+        let found = source(peer, &parts.headers, |address| trusted.contains(&address));
+        assert_eq!(found, wanted.parse::<IpAddr>().unwrap(), "{line}");
+    }
+}
+
+#[test]
+fn host_and_authority_must_agree() {
+    let cases = [
+        (("/", Some("a.example")), Some("a.example")),
+        (("http://a.example/", Some("A.example")), Some("A.example")),
+        (("http://a.example/", None), Some("a.example")),
+        (("http://a.example/", Some("b.example")), None),
+        (("http://user@a.example/", None), None),
+        (("/", None), None),
+    ];
+    for ((uri, host), wanted) in cases {
+        let parts = parts(|request| {
+            let request = request.uri(uri);
+            match host {
+                Some(host) => request.header("host", host),
+                None => request,
+            }
+        });
+        assert_eq!(one_host(&parts), wanted, "{uri} {host:?}");
+    }
+    let twice = parts(|request| request.header("host", "a").header("host", "a"));
+    assert_eq!(one_host(&twice), None);
+}
+
+#[test]
+fn h2c_is_no_upgrade() {
+    let asks = |word: &'static str| {
+        parts(|request| request.header("connection", "Upgrade").header("upgrade", word))
+    };
+    assert_eq!(wanted_upgrade(&asks("websocket")).unwrap(), "websocket");
+    assert!(wanted_upgrade(&asks("h2c")).is_none());
+    let silent = parts(|request| request.header("upgrade", "websocket"));
+    assert!(wanted_upgrade(&silent).is_none(), "without Connection: upgrade");
+}

@@ -1,0 +1,142 @@
+//! One client connection: which HTTP is spoken on it, its bounds, its end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use policy::Scheme;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::exchange::exchange;
+use crate::reply::Reply;
+use crate::settings::Limits;
+use crate::worker::Shared;
+
+/// A client connection and what holds for all its requests.
+#[derive(Debug)]
+pub(crate) struct Conn {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) worker: usize,
+    pub(crate) peer: SocketAddr,
+    /// The listener's port.
+    pub(crate) port: u16,
+    pub(crate) scheme: Scheme,
+    /// Requests begun, in the upper half, and under way, in the lower.
+    requests: AtomicU64,
+}
+
+const BEGUN: u64 = 1 << 32;
+
+impl Conn {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        worker: usize,
+        peer: SocketAddr,
+        port: u16,
+        scheme: Scheme,
+    ) -> Self {
+        Conn { shared, worker, peer, port, scheme, requests: AtomicU64::new(0) }
+    }
+}
+
+/// What was agreed on in the TLS handshake, if there was one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Spoken {
+    /// Nothing: the first bytes tell.
+    Detect,
+    /// `http/1.1`.
+    Http1,
+    /// `h2`.
+    Http2,
+}
+
+/// hyper's server side with our bounds.
+pub(crate) fn server(limits: &Limits, spoken: Spoken) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head)
+        .max_headers(limits.headers)
+        .max_buf_size(limits.head_bytes.max(8192));
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams)
+        .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(limits.pending_resets)
+        .max_local_error_reset_streams(limits.local_resets)
+        .keep_alive_interval(limits.idle)
+        .keep_alive_timeout(limits.head);
+    match spoken {
+        Spoken::Detect => builder,
+        Spoken::Http1 => builder.http1_only(),
+        Spoken::Http2 => builder.http2_only(),
+    }
+}
+
+/// Serves the requests of one connection until it ends, idles too long, or the process drains.
+pub(crate) async fn serve<S>(conn: Arc<Conn>, stream: S, server: &Builder<TokioExecutor>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = {
+        let conn = Arc::clone(&conn);
+        service_fn(move |request| answer(Arc::clone(&conn), request))
+    };
+    let serving = server.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    let mut serving = std::pin::pin!(serving);
+    let mut closing = false;
+    loop {
+        tokio::select! {
+            biased;
+            result = serving.as_mut() => {
+                if let Err(error) = result {
+                    ended_badly(&conn, &*error);
+                }
+                return;
+            }
+            () = conn.shared.phase.draining(), if !closing => closing = true,
+            () = idle(&conn), if !closing => closing = true,
+        }
+        serving.as_mut().graceful_shutdown();
+    }
+}
+
+async fn answer(
+    conn: Arc<Conn>,
+    request: Request<Incoming>,
+) -> Result<Response<Reply>, std::convert::Infallible> {
+    conn.requests.fetch_add(BEGUN + 1, Relaxed);
+    let response = exchange(Arc::clone(&conn), request).await;
+    conn.requests.fetch_sub(1, Relaxed);
+    Ok(response)
+}
+
+/// Ends when the connection had no request for the bound on idleness.
+async fn idle(conn: &Conn) {
+    let bound: Duration = conn.shared.settings.limits.idle;
+    let mut before = conn.requests.load(Relaxed);
+    loop {
+        tokio::time::sleep(bound).await;
+        let now = conn.requests.load(Relaxed);
+        if now == before && now % BEGUN == 0 {
+            return;
+        }
+        before = now;
+    }
+}
+
+fn ended_badly(conn: &Conn, error: &(dyn std::error::Error + 'static)) {
+    let parse = error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse);
+    if parse {
+        conn.shared.telemetry.parse_failed(conn.worker);
+    }
+    tracing::debug!(peer = %conn.peer, %error, "connection ended");
+}

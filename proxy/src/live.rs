@@ -1,0 +1,163 @@
+//! A table in force: the table with what needs a running process attached to it.
+//!
+//! Endpoints that two tables share keep their connections and what was learnt of them; a swap
+//! costs a request nothing, since each holds the `Arc` it began with.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use model::service::AppProtocol;
+use rustls::ServerConfig;
+use rustls::server::ProducesTickets;
+use serde_json::{Value, json};
+use table::{Rule, Table, Target};
+
+use crate::balance::Load;
+use crate::pool::Pool;
+use crate::telemetry::{Attached, Telemetry};
+use crate::tls;
+
+/// A table in force.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) table: Arc<Table>,
+    /// By port, for HTTPS ports.
+    pub(crate) tls: HashMap<u16, Arc<ServerConfig>>,
+    /// By `table::Service::id`.
+    pub(crate) services: Vec<Arc<Service>>,
+    /// By `table::Rule::id`: running sums of the backends' weights.
+    pub(crate) weights: Vec<Box<[u32]>>,
+    /// Metric handles.
+    pub(crate) attached: Arc<Attached>,
+}
+
+/// A service's endpoints in force.
+#[derive(Debug)]
+pub(crate) struct Service {
+    /// `table::Service::id`.
+    pub(crate) id: usize,
+    pub(crate) label: Arc<str>,
+    pub(crate) endpoints: Vec<Arc<Endpoint>>,
+}
+
+/// An endpoint in force.
+#[derive(Debug)]
+pub(crate) struct Endpoint {
+    pub(crate) address: SocketAddr,
+    pub(crate) protocol: AppProtocol,
+    pub(crate) load: Load,
+    /// One for each worker: a connection never leaves the worker that opened it.
+    pub(crate) pools: Box<[Pool]>,
+}
+
+/// What all tables of a process share.
+#[derive(Debug)]
+pub(crate) struct Ground {
+    pub(crate) workers: usize,
+    /// Idle HTTP/1.1 connections kept by each worker to each endpoint.
+    pub(crate) pool: usize,
+    pub(crate) tickets: Arc<dyn ProducesTickets>,
+}
+
+impl Live {
+    /// Nothing in force: every request is answered `NoListener`.
+    pub(crate) fn empty(ground: &Ground, telemetry: &Telemetry) -> Self {
+        Self::attach(Arc::new(Table::default()), None, ground, telemetry)
+    }
+
+    /// Attaches `table`, taking over endpoints from `before`.
+    pub(crate) fn attach(
+        table: Arc<Table>,
+        before: Option<&Live>,
+        ground: &Ground,
+        telemetry: &Telemetry,
+    ) -> Self {
+        let known: HashMap<&str, &Arc<Service>> = before
+            .map(|live| live.services.iter().map(|service| (&*service.label, service)).collect())
+            .unwrap_or_default();
+        let services = table.services.iter();
+        let services = services
+            .map(|service| Service::attach(service, known.get(&*service.label).copied(), ground))
+            .collect();
+        Live {
+            tls: tls::server_configs(&table, &ground.tickets),
+            services,
+            weights: table.rules.iter().map(|rule| running_sums(rule)).collect(),
+            attached: telemetry.attach(&table),
+            table,
+        }
+    }
+
+    /// The target of `rule` that `random` falls on; `None` where no weight is above 0.
+    pub(crate) fn target<'t>(&self, rule: &'t Rule, random: u32) -> Option<&'t Target> {
+        let backends = &rule.backends;
+        if let [only] = backends.as_slice()
+            && only.weight > 0
+        {
+            return Some(&only.target);
+        }
+        let sums = &self.weights[rule.id];
+        let whole = *sums.last()?;
+        if whole == 0 {
+            return None;
+        }
+        let drawn = (u64::from(random) * u64::from(whole)) >> 32;
+        let at = sums.partition_point(|sum| u64::from(*sum) <= drawn);
+        backends.get(at).map(|backend| &backend.target)
+    }
+
+    /// The state of every service's endpoints, for `/config`.
+    pub(crate) fn balance(&self) -> Value {
+        let services = self.services.iter().map(|service| {
+            let endpoints: Vec<_> = service.endpoints.iter().map(|e| e.describe()).collect();
+            (service.label.to_string(), Value::from(endpoints))
+        });
+        Value::Object(services.collect())
+    }
+}
+
+fn running_sums(rule: &Rule) -> Box<[u32]> {
+    let mut sum = 0u32;
+    let add = |backend: &table::Backend| {
+        sum = sum.saturating_add(backend.weight);
+        sum
+    };
+    rule.backends.iter().map(add).collect()
+}
+
+impl Service {
+    fn attach(service: &table::Service, before: Option<&Arc<Service>>, ground: &Ground) -> Arc<Self> {
+        let kept = |address: &SocketAddr| {
+            let mut endpoints = before?.endpoints.iter();
+            endpoints
+                .find(|known| known.address == *address && known.protocol == service.protocol)
+                .cloned()
+        };
+        let endpoints: Vec<_> = service
+            .endpoints
+            .iter()
+            .map(|address| {
+                kept(address).unwrap_or_else(|| Endpoint::new(*address, service.protocol, ground))
+            })
+            .collect();
+        Arc::new(Service { id: service.id, label: Arc::clone(&service.label), endpoints })
+    }
+}
+
+impl Endpoint {
+    fn new(address: SocketAddr, protocol: AppProtocol, ground: &Ground) -> Arc<Self> {
+        let pools = (0..ground.workers).map(|_| Pool::new(ground.pool)).collect();
+        Arc::new(Endpoint { address, protocol, load: Load::default(), pools })
+    }
+
+    fn describe(&self) -> Value {
+        json!({
+            "address": self.address,
+            "protocol": self.protocol,
+            "underWay": self.load.under_way(),
+            "estimateMicros": self.load.estimate().as_micros() as u64,
+            "idleConnections": self.pools.iter().map(Pool::idle).sum::<usize>(),
+        })
+    }
+}

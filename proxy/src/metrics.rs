@@ -1,0 +1,173 @@
+//! What is counted: by worker, so that no two workers ever write to one cache line.
+//!
+//! ```text
+//! attach:  table -> Attached { rule id -> Series }          (once for each table)
+//! request: Series.shards[worker] += 1                       (no lock, no hashing, no allocation)
+//! scrape:  sum over the shards -> text by prometheus-client (on the admin thread)
+//! ```
+//!
+//! A series belongs to a route's label, not to a table, so counts survive the swap of tables.
+//! Series of labels that are gone from the last [`KEPT_TABLES`] tables are let go of, which bounds
+//! their number by the tables and not by time.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use policy::Reason;
+
+pub(crate) mod connections;
+pub(crate) mod encode;
+mod process;
+mod series;
+
+use connections::Connections;
+use series::Series;
+
+/// A label's series is kept for so many tables after the last one that had it.
+const KEPT_TABLES: u64 = 2;
+
+/// All counts of a process.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    service: &'static str,
+    started: SystemTime,
+    connections: Box<[Connections]>,
+    applied: AtomicU64,
+    refused: AtomicU64,
+    faults: AtomicU64,
+    /// Touched when a table is attached and when the counts are read, never by a request.
+    registry: Mutex<Registry>,
+}
+
+/// The series that are shown.
+#[derive(Debug, Default)]
+struct Registry {
+    tables: u64,
+    digest: Arc<str>,
+    routes: HashMap<Arc<str>, Kept<Series>>,
+    backends: HashMap<Arc<str>, Kept<AtomicU64>>,
+}
+
+#[derive(Debug)]
+struct Kept<T> {
+    series: Arc<T>,
+    /// The number of the last table that had its label.
+    table: u64,
+}
+
+/// A table's metric handles: found by the ids of its rules and services.
+#[derive(Debug)]
+pub struct Attached {
+    digest: Arc<str>,
+    rules: Box<[Arc<Series>]>,
+    /// For what no rule was found for.
+    unrouted: Arc<Series>,
+    /// Failures to connect, by service.
+    services: Box<[Arc<AtomicU64>]>,
+}
+
+/// What one exchange adds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sample {
+    pub(crate) reason: Reason,
+    /// `None` while no answer was given.
+    pub(crate) status: Option<u16>,
+    pub(crate) took: Duration,
+    pub(crate) backend: Option<Duration>,
+}
+
+impl Metrics {
+    pub(crate) fn new(service: &'static str, workers: usize) -> Self {
+        Metrics {
+            service,
+            started: SystemTime::now(),
+            connections: (0..workers.max(1)).map(|_| Connections::default()).collect(),
+            applied: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            faults: AtomicU64::new(0),
+            registry: Mutex::default(),
+        }
+    }
+
+    /// Finds or makes the series of every label, and lets go of those long unused.
+    pub(crate) fn attach<'l>(
+        &self,
+        digest: &str,
+        rules: impl Iterator<Item = &'l Arc<str>>,
+        services: impl Iterator<Item = &'l Arc<str>>,
+    ) -> Attached {
+        let workers = self.connections.len();
+        let mut registry = self.registry();
+        registry.tables += 1;
+        registry.digest = digest.into();
+        let Registry { tables, digest, routes, backends } = &mut *registry;
+        let (table, digest) = (*tables, Arc::clone(digest));
+        let mut series = |label| keep(routes, label, table, || Series::new(workers));
+        let unrouted = series(&Arc::from(""));
+        let rules = rules.map(series).collect();
+        let services = services.map(|label| keep(backends, label, table, AtomicU64::default));
+        let services = services.collect();
+        routes.retain(|_, kept| kept.table + KEPT_TABLES >= table);
+        backends.retain(|_, kept| kept.table + KEPT_TABLES >= table);
+        Attached { digest, rules, unrouted, services }
+    }
+
+    /// The counts of a worker's connections.
+    pub(crate) fn connections(&self, worker: usize) -> &Connections {
+        &self.connections[worker % self.connections.len()]
+    }
+
+    pub(crate) fn table_applied(&self, faults: usize) {
+        self.applied.fetch_add(1, Relaxed);
+        self.faults.store(faults as u64, Relaxed);
+    }
+
+    pub(crate) fn table_refused(&self) {
+        self.refused.fetch_add(1, Relaxed);
+    }
+
+    fn registry(&self) -> MutexGuard<'_, Registry> {
+        // Whatever panicked held counts only; they are as good as before.
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn keep<T>(
+    all: &mut HashMap<Arc<str>, Kept<T>>,
+    label: &Arc<str>,
+    table: u64,
+    make: impl FnOnce() -> T,
+) -> Arc<T> {
+    if let Some(kept) = all.get_mut(label) {
+        kept.table = table;
+        return Arc::clone(&kept.series);
+    }
+    let series = Arc::new(make());
+    all.insert(Arc::clone(label), Kept { series: Arc::clone(&series), table });
+    series
+}
+
+impl Attached {
+    /// The digest of the table.
+    pub fn digest(&self) -> &Arc<str> {
+        &self.digest
+    }
+
+    /// An endpoint of the service with this id could not be connected to.
+    pub fn connect_failed(&self, service: usize) {
+        if let Some(count) = self.services.get(service) {
+            count.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Counts an exchange under the rule with this id of this table.
+    pub(crate) fn count(&self, worker: usize, rule: Option<usize>, sample: Sample) {
+        let series = rule.and_then(|id| self.rules.get(id)).unwrap_or(&self.unrouted);
+        series.count(worker, sample);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,220 @@
+//! The counts as text, in the OpenMetrics format.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::UNIX_EPOCH;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+
+use super::connections::{self, Outcome};
+use super::series::{HistogramSum, Sum};
+use super::{Metrics, process};
+
+/// The content type of what [`Metrics::encode`] gives.
+pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What other parts of telemetry lost.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Dropped {
+    pub(crate) log_lines: u64,
+    pub(crate) spans: u64,
+}
+
+/// All counts at one moment.
+#[derive(Debug)]
+struct Scrape {
+    service: &'static str,
+    digest: Arc<str>,
+    started: f64,
+    routes: Vec<(Arc<str>, Sum)>,
+    connect_failures: Vec<(Arc<str>, u64)>,
+    connections: connections::Sum,
+    applied: u64,
+    refused: u64,
+    faults: u64,
+    dropped: Dropped,
+    usage: Option<process::Usage>,
+}
+
+impl Metrics {
+    /// All counts as text.
+    pub(crate) fn encode(&self, dropped: Dropped) -> String {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(self.scrape(dropped)));
+        let mut text = String::new();
+        match prometheus_client::encoding::text::encode(&mut text, &registry) {
+            Ok(()) => text,
+            // A String takes whatever is written to it.
+            Err(fmt::Error) => String::new(),
+        }
+    }
+
+    fn scrape(&self, dropped: Dropped) -> Scrape {
+        let mut connections = connections::Sum::default();
+        self.connections.iter().for_each(|worker| worker.add_to(&mut connections));
+        let (digest, routes, connect_failures) = self.shown();
+        Scrape {
+            service: self.service,
+            digest,
+            started: self.started.duration_since(UNIX_EPOCH).map_or(0.0, |t| t.as_secs_f64()),
+            routes: routes.into_iter().map(|(label, series)| (label, series.sum())).collect(),
+            connect_failures,
+            connections,
+            applied: self.applied.load(Relaxed),
+            refused: self.refused.load(Relaxed),
+            faults: self.faults.load(Relaxed),
+            dropped,
+            usage: process::usage(),
+        }
+    }
+
+    /// What the registry shows, sorted; summed up only after its lock is free again.
+    #[expect(clippy::type_complexity, reason = "taken apart by the one caller, just above")]
+    fn shown(&self) -> (Arc<str>, Vec<(Arc<str>, Arc<super::Series>)>, Vec<(Arc<str>, u64)>) {
+        let registry = self.registry();
+        let routes = registry.routes.iter();
+        let mut routes: Vec<_> =
+            routes.map(|(label, kept)| (Arc::clone(label), Arc::clone(&kept.series))).collect();
+        let failures = registry.backends.iter();
+        let mut failures: Vec<_> = failures
+            .map(|(label, kept)| (Arc::clone(label), kept.series.load(Relaxed)))
+            .filter(|(_, count)| *count > 0)
+            .collect();
+        let digest = Arc::clone(&registry.digest);
+        drop(registry);
+        routes.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        failures.sort_unstable();
+        (digest, routes, failures)
+    }
+}
+
+impl Collector for Scrape {
+    fn encode(&self, mut to: DescriptorEncoder<'_>) -> fmt::Result {
+        self.requests(&mut to)?;
+        self.connections(&mut to)?;
+        self.tables(&mut to)?;
+        self.process(&mut to)
+    }
+}
+
+impl Scrape {
+    fn requests(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "Requests that are over, by route, class of status and reason";
+        let mut family =
+            to.encode_descriptor("heddle_requests", help, None, MetricType::Counter)?;
+        for (route, sum) in &self.routes {
+            for (class, reason, count) in &sum.requests {
+                let labels =
+                    [("route", &**route), ("code_class", class), ("reason", reason.as_str())];
+                counter(&mut family, &labels, *count)?;
+            }
+        }
+        let help = "Seconds from a request's head to the end of its answer, by route";
+        self.histogram(to, "heddle_request_duration_seconds", help, |sum| &sum.duration)?;
+        let help = "Seconds from a request's head to the head of the backend's answer, by route";
+        self.histogram(to, "heddle_backend_duration_seconds", help, |sum| &sum.backend)?;
+        let name = "heddle_backend_connect_failures";
+        let help = "Endpoints that could not be connected to, by backend";
+        let mut family = to.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (backend, count) in &self.connect_failures {
+            counter(&mut family, &[("backend", &**backend)], *count)?;
+        }
+        Ok(())
+    }
+
+    fn histogram(
+        &self,
+        to: &mut DescriptorEncoder<'_>,
+        name: &str,
+        help: &str,
+        of: impl Fn(&Sum) -> &HistogramSum,
+    ) -> fmt::Result {
+        let mut family = to.encode_descriptor(name, help, None, MetricType::Histogram)?;
+        for (route, sum) in &self.routes {
+            let sum = of(sum);
+            if sum.count() > 0 {
+                family.encode_family(&[("route", &**route)])?.encode_histogram::<NoLabelSet>(
+                    sum.seconds(),
+                    sum.count(),
+                    &sum.by_seconds(),
+                    None,
+                )?;
+            }
+        }
+        Ok(())
+    }
+
+    fn connections(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let sum = &self.connections;
+        gauge(to, "heddle_connections_open", "Connections that are open", sum.open() as f64)?;
+        single(to, "heddle_connections", "Connections that were accepted", sum.opened)?;
+        let (name, help) = ("heddle_connections_closed", "Connections that ended, by outcome");
+        let mut family = to.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (outcome, count) in Outcome::ALL.into_iter().zip(sum.closed) {
+            counter(&mut family, &[("outcome", outcome.as_str())], count)?;
+        }
+        let help = "TLS handshakes that failed";
+        single(to, "heddle_tls_handshake_failures", help, sum.handshakes_failed)?;
+        let help = "Connections on which something came that is no HTTP that we take";
+        single(to, "heddle_http_parse_failures", help, sum.parses_failed)?;
+        let help = "Log lines that were dropped because they could not be written in time";
+        single(to, "heddle_access_log_dropped", help, self.dropped.log_lines)?;
+        let help = "Spans that were dropped because the collector could not take them in time";
+        single(to, "heddle_spans_dropped", help, self.dropped.spans)
+    }
+
+    fn tables(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        single(to, "heddle_table_applied", "Tables that were put in force", self.applied)?;
+        let help = "Tables that were refused as a whole; the last good one stayed in force";
+        single(to, "heddle_table_refused", help, self.refused)?;
+        let help = "Faults in the configuration that the table in force was made from";
+        gauge(to, "heddle_config_faults", help, self.faults as f64)?;
+        let help = "The table in force";
+        info(to, "heddle_table", help, &[("digest", &*self.digest)])?;
+        let labels = [("service", self.service), ("version", env!("CARGO_PKG_VERSION"))];
+        info(to, "heddle_build", "What is running", &labels)
+    }
+
+    fn process(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "When the process began, in seconds since 1970";
+        gauge(to, "process_start_time_seconds", help, self.started)?;
+        let Some(usage) = self.usage else { return Ok(()) };
+        let help = "Processor time used, in seconds";
+        to.encode_descriptor("process_cpu_seconds", help, None, MetricType::Counter)?
+            .encode_counter::<NoLabelSet, _, f64>(&usage.cpu_seconds, None)?;
+        let help = "Memory that is resident, in bytes";
+        gauge(to, "process_resident_memory_bytes", help, usage.resident_bytes as f64)?;
+        gauge(to, "process_open_fds", "Files that are open", usage.open_files as f64)
+    }
+}
+
+fn counter(
+    family: &mut MetricEncoder<'_>,
+    labels: &impl EncodeLabelSet,
+    count: u64,
+) -> fmt::Result {
+    family.encode_family(labels)?.encode_counter::<NoLabelSet, _, f64>(&count, None)
+}
+
+fn single(to: &mut DescriptorEncoder<'_>, name: &str, help: &str, count: u64) -> fmt::Result {
+    to.encode_descriptor(name, help, None, MetricType::Counter)?
+        .encode_counter::<NoLabelSet, _, f64>(&count, None)
+}
+
+fn gauge(to: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: f64) -> fmt::Result {
+    to.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
+}
+
+/// A value of 1 whose labels are the news; `_info` is put behind the name.
+fn info(
+    to: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    labels: &impl EncodeLabelSet,
+) -> fmt::Result {
+    to.encode_descriptor(name, help, None, MetricType::Info)?.encode_info(labels)
+}

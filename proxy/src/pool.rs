@@ -1,0 +1,237 @@
+//! Connections to one endpoint, kept by one worker.
+//!
+//! HTTP/1.1 connections are lent to one exchange at a time; one HTTP/2 connection is shared.
+//! No lock is taken to lend or return.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use crossbeam_queue::ArrayQueue;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use model::service::AppProtocol;
+use policy::Reason;
+use tokio::time::Instant;
+
+use crate::body::Upload;
+use crate::connect;
+use crate::failure::Failure;
+use crate::live::Endpoint;
+use crate::settings::Limits;
+
+/// How many idle connections one borrower looks at before it opens a new one.
+const LOOKS: usize = 4;
+/// Requests that an HTTP/2 connection may have queued for a stream before another is opened.
+type Shared = http2::SendRequest<Upload>;
+
+/// The connections of one worker to one endpoint.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    idle: ArrayQueue<Idle>,
+    shared: ArcSwapOption<Shared>,
+    opening: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    sender: http1::SendRequest<Upload>,
+    since: Instant,
+}
+
+/// A lent HTTP/1.1 connection: give it back with [`Lease::end`] once request and response are
+/// through, or drop it to close it.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    sender: http1::SendRequest<Upload>,
+    endpoint: Arc<Endpoint>,
+    worker: usize,
+}
+
+impl Lease {
+    /// Back into the pool; closed instead where the pool is full.
+    pub(crate) fn end(self) {
+        let idle = Idle { sender: self.sender, since: Instant::now() };
+        // A full pool hands the connection back, which closes it.
+        drop(self.endpoint.pools[self.worker].idle.push(idle));
+    }
+}
+
+/// A response's head and body, with the connection it came on if that is ours alone.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) response: Response<Incoming>,
+    pub(crate) lease: Option<Lease>,
+}
+
+/// A request that could not be sent comes back with why.
+pub(crate) type Unsent = (Failure, Option<Request<Upload>>);
+
+impl Pool {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Pool {
+            idle: ArrayQueue::new(capacity.max(1)),
+            shared: ArcSwapOption::empty(),
+            opening: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    /// How many connections lie idle.
+    pub(crate) fn idle(&self) -> usize {
+        self.idle.len()
+    }
+
+    /// An idle connection that is ready and not older than `age`.
+    fn take(&self, age: Duration) -> Option<http1::SendRequest<Upload>> {
+        for _ in 0..LOOKS {
+            let idle = self.idle.pop()?;
+            if idle.sender.is_closed() || idle.since.elapsed() > age {
+                continue;
+            }
+            if idle.sender.is_ready() {
+                return Some(idle.sender);
+            }
+            // Still finishing its last exchange.
+            drop(self.idle.push(idle));
+        }
+        None
+    }
+}
+
+/// Sends `request` to `endpoint` on a connection of `worker`'s and waits for the answer's head.
+pub(crate) async fn send(
+    endpoint: &Arc<Endpoint>,
+    worker: usize,
+    limits: &Limits,
+    request: Request<Upload>,
+) -> Result<Answered, Unsent> {
+    match endpoint.protocol {
+        AppProtocol::Http1 => send_http1(endpoint, worker, limits, request).await,
+        AppProtocol::H2c => send_http2(endpoint, worker, limits, request).await,
+    }
+}
+
+async fn send_http1(
+    endpoint: &Arc<Endpoint>,
+    worker: usize,
+    limits: &Limits,
+    mut request: Request<Upload>,
+) -> Result<Answered, Unsent> {
+    loop {
+        let (mut sender, reused) = match endpoint.pools[worker].take(limits.backend_idle) {
+            Some(sender) => (sender, true),
+            None => match open_http1(endpoint, limits).await {
+                Ok(sender) => (sender, false),
+                Err(failure) => return Err((failure, Some(request))),
+            },
+        };
+        match sender.try_send_request(request).await {
+            Ok(response) => {
+                let lease = Lease { sender, endpoint: Arc::clone(endpoint), worker };
+                return Ok(Answered { response, lease: Some(lease) });
+            }
+            Err(mut unsent) => match unsent.take_message() {
+                // The backend closed the idle connection meanwhile: nothing was sent.
+                Some(back) if reused => request = back,
+                back => {
+                    let failure = not_sent(unsent.into_error(), back.is_some());
+                    return Err((failure, back));
+                }
+            },
+        }
+    }
+}
+
+async fn open_http1(
+    endpoint: &Endpoint,
+    limits: &Limits,
+) -> Result<http1::SendRequest<Upload>, Failure> {
+    let stream = connect::plain(endpoint.address, limits.connect).await?;
+    let (sender, connection) = http1::Builder::new()
+        .max_headers(limits.headers)
+        .max_buf_size(limits.head_bytes.max(8192))
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(Failure::unreached)?;
+    // Ends when its sender is dropped, at the latest with the worker's runtime.
+    tokio::spawn(async move {
+        if let Err(error) = connection.with_upgrades().await {
+            tracing::debug!(%error, "connection to a backend ended");
+        }
+    });
+    Ok(sender)
+}
+
+async fn send_http2(
+    endpoint: &Arc<Endpoint>,
+    worker: usize,
+    limits: &Limits,
+    mut request: Request<Upload>,
+) -> Result<Answered, Unsent> {
+    let pool = &endpoint.pools[worker];
+    loop {
+        let held = pool.shared.load_full().filter(|shared| !shared.is_closed());
+        let (shared, reused) = match held {
+            Some(shared) => (shared, true),
+            None => match open_http2(pool, endpoint, limits).await {
+                Ok(opened) => opened,
+                Err(failure) => return Err((failure, Some(request))),
+            },
+        };
+        match Shared::clone(&shared).try_send_request(request).await {
+            Ok(response) => return Ok(Answered { response, lease: None }),
+            Err(mut unsent) => match unsent.take_message() {
+                Some(back) if reused => request = back,
+                back => {
+                    let failure = not_sent(unsent.into_error(), back.is_some());
+                    return Err((failure, back));
+                }
+            },
+        }
+    }
+}
+
+/// Opens the shared connection; of several who want it at once, one opens it.
+async fn open_http2(
+    pool: &Pool,
+    endpoint: &Endpoint,
+    limits: &Limits,
+) -> Result<(Arc<Shared>, bool), Failure> {
+    let _alone = pool.opening.lock().await;
+    if let Some(shared) = pool.shared.load_full().filter(|shared| !shared.is_closed()) {
+        return Ok((shared, true));
+    }
+    let stream = connect::plain(endpoint.address, limits.connect).await?;
+    let list = u32::try_from(limits.head_bytes).unwrap_or(u32::MAX);
+    let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_header_list_size(list)
+        .adaptive_window(true)
+        .keep_alive_interval(limits.backend_idle)
+        .keep_alive_timeout(limits.connect)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(Failure::unreached)?;
+    // Ends when its senders are dropped, at the latest with the worker's runtime.
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "connection to a backend ended");
+        }
+    });
+    let shared = Arc::new(sender);
+    pool.shared.store(Some(Arc::clone(&shared)));
+    Ok((shared, false))
+}
+
+/// The failure behind an error of sending: `came_back` tells that nothing was written.
+fn not_sent(error: hyper::Error, came_back: bool) -> Failure {
+    if came_back {
+        Failure::unreached(error)
+    } else if error.is_parse() {
+        Failure::backend(Reason::UpstreamProtocol).because(error)
+    } else {
+        Failure::backend(Reason::UpstreamReset).because(error)
+    }
+}

@@ -1,0 +1,141 @@
+//! What is kept of one exchange, and told once it is over: log line, metrics, span.
+//!
+//! A record is made when a request's head is there and travels with the exchange, at last inside
+//! the response body.
+//! It is told when it is dropped, so nothing that happens to an exchange (an answer, a reset, a
+//! client that left) can go untold.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use http::header::USER_AGENT;
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
+use policy::{Principal, Reason, RuleRef};
+use table::Rule;
+use tokio::time::Instant;
+
+use crate::forward;
+use crate::http::Conn;
+use crate::live::Live;
+use crate::telemetry::{Attached, Telemetry};
+use crate::trace::{Parent, TraceContext, request_id};
+
+/// One exchange: the facts that log, metrics and span need.
+#[derive(Debug)]
+pub(crate) struct Record {
+    /// Where it is told.
+    pub(crate) telemetry: Arc<Telemetry>,
+    /// The metric handles of the table that decided.
+    pub(crate) attached: Arc<Attached>,
+    /// The worker that serves it: which shard counts it.
+    pub(crate) worker: usize,
+    /// When the head was there.
+    pub(crate) began: Instant,
+    /// The same by the calendar.
+    pub(crate) began_at: SystemTime,
+    /// In the response, the log and the span. Made here unless a trusted caller sent one.
+    pub(crate) request_id: HeaderValue,
+    /// The trace this exchange opens (or, for trusted callers, continues).
+    pub(crate) trace: TraceContext,
+    pub(crate) source: IpAddr,
+    pub(crate) method: Method,
+    pub(crate) version: Version,
+    /// As sent, in normal form where it has one.
+    pub(crate) host: Box<str>,
+    /// Without the query, which may hold secrets.
+    pub(crate) path: Box<str>,
+    pub(crate) user_agent: Option<HeaderValue>,
+    /// The listener's port.
+    pub(crate) port: u16,
+    /// The rule that was chosen.
+    pub(crate) rule: Option<Arc<Rule>>,
+    /// The service port it was sent to.
+    pub(crate) backend: Option<Arc<str>>,
+    /// The endpoint that was tried last.
+    pub(crate) endpoint: Option<SocketAddr>,
+    /// How many endpoints were tried.
+    pub(crate) attempts: u32,
+    /// Who is calling, if proved.
+    pub(crate) principal: Option<Arc<Principal>>,
+    /// The policy rule that decided, if one did.
+    pub(crate) decided_by: Option<RuleRef>,
+    /// What became of it.
+    pub(crate) reason: Reason,
+    /// The cause behind a failure, for the log only.
+    pub(crate) detail: Option<Box<str>>,
+    /// The status that was answered; `None` while no answer was given (the client left before).
+    pub(crate) status: Option<StatusCode>,
+    /// Body bytes from the client.
+    pub(crate) bytes_in: u64,
+    /// Body bytes to the client.
+    pub(crate) bytes_out: u64,
+    /// From the head to the backend's head.
+    pub(crate) backend_time: Option<Duration>,
+}
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// A longer id of a trusted caller is replaced by one of ours.
+const REQUEST_ID_BYTES: usize = 128;
+
+impl Record {
+    /// Opens the record of a request whose head is there.
+    pub(crate) fn open(conn: &Conn, live: &Live, parts: &Parts) -> Box<Self> {
+        let settings = &conn.shared.settings;
+        let telemetry = &conn.shared.telemetry;
+        let peer = conn.peer.ip();
+        let trusted = settings.trusts(peer);
+        let began_at = SystemTime::now();
+        let parent = Parent::of(&parts.headers);
+        let trace = match parent {
+            Some(parent) if trusted => TraceContext::from_trusted(parent),
+            stranger => TraceContext::fresh(telemetry.ratio(), stranger),
+        };
+        let sent = parts.headers.get(REQUEST_ID).filter(|id| trusted && is_short(id));
+        Box::new(Record {
+            telemetry: Arc::clone(telemetry),
+            attached: Arc::clone(&live.attached),
+            worker: conn.worker,
+            began: Instant::now(),
+            began_at,
+            request_id: sent.cloned().unwrap_or_else(|| request_id(began_at)),
+            trace,
+            source: forward::source(peer, &parts.headers, |address| settings.trusts(address)),
+            method: parts.method.clone(),
+            version: parts.version,
+            host: Box::default(),
+            path: Box::default(),
+            user_agent: parts.headers.get(USER_AGENT).cloned(),
+            port: conn.port,
+            rule: None,
+            backend: None,
+            endpoint: None,
+            attempts: 0,
+            principal: None,
+            decided_by: None,
+            reason: Reason::ClientGone,
+            detail: None,
+            status: None,
+            bytes_in: 0,
+            bytes_out: 0,
+            backend_time: None,
+        })
+    }
+
+    /// 64 random bits that belong to this exchange: what is drawn for it is drawn from these.
+    pub(crate) fn seed(&self) -> u64 {
+        u64::from_le_bytes(self.trace.span_id)
+    }
+}
+
+fn is_short(id: &HeaderValue) -> bool {
+    id.len() <= REQUEST_ID_BYTES && id.to_str().is_ok()
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let telemetry = Arc::clone(&self.telemetry);
+        telemetry.tell(self);
+    }
+}

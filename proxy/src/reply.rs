@@ -1,0 +1,167 @@
+//! Answers on their way to the client, each carrying the record of its exchange to the end.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderValue, Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use policy::Reason;
+use tokio::time::Sleep;
+
+use crate::balance::Turn;
+use crate::body::BodyError;
+use crate::pool::Lease;
+use crate::record::Record;
+
+/// The body of an answer.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    /// Ours: a few bytes, or none.
+    Ours { body: Option<Bytes>, record: Box<Record> },
+    /// None: the connection was switched to a tunnel, which has the record.
+    Switched,
+    /// A backend's, as it comes.
+    Backend(Box<Stream>),
+}
+
+/// A backend's body and what is held until it has ended.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(crate) body: Incoming,
+    pub(crate) record: Box<Record>,
+    /// Given back when the body is through; `None` where the connection cannot be used again.
+    pub(crate) lease: Option<Lease>,
+    /// The endpoint's turn, over with the body.
+    pub(crate) turn: Option<Turn>,
+    /// When the whole exchange must be over.
+    pub(crate) deadline: Option<Pin<Box<Sleep>>>,
+    /// How far the client's body is.
+    pub(crate) upload: Option<std::sync::Arc<crate::body::Progress>>,
+}
+
+impl Reply {
+    /// The record of the exchange, while it travels with the answer.
+    pub(crate) fn record(&self) -> Option<&Record> {
+        match self {
+            Reply::Ours { record, .. } => Some(record),
+            Reply::Backend(stream) => Some(&stream.record),
+            Reply::Switched => None,
+        }
+    }
+}
+
+impl Stream {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+            let Some(deadline) = &mut self.deadline else { return Poll::Pending };
+            ready!(deadline.as_mut().poll(cx));
+            self.record.reason = Reason::RequestTimeout;
+            return Poll::Ready(Some(Err("the request's time is over".into())));
+        };
+        Poll::Ready(match frame {
+            None => {
+                self.end();
+                None
+            }
+            Some(Ok(frame)) => {
+                self.record.bytes_out += frame.data_ref().map_or(0, |data| data.len() as u64);
+                if self.body.is_end_stream() {
+                    self.end();
+                }
+                Some(Ok(frame))
+            }
+            Some(Err(error)) => {
+                self.record.reason = Reason::UpstreamReset;
+                self.record.detail = Some(error.to_string().into());
+                self.lease = None;
+                Some(Err(error.into()))
+            }
+        })
+    }
+
+    /// The whole body went through: the connection may serve another request, unless the client's
+    /// body is still on it.
+    pub(crate) fn end(&mut self) {
+        self.turn = None;
+        let whole = self.upload.as_ref().is_none_or(|upload| upload.is_whole());
+        if let Some(lease) = self.lease.take()
+            && whole
+        {
+            lease.end();
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if let Some(upload) = &self.upload {
+            self.record.bytes_in = upload.bytes();
+        }
+        // Dropped before its end: the client left.
+        if self.turn.is_some() && !self.body.is_end_stream() && self.record.reason == Reason::Ok {
+            self.record.reason = Reason::ClientGone;
+        }
+    }
+}
+
+impl Body for Reply {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self.get_mut() {
+            Reply::Ours { body, .. } => Poll::Ready(body.take().map(|data| Ok(Frame::data(data)))),
+            Reply::Backend(stream) => stream.poll(cx),
+            Reply::Switched => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Reply::Ours { body, .. } => body.is_none(),
+            Reply::Backend(stream) => stream.body.is_end_stream(),
+            Reply::Switched => true,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Reply::Ours { body, .. } => {
+                SizeHint::with_exact(body.as_ref().map_or(0, |data| data.len() as u64))
+            }
+            Reply::Backend(stream) => stream.body.size_hint(),
+            Reply::Switched => SizeHint::with_exact(0),
+        }
+    }
+}
+
+/// An answer of ours: an RFC 9457 problem with the closed word for what happened and the
+/// request's id, never with what a policy says.
+pub(crate) fn problem(mut record: Box<Record>, status: StatusCode, reason: Reason) -> Response<Reply> {
+    record.status = Some(status);
+    record.reason = reason;
+    let body = (!status.is_redirection()).then(|| {
+        let id = record.request_id.to_str().unwrap_or_default();
+        Bytes::from(format!(
+            "{{\"status\":{},\"reason\":\"{}\",\"request_id\":\"{id}\"}}\n",
+            status.as_u16(),
+            reason.as_str(),
+        ))
+    });
+    record.bytes_out = body.as_ref().map_or(0, |data| data.len() as u64);
+    let length = record.bytes_out;
+    let mut response = Response::new(Reply::Ours { body, record });
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    if length > 0 {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    }
+    response
+}

@@ -1,0 +1,102 @@
+//! How a proxy process runs: what does not come from resources. Every bound has a default.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+/// Settings of one proxy process.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How many workers serve traffic, each a thread with its own sockets and connections.
+    pub workers: usize,
+    /// The address that listeners bind to; loopback by default.
+    pub bind: IpAddr,
+    /// Callers whose `X-Forwarded-For`, `x-request-id` and `traceparent` are believed; none by
+    /// default.
+    pub trusted: Vec<IpNet>,
+    /// Whether answers carry `heddle-debug` (table, route and backend); off by default.
+    pub debug_header: bool,
+    /// Bounds on what strangers and backends may cost.
+    pub limits: Limits,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            workers: 1,
+            bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            trusted: Vec::new(),
+            debug_header: false,
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Settings {
+    /// Whether `source` is believed about where a request came from.
+    pub(crate) fn trusts(&self, source: IpAddr) -> bool {
+        !self.trusted.is_empty() && self.trusted.iter().any(|net| net.contains(&source))
+    }
+}
+
+/// The floor at the border: bounds that hold for every connection and request.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Time for a TLS handshake: 10 s.
+    pub handshake: Duration,
+    /// Time from a connection's start, or the last answer, to a whole HTTP/1.1 head: 15 s.
+    pub head: Duration,
+    /// Longest silence inside a request body: 30 s.
+    pub body: Duration,
+    /// A connection without a request is closed after this long: 75 s.
+    pub idle: Duration,
+    /// Bytes of a request head, also of an HTTP/2 header list: 64 KiB.
+    pub head_bytes: usize,
+    /// Header lines in a request: 100.
+    pub headers: usize,
+    /// Bytes of a request body: 1 GiB.
+    pub body_bytes: u64,
+    /// HTTP/2 requests at once on a connection: 128.
+    pub streams: u32,
+    /// HTTP/2 streams reset by the client before they were accepted: 32, then the connection goes
+    /// (CVE-2023-44487).
+    pub pending_resets: usize,
+    /// HTTP/2 streams reset by us for the client's errors: 256, then the connection goes.
+    pub local_resets: usize,
+    /// Time to connect to an endpoint: 2 s.
+    pub connect: Duration,
+    /// Endpoints that are tried when connecting fails: 3.
+    pub attempts: u32,
+    /// Longest wait for a backend's head where the rule says nothing: 60 s.
+    pub backend_head: Duration,
+    /// An idle connection to a backend is dropped after this long: 30 s.
+    pub backend_idle: Duration,
+    /// Idle HTTP/1.1 connections kept to an endpoint by each worker: 256.
+    pub backend_pool: usize,
+    /// A tunnel (WebSocket) without a byte either way is closed after this long: 5 min.
+    pub tunnel_idle: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            handshake: Duration::from_secs(10),
+            head: Duration::from_secs(15),
+            body: Duration::from_secs(30),
+            idle: Duration::from_secs(75),
+            head_bytes: 64 << 10,
+            headers: 100,
+            body_bytes: 1 << 30,
+            streams: 128,
+            pending_resets: 32,
+            local_resets: 256,
+            connect: Duration::from_secs(2),
+            attempts: 3,
+            backend_head: Duration::from_secs(60),
+            backend_idle: Duration::from_secs(30),
+            backend_pool: 256,
+            tunnel_idle: Duration::from_secs(300),
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! TLS at the border: which certificate a caller is shown, by the name it asks for.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use model::secret::{Secret, SecretBytes, TLS_SECRET};
+use model::{Hostname, Invalid, Key, Kind};
+use rustls::crypto::aws_lc_rs::sign::any_supported_type;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::ServerConfig;
+use table::Table;
+
+/// Why certificate and key cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// `tls.crt` holds no certificate.
+    #[error("tls.crt holds no PEM certificate")]
+    NoCertificate,
+    /// `tls.key` holds no key.
+    #[error("tls.key holds no PEM private key")]
+    NoKey,
+    /// The key is of a sort that is not known.
+    #[error("tls.key is of no supported sort (RSA, ECDSA P-256 or P-384, Ed25519)")]
+    OddKey(#[source] rustls::Error),
+    /// Certificate and key do not belong together.
+    #[error("tls.key does not belong to the first certificate of tls.crt")]
+    Mismatch(#[source] rustls::Error),
+}
+
+/// What is wrong with a Secret of type `kubernetes.io/tls`; nothing with any other Secret.
+///
+/// Said before a table is assembled, so that a bad certificate is refused like any bad object and
+/// its last good form stays in force.
+pub fn check(secret: &Secret) -> Vec<Invalid> {
+    if secret.kind != TLS_SECRET {
+        return Vec::new();
+    }
+    let (Some(chain), Some(key)) = (secret.value("tls.crt"), secret.value("tls.key")) else {
+        return Vec::new();
+    };
+    let Err(error) = certified(chain, key) else { return Vec::new() };
+    let meta = &secret.metadata;
+    vec![Invalid {
+        key: Some(Key::new(Kind::Secret, meta.namespace.clone(), meta.name.clone())),
+        path: "data".to_owned(),
+        line: None,
+        reason: error.to_string(),
+        nearest: None,
+    }]
+}
+
+/// Parses a chain and its key and proves that they belong together.
+fn certified(chain: &SecretBytes, key: &SecretBytes) -> Result<CertifiedKey, Error> {
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(chain.expose())
+        .collect::<Result<_, _>>()
+        .map_err(|_| Error::NoCertificate)?;
+    if chain.is_empty() {
+        return Err(Error::NoCertificate);
+    }
+    let key = PrivateKeyDer::from_pem_slice(key.expose()).map_err(|_| Error::NoKey)?;
+    let certified = CertifiedKey::new(chain, any_supported_type(&key).map_err(Error::OddKey)?);
+    match certified.keys_match() {
+        Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {
+            Ok(certified)
+        }
+        Err(error) => Err(Error::Mismatch(error)),
+    }
+}
+
+/// One `ServerConfig` for each HTTPS port of `table`. A certificate that cannot be read is left
+/// out: its names get no handshake, everybody else's do.
+pub(crate) fn server_configs(
+    table: &Table,
+    tickets: &Arc<dyn ProducesTickets>,
+) -> HashMap<u16, Arc<ServerConfig>> {
+    let mut ports: HashMap<u16, ByName> = HashMap::new();
+    for listener in table.listeners.iter().filter(|l| l.scheme == policy::Scheme::Https) {
+        let names = ports.entry(listener.port).or_default();
+        for certificate in &listener.certificates {
+            match certified(&certificate.chain_pem, &certificate.key_pem) {
+                Ok(key) => names.add(listener.hostname.as_ref(), Arc::new(key)),
+                Err(error) => tracing::error!(secret = %certificate.secret, %error, "certificate left out"),
+            }
+        }
+    }
+    ports.into_iter().map(|(port, names)| (port, Arc::new(config(names, tickets)))).collect()
+}
+
+fn config(names: ByName, tickets: &Arc<dyn ProducesTickets>) -> ServerConfig {
+    let mut config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(names));
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.ticketer = Arc::clone(tickets);
+    config.send_tls13_tickets = 1;
+    config
+}
+
+/// The certificates of one port by listener host name: exact, then longest wildcard, then any.
+#[derive(Debug, Default)]
+struct ByName {
+    exact: HashMap<Box<str>, Vec<Arc<CertifiedKey>>>,
+    /// Suffix with its dot.
+    wildcard: HashMap<Box<str>, Vec<Arc<CertifiedKey>>>,
+    any: Vec<Arc<CertifiedKey>>,
+}
+
+impl ByName {
+    fn add(&mut self, host: Option<&Hostname>, key: Arc<CertifiedKey>) {
+        let place = match host.map(|host| (host, host.suffix())) {
+            None => &mut self.any,
+            Some((_, Some(suffix))) => self.wildcard.entry(suffix.into()).or_default(),
+            Some((host, None)) => self.exact.entry(host.as_str().into()).or_default(),
+        };
+        place.push(key);
+    }
+
+    /// The certificates of the listener that `name` selects.
+    fn find(&self, name: &str) -> &[Arc<CertifiedKey>] {
+        if let Some(keys) = self.exact.get(name) {
+            return keys;
+        }
+        let mut dots = name.match_indices('.').map(|(at, _)| &name[at..]);
+        dots.find_map(|suffix| self.wildcard.get(suffix)).unwrap_or(&self.any)
+    }
+}
+
+impl ResolvesServerCert for ByName {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let keys = match hello.server_name() {
+            Some(name) => self.find(&name.to_ascii_lowercase()),
+            None => &self.any,
+        };
+        let fits = |key: &&Arc<CertifiedKey>| key.key.choose_scheme(hello.signature_schemes()).is_some();
+        keys.iter().find(fits).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair() -> (SecretBytes, SecretBytes) {
+        let made = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
+        (SecretBytes::new(made.cert.pem()), SecretBytes::new(made.signing_key.serialize_pem()))
+    }
+
+    #[test]
+    fn a_key_of_another_certificate_is_refused() {
+        let ((chain, key), (other, _)) = (pair(), pair());
+        assert!(certified(&chain, &key).is_ok());
+        assert!(matches!(certified(&other, &key), Err(Error::Mismatch(_))));
+        assert!(matches!(certified(&SecretBytes::new("no"), &key), Err(Error::NoCertificate)));
+        assert!(matches!(certified(&chain, &SecretBytes::new("no")), Err(Error::NoKey)));
+    }
+
+    #[test]
+    fn the_most_specific_listener_gives_the_certificate() {
+        let mut names = ByName::default();
+        let keys: Vec<_> = (0..4)
+            .map(|_| pair())
+            .map(|(chain, key)| Arc::new(certified(&chain, &key).unwrap()))
+            .collect();
+        for (host, key) in [None, Some("*.com"), Some("*.b.com"), Some("a.b.com")].iter().zip(&keys) {
+            let host = host.map(|host| Hostname::parse(host).unwrap());
+            names.add(host.as_ref(), Arc::clone(key));
+        }
+        for (name, wanted) in [("x.org", 0), ("a.com", 1), ("x.b.com", 2), ("a.b.com", 3), ("b.com", 1)] {
+            assert!(Arc::ptr_eq(&names.find(name)[0], &keys[wanted]), "{name}");
+        }
+    }
+}

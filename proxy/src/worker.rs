@@ -1,0 +1,344 @@
+//! The process's data plane: workers, each a thread with a runtime, sockets and connections of
+//! its own, and the table that is in force for all of them.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use hyper_util::rt::TokioExecutor;
+use hyper_util::server::conn::auto::Builder;
+use policy::Scheme;
+use rustls::crypto::aws_lc_rs::Ticketer;
+use serde_json::Value;
+use table::Table;
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::bind;
+use crate::http::{self, Conn, Spoken};
+use crate::live::{Ground, Live};
+use crate::settings::{Limits, Settings};
+use crate::telemetry::Telemetry;
+
+/// Mirrored requests under way in the whole process; beyond it copies are left out.
+const MIRRORS: usize = 1024;
+
+/// The data plane of one process.
+#[derive(Debug)]
+pub struct Proxy {
+    shared: Arc<Shared>,
+    workers: Vec<Worker>,
+    bound: BTreeMap<u16, CancellationToken>,
+}
+
+/// What all workers and connections share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
+    pub(crate) telemetry: Arc<Telemetry>,
+    pub(crate) live: ArcSwap<Live>,
+    pub(crate) ground: Ground,
+    /// Says "look again" when a table comes into force.
+    pub(crate) changes: watch::Sender<()>,
+    pub(crate) phase: Phase,
+    pub(crate) mirrors: Arc<Semaphore>,
+    /// What `balance` counts time from.
+    pub(crate) epoch: Instant,
+}
+
+/// Whether the process is ending.
+#[derive(Debug, Default)]
+pub(crate) struct Phase(CancellationToken);
+
+impl Phase {
+    /// Ends when draining begins.
+    pub(crate) async fn draining(&self) {
+        self.0.cancelled().await;
+    }
+}
+
+/// A port that could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("port {port}: {}", explain(.source))]
+pub struct ApplyError {
+    /// The port.
+    pub port: u16,
+    /// Why not.
+    pub source: io::Error,
+}
+
+fn explain(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "is in use by another process; stop that one or name another port in the Gateway".into()
+        }
+        io::ErrorKind::PermissionDenied => {
+            "needs a privilege (CAP_NET_BIND_SERVICE); name a port of 1024 or above".into()
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// A worker's thread and the way to tell it what to do.
+#[derive(Debug)]
+struct Worker {
+    orders: mpsc::UnboundedSender<Order>,
+    thread: thread::JoinHandle<()>,
+}
+
+/// What a worker is told.
+#[derive(Debug)]
+enum Order {
+    /// Accept on this socket until the token is cancelled.
+    Listen { port: u16, socket: TcpListener, closed: CancellationToken },
+    /// Finish what is under way within the bound, then end.
+    Drain(Duration),
+}
+
+impl Proxy {
+    /// Starts the workers; nothing is served until a table is applied.
+    ///
+    /// # Errors
+    /// If a thread, a runtime or the random key of session tickets cannot be had.
+    pub fn start(settings: Settings, telemetry: Arc<Telemetry>) -> io::Result<Self> {
+        let ground = Ground {
+            workers: settings.workers,
+            pool: settings.limits.backend_pool,
+            tickets: Ticketer::new().map_err(io::Error::other)?,
+        };
+        let live = Live::empty(&ground, &telemetry);
+        let shared = Arc::new(Shared {
+            settings,
+            telemetry,
+            live: ArcSwap::from_pointee(live),
+            ground,
+            changes: watch::channel(()).0,
+            phase: Phase::default(),
+            mirrors: Arc::new(Semaphore::new(MIRRORS)),
+            epoch: Instant::now(),
+        });
+        let workers = (0..shared.settings.workers)
+            .map(|id| Worker::start(id, Arc::clone(&shared)))
+            .collect::<io::Result<_>>()?;
+        Ok(Proxy { shared, workers, bound: BTreeMap::new() })
+    }
+
+    /// Puts `table` in force: opens its new ports, swaps, closes ports that are gone. Requests
+    /// that are under way end by the table they began with.
+    ///
+    /// A port that cannot be opened is reported and left out; everything else is served.
+    pub fn apply(&mut self, table: Arc<Table>) -> Vec<ApplyError> {
+        let wanted = table.ports();
+        let live = Live::attach(
+            table,
+            Some(&self.shared.live.load()),
+            &self.shared.ground,
+            &self.shared.telemetry,
+        );
+        self.shared.live.store(Arc::new(live));
+        self.shared.changes.send_replace(());
+        let opened = wanted.keys().filter(|port| !self.bound.contains_key(port));
+        let opened: Vec<u16> = opened.copied().collect();
+        let failed = opened.into_iter().filter_map(|port| self.open(port).err()).collect();
+        self.bound.retain(|port, closed| {
+            let keep = wanted.contains_key(port);
+            if !keep {
+                closed.cancel();
+            }
+            keep
+        });
+        failed
+    }
+
+    /// Opens `port` on every worker.
+    fn open(&mut self, port: u16) -> Result<(), ApplyError> {
+        let address = self.shared.settings.bind;
+        let sockets = bind::open(address, port, self.workers.len())
+            .map_err(|source| ApplyError { port, source })?;
+        let closed = CancellationToken::new();
+        for (worker, socket) in self.workers.iter().zip(sockets) {
+            let order = Order::Listen { port, socket, closed: closed.clone() };
+            // A worker that ended takes no orders; its thread's fate is seen by `drain`.
+            drop(worker.orders.send(order));
+        }
+        self.bound.insert(port, closed);
+        Ok(())
+    }
+
+    /// The state of every service's endpoints, for `/config`; callable from any thread.
+    pub fn balance(&self) -> impl Fn() -> Value + Send + Sync + 'static {
+        let shared = Arc::clone(&self.shared);
+        move || shared.live.load().balance()
+    }
+
+    /// Takes no new connections, finishes what is under way within `bound`, and ends.
+    pub fn drain(self, bound: Duration) {
+        for worker in &self.workers {
+            drop(worker.orders.send(Order::Drain(bound)));
+        }
+        for closed in self.bound.values() {
+            closed.cancel();
+        }
+        self.shared.phase.0.cancel();
+        for worker in self.workers {
+            if worker.thread.join().is_err() {
+                tracing::error!("a worker had panicked");
+            }
+        }
+    }
+}
+
+impl Worker {
+    fn start(id: usize, shared: Arc<Shared>) -> io::Result<Self> {
+        let (orders, receiver) = mpsc::unbounded_channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let thread = thread::Builder::new()
+            .name(format!("worker-{id}"))
+            .spawn(move || runtime.block_on(run(id, shared, receiver)))?;
+        Ok(Worker { orders, thread })
+    }
+}
+
+/// Follows orders until told to drain; then waits for the connections, but not for ever.
+async fn run(id: usize, shared: Arc<Shared>, mut orders: mpsc::UnboundedReceiver<Order>) {
+    let tasks = TaskTracker::new();
+    while let Some(order) = orders.recv().await {
+        match order {
+            Order::Listen { port, socket, closed } => {
+                let accepting = Accepting::new(id, port, &shared, &tasks);
+                tasks.spawn(async move {
+                    tokio::select! {
+                        () = closed.cancelled() => {}
+                        result = accepting.run(socket) => {
+                            if let Err(error) = result {
+                                tracing::error!(port, %error, "cannot accept connections");
+                            }
+                        }
+                    }
+                });
+            }
+            Order::Drain(bound) => {
+                tasks.close();
+                if tokio::time::timeout(bound, tasks.wait()).await.is_err() {
+                    tracing::warn!(worker = id, left = tasks.len(), "drain is over; closing the rest");
+                }
+                return;
+            }
+        }
+    }
+}
+
+/// Accepts the connections of one port on one worker.
+struct Accepting {
+    worker: usize,
+    port: u16,
+    shared: Arc<Shared>,
+    tasks: TaskTracker,
+    servers: Arc<Servers>,
+}
+
+/// hyper's server settings for each way to know what is spoken.
+struct Servers {
+    detect: Builder<TokioExecutor>,
+    http1: Builder<TokioExecutor>,
+    http2: Builder<TokioExecutor>,
+}
+
+impl Servers {
+    fn new(limits: &Limits) -> Self {
+        Servers {
+            detect: http::server(limits, Spoken::Detect),
+            http1: http::server(limits, Spoken::Http1),
+            http2: http::server(limits, Spoken::Http2),
+        }
+    }
+
+    fn of(&self, spoken: Spoken) -> &Builder<TokioExecutor> {
+        match spoken {
+            Spoken::Detect => &self.detect,
+            Spoken::Http1 => &self.http1,
+            Spoken::Http2 => &self.http2,
+        }
+    }
+}
+
+impl Accepting {
+    fn new(worker: usize, port: u16, shared: &Arc<Shared>, tasks: &TaskTracker) -> Self {
+        Accepting {
+            worker,
+            port,
+            shared: Arc::clone(shared),
+            tasks: tasks.clone(),
+            servers: Arc::new(Servers::new(&shared.settings.limits)),
+        }
+    }
+
+    async fn run(self, socket: TcpListener) -> io::Result<()> {
+        let socket = tokio::net::TcpListener::from_std(socket)?;
+        loop {
+            match socket.accept().await {
+                Ok((stream, peer)) => {
+                    let conn = Conn::new(
+                        Arc::clone(&self.shared),
+                        self.worker,
+                        canonical(peer),
+                        self.port,
+                        Scheme::Http,
+                    );
+                    let servers = Arc::clone(&self.servers);
+                    self.tasks.spawn(connection(conn, stream, servers));
+                }
+                // Out of descriptors or a client that left: neither ends the listener.
+                Err(error) => {
+                    tracing::warn!(port = self.port, %error, "accept failed");
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            }
+        }
+    }
+}
+
+/// An IPv4 caller on an IPv6 socket is the IPv4 caller.
+fn canonical(peer: std::net::SocketAddr) -> std::net::SocketAddr {
+    std::net::SocketAddr::new(peer.ip().to_canonical(), peer.port())
+}
+
+/// One connection from its first byte, or its handshake, to its end.
+async fn connection(mut conn: Conn, stream: TcpStream, servers: Arc<Servers>) {
+    let shared = Arc::clone(&conn.shared);
+    let _open = shared.telemetry.connection(conn.worker);
+    if let Err(error) = stream.set_nodelay(true) {
+        return tracing::debug!(%error, "connection was gone at once");
+    }
+    let tls = shared.live.load().tls.get(&conn.port).cloned();
+    let Some(config) = tls else {
+        return http::serve(Arc::new(conn), stream, servers.of(Spoken::Detect)).await;
+    };
+    conn.scheme = Scheme::Https;
+    let handshake = TlsAcceptor::from(config).accept(stream);
+    match tokio::time::timeout(shared.settings.limits.handshake, handshake).await {
+        Ok(Ok(stream)) => {
+            let spoken = match stream.get_ref().1.alpn_protocol() {
+                Some(b"h2") => Spoken::Http2,
+                Some(_) | None => Spoken::Http1,
+            };
+            http::serve(Arc::new(conn), stream, servers.of(spoken)).await;
+        }
+        Ok(Err(error)) => {
+            shared.telemetry.handshake_failed(conn.worker);
+            tracing::debug!(peer = %conn.peer, %error, "TLS handshake failed");
+        }
+        Err(_) => {
+            shared.telemetry.handshake_failed(conn.worker);
+            tracing::debug!(peer = %conn.peer, "TLS handshake took too long");
+        }
+    }
+}

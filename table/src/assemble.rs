@@ -1,0 +1,79 @@
+//! From resources to a [`Table`], in the order in which one thing needs another.
+//!
+//! Settle one good form of each object, compile policies into levels, draft the listeners, resolve
+//! services, attach routes.
+//! What did not change since the assembly before is taken over from it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use model::{Invalid, Key, Resource};
+
+use crate::assemble::attach::Attacher;
+use crate::assemble::policies::Policies;
+use crate::isolate::{self, Settled};
+use crate::service::Catalog;
+use crate::{Table, listener};
+
+mod attach;
+mod listeners;
+mod policies;
+mod rules;
+
+/// All objects at hand.
+#[derive(Debug, Clone, Default)]
+pub struct Input {
+    /// Those that were read well.
+    pub resources: Vec<Resource>,
+    /// Those that were not.
+    pub refused: Vec<Refused>,
+}
+
+/// An object that was not read well.
+#[derive(Debug, Clone, Default)]
+pub struct Refused {
+    /// What it is, where that could be told; without it nobody is affected.
+    pub key: Option<Key>,
+    /// What was written, where the text parsed at all.
+    pub raw: Option<serde_json::Value>,
+    /// What is wrong.
+    pub faults: Vec<Invalid>,
+}
+
+/// A table, what is wrong with what it was made from, and what the next one may take over.
+#[derive(Debug)]
+pub struct Assembly {
+    /// The table.
+    pub table: Arc<Table>,
+    /// Every fault, those of refused objects first.
+    pub faults: Vec<Invalid>,
+    /// Refused objects that keep their last good form.
+    pub kept: BTreeSet<Key>,
+    /// Policies that could not be used: what they are attached to is closed.
+    pub closed: BTreeSet<Key>,
+    pub(crate) settled: Settled,
+    pub(crate) policies: Policies,
+}
+
+/// Makes a table. It never fails as a whole: see [`Assembly::faults`].
+pub fn assemble(input: Input, previous: Option<&Assembly>) -> Assembly {
+    let mut faults = Vec::new();
+    let mut settled = isolate::settle(input, previous, &mut faults);
+    let policies = Policies::compile(&settled, previous, &mut faults);
+    let mut listeners = listeners::draft(&settled, &mut faults);
+    let before = previous.map_or(&[][..], |assembly| &assembly.table.services);
+    let catalog = Catalog::new(&settled, before);
+    let rules = Attacher::new(&settled, &policies, &catalog, &mut listeners).run(&mut faults);
+    let ports = listener::ports(&listeners);
+    listeners.iter_mut().for_each(|listener| listener.routes.sort());
+    let table = Arc::new(Table {
+        digest: settled.digest(),
+        listeners: listeners.into_iter().map(Arc::new).collect(),
+        rules: rules.into_iter().map(Arc::new).collect(),
+        services: catalog.finish(),
+        ports,
+    });
+    let kept = std::mem::take(&mut settled.kept);
+    let closed = policies.closed();
+    Assembly { table, faults, kept, closed, settled, policies }
+}

@@ -1,0 +1,169 @@
+//! Listeners of all Gateways: certificates resolved, conflicts decided by age.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use model::gateway::{self, Gateway, ObjectRef, Protocol};
+use model::secret::TLS_SECRET;
+use model::{Invalid, Key, Kind, Resource};
+use policy::Scheme;
+
+use crate::isolate::{Settled, fault};
+use crate::listener::{Certificate, Listener, State};
+use crate::route::Routes;
+
+/// Every listener, older Gateways first, each accepted or refused with a fault.
+pub(crate) fn draft(settled: &Settled, faults: &mut Vec<Invalid>) -> Vec<Listener> {
+    let mut drafts = Vec::new();
+    let mut claims = Claims::default();
+    for (key, gateway) in by_age(settled) {
+        for (index, written) in gateway.spec.listeners.iter().enumerate() {
+            let at = format!("spec.listeners[{index}]");
+            let mut listener = listener(settled, key, written, &at, faults);
+            if listener.is_serving()
+                && let Err(reason) = claims.take(&listener)
+            {
+                faults.push(fault(key, &at, reason.clone()));
+                listener.state = State::Refused(reason);
+            }
+            drafts.push(listener);
+        }
+    }
+    drafts
+}
+
+/// Gateways, the oldest first; without a time they count as oldest, and by name among themselves.
+fn by_age(settled: &Settled) -> Vec<(&Key, &Arc<Gateway>)> {
+    let mut gateways: Vec<_> = settled
+        .of_kind(Kind::Gateway)
+        .filter_map(|(key, item)| match &item.resource {
+            Resource::Gateway(gateway) => Some((key, gateway)),
+            _ => None,
+        })
+        .collect();
+    gateways.sort_by_cached_key(|(key, gateway)| {
+        (gateway.metadata.creation_timestamp, format!("{}/{}", key.namespace, key.name))
+    });
+    gateways
+}
+
+/// What older listeners hold: the scheme of each port, and each host name on it.
+#[derive(Default)]
+struct Claims {
+    schemes: BTreeMap<u16, (Scheme, String)>,
+    hosts: BTreeMap<(u16, String), String>,
+}
+
+impl Claims {
+    fn take(&mut self, listener: &Listener) -> Result<(), String> {
+        let port = listener.port;
+        let by = format!("listener '{}' of {}", listener.name, listener.gateway);
+        if let Some((scheme, holder)) = self.schemes.get(&port)
+            && *scheme != listener.scheme
+        {
+            let scheme = scheme.as_str();
+            return Err(format!("port {port} is held by {holder}, which speaks {scheme} there"));
+        }
+        let host = listener.hostname.as_ref().map_or("any host", |host| host.as_str()).to_owned();
+        if let Some(holder) = self.hosts.get(&(port, host.clone())) {
+            return Err(format!("'{host}' on port {port} is held by {holder}"));
+        }
+        self.schemes.entry(port).or_insert_with(|| (listener.scheme, by.clone()));
+        self.hosts.insert((port, host), by);
+        Ok(())
+    }
+}
+
+fn listener(
+    settled: &Settled,
+    gateway: &Key,
+    written: &gateway::Listener,
+    at: &str,
+    faults: &mut Vec<Invalid>,
+) -> Listener {
+    let (scheme, mut state) = match written.protocol {
+        Protocol::Http => (Scheme::Http, State::Serving),
+        Protocol::Https => (Scheme::Https, State::Serving),
+        Protocol::Tls | Protocol::Tcp | Protocol::Udp => {
+            let reason = "this version serves HTTP and HTTPS only".to_owned();
+            faults.push(fault(gateway, &format!("{at}.protocol"), reason.clone()));
+            (Scheme::Http, State::Refused(reason))
+        }
+    };
+    let certificates = match scheme {
+        Scheme::Http => Vec::new(),
+        Scheme::Https => certificates(settled, gateway, written, at, faults),
+    };
+    if scheme == Scheme::Https && certificates.is_empty() {
+        state = State::Refused("it has no certificate that can be used".to_owned());
+    }
+    Listener {
+        gateway: gateway.clone(),
+        name: written.name.clone(),
+        port: written.port,
+        scheme,
+        hostname: written.hostname.clone(),
+        certificates,
+        state,
+        routes: Routes::default(),
+    }
+}
+
+/// The certificates that can be used, each once; the others are faults.
+fn certificates(
+    settled: &Settled,
+    gateway: &Key,
+    written: &gateway::Listener,
+    at: &str,
+    faults: &mut Vec<Invalid>,
+) -> Vec<Certificate> {
+    let refs = written.tls.as_ref().map_or(&[][..], |tls| &tls.certificate_refs);
+    let (mut seen, mut found) = (BTreeSet::new(), Vec::new());
+    for (index, reference) in refs.iter().enumerate() {
+        match certificate(settled, gateway, reference) {
+            Ok(one) if seen.insert(one.secret.clone()) => found.push(one),
+            Ok(_) => {}
+            Err(reason) => {
+                let at = format!("{at}.tls.certificateRefs[{index}]");
+                faults.push(fault(gateway, &at, reason));
+            }
+        }
+    }
+    if refs.is_empty() {
+        faults.push(fault(gateway, at, "protocol HTTPS needs tls.certificateRefs"));
+    }
+    found
+}
+
+fn certificate(
+    settled: &Settled,
+    gateway: &Key,
+    reference: &ObjectRef,
+) -> Result<Certificate, String> {
+    let namespace = reference.namespace.as_ref().unwrap_or(&gateway.namespace);
+    let name = &reference.name;
+    if !reference.group.is_empty() || reference.kind != "Secret" {
+        return Err("a certificate comes from a Secret of the core group".to_owned());
+    }
+    if *namespace != gateway.namespace {
+        return Err(format!(
+            "Secret {namespace}/{name} lies in another namespace; this version does not enforce \
+             ReferenceGrant and takes certificates of the Gateway's own namespace only"
+        ));
+    }
+    let Some(secret) = settled.secret(namespace, name) else {
+        return Err(format!("no Secret {namespace}/{name}"));
+    };
+    if secret.kind != TLS_SECRET {
+        return Err(format!("Secret {namespace}/{name} is not of type {TLS_SECRET}"));
+    }
+    let value = |entry: &str| {
+        let found = secret.value(entry).cloned();
+        found.ok_or_else(|| format!("Secret {namespace}/{name} has no '{entry}'"))
+    };
+    Ok(Certificate {
+        secret: Key::new(Kind::Secret, namespace.clone(), name.clone()),
+        chain_pem: value("tls.crt")?,
+        key_pem: value("tls.key")?,
+    })
+}

@@ -1,0 +1,194 @@
+//! AccessPolicies: compiled, and gathered into one level for each thing they are attached to.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use model::policy::{AccessPolicy, PolicyTargetRef, TargetKind};
+use model::secret::Secret;
+use model::{Invalid, Key, Kind, Name, Resource};
+use policy::{CompiledPolicy, Level, access};
+
+use crate::assemble::Assembly;
+use crate::isolate::closing::{Closing, Place};
+use crate::isolate::{Settled, fault};
+
+/// The levels by what they are attached to, and what the next assembly may take over.
+#[derive(Debug, Default)]
+pub(crate) struct Policies {
+    levels: BTreeMap<Place, Arc<Level>>,
+    compiled: BTreeMap<Key, Compiled>,
+    closed: BTreeSet<Key>,
+}
+
+/// A policy with what it was compiled from.
+#[derive(Debug, Clone)]
+struct Compiled {
+    source: Arc<AccessPolicy>,
+    /// The Secrets that it asked for, and what it got.
+    asked: Vec<(Name, Option<Arc<Secret>>)>,
+    result: Result<Arc<CompiledPolicy>, Vec<Invalid>>,
+}
+
+/// The policies of one place while they are gathered.
+#[derive(Debug, Default)]
+struct Gathered {
+    policies: Vec<Arc<CompiledPolicy>>,
+    closed_by: Option<Key>,
+}
+
+impl Policies {
+    /// Compiles every policy; one that does not compile closes its targets.
+    pub(crate) fn compile(
+        settled: &Settled,
+        previous: Option<&Assembly>,
+        faults: &mut Vec<Invalid>,
+    ) -> Self {
+        let mut gathered = BTreeMap::<Place, Gathered>::new();
+        let mut policies = Policies::default();
+        for (key, item) in settled.of_kind(Kind::AccessPolicy) {
+            let Resource::AccessPolicy(source) = &item.resource else { continue };
+            let before = previous.and_then(|assembly| assembly.policies.compiled.get(key));
+            let same = before.filter(|before| before.still_holds(settled, source));
+            let compiled = same.cloned().unwrap_or_else(|| Compiled::new(settled, source));
+            for place in places(settled, key, &source.spec.target_refs, faults) {
+                gathered.entry(place).or_default().add(key, &compiled);
+            }
+            if let Err(reasons) = &compiled.result {
+                faults.extend(reasons.iter().cloned().map(|one| of_policy(key, one)));
+                policies.closed.insert(key.clone());
+            }
+            policies.compiled.insert(key.clone(), compiled);
+        }
+        for closing in &settled.closings {
+            for place in closed_places(settled, closing) {
+                gathered.entry(place).or_default().closed_by = Some(closing.policy.clone());
+            }
+            policies.closed.insert(closing.policy.clone());
+        }
+        policies.levels =
+            gathered.into_iter().map(|(place, all)| (place, Arc::new(all.level()))).collect();
+        policies
+    }
+
+    /// The level of an object, or of a part of it, if a policy is attached there.
+    pub(crate) fn level(&self, object: &Key, section: Option<&Name>) -> Option<&Arc<Level>> {
+        self.levels.get(&Place { object: object.clone(), section: section.cloned() })
+    }
+
+    /// The policies that could not be used.
+    pub(crate) fn closed(&self) -> BTreeSet<Key> {
+        self.closed.clone()
+    }
+}
+
+impl Compiled {
+    fn new(settled: &Settled, source: &Arc<AccessPolicy>) -> Self {
+        let asked = RefCell::new(Vec::new());
+        let result = access::compile(source, &|name: &Name| {
+            let secret = settled.secret(&source.metadata.namespace, name).cloned();
+            asked.borrow_mut().push((name.clone(), secret.clone()));
+            secret
+        });
+        Compiled {
+            source: Arc::clone(source),
+            asked: asked.into_inner(),
+            result: result.map(Arc::new),
+        }
+    }
+
+    /// Whether compiling anew would give the same.
+    fn still_holds(&self, settled: &Settled, source: &Arc<AccessPolicy>) -> bool {
+        let namespace = &source.metadata.namespace;
+        let same = |(name, got): &(Name, Option<Arc<Secret>>)| {
+            settled.secret(namespace, name) == got.as_ref()
+        };
+        self.source == *source && self.asked.iter().all(same)
+    }
+}
+
+impl Gathered {
+    fn add(&mut self, key: &Key, policy: &Compiled) {
+        match &policy.result {
+            Ok(policy) => self.policies.push(Arc::clone(policy)),
+            Err(_) => self.closed_by = Some(key.clone()),
+        }
+    }
+
+    fn level(self) -> Level {
+        match self.closed_by {
+            Some(key) => Level::Closed { key },
+            None => Level::Rules(self.policies),
+        }
+    }
+}
+
+/// A fault of a policy, with its key where the compiler did not set it.
+fn of_policy(key: &Key, mut fault: Invalid) -> Invalid {
+    fault.key.get_or_insert_with(|| key.clone());
+    fault
+}
+
+/// The targets that exist, each once; the others are faults.
+fn places(
+    settled: &Settled,
+    policy: &Key,
+    targets: &[PolicyTargetRef],
+    faults: &mut Vec<Invalid>,
+) -> BTreeSet<Place> {
+    let mut places = BTreeSet::new();
+    for (index, target) in targets.iter().enumerate() {
+        let kind = match target.kind {
+            TargetKind::Gateway => Kind::Gateway,
+            TargetKind::HttpRoute => Kind::HttpRoute,
+        };
+        let object = Key::new(kind, policy.namespace.clone(), target.name.clone());
+        let place = Place { object, section: target.section_name.clone() };
+        match missing(settled, &place) {
+            None => drop(places.insert(place)),
+            Some(what) => {
+                let reason = format!("{what}; there the policy protects nothing");
+                faults.push(fault(policy, &format!("spec.targetRefs[{index}]"), reason));
+            }
+        }
+    }
+    places
+}
+
+/// What a place lacks to exist.
+fn missing(settled: &Settled, place: &Place) -> Option<String> {
+    let Some(object) = settled.get(&place.object) else {
+        return Some(format!("no {}", place.object));
+    };
+    let section = place.section.as_ref()?;
+    let (part, found) = match object {
+        Resource::Gateway(gateway) => {
+            ("listener", gateway.spec.listeners.iter().any(|one| one.name == *section))
+        }
+        Resource::HttpRoute(route) => {
+            ("rule", route.spec.rules.iter().any(|one| one.name.as_ref() == Some(section)))
+        }
+        _ => ("part", false),
+    };
+    (!found).then(|| format!("{} has no {part} '{section}'", place.object))
+}
+
+/// What a policy without a good form closes; a part that does not exist widens to its object.
+fn closed_places(settled: &Settled, closing: &Closing) -> Vec<Place> {
+    let whole = |object: &Key| Place { object: object.clone(), section: None };
+    match &closing.targets {
+        Some(places) => {
+            let narrow = |place: &Place| match missing(settled, place) {
+                None => place.clone(),
+                Some(_) => whole(&place.object),
+            };
+            places.iter().map(narrow).collect()
+        }
+        None => {
+            let kinds = [Kind::Gateway, Kind::HttpRoute];
+            let all = kinds.into_iter().flat_map(|kind| settled.of_kind(kind));
+            let own = all.filter(|(key, _)| key.namespace == closing.policy.namespace);
+            own.map(|(key, _)| whole(key)).collect()
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Rules of one route: backends resolved, filters and policies compiled into a chain.
+
+use std::sync::Arc;
+
+use model::route::{HttpRoute, HttpRule, RequestMirror};
+use model::{Invalid, Key};
+use policy::{Chain, Level, Reason};
+
+use crate::isolate::fault;
+use crate::service::Catalog;
+use crate::{Backend, Mirror, Rule, Target};
+
+/// A rule but for its policies, which depend on the listener.
+pub(crate) struct Draft<'a> {
+    pub(crate) route: &'a Key,
+    pub(crate) index: usize,
+    pub(crate) written: &'a HttpRule,
+    label: Arc<str>,
+    backends: Vec<Backend>,
+    mirrors: Vec<Mirror>,
+}
+
+/// The rules of a route with their backends; a broken one is a fault and stays in its place.
+pub(crate) fn drafts<'a>(
+    route: &'a Key,
+    source: &'a HttpRoute,
+    catalog: &Catalog,
+    faults: &mut Vec<Invalid>,
+) -> Vec<Draft<'a>> {
+    let rules = source.spec.rules.iter().enumerate();
+    rules
+        .map(|(index, written)| Draft {
+            route,
+            index,
+            written,
+            label: label(route, index, written),
+            backends: backends(route, index, written, catalog, faults),
+            mirrors: mirrors(route, index, written, catalog, faults),
+        })
+        .collect()
+}
+
+fn label(route: &Key, index: usize, rule: &HttpRule) -> Arc<str> {
+    let Key { namespace, name, .. } = route;
+    match &rule.name {
+        Some(rule) => format!("{namespace}/{name}/{rule}").into(),
+        None => format!("{namespace}/{name}/{index}").into(),
+    }
+}
+
+fn backends(
+    route: &Key,
+    index: usize,
+    rule: &HttpRule,
+    catalog: &Catalog,
+    faults: &mut Vec<Invalid>,
+) -> Vec<Backend> {
+    let redirects = rule.filters.iter().any(|filter| filter.request_redirect.is_some());
+    if rule.backend_refs.is_empty() && !redirects {
+        let reason = "neither backends nor a redirect: requests are answered 500";
+        faults.push(fault(route, &format!("spec.rules[{index}]"), reason));
+        return vec![Backend { weight: 1, target: Target::Broken(Reason::NoBackend) }];
+    }
+    let mut backends = Vec::with_capacity(rule.backend_refs.len());
+    for (at, written) in rule.backend_refs.iter().enumerate() {
+        let target = catalog.target(&route.namespace, &written.target());
+        let target = target.unwrap_or_else(|(broken, reason)| {
+            let path = format!("spec.rules[{index}].backendRefs[{at}]");
+            faults.push(fault(route, &path, reason));
+            Target::Broken(broken)
+        });
+        backends.push(Backend { weight: written.weight, target });
+    }
+    backends
+}
+
+fn mirrors(
+    route: &Key,
+    index: usize,
+    rule: &HttpRule,
+    catalog: &Catalog,
+    faults: &mut Vec<Invalid>,
+) -> Vec<Mirror> {
+    let mut mirrors = Vec::new();
+    for (at, filter) in rule.filters.iter().enumerate() {
+        let Some(written) = &filter.request_mirror else { continue };
+        let target = catalog.target(&route.namespace, &written.backend_ref);
+        let target = target.unwrap_or_else(|(broken, reason)| {
+            let path = format!("spec.rules[{index}].filters[{at}].requestMirror.backendRef");
+            faults.push(fault(route, &path, reason));
+            Target::Broken(broken)
+        });
+        let (numerator, denominator) = share(written);
+        mirrors.push(Mirror { target, numerator, denominator });
+    }
+    mirrors
+}
+
+/// Of how many requests, how many are copied.
+fn share(mirror: &RequestMirror) -> (u32, u32) {
+    match (mirror.fraction, mirror.percent) {
+        (Some(fraction), _) => (fraction.numerator, fraction.denominator.max(1)),
+        (None, Some(percent)) => (u32::from(percent), 100),
+        (None, None) => (1, 1),
+    }
+}
+
+impl Draft<'_> {
+    /// The rule under these policies. A chain that does not compile closes the rule.
+    pub(crate) fn rule(
+        &self,
+        id: usize,
+        levels: Vec<Arc<Level>>,
+        faults: &mut Vec<Invalid>,
+    ) -> Option<Rule> {
+        let chain = Chain::compile(levels, &self.written.filters).or_else(|error| {
+            let path = format!("spec.rules[{}].filters", self.index);
+            faults.push(fault(self.route, &path, error.to_string()));
+            let closed = Arc::new(Level::Closed { key: self.route.clone() });
+            Chain::compile(vec![closed], &[])
+        });
+        let timeouts = self.written.timeouts.unwrap_or_default();
+        Some(Rule {
+            id,
+            route: self.route.clone(),
+            index: self.index,
+            name: self.written.name.clone(),
+            label: Arc::clone(&self.label),
+            chain: chain.ok()?,
+            backends: self.backends.clone(),
+            mirrors: self.mirrors.clone(),
+            request_timeout: timeouts.request_bound(),
+            backend_timeout: timeouts.backend_bound(),
+        })
+    }
+}

@@ -1,0 +1,127 @@
+//! Listeners: which one serves a host on a port, with which certificates.
+
+use std::collections::BTreeMap;
+
+use model::secret::SecretBytes;
+use model::{Hostname, Key, Name};
+use policy::Scheme;
+
+use crate::hosts::Hosts;
+use crate::route::Routes;
+
+/// One listener of a Gateway.
+#[derive(Debug)]
+pub struct Listener {
+    /// The Gateway.
+    pub gateway: Key,
+    /// The listener's name within it.
+    pub name: Name,
+    /// The port.
+    pub port: u16,
+    /// What is spoken.
+    pub scheme: Scheme,
+    /// The hosts it serves; all where there is none.
+    pub hostname: Option<Hostname>,
+    /// With HTTPS, at least one where it serves; which of them fits a server name, their own
+    /// names say.
+    pub certificates: Vec<Certificate>,
+    /// Whether it serves.
+    pub state: State,
+    pub(crate) routes: Routes,
+}
+
+/// Whether a listener serves, or why not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// It serves.
+    Serving,
+    /// It does not; this is why.
+    Refused(String),
+}
+
+/// A certificate chain and its key, as the Secret holds them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// The Secret.
+    pub secret: Key,
+    /// PEM of the chain, the server's own certificate first.
+    pub chain_pem: SecretBytes,
+    /// PEM of the key.
+    pub key_pem: SecretBytes,
+}
+
+impl Listener {
+    /// Whether it serves.
+    pub fn is_serving(&self) -> bool {
+        self.state == State::Serving
+    }
+}
+
+/// What serves, by port.
+pub(crate) type Ports = BTreeMap<u16, Port>;
+
+/// The listeners that share a port.
+#[derive(Debug)]
+pub(crate) struct Port {
+    pub(crate) scheme: Scheme,
+    hosts: Hosts<Slot>,
+}
+
+/// What becomes of a host name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Slot {
+    /// This listener serves it.
+    Served(usize),
+    /// A refused listener of the Gateway that would serve it otherwise names it: nobody does,
+    /// since that Gateway's broader listener may have weaker policies.
+    Blocked,
+}
+
+impl Port {
+    /// The listener for a host.
+    pub(crate) fn listener(&self, host: &str) -> Option<usize> {
+        match self.hosts.matching(host).next()? {
+            Slot::Served(index) => Some(*index),
+            Slot::Blocked => None,
+        }
+    }
+}
+
+/// The index of what serves.
+pub(crate) fn ports(listeners: &[Listener]) -> Ports {
+    let mut ports = Ports::new();
+    for (index, listener) in listeners.iter().enumerate().filter(|(_, one)| one.is_serving()) {
+        let scheme = listener.scheme;
+        let port =
+            ports.entry(listener.port).or_insert_with(|| Port { scheme, hosts: Hosts::default() });
+        port.hosts.entry(listener.hostname.as_ref(), || Slot::Served(index));
+    }
+    block(listeners, &mut ports);
+    ports
+}
+
+/// Keeps the hosts of refused listeners from broader listeners of the same Gateway.
+fn block(listeners: &[Listener], ports: &mut Ports) {
+    let mut blocked = Vec::new();
+    for refused in listeners.iter().filter(|one| !one.is_serving()) {
+        let (Some(port), Some(name)) = (ports.get(&refused.port), &refused.hostname) else {
+            continue;
+        };
+        // Any host that the refused listener alone would have had: its own name, or for a
+        // wildcard a first label that no index holds.
+        let host = match name.suffix() {
+            Some(suffix) => format!("*{suffix}"),
+            None => name.as_str().to_owned(),
+        };
+        let free = port.hosts.get(Some(name)).is_none();
+        let instead = port.listener(&host).and_then(|index| listeners.get(index));
+        if free && instead.is_some_and(|other| other.gateway == refused.gateway) {
+            blocked.push((refused.port, name));
+        }
+    }
+    for (port, name) in blocked {
+        if let Some(port) = ports.get_mut(&port) {
+            port.hosts.entry(Some(name), || Slot::Blocked);
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! The index of a listener: host, then path, then the few matches that share both.
+//!
+//! Exact paths stand in a hash map, prefixes in a tree of path elements, and regular expressions in
+//! a list, each list in the order of precedence.
+//! A lookup walks down one branch of the tree and back up until a match holds.
+
+use std::sync::Arc;
+
+use model::route::{HttpMatch, HttpRoute, PathMatchType};
+use model::Hostname;
+use policy::Facts;
+use policy::pattern::{HeaderPattern, PathPattern, PatternError, QueryPattern};
+
+use crate::hosts::Hosts;
+use crate::precedence::{PathRank, Rank};
+use paths::Paths;
+
+mod paths;
+
+#[cfg(test)]
+pub(crate) use paths::VISITED;
+
+/// A route whose patterns are compiled; shared by every listener and every table that has it.
+#[derive(Debug)]
+pub(crate) struct Compiled {
+    pub(crate) source: Arc<HttpRoute>,
+    /// The matches of each rule.
+    pub(crate) rules: Vec<Vec<Arc<Match>>>,
+}
+
+/// One match of a rule, compiled.
+#[derive(Debug)]
+pub(crate) struct Match {
+    pub(crate) rank: Rank,
+    pub(crate) source: Arc<HttpRoute>,
+    pub(crate) path: PathPattern,
+    pub(crate) method: Option<http::Method>,
+    pub(crate) headers: Vec<HeaderPattern>,
+    pub(crate) queries: Vec<QueryPattern>,
+}
+
+/// A match, and the rule of this table that it leads to.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) rule: usize,
+    pub(crate) of: Arc<Match>,
+}
+
+/// What is attached to one listener.
+#[derive(Debug, Default)]
+pub(crate) struct Routes {
+    hosts: Hosts<Paths>,
+    /// Every entry once, for [`why`](crate::why).
+    pub(crate) all: Vec<Entry>,
+}
+
+impl Compiled {
+    /// Compiles every pattern of a route.
+    ///
+    /// # Errors
+    /// The patterns that do not compile, by their path in the object.
+    pub(crate) fn new(source: &Arc<HttpRoute>) -> Result<Self, Vec<(String, PatternError)>> {
+        let (mut rules, mut faults) = (Vec::new(), Vec::new());
+        let everything = [HttpMatch::default()];
+        for (rule, written) in source.spec.rules.iter().enumerate() {
+            let none = written.matches.is_empty();
+            let matches = if none { &everything[..] } else { &written.matches };
+            let mut compiled = Vec::with_capacity(matches.len());
+            for (index, one) in matches.iter().enumerate() {
+                match Match::new(source, one, (rule, index)) {
+                    Ok(one) => compiled.push(Arc::new(one)),
+                    Err(error) => {
+                        faults.push((format!("spec.rules[{rule}].matches[{index}]"), error));
+                    }
+                }
+            }
+            rules.push(compiled);
+        }
+        let source = Arc::clone(source);
+        if faults.is_empty() { Ok(Compiled { source, rules }) } else { Err(faults) }
+    }
+
+    /// The route's own host names; one `None` where it names none.
+    pub(crate) fn hosts(&self) -> impl Iterator<Item = Option<&Hostname>> {
+        let names = &self.source.spec.hostnames;
+        names.iter().map(Some).chain(names.is_empty().then_some(None))
+    }
+}
+
+impl Match {
+    fn new(
+        source: &Arc<HttpRoute>,
+        written: &HttpMatch,
+        (rule, index): (usize, usize),
+    ) -> Result<Self, PatternError> {
+        let headers: Result<_, _> = written.headers.iter().map(HeaderPattern::compile).collect();
+        let queries: Result<_, _> = written.query_params.iter().map(QueryPattern::compile).collect();
+        let method = written.method.map(|method| method.as_str().as_bytes());
+        Ok(Match {
+            rank: rank(source, written, (rule, index)),
+            source: Arc::clone(source),
+            path: PathPattern::compile(&written.path)?,
+            method: method.and_then(|word| http::Method::from_bytes(word).ok()),
+            headers: headers?,
+            queries: queries?,
+        })
+    }
+
+    /// What was written; `None` where the rule has no matches and so means everything.
+    pub(crate) fn written(&self) -> Option<&HttpMatch> {
+        self.source.spec.rules.get(self.rank.rule)?.matches.get(self.rank.index)
+    }
+
+    /// The prefix, if this match is by prefix.
+    pub(crate) fn prefix(&self) -> Option<&str> {
+        self.path.prefix()
+    }
+
+    /// Whether all but host and path holds.
+    pub(crate) fn holds(&self, facts: &Facts<'_>) -> bool {
+        self.method.as_ref().is_none_or(|method| method == facts.method)
+            && self.headers.iter().all(|header| header.matches(facts.headers))
+            && self.queries.iter().all(|query| query.matches(facts.query))
+    }
+}
+
+fn rank(source: &HttpRoute, written: &HttpMatch, (rule, index): (usize, usize)) -> Rank {
+    let length = std::cmp::Reverse(written.path.value.chars().count());
+    let meta = &source.metadata;
+    Rank {
+        path: match written.path.kind {
+            PathMatchType::Exact => PathRank::Exact,
+            PathMatchType::RegularExpression => PathRank::Expression(length),
+            PathMatchType::PathPrefix => PathRank::Prefix(length),
+        },
+        method: written.method.is_some(),
+        headers: written.headers.len(),
+        queries: written.query_params.len(),
+        created: meta.creation_timestamp.map(|at| at.unix_timestamp_nanos()),
+        route: format!("{}/{}", meta.namespace, meta.name).into(),
+        rule,
+        index,
+    }
+}
+
+impl Routes {
+    /// Puts the matches of one rule in, under each host name of the route.
+    pub(crate) fn add<'a>(
+        &mut self,
+        hosts: impl Iterator<Item = Option<&'a Hostname>>,
+        matches: &[Arc<Match>],
+        rule: usize,
+    ) {
+        for host in hosts {
+            let paths = self.hosts.entry(host, Paths::default);
+            for of in matches {
+                paths.add(Entry { rule, of: Arc::clone(of) });
+            }
+        }
+        self.all.extend(matches.iter().map(|of| Entry { rule, of: Arc::clone(of) }));
+    }
+
+    /// Brings every list into the order of precedence.
+    pub(crate) fn sort(&mut self) {
+        self.hosts.values_mut().for_each(Paths::sort);
+        self.all.sort_by(|a, b| a.of.rank.cmp(&b.of.rank));
+    }
+
+    /// The entry that wins. A host name whose rules do not fit leaves the request to less specific
+    /// ones.
+    pub(crate) fn find(&self, facts: &Facts<'_>) -> Option<&Entry> {
+        self.hosts.matching(facts.host).find_map(|paths| paths.find(facts))
+    }
+}

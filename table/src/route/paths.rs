@@ -1,0 +1,126 @@
+//! The matches of one host name, by path.
+
+use policy::Facts;
+
+use crate::hosts::Map;
+use crate::precedence::PathRank;
+use crate::route::Entry;
+
+#[cfg(test)]
+thread_local! {
+    /// How many entries lookups of this thread have looked at.
+    pub(crate) static VISITED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+/// Matches by path.
+#[derive(Debug, Default)]
+pub(crate) struct Paths {
+    exact: Map<Vec<Entry>>,
+    expressions: Vec<Entry>,
+    prefixes: Prefixes,
+}
+
+/// A tree of path elements; the first node is the root, `/`.
+#[derive(Debug)]
+struct Prefixes {
+    nodes: Vec<Node>,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    parent: usize,
+    children: Map<usize>,
+    entries: Vec<Entry>,
+}
+
+impl Default for Prefixes {
+    fn default() -> Self {
+        Prefixes { nodes: vec![Node::default()] }
+    }
+}
+
+impl Paths {
+    pub(crate) fn add(&mut self, entry: Entry) {
+        match entry.of.rank.path {
+            PathRank::Exact => {
+                let path = entry.of.path.exact().unwrap_or_default();
+                self.exact.entry(path.into()).or_default().push(entry);
+            }
+            PathRank::Expression(_) => self.expressions.push(entry),
+            PathRank::Prefix(_) => self.prefixes.add(entry),
+        }
+    }
+
+    pub(crate) fn sort(&mut self) {
+        self.exact.values_mut().for_each(|entries| sort(entries));
+        sort(&mut self.expressions);
+        self.prefixes.nodes.iter_mut().for_each(|node| sort(&mut node.entries));
+    }
+
+    pub(crate) fn find(&self, facts: &Facts<'_>) -> Option<&Entry> {
+        let exact = self.exact.get(facts.path).and_then(|entries| first(entries, facts));
+        exact
+            .or_else(|| {
+                let mut fitting = self.expressions.iter();
+                fitting.find(|entry| visit(entry).path.matches(facts.path) && entry.of.holds(facts))
+            })
+            .or_else(|| self.prefixes.find(facts))
+    }
+}
+
+impl Prefixes {
+    fn add(&mut self, entry: Entry) {
+        let mut at = 0;
+        let elements = entry.of.prefix().unwrap_or_default().split('/');
+        for element in elements.filter(|element| !element.is_empty()) {
+            at = match self.nodes[at].children.get(element) {
+                Some(&next) => next,
+                None => self.grow(at, element),
+            };
+        }
+        self.nodes[at].entries.push(entry);
+    }
+
+    fn grow(&mut self, parent: usize, element: &str) -> usize {
+        let next = self.nodes.len();
+        self.nodes[parent].children.insert(element.into(), next);
+        self.nodes.push(Node { parent, ..Node::default() });
+        next
+    }
+
+    /// Down as far as the path's elements lead, then up until a match holds.
+    fn find(&self, facts: &Facts<'_>) -> Option<&Entry> {
+        let mut at = 0;
+        for element in facts.path.strip_prefix('/').unwrap_or_default().split('/') {
+            match self.nodes[at].children.get(element) {
+                Some(&next) => at = next,
+                None => break,
+            }
+        }
+        loop {
+            let node = &self.nodes[at];
+            if let Some(entry) = first(&node.entries, facts) {
+                return Some(entry);
+            }
+            if at == 0 {
+                return None;
+            }
+            at = node.parent;
+        }
+    }
+}
+
+fn sort(entries: &mut [Entry]) {
+    entries.sort_by(|a, b| a.of.rank.cmp(&b.of.rank));
+}
+
+fn first<'a>(entries: &'a [Entry], facts: &Facts<'_>) -> Option<&'a Entry> {
+    entries.iter().find(|entry| visit(entry).holds(facts))
+}
+
+/// The match of an entry; tests count how many are looked at.
+fn visit(entry: &Entry) -> &crate::route::Match {
+    #[cfg(test)]
+    VISITED.with(|visited| visited.set(visited.get() + 1));
+    &entry.of
+}

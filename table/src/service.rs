@@ -1,0 +1,158 @@
+//! Services: a port of a Service with the endpoints that are ready behind it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use model::route::BackendRef;
+use model::service::{AppProtocol, EndpointSlice, ServicePort};
+use model::{Key, Kind, Name, Resource};
+use policy::Reason;
+
+use crate::Target;
+use crate::isolate::Settled;
+
+/// One port of a Service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// Its place in [`Table::services`](crate::Table::services).
+    pub id: usize,
+    /// The Service.
+    pub key: Key,
+    /// The port that routes name.
+    pub port: u16,
+    /// What is spoken behind it.
+    pub protocol: AppProtocol,
+    /// The endpoints that are ready, each once, in order; none means 503.
+    pub endpoints: Vec<SocketAddr>,
+    /// `namespace/name:port`, for metrics and logs.
+    pub label: Arc<str>,
+}
+
+/// A namespace, a Service's name and a port of it.
+type Place = (Name, Name, u16);
+
+/// The Service ports that routes name, built once for each.
+pub(crate) struct Catalog {
+    ids: BTreeMap<Place, usize>,
+    services: Vec<Arc<Service>>,
+}
+
+impl Catalog {
+    /// Builds what the routes name; a service that did not change stays the very one of `before`.
+    pub(crate) fn new(settled: &Settled, before: &[Arc<Service>]) -> Self {
+        let slices = slices_by_service(settled);
+        let mut catalog = Catalog { ids: BTreeMap::new(), services: Vec::new() };
+        for place in wanted(settled) {
+            let id = catalog.services.len();
+            let Some(service) = build(settled, &slices, &place, id) else { continue };
+            let kept = before.get(id).filter(|old| ***old == service).cloned();
+            catalog.services.push(kept.unwrap_or_else(|| Arc::new(service)));
+            catalog.ids.insert(place, id);
+        }
+        catalog
+    }
+
+    /// Where a reference from `namespace` leads, or what is wrong with it.
+    pub(crate) fn target(
+        &self,
+        namespace: &Name,
+        to: &BackendRef,
+    ) -> Result<Target, (Reason, String)> {
+        if !to.group.is_empty() || to.kind != "Service" {
+            let group = if to.group.is_empty() { "the core group" } else { &to.group };
+            let text = format!("{} of {group} is no backend; use a Service", to.kind);
+            return Err((Reason::BackendMissing, text));
+        }
+        if let Some(other) = to.namespace.as_ref().filter(|other| *other != namespace) {
+            let text = format!(
+                "the backend lies in namespace '{other}'; this version does not enforce \
+                 ReferenceGrant and sends to the route's own namespace only"
+            );
+            return Err((Reason::BackendNotAllowed, text));
+        }
+        let place = to.port.map(|port| (namespace.clone(), to.name.clone(), port));
+        match place.as_ref().and_then(|place| self.ids.get(place)) {
+            Some(&id) => Ok(Target::Service(id)),
+            None => Err((Reason::BackendMissing, missing(namespace, to))),
+        }
+    }
+
+    /// The services, by id.
+    pub(crate) fn finish(self) -> Vec<Arc<Service>> {
+        self.services
+    }
+}
+
+fn missing(namespace: &Name, to: &BackendRef) -> String {
+    match to.port {
+        Some(port) => format!("no Service {namespace}/{} with port {port}", to.name),
+        None => format!("no port of Service {namespace}/{} is named", to.name),
+    }
+}
+
+/// Every Service port that a route could reach.
+fn wanted(settled: &Settled) -> BTreeSet<Place> {
+    let mut places = BTreeSet::new();
+    for (key, route) in &settled.routes {
+        for rule in &route.source.spec.rules {
+            let backends = rule.backend_refs.iter().map(|to| (&to.namespace, &to.name, to.port));
+            let mirrors = rule.filters.iter().filter_map(|filter| {
+                let to = &filter.request_mirror.as_ref()?.backend_ref;
+                Some((&to.namespace, &to.name, to.port))
+            });
+            for (namespace, name, port) in backends.chain(mirrors) {
+                let own = namespace.as_ref().is_none_or(|other| *other == key.namespace);
+                if let Some(port) = port.filter(|_| own) {
+                    places.insert((key.namespace.clone(), name.clone(), port));
+                }
+            }
+        }
+    }
+    places
+}
+
+type Slices<'a> = BTreeMap<(Name, Name), Vec<&'a EndpointSlice>>;
+
+fn slices_by_service(settled: &Settled) -> Slices<'_> {
+    let mut slices = Slices::new();
+    for (key, item) in settled.of_kind(Kind::EndpointSlice) {
+        if let Resource::EndpointSlice(slice) = &item.resource
+            && let Some(service) = slice.service()
+        {
+            slices.entry((key.namespace.clone(), service)).or_default().push(slice);
+        }
+    }
+    slices
+}
+
+fn build(settled: &Settled, slices: &Slices<'_>, place: &Place, id: usize) -> Option<Service> {
+    let (namespace, name, number) = place;
+    let key = Key::new(Kind::Service, namespace.clone(), name.clone());
+    let Resource::Service(service) = settled.get(&key)? else { return None };
+    let port = service.spec.ports.iter().find(|port| port.port == *number)?;
+    let protocol = port.speaks()?;
+    let slices = slices.get(&(namespace.clone(), name.clone()));
+    let slices = slices.map_or(&[][..], Vec::as_slice);
+    let endpoints: BTreeSet<_> = slices.iter().flat_map(|slice| ready(slice, port)).collect();
+    Some(Service {
+        id,
+        key,
+        port: *number,
+        protocol,
+        endpoints: endpoints.into_iter().collect(),
+        label: format!("{namespace}/{name}:{number}").into(),
+    })
+}
+
+/// The ready endpoints of a slice behind the Service's port, matched by the port's name.
+fn ready(slice: &EndpointSlice, port: &ServicePort) -> Vec<SocketAddr> {
+    let wanted = port.name.as_deref().unwrap_or_default();
+    let same_name = slice.ports.iter().filter(|at| at.name.as_deref().unwrap_or_default() == wanted);
+    let numbers: Vec<u16> = same_name.filter_map(|at| at.port).collect();
+    let ready = slice.endpoints.iter().filter(|endpoint| endpoint.conditions.ready != Some(false));
+    let addresses = ready.filter_map(|endpoint| endpoint.addresses.first()?.parse::<IpAddr>().ok());
+    addresses
+        .flat_map(|address| numbers.iter().map(move |&number| SocketAddr::new(address, number)))
+        .collect()
+}

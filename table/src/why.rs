@@ -1,0 +1,287 @@
+//! Why: which listener, route and rule a request leads to, and for every other match of that
+//! listener the first thing that did not fit.
+
+use std::cmp::Ordering;
+
+use model::Hostname;
+use model::route::{HeaderMatch, HttpMatch, PathMatch, PathMatchType, QueryMatch, ValueMatchType};
+use policy::{Facts, Reason, explain};
+use serde::Serialize;
+
+use crate::listener::Listener;
+use crate::precedence::{By, HostRank};
+use crate::route::{Entry, Match};
+use crate::{Rule, Table, Target};
+
+/// The story of one request.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Story {
+    /// The digest of the table.
+    pub table: String,
+    /// The listener that serves the request.
+    pub listener: Option<ListenerStory>,
+    /// Why no rule was found.
+    pub reason: Option<Reason>,
+    /// The rule that won.
+    pub won: Option<Won>,
+    /// The other matches of the same listener, the nearest first.
+    pub others: Vec<Other>,
+    /// What the policies of the rule say.
+    pub policy: Option<explain::Story>,
+}
+
+/// A listener in a story.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListenerStory {
+    /// `namespace/name` of the Gateway.
+    pub gateway: String,
+    /// The listener's name.
+    pub name: String,
+    /// Its port.
+    pub port: u16,
+    /// Its host name, if it has one.
+    pub hostname: Option<String>,
+}
+
+/// The rule that won.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Won {
+    /// `namespace/name` of the route.
+    pub route: String,
+    /// The rule's label.
+    pub rule: String,
+    /// The route's host name that fits; none where the route names none.
+    pub host: Option<String>,
+    /// The match.
+    pub matched: String,
+    /// Where the request would go, with shares.
+    pub backends: Vec<BackendStory>,
+}
+
+/// A backend in a story.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BackendStory {
+    /// `namespace/name:port`, or what is wrong.
+    pub to: String,
+    /// Its share.
+    pub weight: u32,
+    /// How many endpoints are ready.
+    pub endpoints: usize,
+}
+
+/// A match that did not win.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Other {
+    /// `namespace/name` of the route.
+    pub route: String,
+    /// The rule's label.
+    pub rule: String,
+    /// The match.
+    pub matched: String,
+    /// The first thing that did not fit.
+    pub obstacle: Obstacle,
+    /// The same in words.
+    pub why: String,
+}
+
+/// What kept a match from winning, the nearest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Obstacle {
+    /// It fits; another one comes first.
+    Precedence,
+    /// A query parameter.
+    Query,
+    /// A header.
+    Header,
+    /// The method.
+    Method,
+    /// The path.
+    Path,
+    /// The host.
+    Host,
+}
+
+/// Tells the story of a request.
+pub(crate) fn tell(table: &Table, facts: &Facts<'_>) -> Story {
+    let mut story = Story {
+        table: table.digest.clone(),
+        listener: None,
+        reason: None,
+        won: None,
+        others: Vec::new(),
+        policy: None,
+    };
+    let Some(listener) = table.listener(facts.port, facts.host) else {
+        story.reason = Some(Reason::NoListener);
+        return story;
+    };
+    story.listener = Some(listener_story(listener));
+    let winner = listener.routes.find(facts);
+    story.others = others(table, listener, winner, facts);
+    match winner.and_then(|entry| Some((entry, table.rules.get(entry.rule)?))) {
+        None => story.reason = Some(Reason::NoRoute),
+        Some((entry, rule)) => {
+            story.won = Some(won(table, entry, rule, facts));
+            story.policy = Some(rule.chain.explain_match(facts, entry.of.prefix()));
+        }
+    }
+    story
+}
+
+fn listener_story(listener: &Listener) -> ListenerStory {
+    ListenerStory {
+        gateway: format!("{}/{}", listener.gateway.namespace, listener.gateway.name),
+        name: listener.name.to_string(),
+        port: listener.port,
+        hostname: listener.hostname.as_ref().map(Hostname::to_string),
+    }
+}
+
+fn won(table: &Table, entry: &Entry, rule: &Rule, facts: &Facts<'_>) -> Won {
+    let backends = rule.backends.iter().map(|backend| {
+        let service = match backend.target {
+            Target::Service(id) => table.services.get(id),
+            Target::Broken(_) => None,
+        };
+        let broken = match backend.target {
+            Target::Broken(reason) => reason.as_str(),
+            Target::Service(_) => Reason::BackendMissing.as_str(),
+        };
+        BackendStory {
+            to: service.map_or(broken, |service| &service.label).to_owned(),
+            weight: backend.weight,
+            endpoints: service.map_or(0, |service| service.endpoints.len()),
+        }
+    });
+    Won {
+        route: entry.of.rank.route.to_string(),
+        rule: rule.label.to_string(),
+        host: best_host(&entry.of, facts.host).flatten().map(Hostname::to_string),
+        matched: in_words(&entry.of),
+        backends: backends.collect(),
+    }
+}
+
+fn others(
+    table: &Table,
+    listener: &Listener,
+    winner: Option<&Entry>,
+    facts: &Facts<'_>,
+) -> Vec<Other> {
+    let is_winner = |entry: &&Entry| winner.is_some_and(|won| won.of.rank == entry.of.rank);
+    let rest = listener.routes.all.iter().filter(|entry| !is_winner(entry));
+    let mut others: Vec<Other> = rest
+        .map(|entry| {
+            let (obstacle, why) = obstacle(&entry.of, facts)
+                .unwrap_or_else(|| (Obstacle::Precedence, lower(&entry.of, winner, facts)));
+            Other {
+                route: entry.of.rank.route.to_string(),
+                rule: table.rules.get(entry.rule).map_or("", |rule| &rule.label).to_owned(),
+                matched: in_words(&entry.of),
+                obstacle,
+                why,
+            }
+        })
+        .collect();
+    // Stable: within one obstacle the order of precedence stays.
+    others.sort_by_key(|other| other.obstacle);
+    others
+}
+
+/// The most specific of the route's own host names that means `host`; `Some(None)` where the
+/// route names none.
+fn best_host<'m>(of: &'m Match, host: &str) -> Option<Option<&'m Hostname>> {
+    let names = &of.source.spec.hostnames;
+    if names.is_empty() {
+        return Some(None);
+    }
+    let fitting = names.iter().filter(|name| name.matches(host));
+    fitting.min_by_key(|name| HostRank::of(Some(name))).map(Some)
+}
+
+/// The first thing that does not fit, if there is one.
+fn obstacle(of: &Match, facts: &Facts<'_>) -> Option<(Obstacle, String)> {
+    if best_host(of, facts.host).is_none() {
+        let names: Vec<_> = of.source.spec.hostnames.iter().map(Hostname::as_str).collect();
+        let text = format!("host '{}' is none of {}", facts.host, names.join(", "));
+        return Some((Obstacle::Host, text));
+    }
+    let everything = HttpMatch::default();
+    let written = of.written().unwrap_or(&everything);
+    if !of.path.matches(facts.path) {
+        let text = format!("path '{}' does not fit {}", facts.path, path(&written.path));
+        return Some((Obstacle::Path, text));
+    }
+    if let Some(method) = of.method.as_ref().filter(|method| *method != facts.method) {
+        let text = format!("method is {}, not {method}", facts.method);
+        return Some((Obstacle::Method, text));
+    }
+    let headers = of.headers.iter().zip(&written.headers);
+    if let Some((_, wanted)) = headers.into_iter().find(|(one, _)| !one.matches(facts.headers)) {
+        let there = facts.headers.contains_key(wanted.name.as_str());
+        return Some((Obstacle::Header, unfit(&header(wanted), there)));
+    }
+    let queries = of.queries.iter().zip(&written.query_params);
+    let (_, wanted) = queries.into_iter().find(|(one, _)| !one.matches(facts.query))?;
+    let names = facts.query.unwrap_or_default().split('&');
+    let there = names.map(|pair| pair.split('=').next()).any(|name| name == Some(&wanted.name));
+    Some((Obstacle::Query, unfit(&query(wanted), there)))
+}
+
+/// What was seen is not told: it may be a credential.
+fn unfit(wanted: &str, there: bool) -> String {
+    let seen = if there { "another value was sent" } else { "it was not sent" };
+    format!("wants {wanted}; {seen}")
+}
+
+/// Why a match that fits comes after the winner.
+fn lower(of: &Match, winner: Option<&Entry>, facts: &Facts<'_>) -> String {
+    let Some(winner) = winner else { return String::new() };
+    let rank = |one| best_host(one, facts.host).map(HostRank::of);
+    let by = match rank(&winner.of).cmp(&rank(of)) {
+        Ordering::Equal => winner.of.rank.compare(&of.rank).1,
+        Ordering::Less | Ordering::Greater => By::Host,
+    };
+    format!("lower precedence because {by}")
+}
+
+/// A match in words, all of which must hold.
+fn in_words(of: &Match) -> String {
+    let everything = HttpMatch::default();
+    let written = of.written().unwrap_or(&everything);
+    let mut words = vec![path(&written.path)];
+    words.extend(written.method.map(|method| format!("method {}", method.as_str())));
+    words.extend(written.headers.iter().map(header));
+    words.extend(written.query_params.iter().map(query));
+    words.join(", ")
+}
+
+fn path(path: &PathMatch) -> String {
+    let kind = match path.kind {
+        PathMatchType::Exact => "Exact",
+        PathMatchType::PathPrefix => "PathPrefix",
+        PathMatchType::RegularExpression => "RegularExpression",
+    };
+    format!("{kind} {}", path.value)
+}
+
+fn header(header: &HeaderMatch) -> String {
+    format!("header {}{}{}", header.name, sign(header.kind), header.value)
+}
+
+fn query(query: &QueryMatch) -> String {
+    format!("query {}{}{}", query.name, sign(query.kind), query.value)
+}
+
+fn sign(kind: ValueMatchType) -> char {
+    match kind {
+        ValueMatchType::Exact => '=',
+        ValueMatchType::RegularExpression => '~',
+    }
+}

@@ -1,0 +1,171 @@
+//! What all subjects stand on: a folder in memory, a certificate, an upstream, our own programs.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use super::case::{LARGE, ROUTES, SMALL};
+use super::process::{OTHER_CORE, Process, pinned};
+use crate::shell;
+
+/// What the name of a run's folder begins with; the run's process id follows.
+const FOLDER: &str = "heddle-bench-";
+
+/// The shared ground of a run; the folder goes when this is dropped.
+#[derive(Debug)]
+pub(super) struct Bed {
+    pub(super) dir: PathBuf,
+    pub(super) certificate: PathBuf,
+    pub(super) key: PathBuf,
+    pub(super) upstream: u16,
+    running: Option<Process>,
+}
+
+impl Bed {
+    pub(super) fn lay() -> Result<Self> {
+        let memory = Path::new("/dev/shm");
+        let base = if memory.is_dir() { memory.to_path_buf() } else { std::env::temp_dir() };
+        sweep(&base)?;
+        let dir = base.join(format!("{FOLDER}{}", std::process::id()));
+        std::fs::create_dir(&dir).with_context(|| format!("creating {}", dir.display()))?;
+        let mut bed = Self {
+            certificate: dir.join("certificate.pem"),
+            key: dir.join("key.pem"),
+            upstream: free_port()?,
+            dir,
+            running: None,
+        };
+        bed.make_certificate()?;
+        bed.running = Some(bed.start_upstream()?);
+        Ok(bed)
+    }
+
+    /// An empty folder for one subject's files.
+    pub(super) fn folder(&self, name: &str) -> Result<PathBuf> {
+        let dir = self.dir.join(name);
+        if dir.exists() {
+            std::fs::remove_dir_all(&dir)?;
+        }
+        std::fs::create_dir(&dir)?;
+        Ok(dir)
+    }
+
+    fn make_certificate(&self) -> Result<()> {
+        let config = self.dir.join("openssl.cnf");
+        std::fs::write(&config, OPENSSL)?;
+        let mut openssl = Command::new("openssl");
+        openssl.args(["req", "-x509", "-nodes", "-days", "2", "-newkey", "ec"]);
+        openssl.args(["-pkeyopt", "ec_paramgen_curve:prime256v1", "-config"]).arg(config);
+        openssl.arg("-keyout").arg(&self.key).arg("-out").arg(&self.certificate);
+        shell::run(openssl.stderr(Stdio::null()))
+    }
+
+    fn start_upstream(&self) -> Result<Process> {
+        let dir = self.folder("upstream")?;
+        let large = dir.join("64k");
+        std::fs::write(&large, vec![b'x'; LARGE])?;
+        let config = dir.join("nginx.conf");
+        std::fs::write(&config, upstream_config(&dir, &large, self.upstream))?;
+        let mut command = pinned(OTHER_CORE, "nginx");
+        command.arg("-e").arg(dir.join("stderr")).arg("-c").arg(config);
+        Process::start(&mut command, &dir).context("the upstream")
+    }
+}
+
+impl Drop for Bed {
+    fn drop(&mut self) {
+        self.running = None;
+        if let Err(error) = std::fs::remove_dir_all(&self.dir) {
+            eprintln!("could not remove {}: {error}", self.dir.display());
+        }
+    }
+}
+
+/// Removes the folders of runs that were killed: they lie in memory.
+fn sweep(base: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(base)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.strip_prefix(FOLDER)?.parse::<u32>().ok());
+        if pid.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
+            std::fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// What openssl needs to make one certificate that is no authority.
+const OPENSSL: &str = "\
+[req]
+distinguished_name = name
+x509_extensions = extensions
+prompt = no
+[name]
+CN = localhost
+[extensions]
+basicConstraints = critical,CA:FALSE
+subjectAltName = DNS:localhost
+";
+
+/// Nginx as the upstream: one worker, both answers from memory.
+fn upstream_config(dir: &Path, large: &Path, port: u16) -> String {
+    let (large, temp) = (large.display(), nginx_temp(dir));
+    let small = SMALL.escape_default();
+    let middle = ROUTES / 2;
+    format!(
+        "daemon off; worker_processes 1; pid {pid}; error_log stderr warn;
+events {{ worker_connections 16384; }}
+http {{
+  {temp}
+  access_log off; sendfile on; tcp_nodelay on; open_file_cache max=10;
+  keepalive_requests 1000000000; keepalive_timeout 1h;
+  server {{
+    listen 127.0.0.1:{port};
+    location = /r{middle}/small {{ return 200 \"{small}\"; }}
+    location = /r{middle}/64k {{ alias {large}; }}
+  }}
+}}
+",
+        pid = dir.join("pid").display(),
+    )
+}
+
+/// Nginx' temporary folders, which else lie where only root may write.
+pub(super) fn nginx_temp(dir: &Path) -> String {
+    ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|kind| format!("{kind}_temp_path {}/{kind};", dir.display()))
+        .join(" ")
+}
+
+/// A loopback port that nothing listens on.
+pub(super) fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
+/// Builds programs of the workspace with the release profile; returns their files, in order.
+pub(super) fn build(package: &str, programs: &[&str]) -> Result<Vec<PathBuf>> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.current_dir(shell::root()).args(["build", "--release", "--quiet", "-p", package]);
+    command.args(["--message-format", "json-render-diagnostics"]);
+    for program in programs {
+        command.args(["--bin", program]);
+    }
+    let out = shell::output(&mut command)?;
+    let built: Vec<Value> =
+        out.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let file = |name: &&str| {
+        let found = built.iter().find(|message| {
+            message["executable"].is_string() && message["target"]["name"] == **name
+        });
+        found.and_then(|message| message["executable"].as_str()).map(PathBuf::from)
+    };
+    let files: Vec<_> = programs.iter().filter_map(file).collect();
+    if files.len() != programs.len() {
+        bail!("cargo did not say where it put {programs:?}");
+    }
+    Ok(files)
+}

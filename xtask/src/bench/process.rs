@@ -1,0 +1,134 @@
+//! A program under measurement: started on its core, read from /proc, ended with its owner.
+
+use std::fs::File;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::shell;
+
+/// How long a program may take to end when asked to.
+const GOODBYE: Duration = Duration::from_secs(3);
+
+/// The core of the subject; load and upstream share the other.
+pub(super) const SUBJECT_CORE: usize = 0;
+/// The core of load and upstream.
+pub(super) const OTHER_CORE: usize = 1;
+
+/// `program`, pinned to a core where there are two, and ended by the kernel if we end first.
+pub(super) fn pinned(core: usize, program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL"]);
+    if has_two_cores() {
+        command.args(["taskset", "-c", &core.to_string()]);
+    }
+    command.arg(program);
+    command
+}
+
+/// Whether subject and load can have a core each.
+pub(super) fn has_two_cores() -> bool {
+    std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1)
+}
+
+/// A running program, which ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct Process {
+    child: Child,
+    ticks_per_second: f64,
+}
+
+impl Process {
+    /// Starts it with stdout and stderr in files of the folder `dir`.
+    pub(super) fn start(command: &mut Command, dir: &Path) -> Result<Self> {
+        let ticks = shell::output(Command::new("getconf").arg("CLK_TCK"))?;
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(File::create(dir.join("stdout"))?)
+            .stderr(File::create(dir.join("stderr"))?)
+            .spawn()
+            .with_context(|| format!("starting {command:?}"))?;
+        Ok(Self { child, ticks_per_second: ticks.trim().parse()? })
+    }
+
+    /// Fails if the program has ended, with the last lines that it wrote to stderr.
+    pub(super) fn check(&mut self, dir: &Path) -> Result<()> {
+        if let Some(status) = self.child.try_wait()? {
+            let said = std::fs::read_to_string(dir.join("stderr")).unwrap_or_default();
+            let tail: Vec<_> = said.lines().rev().take(3).collect();
+            let tail: Vec<_> = tail.into_iter().rev().collect();
+            bail!("it ended with {status}: {}", tail.join(" | "));
+        }
+        Ok(())
+    }
+
+    /// Seconds of CPU that the program and its children have used, user and system.
+    pub(super) fn cpu_seconds(&self) -> Result<f64> {
+        let mut ticks = 0;
+        for pid in self.family()? {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+            ticks += field(&stat, 11)? + field(&stat, 12)?;
+        }
+        Ok(ticks as f64 / self.ticks_per_second)
+    }
+
+    /// KiB of memory that the program and its children share with nobody and no file.
+    pub(super) fn rss_anon_kib(&self) -> Result<u64> {
+        let mut sum = 0;
+        for pid in self.family()? {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+            let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+            let value = line.and_then(|line| line.split_whitespace().next());
+            sum += value.context("no RssAnon in /proc/PID/status")?.parse::<u64>()?;
+        }
+        Ok(sum)
+    }
+
+    /// The program's process and all that descend from it.
+    fn family(&self) -> Result<Vec<u64>> {
+        let mut parents = Vec::new();
+        for entry in std::fs::read_dir("/proc")? {
+            let name = entry?.file_name();
+            let Some(pid) = name.to_str().and_then(|name| name.parse::<u64>().ok()) else {
+                continue;
+            };
+            // Some other process may end between the listing and the reading.
+            if let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) {
+                parents.push((pid, field(&stat, 1)?));
+            }
+        }
+        let mut family = vec![u64::from(self.child.id())];
+        let mut next = 0;
+        while let Some(parent) = family.get(next).copied() {
+            family.extend(parents.iter().filter(|(_, of)| *of == parent).map(|(pid, _)| *pid));
+            next += 1;
+        }
+        Ok(family)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let pid = self.child.id().to_string();
+        let _asked = Command::new("kill").args(["-TERM", &pid]).stderr(Stdio::null()).status();
+        let deadline = Instant::now() + GOODBYE;
+        while let Ok(None) = self.child.try_wait() {
+            if Instant::now() > deadline {
+                let _forced = self.child.kill();
+                let _ended = self.child.wait();
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// A field of /proc/PID/stat, counted from 0 after the program's name (which may hold spaces).
+fn field(stat: &str, index: usize) -> Result<u64> {
+    let (_, rest) = stat.rsplit_once(')').context("no name in /proc/PID/stat")?;
+    let value = rest.split_whitespace().nth(index).context("a short /proc/PID/stat")?;
+    // The state, at 0, is a letter; nothing else that is asked for is.
+    value.parse().with_context(|| format!("field {index} of /proc/PID/stat is {value}"))
+}

@@ -1,0 +1,112 @@
+//! Heddle with one worker, from files as anyone would write them.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use super::{Ground, Ports};
+use crate::bench::case::ROUTES;
+
+pub(super) fn arguments(command: &mut Command, ground: &Ground<'_>) -> Result<()> {
+    let config = ground.dir.join("config");
+    std::fs::create_dir(&config)?;
+    let certificate = std::fs::read_to_string(&ground.bed.certificate)?;
+    let key = std::fs::read_to_string(&ground.bed.key)?;
+    std::fs::write(config.join("gateway.yaml"), gateway(ground.ports, &certificate, &key))?;
+    std::fs::write(config.join("upstream.yaml"), upstream(ground.bed.upstream))?;
+    std::fs::write(config.join("routes.yaml"), routes())?;
+    command.arg("--config").arg(config).args(["--workers", "1"]);
+    command.args(["--admin", &format!("127.0.0.1:{}", ground.ports.admin)]);
+    command.arg("--access-log").arg(ground.access_log());
+    Ok(())
+}
+
+fn gateway(ports: Ports, certificate: &str, key: &str) -> String {
+    let Ports { http, h2c: _, https, admin: _ } = ports;
+    let (certificate, key) = (block(certificate), block(key));
+    format!(
+        "apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {{ name: edge, namespace: bench }}
+spec:
+  gatewayClassName: heddle
+  listeners:
+    - {{ name: http, port: {http}, protocol: HTTP }}
+    - name: https
+      port: {https}
+      protocol: HTTPS
+      tls: {{ mode: Terminate, certificateRefs: [{{ name: edge }}] }}
+---
+apiVersion: v1
+kind: Secret
+metadata: {{ name: edge, namespace: bench }}
+type: kubernetes.io/tls
+stringData:
+  tls.crt: |
+{certificate}  tls.key: |
+{key}"
+    )
+}
+
+/// Text as a YAML block of depth 4.
+fn block(text: &str) -> String {
+    text.lines().map(|line| format!("    {line}\n")).collect()
+}
+
+fn upstream(port: u16) -> String {
+    format!(
+        "apiVersion: v1
+kind: Service
+metadata: {{ name: upstream, namespace: bench }}
+spec:
+  ports: [{{ name: http, port: 80, targetPort: {port} }}]
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata:
+  name: upstream-1
+  namespace: bench
+  labels: {{ kubernetes.io/service-name: upstream }}
+addressType: IPv4
+ports: [{{ name: http, port: {port} }}]
+endpoints: [{{ addresses: [127.0.0.1], conditions: {{ ready: true }} }}]
+"
+    )
+}
+
+fn routes() -> String {
+    let routes: Vec<_> = (0..ROUTES).map(route).collect();
+    routes.join("---\n")
+}
+
+fn route(number: usize) -> String {
+    format!(
+        "apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {{ name: r{number}, namespace: bench }}
+spec:
+  parentRefs: [{{ name: edge }}]
+  rules:
+    - matches: [{{ path: {{ type: PathPrefix, value: /r{number} }} }}]
+      backendRefs: [{{ name: upstream, port: 80 }}]
+"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_model_accepts_every_object_written() {
+        let ports = Ports { http: 8080, h2c: 8080, https: 8443, admin: 9901 };
+        let pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        let key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+        let texts = [gateway(ports, pem, key), upstream(9000), routes()];
+        let documents: Vec<_> = texts.iter().flat_map(|text| model::read(text)).collect();
+        let faults: Vec<_> =
+            documents.iter().filter_map(|document| document.result.as_ref().err()).collect();
+        assert!(faults.is_empty(), "{faults:?}");
+        assert_eq!(documents.len(), ROUTES + 4);
+    }
+}

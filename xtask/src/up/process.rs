@@ -1,0 +1,139 @@
+//! One program of the demo: started, waited for, stopped.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::{Value, json};
+
+/// How to start a program and know that it is ready.
+#[derive(Debug)]
+pub(super) struct Spec {
+    pub(super) name: String,
+    /// `service` or `gateway`.
+    pub(super) kind: &'static str,
+    /// The file name of the program.
+    pub(super) program: &'static str,
+    pub(super) args: Vec<String>,
+    /// Where it says whether it is ready.
+    pub(super) ready: String,
+    pub(super) ready_path: &'static str,
+}
+
+/// A program that runs.
+#[derive(Debug)]
+pub(super) struct Process {
+    spec: Spec,
+    program: PathBuf,
+    log: PathBuf,
+    child: Child,
+}
+
+impl Process {
+    /// Starts it with its output going to `log`.
+    pub(super) fn start(spec: Spec, programs: &Path, log: &Path) -> Result<Self> {
+        if TcpStream::connect(&spec.ready).is_ok() {
+            bail!("{}: something already answers at {}; is the demo running?", spec.name, spec.ready);
+        }
+        let program = programs.join(spec.program);
+        let file = File::create(log).with_context(|| format!("writing {}", log.display()))?;
+        let child = Command::new(&program)
+            .args(&spec.args)
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().context("sharing the log file")?)
+            .stderr(file)
+            .spawn()
+            .with_context(|| format!("starting {}", program.display()))?;
+        Ok(Process { spec, program, log: log.to_owned(), child })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.spec.name
+    }
+
+    pub(super) fn log(&self) -> &Path {
+        &self.log
+    }
+
+    pub(super) fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// Its exit status if it ended.
+    pub(super) fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        self.child.try_wait().with_context(|| format!("looking after {}", self.spec.name))
+    }
+
+    /// Waits until it answers 200 where it says whether it is ready.
+    pub(super) fn wait_ready(&mut self, bound: Duration) -> Result<()> {
+        let began = Instant::now();
+        while !self.is_ready() {
+            if let Some(status) = self.ended()? {
+                let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+                bail!("{} ended with {status}:\n{log}", self.spec.name);
+            }
+            if began.elapsed() > bound {
+                bail!("{} was not ready within {} s", self.spec.name, bound.as_secs());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    fn is_ready(&self) -> bool {
+        let asked = || -> std::io::Result<String> {
+            let mut stream = TcpStream::connect(&self.spec.ready)?;
+            stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+            let (path, host) = (self.spec.ready_path, &self.spec.ready);
+            write!(stream, "GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n")?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            Ok(answer)
+        };
+        asked().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+    }
+
+    /// For `up.json`.
+    pub(super) fn describe(&self) -> Value {
+        json!({
+            "name": self.spec.name,
+            "cluster": "local",
+            "kind": self.spec.kind,
+            "pid": self.child.id(),
+            "admin": self.spec.ready,
+        })
+    }
+
+    /// Asks it to end.
+    fn terminate(&self) {
+        // By the system's own program: a signal by id needs no unsafe code of ours.
+        let asked = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status();
+        if !asked.is_ok_and(|status| status.success()) {
+            eprintln!("    {} could not be asked to stop", self.spec.name);
+        }
+    }
+}
+
+/// Asks all to end, last started first, waits within the bound, and kills what is left.
+pub(super) fn stop_all(mut running: Vec<Process>, bound: Duration) {
+    running.reverse();
+    for process in &mut running {
+        if matches!(process.child.try_wait(), Ok(None)) {
+            process.terminate();
+        }
+    }
+    let began = Instant::now();
+    for mut process in running {
+        while matches!(process.child.try_wait(), Ok(None)) {
+            if began.elapsed() > bound {
+                eprintln!("    {} did not stop; killing it", process.spec.name);
+                drop(process.child.kill());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
