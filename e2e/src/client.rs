@@ -217,6 +217,27 @@ impl Connection {
         }
     }
 
+    /// Sends `request` on HTTP/2 without waiting for other streams of the connection.
+    ///
+    /// # Panics
+    /// Over HTTP/1.1, which has no streams.
+    pub fn begin(&self, request: Request<Payload>) -> JoinHandle<Result<Reply, Fault>> {
+        let Sender::H2(sender) = &self.sender else { panic!("HTTP/1.1 has no streams") };
+        let mut sender = sender.clone();
+        tokio::spawn(async move {
+            sender.ready().await?;
+            Reply::read(sender.send_request(request).await?).await
+        })
+    }
+
+    /// Waits until another request may be sent; `false` where the other side has closed.
+    pub async fn ready(&mut self) -> bool {
+        match &mut self.sender {
+            Sender::H1(sender) => sender.ready().await.is_ok(),
+            Sender::H2(sender) => sender.ready().await.is_ok(),
+        }
+    }
+
     /// Whether the other side has closed it.
     pub fn is_closed(&self) -> bool {
         match &self.sender {

@@ -13,7 +13,7 @@
 //! | `/half`       | closes it in the middle of the body                               |
 //! | `/trailers`   | a body with the trailer `x-end`                                   |
 //! | `/hop`        | headers that belong to the connection                             |
-//! | `/ws`         | a WebSocket that echoes                                           |
+//! | `/ws`         | a WebSocket that echoes, until it is told `hang up`               |
 //! | anything else | 200 with the origin's name                                        |
 //!
 //! Every answer carries the name as `x-origin`.

@@ -21,8 +21,10 @@ pub struct Setup {
     listeners: Vec<String>,
     ports: BTreeMap<String, u16>,
     documents: Vec<String>,
+    files: BTreeMap<String, String>,
     arguments: Vec<String>,
     debug: bool,
+    folder: bool,
 }
 
 impl Default for Setup {
@@ -47,8 +49,10 @@ impl Setup {
             listeners: Vec::new(),
             ports: BTreeMap::new(),
             documents: Vec::new(),
+            files: BTreeMap::new(),
             arguments: Vec::new(),
             debug: true,
+            folder: true,
         }
     }
 
@@ -64,6 +68,20 @@ impl Setup {
     #[must_use]
     pub fn with(mut self, document: impl Into<String>) -> Self {
         self.documents.push(document.into());
+        self
+    }
+
+    /// One more file in the configuration folder, beside `gateway.yaml`.
+    #[must_use]
+    pub fn file(mut self, name: &str, text: impl Into<String>) -> Self {
+        self.files.insert(name.to_owned(), text.into());
+        self
+    }
+
+    /// Names the file `gateway.yaml` by `--config` instead of the folder.
+    #[must_use]
+    pub fn single_file(mut self) -> Self {
+        self.folder = false;
         self
     }
 
@@ -107,12 +125,16 @@ impl Setup {
         let config = folder.path().join("config");
         std::fs::create_dir(&config).expect("a folder for the configuration");
         std::fs::write(config.join("gateway.yaml"), self.text()).expect("the configuration");
+        for (name, text) in &self.files {
+            std::fs::write(config.join(name), text).expect("the configuration");
+        }
         let admin = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+        let named = if self.folder { config } else { config.join("gateway.yaml") };
         let said = File::create(folder.path().join("stderr")).expect("a file for stderr");
         // Ended by the kernel if the test is killed before it can.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL"]).arg(program::gateway());
-        command.arg("--config").arg(&config).args(["--admin", &admin.to_string()]);
+        command.arg("--config").arg(named).args(["--admin", &admin.to_string()]);
         command.arg("--access-log").arg(folder.path().join("access.log"));
         if self.debug {
             command.arg("--debug-header");

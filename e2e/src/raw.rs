@@ -40,7 +40,8 @@ impl Raw {
 
     /// Writes; a peer that has closed already is seen when reading.
     pub async fn write(&mut self, bytes: impl AsRef<[u8]>) {
-        let _seen_when_reading = self.stream.write_all(bytes.as_ref()).await;
+        let writing = self.stream.write_all(bytes.as_ref());
+        let _seen_when_reading = wait::within("the peer to read", writing).await;
     }
 
     /// Reads up to the end of a head.

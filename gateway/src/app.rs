@@ -4,16 +4,32 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use proxy::telemetry::{self, Telemetry};
-use proxy::{Limits, Proxy, Settings, access_log, admin, otlp};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use proxy::admin::{self, Phase, Readiness};
+use proxy::telemetry::{self, Sink, Telemetry, Tracing};
+use proxy::{Limits, Proxy, Settings};
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{Admin, Serve};
 use crate::load::{Config, Loaded};
 use crate::watch::Watch;
+
+/// What is left of logs and spans is written within this time at the end.
+const FLUSH: Duration = Duration::from_secs(3);
+
+/// The parts of a running gateway.
+struct App {
+    config: Config,
+    proxy: Proxy,
+    telemetry: Arc<Telemetry>,
+    /// The resources in force, for `/config`.
+    shown: watch::Sender<serde_json::Value>,
+}
 
 /// Serves until told to stop.
 pub(crate) fn run(args: &Serve) -> Result<ExitCode> {
@@ -32,34 +48,151 @@ pub(crate) fn run(args: &Serve) -> Result<ExitCode> {
         bail!("{} holds no object that can be served", path.display());
     }
     let telemetry = Telemetry::start(&telemetry(args)).context("starting telemetry")?;
-    let mut proxy = Proxy::start(settings(args), Arc::clone(&telemetry)).context("starting")?;
-    let admin = open_admin(args, &proxy, &telemetry)?;
-    let table = config.table().context("nothing was loaded")?;
-    let failed = proxy.apply(Arc::clone(table));
-    if let Some(first) = failed.into_iter().next() {
-        return Err(first).context("opening the Gateway's listeners");
-    }
-    telemetry.table_applied(&table.digest, loaded.faults.len());
-    if let Some(admin) = &admin {
-        admin.state().ready();
-    }
-    tracing::info!(config = %path.display(), objects = loaded.objects, table = table.digest, "ready");
+    let proxy = Proxy::start(settings(args), Arc::clone(&telemetry)).context("starting workers")?;
+    let shown = watch::Sender::new(config.show());
+    let readiness = Arc::new(Readiness::default());
+    let admin = open_admin(args, &proxy, &telemetry, &readiness, shown.subscribe())?;
+    let mut app = App { config, proxy, telemetry, shown };
+    app.begin(&loaded)?;
+    readiness.set(Phase::Serving);
+    tracing::info!(config = %path.display(), objects = loaded.objects, "ready");
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("starting the main loop")?;
-    runtime.block_on(follow(path, &mut config, &mut proxy, &telemetry))?;
+    runtime.block_on(app.follow(path))?;
     tracing::info!(seconds = args.drain_timeout.as_secs(), "stopping; finishing what is under way");
-    if let Some(admin) = &admin {
-        admin.state().drain();
+    readiness.set(Phase::Draining);
+    app.proxy.drain(args.drain_timeout);
+    if !app.telemetry.stop(FLUSH) {
+        tracing::warn!("not all logs and spans could be written");
     }
-    proxy.drain(args.drain_timeout);
-    telemetry.stop();
+    drop(admin);
     Ok(ExitCode::SUCCESS)
+}
+
+impl App {
+    /// Puts the first table in force; a port that cannot be opened ends the process.
+    fn begin(&mut self, loaded: &Loaded) -> Result<()> {
+        let table = self.config.table().context("nothing was loaded")?;
+        let failed = self.proxy.apply(Arc::clone(table));
+        if let Some(first) = failed.into_iter().next() {
+            return Err(first).context("opening the Gateways' listeners");
+        }
+        self.telemetry.table_applied(&table.digest, loaded.faults.len());
+        Ok(())
+    }
+
+    /// Looks again whenever the configuration may have changed, until told to stop.
+    async fn follow(&mut self, path: &Path) -> Result<()> {
+        let mut stop = [
+            signal(SignalKind::terminate()).context("listening for SIGTERM")?,
+            signal(SignalKind::interrupt()).context("listening for SIGINT")?,
+        ];
+        let mut again = signal(SignalKind::hangup()).context("listening for SIGHUP")?;
+        let mut watch = Watch::on(path)?;
+        let [terminate, interrupt] = &mut stop;
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return Ok(()),
+                _ = interrupt.recv() => return Ok(()),
+                _ = again.recv() => {
+                    self.telemetry.reopen_log();
+                    self.reload();
+                }
+                () = watch.changed() => self.reload(),
+            }
+        }
+    }
+
+    /// Reads the configuration anew. What cannot be read or opened leaves what is in force.
+    fn reload(&mut self) {
+        let loaded = match self.config.load() {
+            Ok(loaded) if !loaded.changed => return,
+            Ok(loaded) => loaded,
+            Err(error) => {
+                self.telemetry.table_refused();
+                return tracing::error!("{error:#}; what was in force stays in force");
+            }
+        };
+        report(&loaded);
+        let Some(table) = self.config.table() else { return };
+        for failed in self.proxy.apply(Arc::clone(table)) {
+            tracing::error!("{failed}; everything else is served");
+        }
+        self.telemetry.table_applied(&table.digest, loaded.faults.len());
+        self.shown.send_replace(self.config.show());
+    }
 }
 
 /// Our own log: to standard error, `RUST_LOG` for more.
 fn log() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).init();
+    let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(ansi)
+        .with_env_filter(filter)
+        .init();
+}
+
+/// Says all that is wrong, each on a line of its own.
+fn report(loaded: &Loaded) {
+    for fault in &loaded.faults {
+        tracing::error!("{fault}");
+    }
+}
+
+fn open_admin(
+    args: &Serve,
+    proxy: &Proxy,
+    telemetry: &Arc<Telemetry>,
+    readiness: &Arc<Readiness>,
+    shown: watch::Receiver<serde_json::Value>,
+) -> Result<Option<admin::Handle>> {
+    let Admin::At(address) = args.admin else { return Ok(None) };
+    let in_force = proxy.describe();
+    let config = Arc::new(move || {
+        json!({ "inForce": in_force(), "resources": shown.borrow().clone() })
+    });
+    let state = admin::State {
+        telemetry: Arc::clone(telemetry),
+        readiness: Arc::clone(readiness),
+        config,
+    };
+    let handle = admin::serve(address, state).context("opening the admin port")?;
+    tracing::info!(address = %handle.address(), "admin port");
+    Ok(Some(handle))
+}
+
+fn telemetry(args: &Serve) -> telemetry::Settings {
+    let access_log = match args.access_log.as_str() {
+        "off" => Sink::Off,
+        "-" => Sink::Stderr,
+        file => Sink::File(file.into()),
+    };
+    let tracing = args.otlp.clone().map(|endpoint| Tracing { endpoint, sampling: args.otlp_ratio });
+    telemetry::Settings { workers: workers(args), access_log, tracing, ..Default::default() }
+}
+
+fn settings(args: &Serve) -> Settings {
+    let usual = Limits::default();
+    Settings {
+        workers: workers(args),
+        bind: args.bind,
+        trusted: args.trust_forwarded.clone(),
+        debug_header: args.debug_header,
+        limits: Limits {
+            head: args.head_timeout.unwrap_or(usual.head),
+            idle: args.idle_timeout.unwrap_or(usual.idle),
+            body: args.body_timeout.unwrap_or(usual.body),
+            body_bytes: args.max_body.unwrap_or(usual.body_bytes),
+            ..usual
+        },
+    }
+}
+
+fn workers(args: &Serve) -> usize {
+    let processors = || thread::available_parallelism().map_or(1, usize::from);
+    args.workers.map_or_else(processors, usize::from)
 }

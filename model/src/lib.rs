@@ -1,10 +1,10 @@
 //! The vocabulary: the resources people write, the names in them, and what makes one invalid.
 //!
 //! Every other crate speaks in these types.
-//! A resource comes in as YAML or JSON through [`read`], which walks it against the schema of its
+//! A resource comes in as YAML or JSON through [`read()`], which walks it against the schema of its
 //! kind and reports *all* faults at once, each with path, line and, where a word was mistyped, the
 //! nearest right one.
-//! What passes is an [`Resource`]: typed, checked, shared.
+//! What passes is a [`Resource`]: typed, checked, shared.
 //!
 //! Architecture Invariant: nothing here does I/O, awaits, reads a clock or randomness.
 

@@ -10,9 +10,9 @@
 //! let faults: Vec<String> =
 //!     document.result.as_ref().unwrap_err().iter().map(ToString::to_string).collect();
 //! assert_eq!(faults, [
+//!     "line 5: Service shop/orders: spec.ports[0].prot: unknown field; did you mean 'port'?",
 //!     "line 5: Service shop/orders: spec.ports[0].port: is missing; wants a whole number from 1 \
 //!      to 65535",
-//!     "line 5: Service shop/orders: spec.ports[0].prot: unknown field; did you mean 'port'?",
 //! ]);
 //! ```
 //!
@@ -25,6 +25,7 @@
 
 use crate::walk::path::{locate, touch};
 use crate::walk::shape::SHAPES;
+use crate::walk::wording::{found, printable};
 use crate::walk::{Fault, walk};
 use crate::{Checker, Invalid, Key, Kind, Resource};
 
@@ -90,28 +91,20 @@ fn items(root: &Node) -> Option<&[Node]> {
 fn no_yaml(unreadable: &Unreadable, line: usize, ordinal: usize) -> Document {
     let above = unreadable.above.as_ref();
     let key = above.and_then(|above| Some(identity::identify(above.as_map()?).key)).flatten();
-    let fault = Invalid {
-        key: key.clone(),
-        path: String::new(),
-        line: Some(unreadable.line),
-        reason: format!("document {ordinal} cannot be read as YAML: {}", unreadable.reason),
-        nearest: None,
-    };
-    Document { line, key, result: Err(vec![fault]), raw: None }
+    let reason = format!("document {ordinal} cannot be read as YAML: {}", unreadable.reason);
+    let fault = Fault { path: String::new(), line: unreadable.line, reason, nearest: None };
+    let result = Err(invalid(vec![fault], key.as_ref()));
+    Document { line, key, result, raw: None }
 }
 
 /// Reads one object.
 fn object(root: &Node) -> Document {
+    let line = root.line;
     let Some(map) = root.as_map() else {
-        let found = crate::walk::wording::found(root, false);
-        let fault = Invalid {
-            key: None,
-            path: String::new(),
-            line: Some(root.line),
-            reason: format!("wants a mapping with apiVersion, kind and metadata, not {found}"),
-            nearest: None,
-        };
-        return Document { line: root.line, key: None, result: Err(vec![fault]), raw: None };
+        let found = found(root, false);
+        let reason = format!("wants a mapping with apiVersion, kind and metadata, not {found}");
+        let fault = Fault { path: String::new(), line, reason, nearest: None };
+        return Document { line, key: None, result: Err(invalid(vec![fault], None)), raw: None };
     };
     let Identity { kind, key, mut faults } = identity::identify(map);
     let resource = kind.and_then(|kind| typed(root, map, kind, &mut faults));
@@ -120,7 +113,7 @@ fn object(root: &Node) -> Document {
         _ => Err(invalid(faults, key.as_ref())),
     };
     let raw = result.is_err().then(|| raw::json(root, kind));
-    Document { line: root.line, key, result, raw }
+    Document { line, key, result, raw }
 }
 
 /// Walks, reads and checks an object of `kind`; `None` where it could not be read at all.
@@ -164,9 +157,9 @@ fn invalid(mut faults: Vec<Fault>, key: Option<&Key>) -> Vec<Invalid> {
     faults.sort_by_key(|fault| fault.line);
     let tie = |fault: Fault| Invalid {
         key: key.cloned(),
-        path: fault.path,
+        path: printable(fault.path),
         line: Some(fault.line),
-        reason: fault.reason,
+        reason: printable(fault.reason),
         nearest: fault.nearest,
     };
     faults.into_iter().map(tie).collect()

@@ -37,12 +37,15 @@ pub fn of(kind: Kind) -> Value {
 /// All kinds in one document, as checked in under `model/schema/heddle.schema.json`.
 pub fn document() -> Value {
     let kinds = Kind::ALL.map(|kind| json!({ "$ref": format!("#/$defs/{kind}") }));
-    json!({
+    let mut document = json!({
         "$schema": DRAFT,
         "title": "Heddle resources",
         "oneOf": kinds,
         "$defs": definitions(),
-    })
+    });
+    // The file is the same whether or not some crate of the build asks JSON to keep its order.
+    document.sort_all_objects();
+    document
 }
 
 /// Every definition by its name, those of the kinds among them.

@@ -26,11 +26,13 @@ mod caller;
 mod judge;
 mod methods;
 mod rule;
+mod rules;
 mod sources;
 
 pub(crate) use judge::{Judgement, judge};
 pub(crate) use methods::{Known, Methods, Refusal};
 pub(crate) use rule::{Rule, Seen};
+pub(crate) use rules::Rules;
 
 /// The policies of one target.
 #[derive(Debug, Clone)]
@@ -67,8 +69,8 @@ pub struct CompiledPolicy {
     pub(crate) key: Arc<Key>,
     pub(crate) api_keys: Option<ApiKeys>,
     pub(crate) issuers: Vec<Issuer>,
-    pub(crate) deny: Vec<Rule>,
-    pub(crate) allow: Vec<Rule>,
+    pub(crate) deny: Rules,
+    pub(crate) allow: Rules,
 }
 
 impl CompiledPolicy {
@@ -121,22 +123,28 @@ pub fn compile(
     let meta = &policy.metadata;
     let key = Key::new(Kind::AccessPolicy, meta.namespace.clone(), meta.name.clone());
     let mut at = Checker::default();
+    let (mut deny, mut allow) = (Vec::new(), Vec::new());
     let mut compiled = CompiledPolicy {
         key: Arc::new(key),
         api_keys: None,
         issuers: Vec::new(),
-        deny: Vec::new(),
-        allow: Vec::new(),
+        deny: Rules::default(),
+        allow: Rules::default(),
     };
     at.within("spec", |at| {
         at.within("credentials", |at| compile_credentials(policy, secret, &mut compiled, at));
         at.each("rules", &policy.spec.rules, |at, rule| match rule.action {
-            Action::Deny => compiled.deny.push(Rule::compile(rule, at)),
-            Action::Allow => compiled.allow.push(Rule::compile(rule, at)),
+            Action::Deny => deny.push(Rule::compile(rule, at)),
+            Action::Allow => allow.push(Rule::compile(rule, at)),
         });
     });
     let faults = at.faults();
-    if faults.is_empty() { Ok(compiled) } else { Err(invalid(&compiled.key, faults)) }
+    if !faults.is_empty() {
+        return Err(invalid(&compiled.key, faults));
+    }
+    compiled.deny = Rules::new(deny);
+    compiled.allow = Rules::new(allow);
+    Ok(compiled)
 }
 
 fn compile_credentials(
@@ -166,4 +174,4 @@ fn invalid(key: &Key, faults: Vec<(String, String)>) -> Vec<Invalid> {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

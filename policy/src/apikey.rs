@@ -54,8 +54,9 @@ impl ApiKeys {
         at: &mut Checker,
     ) -> Option<Self> {
         let header = HeaderName::from_bytes(source.header.as_bytes()).ok();
+        let header = header.filter(|header| !is_connection_header(header));
         if header.is_none() {
-            at.fault_in("header", format!("'{}' is no header name", source.header));
+            at.fault_in("header", format!("'{}' is no header that carries a key", source.header));
         }
         let name = &source.secret_ref.name;
         let found = secret(name);
@@ -97,6 +98,12 @@ impl ApiKeys {
     pub(crate) fn find(&self, digest: &KeyDigest) -> Option<&Arc<Principal>> {
         self.callers.get(digest)
     }
+}
+
+/// The header that carries keys is taken off: one that frames or routes the message must stay.
+fn is_connection_header(name: &HeaderName) -> bool {
+    use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+    [CONNECTION, CONTENT_LENGTH, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE].contains(name)
 }
 
 /// Secrets made from files end in a newline that nobody means.

@@ -169,4 +169,4 @@ fn seconds(claims: &Map<String, Value>, name: &'static str) -> Result<Option<i64
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

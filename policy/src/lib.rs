@@ -24,6 +24,9 @@ pub mod reason;
 pub mod redirect;
 pub mod rewrite;
 
+#[cfg(test)]
+mod fixtures;
+
 pub use access::{CompiledPolicy, Level, RuleRef};
 pub use chain::{Answer, Chain, ChainError, Pass, Verdict};
 pub use facts::{Facts, Scheme};

@@ -35,11 +35,35 @@ impl Principal {
 impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Principal::ApiKey { name } => write!(f, "apikey:{name}"),
+            Principal::ApiKey { name } => write!(f, "apikey:{}", Plain(name)),
             Principal::Jwt { issuer, subject: Some(subject), .. } => {
-                write!(f, "jwt:{issuer}#{subject}")
+                write!(f, "jwt:{}#{}", Plain(issuer), Plain(subject))
             }
-            Principal::Jwt { issuer, subject: None, .. } => write!(f, "jwt:{issuer}"),
+            Principal::Jwt { issuer, subject: None, .. } => write!(f, "jwt:{}", Plain(issuer)),
         }
+    }
+}
+
+/// Text that others chose, its control characters escaped: nobody writes lines into our logs.
+struct Plain<'a>(&'a str);
+
+impl fmt::Display for Plain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|letter| match letter {
+            letter if letter.is_control() => write!(f, "{}", letter.escape_default()),
+            letter => write!(f, "{letter}"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_stays_on_its_line() {
+        let subject = Some("ann\nlevel 1 allows".to_owned());
+        let caller = Principal::Jwt { issuer: "i".to_owned(), subject, claims: Map::new() };
+        assert_eq!(caller.label(), "jwt:i#ann\\nlevel 1 allows");
     }
 }

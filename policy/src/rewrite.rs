@@ -82,7 +82,7 @@ impl Rewrite {
             if head.uri.authority().is_some() {
                 set_uri(&mut head.uri, |parts| parts.authority = Some(authority.clone()));
             }
-            head.headers.insert(HOST, value.clone());
+            let _full = head.headers.try_insert(HOST, value.clone());
         }
         if let Some(change) = &self.path {
             // The same form as was judged, or the prefix that matched might not be found again.

@@ -72,10 +72,6 @@ impl Turn {
         endpoint.load.under_way.fetch_add(1, Relaxed);
         Turn(Arc::clone(endpoint))
     }
-
-    pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
-        &self.0
-    }
 }
 
 impl Drop for Turn {

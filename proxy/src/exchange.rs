@@ -299,7 +299,7 @@ async fn attempts(
             Ok(Err((failure, unsent))) => {
                 endpoint.load.unreached(at);
                 if failure.retry == Retry::Elsewhere {
-                    record.attached.connect_failed(service.id);
+                    record.table.connect_failed(service.id);
                 }
                 let last = record.attempts >= limits.attempts || tried.len() + 1 >= service.endpoints.len();
                 let (Retry::Elsewhere, false, Some(unsent)) = (failure.retry, last, unsent) else {
@@ -406,7 +406,7 @@ fn finish(conn: &Conn, rule: &Rule, response: Response<Reply>) -> Response<Reply
         && let Some(record) = body.record()
         && let Ok(value) = HeaderValue::try_from(format!(
             "table={} route={} backend={}",
-            record.attached.digest(),
+            record.table.digest(),
             rule.label,
             record.backend.as_deref().unwrap_or("-")
         ))

@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::exchange::exchange;
 use crate::reply::Reply;
 use crate::settings::Limits;
+use crate::telemetry::Outcome;
 use crate::worker::Shared;
 
 /// A client connection and what holds for all its requests.
@@ -82,7 +83,11 @@ pub(crate) fn server(limits: &Limits, spoken: Spoken) -> Builder<TokioExecutor> 
 }
 
 /// Serves the requests of one connection until it ends, idles too long, or the process drains.
-pub(crate) async fn serve<S>(conn: Arc<Conn>, stream: S, server: &Builder<TokioExecutor>)
+pub(crate) async fn serve<S>(
+    conn: Arc<Conn>,
+    stream: S,
+    server: &Builder<TokioExecutor>,
+) -> Outcome
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -92,18 +97,19 @@ where
     };
     let serving = server.serve_connection_with_upgrades(TokioIo::new(stream), service);
     let mut serving = std::pin::pin!(serving);
-    let mut closing = false;
+    let mut closing = None;
     loop {
         tokio::select! {
             biased;
-            result = serving.as_mut() => {
-                if let Err(error) = result {
-                    ended_badly(&conn, &*error);
-                }
-                return;
+            result = serving.as_mut() => return match (result, closing) {
+                (Err(error), _) => broken(&conn, &*error),
+                (Ok(()), Some(outcome)) => outcome,
+                (Ok(()), None) => Outcome::Done,
+            },
+            () = conn.shared.phase.draining(), if closing.is_none() => {
+                closing = Some(Outcome::Cut);
             }
-            () = conn.shared.phase.draining(), if !closing => closing = true,
-            () = idle(&conn), if !closing => closing = true,
+            () = idle(&conn), if closing.is_none() => closing = Some(Outcome::TimedOut),
         }
         serving.as_mut().graceful_shutdown();
     }
@@ -133,10 +139,12 @@ async fn idle(conn: &Conn) {
     }
 }
 
-fn ended_badly(conn: &Conn, error: &(dyn std::error::Error + 'static)) {
-    let parse = error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse);
-    if parse {
-        conn.shared.telemetry.parse_failed(conn.worker);
+/// What it means that hyper gave a connection up.
+fn broken(conn: &Conn, error: &(dyn std::error::Error + 'static)) -> Outcome {
+    tracing::debug!(peer = %conn.peer, error, "connection ended");
+    match error.downcast_ref::<hyper::Error>() {
+        Some(error) if error.is_parse() => Outcome::ParseFailed,
+        Some(error) if error.is_timeout() => Outcome::TimedOut,
+        Some(_) | None => Outcome::Reset,
     }
-    tracing::debug!(peer = %conn.peer, %error, "connection ended");
 }

@@ -26,6 +26,7 @@ mod balance;
 mod bind;
 mod body;
 mod connect;
+mod describe;
 mod exchange;
 mod failure;
 mod forward;

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use model::service::AppProtocol;
 use rustls::ServerConfig;
 use rustls::server::ProducesTickets;
-use serde_json::{Value, json};
 use table::{Rule, Table, Target};
 
 use crate::balance::Load;
@@ -106,15 +105,6 @@ impl Live {
         let at = sums.partition_point(|sum| u64::from(*sum) <= drawn);
         backends.get(at).map(|backend| &backend.target)
     }
-
-    /// The state of every service's endpoints, for `/config`.
-    pub(crate) fn balance(&self) -> Value {
-        let services = self.services.iter().map(|service| {
-            let endpoints: Vec<_> = service.endpoints.iter().map(|e| e.describe()).collect();
-            (service.label.to_string(), Value::from(endpoints))
-        });
-        Value::Object(services.collect())
-    }
 }
 
 fn running_sums(rule: &Rule) -> Box<[u32]> {
@@ -149,15 +139,5 @@ impl Endpoint {
     fn new(address: SocketAddr, protocol: AppProtocol, ground: &Ground) -> Arc<Self> {
         let pools = (0..ground.workers).map(|_| Pool::new(ground.pool)).collect();
         Arc::new(Endpoint { address, protocol, load: Load::default(), pools })
-    }
-
-    fn describe(&self) -> Value {
-        json!({
-            "address": self.address,
-            "protocol": self.protocol,
-            "underWay": self.load.under_way(),
-            "estimateMicros": self.load.estimate().as_micros() as u64,
-            "idleConnections": self.pools.iter().map(Pool::idle).sum::<usize>(),
-        })
     }
 }

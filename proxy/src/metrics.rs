@@ -104,8 +104,8 @@ impl Metrics {
         registry.digest = digest.into();
         let Registry { tables, digest, routes, backends } = &mut *registry;
         let (table, digest) = (*tables, Arc::clone(digest));
-        let mut series = |label| keep(routes, label, table, || Series::new(workers));
-        let unrouted = series(&Arc::from(""));
+        let unrouted = keep(routes, &Arc::default(), table, || Series::new(workers));
+        let series = |label| keep(routes, label, table, || Series::new(workers));
         let rules = rules.map(series).collect();
         let services = services.map(|label| keep(backends, label, table, AtomicU64::default));
         let services = services.collect();

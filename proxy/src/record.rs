@@ -19,8 +19,8 @@ use tokio::time::Instant;
 use crate::forward;
 use crate::http::Conn;
 use crate::live::Live;
-use crate::telemetry::{Attached, Telemetry};
-use crate::trace::{Parent, TraceContext, request_id};
+use crate::telemetry::{Attached, Caller, Telemetry};
+use crate::trace::{TraceContext, request_id};
 
 /// One exchange: the facts that log, metrics and span need.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(crate) struct Record {
     /// Where it is told.
     pub(crate) telemetry: Arc<Telemetry>,
     /// The metric handles of the table that decided.
-    pub(crate) attached: Arc<Attached>,
+    pub(crate) table: Arc<Attached>,
     /// The worker that serves it: which shard counts it.
     pub(crate) worker: usize,
     /// When the head was there.
@@ -87,15 +87,12 @@ impl Record {
         let peer = conn.peer.ip();
         let trusted = settings.trusts(peer);
         let began_at = SystemTime::now();
-        let parent = Parent::of(&parts.headers);
-        let trace = match parent {
-            Some(parent) if trusted => TraceContext::from_trusted(parent),
-            stranger => TraceContext::fresh(telemetry.ratio(), stranger),
-        };
+        let caller = if trusted { Caller::Trusted } else { Caller::Stranger };
+        let trace = telemetry.trace(&parts.headers, caller);
         let sent = parts.headers.get(REQUEST_ID).filter(|id| trusted && is_short(id));
         Box::new(Record {
             telemetry: Arc::clone(telemetry),
-            attached: Arc::clone(&live.attached),
+            table: Arc::clone(&live.attached),
             worker: conn.worker,
             began: Instant::now(),
             began_at,

@@ -79,7 +79,7 @@ pub(crate) fn server_configs(
     let mut ports: HashMap<u16, ByName> = HashMap::new();
     for listener in table.listeners.iter().filter(|l| l.scheme == policy::Scheme::Https) {
         let names = ports.entry(listener.port).or_default();
-        for certificate in &listener.certificates {
+        for certificate in listener.certificates.iter().filter(|_| listener.is_serving()) {
             match certified(&certificate.chain_pem, &certificate.key_pem) {
                 Ok(key) => names.add(listener.hostname.as_ref(), Arc::new(key)),
                 Err(error) => tracing::error!(secret = %certificate.secret, %error, "certificate left out"),

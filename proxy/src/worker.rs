@@ -22,11 +22,11 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::bind;
 use crate::http::{self, Conn, Spoken};
 use crate::live::{Ground, Live};
 use crate::settings::{Limits, Settings};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Outcome, Telemetry};
+use crate::{bind, describe};
 
 /// Mirrored requests under way in the whole process; beyond it copies are left out.
 const MIRRORS: usize = 1024;
@@ -173,10 +173,10 @@ impl Proxy {
         Ok(())
     }
 
-    /// The state of every service's endpoints, for `/config`; callable from any thread.
-    pub fn balance(&self) -> impl Fn() -> Value + Send + Sync + 'static {
+    /// Tells what is in force, for `/config`; callable from any thread.
+    pub fn describe(&self) -> impl Fn() -> Value + Send + Sync + 'static {
         let shared = Arc::clone(&self.shared);
-        move || shared.live.load().balance()
+        move || describe::live(&shared.live.load())
     }
 
     /// Takes no new connections, finishes what is under way within `bound`, and ends.
@@ -311,34 +311,43 @@ fn canonical(peer: std::net::SocketAddr) -> std::net::SocketAddr {
     std::net::SocketAddr::new(peer.ip().to_canonical(), peer.port())
 }
 
-/// One connection from its first byte, or its handshake, to its end.
-async fn connection(mut conn: Conn, stream: TcpStream, servers: Arc<Servers>) {
-    let shared = Arc::clone(&conn.shared);
-    let _open = shared.telemetry.connection(conn.worker);
-    if let Err(error) = stream.set_nodelay(true) {
-        return tracing::debug!(%error, "connection was gone at once");
+/// One connection from its first byte to its end, counted.
+async fn connection(conn: Conn, stream: TcpStream, servers: Arc<Servers>) {
+    let (telemetry, worker) = (Arc::clone(&conn.shared.telemetry), conn.worker);
+    telemetry.connection_opened(worker);
+    let outcome = carry(conn, stream, &servers).await;
+    match outcome {
+        Outcome::HandshakeFailed => telemetry.handshake_failed(worker),
+        Outcome::ParseFailed => telemetry.parse_failed(worker),
+        Outcome::Done | Outcome::Reset | Outcome::TimedOut | Outcome::Cut => {}
     }
-    let tls = shared.live.load().tls.get(&conn.port).cloned();
-    let Some(config) = tls else {
+    telemetry.connection_closed(worker, outcome);
+}
+
+/// The handshake where the port has TLS, then HTTP.
+async fn carry(mut conn: Conn, stream: TcpStream, servers: &Servers) -> Outcome {
+    if stream.set_nodelay(true).is_err() {
+        return Outcome::Reset;
+    }
+    let Some(config) = conn.shared.live.load().tls.get(&conn.port).cloned() else {
         return http::serve(Arc::new(conn), stream, servers.of(Spoken::Detect)).await;
     };
     conn.scheme = Scheme::Https;
     let handshake = TlsAcceptor::from(config).accept(stream);
-    match tokio::time::timeout(shared.settings.limits.handshake, handshake).await {
-        Ok(Ok(stream)) => {
-            let spoken = match stream.get_ref().1.alpn_protocol() {
-                Some(b"h2") => Spoken::Http2,
-                Some(_) | None => Spoken::Http1,
-            };
-            http::serve(Arc::new(conn), stream, servers.of(spoken)).await;
-        }
+    let stream = match tokio::time::timeout(conn.shared.settings.limits.handshake, handshake).await {
+        Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
-            shared.telemetry.handshake_failed(conn.worker);
             tracing::debug!(peer = %conn.peer, %error, "TLS handshake failed");
+            return Outcome::HandshakeFailed;
         }
         Err(_) => {
-            shared.telemetry.handshake_failed(conn.worker);
             tracing::debug!(peer = %conn.peer, "TLS handshake took too long");
+            return Outcome::HandshakeFailed;
         }
-    }
+    };
+    let spoken = match stream.get_ref().1.alpn_protocol() {
+        Some(b"h2") => Spoken::Http2,
+        Some(_) | None => Spoken::Http1,
+    };
+    http::serve(Arc::new(conn), stream, servers.of(spoken)).await
 }

@@ -157,6 +157,9 @@ fn socket(mut request: Request<Incoming>) -> Response<Body> {
         let io = TokioIo::new(upgraded);
         let mut socket = WebSocketStream::from_raw_socket(io, Role::Server, None).await;
         while let Some(Ok(message)) = socket.next().await {
+            if message.to_text().is_ok_and(|text| text == "hang up") {
+                return;
+            }
             let is_data = message.is_text() || message.is_binary();
             if is_data && socket.send(message).await.is_err() {
                 return;

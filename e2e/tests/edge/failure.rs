@@ -18,7 +18,8 @@ fn closed() -> SocketAddr {
 #[tokio::test]
 async fn backends_that_cannot_be_used_are_told_apart() {
     let (origin, setup) = shop().await;
-    let foreign = yaml::service("foreign", &[origin.address]).replace("namespace: shop", "namespace: other");
+    let foreign =
+        yaml::service("foreign", &[origin.address]).replace("namespace: shop", "namespace: other");
     let gateway = setup
         .with(yaml::service("empty", &[]))
         .with(yaml::service("closed", &[closed()]))
@@ -61,14 +62,14 @@ async fn a_missing_backend_fails_its_share_only() {
     let (origin, setup) = shop().await;
     let route = yaml::route(
         "half",
-        "rules: [{ matches: [{ path: { value: /half } }], \
+        "rules: [{ matches: [{ path: { value: /share } }], \
          backendRefs: [{ name: shop, port: 80 }, { name: nowhere, port: 80 }] }]",
     );
     let gateway = setup.with(route).start().await;
     let mut failed = 0;
     for _ in 0..400 {
-        let reply = gateway.get(HOST, "/half/way").await;
-        // The origin breaks off what begins with /half, so both shares are told apart by status.
+        let reply = gateway.get(HOST, "/share").await;
+        assert!(matches!(reply.status, 200 | 500), "{reply:?}");
         failed += usize::from(reply.status == 500);
     }
     crate::scene::assert_share(failed, 400, 0.5);
@@ -141,7 +142,11 @@ async fn an_origin_that_breaks_off_is_a_502_or_a_broken_answer() {
     let id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
     e2e::Reply::read(response).await.unwrap_err();
     let line = gateway.logged_as(&id).await;
-    assert_eq!((&line["status"], &line["reason"]), (&200.into(), &"upstream_reset".into()), "{line}");
+    assert_eq!(
+        (&line["status"], &line["reason"]),
+        (&200.into(), &"upstream_reset".into()),
+        "{line}"
+    );
     // Others are not concerned.
     assert_eq!(gateway.get(HOST, "/").await.status, 200);
 }
@@ -181,5 +186,9 @@ async fn a_caller_that_leaves_is_logged_so() {
         std::future::ready(line)
     });
     let line: serde_json::Value = serde_json::from_str(&logged.await).unwrap();
-    assert_eq!((&line["reason"], &line["path"]), (&"client_gone".into(), &"/gate".into()), "{line}");
+    assert_eq!(
+        (&line["reason"], &line["path"]),
+        (&"client_gone".into(), &"/gate".into()),
+        "{line}"
+    );
 }

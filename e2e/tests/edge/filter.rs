@@ -123,7 +123,8 @@ async fn redirects_say_where_and_ask_no_backend() {
 async fn a_mirror_gets_a_copy_and_its_answer_is_dropped() {
     let (origin, setup) = shop().await;
     let mirror = Origin::start("mirror").await;
-    let filter = "{ type: RequestMirror, requestMirror: { backendRef: { name: mirror, port: 80 } } }";
+    let filter =
+        "{ type: RequestMirror, requestMirror: { backendRef: { name: mirror, port: 80 } } }";
     let setup = setup.with(yaml::service("mirror", &[mirror.address])).with(old(filter));
     let gateway = setup.start().await;
     for index in 0..20 {

@@ -31,12 +31,7 @@ pub(crate) async fn answered(gateway: &Gateway, reply: &Reply, origin: &str) -> 
 
 /// The gateway itself answered `status` for `reason`, in head, body and log alike; gives the
 /// log's line.
-pub(crate) async fn refused(
-    gateway: &Gateway,
-    reply: &Reply,
-    status: u16,
-    reason: &str,
-) -> Value {
+pub(crate) async fn refused(gateway: &Gateway, reply: &Reply, status: u16, reason: &str) -> Value {
     let id = reply.header("x-request-id");
     assert_eq!((reply.status, reply.origin()), (status, ""), "{reply:?}");
     assert_eq!(reply.header("content-type"), "application/problem+json");

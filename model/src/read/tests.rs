@@ -78,7 +78,8 @@ fn all_kinds_are_read() {
 #[test]
 fn one_bad_document_leaves_the_others_alone() {
     let good = "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: NAME }\n";
-    for bad in ["a: [1\n", "\"open\n", "{ kind: Nope }\n", "- 1\n", "a: b: c\n", "*no\n", "\u{1}\n"] {
+    for bad in ["a: [1\n", "\"open\n", "{ kind: Nope }\n", "- 1\n", "a: b: c\n", "*no\n", "\u{1}\n"]
+    {
         let text = [good.replace("NAME", "one"), bad.to_owned(), good.replace("NAME", "two")];
         let documents = read(&text.join("---\n"));
         let read: Vec<_> = documents.iter().map(|document| document.result.is_ok()).collect();

@@ -172,7 +172,7 @@ impl Builder {
     /// whatever stands behind it would be dropped in silence.
     fn refuse_controls(&self, text: &str) -> Step {
         let is_control = |byte: &u8| matches!(byte, 0..=8 | 11 | 12 | 14..=31 | 127);
-        let Some(place) = text.as_bytes().iter().position(|byte| is_control(byte)) else {
+        let Some(place) = text.as_bytes().iter().position(is_control) else {
             return Ok(());
         };
         let line = self.first + super::split::count_breaks(&text.as_bytes()[..place]);
@@ -265,7 +265,7 @@ impl Builder {
         self.bytes += cost.bytes;
         if self.nodes > NODES || self.bytes > TEXT_BYTES {
             let reason = format!(
-                "with aliases spelled out it has more than {NODES} values or {TEXT_BYTES} bytes"
+                "has more than {NODES} values or {TEXT_BYTES} bytes of text, aliases spelled out"
             );
             return Err((line, reason));
         }

@@ -17,6 +17,21 @@ pub(crate) fn short(text: &str) -> String {
     }
 }
 
+/// `text` on one line and without letters that steer a terminal: it may quote a stranger.
+pub(crate) fn printable(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    let mut printed = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter.is_control() {
+            true => printed.extend(letter.escape_default()),
+            false => printed.push(letter),
+        }
+    }
+    printed
+}
+
 /// What stands there: `the number 80`. A secret is not quoted.
 pub(crate) fn found(node: &Node, hidden: bool) -> String {
     let Scalar { text, meaning } = match &node.content {

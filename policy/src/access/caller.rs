@@ -6,6 +6,7 @@ use model::Checker;
 use model::policy::CallerMatch;
 use serde_json::{Map, Value};
 
+use super::rules::Hook;
 use crate::principal::Principal;
 
 /// A caller to compare with; nothing written means any.
@@ -22,6 +23,12 @@ impl Caller {
             );
         }
         Caller(from.clone())
+    }
+
+    /// What a caller that it means brings, if it names one at all.
+    pub(super) fn hook(&self) -> Option<Hook<'_>> {
+        let key = self.0.api_key.as_deref().map(Hook::ApiKey);
+        key.or_else(|| self.0.subject.as_deref().map(Hook::Subject))
     }
 
     pub(crate) fn matches(&self, principal: &Principal) -> bool {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{CompiledPolicy, Known, Level, Rule, Seen};
+use super::{CompiledPolicy, Known, Level, Rule, Rules, Seen};
 use crate::facts::Facts;
 use crate::principal::Principal;
 
@@ -63,11 +63,11 @@ fn has_allow(level: &Level) -> bool {
 
 fn find<'a>(
     level: &'a Level,
-    rules: impl Fn(&'a CompiledPolicy) -> &'a [Rule],
+    rules: impl Fn(&'a CompiledPolicy) -> &'a Rules,
     seen: &Seen<'_>,
 ) -> Option<Decisive<'a>> {
     level.policies().iter().find_map(|policy| {
-        let rule = rules(policy).iter().find(|rule| rule.matches(seen))?;
+        let rule = rules(policy).first_matching(seen)?;
         Some(Decisive { policy, rule })
     })
 }

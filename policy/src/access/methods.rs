@@ -70,6 +70,13 @@ impl Known {
     }
 }
 
+#[cfg(test)]
+impl FromIterator<(usize, Arc<Principal>)> for Known {
+    fn from_iter<I: IntoIterator<Item = (usize, Arc<Principal>)>>(principals: I) -> Self {
+        Known { principals: principals.into_iter().collect(), key_headers: Vec::new() }
+    }
+}
+
 impl Methods {
     pub(crate) fn gather(levels: &[Arc<Level>]) -> Self {
         let mut methods = Methods::default();

@@ -10,6 +10,7 @@ use model::{Checker, Hostname, Name};
 
 use super::caller::Caller;
 use super::methods::Known;
+use super::rules::Hook;
 use super::sources::Sources;
 use crate::facts::Facts;
 use crate::pattern::{HeaderPattern, PathPattern};
@@ -108,6 +109,19 @@ impl Rule {
             });
         });
         rule
+    }
+
+    /// What it hangs on, one list for each dimension in which every entry names something:
+    /// a request that it means brings one hook of every list.
+    pub(super) fn hooks(&self) -> Vec<Vec<Hook<'_>>> {
+        let callers = self.callers.iter().map(Caller::hook).collect::<Option<Vec<_>>>();
+        let hosts = self.hosts.iter();
+        let hosts = hosts.map(|host| Hook::Host(host.suffix().unwrap_or(host.as_str()))).collect();
+        let paths = self.paths.iter();
+        let paths = paths.map(|path| path.exact().or(path.prefix()).map(Hook::Path));
+        let paths = paths.collect::<Option<Vec<_>>>();
+        let dimensions = [callers, Some(hosts), Some(self.sources.hooks()), paths];
+        dimensions.into_iter().flatten().filter(|hooks| !hooks.is_empty()).collect()
     }
 
     /// Whether the rule means what is seen.

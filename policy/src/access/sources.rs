@@ -3,8 +3,10 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
 use model::policy::Source;
+
+use super::rules::{self, Hook};
 
 /// Ranges of addresses, sorted and merged. An IPv4 address in IPv6 clothes is the IPv4 address.
 #[derive(Debug, Clone, Default)]
@@ -31,6 +33,14 @@ impl Sources {
         merge(&mut set.v4);
         merge(&mut set.v6);
         set
+    }
+
+    /// Its ranges as nets, the fewest that cover them.
+    pub(super) fn hooks(&self) -> Vec<Hook<'static>> {
+        let v4 = self.v4.iter().flat_map(|(first, last)| Ipv4Subnets::new(*first, *last, 0));
+        let v4 = v4.filter_map(|net| rules::net(net.network(), net.prefix_len()));
+        let v6 = self.v6.iter().flat_map(|(first, last)| Ipv6Subnets::new(*first, *last, 0));
+        v4.chain(v6.filter_map(|net| rules::net(net.network(), net.prefix_len()))).collect()
     }
 
     pub(crate) fn is_empty(&self) -> bool {

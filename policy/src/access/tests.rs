@@ -1,1 +1,366 @@
+use http::Method;
+use proptest::prelude::*;
+use serde_json::{Value, json};
 
+use super::*;
+use crate::chain::Chain;
+use crate::fixtures::{CLERK, GUEST, READER, Request, chain, compile, keys, level, reason};
+use crate::reason::Reason;
+
+fn rule(name: &str, when: &Value) -> Value {
+    json!({ "name": name, "when": when })
+}
+
+fn deny(name: &str, when: &Value) -> Value {
+    json!({ "name": name, "action": "Deny", "when": when })
+}
+
+fn rules(rules: impl IntoIterator<Item = Value>) -> Value {
+    json!({ "rules": rules.into_iter().collect::<Vec<_>>() })
+}
+
+fn with_keys(rules: impl IntoIterator<Item = Value>) -> Value {
+    json!({ "credentials": keys(), "rules": rules.into_iter().collect::<Vec<_>>() })
+}
+
+fn other_keys() -> Value {
+    json!({ "apiKey": { "secretRef": { "name": "other-keys" } } })
+}
+
+fn closed() -> Arc<Level> {
+    let parse = |word| Name::parse(word).unwrap();
+    Arc::new(Level::Closed { key: Key::new(Kind::AccessPolicy, parse("shop"), parse("broken")) })
+}
+
+fn ends(chain: &Chain, cases: impl IntoIterator<Item = (Request, Reason)>) {
+    for (index, (request, wanted)) in cases.into_iter().enumerate() {
+        assert_eq!(reason(chain, &request), wanted, "case {index}: {request:?}");
+    }
+}
+
+#[test]
+fn without_levels_everything_passes() {
+    ends(&chain([]), [(Request::get("/").key("anything"), Reason::Ok)]);
+}
+
+#[test]
+fn allow_rules_of_one_level_are_alternatives_across_its_policies() {
+    let reads = rules([rule("reads", &json!({ "methods": ["GET"] }))]);
+    let lab = rules([rule("lab", &json!({ "sources": ["10.9.0.0/16"] }))]);
+    ends(
+        &chain([level([reads, lab])]),
+        [
+            (Request::get("/"), Reason::Ok),
+            (Request::get("/").method(Method::POST).from("10.9.1.1"), Reason::Ok),
+            (Request::get("/").method(Method::POST), Reason::AccessDenied),
+        ],
+    );
+}
+
+#[test]
+fn a_level_without_allow_rules_lets_pass_what_no_deny_rule_hits() {
+    let level = level([rules([deny("lab", &json!({ "sources": ["10.9.0.0/16"] }))])]);
+    ends(
+        &chain([level]),
+        [
+            (Request::get("/"), Reason::Ok),
+            (Request::get("/").from("10.9.1.1"), Reason::AccessDenied),
+            (Request::get("/").from("::ffff:10.9.1.1"), Reason::AccessDenied),
+        ],
+    );
+}
+
+#[test]
+fn every_level_must_let_pass() {
+    let broad = level([rules([rule("shop", &json!({ "hosts": ["*.example"] }))])]);
+    let narrow = level([rules([rule("reads", &json!({ "methods": ["GET"] }))])]);
+    let elsewhere = Request { host: "shop.test".to_owned(), ..Request::get("/") };
+    ends(
+        &chain([broad, narrow]),
+        [
+            (Request::get("/"), Reason::Ok),
+            (Request::get("/").method(Method::PUT), Reason::AccessDenied),
+            (elsewhere, Reason::AccessDenied),
+        ],
+    );
+}
+
+#[test]
+fn a_deny_rule_at_any_level_denies_whatever_allows() {
+    let all = || rules([rule("all", &json!({}))]);
+    let not_here = || rules([deny("no", &json!({ "paths": [{ "value": "/admin" }] }))]);
+    for levels in
+        [[level([all(), not_here()]), level([all()])], [level([all()]), level([not_here(), all()])]]
+    {
+        ends(
+            &chain(levels),
+            [
+                (Request::get("/administrator"), Reason::Ok),
+                (Request::get("/admin/x"), Reason::AccessDenied),
+            ],
+        );
+    }
+}
+
+#[test]
+fn callers_are_told_apart_by_their_keys() {
+    let clerks =
+        rule("clerks", &json!({ "methods": ["POST"], "callers": [{ "apiKey": "clerk" }] }));
+    let anyone = rule("proved", &json!({ "methods": ["GET"], "callers": [{}] }));
+    let post = || Request::get("/").method(Method::POST);
+    ends(
+        &chain([level([with_keys([clerks, anyone])])]),
+        [
+            (post().key(CLERK), Reason::Ok),
+            (post().key(READER), Reason::AccessDenied),
+            (post(), Reason::CredentialMissing),
+            (Request::get("/").key(READER), Reason::Ok),
+            (Request::get("/"), Reason::CredentialMissing),
+        ],
+    );
+}
+
+#[test]
+fn a_wrong_key_is_refused_even_where_all_is_open() {
+    let open = with_keys([rule("all", &json!({}))]);
+    let no_rules = with_keys([]);
+    for level in [level([open]), level([no_rules])] {
+        ends(
+            &chain([level]),
+            [
+                (Request::get("/"), Reason::Ok),
+                (Request::get("/").key(CLERK), Reason::Ok),
+                (Request::get("/").key("wrong"), Reason::CredentialInvalid),
+                (Request::get("/").key(""), Reason::CredentialInvalid),
+                (Request::get("/").key(CLERK).key(CLERK), Reason::CredentialInvalid),
+                (Request::get("/").with("x-other", "wrong"), Reason::Ok),
+            ],
+        );
+    }
+}
+
+#[test]
+fn a_narrower_level_cannot_make_up_a_caller_for_a_broader_one() {
+    let gateway = level([rules([rule("proved", &json!({ "callers": [{}] }))])]);
+    let gateway_deny = level([rules([deny("no", &json!({ "callers": [{ "apiKey": "clerk" }] }))])]);
+    let route = || level([with_keys([rule("all", &json!({}))])]);
+    ends(
+        &chain([gateway, route()]),
+        [
+            (Request::get("/").key(CLERK), Reason::AccessDenied),
+            (Request::get("/"), Reason::CredentialMissing),
+        ],
+    );
+    ends(&chain([gateway_deny, route()]), [(Request::get("/").key(CLERK), Reason::Ok)]);
+}
+
+#[test]
+fn a_method_counts_for_narrower_levels() {
+    let gateway = level([with_keys([])]);
+    let route = level([rules([rule("clerk", &json!({ "callers": [{ "apiKey": "clerk" }] }))])]);
+    ends(
+        &chain([gateway, route]),
+        [
+            (Request::get("/").key(CLERK), Reason::Ok),
+            (Request::get("/").key(READER), Reason::AccessDenied),
+            (Request::get("/"), Reason::CredentialMissing),
+        ],
+    );
+}
+
+#[test]
+fn a_key_that_only_a_narrower_level_knows_does_not_satisfy_the_broader() {
+    let gateway = level([with_keys([rule("proved", &json!({ "callers": [{}] }))])]);
+    let route = level([json!({ "credentials": other_keys() })]);
+    ends(
+        &chain([gateway, route]),
+        [
+            (Request::get("/").key(CLERK), Reason::Ok),
+            (Request::get("/").key(GUEST), Reason::AccessDenied),
+            (Request::get("/").key("nobody's"), Reason::CredentialInvalid),
+        ],
+    );
+}
+
+#[test]
+fn a_level_that_could_not_be_read_is_closed_whatever_else_says() {
+    let open = || level([with_keys([rule("all", &json!({}))])]);
+    for levels in [vec![closed()], vec![open(), closed()], vec![closed(), open()]] {
+        ends(
+            &chain(levels),
+            [
+                (Request::get("/"), Reason::PolicyUnreadable),
+                (Request::get("/").key(CLERK), Reason::PolicyUnreadable),
+                (Request::get("/").key("wrong"), Reason::PolicyUnreadable),
+            ],
+        );
+    }
+}
+
+#[test]
+fn all_conditions_that_are_written_must_hold() {
+    let when = json!({
+        "methods": ["GET", "PATCH"],
+        "paths": [{ "value": "/a" }, { "type": "Exact", "value": "/b" }],
+        "hosts": ["*.example"],
+        "headers": [{ "name": "x-a", "value": "1" }, { "name": "x-b", "value": "[0-9]+", "type": "RegularExpression" }],
+        "sources": ["10.0.0.0/8", "::1"],
+    });
+    let good = || Request::get("/a/x").with("x-a", "1").with("X-B", "42");
+    let chain = chain([level([rules([rule("all", &when)])])]);
+    ends(
+        &chain,
+        [
+            (good(), Reason::Ok),
+            (Request { path: "/b".to_owned(), ..good() }, Reason::Ok),
+            (good().method(Method::PATCH).from("::1"), Reason::Ok),
+            (good().method(Method::PUT), Reason::AccessDenied),
+            (good().method("PURGE".parse().unwrap()), Reason::AccessDenied),
+            (Request { path: "/b/x".to_owned(), ..good() }, Reason::AccessDenied),
+            (Request { host: "example".to_owned(), ..good() }, Reason::AccessDenied),
+            (good().with("x-b", "7"), Reason::AccessDenied),
+            (good().from("11.0.0.1"), Reason::AccessDenied),
+            (Request::get("/a").with("x-a", "1"), Reason::AccessDenied),
+        ],
+    );
+}
+
+#[test]
+fn every_fault_of_a_policy_is_reported_at_once_with_its_place() {
+    let spec = json!({
+        "credentials": {
+            "apiKey": { "secretRef": { "name": "none" } },
+            "jwt": [{ "issuer": "i", "audiences": ["a"], "jwks": "{}" }],
+        },
+        "rules": [
+            { "name": "a", "when": { "paths": [{ "type": "RegularExpression", "value": "(" }] } },
+            { "name": "b", "when": { "callers": [{ "apiKey": "x", "subject": "y" }] } },
+        ],
+    });
+    let faults = compile("p", spec).unwrap_err();
+    let paths: Vec<_> = faults.iter().map(|fault| fault.path.as_str()).collect();
+    let wanted = [
+        "spec.credentials.apiKey.secretRef",
+        "spec.credentials.jwt[0].jwks",
+        "spec.rules[0].when.paths[0]",
+        "spec.rules[1].when.callers[0]",
+    ];
+    assert_eq!(paths, wanted);
+    assert!(
+        faults.iter().all(|fault| fault.key.as_ref().unwrap().to_string() == "AccessPolicy shop/p")
+    );
+}
+
+/// Conditions over few values, so that rules and requests often meet.
+fn any_when() -> impl Strategy<Value = Value> {
+    let methods = prop::sample::subsequence(vec!["GET", "POST"], 0..=2);
+    let path = prop::option::of(prop::sample::select(vec!["/", "/a", "/a/b"]));
+    let source = prop::option::of(prop::sample::select(vec!["10.0.0.0/8", "10.1.1.1"]));
+    let caller = prop::option::of(prop::sample::select(vec![
+        json!({}),
+        json!({ "apiKey": "clerk" }),
+        json!({ "apiKey": "guest" }),
+    ]));
+    (methods, path, source, caller).prop_map(|(methods, path, source, caller)| {
+        let mut when = json!({ "methods": methods });
+        if let Some(path) = path {
+            when["paths"] = json!([{ "value": path }]);
+        }
+        if let Some(source) = source {
+            when["sources"] = json!([source]);
+        }
+        if let Some(caller) = caller {
+            when["callers"] = json!([caller]);
+        }
+        when
+    })
+}
+
+fn any_spec(credentials: Vec<Option<Value>>) -> impl Strategy<Value = Value> {
+    let rule = (any_when(), prop::bool::weighted(0.3));
+    let rules = prop::collection::vec(rule, 0..4);
+    (rules, prop::sample::select(credentials)).prop_map(|(rules, credentials)| {
+        let rules = rules.into_iter().enumerate().map(|(index, (when, denies))| {
+            let action = if denies { "Deny" } else { "Allow" };
+            json!({ "name": format!("r{index}"), "action": action, "when": when })
+        });
+        let mut spec = json!({ "rules": rules.collect::<Vec<_>>() });
+        if let Some(credentials) = credentials {
+            spec["credentials"] = credentials;
+        }
+        spec
+    })
+}
+
+fn any_levels() -> impl Strategy<Value = Vec<Vec<Value>>> {
+    let spec = any_spec(vec![None, Some(keys()), Some(other_keys())]);
+    prop::collection::vec(prop::collection::vec(spec, 0..3), 0..4)
+}
+
+fn any_request() -> impl Strategy<Value = Request> {
+    let path = prop::sample::select(vec!["/", "/a", "/a/b", "/ab"]);
+    let source = prop::sample::select(vec!["10.1.1.1", "10.2.2.2", "11.0.0.1"]);
+    let key = prop::sample::select(vec![None, Some(CLERK), Some(READER), Some(GUEST), Some("bad")]);
+    (path, source, key, any::<bool>()).prop_map(|(path, source, key, posts)| {
+        let request = Request::get(path).from(source);
+        let request = if posts { request.method(Method::POST) } else { request };
+        match key {
+            Some(key) => request.key(key),
+            None => request,
+        }
+    })
+}
+
+fn build(levels: &[Vec<Value>]) -> Chain {
+    chain(levels.iter().map(|specs| level(specs.iter().cloned())))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn adding_a_deny_rule_never_opens_anything(
+        mut levels in any_levels(),
+        at in any::<prop::sample::Index>(),
+        when in any_when(),
+        request in any_request(),
+    ) {
+        prop_assume!(!levels.is_empty());
+        let before = reason(&build(&levels), &request);
+        let at = at.index(levels.len());
+        levels[at].push(rules([deny("more", &when)]));
+        let after = reason(&build(&levels), &request);
+        prop_assert!(before == Reason::Ok || after != Reason::Ok, "{before} became {after}");
+    }
+
+    #[test]
+    fn adding_a_level_of_rules_never_opens_anything(
+        mut levels in any_levels(),
+        at in any::<prop::sample::Index>(),
+        more in any_spec(vec![None]),
+        request in any_request(),
+    ) {
+        let before = reason(&build(&levels), &request);
+        let at = at.index(levels.len() + 1);
+        levels.insert(at, vec![more]);
+        let after = reason(&build(&levels), &request);
+        prop_assert!(before == Reason::Ok || after != Reason::Ok, "{before} became {after}");
+    }
+
+    /// A narrower level may read a key that nobody read before, so that it is no longer refused
+    /// as unknown; but what passes then would have passed without that key.
+    #[test]
+    fn adding_a_narrower_level_opens_nothing_that_was_not_open_without_the_key(
+        levels in any_levels(),
+        more in any_spec(vec![Some(keys()), Some(other_keys())]),
+        request in any_request(),
+    ) {
+        let (before, mut wider) = (build(&levels), levels);
+        wider.push(vec![more]);
+        let after = reason(&build(&wider), &request);
+        let mut bare = request.clone();
+        bare.headers.remove("x-api-key");
+        let was_open = [&request, &bare].map(|request| reason(&before, request) == Reason::Ok);
+        prop_assert!(after != Reason::Ok || was_open.contains(&true), "became {after}");
+    }
+}

@@ -1,1 +1,138 @@
+use std::collections::BTreeSet;
 
+use serde_json::{Value, json};
+
+use super::*;
+use crate::fixtures::{CLERK, Request, chain, keys, level};
+
+fn filters(filters: Value) -> Vec<HttpFilter> {
+    serde_json::from_value(filters).unwrap()
+}
+
+fn answer(chain: &Chain, request: &Request) -> Answer {
+    match chain.decide(&request.facts(), None) {
+        Verdict::Answer(answer) => answer,
+        Verdict::Pass(pass) => panic!("passes: {pass:?}"),
+    }
+}
+
+fn values(answer: &Answer) -> Vec<&str> {
+    answer.headers.iter().map(|(_, value)| value.to_str().unwrap()).collect()
+}
+
+#[test]
+fn every_step_stands_once_in_the_order() {
+    let steps: BTreeSet<_> = ORDER.iter().map(|(step, _)| *step as u8).collect();
+    assert_eq!((steps.len(), ORDER.len()), (7, 7));
+    assert!(ORDER.iter().all(|(_, reason)| !reason.is_empty()));
+}
+
+#[test]
+fn a_401_says_how_to_prove_oneself() {
+    let jwks = crate::jwt::tests::jwks();
+    let credentials = json!({
+        "apiKey": { "header": "X-Key", "secretRef": { "name": "keys" } },
+        "jwt": [{ "issuer": "https://issuer.example", "audiences": ["shop"], "jwks": jwks }],
+    });
+    let rule = json!({ "name": "proved", "when": { "callers": [{}] } });
+    let chain = chain([level([json!({ "credentials": credentials, "rules": [rule] })])]);
+    let missing = answer(&chain, &Request::get("/"));
+    assert_eq!((missing.reason, missing.status.as_u16()), (Reason::CredentialMissing, 401));
+    assert_eq!(values(&missing), ["Bearer", "ApiKey header=\"x-key\""]);
+    let wrong = answer(&chain, &Request::get("/").with("x-key", "wrong"));
+    assert_eq!(wrong.reason, Reason::CredentialInvalid);
+    assert_eq!(values(&wrong), ["Bearer", "ApiKey header=\"x-key\""]);
+    let wrong = answer(&chain, &Request::get("/").with("authorization", "Bearer x"));
+    assert_eq!(wrong.reason, Reason::CredentialInvalid);
+    assert_eq!(values(&wrong), ["Bearer error=\"invalid_token\"", "ApiKey header=\"x-key\""]);
+}
+
+#[test]
+fn a_decision_names_caller_and_rule() {
+    let rules = json!([
+        { "name": "clerks", "when": { "callers": [{ "apiKey": "clerk" }] } },
+        { "name": "no-admin", "action": "Deny", "when": { "paths": [{ "value": "/admin" }] } },
+    ]);
+    let chain = chain([level([json!({ "credentials": keys(), "rules": rules })])]);
+    let request = Request::get("/").key(CLERK);
+    let Verdict::Pass(pass) = chain.decide(&request.facts(), None) else { panic!("it passes") };
+    assert_eq!(pass.principal.unwrap().label(), "apikey:clerk");
+    assert_eq!(pass.rule.unwrap().to_string(), "rule 'clerks' of AccessPolicy shop/p0");
+    let denied = answer(&chain, &Request::get("/admin").key(CLERK));
+    assert_eq!(denied.principal.unwrap().label(), "apikey:clerk");
+    assert_eq!(denied.rule.unwrap().rule.as_str(), "no-admin");
+}
+
+#[test]
+fn a_redirect_is_answered_only_to_those_who_may_pass() {
+    let redirect = json!([{
+        "type": "RequestRedirect",
+        "requestRedirect": { "scheme": "https", "statusCode": 308 },
+    }]);
+    let rule = json!({ "name": "proved", "when": { "callers": [{}] } });
+    let level = level([json!({ "credentials": keys(), "rules": [rule] })]);
+    let chain = Chain::compile(vec![level], &filters(redirect)).unwrap();
+    assert_eq!(answer(&chain, &Request::get("/a")).reason, Reason::CredentialMissing);
+    let passed = answer(&chain, &Request::get("/a").key(CLERK));
+    assert_eq!((passed.reason, passed.status.as_u16()), (Reason::Redirected, 308));
+    assert_eq!(values(&passed), ["https://shop.example/a"]);
+    assert_eq!(passed.principal.unwrap().label(), "apikey:clerk");
+}
+
+#[test]
+fn the_key_is_taken_off_before_headers_are_set_and_host_and_path_changed() {
+    let changes = json!([
+        { "type": "RequestHeaderModifier",
+          "requestHeaderModifier": {
+              "set": [{ "name": "x-api-key", "value": "for the backend" }],
+              "remove": ["x-gone"] } },
+        { "type": "URLRewrite",
+          "urlRewrite": {
+              "hostname": "orders.internal",
+              "path": { "type": "ReplacePrefixMatch", "replacePrefixMatch": "/v2" } } },
+        { "type": "RequestMirror", "requestMirror": { "backendRef": { "name": "m", "port": 80 } } },
+    ]);
+    let level = level([json!({ "credentials": keys() })]);
+    let chain = Chain::compile(vec![level], &filters(changes)).unwrap();
+    assert!(chain.changes_request() && !chain.changes_response());
+    let request = http::Request::get("/orders/7?full=1")
+        .header("host", "shop.example")
+        .header("x-api-key", CLERK)
+        .header("x-gone", "1");
+    let mut head = request.body(()).unwrap().into_parts().0;
+    chain.alter_request(&mut head, Some("/orders"));
+    assert_eq!(head.uri, "/v2/7?full=1");
+    assert_eq!(head.headers["x-api-key"], "for the backend");
+    assert_eq!(head.headers["host"], "orders.internal");
+    assert!(!head.headers.contains_key("x-gone"));
+}
+
+#[test]
+fn the_key_is_taken_off_on_every_route_under_a_level_that_reads_it() {
+    let chain = chain([level([json!({ "credentials": keys() })])]);
+    let request = http::Request::get("/").header("x-api-key", CLERK).header("x-api-key", "two");
+    let mut head = request.body(()).unwrap().into_parts().0;
+    chain.alter_request(&mut head, None);
+    assert!(head.headers.is_empty());
+}
+
+#[test]
+fn response_headers_are_changed_once() {
+    let changes = json!([{
+        "type": "ResponseHeaderModifier",
+        "responseHeaderModifier": { "add": [{ "name": "x-served", "value": "1" }] },
+    }]);
+    let chain = Chain::compile(Vec::new(), &filters(changes)).unwrap();
+    assert!(chain.changes_response() && !chain.changes_request());
+    let mut head = http::Response::new(()).into_parts().0;
+    chain.alter_response(&mut head);
+    assert_eq!(head.headers["x-served"], "1");
+}
+
+#[test]
+fn filters_that_are_not_enforced_make_no_chain() {
+    for kind in ["CORS", "ExternalAuth", "ExtensionRef", "RequestRedirect"] {
+        let fault = Chain::compile(Vec::new(), &filters(json!([{ "type": kind }])));
+        assert!(matches!(fault, Err(ChainError::Unenforced(_))), "{kind}");
+    }
+}

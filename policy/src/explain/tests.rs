@@ -1,1 +1,89 @@
+use serde_json::json;
 
+use crate::chain::Chain;
+use crate::fixtures::{CLERK, Request, chain, keys, level};
+
+fn orders() -> Chain {
+    let gateway = json!({ "rules": [
+        { "name": "not-from-the-lab", "action": "Deny", "when": { "sources": ["10.9.0.0/16"] } },
+    ] });
+    let route = json!({ "credentials": keys(), "rules": [
+        { "name": "anyone-reads", "when": { "methods": ["GET"], "paths": [{ "value": "/orders" }] } },
+        { "name": "clerks-write", "when": { "methods": ["POST"], "callers": [{ "apiKey": "clerk" }] } },
+        { "name": "by-team", "when": { "headers": [{ "name": "authorization", "value": "x" }] } },
+    ] });
+    chain([level([gateway]), level([route])])
+}
+
+#[test]
+fn a_denial_tells_of_every_rule_what_it_missed() {
+    let request = Request::get("/invoices").key(crate::fixtures::READER);
+    let request = request.with("authorization", "Custom hidden-value");
+    let told = orders().explain(&request.facts()).to_string();
+    let wanted = "\
+answered 403 access_denied: no allow rule of level 2 matches
+callers: apikey:reader (from level 2)
+level 1 has no allow rule, so it lets pass
+  AccessPolicy shop/p0
+    no   Deny  not-from-the-lab: sources: saw 10.1.1.1, wanted 10.9.0.0 to 10.9.255.255
+level 2 does not allow
+  AccessPolicy shop/p0
+    no   Allow anyone-reads: paths: saw /invoices, wanted prefix /orders
+    no   Allow clerks-write: methods: saw GET, wanted POST
+    no   Allow by-team: headers: saw a value that is not shown, wanted the value asked for in 'authorization'";
+    assert_eq!(told, wanted);
+}
+
+#[test]
+fn what_allows_is_named() {
+    let request = Request::get("/orders/7");
+    let story = orders().explain(&request.facts());
+    assert_eq!(story.because, "rule 'anyone-reads' of AccessPolicy shop/p0 allows it");
+    let json = serde_json::to_value(&story).unwrap();
+    assert_eq!(json["reason"], "ok");
+    assert_eq!(json["levels"][1]["outcome"], "allows");
+    assert_eq!(json["levels"][1]["policies"][0]["rules"][0]["matched"], true);
+    let failed = json!({ "condition": "methods", "wanted": "POST", "saw": "GET" });
+    assert_eq!(json["levels"][1]["policies"][0]["rules"][1]["failed"], failed);
+}
+
+#[test]
+fn secrets_are_never_shown() {
+    let marker = "marker-0123456789abcdef";
+    let header =
+        json!({ "name": "h", "when": { "headers": [{ "name": "x-api-key", "value": marker }] } });
+    let asks = chain([level([json!({ "credentials": keys(), "rules": [header] })])]);
+    let wrong = Request::get("/").key("wrong-marker").with("authorization", "Bearer marker.a.b");
+    for (chain, request) in [
+        (&asks, Request::get("/").key(CLERK)),
+        (&asks, Request::get("/")),
+        (&asks, wrong.clone()),
+        (&orders(), wrong),
+    ] {
+        let story = chain.explain(&request.facts());
+        let shown =
+            format!("{story}\n{}\n{story:?}\n{chain:?}", serde_json::to_string(&story).unwrap());
+        assert!(!shown.contains("marker") && !shown.contains("0123456789"), "{shown}");
+    }
+}
+
+#[test]
+fn a_refused_credential_a_closed_level_and_a_redirect_are_told() {
+    let wrong = Request::get("/orders").key("wrong");
+    let told = orders().explain(&wrong.facts()).because;
+    assert_eq!(told, "the key in the header 'x-api-key' is refused: nobody has this key");
+    let key = crate::fixtures::compile("broken", json!({})).unwrap().key().clone();
+    let closed = chain([std::sync::Arc::new(crate::Level::Closed { key })]);
+    let told = closed.explain(&Request::get("/").facts()).to_string();
+    let wanted = "\
+answered 503 policy_unreadable: AccessPolicy shop/broken could not be read, so its targets are closed
+level 1 is closed: AccessPolicy shop/broken could not be read";
+    assert_eq!(told, wanted);
+    let filter = json!([{ "type": "RequestRedirect", "requestRedirect": { "scheme": "https", "path":
+        { "type": "ReplacePrefixMatch", "replacePrefixMatch": "/new" } } }]);
+    let filters: Vec<_> = serde_json::from_value(filter).unwrap();
+    let redirects = Chain::compile(Vec::new(), &filters).unwrap();
+    let story = redirects.explain_match(&Request::get("/old/x").facts(), Some("/old"));
+    assert_eq!(story.location.as_deref(), Some("https://shop.example/new/x"));
+    assert_eq!(story.status, Some(302));
+}

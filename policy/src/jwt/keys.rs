@@ -13,6 +13,9 @@ use serde_json::{Map, Value};
 
 use super::strict;
 
+/// The most keys in a set: a token without `kid` may make us try each.
+const MOST_KEYS: usize = 32;
+
 const RSA: &[Algorithm] = &[
     Algorithm::RS256,
     Algorithm::RS384,
@@ -55,6 +58,10 @@ pub(super) fn read(text: &str, at: &mut Checker) -> Vec<SigningKey> {
         at.fault("is no JWK Set: an object with a list 'keys' (RFC 7517), no name twice");
         return Vec::new();
     };
+    if items.len() > MOST_KEYS {
+        at.fault(format!("holds {} keys; at most {MOST_KEYS} are tried", items.len()));
+        return Vec::new();
+    }
     let (mut keys, mut faults) = (Vec::new(), false);
     at.each("keys", items, |at, item| match item.as_object().map(read_key) {
         Some(Ok(key)) => keys.extend(key),

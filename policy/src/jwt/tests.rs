@@ -1,1 +1,351 @@
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
+use aws_lc_rs::signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::json;
 
+use super::*;
+use crate::fixtures::{Request, chain, level, reason};
+use crate::reason::Reason;
+
+const ISSUER: &str = "https://issuer.example";
+const NOW: i64 = 1_000_000;
+
+/// One key pair of each kind.
+struct Signers {
+    rsa: RsaKeyPair,
+    p256: EcdsaKeyPair,
+    p384: EcdsaKeyPair,
+    ed: Ed25519KeyPair,
+}
+
+/// Made once for all tests of this process.
+static SIGNERS: std::sync::LazyLock<Signers> = std::sync::LazyLock::new(|| Signers {
+    rsa: RsaKeyPair::generate(KeySize::Rsa2048).unwrap(),
+    p256: EcdsaKeyPair::generate(&signature::ECDSA_P256_SHA256_FIXED_SIGNING).unwrap(),
+    p384: EcdsaKeyPair::generate(&signature::ECDSA_P384_SHA384_FIXED_SIGNING).unwrap(),
+    ed: Ed25519KeyPair::generate().unwrap(),
+});
+
+fn b64(bytes: impl AsRef<[u8]>) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+impl Signers {
+    fn set(&self) -> Value {
+        let public = self.rsa.public_key();
+        let n = public.modulus().big_endian_without_leading_zero().to_vec();
+        let e = public.exponent().big_endian_without_leading_zero().to_vec();
+        let point = |pair: &EcdsaKeyPair, size: usize| {
+            let bytes = pair.public_key().as_ref().to_vec();
+            (b64(&bytes[1..=size]), b64(&bytes[size + 1..]))
+        };
+        let (p256, p384) = (point(&self.p256, 32), point(&self.p384, 48));
+        json!({ "keys": [
+            { "kty": "RSA", "kid": "rsa", "n": b64(n), "e": b64(e) },
+            { "kty": "EC", "crv": "P-256", "kid": "p256", "x": p256.0, "y": p256.1, "use": "sig" },
+            { "kty": "EC", "crv": "P-384", "kid": "p384", "x": p384.0, "y": p384.1, "alg": "ES384" },
+            { "kty": "OKP", "crv": "Ed25519", "kid": "ed", "x": b64(self.ed.public_key()) },
+            { "kty": "FUTURE", "kid": "unknown" },
+        ] })
+    }
+
+    fn sign(&self, algorithm: &str, signed: &[u8]) -> Vec<u8> {
+        let rng = SystemRandom::new();
+        let rsa = |encoding: &'static dyn signature::RsaEncoding| {
+            let mut out = vec![0; self.rsa.public_modulus_len()];
+            self.rsa.sign(encoding, &rng, signed, &mut out).unwrap();
+            out
+        };
+        match algorithm {
+            "RS256" => rsa(&signature::RSA_PKCS1_SHA256),
+            "RS512" => rsa(&signature::RSA_PKCS1_SHA512),
+            "PS256" => rsa(&signature::RSA_PSS_SHA256),
+            "ES256" => self.p256.sign(&rng, signed).unwrap().as_ref().to_vec(),
+            "ES384" => self.p384.sign(&rng, signed).unwrap().as_ref().to_vec(),
+            "EdDSA" => self.ed.sign(signed).as_ref().to_vec(),
+            "HS256" => {
+                // The public key as if it were a shared secret.
+                let public = self.rsa.public_key().as_ref().to_vec();
+                let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &public);
+                aws_lc_rs::hmac::sign(&key, signed).as_ref().to_vec()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn token(&self, header: &Value, claims: &Value) -> String {
+        self.raw(header["alg"].as_str().unwrap_or(""), &header.to_string(), &claims.to_string())
+    }
+
+    fn raw(&self, algorithm: &str, header: &str, claims: &str) -> String {
+        let signed = format!("{}.{}", b64(header), b64(claims));
+        let signature = self.sign(algorithm, signed.as_bytes());
+        format!("{signed}.{}", b64(signature))
+    }
+}
+
+/// The public keys as the text of a JWK Set.
+pub(crate) fn jwks() -> String {
+    SIGNERS.set().to_string()
+}
+
+fn claims() -> Value {
+    json!({ "iss": ISSUER, "sub": "ann", "aud": ["shop", "lab"], "exp": NOW + 60, "roles": ["clerk"] })
+}
+
+fn with(name: &str, value: Value) -> Value {
+    let mut claims = claims();
+    claims[name] = value;
+    claims
+}
+
+fn without(name: &str) -> Value {
+    let mut claims = claims();
+    claims.as_object_mut().unwrap().remove(name);
+    claims
+}
+
+fn issuer(jwks: &str) -> Result<Issuer, Vec<(String, String)>> {
+    let from = JwtIssuer {
+        issuer: ISSUER.to_owned(),
+        audiences: vec!["shop".to_owned(), "store".to_owned()],
+        jwks: jwks.to_owned(),
+        leeway_seconds: 30,
+    };
+    let mut at = Checker::default();
+    let issuer = Issuer::compile(&from, &mut at);
+    let faults = at.faults();
+    if faults.is_empty() { Ok(issuer) } else { Err(faults) }
+}
+
+fn verify(token: &str) -> Result<Principal, TokenError> {
+    issuer(&jwks()).unwrap().verify(&Token::parse(token.as_bytes())?, NOW)
+}
+
+#[test]
+fn tokens_of_every_kind_of_key_are_accepted() {
+    for (algorithm, kid) in [
+        ("RS256", "rsa"),
+        ("RS512", "rsa"),
+        ("PS256", "rsa"),
+        ("ES256", "p256"),
+        ("ES384", "p384"),
+        ("EdDSA", "ed"),
+    ] {
+        for header in [json!({ "alg": algorithm, "kid": kid }), json!({ "alg": algorithm })] {
+            let principal = verify(&SIGNERS.token(&header, &claims()));
+            let principal = principal.unwrap_or_else(|fault| panic!("{header}: {fault}"));
+            assert_eq!(principal.label(), format!("jwt:{ISSUER}#ann"));
+        }
+    }
+}
+
+#[test]
+fn claims_decide_by_the_given_time_and_our_audiences() {
+    use TokenError::{Audience, Claim, NotYet};
+    let expired = |late| Err(TokenError::Expired { expiry: NOW - late, late });
+    for (claims, wanted) in [
+        (with("exp", json!(NOW - 29)), Ok(())),
+        (with("exp", json!(NOW - 30)), expired(30)),
+        (with("exp", json!(NOW - 3600)), expired(3600)),
+        (with("exp", json!((NOW + 60) as f64 + 0.5)), Ok(())),
+        (with("exp", json!("later")), Err(Claim("exp"))),
+        (without("exp"), Err(Claim("exp"))),
+        (with("nbf", json!(NOW + 30)), Ok(())),
+        (with("nbf", json!(NOW + 31)), Err(NotYet { start: NOW + 31 })),
+        (with("nbf", json!("now")), Err(Claim("nbf"))),
+        (with("aud", json!("store")), Ok(())),
+        (with("aud", json!("sho")), Err(Audience)),
+        (with("aud", json!([])), Err(Audience)),
+        (with("aud", json!(["lab"])), Err(Audience)),
+        (without("aud"), Err(Claim("aud"))),
+        (without("sub"), Ok(())),
+        (with("sub", json!(7)), Err(Claim("sub"))),
+        (without("iss"), Err(Claim("iss"))),
+        (with("iss", json!([ISSUER])), Err(Claim("iss"))),
+    ] {
+        let token = SIGNERS.token(&json!({ "alg": "EdDSA", "kid": "ed" }), &claims);
+        assert_eq!(verify(&token).map(|_| ()), wanted, "{claims}");
+    }
+}
+
+#[test]
+fn a_key_signs_only_by_its_own_kind_and_name() {
+    for (header, wanted) in [
+        (json!({ "alg": "none" }), TokenError::Algorithm("none".to_owned())),
+        (json!({ "alg": "None", "kid": "rsa" }), TokenError::Algorithm("None".to_owned())),
+        (json!({ "alg": "HS256", "kid": "rsa" }), TokenError::Algorithm("HS256".to_owned())),
+        (json!({ "alg": "RS256", "kid": "other" }), TokenError::KeyUnknown),
+        (json!({ "alg": "RS256", "kid": "p256" }), TokenError::KeyUnknown),
+        (json!({ "alg": "ES256", "kid": "p384" }), TokenError::KeyUnknown),
+        (json!({ "alg": "EdDSA", "kid": "ed", "crit": ["exp"] }), TokenError::Critical),
+        (json!({ "alg": "EdDSA", "kid": 7 }), TokenError::Shape("kid")),
+        (json!({ "kid": "ed" }), TokenError::Shape("algorithm")),
+    ] {
+        assert_eq!(verify(&SIGNERS.token(&header, &claims())).unwrap_err(), wanted, "{header}");
+    }
+}
+
+#[test]
+fn a_key_that_the_token_brings_is_not_looked_at() {
+    let stranger = Ed25519KeyPair::generate().unwrap();
+    let jwk = json!({ "kty": "OKP", "crv": "Ed25519", "x": b64(stranger.public_key()) });
+    for header in [json!({ "alg": "EdDSA", "jwk": jwk }), json!({ "alg": "EdDSA", "kid": "ed" })] {
+        let signed = format!("{}.{}", b64(header.to_string()), b64(claims().to_string()));
+        let signature = stranger.sign(signed.as_bytes());
+        let token = format!("{signed}.{}", b64(signature));
+        assert_eq!(verify(&token), Err(TokenError::Signature), "{header}");
+    }
+}
+
+#[test]
+fn every_changed_byte_breaks_a_token() {
+    let token = SIGNERS.token(&json!({ "alg": "ES256", "kid": "p256" }), &claims());
+    assert!(verify(&token).is_ok());
+    for at in 0..token.len() {
+        let mut bytes = token.clone().into_bytes();
+        bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+        let changed = String::from_utf8(bytes).unwrap();
+        assert!(verify(&changed).is_err(), "byte {at}");
+    }
+}
+
+#[test]
+fn what_is_no_strict_token_is_not_read() {
+    let good = SIGNERS.token(&json!({ "alg": "EdDSA", "kid": "ed" }), &claims());
+    let header = r#"{"alg":"EdDSA","kid":"ed"}"#;
+    let twice = format!(r#"{{"iss":"{ISSUER}","aud":"lab","aud":"shop","exp":{}}}"#, NOW + 60);
+    let long =
+        SIGNERS.token(&json!({ "alg": "EdDSA" }), &with("x", json!("x".repeat(LONGEST_TOKEN))));
+    for (token, wanted) in [
+        (String::new(), TokenError::Shape("three parts")),
+        (format!("{good}.x"), TokenError::Shape("three parts")),
+        (format!("{good}="), TokenError::Shape("signature")),
+        (format!("!{good}"), TokenError::Shape("header")),
+        (SIGNERS.raw("EdDSA", header, &twice), TokenError::Shape("claims")),
+        (SIGNERS.raw("EdDSA", header, "[]"), TokenError::Shape("claims")),
+        (
+            SIGNERS.raw("EdDSA", r#"{"alg":"none","alg":"EdDSA"}"#, &claims().to_string()),
+            TokenError::Shape("header"),
+        ),
+        (long, TokenError::Long),
+    ] {
+        assert_eq!(verify(&token).unwrap_err(), wanted, "{token:.80}");
+    }
+}
+
+#[test]
+fn key_sets_with_secret_weak_or_no_usable_keys_are_faults() {
+    let weak = b64([0xff; 128]);
+    for (set, wanted) in [
+        ("", "no JWK Set"),
+        (r#"{"keys":{}}"#, "no JWK Set"),
+        (r#"{"keys":[]}"#, "holds no key"),
+        (r#"{"keys":[{"kty":"FUTURE"}]}"#, "holds no key"),
+        (r#"{"keys":[7]}"#, "a key is an object"),
+        (&format!(r#"{{"keys":[{}7]}}"#, "7,".repeat(32)), "holds 33 keys"),
+        (r#"{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}"#, "symmetric"),
+        (r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"AAAA"}]}"#, "32 bytes"),
+        (r#"{"keys":[{"kty":"OKP","crv":"Ed25519","d":"AAAA"}]}"#, "private part"),
+        (r#"{"keys":[{"kty":"EC","crv":"P-256","x":"AAAA","y":"AAAA"}]}"#, "as long as the curve"),
+        (&format!(r#"{{"keys":[{{"kty":"RSA","n":"{weak}","e":"AQAB"}}]}}"#), "2048"),
+        (&jwks().replace("\"sig\"", "\"enc\"").replace("\"ES384\"", "\"ES512\""), ""),
+    ] {
+        match issuer(set) {
+            Ok(_) => assert_eq!(wanted, "", "{set}"),
+            Err(faults) => {
+                assert!(faults[0].1.contains(wanted) && !wanted.is_empty(), "{faults:?}")
+            }
+        }
+    }
+    // A key for encryption, or for an algorithm that is not its own, is passed over.
+    let set = jwks().replace("\"sig\"", "\"enc\"").replace("\"ES384\"", "\"ES512\"");
+    let narrowed = issuer(&set).unwrap();
+    for kid in [("ES256", "p256"), ("ES384", "p384")] {
+        let token = SIGNERS.token(&json!({ "alg": kid.0, "kid": kid.1 }), &claims());
+        let token = Token::parse(token.as_bytes()).unwrap();
+        assert_eq!(narrowed.verify(&token, NOW), Err(TokenError::KeyUnknown));
+    }
+}
+
+#[test]
+fn the_vectors_of_the_rfcs_hold() {
+    // RFC 7515, appendix A.3, and RFC 8037, appendix A.4: key, signed part, signature.
+    for (jwk, algorithm, signed, signature) in [
+        (
+            r#"{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}"#,
+            jsonwebtoken::Algorithm::ES256,
+            "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ",
+            "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q",
+        ),
+        (
+            r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#,
+            jsonwebtoken::Algorithm::EdDSA,
+            "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc",
+            "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg",
+        ),
+    ] {
+        let mut at = Checker::default();
+        let keys = keys::read(&format!(r#"{{"keys":[{jwk}]}}"#), &mut at);
+        let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+        assert!(keys[0].verifies(algorithm, signed.as_bytes(), &signature), "{algorithm:?}");
+        assert!(!keys[0].verifies(algorithm, b"else", &signature), "{algorithm:?}");
+    }
+}
+
+fn bearer_policy(issuer: &str, rules: &Value) -> Value {
+    json!({
+        "credentials": { "jwt": [{ "issuer": issuer, "audiences": ["shop"], "jwks": jwks() }] },
+        "rules": rules,
+    })
+}
+
+#[test]
+fn a_chain_takes_bearer_tokens_and_refuses_wrong_ones_everywhere() {
+    let clerks = json!([{ "name": "clerks", "when": {
+        "callers": [{ "issuer": ISSUER, "claims": [{ "name": "roles", "value": "clerk" }] }] } }]);
+    let chain = chain([
+        level([bearer_policy("https://other.example", &json!([]))]),
+        level([bearer_policy(ISSUER, &clerks)]),
+    ]);
+    let good = SIGNERS.token(&json!({ "alg": "EdDSA" }), &claims());
+    let reader = SIGNERS.token(&json!({ "alg": "EdDSA" }), &with("roles", json!(["reader"])));
+    let old = SIGNERS.token(&json!({ "alg": "EdDSA" }), &with("exp", json!(NOW - 60)));
+    let stranger =
+        SIGNERS.token(&json!({ "alg": "EdDSA" }), &with("iss", json!("https://x.example")));
+    let ask = |value: &str| Request::get("/").with("authorization", value);
+    for (request, wanted) in [
+        (ask(&format!("Bearer {good}")), Reason::Ok),
+        (ask(&format!("bearer   {good}")), Reason::Ok),
+        (ask(&format!("Bearer {reader}")), Reason::AccessDenied),
+        (ask(&format!("Bearer {old}")), Reason::CredentialInvalid),
+        (ask(&format!("Bearer {stranger}")), Reason::CredentialInvalid),
+        (ask("Bearer "), Reason::CredentialInvalid),
+        (ask("Basic YTpi"), Reason::CredentialMissing),
+        (
+            ask(&format!("Bearer {good}")).with("authorization", "Basic YTpi"),
+            Reason::CredentialInvalid,
+        ),
+        (Request::get("/"), Reason::CredentialMissing),
+    ] {
+        assert_eq!(reason(&chain, &request), wanted, "{:?}", request.headers);
+    }
+}
+
+#[test]
+fn a_narrower_level_cannot_speak_for_the_issuer_of_a_broader_one() {
+    // The route names the gateway's issuer, with a key of its own.
+    let forger = Ed25519KeyPair::generate().unwrap();
+    let forged =
+        json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "x": b64(forger.public_key()) }] });
+    let proved = json!([{ "name": "proved", "when": { "callers": [{ "issuer": ISSUER }] } }]);
+    let mut route = bearer_policy(ISSUER, &json!([]));
+    route["credentials"]["jwt"][0]["jwks"] = json!(forged.to_string());
+    let chain = chain([level([bearer_policy(ISSUER, &proved)]), level([route])]);
+    let signed = format!("{}.{}", b64(r#"{"alg":"EdDSA"}"#), b64(claims().to_string()));
+    let token = format!("{signed}.{}", b64(forger.sign(signed.as_bytes())));
+    let request = Request::get("/").with("authorization", &format!("Bearer {token}"));
+    assert_eq!(reason(&chain, &request), Reason::AccessDenied);
+}

@@ -6,7 +6,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::UNIX_EPOCH;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncoder, NoLabelSet};
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet, MetricEncoder, NoLabelSet,
+};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
@@ -15,7 +17,7 @@ use super::series::{HistogramSum, Sum};
 use super::{Metrics, process};
 
 /// The content type of what [`Metrics::encode`] gives.
-pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// What other parts of telemetry lost.
 #[derive(Debug, Clone, Copy, Default)]
@@ -150,7 +152,7 @@ impl Scrape {
 
     fn connections(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let sum = &self.connections;
-        gauge(to, "heddle_connections_open", "Connections that are open", sum.open() as f64)?;
+        gauge(to, "heddle_connections_open", "Connections that are open", sum.open() as i64)?;
         single(to, "heddle_connections", "Connections that were accepted", sum.opened)?;
         let (name, help) = ("heddle_connections_closed", "Connections that ended, by outcome");
         let mut family = to.encode_descriptor(name, help, None, MetricType::Counter)?;
@@ -172,7 +174,7 @@ impl Scrape {
         let help = "Tables that were refused as a whole; the last good one stayed in force";
         single(to, "heddle_table_refused", help, self.refused)?;
         let help = "Faults in the configuration that the table in force was made from";
-        gauge(to, "heddle_config_faults", help, self.faults as f64)?;
+        gauge(to, "heddle_config_faults", help, self.faults as i64)?;
         let help = "The table in force";
         info(to, "heddle_table", help, &[("digest", &*self.digest)])?;
         let labels = [("service", self.service), ("version", env!("CARGO_PKG_VERSION"))];
@@ -187,8 +189,8 @@ impl Scrape {
         to.encode_descriptor("process_cpu_seconds", help, None, MetricType::Counter)?
             .encode_counter::<NoLabelSet, _, f64>(&usage.cpu_seconds, None)?;
         let help = "Memory that is resident, in bytes";
-        gauge(to, "process_resident_memory_bytes", help, usage.resident_bytes as f64)?;
-        gauge(to, "process_open_fds", "Files that are open", usage.open_files as f64)
+        gauge(to, "process_resident_memory_bytes", help, usage.resident_bytes as i64)?;
+        gauge(to, "process_open_fds", "Files that are open", usage.open_files as i64)
     }
 }
 
@@ -205,7 +207,12 @@ fn single(to: &mut DescriptorEncoder<'_>, name: &str, help: &str, count: u64) ->
         .encode_counter::<NoLabelSet, _, f64>(&count, None)
 }
 
-fn gauge(to: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: f64) -> fmt::Result {
+fn gauge(
+    to: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    value: impl EncodeGaugeValue,
+) -> fmt::Result {
     to.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
 }
 

@@ -141,7 +141,7 @@ impl HistogramSum {
 
     /// Upper bound in seconds and count, for each bucket; the last has no bound.
     pub(super) fn by_seconds(&self) -> Vec<(f64, u64)> {
-        let bounds = BOUNDS.iter().map(|micros| *micros as f64 / 1e6).chain([f64::MAX]);
+        let bounds = BOUNDS.iter().map(|micros| *micros as f64 / 1e6).chain([f64::INFINITY]);
         bounds.zip(self.buckets).collect()
     }
 }

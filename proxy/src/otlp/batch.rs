@@ -10,7 +10,7 @@ use opentelemetry_sdk::trace::SpanExporter as _;
 use tokio::time::{self, Instant, MissedTickBehavior};
 use tracing::warn;
 
-use super::{BATCH, PATIENCE, Shared, Span};
+use super::{BATCH, PATIENCE, Shared};
 
 /// A span waits no longer than this.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -77,10 +77,10 @@ fn a_run_that_does_not_build_is_one_failure() {
 fn tests_that_start_programs_are_told_from_the_rest() {
     let target = |kind: &str, name: &str| json!({ "kind": [kind], "name": name });
     let metadata = json!({ "packages": [
-        { "name": "table", "targets": [target("lib", "table"), target("test", "differential")] },
+        { "name": "table", "targets": [target("lib", "table"), target("test", "generated")] },
         { "name": "e2e", "targets": [target("bin", "load"), target("test", "churn")] },
     ]});
     let names = TestNames::parse(&metadata).unwrap();
-    assert_eq!(names.plain, ["differential"]);
+    assert_eq!(names.plain, ["generated"]);
     assert_eq!(names.black_box, ["churn"]);
 }

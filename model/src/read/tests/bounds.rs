@@ -14,30 +14,31 @@ fn an_alias_bomb_is_refused() {
     }
     let faults = faults(&text);
     assert_eq!(faults.len(), 1);
-    assert!(faults[0].contains("with aliases spelled out"), "{faults:?}");
+    assert!(faults[0].contains("aliases spelled out"), "{faults:?}");
 }
 
 #[test]
 fn long_text_is_not_multiplied_by_aliases() {
     let text = format!("a: &a {}\nb: [{}]\n", "x".repeat(1 << 20), "*a, ".repeat(1000));
-    assert!(faults(&text)[0].contains("with aliases spelled out"));
+    assert!(faults(&text)[0].contains("aliases spelled out"));
 }
 
 #[test]
 fn anchors_inside_anchors_cost_what_they_copy() {
     let open: String = (0..60).map(|level| format!("&a{level} [")).collect();
     let text = format!("a: {open}{}{}", "x,".repeat(100_000), "]".repeat(60));
-    assert!(faults(&text)[0].contains("with aliases spelled out"));
+    assert!(faults(&text)[0].contains("aliases spelled out"));
 }
 
 #[test]
 fn depth_is_bounded_also_through_aliases() {
     let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
-    for levels in [DEPTH, 10_000, 100_000] {
-        let text = format!("a: {}", nested(levels));
-        let faults = faults(&text);
-        assert!(faults[0].contains("nested deeper than 64 levels"), "{levels}: {faults:?}");
+    let blocks = |levels: usize| "- ".repeat(levels);
+    for text in [format!("a: {}", nested(DEPTH)), blocks(DEPTH + 1), blocks(100_000)] {
+        assert!(faults(&text)[0].contains("nested deeper than 64 levels"));
     }
+    // The parser looks ahead inside brackets, and has a bound of its own.
+    assert!(faults(&nested(100_000))[0].contains("recursion limit exceeded"));
     let text = format!("a: &a {}\nb: [[[{}*a]]]", nested(40), "[".repeat(30));
     assert!(faults(&text)[0].contains("nested deeper than 64 levels"));
 }

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::round::survives_round_trip;
 use super::{VALID, read};
 
 /// Pieces of YAML that bend a document where they are put.
@@ -42,12 +43,16 @@ const PIECES: [&str; 30] = [
 fn look(text: &str) {
     for document in read(text) {
         match document.result {
-            Ok(resource) => assert_eq!(document.key, Some(resource.key())),
+            Ok(resource) => {
+                assert_eq!(document.key, Some(resource.key()));
+                survives_round_trip(&resource);
+            }
             Err(faults) => {
                 assert!(!faults.is_empty() && faults.len() <= 1_000);
                 for fault in faults {
                     let lines = text.split(['\n', '\r']).count() + 1;
                     assert!((1..=lines).contains(&fault.line.unwrap()), "{fault}");
+                    assert!(!fault.to_string().contains(char::is_control), "{fault:?}");
                     assert!(!fault.reason.starts_with("does not fit the type"), "{fault}");
                 }
             }
@@ -97,8 +102,6 @@ fn exchanged() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
-
     #[test]
     fn any_text_is_read_without_panic(text in any::<String>()) {
         look(&text);

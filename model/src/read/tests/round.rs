@@ -2,15 +2,17 @@
 
 use super::*;
 
+/// Of a Secret only digests are written, so that it cannot.
+pub(super) fn survives_round_trip(resource: &Resource) {
+    if resource.kind() != Kind::Secret {
+        let text = serde_json::to_string(&resource.to_json()).unwrap();
+        assert_eq!(read(&text).remove(0).result.as_ref(), Ok(resource), "{text}");
+    }
+}
+
 #[test]
 fn every_kind_but_secret_survives_the_round_trip() {
     for document in read(VALID) {
-        let resource = document.result.unwrap();
-        if resource.kind() == Kind::Secret {
-            continue;
-        }
-        let text = serde_json::to_string(&resource.to_json()).unwrap();
-        let again = read(&text).remove(0).result;
-        assert_eq!(again.as_ref(), Ok(&resource), "{text}");
+        survives_round_trip(&document.result.unwrap());
     }
 }

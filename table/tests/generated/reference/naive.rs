@@ -10,7 +10,7 @@ use model::route::{HttpMatch, HttpRoute, PathMatchType, ValueMatchType};
 use model::{Hostname, Resource};
 use regex::Regex;
 
-use crate::generate::Request;
+use super::generate::Request;
 
 /// What a request leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,11 +5,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use policy::{Facts, Reason, Scheme};
 use table::{Input, Table, assemble};
 
-use dice::{Dice, number};
+use crate::dice::{Dice, number};
 use generate::Request;
 use naive::Answer;
 
-mod dice;
 mod generate;
 mod naive;
 

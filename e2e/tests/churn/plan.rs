@@ -1,0 +1,85 @@
+//! What each version of the configuration says, from the seed alone.
+
+use std::fmt::Write as _;
+
+use e2e::trust::Certificate;
+use e2e::yaml;
+
+/// The file that is rewritten.
+pub(crate) const FILE: &str = "churn.yaml";
+/// The host of the certificate.
+pub(crate) const SECURE_HOST: &str = "shop.test";
+/// The Services, by the names of their origins.
+pub(crate) const ORIGINS: [&str; 4] = ["o0", "o1", "o2", "o3"];
+/// Paths are `/r0` to `/r11`, each a route of its own.
+pub(crate) const ROUTES: u64 = 12;
+
+/// The versions of one run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plan {
+    /// Decides everything.
+    pub(crate) seed: u64,
+}
+
+impl Plan {
+    /// The weights of the origins for route `route` in `version`; at least one is not 0.
+    pub(crate) fn weights(self, version: u64, route: u64) -> [u64; 4] {
+        let chance = mix(self.seed ^ mix(version * ROUTES + route));
+        let first = chance % 4;
+        std::array::from_fn(|origin| {
+            let origin = origin as u64;
+            // One origin for half of the routes, a second with some share for the others.
+            let second = (chance >> 8) % 8;
+            if origin == first {
+                1 + (chance >> 16) % 99
+            } else if origin == second {
+                50
+            } else {
+                0
+            }
+        })
+    }
+
+    /// The file of `version`.
+    pub(crate) fn text(self, version: u64, certificate: &Certificate) -> String {
+        let mut documents = vec![yaml::tls_secret("cert", certificate)];
+        documents.extend((0..ROUTES).map(|route| self.route(version, route)));
+        yaml::join(&documents)
+    }
+
+    fn route(self, version: u64, route: u64) -> String {
+        let mut backends = String::new();
+        for (name, weight) in ORIGINS.iter().zip(self.weights(version, route)) {
+            write!(backends, "{{ name: {name}, port: 80, weight: {weight} }}, ")
+                .expect("a String takes everything");
+        }
+        let modifier = format!("set: [{{ name: x-version, value: '{version}' }}]");
+        yaml::route(
+            &format!("r{route}"),
+            &format!(
+                "rules:\n  - matches: [{{ path: {{ value: /r{route} }} }}]\n    filters: \
+                 [{{ type: ResponseHeaderModifier, responseHeaderModifier: {{ {modifier} }} }}]\n    \
+                 backendRefs: [{backends}]"
+            ),
+        )
+    }
+}
+
+/// A number as good as random (the finaliser of SplitMix64).
+pub(crate) fn mix(seed: u64) -> u64 {
+    let mut word = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    word ^ (word >> 31)
+}
+
+#[test]
+fn every_route_has_a_backend_and_some_have_two() {
+    let plan = Plan { seed: 7 };
+    let shared = (0..1000)
+        .map(|version| plan.weights(version, version % ROUTES))
+        .map(|weights| weights.iter().filter(|weight| **weight > 0).count());
+    let counts: Vec<usize> = shared.collect();
+    assert!(counts.iter().all(|count| (1..=2).contains(count)));
+    assert!(counts.iter().filter(|count| **count == 2).count() > 100);
+}

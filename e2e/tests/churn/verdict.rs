@@ -1,0 +1,190 @@
+//! Which answers are right: what was in force when, and what each version allows.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use e2e::Reply;
+use e2e::trust::{Authority, Certificate};
+use rustls::pki_types::CertificateDer;
+
+use crate::plan::{ORIGINS, Plan, SECURE_HOST};
+
+/// How many faults are kept in words.
+const KEPT: usize = 20;
+
+/// Knows what is right and counts what is not.
+#[derive(Debug)]
+pub(crate) struct Judge {
+    plan: Plan,
+    /// Signs the certificates.
+    pub(crate) authority: Authority,
+    /// The newest version that was written, before it was.
+    written: AtomicU64,
+    /// The version below which none is in force any more.
+    confirmed: AtomicU64,
+    /// The newest version that each caller has seen on all its connections.
+    seen: Vec<AtomicU64>,
+    certificates: Mutex<HashMap<Vec<u8>, u64>>,
+    tables: Mutex<HashMap<String, u64>>,
+    served: AtomicU64,
+    handshakes: AtomicU64,
+    failed: AtomicU64,
+    misrouted: AtomicU64,
+    stopped: AtomicBool,
+    faults: Mutex<Vec<String>>,
+}
+
+impl Judge {
+    pub(crate) fn new(plan: Plan, authority: Authority, callers: usize) -> Self {
+        Judge {
+            plan,
+            authority,
+            written: AtomicU64::new(0),
+            confirmed: AtomicU64::new(0),
+            seen: (0..callers).map(|_| AtomicU64::new(0)).collect(),
+            certificates: Mutex::default(),
+            tables: Mutex::default(),
+            served: AtomicU64::new(0),
+            handshakes: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            misrouted: AtomicU64::new(0),
+            stopped: AtomicBool::new(false),
+            faults: Mutex::default(),
+        }
+    }
+
+    /// The file of `version`, with a certificate that is known from here on.
+    pub(crate) fn text(&self, version: u64) -> String {
+        let certificate: Certificate = self.authority.sign(SECURE_HOST);
+        let mut known = self.certificates.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(certificate.der.to_vec(), version);
+        self.plan.text(version, &certificate)
+    }
+
+    /// The least version that a request that is sent now may meet.
+    pub(crate) fn in_force(&self) -> u64 {
+        self.confirmed.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn written(&self, version: u64) {
+        self.written.store(version, Ordering::SeqCst);
+    }
+
+    pub(crate) fn confirm(&self, version: u64) {
+        self.confirmed.store(version, Ordering::SeqCst);
+    }
+
+    pub(crate) fn saw(&self, caller: usize, version: u64) {
+        self.seen[caller].store(version, Ordering::SeqCst);
+    }
+
+    pub(crate) fn seen_by_all(&self) -> u64 {
+        self.seen.iter().map(|seen| seen.load(Ordering::SeqCst)).min().unwrap_or(0)
+    }
+
+    /// Judges an answer to `/rROUTE` that was asked for when `since` was in force; gives its
+    /// version where it is right.
+    pub(crate) fn answer(&self, route: u64, since: u64, reply: &Reply) -> Option<u64> {
+        if reply.status != 200 {
+            self.fail(&format!("/r{route}: {} {}", reply.status, reply.text()));
+            return None;
+        }
+        self.served.fetch_add(1, Ordering::Relaxed);
+        match self.fault(route, since, reply) {
+            Ok(version) => Some(version),
+            Err(fault) => {
+                self.misrouted.fetch_add(1, Ordering::Relaxed);
+                self.keep(format!("/r{route} since {since}: {fault}; {:?}", reply.headers));
+                None
+            }
+        }
+    }
+
+    fn fault(&self, route: u64, since: u64, reply: &Reply) -> Result<u64, String> {
+        let version: u64 = reply.header("x-version").parse().map_err(|_| "no version")?;
+        let written = self.written.load(Ordering::SeqCst);
+        if !(since..=written).contains(&version) {
+            return Err(format!("version {version} is not of {since} to {written}"));
+        }
+        let origin = reply.origin();
+        let index = ORIGINS.iter().position(|name| *name == origin).ok_or("no known origin")?;
+        if self.plan.weights(version, route)[index] == 0 {
+            return Err(format!("version {version} gives {origin} nothing of it"));
+        }
+        let debug = reply.header("heddle-debug");
+        let part = |name: &str| debug.split(' ').find_map(|part| part.strip_prefix(name));
+        if part("backend=") != Some(&format!("shop/{origin}:80")) {
+            return Err(format!("'{debug}' does not name {origin}"));
+        }
+        if !part("route=").is_some_and(|label| label.starts_with(&format!("shop/r{route}/"))) {
+            return Err(format!("'{debug}' does not name route r{route}"));
+        }
+        let table = part("table=").ok_or("no table is named")?;
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_table = *tables.entry(table.to_owned()).or_insert(version);
+        if of_table != version {
+            return Err(format!("table {table} was of version {of_table}, now of {version}"));
+        }
+        Ok(version)
+    }
+
+    /// Judges the certificate of a handshake that began when `since` was in force.
+    pub(crate) fn handshake(&self, since: u64, shown: Option<&CertificateDer<'static>>) {
+        self.handshakes.fetch_add(1, Ordering::Relaxed);
+        let known = self.certificates.lock().unwrap_or_else(PoisonError::into_inner);
+        let version = shown.and_then(|shown| known.get(shown.as_ref()).copied());
+        drop(known);
+        let written = self.written.load(Ordering::SeqCst);
+        if !version.is_some_and(|version| (since..=written).contains(&version)) {
+            self.misrouted.fetch_add(1, Ordering::Relaxed);
+            self.keep(format!("a certificate of version {version:?}, not of {since} to {written}"));
+        }
+    }
+
+    /// A request or handshake that brought no answer.
+    pub(crate) fn fail(&self, fault: &str) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+        self.keep(format!("failed: {fault}"));
+    }
+
+    fn keep(&self, fault: String) {
+        let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        if faults.len() < KEPT {
+            faults.push(fault);
+        }
+    }
+
+    pub(crate) fn served(&self) -> u64 {
+        self.served.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_clean(&self) -> bool {
+        self.failed.load(Ordering::Relaxed) == 0 && self.misrouted.load(Ordering::Relaxed) == 0
+    }
+
+    pub(crate) fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn faults(&self) -> String {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner).join("\n")
+    }
+
+    /// All counts in one line.
+    pub(crate) fn summary(&self) -> String {
+        let tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner).len();
+        format!(
+            "{} requests, {} failed, {} misrouted; {} tables seen, {} handshakes",
+            self.served(),
+            self.failed.load(Ordering::Relaxed),
+            self.misrouted.load(Ordering::Relaxed),
+            tables,
+            self.handshakes.load(Ordering::Relaxed)
+        )
+    }
+}

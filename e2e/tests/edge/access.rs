@@ -1,0 +1,227 @@
+//! Who is let in: keys, tokens, sources; and that a refused request reaches nobody.
+
+use e2e::client::{nothing, request};
+use e2e::token::{Issuer, encode, now};
+use e2e::{Gateway, Origin, yaml};
+use serde_json::json;
+
+use crate::scene::{HOST, answered, refused, shop};
+
+const CLERK: &str = "the-clerks-own-marker-key";
+const AUDITOR: &str = "the-auditors-own-marker-key";
+const AUDIENCE: &str = "shop";
+
+/// Callers by key and by token, and a source that is never let in.
+async fn guarded(issuer: &Issuer) -> (Origin, Gateway) {
+    let (origin, setup) = shop().await;
+    let policy = yaml::policy(
+        "guard",
+        &format!(
+            "
+            targetRefs: [{{ kind: HTTPRoute, name: all }}]
+            credentials:
+              apiKey: {{ secretRef: {{ name: keys }} }}
+              jwt: [{{ issuer: '{}', audiences: [{AUDIENCE}], jwks: '{}' }}]
+            rules:
+              - name: anyone-looks
+                when: {{ methods: [GET], paths: [{{ value: /public }}] }}
+              - name: clerks-order
+                when:
+                  methods: [POST]
+                  paths: [{{ type: Exact, value: /orders }}]
+                  callers: [{{ apiKey: clerk }}]
+              - name: readers-read
+                when:
+                  paths: [{{ value: /staff }}]
+                  callers: [{{ issuer: '{}', claims: [{{ name: roles, value: reader }}] }}]
+              - name: never-from-there
+                action: Deny
+                when: {{ sources: [203.0.113.0/24] }}",
+            issuer.name,
+            issuer.jwks(),
+            issuer.name
+        ),
+    );
+    let setup = setup
+        .with(yaml::secret("keys", &[("clerk", CLERK), ("auditor", AUDITOR)]))
+        .with(policy)
+        .arguments(&["--trust-forwarded", "127.0.0.1/32"]);
+    (origin, setup.start().await)
+}
+
+async fn send(
+    gateway: &Gateway,
+    (method, path): (&str, &str),
+    headers: &[(&str, &str)],
+) -> e2e::Reply {
+    let mut asked = request(method, HOST, path);
+    for (name, value) in headers {
+        asked = asked.header(*name, *value);
+    }
+    gateway.send(asked.body(nothing()).expect("a well-formed request")).await
+}
+
+#[tokio::test]
+async fn only_the_right_key_opens_and_only_its_own_door() {
+    let (origin, gateway) = guarded(&Issuer::new("https://login.test")).await;
+    let order = ("POST", "/orders");
+    for (case, headers, status, reason) in [
+        (order, &[][..], 401, "credential_missing"),
+        (order, &[("x-api-key", "not-a-key-of-anybody")], 401, "credential_invalid"),
+        (order, &[("x-api-key", "")], 401, "credential_invalid"),
+        (order, &[("x-api-key", "clerk")], 401, "credential_invalid"),
+        (order, &[("x-api-key", CLERK), ("x-api-key", AUDITOR)], 401, "credential_invalid"),
+        (order, &[("x-api-key", AUDITOR)], 403, "access_denied"),
+        (("GET", "/orders"), &[("x-api-key", CLERK)], 403, "access_denied"),
+        (("POST", "/orders/1"), &[("x-api-key", CLERK)], 403, "access_denied"),
+        (("POST", "/public"), &[("x-api-key", CLERK)], 403, "access_denied"),
+        // Shown where it is read, and wrong: refused even where none is needed.
+        (("GET", "/public"), &[("x-api-key", "not-a-key-of-anybody")], 401, "credential_invalid"),
+    ] {
+        let reply = send(&gateway, case, headers).await;
+        let line = refused(&gateway, &reply, status, reason).await;
+        assert_eq!((&line["method"], &line["path"]), (&case.0.into(), &case.1.into()));
+        assert_eq!(reply.header("www-authenticate").is_empty(), status == 403, "{case:?}");
+    }
+    assert_eq!(origin.count(), 0);
+
+    let reply = send(&gateway, order, &[("x-api-key", CLERK)]).await;
+    let line = answered(&gateway, &reply, "shop").await;
+    assert!(line["rule"].to_string().contains("clerks-order"), "{line}");
+    assert!(line["principal"].to_string().contains("clerk"), "{line}");
+    assert_eq!(origin.last().header("x-api-key"), "", "the key went to the backend");
+    let reply = send(&gateway, ("GET", "/public/x"), &[]).await;
+    let line = answered(&gateway, &reply, "shop").await;
+    assert!(line["rule"].to_string().contains("anyone-looks"), "{line}");
+    assert_eq!(origin.count(), 2);
+    for text in [gateway.access_log(), gateway.stderr()] {
+        assert!(!text.contains(CLERK) && !text.contains(AUDITOR), "a key is in a log");
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_believed_only_whole_and_in_time() {
+    let issuer = Issuer::new("https://login.test");
+    let (origin, gateway) = guarded(&issuer).await;
+    let good = issuer.token("ann", AUDIENCE, 60);
+    let parts: Vec<&str> = good.split('.').collect();
+    let claims = json!({ "iss": issuer.name, "sub": "eve", "aud": AUDIENCE, "exp": now() + 60, "roles": ["reader"] });
+    let header = json!({ "alg": "EdDSA", "kid": "k1" });
+    let without_end =
+        json!({ "iss": issuer.name, "sub": "ann", "aud": AUDIENCE, "roles": ["reader"] });
+    let early = json!({ "iss": issuer.name, "sub": "ann", "aud": AUDIENCE, "exp": now() + 600, "nbf": now() + 300, "roles": ["reader"] });
+    let stranger = Issuer::new(&issuer.name);
+    for (what, token) in [
+        ("expired", issuer.token("ann", AUDIENCE, -120)),
+        (
+            "other claims under an old signature",
+            format!("{}.{}.{}", parts[0], encode(&claims), parts[2]),
+        ),
+        ("without signature", format!("{}.{}.", parts[0], parts[1])),
+        ("alg none", format!("{}.{}.", encode(&json!({ "alg": "none" })), encode(&claims))),
+        ("alg HS256", issuer.sign(&json!({ "alg": "HS256", "kid": "k1" }), &claims)),
+        ("a stranger's signature", stranger.token("ann", AUDIENCE, 60)),
+        ("another kid", issuer.sign(&json!({ "alg": "EdDSA", "kid": "k2" }), &claims)),
+        ("another audience", issuer.token("ann", "bank", 60)),
+        ("another issuer", Issuer::new("https://evil.test").token("ann", AUDIENCE, 60)),
+        ("without an end", issuer.sign(&header, &without_end)),
+        ("before its time", issuer.sign(&header, &early)),
+        ("no token", "nonsense".to_owned()),
+        ("no claims", "a.b.c".to_owned()),
+    ] {
+        let shown = format!("Bearer {token}");
+        let reply = send(&gateway, ("GET", "/staff"), &[("authorization", &shown)]).await;
+        assert_eq!(reply.status, 401, "{what}: {reply:?}");
+        refused(&gateway, &reply, 401, "credential_invalid").await;
+    }
+    let plain = issuer.sign(
+        &header,
+        &json!({ "iss": issuer.name, "sub": "bob", "aud": AUDIENCE, "exp": now() + 60, "roles": [] }),
+    );
+    let shown = format!("Bearer {plain}");
+    let reply = send(&gateway, ("GET", "/staff"), &[("authorization", &shown)]).await;
+    refused(&gateway, &reply, 403, "access_denied").await;
+    assert_eq!(origin.count(), 0);
+
+    let shown = format!("Bearer {good}");
+    let reply = send(&gateway, ("GET", "/staff"), &[("authorization", &shown)]).await;
+    let line = answered(&gateway, &reply, "shop").await;
+    assert!(line["rule"].to_string().contains("readers-read"), "{line}");
+    assert!(line["principal"].to_string().contains("ann"), "{line}");
+    let shown = format!("bearer {good}");
+    let reply = send(&gateway, ("GET", "/staff"), &[("Authorization", &shown)]).await;
+    answered(&gateway, &reply, "shop").await;
+    assert!(!gateway.access_log().contains(parts[2]), "a token is in the log");
+}
+
+#[tokio::test]
+async fn a_denied_source_is_denied_whatever_it_holds() {
+    let (origin, gateway) = guarded(&Issuer::new("https://login.test")).await;
+    let from = ("x-forwarded-for", "203.0.113.77");
+    for (case, headers) in
+        [(("GET", "/public"), &[from][..]), (("POST", "/orders"), &[from, ("x-api-key", CLERK)])]
+    {
+        let reply = send(&gateway, case, headers).await;
+        let line = refused(&gateway, &reply, 403, "access_denied").await;
+        assert!(line["rule"].to_string().contains("never-from-there"), "{line}");
+        assert_eq!(line["source"], "203.0.113.77");
+    }
+    assert_eq!(origin.count(), 0);
+    let reply = send(&gateway, ("GET", "/public"), &[("x-forwarded-for", "203.0.114.1")]).await;
+    answered(&gateway, &reply, "shop").await;
+}
+
+#[tokio::test]
+async fn every_level_must_let_pass() {
+    let (origin, setup) = shop().await;
+    let level = |name: &str, target: &str, method: &str| {
+        yaml::policy(
+            name,
+            &format!(
+                "targetRefs: [{{ kind: {target} }}]\n\
+                 rules: [{{ name: {name}, when: {{ methods: [{method}] }} }}]"
+            ),
+        )
+    };
+    let gateway = setup
+        .with(level("outer", "Gateway, name: edge", "GET, POST"))
+        .with(level("inner-get", "HTTPRoute, name: all", "GET"))
+        .with(level("inner-put", "HTTPRoute, name: all", "PUT"))
+        .start()
+        .await;
+    for (method, status) in [("GET", 200), ("POST", 403), ("PUT", 403), ("DELETE", 403)] {
+        let reply = send(&gateway, (method, "/"), &[]).await;
+        assert_eq!(reply.status, status, "{method}: {reply:?}");
+    }
+    assert_eq!(origin.count(), 1);
+}
+
+#[tokio::test]
+async fn a_policy_that_cannot_be_read_closes_its_target_and_nothing_else() {
+    let (origin, setup) = shop().await;
+    let unreadable = yaml::policy(
+        "newer",
+        "targetRefs: [{ kind: HTTPRoute, name: admin }]\n\
+         rules: [{ name: some, when: { moonPhase: full } }]",
+    );
+    let gateway =
+        setup.with(yaml::path_route("admin", "/admin", "shop")).with(unreadable).start().await;
+    let reply = send(&gateway, ("GET", "/admin"), &[]).await;
+    refused(&gateway, &reply, 503, "policy_unreadable").await;
+    assert_eq!(origin.count(), 0);
+    let reply = send(&gateway, ("GET", "/"), &[]).await;
+    answered(&gateway, &reply, "shop").await;
+    gateway.until_said("moonPhase").await;
+}
+
+#[tokio::test]
+async fn refusals_do_not_tell_what_would_be_right() {
+    let (_origin, gateway) = guarded(&Issuer::new("https://login.test")).await;
+    for case in [("POST", "/orders"), ("GET", "/nowhere")] {
+        let reply = send(&gateway, case, &[("x-api-key", AUDITOR)]).await;
+        let told = format!("{:?} {}", reply.headers, reply.text());
+        for word in ["clerk", "guard", "keys", "login.test", "203.0.113"] {
+            assert!(!told.contains(word), "'{word}' in {told}");
+        }
+    }
+}

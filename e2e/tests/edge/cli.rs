@@ -1,0 +1,202 @@
+//! `check` and `explain`: what they print, and how they end.
+
+use std::path::PathBuf;
+
+use e2e::program::{Ended, run};
+use e2e::yaml;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A file with this text, in a folder that goes with the first.
+fn file(text: &str) -> (TempDir, String) {
+    let folder = TempDir::new().expect("a folder");
+    let path = folder.path().join("site.yaml");
+    std::fs::write(&path, text).expect("a file");
+    let path = path.to_str().expect("a path of ASCII").to_owned();
+    (folder, path)
+}
+
+fn check(path: &str) -> Ended {
+    run(&["check", "--config", path])
+}
+
+fn site() -> String {
+    yaml::join(&[
+        yaml::gateway(&[yaml::http("web", 8080)]),
+        yaml::service("shop", &[([127, 0, 0, 1], 9).into()]),
+        yaml::path_route("all", "/", "shop"),
+        yaml::path_route("cart", "/cart", "shop"),
+    ])
+}
+
+#[test]
+fn a_good_file_is_accepted() {
+    let (_folder, path) = file(&site());
+    let ended = check(&path);
+    assert_eq!(ended.code, 0, "{ended:?}");
+}
+
+#[test]
+fn the_bookshops_example_is_accepted() {
+    let example: PathBuf =
+        [env!("CARGO_MANIFEST_DIR"), "..", "examples", "bookshop", "gateway.yaml"].iter().collect();
+    let ended = check(example.to_str().unwrap());
+    assert_eq!(ended.code, 0, "{ended:?}");
+}
+
+#[test]
+fn all_faults_are_told_at_once_with_object_path_line_and_nearest() {
+    let text = "\
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { name: edge, namespace: shop }
+spec:
+  gatewayClassName: heddle
+  listeners:
+    - { name: web, port: 8080, protocol: HTTP }
+    - { name: web, port: 8080, protocol: HTTP }
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: cart, namespace: shop }
+spec:
+  parentRefs: [{ name: edge }]
+  hostname: [shop.test]
+  rules:
+    - matches:
+        - path: { type: RegularExpression, value: '(' }
+        - path: { type: Prefix, value: /x }
+      backendRefs: [{ name: shop, port: eighty }]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoutes
+metadata: { name: typo, namespace: shop }
+---
+apiVersion: v1
+kind: Secret
+metadata: { name: cert, namespace: shop }
+type: kubernetes.io/tls
+stringData: { tls.crt: nonsense, tls.key: nonsense }
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: lost, namespace: shop }
+spec:
+  parentRefs: [{ name: edge }]
+  rules: [{ backendRefs: [{ name: nowhere, port: 80 }] }]
+";
+    let (_folder, path) = file(text);
+    let ended = check(&path);
+    assert_eq!(ended.code, 1, "{ended:?}");
+    for (line, words) in [
+        (8, &["Gateway shop/edge", "spec.listeners[1]"][..]),
+        (15, &["HTTPRoute shop/cart", "spec.hostname", "did you mean 'hostnames'?"]),
+        (18, &["HTTPRoute shop/cart", "spec.rules[0].matches[0].path.value"]),
+        (19, &["HTTPRoute shop/cart", "spec.rules[0].matches[1].path.type", "PathPrefix"]),
+        (20, &["HTTPRoute shop/cart", "spec.rules[0].backendRefs[0].port"]),
+        (23, &["HTTPRoutes", "did you mean 'HTTPRoute'?"]),
+        (30, &["Secret shop/cert", "tls.crt"]),
+        (37, &["HTTPRoute shop/lost", "nowhere"]),
+    ] {
+        let told = ended.stdout.lines().any(|told| words.iter().all(|word| told.contains(word)));
+        assert!(told, "nothing says {words:?} in\n{}", ended.stdout);
+        let there = ended.stdout.lines().any(|told| {
+            words.iter().all(|word| told.contains(word)) && told.contains(&line.to_string())
+        });
+        assert!(there, "no line {line} beside {words:?} in\n{}", ended.stdout);
+    }
+    assert!(ended.stdout.contains("site.yaml"), "{}", ended.stdout);
+}
+
+#[test]
+fn a_file_that_is_no_yaml_or_not_there_is_refused() {
+    let (_folder, path) = file("kind: [HTTPRoute\n");
+    let ended = check(&path);
+    assert_eq!(ended.code, 1, "{ended:?}");
+    assert!(ended.stdout.contains("site.yaml"), "{ended:?}");
+    let missing = path.replace("site.yaml", "missing.yaml");
+    let ended = check(&missing);
+    assert_eq!(ended.code, 1, "{ended:?}");
+    assert!(format!("{}{}", ended.stdout, ended.stderr).contains("missing.yaml"), "{ended:?}");
+}
+
+#[test]
+fn wrong_usage_is_code_2() {
+    let (_folder, path) = file(&site());
+    for arguments in [
+        &[][..],
+        &["check"],
+        &["check", "--config"],
+        &["--config", &path, "--workers", "many"],
+        &["--config", &path, "--no-such-flag"],
+        &["explain", "--config", &path, "GET"],
+        &["explain", "--config", &path, "GET", "http://shop.test/", "--from", "nowhere"],
+        &["explain", "--config", &path, "GET", "http://shop.test/", "-H", "no colon"],
+        &["explain", "--config", &path, "GET", "not a url"],
+    ] {
+        let ended = run(arguments);
+        assert_eq!(ended.code, 2, "{arguments:?}: {ended:?}");
+        assert!(ended.stdout.is_empty() && !ended.stderr.is_empty(), "{arguments:?}: {ended:?}");
+    }
+}
+
+#[test]
+fn help_and_version_are_results() {
+    for argument in ["--help", "--version"] {
+        let ended = run(&[argument]);
+        assert_eq!((ended.code, ended.stdout.contains("heddle-gateway")), (0, true), "{ended:?}");
+    }
+}
+
+/// The example site behind a policy.
+fn guarded() -> (TempDir, String) {
+    let policy = yaml::policy(
+        "readers",
+        "targetRefs: [{ kind: HTTPRoute, name: cart }]\n\
+         rules:\n  \
+         - { name: readers, when: { methods: [GET] } }\n  \
+         - { name: no-lab, action: Deny, when: { sources: [10.9.0.0/16] } }",
+    );
+    file(&yaml::join(&[site(), policy]))
+}
+
+fn explain(path: &str, rest: &[&str]) -> Ended {
+    let mut arguments = vec!["explain", "--config", path];
+    arguments.extend(rest);
+    run(&arguments)
+}
+
+#[test]
+fn explain_says_which_route_which_rule_and_why_not_the_others() {
+    let (_folder, path) = guarded();
+    let url = "http://shop.test:8080/cart/1";
+    for (rest, words) in [
+        (&["GET", url][..], &["shop/cart", "readers", "shop/all"][..]),
+        (&["POST", url], &["shop/cart", "access_denied", "readers", "methods"]),
+        (&["GET", url, "--from", "10.9.1.2"], &["access_denied", "no-lab"]),
+        (&["GET", "http://shop.test:8080/x"], &["shop/all", "shop/cart", "path"]),
+    ] {
+        let ended = explain(&path, rest);
+        assert_eq!(ended.code, 0, "{ended:?}");
+        for word in words {
+            assert!(ended.stdout.contains(word), "{rest:?}: no '{word}' in\n{}", ended.stdout);
+        }
+        let mut rest = rest.to_vec();
+        rest.extend(["-o", "json"]);
+        let ended = explain(&path, &rest);
+        let story: Value = serde_json::from_str(&ended.stdout).unwrap();
+        let story = story.to_string();
+        for word in words {
+            assert!(story.contains(word), "{rest:?}: no '{word}' in\n{story}");
+        }
+    }
+}
+
+#[test]
+fn explain_agrees_with_the_normal_form_of_a_path() {
+    let (_folder, path) = guarded();
+    for spelling in ["//cart", "/x/../cart", "/%63art"] {
+        let ended = explain(&path, &["POST", &format!("http://shop.test:8080{spelling}")]);
+        assert!(ended.stdout.contains("access_denied"), "{spelling}: {ended:?}");
+    }
+}

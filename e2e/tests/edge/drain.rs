@@ -1,0 +1,78 @@
+//! The end: running requests finish, new ones go elsewhere, and it does end.
+
+use std::time::{Duration, Instant};
+
+use e2e::client::{nothing, request};
+use e2e::{Connection, wait};
+use tokio::net::TcpStream;
+
+use crate::scene::{HOST, open_shop, shop};
+
+#[tokio::test]
+async fn sigterm_lets_running_requests_finish() {
+    let (origin, mut gateway) = open_shop().await;
+    let mut h1 = Connection::h1(gateway.web()).await.unwrap();
+    let h2 = Connection::h2c(gateway.web()).await.unwrap();
+    let mut idle = Connection::h1(gateway.web()).await.unwrap();
+    let gate = || request("GET", HOST, "/gate").body(nothing()).unwrap();
+    assert_eq!(
+        idle.send(request("GET", HOST, "/").body(nothing()).unwrap()).await.unwrap().status,
+        200
+    );
+    let over_h2 = h2.begin(gate());
+    let over_h1 = tokio::spawn(async move { h1.send(gate()).await });
+    wait::until_true("both to arrive", || origin.count() == 3).await;
+
+    gateway.terminate();
+    let reply = wait::until("/readyz to say draining", || async {
+        gateway.admin("/readyz").await.ok().filter(|reply| reply.status == 503)
+    })
+    .await;
+    assert!(reply.text().contains("drain"), "{}", reply.text());
+    let web = gateway.web();
+    wait::until("new callers to be refused", || async {
+        TcpStream::connect(web).await.is_err().then_some(())
+    })
+    .await;
+    wait::until_true("the idle connection to close", || idle.is_closed()).await;
+    assert!(gateway.try_exit().is_none(), "it ended under running requests");
+
+    origin.open_gate();
+    for running in [over_h1, over_h2] {
+        let reply = wait::within("a running request", running).await.unwrap().unwrap();
+        assert_eq!((reply.status, reply.origin()), (200, "shop"));
+    }
+    assert_eq!(gateway.exited().await, 0);
+    let log = gateway.access_log();
+    assert_eq!(log.matches("\"/gate\"").count(), 2, "{log}");
+}
+
+#[tokio::test]
+async fn a_gateway_without_callers_ends_at_once() {
+    let (_origin, mut gateway) = open_shop().await;
+    assert_eq!(gateway.get(HOST, "/").await.status, 200);
+    let began = Instant::now();
+    gateway.terminate();
+    assert_eq!(gateway.exited().await, 0);
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn the_drain_timeout_is_kept() {
+    let (origin, setup) = shop().await;
+    let mut gateway = setup.arguments(&["--drain-timeout", "1s"]).start().await;
+    let web = gateway.web();
+    let endless = tokio::spawn(async move {
+        let mut connection = Connection::h1(web).await?;
+        connection.send(request("GET", HOST, "/gate").body(nothing())?).await
+    });
+    wait::until_true("the request to arrive", || origin.count() == 1).await;
+    let began = Instant::now();
+    gateway.terminate();
+    assert_eq!(gateway.exited().await, 0);
+    let took = began.elapsed();
+    assert!(took > Duration::from_millis(900) && took < Duration::from_secs(8), "{took:?}");
+    wait::within("the cut request", endless).await.unwrap().unwrap_err();
+    // What was cut is told.
+    assert!(gateway.access_log().contains("\"/gate\""), "{}", gateway.access_log());
+}

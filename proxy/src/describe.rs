@@ -1,0 +1,71 @@
+//! The table in force as `/config` shows it. Secrets are not in it: certificates appear by the name
+//! of their Secret.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use table::{Backend, Listener, Rule, State, Table, Target};
+
+use crate::live::{Endpoint, Live, Service};
+use crate::pool::Pool;
+
+/// Everything that is in force, and how every endpoint is doing.
+pub(crate) fn live(live: &Live) -> Value {
+    let table = &live.table;
+    let services = live.services.iter().map(|service| (service.label.to_string(), state(service)));
+    json!({
+        "table": table.digest,
+        "listeners": table.listeners.iter().map(|one| listener(one)).collect::<Vec<_>>(),
+        "rules": table.rules.iter().map(|one| rule(table, one)).collect::<Vec<_>>(),
+        "services": services.collect::<serde_json::Map<_, _>>(),
+    })
+}
+
+fn listener(listener: &Listener) -> Value {
+    let refused = match &listener.state {
+        State::Serving => None,
+        State::Refused(why) => Some(why),
+    };
+    let certificates: Vec<_> =
+        listener.certificates.iter().map(|certificate| certificate.secret.to_string()).collect();
+    json!({
+        "gateway": listener.gateway.to_string(),
+        "name": listener.name,
+        "port": listener.port,
+        "scheme": listener.scheme,
+        "hostname": listener.hostname,
+        "certificates": certificates,
+        "refused": refused,
+    })
+}
+
+fn rule(table: &Table, rule: &Rule) -> Value {
+    let backend = |backend: &Backend| {
+        let to = match backend.target {
+            Target::Service(id) => table.services.get(id).map(|service| service.label.to_string()),
+            Target::Broken(reason) => Some(reason.to_string()),
+        };
+        json!({ "weight": backend.weight, "to": to })
+    };
+    json!({
+        "rule": rule.label,
+        "route": rule.route.to_string(),
+        "backends": rule.backends.iter().map(backend).collect::<Vec<_>>(),
+        "requestTimeoutMillis": rule.request_timeout.map(|bound| bound.as_millis() as u64),
+        "backendTimeoutMillis": rule.backend_timeout.map(|bound| bound.as_millis() as u64),
+    })
+}
+
+fn state(service: &Arc<Service>) -> Value {
+    service.endpoints.iter().map(|endpoint| endpoint_state(endpoint)).collect()
+}
+
+fn endpoint_state(endpoint: &Endpoint) -> Value {
+    json!({
+        "address": endpoint.address,
+        "protocol": endpoint.protocol,
+        "underWay": endpoint.load.under_way(),
+        "estimateMicros": endpoint.load.estimate().as_micros() as u64,
+        "idleConnections": endpoint.pools.iter().map(Pool::idle).sum::<usize>(),
+    })
+}

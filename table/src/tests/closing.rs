@@ -1,0 +1,155 @@
+//! Policies on their targets, and policies that close them.
+
+use model::{Key, Kind, Name, Resource};
+use serde_json::{Value, json};
+
+use super::fixture::{Ask, faults, gateway_at, get, made, object};
+use crate::{Assembly, Input, Refused, assemble};
+
+const KEY: &str = "a-key-of-sixteen-bytes-or-more";
+
+/// Gateway, two routes and a key, all in `shop`, and a route of `other` at the same Gateway.
+fn world() -> Vec<Resource> {
+    let route = |namespace: &str, name: &str| {
+        let rules = json!([
+            { "name": "open", "matches": [{ "path": { "value": format!("/{name}/open") } }] },
+            { "name": "rest", "matches": [{ "path": { "value": format!("/{name}") } }] },
+        ]);
+        let parents = json!([{ "name": "edge", "namespace": "shop" }]);
+        object(Kind::HttpRoute, namespace, name, json!({ "parentRefs": parents, "rules": rules }))
+    };
+    let listeners = json!([{ "name": "web" }, { "name": "side", "port": 81 }]);
+    vec![
+        gateway_at("shop", "edge", listeners),
+        route("shop", "a"),
+        route("shop", "b"),
+        route("other", "c"),
+        object(Kind::Secret, "shop", "keys", json!({ "stringData": { "clerk": KEY } })),
+    ]
+}
+
+fn policy(targets: Value, secret: &str) -> Resource {
+    let spec = json!({
+        "targetRefs": targets,
+        "credentials": { "apiKey": { "secretRef": { "name": secret } } },
+        "rules": [{ "name": "known", "when": { "callers": [{ "apiKey": "clerk" }] } }],
+    });
+    object(Kind::AccessPolicy, "shop", "p", spec)
+}
+
+fn key() -> Key {
+    let name = |word| Name::parse(word).unwrap();
+    Key::new(Kind::AccessPolicy, name("shop"), name("p"))
+}
+
+/// The verdicts of one request to each place.
+fn verdicts(assembly: &Assembly) -> [String; 6] {
+    let asks: [Ask; 6] = [
+        get("h", "/a/open"),
+        get("h", "/a"),
+        get("h", "/b"),
+        get("h", "/c"),
+        get("h", "/b").port(81),
+        get("h", "/c").port(81),
+    ];
+    asks.map(|ask| ask.verdict(&assembly.table))
+}
+
+fn with(policy: Resource) -> Assembly {
+    let mut resources = world();
+    resources.push(policy);
+    made(resources)
+}
+
+fn refused(raw: Option<Value>) -> Assembly {
+    let refused = Refused { key: Some(key()), raw, faults: Vec::new() };
+    assemble(Input { resources: world(), refused: vec![refused] }, None)
+}
+
+const OK: &str = "ok";
+const NO: &str = "credential_missing";
+const SHUT: &str = "policy_unreadable";
+
+fn route_a() -> Value {
+    json!([{ "kind": "HTTPRoute", "name": "a" }])
+}
+
+#[test]
+fn a_policy_holds_on_its_target_and_nowhere_else() {
+    let section = |kind: &str, name: &str, section: &str| {
+        json!([{ "kind": kind, "name": name, "sectionName": section }])
+    };
+    let cases = [
+        (json!([{ "kind": "Gateway", "name": "edge" }]), [NO, NO, NO, NO, NO, NO]),
+        (section("Gateway", "edge", "side"), [OK, OK, OK, OK, NO, NO]),
+        (route_a(), [NO, NO, OK, OK, OK, OK]),
+        (section("HTTPRoute", "a", "rest"), [OK, NO, OK, OK, OK, OK]),
+    ];
+    for (targets, wanted) in cases {
+        let assembly = with(policy(targets.clone(), "keys"));
+        assert_eq!(verdicts(&assembly), wanted, "{targets}");
+        let shown = get("h", "/a").header("x-api-key", KEY);
+        assert_eq!(shown.verdict(&assembly.table), OK);
+    }
+}
+
+#[test]
+fn a_policy_that_targets_nothing_is_a_fault() {
+    let targets = json!([
+        { "kind": "HTTPRoute", "name": "nobody" },
+        { "kind": "HTTPRoute", "name": "a", "sectionName": "nobody" },
+        { "kind": "HTTPRoute", "name": "c" },
+        { "kind": "HTTPRoute", "name": "b" },
+    ]);
+    let assembly = with(policy(targets, "keys"));
+    assert_eq!(verdicts(&assembly), [OK, OK, NO, OK, NO, OK]);
+    let said = faults(&assembly);
+    assert_eq!(said.len(), 3, "{said:?}");
+    assert!(said[0].contains("spec.targetRefs[0]: no HTTPRoute shop/nobody"), "{}", said[0]);
+    assert!(said[1].contains("HTTPRoute shop/a has no rule 'nobody'"), "{}", said[1]);
+    assert!(said[2].contains("no HTTPRoute shop/c"), "{}", said[2]);
+}
+
+#[test]
+fn a_policy_that_does_not_compile_closes_its_targets() {
+    let assembly = with(policy(route_a(), "nowhere"));
+    assert_eq!(verdicts(&assembly), [SHUT, SHUT, OK, OK, OK, OK]);
+    assert!(assembly.closed.contains(&key()));
+    assert_eq!(faults(&assembly).len(), 1);
+}
+
+#[test]
+fn a_refused_policy_closes_what_its_text_names() {
+    let spec = |targets: Value| Some(json!({ "spec": { "targetRefs": targets, "x": 1 } }));
+    let part = |name: &str| json!([{ "kind": "HTTPRoute", "name": "a", "sectionName": name }]);
+    let all_of_shop = [SHUT, SHUT, SHUT, SHUT, SHUT, SHUT];
+    let cases = [
+        (spec(route_a()), [SHUT, SHUT, OK, OK, OK, OK]),
+        (spec(part("rest")), [OK, SHUT, OK, OK, OK, OK]),
+        // A part that does not exist, or a word that is none, widens to the whole object.
+        (spec(part("nobody")), [SHUT, SHUT, OK, OK, OK, OK]),
+        (spec(json!([{ "kind": "HTTPRoute", "name": "a", "sectionName": 7 }])), [
+            SHUT, SHUT, OK, OK, OK, OK,
+        ]),
+        // What cannot be told closes every Gateway and route of the namespace.
+        (spec(json!([])), all_of_shop),
+        (spec(json!([{ "kind": "HttpRoute", "name": "a" }])), all_of_shop),
+        (Some(json!({ "spec": 7 })), all_of_shop),
+        (None, all_of_shop),
+    ];
+    for (index, (raw, wanted)) in cases.into_iter().enumerate() {
+        assert_eq!(verdicts(&refused(raw)), wanted, "case {index}");
+    }
+}
+
+#[test]
+fn a_refused_policy_keeps_its_last_good_form() {
+    let before = with(policy(route_a(), "keys"));
+    let refused = Refused { key: Some(key()), raw: None, faults: Vec::new() };
+    let after =
+        assemble(Input { resources: world(), refused: vec![refused.clone()] }, Some(&before));
+    assert_eq!(verdicts(&after), [NO, NO, OK, OK, OK, OK]);
+    let again = assemble(Input { resources: world(), refused: vec![refused] }, Some(&after));
+    assert_eq!(verdicts(&again), [NO, NO, OK, OK, OK, OK]);
+    assert!(again.kept.contains(&key()) && again.closed.is_empty());
+}

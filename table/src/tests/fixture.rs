@@ -1,0 +1,151 @@
+//! Small resources and requests.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use model::{Kind, Resource};
+use policy::{Facts, Scheme, Verdict};
+use serde_json::{Value, json};
+
+use crate::{Assembly, Input, Table, Target, assemble};
+
+/// An object with the spec (or, for a Secret and an EndpointSlice, the fields) `body`.
+pub(super) fn object(kind: Kind, namespace: &str, name: &str, body: Value) -> Resource {
+    let mut object = match kind {
+        Kind::Secret | Kind::EndpointSlice => body,
+        _ => json!({ "spec": body }),
+    };
+    if object["metadata"].is_null() {
+        object["metadata"] = json!({});
+    }
+    object["metadata"]["namespace"] = json!(namespace);
+    object["metadata"]["name"] = json!(name);
+    Resource::from_json(kind, object).unwrap()
+}
+
+/// The Gateway `infra/edge` with these listeners, each of which takes all routes where it says
+/// nothing else.
+pub(super) fn gateway(listeners: Value) -> Resource {
+    gateway_at("infra", "edge", listeners)
+}
+
+pub(super) fn gateway_at(namespace: &str, name: &str, mut listeners: Value) -> Resource {
+    for listener in listeners.as_array_mut().unwrap() {
+        let defaults = json!({ "port": 80, "protocol": "HTTP",
+            "allowedRoutes": { "namespaces": { "from": "All" } } });
+        for (field, value) in defaults.as_object().unwrap() {
+            if listener[field].is_null() {
+                listener[field] = value.clone();
+            }
+        }
+    }
+    let spec = json!({ "gatewayClassName": "heddle", "listeners": listeners });
+    object(Kind::Gateway, namespace, name, spec)
+}
+
+/// A Gateway with one plain listener.
+pub(super) fn plain() -> Resource {
+    gateway(json!([{ "name": "web" }]))
+}
+
+/// The route `shop/name` of `infra/edge`.
+pub(super) fn route(name: &str, hosts: &[&str], rules: Value) -> Resource {
+    let parents = json!([{ "namespace": "infra", "name": "edge" }]);
+    let spec = json!({ "parentRefs": parents, "hostnames": hosts, "rules": rules });
+    object(Kind::HttpRoute, "shop", name, spec)
+}
+
+/// One rule with the match of a path.
+pub(super) fn path(kind: &str, value: &str) -> Value {
+    json!([{ "matches": [{ "path": { "type": kind, "value": value } }] }])
+}
+
+pub(super) fn made(resources: Vec<Resource>) -> Assembly {
+    assemble(Input { resources, refused: Vec::new() }, None)
+}
+
+/// The faults but for rules without backends, which most cases here have.
+pub(super) fn faults(assembly: &Assembly) -> Vec<String> {
+    let all = assembly.faults.iter().filter(|fault| !fault.reason.starts_with("neither"));
+    all.map(ToString::to_string).collect()
+}
+
+/// A request.
+pub(super) struct Ask {
+    pub(super) method: Method,
+    pub(super) port: u16,
+    pub(super) host: &'static str,
+    pub(super) path: String,
+    pub(super) query: Option<&'static str>,
+    pub(super) headers: HeaderMap,
+}
+
+pub(super) fn get(host: &'static str, path: &str) -> Ask {
+    let (method, headers) = (Method::GET, HeaderMap::new());
+    Ask { method, port: 80, host, path: path.to_owned(), query: None, headers }
+}
+
+impl Ask {
+    pub(super) fn header(mut self, name: &'static str, value: &'static str) -> Self {
+        self.headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        self
+    }
+
+    pub(super) fn query(mut self, query: &'static str) -> Self {
+        self.query = Some(query);
+        self
+    }
+
+    pub(super) fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    pub(super) fn facts(&self) -> Facts<'_> {
+        Facts {
+            now: 0,
+            source: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            scheme: Scheme::Http,
+            port: self.port,
+            host: self.host,
+            method: &self.method,
+            path: &self.path,
+            query: self.query,
+            headers: &self.headers,
+        }
+    }
+
+    /// The label of the rule that it leads to, or the reason.
+    pub(super) fn rule(&self, table: &Table) -> String {
+        match table.find(&self.facts()) {
+            Ok(found) => found.rule.label.to_string(),
+            Err(reason) => reason.to_string(),
+        }
+    }
+
+    /// `ok` where policies and filters let it pass, else the reason.
+    pub(super) fn verdict(&self, table: &Table) -> String {
+        let facts = self.facts();
+        match table.find(&facts) {
+            Err(reason) => reason.to_string(),
+            Ok(found) => match found.rule.chain.decide(&facts, found.prefix) {
+                Verdict::Pass(_) => "ok".to_owned(),
+                Verdict::Answer(answer) => answer.reason.to_string(),
+            },
+        }
+    }
+
+    /// Where it would go: service, endpoints and share, or what is broken.
+    pub(super) fn backends(&self, table: &Table) -> Vec<String> {
+        let found = table.find(&self.facts()).unwrap();
+        let text = |target| match target {
+            Target::Service(id) => {
+                let service = &table.services[id];
+                format!("{} {:?}", service.label, service.endpoints)
+            }
+            Target::Broken(reason) => reason.to_string(),
+        };
+        let backends = found.rule.backends.iter();
+        backends.map(|one| format!("{} x {}", one.weight, text(one.target))).collect()
+    }
+}

@@ -1,0 +1,73 @@
+//! What a caller and a backend would see of a request.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use http::{HeaderMap, Method};
+use policy::{Facts, Reason, Scheme, Verdict};
+use table::{Table, Target};
+
+/// A request.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    pub(crate) port: u16,
+    pub(crate) host: String,
+    pub(crate) path: String,
+    pub(crate) method: Method,
+    pub(crate) headers: HeaderMap,
+}
+
+/// All that can be told of an answer from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// The namespace of the Gateway.
+    pub(crate) gateway: Option<String>,
+    /// The namespace of the route.
+    pub(crate) owner: Option<String>,
+    listener: Option<String>,
+    certificates: Vec<Vec<u8>>,
+    rule: Option<String>,
+    verdict: Result<(), Reason>,
+    backends: Vec<(u32, String)>,
+}
+
+/// Asks the table.
+pub(crate) fn observe(table: &Table, request: &Request) -> Seen {
+    let facts = Facts {
+        now: 0,
+        source: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        scheme: Scheme::Http,
+        port: request.port,
+        host: &request.host,
+        method: &request.method,
+        path: &request.path,
+        query: None,
+        headers: &request.headers,
+    };
+    let listener = table.listener(request.port, &request.host);
+    let found = table.find(&facts);
+    let rule = found.as_ref().ok().map(|found| found.rule);
+    let verdict = found.as_ref().map_err(|reason| *reason).and_then(|found| {
+        match found.rule.chain.decide(&facts, found.prefix) {
+            Verdict::Pass(_) => Ok(()),
+            Verdict::Answer(answer) => Err(answer.reason),
+        }
+    });
+    let certificates = listener.into_iter().flat_map(|listener| &listener.certificates);
+    let backends = rule.into_iter().flat_map(|rule| &rule.backends);
+    Seen {
+        gateway: listener.map(|listener| listener.gateway.namespace.to_string()),
+        owner: rule.map(|rule| rule.route.namespace.to_string()),
+        listener: listener.map(|listener| format!("{}/{}", listener.gateway, listener.name)),
+        certificates: certificates.map(|one| one.chain_pem.expose().to_vec()).collect(),
+        rule: rule.map(|rule| rule.label.to_string()),
+        verdict,
+        backends: backends.map(|one| (one.weight, target(table, one.target))).collect(),
+    }
+}
+
+fn target(table: &Table, target: Target) -> String {
+    match target {
+        Target::Service(id) => format!("{:?} {:?}", table.services[id].label, table.services[id].endpoints),
+        Target::Broken(reason) => reason.to_string(),
+    }
+}

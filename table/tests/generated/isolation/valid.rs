@@ -1,0 +1,130 @@
+//! Valid sets: a shared Gateway, and a few namespaces that each hold routes, services, secrets,
+//! policies and sometimes a Gateway of their own.
+
+use http::{HeaderMap, HeaderValue, Method};
+use model::{Kind, Resource};
+use serde_json::{Value, json};
+
+use super::observe::Request;
+use crate::dice::Dice;
+
+pub(crate) const TEAMS: [&str; 4] = ["t0", "t1", "t2", "t3"];
+const PATHS: [&str; 5] = ["/", "/a", "/a/b", "/b", "/c"];
+
+/// An object of `namespace/name` with these fields beside its metadata.
+pub(crate) fn object(kind: Kind, namespace: &str, name: &str, mut fields: Value) -> Resource {
+    let created = if kind == Kind::Gateway { json!("2026-01-01T00:00:00Z") } else { json!(null) };
+    fields["metadata"] = fields.get("metadata").cloned().unwrap_or(json!({}));
+    fields["metadata"]["namespace"] = json!(namespace);
+    fields["metadata"]["name"] = json!(name);
+    fields["metadata"]["creationTimestamp"] = created;
+    Resource::from_json(kind, fields).unwrap()
+}
+
+pub(crate) fn key_of(team: &str) -> String {
+    format!("key-of-the-caller-of-{team}")
+}
+
+/// The shared Gateway and two to four namespaces.
+pub(crate) fn world(dice: &mut Dice) -> Vec<Resource> {
+    let shared = json!({ "spec": { "gatewayClassName": "heddle", "listeners": [
+        { "name": "web", "port": 80, "protocol": "HTTP",
+          "allowedRoutes": { "namespaces": { "from": "All" } } },
+    ] } });
+    let mut world = vec![object(Kind::Gateway, "infra", "edge", shared)];
+    for team in TEAMS.iter().take(2 + dice.roll(3)) {
+        namespace(dice, team, &mut world);
+    }
+    world
+}
+
+fn namespace(dice: &mut Dice, team: &str, world: &mut Vec<Resource>) {
+    let ports = json!({ "spec": { "ports": [{ "port": 80, "name": "web" }] } });
+    world.push(object(Kind::Service, team, "web", ports));
+    let slice = json!({
+        "metadata": { "labels": { "kubernetes.io/service-name": "web" } },
+        "addressType": "IPv4",
+        "endpoints": [{ "addresses": [format!("10.0.0.{}", 1 + dice.roll(9))] }],
+        "ports": [{ "name": "web", "port": 8080 }],
+    });
+    world.push(object(Kind::EndpointSlice, team, "web-1", slice));
+    world.push(object(Kind::Secret, team, "keys", json!({ "stringData": { "me": key_of(team) } })));
+    let own_gateway = dice.once_in(2);
+    if own_gateway {
+        gateway(team, world);
+    }
+    for index in 0..=dice.roll(3) {
+        let name = format!("r{index}");
+        world.push(route(dice, team, &name, own_gateway));
+        if dice.once_in(2) {
+            world.push(policy(dice, team, &name));
+        }
+    }
+}
+
+fn gateway(team: &str, world: &mut Vec<Resource>) {
+    let pem = json!({ "type": "kubernetes.io/tls",
+        "stringData": { "tls.crt": format!("chain of {team}"), "tls.key": "key" } });
+    world.push(object(Kind::Secret, team, "tls", pem));
+    let listeners = json!({ "spec": { "gatewayClassName": "heddle", "listeners": [
+        { "name": "web", "port": 80, "protocol": "HTTP", "hostname": format!("*.{team}.test") },
+        { "name": "safe", "port": 443, "protocol": "HTTPS", "hostname": format!("*.{team}.test"),
+          "tls": { "certificateRefs": [{ "name": "tls" }] } },
+    ] } });
+    world.push(object(Kind::Gateway, team, "own", listeners));
+}
+
+fn route(dice: &mut Dice, team: &str, name: &str, own_gateway: bool) -> Resource {
+    let mut parents = vec![json!({ "namespace": "infra", "name": "edge" })];
+    if own_gateway {
+        parents.push(json!({ "name": "own" }));
+    }
+    // Some name no host, and so catch what nobody else wants at the shared Gateway.
+    let own = [format!("{team}.test"), format!("www.{team}.test")];
+    let hosts = if dice.once_in(5) { &[][..] } else { &own };
+    let rules: Vec<_> = (0..=dice.roll(2))
+        .map(|index| {
+            let path = json!({ "path": { "value": dice.pick(&PATHS) } });
+            json!({ "name": format!("rule{index}"), "matches": [path],
+                "backendRefs": [{ "name": "web", "port": 80 }] })
+        })
+        .collect();
+    let spec = json!({ "parentRefs": parents, "hostnames": hosts, "rules": rules });
+    object(Kind::HttpRoute, team, name, json!({ "spec": spec }))
+}
+
+fn policy(dice: &mut Dice, team: &str, route: &str) -> Resource {
+    let mut target = json!({ "kind": "HTTPRoute", "name": route });
+    if dice.once_in(2) {
+        target["sectionName"] = json!("rule0");
+    }
+    let spec = json!({
+        "targetRefs": [target],
+        "credentials": { "apiKey": { "secretRef": { "name": "keys" } } },
+        "rules": [{ "name": "known", "when": { "callers": [{ "apiKey": "me" }] } }],
+    });
+    object(Kind::AccessPolicy, team, &format!("for-{route}"), json!({ "spec": spec }))
+}
+
+/// A request to some host, with some key or none.
+pub(crate) fn request(dice: &mut Dice, world: &[Resource]) -> Request {
+    let namespace = dice.pick(world).meta().namespace.to_string();
+    let hosts = [
+        format!("{namespace}.test"),
+        format!("www.{namespace}.test"),
+        format!("x.{namespace}.test"),
+        "elsewhere.org".to_owned(),
+    ];
+    let mut headers = HeaderMap::new();
+    if !dice.once_in(3) {
+        let key = HeaderValue::from_str(&key_of(&namespace)).unwrap();
+        headers.insert("x-api-key", key);
+    }
+    Request {
+        port: *dice.pick(&[80, 80, 80, 443]),
+        host: dice.pick(&hosts).clone(),
+        path: dice.pick::<&str>(&PATHS).to_string(),
+        method: Method::GET,
+        headers,
+    }
+}
