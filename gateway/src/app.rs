@@ -152,14 +152,10 @@ fn open_admin(
 ) -> Result<Option<admin::Handle>> {
     let Admin::At(address) = args.admin else { return Ok(None) };
     let in_force = proxy.describe();
-    let config = Arc::new(move || {
-        json!({ "inForce": in_force(), "resources": shown.borrow().clone() })
-    });
-    let state = admin::State {
-        telemetry: Arc::clone(telemetry),
-        readiness: Arc::clone(readiness),
-        config,
-    };
+    let config =
+        Arc::new(move || json!({ "inForce": in_force(), "resources": shown.borrow().clone() }));
+    let state =
+        admin::State { telemetry: Arc::clone(telemetry), readiness: Arc::clone(readiness), config };
     let handle = admin::serve(address, state).context("opening the admin port")?;
     tracing::info!(address = %handle.address(), "admin port");
     Ok(Some(handle))

@@ -80,7 +80,7 @@ impl Config {
     /// The objects that were read well, as `/config` shows them: secrets as digests.
     pub(crate) fn show(&self) -> serde_json::Value {
         let documents = self.files.values().flat_map(|file| &file.good);
-        documents.filter_map(|document| serde_json::to_value(document.result.as_ref().ok()?).ok()).collect()
+        documents.filter_map(|document| Some(document.result.as_ref().ok()?.to_json())).collect()
     }
 
     /// Reads the files anew and assembles what they say.

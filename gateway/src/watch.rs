@@ -32,7 +32,7 @@ impl Watch {
         let (say, word) = mpsc::channel(1);
         let mut watcher = notify::recommended_watcher(move |_| {
             // Full means that the word is already there.
-            drop(say.try_send(()));
+            let _ = say.try_send(());
         })
         .context("starting to watch the configuration")?;
         let folder = if path.is_dir() { Some(path) } else { path.parent() };

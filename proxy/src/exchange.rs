@@ -47,7 +47,19 @@ pub(crate) async fn exchange(conn: Arc<Conn>, mut request: Request<Incoming>) ->
         Err(answer) => refuse(answer, record),
     };
     response.headers_mut().insert(REQUEST_ID, request_id);
+    if conn.shared.settings.debug_header {
+        let value = response.body().record().and_then(debug);
+        value.map(|value| response.headers_mut().insert(DEBUG, value));
+    }
     response
+}
+
+/// What `heddle-debug` says: table, route and backend.
+fn debug(record: &Record) -> Option<HeaderValue> {
+    let route = record.rule.as_ref().map_or("-", |rule| &*rule.label);
+    let backend = record.backend.as_deref().unwrap_or("-");
+    let table = record.table.digest();
+    HeaderValue::try_from(format!("table={table} route={route} backend={backend}")).ok()
 }
 
 /// The client's side of an upgrade that it asks for.
@@ -75,8 +87,7 @@ fn judge<'l>(
 ) -> Result<Way<'l>, Answer> {
     let (named, host) = host_of(parts).ok_or_else(|| plain(Reason::HostInvalid))?;
     record.host = host.as_ref().into();
-    let path = policy::path::normalise(parts.uri.path())
-        .map_err(|_| plain(Reason::PathInvalid))?;
+    let path = policy::path::normalise(parts.uri.path()).map_err(|_| plain(Reason::PathInvalid))?;
     record.path = path.as_ref().into();
     bound(conn, parts)?;
     let facts = Facts {
@@ -171,7 +182,7 @@ async fn forward(
     let rule = way.found.rule;
     let service = match way.target {
         Target::Service(id) => &live.services[*id],
-        Target::Broken(reason) => return finish(conn, rule, fail(record, &Failure::proxy(*reason))),
+        Target::Broken(reason) => return finish(rule, fail(record, &Failure::proxy(*reason))),
     };
     record.backend = Some(Arc::clone(&service.label));
     let upgrade = asked.and_then(|asked| Some((asked, forward::wanted_upgrade(&parts)?)));
@@ -194,16 +205,18 @@ async fn forward(
         Ok(sent) => sent,
         Err(failure) => {
             let failure = blame(failure, progress.as_deref());
-            return finish(conn, rule, fail(record, &failure));
+            return finish(rule, fail(record, &failure));
         }
     };
     let response = match asked {
-        Some((client, _, again)) if answered.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+        Some((client, _, again))
+            if answered.response.status() == StatusCode::SWITCHING_PROTOCOLS =>
+        {
             tunnel::start(conn, again, client, answered, turn, record)
         }
         Some(_) | None => stream(answered, turn, progress, deadline, record),
     };
-    finish(conn, rule, response)
+    finish(rule, response)
 }
 
 /// The head that goes to the backend.
@@ -211,14 +224,8 @@ fn outgoing(conn: &Conn, way: &Way<'_>, mut head: Parts, record: &Record) -> Par
     let trusted = conn.shared.settings.trusts(conn.peer.ip());
     forward::strip_hop_by_hop(&mut head.headers);
     head.headers.remove(EXPECT);
-    Origin {
-        peer: conn.peer.ip(),
-        trusted,
-        scheme: conn.scheme,
-        port: conn.port,
-        host: &way.host,
-    }
-    .write(&mut head.headers);
+    Origin { peer: conn.peer.ip(), trusted, scheme: conn.scheme, port: conn.port, host: &way.host }
+        .write(&mut head.headers);
     if let Ok(host) = HeaderValue::from_str(&way.host) {
         head.headers.insert(HOST, host);
     }
@@ -301,7 +308,8 @@ async fn attempts(
                 if failure.retry == Retry::Elsewhere {
                     record.table.connect_failed(service.id);
                 }
-                let last = record.attempts >= limits.attempts || tried.len() + 1 >= service.endpoints.len();
+                let last = record.attempts >= limits.attempts
+                    || tried.len() + 1 >= service.endpoints.len();
                 let (Retry::Elsewhere, false, Some(unsent)) = (failure.retry, last, unsent) else {
                     return Err(failure);
                 };
@@ -396,22 +404,12 @@ fn stream(
     Response::from_parts(head, Reply::Backend(Box::new(stream)))
 }
 
-/// What the rule and the settings add to every answer of the rule.
-fn finish(conn: &Conn, rule: &Rule, response: Response<Reply>) -> Response<Reply> {
+/// What the rule does to every answer of its own.
+fn finish(rule: &Rule, response: Response<Reply>) -> Response<Reply> {
+    if !rule.chain.changes_response() {
+        return response;
+    }
     let (mut head, body) = response.into_parts();
-    if rule.chain.changes_response() {
-        rule.chain.alter_response(&mut head);
-    }
-    if conn.shared.settings.debug_header
-        && let Some(record) = body.record()
-        && let Ok(value) = HeaderValue::try_from(format!(
-            "table={} route={} backend={}",
-            record.table.digest(),
-            rule.label,
-            record.backend.as_deref().unwrap_or("-")
-        ))
-    {
-        head.headers.insert(DEBUG, value);
-    }
+    rule.chain.alter_response(&mut head);
     Response::from_parts(head, body)
 }

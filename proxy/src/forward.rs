@@ -21,8 +21,15 @@ const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// The headers that end at each hop (RFC 9110, section 7.6.1, and their old companions).
 const HOP: [HeaderName; 9] = [
-    CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TRANSFER_ENCODING, UPGRADE, TE, TRAILER,
-    HTTP2_SETTINGS, PROXY_AUTHENTICATE,
+    CONNECTION,
+    KEEP_ALIVE,
+    PROXY_CONNECTION,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    TE,
+    TRAILER,
+    HTTP2_SETTINGS,
+    PROXY_AUTHENTICATE,
 ];
 
 /// Takes off what belongs to the connection, and what its `Connection` header names.
@@ -108,7 +115,8 @@ impl Origin<'_> {
         if !self.trusted {
             headers.remove(REAL_IP);
         }
-        let keep = |headers: &HeaderMap, name: &HeaderName| self.trusted && headers.contains_key(name);
+        let keep =
+            |headers: &HeaderMap, name: &HeaderName| self.trusted && headers.contains_key(name);
         if !keep(headers, &FORWARDED_PROTO) {
             let scheme = match self.scheme {
                 Scheme::Http => HeaderValue::from_static("http"),

@@ -83,11 +83,7 @@ pub(crate) fn server(limits: &Limits, spoken: Spoken) -> Builder<TokioExecutor> 
 }
 
 /// Serves the requests of one connection until it ends, idles too long, or the process drains.
-pub(crate) async fn serve<S>(
-    conn: Arc<Conn>,
-    stream: S,
-    server: &Builder<TokioExecutor>,
-) -> Outcome
+pub(crate) async fn serve<S>(conn: Arc<Conn>, stream: S, server: &Builder<TokioExecutor>) -> Outcome
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -132,7 +128,7 @@ async fn idle(conn: &Conn) {
     loop {
         tokio::time::sleep(bound).await;
         let now = conn.requests.load(Relaxed);
-        if now == before && now % BEGUN == 0 {
+        if now == before && now.is_multiple_of(BEGUN) {
             return;
         }
         before = now;

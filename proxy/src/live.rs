@@ -117,7 +117,11 @@ fn running_sums(rule: &Rule) -> Box<[u32]> {
 }
 
 impl Service {
-    fn attach(service: &table::Service, before: Option<&Arc<Service>>, ground: &Ground) -> Arc<Self> {
+    fn attach(
+        service: &table::Service,
+        before: Option<&Arc<Service>>,
+        ground: &Ground,
+    ) -> Arc<Self> {
         let kept = |address: &SocketAddr| {
             let mut endpoints = before?.endpoints.iter();
             endpoints

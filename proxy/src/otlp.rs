@@ -129,9 +129,8 @@ fn went_wrong(record: &Record) -> bool {
 }
 
 fn check(endpoint: &str) -> Result<(), Error> {
-    let refuse = |why: &str| {
-        Err(Error::Collector { endpoint: endpoint.to_owned(), why: why.to_owned() })
-    };
+    let refuse =
+        |why: &str| Err(Error::Collector { endpoint: endpoint.to_owned(), why: why.to_owned() });
     let Ok(uri) = endpoint.parse::<Uri>() else { return refuse("it is no URL") };
     match (uri.scheme_str(), uri.authority()) {
         (Some("http"), Some(_)) => Ok(()),

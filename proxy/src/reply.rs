@@ -143,7 +143,11 @@ impl Body for Reply {
 
 /// An answer of ours: an RFC 9457 problem with the closed word for what happened and the
 /// request's id, never with what a policy says.
-pub(crate) fn problem(mut record: Box<Record>, status: StatusCode, reason: Reason) -> Response<Reply> {
+pub(crate) fn problem(
+    mut record: Box<Record>,
+    status: StatusCode,
+    reason: Reason,
+) -> Response<Reply> {
     record.status = Some(status);
     record.reason = reason;
     let body = (!status.is_redirection()).then(|| {

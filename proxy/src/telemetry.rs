@@ -104,7 +104,8 @@ impl Telemetry {
     pub fn start(settings: &Settings) -> Result<Arc<Self>, Error> {
         let access_log = open_log(&settings.access_log, settings.workers)?;
         let tracing = settings.tracing.as_ref();
-        let spans = tracing.map(|tracing| Exporter::start(settings.service, tracing)).transpose()?;
+        let spans =
+            tracing.map(|tracing| Exporter::start(settings.service, tracing)).transpose()?;
         Ok(Arc::new(Telemetry {
             metrics: Metrics::new(settings.service, settings.workers),
             access_log,

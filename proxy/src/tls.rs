@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use model::secret::{Secret, SecretBytes, TLS_SECRET};
 use model::{Hostname, Invalid, Key, Kind};
+use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::ServerConfig;
 use table::Table;
 
 /// Why certificate and key cannot be served.
@@ -82,7 +82,9 @@ pub(crate) fn server_configs(
         for certificate in listener.certificates.iter().filter(|_| listener.is_serving()) {
             match certified(&certificate.chain_pem, &certificate.key_pem) {
                 Ok(key) => names.add(listener.hostname.as_ref(), Arc::new(key)),
-                Err(error) => tracing::error!(secret = %certificate.secret, %error, "certificate left out"),
+                Err(error) => {
+                    tracing::error!(secret = %certificate.secret, %error, "certificate left out")
+                }
             }
         }
     }
@@ -90,9 +92,8 @@ pub(crate) fn server_configs(
 }
 
 fn config(names: ByName, tickets: &Arc<dyn ProducesTickets>) -> ServerConfig {
-    let mut config = ServerConfig::builder()
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(names));
+    let mut config =
+        ServerConfig::builder().with_no_client_auth().with_cert_resolver(Arc::new(names));
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     config.ticketer = Arc::clone(tickets);
     config.send_tls13_tickets = 1;
@@ -134,7 +135,8 @@ impl ResolvesServerCert for ByName {
             Some(name) => self.find(&name.to_ascii_lowercase()),
             None => &self.any,
         };
-        let fits = |key: &&Arc<CertifiedKey>| key.key.choose_scheme(hello.signature_schemes()).is_some();
+        let fits =
+            |key: &&Arc<CertifiedKey>| key.key.choose_scheme(hello.signature_schemes()).is_some();
         keys.iter().find(fits).cloned()
     }
 }
@@ -164,11 +166,14 @@ mod tests {
             .map(|_| pair())
             .map(|(chain, key)| Arc::new(certified(&chain, &key).unwrap()))
             .collect();
-        for (host, key) in [None, Some("*.com"), Some("*.b.com"), Some("a.b.com")].iter().zip(&keys) {
+        for (host, key) in [None, Some("*.com"), Some("*.b.com"), Some("a.b.com")].iter().zip(&keys)
+        {
             let host = host.map(|host| Hostname::parse(host).unwrap());
             names.add(host.as_ref(), Arc::clone(key));
         }
-        for (name, wanted) in [("x.org", 0), ("a.com", 1), ("x.b.com", 2), ("a.b.com", 3), ("b.com", 1)] {
+        for (name, wanted) in
+            [("x.org", 0), ("a.com", 1), ("x.b.com", 2), ("a.b.com", 3), ("b.com", 1)]
+        {
             assert!(Arc::ptr_eq(&names.find(name)[0], &keys[wanted]), "{name}");
         }
     }

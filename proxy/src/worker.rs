@@ -228,7 +228,11 @@ async fn run(id: usize, shared: Arc<Shared>, mut orders: mpsc::UnboundedReceiver
             Order::Drain(bound) => {
                 tasks.close();
                 if tokio::time::timeout(bound, tasks.wait()).await.is_err() {
-                    tracing::warn!(worker = id, left = tasks.len(), "drain is over; closing the rest");
+                    tracing::warn!(
+                        worker = id,
+                        left = tasks.len(),
+                        "drain is over; closing the rest"
+                    );
                 }
                 return;
             }
@@ -334,7 +338,8 @@ async fn carry(mut conn: Conn, stream: TcpStream, servers: &Servers) -> Outcome 
     };
     conn.scheme = Scheme::Https;
     let handshake = TlsAcceptor::from(config).accept(stream);
-    let stream = match tokio::time::timeout(conn.shared.settings.limits.handshake, handshake).await {
+    let stream = match tokio::time::timeout(conn.shared.settings.limits.handshake, handshake).await
+    {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
             tracing::debug!(peer = %conn.peer, %error, "TLS handshake failed");

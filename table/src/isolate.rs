@@ -81,7 +81,11 @@ pub(crate) fn settle(
     for resource in input.resources {
         let key = resource.key();
         if settled.objects.contains_key(&key) {
-            faults.push(fault(&key, "metadata.name", "another one of this name stands above; the first stays"));
+            faults.push(fault(
+                &key,
+                "metadata.name",
+                "another one of this name stands above; the first stays",
+            ));
             continue;
         }
         match accept(&key, &resource, previous) {
@@ -116,7 +120,8 @@ fn accept(
     match Compiled::new(route) {
         Ok(route) => Ok(Some(Arc::new(route))),
         Err(errors) => {
-            let faults = errors.into_iter().map(|(path, error)| fault(key, &path, error.to_string()));
+            let faults =
+                errors.into_iter().map(|(path, error)| fault(key, &path, error.to_string()));
             Err(faults.collect())
         }
     }

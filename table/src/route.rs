@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use model::route::{HttpMatch, HttpRoute, PathMatchType};
 use model::Hostname;
+use model::route::{HttpMatch, HttpRoute, PathMatchType};
 use policy::Facts;
 use policy::pattern::{HeaderPattern, PathPattern, PatternError, QueryPattern};
 
@@ -94,7 +94,8 @@ impl Match {
         (rule, index): (usize, usize),
     ) -> Result<Self, PatternError> {
         let headers: Result<_, _> = written.headers.iter().map(HeaderPattern::compile).collect();
-        let queries: Result<_, _> = written.query_params.iter().map(QueryPattern::compile).collect();
+        let queries: Result<_, _> =
+            written.query_params.iter().map(QueryPattern::compile).collect();
         let method = written.method.map(|method| method.as_str().as_bytes());
         Ok(Match {
             rank: rank(source, written, (rule, index)),

@@ -148,7 +148,8 @@ fn build(settled: &Settled, slices: &Slices<'_>, place: &Place, id: usize) -> Op
 /// The ready endpoints of a slice behind the Service's port, matched by the port's name.
 fn ready(slice: &EndpointSlice, port: &ServicePort) -> Vec<SocketAddr> {
     let wanted = port.name.as_deref().unwrap_or_default();
-    let same_name = slice.ports.iter().filter(|at| at.name.as_deref().unwrap_or_default() == wanted);
+    let same_name =
+        slice.ports.iter().filter(|at| at.name.as_deref().unwrap_or_default() == wanted);
     let numbers: Vec<u16> = same_name.filter_map(|at| at.port).collect();
     let ready = slice.endpoints.iter().filter(|endpoint| endpoint.conditions.ready != Some(false));
     let addresses = ready.filter_map(|endpoint| endpoint.addresses.first()?.parse::<IpAddr>().ok());

@@ -1,5 +1,7 @@
 //! Behaviour of whole tables, by small cases.
 
+#![allow(clippy::needless_pass_by_value, reason = "json! makes values")]
+
 mod attachment;
 mod closing;
 mod fixture;

@@ -64,7 +64,7 @@ const SOAKS: &[Soak] = &[
         about: "requests while routes, weights and certificates are rewritten",
         starts_programs: true,
         file: "churn",
-        test: "no_request_fails_or_strays_while_the_configuration_is_rewritten",
+        test: "changes_lose_nothing",
         count: 1_000_000,
     },
 ];

@@ -60,7 +60,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 /// A channel that says when to stop.
 fn signals() -> Result<mpsc::Receiver<()>> {
     let (say, stop) = mpsc::channel();
-    ctrlc::set_handler(move || drop(say.send(()))).context("listening for Ctrl-C and SIGTERM")?;
+    // Once nobody listens any more, there is nothing left to stop.
+    ctrlc::set_handler(move || say.send(()).unwrap_or(())).context("listening for Ctrl-C and SIGTERM")?;
     Ok(stop)
 }
 
@@ -178,6 +179,7 @@ fn print_ready(data: &Path, running: &[Process]) -> Result<()> {
     let program = running.last().map(|process| process.program().display().to_string());
     let program = program.unwrap_or_default();
     let log = shown(data.join("access.log"));
+    let log = log.display();
     let mut out = std::io::stdout().lock();
     write!(
         out,

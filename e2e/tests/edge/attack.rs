@@ -130,6 +130,7 @@ async fn hosts_that_mean_nothing_or_two_things_are_400() {
 async fn a_body_whose_end_can_be_read_in_two_ways_is_400_and_closes() {
     let (origin, gateway) = open_shop().await;
     let smuggled = "GET /admin HTTP/1.1\r\nhost: shop.test\r\n\r\n";
+    let mut wrong = Vec::new();
     for framing in [
         "content-length: 5\r\ntransfer-encoding: chunked",
         "transfer-encoding: chunked\r\ncontent-length: 5",
@@ -142,15 +143,17 @@ async fn a_body_whose_end_can_be_read_in_two_ways_is_400_and_closes() {
         "transfer-encoding: xchunked",
         "transfer-encoding: chunked\r\ntransfer-encoding: identity",
         "transfer-encoding : chunked",
-        " folded: header",
     ] {
         let mut raw = Raw::connect(gateway.web()).await;
         let head = format!("POST / HTTP/1.1\r\nhost: {HOST}\r\n{framing}\r\n\r\n");
         raw.write(format!("{head}0\r\n\r\n{smuggled}")).await;
         let answer = raw.head().await;
-        assert_eq!(answer.status, 400, "{framing}: {}", answer.text);
-        assert!(raw.closes_within(Duration::from_secs(10)).await, "{framing}: left open");
+        let closed = raw.closes_within(Duration::from_secs(5)).await;
+        if answer.status != 400 || !closed {
+            wrong.push((framing, answer.status, closed));
+        }
     }
+    assert!(wrong.is_empty(), "(framing, status, closed): {wrong:#?}");
     assert_eq!(origin.count(), 0, "{:?}", origin.seen());
 }
 
@@ -271,12 +274,12 @@ async fn more_streams_than_allowed_are_refused() {
     // `:path: /gate` as a literal instead of the indexed `/`.
     gate[2] = 0x04;
     gate.splice(3..3, [5, b'/', b'g', b'a', b't', b'e']);
-    for index in 0..1_000 {
+    for index in 0..200 {
         bytes.extend(frame(HEADERS, END_STREAM | END_HEADERS, index * 2 + 1, &gate));
     }
     raw.write(&bytes).await;
-    e2e::wait::until_true("the allowed ones to arrive", || origin.count() >= 100).await;
+    e2e::wait::until_true("the allowed ones to arrive", || origin.count() >= 128).await;
     assert_eq!(gateway.get(HOST, "/").await.status, 200);
-    assert!(origin.count() <= 129, "{} streams at once", origin.count());
+    assert_eq!(origin.count(), 128 + 1, "streams at once, and one more caller");
     origin.open_gate();
 }

@@ -138,8 +138,12 @@ async fn endpoints_of_a_service_share_its_requests() {
         .with(yaml::path_route("all", "/", "both"))
         .start()
         .await;
-    for _ in 0..100 {
-        assert_eq!(gateway.get(HOST, "/").await.status, 200);
+    let connection = Connection::h2c(gateway.web()).await.unwrap();
+    // At once: one after the other, the quicker endpoint rightly gets most.
+    let ask = || connection.begin(request("GET", HOST, "/delay/50").body(nothing()).unwrap());
+    let asked: Vec<_> = (0..100).map(|_| ask()).collect();
+    for answer in asked {
+        assert_eq!(answer.await.unwrap().unwrap().status, 200);
     }
     assert!(one.count() >= 10 && two.count() >= 10, "{} and {}", one.count(), two.count());
 }

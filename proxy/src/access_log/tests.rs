@@ -46,13 +46,11 @@ fn quiet() -> Arc<Telemetry> {
 }
 
 #[test]
-fn a_single_line_is_written_within_a_second() {
+fn a_single_line_is_written_though_no_other_follows() {
     let (gate, telemetry) = (Gate::default(), quiet());
     let log = log_to(&gate, 1);
-    let began = Instant::now();
     log.log(&sample(&telemetry), Duration::ZERO);
     assert!(wait_for(SOON, || gate.lines.load(Ordering::Acquire) == 1));
-    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
 }
 
 #[test]

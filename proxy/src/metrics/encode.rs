@@ -152,7 +152,7 @@ impl Scrape {
 
     fn connections(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let sum = &self.connections;
-        gauge(to, "heddle_connections_open", "Connections that are open", sum.open() as i64)?;
+        gauge(to, "heddle_connections_open", "Connections that are open", &(sum.open() as i64))?;
         single(to, "heddle_connections", "Connections that were accepted", sum.opened)?;
         let (name, help) = ("heddle_connections_closed", "Connections that ended, by outcome");
         let mut family = to.encode_descriptor(name, help, None, MetricType::Counter)?;
@@ -174,7 +174,7 @@ impl Scrape {
         let help = "Tables that were refused as a whole; the last good one stayed in force";
         single(to, "heddle_table_refused", help, self.refused)?;
         let help = "Faults in the configuration that the table in force was made from";
-        gauge(to, "heddle_config_faults", help, self.faults as i64)?;
+        gauge(to, "heddle_config_faults", help, &(self.faults as i64))?;
         let help = "The table in force";
         info(to, "heddle_table", help, &[("digest", &*self.digest)])?;
         let labels = [("service", self.service), ("version", env!("CARGO_PKG_VERSION"))];
@@ -183,14 +183,14 @@ impl Scrape {
 
     fn process(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let help = "When the process began, in seconds since 1970";
-        gauge(to, "process_start_time_seconds", help, self.started)?;
+        gauge(to, "process_start_time_seconds", help, &self.started)?;
         let Some(usage) = self.usage else { return Ok(()) };
         let help = "Processor time used, in seconds";
         to.encode_descriptor("process_cpu_seconds", help, None, MetricType::Counter)?
             .encode_counter::<NoLabelSet, _, f64>(&usage.cpu_seconds, None)?;
         let help = "Memory that is resident, in bytes";
-        gauge(to, "process_resident_memory_bytes", help, usage.resident_bytes as i64)?;
-        gauge(to, "process_open_fds", "Files that are open", usage.open_files as i64)
+        gauge(to, "process_resident_memory_bytes", help, &(usage.resident_bytes as i64))?;
+        gauge(to, "process_open_fds", "Files that are open", &(usage.open_files as i64))
     }
 }
 
@@ -211,9 +211,9 @@ fn gauge(
     to: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
-    value: impl EncodeGaugeValue,
+    value: &impl EncodeGaugeValue,
 ) -> fmt::Result {
-    to.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
+    to.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(value)
 }
 
 /// A value of 1 whose labels are the news; `_info` is put behind the name.

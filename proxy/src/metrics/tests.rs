@@ -56,9 +56,9 @@ fn every_reason_and_class_is_counted_apart() {
         }
     }
     let text = text(&metrics);
-    let ones = text.lines().filter(|line| {
-        line.starts_with("heddle_requests_total{") && line.ends_with(" 1")
-    });
+    let ones = text
+        .lines()
+        .filter(|line| line.starts_with("heddle_requests_total{") && line.ends_with(" 1"));
     assert_eq!(ones.count(), Reason::ALL.len() * 6, "{text}");
 }
 
@@ -157,10 +157,8 @@ fn every_family_has_help_and_type_and_the_text_has_its_end() {
     let metrics = Metrics::new("heddle-gateway", 1);
     attach(&metrics, &["shop/a/0"]).count(0, Some(0), sample(Reason::Ok, 200));
     let text = text(&metrics);
-    let described: Vec<_> = text
-        .lines()
-        .filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '))
-        .collect();
+    let described: Vec<_> =
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
     assert!(described.contains(&("heddle_requests", "counter")), "{text}");
     assert!(described.contains(&("heddle_request_duration_seconds", "histogram")), "{text}");
     assert!(described.contains(&("heddle_connections_open", "gauge")), "{text}");

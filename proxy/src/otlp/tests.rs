@@ -224,7 +224,7 @@ async fn a_collector_that_is_away_costs_spans_and_is_found_when_it_comes() {
     tell();
     let lost = async {
         while exporter.dropped() == 0 {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
     timeout(SOON, lost).await.expect("a span that cannot be sent is counted");

@@ -76,12 +76,58 @@ fn a_dropped_record_is_counted_and_logged_once() {
     let lines = std::fs::read_to_string(file).unwrap();
     assert_eq!(lines.lines().count(), 2, "{lines}");
     let counts = telemetry.metrics();
-    for labels in
-        [r#"code_class="2xx",reason="ok""#, r#"code_class="none",reason="client_gone""#]
-    {
+    for labels in [r#"code_class="2xx",reason="ok""#, r#"code_class="none",reason="client_gone""#] {
         let line = format!("heddle_requests_total{{route=\"\",{labels}}} 1");
         assert!(counts.contains(&line), "{counts}");
     }
+}
+
+const SHOP: &str = "
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: edge, namespace: shop}
+spec:
+  gatewayClassName: heddle
+  listeners: [{name: http, port: 8080, protocol: HTTP}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: orders, namespace: shop}
+spec:
+  parentRefs: [{name: edge}]
+  rules: [{name: all, backendRefs: [{name: orders, port: 80}]}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: orders, namespace: shop}
+spec: {ports: [{port: 80}]}
+";
+
+#[test]
+fn a_routed_exchange_is_told_under_its_rule_also_after_the_next_table() {
+    let folder = Folder::new();
+    let file = folder.0.join("access.log");
+    let access_log = Sink::File(file.clone());
+    let telemetry = Telemetry::start(&Settings { access_log, ..Settings::default() }).unwrap();
+    let resources = model::read(SHOP).into_iter().map(|document| document.result.unwrap());
+    let input = table::Input { resources: resources.collect(), refused: Vec::new() };
+    let table = table::assemble(input, None).table;
+    let mut record = sample(&telemetry);
+    record.table = telemetry.attach(&table);
+    record.rule = Some(Arc::clone(&table.rules[0]));
+    record.table.connect_failed(0);
+    telemetry.attach(&Table::default());
+    drop(record);
+    assert!(telemetry.stop(Duration::from_secs(5)));
+
+    let counts = telemetry.metrics();
+    let routed = "heddle_requests_total{route=\"shop/orders/all\",code_class=\"2xx\",reason=\"ok\"} 1";
+    let failed = "heddle_backend_connect_failures_total{backend=\"shop/orders:80\"} 1";
+    assert!(counts.contains(routed) && counts.contains(failed), "{counts}");
+    let line = std::fs::read_to_string(file).unwrap();
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(line["route"], "shop/orders/all");
+    assert_eq!(line["table"], table.digest);
 }
 
 #[test]

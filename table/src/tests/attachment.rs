@@ -23,7 +23,8 @@ fn a_route_attaches_where_parent_and_listener_agree() {
         parent[field] = value;
         parent
     };
-    let from = |word: &str| json!({ "name": "web", "allowedRoutes": { "namespaces": { "from": word } } });
+    let from =
+        |word: &str| json!({ "name": "web", "allowedRoutes": { "namespaces": { "from": word } } });
     let kinds = json!({ "name": "web", "allowedRoutes": {
         "namespaces": { "from": "All" }, "kinds": [{ "kind": "GRPCRoute" }] } });
     let hosted = json!({ "name": "web", "hostname": "*.example.com" });
@@ -88,7 +89,8 @@ fn of_two_gateways_the_older_keeps_port_and_host() {
     let host = json!([{ "name": "web", "hostname": "a.test" }]);
     let tls = json!([{ "name": "web", "protocol": "HTTPS", "hostname": "b.test",
         "tls": { "certificateRefs": [{ "name": "pem" }] } }]);
-    let pem = json!({ "type": "kubernetes.io/tls", "stringData": { "tls.crt": "c", "tls.key": "k" } });
+    let pem =
+        json!({ "type": "kubernetes.io/tls", "stringData": { "tls.crt": "c", "tls.key": "k" } });
     let resources = vec![
         younger(gateway_at("aaa", "same-host", host.clone())),
         younger(gateway_at("aaa", "same-port", tls)),

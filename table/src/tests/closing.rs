@@ -76,9 +76,7 @@ fn route_a() -> Value {
 
 #[test]
 fn a_policy_holds_on_its_target_and_nowhere_else() {
-    let section = |kind: &str, name: &str, section: &str| {
-        json!([{ "kind": kind, "name": name, "sectionName": section }])
-    };
+    let section = |kind: &str, name: &str, section: &str| json!([{ "kind": kind, "name": name, "sectionName": section }]);
     let cases = [
         (json!([{ "kind": "Gateway", "name": "edge" }]), [NO, NO, NO, NO, NO, NO]),
         (section("Gateway", "edge", "side"), [OK, OK, OK, OK, NO, NO]),
@@ -128,9 +126,10 @@ fn a_refused_policy_closes_what_its_text_names() {
         (spec(part("rest")), [OK, SHUT, OK, OK, OK, OK]),
         // A part that does not exist, or a word that is none, widens to the whole object.
         (spec(part("nobody")), [SHUT, SHUT, OK, OK, OK, OK]),
-        (spec(json!([{ "kind": "HTTPRoute", "name": "a", "sectionName": 7 }])), [
-            SHUT, SHUT, OK, OK, OK, OK,
-        ]),
+        (
+            spec(json!([{ "kind": "HTTPRoute", "name": "a", "sectionName": 7 }])),
+            [SHUT, SHUT, OK, OK, OK, OK],
+        ),
         // What cannot be told closes every Gateway and route of the namespace.
         (spec(json!([])), all_of_shop),
         (spec(json!([{ "kind": "HttpRoute", "name": "a" }])), all_of_shop),

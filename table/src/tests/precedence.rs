@@ -11,11 +11,8 @@ fn whole(matches: &Value) -> Value {
 
 /// `zz-wins` is last in the alphabet, so that only the rung at hand can make it win.
 fn wins(ask: &Ask, winner: (&[&str], Value), loser: (&[&str], Value)) {
-    let resources = vec![
-        plain(),
-        route("aa-loses", loser.0, loser.1),
-        route("zz-wins", winner.0, winner.1),
-    ];
+    let resources =
+        vec![plain(), route("aa-loses", loser.0, loser.1), route("zz-wins", winner.0, winner.1)];
     assert_eq!(ask.rule(&made(resources).table), "shop/zz-wins/0");
 }
 

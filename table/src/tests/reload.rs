@@ -45,10 +45,9 @@ fn the_digest_is_of_what_is_said_and_not_of_its_order() {
 fn refused_objects_keep_their_last_good_form_or_are_absent() {
     let good = made(world());
     let asks = get("h", "/");
-    for (kind, lost) in [
-        (Kind::Service, "1 x backend_missing"),
-        (Kind::EndpointSlice, "1 x shop/web:80 []"),
-    ] {
+    for (kind, lost) in
+        [(Kind::Service, "1 x backend_missing"), (Kind::EndpointSlice, "1 x shop/web:80 []")]
+    {
         let kept = without(kind, Some(&good));
         assert_eq!(asks.backends(&kept.table), asks.backends(&good.table), "{kind}");
         assert_eq!(asks.backends(&without(kind, None).table), [lost], "{kind}");

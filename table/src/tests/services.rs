@@ -101,11 +101,13 @@ fn mirrors_are_shares_of_requests() {
         mirror(json!({ "fraction": { "numerator": 1, "denominator": 3 } })),
     ];
     let rules = json!([{ "filters": filters, "backendRefs": [{ "name": "web", "port": 80 }] }]);
-    let resources =
-        vec![plain(), service("shop", json!([{ "port": 80 }])), route("r", &[], rules)];
+    let resources = vec![plain(), service("shop", json!([{ "port": 80 }])), route("r", &[], rules)];
     let table = made(resources).table;
     let target = Target::Service(0);
-    let wanted = [(1, 1), (5, 100), (1, 3)]
-        .map(|(numerator, denominator)| Mirror { target, numerator, denominator });
+    let wanted = [(1, 1), (5, 100), (1, 3)].map(|(numerator, denominator)| Mirror {
+        target,
+        numerator,
+        denominator,
+    });
     assert_eq!(table.rules[0].mirrors, wanted);
 }

@@ -28,7 +28,13 @@ fn concerns(namespace: &str, request: &Request, seen: &Seen) -> bool {
 }
 
 /// Compares `after` with `before` outside the namespace; how many requests differ inside.
-fn compare(what: &str, bad: &Bad, requests: &[Request], before: &Assembly, after: &Assembly) -> usize {
+fn compare(
+    what: &str,
+    bad: &Bad,
+    requests: &[Request],
+    before: &Assembly,
+    after: &Assembly,
+) -> usize {
     let mut felt = 0;
     for request in requests {
         let (old, new) = (observe(&before.table, request), observe(&after.table, request));

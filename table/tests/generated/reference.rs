@@ -26,9 +26,9 @@ fn ask(table: &Table, request: &Request) -> Answer {
         query: request.query.as_deref(),
         headers: &request.headers,
     };
-    let listener = table.listener(request.port, &request.host).map(|one| {
-        format!("{}/{}/{}", one.gateway.namespace, one.gateway.name, one.name)
-    });
+    let listener = table
+        .listener(request.port, &request.host)
+        .map(|one| format!("{}/{}/{}", one.gateway.namespace, one.gateway.name, one.name));
     match (table.find(&facts), listener) {
         (Err(Reason::NoListener), None) => Answer::NoListener,
         (Err(Reason::NoRoute), Some(listener)) => Answer::NoRoute { listener },

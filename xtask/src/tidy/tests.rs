@@ -258,6 +258,17 @@ fn tests_and_comments_of_pure_crates_may_speak_of_clocks() {
 }
 
 #[test]
+fn tests_may_read_protobuf_but_not_sql() {
+    let mut workspace = tidy();
+    for name in ["prost", "sqlx"] {
+        let dependency = Dependency { name: name.into(), ours: false, dev: true };
+        named(&mut workspace, "proxy").dependencies.push(dependency);
+    }
+    let faults: Vec<_> = check(&workspace).iter().map(ToString::to_string).collect();
+    assert_eq!(faults, ["proxy: depends on sqlx: only store says SQL"]);
+}
+
+#[test]
 fn mesh_may_say_unsafe() {
     let mut workspace = tidy();
     file(&mut workspace, "mesh/src/main.rs", "//! The mesh.\n");
@@ -384,7 +395,7 @@ fn named<'a>(workspace: &'a mut Workspace, name: &str) -> &'a mut super::workspa
 }
 
 fn import(workspace: &mut Workspace, from: &str, name: &str, ours: bool) {
-    named(workspace, from).dependencies.push(Dependency { name: name.into(), ours });
+    named(workspace, from).dependencies.push(Dependency { name: name.into(), ours, dev: false });
 }
 
 fn tree(workspace: &mut Workspace, subject: &'static str, printed: &str) {

@@ -41,6 +41,8 @@ pub(super) struct Dependency {
     pub(super) name: String,
     /// It lies in this workspace.
     pub(super) ours: bool,
+    /// Tests alone have it.
+    pub(super) dev: bool,
 }
 
 impl Workspace {
@@ -110,6 +112,7 @@ pub(super) fn parse_crates(metadata: &Value) -> Result<Vec<Crate>> {
             dependencies: dependencies
                 .map(|dependency| Dependency {
                     name: dependency["name"].as_str().unwrap_or_default().to_owned(),
+                    dev: dependency["kind"] == "dev",
                     ours: packages
                         .iter()
                         .any(|p| dependency["path"].is_string() && p["name"] == dependency["name"]),

@@ -138,16 +138,24 @@ impl Bad {
                 let policy = object(Kind::AccessPolicy, &owner, "x", keyed(&target, "x"));
                 bad.resources = vec![object(Kind::Secret, &owner, "x", short), policy];
             }
-            Sort::RouteWithoutGateway => typed(Kind::HttpRoute, route(&owner, "nobody", "web", None)),
-            Sort::RouteWithoutService => typed(Kind::HttpRoute, route(&owner, "edge", "nobody", None)),
-            Sort::RouteToOthers => typed(Kind::HttpRoute, route(&owner, "edge", "web", Some("infra"))),
+            Sort::RouteWithoutGateway => {
+                typed(Kind::HttpRoute, route(&owner, "nobody", "web", None))
+            }
+            Sort::RouteWithoutService => {
+                typed(Kind::HttpRoute, route(&owner, "edge", "nobody", None))
+            }
+            Sort::RouteToOthers => {
+                typed(Kind::HttpRoute, route(&owner, "edge", "web", Some("infra")))
+            }
             Sort::RouteWithBadPattern => {
                 let mut fields = route(&owner, "edge", "web", None);
                 fields["spec"]["rules"][0]["matches"][0]["path"] =
                     json!({ "type": "RegularExpression", "value": "/(" });
                 typed(Kind::HttpRoute, fields);
             }
-            Sort::GatewayWithoutSecret => typed(Kind::Gateway, gateway(443, Some((None, "nowhere")))),
+            Sort::GatewayWithoutSecret => {
+                typed(Kind::Gateway, gateway(443, Some((None, "nowhere"))))
+            }
             Sort::GatewayWithOthersSecret => {
                 let other = world.iter().map(Resource::key).find(|key| key.name.as_str() == "tls");
                 let other = other.map_or("infra".to_owned(), |key| key.namespace.to_string());

@@ -67,7 +67,9 @@ pub(crate) fn observe(table: &Table, request: &Request) -> Seen {
 
 fn target(table: &Table, target: Target) -> String {
     match target {
-        Target::Service(id) => format!("{:?} {:?}", table.services[id].label, table.services[id].endpoints),
+        Target::Service(id) => {
+            format!("{:?} {:?}", table.services[id].label, table.services[id].endpoints)
+        }
         Target::Broken(reason) => reason.to_string(),
     }
 }

@@ -40,7 +40,9 @@ const HOSTS: [&str; 9] = [
     "",
 ];
 const PATHS: [&str; 8] = ["/", "/a", "/a/", "/a/b", "/a/b/", "/ab", "/a/b/c", "/b"];
-const EXPRESSIONS: [&str; 6] = ["/a.*", "/[ab]+", "/a/b", ".*", "/(a|b)/.*", "/b|/a"];
+/// Of ASCII classes only: a dot means all of Unicode, which is slow to compile.
+const EXPRESSIONS: [&str; 6] =
+    ["/a[a-z/]*", "/[ab]+", "/a/b", "[a-c/]*", "/(a|b)/[a-z/]*", "/b|/a"];
 const REQUEST_PATHS: [&str; 11] =
     ["/", "/a", "/a/", "/a/b", "/a/b/", "/ab", "/a/b/c", "/b", "/a/x", "/abc", "/a/b/c/d"];
 const METHODS: [&str; 3] = ["GET", "POST", "DELETE"];
@@ -149,7 +151,7 @@ fn values(dice: &mut Dice, names: &[&str; 2]) -> Value {
     let first = dice.roll(2);
     let count = 1 + dice.roll(2);
     let one = |at: usize, dice: &mut Dice| match dice.roll(4) {
-        0 => json!({ "type": "RegularExpression", "name": names[at % 2], "value": "1.?" }),
+        0 => json!({ "type": "RegularExpression", "name": names[at % 2], "value": "1[12]?" }),
         _ => json!({ "name": names[at % 2], "value": dice.pick(&VALUES) }),
     };
     json!((first..first + count).map(|at| one(at, dice)).collect::<Vec<_>>())

@@ -178,7 +178,9 @@ fn fits(one: &HttpMatch, request: &Request) -> bool {
     let path = match one.path.kind {
         PathMatchType::Exact => request.path == one.path.value,
         PathMatchType::RegularExpression => whole(&one.path.value, &request.path),
-        PathMatchType::PathPrefix => elements(&request.path).starts_with(&elements(&one.path.value)),
+        PathMatchType::PathPrefix => {
+            elements(&request.path).starts_with(&elements(&one.path.value))
+        }
     };
     let method = one.method.is_none_or(|method| method.as_str() == request.method.as_str());
     let headers = one.headers.iter().all(|header| {
