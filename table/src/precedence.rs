@@ -19,7 +19,7 @@ use model::Hostname;
 pub(crate) enum HostRank {
     /// The very name.
     Exact,
-    /// A wildcard, by what is left of the longest possible name beside it.
+    /// A wildcard, longer ones first.
     Wildcard(std::cmp::Reverse<usize>),
     /// The route names no host.
     Any,

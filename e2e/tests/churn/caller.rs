@@ -23,8 +23,8 @@ pub(crate) enum Kind {
     HttpsH2,
 }
 
-/// Requests on an HTTPS connection before the next handshake.
-const BEFORE_NEXT_HANDSHAKE: u32 = 100;
+/// Requests (or bursts of them) on an HTTPS connection before the next handshake.
+const BEFORE_NEXT_HANDSHAKE: u32 = 20;
 /// Requests at once on an HTTP/2 connection.
 const STREAMS: usize = 8;
 

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use e2e::client::{nothing, request};
 use e2e::raw::{Raw, ask};
-use e2e::{Gateway, Origin, Setup, yaml};
+use e2e::{Connection, Gateway, Origin, Setup, yaml};
 
 use crate::scene::{HOST, open_shop, shop};
 
@@ -227,6 +228,69 @@ fn kinds(mut bytes: &[u8]) -> Vec<u8> {
         bytes = rest.get(length..).unwrap_or_default();
     }
     kinds
+}
+
+/// A header that no table of HPACK knows.
+fn literal(name: &str, value: &str) -> Vec<u8> {
+    let mut bytes = vec![0x00];
+    for text in [name, value] {
+        bytes.push(u8::try_from(text.len()).expect("a short text"));
+        bytes.extend_from_slice(text.as_bytes());
+    }
+    bytes
+}
+
+#[tokio::test]
+async fn http_2_heads_with_headers_of_http_1_are_refused() {
+    let (origin, gateway) = open_shop().await;
+    for (name, value) in [
+        ("transfer-encoding", "chunked"),
+        ("connection", "close"),
+        ("upgrade", "websocket"),
+        ("X-Upper", "1"),
+        ("x-line", "a\r\nx-smuggled: 1"),
+        (":path", "/second"),
+        ("x y", "1"),
+    ] {
+        let mut raw = Raw::connect(gateway.web()).await;
+        let mut bytes = preface();
+        let block = [head(), literal(name, value)].concat();
+        bytes.extend(frame(HEADERS, END_STREAM | END_HEADERS, 1, &block));
+        raw.write(&bytes).await;
+        let kind = loop {
+            let head = raw.exactly(9).await;
+            raw.exactly(usize::from(head[1]) << 8 | usize::from(head[2])).await;
+            if matches!(head[3], HEADERS | RST_STREAM | GOAWAY) {
+                break head[3];
+            }
+        };
+        // Refused by an answer of the gateway's own, or as malformed.
+        assert_eq!(origin.count(), 0, "{name} went through; frame {kind}");
+    }
+    assert_eq!(gateway.get(HOST, "/").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_host_beside_the_authority_cannot_mean_another() {
+    let (origin, setup) = shop().await;
+    let gateway = setup
+        .with(yaml::service_speaking("modern", "kubernetes.io/h2c", &[origin.address]))
+        .with(yaml::path_route("modern", "/h2", "modern"))
+        .start()
+        .await;
+    for path in ["/h1", "/h2"] {
+        let mut connection = Connection::h2c(gateway.web()).await.unwrap();
+        let asked = request("GET", HOST, path).header("host", "evil.test").body(nothing());
+        let reply = connection.send(asked.unwrap()).await.unwrap();
+        if reply.status == 200 {
+            let seen = origin.last();
+            let named: Vec<_> = seen.headers.get_all("host").iter().collect();
+            assert_eq!(seen.host, HOST, "{path}");
+            assert!(named.iter().all(|host| *host == HOST), "{path}: {named:?}");
+        } else {
+            assert_eq!(reply.status, 400, "{path}");
+        }
+    }
 }
 
 #[tokio::test]

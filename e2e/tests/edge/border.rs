@@ -187,6 +187,59 @@ async fn a_head_that_does_not_come_is_not_waited_for() {
 }
 
 #[tokio::test]
+async fn a_body_that_is_too_large_is_413() {
+    let (_origin, setup) = shop().await;
+    let gateway = setup.arguments(&["--max-body", "1000"]).start().await;
+    let post = |framing: &str| format!("POST /sink HTTP/1.1\r\nhost: {HOST}\r\n{framing}\r\n\r\n");
+    let chunked = format!("{}\r\n", post("transfer-encoding: chunked").trim_end());
+    let announced = post("content-length: 1001");
+    let streamed = format!("{chunked}\r\n3e9\r\n{}\r\n0\r\n\r\n", "a".repeat(1001));
+    for text in [announced, streamed] {
+        let answer = ask(gateway.web(), &text).await;
+        assert_eq!(answer.status, 413, "{}", answer.text);
+        let line = gateway.logged_as(answer.header("x-request-id")).await;
+        assert_eq!((&line["status"], &line["reason"]), (&413.into(), &"body_too_large".into()));
+    }
+    let whole = format!("{}{}", post("content-length: 1000"), "a".repeat(1000));
+    assert_eq!(ask(gateway.web(), whole).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let (_origin, setup) = shop().await;
+    let gateway = setup.arguments(&["--body-timeout", "1s"]).start().await;
+    let mut raw = Raw::connect(gateway.web()).await;
+    raw.write(format!("POST /sink HTTP/1.1\r\nhost: {HOST}\r\ncontent-length: 9\r\n\r\nhalf"))
+        .await;
+    let answer = raw.head().await;
+    assert_eq!(answer.status, 408, "{}", answer.text);
+    let line = gateway.logged_as(answer.header("x-request-id")).await;
+    assert_eq!(
+        (&line["status"], &line["reason"]),
+        (&408.into(), &"client_timeout".into()),
+        "{line}"
+    );
+    assert!(raw.closes_within(std::time::Duration::from_secs(10)).await, "left open");
+}
+
+#[tokio::test]
+async fn a_connection_without_requests_is_closed() {
+    let (_origin, setup) = shop().await;
+    let gateway = setup.arguments(&["--idle-timeout", "1s", "--head-timeout", "1s"]).start().await;
+    for h2 in [false, true] {
+        let mut connection = if h2 {
+            Connection::h2c(gateway.web()).await.unwrap()
+        } else {
+            Connection::h1(gateway.web()).await.unwrap()
+        };
+        let sent = connection.send(request("GET", HOST, "/").body(nothing()).unwrap()).await;
+        assert_eq!(sent.unwrap().status, 200);
+        let what = format!("the connection to be closed (HTTP/2: {h2})");
+        e2e::wait::until_true(&what, || connection.is_closed()).await;
+    }
+}
+
+#[tokio::test]
 async fn a_silent_connection_does_not_stop_others() {
     let (_origin, gateway) = open_shop().await;
     let mut silent = Vec::new();

@@ -152,6 +152,92 @@ async fn an_origin_that_breaks_off_is_a_502_or_a_broken_answer() {
 }
 
 #[tokio::test]
+async fn an_http_2_origin_that_breaks_off_is_a_502() {
+    let origin = Origin::start("shop").await;
+    let gateway = Setup::new()
+        .with(yaml::service_speaking("shop", "kubernetes.io/h2c", &[origin.address]))
+        .with(yaml::path_route("all", "/", "shop"))
+        .start()
+        .await;
+    for _ in 0..3 {
+        let reply = gateway.get(HOST, "/reset").await;
+        refused(&gateway, &reply, 502, "upstream_reset").await;
+        let reply = gateway.get(HOST, "/").await;
+        answered(&gateway, &reply, "shop").await;
+    }
+}
+
+/// Answers one request on each connection as if more were welcome, and closes.
+async fn close_after_each(listener: TcpListener) {
+    while let Ok((mut stream, _)) = listener.accept().await {
+        tokio::spawn(async move {
+            let mut buffer = [0; 4096];
+            if matches!(stream.read(&mut buffer).await, Ok(length) if length > 0) {
+                let answer = "HTTP/1.1 200 OK\r\nx-origin: hasty\r\ncontent-length: 2\r\n\r\nok";
+                stream.write_all(answer.as_bytes()).await.ok();
+            }
+        });
+    }
+}
+
+#[tokio::test]
+async fn an_origin_that_closes_kept_connections_loses_no_request() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let hasty = tokio::spawn(close_after_each(listener));
+    let gateway = Setup::new()
+        .with(yaml::service("hasty", &[address]))
+        .with(yaml::path_route("all", "/", "hasty"))
+        .start()
+        .await;
+    let mut connection = Connection::h1(gateway.web()).await.unwrap();
+    for index in 0..200 {
+        let asked = request("GET", HOST, &format!("/{index}")).body(nothing());
+        let reply = connection.send(asked.unwrap()).await.unwrap();
+        assert_eq!((reply.status, reply.origin()), (200, "hasty"), "{index}: {}", reply.text());
+    }
+    hasty.abort();
+}
+
+/// Answers 413 to a head and reads on until the caller has written all, as a polite server does.
+async fn answer_early(listener: TcpListener) {
+    while let Ok((mut stream, _)) = listener.accept().await {
+        tokio::spawn(async move {
+            let mut buffer = vec![0; 64 << 10];
+            if matches!(stream.read(&mut buffer).await, Ok(length) if length > 0) {
+                let answer = "HTTP/1.1 413 No\r\nx-origin: early\r\ncontent-length: 2\r\n\r\nno";
+                stream.write_all(answer.as_bytes()).await.ok();
+                while matches!(stream.read(&mut buffer).await, Ok(length) if length > 0) {}
+            }
+        });
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_before_the_body_was_read_comes_through() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let early = tokio::spawn(answer_early(listener));
+    let gateway = Setup::new()
+        .with(yaml::service("early", &[address]))
+        .with(yaml::path_route("all", "/", "early"))
+        .start()
+        .await;
+    for h2 in [false, true] {
+        let mut connection = if h2 {
+            Connection::h2c(gateway.web()).await.unwrap()
+        } else {
+            Connection::h1(gateway.web()).await.unwrap()
+        };
+        let asked = request("POST", HOST, "/").body(bytes(vec![0; 4 << 20]));
+        let sent = connection.send(asked.unwrap());
+        let reply = e2e::wait::within("the early answer", sent).await.unwrap();
+        assert_eq!((reply.status, reply.origin()), (413, "early"), "over HTTP/2: {h2}");
+    }
+    early.abort();
+}
+
+#[tokio::test]
 async fn an_origin_that_speaks_no_http_is_a_502() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -165,7 +165,7 @@ async fn mirrors_get_their_percentage() {
     let (half, none) = (Origin::start("half").await, Origin::start("none").await);
     let filters = "{ type: RequestMirror, requestMirror: { percent: 50, backendRef: { name: half, port: 80 } } },
         { type: RequestMirror, requestMirror: { percent: 0, backendRef: { name: none, port: 80 } } }";
-    let gateway = Setup::new()
+    let mut gateway = Setup::new()
         .with(yaml::service("shop", &[origin.address]))
         .with(yaml::service("half", &[half.address]))
         .with(yaml::service("none", &[none.address]))
@@ -177,6 +177,9 @@ async fn mirrors_get_their_percentage() {
         assert_eq!(gateway.send(asked.unwrap()).await.status, 200);
     }
     wait::until_true("about 200 copies", || half.count() >= 150).await;
+    // Afterwards no more can come.
+    gateway.terminate();
+    gateway.exited().await;
     assert_share(half.count(), 400, 0.5);
     assert_eq!((origin.count(), none.count()), (400, 0));
 }

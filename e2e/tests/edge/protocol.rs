@@ -193,6 +193,33 @@ async fn head_has_no_body_and_the_length_of_one() {
 }
 
 #[tokio::test]
+async fn answers_without_a_body_leave_the_connection_in_step() {
+    let (_origin, gateway) = both_upstreams().await;
+    for upstream in ["h1", "h2"] {
+        let mut raw = Raw::connect(gateway.web()).await;
+        for status in [204, 304, 204] {
+            let head = format!("GET /status/{status} HTTP/1.1\r\nhost: {HOST}\r\n");
+            raw.write(format!("{head}x-upstream: {upstream}\r\n\r\n")).await;
+            let answer = raw.head().await;
+            assert_eq!(answer.status, status, "{upstream}: {}", answer.text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn requests_in_one_write_are_answered_in_their_order() {
+    let (_origin, gateway) = open_shop().await;
+    let mut raw = Raw::connect(gateway.web()).await;
+    let statuses = [201, 404, 202, 500, 203];
+    let ask = |status: &u16| format!("GET /status/{status} HTTP/1.1\r\nhost: {HOST}\r\n\r\n");
+    raw.write(statuses.iter().map(ask).collect::<String>()).await;
+    for status in statuses {
+        assert_eq!(raw.head().await.status, status);
+        assert_eq!(raw.exactly(4).await, b"shop");
+    }
+}
+
+#[tokio::test]
 async fn a_caller_that_asks_first_is_told_to_continue() {
     let (origin, gateway) = open_shop().await;
     let mut raw = Raw::connect(gateway.web()).await;

@@ -100,6 +100,14 @@ async fn plain_http_on_an_https_port_is_not_served() {
 }
 
 #[tokio::test]
+async fn a_handshake_that_does_not_come_is_not_waited_for() {
+    let (_origin, _, _, gateway) = secure().await;
+    let mut raw = e2e::raw::Raw::connect(gateway.listener(PORT)).await;
+    // Documented as 10 s.
+    assert!(raw.closes_within(std::time::Duration::from_secs(18)).await, "left open");
+}
+
+#[tokio::test]
 async fn post_quantum_key_exchange_is_preferred() {
     let (_origin, authority, _, gateway) = secure().await;
     let connector = tokio_rustls::TlsConnector::from(authority.client(&["h2"]));

@@ -121,7 +121,8 @@ fn a_routed_exchange_is_told_under_its_rule_also_after_the_next_table() {
     assert!(telemetry.stop(Duration::from_secs(5)));
 
     let counts = telemetry.metrics();
-    let routed = "heddle_requests_total{route=\"shop/orders/all\",code_class=\"2xx\",reason=\"ok\"} 1";
+    let routed =
+        "heddle_requests_total{route=\"shop/orders/all\",code_class=\"2xx\",reason=\"ok\"} 1";
     let failed = "heddle_backend_connect_failures_total{backend=\"shop/orders:80\"} 1";
     assert!(counts.contains(routed) && counts.contains(failed), "{counts}");
     let line = std::fs::read_to_string(file).unwrap();

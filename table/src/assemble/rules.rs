@@ -115,7 +115,10 @@ impl Draft<'_> {
     ) -> Option<Rule> {
         let chain = Chain::compile(levels, &self.written.filters).or_else(|error| {
             let path = format!("spec.rules[{}].filters", self.index);
-            faults.push(fault(self.route, &path, error.to_string()));
+            let fault = fault(self.route, &path, error.to_string());
+            if !faults.contains(&fault) {
+                faults.push(fault);
+            }
             let closed = Arc::new(Level::Closed { key: self.route.clone() });
             Chain::compile(vec![closed], &[])
         });

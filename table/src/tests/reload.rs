@@ -73,6 +73,18 @@ fn a_route_whose_pattern_does_not_compile_keeps_its_last_good_form() {
 }
 
 #[test]
+fn a_refused_twin_leaves_the_good_object_in_its_place() {
+    let refused = Refused { key: Some(world()[3].key()), raw: None, faults: Vec::new() };
+    let beside = Input { resources: world(), refused: vec![refused] };
+    let good = made(world());
+    for previous in [None, Some(&good)] {
+        let after = assemble(beside.clone(), previous);
+        assert_eq!(get("h", "/").rule(&after.table), "shop/r/0");
+        assert!(after.kept.is_empty());
+    }
+}
+
+#[test]
 fn an_object_that_is_gone_is_gone() {
     let before = made(world());
     let mut resources = world();

@@ -111,3 +111,17 @@ fn mirrors_are_shares_of_requests() {
     });
     assert_eq!(table.rules[0].mirrors, wanted);
 }
+
+#[test]
+fn a_filter_that_does_not_compile_closes_its_rule_alone() {
+    let bad = json!({ "type": "RequestHeaderModifier",
+        "requestHeaderModifier": { "set": [{ "name": "a b", "value": "1" }] } });
+    let rules = json!([
+        { "matches": [{ "path": { "value": "/bad" } }], "filters": [bad] },
+        { "matches": [{ "path": { "value": "/good" } }] },
+    ]);
+    let assembly = made(vec![plain(), route("r", &[], rules)]);
+    assert_eq!(get("h", "/bad").verdict(&assembly.table), "policy_unreadable");
+    assert_eq!(get("h", "/good").verdict(&assembly.table), "ok");
+    assert!(faults(&assembly)[0].contains("spec.rules[0].filters"), "{:?}", assembly.faults);
+}
