@@ -42,7 +42,7 @@ pub(crate) fn run(args: &Serve) -> Result<ExitCode> {
         .install_default()
         .map_err(|_| anyhow::anyhow!("a TLS provider was installed before ours"))?;
     let mut config = Config::at(path);
-    let loaded = config.load()?;
+    let loaded = config.first()?;
     report(&loaded);
     if loaded.objects == 0 {
         bail!("{} holds no object that can be served", path.display());

@@ -43,7 +43,7 @@ pub(crate) fn run(args: &Explain) -> Result<ExitCode> {
     };
     let story = table.why(&facts);
     match args.output {
-        Output::Text => print!("{story:?}"),
+        Output::Text => print!("{story}"),
         Output::Json => println!("{}", serde_json::to_string_pretty(&story)?),
     }
     Ok(ExitCode::SUCCESS)

@@ -83,6 +83,22 @@ impl Config {
         documents.filter_map(|document| Some(document.result.as_ref().ok()?.to_json())).collect()
     }
 
+    /// The first load, before anything is in force.
+    ///
+    /// # Errors
+    /// Also if a document cannot be parsed: nobody can tell what it would have protected, and
+    /// there is no last good content to keep.
+    pub(crate) fn first(&mut self) -> Result<Loaded> {
+        let loaded = self.load()?;
+        let torn = self.files.iter().flat_map(|(path, file)| {
+            let documents = file.good.iter().filter(|document| document.is_torn());
+            let faults = documents.flat_map(|document| document.result.clone().err()).flatten();
+            faults.map(|invalid| Fault { file: Some(path.clone()), invalid })
+        });
+        let torn: Vec<_> = torn.map(|fault| fault.to_string()).collect();
+        if torn.is_empty() { Ok(loaded) } else { bail!("{}", torn.join("\n")) }
+    }
+
     /// Reads the files anew and assembles what they say.
     ///
     /// # Errors
@@ -204,7 +220,7 @@ impl File {
     /// Reads `text` in place of what was there, unless it is no whole file.
     fn renew(&mut self, text: String) {
         let read = model::read(&text);
-        let torn = read.iter().filter(|document| document.raw.is_none());
+        let torn = read.iter().filter(|document| document.is_torn());
         let mut broken: Vec<_> =
             torn.filter_map(|document| document.result.clone().err()).flatten().collect();
         if text.trim().is_empty() && !self.good.is_empty() {

@@ -57,6 +57,13 @@ pub struct Document {
     pub raw: Option<serde_json::Value>,
 }
 
+impl Document {
+    /// Whether the text itself could not be parsed, as of a file that is half written.
+    pub fn is_torn(&self) -> bool {
+        self.result.is_err() && self.raw.is_none()
+    }
+}
+
 /// Reads a stream of YAML documents (JSON is YAML). Empty documents are passed over; a `List`, as
 /// kubectl prints, stands for its items.
 pub fn read(text: &str) -> Vec<Document> {

@@ -13,7 +13,9 @@ use crate::precedence::{By, HostRank};
 use crate::route::{Entry, Match};
 use crate::{Rule, Table, Target};
 
-/// The story of one request.
+mod text;
+
+/// The story of one request. `Display` tells it in plain text.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Story {

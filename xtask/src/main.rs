@@ -1,6 +1,9 @@
 //! `cargo xtask`: everything a person or CI does with the workspace, one module a task.
 
-use anyhow::Result;
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 mod bench;
@@ -38,8 +41,8 @@ enum Task {
     Codegen(codegen::Args),
 }
 
-fn main() -> Result<()> {
-    match Args::parse().task {
+fn main() -> ExitCode {
+    let done = match Args::parse().task {
         Task::Up(args) => up::run(&args),
         Task::Test(args) => test::run(&args),
         Task::Bench(args) => bench::run(&args),
@@ -47,5 +50,13 @@ fn main() -> Result<()> {
         Task::Wasm(args) => wasm::run(&args),
         Task::Tidy(args) => tidy::run(&args),
         Task::Codegen(args) => codegen::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The chain of causes on one line; a backtrace would tell nobody more.
+            eprintln!("error: {error:#}");
+            ExitCode::from(1)
+        }
     }
 }

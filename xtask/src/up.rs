@@ -61,7 +61,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 fn signals() -> Result<mpsc::Receiver<()>> {
     let (say, stop) = mpsc::channel();
     // Once nobody listens any more, there is nothing left to stop.
-    ctrlc::set_handler(move || say.send(()).unwrap_or(())).context("listening for Ctrl-C and SIGTERM")?;
+    ctrlc::set_handler(move || say.send(()).unwrap_or(()))
+        .context("listening for Ctrl-C and SIGTERM")?;
     Ok(stop)
 }
 
@@ -112,12 +113,7 @@ fn specs(gateway: &Path, data: &Path) -> Vec<Spec> {
     ]
 }
 
-fn start(
-    programs: &Path,
-    gateway: &Path,
-    data: &Path,
-    running: &mut Vec<Process>,
-) -> Result<()> {
+fn start(programs: &Path, gateway: &Path, data: &Path, running: &mut Vec<Process>) -> Result<()> {
     shell::step("start the bookshop and the gateway", Duration::from_secs(2), || {
         for spec in specs(gateway, data) {
             let log = data.join(format!("{}.log", spec.name));

@@ -1,3 +1,5 @@
+//! The load generator counts what was sent, and corrects for its own waiting.
+
 use std::time::Instant;
 
 use super::*;

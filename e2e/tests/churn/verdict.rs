@@ -188,3 +188,53 @@ impl Judge {
         )
     }
 }
+
+/// An answer of `version` by `origin`, as the gateway would label it.
+#[cfg(test)]
+fn labelled(version: u64, origin: &str, backend: &str, route: u64, table: &str) -> Reply {
+    let debug = format!("table={table} route=shop/r{route}/0 backend=shop/{backend}:80");
+    let named = [("x-version", version.to_string()), ("x-origin", origin.to_owned())];
+    let headers = named.into_iter().chain([("heddle-debug", debug)]);
+    let headers = headers.map(|(name, value)| {
+        let value = value.parse().expect("a header value");
+        (http::HeaderName::from_static(name), value)
+    });
+    Reply {
+        version: http::Version::HTTP_11,
+        status: 200,
+        headers: headers.collect(),
+        body: bytes::Bytes::new(),
+        trailers: None,
+    }
+}
+
+#[test]
+fn every_way_to_stray_is_noticed() {
+    let plan = Plan { seed: 3 };
+    let [given, spared] = [true, false].map(|wanted| {
+        let weights = plan.weights(5, 2);
+        ORIGINS[weights.iter().position(|weight| (*weight > 0) == wanted).unwrap()]
+    });
+    let judge = || {
+        let judge = Judge::new(plan, Authority::new(), 1);
+        judge.written(6);
+        judge
+    };
+    let right = labelled(5, given, given, 2, "t5");
+    assert_eq!(judge().answer(2, 4, &right), Some(5));
+    for (what, since, reply) in [
+        ("an old version", 6, right.clone()),
+        ("a version to come", 4, labelled(7, given, given, 2, "t7")),
+        ("a backend without weight", 4, labelled(5, spared, spared, 2, "t5")),
+        ("a label that lies", 4, labelled(5, given, spared, 2, "t5")),
+        ("another route", 4, labelled(5, given, given, 3, "t5")),
+        ("no status 200", 4, Reply { status: 503, ..right.clone() }),
+    ] {
+        let judge = judge();
+        assert_eq!(judge.answer(2, since, &reply), None, "{what}");
+        assert!(!judge.is_clean(), "{what}");
+    }
+    let judge = judge();
+    judge.answer(2, 4, &right);
+    assert_eq!(judge.answer(2, 4, &labelled(6, given, given, 2, "t5")), None, "one table, twice");
+}

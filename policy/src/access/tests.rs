@@ -1,3 +1,5 @@
+//! Who may pass: each sentence of ADR 008 as a test.
+
 use http::Method;
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -1,3 +1,5 @@
+//! Which keys are known, and which key sets are refused.
+
 use serde_json::json;
 
 use super::*;

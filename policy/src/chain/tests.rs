@@ -1,3 +1,5 @@
+//! The steps of a chain, in their order.
+
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};

@@ -1,3 +1,5 @@
+//! A story says what decided, and never a secret.
+
 use serde_json::json;
 
 use crate::chain::Chain;

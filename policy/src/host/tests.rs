@@ -1,3 +1,5 @@
+//! The one normal form of a host.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! The one normal form of a path, attack forms included.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Which paths, headers and query parameters a pattern means.
+
 use http::HeaderValue;
 
 use super::*;

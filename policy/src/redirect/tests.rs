@@ -1,3 +1,5 @@
+//! Where a redirect points: scheme, host, port and path.
+
 use model::route::{PathModifier, PathModifierType};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The table of prefix replacements in the Gateway API.
+
 use super::*;
 
 fn prefix(new: &str) -> PathChange {

@@ -1,3 +1,5 @@
+//! Lines reach their file, whole and in bounds.
+
 use std::fs;
 use std::io::{self, Write};
 use std::sync::atomic::AtomicUsize;

@@ -1,3 +1,5 @@
+//! The admin port over real sockets.
+
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;

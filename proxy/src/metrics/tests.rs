@@ -1,3 +1,5 @@
+//! Counts survive swaps, and their text is what Prometheus reads.
+
 use super::encode::Dropped;
 use super::*;
 

@@ -1,3 +1,5 @@
+//! Spans arrive at a collector, and its absence costs nothing but spans.
+
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
 

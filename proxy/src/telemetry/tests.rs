@@ -1,3 +1,5 @@
+//! What is told of an exchange reaches every place.
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::SystemTime;
 

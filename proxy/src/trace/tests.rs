@@ -1,3 +1,5 @@
+//! Trace identity: strict reading, fresh ids, links for strangers.
+
 use std::collections::HashSet;
 use std::time::Duration;
 

@@ -25,8 +25,8 @@ pub(super) fn write(folder: &Path) -> Result<PathBuf> {
     let config = folder.join("config");
     fs::create_dir_all(&config).with_context(|| format!("creating {}", config.display()))?;
     let example = shell::root().join("examples/bookshop/gateway.yaml");
-    let text = fs::read_to_string(&example)
-        .with_context(|| format!("reading {}", example.display()))?;
+    let text =
+        fs::read_to_string(&example).with_context(|| format!("reading {}", example.display()))?;
     put(&config.join("bookshop.yaml"), &with_https(&text)?)?;
     let made = rcgen::generate_simple_self_signed(["bookshop.localhost".to_owned()])
         .context("making the demo's certificate")?;
@@ -39,7 +39,8 @@ pub(super) fn write(folder: &Path) -> Result<PathBuf> {
 /// Adds the HTTPS listener behind the example's HTTP listener.
 fn with_https(example: &str) -> Result<String> {
     let http = "      hostname: bookshop.localhost\n---\n";
-    let at = example.find(http).context("the example's Gateway has no listener for the bookshop")?;
+    let at =
+        example.find(http).context("the example's Gateway has no listener for the bookshop")?;
     let (before, after) = example.split_at(at + http.len() - "---\n".len());
     Ok(format!("{before}{HTTPS_LISTENER}{after}"))
 }

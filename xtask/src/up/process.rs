@@ -37,7 +37,11 @@ impl Process {
     /// Starts it with its output going to `log`.
     pub(super) fn start(spec: Spec, programs: &Path, log: &Path) -> Result<Self> {
         if TcpStream::connect(&spec.ready).is_ok() {
-            bail!("{}: something already answers at {}; is the demo running?", spec.name, spec.ready);
+            bail!(
+                "{}: something already answers at {}; is the demo running?",
+                spec.name,
+                spec.ready
+            );
         }
         let program = programs.join(spec.program);
         let file = File::create(log).with_context(|| format!("writing {}", log.display()))?;

@@ -1,3 +1,5 @@
+//! The index of rules answers as asking each rule in turn would.
+
 use std::sync::Arc;
 
 use model::Checker;

@@ -1,3 +1,5 @@
+//! One line: its fields, escapes and bounds.
+
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 

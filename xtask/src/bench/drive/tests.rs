@@ -1,3 +1,5 @@
+//! What the load programs print is read right.
+
 use super::*;
 
 #[test]

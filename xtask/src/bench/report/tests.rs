@@ -1,3 +1,5 @@
+//! Ratios are taken pair by pair.
+
 use super::*;
 
 fn sample(subject: Subject, round: usize, work: f64) -> Sample {
