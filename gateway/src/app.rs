@@ -29,6 +29,8 @@ struct App {
     telemetry: Arc<Telemetry>,
     /// The resources in force, for `/config`.
     shown: watch::Sender<serde_json::Value>,
+    /// Whether a port could not be opened.
+    missing: bool,
 }
 
 /// Serves until told to stop.
@@ -52,7 +54,7 @@ pub(crate) fn run(args: &Serve) -> Result<ExitCode> {
     let shown = watch::Sender::new(config.show());
     let readiness = Arc::new(Readiness::default());
     let admin = open_admin(args, &proxy, &telemetry, &readiness, shown.subscribe())?;
-    let mut app = App { config, proxy, telemetry, shown };
+    let mut app = App { config, proxy, telemetry, shown, missing: false };
     app.begin(&loaded)?;
     readiness.set(Phase::Serving);
     tracing::info!(config = %path.display(), objects = loaded.objects, "ready");
@@ -108,7 +110,7 @@ impl App {
     /// Reads the configuration anew. What cannot be read or opened leaves what is in force.
     fn reload(&mut self) {
         let loaded = match self.config.load() {
-            Ok(loaded) if !loaded.changed => return,
+            Ok(loaded) if !loaded.changed => return self.retry(),
             Ok(loaded) => loaded,
             Err(error) => {
                 self.telemetry.table_refused();
@@ -117,11 +119,23 @@ impl App {
         };
         report(&loaded);
         let Some(table) = self.config.table() else { return };
-        for failed in self.proxy.apply(Arc::clone(table)) {
-            tracing::error!("{failed}; everything else is served");
+        let failed = self.proxy.apply(Arc::clone(table));
+        for failed in &failed {
+            tracing::error!("{failed}; everything else is served, and this is tried again");
         }
+        self.missing = !failed.is_empty();
         self.telemetry.table_applied(&table.digest, loaded.faults.len());
         self.shown.send_replace(self.config.show());
+    }
+
+    /// Tries again to open what could not be opened.
+    fn retry(&mut self) {
+        if self.missing {
+            self.missing = !self.proxy.open_missing().is_empty();
+            if !self.missing {
+                tracing::info!("every port is open now");
+            }
+        }
     }
 }
 

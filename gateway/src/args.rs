@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 
 /// An API gateway that serves Gateway API resources from a file.
@@ -117,14 +118,24 @@ pub(crate) struct Explain {
     /// The whole URL with the listener's port, such as http://bookshop.localhost:8080/catalog.
     pub(crate) url: http::Uri,
     /// A header `name: value`; may be repeated.
-    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
-    pub(crate) headers: Vec<String>,
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = header)]
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     /// The caller's address.
     #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     pub(crate) from: IpAddr,
     /// How to print.
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Output,
+}
+
+/// A header as curl takes it.
+fn header(line: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let (name, value) = line.split_once(':').ok_or("write it as 'name: value'")?;
+    let name = HeaderName::from_bytes(name.trim().as_bytes())
+        .map_err(|_| format!("'{name}' is no header name"))?;
+    let value = HeaderValue::from_str(value.trim())
+        .map_err(|_| format!("the value of '{name}' is no header value"))?;
+    Ok((name, value))
 }
 
 /// For people or for programs.

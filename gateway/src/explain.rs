@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderMap;
 use policy::{Facts, Scheme};
 
 use crate::args::{Explain, Output};
@@ -22,7 +22,10 @@ pub(crate) fn run(args: &Explain) -> Result<ExitCode> {
         );
     }
     let table = config.table().context("nothing was loaded")?;
-    let headers = headers(&args.headers)?;
+    let mut headers = HeaderMap::new();
+    for (name, value) in &args.headers {
+        headers.append(name, value.clone());
+    }
     let scheme = scheme(args)?;
     let authority = args.url.authority().context("the URL must name a host")?;
     let host = policy::host::normalise(authority.as_str())
@@ -56,19 +59,4 @@ fn scheme(args: &Explain) -> Result<Scheme> {
         Some(other) => bail!("'{other}' is not served; say http or https"),
         None => bail!("the URL must be whole, such as http://bookshop.localhost:8080/catalog"),
     }
-}
-
-fn headers(lines: &[String]) -> Result<HeaderMap> {
-    let mut headers = HeaderMap::new();
-    for line in lines {
-        let (name, value) = line
-            .split_once(':')
-            .with_context(|| format!("'{line}' is no header; write it as 'name: value'"))?;
-        let name = HeaderName::from_bytes(name.trim().as_bytes())
-            .with_context(|| format!("'{name}' is no header name"))?;
-        let value = HeaderValue::from_str(value.trim())
-            .with_context(|| format!("the value of '{name}' is no header value"))?;
-        headers.append(name, value);
-    }
-    Ok(headers)
 }

@@ -91,7 +91,7 @@ impl Config {
     pub(crate) fn first(&mut self) -> Result<Loaded> {
         let loaded = self.load()?;
         let torn = self.files.iter().flat_map(|(path, file)| {
-            let documents = file.good.iter().filter(|document| document.is_torn());
+            let documents = file.good.iter().filter(|document| hides_a_border(document));
             let faults = documents.flat_map(|document| document.result.clone().err()).flatten();
             faults.map(|invalid| Fault { file: Some(path.clone()), invalid })
         });
@@ -177,7 +177,10 @@ impl Config {
                 continue;
             }
             let place = invalid.key.as_ref().and_then(|key| places.get(key));
-            let line = invalid.line.or(place.map(|(_, line)| *line));
+            let exact = place.zip(invalid.key.as_ref()).and_then(|((path, _), key)| {
+                model::line_of(&self.files.get(*path)?.text, key, &invalid.path)
+            });
+            let line = invalid.line.or(exact).or(place.map(|(_, line)| *line));
             let invalid = Invalid { line, ..invalid.clone() };
             known.push(Fault { file: place.map(|(path, _)| (*path).clone()), invalid });
         }
@@ -220,7 +223,10 @@ impl File {
     /// Reads `text` in place of what was there, unless it is no whole file.
     fn renew(&mut self, text: String) {
         let read = model::read(&text);
-        let torn = read.iter().filter(|document| document.is_torn());
+        let nameless = || read.iter().filter(|document| document.key.is_none());
+        let lost = self.good.iter().any(|old| read.iter().all(|new| new.key != old.key));
+        let torn = nameless().filter(|document| lost || hides_a_border(document));
+        let torn = torn.chain(read.iter().filter(|d| d.is_torn() && d.key.is_some()));
         let mut broken: Vec<_> =
             torn.filter_map(|document| document.result.clone().err()).flatten().collect();
         if text.trim().is_empty() && !self.good.is_empty() {
@@ -236,6 +242,15 @@ impl File {
         self.broken = broken;
         self.text = text;
     }
+}
+
+/// Whether a document may be a policy that nobody can tell whom it protects: it does not parse, it
+/// does not say what it is, or it is of our own group and no kind that we know.
+fn hides_a_border(document: &Document) -> bool {
+    let Some(raw) = &document.raw else { return document.result.is_err() };
+    let word = |field: &str| raw.get(field).and_then(|value| value.as_str());
+    let (Some(version), Some(_)) = (word("apiVersion"), word("kind")) else { return true };
+    document.key.is_none() && version.starts_with("heddle.dev/")
 }
 
 fn whole(reason: &str) -> Invalid {

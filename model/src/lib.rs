@@ -28,5 +28,5 @@ pub use invalid::{Checker, Invalid};
 pub use key::{Key, Kind, Scope};
 pub use meta::Meta;
 pub use name::{Hostname, Name};
-pub use read::{Document, read};
+pub use read::{Document, line_of, read};
 pub use resource::Resource;

@@ -84,6 +84,23 @@ pub fn read(text: &str) -> Vec<Document> {
     documents
 }
 
+/// The line of the place that `path` names in the object `key` of `text`, or of the deepest place
+/// above it that was written; for faults that are found only when objects are put together.
+pub fn line_of(text: &str, key: &Key, path: &str) -> Option<usize> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    split(text).into_iter().find_map(|part| {
+        let root = tree::parse(part.text, part.line).ok()??;
+        let is_meant = |node: &&Node| {
+            node.as_map().is_some_and(|map| identity::identify(map).key.as_ref() == Some(key))
+        };
+        let node = match items(&root) {
+            Some(items) => items.iter().find(is_meant),
+            None => Some(&root).filter(is_meant),
+        };
+        node.map(|node| locate(node, path))
+    })
+}
+
 /// The items of a `v1` List.
 fn items(root: &Node) -> Option<&[Node]> {
     let is_list = root.text_of("kind") == Some("List") && root.text_of("apiVersion") == Some("v1");

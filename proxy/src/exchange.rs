@@ -101,6 +101,7 @@ fn judge<'l>(
         query: parts.uri.query(),
         headers: &parts.headers,
     };
+    meant_here(conn, live, &host)?;
     let found = live.table.find(&facts).map_err(plain)?;
     record.rule = Some(Arc::clone(found.rule));
     let pass = match found.rule.chain.decide(&facts, found.prefix) {
@@ -127,6 +128,19 @@ fn host_of(parts: &Parts) -> Option<(&str, Cow<'_, str>)> {
             Some(("", Cow::Borrowed("")))
         }
         None => None,
+    }
+}
+
+/// Refuses a host that belongs to another listener than the one whose certificate the handshake
+/// showed: that listener may ask for more (RFC 9110, section 15.5.20).
+fn meant_here(conn: &Conn, live: &Live, host: &str) -> Result<(), Answer> {
+    let Some(shown) = conn.server_name.as_deref().filter(|shown| *shown != host) else {
+        return Ok(());
+    };
+    match (live.table.listener(conn.port, shown), live.table.listener(conn.port, host)) {
+        (Some(shown), Some(meant)) if Arc::ptr_eq(shown, meant) => Ok(()),
+        (_, None) => Err(plain(Reason::NoListener)),
+        (_, Some(_)) => Err(plain(Reason::Misdirected)),
     }
 }
 

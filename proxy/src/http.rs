@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -28,6 +27,8 @@ pub(crate) struct Conn {
     /// The listener's port.
     pub(crate) port: u16,
     pub(crate) scheme: Scheme,
+    /// The server name of the handshake, in lower case.
+    pub(crate) server_name: Option<Box<str>>,
     /// Requests begun, in the upper half, and under way, in the lower.
     requests: AtomicU64,
 }
@@ -42,7 +43,8 @@ impl Conn {
         port: u16,
         scheme: Scheme,
     ) -> Self {
-        Conn { shared, worker, peer, port, scheme, requests: AtomicU64::new(0) }
+        let (server_name, requests) = (None, AtomicU64::new(0));
+        Conn { shared, worker, peer, port, scheme, server_name, requests }
     }
 }
 
@@ -115,18 +117,37 @@ async fn answer(
     conn: Arc<Conn>,
     request: Request<Incoming>,
 ) -> Result<Response<Reply>, std::convert::Infallible> {
-    conn.requests.fetch_add(BEGUN + 1, Relaxed);
-    let response = exchange(Arc::clone(&conn), request).await;
-    conn.requests.fetch_sub(1, Relaxed);
-    Ok(response)
+    let _busy = Busy::on(&conn);
+    Ok(exchange(Arc::clone(&conn), request).await)
 }
 
-/// Ends when the connection had no request for the bound on idleness.
+/// A request that is not answered yet; also over when the client takes it back.
+struct Busy<'c>(&'c Conn);
+
+impl<'c> Busy<'c> {
+    fn on(conn: &'c Conn) -> Self {
+        conn.requests.fetch_add(BEGUN + 1, Relaxed);
+        Busy(conn)
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.requests.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Ends when no request came at all within the bound on heads, which hyper keeps only once it
+/// knows what is spoken; later, when there was no request for the bound on idleness.
 async fn idle(conn: &Conn) {
-    let bound: Duration = conn.shared.settings.limits.idle;
+    let limits = &conn.shared.settings.limits;
+    tokio::time::sleep(limits.head).await;
     let mut before = conn.requests.load(Relaxed);
+    if before == 0 {
+        return;
+    }
     loop {
-        tokio::time::sleep(bound).await;
+        tokio::time::sleep(limits.idle).await;
         let now = conn.requests.load(Relaxed);
         if now == before && now.is_multiple_of(BEGUN) {
             return;

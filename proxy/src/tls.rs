@@ -43,9 +43,10 @@ pub fn check(secret: &Secret) -> Vec<Invalid> {
     };
     let Err(error) = certified(chain, key) else { return Vec::new() };
     let meta = &secret.metadata;
+    let is_text = secret.string_data.contains_key("tls.crt");
     vec![Invalid {
         key: Some(Key::new(Kind::Secret, meta.namespace.clone(), meta.name.clone())),
-        path: "data".to_owned(),
+        path: if is_text { "stringData" } else { "data" }.to_owned(),
         line: None,
         reason: error.to_string(),
         nearest: None,

@@ -145,9 +145,6 @@ impl Proxy {
         );
         self.shared.live.store(Arc::new(live));
         self.shared.changes.send_replace(());
-        let opened = wanted.keys().filter(|port| !self.bound.contains_key(port));
-        let opened: Vec<u16> = opened.copied().collect();
-        let failed = opened.into_iter().filter_map(|port| self.open(port).err()).collect();
         self.bound.retain(|port, closed| {
             let keep = wanted.contains_key(port);
             if !keep {
@@ -155,7 +152,16 @@ impl Proxy {
             }
             keep
         });
-        failed
+        self.open_missing()
+    }
+
+    /// Opens the ports of the table in force that are not open, which another process may have
+    /// freed meanwhile; what still cannot be opened is reported.
+    pub fn open_missing(&mut self) -> Vec<ApplyError> {
+        let wanted = self.shared.live.load().table.ports();
+        let missing = wanted.into_keys().filter(|port| !self.bound.contains_key(port));
+        let missing: Vec<u16> = missing.collect();
+        missing.into_iter().filter_map(|port| self.open(port).err()).collect()
     }
 
     /// Opens `port` on every worker.
@@ -350,7 +356,9 @@ async fn carry(mut conn: Conn, stream: TcpStream, servers: &Servers) -> Outcome 
             return Outcome::HandshakeFailed;
         }
     };
-    let spoken = match stream.get_ref().1.alpn_protocol() {
+    let session = stream.get_ref().1;
+    conn.server_name = session.server_name().map(|name| name.to_ascii_lowercase().into());
+    let spoken = match session.alpn_protocol() {
         Some(b"h2") => Spoken::Http2,
         Some(_) | None => Spoken::Http1,
     };

@@ -10,8 +10,7 @@ use anyhow::{Context as _, Result};
 use crate::shell;
 
 /// The HTTPS Gateway's name is the example's own: the listener joins the one it has.
-const HTTPS_LISTENER: &str = "\
-    - name: https
+const HTTPS_LISTENER: &str = "    - name: https
       protocol: HTTPS
       port: 8443
       hostname: bookshop.localhost
