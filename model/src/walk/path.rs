@@ -81,10 +81,13 @@ pub(crate) fn locate(root: &Node, path: &str) -> usize {
     line
 }
 
-/// Whether one of the two places lies in the other.
-pub(crate) fn touch(one: &str, other: &str) -> bool {
-    let (outer, inner) = if one.len() <= other.len() { (one, other) } else { (other, one) };
-    inner.strip_prefix(outer).is_some_and(|rest| {
-        outer.is_empty() || rest.is_empty() || rest.starts_with('.') || rest.starts_with('[')
-    })
+/// Whether a fault at `fault` may only follow from what was left out of the mapping at `gap`: it
+/// stands there, at a field of it, or above it.
+pub(crate) fn follows(gap: &str, fault: &str) -> bool {
+    let below = |outer: &str, inner: &str| -> Option<usize> {
+        let rest = inner.strip_prefix(outer)?;
+        let is_step = outer.is_empty() || rest.is_empty() || rest.starts_with(['.', '[']);
+        is_step.then(|| rest.split(['.', '[']).filter(|word| !word.is_empty()).count())
+    };
+    below(gap, fault).is_some_and(|steps| steps <= 1) || below(fault, gap).is_some()
 }
