@@ -3,8 +3,10 @@
 
 use anyhow::Result;
 
+use crate::test::budget;
+
 mod bed;
-mod callgrind;
+pub(crate) mod callgrind;
 mod case;
 mod drive;
 mod edge;
@@ -25,11 +27,14 @@ enum Bench {
     Edge(edge::Args),
     /// Instructions that a program spends in the functions of given names.
     Callgrind(callgrind::Args),
+    /// What a request costs in instructions, beside the budget that is checked in.
+    Budget(budget::Args),
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     match &args.bench {
         Bench::Edge(args) => edge::run(args),
         Bench::Callgrind(args) => callgrind::run(args),
+        Bench::Budget(args) => budget::run(args),
     }
 }

@@ -9,6 +9,7 @@ use std::io::Write;
 use anyhow::Result;
 use clap::ValueEnum;
 
+pub(crate) mod budget;
 pub(crate) mod build;
 mod console;
 mod edge;

@@ -47,55 +47,99 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 /// Runs the program under callgrind; returns the instructions executed in functions whose name
 /// contains one of `own`, without what those call.
-pub(crate) fn instructions(program: &Path, arguments: &[OsString], own: &[&str]) -> Result<u64> {
-    let file = Profile::new();
+fn instructions(program: &Path, arguments: &[OsString], own: &[&str]) -> Result<u64> {
+    let threads = profile(program, arguments)?;
+    let ours = |place: &Place| own.iter().any(|part| place.function.contains(part));
+    let costs = threads.iter().flatten().filter(|(place, _)| ours(place));
+    Ok(costs.map(|(_, cost)| cost).sum())
+}
+
+/// Where an instruction stands.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Place {
+    /// The source file of its line; also of a line whose function was inlined into another.
+    pub(crate) file: String,
+    /// The function that it was compiled into.
+    pub(crate) function: String,
+}
+
+/// Instructions executed, by place.
+pub(crate) type Costs = HashMap<Place, u64>;
+
+/// Runs the program under callgrind; returns what each of its threads executed, in the order in
+/// which they were started.
+pub(crate) fn profile(program: &Path, arguments: &[OsString]) -> Result<Vec<Costs>> {
+    let folder = Folder::new()?;
     let mut valgrind = Command::new("valgrind");
-    valgrind.args(["--tool=callgrind", "--quiet", "--compress-strings=no", "--compress-pos=no"]);
+    valgrind.args(["--tool=callgrind", "--quiet", "--separate-threads=yes"]);
+    valgrind.args(["--compress-strings=no", "--compress-pos=no"]);
     let mut out = OsString::from("--callgrind-out-file=");
-    out.push(&file.0);
+    out.push(folder.0.join("out"));
     valgrind.arg(out).arg(program).args(arguments).stdout(Stdio::null());
     shell::run(&mut valgrind)?;
-    let text = std::fs::read(&file.0).context("reading what callgrind wrote")?;
-    let text = String::from_utf8_lossy(&text);
-    let costs = self_costs(&text);
-    let ours = |name: &str| own.iter().any(|part| name.contains(part));
-    Ok(costs.iter().filter(|(name, _)| ours(name)).map(|(_, cost)| cost).sum())
+    folder.threads()?.iter().map(|file| read(file)).collect()
 }
 
-/// The file that callgrind writes, removed when this is dropped.
-struct Profile(PathBuf);
+fn read(file: &Path) -> Result<Costs> {
+    let text = std::fs::read(file).context("reading what callgrind wrote")?;
+    Ok(self_costs(&String::from_utf8_lossy(&text)))
+}
 
-impl Profile {
-    fn new() -> Self {
-        let name = format!("heddle-callgrind-{}.out", std::process::id());
-        Self(std::env::temp_dir().join(name))
+/// The folder that callgrind writes into, removed when this is dropped.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Result<Self> {
+        let folder =
+            Self(std::env::temp_dir().join(format!("heddle-callgrind-{}", std::process::id())));
+        std::fs::create_dir_all(&folder.0)
+            .with_context(|| format!("creating {}", folder.0.display()))?;
+        Ok(folder)
+    }
+
+    /// `out-01`, `out-02` and so on; the file `out` tells nothing that these do not.
+    fn threads(&self) -> Result<Vec<PathBuf>> {
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(&self.0)? {
+            let entry = entry?;
+            if entry.file_name().to_str().is_some_and(|name| name.starts_with("out-")) {
+                files.push(entry.path());
+            }
+        }
+        files.sort();
+        Ok(files)
     }
 }
 
-impl Drop for Profile {
+impl Drop for Folder {
     fn drop(&mut self) {
-        // It is missing if valgrind never came to write it.
-        let _missing = std::fs::remove_file(&self.0);
+        // What is left lies in the folder for temporary files, where nobody is surprised by it.
+        let _left = std::fs::remove_dir_all(&self.0);
     }
 }
 
-/// Cost by function. `fn=` names the function of the lines that follow, each a position and a
-/// cost; the line after `calls=` is what a callee cost, which counts for the callee.
-fn self_costs(profile: &str) -> HashMap<&str, u64> {
-    let mut costs = HashMap::new();
-    let (mut function, mut called) = (None, false);
+/// Cost by place. `fn=` names the function and `fl=`, `fi=` or `fe=` the file of the lines that
+/// follow, each a position and a cost; the line after `calls=` is what a callee cost, which counts
+/// for the callee.
+fn self_costs(profile: &str) -> Costs {
+    let mut costs: HashMap<(&str, &str), u64> = HashMap::new();
+    let (mut file, mut function, mut called) = ("", None, false);
     for line in profile.lines() {
         if let Some(name) = line.strip_prefix("fn=") {
             function = Some(name);
+        } else if let Some(name) = ["fl=", "fi=", "fe="].iter().find_map(|x| line.strip_prefix(x)) {
+            file = name;
         } else if line.starts_with("calls=") {
             called = true;
-        } else if let (Some(name), Some(cost)) = (function, cost(line))
+        } else if let (Some(function), Some(cost)) = (function, cost(line))
             && !std::mem::take(&mut called)
         {
-            *costs.entry(name).or_default() += cost;
+            *costs.entry((file, function)).or_default() += cost;
         }
     }
-    costs
+    let owned =
+        |(file, function): (&str, &str)| Place { file: file.into(), function: function.into() };
+    costs.into_iter().map(|(place, cost)| (owned(place), cost)).collect()
 }
 
 /// The cost on a line that begins with a position; none on lines that say something else.
@@ -116,8 +160,13 @@ mod tests {
                        fn=hyper::parse\n20 900\nfi=b.rs\n3 1\n\nfn=proxy::route\n0 2\n\
                        totals: 915\n";
         let costs = self_costs(profile);
-        assert_eq!(costs["proxy::route"], 14);
-        assert_eq!(costs["hyper::parse"], 901);
+        let cost = |file: &str, function: &str| {
+            costs[&Place { file: file.into(), function: function.into() }]
+        };
+        assert_eq!(cost("a.rs", "proxy::route"), 12);
+        assert_eq!(cost("a.rs", "hyper::parse"), 900);
+        assert_eq!(cost("b.rs", "hyper::parse"), 1);
+        assert_eq!(cost("b.rs", "proxy::route"), 2);
         assert_eq!(costs.values().sum::<u64>(), 915);
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::Report;
 use super::build::{self, TestNames};
+use super::{Report, budget};
 
 pub(super) fn run(report: &mut Report) {
     let title = "edge tests";
