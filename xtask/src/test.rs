@@ -40,7 +40,7 @@ pub(crate) struct Args {
 enum Suite {
     /// Format, tidy, clippy, docs, generated files, the browser's target, tests of every crate.
     Unit,
-    /// Black-box tests of the gateway over real processes.
+    /// Black-box tests of the gateway over real processes, and what a request costs.
     Edge,
     /// The console's browser half, built and used in a browser.
     Console,

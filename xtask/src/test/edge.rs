@@ -6,6 +6,11 @@ use super::build::{self, TestNames};
 use super::{Report, budget};
 
 pub(super) fn run(report: &mut Report) {
+    tests(report);
+    budget::check(report);
+}
+
+fn tests(report: &mut Report) {
     let title = "edge tests";
     if build::everything(report).is_none() {
         // The tests would meet no program, or an old one.
