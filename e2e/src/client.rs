@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::HOST;
@@ -12,6 +13,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::ClientConfig;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -148,9 +150,23 @@ impl Connection {
         authority: &Authority,
         alpn: &[&str],
     ) -> Result<Self, Fault> {
-        let connector = TlsConnector::from(authority.client(alpn));
+        Self::tls_as(address, host, authority.client(alpn)).await
+    }
+
+    /// TLS for `host` as `client` does it.
+    ///
+    /// # Errors
+    /// As [`Connection::tls`].
+    pub async fn tls_as(
+        address: SocketAddr,
+        host: &str,
+        client: Arc<ClientConfig>,
+    ) -> Result<Self, Fault> {
+        let connector = TlsConnector::from(client);
         let name = ServerName::try_from(host.to_owned())?;
-        let stream = connector.connect(name, connect(address).await?).await?;
+        let stream = connect(address).await?;
+        // Boxed, since a TLS stream is large.
+        let stream = Box::pin(connector.connect(name, stream)).await?;
         let session = stream.get_ref().1;
         let shown = session.peer_certificates().and_then(|chain| chain.first());
         let certificate = shown.map(|first| first.clone().into_owned());

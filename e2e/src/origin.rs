@@ -5,6 +5,7 @@
 //! |---------------|-------------------------------------------------------------------|
 //! | `/echo`       | the request's body comes back, trailers too                       |
 //! | `/sink`       | the body is read; its length and trailers are told                |
+//! | `/sink/MS`    | the same, later                                                   |
 //! | `/big/N`      | N bytes                                                           |
 //! | `/delay/MS`   | answers later                                                     |
 //! | `/gate`       | answers once the test calls [`Origin::open_gate`]                 |
@@ -60,12 +61,23 @@ pub struct Seen {
     pub headers: HeaderMap,
 }
 
+/// A body that `/sink` read to its end, or to where it broke off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taken {
+    /// Its bytes.
+    pub length: usize,
+    /// Whether the end came as an end.
+    pub whole: bool,
+}
+
 #[derive(Debug)]
 struct State {
     name: String,
     count: AtomicUsize,
     connections: AtomicUsize,
+    open: AtomicUsize,
     seen: Mutex<Vec<Seen>>,
+    taken: Mutex<Vec<Taken>>,
     gate: Semaphore,
 }
 
@@ -82,7 +94,9 @@ impl Origin {
             name: name.to_owned(),
             count: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
+            open: AtomicUsize::new(0),
             seen: Mutex::new(Vec::new()),
+            taken: Mutex::new(Vec::new()),
             gate: Semaphore::new(0),
         });
         let task = tokio::spawn(accept(listener, Arc::clone(&state)));
@@ -97,6 +111,16 @@ impl Origin {
     /// How many connections came.
     pub fn connections(&self) -> usize {
         self.state.connections.load(Ordering::SeqCst)
+    }
+
+    /// How many connections are open now.
+    pub fn open(&self) -> usize {
+        self.state.open.load(Ordering::SeqCst)
+    }
+
+    /// The bodies that `/sink` took, oldest first.
+    pub fn taken(&self) -> Vec<Taken> {
+        self.state.taken.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The requests that came, oldest first; no more than the first thousand.
@@ -144,11 +168,32 @@ impl Seen {
 }
 
 impl State {
+    fn took(&self, length: usize, whole: bool) {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.push(Taken { length, whole });
+    }
+
     fn remember(&self, request: &Request<Incoming>) {
         if self.count.fetch_add(1, Ordering::SeqCst) < REMEMBERED {
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
             seen.push(Seen::of(request));
         }
+    }
+}
+
+/// A connection that is open for as long as this is held.
+struct Open(Arc<State>);
+
+impl Open {
+    fn on(state: Arc<State>) -> Self {
+        state.open.fetch_add(1, Ordering::SeqCst);
+        Open(state)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -162,6 +207,7 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
         state.connections.fetch_add(1, Ordering::SeqCst);
         let state = Arc::clone(&state);
         connections.spawn(async move {
+            let _open = Open::on(Arc::clone(&state));
             let service = service_fn(move |request: Request<Incoming>| {
                 state.remember(&request);
                 answer::answer(Arc::clone(&state), request)

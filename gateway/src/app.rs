@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use proxy::admin::{self, Phase, Readiness};
@@ -31,6 +31,10 @@ struct App {
     shown: watch::Sender<serde_json::Value>,
     /// Whether a port could not be opened.
     missing: bool,
+    /// When to look at the configuration again, since something in it waits to be taken.
+    again: Option<Duration>,
+    /// Why the configuration cannot be read, as it was last told.
+    unreadable: Option<String>,
 }
 
 /// Serves until told to stop.
@@ -44,7 +48,7 @@ pub(crate) fn run(args: &Serve) -> Result<ExitCode> {
         .install_default()
         .map_err(|_| anyhow::anyhow!("a TLS provider was installed before ours"))?;
     let mut config = Config::at(path);
-    let loaded = config.first()?;
+    let loaded = config.first(thread::sleep)?;
     report(&loaded);
     if loaded.objects == 0 {
         bail!("{} holds no object that can be served", path.display());
@@ -54,7 +58,8 @@ pub(crate) fn run(args: &Serve) -> Result<ExitCode> {
     let shown = watch::Sender::new(config.show());
     let readiness = Arc::new(Readiness::default());
     let admin = open_admin(args, &proxy, &telemetry, &readiness, shown.subscribe())?;
-    let mut app = App { config, proxy, telemetry, shown, missing: false };
+    let mut app =
+        App { config, proxy, telemetry, shown, missing: false, again: None, unreadable: None };
     app.begin(&loaded)?;
     readiness.set(Phase::Serving);
     tracing::info!(config = %path.display(), objects = loaded.objects, "ready");
@@ -92,7 +97,7 @@ impl App {
             signal(SignalKind::interrupt()).context("listening for SIGINT")?,
         ];
         let mut again = signal(SignalKind::hangup()).context("listening for SIGHUP")?;
-        let mut watch = Watch::on(path)?;
+        let mut watch = Watch::on(path);
         let [terminate, interrupt] = &mut stop;
         loop {
             tokio::select! {
@@ -102,21 +107,22 @@ impl App {
                     self.telemetry.reopen_log();
                     self.reload();
                 }
-                () = watch.changed() => self.reload(),
+                () = watch.changed(self.again) => self.reload(),
             }
         }
     }
 
     /// Reads the configuration anew. What cannot be read or opened leaves what is in force.
     fn reload(&mut self) {
-        let loaded = match self.config.load() {
-            Ok(loaded) if !loaded.changed => return self.retry(),
+        let loaded = match self.config.look(Instant::now()) {
             Ok(loaded) => loaded,
-            Err(error) => {
-                self.telemetry.table_refused();
-                return tracing::error!("{error:#}; what was in force stays in force");
-            }
+            Err(error) => return self.refuse(format!("{error:#}")),
         };
+        self.unreadable = None;
+        self.again = loaded.again;
+        if !loaded.changed {
+            return self.retry();
+        }
         report(&loaded);
         let Some(table) = self.config.table() else { return };
         let failed = self.proxy.apply(Arc::clone(table));
@@ -126,6 +132,16 @@ impl App {
         self.missing = !failed.is_empty();
         self.telemetry.table_applied(&table.digest, loaded.faults.len());
         self.shown.send_replace(self.config.show());
+    }
+
+    /// Tells, once, why the configuration cannot be read.
+    fn refuse(&mut self, why: String) {
+        self.again = None;
+        if self.unreadable.as_ref() != Some(&why) {
+            self.telemetry.table_refused();
+            tracing::error!("{why}; what was in force stays in force");
+            self.unreadable = Some(why);
+        }
     }
 
     /// Tries again to open what could not be opened.
@@ -195,6 +211,8 @@ fn settings(args: &Serve) -> Settings {
         limits: Limits {
             head: args.head_timeout.unwrap_or(usual.head),
             idle: args.idle_timeout.unwrap_or(usual.idle),
+            write: args.write_timeout.unwrap_or(usual.write),
+            backend_head: args.backend_timeout.unwrap_or(usual.backend_head),
             body: args.body_timeout.unwrap_or(usual.body),
             body_bytes: args.max_body.unwrap_or(usual.body_bytes),
             ..usual

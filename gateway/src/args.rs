@@ -55,17 +55,23 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "URL")]
     pub(crate) otlp: Option<String>,
     /// Share of requests that get a span, 0 to 1; failures and denials always do.
-    #[arg(long, value_name = "RATIO", default_value_t = 1.0)]
+    #[arg(long, value_name = "RATIO", default_value_t = 1.0, value_parser = ratio)]
     pub(crate) otlp_ratio: f64,
     /// How long a request under way may take to finish once the process is told to stop.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = seconds)]
     pub(crate) drain_timeout: Duration,
-    /// Longest wait for a request's head, such as 15s.
+    /// Longest wait for a request's head, such as 30s; on HTTP/1.1 also for the next request.
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     pub(crate) head_timeout: Option<Duration>,
-    /// A connection without a request is closed after this long, such as 75s.
+    /// An HTTP/2 connection without a request is closed after this long, such as 75s.
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     pub(crate) idle_timeout: Option<Duration>,
+    /// Longest time in which a client takes nothing of what it is sent, such as 30s.
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    pub(crate) write_timeout: Option<Duration>,
+    /// Longest wait for a backend's head where a rule says nothing, such as 60s.
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    pub(crate) backend_timeout: Option<Duration>,
     /// Longest silence inside a request's body, such as 30s.
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     pub(crate) body_timeout: Option<Duration>,
@@ -86,6 +92,12 @@ fn admin(text: &str) -> Result<Admin, String> {
         return Ok(Admin::Off);
     }
     text.parse().map(Admin::At).map_err(|_| "an address such as 127.0.0.1:9901, or off".to_owned())
+}
+
+/// A share.
+fn ratio(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "a number from 0 to 1".to_owned())
 }
 
 /// A length of time: `30s`, `500ms`, or whole seconds.

@@ -1,21 +1,34 @@
 //! From files to a table, keeping what was good.
 //!
-//! A file that cannot be parsed as a whole (half written, say) keeps its last good content; an
-//! object that is refused keeps its last good form; a configuration that vanished changes nothing.
+//! Whatever happens to files opens nothing that was closed: a file that cannot be read or parsed as
+//! a whole keeps its last good content, and a new one gives nothing; an object that is refused
+//! keeps its last good form; what comes or goes does so once it has been there, or gone, for
+//! [`GRACE`]; a configuration that vanished changes nothing.
+//! None of these keeps the other files from being taken.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use model::{Document, Invalid, Key, Resource};
 use table::{Assembly, Input, Refused, assemble};
 
-/// Files that count in a folder.
-const SUFFIXES: [&str; 3] = ["yaml", "yml", "json"];
-/// A larger file is refused.
-const FILE_BYTES: u64 = 256 << 20;
+use file::{File, hides_a_border};
+use pending::Pending;
+use reading::{Reading, read, read_still};
+
+mod file;
+mod pending;
+mod reading;
+
+/// A change must be the same for so long before it counts.
+const STILL: Duration = Duration::from_millis(100);
+/// A change by which objects come or go, or that may be cut off, must be the same for so long.
+const GRACE: Duration = Duration::from_secs(2);
+/// No change waits longer for others to be ready.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A fault and the file it stands in.
 #[derive(Debug, Clone)]
@@ -42,12 +55,14 @@ impl fmt::Display for Fault {
 /// What a load made.
 #[derive(Debug)]
 pub(crate) struct Loaded {
-    /// All that is wrong, in the order of files and lines.
+    /// All that is wrong, in the order of files and lines; told only where anything `changed`.
     pub(crate) faults: Vec<Fault>,
     /// How many objects are in force.
     pub(crate) objects: usize,
     /// Whether anything differs from the load before.
     pub(crate) changed: bool,
+    /// When to look again, since something waits to be taken.
+    pub(crate) again: Option<Duration>,
 }
 
 /// The configuration at a path, and its last good state.
@@ -55,21 +70,14 @@ pub(crate) struct Loaded {
 pub(crate) struct Config {
     path: PathBuf,
     files: BTreeMap<PathBuf, File>,
+    pending: Pending,
     assembly: Option<Assembly>,
-}
-
-/// One file as it was last read.
-#[derive(Debug)]
-struct File {
-    text: String,
-    good: Vec<Document>,
-    /// Faults of the file as a whole, while `good` is an older reading.
-    broken: Vec<Invalid>,
 }
 
 impl Config {
     pub(crate) fn at(path: &Path) -> Self {
-        Config { path: path.to_owned(), files: BTreeMap::new(), assembly: None }
+        let (files, pending) = (BTreeMap::new(), Pending::default());
+        Config { path: path.to_owned(), files, pending, assembly: None }
     }
 
     /// The table of the last load.
@@ -83,59 +91,78 @@ impl Config {
         documents.filter_map(|document| Some(document.result.as_ref().ok()?.to_json())).collect()
     }
 
-    /// The first load, before anything is in force.
+    /// The first load, before anything is in force, from files that lie still; `pause` waits
+    /// between two looks at them.
     ///
     /// # Errors
-    /// Also if a document cannot be parsed: nobody can tell what it would have protected, and
-    /// there is no last good content to keep.
-    pub(crate) fn first(&mut self) -> Result<Loaded> {
-        let loaded = self.load()?;
+    /// Also if a file or a document cannot be read: nobody can tell what it would have protected,
+    /// and there is no last good content to keep.
+    pub(crate) fn first(&mut self, pause: impl FnMut(Duration)) -> Result<Loaded> {
+        let loaded = self.take_all(read_still(&self.path, pause)?);
         let torn = self.files.iter().flat_map(|(path, file)| {
             let documents = file.good.iter().filter(|document| hides_a_border(document));
             let faults = documents.flat_map(|document| document.result.clone().err()).flatten();
+            let faults = file.broken.iter().cloned().chain(faults);
             faults.map(|invalid| Fault { file: Some(path.clone()), invalid })
         });
         let torn: Vec<_> = torn.map(|fault| fault.to_string()).collect();
         if torn.is_empty() { Ok(loaded) } else { bail!("{}", torn.join("\n")) }
     }
 
-    /// Reads the files anew and assembles what they say.
+    /// Takes the files as they stand at this moment.
     ///
     /// # Errors
-    /// If the path is gone or cannot be read; everything then stays as it was.
+    /// If the path is gone or cannot be listed; everything then stays as it was.
     pub(crate) fn load(&mut self) -> Result<Loaded> {
-        let read = read_all(&self.path)?;
-        let changed = self.take(read);
-        if !changed && let Some(assembly) = &self.assembly {
-            let faults = self.locate(&assembly.faults);
-            return Ok(Loaded { faults, objects: self.objects(), changed });
-        }
-        let input = self.input();
-        let assembly = assemble(input, self.assembly.as_ref());
-        let faults = self.locate(&assembly.faults);
-        self.assembly = Some(assembly);
-        Ok(Loaded { faults, objects: self.objects(), changed })
+        let reading = read(&self.path)?;
+        Ok(self.take_all(reading))
     }
 
-    /// Takes over what was read; whether anything changed.
-    fn take(&mut self, read: BTreeMap<PathBuf, String>) -> bool {
-        let before = self.files.len();
-        self.files.retain(|path, _| read.contains_key(path));
-        let mut changed = self.files.len() != before;
-        for (path, text) in read {
-            match self.files.get_mut(&path) {
-                Some(file) if file.text == text => {}
-                Some(file) => {
-                    file.renew(text);
-                    changed = true;
-                }
-                None => {
-                    self.files.insert(path, File::new(text));
-                    changed = true;
-                }
+    /// Looks at the files while their former content is in force, and takes what has been there
+    /// for long enough.
+    ///
+    /// # Errors
+    /// If the path is gone or cannot be listed; everything then stays as it was.
+    pub(crate) fn look(&mut self, now: Instant) -> Result<Loaded> {
+        let reading = read(&self.path).inspect_err(|_| self.pending.clear())?;
+        self.pending.note(reading, &self.files, now);
+        let ready = self.pending.ready(now);
+        let changed = !ready.is_empty();
+        for (path, change) in ready {
+            match change.seen {
+                Some(seen) => self.files.entry(path).or_default().take(seen, change.read),
+                None => drop(self.files.remove(&path)),
             }
         }
-        changed
+        let loaded = self.assemble(changed);
+        Ok(Loaded { again: self.pending.wait(now), ..loaded })
+    }
+
+    /// Takes over what was read, whatever it is.
+    fn take_all(&mut self, reading: Reading) -> Loaded {
+        let before = self.files.len();
+        self.files.retain(|path, _| reading.contains_key(path));
+        let mut changed = self.files.len() != before;
+        for (path, seen) in reading {
+            match self.files.get_mut(&path) {
+                Some(file) if file.is(&seen) => continue,
+                Some(file) => file.take(seen, None),
+                None => drop(self.files.insert(path, File::first(seen))),
+            }
+            changed = true;
+        }
+        self.assemble(changed)
+    }
+
+    /// Makes a table of the files if they `changed` or there is none.
+    fn assemble(&mut self, changed: bool) -> Loaded {
+        let mut faults = Vec::new();
+        if changed || self.assembly.is_none() {
+            let assembly = assemble(self.input(), self.assembly.as_ref());
+            faults = self.locate(&assembly.faults);
+            self.assembly = Some(assembly);
+        }
+        Loaded { faults, objects: self.objects(), changed, again: None }
     }
 
     /// Everything that the files say, the crypto of certificates checked.
@@ -212,92 +239,6 @@ fn certificate_faults(resource: &Resource) -> Vec<Invalid> {
         | Resource::ConfigMap(_)
         | Resource::AccessPolicy(_) => Vec::new(),
     }
-}
-
-impl File {
-    fn new(text: String) -> Self {
-        let good = model::read(&text);
-        File { text, good, broken: Vec::new() }
-    }
-
-    /// Reads `text` in place of what was there, unless it is no whole file.
-    fn renew(&mut self, text: String) {
-        let read = model::read(&text);
-        let nameless = || read.iter().filter(|document| document.key.is_none());
-        let lost = self.good.iter().any(|old| read.iter().all(|new| new.key != old.key));
-        let torn = nameless().filter(|document| lost || hides_a_border(document));
-        let torn = torn.chain(read.iter().filter(|d| d.is_torn() && d.key.is_some()));
-        let mut broken: Vec<_> =
-            torn.filter_map(|document| document.result.clone().err()).flatten().collect();
-        if text.trim().is_empty() && !self.good.is_empty() {
-            broken.push(whole("the file is empty; what it held before stays in force"));
-        }
-        if broken.is_empty() {
-            self.good = read;
-        } else {
-            for fault in &mut broken {
-                fault.reason.push_str(" (what the file held before stays in force)");
-            }
-        }
-        self.broken = broken;
-        self.text = text;
-    }
-}
-
-/// Whether a document may be a policy that nobody can tell whom it protects: it does not parse, it
-/// does not say what it is, or it is of our own group and no kind that we know.
-fn hides_a_border(document: &Document) -> bool {
-    let Some(raw) = &document.raw else { return document.result.is_err() };
-    let word = |field: &str| raw.get(field).and_then(|value| value.as_str());
-    let (Some(version), Some(_)) = (word("apiVersion"), word("kind")) else { return true };
-    document.key.is_none() && version.starts_with("heddle.dev/")
-}
-
-fn whole(reason: &str) -> Invalid {
-    Invalid { key: None, path: String::new(), line: None, reason: reason.to_owned(), nearest: None }
-}
-
-/// The file, or each of the folder's files, with its text.
-fn read_all(path: &Path) -> Result<BTreeMap<PathBuf, String>> {
-    let meta = fs::metadata(path).with_context(|| format!("reading {}", path.display()))?;
-    let files = if meta.is_dir() { folder(path)? } else { vec![path.to_owned()] };
-    let mut read = BTreeMap::new();
-    for file in files {
-        match text(&file) {
-            Ok(text) => drop(read.insert(file, text)),
-            // Gone between listing and reading: as if it had not been listed.
-            Err(error) if meta.is_dir() && error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => {
-                return Err(error).with_context(|| format!("reading {}", file.display()));
-            }
-        }
-    }
-    Ok(read)
-}
-
-fn folder(path: &Path) -> Result<Vec<PathBuf>> {
-    let listed = fs::read_dir(path).with_context(|| format!("listing {}", path.display()))?;
-    let mut files = Vec::new();
-    for entry in listed {
-        let file = entry.with_context(|| format!("listing {}", path.display()))?.path();
-        let hidden = file.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        let fits = file.extension().is_some_and(|end| SUFFIXES.iter().any(|s| end == *s));
-        if fits && !hidden && file.is_file() {
-            files.push(file);
-        }
-    }
-    if files.is_empty() {
-        bail!("{} holds no .yaml, .yml or .json file", path.display());
-    }
-    Ok(files)
-}
-
-fn text(file: &Path) -> io::Result<String> {
-    if fs::metadata(file)?.len() > FILE_BYTES {
-        let bound = format!("larger than {} MiB", FILE_BYTES >> 20);
-        return Err(io::Error::new(io::ErrorKind::InvalidData, bound));
-    }
-    fs::read_to_string(file)
 }
 
 #[cfg(test)]

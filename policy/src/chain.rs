@@ -16,7 +16,7 @@ use crate::headers::HeaderChange;
 use crate::principal::Principal;
 use crate::reason::Reason;
 use crate::redirect::Redirect;
-use crate::rewrite::Rewrite;
+use crate::rewrite::{Rewrite, TargetTooLong};
 
 /// Everything that is done to a request or response between route and backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -223,8 +223,8 @@ impl Chain {
 
     fn redirect(&self, facts: &Facts<'_>, prefix: Option<&str>) -> Option<Answer> {
         let redirect = self.redirect.as_ref()?;
-        let Some(location) = redirect.location(facts, prefix) else {
-            return Some(Answer::new(Reason::BadRequest));
+        let Ok(location) = redirect.location(facts, prefix) else {
+            return Some(Answer::new(Reason::PathInvalid));
         };
         let headers = vec![(LOCATION, location)];
         let status = redirect.status();
@@ -254,7 +254,15 @@ impl Chain {
 
     /// Changes the head of a request that passes: credentials off, headers, host and path. The
     /// query stays.
-    pub fn alter_request(&self, head: &mut http::request::Parts, matched_prefix: Option<&str>) {
+    ///
+    /// # Errors
+    /// [`TargetTooLong`] where a rewrite makes no target that could be sent: then the head may
+    /// not be sent either, and the request is answered as [`Reason::PathInvalid`].
+    pub fn alter_request(
+        &self,
+        head: &mut http::request::Parts,
+        matched_prefix: Option<&str>,
+    ) -> Result<(), TargetTooLong> {
         for (step, _) in ORDER {
             match step {
                 Step::Strip => {
@@ -269,12 +277,13 @@ impl Chain {
                 }
                 Step::Rewrite => {
                     if let Some(rewrite) = &self.rewrite {
-                        rewrite.apply(head, matched_prefix);
+                        rewrite.apply(head, matched_prefix)?;
                     }
                 }
                 Step::Authn | Step::Access | Step::Redirect | Step::ResponseHeaders => {}
             }
         }
+        Ok(())
     }
 
     /// Changes the head of the backend's answer.

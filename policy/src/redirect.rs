@@ -2,13 +2,13 @@
 
 use std::fmt::Write as _;
 
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode, Uri};
 use model::Hostname;
 use model::route::{RedirectScheme, RequestRedirect};
 
 use crate::chain::ChainError;
 use crate::facts::{Facts, Scheme};
-use crate::rewrite::PathChange;
+use crate::rewrite::{PathChange, TargetTooLong};
 
 /// A redirect; what it does not say stays as the request had it, the query always.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,9 +48,19 @@ impl Redirect {
         self.status
     }
 
-    /// The value of `Location`; `None` only where the request has bytes that no header carries.
-    pub fn location(&self, facts: &Facts<'_>, prefix: Option<&str>) -> Option<HeaderValue> {
-        HeaderValue::try_from(self.target(facts, prefix)).ok()
+    /// The value of `Location`.
+    ///
+    /// # Errors
+    /// [`TargetTooLong`] where it would be no URL that a client could ask us for, or where the
+    /// request has bytes that no header carries.
+    pub fn location(
+        &self,
+        facts: &Facts<'_>,
+        prefix: Option<&str>,
+    ) -> Result<HeaderValue, TargetTooLong> {
+        let target = self.target(facts, prefix);
+        Uri::try_from(target.as_str()).map_err(|_| TargetTooLong)?;
+        HeaderValue::try_from(target).map_err(|_| TargetTooLong)
     }
 
     /// The URL it points to; without a host, where neither side names one, the path alone.

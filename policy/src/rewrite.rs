@@ -11,6 +11,12 @@ use model::route::{PathModifier, PathModifierType, UrlRewrite};
 use crate::chain::ChainError;
 use crate::path;
 
+/// What would come of a request's target is longer than any target may be, or none at all. Its
+/// head may not be sent: a backend would get another path than the one that was judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the changed target would be too long, or no target")]
+pub struct TargetTooLong;
+
 /// How a path is changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PathChange {
@@ -76,37 +82,47 @@ impl Rewrite {
         Ok(Rewrite { path, host: from.hostname.as_ref().map(authority).transpose()? })
     }
 
-    /// Changes `head`; the query stays.
-    pub fn apply(&self, head: &mut http::request::Parts, prefix: Option<&str>) {
-        if let Some((authority, value)) = &self.host {
-            if head.uri.authority().is_some() {
-                set_uri(&mut head.uri, |parts| parts.authority = Some(authority.clone()));
-            }
-            let _full = head.headers.try_insert(HOST, value.clone());
+    /// Changes `head`, all of it or nothing; the query stays.
+    ///
+    /// # Errors
+    /// [`TargetTooLong`] where nothing that could be sent would come of it.
+    pub fn apply(
+        &self,
+        head: &mut http::request::Parts,
+        prefix: Option<&str>,
+    ) -> Result<(), TargetTooLong> {
+        let mut parts = head.uri.clone().into_parts();
+        if let Some((authority, _)) = &self.host
+            && parts.authority.is_some()
+        {
+            parts.authority = Some(authority.clone());
         }
         if let Some(change) = &self.path {
-            // The same form as was judged, or the prefix that matched might not be found again.
-            let path = path::normalise(head.uri.path()).unwrap_or_default();
-            let path = change.apply(&path, prefix);
-            let text = match head.uri.query() {
-                Some(query) => format!("{path}?{query}"),
-                None => path.into_owned(),
-            };
-            if let Ok(text) = PathAndQuery::try_from(text) {
-                set_uri(&mut head.uri, |parts| parts.path_and_query = Some(text));
-            }
+            parts.path_and_query = Some(changed(change, &head.uri, prefix)?);
         }
+        let uri = Uri::from_parts(parts).map_err(|_| TargetTooLong)?;
+        if let Some((_, value)) = &self.host {
+            head.headers.try_insert(HOST, value.clone()).map_err(|_| TargetTooLong)?;
+        }
+        head.uri = uri;
+        Ok(())
     }
 }
 
-/// Every part was valid before and what is put in is too, so the whole is; were it not, the URI
-/// would stay as it came.
-fn set_uri(uri: &mut Uri, change: impl FnOnce(&mut http::uri::Parts)) {
-    let mut parts = uri.clone().into_parts();
-    change(&mut parts);
-    if let Ok(changed) = Uri::from_parts(parts) {
-        *uri = changed;
-    }
+/// The path as `change` has it, with the query that `uri` came with.
+fn changed(
+    change: &PathChange,
+    uri: &Uri,
+    prefix: Option<&str>,
+) -> Result<PathAndQuery, TargetTooLong> {
+    // The same form as was judged, or the prefix that matched might not be found again.
+    let path = path::normalise(uri.path()).map_err(|_| TargetTooLong)?;
+    let path = change.apply(&path, prefix);
+    let text = match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.into_owned(),
+    };
+    PathAndQuery::try_from(text).map_err(|_| TargetTooLong)
 }
 
 fn authority(host: &Hostname) -> Result<(Authority, HeaderValue), ChainError> {

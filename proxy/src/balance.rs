@@ -16,6 +16,8 @@ use crate::live::{Endpoint, Service};
 
 /// What an endpoint that could not be reached is taken to cost.
 const UNREACHED: Duration = Duration::from_secs(5);
+/// What a request is taken to cost at an endpoint that has not answered any.
+const UNKNOWN: Duration = Duration::from_secs(1);
 /// How fast an estimate forgets: it falls to a third of the distance in this time.
 const DECAY: Duration = Duration::from_secs(10);
 
@@ -30,11 +32,17 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// The estimated cost of one more request.
+    /// The estimated cost of one more request. An endpoint that has a request and never answered
+    /// one is taken to be slow, so that a mute one does not draw everybody.
     fn cost(&self, now: u64) -> f64 {
+        let under_way = self.under_way.load(Relaxed);
+        let known = self.ewma.load(Relaxed);
+        if known == 0 {
+            return f64::from(under_way) * UNKNOWN.as_nanos() as f64;
+        }
         let idle = now.saturating_sub(self.touched.load(Relaxed)) as f64;
-        let estimate = self.ewma.load(Relaxed) as f64 * (-idle / DECAY.as_nanos() as f64).exp();
-        (estimate + 1.0) * f64::from(self.under_way.load(Relaxed) + 1)
+        let estimate = known as f64 * (-idle / DECAY.as_nanos() as f64).exp();
+        (estimate + 1.0) * f64::from(under_way + 1)
     }
 
     /// Learns from an answer that took `took`.
@@ -44,12 +52,7 @@ impl Load {
         let before = self.ewma.load(Relaxed) as f64;
         let keep = (-idle / DECAY.as_nanos() as f64).exp();
         let after = if took > before { took } else { before * keep + took * (1.0 - keep) };
-        self.ewma.store(after as u64, Relaxed);
-    }
-
-    /// Learns that the endpoint could not be reached.
-    pub(crate) fn unreached(&self, now: u64) {
-        self.answered(now, UNREACHED);
+        self.ewma.store((after as u64).max(1), Relaxed);
     }
 
     /// Requests under way.
@@ -63,20 +66,54 @@ impl Load {
     }
 }
 
-/// Counts a request as under way at an endpoint for as long as it is held.
+/// A request's turn at an endpoint: counted as under way for as long as it is held.
 #[derive(Debug)]
-pub(crate) struct Turn(Arc<Endpoint>);
+pub(crate) struct Turn {
+    endpoint: Arc<Endpoint>,
+    epoch: Instant,
+    began: Instant,
+    learnt: bool,
+}
 
 impl Turn {
-    pub(crate) fn at(endpoint: &Arc<Endpoint>) -> Self {
+    pub(crate) fn at(endpoint: &Arc<Endpoint>, epoch: Instant, began: Instant) -> Self {
         endpoint.load.under_way.fetch_add(1, Relaxed);
-        Turn(Arc::clone(endpoint))
+        Turn { endpoint: Arc::clone(endpoint), epoch, began, learnt: false }
+    }
+
+    /// The endpoint answered; how long that took.
+    pub(crate) fn answered(&mut self) -> Duration {
+        let now = Instant::now();
+        let took = now.saturating_duration_since(self.began);
+        self.endpoint.load.answered(nanos(self.epoch, now), took);
+        self.learnt = true;
+        took
+    }
+
+    /// The endpoint could not be reached.
+    pub(crate) fn unreached(&mut self) {
+        self.endpoint.load.answered(nanos(self.epoch, self.began), UNREACHED);
+        self.learnt = true;
+    }
+
+    /// What went wrong was not the endpoint's doing: nothing is learnt from it.
+    pub(crate) fn blameless(&mut self) {
+        self.learnt = true;
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.0.load.under_way.fetch_sub(1, Relaxed);
+        let load = &self.endpoint.load;
+        load.under_way.fetch_sub(1, Relaxed);
+        if !self.learnt {
+            // Given up before an answer: it would have taken at least as long as this.
+            let now = Instant::now();
+            let waited = now.saturating_duration_since(self.began);
+            if waited > load.estimate() {
+                load.answered(nanos(self.epoch, now), waited);
+            }
+        }
     }
 }
 
@@ -112,3 +149,6 @@ pub(crate) fn pick<'s>(
 fn cheaper<'s>(one: &'s Arc<Endpoint>, other: &'s Arc<Endpoint>, now: u64) -> &'s Arc<Endpoint> {
     if other.load.cost(now) < one.load.cost(now) { other } else { one }
 }
+
+#[cfg(test)]
+mod tests;

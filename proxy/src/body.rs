@@ -10,8 +10,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep};
+
+pub(crate) mod copy;
 
 /// What ends a body before its end.
 pub(crate) type BodyError = Box<dyn Error + Send + Sync>;
@@ -24,7 +25,7 @@ pub(crate) enum Upload {
     /// The client's, as it comes.
     Client(Box<ClientBody>),
     /// A mirror's copy.
-    Copy(mpsc::Receiver<Bytes>),
+    Copy(copy::Receiver),
 }
 
 /// What is known of an upload while it runs.
@@ -34,6 +35,7 @@ pub(crate) struct Progress {
     whole: AtomicBool,
     slow: AtomicBool,
     large: AtomicBool,
+    failed: AtomicBool,
 }
 
 impl Progress {
@@ -55,65 +57,111 @@ impl Progress {
     pub(crate) fn was_large(&self) -> bool {
         self.large.load(Relaxed)
     }
+
+    /// The client broke off before its body's end.
+    pub(crate) fn broke_off(&self) -> bool {
+        self.failed.load(Relaxed)
+    }
 }
 
 /// A client's body with its bounds.
 #[derive(Debug)]
-pub(crate) struct ClientBody {
-    body: Incoming,
+pub(crate) struct ClientBody<B = Incoming> {
+    body: B,
     progress: Arc<Progress>,
     left: u64,
     silence: Duration,
     timer: Pin<Box<Sleep>>,
-    mirrors: Vec<mpsc::Sender<Bytes>>,
+    /// The timer runs only while the client is waited for, not while the backend is.
+    waiting: bool,
+    copies: Vec<copy::Sender>,
 }
 
-impl ClientBody {
-    /// `limit` bytes at most, never silent for longer than `silence`; `mirrors` get copies.
+impl<B> ClientBody<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BodyError>,
+{
+    /// `limit` bytes at most, never silent for longer than `silence`; mirrors get `copies`.
     pub(crate) fn new(
-        body: Incoming,
+        body: B,
         limit: u64,
         silence: Duration,
-        mirrors: Vec<mpsc::Sender<Bytes>>,
+        copies: Vec<copy::Sender>,
     ) -> (Self, Arc<Progress>) {
         let progress = Arc::new(Progress::default());
         let timer = Box::pin(tokio::time::sleep(silence));
         let shared = Arc::clone(&progress);
-        (ClientBody { body, progress, left: limit, silence, timer, mirrors }, shared)
+        (ClientBody { body, progress, left: limit, silence, timer, waiting: false, copies }, shared)
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
-            ready!(self.timer.as_mut().poll(cx));
-            self.progress.slow.store(true, Relaxed);
-            return Poll::Ready(Some(Err("the client's body fell silent".into())));
+        let next = match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Ready(next) => next,
+            Poll::Pending => return self.wait(cx).map(|error| Some(Err(error))),
         };
-        self.timer.as_mut().reset(Instant::now() + self.silence);
-        Poll::Ready(match frame {
+        self.waiting = false;
+        Poll::Ready(match next {
+            Some(Ok(frame)) => Some(self.pass(frame)),
+            Some(Err(error)) => Some(Err(self.cut(|progress| &progress.failed, error))),
+            // hyper takes a reset without an error code for an end.
+            None if self.body.size_hint().exact().is_some_and(|missing| missing > 0) => {
+                let error = "the client's body is shorter than it said";
+                Some(Err(self.cut(|progress| &progress.failed, error)))
+            }
             None => {
-                self.progress.whole.store(true, Relaxed);
+                self.end();
                 None
             }
-            Some(Err(error)) => Some(Err(error.into())),
-            Some(Ok(frame)) => Some(self.count(frame)),
         })
     }
 
-    fn count(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyError> {
+    /// The client is silent: ready once that is for too long.
+    fn wait(&mut self, cx: &mut Context<'_>) -> Poll<BodyError> {
+        if !self.waiting {
+            self.waiting = true;
+            self.timer.as_mut().reset(Instant::now() + self.silence);
+        }
+        ready!(self.timer.as_mut().poll(cx));
+        Poll::Ready(self.cut(|progress| &progress.slow, "the client's body fell silent"))
+    }
+
+    fn pass(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyError> {
         if let Some(data) = frame.data_ref() {
             let len = data.len() as u64;
             self.progress.bytes.fetch_add(len, Relaxed);
-            self.left = self.left.checked_sub(len).ok_or_else(|| {
-                self.progress.large.store(true, Relaxed);
-                "the client's body is over the bound"
-            })?;
+            let Some(left) = self.left.checked_sub(len) else {
+                let error = "the client's body is over the bound";
+                return Err(self.cut(|progress| &progress.large, error));
+            };
+            self.left = left;
             // A mirror that cannot keep up is given up: it may never delay the request.
-            self.mirrors.retain(|mirror| mirror.try_send(data.clone()).is_ok());
+            self.copies.retain(|copy| copy.put(data));
         }
-        if self.body.is_end_stream() {
-            self.progress.whole.store(true, Relaxed);
+        // Who knows that this was the last frame does not ask for another.
+        if self.body.is_end_stream()
+            || self.body.size_hint().exact() == Some(0)
+            || frame.is_trailers()
+        {
+            self.end();
         }
         Ok(frame)
+    }
+
+    fn end(&mut self) {
+        self.progress.whole.store(true, Relaxed);
+        self.copies.drain(..).for_each(copy::Sender::end);
+    }
+
+    /// Why there is no whole body, for whoever asks later; the copies are cut too.
+    fn cut(
+        &mut self,
+        why: impl FnOnce(&Progress) -> &AtomicBool,
+        error: impl Into<BodyError>,
+    ) -> BodyError {
+        why(&self.progress).store(true, Relaxed);
+        self.copies.clear();
+        error.into()
     }
 }
 
@@ -128,7 +176,7 @@ impl Body for Upload {
         match self.get_mut() {
             Upload::Empty => Poll::Ready(None),
             Upload::Client(body) => body.poll(cx),
-            Upload::Copy(copy) => copy.poll_recv(cx).map(|data| data.map(|d| Ok(Frame::data(d)))),
+            Upload::Copy(copy) => copy.poll(cx),
         }
     }
 
@@ -148,3 +196,6 @@ impl Body for Upload {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

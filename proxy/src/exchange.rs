@@ -11,17 +11,20 @@ use std::time::Duration;
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
+};
 use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
 use model::service::AppProtocol;
+use policy::rewrite::TargetTooLong;
 use policy::{Answer, Facts, Reason, Verdict};
 use table::{Found, Rule, Target};
 use tokio::time::Instant;
 
 use crate::balance::{self, Turn};
 use crate::body::{ClientBody, Progress, Upload};
-use crate::failure::{Failure, Retry};
+use crate::failure::{Failure, Retry, Side};
 use crate::forward::{self, Origin};
 use crate::http::Conn;
 use crate::live::{Endpoint, Live, Service};
@@ -73,8 +76,10 @@ struct Way<'l> {
     found: Found<'l>,
     /// The host as the client named it.
     host: String,
-    /// The path in normal form where that is not what came.
-    path: Option<String>,
+    /// Path and query, the path in normal form.
+    path: PathAndQuery,
+    /// When the request was judged, in seconds since 1970.
+    now: i64,
     target: &'l Target,
 }
 
@@ -113,11 +118,8 @@ fn judge<'l>(
     let seed = record.seed();
     let target = live.target(found.rule, seed as u32);
     let target = target.ok_or_else(|| plain(Reason::NoBackend))?;
-    let path = match path {
-        Cow::Borrowed(_) => None,
-        Cow::Owned(path) => Some(path),
-    };
-    Ok(Way { found, host: named.to_owned(), path, target })
+    let whole = whole_path(parts, &path).ok_or_else(|| plain(Reason::PathInvalid))?;
+    Ok(Way { found, host: named.to_owned(), path: whole, now: facts.now, target })
 }
 
 /// The host as named and in normal form. Only HTTP/1.0 may leave it out.
@@ -201,67 +203,93 @@ async fn forward(
     record.backend = Some(Arc::clone(&service.label));
     let upgrade = asked.and_then(|asked| Some((asked, forward::wanted_upgrade(&parts)?)));
     let asked = upgrade.map(|(asked, word)| {
-        let again = tunnel::Asked::new(conn, &parts, &record);
+        let again = tunnel::Asked::new(&parts, &record, way.now);
         (asked, word, again)
     });
-    let mut head = outgoing(conn, &way, parts, &record);
+    let Ok(mut head) = outgoing(conn, &way, parts, &record) else {
+        return fail(record, &Failure::client(Reason::PathInvalid));
+    };
     if let Some((_, word, _)) = &asked {
         head.headers.insert(http::header::CONNECTION, HeaderValue::from_static("upgrade"));
         head.headers.insert(http::header::UPGRADE, word.clone());
     }
     let (upload, progress) = upload(conn, live, rule, &head, body, record.seed());
     let deadline = rule.request_timeout.map(|bound| record.began + bound);
-    let sent = attempts(conn, service, rule, head, upload, deadline, &mut record).await;
+    let tries = Attempts {
+        conn,
+        service,
+        bound: rule.backend_timeout.unwrap_or(conn.shared.settings.limits.backend_head),
+        is_usual: rule.backend_timeout.is_none(),
+        deadline,
+        progress: progress.as_deref(),
+    };
+    let sent = tries.run(head, upload, &mut record).await;
     if let Some(progress) = &progress {
         record.bytes_in = progress.bytes();
     }
     let (answered, turn) = match sent {
         Ok(sent) => sent,
-        Err(failure) => {
-            let failure = blame(failure, progress.as_deref());
-            return finish(rule, fail(record, &failure));
-        }
+        Err(failure) => return finish(rule, fail(record, &failure)),
     };
+    let switched = answered.response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if switched && asked.is_none() {
+        let failure = Failure::backend(Reason::UpstreamProtocol).because("a 101 nobody asked for");
+        return finish(rule, fail(record, &failure));
+    }
     let response = match asked {
         Some((client, _, again))
             if answered.response.status() == StatusCode::SWITCHING_PROTOCOLS =>
         {
             tunnel::start(conn, again, client, answered, turn, record)
         }
-        Some(_) | None => stream(answered, turn, progress, deadline, record),
+        Some(_) | None => stream(conn, answered, turn, progress, deadline, record),
     };
     finish(rule, response)
 }
 
 /// The head that goes to the backend.
-fn outgoing(conn: &Conn, way: &Way<'_>, mut head: Parts, record: &Record) -> Parts {
+fn outgoing(
+    conn: &Conn,
+    way: &Way<'_>,
+    mut head: Parts,
+    record: &Record,
+) -> Result<Parts, TargetTooLong> {
     let trusted = conn.shared.settings.trusts(conn.peer.ip());
     forward::strip_hop_by_hop(&mut head.headers);
     head.headers.remove(EXPECT);
+    one_length(&mut head.headers);
     Origin { peer: conn.peer.ip(), trusted, scheme: conn.scheme, port: conn.port, host: &way.host }
         .write(&mut head.headers);
     if let Ok(host) = HeaderValue::from_str(&way.host) {
         head.headers.insert(HOST, host);
     }
-    head.uri = origin_form(&head.uri, way.path.as_deref());
+    head.uri = Uri::from(way.path.clone());
     head.version = Version::HTTP_11;
-    way.found.rule.chain.alter_request(&mut head, way.found.prefix);
+    way.found.rule.chain.alter_request(&mut head, way.found.prefix)?;
     if !trusted {
         head.headers.remove(TRACESTATE);
     }
     head.headers.insert(TRACEPARENT, record.trace.header_value());
     head.headers.insert(REQUEST_ID, record.request_id.clone());
-    head
+    Ok(head)
 }
 
-/// Path and query alone, the path replaced by its normal form where that differs.
-fn origin_form(uri: &Uri, path: Option<&str>) -> Uri {
-    let whole = match (path, uri.query()) {
-        (None, _) => uri.path_and_query().cloned(),
-        (Some(path), None) => PathAndQuery::try_from(path).ok(),
-        (Some(path), Some(query)) => PathAndQuery::try_from(format!("{path}?{query}")).ok(),
-    };
-    Uri::from(whole.unwrap_or_else(|| PathAndQuery::from_static("/")))
+/// Of several equal lengths, which HTTP/2 lets pass, one goes on.
+fn one_length(headers: &mut HeaderMap) {
+    if headers.get_all(CONTENT_LENGTH).iter().nth(1).is_some()
+        && let Some(length) = headers.get(CONTENT_LENGTH).cloned()
+    {
+        headers.insert(CONTENT_LENGTH, length);
+    }
+}
+
+/// Path and query alone, the path replaced by its normal form; `None` where that grew too long.
+fn whole_path(parts: &Parts, path: &str) -> Option<PathAndQuery> {
+    match (parts.uri.path_and_query(), parts.uri.query()) {
+        (Some(whole), _) if whole.path() == path => Some(whole.clone()),
+        (_, None) => PathAndQuery::try_from(path).ok(),
+        (_, Some(query)) => PathAndQuery::try_from(format!("{path}?{query}")).ok(),
+    }
 }
 
 /// The body that goes to the backend, and to the rule's mirrors.
@@ -283,54 +311,90 @@ fn upload(
     (Upload::Client(Box::new(body)), Some(progress))
 }
 
-/// Tries endpoints until one answers, the failure says that no other may be tried, or the bound
-/// on tries or time is reached.
-async fn attempts(
-    conn: &Conn,
-    service: &Service,
-    rule: &Rule,
-    mut head: Parts,
-    mut upload: Upload,
+/// One request's tries at a service's endpoints.
+struct Attempts<'a> {
+    conn: &'a Conn,
+    service: &'a Service,
+    /// Of each try, until the head.
+    bound: Duration,
+    /// The bound is the proxy's own, and runs from the end of the upload.
+    is_usual: bool,
+    /// Of all tries together.
     deadline: Option<Instant>,
-    record: &mut Record,
-) -> Result<(Answered, Turn), Failure> {
-    let limits = &conn.shared.settings.limits;
-    let bound = rule.backend_timeout.unwrap_or(limits.backend_head);
-    let mut tried = Vec::new();
-    loop {
-        let now = Instant::now();
-        let at = balance::nanos(conn.shared.epoch, now);
-        let random = record.seed().rotate_left(29).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let Some(endpoint) = balance::pick(service, &tried, at, random) else {
-            return Err(Failure::backend(Reason::NoEndpoint));
-        };
-        let turn = Turn::at(endpoint);
-        record.attempts += 1;
-        record.endpoint = Some(endpoint.address);
-        let request = addressed(endpoint, head, upload);
-        let until = deadline.map_or(now + bound, |deadline| deadline.min(now + bound));
-        let sending = pool::send(endpoint, conn.worker, limits, request);
-        match tokio::time::timeout_at(until, sending).await {
-            Ok(Ok(answered)) => {
-                let took = now.elapsed();
-                endpoint.load.answered(balance::nanos(conn.shared.epoch, now + took), took);
-                record.backend_time = Some(took);
-                return Ok((answered, turn));
-            }
-            Ok(Err((failure, unsent))) => {
-                endpoint.load.unreached(at);
-                if failure.retry == Retry::Elsewhere {
+    /// How far the client's body is.
+    progress: Option<&'a Progress>,
+}
+
+impl Attempts<'_> {
+    /// Tries endpoints until one answers, the failure says that no other may be tried, or the
+    /// bound on tries or time is reached.
+    async fn run(
+        &self,
+        mut head: Parts,
+        mut upload: Upload,
+        record: &mut Record,
+    ) -> Result<(Answered, Turn), Failure> {
+        let (conn, service) = (self.conn, self.service);
+        let mut tried = Vec::new();
+        loop {
+            let now = Instant::now();
+            let at = balance::nanos(conn.shared.epoch, now);
+            let random = record.seed().rotate_left(29).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            let Some(endpoint) = balance::pick(service, &tried, at, random) else {
+                return Err(Failure::backend(Reason::NoEndpoint));
+            };
+            let mut turn = Turn::at(endpoint, conn.shared.epoch, now);
+            record.attempts += 1;
+            record.endpoint = Some(endpoint.address);
+            let request = addressed(endpoint, head, upload);
+            let (failure, unsent) = match self.once(endpoint, now, request).await {
+                Ok(answered) => {
+                    record.backend_time = Some(turn.answered());
+                    return Ok((answered, turn));
+                }
+                Err(unsent) => unsent,
+            };
+            let failure = blame(failure, self.progress);
+            match (failure.side, failure.retry) {
+                (Side::Client | Side::Proxy, _) => turn.blameless(),
+                (Side::Backend, Retry::Elsewhere) => {
+                    turn.unreached();
                     record.table.connect_failed(service.id);
                 }
-                let last = record.attempts >= limits.attempts
-                    || tried.len() + 1 >= service.endpoints.len();
-                let (Retry::Elsewhere, false, Some(unsent)) = (failure.retry, last, unsent) else {
-                    return Err(failure);
-                };
-                tried.push(endpoint.address);
-                (head, upload) = unsent.into_parts();
+                // Time that ran out is learnt as waited for, all else as the answer it is.
+                (Side::Backend, Retry::Never) => {}
             }
-            Err(_) => return Err(late(deadline, until, bound)),
+            let spent = record.attempts >= conn.shared.settings.limits.attempts
+                || tried.len() + 1 >= service.endpoints.len();
+            let (Retry::Elsewhere, false, Some(unsent)) = (failure.retry, spent, unsent) else {
+                return Err(failure);
+            };
+            tried.push(endpoint.address);
+            (head, upload) = unsent.into_parts();
+        }
+    }
+
+    /// One try, within its bound.
+    async fn once(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        now: Instant,
+        request: Request<Upload>,
+    ) -> Result<Answered, pool::Unsent> {
+        let limits = &self.conn.shared.settings.limits;
+        let within = |until: Instant| self.deadline.map_or(until, |deadline| deadline.min(until));
+        let mut until = within(now + self.bound);
+        let mut sending = std::pin::pin!(pool::send(endpoint, self.conn.worker, limits, request));
+        loop {
+            if let Ok(sent) = tokio::time::timeout_at(until, sending.as_mut()).await {
+                return sent;
+            }
+            // The client's own silence is bounded by its body.
+            let uploading = self.progress.is_some_and(|progress| !progress.is_whole());
+            if !(self.is_usual && uploading) || self.deadline == Some(until) {
+                return Err((late(self.deadline, until, self.bound), None));
+            }
+            until = within(Instant::now() + self.bound);
         }
     }
 }
@@ -362,7 +426,10 @@ pub(crate) fn addressed(endpoint: &Endpoint, mut head: Parts, upload: Upload) ->
             head.headers.remove(TRANSFER_ENCODING);
             head.headers.remove(http::header::CONNECTION);
             head.headers.remove(http::header::UPGRADE);
-            if let Some(host) = head.headers.remove(HOST)
+            let host = head.headers.remove(HOST).filter(|host| !host.is_empty());
+            // Only an HTTP/1.0 client may have named none.
+            let host = host.or_else(|| HeaderValue::try_from(endpoint.address.to_string()).ok());
+            if let Some(host) = host
                 && let Some(path) = head.uri.path_and_query().cloned()
                 && let Ok(uri) = Uri::builder()
                     .scheme("http")
@@ -382,6 +449,7 @@ fn blame(failure: Failure, progress: Option<&Progress>) -> Failure {
     match progress {
         Some(progress) if progress.was_large() => Failure::client(Reason::BodyTooLarge),
         Some(progress) if progress.was_slow() => Failure::client(Reason::ClientTimeout),
+        Some(progress) if progress.broke_off() => Failure::client(Reason::ClientGone),
         Some(_) | None => failure,
     }
 }
@@ -397,6 +465,7 @@ fn fail(mut record: Box<Record>, failure: &Failure) -> Response<Reply> {
 
 /// The backend's answer, its body as it comes.
 fn stream(
+    conn: &Conn,
     answered: Answered,
     turn: Turn,
     upload: Option<Arc<Progress>>,
@@ -409,9 +478,9 @@ fn stream(
     head.extensions = http::Extensions::new();
     record.status = Some(head.status);
     record.reason = Reason::Ok;
-    let deadline = deadline.map(|at| Box::pin(tokio::time::sleep_until(at)));
-    let mut stream =
-        Stream { body, record, lease: answered.lease, turn: Some(turn), deadline, upload };
+    let (lease, turn) = (answered.lease, Some(turn));
+    let silence = conn.shared.settings.limits.backend_silence;
+    let mut stream = Stream { body, record, lease, turn, deadline, silence, timer: None, upload };
     if stream.body.is_end_stream() {
         stream.end();
     }

@@ -36,12 +36,11 @@ const HOP: [HeaderName; 9] = [
 /// `TE: trailers` stays, since gRPC needs it (RFC 9110, section 10.1.4).
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     let wants_trailers = headers.get(TE).is_some_and(|te| names(te).any(|word| word == "trailers"));
-    if let Some(named) = headers.remove(CONNECTION) {
-        for name in names(&named) {
-            // What frames or addresses the message is not the client's to take off.
-            if !matches!(&*name, "host" | "content-length" | "authorization") {
-                headers.remove(&*name);
-            }
+    let named: Vec<_> = headers.get_all(CONNECTION).iter().flat_map(names).collect();
+    for name in named {
+        // What frames or addresses the message is not the client's to take off.
+        if !matches!(&*name, "host" | "content-length" | "authorization") {
+            headers.remove(&*name);
         }
     }
     for name in &HOP {
@@ -105,13 +104,8 @@ impl Origin<'_> {
     pub(crate) fn write(&self, headers: &mut HeaderMap) {
         headers.remove(FORWARDED);
         headers.remove(PROXY_AUTHORIZATION);
-        let peer = address_value(self.peer);
-        let before = headers.get(FORWARDED_FOR).filter(|_| self.trusted);
-        let chain = before.and_then(|before| {
-            let text = format!("{}, {}", before.to_str().ok()?, self.peer);
-            HeaderValue::try_from(text).ok()
-        });
-        headers.insert(FORWARDED_FOR, chain.unwrap_or(peer));
+        let chain = if self.trusted { self.chain(headers) } else { None };
+        headers.insert(FORWARDED_FOR, chain.unwrap_or_else(|| address_value(self.peer)));
         if !self.trusted {
             headers.remove(REAL_IP);
         }
@@ -132,6 +126,23 @@ impl Origin<'_> {
         if !keep(headers, &FORWARDED_PORT) {
             headers.insert(FORWARDED_PORT, HeaderValue::from(self.port));
         }
+    }
+}
+
+impl Origin<'_> {
+    /// All lines of `X-Forwarded-For` as one, with the peer behind; `None` where there is none, or
+    /// one of them is no text.
+    fn chain(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+        let mut chain = String::new();
+        for line in headers.get_all(FORWARDED_FOR) {
+            chain.push_str(line.to_str().ok()?);
+            chain.push_str(", ");
+        }
+        if chain.is_empty() {
+            return None;
+        }
+        chain.push_str(&self.peer.to_string());
+        HeaderValue::try_from(chain).ok()
     }
 }
 

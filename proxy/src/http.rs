@@ -1,20 +1,26 @@
 //! One client connection: which HTTP is spoken on it, its bounds, its end.
 
+use std::error::Error;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::conn::auto;
 use policy::Scheme;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::task::TaskTracker;
 
 use crate::exchange::exchange;
 use crate::reply::Reply;
 use crate::settings::Limits;
+use crate::steady::Steady;
 use crate::telemetry::Outcome;
 use crate::worker::Shared;
 
@@ -27,8 +33,11 @@ pub(crate) struct Conn {
     /// The listener's port.
     pub(crate) port: u16,
     pub(crate) scheme: Scheme,
-    /// The server name of the handshake, in lower case.
+    /// The server name of the handshake, in lower case; empty where it had none, and `None`
+    /// without TLS.
     pub(crate) server_name: Option<Box<str>>,
+    /// What must end before its worker does.
+    pub(crate) tasks: TaskTracker,
     /// Requests begun, in the upper half, and under way, in the lower.
     requests: AtomicU64,
 }
@@ -41,10 +50,27 @@ impl Conn {
         worker: usize,
         peer: SocketAddr,
         port: u16,
-        scheme: Scheme,
+        tasks: TaskTracker,
     ) -> Self {
-        let (server_name, requests) = (None, AtomicU64::new(0));
-        Conn { shared, worker, peer, port, scheme, server_name, requests }
+        let (scheme, server_name, requests) = (Scheme::Http, None, AtomicU64::new(0));
+        Conn { shared, worker, peer, port, scheme, server_name, tasks, requests }
+    }
+}
+
+/// A request on its way, or its answer; also over when the client takes it back.
+#[derive(Debug)]
+pub(crate) struct Busy(Arc<Conn>);
+
+impl Busy {
+    pub(crate) fn on(conn: &Arc<Conn>) -> Self {
+        conn.requests.fetch_add(BEGUN + 1, Relaxed);
+        Busy(Arc::clone(conn))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.requests.fetch_sub(1, Relaxed);
     }
 }
 
@@ -59,57 +85,96 @@ pub(crate) enum Spoken {
     Http2,
 }
 
-/// hyper's server side with our bounds.
-pub(crate) fn server(limits: &Limits, spoken: Spoken) -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.head)
-        .max_headers(limits.headers)
-        .max_buf_size(limits.head_bytes.max(8192));
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(limits.streams)
-        .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
-        .max_pending_accept_reset_streams(limits.pending_resets)
-        .max_local_error_reset_streams(limits.local_resets)
-        .keep_alive_interval(limits.idle)
-        .keep_alive_timeout(limits.head);
-    match spoken {
-        Spoken::Detect => builder,
-        Spoken::Http1 => builder.http1_only(),
-        Spoken::Http2 => builder.http2_only(),
+/// hyper's server side with our bounds, one for each way to know what is spoken.
+pub(crate) struct Servers {
+    detect: auto::Builder<TokioExecutor>,
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
+}
+
+impl Servers {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let list = u32::try_from(limits.head_bytes).unwrap_or(u32::MAX);
+        let buffer = limits.head_bytes.max(8192);
+        let mut detect = auto::Builder::new(TokioExecutor::new());
+        detect
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.head)
+            .max_headers(limits.headers)
+            .max_buf_size(buffer);
+        detect
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(limits.streams)
+            .max_header_list_size(list)
+            .max_pending_accept_reset_streams(limits.pending_resets)
+            .max_local_error_reset_streams(limits.local_resets)
+            .keep_alive_interval(limits.idle)
+            .keep_alive_timeout(limits.head);
+        let mut http1 = http1::Builder::new();
+        http1
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.head)
+            .max_headers(limits.headers)
+            .max_buf_size(buffer);
+        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        http2
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(limits.streams)
+            .max_header_list_size(list)
+            .max_pending_accept_reset_streams(limits.pending_resets)
+            .max_local_error_reset_streams(limits.local_resets)
+            .keep_alive_interval(limits.idle)
+            .keep_alive_timeout(limits.head);
+        Servers { detect, http1, http2 }
+    }
+
+    /// Serves the requests of one connection until it ends, idles too long, or the process drains.
+    pub(crate) async fn serve<S>(&self, conn: Arc<Conn>, stream: S, spoken: Spoken) -> Outcome
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let io = TokioIo::new(Steady::new(stream, conn.shared.settings.limits.write));
+        let service = {
+            let conn = Arc::clone(&conn);
+            service_fn(move |request| answer(Arc::clone(&conn), request))
+        };
+        match spoken {
+            Spoken::Detect => {
+                let serving = self.detect.serve_connection_with_upgrades(io, service);
+                drive(&conn, serving, |serving| serving.graceful_shutdown()).await
+            }
+            Spoken::Http1 => {
+                let serving = self.http1.serve_connection(io, service).with_upgrades();
+                drive(&conn, serving, |serving| serving.graceful_shutdown()).await
+            }
+            Spoken::Http2 => {
+                let serving = self.http2.serve_connection(io, service);
+                drive(&conn, serving, |serving| serving.graceful_shutdown()).await
+            }
+        }
     }
 }
 
-/// Serves the requests of one connection until it ends, idles too long, or the process drains.
-pub(crate) async fn serve<S>(conn: Arc<Conn>, stream: S, server: &Builder<TokioExecutor>) -> Outcome
+/// Runs a connection to its end. One that is told to end has the bound on heads for it, unless
+/// requests are still under way. `end` tells it.
+async fn drive<C, E>(conn: &Conn, serving: C, end: impl FnOnce(Pin<&mut C>)) -> Outcome
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    C: Future<Output = Result<(), E>>,
+    E: Into<Box<dyn Error + Send + Sync>>,
 {
-    let service = {
-        let conn = Arc::clone(&conn);
-        service_fn(move |request| answer(Arc::clone(&conn), request))
-    };
-    let serving = server.serve_connection_with_upgrades(TokioIo::new(stream), service);
     let mut serving = std::pin::pin!(serving);
-    let mut closing = None;
-    loop {
-        tokio::select! {
-            biased;
-            result = serving.as_mut() => return match (result, closing) {
-                (Err(error), _) => broken(&conn, &*error),
-                (Ok(()), Some(outcome)) => outcome,
-                (Ok(()), None) => Outcome::Done,
-            },
-            () = conn.shared.phase.draining(), if closing.is_none() => {
-                closing = Some(Outcome::Cut);
-            }
-            () = idle(&conn), if closing.is_none() => closing = Some(Outcome::TimedOut),
-        }
-        serving.as_mut().graceful_shutdown();
+    let closing = tokio::select! {
+        biased;
+        result = serving.as_mut() => return ended(conn, result.map_err(Into::into), Outcome::Done),
+        () = conn.shared.phase.draining() => Outcome::Cut,
+        () = idle(conn) => Outcome::TimedOut,
+    };
+    end(serving.as_mut());
+    tokio::select! {
+        result = serving.as_mut() => ended(conn, result.map_err(Into::into), closing),
+        () = quiet(conn, conn.shared.settings.limits.head) => closing,
     }
 }
 
@@ -117,24 +182,7 @@ async fn answer(
     conn: Arc<Conn>,
     request: Request<Incoming>,
 ) -> Result<Response<Reply>, std::convert::Infallible> {
-    let _busy = Busy::on(&conn);
-    Ok(exchange(Arc::clone(&conn), request).await)
-}
-
-/// A request that is not answered yet; also over when the client takes it back.
-struct Busy<'c>(&'c Conn);
-
-impl<'c> Busy<'c> {
-    fn on(conn: &'c Conn) -> Self {
-        conn.requests.fetch_add(BEGUN + 1, Relaxed);
-        Busy(conn)
-    }
-}
-
-impl Drop for Busy<'_> {
-    fn drop(&mut self) {
-        self.0.requests.fetch_sub(1, Relaxed);
-    }
+    Ok(exchange(conn, request).await)
 }
 
 /// Ends when no request came at all within the bound on heads, which hyper keeps only once it
@@ -142,12 +190,16 @@ impl Drop for Busy<'_> {
 async fn idle(conn: &Conn) {
     let limits = &conn.shared.settings.limits;
     tokio::time::sleep(limits.head).await;
-    let mut before = conn.requests.load(Relaxed);
-    if before == 0 {
-        return;
+    if conn.requests.load(Relaxed) > 0 {
+        quiet(conn, limits.idle).await;
     }
+}
+
+/// Ends when there was no request for `bound`.
+async fn quiet(conn: &Conn, bound: Duration) {
+    let mut before = conn.requests.load(Relaxed);
     loop {
-        tokio::time::sleep(limits.idle).await;
+        tokio::time::sleep(bound).await;
         let now = conn.requests.load(Relaxed);
         if now == before && now.is_multiple_of(BEGUN) {
             return;
@@ -156,9 +208,10 @@ async fn idle(conn: &Conn) {
     }
 }
 
-/// What it means that hyper gave a connection up.
-fn broken(conn: &Conn, error: &(dyn std::error::Error + 'static)) -> Outcome {
-    tracing::debug!(peer = %conn.peer, error, "connection ended");
+/// How a connection ended: `usual`, unless hyper gave it up.
+fn ended(conn: &Conn, result: Result<(), Box<dyn Error + Send + Sync>>, usual: Outcome) -> Outcome {
+    let Err(error) = result else { return usual };
+    tracing::debug!(peer = %conn.peer, error = &*error as &(dyn Error + 'static), "connection ended");
     match error.downcast_ref::<hyper::Error>() {
         Some(error) if error.is_parse() => Outcome::ParseFailed,
         Some(error) if error.is_timeout() => Outcome::TimedOut,

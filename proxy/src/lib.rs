@@ -38,6 +38,7 @@ mod otlp;
 mod pool;
 mod record;
 mod reply;
+mod steady;
 mod tunnel;
 mod worker;
 

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use model::service::AppProtocol;
 use rustls::ServerConfig;
@@ -86,6 +87,12 @@ impl Live {
             attached: telemetry.attach(&table),
             table,
         }
+    }
+
+    /// Closes a worker's connections to endpoints that lay idle for longer than `age`.
+    pub(crate) fn sweep(&self, worker: usize, age: Duration) {
+        let endpoints = self.services.iter().flat_map(|service| &service.endpoints);
+        endpoints.for_each(|endpoint| endpoint.pools[worker].sweep(age));
     }
 
     /// The target of `rule` that `random` falls on; `None` where no weight is above 0.

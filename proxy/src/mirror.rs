@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::Request;
 use http::request::Parts;
 use http_body_util::BodyExt as _;
 use table::{Mirror, Rule, Target};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::balance::{self, Turn};
-use crate::body::Upload;
+use crate::body::{Upload, copy};
 use crate::http::Conn;
 use crate::live::{Live, Service};
 use crate::pool;
@@ -27,7 +26,7 @@ pub(crate) fn start(
     head: &Parts,
     is_empty: bool,
     seed: u64,
-) -> Vec<mpsc::Sender<Bytes>> {
+) -> Vec<copy::Sender> {
     let mut copies = Vec::new();
     for (nth, mirror) in rule.mirrors.iter().enumerate() {
         if !drawn(mirror, seed.rotate_left(7 * nth as u32 + 13)) {
@@ -38,7 +37,7 @@ pub(crate) fn start(
         let upload = if is_empty {
             Upload::Empty
         } else {
-            let (sender, receiver) = mpsc::channel(LAG);
+            let (sender, receiver) = copy::channel(LAG);
             copies.push(sender);
             Upload::Copy(receiver)
         };
@@ -66,7 +65,7 @@ async fn send(
     let limits = &conn.shared.settings.limits;
     let now = balance::nanos(conn.shared.epoch, tokio::time::Instant::now());
     let Some(endpoint) = balance::pick(&service, &[], now, seed) else { return };
-    let _turn = Turn::at(endpoint);
+    let _turn = Turn::at(endpoint, conn.shared.epoch, tokio::time::Instant::now());
     let (head, upload) = request.into_parts();
     let request = crate::exchange::addressed(endpoint, head, upload);
     let sending = async {

@@ -24,7 +24,6 @@ use crate::settings::Limits;
 
 /// How many idle connections one borrower looks at before it opens a new one.
 const LOOKS: usize = 4;
-/// Requests that an HTTP/2 connection may have queued for a stream before another is opened.
 type Shared = http2::SendRequest<Upload>;
 
 /// The connections of one worker to one endpoint.
@@ -81,6 +80,16 @@ impl Pool {
     /// How many connections lie idle.
     pub(crate) fn idle(&self) -> usize {
         self.idle.len()
+    }
+
+    /// Closes what lay idle for longer than `age`.
+    pub(crate) fn sweep(&self, age: Duration) {
+        for _ in 0..self.idle.len() {
+            let Some(idle) = self.idle.pop() else { return };
+            if !idle.sender.is_closed() && idle.since.elapsed() <= age {
+                drop(self.idle.push(idle));
+            }
+        }
     }
 
     /// An idle connection that is ready and not older than `age`.
@@ -175,9 +184,13 @@ async fn send_http2(
         let held = pool.shared.load_full().filter(|shared| !shared.is_closed());
         let (shared, reused) = match held {
             Some(shared) => (shared, true),
-            None => match open_http2(pool, endpoint, limits).await {
-                Ok(opened) => opened,
-                Err(failure) => return Err((failure, Some(request))),
+            None => match tokio::time::timeout(limits.connect, open_http2(pool, endpoint, limits))
+                .await
+            {
+                Ok(Ok(opened)) => opened,
+                Ok(Err(failure)) => return Err((failure, Some(request))),
+                // Also for those who waited for another's attempt.
+                Err(late) => return Err((Failure::unreached(late), Some(request))),
             },
         };
         match Shared::clone(&shared).try_send_request(request).await {

@@ -17,7 +17,7 @@ use table::Rule;
 use tokio::time::Instant;
 
 use crate::forward;
-use crate::http::Conn;
+use crate::http::{Busy, Conn};
 use crate::live::Live;
 use crate::telemetry::{Attached, Caller, Telemetry};
 use crate::trace::{TraceContext, request_id};
@@ -25,6 +25,8 @@ use crate::trace::{TraceContext, request_id};
 /// One exchange: the facts that log, metrics and span need.
 #[derive(Debug)]
 pub(crate) struct Record {
+    /// The connection has a request for as long as this lives.
+    pub(crate) _busy: Option<Busy>,
     /// Where it is told.
     pub(crate) telemetry: Arc<Telemetry>,
     /// The metric handles of the table that decided.
@@ -81,7 +83,7 @@ const REQUEST_ID_BYTES: usize = 128;
 
 impl Record {
     /// Opens the record of a request whose head is there.
-    pub(crate) fn open(conn: &Conn, live: &Live, parts: &Parts) -> Box<Self> {
+    pub(crate) fn open(conn: &Arc<Conn>, live: &Live, parts: &Parts) -> Box<Self> {
         let settings = &conn.shared.settings;
         let telemetry = &conn.shared.telemetry;
         let peer = conn.peer.ip();
@@ -91,6 +93,7 @@ impl Record {
         let trace = telemetry.trace(&parts.headers, caller);
         let sent = parts.headers.get(REQUEST_ID).filter(|id| trusted && is_short(id));
         Box::new(Record {
+            _busy: Some(Busy::on(conn)),
             telemetry: Arc::clone(telemetry),
             table: Arc::clone(&live.attached),
             worker: conn.worker,

@@ -2,14 +2,15 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderValue, Method, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use policy::Reason;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use crate::balance::Turn;
 use crate::body::BodyError;
@@ -37,7 +38,11 @@ pub(crate) struct Stream {
     /// The endpoint's turn, over with the body.
     pub(crate) turn: Option<Turn>,
     /// When the whole exchange must be over.
-    pub(crate) deadline: Option<Pin<Box<Sleep>>>,
+    pub(crate) deadline: Option<Instant>,
+    /// Longest silence of the backend.
+    pub(crate) silence: Duration,
+    /// Runs while the backend is waited for.
+    pub(crate) timer: Option<Pin<Box<Sleep>>>,
     /// How far the client's body is.
     pub(crate) upload: Option<std::sync::Arc<crate::body::Progress>>,
 }
@@ -56,11 +61,9 @@ impl Reply {
 impl Stream {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
-            let Some(deadline) = &mut self.deadline else { return Poll::Pending };
-            ready!(deadline.as_mut().poll(cx));
-            self.record.reason = Reason::RequestTimeout;
-            return Poll::Ready(Some(Err("the request's time is over".into())));
+            return self.wait(cx);
         };
+        self.timer = None;
         Poll::Ready(match frame {
             None => {
                 self.end();
@@ -80,6 +83,26 @@ impl Stream {
                 Some(Err(error.into()))
             }
         })
+    }
+
+    /// The backend is silent: for how long may it be?
+    fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let (silence, deadline) = (self.silence, self.deadline);
+        let timer = self.timer.get_or_insert_with(|| {
+            let silent = Instant::now() + silence;
+            Box::pin(tokio::time::sleep_until(deadline.map_or(silent, |at| at.min(silent))))
+        });
+        ready!(timer.as_mut().poll(cx));
+        let over = deadline.is_some_and(|at| at <= Instant::now());
+        let (reason, text) = if over {
+            (Reason::RequestTimeout, "the request's time is over")
+        } else {
+            (Reason::BackendTimeout, "the backend fell silent")
+        };
+        self.record.reason = reason;
+        self.record.detail = Some(text.into());
+        self.lease = None;
+        Poll::Ready(Some(Err(text.into())))
     }
 
     /// The whole body went through: the connection may serve another request, unless the client's
@@ -158,8 +181,10 @@ pub(crate) fn problem(
             reason.as_str(),
         ))
     });
-    record.bytes_out = body.as_ref().map_or(0, |data| data.len() as u64);
-    let length = record.bytes_out;
+    let length = body.as_ref().map_or(0, |data| data.len() as u64);
+    // hyper takes the body off over HTTP/1.1 alone.
+    let body = body.filter(|_| record.method != Method::HEAD);
+    record.bytes_out = if body.is_some() { length } else { 0 };
     let mut response = Response::new(Reply::Ours { body, record });
     *response.status_mut() = status;
     let headers = response.headers_mut();

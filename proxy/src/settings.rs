@@ -45,11 +45,14 @@ impl Settings {
 pub struct Limits {
     /// Time for a TLS handshake: 10 s.
     pub handshake: Duration,
-    /// Time from a connection's start, or the last answer, to a whole HTTP/1.1 head: 15 s.
+    /// Time from a connection's start, or the last answer, to a whole HTTP/1.1 head: 30 s. It so
+    /// bounds how long an HTTP/1.1 connection is kept alive between requests.
     pub head: Duration,
     /// Longest silence inside a request body: 30 s.
     pub body: Duration,
-    /// A connection without a request is closed after this long: 75 s.
+    /// Longest time in which a client takes nothing of what it is sent: 30 s.
+    pub write: Duration,
+    /// An HTTP/2 connection without a request is closed after this long: 75 s.
     pub idle: Duration,
     /// Bytes of a request head, also of an HTTP/2 header list: 64 KiB.
     pub head_bytes: usize,
@@ -68,8 +71,11 @@ pub struct Limits {
     pub connect: Duration,
     /// Endpoints that are tried when connecting fails: 3.
     pub attempts: u32,
-    /// Longest wait for a backend's head where the rule says nothing: 60 s.
+    /// Longest wait for a backend's head, once the request's body is whole, where the rule says
+    /// nothing of either of its timeouts: 60 s.
     pub backend_head: Duration,
+    /// Longest silence of a backend inside a response body: 5 min.
+    pub backend_silence: Duration,
     /// An idle connection to a backend is dropped after this long: 30 s.
     pub backend_idle: Duration,
     /// Idle HTTP/1.1 connections kept to an endpoint by each worker: 256.
@@ -82,8 +88,9 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             handshake: Duration::from_secs(10),
-            head: Duration::from_secs(15),
+            head: Duration::from_secs(30),
             body: Duration::from_secs(30),
+            write: Duration::from_secs(30),
             idle: Duration::from_secs(75),
             head_bytes: 64 << 10,
             headers: 100,
@@ -94,6 +101,7 @@ impl Default for Limits {
             connect: Duration::from_secs(2),
             attempts: 3,
             backend_head: Duration::from_secs(60),
+            backend_silence: Duration::from_secs(300),
             backend_idle: Duration::from_secs(30),
             backend_pool: 256,
             tunnel_idle: Duration::from_secs(300),

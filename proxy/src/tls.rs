@@ -78,9 +78,11 @@ pub(crate) fn server_configs(
     tickets: &Arc<dyn ProducesTickets>,
 ) -> HashMap<u16, Arc<ServerConfig>> {
     let mut ports: HashMap<u16, ByName> = HashMap::new();
-    for listener in table.listeners.iter().filter(|l| l.scheme == policy::Scheme::Https) {
+    let https = table.listeners.iter().filter(|listener| listener.scheme == policy::Scheme::Https);
+    // A refused listener may share its port with somebody's plain HTTP.
+    for listener in https.filter(|listener| listener.is_serving()) {
         let names = ports.entry(listener.port).or_default();
-        for certificate in listener.certificates.iter().filter(|_| listener.is_serving()) {
+        for certificate in &listener.certificates {
             match certified(&certificate.chain_pem, &certificate.key_pem) {
                 Ok(key) => names.add(listener.hostname.as_ref(), Arc::new(key)),
                 Err(error) => {

@@ -33,10 +33,12 @@ pub(crate) struct Asked {
     host: Box<str>,
     path: Box<str>,
     source: IpAddr,
+    /// Credentials are judged by the time of the opening request.
+    now: i64,
 }
 
 impl Asked {
-    pub(crate) fn new(_conn: &Conn, parts: &Parts, record: &Record) -> Self {
+    pub(crate) fn new(parts: &Parts, record: &Record, now: i64) -> Self {
         Asked {
             method: parts.method.clone(),
             uri: parts.uri.clone(),
@@ -44,14 +46,14 @@ impl Asked {
             host: record.host.clone(),
             path: record.path.clone(),
             source: record.source,
+            now,
         }
     }
 
-    /// Whether `live` would let the request pass, now.
+    /// Whether `live` would have let the request pass.
     fn passes(&self, conn: &Conn, live: &Live) -> bool {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let facts = Facts {
-            now: i64::try_from(now.unwrap_or_default().as_secs()).unwrap_or(i64::MAX),
+            now: self.now,
             source: self.source,
             scheme: conn.scheme,
             port: conn.port,
@@ -86,46 +88,69 @@ pub(crate) fn start(
     }
     record.status = Some(StatusCode::SWITCHING_PROTOCOLS);
     record.reason = Reason::Ok;
-    let conn = Arc::clone(conn);
-    // Ends by itself: by either side, silence, drain or a new table.
-    tokio::spawn(async move {
-        let _turn = turn;
-        if let Err(error) = carry(&conn, &asked, client, backend, &mut record).await {
-            record.detail = Some(error.to_string().into());
-        }
-    });
+    let tunnel = Tunnel { conn: Arc::clone(conn), asked, record, _turn: turn };
+    // Ends by itself, by either side, silence or a new table; a worker that drains waits for it.
+    conn.tasks.spawn(tunnel.run(client, backend));
     let mut response = Response::new(Reply::Switched);
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     *response.headers_mut() = head.headers;
     response
 }
 
-async fn carry(
-    conn: &Conn,
-    asked: &Asked,
-    client: OnUpgrade,
-    backend: OnUpgrade,
-    record: &mut Record,
-) -> io::Result<()> {
-    let upgraded = async { tokio::try_join!(client, backend) };
-    let (client, backend) = tokio::time::timeout(conn.shared.settings.limits.head, upgraded)
-        .await
-        .map_err(|_| io::Error::other("the upgrade was not finished in time"))?
-        .map_err(io::Error::other)?;
-    let (mut client, mut backend) = (Counted::new(client), Counted::new(backend));
-    let (from_client, from_backend) = (Arc::clone(&client.read), Arc::clone(&backend.read));
-    let total = || from_client.load(Relaxed) + from_backend.load(Relaxed);
-    let result = tokio::select! {
-        copied = copy_bidirectional(&mut client, &mut backend) => copied.map(drop),
-        () = forbidden(conn, asked) => Err(io::Error::other("cut: a new table forbids it")),
-        () = silent(conn.shared.settings.limits.tunnel_idle, total) => {
-            Err(io::Error::other("closed after silence"))
+/// A tunnel in use.
+struct Tunnel {
+    conn: Arc<Conn>,
+    asked: Asked,
+    record: Box<Record>,
+    _turn: Turn,
+}
+
+impl Tunnel {
+    async fn run(mut self, client: OnUpgrade, backend: OnUpgrade) {
+        let limits = &self.conn.shared.settings.limits;
+        let upgraded = async { tokio::try_join!(client, backend) };
+        let (client, backend) = match tokio::time::timeout(limits.head, upgraded).await {
+            Ok(Ok(both)) => both,
+            Ok(Err(error)) => return self.record.detail = Some(error.to_string().into()),
+            Err(_) => {
+                self.record.detail = Some("the upgrade was not finished in time".into());
+                return;
+            }
+        };
+        let (client, backend) = (Counted::new(client), Counted::new(backend));
+        // Writes the counts into the record also where the worker ends first.
+        let mut told = Told { record: self.record, client, backend };
+        let error = told.carry(&self.conn, &self.asked).await.err();
+        told.record.detail = error.map(|error| error.to_string().into());
+    }
+}
+
+/// Both ends, and the record that gets their counts at last.
+struct Told {
+    record: Box<Record>,
+    client: Counted,
+    backend: Counted,
+}
+
+impl Told {
+    async fn carry(&mut self, conn: &Conn, asked: &Asked) -> io::Result<()> {
+        let read = (Arc::clone(&self.client.read), Arc::clone(&self.backend.read));
+        let total = || read.0.load(Relaxed) + read.1.load(Relaxed);
+        tokio::select! {
+            copied = copy_bidirectional(&mut self.client, &mut self.backend) => copied.map(drop),
+            () = forbidden(conn, asked) => Err(io::Error::other("cut: a new table forbids it")),
+            () = silent(conn.shared.settings.limits.tunnel_idle, total) => {
+                Err(io::Error::other("closed after silence"))
+            }
         }
-        () = conn.shared.phase.draining() => Err(io::Error::other("closed by drain")),
-    };
-    record.bytes_in = from_client.load(Relaxed);
-    record.bytes_out = from_backend.load(Relaxed);
-    result
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.record.bytes_in = self.client.read.load(Relaxed);
+        self.record.bytes_out = self.backend.read.load(Relaxed);
+    }
 }
 
 /// Ends when a table comes into force that does not let the request pass.

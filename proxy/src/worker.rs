@@ -3,14 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use hyper_util::rt::TokioExecutor;
-use hyper_util::server::conn::auto::Builder;
+use futures::FutureExt as _;
 use policy::Scheme;
 use rustls::crypto::aws_lc_rs::Ticketer;
 use serde_json::Value;
@@ -22,12 +21,16 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::http::{self, Conn, Spoken};
+use crate::http::{Conn, Servers, Spoken};
 use crate::live::{Ground, Live};
-use crate::settings::{Limits, Settings};
+use crate::settings::Settings;
 use crate::telemetry::{Outcome, Telemetry};
 use crate::{bind, describe};
 
+/// How long a listener waits after a failed accept.
+const AGAIN: Duration = Duration::from_millis(20);
+/// How often idle connections to backends are looked through.
+const SWEEP: Duration = Duration::from_secs(10);
 /// Mirrored requests under way in the whole process; beyond it copies are left out.
 const MIRRORS: usize = 1024;
 
@@ -216,18 +219,22 @@ impl Worker {
 /// Follows orders until told to drain; then waits for the connections, but not for ever.
 async fn run(id: usize, shared: Arc<Shared>, mut orders: mpsc::UnboundedReceiver<Order>) {
     let tasks = TaskTracker::new();
-    while let Some(order) = orders.recv().await {
+    let mut sweep = tokio::time::interval(SWEEP);
+    loop {
+        let order = tokio::select! {
+            order = orders.recv() => order,
+            _ = sweep.tick() => {
+                shared.live.load().sweep(id, shared.settings.limits.backend_idle);
+                continue;
+            }
+        };
+        let Some(order) = order else { return };
         match order {
             Order::Listen { port, socket, closed } => {
                 let accepting = Accepting::new(id, port, &shared, &tasks);
                 tasks.spawn(async move {
-                    tokio::select! {
-                        () = closed.cancelled() => {}
-                        result = accepting.run(socket) => {
-                            if let Err(error) = result {
-                                tracing::error!(port, %error, "cannot accept connections");
-                            }
-                        }
+                    if let Err(error) = accepting.run(socket, closed).await {
+                        tracing::error!(port, %error, "cannot accept connections");
                     }
                 });
             }
@@ -255,31 +262,6 @@ struct Accepting {
     servers: Arc<Servers>,
 }
 
-/// hyper's server settings for each way to know what is spoken.
-struct Servers {
-    detect: Builder<TokioExecutor>,
-    http1: Builder<TokioExecutor>,
-    http2: Builder<TokioExecutor>,
-}
-
-impl Servers {
-    fn new(limits: &Limits) -> Self {
-        Servers {
-            detect: http::server(limits, Spoken::Detect),
-            http1: http::server(limits, Spoken::Http1),
-            http2: http::server(limits, Spoken::Http2),
-        }
-    }
-
-    fn of(&self, spoken: Spoken) -> &Builder<TokioExecutor> {
-        match spoken {
-            Spoken::Detect => &self.detect,
-            Spoken::Http1 => &self.http1,
-            Spoken::Http2 => &self.http2,
-        }
-    }
-}
-
 impl Accepting {
     fn new(worker: usize, port: u16, shared: &Arc<Shared>, tasks: &TaskTracker) -> Self {
         Accepting {
@@ -291,34 +273,39 @@ impl Accepting {
         }
     }
 
-    async fn run(self, socket: TcpListener) -> io::Result<()> {
+    /// Accepts until `closed`, and then what the kernel had already accepted for us.
+    async fn run(self, socket: TcpListener, closed: CancellationToken) -> io::Result<()> {
         let socket = tokio::net::TcpListener::from_std(socket)?;
         loop {
-            match socket.accept().await {
-                Ok((stream, peer)) => {
-                    let conn = Conn::new(
-                        Arc::clone(&self.shared),
-                        self.worker,
-                        canonical(peer),
-                        self.port,
-                        Scheme::Http,
-                    );
-                    let servers = Arc::clone(&self.servers);
-                    self.tasks.spawn(connection(conn, stream, servers));
-                }
+            let accepted = tokio::select! {
+                accepted = socket.accept() => accepted,
+                () = closed.cancelled() => break,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.serve(stream, peer),
                 // Out of descriptors or a client that left: neither ends the listener.
                 Err(error) => {
                     tracing::warn!(port = self.port, %error, "accept failed");
-                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    tokio::time::sleep(AGAIN).await;
                 }
             }
         }
+        while let Some(Ok((stream, peer))) = socket.accept().now_or_never() {
+            self.serve(stream, peer);
+        }
+        Ok(())
+    }
+
+    fn serve(&self, stream: TcpStream, peer: SocketAddr) {
+        let (shared, tasks) = (Arc::clone(&self.shared), self.tasks.clone());
+        let conn = Conn::new(shared, self.worker, canonical(peer), self.port, tasks);
+        self.tasks.spawn(connection(conn, stream, Arc::clone(&self.servers)));
     }
 }
 
 /// An IPv4 caller on an IPv6 socket is the IPv4 caller.
-fn canonical(peer: std::net::SocketAddr) -> std::net::SocketAddr {
-    std::net::SocketAddr::new(peer.ip().to_canonical(), peer.port())
+fn canonical(peer: SocketAddr) -> SocketAddr {
+    SocketAddr::new(peer.ip().to_canonical(), peer.port())
 }
 
 /// One connection from its first byte to its end, counted.
@@ -340,7 +327,7 @@ async fn carry(mut conn: Conn, stream: TcpStream, servers: &Servers) -> Outcome 
         return Outcome::Reset;
     }
     let Some(config) = conn.shared.live.load().tls.get(&conn.port).cloned() else {
-        return http::serve(Arc::new(conn), stream, servers.of(Spoken::Detect)).await;
+        return servers.serve(Arc::new(conn), stream, Spoken::Detect).await;
     };
     conn.scheme = Scheme::Https;
     let handshake = TlsAcceptor::from(config).accept(stream);
@@ -357,10 +344,10 @@ async fn carry(mut conn: Conn, stream: TcpStream, servers: &Servers) -> Outcome 
         }
     };
     let session = stream.get_ref().1;
-    conn.server_name = session.server_name().map(|name| name.to_ascii_lowercase().into());
+    conn.server_name = Some(session.server_name().unwrap_or_default().to_ascii_lowercase().into());
     let spoken = match session.alpn_protocol() {
         Some(b"h2") => Spoken::Http2,
         Some(_) | None => Spoken::Http1,
     };
-    http::serve(Arc::new(conn), stream, servers.of(spoken)).await
+    servers.serve(Arc::new(conn), stream, spoken).await
 }

@@ -74,7 +74,10 @@ impl Table {
     /// [`Reason::NoListener`] if nothing listens for the host on the port, [`Reason::NoRoute`] if
     /// no rule of the listener fits.
     pub fn find<'t>(&'t self, facts: &Facts<'_>) -> Result<Found<'t>, Reason> {
-        let listener = self.listener(facts.port, facts.host).ok_or(Reason::NoListener)?;
+        let listener = self.listener(facts.port, facts.host);
+        // A connection may be older than the table: what came in plain is not served as HTTPS.
+        let listener = listener.filter(|listener| listener.scheme == facts.scheme);
+        let listener = listener.ok_or(Reason::NoListener)?;
         let entry = listener.routes.find(facts).ok_or(Reason::NoRoute)?;
         let rule = self.rules.get(entry.rule).ok_or(Reason::NoRoute)?;
         Ok(Found { listener, rule, prefix: entry.of.prefix() })

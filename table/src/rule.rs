@@ -27,8 +27,14 @@ pub struct Rule {
     pub mirrors: Vec<Mirror>,
     /// From the request's head to the whole answer.
     pub request_timeout: Option<Duration>,
-    /// For each try at a backend.
+    /// For each try at a backend; none where the rule leaves it to the proxy, and
+    /// [`UNBOUNDED`](Self::UNBOUNDED) where it wants no bound.
     pub backend_timeout: Option<Duration>,
+}
+
+impl Rule {
+    /// A year: longer than anything waits.
+    pub const UNBOUNDED: Duration = Duration::from_secs(365 * 24 * 3600);
 }
 
 /// A backend with its share. A broken one keeps its share, and answers for it.

@@ -119,7 +119,8 @@ pub(crate) fn tell(table: &Table, facts: &Facts<'_>) -> Story {
         others: Vec::new(),
         policy: None,
     };
-    let Some(listener) = table.listener(facts.port, facts.host) else {
+    let listener = table.listener(facts.port, facts.host);
+    let Some(listener) = listener.filter(|listener| listener.scheme == facts.scheme) else {
         story.reason = Some(Reason::NoListener);
         return story;
     };

@@ -43,7 +43,11 @@ pub(super) async fn answer(
     let number = rest.parse().unwrap_or(0);
     let mut response = match first {
         "echo" => Response::new(request.into_body().map_err(|_| BrokenOff).boxed_unsync()),
-        "sink" => sink(request).await?,
+        "sink" => {
+            let told = sink(&state, request).await?;
+            tokio::time::sleep(Duration::from_millis(number as u64)).await;
+            told
+        }
         "big" => Response::new(big(number)),
         "delay" => {
             tokio::time::sleep(Duration::from_millis(number as u64)).await;
@@ -88,10 +92,14 @@ fn with_status(name: &str, number: usize) -> Response<Body> {
 }
 
 /// `BYTES` or `BYTES NAME=VALUE` with a trailer.
-async fn sink(request: Request<Incoming>) -> Result<Response<Body>, BrokenOff> {
+async fn sink(state: &State, request: Request<Incoming>) -> Result<Response<Body>, BrokenOff> {
     let (mut length, mut body, mut told) = (0, request.into_body(), String::new());
     while let Some(frame) = body.frame().await {
-        match frame.map_err(|_| BrokenOff)?.into_data() {
+        let frame = frame.map_err(|_| {
+            state.took(length, false);
+            BrokenOff
+        })?;
+        match frame.into_data() {
             Ok(data) => length += data.len(),
             Err(frame) => {
                 for (name, value) in frame.trailers_ref().into_iter().flatten() {
@@ -100,6 +108,7 @@ async fn sink(request: Request<Incoming>) -> Result<Response<Body>, BrokenOff> {
             }
         }
     }
+    state.took(length, true);
     Ok(text(&format!("{length}{told}")))
 }
 
@@ -135,6 +144,8 @@ fn hop() -> Response<Body> {
     for (name, value) in [
         ("connection", "x-mine"),
         ("x-mine", "of this connection"),
+        ("connection", "x-second"),
+        ("x-second", "of this connection too"),
         ("keep-alive", "timeout=5"),
         ("proxy-connection", "keep-alive"),
         ("proxy-authenticate", "Basic"),

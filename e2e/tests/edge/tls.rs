@@ -117,3 +117,132 @@ async fn post_quantum_key_exchange_is_preferred() {
     let group = stream.get_ref().1.negotiated_key_exchange_group().unwrap();
     assert_eq!(group.name(), rustls::NamedGroup::X25519MLKEM768);
 }
+
+/// A Gateway of `namespace` whose one listener, HTTPS, has no certificate that exists.
+fn refused_in(namespace: &str, port: u16) -> String {
+    let listener = yaml::https("tls", port, "other.test", "nowhere");
+    yaml::gateway(&[listener]).replace("namespace: shop", &format!("namespace: {namespace}"))
+}
+
+#[tokio::test]
+async fn a_listener_that_is_refused_takes_no_port_from_another() {
+    let origin = Origin::start("shop").await;
+    // Looked at before the good one, and after it; there at the start, or come by an edit.
+    for (namespace, at_start) in [("alpha", true), ("zulu", true), ("alpha", false)] {
+        let port = free_port();
+        let mut setup = Setup::bare()
+            .listener("web", port, yaml::http("web", port))
+            .with(yaml::service("shop", &[origin.address]))
+            .with(yaml::path_route("all", "/", "shop"));
+        if at_start {
+            setup = setup.file("other.yaml", refused_in(namespace, port));
+        }
+        let gateway = setup.start().await;
+        gateway.write("other.yaml", &refused_in(namespace, port));
+        let named = format!("{namespace}/edge");
+        wait::until("the listener to be refused", || async {
+            let config = gateway.admin("/config").await.ok()?.json();
+            let listeners = config["inForce"]["listeners"].as_array()?;
+            let there = listeners.iter().any(|one| {
+                one["gateway"].as_str().is_some_and(|name| name.ends_with(&named))
+                    && one["refused"].is_string()
+            });
+            there.then_some(())
+        })
+        .await;
+        let sent =
+            gateway.try_send(request("GET", "shop.test", "/").body(nothing()).unwrap()).await;
+        let reply = sent.unwrap_or_else(|error| panic!("{namespace} {at_start}: {error}"));
+        answered(&gateway, &reply, "shop").await;
+    }
+}
+
+#[tokio::test]
+async fn a_connection_is_served_by_listeners_of_its_own_scheme() {
+    let (origin, authority, port) = (Origin::start("shop").await, Authority::new(), free_port());
+    let certificate = authority.sign("shop.test");
+    let with = |listener| {
+        Setup::bare()
+            .listener("web", port, listener)
+            .with(yaml::tls_secret("cert", &certificate))
+            .with(yaml::service("shop", &[origin.address]))
+            .with(yaml::path_route("all", "/", "shop"))
+    };
+    let get = || request("GET", "shop.test", "/").body(nothing()).unwrap();
+    let gateway = with(yaml::http("web", port)).start().await;
+    let web = gateway.web();
+    let tls = || Connection::tls(web, "shop.test", &authority, &["h2", "http/1.1"]);
+
+    let plain = [Connection::h1(web).await.unwrap(), Connection::h2c(web).await.unwrap()];
+    let plain = served_then(plain, &origin).await;
+    let https = with(yaml::https("web", port, "shop.test", "cert")).text();
+    gateway.write("gateway.yaml", &https);
+    let connected = || Box::pin(async { tls().await.ok()?.send(get()).await.ok() });
+    wait::until("HTTPS", connected).await;
+    not_served(plain, &origin).await;
+
+    let old = authority.client(&["http/1.1"]);
+    let old = Connection::tls_as(web, "shop.test", old).await.unwrap();
+    let secure = served_then([tls().await.unwrap(), old], &origin).await;
+    gateway.write("gateway.yaml", &with(yaml::http("web", port)).text());
+    wait::until("HTTP", || async { Connection::h1(web).await.ok()?.send(get()).await.ok() }).await;
+    not_served(secure, &origin).await;
+}
+
+/// The same connections, once each has been served.
+async fn served_then(mut connections: [Connection; 2], origin: &Origin) -> [Connection; 2] {
+    let before = origin.count();
+    for connection in &mut connections {
+        let asked = request("GET", "shop.test", "/").body(nothing()).expect("a request");
+        assert_eq!(connection.send(asked).await.expect("an answer").status, 200);
+    }
+    assert_eq!(origin.count(), before + 2);
+    connections
+}
+
+/// Closed, or refused.
+async fn not_served(connections: [Connection; 2], origin: &Origin) {
+    let before = origin.count();
+    for mut connection in connections {
+        let asked = request("GET", "shop.test", "/").body(nothing()).expect("a request");
+        if let Ok(reply) = wait::within("an end", connection.send(asked)).await {
+            assert!(matches!(reply.status, 404 | 421), "{connection:?}: {reply:?}");
+        }
+    }
+    assert_eq!(origin.count(), before, "served by a listener of another scheme");
+}
+
+#[tokio::test]
+async fn a_handshake_without_a_name_is_good_for_no_named_listener() {
+    let (origin, authority, port) = (Origin::start("shop").await, Authority::new(), free_port());
+    let (any, named) = (authority.sign("any.test"), authority.sign("shop.test"));
+    let nameless =
+        yaml::https("any", port, "any.test", "any").replace("hostname: 'any.test', ", "");
+    assert!(!nameless.contains("hostname"), "{nameless}");
+    let gateway = Setup::bare()
+        .listener(PORT, port, nameless)
+        .listener(PORT, port, yaml::https("named", port, "shop.test", "named"))
+        .with(yaml::tls_secret("any", &any))
+        .with(yaml::tls_secret("named", &named))
+        .with(yaml::service("shop", &[origin.address]))
+        .with(yaml::path_route("all", "/", "shop"))
+        .start()
+        .await;
+    for alpn in ["h2", "http/1.1"] {
+        let mut client = rustls::ClientConfig::clone(&authority.client(&[alpn]));
+        client.enable_sni = false;
+        let address = gateway.listener(PORT);
+        let connected = Connection::tls_as(address, "any.test", client.into()).await;
+        let mut connection = connected.unwrap();
+        assert_eq!(connection.certificate.as_ref(), Some(&any.der));
+        let before = origin.count();
+        let asked = request("GET", "shop.test", "/").body(nothing()).unwrap();
+        let reply = connection.send(asked).await.unwrap();
+        assert_eq!((reply.status, origin.count()), (421, before), "{alpn}: {reply:?}");
+        let line = gateway.logged(&reply).await;
+        assert_eq!(line["reason"], "misdirected", "{line}");
+        // Hosts of the listener whose certificate was shown are served.
+        let asked = request("GET", "else.test", "/").body(nothing()).unwrap();
+        answered(&gateway, &connection.send(asked).await.unwrap(), "shop").await;
+    }
+}

@@ -102,7 +102,7 @@ fn the_key_is_taken_off_before_headers_are_set_and_host_and_path_changed() {
         .header("x-api-key", CLERK)
         .header("x-gone", "1");
     let mut head = request.body(()).unwrap().into_parts().0;
-    chain.alter_request(&mut head, Some("/orders"));
+    chain.alter_request(&mut head, Some("/orders")).unwrap();
     assert_eq!(head.uri, "/v2/7?full=1");
     assert_eq!(head.headers["x-api-key"], "for the backend");
     assert_eq!(head.headers["host"], "orders.internal");
@@ -114,8 +114,31 @@ fn the_key_is_taken_off_on_every_route_under_a_level_that_reads_it() {
     let chain = chain([level([json!({ "credentials": keys() })])]);
     let request = http::Request::get("/").header("x-api-key", CLERK).header("x-api-key", "two");
     let mut head = request.body(()).unwrap().into_parts().0;
-    chain.alter_request(&mut head, None);
+    chain.alter_request(&mut head, None).unwrap();
     assert!(head.headers.is_empty());
+}
+
+#[test]
+fn a_path_that_no_target_carries_is_an_error_and_no_other_path() {
+    let rewrite = json!([{
+        "type": "URLRewrite",
+        "urlRewrite": { "path": { "type": "ReplacePrefixMatch", "replacePrefixMatch": "/v2/orders" } },
+    }]);
+    let chain = Chain::compile(Vec::new(), &filters(rewrite)).unwrap();
+    let long = format!("/o{}", "/x".repeat(32_765));
+    let mut head = http::Request::get(&long).body(()).unwrap().into_parts().0;
+    assert_eq!(chain.alter_request(&mut head, Some("/o")), Err(TargetTooLong));
+}
+
+#[test]
+fn a_redirect_to_what_no_client_could_ask_for_is_a_path_that_is_refused() {
+    let redirect = json!([{ "type": "RequestRedirect", "requestRedirect": { "scheme": "https" } }]);
+    let chain = Chain::compile(Vec::new(), &filters(redirect)).unwrap();
+    let refused = answer(&chain, &Request::get(&format!("/{}", "%22".repeat(22_000))));
+    assert_eq!((refused.reason, refused.status.as_u16()), (Reason::PathInvalid, 400));
+    assert!(refused.headers.is_empty());
+    let unprintable = Request { query: Some("a=\u{7f}".to_owned()), ..Request::get("/") };
+    assert_eq!(answer(&chain, &unprintable).reason, Reason::PathInvalid);
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Rules of one route: backends resolved, filters and policies compiled into a chain.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use model::route::{HttpRoute, HttpRule, RequestMirror};
+use model::route::{HttpRoute, HttpRule, RequestMirror, Timeouts};
 use model::{Invalid, Key};
 use policy::{Chain, Level, Reason};
 
@@ -133,7 +134,14 @@ impl Draft<'_> {
             backends: self.backends.clone(),
             mirrors: self.mirrors.clone(),
             request_timeout: timeouts.request_bound(),
-            backend_timeout: timeouts.backend_bound(),
+            backend_timeout: backend_timeout(timeouts),
         })
     }
+}
+
+/// The bound of each try. A rule that says `0s`, or only how long the whole may take, wants none of
+/// the proxy's own.
+fn backend_timeout(timeouts: Timeouts) -> Option<Duration> {
+    let written = timeouts.request.is_some() || timeouts.backend_request.is_some();
+    timeouts.backend_bound().or(written.then_some(Rule::UNBOUNDED))
 }

@@ -1,0 +1,86 @@
+//! Which endpoint gets the request, by what was learnt of them.
+
+use model::service::AppProtocol;
+
+use super::*;
+
+fn service(count: u16) -> Service {
+    let endpoint = |port| {
+        Arc::new(Endpoint {
+            address: SocketAddr::from(([127, 0, 0, 1], port)),
+            protocol: AppProtocol::Http1,
+            load: Load::default(),
+            pools: Box::default(),
+        })
+    };
+    Service { id: 0, label: "shop/cart:80".into(), endpoints: (1..=count).map(endpoint).collect() }
+}
+
+/// Draws that reach every pair.
+fn draws() -> impl Iterator<Item = u64> {
+    (0..64u64).map(|n| n.wrapping_mul(0x9E37_79B9_7F4A_7C15))
+}
+
+fn port(endpoint: &Arc<Endpoint>) -> u16 {
+    endpoint.address.port()
+}
+
+#[test]
+fn the_faster_of_two_gets_the_request() {
+    let service = service(2);
+    service.endpoints[0].load.answered(1, Duration::from_millis(50));
+    service.endpoints[1].load.answered(1, Duration::from_millis(1));
+    for random in draws() {
+        assert_eq!(port(pick(&service, &[], 2, random).unwrap()), 2);
+    }
+}
+
+#[test]
+fn an_endpoint_that_never_answers_does_not_draw_everybody() {
+    let service = service(2);
+    let epoch = Instant::now();
+    service.endpoints[1].load.answered(1, Duration::from_millis(100));
+    let _waiting = Turn::at(&service.endpoints[0], epoch, epoch);
+    for random in draws() {
+        assert_eq!(port(pick(&service, &[], 2, random).unwrap()), 2);
+    }
+}
+
+#[test]
+fn giving_up_is_learnt_as_the_time_that_was_waited() {
+    let service = service(1);
+    let load = &service.endpoints[0].load;
+    let now = Instant::now();
+    let began = now.checked_sub(Duration::from_secs(2)).unwrap();
+    drop(Turn::at(&service.endpoints[0], began, began));
+    assert!(load.estimate() >= Duration::from_secs(2), "{:?}", load.estimate());
+    assert_eq!(load.under_way(), 0);
+}
+
+#[test]
+fn what_was_not_the_endpoints_doing_teaches_nothing() {
+    let service = service(1);
+    let began = Instant::now().checked_sub(Duration::from_secs(2)).unwrap();
+    let mut turn = Turn::at(&service.endpoints[0], began, began);
+    turn.blameless();
+    drop(turn);
+    assert_eq!(service.endpoints[0].load.estimate(), Duration::ZERO);
+}
+
+#[test]
+fn an_endpoint_that_was_tried_is_not_tried_again() {
+    let service = service(3);
+    let tried: Vec<_> = service.endpoints[..2].iter().map(|endpoint| endpoint.address).collect();
+    assert_eq!(port(pick(&service, &tried, 0, 7).unwrap()), 3);
+    let all: Vec<_> = service.endpoints.iter().map(|endpoint| endpoint.address).collect();
+    assert!(pick(&service, &all, 0, 7).is_none());
+    assert!(pick(&self::service(0), &[], 0, 7).is_none());
+}
+
+#[test]
+fn every_endpoint_is_drawn() {
+    let service = service(5);
+    let drawn: std::collections::BTreeSet<_> =
+        draws().map(|random| port(pick(&service, &[], 0, random).unwrap())).collect();
+    assert!(drawn.len() >= 4, "{drawn:?}");
+}
