@@ -2,8 +2,8 @@
 
 use std::error::Error;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ pub(crate) enum Upload {
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     bytes: AtomicU64,
-    whole: AtomicBool,
+    whole: OnceLock<Instant>,
     slow: AtomicBool,
     large: AtomicBool,
     failed: AtomicBool,
@@ -45,7 +45,12 @@ impl Progress {
 
     /// The whole body was handed over: the connection may serve another request.
     pub(crate) fn is_whole(&self) -> bool {
-        self.whole.load(Relaxed)
+        self.whole.get().is_some()
+    }
+
+    /// When that was.
+    pub(crate) fn whole_since(&self) -> Option<Instant> {
+        self.whole.get().copied()
     }
 
     /// The client fell silent for longer than the bound.
@@ -149,7 +154,8 @@ where
     }
 
     fn end(&mut self) {
-        self.progress.whole.store(true, Relaxed);
+        // The first end counts; there is no other.
+        let _ = self.progress.whole.set(Instant::now());
         self.copies.drain(..).for_each(copy::Sender::end);
     }
 

@@ -231,18 +231,17 @@ async fn forward(
         Ok(sent) => sent,
         Err(failure) => return finish(rule, fail(record, &failure)),
     };
-    let switched = answered.response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    if switched && asked.is_none() {
-        let failure = Failure::backend(Reason::UpstreamProtocol).because("a 101 nobody asked for");
-        return finish(rule, fail(record, &failure));
+    if answered.response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        return finish(rule, stream(conn, answered, turn, progress, deadline, record));
     }
     let response = match asked {
-        Some((client, _, again))
-            if answered.response.status() == StatusCode::SWITCHING_PROTOCOLS =>
-        {
+        Some((client, word, again)) if forward::switches_to(&answered.response, &word) => {
             tunnel::start(conn, again, client, answered, turn, record)
         }
-        Some(_) | None => stream(conn, answered, turn, progress, deadline, record),
+        Some(_) | None => {
+            let failure = Failure::backend(Reason::UpstreamProtocol);
+            fail(record, &failure.because("it switched to a protocol that nobody asked for"))
+        }
     };
     finish(rule, response)
 }
@@ -384,18 +383,28 @@ impl Attempts<'_> {
         let limits = &self.conn.shared.settings.limits;
         let within = |until: Instant| self.deadline.map_or(until, |deadline| deadline.min(until));
         let mut until = within(now + self.bound);
+        let mut sent = self.progress.map_or(0, Progress::bytes);
         let mut sending = std::pin::pin!(pool::send(endpoint, self.conn.worker, limits, request));
         loop {
             if let Ok(sent) = tokio::time::timeout_at(until, sending.as_mut()).await {
                 return sent;
             }
-            // The client's own silence is bounded by its body.
-            let uploading = self.progress.is_some_and(|progress| !progress.is_whole());
-            if !(self.is_usual && uploading) || self.deadline == Some(until) {
+            let later = self.extended(until, &mut sent).map(within).filter(|later| *later > until);
+            let Some(later) = later else {
                 return Err((late(self.deadline, until, self.bound), None));
-            }
-            until = within(Instant::now() + self.bound);
+            };
+            until = later;
         }
+    }
+
+    /// The usual bound runs from the end of the upload; until then the upload must go on.
+    fn extended(&self, until: Instant, sent: &mut u64) -> Option<Instant> {
+        let progress = self.progress.filter(|_| self.is_usual)?;
+        if let Some(since) = progress.whole_since() {
+            return Some(since + self.bound);
+        }
+        let before = std::mem::replace(sent, progress.bytes());
+        (*sent > before).then(|| until + self.bound)
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use http::Response;
 use http::header::{
     CONNECTION, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
@@ -66,6 +67,12 @@ pub(crate) fn wanted_upgrade(parts: &Parts) -> Option<HeaderValue> {
     let asks = parts.headers.get_all(CONNECTION).iter().flat_map(names).any(|w| w == "upgrade");
     let wanted = parts.headers.get(UPGRADE).filter(|_| asks)?;
     names(wanted).all(|word| word != "h2c").then(|| wanted.clone())
+}
+
+/// Whether a 101 switches to a protocol that was asked for.
+pub(crate) fn switches_to<B>(response: &Response<B>, asked: &HeaderValue) -> bool {
+    let chosen = response.headers().get(UPGRADE);
+    chosen.is_some_and(|chosen| names(chosen).all(|word| names(asked).any(|one| one == word)))
 }
 
 /// Where the request came from: the connection's peer or, if that is trusted, the last address

@@ -64,7 +64,7 @@ async fn send(
 #[tokio::test]
 async fn only_the_right_key_opens_and_only_its_own_door() {
     let (origin, gateway) = guarded(&Issuer::new("https://login.test")).await;
-    let order = ("POST", "/orders");
+    let (order, mut replies) = (("POST", "/orders"), Vec::new());
     for (case, headers, status, reason) in [
         (order, &[][..], 401, "credential_missing"),
         (order, &[("x-api-key", "not-a-key-of-anybody")], 401, "credential_invalid"),
@@ -79,9 +79,12 @@ async fn only_the_right_key_opens_and_only_its_own_door() {
         (("GET", "/public"), &[("x-api-key", "not-a-key-of-anybody")], 401, "credential_invalid"),
     ] {
         let reply = send(&gateway, case, headers).await;
+        assert_eq!(reply.header("www-authenticate").is_empty(), status == 403, "{case:?}");
+        replies.push((reply, case, status, reason));
+    }
+    for (reply, case, status, reason) in replies {
         let line = refused(&gateway, &reply, status, reason).await;
         assert_eq!((&line["method"], &line["path"]), (&case.0.into(), &case.1.into()));
-        assert_eq!(reply.header("www-authenticate").is_empty(), status == 403, "{case:?}");
     }
     assert_eq!(origin.count(), 0);
 
@@ -110,7 +113,7 @@ async fn a_token_is_believed_only_whole_and_in_time() {
     let without_end =
         json!({ "iss": issuer.name, "sub": "ann", "aud": AUDIENCE, "roles": ["reader"] });
     let early = json!({ "iss": issuer.name, "sub": "ann", "aud": AUDIENCE, "exp": now() + 600, "nbf": now() + 300, "roles": ["reader"] });
-    let stranger = Issuer::new(&issuer.name);
+    let (stranger, mut replies) = (Issuer::new(&issuer.name), Vec::new());
     for (what, token) in [
         ("expired", issuer.token("ann", AUDIENCE, -120)),
         (
@@ -132,6 +135,9 @@ async fn a_token_is_believed_only_whole_and_in_time() {
         let shown = format!("Bearer {token}");
         let reply = send(&gateway, ("GET", "/staff"), &[("authorization", &shown)]).await;
         assert_eq!(reply.status, 401, "{what}: {reply:?}");
+        replies.push(reply);
+    }
+    for reply in replies {
         refused(&gateway, &reply, 401, "credential_invalid").await;
     }
     let plain = issuer.sign(

@@ -49,7 +49,7 @@ async fn the_most_specific_match_wins() {
     let gateway = setup.with(shop).with(wild).with(yaml::path_route("any", "/only", "any"));
     let gateway = gateway.start().await;
 
-    let none: &[(&str, &str)] = &[];
+    let (none, mut replies): (&[(&str, &str)], _) = (&[], Vec::new());
     for (method, host, path, headers, origin) in [
         ("GET", "shop.test", "/cart", none, "prefix"),
         ("GET", "SHOP.test", "/cart/", none, "prefix"),
@@ -79,6 +79,9 @@ async fn the_most_specific_match_wins() {
         assert_eq!(reply.origin(), origin, "{method} {host}{path} {headers:?}: {reply:?}");
         let debug = reply.header("heddle-debug");
         assert!(debug.contains(&format!("backend=shop/{origin}:80")), "{debug}");
+        replies.push((reply, method, origin));
+    }
+    for (reply, method, origin) in replies {
         let line = answered(&gateway, &reply, origin).await;
         assert_eq!(line["method"], method);
         assert_eq!(line["backend"], format!("shop/{origin}:80"));
