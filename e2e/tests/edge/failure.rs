@@ -233,7 +233,8 @@ async fn an_answer_that_comes_before_the_body_was_read_comes_through() {
         };
         let asked = request("POST", HOST, "/").body(bytes(vec![0; 4 << 20]));
         let sent = connection.send(asked.unwrap());
-        let reply = e2e::wait::within("the early answer", sent).await.unwrap();
+        let what = format!("the early answer (HTTP/2: {h2})");
+        let reply = e2e::wait::within(&what, sent).await.unwrap();
         assert_eq!((reply.status, reply.origin()), (413, "early"), "over HTTP/2: {h2}");
     }
     early.abort();
