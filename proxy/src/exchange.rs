@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{
@@ -36,7 +36,9 @@ use crate::{mirror, tunnel};
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const DEBUG: HeaderName = HeaderName::from_static("heddle-debug");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+
+/// Headers that [`outgoing`] adds.
+const ADDED: usize = 7;
 
 /// Answers one request; whatever happens, there is an answer and a record.
 pub(crate) async fn exchange(conn: Arc<Conn>, mut request: Request<Incoming>) -> Response<Reply> {
@@ -75,7 +77,7 @@ fn asked_upgrade(request: &mut Request<Incoming>) -> Option<OnUpgrade> {
 struct Way<'l> {
     found: Found<'l>,
     /// The host as the client named it.
-    host: String,
+    host: HeaderValue,
     /// Path and query, the path in normal form.
     path: PathAndQuery,
     /// When the request was judged, in seconds since 1970.
@@ -119,7 +121,8 @@ fn judge<'l>(
     let target = live.target(found.rule, seed as u32);
     let target = target.ok_or_else(|| plain(Reason::NoBackend))?;
     let whole = whole_path(parts, &path).ok_or_else(|| plain(Reason::PathInvalid))?;
-    Ok(Way { found, host: named.to_owned(), path: whole, now: facts.now, target })
+    let host = host_value(parts, named).ok_or_else(|| plain(Reason::HostInvalid))?;
+    Ok(Way { found, host, path: whole, now: facts.now, target })
 }
 
 /// The host as named and in normal form. Only HTTP/1.0 may leave it out.
@@ -143,6 +146,14 @@ fn meant_here(conn: &Conn, live: &Live, host: &str) -> Result<(), Answer> {
         (Some(shown), Some(meant)) if Arc::ptr_eq(shown, meant) => Ok(()),
         (_, None) => Err(plain(Reason::NoListener)),
         (_, Some(_)) => Err(plain(Reason::Misdirected)),
+    }
+}
+
+/// The host as a header: the one that came, where it came as one.
+fn host_value(parts: &Parts, named: &str) -> Option<HeaderValue> {
+    match parts.headers.get(HOST) {
+        Some(host) => Some(host.clone()),
+        None => HeaderValue::from_str(named).ok(),
     }
 }
 
@@ -254,20 +265,18 @@ fn outgoing(
     record: &Record,
 ) -> Result<Parts, TargetTooLong> {
     let trusted = conn.shared.settings.trusts(conn.peer.ip());
-    forward::strip_hop_by_hop(&mut head.headers);
-    head.headers.remove(EXPECT);
-    one_length(&mut head.headers);
-    Origin { peer: conn.peer.ip(), trusted, scheme: conn.scheme, port: conn.port, host: &way.host }
-        .write(&mut head.headers);
-    if let Ok(host) = HeaderValue::from_str(&way.host) {
-        head.headers.insert(HOST, host);
+    if head.version == Version::HTTP_2 {
+        one_length(&mut head.headers);
     }
+    forward::strip_hop_by_hop(&mut head.headers);
+    let (peer, port, host) = (&conn.peer_text, &conn.port_text, &way.host);
+    // Room for what is added here, at once.
+    head.headers.reserve(ADDED);
+    Origin { peer, trusted, scheme: conn.scheme, port, host }.write(&mut head.headers);
+    head.headers.insert(HOST, way.host.clone());
     head.uri = Uri::from(way.path.clone());
     head.version = Version::HTTP_11;
     way.found.rule.chain.alter_request(&mut head, way.found.prefix)?;
-    if !trusted {
-        head.headers.remove(TRACESTATE);
-    }
     head.headers.insert(TRACEPARENT, record.trace.header_value());
     head.headers.insert(REQUEST_ID, record.request_id.clone());
     Ok(head)

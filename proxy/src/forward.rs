@@ -5,11 +5,13 @@ use std::net::IpAddr;
 
 use http::Response;
 use http::header::{
-    CONNECTION, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
+    CONNECTION, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
 use policy::Scheme;
+
+use crate::trace::TRACESTATE;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -20,8 +22,10 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
-/// The headers that end at each hop (RFC 9110, section 7.6.1, and their old companions).
-const HOP: [HeaderName; 9] = [
+/// The headers that end at each hop (RFC 9110, section 7.6.1, and their old companions). What
+/// `Expect` asks for is answered here.
+const HOP: [HeaderName; 10] = [
+    EXPECT,
     CONNECTION,
     KEEP_ALIVE,
     PROXY_CONNECTION,
@@ -36,6 +40,10 @@ const HOP: [HeaderName; 9] = [
 /// Takes off what belongs to the connection, and what its `Connection` header names.
 /// `TE: trailers` stays, since gRPC needs it (RFC 9110, section 10.1.4).
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    // One look over the few names that came is cheaper than looking up each of these.
+    if !headers.keys().any(|name| HOP.contains(name)) {
+        return;
+    }
     let wants_trailers = headers.get(TE).is_some_and(|te| names(te).any(|word| word == "trailers"));
     let named: Vec<_> = headers.get_all(CONNECTION).iter().flat_map(names).collect();
     for name in named {
@@ -97,64 +105,77 @@ pub(crate) fn source(peer: IpAddr, headers: &HeaderMap, trusts: impl Fn(IpAddr) 
 /// What the backend is told of where the request came from.
 #[derive(Debug)]
 pub(crate) struct Origin<'a> {
-    pub(crate) peer: IpAddr,
+    /// The peer's address.
+    pub(crate) peer: &'a HeaderValue,
     /// The peer's own forwarding headers are believed.
     pub(crate) trusted: bool,
     pub(crate) scheme: Scheme,
-    pub(crate) port: u16,
-    pub(crate) host: &'a str,
+    /// The listener's port.
+    pub(crate) port: &'a HeaderValue,
+    pub(crate) host: &'a HeaderValue,
 }
+
+/// What only a trusted proxy may say, and what is not for the backend.
+const CLAIMS: [HeaderName; 8] = [
+    TRACESTATE,
+    FORWARDED,
+    FORWARDED_FOR,
+    FORWARDED_HOST,
+    FORWARDED_PROTO,
+    FORWARDED_PORT,
+    REAL_IP,
+    PROXY_AUTHORIZATION,
+];
 
 impl Origin<'_> {
     /// Writes `X-Forwarded-For`, `-Proto`, `-Host` and `-Port`: in place of a stranger's, behind
     /// those of a trusted proxy.
     pub(crate) fn write(&self, headers: &mut HeaderMap) {
+        let scheme = match self.scheme {
+            Scheme::Http => HeaderValue::from_static("http"),
+            Scheme::Https => HeaderValue::from_static("https"),
+        };
+        let ours = [
+            (FORWARDED_FOR, self.peer.clone()),
+            (FORWARDED_PROTO, scheme),
+            (FORWARDED_HOST, self.host.clone()),
+            (FORWARDED_PORT, self.port.clone()),
+        ];
+        if !headers.keys().any(|name| CLAIMS.contains(name)) {
+            headers.extend(ours);
+            return;
+        }
         headers.remove(FORWARDED);
         headers.remove(PROXY_AUTHORIZATION);
-        let chain = if self.trusted { self.chain(headers) } else { None };
-        headers.insert(FORWARDED_FOR, chain.unwrap_or_else(|| address_value(self.peer)));
         if !self.trusted {
             headers.remove(REAL_IP);
+            headers.remove(TRACESTATE);
         }
-        let keep =
-            |headers: &HeaderMap, name: &HeaderName| self.trusted && headers.contains_key(name);
-        if !keep(headers, &FORWARDED_PROTO) {
-            let scheme = match self.scheme {
-                Scheme::Http => HeaderValue::from_static("http"),
-                Scheme::Https => HeaderValue::from_static("https"),
-            };
-            headers.insert(FORWARDED_PROTO, scheme);
+        let chain = self.chain(headers);
+        for (name, value) in ours {
+            let is_kept = self.trusted && name != FORWARDED_FOR && headers.contains_key(&name);
+            if !is_kept {
+                headers.insert(name, value);
+            }
         }
-        if !keep(headers, &FORWARDED_HOST)
-            && let Ok(host) = HeaderValue::from_str(self.host)
-        {
-            headers.insert(FORWARDED_HOST, host);
-        }
-        if !keep(headers, &FORWARDED_PORT) {
-            headers.insert(FORWARDED_PORT, HeaderValue::from(self.port));
+        if let Some(chain) = chain {
+            headers.insert(FORWARDED_FOR, chain);
         }
     }
-}
 
-impl Origin<'_> {
     /// All lines of `X-Forwarded-For` as one, with the peer behind; `None` where there is none, or
     /// one of them is no text.
     fn chain(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+        let mut lines = headers.get_all(FORWARDED_FOR).iter().filter(|_| self.trusted).peekable();
+        lines.peek()?;
         let mut chain = String::new();
-        for line in headers.get_all(FORWARDED_FOR) {
+        for line in lines {
             chain.push_str(line.to_str().ok()?);
             chain.push_str(", ");
         }
-        if chain.is_empty() {
-            return None;
-        }
-        chain.push_str(&self.peer.to_string());
+        chain.push_str(self.peer.to_str().ok()?);
         HeaderValue::try_from(chain).ok()
     }
-}
-
-fn address_value(address: IpAddr) -> HeaderValue {
-    HeaderValue::try_from(address.to_string()).expect("an address is visible ASCII")
 }
 
 /// The one host that a request names: the authority of its target and its `Host` header, which

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -17,6 +17,7 @@ use policy::Scheme;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::task::TaskTracker;
 
+use crate::address;
 use crate::exchange::exchange;
 use crate::reply::Reply;
 use crate::settings::Limits;
@@ -30,8 +31,12 @@ pub(crate) struct Conn {
     pub(crate) shared: Arc<Shared>,
     pub(crate) worker: usize,
     pub(crate) peer: SocketAddr,
+    /// The peer's address as backends are told it.
+    pub(crate) peer_text: HeaderValue,
     /// The listener's port.
     pub(crate) port: u16,
+    /// The same as backends are told it.
+    pub(crate) port_text: HeaderValue,
     pub(crate) scheme: Scheme,
     /// The server name of the handshake, in lower case; empty where it had none, and `None`
     /// without TLS.
@@ -53,7 +58,22 @@ impl Conn {
         tasks: TaskTracker,
     ) -> Self {
         let (scheme, server_name, requests) = (Scheme::Http, None, AtomicU64::new(0));
-        Conn { shared, worker, peer, port, scheme, server_name, tasks, requests }
+        let mut text = Vec::new();
+        address::write_ip(peer.ip(), &mut text);
+        let peer_text = HeaderValue::try_from(text).expect("an address is visible ASCII");
+        let port_text = HeaderValue::from(port);
+        Conn {
+            shared,
+            worker,
+            peer,
+            peer_text,
+            port,
+            port_text,
+            scheme,
+            server_name,
+            tasks,
+            requests,
+        }
     }
 }
 

@@ -22,6 +22,7 @@ pub mod tls;
 pub mod trace;
 
 mod access_log;
+mod address;
 mod balance;
 mod bind;
 mod body;

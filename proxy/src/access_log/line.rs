@@ -5,12 +5,12 @@
 //! one early or fill the disk with one request.
 
 use std::fmt::{self, Write as _};
-use std::io::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::Version;
 use time::OffsetDateTime;
 
+use crate::address;
 use crate::record::Record;
 use crate::trace::write_hex;
 
@@ -99,7 +99,8 @@ impl Line<'_> {
         write_hex(&record.trace.trace_id, &mut trace);
         self.key("trace_id");
         self.quoted(|line| line.0.extend_from_slice(&trace));
-        self.address("source", record.source);
+        self.key("source");
+        self.quoted(|line| address::write_ip(record.source, line.0));
         self.text("method", record.method.as_str());
         self.text("host", &record.host);
         self.text("path", &record.path);
@@ -136,7 +137,8 @@ impl Line<'_> {
             self.text("backend", backend);
         }
         if let Some(endpoint) = record.endpoint {
-            self.address("endpoint", endpoint);
+            self.key("endpoint");
+            self.quoted(|line| address::write_socket(endpoint, line.0));
         }
         self.number("attempts", record.attempts.into());
         if let Some(time) = record.backend_time {
@@ -184,13 +186,6 @@ impl Line<'_> {
                 }
             }
         });
-    }
-
-    /// An address has nothing to escape.
-    fn address(&mut self, key: &'static str, address: impl fmt::Display) {
-        self.key(key);
-        // A Vec takes whatever is written to it.
-        self.quoted(|line| write!(line.0, "{address}").unwrap_or_default());
     }
 
     fn display(&mut self, key: &'static str, value: impl fmt::Display) {

@@ -42,8 +42,10 @@ fn a_stranger_says_nothing_about_where_it_came_from() {
             .header("x-real-ip", "10.0.0.1")
     });
     assert_eq!(source(peer, &parts.headers, |_| false), peer);
+    let value = HeaderValue::from_static;
+    let (seen, port, host) = (value("192.0.2.1"), value("8080"), value("a.example"));
     let origin =
-        Origin { peer, trusted: false, scheme: Scheme::Http, port: 8080, host: "a.example" };
+        Origin { peer: &seen, trusted: false, scheme: Scheme::Http, port: &port, host: &host };
     origin.write(&mut parts.headers);
     assert_eq!(parts.headers["x-forwarded-for"], "192.0.2.1");
     assert_eq!(parts.headers["x-forwarded-proto"], "http");
