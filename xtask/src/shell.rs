@@ -6,9 +6,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-/// The workspace's root folder.
+/// The workspace's root folder: of the clone that cargo runs us from, which need not be the one
+/// that we were built in where two clones share a target folder.
 pub(crate) fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+    let built_in = || PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(built_in, PathBuf::from)
         .parent()
         .expect("xtask lies in the workspace's root")
         .to_path_buf()
