@@ -202,12 +202,14 @@ async fn an_origin_that_closes_kept_connections_loses_no_request() {
 }
 
 /// Answers 413 to a head and reads on until the caller has written all, as a polite server does.
+/// It serves one request on a connection and says so.
 async fn answer_early(listener: TcpListener) {
     while let Ok((mut stream, _)) = listener.accept().await {
         tokio::spawn(async move {
             let mut buffer = vec![0; 64 << 10];
             if matches!(stream.read(&mut buffer).await, Ok(length) if length > 0) {
-                let answer = "HTTP/1.1 413 No\r\nx-origin: early\r\ncontent-length: 2\r\n\r\nno";
+                let answer = "HTTP/1.1 413 No\r\nx-origin: early\r\ncontent-length: 2\r\n\
+                              connection: close\r\n\r\nno";
                 stream.write_all(answer.as_bytes()).await.ok();
                 while matches!(stream.read(&mut buffer).await, Ok(length) if length > 0) {}
             }
