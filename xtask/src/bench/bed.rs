@@ -34,7 +34,7 @@ impl Bed {
         let mut bed = Self {
             certificate: dir.join("certificate.pem"),
             key: dir.join("key.pem"),
-            upstream: free_port()?,
+            upstream: free_ports::<1>()?[0],
             dir,
             running: None,
         };
@@ -140,9 +140,17 @@ pub(super) fn nginx_temp(dir: &Path) -> String {
         .join(" ")
 }
 
-/// A loopback port that nothing listens on.
-pub(super) fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+/// Loopback ports that nothing listens on, no two of them the same.
+pub(super) fn free_ports<const N: usize>() -> Result<[u16; N]> {
+    // All are held until the last is found: a port that is let go may be found again at once.
+    let mut held = Vec::new();
+    let mut ports = [0; N];
+    for port in &mut ports {
+        let listener = TcpListener::bind(("127.0.0.1", 0))?;
+        *port = listener.local_addr()?.port();
+        held.push(listener);
+    }
+    Ok(ports)
 }
 
 /// Builds programs of the workspace with the release profile; returns their files, in order.

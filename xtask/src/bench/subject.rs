@@ -102,12 +102,12 @@ impl Subject {
     }
 
     fn ports(self) -> Result<Ports> {
-        let http = bed::free_port()?;
+        let [http, other, https, admin] = bed::free_ports()?;
         let h2c = match self {
             Self::Heddle | Self::Envoy => http,
-            Self::Haproxy | Self::Nginx | Self::Bare => bed::free_port()?,
+            Self::Haproxy | Self::Nginx | Self::Bare => other,
         };
-        Ok(Ports { http, h2c, https: bed::free_port()?, admin: bed::free_port()? })
+        Ok(Ports { http, h2c, https, admin })
     }
 }
 
