@@ -112,41 +112,40 @@ pub(crate) struct Servers {
     http2: http2::Builder<TokioExecutor>,
 }
 
+/// Sets the bounds on HTTP/1.1. A macro, since hyper's builders share their words and no trait.
+macro_rules! bound_http1 {
+    ($builder:expr, $limits:expr) => {
+        $builder
+            .timer(TokioTimer::new())
+            .header_read_timeout($limits.head)
+            .max_headers($limits.headers)
+            .max_buf_size($limits.head_bytes.max(8192))
+    };
+}
+
+/// The same for HTTP/2.
+macro_rules! bound_http2 {
+    ($builder:expr, $limits:expr) => {
+        $builder
+            .timer(TokioTimer::new())
+            .max_concurrent_streams($limits.streams)
+            .max_header_list_size(u32::try_from($limits.head_bytes).unwrap_or(u32::MAX))
+            .max_pending_accept_reset_streams($limits.pending_resets)
+            .max_local_error_reset_streams($limits.local_resets)
+            .keep_alive_interval($limits.idle)
+            .keep_alive_timeout($limits.head)
+    };
+}
+
 impl Servers {
     pub(crate) fn new(limits: &Limits) -> Self {
-        let list = u32::try_from(limits.head_bytes).unwrap_or(u32::MAX);
-        let buffer = limits.head_bytes.max(8192);
         let mut detect = auto::Builder::new(TokioExecutor::new());
-        detect
-            .http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(limits.head)
-            .max_headers(limits.headers)
-            .max_buf_size(buffer);
-        detect
-            .http2()
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(limits.streams)
-            .max_header_list_size(list)
-            .max_pending_accept_reset_streams(limits.pending_resets)
-            .max_local_error_reset_streams(limits.local_resets)
-            .keep_alive_interval(limits.idle)
-            .keep_alive_timeout(limits.head);
+        bound_http1!(detect.http1(), limits);
+        bound_http2!(detect.http2(), limits);
         let mut http1 = http1::Builder::new();
-        http1
-            .timer(TokioTimer::new())
-            .header_read_timeout(limits.head)
-            .max_headers(limits.headers)
-            .max_buf_size(buffer);
+        bound_http1!(http1, limits);
         let mut http2 = http2::Builder::new(TokioExecutor::new());
-        http2
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(limits.streams)
-            .max_header_list_size(list)
-            .max_pending_accept_reset_streams(limits.pending_resets)
-            .max_local_error_reset_streams(limits.local_resets)
-            .keep_alive_interval(limits.idle)
-            .keep_alive_timeout(limits.head);
+        bound_http2!(http2, limits);
         Servers { detect, http1, http2 }
     }
 
