@@ -46,6 +46,9 @@ pub struct ServiceSpec {
     /// Stickiness by address. Not enforced yet other than `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_affinity: Option<String>,
+    /// How long stickiness lasts; without effect here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_affinity_config: Option<serde_json::Value>,
     /// Address families; without effect here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ip_families: Option<Vec<String>>,
@@ -55,6 +58,33 @@ pub struct ServiceSpec {
     /// Without effect here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub internal_traffic_policy: Option<String>,
+    /// Without effect here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_traffic_policy: Option<String>,
+    /// A wish as to which endpoints are near; without effect here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic_distribution: Option<String>,
+    /// Addresses outside the cluster; without effect here.
+    #[serde(rename = "externalIPs", default, skip_serializing_if = "Vec::is_empty")]
+    pub external_ips: Vec<String>,
+    /// Who makes its load balancer; without effect here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load_balancer_class: Option<String>,
+    /// The wanted address of its load balancer; without effect here.
+    #[serde(rename = "loadBalancerIP", default, skip_serializing_if = "Option::is_none")]
+    pub load_balancer_ip: Option<String>,
+    /// Who may use its load balancer; without effect here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub load_balancer_source_ranges: Vec<String>,
+    /// Without effect here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allocate_load_balancer_node_ports: Option<bool>,
+    /// Without effect here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check_node_port: Option<u16>,
+    /// Without effect here: the conditions of its EndpointSlices say who is ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publish_not_ready_addresses: Option<bool>,
 }
 
 /// The word of a Service's `type`.
@@ -216,6 +246,9 @@ pub struct Endpoint {
     /// The object behind it; without effect here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_ref: Option<serde_json::Value>,
+    /// What `nodeName` and `zone` were before; without effect here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deprecated_topology: Option<serde_json::Value>,
     /// Topology hints; without effect here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hints: Option<serde_json::Value>,

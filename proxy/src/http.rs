@@ -11,7 +11,7 @@ use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use policy::Scheme;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -21,7 +21,7 @@ use crate::address;
 use crate::exchange::exchange;
 use crate::reply::Reply;
 use crate::settings::Limits;
-use crate::steady::Steady;
+use crate::steady::{Steady, Streams};
 use crate::telemetry::Outcome;
 use crate::worker::Shared;
 
@@ -107,9 +107,9 @@ pub(crate) enum Spoken {
 
 /// hyper's server side with our bounds, one for each way to know what is spoken.
 pub(crate) struct Servers {
-    detect: auto::Builder<TokioExecutor>,
+    detect: auto::Builder<Streams>,
     http1: http1::Builder,
-    http2: http2::Builder<TokioExecutor>,
+    http2: http2::Builder<Streams>,
 }
 
 /// Sets the bounds on HTTP/1.1. A macro, since hyper's builders share their words and no trait.
@@ -139,12 +139,13 @@ macro_rules! bound_http2 {
 
 impl Servers {
     pub(crate) fn new(limits: &Limits) -> Self {
-        let mut detect = auto::Builder::new(TokioExecutor::new());
+        let streams = Streams::new(limits.write);
+        let mut detect = auto::Builder::new(streams.clone());
         bound_http1!(detect.http1(), limits);
         bound_http2!(detect.http2(), limits);
         let mut http1 = http1::Builder::new();
         bound_http1!(http1, limits);
-        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        let mut http2 = http2::Builder::new(streams);
         bound_http2!(http2, limits);
         Servers { detect, http1, http2 }
     }

@@ -16,6 +16,7 @@ use crate::balance::Turn;
 use crate::body::BodyError;
 use crate::pool::Lease;
 use crate::record::Record;
+use crate::steady;
 
 /// The body of an answer.
 #[derive(Debug)]
@@ -60,6 +61,7 @@ impl Reply {
 
 impl Stream {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        steady::asked();
         let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
             return self.wait(cx);
         };
@@ -70,6 +72,7 @@ impl Stream {
                 None
             }
             Some(Ok(frame)) => {
+                steady::gave();
                 self.record.bytes_out += frame.data_ref().map_or(0, |data| data.len() as u64);
                 if self.body.is_end_stream() {
                     self.end();

@@ -1,15 +1,19 @@
-//! A client's connection that must keep taking what it is sent.
+//! A client that must keep taking what it is sent.
 //!
 //! A client that stops reading would otherwise hold its request, and the backend's connection, for
-//! as long as it likes.
+//! as long as it likes: over HTTP/1.1 by a full socket ([`Steady`]), over HTTP/2 also by a window
+//! that it does not open again ([`Streams`]).
 
+use std::cell::Cell;
+use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use hyper::rt::Executor;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 /// Fails writes that made no progress for a bound.
 #[derive(Debug)]
@@ -80,4 +84,78 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Steady<S> {
         let said = Pin::new(&mut self.io).poll_shutdown(cx);
         self.judge(cx, said)
     }
+}
+
+tokio::task_local! {
+    /// How far the answer of the HTTP/2 stream that runs is.
+    static ANSWER: Answer;
+}
+
+/// hyper asks a body for a frame only once the client has room for it, so a body that is not asked
+/// again after it gave one waits for the client.
+#[derive(Debug, Default)]
+struct Answer {
+    /// Frames given.
+    given: Cell<u64>,
+    /// None was asked for since.
+    waits: Cell<bool>,
+}
+
+/// The body of an answer is asked for a frame.
+pub(crate) fn asked() {
+    // Outside a stream there is no window to wait for.
+    let _no_stream = ANSWER.try_with(|answer| answer.waits.set(false));
+}
+
+/// The body of an answer gave one.
+pub(crate) fn gave() {
+    let _no_stream = ANSWER.try_with(|answer| {
+        answer.given.set(answer.given.get() + 1);
+        answer.waits.set(true);
+    });
+}
+
+/// Runs the streams of HTTP/2 connections; resets those whose client took nothing for a bound.
+#[derive(Debug, Clone)]
+pub(crate) struct Streams {
+    bound: Duration,
+}
+
+impl Streams {
+    pub(crate) fn new(bound: Duration) -> Self {
+        Streams { bound }
+    }
+}
+
+impl<F> Executor<F> for Streams
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, stream: F) {
+        tokio::spawn(ANSWER.scope(Answer::default(), within(stream, self.bound)));
+    }
+}
+
+/// Runs `stream` to its end, or until it has waited for its client for `bound`.
+async fn within<F: Future<Output = ()>>(stream: F, bound: Duration) {
+    let mut stream = pin!(stream);
+    let mut waiting: Option<(u64, Pin<Box<Sleep>>)> = None;
+    poll_fn(|cx| {
+        if stream.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        let given = ANSWER.with(|answer| answer.waits.get().then(|| answer.given.get()));
+        let Some(given) = given else {
+            waiting = None;
+            return Poll::Pending;
+        };
+        let (since, timer) =
+            waiting.get_or_insert_with(|| (given, Box::pin(tokio::time::sleep(bound))));
+        if *since != given {
+            *since = given;
+            timer.as_mut().reset(Instant::now() + bound);
+        }
+        timer.as_mut().poll(cx)
+    })
+    .await;
 }

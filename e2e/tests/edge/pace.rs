@@ -63,6 +63,53 @@ async fn a_caller_that_stops_reading_holds_no_backend() {
 }
 
 #[tokio::test]
+async fn a_stream_whose_window_stays_shut_holds_no_backend() {
+    let (origin, setup) = shop().await;
+    let gateway = setup.arguments(&["--write-timeout", "1s"]).start().await;
+    let mut connection = Connection::h2c(gateway.web()).await.unwrap();
+    let asked = request("GET", HOST, &format!("/big/{}", 256 * MIB)).body(nothing()).unwrap();
+    let began = Instant::now();
+    // A body that nobody reads opens no window.
+    let held = connection.open(asked).await.unwrap();
+    assert_eq!((held.status().as_u16(), origin.open()), (200, 1));
+    let line = gateway.logged_as(held.headers()["x-request-id"].to_str().unwrap()).await;
+    let took = began.elapsed();
+    assert!(took > Duration::from_millis(900) && took < Duration::from_secs(10), "{took:?}");
+    assert_eq!((&line["status"], &line["reason"]), (&200.into(), &"client_gone".into()), "{line}");
+    wait::until_true("the backend's connection to close", || origin.open() == 0).await;
+    assert!(held.into_body().collect().await.is_err(), "a part passed for the whole");
+    // The connection's other streams go on.
+    let other = connection.send(request("GET", HOST, "/").body(nothing()).unwrap()).await.unwrap();
+    assert_eq!(other.status, 200);
+}
+
+#[tokio::test]
+async fn a_stream_whose_window_opens_slowly_gets_all() {
+    const MANY: usize = 24 * MIB;
+    let (_origin, setup) = shop().await;
+    let gateway = setup.arguments(&["--write-timeout", "1s"]).start().await;
+    let mut connection = Connection::h2c(gateway.web()).await.unwrap();
+    let asked = request("GET", HOST, &format!("/big/{MANY}")).body(nothing()).unwrap();
+    let answer = connection.open(asked).await.unwrap();
+    let id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
+    let (mut body, mut read, mut rest) = (answer.into_body(), 0, MIB);
+    let (mut pace, began) = (interval(Duration::from_millis(100)), Instant::now());
+    while let Some(frame) = body.frame().await {
+        let length = frame.unwrap().data_ref().map_or(0, Bytes::len);
+        read += length;
+        if length >= rest {
+            pace.tick().await;
+            rest = MIB;
+        } else {
+            rest -= length;
+        }
+    }
+    assert_eq!(read, MANY);
+    assert!(began.elapsed() > Duration::from_secs(2), "not slow: {:?}", began.elapsed());
+    assert_eq!(gateway.logged_as(&id).await["reason"], "ok");
+}
+
+#[tokio::test]
 async fn a_caller_that_reads_slowly_gets_all() {
     const MANY: usize = 60 * MIB;
     let (_origin, setup) = shop().await;
