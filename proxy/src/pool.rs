@@ -24,6 +24,9 @@ use crate::settings::Limits;
 
 /// How many idle connections one borrower looks at before it opens a new one.
 const LOOKS: usize = 4;
+/// The most bytes that one HTTP/1.1 connection buffers of its backend's answers, so also the bound
+/// on an answer's head. A larger buffer saves system calls; hyper fits it to what comes.
+const READ: usize = 128 << 10;
 type Shared = http2::SendRequest<Upload>;
 
 /// The connections of one worker to one endpoint.
@@ -160,7 +163,7 @@ async fn open_http1(
     let stream = connect::plain(endpoint.address, limits.connect).await?;
     let (sender, connection) = http1::Builder::new()
         .max_headers(limits.headers)
-        .max_buf_size(limits.head_bytes.max(8192))
+        .max_buf_size(READ)
         .handshake(TokioIo::new(stream))
         .await
         .map_err(Failure::unreached)?;
