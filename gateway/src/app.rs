@@ -10,7 +10,6 @@ use anyhow::{Context as _, Result, bail};
 use proxy::admin::{self, Phase, Readiness};
 use proxy::telemetry::{self, Sink, Telemetry, Tracing};
 use proxy::{Limits, Proxy, Settings};
-use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
@@ -47,17 +46,19 @@ pub(crate) fn run(args: &Serve) -> Result<ExitCode> {
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .map_err(|_| anyhow::anyhow!("a TLS provider was installed before ours"))?;
-    let mut config = Config::at(path);
+    let mut config = Config::at(path).ignoring(&args.ignore_kinds);
     let loaded = config.first(thread::sleep)?;
     report(&loaded);
     if loaded.objects == 0 {
         bail!("{} holds no object that can be served", path.display());
     }
     let telemetry = Telemetry::start(&telemetry(args)).context("starting telemetry")?;
-    let proxy = Proxy::start(settings(args), Arc::clone(&telemetry)).context("starting workers")?;
-    let shown = watch::Sender::new(config.show());
+    let mut proxy =
+        Proxy::start(settings(args), Arc::clone(&telemetry)).context("starting workers")?;
+    let shown = watch::Sender::new(config.show(None));
     let readiness = Arc::new(Readiness::default());
     let admin = open_admin(args, &proxy, &telemetry, &readiness, shown.subscribe())?;
+    admin.iter().for_each(|admin| proxy.admin_is_at(admin.address()));
     let mut app =
         App { config, proxy, telemetry, shown, missing: false, again: None, unreadable: None };
     app.begin(&loaded)?;
@@ -83,8 +84,9 @@ impl App {
     fn begin(&mut self, loaded: &Loaded) -> Result<()> {
         let table = self.config.table().context("nothing was loaded")?;
         let failed = self.proxy.apply(Arc::clone(table));
-        if let Some(first) = failed.into_iter().next() {
-            return Err(first).context("opening the Gateways' listeners");
+        if !failed.is_empty() {
+            let failed: Vec<_> = failed.iter().map(ToString::to_string).collect();
+            bail!("opening the Gateways' listeners: {}", failed.join("\n"));
         }
         self.telemetry.table_applied(&table.digest, loaded.faults.len());
         Ok(())
@@ -118,9 +120,12 @@ impl App {
             Ok(loaded) => loaded,
             Err(error) => return self.refuse(format!("{error:#}")),
         };
-        self.unreadable = None;
         self.again = loaded.again;
+        let was_unreadable = self.unreadable.take().is_some();
         if !loaded.changed {
+            if was_unreadable {
+                self.shown.send_replace(self.config.show(None));
+            }
             return self.retry();
         }
         report(&loaded);
@@ -131,7 +136,7 @@ impl App {
         }
         self.missing = !failed.is_empty();
         self.telemetry.table_applied(&table.digest, loaded.faults.len());
-        self.shown.send_replace(self.config.show());
+        self.shown.send_replace(self.config.show(None));
     }
 
     /// Tells, once, why the configuration cannot be read.
@@ -140,6 +145,7 @@ impl App {
         if self.unreadable.as_ref() != Some(&why) {
             self.telemetry.table_refused();
             tracing::error!("{why}; what was in force stays in force");
+            self.shown.send_replace(self.config.show(Some(&why)));
             self.unreadable = Some(why);
         }
     }
@@ -182,8 +188,11 @@ fn open_admin(
 ) -> Result<Option<admin::Handle>> {
     let Admin::At(address) = args.admin else { return Ok(None) };
     let in_force = proxy.describe();
-    let config =
-        Arc::new(move || json!({ "inForce": in_force(), "resources": shown.borrow().clone() }));
+    let config = Arc::new(move || {
+        let mut whole = shown.borrow().clone();
+        whole["inForce"] = in_force();
+        whole
+    });
     let state =
         admin::State { telemetry: Arc::clone(telemetry), readiness: Arc::clone(readiness), config };
     let handle = admin::serve(address, state).context("opening the admin port")?;
@@ -202,20 +211,19 @@ fn telemetry(args: &Serve) -> telemetry::Settings {
 }
 
 fn settings(args: &Serve) -> Settings {
-    let usual = Limits::default();
     Settings {
         workers: workers(args),
         bind: args.bind,
         trusted: args.trust_forwarded.clone(),
         debug_header: args.debug_header,
         limits: Limits {
-            head: args.head_timeout.unwrap_or(usual.head),
-            idle: args.idle_timeout.unwrap_or(usual.idle),
-            write: args.write_timeout.unwrap_or(usual.write),
-            backend_head: args.backend_timeout.unwrap_or(usual.backend_head),
-            body: args.body_timeout.unwrap_or(usual.body),
-            body_bytes: args.max_body.unwrap_or(usual.body_bytes),
-            ..usual
+            head: args.head_timeout,
+            idle: args.idle_timeout,
+            write: args.write_timeout,
+            backend_head: args.backend_timeout,
+            body: args.body_timeout,
+            body_bytes: args.max_body,
+            ..Limits::default()
         },
     }
 }

@@ -8,6 +8,9 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 
+use crate::explain;
+use crate::load::foreign;
+
 /// An API gateway that serves Gateway API resources from a file.
 #[derive(Debug, Parser)]
 #[command(name = "heddle-gateway", version, args_conflicts_with_subcommands = true)]
@@ -60,24 +63,27 @@ pub(crate) struct Serve {
     /// How long a request under way may take to finish once the process is told to stop.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = seconds)]
     pub(crate) drain_timeout: Duration,
-    /// Longest wait for a request's head, such as 30s; on HTTP/1.1 also for the next request.
-    #[arg(long, value_name = "TIME", value_parser = seconds)]
-    pub(crate) head_timeout: Option<Duration>,
-    /// An HTTP/2 connection without a request is closed after this long, such as 75s.
-    #[arg(long, value_name = "TIME", value_parser = seconds)]
-    pub(crate) idle_timeout: Option<Duration>,
-    /// Longest time in which a client takes nothing of what it is sent, such as 30s.
-    #[arg(long, value_name = "TIME", value_parser = seconds)]
-    pub(crate) write_timeout: Option<Duration>,
-    /// Longest wait for a backend's head where a rule says nothing, such as 60s.
-    #[arg(long, value_name = "TIME", value_parser = seconds)]
-    pub(crate) backend_timeout: Option<Duration>,
-    /// Longest silence inside a request's body, such as 30s.
-    #[arg(long, value_name = "TIME", value_parser = seconds)]
-    pub(crate) body_timeout: Option<Duration>,
-    /// Largest request body in bytes.
-    #[arg(long, value_name = "BYTES")]
-    pub(crate) max_body: Option<u64>,
+    /// Longest wait for a request's head; on HTTP/1.1 also for the next request.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = seconds)]
+    pub(crate) head_timeout: Duration,
+    /// An HTTP/2 connection without a request is closed after this long.
+    #[arg(long, value_name = "TIME", default_value = "75s", value_parser = seconds)]
+    pub(crate) idle_timeout: Duration,
+    /// Longest time in which a client takes nothing of what it is sent.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = seconds)]
+    pub(crate) write_timeout: Duration,
+    /// Longest wait for a backend's head where a rule says nothing.
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = seconds)]
+    pub(crate) backend_timeout: Duration,
+    /// Longest silence inside a request's body.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = seconds)]
+    pub(crate) body_timeout: Duration,
+    /// Largest request body in bytes, or in units of 1024 such as 512K, 20M and 1G.
+    #[arg(long, value_name = "BYTES", default_value = "1G", value_parser = bytes)]
+    pub(crate) max_body: u64,
+    /// Pass over objects of these kinds, which are none that Heddle reads; may be repeated.
+    #[arg(long, value_name = "KIND,...", value_delimiter = ',', value_parser = foreign::kind)]
+    pub(crate) ignore_kinds: Vec<String>,
 }
 
 /// Where the admin port is.
@@ -108,12 +114,27 @@ fn seconds(text: &str) -> Result<Duration, String> {
     model::route::GatewayDuration::try_from(text.to_owned()).map(Duration::from)
 }
 
+/// A number of bytes: `512`, or with one of the suffixes below.
+fn bytes(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u32); 6] =
+        [("Ki", 10), ("Mi", 20), ("Gi", 30), ("K", 10), ("M", 20), ("G", 30)];
+    let unit = UNITS.iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, *shift)));
+    let (digits, shift) = unit.unwrap_or((text, 0));
+    let number = digits.parse::<u64>().ok().filter(|_| !digits.starts_with('+'));
+    number
+        .and_then(|number| number.checked_mul(1 << shift))
+        .ok_or_else(|| "a number of bytes such as 1048576, or 1024K, 20M, 1G".to_owned())
+}
+
 /// What `check` needs.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Check {
     /// A YAML file, or a folder of them.
     #[arg(long, value_name = "FILE|DIR")]
     pub(crate) config: PathBuf,
+    /// Pass over objects of these kinds, which are none that Heddle reads; may be repeated.
+    #[arg(long, value_name = "KIND,...", value_delimiter = ',', value_parser = foreign::kind)]
+    pub(crate) ignore_kinds: Vec<String>,
     /// How to print.
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Output,
@@ -126,10 +147,12 @@ pub(crate) struct Explain {
     #[arg(long, value_name = "FILE|DIR")]
     pub(crate) config: PathBuf,
     /// The method, such as GET.
+    #[arg(value_parser = explain::method)]
     pub(crate) method: http::Method,
     /// The whole URL with the listener's port, such as http://bookshop.localhost:8080/catalog.
+    #[arg(value_parser = explain::url)]
     pub(crate) url: http::Uri,
-    /// A header `name: value`; may be repeated.
+    /// A header `name: value`; may be repeated. `Host` is asked for in the place of the URL's.
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = header)]
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     /// The caller's address.
@@ -157,3 +180,6 @@ pub(crate) enum Output {
     Text,
     Json,
 }
+
+#[cfg(test)]
+mod tests;

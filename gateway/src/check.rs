@@ -1,5 +1,6 @@
 //! `heddle-gateway check`: every fault of a configuration, before it is served.
 
+use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -7,42 +8,39 @@ use serde_json::json;
 
 use crate::args::{Check, Output};
 use crate::load::{Config, Loaded};
+use crate::print::{self, count};
 
 /// Prints all faults to standard output; 0 if there is none, else 1.
 pub(crate) fn run(args: &Check) -> Result<ExitCode> {
-    let loaded = Config::at(&args.config).load()?;
+    let loaded = Config::at(&args.config).ignoring(&args.ignore_kinds).load()?;
     match args.output {
-        Output::Text => text(args, &loaded),
-        Output::Json => json(&loaded)?,
+        Output::Text => text(args, &loaded)?,
+        Output::Json => print::result(&json(&loaded)?)?,
     }
     Ok(if loaded.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
-#[allow(clippy::print_stdout)] // the result goes to standard output
-fn text(args: &Check, loaded: &Loaded) {
-    for fault in &loaded.faults {
-        println!("{fault}");
-    }
-    let count = loaded.faults.len();
+fn text(args: &Check, loaded: &Loaded) -> Result<()> {
     let path = args.config.display();
-    if count == 0 {
-        println!("{path}: {} objects, no fault", loaded.objects);
-    } else {
-        eprintln!("{path}: {count} faults; {} objects are good", loaded.objects);
+    if loaded.faults.is_empty() {
+        return print::result(&format!("{path}: {}, no fault\n", count(loaded.good, "object")));
     }
+    let mut lines = String::new();
+    for fault in &loaded.faults {
+        writeln!(lines, "{fault}")?;
+    }
+    print::result(&lines)?;
+    let faults = count(loaded.faults.len(), "fault");
+    let are = if loaded.good == 1 { "is" } else { "are" };
+    print::note(format_args!("{path}: {faults}; {} {are} good", count(loaded.good, "object")));
+    Ok(())
 }
 
-#[allow(clippy::print_stdout)] // the result goes to standard output
-fn json(loaded: &Loaded) -> Result<()> {
-    let faults: Vec<_> = loaded
+fn json(loaded: &Loaded) -> Result<String> {
+    let faults = loaded
         .faults
         .iter()
-        .map(|fault| {
-            let file = fault.file.as_ref().map(|file| file.display().to_string());
-            json!({ "file": file, "fault": fault.invalid })
-        })
-        .collect();
-    let whole = json!({ "objects": loaded.objects, "faults": faults });
-    println!("{}", serde_json::to_string_pretty(&whole)?);
-    Ok(())
+        .map(|fault| json!({ "file": fault.file, "object": fault.object, "fault": fault.invalid }));
+    let whole = json!({ "objects": loaded.good, "faults": faults.collect::<Vec<_>>() });
+    Ok(serde_json::to_string_pretty(&whole)? + "\n")
 }

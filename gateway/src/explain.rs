@@ -1,35 +1,44 @@
 //! `heddle-gateway explain`: what would become of a request, by the code that would decide it.
 
+use std::net::Ipv4Addr;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, Result, bail};
-use http::HeaderMap;
+use anyhow::{Context as _, Result, bail, ensure};
+use http::header::HOST;
+use http::{HeaderMap, Method, Uri};
 use policy::{Facts, Scheme};
+use table::{Listener, Table};
 
 use crate::args::{Explain, Output};
 use crate::load::Config;
+use crate::print;
+
+/// A URL as it would be right.
+const EXAMPLE: &str = "http://bookshop.localhost:8080/catalog";
 
 /// Prints the story of the request; 0 whatever it says, 1 if it cannot be told.
-#[allow(clippy::print_stdout)] // the result goes to standard output
 pub(crate) fn run(args: &Explain) -> Result<ExitCode> {
     let mut config = Config::at(&args.config);
     let loaded = config.load()?;
     if !loaded.faults.is_empty() {
-        eprintln!(
-            "note: the configuration has {} faults; `heddle-gateway check` lists them",
-            loaded.faults.len()
-        );
+        let faults = print::count(loaded.faults.len(), "fault");
+        print::note(format_args!(
+            "note: the configuration has {faults}; `heddle-gateway check` lists them"
+        ));
     }
     let table = config.table().context("nothing was loaded")?;
     let mut headers = HeaderMap::new();
     for (name, value) in &args.headers {
         headers.append(name, value.clone());
     }
-    let scheme = scheme(args)?;
-    let authority = args.url.authority().context("the URL must name a host")?;
-    let host = policy::host::normalise(authority.as_str())
-        .with_context(|| format!("'{authority}' would be answered 400"))?;
+    let scheme = scheme(&args.url).context("the URL must begin with http:// or https://")?;
+    let port = args.url.port_u16().unwrap_or(scheme.well_known_port());
+    let host = host(args, &headers)?;
+    if scheme == Scheme::Https {
+        meant_here(table, port, args.url.host().unwrap_or_default(), &host)?;
+    }
     let path = policy::path::normalise(args.url.path())
         .with_context(|| format!("'{}' would be answered 400", args.url.path()))?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?;
@@ -37,7 +46,7 @@ pub(crate) fn run(args: &Explain) -> Result<ExitCode> {
         now: i64::try_from(now.as_secs()).context("the clock is far beyond our time")?,
         source: args.from,
         scheme,
-        port: args.url.port_u16().unwrap_or(scheme.well_known_port()),
+        port,
         host: &host,
         method: &args.method,
         path: &path,
@@ -45,18 +54,73 @@ pub(crate) fn run(args: &Explain) -> Result<ExitCode> {
         headers: &headers,
     };
     let story = table.why(&facts);
-    match args.output {
-        Output::Text => print!("{story}"),
-        Output::Json => println!("{}", serde_json::to_string_pretty(&story)?),
-    }
+    print::result(&match args.output {
+        Output::Text => story.to_string(),
+        Output::Json => serde_json::to_string_pretty(&story)? + "\n",
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn scheme(args: &Explain) -> Result<Scheme> {
-    match args.url.scheme_str() {
-        Some("http") => Ok(Scheme::Http),
-        Some("https") => Ok(Scheme::Https),
-        Some(other) => bail!("'{other}' is not served; say http or https"),
-        None => bail!("the URL must be whole, such as http://bookshop.localhost:8080/catalog"),
+/// The host that is asked for: the header `Host`, as with curl, or else the URL's.
+fn host(args: &Explain, headers: &HeaderMap) -> Result<String> {
+    let mut lines = headers.get_all(HOST).iter();
+    let named = match lines.next() {
+        Some(line) => line.to_str().context("'Host' would be answered 400")?,
+        None => args.url.authority().context("the URL must name a host")?.as_str(),
+    };
+    ensure!(lines.next().is_none(), "'Host' stands there more than once: would be answered 400");
+    let host = policy::host::normalise(named);
+    Ok(host.with_context(|| format!("'{named}' would be answered 400"))?.into_owned())
+}
+
+/// Over TLS the server name, which is the URL's host, chooses the listener; a host that belongs
+/// to another one is refused before any route is looked at.
+fn meant_here(table: &Table, port: u16, name: &str, host: &str) -> Result<()> {
+    // Addresses are no server names (RFC 6066, section 3).
+    let is_address = name.starts_with('[') || name.parse::<Ipv4Addr>().is_ok();
+    let shown = if is_address { "".into() } else { policy::host::normalise(name)? };
+    let speaks_tls = |listener: &&Arc<Listener>| listener.scheme == Scheme::Https;
+    let Some(meant) = table.listener(port, host).filter(speaks_tls) else { return Ok(()) };
+    let Some(shown) = table.listener(port, &shown) else {
+        bail!("the handshake for '{name}' would fail: no listener on port {port} has that name");
+    };
+    ensure!(
+        Arc::ptr_eq(shown, meant),
+        "the host '{host}' would be answered 421: the handshake for '{name}' leads to listener \
+         '{}' of {}, the host belongs to '{}' of {}",
+        shown.name,
+        shown.gateway,
+        meant.name,
+        meant.gateway
+    );
+    Ok(())
+}
+
+fn scheme(url: &Uri) -> Option<Scheme> {
+    match url.scheme_str() {
+        Some("http") => Some(Scheme::Http),
+        Some("https") => Some(Scheme::Https),
+        Some(_) | None => None,
     }
+}
+
+/// Reads the argument METHOD, in whose place a URL is easily written.
+pub(crate) fn method(text: &str) -> Result<Method, String> {
+    let method = Method::from_bytes(text.as_bytes());
+    method.map_err(|_| format!("is no method; write METHOD URL, such as GET {EXAMPLE}"))
+}
+
+/// Reads the argument URL: whole, with the scheme.
+pub(crate) fn url(text: &str) -> Result<Uri, String> {
+    let whole = |text: &str| {
+        let url = text.parse::<Uri>().ok()?;
+        (scheme(&url).is_some() && url.host().is_some()).then_some(url)
+    };
+    whole(text).ok_or_else(|| {
+        let wanted = format!("wants a whole URL with http:// or https://, such as {EXAMPLE}");
+        let with_scheme = format!("http://{text}");
+        let meant =
+            !text.contains("://") && !text.starts_with('/') && whole(&with_scheme).is_some();
+        if meant { format!("{wanted}; did you mean {with_scheme}?") } else { wanted }
+    })
 }

@@ -6,22 +6,28 @@
 //! [`GRACE`]; a configuration that vanished changes nothing.
 //! None of these keeps the other files from being taken.
 
-use std::collections::BTreeMap;
-use std::fmt;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use model::{Document, Invalid, Key, Resource};
-use table::{Assembly, Input, Refused, assemble};
+use model::{Invalid, Key, Resource};
+use serde_json::{Value, json};
+use table::{Assembly, assemble};
 
-use file::{File, hides_a_border};
+use fault::{Fault, Instead};
+use file::{File, hides_a_border, whole};
+use foreign::Foreign;
 use pending::Pending;
 use reading::{Reading, read, read_still};
+use standing::{Standing, input, standings};
 
+mod fault;
 mod file;
+pub(crate) mod foreign;
 mod pending;
 mod reading;
+mod standing;
 
 /// A change must be the same for so long before it counts.
 const STILL: Duration = Duration::from_millis(100);
@@ -30,35 +36,15 @@ const GRACE: Duration = Duration::from_secs(2);
 /// No change waits longer for others to be ready.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A fault and the file it stands in.
-#[derive(Debug, Clone)]
-pub(crate) struct Fault {
-    pub(crate) file: Option<PathBuf>,
-    pub(crate) invalid: Invalid,
-}
-
-impl fmt::Display for Fault {
-    /// `FILE:LINE: Kind namespace/name: path: what is wrong`
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut rest = self.invalid.clone();
-        if let Some(file) = &self.file {
-            write!(f, "{}:", file.display())?;
-            if let Some(line) = rest.line.take() {
-                write!(f, "{line}:")?;
-            }
-            f.write_str(" ")?;
-        }
-        rest.fmt(f)
-    }
-}
-
 /// What a load made.
 #[derive(Debug)]
 pub(crate) struct Loaded {
     /// All that is wrong, in the order of files and lines; told only where anything `changed`.
     pub(crate) faults: Vec<Fault>,
-    /// How many objects are in force.
+    /// How many objects were read well and count.
     pub(crate) objects: usize,
+    /// How many of those have no fault of any sort.
+    pub(crate) good: usize,
     /// Whether anything differs from the load before.
     pub(crate) changed: bool,
     /// When to look again, since something waits to be taken.
@@ -69,15 +55,32 @@ pub(crate) struct Loaded {
 #[derive(Debug)]
 pub(crate) struct Config {
     path: PathBuf,
+    foreign: Foreign,
     files: BTreeMap<PathBuf, File>,
     pending: Pending,
     assembly: Option<Assembly>,
+    /// The objects in force, as far as they can be told.
+    shown: BTreeMap<Key, Resource>,
+    /// All that was wrong when a table was last made.
+    faults: Vec<Fault>,
 }
 
 impl Config {
     pub(crate) fn at(path: &Path) -> Self {
-        let (files, pending) = (BTreeMap::new(), Pending::default());
-        Config { path: path.to_owned(), files, pending, assembly: None }
+        Config {
+            path: path.to_owned(),
+            foreign: Foreign::default(),
+            files: BTreeMap::new(),
+            pending: Pending::default(),
+            assembly: None,
+            shown: BTreeMap::new(),
+            faults: Vec::new(),
+        }
+    }
+
+    /// The same, passing over objects of these kinds, which are none that we read.
+    pub(crate) fn ignoring(self, kinds: &[String]) -> Self {
+        Config { foreign: Foreign::new(kinds), ..self }
     }
 
     /// The table of the last load.
@@ -85,10 +88,26 @@ impl Config {
         self.assembly.as_ref().map(|assembly| &assembly.table)
     }
 
-    /// The objects that were read well, as `/config` shows them: secrets as digests.
-    pub(crate) fn show(&self) -> serde_json::Value {
-        let documents = self.files.values().flat_map(|file| &file.good);
-        documents.filter_map(|document| Some(document.result.as_ref().ok()?.to_json())).collect()
+    /// The configuration as `/config` shows it, secrets as digests: the objects in force, the keys
+    /// of those that are served in their last good form, and all faults. `unreadable` is why the
+    /// files cannot be read any more, if that is so.
+    pub(crate) fn show(&self, unreadable: Option<&str>) -> Value {
+        let unreadable = unreadable.map(|why| Fault::new(Some(&self.path), whole(why)));
+        let faults = unreadable.iter().chain(&self.faults).map(Fault::to_json);
+        let kept = self.kept();
+        json!({
+            "resources": self.shown.values().map(Resource::to_json).collect::<Vec<_>>(),
+            "kept": kept.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "faults": faults.collect::<Vec<_>>(),
+        })
+    }
+
+    /// The objects that are served in an older form than the one that stands in their file.
+    fn kept(&self) -> BTreeSet<&Key> {
+        let broken = self.files.values().filter(|file| !file.broken.is_empty());
+        let held = broken.flat_map(|file| &file.good).filter_map(|held| held.key.as_ref());
+        let held = held.filter(|key| self.shown.contains_key(key));
+        held.chain(self.assembly.iter().flat_map(|assembly| &assembly.kept)).collect()
     }
 
     /// The first load, before anything is in force, from files that lie still; `pause` waits
@@ -101,9 +120,12 @@ impl Config {
         let loaded = self.take_all(read_still(&self.path, pause)?);
         let torn = self.files.iter().flat_map(|(path, file)| {
             let documents = file.good.iter().filter(|document| hides_a_border(document));
-            let faults = documents.flat_map(|document| document.result.clone().err()).flatten();
-            let faults = file.broken.iter().cloned().chain(faults);
-            faults.map(|invalid| Fault { file: Some(path.clone()), invalid })
+            let faults = documents.flat_map(|document| {
+                let faults = document.result.as_ref().err().into_iter().flatten();
+                faults.map(|one| Fault::new(Some(path), one.clone()).of(document))
+            });
+            let whole = file.broken.iter().map(|one| Fault::new(Some(path), one.clone()));
+            whole.chain(faults).collect::<Vec<_>>()
         });
         let torn: Vec<_> = torn.map(|fault| fault.to_string()).collect();
         if torn.is_empty() { Ok(loaded) } else { bail!("{}", torn.join("\n")) }
@@ -125,12 +147,14 @@ impl Config {
     /// If the path is gone or cannot be listed; everything then stays as it was.
     pub(crate) fn look(&mut self, now: Instant) -> Result<Loaded> {
         let reading = read(&self.path).inspect_err(|_| self.pending.clear())?;
-        self.pending.note(reading, &self.files, now);
+        self.pending.note(reading, &self.files, &self.foreign, now);
         let ready = self.pending.ready(now);
         let changed = !ready.is_empty();
         for (path, change) in ready {
             match change.seen {
-                Some(seen) => self.files.entry(path).or_default().take(seen, change.read),
+                Some(seen) => {
+                    self.files.entry(path).or_default().take(seen, change.read, &self.foreign);
+                }
                 None => drop(self.files.remove(&path)),
             }
         }
@@ -146,8 +170,8 @@ impl Config {
         for (path, seen) in reading {
             match self.files.get_mut(&path) {
                 Some(file) if file.is(&seen) => continue,
-                Some(file) => file.take(seen, None),
-                None => drop(self.files.insert(path, File::first(seen))),
+                Some(file) => file.take(seen, None, &self.foreign),
+                None => drop(self.files.insert(path, File::first(seen, &self.foreign))),
             }
             changed = true;
         }
@@ -156,89 +180,65 @@ impl Config {
 
     /// Makes a table of the files if they `changed` or there is none.
     fn assemble(&mut self, changed: bool) -> Loaded {
+        let standings = standings(&self.files);
         let mut faults = Vec::new();
         if changed || self.assembly.is_none() {
-            let assembly = assemble(self.input(), self.assembly.as_ref());
-            faults = self.locate(&assembly.faults);
+            let assembly = assemble(input(&standings), self.assembly.as_ref());
+            faults = self.locate(&standings, &assembly);
+            self.faults.clone_from(&faults);
+            self.shown = in_force(&standings, &assembly, std::mem::take(&mut self.shown));
             self.assembly = Some(assembly);
         }
-        Loaded { faults, objects: self.objects(), changed, again: None }
-    }
-
-    /// Everything that the files say, the crypto of certificates checked.
-    fn input(&self) -> Input {
-        let mut input = Input { resources: Vec::new(), refused: Vec::new() };
-        for document in self.files.values().flat_map(|file| &file.good) {
-            match &document.result {
-                Ok(resource) => match certificate_faults(resource) {
-                    faults if faults.is_empty() => input.resources.push(resource.clone()),
-                    faults => input.refused.push(refused(document, faults)),
-                },
-                Err(faults) => input.refused.push(refused(document, faults.clone())),
-            }
-        }
-        input
+        let own = self.faults.iter().filter(|one| one.instead != Instead::Namesake);
+        let bad: BTreeSet<_> = own.filter_map(|one| one.invalid.key.as_ref()).collect();
+        let sound = || standings.iter().filter_map(Standing::sound);
+        let good = sound().filter(|resource| !bad.contains(&resource.key())).count();
+        Loaded { faults, objects: sound().count(), good, changed, again: None }
     }
 
     /// Gives every fault its file and line, in the order of both.
-    fn locate(&self, faults: &[Invalid]) -> Vec<Fault> {
-        let mut places: BTreeMap<&Key, (&PathBuf, usize)> = BTreeMap::new();
+    fn locate(&self, standings: &[Standing<'_>], assembly: &Assembly) -> Vec<Fault> {
         let mut located = Vec::new();
         for (path, file) in &self.files {
-            let whole = file.broken.iter().map(|invalid| (path, invalid.clone()));
-            located.extend(whole);
-            for document in &file.good {
-                if let Some(key) = &document.key {
-                    places.entry(key).or_insert((path, document.line));
-                }
-                let own = document.result.as_ref().err().into_iter().flatten();
-                located.extend(own.map(|invalid| (path, invalid.clone())));
+            located.extend(file.broken.iter().map(|one| Fault::new(Some(path), one.clone())));
+        }
+        let mut told = BTreeSet::new();
+        let mut places = BTreeMap::new();
+        for standing in standings {
+            let key = standing.document.key.as_ref();
+            places.extend(key.filter(|_| !standing.is_dropped).map(|key| (key, standing)));
+            for invalid in &standing.faults {
+                told.insert(words(invalid));
+                located.push(standing.told(invalid, assembly));
             }
         }
-        let mut known: Vec<Fault> = located
-            .into_iter()
-            .map(|(path, invalid)| Fault { file: Some(path.clone()), invalid })
-            .collect();
-        for invalid in faults {
-            if known.iter().any(|fault| same(&fault.invalid, invalid)) {
-                continue;
-            }
-            let place = invalid.key.as_ref().and_then(|key| places.get(key));
-            let exact = place.zip(invalid.key.as_ref()).and_then(|((path, _), key)| {
-                model::line_of(&self.files.get(*path)?.text, key, &invalid.path)
+        for invalid in assembly.faults.iter().filter(|invalid| told.insert(words(invalid))) {
+            let standing = invalid.key.as_ref().and_then(|key| places.get(key));
+            located.push(match standing {
+                Some(standing) => standing.told(invalid, assembly),
+                None => Fault::new(None, invalid.clone()),
             });
-            let line = invalid.line.or(exact).or(place.map(|(_, line)| *line));
-            let invalid = Invalid { line, ..invalid.clone() };
-            known.push(Fault { file: place.map(|(path, _)| (*path).clone()), invalid });
         }
-        known.sort_by(|a, b| (&a.file, a.invalid.line).cmp(&(&b.file, b.invalid.line)));
-        known
-    }
-
-    fn objects(&self) -> usize {
-        let documents = self.files.values().flat_map(|file| &file.good);
-        documents.filter(|document| document.result.is_ok()).count()
+        located.sort_by(|a, b| (&a.file, a.invalid.line).cmp(&(&b.file, b.invalid.line)));
+        located
     }
 }
 
-fn same(one: &Invalid, other: &Invalid) -> bool {
-    one.key == other.key && one.path == other.path && one.reason == other.reason
+/// What makes two faults one.
+fn words(invalid: &Invalid) -> (Option<&Key>, &str, &str) {
+    (invalid.key.as_ref(), &invalid.path, &invalid.reason)
 }
 
-fn refused(document: &Document, faults: Vec<Invalid>) -> Refused {
-    Refused { key: document.key.clone(), raw: document.raw.clone(), faults }
-}
-
-fn certificate_faults(resource: &Resource) -> Vec<Invalid> {
-    match resource {
-        Resource::Secret(secret) => proxy::tls::check(secret),
-        Resource::Gateway(_)
-        | Resource::HttpRoute(_)
-        | Resource::Service(_)
-        | Resource::EndpointSlice(_)
-        | Resource::ConfigMap(_)
-        | Resource::AccessPolicy(_) => Vec::new(),
-    }
+/// The objects that a table was made from, refused ones in their form of `before`.
+fn in_force(
+    standings: &[Standing<'_>],
+    assembly: &Assembly,
+    mut before: BTreeMap<Key, Resource>,
+) -> BTreeMap<Key, Resource> {
+    let sound = standings.iter().filter_map(Standing::sound);
+    let mut now: BTreeMap<_, _> = sound.map(|one| (one.key(), one.clone())).collect();
+    now.extend(assembly.kept.iter().filter_map(|key| before.remove_entry(key)));
+    now
 }
 
 #[cfg(test)]

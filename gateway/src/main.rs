@@ -15,6 +15,7 @@ mod args;
 mod check;
 mod explain;
 mod load;
+mod print;
 mod watch;
 
 #[global_allocator]
@@ -29,7 +30,7 @@ fn main() -> ExitCode {
     };
     done.unwrap_or_else(|error| {
         // The chain of causes on one line; a backtrace would tell a user nothing.
-        eprintln!("heddle-gateway: {error:#}");
+        print::note(format_args!("heddle-gateway: {error:#}"));
         ExitCode::from(1)
     })
 }

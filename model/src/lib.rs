@@ -30,3 +30,4 @@ pub use meta::Meta;
 pub use name::{Hostname, Name};
 pub use read::{Document, line_of, read};
 pub use resource::Resource;
+pub use walk::wording::nearest;

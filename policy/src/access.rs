@@ -28,11 +28,13 @@ mod methods;
 mod rule;
 mod rules;
 mod sources;
+mod stranger;
 
 pub(crate) use judge::{Judgement, judge};
 pub(crate) use methods::{Known, Methods, Refusal};
 pub(crate) use rule::{Rule, Seen};
 pub(crate) use rules::Rules;
+pub use stranger::{Strangers, strangers};
 
 /// The policies of one target.
 #[derive(Debug, Clone)]

@@ -3,7 +3,7 @@
 //! Only SHA-256 digests are kept, so no dump shows a key, and how long a look-up takes says
 //! nothing of how near a guess was.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -35,7 +35,9 @@ pub enum KeyError {
 /// The keys of one policy.
 pub struct ApiKeys {
     header: HeaderName,
+    secret: Name,
     callers: BTreeMap<KeyDigest, Arc<Principal>>,
+    names: BTreeSet<Box<str>>,
 }
 
 impl fmt::Debug for ApiKeys {
@@ -61,9 +63,13 @@ impl ApiKeys {
         let name = &source.secret_ref.name;
         let found = secret(name);
         if found.is_none() {
-            at.fault_in("secretRef", format!("no Secret '{name}' in this namespace"));
+            at.fault_in(
+                "secretRef",
+                format!("no Secret '{name}' in this namespace that can be used"),
+            );
         }
-        let mut keys = ApiKeys { header: header?, callers: BTreeMap::new() };
+        let (callers, names) = (BTreeMap::new(), BTreeSet::new());
+        let mut keys = ApiKeys { header: header?, secret: name.clone(), callers, names };
         at.within("secretRef", |at| keys.read(found.as_deref(), at));
         Some(keys)
     }
@@ -71,6 +77,7 @@ impl ApiKeys {
     fn read(&mut self, secret: Option<&Secret>, at: &mut Checker) {
         let entries = secret.map(Secret::values).unwrap_or_default();
         for (name, value) in entries {
+            self.names.insert(name.into());
             let key = without_line_end(value.expose());
             if key.len() < SHORTEST_KEY {
                 at.fault(format!("the key of '{name}' is shorter than {SHORTEST_KEY} bytes"));
@@ -92,6 +99,16 @@ impl ApiKeys {
     /// The header that carries the key.
     pub fn header(&self) -> &HeaderName {
         &self.header
+    }
+
+    /// The Secret that they stand in.
+    pub(crate) fn secret(&self) -> &Name {
+        &self.secret
+    }
+
+    /// The names of those who have a key.
+    pub(crate) fn names(&self) -> &BTreeSet<Box<str>> {
+        &self.names
     }
 
     /// Who has the key with this digest.

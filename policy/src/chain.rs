@@ -10,7 +10,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use model::route::{FilterType, HttpFilter};
 
 use crate::access::{Judgement, Known, Level, Methods, Refusal, RuleRef, judge};
-use crate::explain::{Story, tell};
+use crate::explain::{Changes, HeaderStory, RewriteStory, Story, tell};
 use crate::facts::Facts;
 use crate::headers::HeaderChange;
 use crate::principal::Principal;
@@ -110,13 +110,17 @@ pub struct Answer {
     pub rule: Option<RuleRef>,
     /// Who was calling, if known.
     pub principal: Option<Arc<Principal>>,
+    /// The cause of a refused credential, for the log alone: it would help who guesses. It holds
+    /// no key and no token.
+    pub detail: Option<Box<str>>,
 }
 
 impl Answer {
     fn new(reason: Reason) -> Self {
         let status =
             StatusCode::from_u16(reason.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Answer { reason, status, headers: Vec::new(), rule: None, principal: None }
+        let (headers, rule, principal, detail) = (Vec::new(), None, None, None);
+        Answer { reason, status, headers, rule, principal, detail }
     }
 }
 
@@ -245,7 +249,8 @@ impl Chain {
         };
         let challenges = self.methods.challenges().iter().map(challenge);
         let headers = challenges.map(|value| (WWW_AUTHENTICATE, value)).collect();
-        Answer { headers, ..Answer::new(reason) }
+        let detail = refusal.map(|refusal| refusal.to_string().into());
+        Answer { headers, detail, ..Answer::new(reason) }
     }
 
     fn is_closed(&self) -> bool {
@@ -315,6 +320,19 @@ impl Chain {
     pub fn explain_match(&self, facts: &Facts<'_>, matched_prefix: Option<&str>) -> Story {
         let verdict = self.decide(facts, matched_prefix);
         tell(&self.levels, &self.methods, facts, &verdict)
+    }
+
+    /// What would be changed of a request that passes, and of its answer.
+    pub fn explain_changes(&self, facts: &Facts<'_>, matched_prefix: Option<&str>) -> Changes {
+        let headers = |change: &Option<HeaderChange>| {
+            change.as_ref().map(|change| HeaderStory::tell(change, self.methods.key_headers()))
+        };
+        let rewrite = self.rewrite.as_ref();
+        Changes {
+            rewrite: rewrite.map(|rewrite| RewriteStory::tell(rewrite, facts, matched_prefix)),
+            request_headers: headers(&self.request_headers),
+            response_headers: headers(&self.response_headers),
+        }
     }
 }
 

@@ -13,7 +13,10 @@ use crate::chain::Verdict;
 use crate::facts::Facts;
 use crate::reason::Reason;
 
+mod changes;
 mod text;
+
+pub use changes::{Changes, HeaderLine, HeaderStory, RewriteStory};
 
 /// What happened to a request, and why. `Display` tells it in plain text.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -8,9 +8,15 @@ use crate::chain::ChainError;
 /// Header changes, in the order set, add, remove.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HeaderChange {
-    set: Vec<(HeaderName, HeaderValue)>,
-    add: Vec<(HeaderName, HeaderValue)>,
-    remove: Vec<HeaderName>,
+    pub(crate) set: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) add: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) remove: Vec<HeaderName>,
+}
+
+/// Whether a header's value may prove who somebody is, so that no story shows it.
+pub(crate) fn is_credential(name: &HeaderName) -> bool {
+    use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, SET_COOKIE};
+    [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, SET_COOKIE].contains(name) || name == "x-api-key"
 }
 
 impl HeaderChange {

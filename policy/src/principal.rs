@@ -45,7 +45,7 @@ impl fmt::Display for Principal {
 }
 
 /// Text that others chose, its control characters escaped: nobody writes lines into our logs.
-struct Plain<'a>(&'a str);
+pub(crate) struct Plain<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Plain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,7 +5,7 @@
 //! | `/healthz` | 200 as long as the process can answer |
 //! | `/readyz`  | 200 while a table serves; 503 with the reason before that and while draining |
 //! | `/metrics` | the counts, for Prometheus |
-//! | `/config`  | JSON: table, listeners, routes, services and endpoints; secrets as digests |
+//! | `/config`  | JSON: table, listeners, routes, services, endpoints and faults; secrets as digests |
 //!
 //! On a thread and a runtime of its own, so that it answers however busy the workers are.
 //! It only shows: GET and HEAD are all it takes.
@@ -125,7 +125,10 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 
 fn explained(address: SocketAddr, error: &io::Error) -> io::Error {
     let why = match error.kind() {
-        io::ErrorKind::AddrInUse => "address in use: another process listens there".to_owned(),
+        io::ErrorKind::AddrInUse => {
+            "address in use: another process listens there; name another one with --admin, or off"
+                .to_owned()
+        }
         _ => error.to_string(),
     };
     io::Error::new(error.kind(), format!("cannot serve the admin port at {address}: {why}"))

@@ -1,6 +1,7 @@
 //! Bodies on their way: from the client to a backend, counted and bounded.
 
 use std::error::Error;
+use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -35,6 +36,7 @@ pub(crate) struct Progress {
     whole: OnceLock<Instant>,
     slow: AtomicBool,
     large: AtomicBool,
+    malformed: AtomicBool,
     failed: AtomicBool,
 }
 
@@ -61,6 +63,11 @@ impl Progress {
     /// The client sent more than the bound.
     pub(crate) fn was_large(&self) -> bool {
         self.large.load(Relaxed)
+    }
+
+    /// The client's framing means nothing.
+    pub(crate) fn was_malformed(&self) -> bool {
+        self.malformed.load(Relaxed)
     }
 
     /// The client broke off before its body's end.
@@ -108,7 +115,15 @@ where
         self.waiting = false;
         Poll::Ready(match next {
             Some(Ok(frame)) => Some(self.pass(frame)),
-            Some(Err(error)) => Some(Err(self.cut(|progress| &progress.failed, error))),
+            Some(Err(error)) => {
+                let error = error.into();
+                let why: fn(&Progress) -> &AtomicBool = if is_malformed(&*error) {
+                    |progress| &progress.malformed
+                } else {
+                    |progress| &progress.failed
+                };
+                Some(Err(self.cut(why, error)))
+            }
             // hyper takes a reset without an error code for an end.
             None if self.body.size_hint().exact().is_some_and(|missing| missing > 0) => {
                 let error = "the client's body is shorter than it said";
@@ -169,6 +184,15 @@ where
         self.copies.clear();
         error.into()
     }
+}
+
+/// Whether hyper could not make sense of what the client sent, unlike a client that left.
+fn is_malformed(error: &(dyn Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| (*error).source())
+        .filter_map(|error| error.downcast_ref::<io::Error>())
+        .any(|error| {
+            matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData)
+        })
 }
 
 impl Body for Upload {

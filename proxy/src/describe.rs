@@ -8,23 +8,26 @@ use table::{Backend, Listener, Rule, State, Table, Target};
 
 use crate::live::{Endpoint, Live, Service};
 use crate::pool::Pool;
+use crate::ports::States;
 
-/// Everything that is in force, and how every endpoint is doing.
-pub(crate) fn live(live: &Live) -> Value {
+/// Everything that is in force, what became of its ports, and how every endpoint is doing.
+pub(crate) fn live(live: &Live, ports: &States) -> Value {
     let table = &live.table;
     let services = live.services.iter().map(|service| (service.label.to_string(), state(service)));
     json!({
         "table": table.digest,
-        "listeners": table.listeners.iter().map(|one| listener(one)).collect::<Vec<_>>(),
+        "listeners": table.listeners.iter().map(|one| listener(one, ports)).collect::<Vec<_>>(),
         "rules": table.rules.iter().map(|one| rule(table, one)).collect::<Vec<_>>(),
         "services": services.collect::<serde_json::Map<_, _>>(),
     })
 }
 
-fn listener(listener: &Listener) -> Value {
-    let refused = match &listener.state {
-        State::Serving => None,
-        State::Refused(why) => Some(why),
+fn listener(listener: &Listener, ports: &States) -> Value {
+    let (refused, not_open) = match (&listener.state, ports.get(&listener.port)) {
+        (State::Refused(why), _) => (Some(why), Some(why.as_str())),
+        (State::Serving, Some(Ok(()))) => (None, None),
+        (State::Serving, Some(Err(why))) => (None, Some(why.as_str())),
+        (State::Serving, None) => (None, Some("it is about to be opened or closed")),
     };
     let certificates: Vec<_> =
         listener.certificates.iter().map(|certificate| certificate.secret.to_string()).collect();
@@ -36,6 +39,8 @@ fn listener(listener: &Listener) -> Value {
         "hostname": listener.hostname,
         "certificates": certificates,
         "refused": refused,
+        "open": not_open.is_none(),
+        "notOpen": not_open,
     })
 }
 

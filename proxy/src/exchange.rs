@@ -166,6 +166,9 @@ fn bound(conn: &Conn, parts: &Parts) -> Result<(), Answer> {
     if parts.headers.len() > conn.shared.settings.limits.headers {
         return Err(plain(Reason::HeadersTooLarge));
     }
+    if !is_framed_plainly(&parts.headers) {
+        return Err(plain(Reason::BadRequest));
+    }
     let length = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let length = length.and_then(|value| value.parse::<u64>().ok()).unwrap_or(0);
     if length > conn.shared.settings.limits.body_bytes {
@@ -174,10 +177,18 @@ fn bound(conn: &Conn, parts: &Parts) -> Result<(), Answer> {
     Ok(())
 }
 
+/// Whether no transfer coding but one `chunked` is on the body: another would be lost here, and
+/// the backend would take coded bytes for plain ones (RFC 9112, section 6.1).
+fn is_framed_plainly(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    codings.next().is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+        && codings.next().is_none()
+}
+
 /// An answer that says nothing but its reason.
 fn plain(reason: Reason) -> Answer {
     let status = StatusCode::from_u16(reason.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    Answer { reason, status, headers: Vec::new(), rule: None, principal: None }
+    Answer { reason, status, headers: Vec::new(), rule: None, principal: None, detail: None }
 }
 
 fn unix_seconds(record: &Record) -> i64 {
@@ -189,6 +200,7 @@ fn unix_seconds(record: &Record) -> i64 {
 fn refuse(answer: Answer, mut record: Box<Record>) -> Response<Reply> {
     record.principal = answer.principal.or(record.principal.take());
     record.decided_by = answer.rule;
+    record.detail = answer.detail;
     let mut response = problem(record, answer.status, answer.reason);
     for (name, value) in answer.headers {
         response.headers_mut().append(name, value);
@@ -467,6 +479,7 @@ fn blame(failure: Failure, progress: Option<&Progress>) -> Failure {
     match progress {
         Some(progress) if progress.was_large() => Failure::client(Reason::BodyTooLarge),
         Some(progress) if progress.was_slow() => Failure::client(Reason::ClientTimeout),
+        Some(progress) if progress.was_malformed() => Failure::client(Reason::BadRequest),
         Some(progress) if progress.broke_off() => Failure::client(Reason::ClientGone),
         Some(_) | None => failure,
     }

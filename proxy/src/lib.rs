@@ -37,11 +37,13 @@ mod metrics;
 mod mirror;
 mod otlp;
 mod pool;
+mod ports;
 mod record;
 mod reply;
 mod steady;
 mod tunnel;
 mod worker;
 
+pub use ports::ApplyError;
 pub use settings::{Limits, Settings};
-pub use worker::{ApplyError, Proxy};
+pub use worker::Proxy;

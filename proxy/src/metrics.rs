@@ -37,6 +37,7 @@ pub(crate) struct Metrics {
     applied: AtomicU64,
     refused: AtomicU64,
     faults: AtomicU64,
+    ports_missing: AtomicU64,
     /// Touched when a table is attached and when the counts are read, never by a request.
     registry: Mutex<Registry>,
 }
@@ -87,6 +88,7 @@ impl Metrics {
             applied: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             faults: AtomicU64::new(0),
+            ports_missing: AtomicU64::new(0),
             registry: Mutex::default(),
         }
     }
@@ -126,6 +128,10 @@ impl Metrics {
 
     pub(crate) fn table_refused(&self) {
         self.refused.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn ports_missing(&self, count: usize) {
+        self.ports_missing.store(count as u64, Relaxed);
     }
 
     fn registry(&self) -> MutexGuard<'_, Registry> {

@@ -74,7 +74,8 @@ impl Stream {
             Some(Ok(frame)) => {
                 steady::gave();
                 self.record.bytes_out += frame.data_ref().map_or(0, |data| data.len() as u64);
-                if self.body.is_end_stream() {
+                // Nobody asks for what could follow trailers.
+                if self.body.is_end_stream() || frame.is_trailers() {
                     self.end();
                 }
                 Some(Ok(frame))
@@ -176,6 +177,8 @@ pub(crate) fn problem(
 ) -> Response<Reply> {
     record.status = Some(status);
     record.reason = reason;
+    // A client that is taken to be gone may still read; its 499 is a word of logs alone.
+    let status = if reason == Reason::ClientGone { StatusCode::BAD_REQUEST } else { status };
     let body = (!status.is_redirection()).then(|| {
         let id = record.request_id.to_str().unwrap_or_default();
         Bytes::from(format!(

@@ -184,6 +184,11 @@ impl Telemetry {
         self.metrics.table_refused();
     }
 
+    /// So many ports of the table in force could not be opened.
+    pub(crate) fn ports_missing(&self, count: usize) {
+        self.metrics.ports_missing(count);
+    }
+
     /// All counts, in the format that [`CONTENT_TYPE`] names.
     pub fn metrics(&self) -> String {
         let log_lines = self.access_log.as_ref().map_or(0, AccessLog::dropped);

@@ -12,6 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use table::Table;
+use x509_parser::prelude::{FromDer as _, X509Certificate, X509Error};
 
 /// Why certificate and key cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +20,9 @@ pub enum Error {
     /// `tls.crt` holds no certificate.
     #[error("tls.crt holds no PEM certificate")]
     NoCertificate,
+    /// What stands between the PEM lines is none.
+    #[error("the first certificate of tls.crt is no X.509 certificate")]
+    OddCertificate(#[source] x509_parser::nom::Err<X509Error>),
     /// `tls.key` holds no key.
     #[error("tls.key holds no PEM private key")]
     NoKey,
@@ -27,7 +31,7 @@ pub enum Error {
     OddKey(#[source] rustls::Error),
     /// Certificate and key do not belong together.
     #[error("tls.key does not belong to the first certificate of tls.crt")]
-    Mismatch(#[source] rustls::Error),
+    Mismatch,
 }
 
 /// What is wrong with a Secret of type `kubernetes.io/tls`; nothing with any other Secret.
@@ -58,17 +62,16 @@ fn certified(chain: &SecretBytes, key: &SecretBytes) -> Result<CertifiedKey, Err
     let chain: Vec<_> = CertificateDer::pem_slice_iter(chain.expose())
         .collect::<Result<_, _>>()
         .map_err(|_| Error::NoCertificate)?;
-    if chain.is_empty() {
-        return Err(Error::NoCertificate);
-    }
+    let first = chain.first().ok_or(Error::NoCertificate)?;
+    let (_, first) = X509Certificate::from_der(first).map_err(Error::OddCertificate)?;
     let key = PrivateKeyDer::from_pem_slice(key.expose()).map_err(|_| Error::NoKey)?;
-    let certified = CertifiedKey::new(chain, any_supported_type(&key).map_err(Error::OddKey)?);
-    match certified.keys_match() {
-        Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {
-            Ok(certified)
-        }
-        Err(error) => Err(Error::Mismatch(error)),
+    let key = any_supported_type(&key).map_err(Error::OddKey)?;
+    // rustls' own comparison refuses the version 1 certificates that openssl makes without
+    // extensions and that other servers serve; what a certificate is good for, clients judge.
+    if key.public_key().is_some_and(|public| *public != *first.public_key().raw) {
+        return Err(Error::Mismatch);
     }
+    Ok(CertifiedKey::new(chain, key))
 }
 
 /// One `ServerConfig` for each HTTPS port of `table`. A certificate that cannot be read is left
@@ -146,6 +149,8 @@ impl ResolvesServerCert for ByName {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+
     use super::*;
 
     fn pair() -> (SecretBytes, SecretBytes) {
@@ -157,9 +162,45 @@ mod tests {
     fn a_key_of_another_certificate_is_refused() {
         let ((chain, key), (other, _)) = (pair(), pair());
         assert!(certified(&chain, &key).is_ok());
-        assert!(matches!(certified(&other, &key), Err(Error::Mismatch(_))));
+        assert!(matches!(certified(&other, &key), Err(Error::Mismatch)));
         assert!(matches!(certified(&SecretBytes::new("no"), &key), Err(Error::NoCertificate)));
         assert!(matches!(certified(&chain, &SecretBytes::new("no")), Err(Error::NoKey)));
+    }
+
+    /// A DER sequence of 256 bytes or more.
+    fn sequence(content: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+        [&[0x30, 0x82], &length[..], content].concat()
+    }
+
+    /// The same certificate as X.509 had it first: no version, no extensions.
+    fn version_1(der: &[u8]) -> Vec<u8> {
+        const VERSION_3: [u8; 5] = [0xa0, 3, 2, 1, 2];
+        let (_, modern) = X509Certificate::from_der(der).unwrap();
+        let signed = modern.tbs_certificate.as_ref();
+        let key = modern.public_key().raw;
+        let begin = signed.windows(5).position(|at| at == VERSION_3).unwrap() + VERSION_3.len();
+        let end = signed.windows(key.len()).position(|at| at == key).unwrap() + key.len();
+        let tail = der.windows(signed.len()).position(|at| at == signed).unwrap() + signed.len();
+        sequence(&[&sequence(&signed[begin..end])[..], &der[tail..]].concat())
+    }
+
+    #[test]
+    fn a_certificate_of_version_1_is_served() {
+        let made = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
+        let old = version_1(made.cert.der());
+        let (_, read) = X509Certificate::from_der(&old).unwrap();
+        assert_eq!(read.version(), x509_parser::x509::X509Version::V1);
+        let pem = |der: &[u8]| {
+            let text = base64::engine::general_purpose::STANDARD.encode(der);
+            SecretBytes::new(format!(
+                "-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n"
+            ))
+        };
+        let key = SecretBytes::new(made.signing_key.serialize_pem());
+        assert!(certified(&pem(&old), &key).is_ok());
+        assert!(matches!(certified(&pem(&old), &pair().1), Err(Error::Mismatch)));
+        assert!(matches!(certified(&pem(b"no"), &key), Err(Error::OddCertificate(_))));
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! The process's data plane: workers, each a thread with a runtime, sockets and connections of
 //! its own, and the table that is in force for all of them.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -21,11 +20,12 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::describe;
 use crate::http::{Conn, Servers, Spoken};
 use crate::live::{Ground, Live};
+use crate::ports::{ApplyError, Ports, States};
 use crate::settings::Settings;
 use crate::telemetry::{Outcome, Telemetry};
-use crate::{bind, describe};
 
 /// How long a listener waits after a failed accept.
 const AGAIN: Duration = Duration::from_millis(20);
@@ -39,7 +39,7 @@ const MIRRORS: usize = 1024;
 pub struct Proxy {
     shared: Arc<Shared>,
     workers: Vec<Worker>,
-    bound: BTreeMap<u16, CancellationToken>,
+    ports: Ports,
 }
 
 /// What all workers and connections share.
@@ -48,6 +48,8 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) live: ArcSwap<Live>,
+    /// Which ports are open, for `/config`.
+    pub(crate) ports: ArcSwap<States>,
     pub(crate) ground: Ground,
     /// Says "look again" when a table comes into force.
     pub(crate) changes: watch::Sender<()>,
@@ -65,28 +67,6 @@ impl Phase {
     /// Ends when draining begins.
     pub(crate) async fn draining(&self) {
         self.0.cancelled().await;
-    }
-}
-
-/// A port that could not be opened.
-#[derive(Debug, thiserror::Error)]
-#[error("port {port}: {}", explain(.source))]
-pub struct ApplyError {
-    /// The port.
-    pub port: u16,
-    /// Why not.
-    pub source: io::Error,
-}
-
-fn explain(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            "is in use by another process; stop that one or name another port in the Gateway".into()
-        }
-        io::ErrorKind::PermissionDenied => {
-            "needs a privilege (CAP_NET_BIND_SERVICE); name a port of 1024 or above".into()
-        }
-        _ => error.to_string(),
     }
 }
 
@@ -122,6 +102,7 @@ impl Proxy {
             settings,
             telemetry,
             live: ArcSwap::from_pointee(live),
+            ports: ArcSwap::default(),
             ground,
             changes: watch::channel(()).0,
             phase: Phase::default(),
@@ -131,7 +112,14 @@ impl Proxy {
         let workers = (0..shared.settings.workers)
             .map(|id| Worker::start(id, Arc::clone(&shared)))
             .collect::<io::Result<_>>()?;
-        Ok(Proxy { shared, workers, bound: BTreeMap::new() })
+        let ports = Ports::new(shared.settings.bind, shared.settings.workers);
+        Ok(Proxy { shared, workers, ports })
+    }
+
+    /// Takes note of where this process's own admin port is, so that a listener that wants the
+    /// same is told so.
+    pub fn admin_is_at(&mut self, address: SocketAddr) {
+        self.ports.admin_is_at(address);
     }
 
     /// Puts `table` in force: opens its new ports, swaps, closes ports that are gone. Requests
@@ -139,7 +127,6 @@ impl Proxy {
     ///
     /// A port that cannot be opened is reported and left out; everything else is served.
     pub fn apply(&mut self, table: Arc<Table>) -> Vec<ApplyError> {
-        let wanted = table.ports();
         let live = Live::attach(
             table,
             Some(&self.shared.live.load()),
@@ -148,44 +135,30 @@ impl Proxy {
         );
         self.shared.live.store(Arc::new(live));
         self.shared.changes.send_replace(());
-        self.bound.retain(|port, closed| {
-            let keep = wanted.contains_key(port);
-            if !keep {
-                closed.cancel();
-            }
-            keep
-        });
+        self.ports.close_unwanted(&self.shared.live.load().table);
         self.open_missing()
     }
 
     /// Opens the ports of the table in force that are not open, which another process may have
     /// freed meanwhile; what still cannot be opened is reported.
     pub fn open_missing(&mut self) -> Vec<ApplyError> {
-        let wanted = self.shared.live.load().table.ports();
-        let missing = wanted.into_keys().filter(|port| !self.bound.contains_key(port));
-        let missing: Vec<u16> = missing.collect();
-        missing.into_iter().filter_map(|port| self.open(port).err()).collect()
-    }
-
-    /// Opens `port` on every worker.
-    fn open(&mut self, port: u16) -> Result<(), ApplyError> {
-        let address = self.shared.settings.bind;
-        let sockets = bind::open(address, port, self.workers.len())
-            .map_err(|source| ApplyError { port, source })?;
-        let closed = CancellationToken::new();
-        for (worker, socket) in self.workers.iter().zip(sockets) {
-            let order = Order::Listen { port, socket, closed: closed.clone() };
-            // A worker that ended takes no orders; its thread's fate is seen by `drain`.
-            drop(worker.orders.send(order));
-        }
-        self.bound.insert(port, closed);
-        Ok(())
+        let live = self.shared.live.load();
+        let failed = self.ports.open_missing(&live.table, |port, sockets, closed| {
+            for (worker, socket) in self.workers.iter().zip(sockets) {
+                let order = Order::Listen { port, socket, closed: closed.clone() };
+                // A worker that ended takes no orders; its thread's fate is seen by `drain`.
+                drop(worker.orders.send(order));
+            }
+        });
+        self.shared.ports.store(Arc::new(self.ports.states(&failed)));
+        self.shared.telemetry.ports_missing(failed.len());
+        failed
     }
 
     /// Tells what is in force, for `/config`; callable from any thread.
     pub fn describe(&self) -> impl Fn() -> Value + Send + Sync + 'static {
         let shared = Arc::clone(&self.shared);
-        move || describe::live(&shared.live.load())
+        move || describe::live(&shared.live.load(), &shared.ports.load())
     }
 
     /// Takes no new connections, finishes what is under way within `bound`, and ends.
@@ -193,9 +166,8 @@ impl Proxy {
         for worker in &self.workers {
             drop(worker.orders.send(Order::Drain(bound)));
         }
-        for closed in self.bound.values() {
-            closed.cancel();
-        }
+        self.ports.close();
+        self.shared.ports.store(Arc::default());
         self.shared.phase.0.cancel();
         for worker in self.workers {
             if worker.thread.join().is_err() {

@@ -1,7 +1,7 @@
 //! From resources to a [`Table`], in the order in which one thing needs another.
 //!
-//! Settle one good form of each object, compile policies into levels, draft the listeners, resolve
-//! services, attach routes.
+//! Settle one good form of each object, compile policies into levels, draft the listeners, find
+//! each route's parents, close policies that deny strangers, resolve services, attach routes.
 //! What did not change since the assembly before is taken over from it.
 
 use std::collections::BTreeSet;
@@ -10,13 +10,16 @@ use std::sync::Arc;
 use model::{Invalid, Key, Resource};
 
 use crate::assemble::attach::Attacher;
+use crate::assemble::parents::Parents;
 use crate::assemble::policies::Policies;
 use crate::isolate::{self, Settled};
 use crate::service::Catalog;
 use crate::{Table, listener};
 
 mod attach;
+mod callers;
 mod listeners;
+mod parents;
 mod policies;
 mod rules;
 
@@ -59,11 +62,14 @@ pub struct Assembly {
 pub fn assemble(input: Input, previous: Option<&Assembly>) -> Assembly {
     let mut faults = Vec::new();
     let mut settled = isolate::settle(input, previous, &mut faults);
-    let policies = Policies::compile(&settled, previous, &mut faults);
+    let mut policies = Policies::compile(&settled, previous, &mut faults);
     let mut listeners = listeners::draft(&settled, &mut faults);
+    let parents = Parents::find(&settled, &listeners, &mut faults);
+    callers::check(&mut policies, &listeners, &parents, &mut faults);
     let before = previous.map_or(&[][..], |assembly| &assembly.table.services);
     let catalog = Catalog::new(&settled, before);
-    let rules = Attacher::new(&settled, &policies, &catalog, &mut listeners).run(&mut faults);
+    let attacher = Attacher::new(&settled, &policies, &catalog, &mut listeners);
+    let rules = attacher.run(&parents, &mut faults);
     let ports = listener::ports(&listeners);
     listeners.iter_mut().for_each(|listener| listener.routes.sort());
     let table = Arc::new(Table {

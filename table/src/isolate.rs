@@ -28,6 +28,8 @@ pub(crate) struct Settled {
     pub(crate) closings: Vec<Closing>,
     /// Refused objects that keep their last good form.
     pub(crate) kept: BTreeSet<Key>,
+    /// Refused objects that have none.
+    pub(crate) lost: BTreeSet<Key>,
 }
 
 /// An object with a digest of all it says.
@@ -41,6 +43,15 @@ impl Settled {
     /// The object called `key`.
     pub(crate) fn get(&self, key: &Key) -> Option<&Resource> {
         self.objects.get(key).map(|item| &item.resource)
+    }
+
+    /// Why there is no object called `key` to refer to.
+    pub(crate) fn absence(&self, key: &Key) -> String {
+        if self.lost.contains(key) {
+            format!("{key} is refused, see its own faults")
+        } else {
+            format!("no {key}")
+        }
     }
 
     /// The Secret `namespace/name`.
@@ -150,8 +161,11 @@ fn replace(settled: &mut Settled, refused: &Refused, previous: Option<&Assembly>
         settled.routes.extend(route.map(|route| (key.clone(), Arc::clone(route))));
         settled.objects.insert(key.clone(), item.clone());
         settled.kept.insert(key.clone());
-    } else if key.kind == Kind::AccessPolicy {
-        settled.closings.push(Closing::of(key, refused.raw.as_ref()));
+    } else {
+        if key.kind == Kind::AccessPolicy {
+            settled.closings.push(Closing::of(key, refused.raw.as_ref()));
+        }
+        settled.lost.insert(key.clone());
     }
 }
 

@@ -33,16 +33,17 @@ pub struct Service {
 type Place = (Name, Name, u16);
 
 /// The Service ports that routes name, built once for each.
-pub(crate) struct Catalog {
+pub(crate) struct Catalog<'a> {
+    settled: &'a Settled,
     ids: BTreeMap<Place, usize>,
     services: Vec<Arc<Service>>,
 }
 
-impl Catalog {
+impl<'a> Catalog<'a> {
     /// Builds what the routes name; a service that did not change stays the very one of `before`.
-    pub(crate) fn new(settled: &Settled, before: &[Arc<Service>]) -> Self {
+    pub(crate) fn new(settled: &'a Settled, before: &[Arc<Service>]) -> Self {
         let slices = slices_by_service(settled);
-        let mut catalog = Catalog { ids: BTreeMap::new(), services: Vec::new() };
+        let mut catalog = Catalog { settled, ids: BTreeMap::new(), services: Vec::new() };
         for place in wanted(settled) {
             let id = catalog.services.len();
             let Some(service) = build(settled, &slices, &place, id) else { continue };
@@ -74,20 +75,22 @@ impl Catalog {
         let place = to.port.map(|port| (namespace.clone(), to.name.clone(), port));
         match place.as_ref().and_then(|place| self.ids.get(place)) {
             Some(&id) => Ok(Target::Service(id)),
-            None => Err((Reason::BackendMissing, missing(namespace, to))),
+            None => Err((Reason::BackendMissing, self.missing(namespace, to))),
+        }
+    }
+
+    fn missing(&self, namespace: &Name, to: &BackendRef) -> String {
+        let key = Key::new(Kind::Service, namespace.clone(), to.name.clone());
+        match to.port {
+            _ if self.settled.lost.contains(&key) => self.settled.absence(&key),
+            Some(port) => format!("no {key} with port {port}"),
+            None => format!("no port of {key} is named"),
         }
     }
 
     /// The services, by id.
     pub(crate) fn finish(self) -> Vec<Arc<Service>> {
         self.services
-    }
-}
-
-fn missing(namespace: &Name, to: &BackendRef) -> String {
-    match to.port {
-        Some(port) => format!("no Service {namespace}/{} with port {port}", to.name),
-        None => format!("no port of Service {namespace}/{} is named", to.name),
     }
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::needless_pass_by_value, reason = "json! makes values")]
 
 mod attachment;
+mod callers;
 mod closing;
 mod fixture;
 mod lookup;

@@ -11,9 +11,13 @@ use serde::Serialize;
 use crate::listener::Listener;
 use crate::precedence::{By, HostRank};
 use crate::route::{Entry, Match};
-use crate::{Rule, Table, Target};
+use crate::{State, Table};
+use won::won;
 
 mod text;
+mod won;
+
+pub use won::{BackendStory, MirrorStory, TimeoutStory, Won};
 
 /// The story of one request. `Display` tells it in plain text.
 #[derive(Debug, Serialize)]
@@ -23,6 +27,9 @@ pub struct Story {
     pub table: String,
     /// The listener that serves the request.
     pub listener: Option<ListenerStory>,
+    /// Why no listener serves the request, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_listener: Option<String>,
     /// Why no rule was found.
     pub reason: Option<Reason>,
     /// The rule that won.
@@ -45,34 +52,6 @@ pub struct ListenerStory {
     pub port: u16,
     /// Its host name, if it has one.
     pub hostname: Option<String>,
-}
-
-/// The rule that won.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Won {
-    /// `namespace/name` of the route.
-    pub route: String,
-    /// The rule's label.
-    pub rule: String,
-    /// The route's host name that fits; none where the route names none.
-    pub host: Option<String>,
-    /// The match.
-    pub matched: String,
-    /// Where the request would go, with shares.
-    pub backends: Vec<BackendStory>,
-}
-
-/// A backend in a story.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct BackendStory {
-    /// `namespace/name:port`, or what is wrong.
-    pub to: String,
-    /// Its share.
-    pub weight: u32,
-    /// How many endpoints are ready.
-    pub endpoints: usize,
 }
 
 /// A match that did not win.
@@ -114,6 +93,7 @@ pub(crate) fn tell(table: &Table, facts: &Facts<'_>) -> Story {
     let mut story = Story {
         table: table.digest.clone(),
         listener: None,
+        no_listener: None,
         reason: None,
         won: None,
         others: Vec::new(),
@@ -122,6 +102,7 @@ pub(crate) fn tell(table: &Table, facts: &Facts<'_>) -> Story {
     let listener = table.listener(facts.port, facts.host);
     let Some(listener) = listener.filter(|listener| listener.scheme == facts.scheme) else {
         story.reason = Some(Reason::NoListener);
+        story.no_listener = Some(no_listener(table, facts));
         return story;
     };
     story.listener = Some(listener_story(listener));
@@ -137,37 +118,36 @@ pub(crate) fn tell(table: &Table, facts: &Facts<'_>) -> Story {
     story
 }
 
+/// What is there instead of a listener for the request.
+fn no_listener(table: &Table, facts: &Facts<'_>) -> String {
+    let (port, asked) = (facts.port, facts.scheme.as_str());
+    let ports = table.ports();
+    if let Some(scheme) = ports.get(&port) {
+        return if *scheme == facts.scheme {
+            format!("none on port {port} serves the host '{}': answered 404", facts.host)
+        } else {
+            format!("port {port} speaks {}, not {asked}", scheme.as_str())
+        };
+    }
+    let refused = table.listeners.iter().filter(|listener| listener.port == port);
+    for Listener { gateway, name, state, .. } in refused.map(|listener| &**listener) {
+        if let State::Refused(why) = state {
+            return format!("'{name}' of {gateway}, the one for port {port}, is refused: {why}");
+        }
+    }
+    let ports = ports.iter().map(|(port, scheme)| format!("{port} ({})", scheme.as_str()));
+    let ports = ports.collect::<Vec<_>>().join(", ");
+    let there =
+        if ports.is_empty() { "no port is open".to_owned() } else { format!("there are {ports}") };
+    format!("nothing listens on port {port}; {there}")
+}
+
 fn listener_story(listener: &Listener) -> ListenerStory {
     ListenerStory {
         gateway: format!("{}/{}", listener.gateway.namespace, listener.gateway.name),
         name: listener.name.to_string(),
         port: listener.port,
         hostname: listener.hostname.as_ref().map(Hostname::to_string),
-    }
-}
-
-fn won(table: &Table, entry: &Entry, rule: &Rule, facts: &Facts<'_>) -> Won {
-    let backends = rule.backends.iter().map(|backend| {
-        let service = match backend.target {
-            Target::Service(id) => table.services.get(id),
-            Target::Broken(_) => None,
-        };
-        let broken = match backend.target {
-            Target::Broken(reason) => reason.as_str(),
-            Target::Service(_) => Reason::BackendMissing.as_str(),
-        };
-        BackendStory {
-            to: service.map_or(broken, |service| &service.label).to_owned(),
-            weight: backend.weight,
-            endpoints: service.map_or(0, |service| service.endpoints.len()),
-        }
-    });
-    Won {
-        route: entry.of.rank.route.to_string(),
-        rule: rule.label.to_string(),
-        host: best_host(&entry.of, facts.host).flatten().map(Hostname::to_string),
-        matched: in_words(&entry.of),
-        backends: backends.collect(),
     }
 }
 

@@ -37,6 +37,7 @@ const STOP: Duration = Duration::from_secs(10);
 pub(crate) fn run(args: &Args) -> Result<()> {
     let stop = signals()?;
     let data = data()?;
+    let _alone = alone(&data)?;
     shell::step("build the gateway and the bookshop", Duration::from_secs(150), || {
         let mut build = shell::cargo();
         build.args(["build", "--locked", "--profile", &args.profile]);
@@ -71,6 +72,21 @@ fn data() -> Result<PathBuf> {
     let data = shell::root().join(".heddle");
     fs::create_dir_all(&data).with_context(|| format!("creating {}", data.display()))?;
     Ok(data)
+}
+
+/// Holds `.heddle` until it is dropped: a second demo would write over the files of the first.
+fn alone(data: &Path) -> Result<fs::File> {
+    let path = data.join("up.lock");
+    let lock = fs::File::create(&path).with_context(|| format!("writing {}", path.display()))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(fs::TryLockError::WouldBlock) => {
+            bail!("the demo is running from this folder; stop it first (Ctrl-C where it runs)")
+        }
+        Err(fs::TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("locking {}", path.display()))
+        }
+    }
 }
 
 /// The demo's programs, in the order in which one needs the other.
@@ -205,6 +221,7 @@ Try, in another terminal, from this folder:\n\
   {program} explain --config {gateway}/config POST http://bookshop.localhost:8080/orders\n\
 \n\
   # change traffic: edit a weight in {gateway}/config/bookshop.yaml, save, and run the canary again\n\
+  # (each start of the demo writes it anew)\n\
   {program} check --config {gateway}/config\n\
 \n\
   # what each request met\n\

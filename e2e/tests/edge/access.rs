@@ -85,6 +85,9 @@ async fn only_the_right_key_opens_and_only_its_own_door() {
     for (reply, case, status, reason) in replies {
         let line = refused(&gateway, &reply, status, reason).await;
         assert_eq!((&line["method"], &line["path"]), (&case.0.into(), &case.1.into()));
+        let told = line["detail"].as_str().unwrap_or_default();
+        let has_cause = told.starts_with("the key in the header 'x-api-key' is refused: ");
+        assert_eq!(has_cause, reason == "credential_invalid", "{line}");
     }
     assert_eq!(origin.count(), 0);
 
@@ -114,31 +117,44 @@ async fn a_token_is_believed_only_whole_and_in_time() {
         json!({ "iss": issuer.name, "sub": "ann", "aud": AUDIENCE, "roles": ["reader"] });
     let early = json!({ "iss": issuer.name, "sub": "ann", "aud": AUDIENCE, "exp": now() + 600, "nbf": now() + 300, "roles": ["reader"] });
     let (stranger, mut replies) = (Issuer::new(&issuer.name), Vec::new());
-    for (what, token) in [
-        ("expired", issuer.token("ann", AUDIENCE, -120)),
+    let signature = "its signature does not hold";
+    for (detail, token) in [
+        ("it expired at ", issuer.token("ann", AUDIENCE, -120)),
+        // Other claims under an old signature.
+        (signature, format!("{}.{}.{}", parts[0], encode(&claims), parts[2])),
+        (signature, format!("{}.{}.", parts[0], parts[1])),
         (
-            "other claims under an old signature",
-            format!("{}.{}.{}", parts[0], encode(&claims), parts[2]),
+            "its algorithm 'none' is not accepted",
+            format!("{}.{}.", encode(&json!({ "alg": "none" })), encode(&claims)),
         ),
-        ("without signature", format!("{}.{}.", parts[0], parts[1])),
-        ("alg none", format!("{}.{}.", encode(&json!({ "alg": "none" })), encode(&claims))),
-        ("alg HS256", issuer.sign(&json!({ "alg": "HS256", "kid": "k1" }), &claims)),
-        ("a stranger's signature", stranger.token("ann", AUDIENCE, 60)),
-        ("another kid", issuer.sign(&json!({ "alg": "EdDSA", "kid": "k2" }), &claims)),
-        ("another audience", issuer.token("ann", "bank", 60)),
-        ("another issuer", Issuer::new("https://evil.test").token("ann", AUDIENCE, 60)),
-        ("without an end", issuer.sign(&header, &without_end)),
-        ("before its time", issuer.sign(&header, &early)),
-        ("no token", "nonsense".to_owned()),
-        ("no claims", "a.b.c".to_owned()),
+        (
+            "its algorithm 'HS256' is not accepted",
+            issuer.sign(&json!({ "alg": "HS256", "kid": "k1" }), &claims),
+        ),
+        (signature, stranger.token("ann", AUDIENCE, 60)),
+        ("no key that fits", issuer.sign(&json!({ "alg": "EdDSA", "kid": "k2" }), &claims)),
+        ("it is meant for another audience", issuer.token("ann", "bank", 60)),
+        (
+            "nobody here knows its issuer",
+            Issuer::new("https://evil.test").token("ann", AUDIENCE, 60),
+        ),
+        ("its claim 'exp' is missing", issuer.sign(&header, &without_end)),
+        ("it is not valid before ", issuer.sign(&header, &early)),
+        ("its three parts cannot be read", "nonsense".to_owned()),
+        ("its header cannot be read", "a.b.c".to_owned()),
     ] {
         let shown = format!("Bearer {token}");
         let reply = send(&gateway, ("GET", "/staff"), &[("authorization", &shown)]).await;
-        assert_eq!(reply.status, 401, "{what}: {reply:?}");
-        replies.push(reply);
+        assert_eq!(reply.status, 401, "{detail}: {reply:?}");
+        replies.push((detail, reply));
     }
-    for reply in replies {
-        refused(&gateway, &reply, 401, "credential_invalid").await;
+    for (detail, reply) in replies {
+        let line = refused(&gateway, &reply, 401, "credential_invalid").await;
+        let told = line["detail"].as_str().unwrap_or_default();
+        assert!(
+            told.starts_with("the bearer token is refused: ") && told.contains(detail),
+            "{line}"
+        );
     }
     let plain = issuer.sign(
         &header,
@@ -218,6 +234,31 @@ async fn a_policy_that_cannot_be_read_closes_its_target_and_nothing_else() {
     let reply = send(&gateway, ("GET", "/"), &[]).await;
     answered(&gateway, &reply, "shop").await;
     gateway.until_said("moonPhase").await;
+}
+
+#[tokio::test]
+async fn a_deny_rule_for_a_key_that_is_gone_opens_nothing() {
+    let keys = |entries: &[(&str, &str)]| yaml::secret("keys", entries);
+    let guard = yaml::policy(
+        "guard",
+        "targetRefs: [{ kind: HTTPRoute, name: all }]\n\
+         credentials: { apiKey: { secretRef: { name: keys } } }\n\
+         rules: [{ name: not-the-auditor, action: Deny, when: { callers: [{ apiKey: auditor }] } }]",
+    );
+    let (origin, setup) = shop().await;
+    let before = keys(&[("clerk", CLERK), ("auditor", AUDITOR)]);
+    let gateway = setup.with(guard).file("keys.yaml", before).start().await;
+    let reply = send(&gateway, ("GET", "/"), &[("x-api-key", AUDITOR)]).await;
+    refused(&gateway, &reply, 403, "access_denied").await;
+
+    // The auditor's key goes on under another name.
+    gateway.write("keys.yaml", &keys(&[("clerk", CLERK), ("auditors", AUDITOR)]));
+    gateway.until_said("did you mean 'auditors'?").await;
+    for headers in [&[("x-api-key", AUDITOR)][..], &[("x-api-key", CLERK)], &[]] {
+        let reply = send(&gateway, ("GET", "/"), headers).await;
+        refused(&gateway, &reply, 503, "policy_unreadable").await;
+    }
+    assert_eq!(origin.count(), 0);
 }
 
 #[tokio::test]

@@ -179,6 +179,32 @@ async fn a_body_framed_twice_goes_by_its_chunks_and_reaches_the_backend_framed_o
 }
 
 #[tokio::test]
+async fn a_coding_that_would_be_lost_on_the_way_is_400() {
+    let (origin, gateway) = open_shop().await;
+    for framing in ["gzip, chunked", "chunked, chunked", "gzip\r\ntransfer-encoding: chunked"] {
+        let head = format!("POST / HTTP/1.1\r\nhost: {HOST}\r\ntransfer-encoding: {framing}");
+        let answer = ask(gateway.web(), format!("{head}\r\n\r\n0\r\n\r\n")).await;
+        assert_eq!(answer.status, 400, "{framing}: {}", answer.text);
+    }
+    assert_eq!(origin.count(), 0);
+}
+
+#[tokio::test]
+async fn chunks_that_mean_nothing_are_400_and_close() {
+    let (_origin, gateway) = open_shop().await;
+    for chunks in ["zz\r\n", "3\r\nabcXX\r\n", "FFFFFFFFFFFFFFFFF\r\n"] {
+        let mut raw = Raw::connect(gateway.web()).await;
+        let head = format!("POST /sink HTTP/1.1\r\nhost: {HOST}\r\ntransfer-encoding: chunked");
+        raw.write(format!("{head}\r\n\r\n{chunks}")).await;
+        let answer = raw.head().await;
+        assert_eq!(answer.status, 400, "{chunks:?}: {}", answer.text);
+        let line = gateway.logged_as(answer.header("x-request-id")).await;
+        assert_eq!((&line["status"], &line["reason"]), (&400.into(), &"bad_request".into()));
+        assert!(raw.closes_within(Duration::from_secs(5)).await, "{chunks:?}: left open");
+    }
+}
+
+#[tokio::test]
 async fn nonsense_is_refused_and_the_next_caller_served() {
     let (origin, gateway) = open_shop().await;
     for bytes in [

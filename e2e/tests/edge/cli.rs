@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use e2e::program::{Ended, run};
+use e2e::trust::Authority;
 use e2e::yaml;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -173,6 +174,7 @@ fn wrong_usage_is_code_2() {
         &["explain", "--config", &path, "GET", "http://shop.test/", "--from", "nowhere"],
         &["explain", "--config", &path, "GET", "http://shop.test/", "-H", "no colon"],
         &["explain", "--config", &path, "GET", "not a url"],
+        &["explain", "--config", &path, "GET", "ftp://shop.test/"],
     ] {
         let ended = run(arguments);
         if ended.code != 2 || !ended.stdout.is_empty() || ended.stderr.is_empty() {
@@ -240,5 +242,123 @@ fn explain_agrees_with_the_normal_form_of_a_path() {
     for spelling in ["//cart", "/x/../cart", "/%63art"] {
         let ended = explain(&path, &["POST", &format!("http://shop.test:8080{spelling}")]);
         assert!(ended.stdout.contains("access_denied"), "{spelling}: {ended:?}");
+    }
+}
+
+#[test]
+fn explain_says_how_its_arguments_are_written() {
+    let (_folder, path) = file(&site());
+    for (rest, words) in [
+        (&["shop.test:8080/x"][..], "write METHOD URL, such as GET http://"),
+        (&["http://shop.test:8080/x"], "write METHOD URL, such as GET http://"),
+        (&["GET", "shop.test:8080/x"], "did you mean http://shop.test:8080/x?"),
+        (&["GET", "/x"], "wants a whole URL with http:// or https://"),
+        (&["GET", "ws://shop.test:8080/x"], "wants a whole URL with http:// or https://"),
+    ] {
+        let ended = explain(&path, rest);
+        assert_eq!((ended.code, ended.stderr.contains(words)), (2, true), "{rest:?}: {ended:?}");
+    }
+}
+
+#[test]
+fn explain_says_what_listens_where_nothing_serves_the_request() {
+    let (_folder, path) = file(&site());
+    for (url, words) in [
+        ("https://shop.test:8080/x", "port 8080 speaks http, not https"),
+        ("http://shop.test:9/x", "nothing listens on port 9; there are 8080 (http)"),
+    ] {
+        let ended = explain(&path, &["GET", url]);
+        assert_eq!((ended.code, ended.stdout.contains(words)), (0, true), "{ended:?}");
+    }
+}
+
+#[test]
+fn explain_takes_the_host_from_the_header_as_curl_does() {
+    let listeners = [yaml::http_for("a", 8080, "a.test"), yaml::http_for("b", 8080, "b.test")];
+    let (_folder, path) = file(&yaml::join(&[yaml::gateway(&listeners)]));
+    let url = "http://a.test:8080/";
+    for (header, listener) in [("x: y", "a of Gateway"), ("Host: B.test:8080", "b of Gateway")] {
+        let ended = explain(&path, &["GET", url, "-H", header]);
+        assert!(ended.code == 0 && ended.stdout.contains(listener), "{header}: {ended:?}");
+    }
+    for rest in [&["-H", "host:"][..], &["-H", "host: b.test", "-H", "Host: b.test"]] {
+        let ended = explain(&path, &[&["GET", url][..], rest].concat());
+        assert!(ended.code == 1 && ended.stderr.contains("answered 400"), "{rest:?}: {ended:?}");
+    }
+}
+
+#[test]
+fn explain_knows_that_a_handshake_for_another_host_is_misdirected() {
+    let certificate = Authority::new().sign("a.test");
+    let listeners =
+        [yaml::https("a", 8443, "a.test", "cert"), yaml::https("b", 8443, "b.test", "cert")];
+    let (_folder, path) =
+        file(&yaml::join(&[yaml::gateway(&listeners), yaml::tls_secret("cert", &certificate)]));
+    let url = "https://a.test:8443/";
+    let ended = explain(&path, &["GET", url, "-H", "Host: a.test"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let ended = explain(&path, &["GET", url, "-H", "Host: b.test"]);
+    assert!(ended.code == 1 && ended.stderr.contains("answered 421"), "{ended:?}");
+    let ended = explain(&path, &["GET", "https://127.0.0.1:8443/", "-H", "Host: b.test"]);
+    assert!(ended.code == 1 && ended.stderr.contains("handshake"), "{ended:?}");
+}
+
+#[test]
+fn explain_shows_what_the_rule_changes() {
+    let rewriting = yaml::route(
+        "new",
+        "rules:\n  - matches: [{ path: { value: /old } }]\n    \
+         filters:\n      \
+         - { type: URLRewrite, urlRewrite: { path: { type: ReplacePrefixMatch, replacePrefixMatch: /new } } }\n    \
+         backendRefs: [{ name: shop, port: 80 }]\n    \
+         timeouts: { backendRequest: 2s }",
+    );
+    let (_folder, path) = file(&yaml::join(&[site(), rewriting]));
+    let url = "http://shop.test:8080/old/1?q=1";
+    let told = explain(&path, &["GET", url]).stdout;
+    for line in ["rewrite   to path /new/1\n", "timeouts  request unbounded, each try 2s\n"] {
+        assert!(told.contains(line), "no '{line}' in\n{told}");
+    }
+    let story: Value =
+        serde_json::from_str(&explain(&path, &["GET", url, "-o", "json"]).stdout).unwrap();
+    assert_eq!(story["won"]["rewrite"]["path"], "/new/1", "{story}");
+    assert_eq!(story["won"]["timeouts"]["backendRequest"], "2s", "{story}");
+}
+
+#[test]
+fn a_caller_whom_nobody_can_be_is_told_with_line_and_nearest_name() {
+    let policy = yaml::policy(
+        "guard",
+        "targetRefs: [{ kind: HTTPRoute, name: cart }]\n\
+         credentials: { apiKey: { secretRef: { name: keys } } }\n\
+         rules:\n  \
+         - name: not-bob\n    \
+         action: Deny\n    \
+         when:\n      \
+         callers: [{ apiKey: bobb }]\n  \
+         - name: staff\n    \
+         when:\n      \
+         callers: [{ issuer: 'https://login.test' }]",
+    );
+    let keys = [("alice", "alice-0123456789abcdef"), ("bob", "bob-0123456789abcdef")];
+    let text = yaml::join(&[site(), yaml::secret("keys", &keys), policy]);
+    let (_folder, path) = file(&text);
+    let ended = check(&path);
+    assert_eq!(ended.code, 1, "{ended:?}");
+    for (field, fault) in [
+        (
+            "apiKey: bobb",
+            "AccessPolicy shop/guard: spec.rules[0].when.callers[0].apiKey: no key 'bobb' in \
+             Secret shop/keys; did you mean 'bob'?",
+        ),
+        (
+            "issuer: ",
+            "AccessPolicy shop/guard: spec.rules[1].when.callers[0].issuer: no jwt credential has \
+             the issuer 'https://login.test'",
+        ),
+    ] {
+        let line = 1 + text.lines().position(|line| line.contains(field)).unwrap();
+        let told = format!("site.yaml:{line}: {fault}");
+        assert!(ended.stdout.contains(&told), "no '{told}' in\n{}", ended.stdout);
     }
 }

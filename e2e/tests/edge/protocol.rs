@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use e2e::client::{Payload, bytes, nothing, request};
 use e2e::raw::Raw;
-use e2e::{Connection, Origin, Reply, Setup, wait, yaml};
+use e2e::{Connection, Origin, Reply, Scripted, Setup, wait, yaml};
 use futures::{SinkExt as _, StreamExt as _, stream};
 use http::{HeaderMap, HeaderValue, Version};
 use http_body_util::{BodyExt, StreamBody};
@@ -173,6 +173,29 @@ async fn trailers_pass_both_ways() {
     let reply = connection.send(asked.body(nothing()).unwrap()).await.unwrap();
     assert_eq!(reply.text(), "before the end");
     assert_eq!(reply.trailers.expect("trailers")["x-end"], "reached");
+}
+
+#[tokio::test]
+async fn an_answer_with_trailers_is_whole_whatever_is_spoken() {
+    const CHUNKS: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n\
+                          3\r\nabc\r\n0\r\nx-end: reached\r\n\r\n";
+    let origin = Scripted::start(CHUNKS).await;
+    let gateway = Setup::new()
+        .with(yaml::service("late", &[origin.address]))
+        .with(yaml::path_route("all", "/", "late"))
+        .start()
+        .await;
+    let web = gateway.web();
+    for mut connection in [Connection::h1(web).await.unwrap(), Connection::h2c(web).await.unwrap()]
+    {
+        for _ in 0..2 {
+            let asked = request("GET", HOST, "/").body(nothing()).unwrap();
+            let reply = connection.send(asked).await.unwrap();
+            assert_eq!(reply.text(), "abc");
+            let line = gateway.logged_as(reply.header("x-request-id")).await;
+            assert_eq!(line["reason"], "ok", "{line}");
+        }
+    }
 }
 
 #[tokio::test]

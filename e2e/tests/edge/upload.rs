@@ -9,6 +9,8 @@ use futures::{StreamExt as _, stream};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::scene::{HOST, answered};
 
@@ -71,6 +73,19 @@ async fn a_caller_that_breaks_its_upload_off_is_to_blame() {
         assert_eq!(line["reason"], "client_gone", "{framing:?}: {line}");
         not_shunned(&origins, &gateway).await;
     }
+}
+
+#[tokio::test]
+async fn a_caller_that_ends_too_soon_and_still_reads_gets_400() {
+    let (_origins, gateway) = two().await;
+    let mut stream = TcpStream::connect(gateway.web()).await.unwrap();
+    let head = format!("POST /sink HTTP/1.1\r\nhost: {HOST}\r\ncontent-length: 100\r\n\r\nabc");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    assert!(answer.contains("\"status\":400,\"reason\":\"client_gone\""), "{answer}");
 }
 
 #[tokio::test]

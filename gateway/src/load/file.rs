@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use model::{Document, Invalid, Key, Kind};
 
+use super::foreign::Foreign;
 use super::reading::Seen;
 
 /// What a file gives to the configuration.
@@ -20,12 +21,12 @@ pub(super) struct File {
 
 impl File {
     /// A file at the start: whatever of it can be read counts, since nothing is in force yet.
-    pub(super) fn first(seen: Seen) -> Self {
+    pub(super) fn first(seen: Seen, foreign: &Foreign) -> Self {
         match seen {
-            Seen::Text(text) => File { good: model::read(&text), text, ..File::default() },
+            Seen::Text(text) => File { good: foreign.read(&text), text, ..File::default() },
             unreadable @ Seen::Unreadable(_) => {
                 let mut file = File::default();
-                file.take(unreadable, None);
+                file.take(unreadable, None, foreign);
                 file
             }
         }
@@ -42,11 +43,11 @@ impl File {
 
     /// Puts `seen` in place of what was there, unless it is no whole file. `read` is what its text
     /// says, if that was found out already.
-    pub(super) fn take(&mut self, seen: Seen, read: Option<Vec<Document>>) {
+    pub(super) fn take(&mut self, seen: Seen, read: Option<Vec<Document>>, foreign: &Foreign) {
         self.broken = match &seen {
             Seen::Unreadable(why) => vec![whole(why)],
             Seen::Text(text) => {
-                let read = read.unwrap_or_else(|| model::read(text));
+                let read = read.unwrap_or_else(|| foreign.read(text));
                 let broken = self.faults(text, &read);
                 if broken.is_empty() {
                     self.good = read;
@@ -94,10 +95,15 @@ pub(super) fn hides_a_border(document: &Document) -> bool {
     let Some(raw) = &document.raw else { return document.result.is_err() };
     let word = |field: &str| raw.get(field).and_then(|value| value.as_str());
     let (Some(version), Some(kind)) = (word("apiVersion"), word("kind")) else { return true };
-    let ours = version.starts_with("heddle.dev") || kind == Kind::AccessPolicy.as_str();
-    document.key.is_none() && ours
+    document.key.is_none() && (is_ours(version) || kind == Kind::AccessPolicy.as_str())
 }
 
-fn whole(reason: &str) -> Invalid {
+/// Whether an `apiVersion` is of our own group.
+pub(super) fn is_ours(version: &str) -> bool {
+    version.starts_with("heddle.dev")
+}
+
+/// A fault of a file as a whole.
+pub(super) fn whole(reason: &str) -> Invalid {
     Invalid { key: None, path: String::new(), line: None, reason: reason.to_owned(), nearest: None }
 }

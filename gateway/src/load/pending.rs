@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use model::Document;
 
 use super::file::{File, keys};
+use super::foreign::Foreign;
 use super::reading::{Reading, Seen};
 use super::{GRACE, PATIENCE, STILL};
 
@@ -42,7 +43,13 @@ impl Pending {
     }
 
     /// Notes how the files differ from `held`.
-    pub(super) fn note(&mut self, reading: Reading, held: &BTreeMap<PathBuf, File>, now: Instant) {
+    pub(super) fn note(
+        &mut self,
+        reading: Reading,
+        held: &BTreeMap<PathBuf, File>,
+        foreign: &Foreign,
+        now: Instant,
+    ) {
         let gone: Vec<_> = held.keys().filter(|path| !reading.contains_key(*path)).collect();
         let gone = gone.into_iter().map(|path| (path.clone(), None));
         let there = reading.into_iter().map(|(path, seen)| (path, Some(seen)));
@@ -57,7 +64,7 @@ impl Pending {
                 _ => Change::new(seen, &path, file, now),
             };
             if change.is_ready(now) {
-                change.weigh(&path, file);
+                change.weigh(&path, file, foreign);
             }
             self.changes.insert(path, change);
         }
@@ -99,11 +106,11 @@ impl Change {
     }
 
     /// Looks, once, at what a text that lies still would do, and lengthens the wait if need be.
-    fn weigh(&mut self, path: &Path, file: Option<&File>) {
+    fn weigh(&mut self, path: &Path, file: Option<&File>, foreign: &Foreign) {
         let (Some(Seen::Text(text)), None) = (&self.seen, &self.read) else { return };
         let none = File::default();
         let file = file.unwrap_or(&none);
-        let read = self.read.insert(model::read(text));
+        let read = self.read.insert(foreign.read(text));
         if !file.faults(text, read).is_empty() {
             // It will not be taken, so it takes nothing away and may be told at once.
             return;

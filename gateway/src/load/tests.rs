@@ -6,6 +6,7 @@ use std::fs;
 use super::*;
 
 mod changing;
+mod doubled;
 mod mounted;
 
 const SERVICE: &str = "\
@@ -132,7 +133,7 @@ data: { other: bWFya2VyLXRoYXQtbXVzdC1ub3Qtc2hvdw== }
     let folder = folder(&[("a.yaml", secret.to_owned())]);
     let mut config = Config::at(folder.path());
     config.load().unwrap();
-    let shown = config.show().to_string();
+    let shown = config.show(None).to_string();
     assert!(shown.contains("sha256:") && shown.contains("clerk"), "{shown}");
     assert!(!shown.contains("marker-that") && !shown.contains("bWFya2Vy"), "{shown}");
 }

@@ -113,7 +113,7 @@ pub(crate) fn listed<'w>(known: impl ExactSizeIterator<Item = &'w str>) -> Strin
 }
 
 /// The word of `known` that the writer of `word` most likely meant, if any is near.
-pub(crate) fn nearest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<String> {
+pub fn nearest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<String> {
     if word.len() > QUOTED {
         return None;
     }

@@ -191,8 +191,7 @@ fn seen_header(header: &HeaderPattern, seen: &Seen<'_>) -> String {
     let name = header.name();
     let headers = seen.facts.headers;
     let is_secret = |name: &http::HeaderName| {
-        use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
-        [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION].contains(name)
+        crate::headers::is_credential(name)
             || seen.known.is_key_header(name)
             || headers.get_all(name).iter().any(http::HeaderValue::is_sensitive)
     };

@@ -44,9 +44,13 @@ fn a_401_says_how_to_prove_oneself() {
     let wrong = answer(&chain, &Request::get("/").with("x-key", "wrong"));
     assert_eq!(wrong.reason, Reason::CredentialInvalid);
     assert_eq!(values(&wrong), ["Bearer", "ApiKey header=\"x-key\""]);
+    let detail = "the key in the header 'x-key' is refused: nobody has this key";
+    assert_eq!((missing.detail, wrong.detail.as_deref()), (None, Some(detail)));
     let wrong = answer(&chain, &Request::get("/").with("authorization", "Bearer x"));
     assert_eq!(wrong.reason, Reason::CredentialInvalid);
     assert_eq!(values(&wrong), ["Bearer error=\"invalid_token\"", "ApiKey header=\"x-key\""]);
+    let detail = "the bearer token is refused: its three parts cannot be read";
+    assert_eq!(wrong.detail.as_deref(), Some(detail));
 }
 
 #[test]

@@ -89,3 +89,37 @@ level 1 is closed: AccessPolicy shop/broken could not be read";
     assert_eq!(story.location.as_deref(), Some("https://shop.example/new/x"));
     assert_eq!(story.status, Some(302));
 }
+
+#[test]
+fn changes_are_told_as_they_would_be_done_without_credentials() {
+    let filters = json!([
+        { "type": "RequestHeaderModifier", "requestHeaderModifier": {
+            "set": [{ "name": "x-tier", "value": "gold" }, { "name": "x-key", "value": "marker" }],
+            "add": [{ "name": "Authorization", "value": "marker" }],
+            "remove": ["X-Gone"] } },
+        { "type": "URLRewrite", "urlRewrite": { "hostname": "orders.internal", "path":
+            { "type": "ReplacePrefixMatch", "replacePrefixMatch": "/v2/orders" } } },
+        { "type": "ResponseHeaderModifier",
+          "responseHeaderModifier": { "set": [{ "name": "set-cookie", "value": "marker" }] } },
+    ]);
+    let filters: Vec<_> = serde_json::from_value(filters).unwrap();
+    let keys = json!({ "apiKey": { "header": "x-key", "secretRef": { "name": "keys" } } });
+    let chain = Chain::compile(vec![level([json!({ "credentials": keys })])], &filters).unwrap();
+    let request = Request { query: Some("q=1".to_owned()), ..Request::get("/orders/7") };
+    let told = chain.explain_changes(&request.facts(), Some("/orders"));
+    let wanted = json!({
+        "rewrite": { "path": "/v2/orders/7", "host": "orders.internal" },
+        "requestHeaders": {
+            "set": [{ "name": "x-tier", "value": "gold" }, { "name": "x-key" }],
+            "add": [{ "name": "authorization" }],
+            "remove": ["x-gone"],
+        },
+        "responseHeaders": { "set": [{ "name": "set-cookie" }] },
+    });
+    assert_eq!(serde_json::to_value(&told).unwrap(), wanted);
+    let long = Request::get(&format!("/orders{}", "/x".repeat(32_763)));
+    let told = chain.explain_changes(&long.facts(), Some("/orders"));
+    assert_eq!(json!(told.rewrite), json!({ "reason": "path_invalid" }));
+    let plain = Chain::default().explain_changes(&request.facts(), None);
+    assert_eq!(json!(plain), json!({}));
+}

@@ -38,6 +38,7 @@ struct Scrape {
     applied: u64,
     refused: u64,
     faults: u64,
+    ports_missing: u64,
     dropped: Dropped,
     usage: Option<process::Usage>,
 }
@@ -69,6 +70,7 @@ impl Metrics {
             applied: self.applied.load(Relaxed),
             refused: self.refused.load(Relaxed),
             faults: self.faults.load(Relaxed),
+            ports_missing: self.ports_missing.load(Relaxed),
             dropped,
             usage: process::usage(),
         }
@@ -175,6 +177,8 @@ impl Scrape {
         single(to, "heddle_table_refused", help, self.refused)?;
         let help = "Faults in the configuration that the table in force was made from";
         gauge(to, "heddle_config_faults", help, &(self.faults as i64))?;
+        let help = "Ports that the table in force wants and that could not be opened";
+        gauge(to, "heddle_ports_missing", help, &(self.ports_missing as i64))?;
         let help = "The table in force";
         info(to, "heddle_table", help, &[("digest", &*self.digest)])?;
         let labels = [("service", self.service), ("version", env!("CARGO_PKG_VERSION"))];

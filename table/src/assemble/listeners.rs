@@ -151,8 +151,9 @@ fn certificate(
              ReferenceGrant and takes certificates of the Gateway's own namespace only"
         ));
     }
+    let key = Key::new(Kind::Secret, namespace.clone(), name.clone());
     let Some(secret) = settled.secret(namespace, name) else {
-        return Err(format!("no Secret {namespace}/{name}"));
+        return Err(settled.absence(&key));
     };
     if secret.kind != TLS_SECRET {
         return Err(format!("Secret {namespace}/{name} is not of type {TLS_SECRET}"));
@@ -161,9 +162,5 @@ fn certificate(
         let found = secret.value(entry).cloned();
         found.ok_or_else(|| format!("Secret {namespace}/{name} has no '{entry}'"))
     };
-    Ok(Certificate {
-        secret: Key::new(Kind::Secret, namespace.clone(), name.clone()),
-        chain_pem: value("tls.crt")?,
-        key_pem: value("tls.key")?,
-    })
+    Ok(Certificate { secret: key, chain_pem: value("tls.crt")?, key_pem: value("tls.key")? })
 }

@@ -17,6 +17,8 @@ use crate::isolate::{Settled, fault};
 #[derive(Debug, Default)]
 pub(crate) struct Policies {
     levels: BTreeMap<Place, Arc<Level>>,
+    /// The targets of each policy that exist.
+    places: BTreeMap<Key, BTreeSet<Place>>,
     compiled: BTreeMap<Key, Compiled>,
     closed: BTreeSet<Key>,
 }
@@ -51,9 +53,11 @@ impl Policies {
             let before = previous.and_then(|assembly| assembly.policies.compiled.get(key));
             let same = before.filter(|before| before.still_holds(settled, source));
             let compiled = same.cloned().unwrap_or_else(|| Compiled::new(settled, source));
-            for place in places(settled, key, &source.spec.target_refs, faults) {
-                gathered.entry(place).or_default().add(key, &compiled);
+            let places = places(settled, key, &source.spec.target_refs, faults);
+            for place in &places {
+                gathered.entry(place.clone()).or_default().add(key, &compiled);
             }
+            policies.places.insert(key.clone(), places);
             if let Err(reasons) = &compiled.result {
                 faults.extend(reasons.iter().cloned().map(|one| of_policy(key, one)));
                 policies.closed.insert(key.clone());
@@ -74,6 +78,22 @@ impl Policies {
     /// The level of an object, or of a part of it, if a policy is attached there.
     pub(crate) fn level(&self, object: &Key, section: Option<&Name>) -> Option<&Arc<Level>> {
         self.levels.get(&Place { object: object.clone(), section: section.cloned() })
+    }
+
+    /// The policies that compiled, each with its targets.
+    pub(crate) fn sound(
+        &self,
+    ) -> impl Iterator<Item = (&Key, &Arc<AccessPolicy>, &BTreeSet<Place>)> {
+        let sound = self.compiled.iter().filter(|(_, compiled)| compiled.result.is_ok());
+        sound.filter_map(|(key, one)| Some((key, &one.source, self.places.get(key)?)))
+    }
+
+    /// Closes the targets of a policy.
+    pub(crate) fn close(&mut self, key: &Key) {
+        for place in self.places.get(key).into_iter().flatten() {
+            self.levels.insert(place.clone(), Arc::new(Level::Closed { key: key.clone() }));
+        }
+        self.closed.insert(key.clone());
     }
 
     /// The policies that could not be used.
@@ -158,7 +178,7 @@ fn places(
 /// What a place lacks to exist.
 fn missing(settled: &Settled, place: &Place) -> Option<String> {
     let Some(object) = settled.get(&place.object) else {
-        return Some(format!("no {}", place.object));
+        return Some(settled.absence(&place.object));
     };
     let section = place.section.as_ref()?;
     let (part, found) = match object {

@@ -25,7 +25,7 @@ pub(crate) struct Draft<'a> {
 pub(crate) fn drafts<'a>(
     route: &'a Key,
     source: &'a HttpRoute,
-    catalog: &Catalog,
+    catalog: &Catalog<'_>,
     faults: &mut Vec<Invalid>,
 ) -> Vec<Draft<'a>> {
     let rules = source.spec.rules.iter().enumerate();
@@ -53,7 +53,7 @@ fn backends(
     route: &Key,
     index: usize,
     rule: &HttpRule,
-    catalog: &Catalog,
+    catalog: &Catalog<'_>,
     faults: &mut Vec<Invalid>,
 ) -> Vec<Backend> {
     let redirects = rule.filters.iter().any(|filter| filter.request_redirect.is_some());
@@ -79,7 +79,7 @@ fn mirrors(
     route: &Key,
     index: usize,
     rule: &HttpRule,
-    catalog: &Catalog,
+    catalog: &Catalog<'_>,
     faults: &mut Vec<Invalid>,
 ) -> Vec<Mirror> {
     let mut mirrors = Vec::new();

@@ -4,7 +4,9 @@ use std::{env, fs};
 
 use serde_json::{Value, json};
 
-use super::fixture::{get, made, path, plain, route};
+use model::Kind;
+
+use super::fixture::{gateway, get, made, object, path, plain, route};
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/tests/why.json");
 
@@ -50,4 +52,82 @@ fn a_request_that_leads_nowhere_says_so() {
     let story = table.why(&get("a.org", "/").port(9).facts());
     assert_eq!(story.reason.unwrap().as_str(), "no_listener");
     assert!(story.listener.is_none() && story.others.is_empty());
+}
+
+#[test]
+fn a_request_without_a_listener_says_what_there_is() {
+    let listeners = json!([
+        { "name": "web" },
+        { "name": "safe", "port": 443, "protocol": "HTTPS", "hostname": "a.org",
+          "tls": { "certificateRefs": [{ "name": "nowhere" }] } },
+        { "name": "side", "port": 81, "hostname": "a.org" },
+    ]);
+    let table = made(vec![gateway(listeners)]).table;
+    let told = |ask: super::fixture::Ask, scheme| {
+        let facts = policy::Facts { scheme, ..ask.facts() };
+        table.why(&facts).no_listener.unwrap()
+    };
+    let (http, https) = (policy::Scheme::Http, policy::Scheme::Https);
+    let ask = || get("b.org", "/");
+    assert_eq!(told(ask(), https), "port 80 speaks http, not https");
+    let wanted = "nothing listens on port 9; there are 80 (http), 81 (http)";
+    assert_eq!(told(ask().port(9), http), wanted);
+    let wanted = "none on port 81 serves the host 'b.org': answered 404";
+    assert_eq!(told(ask().port(81), http), wanted);
+    let refused = told(ask().port(443), https);
+    assert!(
+        refused.starts_with("'safe' of Gateway infra/edge, the one for port 443, is refused: ")
+    );
+    let empty = made(vec![]).table.why(&ask().facts()).to_string();
+    let wanted = "listener  none: nothing listens on port 80; no port is open\n";
+    assert!(empty.starts_with(wanted) && !empty.contains("route"), "{empty}");
+}
+
+#[test]
+fn what_a_rule_changes_copies_and_bounds_is_told() {
+    let header = |name: &str, value: &str| json!([{ "name": name, "value": value }]);
+    let filters = json!([
+        { "type": "RequestHeaderModifier", "requestHeaderModifier": {
+            "set": header("x-tier", "gold"), "add": header("cookie", "hidden"), "remove": ["x-gone"] } },
+        { "type": "URLRewrite", "urlRewrite": { "hostname": "orders.internal", "path":
+            { "type": "ReplacePrefixMatch", "replacePrefixMatch": "/v2" } } },
+        { "type": "ResponseHeaderModifier",
+          "responseHeaderModifier": { "set": header("x-served", "1") } },
+        { "type": "RequestMirror",
+          "requestMirror": { "percent": 10, "backendRef": { "name": "copy", "port": 80 } } },
+        { "type": "RequestMirror", "requestMirror": { "backendRef": { "name": "gone", "port": 80 } } },
+    ]);
+    let rules = json!([{
+        "matches": [{ "path": { "value": "/orders" } }],
+        "filters": filters,
+        "backendRefs": [{ "name": "copy", "port": 80 }],
+        "timeouts": { "request": "90s" },
+    }]);
+    let service = object(Kind::Service, "shop", "copy", json!({ "ports": [{ "port": 80 }] }));
+    let table = made(vec![plain(), service, route("r", &[], rules)]).table;
+    let story = table.why(&get("h", "/orders/7").facts());
+    let told = story.to_string();
+    let wanted = "\
+backend   shop/copy:80, weight 1, 0 endpoints ready
+rewrite   to path /v2/7, host orders.internal
+request   set header x-tier: gold
+          add header cookie: a value that is not shown
+          remove header x-gone
+response  set header x-served: 1
+mirror    shop/copy:80, 10 of 100 requests, 0 endpoints ready
+mirror    backend_missing, every request, 0 endpoints ready
+timeouts  request 1m30s, each try unbounded
+policy    passes: no policy stands here
+";
+    assert!(told.contains(wanted), "{told}");
+    let json = serde_json::to_value(&story).unwrap();
+    let won = &json["won"];
+    assert_eq!(won["rewrite"], json!({ "path": "/v2/7", "host": "orders.internal" }));
+    assert_eq!(won["requestHeaders"]["set"], header("x-tier", "gold"));
+    assert_eq!(won["responseHeaders"]["set"], header("x-served", "1"));
+    let mirror =
+        json!({ "to": "shop/copy:80", "numerator": 10, "denominator": 100, "endpoints": 0 });
+    assert_eq!(won["mirrors"][0], mirror);
+    assert_eq!(won["timeouts"], json!({ "request": "1m30s", "backendRequest": null }));
+    assert!(!json.to_string().contains("hidden"));
 }

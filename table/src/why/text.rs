@@ -2,20 +2,24 @@
 
 use std::fmt;
 
-use super::{ListenerStory, Other, Story, Won};
+use policy::explain::{Changes, HeaderLine, HeaderStory};
+
+use super::{ListenerStory, MirrorStory, Other, Story, TimeoutStory, Won};
 
 impl fmt::Display for Story {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.listener {
-            Some(listener) => writeln!(f, "listener  {listener}")?,
-            None => writeln!(f, "listener  none serves this host on this port")?,
+        if let Some(listener) = &self.listener {
+            writeln!(f, "listener  {listener}")?;
+        }
+        if let Some(why) = &self.no_listener {
+            writeln!(f, "listener  none: {why}")?;
         }
         match (&self.won, self.reason) {
             (Some(won), _) => write!(f, "{won}")?,
-            (None, Some(reason)) => {
+            (None, Some(reason)) if self.listener.is_some() => {
                 writeln!(f, "route     none fits: answered {} {reason}", reason.status())?;
             }
-            (None, None) => {}
+            (None, _) => {}
         }
         if let Some(policy) = &self.policy {
             indented(f, "policy", &policy.to_string())?;
@@ -41,10 +45,67 @@ impl fmt::Display for Won {
         self.host.iter().try_for_each(|host| write!(f, ", host {host}"))?;
         writeln!(f)?;
         for backend in &self.backends {
-            let (to, weight, ready) = (&backend.to, backend.weight, backend.endpoints);
-            writeln!(f, "backend   {to}, weight {weight}, {ready} endpoints ready")?;
+            let (to, weight) = (&backend.to, backend.weight);
+            writeln!(f, "backend   {to}, weight {weight}, {}", ready(backend.endpoints))?;
         }
-        Ok(())
+        changes(f, &self.changes)?;
+        self.mirrors.iter().try_for_each(|mirror| writeln!(f, "mirror    {mirror}"))?;
+        self.timeouts.iter().try_for_each(|bounds| writeln!(f, "timeouts  {bounds}"))
+    }
+}
+
+fn changes(f: &mut fmt::Formatter<'_>, changes: &Changes) -> fmt::Result {
+    if let Some(rewrite) = &changes.rewrite {
+        let mut words = Vec::new();
+        words.extend(rewrite.path.as_ref().map(|path| format!("to path {path}")));
+        words.extend(rewrite.host.as_ref().map(|host| format!("host {host}")));
+        words.extend(rewrite.reason.map(|reason| {
+            format!("makes no path that could be sent: answered {} {reason}", reason.status())
+        }));
+        writeln!(f, "rewrite   {}", words.join(", "))?;
+    }
+    let both = [("request", &changes.request_headers), ("response", &changes.response_headers)];
+    for (title, change) in both {
+        if let Some(change) = change {
+            indented(f, title, &headers(change))?;
+        }
+    }
+    Ok(())
+}
+
+/// One change a line.
+fn headers(change: &HeaderStory) -> String {
+    let line = |word: &str, HeaderLine { name, value }: &HeaderLine| match value {
+        Some(value) => format!("{word} header {name}: {value}"),
+        None => format!("{word} header {name}: a value that is not shown"),
+    };
+    let set = change.set.iter().map(|header| line("set", header));
+    let add = change.add.iter().map(|header| line("add", header));
+    let remove = change.remove.iter().map(|name| format!("remove header {name}"));
+    set.chain(add).chain(remove).collect::<Vec<_>>().join("\n")
+}
+
+impl fmt::Display for MirrorStory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let MirrorStory { to, numerator, denominator, endpoints } = self;
+        let share = if numerator == denominator {
+            "every request".to_owned()
+        } else {
+            format!("{numerator} of {denominator} requests")
+        };
+        write!(f, "{to}, {share}, {}", ready(*endpoints))
+    }
+}
+
+fn ready(endpoints: usize) -> String {
+    format!("{endpoints} endpoint{} ready", if endpoints == 1 { "" } else { "s" })
+}
+
+impl fmt::Display for TimeoutStory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bound =
+            |bound: &Option<String>| bound.clone().unwrap_or_else(|| "unbounded".to_owned());
+        write!(f, "request {}, each try {}", bound(&self.request), bound(&self.backend_request))
     }
 }
 

@@ -19,6 +19,7 @@ pub(crate) enum Sort {
     PolicyOnNothing,
     PolicyWithoutSecret,
     PolicyWithShortKey,
+    PolicyAgainstNobody,
     RouteWithoutGateway,
     RouteWithoutService,
     RouteToOthers,
@@ -30,7 +31,7 @@ pub(crate) enum Sort {
 }
 
 impl Sort {
-    pub(crate) const ALL: [Sort; 23] = [
+    pub(crate) const ALL: [Sort; 24] = [
         Sort::NoKey,
         Sort::Unread(Kind::Gateway),
         Sort::Unread(Kind::HttpRoute),
@@ -46,6 +47,7 @@ impl Sort {
         Sort::PolicyOnNothing,
         Sort::PolicyWithoutSecret,
         Sort::PolicyWithShortKey,
+        Sort::PolicyAgainstNobody,
         Sort::RouteWithoutGateway,
         Sort::RouteWithoutService,
         Sort::RouteToOthers,
@@ -65,6 +67,7 @@ impl Sort {
                 | Sort::PolicyWithoutTargets
                 | Sort::PolicyWithoutSecret
                 | Sort::PolicyWithShortKey
+                | Sort::PolicyAgainstNobody
                 | Sort::RouteWithoutService
                 | Sort::RouteToOthers
         )
@@ -137,6 +140,12 @@ impl Bad {
                 let short = json!({ "stringData": { "me": "short" } });
                 let policy = object(Kind::AccessPolicy, &owner, "x", keyed(&target, "x"));
                 bad.resources = vec![object(Kind::Secret, &owner, "x", short), policy];
+            }
+            Sort::PolicyAgainstNobody => {
+                let mut fields = keyed(&target, "keys");
+                fields["spec"]["rules"][0]["action"] = json!("Deny");
+                fields["spec"]["rules"][0]["when"] = json!({ "callers": [{ "apiKey": "mee" }] });
+                typed(Kind::AccessPolicy, fields);
             }
             Sort::RouteWithoutGateway => {
                 typed(Kind::HttpRoute, route(&owner, "nobody", "web", None))

@@ -1,0 +1,84 @@
+//! What is wrong, and where.
+
+use std::fmt;
+use std::path::Path;
+
+use model::{Document, Invalid, Kind};
+use serde_json::{Value, json};
+
+/// A fault with the file it stands in and the object it is about.
+#[derive(Debug, Clone)]
+pub(crate) struct Fault {
+    pub(crate) file: Option<String>,
+    /// `Service shop/orders`, or `Service` alone where no name could be read.
+    pub(crate) object: Option<String>,
+    pub(super) instead: Instead,
+    pub(crate) invalid: Invalid,
+}
+
+/// What counts in the place of an object with a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Instead {
+    /// Nothing, or what is good of it.
+    Nothing,
+    /// Its last good form.
+    LastGood,
+    /// Another object of its name.
+    Namesake,
+}
+
+impl Fault {
+    /// A fault of `file`, or of an object in it.
+    pub(super) fn new(file: Option<&Path>, invalid: Invalid) -> Self {
+        let object = invalid.key.as_ref().map(ToString::to_string);
+        let file = file.map(|file| file.display().to_string());
+        Fault { file, object, instead: Instead::Nothing, invalid }
+    }
+
+    /// The same, of this document.
+    pub(super) fn of(mut self, document: &Document) -> Self {
+        // An unknown kind is in the words of its fault already.
+        let kind = || Kind::parse(document.raw.as_ref()?.get("kind")?.as_str()?);
+        self.object = self.object.or_else(|| kind().map(|kind| kind.to_string()));
+        self
+    }
+
+    /// What is wrong and what would be right.
+    fn message(&self) -> String {
+        let Invalid { reason, nearest, .. } = &self.invalid;
+        let near = nearest.as_ref().map(|near| format!("; did you mean '{near}'?"));
+        let kept = match self.instead {
+            Instead::LastGood => " (its last good form stays in force)",
+            Instead::Nothing | Instead::Namesake => "",
+        };
+        format!("{reason}{}{kept}", near.unwrap_or_default())
+    }
+
+    /// As `/config` shows it.
+    pub(super) fn to_json(&self) -> Value {
+        json!({
+            "object": self.object,
+            "path": self.invalid.path,
+            "file": self.file,
+            "line": self.invalid.line,
+            "message": self.message(),
+        })
+    }
+}
+
+impl fmt::Display for Fault {
+    /// `FILE:LINE: Kind namespace/name: path: what is wrong`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.file, self.invalid.line) {
+            (Some(file), Some(line)) => write!(f, "{file}:{line}: ")?,
+            (Some(file), None) => write!(f, "{file}: ")?,
+            (None, Some(line)) => write!(f, "line {line}: ")?,
+            (None, None) => {}
+        }
+        self.object.iter().try_for_each(|object| write!(f, "{object}: "))?;
+        if !self.invalid.path.is_empty() {
+            write!(f, "{}: ", self.invalid.path)?;
+        }
+        f.write_str(&self.message())
+    }
+}

@@ -1,0 +1,128 @@
+//! Which document stands for each object, and what is wrong with each.
+//!
+//! Of several with one name the first counts, files in their order, whether it is good or not:
+//! else an edit that breaks it would put another one in force.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use model::{Document, Invalid, Key, Resource};
+use table::{Assembly, Input, Refused};
+
+use super::fault::{Fault, Instead};
+use super::file::File;
+
+/// A document and what it counts for.
+#[derive(Debug)]
+pub(super) struct Standing<'f> {
+    path: &'f Path,
+    file: &'f File,
+    pub(super) document: &'f Document,
+    /// Whether another one of its name stands before it.
+    pub(super) is_dropped: bool,
+    /// All that is wrong with it by itself.
+    pub(super) faults: Vec<Invalid>,
+}
+
+/// Every document of the files, in order.
+pub(super) fn standings(files: &BTreeMap<PathBuf, File>) -> Vec<Standing<'_>> {
+    let mut first: BTreeMap<&Key, (&Path, usize)> = BTreeMap::new();
+    let mut all = Vec::new();
+    for (path, file) in files {
+        for document in &file.good {
+            let before = document.key.as_ref().and_then(|key| first.get(key)).copied();
+            if let Some(key) = &document.key {
+                first.entry(key).or_insert((path, document.line));
+            }
+            all.push(Standing::new(path, file, document, before));
+        }
+    }
+    all
+}
+
+impl<'f> Standing<'f> {
+    /// A document, and where the one stands that counts instead.
+    fn new(
+        path: &'f Path,
+        file: &'f File,
+        document: &'f Document,
+        before: Option<(&Path, usize)>,
+    ) -> Self {
+        let mut faults = document.result.as_ref().err().cloned().unwrap_or_default();
+        match (before, &document.result) {
+            (Some((path, line)), _) => faults.push(left_out(document, path, line)),
+            (None, Ok(resource)) => faults.extend(certificate_faults(resource)),
+            (None, Err(_)) => {}
+        }
+        Standing { path, file, document, is_dropped: before.is_some(), faults }
+    }
+
+    /// The object, if nothing is wrong with it by itself.
+    pub(super) fn sound(&self) -> Option<&'f Resource> {
+        self.document.result.as_ref().ok().filter(|_| self.faults.is_empty())
+    }
+
+    /// The line of a fault of this document.
+    fn line_of(&self, invalid: &Invalid) -> usize {
+        let exact = || model::line_of(&self.file.text, self.document.key.as_ref()?, &invalid.path);
+        invalid.line.or_else(exact).unwrap_or(self.document.line)
+    }
+
+    /// What is wrong with it, told with its place.
+    pub(super) fn told(&self, invalid: &Invalid, assembly: &Assembly) -> Fault {
+        let is_kept = self.document.key.as_ref().is_some_and(|key| assembly.kept.contains(key));
+        let instead = match (self.is_dropped, is_kept) {
+            (true, _) => Instead::Namesake,
+            (false, true) => Instead::LastGood,
+            (false, false) => Instead::Nothing,
+        };
+        let invalid = Invalid { line: Some(self.line_of(invalid)), ..invalid.clone() };
+        Fault { instead, ..Fault::new(Some(self.path), invalid).of(self.document) }
+    }
+}
+
+/// What the documents give to a table. One that is left out is refused rather than absent: should
+/// the one before it turn out to be of no use, policies close what either was meant for.
+pub(super) fn input(standings: &[Standing<'_>]) -> Input {
+    let mut input = Input::default();
+    for standing in standings {
+        let document = standing.document;
+        match standing.sound() {
+            Some(resource) => input.resources.push(resource.clone()),
+            None => input.refused.push(Refused {
+                key: document.key.clone(),
+                raw: document.raw.clone().or(written(document)),
+                faults: standing.faults.clone(),
+            }),
+        }
+    }
+    input
+}
+
+/// What an accepted document said, but for secrets.
+fn written(document: &Document) -> Option<serde_json::Value> {
+    document.result.as_ref().ok().map(Resource::to_json)
+}
+
+fn left_out(document: &Document, path: &Path, line: usize) -> Invalid {
+    let place = format!("{}:{line}", path.display());
+    Invalid {
+        key: document.key.clone(),
+        path: "metadata.name".to_owned(),
+        line: Some(document.line),
+        reason: format!("the object at {place} has this name already; this one is left out"),
+        nearest: None,
+    }
+}
+
+fn certificate_faults(resource: &Resource) -> Vec<Invalid> {
+    match resource {
+        Resource::Secret(secret) => proxy::tls::check(secret),
+        Resource::Gateway(_)
+        | Resource::HttpRoute(_)
+        | Resource::Service(_)
+        | Resource::EndpointSlice(_)
+        | Resource::ConfigMap(_)
+        | Resource::AccessPolicy(_) => Vec::new(),
+    }
+}

@@ -1,0 +1,240 @@
+//! Strangers: callers that a rule names and that nobody can be.
+//!
+//! Where only `bob` has a key, a rule for `bobb` means nobody.
+//! If it allows, it lets nobody in; if it denies, it lets pass whom it was meant to keep out.
+//! Who can be whom is a matter of every level whose credentials count for the rule, so this is
+//! asked once all levels are at hand.
+
+use std::sync::Arc;
+
+use model::policy::{AccessPolicy, Action, CallerMatch};
+use model::{Invalid, Key, Kind};
+
+use super::rule::some_of;
+use super::{CompiledPolicy, Level};
+use crate::apikey::ApiKeys;
+use crate::jwt::Issuer;
+use crate::principal::Plain;
+
+/// A policy may name thousands; so many are told one by one.
+const TOLD: usize = 100;
+
+/// The strangers that a policy's rules name.
+#[derive(Debug, Default)]
+pub struct Strangers {
+    /// What is wrong with each of the first hundred, and how many more there are.
+    pub faults: Vec<Invalid>,
+    /// A deny rule names one, so the policy must not be relied on.
+    pub in_deny: bool,
+}
+
+/// The strangers that `policy` names under `levels`: all whose credentials count at one of its
+/// targets. Under a level that could not be read nobody can tell, and there are none.
+pub fn strangers(policy: &AccessPolicy, levels: &[Arc<Level>]) -> Strangers {
+    let mut found = Strangers::default();
+    if levels.iter().any(|level| level.is_closed()) {
+        return found;
+    }
+    let offer = Offer::of(levels);
+    let meta = &policy.metadata;
+    let key = Key::new(Kind::AccessPolicy, meta.namespace.clone(), meta.name.clone());
+    let mut untold = 0;
+    for (at, rule) in policy.spec.rules.iter().enumerate() {
+        let callers = rule.when.callers.iter().enumerate();
+        for (which, caller) in callers.filter(|(_, caller)| !offer.has(caller)) {
+            found.in_deny |= rule.action == Action::Deny;
+            if found.faults.len() == TOLD {
+                untold += 1;
+                continue;
+            }
+            let lack = offer.lack(caller);
+            let path = format!("spec.rules[{at}].when.callers[{which}]{}", lack.field);
+            let (reason, nearest) = (lack.reason, lack.nearest);
+            found.faults.push(Invalid {
+                key: Some(key.clone()),
+                path,
+                line: None,
+                reason,
+                nearest,
+            });
+        }
+    }
+    if untold > 0 {
+        let reason = format!("name {untold} more callers that nobody can be");
+        let path = "spec.rules".to_owned();
+        found.faults.push(Invalid { key: Some(key), path, line: None, reason, nearest: None });
+    }
+    found
+}
+
+/// All that callers can prove.
+struct Offer<'a> {
+    /// With the policies that declare them.
+    keys: Vec<(&'a CompiledPolicy, &'a ApiKeys)>,
+    issuers: Vec<&'a Issuer>,
+}
+
+/// What is missing for a caller to be anybody.
+struct Lack {
+    /// The field below the entry, with its dot.
+    field: &'static str,
+    reason: String,
+    nearest: Option<String>,
+}
+
+impl<'a> Offer<'a> {
+    fn of(levels: &'a [Arc<Level>]) -> Self {
+        let policies = || levels.iter().flat_map(|level| level.policies());
+        let keys = policies().filter_map(|policy| Some((&**policy, policy.api_keys.as_ref()?)));
+        let issuers = policies().flat_map(|policy| &policy.issuers);
+        Offer { keys: keys.collect(), issuers: issuers.collect() }
+    }
+
+    /// Whether somebody can be `caller`, as far as that can be told without its token.
+    fn has(&self, caller: &CallerMatch) -> bool {
+        let CallerMatch { api_key, issuer, subject, claims } = caller;
+        match (api_key, issuer) {
+            (Some(name), _) => self.keys.iter().any(|(_, keys)| keys.names().contains(&**name)),
+            (None, Some(issuer)) => self.issuers.iter().any(|one| one.issuer() == issuer),
+            (None, None) if subject.is_some() || !claims.is_empty() => !self.issuers.is_empty(),
+            (None, None) => !(self.issuers.is_empty() && self.keys.is_empty()),
+        }
+    }
+
+    /// Why nobody can be `caller`.
+    fn lack(&self, caller: &CallerMatch) -> Lack {
+        match (&caller.api_key, &caller.issuer) {
+            (Some(name), _) => self.lack_of_key(name),
+            (None, Some(issuer)) => Lack {
+                field: ".issuer",
+                reason: format!("no jwt credential has the issuer '{}'", Plain(issuer)),
+                nearest: nearest(issuer, self.issuers.iter().map(|one| one.issuer())),
+            },
+            (None, None) => {
+                let any = caller.subject.is_none() && caller.claims.is_empty();
+                let what = if any { "credential" } else { "jwt credential" };
+                let reason = format!(
+                    "nobody can be this caller: no {what} is declared at the policy's targets or \
+                     above them"
+                );
+                Lack { field: "", reason, nearest: None }
+            }
+        }
+    }
+
+    fn lack_of_key(&self, name: &str) -> Lack {
+        let field = ".apiKey";
+        let name_shown = Plain(name);
+        if self.keys.is_empty() {
+            let reason = format!(
+                "no key '{name_shown}': no apiKey credential is declared at the policy's targets \
+                 or above them"
+            );
+            return Lack { field, reason, nearest: None };
+        }
+        let secrets = some_of(self.keys.iter().map(|(policy, keys)| {
+            Key::new(Kind::Secret, policy.key.namespace.clone(), keys.secret().clone())
+        }));
+        let names = self.keys.iter().flat_map(|(_, keys)| keys.names()).map(|name| &**name);
+        let reason = format!("no key '{name_shown}' in {secrets}");
+        Lack { field, reason, nearest: nearest(name, names) }
+    }
+}
+
+fn nearest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<String> {
+    model::nearest(word, known).map(|known| Plain(&known).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::fixtures::{keys, level};
+
+    fn policy(rules: &Value) -> AccessPolicy {
+        let spec = json!({ "targetRefs": [{ "kind": "HTTPRoute", "name": "r" }], "rules": rules });
+        let metadata = json!({ "name": "p", "namespace": "shop" });
+        serde_json::from_value(json!({ "metadata": metadata, "spec": spec })).unwrap()
+    }
+
+    fn told(caller: &Value, levels: &[Arc<Level>]) -> String {
+        let rules = json!([{ "name": "r", "when": { "callers": [caller] } }]);
+        let found = strangers(&policy(&rules), levels);
+        let faults: Vec<_> = found.faults.iter().map(ToString::to_string).collect();
+        faults.join("\n")
+    }
+
+    #[test]
+    fn a_caller_whom_nobody_can_be_is_told_with_the_nearest_name() {
+        let other = json!({ "apiKey": { "secretRef": { "name": "other-keys" } } });
+        let jwks = crate::jwt::tests::jwks();
+        let tokens = json!({ "jwt":
+            [{ "issuer": "https://issuer.example", "audiences": ["shop"], "jwks": jwks }] });
+        let level = |credentials: &Value| level([json!({ "credentials": credentials })]);
+        let (keys, other, tokens) = (level(&keys()), level(&other), level(&tokens));
+        let none = "nobody can be this caller: no";
+        let above = "declared at the policy's targets or above them";
+        for (caller, levels, wanted) in [
+            (json!({ "apiKey": "clerk" }), vec![&keys], String::new()),
+            (json!({ "apiKey": "guest" }), vec![&keys, &other], String::new()),
+            (json!({}), vec![&keys], String::new()),
+            (json!({}), vec![&tokens], String::new()),
+            (
+                json!({ "issuer": "https://issuer.example", "subject": "x" }),
+                vec![&tokens],
+                String::new(),
+            ),
+            (json!({ "claims": [{ "name": "a", "value": "b" }] }), vec![&tokens], String::new()),
+            (
+                json!({ "apiKey": "clerck" }),
+                vec![&keys],
+                ".apiKey: no key 'clerck' in Secret shop/keys; did you mean 'clerk'?".to_owned(),
+            ),
+            (
+                json!({ "apiKey": "a\nb" }),
+                vec![&keys, &other],
+                ".apiKey: no key 'a\\nb' in Secret shop/keys, Secret shop/other-keys".to_owned(),
+            ),
+            (
+                json!({ "apiKey": "clerk" }),
+                vec![&tokens],
+                format!(".apiKey: no key 'clerk': no apiKey credential is {above}"),
+            ),
+            (
+                json!({ "issuer": "https://isuer.example" }),
+                vec![&keys, &tokens],
+                ".issuer: no jwt credential has the issuer 'https://isuer.example'; did you mean \
+                 'https://issuer.example'?"
+                    .to_owned(),
+            ),
+            (json!({ "subject": "x" }), vec![&keys], format!(": {none} jwt credential is {above}")),
+            (json!({}), vec![], format!(": {none} credential is {above}")),
+        ] {
+            let levels: Vec<_> = levels.into_iter().cloned().collect();
+            let place = "AccessPolicy shop/p: spec.rules[0].when.callers[0]";
+            let wanted = if wanted.is_empty() { wanted } else { format!("{place}{wanted}") };
+            assert_eq!(told(&caller, &levels), wanted, "{caller}");
+        }
+    }
+
+    #[test]
+    fn under_a_level_that_could_not_be_read_nobody_can_tell() {
+        let key = policy(&json!([])).metadata.name;
+        let key = Key::new(Kind::AccessPolicy, key.clone(), key);
+        assert_eq!(told(&json!({ "apiKey": "x" }), &[Arc::new(Level::Closed { key })]), "");
+    }
+
+    #[test]
+    fn thousands_are_counted_and_one_in_a_deny_rule_is_not_overlooked() {
+        let many: Vec<_> = (0..150).map(|n| json!({ "apiKey": format!("k{n}") })).collect();
+        let mut rules = json!([{ "name": "a", "when": { "callers": many } }]);
+        let found = strangers(&policy(&rules), &[]);
+        assert_eq!((found.faults.len(), found.in_deny), (101, false));
+        let last = "AccessPolicy shop/p: spec.rules: name 50 more callers that nobody can be";
+        assert_eq!(found.faults[100].to_string(), last);
+        let deny = json!({ "name": "d", "action": "Deny", "when": { "callers": [{}] } });
+        rules.as_array_mut().unwrap().push(deny);
+        assert!(strangers(&policy(&rules), &[]).in_deny);
+    }
+}

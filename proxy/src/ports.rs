@@ -1,0 +1,192 @@
+//! The ports that a table wants: which are open, for which listeners, and why one is not.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+
+use model::{Key, Name};
+use policy::Scheme;
+use table::Table;
+use tokio_util::sync::CancellationToken;
+
+use crate::bind;
+
+/// What became of each port that is wanted; those that nobody tried to open yet are absent.
+pub(crate) type States = BTreeMap<u16, Result<(), String>>;
+
+/// A port that could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("port {port} is not open for {listeners}: {reason}")]
+pub struct ApplyError {
+    /// The port.
+    pub port: u16,
+    /// The listeners that want it, such as `listener 'web' of Gateway shop/edge`.
+    pub listeners: String,
+    /// Why it is not open, and what would help.
+    pub reason: String,
+}
+
+/// The ports of one process.
+#[derive(Debug)]
+pub(crate) struct Ports {
+    address: IpAddr,
+    workers: usize,
+    /// Where this process's own admin port is, if it has one.
+    admin: Option<SocketAddr>,
+    open: BTreeMap<u16, CancellationToken>,
+    /// What was last said to be open.
+    told: BTreeSet<Listening>,
+}
+
+/// A listener whose port is open.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Listening {
+    port: u16,
+    scheme: Scheme,
+    gateway: Key,
+    name: Name,
+}
+
+impl Ports {
+    /// None is open yet; each will be at `address`, with a socket for each of the workers.
+    pub(crate) fn new(address: IpAddr, workers: usize) -> Self {
+        Ports { address, workers, admin: None, open: BTreeMap::new(), told: BTreeSet::new() }
+    }
+
+    /// Takes note of where the admin port is.
+    pub(crate) fn admin_is_at(&mut self, admin: SocketAddr) {
+        self.admin = Some(admin);
+    }
+
+    /// Closes the ports that `table` does not want.
+    pub(crate) fn close_unwanted(&mut self, table: &Table) {
+        let wanted = table.ports();
+        self.open.retain(|port, closed| {
+            let keep = wanted.contains_key(port);
+            if !keep {
+                closed.cancel();
+            }
+            keep
+        });
+    }
+
+    /// Opens the ports that `table` wants and that are not open, `hand`s out their sockets with a
+    /// token that closes them, and says in the log which listeners came and went.
+    pub(crate) fn open_missing(
+        &mut self,
+        table: &Table,
+        mut hand: impl FnMut(u16, Vec<TcpListener>, &CancellationToken),
+    ) -> Vec<ApplyError> {
+        let mut failed = Vec::new();
+        for port in table.ports().into_keys() {
+            if self.open.contains_key(&port) {
+                continue;
+            }
+            match bind::open(self.address, port, self.workers) {
+                Ok(sockets) => {
+                    let closed = CancellationToken::new();
+                    hand(port, sockets, &closed);
+                    self.open.insert(port, closed);
+                }
+                Err(error) => failed.push(ApplyError {
+                    port,
+                    listeners: listeners(table, port),
+                    reason: self.explain(port, &error),
+                }),
+            }
+        }
+        self.tell(table);
+        failed
+    }
+
+    /// What became of the ports, of which these failed.
+    pub(crate) fn states(&self, failed: &[ApplyError]) -> States {
+        let open = self.open.keys().map(|port| (*port, Ok(())));
+        open.chain(failed.iter().map(|one| (one.port, Err(one.reason.clone())))).collect()
+    }
+
+    /// Closes all.
+    pub(crate) fn close(&self) {
+        self.open.values().for_each(CancellationToken::cancel);
+    }
+
+    fn explain(&self, port: u16, error: &io::Error) -> String {
+        let place = SocketAddr::new(self.address, port);
+        match error.kind() {
+            io::ErrorKind::AddrInUse if self.admin.is_some_and(|admin| overlap(admin, place)) => {
+                format!(
+                    "{place} is held by this process's own admin port; name another port in the \
+                     Gateway, or another address with --admin"
+                )
+            }
+            io::ErrorKind::AddrInUse => format!(
+                "{place} is in use by another process; stop that one or name another port in the \
+                 Gateway"
+            ),
+            io::ErrorKind::PermissionDenied => format!(
+                "{place} needs a privilege (CAP_NET_BIND_SERVICE); name a port of 1024 or above"
+            ),
+            _ => format!("{place}: {error}"),
+        }
+    }
+
+    /// Says which listeners are open now and were not, and the other way round.
+    fn tell(&mut self, table: &Table) {
+        let serving = table.listeners.iter().filter(|one| one.is_serving());
+        let open = serving.filter(|one| self.open.contains_key(&one.port)).map(|one| Listening {
+            port: one.port,
+            scheme: one.scheme,
+            gateway: one.gateway.clone(),
+            name: one.name.clone(),
+        });
+        let now: BTreeSet<_> = open.collect();
+        self.told.difference(&now).for_each(|one| one.tell(self.address, "listener closed"));
+        now.difference(&self.told).for_each(|one| one.tell(self.address, "listener opened"));
+        self.told = now;
+    }
+}
+
+impl Listening {
+    fn tell(&self, address: IpAddr, what: &str) {
+        let protocol = match self.scheme {
+            Scheme::Http => "HTTP",
+            Scheme::Https => "HTTPS",
+        };
+        let address = SocketAddr::new(address, self.port);
+        let (gateway, listener) = (&self.gateway, &self.name);
+        tracing::info!(%address, protocol, %gateway, %listener, "{what}");
+    }
+}
+
+/// Whether two sockets cannot both be had.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let (a, b) = (one.ip().to_canonical(), other.ip().to_canonical());
+    one.port() == other.port() && (a == b || a.is_unspecified() || b.is_unspecified())
+}
+
+/// Who wants a port.
+fn listeners(table: &Table, port: u16) -> String {
+    let wanting = table.listeners.iter().filter(|one| one.is_serving() && one.port == port);
+    let names = wanting.map(|one| format!("listener '{}' of {}", one.name, one.gateway));
+    names.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sockets_overlap_where_port_and_address_do() {
+        for (one, other, wanted) in [
+            ("127.0.0.1:9901", "127.0.0.1:9901", true),
+            ("127.0.0.1:9901", "0.0.0.0:9901", true),
+            ("[::]:9901", "127.0.0.1:9901", true),
+            ("[::ffff:127.0.0.1]:9901", "127.0.0.1:9901", true),
+            ("127.0.0.1:9901", "127.0.0.1:9902", false),
+            ("127.0.0.1:9901", "127.0.0.2:9901", false),
+        ] {
+            let (a, b) = (one.parse().unwrap(), other.parse().unwrap());
+            assert_eq!((overlap(a, b), overlap(b, a)), (wanted, wanted), "{one} {other}");
+        }
+    }
+}

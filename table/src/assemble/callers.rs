@@ -1,0 +1,86 @@
+//! Callers that rules name: somebody must be able to be each of them.
+//!
+//! A name that no credential proves is a fault. In an allow rule it lets nobody in, and the policy
+//! stays in force, so that a key which is taken away shuts out its holder alone. In a deny rule it
+//! would let pass whom it was meant to keep out, so the policy closes its targets; the form of
+//! before is no way out, since it holds keys that are gone.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use model::Invalid;
+use policy::{Level, access};
+
+use crate::assemble::parents::Parents;
+use crate::assemble::policies::Policies;
+use crate::isolate::closing::Place;
+use crate::listener::Listener;
+
+/// Finds callers whom nobody can be, and closes the policies that deny one.
+pub(crate) fn check(
+    policies: &mut Policies,
+    listeners: &[Listener],
+    parents: &Parents,
+    faults: &mut Vec<Invalid>,
+) {
+    let scope = Scope::new(policies, listeners, parents);
+    let mut unreliable = Vec::new();
+    for (key, source, places) in policies.sound() {
+        let mut rules = source.spec.rules.iter();
+        // Without any target it is told for that, and nobody can tell what would count.
+        if places.is_empty() || rules.all(|rule| rule.when.callers.is_empty()) {
+            continue;
+        }
+        let Some(levels) = scope.levels(places) else { continue };
+        let strangers = access::strangers(source, &levels);
+        faults.extend(strangers.faults);
+        if strangers.in_deny {
+            unreliable.push(key.clone());
+        }
+    }
+    // Only now: what one policy offers to others does not hang on the order in which they close.
+    unreliable.iter().for_each(|key| policies.close(key));
+}
+
+/// Which levels' credentials count where.
+struct Scope<'a> {
+    policies: &'a Policies,
+    /// The levels of each listener: its Gateway's and its own.
+    inward: Vec<Vec<&'a Arc<Level>>>,
+    parents: &'a Parents,
+}
+
+impl<'a> Scope<'a> {
+    fn new(policies: &'a Policies, listeners: &'a [Listener], parents: &'a Parents) -> Self {
+        let levels = |listener: &Listener| {
+            let sections = [None, Some(&listener.name)];
+            let levels = sections.map(|section| policies.level(&listener.gateway, section));
+            levels.into_iter().flatten().collect()
+        };
+        let inward = listeners.iter().map(levels).collect();
+        Scope { policies, inward, parents }
+    }
+
+    /// The levels whose credentials count at one of `places`, each once; `None` where a Gateway is
+    /// named that has no good form, since what it offers cannot be told.
+    ///
+    /// Listeners that do not serve count too: what befalls another team's Gateway must not close
+    /// what is reached through one's own.
+    fn levels(&self, places: &BTreeSet<Place>) -> Option<Vec<Arc<Level>>> {
+        let mut all: Vec<&Arc<Level>> = Vec::new();
+        for Place { object, section } in places {
+            all.extend(self.policies.level(object, None));
+            all.extend(
+                section.as_ref().and_then(|_| self.policies.level(object, section.as_ref())),
+            );
+            if self.parents.are_partial(object) {
+                return None;
+            }
+            let parents = self.parents.of(object).iter().flat_map(|&at| &self.inward[at]);
+            all.extend(parents);
+        }
+        let mut seen = BTreeSet::new();
+        all.retain(|level| seen.insert(Arc::as_ptr(level)));
+        Some(all.into_iter().cloned().collect())
+    }
+}

@@ -1,0 +1,154 @@
+//! Parents: which listeners admit a route.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::gateway::{self, FromNamespaces};
+use model::route::{HttpRoute, ParentRef};
+use model::{Hostname, Invalid, Key, Kind, Name, Resource};
+
+use crate::isolate::{Settled, fault};
+use crate::listener::Listener;
+
+const GATEWAY_GROUP: &str = "gateway.networking.k8s.io";
+
+/// The listeners that admit each route, those included that do not serve.
+#[derive(Debug)]
+pub(crate) struct Parents {
+    listeners: BTreeMap<Key, BTreeSet<usize>>,
+    /// Routes that name a Gateway without a good form.
+    partial: BTreeSet<Key>,
+}
+
+impl Parents {
+    /// Finds the parents of every route; one that is not there or does not admit it is a fault.
+    pub(crate) fn find(
+        settled: &Settled,
+        listeners: &[Listener],
+        faults: &mut Vec<Invalid>,
+    ) -> Self {
+        let search = Search::new(settled, listeners);
+        let mut parents = Parents { listeners: BTreeMap::new(), partial: BTreeSet::new() };
+        for (key, route) in &settled.routes {
+            let found = search.parents(key, &route.source, faults);
+            parents.listeners.insert(key.clone(), found);
+            let mut named = route.source.spec.parent_refs.iter();
+            if named.any(|parent| settled.lost.contains(&gateway_of(key, parent))) {
+                parents.partial.insert(key.clone());
+            }
+        }
+        parents
+    }
+
+    /// The listeners that admit a route, by their places.
+    pub(crate) fn of(&self, route: &Key) -> &BTreeSet<usize> {
+        static NONE: BTreeSet<usize> = BTreeSet::new();
+        self.listeners.get(route).unwrap_or(&NONE)
+    }
+
+    /// Whether a route names a Gateway of which nobody can tell what it would be.
+    pub(crate) fn are_partial(&self, route: &Key) -> bool {
+        self.partial.contains(route)
+    }
+}
+
+/// The Gateway that a reference means.
+fn gateway_of(route: &Key, parent: &ParentRef) -> Key {
+    let namespace = parent.namespace.as_ref().unwrap_or(&route.namespace);
+    Key::new(Kind::Gateway, namespace.clone(), parent.name.clone())
+}
+
+struct Search<'a> {
+    settled: &'a Settled,
+    /// Where each listener stands, by Gateway and name.
+    places: BTreeMap<(Key, Name), usize>,
+}
+
+impl<'a> Search<'a> {
+    fn new(settled: &'a Settled, listeners: &[Listener]) -> Self {
+        let named = listeners.iter().map(|one| (one.gateway.clone(), one.name.clone()));
+        Search { settled, places: named.enumerate().map(|(at, name)| (name, at)).collect() }
+    }
+
+    /// The listeners that admit a route, each once.
+    fn parents(&self, key: &Key, route: &HttpRoute, faults: &mut Vec<Invalid>) -> BTreeSet<usize> {
+        let mut all = BTreeSet::new();
+        for (index, parent) in route.spec.parent_refs.iter().enumerate() {
+            match self.parent(key, route, parent) {
+                Ok(found) => all.extend(found),
+                Err(reason) => {
+                    faults.push(fault(key, &format!("spec.parentRefs[{index}]"), reason));
+                }
+            }
+        }
+        if route.spec.parent_refs.is_empty() {
+            let reason = "names no Gateway, so no request can reach it";
+            faults.push(fault(key, "spec.parentRefs", reason));
+        }
+        all
+    }
+
+    /// The listeners that one reference means, or the first thing that is in the way of all.
+    fn parent(
+        &self,
+        key: &Key,
+        route: &HttpRoute,
+        parent: &ParentRef,
+    ) -> Result<Vec<usize>, String> {
+        if parent.group != GATEWAY_GROUP || parent.kind != "Gateway" {
+            return Err("this version attaches routes to Gateways only".to_owned());
+        }
+        let name = gateway_of(key, parent);
+        let Some(Resource::Gateway(gateway)) = self.settled.get(&name) else {
+            return Err(self.settled.absence(&name));
+        };
+        let written = gateway.spec.listeners.iter();
+        let meant = written.filter(|one| {
+            parent.section_name.as_ref().is_none_or(|section| *section == one.name)
+                && parent.port.is_none_or(|port| port == one.port)
+        });
+        let mut attached = Vec::new();
+        let mut obstacle = format!("{name} has no such listener");
+        for one in meant {
+            match admits(&name, one, key, &route.spec.hostnames) {
+                Ok(()) => attached.extend(self.listener(&name, one)),
+                Err(reason) => obstacle = reason,
+            }
+        }
+        if attached.is_empty() { Err(obstacle) } else { Ok(attached) }
+    }
+
+    fn listener(&self, gateway: &Key, written: &gateway::Listener) -> Option<usize> {
+        self.places.get(&(gateway.clone(), written.name.clone())).copied()
+    }
+}
+
+/// Whether a listener lets a route attach, or why not.
+fn admits(
+    gateway: &Key,
+    listener: &gateway::Listener,
+    route: &Key,
+    hosts: &[Hostname],
+) -> Result<(), String> {
+    let allowed = listener.allowed_routes.clone().unwrap_or_default();
+    let place = format!("listener '{}' of {gateway}", listener.name);
+    let namespace_fits = match allowed.namespaces.from {
+        FromNamespaces::All => true,
+        FromNamespaces::Same => gateway.namespace == route.namespace,
+        FromNamespaces::Selector | FromNamespaces::None => false,
+    };
+    if !namespace_fits {
+        return Err(format!("{place} takes no routes of namespace '{}'", route.namespace));
+    }
+    let mut kinds = allowed.kinds.iter();
+    if !allowed.kinds.is_empty()
+        && !kinds.any(|kind| kind.group == GATEWAY_GROUP && kind.kind == "HTTPRoute")
+    {
+        return Err(format!("{place} takes no HTTPRoutes"));
+    }
+    match &listener.hostname {
+        Some(own) if !hosts.is_empty() && !hosts.iter().any(|h| own.intersect(h).is_some()) => {
+            Err(format!("none of the route's host names lies within '{own}' of {place}"))
+        }
+        Some(_) | None => Ok(()),
+    }
+}

@@ -1,0 +1,183 @@
+//! Rules that name a caller whom nobody can be.
+
+use model::{Key, Kind, Name, Resource};
+use serde_json::{Value, json};
+
+use super::fixture::{Ask, faults, gateway_at, get, made, object};
+use crate::{Assembly, Input, Refused, assemble};
+
+const ALICE: &str = "alice-0123456789abcdef";
+const BOB: &str = "bob-0123456789abcdef";
+
+fn keys(names: &[&str]) -> Resource {
+    let entries = names.iter().map(|name| (*name, format!("{name}-0123456789abcdef")));
+    let entries: serde_json::Map<_, _> =
+        entries.map(|(name, key)| (name.to_owned(), json!(key))).collect();
+    object(Kind::Secret, "shop", "keys", json!({ "stringData": entries }))
+}
+
+fn by_key() -> Value {
+    json!({ "apiKey": { "secretRef": { "name": "keys" } } })
+}
+
+/// The policy `shop/NAME` on a route or Gateway, part of it or whole (`a`, `a/rest`, `edge`).
+fn policy(name: &str, target: &str, credentials: Option<Value>, rules: Value) -> Resource {
+    let (object_name, section) = target.split_once('/').unwrap_or((target, ""));
+    let kind = if object_name == "edge" { "Gateway" } else { "HTTPRoute" };
+    let mut target = json!({ "kind": kind, "name": object_name });
+    if !section.is_empty() {
+        target["sectionName"] = json!(section);
+    }
+    let mut spec = json!({ "targetRefs": [target], "rules": rules });
+    if let Some(credentials) = credentials {
+        spec["credentials"] = credentials;
+    }
+    object(Kind::AccessPolicy, "shop", name, spec)
+}
+
+fn deny(caller: &str) -> Value {
+    json!([{ "name": "not", "action": "Deny", "when": { "callers": [{ "apiKey": caller }] } }])
+}
+
+fn allow(callers: &[&str]) -> Value {
+    let callers: Vec<_> = callers.iter().map(|name| json!({ "apiKey": name })).collect();
+    json!([{ "name": "these", "when": { "callers": callers } }])
+}
+
+fn route(name: &str, gateways: &[&str]) -> Resource {
+    let parents: Vec<_> = gateways.iter().map(|name| json!({ "name": name })).collect();
+    let rules =
+        json!([{ "name": "rest", "matches": [{ "path": { "value": format!("/{name}") } }] }]);
+    object(Kind::HttpRoute, "shop", name, json!({ "parentRefs": parents, "rules": rules }))
+}
+
+/// A Gateway with routes `a` and `b`, and these.
+fn world(more: impl IntoIterator<Item = Resource>) -> Vec<Resource> {
+    let gateway = gateway_at("shop", "edge", json!([{ "name": "web" }]));
+    let mut world = vec![gateway, route("a", &["edge"]), route("b", &["edge"])];
+    world.extend(more);
+    world
+}
+
+fn after(resources: Vec<Resource>, previous: &Assembly) -> Assembly {
+    assemble(Input { resources, refused: Vec::new() }, Some(previous))
+}
+
+fn a() -> Ask {
+    get("h", "/a")
+}
+
+const SHUT: &str = "policy_unreadable";
+
+#[test]
+fn a_deny_rule_for_nobody_closes_its_targets_and_says_whom_it_may_mean() {
+    let assembly =
+        made(world([keys(&["alice", "bob"]), policy("p", "a", Some(by_key()), deny("bobb"))]));
+    assert_eq!(
+        faults(&assembly),
+        ["AccessPolicy shop/p: spec.rules[0].when.callers[0].apiKey: no key 'bobb' in Secret \
+             shop/keys; did you mean 'bob'?"]
+    );
+    assert_eq!(a().header("x-api-key", BOB).verdict(&assembly.table), SHUT);
+    assert_eq!(a().verdict(&assembly.table), SHUT);
+    assert_eq!(get("h", "/b").verdict(&assembly.table), "ok");
+    assert_eq!(assembly.closed.len(), 1);
+}
+
+#[test]
+fn an_allow_rule_for_nobody_is_told_and_lets_nobody_in() {
+    let rules = allow(&["alice", "bobb"]);
+    let assembly = made(world([keys(&["alice", "bob"]), policy("p", "a", Some(by_key()), rules)]));
+    assert_eq!(faults(&assembly).len(), 1);
+    assert!(faults(&assembly)[0].contains("spec.rules[0].when.callers[1].apiKey: no key 'bobb'"));
+    assert_eq!(a().header("x-api-key", ALICE).verdict(&assembly.table), "ok");
+    assert_eq!(a().header("x-api-key", BOB).verdict(&assembly.table), "access_denied");
+    assert!(assembly.closed.is_empty());
+}
+
+#[test]
+fn a_credential_counts_at_its_own_level_and_narrower_ones() {
+    for (offers, names, is_known) in [
+        ("a", "a", true),
+        ("edge", "a", true),
+        ("edge/web", "a", true),
+        ("edge", "edge/web", true),
+        ("a", "a/rest", true),
+        ("edge/web", "a/rest", true),
+        ("a/rest", "a", false),
+        ("a", "edge", false),
+        ("edge/web", "edge", false),
+        ("b", "a", false),
+    ] {
+        let offer = policy("offer", offers, Some(by_key()), json!([]));
+        let rules = policy("rules", names, None, deny("bob"));
+        let assembly = made(world([keys(&["bob"]), offer, rules]));
+        let said = faults(&assembly);
+        assert_eq!(said.is_empty(), is_known, "{offers} for {names}: {said:?}");
+        let wanted = if is_known { "access_denied" } else { SHUT };
+        assert_eq!(
+            a().header("x-api-key", BOB).verdict(&assembly.table),
+            wanted,
+            "{offers} {names}"
+        );
+    }
+}
+
+#[test]
+fn one_target_that_offers_the_caller_is_enough() {
+    let mut rules = policy("p", "a", None, deny("bob"));
+    let Resource::AccessPolicy(policy_) = &rules else { panic!("a policy") };
+    let mut both = (**policy_).clone();
+    both.spec.target_refs.push(both.spec.target_refs[0].clone());
+    both.spec.target_refs[1].name = Name::parse("b").unwrap();
+    rules = Resource::AccessPolicy(both.into());
+    let offer = policy("offer", "b", Some(by_key()), json!([]));
+    let assembly = made(world([keys(&["bob"]), offer, rules]));
+    assert_eq!(faults(&assembly), [""; 0]);
+    assert_eq!(get("h", "/b").header("x-api-key", BOB).verdict(&assembly.table), "access_denied");
+}
+
+#[test]
+fn a_secret_that_loses_a_key_opens_nothing() {
+    let with = |secret: &[&str], rules: Value| {
+        world([keys(secret), policy("p", "a", Some(by_key()), rules)])
+    };
+    let bob = || a().header("x-api-key", BOB);
+    let before = made(with(&["alice", "bob"], deny("bob")));
+    assert_eq!(bob().verdict(&before.table), "access_denied");
+    let later = after(with(&["alice"], deny("bob")), &before);
+    for ask in [bob(), a(), a().header("x-api-key", ALICE)] {
+        assert_eq!(ask.verdict(&later.table), SHUT);
+    }
+    let again = after(with(&["alice", "bob"], deny("bob")), &later);
+    assert_eq!(bob().verdict(&again.table), "access_denied");
+    assert_eq!(a().verdict(&again.table), "ok");
+
+    let before = made(with(&["alice", "bob"], allow(&["alice", "bob"])));
+    let later = after(with(&["alice"], allow(&["alice", "bob"])), &before);
+    assert_eq!(bob().verdict(&later.table), "credential_invalid");
+    assert_eq!(a().header("x-api-key", ALICE).verdict(&later.table), "ok");
+    assert_eq!(faults(&later).len(), 1);
+}
+
+#[test]
+fn what_cannot_be_told_is_no_fault() {
+    let name = |word| Name::parse(word).unwrap();
+    let gateway = Key::new(Kind::Gateway, name("shop"), name("lost"));
+    let mut resources = world([policy("p", "a", None, deny("bob"))]);
+    resources[1] = route("a", &["edge", "lost"]);
+    let refused = Refused { key: Some(gateway), raw: None, faults: Vec::new() };
+    let assembly = assemble(Input { resources, refused: vec![refused] }, None);
+    // Only that the Gateway is missing: its policies might know bob.
+    assert_eq!(faults(&assembly).len(), 1);
+    assert!(assembly.closed.is_empty());
+
+    let unread = policy("offer", "edge", Some(by_key()), json!([]));
+    let assembly = made(world([unread, policy("p", "a", None, deny("bob"))]));
+    let said = faults(&assembly);
+    assert!(said.len() == 1 && said[0].contains("no Secret 'keys'"), "{said:?}");
+
+    let nowhere = policy("p", "nowhere", Some(by_key()), deny("bobb"));
+    let said = faults(&made(world([keys(&["bob"]), nowhere])));
+    assert!(said.len() == 1 && said[0].contains("no HTTPRoute shop/nowhere"), "{said:?}");
+}
