@@ -97,36 +97,10 @@ impl Key {
     pub fn new(kind: Kind, namespace: Name, name: Name) -> Self {
         Key { kind, namespace, name }
     }
-
-    /// Whose it is: the border that a fault in this object may not cross.
-    pub fn scope(&self) -> Scope {
-        Scope::Namespace(self.namespace.clone())
-    }
 }
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}/{}", self.kind, self.namespace, self.name)
-    }
-}
-
-/// The border of an owner: a bad object is felt only inside its own scope.
-///
-/// From a file, and until workspaces join, each namespace is a scope of its own.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Scope {
-    /// What concerns the installation as a whole.
-    Platform,
-    /// One name space and everything in it.
-    Namespace(Name),
-}
-
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Scope::Platform => f.write_str("platform"),
-            Scope::Namespace(name) => write!(f, "namespace {name}"),
-        }
     }
 }

@@ -10,7 +10,9 @@
 
 #![forbid(unsafe_code)]
 
+pub mod expression;
 pub mod gateway;
+pub mod header;
 pub mod invalid;
 pub mod key;
 pub mod meta;
@@ -25,7 +27,7 @@ pub mod service;
 mod walk;
 
 pub use invalid::{Checker, Invalid};
-pub use key::{Key, Kind, Scope};
+pub use key::{Key, Kind};
 pub use meta::Meta;
 pub use name::{Hostname, Name};
 pub use read::{Document, line_of, read};

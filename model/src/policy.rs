@@ -29,7 +29,9 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::expression::Expressions;
 use crate::gateway::gateway_group;
+use crate::header::why_not_judged;
 use crate::invalid::Checker;
 use crate::route::{HeaderMatch, Method, PathMatch, ValueMatchType};
 use crate::{Hostname, Meta, Name};
@@ -284,11 +286,12 @@ impl AccessPolicy {
                 at.within("credentials", |at| credentials.check(at));
             }
             let mut names = std::collections::BTreeSet::new();
+            let mut expressions = Expressions::default();
             at.each("rules", &spec.rules, |at, rule| {
                 if !names.insert(&rule.name) {
                     at.fault_in("name", format!("a rule '{}' stands above", rule.name));
                 }
-                at.within("when", |at| rule.when.check(at));
+                at.within("when", |at| rule.when.check(at, &mut expressions));
             });
         });
     }
@@ -324,12 +327,15 @@ impl Credentials {
 }
 
 impl Conditions {
-    fn check(&self, at: &mut Checker) {
-        at.each("paths", &self.paths, |at, path| path.check(at));
+    fn check(&self, at: &mut Checker, expressions: &mut Expressions) {
+        at.each("paths", &self.paths, |at, path| path.check(at, expressions));
         at.each("headers", &self.headers, |at, header| {
             crate::route::check_header_name(at, &header.name);
+            if let Some(why) = why_not_judged(&header.name) {
+                at.fault_in("name", format!("'{}' cannot be asked for: {why}", header.name));
+            }
             if header.kind == ValueMatchType::RegularExpression {
-                crate::route::check_regex(at, "value", &header.value);
+                expressions.check(at, "value", &header.value);
             }
         });
     }

@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
+use model::header::is_of_connection;
 use model::policy::ApiKeySource;
 use model::secret::Secret;
 use model::{Checker, Name};
@@ -56,7 +57,8 @@ impl ApiKeys {
         at: &mut Checker,
     ) -> Option<Self> {
         let header = HeaderName::from_bytes(source.header.as_bytes()).ok();
-        let header = header.filter(|header| !is_connection_header(header));
+        // It is taken off before the backend: one that frames or routes the message must stay.
+        let header = header.filter(|header| !is_of_connection(header.as_str()));
         if header.is_none() {
             at.fault_in("header", format!("'{}' is no header that carries a key", source.header));
         }
@@ -115,12 +117,6 @@ impl ApiKeys {
     pub(crate) fn find(&self, digest: &KeyDigest) -> Option<&Arc<Principal>> {
         self.callers.get(digest)
     }
-}
-
-/// The header that carries keys is taken off: one that frames or routes the message must stay.
-fn is_connection_header(name: &HeaderName) -> bool {
-    use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
-    [CONNECTION, CONTENT_LENGTH, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE].contains(name)
 }
 
 /// Secrets made from files end in a newline that nobody means.

@@ -116,11 +116,10 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn new(reason: Reason) -> Self {
-        let status =
-            StatusCode::from_u16(reason.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    /// An answer that says nothing but its reason.
+    pub fn new(reason: Reason) -> Self {
         let (headers, rule, principal, detail) = (Vec::new(), None, None, None);
-        Answer { reason, status, headers, rule, principal, detail }
+        Answer { reason, status: reason.status(), headers, rule, principal, detail }
     }
 }
 
@@ -298,26 +297,13 @@ impl Chain {
         }
     }
 
-    /// Whether [`Chain::alter_request`] may change anything.
-    pub fn changes_request(&self) -> bool {
-        !self.methods.key_headers().is_empty()
-            || self.request_headers.is_some()
-            || self.rewrite.is_some()
-    }
-
     /// Whether [`Chain::alter_response`] may change anything.
     pub fn changes_response(&self) -> bool {
         self.response_headers.is_some()
     }
 
-    /// The whole story of a decision: every level, policy and rule, and what decided. For a rule
-    /// that replaces a matched prefix, see [`Chain::explain_match`].
-    pub fn explain(&self, facts: &Facts<'_>) -> Story {
-        self.explain_match(facts, None)
-    }
-
-    /// As [`Chain::explain`], for a request that the rule matched by `matched_prefix`.
-    pub fn explain_match(&self, facts: &Facts<'_>, matched_prefix: Option<&str>) -> Story {
+    /// The whole story of a decision: every level, policy and rule, and what decided.
+    pub fn explain(&self, facts: &Facts<'_>, matched_prefix: Option<&str>) -> Story {
         let verdict = self.decide(facts, matched_prefix);
         tell(&self.levels, &self.methods, facts, &verdict)
     }

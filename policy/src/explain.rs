@@ -135,10 +135,10 @@ pub(crate) fn tell(
     let seen = Seen::new(facts, &known);
     let each = levels.iter().enumerate();
     let levels = each.map(|(index, level)| tell_level(level, &seen.at(index))).collect();
-    let callers = known
-        .all()
-        .iter()
-        .map(|(level, principal)| CallerStory { caller: principal.label(), from_level: level + 1 });
+    let callers = known.all().iter().map(|(level, principal)| CallerStory {
+        caller: principal.to_string(),
+        from_level: level + 1,
+    });
     let mut story = Story {
         reason: Reason::Ok,
         status: None,

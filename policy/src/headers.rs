@@ -1,5 +1,6 @@
 //! Header changes of a filter, names and values parsed once.
 
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use model::route::{Header, HeaderModifier};
 
@@ -15,8 +16,19 @@ pub struct HeaderChange {
 
 /// Whether a header's value may prove who somebody is, so that no story shows it.
 pub(crate) fn is_credential(name: &HeaderName) -> bool {
-    use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, SET_COOKIE};
+    use http::header::{COOKIE, PROXY_AUTHORIZATION, SET_COOKIE};
     [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, SET_COOKIE].contains(name) || name == "x-api-key"
+}
+
+/// Whether the request's own `Connection` takes the header off before the backend (RFC 9110,
+/// section 7.6.1); these three the proxy lets nobody take off.
+pub(crate) fn is_nominated(name: &HeaderName, headers: &HeaderMap) -> bool {
+    if [HOST, CONTENT_LENGTH, AUTHORIZATION].contains(name) {
+        return false;
+    }
+    let lines = headers.get_all(CONNECTION).iter();
+    let mut words = lines.flat_map(|line| line.to_str().unwrap_or_default().split(','));
+    words.any(|word| word.trim().eq_ignore_ascii_case(name.as_str()))
 }
 
 impl HeaderChange {
@@ -83,6 +95,28 @@ mod tests {
         assert_eq!(all("x-set"), ["new"]);
         assert_eq!(all("x-add"), ["one", "two"]);
         assert!(all("x-gone").is_empty());
+    }
+
+    #[test]
+    fn connection_nominates_what_stands_in_any_of_its_lines() {
+        let mut headers = HeaderMap::new();
+        for line in ["keep-alive, X-A", "x-b ,host,authorization, content-length"] {
+            headers.append(CONNECTION, HeaderValue::from_static(line));
+        }
+        headers.append(CONNECTION, HeaderValue::from_bytes(b"x-c, \xff").unwrap());
+        for (name, wanted) in [
+            ("x-a", true),
+            ("x-b", true),
+            ("x-c", false),
+            ("x", false),
+            ("host", false),
+            ("authorization", false),
+            ("content-length", false),
+        ] {
+            let name = HeaderName::from_static(name);
+            assert_eq!(is_nominated(&name, &headers), wanted, "{name}");
+            assert!(!is_nominated(&name, &HeaderMap::new()));
+        }
     }
 
     #[test]

@@ -5,14 +5,10 @@
 use std::fmt;
 
 use http::{HeaderMap, HeaderName};
+use model::expression::{Expression, ExpressionError};
 use model::route::{HeaderMatch, PathMatch, PathMatchType, QueryMatch, ValueMatchType};
-use regex::bytes;
 
 use crate::path::{self, PathError};
-
-/// The largest compiled regular expression, in bytes; a little above what the model admits, since
-/// the anchors are added here.
-const REGEX_SIZE: usize = (1 << 20) + (1 << 14);
 
 /// Why a comparison cannot be compiled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,7 +27,7 @@ pub enum PatternError {
         /// The expression as written.
         pattern: String,
         /// What is wrong.
-        fault: String,
+        fault: ExpressionError,
     },
     /// No header name.
     #[error("'{0}' is no header name")]
@@ -47,7 +43,7 @@ enum Path {
     Exact(Box<str>),
     /// Without the slash at its end, but for the root.
     Prefix(Box<str>),
-    Regex(regex::Regex),
+    Regex(Expression),
 }
 
 impl PathPattern {
@@ -67,7 +63,7 @@ impl PathPattern {
                 let path = path.strip_suffix('/').unwrap_or(&path);
                 Path::Prefix(if path.is_empty() { "/".into() } else { path.into() })
             }
-            PathMatchType::RegularExpression => Path::Regex(text_regex(&from.value)?),
+            PathMatchType::RegularExpression => Path::Regex(expression(&from.value)?),
         }))
     }
 
@@ -76,7 +72,7 @@ impl PathPattern {
         match &self.0 {
             Path::Exact(wanted) => path == &**wanted,
             Path::Prefix(prefix) => has_prefix(path, prefix),
-            Path::Regex(regex) => regex.is_match(path),
+            Path::Regex(regex) => regex.is_match(path.as_bytes()),
         }
     }
 
@@ -102,7 +98,7 @@ impl fmt::Display for PathPattern {
         match &self.0 {
             Path::Exact(path) => write!(f, "exactly {path}"),
             Path::Prefix(prefix) => write!(f, "prefix {prefix}"),
-            Path::Regex(regex) => write!(f, "pattern {}", bare(regex.as_str())),
+            Path::Regex(regex) => write!(f, "pattern {}", regex.as_str()),
         }
     }
 }
@@ -119,14 +115,14 @@ fn has_prefix(path: &str, prefix: &str) -> bool {
 #[derive(Debug, Clone)]
 enum Text {
     Exact(Box<[u8]>),
-    Regex(bytes::Regex),
+    Regex(Expression),
 }
 
 impl Text {
     fn compile(kind: ValueMatchType, value: &str) -> Result<Self, PatternError> {
         Ok(match kind {
             ValueMatchType::Exact => Text::Exact(value.as_bytes().into()),
-            ValueMatchType::RegularExpression => Text::Regex(bytes_regex(value)?),
+            ValueMatchType::RegularExpression => Text::Regex(expression(value)?),
         })
     }
 }
@@ -250,36 +246,9 @@ fn decode(text: &str) -> impl Iterator<Item = u8> + '_ {
     })
 }
 
-fn text_regex(pattern: &str) -> Result<regex::Regex, PatternError> {
-    let build = |source: &str| {
-        regex::RegexBuilder::new(source).size_limit(REGEX_SIZE).dfa_size_limit(REGEX_SIZE).build()
-    };
-    // By itself first: 'a)|(b' is balanced only between our parentheses.
-    build(pattern).and_then(|_| build(&anchored(pattern))).map_err(|error| refuse(pattern, &error))
-}
-
-fn bytes_regex(pattern: &str) -> Result<bytes::Regex, PatternError> {
-    let build = |source: &str| {
-        let mut builder = bytes::RegexBuilder::new(source);
-        builder.size_limit(REGEX_SIZE).dfa_size_limit(REGEX_SIZE).build()
-    };
-    build(pattern).and_then(|_| build(&anchored(pattern))).map_err(|error| refuse(pattern, &error))
-}
-
-fn anchored(pattern: &str) -> String {
-    format!(r"\A(?:{pattern})\z")
-}
-
-/// The expression as it was written.
-fn bare(anchored: &str) -> &str {
-    let inner = anchored.strip_prefix(r"\A(?:").and_then(|rest| rest.strip_suffix(r")\z"));
-    inner.unwrap_or(anchored)
-}
-
-fn refuse(pattern: &str, error: &regex::Error) -> PatternError {
-    let text = error.to_string();
-    let last = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
-    PatternError::Regex { pattern: pattern.to_owned(), fault: last.to_owned() }
+fn expression(pattern: &str) -> Result<Expression, PatternError> {
+    let refuse = |fault| PatternError::Regex { pattern: pattern.to_owned(), fault };
+    Expression::compile(pattern).map_err(refuse)
 }
 
 #[cfg(test)]

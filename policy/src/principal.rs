@@ -64,6 +64,6 @@ mod tests {
     fn a_label_stays_on_its_line() {
         let subject = Some("ann\nlevel 1 allows".to_owned());
         let caller = Principal::Jwt { issuer: "i".to_owned(), subject, claims: Map::new() };
-        assert_eq!(caller.label(), "jwt:i#ann\\nlevel 1 allows");
+        assert_eq!(caller.to_string(), "jwt:i#ann\\nlevel 1 allows");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use http::StatusCode;
 use serde::{Serialize, Serializer};
 
 macro_rules! reasons {
@@ -23,11 +24,19 @@ macro_rules! reasons {
 
             /// The status we answer with. For [`Reason::Ok`] the backend says it and for
             /// [`Reason::Redirected`] the filter; what stands here is their usual one.
-            pub const fn status(self) -> u16 {
-                match self { $(Reason::$variant => $status,)+ }
+            pub const fn status(self) -> StatusCode {
+                match self { $(Reason::$variant => const { known($status) },)+ }
             }
         }
     };
+}
+
+/// The status of this code, found while compiling.
+const fn known(code: u16) -> StatusCode {
+    match StatusCode::from_u16(code) {
+        Ok(status) => status,
+        Err(_) => panic!("a status has three digits"),
+    }
 }
 
 reasons! {
@@ -49,8 +58,6 @@ reasons! {
     ClientTimeout = "client_timeout", 408;
     /// The caller went away before the answer was whole.
     ClientGone = "client_gone", 499;
-    /// The upgrade that was asked for is not one we tunnel.
-    UpgradeRefused = "upgrade_refused", 400;
     /// The host belongs to another listener than the connection's.
     Misdirected = "misdirected", 421;
     /// No listener serves this host on this port.
@@ -83,12 +90,6 @@ reasons! {
     RequestTimeout = "request_timeout", 504;
     /// The rule's time for one try at a backend ran out.
     BackendTimeout = "backend_timeout", 504;
-    /// More is under way than allowed.
-    Overloaded = "overloaded", 503;
-    /// This process is ending and takes no new requests.
-    Draining = "draining", 503;
-    /// A fault of ours.
-    Internal = "internal", 500;
 }
 
 impl fmt::Display for Reason {
@@ -115,7 +116,7 @@ mod tests {
         assert_eq!(words.len(), Reason::ALL.len());
         for reason in Reason::ALL {
             assert!(reason.as_str().bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
-            assert!((200..600).contains(&reason.status()), "{reason}");
+            assert!((200..600).contains(&reason.status().as_u16()), "{reason}");
         }
     }
 }

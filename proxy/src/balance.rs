@@ -81,13 +81,17 @@ impl Turn {
         Turn { endpoint: Arc::clone(endpoint), epoch, began, learnt: false }
     }
 
-    /// The endpoint answered; how long that took.
-    pub(crate) fn answered(&mut self) -> Duration {
+    /// From here on it is the endpoint that is waited for, and no longer the client.
+    pub(crate) fn waits_since(&mut self, whole: Instant) {
+        self.began = self.began.max(whole);
+    }
+
+    /// The endpoint answered.
+    pub(crate) fn answered(&mut self) {
         let now = Instant::now();
         let took = now.saturating_duration_since(self.began);
         self.endpoint.load.answered(nanos(self.epoch, now), took);
         self.learnt = true;
-        took
     }
 
     /// The endpoint could not be reached.

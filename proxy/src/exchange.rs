@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::SystemTime;
 
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
@@ -16,19 +16,19 @@ use http::{
 };
 use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
-use model::service::AppProtocol;
 use policy::rewrite::TargetTooLong;
 use policy::{Answer, Facts, Reason, Verdict};
 use table::{Found, Rule, Target};
 use tokio::time::Instant;
 
-use crate::balance::{self, Turn};
+use crate::attempts::Attempts;
+use crate::balance::Turn;
 use crate::body::{ClientBody, Progress, Upload};
-use crate::failure::{Failure, Retry, Side};
+use crate::failure::Failure;
 use crate::forward::{self, Origin};
 use crate::http::Conn;
-use crate::live::{Endpoint, Live, Service};
-use crate::pool::{self, Answered};
+use crate::live::Live;
+use crate::pool::Answered;
 use crate::record::Record;
 use crate::reply::{Reply, Stream, problem};
 use crate::{mirror, tunnel};
@@ -44,7 +44,10 @@ const ADDED: usize = 7;
 pub(crate) async fn exchange(conn: Arc<Conn>, mut request: Request<Incoming>) -> Response<Reply> {
     let live = conn.shared.live.load_full();
     let asked = asked_upgrade(&mut request);
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    if parts.version == Version::HTTP_2 {
+        forward::join_cookies(&mut parts.headers);
+    }
     let mut record = Record::open(&conn, &live, &parts);
     let request_id = record.request_id.clone();
     let mut response = match judge(&conn, &live, &parts, &mut record) {
@@ -80,8 +83,6 @@ struct Way<'l> {
     host: HeaderValue,
     /// Path and query, the path in normal form.
     path: PathAndQuery,
-    /// When the request was judged, in seconds since 1970.
-    now: i64,
     target: &'l Target,
 }
 
@@ -92,13 +93,14 @@ fn judge<'l>(
     parts: &Parts,
     record: &mut Record,
 ) -> Result<Way<'l>, Answer> {
-    let (named, host) = host_of(parts).ok_or_else(|| plain(Reason::HostInvalid))?;
+    let (named, host) = host_of(parts).ok_or_else(|| Answer::new(Reason::HostInvalid))?;
     record.host = host.as_ref().into();
-    let path = policy::path::normalise(parts.uri.path()).map_err(|_| plain(Reason::PathInvalid))?;
+    let path =
+        policy::path::normalise(parts.uri.path()).map_err(|_| Answer::new(Reason::PathInvalid))?;
     record.path = path.as_ref().into();
     bound(conn, parts)?;
     let facts = Facts {
-        now: unix_seconds(record),
+        now: unix_seconds(record.began_at),
         source: record.source,
         scheme: conn.scheme,
         port: conn.port,
@@ -109,7 +111,7 @@ fn judge<'l>(
         headers: &parts.headers,
     };
     meant_here(conn, live, &host)?;
-    let found = live.table.find(&facts).map_err(plain)?;
+    let found = live.table.find(&facts).map_err(Answer::new)?;
     record.rule = Some(Arc::clone(found.rule));
     let pass = match found.rule.chain.decide(&facts, found.prefix) {
         Verdict::Pass(pass) => pass,
@@ -119,10 +121,10 @@ fn judge<'l>(
     record.decided_by = pass.rule;
     let seed = record.seed();
     let target = live.target(found.rule, seed as u32);
-    let target = target.ok_or_else(|| plain(Reason::NoBackend))?;
-    let whole = whole_path(parts, &path).ok_or_else(|| plain(Reason::PathInvalid))?;
-    let host = host_value(parts, named).ok_or_else(|| plain(Reason::HostInvalid))?;
-    Ok(Way { found, host, path: whole, now: facts.now, target })
+    let target = target.ok_or_else(|| Answer::new(Reason::NoBackend))?;
+    let whole = whole_path(parts, &path).ok_or_else(|| Answer::new(Reason::PathInvalid))?;
+    let host = host_value(parts, named).ok_or_else(|| Answer::new(Reason::HostInvalid))?;
+    Ok(Way { found, host, path: whole, target })
 }
 
 /// The host as named and in normal form. Only HTTP/1.0 may leave it out.
@@ -138,14 +140,14 @@ fn host_of(parts: &Parts) -> Option<(&str, Cow<'_, str>)> {
 
 /// Refuses a host that belongs to another listener than the one whose certificate the handshake
 /// showed: that listener may ask for more (RFC 9110, section 15.5.20).
-fn meant_here(conn: &Conn, live: &Live, host: &str) -> Result<(), Answer> {
+pub(crate) fn meant_here(conn: &Conn, live: &Live, host: &str) -> Result<(), Answer> {
     let Some(shown) = conn.server_name.as_deref().filter(|shown| *shown != host) else {
         return Ok(());
     };
     match (live.table.listener(conn.port, shown), live.table.listener(conn.port, host)) {
         (Some(shown), Some(meant)) if Arc::ptr_eq(shown, meant) => Ok(()),
-        (_, None) => Err(plain(Reason::NoListener)),
-        (_, Some(_)) => Err(plain(Reason::Misdirected)),
+        (_, None) => Err(Answer::new(Reason::NoListener)),
+        (_, Some(_)) => Err(Answer::new(Reason::Misdirected)),
     }
 }
 
@@ -160,39 +162,26 @@ fn host_value(parts: &Parts, named: &str) -> Option<HeaderValue> {
 /// What is refused whatever the table says.
 fn bound(conn: &Conn, parts: &Parts) -> Result<(), Answer> {
     if parts.method == Method::CONNECT {
-        return Err(plain(Reason::BadRequest));
+        return Err(Answer::new(Reason::BadRequest));
     }
     // HTTP/2 has no bound on the number of headers in hyper; HTTP/1.1 has one while it parses.
     if parts.headers.len() > conn.shared.settings.limits.headers {
-        return Err(plain(Reason::HeadersTooLarge));
+        return Err(Answer::new(Reason::HeadersTooLarge));
     }
-    if !is_framed_plainly(&parts.headers) {
-        return Err(plain(Reason::BadRequest));
+    if !forward::is_framed_plainly(&parts.headers) {
+        return Err(Answer::new(Reason::BadRequest));
     }
     let length = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let length = length.and_then(|value| value.parse::<u64>().ok()).unwrap_or(0);
     if length > conn.shared.settings.limits.body_bytes {
-        return Err(plain(Reason::BodyTooLarge));
+        return Err(Answer::new(Reason::BodyTooLarge));
     }
     Ok(())
 }
 
-/// Whether no transfer coding but one `chunked` is on the body: another would be lost here, and
-/// the backend would take coded bytes for plain ones (RFC 9112, section 6.1).
-fn is_framed_plainly(headers: &HeaderMap) -> bool {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    codings.next().is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
-        && codings.next().is_none()
-}
-
-/// An answer that says nothing but its reason.
-fn plain(reason: Reason) -> Answer {
-    let status = StatusCode::from_u16(reason.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    Answer { reason, status, headers: Vec::new(), rule: None, principal: None, detail: None }
-}
-
-fn unix_seconds(record: &Record) -> i64 {
-    let since = record.began_at.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+/// `at` in seconds since 1970.
+pub(crate) fn unix_seconds(at: SystemTime) -> i64 {
+    let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
@@ -226,7 +215,7 @@ async fn forward(
     record.backend = Some(Arc::clone(&service.label));
     let upgrade = asked.and_then(|asked| Some((asked, forward::wanted_upgrade(&parts)?)));
     let asked = upgrade.map(|(asked, word)| {
-        let again = tunnel::Asked::new(&parts, &record, way.now);
+        let again = tunnel::Asked::new(&parts, &record);
         (asked, word, again)
     });
     let Ok(mut head) = outgoing(conn, &way, parts, &record) else {
@@ -254,6 +243,11 @@ async fn forward(
         Ok(sent) => sent,
         Err(failure) => return finish(rule, fail(record, &failure)),
     };
+    if !forward::is_framed_plainly(answered.response.headers()) {
+        let failure = Failure::backend(Reason::UpstreamProtocol);
+        let failure = failure.because("its answer has a transfer coding other than chunked");
+        return finish(rule, fail(record, &failure));
+    }
     if answered.response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return finish(rule, stream(conn, answered, turn, progress, deadline, record));
     }
@@ -331,167 +325,12 @@ fn upload(
     (Upload::Client(Box::new(body)), Some(progress))
 }
 
-/// One request's tries at a service's endpoints.
-struct Attempts<'a> {
-    conn: &'a Conn,
-    service: &'a Service,
-    /// Of each try, until the head.
-    bound: Duration,
-    /// The bound is the proxy's own, and runs from the end of the upload.
-    is_usual: bool,
-    /// Of all tries together.
-    deadline: Option<Instant>,
-    /// How far the client's body is.
-    progress: Option<&'a Progress>,
-}
-
-impl Attempts<'_> {
-    /// Tries endpoints until one answers, the failure says that no other may be tried, or the
-    /// bound on tries or time is reached.
-    async fn run(
-        &self,
-        mut head: Parts,
-        mut upload: Upload,
-        record: &mut Record,
-    ) -> Result<(Answered, Turn), Failure> {
-        let (conn, service) = (self.conn, self.service);
-        let mut tried = Vec::new();
-        loop {
-            let now = Instant::now();
-            let at = balance::nanos(conn.shared.epoch, now);
-            let random = record.seed().rotate_left(29).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-            let Some(endpoint) = balance::pick(service, &tried, at, random) else {
-                return Err(Failure::backend(Reason::NoEndpoint));
-            };
-            let mut turn = Turn::at(endpoint, conn.shared.epoch, now);
-            record.attempts += 1;
-            record.endpoint = Some(endpoint.address);
-            let request = addressed(endpoint, head, upload);
-            let (failure, unsent) = match self.once(endpoint, now, request).await {
-                Ok(answered) => {
-                    record.backend_time = Some(turn.answered());
-                    return Ok((answered, turn));
-                }
-                Err(unsent) => unsent,
-            };
-            let failure = blame(failure, self.progress);
-            match (failure.side, failure.retry) {
-                (Side::Client | Side::Proxy, _) => turn.blameless(),
-                (Side::Backend, Retry::Elsewhere) => {
-                    turn.unreached();
-                    record.table.connect_failed(service.id);
-                }
-                // Time that ran out is learnt as waited for, all else as the answer it is.
-                (Side::Backend, Retry::Never) => {}
-            }
-            let spent = record.attempts >= conn.shared.settings.limits.attempts
-                || tried.len() + 1 >= service.endpoints.len();
-            let (Retry::Elsewhere, false, Some(unsent)) = (failure.retry, spent, unsent) else {
-                return Err(failure);
-            };
-            tried.push(endpoint.address);
-            (head, upload) = unsent.into_parts();
-        }
-    }
-
-    /// One try, within its bound.
-    async fn once(
-        &self,
-        endpoint: &Arc<Endpoint>,
-        now: Instant,
-        request: Request<Upload>,
-    ) -> Result<Answered, pool::Unsent> {
-        let limits = &self.conn.shared.settings.limits;
-        let within = |until: Instant| self.deadline.map_or(until, |deadline| deadline.min(until));
-        let mut until = within(now + self.bound);
-        let mut sent = self.progress.map_or(0, Progress::bytes);
-        let mut sending = std::pin::pin!(pool::send(endpoint, self.conn.worker, limits, request));
-        loop {
-            if let Ok(sent) = tokio::time::timeout_at(until, sending.as_mut()).await {
-                return sent;
-            }
-            let later = self.extended(until, &mut sent).map(within).filter(|later| *later > until);
-            let Some(later) = later else {
-                return Err((late(self.deadline, until, self.bound), None));
-            };
-            until = later;
-        }
-    }
-
-    /// The usual bound runs from the end of the upload; until then the upload must go on.
-    fn extended(&self, until: Instant, sent: &mut u64) -> Option<Instant> {
-        let progress = self.progress.filter(|_| self.is_usual)?;
-        if let Some(since) = progress.whole_since() {
-            return Some(since + self.bound);
-        }
-        let before = std::mem::replace(sent, progress.bytes());
-        (*sent > before).then(|| until + self.bound)
-    }
-}
-
-/// Which of the two bounds ran out.
-fn late(deadline: Option<Instant>, until: Instant, bound: Duration) -> Failure {
-    if deadline == Some(until) {
-        Failure::backend(Reason::RequestTimeout).because("the request's time is over")
-    } else {
-        let text = format!("no answer within {} ms", bound.as_millis());
-        Failure::backend(Reason::BackendTimeout).because(text)
-    }
-}
-
-/// The request in the form that the endpoint's protocol wants.
-pub(crate) fn addressed(endpoint: &Endpoint, mut head: Parts, upload: Upload) -> Request<Upload> {
-    match endpoint.protocol {
-        AppProtocol::Http1 => {
-            // hyper drops a body of unknown length from methods that seldom have one, unless told.
-            if !upload.is_end_stream()
-                && upload.size_hint().exact().is_none()
-                && !head.headers.contains_key(CONTENT_LENGTH)
-            {
-                head.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-            }
-        }
-        AppProtocol::H2c => {
-            head.version = Version::HTTP_2;
-            head.headers.remove(TRANSFER_ENCODING);
-            head.headers.remove(http::header::CONNECTION);
-            head.headers.remove(http::header::UPGRADE);
-            let host = head.headers.remove(HOST).filter(|host| !host.is_empty());
-            // Only an HTTP/1.0 client may have named none.
-            let host = host.or_else(|| HeaderValue::try_from(endpoint.address.to_string()).ok());
-            if let Some(host) = host
-                && let Some(path) = head.uri.path_and_query().cloned()
-                && let Ok(uri) = Uri::builder()
-                    .scheme("http")
-                    .authority(host.as_bytes())
-                    .path_and_query(path)
-                    .build()
-            {
-                head.uri = uri;
-            }
-        }
-    }
-    Request::from_parts(head, upload)
-}
-
-/// A failure of the upload is the client's, not the backend's.
-fn blame(failure: Failure, progress: Option<&Progress>) -> Failure {
-    match progress {
-        Some(progress) if progress.was_large() => Failure::client(Reason::BodyTooLarge),
-        Some(progress) if progress.was_slow() => Failure::client(Reason::ClientTimeout),
-        Some(progress) if progress.was_malformed() => Failure::client(Reason::BadRequest),
-        Some(progress) if progress.broke_off() => Failure::client(Reason::ClientGone),
-        Some(_) | None => failure,
-    }
-}
-
 /// Our answer to a failure.
 fn fail(mut record: Box<Record>, failure: &Failure) -> Response<Reply> {
     if failure.source.is_some() {
         record.detail = Some(failure.to_string().into());
     }
-    let status = StatusCode::from_u16(failure.reason.status()).unwrap_or(StatusCode::BAD_GATEWAY);
-    problem(record, status, failure.reason)
+    problem(record, failure.reason.status(), failure.reason)
 }
 
 /// The backend's answer, its body as it comes.
@@ -504,6 +343,10 @@ fn stream(
     mut record: Box<Record>,
 ) -> Response<Reply> {
     let (mut head, body) = answered.response.into_parts();
+    if head.headers.contains_key(TRANSFER_ENCODING) {
+        // The chunks say where the body ends (RFC 9112, section 6.3).
+        head.headers.remove(CONTENT_LENGTH);
+    }
     forward::strip_hop_by_hop(&mut head.headers);
     head.version = Version::HTTP_11;
     head.extensions = http::Extensions::new();

@@ -1,12 +1,12 @@
 //! Heads across the border: what belongs to one connection stays there, and what strangers claim
 //! about where a request came from is replaced by what we saw.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use http::Response;
 use http::header::{
-    CONNECTION, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, COOKIE, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue,
+    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
 use policy::Scheme;
@@ -84,7 +84,8 @@ pub(crate) fn switches_to<B>(response: &Response<B>, asked: &HeaderValue) -> boo
 }
 
 /// Where the request came from: the connection's peer or, if that is trusted, the last address
-/// in its `X-Forwarded-For` that is not.
+/// in its `X-Forwarded-For` that is not. What is no address there is nobody's, `0.0.0.0`: it may not
+/// pass for the trusted proxy that wrote it.
 pub(crate) fn source(peer: IpAddr, headers: &HeaderMap, trusts: impl Fn(IpAddr) -> bool) -> IpAddr {
     let mut source = peer;
     if !trusts(peer) {
@@ -92,7 +93,9 @@ pub(crate) fn source(peer: IpAddr, headers: &HeaderMap, trusts: impl Fn(IpAddr) 
     }
     for line in headers.get_all(FORWARDED_FOR).iter().rev() {
         for hop in line.to_str().unwrap_or_default().rsplit(',') {
-            let Ok(address) = hop.trim().parse::<IpAddr>() else { return source };
+            let Some(address) = forwarded(hop.trim()) else {
+                return IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+            };
             source = address.to_canonical();
             if !trusts(source) {
                 return source;
@@ -100,6 +103,32 @@ pub(crate) fn source(peer: IpAddr, headers: &HeaderMap, trusts: impl Fn(IpAddr) 
         }
     }
     source
+}
+
+/// An address, also with the port that some proxies add.
+fn forwarded(hop: &str) -> Option<IpAddr> {
+    let bare = || hop.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    let with_port = || hop.parse::<SocketAddr>().ok().map(|address| address.ip());
+    hop.parse().ok().or_else(with_port).or_else(bare)
+}
+
+/// Joins the lines of `Cookie`, into which HTTP/2 may part it, as HTTP/1.1 wants it and as everybody
+/// reads it (RFC 9113, section 8.2.3).
+pub(crate) fn join_cookies(headers: &mut HeaderMap) {
+    let lines: Vec<_> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if lines.len() > 1
+        && let Ok(whole) = HeaderValue::from_bytes(&lines.join(&b"; "[..]))
+    {
+        headers.insert(COOKIE, whole);
+    }
+}
+
+/// Whether no transfer coding but one `chunked` is on the body: another would be lost here, and
+/// who comes next would take coded bytes for plain ones (RFC 9112, section 6.1).
+pub(crate) fn is_framed_plainly(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    codings.next().is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+        && codings.next().is_none()
 }
 
 /// What the backend is told of where the request came from.

@@ -23,6 +23,7 @@ pub mod trace;
 
 mod access_log;
 mod address;
+mod attempts;
 mod balance;
 mod bind;
 mod body;

@@ -12,11 +12,16 @@ use model::service::AppProtocol;
 use rustls::ServerConfig;
 use rustls::server::ProducesTickets;
 use table::{Rule, Table, Target};
+use tokio::sync::Semaphore;
 
 use crate::balance::Load;
 use crate::pool::Pool;
 use crate::telemetry::{Attached, Telemetry};
 use crate::tls;
+
+/// Mirrored requests under way to one service; beyond it copies are left out. Fewer than in the
+/// whole process, so that one mirror that hangs does not starve the others.
+const MIRRORS: usize = 128;
 
 /// A table in force.
 #[derive(Debug)]
@@ -39,6 +44,8 @@ pub(crate) struct Service {
     pub(crate) id: usize,
     pub(crate) label: Arc<str>,
     pub(crate) endpoints: Vec<Arc<Endpoint>>,
+    /// Room for copies under way to it.
+    pub(crate) mirrors: Arc<Semaphore>,
 }
 
 /// An endpoint in force.
@@ -129,12 +136,11 @@ impl Service {
         before: Option<&Arc<Service>>,
         ground: &Ground,
     ) -> Arc<Self> {
-        let kept = |address: &SocketAddr| {
-            let mut endpoints = before?.endpoints.iter();
-            endpoints
-                .find(|known| known.address == *address && known.protocol == service.protocol)
-                .cloned()
-        };
+        let known = before.map_or(&[][..], |before| &before.endpoints);
+        let known: HashMap<_, _> =
+            known.iter().map(|one| ((one.address, one.protocol), one)).collect();
+        let kept =
+            |address: &SocketAddr| known.get(&(*address, service.protocol)).copied().cloned();
         let endpoints: Vec<_> = service
             .endpoints
             .iter()
@@ -142,7 +148,11 @@ impl Service {
                 kept(address).unwrap_or_else(|| Endpoint::new(*address, service.protocol, ground))
             })
             .collect();
-        Arc::new(Service { id: service.id, label: Arc::clone(&service.label), endpoints })
+        let mirrors = match before {
+            Some(before) => Arc::clone(&before.mirrors),
+            None => Arc::new(Semaphore::new(MIRRORS)),
+        };
+        Arc::new(Service { id: service.id, label: Arc::clone(&service.label), endpoints, mirrors })
     }
 }
 

@@ -38,6 +38,7 @@ pub(crate) struct Metrics {
     refused: AtomicU64,
     faults: AtomicU64,
     ports_missing: AtomicU64,
+    mirrors_left_out: AtomicU64,
     /// Touched when a table is attached and when the counts are read, never by a request.
     registry: Mutex<Registry>,
 }
@@ -89,6 +90,7 @@ impl Metrics {
             refused: AtomicU64::new(0),
             faults: AtomicU64::new(0),
             ports_missing: AtomicU64::new(0),
+            mirrors_left_out: AtomicU64::new(0),
             registry: Mutex::default(),
         }
     }
@@ -132,6 +134,10 @@ impl Metrics {
 
     pub(crate) fn ports_missing(&self, count: usize) {
         self.ports_missing.store(count as u64, Relaxed);
+    }
+
+    pub(crate) fn mirror_left_out(&self) {
+        self.mirrors_left_out.fetch_add(1, Relaxed);
     }
 
     fn registry(&self) -> MutexGuard<'_, Registry> {

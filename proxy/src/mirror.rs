@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use http::Request;
+use http::header::UPGRADE;
 use http::request::Parts;
 use http_body_util::BodyExt as _;
 use table::{Mirror, Rule, Target};
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::attempts::addressed;
 use crate::balance::{self, Turn};
 use crate::body::{Upload, copy};
+use crate::failure::Retry;
 use crate::http::Conn;
 use crate::live::{Live, Service};
 use crate::pool;
@@ -18,7 +21,8 @@ use crate::pool;
 const LAG: usize = 32;
 
 /// Starts the rule's mirrors for a request whose head is `head`; each gets a copy of the body
-/// through the sender that is returned for it. Over the worker's bound none is started.
+/// through the sender that is returned for it. Over the bounds of its service and of the process none
+/// is started, and none for an upgrade, whose answer nobody would speak to.
 pub(crate) fn start(
     conn: &Arc<Conn>,
     live: &Arc<Live>,
@@ -28,12 +32,19 @@ pub(crate) fn start(
     seed: u64,
 ) -> Vec<copy::Sender> {
     let mut copies = Vec::new();
+    if head.headers.contains_key(UPGRADE) {
+        return copies;
+    }
     for (nth, mirror) in rule.mirrors.iter().enumerate() {
         if !drawn(mirror, seed.rotate_left(7 * nth as u32 + 13)) {
             continue;
         }
         let Target::Service(id) = mirror.target else { continue };
-        let Ok(permit) = Arc::clone(&conn.shared.mirrors).try_acquire_owned() else { continue };
+        let service = &live.services[id];
+        let Some(permits) = permits(conn, service) else {
+            conn.shared.telemetry.mirror_left_out();
+            continue;
+        };
         let upload = if is_empty {
             Upload::Empty
         } else {
@@ -42,11 +53,19 @@ pub(crate) fn start(
             Upload::Copy(receiver)
         };
         let request = Request::from_parts(head.clone(), upload);
-        let service = Arc::clone(&live.services[id]);
-        // Bounded by the permit and by the bounds on connecting and on a backend's head.
-        tokio::spawn(send(Arc::clone(conn), service, request, seed, permit));
+        let service = Arc::clone(service);
+        // Bounded by the permits and by the bounds on connecting and on a backend's head.
+        tokio::spawn(send(Arc::clone(conn), service, request, seed, permits));
     }
     copies
+}
+
+type Permits = (OwnedSemaphorePermit, OwnedSemaphorePermit);
+
+/// Room for one more copy to `service`, in its own bound and in that of the process.
+fn permits(conn: &Conn, service: &Service) -> Option<Permits> {
+    let own = Arc::clone(&service.mirrors).try_acquire_owned().ok()?;
+    Some((own, Arc::clone(&conn.shared.mirrors).try_acquire_owned().ok()?))
 }
 
 fn drawn(mirror: &Mirror, random: u64) -> bool {
@@ -60,19 +79,31 @@ async fn send(
     service: Arc<Service>,
     request: Request<Upload>,
     seed: u64,
-    _permit: OwnedSemaphorePermit,
+    _permits: Permits,
 ) {
     let limits = &conn.shared.settings.limits;
     let now = balance::nanos(conn.shared.epoch, tokio::time::Instant::now());
     let Some(endpoint) = balance::pick(&service, &[], now, seed) else { return };
-    let _turn = Turn::at(endpoint, conn.shared.epoch, tokio::time::Instant::now());
+    let mut turn = Turn::at(endpoint, conn.shared.epoch, tokio::time::Instant::now());
     let (head, upload) = request.into_parts();
-    let request = crate::exchange::addressed(endpoint, head, upload);
+    let is_empty = matches!(upload, Upload::Empty);
+    let request = addressed(endpoint, head, upload);
     let sending = async {
         let answered = match pool::send(endpoint, conn.worker, limits, request).await {
             Ok(answered) => answered,
-            Err((failure, _)) => return tracing::debug!(%failure, "mirror failed"),
+            Err((failure, _)) => {
+                if failure.retry == Retry::Elsewhere {
+                    turn.unreached();
+                }
+                return tracing::debug!(%failure, "mirror failed");
+            }
         };
+        if is_empty {
+            turn.answered();
+        } else {
+            // How long the client took for its body, a copy does not know.
+            turn.blameless();
+        }
         let mut body = answered.response.into_body();
         while let Some(Ok(_)) = body.frame().await {}
         if let Some(lease) = answered.lease {

@@ -3,7 +3,7 @@
 //! HTTP/1.1 connections are lent to one exchange at a time; one HTTP/2 connection is shared.
 //! No lock is taken to lend or return.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -32,7 +32,10 @@ type Shared = http2::SendRequest<Upload>;
 /// The connections of one worker to one endpoint.
 #[derive(Debug)]
 pub(crate) struct Pool {
-    idle: ArrayQueue<Idle>,
+    /// Made when the first connection comes back: most endpoints of a large service never see one
+    /// on most workers.
+    idle: OnceLock<Box<ArrayQueue<Idle>>>,
+    capacity: usize,
     shared: ArcSwapOption<Shared>,
     opening: tokio::sync::Mutex<()>,
 }
@@ -56,8 +59,7 @@ impl Lease {
     /// Back into the pool; closed instead where the pool is full.
     pub(crate) fn end(self) {
         let idle = Idle { sender: self.sender, since: Instant::now() };
-        // A full pool hands the connection back, which closes it.
-        drop(self.endpoint.pools[self.worker].idle.push(idle));
+        self.endpoint.pools[self.worker].put(idle);
     }
 }
 
@@ -74,7 +76,8 @@ pub(crate) type Unsent = (Failure, Option<Request<Upload>>);
 impl Pool {
     pub(crate) fn new(capacity: usize) -> Self {
         Pool {
-            idle: ArrayQueue::new(capacity.max(1)),
+            idle: OnceLock::new(),
+            capacity: capacity.max(1),
             shared: ArcSwapOption::empty(),
             opening: tokio::sync::Mutex::new(()),
         }
@@ -82,23 +85,33 @@ impl Pool {
 
     /// How many connections lie idle.
     pub(crate) fn idle(&self) -> usize {
-        self.idle.len()
+        self.idle.get().map_or(0, |idle| idle.len())
+    }
+
+    /// A full pool closes the connection.
+    fn put(&self, idle: Idle) {
+        let queue = self.idle.get_or_init(|| Box::new(ArrayQueue::new(self.capacity)));
+        drop(queue.push(idle));
     }
 
     /// Closes what lay idle for longer than `age`.
     pub(crate) fn sweep(&self, age: Duration) {
-        for _ in 0..self.idle.len() {
-            let Some(idle) = self.idle.pop() else { return };
+        for _ in 0..self.idle() {
+            let Some(idle) = self.pop() else { return };
             if !idle.sender.is_closed() && idle.since.elapsed() <= age {
-                drop(self.idle.push(idle));
+                self.put(idle);
             }
         }
+    }
+
+    fn pop(&self) -> Option<Idle> {
+        self.idle.get()?.pop()
     }
 
     /// An idle connection that is ready and not older than `age`.
     fn take(&self, age: Duration) -> Option<http1::SendRequest<Upload>> {
         for _ in 0..LOOKS {
-            let idle = self.idle.pop()?;
+            let idle = self.pop()?;
             if idle.sender.is_closed() || idle.since.elapsed() > age {
                 continue;
             }
@@ -106,7 +119,7 @@ impl Pool {
                 return Some(idle.sender);
             }
             // Still finishing its last exchange.
-            drop(self.idle.push(idle));
+            self.put(idle);
         }
         None
     }

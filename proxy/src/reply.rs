@@ -143,7 +143,15 @@ impl Body for Reply {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
-            Reply::Ours { body, .. } => Poll::Ready(body.take().map(|data| Ok(Frame::data(data)))),
+            Reply::Ours { body, .. } => {
+                let data = body.take();
+                if data.is_some() {
+                    steady::gave()
+                } else {
+                    steady::asked()
+                }
+                Poll::Ready(data.map(|data| Ok(Frame::data(data))))
+            }
             Reply::Backend(stream) => stream.poll(cx),
             Reply::Switched => Poll::Ready(None),
         }

@@ -189,6 +189,11 @@ impl Telemetry {
         self.metrics.ports_missing(count);
     }
 
+    /// A mirrored request was left out for want of room.
+    pub(crate) fn mirror_left_out(&self) {
+        self.metrics.mirror_left_out();
+    }
+
     /// All counts, in the format that [`CONTENT_TYPE`] names.
     pub fn metrics(&self) -> String {
         let log_lines = self.access_log.as_ref().map_or(0, AccessLog::dropped);

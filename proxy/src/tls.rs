@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use model::secret::{Secret, SecretBytes, TLS_SECRET};
-use model::{Hostname, Invalid, Key, Kind};
+use model::{Invalid, Key, Kind};
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject;
@@ -77,70 +77,59 @@ fn certified(chain: &SecretBytes, key: &SecretBytes) -> Result<CertifiedKey, Err
 /// One `ServerConfig` for each HTTPS port of `table`. A certificate that cannot be read is left
 /// out: its names get no handshake, everybody else's do.
 pub(crate) fn server_configs(
-    table: &Table,
+    table: &Arc<Table>,
     tickets: &Arc<dyn ProducesTickets>,
 ) -> HashMap<u16, Arc<ServerConfig>> {
-    let mut ports: HashMap<u16, ByName> = HashMap::new();
-    let https = table.listeners.iter().filter(|listener| listener.scheme == policy::Scheme::Https);
-    // A refused listener may share its port with somebody's plain HTTP.
-    for listener in https.filter(|listener| listener.is_serving()) {
-        let names = ports.entry(listener.port).or_default();
+    let mut ports: HashMap<u16, Shown> = HashMap::new();
+    for (index, listener) in table.listeners.iter().enumerate() {
+        // A refused listener may share its port with somebody's plain HTTP.
+        if listener.scheme != policy::Scheme::Https || !listener.is_serving() {
+            continue;
+        }
+        let port = listener.port;
+        let shown = ports.entry(port).or_insert_with(|| Shown::new(Arc::clone(table), port));
+        let keys = shown.keys.entry(index).or_default();
         for certificate in &listener.certificates {
             match certified(&certificate.chain_pem, &certificate.key_pem) {
-                Ok(key) => names.add(listener.hostname.as_ref(), Arc::new(key)),
+                Ok(key) => keys.push(Arc::new(key)),
                 Err(error) => {
                     tracing::error!(secret = %certificate.secret, %error, "certificate left out")
                 }
             }
         }
     }
-    ports.into_iter().map(|(port, names)| (port, Arc::new(config(names, tickets)))).collect()
+    ports.into_iter().map(|(port, shown)| (port, Arc::new(config(shown, tickets)))).collect()
 }
 
-fn config(names: ByName, tickets: &Arc<dyn ProducesTickets>) -> ServerConfig {
+fn config(shown: Shown, tickets: &Arc<dyn ProducesTickets>) -> ServerConfig {
     let mut config =
-        ServerConfig::builder().with_no_client_auth().with_cert_resolver(Arc::new(names));
+        ServerConfig::builder().with_no_client_auth().with_cert_resolver(Arc::new(shown));
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     config.ticketer = Arc::clone(tickets);
     config.send_tls13_tickets = 1;
     config
 }
 
-/// The certificates of one port by listener host name: exact, then longest wildcard, then any.
-#[derive(Debug, Default)]
-struct ByName {
-    exact: HashMap<Box<str>, Vec<Arc<CertifiedKey>>>,
-    /// Suffix with its dot.
-    wildcard: HashMap<Box<str>, Vec<Arc<CertifiedKey>>>,
-    any: Vec<Arc<CertifiedKey>>,
+/// The certificates that one port shows. Which listener a name selects, the table says, here as for
+/// requests.
+#[derive(Debug)]
+struct Shown {
+    table: Arc<Table>,
+    port: u16,
+    /// By the listener's place in the table.
+    keys: HashMap<usize, Vec<Arc<CertifiedKey>>>,
 }
 
-impl ByName {
-    fn add(&mut self, host: Option<&Hostname>, key: Arc<CertifiedKey>) {
-        let place = match host.map(|host| (host, host.suffix())) {
-            None => &mut self.any,
-            Some((_, Some(suffix))) => self.wildcard.entry(suffix.into()).or_default(),
-            Some((host, None)) => self.exact.entry(host.as_str().into()).or_default(),
-        };
-        place.push(key);
-    }
-
-    /// The certificates of the listener that `name` selects.
-    fn find(&self, name: &str) -> &[Arc<CertifiedKey>] {
-        if let Some(keys) = self.exact.get(name) {
-            return keys;
-        }
-        let mut dots = name.match_indices('.').map(|(at, _)| &name[at..]);
-        dots.find_map(|suffix| self.wildcard.get(suffix)).unwrap_or(&self.any)
+impl Shown {
+    fn new(table: Arc<Table>, port: u16) -> Self {
+        Shown { table, port, keys: HashMap::new() }
     }
 }
 
-impl ResolvesServerCert for ByName {
+impl ResolvesServerCert for Shown {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let keys = match hello.server_name() {
-            Some(name) => self.find(&name.to_ascii_lowercase()),
-            None => &self.any,
-        };
+        let name = hello.server_name().unwrap_or_default().to_ascii_lowercase();
+        let keys = self.keys.get(&self.table.listener_index(self.port, &name)?)?;
         let fits =
             |key: &&Arc<CertifiedKey>| key.key.choose_scheme(hello.signature_schemes()).is_some();
         keys.iter().find(fits).cloned()
@@ -201,24 +190,5 @@ mod tests {
         assert!(certified(&pem(&old), &key).is_ok());
         assert!(matches!(certified(&pem(&old), &pair().1), Err(Error::Mismatch)));
         assert!(matches!(certified(&pem(b"no"), &key), Err(Error::OddCertificate(_))));
-    }
-
-    #[test]
-    fn the_most_specific_listener_gives_the_certificate() {
-        let mut names = ByName::default();
-        let keys: Vec<_> = (0..4)
-            .map(|_| pair())
-            .map(|(chain, key)| Arc::new(certified(&chain, &key).unwrap()))
-            .collect();
-        for (host, key) in [None, Some("*.com"), Some("*.b.com"), Some("a.b.com")].iter().zip(&keys)
-        {
-            let host = host.map(|host| Hostname::parse(host).unwrap());
-            names.add(host.as_ref(), Arc::clone(key));
-        }
-        for (name, wanted) in
-            [("x.org", 0), ("a.com", 1), ("x.b.com", 2), ("a.b.com", 3), ("b.com", 1)]
-        {
-            assert!(Arc::ptr_eq(&names.find(name)[0], &keys[wanted]), "{name}");
-        }
     }
 }

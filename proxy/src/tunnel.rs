@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
@@ -17,6 +17,7 @@ use policy::{Facts, Reason, Verdict};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
 
 use crate::balance::Turn;
+use crate::exchange::{meant_here, unix_seconds};
 use crate::forward;
 use crate::http::Conn;
 use crate::live::Live;
@@ -33,12 +34,10 @@ pub(crate) struct Asked {
     host: Box<str>,
     path: Box<str>,
     source: IpAddr,
-    /// Credentials are judged by the time of the opening request.
-    now: i64,
 }
 
 impl Asked {
-    pub(crate) fn new(parts: &Parts, record: &Record, now: i64) -> Self {
+    pub(crate) fn new(parts: &Parts, record: &Record) -> Self {
         Asked {
             method: parts.method.clone(),
             uri: parts.uri.clone(),
@@ -46,14 +45,13 @@ impl Asked {
             host: record.host.clone(),
             path: record.path.clone(),
             source: record.source,
-            now,
         }
     }
 
-    /// Whether `live` would have let the request pass.
+    /// Whether `live` would let the request pass, were it made now.
     fn passes(&self, conn: &Conn, live: &Live) -> bool {
         let facts = Facts {
-            now: self.now,
+            now: unix_seconds(SystemTime::now()),
             source: self.source,
             scheme: conn.scheme,
             port: conn.port,
@@ -63,9 +61,10 @@ impl Asked {
             query: self.uri.query(),
             headers: &self.headers,
         };
-        live.table.find(&facts).is_ok_and(|found| {
-            matches!(found.rule.chain.decide(&facts, found.prefix), Verdict::Pass(_))
-        })
+        meant_here(conn, live, &self.host).is_ok()
+            && live.table.find(&facts).is_ok_and(|found| {
+                matches!(found.rule.chain.decide(&facts, found.prefix), Verdict::Pass(_))
+            })
     }
 }
 
@@ -111,8 +110,12 @@ impl Tunnel {
         let upgraded = async { tokio::try_join!(client, backend) };
         let (client, backend) = match tokio::time::timeout(limits.head, upgraded).await {
             Ok(Ok(both)) => both,
-            Ok(Err(error)) => return self.record.detail = Some(error.to_string().into()),
+            Ok(Err(error)) => {
+                self.record.reason = Reason::ClientGone;
+                return self.record.detail = Some(error.to_string().into());
+            }
             Err(_) => {
+                self.record.reason = Reason::ClientTimeout;
                 self.record.detail = Some("the upgrade was not finished in time".into());
                 return;
             }
@@ -120,8 +123,8 @@ impl Tunnel {
         let (client, backend) = (Counted::new(client), Counted::new(backend));
         // Writes the counts into the record also where the worker ends first.
         let mut told = Told { record: self.record, client, backend };
-        let error = told.carry(&self.conn, &self.asked).await.err();
-        told.record.detail = error.map(|error| error.to_string().into());
+        let (reason, detail) = told.carry(&self.conn, &self.asked).await;
+        (told.record.reason, told.record.detail) = (reason, detail);
     }
 }
 
@@ -133,16 +136,22 @@ struct Told {
 }
 
 impl Told {
-    async fn carry(&mut self, conn: &Conn, asked: &Asked) -> io::Result<()> {
+    /// Why the tunnel ended.
+    async fn carry(&mut self, conn: &Conn, asked: &Asked) -> (Reason, Option<Box<str>>) {
         let read = (Arc::clone(&self.client.read), Arc::clone(&self.backend.read));
         let total = || read.0.load(Relaxed) + read.1.load(Relaxed);
-        tokio::select! {
-            copied = copy_bidirectional(&mut self.client, &mut self.backend) => copied.map(drop),
-            () = forbidden(conn, asked) => Err(io::Error::other("cut: a new table forbids it")),
-            () = silent(conn.shared.settings.limits.tunnel_idle, total) => {
-                Err(io::Error::other("closed after silence"))
+        let copied = tokio::select! {
+            copied = copy_bidirectional(&mut self.client, &mut self.backend) => copied,
+            () = forbidden(conn, asked) => {
+                return (Reason::AccessDenied, Some("cut: a new table forbids it".into()));
             }
-        }
+            () = silent(conn.shared.settings.limits.tunnel_idle, total) => {
+                return (Reason::Ok, Some("closed after silence".into()));
+            }
+        };
+        let Err(error) = copied else { return (Reason::Ok, None) };
+        let reason = if self.backend.failed { Reason::UpstreamReset } else { Reason::ClientGone };
+        (reason, Some(error.to_string().into()))
     }
 }
 
@@ -179,15 +188,21 @@ async fn silent(bound: Duration, total: impl Fn() -> u64) {
     }
 }
 
-/// An upgraded connection that counts what is read from it.
+/// An upgraded connection that counts what is read from it and knows whether it broke.
 struct Counted {
     io: TokioIo<Upgraded>,
     read: Arc<AtomicU64>,
+    failed: bool,
 }
 
 impl Counted {
     fn new(io: Upgraded) -> Self {
-        Counted { io: TokioIo::new(io), read: Arc::default() }
+        Counted { io: TokioIo::new(io), read: Arc::default(), failed: false }
+    }
+
+    fn seen<T>(&mut self, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        self.failed |= matches!(polled, Poll::Ready(Err(_)));
+        polled
     }
 }
 
@@ -200,7 +215,7 @@ impl AsyncRead for Counted {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.io).poll_read(cx, buf);
         self.read.fetch_add((buf.filled().len() - before) as u64, Relaxed);
-        polled
+        self.seen(polled)
     }
 }
 
@@ -210,11 +225,13 @@ impl AsyncWrite for Counted {
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, data)
+        let polled = Pin::new(&mut self.io).poll_write(cx, data);
+        self.seen(polled)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        let polled = Pin::new(&mut self.io).poll_flush(cx);
+        self.seen(polled)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -2,6 +2,7 @@
 //!
 //! Settle one good form of each object, compile policies into levels, draft the listeners, find
 //! each route's parents, close policies that deny strangers, resolve services, attach routes.
+//! A refused route without a good form stays closed where a policy protects it.
 //! What did not change since the assembly before is taken over from it.
 
 use std::collections::BTreeSet;
@@ -52,7 +53,8 @@ pub struct Assembly {
     pub faults: Vec<Invalid>,
     /// Refused objects that keep their last good form.
     pub kept: BTreeSet<Key>,
-    /// Policies that could not be used: what they are attached to is closed.
+    /// Policies that could not be used, be it at one target alone: what they are attached to there
+    /// is closed.
     pub closed: BTreeSet<Key>,
     pub(crate) settled: Settled,
     pub(crate) policies: Policies,

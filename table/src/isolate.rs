@@ -3,6 +3,8 @@
 //! A refused object keeps the form that it had in the assembly before.
 //! Without one, a policy closes what it was meant for, since leaving it out would open a door; any
 //! other object is absent, and whoever names it sees it missing.
+//! Of an absent HTTPRoute it is remembered what it was meant for, as far as that can be read: where a
+//! policy protects it, that stays closed.
 //! Nothing here is felt outside the refused object's own namespace.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,9 +16,11 @@ use sha2::{Digest as _, Sha256};
 
 use crate::assemble::{Assembly, Input, Refused};
 use crate::isolate::closing::Closing;
+use crate::isolate::stray::Stray;
 use crate::route::Compiled;
 
 pub(crate) mod closing;
+pub(crate) mod stray;
 
 /// One good form of each object, by key.
 #[derive(Debug, Default)]
@@ -26,6 +30,8 @@ pub(crate) struct Settled {
     pub(crate) routes: BTreeMap<Key, Arc<Compiled>>,
     /// Refused policies without a good form.
     pub(crate) closings: Vec<Closing>,
+    /// Refused HTTPRoutes without a good form.
+    pub(crate) strays: Vec<Stray>,
     /// Refused objects that keep their last good form.
     pub(crate) kept: BTreeSet<Key>,
     /// Refused objects that have none.
@@ -77,6 +83,9 @@ impl Settled {
         for closing in &self.closings {
             hash.update(format!("{closing:?}"));
         }
+        for stray in &self.strays {
+            hash.update(format!("{stray:?}"));
+        }
         hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
 }
@@ -105,7 +114,9 @@ pub(crate) fn settle(
                 let item = item(&key, resource, previous);
                 settled.objects.insert(key, item);
             }
-            Err(faults) => refused.push(Refused { key: Some(key), raw: None, faults }),
+            Err(faults) => {
+                refused.push(Refused { key: Some(key), raw: Some(resource.to_json()), faults });
+            }
         }
     }
     for object in refused {
@@ -114,6 +125,7 @@ pub(crate) fn settle(
     }
     settled.closings.sort();
     settled.closings.dedup();
+    settled.strays.sort_by_cached_key(|stray| format!("{stray:?}"));
     settled
 }
 
@@ -149,7 +161,7 @@ fn item(key: &Key, resource: Resource, previous: Option<&Assembly>) -> Item {
     Item { resource, digest: Sha256::digest(text).into() }
 }
 
-/// Puts the last good form in the place of a refused object, or closes what it was meant for.
+/// Puts the last good form in the place of a refused object, or notes what it was meant for.
 fn replace(settled: &mut Settled, refused: &Refused, previous: Option<&Assembly>) {
     let Some(key) = &refused.key else { return };
     if settled.objects.contains_key(key) {
@@ -164,6 +176,8 @@ fn replace(settled: &mut Settled, refused: &Refused, previous: Option<&Assembly>
     } else {
         if key.kind == Kind::AccessPolicy {
             settled.closings.push(Closing::of(key, refused.raw.as_ref()));
+        } else if key.kind == Kind::HttpRoute {
+            settled.strays.push(Stray::of(key, refused.raw.as_ref()));
         }
         settled.lost.insert(key.clone());
     }

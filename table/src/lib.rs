@@ -64,8 +64,12 @@ impl Table {
     /// The most specific listener for `host` on `port`: it alone serves the request (listener
     /// isolation). The same choice by server name gives the certificates of a connection.
     pub fn listener(&self, port: u16, host: &str) -> Option<&Arc<Listener>> {
-        let index = self.ports.get(&port)?.listener(host)?;
-        self.listeners.get(index)
+        self.listeners.get(self.listener_index(port, host)?)
+    }
+
+    /// Where in `listeners` it stands.
+    pub fn listener_index(&self, port: u16, host: &str) -> Option<usize> {
+        self.ports.get(&port)?.listener(host)
     }
 
     /// The rule that a request leads to.

@@ -4,15 +4,16 @@
 //! a list, each list in the order of precedence.
 //! A lookup walks down one branch of the tree and back up until a match holds.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use model::Hostname;
 use model::route::{HttpMatch, HttpRoute, PathMatchType};
+use model::{Hostname, Name};
 use policy::Facts;
 use policy::pattern::{HeaderPattern, PathPattern, PatternError, QueryPattern};
 
 use crate::hosts::Hosts;
-use crate::precedence::{PathRank, Rank};
+use crate::precedence::{HostRank, PathRank, Rank};
 use paths::Paths;
 
 mod paths;
@@ -50,6 +51,8 @@ pub(crate) struct Entry {
 #[derive(Debug, Default)]
 pub(crate) struct Routes {
     hosts: Hosts<Paths>,
+    /// What strays of each namespace were meant for, and which its other routes must not answer.
+    shut: BTreeMap<Name, Hosts<Paths>>,
     /// Every entry once, for [`why`](crate::why).
     pub(crate) all: Vec<Entry>,
 }
@@ -112,6 +115,22 @@ impl Match {
         self.source.spec.rules.get(self.rank.rule)?.matches.get(self.rank.index)
     }
 
+    /// The most specific of the route's own host names that means `host`; `Some(None)` where the
+    /// route names none.
+    pub(crate) fn best_host(&self, host: &str) -> Option<Option<&Hostname>> {
+        let names = &self.source.spec.hostnames;
+        if names.is_empty() {
+            return Some(None);
+        }
+        let fitting = names.iter().filter(|name| name.matches(host));
+        fitting.min_by_key(|name| HostRank::of(Some(name))).map(Some)
+    }
+
+    /// How specific it is for `host`, all but host and path left aside; the smaller wins.
+    fn place(&self, host: &str) -> (Option<HostRank>, PathRank) {
+        (self.best_host(host).map(HostRank::of), self.rank.path)
+    }
+
     /// The prefix, if this match is by prefix.
     pub(crate) fn prefix(&self) -> Option<&str> {
         self.path.prefix()
@@ -152,24 +171,61 @@ impl Routes {
         matches: &[Arc<Match>],
         rule: usize,
     ) {
-        for host in hosts {
-            let paths = self.hosts.entry(host, Paths::default);
-            for of in matches {
-                paths.add(Entry { rule, of: Arc::clone(of) });
-            }
-        }
+        put(&mut self.hosts, hosts, matches, rule);
         self.all.extend(matches.iter().map(|of| Entry { rule, of: Arc::clone(of) }));
+    }
+
+    /// Closes the matches of one rule of a stray to the other routes of its namespace.
+    pub(crate) fn shut<'a>(
+        &mut self,
+        namespace: &Name,
+        hosts: impl Iterator<Item = Option<&'a Hostname>>,
+        matches: &[Arc<Match>],
+        rule: usize,
+    ) {
+        let index = self.shut.entry(namespace.clone()).or_default();
+        put(index, hosts, matches, rule);
     }
 
     /// Brings every list into the order of precedence.
     pub(crate) fn sort(&mut self) {
-        self.hosts.values_mut().for_each(Paths::sort);
+        let shut = self.shut.values_mut().flat_map(Hosts::values_mut);
+        self.hosts.values_mut().chain(shut).for_each(Paths::sort);
         self.all.sort_by(|a, b| a.of.rank.cmp(&b.of.rank));
     }
 
     /// The entry that wins. A host name whose rules do not fit leaves the request to less specific
     /// ones.
     pub(crate) fn find(&self, facts: &Facts<'_>) -> Option<&Entry> {
-        self.hosts.matching(facts.host).find_map(|paths| paths.find(facts))
+        let entry = first(&self.hosts, facts)?;
+        Some(self.instead(entry, facts).unwrap_or(entry))
     }
+
+    /// The closed entry that keeps a request from `entry`, if its namespace has one there. An
+    /// entry of another namespace is never kept from its requests.
+    fn instead(&self, entry: &Entry, facts: &Facts<'_>) -> Option<&Entry> {
+        let own = self.shut.get(&entry.of.source.metadata.namespace)?;
+        let shut = first(own, facts)?;
+        (shut.of.place(facts.host) <= entry.of.place(facts.host)).then_some(shut)
+    }
+}
+
+/// Puts matches under each of the hosts.
+fn put<'a>(
+    index: &mut Hosts<Paths>,
+    hosts: impl Iterator<Item = Option<&'a Hostname>>,
+    matches: &[Arc<Match>],
+    rule: usize,
+) {
+    for host in hosts {
+        let paths = index.entry(host, Paths::default);
+        for of in matches {
+            paths.add(Entry { rule, of: Arc::clone(of) });
+        }
+    }
+}
+
+/// The first entry that fits, from the most specific host on.
+fn first<'a>(index: &'a Hosts<Paths>, facts: &Facts<'_>) -> Option<&'a Entry> {
+    index.matching(facts.host).find_map(|paths| paths.find(facts))
 }

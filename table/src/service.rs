@@ -40,7 +40,8 @@ pub(crate) struct Catalog<'a> {
 }
 
 impl<'a> Catalog<'a> {
-    /// Builds what the routes name; a service that did not change stays the very one of `before`.
+    /// Builds what the routes name; a service that did not change, its id included, stays the very
+    /// one of `before`.
     pub(crate) fn new(settled: &'a Settled, before: &[Arc<Service>]) -> Self {
         let slices = slices_by_service(settled);
         let mut catalog = Catalog { settled, ids: BTreeMap::new(), services: Vec::new() };

@@ -2,6 +2,7 @@
 
 #![allow(clippy::needless_pass_by_value, reason = "json! makes values")]
 
+mod abroad;
 mod attachment;
 mod callers;
 mod closing;
@@ -10,5 +11,6 @@ mod lookup;
 mod precedence;
 mod reload;
 mod services;
+mod strays;
 mod tls;
 mod why;

@@ -112,7 +112,7 @@ pub(crate) fn tell(table: &Table, facts: &Facts<'_>) -> Story {
         None => story.reason = Some(Reason::NoRoute),
         Some((entry, rule)) => {
             story.won = Some(won(table, entry, rule, facts));
-            story.policy = Some(rule.chain.explain_match(facts, entry.of.prefix()));
+            story.policy = Some(rule.chain.explain(facts, entry.of.prefix()));
         }
     }
     story
@@ -177,20 +177,9 @@ fn others(
     others
 }
 
-/// The most specific of the route's own host names that means `host`; `Some(None)` where the
-/// route names none.
-fn best_host<'m>(of: &'m Match, host: &str) -> Option<Option<&'m Hostname>> {
-    let names = &of.source.spec.hostnames;
-    if names.is_empty() {
-        return Some(None);
-    }
-    let fitting = names.iter().filter(|name| name.matches(host));
-    fitting.min_by_key(|name| HostRank::of(Some(name))).map(Some)
-}
-
 /// The first thing that does not fit, if there is one.
 fn obstacle(of: &Match, facts: &Facts<'_>) -> Option<(Obstacle, String)> {
-    if best_host(of, facts.host).is_none() {
+    if of.best_host(facts.host).is_none() {
         let names: Vec<_> = of.source.spec.hostnames.iter().map(Hostname::as_str).collect();
         let text = format!("host '{}' is none of {}", facts.host, names.join(", "));
         return Some((Obstacle::Host, text));
@@ -226,7 +215,7 @@ fn unfit(wanted: &str, there: bool) -> String {
 /// Why a match that fits comes after the winner.
 fn lower(of: &Match, winner: Option<&Entry>, facts: &Facts<'_>) -> String {
     let Some(winner) = winner else { return String::new() };
-    let rank = |one| best_host(one, facts.host).map(HostRank::of);
+    let rank = |one: &Match| one.best_host(facts.host).map(HostRank::of);
     let by = match rank(&winner.of).cmp(&rank(of)) {
         Ordering::Equal => winner.of.rank.compare(&of.rank).1,
         Ordering::Less | Ordering::Greater => By::Host,

@@ -60,6 +60,14 @@ const SOAKS: &[Soak] = &[
         count: 10_000,
     },
     Soak {
+        name: "edits",
+        about: "valid edits that may change only what is their owner's",
+        starts_programs: false,
+        file: "generated",
+        test: "isolation::a_valid_edit_changes_only_what_is_its_owners",
+        count: 10_000,
+    },
+    Soak {
         name: "churn",
         about: "requests while routes, weights and certificates are rewritten",
         starts_programs: true,

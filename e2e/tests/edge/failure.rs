@@ -1,19 +1,13 @@
 //! What callers get when something behind the gateway is missing, slow or broken.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use e2e::client::{bytes, nothing, request};
-use e2e::{Connection, Origin, Setup, yaml};
+use e2e::{Connection, Gateway, Origin, Scripted, Setup, yaml};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use crate::scene::{HOST, answered, open_shop, refused, shop};
-
-/// A port on which nobody listens.
-fn closed() -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], e2e::program::free_port()))
-}
+use crate::scene::{HOST, answered, closed, open_shop, refused, shop};
 
 #[tokio::test]
 async fn backends_that_cannot_be_used_are_told_apart() {
@@ -97,6 +91,58 @@ async fn a_dead_endpoint_is_stepped_over() {
     }
     assert!(retried > 0, "the dead endpoint was never tried first in 40 requests");
     assert_eq!(origin.count(), 40);
+}
+
+#[tokio::test]
+async fn a_second_try_names_the_same_host() {
+    for protocol in ["http", "kubernetes.io/h2c"] {
+        let origin = Origin::start("alive").await;
+        let gateway = Setup::new()
+            .with(yaml::service_speaking("both", protocol, &[closed(), origin.address]))
+            .with(yaml::path_route("all", "/", "both"))
+            .start()
+            .await;
+        let mut retried = 0;
+        for _ in 0..40 {
+            let reply = gateway.get(HOST, "/").await;
+            let line = answered(&gateway, &reply, "alive").await;
+            retried += usize::from(line["attempts"] == 2);
+            assert_eq!(origin.last().host, HOST, "{protocol}: {line}");
+        }
+        assert!(retried > 0, "{protocol}: the dead endpoint was never tried first in 40 requests");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_framed_in_two_ways_goes_by_its_chunks() {
+    const BOTH: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\
+                        connection: close\r\n\r\na\r\n0123456789\r\n0\r\n\r\n";
+    let gateway = behind(BOTH).await;
+    for mut connection in [
+        Connection::h1(gateway.1.web()).await.unwrap(),
+        Connection::h2c(gateway.1.web()).await.unwrap(),
+    ] {
+        let asked = request("GET", HOST, "/").body(nothing()).unwrap();
+        let reply = connection.send(asked).await.unwrap();
+        assert_eq!((reply.header("content-length"), reply.text().as_str()), ("", "0123456789"));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_in_a_coding_that_would_be_lost_is_a_502() {
+    const CODED: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\
+                         connection: close\r\n\r\na\r\n0123456789\r\n0\r\n\r\n";
+    let (_origin, gateway) = behind(CODED).await;
+    refused(&gateway, &gateway.get(HOST, "/").await, 502, "upstream_protocol").await;
+}
+
+/// A gateway before a backend that always answers so.
+async fn behind(answer: &'static str) -> (Scripted, Gateway) {
+    let origin = Scripted::start(answer).await;
+    let setup = Setup::new()
+        .with(yaml::service("odd", &[origin.address]))
+        .with(yaml::path_route("all", "/", "odd"));
+    (origin, setup.start().await)
 }
 
 #[tokio::test]

@@ -1,9 +1,9 @@
 //! What a rule does to a request and its answer: headers, rewrites, redirects, mirrors.
 
 use e2e::client::{bytes, nothing, request};
-use e2e::{Origin, Reply, Setup, wait, yaml};
+use e2e::{Origin, Reply, Scripted, Setup, wait, yaml};
 
-use crate::scene::{HOST, answered, assert_share, shop};
+use crate::scene::{HOST, answered, assert_share, closed, shop};
 
 /// A rule for `/old` with `filters`, before the Service `shop`.
 fn old(filters: &str) -> String {
@@ -147,11 +147,15 @@ async fn a_mirror_gets_a_copy_and_its_answer_is_dropped() {
 #[tokio::test]
 async fn mirrors_that_hang_or_break_are_not_felt() {
     let (_origin, setup) = shop().await;
-    let mirror = Origin::start("mirror").await;
+    let (mirror, mute) = (Origin::start("mirror").await, Scripted::held("").await);
     let filters = "{ type: RequestMirror, requestMirror: { backendRef: { name: mirror, port: 80 } } },
         { type: URLRewrite, urlRewrite: { path: { type: ReplacePrefixMatch, replacePrefixMatch: / } } },
+        { type: RequestMirror, requestMirror: { backendRef: { name: mute, port: 80 } } },
         { type: RequestMirror, requestMirror: { backendRef: { name: nowhere, port: 80 } } }";
-    let setup = setup.with(yaml::service("mirror", &[mirror.address])).with(old(filters));
+    let setup = setup
+        .with(yaml::service("mirror", &[mirror.address]))
+        .with(yaml::service("mute", &[mute.address]))
+        .with(old(filters));
     let gateway = setup.start().await;
     let reply: Reply = gateway.get(HOST, "/old/reset").await;
     // The origin was told to break as well; what counts is the next request.
@@ -163,6 +167,39 @@ async fn mirrors_that_hang_or_break_are_not_felt() {
     for reply in &replies {
         answered(&gateway, reply, "shop").await;
     }
+}
+
+#[tokio::test]
+async fn a_mirror_that_hangs_leaves_room_for_others() {
+    let (_origin, setup) = shop().await;
+    let (mirror, mute) = (Origin::start("mirror").await, Scripted::held("").await);
+    let filters =
+        "{ type: RequestMirror, requestMirror: { backendRef: { name: mute, port: 80 } } },
+        { type: RequestMirror, requestMirror: { backendRef: { name: mirror, port: 80 } } }";
+    let setup = setup
+        .with(yaml::service("mirror", &[mirror.address]))
+        .with(yaml::service("mute", &[mute.address]))
+        .with(old(filters));
+    let gateway = setup.start().await;
+    for _ in 0..200 {
+        assert_eq!(gateway.get(HOST, "/old").await.status, 200);
+    }
+    wait::until_true("200 copies", || mirror.count() == 200).await;
+    assert_eq!(gateway.metric("heddle_mirrors_left_out_total", &[]).await, 72.0);
+}
+
+#[tokio::test]
+async fn a_dead_endpoint_of_a_mirror_draws_few_copies() {
+    let (_origin, setup) = shop().await;
+    let mirror = Origin::start("mirror").await;
+    let filter =
+        "{ type: RequestMirror, requestMirror: { backendRef: { name: mirror, port: 80 } } }";
+    let both = [closed(), mirror.address];
+    let gateway = setup.with(yaml::service("mirror", &both)).with(old(filter)).start().await;
+    for _ in 0..100 {
+        assert_eq!(gateway.get(HOST, "/old").await.status, 200);
+    }
+    wait::until_true("most of 100 copies", || mirror.count() >= 80).await;
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ mod access;
 mod attack;
 mod border;
 mod cli;
+mod closed;
 mod drain;
 mod failure;
 mod faults;

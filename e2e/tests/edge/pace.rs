@@ -9,6 +9,9 @@ use e2e::{Connection, Origin, Scripted, Setup, wait, yaml};
 use futures::stream;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpStream;
 use tokio::time::interval;
 
 use crate::scene::{HOST, answered, refused, shop};
@@ -81,6 +84,25 @@ async fn a_stream_whose_window_stays_shut_holds_no_backend() {
     // The connection's other streams go on.
     let other = connection.send(request("GET", HOST, "/").body(nothing()).unwrap()).await.unwrap();
     assert_eq!(other.status, 200);
+}
+
+#[tokio::test]
+async fn an_answer_of_ours_that_is_not_taken_is_given_up() {
+    let gateway = Setup::new().arguments(&["--write-timeout", "1s"]).start().await;
+    let stream = TcpStream::connect(gateway.web()).await.unwrap();
+    let (mut sender, connection) = http2::Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(0)
+        .handshake(TokioIo::new(stream))
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let asked = request("GET", "nobody.test", "/").body(nothing()).unwrap();
+    let answer = sender.send_request(asked).await.unwrap();
+    assert_eq!(answer.status(), 404);
+    // Told only once the stream is over.
+    let line = gateway.logged_as(answer.headers()["x-request-id"].to_str().unwrap()).await;
+    assert_eq!(line["status"], 404, "{line}");
+    assert!(answer.into_body().collect().await.is_err(), "a body came through a shut window");
 }
 
 #[tokio::test]

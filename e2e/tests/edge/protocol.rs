@@ -199,6 +199,27 @@ async fn an_answer_with_trailers_is_whole_whatever_is_spoken() {
 }
 
 #[tokio::test]
+async fn cookies_in_parts_are_one_line_for_whoever_reads_them() {
+    let (origin, setup) = shop().await;
+    let canary = yaml::route(
+        "canary",
+        "rules: [{ matches: [{ headers: [{ name: cookie, type: RegularExpression, \
+         value: '(.*; )?canary=1(;.*)?' }] }], \
+         filters: [{ type: ResponseHeaderModifier, responseHeaderModifier: \
+         { set: [{ name: x-canary, value: sings }] } }], \
+         backendRefs: [{ name: shop, port: 80 }] }]",
+    );
+    let gateway = setup.with(canary).start().await;
+    let mut connection = Connection::h2c(gateway.web()).await.unwrap();
+    let asked = request("GET", HOST, "/").header("cookie", "a=1").header("cookie", "canary=1");
+    let reply = connection.send(asked.body(nothing()).unwrap()).await.unwrap();
+    assert_eq!((reply.status, reply.header("x-canary")), (200, "sings"));
+    let seen = origin.last();
+    let lines: Vec<_> = seen.headers.get_all("cookie").iter().collect();
+    assert_eq!(lines, ["a=1; canary=1"]);
+}
+
+#[tokio::test]
 async fn head_has_no_body_and_the_length_of_one() {
     let (origin, gateway) = both_upstreams().await;
     for upstream in ["h1", "h2"] {

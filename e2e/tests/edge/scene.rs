@@ -1,5 +1,7 @@
 //! What several tests set up and look for.
 
+use std::net::SocketAddr;
+
 use e2e::{Gateway, Origin, Reply, Setup, yaml};
 use serde_json::Value;
 
@@ -19,6 +21,11 @@ pub(crate) async fn shop() -> (Origin, Setup) {
 pub(crate) async fn open_shop() -> (Origin, Gateway) {
     let (origin, setup) = shop().await;
     (origin, setup.start().await)
+}
+
+/// A port on which nobody listens.
+pub(crate) fn closed() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], e2e::program::free_port()))
 }
 
 /// The origin answered, and the log agrees; gives the log's line.

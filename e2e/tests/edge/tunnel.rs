@@ -82,6 +82,28 @@ async fn a_tunnel_ends_with_the_drain_timeout() {
     assert_eq!(gateway.logged_as(&id).await["status"], 101);
 }
 
+#[tokio::test]
+async fn a_tunnel_is_cut_by_a_table_that_forbids_it() {
+    let (_origin, gateway) = open_shop().await;
+    let (mut socket, id) = socket(&gateway).await;
+    echoed(&mut socket, "before").await;
+    // A table that lets it live.
+    gateway.write("note.yaml", &yaml::path_route("other", "/other", "shop"));
+    gateway.until_said("table in force").await;
+    echoed(&mut socket, "between").await;
+    let deny = "targetRefs: [{ group: gateway.networking.k8s.io, kind: HTTPRoute, name: all }]\n\
+                rules: [{ name: shut, action: Deny, when: { methods: [GET] } }]";
+    gateway.write("policy.yaml", &yaml::policy("shut", deny));
+    while let Some(Ok(_)) = wait::within("the cut", socket.next()).await {}
+    let line = gateway.logged_as(&id).await;
+    assert_eq!(
+        (&line["status"], &line["reason"]),
+        (&101.into(), &"access_denied".into()),
+        "{line}"
+    );
+    assert_eq!(gateway.get(HOST, "/").await.status, 403);
+}
+
 /// A backend that switches to the protocol `other`, whatever it is asked.
 async fn odd() -> (Scripted, Gateway) {
     let answer = "HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: other\r\n\r\nsecret";

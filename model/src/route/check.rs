@@ -9,10 +9,9 @@ use super::{
     HttpRoute, HttpRule, ParentRef, PathMatch, PathMatchType, PathModifier, PathModifierType,
     RequestMirror, RequestRedirect, Timeouts, ValueMatchType,
 };
+use crate::expression::Expressions;
+use crate::header::is_of_connection;
 use crate::invalid::Checker;
-
-/// The longest compiled regular expression that one match may cost, in bytes.
-pub(crate) const REGEX_SIZE: usize = 1 << 20;
 
 impl HttpRoute {
     /// Reports what the schema cannot say.
@@ -21,7 +20,8 @@ impl HttpRoute {
         at.within("spec", |at| {
             at.unenforced("useDefaultGateways", spec.use_default_gateways.as_ref());
             at.each("parentRefs", &spec.parent_refs, |at, parent| parent.check(at));
-            at.each("rules", &spec.rules, |at, rule| rule.check(at));
+            let mut expressions = Expressions::default();
+            at.each("rules", &spec.rules, |at, rule| rule.check(at, &mut expressions));
             let mut names = BTreeSet::new();
             at.each("rules", &spec.rules, |at, rule| {
                 if let Some(name) = &rule.name
@@ -43,8 +43,8 @@ impl ParentRef {
 }
 
 impl HttpRule {
-    fn check(&self, at: &mut Checker) {
-        at.each("matches", &self.matches, |at, one| one.check(at));
+    fn check(&self, at: &mut Checker, expressions: &mut Expressions) {
+        at.each("matches", &self.matches, |at, one| one.check(at, expressions));
         at.each("filters", &self.filters, |at, filter| filter.check(at, &self.matches));
         self.check_filters_together(at);
         at.each("backendRefs", &self.backend_refs, |at, backend| backend.check(at));
@@ -80,8 +80,8 @@ impl HttpRule {
 }
 
 impl HttpMatch {
-    fn check(&self, at: &mut Checker) {
-        at.within("path", |at| self.path.check(at));
+    fn check(&self, at: &mut Checker, expressions: &mut Expressions) {
+        at.within("path", |at| self.path.check(at, expressions));
         let mut names = BTreeSet::new();
         at.each("headers", &self.headers, |at, header| {
             check_header_name(at, &header.name);
@@ -89,7 +89,7 @@ impl HttpMatch {
                 at.fault_in("name", format!("header '{}' stands above", header.name));
             }
             if header.kind == ValueMatchType::RegularExpression {
-                check_regex(at, "value", &header.value);
+                expressions.check(at, "value", &header.value);
             }
         });
         let mut names = BTreeSet::new();
@@ -98,7 +98,7 @@ impl HttpMatch {
                 at.fault_in("name", format!("query parameter '{}' stands above", param.name));
             }
             if param.kind == ValueMatchType::RegularExpression {
-                check_regex(at, "value", &param.value);
+                expressions.check(at, "value", &param.value);
             }
         });
     }
@@ -106,9 +106,9 @@ impl HttpMatch {
 
 impl PathMatch {
     /// Reports a path that could match nothing or that could mean two things.
-    pub(crate) fn check(&self, at: &mut Checker) {
+    pub(crate) fn check(&self, at: &mut Checker, expressions: &mut Expressions) {
         match self.kind {
-            PathMatchType::RegularExpression => check_regex(at, "value", &self.value),
+            PathMatchType::RegularExpression => expressions.check(at, "value", &self.value),
             PathMatchType::Exact | PathMatchType::PathPrefix => {
                 check_path(at, "value", &self.value)
             }
@@ -128,15 +128,6 @@ fn check_path(at: &mut Checker, field: &str, path: &str) {
     }
     if path.ends_with("/.") || path.ends_with("/..") {
         at.fault_in(field, "a path may not end in a dot segment");
-    }
-}
-
-/// A regular expression compiles within its size.
-pub(crate) fn check_regex(at: &mut Checker, field: &str, pattern: &str) {
-    if let Err(error) = regex::RegexBuilder::new(pattern).size_limit(REGEX_SIZE).build() {
-        let text = error.to_string();
-        let last = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
-        at.fault_in(field, format!("'{pattern}' is no regular expression: {last}"));
     }
 }
 
@@ -214,7 +205,7 @@ impl HeaderModifier {
         let all = self.set.iter().chain(&self.add).map(|header| &header.name).chain(&self.remove);
         for name in all {
             let name = name.to_ascii_lowercase();
-            if is_connection_header(&name) {
+            if is_of_connection(&name) {
                 at.fault(format!("'{name}' belongs to the connection and cannot be changed"));
             }
             if !names.insert(name.clone()) {
@@ -222,22 +213,6 @@ impl HeaderModifier {
             }
         }
     }
-}
-
-/// Headers that frame or route a message: changing one would change where it ends or goes.
-fn is_connection_header(name: &str) -> bool {
-    matches!(
-        name,
-        "host"
-            | "connection"
-            | "content-length"
-            | "transfer-encoding"
-            | "upgrade"
-            | "te"
-            | "trailer"
-            | "keep-alive"
-            | "proxy-connection"
-    )
 }
 
 impl Header {

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::Method;
+use http::{HeaderMap, Method};
 use model::policy::AccessRule;
 use model::{Checker, Hostname, Name};
 
@@ -13,6 +13,7 @@ use super::methods::Known;
 use super::rules::Hook;
 use super::sources::Sources;
 use crate::facts::Facts;
+use crate::headers::{is_credential, is_nominated};
 use crate::pattern::{HeaderPattern, PathPattern};
 use crate::principal::Principal;
 
@@ -147,7 +148,7 @@ impl Rule {
         if !self.paths.is_empty() && !self.paths.iter().any(|path| path.matches(facts.path)) {
             return Some(Condition::Paths);
         }
-        if !self.headers.iter().all(|header| header.matches(facts.headers)) {
+        if !self.headers.iter().all(|header| holds(header, facts.headers)) {
             return Some(Condition::Headers);
         }
         None
@@ -173,13 +174,19 @@ impl Rule {
             }
             Condition::Paths => (some_of(self.paths.iter()), facts.path.to_owned()),
             Condition::Headers => {
-                let failing = self.headers.iter().find(|header| !header.matches(facts.headers));
+                let failing = self.headers.iter().find(|header| !holds(header, facts.headers));
                 failing
                     .map(|header| (header.to_string(), seen_header(header, seen)))
                     .unwrap_or_default()
             }
         }
     }
+}
+
+/// Whether the header has the value, and goes on with it: one that `Connection` names counts as
+/// absent, since the backend does not get it.
+fn holds(header: &HeaderPattern, headers: &HeaderMap) -> bool {
+    header.matches(headers) && !is_nominated(header.name(), headers)
 }
 
 fn shown(text: &str) -> String {
@@ -191,12 +198,14 @@ fn seen_header(header: &HeaderPattern, seen: &Seen<'_>) -> String {
     let name = header.name();
     let headers = seen.facts.headers;
     let is_secret = |name: &http::HeaderName| {
-        crate::headers::is_credential(name)
+        is_credential(name)
             || seen.known.is_key_header(name)
             || headers.get_all(name).iter().any(http::HeaderValue::is_sensitive)
     };
     if !headers.contains_key(name) {
         "none".to_owned()
+    } else if is_nominated(name, headers) {
+        "none that goes on, since 'connection' names it".to_owned()
     } else if is_secret(name) {
         "a value that is not shown".to_owned()
     } else {

@@ -228,6 +228,32 @@ fn all_conditions_that_are_written_must_hold() {
 }
 
 #[test]
+fn a_header_that_the_request_itself_takes_off_counts_as_absent() {
+    let tenant = json!({ "headers": [{ "name": "x-tenant", "value": "a" }] });
+    let authorised = json!({ "headers": [{ "name": "authorization", "value": "Custom a" }] });
+    let level = level([rules([rule("tenant", &tenant), rule("authorised", &authorised)])]);
+    let lab = json!({ "headers": [{ "name": "x-lab", "value": "1" }] });
+    let deny = rules([deny("lab", &lab)]);
+    let chain = chain([level, crate::fixtures::level([deny])]);
+    let named = |name: &str, value: &str| {
+        Request::get("/").with(name, value).with("connection", &format!("keep-alive, {name}"))
+    };
+    ends(
+        &chain,
+        [
+            (Request::get("/").with("x-tenant", "a").with("connection", "close"), Reason::Ok),
+            (named("x-tenant", "a"), Reason::AccessDenied),
+            // The proxy does not let it be taken off.
+            (named("authorization", "Custom a"), Reason::Ok),
+            (Request::get("/").with("x-tenant", "a").with("x-lab", "1"), Reason::AccessDenied),
+            (named("x-lab", "1").with("x-tenant", "a"), Reason::Ok),
+        ],
+    );
+    let told = chain.explain(&named("x-tenant", "a").facts(), None).to_string();
+    assert!(told.contains("saw none that goes on, since 'connection' names it"), "{told}");
+}
+
+#[test]
 fn every_fault_of_a_policy_is_reported_at_once_with_its_place() {
     let spec = json!({
         "credentials": {

@@ -62,10 +62,10 @@ fn a_decision_names_caller_and_rule() {
     let chain = chain([level([json!({ "credentials": keys(), "rules": rules })])]);
     let request = Request::get("/").key(CLERK);
     let Verdict::Pass(pass) = chain.decide(&request.facts(), None) else { panic!("it passes") };
-    assert_eq!(pass.principal.unwrap().label(), "apikey:clerk");
+    assert_eq!(pass.principal.unwrap().to_string(), "apikey:clerk");
     assert_eq!(pass.rule.unwrap().to_string(), "rule 'clerks' of AccessPolicy shop/p0");
     let denied = answer(&chain, &Request::get("/admin").key(CLERK));
-    assert_eq!(denied.principal.unwrap().label(), "apikey:clerk");
+    assert_eq!(denied.principal.unwrap().to_string(), "apikey:clerk");
     assert_eq!(denied.rule.unwrap().rule.as_str(), "no-admin");
 }
 
@@ -82,7 +82,7 @@ fn a_redirect_is_answered_only_to_those_who_may_pass() {
     let passed = answer(&chain, &Request::get("/a").key(CLERK));
     assert_eq!((passed.reason, passed.status.as_u16()), (Reason::Redirected, 308));
     assert_eq!(values(&passed), ["https://shop.example/a"]);
-    assert_eq!(passed.principal.unwrap().label(), "apikey:clerk");
+    assert_eq!(passed.principal.unwrap().to_string(), "apikey:clerk");
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn the_key_is_taken_off_before_headers_are_set_and_host_and_path_changed() {
     ]);
     let level = level([json!({ "credentials": keys() })]);
     let chain = Chain::compile(vec![level], &filters(changes)).unwrap();
-    assert!(chain.changes_request() && !chain.changes_response());
+    assert!(!chain.changes_response());
     let request = http::Request::get("/orders/7?full=1")
         .header("host", "shop.example")
         .header("x-api-key", CLERK)
@@ -152,7 +152,7 @@ fn response_headers_are_changed_once() {
         "responseHeaderModifier": { "add": [{ "name": "x-served", "value": "1" }] },
     }]);
     let chain = Chain::compile(Vec::new(), &filters(changes)).unwrap();
-    assert!(chain.changes_response() && !chain.changes_request());
+    assert!(chain.changes_response());
     let mut head = http::Response::new(()).into_parts().0;
     chain.alter_response(&mut head);
     assert_eq!(head.headers["x-served"], "1");

@@ -21,7 +21,7 @@ fn orders() -> Chain {
 fn a_denial_tells_of_every_rule_what_it_missed() {
     let request = Request::get("/invoices").key(crate::fixtures::READER);
     let request = request.with("authorization", "Custom hidden-value");
-    let told = orders().explain(&request.facts()).to_string();
+    let told = orders().explain(&request.facts(), None).to_string();
     let wanted = "\
 answered 403 access_denied: no allow rule of level 2 matches
 callers: apikey:reader (from level 2)
@@ -39,7 +39,7 @@ level 2 does not allow
 #[test]
 fn what_allows_is_named() {
     let request = Request::get("/orders/7");
-    let story = orders().explain(&request.facts());
+    let story = orders().explain(&request.facts(), None);
     assert_eq!(story.because, "rule 'anyone-reads' of AccessPolicy shop/p0 allows it");
     let json = serde_json::to_value(&story).unwrap();
     assert_eq!(json["reason"], "ok");
@@ -62,7 +62,7 @@ fn secrets_are_never_shown() {
         (&asks, wrong.clone()),
         (&orders(), wrong),
     ] {
-        let story = chain.explain(&request.facts());
+        let story = chain.explain(&request.facts(), None);
         let shown =
             format!("{story}\n{}\n{story:?}\n{chain:?}", serde_json::to_string(&story).unwrap());
         assert!(!shown.contains("marker") && !shown.contains("0123456789"), "{shown}");
@@ -72,11 +72,11 @@ fn secrets_are_never_shown() {
 #[test]
 fn a_refused_credential_a_closed_level_and_a_redirect_are_told() {
     let wrong = Request::get("/orders").key("wrong");
-    let told = orders().explain(&wrong.facts()).because;
+    let told = orders().explain(&wrong.facts(), None).because;
     assert_eq!(told, "the key in the header 'x-api-key' is refused: nobody has this key");
     let key = crate::fixtures::compile("broken", json!({})).unwrap().key().clone();
     let closed = chain([std::sync::Arc::new(crate::Level::Closed { key })]);
-    let told = closed.explain(&Request::get("/").facts()).to_string();
+    let told = closed.explain(&Request::get("/").facts(), None).to_string();
     let wanted = "\
 answered 503 policy_unreadable: AccessPolicy shop/broken could not be read, so its targets are closed
 level 1 is closed: AccessPolicy shop/broken could not be read";
@@ -85,7 +85,7 @@ level 1 is closed: AccessPolicy shop/broken could not be read";
         { "type": "ReplacePrefixMatch", "replacePrefixMatch": "/new" } } }]);
     let filters: Vec<_> = serde_json::from_value(filter).unwrap();
     let redirects = Chain::compile(Vec::new(), &filters).unwrap();
-    let story = redirects.explain_match(&Request::get("/old/x").facts(), Some("/old"));
+    let story = redirects.explain(&Request::get("/old/x").facts(), Some("/old"));
     assert_eq!(story.location.as_deref(), Some("https://shop.example/new/x"));
     assert_eq!(story.status, Some(302));
 }

@@ -325,6 +325,9 @@ fn a_chain_takes_bearer_tokens_and_refuses_wrong_ones_everywhere() {
         (ask(&format!("Bearer {old}")), Reason::CredentialInvalid),
         (ask(&format!("Bearer {stranger}")), Reason::CredentialInvalid),
         (ask("Bearer "), Reason::CredentialInvalid),
+        (ask("Bearer"), Reason::CredentialInvalid),
+        (ask(&format!("Bearer\t{good}")), Reason::Ok),
+        (ask(&format!("Bearer\t{old}")), Reason::CredentialInvalid),
         (ask("Basic YTpi"), Reason::CredentialMissing),
         (
             ask(&format!("Bearer {good}")).with("authorization", "Basic YTpi"),

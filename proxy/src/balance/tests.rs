@@ -13,7 +13,9 @@ fn service(count: u16) -> Service {
             pools: Box::default(),
         })
     };
-    Service { id: 0, label: "shop/cart:80".into(), endpoints: (1..=count).map(endpoint).collect() }
+    let mirrors = Arc::new(tokio::sync::Semaphore::new(1));
+    let endpoints = (1..=count).map(endpoint).collect();
+    Service { id: 0, label: "shop/cart:80".into(), endpoints, mirrors }
 }
 
 /// Draws that reach every pair.

@@ -39,6 +39,7 @@ struct Scrape {
     refused: u64,
     faults: u64,
     ports_missing: u64,
+    mirrors_left_out: u64,
     dropped: Dropped,
     usage: Option<process::Usage>,
 }
@@ -71,6 +72,7 @@ impl Metrics {
             refused: self.refused.load(Relaxed),
             faults: self.faults.load(Relaxed),
             ports_missing: self.ports_missing.load(Relaxed),
+            mirrors_left_out: self.mirrors_left_out.load(Relaxed),
             dropped,
             usage: process::usage(),
         }
@@ -165,6 +167,8 @@ impl Scrape {
         single(to, "heddle_tls_handshake_failures", help, sum.handshakes_failed)?;
         let help = "Connections on which something came that is no HTTP that we take";
         single(to, "heddle_http_parse_failures", help, sum.parses_failed)?;
+        let help = "Mirrored requests that were left out because too many were under way";
+        single(to, "heddle_mirrors_left_out", help, self.mirrors_left_out)?;
         let help = "Log lines that were dropped because they could not be written in time";
         single(to, "heddle_access_log_dropped", help, self.dropped.log_lines)?;
         let help = "Spans that were dropped because the collector could not take them in time";

@@ -4,14 +4,18 @@
 //! stays in force, so that a key which is taken away shuts out its holder alone. In a deny rule it
 //! would let pass whom it was meant to keep out, so the policy closes its targets; the form of
 //! before is no way out, since it holds keys that are gone.
+//!
+//! It closes them only where nobody but its own namespace says who can be whom. Where a Gateway of
+//! another namespace counts too, that namespace could close them by taking back a key or going
+//! away, and nobody may hurt but himself: there the fault is told, and that is all.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use model::Invalid;
+use model::{Invalid, Name};
 use policy::{Level, access};
 
-use crate::assemble::parents::Parents;
+use crate::assemble::parents::{Abroad, Parents};
 use crate::assemble::policies::Policies;
 use crate::isolate::closing::Place;
 use crate::listener::Listener;
@@ -34,7 +38,7 @@ pub(crate) fn check(
         let Some(levels) = scope.levels(places) else { continue };
         let strangers = access::strangers(source, &levels);
         faults.extend(strangers.faults);
-        if strangers.in_deny {
+        if strangers.in_deny && scope.is_own(&key.namespace, places, &levels) {
             unreliable.push(key.clone());
         }
     }
@@ -82,5 +86,19 @@ impl<'a> Scope<'a> {
         let mut seen = BTreeSet::new();
         all.retain(|level| seen.insert(Arc::as_ptr(level)));
         Some(all.into_iter().cloned().collect())
+    }
+
+    /// Whether credentials of `namespace` are all that can count at `places`.
+    fn is_own(&self, namespace: &Name, places: &BTreeSet<Place>, levels: &[Arc<Level>]) -> bool {
+        let abroad = places.iter().map(|place| self.parents.abroad(&place.object)).max();
+        match abroad.unwrap_or_default() {
+            Abroad::Nowhere => true,
+            // Where nothing is offered at all, the others may have offered it a moment ago.
+            Abroad::Attached => {
+                let sources = levels.iter().flat_map(|level| self.policies.sources(level));
+                sources.collect::<BTreeSet<_>>() == BTreeSet::from([namespace])
+            }
+            Abroad::Untold => false,
+        }
     }
 }

@@ -84,10 +84,9 @@ fn listener(
     let (scheme, mut state) = match written.protocol {
         Protocol::Http => (Scheme::Http, State::Serving),
         Protocol::Https => (Scheme::Https, State::Serving),
+        // No Gateway with one of these passes its own check.
         Protocol::Tls | Protocol::Tcp | Protocol::Udp => {
-            let reason = "this version serves HTTP and HTTPS only".to_owned();
-            faults.push(fault(gateway, &format!("{at}.protocol"), reason.clone()));
-            (Scheme::Http, State::Refused(reason))
+            (Scheme::Http, State::Refused("it speaks neither HTTP nor HTTPS".to_owned()))
         }
     };
     let certificates = match scheme {
@@ -129,9 +128,6 @@ fn certificates(
             }
         }
     }
-    if refs.is_empty() {
-        faults.push(fault(gateway, at, "protocol HTTPS needs tls.certificateRefs"));
-    }
     found
 }
 
@@ -142,9 +138,6 @@ fn certificate(
 ) -> Result<Certificate, String> {
     let namespace = reference.namespace.as_ref().unwrap_or(&gateway.namespace);
     let name = &reference.name;
-    if !reference.group.is_empty() || reference.kind != "Secret" {
-        return Err("a certificate comes from a Secret of the core group".to_owned());
-    }
     if *namespace != gateway.namespace {
         return Err(format!(
             "Secret {namespace}/{name} lies in another namespace; this version does not enforce \

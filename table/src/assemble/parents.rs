@@ -1,4 +1,4 @@
-//! Parents: which listeners admit a route.
+//! Parents: which listeners admit a route, and which a stray would have had.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,17 +6,31 @@ use model::gateway::{self, FromNamespaces};
 use model::route::{HttpRoute, ParentRef};
 use model::{Hostname, Invalid, Key, Kind, Name, Resource};
 
+use crate::isolate::stray::Stray;
 use crate::isolate::{Settled, fault};
 use crate::listener::Listener;
 
-const GATEWAY_GROUP: &str = "gateway.networking.k8s.io";
-
 /// The listeners that admit each route, those included that do not serve.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Parents {
     listeners: BTreeMap<Key, BTreeSet<usize>>,
+    /// The same for each of [`Settled::strays`], all where its Gateways cannot be told.
+    pub(crate) strays: Vec<BTreeSet<usize>>,
     /// Routes that name a Gateway without a good form.
     partial: BTreeSet<Key>,
+    abroad: BTreeMap<Key, Abroad>,
+}
+
+/// The Gateways of other namespaces that a route names.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Abroad {
+    /// None.
+    #[default]
+    Nowhere,
+    /// Each admits it.
+    Attached,
+    /// One is not there or does not admit it, so nobody can tell what it would offer.
+    Untold,
 }
 
 impl Parents {
@@ -27,10 +41,12 @@ impl Parents {
         faults: &mut Vec<Invalid>,
     ) -> Self {
         let search = Search::new(settled, listeners);
-        let mut parents = Parents { listeners: BTreeMap::new(), partial: BTreeSet::new() };
+        let strays = settled.strays.iter().map(|stray| search.of_stray(stray, listeners.len()));
+        let mut parents = Parents { strays: strays.collect(), ..Parents::default() };
         for (key, route) in &settled.routes {
-            let found = search.parents(key, &route.source, faults);
+            let (found, abroad) = search.parents(key, &route.source, faults);
             parents.listeners.insert(key.clone(), found);
+            parents.abroad.insert(key.clone(), abroad);
             let mut named = route.source.spec.parent_refs.iter();
             if named.any(|parent| settled.lost.contains(&gateway_of(key, parent))) {
                 parents.partial.insert(key.clone());
@@ -48,6 +64,11 @@ impl Parents {
     /// Whether a route names a Gateway of which nobody can tell what it would be.
     pub(crate) fn are_partial(&self, route: &Key) -> bool {
         self.partial.contains(route)
+    }
+
+    /// The Gateways of other namespaces that an object names, which only a route does.
+    pub(crate) fn abroad(&self, object: &Key) -> Abroad {
+        self.abroad.get(object).copied().unwrap_or_default()
     }
 }
 
@@ -70,10 +91,20 @@ impl<'a> Search<'a> {
     }
 
     /// The listeners that admit a route, each once.
-    fn parents(&self, key: &Key, route: &HttpRoute, faults: &mut Vec<Invalid>) -> BTreeSet<usize> {
-        let mut all = BTreeSet::new();
+    fn parents(
+        &self,
+        key: &Key,
+        route: &HttpRoute,
+        faults: &mut Vec<Invalid>,
+    ) -> (BTreeSet<usize>, Abroad) {
+        let (mut all, mut abroad) = (BTreeSet::new(), Abroad::default());
         for (index, parent) in route.spec.parent_refs.iter().enumerate() {
-            match self.parent(key, route, parent) {
+            let found = self.parent(key, &route.spec.hostnames, parent);
+            if gateway_of(key, parent).namespace != key.namespace {
+                let seen = if found.is_ok() { Abroad::Attached } else { Abroad::Untold };
+                abroad = abroad.max(seen);
+            }
+            match found {
                 Ok(found) => all.extend(found),
                 Err(reason) => {
                     faults.push(fault(key, &format!("spec.parentRefs[{index}]"), reason));
@@ -84,19 +115,24 @@ impl<'a> Search<'a> {
             let reason = "names no Gateway, so no request can reach it";
             faults.push(fault(key, "spec.parentRefs", reason));
         }
-        all
+        (all, abroad)
+    }
+
+    /// The listeners that a stray would have had, as far as that can be told; else all.
+    fn of_stray(&self, stray: &Stray, all: usize) -> BTreeSet<usize> {
+        let Some(parents) = &stray.parents else { return (0..all).collect() };
+        let hosts = stray.reach.as_ref().map_or(&[][..], |reach| &reach.source.spec.hostnames);
+        let found = parents.iter().flat_map(|parent| self.parent(&stray.key, hosts, parent));
+        found.flatten().collect()
     }
 
     /// The listeners that one reference means, or the first thing that is in the way of all.
     fn parent(
         &self,
         key: &Key,
-        route: &HttpRoute,
+        hosts: &[Hostname],
         parent: &ParentRef,
     ) -> Result<Vec<usize>, String> {
-        if parent.group != GATEWAY_GROUP || parent.kind != "Gateway" {
-            return Err("this version attaches routes to Gateways only".to_owned());
-        }
         let name = gateway_of(key, parent);
         let Some(Resource::Gateway(gateway)) = self.settled.get(&name) else {
             return Err(self.settled.absence(&name));
@@ -109,7 +145,7 @@ impl<'a> Search<'a> {
         let mut attached = Vec::new();
         let mut obstacle = format!("{name} has no such listener");
         for one in meant {
-            match admits(&name, one, key, &route.spec.hostnames) {
+            match admits(&name, one, key, hosts) {
                 Ok(()) => attached.extend(self.listener(&name, one)),
                 Err(reason) => obstacle = reason,
             }
@@ -138,12 +174,6 @@ fn admits(
     };
     if !namespace_fits {
         return Err(format!("{place} takes no routes of namespace '{}'", route.namespace));
-    }
-    let mut kinds = allowed.kinds.iter();
-    if !allowed.kinds.is_empty()
-        && !kinds.any(|kind| kind.group == GATEWAY_GROUP && kind.kind == "HTTPRoute")
-    {
-        return Err(format!("{place} takes no HTTPRoutes"));
     }
     match &listener.hostname {
         Some(own) if !hosts.is_empty() && !hosts.iter().any(|h| own.intersect(h).is_some()) => {

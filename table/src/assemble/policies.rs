@@ -53,11 +53,15 @@ impl Policies {
             let before = previous.and_then(|assembly| assembly.policies.compiled.get(key));
             let same = before.filter(|before| before.still_holds(settled, source));
             let compiled = same.cloned().unwrap_or_else(|| Compiled::new(settled, source));
-            let places = places(settled, key, &source.spec.target_refs, faults);
-            for place in &places {
+            let Targets { there, shut } = targets(settled, key, &source.spec.target_refs, faults);
+            for place in &there {
                 gathered.entry(place.clone()).or_default().add(key, &compiled);
             }
-            policies.places.insert(key.clone(), places);
+            for place in shut {
+                gathered.entry(place).or_default().closed_by = Some(key.clone());
+                policies.closed.insert(key.clone());
+            }
+            policies.places.insert(key.clone(), there);
             if let Err(reasons) = &compiled.result {
                 faults.extend(reasons.iter().cloned().map(|one| of_policy(key, one)));
                 policies.closed.insert(key.clone());
@@ -88,6 +92,17 @@ impl Policies {
         sound.filter_map(|(key, one)| Some((key, &one.source, self.places.get(key)?)))
     }
 
+    /// The namespaces of the policies of a level that declare credentials.
+    pub(crate) fn sources<'a>(&'a self, level: &'a Level) -> impl Iterator<Item = &'a Name> {
+        let keys = level.policies().iter().map(|policy| policy.key());
+        let declares = |policy: &AccessPolicy| {
+            let credentials = policy.spec.credentials.as_ref();
+            credentials.is_some_and(|by| by.api_key.is_some() || !by.jwt.is_empty())
+        };
+        keys.filter(move |key| self.compiled.get(*key).is_some_and(|one| declares(&one.source)))
+            .map(|key| &key.namespace)
+    }
+
     /// Closes the targets of a policy.
     pub(crate) fn close(&mut self, key: &Key) {
         for place in self.places.get(key).into_iter().flatten() {
@@ -96,7 +111,7 @@ impl Policies {
         self.closed.insert(key.clone());
     }
 
-    /// The policies that could not be used.
+    /// The policies that could not be used, be it at one target alone.
     pub(crate) fn closed(&self) -> BTreeSet<Key> {
         self.closed.clone()
     }
@@ -149,30 +164,51 @@ fn of_policy(key: &Key, mut fault: Invalid) -> Invalid {
     fault
 }
 
-/// The targets that exist, each once; the others are faults.
-fn places(
+/// What a policy is attached to, each once.
+#[derive(Debug, Default)]
+struct Targets {
+    there: BTreeSet<Place>,
+    /// Whole objects that a policy closes for want of the part, or of the good form, that it names.
+    shut: BTreeSet<Place>,
+}
+
+/// The targets that exist, and what is closed for those that do not, each of which is a fault. Of
+/// an object that nobody wrote nothing is known that could be closed.
+fn targets(
     settled: &Settled,
     policy: &Key,
-    targets: &[PolicyTargetRef],
+    written: &[PolicyTargetRef],
     faults: &mut Vec<Invalid>,
-) -> BTreeSet<Place> {
-    let mut places = BTreeSet::new();
-    for (index, target) in targets.iter().enumerate() {
+) -> Targets {
+    let mut targets = Targets::default();
+    for (index, target) in written.iter().enumerate() {
         let kind = match target.kind {
             TargetKind::Gateway => Kind::Gateway,
             TargetKind::HttpRoute => Kind::HttpRoute,
         };
         let object = Key::new(kind, policy.namespace.clone(), target.name.clone());
         let place = Place { object, section: target.section_name.clone() };
-        match missing(settled, &place) {
-            None => drop(places.insert(place)),
-            Some(what) => {
-                let reason = format!("{what}; there the policy protects nothing");
-                faults.push(fault(policy, &format!("spec.targetRefs[{index}]"), reason));
-            }
-        }
+        let Some(what) = missing(settled, &place) else {
+            targets.there.insert(place);
+            continue;
+        };
+        let is_stray = kind == Kind::HttpRoute && settled.lost.contains(&place.object);
+        let so = if settled.get(&place.object).is_some() {
+            targets.shut.insert(whole(&place.object));
+            "until it has, the policy closes the whole of it"
+        } else if is_stray {
+            targets.shut.insert(whole(&place.object));
+            "until they are mended, the policy closes what it was meant for"
+        } else {
+            "there the policy protects nothing"
+        };
+        faults.push(fault(policy, &format!("spec.targetRefs[{index}]"), format!("{what}; {so}")));
     }
-    places
+    targets
+}
+
+fn whole(object: &Key) -> Place {
+    Place { object: object.clone(), section: None }
 }
 
 /// What a place lacks to exist.
@@ -195,7 +231,6 @@ fn missing(settled: &Settled, place: &Place) -> Option<String> {
 
 /// What a policy without a good form closes; a part that does not exist widens to its object.
 fn closed_places(settled: &Settled, closing: &Closing) -> Vec<Place> {
-    let whole = |object: &Key| Place { object: object.clone(), section: None };
     match &closing.targets {
         Some(places) => {
             let narrow = |place: &Place| match missing(settled, place) {

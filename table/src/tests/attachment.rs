@@ -25,11 +25,9 @@ fn a_route_attaches_where_parent_and_listener_agree() {
     };
     let from =
         |word: &str| json!({ "name": "web", "allowedRoutes": { "namespaces": { "from": word } } });
-    let kinds = json!({ "name": "web", "allowedRoutes": {
-        "namespaces": { "from": "All" }, "kinds": [{ "kind": "GRPCRoute" }] } });
     let hosted = json!({ "name": "web", "hostname": "*.example.com" });
     let web = json!({ "name": "web" });
-    let cases: [(Value, &str, &[&str], Value, &str); 13] = [
+    let cases: [(Value, &str, &[&str], Value, &str); 12] = [
         (edge.clone(), "shop", &[], web.clone(), "attached"),
         (json!({ "name": "edge" }), "infra", &[], web.clone(), "attached"),
         (json!({ "name": "edge" }), "shop", &[], web.clone(), "no Gateway shop/edge"),
@@ -40,7 +38,6 @@ fn a_route_attaches_where_parent_and_listener_agree() {
         (edge.clone(), "infra", &[], from("Same"), "attached"),
         (edge.clone(), "shop", &[], from("Same"), "takes no routes of namespace 'shop'"),
         (edge.clone(), "infra", &[], from("None"), "takes no routes of namespace 'infra'"),
-        (edge.clone(), "shop", &[], kinds, "takes no HTTPRoutes"),
         (edge.clone(), "shop", &["a.example.com", "b.org"], hosted.clone(), "attached"),
         (edge, "shop", &["b.org"], hosted, "none of the route's host names lies within"),
     ];

@@ -95,17 +95,44 @@ fn a_policy_holds_on_its_target_and_nowhere_else() {
 fn a_policy_that_targets_nothing_is_a_fault() {
     let targets = json!([
         { "kind": "HTTPRoute", "name": "nobody" },
-        { "kind": "HTTPRoute", "name": "a", "sectionName": "nobody" },
         { "kind": "HTTPRoute", "name": "c" },
         { "kind": "HTTPRoute", "name": "b" },
     ]);
     let assembly = with(policy(targets, "keys"));
     assert_eq!(verdicts(&assembly), [OK, OK, NO, OK, NO, OK]);
-    let said = faults(&assembly);
-    assert_eq!(said.len(), 3, "{said:?}");
-    assert!(said[0].contains("spec.targetRefs[0]: no HTTPRoute shop/nobody"), "{}", said[0]);
-    assert!(said[1].contains("HTTPRoute shop/a has no rule 'nobody'"), "{}", said[1]);
-    assert!(said[2].contains("no HTTPRoute shop/c"), "{}", said[2]);
+    assert_eq!(
+        faults(&assembly),
+        [(0, "nobody"), (1, "c")].map(|(at, name)| {
+            format!(
+                "AccessPolicy shop/p: spec.targetRefs[{at}]: no HTTPRoute shop/{name}; there the \
+                 policy protects nothing"
+            )
+        })
+    );
+    assert!(assembly.closed.is_empty());
+}
+
+#[test]
+fn a_policy_on_a_part_that_is_not_there_closes_the_whole_of_it() {
+    let part = |kind: &str, name: &str| json!({ "kind": kind, "name": name, "sectionName": "x" });
+    let b = json!({ "kind": "HTTPRoute", "name": "b" });
+    let so = "until it has, the policy closes the whole of it";
+    for (target, wanted, lacks) in [
+        (part("HTTPRoute", "a"), [SHUT, SHUT, NO, OK, NO, OK], "HTTPRoute shop/a has no rule 'x'"),
+        (part("Gateway", "edge"), [SHUT; 6], "Gateway shop/edge has no listener 'x'"),
+    ] {
+        let before = with(policy(json!([{ "kind": "HTTPRoute", "name": "a" }]), "keys"));
+        let mut resources = world();
+        resources.push(policy(json!([target, b]), "keys"));
+        for previous in [None, Some(&before)] {
+            let input = Input { resources: resources.clone(), refused: Vec::new() };
+            let assembly = assemble(input, previous);
+            assert_eq!(verdicts(&assembly), wanted, "{target}");
+            assert!(assembly.closed.contains(&key()));
+            let told = format!("AccessPolicy shop/p: spec.targetRefs[0]: {lacks}; {so}");
+            assert_eq!(faults(&assembly), [told]);
+        }
+    }
 }
 
 #[test]

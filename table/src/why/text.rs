@@ -17,7 +17,8 @@ impl fmt::Display for Story {
         match (&self.won, self.reason) {
             (Some(won), _) => write!(f, "{won}")?,
             (None, Some(reason)) if self.listener.is_some() => {
-                writeln!(f, "route     none fits: answered {} {reason}", reason.status())?;
+                let status = reason.status().as_u16();
+                writeln!(f, "route     none fits: answered {status} {reason}")?;
             }
             (None, _) => {}
         }
@@ -60,7 +61,8 @@ fn changes(f: &mut fmt::Formatter<'_>, changes: &Changes) -> fmt::Result {
         words.extend(rewrite.path.as_ref().map(|path| format!("to path {path}")));
         words.extend(rewrite.host.as_ref().map(|host| format!("host {host}")));
         words.extend(rewrite.reason.map(|reason| {
-            format!("makes no path that could be sent: answered {} {reason}", reason.status())
+            let status = reason.status().as_u16();
+            format!("makes no path that could be sent: answered {status} {reason}")
         }));
         writeln!(f, "rewrite   {}", words.join(", "))?;
     }

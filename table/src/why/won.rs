@@ -7,7 +7,7 @@ use model::route::GatewayDuration;
 use policy::{Facts, Reason, explain};
 use serde::Serialize;
 
-use super::{best_host, in_words};
+use super::in_words;
 use crate::route::Entry;
 use crate::{Mirror, Rule, Table, Target};
 
@@ -84,7 +84,7 @@ pub(super) fn won(table: &Table, entry: &Entry, rule: &Rule, facts: &Facts<'_>) 
     Won {
         route: entry.of.rank.route.to_string(),
         rule: rule.label.to_string(),
-        host: best_host(&entry.of, facts.host).flatten().map(Hostname::to_string),
+        host: entry.of.best_host(facts.host).flatten().map(Hostname::to_string),
         matched: in_words(&entry.of),
         backends: backends.collect(),
         changes: rule.chain.explain_changes(facts, entry.of.prefix()),

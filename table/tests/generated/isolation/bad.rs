@@ -4,7 +4,7 @@ use model::{Invalid, Key, Kind, Name, Resource};
 use serde_json::{Value, json};
 use table::{Input, Refused};
 
-use super::valid::object;
+use super::valid::{SHARED, object};
 use crate::dice::Dice;
 
 /// What is wrong.
@@ -17,9 +17,11 @@ pub(crate) enum Sort {
     PolicyWithTargets,
     PolicyWithoutTargets,
     PolicyOnNothing,
+    PolicyOnNoPart,
     PolicyWithoutSecret,
     PolicyWithShortKey,
     PolicyAgainstNobody,
+    ProtectedRouteUnread,
     RouteWithoutGateway,
     RouteWithoutService,
     RouteToOthers,
@@ -31,7 +33,7 @@ pub(crate) enum Sort {
 }
 
 impl Sort {
-    pub(crate) const ALL: [Sort; 24] = [
+    pub(crate) const ALL: [Sort; 26] = [
         Sort::NoKey,
         Sort::Unread(Kind::Gateway),
         Sort::Unread(Kind::HttpRoute),
@@ -45,9 +47,11 @@ impl Sort {
         Sort::PolicyWithTargets,
         Sort::PolicyWithoutTargets,
         Sort::PolicyOnNothing,
+        Sort::PolicyOnNoPart,
         Sort::PolicyWithoutSecret,
         Sort::PolicyWithShortKey,
         Sort::PolicyAgainstNobody,
+        Sort::ProtectedRouteUnread,
         Sort::RouteWithoutGateway,
         Sort::RouteWithoutService,
         Sort::RouteToOthers,
@@ -65,9 +69,11 @@ impl Sort {
             Sort::Unread(Kind::AccessPolicy)
                 | Sort::PolicyWithTargets
                 | Sort::PolicyWithoutTargets
+                | Sort::PolicyOnNoPart
                 | Sort::PolicyWithoutSecret
                 | Sort::PolicyWithShortKey
                 | Sort::PolicyAgainstNobody
+                | Sort::ProtectedRouteUnread
                 | Sort::RouteWithoutService
                 | Sort::RouteToOthers
         )
@@ -109,7 +115,9 @@ impl Bad {
 
     /// An object of this sort, owned by somebody in `world`.
     pub(crate) fn new(dice: &mut Dice, sort: Sort, world: &[Resource]) -> Self {
-        let victim = dice.pick(&world[1..]).key();
+        let is_shared = |one: &&Resource| one.meta().namespace.as_str() == SHARED;
+        let theirs: Vec<_> = world.iter().filter(|one| !is_shared(one)).collect();
+        let victim = dice.pick(&theirs).key();
         let owner = victim.namespace.to_string();
         let policy = Key::new(Kind::AccessPolicy, victim.namespace.clone(), name("x"));
         let mut bad = Bad { namespace: owner.clone(), resources: Vec::new(), refused: Vec::new() };
@@ -134,6 +142,23 @@ impl Bad {
             Sort::PolicyOnNothing => {
                 let nothing = json!([{ "kind": "HTTPRoute", "name": "nobody" }]);
                 typed(Kind::AccessPolicy, json!({ "spec": { "targetRefs": nothing } }));
+            }
+            Sort::PolicyOnNoPart => {
+                let part = json!([{ "kind": "HTTPRoute", "name": "r0", "sectionName": "nobody" }]);
+                typed(Kind::AccessPolicy, json!({ "spec": { "targetRefs": part } }));
+            }
+            Sort::ProtectedRouteUnread => {
+                let mut raw = route(&owner, "edge", "web", None);
+                // It wants what is others', too, and says so or leaves it open.
+                raw["spec"]["hostnames"] =
+                    dice.pick(&[json!([]), json!(["t0.test", "t1.test"]), json!(7)]).clone();
+                raw["spec"]["rules"][0]["matches"] = json!([{}]);
+                raw["spec"]["rules"][0]["backendRef"] = json!([]);
+                let key = Key::new(Kind::HttpRoute, victim.namespace, name("x"));
+                bad.refused.push(refusal(Some(key), Some(raw)));
+                let target = json!([{ "kind": "HTTPRoute", "name": "x" }]);
+                let policy = json!({ "spec": { "targetRefs": target } });
+                bad.resources.push(object(Kind::AccessPolicy, &owner, "x", policy));
             }
             Sort::PolicyWithoutSecret => typed(Kind::AccessPolicy, keyed(&target, "nowhere")),
             Sort::PolicyWithShortKey => {

@@ -1,5 +1,5 @@
-//! Valid sets: a shared Gateway, and a few namespaces that each hold routes, services, secrets,
-//! policies and sometimes a Gateway of their own.
+//! Valid sets: a shared Gateway that sometimes knows guests, and a few namespaces that each hold
+//! routes, services, secrets, policies and sometimes a Gateway of their own.
 
 use http::{HeaderMap, HeaderValue, Method};
 use model::{Kind, Resource};
@@ -9,6 +9,11 @@ use super::observe::Request;
 use crate::dice::Dice;
 
 pub(crate) const TEAMS: [&str; 4] = ["t0", "t1", "t2", "t3"];
+/// The owner of the shared Gateway.
+pub(crate) const SHARED: &str = "infra";
+/// The header in which the shared Gateway reads keys, and the key of the guest whom some teams shut
+/// out.
+pub(crate) const GUEST: (&str, &str) = ("x-guest-key", "key-of-the-guest-of-all");
 const PATHS: [&str; 5] = ["/", "/a", "/a/b", "/b", "/c"];
 
 /// An object of `namespace/name` with these fields beside its metadata.
@@ -31,14 +36,31 @@ pub(crate) fn world(dice: &mut Dice) -> Vec<Resource> {
         { "name": "web", "port": 80, "protocol": "HTTP",
           "allowedRoutes": { "namespaces": { "from": "All" } } },
     ] } });
-    let mut world = vec![object(Kind::Gateway, "infra", "edge", shared)];
+    let mut world = vec![object(Kind::Gateway, SHARED, "edge", shared)];
+    let knows_guests = dice.once_in(2);
+    if knows_guests {
+        world.extend(guests());
+    }
     for team in TEAMS.iter().take(2 + dice.roll(3)) {
-        namespace(dice, team, &mut world);
+        namespace(dice, team, knows_guests, &mut world);
     }
     world
 }
 
-fn namespace(dice: &mut Dice, team: &str, world: &mut Vec<Resource>) {
+/// Two guests whom the shared Gateway knows.
+fn guests() -> [Resource; 2] {
+    let entries = json!({ "guest": GUEST.1, "other": "key-of-another-guest-of-all" });
+    let spec = json!({
+        "targetRefs": [{ "kind": "Gateway", "name": "edge" }],
+        "credentials": { "apiKey": { "header": GUEST.0, "secretRef": { "name": "guests" } } },
+    });
+    [
+        object(Kind::Secret, SHARED, "guests", json!({ "stringData": entries })),
+        object(Kind::AccessPolicy, SHARED, "guests", json!({ "spec": spec })),
+    ]
+}
+
+fn namespace(dice: &mut Dice, team: &str, knows_guests: bool, world: &mut Vec<Resource>) {
     let ports = json!({ "spec": { "ports": [{ "port": 80, "name": "web" }] } });
     world.push(object(Kind::Service, team, "web", ports));
     let slice = json!({
@@ -58,6 +80,9 @@ fn namespace(dice: &mut Dice, team: &str, world: &mut Vec<Resource>) {
         world.push(route(dice, team, &name, own_gateway));
         if dice.once_in(2) {
             world.push(policy(dice, team, &name));
+        }
+        if knows_guests && dice.once_in(2) {
+            world.push(no_guests(team, &name));
         }
     }
 }
@@ -106,7 +131,16 @@ fn policy(dice: &mut Dice, team: &str, route: &str) -> Resource {
     object(Kind::AccessPolicy, team, &format!("for-{route}"), json!({ "spec": spec }))
 }
 
-/// A request to some host, with some key or none.
+/// A policy that shuts the guest out.
+fn no_guests(team: &str, route: &str) -> Resource {
+    let deny = json!({ "name": "no-guests", "action": "Deny",
+        "when": { "callers": [{ "apiKey": "guest" }] } });
+    let targets = json!([{ "kind": "HTTPRoute", "name": route }]);
+    let spec = json!({ "targetRefs": targets, "rules": [deny] });
+    object(Kind::AccessPolicy, team, &format!("no-guests-{route}"), json!({ "spec": spec }))
+}
+
+/// A request to some host, with some keys or none.
 pub(crate) fn request(dice: &mut Dice, world: &[Resource]) -> Request {
     let namespace = dice.pick(world).meta().namespace.to_string();
     let hosts = [
@@ -119,6 +153,9 @@ pub(crate) fn request(dice: &mut Dice, world: &[Resource]) -> Request {
     if !dice.once_in(3) {
         let key = HeaderValue::from_str(&key_of(&namespace)).unwrap();
         headers.insert("x-api-key", key);
+    }
+    if dice.once_in(4) {
+        headers.insert(GUEST.0, HeaderValue::from_static(GUEST.1));
     }
     Request {
         port: *dice.pick(&[80, 80, 80, 443]),

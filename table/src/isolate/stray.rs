@@ -1,0 +1,99 @@
+//! Strays: refused HTTPRoutes without a good form, read as leniently as is safe.
+//!
+//! Where a policy protects such a route, the requests that it was meant for must not fall to a
+//! broader route of the same owner that is open, so it must be known which requests those are.
+//! What is not written counts as absent only where no unknown word beside it could have meant it.
+
+use std::sync::Arc;
+
+use model::route::{HttpMatch, HttpRoute, HttpRouteSpec, HttpRule, ParentRef, PathMatch};
+use model::{Checker, Key, Meta};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::route::Compiled;
+
+type Fields = Map<String, Value>;
+
+const OF_SPEC: [&str; 4] = ["parentRefs", "useDefaultGateways", "hostnames", "rules"];
+const OF_RULE: [&str; 7] =
+    ["name", "matches", "filters", "backendRefs", "timeouts", "retry", "sessionPersistence"];
+const OF_MATCH: [&str; 4] = ["path", "headers", "queryParams", "method"];
+
+/// What a refused HTTPRoute without a good form was meant for.
+#[derive(Debug)]
+pub(crate) struct Stray {
+    /// The route.
+    pub(crate) key: Key,
+    /// The Gateways that it names; `None`: they cannot be told.
+    pub(crate) parents: Option<Vec<ParentRef>>,
+    /// Its hosts and paths; `None`: they cannot be told.
+    pub(crate) reach: Option<Compiled>,
+}
+
+impl Stray {
+    /// Reads a refused route. If one host or path cannot be read, none is trusted, and none
+    /// without the Gateways.
+    pub(crate) fn of(key: &Key, raw: Option<&Value>) -> Self {
+        let spec = raw.and_then(|raw| raw.get("spec")?.as_object());
+        let parents = spec.and_then(parents);
+        let spec = spec.filter(|_| parents.is_some());
+        let reach = spec.and_then(|spec| reach(key, spec));
+        Stray { key: key.clone(), parents, reach }
+    }
+}
+
+fn parents(spec: &Fields) -> Option<Vec<ParentRef>> {
+    let parents: Vec<ParentRef> = read(spec.get("parentRefs")?)?;
+    let are_gateways = parents.iter().all(|parent| parent.kind == "Gateway");
+    (are_gateways && !parents.is_empty()).then_some(parents)
+}
+
+/// The route with nothing but its hosts and paths.
+fn reach(key: &Key, spec: &Fields) -> Option<Compiled> {
+    let hostnames = match written(spec, "hostnames", &OF_SPEC)? {
+        Some(names) => read(names)?,
+        None => Vec::new(),
+    };
+    let rules: Vec<_> = match written(spec, "rules", &OF_SPEC)? {
+        Some(rules) => rules.as_array()?.iter().map(rule).collect::<Option<_>>()?,
+        None => vec![HttpRule::default()],
+    };
+    let parent_refs = Vec::new();
+    let spec = HttpRouteSpec { parent_refs, use_default_gateways: None, hostnames, rules };
+    let metadata = Meta::new(key.namespace.clone(), key.name.clone());
+    let route = HttpRoute { metadata, spec };
+    let mut at = Checker::default();
+    route.check(&mut at);
+    // A path that has a fault was meant to be another one.
+    let is_told = at.faults().is_empty() && !route.spec.rules.is_empty();
+    is_told.then(|| Compiled::new(&Arc::new(route)).ok()).flatten()
+}
+
+fn rule(rule: &Value) -> Option<HttpRule> {
+    let matches = match written(rule.as_object()?, "matches", &OF_RULE)? {
+        Some(matches) => matches.as_array()?.iter().map(path).collect::<Option<_>>()?,
+        None => Vec::new(),
+    };
+    Some(HttpRule { matches, ..HttpRule::default() })
+}
+
+/// A match by its path alone: whatever else it asks of a request only narrows it.
+fn path(one: &Value) -> Option<HttpMatch> {
+    let path = match written(one.as_object()?, "path", &OF_MATCH)? {
+        Some(path) => read(path)?,
+        None => PathMatch::default(),
+    };
+    Some(HttpMatch { path, ..HttpMatch::default() })
+}
+
+/// A field, `Some(None)` where it is absent; `None` where an unknown one may stand for it.
+fn written<'v>(fields: &'v Fields, name: &str, known: &[&str]) -> Option<Option<&'v Value>> {
+    let field = fields.get(name);
+    let are_known = fields.keys().all(|field| known.contains(&&**field));
+    (field.is_some() || are_known).then_some(field)
+}
+
+fn read<T: DeserializeOwned>(value: &Value) -> Option<T> {
+    serde_json::from_value(value.clone()).ok()
+}
