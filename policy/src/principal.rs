@@ -25,13 +25,7 @@ pub enum Principal {
     },
 }
 
-impl Principal {
-    /// A short name for logs: `apikey:clerk`, `jwt:https://issuer#subject`.
-    pub fn label(&self) -> String {
-        self.to_string()
-    }
-}
-
+/// A short name for logs: `apikey:clerk`, `jwt:https://issuer#subject`.
 impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

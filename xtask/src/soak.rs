@@ -57,7 +57,7 @@ const SOAKS: &[Soak] = &[
         starts_programs: false,
         file: "generated",
         test: "isolation::a_bad_object_hurts_only_its_owner",
-        count: 10_000,
+        count: 100_000,
     },
     Soak {
         name: "edits",
@@ -65,7 +65,7 @@ const SOAKS: &[Soak] = &[
         starts_programs: false,
         file: "generated",
         test: "isolation::a_valid_edit_changes_only_what_is_its_owners",
-        count: 10_000,
+        count: 100_000,
     },
     Soak {
         name: "churn",

@@ -139,7 +139,7 @@ fn tokens_of_every_kind_of_key_are_accepted() {
         for header in [json!({ "alg": algorithm, "kid": kid }), json!({ "alg": algorithm })] {
             let principal = verify(&SIGNERS.token(&header, &claims()));
             let principal = principal.unwrap_or_else(|fault| panic!("{header}: {fault}"));
-            assert_eq!(principal.label(), format!("jwt:{ISSUER}#ann"));
+            assert_eq!(principal.to_string(), format!("jwt:{ISSUER}#ann"));
         }
     }
 }

@@ -75,7 +75,7 @@ fn all_sets<S: Copy + Debug + Ord>(
     sorts: &[S],
     one: impl Fn(&str, S, &mut Dice) -> usize,
 ) -> (u64, BTreeMap<S, usize>) {
-    let count = number("HEDDLE_SOAK_COUNT", 2_000);
+    let count = number("HEDDLE_SOAK_COUNT", 10_000);
     let seeds = match number("HEDDLE_SOAK_SEED", 0) {
         0 => SEEDS.to_vec(),
         seed => vec![seed],
