@@ -21,8 +21,8 @@ use crate::pool;
 const LAG: usize = 32;
 
 /// Starts the rule's mirrors for a request whose head is `head`; each gets a copy of the body
-/// through the sender that is returned for it. Over the bounds of its service and of the process none
-/// is started, and none for an upgrade, whose answer nobody would speak to.
+/// through the sender that is returned for it. None is started over the bounds of its service and
+/// of the process, and none for an upgrade, whose answer nobody would speak to.
 pub(crate) fn start(
     conn: &Arc<Conn>,
     live: &Arc<Live>,

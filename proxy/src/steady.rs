@@ -91,8 +91,8 @@ tokio::task_local! {
     static ANSWER: Answer;
 }
 
-/// hyper asks a body for a frame only once the client has room for it, so a body that is not asked
-/// again after it gave one waits for the client.
+/// hyper asks a body for the next frame only once the client had room for the last, so a body that
+/// is not asked again after it gave one waits for the client.
 #[derive(Debug, Default)]
 struct Answer {
     /// Frames given.

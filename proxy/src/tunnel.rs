@@ -1,4 +1,4 @@
-//! Upgraded connections (WebSocket): bytes both ways until one side ends, silence, drain, or a
+//! Upgraded connections (WebSocket): bytes both ways until both sides have ended, silence, drain, or a
 //! table that no longer allows the request that opened it.
 
 use std::io;
