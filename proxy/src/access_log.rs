@@ -28,10 +28,11 @@ pub(crate) use line::Batch;
 
 use output::Output;
 
-/// A batch of so many bytes is handed over.
-const FULL: usize = 32 << 10;
+/// A batch of so many bytes is handed over. Each wakes the writer, which on a busy machine costs the
+/// worker its core for a while; smaller ones do so more often.
+const FULL: usize = 128 << 10;
 /// So many full batches may wait: 4 MiB.
-const QUEUE: usize = 128;
+const QUEUE: usize = 32;
 
 /// Where the access log goes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

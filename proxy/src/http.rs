@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::address;
 use crate::exchange::exchange;
+use crate::gather::Gather;
 use crate::reply::Reply;
 use crate::settings::Limits;
 use crate::steady::{Steady, Streams};
@@ -155,7 +156,7 @@ impl Servers {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let io = TokioIo::new(Steady::new(stream, conn.shared.settings.limits.write));
+        let io = TokioIo::new(Steady::new(Gather(stream), conn.shared.settings.limits.write));
         let service = {
             let conn = Arc::clone(&conn);
             service_fn(move |request| answer(Arc::clone(&conn), request))

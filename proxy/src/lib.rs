@@ -32,6 +32,7 @@ mod describe;
 mod exchange;
 mod failure;
 mod forward;
+mod gather;
 mod http;
 mod live;
 mod metrics;

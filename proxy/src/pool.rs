@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use crate::body::Upload;
 use crate::connect;
 use crate::failure::Failure;
+use crate::gather::Gather;
 use crate::live::Endpoint;
 use crate::settings::Limits;
 
@@ -177,7 +178,7 @@ async fn open_http1(
     let (sender, connection) = http1::Builder::new()
         .max_headers(limits.headers)
         .max_buf_size(READ)
-        .handshake(TokioIo::new(stream))
+        .handshake(TokioIo::new(Gather(stream)))
         .await
         .map_err(Failure::unreached)?;
     // Ends when its sender is dropped, at the latest with the worker's runtime.
