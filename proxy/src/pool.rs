@@ -1,13 +1,11 @@
 //! Connections to one endpoint, kept by one worker.
 //!
 //! HTTP/1.1 connections are lent to one exchange at a time; one HTTP/2 connection is shared.
-//! No lock is taken to lend or return.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use crossbeam_queue::ArrayQueue;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
@@ -23,8 +21,6 @@ use crate::gather::Gather;
 use crate::live::Endpoint;
 use crate::settings::Limits;
 
-/// How many idle connections one borrower looks at before it opens a new one.
-const LOOKS: usize = 4;
 /// The most bytes that one HTTP/1.1 connection buffers of its backend's answers, so also the bound
 /// on an answer's head. A larger buffer saves system calls; hyper fits it to what comes.
 const READ: usize = 128 << 10;
@@ -33,9 +29,9 @@ type Shared = http2::SendRequest<Upload>;
 /// The connections of one worker to one endpoint.
 #[derive(Debug)]
 pub(crate) struct Pool {
-    /// Made when the first connection comes back: most endpoints of a large service never see one
-    /// on most workers.
-    idle: OnceLock<Box<ArrayQueue<Idle>>>,
+    /// The one that came back last is lent first, so that those over what is needed grow old.
+    /// Only the pool's worker lends and returns: for its lock no request waits.
+    idle: Mutex<Vec<Idle>>,
     capacity: usize,
     shared: ArcSwapOption<Shared>,
     opening: tokio::sync::Mutex<()>,
@@ -77,8 +73,8 @@ pub(crate) type Unsent = (Failure, Option<Request<Upload>>);
 impl Pool {
     pub(crate) fn new(capacity: usize) -> Self {
         Pool {
-            idle: OnceLock::new(),
-            capacity: capacity.max(1),
+            idle: Mutex::default(),
+            capacity,
             shared: ArcSwapOption::empty(),
             opening: tokio::sync::Mutex::new(()),
         }
@@ -86,43 +82,48 @@ impl Pool {
 
     /// How many connections lie idle.
     pub(crate) fn idle(&self) -> usize {
-        self.idle.get().map_or(0, |idle| idle.len())
+        self.lock().len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Idle>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A full pool closes the connection.
     fn put(&self, idle: Idle) {
-        let queue = self.idle.get_or_init(|| Box::new(ArrayQueue::new(self.capacity)));
-        drop(queue.push(idle));
+        let mut kept = self.lock();
+        if kept.len() < self.capacity {
+            kept.push(idle);
+        }
     }
 
     /// Closes what lay idle for longer than `age`.
     pub(crate) fn sweep(&self, age: Duration) {
-        for _ in 0..self.idle() {
-            let Some(idle) = self.pop() else { return };
-            if !idle.sender.is_closed() && idle.since.elapsed() <= age {
-                self.put(idle);
-            }
+        let mut kept = self.lock();
+        kept.retain(|idle| !idle.sender.is_closed() && idle.since.elapsed() <= age);
+        if kept.is_empty() {
+            *kept = Vec::new();
         }
-    }
-
-    fn pop(&self) -> Option<Idle> {
-        self.idle.get()?.pop()
     }
 
     /// An idle connection that is ready and not older than `age`.
     fn take(&self, age: Duration) -> Option<http1::SendRequest<Upload>> {
-        for _ in 0..LOOKS {
-            let idle = self.pop()?;
-            if idle.sender.is_closed() || idle.since.elapsed() > age {
-                continue;
-            }
-            if idle.sender.is_ready() {
+        let mut kept = self.lock();
+        // The others are still finishing their last exchange.
+        while let Some(last) = kept.iter().rposition(|idle| !idle.is_busy()) {
+            let idle = kept.remove(last);
+            if idle.sender.is_ready() && idle.since.elapsed() <= age {
                 return Some(idle.sender);
             }
-            // Still finishing its last exchange.
-            self.put(idle);
         }
         None
+    }
+}
+
+impl Idle {
+    /// Neither ready for a request nor closed.
+    fn is_busy(&self) -> bool {
+        !self.sender.is_ready() && !self.sender.is_closed()
     }
 }
 

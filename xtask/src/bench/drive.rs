@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::bed::{self, Bed};
 use super::case::{Case, Wire};
-use super::process::{OTHER_CORE, pinned};
+use super::process::{CoreTime, OTHER_CORE, pinned};
 use super::subject::Running;
 
 /// Requests in flight when a subject gets all it can take.
@@ -27,12 +27,13 @@ pub(super) struct Closed {
     pub(super) seconds: f64,
 }
 
-/// What came of an open loop; times in microseconds.
+/// What came of an open loop; times in microseconds, the core of load and upstream in percent busy.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Open {
     pub(super) p50: f64,
     pub(super) p99: f64,
     pub(super) p999: f64,
+    pub(super) load_core: f64,
     pub(super) failed: u64,
 }
 
@@ -82,7 +83,9 @@ impl Driver {
         command.args(["--rate", &format!("{rate:.0}")]);
         command.args(["--warmup", &pace.warmup.to_string()]);
         command.args(["--seconds", &pace.seconds.to_string()]);
+        let before = CoreTime::of_load()?;
         let out = command.output().context("starting the load")?;
+        let load_core = CoreTime::of_load()?.busy_since(before);
         let tally: Value = serde_json::from_slice(&out.stdout)
             .with_context(|| format!("the load said {}", said(&out)))?;
         let micros = |name: &str| tally[name].as_f64().with_context(|| format!("no {name}"));
@@ -91,6 +94,7 @@ impl Driver {
             p50: micros("p50_us")?,
             p99: micros("p99_us")?,
             p999: micros("p999_us")?,
+            load_core,
             failed: failed.iter().filter_map(|name| tally[*name].as_u64()).sum(),
         })
     }

@@ -12,6 +12,9 @@ use super::report::{Report, Sample};
 use super::subject::{Running, Subject};
 use crate::setup;
 
+/// Where load and upstream take more percent of their core, a latency is not the subject's alone.
+const BUSY: f64 = 75.0;
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The cases to measure; all if none is named.
@@ -29,7 +32,7 @@ pub(crate) struct Args {
     /// How long there is load before each measurement.
     #[arg(long, default_value_t = 2)]
     warmup: u64,
-    /// Requests per second of the open loop; half of what Envoy can do if not given.
+    /// Requests per second of the open loop; a quarter of what Envoy can do if not given.
     #[arg(long)]
     rate: Option<f64>,
     /// One round of one second: shows that all works, measures nothing.
@@ -104,7 +107,7 @@ impl<'a> Run<'a> {
         }
         let rate = match self.args.rate {
             Some(rate) => rate,
-            None => self.half_of_saturation(case, &able)?,
+            None => self.quarter_of_saturation(case, &able)?,
         };
         self.report.rates.push((case, rate));
         for round in 0..self.rounds {
@@ -140,16 +143,19 @@ impl<'a> Run<'a> {
         Ok(running)
     }
 
-    /// Half of what Envoy can do; of what the first subject can, where Envoy is not measured.
-    fn half_of_saturation(&self, case: Case, able: &[usize]) -> Result<f64> {
+    /// A quarter of what Envoy can do; of what the first subject can, where Envoy is not measured.
+    fn quarter_of_saturation(&self, case: Case, able: &[usize]) -> Result<f64> {
         let envoy = able.iter().find(|index| self.entrants[**index].0 == Subject::Envoy);
         let index = *envoy.or(able.first()).context("nobody is able")?;
         let running = self.start(case, index)?;
         self.warm_up(case, &running)?;
         let Closed { requests, seconds, .. } = closed(case, &running, self.pace.seconds.min(5))?;
-        let rate = requests as f64 / seconds / 2.0;
+        let rate = requests as f64 / seconds / 4.0;
         let whose = self.entrants[index].0.name();
-        eprintln!("==> {}: open loop at {rate:.0}/s, half of {whose}'s saturation", case.name());
+        eprintln!(
+            "==> {}: open loop at {rate:.0}/s, a quarter of {whose}'s saturation",
+            case.name()
+        );
         Ok(rate.max(1.0))
     }
 
@@ -180,11 +186,18 @@ impl<'a> Run<'a> {
             p50_us: paced.p50,
             p99_us: paced.p99,
             p999_us: paced.p999,
+            load_core: paced.load_core,
             rss_anon_kib,
             failed: full.failed + paced.failed,
         };
         let (work, load) = (sample.requests_per_cpu_second, cpu / full.seconds * 100.0);
         eprintln!("    {}: {work:.0}/CPU-s, {load:.0} % of its core", context());
+        if sample.load_core > BUSY {
+            let busy = sample.load_core;
+            eprintln!(
+                "    load and upstream had {busy:.0} % of their core: its queue is measured too"
+            );
+        }
         if sample.failed > 0 {
             eprintln!("    failed: {} at saturation, {} at the rate", full.failed, paced.failed);
         }

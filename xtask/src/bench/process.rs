@@ -33,6 +33,40 @@ pub(super) fn has_two_cores() -> bool {
     std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1)
 }
 
+/// What a core did since the machine started, in ticks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CoreTime {
+    busy: u64,
+    idle: u64,
+}
+
+impl CoreTime {
+    /// Of the core of load and upstream.
+    pub(super) fn of_load() -> Result<Self> {
+        let core = if has_two_cores() { OTHER_CORE } else { SUBJECT_CORE };
+        Self::read(&std::fs::read_to_string("/proc/stat")?, core)
+    }
+
+    /// Reads `cpu1 user nice system idle iowait irq softirq steal ...` (proc(5)).
+    fn read(text: &str, core: usize) -> Result<Self> {
+        let name = format!("cpu{core} ");
+        let line = text.lines().find_map(|line| line.strip_prefix(&name));
+        let line = line.with_context(|| format!("no {name}in /proc/stat"))?;
+        let ticks =
+            line.split_whitespace().take(8).map(str::parse).collect::<Result<Vec<u64>, _>>();
+        let [user, nice, system, idle, wait, irq, soft, steal] = ticks?[..] else {
+            bail!("a short line in /proc/stat: {line}");
+        };
+        Ok(Self { busy: user + nice + system + irq + soft + steal, idle: idle + wait })
+    }
+
+    /// Percent of the time from `before` to now that the core was busy.
+    pub(super) fn busy_since(self, before: Self) -> f64 {
+        let (busy, idle) = (self.busy - before.busy, self.idle - before.idle);
+        100.0 * busy as f64 / (busy + idle).max(1) as f64
+    }
+}
+
 /// A running program, which ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct Process {
@@ -132,3 +166,6 @@ fn field(stat: &str, index: usize) -> Result<u64> {
     // The state, at 0, is a letter; nothing else that is asked for is.
     value.parse().with_context(|| format!("field {index} of /proc/PID/stat is {value}"))
 }
+
+#[cfg(test)]
+mod tests;

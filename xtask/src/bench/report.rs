@@ -19,6 +19,8 @@ pub(super) struct Sample {
     pub(super) p50_us: f64,
     pub(super) p99_us: f64,
     pub(super) p999_us: f64,
+    /// Percent that the core of load and upstream was busy while latency was measured.
+    pub(super) load_core: f64,
     pub(super) rss_anon_kib: f64,
     pub(super) failed: u64,
 }
@@ -51,6 +53,7 @@ impl Report {
                     "p50_us": median(|s| s.p50_us),
                     "p99_us": median(|s| s.p99_us),
                     "p999_us": median(|s| s.p999_us),
+                    "load_core_percent": median(|s| s.load_core),
                     "rss_anon_kib": median(|s| s.rss_anon_kib),
                     "failed": self.failed(case, subject),
                 }));
@@ -65,9 +68,9 @@ impl Report {
         writeln!(
             out,
             "| case | subject | requests/CPU-s | requests/s | p50 us | p99 us | p999 us \
-             | private KiB | failed |"
+             | load's core | private KiB | failed |"
         )?;
-        writeln!(out, "|---|---|---|---|---|---|---|---|---|")?;
+        writeln!(out, "|---|---|---|---|---|---|---|---|---|---|")?;
         for case in self.cases() {
             for subject in self.subjects(case) {
                 self.print_row(out, case, subject)?;
@@ -90,7 +93,7 @@ impl Report {
         let median = |figure| self.median(case, subject, figure);
         writeln!(
             out,
-            "| {} | {} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {} |",
+            "| {} | {} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} % | {:.0} | {} |",
             case.name(),
             subject.name(),
             median(|s| s.requests_per_cpu_second),
@@ -98,6 +101,7 @@ impl Report {
             median(|s| s.p50_us),
             median(|s| s.p99_us),
             median(|s| s.p999_us),
+            median(|s| s.load_core),
             median(|s| s.rss_anon_kib),
             self.failed(case, subject),
         )

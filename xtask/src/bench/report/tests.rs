@@ -12,6 +12,7 @@ fn sample(subject: Subject, round: usize, work: f64) -> Sample {
         p50_us: 100.0,
         p99_us: 200.0,
         p999_us: 300.0,
+        load_core: 40.0,
         rss_anon_kib: 1000.0,
         failed: 1,
     }
@@ -45,6 +46,7 @@ fn json_has_the_fields_that_scripts_rely_on() {
         "p50_us": 100.0,
         "p99_us": 200.0,
         "p999_us": 300.0,
+        "load_core_percent": 40.0,
         "rss_anon_kib": 1000.0,
         "failed": 3,
     });
