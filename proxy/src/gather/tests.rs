@@ -1,3 +1,5 @@
+//! Small writes go out in one piece and lose nothing.
+
 use super::*;
 
 use futures::FutureExt as _;

@@ -1,3 +1,5 @@
+//! What the kernel says of processes and processors is read right.
+
 use super::*;
 
 const STAT: &str = "\
