@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
-use http::request::Parts;
 use http::{HeaderValue, Request, Uri, Version};
 use hyper::body::Body as _;
 use model::service::AppProtocol;
@@ -16,7 +15,7 @@ use crate::body::{Progress, Upload};
 use crate::failure::{Failure, Retry, Side};
 use crate::http::Conn;
 use crate::live::{Endpoint, Service};
-use crate::pool::{self, Answered};
+use crate::pool::{self, Answered, Slot};
 use crate::record::Record;
 
 /// One request's tries at a service's endpoints.
@@ -35,17 +34,17 @@ pub(crate) struct Attempts<'a> {
 
 impl Attempts<'_> {
     /// Tries endpoints until one answers, the failure says that no other may be tried, or the
-    /// bound on tries or time is reached.
+    /// bound on tries or time is reached. The first try begins with the exchange.
     pub(crate) async fn run(
         &self,
-        mut head: Parts,
-        mut upload: Upload,
+        request: Request<Upload>,
         record: &mut Record,
     ) -> Result<(Answered, Turn), Failure> {
         let (conn, service) = (self.conn, self.service);
+        let mut slot = Some(request);
         let mut tried = Vec::new();
+        let mut now = record.began;
         loop {
-            let now = Instant::now();
             let at = balance::nanos(conn.shared.epoch, now);
             let random = record.seed().rotate_left(29).wrapping_mul(0x9E37_79B9_7F4A_7C15);
             let Some(endpoint) = balance::pick(service, &tried, at, random) else {
@@ -54,25 +53,25 @@ impl Attempts<'_> {
             let mut turn = Turn::at(endpoint, conn.shared.epoch, now);
             record.attempts += 1;
             record.endpoint = Some(endpoint.address);
-            let request = addressed(endpoint, head, upload);
-            let sent = self.once(endpoint, now, request).await;
+            slot.iter_mut().for_each(|request| address(endpoint, request));
+            let sent = self.once(endpoint, now, &mut slot).await;
             // What the client took for its body is no time of the endpoint's.
             let whole = self.progress.map_or(Some(now), Progress::whole_since);
             if let Some(whole) = whole {
                 turn.waits_since(whole);
             }
-            let (failure, unsent) = match sent {
+            let failure = match sent {
                 Ok(answered) => {
-                    record.backend_time = Some(now.elapsed());
+                    let answered_at = Instant::now();
+                    record.backend_time = Some(answered_at - now);
                     match whole {
-                        Some(_) => turn.answered(),
+                        Some(_) => turn.answered(answered_at),
                         None => turn.blameless(),
                     }
                     return Ok((answered, turn));
                 }
-                Err(unsent) => unsent,
+                Err(failure) => blame(failure, self.progress),
             };
-            let failure = blame(failure, self.progress);
             match (failure.side, failure.retry) {
                 (Side::Client | Side::Proxy, _) => turn.blameless(),
                 (Side::Backend, Retry::Elsewhere) => {
@@ -84,11 +83,11 @@ impl Attempts<'_> {
             }
             let spent = record.attempts >= conn.shared.settings.limits.attempts
                 || tried.len() + 1 >= service.endpoints.len();
-            let (Retry::Elsewhere, false, Some(unsent)) = (failure.retry, spent, unsent) else {
+            if failure.retry != Retry::Elsewhere || spent || slot.is_none() {
                 return Err(failure);
-            };
+            }
             tried.push(endpoint.address);
-            (head, upload) = unsent.into_parts();
+            now = Instant::now();
         }
     }
 
@@ -97,20 +96,21 @@ impl Attempts<'_> {
         &self,
         endpoint: &Arc<Endpoint>,
         now: Instant,
-        request: Request<Upload>,
-    ) -> Result<Answered, pool::Unsent> {
+        slot: &mut Slot,
+    ) -> Result<Answered, Failure> {
         let limits = &self.conn.shared.settings.limits;
         let within = |until: Instant| self.deadline.map_or(until, |deadline| deadline.min(until));
         let mut until = within(now + self.bound);
         let mut sent = self.progress.map_or(0, Progress::bytes);
-        let mut sending = std::pin::pin!(pool::send(endpoint, self.conn.worker, limits, request));
+        let sending = pool::send(endpoint, self.conn.worker, limits, now, slot);
+        let mut sending = std::pin::pin!(sending);
         loop {
             if let Ok(sent) = tokio::time::timeout_at(until, sending.as_mut()).await {
                 return sent;
             }
             let later = self.extended(until, &mut sent).map(within).filter(|later| *later > until);
             let Some(later) = later else {
-                return Err((late(self.deadline, until, self.bound), None));
+                return Err(late(self.deadline, until, self.bound));
             };
             until = later;
         }
@@ -137,41 +137,43 @@ fn late(deadline: Option<Instant>, until: Instant, bound: Duration) -> Failure {
     }
 }
 
-/// The request in the form that the endpoint's protocol wants.
-pub(crate) fn addressed(endpoint: &Endpoint, mut head: Parts, upload: Upload) -> Request<Upload> {
+/// Gives the request the form that the endpoint's protocol wants.
+pub(crate) fn address(endpoint: &Endpoint, request: &mut Request<Upload>) {
     match endpoint.protocol {
         AppProtocol::Http1 => {
+            let upload = request.body();
             // hyper drops a body of unknown length from methods that seldom have one, unless told.
             if !upload.is_end_stream()
                 && upload.size_hint().exact().is_none()
-                && !head.headers.contains_key(CONTENT_LENGTH)
+                && !request.headers().contains_key(CONTENT_LENGTH)
             {
-                head.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+                let chunked = HeaderValue::from_static("chunked");
+                request.headers_mut().insert(TRANSFER_ENCODING, chunked);
             }
         }
-        AppProtocol::H2c => {
-            head.version = Version::HTTP_2;
-            head.headers.remove(TRANSFER_ENCODING);
-            head.headers.remove(http::header::CONNECTION);
-            head.headers.remove(http::header::UPGRADE);
-            let host = head.headers.remove(HOST).filter(|host| !host.is_empty());
-            // A second try finds it where the first one put it.
-            let host = host.or_else(|| HeaderValue::try_from(head.uri.authority()?.as_str()).ok());
-            // Only an HTTP/1.0 client may have named none.
-            let host = host.or_else(|| HeaderValue::try_from(endpoint.address.to_string()).ok());
-            if let Some(host) = host
-                && let Some(path) = head.uri.path_and_query().cloned()
-                && let Ok(uri) = Uri::builder()
-                    .scheme("http")
-                    .authority(host.as_bytes())
-                    .path_and_query(path)
-                    .build()
-            {
-                head.uri = uri;
-            }
-        }
+        AppProtocol::H2c => address_http2(endpoint, request),
     }
-    Request::from_parts(head, upload)
+}
+
+fn address_http2(endpoint: &Endpoint, request: &mut Request<Upload>) {
+    *request.version_mut() = Version::HTTP_2;
+    let headers = request.headers_mut();
+    headers.remove(TRANSFER_ENCODING);
+    headers.remove(http::header::CONNECTION);
+    headers.remove(http::header::UPGRADE);
+    let host = headers.remove(HOST).filter(|host| !host.is_empty());
+    // A second try finds it where the first one put it.
+    let uri = request.uri();
+    let host = host.or_else(|| HeaderValue::try_from(uri.authority()?.as_str()).ok());
+    // Only an HTTP/1.0 client may have named none.
+    let host = host.or_else(|| HeaderValue::try_from(endpoint.address.to_string()).ok());
+    if let Some(host) = host
+        && let Some(path) = uri.path_and_query().cloned()
+        && let Ok(uri) =
+            Uri::builder().scheme("http").authority(host.as_bytes()).path_and_query(path).build()
+    {
+        *request.uri_mut() = uri;
+    }
 }
 
 /// A failure of the upload is the client's, not the backend's.

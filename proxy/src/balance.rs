@@ -86,9 +86,8 @@ impl Turn {
         self.began = self.began.max(whole);
     }
 
-    /// The endpoint answered.
-    pub(crate) fn answered(&mut self) {
-        let now = Instant::now();
+    /// The endpoint answered, `now`.
+    pub(crate) fn answered(&mut self, now: Instant) {
         let took = now.saturating_duration_since(self.began);
         self.endpoint.load.answered(nanos(self.epoch, now), took);
         self.learnt = true;

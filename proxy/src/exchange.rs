@@ -202,7 +202,7 @@ async fn forward(
     conn: &Arc<Conn>,
     live: &Arc<Live>,
     way: Way<'_>,
-    parts: Parts,
+    mut head: Parts,
     body: Incoming,
     asked: Option<OnUpgrade>,
     mut record: Box<Record>,
@@ -213,14 +213,14 @@ async fn forward(
         Target::Broken(reason) => return finish(rule, fail(record, &Failure::proxy(*reason))),
     };
     record.backend = Some(Arc::clone(&service.label));
-    let upgrade = asked.and_then(|asked| Some((asked, forward::wanted_upgrade(&parts)?)));
+    let upgrade = asked.and_then(|asked| Some((asked, forward::wanted_upgrade(&head)?)));
     let asked = upgrade.map(|(asked, word)| {
-        let again = tunnel::Asked::new(&parts, &record);
+        let again = tunnel::Asked::new(&head, &record);
         (asked, word, again)
     });
-    let Ok(mut head) = outgoing(conn, &way, parts, &record) else {
+    if outgoing(conn, &way, &mut head, &record).is_err() {
         return fail(record, &Failure::client(Reason::PathInvalid));
-    };
+    }
     if let Some((_, word, _)) = &asked {
         head.headers.insert(http::header::CONNECTION, HeaderValue::from_static("upgrade"));
         head.headers.insert(http::header::UPGRADE, word.clone());
@@ -235,7 +235,7 @@ async fn forward(
         deadline,
         progress: progress.as_deref(),
     };
-    let sent = tries.run(head, upload, &mut record).await;
+    let sent = tries.run(Request::from_parts(head, upload), &mut record).await;
     if let Some(progress) = &progress {
         record.bytes_in = progress.bytes();
     }
@@ -263,13 +263,13 @@ async fn forward(
     finish(rule, response)
 }
 
-/// The head that goes to the backend.
+/// Makes of the client's head the one that goes to the backend.
 fn outgoing(
     conn: &Conn,
     way: &Way<'_>,
-    mut head: Parts,
+    head: &mut Parts,
     record: &Record,
-) -> Result<Parts, TargetTooLong> {
+) -> Result<(), TargetTooLong> {
     let trusted = conn.shared.settings.trusts(conn.peer.ip());
     if head.version == Version::HTTP_2 {
         one_length(&mut head.headers);
@@ -282,10 +282,10 @@ fn outgoing(
     head.headers.insert(HOST, way.host.clone());
     head.uri = Uri::from(way.path.clone());
     head.version = Version::HTTP_11;
-    way.found.rule.chain.alter_request(&mut head, way.found.prefix)?;
+    way.found.rule.chain.alter_request(head, way.found.prefix)?;
     head.headers.insert(TRACEPARENT, record.trace.header_value());
     head.headers.insert(REQUEST_ID, record.request_id.clone());
-    Ok(head)
+    Ok(())
 }
 
 /// Of several equal lengths, which HTTP/2 lets pass, one goes on.

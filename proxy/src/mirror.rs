@@ -8,8 +8,9 @@ use http::request::Parts;
 use http_body_util::BodyExt as _;
 use table::{Mirror, Rule, Target};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
-use crate::attempts::addressed;
+use crate::attempts::address;
 use crate::balance::{self, Turn};
 use crate::body::{Upload, copy};
 use crate::failure::Retry;
@@ -77,21 +78,22 @@ fn drawn(mirror: &Mirror, random: u64) -> bool {
 async fn send(
     conn: Arc<Conn>,
     service: Arc<Service>,
-    request: Request<Upload>,
+    mut request: Request<Upload>,
     seed: u64,
     _permits: Permits,
 ) {
     let limits = &conn.shared.settings.limits;
-    let now = balance::nanos(conn.shared.epoch, tokio::time::Instant::now());
-    let Some(endpoint) = balance::pick(&service, &[], now, seed) else { return };
-    let mut turn = Turn::at(endpoint, conn.shared.epoch, tokio::time::Instant::now());
-    let (head, upload) = request.into_parts();
-    let is_empty = matches!(upload, Upload::Empty);
-    let request = addressed(endpoint, head, upload);
+    let now = Instant::now();
+    let at = balance::nanos(conn.shared.epoch, now);
+    let Some(endpoint) = balance::pick(&service, &[], at, seed) else { return };
+    let mut turn = Turn::at(endpoint, conn.shared.epoch, now);
+    let is_empty = matches!(request.body(), Upload::Empty);
+    address(endpoint, &mut request);
+    let mut slot = Some(request);
     let sending = async {
-        let answered = match pool::send(endpoint, conn.worker, limits, request).await {
+        let answered = match pool::send(endpoint, conn.worker, limits, now, &mut slot).await {
             Ok(answered) => answered,
-            Err((failure, _)) => {
+            Err(failure) => {
                 if failure.retry == Retry::Elsewhere {
                     turn.unreached();
                 }
@@ -99,7 +101,7 @@ async fn send(
             }
         };
         if is_empty {
-            turn.answered();
+            turn.answered(Instant::now());
         } else {
             // How long the client took for its body, a copy does not know.
             turn.blameless();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::{TrySendError, http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use model::service::AppProtocol;
 use policy::Reason;
@@ -67,8 +67,9 @@ pub(crate) struct Answered {
     pub(crate) lease: Option<Lease>,
 }
 
-/// A request that could not be sent comes back with why.
-pub(crate) type Unsent = (Failure, Option<Request<Upload>>);
+/// A request that is to be sent: taken out when it is, and put back if nothing of it was written.
+/// By reference, since it is large and many hands pass it on.
+pub(crate) type Slot = Option<Request<Upload>>;
 
 impl Pool {
     pub(crate) fn new(capacity: usize) -> Self {
@@ -106,13 +107,13 @@ impl Pool {
         }
     }
 
-    /// An idle connection that is ready and not older than `age`.
-    fn take(&self, age: Duration) -> Option<http1::SendRequest<Upload>> {
+    /// An idle connection that is ready and, `now`, not older than `age`.
+    fn take(&self, now: Instant, age: Duration) -> Option<http1::SendRequest<Upload>> {
         let mut kept = self.lock();
         // The others are still finishing their last exchange.
         while let Some(last) = kept.iter().rposition(|idle| !idle.is_busy()) {
             let idle = kept.remove(last);
-            if idle.sender.is_ready() && idle.since.elapsed() <= age {
+            if idle.sender.is_ready() && now.saturating_duration_since(idle.since) <= age {
                 return Some(idle.sender);
             }
         }
@@ -127,16 +128,18 @@ impl Idle {
     }
 }
 
-/// Sends `request` to `endpoint` on a connection of `worker`'s and waits for the answer's head.
+/// Sends what is in `slot` to `endpoint` on a connection of `worker`'s and waits for the answer's
+/// head; it is `now`. A failure that leaves the request in the slot had sent nothing.
 pub(crate) async fn send(
     endpoint: &Arc<Endpoint>,
     worker: usize,
     limits: &Limits,
-    request: Request<Upload>,
-) -> Result<Answered, Unsent> {
+    now: Instant,
+    slot: &mut Slot,
+) -> Result<Answered, Failure> {
     match endpoint.protocol {
-        AppProtocol::Http1 => send_http1(endpoint, worker, limits, request).await,
-        AppProtocol::H2c => send_http2(endpoint, worker, limits, request).await,
+        AppProtocol::Http1 => send_http1(endpoint, worker, limits, now, slot).await,
+        AppProtocol::H2c => send_http2(endpoint, worker, limits, slot).await,
     }
 }
 
@@ -144,29 +147,21 @@ async fn send_http1(
     endpoint: &Arc<Endpoint>,
     worker: usize,
     limits: &Limits,
-    mut request: Request<Upload>,
-) -> Result<Answered, Unsent> {
+    now: Instant,
+    slot: &mut Slot,
+) -> Result<Answered, Failure> {
     loop {
-        let (mut sender, reused) = match endpoint.pools[worker].take(limits.backend_idle) {
+        let (mut sender, reused) = match endpoint.pools[worker].take(now, limits.backend_idle) {
             Some(sender) => (sender, true),
-            None => match open_http1(endpoint, limits).await {
-                Ok(sender) => (sender, false),
-                Err(failure) => return Err((failure, Some(request))),
-            },
+            None => (open_http1(endpoint, limits).await?, false),
         };
+        let request = slot.take().expect("whoever sends puts a request in");
         match sender.try_send_request(request).await {
             Ok(response) => {
                 let lease = Lease { sender, endpoint: Arc::clone(endpoint), worker };
                 return Ok(Answered { response, lease: Some(lease) });
             }
-            Err(mut unsent) => match unsent.take_message() {
-                // The backend closed the idle connection meanwhile: nothing was sent.
-                Some(back) if reused => request = back,
-                back => {
-                    let failure = not_sent(unsent.into_error(), back.is_some());
-                    return Err((failure, back));
-                }
-            },
+            Err(unsent) => not_sent(unsent, reused, slot)?,
         }
     }
 }
@@ -195,31 +190,24 @@ async fn send_http2(
     endpoint: &Arc<Endpoint>,
     worker: usize,
     limits: &Limits,
-    mut request: Request<Upload>,
-) -> Result<Answered, Unsent> {
+    slot: &mut Slot,
+) -> Result<Answered, Failure> {
     let pool = &endpoint.pools[worker];
     loop {
         let held = pool.shared.load_full().filter(|shared| !shared.is_closed());
         let (shared, reused) = match held {
             Some(shared) => (shared, true),
-            None => match tokio::time::timeout(limits.connect, open_http2(pool, endpoint, limits))
-                .await
-            {
-                Ok(Ok(opened)) => opened,
-                Ok(Err(failure)) => return Err((failure, Some(request))),
-                // Also for those who waited for another's attempt.
-                Err(late) => return Err((Failure::unreached(late), Some(request))),
-            },
+            None => {
+                let opening = open_http2(pool, endpoint, limits);
+                let opened = tokio::time::timeout(limits.connect, opening).await;
+                // Too late also for those who waited for another's attempt.
+                opened.map_err(Failure::unreached)??
+            }
         };
+        let request = slot.take().expect("whoever sends puts a request in");
         match Shared::clone(&shared).try_send_request(request).await {
             Ok(response) => return Ok(Answered { response, lease: None }),
-            Err(mut unsent) => match unsent.take_message() {
-                Some(back) if reused => request = back,
-                back => {
-                    let failure = not_sent(unsent.into_error(), back.is_some());
-                    return Err((failure, back));
-                }
-            },
+            Err(unsent) => not_sent(unsent, reused, slot)?,
         }
     }
 }
@@ -256,13 +244,19 @@ async fn open_http2(
     Ok((shared, false))
 }
 
-/// The failure behind an error of sending: `came_back` tells that nothing was written.
-fn not_sent(error: hyper::Error, came_back: bool) -> Failure {
-    if came_back {
-        Failure::unreached(error)
-    } else if error.is_parse() {
-        Failure::backend(Reason::UpstreamProtocol).because(error)
-    } else {
-        Failure::backend(Reason::UpstreamReset).because(error)
+/// Puts a request that came back into `slot`, which tells that nothing was written. That is no
+/// failure where the connection is `reused`: the backend had closed it meanwhile.
+fn not_sent(
+    mut unsent: TrySendError<Request<Upload>>,
+    reused: bool,
+    slot: &mut Slot,
+) -> Result<(), Failure> {
+    *slot = unsent.take_message();
+    let error = unsent.into_error();
+    if slot.is_some() {
+        return if reused { Ok(()) } else { Err(Failure::unreached(error)) };
     }
+    let is_parse = error.is_parse();
+    let reason = if is_parse { Reason::UpstreamProtocol } else { Reason::UpstreamReset };
+    Err(Failure::backend(reason).because(error))
 }
