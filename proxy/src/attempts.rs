@@ -104,15 +104,19 @@ impl Attempts<'_> {
         let mut sent = self.progress.map_or(0, Progress::bytes);
         let sending = pool::send(endpoint, self.conn.worker, limits, now, slot);
         let mut sending = std::pin::pin!(sending);
+        let mut alarm = self.conn.shared.alarms[self.conn.worker].at(until);
         loop {
-            if let Ok(sent) = tokio::time::timeout_at(until, sending.as_mut()).await {
-                return sent;
+            tokio::select! {
+                biased;
+                sent = sending.as_mut() => return sent,
+                () = &mut alarm => {}
             }
             let later = self.extended(until, &mut sent).map(within).filter(|later| *later > until);
             let Some(later) = later else {
                 return Err(late(self.deadline, until, self.bound));
             };
             until = later;
+            alarm.move_to(until);
         }
     }
 

@@ -18,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::task::TaskTracker;
 
 use crate::address;
+use crate::alarm::Alarms;
 use crate::exchange::exchange;
 use crate::gather::Gather;
 use crate::reply::Reply;
@@ -115,9 +116,9 @@ pub(crate) struct Servers {
 
 /// Sets the bounds on HTTP/1.1. A macro, since hyper's builders share their words and no trait.
 macro_rules! bound_http1 {
-    ($builder:expr, $limits:expr) => {
+    ($builder:expr, $limits:expr, $alarms:expr) => {
         $builder
-            .timer(TokioTimer::new())
+            .timer($alarms.clone())
             .header_read_timeout($limits.head)
             .max_headers($limits.headers)
             .max_buf_size($limits.head_bytes.max(8192))
@@ -141,11 +142,12 @@ macro_rules! bound_http2 {
 impl Servers {
     pub(crate) fn new(limits: &Limits) -> Self {
         let streams = Streams::new(limits.write);
+        let heads = Alarms::default();
         let mut detect = auto::Builder::new(streams.clone());
-        bound_http1!(detect.http1(), limits);
+        bound_http1!(detect.http1(), limits, heads);
         bound_http2!(detect.http2(), limits);
         let mut http1 = http1::Builder::new();
-        bound_http1!(http1, limits);
+        bound_http1!(http1, limits, heads);
         let mut http2 = http2::Builder::new(streams);
         bound_http2!(http2, limits);
         Servers { detect, http1, http2 }

@@ -23,6 +23,7 @@ pub mod trace;
 
 mod access_log;
 mod address;
+mod alarm;
 mod attempts;
 mod balance;
 mod bind;

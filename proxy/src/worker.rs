@@ -20,6 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::alarm::Alarms;
 use crate::describe;
 use crate::http::{Conn, Servers, Spoken};
 use crate::live::{Ground, Live};
@@ -55,6 +56,8 @@ pub(crate) struct Shared {
     pub(crate) changes: watch::Sender<()>,
     pub(crate) phase: Phase,
     pub(crate) mirrors: Arc<Semaphore>,
+    /// For the bounds on attempts, by worker.
+    pub(crate) alarms: Box<[Alarms]>,
     /// What `balance` counts time from.
     pub(crate) epoch: Instant,
 }
@@ -98,6 +101,7 @@ impl Proxy {
             tickets: Ticketer::new().map_err(io::Error::other)?,
         };
         let live = Live::empty(&ground, &telemetry);
+        let alarms = (0..settings.workers).map(|_| Alarms::default()).collect();
         let shared = Arc::new(Shared {
             settings,
             telemetry,
@@ -107,6 +111,7 @@ impl Proxy {
             changes: watch::channel(()).0,
             phase: Phase::default(),
             mirrors: Arc::new(Semaphore::new(MIRRORS)),
+            alarms,
             epoch: Instant::now(),
         });
         let workers = (0..shared.settings.workers)
