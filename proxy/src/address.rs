@@ -7,17 +7,30 @@ use std::net::{IpAddr, SocketAddr};
 pub(crate) fn write_ip(address: IpAddr, to: &mut Vec<u8>) {
     match address {
         IpAddr::V4(address) => {
-            let mut digits = itoa::Buffer::new();
-            for (index, octet) in address.octets().into_iter().enumerate() {
-                if index > 0 {
-                    to.push(b'.');
-                }
-                to.extend_from_slice(digits.format(octet).as_bytes());
+            let (mut text, mut end) = ([b'.'; 15], 0);
+            for octet in address.octets() {
+                // Behind each but the last there is a dot already.
+                end += write_octet(octet, &mut text[end..]) + 1;
             }
+            to.extend_from_slice(&text[..end - 1]);
         }
         // A Vec takes whatever is written to it.
         IpAddr::V6(address) => write!(to, "{address}").unwrap_or_default(),
     }
+}
+
+/// Writes the decimal digits of `octet` and says how many they are.
+fn write_octet(octet: u8, text: &mut [u8]) -> usize {
+    let digits = [octet / 100, octet / 10 % 10, octet % 10].map(|digit| b'0' + digit);
+    let first = if octet >= 100 {
+        0
+    } else if octet >= 10 {
+        1
+    } else {
+        2
+    };
+    text[..3 - first].copy_from_slice(&digits[first..]);
+    3 - first
 }
 
 /// Writes address and port behind what is there.

@@ -23,7 +23,6 @@ pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// What vendors add to it.
 pub const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
-const HEX: &[u8; 16] = b"0123456789abcdef";
 /// The length of version 00.
 const LENGTH: usize = 55;
 
@@ -172,11 +171,23 @@ fn digit(byte: u8) -> Option<u8> {
 
 /// Writes two digits for each byte into `text`, which has room for as many.
 pub(crate) fn write_hex(bytes: &[u8], text: &mut [u8]) {
-    for (byte, pair) in bytes.iter().zip(text.chunks_exact_mut(2)) {
-        pair[0] = HEX[usize::from(byte >> 4)];
-        pair[1] = HEX[usize::from(byte & 15)];
+    let (pairs, _) = text.as_chunks_mut();
+    for (byte, pair) in bytes.iter().zip(pairs) {
+        *pair = HEX[usize::from(*byte)];
     }
 }
+
+/// Each byte's two digits.
+const HEX: [[u8; 2]; 256] = {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < pairs.len() {
+        pairs[byte] = [DIGITS[byte >> 4], DIGITS[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
 
 #[cfg(test)]
 mod tests;

@@ -89,95 +89,105 @@ fn date(second: u64) -> [u8; 19] {
     text
 }
 
+/// What stands between the value before and the value of this key.
+macro_rules! key {
+    ($name:literal) => {
+        concat!(",\"", $name, "\":")
+    };
+}
+
 /// A line under way, the first field of which is there.
 struct Line<'b>(&'b mut Vec<u8>);
 
 impl Line<'_> {
     fn request(&mut self, record: &Record) {
-        self.bytes("request_id", record.request_id.as_bytes());
+        self.bytes(key!("request_id"), record.request_id.as_bytes());
         let mut trace = [0; 32];
         write_hex(&record.trace.trace_id, &mut trace);
-        self.key("trace_id");
-        self.quoted(|line| line.0.extend_from_slice(&trace));
-        self.key("source");
-        self.quoted(|line| address::write_ip(record.source, line.0));
-        self.text("method", record.method.as_str());
-        self.text("host", &record.host);
-        self.text("path", &record.path);
-        self.text("protocol", protocol(record.version));
+        self.quoted(key!("trace_id"), |line| line.put(&trace));
+        self.quoted(key!("source"), |line| address::write_ip(record.source, line.0));
+        self.text(key!("method"), record.method.as_str());
+        self.text(key!("host"), &record.host);
+        self.text(key!("path"), &record.path);
+        self.word(key!("protocol"), protocol(record.version));
         if let Some(agent) = &record.user_agent {
-            self.bytes("user_agent", agent.as_bytes());
+            self.bytes(key!("user_agent"), agent.as_bytes());
         }
-        self.number("listener_port", record.port.into());
+        self.number(key!("listener_port"), record.port.into());
     }
 
     fn decision(&mut self, record: &Record) {
         if let Some(status) = record.status {
-            self.number("status", status.as_u16().into());
+            self.number(key!("status"), status.as_u16().into());
         }
-        self.text("reason", record.reason.as_str());
+        self.word(key!("reason"), record.reason.as_str());
         if let Some(rule) = &record.rule {
-            self.text("route", &rule.label);
+            self.text(key!("route"), &rule.label);
         }
         if let Some(by) = &record.decided_by {
             let policy = &by.policy;
-            self.display("rule", format_args!("{}/{}/{}", policy.namespace, policy.name, by.rule));
+            let text = format_args!("{}/{}/{}", policy.namespace, policy.name, by.rule);
+            self.display(key!("rule"), text);
         }
         if let Some(principal) = &record.principal {
-            self.display("principal", principal);
+            self.display(key!("principal"), principal);
         }
-        self.text("table", record.table.digest());
+        self.text(key!("table"), record.table.digest());
         if let Some(detail) = &record.detail {
-            self.text("detail", detail);
+            self.text(key!("detail"), detail);
         }
     }
 
     fn backend(&mut self, record: &Record) {
         if let Some(backend) = &record.backend {
-            self.text("backend", backend);
+            self.text(key!("backend"), backend);
         }
         if let Some(endpoint) = record.endpoint {
-            self.key("endpoint");
-            self.quoted(|line| address::write_socket(endpoint, line.0));
+            self.quoted(key!("endpoint"), |line| address::write_socket(endpoint, line.0));
         }
-        self.number("attempts", record.attempts.into());
+        self.number(key!("attempts"), record.attempts.into());
         if let Some(time) = record.backend_time {
-            self.number("backend_us", time.as_micros() as u64);
+            self.number(key!("backend_us"), time.as_micros() as u64);
         }
     }
 
     fn cost(&mut self, record: &Record, took: Duration) {
-        self.number("bytes_in", record.bytes_in);
-        self.number("bytes_out", record.bytes_out);
-        self.number("duration_us", took.as_micros() as u64);
+        self.number(key!("bytes_in"), record.bytes_in);
+        self.number(key!("bytes_out"), record.bytes_out);
+        self.number(key!("duration_us"), took.as_micros() as u64);
     }
 
-    fn key(&mut self, key: &'static str) {
-        self.0.extend_from_slice(b",\"");
-        self.0.extend_from_slice(key.as_bytes());
-        self.0.extend_from_slice(b"\":");
+    fn put(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
     }
 
-    fn quoted(&mut self, write: impl FnOnce(&mut Self)) {
+    fn quoted(&mut self, key: &'static str, write: impl FnOnce(&mut Self)) {
+        self.put(key.as_bytes());
         self.0.push(b'"');
         write(self);
         self.0.push(b'"');
     }
 
     fn number(&mut self, key: &'static str, value: u64) {
-        self.key(key);
-        self.0.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+        self.put(key.as_bytes());
+        self.put(itoa::Buffer::new().format(value).as_bytes());
+    }
+
+    /// A word of ours, which needs no escape.
+    fn word(&mut self, key: &'static str, word: &'static str) {
+        self.quoted(key, |line| line.put(word.as_bytes()));
     }
 
     fn text(&mut self, key: &'static str, text: &str) {
-        self.key(key);
-        self.quoted(|line| Escaped::new(line.0).text(text));
+        self.bytes(key, text.as_bytes());
     }
 
     /// Bytes that are mostly text; what is no UTF-8 is replaced.
     fn bytes(&mut self, key: &'static str, bytes: &[u8]) {
-        self.key(key);
-        self.quoted(|line| {
+        self.quoted(key, |line| {
+            if bytes.len() <= LONGEST && is_plain(bytes) {
+                return line.put(bytes);
+            }
             let mut escaped = Escaped::new(line.0);
             for chunk in bytes.utf8_chunks() {
                 escaped.text(chunk.valid());
@@ -189,9 +199,8 @@ impl Line<'_> {
     }
 
     fn display(&mut self, key: &'static str, value: impl fmt::Display) {
-        self.key(key);
         // An Escaped takes whatever is written to it.
-        self.quoted(|line| write!(Escaped::new(line.0), "{value}").unwrap_or_default());
+        self.quoted(key, |line| write!(Escaped::new(line.0), "{value}").unwrap_or_default());
     }
 }
 
@@ -224,7 +233,7 @@ impl<'b> Escaped<'b> {
         self.cut = text.len() > self.left;
         let text = &text[..text.floor_char_boundary(self.left)];
         self.left -= text.len();
-        if plain(text) {
+        if is_plain(text.as_bytes()) {
             self.to.extend_from_slice(text.as_bytes());
         } else {
             text.chars().for_each(|char| self.char(char));
@@ -257,11 +266,22 @@ impl fmt::Write for Escaped<'_> {
     }
 }
 
-/// Whether `text` needs no escape; the loop has no branch, so the compiler makes it wide.
-fn plain(text: &str) -> bool {
-    text.bytes().fold(true, |plain, byte| {
-        plain & (byte >= 0x20) & (byte != b'"') & (byte != b'\\') & (byte < 0x7f)
-    })
+/// Whether `text` is printable ASCII that needs no escape; looks at eight bytes at a time.
+fn is_plain(text: &[u8]) -> bool {
+    let (words, rest) = text.as_chunks();
+    let mut last = [b' '; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    words.iter().all(|word| is_plain_word(*word)) && is_plain_word(last)
+}
+
+fn is_plain_word(word: [u8; 8]) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = ONES << 7;
+    let word = u64::from_ne_bytes(word);
+    // Taking `bound` from each byte sets a high bit that was not set where one byte is below it.
+    let below = |bytes: u64, bound: u64| bytes.wrapping_sub(ONES * bound) & !bytes;
+    let is = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    (word | below(word, 0x20) | is(b'"') | is(b'\\') | is(0x7f)) & HIGH == 0
 }
 
 #[cfg(test)]

@@ -151,3 +151,20 @@ fn many_lines_fit_into_one_buffer() {
     println!("{:?} a line of {longest} bytes", began.elapsed() / rounds);
     assert_eq!(batch.bytes.capacity(), Batch::default().bytes.capacity(), "never grown");
 }
+
+#[test]
+fn what_needs_an_escape_is_seen_wherever_it_stands() {
+    for byte in 0..=u8::MAX {
+        let plain = (0x20..0x7f).contains(&byte) && byte != b'"' && byte != b'\\';
+        for length in 1..20 {
+            for at in 0..length {
+                let mut text = vec![b'~'; length];
+                text[at] = byte;
+                assert_eq!(is_plain(&text), plain, "{byte:#x} at {at} of {length}");
+                text.iter_mut().enumerate().filter(|(i, _)| *i != at).for_each(|(_, b)| *b = b' ');
+                assert_eq!(is_plain(&text), plain, "{byte:#x} at {at} of {length} blanks");
+            }
+        }
+    }
+    assert!(is_plain(b""));
+}
