@@ -148,12 +148,14 @@ impl Config {
     pub(crate) fn look(&mut self, now: Instant) -> Result<Loaded> {
         let reading = read(&self.path).inspect_err(|_| self.pending.clear())?;
         self.pending.note(reading, &self.files, &self.foreign, now);
-        let ready = self.pending.ready(now);
+        let ready = self.pending.ready(&self.files, now);
         let changed = !ready.is_empty();
         for (path, change) in ready {
             match change.seen {
                 Some(seen) => {
-                    self.files.entry(path).or_default().take(seen, change.read, &self.foreign);
+                    let file = self.files.entry(path).or_default();
+                    file.take(seen, change.read, &self.foreign);
+                    file.broken_since = (!file.broken.is_empty()).then_some(change.since);
                 }
                 None => drop(self.files.remove(&path)),
             }

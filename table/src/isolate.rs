@@ -1,8 +1,9 @@
 //! Fault isolation: one good form of each object, and what must be closed for want of one.
 //!
 //! A refused object keeps the form that it had in the assembly before.
-//! Without one, a policy closes what it was meant for, since leaving it out would open a door; any
-//! other object is absent, and whoever names it sees it missing.
+//! Without one, a policy closes what it was meant for, since leaving it out would open a door; so it
+//! does where its good form is older than what it names now. Any other object is absent, and whoever
+//! names it sees it missing.
 //! Of an absent HTTPRoute it is remembered what it was meant for, as far as that can be read: where a
 //! policy protects it, that stays closed.
 //! Nothing here is felt outside the refused object's own namespace.
@@ -28,7 +29,7 @@ pub(crate) struct Settled {
     objects: BTreeMap<Key, Item>,
     /// The compiled form of each HTTPRoute among the objects.
     pub(crate) routes: BTreeMap<Key, Arc<Compiled>>,
-    /// Refused policies without a good form.
+    /// Refused policies without a good form, or whose text names targets that can be told.
     pub(crate) closings: Vec<Closing>,
     /// Refused HTTPRoutes without a good form.
     pub(crate) strays: Vec<Stray>,
@@ -173,6 +174,10 @@ fn replace(settled: &mut Settled, refused: &Refused, previous: Option<&Assembly>
         settled.routes.extend(route.map(|route| (key.clone(), Arc::clone(route))));
         settled.objects.insert(key.clone(), item.clone());
         settled.kept.insert(key.clone());
+        if key.kind == Kind::AccessPolicy {
+            let closing = Closing::of(key, refused.raw.as_ref());
+            settled.closings.extend(closing.targets.is_some().then_some(closing));
+        }
     } else {
         if key.kind == Kind::AccessPolicy {
             settled.closings.push(Closing::of(key, refused.raw.as_ref()));

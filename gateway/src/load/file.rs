@@ -1,6 +1,7 @@
 //! One file: what it holds in force, and what stands there now if that is not fit to be taken.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use model::{Document, Invalid, Key, Kind};
 
@@ -15,6 +16,8 @@ pub(super) struct File {
     pub(super) good: Vec<Document>,
     /// Why the file as it is now is not taken, while `good` is an older reading or none.
     pub(super) broken: Vec<Invalid>,
+    /// When that was first seen, if anything was in force then.
+    pub(super) broken_since: Option<Instant>,
     /// What was not taken.
     refused: Option<Seen>,
 }

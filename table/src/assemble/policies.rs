@@ -69,10 +69,20 @@ impl Policies {
             policies.compiled.insert(key.clone(), compiled);
         }
         for closing in &settled.closings {
+            let good = policies.places.get(&closing.policy);
             for place in closed_places(settled, closing) {
+                if good.is_some_and(|good| covers(good, &place)) {
+                    continue;
+                }
+                if good.is_some() {
+                    faults.push(beyond(&closing.policy, &place));
+                }
                 gathered.entry(place).or_default().closed_by = Some(closing.policy.clone());
+                policies.closed.insert(closing.policy.clone());
             }
-            policies.closed.insert(closing.policy.clone());
+            if good.is_none() {
+                policies.closed.insert(closing.policy.clone());
+            }
         }
         policies.levels =
             gathered.into_iter().map(|(place, all)| (place, Arc::new(all.level()))).collect();
@@ -229,7 +239,23 @@ fn missing(settled: &Settled, place: &Place) -> Option<String> {
     (!found).then(|| format!("{} has no {part} '{section}'", place.object))
 }
 
-/// What a policy without a good form closes; a part that does not exist widens to its object.
+/// Whether a policy on these targets is on `place`, too.
+fn covers(targets: &BTreeSet<Place>, place: &Place) -> bool {
+    targets.contains(place) || targets.contains(&whole(&place.object))
+}
+
+/// What a refused policy names and its good form did not.
+fn beyond(policy: &Key, place: &Place) -> Invalid {
+    let part = place.section.as_ref().map(|part| format!(" (part '{part}')")).unwrap_or_default();
+    let text = format!(
+        "the good form of this policy was not attached to {}{part}, which stays closed until the \
+         policy is mended",
+        place.object
+    );
+    fault(policy, "spec.targetRefs", text)
+}
+
+/// What a refused policy closes; a part that does not exist widens to its object.
 fn closed_places(settled: &Settled, closing: &Closing) -> Vec<Place> {
     match &closing.targets {
         Some(places) => {

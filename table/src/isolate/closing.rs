@@ -12,7 +12,7 @@ pub(crate) struct Place {
     pub(crate) section: Option<Name>,
 }
 
-/// What a policy without a good form closes.
+/// What a refused policy closes, but for what its good form, where it has one, is attached to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Closing {
     /// The policy.

@@ -179,3 +179,31 @@ fn a_refused_policy_keeps_its_last_good_form() {
     assert_eq!(verdicts(&again), [NO, NO, OK, OK, OK, OK]);
     assert!(again.kept.contains(&key()) && again.closed.is_empty());
 }
+
+#[test]
+fn a_policy_in_its_last_good_form_closes_what_only_its_refused_form_names() {
+    let before = with(policy(route_a(), "keys"));
+    let part =
+        |name: &str, part: &str| json!({ "kind": "HTTPRoute", "name": name, "sectionName": part });
+    let route = |name: &str| json!({ "kind": "HTTPRoute", "name": name });
+    let cases = [
+        (json!([route("a"), route("b")]), [NO, NO, SHUT, OK, SHUT, OK], 1),
+        (json!([part("a", "rest"), part("b", "rest")]), [NO, NO, SHUT, OK, SHUT, OK], 1),
+        (json!([{ "kind": "Gateway", "name": "edge" }]), [SHUT, SHUT, SHUT, SHUT, SHUT, SHUT], 1),
+        (json!([route("a"), route("nobody")]), [NO, NO, OK, OK, OK, OK], 1),
+        (json!([part("a", "open")]), [NO, NO, OK, OK, OK, OK], 0),
+        // Nobody can tell what this names; what was protected stays so.
+        (json!([{ "kind": "HttpRoute", "name": "b" }]), [NO, NO, OK, OK, OK, OK], 0),
+    ];
+    for (targets, wanted, told) in cases {
+        let raw = json!({ "spec": { "targetRefs": targets, "x": 1 } });
+        let refused = Refused { key: Some(key()), raw: Some(raw.clone()), faults: Vec::new() };
+        let input = Input { resources: world(), refused: vec![refused.clone()] };
+        let after = assemble(input.clone(), Some(&before));
+        assert_eq!(verdicts(&after), wanted, "{raw}");
+        assert_eq!(faults(&after).len(), told, "{:#?}", faults(&after));
+        let again = assemble(input, Some(&after));
+        assert_eq!(verdicts(&again), wanted, "{raw} again");
+        assert!(again.kept.contains(&key()));
+    }
+}
