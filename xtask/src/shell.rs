@@ -1,7 +1,8 @@
 //! Running other programs: one way to start, to name a failure, to show that work goes on.
 
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -54,6 +55,33 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// Runs `command` to its end like [`run`], or asks it to end as soon as there is a word to stop;
+/// whether it came to its own end.
+pub(crate) fn run_until(command: &mut Command, stop: &mpsc::Receiver<()>) -> Result<bool> {
+    let shown = format!("{command:?}");
+    let mut child = command.spawn().with_context(|| format!("starting {shown}"))?;
+    let said = |within| stop.recv_timeout(within).is_ok();
+    loop {
+        if said(Duration::from_millis(50)) {
+            terminate(&child).with_context(|| format!("stopping {shown}"))?;
+            child.wait()?;
+            return Ok(false);
+        }
+        match child.try_wait()? {
+            Some(status) if status.success() => return Ok(true),
+            // A terminal says it to both of us, and the other may be quicker.
+            Some(_) if said(Duration::from_millis(200)) => return Ok(false),
+            Some(status) => bail!("{shown} ended with {status}"),
+            None => {}
+        }
+    }
+}
+
+/// Asks a process to end, by the system's own program: a signal needs no unsafe code of ours.
+pub(crate) fn terminate(child: &Child) -> Result<()> {
+    run(Command::new("kill").arg("-TERM").arg(child.id().to_string()))
+}
+
 /// Runs `command` and returns what it printed to stdout.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let shown = format!("{command:?}");
@@ -99,4 +127,21 @@ pub(crate) fn step<T>(
         Err(_) => eprintln!("    {title}: FAILED after {:.1} s", began.elapsed().as_secs_f32()),
     }
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_runs_until_there_is_a_word_to_stop() {
+        let (say, stop) = mpsc::channel();
+        assert!(run_until(&mut Command::new("true"), &stop).unwrap());
+        let failed = run_until(&mut Command::new("false"), &stop).unwrap_err();
+        assert!(failed.to_string().contains("false"), "{failed}");
+        say.send(()).unwrap();
+        let began = Instant::now();
+        assert!(!run_until(Command::new("sleep").arg("60"), &stop).unwrap());
+        assert!(began.elapsed() < Duration::from_secs(30));
+    }
 }

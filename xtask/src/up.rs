@@ -38,11 +38,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let stop = signals()?;
     let data = data()?;
     let _alone = alone(&data)?;
-    shell::step("build the gateway and the bookshop", Duration::from_secs(150), || {
-        let mut build = shell::cargo();
-        build.args(["build", "--locked", "--profile", &args.profile]);
-        shell::run(build.args(["--package", "gateway", "--package", "bookshop"]))
-    })?;
+    let built =
+        shell::step("build the gateway and the bookshop", Duration::from_secs(150), || {
+            let mut build = shell::cargo();
+            build.args(["build", "--locked", "--profile", &args.profile]);
+            shell::run_until(build.args(["--package", "gateway", "--package", "bookshop"]), &stop)
+        })?;
+    if !built {
+        return Ok(());
+    }
     let folder = if args.profile == "dev" { "debug" } else { &args.profile };
     let programs = shell::target()?.join(folder);
     let gateway = config::write(&data.join("gateway"))?;

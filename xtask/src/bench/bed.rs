@@ -153,12 +153,12 @@ pub(super) fn free_ports<const N: usize>() -> Result<[u16; N]> {
     Ok(ports)
 }
 
-/// Builds programs of the workspace with the release profile; returns their files, in order.
-pub(super) fn build(package: &str, programs: &[&str]) -> Result<Vec<PathBuf>> {
+/// Builds programs of the workspace with this profile; returns their files, in order.
+pub(super) fn build(profile: &str, package: &str, programs: &[&str]) -> Result<Vec<PathBuf>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.current_dir(shell::root()).args(["build", "--release", "--quiet", "-p", package]);
-    command.args(["--message-format", "json-render-diagnostics"]);
+    command.current_dir(shell::root()).args(["build", "--profile", profile, "--quiet"]);
+    command.args(["-p", package, "--message-format", "json-render-diagnostics"]);
     for program in programs {
         command.args(["--bin", program]);
     }

@@ -44,8 +44,8 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    pub(super) fn build() -> Result<Self> {
-        let mut files = bed::build("e2e", &["load"])?;
+    pub(super) fn build(profile: &str) -> Result<Self> {
+        let mut files = bed::build(profile, "e2e", &["load"])?;
         Ok(Self { load: files.pop().context("cargo built nothing")? })
     }
 

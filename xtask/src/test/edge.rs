@@ -4,10 +4,17 @@ use std::time::Duration;
 
 use super::build::{self, TestNames};
 use super::{Report, budget};
+use crate::shell;
 
 pub(super) fn run(report: &mut Report) {
     tests(report);
     budget::check(report);
+    // One round shows that every subject does every case without a failed request. The budget's
+    // profile, which is built by now, spares CI the minutes that a release takes to link.
+    report.check("benchmark, one smoke round", Duration::from_secs(240), || {
+        let smoke = ["xtask", "bench", "edge", "--smoke", "--profile", budget::PROFILE];
+        shell::run(&mut build::cargo(smoke))
+    });
 }
 
 fn tests(report: &mut Report) {

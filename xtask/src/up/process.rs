@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
+use crate::shell;
+
 /// How to start a program and know that it is ready.
 #[derive(Debug)]
 pub(super) struct Spec {
@@ -114,10 +116,8 @@ impl Process {
 
     /// Asks it to end.
     fn terminate(&self) {
-        // By the system's own program: a signal by id needs no unsafe code of ours.
-        let asked = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status();
-        if !asked.is_ok_and(|status| status.success()) {
-            eprintln!("    {} could not be asked to stop", self.spec.name);
+        if let Err(error) = shell::terminate(&self.child) {
+            eprintln!("    {} could not be asked to stop: {error:#}", self.spec.name);
         }
     }
 }
