@@ -3,7 +3,8 @@
 //! Whatever happens to files opens nothing that was closed: a file that cannot be read or parsed as
 //! a whole keeps its last good content, and a new one gives nothing; an object that is refused
 //! keeps its last good form; what comes or goes does so once it has been there, or gone, for
-//! [`GRACE`]; a configuration that vanished changes nothing.
+//! [`GRACE`]; a policy that may have gone into a file that cannot be read is retained; a
+//! configuration that vanished changes nothing.
 //! None of these keeps the other files from being taken.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,15 +12,16 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use model::{Invalid, Key, Resource};
+use model::{Document, Invalid, Key, Resource};
 use serde_json::{Value, json};
 use table::{Assembly, assemble};
 
 use fault::{Fault, Instead};
-use file::{File, hides_a_border, whole};
+use file::{File, hides_a_border, keys, whole};
 use foreign::Foreign;
 use pending::Pending;
 use reading::{Reading, read, read_still};
+use retained::{Retained, TOGETHER, policies};
 use standing::{Standing, input, standings};
 
 mod fault;
@@ -27,6 +29,7 @@ mod file;
 pub(crate) mod foreign;
 mod pending;
 mod reading;
+mod retained;
 mod standing;
 
 /// A change must be the same for so long before it counts.
@@ -58,6 +61,7 @@ pub(crate) struct Config {
     foreign: Foreign,
     files: BTreeMap<PathBuf, File>,
     pending: Pending,
+    retained: Retained,
     assembly: Option<Assembly>,
     /// The objects in force, as far as they can be told.
     shown: BTreeMap<Key, Resource>,
@@ -72,6 +76,7 @@ impl Config {
             foreign: Foreign::default(),
             files: BTreeMap::new(),
             pending: Pending::default(),
+            retained: Retained::default(),
             assembly: None,
             shown: BTreeMap::new(),
             faults: Vec::new(),
@@ -107,6 +112,7 @@ impl Config {
         let broken = self.files.values().filter(|file| !file.broken.is_empty());
         let held = broken.flat_map(|file| &file.good).filter_map(|held| held.key.as_ref());
         let held = held.filter(|key| self.shown.contains_key(key));
+        let held = held.chain(self.retained.keys());
         held.chain(self.assembly.iter().flat_map(|assembly| &assembly.kept)).collect()
     }
 
@@ -148,20 +154,47 @@ impl Config {
     pub(crate) fn look(&mut self, now: Instant) -> Result<Loaded> {
         let reading = read(&self.path).inspect_err(|_| self.pending.clear())?;
         self.pending.note(reading, &self.files, &self.foreign, now);
-        let ready = self.pending.ready(&self.files, now);
-        let changed = !ready.is_empty();
+        let ready = self.pending.ready(now);
+        let mut changed = !ready.is_empty();
+        let mut held = Vec::new();
         for (path, change) in ready {
+            held.extend(self.files.get(&path).map(|file| (path.clone(), policies(file))));
             match change.seen {
                 Some(seen) => {
                     let file = self.files.entry(path).or_default();
                     file.take(seen, change.read, &self.foreign);
-                    file.broken_since = (!file.broken.is_empty()).then_some(change.since);
+                    let since = file.broken_since.or(Some(change.since));
+                    file.broken_since = since.filter(|_| !file.broken.is_empty());
                 }
                 None => drop(self.files.remove(&path)),
             }
         }
+        changed |= self.retain(held, now);
         let loaded = self.assemble(changed);
         Ok(Loaded { again: self.pending.wait(now), ..loaded })
+    }
+
+    /// Retains those of the policies that files `held` which stand in none now and may be in one
+    /// that cannot be read, and lets go of those that cannot; whether any was let go.
+    fn retain(&mut self, held: Vec<(PathBuf, Vec<Document>)>, now: Instant) -> bool {
+        let stands: BTreeSet<_> = self.files.values().flat_map(|file| keys(&file.good)).collect();
+        let lately = |file: &File| {
+            file.broken_since.is_some_and(|since| now.duration_since(since) <= TOGETHER)
+        };
+        let torn = self.files.iter().filter(|(_, file)| lately(file)).map(|(path, _)| path);
+        let torn = torn.chain(self.pending.paths()).cloned().collect();
+        for (path, mut policies) in held {
+            policies.retain(|one| one.key.as_ref().is_some_and(|key| !stands.contains(key)));
+            self.retained.keep(&path, policies, &torn);
+        }
+        let changing: BTreeSet<_> = self.pending.paths().map(PathBuf::as_path).collect();
+        self.retained.release(
+            |key| stands.contains(key),
+            |path| {
+                let is_broken = |file: &File| !file.broken.is_empty();
+                changing.contains(path) || self.files.get(path).is_some_and(is_broken)
+            },
+        )
     }
 
     /// Takes over what was read, whatever it is.
@@ -182,7 +215,7 @@ impl Config {
 
     /// Makes a table of the files if they `changed` or there is none.
     fn assemble(&mut self, changed: bool) -> Loaded {
-        let standings = standings(&self.files);
+        let standings = standings(self.files.iter().chain(self.retained.files()));
         let mut faults = Vec::new();
         if changed || self.assembly.is_none() {
             let assembly = assemble(input(&standings), self.assembly.as_ref());

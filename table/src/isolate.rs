@@ -29,7 +29,7 @@ pub(crate) struct Settled {
     objects: BTreeMap<Key, Item>,
     /// The compiled form of each HTTPRoute among the objects.
     pub(crate) routes: BTreeMap<Key, Arc<Compiled>>,
-    /// Refused policies without a good form, or whose text names targets that can be told.
+    /// What refused policies close: those without a good form, and those that name more than theirs.
     pub(crate) closings: Vec<Closing>,
     /// Refused HTTPRoutes without a good form.
     pub(crate) strays: Vec<Stray>,
@@ -174,9 +174,8 @@ fn replace(settled: &mut Settled, refused: &Refused, previous: Option<&Assembly>
         settled.routes.extend(route.map(|route| (key.clone(), Arc::clone(route))));
         settled.objects.insert(key.clone(), item.clone());
         settled.kept.insert(key.clone());
-        if key.kind == Kind::AccessPolicy {
-            let closing = Closing::of(key, refused.raw.as_ref());
-            settled.closings.extend(closing.targets.is_some().then_some(closing));
+        if let Resource::AccessPolicy(good) = &item.resource {
+            settled.closings.extend(Closing::beyond(key, refused.raw.as_ref(), good));
         }
     } else {
         if key.kind == Kind::AccessPolicy {

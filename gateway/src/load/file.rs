@@ -16,7 +16,7 @@ pub(super) struct File {
     pub(super) good: Vec<Document>,
     /// Why the file as it is now is not taken, while `good` is an older reading or none.
     pub(super) broken: Vec<Invalid>,
-    /// When that was first seen, if anything was in force then.
+    /// Since when that is so, however often it was edited meanwhile.
     pub(super) broken_since: Option<Instant>,
     /// What was not taken.
     refused: Option<Seen>,
@@ -33,6 +33,11 @@ impl File {
                 file
             }
         }
+    }
+
+    /// One document of a file, as if it were alone there.
+    pub(super) fn of(document: Document) -> Self {
+        File { good: vec![document], ..File::default() }
     }
 
     /// Whether `seen` is what was last taken or refused.

@@ -24,8 +24,10 @@ pub(super) struct Standing<'f> {
     pub(super) faults: Vec<Invalid>,
 }
 
-/// Every document of the files, in order.
-pub(super) fn standings(files: &BTreeMap<PathBuf, File>) -> Vec<Standing<'_>> {
+/// Every document of the files, in their order.
+pub(super) fn standings<'f>(
+    files: impl Iterator<Item = (&'f PathBuf, &'f File)>,
+) -> Vec<Standing<'f>> {
     let mut first: BTreeMap<&Key, (&Path, usize)> = BTreeMap::new();
     let mut all = Vec::new();
     for (path, file) in files {

@@ -8,6 +8,7 @@ use super::*;
 mod changing;
 mod doubled;
 mod mounted;
+mod moved;
 
 const SERVICE: &str = "\
 apiVersion: v1

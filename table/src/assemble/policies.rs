@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use model::policy::{AccessPolicy, PolicyTargetRef, TargetKind};
+use model::policy::{AccessPolicy, PolicyTargetRef};
 use model::secret::Secret;
 use model::{Invalid, Key, Kind, Name, Resource};
 use policy::{CompiledPolicy, Level, access};
@@ -69,20 +69,13 @@ impl Policies {
             policies.compiled.insert(key.clone(), compiled);
         }
         for closing in &settled.closings {
-            let good = policies.places.get(&closing.policy);
             for place in closed_places(settled, closing) {
-                if good.is_some_and(|good| covers(good, &place)) {
-                    continue;
-                }
-                if good.is_some() {
+                if settled.kept.contains(&closing.policy) {
                     faults.push(beyond(&closing.policy, &place));
                 }
                 gathered.entry(place).or_default().closed_by = Some(closing.policy.clone());
-                policies.closed.insert(closing.policy.clone());
             }
-            if good.is_none() {
-                policies.closed.insert(closing.policy.clone());
-            }
+            policies.closed.insert(closing.policy.clone());
         }
         policies.levels =
             gathered.into_iter().map(|(place, all)| (place, Arc::new(all.level()))).collect();
@@ -192,17 +185,12 @@ fn targets(
 ) -> Targets {
     let mut targets = Targets::default();
     for (index, target) in written.iter().enumerate() {
-        let kind = match target.kind {
-            TargetKind::Gateway => Kind::Gateway,
-            TargetKind::HttpRoute => Kind::HttpRoute,
-        };
-        let object = Key::new(kind, policy.namespace.clone(), target.name.clone());
-        let place = Place { object, section: target.section_name.clone() };
+        let place = Place::of(&policy.namespace, target);
         let Some(what) = missing(settled, &place) else {
             targets.there.insert(place);
             continue;
         };
-        let is_stray = kind == Kind::HttpRoute && settled.lost.contains(&place.object);
+        let is_stray = place.object.kind == Kind::HttpRoute && settled.lost.contains(&place.object);
         let so = if settled.get(&place.object).is_some() {
             targets.shut.insert(whole(&place.object));
             "until it has, the policy closes the whole of it"
@@ -239,12 +227,7 @@ fn missing(settled: &Settled, place: &Place) -> Option<String> {
     (!found).then(|| format!("{} has no {part} '{section}'", place.object))
 }
 
-/// Whether a policy on these targets is on `place`, too.
-fn covers(targets: &BTreeSet<Place>, place: &Place) -> bool {
-    targets.contains(place) || targets.contains(&whole(&place.object))
-}
-
-/// What a refused policy names and its good form did not.
+/// A place that a refused policy names and its good form did not.
 fn beyond(policy: &Key, place: &Place) -> Invalid {
     let part = place.section.as_ref().map(|part| format!(" (part '{part}')")).unwrap_or_default();
     let text = format!(

@@ -1,5 +1,6 @@
 //! Whom a policy that cannot be read was meant for, read as leniently as is safe.
 
+use model::policy::{AccessPolicy, PolicyTargetRef, TargetKind};
 use model::{Key, Kind, Name};
 use serde_json::Value;
 
@@ -12,7 +13,7 @@ pub(crate) struct Place {
     pub(crate) section: Option<Name>,
 }
 
-/// What a refused policy closes, but for what its good form, where it has one, is attached to.
+/// What a refused policy closes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Closing {
     /// The policy.
@@ -23,14 +24,46 @@ pub(crate) struct Closing {
 }
 
 impl Closing {
-    /// Reads the targets of a refused policy. If one of them cannot be read, none is trusted.
+    /// Of a policy without a good form: if one of its targets cannot be read, none is trusted.
     pub(crate) fn of(policy: &Key, raw: Option<&Value>) -> Self {
-        let written = raw.and_then(|raw| raw.get("spec")?.get("targetRefs")?.as_array());
-        let targets = written.filter(|targets| !targets.is_empty()).and_then(|targets| {
-            targets.iter().map(|target| place(&policy.namespace, target)).collect()
-        });
-        Closing { policy: policy.clone(), targets }
+        let targets = targets(policy, raw);
+        let targets = targets.into_iter().collect::<Option<Vec<_>>>();
+        Closing { policy: policy.clone(), targets: targets.filter(|all| !all.is_empty()) }
     }
+
+    /// Of a policy with a `good` form: those of its targets that can be read and that the good form
+    /// is not attached to, if there are any.
+    pub(crate) fn beyond(policy: &Key, raw: Option<&Value>, good: &AccessPolicy) -> Option<Self> {
+        let refs = good.spec.target_refs.iter();
+        let good: Vec<_> = refs.map(|target| Place::of(&policy.namespace, target)).collect();
+        let is_new = |place: &Place| !good.iter().any(|good| good.covers(place));
+        let targets: Vec<_> = targets(policy, raw).into_iter().flatten().filter(is_new).collect();
+        (!targets.is_empty()).then(|| Closing { policy: policy.clone(), targets: Some(targets) })
+    }
+}
+
+impl Place {
+    /// What a policy in `namespace` is attached to.
+    pub(crate) fn of(namespace: &Name, target: &PolicyTargetRef) -> Self {
+        let kind = match target.kind {
+            TargetKind::Gateway => Kind::Gateway,
+            TargetKind::HttpRoute => Kind::HttpRoute,
+        };
+        let object = Key::new(kind, namespace.clone(), target.name.clone());
+        Place { object, section: target.section_name.clone() }
+    }
+
+    /// Whether what is attached here is attached to `other`, too.
+    fn covers(&self, other: &Place) -> bool {
+        self.object == other.object && (self.section.is_none() || self.section == other.section)
+    }
+}
+
+/// The targets that a text names, each as far as it can be read.
+fn targets(policy: &Key, raw: Option<&Value>) -> Vec<Option<Place>> {
+    let written = raw.and_then(|raw| raw.get("spec")?.get("targetRefs")?.as_array());
+    let written = written.into_iter().flatten();
+    written.map(|target| place(&policy.namespace, target)).collect()
 }
 
 /// One target. A section that cannot be read widens it to the whole object.

@@ -192,7 +192,12 @@ fn a_policy_in_its_last_good_form_closes_what_only_its_refused_form_names() {
         (json!([{ "kind": "Gateway", "name": "edge" }]), [SHUT, SHUT, SHUT, SHUT, SHUT, SHUT], 1),
         (json!([route("a"), route("nobody")]), [NO, NO, OK, OK, OK, OK], 1),
         (json!([part("a", "open")]), [NO, NO, OK, OK, OK, OK], 0),
-        // Nobody can tell what this names; what was protected stays so.
+        // What can be told of these is closed; what was protected stays so.
+        (
+            json!([route("a"), route("b"), { "kind": "HttpRoute", "name": "c" }]),
+            [NO, NO, SHUT, OK, SHUT, OK],
+            1,
+        ),
         (json!([{ "kind": "HttpRoute", "name": "b" }]), [NO, NO, OK, OK, OK, OK], 0),
     ];
     for (targets, wanted, told) in cases {

@@ -75,7 +75,7 @@ pub(super) struct Scene {
 }
 
 impl Scene {
-    fn start(files: &[(&str, String)]) -> Self {
+    pub(super) fn start(files: &[(&str, String)]) -> Self {
         let folder = folder(files);
         fs::write(folder.path().join("shop.yaml"), SHOP).unwrap();
         let mut config = Config::at(folder.path());
@@ -92,7 +92,7 @@ impl Scene {
         fs::write(self.path(name), text).unwrap();
     }
 
-    fn remove(&self, name: &str) {
+    pub(super) fn remove(&self, name: &str) {
         fs::remove_file(self.path(name)).unwrap();
     }
 
@@ -364,67 +364,4 @@ fn the_first_load_refuses_a_file_that_cannot_be_read() {
     fs::write(folder.path().join("b.yaml"), b"\xff").unwrap();
     let error = Config::at(folder.path()).first(|_| ()).unwrap_err().to_string();
     assert!(error.contains("b.yaml: cannot be read: "), "{error}");
-}
-
-#[test]
-fn a_policy_moved_into_a_file_that_turns_out_broken_stays() {
-    for gone in [false, true] {
-        let old = if gone { policy("a") } else { join(&[policy("a"), route("b")]) };
-        let mut scene = Scene::start(&[("p.yaml", old), ("r.yaml", route("a"))]);
-        let moved = |scene: &Scene| match gone {
-            true => scene.remove("p.yaml"),
-            false => scene.write("p.yaml", &route("b")),
-        };
-        moved(&scene);
-        scene.write("z.yaml", &policy("a").replace("when: {}", "when: {"));
-        assert!(!scene.pass(GRACE + PATIENCE).is_empty());
-        assert_eq!(scene.door("a"), Door::Closed, "{gone}");
-        // Mended, but not yet right; the rest of the old file is edited meanwhile.
-        scene.write("z.yaml", &policy("a").replace("AccessPolicy", "AccesPolicy"));
-        scene.pass(GRACE + PATIENCE);
-        if !gone {
-            scene.write("p.yaml", &join(&[route("b"), route("c")]));
-            scene.pass(GRACE + PATIENCE);
-            assert_eq!(scene.door("c"), Door::Absent);
-        }
-        assert_eq!(scene.door("a"), Door::Closed, "{gone}");
-        // What is elsewhere in the folder goes its way.
-        scene.write("r.yaml", &join(&[route("a"), route("d")]));
-        scene.pass(GRACE);
-        assert_eq!([scene.door("a"), scene.door("d")], [Door::Closed, Door::Open]);
-        // Right at last.
-        scene.write("z.yaml", &policy("a"));
-        scene.pass(GRACE);
-        assert_eq!(scene.door("a"), Door::Closed);
-        if !gone {
-            assert_eq!(scene.door("c"), Door::Open);
-        }
-        // Now it is taken out on purpose.
-        scene.remove("z.yaml");
-        scene.pass(GRACE);
-        assert_eq!(scene.door("a"), Door::Open, "{gone}");
-    }
-}
-
-#[test]
-fn a_broken_file_of_others_keeps_no_policy_from_going() {
-    let mut scene = Scene::start(&[("a.yaml", join(&[route("a"), policy("a")]))]);
-    scene.write("z.yaml", "kind: [AccessPol");
-    scene.pass(GRACE + PATIENCE);
-    scene.write("a.yaml", &route("a"));
-    scene.pass(GRACE);
-    assert_eq!(scene.door("a"), Door::Open);
-}
-
-#[test]
-fn a_policy_that_stands_in_another_file_is_not_waited_for() {
-    let mut scene = Scene::start(&[("a.yaml", policy("a")), ("r.yaml", route("a"))]);
-    scene.remove("a.yaml");
-    scene.write("b.yaml", &join(&[policy("a"), route("b")]));
-    scene.write("z.yaml", "kind: [AccessPol");
-    scene.pass(GRACE);
-    assert_eq!([scene.door("a"), scene.door("b")], [Door::Closed, Door::Open]);
-    scene.write("b.yaml", &route("b"));
-    scene.pass(GRACE + PATIENCE + PATIENCE);
-    assert_eq!(scene.door("a"), Door::Closed, "it went together with the torn file");
 }
