@@ -10,18 +10,22 @@ use crate::args::{Check, Output};
 use crate::load::{Config, Loaded};
 use crate::print::{self, count};
 
-/// Prints all faults to standard output; 0 if there is none, else 1.
+/// Prints all faults to standard output; 0 if there is none and something to serve, else 1.
 pub(crate) fn run(args: &Check) -> Result<ExitCode> {
     let loaded = Config::at(&args.config).ignoring(&args.ignore_kinds).load()?;
     match args.output {
         Output::Text => text(args, &loaded)?,
         Output::Json => print::result(&json(&loaded)?)?,
     }
-    Ok(if loaded.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    let is_servable = loaded.faults.is_empty() && loaded.objects > 0;
+    Ok(if is_servable { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
 fn text(args: &Check, loaded: &Loaded) -> Result<()> {
     let path = args.config.display();
+    if loaded.faults.is_empty() && loaded.objects == 0 {
+        return print::result(&format!("{path} holds no object that can be served\n"));
+    }
     if loaded.faults.is_empty() {
         return print::result(&format!("{path}: {}, no fault\n", count(loaded.good, "object")));
     }

@@ -228,7 +228,11 @@ impl<'t> Walker<'t> {
         for (key, line) in &map.repeated {
             let first = map.entries.get(key).map_or(0, |entry| entry.line);
             self.within(Step::Field(key), *line, |walk| {
-                walk.fault::<()>(format!("stands twice, first on line {first}; remove one"));
+                let remedy = match key.as_str() {
+                    "apiVersion" | "kind" => "remove one, or put '---' between two objects",
+                    _ => "remove one",
+                };
+                walk.fault::<()>(format!("stands twice, first on line {first}; {remedy}"));
             });
         }
     }

@@ -5,11 +5,11 @@
 //! costs a request several times what it costs to move one that runs further away, which is a
 //! single write.
 //! So timers of requests that are over are kept, still running, and lent again.
-//! One that runs out while nobody has it wakes a task that finds nothing to do.
+//! One that runs out while nobody has it wakes nobody.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use hyper::rt;
@@ -72,9 +72,12 @@ impl Future for Alarm {
 
 impl Drop for Alarm {
     fn drop(&mut self) {
+        let Some(mut sleep) = self.sleep.take() else { return };
+        // Lets go of whoever waited for it: a waker keeps the memory of a task that is over.
+        let _is_over = sleep.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         let mut spare = self.home.lock();
         if spare.len() < SPARE {
-            spare.extend(self.sleep.take());
+            spare.push(sleep);
         }
     }
 }

@@ -157,7 +157,7 @@ impl Service {
 }
 
 impl Endpoint {
-    fn new(address: SocketAddr, protocol: AppProtocol, ground: &Ground) -> Arc<Self> {
+    pub(crate) fn new(address: SocketAddr, protocol: AppProtocol, ground: &Ground) -> Arc<Self> {
         let pools = (0..ground.workers).map(|_| Pool::new(ground.pool)).collect();
         Arc::new(Endpoint { address, protocol, load: Load::default(), pools })
     }

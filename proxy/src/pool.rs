@@ -2,6 +2,7 @@
 //!
 //! HTTP/1.1 connections are lent to one exchange at a time; one HTTP/2 connection is shared.
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ pub(crate) struct Pool {
     /// The one that came back last is lent first, so that those over what is needed grow old.
     /// Only the pool's worker lends and returns: for its lock no request waits.
     idle: Mutex<Vec<Idle>>,
+    /// How many those are, for whoever looks from another thread.
+    count: AtomicUsize,
     capacity: usize,
     shared: ArcSwapOption<Shared>,
     opening: tokio::sync::Mutex<()>,
@@ -75,6 +78,7 @@ impl Pool {
     pub(crate) fn new(capacity: usize) -> Self {
         Pool {
             idle: Mutex::default(),
+            count: AtomicUsize::new(0),
             capacity,
             shared: ArcSwapOption::empty(),
             opening: tokio::sync::Mutex::new(()),
@@ -83,7 +87,7 @@ impl Pool {
 
     /// How many connections lie idle.
     pub(crate) fn idle(&self) -> usize {
-        self.lock().len()
+        self.count.load(Relaxed)
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Idle>> {
@@ -96,6 +100,7 @@ impl Pool {
         if kept.len() < self.capacity {
             kept.push(idle);
         }
+        self.count.store(kept.len(), Relaxed);
     }
 
     /// Closes what lay idle for longer than `age`.
@@ -105,6 +110,7 @@ impl Pool {
         if kept.is_empty() {
             *kept = Vec::new();
         }
+        self.count.store(kept.len(), Relaxed);
     }
 
     /// An idle connection that is ready and, `now`, not older than `age`.
@@ -113,6 +119,7 @@ impl Pool {
         // The others are still finishing their last exchange.
         while let Some(last) = kept.iter().rposition(|idle| !idle.is_busy()) {
             let idle = kept.remove(last);
+            self.count.store(kept.len(), Relaxed);
             if idle.sender.is_ready() && now.saturating_duration_since(idle.since) <= age {
                 return Some(idle.sender);
             }
@@ -260,3 +267,6 @@ fn not_sent(
     let reason = if is_parse { Reason::UpstreamProtocol } else { Reason::UpstreamReset };
     Err(Failure::backend(reason).because(error))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! From resources to a [`Table`], in the order in which one thing needs another.
 //!
-//! Settle one good form of each object, compile policies into levels, draft the listeners, find
+//! Settle one good form of each object, keep policies whose edit misses its target, compile policies into levels, draft the listeners, find
 //! each route's parents, close policies that deny strangers, resolve services, attach routes.
 //! A refused route without a good form stays closed where a policy protects it.
 //! What did not change since the assembly before is taken over from it.
@@ -20,6 +20,7 @@ use crate::{Table, listener};
 mod attach;
 mod callers;
 mod listeners;
+mod misled;
 mod parents;
 mod policies;
 mod rules;
@@ -64,6 +65,7 @@ pub struct Assembly {
 pub fn assemble(input: Input, previous: Option<&Assembly>) -> Assembly {
     let mut faults = Vec::new();
     let mut settled = isolate::settle(input, previous, &mut faults);
+    misled::keep(&mut settled, previous, &mut faults);
     let mut policies = Policies::compile(&settled, previous, &mut faults);
     let mut listeners = listeners::draft(&settled, &mut faults);
     let parents = Parents::find(&settled, &listeners, &mut faults);

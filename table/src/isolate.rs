@@ -47,6 +47,14 @@ pub(crate) struct Item {
 }
 
 impl Settled {
+    /// Puts the form that `key` had in `previous` in the place of the one it has now.
+    pub(crate) fn keep(&mut self, key: &Key, previous: &Assembly) {
+        if let Some(item) = previous.settled.objects.get(key) {
+            self.objects.insert(key.clone(), item.clone());
+            self.kept.insert(key.clone());
+        }
+    }
+
     /// The object called `key`.
     pub(crate) fn get(&self, key: &Key) -> Option<&Resource> {
         self.objects.get(key).map(|item| &item.resource)

@@ -1,5 +1,6 @@
 //! Running other programs: one way to start, to name a failure, to show that work goes on.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -55,31 +56,33 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs `command` to its end like [`run`], or asks it to end as soon as there is a word to stop;
-/// whether it came to its own end.
+/// Runs `command` to its end like [`run`], or asks it, and all that it started, to end as soon as
+/// there is a word to stop; whether it came to its own end.
 pub(crate) fn run_until(command: &mut Command, stop: &mpsc::Receiver<()>) -> Result<bool> {
     let shown = format!("{command:?}");
-    let mut child = command.spawn().with_context(|| format!("starting {shown}"))?;
-    let said = |within| stop.recv_timeout(within).is_ok();
-    loop {
-        if said(Duration::from_millis(50)) {
-            terminate(&child).with_context(|| format!("stopping {shown}"))?;
-            child.wait()?;
-            return Ok(false);
-        }
+    // A group of its own, so that a signal reaches compilers too and comes from us alone.
+    let child = command.process_group(0).spawn();
+    let mut child = child.with_context(|| format!("starting {shown}"))?;
+    while stop.recv_timeout(Duration::from_millis(50)).is_err() {
         match child.try_wait()? {
             Some(status) if status.success() => return Ok(true),
-            // A terminal says it to both of us, and the other may be quicker.
-            Some(_) if said(Duration::from_millis(200)) => return Ok(false),
             Some(status) => bail!("{shown} ended with {status}"),
             None => {}
         }
     }
+    signal(&format!("-{}", child.id())).with_context(|| format!("stopping {shown}"))?;
+    child.wait()?;
+    Ok(false)
 }
 
-/// Asks a process to end, by the system's own program: a signal needs no unsafe code of ours.
+/// Asks a process to end.
 pub(crate) fn terminate(child: &Child) -> Result<()> {
-    run(Command::new("kill").arg("-TERM").arg(child.id().to_string()))
+    signal(&child.id().to_string())
+}
+
+/// By the system's own program: a signal needs no unsafe code of ours.
+fn signal(whom: &str) -> Result<()> {
+    run(Command::new("kill").args(["-TERM", "--", whom]))
 }
 
 /// Runs `command` and returns what it printed to stdout.
@@ -123,7 +126,7 @@ pub(crate) fn step<T>(
     drop(done);
     beat.join().expect("the progress thread does not panic");
     match &result {
-        Ok(_) => eprintln!("    {title}: done in {:.1} s", began.elapsed().as_secs_f32()),
+        Ok(_) => eprintln!("    {title}: over after {:.1} s", began.elapsed().as_secs_f32()),
         Err(_) => eprintln!("    {title}: FAILED after {:.1} s", began.elapsed().as_secs_f32()),
     }
     result

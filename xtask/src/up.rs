@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use crate::shell;
 
 mod config;
+mod former;
 mod process;
 
 use process::{Process, Spec};
@@ -38,6 +39,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let stop = signals()?;
     let data = data()?;
     let _alone = alone(&data)?;
+    former::stop(&data.join("up.json"), STOP)?;
     let built =
         shell::step("build the gateway and the bookshop", Duration::from_secs(150), || {
             let mut build = shell::cargo();
@@ -45,6 +47,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             shell::run_until(build.args(["--package", "gateway", "--package", "bookshop"]), &stop)
         })?;
     if !built {
+        eprintln!("==> stopped before anything was started");
         return Ok(());
     }
     let folder = if args.profile == "dev" { "debug" } else { &args.profile };
@@ -187,12 +190,22 @@ fn write_summary(data: &Path, running: &[Process]) -> Result<()> {
         .with_context(|| format!("writing {}", path.display()))
 }
 
+/// A word as a shell takes it for one.
+fn quoted(word: &str) -> String {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+@:".contains(letter);
+    if word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
 fn print_ready(data: &Path, running: &[Process]) -> Result<()> {
     let root = shell::root();
     let shown = |path: PathBuf| path.strip_prefix(&root).map(Path::to_path_buf).unwrap_or(path);
     let gateway = shown(data.join("gateway"));
     let gateway = gateway.display();
-    let program = running.last().map(|process| process.program().display().to_string());
+    let program = running.last().map(|process| quoted(&process.program().display().to_string()));
     let program = program.unwrap_or_default();
     let log = shown(data.join("access.log"));
     let log = log.display();

@@ -37,9 +37,13 @@ impl Retained {
     /// Retains `gone`, policies that stood in the file at `path`, if there are `torn` files.
     pub(super) fn keep(&mut self, path: &Path, gone: Vec<Document>, torn: &BTreeSet<PathBuf>) {
         let torn: BTreeSet<_> = torn.iter().filter(|torn| *torn != path).cloned().collect();
-        for document in gone.into_iter().filter(|_| !torn.is_empty()) {
+        for document in gone {
             let Some(key) = document.key.clone() else { continue };
             let (from, files) = (path.display(), list(&torn));
+            if torn.is_empty() {
+                tracing::warn!("{from} no longer holds {key}, which is no longer in force");
+                continue;
+            }
             tracing::warn!(
                 "{from} no longer holds {key}, which stays in force as it was until it is clear \
                  whether it has moved to what cannot be read: {files}"
@@ -60,7 +64,7 @@ impl Retained {
         self.policies.retain(|key, policy| {
             policy.torn.retain(|path| is_torn(path));
             if !stands(key) && policy.torn.is_empty() {
-                tracing::warn!("{key} stands in no file any more, so it goes now");
+                tracing::warn!("{key} stands in no file, and is no longer in force");
             }
             !stands(key) && !policy.torn.is_empty()
         });

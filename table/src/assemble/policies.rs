@@ -63,7 +63,7 @@ impl Policies {
             }
             policies.places.insert(key.clone(), there);
             if let Err(reasons) = &compiled.result {
-                faults.extend(reasons.iter().cloned().map(|one| of_policy(key, one)));
+                faults.extend(reasons.iter().cloned().map(|one| closes(key, one)));
                 policies.closed.insert(key.clone());
             }
             policies.compiled.insert(key.clone(), compiled);
@@ -161,9 +161,10 @@ impl Gathered {
     }
 }
 
-/// A fault of a policy, with its key where the compiler did not set it.
-fn of_policy(key: &Key, mut fault: Invalid) -> Invalid {
+/// A fault for which a policy does not compile, with its key where the compiler did not set it.
+fn closes(key: &Key, mut fault: Invalid) -> Invalid {
     fault.key.get_or_insert_with(|| key.clone());
+    fault.reason.push_str("; until this is mended, the policy closes what it is attached to");
     fault
 }
 
@@ -210,7 +211,7 @@ fn whole(object: &Key) -> Place {
 }
 
 /// What a place lacks to exist.
-fn missing(settled: &Settled, place: &Place) -> Option<String> {
+pub(super) fn missing(settled: &Settled, place: &Place) -> Option<String> {
     let Some(object) = settled.get(&place.object) else {
         return Some(settled.absence(&place.object));
     };

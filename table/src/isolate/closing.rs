@@ -54,7 +54,7 @@ impl Place {
     }
 
     /// Whether what is attached here is attached to `other`, too.
-    fn covers(&self, other: &Place) -> bool {
+    pub(crate) fn covers(&self, other: &Place) -> bool {
         self.object == other.object && (self.section.is_none() || self.section == other.section)
     }
 }

@@ -212,3 +212,29 @@ fn a_policy_in_its_last_good_form_closes_what_only_its_refused_form_names() {
         assert!(again.kept.contains(&key()));
     }
 }
+
+#[test]
+fn an_edit_that_lets_go_of_a_target_for_one_that_is_not_there_is_not_taken() {
+    let before = with(policy(route_a(), "keys"));
+    let route = |name: &str| json!({ "kind": "HTTPRoute", "name": name });
+    let edit = |targets: Value, previous: &Assembly| {
+        let mut resources = world();
+        resources.push(policy(targets, "keys"));
+        assemble(Input { resources, refused: Vec::new() }, Some(previous))
+    };
+    for targets in [json!([route("aa")]), json!([route("b"), route("aa")])] {
+        let after = edit(targets.clone(), &before);
+        let again = edit(targets.clone(), &after);
+        for assembly in [&after, &again] {
+            assert_eq!(verdicts(assembly), [NO, NO, OK, OK, OK, OK], "{targets}");
+            assert_eq!(faults(assembly).len(), 1, "{:#?}", faults(assembly));
+        }
+        // Mended, it is taken.
+        assert_eq!(verdicts(&edit(json!([route("b")]), &again)), [OK, OK, NO, OK, NO, OK]);
+    }
+    // On purpose: what is named is there, or what was named is gone.
+    assert_eq!(verdicts(&edit(json!([route("b")]), &before)), [OK, OK, NO, OK, NO, OK]);
+    let more = edit(json!([route("a"), route("aa")]), &before);
+    assert_eq!(verdicts(&more), [NO, NO, OK, OK, OK, OK]);
+    assert!(more.kept.is_empty());
+}

@@ -110,6 +110,7 @@ impl Process {
             "cluster": "local",
             "kind": self.spec.kind,
             "pid": self.child.id(),
+            "program": self.program,
             "admin": self.spec.ready,
         })
     }

@@ -1,0 +1,119 @@
+//! Which connection is lent, and what becomes of a request that could not be sent.
+
+use http::HeaderMap;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::failure::Retry;
+use crate::live::Ground;
+
+/// An endpoint of one worker.
+fn endpoint(address: std::net::SocketAddr) -> Arc<Endpoint> {
+    let tickets = rustls::crypto::aws_lc_rs::Ticketer::new().unwrap();
+    Endpoint::new(address, AppProtocol::Http1, &Ground { workers: 1, pool: 8, tickets })
+}
+
+/// A backend that answers each request with the number of the connection it came on, and ends a
+/// connection after so many answers without saying so.
+async fn backend(answers: usize) -> Arc<Endpoint> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        for number in 1.. {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                for _ in 0..answers {
+                    let mut head = Vec::new();
+                    while !head.ends_with(b"\r\n\r\n") {
+                        let Ok(byte) = stream.read_u8().await else { return };
+                        head.push(byte);
+                    }
+                    let answer =
+                        format!("HTTP/1.1 200 OK\r\nnumber: {number}\r\ncontent-length: 0\r\n\r\n");
+                    stream.write_all(answer.as_bytes()).await.unwrap();
+                }
+            });
+        }
+    });
+    endpoint(address)
+}
+
+fn request() -> Slot {
+    let request = Request::get("/").header("host", "backend.test");
+    Some(request.body(Upload::Empty).unwrap())
+}
+
+async fn sent(endpoint: &Arc<Endpoint>) -> Answered {
+    let mut slot = request();
+    let sent = send(endpoint, 0, &Limits::default(), Instant::now(), &mut slot).await.unwrap();
+    assert!(slot.is_none(), "it was sent");
+    sent
+}
+
+fn number(headers: &HeaderMap) -> &str {
+    headers["number"].to_str().unwrap()
+}
+
+/// Reads an answer, which has no body, to its end and gives the connection back.
+async fn end(answered: Answered) {
+    drop(answered.response);
+    answered.lease.unwrap().end();
+    // The connection's own task sees that the answer is over.
+    tokio::task::yield_now().await;
+}
+
+#[tokio::test]
+async fn the_connection_that_came_back_last_is_lent_first() {
+    let endpoint = backend(usize::MAX).await;
+    let [one, two] = [sent(&endpoint).await, sent(&endpoint).await];
+    assert_eq!([number(one.response.headers()), number(two.response.headers())], ["1", "2"]);
+    end(two).await;
+    end(one).await;
+    assert_eq!(endpoint.pools[0].idle(), 2);
+    for _ in 0..3 {
+        let answered = sent(&endpoint).await;
+        assert_eq!(number(answered.response.headers()), "1");
+        end(answered).await;
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_meets_a_closed_connection_goes_out_on_another() {
+    let endpoint = backend(1).await;
+    for wanted in ["1", "2", "3"] {
+        let answered = sent(&endpoint).await;
+        assert_eq!(number(answered.response.headers()), wanted);
+        end(answered).await;
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_reaches_nobody_stays_to_be_sent_elsewhere() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = endpoint(listener.local_addr().unwrap());
+    drop(listener);
+    let mut slot = request();
+    let limits = Limits::default();
+    let failure = send(&endpoint, 0, &limits, Instant::now(), &mut slot).await.unwrap_err();
+    assert_eq!(failure.retry, Retry::Elsewhere);
+    assert_eq!(slot.unwrap().uri(), "/");
+}
+
+#[tokio::test]
+async fn a_full_or_swept_pool_lets_connections_go() {
+    let endpoint = backend(usize::MAX).await;
+    let mut answers = Vec::new();
+    for _ in 0..10 {
+        answers.push(sent(&endpoint).await);
+    }
+    for answered in answers {
+        end(answered).await;
+    }
+    let pool = &endpoint.pools[0];
+    assert_eq!(pool.idle(), 8);
+    pool.sweep(Duration::from_secs(60));
+    assert_eq!(pool.idle(), 8);
+    pool.sweep(Duration::ZERO);
+    assert_eq!(pool.idle(), 0);
+}
