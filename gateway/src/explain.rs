@@ -33,6 +33,7 @@ pub(crate) fn run(args: &Explain) -> Result<ExitCode> {
     for (name, value) in &args.headers {
         headers.append(name, value.clone());
     }
+    ensure!(args.method != Method::CONNECT, "CONNECT would be answered 400");
     let scheme = scheme(&args.url).context("the URL must begin with http:// or https://")?;
     let port = args.url.port_u16().unwrap_or(scheme.well_known_port());
     let host = host(args, &headers)?;

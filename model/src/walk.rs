@@ -2,10 +2,9 @@
 //!
 //! It never stops at the first fault.
 //! What it makes of a document is the JSON that serde will read; an optional field with a fault is
-//! left out of it, so that the checks of the typed resource can still run over the rest and the
-//! author learns of everything in one go.
-//! Checks that look at what was left out would tell of consequences, not of causes: they are
-//! dropped.
+//! left out of it, and a value stands in for a required one, so that the checks of the typed
+//! resource can still run over the rest and the author learns of everything in one go.
+//! Checks that look at such places would tell of consequences, not of causes: they are dropped.
 
 use serde_json::Value;
 
@@ -19,6 +18,7 @@ use wording::{advice, found, listed, nearest, short, wanted};
 pub(crate) mod format;
 pub(crate) mod path;
 pub(crate) mod shape;
+mod stand_in;
 pub(crate) mod wording;
 
 /// Most faults that are told of one object; of the others only how many.
@@ -36,12 +36,12 @@ pub(crate) struct Fault {
 /// What came of walking one object.
 #[derive(Debug)]
 pub(crate) struct Walked {
-    /// What serde may read; `None` where something required has a fault.
+    /// What serde may read; `None` where nothing can stand in for what has a fault.
     pub(crate) value: Option<Value>,
     pub(crate) faults: Vec<Fault>,
     /// How many faults were found beyond those.
     pub(crate) untold: usize,
-    /// Mappings from which something was left out.
+    /// Where something was left out, or something else stands in for it.
     pub(crate) gaps: Vec<String>,
 }
 
@@ -164,16 +164,26 @@ impl<'t> Walker<'t> {
         }
         let mut values = Vec::with_capacity(items.len());
         for (index, item) in items.iter().enumerate() {
-            let value = self.within(Step::Item(index), item.line, |walk| walk.value(item, shape));
-            values.extend(value);
+            let value = self.within(Step::Item(index), item.line, |walk| {
+                walk.value(item, shape).or_else(|| walk.stand_in(shape))
+            });
+            values.push(value?);
         }
-        (fits && values.len() == items.len()).then_some(Value::Array(values))
+        if !fits {
+            self.gaps.push(self.path.to_string());
+        }
+        Some(Value::Array(values))
+    }
+
+    /// What stands where a value of `shape` has a fault.
+    fn stand_in(&mut self, shape: &'t Shape) -> Option<Value> {
+        self.gaps.push(self.path.to_string());
+        stand_in::stand_in(self.shapes, shape, self.gaps.len())
     }
 
     fn map(&mut self, map: &'t Map, fields: &'t Fields) -> Option<Value> {
         self.repeated(map);
         let mut object = serde_json::Map::new();
-        let mut is_sound = true;
         for (key, entry) in &map.entries {
             let shape = fields.known.get(key).or(fields.rest.as_deref());
             let told = self.told;
@@ -184,20 +194,22 @@ impl<'t> Walker<'t> {
             match value {
                 Some(value) => drop(object.insert(key.clone(), value)),
                 None if told == self.told => {}
-                None if fields.required.contains(key) => is_sound = false,
+                None if fields.required.contains(key) => {
+                    object.insert(key.clone(), self.stand_in(shape?)?);
+                }
                 None => self.gaps.push(self.path.to_string()),
             }
         }
         for name in fields.required.iter().filter(|name| !map.entries.contains_key(*name)) {
-            is_sound = false;
             let line = self.path.line();
+            let shape = fields.known.get(name);
             self.within(Step::Field(name), line, |walk| {
-                let wanted = fields.known.get(name).map(|shape| wanted(walk.shapes, shape));
-                let wanted = wanted.unwrap_or_default();
+                let wanted = shape.map(|shape| wanted(walk.shapes, shape)).unwrap_or_default();
                 walk.fault::<()>(format!("is missing; wants {wanted}"));
             });
+            object.insert(name.clone(), self.stand_in(shape?)?);
         }
-        is_sound.then_some(Value::Object(object))
+        Some(Value::Object(object))
     }
 
     /// A field's value; `None` without a fault where nothing is written and that is right.

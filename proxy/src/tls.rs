@@ -10,7 +10,7 @@ use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert};
-use rustls::sign::CertifiedKey;
+use rustls::sign::{CertifiedKey, SigningKey};
 use table::Table;
 use x509_parser::prelude::{FromDer as _, X509Certificate, X509Error};
 
@@ -45,33 +45,64 @@ pub fn check(secret: &Secret) -> Vec<Invalid> {
     let (Some(chain), Some(key)) = (secret.value("tls.crt"), secret.value("tls.key")) else {
         return Vec::new();
     };
-    let Err(error) = certified(chain, key) else { return Vec::new() };
+    let (chain, key) = (Chain::read(chain), read_key(key));
+    let (in_chain, in_key) = match (chain, key) {
+        (Ok(chain), Ok(key)) => (None, chain.fits(&key).err()),
+        (chain, key) => (chain.err(), key.err()),
+    };
+    let faults = [("tls.crt", in_chain), ("tls.key", in_key)].into_iter();
+    faults.filter_map(|(entry, error)| Some(fault(secret, entry, &error?))).collect()
+}
+
+fn fault(secret: &Secret, entry: &str, error: &Error) -> Invalid {
     let meta = &secret.metadata;
-    let is_text = secret.string_data.contains_key("tls.crt");
-    vec![Invalid {
+    let field = if secret.string_data.contains_key(entry) { "stringData" } else { "data" };
+    Invalid {
         key: Some(Key::new(Kind::Secret, meta.namespace.clone(), meta.name.clone())),
-        path: if is_text { "stringData" } else { "data" }.to_owned(),
+        path: format!("{field}['{entry}']"),
         line: None,
         reason: error.to_string(),
         nearest: None,
-    }]
+    }
 }
 
-/// Parses a chain and its key and proves that they belong together.
-fn certified(chain: &SecretBytes, key: &SecretBytes) -> Result<CertifiedKey, Error> {
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(chain.expose())
-        .collect::<Result<_, _>>()
-        .map_err(|_| Error::NoCertificate)?;
-    let first = chain.first().ok_or(Error::NoCertificate)?;
-    let (_, first) = X509Certificate::from_der(first).map_err(Error::OddCertificate)?;
-    let key = PrivateKeyDer::from_pem_slice(key.expose()).map_err(|_| Error::NoKey)?;
-    let key = any_supported_type(&key).map_err(Error::OddKey)?;
-    // rustls' own comparison refuses the version 1 certificates that openssl makes without
-    // extensions and that other servers serve; what a certificate is good for, clients judge.
-    if key.public_key().is_some_and(|public| *public != *first.public_key().raw) {
-        return Err(Error::Mismatch);
+/// A certificate with those that vouch for it, and its public key.
+struct Chain {
+    certificates: Vec<CertificateDer<'static>>,
+    public_key: Vec<u8>,
+}
+
+impl Chain {
+    fn read(pem: &SecretBytes) -> Result<Self, Error> {
+        let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem.expose())
+            .collect::<Result<_, _>>()
+            .map_err(|_| Error::NoCertificate)?;
+        let first = certificates.first().ok_or(Error::NoCertificate)?;
+        let (_, first) = X509Certificate::from_der(first).map_err(Error::OddCertificate)?;
+        let public_key = first.public_key().raw.to_vec();
+        Ok(Chain { certificates, public_key })
     }
-    Ok(CertifiedKey::new(chain, key))
+
+    /// rustls' own comparison refuses the version 1 certificates that openssl makes without
+    /// extensions and that other servers serve; what a certificate is good for, clients judge.
+    fn fits(&self, key: &Arc<dyn SigningKey>) -> Result<(), Error> {
+        match key.public_key() {
+            Some(public) if *public != *self.public_key => Err(Error::Mismatch),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+fn read_key(pem: &SecretBytes) -> Result<Arc<dyn SigningKey>, Error> {
+    let key = PrivateKeyDer::from_pem_slice(pem.expose()).map_err(|_| Error::NoKey)?;
+    any_supported_type(&key).map_err(Error::OddKey)
+}
+
+/// A chain and its key, which belong together.
+fn certified(chain: &SecretBytes, key: &SecretBytes) -> Result<CertifiedKey, Error> {
+    let (chain, key) = (Chain::read(chain)?, read_key(key)?);
+    chain.fits(&key)?;
+    Ok(CertifiedKey::new(chain.certificates, key))
 }
 
 /// One `ServerConfig` for each HTTPS port of `table`. A certificate that cannot be read is left
@@ -154,6 +185,29 @@ mod tests {
         assert!(matches!(certified(&other, &key), Err(Error::Mismatch)));
         assert!(matches!(certified(&SecretBytes::new("no"), &key), Err(Error::NoCertificate)));
         assert!(matches!(certified(&chain, &SecretBytes::new("no")), Err(Error::NoKey)));
+    }
+
+    #[test]
+    fn each_entry_that_is_wrong_is_told_at_its_own_place() {
+        let pem = |bytes: &SecretBytes| String::from_utf8(bytes.expose().to_vec()).unwrap();
+        let ((chain, key), (_, other)) = (pair(), pair());
+        let (chain, key, other) = (pem(&chain), pem(&key), pem(&other));
+        let cases: [(&str, &str, &[&str]); 4] = [
+            (&chain, &key, &[]),
+            ("no", "no", &["stringData['tls.crt']", "stringData['tls.key']"]),
+            ("no", &key, &["stringData['tls.crt']"]),
+            (&chain, &other, &["stringData['tls.key']"]),
+        ];
+        for (chain, key, wanted) in cases {
+            let secret = serde_json::json!({
+                "metadata": { "name": "a" },
+                "type": TLS_SECRET,
+                "stringData": { "tls.crt": chain, "tls.key": key },
+            });
+            let faults = check(&serde_json::from_value(secret).unwrap());
+            let paths: Vec<_> = faults.iter().map(|fault| fault.path.as_str()).collect();
+            assert_eq!(paths, wanted);
+        }
     }
 
     /// A DER sequence of 256 bytes or more.

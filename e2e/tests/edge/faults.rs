@@ -65,7 +65,7 @@ fn faults_and_objects_are_counted_as_people_count() {
                   type: kubernetes.io/tls\nstringData: { tls.crt: no, tls.key: no }\n";
     let route = yaml::path_route("r", "/", "nowhere");
     let (lines, summary) = told(&[("a.yaml", SERVICE), ("b.yaml", secret), ("c.yaml", &route)]);
-    assert_eq!((lines.len(), &*summary), (3, "3 faults; 1 object is good"), "{lines:?}");
+    assert_eq!((lines.len(), &*summary), (4, "4 faults; 1 object is good"), "{lines:?}");
     let folder = folder(&[("a.yaml", SERVICE)]);
     let ended = check(folder.path(), &[]);
     assert!(ended.stdout.ends_with(": 1 object, no fault\n"), "{ended:?}");

@@ -118,8 +118,11 @@ stringData: { tls.crt: no, tls.key: no }
 ";
     let folder = folder(&[("a.yaml", secret.to_owned())]);
     let faults = shown(&Config::at(folder.path()).load().unwrap(), folder.path());
-    let wanted = "a.yaml:5: Secret shop/cert: stringData: tls.crt holds no PEM certificate";
-    assert_eq!(faults, [wanted]);
+    let wanted = [
+        "a.yaml:5: Secret shop/cert: stringData['tls.crt']: tls.crt holds no PEM certificate",
+        "a.yaml:5: Secret shop/cert: stringData['tls.key']: tls.key holds no PEM private key",
+    ];
+    assert_eq!(faults, wanted);
 }
 
 #[test]

@@ -64,14 +64,13 @@ fn is_plain(name: &str) -> bool {
 /// written.
 pub(crate) fn locate(root: &Node, path: &str) -> usize {
     let (mut node, mut line) = (root, root.line);
-    for word in path.split(['.', '[']).filter(|word| !word.is_empty()) {
-        let next = match (&node.content, word.strip_suffix(']')) {
-            (Content::Map(map), None) => {
-                map.entries.get(word).map(|entry| (&entry.value, entry.line))
+    for step in steps(path) {
+        let next = match (&node.content, step) {
+            (Content::Map(map), Step::Field(name)) => {
+                map.entries.get(name).map(|entry| (&entry.value, entry.line))
             }
-            (Content::List(items), Some(index)) => {
-                let item = index.parse().ok().and_then(|index: usize| items.get(index));
-                item.map(|item| (item, item.line))
+            (Content::List(items), Step::Item(index)) => {
+                items.get(index).map(|item| (item, item.line))
             }
             _ => None,
         };
@@ -79,6 +78,26 @@ pub(crate) fn locate(root: &Node, path: &str) -> usize {
         (node, line) = next;
     }
     line
+}
+
+/// The steps of a path as it is written out; what is no path ends it.
+fn steps(path: &str) -> impl Iterator<Item = Step<'_>> {
+    let mut rest = path;
+    std::iter::from_fn(move || {
+        rest = rest.strip_prefix('.').unwrap_or(rest);
+        let (step, after) = if let Some(quoted) = rest.strip_prefix("['") {
+            let (name, after) = quoted.split_once("']")?;
+            (Step::Field(name), after)
+        } else if let Some(item) = rest.strip_prefix('[') {
+            let (index, after) = item.split_once(']')?;
+            (Step::Item(index.parse().ok()?), after)
+        } else {
+            let (name, after) = rest.split_at(rest.find(['.', '[']).unwrap_or(rest.len()));
+            (Step::Field(Some(name).filter(|name| !name.is_empty())?), after)
+        };
+        rest = after;
+        Some(step)
+    })
 }
 
 /// Whether a fault at `fault` may only follow from what was left out of the mapping at `gap`: it
@@ -90,4 +109,31 @@ pub(crate) fn follows(gap: &str, fault: &str) -> bool {
         is_step.then(|| rest.split(['.', '[']).filter(|word| !word.is_empty()).count())
     };
     below(gap, fault).is_some_and(|steps| steps <= 1) || below(fault, gap).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::read::tree;
+
+    #[test]
+    fn a_path_leads_to_its_line_or_as_near_as_can_be() {
+        let text = "a:\n  b:\n  - c: 1\n  - d.e/f:\n      g: 2\n";
+        let root = tree::parse(text, 1).unwrap().unwrap();
+        let cases = [
+            ("", 1),
+            ("a", 1),
+            ("a.b", 2),
+            ("a.b[0].c", 3),
+            ("a.b[1]['d.e/f']", 4),
+            ("a.b[1]['d.e/f'].g", 5),
+            ("a.b[1]['d.e/f'].h", 4),
+            ("a.b[7].c", 2),
+            ("a.b[x].c", 2),
+            ("a.z.b", 1),
+        ];
+        for (path, line) in cases {
+            assert_eq!(locate(&root, path), line, "{path}");
+        }
+    }
 }
