@@ -2,12 +2,17 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Name;
+use crate::meta::default_namespace;
 
 /// The kinds of resource that this version enforces.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[schemars(rename = "KindName")]
 pub enum Kind {
     /// `gateway.networking.k8s.io/v1` Gateway.
     Gateway,
@@ -24,11 +29,23 @@ pub enum Kind {
     ConfigMap,
     /// `heddle.dev/v1alpha1` AccessPolicy.
     AccessPolicy,
+    /// `heddle.dev/v1alpha1` Api.
+    Api,
+    /// `heddle.dev/v1alpha1` Claim.
+    Claim,
+    /// `heddle.dev/v1alpha1` Workspace.
+    Workspace,
+    /// `heddle.dev/v1alpha1` Team.
+    Team,
+    /// `heddle.dev/v1alpha1` Role.
+    Role,
+    /// `heddle.dev/v1alpha1` Grant.
+    Grant,
 }
 
 impl Kind {
     /// Every kind, in the order in which listings show them.
-    pub const ALL: [Kind; 7] = [
+    pub const ALL: [Kind; 13] = [
         Kind::Gateway,
         Kind::HttpRoute,
         Kind::Service,
@@ -36,6 +53,12 @@ impl Kind {
         Kind::Secret,
         Kind::ConfigMap,
         Kind::AccessPolicy,
+        Kind::Api,
+        Kind::Claim,
+        Kind::Workspace,
+        Kind::Team,
+        Kind::Role,
+        Kind::Grant,
     ];
 
     /// The word in the field `kind`.
@@ -48,6 +71,12 @@ impl Kind {
             Kind::Secret => "Secret",
             Kind::ConfigMap => "ConfigMap",
             Kind::AccessPolicy => "AccessPolicy",
+            Kind::Api => "Api",
+            Kind::Claim => "Claim",
+            Kind::Workspace => "Workspace",
+            Kind::Team => "Team",
+            Kind::Role => "Role",
+            Kind::Grant => "Grant",
         }
     }
 
@@ -57,13 +86,42 @@ impl Kind {
             Kind::Gateway | Kind::HttpRoute => "gateway.networking.k8s.io/v1",
             Kind::Service | Kind::Secret | Kind::ConfigMap => "v1",
             Kind::EndpointSlice => "discovery.k8s.io/v1",
-            Kind::AccessPolicy => "heddle.dev/v1alpha1",
+            Kind::AccessPolicy
+            | Kind::Api
+            | Kind::Claim
+            | Kind::Workspace
+            | Kind::Team
+            | Kind::Role
+            | Kind::Grant => "heddle.dev/v1alpha1",
         }
     }
 
     /// The API group: `api_version` without the version; empty for the core group.
     pub fn group(self) -> &'static str {
         self.api_version().split_once('/').map_or("", |(group, _)| group)
+    }
+
+    /// Whether its objects are the whole installation's, and so lie in the platform's own namespace.
+    pub const fn is_of_platform(self) -> bool {
+        match self {
+            Kind::Workspace | Kind::Team => true,
+            Kind::Gateway
+            | Kind::HttpRoute
+            | Kind::Service
+            | Kind::EndpointSlice
+            | Kind::Secret
+            | Kind::ConfigMap
+            | Kind::AccessPolicy
+            | Kind::Api
+            | Kind::Claim
+            | Kind::Role
+            | Kind::Grant => false,
+        }
+    }
+
+    /// The namespace of an object that names none.
+    pub fn default_namespace(self) -> Name {
+        if self.is_of_platform() { platform_namespace() } else { default_namespace() }
     }
 
     /// The kind called `word`, if it is one of ours.
@@ -103,4 +161,47 @@ impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}/{}", self.kind, self.namespace, self.name)
     }
+}
+
+/// Whose an object is: the border within which it is changed as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Scope {
+    /// The installation's own.
+    Platform,
+    /// A workspace's, by its name.
+    Workspace(Name),
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Scope::Platform => f.write_str("platform"),
+            Scope::Workspace(name) => write!(f, "workspace/{name}"),
+        }
+    }
+}
+
+impl From<Scope> for String {
+    fn from(scope: Scope) -> String {
+        scope.to_string()
+    }
+}
+
+impl TryFrom<String> for Scope {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let name = match text.strip_prefix("workspace/") {
+            None if text == "platform" => return Ok(Scope::Platform),
+            name => name.and_then(|name| Name::parse(name).ok()),
+        };
+        name.map(Scope::Workspace)
+            .ok_or_else(|| format!("'{text}' is no scope: platform or workspace/NAME"))
+    }
+}
+
+/// The namespace of what is the platform's own: Teams, Workspaces, and Grants that hold everywhere.
+pub fn platform_namespace() -> Name {
+    Name::parse("heddle").expect("'heddle' is a name")
 }

@@ -10,7 +10,11 @@
 
 #![forbid(unsafe_code)]
 
+pub mod access;
+pub mod api;
+pub mod claim;
 pub mod expression;
+pub mod field;
 pub mod gateway;
 pub mod header;
 pub mod invalid;
@@ -20,14 +24,17 @@ pub mod name;
 pub mod policy;
 pub mod read;
 pub mod resource;
+pub mod role;
 pub mod route;
 pub mod schema;
 pub mod secret;
 pub mod service;
+pub mod team;
 mod walk;
+pub mod workspace;
 
 pub use invalid::{Checker, Invalid};
-pub use key::{Key, Kind};
+pub use key::{Key, Kind, Scope};
 pub use meta::Meta;
 pub use name::{Hostname, Name};
 pub use read::{Document, line_of, read};

@@ -153,6 +153,7 @@ fn typed(root: &Node, map: &Map, kind: Kind, faults: &mut Vec<Fault>) -> Option<
     }
     let mut value = walked.value?;
     raw::drop_bookkeeping(&mut value);
+    place(kind, &mut value);
     let resource = match Resource::from_json(kind, value) {
         Ok(resource) => resource,
         // The walker is there so that this does not happen; serde's words may quote the value.
@@ -174,6 +175,15 @@ fn typed(root: &Node, map: &Map, kind: Kind, faults: &mut Vec<Fault>) -> Option<
         }
     }
     Some(resource)
+}
+
+/// Says the namespace of an object of the platform that names none, which is not everybody's default.
+fn place(kind: Kind, value: &mut serde_json::Value) {
+    if let Some(metadata) = value.get_mut("metadata").filter(|_| kind.is_of_platform())
+        && metadata.get("namespace").is_none()
+    {
+        metadata["namespace"] = kind.default_namespace().to_string().into();
+    }
 }
 
 /// Ties faults to their object, in the order of their lines.

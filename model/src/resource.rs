@@ -4,12 +4,17 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::api::Api;
+use crate::claim::Claim;
 use crate::gateway::Gateway;
 use crate::invalid::Checker;
 use crate::policy::AccessPolicy;
+use crate::role::{Grant, Role};
 use crate::route::HttpRoute;
 use crate::secret::{ConfigMap, Secret};
 use crate::service::{EndpointSlice, Service};
+use crate::team::Team;
+use crate::workspace::Workspace;
 use crate::{Key, Kind, Meta};
 
 /// One resource; cloning shares it.
@@ -26,6 +31,12 @@ pub enum Resource {
     Secret(Arc<Secret>),
     ConfigMap(Arc<ConfigMap>),
     AccessPolicy(Arc<AccessPolicy>),
+    Api(Arc<Api>),
+    Claim(Arc<Claim>),
+    Workspace(Arc<Workspace>),
+    Team(Arc<Team>),
+    Role(Arc<Role>),
+    Grant(Arc<Grant>),
 }
 
 impl Resource {
@@ -39,6 +50,12 @@ impl Resource {
             Resource::Secret(_) => Kind::Secret,
             Resource::ConfigMap(_) => Kind::ConfigMap,
             Resource::AccessPolicy(_) => Kind::AccessPolicy,
+            Resource::Api(_) => Kind::Api,
+            Resource::Claim(_) => Kind::Claim,
+            Resource::Workspace(_) => Kind::Workspace,
+            Resource::Team(_) => Kind::Team,
+            Resource::Role(_) => Kind::Role,
+            Resource::Grant(_) => Kind::Grant,
         }
     }
 
@@ -52,6 +69,12 @@ impl Resource {
             Resource::Secret(object) => &object.metadata,
             Resource::ConfigMap(object) => &object.metadata,
             Resource::AccessPolicy(object) => &object.metadata,
+            Resource::Api(object) => &object.metadata,
+            Resource::Claim(object) => &object.metadata,
+            Resource::Workspace(object) => &object.metadata,
+            Resource::Team(object) => &object.metadata,
+            Resource::Role(object) => &object.metadata,
+            Resource::Grant(object) => &object.metadata,
         }
     }
 
@@ -72,6 +95,12 @@ impl Resource {
 
     /// Reports what the schema of its kind cannot say.
     pub fn check(&self, at: &mut Checker) {
+        let (kind, namespace) = (self.kind(), &self.meta().namespace);
+        if kind.is_of_platform() && *namespace != kind.default_namespace() {
+            let reason =
+                format!("a {kind} lies in '{}', not '{namespace}'", kind.default_namespace());
+            at.within("metadata", |at| at.fault_in("namespace", reason));
+        }
         match self {
             Resource::Gateway(object) => object.check(at),
             Resource::HttpRoute(object) => object.check(at),
@@ -80,6 +109,12 @@ impl Resource {
             Resource::Secret(object) => object.check(at),
             Resource::ConfigMap(_) => {}
             Resource::AccessPolicy(object) => object.check(at),
+            Resource::Api(object) => object.check(at),
+            Resource::Claim(object) => object.check(at),
+            Resource::Workspace(object) => object.check(at),
+            Resource::Team(object) => object.check(at),
+            Resource::Role(object) => object.check(at),
+            Resource::Grant(object) => object.check(at),
         }
     }
 
@@ -97,6 +132,12 @@ impl Resource {
             Kind::Secret => Resource::Secret(Arc::new(from_value(value)?)),
             Kind::ConfigMap => Resource::ConfigMap(Arc::new(from_value(value)?)),
             Kind::AccessPolicy => Resource::AccessPolicy(Arc::new(from_value(value)?)),
+            Kind::Api => Resource::Api(Arc::new(from_value(value)?)),
+            Kind::Claim => Resource::Claim(Arc::new(from_value(value)?)),
+            Kind::Workspace => Resource::Workspace(Arc::new(from_value(value)?)),
+            Kind::Team => Resource::Team(Arc::new(from_value(value)?)),
+            Kind::Role => Resource::Role(Arc::new(from_value(value)?)),
+            Kind::Grant => Resource::Grant(Arc::new(from_value(value)?)),
         })
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::gateway::gateway_group;
 use crate::{Hostname, Meta, Name};
 
-pub(crate) use check::check_header_name;
+pub(crate) use check::{check_header_name, check_path};
 
 mod check;
 mod duration;

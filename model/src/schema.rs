@@ -12,11 +12,16 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use crate::Kind;
+use crate::api::Api;
+use crate::claim::Claim;
 use crate::gateway::Gateway;
 use crate::policy::AccessPolicy;
+use crate::role::{Grant, Role};
 use crate::route::HttpRoute;
 use crate::secret::{ConfigMap, Secret};
 use crate::service::{EndpointSlice, Service};
+use crate::team::Team;
+use crate::workspace::Workspace;
 
 const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
 
@@ -73,6 +78,12 @@ fn define(kind: Kind, generator: &mut SchemaGenerator) {
         Kind::Secret => generator.subschema_for::<Secret>(),
         Kind::ConfigMap => generator.subschema_for::<ConfigMap>(),
         Kind::AccessPolicy => generator.subschema_for::<AccessPolicy>(),
+        Kind::Api => generator.subschema_for::<Api>(),
+        Kind::Claim => generator.subschema_for::<Claim>(),
+        Kind::Workspace => generator.subschema_for::<Workspace>(),
+        Kind::Team => generator.subschema_for::<Team>(),
+        Kind::Role => generator.subschema_for::<Role>(),
+        Kind::Grant => generator.subschema_for::<Grant>(),
     };
 }
 

@@ -53,7 +53,7 @@ impl<'f> Standing<'f> {
         let mut faults = document.result.as_ref().err().cloned().unwrap_or_default();
         match (before, &document.result) {
             (Some((path, line)), _) => faults.push(left_out(document, path, line)),
-            (None, Ok(resource)) => faults.extend(certificate_faults(resource)),
+            (None, Ok(resource)) => faults.extend(faults_here(document, resource)),
             (None, Err(_)) => {}
         }
         Standing { path, file, document, is_dropped: before.is_some(), faults }
@@ -117,7 +117,8 @@ fn left_out(document: &Document, path: &Path, line: usize) -> Invalid {
     }
 }
 
-fn certificate_faults(resource: &Resource) -> Vec<Invalid> {
+/// What is wrong with an object that a gateway is to serve by itself.
+fn faults_here(document: &Document, resource: &Resource) -> Vec<Invalid> {
     match resource {
         Resource::Secret(secret) => proxy::tls::check(secret),
         Resource::Gateway(_)
@@ -126,5 +127,23 @@ fn certificate_faults(resource: &Resource) -> Vec<Invalid> {
         | Resource::EndpointSlice(_)
         | Resource::ConfigMap(_)
         | Resource::AccessPolicy(_) => Vec::new(),
+        Resource::Api(_)
+        | Resource::Claim(_)
+        | Resource::Workspace(_)
+        | Resource::Team(_)
+        | Resource::Role(_)
+        | Resource::Grant(_) => vec![not_here(document)],
+    }
+}
+
+/// An object that would have no effect, which its author should know.
+fn not_here(document: &Document) -> Invalid {
+    Invalid {
+        key: document.key.clone(),
+        path: String::new(),
+        line: Some(document.line),
+        reason: "is for the control plane; a gateway that reads files enforces none of it"
+            .to_owned(),
+        nearest: None,
     }
 }

@@ -153,3 +153,14 @@ fn files_are_read_in_the_order_of_their_names() {
     let order: BTreeMap<_, _> = config.files.keys().enumerate().collect();
     assert!(order[&0].ends_with("a.yaml") && order[&1].ends_with("b.yaml"));
 }
+
+#[test]
+fn what_only_the_control_plane_enforces_is_told() {
+    let team = "apiVersion: heddle.dev/v1alpha1\nkind: Team\nmetadata: { name: a }\n";
+    let folder = folder(&[("a.yaml", format!("{}---\n{team}", service("a")))]);
+    let loaded = Config::at(folder.path()).load().unwrap();
+    let wanted = "a.yaml:6: Team heddle/a: is for the control plane; a gateway that reads files \
+                  enforces none of it";
+    assert_eq!(shown(&loaded, folder.path()), [wanted]);
+    assert_eq!(loaded.objects, 1);
+}

@@ -1,7 +1,6 @@
 //! Which object a document means: `apiVersion`, `kind`, `metadata.namespace`, `metadata.name`.
 
 use super::tree::{Content, Map, Node};
-use crate::meta::default_namespace;
 use crate::walk::Fault;
 use crate::walk::wording::{nearest, short};
 use crate::{Key, Kind, Name};
@@ -37,32 +36,26 @@ const ELSEWHERE: [(&str, &[&str]); 2] = [
     (
         "heddle.dev",
         &[
-            "Api",
             "AuthnPolicy",
             "Change",
-            "Claim",
             "Cluster",
             "ComposePolicy",
             "Consumer",
             "CorsPolicy",
             "ExternalService",
             "FaultPolicy",
-            "Grant",
             "Guardrail",
             "HeaderPolicy",
             "Node",
             "RateLimitPolicy",
             "RegoPolicy",
-            "Role",
             "Rollout",
             "Share",
-            "Team",
             "TelemetryPolicy",
             "TrafficPolicy",
             "TransformPolicy",
             "ValidationPolicy",
             "Workload",
-            "Workspace",
         ],
     ),
 ];
@@ -104,7 +97,7 @@ pub(super) fn identify(map: &Map) -> Identity {
     let kind = kind.filter(|_| is_ours);
     let key = kind.and_then(|kind| {
         let metadata = map.value("metadata")?;
-        Some(Key::new(kind, namespace(metadata)?, name(metadata.text_of("name")?)?))
+        Some(Key::new(kind, namespace(kind, metadata)?, name(metadata.text_of("name")?)?))
     });
     Identity { kind, key, faults }
 }
@@ -150,9 +143,9 @@ fn name(word: &str) -> Option<Name> {
     Name::parse(word).ok()
 }
 
-fn namespace(metadata: &Node) -> Option<Name> {
+fn namespace(kind: Kind, metadata: &Node) -> Option<Name> {
     match metadata.as_map()?.value("namespace") {
-        None => Some(default_namespace()),
+        None => Some(kind.default_namespace()),
         Some(_) => name(metadata.text_of("namespace")?),
     }
 }

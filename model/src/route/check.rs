@@ -110,24 +110,24 @@ impl PathMatch {
         match self.kind {
             PathMatchType::RegularExpression => expressions.check(at, "value", &self.value),
             PathMatchType::Exact | PathMatchType::PathPrefix => {
-                check_path(at, "value", &self.value)
+                at.within("value", |at| check_path(at, &self.value))
             }
         }
     }
 }
 
 /// A path begins with `/` and has no dot segments, doubled slashes, escaped slashes or fragment.
-fn check_path(at: &mut Checker, field: &str, path: &str) {
+pub(crate) fn check_path(at: &mut Checker, path: &str) {
     if !path.starts_with('/') {
-        at.fault_in(field, format!("'{path}' must begin with '/'"));
+        at.fault(format!("'{path}' must begin with '/'"));
     }
     for odd in ["//", "/./", "/../", "%2f", "%2F", "#", "?"] {
         if path.contains(odd) {
-            at.fault_in(field, format!("'{odd}' may not stand in a path"));
+            at.fault(format!("'{odd}' may not stand in a path"));
         }
     }
     if path.ends_with("/.") || path.ends_with("/..") {
-        at.fault_in(field, "a path may not end in a dot segment");
+        at.fault("a path may not end in a dot segment");
     }
 }
 
@@ -279,7 +279,7 @@ fn check_modifier(at: &mut Checker, field: &str, path: Option<&str>) {
         None => at.fault(format!("the type names '{field}', which is missing")),
         Some("") => {}
         Some(path) => {
-            check_path(at, field, path);
+            at.within(field, |at| check_path(at, path));
             if http::uri::PathAndQuery::try_from(path).is_err() {
                 at.fault_in(field, format!("'{path}' is no path (RFC 3986, section 3.3)"));
             }

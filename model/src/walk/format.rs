@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::field::FieldPath;
 use crate::policy::Source;
 use crate::route::GatewayDuration;
 use crate::{Hostname, Name};
@@ -20,6 +21,7 @@ pub(crate) enum Format {
     AddressRange,
     DateTime,
     Base64,
+    FieldPath,
 }
 
 impl Format {
@@ -32,6 +34,7 @@ impl Format {
             "address-range" => Format::AddressRange,
             "date-time" => Format::DateTime,
             "base64" => Format::Base64,
+            "field-path" => Format::FieldPath,
             _ => return None,
         })
     }
@@ -45,6 +48,7 @@ impl Format {
             Format::AddressRange => "an address or CIDR range",
             Format::DateTime => "a time such as 2026-01-31T10:00:00Z",
             Format::Base64 => "text in base64",
+            Format::FieldPath => "a field",
         }
     }
 
@@ -58,6 +62,7 @@ impl Format {
             Format::DateTime => OffsetDateTime::parse(text, &Rfc3339)
                 .err()
                 .map(|_| format!("'{text}' is no time such as 2026-01-31T10:00:00Z (RFC 3339)")),
+            Format::FieldPath => text.parse::<FieldPath>().err().map(|error| error.to_string()),
             Format::Base64 => {
                 let compact: String = text.split_ascii_whitespace().collect();
                 let fault = "is not standard base64 (RFC 4648, section 4); for plain text there is \

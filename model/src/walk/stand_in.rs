@@ -50,5 +50,6 @@ fn text(format: Format, number: usize) -> String {
         Format::AddressRange => "192.0.2.0/24".to_owned(),
         Format::DateTime => "2000-01-01T00:00:00Z".to_owned(),
         Format::Base64 => String::new(),
+        Format::FieldPath => "standIn".to_owned(),
     }
 }

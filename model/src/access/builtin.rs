@@ -1,0 +1,61 @@
+//! The roles that are always there.
+
+use std::sync::{Arc, LazyLock};
+
+use crate::role::{RoleRule, Verb};
+use crate::{Kind, Name};
+
+/// Kinds that say what becomes of traffic.
+const TRAFFIC: [Kind; 7] = [
+    Kind::Gateway,
+    Kind::HttpRoute,
+    Kind::Service,
+    Kind::EndpointSlice,
+    Kind::Secret,
+    Kind::ConfigMap,
+    Kind::AccessPolicy,
+];
+
+/// Kinds that say who may do what inside a workspace.
+const BORDERS: [Kind; 4] = [Kind::Api, Kind::Claim, Kind::Grant, Kind::Role];
+
+/// The names of the roles that are built in, and what they are for.
+pub const ROLES: [(&str, &str); 4] = [
+    ("viewer", "reads everything"),
+    ("editor", "reads everything, and changes what becomes of traffic"),
+    ("owner", "edits, and says who may do what: Apis, Claims, Grants and Roles"),
+    ("admin", "does everything"),
+];
+
+/// The rules of the built-in role of this name.
+pub fn role(name: &Name) -> Option<Arc<[RoleRule]>> {
+    let place = ROLES.iter().position(|(role, _)| *role == name.as_str())?;
+    Some(Arc::clone(&RULES[place]))
+}
+
+/// What the team that owns an Api may do with what belongs to it.
+pub(super) fn ownership() -> Arc<[RoleRule]> {
+    Arc::clone(&OWNERSHIP)
+}
+
+/// In the order of [`ROLES`]. Made once per process; nothing can be seen of the sharing.
+static RULES: LazyLock<[Arc<[RoleRule]>; 4]> = LazyLock::new(|| {
+    let read = rule(&[], &[Verb::Read]);
+    let edit = rule(&TRAFFIC, &[Verb::Create, Verb::Update, Verb::Delete]);
+    let own = rule(&BORDERS, &[Verb::Create, Verb::Update, Verb::Delete, Verb::Transfer]);
+    [
+        [read.clone()].into(),
+        [read.clone(), edit.clone()].into(),
+        [read, edit, own].into(),
+        [rule(&[], &Verb::ALL)].into(),
+    ]
+});
+
+static OWNERSHIP: LazyLock<Arc<[RoleRule]>> = LazyLock::new(|| {
+    let edit = rule(&TRAFFIC, &[Verb::Read, Verb::Create, Verb::Update, Verb::Delete]);
+    [edit, rule(&[Kind::Api], &[Verb::Read, Verb::Update])].into()
+});
+
+fn rule(kinds: &[Kind], verbs: &[Verb]) -> RoleRule {
+    RoleRule { kinds: kinds.to_vec(), verbs: verbs.to_vec(), fields: Vec::new() }
+}

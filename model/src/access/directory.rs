@@ -1,0 +1,123 @@
+//! Everything that rights come from, indexed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::{Actor, Held, Rights, builtin};
+use crate::api::Api;
+use crate::key::platform_namespace;
+use crate::role::{Grant, Role, RoleRule};
+use crate::team::Team;
+use crate::{Name, Resource, Scope};
+
+/// Workspaces, Teams, Roles, Grants and Apis as they stand at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Directory {
+    /// The workspace of each namespace that is in one.
+    workspaces: BTreeMap<Name, Name>,
+    teams: BTreeMap<Name, Arc<Team>>,
+    roles: BTreeMap<(Name, Name), Arc<Role>>,
+    grants: Vec<Arc<Grant>>,
+    apis: Vec<Arc<Api>>,
+}
+
+impl Directory {
+    /// Indexes what matters of `resources`. Of two workspaces that name one namespace the first in
+    /// the order of names has it.
+    pub fn new<'r>(resources: impl IntoIterator<Item = &'r Resource>) -> Self {
+        let mut directory = Directory::default();
+        let mut workspaces = BTreeMap::new();
+        for resource in resources {
+            match resource {
+                Resource::Workspace(one) => drop(workspaces.insert(&one.metadata.name, one)),
+                Resource::Team(one) => {
+                    directory.teams.insert(one.metadata.name.clone(), Arc::clone(one));
+                }
+                Resource::Role(one) => {
+                    let meta = &one.metadata;
+                    let key = (meta.namespace.clone(), meta.name.clone());
+                    directory.roles.insert(key, Arc::clone(one));
+                }
+                Resource::Grant(one) => directory.grants.push(Arc::clone(one)),
+                Resource::Api(one) => directory.apis.push(Arc::clone(one)),
+                Resource::Gateway(_)
+                | Resource::HttpRoute(_)
+                | Resource::Service(_)
+                | Resource::EndpointSlice(_)
+                | Resource::Secret(_)
+                | Resource::ConfigMap(_)
+                | Resource::AccessPolicy(_)
+                | Resource::Claim(_) => {}
+            }
+        }
+        for (name, workspace) in workspaces {
+            for namespace in workspace.namespaces() {
+                directory.workspaces.entry(namespace.clone()).or_insert_with(|| name.clone());
+            }
+        }
+        directory
+    }
+
+    /// The scope of what lies in `namespace`.
+    pub fn scope(&self, namespace: &Name) -> Scope {
+        let workspace = self.workspaces.get(namespace);
+        workspace.map_or(Scope::Platform, |name| Scope::Workspace(name.clone()))
+    }
+
+    /// The teams that `actor` is in.
+    pub fn teams(&self, actor: &Actor) -> BTreeSet<&Name> {
+        let is_in = |team: &Team| {
+            let by_group = team.spec.groups.iter().any(|group| {
+                actor.groups.iter().any(|(by, name)| *by == group.provider && *name == group.name)
+            });
+            by_group || team.spec.members.contains(&actor.user)
+        };
+        self.teams.iter().filter(|(_, team)| is_in(team)).map(|(name, _)| name).collect()
+    }
+
+    /// What `actor` may do.
+    pub fn rights(&self, actor: &Actor) -> Rights {
+        let teams = self.teams(actor);
+        let given = self.grants.iter().filter(|grant| is_for(grant, actor, &teams));
+        let given = given.filter_map(|grant| self.held(grant));
+        let owned = self.apis.iter().filter(|api| teams.contains(&api.spec.owner));
+        let owned = owned.map(|api| self.owned(api));
+        Rights { held: given.chain(owned).collect(), limit: None }
+    }
+
+    /// The rules of the role that a grant in `namespace` calls `name`: the namespace's own before
+    /// the platform's; a role that is built in goes before both, since no other may have its name.
+    pub fn role(&self, namespace: &Name, name: &Name) -> Option<Arc<[RoleRule]>> {
+        let of = |namespace: &Name| {
+            let role = self.roles.get(&(namespace.clone(), name.clone()))?;
+            Some(Arc::from(role.spec.rules.as_slice()))
+        };
+        builtin::role(name).or_else(|| of(namespace)).or_else(|| of(&platform_namespace()))
+    }
+
+    /// A grant whose role is not there gives nothing.
+    fn held(&self, grant: &Grant) -> Option<Held> {
+        let namespace = &grant.metadata.namespace;
+        let scope = match self.scope(namespace) {
+            // A namespace of nobody is not the platform's own: only that one is everywhere.
+            Scope::Platform if *namespace == platform_namespace() => None,
+            scope => Some(scope),
+        };
+        let apis = &grant.spec.apis;
+        let apis = (!apis.is_empty()).then(|| apis.iter().cloned().collect());
+        Some(Held { scope, apis, rules: self.role(namespace, &grant.spec.role)? })
+    }
+
+    fn owned(&self, api: &Api) -> Held {
+        let apis = Some([api.metadata.name.clone()].into());
+        let scope = Some(self.scope(&api.metadata.namespace));
+        Held { scope, apis, rules: builtin::ownership() }
+    }
+}
+
+fn is_for(grant: &Grant, actor: &Actor, teams: &BTreeSet<&Name>) -> bool {
+    grant.spec.subjects.iter().any(|subject| {
+        subject.user.as_ref() == Some(&actor.user)
+            || subject.team.as_ref().is_some_and(|team| teams.contains(team))
+    })
+}
