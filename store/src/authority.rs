@@ -1,0 +1,160 @@
+//! Certificate authorities: certificates in the clear, private keys sealed.
+
+use crate::db::{Row, Value, unreadable};
+use crate::seal::{RotateError, Sealed};
+use crate::{Error, Store};
+
+/// Where an authority stands in the chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// It signs intermediates.
+    Root,
+    /// It signs the certificates of one cluster.
+    Intermediate,
+}
+
+impl Kind {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Kind::Root => "root",
+            Kind::Intermediate => "intermediate",
+        }
+    }
+}
+
+/// What an authority is used for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// It is in the bundles, so that all know it before it signs.
+    Coming,
+    /// It signs.
+    Active,
+    /// It is in the bundles until what it signed has expired.
+    Leaving,
+    /// It is in no bundle.
+    Gone,
+}
+
+impl State {
+    const ALL: [State; 4] = [State::Coming, State::Active, State::Leaving, State::Gone];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            State::Coming => "coming",
+            State::Active => "active",
+            State::Leaving => "leaving",
+            State::Gone => "gone",
+        }
+    }
+}
+
+/// One authority without its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authority {
+    /// UUIDv7.
+    pub id: String,
+    /// The cluster whose names it vouches for; empty for a root over all.
+    pub cluster: String,
+    /// Root or intermediate.
+    pub kind: Kind,
+    /// PEM.
+    pub certificate: String,
+    /// When it was made.
+    pub created: i64,
+    /// When its certificate ends.
+    pub expires: i64,
+    /// What it is used for.
+    pub state: State,
+}
+
+/// Why an authority was not stored or its key not opened.
+pub type AuthorityError = RotateError;
+
+const COLUMNS: &str = "SELECT id, cluster, kind, certificate, created, expires, state FROM authorities \
+     WHERE cluster = $1 OR $1 = '*' ORDER BY created, id";
+
+impl Store {
+    /// Stores an authority, its private key sealed.
+    ///
+    /// # Errors
+    /// [`AuthorityError`] if the key cannot be sealed or the database fails.
+    pub async fn authority_create(
+        &self,
+        authority: &Authority,
+        private_key: &[u8],
+    ) -> Result<(), AuthorityError> {
+        let insert = "INSERT INTO authorities \
+            (id, cluster, kind, certificate, key_id, sealed, created, expires, state) \
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+        let sealed = self.keys.seal(&row(&authority.id), private_key)?;
+        let values: [Value; 9] = [
+            (&authority.id).into(),
+            (&authority.cluster).into(),
+            authority.kind.as_str().into(),
+            (&authority.certificate).into(),
+            sealed.key_id.into(),
+            sealed.bytes.into(),
+            authority.created.into(),
+            authority.expires.into(),
+            authority.state.as_str().into(),
+        ];
+        self.db.execute(insert, &values).await?;
+        Ok(())
+    }
+
+    /// The authorities of a cluster, or of all where there is none given; oldest first.
+    ///
+    /// # Errors
+    /// [`Error`] if the database fails.
+    pub async fn authority_list(&self, cluster: Option<&str>) -> Result<Vec<Authority>, Error> {
+        let rows = self.db.read(COLUMNS, &[cluster.unwrap_or("*").into()]).await?;
+        rows.into_iter().map(read).collect()
+    }
+
+    /// The private key of an authority; none if there is no such authority.
+    ///
+    /// # Errors
+    /// [`AuthorityError`] if the key does not open or the database fails.
+    pub async fn authority_key(&self, id: &str) -> Result<Option<Vec<u8>>, AuthorityError> {
+        let select = "SELECT key_id, sealed FROM authorities WHERE id = $1";
+        let Some(mut found) = self.db.read(select, &[id.into()]).await?.into_iter().next() else {
+            return Ok(None);
+        };
+        let sealed = Sealed { key_id: found.text()?, bytes: found.bytes()? };
+        Ok(Some(self.keys.open_sealed(&row(id), &sealed)?))
+    }
+
+    /// Moves an authority on; whether there is one.
+    ///
+    /// # Errors
+    /// [`Error`] if the database fails.
+    pub async fn authority_move(&self, id: &str, state: State) -> Result<bool, Error> {
+        let update = "UPDATE authorities SET state = $2 WHERE id = $1";
+        Ok(self.db.execute(update, &[id.into(), state.as_str().into()]).await? > 0)
+    }
+}
+
+/// What an authority's key is bound to.
+pub(crate) fn row(id: &str) -> String {
+    format!("authority\0{id}")
+}
+
+fn read(mut row: Row) -> Result<Authority, Error> {
+    Ok(Authority {
+        id: row.text()?,
+        cluster: row.text()?,
+        kind: match row.text()?.as_str() {
+            "root" => Kind::Root,
+            "intermediate" => Kind::Intermediate,
+            other => return Err(unreadable(&format!("an authority of kind '{other}'"))),
+        },
+        certificate: row.text()?,
+        created: row.int()?,
+        expires: row.int()?,
+        state: {
+            let word = row.text()?;
+            let found = State::ALL.into_iter().find(|state| state.as_str() == word);
+            found.ok_or_else(|| unreadable(&format!("an authority in state '{word}'")))?
+        },
+    })
+}

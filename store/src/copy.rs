@@ -1,0 +1,233 @@
+//! Moving a store: every row from one database to an empty one, whichever they are.
+//!
+//! All is read from one snapshot and written in one transaction, so a copy is one moment's state
+//! or nothing. At the end what arrived is read back and compared, table by table. History, audit
+//! and authorities come along as they are: the chain of the audit holds in the copy.
+
+use std::path::Path;
+
+use sqlx::AssertSqlSafe;
+
+use crate::db::{Db, Open, Tx, Value};
+use crate::digest::Fields;
+use crate::migration::{self, MigrationError};
+use crate::open::keys_fit;
+use crate::seal::SealError;
+use crate::{Error, OpenError, Store};
+
+mod table;
+
+#[cfg(test)]
+mod tests;
+
+use table::{TABLES, Table};
+
+/// Rows that are held at a time. Together with the widest table it stays below what both databases
+/// take as parameters of one statement.
+const PAGE: usize = 500;
+
+/// Why nothing was copied.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// There is something where the copy should go.
+    #[error("{table} is not empty; copy into a new database, or into an empty folder")]
+    NotEmpty {
+        /// The first table that has rows.
+        table: &'static str,
+    },
+    /// What arrived is not what was sent.
+    #[error("{table} differs in the copy; nothing was kept; check the disks of both")]
+    Differs {
+        /// The first table that differs.
+        table: &'static str,
+    },
+    /// There is a file where the backup should go, or it cannot be made.
+    #[error("the file cannot be made new")]
+    File(#[source] std::io::Error),
+    /// The two schemas differ.
+    #[error(
+        "the backup has schema {found} and this program reads {known}; use the Heddle that wrote it"
+    )]
+    Schema {
+        /// The backup's.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+    /// A key is missing, or could not be taken along.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// One of the databases failed.
+    #[error(transparent)]
+    Database(#[from] Error),
+}
+
+impl From<MigrationError> for CopyError {
+    fn from(error: MigrationError) -> Self {
+        match error {
+            MigrationError::Newer { found, known } => CopyError::Schema { found, known },
+            MigrationError::Database(error) => CopyError::Database(error),
+        }
+    }
+}
+
+/// What was copied: each table with its rows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Copied {
+    /// In the order in which they were copied.
+    pub tables: Vec<(&'static str, u64)>,
+}
+
+impl Copied {
+    /// The rows of all tables.
+    pub fn rows(&self) -> u64 {
+        self.tables.iter().map(|(_, rows)| rows).sum()
+    }
+}
+
+/// Copies all of `from` into `to`, which must be empty, with the keys that open its secrets.
+///
+/// # Errors
+/// [`CopyError`]; `to` is as it was then.
+pub async fn copy(from: &Store, to: &Store) -> Result<Copied, CopyError> {
+    empty(&to.db).await?;
+    // Before the rows: keys that open nothing do no harm, rows that nothing opens do.
+    to.keys.take_over(&from.keys)?;
+    let copied = rows(&from.db, &to.db).await?;
+    to.feed.tell(to.revision().await?);
+    Ok(copied)
+}
+
+impl Store {
+    /// Copies all into a new SQLite file. The keys are not in it: what is sealed opens only with
+    /// the key file, which is to be kept elsewhere than the backup.
+    ///
+    /// # Errors
+    /// [`CopyError`] if there is such a file, or one of the databases fails.
+    pub async fn backup(&self, file: &Path) -> Result<Copied, CopyError> {
+        std::fs::File::create_new(file).map_err(CopyError::File)?;
+        let db = Db::sqlite(file, Open::OrCreate).await?;
+        let copied = async {
+            migration::run(&db).await?;
+            rows(&self.db, &db).await
+        };
+        let copied = copied.await;
+        db.close().await;
+        copied
+    }
+
+    /// Copies all from a backup into this store, which must be empty.
+    ///
+    /// # Errors
+    /// [`CopyError`]; this store is as it was then.
+    pub async fn restore(&self, file: &Path) -> Result<Copied, CopyError> {
+        let db = Db::sqlite(file, Open::Existing).await?;
+        let copied = async {
+            let found = migration::version(&mut db.snapshot().await?).await?;
+            if found != migration::VERSION {
+                return Err(CopyError::Schema { found, known: migration::VERSION });
+            }
+            fits(&db, self).await?;
+            empty(&self.db).await?;
+            rows(&db, &self.db).await
+        };
+        let copied = copied.await;
+        db.close().await;
+        self.feed.tell(self.revision().await?);
+        copied
+    }
+}
+
+async fn fits(db: &Db, store: &Store) -> Result<(), CopyError> {
+    keys_fit(db, &store.keys).await.map_err(|error| match error {
+        OpenError::Seal(error) => CopyError::Seal(error),
+        OpenError::Database(error) => CopyError::Database(error),
+        OpenError::Newer { found, known } => CopyError::Schema { found, known },
+        OpenError::Folder { source, .. } => CopyError::File(source),
+    })
+}
+
+/// Nothing was ever written: each table is empty, but for those that have one row from the start.
+async fn empty(db: &Db) -> Result<(), CopyError> {
+    let mut tx = db.snapshot().await?;
+    for table in TABLES {
+        let count = format!("SELECT count(*) FROM {}", table.name);
+        let counted = tx.rows(AssertSqlSafe(count), &[]).await?.into_iter().next();
+        let rows = counted.map_or(Ok(0), |mut row| row.int())?;
+        if rows > i64::from(matches!(table.name, "counter" | "audit_head")) {
+            return Err(CopyError::NotEmpty { table: table.name });
+        }
+    }
+    Ok(())
+}
+
+async fn rows(from: &Db, to: &Db) -> Result<Copied, CopyError> {
+    let mut source = from.snapshot().await?;
+    let mut target = to.write().await?;
+    target.script("DELETE FROM counter; DELETE FROM audit_head;").await?;
+    let mut copied = Copied::default();
+    for table in TABLES {
+        let sent = send(table, &mut source, &mut target).await?;
+        if sent != arrived(table, &mut target).await? {
+            target.rollback().await?;
+            return Err(CopyError::Differs { table: table.name });
+        }
+        copied.tables.push((table.name, sent.rows));
+    }
+    target.commit().await?;
+    Ok(copied)
+}
+
+/// How many rows, and the digest over all of them in the order of their keys.
+#[derive(Debug, PartialEq, Eq)]
+struct Sum {
+    rows: u64,
+    digest: String,
+}
+
+async fn send(table: &Table, source: &mut Tx, target: &mut Tx) -> Result<Sum, Error> {
+    let mut pages = Pages::of(table);
+    while let Some(page) = pages.next(source).await? {
+        target.execute(AssertSqlSafe(table.insert(page.len())), &page.concat()).await?;
+    }
+    Ok(pages.finish())
+}
+
+async fn arrived(table: &Table, target: &mut Tx) -> Result<Sum, Error> {
+    let mut pages = Pages::of(table);
+    while pages.next(target).await?.is_some() {}
+    Ok(pages.finish())
+}
+
+/// A table read from its first row to its last.
+struct Pages<'a> {
+    table: &'a Table,
+    behind: Vec<Value>,
+    rows: u64,
+    fields: Fields,
+}
+
+impl<'a> Pages<'a> {
+    fn of(table: &'a Table) -> Self {
+        Pages { table, behind: Vec::new(), rows: 0, fields: Fields::new() }
+    }
+
+    async fn next(&mut self, tx: &mut Tx) -> Result<Option<Vec<Vec<Value>>>, Error> {
+        let sql = self.table.page(!self.behind.is_empty());
+        let mut page = Vec::new();
+        for row in tx.rows(AssertSqlSafe(sql), &self.behind).await? {
+            let mut values = row.rest();
+            self.table.typed(&mut values);
+            self.fields.add_all(&values);
+            self.rows += 1;
+            page.push(values);
+        }
+        let Some(last) = page.last() else { return Ok(None) };
+        self.behind = last[..self.table.key].to_vec();
+        Ok(Some(page))
+    }
+
+    fn finish(self) -> Sum {
+        Sum { rows: self.rows, digest: self.fields.finish() }
+    }
+}

@@ -1,0 +1,162 @@
+//! Reading what was: one resource's versions, a scope at an older revision, what changed since.
+
+use crate::db::{Row, unreadable};
+use crate::{Error, Key, Scope, Store};
+
+/// One change of one resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// Which.
+    pub key: Key,
+    /// The revision that made it.
+    pub revision: i64,
+    /// The generation that it made, or ended.
+    pub generation: i64,
+    /// What happened.
+    pub change: Change,
+    /// Where the resource belongs, or belonged.
+    pub scope: Scope,
+    /// Who owned it.
+    pub owner_team: String,
+    /// Where it came from.
+    pub source: String,
+}
+
+/// What happened to a resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// It became this.
+    Put {
+        /// The SHA-256 of the body.
+        digest: String,
+        /// Canonical JSON.
+        body: String,
+    },
+    /// It went.
+    Delete,
+}
+
+/// A commit as the list of commits shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revision {
+    /// Its number.
+    pub revision: i64,
+    /// When.
+    pub at: i64,
+    /// Who.
+    pub actor: String,
+    /// The request that asked for it.
+    pub request_id: String,
+    /// Why.
+    pub message: String,
+    /// The revision that it took back.
+    pub reverts: Option<i64>,
+    /// The scopes that it moved, and where each was before.
+    pub scopes: Vec<(Scope, i64)>,
+}
+
+impl Store {
+    /// The versions of a resource before revision `before`, newest first.
+    ///
+    /// # Errors
+    /// [`Error`] if the database fails.
+    pub async fn history(
+        &self,
+        key: &Key,
+        before: Option<i64>,
+        limit: i64,
+    ) -> Result<Vec<Version>, Error> {
+        let select = "SELECT cluster, kind, namespace, name, revision, generation, verb, scope, \
+            owner_team, source, digest, body FROM history \
+            WHERE cluster = $1 AND kind = $2 AND namespace = $3 AND name = $4 \
+            AND revision < $5 ORDER BY revision DESC LIMIT $6";
+        let mut values = key.values();
+        values.extend([before.unwrap_or(i64::MAX).into(), limit.into()]);
+        self.db.read(select, &values).await?.into_iter().map(read).collect()
+    }
+
+    /// What was in a scope at a revision, in the order of keys.
+    ///
+    /// # Errors
+    /// [`Error`] if the database fails.
+    pub async fn at_revision(&self, scope: &Scope, revision: i64) -> Result<Vec<Version>, Error> {
+        let select = "SELECT h.cluster, h.kind, h.namespace, h.name, h.revision, h.generation, \
+            h.verb, h.scope, h.owner_team, h.source, h.digest, h.body FROM history h \
+            WHERE h.scope = $1 AND h.verb = 'put' AND h.revision = \
+            (SELECT max(l.revision) FROM history l WHERE l.cluster = h.cluster \
+             AND l.kind = h.kind AND l.namespace = h.namespace AND l.name = h.name \
+             AND l.revision <= $2) \
+            ORDER BY h.cluster, h.kind, h.namespace, h.name";
+        let rows = self.db.read(select, &[scope.into(), revision.into()]).await?;
+        rows.into_iter().map(read).collect()
+    }
+
+    /// All changes behind revision `since` up to revision `until`, in the order of revisions.
+    ///
+    /// Whole revisions, so that a follower never sees half of a commit: it bounds its pages by
+    /// `until`.
+    ///
+    /// # Errors
+    /// [`Error`] if the database fails.
+    pub async fn changes_since(&self, since: i64, until: i64) -> Result<Vec<Version>, Error> {
+        let select = "SELECT cluster, kind, namespace, name, revision, generation, verb, scope, \
+            owner_team, source, digest, body FROM history \
+            WHERE revision > $1 AND revision <= $2 \
+            ORDER BY revision, cluster, kind, namespace, name";
+        let rows = self.db.read(select, &[since.into(), until.into()]).await?;
+        rows.into_iter().map(read).collect()
+    }
+
+    /// The commits before revision `before`, newest first; those that moved `scope`, if given.
+    ///
+    /// # Errors
+    /// [`Error`] if the database fails.
+    pub async fn revisions(
+        &self,
+        scope: Option<&Scope>,
+        before: Option<i64>,
+        limit: i64,
+    ) -> Result<Vec<Revision>, Error> {
+        let select = "SELECT r.revision, r.at, r.actor, r.request_id, r.message, r.reverts \
+            FROM revisions r WHERE r.revision < $1 AND ($2 = '' OR EXISTS \
+            (SELECT 1 FROM revision_scopes s WHERE s.revision = r.revision AND s.scope = $2)) \
+            ORDER BY r.revision DESC LIMIT $3";
+        let moved = "SELECT scope, base FROM revision_scopes WHERE revision = $1 ORDER BY scope";
+        let word = scope.map_or(String::new(), Scope::to_string);
+        let values = [before.unwrap_or(i64::MAX).into(), word.into(), limit.into()];
+        let mut revisions = Vec::new();
+        for row in self.db.read(select, &values).await? {
+            let mut revision = read_revision(row)?;
+            for mut row in self.db.read(moved, &[revision.revision.into()]).await? {
+                revision.scopes.push((Scope::read(&mut row)?, row.int()?));
+            }
+            revisions.push(revision);
+        }
+        Ok(revisions)
+    }
+}
+
+fn read(mut row: Row) -> Result<Version, Error> {
+    let (key, revision, generation) = (Key::read(&mut row)?, row.int()?, row.int()?);
+    let verb = row.text()?;
+    let scope = Scope::read(&mut row)?;
+    let (owner_team, source) = (row.text()?, row.text()?);
+    let change = match verb.as_str() {
+        "put" => Change::Put { digest: row.text()?, body: row.text()? },
+        "delete" => Change::Delete,
+        other => return Err(unreadable(&format!("the change '{other}'"))),
+    };
+    Ok(Version { key, revision, generation, change, scope, owner_team, source })
+}
+
+fn read_revision(mut row: Row) -> Result<Revision, Error> {
+    Ok(Revision {
+        revision: row.int()?,
+        at: row.int()?,
+        actor: row.text()?,
+        request_id: row.text()?,
+        message: row.text()?,
+        reverts: row.int_or_none()?,
+        scopes: Vec::new(),
+    })
+}

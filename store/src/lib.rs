@@ -1,0 +1,49 @@
+//! What the control plane remembers: revisions of resources, audit, users, nodes, authorities.
+//!
+//! One SQL for two databases: SQLite in a folder, PostgreSQL behind a URL
+//! (`docs/adr/006-one-sql-for-two-databases.md`).
+//! An edit is one [`Commit`], which happens as a whole or not at all:
+//!
+//! ```text
+//! commit ── counter + 1 ── bases, generations, claims hold? ── rows, history, audit ── feed wakes
+//!                               no: nothing is written, and the error names all that failed
+//! ```
+//!
+//! Times are microseconds since 1970 and come in as arguments, ids are UUIDv7 that the caller
+//! made: the store reads no clock, and chance only to seal.
+//!
+//! Architecture Invariant: only this crate says SQL; nobody outside it sees a statement or a row.
+
+#![forbid(unsafe_code)]
+
+pub mod audit;
+pub mod authority;
+pub mod commit;
+mod copy;
+mod db;
+mod digest;
+mod error;
+mod feed;
+pub mod history;
+pub mod join;
+pub mod key;
+mod migration;
+pub mod node;
+mod open;
+pub mod resource;
+mod revision;
+pub mod seal;
+pub mod session;
+pub mod token;
+pub mod user;
+
+pub use audit::{Entry, Fault, Record};
+pub use commit::{Claim, Commit, CommitError, Committed, Delete, Expected, Put, Write};
+pub use copy::{Copied, CopyError, copy};
+pub use db::Settings;
+pub use digest::digest;
+pub use error::Error;
+pub use history::{Change, Revision, Version};
+pub use key::{Key, Scope};
+pub use open::{Location, OpenError, Store};
+pub use resource::{Filter, Reference, Stored};

@@ -1,0 +1,178 @@
+//! Nodes: who they are, when they were heard of, and the vector that each runs.
+
+use std::collections::BTreeMap;
+
+use crate::db::{Row, Value};
+use crate::{Error, Scope, Store};
+
+/// A proxy, or a control plane below this one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// UUIDv7.
+    pub id: String,
+    /// Its cluster.
+    pub cluster: String,
+    /// What it is: gateway, mesh, control.
+    pub kind: String,
+    /// Its name, of which a cluster has one for each kind.
+    pub name: String,
+    /// The software that it runs.
+    pub version: String,
+    /// When it joined.
+    pub first_seen: i64,
+    /// When it was last heard of.
+    pub last_seen: i64,
+    /// Its certificate.
+    pub certificate: Option<Certificate>,
+    /// Whether it holds a connection.
+    pub connected: bool,
+}
+
+/// What a node proves itself with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// Its serial number, in hexadecimal.
+    pub serial: String,
+    /// When it ends.
+    pub expires: i64,
+}
+
+/// The scopes of a node, each with its revision.
+pub type Vector = BTreeMap<Scope, i64>;
+
+impl Store {
+    /// Notes a node that joins, or joins again under its cluster, kind and name; its id, which
+    /// stays that of the first time.
+    ///
+    /// # Errors
+    /// [`Error`] if the database fails.
+    pub async fn node_join(&self, node: &Node) -> Result<String, Error> {
+        let upsert = "INSERT INTO nodes (id, cluster, kind, name, version, first_seen, last_seen, \
+            serial, certificate_expires, connected) \
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+            ON CONFLICT (cluster, kind, name) DO UPDATE SET version = excluded.version, \
+            last_seen = excluded.last_seen, serial = excluded.serial, \
+            certificate_expires = excluded.certificate_expires, connected = excluded.connected \
+            RETURNING id";
+        let certificate = node.certificate.as_ref();
+        let values: [Value; 10] = [
+            (&node.id).into(),
+            (&node.cluster).into(),
+            (&node.kind).into(),
+            (&node.name).into(),
+            (&node.version).into(),
+            node.first_seen.into(),
+            node.last_seen.into(),
+            certificate.map(|certificate| certificate.serial.clone()).into(),
+            certificate.map(|certificate| certificate.expires).into(),
+            node.connected.into(),
+        ];
+        let row = self.db.returning(upsert, &values).await?.into_iter().next();
+        row.ok_or_else(|| Error::Unreadable("a node that is and is not there".to_owned()))?.text()
+    }
+
+    /// The node of this id.
+    ///
+    /// # Errors
+    /// [`Error`] if the database fails.
+    pub async fn node(&self, id: &str) -> Result<Option<Node>, Error> {
+        let select = "SELECT id, cluster, kind, name, version, first_seen, last_seen, serial, \
+                      certificate_expires, connected FROM nodes WHERE id = $1";
+        let rows = self.db.read(select, &[id.into()]).await?;
+        rows.into_iter().next().map(read).transpose()
+    }
+
+    /// All nodes by cluster, kind and name.
+    ///
+    /// # Errors
+    /// [`Error`] if the database fails.
+    pub async fn node_list(&self) -> Result<Vec<Node>, Error> {
+        let select = "SELECT id, cluster, kind, name, version, first_seen, last_seen, serial, \
+                      certificate_expires, connected FROM nodes ORDER BY cluster, kind, name";
+        self.db.read(select, &[]).await?.into_iter().map(read).collect()
+    }
+
+    /// Notes that a node was heard of, or that its connection ended.
+    ///
+    /// # Errors
+    /// [`Error`] if the database fails.
+    pub async fn node_touch(&self, id: &str, now: i64, connected: bool) -> Result<bool, Error> {
+        let update = "UPDATE nodes SET last_seen = $2, connected = $3 WHERE id = $1";
+        Ok(self.db.execute(update, &[id.into(), now.into(), connected.into()]).await? > 0)
+    }
+
+    /// Notes the certificate that a node got anew.
+    ///
+    /// # Errors
+    /// [`Error`] if the database fails.
+    pub async fn node_certify(&self, id: &str, certificate: &Certificate) -> Result<bool, Error> {
+        let update = "UPDATE nodes SET serial = $2, certificate_expires = $3 WHERE id = $1";
+        let values = [id.into(), (&certificate.serial).into(), certificate.expires.into()];
+        Ok(self.db.execute(update, &values).await? > 0)
+    }
+
+    /// Notes what a node runs as a whole: scopes that are not in `vector`, it no longer serves.
+    /// When a scope was applied stays, where its revision does.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] if there is no such node.
+    pub async fn node_applied(&self, id: &str, vector: &Vector, now: i64) -> Result<(), Error> {
+        let upsert = "INSERT INTO node_scopes (node, scope, revision, applied_at) \
+            VALUES ($1, $2, $3, $4) ON CONFLICT (node, scope) DO UPDATE SET \
+            revision = excluded.revision, applied_at = excluded.applied_at \
+            WHERE node_scopes.revision <> excluded.revision";
+        let mut tx = self.db.write().await?;
+        let held = "SELECT scope FROM node_scopes WHERE node = $1";
+        for mut row in tx.rows(held, &[id.into()]).await? {
+            let scope = Scope::read(&mut row)?;
+            if !vector.contains_key(&scope) {
+                let delete = "DELETE FROM node_scopes WHERE node = $1 AND scope = $2";
+                tx.execute(delete, &[id.into(), (&scope).into()]).await?;
+            }
+        }
+        for (scope, revision) in vector {
+            let values = [id.into(), scope.into(), (*revision).into(), now.into()];
+            tx.execute(upsert, &values).await?;
+        }
+        tx.commit().await
+    }
+
+    /// What a node runs: each scope with its revision, and since when.
+    ///
+    /// # Errors
+    /// [`Error`] if the database fails.
+    pub async fn node_vector(&self, id: &str) -> Result<BTreeMap<Scope, (i64, i64)>, Error> {
+        let select = "SELECT scope, revision, applied_at FROM node_scopes WHERE node = $1";
+        let one = |mut row: Row| Ok((Scope::read(&mut row)?, (row.int()?, row.int()?)));
+        self.db.read(select, &[id.into()]).await?.into_iter().map(one).collect()
+    }
+
+    /// Forgets a node; whether there was one.
+    ///
+    /// # Errors
+    /// [`Error`] if the database fails.
+    pub async fn node_forget(&self, id: &str) -> Result<bool, Error> {
+        let mut tx = self.db.write().await?;
+        tx.execute("DELETE FROM node_scopes WHERE node = $1", &[id.into()]).await?;
+        let was = tx.execute("DELETE FROM nodes WHERE id = $1", &[id.into()]).await? > 0;
+        tx.commit().await?;
+        Ok(was)
+    }
+}
+
+fn read(mut row: Row) -> Result<Node, Error> {
+    Ok(Node {
+        id: row.text()?,
+        cluster: row.text()?,
+        kind: row.text()?,
+        name: row.text()?,
+        version: row.text()?,
+        first_seen: row.int()?,
+        last_seen: row.int()?,
+        certificate: match (row.text_or_none()?, row.int_or_none()?) {
+            (Some(serial), Some(expires)) => Some(Certificate { serial, expires }),
+            (Some(_) | None, _) => None,
+        },
+        connected: row.is()?,
+    })
+}

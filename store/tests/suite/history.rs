@@ -1,0 +1,84 @@
+//! What was can be read as it was.
+
+use store::{Change, Commit};
+
+use super::{commit, delete, key, put, puts, workspace};
+use crate::Bed;
+
+fn bodies(versions: &[store::Version]) -> Vec<(String, i64, String)> {
+    let body = |change: &Change| match change {
+        Change::Put { body, .. } => body.clone(),
+        Change::Delete => "gone".to_owned(),
+    };
+    versions.iter().map(|v| (v.key.name.clone(), v.generation, body(&v.change))).collect()
+}
+
+#[tokio::test]
+async fn a_scope_is_shown_as_it_was_at_each_revision() {
+    let bed = Bed::fresh().await;
+    let store = bed.store.clone();
+    store.commit(&puts([put("a", "1"), put("b", "1")])).await.unwrap();
+    store.commit(&puts([put("a", "2")])).await.unwrap();
+    store.commit(&commit(vec![delete("b")])).await.unwrap();
+    store.commit(&puts([put("b", "3")])).await.unwrap();
+    let one = |name: &str, generation, body: &str| (name.to_owned(), generation, body.to_owned());
+    let [b1, b2, b3] = ["{\"spec\":\"1\"}", "{\"spec\":\"2\"}", "{\"spec\":\"3\"}"];
+    let expected = [
+        vec![],
+        vec![one("a", 1, b1), one("b", 1, b1)],
+        vec![one("a", 2, b2), one("b", 1, b1)],
+        vec![one("a", 2, b2)],
+        vec![one("a", 2, b2), one("b", 2, b3)],
+    ];
+    for (revision, expected) in (0..).zip(expected) {
+        let state = store.at_revision(&workspace("shop"), revision).await.unwrap();
+        assert_eq!(bodies(&state), expected, "revision {revision}");
+    }
+    assert!(store.at_revision(&workspace("bank"), 4).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_versions_of_a_resource_come_newest_first_and_in_pages() {
+    let bed = Bed::fresh().await;
+    let store = bed.store.clone();
+    for body in ["1", "2", "3"] {
+        store.commit(&puts([put("a", body), put("other", body)])).await.unwrap();
+    }
+    store.commit(&commit(vec![delete("a")])).await.unwrap();
+    let page = store.history(&key("a"), None, 2).await.unwrap();
+    let numbers = |page: &[store::Version]| page.iter().map(|v| v.revision).collect::<Vec<_>>();
+    assert_eq!(numbers(&page), [4, 3]);
+    assert_eq!((&page[0].change, page[0].generation), (&Change::Delete, 3));
+    assert_eq!(numbers(&store.history(&key("a"), Some(3), 10).await.unwrap()), [2, 1]);
+}
+
+#[tokio::test]
+async fn a_follower_sees_all_changes_in_the_order_of_commits() {
+    let bed = Bed::fresh().await;
+    let store = bed.store.clone();
+    store.commit(&puts([put("b", "1"), put("a", "1")])).await.unwrap();
+    store.commit(&puts([put("a", "2")])).await.unwrap();
+    store.commit(&commit(vec![delete("b")])).await.unwrap();
+    let seen = |versions: Vec<store::Version>| {
+        versions.into_iter().map(|v| (v.revision, v.key.name)).collect::<Vec<_>>()
+    };
+    let one = |revision, name: &str| (revision, name.to_owned());
+    let all = seen(store.changes_since(0, i64::MAX).await.unwrap());
+    assert_eq!(all, [one(1, "a"), one(1, "b"), one(2, "a"), one(3, "b")]);
+    assert_eq!(seen(store.changes_since(1, 2).await.unwrap()), [one(2, "a")]);
+}
+
+#[tokio::test]
+async fn revisions_are_listed_with_their_scopes_and_bases() {
+    let bed = Bed::fresh().await;
+    let store = bed.store.clone();
+    store.commit(&puts([put("a", "1")])).await.unwrap();
+    let bank = store::Put { scope: workspace("bank"), ..put("b", "1") };
+    store.commit(&Commit { reverts: Some(1), ..puts([bank, put("a", "2")]) }).await.unwrap();
+    let all = store.revisions(None, None, 10).await.unwrap();
+    assert_eq!(all.iter().map(|one| one.revision).collect::<Vec<_>>(), [2, 1]);
+    assert_eq!(all[0].scopes, [(workspace("bank"), 0), (workspace("shop"), 1)]);
+    assert_eq!((all[0].reverts, all[1].reverts), (Some(1), None));
+    let bank = store.revisions(Some(&workspace("bank")), None, 10).await.unwrap();
+    assert_eq!(bank, [all[0].clone()]);
+}

@@ -1,0 +1,94 @@
+//! Nodes and what they run; authorities.
+
+use std::collections::BTreeMap;
+
+use store::authority::{Authority, Kind, State};
+use store::node::{Certificate, Node, Vector};
+use store::{Error, Scope};
+
+use super::workspace;
+use crate::Bed;
+
+fn node(id: &str) -> Node {
+    Node {
+        id: id.to_owned(),
+        cluster: "here".to_owned(),
+        kind: "gateway".to_owned(),
+        name: "edge-1".to_owned(),
+        version: "0.1.0".to_owned(),
+        first_seen: 1,
+        last_seen: 1,
+        certificate: None,
+        connected: true,
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_joins_again_keeps_its_id() {
+    let bed = Bed::fresh().await;
+    let store = bed.store.clone();
+    assert_eq!(store.node_join(&node("n1")).await.unwrap(), "n1");
+    let certificate = Certificate { serial: "0a".to_owned(), expires: 99 };
+    let again = Node {
+        version: "0.2.0".to_owned(),
+        first_seen: 9,
+        last_seen: 9,
+        certificate: Some(certificate.clone()),
+        ..node("n2")
+    };
+    assert_eq!(store.node_join(&again).await.unwrap(), "n1");
+    assert!(store.node_touch("n1", 20, false).await.unwrap());
+    assert!(!store.node_touch("n2", 20, false).await.unwrap());
+    let held = store.node("n1").await.unwrap().unwrap();
+    let expected = Node {
+        version: "0.2.0".to_owned(),
+        last_seen: 20,
+        certificate: Some(certificate),
+        connected: false,
+        ..node("n1")
+    };
+    assert_eq!(held, expected);
+    assert_eq!(store.node_list().await.unwrap(), [expected]);
+}
+
+#[tokio::test]
+async fn a_node_runs_the_vector_that_it_told_last() {
+    let bed = Bed::fresh().await;
+    let store = bed.store.clone();
+    let vector = |all: &[(Scope, i64)]| all.iter().cloned().collect::<Vector>();
+    let unknown = store.node_applied("n1", &vector(&[(Scope::Platform, 1)]), 1).await;
+    assert!(matches!(unknown, Err(Error::Conflict(_))), "{unknown:?}");
+    store.node_join(&node("n1")).await.unwrap();
+    let first = vector(&[(Scope::Platform, 1), (workspace("shop"), 2), (workspace("bank"), 2)]);
+    store.node_applied("n1", &first, 10).await.unwrap();
+    let second = vector(&[(Scope::Platform, 1), (workspace("shop"), 5)]);
+    store.node_applied("n1", &second, 20).await.unwrap();
+    let expected = BTreeMap::from([(Scope::Platform, (1, 10)), (workspace("shop"), (5, 20))]);
+    assert_eq!(store.node_vector("n1").await.unwrap(), expected);
+    assert!(store.node_forget("n1").await.unwrap());
+    assert!(store.node_vector("n1").await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_authoritys_key_opens_and_its_state_moves_on() {
+    let bed = Bed::fresh().await;
+    let store = bed.store.clone();
+    let authority = Authority {
+        id: "a1".to_owned(),
+        cluster: "here".to_owned(),
+        kind: Kind::Intermediate,
+        certificate: "PEM".to_owned(),
+        created: 1,
+        expires: 99,
+        state: State::Coming,
+    };
+    store.authority_create(&authority, b"private").await.unwrap();
+    assert!(store.authority_move("a1", State::Active).await.unwrap());
+    let expected = Authority { state: State::Active, ..authority };
+    let expected = [expected];
+    assert_eq!(store.authority_list(Some("here")).await.unwrap(), expected);
+    assert_eq!(store.authority_list(None).await.unwrap(), expected);
+    assert!(store.authority_list(Some("there")).await.unwrap().is_empty());
+    assert_eq!(store.authority_key("a1").await.unwrap().as_deref(), Some(&b"private"[..]));
+    assert_eq!(store.authority_key("a2").await.unwrap(), None);
+}

@@ -1,0 +1,156 @@
+//! Users, their sessions and tokens, and join tokens.
+
+use store::join::JoinToken;
+use store::session::Session;
+use store::token::Token;
+use store::user::User;
+use store::{Error, Store, digest};
+
+use super::{rounds, within};
+use crate::Bed;
+
+async fn alice(store: &Store) -> User {
+    let user = User {
+        id: "u1".to_owned(),
+        name: "alice".to_owned(),
+        password: Some("$argon2id$".to_owned()),
+        disabled: false,
+        created: 1,
+        updated: 1,
+    };
+    store.user_create(&user).await.unwrap();
+    user
+}
+
+fn session(cookie: &str) -> Session {
+    Session {
+        id: digest(cookie.as_bytes()),
+        user: "u1".to_owned(),
+        created: 10,
+        expires: 100,
+        seen: 10,
+        agent: "a browser".to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn a_name_belongs_to_one_user() {
+    let bed = Bed::fresh().await;
+    let store = bed.store.clone();
+    let user = alice(&store).await;
+    let other = User { id: "u2".to_owned(), ..user.clone() };
+    assert!(matches!(store.user_create(&other).await, Err(Error::Conflict(_))));
+    assert_eq!(store.user_named("alice").await.unwrap(), Some(user.clone()));
+    assert_eq!(store.user("u1").await.unwrap(), Some(user));
+    assert_eq!(store.user("u2").await.unwrap(), None);
+    assert_eq!(store.user_list("", 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_session_lasts_until_it_ends() {
+    let bed = Bed::fresh().await;
+    let store = bed.store.clone();
+    assert!(matches!(store.session_create(&session("c")).await, Err(Error::Conflict(_))));
+    alice(&store).await;
+    store.session_create(&session("c")).await.unwrap();
+    store.session_create(&session("d")).await.unwrap();
+    let id = digest(b"c");
+    assert_eq!(store.session(&id, 99).await.unwrap(), Some(session("c")));
+    assert_eq!(store.session(&id, 100).await.unwrap(), None);
+    assert!(store.session_touch(&id, 50, 150).await.unwrap());
+    assert!(!store.session_touch(&id, 150, 250).await.unwrap(), "what ended does not come back");
+    assert_eq!(store.session_list("u1", 120).await.unwrap().len(), 1);
+    assert_eq!(store.session_sweep(120).await.unwrap(), 1);
+    assert!(store.session_end(&id).await.unwrap());
+    assert!(!store.session_end(&id).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_new_password_or_a_lock_ends_all_sessions() {
+    let bed = Bed::fresh().await;
+    let store = bed.store.clone();
+    alice(&store).await;
+    store.session_create(&session("c")).await.unwrap();
+    assert!(store.user_password("u1", "other", 20).await.unwrap());
+    assert_eq!(store.session(&digest(b"c"), 30).await.unwrap(), None);
+    store.session_create(&session("c")).await.unwrap();
+    assert!(store.user_disable("u1", true, 40).await.unwrap());
+    store.session_create(&session("d")).await.unwrap();
+    assert_eq!(store.session(&digest(b"d"), 50).await.unwrap(), None, "a disabled user's");
+    let user = store.user("u1").await.unwrap().unwrap();
+    assert_eq!((user.disabled, user.updated, user.password.as_deref()), (true, 40, Some("other")));
+}
+
+#[tokio::test]
+async fn a_token_is_good_until_it_ends_or_is_revoked() {
+    let bed = Bed::fresh().await;
+    let store = bed.store.clone();
+    alice(&store).await;
+    let token = Token {
+        id: "t1".to_owned(),
+        user: "u1".to_owned(),
+        name: "ci".to_owned(),
+        hash: digest(b"secret"),
+        scopes: "apply".to_owned(),
+        created: 1,
+        expires: Some(100),
+        revoked: None,
+        seen: None,
+    };
+    store.token_create(&token).await.unwrap();
+    let good = async |now| store.token_by_hash(&digest(b"secret"), now).await.unwrap().is_some();
+    assert!(good(99).await);
+    assert!(!good(100).await);
+    store.token_touch("t1", 7).await.unwrap();
+    assert!(store.token_revoke("t1", 50).await.unwrap());
+    assert!(!store.token_revoke("t1", 60).await.unwrap());
+    assert!(!good(99).await);
+    let listed = store.token_list("u1").await.unwrap();
+    assert_eq!((listed[0].seen, listed[0].revoked), (Some(7), Some(50)));
+}
+
+fn join_token(uses_left: i64) -> JoinToken {
+    JoinToken {
+        id: format!("j{uses_left}"),
+        hash: digest(format!("join {uses_left}").as_bytes()),
+        cluster: "here".to_owned(),
+        kind: "gateway".to_owned(),
+        pattern: "edge-*".to_owned(),
+        uses_left,
+        created: 1,
+        expires: 100,
+        revoked: None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_last_use_of_a_join_token_goes_to_one() {
+    let bed = Bed::fresh().await;
+    let store = bed.store.clone();
+    for round in 1..=rounds() as i64 {
+        let token = JoinToken { uses_left: 1, ..join_token(round) };
+        store.join_token_create(&token).await.unwrap();
+        let race = (0..4).map(|_| {
+            let (store, hash) = (store.clone(), token.hash.clone());
+            tokio::spawn(async move { store.join_token_use(&hash, 50).await.unwrap() })
+        });
+        let mut used = 0;
+        for task in race.collect::<Vec<_>>() {
+            used += usize::from(within(task).await.unwrap().is_some());
+        }
+        assert_eq!(used, 1, "round {round}");
+    }
+    assert!(store.join_token_list().await.unwrap().iter().all(|token| token.uses_left == 0));
+}
+
+#[tokio::test]
+async fn a_join_token_that_ended_or_was_revoked_lets_nobody_in() {
+    let bed = Bed::fresh().await;
+    let store = bed.store.clone();
+    let token = join_token(2);
+    store.join_token_create(&token).await.unwrap();
+    assert_eq!(store.join_token_use(&token.hash, 100).await.unwrap(), None);
+    assert_eq!(store.join_token_use(&token.hash, 99).await.unwrap().unwrap().uses_left, 1);
+    assert!(store.join_token_revoke(&token.id, 50).await.unwrap());
+    assert_eq!(store.join_token_use(&token.hash, 99).await.unwrap(), None);
+}
