@@ -12,9 +12,11 @@ use sha2::{Digest, Sha256};
 use crate::shell::{output, run, step};
 
 mod node;
+mod postgres;
 mod python;
 
 pub(crate) use node::{node, npm_ci};
+pub(crate) use postgres::Postgres;
 pub(crate) use python::pip_venv;
 
 /// How long rustup may take to fetch the target before the other way is taken.

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, bail};
 
+use crate::setup::Postgres;
 use crate::shell;
 use crate::test::{build, stream};
 
@@ -34,9 +35,9 @@ struct Soak {
     about: &'static str,
     /// Programs of ours, which must be built before.
     starts_programs: bool,
-    /// The file below its crate's `tests`.
-    file: &'static str,
-    /// The test's full name in that file.
+    /// The files below its crate's `tests`; one that is for PostgreSQL finds a server.
+    files: &'static [&'static str],
+    /// The test's full name in each of them.
     test: &'static str,
     /// What *full* means.
     count: u64,
@@ -47,7 +48,7 @@ const SOAKS: &[Soak] = &[
         name: "routing",
         about: "generated tables and requests against a naive reference matcher",
         starts_programs: false,
-        file: "generated",
+        files: &["generated"],
         test: "reference::agrees_with_the_reference",
         count: 100_000,
     },
@@ -55,7 +56,7 @@ const SOAKS: &[Soak] = &[
         name: "isolation",
         about: "sets of valid objects that an invalid one must not change",
         starts_programs: false,
-        file: "generated",
+        files: &["generated"],
         test: "isolation::a_bad_object_hurts_only_its_owner",
         count: 100_000,
     },
@@ -63,7 +64,7 @@ const SOAKS: &[Soak] = &[
         name: "edits",
         about: "valid edits that may change only what is their owner's",
         starts_programs: false,
-        file: "generated",
+        files: &["generated"],
         test: "isolation::a_valid_edit_changes_only_what_is_its_owners",
         count: 100_000,
     },
@@ -71,9 +72,17 @@ const SOAKS: &[Soak] = &[
         name: "churn",
         about: "requests while routes, weights and certificates are rewritten",
         starts_programs: true,
-        file: "churn",
+        files: &["churn"],
         test: "changes_lose_nothing",
         count: 1_000_000,
+    },
+    Soak {
+        name: "claims",
+        about: "rounds of eight writers racing for one claim, on both databases",
+        starts_programs: false,
+        files: &["sqlite", "postgres"],
+        test: "suite::claim::of_eight_racing_for_a_claim_one_wins",
+        count: 1_000,
     },
 ];
 
@@ -89,16 +98,20 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let build = || build::programs(&args.profile);
         shell::step("build", Duration::from_secs(300), build)?;
     }
+    let server = soak.files.contains(&"postgres").then(Postgres::start).transpose()?;
     eprintln!("soak {}: {} of {}; seed {seed}", soak.name, count, soak.about);
     eprintln!("the same again: cargo xtask soak {} --count {count} --seed {seed}", soak.name);
     shell::step(soak.name, Duration::from_secs(600), || {
         let command = &mut command(soak, &args.profile, count, seed);
+        if let Some(server) = &server {
+            command.env(Postgres::VARIABLE, server.url());
+        }
         let ran = stream(command, &mut std::io::stdout())?;
         if !ran.well {
             bail!("the soak failed; seed {seed} shows the same again");
         }
-        if ran.counts.passed == 0 {
-            bail!("{} has no test named {}", soak.file, soak.test);
+        if ran.counts.passed < soak.files.len() {
+            bail!("not each of {} has a test named {}", soak.files.join(", "), soak.test);
         }
         Ok(())
     })
@@ -106,7 +119,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 fn command(soak: &Soak, profile: &str, count: u64, seed: u64) -> Command {
     let mut test = build::test(profile);
-    test.args(["--test", soak.file, "--", "--exact", soak.test, "--nocapture"])
+    for file in soak.files {
+        test.args(["--test", file]);
+    }
+    test.args(["--", "--exact", soak.test, "--nocapture"])
         .env("HEDDLE_SOAK_COUNT", count.to_string())
         .env("HEDDLE_SOAK_SEED", seed.to_string());
     test

@@ -14,6 +14,7 @@ pub(crate) mod build;
 mod console;
 mod edge;
 mod report;
+mod store;
 mod unit;
 
 #[cfg(test)]
@@ -40,6 +41,8 @@ pub(crate) struct Args {
 enum Suite {
     /// Format, tidy, clippy, docs, generated files, the browser's target, tests of every crate.
     Unit,
+    /// The store's conformance suite on SQLite and on a PostgreSQL server of its own.
+    Store,
     /// Black-box tests of the gateway over real processes, and what a request costs.
     Edge,
     /// The console's browser half, built and used in a browser.
@@ -56,6 +59,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let before = report.counts();
         match suite {
             Suite::Unit => unit::run(&mut report, args.quick),
+            Suite::Store => store::run(&mut report),
             Suite::Edge => edge::run(&mut report),
             Suite::Console => console::run(&mut report),
         }

@@ -17,6 +17,12 @@ use crate::shell;
 /// The crate whose tests start our programs.
 const BLACK_BOX: &str = "e2e";
 
+/// The crate whose tests want a database server, but for those in the file [`EMBEDDED`].
+const ON_DATABASES: &str = "store";
+
+/// What its suite is called on the database that needs no server.
+const EMBEDDED: &str = "sqlite";
+
 /// Builds all programs and tests, counted as one check; none if that fails.
 pub(super) fn everything(report: &mut Report) -> Option<()> {
     let profile = report.profile().to_owned();
@@ -55,6 +61,8 @@ pub(super) fn cargo<const N: usize>(args: [&str; N]) -> Command {
 pub(super) struct TestNames {
     /// They start our programs.
     pub(super) black_box: Vec<String>,
+    /// They run the store's suite, one on each database.
+    pub(super) databases: Vec<String>,
     /// They need nothing but themselves.
     pub(super) plain: Vec<String>,
 }
@@ -73,10 +81,23 @@ impl TestNames {
             let targets = package["targets"].as_array().into_iter().flatten();
             for target in targets.filter(|target| target["kind"][0] == "test") {
                 let name = target["name"].as_str().context("a target has no name")?.to_owned();
-                let black_box = package["name"] == BLACK_BOX;
-                if black_box { &mut names.black_box } else { &mut names.plain }.push(name);
+                names.add(package["name"].as_str().unwrap_or_default(), name);
             }
         }
         Ok(names)
+    }
+
+    fn add(&mut self, package: &str, name: String) {
+        match package {
+            BLACK_BOX => self.black_box.push(name),
+            ON_DATABASES => {
+                // On the embedded one it is quick and needs nothing: part of the inner loop, too.
+                if name == EMBEDDED {
+                    self.plain.push(name.clone());
+                }
+                self.databases.push(name);
+            }
+            _ => self.plain.push(name),
+        }
     }
 }

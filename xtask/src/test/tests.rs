@@ -74,13 +74,15 @@ fn a_run_that_does_not_build_is_one_failure() {
 }
 
 #[test]
-fn tests_that_start_programs_are_told_from_the_rest() {
+fn tests_are_told_apart_by_what_they_need() {
     let target = |kind: &str, name: &str| json!({ "kind": [kind], "name": name });
     let metadata = json!({ "packages": [
         { "name": "table", "targets": [target("lib", "table"), target("test", "generated")] },
+        { "name": "store", "targets": [target("test", "sqlite"), target("test", "postgres")] },
         { "name": "e2e", "targets": [target("bin", "load"), target("test", "churn")] },
     ]});
     let names = TestNames::parse(&metadata).unwrap();
-    assert_eq!(names.plain, ["generated"]);
+    assert_eq!(names.plain, ["generated", "sqlite"]);
+    assert_eq!(names.databases, ["sqlite", "postgres"]);
     assert_eq!(names.black_box, ["churn"]);
 }
