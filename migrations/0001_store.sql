@@ -145,7 +145,7 @@ CREATE TABLE sealed (
 );
 CREATE INDEX sealed_by_key_id ON sealed (key_id);
 
--- Who did what. `changes` is the digest over the history rows of that revision; `hash` is over
+-- Who did what. `changes` is the digest over what that revision wrote; `hash` is over
 -- `previous` and every other column.
 CREATE TABLE audit (
     seq BIGINT PRIMARY KEY,

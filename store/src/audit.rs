@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! row n:  fields ─┐
-//!         digest over the history rows of its commit ─┼─> hash n ──> row n+1: previous ... ──> head
+//!         digest over what its commit wrote ───────────┼─> hash n ──> row n+1: previous ... ──> head
 //!         previous = hash n-1 ─┘
 //! ```
 //!
@@ -48,7 +48,7 @@ pub struct Record {
     pub entry: Entry,
     /// The revision that it made.
     pub revision: Option<i64>,
-    /// The digest over the history rows of that revision; empty without one.
+    /// The digest over what that revision wrote; empty but in the row that tells of it.
     pub changes: String,
     /// The hash of the row before; empty for the first.
     pub previous: String,
@@ -134,14 +134,25 @@ pub(crate) async fn of_commit(
     move_head(tx, &head).await
 }
 
-/// The digest over the history rows of a revision, every column of them.
+/// What of a revision its audit row binds: who made it, the scopes that it moved, its history.
+const OF_REVISION: [&str; 3] = [
+    "SELECT revision, at, actor, request_id, message, reverts FROM revisions WHERE revision = $1",
+    "SELECT scope, base FROM revision_scopes WHERE revision = $1 ORDER BY scope",
+    "SELECT cluster, kind, namespace, name, revision, generation, verb, scope, owner_team, \
+     source, digest, body FROM history WHERE revision = $1 \
+     ORDER BY cluster, kind, namespace, name",
+];
+
+/// The digest over every column of what a revision wrote.
 async fn changes(tx: &mut Tx, revision: i64) -> Result<String, Error> {
-    let select = "SELECT cluster, kind, namespace, name, revision, generation, verb, scope, \
-                  owner_team, source, digest, body FROM history WHERE revision = $1 \
-                  ORDER BY cluster, kind, namespace, name";
     let mut fields = Fields::new();
-    for row in tx.rows(select, &[revision.into()]).await? {
-        fields.add_all(&row.rest());
+    for select in OF_REVISION {
+        let rows = tx.rows(select, &[revision.into()]).await?;
+        // So that a row that goes from one table to the next does not look the same.
+        fields.add(&Value::from(rows.len() as i64));
+        for row in rows {
+            fields.add_all(&row.rest());
+        }
     }
     Ok(fields.finish())
 }

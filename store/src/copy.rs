@@ -113,6 +113,10 @@ impl Store {
         };
         let copied = copied.await;
         db.close().await;
+        if copied.is_err() {
+            // Half a backup looks like one. That it cannot be removed is told by the next try.
+            drop(std::fs::remove_file(file));
+        }
         copied
     }
 

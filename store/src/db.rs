@@ -58,7 +58,11 @@ impl Db {
                 let begun = writer.begin_with("BEGIN IMMEDIATE").await;
                 begun.map(Tx::Sqlite).map_err(busy)
             }
-            Db::Postgres(pool) => Ok(Tx::Postgres(pool.begin().await?)),
+            // Whatever the server's default is: who waited for the counter goes on from there.
+            Db::Postgres(pool) => {
+                let begin = "BEGIN ISOLATION LEVEL READ COMMITTED";
+                Ok(Tx::Postgres(pool.begin_with(begin).await?))
+            }
         }
     }
 

@@ -1,9 +1,10 @@
 //! "Look again": the last revision, for whoever follows commits.
 //!
 //! It never says what changed: a follower asks [`Store::changes_since`] for that, so a word that
-//! came late, twice or never costs time and nothing else. Own commits are told at once. On
-//! PostgreSQL other programs commit too: the server notifies us, and each second we look by
-//! ourselves, for notifications do not survive a broken connection.
+//! came late, twice or never costs time and nothing else. Own commits are told at once. Each second
+//! we look by ourselves, too: at what other programs commit, and at commits whose caller went away
+//! before the answer. PostgreSQL notifies us of the former at once, but notifications do not
+//! survive a broken connection.
 
 use std::time::Duration;
 
@@ -18,25 +19,25 @@ use crate::{Error, Store};
 /// The name under which PostgreSQL notifies.
 const CHANNEL: &str = "heddle_revision";
 
-/// How long a commit of another program may stay unseen when its notification is lost.
+/// How long a commit may stay unseen when nobody tells of it.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Where revisions are told.
 #[derive(Debug)]
 pub(crate) struct Feed {
     last: watch::Sender<i64>,
-    /// Who listens to the server.
-    listener: Option<JoinHandle<()>>,
+    /// Who looks each second, and listens to the server.
+    looking: JoinHandle<()>,
 }
 
 impl Feed {
     pub(crate) async fn start(db: &Db) -> Result<Self, Error> {
         let (last, _) = watch::channel(revision(db).await?);
-        let listener = match db {
-            Db::Sqlite { .. } => None,
-            Db::Postgres(pool) => Some(tokio::spawn(listen(pool.clone(), last.clone()))),
+        let looking = match db {
+            Db::Sqlite { .. } => tokio::spawn(look(db.clone(), last.clone())),
+            Db::Postgres(pool) => tokio::spawn(listen(pool.clone(), last.clone())),
         };
-        Ok(Feed { last, listener })
+        Ok(Feed { last, looking })
     }
 
     /// Tells a revision, if it is news.
@@ -45,9 +46,7 @@ impl Feed {
     }
 
     pub(crate) fn stop(&self) {
-        if let Some(listener) = &self.listener {
-            listener.abort();
-        }
+        self.looking.abort();
     }
 }
 
@@ -95,6 +94,21 @@ fn tell(last: &watch::Sender<i64>, revision: i64) {
     });
 }
 
+/// Looks until it is aborted.
+async fn look(db: Db, last: watch::Sender<i64>) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        look_once(&db, &last).await;
+    }
+}
+
+async fn look_once(db: &Db, last: &watch::Sender<i64>) {
+    match revision(db).await {
+        Ok(revision) => tell(last, revision),
+        Err(error) => tracing::warn!(%error, "the last revision could not be read"),
+    }
+}
+
 /// Listens until it is aborted; a listener that broke is made anew at the next look.
 async fn listen(pool: PgPool, last: watch::Sender<i64>) {
     let db = Db::Postgres(pool.clone());
@@ -103,10 +117,7 @@ async fn listen(pool: PgPool, last: watch::Sender<i64>) {
         if listener.is_none() {
             listener = listening(&pool).await;
         }
-        match revision(&db).await {
-            Ok(revision) => tell(&last, revision),
-            Err(error) => tracing::warn!(%error, "the last revision could not be read"),
-        }
+        look_once(&db, &last).await;
         let Some(open) = &mut listener else {
             tokio::time::sleep(LOOK).await;
             continue;

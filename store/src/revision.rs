@@ -48,6 +48,14 @@ impl Store {
         Ok(committed)
     }
 
+    /// Forgets the answers to requests that came before `before`; how many.
+    ///
+    /// # Errors
+    /// [`Error`] if the database fails.
+    pub async fn idempotency_sweep(&self, before: i64) -> Result<u64, Error> {
+        self.db.execute("DELETE FROM idempotency WHERE at < $1", &[before.into()]).await
+    }
+
     async fn write(
         &self,
         tx: &mut Tx,

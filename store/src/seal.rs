@@ -17,6 +17,9 @@ use serde::{Deserialize, Serialize};
 
 mod rotate;
 
+#[cfg(test)]
+mod tests;
+
 pub use rotate::RotateError;
 pub(crate) use rotate::secret_row;
 
@@ -108,29 +111,32 @@ impl Keyring {
             aws_lc_rs::rand::fill(bytes).map_err(|_| SealError::Chance)?;
         }
         let id = id.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        self.adopt(vec![Key { id: id.clone(), key: STANDARD.encode(key) }])?;
+        let new = Key { id: id.clone(), key: STANDARD.encode(key) };
+        self.change(|keys| keys.push(new))?;
         Ok(id)
     }
 
     /// Takes over the keys of `other` that are not here, as older ones.
     pub(crate) fn take_over(&self, other: &Keyring) -> Result<(), SealError> {
-        let mine = self.held();
         let theirs = other.held();
-        let new = theirs.keys.iter().filter(|key| !mine.keys.contains(key)).cloned();
-        let keys = new.chain(mine.keys.iter().cloned()).collect();
-        self.replace(File { keys })
+        self.change(|keys| {
+            let new: Vec<Key> =
+                theirs.keys.iter().filter(|key| !keys.contains(key)).cloned().collect();
+            keys.splice(0..0, new);
+        })
     }
 
-    fn adopt(&self, new: Vec<Key>) -> Result<(), SealError> {
-        // Another process may have added one since.
-        let mut file = read(&self.path)?;
-        file.keys.extend(new);
-        self.replace(file)
-    }
-
-    fn replace(&self, file: File) -> Result<(), SealError> {
-        write(&self.path, &file).map_err(|source| at(&self.path, source))?;
-        *self.file.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(file);
+    /// Changes the file as it is now. Programs that do so at once take turns, for a key that one
+    /// of them lost would be the end of what the other sealed.
+    fn change(&self, change: impl FnOnce(&mut Vec<Key>)) -> Result<(), SealError> {
+        let changed = || -> Result<File, SealError> {
+            let _turn = turn(&self.path).map_err(|source| at(&self.path, source))?;
+            let mut file = read(&self.path)?;
+            change(&mut file.keys);
+            write(&self.path, &file).map_err(|source| at(&self.path, source))?;
+            Ok(file)
+        };
+        *self.file.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(changed()?);
         Ok(())
     }
 
@@ -198,10 +204,18 @@ fn read(path: &Path) -> Result<File, SealError> {
     serde_json::from_slice(&text).map_err(|_| SealError::Damaged(path.to_owned()))
 }
 
+/// A lock that lasts as long as the file that is returned.
+fn turn(path: &Path) -> io::Result<std::fs::File> {
+    crate::db::private_folder(path.parent().ok_or(io::ErrorKind::InvalidInput)?)?;
+    let mut open = std::fs::OpenOptions::new();
+    let lock = open.append(true).create(true).mode(0o600).open(path.with_extension("lock"))?;
+    lock.lock()?;
+    Ok(lock)
+}
+
 /// Whole or not at all, and on the disk before anything is sealed by it.
 fn write(path: &Path, file: &File) -> io::Result<()> {
     let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    crate::db::private_folder(folder)?;
     let draft = path.with_extension("draft");
     match std::fs::remove_file(&draft) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -79,7 +79,7 @@ impl Walk {
                 return here(&format!("the history of {key} has another body than its digest"));
             }
             if changes(tx, revision).await? != record.changes {
-                return here("the history of this revision is not what was written");
+                return here("what this revision wrote is not as it was");
             }
         }
         self.at = Head { seq: record.seq, hash: record.hash };

@@ -49,12 +49,22 @@ async fn what_was_changed_behind_its_back_is_found_where_it_is() {
             (3, Some(2)),
         ),
         (
-            "a body with its digest",
+            "a scope in history",
             "UPDATE history SET scope = 'workspace/x' WHERE name = 'a' AND revision = 2",
             (3, Some(2)),
         ),
         ("a row of history", "DELETE FROM history WHERE name = 'b' AND revision = 1", (1, Some(1))),
         ("a deletion", "DELETE FROM history WHERE verb = 'delete'", (5, Some(3))),
+        (
+            "who asked for a revision",
+            "UPDATE revisions SET request_id = 'x' WHERE revision = 2",
+            (3, Some(2)),
+        ),
+        (
+            "a scope that moved",
+            "UPDATE revision_scopes SET base = 0 WHERE revision = 4",
+            (6, Some(4)),
+        ),
         ("an actor", "UPDATE audit SET actor = 'bob' WHERE seq = 4", (4, None)),
         ("a time", "UPDATE audit SET at = at + 1 WHERE seq = 2", (2, Some(1))),
         ("a hash", "UPDATE audit SET hash = previous WHERE seq = 6", (6, Some(4))),

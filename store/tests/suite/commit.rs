@@ -160,6 +160,8 @@ async fn a_request_that_is_sent_twice_has_one_answer() {
     assert_eq!(store.resource(&key("a")).await.unwrap().unwrap().generation, 1);
     let other = Commit { actor: "bob".to_owned(), ..request("2") };
     assert_eq!(store.commit(&other).await.unwrap().revision, 2, "keys are an actor's own");
+    assert_eq!(store.idempotency_sweep(i64::MAX).await.unwrap(), 2);
+    assert_eq!(store.commit(&request("1")).await.unwrap().revision, 3, "the answer is forgotten");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -37,3 +37,12 @@ async fn a_slow_follower_sees_the_last_of_many() {
     within(changes.changed()).await.unwrap();
     assert_eq!(*changes.borrow_and_update(), 3);
 }
+
+#[tokio::test]
+async fn a_commit_that_nobody_told_of_is_seen_all_the_same() {
+    let bed = Bed::fresh().await;
+    let mut changes = bed.store.changes();
+    // As a commit does whose caller went away before its answer.
+    bed.tamper("UPDATE counter SET revision = 5").await;
+    within(changes.wait_for(|revision| *revision == 5)).await.unwrap();
+}
