@@ -23,7 +23,7 @@ impl Bed {
         });
         let name = format!("heddle_{}", uuid::Uuid::now_v7().simple());
         let mut admin = PgConnection::connect(&server).await.unwrap();
-        let create = format!("CREATE DATABASE {name}");
+        let create = format!("CREATE DATABASE {name} {}", foreign_order(&mut admin).await);
         sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut admin).await.unwrap();
         let (address, _) = server.rsplit_once('/').unwrap();
         let url = format!("{address}/{name}");
@@ -44,6 +44,17 @@ impl Bed {
         let sql = format!("SET session_replication_role = replica; {sql}");
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
         connection.close().await.unwrap();
+    }
+}
+
+/// Has the database order text by a language, where the server can: the store's must not follow.
+async fn foreign_order(admin: &mut PgConnection) -> &'static str {
+    let version = "SELECT current_setting('server_version_num')::BIGINT";
+    let version: i64 = sqlx::query_scalar(version).fetch_one(admin).await.unwrap();
+    if version >= 150_000 {
+        "TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US'"
+    } else {
+        ""
     }
 }
 
