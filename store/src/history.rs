@@ -128,7 +128,7 @@ impl Store {
         for row in self.db.read(select, &values).await? {
             let mut revision = read_revision(row)?;
             for mut row in self.db.read(moved, &[revision.revision.into()]).await? {
-                revision.scopes.push((Scope::read(&mut row)?, row.int()?));
+                revision.scopes.push((crate::key::read_scope(&mut row)?, row.int()?));
             }
             revisions.push(revision);
         }
@@ -139,7 +139,7 @@ impl Store {
 fn read(mut row: Row) -> Result<Version, Error> {
     let (key, revision, generation) = (Key::read(&mut row)?, row.int()?, row.int()?);
     let verb = row.text()?;
-    let scope = Scope::read(&mut row)?;
+    let scope = crate::key::read_scope(&mut row)?;
     let (owner_team, source) = (row.text()?, row.text()?);
     let change = match verb.as_str() {
         "put" => Change::Put { digest: row.text()?, body: row.text()? },

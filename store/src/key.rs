@@ -1,8 +1,8 @@
-//! How the store names a resource, and the scope that it belongs to.
+//! How the store names a resource, and reads the scope that it belongs to.
 
 use std::fmt;
 
-use model::Name;
+use model::Scope;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -56,37 +56,10 @@ impl fmt::Display for Key {
     }
 }
 
-/// What a revision is applied to as a whole: the platform or one workspace.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Scope {
-    /// What belongs to all.
-    Platform,
-    /// What belongs to one workspace.
-    Workspace(Name),
-}
-
-impl Scope {
-    /// The scope written as `platform` or `workspace/NAME`; none if `word` is neither.
-    pub fn parse(word: &str) -> Option<Self> {
-        match word.strip_prefix("workspace/") {
-            Some(name) => Name::parse(name).ok().map(Scope::Workspace),
-            None => (word == "platform").then_some(Scope::Platform),
-        }
-    }
-
-    pub(crate) fn read(row: &mut Row) -> Result<Self, Error> {
-        let word = row.text()?;
-        Scope::parse(&word).ok_or_else(|| unreadable(&format!("the scope '{word}'")))
-    }
-}
-
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Scope::Platform => f.write_str("platform"),
-            Scope::Workspace(name) => write!(f, "workspace/{name}"),
-        }
-    }
+/// The scope in the next column of a row.
+pub(crate) fn read_scope(row: &mut Row) -> Result<Scope, Error> {
+    let word = row.text()?;
+    Scope::try_from(word).map_err(|wrong| unreadable(&wrong))
 }
 
 impl From<&Scope> for Value {

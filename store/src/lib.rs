@@ -44,6 +44,7 @@ pub use db::Settings;
 pub use digest::digest;
 pub use error::Error;
 pub use history::{Change, Revision, Version};
-pub use key::{Key, Scope};
+pub use key::Key;
+pub use model::Scope;
 pub use open::{Location, OpenError, Store};
 pub use resource::{Filter, Reference, Stored};

@@ -124,7 +124,7 @@ impl Store {
         let mut tx = self.db.write().await?;
         let held = "SELECT scope FROM node_scopes WHERE node = $1";
         for mut row in tx.rows(held, &[id.into()]).await? {
-            let scope = Scope::read(&mut row)?;
+            let scope = crate::key::read_scope(&mut row)?;
             if !vector.contains_key(&scope) {
                 let delete = "DELETE FROM node_scopes WHERE node = $1 AND scope = $2";
                 tx.execute(delete, &[id.into(), (&scope).into()]).await?;
@@ -143,7 +143,7 @@ impl Store {
     /// [`Error`] if the database fails.
     pub async fn node_vector(&self, id: &str) -> Result<BTreeMap<Scope, (i64, i64)>, Error> {
         let select = "SELECT scope, revision, applied_at FROM node_scopes WHERE node = $1";
-        let one = |mut row: Row| Ok((Scope::read(&mut row)?, (row.int()?, row.int()?)));
+        let one = |mut row: Row| Ok((crate::key::read_scope(&mut row)?, (row.int()?, row.int()?)));
         self.db.read(select, &[id.into()]).await?.into_iter().map(one).collect()
     }
 

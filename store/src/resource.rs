@@ -114,7 +114,7 @@ impl Store {
         let one = |mut row: Row| {
             let key = Key::read(&mut row)?;
             let (subject, role) = (row.text()?, row.text()?);
-            Ok((key, Grant { subject, role, scope: Scope::read(&mut row)? }))
+            Ok((key, Grant { subject, role, scope: crate::key::read_scope(&mut row)? }))
         };
         self.db.read(select, &[subject.into()]).await?.into_iter().map(one).collect()
     }
@@ -140,7 +140,9 @@ impl Store {
     /// [`Error`] if the database fails.
     pub async fn scopes(&self) -> Result<BTreeMap<Scope, i64>, Error> {
         let rows = self.db.read("SELECT scope, revision FROM scopes", &[]).await?;
-        rows.into_iter().map(|mut row| Ok((Scope::read(&mut row)?, row.int()?))).collect()
+        rows.into_iter()
+            .map(|mut row| Ok((crate::key::read_scope(&mut row)?, row.int()?)))
+            .collect()
     }
 
     /// The sealed values of one generation of a resource, opened; none if it has none.
@@ -204,7 +206,7 @@ fn page(filter: &Filter, after: Option<&Key>, limit: i64) -> (String, Vec<Value>
 fn read(mut row: Row) -> Result<Stored, Error> {
     let stored = Stored {
         key: Key::read(&mut row)?,
-        scope: Scope::read(&mut row)?,
+        scope: crate::key::read_scope(&mut row)?,
         owner_team: row.text()?,
         source: row.text()?,
         generation: row.int()?,

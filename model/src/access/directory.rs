@@ -95,13 +95,14 @@ impl Directory {
         builtin::role(name).or_else(|| of(namespace)).or_else(|| of(&platform_namespace()))
     }
 
-    /// A grant whose role is not there gives nothing.
+    /// A grant whose role is not there gives nothing, nor does one in a namespace of no workspace:
+    /// what lies there is the platform's, which only the platform's own namespace gives away.
     fn held(&self, grant: &Grant) -> Option<Held> {
         let namespace = &grant.metadata.namespace;
         let scope = match self.scope(namespace) {
-            // A namespace of nobody is not the platform's own: only that one is everywhere.
             Scope::Platform if *namespace == platform_namespace() => None,
-            scope => Some(scope),
+            Scope::Platform => return None,
+            scope @ Scope::Workspace(_) => Some(scope),
         };
         let apis = &grant.spec.apis;
         let apis = (!apis.is_empty()).then(|| apis.iter().cloned().collect());

@@ -158,8 +158,8 @@ fn a_grant_holds_in_its_own_workspace_and_the_platforms_everywhere() {
         ("shop", ["yes", "404", "404"]),
         ("other", ["404", "yes", "404"]),
         ("heddle", ["yes", "yes", "yes"]),
-        // A namespace of no workspace is the platform's to look at, but does not give more.
-        ("nobodys", ["404", "404", "yes"]),
+        // What lies in a namespace of no workspace is the platform's to give away.
+        ("nobodys", ["404", "404", "404"]),
     ];
     for (namespace, wanted) in cases {
         let rights = rights("bert", &grant("bert", "viewer", namespace));

@@ -31,7 +31,7 @@ impl Held {
             Some(mut row) => Some(Now {
                 generation: row.int()?,
                 digest: row.text()?,
-                scope: Scope::read(&mut row)?,
+                scope: crate::key::read_scope(&mut row)?,
                 owner_team: row.text()?,
                 source: row.text()?,
             }),
