@@ -1,5 +1,30 @@
 //! The control plane: what may be changed by whom, and what a change comes to.
 //!
+//! There is one door for every edit, whoever brings it ([`App::change_commit`]):
+//!
+//! ```text
+//! text ── model reads it ── may they? ── claims, bounds ── table tries it ── store commits it
+//!          all faults        404, 403     who holds it      new faults        revision, audit
+//! ```
+//!
+//! Each step needs the one before; nothing is written unless all pass.
+//! What the steps are decided from is a [`World`]: every object as of one revision.
+//!
 //! Architecture Invariant: no SQL and no proxy here: `store` keeps, `table` compiles.
 
 #![forbid(unsafe_code)]
+
+mod app;
+mod body;
+mod bounds;
+mod claims;
+mod draft;
+mod edit;
+mod refusal;
+mod world;
+
+pub use app::{App, Op, Receipt};
+pub use claims::Overlap;
+pub use edit::{Edit, read};
+pub use refusal::{Conflict, Refusal};
+pub use world::{Object, World};

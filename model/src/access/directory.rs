@@ -58,6 +58,11 @@ impl Directory {
         directory
     }
 
+    /// Every workspace that holds a namespace; one that holds several comes as often.
+    pub fn workspaces(&self) -> impl Iterator<Item = &Name> {
+        self.workspaces.values()
+    }
+
     /// The scope of what lies in `namespace`.
     pub fn scope(&self, namespace: &Name) -> Scope {
         let workspace = self.workspaces.get(namespace);
@@ -73,6 +78,30 @@ impl Directory {
             by_group || team.spec.members.contains(&actor.user)
         };
         self.teams.iter().filter(|(_, team)| is_in(team)).map(|(name, _)| name).collect()
+    }
+
+    /// Whom to ask about what belongs to `scope`: the teams and users that own it.
+    pub fn owners(&self, scope: &Scope) -> Vec<String> {
+        let given = self.grants.iter().filter(|grant| {
+            grant.spec.role.as_str() == "owner" && self.scope(&grant.metadata.namespace) == *scope
+        });
+        let subjects = given.flat_map(|grant| &grant.spec.subjects).filter_map(|subject| {
+            let team = subject.team.as_ref().map(|team| format!("team '{team}'"));
+            team.or_else(|| Some(format!("user '{}'", subject.user.as_ref()?)))
+        });
+        subjects.collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// The Team of this name.
+    pub fn team(&self, name: &Name) -> Option<&Arc<Team>> {
+        self.teams.get(name)
+    }
+
+    /// The Api of this name in a scope, whatever namespace it lies in.
+    pub fn api(&self, scope: &Scope, name: &Name) -> Option<&Arc<Api>> {
+        self.apis
+            .iter()
+            .find(|api| api.metadata.name == *name && self.scope(&api.metadata.namespace) == *scope)
     }
 
     /// What `actor` may do.

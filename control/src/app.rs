@@ -1,0 +1,261 @@
+//! The use cases: one door for every change.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use model::access::{Actor, Rights};
+use model::role::{Grant, GrantSpec, RoleRule, Subject};
+use model::{Key, Kind, Meta, Name, Resource, Scope};
+use store::{Change, Commit, CommitError, Committed, Delete, Expected, Put, Store, Version, Write};
+use time::OffsetDateTime;
+use tokio::sync::Mutex;
+
+use crate::body::{self, Body};
+use crate::draft::Draft;
+use crate::edit::Edit;
+use crate::refusal::{Conflict, Refusal};
+use crate::world::{HUB, World, resource};
+
+/// How often a change is judged anew when others change what it was judged by.
+const TRIES: usize = 5;
+
+/// The control plane over one store.
+#[derive(Debug)]
+pub struct App {
+    store: Store,
+    world: Mutex<Arc<World>>,
+}
+
+/// One request to change something.
+#[derive(Debug, Clone)]
+pub struct Op {
+    /// Who asks.
+    pub actor: Actor,
+    /// What their token is narrowed to, if they came with one: where, and to which rules.
+    pub limit: Option<(Option<Scope>, Arc<[RoleRule]>)>,
+    /// The request that it came with.
+    pub request_id: String,
+    /// When.
+    pub now: OffsetDateTime,
+    /// Why, in the actor's words.
+    pub message: String,
+    /// A second request of this actor with the same key changes nothing and is answered alike.
+    pub idempotency: Option<String>,
+}
+
+/// What became of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// Its revision; the last one there was, if nothing changed.
+    pub revision: i64,
+    /// The objects that changed, each with its generation; none for one that is gone.
+    pub changed: Vec<(Key, Option<i64>)>,
+}
+
+impl App {
+    /// Over `store`.
+    pub fn new(store: Store) -> Self {
+        App { store, world: Mutex::default() }
+    }
+
+    /// Every object as of the last revision.
+    ///
+    /// # Errors
+    /// [`Refusal::Store`].
+    pub async fn world(&self) -> Result<Arc<World>, Refusal> {
+        let mut world = self.world.lock().await;
+        if let Some(next) = world.next(&self.store).await? {
+            *world = Arc::new(next);
+        }
+        Ok(Arc::clone(&world))
+    }
+
+    /// Makes `admin` the first who may do everything, in an installation in which nobody may do
+    /// anything yet; whether it was one.
+    ///
+    /// # Errors
+    /// [`Refusal::Store`], or [`Refusal::Busy`] if others do the same.
+    pub async fn found(&self, admin: &Name, now: OffsetDateTime) -> Result<bool, Refusal> {
+        let world = self.world().await?;
+        if world.objects.keys().any(|key| key.kind == Kind::Grant) {
+            return Ok(false);
+        }
+        let edits = [Edit::Put { resource: first_grant(admin), expected: None }];
+        let op = Op {
+            actor: Actor { user: admin.clone(), groups: BTreeSet::new() },
+            limit: None,
+            request_id: String::new(),
+            now,
+            message: "the first who may do everything".to_owned(),
+            idempotency: None,
+        };
+        let draft = Draft::new(&world, &edits)?;
+        match self.store.commit(&commit(&op, &world, &draft, None)).await {
+            Ok(_) => Ok(true),
+            Err(CommitError::Moved(_) | CommitError::Stale(_)) => Err(Refusal::Busy),
+            Err(error) => Err(Refusal::Store(Box::new(error))),
+        }
+    }
+
+    /// Makes a change, all of it or nothing.
+    ///
+    /// # Errors
+    /// [`Refusal`], which names all that stands in the way.
+    pub async fn change_commit(&self, op: &Op, edits: Vec<Edit>) -> Result<Receipt, Refusal> {
+        self.commit(op, edits, None).await
+    }
+
+    /// Takes back what a revision changed, where nothing has changed it since.
+    ///
+    /// # Errors
+    /// [`Refusal::Conflict`] with every object that later changes touched, and whatever a change
+    /// can be refused for.
+    pub async fn change_revert(&self, op: &Op, revision: i64) -> Result<Receipt, Refusal> {
+        let world = self.world().await?;
+        let (mut edits, mut touched) = (Vec::new(), Vec::new());
+        for version in self.store.changes_since(revision - 1, revision).await? {
+            let Some(key) = body::key(&version.key) else { continue };
+            let found = world.objects.get(&key).map(|object| object.generation);
+            let made = match version.change {
+                Change::Put { .. } => Some(version.generation),
+                Change::Delete => None,
+            };
+            if found != made {
+                touched.push(Conflict { key, expected: made, found });
+                continue;
+            }
+            edits.push(self.inverse(key, &version, found).await?);
+        }
+        if touched.is_empty() {
+            self.commit(op, edits, Some(revision)).await
+        } else {
+            Err(Refusal::Conflict(touched))
+        }
+    }
+
+    async fn inverse(
+        &self,
+        key: Key,
+        version: &Version,
+        expected: Option<i64>,
+    ) -> Result<Edit, Refusal> {
+        let before = self.store.history(&version.key, Some(version.revision), 1).await?;
+        let before = before.into_iter().next();
+        Ok(match before.as_ref().map(|before| (before, &before.change)) {
+            Some((before, Change::Put { body, .. })) => {
+                let resource = resource(&self.store, before, key.kind, body).await?;
+                Edit::Put { resource, expected }
+            }
+            Some((_, Change::Delete)) | None => Edit::Delete { key, expected },
+        })
+    }
+
+    async fn commit(
+        &self,
+        op: &Op,
+        edits: Vec<Edit>,
+        reverts: Option<i64>,
+    ) -> Result<Receipt, Refusal> {
+        let edits: Vec<_> = edits.into_iter().map(in_stored_form).collect::<Result<_, _>>()?;
+        for _ in 0..TRIES {
+            let world = self.world().await?;
+            let draft = Draft::new(&world, &edits)?;
+            draft.judge(&rights(op, &world))?;
+            let commit = commit(op, &world, &draft, reverts);
+            match self.store.commit(&commit).await {
+                Ok(committed) => return Ok(receipt(&draft, &committed)),
+                // Others were quicker: what they changed may change what was decided.
+                Err(CommitError::Moved(_) | CommitError::Stale(_) | CommitError::Claimed(_)) => {}
+                Err(error) => return Err(Refusal::Store(Box::new(error))),
+            }
+        }
+        Err(Refusal::Busy)
+    }
+}
+
+fn first_grant(admin: &Name) -> Resource {
+    let name = |word| Name::parse(word).expect("a word of lower-case letters is a name");
+    let subjects = vec![Subject { user: Some(admin.clone()), team: None }];
+    Resource::Grant(Arc::new(Grant {
+        metadata: Meta::new(Kind::Team.default_namespace(), name("first-admin")),
+        spec: GrantSpec { subjects, role: name("admin"), apis: Vec::new() },
+    }))
+}
+
+/// What the actor may do as things stand.
+fn rights(op: &Op, world: &World) -> Rights {
+    let rights = world.directory.rights(&op.actor);
+    match &op.limit {
+        Some((scope, rules)) => rights.limited(scope.clone(), Arc::clone(rules)),
+        None => rights,
+    }
+}
+
+/// The object as it is read back from the store, so that both can be compared.
+fn in_stored_form(edit: Edit) -> Result<Edit, Refusal> {
+    Ok(match edit {
+        Edit::Put { resource, expected } => {
+            let body = Body::of(&resource, OffsetDateTime::UNIX_EPOCH);
+            let resource = body.resource(resource.kind());
+            let resource = resource.map_err(|error| Refusal::Store(Box::new(error)))?;
+            Edit::Put { resource, expected }
+        }
+        delete @ Edit::Delete { .. } => delete,
+    })
+}
+
+fn commit(op: &Op, world: &World, draft: &Draft<'_>, reverts: Option<i64>) -> Commit {
+    let writes = draft.edits().map(|(key, edit)| write(op, world, draft, key, edit));
+    Commit {
+        at: i64::try_from(op.now.unix_timestamp_nanos() / 1000).unwrap_or(i64::MAX),
+        actor: op.actor.user.to_string(),
+        request_id: op.request_id.clone(),
+        message: op.message.clone(),
+        reverts,
+        bases: draft.bases(),
+        writes: writes.collect(),
+        audit: Vec::new(),
+        idempotency: op.idempotency.clone(),
+    }
+}
+
+fn write(op: &Op, world: &World, draft: &Draft<'_>, key: &Key, edit: &Edit) -> Write {
+    let before = world.objects.get(key);
+    let expected = Some(match before {
+        Some(object) => Expected::Generation(object.generation),
+        None => Expected::Absent,
+    });
+    let name = store::Key::new(HUB, key);
+    let Some(resource) = edit.after() else { return Write::Delete(Delete { key: name, expected }) };
+    let body = Body::of(resource, before.map_or(op.now, |object| object.created));
+    let owner_team = match resource {
+        Resource::Api(api) => api.spec.owner.to_string(),
+        _ => String::new(),
+    };
+    Write::Put(Box::new(Put {
+        key: name,
+        expected,
+        body: body.shown,
+        scope: draft.scope(key),
+        owner_team,
+        source: op.actor.user.to_string(),
+        labels: resource.meta().labels.clone(),
+        references: Vec::new(),
+        claims: Vec::new(),
+        grants: Vec::new(),
+        secret: body.secret,
+    }))
+}
+
+fn receipt(draft: &Draft<'_>, committed: &Committed) -> Receipt {
+    let generation = |key: &Key| {
+        let name = store::Key::new(HUB, key);
+        committed.generations.iter().find(|(one, _)| *one == name).map(|(_, number)| *number)
+    };
+    let changed =
+        draft.edits().map(|(key, edit)| (key.clone(), edit.after().and_then(|_| generation(key))));
+    Receipt { revision: committed.revision, changed: changed.collect() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,114 @@
+//! Who holds a host and path, and who would come between.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use model::access::Directory;
+use model::claim::{Claim, Ground};
+use model::route::{HttpRoute, PathMatchType};
+use model::{Key, Resource, Scope};
+
+/// Something that was written on what another workspace holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overlap {
+    /// What was written.
+    pub key: Key,
+    /// The host and path that it asks for.
+    pub wanted: String,
+    /// What is held.
+    pub held: String,
+    /// Who holds it.
+    pub holder: Scope,
+    /// The Claim, or the route, by which it does.
+    pub by: Key,
+    /// Whom to ask: teams and users that own the workspace.
+    pub ask: Vec<String>,
+}
+
+impl fmt::Display for Overlap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Overlap { key, wanted, held, holder, by, ask } = self;
+        let holder = match holder {
+            Scope::Platform => "the platform".to_owned(),
+            Scope::Workspace(name) => format!("workspace '{name}'"),
+        };
+        write!(f, "{key}: '{wanted}' overlaps with '{held}', which {holder} holds by {by}; ")?;
+        match ask.as_slice() {
+            [] => f.write_str("ask whoever runs this installation"),
+            ask => write!(f, "ask {}", ask.join(" or ")),
+        }
+    }
+}
+
+/// Where what was written overlaps with what others hold: claims and routes with their claims, and
+/// claims with the routes of other workspaces.
+pub(crate) fn overlaps<'r>(
+    touched: &[&'r Resource],
+    all: &BTreeMap<Key, &'r Resource>,
+    directory: &Directory,
+) -> Vec<Overlap> {
+    let scope = |resource: &Resource| directory.scope(&resource.meta().namespace);
+    let mut overlaps = Vec::new();
+    for resource in touched {
+        let own = scope(resource);
+        for other in all.values().filter(|other| meet(resource, other)) {
+            let holder = scope(other);
+            let is_held = match other {
+                Resource::Claim(_) => holder != own,
+                _ => holder != own && holder != Scope::Platform,
+            };
+            let Some((wanted, held)) = is_held.then(|| overlap(resource, other)).flatten() else {
+                continue;
+            };
+            let (key, by, ask) = (resource.key(), other.key(), directory.owners(&holder));
+            overlaps.push(Overlap { key, wanted, held, holder, by, ask });
+        }
+    }
+    overlaps
+}
+
+/// Whether one may come between the other and its traffic. That routes meet routes is what claims
+/// are for.
+fn meet(one: &Resource, other: &Resource) -> bool {
+    matches!(
+        (one, other),
+        (Resource::Claim(_) | Resource::HttpRoute(_), Resource::Claim(_))
+            | (Resource::Claim(_), Resource::HttpRoute(_))
+    )
+}
+
+/// The first grounds of both that some request falls on.
+fn overlap(one: &Resource, other: &Resource) -> Option<(String, String)> {
+    let (ones, others) = (grounds(one), grounds(other));
+    ones.iter().find_map(|one| {
+        let other = others.iter().find(|other| one.overlaps(other))?;
+        Some((one.to_string(), other.to_string()))
+    })
+}
+
+fn grounds(resource: &Resource) -> Vec<Ground<'_>> {
+    match resource {
+        Resource::Claim(claim) => Claim::grounds(claim).collect(),
+        Resource::HttpRoute(route) => of_route(route),
+        _ => Vec::new(),
+    }
+}
+
+/// What a route asks for: every host where it names none, the whole host where a path is an
+/// expression.
+fn of_route(route: &HttpRoute) -> Vec<Ground<'_>> {
+    let hosts = &route.spec.hostnames;
+    let hosts: Vec<_> = match hosts.is_empty() {
+        true => vec![None],
+        false => hosts.iter().map(Some).collect(),
+    };
+    let paths = route.spec.rules.iter().flat_map(|rule| {
+        let whole = rule.matches.is_empty().then_some("/");
+        let matches = rule.matches.iter().map(|one| match one.path.kind {
+            PathMatchType::Exact | PathMatchType::PathPrefix => one.path.value.as_str(),
+            PathMatchType::RegularExpression => "/",
+        });
+        matches.chain(whole)
+    });
+    paths.flat_map(|path| hosts.iter().map(move |host| Ground::new(*host, path))).collect()
+}

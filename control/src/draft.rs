@@ -1,0 +1,195 @@
+//! A change that is being judged: the world before and after it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::access::{Asked, Denied, Directory, Rights};
+use model::api::LABEL;
+use model::field::changed;
+use model::role::Verb;
+use model::{Invalid, Key, Kind, Name, Resource, Scope};
+use table::Input;
+
+use crate::body::compared;
+use crate::claims;
+use crate::edit::Edit;
+use crate::refusal::{Conflict, Refusal};
+use crate::world::{World, traffic};
+
+mod whole;
+
+/// The edits of one change beside the world that they meet.
+pub(crate) struct Draft<'w> {
+    world: &'w World,
+    /// By object; an edit that changes nothing is none.
+    edits: BTreeMap<Key, &'w Edit>,
+    after: BTreeMap<Key, &'w Resource>,
+    directory: Directory,
+}
+
+impl<'w> Draft<'w> {
+    /// Puts the edits into the world.
+    ///
+    /// # Errors
+    /// An object that is edited twice.
+    pub(crate) fn new(world: &'w World, edits: &'w [Edit]) -> Result<Self, Refusal> {
+        let mut all = BTreeMap::new();
+        let mut twice = Vec::new();
+        for edit in edits {
+            if all.insert(edit.key(), edit).is_some() {
+                twice.push(fault(
+                    &edit.key(),
+                    "metadata.name",
+                    "this object stands twice in the change",
+                ));
+            }
+        }
+        if !twice.is_empty() {
+            return Err(Refusal::Invalid(twice));
+        }
+        let mut after: BTreeMap<_, _> =
+            world.objects.iter().map(|(key, object)| (key.clone(), &object.resource)).collect();
+        for (key, edit) in &all {
+            match edit.after() {
+                Some(resource) => drop(after.insert(key.clone(), resource)),
+                None => drop(after.remove(key)),
+            }
+        }
+        let directory = Directory::new(after.values().copied());
+        let mut draft = Draft { world, edits: all, after, directory };
+        draft.edits.retain(|key, edit| !is_idle(world, key, edit));
+        Ok(draft)
+    }
+
+    /// The edits that change something.
+    pub(crate) fn edits(&self) -> impl Iterator<Item = (&Key, &'w Edit)> {
+        self.edits.iter().map(|(key, edit)| (key, *edit))
+    }
+
+    /// Where an object belongs once the change is made. Claims part what is everybody's, so they
+    /// are the platform's to keep, whoever makes them.
+    pub(crate) fn scope(&self, key: &Key) -> Scope {
+        if key.kind == Kind::Claim { Scope::Platform } else { self.directory.scope(&key.namespace) }
+    }
+
+    /// The scopes that the change was decided from, each at its revision: where it changes something,
+    /// and the platform, where roles, teams and claims are. Who claims looks at everybody's routes.
+    pub(crate) fn bases(&self) -> Vec<(Scope, i64)> {
+        let claims = self.edits.keys().any(|key| key.kind == Kind::Claim);
+        let everybody = self.world.directory.workspaces().filter(|_| claims).cloned();
+        let touched = self
+            .edits
+            .keys()
+            .flat_map(|key| [self.scope(key), self.world.directory.scope(&key.namespace)]);
+        let scopes = touched.chain(everybody.map(Scope::Workspace)).chain([Scope::Platform]);
+        let scopes: BTreeSet<_> = scopes.collect();
+        let at = |scope: Scope| {
+            let revision = self.world.scopes.get(&scope).copied().unwrap_or(0);
+            (scope, revision)
+        };
+        scopes.into_iter().map(at).collect()
+    }
+
+    /// Judges everything, in an order in which nobody learns of what they may not see.
+    pub(crate) fn judge(&self, rights: &Rights) -> Result<(), Refusal> {
+        self.permits(rights)?;
+        self.expectations()?;
+        self.whole(rights)?;
+        let touched: Vec<_> = self.edits.values().filter_map(|edit| edit.after()).collect();
+        let overlaps = claims::overlaps(&touched, &self.after, &self.directory);
+        if !overlaps.is_empty() {
+            return Err(Refusal::Claimed(overlaps));
+        }
+        self.assembles()
+    }
+
+    fn permits(&self, rights: &Rights) -> Result<(), Refusal> {
+        let denied = self.edits.iter().filter_map(|(key, edit)| {
+            let denied = self.permit(rights, key, edit).err()?;
+            Some((key.clone(), denied))
+        });
+        let denied: Vec<_> = denied.collect();
+        if denied.is_empty() { Ok(()) } else { Err(Refusal::Denied(denied)) }
+    }
+
+    /// An object that moves from one Api or workspace to another is asked for at both. What an object
+    /// was is judged by the borders before the change, what it is to be by those after it: but
+    /// rights are those of before, so that nobody gives them to themselves on the way.
+    fn permit(&self, rights: &Rights, key: &Key, edit: &Edit) -> Result<(), Denied> {
+        let before = self.world.objects.get(key).map(|object| &object.resource);
+        let after = edit.after();
+        let places = match (before, after) {
+            (Some(before), Some(after)) => changed(&compared(before), &compared(after)),
+            (Some(_), None) | (None, Some(_)) | (None, None) => Vec::new(),
+        };
+        let verb = match (before, after) {
+            (None, Some(_)) => Verb::Create,
+            (Some(_), Some(_)) => Verb::Update,
+            (_, None) => Verb::Delete,
+        };
+        let sides = [(before, &self.world.directory), (after, &self.directory)];
+        for (resource, directory) in sides {
+            let Some(resource) = resource else { continue };
+            let (scope, api) = (directory.scope(&key.namespace), api_of(resource));
+            let (scope, api) = (&scope, api.as_ref());
+            rights.permit(&Asked { verb, key, scope, api, changed: &places })?;
+        }
+        // Nothing is there, which whoever may not see it learns in the same words.
+        if before.is_none() && after.is_none() { Err(Denied::Hidden) } else { Ok(()) }
+    }
+
+    fn expectations(&self) -> Result<(), Refusal> {
+        let stale = self.edits.iter().filter_map(|(key, edit)| {
+            let found = self.world.objects.get(key).map(|object| object.generation);
+            let expected = edit.expected()?;
+            let conflict = Conflict { key: key.clone(), expected: Some(expected), found };
+            (found != Some(expected)).then_some(conflict)
+        });
+        let stale: Vec<_> = stale.collect();
+        if stale.is_empty() { Ok(()) } else { Err(Refusal::Conflict(stale)) }
+    }
+
+    /// The proxies' own compiler finds nothing wrong that was not wrong before.
+    fn assembles(&self) -> Result<(), Refusal> {
+        let before = self.world.assembly.as_deref();
+        let input = Input { resources: traffic(self.after.values().copied()), refused: Vec::new() };
+        let known: BTreeSet<_> = before.iter().flat_map(|one| &one.faults).map(words).collect();
+        let assembly = table::assemble(input, before);
+        let new: Vec<_> =
+            assembly.faults.iter().filter(|one| !known.contains(&words(one))).cloned().collect();
+        if new.is_empty() { Ok(()) } else { Err(Refusal::Invalid(new)) }
+    }
+}
+
+/// What makes two faults one.
+fn words(invalid: &Invalid) -> (String, &str, &str) {
+    let key = invalid.key.as_ref().map(ToString::to_string).unwrap_or_default();
+    (key, &invalid.path, &invalid.reason)
+}
+
+/// Whether an edit leaves everything as it is. To take away what is not there is not idle: whoever
+/// asks for it is told.
+fn is_idle(world: &World, key: &Key, edit: &Edit) -> bool {
+    let before = world.objects.get(key).map(|object| &object.resource);
+    match (before, edit.after()) {
+        (Some(before), Some(after)) => compared(before) == compared(after),
+        (Some(_), None) | (None, Some(_)) | (None, None) => false,
+    }
+}
+
+/// The Api that an object belongs to, or is.
+fn api_of(resource: &Resource) -> Option<Name> {
+    match resource {
+        Resource::Api(api) => Some(api.metadata.name.clone()),
+        other => Name::parse(other.meta().labels.get(LABEL)?).ok(),
+    }
+}
+
+fn fault(key: &Key, path: &str, reason: impl Into<String>) -> Invalid {
+    Invalid {
+        key: Some(key.clone()),
+        path: path.to_owned(),
+        line: None,
+        reason: reason.into(),
+        nearest: None,
+    }
+}

@@ -1,0 +1,64 @@
+//! Why a change was not made.
+
+use model::access::Denied;
+use model::{Invalid, Key};
+
+use crate::claims::Overlap;
+
+/// Why a change was not made; each names all there are of its sort. Nothing was written, unless
+/// the store failed on its way to a server.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// What was written is wrong, by itself or beside what is there.
+    #[error("{}", list(.0))]
+    Invalid(Vec<Invalid>),
+    /// It may not be done by who asks.
+    #[error("{}", denials(.0))]
+    Denied(Vec<(Key, Denied)>),
+    /// Another workspace holds it.
+    #[error("{}", list(.0))]
+    Claimed(Vec<Overlap>),
+    /// Somebody else was quicker.
+    #[error("{}", list(.0))]
+    Conflict(Vec<Conflict>),
+    /// Others change the same scopes so often that there was no moment to decide in.
+    #[error("others keep changing what this change was checked against; try again")]
+    Busy,
+    /// The store failed.
+    #[error("the store failed")]
+    Store(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// An object that is not as the change expects it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{key} was edited from generation {}, and has {} now; read it again and decide anew",
+    generation(*.expected),
+    generation(*.found)
+)]
+pub struct Conflict {
+    /// Which.
+    pub key: Key,
+    /// The generation that it was edited from; none if it was not there.
+    pub expected: Option<i64>,
+    /// The one it has; none if it is not there.
+    pub found: Option<i64>,
+}
+
+fn generation(generation: Option<i64>) -> String {
+    generation.map_or_else(|| "none".to_owned(), |generation| generation.to_string())
+}
+
+fn list<T: ToString>(items: &[T]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+fn denials(denied: &[(Key, Denied)]) -> String {
+    denied.iter().map(|(key, why)| format!("{key}: {why}")).collect::<Vec<_>>().join("\n")
+}
+
+impl From<store::Error> for Refusal {
+    fn from(error: store::Error) -> Self {
+        Refusal::Store(Box::new(error))
+    }
+}
