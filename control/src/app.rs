@@ -11,8 +11,8 @@ use time::OffsetDateTime;
 use tokio::sync::Mutex;
 
 use crate::body::{self, Body};
-use crate::draft::Draft;
-use crate::edit::Edit;
+use crate::draft::{self, Draft};
+use crate::edit::{Edit, Expect};
 use crate::refusal::{Conflict, Refusal};
 use crate::world::{HUB, World, resource};
 
@@ -39,8 +39,6 @@ pub struct Op {
     pub now: OffsetDateTime,
     /// Why, in the actor's words.
     pub message: String,
-    /// A second request of this actor with the same key changes nothing and is answered alike.
-    pub idempotency: Option<String>,
 }
 
 /// What became of a change.
@@ -80,14 +78,13 @@ impl App {
         if world.objects.keys().any(|key| key.kind == Kind::Grant) {
             return Ok(false);
         }
-        let edits = [Edit::Put { resource: first_grant(admin), expected: None }];
+        let edits = [Edit::Put { resource: first_grant(admin), expected: Expect::Absent }];
         let op = Op {
             actor: Actor { user: admin.clone(), groups: BTreeSet::new() },
             limit: None,
             request_id: String::new(),
             now,
             message: "the first who may do everything".to_owned(),
-            idempotency: None,
         };
         let draft = Draft::new(&world, &edits)?;
         match self.store.commit(&commit(&op, &world, &draft, None)).await {
@@ -108,40 +105,44 @@ impl App {
     /// Takes back what a revision changed, where nothing has changed it since.
     ///
     /// # Errors
-    /// [`Refusal::Conflict`] with every object that later changes touched, and whatever a change
-    /// can be refused for.
+    /// [`Refusal::NoRevision`] where who asks may see nothing of it, [`Refusal::Partly`] where not
+    /// all, [`Refusal::Conflict`] with every object that later changes touched, and whatever a
+    /// change can be refused for.
     pub async fn change_revert(&self, op: &Op, revision: i64) -> Result<Receipt, Refusal> {
         let world = self.world().await?;
-        let (mut edits, mut touched) = (Vec::new(), Vec::new());
+        let rights = rights(op, &world);
+        let (mut edits, mut touched, mut hidden) = (Vec::new(), Vec::new(), 0u32);
         for version in self.store.changes_since(revision - 1, revision).await? {
             let Some(key) = body::key(&version.key) else { continue };
-            let found = world.objects.get(&key).map(|object| object.generation);
-            let made = match version.change {
-                Change::Put { .. } => Some(version.generation),
-                Change::Delete => None,
-            };
-            if found != made {
-                touched.push(Conflict { key, expected: made, found });
+            let scope = world.directory.scope(&key.namespace);
+            let now = world.objects.get(&key);
+            if !draft::reads(&rights, &key, &scope, now.map(|object| &object.resource)) {
+                hidden += 1;
                 continue;
             }
-            edits.push(self.inverse(key, &version, found).await?);
+            let last = self.store.history(&version.key, None, 1).await?;
+            if last.first().is_none_or(|last| last.revision != revision) {
+                let (expected, found) = (Some(version.generation), now.map(|now| now.generation));
+                touched.push(Conflict { key, expected, found });
+                continue;
+            }
+            edits.push(self.inverse(key, &version).await?);
         }
-        if touched.is_empty() {
-            self.commit(op, edits, Some(revision)).await
-        } else {
-            Err(Refusal::Conflict(touched))
+        match (hidden, touched.is_empty() && edits.is_empty()) {
+            (_, true) => Err(Refusal::NoRevision(revision)),
+            (1.., false) => Err(Refusal::Partly(revision)),
+            (0, false) if !touched.is_empty() => Err(Refusal::Conflict(touched)),
+            (0, false) => self.commit(op, edits, Some(revision)).await,
         }
     }
 
-    async fn inverse(
-        &self,
-        key: Key,
-        version: &Version,
-        expected: Option<i64>,
-    ) -> Result<Edit, Refusal> {
+    async fn inverse(&self, key: Key, version: &Version) -> Result<Edit, Refusal> {
+        let expected = match version.change {
+            Change::Put { .. } => Expect::Generation(version.generation),
+            Change::Delete => Expect::Absent,
+        };
         let before = self.store.history(&version.key, Some(version.revision), 1).await?;
-        let before = before.into_iter().next();
-        Ok(match before.as_ref().map(|before| (before, &before.change)) {
+        Ok(match before.first().map(|before| (before, &before.change)) {
             Some((before, Change::Put { body, .. })) => {
                 let resource = resource(&self.store, before, key.kind, body).await?;
                 Edit::Put { resource, expected }
@@ -156,9 +157,10 @@ impl App {
         edits: Vec<Edit>,
         reverts: Option<i64>,
     ) -> Result<Receipt, Refusal> {
-        let edits: Vec<_> = edits.into_iter().map(in_stored_form).collect::<Result<_, _>>()?;
         for _ in 0..TRIES {
             let world = self.world().await?;
+            let edits = edits.iter().map(|edit| in_stored_form(op, &world, edit, reverts));
+            let edits: Vec<_> = edits.collect::<Result<_, _>>()?;
             let draft = Draft::new(&world, &edits)?;
             draft.judge(&rights(op, &world))?;
             let commit = commit(op, &world, &draft, reverts);
@@ -191,17 +193,21 @@ fn rights(op: &Op, world: &World) -> Rights {
     }
 }
 
-/// The object as it is read back from the store, so that both can be compared.
-fn in_stored_form(edit: Edit) -> Result<Edit, Refusal> {
-    Ok(match edit {
-        Edit::Put { resource, expected } => {
-            let body = Body::of(&resource, OffsetDateTime::UNIX_EPOCH);
-            let resource = body.resource(resource.kind());
-            let resource = resource.map_err(|error| Refusal::Store(Box::new(error)))?;
-            Edit::Put { resource, expected }
-        }
-        delete @ Edit::Delete { .. } => delete,
-    })
+/// The edit with its object as it will be read back from the store: Secrets in one form, and its age,
+/// which decides between routes: that of the object that is there, or was, else it is new.
+fn in_stored_form(
+    op: &Op,
+    world: &World,
+    edit: &Edit,
+    reverts: Option<i64>,
+) -> Result<Edit, Refusal> {
+    let Edit::Put { resource, expected } = edit else { return Ok(edit.clone()) };
+    let was = resource.meta().creation_timestamp.filter(|_| reverts.is_some());
+    let is = world.objects.get(&resource.key()).map(|object| object.created);
+    let body = Body::of(resource, is.or(was).unwrap_or(op.now));
+    let resource = body.resource(resource.kind());
+    let resource = resource.map_err(|error| Refusal::Store(Box::new(error)))?;
+    Ok(Edit::Put { resource, expected: *expected })
 }
 
 fn commit(op: &Op, world: &World, draft: &Draft<'_>, reverts: Option<i64>) -> Commit {
@@ -215,7 +221,7 @@ fn commit(op: &Op, world: &World, draft: &Draft<'_>, reverts: Option<i64>) -> Co
         bases: draft.bases(),
         writes: writes.collect(),
         audit: Vec::new(),
-        idempotency: op.idempotency.clone(),
+        idempotency: None,
     }
 }
 
@@ -227,7 +233,7 @@ fn write(op: &Op, world: &World, draft: &Draft<'_>, key: &Key, edit: &Edit) -> W
     });
     let name = store::Key::new(HUB, key);
     let Some(resource) = edit.after() else { return Write::Delete(Delete { key: name, expected }) };
-    let body = Body::of(resource, before.map_or(op.now, |object| object.created));
+    let body = Body::of(resource, resource.meta().creation_timestamp.unwrap_or(op.now));
     let owner_team = match resource {
         Resource::Api(api) => api.spec.owner.to_string(),
         _ => String::new(),

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use model::secret::Secret;
+use model::secret::{Secret, SecretBytes};
 use model::{Key, Kind, Resource};
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -14,7 +14,7 @@ pub(crate) struct Body {
     /// Canonical JSON, secret values as digests.
     pub(crate) shown: String,
     /// The same with the values, if it has any.
-    pub(crate) secret: Option<Vec<u8>>,
+    pub(crate) secret: Option<SecretBytes>,
 }
 
 impl Body {
@@ -26,13 +26,13 @@ impl Body {
             _ => None,
         };
         let shown = text(stamped(resource.to_json(), created));
-        Body { shown, secret: secret.map(String::into_bytes) }
+        Body { shown, secret: secret.map(SecretBytes::new) }
     }
 
     /// The object itself.
     pub(crate) fn resource(&self, kind: Kind) -> Result<Resource, serde_json::Error> {
         let value = match &self.secret {
-            Some(secret) => serde_json::from_slice(secret)?,
+            Some(secret) => serde_json::from_slice(secret.expose())?,
             None => serde_json::from_str(&self.shown)?,
         };
         Resource::from_json(kind, value)

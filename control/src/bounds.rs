@@ -10,6 +10,8 @@ const OBJECT: usize = 512 << 10;
 const OBJECTS: usize = 20_000;
 /// HTTPRoutes of one workspace.
 const ROUTES: usize = 5_000;
+/// Claims of one workspace, with which everybody's routes are compared.
+const CLAIMS: usize = 200;
 
 /// What is wrong with the size of one object.
 pub(crate) fn object(key: &Key, bytes: usize) -> Option<Invalid> {
@@ -22,23 +24,26 @@ pub(crate) fn scopes<'w>(
     after: impl Iterator<Item = (&'w Key, Scope)>,
     added: &[(&'w Key, Scope)],
 ) -> Vec<Invalid> {
-    let mut counts = BTreeMap::<Scope, (usize, usize)>::new();
+    let mut counts = BTreeMap::<(Scope, Option<Kind>), usize>::new();
     for (key, scope) in after {
-        let count = counts.entry(scope).or_default();
-        count.0 += 1;
-        count.1 += usize::from(key.kind == Kind::HttpRoute);
+        *counts.entry((scope.clone(), Some(key.kind))).or_default() += 1;
+        *counts.entry((scope, None)).or_default() += 1;
     }
-    let over = |(key, scope): &(&Key, Scope)| {
-        let (objects, routes) = counts.get(scope).copied().unwrap_or_default();
-        if *scope != Scope::Platform && objects > OBJECTS {
-            Some(fault(key, format!("{scope} would hold {objects} objects; it may hold {OBJECTS}")))
-        } else if *scope != Scope::Platform && key.kind == Kind::HttpRoute && routes > ROUTES {
-            Some(fault(key, format!("{scope} would hold {routes} routes; it may hold {ROUTES}")))
-        } else {
-            None
-        }
+    let over = |(key, scope): &(&Key, Scope), kind: Option<Kind>, most: usize| {
+        let count = counts.get(&(scope.clone(), kind)).copied().unwrap_or_default();
+        let what = kind.map_or_else(|| "objects".to_owned(), |kind| format!("of the kind {kind}"));
+        let text = || format!("{scope} would hold {count} {what}; it may hold {most}");
+        (*scope != Scope::Platform && count > most).then(|| fault(key, text()))
     };
-    added.iter().filter_map(over).collect()
+    let faults = added.iter().filter_map(|one| {
+        let own = match one.0.kind {
+            Kind::HttpRoute => over(one, Some(Kind::HttpRoute), ROUTES),
+            Kind::Claim => over(one, Some(Kind::Claim), CLAIMS),
+            _ => None,
+        };
+        own.or_else(|| over(one, None, OBJECTS))
+    });
+    faults.collect()
 }
 
 fn fault(key: &Key, reason: String) -> Invalid {

@@ -40,8 +40,8 @@ impl fmt::Display for Overlap {
     }
 }
 
-/// Where what was written overlaps with what others hold: claims and routes with their claims, and
-/// claims with the routes of other workspaces.
+/// Where what was written overlaps with what others hold: claims, routes and listeners with their
+/// claims, and claims with the routes and listeners of other workspaces.
 pub(crate) fn overlaps<'r>(
     touched: &[&'r Resource],
     all: &BTreeMap<Key, &'r Resource>,
@@ -50,14 +50,19 @@ pub(crate) fn overlaps<'r>(
     let scope = |resource: &Resource| directory.scope(&resource.meta().namespace);
     let mut overlaps = Vec::new();
     for resource in touched {
-        let own = scope(resource);
+        let (own, wanted) = (scope(resource), grounds(resource));
+        // What the platform opens is open to all; whose a host is, claims say.
+        if wanted.is_empty() || (own == Scope::Platform && !matches!(resource, Resource::Claim(_)))
+        {
+            continue;
+        }
         for other in all.values().filter(|other| meet(resource, other)) {
             let holder = scope(other);
             let is_held = match other {
                 Resource::Claim(_) => holder != own,
                 _ => holder != own && holder != Scope::Platform,
             };
-            let Some((wanted, held)) = is_held.then(|| overlap(resource, other)).flatten() else {
+            let Some((wanted, held)) = is_held.then(|| overlap(&wanted, other)).flatten() else {
                 continue;
             };
             let (key, by, ask) = (resource.key(), other.key(), directory.owners(&holder));
@@ -70,16 +75,21 @@ pub(crate) fn overlaps<'r>(
 /// Whether one may come between the other and its traffic. That routes meet routes is what claims
 /// are for.
 fn meet(one: &Resource, other: &Resource) -> bool {
-    matches!(
-        (one, other),
-        (Resource::Claim(_) | Resource::HttpRoute(_), Resource::Claim(_))
-            | (Resource::Claim(_), Resource::HttpRoute(_))
-    )
+    let is_traffic =
+        |resource: &Resource| matches!(resource, Resource::HttpRoute(_) | Resource::Gateway(_));
+    match (one, other) {
+        (Resource::Claim(_), Resource::Claim(_)) => true,
+        // Who names no host claims nobody's: it was there first, and yields to whoever names one.
+        (Resource::Claim(_), Resource::HttpRoute(route)) => !route.spec.hostnames.is_empty(),
+        (Resource::Claim(_), other) => is_traffic(other),
+        (one, Resource::Claim(_)) => is_traffic(one),
+        (_, _) => false,
+    }
 }
 
 /// The first grounds of both that some request falls on.
-fn overlap(one: &Resource, other: &Resource) -> Option<(String, String)> {
-    let (ones, others) = (grounds(one), grounds(other));
+fn overlap(ones: &[Ground<'_>], other: &Resource) -> Option<(String, String)> {
+    let others = grounds(other);
     ones.iter().find_map(|one| {
         let other = others.iter().find(|other| one.overlaps(other))?;
         Some((one.to_string(), other.to_string()))
@@ -90,6 +100,11 @@ fn grounds(resource: &Resource) -> Vec<Ground<'_>> {
     match resource {
         Resource::Claim(claim) => Claim::grounds(claim).collect(),
         Resource::HttpRoute(route) => of_route(route),
+        // The most specific listener has all of a host; one without a name has what is left.
+        Resource::Gateway(gateway) => {
+            let hosts = gateway.spec.listeners.iter().filter_map(|one| one.hostname.as_ref());
+            hosts.map(|host| Ground::new(Some(host), "/")).collect()
+        }
         _ => Vec::new(),
     }
 }

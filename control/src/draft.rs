@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::access::{Asked, Denied, Directory, Rights};
 use model::api::LABEL;
 use model::field::changed;
+use model::policy::TargetKind;
 use model::role::Verb;
+use model::service::SERVICE_NAME_LABEL;
 use model::{Invalid, Key, Kind, Name, Resource, Scope};
 use table::Input;
 
@@ -20,8 +22,10 @@ mod whole;
 /// The edits of one change beside the world that they meet.
 pub(crate) struct Draft<'w> {
     world: &'w World,
-    /// By object; an edit that changes nothing is none.
+    /// By object: those that change something.
     edits: BTreeMap<Key, &'w Edit>,
+    /// By object: those that leave everything as it is.
+    idle: BTreeMap<Key, &'w Edit>,
     after: BTreeMap<Key, &'w Resource>,
     directory: Directory,
 }
@@ -55,9 +59,8 @@ impl<'w> Draft<'w> {
             }
         }
         let directory = Directory::new(after.values().copied());
-        let mut draft = Draft { world, edits: all, after, directory };
-        draft.edits.retain(|key, edit| !is_idle(world, key, edit));
-        Ok(draft)
+        let (idle, edits) = all.into_iter().partition(|(key, edit)| is_idle(world, key, edit));
+        Ok(Draft { world, edits, idle, after, directory })
     }
 
     /// The edits that change something.
@@ -72,10 +75,14 @@ impl<'w> Draft<'w> {
     }
 
     /// The scopes that the change was decided from, each at its revision: where it changes something,
-    /// and the platform, where roles, teams and claims are. Who claims looks at everybody's routes.
+    /// and the platform, where roles, teams and claims are. Who claims, moves a border or takes away
+    /// what anybody may name has looked at everybody's objects.
     pub(crate) fn bases(&self) -> Vec<(Scope, i64)> {
-        let claims = self.edits.keys().any(|key| key.kind == Kind::Claim);
-        let everybody = self.world.directory.workspaces().filter(|_| claims).cloned();
+        let is_wide = self.edits.iter().any(|(key, edit)| match key.kind {
+            Kind::Claim | Kind::Workspace => true,
+            _ => edit.after().is_none() && self.scope(key) == Scope::Platform,
+        });
+        let everybody = self.world.directory.workspaces().filter(|_| is_wide).cloned();
         let touched = self
             .edits
             .keys()
@@ -103,10 +110,14 @@ impl<'w> Draft<'w> {
     }
 
     fn permits(&self, rights: &Rights) -> Result<(), Refusal> {
-        let denied = self.edits.iter().filter_map(|(key, edit)| {
-            let denied = self.permit(rights, key, edit).err()?;
-            Some((key.clone(), denied))
+        let changing = self.edits.iter().map(|(key, edit)| (key, self.permit(rights, key, edit)));
+        // To say again what is there tells that it is there.
+        let idle = self.idle.iter().map(|(key, edit)| {
+            let reads = ask(rights, Verb::Read, key, edit.after(), &self.directory, &[]);
+            (key, reads)
         });
+        let denied =
+            changing.chain(idle).filter_map(|(key, permit)| Some((key.clone(), permit.err()?)));
         let denied: Vec<_> = denied.collect();
         if denied.is_empty() { Ok(()) } else { Err(Refusal::Denied(denied)) }
     }
@@ -126,38 +137,84 @@ impl<'w> Draft<'w> {
             (Some(_), Some(_)) => Verb::Update,
             (_, None) => Verb::Delete,
         };
-        let sides = [(before, &self.world.directory), (after, &self.directory)];
-        for (resource, directory) in sides {
-            let Some(resource) = resource else { continue };
-            let (scope, api) = (directory.scope(&key.namespace), api_of(resource));
-            let (scope, api) = (&scope, api.as_ref());
-            rights.permit(&Asked { verb, key, scope, api, changed: &places })?;
+        for (resource, directory) in [(before, &self.world.directory), (after, &self.directory)] {
+            ask(rights, verb, key, resource, directory, &places)?;
+            for target in resource.map(ruled).unwrap_or_default() {
+                self.may_rule(rights, &target)?;
+            }
         }
         // Nothing is there, which whoever may not see it learns in the same words.
         if before.is_none() && after.is_none() { Err(Denied::Hidden) } else { Ok(()) }
     }
 
+    /// Whoever rules over an object through another one must be able to do it by itself.
+    fn may_rule(&self, rights: &Rights, target: &Key) -> Result<(), Denied> {
+        let whole = ["spec".to_owned()];
+        let before = self.world.objects.get(target).map(|object| &object.resource);
+        let after = self.after.get(target).copied();
+        ask(rights, Verb::Update, target, before, &self.world.directory, &whole)?;
+        match self.edits.contains_key(target) && before.is_none() {
+            // It is made by the same change, which is asked for by itself.
+            true => Ok(()),
+            false => ask(rights, Verb::Update, target, after, &self.directory, &whole),
+        }
+    }
+
     fn expectations(&self) -> Result<(), Refusal> {
-        let stale = self.edits.iter().filter_map(|(key, edit)| {
+        let stale = self.edits.iter().chain(&self.idle).filter_map(|(key, edit)| {
             let found = self.world.objects.get(key).map(|object| object.generation);
-            let expected = edit.expected()?;
-            let conflict = Conflict { key: key.clone(), expected: Some(expected), found };
-            (found != Some(expected)).then_some(conflict)
+            let expected = edit.expected();
+            let conflict = Conflict { key: key.clone(), expected: expected.generation(), found };
+            (!expected.is(found)).then_some(conflict)
         });
         let stale: Vec<_> = stale.collect();
         if stale.is_empty() { Ok(()) } else { Err(Refusal::Conflict(stale)) }
     }
 
-    /// The proxies' own compiler finds nothing wrong that was not wrong before.
+    /// The proxies' own compiler finds nothing wrong that was not wrong before, in the scopes that the
+    /// change touches: what others lose by it is theirs to see, and no reason to keep it for them.
     fn assembles(&self) -> Result<(), Refusal> {
         let before = self.world.assembly.as_deref();
         let input = Input { resources: traffic(self.after.values().copied()), refused: Vec::new() };
         let known: BTreeSet<_> = before.iter().flat_map(|one| &one.faults).map(words).collect();
         let assembly = table::assemble(input, before);
-        let new: Vec<_> =
-            assembly.faults.iter().filter(|one| !known.contains(&words(one))).cloned().collect();
+        let touched: BTreeSet<_> =
+            self.edits.keys().map(|key| self.directory.scope(&key.namespace)).collect();
+        let is_ours = |one: &&Invalid| {
+            let scope = one.key.as_ref().map(|key| self.directory.scope(&key.namespace));
+            scope.is_none_or(|scope| touched.contains(&scope))
+        };
+        let new = assembly.faults.iter().filter(|one| !known.contains(&words(one)));
+        let new: Vec<_> = new.filter(is_ours).cloned().collect();
         if new.is_empty() { Ok(()) } else { Err(Refusal::Invalid(new)) }
     }
+}
+
+/// Asks for one thing with an object, if there is one.
+fn ask(
+    rights: &Rights,
+    verb: Verb,
+    key: &Key,
+    resource: Option<&Resource>,
+    directory: &Directory,
+    changed: &[String],
+) -> Result<(), Denied> {
+    let Some(resource) = resource else { return Ok(()) };
+    let (scope, api) = (directory.scope(&key.namespace), api_of(resource));
+    let (scope, api) = (&scope, api.as_ref());
+    rights.permit(&Asked { verb, key, scope, api, changed }).map(drop)
+}
+
+/// Whether an object of this name may be read, with what is known of it.
+pub(crate) fn reads(
+    rights: &Rights,
+    key: &Key,
+    scope: &Scope,
+    resource: Option<&Resource>,
+) -> bool {
+    let api = resource.and_then(api_of);
+    let (verb, api) = (Verb::Read, api.as_ref());
+    rights.permit(&Asked { verb, key, scope, api, changed: &[] }).is_ok()
 }
 
 /// What makes two faults one.
@@ -173,6 +230,27 @@ fn is_idle(world: &World, key: &Key, edit: &Edit) -> bool {
     match (before, edit.after()) {
         (Some(before), Some(after)) => compared(before) == compared(after),
         (Some(_), None) | (None, Some(_)) | (None, None) => false,
+    }
+}
+
+/// The objects that an object rules over without being one of them.
+fn ruled(resource: &Resource) -> Vec<Key> {
+    let meta = resource.meta();
+    let key = |kind, name: &Name| Key::new(kind, meta.namespace.clone(), name.clone());
+    match resource {
+        Resource::EndpointSlice(_) => {
+            let service =
+                meta.labels.get(SERVICE_NAME_LABEL).and_then(|name| Name::parse(name).ok());
+            service.iter().map(|name| key(Kind::Service, name)).collect()
+        }
+        Resource::AccessPolicy(policy) => {
+            let targets = policy.spec.target_refs.iter().map(|target| match target.kind {
+                TargetKind::Gateway => key(Kind::Gateway, &target.name),
+                TargetKind::HttpRoute => key(Kind::HttpRoute, &target.name),
+            });
+            targets.collect()
+        }
+        _ => Vec::new(),
     }
 }
 

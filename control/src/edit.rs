@@ -9,16 +9,47 @@ pub enum Edit {
     Put {
         /// The object.
         resource: Resource,
-        /// The generation that it was edited from; any, if none.
-        expected: Option<i64>,
+        /// What must be there before.
+        expected: Expect,
     },
     /// It is to be gone.
     Delete {
         /// Which.
         key: Key,
-        /// The generation that is meant; any, if none.
-        expected: Option<i64>,
+        /// What must be there before.
+        expected: Expect,
     },
+}
+
+/// What must be there for an edit to be made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Expect {
+    /// Whatever is.
+    #[default]
+    Any,
+    /// Nothing.
+    Absent,
+    /// This generation.
+    Generation(i64),
+}
+
+impl Expect {
+    /// Whether `found`, the generation that is there, is what is expected.
+    pub(crate) fn is(self, found: Option<i64>) -> bool {
+        match self {
+            Expect::Any => true,
+            Expect::Absent => found.is_none(),
+            Expect::Generation(generation) => found == Some(generation),
+        }
+    }
+
+    /// The generation, where one is meant.
+    pub(crate) fn generation(self) -> Option<i64> {
+        match self {
+            Expect::Any | Expect::Absent => None,
+            Expect::Generation(generation) => Some(generation),
+        }
+    }
 }
 
 impl Edit {
@@ -30,7 +61,7 @@ impl Edit {
         }
     }
 
-    pub(crate) fn expected(&self) -> Option<i64> {
+    pub(crate) fn expected(&self) -> Expect {
         match self {
             Edit::Put { expected, .. } | Edit::Delete { expected, .. } => *expected,
         }
@@ -53,7 +84,7 @@ pub fn read(text: &str) -> Result<Vec<Edit>, Vec<Invalid>> {
     let (mut edits, mut faults) = (Vec::new(), Vec::new());
     for document in model::read(text) {
         match document.result {
-            Ok(resource) => edits.push(Edit::Put { resource, expected: None }),
+            Ok(resource) => edits.push(Edit::Put { resource, expected: Expect::Any }),
             Err(mut invalid) => faults.append(&mut invalid),
         }
     }

@@ -25,6 +25,6 @@ mod world;
 
 pub use app::{App, Op, Receipt};
 pub use claims::Overlap;
-pub use edit::{Edit, read};
+pub use edit::{Edit, Expect, read};
 pub use refusal::{Conflict, Refusal};
 pub use world::{Object, World};

@@ -21,6 +21,15 @@ pub enum Refusal {
     /// Somebody else was quicker.
     #[error("{}", list(.0))]
     Conflict(Vec<Conflict>),
+    /// There is no such revision, or nothing in it that who asks may see.
+    #[error("there is no revision {0}")]
+    NoRevision(i64),
+    /// A revision that changed what who asks may not see.
+    #[error(
+        "revision {0} also changed what you may not see; ask somebody who may see all of it to take \
+         it back"
+    )]
+    Partly(i64),
     /// Others change the same scopes so often that there was no moment to decide in.
     #[error("others keep changing what this change was checked against; try again")]
     Busy,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::access::Directory;
+use model::secret::SecretBytes;
 use model::{Key, Kind, Resource, Scope};
 use store::{Change, Store, Version};
 use table::{Assembly, Input};
@@ -118,7 +119,7 @@ pub(crate) async fn resource(
         _ => Ok(None),
     };
     let secret = secret.map_err(|error| Refusal::Store(Box::new(error)))?;
-    let body = Body { shown: body.to_owned(), secret };
+    let body = Body { shown: body.to_owned(), secret: secret.map(SecretBytes::new) };
     body.resource(kind).map_err(|error| Refusal::Store(Box::new(error)))
 }
 

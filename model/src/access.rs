@@ -174,7 +174,12 @@ impl Rights {
         verb: Verb,
         fields: &[FieldPath],
     ) -> Result<(), String> {
-        let wide = |held: &&Held| held.is_in(scope) && held.is_on_all(apis);
+        // What is the platform's to give holds everywhere: so must what gives it.
+        let reaches = |held: &Held| match scope {
+            Scope::Platform => held.scope.is_none(),
+            Scope::Workspace(_) => held.is_in(scope),
+        };
+        let wide = |held: &&Held| reaches(held) && held.is_on_all(apis);
         let of = |held: &Held, field: Option<&FieldPath>| {
             let mut rules = held.rules.iter().filter(|rule| rule.allows(verb, kind));
             rules.any(|rule| rule.fields_hold(verb, field))

@@ -39,7 +39,7 @@ pub struct Claim {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ClaimSpec {
     /// What is held.
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = 64))]
     pub hosts: Vec<HostClaim>,
 }
 
@@ -51,7 +51,7 @@ pub struct HostClaim {
     pub host: Hostname,
     /// Path prefixes, by whole segments; the whole host where none is written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(min = 1, max = 64))]
+    #[schemars(length(min = 1, max = 16))]
     pub paths: Vec<String>,
 }
 

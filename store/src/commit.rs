@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use model::secret::SecretBytes;
 use serde::{Deserialize, Serialize};
 
 use crate::seal::SealError;
@@ -93,7 +94,7 @@ pub struct Put {
     /// The roles that it gives.
     pub grants: Vec<Grant>,
     /// The values that its body shows as digests, sealed when written.
-    pub secret: Option<Vec<u8>>,
+    pub secret: Option<SecretBytes>,
 }
 
 /// A resource that is to be gone.

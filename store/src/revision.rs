@@ -72,7 +72,7 @@ impl Store {
                 Write::Put(put) => {
                     rows::put(tx, put, change, commit.at).await?;
                     if let Some(plain) = &put.secret {
-                        rows::secret(tx, &self.keys, change, plain).await?;
+                        rows::secret(tx, &self.keys, change, plain.expose()).await?;
                     }
                     index::fill(tx, put).await?;
                 }

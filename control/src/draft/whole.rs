@@ -1,8 +1,12 @@
 //! What must hold of all objects together once a change is made.
 
-use model::access::Rights;
+use std::collections::BTreeSet;
+
+use model::access::{Rights, builtin};
 use model::api::LABEL;
 use model::role::Grant;
+use model::team::Team;
+use model::workspace::Workspace;
 use model::{Invalid, Key, Kind, Name, Resource, Scope};
 
 use super::{Draft, api_of, fault};
@@ -32,21 +36,29 @@ impl Draft<'_> {
     fn put(&self, key: &Key, resource: &Resource, rights: &Rights, faults: &mut Vec<Invalid>) {
         let scope = self.directory.scope(&key.namespace);
         match resource {
-            Resource::Workspace(workspace) => {
-                for namespace in workspace.namespaces() {
-                    let holder = self.directory.scope(namespace);
-                    if holder != Scope::Workspace(key.name.clone()) {
-                        let text = format!("the namespace '{namespace}' is in {holder}");
-                        faults.push(fault(key, "spec.namespaces", text));
-                    }
-                }
-            }
+            Resource::Workspace(workspace) => self.workspace(key, workspace, faults),
+            Resource::Team(team) => self.team(key, team, rights, faults),
             Resource::Api(api) => {
                 faults.extend(self.no_team(key, "spec.owner", &api.spec.owner));
-                let first = self.directory.api(&scope, &key.name);
-                if first.is_some_and(|first| first.metadata.namespace != key.namespace) {
+                let is_namesake = |other: &&Key| {
+                    other.kind == Kind::Api
+                        && other.name == key.name
+                        && other.namespace != key.namespace
+                        && self.directory.scope(&other.namespace) == scope
+                };
+                if self.after.keys().any(|other| is_namesake(&other)) {
                     let text = format!("{scope} has an Api of this name in another namespace");
                     faults.push(fault(key, "metadata.name", text));
+                }
+                let before = self.world.objects.get(key).map(|object| &object.resource);
+                let kept =
+                    matches!(before, Some(Resource::Api(old)) if old.spec.owner == api.spec.owner);
+                let apis = [key.name.clone()];
+                let given = rights.may_grant(&scope, &apis, &builtin::ownership());
+                if let Err(lacks) = given
+                    && !kept
+                {
+                    faults.push(fault(key, "spec.owner", not_held(&lacks)));
                 }
             }
             Resource::Grant(grant) => self.grant(key, grant, &scope, rights, faults),
@@ -62,8 +74,7 @@ impl Draft<'_> {
             | Resource::Secret(_)
             | Resource::ConfigMap(_)
             | Resource::AccessPolicy(_)
-            | Resource::Claim(_)
-            | Resource::Team(_) => {}
+            | Resource::Claim(_) => {}
         }
         if resource.meta().labels.contains_key(LABEL) && !matches!(resource, Resource::Api(_)) {
             let api = api_of(resource);
@@ -74,6 +85,55 @@ impl Draft<'_> {
                 faults.push(fault(key, &format!("metadata.labels['{LABEL}']"), text));
             }
         }
+    }
+
+    /// A namespace is in one workspace, and moves neither in nor out with what is in it.
+    fn workspace(&self, key: &Key, workspace: &Workspace, faults: &mut Vec<Invalid>) {
+        let others = self.after.values().filter_map(|other| match other {
+            Resource::Workspace(other) if other.metadata.name != key.name => Some(other),
+            _ => None,
+        });
+        for other in others {
+            let twice = workspace.namespaces().find(|one| other.namespaces().any(|n| n == *one));
+            if let Some(twice) = twice {
+                let text =
+                    format!("the namespace '{twice}' is in workspace/{}", other.metadata.name);
+                faults.push(fault(key, "spec.namespaces", text));
+            }
+        }
+        let before = match self.world.objects.get(key).map(|object| &object.resource) {
+            Some(Resource::Workspace(before)) => before.namespaces().collect(),
+            _ => BTreeSet::new(),
+        };
+        let after: BTreeSet<_> = workspace.namespaces().collect();
+        let moved: BTreeSet<_> = before.symmetric_difference(&after).copied().collect();
+        let inside = self.world.objects.keys().find(|inside| moved.contains(&inside.namespace));
+        if let Some(inside) = inside {
+            let namespace = &inside.namespace;
+            let text = format!(
+                "the namespace '{namespace}' holds objects, such as {inside}; it moves empty"
+            );
+            faults.push(fault(key, "spec.namespaces", text));
+        }
+    }
+
+    /// Whoever lets somebody into a team gives them all that it holds.
+    fn team(&self, key: &Key, team: &Team, rights: &Rights, faults: &mut Vec<Invalid>) {
+        let before = match self.world.objects.get(key).map(|object| &object.resource) {
+            Some(Resource::Team(before)) => Some(&before.spec),
+            _ => None,
+        };
+        let lets_in = team
+            .spec
+            .members
+            .iter()
+            .any(|one| before.is_none_or(|b| !b.members.contains(one)))
+            || team.spec.groups.iter().any(|one| before.is_none_or(|b| !b.groups.contains(one)));
+        let held = self.directory.of_team(&key.name).into_iter().filter(|_| lets_in);
+        faults.extend(held.filter_map(|(scope, apis, rules)| {
+            let lacks = rights.may_grant(&scope, &apis, &rules).err()?;
+            Some(fault(key, "spec", not_held(&lacks)))
+        }));
     }
 
     fn grant(
@@ -120,9 +180,15 @@ impl Draft<'_> {
                 grant.spec.subjects.iter().any(|one| one.team.as_ref() == Some(&team.metadata.name))
             }
             (Resource::Role(role), Resource::Grant(grant)) => {
-                let meta = &grant.metadata;
-                grant.spec.role == role.metadata.name
-                    && self.directory.role(&meta.namespace, &grant.spec.role).is_none()
+                // Also where another role of that name would take its place: with other rules.
+                let (namespace, own) = (&grant.metadata.namespace, &role.metadata.namespace);
+                let hidden = self.after.contains_key(&Key::new(
+                    Kind::Role,
+                    namespace.clone(),
+                    role.metadata.name.clone(),
+                ));
+                let is_platforms = *own == Kind::Team.default_namespace() && !hidden;
+                grant.spec.role == role.metadata.name && (namespace == own || is_platforms)
             }
             (Resource::Api(api), other) => {
                 let scope = self.world.directory.scope(&key.namespace);

@@ -34,7 +34,7 @@ pub fn role(name: &Name) -> Option<Arc<[RoleRule]>> {
 }
 
 /// What the team that owns an Api may do with what belongs to it.
-pub(super) fn ownership() -> Arc<[RoleRule]> {
+pub fn ownership() -> Arc<[RoleRule]> {
     Arc::clone(&OWNERSHIP)
 }
 
@@ -52,7 +52,8 @@ static RULES: LazyLock<[Arc<[RoleRule]>; 4]> = LazyLock::new(|| {
 });
 
 static OWNERSHIP: LazyLock<Arc<[RoleRule]>> = LazyLock::new(|| {
-    let edit = rule(&TRAFFIC, &[Verb::Read, Verb::Create, Verb::Update, Verb::Delete]);
+    // A Gateway is the door of many: it belongs to no Api.
+    let edit = rule(&TRAFFIC[1..], &[Verb::Read, Verb::Create, Verb::Update, Verb::Delete]);
     [edit, rule(&[Kind::Api], &[Verb::Read, Verb::Update])].into()
 });
 

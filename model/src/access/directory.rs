@@ -92,6 +92,24 @@ impl Directory {
         subjects.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
+    /// What everybody in a team holds because of it: where, on which Apis (all if there are none),
+    /// and which rules.
+    pub fn of_team(&self, team: &Name) -> Vec<(Scope, Vec<Name>, Arc<[RoleRule]>)> {
+        let names = |grant: &&Arc<Grant>| {
+            grant.spec.subjects.iter().any(|one| one.team.as_ref() == Some(team))
+        };
+        let given = self.grants.iter().filter(names).filter_map(|grant| {
+            let namespace = &grant.metadata.namespace;
+            let rules = self.role(namespace, &grant.spec.role)?;
+            Some((self.scope(namespace), grant.spec.apis.clone(), rules))
+        });
+        let owned = self.apis.iter().filter(|api| api.spec.owner == *team).map(|api| {
+            let scope = self.scope(&api.metadata.namespace);
+            (scope, vec![api.metadata.name.clone()], builtin::ownership())
+        });
+        given.chain(owned).collect()
+    }
+
     /// The Team of this name.
     pub fn team(&self, name: &Name) -> Option<&Arc<Team>> {
         self.teams.get(name)

@@ -30,7 +30,7 @@ async fn filled() -> Bed {
         labels: BTreeMap::from([("a".to_owned(), "1".to_owned())]),
         references: vec![reference],
         grants: vec![grant],
-        secret: Some(b"value".to_vec()),
+        secret: Some(model::secret::SecretBytes::new(*b"value")),
         ..claiming(put("rich", "\u{e4} '\u{1f600}"), "shop.example", "shop")
     };
     let many = (0..1_203).map(|n| put(&format!("n{n}"), "1"));

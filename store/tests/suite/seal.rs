@@ -10,7 +10,10 @@ use crate::Bed;
 const MARKER: &[u8] = b"marker-3b1f-of-a-secret";
 
 async fn two_secrets(store: &Store) {
-    let secret = |name: &str, value: &[u8]| Put { secret: Some(value.to_vec()), ..put(name, "1") };
+    let secret = |name: &str, value: &[u8]| Put {
+        secret: Some(model::secret::SecretBytes::new(value)),
+        ..put(name, "1")
+    };
     store.commit(&puts([secret("a", MARKER), secret("b", b"other")])).await.unwrap();
     let authority = Authority {
         id: "root".to_owned(),
