@@ -14,6 +14,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod keep;
+
 mod app;
 mod body;
 mod bounds;

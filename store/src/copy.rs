@@ -4,6 +4,7 @@
 //! or nothing. At the end what arrived is read back and compared, table by table. History, audit
 //! and authorities come along as they are: the chain of the audit holds in the copy.
 
+use std::io;
 use std::path::Path;
 
 use sqlx::AssertSqlSafe;
@@ -11,9 +12,9 @@ use sqlx::AssertSqlSafe;
 use crate::db::{Db, Open, Tx, Value};
 use crate::digest::Fields;
 use crate::migration::{self, MigrationError};
-use crate::open::keys_fit;
+use crate::open::key_missing;
 use crate::seal::SealError;
-use crate::{Error, OpenError, Store};
+use crate::{Error, Store};
 
 mod table;
 
@@ -42,8 +43,14 @@ pub enum CopyError {
         table: &'static str,
     },
     /// There is a file where the backup should go, or it cannot be made.
-    #[error("the file cannot be made new")]
-    File(#[source] std::io::Error),
+    #[error("the file cannot be made; name one that is not there, in a folder that is")]
+    File(#[source] io::Error),
+    /// There is no backup to read.
+    #[error("the backup cannot be opened; name a file that is there and that you may write")]
+    Unopened(#[source] io::Error),
+    /// The file is a database, and not one of ours.
+    #[error("the file is no backup of Heddle's; name one that a backup wrote")]
+    Foreign,
     /// The two schemas differ.
     #[error(
         "the backup has schema {found} and this program reads {known}; use the Heddle that wrote it"
@@ -105,7 +112,24 @@ impl Store {
     /// # Errors
     /// [`CopyError`] if there is such a file, or one of the databases fails.
     pub async fn backup(&self, file: &Path) -> Result<Copied, CopyError> {
-        std::fs::File::create_new(file).map_err(CopyError::File)?;
+        if file.try_exists().map_err(CopyError::File)? {
+            return Err(CopyError::File(io::ErrorKind::AlreadyExists.into()));
+        }
+        // Half a backup looks like one, so that it has its name only when it is whole.
+        let draft = file.with_added_extension(format!("{}.draft", std::process::id()));
+        std::fs::File::create_new(&draft).map_err(CopyError::File)?;
+        let copied = match self.backup_as(&draft).await {
+            Ok(copied) => std::fs::rename(&draft, file).map(|()| copied).map_err(CopyError::File),
+            Err(error) => Err(error),
+        };
+        if copied.is_err() {
+            // That it cannot be removed harms nobody: its name says what it is.
+            drop(std::fs::remove_file(&draft));
+        }
+        copied
+    }
+
+    async fn backup_as(&self, file: &Path) -> Result<Copied, CopyError> {
         let db = Db::sqlite(file, Open::OrCreate).await?;
         let copied = async {
             migration::run(&db).await?;
@@ -113,10 +137,6 @@ impl Store {
         };
         let copied = copied.await;
         db.close().await;
-        if copied.is_err() {
-            // Half a backup looks like one. That it cannot be removed is told by the next try.
-            drop(std::fs::remove_file(file));
-        }
         copied
     }
 
@@ -125,13 +145,24 @@ impl Store {
     /// # Errors
     /// [`CopyError`]; this store is as it was then.
     pub async fn restore(&self, file: &Path) -> Result<Copied, CopyError> {
+        // SQLite would say only that it could not.
+        std::fs::OpenOptions::new()
+            .read(true)
+            .append(true)
+            .open(file)
+            .map_err(CopyError::Unopened)?;
         let db = Db::sqlite(file, Open::Existing).await?;
         let copied = async {
+            if !migration::there(&db).await? {
+                return Err(CopyError::Foreign);
+            }
             let found = migration::version(&mut db.snapshot().await?).await?;
             if found != migration::VERSION {
                 return Err(CopyError::Schema { found, known: migration::VERSION });
             }
-            fits(&db, self).await?;
+            if let Some(id) = key_missing(&db, &self.keys).await? {
+                return Err(SealError::Unknown(id).into());
+            }
             empty(&self.db).await?;
             rows(&db, &self.db).await
         };
@@ -140,15 +171,6 @@ impl Store {
         self.feed.tell(self.revision().await?);
         copied
     }
-}
-
-async fn fits(db: &Db, store: &Store) -> Result<(), CopyError> {
-    keys_fit(db, &store.keys).await.map_err(|error| match error {
-        OpenError::Seal(error) => CopyError::Seal(error),
-        OpenError::Database(error) => CopyError::Database(error),
-        OpenError::Newer { found, known } => CopyError::Schema { found, known },
-        OpenError::Folder { source, .. } => CopyError::File(source),
-    })
 }
 
 /// Nothing was ever written: each table is empty, but for those that have one row from the start.

@@ -48,6 +48,16 @@ pub(crate) async fn run(db: &Db) -> Result<(), MigrationError> {
     Ok(tx.commit().await?)
 }
 
+/// Whether this program, or another version of it, ever ran on a database.
+pub(crate) async fn there(db: &Db) -> Result<bool, Error> {
+    let ask = match db {
+        Db::Sqlite { .. } => "SELECT count(*) FROM sqlite_master WHERE name = 'migrations'",
+        Db::Postgres(_) => "SELECT count(*) FROM pg_class WHERE oid = to_regclass('migrations')",
+    };
+    let row = db.read(ask, &[]).await?.into_iter().next();
+    Ok(row.map_or(Ok(0), |mut row| row.int())? > 0)
+}
+
 /// The version that a database has, without changing it; 0 where there is none.
 pub(crate) async fn version(tx: &mut Tx) -> Result<i64, Error> {
     let row = tx.row("SELECT coalesce(max(version), 0) FROM migrations", &[]).await?;

@@ -37,7 +37,23 @@ impl std::fmt::Debug for Location {
     }
 }
 
+impl std::fmt::Display for Location {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Location::Folder(folder) => write!(f, "the folder {}", folder.display()),
+            // The URL holds a password.
+            Location::Postgres { folder, .. } => {
+                write!(f, "the PostgreSQL database with the keys of {}", folder.display())
+            }
+        }
+    }
+}
+
 impl Location {
+    fn keys(&self) -> PathBuf {
+        self.folder().join("keys").join("seal.json")
+    }
+
     fn folder(&self) -> &Path {
         match self {
             Location::Folder(folder) | Location::Postgres { folder, .. } => folder,
@@ -57,6 +73,18 @@ pub enum OpenError {
         #[source]
         source: io::Error,
     },
+    /// The folder is there, and the database in it is not ours to open.
+    #[error("{} cannot be opened; see that you may read and write it and its folder", path.display())]
+    File {
+        /// The database's file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// There is no store, and none was to be made.
+    #[error("there is no store; see that the place is right, or start the server there once")]
+    Missing,
     /// A newer program wrote this database.
     #[error(
         "the database has schema {found} and this program knows schemas up to {known}; run a \
@@ -102,21 +130,31 @@ impl Store {
         let folder = location.folder();
         private_folder(folder)
             .map_err(|source| OpenError::Folder { path: folder.to_owned(), source })?;
-        let db = match location {
-            Location::Folder(folder) => {
-                Db::sqlite(&folder.join("heddle.db"), Open::OrCreate).await?
-            }
-            Location::Postgres { url, .. } => Db::postgres(url).await?,
-        };
-        Self::with(db, &folder.join("keys").join("seal.json")).await
+        let store = Self::with(database(location, Open::OrCreate).await?, location).await?;
+        if store.keys.ids().is_empty() {
+            store.keys.add()?;
+        }
+        Ok(store)
     }
 
-    pub(crate) async fn with(db: Db, keys: &Path) -> Result<Self, OpenError> {
+    /// Opens a store that is there already: a wrong place is told, not filled with an empty store.
+    ///
+    /// # Errors
+    /// [`OpenError`], which says what a person does about it.
+    pub async fn open_existing(location: &Location) -> Result<Self, OpenError> {
+        let db = database(location, Open::Existing).await?;
+        if !migration::there(&db).await? {
+            db.close().await;
+            return Err(OpenError::Missing);
+        }
+        Self::with(db, location).await
+    }
+
+    async fn with(db: Db, location: &Location) -> Result<Self, OpenError> {
         migration::run(&db).await?;
-        let keys = Arc::new(Keyring::open(keys)?);
-        keys_fit(&db, &keys).await?;
-        if keys.ids().is_empty() {
-            keys.add()?;
+        let keys = Arc::new(Keyring::open(&location.keys())?);
+        if let Some(id) = key_missing(&db, &keys).await? {
+            return Err(SealError::Unknown(id).into());
         }
         let feed = Arc::new(Feed::start(&db).await?);
         Ok(Store { db, keys, feed })
@@ -142,15 +180,36 @@ impl Store {
     }
 }
 
-/// Every sealed row can be opened: better told at the start than when a node asks for a secret.
-pub(crate) async fn keys_fit(db: &Db, keys: &Keyring) -> Result<(), OpenError> {
+/// Connects to the database, whose file is tried first: what the system says of it names the reason.
+async fn database(location: &Location, open: Open) -> Result<Db, OpenError> {
+    let folder = match location {
+        Location::Postgres { url, .. } => return Ok(Db::postgres(url).await?),
+        Location::Folder(folder) => folder,
+    };
+    let path = folder.join("heddle.db");
+    let tried = std::fs::OpenOptions::new().read(true).append(true).open(&path);
+    match tried.map(drop) {
+        Err(source) if source.kind() == io::ErrorKind::NotFound => {
+            if open == Open::Existing {
+                return Err(OpenError::Missing);
+            }
+        }
+        Err(source) => return Err(OpenError::File { path, source }),
+        Ok(()) => {}
+    }
+    Ok(Db::sqlite(&path, open).await?)
+}
+
+/// A key that sealed some row and is not held: better told at the start than when a node asks for
+/// a secret.
+pub(crate) async fn key_missing(db: &Db, keys: &Keyring) -> Result<Option<String>, Error> {
     let used = "SELECT DISTINCT key_id FROM sealed UNION SELECT DISTINCT key_id FROM authorities";
     let held = keys.ids();
     for mut row in db.read(used, &[]).await? {
         let id = row.text()?;
         if !held.contains(&id) {
-            return Err(SealError::Unknown(id).into());
+            return Ok(Some(id));
         }
     }
-    Ok(())
+    Ok(None)
 }
