@@ -2,20 +2,30 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 
 const DEADLINE = 15_000;
 
-/** Starts a server on a free port; resolves once it listens. */
+/** Starts a server on a free port, with a store of its own; resolves once it listens. */
 export async function startServer() {
   const { HEDDLE_SERVER: program, HEDDLE_SITE: site } = process.env;
   if (!program || !site) {
     throw new Error("set HEDDLE_SERVER and HEDDLE_SITE, as `cargo xtask wasm --test` does");
   }
-  const child = spawn(program, ["--listen", "127.0.0.1:0", "--site", site], {
+  const data = await mkdtemp(join(tmpdir(), "heddle-"));
+  // A database that the shell names is nobody's to test on.
+  const { HEDDLE_DATABASE: _, ...env } = process.env;
+  const child = spawn(program, ["--listen", "127.0.0.1:0", "--site", site, "--data", data], {
     stdio: ["ignore", "ignore", "pipe"],
+    env,
   });
-  const ended = once(child, "exit").then(([code, signal]) => ({ code, signal }));
+  const ended = once(child, "exit").then(async ([code, signal]) => {
+    await rm(data, { recursive: true, force: true });
+    return { code, signal };
+  });
   const url = await within("listens", listening(child.stderr, ended));
   return {
     url,

@@ -1,4 +1,4 @@
-//! The program under test: where it lies, how it is run to its end, which ports it may have.
+//! The programs under test: where they lie, how they are run to their end, which ports they may have.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
@@ -25,15 +25,26 @@ pub struct Ended {
 /// # Panics
 /// Where it is not built: says how to build it.
 pub fn gateway() -> PathBuf {
-    if let Some(path) = std::env::var_os("HEDDLE_GATEWAY") {
+    built("heddle-gateway", "gateway", "HEDDLE_GATEWAY")
+}
+
+/// The path of `heddle-server`: `HEDDLE_SERVER`, or beside this test in the target folder.
+///
+/// # Panics
+/// Where it is not built: says how to build it.
+pub fn server() -> PathBuf {
+    built("heddle-server", "console", "HEDDLE_SERVER")
+}
+
+fn built(name: &str, package: &str, variable: &str) -> PathBuf {
+    if let Some(path) = std::env::var_os(variable) {
         return path.into();
     }
     let test = std::env::current_exe().expect("a test knows its own path");
     let mut folders = test.ancestors().skip(1).take(2);
-    let found = folders
-        .find_map(|folder| Some(folder.join("heddle-gateway")).filter(|path| path.is_file()));
+    let found = folders.find_map(|folder| Some(folder.join(name)).filter(|path| path.is_file()));
     found.unwrap_or_else(|| {
-        panic!("heddle-gateway is not built: run `cargo build -p gateway` (same profile), or name it by HEDDLE_GATEWAY")
+        panic!("{name} is not built: run `cargo build -p {package}` (same profile), or name it by {variable}")
     })
 }
 
@@ -42,8 +53,15 @@ pub fn gateway() -> PathBuf {
 /// # Panics
 /// Where it cannot be started.
 pub fn run(arguments: &[&str]) -> Ended {
-    let mut command = Command::new(gateway());
-    let output = command.args(arguments).stdin(Stdio::null()).output().expect("the program runs");
+    ended(Command::new(gateway()).args(arguments))
+}
+
+/// Runs `command` to its end.
+///
+/// # Panics
+/// Where it cannot be started.
+pub fn ended(command: &mut Command) -> Ended {
+    let output = command.stdin(Stdio::null()).output().expect("the program runs");
     Ended {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

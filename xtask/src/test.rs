@@ -41,7 +41,8 @@ pub(crate) struct Args {
 enum Suite {
     /// Format, tidy, clippy, docs, generated files, the browser's target, tests of every crate.
     Unit,
-    /// The store's conformance suite on SQLite and on a PostgreSQL server of its own.
+    /// The store's conformance suite on SQLite and on a PostgreSQL server of its own, and the
+    /// server's doors to it.
     Store,
     /// Black-box tests of the gateway over real processes, and what a request costs.
     Edge,

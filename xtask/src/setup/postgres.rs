@@ -25,6 +25,7 @@ const BOUND: Duration = Duration::from_secs(30);
 /// A running server.
 #[derive(Debug)]
 pub(crate) struct Postgres {
+    programs: PathBuf,
     folder: PathBuf,
     port: u16,
     child: Child,
@@ -61,7 +62,8 @@ impl Postgres {
         serve.args(["-h", "127.0.0.1", "-p", &port.to_string(), "-c", "max_connections=300"]);
         serve.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let child = serve.spawn().context("starting postgres")?;
-        let mut server = Postgres { folder: folder.to_owned(), port, child };
+        let (programs_of, folder) = (programs.to_owned(), folder.to_owned());
+        let mut server = Postgres { programs: programs_of, folder, port, child };
         server.wait_ready(programs)?;
         Ok(server)
     }
@@ -69,6 +71,11 @@ impl Postgres {
     /// Where a client finds it.
     pub(crate) fn url(&self) -> String {
         format!("postgres://heddle@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// The folder of its programs, clients among them.
+    pub(crate) fn programs(&self) -> &Path {
+        &self.programs
     }
 
     fn wait_ready(&mut self, programs: &Path) -> Result<()> {

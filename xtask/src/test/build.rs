@@ -17,6 +17,9 @@ use crate::shell;
 /// The crate whose tests start our programs.
 const BLACK_BOX: &str = "e2e";
 
+/// Those of them that want a database server, too.
+const KEEPING: &str = "server";
+
 /// The crate whose tests want a database server, but for those in the file [`EMBEDDED`].
 const ON_DATABASES: &str = "store";
 
@@ -61,6 +64,8 @@ pub(super) fn cargo<const N: usize>(args: [&str; N]) -> Command {
 pub(super) struct TestNames {
     /// They start our programs.
     pub(super) black_box: Vec<String>,
+    /// They start our programs, and these want a database server.
+    pub(super) keeping: Vec<String>,
     /// They run the store's suite, one on each database.
     pub(super) databases: Vec<String>,
     /// They need nothing but themselves.
@@ -89,6 +94,7 @@ impl TestNames {
 
     fn add(&mut self, package: &str, name: String) {
         match package {
+            BLACK_BOX if name == KEEPING => self.keeping.push(name),
             BLACK_BOX => self.black_box.push(name),
             ON_DATABASES => {
                 // On the embedded one it is quick and needs nothing: part of the inner loop, too.
