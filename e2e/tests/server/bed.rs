@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use e2e::program::{self, Ended};
 use e2e::server;
+use model::secret::SecretBytes;
 use store::authority::{Authority, Kind, State};
 use store::{Commit, Entry, Key, Location, Put, Scope, Store, Write};
 
@@ -172,7 +173,7 @@ fn route(body: &str) -> Put {
         references: Vec::new(),
         claims: Vec::new(),
         grants: Vec::new(),
-        secret: Some(SECRET.to_vec()),
+        secret: Some(SecretBytes::new(SECRET)),
     }
 }
 

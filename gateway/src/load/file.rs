@@ -106,9 +106,12 @@ pub(super) fn hides_a_border(document: &Document) -> bool {
     document.key.is_none() && (is_ours(version) || kind == Kind::AccessPolicy.as_str())
 }
 
+/// Our own group.
+pub(super) const OURS: &str = "heddle.dev";
+
 /// Whether an `apiVersion` is of our own group.
 pub(super) fn is_ours(version: &str) -> bool {
-    version.starts_with("heddle.dev")
+    version.starts_with(OURS)
 }
 
 /// A fault of a file as a whole.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use model::{Document, Kind};
 
-use super::file::is_ours;
+use super::file::{OURS, is_ours};
 
 /// The kinds that are passed over.
 #[derive(Debug, Default)]
@@ -38,7 +38,11 @@ pub(crate) fn kind(word: &str) -> Result<String, String> {
     if word.is_empty() || !word.chars().all(|letter| letter.is_ascii_alphanumeric()) {
         return Err("wants kinds, parted by commas, such as Namespace,Deployment".to_owned());
     }
-    match Kind::ALL.iter().find(|kind| kind.as_str().eq_ignore_ascii_case(word)) {
+    // Kinds of the control plane are called as others' are (a Role is RBAC's too), and those of our
+    // own group are never passed over.
+    let is_read = |kind: &&Kind| kind.group() != OURS || **kind == Kind::AccessPolicy;
+    let mut read = Kind::ALL.iter().filter(is_read);
+    match read.find(|kind| kind.as_str().eq_ignore_ascii_case(word)) {
         Some(kind) => {
             Err(format!("{kind} is a kind that heddle-gateway reads; it cannot be ignored"))
         }
