@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use proxy::admin::{self, Phase, Readiness};
 use proxy::telemetry::{self, Sink, Telemetry, Tracing};
 use proxy::{Limits, Proxy, Settings};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
@@ -61,14 +61,16 @@ pub(crate) fn run(args: &Serve) -> Result<ExitCode> {
     admin.iter().for_each(|admin| proxy.admin_is_at(admin.address()));
     let mut app =
         App { config, proxy, telemetry, shown, missing: false, again: None, unreadable: None };
-    app.begin(&loaded)?;
-    readiness.set(Phase::Serving);
-    tracing::info!(config = %path.display(), objects = loaded.objects, "ready");
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("starting the main loop")?;
-    runtime.block_on(app.follow(path))?;
+    // Before anybody is told that we are ready: who hears it may tell us to stop at once.
+    let signals = runtime.block_on(async { Signals::listen() })?;
+    app.begin(&loaded)?;
+    readiness.set(Phase::Serving);
+    tracing::info!(config = %path.display(), objects = loaded.objects, "ready");
+    runtime.block_on(app.follow(path, signals))?;
     tracing::info!(seconds = args.drain_timeout.as_secs(), "stopping; finishing what is under way");
     readiness.set(Phase::Draining);
     app.proxy.drain(args.drain_timeout);
@@ -77,6 +79,23 @@ pub(crate) fn run(args: &Serve) -> Result<ExitCode> {
     }
     drop(admin);
     Ok(ExitCode::SUCCESS)
+}
+
+/// What we may be told, kept from the moment on that it is listened for.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    again: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate()).context("listening for SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("listening for SIGINT")?,
+            again: signal(SignalKind::hangup()).context("listening for SIGHUP")?,
+        })
+    }
 }
 
 impl App {
@@ -93,14 +112,9 @@ impl App {
     }
 
     /// Looks again whenever the configuration may have changed, until told to stop.
-    async fn follow(&mut self, path: &Path) -> Result<()> {
-        let mut stop = [
-            signal(SignalKind::terminate()).context("listening for SIGTERM")?,
-            signal(SignalKind::interrupt()).context("listening for SIGINT")?,
-        ];
-        let mut again = signal(SignalKind::hangup()).context("listening for SIGHUP")?;
+    async fn follow(&mut self, path: &Path, signals: Signals) -> Result<()> {
+        let Signals { mut terminate, mut interrupt, mut again } = signals;
         let mut watch = Watch::on(path);
-        let [terminate, interrupt] = &mut stop;
         loop {
             tokio::select! {
                 _ = terminate.recv() => return Ok(()),
