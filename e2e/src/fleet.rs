@@ -28,6 +28,9 @@ pub struct Plan {
     pub database: Option<String>,
     /// More arguments of the server.
     pub arguments: Vec<String>,
+    /// A program that becomes the server; it gets the data folder and the server's command line
+    /// behind its own words.
+    pub wrapper: Vec<String>,
 }
 
 /// A server and whoever is signed in to it.
@@ -97,7 +100,13 @@ impl Fleet {
         }
         arguments.extend(self.plan.arguments.iter().cloned());
         let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-        self.server = Some(Server::start_at(&listen, &arguments).await);
+        let data = self.data.display().to_string();
+        let mut wrapper: Vec<_> = self.plan.wrapper.iter().map(String::as_str).collect();
+        if !wrapper.is_empty() {
+            std::fs::create_dir_all(&self.data).expect("a folder for the data");
+            wrapper.push(&data);
+        }
+        self.server = Some(Server::start_at(&listen, &wrapper, &arguments).await);
     }
 
     /// The running server.

@@ -52,7 +52,7 @@ async fn a_killed_server_loses_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_killed_database_loses_nothing() {
     let mut database = Postgres::start().await;
-    let plan = fleet::Plan { database: Some(database.url()), arguments: Vec::new() };
+    let plan = fleet::Plan { database: Some(database.url()), ..fleet::Plan::default() };
     let scene = Scene::new(plan).await;
     let commits = count(40);
     let load = scene.load(SHOP, RATE, lasting(commits));

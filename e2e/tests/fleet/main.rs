@@ -5,6 +5,7 @@
 
 mod claim;
 mod crash;
+mod full;
 mod moving;
 mod renewal;
 mod scene;

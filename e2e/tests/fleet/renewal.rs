@@ -60,7 +60,7 @@ async fn a_token_that_was_used_lets_nobody_else_in() {
 
 fn short(life: u64) -> fleet::Plan {
     let arguments = vec!["--certificate-ttl".to_owned(), format!("{life}s")];
-    fleet::Plan { database: None, arguments }
+    fleet::Plan { arguments, ..fleet::Plan::default() }
 }
 
 /// When the gateway's certificate ends, in seconds since 1970.
