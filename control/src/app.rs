@@ -10,11 +10,29 @@ use store::{Change, Commit, CommitError, Committed, Delete, Expected, Put, Store
 use time::OffsetDateTime;
 use tokio::sync::Mutex;
 
+use crate::authn::{Authn, is_platform_admin};
 use crate::body::{self, Body};
 use crate::draft::{self, Draft};
 use crate::edit::{Edit, Expect};
+use crate::moment::micros;
 use crate::refusal::{Conflict, Refusal};
 use crate::world::{HUB, World, resource};
+
+mod audit;
+mod first;
+mod fleet;
+mod join_token;
+mod node;
+mod session;
+mod token;
+pub(crate) mod user;
+
+pub use first::First;
+pub use fleet::{Delivered, Delivery, Held, Live, Rejected, State};
+pub use join_token::NewJoinToken;
+pub use session::{SignIn, SignedIn};
+pub use token::NewToken;
+pub use user::NewPassword;
 
 /// How often a change is judged anew when others change what it was judged by.
 const TRIES: usize = 5;
@@ -24,6 +42,7 @@ const TRIES: usize = 5;
 pub struct App {
     store: Store,
     world: Mutex<Arc<World>>,
+    authn: Authn,
 }
 
 /// One request to change something.
@@ -53,7 +72,21 @@ pub struct Receipt {
 impl App {
     /// Over `store`.
     pub fn new(store: Store) -> Self {
-        App { store, world: Mutex::default() }
+        App { store, world: Mutex::default(), authn: Authn::new() }
+    }
+
+    /// The store that it is over.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Whether who asks is a platform admin.
+    ///
+    /// # Errors
+    /// What `none` says, where they are not.
+    pub async fn admin(&self, op: &Op, none: impl FnOnce() -> Refusal) -> Result<(), Refusal> {
+        let world = self.world().await?;
+        if is_platform_admin(&rights(op, &world)) { Ok(()) } else { Err(none()) }
     }
 
     /// Every object as of the last revision.
@@ -175,6 +208,20 @@ impl App {
     }
 }
 
+impl Op {
+    /// What the audit says of it.
+    fn said(&self, verb: &str, object: &str, detail: String) -> store::Entry {
+        store::Entry {
+            at: micros(self.now),
+            actor: self.actor.user.to_string(),
+            verb: verb.to_owned(),
+            object: object.to_owned(),
+            outcome: "done".to_owned(),
+            detail,
+        }
+    }
+}
+
 fn first_grant(admin: &Name) -> Resource {
     let name = |word| Name::parse(word).expect("a word of lower-case letters is a name");
     let subjects = vec![Subject { user: Some(admin.clone()), team: None }];
@@ -213,7 +260,7 @@ fn in_stored_form(
 fn commit(op: &Op, world: &World, draft: &Draft<'_>, reverts: Option<i64>) -> Commit {
     let writes = draft.edits().map(|(key, edit)| write(op, world, draft, key, edit));
     Commit {
-        at: i64::try_from(op.now.unix_timestamp_nanos() / 1000).unwrap_or(i64::MAX),
+        at: micros(op.now),
         actor: op.actor.user.to_string(),
         request_id: op.request_id.clone(),
         message: op.message.clone(),

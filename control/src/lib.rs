@@ -14,14 +14,17 @@
 
 #![forbid(unsafe_code)]
 
+pub mod app;
+pub mod authn;
 pub mod keep;
+pub mod rest;
 
-mod app;
 mod body;
 mod bounds;
 mod claims;
 mod draft;
 mod edit;
+mod moment;
 mod refusal;
 mod world;
 
