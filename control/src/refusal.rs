@@ -33,6 +33,11 @@ pub enum Refusal {
     /// Others change the same scopes so often that there was no moment to decide in.
     #[error("others keep changing what this change was checked against; try again")]
     Busy,
+    /// The key of a request that is made once was given to another request before.
+    #[error(
+        "the idempotency key '{0}' came with another request before; give each request its own"
+    )]
+    KeyReused(String),
     /// The store failed.
     #[error("the store failed")]
     Store(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -64,6 +69,22 @@ fn list<T: ToString>(items: &[T]) -> String {
 
 fn denials(denied: &[(Key, Denied)]) -> String {
     denied.iter().map(|(key, why)| format!("{key}: {why}")).collect::<Vec<_>>().join("\n")
+}
+
+impl Refusal {
+    /// What is said of an object that is not there, and of one that may not be read.
+    pub(crate) fn hidden(key: &Key) -> Self {
+        Refusal::Denied(vec![(key.clone(), Denied::Hidden)])
+    }
+}
+
+impl From<store::CommitError> for Refusal {
+    fn from(error: store::CommitError) -> Self {
+        match error {
+            store::CommitError::KeyReused(key) => Refusal::KeyReused(key),
+            other => Refusal::Store(Box::new(other)),
+        }
+    }
 }
 
 impl From<store::Error> for Refusal {
