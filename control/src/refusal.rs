@@ -53,6 +53,11 @@ pub enum Refusal {
     /// No root certificate is there by which a node could know us.
     #[error("there is no root certificate yet; start the server's port for nodes")]
     NoRoot,
+    /// The key of a request that is made once was given to another request before.
+    #[error(
+        "the idempotency key '{0}' came with another request before; give each request its own"
+    )]
+    KeyReused(String),
     /// The store failed.
     #[error("the store failed")]
     Store(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -91,6 +96,11 @@ impl Refusal {
     pub(crate) fn nothing() -> Self {
         Refusal::None("such operation".to_owned())
     }
+
+    /// What is said of an object that is not there, and of one that may not be read.
+    pub(crate) fn hidden(key: &Key) -> Self {
+        Refusal::Denied(vec![(key.clone(), Denied::Hidden)])
+    }
 }
 
 impl From<NoChance> for Refusal {
@@ -104,6 +114,15 @@ impl From<password::Error> for Refusal {
         match error {
             password::Error::Busy => Refusal::TooManyAttempts(1),
             password::Error::NoChance(_) | password::Error::Hash => Refusal::Store(Box::new(error)),
+        }
+    }
+}
+
+impl From<store::CommitError> for Refusal {
+    fn from(error: store::CommitError) -> Self {
+        match error {
+            store::CommitError::KeyReused(key) => Refusal::KeyReused(key),
+            other => Refusal::Store(Box::new(other)),
         }
     }
 }

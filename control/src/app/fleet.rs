@@ -2,29 +2,13 @@
 
 use model::{Key, Scope};
 use store::node::Node;
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 
-use super::node::reads_any;
-use super::{App, Op, rights};
+use super::App;
+use super::rollout::NodeState;
 use crate::World;
-use crate::moment::{micros, time};
+use crate::moment::micros;
 use crate::refusal::Refusal;
-
-/// How long a connected node may be silent.
-const SILENT: Duration = Duration::seconds(10);
-/// How long a node that went away counts as one that lacks a change.
-const MISSED: Duration = Duration::minutes(10);
-
-/// Whether a node is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// It holds a connection and speaks.
-    Connected,
-    /// It holds a connection and is silent.
-    Stale,
-    /// It holds none.
-    Away,
-}
 
 /// A scope that a node runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,39 +38,13 @@ pub struct Rejected {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Live {
     /// Whether it is there.
-    pub state: State,
+    pub state: NodeState,
     /// The scopes that it runs.
     pub vector: Vec<Held>,
     /// What it does not run as it was committed.
     pub rejected: Vec<Rejected>,
     /// How many of its scopes are newer here than there.
     pub behind: usize,
-}
-
-/// How far a revision came.
-#[derive(Debug, Clone)]
-pub struct Delivery {
-    /// Which.
-    pub revision: i64,
-    /// When it was committed, in microseconds since 1970.
-    pub accepted: i64,
-    /// Whether no node lacks it that is there, or went away a moment ago.
-    pub complete: bool,
-    /// The nodes that run a scope of it.
-    pub nodes: Vec<Delivered>,
-}
-
-/// What a node made of a revision.
-#[derive(Debug, Clone)]
-pub struct Delivered {
-    /// Which.
-    pub node: Node,
-    /// Whether it is there.
-    pub state: State,
-    /// Since when it runs all of it that it runs, in microseconds since 1970.
-    pub applied: Option<i64>,
-    /// What it does not run as it was committed.
-    pub rejected: Vec<Rejected>,
 }
 
 impl App {
@@ -104,57 +62,6 @@ impl App {
         let behind = vector.iter().filter(is_behind).count();
         let held = |(scope, (revision, applied))| Held { scope, revision, applied };
         let vector = vector.into_iter().map(held).collect();
-        Ok(Live { state: state(node, now), vector, rejected: Vec::new(), behind })
+        Ok(Live { state: NodeState::of(node, micros(now)), vector, rejected: Vec::new(), behind })
     }
-
-    /// How far a revision came.
-    ///
-    /// # Errors
-    /// [`Refusal::NoRevision`] where who asks may see nothing of it.
-    pub async fn change_receipt(&self, op: &Op, revision: i64) -> Result<Delivery, Refusal> {
-        let none = Refusal::NoRevision(revision);
-        let Some(before) = revision.checked_add(1).filter(|_| revision > 0) else {
-            return Err(none);
-        };
-        let found = self.store.revisions(None, Some(before), 1).await?.into_iter().next();
-        let Some(found) = found.filter(|one| one.revision == revision) else { return Err(none) };
-        let world = self.world().await?;
-        let rights = rights(op, &world);
-        let scopes: Vec<_> = found.scopes.into_iter().map(|(scope, _)| scope).collect();
-        if !scopes.iter().any(|scope| reads_any(&rights, scope)) {
-            return Err(none);
-        }
-        let mut nodes = Vec::new();
-        for node in self.store.node_list().await? {
-            let live = self.live(&world, &node, op.now).await?;
-            nodes.extend(delivered(node, live, &scopes, revision));
-        }
-        let counts = |one: &&Delivered| match one.state {
-            State::Connected | State::Stale => true,
-            State::Away => op.now - time(one.node.last_seen) < MISSED,
-        };
-        let complete = nodes.iter().filter(counts).all(|one| one.applied.is_some());
-        Ok(Delivery { revision, accepted: found.at, complete, nodes })
-    }
-}
-
-/// What a node made of a revision of these scopes, if it runs one of them.
-fn delivered(node: Node, live: Live, scopes: &[Scope], revision: i64) -> Option<Delivered> {
-    let held: Vec<_> = live.vector.iter().filter(|held| scopes.contains(&held.scope)).collect();
-    let last = held.iter().map(|held| held.applied).max()?;
-    let applied = held.iter().all(|held| held.revision >= revision).then_some(last);
-    let rejected = live.rejected.into_iter().filter(|one| scopes.contains(&one.scope)).collect();
-    Some(Delivered { node, state: live.state, applied, rejected })
-}
-
-fn state(node: &Node, now: OffsetDateTime) -> State {
-    match (node.connected, micros(now) - node.last_seen < micros_of(SILENT)) {
-        (true, true) => State::Connected,
-        (true, false) => State::Stale,
-        (false, _) => State::Away,
-    }
-}
-
-fn micros_of(duration: Duration) -> i64 {
-    i64::try_from(duration.whole_microseconds()).unwrap_or(i64::MAX)
 }

@@ -8,7 +8,7 @@ use store::node::Node;
 use super::answer::{self, Listed};
 use super::ask::Ask;
 use super::problem::Problem;
-use crate::app::{Held, Live, Rejected, State};
+use crate::app::{Held, Live, NodeState, Rejected};
 use crate::moment::rfc3339;
 
 /// Something that runs what was committed.
@@ -23,7 +23,7 @@ pub(super) struct NodeShape {
     kind: String,
     /// The software that it runs.
     version: String,
-    state: NodeState,
+    state: NodeStateShape,
     first_seen: String,
     last_seen: String,
     certificate_expires: Option<String>,
@@ -38,7 +38,8 @@ pub(super) struct NodeShape {
 /// Whether a node is there.
 #[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) enum NodeState {
+#[schemars(rename = "NodeState")]
+pub(super) enum NodeStateShape {
     /// It holds a connection and speaks.
     Connected,
     /// It holds a connection and is silent.
@@ -101,11 +102,11 @@ fn shape(node: Node, live: Live) -> NodeShape {
     }
 }
 
-pub(super) fn state(state: State) -> NodeState {
+pub(super) fn state(state: NodeState) -> NodeStateShape {
     match state {
-        State::Connected => NodeState::Connected,
-        State::Stale => NodeState::Stale,
-        State::Away => NodeState::Away,
+        NodeState::Connected => NodeStateShape::Connected,
+        NodeState::Stale => NodeStateShape::Stale,
+        NodeState::Away => NodeStateShape::Away,
     }
 }
 

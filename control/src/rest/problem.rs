@@ -210,6 +210,10 @@ impl From<Refusal> for Problem {
                 let retry_after = Some(1);
                 Problem { retry_after, ..plain(StatusCode::CONFLICT, "busy", title) }
             }
+            Refusal::KeyReused(_) => {
+                let title = "This idempotency key was another request's";
+                plain(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-mismatch", title)
+            }
             Refusal::Unauthenticated | Refusal::WrongPassword => {
                 plain(StatusCode::UNAUTHORIZED, "unauthenticated", "Nobody we know asks")
             }

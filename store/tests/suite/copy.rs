@@ -11,7 +11,7 @@ use store::token::Token;
 use store::user::User;
 use store::{Commit, CopyError, Entry, Filter, Location, Put, Reference, Scope, Store, copy};
 
-use super::{claiming, commit, delete, key, one_commit, put, puts, workspace};
+use super::{claiming, commit, delete, key, once, one_commit, put, puts, workspace};
 use crate::Bed;
 
 /// At least one row in every table.
@@ -35,7 +35,7 @@ async fn filled() -> Bed {
     };
     let many = (0..1_203).map(|n| put(&format!("n{n}"), "1"));
     let first = puts([rich].into_iter().chain(many));
-    store.commit(&Commit { idempotency: Some("k".to_owned()), ..first }).await.unwrap();
+    store.commit(&Commit { once: Some(once("k")), ..first }).await.unwrap();
     store.commit(&commit(vec![delete("n7")])).await.unwrap();
     people(store).await;
     fleet(store).await;
