@@ -16,9 +16,9 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, FromRequestParts as _, RawPathParams};
-use axum::http::{Method, Request, StatusCode};
-use axum::response::Response;
-use axum::routing::{MethodFilter, MethodRouter, on};
+use axum::http::{Method, Request, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, MethodRouter, get, on};
 use tokio::sync::watch;
 
 use crate::App;
@@ -40,10 +40,10 @@ mod user;
 #[cfg(test)]
 mod tests;
 
-pub use metrics::Metrics;
 pub use openapi::document;
 
 use ask::Ask;
+use metrics::Metrics;
 use operations::{OPERATIONS, Operation};
 use problem::Problem;
 
@@ -52,6 +52,9 @@ pub const BASE: &str = "/api/v1";
 
 /// How long an answer may take; one that is waited for has its own time besides.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long the store may take to tell a number.
+const SOON: Duration = Duration::from_secs(2);
 
 /// What an installation says of its own door.
 #[derive(Debug, Clone, Default)]
@@ -79,38 +82,46 @@ impl Rest {
         Arc::new(Rest { app, settings, metrics: Metrics::new(), stopping })
     }
 
-    /// All routes below [`BASE`].
+    /// All routes below [`BASE`], and what those ask who watch over the server.
     pub fn router(self: &Arc<Self>) -> Router {
         let mut router = Router::new();
         for operation in OPERATIONS {
             router = router.route(operation.path, self.route(operation));
         }
         let (nowhere, never) = (Arc::clone(self), Arc::clone(self));
+        let (ready, told) = (Arc::clone(self), Arc::clone(self));
         let router = router
             .fallback(move |request: Request<Body>| nowhere.nothing(request, StatusCode::NOT_FOUND))
             .method_not_allowed_fallback(move |request: Request<Body>| {
                 never.nothing(request, StatusCode::METHOD_NOT_ALLOWED)
             });
         // What a body may be is said by the operation.
-        Router::new().nest(BASE, router.layer(DefaultBodyLimit::disable()))
+        Router::new()
+            .nest(BASE, router.layer(DefaultBodyLimit::disable()))
+            .route("/healthz", get(|| async { "ok\n" }))
+            .route("/readyz", get(move || async move { ready.ready().await }))
+            .route("/metrics", get(move || async move { told.exposition().await }))
     }
 
-    /// What it counts.
-    pub fn metrics(&self) -> &Metrics {
-        &self.metrics
+    /// Ready while the store answers and nobody told us to stop.
+    async fn ready(&self) -> (StatusCode, &'static str) {
+        if *self.stopping.borrow() {
+            return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
+        }
+        match self.revision().await {
+            Some(_) => (StatusCode::OK, "ok\n"),
+            None => (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n"),
+        }
     }
 
-    /// Whether the store answers.
-    pub async fn is_ready(&self) -> bool {
-        let asked = tokio::time::timeout(Duration::from_secs(2), self.app.store().revision());
-        matches!(asked.await, Ok(Ok(_)))
+    async fn exposition(&self) -> impl IntoResponse + use<> {
+        let text = self.metrics.text(self.revision().await);
+        ([(header::CONTENT_TYPE, metrics::TYPE)], text)
     }
 
-    /// The text of `/metrics`.
-    pub async fn exposition(&self) -> String {
-        let asked = tokio::time::timeout(Duration::from_secs(2), self.app.store().revision());
-        let revision = asked.await.ok().and_then(Result::ok);
-        self.metrics.text(revision)
+    /// The last revision, if the store tells it soon.
+    async fn revision(&self) -> Option<i64> {
+        tokio::time::timeout(SOON, self.app.store().revision()).await.ok()?.ok()
     }
 
     fn route(self: &Arc<Self>, operation: &'static Operation) -> MethodRouter {

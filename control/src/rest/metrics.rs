@@ -15,9 +15,12 @@ struct Answered {
     status: u16,
 }
 
+/// The media type of the text.
+pub(super) const TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
 /// The counters.
 #[derive(Debug)]
-pub struct Metrics {
+pub(super) struct Metrics {
     registry: Registry,
     answers: Family<Answered, Counter>,
     revision: Gauge,
