@@ -14,19 +14,26 @@
 
 #![forbid(unsafe_code)]
 
+pub mod app;
+pub mod authn;
 pub mod keep;
+pub mod rest;
 
-mod app;
 mod body;
 mod bounds;
 mod claims;
 mod draft;
 mod edit;
+mod moment;
 mod refusal;
 mod world;
 
-pub use app::{App, Op, Receipt};
+pub use app::{
+    App, Deed, Listing, NodeState, Op, Page, PastChange, PastObject, PastVersion, Plan, Receipt,
+    Rerouted, Review, Reviewed, Rolled, Rollout, Shown, Touched, Would,
+};
 pub use claims::Overlap;
 pub use edit::{Edit, Expect, read};
 pub use refusal::{Conflict, Refusal};
+pub use store::Once;
 pub use world::{Object, World};

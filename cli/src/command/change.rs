@@ -1,0 +1,139 @@
+//! `apply` and `delete`: one change, all of it or nothing.
+
+use model::Key;
+use serde_json::{Value, json};
+
+use super::receipt;
+use crate::app::Context;
+use crate::args::{Apply, Delete, Output};
+use crate::client::Ask;
+use crate::failure::{Done, Failure};
+use crate::manifest::Manifest;
+use crate::show::{self, object};
+
+/// Makes files so.
+///
+/// # Errors
+/// All that the server has against it, each with the place in the files.
+pub(crate) async fn apply(context: &Context, args: &Apply) -> Result<Done, Failure> {
+    let manifest = Manifest::read(&args.files.paths)?;
+    let mut ask = Ask::post(&["changes"])
+        .query_if("dryRun", args.dry_run.then_some("true"))
+        .query_if("message", args.message.as_deref())
+        .with_yaml(manifest.text());
+    ask = ask.keyed();
+    let answer = placed(context.client.json(&ask).await, &manifest)?;
+    let keys: Vec<Key> =
+        manifest.documents().into_iter().filter_map(|placed| placed.document.key).collect();
+    if args.show.output == Output::Table {
+        show::result(&applied(&keys, &answer, args.dry_run))?;
+    }
+    receipt::finish(context, answer, args.wait, args.show.output).await
+}
+
+/// A refusal with the places of `manifest`.
+pub(crate) fn placed<T>(result: Result<T, Failure>, manifest: &Manifest) -> Result<T, Failure> {
+    result.map_err(|failure| match failure {
+        Failure::Refused(problem) => problem.placed(manifest).into(),
+        other => other,
+    })
+}
+
+/// A line for each object, in the order of the files.
+fn applied(keys: &[Key], answer: &Value, is_dry: bool) -> String {
+    let would = if is_dry { " (dry run)" } else { "" };
+    let changed = show::items(answer, "/changed");
+    let mut text = String::new();
+    for key in keys {
+        let name = key.to_string();
+        let found = changed.iter().find(|changed| object(changed) == name);
+        let done = match found.map(|changed| changed["generation"].as_i64()) {
+            None => format!("{name} unchanged"),
+            Some(Some(1)) => format!("{name} created"),
+            Some(Some(generation)) => format!("{name} configured (generation {generation})"),
+            Some(None) => format!("{name} configured"),
+        };
+        text.push_str(&format!("{done}{would}\n"));
+    }
+    if !is_dry {
+        text.push_str(&revision(answer));
+    }
+    text
+}
+
+/// `revision 13`, where there is one.
+pub(crate) fn revision(answer: &Value) -> String {
+    match answer["revision"].as_i64() {
+        Some(revision) => format!("revision {revision}\n"),
+        None => String::new(),
+    }
+}
+
+/// Deletes objects.
+///
+/// # Errors
+/// All that the server has against it.
+pub(crate) async fn delete(context: &Context, args: &Delete) -> Result<Done, Failure> {
+    let manifest = Manifest::read(&args.paths)?;
+    let mut keys = in_files(&manifest)?;
+    for named in &args.objects {
+        keys.push(named.key(args.namespace.namespace.as_ref()).map_err(Failure::Usage)?);
+    }
+    keys.sort();
+    keys.dedup();
+    if keys.is_empty() {
+        return Err(Failure::Failed("the files describe no object".to_owned()));
+    }
+    let edits: Vec<_> = keys.iter().map(|key| json!({ "delete": key })).collect();
+    let mut body = json!({ "edits": edits });
+    if let Some(message) = &args.message {
+        body["message"] = message.as_str().into();
+    }
+    let ask = Ask::post(&["changes"]).with_json(&body).keyed();
+    let answer = placed(context.client.json(&ask).await, &manifest)?;
+    if args.show.output == Output::Table {
+        let lines: String = keys.iter().map(|key| format!("{key} deleted\n")).collect();
+        show::result(&(lines + &revision(&answer)))?;
+    }
+    receipt::finish(context, answer, args.wait, args.show.output).await
+}
+
+/// Which objects the files mean, whatever else is wrong with them.
+fn in_files(manifest: &Manifest) -> Result<Vec<Key>, Failure> {
+    let mut keys = Vec::new();
+    let mut faults = Vec::new();
+    for placed in manifest.documents() {
+        match &placed.document.key {
+            Some(key) => keys.push(key.clone()),
+            None => faults.extend(placed.faults()),
+        }
+    }
+    if faults.is_empty() { Ok(keys) } else { Err(crate::problem::local(&faults)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{Kind, Name};
+
+    use super::*;
+
+    #[test]
+    fn each_object_has_a_line_in_the_order_of_the_files() {
+        let key = |name| {
+            let [namespace, name] = ["shop", name].map(|word| Name::parse(word).unwrap());
+            Key::new(Kind::HttpRoute, namespace, name)
+        };
+        let changed = |name: &str, generation: u64| {
+            json!({ "kind": "HTTPRoute", "namespace": "shop", "name": name,
+                    "generation": generation })
+        };
+        let answer = json!({ "revision": 13, "changed": [changed("b", 2), changed("a", 1)] });
+        let keys = ["a", "b", "c"].map(key);
+        assert_eq!(
+            applied(&keys, &answer, false),
+            "HTTPRoute shop/a created\nHTTPRoute shop/b configured (generation 2)\n\
+             HTTPRoute shop/c unchanged\nrevision 13\n"
+        );
+        assert!(applied(&keys, &answer, true).ends_with("HTTPRoute shop/c unchanged (dry run)\n"));
+    }
+}
