@@ -36,4 +36,4 @@ pub use claims::Overlap;
 pub use edit::{Edit, Expect, read};
 pub use refusal::{Conflict, Refusal};
 pub use store::Once;
-pub use world::{Object, World};
+pub use world::{Object, Objects, Unreadable, World};

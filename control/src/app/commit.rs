@@ -67,6 +67,7 @@ impl App {
             let draft = judge(op, &world, &edits)?;
             match self.store.commit(&commit(op, &world, &draft, reverts)).await {
                 Ok(committed) => {
+                    draft.into_world(&committed).into_iter().for_each(|next| self.advance(next));
                     self.sweep(op).await;
                     return Ok(receipt(committed));
                 }
@@ -97,7 +98,7 @@ pub(super) fn judge<'w>(
     world: &'w World,
     edits: &'w [Edit],
 ) -> Result<Draft<'w>, Refusal> {
-    let draft = Draft::new(world, edits)?;
+    let mut draft = Draft::new(world, edits)?;
     draft.judge(&rights(op, world))?;
     Ok(draft)
 }
