@@ -14,6 +14,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod ca;
 pub mod keep;
 
 mod app;
