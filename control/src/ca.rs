@@ -240,6 +240,30 @@ impl Ca {
         Ok(Issued { chain: vec![certificate, issuer.certificate().clone()], expires })
     }
 
+    /// Proves a certificate by the authorities of the cluster that it names, also by those that
+    /// sign no more; that it has ended is no fault here.
+    ///
+    /// # Errors
+    /// [`Unfit`] inside, [`CaError`] if the store fails.
+    pub async fn prove(&self, certificate: &[u8]) -> Result<Result<Proven, Unfit>, CaError> {
+        let certificate = CertificateDer::from(certificate);
+        let cluster = match Proven::claimed(&certificate, &self.trust) {
+            Ok(claimed) => claimed.node.cluster,
+            Err(unfit) => return Ok(Err(unfit)),
+        };
+        let held = self.store.authority_list(Some(cluster.as_str())).await?;
+        let issuers = held.iter().filter(|one| {
+            one.kind == Kind::Intermediate && matches!(one.state, State::Active | State::Leaving)
+        });
+        for issuer in issuers {
+            let issuer = authority::read(&issuer.certificate)?;
+            if let Ok(proven) = Proven::read(&certificate, &issuer, &self.trust) {
+                return Ok(Ok(proven));
+            }
+        }
+        Ok(Err(Unfit::Stranger))
+    }
+
     /// A new certificate for the port that nodes speak to.
     ///
     /// # Errors

@@ -15,19 +15,24 @@
 #![forbid(unsafe_code)]
 
 pub mod ca;
+pub mod identity;
 pub mod keep;
 
 mod app;
 mod body;
 mod bounds;
 mod claims;
+mod clock;
 mod draft;
 mod edit;
 mod refusal;
+#[cfg(test)]
+mod test;
 mod world;
 
 pub use app::{App, Op, Receipt};
 pub use claims::Overlap;
+pub use clock::Clock;
 pub use edit::{Edit, Expect, read};
 pub use refusal::{Conflict, Refusal};
 pub use world::{Object, World};

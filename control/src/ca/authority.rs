@@ -73,8 +73,7 @@ impl Authority {
 
     /// From what is stored.
     pub(super) fn open(pem: &str, key: Vec<u8>, expires: i64) -> Result<Self, CaError> {
-        let certificate = CertificateDer::from_pem_slice(pem.as_bytes())
-            .map_err(|_| CaError::Damaged("the certificate of an authority"))?;
+        let certificate = read(pem)?;
         let key = PrivatePkcs8KeyDer::from(key);
         let key = KeyPair::from_pkcs8_der_and_sign_algo(&key, &PKCS_ECDSA_P256_SHA256)?;
         let expires = OffsetDateTime::from_unix_timestamp_nanos(i128::from(expires) * 1000)
@@ -137,6 +136,12 @@ fn of_authority(
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
     params.use_authority_key_identifier_extension = true;
     Ok(params)
+}
+
+/// A stored certificate, DER.
+pub(super) fn read(pem: &str) -> Result<CertificateDer<'static>, CaError> {
+    let read = CertificateDer::from_pem_slice(pem.as_bytes());
+    read.map_err(|_| CaError::Damaged("the certificate of an authority"))
 }
 
 /// A certificate ends at a whole second.
