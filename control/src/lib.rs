@@ -26,6 +26,7 @@ mod clock;
 mod draft;
 mod edit;
 mod refusal;
+pub mod snapshot;
 #[cfg(test)]
 mod test;
 mod world;
