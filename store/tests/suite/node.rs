@@ -92,3 +92,31 @@ async fn an_authoritys_key_opens_and_its_state_moves_on() {
     assert_eq!(store.authority_key("a1").await.unwrap().as_deref(), Some(&b"private"[..]));
     assert_eq!(store.authority_key("a2").await.unwrap(), None);
 }
+
+#[tokio::test]
+async fn of_authorities_that_are_made_at_once_one_is_settled_on() {
+    let bed = Bed::fresh().await;
+    let store = bed.store.clone();
+    let authority = |id: &str, expires| Authority {
+        id: id.to_owned(),
+        cluster: "here".to_owned(),
+        kind: Kind::Intermediate,
+        certificate: id.to_owned(),
+        created: 1,
+        expires,
+        state: State::Active,
+    };
+    let made = [authority("a1", 99), authority("a2", 99), authority("a3", 99)];
+    let (one, two, three) = tokio::join!(
+        store.authority_settle(&made[0], b"private", 50),
+        store.authority_settle(&made[1], b"private", 50),
+        store.authority_settle(&made[2], b"private", 50),
+    );
+    let settled = [one.unwrap(), two.unwrap(), three.unwrap()];
+    assert!(settled.iter().all(|one| *one == settled[0]), "{settled:?}");
+    assert_eq!(store.authority_list(Some("here")).await.unwrap(), settled[..1]);
+    let next = authority("a4", 200);
+    assert_eq!(store.authority_settle(&next, b"private", 99).await.unwrap(), next);
+    let root = Authority { kind: Kind::Root, ..authority("a5", 99) };
+    assert_eq!(store.authority_settle(&root, b"private", 50).await.unwrap(), root);
+}
