@@ -1,0 +1,3 @@
+//! What the control plane says this node shall serve.
+
+pub(crate) mod held;
