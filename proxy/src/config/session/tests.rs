@@ -15,7 +15,7 @@ use crate::identity::tests::authority::Installation;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-fn envelope(name: &str, generation: i64) -> Envelope {
+pub(crate) fn envelope(name: &str, generation: i64) -> Envelope {
     let body = Bytes::from(format!("{{\"{name}\":{generation}}}"));
     Envelope {
         key: Key { kind: "ConfigMap".into(), namespace: "shop".into(), name: name.into() },
@@ -100,7 +100,7 @@ fn vector(revision: i64) -> Vector {
     [(Scope::Platform, revision)].into_iter().collect()
 }
 
-fn objects(all: &[Envelope]) -> held::Objects {
+pub(crate) fn objects(all: &[Envelope]) -> held::Objects {
     all.iter().map(|one| (one.key.clone(), Arc::new(one.clone()))).collect()
 }
 
