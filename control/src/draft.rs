@@ -175,7 +175,7 @@ impl<'w> Draft<'w> {
     /// change touches: what others lose by it is theirs to see, and no reason to keep it for them.
     fn assembles(&self) -> Result<(), Refusal> {
         let before = self.world.assembly.as_deref();
-        let input = Input { resources: traffic(self.after.values().copied()), refused: Vec::new() };
+        let input = Input { resources: traffic(self.after.values().copied()), ..Input::default() };
         let known: BTreeSet<_> = before.iter().flat_map(|one| &one.faults).map(words).collect();
         let assembly = table::assemble(input, before);
         let touched: BTreeSet<_> =

@@ -63,7 +63,7 @@ impl World {
         }
         next.move_scopes(store, self.revision).await?;
         next.directory = Directory::new(next.resources());
-        let input = Input { resources: traffic(next.resources()), refused: Vec::new() };
+        let input = Input { resources: traffic(next.resources()), ..Input::default() };
         next.assembly = Some(Arc::new(table::assemble(input, self.assembly.as_deref())));
         Ok(Some(next))
     }
@@ -132,13 +132,11 @@ pub(crate) fn traffic<'r>(resources: impl Iterator<Item = &'r Resource>) -> Vec<
         | Resource::EndpointSlice(_)
         | Resource::Secret(_)
         | Resource::ConfigMap(_)
-        | Resource::AccessPolicy(_) => true,
-        Resource::Api(_)
+        | Resource::AccessPolicy(_)
+        | Resource::Api(_)
         | Resource::Claim(_)
-        | Resource::Workspace(_)
-        | Resource::Team(_)
-        | Resource::Role(_)
-        | Resource::Grant(_) => false,
+        | Resource::Workspace(_) => true,
+        Resource::Team(_) | Resource::Role(_) | Resource::Grant(_) => false,
     };
     resources.filter(is_traffic).cloned().collect()
 }

@@ -25,7 +25,7 @@ mod rule;
 mod service;
 pub mod why;
 
-pub use assemble::{Assembly, Input, Refused, assemble};
+pub use assemble::{Assembly, Closed, Input, Refused, assemble};
 pub use listener::{Certificate, Listener, State};
 pub use rule::{Backend, Mirror, Rule, Target};
 pub use service::Service;

@@ -4,6 +4,7 @@
 
 mod abroad;
 mod attachment;
+mod borders;
 mod callers;
 mod closing;
 mod fixture;
