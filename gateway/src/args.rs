@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use crate::explain;
 use crate::load::foreign;
 
-/// An API gateway that serves Gateway API resources from a file.
+/// An API gateway that serves Gateway API resources, from files or joined to a server.
 #[derive(Debug, Parser)]
 #[command(name = "heddle-gateway", version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
@@ -34,8 +34,10 @@ pub(crate) enum Command {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Serve {
     /// A YAML file, or a folder whose .yaml, .yml and .json files count together.
-    #[arg(long, value_name = "FILE|DIR")]
+    #[arg(long, value_name = "FILE|DIR", conflicts_with_all = ["join", "server", "state", "name"])]
     pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) join: Join,
     /// Threads that serve traffic; one for each processor by default.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub(crate) workers: Option<u16>,
@@ -84,6 +86,40 @@ pub(crate) struct Serve {
     /// Pass over objects of these kinds, which are none that Heddle reads; may be repeated.
     #[arg(long, value_name = "KIND,...", value_delimiter = ',', value_parser = foreign::kind)]
     pub(crate) ignore_kinds: Vec<String>,
+}
+
+/// How a gateway without files is joined to a server.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub(crate) struct Join {
+    /// Joins a server by the token it printed; `-` reads it from standard input, `@FILE` from a
+    /// file. Without a word it is HEDDLE_JOIN_TOKEN. Once joined, --state alone suffices.
+    #[arg(long, value_name = "TOKEN|-|@FILE", value_parser = hidden)]
+    pub(crate) join: Option<Hidden>,
+    /// Where the server answers nodes [default: 127.0.0.1:7081].
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) server: Option<String>,
+    /// The folder that keeps who this node is and what it served last [default:
+    /// heddle-gateway-state].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+    /// The node's name in its cluster, when it joins; the host's name by default.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+}
+
+/// A word that no message shows.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Hidden(pub(crate) String);
+
+impl std::fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(hidden)")
+    }
+}
+
+/// Takes any word: were it refused here, the command line's own words would show it.
+fn hidden(text: &str) -> Result<Hidden, std::convert::Infallible> {
+    Ok(Hidden(text.to_owned()))
 }
 
 /// Where the admin port is.
