@@ -183,7 +183,7 @@ impl World {
         let objects = kinds.flat_map(|kind| self.of_kind(kind)).map(|(_, object)| object);
         let resources = objects.map(|object| object.resource.clone()).collect();
         let refused = self.unreadable.values().filter_map(Unreadable::refused).collect();
-        let input = Input { resources, refused };
+        let input = Input { resources, refused, ..Input::default() };
         self.assembly = Some(Arc::new(table::assemble(input, self.assembly.as_deref())));
     }
 
