@@ -22,6 +22,7 @@ mod bounds;
 mod claims;
 mod draft;
 mod edit;
+mod lookup;
 mod refusal;
 mod world;
 
