@@ -96,6 +96,11 @@ impl<'w> Draft<'w> {
         Some(world)
     }
 
+    /// The world once the change is made.
+    pub(crate) fn after(&self) -> &World {
+        &self.after
+    }
+
     /// What the proxies make of the world before and after; the same where nothing is theirs.
     pub(crate) fn assemblies(&self) -> [Option<&table::Assembly>; 2] {
         [self.world.assembly.as_deref(), self.after.assembly.as_deref()]

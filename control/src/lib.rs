@@ -29,6 +29,7 @@ mod clock;
 mod draft;
 mod edit;
 mod moment;
+mod lookup;
 mod refusal;
 #[cfg(test)]
 mod test;

@@ -9,6 +9,7 @@ use super::{App, Op, rights};
 use crate::body::{self, Body};
 use crate::draft::Draft;
 use crate::edit::Edit;
+use crate::lookup;
 use crate::refusal::Refusal;
 use crate::world::{HUB, World};
 
@@ -156,9 +157,9 @@ fn write(op: &Op, world: &World, draft: &Draft<'_>, key: &Key, edit: &Edit) -> W
         owner_team,
         source: op.actor.user.to_string(),
         labels: resource.meta().labels.clone(),
-        references: Vec::new(),
-        claims: Vec::new(),
-        grants: Vec::new(),
+        references: lookup::references(resource, draft.after()),
+        claims: lookup::claims(resource, draft.after()),
+        grants: lookup::grants(resource, draft.after()),
         secret: body.secret,
     }))
 }

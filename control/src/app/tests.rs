@@ -16,6 +16,7 @@ use crate::edit::read;
 
 mod cost;
 mod holes;
+mod lookup;
 mod newer;
 mod once;
 mod reading;

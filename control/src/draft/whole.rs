@@ -1,9 +1,11 @@
 //! What must hold of all objects together once a change is made.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use model::access::{Rights, builtin};
 use model::api::LABEL;
+use model::claim::Claim;
 use model::role::Grant;
 use model::team::Team;
 use model::workspace::Workspace;
@@ -76,8 +78,8 @@ impl Draft<'_> {
             | Resource::EndpointSlice(_)
             | Resource::Secret(_)
             | Resource::ConfigMap(_)
-            | Resource::AccessPolicy(_)
-            | Resource::Claim(_) => {}
+            | Resource::AccessPolicy(_) => {}
+            Resource::Claim(claim) => self.claim(key, claim, faults),
         }
         if resource.meta().labels.contains_key(LABEL) && !matches!(resource, Resource::Api(_)) {
             let api = api_of(resource);
@@ -86,6 +88,22 @@ impl Draft<'_> {
             if !is_there {
                 let text = format!("{scope} has no Api '{}'", resource.meta().labels[LABEL]);
                 faults.push(fault(key, &format!("metadata.labels['{LABEL}']"), text));
+            }
+        }
+    }
+
+    /// What a workspace holds it holds by one Claim: so it is still held, or not, when one goes.
+    fn claim(&self, key: &Key, claim: &Arc<Claim>, faults: &mut Vec<Invalid>) {
+        let scope = self.after.directory.scope(&key.namespace);
+        let near = self.after.grounds.near(&Resource::Claim(Arc::clone(claim)));
+        let own =
+            |other: &&Key| *other != key && self.after.directory.scope(&other.namespace) == scope;
+        for other in near.iter().filter(own) {
+            let Some(Resource::Claim(held)) = self.after.known(other) else { continue };
+            let twice = Claim::grounds(claim).find(|one| Claim::grounds(held).any(|g| g == *one));
+            if let Some(twice) = twice {
+                let text = format!("'{twice}' is held by {other} already");
+                faults.push(fault(key, "spec.hosts", text));
             }
         }
     }
