@@ -1,7 +1,7 @@
 //! From resources to a [`Table`], in the order in which one thing needs another.
 //!
 //! Settle one good form of each object, keep policies whose edit misses its target, draw the borders,
-//! compile policies into levels, draft the listeners, find each route's parents, close policies that
+//! compile policies into levels, gather claims, draft the listeners, find each route's parents, close policies that
 //! deny strangers, resolve services, attach routes.
 //! A refused route without a good form stays closed where a policy protects it.
 //! What did not change since the assembly before is taken over from it.
@@ -15,12 +15,13 @@ use crate::assemble::attach::{Around, Attacher};
 use crate::assemble::borders::Borders;
 use crate::assemble::parents::Parents;
 use crate::assemble::policies::Policies;
+use crate::claimed::Claimed;
 use crate::isolate::{self, Settled};
 use crate::service::Catalog;
 use crate::{Table, listener};
 
 mod attach;
-mod borders;
+pub(crate) mod borders;
 mod callers;
 mod listeners;
 mod misled;
@@ -87,16 +88,21 @@ pub fn assemble(input: Input, previous: Option<&Assembly>) -> Assembly {
     misled::keep(&mut settled, previous, &mut faults);
     let borders = Borders::new(&settled);
     let mut policies = Policies::compile(&settled, &borders, previous, &mut faults);
-    let mut listeners = listeners::draft(&settled, &mut faults);
+    let claimed = Arc::new(Claimed::new(&settled, &borders, &mut faults));
+    let mut listeners = listeners::draft(&settled, &claimed, &mut faults);
     let parents = Parents::find(&settled, &listeners, &mut faults);
     callers::check(&mut policies, &listeners, &parents, &mut faults);
     let before = previous.map_or(&[][..], |assembly| &assembly.table.services);
     let catalog = Catalog::new(&settled, before);
-    let around = Around { settled: &settled, policies: &policies, borders: &borders };
+    let around =
+        Around { settled: &settled, policies: &policies, borders: &borders, claimed: &claimed };
     let attacher = Attacher::new(around, &catalog, &mut listeners);
     let rules = attacher.run(&parents, &mut faults);
     let ports = listener::ports(&listeners);
-    listeners.iter_mut().for_each(|listener| listener.routes.sort());
+    for listener in &mut listeners {
+        listener.routes.sort();
+        listener.routes.claimed = (!claimed.is_empty()).then(|| Arc::clone(&claimed));
+    }
     let table = Arc::new(Table {
         digest: settled.digest(),
         listeners: listeners.into_iter().map(Arc::new).collect(),

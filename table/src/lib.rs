@@ -16,6 +16,7 @@ use std::sync::Arc;
 use policy::{Facts, Reason, Scheme};
 
 mod assemble;
+mod claimed;
 mod hosts;
 mod isolate;
 mod listener;

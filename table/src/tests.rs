@@ -6,6 +6,7 @@ mod abroad;
 mod attachment;
 mod borders;
 mod callers;
+mod claims;
 mod closing;
 mod fixture;
 mod lookup;

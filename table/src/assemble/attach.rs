@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use model::api::LABEL;
-use model::{Invalid, Key, Name};
+use model::{Hostname, Invalid, Key, Name};
 use policy::{Border, Level, Stage};
 
 use crate::Rule;
@@ -15,10 +15,11 @@ use crate::assemble::borders::Borders;
 use crate::assemble::parents::Parents;
 use crate::assemble::policies::Policies;
 use crate::assemble::rules::{Draft, drafts};
+use crate::claimed::{Claimed, Refused};
 use crate::isolate::Settled;
 use crate::isolate::stray::Stray;
 use crate::listener::Listener;
-use crate::route::Compiled;
+use crate::route::{Compiled, Match};
 use crate::service::Catalog;
 
 /// Attaches routes to listeners, and makes the rules that listeners lead to.
@@ -37,6 +38,7 @@ pub(crate) struct Around<'a> {
     pub(crate) settled: &'a Settled,
     pub(crate) policies: &'a Policies,
     pub(crate) borders: &'a Borders,
+    pub(crate) claimed: &'a Claimed,
 }
 
 /// A route on its way to its listeners.
@@ -45,7 +47,12 @@ struct Bound<'a> {
     listeners: Vec<usize>,
     /// Its border where no policy speaks.
     border: Border,
+    /// What is on another's ground.
+    refused: Refused,
 }
+
+/// Matches under a host name of their route.
+type Reach<'a> = Vec<(Option<&'a Hostname>, Vec<Arc<Match>>)>;
 
 impl<'a> Attacher<'a> {
     pub(crate) fn new(
@@ -59,7 +66,7 @@ impl<'a> Attacher<'a> {
 
     /// Attaches every route to those of its parents that serve; the rules that came of it.
     pub(crate) fn run(mut self, parents: &Parents, faults: &mut Vec<Invalid>) -> Vec<Rule> {
-        let Around { settled, borders, .. } = self.around;
+        let Around { settled, borders, claimed, .. } = self.around;
         for (stray, listeners) in settled.strays.iter().zip(&parents.strays) {
             // Where nothing was protected, nothing need be closed.
             if let Some((level, listeners)) = self.guard(stray, self.serving(listeners)) {
@@ -70,7 +77,9 @@ impl<'a> Attacher<'a> {
             let label = route.source.metadata.labels.get(LABEL);
             let stage = borders.stage(key, label, faults);
             let border = Border { stage, denied: borders.denial(key) };
-            let bound = Bound { route, listeners: self.serving(parents.of(key)), border };
+            let (listeners, refused) =
+                (self.serving(parents.of(key)), claimed.of_route(key, route, faults));
+            let bound = Bound { route, listeners, border, refused };
             for draft in drafts(key, &route.source, self.catalog, faults) {
                 self.attach(&bound, &draft, faults);
             }
@@ -132,6 +141,10 @@ impl<'a> Attacher<'a> {
 
     /// Makes one rule reachable through listeners; those that see the same policies share it.
     fn attach(&mut self, bound: &Bound<'_>, draft: &Draft<'_>, faults: &mut Vec<Invalid>) {
+        let reach = bound.reach(draft.index);
+        if reach.is_empty() {
+            return;
+        }
         let mut made: Vec<(Above, usize)> = Vec::new();
         for &at in &bound.listeners {
             let above = self.above(at, draft);
@@ -150,8 +163,9 @@ impl<'a> Attacher<'a> {
                     self.rules.len() - 1
                 }
             };
-            let route = bound.route;
-            self.listeners[at].routes.add(route.hosts(), &route.rules[draft.index], rule);
+            for (host, matches) in &reach {
+                self.listeners[at].routes.add(*host, matches, rule);
+            }
         }
     }
 
@@ -180,6 +194,20 @@ impl<'a> Attacher<'a> {
         speaks |= own.iter().any(Option::is_some);
         levels.extend(own.into_iter().flatten().cloned());
         Above { levels, speaks }
+    }
+}
+
+impl Bound<'_> {
+    /// The matches of a rule under each host name, but for those on another's ground.
+    fn reach(&self, rule: usize) -> Reach<'_> {
+        let matches = &self.route.rules[rule];
+        let own = |at: usize| {
+            let all = matches.iter().enumerate();
+            let own = all.filter(|(index, _)| !self.refused.contains(&(at, rule, *index)));
+            own.map(|(_, one)| Arc::clone(one)).collect::<Vec<_>>()
+        };
+        let reach = self.route.hosts().enumerate().map(|(at, host)| (host, own(at)));
+        reach.filter(|(_, matches)| !matches.is_empty()).collect()
     }
 }
 

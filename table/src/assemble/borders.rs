@@ -85,6 +85,11 @@ impl Borders {
         held.map_or(Scope::Platform, |held| Scope::Workspace(held.workspace.clone()))
     }
 
+    /// The scope of each namespace that is in a workspace.
+    pub(crate) fn scopes(&self) -> BTreeMap<Name, Scope> {
+        self.workspaces.keys().map(|name| (name.clone(), self.scope(name))).collect()
+    }
+
     /// Whether two namespaces are within one border. What is in no workspace is the platform's.
     pub(crate) fn are_one(&self, one: &Name, other: &Name) -> bool {
         let workspace = |name| self.workspaces.get(name).map(|held| &held.workspace);
