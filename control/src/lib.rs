@@ -28,8 +28,8 @@ mod claims;
 mod clock;
 mod draft;
 mod edit;
-mod moment;
 mod lookup;
+mod moment;
 mod refusal;
 #[cfg(test)]
 mod test;
