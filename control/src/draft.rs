@@ -26,7 +26,7 @@ pub(crate) struct Draft<'w> {
     edits: BTreeMap<Key, &'w Edit>,
     /// By object: those that leave everything as it is.
     idle: BTreeMap<Key, &'w Edit>,
-    /// The world once the change is made; what proxies make of it when it was judged.
+    /// The world once the change is made.
     after: World,
     changed: Changed,
     is_judged: bool,
@@ -66,7 +66,7 @@ impl<'w> Draft<'w> {
             });
             after.take(&store::Key::new(HUB, key), found, &mut changed);
         }
-        after.draw_borders(changed);
+        after.settle(changed);
         Ok(Draft { world, edits, idle, after, changed, is_judged: false })
     }
 
@@ -96,14 +96,14 @@ impl<'w> Draft<'w> {
         Some(world)
     }
 
+    /// Whether proxies are told of it.
+    pub(crate) fn changes_traffic(&self) -> bool {
+        self.changed.traffic
+    }
+
     /// The world once the change is made.
     pub(crate) fn after(&self) -> &World {
         &self.after
-    }
-
-    /// What the proxies make of the world before and after; the same where nothing is theirs.
-    pub(crate) fn assemblies(&self) -> [Option<&table::Assembly>; 2] {
-        [self.world.assembly.as_deref(), self.after.assembly.as_deref()]
     }
 
     /// The edits that change something.
@@ -244,20 +244,29 @@ impl<'w> Draft<'w> {
 
     /// The proxies' own compiler finds nothing wrong that was not wrong before, in the scopes that the
     /// change touches: what others lose by it is theirs to see, and no reason to keep it for them.
-    fn assembles(&mut self) -> Result<(), Refusal> {
-        self.after.assemble(self.changed);
-        let [before, after] = self.assemblies();
-        let known: BTreeSet<_> = before.iter().flat_map(|one| &one.faults).map(words).collect();
-        let touched: BTreeSet<_> =
-            self.edits.keys().map(|key| self.after.directory.scope(&key.namespace)).collect();
+    fn assembles(&self) -> Result<(), Refusal> {
+        if !self.changed.traffic {
+            return Ok(());
+        }
+        let new = self.new_faults();
+        if new.is_empty() { Ok(()) } else { Err(Refusal::Invalid(new)) }
+    }
+
+    pub(crate) fn new_faults(&self) -> Vec<Invalid> {
+        let scopes = |world: &World| -> BTreeSet<_> {
+            self.edits.keys().map(|key| world.directory.scope(&key.namespace)).collect()
+        };
+        let touched = scopes(&self.after);
+        let seen = &touched | &scopes(self.world);
+        let before = self.world.view(&seen, None);
+        let after = self.after.view(&seen, Some(&before));
+        let known: BTreeSet<_> = before.faults.iter().map(words).collect();
         let is_ours = |one: &&Invalid| {
             let scope = one.key.as_ref().map(|key| self.after.directory.scope(&key.namespace));
             scope.is_none_or(|scope| touched.contains(&scope))
         };
-        let faults = after.iter().flat_map(|one| &one.faults);
-        let new = faults.filter(|one| !known.contains(&words(one)));
-        let new: Vec<_> = new.filter(is_ours).cloned().collect();
-        if new.is_empty() { Ok(()) } else { Err(Refusal::Invalid(new)) }
+        let new = after.faults.iter().filter(|one| !known.contains(&words(one)));
+        new.filter(is_ours).cloned().collect()
     }
 }
 

@@ -8,7 +8,7 @@
 //! it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use imbl::OrdMap;
 use model::access::Directory;
@@ -23,6 +23,7 @@ use crate::refusal::Refusal;
 
 mod aside;
 mod found;
+mod view;
 
 pub use aside::Unreadable;
 
@@ -65,8 +66,10 @@ pub struct World {
     pub(crate) grounds: Grounds,
     /// How many objects of each kind a namespace has.
     pub(crate) counts: OrdMap<(Name, Kind), usize>,
-    /// What the proxies make of them; none before the first object.
-    pub(crate) assembly: Option<Arc<Assembly>>,
+    /// What the proxies make of them all, once somebody wants to know.
+    assembly: OnceLock<Arc<Assembly>>,
+    /// What they made of an older world; what did not change since is taken over from it.
+    older: Option<Arc<Assembly>>,
 }
 
 /// What has to be made anew.
@@ -76,13 +79,6 @@ pub(crate) struct Changed {
     pub(crate) borders: bool,
     /// What proxies make of it.
     pub(crate) traffic: bool,
-}
-
-impl Changed {
-    fn note(&mut self, kind: Kind) {
-        self.borders |= is_border(kind);
-        self.traffic |= is_traffic(kind);
-    }
 }
 
 impl World {
@@ -111,8 +107,7 @@ impl World {
         }
         next.revision = last;
         next.scopes.extend(store.scopes_moved(self.revision, last).await?);
-        next.draw_borders(changed);
-        next.assemble(changed);
+        next.settle(changed);
         Ok(Some(next))
     }
 
@@ -123,7 +118,7 @@ impl World {
         let mut world = World {
             revision: snapshot.revision,
             scopes: snapshot.scopes.clone(),
-            assembly: self.assembly.clone(),
+            older: self.assembly.get().or(self.older.as_ref()).cloned(),
             ..World::default()
         };
         let mut changed = Changed { borders: true, traffic: true };
@@ -131,8 +126,7 @@ impl World {
             let found = Found::stored(store, stored, &snapshot).await?;
             world.take(&stored.key, found, &mut changed);
         }
-        world.draw_borders(changed);
-        world.assemble(changed);
+        world.settle(changed);
         Ok(world)
     }
 
@@ -144,7 +138,8 @@ impl World {
                 self.grounds.remove(gone);
                 self.count(&ours, false);
             }
-            changed.note(ours.kind);
+            changed.borders |= is_border(ours.kind);
+            changed.traffic |= is_traffic(ours.kind);
         }
         let aside = self.unreadable.remove(key);
         for stand_in in aside.iter().filter_map(|aside| aside.stand_in.as_ref()) {
@@ -167,24 +162,25 @@ impl World {
         }
     }
 
-    /// Who may do what, as the objects say that are in it by now.
-    pub(crate) fn draw_borders(&mut self, changed: Changed) {
+    /// Makes anew, or leaves to be made, what follows from what changed.
+    pub(crate) fn settle(&mut self, changed: Changed) {
         if changed.borders {
             self.directory = Arc::new(Directory::new(self.people()));
         }
+        if changed.traffic {
+            self.older = self.assembly.take().or(self.older.take());
+        }
     }
 
-    /// What the proxies make of the objects, from what they made of those before.
-    pub(crate) fn assemble(&mut self, changed: Changed) {
-        if !changed.traffic {
-            return;
-        }
-        let kinds = Kind::ALL.into_iter().filter(|kind| is_traffic(*kind));
-        let objects = kinds.flat_map(|kind| self.of_kind(kind)).map(|(_, object)| object);
-        let resources = objects.map(|object| object.resource.clone()).collect();
-        let refused = self.unreadable.values().filter_map(Unreadable::refused).collect();
-        let input = Input { resources, refused, ..Input::default() };
-        self.assembly = Some(Arc::new(table::assemble(input, self.assembly.as_deref())));
+    /// What the proxies make of all objects.
+    pub(crate) fn assembly(&self) -> &Arc<Assembly> {
+        self.assembly.get_or_init(|| {
+            let kinds = Kind::ALL.into_iter().filter(|kind| is_traffic(*kind));
+            let objects = kinds.flat_map(|kind| self.of_kind(kind)).map(|(_, object)| object);
+            let resources = objects.map(|object| object.resource.clone()).collect();
+            let refused = self.unreadable.values().filter_map(Unreadable::refused).collect();
+            Arc::new(table::assemble(Input { resources, refused, ..Input::default() }, self.older.as_deref()))
+        })
     }
 
     /// All objects.

@@ -82,6 +82,11 @@ async fn cost_of_a_commit() {
     time("clone of the objects", &|| drop(world.objects.clone()));
     time("directory", &|| drop(model::access::Directory::new(world.resources())));
     time("assembly from the one before", &|| {
-        world.as_ref().clone().assemble(crate::world::Changed { borders: false, traffic: true });
+        let (mut next, traffic) = (world.as_ref().clone(), true);
+        next.assembly();
+        next.settle(crate::world::Changed { borders: false, traffic });
+        next.assembly();
     });
+    let scopes = [Scope::Workspace(name("w7"))].into();
+    time("view of a workspace", &|| drop(world.view(&scopes, None)));
 }

@@ -1,8 +1,10 @@
 //! However a world came to be, by one's own commits, by following others, or read at once, it is
 //! the same.
 
+use model::Invalid;
 use proptest::prelude::*;
 
+use super::super::commit::in_stored_form;
 use super::*;
 use crate::world::World;
 
@@ -15,13 +17,10 @@ fn same(one: &World, other: &World, what: &str) {
     assert_eq!(one.counts, other.counts, "{what}");
     assert_eq!(format!("{:?}", one.directory), format!("{:?}", other.directory), "{what}");
     let made = |world: &World| {
-        let assembly = world.assembly.as_deref()?;
-        Some((assembly.table.digest.clone(), assembly.faults.clone(), assembly.closed.clone()))
+        let assembly = world.assembly();
+        (assembly.table.digest.clone(), assembly.faults.clone(), assembly.closed.clone())
     };
-    // Where proxies were never told anything, none was made.
-    if one.assembly.is_some() && other.assembly.is_some() {
-        assert_eq!(made(one), made(other), "{what}");
-    }
+    assert_eq!(made(one), made(other), "{what}");
 }
 
 /// One of few objects, in one of few forms: so that edits meet.
@@ -34,7 +33,7 @@ fn object(which: u8, form: u8) -> String {
              metadata: {{ name: {name}, namespace: {namespace} }}\nspec: {{ {spec} }}\n"
         )
     };
-    match which % 10 {
+    match which % 15 {
         0 => service(space),
         1 => service(space) + &route(space, "r", host, "/a"),
         2 => service(space) + &route(space, "s", host, &format!("/{form}")),
@@ -59,11 +58,71 @@ fn object(which: u8, form: u8) -> String {
         8 => {
             pair("Role", "clerk", "shop", &format!("title: t{form}, rules: [{{ verbs: [Read] }}]"))
         }
+        9 => gateway("shop", "mine", &format!("port: {}", 8080 + u16::from(form % 3))),
+        10 => gateway(
+            "bank",
+            "theirs",
+            &format!("port: {}, hostname: b.test", 8080 + u16::from(form % 2)),
+        ),
+        11 => {
+            let parents =
+                ["mine, namespace: shop", "edge, namespace: platform", "theirs, namespace: bank"];
+            let guest = route(space, "guest", host, "/guest");
+            service(space)
+                + &guest.replace("edge, namespace: platform", parents[usize::from(form % 3)])
+        }
+        12 => pair(
+            "AccessPolicy",
+            "p",
+            space,
+            &format!(
+                "targetRefs: [{{ kind: HTTPRoute, name: {} }}], credentials: {{ apiKey: {{ secretRef: {{ name: keys }} }} }}, \
+                 rules: [{{ name: any, action: {}, when: {{ callers: [{{ apiKey: clerk }}] }} }}]",
+                ["r", "s", "guest"][usize::from(form % 3)],
+                ["Allow", "Deny"][usize::from(form % 2)],
+            ),
+        ),
+        13 => pair(
+            "AccessPolicy",
+            "q",
+            ["shop", "bank"][usize::from(form % 2)],
+            &format!(
+                "targetRefs: [{{ kind: Gateway, name: {} }}], credentials: {{ apiKey: {{ secretRef: {{ name: keys }} }} }}, \
+                      rules: [{{ name: any }}]",
+                ["mine", "theirs"][usize::from(form % 2)]
+            ),
+        ),
         _ => format!(
-            "---\napiVersion: v1\nkind: Secret\nmetadata: {{ name: keys, namespace: shop }}\n\
-             stringData: {{ clerk: value-number-{form} }}\n"
+            "---\napiVersion: v1\nkind: Secret\nmetadata: {{ name: keys, namespace: {space} }}\n\
+             stringData: {{ clerk: value-of-many-bytes-{form} }}\n"
         ),
     }
+}
+
+fn gateway(namespace: &str, name: &str, listener: &str) -> String {
+    format!(
+        "---\napiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n\
+         metadata: {{ name: {name}, namespace: {namespace} }}\n\
+         spec: {{ gatewayClassName: heddle, listeners: [{{ name: a, protocol: HTTP, {listener}, \
+         allowedRoutes: {{ namespaces: {{ from: All }} }} }}] }}\n"
+    )
+}
+
+/// What the whole installation's assembly has against a change is what the view has.
+fn judged_alike(world: &World, edits: &[Edit], what: &str) {
+    let edits: Vec<_> =
+        edits.iter().map(|edit| in_stored_form(&op("root"), world, edit, None).unwrap()).collect();
+    let draft = Draft::new(world, &edits).unwrap();
+    let after = draft.after();
+    let scope = |key: &Key| after.directory.scope(&key.namespace);
+    let touched: BTreeSet<_> = draft.edits().map(|(key, _)| scope(key)).collect();
+    let words = |invalid: &Invalid| invalid.to_string();
+    let known: BTreeSet<_> = world.assembly().faults.iter().map(words).collect();
+    let ours = |one: &&Invalid| one.key.as_ref().is_none_or(|key| touched.contains(&scope(key)));
+    let all = after.assembly().faults.iter().filter(ours).map(words);
+    let all: BTreeSet<_> = all.filter(|one| !known.contains(one)).collect();
+    let seen: BTreeSet<_> = draft.new_faults().iter().map(words).collect();
+    assert_eq!(seen, all, "{what}");
 }
 
 #[derive(Debug, Clone)]
@@ -97,6 +156,20 @@ async fn run(steps: Vec<Step>) {
     other.world().await.unwrap();
     let (root, mut own) = (op("root"), bed.app.world().await.unwrap());
     for (at, step) in steps.into_iter().enumerate() {
+        let (now, text) = (bed.app.world().await.unwrap(), format!("{step:?}"));
+        match &step {
+            Step::Put(which, form, _) => {
+                judged_alike(&now, &read(&object(*which, *form)).unwrap(), &text);
+            }
+            Step::Delete(which, form) => {
+                let edits = read(&object(*which, *form)).unwrap();
+                let there = edits.iter().filter(|edit| now.objects.contains_key(&edit.key()));
+                let gone =
+                    there.map(|edit| Edit::Delete { key: edit.key(), expected: Expect::Any });
+                judged_alike(&now, &gone.collect::<Vec<_>>(), &text);
+            }
+            Step::Back(_) => {}
+        }
         // Whatever is refused changes nothing.
         let done = match &step {
             Step::Put(which, form, is_ours) => {
