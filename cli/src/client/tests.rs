@@ -198,7 +198,7 @@ async fn an_answer_that_ends_half_way_is_asked_for_again() {
 async fn a_list_is_read_page_by_page_up_to_its_limit() {
     let page = |items: &str, next: &str| good(&format!(r#"{{"items":{items},"next":{next}}}"#));
     let fake = Fake::new(&[page("[1,2]", r#""a b""#), page("[3,4]", r#""c""#)]).await;
-    let answer = fake.client().list(&Ask::get(&["x"]), 3).await.unwrap();
+    let answer = fake.client().first(&Ask::get(&["x"]), 3).await.unwrap();
     assert_eq!(answer["items"], json!([1, 2, 3]));
     let requests = fake.requests.await.unwrap();
     assert!(requests[1].starts_with("GET /api/v1/x?limit=1&cursor=a%20b "), "{requests:?}");

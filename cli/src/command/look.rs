@@ -16,8 +16,6 @@ mod gist;
 
 /// So many versions are told of an object.
 const VERSIONS: usize = 5;
-/// More objects than this no table shows.
-const OBJECTS: usize = 1_000_000;
 
 /// Lists objects of a kind, or shows one.
 ///
@@ -52,8 +50,9 @@ async fn list(context: &Context, args: &Get, kind: Kind) -> Result<Done, Failure
     let ask = Ask::get(&["resources"])
         .query("kind", kind.as_str())
         .query_if("namespace", namespace.as_deref())
-        .query_if("label", args.label.as_deref());
-    let answer = context.client.list(&ask, OBJECTS).await?;
+        .query_if("label", args.label.as_deref())
+        .query("limit", "500");
+    let answer = context.client.list(&ask).await?;
     let resources = items(&answer, "/items");
     print(args.output, &answer, resources, kind)?;
     if resources.is_empty() {
@@ -116,7 +115,7 @@ pub(crate) async fn describe(context: &Context, args: &Describe) -> Result<Done,
     let resource = context.client.json(&of(&key)).await?;
     let [namespace, name] = [&key.namespace, &key.name].map(model::Name::as_str);
     let past = Ask::get(&["history", key.kind.as_str(), namespace, name]);
-    let past = context.client.list(&past, VERSIONS).await?;
+    let past = context.client.first(&past, VERSIONS).await?;
     show::result(&described(&resource, items(&past, "/items")))?;
     Ok(Done::Yes)
 }

@@ -25,12 +25,12 @@ pub(crate) async fn history(context: &Context, args: &History) -> Result<Done, F
             let key = named.key(args.namespace.namespace.as_ref()).map_err(Failure::Usage)?;
             let [namespace, name] = [&key.namespace, &key.name].map(model::Name::as_str);
             let ask = Ask::get(&["history", key.kind.as_str(), namespace, name]);
-            context.client.list(&ask, limit).await?
+            context.client.first(&ask, limit).await?
         }
         None => {
             let scope = args.scope.as_ref().map(ToString::to_string);
             let ask = Ask::get(&["changes"]).query_if("scope", scope.as_deref());
-            context.client.list(&ask, limit).await?
+            context.client.first(&ask, limit).await?
         }
     };
     show::answer(args.show.output, &answer, || match &args.object {
