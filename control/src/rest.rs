@@ -19,13 +19,15 @@ use axum::extract::{DefaultBodyLimit, FromRequestParts as _, RawPathParams};
 use axum::http::{Method, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, get, on};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::App;
 
+mod access;
 mod answer;
 mod ask;
 mod audit;
+mod change;
 mod guard;
 mod join_token;
 mod metrics;
@@ -33,7 +35,9 @@ mod node;
 mod openapi;
 mod operations;
 mod problem;
+mod resource;
 mod session;
+mod stream;
 mod token;
 mod user;
 
@@ -74,12 +78,15 @@ pub struct Rest {
     metrics: Metrics,
     /// True once the server stops: what would go on forever ends.
     stopping: watch::Receiver<bool>,
+    /// Places for streams.
+    streams: Arc<Semaphore>,
 }
 
 impl Rest {
     /// Over `app`; streams end when `stopping` becomes true.
     pub fn new(app: Arc<App>, settings: Settings, stopping: watch::Receiver<bool>) -> Arc<Self> {
-        Arc::new(Rest { app, settings, metrics: Metrics::new(), stopping })
+        let streams = Arc::new(Semaphore::new(stream::STREAMS));
+        Arc::new(Rest { app, settings, metrics: Metrics::new(), stopping, streams })
     }
 
     /// All routes below [`BASE`], and what those ask who watch over the server.
@@ -181,6 +188,7 @@ impl Rest {
         let address = guard::address(&self.settings, &parts);
         let ask = Ask {
             rest: Arc::clone(self),
+            operation: operation.id,
             caller,
             path,
             query,

@@ -3,9 +3,12 @@
 use model::access::Rights;
 use model::{Kind, Scope};
 use store::node::Node;
+use time::OffsetDateTime;
 
 use super::fleet::Live;
+use super::rollout::NodeState;
 use super::{App, Op, rights};
+use crate::moment::micros;
 use crate::refusal::Refusal;
 
 impl App {
@@ -22,6 +25,21 @@ impl App {
             nodes.push((node, seen(live, &rights)));
         }
         Ok(nodes)
+    }
+
+    /// Words that differ when something became of a node: it came, went, or runs something else.
+    ///
+    /// # Errors
+    /// [`Refusal::Store`].
+    pub async fn node_pulse(&self, now: OffsetDateTime) -> Result<String, Refusal> {
+        let mut pulse = String::new();
+        for node in self.store.node_list().await? {
+            let state = NodeState::of(&node, micros(now)).as_str();
+            let vector = self.store.node_vector(&node.id).await?;
+            let last = vector.values().map(|(_, applied)| *applied).max().unwrap_or_default();
+            pulse.push_str(&format!("{} {state} {last}\n", node.id));
+        }
+        Ok(store::digest(pulse.as_bytes()))
     }
 
     /// The node of this id.

@@ -12,8 +12,8 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use model::route::GatewayDuration;
 use model::{Invalid, nearest};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::Rest;
@@ -32,6 +32,8 @@ pub(super) const LONGEST_PAGE: i64 = 500;
 #[derive(Debug)]
 pub(super) struct Ask {
     pub(super) rest: Arc<Rest>,
+    /// The id of the operation.
+    pub(super) operation: &'static str,
     pub(super) caller: Option<Caller>,
     pub(super) path: BTreeMap<String, String>,
     pub(super) query: Vec<(String, String)>,
@@ -97,6 +99,17 @@ impl Ask {
         if self.body.is_empty() { Ok(T::default()) } else { self.json() }
     }
 
+    /// The digest of all that is asked for: where, and what is sent, in which form.
+    pub(super) fn digest(&self) -> String {
+        let sort = self.header(&axum::http::header::CONTENT_TYPE).unwrap_or_default();
+        let expected = [axum::http::header::IF_MATCH, axum::http::header::IF_NONE_MATCH];
+        let expected = expected.map(|name| self.header(&name).unwrap_or_default());
+        let head = (self.operation, &self.path, &self.query, sort, expected);
+        let mut all = serde_json::to_vec(&head).unwrap_or_default();
+        all.extend_from_slice(&self.body);
+        store::digest(&all)
+    }
+
     /// Which page is wanted.
     pub(super) fn page<K: DeserializeOwned>(&self) -> Result<Page<K>, Problem> {
         let mut faults = Vec::new();
@@ -129,12 +142,17 @@ impl<K: Serialize> Page<K> {
     /// is not full.
     pub(super) fn next(&self, items: usize, last: Option<K>) -> Option<String> {
         let last = last.filter(|_| i64::try_from(items).is_ok_and(|items| items >= self.limit))?;
-        Some(URL_SAFE_NO_PAD.encode(serde_json::to_vec(&last).ok()?))
+        cursor(&last)
     }
 }
 
+/// A key as whoever asks for the next page gives it back.
+pub(super) fn cursor<K: Serialize>(key: &K) -> Option<String> {
+    Some(URL_SAFE_NO_PAD.encode(serde_json::to_vec(key).ok()?))
+}
+
 /// JSON of this form. What is no JSON is malformed; what is no such JSON is wrong.
-pub(super) fn json<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
+pub(super) fn json<'t, T: Deserialize<'t>>(text: &'t [u8]) -> Result<T, Problem> {
     serde_json::from_slice(text).map_err(|error| match error.classify() {
         serde_json::error::Category::Data => {
             let line = Some(error.line()).filter(|line| *line > 0);
@@ -156,7 +174,7 @@ pub(super) fn duration(path: &str, word: &str) -> Result<std::time::Duration, In
     read.map(Into::into).map_err(|wrong| fault(path, wrong))
 }
 
-/// The words of the query, each of which the operation knows, once each unless it is a label.
+/// The words of the query, each of which the operation knows, once each.
 pub(super) fn query(
     operation: &Operation,
     text: Option<&str>,
@@ -173,7 +191,7 @@ pub(super) fn query(
             let nearest = nearest(name, known());
             let text = "this operation has no such parameter";
             faults.push(Invalid { nearest, ..fault(name, text) });
-        } else if name != "label" && words[..place].iter().any(|(before, _)| before == name) {
+        } else if words[..place].iter().any(|(before, _)| before == name) {
             faults.push(fault(name, "stands twice"));
         }
     }

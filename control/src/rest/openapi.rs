@@ -115,9 +115,6 @@ fn path_parameter(name: &str) -> Value {
 
 fn parameter(parameter: &Parameter, place: &str) -> Value {
     let Parameter { name, says } = parameter;
-    let mut schema = json!({ "type": "string" });
-    if *name == "label" {
-        schema = json!({ "type": "array", "items": schema });
-    }
+    let schema = json!({ "type": "string" });
     json!({ "name": name, "in": place, "required": false, "description": says, "schema": schema })
 }

@@ -11,12 +11,18 @@ use time::OffsetDateTime;
 use super::answer::Listed;
 use super::ask::Ask;
 use super::problem::Problem;
-use super::{audit, join_token, node, openapi, session, token, user};
+use super::resource::ResourceShape;
+use super::{
+    access, audit, change, join_token, node, openapi, resource, session, stream, token, user,
+};
 use crate::authn::Caller;
 use crate::{App, Refusal};
 
 /// Bytes of a body, where an operation says nothing else.
 const BODY: usize = 64 << 10;
+
+/// Bytes of a change.
+const CHANGE: usize = 8 << 20;
 
 /// One operation.
 #[derive(Debug)]
@@ -156,6 +162,22 @@ impl Operation {
         Operation { body: Some(body), ..self }
     }
 
+    const fn headers(self, headers: &'static [Parameter]) -> Self {
+        Operation { headers, ..self }
+    }
+
+    const fn also(self, also: &'static str) -> Self {
+        Operation { also: Some(also), ..self }
+    }
+
+    const fn most(self, most: usize) -> Self {
+        Operation { most, ..self }
+    }
+
+    const fn waits(self, waits: Duration) -> Self {
+        Operation { waits, ..self }
+    }
+
     const fn gives(self, answers: &'static [(u16, &'static str, Option<Form>)]) -> Self {
         Operation { answers, ..self }
     }
@@ -178,6 +200,17 @@ const fn word(name: &'static str, says: &'static str) -> Parameter {
 const CURSOR: Parameter = word("cursor", "Where the page begins: `next` of the page before.");
 const LIMIT: Parameter = word("limit", "Items of the page, 1 to 500; 100 if nothing is said.");
 const PAGE: &[Parameter] = &[CURSOR, LIMIT];
+const MESSAGE: Parameter = word("message", "Why, in your words.");
+const ONCE: Parameter = word(
+    "Idempotency-Key",
+    "Within a day the same request with the same key is done once, and answered as it was.",
+);
+const EXPECTED: &[Parameter] = &[
+    word("If-Match", "The ETag that the object was read with."),
+    word("If-None-Match", "`*`, if it is not to be there yet."),
+    ONCE,
+];
+const OBJECT: &str = "/resources/{kind}/{namespace}/{name}";
 const DONE: &[(u16, &str, Option<Form>)] = &[(204, "It is done.", None)];
 
 use Verb::{Delete, Get, Post, Put};
@@ -275,6 +308,120 @@ pub(super) static OPERATIONS: &[Operation] = &[
     )
     .who(Who::Admin)
     .gives(DONE),
+    Operation::new(Get, "/resources", "resource_list", "Objects that you may read", |ask| {
+        Box::pin(resource::list(ask))
+    })
+    .query(&[
+        word("kind", "Of this kind."),
+        word("namespace", "In this namespace."),
+        word("scope", "In this scope: platform or workspace/NAME."),
+        word("label", "With this label: name=value."),
+        CURSOR,
+        LIMIT,
+    ])
+    .gives(&[(200, "By kind, namespace and name.", Some(form::<resource::ResourceList>))]),
+    Operation::new(Get, OBJECT, "resource_show", "An object", |ask| Box::pin(resource::show(ask)))
+        .query(&[word("revision", "As it was at this revision.")])
+        .headers(&[word("If-None-Match", "The ETag of what you have.")])
+        .gives(&[
+            (200, "The object; its ETag is its generation.", Some(form::<ResourceShape>)),
+            (304, "You have it.", None),
+        ]),
+    Operation::new(Put, OBJECT, "resource_put", "Make an object, or change it as a whole", |ask| {
+        Box::pin(resource::put(ask))
+    })
+    .query(&[MESSAGE])
+    .headers(EXPECTED)
+    .takes(form::<ResourceShape>)
+    .also("application/yaml")
+    .most(CHANGE)
+    .gives(&[
+        (200, "What changed.", Some(form::<change::ChangeAnswer>)),
+        (201, "It is new.", Some(form::<change::ChangeAnswer>)),
+    ]),
+    Operation::new(Delete, OBJECT, "resource_delete", "Take an object away", |ask| {
+        Box::pin(resource::delete(ask))
+    })
+    .query(&[MESSAGE])
+    .headers(EXPECTED)
+    .gives(&[(200, "What changed.", Some(form::<change::ChangeAnswer>))]),
+    Operation::new(
+        Get,
+        "/history/{kind}/{namespace}/{name}",
+        "resource_history",
+        "What became of an object, newest first",
+        |ask| Box::pin(resource::history(ask)),
+    )
+    .query(PAGE)
+    .gives(&[(200, "A page of its versions.", Some(page::<resource::PastVersionShape>))]),
+    Operation::new(Post, "/changes", "change_commit", "Change objects, all or none", |ask| {
+        Box::pin(change::commit(ask))
+    })
+    .query(&[word("dryRun", "`true` to be told what would change."), MESSAGE])
+    .headers(&[ONCE])
+    .takes(form::<change::NewChange<'static>>)
+    .also("application/yaml")
+    .most(CHANGE)
+    .gives(&[
+        (200, "Nothing changed, or would change.", Some(form::<change::ChangeAnswer>)),
+        (201, "What changed.", Some(form::<change::ChangeAnswer>)),
+    ]),
+    Operation::new(Get, "/changes", "change_list", "Changes, newest first", |ask| {
+        Box::pin(change::list(ask))
+    })
+    .query(&[word("scope", "That moved this scope."), CURSOR, LIMIT])
+    .gives(&[(200, "A page of what you may see.", Some(page::<change::Change>))]),
+    Operation::new(Get, "/changes/{revision}", "change_show", "A change", |ask| {
+        Box::pin(change::show(ask))
+    })
+    .gives(&[(200, "With what it did.", Some(form::<change::ChangeInFull>))]),
+    Operation::new(
+        Post,
+        "/changes/{revision}/revert",
+        "change_revert",
+        "Take back what a change did",
+        |ask| Box::pin(change::revert(ask)),
+    )
+    .headers(&[ONCE])
+    .takes(form::<change::NewRevert>)
+    .gives(&[(201, "What changed.", Some(form::<change::ChangeAnswer>))]),
+    Operation::new(
+        Get,
+        "/changes/{revision}/receipt",
+        "change_receipt",
+        "How far a change has come",
+        |ask| Box::pin(change::receipt(ask)),
+    )
+    .query(&[word("wait", "Until it has come everywhere, or so long, at most 2m: like 60s.")])
+    .waits(Duration::from_secs(120))
+    .gives(&[(200, "What nodes made of it.", Some(form::<change::ChangeReceipt>))]),
+    Operation::new(Post, "/plan", "change_plan", "What a change would come to", |ask| {
+        Box::pin(change::plan(ask))
+    })
+    .query(&[MESSAGE])
+    .takes(form::<change::NewChange<'static>>)
+    .also("application/yaml")
+    .most(CHANGE)
+    .gives(&[(200, "Objects and requests.", Some(form::<change::PlanAnswer>))]),
+    Operation::new(Post, "/transfers", "api_transfer", "Give an Api to another team", |ask| {
+        Box::pin(change::transfer(ask))
+    })
+    .headers(&[ONCE])
+    .takes(form::<change::NewTransfer>)
+    .gives(&[(201, "What changed.", Some(form::<change::ChangeAnswer>))]),
+    Operation::new(
+        Post,
+        "/access/review",
+        "access_review",
+        "Whether you may do something",
+        |ask| Box::pin(access::review(ask)),
+    )
+    .takes(form::<access::NewReview>)
+    .gives(&[(200, "Yes or no, and why.", Some(form::<access::ReviewAnswer>))]),
+    Operation::new(Get, "/watch", "watch", "A stream that says when to look again", |ask| {
+        Box::pin(stream::open(ask))
+    })
+    .gives(&[(200, "Events `revision` and `nodes`, as text/event-stream.", None)]),
     Operation::new(Get, "/nodes", "node_list", "All nodes", |ask| Box::pin(node::list(ask)))
         .gives(&[(200, "By cluster, kind and name.", Some(page::<node::NodeShape>))]),
     Operation::new(Get, "/nodes/{id}", "node_show", "A node", |ask| Box::pin(node::show(ask)))
