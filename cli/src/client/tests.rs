@@ -159,7 +159,7 @@ async fn a_named_change_is_repeated_under_its_name_until_there_is_an_answer() {
 #[tokio::test]
 async fn what_has_no_name_is_sent_once_and_told_to_be_unclear() {
     let fake = Fake::new(&[Act::Cut]).await;
-    let ask = Ask::post(&["changes", "3", "revert"]).with_json(&json!({}));
+    let ask = Ask::post(&["tokens"]).with_json(&json!({}));
     let failure = fake.client().json(&ask).await.unwrap_err();
     assert_eq!(failure.number(), 3);
     assert!(failure.to_string().contains("not known"), "{failure}");

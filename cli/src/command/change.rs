@@ -11,20 +11,26 @@ use crate::failure::{Done, Failure};
 use crate::manifest::Manifest;
 use crate::show::{self, object};
 
+/// What is said of files without an object.
+const EMPTY: &str = "the files describe no object";
+
 /// Makes files so.
 ///
 /// # Errors
 /// All that the server has against it, each with the place in the files.
 pub(crate) async fn apply(context: &Context, args: &Apply) -> Result<Done, Failure> {
     let manifest = Manifest::read(&args.files.paths)?;
+    let documents = manifest.documents();
+    if documents.is_empty() {
+        return Err(Failure::Failed(EMPTY.to_owned()));
+    }
     let ask = Ask::post(&["changes"])
         .query_if("dryRun", args.dry_run.then_some("true"))
         .query_if("message", args.message.as_deref())
         .with_yaml(manifest.text())
         .keyed();
     let answer = placed(context.client.json(&ask).await, &manifest)?;
-    let keys: Vec<Key> =
-        manifest.documents().into_iter().filter_map(|placed| placed.document.key).collect();
+    let keys: Vec<Key> = documents.into_iter().filter_map(|placed| placed.document.key).collect();
     if args.show.output == Output::Table {
         let new = if args.dry_run { Vec::new() } else { new(context, &answer).await };
         show::result(&applied(&keys, &new, &answer, args.dry_run))?;
@@ -99,7 +105,7 @@ pub(crate) async fn delete(context: &Context, args: &Delete) -> Result<Done, Fai
     keys.sort();
     keys.dedup();
     if keys.is_empty() {
-        return Err(Failure::Failed("the files describe no object".to_owned()));
+        return Err(Failure::Failed(EMPTY.to_owned()));
     }
     let edits: Vec<_> = keys.iter().map(|key| json!({ "delete": key })).collect();
     let mut body = json!({ "edits": edits });

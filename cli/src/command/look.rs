@@ -54,7 +54,10 @@ async fn list(context: &Context, args: &Get, kind: Kind) -> Result<Done, Failure
         .query("limit", "500");
     let answer = context.client.list(&ask).await?;
     let resources = items(&answer, "/items");
-    print(args.output, &answer, resources, kind)?;
+    match args.output {
+        GetOutput::Yaml => show::result(&yaml::text(&list_of(&answer)))?,
+        output => print(output, &answer, resources, kind)?,
+    }
     if resources.is_empty() {
         let place = match &namespace {
             Some(namespace) => format!(" in {namespace}; -A looks in all namespaces"),
@@ -63,6 +66,14 @@ async fn list(context: &Context, args: &Get, kind: Kind) -> Result<Done, Failure
         show::note(format_args!("no {kind}{place}"));
     }
     Ok(Done::Yes)
+}
+
+/// A list in the form that files may have, so that it can be applied again.
+fn list_of(answer: &Value) -> Value {
+    let mut list = answer.clone();
+    list["apiVersion"] = "v1".into();
+    list["kind"] = "List".into();
+    list
 }
 
 /// Asks for the object `key`.

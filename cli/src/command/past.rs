@@ -37,6 +37,9 @@ pub(crate) async fn history(context: &Context, args: &History) -> Result<Done, F
         Some(_) => versions(items(&answer, "/items")),
         None => changes(items(&answer, "/items")),
     })?;
+    if items(&answer, "/items").is_empty() {
+        show::note("no change that you may see");
+    }
     Ok(Done::Yes)
 }
 
@@ -97,7 +100,8 @@ pub(crate) async fn rollback(context: &Context, args: &Rollback) -> Result<Done,
         Some(message) => json!({ "message": message }),
         None => json!({}),
     };
-    let ask = Ask::post(&["changes", &args.revision.to_string(), "revert"]).with_json(&body);
+    let ask =
+        Ask::post(&["changes", &args.revision.to_string(), "revert"]).with_json(&body).keyed();
     let answer = context.client.json(&ask).await?;
     if args.show.output == Output::Table {
         let lines = items(&answer, "/changed").iter().map(|changed| {
