@@ -37,6 +37,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// So long a change is tried on a server that takes no connection, as one that starts anew.
 const STARTING: Duration = Duration::from_secs(3);
+/// Most items that the server gives at once.
+const PAGE: usize = 500;
 /// More pages than this no list has.
 const PAGES: usize = 100_000;
 
@@ -97,27 +99,40 @@ impl Client {
         self.send(ask).await?.json()
     }
 
-    /// All items of a list, page by page, `limit` at most; with the last page's other fields.
+    /// All items of a list, page by page, with the last page's other fields.
     ///
     /// # Errors
     /// As [`Client::json`].
-    pub(crate) async fn list(&self, ask: &Ask, limit: usize) -> Result<Value, Failure> {
+    pub(crate) async fn list(&self, ask: &Ask) -> Result<Value, Failure> {
+        self.pages(ask, None).await
+    }
+
+    /// The first `limit` items of a long list, with the last page's other fields.
+    ///
+    /// # Errors
+    /// As [`Client::json`].
+    pub(crate) async fn first(&self, ask: &Ask, limit: usize) -> Result<Value, Failure> {
+        self.pages(ask, Some(limit)).await
+    }
+
+    async fn pages(&self, ask: &Ask, limit: Option<usize>) -> Result<Value, Failure> {
         let mut items = Vec::new();
-        let mut page = ask.clone().query("limit", &limit.min(500).to_string());
+        let mut cursor: Option<String> = None;
         for _ in 0..PAGES {
-            let mut answer = self.json(&page).await?;
+            let rest = limit.map(|limit| (limit - items.len()).min(PAGE).to_string());
+            let page = ask.clone().query_if("limit", rest.as_deref());
+            let mut answer = self.json(&page.query_if("cursor", cursor.as_deref())).await?;
             let Some(Value::Array(more)) = answer.get_mut("items").map(Value::take) else {
                 return Err(Failure::Failed("the server sent a list without items".to_owned()));
             };
             items.extend(more);
             let next = answer["next"].as_str().map(str::to_owned);
-            let Some(next) = next.filter(|_| items.len() < limit) else {
-                items.truncate(limit);
+            cursor = next.filter(|_| limit.is_none_or(|limit| items.len() < limit));
+            if cursor.is_none() {
+                items.truncate(limit.unwrap_or(usize::MAX));
                 answer["items"] = Value::Array(items);
                 return Ok(answer);
-            };
-            let rest = (limit - items.len()).min(500).to_string();
-            page = ask.clone().query("limit", &rest).query("cursor", &next);
+            }
         }
         Err(Failure::Failed("the server's list does not end".to_owned()))
     }

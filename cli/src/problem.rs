@@ -62,7 +62,11 @@ impl Problem {
         };
         Some(match self.sort() {
             "unauthenticated" => "sign in: heddle login".to_owned(),
-            "forbidden" => "what you may do: heddle auth can-i VERB KIND/NAME".to_owned(),
+            "forbidden" => {
+                let (key, _) = self.detail.lines().find_map(spoken_of)?;
+                let Key { kind, namespace, name } = key;
+                format!("more of your rights: heddle auth can-i update {kind}/{namespace}/{name}")
+            }
             "claimed" => match self.asked() {
                 teams if teams.is_empty() => return None,
                 teams => format!("ask {}, or use what nobody holds", teams.join(", ")),

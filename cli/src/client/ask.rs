@@ -156,7 +156,7 @@ impl Ask {
 
     /// That it was not answered, as `why` says; `cut` if the server may have got it.
     pub(super) fn missed(&self, why: String, cut: bool) -> Failure {
-        let unclear = "; whether it was done is not known: look before you try again";
+        let unclear = "\nwhether it was done is not known: look before you try again";
         Failure::Unreachable(if self.is_change() && cut { why + unclear } else { why })
     }
 

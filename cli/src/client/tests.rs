@@ -159,7 +159,7 @@ async fn a_named_change_is_repeated_under_its_name_until_there_is_an_answer() {
 #[tokio::test]
 async fn what_has_no_name_is_sent_once_and_told_to_be_unclear() {
     let fake = Fake::new(&[Act::Cut]).await;
-    let ask = Ask::post(&["changes", "3", "revert"]).with_json(&json!({}));
+    let ask = Ask::post(&["tokens"]).with_json(&json!({}));
     let failure = fake.client().json(&ask).await.unwrap_err();
     assert_eq!(failure.number(), 3);
     assert!(failure.to_string().contains("not known"), "{failure}");
@@ -198,7 +198,7 @@ async fn an_answer_that_ends_half_way_is_asked_for_again() {
 async fn a_list_is_read_page_by_page_up_to_its_limit() {
     let page = |items: &str, next: &str| good(&format!(r#"{{"items":{items},"next":{next}}}"#));
     let fake = Fake::new(&[page("[1,2]", r#""a b""#), page("[3,4]", r#""c""#)]).await;
-    let answer = fake.client().list(&Ask::get(&["x"]), 3).await.unwrap();
+    let answer = fake.client().first(&Ask::get(&["x"]), 3).await.unwrap();
     assert_eq!(answer["items"], json!([1, 2, 3]));
     let requests = fake.requests.await.unwrap();
     assert!(requests[1].starts_with("GET /api/v1/x?limit=1&cursor=a%20b "), "{requests:?}");

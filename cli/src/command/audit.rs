@@ -19,7 +19,7 @@ pub(crate) async fn run(context: &Context, args: &Audit) -> Result<Done, Failure
     if let Some(AuditCommand::Verify(show)) = args.command {
         return verify(context, show).await;
     }
-    let answer = context.client.list(&Ask::get(&["audit"]), args.limit.count()).await?;
+    let answer = context.client.first(&Ask::get(&["audit"]), args.limit.count()).await?;
     show::answer(args.show.output, &answer, || table(items(&answer, "/items")))?;
     Ok(Done::Yes)
 }

@@ -11,22 +11,29 @@ use crate::failure::{Done, Failure};
 use crate::manifest::Manifest;
 use crate::show::{self, object};
 
+/// What is said of files without an object.
+const EMPTY: &str = "the files describe no object";
+
 /// Makes files so.
 ///
 /// # Errors
 /// All that the server has against it, each with the place in the files.
 pub(crate) async fn apply(context: &Context, args: &Apply) -> Result<Done, Failure> {
     let manifest = Manifest::read(&args.files.paths)?;
-    let mut ask = Ask::post(&["changes"])
+    let documents = manifest.documents();
+    if documents.is_empty() {
+        return Err(Failure::Failed(EMPTY.to_owned()));
+    }
+    let ask = Ask::post(&["changes"])
         .query_if("dryRun", args.dry_run.then_some("true"))
         .query_if("message", args.message.as_deref())
-        .with_yaml(manifest.text());
-    ask = ask.keyed();
+        .with_yaml(manifest.text())
+        .keyed();
     let answer = placed(context.client.json(&ask).await, &manifest)?;
-    let keys: Vec<Key> =
-        manifest.documents().into_iter().filter_map(|placed| placed.document.key).collect();
+    let keys: Vec<Key> = documents.into_iter().filter_map(|placed| placed.document.key).collect();
     if args.show.output == Output::Table {
-        show::result(&applied(&keys, &answer, args.dry_run))?;
+        let new = if args.dry_run { Vec::new() } else { new(context, &answer).await };
+        show::result(&applied(&keys, &new, &answer, args.dry_run))?;
     }
     receipt::finish(context, answer, args.wait, args.show.output).await
 }
@@ -39,8 +46,23 @@ pub(crate) fn placed<T>(result: Result<T, Failure>, manifest: &Manifest) -> Resu
     })
 }
 
-/// A line for each object, in the order of the files.
-fn applied(keys: &[Key], answer: &Value, is_dry: bool) -> String {
+/// Which objects of a change were not there before. One that was deleted long ago goes on counting
+/// its generations where it ended, so the change itself is asked.
+async fn new(context: &Context, answer: &Value) -> Vec<String> {
+    let again = |changed: &Value| changed["generation"].as_i64().is_some_and(|g| g > 1);
+    if !show::items(answer, "/changed").iter().any(again) {
+        return Vec::new();
+    }
+    let ask = Ask::get(&["changes", &answer["revision"].to_string()]);
+    // The change is made; a word about it is not worth a failure.
+    let change = context.client.json(&ask).await.unwrap_or_default();
+    let objects = show::items(&change, "/objects").iter();
+    let is_new = |changed: &&Value| changed.get("before").is_some_and(Value::is_null);
+    objects.filter(is_new).map(object).collect()
+}
+
+/// A line for each object, in the order of the files; `new` were not there before.
+fn applied(keys: &[Key], new: &[String], answer: &Value, is_dry: bool) -> String {
     let would = if is_dry { " (dry run)" } else { "" };
     let changed = show::items(answer, "/changed");
     let mut text = String::new();
@@ -50,6 +72,7 @@ fn applied(keys: &[Key], answer: &Value, is_dry: bool) -> String {
         let done = match found.map(|changed| changed["generation"].as_i64()) {
             None => format!("{name} unchanged"),
             Some(Some(1)) => format!("{name} created"),
+            Some(_) if new.contains(&name) => format!("{name} created"),
             Some(Some(generation)) => format!("{name} configured (generation {generation})"),
             Some(None) => format!("{name} configured"),
         };
@@ -82,7 +105,7 @@ pub(crate) async fn delete(context: &Context, args: &Delete) -> Result<Done, Fai
     keys.sort();
     keys.dedup();
     if keys.is_empty() {
-        return Err(Failure::Failed("the files describe no object".to_owned()));
+        return Err(Failure::Failed(EMPTY.to_owned()));
     }
     let edits: Vec<_> = keys.iter().map(|key| json!({ "delete": key })).collect();
     let mut body = json!({ "edits": edits });
@@ -127,13 +150,16 @@ mod tests {
             json!({ "kind": "HTTPRoute", "namespace": "shop", "name": name,
                     "generation": generation })
         };
-        let answer = json!({ "revision": 13, "changed": [changed("b", 2), changed("a", 1)] });
-        let keys = ["a", "b", "c"].map(key);
+        let answer = json!({ "revision": 13, "changed":
+            [changed("b", 2), changed("a", 1), changed("d", 5)] });
+        let keys = ["a", "b", "c", "d"].map(key);
+        let new = ["HTTPRoute shop/d".to_owned()];
         assert_eq!(
-            applied(&keys, &answer, false),
+            applied(&keys, &new, &answer, false),
             "HTTPRoute shop/a created\nHTTPRoute shop/b configured (generation 2)\n\
-             HTTPRoute shop/c unchanged\nrevision 13\n"
+             HTTPRoute shop/c unchanged\nHTTPRoute shop/d created\nrevision 13\n"
         );
-        assert!(applied(&keys, &answer, true).ends_with("HTTPRoute shop/c unchanged (dry run)\n"));
+        let dry = applied(&keys, &[], &answer, true);
+        assert!(dry.ends_with("HTTPRoute shop/d configured (generation 5) (dry run)\n"), "{dry}");
     }
 }

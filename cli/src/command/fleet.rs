@@ -11,15 +11,12 @@ use crate::show::table::Table;
 use crate::show::when::when;
 use crate::show::{self, items, word};
 
-/// More nodes than this no table shows.
-const NODES: usize = 100_000;
-
 /// Shows the nodes.
 ///
 /// # Errors
 /// If the server does not tell.
 pub(crate) async fn status(context: &Context, show: Show) -> Result<Done, Failure> {
-    let answer = context.client.list(&Ask::get(&["nodes"]), NODES).await?;
+    let answer = context.client.list(&Ask::get(&["nodes"])).await?;
     let nodes = items(&answer, "/items");
     show::answer(show.output, &answer, || told(nodes))?;
     if nodes.is_empty() {

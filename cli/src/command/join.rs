@@ -3,7 +3,7 @@
 use clap::ValueEnum as _;
 use serde_json::{Value, json};
 
-use super::token::{LONGEST, once};
+use super::token::once;
 use crate::app::Context;
 use crate::args::people::{JoinToken, JoinTokenCreate};
 use crate::args::span;
@@ -21,7 +21,7 @@ pub(crate) async fn run(context: &Context, args: &JoinToken) -> Result<Done, Fai
     match args {
         JoinToken::Create(args) => create(context, args).await?,
         JoinToken::List(show) => {
-            let answer = context.client.list(&Ask::get(&["join-tokens"]), LONGEST).await?;
+            let answer = context.client.list(&Ask::get(&["join-tokens"])).await?;
             show::answer(show.output, &answer, || table(items(&answer, "/items")))?;
         }
         JoinToken::Revoke(args) => {

@@ -16,8 +16,6 @@ mod gist;
 
 /// So many versions are told of an object.
 const VERSIONS: usize = 5;
-/// More objects than this no table shows.
-const OBJECTS: usize = 1_000_000;
 
 /// Lists objects of a kind, or shows one.
 ///
@@ -52,10 +50,14 @@ async fn list(context: &Context, args: &Get, kind: Kind) -> Result<Done, Failure
     let ask = Ask::get(&["resources"])
         .query("kind", kind.as_str())
         .query_if("namespace", namespace.as_deref())
-        .query_if("label", args.label.as_deref());
-    let answer = context.client.list(&ask, OBJECTS).await?;
+        .query_if("label", args.label.as_deref())
+        .query("limit", "500");
+    let answer = context.client.list(&ask).await?;
     let resources = items(&answer, "/items");
-    print(args.output, &answer, resources, kind)?;
+    match args.output {
+        GetOutput::Yaml => show::result(&yaml::text(&list_of(&answer)))?,
+        output => print(output, &answer, resources, kind)?,
+    }
     if resources.is_empty() {
         let place = match &namespace {
             Some(namespace) => format!(" in {namespace}; -A looks in all namespaces"),
@@ -64,6 +66,14 @@ async fn list(context: &Context, args: &Get, kind: Kind) -> Result<Done, Failure
         show::note(format_args!("no {kind}{place}"));
     }
     Ok(Done::Yes)
+}
+
+/// A list in the form that files may have, so that it can be applied again.
+fn list_of(answer: &Value) -> Value {
+    let mut list = answer.clone();
+    list["apiVersion"] = "v1".into();
+    list["kind"] = "List".into();
+    list
 }
 
 /// Asks for the object `key`.
@@ -116,7 +126,7 @@ pub(crate) async fn describe(context: &Context, args: &Describe) -> Result<Done,
     let resource = context.client.json(&of(&key)).await?;
     let [namespace, name] = [&key.namespace, &key.name].map(model::Name::as_str);
     let past = Ask::get(&["history", key.kind.as_str(), namespace, name]);
-    let past = context.client.list(&past, VERSIONS).await?;
+    let past = context.client.first(&past, VERSIONS).await?;
     show::result(&described(&resource, items(&past, "/items")))?;
     Ok(Done::Yes)
 }

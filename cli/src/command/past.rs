@@ -25,18 +25,21 @@ pub(crate) async fn history(context: &Context, args: &History) -> Result<Done, F
             let key = named.key(args.namespace.namespace.as_ref()).map_err(Failure::Usage)?;
             let [namespace, name] = [&key.namespace, &key.name].map(model::Name::as_str);
             let ask = Ask::get(&["history", key.kind.as_str(), namespace, name]);
-            context.client.list(&ask, limit).await?
+            context.client.first(&ask, limit).await?
         }
         None => {
             let scope = args.scope.as_ref().map(ToString::to_string);
             let ask = Ask::get(&["changes"]).query_if("scope", scope.as_deref());
-            context.client.list(&ask, limit).await?
+            context.client.first(&ask, limit).await?
         }
     };
     show::answer(args.show.output, &answer, || match &args.object {
         Some(_) => versions(items(&answer, "/items")),
         None => changes(items(&answer, "/items")),
     })?;
+    if items(&answer, "/items").is_empty() {
+        show::note("no change that you may see");
+    }
     Ok(Done::Yes)
 }
 
@@ -97,7 +100,8 @@ pub(crate) async fn rollback(context: &Context, args: &Rollback) -> Result<Done,
         Some(message) => json!({ "message": message }),
         None => json!({}),
     };
-    let ask = Ask::post(&["changes", &args.revision.to_string(), "revert"]).with_json(&body);
+    let ask =
+        Ask::post(&["changes", &args.revision.to_string(), "revert"]).with_json(&body).keyed();
     let answer = context.client.json(&ask).await?;
     if args.show.output == Output::Table {
         let lines = items(&answer, "/changed").iter().map(|changed| {

@@ -43,7 +43,13 @@ fn told(plan: &Value) -> String {
         (objects, requests) if requests.is_empty() => {
             format!("{objects}\nno request would go elsewhere\n")
         }
-        (objects, requests) => format!("{objects}\n{requests}"),
+        (objects, requests) => {
+            let more = match plan["more"].as_u64() {
+                None | Some(0) => String::new(),
+                Some(more) => format!("and {more} more\n"),
+            };
+            format!("{objects}\n{requests}{more}")
+        }
     }
 }
 
@@ -71,9 +77,15 @@ mod tests {
                               "verb": "put", "fields": ["spec.rules[0]"] }],
             "requests": [{ "host": "shop.test", "port": 8080, "path": "/x", "method": "GET",
                            "match": "path prefix /x", "before": null, "after": "Service shop/a:80" }],
+            "more": 7,
         });
         let text = told(&plan);
-        for words in ["HTTPRoute shop/r   put", "shop.test:8080/x", "-        Service shop/a:80"] {
+        for words in [
+            "HTTPRoute shop/r   put",
+            "shop.test:8080/x",
+            "-        Service shop/a:80",
+            "\nand 7 more\n",
+        ] {
             assert!(text.contains(words), "no '{words}' in\n{text}");
         }
         assert_eq!(told(&json!({ "wouldChange": [], "requests": [] })), "nothing would change\n");

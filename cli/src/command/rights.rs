@@ -36,13 +36,11 @@ async fn can_i(context: &Context, args: &CanI) -> Result<Done, Failure> {
     };
     if args.show.output == Output::Table {
         let yes = if is_allowed { "yes" } else { "no" };
-        let mut line = yes.to_owned();
-        for (before, at) in [(": ", "/reason"), (" by ", "/by")] {
-            match word(&answer, at).as_str() {
-                "-" => {}
-                words => line.push_str(&format!("{before}{}", printable(words))),
-            }
-        }
+        // The reason names the objects of `by`, too.
+        let line = match word(&answer, "/reason").as_str() {
+            "-" => yes.to_owned(),
+            reason => format!("{yes}: {}", printable(reason)),
+        };
         show::result(&(line + "\n"))?;
     } else {
         show::answer(args.show.output, &answer, String::new)?;
@@ -61,7 +59,8 @@ pub(crate) async fn transfer(context: &Context, args: &Transfer) -> Result<Done,
     if let Some(message) = &args.message {
         body["message"] = message.as_str().into();
     }
-    let answer = context.client.json(&Ask::post(&["transfers"]).with_json(&body)).await?;
+    let ask = Ask::post(&["transfers"]).with_json(&body).keyed();
+    let answer = context.client.json(&ask).await?;
     show::answer(args.show.output, &answer, || {
         let done = format!("Api {namespace}/{} now belongs to {}\n", args.api, args.to);
         done + &change::revision(&answer)

@@ -12,9 +12,6 @@ use crate::show::table::Table;
 use crate::show::when::when;
 use crate::show::{self, items, printable, word};
 
-/// More of them than this nobody has.
-pub(super) const LONGEST: usize = 100_000;
-
 /// Makes, lists and revokes tokens.
 ///
 /// # Errors
@@ -23,7 +20,7 @@ pub(crate) async fn run(context: &Context, args: &Token) -> Result<Done, Failure
     match args {
         Token::Create(args) => create(context, args).await?,
         Token::List(show) => {
-            let answer = context.client.list(&Ask::get(&["tokens"]), LONGEST).await?;
+            let answer = context.client.list(&Ask::get(&["tokens"])).await?;
             show::answer(show.output, &answer, || table(items(&answer, "/items")))?;
         }
         Token::Revoke(args) => {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::token::{LONGEST, once};
+use super::token::once;
 use crate::app::Context;
 use crate::args::Output;
 use crate::args::people::{User, UserCreate, UserPassword};
@@ -21,7 +21,7 @@ pub(crate) async fn run(context: &Context, args: &User) -> Result<Done, Failure>
     match args {
         User::Create(args) => create(context, args).await?,
         User::List(show) => {
-            let answer = context.client.list(&Ask::get(&["users"]), LONGEST).await?;
+            let answer = context.client.list(&Ask::get(&["users"])).await?;
             show::answer(show.output, &answer, || table(items(&answer, "/items")))?;
         }
         User::Revoke(args) => {

@@ -1,4 +1,5 @@
-//! The control plane through its public door: a real `heddle-server`, asked over REST.
+//! The control plane through its public doors: a real `heddle-server`, asked over REST and by
+//! `heddle`.
 //!
 //! Each test has a server of its own, over SQLite, or over a database of its own where
 //! `HEDDLE_TEST_POSTGRES` names a server. `cargo xtask test --only control` runs this on both.
@@ -7,6 +8,7 @@
 
 mod bed;
 mod change;
+mod cli;
 mod door;
 mod people;
 mod stranger;

@@ -56,10 +56,14 @@ pub(super) fn cells(kind: Kind, object: &Value) -> Vec<String> {
 }
 
 fn hosts(object: &Value, at: &str) -> String {
-    join(items(object, at), |host| match host {
-        Value::Object(_) => word(host, "/host"),
-        _ => word(host, ""),
-    })
+    let told = |claim: &Value| match items(claim, "/paths") {
+        [] => vec![word(claim, if claim.is_object() { "/host" } else { "" })],
+        paths => {
+            let host = word(claim, "/host");
+            paths.iter().map(|path| format!("{host}{}", word(path, ""))).collect()
+        }
+    };
+    distinct(items(object, at).iter().flat_map(told))
 }
 
 fn subjects(object: &Value) -> String {
