@@ -12,6 +12,7 @@ use store::Location;
 use super::*;
 use crate::edit::read;
 
+mod bookshop;
 mod holes;
 
 const NOW: i64 = 1_795_000_000;
