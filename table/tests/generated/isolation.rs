@@ -13,8 +13,8 @@ use observe::{Request, Seen, observe};
 
 mod bad;
 mod edit;
-mod observe;
-mod valid;
+pub(crate) mod observe;
+pub(crate) mod valid;
 
 /// Seeds that every run goes through; one that ever failed is added here.
 const SEEDS: [u64; 8] = [1, 2, 3, 5, 8, 13, 21, 34];
