@@ -62,16 +62,20 @@ impl Following {
     async fn follow(&mut self, serving: &mut Serving, signals: Signals) -> Result<()> {
         let Signals { mut terminate, mut interrupt, mut again } = signals;
         let mut retry = tokio::time::interval(AGAIN);
+        let mut follows = true;
         loop {
             tokio::select! {
                 _ = terminate.recv() => return Ok(()),
                 _ = interrupt.recv() => return Ok(()),
                 _ = again.recv() => serving.telemetry.reopen_log(),
                 _ = retry.tick() => serving.retry(),
-                update = self.joined.next() => match update {
+                update = self.joined.next(), if follows => match update {
                     Some(Update::Table(ready)) => self.take(serving, ready),
                     Some(Update::Failed(error)) => return Err(error.into()),
-                    None => bail!("following the server broke off"),
+                    None => {
+                        tracing::error!("following the server broke off; what is in force is served on");
+                        follows = false;
+                    }
                 },
             }
         }
