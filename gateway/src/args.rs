@@ -9,6 +9,7 @@ use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 
 use crate::explain;
+use crate::joined::Join;
 use crate::load::foreign;
 
 /// An API gateway that serves Gateway API resources, from files or joined to a server.
@@ -36,8 +37,20 @@ pub(crate) struct Serve {
     /// A YAML file, or a folder whose .yaml, .yml and .json files count together.
     #[arg(long, value_name = "FILE|DIR", conflicts_with_all = ["join", "server", "state", "name"])]
     pub(crate) config: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) join: Join,
+    /// Follows a server by the token it printed: the token, `-` for standard input, or `@FILE`.
+    /// HEDDLE_JOIN_TOKEN holds it where --join is absent. Once joined, --state alone suffices.
+    #[arg(long, value_name = "TOKEN|-|@FILE", value_parser = hidden)]
+    pub(crate) join: Option<Hidden>,
+    /// Where the server answers nodes [default: 127.0.0.1:7081].
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) server: Option<String>,
+    /// The folder that keeps who this node is and what it served last [default:
+    /// heddle-gateway-state].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+    /// The name by which the node joins; the host's name by default.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
     /// Threads that serve traffic; one for each processor by default.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub(crate) workers: Option<u16>,
@@ -88,23 +101,29 @@ pub(crate) struct Serve {
     pub(crate) ignore_kinds: Vec<String>,
 }
 
-/// How a gateway without files is joined to a server.
-#[derive(Debug, Clone, Default, ClapArgs)]
-pub(crate) struct Join {
-    /// Joins a server by the token it printed; `-` reads it from standard input, `@FILE` from a
-    /// file. Without a word it is HEDDLE_JOIN_TOKEN. Once joined, --state alone suffices.
-    #[arg(long, value_name = "TOKEN|-|@FILE", value_parser = hidden)]
-    pub(crate) join: Option<Hidden>,
-    /// Where the server answers nodes [default: 127.0.0.1:7081].
-    #[arg(long, value_name = "HOST:PORT")]
-    pub(crate) server: Option<String>,
-    /// The folder that keeps who this node is and what it served last [default:
-    /// heddle-gateway-state].
-    #[arg(long, value_name = "DIR")]
-    pub(crate) state: Option<PathBuf>,
-    /// The node's name in its cluster, when it joins; the host's name by default.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) name: Option<String>,
+/// Who makes the tables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// The files at this path.
+    Files(PathBuf),
+    /// A server.
+    Server(Join),
+}
+
+impl Serve {
+    /// Who makes the tables, if anybody was named; `token` is the environment's.
+    pub(crate) fn source(&self, token: Option<String>) -> Option<Source> {
+        if let Some(path) = &self.config {
+            return Some(Source::Files(path.clone()));
+        }
+        let join = Join {
+            token: self.join.clone().or(token.map(Hidden)),
+            server: self.server.clone(),
+            state: self.state.clone(),
+            name: self.name.clone(),
+        };
+        (join != Join::default()).then_some(Source::Server(join))
+    }
 }
 
 /// A word that no message shows.

@@ -28,8 +28,8 @@ pub use token::{Fingerprint, JoinToken, NoToken};
 pub use trust::Distrust;
 
 pub(crate) use certificate::Certificate;
-pub(crate) use connection::{Connection, Dialer, Shown};
-pub(crate) use enroll::{Asking, micros};
+pub(crate) use connection::{Dialer, Shown};
+pub(crate) use enroll::Asking;
 pub(crate) use renewal::{again, due};
 pub(crate) use trust::Anchor;
 

@@ -33,7 +33,7 @@ pub(crate) struct Proof {
 
 /// Why a state is not believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Unproven {
+pub(crate) enum Unproven {
     /// The digest is not that of the objects.
     #[error("the objects are not those of its digest")]
     Digest,

@@ -26,7 +26,7 @@ const USE: &[u8] = b"heddle last-good v1";
 
 /// Why the state on disk is not served; each says what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// It is not a state that we wrote.
     #[error("it is damaged ({0}); remove it, or wait for the server")]
     Damaged(&'static str),

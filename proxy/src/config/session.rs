@@ -119,6 +119,18 @@ impl Session {
         &self.held
     }
 
+    /// What is being put in force.
+    pub(crate) fn taking(&self) -> Option<&Arc<Held>> {
+        self.taking.as_ref().map(|taking| &taking.state)
+    }
+
+    /// Rests no longer: what it waited for may have come.
+    pub(crate) fn hurry(&mut self, now: Instant) {
+        if let Phase::Resting { until } = &mut self.phase {
+            *until = now;
+        }
+    }
+
     /// Whether control is there: the stream is open and something was heard on it lately.
     pub(crate) fn is_connected(&self) -> bool {
         matches!(self.phase, Phase::Open { answered: true, .. })

@@ -61,6 +61,9 @@ pub enum Away {
         /// Why not.
         why: Distrust,
     },
+    /// The node's own certificate does not hold any more.
+    #[error("this node's certificate has ended; another one is asked for")]
+    Ended,
     /// The two speak no common tongue, or the server does not want our certificate.
     #[error("{server}: no connection can be agreed on ({why})")]
     Refused {
@@ -94,11 +97,6 @@ impl Shown {
         let chain = identity.chain.iter().map(|der| CertificateDer::from(der.clone()));
         self.0.store(Some(Arc::new(CertifiedKey::new(chain.collect(), signing))));
         Ok(())
-    }
-
-    /// Shows none.
-    pub(crate) fn hide(&self) {
-        self.0.store(None);
     }
 }
 

@@ -42,7 +42,7 @@ impl EnrollError {
     pub(crate) fn may_pass(&self) -> bool {
         match self {
             EnrollError::Away(Away::Unreachable { .. }) | EnrollError::Failed(_) => true,
-            EnrollError::Away(Away::Distrusted { .. } | Away::Refused { .. })
+            EnrollError::Away(Away::Distrusted { .. } | Away::Refused { .. } | Away::Ended)
             | EnrollError::Refused(_)
             | EnrollError::Unfit(_)
             | EnrollError::Key(_) => false,
