@@ -15,6 +15,8 @@
 #![forbid(unsafe_code)]
 
 pub mod ca;
+pub mod fleet;
+pub mod grpc;
 pub mod identity;
 pub mod keep;
 
@@ -25,6 +27,7 @@ mod claims;
 mod clock;
 mod draft;
 mod edit;
+pub mod push;
 mod refusal;
 pub mod snapshot;
 #[cfg(test)]
