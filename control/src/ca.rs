@@ -25,6 +25,7 @@ use time::{Duration, OffsetDateTime};
 mod authority;
 mod certificate;
 mod name;
+mod verify;
 
 pub use authority::Authority;
 pub use certificate::{Proven, Unfit};
@@ -32,6 +33,7 @@ pub use name::{HUB, NodeKind, NodeName};
 
 pub(crate) use authority::domain;
 pub(crate) use name::cluster_name;
+pub(crate) use verify::NodeCheck;
 
 use authority::Leaf;
 

@@ -17,8 +17,11 @@
 pub mod app;
 pub mod authn;
 pub mod ca;
+pub mod fleet;
+pub mod grpc;
 pub mod identity;
 pub mod keep;
+pub mod push;
 pub mod rest;
 pub mod snapshot;
 

@@ -45,7 +45,7 @@ pub(crate) async fn forget(store: &Store, id: &str) -> bool {
 pub(crate) struct Bed {
     pub(crate) app: Arc<App>,
     pub(crate) store: Store,
-    pub(crate) dir: tempfile::TempDir,
+    _dir: tempfile::TempDir,
 }
 
 impl Bed {
@@ -54,7 +54,7 @@ impl Bed {
         let store = Store::open(&Location::Folder(dir.path().to_owned())).await.unwrap();
         let app = Arc::new(App::new(store.clone()));
         assert!(app.found(&op().actor.user, op().now).await.unwrap());
-        Bed { app, store, dir }
+        Bed { app, store, _dir: dir }
     }
 
     /// Puts the objects of a text; the revision.

@@ -72,6 +72,14 @@ impl Proven {
         Proven::names(&parse(certificate)?, trust)
     }
 
+    /// Whether the root itself signed this certificate.
+    pub(super) fn is_of_root(issuer: &CertificateDer<'_>, root: &CertificateDer<'_>) -> bool {
+        let (Ok(issuer), Ok(root)) = (parse(issuer), parse(root)) else { return false };
+        issuer.issuer() == root.subject()
+            && issuer.is_ca()
+            && issuer.verify_signature(Some(root.public_key())).is_ok()
+    }
+
     fn names(leaf: &X509Certificate<'_>, trust: &str) -> Result<Self, Unfit> {
         let uri = one_uri(leaf).ok_or(Unfit::Nameless)?;
         let node = NodeName::read(&uri, trust).ok_or(Unfit::Nameless)?;

@@ -76,7 +76,7 @@ impl Catalogue {
             return Arc::clone(known);
         }
         let all = self.objects.values().map(|entry| (&entry.key, &entry.resource));
-        let seen = sight::seen(class, all);
+        let seen = sight::seen(class, &all);
         let seen = self.objects.values().filter(|entry| seen.contains(&entry.key));
         let objects: Vec<_> = seen.map(|entry| Arc::clone(&entry.envelope)).collect();
         self.numbers += 1;

@@ -23,7 +23,7 @@ pub(super) fn is_traffic(kind: Kind) -> bool {
 /// The keys of what `class` sees among `resources`.
 pub(super) fn seen<'r>(
     class: &Class,
-    resources: impl Iterator<Item = (&'r Key, &'r Resource)> + Clone,
+    resources: &(impl Iterator<Item = (&'r Key, &'r Resource)> + Clone),
 ) -> BTreeSet<&'r Key> {
     let is_ours = |resource: &Resource| match resource.meta().labels.get(CLUSTER) {
         Some(cluster) => cluster == class.cluster.as_str(),

@@ -12,7 +12,7 @@ fn names(snapshot: &Snapshot) -> Vec<String> {
 }
 
 async fn advanced(bed: &Bed, catalogue: &mut Catalogue) {
-    catalogue.advance(&*bed.app.world().await.unwrap(), None);
+    catalogue.advance(&bed.app.world().await.unwrap(), None);
 }
 
 fn put_names(difference: &Difference) -> Vec<String> {
