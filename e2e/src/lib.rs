@@ -9,6 +9,7 @@
 pub mod client;
 pub mod fleet;
 pub mod load;
+pub mod nodes;
 pub mod origin;
 pub mod postgres;
 pub mod process;

@@ -104,7 +104,7 @@ impl Scene {
             "routes": args.routes,
             "workspaces": args.workspaces,
             "nodes": args.nodes,
-            "nodes_current": self.nodes.current(),
+            "nodes_current": self.nodes.current().await,
             "changes": args.changes,
             "commit_p50_us": micros(&commits, 0.5),
             "commit_p99_us": micros(&commits, 0.99),
