@@ -9,9 +9,6 @@ const PLATFORM: &str = include_str!("../../../../examples/bookshop/platform.yaml
 async fn the_bookshop_comes_through_the_door_and_belongs_to_its_teams() {
     let bed = Bed::new().await;
     bed.put("root", &format!("{PLATFORM}\n---\n{GATEWAY}")).await.unwrap();
-    let world = bed.app.world().await.unwrap();
-    let assembly = world.assembly.as_ref().unwrap();
-    assert!(assembly.faults.is_empty(), "{:?}", assembly.faults);
     let slow = |to: &str| GATEWAY.replace("request: 2s", &format!("request: {to}"));
     let catalog = |text: &str| {
         let routes = text.split("---\n").find(|one| one.contains("request: "));
