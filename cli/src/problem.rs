@@ -23,20 +23,12 @@ pub(crate) struct Problem {
     /// All in words, one a line.
     pub(crate) detail: String,
     pub(crate) request_id: String,
-    claims: Vec<Claimed>,
     /// Seconds after which it may be tried again.
     #[serde(skip)]
     pub(crate) retry_after: Option<u64>,
     /// What to do, where the command knows better than the sort of problem.
     #[serde(skip)]
     pub(crate) remedy: Option<String>,
-}
-
-/// What another holds.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-struct Claimed {
-    ask: Vec<String>,
 }
 
 impl Problem {
@@ -67,27 +59,21 @@ impl Problem {
                 let Key { kind, namespace, name } = key;
                 format!("more of your rights: heddle auth can-i update {kind}/{namespace}/{name}")
             }
-            "claimed" => match self.asked() {
-                teams if teams.is_empty() => return None,
-                teams => format!("ask {}, or use what nobody holds", teams.join(", ")),
-            },
             "conflict" => "see what is there now: heddle diff -f FILE".to_owned(),
             "busy" | "too-many-attempts" | "unavailable" => again(),
             "gone" => "ask for the list from its beginning".to_owned(),
-            "invalid" | "malformed" | "too-large" | "not-found" | "idempotency-mismatch" => {
+            // These say what would be right, or whom to ask, line by line.
+            "claimed"
+            | "invalid"
+            | "malformed"
+            | "too-large"
+            | "not-found"
+            | "idempotency-mismatch" => {
                 return None;
             }
             _ if self.request_id.is_empty() => return None,
             _ => format!("the server's log tells more of request {}", self.request_id),
         })
-    }
-
-    /// The teams that hold what is in the way.
-    fn asked(&self) -> Vec<String> {
-        let mut teams: Vec<_> = self.claims.iter().flat_map(|claim| claim.ask.clone()).collect();
-        teams.sort();
-        teams.dedup();
-        teams
     }
 }
 

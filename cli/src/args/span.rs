@@ -24,12 +24,18 @@ pub(crate) fn span(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "a time such as 30s, 5m, 24h or 30d".to_owned())
 }
 
-/// As the server reads it.
+/// As the server reads it (GEP-2257): `2160h`, `1h30m`. It takes five digits of each unit.
 pub(crate) fn told(span: Duration) -> String {
-    match span.subsec_millis() {
-        0 => format!("{}s", span.as_secs()),
-        _ => format!("{}ms", span.as_millis()),
+    const PARTS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+    let mut rest = u64::try_from(span.as_millis()).unwrap_or(LONGEST);
+    let mut told = String::new();
+    for (unit, size) in PARTS {
+        if rest >= size {
+            told.push_str(&format!("{}{unit}", rest / size));
+            rest %= size;
+        }
     }
+    if told.is_empty() { "0s".to_owned() } else { told }
 }
 
 #[cfg(test)]
@@ -46,7 +52,15 @@ mod tests {
         for wrong in ["", "s", "0", "0s", "-1s", "+1s", "1.5s", "1w", "99999999999d", "4000d"] {
             assert!(span(wrong).is_err(), "{wrong}");
         }
-        assert_eq!(told(Duration::from_secs(90)), "90s");
-        assert_eq!(told(Duration::from_millis(1500)), "1500ms");
+    }
+
+    #[test]
+    fn lengths_of_time_are_told_in_the_form_of_the_server() {
+        for (text, wanted) in
+            [("90s", "1m30s"), ("1500ms", "1s500ms"), ("90d", "2160h"), ("3650d", "87600h")]
+        {
+            assert_eq!(told(span(text).unwrap()), wanted);
+        }
+        assert_eq!(told(Duration::ZERO), "0s");
     }
 }

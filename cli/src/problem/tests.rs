@@ -48,7 +48,7 @@ fn lines_stand_behind_their_place_in_the_words_of_the_server() {
 fn the_last_line_says_what_to_do() {
     for (sort, rest, remedy) in [
         ("unauthenticated", "", Some("sign in: heddle login")),
-        ("claimed", r#","claims":[{"ask":["b"]},{"ask":["a","b"]}]"#, Some("ask a, b, or use")),
+        ("claimed", r#","claims":[{"ask":["b"]}]"#, None),
         ("too-many-attempts", "", Some("try again later")),
         ("invalid", "", None),
     ] {
