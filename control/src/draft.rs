@@ -205,18 +205,6 @@ fn ask(
     rights.permit(&Asked { verb, key, scope, api, changed }).map(drop)
 }
 
-/// Whether an object of this name may be read, with what is known of it.
-pub(crate) fn reads(
-    rights: &Rights,
-    key: &Key,
-    scope: &Scope,
-    resource: Option<&Resource>,
-) -> bool {
-    let api = resource.and_then(api_of);
-    let (verb, api) = (Verb::Read, api.as_ref());
-    rights.permit(&Asked { verb, key, scope, api, changed: &[] }).is_ok()
-}
-
 /// What makes two faults one.
 fn words(invalid: &Invalid) -> (String, &str, &str) {
     let key = invalid.key.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -255,7 +243,7 @@ fn ruled(resource: &Resource) -> Vec<Key> {
 }
 
 /// The Api that an object belongs to, or is.
-fn api_of(resource: &Resource) -> Option<Name> {
+pub(crate) fn api_of(resource: &Resource) -> Option<Name> {
     match resource {
         Resource::Api(api) => Some(api.metadata.name.clone()),
         other => Name::parse(other.meta().labels.get(LABEL)?).ok(),

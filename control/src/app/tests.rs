@@ -5,14 +5,18 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use model::Key;
 use model::access::Denied;
 use model::role::Verb;
 use store::Location;
 
+use super::commit::commit;
 use super::*;
 use crate::edit::read;
 
 mod holes;
+mod once;
+mod reading;
 
 const NOW: i64 = 1_795_000_000;
 const MARKER: &str = "marker-that-must-not-show";
@@ -77,6 +81,7 @@ fn op(user: &str) -> Op {
         request_id: "r".to_owned(),
         now: OffsetDateTime::from_unix_timestamp(NOW).unwrap(),
         message: String::new(),
+        once: None,
     }
 }
 
