@@ -35,6 +35,8 @@ pub(crate) use authority::domain;
 pub(crate) use name::cluster_name;
 pub(crate) use verify::NodeCheck;
 
+use crate::moment::micros;
+
 use authority::Leaf;
 
 /// The DNS name of the control plane's certificate, by which nodes ask for it.
@@ -335,11 +337,6 @@ async fn settle(
     let key = store.authority_key(&found.id).await?;
     let key = key.ok_or(CaError::Damaged("the key of an authority"))?;
     Authority::open(&found.certificate, key, found.expires)
-}
-
-/// Microseconds since 1970.
-pub(crate) fn micros(time: OffsetDateTime) -> i64 {
-    i64::try_from(time.unix_timestamp_nanos() / 1000).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -18,8 +18,8 @@ use store::node::{Heard, Node};
 use tokio::sync::watch;
 use wire::{Rejection, STALE, Vector};
 
-use crate::ca::micros;
 use crate::clock::Clock;
+use crate::moment::micros;
 use crate::snapshot::Snapshot;
 
 mod figures;

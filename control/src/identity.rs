@@ -18,8 +18,9 @@ use time::{Duration, OffsetDateTime};
 use tonic::{Request, Response, Status};
 use wire::{Certified, Join, Rejoin, Renew};
 
-use crate::ca::{Ca, NodeName, Proven, Requested, micros, serial};
+use crate::ca::{Ca, NodeName, Proven, Requested, serial};
 use crate::clock::Clock;
+use crate::moment::micros;
 
 /// How far a node's clock may be from ours.
 const SKEW: Duration = Duration::minutes(5);

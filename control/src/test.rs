@@ -32,13 +32,13 @@ pub(crate) async fn join_token(
         expires: now + 3_600_000_000,
         revoked: None,
     };
-    store.join_token_create(&token).await.unwrap();
+    store.join_token_create(&token, &store::Entry::default()).await.unwrap();
     (id, secret)
 }
 
 /// Forgets a node; whether there was one.
 pub(crate) async fn forget(store: &Store, id: &str) -> bool {
-    store.node_forget(id).await.unwrap()
+    store.node_forget(id, &store::Entry::default()).await.unwrap()
 }
 
 /// A control plane over a store of its own, in which `root` may do everything.
@@ -79,6 +79,7 @@ fn op() -> Op {
         request_id: "r".to_owned(),
         now: OffsetDateTime::now_utc(),
         message: String::new(),
+        once: None,
     }
 }
 

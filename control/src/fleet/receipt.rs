@@ -3,7 +3,7 @@
 use store::Revision;
 
 use super::{Fleet, NodeNow, Running, State};
-use crate::ca::micros;
+use crate::moment::micros;
 
 /// A node that was heard of within this time is waited for, in microseconds.
 const AWAITED: i64 = 600_000_000;

@@ -5,7 +5,7 @@ use tonic::Code;
 use wire::{Ack, NodeFrame};
 
 use super::*;
-use crate::ca::micros;
+use crate::moment::micros;
 use crate::test::{Bed, TRAFFIC, slice};
 
 mod node;

@@ -14,9 +14,9 @@ use wire::NodeFrame;
 use super::outbox::{self, Outbox, Step, Transfer};
 use super::session::{Action, Base, Event, Session, Transaction};
 use super::{Class, Proven, Push, Sent};
-use crate::ca::micros;
 use crate::fleet::Ticket;
 use crate::identity::failed;
+use crate::moment::micros;
 use crate::snapshot::Difference;
 
 /// How long the last word of a stream may wait for room.

@@ -24,7 +24,7 @@ impl Bed {
 
     pub(crate) async fn with(control: Control) -> Self {
         let origin = Origin::start("shop").await;
-        let state = TempDir::new().unwrap();
+        let state = TempDir::new().expect("a folder for the test");
         Bed { control, origin, state, port: e2e::program::free_port() }
     }
 
@@ -42,7 +42,7 @@ impl Bed {
     /// How a gateway is started here, with more arguments.
     pub(crate) fn setup(&self, arguments: &[&str]) -> Setup {
         let (server, state) = (self.control.address.to_string(), self.state.path().join("state"));
-        let state = state.to_str().unwrap();
+        let state = state.to_str().expect("a folder named in ASCII");
         Setup::bare()
             .listener("web", self.port, String::new())
             .joined()
@@ -58,7 +58,7 @@ impl Bed {
 
 /// What `/config` says of the node.
 pub(crate) async fn standing(gateway: &Gateway) -> Value {
-    gateway.admin("/config").await.unwrap().json()["joined"].clone()
+    gateway.admin("/config").await.expect("/config answers").json()["joined"].clone()
 }
 
 /// The origin answered.

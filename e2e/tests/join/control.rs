@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::Stream;
@@ -79,6 +79,10 @@ pub(crate) struct Control {
     serving: Option<JoinSet<()>>,
 }
 
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("nobody panics while holding it")
+}
+
 #[derive(Clone)]
 struct Services(Arc<Inner>);
 
@@ -128,16 +132,16 @@ impl Control {
 
     /// Certificates that are issued from now on last so long.
     pub(crate) fn certificates_last(&self, lasts: Duration) {
-        *self.inner.lasts.lock().unwrap() = lasts;
+        *held(&self.inner.lasts) = lasts;
     }
 
     /// So many further states have a wrong digest.
     pub(crate) fn err(&self, times: usize) {
-        *self.inner.wrong.lock().unwrap() = times;
+        *held(&self.inner.wrong) = times;
     }
 
     pub(crate) fn seen(&self) -> Seen {
-        self.inner.seen.lock().unwrap().clone()
+        held(&self.inner.seen).clone()
     }
 
     /// What nodes are to serve from now on, as of this revision of the platform.
@@ -196,36 +200,36 @@ struct Shown(Option<Vec<u8>>);
 fn tls(authorities: &Authorities) -> ServerConfig {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from(authorities.root.der.clone())).unwrap();
+    roots.add(CertificateDer::from(authorities.root.der.clone())).expect("a root");
     let clients =
         WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
             .allow_unauthenticated()
             .build()
-            .unwrap();
+            .expect("a check of clients");
     let (leaf, key) = authorities.hub.server();
     let chain = [leaf, authorities.hub.der.clone(), authorities.root.der.clone()];
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
-        .unwrap()
+        .expect("TLS 1.3")
         .with_client_cert_verifier(clients)
         .with_single_cert(
             chain.into_iter().map(CertificateDer::from).collect(),
             PrivatePkcs8KeyDer::from(key).into(),
         )
-        .unwrap();
+        .expect("a certificate with its key");
     config.alpn_protocols = vec![b"h2".to_vec()];
     config
 }
 
 fn now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros() as i64
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970").as_micros() as i64
 }
 
 impl Inner {
     fn certify(&self, csr: &[u8], name: &str) -> Response<Certified> {
-        let lasts = *self.lasts.lock().unwrap();
+        let lasts = *held(&self.lasts);
         let leaf = self.authorities.cluster.node(csr, name, lasts);
-        self.issued.lock().unwrap().clone_from(&leaf);
+        held(&self.issued).clone_from(&leaf);
         Response::new(Certified {
             node_id: NODE.to_owned(),
             cluster: CLUSTER.to_owned(),
@@ -237,12 +241,12 @@ impl Inner {
     }
 
     fn note(&self, note: impl FnOnce(&mut Seen)) {
-        note(&mut self.seen.lock().unwrap());
+        note(&mut held(&self.seen));
     }
 
     /// Whether the next digest is to be a wrong one.
     fn errs(&self) -> bool {
-        let mut wrong = self.wrong.lock().unwrap();
+        let mut wrong = held(&self.wrong);
         let errs = *wrong > 0;
         *wrong = wrong.saturating_sub(1);
         errs
@@ -253,7 +257,7 @@ impl Inner {
 impl Identity for Services {
     async fn join(&self, request: Request<Join>) -> Result<Response<Certified>, Status> {
         let join = request.into_inner();
-        let mut tokens = self.0.tokens.lock().unwrap();
+        let mut tokens = held(&self.0.tokens);
         if join.token_id != TOKEN || join.token_secret != SECRET || *tokens == 0 {
             return Err(Status::unauthenticated(UNKNOWN));
         }
@@ -264,7 +268,7 @@ impl Identity for Services {
 
     async fn renew(&self, request: Request<Renew>) -> Result<Response<Certified>, Status> {
         let shown = request.extensions().get::<Shown>().and_then(|shown| shown.0.clone());
-        if shown.as_ref() != Some(&*self.0.issued.lock().unwrap()) {
+        if shown.as_ref() != Some(&*held(&self.0.issued)) {
             return Err(Status::unauthenticated("show the certificate that was issued last"));
         }
         self.0.note(|seen| seen.renewals += 1);
@@ -273,7 +277,7 @@ impl Identity for Services {
 
     async fn rejoin(&self, request: Request<Rejoin>) -> Result<Response<Certified>, Status> {
         let rejoin = request.into_inner();
-        if rejoin.certificate != *self.0.issued.lock().unwrap() {
+        if rejoin.certificate != *held(&self.0.issued) {
             return Err(Status::unauthenticated("that certificate is not the last one"));
         }
         self.0.note(|seen| seen.rejoins += 1);
@@ -420,7 +424,7 @@ async fn send(
 /// The objects of a YAML text, as control sends them.
 pub(crate) fn envelopes(text: &str) -> Vec<Envelope> {
     let one = |document: model::Document| {
-        let resource = document.result.unwrap();
+        let resource = document.result.expect("a good document");
         let body = bytes::Bytes::from(resource.to_json().to_string());
         let target = |name: &str| Key {
             kind: "HTTPRoute".to_owned(),

@@ -9,7 +9,7 @@ use crate::control::envelopes;
 
 /// The same object with another body.
 fn rewritten(envelope: &Envelope, change: impl FnOnce(&mut serde_json::Value)) -> Envelope {
-    let mut value = serde_json::from_slice(&envelope.body).unwrap();
+    let mut value = serde_json::from_slice(&envelope.body).expect("a body of JSON");
     change(&mut value);
     let body = bytes::Bytes::from(value.to_string());
     let digest = digest::body(&body);

@@ -23,7 +23,7 @@ use wire::{
     Vector, digest,
 };
 
-use super::micros;
+use crate::moment::micros;
 use crate::ca::SERVER_NAME;
 
 const ORIGIN: &str = "https://control.heddle.internal";
