@@ -10,9 +10,9 @@ use crate::scene::{SHOP, Scene, clean, count, routes};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn short_lived_certificates_are_renewed_while_requests_pass() {
-    // At full count ten minutes with certificates of one minute; in CI three lives of six seconds.
-    let seconds = count(18);
-    let life = (seconds / 10).max(6);
+    // At full count ten minutes with certificates of one minute; in CI some lives of ten seconds.
+    let seconds = count(25);
+    let life = (seconds / 10).max(10);
     let mut scene = Scene::new(short(life)).await;
     let first = expiry(&scene.gateway).await;
     let load = scene.load(SHOP, 200.0, Duration::from_secs(seconds));
