@@ -14,11 +14,11 @@ use super::commit::commit;
 use super::*;
 use crate::edit::read;
 
-mod cost;
 mod holes;
 mod lookup;
 mod newer;
 mod once;
+mod plan;
 mod reading;
 mod world;
 
@@ -30,10 +30,12 @@ const SHOP: &str = "
 apiVersion: heddle.dev/v1alpha1
 kind: Workspace
 metadata: { name: shop }
+spec: { access: open }
 ---
 apiVersion: heddle.dev/v1alpha1
 kind: Workspace
 metadata: { name: bank }
+spec: { access: open }
 ---
 apiVersion: heddle.dev/v1alpha1
 kind: Team
