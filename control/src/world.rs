@@ -184,10 +184,8 @@ impl World {
 
     /// These objects, beside all that cannot be read.
     fn input(&self, resources: Vec<Resource>) -> Input {
-        Input {
-            resources,
-            refused: self.unreadable.values().filter_map(Unreadable::refused).collect(),
-        }
+        let refused = self.unreadable.values().filter_map(Unreadable::refused).collect();
+        Input { resources, refused, ..Input::default() }
     }
 
     /// All objects.
