@@ -10,26 +10,42 @@ use model::{Kind, Meta, Name, Resource, Scope};
 use store::{CommitError, Once, Store};
 use time::OffsetDateTime;
 
+use crate::authn::{Authn, is_platform_admin};
 use crate::draft::Draft;
 use crate::edit::{Edit, Expect};
+use crate::moment::micros;
 use crate::refusal::Refusal;
 use crate::world::World;
 
 mod access;
+mod audit;
 mod change;
 mod commit;
+mod first;
+mod fleet;
+mod join_token;
+mod node;
 mod past;
 mod plan;
 mod resource;
 mod rollout;
+mod session;
 mod sight;
+mod token;
+pub(crate) mod user;
 
 pub use access::{Review, Reviewed};
 pub use commit::Receipt;
+pub use first::First;
+pub use fleet::{Held, Live, Rejected};
+pub use join_token::NewJoinToken;
 pub use past::{Deed, PastChange, PastObject, Touched};
 pub use plan::{Plan, Rerouted, Would};
 pub use resource::{Listing, Page, PastVersion, Shown};
 pub use rollout::{NodeState, Rolled, Rollout};
+pub use session::{SignIn, SignedIn};
+pub use token::NewToken;
+pub use user::NewPassword;
 
 /// The control plane over one store.
 #[derive(Debug)]
@@ -38,6 +54,7 @@ pub struct App {
     world: RwLock<Arc<World>>,
     /// Held by who brings the world up to date, so that it is read once for all who ask.
     following: tokio::sync::Mutex<()>,
+    authn: Authn,
     /// When answers to earlier requests were last swept, in microseconds since 1970.
     swept: AtomicI64,
 }
@@ -66,8 +83,23 @@ impl App {
             store,
             world: RwLock::default(),
             following: tokio::sync::Mutex::default(),
+            authn: Authn::new(),
             swept: AtomicI64::new(0),
         }
+    }
+
+    /// The store that it is over.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Whether who asks is a platform admin.
+    ///
+    /// # Errors
+    /// What `none` says, where they are not.
+    pub async fn admin(&self, op: &Op, none: impl FnOnce() -> Refusal) -> Result<(), Refusal> {
+        let world = self.world().await?;
+        if is_platform_admin(&rights(op, &world)) { Ok(()) } else { Err(none()) }
     }
 
     /// Every object as of the last revision.
@@ -128,6 +160,20 @@ impl App {
             Ok(_) => Ok(true),
             Err(CommitError::Moved(_) | CommitError::Stale(_)) => Err(Refusal::Busy),
             Err(error) => Err(Refusal::Store(Box::new(error))),
+        }
+    }
+}
+
+impl Op {
+    /// What the audit says of it.
+    fn said(&self, verb: &str, object: &str, detail: String) -> store::Entry {
+        store::Entry {
+            at: micros(self.now),
+            actor: self.actor.user.to_string(),
+            verb: verb.to_owned(),
+            object: object.to_owned(),
+            outcome: "done".to_owned(),
+            detail,
         }
     }
 }
