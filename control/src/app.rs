@@ -141,7 +141,9 @@ impl App {
     /// [`Refusal::Store`], or [`Refusal::Busy`] if others do the same.
     pub async fn found(&self, admin: &Name, now: OffsetDateTime) -> Result<bool, Refusal> {
         let world = self.world().await?;
-        if world.objects.keys().any(|key| key.kind == Kind::Grant) {
+        let is_there = world.of_kind(Kind::Grant).next().is_some();
+        // One that cannot be read gives nothing here, and still is somebody's.
+        if is_there || world.unreadable.keys().any(|key| key.kind == Kind::Grant.as_str()) {
             return Ok(false);
         }
         let edits = [Edit::Put { resource: first_grant(admin), expected: Expect::Absent }];

@@ -8,6 +8,8 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::world::HUB;
+
 /// What is written of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Body {
@@ -59,8 +61,11 @@ pub(crate) fn created(resource: &Resource) -> OffsetDateTime {
     resource.meta().creation_timestamp.unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
-/// The key that a stored key means; `None` for a kind of another version.
+/// The key that a stored key means; `None` for a kind of another version, or another cluster's.
 pub(crate) fn key(stored: &store::Key) -> Option<Key> {
+    if stored.cluster != HUB {
+        return None;
+    }
     let name = |word: &str| model::Name::parse(word).ok();
     Some(Key::new(Kind::parse(&stored.kind)?, name(&stored.namespace)?, name(&stored.name)?))
 }

@@ -73,7 +73,7 @@ impl<'w> Draft<'w> {
     /// The world with this change in it, if it is the commit next to the world it was judged by.
     pub(crate) fn into_world(self, committed: &Committed) -> Option<World> {
         let follows = committed.revision == self.world.revision + 1 && !committed.replayed;
-        if !follows || !self.is_judged || committed.changed.is_empty() {
+        if !follows || !self.is_judged || committed.changed.len() != self.edits.len() {
             return None;
         }
         let (before, after) = (&self.world.directory, &self.after.directory);
@@ -206,6 +206,12 @@ impl<'w> Draft<'w> {
     /// Whoever rules over an object through another one must be able to do it by itself.
     fn may_rule(&self, rights: &Rights, target: &Key) -> Result<(), Denied> {
         let whole = ["spec".to_owned()];
+        if let Some(aside) = self.world.aside(target) {
+            let scope = self.world.directory.scope(&target.namespace);
+            let (verb, scope, api) = (Verb::Update, &scope, aside.api());
+            let asked = Asked { verb, key: target, scope, api: api.as_ref(), changed: &whole };
+            return rights.permit(&asked).map(drop);
+        }
         let before = self.world.objects.get(target).map(|object| &object.resource);
         let after = self.after.objects.get(target).map(|object| &object.resource);
         ask(rights, Verb::Update, target, before, &self.world.directory, &whole)?;

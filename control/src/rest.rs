@@ -16,12 +16,13 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, FromRequestParts as _, RawPathParams};
-use axum::http::{Method, Request, StatusCode, header};
+use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, get, on};
 use tokio::sync::{Semaphore, watch};
 
 use crate::App;
+use crate::moment::micros;
 
 mod access;
 mod answer;
@@ -98,9 +99,11 @@ impl Rest {
         let (nowhere, never) = (Arc::clone(self), Arc::clone(self));
         let (ready, told) = (Arc::clone(self), Arc::clone(self));
         let router = router
-            .fallback(move |request: Request<Body>| nowhere.nothing(request, StatusCode::NOT_FOUND))
-            .method_not_allowed_fallback(move |request: Request<Body>| {
-                never.nothing(request, StatusCode::METHOD_NOT_ALLOWED)
+            .fallback(async move |headers: HeaderMap| {
+                nowhere.nothing(&headers, StatusCode::NOT_FOUND)
+            })
+            .method_not_allowed_fallback(async move |headers: HeaderMap| {
+                never.nothing(&headers, StatusCode::METHOD_NOT_ALLOWED)
             });
         // What a body may be is said by the operation.
         Router::new()
@@ -122,7 +125,9 @@ impl Rest {
     }
 
     async fn exposition(&self) -> impl IntoResponse + use<> {
-        let text = self.metrics.text(self.revision().await);
+        let sessions = self.app.store().session_count(micros(time::OffsetDateTime::now_utc()));
+        let sessions = tokio::time::timeout(SOON, sessions).await.ok().and_then(Result::ok);
+        let text = self.metrics.text(self.revision().await, sessions);
         ([(header::CONTENT_TYPE, metrics::TYPE)], text)
     }
 
@@ -175,7 +180,7 @@ impl Rest {
             guard::origin(&parts)?;
         }
         let now = time::OffsetDateTime::now_utc();
-        let caller = guard::caller(&self.app, &parts.headers, now).await?;
+        let caller = guard::caller(&self.app, &self.settings, &parts.headers, now).await?;
         let caller = operation.who.lets_in(&self.app, caller, request_id, now).await?;
         if let (Some(caller), true) = (&caller, unsafe_method && operation.who.is_somebody()) {
             guard::csrf(caller, &parts.headers)?;
@@ -201,14 +206,10 @@ impl Rest {
         (operation.run)(ask).await
     }
 
-    fn nothing(
-        self: Arc<Self>,
-        request: Request<Body>,
-        status: StatusCode,
-    ) -> impl Future<Output = Response> + Send {
-        let request_id = guard::request_id(request.headers());
+    fn nothing(&self, headers: &HeaderMap, status: StatusCode) -> Response {
+        let request_id = guard::request_id(headers);
         let problem = Problem::nothing(status).response(&request_id);
         self.metrics.count("none", problem.status());
-        std::future::ready(answer::stamped(problem, &request_id))
+        answer::stamped(problem, &request_id)
     }
 }

@@ -178,12 +178,14 @@ impl World {
             let kinds = Kind::ALL.into_iter().filter(|kind| is_traffic(*kind));
             let objects = kinds.flat_map(|kind| self.of_kind(kind)).map(|(_, object)| object);
             let resources = objects.map(|object| object.resource.clone()).collect();
-            let refused = self.unreadable.values().filter_map(Unreadable::refused).collect();
-            Arc::new(table::assemble(
-                Input { resources, refused, ..Input::default() },
-                self.older.as_deref(),
-            ))
+            Arc::new(table::assemble(self.input(resources), self.older.as_deref()))
         })
+    }
+
+    /// These objects, beside all that cannot be read.
+    fn input(&self, resources: Vec<Resource>) -> Input {
+        let refused = self.unreadable.values().filter_map(Unreadable::refused).collect();
+        Input { resources, refused, ..Input::default() }
     }
 
     /// All objects.

@@ -63,6 +63,16 @@ impl Store {
         rows.into_iter().map(read).collect()
     }
 
+    /// How many sessions have not ended at `now`.
+    ///
+    /// # Errors
+    /// [`Error`] if the database fails.
+    pub async fn session_count(&self, now: i64) -> Result<i64, Error> {
+        let select = "SELECT count(*) FROM sessions WHERE expires > $1";
+        let rows = self.db.read(select, &[now.into()]).await?;
+        rows.into_iter().next().map_or(Ok(0), |mut row| row.int())
+    }
+
     /// Notes that a session is used, and until when it lasts now.
     ///
     /// # Errors

@@ -129,7 +129,7 @@ impl Store {
         let (user, at) = (Value::from(id), Value::from(said.at));
         let update = "UPDATE users SET disabled = 1, updated = $2 WHERE id = $1";
         tx.execute(update, &[user.clone(), at.clone()]).await?;
-        tx.execute("DELETE FROM sessions WHERE user_id = $1", &[user.clone()]).await?;
+        tx.execute("DELETE FROM sessions WHERE user_id = $1", std::slice::from_ref(&user)).await?;
         let update = "UPDATE tokens SET revoked = $2 WHERE user_id = $1 AND revoked IS NULL";
         tx.execute(update, &[user, at]).await?;
         tx.commit().await?;

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use model::access::{Actor, Asked, Denied, Rights};
-use model::key::platform_namespace;
+use model::access::{Actor, Asked, Denied};
 use model::role::Verb;
-use model::{Key, Kind, Name, Scope};
+use model::{Key, Kind, Name};
 
 use super::sight::Sight;
 use super::{App, Op};
+use crate::authn::is_platform_admin;
 use crate::draft::api_of;
 use crate::refusal::Refusal;
 
@@ -44,7 +44,7 @@ impl App {
     pub async fn access_review(&self, op: &Op, review: &Review) -> Result<Reviewed, Refusal> {
         let mut sight = Sight::new(op, self.world().await?);
         if let Some(user) = &review.user {
-            if !is_admin(&sight.rights) {
+            if !is_platform_admin(&sight.rights) {
                 return Err(Refusal::hidden(&review.key));
             }
             let actor = Actor { user: user.clone(), groups: BTreeSet::new() };
@@ -76,17 +76,8 @@ impl App {
     /// # Errors
     /// [`Refusal::Store`].
     pub async fn is_platform_admin(&self, op: &Op) -> Result<bool, Refusal> {
-        Ok(is_admin(&Sight::new(op, self.world().await?).rights))
+        Ok(is_platform_admin(&Sight::new(op, self.world().await?).rights))
     }
-}
-
-fn is_admin(rights: &Rights) -> bool {
-    let any = Name::parse("any").expect("a word of lower-case letters is a name");
-    let key = Key::new(Kind::Grant, platform_namespace(), any);
-    // The place that is the whole object is within no field.
-    let changed = [String::new()];
-    let (verb, scope) = (Verb::Update, &Scope::Platform);
-    rights.permit(&Asked { verb, key: &key, scope, api: None, changed: &changed }).is_ok()
 }
 
 fn allowed(by: &[Key]) -> String {

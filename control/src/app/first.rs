@@ -38,6 +38,8 @@ impl App {
         file: &Path,
         now: OffsetDateTime,
     ) -> Result<First, Refusal> {
+        // So that the first unknown user takes no longer than the next.
+        self.authn.passwords.warm().await?;
         if !self.store.user_list("", 1).await?.is_empty() {
             self.authn.first.watch(file);
             return Ok(First::Nobody);

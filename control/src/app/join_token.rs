@@ -1,7 +1,7 @@
 //! Join tokens: what lets new nodes in.
 
 use model::{Invalid, Name};
-use store::authority::{Kind, State};
+use store::authority::{Authority, Kind, State};
 use store::join::JoinToken;
 use time::Duration;
 
@@ -97,8 +97,8 @@ impl App {
     /// The lower-case SHA-256 of the root certificate that signs now.
     async fn root_fingerprint(&self) -> Result<String, Refusal> {
         let authorities = self.store.authority_list(None).await?;
-        let roots = authorities.iter().filter(|one| one.kind == Kind::Root);
-        let active = roots.filter(|one| one.state == State::Active).next_back();
+        let signs = |one: &&Authority| one.kind == Kind::Root && one.state == State::Active;
+        let active = authorities.iter().rfind(signs);
         let der = active.and_then(|one| der(&one.certificate));
         der.map(|der| store::digest(&der)).ok_or(Refusal::NoRoot)
     }

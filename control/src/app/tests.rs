@@ -15,11 +15,11 @@ use super::*;
 use crate::edit::read;
 
 mod bookshop;
-mod cost;
 mod holes;
 mod lookup;
 mod newer;
 mod once;
+mod plan;
 mod reading;
 mod world;
 
@@ -31,10 +31,12 @@ const SHOP: &str = "
 apiVersion: heddle.dev/v1alpha1
 kind: Workspace
 metadata: { name: shop }
+spec: { access: open }
 ---
 apiVersion: heddle.dev/v1alpha1
 kind: Workspace
 metadata: { name: bank }
+spec: { access: open }
 ---
 apiVersion: heddle.dev/v1alpha1
 kind: Team

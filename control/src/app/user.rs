@@ -91,7 +91,7 @@ impl App {
                 self.authn
                     .attempts
                     .enter(&name, address, op.now)
-                    .map_err(|wait| Refusal::TooManyAttempts(wait))?;
+                    .map_err(Refusal::TooManyAttempts)?;
                 if !self.authn.passwords.verify(current, user.password.clone()).await? {
                     return Err(wrong("current", "this is not the current password"));
                 }

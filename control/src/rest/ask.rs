@@ -128,11 +128,11 @@ impl Ask {
             let json = URL_SAFE_NO_PAD.decode(word).ok()?;
             serde_json::from_slice(&json).ok()
         };
-        let after = self.word("cursor").map(|word| {
-            let wrong = || fault("cursor", "this is no cursor that this list gave");
-            read(word).ok_or_else(wrong)
-        });
-        let after = after.transpose().map_err(|wrong| faults.push(wrong)).ok().flatten();
+        let after = self.word("cursor").map(read);
+        if let Some(None) = after {
+            faults.push(fault("cursor", "this is no cursor that this list gave"));
+        }
+        let after = after.flatten();
         if faults.is_empty() { Ok(Page { after, limit }) } else { Err(Problem::invalid(faults)) }
     }
 }
@@ -169,9 +169,9 @@ pub(super) fn json<'t, T: Deserialize<'t>>(text: &'t [u8]) -> Result<T, Problem>
 }
 
 /// A length of time as `1h30m`, or what is wrong with it.
-pub(super) fn duration(path: &str, word: &str) -> Result<std::time::Duration, Invalid> {
+pub(super) fn duration(path: &str, word: &str) -> Result<std::time::Duration, Problem> {
     let read = GatewayDuration::try_from(word.to_owned());
-    read.map(Into::into).map_err(|wrong| fault(path, wrong))
+    read.map(Into::into).map_err(|wrong| Problem::invalid(vec![fault(path, wrong)]))
 }
 
 /// The words of the query, each of which the operation knows, once each.
@@ -211,7 +211,7 @@ pub(super) async fn body(body: Body, most: usize) -> Result<Bytes, Problem> {
 
 /// A length of time that something lasts.
 pub(super) fn lasting(path: &str, word: &str) -> Result<time::Duration, Problem> {
-    let read = duration(path, word).map_err(|wrong| Problem::invalid(vec![wrong]))?;
+    let read = duration(path, word)?;
     // The longest that can be written is 12 years.
     Ok(time::Duration::try_from(read).unwrap_or(time::Duration::MAX))
 }

@@ -274,7 +274,8 @@ pub(super) async fn plan(ask: Ask) -> Result<Response, Problem> {
 
 pub(super) async fn list(ask: Ask) -> Result<Response, Problem> {
     let page: Page<i64> = ask.page()?;
-    let scope = resource::scope(&ask).map_err(|wrong| Problem::invalid(vec![wrong]))?;
+    let scope = resource::scope(&ask);
+    let scope = scope.map_err(|wrong| Problem::invalid(vec![fault("scope", wrong)]))?;
     let limit = usize::try_from(page.limit).unwrap_or_default();
     let op = ask.op()?;
     let found = ask.app().change_list(&op, scope.as_ref(), page.after, limit).await?;
@@ -305,11 +306,8 @@ pub(super) async fn transfer(ask: Ask) -> Result<Response, Problem> {
 }
 
 pub(super) async fn receipt(ask: Ask) -> Result<Response, Problem> {
-    let wait = match ask.word("wait").map(|word| ask::duration("wait", word)) {
-        None => Duration::ZERO,
-        Some(Ok(wait)) => wait,
-        Some(Err(wrong)) => return Err(Problem::invalid(vec![wrong])),
-    };
+    let wait = ask.word("wait").map(|word| ask::duration("wait", word)).transpose()?;
+    let wait = wait.unwrap_or(Duration::ZERO);
     let found = ask.app().change_receipt(&ask.op()?, revision(&ask)?, wait).await?;
     Ok(answer::ok(&ChangeReceipt {
         revision: found.revision,

@@ -71,6 +71,7 @@ fn authority(parts: &Parts) -> Option<Authority> {
 /// Where there are some that are not good.
 pub(super) async fn caller(
     app: &App,
+    settings: &Settings,
     headers: &HeaderMap,
     now: OffsetDateTime,
 ) -> Result<Option<Caller>, Problem> {
@@ -85,18 +86,17 @@ pub(super) async fn caller(
         };
         return Ok(Some(found.ok_or(Refusal::Unauthenticated)?));
     }
-    match cookie(headers) {
+    match cookie(settings, headers) {
         Some(cookie) => Ok(app.caller_by_cookie(cookie, now).await?),
         None => Ok(None),
     }
 }
 
-/// The value of our cookie under either of its names.
-fn cookie(headers: &HeaderMap) -> Option<&str> {
+/// The value of our cookie. Behind TLS it has the name that no other host and no plain page can set.
+fn cookie<'h>(settings: &Settings, headers: &'h HeaderMap) -> Option<&'h str> {
     let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
     let mut cookies = lines.flat_map(|line| line.split(';')).filter_map(|one| one.split_once('='));
-    let is_ours = |name: &str| ["heddle-session", "__Host-heddle-session"].contains(&name.trim());
-    cookies.find(|(name, _)| is_ours(name)).map(|(_, value)| value.trim())
+    cookies.find(|(name, _)| name.trim() == cookie_name(settings)).map(|(_, value)| value.trim())
 }
 
 /// Who comes with a cookie shows that they could read what we answered: no other site can.

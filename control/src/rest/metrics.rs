@@ -26,6 +26,7 @@ pub(super) struct Metrics {
     revision: Gauge,
     up: Gauge,
     watching: Gauge,
+    sessions: Gauge,
 }
 
 impl Metrics {
@@ -39,7 +40,9 @@ impl Metrics {
         registry.register("store_up", "1 if the store answered just now", up.clone());
         let watching = Gauge::default();
         registry.register("watchers", "Open streams of /watch", watching.clone());
-        Metrics { registry, answers, revision, up, watching }
+        let sessions = Gauge::default();
+        registry.register("sessions", "Sessions of browsers", sessions.clone());
+        Metrics { registry, answers, revision, up, watching, sessions }
     }
 
     pub(super) fn count(&self, operation: &'static str, status: StatusCode) {
@@ -51,10 +54,13 @@ impl Metrics {
         &self.watching
     }
 
-    pub(super) fn text(&self, revision: Option<i64>) -> String {
+    pub(super) fn text(&self, revision: Option<i64>, sessions: Option<i64>) -> String {
         self.up.set(i64::from(revision.is_some()));
         if let Some(revision) = revision {
             self.revision.set(revision);
+        }
+        if let Some(sessions) = sessions {
+            self.sessions.set(sessions);
         }
         let mut text = String::new();
         // Writing to a String does not fail.

@@ -13,9 +13,12 @@ use crate::{Conflict, Overlap, Refusal};
 /// Where the sorts of problem are named.
 const TYPES: &str = "https://heddle.dev/problems/";
 
-/// An answer that is none.
+/// An answer that is none; in a box, since it is handed up through everything.
 #[derive(Debug)]
-pub(super) struct Problem {
+pub(super) struct Problem(Box<Told>);
+
+#[derive(Debug)]
+struct Told {
     status: StatusCode,
     sort: &'static str,
     title: &'static str,
@@ -97,7 +100,7 @@ struct ClaimShape {
 
 impl Problem {
     fn new(status: StatusCode, sort: &'static str, title: &'static str, detail: String) -> Self {
-        Problem {
+        Problem(Box::new(Told {
             status,
             sort,
             title,
@@ -106,7 +109,17 @@ impl Problem {
             conflicts: Vec::new(),
             claims: Vec::new(),
             retry_after: None,
-        }
+        }))
+    }
+
+    fn faults(mut self, faults: Vec<FaultShape>) -> Self {
+        self.0.faults = faults;
+        self
+    }
+
+    fn retry_after(mut self, seconds: u64) -> Self {
+        self.0.retry_after = Some(seconds);
+        self
     }
 
     /// What was sent cannot be read at all.
@@ -135,8 +148,7 @@ impl Problem {
     /// The store does not answer.
     pub(super) fn unavailable(detail: &str) -> Self {
         let (status, title) = (StatusCode::SERVICE_UNAVAILABLE, "The store does not answer");
-        let retry_after = Some(2);
-        Problem { retry_after, ..Problem::new(status, "unavailable", title, detail.to_owned()) }
+        Problem::new(status, "unavailable", title, detail.to_owned()).retry_after(2)
     }
 
     /// No operation has this path, or this method.
@@ -146,35 +158,36 @@ impl Problem {
     }
 
     /// The same, where what was expected stood in the request's own `If-Match` or `If-None-Match`.
-    pub(super) fn of_precondition(self) -> Self {
-        match self.sort {
-            "conflict" => Problem { status: StatusCode::PRECONDITION_FAILED, ..self },
-            _ => self,
+    pub(super) fn of_precondition(mut self) -> Self {
+        if self.0.sort == "conflict" {
+            self.0.status = StatusCode::PRECONDITION_FAILED;
         }
+        self
     }
 
     /// The answer to the request of this id.
     pub(super) fn response(self, request_id: &str) -> Response {
+        let told = *self.0;
         let shape = ProblemShape {
-            r#type: format!("{TYPES}{}", self.sort),
-            title: self.title.to_owned(),
-            status: self.status.as_u16(),
-            detail: self.detail,
+            r#type: format!("{TYPES}{}", told.sort),
+            title: told.title.to_owned(),
+            status: told.status.as_u16(),
+            detail: told.detail,
             request_id: request_id.to_owned(),
-            faults: self.faults,
-            conflicts: self.conflicts,
-            claims: self.claims,
+            faults: told.faults,
+            conflicts: told.conflicts,
+            claims: told.claims,
         };
         let text = serde_json::to_vec(&shape).unwrap_or_default();
         let mut response = Response::new(Body::from(text));
-        *response.status_mut() = self.status;
+        *response.status_mut() = told.status;
         let headers = response.headers_mut();
         let sort = HeaderValue::from_static("application/problem+json");
         headers.insert(header::CONTENT_TYPE, sort);
-        if self.status == StatusCode::UNAUTHORIZED {
+        if told.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if let Some(seconds) = self.retry_after {
+        if let Some(seconds) = told.retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
         response
@@ -189,17 +202,19 @@ impl From<Refusal> for Problem {
             Refusal::Invalid(faults) => {
                 let title = "What was sent is wrong";
                 let faults = faults.into_iter().map(FaultShape::of).collect();
-                Problem { faults, ..plain(StatusCode::UNPROCESSABLE_ENTITY, "invalid", title) }
+                plain(StatusCode::UNPROCESSABLE_ENTITY, "invalid", title).faults(faults)
             }
             Refusal::Denied(denied) => of_denied(&denied, detail),
             Refusal::Claimed(overlaps) => {
-                let claims = overlaps.into_iter().map(ClaimShape::of).collect();
-                Problem { claims, ..plain(StatusCode::CONFLICT, "claimed", "Others hold this") }
+                let mut problem = plain(StatusCode::CONFLICT, "claimed", "Others hold this");
+                problem.0.claims = overlaps.into_iter().map(ClaimShape::of).collect();
+                problem
             }
             Refusal::Conflict(conflicts) => {
-                let conflicts = conflicts.into_iter().map(ConflictShape::of).collect();
                 let title = "Somebody was quicker";
-                Problem { conflicts, ..plain(StatusCode::CONFLICT, "conflict", title) }
+                let mut problem = plain(StatusCode::CONFLICT, "conflict", title);
+                problem.0.conflicts = conflicts.into_iter().map(ConflictShape::of).collect();
+                problem
             }
             Refusal::NoRevision(_) | Refusal::None(_) => {
                 plain(StatusCode::NOT_FOUND, "not-found", "There is none")
@@ -207,8 +222,7 @@ impl From<Refusal> for Problem {
             Refusal::Partly(_) | Refusal::Forbidden(_) => Problem::forbidden(detail),
             Refusal::Busy => {
                 let title = "Others change the same";
-                let retry_after = Some(1);
-                Problem { retry_after, ..plain(StatusCode::CONFLICT, "busy", title) }
+                plain(StatusCode::CONFLICT, "busy", title).retry_after(1)
             }
             Refusal::KeyReused(_) => {
                 let title = "This idempotency key was another request's";
@@ -219,8 +233,7 @@ impl From<Refusal> for Problem {
             }
             Refusal::TooManyAttempts(seconds) => {
                 let (status, title) = (StatusCode::TOO_MANY_REQUESTS, "Too many tries");
-                let retry_after = Some(seconds);
-                Problem { retry_after, ..plain(status, "too-many-attempts", title) }
+                plain(status, "too-many-attempts", title).retry_after(seconds)
             }
             Refusal::NoRoot => Problem::unavailable(&detail),
             Refusal::Store(error) => {
@@ -244,9 +257,9 @@ fn of_denied(denied: &[(Key, Denied)], detail: String) -> Problem {
     let faults = denied.iter().map(fault).collect();
     if hidden {
         let (status, title) = (StatusCode::NOT_FOUND, "There is none");
-        return Problem { faults, ..Problem::new(status, "not-found", title, detail) };
+        return Problem::new(status, "not-found", title, detail).faults(faults);
     }
-    Problem { faults, ..Problem::forbidden(detail) }
+    Problem::forbidden(detail).faults(faults)
 }
 
 /// An error with all its causes, for the log.

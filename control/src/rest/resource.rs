@@ -98,7 +98,7 @@ fn listing(ask: &Ask) -> Result<Listing, Problem> {
     }
     match scope(ask) {
         Ok(scope) => listing.scope = scope,
-        Err(wrong) => faults.push(wrong),
+        Err(wrong) => faults.push(fault("scope", wrong)),
     }
     if let Some(label) = ask.word("label") {
         listing.label = label.split_once('=').map(|(name, value)| (name.into(), value.into()));
@@ -109,10 +109,9 @@ fn listing(ask: &Ask) -> Result<Listing, Problem> {
     if faults.is_empty() { Ok(listing) } else { Err(Problem::invalid(faults)) }
 }
 
-/// The scope that the query names.
-pub(super) fn scope(ask: &Ask) -> Result<Option<Scope>, Invalid> {
-    let scope = ask.word("scope").map(|word| Scope::try_from(word.to_owned()));
-    scope.transpose().map_err(|wrong| fault("scope", wrong))
+/// The scope that the query names, or why it is none.
+pub(super) fn scope(ask: &Ask) -> Result<Option<Scope>, String> {
+    ask.word("scope").map(|word| Scope::try_from(word.to_owned())).transpose()
 }
 
 pub(super) async fn show(ask: Ask) -> Result<Response, Problem> {

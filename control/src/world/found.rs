@@ -5,7 +5,7 @@ use model::{Kind, Resource};
 use store::{Change, Snapshot, Store, Stored, Version};
 
 use super::aside::{Unreadable, stand_in};
-use super::{HUB, Object, is_border};
+use super::{Object, is_border};
 use crate::body::{self, Body};
 use crate::refusal::Refusal;
 
@@ -97,7 +97,6 @@ pub(crate) async fn resource(
     generation: i64,
     body: &str,
 ) -> Result<Result<Resource, String>, Refusal> {
-    debug_assert_eq!(key.cluster, HUB);
     let Some(kind) = Kind::parse(&key.kind) else {
         return Ok(Err(format!("this version knows no kind '{}'", key.kind)));
     };

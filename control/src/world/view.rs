@@ -10,9 +10,9 @@ use std::collections::BTreeSet;
 
 use model::policy::{AccessPolicy, TargetKind};
 use model::{Key, Kind, Name, Resource, Scope};
-use table::{Assembly, Input};
+use table::Assembly;
 
-use super::{Unreadable, World, first_name, is_traffic};
+use super::{World, first_name, is_traffic};
 
 impl World {
     /// What comes of these scopes; what did not change since `previous` is taken over from it.
@@ -38,8 +38,7 @@ impl World {
         let secrets = around.iter().filter(|key| outside(key));
         let secrets = secrets.filter_map(|key| self.objects.get(key));
         resources.extend(secrets.map(|object| object.resource.clone()));
-        let refused = self.unreadable.values().filter_map(Unreadable::refused).collect();
-        table::assemble(Input { resources, refused, ..Input::default() }, previous)
+        table::assemble(self.input(resources), previous)
     }
 
     /// The objects of a kind in a namespace.

@@ -79,7 +79,12 @@ async fn who_watches_over_the_server_needs_no_credentials() {
     }
     let metrics = hub.server.get("/metrics").await.unwrap().text();
     let signed_in = "heddle_server_requests_total{operation=\"session_create\",status=\"201\"} 1";
-    for line in [signed_in, "heddle_server_revision 1", "heddle_server_store_up 1"] {
+    for line in [
+        signed_in,
+        "heddle_server_revision 1",
+        "heddle_server_store_up 1",
+        "heddle_server_sessions 1",
+    ] {
         assert!(metrics.lines().any(|one| one == line), "no '{line}' in:\n{metrics}");
     }
 }

@@ -164,3 +164,16 @@ fn what_only_the_control_plane_enforces_is_told() {
     assert_eq!(shown(&loaded, folder.path()), [wanted]);
     assert_eq!(loaded.objects, 1);
 }
+
+#[test]
+fn borders_that_are_refused_here_change_nothing() {
+    let border = "apiVersion: heddle.dev/v1alpha1\nkind: Workspace\nmetadata: { name: shop }\n---\n\
+                  apiVersion: heddle.dev/v1alpha1\nkind: Api\n\
+                  metadata: { name: a, namespace: shop }\nspec: { owner: team }\n";
+    let route = changing::route("a").replace("name: a,", "labels: { heddle.dev/api: a }, name: a,");
+    assert!(route.contains("heddle.dev/api"), "{route}");
+    let mut scene = changing::Scene::start(&[("a.yaml", route)]);
+    scene.write("b.yaml", border);
+    assert_eq!(scene.pass(changing::MOMENT * 2).len(), 2);
+    assert_eq!(scene.door("a"), changing::Door::Open);
+}

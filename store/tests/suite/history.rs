@@ -82,3 +82,37 @@ async fn revisions_are_listed_with_their_scopes_and_bases() {
     let bank = store.revisions(Some(&workspace("bank")), None, 10).await.unwrap();
     assert_eq!(bank, [all[0].clone()]);
 }
+
+#[tokio::test]
+async fn versions_come_with_their_commits_and_revisions_with_what_they_touched() {
+    let bed = Bed::fresh().await;
+    let store = bed.store.clone();
+    store.commit(&puts([put("a", "1"), put("b", "1")])).await.unwrap();
+    let gone = Commit { actor: "bob".to_owned(), ..commit(vec![delete("a")]) };
+    store.commit(&gone).await.unwrap();
+    let past = store.past(&key("a"), None, 9).await.unwrap();
+    let told: Vec<_> =
+        past.iter().map(|one| (one.version.revision, one.actor.as_str(), one.at)).collect();
+    assert_eq!(told, [(2, "bob", gone.at), (1, "alice", gone.at)]);
+    assert_eq!(past[1].message, "because");
+    assert_eq!(store.past(&key("a"), Some(2), 9).await.unwrap(), past[1..]);
+    let touched = store.touched(1).await.unwrap();
+    let names: Vec<_> = touched.iter().map(|one| (one.key.name.as_str(), one.is_gone)).collect();
+    assert_eq!(names, [("a", false), ("b", false)]);
+    assert!(store.touched(2).await.unwrap()[0].is_gone);
+    assert!(store.touched(3).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn scopes_that_moved_are_told_with_the_last_revision_that_did() {
+    let bed = Bed::fresh().await;
+    let store = bed.store.clone();
+    let bank = |body: &str| store::Put { scope: workspace("bank"), ..put("b", body) };
+    store.commit(&puts([put("a", "1")])).await.unwrap();
+    store.commit(&puts([bank("1")])).await.unwrap();
+    store.commit(&puts([put("a", "2")])).await.unwrap();
+    store.commit(&puts([bank("2")])).await.unwrap();
+    let moved = store.scopes_moved(1, 3).await.unwrap();
+    assert_eq!(moved, [(workspace("bank"), 2), (workspace("shop"), 3)].into());
+    assert!(store.scopes_moved(4, 9).await.unwrap().is_empty());
+}

@@ -105,3 +105,35 @@ async fn grants_are_found_by_their_subject() {
     store.commit(&commit(vec![delete("g")])).await.unwrap();
     assert!(store.grants_of("alice").await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn a_snapshot_is_everything_as_of_one_revision() {
+    let bed = Bed::fresh().await;
+    let store = bed.store.clone();
+    assert_eq!(store.snapshot("here").await.unwrap(), store::Snapshot::default());
+    let elsewhere = Put { key: Key { cluster: "east".to_owned(), ..key("x") }, ..put("x", "1") };
+    let claimed = super::claiming(put("a", "1"), "shop.example", "shop");
+    store.commit(&puts([claimed, put("b", "1"), elsewhere])).await.unwrap();
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let writing = tokio::spawn({
+        let (store, stop) = (store.clone(), std::sync::Arc::clone(&stop));
+        async move {
+            let mut number = 0;
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                number += 1;
+                let both = [put("a", &number.to_string()), put("b", &number.to_string())];
+                store.commit(&puts(both)).await.unwrap();
+            }
+        }
+    });
+    for _ in 0..super::rounds() {
+        let seen = store.snapshot("here").await.unwrap();
+        let names: Vec<_> = seen.resources.iter().map(|one| one.key.name.as_str()).collect();
+        assert_eq!(names, ["a", "b"]);
+        assert_eq!(seen.resources[0].body, seen.resources[1].body);
+        assert_eq!(seen.resources[0].revision, seen.revision);
+        assert_eq!(seen.scopes[&workspace("shop")], seen.revision);
+    }
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    super::within(writing).await.unwrap();
+}

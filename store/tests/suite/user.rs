@@ -65,6 +65,7 @@ async fn a_session_lasts_until_it_ends() {
     assert!(store.session_touch(&id, 50, 150).await.unwrap());
     assert!(!store.session_touch(&id, 150, 250).await.unwrap(), "what ended does not come back");
     assert_eq!(store.session_list("u1", 120).await.unwrap().len(), 1);
+    assert_eq!(store.session_count(120).await.unwrap(), 1);
     assert_eq!(store.session_sweep(120).await.unwrap(), 1);
     assert!(store.session_end(&id, &said(1)).await.unwrap());
     assert!(!store.session_end(&id, &said(1)).await.unwrap());

@@ -60,7 +60,8 @@ pub(super) fn satisfied(expression: &str, list: &[&str]) -> bool {
     }
     match expression.strip_prefix('(').and_then(|inner| inner.strip_suffix(')')) {
         Some(inner) => satisfied(inner, list),
-        None => list.contains(&expression),
+        // `+`: or any later version, and so also this one.
+        None => list.contains(&expression.strip_suffix('+').unwrap_or(expression)),
     }
 }
 

@@ -305,6 +305,8 @@ fn licence_expressions_are_read_as_spdx_means_them() {
         ("ISC AND (GPL-3.0 OR Zlib)", false),
         ("Apache-2.0 WITH LLVM-exception OR Apache-2.0", true),
         ("MIT OR GPL-3.0 AND Zlib", true),
+        ("ISC+", true),
+        ("GPL-3.0+", false),
         ("", false),
     ] {
         assert_eq!(satisfied(expression, &list), holds, "{expression}");

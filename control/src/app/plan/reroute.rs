@@ -34,8 +34,14 @@ pub(super) fn reroutes(rights: &Rights, worlds: [&World; 2], now: i64) -> (Vec<R
         else {
             continue;
         };
+        let mut last = None;
         for sample in Sample::all(route, &ports) {
             let Some(rerouted) = asked.ask(key, &sample) else { continue };
+            // What is below a prefix is told where it goes elsewhere than the prefix itself.
+            let beside = Rerouted { path: String::new(), ..rerouted.clone() };
+            if last.replace(beside.clone()) == Some(beside) {
+                continue;
+            }
             // The same request may stand for matches of several routes, or of one before and after.
             let same = (rerouted.host.clone(), rerouted.port, rerouted.path.clone());
             if !told.insert((same, rerouted.method.clone(), sample.conditions())) {

@@ -118,6 +118,46 @@ async fn an_object_of_a_newer_kind_is_kept_and_counts_as_there() {
 }
 
 #[tokio::test]
+async fn a_grant_that_cannot_be_read_keeps_the_door_from_being_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = open(folder.path()).await;
+    let key = store::Key::new(HUB, &key(Kind::Grant, "heddle", "first"));
+    let body = body(Kind::Grant, "heddle", "first", r#""role":"admin","subjects":[]"#);
+    newer(&app, key, Scope::Platform, &body, Vec::new()).await;
+    assert!(!app.found(&name("eve"), op("eve").now).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_secret_whose_values_are_lost_stops_who_needs_it() {
+    let bed = Bed::shop().await;
+    let secret = bed.newer(Kind::Secret, "shop", "keys", "", workspace_of("shop")).await;
+    let world = bed.world().await;
+    assert_eq!(world.unreadable[&store::Key::new(HUB, &secret)].reason, "its values are not there");
+    bed.put("sara", &(service("shop") + &route("shop", "r", "[a.test]", "/"))).await.unwrap();
+    let policy = "apiVersion: heddle.dev/v1alpha1\nkind: AccessPolicy\n\
+                  metadata: { name: p, namespace: shop }\n\
+                  spec: { targetRefs: [{ kind: HTTPRoute, name: r }], rules: [{ name: any }], \
+                  credentials: { apiKey: { secretRef: { name: keys } } } }\n";
+    let said = said(bed.put("sara", policy).await);
+    assert!(said.contains("spec.credentials.apiKey.secretRef"), "{said}");
+}
+
+#[tokio::test]
+async fn a_target_that_cannot_be_read_is_ruled_by_who_may_change_it() {
+    let bed = Bed::shop().await;
+    let text = "apiVersion: heddle.dev/v1alpha1\nkind: Role\nmetadata: { name: guard, namespace: shop }\n\
+                spec: { rules: [{ kinds: [AccessPolicy], verbs: [Read, Create] }, { verbs: [Read] }] }\n---\n\
+                apiVersion: heddle.dev/v1alpha1\nkind: Grant\nmetadata: { name: gus, namespace: shop }\n\
+                spec: { subjects: [{ user: gus }], role: guard }\n";
+    bed.put("root", text).await.unwrap();
+    bed.newer(Kind::HttpRoute, "shop", "r", r#""rules":[]"#, workspace_of("shop")).await;
+    let policy = "apiVersion: heddle.dev/v1alpha1\nkind: AccessPolicy\n\
+                  metadata: { name: p, namespace: shop }\n\
+                  spec: { targetRefs: [{ kind: HTTPRoute, name: r }], rules: [{ name: any }] }\n";
+    assert!(matches!(bed.put("gus", policy).await, Err(Refusal::Denied(_))));
+}
+
+#[tokio::test]
 async fn a_workspace_that_cannot_be_read_keeps_what_is_its_own() {
     let bed = Bed::shop().await;
     bed.put("sara", &service("shop")).await.unwrap();

@@ -1,3 +1,5 @@
+//! The index finds what `Hostname::intersect` says, for every pair.
+
 use model::Name;
 
 use super::*;
