@@ -1,7 +1,7 @@
 //! The command line.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args as ClapArgs, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use clap::{error::ErrorKind, parser::ValueSource};
@@ -72,10 +72,21 @@ pub(crate) struct Serve {
     /// The folder with the browser's half of the console.
     #[arg(long, default_value = "site", value_name = "DIR")]
     pub(crate) site: PathBuf,
+    /// A name under which people reach it, besides localhost and addresses; may be given again.
+    #[arg(long = "host", value_name = "NAME")]
+    pub(crate) hosts: Vec<String>,
+    /// TLS ends right before the server: cookies are sent over it alone, and the last address in
+    /// X-Forwarded-For is where a request comes from.
+    #[arg(long)]
+    pub(crate) behind_tls: bool,
+    /// The password of the user `admin`, who is made at the first start; one is made if no file is
+    /// given.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) admin_password_file: Option<PathBuf>,
 }
 
 /// The arguments that only serving takes.
-const SERVE: [&str; 2] = ["listen", "site"];
+const SERVE: [&str; 5] = ["listen", "site", "hosts", "behind_tls", "admin_password_file"];
 
 /// Where the store is.
 #[derive(Debug, ClapArgs)]
@@ -108,6 +119,11 @@ impl At {
         // An empty variable is how a shell or a unit file unsets one.
         let database = self.database.as_ref().map(|url| url.0.as_str());
         keep::place(&self.data, database.filter(|url| !url.is_empty()))
+    }
+
+    /// The data folder.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.data
     }
 
     /// Where a copy goes.
@@ -146,7 +162,8 @@ where
     let matches = command.try_get_matches_from_mut(words)?;
     let given = |id: &&&str| matches.value_source(id) == Some(ValueSource::CommandLine);
     if let (Some(name), Some(id)) = (matches.subcommand_name(), SERVE.iter().find(given)) {
-        let wrong = format!("--{id} is for serving; '{name}' takes none");
+        let flag = if *id == "hosts" { "host".to_owned() } else { id.replace('_', "-") };
+        let wrong = format!("--{flag} is for serving; '{name}' takes none");
         return Err(command.error(ErrorKind::ArgumentConflict, wrong));
     }
     Args::from_arg_matches(&matches).map_err(|error| error.format(&mut command))

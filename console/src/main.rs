@@ -38,7 +38,7 @@ async fn main() -> ExitCode {
 
 async fn run(args: &Args, place: &Location, act: Option<Act>) -> Result<ExitCode> {
     match act {
-        None => serve::run(&args.serve, place).await.map(|()| ExitCode::SUCCESS),
+        None => serve::run(&args.serve, place, args.at.folder()).await.map(|()| ExitCode::SUCCESS),
         Some(act) => keep::run(place, &act).await,
     }
 }

@@ -1,12 +1,19 @@
 //! Serving, from opening the store to closing it.
 
 use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use axum::Router;
 use console::server::{Site, router};
+use control::App;
+use control::app::First;
 use control::keep::{self, Location, Store};
+use control::rest::{Rest, Settings};
+use time::OffsetDateTime;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -17,23 +24,49 @@ use crate::args::Serve;
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Opens the store, serves until told to stop, and closes the store however that ended.
-pub(crate) async fn run(args: &Serve, place: &Location) -> Result<()> {
+pub(crate) async fn run(args: &Serve, place: &Location, folder: &Path) -> Result<()> {
     // Before anybody is told that we are there: who hears it may tell us to stop at once.
     let stop = Stop::listen().context("listening for signals")?;
     let store = keep::open(place).await?;
     tracing::info!("the store is open in {place}");
-    let served = listen(args, stop).await;
-    close(&store).await;
+    let app = Arc::new(App::new(store));
+    let served = listen(args, &app, folder, stop).await;
+    close(app.store()).await;
     served
 }
 
-async fn listen(args: &Serve, stop: Stop) -> Result<()> {
+async fn listen(args: &Serve, app: &Arc<App>, folder: &Path, stop: Stop) -> Result<()> {
     let site = Site::open(&args.site)?;
+    found(args, app, folder).await?;
+    let settings = Settings { behind_tls: args.behind_tls, hosts: args.hosts.clone() };
+    let (stopping, stopped) = watch::channel(false);
+    let rest = Rest::new(Arc::clone(app), settings, stopped.clone());
+    let router = rest.router().merge(router(&site));
     let listener = TcpListener::bind(args.listen)
         .await
         .with_context(|| format!("listening on {}", args.listen))?;
     tracing::info!("listening on http://{}", listener.local_addr()?);
-    serve(listener, router(&site), stop).await
+    serve(listener, router, stop, (stopping, stopped)).await
+}
+
+/// Where nobody may sign in yet, makes who may, and tells their password this once.
+async fn found(args: &Serve, app: &App, folder: &Path) -> Result<()> {
+    let given = args.admin_password_file.as_ref().map(|file| {
+        let text = std::fs::read_to_string(file);
+        let text = text.with_context(|| format!("reading the password in {}", file.display()))?;
+        anyhow::Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+    });
+    let file = folder.join("admin-password");
+    let first = app.user_found(given.transpose()?, &file, OffsetDateTime::now_utc()).await;
+    match first.context("making the first user")? {
+        First::Nobody => {}
+        First::Given => tracing::info!("made the user 'admin' with the password that was given"),
+        First::Made { password } => tracing::info!(
+            "made the user 'admin' with the password {password}; it also lies in {} until it is used",
+            file.display()
+        ),
+    }
+    Ok(())
 }
 
 /// The signals that end serving, kept from the moment on that they are listened for.
@@ -57,9 +90,14 @@ impl Stop {
 }
 
 /// Serves until SIGTERM or SIGINT, then lets requests under way end, for a while.
-async fn serve(listener: TcpListener, router: Router, mut signals: Stop) -> Result<()> {
-    let (stop, mut stopped) = watch::channel(false);
-    let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
+async fn serve(
+    listener: TcpListener,
+    router: Router,
+    mut signals: Stop,
+    (stop, mut stopped): (watch::Sender<bool>, watch::Receiver<bool>),
+) -> Result<()> {
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let serving = axum::serve(listener, service).with_graceful_shutdown(async move {
         // An error means that nobody can ask any more, which is as good as being asked.
         let _ = stopped.wait_for(|stop| *stop).await;
     });

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use axum::Router;
 use axum::http::{HeaderValue, header};
-use axum::routing::get;
 use leptos::config::{Env, LeptosOptions};
 use leptos_axum::{LeptosRoutes as _, generate_route_list, render_app_to_stream};
 use thiserror::Error;
@@ -41,7 +40,7 @@ impl Site {
     }
 }
 
-/// Every route of the server.
+/// Every route of the console.
 pub fn router(site: &Site) -> Router {
     let options = LeptosOptions::builder()
         .output_name(NAME)
@@ -56,8 +55,6 @@ pub fn router(site: &Site) -> Router {
         .leptos_routes(&options, generate_route_list(App), page.clone())
         .fallback(render_app_to_stream(page))
         .nest_service("/pkg", files(site))
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(|| async { "ok\n" }))
         // Names of files carry no digest: ask again each time, and be told that nothing changed,
         // or an upgrade would hydrate new pages with old code.
         .layer(SetResponseHeaderLayer::if_not_present(

@@ -1,29 +1,62 @@
 //! The use cases: one door for every change.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use model::access::{Actor, Rights};
 use model::role::{Grant, GrantSpec, RoleRule, Subject};
-use model::{Key, Kind, Meta, Name, Resource, Scope};
-use store::{Change, Commit, CommitError, Committed, Delete, Expected, Put, Store, Version, Write};
+use model::{Kind, Meta, Name, Resource, Scope};
+use store::{CommitError, Once, Store};
 use time::OffsetDateTime;
-use tokio::sync::Mutex;
 
-use crate::body::{self, Body};
-use crate::draft::{self, Draft};
+use crate::authn::{Authn, is_platform_admin};
+use crate::draft::Draft;
 use crate::edit::{Edit, Expect};
-use crate::refusal::{Conflict, Refusal};
-use crate::world::{HUB, World, resource};
+use crate::moment::micros;
+use crate::refusal::Refusal;
+use crate::world::World;
 
-/// How often a change is judged anew when others change what it was judged by.
-const TRIES: usize = 5;
+mod access;
+mod audit;
+mod change;
+mod commit;
+mod first;
+mod fleet;
+mod join_token;
+mod node;
+mod past;
+mod plan;
+mod resource;
+mod rollout;
+mod session;
+mod sight;
+mod token;
+pub(crate) mod user;
+
+pub use access::{Review, Reviewed};
+pub use commit::Receipt;
+pub use first::First;
+pub use fleet::{Held, Live, Rejected};
+pub use join_token::NewJoinToken;
+pub use past::{Deed, PastChange, PastObject, Touched};
+pub use plan::{Plan, Rerouted, Would};
+pub use resource::{Listing, Page, PastVersion, Shown};
+pub use rollout::{NodeState, Rolled, Rollout};
+pub use session::{SignIn, SignedIn};
+pub use token::NewToken;
+pub use user::NewPassword;
 
 /// The control plane over one store.
 #[derive(Debug)]
 pub struct App {
     store: Store,
-    world: Mutex<Arc<World>>,
+    world: RwLock<Arc<World>>,
+    /// Held by who brings the world up to date, so that it is read once for all who ask.
+    following: tokio::sync::Mutex<()>,
+    authn: Authn,
+    /// When answers to earlier requests were last swept, in microseconds since 1970.
+    swept: AtomicI64,
 }
 
 /// One request to change something.
@@ -39,21 +72,34 @@ pub struct Op {
     pub now: OffsetDateTime,
     /// Why, in the actor's words.
     pub message: String,
-}
-
-/// What became of a change.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Receipt {
-    /// Its revision; the last one there was, if nothing changed.
-    pub revision: i64,
-    /// The objects that changed, each with its generation; none for one that is gone.
-    pub changed: Vec<(Key, Option<i64>)>,
+    /// What makes a change happen once, however often it is asked for within a day.
+    pub once: Option<Once>,
 }
 
 impl App {
     /// Over `store`.
     pub fn new(store: Store) -> Self {
-        App { store, world: Mutex::default() }
+        App {
+            store,
+            world: RwLock::default(),
+            following: tokio::sync::Mutex::default(),
+            authn: Authn::new(),
+            swept: AtomicI64::new(0),
+        }
+    }
+
+    /// The store that it is over.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Whether who asks is a platform admin.
+    ///
+    /// # Errors
+    /// What `none` says, where they are not.
+    pub async fn admin(&self, op: &Op, none: impl FnOnce() -> Refusal) -> Result<(), Refusal> {
+        let world = self.world().await?;
+        if is_platform_admin(&rights(op, &world)) { Ok(()) } else { Err(none()) }
     }
 
     /// Every object as of the last revision.
@@ -61,11 +107,31 @@ impl App {
     /// # Errors
     /// [`Refusal::Store`].
     pub async fn world(&self) -> Result<Arc<World>, Refusal> {
-        let mut world = self.world.lock().await;
-        if let Some(next) = world.next(&self.store).await? {
+        let last = self.store.revision().await?;
+        let world = self.last_world();
+        if world.revision == last {
+            return Ok(world);
+        }
+        let _one = self.following.lock().await;
+        let Some(next) = self.last_world().next(&self.store).await? else {
+            return Ok(self.last_world());
+        };
+        let next = Arc::new(next);
+        *self.world.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&next);
+        Ok(next)
+    }
+
+    /// Every object as of the last revision that was looked at.
+    fn last_world(&self) -> Arc<World> {
+        Arc::clone(&self.world.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes a world that a commit made, unless there is a later one.
+    fn advance(&self, next: World) {
+        let mut world = self.world.write().unwrap_or_else(PoisonError::into_inner);
+        if world.revision < next.revision {
             *world = Arc::new(next);
         }
-        Ok(Arc::clone(&world))
     }
 
     /// Makes `admin` the first who may do everything, in an installation in which nobody may do
@@ -85,93 +151,28 @@ impl App {
             request_id: String::new(),
             now,
             message: "the first who may do everything".to_owned(),
+            once: None,
         };
         let draft = Draft::new(&world, &edits)?;
-        match self.store.commit(&commit(&op, &world, &draft, None)).await {
+        match self.store.commit(&commit::commit(&op, &world, &draft, None)).await {
             Ok(_) => Ok(true),
             Err(CommitError::Moved(_) | CommitError::Stale(_)) => Err(Refusal::Busy),
             Err(error) => Err(Refusal::Store(Box::new(error))),
         }
     }
+}
 
-    /// Makes a change, all of it or nothing.
-    ///
-    /// # Errors
-    /// [`Refusal`], which names all that stands in the way.
-    pub async fn change_commit(&self, op: &Op, edits: Vec<Edit>) -> Result<Receipt, Refusal> {
-        self.commit(op, edits, None).await
-    }
-
-    /// Takes back what a revision changed, where nothing has changed it since.
-    ///
-    /// # Errors
-    /// [`Refusal::NoRevision`] where who asks may see nothing of it, [`Refusal::Partly`] where not
-    /// all, [`Refusal::Conflict`] with every object that later changes touched, and whatever a
-    /// change can be refused for.
-    pub async fn change_revert(&self, op: &Op, revision: i64) -> Result<Receipt, Refusal> {
-        let world = self.world().await?;
-        let rights = rights(op, &world);
-        let (mut edits, mut touched, mut hidden) = (Vec::new(), Vec::new(), 0u32);
-        for version in self.store.changes_since(revision - 1, revision).await? {
-            let Some(key) = body::key(&version.key) else { continue };
-            let scope = world.directory.scope(&key.namespace);
-            let now = world.objects.get(&key);
-            if !draft::reads(&rights, &key, &scope, now.map(|object| &object.resource)) {
-                hidden += 1;
-                continue;
-            }
-            let last = self.store.history(&version.key, None, 1).await?;
-            if last.first().is_none_or(|last| last.revision != revision) {
-                let (expected, found) = (Some(version.generation), now.map(|now| now.generation));
-                touched.push(Conflict { key, expected, found });
-                continue;
-            }
-            edits.push(self.inverse(key, &version).await?);
+impl Op {
+    /// What the audit says of it.
+    fn said(&self, verb: &str, object: &str, detail: String) -> store::Entry {
+        store::Entry {
+            at: micros(self.now),
+            actor: self.actor.user.to_string(),
+            verb: verb.to_owned(),
+            object: object.to_owned(),
+            outcome: "done".to_owned(),
+            detail,
         }
-        match (hidden, touched.is_empty() && edits.is_empty()) {
-            (_, true) => Err(Refusal::NoRevision(revision)),
-            (1.., false) => Err(Refusal::Partly(revision)),
-            (0, false) if !touched.is_empty() => Err(Refusal::Conflict(touched)),
-            (0, false) => self.commit(op, edits, Some(revision)).await,
-        }
-    }
-
-    async fn inverse(&self, key: Key, version: &Version) -> Result<Edit, Refusal> {
-        let expected = match version.change {
-            Change::Put { .. } => Expect::Generation(version.generation),
-            Change::Delete => Expect::Absent,
-        };
-        let before = self.store.history(&version.key, Some(version.revision), 1).await?;
-        Ok(match before.first().map(|before| (before, &before.change)) {
-            Some((before, Change::Put { body, .. })) => {
-                let resource = resource(&self.store, before, key.kind, body).await?;
-                Edit::Put { resource, expected }
-            }
-            Some((_, Change::Delete)) | None => Edit::Delete { key, expected },
-        })
-    }
-
-    async fn commit(
-        &self,
-        op: &Op,
-        edits: Vec<Edit>,
-        reverts: Option<i64>,
-    ) -> Result<Receipt, Refusal> {
-        for _ in 0..TRIES {
-            let world = self.world().await?;
-            let edits = edits.iter().map(|edit| in_stored_form(op, &world, edit, reverts));
-            let edits: Vec<_> = edits.collect::<Result<_, _>>()?;
-            let draft = Draft::new(&world, &edits)?;
-            draft.judge(&rights(op, &world))?;
-            let commit = commit(op, &world, &draft, reverts);
-            match self.store.commit(&commit).await {
-                Ok(committed) => return Ok(receipt(&draft, &committed)),
-                // Others were quicker: what they changed may change what was decided.
-                Err(CommitError::Moved(_) | CommitError::Stale(_) | CommitError::Claimed(_)) => {}
-                Err(error) => return Err(Refusal::Store(Box::new(error))),
-            }
-        }
-        Err(Refusal::Busy)
     }
 }
 
@@ -191,76 +192,6 @@ fn rights(op: &Op, world: &World) -> Rights {
         Some((scope, rules)) => rights.limited(scope.clone(), Arc::clone(rules)),
         None => rights,
     }
-}
-
-/// The edit with its object as it will be read back from the store: Secrets in one form, and its age,
-/// which decides between routes: that of the object that is there, or was, else it is new.
-fn in_stored_form(
-    op: &Op,
-    world: &World,
-    edit: &Edit,
-    reverts: Option<i64>,
-) -> Result<Edit, Refusal> {
-    let Edit::Put { resource, expected } = edit else { return Ok(edit.clone()) };
-    let was = resource.meta().creation_timestamp.filter(|_| reverts.is_some());
-    let is = world.objects.get(&resource.key()).map(|object| object.created);
-    let body = Body::of(resource, is.or(was).unwrap_or(op.now));
-    let resource = body.resource(resource.kind());
-    let resource = resource.map_err(|error| Refusal::Store(Box::new(error)))?;
-    Ok(Edit::Put { resource, expected: *expected })
-}
-
-fn commit(op: &Op, world: &World, draft: &Draft<'_>, reverts: Option<i64>) -> Commit {
-    let writes = draft.edits().map(|(key, edit)| write(op, world, draft, key, edit));
-    Commit {
-        at: i64::try_from(op.now.unix_timestamp_nanos() / 1000).unwrap_or(i64::MAX),
-        actor: op.actor.user.to_string(),
-        request_id: op.request_id.clone(),
-        message: op.message.clone(),
-        reverts,
-        bases: draft.bases(),
-        writes: writes.collect(),
-        audit: Vec::new(),
-        idempotency: None,
-    }
-}
-
-fn write(op: &Op, world: &World, draft: &Draft<'_>, key: &Key, edit: &Edit) -> Write {
-    let before = world.objects.get(key);
-    let expected = Some(match before {
-        Some(object) => Expected::Generation(object.generation),
-        None => Expected::Absent,
-    });
-    let name = store::Key::new(HUB, key);
-    let Some(resource) = edit.after() else { return Write::Delete(Delete { key: name, expected }) };
-    let body = Body::of(resource, resource.meta().creation_timestamp.unwrap_or(op.now));
-    let owner_team = match resource {
-        Resource::Api(api) => api.spec.owner.to_string(),
-        _ => String::new(),
-    };
-    Write::Put(Box::new(Put {
-        key: name,
-        expected,
-        body: body.shown,
-        scope: draft.scope(key),
-        owner_team,
-        source: op.actor.user.to_string(),
-        labels: resource.meta().labels.clone(),
-        references: Vec::new(),
-        claims: Vec::new(),
-        grants: Vec::new(),
-        secret: body.secret,
-    }))
-}
-
-fn receipt(draft: &Draft<'_>, committed: &Committed) -> Receipt {
-    let generation = |key: &Key| {
-        let name = store::Key::new(HUB, key);
-        committed.generations.iter().find(|(one, _)| *one == name).map(|(_, number)| *number)
-    };
-    let changed =
-        draft.edits().map(|(key, edit)| (key.clone(), edit.after().and_then(|_| generation(key))));
-    Receipt { revision: committed.revision, changed: changed.collect() }
 }
 
 #[cfg(test)]

@@ -14,19 +14,37 @@
 
 #![forbid(unsafe_code)]
 
+pub mod app;
+pub mod authn;
+pub mod ca;
+pub mod fleet;
+pub mod grpc;
+pub mod identity;
 pub mod keep;
+pub mod push;
+pub mod rest;
+pub mod snapshot;
 
-mod app;
 mod body;
 mod bounds;
 mod claims;
+mod clock;
 mod draft;
 mod edit;
+mod lookup;
+mod moment;
 mod refusal;
+#[cfg(test)]
+mod test;
 mod world;
 
-pub use app::{App, Op, Receipt};
+pub use app::{
+    App, Deed, Listing, NodeState, Op, Page, PastChange, PastObject, PastVersion, Plan, Receipt,
+    Rerouted, Review, Reviewed, Rolled, Rollout, Shown, Touched, Would,
+};
 pub use claims::Overlap;
+pub use clock::Clock;
 pub use edit::{Edit, Expect, read};
 pub use refusal::{Conflict, Refusal};
-pub use world::{Object, World};
+pub use store::Once;
+pub use world::{Object, Objects, Unreadable, World};

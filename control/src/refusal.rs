@@ -3,6 +3,8 @@
 use model::access::Denied;
 use model::{Invalid, Key};
 
+use crate::authn::password;
+use crate::authn::secret::NoChance;
 use crate::claims::Overlap;
 
 /// Why a change was not made; each names all there are of its sort. Nothing was written, unless
@@ -33,6 +35,29 @@ pub enum Refusal {
     /// Others change the same scopes so often that there was no moment to decide in.
     #[error("others keep changing what this change was checked against; try again")]
     Busy,
+    /// Nobody whom we know asks.
+    #[error("sign in, or send a token that is good")]
+    Unauthenticated,
+    /// No user has this name and this password.
+    #[error("the user or the password is wrong")]
+    WrongPassword,
+    /// Somebody tries to sign in too often.
+    #[error("too many tries to sign in; wait {0} seconds")]
+    TooManyAttempts(u64),
+    /// There is none, or none that who asks may know of.
+    #[error("there is no {0}")]
+    None(String),
+    /// Who asks may know of it, and not do it; in words.
+    #[error("{0}")]
+    Forbidden(String),
+    /// No root certificate is there by which a node could know us.
+    #[error("there is no root certificate yet; start the server's port for nodes")]
+    NoRoot,
+    /// The key of a request that is made once was given to another request before.
+    #[error(
+        "the idempotency key '{0}' came with another request before; give each request its own"
+    )]
+    KeyReused(String),
     /// The store failed.
     #[error("the store failed")]
     Store(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -64,6 +89,42 @@ fn list<T: ToString>(items: &[T]) -> String {
 
 fn denials(denied: &[(Key, Denied)]) -> String {
     denied.iter().map(|(key, why)| format!("{key}: {why}")).collect::<Vec<_>>().join("\n")
+}
+
+impl Refusal {
+    /// For whoever may not know that there is such an operation.
+    pub(crate) fn nothing() -> Self {
+        Refusal::None("such operation".to_owned())
+    }
+
+    /// What is said of an object that is not there, and of one that may not be read.
+    pub(crate) fn hidden(key: &Key) -> Self {
+        Refusal::Denied(vec![(key.clone(), Denied::Hidden)])
+    }
+}
+
+impl From<NoChance> for Refusal {
+    fn from(error: NoChance) -> Self {
+        Refusal::Store(Box::new(error))
+    }
+}
+
+impl From<password::Error> for Refusal {
+    fn from(error: password::Error) -> Self {
+        match error {
+            password::Error::Busy => Refusal::TooManyAttempts(1),
+            password::Error::NoChance(_) | password::Error::Hash => Refusal::Store(Box::new(error)),
+        }
+    }
+}
+
+impl From<store::CommitError> for Refusal {
+    fn from(error: store::CommitError) -> Self {
+        match error {
+            store::CommitError::KeyReused(key) => Refusal::KeyReused(key),
+            other => Refusal::Store(Box::new(other)),
+        }
+    }
 }
 
 impl From<store::Error> for Refusal {

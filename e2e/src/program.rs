@@ -36,6 +36,14 @@ pub fn server() -> PathBuf {
     built("heddle-server", "console", "HEDDLE_SERVER")
 }
 
+/// The path of `heddle`: `HEDDLE_CLI`, or beside this test in the target folder.
+///
+/// # Panics
+/// Where it is not built: says how to build it.
+pub fn heddle() -> PathBuf {
+    built("heddle", "cli", "HEDDLE_CLI")
+}
+
 fn built(name: &str, package: &str, variable: &str) -> PathBuf {
     if let Some(path) = std::env::var_os(variable) {
         return path.into();

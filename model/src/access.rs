@@ -43,6 +43,8 @@ pub struct Rights {
 /// One thing that gives rights.
 #[derive(Debug, Clone)]
 struct Held {
+    /// The Grant, or the Api that is owned; none for what a token is narrowed to.
+    by: Option<Key>,
     /// Where; everywhere if there is none.
     scope: Option<Scope>,
     /// Only on objects of these Apis.
@@ -119,7 +121,7 @@ impl Rights {
     /// of a token that was made for less than all that its user may do.
     #[must_use]
     pub fn limited(self, scope: Option<Scope>, rules: Arc<[RoleRule]>) -> Self {
-        Rights { limit: Some(Held { scope, apis: None, rules }), ..self }
+        Rights { limit: Some(Held { by: None, scope, apis: None, rules }), ..self }
     }
 
     /// Proof that this may be done, or why not.
@@ -135,6 +137,13 @@ impl Rights {
             Some(fields) => Err(Denied::Forbidden { verb: asked.verb, fields }),
             None => Ok(Permit { verb: asked.verb, key: asked.key.clone() }),
         }
+    }
+
+    /// The Grants, and the Apis that are owned, each of which allows this by itself as far as it
+    /// goes; whether it may be done, [`permit`](Self::permit) says.
+    pub fn by(&self, asked: &Asked<'_>) -> Vec<&Key> {
+        let allows = |held: &&Held| refused(std::iter::once(*held), asked).is_none();
+        self.held.iter().filter(allows).filter_map(|held| held.by.as_ref()).collect()
     }
 
     /// Whether an object of this kind may be read somewhere in `scope`.

@@ -72,11 +72,7 @@ impl Store {
     /// [`Error`] if the database fails.
     pub async fn audit_append(&self, entries: &[Entry]) -> Result<(), Error> {
         let mut tx = self.db.write().await?;
-        let mut head = lock_head(&mut tx).await?;
-        for entry in entries {
-            append(&mut tx, &mut head, entry, Made::default()).await?;
-        }
-        move_head(&mut tx, &head).await?;
+        say(&mut tx, entries).await?;
         tx.commit().await
     }
 
@@ -106,6 +102,33 @@ impl Store {
 struct Made {
     revision: Option<i64>,
     changes: String,
+}
+
+/// The rows of what a transaction does besides. Who says them first goes before all others that do.
+pub(crate) async fn say(tx: &mut Tx, entries: &[Entry]) -> Result<(), Error> {
+    let mut head = lock_head(tx).await?;
+    for entry in entries {
+        append(tx, &mut head, entry, Made::default()).await?;
+    }
+    move_head(tx, &head).await
+}
+
+/// One statement with the row that tells of it; how many rows it changed. Where it changes none,
+/// nothing happened and nothing is said.
+pub(crate) async fn with(
+    mut tx: Tx,
+    said: &Entry,
+    statement: &'static str,
+    values: &[Value],
+) -> Result<u64, Error> {
+    let changed = tx.execute(statement, values).await?;
+    if changed == 0 {
+        tx.rollback().await?;
+        return Ok(0);
+    }
+    say(&mut tx, std::slice::from_ref(said)).await?;
+    tx.commit().await?;
+    Ok(changed)
 }
 
 /// The rows of a commit: one that binds what it wrote, and what the caller has to say.

@@ -30,7 +30,16 @@ pub struct Commit {
     pub audit: Vec<Entry>,
     /// The second commit of this actor with the same key changes nothing and has the first's
     /// answer.
-    pub idempotency: Option<String>,
+    pub once: Option<Once>,
+}
+
+/// A request that may be sent twice and is done once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Once {
+    /// The key that the actor gave it.
+    pub key: String,
+    /// The digest of all that it asks for: under one key there is one request.
+    pub digest: String,
 }
 
 /// One resource's change.
@@ -160,6 +169,11 @@ pub struct Committed {
     pub revision: i64,
     /// The generation of each resource that was put, changed or not.
     pub generations: Vec<(Key, i64)>,
+    /// The resources that changed, each with its generation; none for one that is gone.
+    pub changed: Vec<(Key, Option<i64>)>,
+    /// Whether this is the answer to an earlier request of the same key, and nothing was done now.
+    #[serde(skip)]
+    pub replayed: bool,
 }
 
 /// A scope that is no longer where it was read.
@@ -210,6 +224,9 @@ pub enum CommitError {
     /// It says two things of one resource.
     #[error("{0} is written twice in one commit")]
     Twice(Key),
+    /// The actor gave another request the same key before.
+    #[error("the key '{0}' was given to another request before")]
+    KeyReused(String),
     /// A secret could not be sealed.
     #[error(transparent)]
     Seal(#[from] SealError),

@@ -1,5 +1,7 @@
 //! Reading what was: one resource's versions, a scope at an older revision, what changed since.
 
+use std::collections::BTreeMap;
+
 use crate::db::{Row, unreadable};
 use crate::{Error, Key, Scope, Store};
 
@@ -55,6 +57,32 @@ pub struct Revision {
     pub scopes: Vec<(Scope, i64)>,
 }
 
+/// A version of a resource with the commit that made it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Past {
+    /// What it became.
+    pub version: Version,
+    /// When.
+    pub at: i64,
+    /// Who.
+    pub actor: String,
+    /// Why.
+    pub message: String,
+}
+
+/// That a commit changed a resource, without what it became.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Touched {
+    /// Which.
+    pub key: Key,
+    /// The generation that it made, or ended.
+    pub generation: i64,
+    /// Whether it went.
+    pub is_gone: bool,
+    /// Where the resource belongs, or belonged.
+    pub scope: Scope,
+}
+
 impl Store {
     /// The versions of a resource before revision `before`, newest first.
     ///
@@ -73,6 +101,45 @@ impl Store {
         let mut values = key.values();
         values.extend([before.unwrap_or(i64::MAX).into(), limit.into()]);
         self.db.read(select, &values).await?.into_iter().map(read).collect()
+    }
+
+    /// The versions of a resource before revision `before`, newest first, each with its commit.
+    ///
+    /// # Errors
+    /// [`Error`] if the database fails.
+    pub async fn past(
+        &self,
+        key: &Key,
+        before: Option<i64>,
+        limit: i64,
+    ) -> Result<Vec<Past>, Error> {
+        let select = "SELECT r.at, r.actor, r.message, h.cluster, h.kind, h.namespace, h.name, \
+            h.revision, h.generation, h.verb, h.scope, h.owner_team, h.source, h.digest, h.body \
+            FROM history h JOIN revisions r ON r.revision = h.revision \
+            WHERE h.cluster = $1 AND h.kind = $2 AND h.namespace = $3 AND h.name = $4 \
+            AND h.revision < $5 ORDER BY h.revision DESC LIMIT $6";
+        let mut values = key.values();
+        values.extend([before.unwrap_or(i64::MAX).into(), limit.into()]);
+        let one = |mut row: Row| {
+            let (at, actor, message) = (row.int()?, row.text()?, row.text()?);
+            Ok(Past { version: read(row)?, at, actor, message })
+        };
+        self.db.read(select, &values).await?.into_iter().map(one).collect()
+    }
+
+    /// The resources that a revision changed, in the order of keys.
+    ///
+    /// # Errors
+    /// [`Error`] if the database fails.
+    pub async fn touched(&self, revision: i64) -> Result<Vec<Touched>, Error> {
+        let select = "SELECT cluster, kind, namespace, name, generation, verb, scope FROM history \
+            WHERE revision = $1 ORDER BY cluster, kind, namespace, name";
+        let one = |mut row: Row| {
+            let (key, generation) = (Key::read(&mut row)?, row.int()?);
+            let is_gone = row.text()? == "delete";
+            Ok(Touched { key, generation, is_gone, scope: crate::key::read_scope(&mut row)? })
+        };
+        self.db.read(select, &[revision.into()]).await?.into_iter().map(one).collect()
     }
 
     /// What was in a scope at a revision, in the order of keys.
@@ -105,6 +172,22 @@ impl Store {
             ORDER BY revision, cluster, kind, namespace, name";
         let rows = self.db.read(select, &[since.into(), until.into()]).await?;
         rows.into_iter().map(read).collect()
+    }
+
+    /// The scopes that revisions behind `since` up to `until` moved, each with the last that did.
+    ///
+    /// # Errors
+    /// [`Error`] if the database fails.
+    pub async fn scopes_moved(
+        &self,
+        since: i64,
+        until: i64,
+    ) -> Result<BTreeMap<Scope, i64>, Error> {
+        let select = "SELECT scope, max(revision) FROM revision_scopes \
+            WHERE revision > $1 AND revision <= $2 GROUP BY scope";
+        let one = |mut row: Row| Ok((crate::key::read_scope(&mut row)?, row.int()?));
+        let rows = self.db.read(select, &[since.into(), until.into()]).await?;
+        rows.into_iter().map(one).collect()
     }
 
     /// The commits before revision `before`, newest first; those that moved `scope`, if given.

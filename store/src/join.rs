@@ -1,7 +1,7 @@
 //! Join tokens: what lets a new node in, so many times and until then.
 
 use crate::db::{Row, Value};
-use crate::{Error, Store};
+use crate::{Entry, Error, Store, audit};
 
 /// What lets nodes of one sort in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,11 +27,11 @@ pub struct JoinToken {
 }
 
 impl Store {
-    /// Stores a new join token.
+    /// Stores a new join token, and says so.
     ///
     /// # Errors
     /// [`Error`] if the database fails.
-    pub async fn join_token_create(&self, token: &JoinToken) -> Result<(), Error> {
+    pub async fn join_token_create(&self, token: &JoinToken, said: &Entry) -> Result<(), Error> {
         let insert = "INSERT INTO join_tokens \
             (id, hash, cluster, kind, pattern, uses_left, created, expires, revoked) \
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
@@ -46,7 +46,7 @@ impl Store {
             token.expires.into(),
             token.revoked.into(),
         ];
-        self.db.execute(insert, &values).await?;
+        audit::with(self.db.write().await?, said, insert, &values).await?;
         Ok(())
     }
 
@@ -63,6 +63,17 @@ impl Store {
         rows.into_iter().next().map(read).transpose()
     }
 
+    /// The token with this hash, whether it is good or not.
+    ///
+    /// # Errors
+    /// [`Error`] if the database fails.
+    pub async fn join_token_find(&self, hash: &str) -> Result<Option<JoinToken>, Error> {
+        let select = "SELECT id, hash, cluster, kind, pattern, uses_left, created, expires, \
+                      revoked FROM join_tokens WHERE hash = $1";
+        let rows = self.db.read(select, &[hash.into()]).await?;
+        rows.into_iter().next().map(read).transpose()
+    }
+
     /// All join tokens, oldest first.
     ///
     /// # Errors
@@ -73,13 +84,14 @@ impl Store {
         self.db.read(select, &[]).await?.into_iter().map(read).collect()
     }
 
-    /// Revokes a join token; whether it was not before.
+    /// Revokes a join token at the time of `said`; whether it was not before.
     ///
     /// # Errors
     /// [`Error`] if the database fails.
-    pub async fn join_token_revoke(&self, id: &str, now: i64) -> Result<bool, Error> {
+    pub async fn join_token_revoke(&self, id: &str, said: &Entry) -> Result<bool, Error> {
         let update = "UPDATE join_tokens SET revoked = $2 WHERE id = $1 AND revoked IS NULL";
-        Ok(self.db.execute(update, &[id.into(), now.into()]).await? > 0)
+        let values = [id.into(), said.at.into()];
+        Ok(audit::with(self.db.write().await?, said, update, &values).await? > 0)
     }
 }
 

@@ -38,13 +38,13 @@ pub mod token;
 pub mod user;
 
 pub use audit::{Entry, Fault, Record};
-pub use commit::{Claim, Commit, CommitError, Committed, Delete, Expected, Put, Write};
+pub use commit::{Claim, Commit, CommitError, Committed, Delete, Expected, Once, Put, Write};
 pub use copy::{Copied, CopyError, copy};
 pub use db::Settings;
 pub use digest::digest;
 pub use error::Error;
-pub use history::{Change, Revision, Version};
+pub use history::{Change, Past, Revision, Touched, Version};
 pub use key::Key;
 pub use model::Scope;
 pub use open::{Location, OpenError, Store};
-pub use resource::{Filter, Reference, Stored};
+pub use resource::{Filter, Reference, Snapshot, Stored};

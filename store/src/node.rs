@@ -3,7 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::db::{Row, Value};
-use crate::{Error, Scope, Store};
+use crate::{Entry, Error, Scope, Store, audit};
+
+mod heard;
+
+pub use heard::Heard;
 
 /// A proxy, or a control plane below this one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,16 +151,15 @@ impl Store {
         self.db.read(select, &[id.into()]).await?.into_iter().map(one).collect()
     }
 
-    /// Forgets a node; whether there was one.
+    /// Forgets a node, and says so; whether there was one.
     ///
     /// # Errors
     /// [`Error`] if the database fails.
-    pub async fn node_forget(&self, id: &str) -> Result<bool, Error> {
+    pub async fn node_forget(&self, id: &str, said: &Entry) -> Result<bool, Error> {
         let mut tx = self.db.write().await?;
         tx.execute("DELETE FROM node_scopes WHERE node = $1", &[id.into()]).await?;
-        let was = tx.execute("DELETE FROM nodes WHERE id = $1", &[id.into()]).await? > 0;
-        tx.commit().await?;
-        Ok(was)
+        let forget = "DELETE FROM nodes WHERE id = $1";
+        Ok(audit::with(tx, said, forget, &[id.into()]).await? > 0)
     }
 }
 

@@ -7,11 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::commit::{Commit, CommitError, Committed, Moved, Stale, Write};
-use crate::db::{Tx, Value};
+use crate::db::Tx;
 use crate::{Error, Expected, Key, Scope, Store, audit, feed};
 
 mod held;
 mod index;
+mod once;
 mod rows;
 
 use held::Held;
@@ -25,35 +26,30 @@ impl Store {
         each_once(&commit.writes)?;
         let mut tx = self.db.write().await?;
         let revision = next_revision(&mut tx).await?;
-        if let Some(first) = answered(&mut tx, commit).await? {
-            tx.rollback().await?;
-            return Ok(first);
+        match once::answered(&mut tx, commit).await {
+            Ok(None) => {}
+            Ok(Some(first)) => {
+                tx.rollback().await?;
+                return Ok(first);
+            }
+            Err(error) => return Err(refused(tx, error).await),
         }
         let plan = match plan(&mut tx, commit, revision).await {
             Ok(plan) => plan,
             Err(error) => return Err(refused(tx, error).await),
         };
         if plan.changes.is_empty() {
-            tx.rollback().await?;
-            return Ok(Committed { revision: revision - 1, ..plan.committed(revision) });
+            return idle(tx, commit, plan.committed(revision - 1)).await;
         }
         if let Err(error) = self.write(&mut tx, commit, &plan, revision).await {
             return Err(refused(tx, error).await);
         }
         let committed = plan.committed(revision);
-        answer(&mut tx, commit, &committed).await?;
+        once::answer(&mut tx, commit, &committed).await?;
         feed::notify(&mut tx, revision).await?;
         tx.commit().await?;
         self.feed.tell(revision);
         Ok(committed)
-    }
-
-    /// Forgets the answers to requests that came before `before`; how many.
-    ///
-    /// # Errors
-    /// [`Error`] if the database fails.
-    pub async fn idempotency_sweep(&self, before: i64) -> Result<u64, Error> {
-        self.db.execute("DELETE FROM idempotency WHERE at < $1", &[before.into()]).await
     }
 
     async fn write(
@@ -105,7 +101,15 @@ struct Change<'a> {
 
 impl Plan<'_> {
     fn committed(&self, revision: i64) -> Committed {
-        Committed { revision, generations: self.generations.clone() }
+        let changed = self.changes.iter().map(|change| {
+            let generation = match change.write {
+                Write::Put(_) => Some(change.generation),
+                Write::Delete(_) => None,
+            };
+            (change.write.key().clone(), generation)
+        });
+        let (changed, generations) = (changed.collect(), self.generations.clone());
+        Committed { revision, generations, changed, replayed: false }
     }
 
     /// The scopes that move: a resource that changes its scope moves both.
@@ -177,23 +181,16 @@ async fn refused(tx: Tx, error: CommitError) -> CommitError {
     }
 }
 
-/// What a commit of the same actor and key was answered before.
-async fn answered(tx: &mut Tx, commit: &Commit) -> Result<Option<Committed>, Error> {
-    let Some(key) = &commit.idempotency else { return Ok(None) };
-    let select = "SELECT answer FROM idempotency WHERE actor = $1 AND request_key = $2";
-    let row = tx.row(select, &[(&commit.actor).into(), key.into()]).await?;
-    let Some(answer) = row.map(|mut row| row.text()).transpose()? else { return Ok(None) };
-    let unreadable = |_| Error::Unreadable("an answer to an earlier request".to_owned());
-    serde_json::from_str(&answer).map(Some).map_err(unreadable)
-}
-
-async fn answer(tx: &mut Tx, commit: &Commit, committed: &Committed) -> Result<(), Error> {
-    let Some(key) = &commit.idempotency else { return Ok(()) };
-    let insert = "INSERT INTO idempotency (actor, request_key, at, answer) VALUES ($1, $2, $3, $4)";
-    let answer = serde_json::to_string(committed).expect("names and numbers always serialise");
-    let values: [Value; 4] = [(&commit.actor).into(), key.into(), commit.at.into(), answer.into()];
-    tx.execute(insert, &values).await?;
-    Ok(())
+/// A commit that changes nothing takes no revision, and leaves its answer where one is kept.
+async fn idle(mut tx: Tx, commit: &Commit, committed: Committed) -> Result<Committed, CommitError> {
+    if commit.once.is_none() {
+        tx.rollback().await?;
+        return Ok(committed);
+    }
+    tx.execute("UPDATE counter SET revision = revision - 1 WHERE id = 1", &[]).await?;
+    once::answer(&mut tx, commit, &committed).await?;
+    tx.commit().await?;
+    Ok(committed)
 }
 
 impl Held {

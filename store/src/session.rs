@@ -1,7 +1,7 @@
 //! Sessions of browsers, known by the digest of a cookie that is nowhere else.
 
 use crate::db::{Row, Value};
-use crate::{Error, Store};
+use crate::{Entry, Error, Store, audit};
 
 /// A browser that signed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,11 +21,11 @@ pub struct Session {
 }
 
 impl Store {
-    /// Stores a new session.
+    /// Stores a new session, and says so.
     ///
     /// # Errors
     /// [`Error::Conflict`] if there is no such user.
-    pub async fn session_create(&self, session: &Session) -> Result<(), Error> {
+    pub async fn session_create(&self, session: &Session, said: &Entry) -> Result<(), Error> {
         let insert = "INSERT INTO sessions (id, user_id, created, expires, seen, agent) \
                       VALUES ($1, $2, $3, $4, $5, $6)";
         let values: [Value; 6] = [
@@ -36,7 +36,7 @@ impl Store {
             session.seen.into(),
             (&session.agent).into(),
         ];
-        self.db.execute(insert, &values).await?;
+        audit::with(self.db.write().await?, said, insert, &values).await?;
         Ok(())
     }
 
@@ -72,12 +72,13 @@ impl Store {
         Ok(self.db.execute(update, &[id.into(), now.into(), expires.into()]).await? > 0)
     }
 
-    /// Ends a session; whether there was one.
+    /// Ends a session, and says so; whether there was one.
     ///
     /// # Errors
     /// [`Error`] if the database fails.
-    pub async fn session_end(&self, id: &str) -> Result<bool, Error> {
-        Ok(self.db.execute("DELETE FROM sessions WHERE id = $1", &[id.into()]).await? > 0)
+    pub async fn session_end(&self, id: &str, said: &Entry) -> Result<bool, Error> {
+        let delete = "DELETE FROM sessions WHERE id = $1";
+        Ok(audit::with(self.db.write().await?, said, delete, &[id.into()]).await? > 0)
     }
 
     /// Forgets the sessions that have ended at `now`; how many.

@@ -1,7 +1,7 @@
 //! Tokens by which programs act for a user; only their hashes are here.
 
 use crate::db::{Row, Value};
-use crate::{Error, Store};
+use crate::{Entry, Error, Store, audit};
 
 /// A token of a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,11 +27,11 @@ pub struct Token {
 }
 
 impl Store {
-    /// Stores a new token.
+    /// Stores a new token, and says so.
     ///
     /// # Errors
     /// [`Error::Conflict`] if there is no such user.
-    pub async fn token_create(&self, token: &Token) -> Result<(), Error> {
+    pub async fn token_create(&self, token: &Token, said: &Entry) -> Result<(), Error> {
         let insert = "INSERT INTO tokens \
             (id, user_id, name, hash, scopes, created, expires, revoked, seen) \
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
@@ -46,7 +46,7 @@ impl Store {
             token.revoked.into(),
             token.seen.into(),
         ];
-        self.db.execute(insert, &values).await?;
+        audit::with(self.db.write().await?, said, insert, &values).await?;
         Ok(())
     }
 
@@ -83,13 +83,14 @@ impl Store {
         Ok(())
     }
 
-    /// Revokes a token for good; whether it was good before.
+    /// Revokes a token for good at the time of `said`; whether it was good before.
     ///
     /// # Errors
     /// [`Error`] if the database fails.
-    pub async fn token_revoke(&self, id: &str, now: i64) -> Result<bool, Error> {
+    pub async fn token_revoke(&self, id: &str, said: &Entry) -> Result<bool, Error> {
         let update = "UPDATE tokens SET revoked = $2 WHERE id = $1 AND revoked IS NULL";
-        Ok(self.db.execute(update, &[id.into(), now.into()]).await? > 0)
+        let values = [id.into(), said.at.into()];
+        Ok(audit::with(self.db.write().await?, said, update, &values).await? > 0)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Users who sign in here; their groups and roles are resources.
 
 use crate::db::{Row, Value};
-use crate::{Error, Store};
+use crate::{Entry, Error, Store, audit};
 
 /// Somebody who may sign in.
 #[derive(Clone, PartialEq, Eq)]
@@ -31,11 +31,11 @@ impl std::fmt::Debug for User {
 }
 
 impl Store {
-    /// Stores a new user.
+    /// Stores a new user, and says so.
     ///
     /// # Errors
     /// [`Error::Conflict`] if the name is taken.
-    pub async fn user_create(&self, user: &User) -> Result<(), Error> {
+    pub async fn user_create(&self, user: &User, said: &Entry) -> Result<(), Error> {
         let insert = "INSERT INTO users (id, name, password, disabled, created, updated) \
                       VALUES ($1, $2, $3, $4, $5, $6)";
         let values: [Value; 6] = [
@@ -46,7 +46,7 @@ impl Store {
             user.created.into(),
             user.updated.into(),
         ];
-        self.db.execute(insert, &values).await?;
+        audit::with(self.db.write().await?, said, insert, &values).await?;
         Ok(())
     }
 
@@ -84,34 +84,56 @@ impl Store {
     }
 
     /// Gives a user another password, and ends their sessions: whoever knew the old one is out.
+    /// Whether there is such a user; the time is that of `said`.
     ///
     /// # Errors
     /// [`Error`] if the database fails.
-    pub async fn user_password(&self, id: &str, hash: &str, at: i64) -> Result<bool, Error> {
+    pub async fn user_password(&self, id: &str, hash: &str, said: &Entry) -> Result<bool, Error> {
         let update = "UPDATE users SET password = $2, updated = $3 WHERE id = $1";
-        self.user_update(id, update, &[id.into(), hash.into(), at.into()]).await
+        let mut tx = self.db.write().await?;
+        audit::say(&mut tx, std::slice::from_ref(said)).await?;
+        let changed = tx.execute(update, &[id.into(), hash.into(), said.at.into()]).await? > 0;
+        tx.execute("DELETE FROM sessions WHERE user_id = $1", &[id.into()]).await?;
+        if changed {
+            tx.commit().await?
+        } else {
+            tx.rollback().await?
+        }
+        Ok(changed)
     }
 
-    /// Lets a user sign in or not, and ends their sessions.
+    /// Lets a user in no more: they cannot sign in, their sessions end and their tokens are
+    /// revoked. Where there are `others`, one of whom must stay, nothing is done once none of them
+    /// may sign in; whether it was done.
     ///
     /// # Errors
     /// [`Error`] if the database fails.
-    pub async fn user_disable(&self, id: &str, disabled: bool, at: i64) -> Result<bool, Error> {
-        let update = "UPDATE users SET disabled = $2, updated = $3 WHERE id = $1";
-        self.user_update(id, update, &[id.into(), disabled.into(), at.into()]).await
-    }
-
-    async fn user_update(
+    pub async fn user_disable(
         &self,
         id: &str,
-        update: &'static str,
-        values: &[Value],
+        others: Option<&[String]>,
+        said: &Entry,
     ) -> Result<bool, Error> {
         let mut tx = self.db.write().await?;
-        let changed = tx.execute(update, values).await? > 0;
-        tx.execute("DELETE FROM sessions WHERE user_id = $1", &[id.into()]).await?;
+        // Says it first: so two who disable each other go one after the other.
+        audit::say(&mut tx, std::slice::from_ref(said)).await?;
+        let mut stays = others.is_none();
+        for other in others.into_iter().flatten() {
+            let select = "SELECT id FROM users WHERE id = $1 AND disabled = 0";
+            stays = stays || tx.row(select, &[other.into()]).await?.is_some();
+        }
+        if !stays {
+            tx.rollback().await?;
+            return Ok(false);
+        }
+        let (user, at) = (Value::from(id), Value::from(said.at));
+        let update = "UPDATE users SET disabled = 1, updated = $2 WHERE id = $1";
+        tx.execute(update, &[user.clone(), at.clone()]).await?;
+        tx.execute("DELETE FROM sessions WHERE user_id = $1", &[user.clone()]).await?;
+        let update = "UPDATE tokens SET revoked = $2 WHERE user_id = $1 AND revoked IS NULL";
+        tx.execute(update, &[user, at]).await?;
         tx.commit().await?;
-        Ok(changed)
+        Ok(true)
     }
 }
 

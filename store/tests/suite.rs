@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use model::Name;
 use store::commit::{Claim, Sort};
-use store::{Commit, Committed, Delete, Expected, Key, Put, Scope, Store, Write};
+use store::{Commit, Committed, Delete, Expected, Key, Once, Put, Scope, Store, Write};
 
 mod audit;
 mod claim;
@@ -96,6 +96,10 @@ fn commit(writes: Vec<Write>) -> Commit {
 
 fn puts(all: impl IntoIterator<Item = Put>) -> Commit {
     commit(all.into_iter().map(|put| Write::Put(Box::new(put))).collect())
+}
+
+fn once(key: &str) -> Once {
+    Once { key: key.to_owned(), digest: "the same".to_owned() }
 }
 
 /// Some commit or other.

@@ -12,6 +12,7 @@ use clap::ValueEnum;
 pub(crate) mod budget;
 pub(crate) mod build;
 mod console;
+mod control;
 mod edge;
 mod report;
 mod store;
@@ -44,6 +45,8 @@ enum Suite {
     /// The store's conformance suite on SQLite and on a PostgreSQL server of its own, and the
     /// server's doors to it.
     Store,
+    /// Black-box tests of the control plane over REST, on SQLite and on PostgreSQL.
+    Control,
     /// Black-box tests of the gateway over real processes, and what a request costs.
     Edge,
     /// The console's browser half, built and used in a browser.
@@ -61,6 +64,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         match suite {
             Suite::Unit => unit::run(&mut report, args.quick),
             Suite::Store => store::run(&mut report),
+            Suite::Control => control::run(&mut report),
             Suite::Edge => edge::run(&mut report),
             Suite::Console => console::run(&mut report),
         }

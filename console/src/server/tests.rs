@@ -38,13 +38,6 @@ async fn an_unknown_file_is_404_without_a_page() {
     assert_eq!(body, "");
 }
 
-#[tokio::test]
-async fn health_and_readiness_answer() {
-    for path in ["/healthz", "/readyz"] {
-        assert_eq!(ask(path).await, (StatusCode::OK, "ok\n".to_owned()), "{path}");
-    }
-}
-
 #[test]
 fn a_folder_without_the_browsers_half_is_refused_by_name() {
     let refused = Site::open(Path::new("no-such-folder")).unwrap_err().to_string();

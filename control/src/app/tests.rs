@@ -5,15 +5,23 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use model::Key;
 use model::access::Denied;
 use model::role::Verb;
 use store::Location;
 
+use super::commit::commit;
 use super::*;
 use crate::edit::read;
 
 mod bookshop;
+mod cost;
 mod holes;
+mod lookup;
+mod newer;
+mod once;
+mod reading;
+mod world;
 
 const NOW: i64 = 1_795_000_000;
 const MARKER: &str = "marker-that-must-not-show";
@@ -78,6 +86,7 @@ fn op(user: &str) -> Op {
         request_id: "r".to_owned(),
         now: OffsetDateTime::from_unix_timestamp(NOW).unwrap(),
         message: String::new(),
+        once: None,
     }
 }
 

@@ -8,7 +8,7 @@ use crate::api::Api;
 use crate::key::platform_namespace;
 use crate::role::{Grant, Role, RoleRule};
 use crate::team::Team;
-use crate::{Name, Resource, Scope};
+use crate::{Key, Kind, Name, Resource, Scope};
 
 /// Workspaces, Teams, Roles, Grants and Apis as they stand at one moment.
 #[derive(Debug, Clone, Default)]
@@ -153,13 +153,16 @@ impl Directory {
         };
         let apis = &grant.spec.apis;
         let apis = (!apis.is_empty()).then(|| apis.iter().cloned().collect());
-        Some(Held { scope, apis, rules: self.role(namespace, &grant.spec.role)? })
+        let by = Some(Key::new(Kind::Grant, namespace.clone(), grant.metadata.name.clone()));
+        Some(Held { by, scope, apis, rules: self.role(namespace, &grant.spec.role)? })
     }
 
     fn owned(&self, api: &Api) -> Held {
         let apis = Some([api.metadata.name.clone()].into());
         let scope = Some(self.scope(&api.metadata.namespace));
-        Held { scope, apis, rules: builtin::ownership() }
+        let by =
+            Some(Key::new(Kind::Api, api.metadata.namespace.clone(), api.metadata.name.clone()));
+        Held { by, scope, apis, rules: builtin::ownership() }
     }
 }
 

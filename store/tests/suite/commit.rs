@@ -3,7 +3,9 @@
 use store::commit::{Moved, Stale};
 use store::{Commit, CommitError, Expected, Filter, Key};
 
-use super::{claiming, commit, delete, expecting, key, one_commit, put, puts, within, workspace};
+use super::{
+    claiming, commit, delete, expecting, key, once, one_commit, put, puts, within, workspace,
+};
 use crate::Bed;
 
 #[tokio::test]
@@ -29,7 +31,7 @@ async fn what_fails_leaves_nothing_behind() {
     let before = state(&store).await;
     // The third write fails, after two would have been made.
     let bad = puts([put("b", "1"), put("a2", "2"), claiming(put("c", "1"), "shop.example", "x")]);
-    let bad = Commit { idempotency: Some("k".to_owned()), ..bad };
+    let bad = Commit { once: Some(once("k")), ..bad };
     let failed = store.commit(&bad).await;
     assert!(matches!(failed, Err(CommitError::Claimed(_))), "{failed:?}");
     assert_eq!(state(&store).await, before);
@@ -119,7 +121,7 @@ async fn what_changes_nothing_makes_no_revision() {
     let store = bed.store.clone();
     let first = one_commit(&store).await;
     let again = one_commit(&store).await;
-    assert_eq!(again, first);
+    assert_eq!(again, store::Committed { changed: Vec::new(), ..first.clone() });
     assert_eq!(store.history(&key("files"), None, 10).await.unwrap().len(), 1);
     let none = store.commit(&commit(vec![delete("never was")])).await.unwrap();
     assert_eq!(none.revision, first.revision);
@@ -153,15 +155,56 @@ async fn one_key_is_written_once() {
 async fn a_request_that_is_sent_twice_has_one_answer() {
     let bed = Bed::fresh().await;
     let store = bed.store.clone();
-    let request =
-        |body: &str| Commit { idempotency: Some("once".to_owned()), ..puts([put("a", body)]) };
+    let asks = |text: &str| store::Once { key: "once".to_owned(), digest: text.to_owned() };
+    let request = |body: &str| Commit { once: Some(asks(body)), ..puts([put("a", body)]) };
     let first = store.commit(&request("1")).await.unwrap();
-    assert_eq!(store.commit(&request("2")).await.unwrap(), first);
+    assert_eq!((first.replayed, &first.changed), (false, &vec![(key("a"), Some(1))]));
+    let replayed = store::Committed { replayed: true, ..first.clone() };
+    assert_eq!(store.commit(&request("1")).await.unwrap(), replayed);
+    let reused = store.commit(&request("2")).await;
+    assert!(matches!(reused, Err(CommitError::KeyReused(key)) if key == "once"));
     assert_eq!(store.resource(&key("a")).await.unwrap().unwrap().generation, 1);
     let other = Commit { actor: "bob".to_owned(), ..request("2") };
     assert_eq!(store.commit(&other).await.unwrap().revision, 2, "keys are an actor's own");
     assert_eq!(store.idempotency_sweep(i64::MAX).await.unwrap(), 2);
     assert_eq!(store.commit(&request("1")).await.unwrap().revision, 3, "the answer is forgotten");
+    let day = 24 * 3600 * 1_000_000;
+    let late = Commit { at: request("2").at + day, ..request("2") };
+    assert_eq!(store.commit(&late).await.unwrap().revision, 4, "a day is over, swept or not");
+}
+
+#[tokio::test]
+async fn what_changed_nothing_is_answered_so_again_whatever_happened_since() {
+    let bed = Bed::fresh().await;
+    let store = bed.store.clone();
+    let one = |body: &str| puts([put("a", body)]);
+    store.commit(&one("1")).await.unwrap();
+    let idle = Commit { once: Some(once("k")), ..one("1") };
+    let first = store.commit(&idle).await.unwrap();
+    assert_eq!((first.revision, first.changed.len()), (1, 0));
+    assert_eq!(store.commit(&one("2")).await.unwrap().revision, 2, "no number was used up");
+    let again = store.commit(&idle).await.unwrap();
+    assert_eq!(again, store::Committed { replayed: true, ..first });
+    assert_eq!(store.resource(&key("a")).await.unwrap().unwrap().generation, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_racing_requests_with_one_key_one_is_done() {
+    let bed = Bed::fresh().await;
+    let store = bed.store.clone();
+    let one = |name: String| {
+        let (store, commit) =
+            (store.clone(), Commit { once: Some(once("k")), ..puts([put(&name, "1")]) });
+        tokio::spawn(async move { store.commit(&commit).await.unwrap() })
+    };
+    let all: Vec<_> = (0..16).map(|n| one(format!("r{n}"))).collect();
+    let mut done = 0;
+    for task in all {
+        let committed = within(task).await.unwrap();
+        assert_eq!(committed.revision, 1);
+        done += usize::from(!committed.replayed);
+    }
+    assert_eq!((done, store.revision().await.unwrap()), (1, 1));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

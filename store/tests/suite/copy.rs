@@ -9,9 +9,9 @@ use store::node::Node;
 use store::session::Session;
 use store::token::Token;
 use store::user::User;
-use store::{Commit, CopyError, Filter, Location, Put, Reference, Scope, Store, copy};
+use store::{Commit, CopyError, Entry, Filter, Location, Put, Reference, Scope, Store, copy};
 
-use super::{claiming, commit, delete, key, one_commit, put, puts, workspace};
+use super::{claiming, commit, delete, key, once, one_commit, put, puts, workspace};
 use crate::Bed;
 
 /// At least one row in every table.
@@ -35,7 +35,7 @@ async fn filled() -> Bed {
     };
     let many = (0..1_203).map(|n| put(&format!("n{n}"), "1"));
     let first = puts([rich].into_iter().chain(many));
-    store.commit(&Commit { idempotency: Some("k".to_owned()), ..first }).await.unwrap();
+    store.commit(&Commit { once: Some(once("k")), ..first }).await.unwrap();
     store.commit(&commit(vec![delete("n7")])).await.unwrap();
     people(store).await;
     fleet(store).await;
@@ -51,7 +51,7 @@ async fn people(store: &Store) {
         created: 1,
         updated: 1,
     };
-    store.user_create(&user).await.unwrap();
+    store.user_create(&user, &Entry::default()).await.unwrap();
     let session = Session {
         id: "s".to_owned(),
         user: "u1".to_owned(),
@@ -60,7 +60,7 @@ async fn people(store: &Store) {
         seen: 1,
         agent: String::new(),
     };
-    store.session_create(&session).await.unwrap();
+    store.session_create(&session, &Entry::default()).await.unwrap();
     let token = Token {
         id: "t1".to_owned(),
         user: "u1".to_owned(),
@@ -72,7 +72,7 @@ async fn people(store: &Store) {
         revoked: None,
         seen: None,
     };
-    store.token_create(&token).await.unwrap();
+    store.token_create(&token, &Entry::default()).await.unwrap();
 }
 
 async fn fleet(store: &Store) {
@@ -87,7 +87,7 @@ async fn fleet(store: &Store) {
         expires: 2,
         revoked: None,
     };
-    store.join_token_create(&token).await.unwrap();
+    store.join_token_create(&token, &Entry::default()).await.unwrap();
     let node = Node {
         id: "n".to_owned(),
         cluster: "here".to_owned(),

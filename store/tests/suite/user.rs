@@ -4,10 +4,15 @@ use store::join::JoinToken;
 use store::session::Session;
 use store::token::Token;
 use store::user::User;
-use store::{Error, Store, digest};
+use store::{Entry, Error, Store, digest};
 
 use super::{rounds, within};
 use crate::Bed;
+
+/// What is said of it in the audit.
+fn said(at: i64) -> Entry {
+    Entry { at, actor: "admin".to_owned(), ..Entry::default() }
+}
 
 async fn alice(store: &Store) -> User {
     let user = User {
@@ -18,7 +23,7 @@ async fn alice(store: &Store) -> User {
         created: 1,
         updated: 1,
     };
-    store.user_create(&user).await.unwrap();
+    store.user_create(&user, &said(1)).await.unwrap();
     user
 }
 
@@ -39,7 +44,7 @@ async fn a_name_belongs_to_one_user() {
     let store = bed.store.clone();
     let user = alice(&store).await;
     let other = User { id: "u2".to_owned(), ..user.clone() };
-    assert!(matches!(store.user_create(&other).await, Err(Error::Conflict(_))));
+    assert!(matches!(store.user_create(&other, &said(2)).await, Err(Error::Conflict(_))));
     assert_eq!(store.user_named("alice").await.unwrap(), Some(user.clone()));
     assert_eq!(store.user("u1").await.unwrap(), Some(user));
     assert_eq!(store.user("u2").await.unwrap(), None);
@@ -50,10 +55,10 @@ async fn a_name_belongs_to_one_user() {
 async fn a_session_lasts_until_it_ends() {
     let bed = Bed::fresh().await;
     let store = bed.store.clone();
-    assert!(matches!(store.session_create(&session("c")).await, Err(Error::Conflict(_))));
+    assert!(matches!(store.session_create(&session("c"), &said(1)).await, Err(Error::Conflict(_))));
     alice(&store).await;
-    store.session_create(&session("c")).await.unwrap();
-    store.session_create(&session("d")).await.unwrap();
+    store.session_create(&session("c"), &said(1)).await.unwrap();
+    store.session_create(&session("d"), &said(1)).await.unwrap();
     let id = digest(b"c");
     assert_eq!(store.session(&id, 99).await.unwrap(), Some(session("c")));
     assert_eq!(store.session(&id, 100).await.unwrap(), None);
@@ -61,8 +66,8 @@ async fn a_session_lasts_until_it_ends() {
     assert!(!store.session_touch(&id, 150, 250).await.unwrap(), "what ended does not come back");
     assert_eq!(store.session_list("u1", 120).await.unwrap().len(), 1);
     assert_eq!(store.session_sweep(120).await.unwrap(), 1);
-    assert!(store.session_end(&id).await.unwrap());
-    assert!(!store.session_end(&id).await.unwrap());
+    assert!(store.session_end(&id, &said(1)).await.unwrap());
+    assert!(!store.session_end(&id, &said(1)).await.unwrap());
 }
 
 #[tokio::test]
@@ -70,12 +75,12 @@ async fn a_new_password_or_a_lock_ends_all_sessions() {
     let bed = Bed::fresh().await;
     let store = bed.store.clone();
     alice(&store).await;
-    store.session_create(&session("c")).await.unwrap();
-    assert!(store.user_password("u1", "other", 20).await.unwrap());
+    store.session_create(&session("c"), &said(1)).await.unwrap();
+    assert!(store.user_password("u1", "other", &said(20)).await.unwrap());
     assert_eq!(store.session(&digest(b"c"), 30).await.unwrap(), None);
-    store.session_create(&session("c")).await.unwrap();
-    assert!(store.user_disable("u1", true, 40).await.unwrap());
-    store.session_create(&session("d")).await.unwrap();
+    store.session_create(&session("c"), &said(1)).await.unwrap();
+    assert!(store.user_disable("u1", None, &said(40)).await.unwrap());
+    store.session_create(&session("d"), &said(1)).await.unwrap();
     assert_eq!(store.session(&digest(b"d"), 50).await.unwrap(), None, "a disabled user's");
     let user = store.user("u1").await.unwrap().unwrap();
     assert_eq!((user.disabled, user.updated, user.password.as_deref()), (true, 40, Some("other")));
@@ -97,13 +102,13 @@ async fn a_token_is_good_until_it_ends_or_is_revoked() {
         revoked: None,
         seen: None,
     };
-    store.token_create(&token).await.unwrap();
+    store.token_create(&token, &said(1)).await.unwrap();
     let good = async |now| store.token_by_hash(&digest(b"secret"), now).await.unwrap().is_some();
     assert!(good(99).await);
     assert!(!good(100).await);
     store.token_touch("t1", 7).await.unwrap();
-    assert!(store.token_revoke("t1", 50).await.unwrap());
-    assert!(!store.token_revoke("t1", 60).await.unwrap());
+    assert!(store.token_revoke("t1", &said(50)).await.unwrap());
+    assert!(!store.token_revoke("t1", &said(60)).await.unwrap());
     assert!(!good(99).await);
     let listed = store.token_list("u1").await.unwrap();
     assert_eq!((listed[0].seen, listed[0].revoked), (Some(7), Some(50)));
@@ -129,7 +134,7 @@ async fn the_last_use_of_a_join_token_goes_to_one() {
     let store = bed.store.clone();
     for round in 1..=rounds() as i64 {
         let token = JoinToken { uses_left: 1, ..join_token(round) };
-        store.join_token_create(&token).await.unwrap();
+        store.join_token_create(&token, &said(1)).await.unwrap();
         let race = (0..4).map(|_| {
             let (store, hash) = (store.clone(), token.hash.clone());
             tokio::spawn(async move { store.join_token_use(&hash, 50).await.unwrap() })
@@ -148,9 +153,9 @@ async fn a_join_token_that_ended_or_was_revoked_lets_nobody_in() {
     let bed = Bed::fresh().await;
     let store = bed.store.clone();
     let token = join_token(2);
-    store.join_token_create(&token).await.unwrap();
+    store.join_token_create(&token, &said(1)).await.unwrap();
     assert_eq!(store.join_token_use(&token.hash, 100).await.unwrap(), None);
     assert_eq!(store.join_token_use(&token.hash, 99).await.unwrap().unwrap().uses_left, 1);
-    assert!(store.join_token_revoke(&token.id, 50).await.unwrap());
+    assert!(store.join_token_revoke(&token.id, &said(50)).await.unwrap());
     assert_eq!(store.join_token_use(&token.hash, 99).await.unwrap(), None);
 }

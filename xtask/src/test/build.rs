@@ -20,6 +20,9 @@ const BLACK_BOX: &str = "e2e";
 /// Those of them that want a database server, too.
 const KEEPING: &str = "server";
 
+/// Those of them that run on each of the two databases.
+const CONTROL: &str = "control";
+
 /// The crate whose tests want a database server, but for those in the file [`EMBEDDED`].
 const ON_DATABASES: &str = "store";
 
@@ -39,7 +42,7 @@ pub(crate) fn programs(profile: &str) -> Result<()> {
 }
 
 /// Where [`programs`] leaves a program.
-pub(super) fn program(profile: &str, name: &str) -> Result<PathBuf> {
+pub(crate) fn program(profile: &str, name: &str) -> Result<PathBuf> {
     // Cargo keeps the profile `dev` in a folder of another name.
     let folder = if profile == "dev" { "debug" } else { profile };
     Ok(shell::target()?.join(folder).join(name))
@@ -66,6 +69,8 @@ pub(super) struct TestNames {
     pub(super) black_box: Vec<String>,
     /// They start our programs, and these want a database server.
     pub(super) keeping: Vec<String>,
+    /// They start our programs, on each database in turn.
+    pub(super) control: Vec<String>,
     /// They run the store's suite, one on each database.
     pub(super) databases: Vec<String>,
     /// They need nothing but themselves.
@@ -95,6 +100,7 @@ impl TestNames {
     fn add(&mut self, package: &str, name: String) {
         match package {
             BLACK_BOX if name == KEEPING => self.keeping.push(name),
+            BLACK_BOX if name == CONTROL => self.control.push(name),
             BLACK_BOX => self.black_box.push(name),
             ON_DATABASES => {
                 // On the embedded one it is quick and needs nothing: part of the inner loop, too.

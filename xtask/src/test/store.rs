@@ -41,7 +41,7 @@ fn tests(report: &mut Report, title: &str, names: &[String], server: &Postgres) 
 }
 
 /// The server, and its client `psql` for what the store never would do.
-fn lend(server: &Postgres, tests: &mut std::process::Command) -> Result<()> {
+pub(super) fn lend(server: &Postgres, tests: &mut std::process::Command) -> Result<()> {
     let before = std::env::var_os("PATH").unwrap_or_default();
     let programs = std::iter::once(server.programs().to_owned());
     let path = std::env::join_paths(programs.chain(std::env::split_paths(&before)))?;

@@ -80,11 +80,12 @@ fn tests_are_told_apart_by_what_they_need() {
         { "name": "table", "targets": [target("lib", "table"), target("test", "generated")] },
         { "name": "store", "targets": [target("test", "sqlite"), target("test", "postgres")] },
         { "name": "e2e", "targets": [target("bin", "load"), target("test", "churn"),
-            target("test", "server")] },
+            target("test", "server"), target("test", "control")] },
     ]});
     let names = TestNames::parse(&metadata).unwrap();
     assert_eq!(names.plain, ["generated", "sqlite"]);
     assert_eq!(names.databases, ["sqlite", "postgres"]);
     assert_eq!(names.black_box, ["churn"]);
     assert_eq!(names.keeping, ["server"]);
+    assert_eq!(names.control, ["control"]);
 }

@@ -1,0 +1,212 @@
+//! The arguments of what concerns people and programs: signing in, rights, tokens, users, audit.
+
+use std::time::Duration;
+
+use clap::{Args as ClapArgs, Subcommand, ValueEnum};
+use model::Scope;
+
+use super::span::span;
+use super::{Limit, Namespace, Show, scope};
+use crate::kind::{Named, named};
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Login {
+    /// Who signs in; asked for where it is not said.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+    /// Read the password from standard input instead of asking on the terminal.
+    #[arg(long)]
+    pub(crate) password_stdin: bool,
+}
+
+/// Rights.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Auth {
+    /// Say whether something may be done, and why; exit 1 if not.
+    CanI(CanI),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct CanI {
+    /// What is to be done.
+    #[arg(value_enum, ignore_case = true)]
+    pub(crate) verb: Verb,
+    /// With which object.
+    #[arg(value_name = "KIND/NAME", value_parser = named)]
+    pub(crate) object: Named,
+    #[command(flatten)]
+    pub(crate) namespace: Namespace,
+    /// With this field of it, such as spec.rules.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) field: Option<String>,
+    /// By whom, if not by you; for admins of the platform.
+    #[arg(long = "as", value_name = "USER")]
+    pub(crate) whom: Option<String>,
+    #[command(flatten)]
+    pub(crate) show: Show,
+}
+
+/// What may be done with an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Verb {
+    #[value(aliases = ["get", "list"])]
+    Read,
+    Create,
+    Update,
+    Delete,
+    Transfer,
+}
+
+impl Verb {
+    /// As the server calls it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Verb::Read => "Read",
+            Verb::Create => "Create",
+            Verb::Update => "Update",
+            Verb::Delete => "Delete",
+            Verb::Transfer => "Transfer",
+        }
+    }
+}
+
+/// API tokens.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Token {
+    /// Make a token; it is printed once.
+    Create(TokenCreate),
+    /// List your tokens.
+    List(Show),
+    /// End a token.
+    Revoke(Revoke),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct TokenCreate {
+    /// What it is for, such as the name of a pipeline.
+    pub(crate) name: String,
+    /// How long it is good for.
+    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = span)]
+    pub(crate) expires: Duration,
+    /// Only within it: platform or workspace/NAME.
+    #[arg(long, value_parser = scope)]
+    pub(crate) scope: Option<Scope>,
+    /// No more than this role gives.
+    #[arg(long, value_enum)]
+    pub(crate) role: Option<RoleName>,
+    #[command(flatten)]
+    pub(crate) show: Show,
+}
+
+/// Roles that are there by themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RoleName {
+    Viewer,
+    Editor,
+    Owner,
+    Admin,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Revoke {
+    /// Its id, as the list shows it.
+    pub(crate) id: String,
+}
+
+/// Users.
+#[derive(Debug, Subcommand)]
+pub(crate) enum User {
+    /// Make a user; a password is made and printed once, unless one is given.
+    Create(UserCreate),
+    /// List the users.
+    List(Show),
+    /// Disable a user, and end their sessions and tokens.
+    Revoke(UserRevoke),
+    /// Set a password: yours, or as an admin of the platform somebody's.
+    Password(UserPassword),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct UserCreate {
+    /// The name to sign in by.
+    pub(crate) name: String,
+    /// Read the password from standard input.
+    #[arg(long)]
+    pub(crate) password_stdin: bool,
+    #[command(flatten)]
+    pub(crate) show: Show,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct UserRevoke {
+    /// The user.
+    pub(crate) name: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct UserPassword {
+    /// The user; you, where none is said.
+    pub(crate) name: Option<String>,
+    /// Read it from standard input: for yourself the current password on one line and the new one
+    /// on the next, for others the new one.
+    #[arg(long)]
+    pub(crate) password_stdin: bool,
+}
+
+/// Tokens by which nodes join.
+#[derive(Debug, Subcommand)]
+pub(crate) enum JoinToken {
+    /// Make a join token; it is printed once.
+    Create(JoinTokenCreate),
+    /// List the join tokens.
+    List(Show),
+    /// End a join token.
+    Revoke(Revoke),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct JoinTokenCreate {
+    /// The cluster that nodes join.
+    #[arg(long)]
+    pub(crate) cluster: String,
+    /// What sort of node.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) kind: NodeKind,
+    /// Node names that it is good for; a `*` may stand at the end.
+    #[arg(long, value_name = "PATTERN", default_value = "*")]
+    pub(crate) name: String,
+    /// How many nodes may join by it.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) uses: u32,
+    /// How long it is good for.
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = span)]
+    pub(crate) expires: Duration,
+    #[command(flatten)]
+    pub(crate) show: Show,
+}
+
+/// Sorts of node.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum NodeKind {
+    #[default]
+    Gateway,
+    Mesh,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Audit {
+    #[command(subcommand)]
+    pub(crate) command: Option<AuditCommand>,
+    #[command(flatten)]
+    pub(crate) limit: Limit,
+    #[command(flatten)]
+    pub(crate) show: Show,
+}
+
+/// More than reading.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Check that the audit is as it was written; exit 1 if not.
+    Verify(Show),
+}

@@ -1,0 +1,92 @@
+//! What can be typed.
+
+use clap::{CommandFactory as _, Parser as _};
+
+use super::*;
+
+#[test]
+fn the_command_line_is_well_made() {
+    Args::command().debug_assert();
+}
+
+fn parse(line: &str) -> Result<Args, clap::Error> {
+    Args::try_parse_from(std::iter::once("heddle").chain(line.split_whitespace()))
+}
+
+#[test]
+fn wrong_usage_is_told_as_such() {
+    for line in [
+        "",
+        "apply",
+        "apply -f a --wait 60s",
+        "apply -f a --wait=soon",
+        "apply -f a --dry-run --wait",
+        "get",
+        "get zebra",
+        "get routes r -A",
+        "get routes -n shop -A",
+        "get routes -l nothing",
+        "get routes -o text",
+        "describe route",
+        "delete",
+        "delete route/r -f a",
+        "history route/r --scope platform",
+        "history --scope shop",
+        "rollback",
+        "rollback 0",
+        "rollback last",
+        "transfer a",
+        "auth can-i dance route/r",
+        "token create",
+        "token create x --role king",
+        "token create x --expires never",
+        "join-token create",
+        "join-token create --cluster c --uses 0",
+        "completion tcsh",
+        "audit --limit 0",
+        "whoami --server ftp://x",
+        "whoami --token hdl_x",
+        "whoami --timeout 0",
+    ] {
+        let error = parse(line).expect_err(line);
+        assert_eq!(error.exit_code(), 2, "{line}: {error}");
+    }
+}
+
+#[test]
+fn what_is_documented_can_be_typed() {
+    for line in [
+        "login --server http://console.localhost:7080 --user alice --password-stdin",
+        "apply -f a -f b -f - -m why --wait --server https://x",
+        "apply -f a --wait=5m -o json",
+        "--timeout 5s get httproutes -A -l team=shop -o name",
+        "get route r -n shop -o yaml",
+        "get route/shop/r",
+        "delete route/r svc/s -n shop --wait",
+        "delete -f a",
+        "history HTTPRoute/r -n shop --limit 5",
+        "history --scope workspace/shop",
+        "rollback 12 --message oops",
+        "auth can-i get route/r --field spec.rules --as bob",
+        "auth can-i Update route/r",
+        "token create ci --scope workspace/shop --role editor --expires 90d",
+        "user password",
+        "join-token create --cluster c --kind mesh --name edge-* --uses 3 --expires 1h",
+        "audit --limit 5 -o json",
+        "audit verify",
+        "completion fish",
+    ] {
+        parse(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+    }
+}
+
+#[test]
+fn waiting_without_a_time_is_a_minute() {
+    let wait = |line| match parse(line).unwrap().command {
+        Command::Apply(args) => args.wait.wait.map(|wait| wait.as_secs()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(wait("apply -f a"), None);
+    assert_eq!(wait("apply --wait -f a"), Some(60));
+    assert_eq!(wait("apply --wait=5m -f a"), Some(300));
+}

@@ -1,0 +1,16 @@
+//! The commands, one module for what belongs together.
+
+pub(crate) mod audit;
+pub(crate) mod change;
+pub(crate) mod completion;
+pub(crate) mod diff;
+pub(crate) mod fleet;
+pub(crate) mod join;
+pub(crate) mod look;
+pub(crate) mod past;
+pub(crate) mod plan;
+pub(crate) mod receipt;
+pub(crate) mod rights;
+pub(crate) mod sign;
+pub(crate) mod token;
+pub(crate) mod user;

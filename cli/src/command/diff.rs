@@ -1,0 +1,125 @@
+//! `diff`: field by field, what differs between files and what is there.
+
+use model::{Key, Resource};
+use serde_json::Value;
+
+use super::look;
+use crate::app::Context;
+use crate::args::Diff;
+use crate::client::Ask;
+use crate::failure::{Done, Failure};
+use crate::manifest::Manifest;
+use crate::show::{self, Paint, word};
+
+mod fields;
+
+use fields::{Difference, differences};
+
+/// Shows the differences; no is the answer where there is one.
+///
+/// # Errors
+/// If a file cannot be read, or the server refuses to show something for another reason than that
+/// it is not there.
+pub(crate) async fn run(context: &Context, args: &Diff) -> Result<Done, Failure> {
+    let manifest = Manifest::read(&args.files.paths)?;
+    let documents = manifest.documents();
+    let faults: Vec<String> = documents.iter().flat_map(|placed| placed.faults()).collect();
+    if !faults.is_empty() {
+        return Err(crate::problem::local(&faults));
+    }
+    let mut is_same = true;
+    for placed in &documents {
+        let Ok(resource) = &placed.document.result else { continue };
+        let key = resource.key();
+        let there = there(context, &key, look::of(&key)).await?;
+        let wanted = comparable(shown(resource));
+        let found = there.clone().map_or(Value::Null, comparable);
+        let differences = differences(&found, &wanted);
+        if !differences.is_empty() {
+            is_same = false;
+            let text = told(context.paint, &key, there.as_ref(), &placed.place, &differences);
+            show::result(&text)?;
+        }
+    }
+    Ok(Done::when(is_same))
+}
+
+/// The object that is there; none if there is none, or none that may be seen.
+async fn there(context: &Context, key: &Key, ask: Ask) -> Result<Option<Value>, Failure> {
+    match context.client.json(&ask).await {
+        Ok(resource) => Ok(Some(match normal(key, &resource) {
+            Some(normal) => normal,
+            // Of another version: compared as it came.
+            None => resource,
+        })),
+        Err(Failure::Refused(problem)) if problem.status == 404 => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// What the server shows, as this version writes it: defaults that one of the two leaves out are no
+/// difference. Values of a Secret are digests on both sides.
+fn normal(key: &Key, resource: &Value) -> Option<Value> {
+    if key.kind == model::Kind::Secret {
+        return None;
+    }
+    let generation = resource.pointer("/metadata/generation").cloned();
+    let mut plain = resource.clone();
+    if let Some(fields) = plain.as_object_mut() {
+        fields.remove("apiVersion");
+        fields.remove("kind");
+    }
+    let mut normal = Resource::from_json(key.kind, plain).ok()?.to_json();
+    if let Some(generation) = generation {
+        normal["metadata"]["generation"] = generation;
+    }
+    Some(normal)
+}
+
+/// What files say of an object, as the server would show it.
+fn shown(resource: &Resource) -> Value {
+    let mut value = resource.to_json();
+    if let Resource::Secret(secret) = resource {
+        let values = secret.values();
+        let data = values.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.digest().into()));
+        value["data"] = Value::Object(data.collect());
+        if let Some(fields) = value.as_object_mut() {
+            fields.remove("stringData");
+        }
+    }
+    value
+}
+
+/// Without what the server counts.
+fn comparable(mut value: Value) -> Value {
+    if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.remove("generation");
+        metadata.remove("creationTimestamp");
+    }
+    value
+}
+
+fn told(
+    paint: Paint,
+    key: &Key,
+    there: Option<&Value>,
+    place: &str,
+    differences: &[Difference],
+) -> String {
+    let before = match there {
+        Some(there) => format!("{key} (generation {})", word(there, "/metadata/generation")),
+        None => format!("{key} (not there)"),
+    };
+    let mut text = paint.bold(&format!("--- {before}")) + "\n";
+    text.push_str(&(paint.bold(&format!("+++ {key} ({})", show::printable(place))) + "\n"));
+    for difference in differences {
+        for (sign, lines) in [('-', &difference.before), ('+', &difference.after)] {
+            for (path, value) in lines {
+                let line = show::printable(&format!("{sign} {path}: {value}"));
+                text.push_str(&if sign == '-' { paint.red(&line) } else { paint.green(&line) });
+                text.push('\n');
+            }
+        }
+    }
+    text
+}

@@ -1,0 +1,126 @@
+//! Two values, field by field.
+//!
+//! Lists are compared by what they have in common at their beginning and end, so that an item put
+//! between two others is one difference and not one of every item behind it.
+
+use serde_json::Value;
+
+/// One place where two values differ: its leaves before and after, each with its path.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Difference {
+    pub(super) before: Vec<(String, String)>,
+    pub(super) after: Vec<(String, String)>,
+}
+
+/// All differences, in the order of the fields.
+pub(super) fn differences(before: &Value, after: &Value) -> Vec<Difference> {
+    let mut found = Vec::new();
+    walk("", Some(before).filter(|value| !value.is_null()), Some(after), &mut found);
+    found
+}
+
+fn walk(path: &str, before: Option<&Value>, after: Option<&Value>, to: &mut Vec<Difference>) {
+    match (before, after) {
+        (Some(one), Some(other)) if one == other => {}
+        (Some(Value::Object(one)), Some(Value::Object(other))) => {
+            let mut names: Vec<_> = one.keys().chain(other.keys()).collect();
+            names.sort();
+            names.dedup();
+            for name in names {
+                walk(&below(path, name), one.get(name), other.get(name), to);
+            }
+        }
+        (Some(Value::Array(one)), Some(Value::Array(other))) => lists(path, one, other, to),
+        (one, other) => {
+            to.push(Difference { before: leaves(path, one), after: leaves(path, other) })
+        }
+    }
+}
+
+fn lists(path: &str, one: &[Value], other: &[Value], to: &mut Vec<Difference>) {
+    let both = one.len().min(other.len());
+    let first = one.iter().zip(other).take_while(|(a, b)| a == b).count();
+    let last = one.iter().rev().zip(other.iter().rev()).take_while(|(a, b)| a == b).count();
+    let last = last.min(both - first);
+    let (gone, new) = (&one[first..one.len() - last], &other[first..other.len() - last]);
+    for index in 0..gone.len().max(new.len()) {
+        walk(&format!("{path}[{}]", first + index), gone.get(index), new.get(index), to);
+    }
+}
+
+/// Each leaf of `value` with its path; an empty list or mapping is a leaf.
+fn leaves(path: &str, value: Option<&Value>) -> Vec<(String, String)> {
+    match value {
+        None => Vec::new(),
+        Some(Value::Object(fields)) if !fields.is_empty() => fields
+            .iter()
+            .flat_map(|(name, value)| leaves(&below(path, name), Some(value)))
+            .collect(),
+        Some(Value::Array(items)) if !items.is_empty() => {
+            let items = items.iter().enumerate();
+            items.flat_map(|(i, item)| leaves(&format!("{path}[{i}]"), Some(item))).collect()
+        }
+        Some(Value::String(text)) if !text.is_empty() => vec![(path.to_owned(), text.clone())],
+        Some(leaf) => vec![(path.to_owned(), leaf.to_string())],
+    }
+}
+
+/// The path of the field `name` below `path`, as faults write it.
+fn below(path: &str, name: &str) -> String {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    match (name.is_empty() || !name.bytes().all(is_plain), path.is_empty()) {
+        (true, _) => format!("{path}['{name}']"),
+        (false, true) => name.to_owned(),
+        (false, false) => format!("{path}.{name}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn lines(before: &Value, after: &Value) -> Vec<String> {
+        let mut lines = Vec::new();
+        for difference in differences(before, after) {
+            lines.extend(difference.before.iter().map(|(path, value)| format!("-{path}={value}")));
+            lines.extend(difference.after.iter().map(|(path, value)| format!("+{path}={value}")));
+        }
+        lines
+    }
+
+    #[test]
+    fn each_field_that_differs_is_told_once() {
+        let before = json!({"spec": {"port": 80, "host": "a", "gone": true}, "same": [1]});
+        let after =
+            json!({"spec": {"port": 81, "host": "a", "new": {"x": 1, "a.b": ""}}, "same": [1]});
+        assert_eq!(
+            lines(&before, &after),
+            [
+                "-spec.gone=true",
+                "+spec.new['a.b']=\"\"",
+                "+spec.new.x=1",
+                "-spec.port=80",
+                "+spec.port=81",
+            ]
+        );
+        assert_eq!(lines(&before, &before), [""; 0]);
+    }
+
+    #[test]
+    fn an_item_put_in_between_is_one_difference() {
+        let list = |items: &[&str]| json!({ "l": items });
+        assert_eq!(lines(&list(&["a", "c"]), &list(&["a", "b", "c"])), ["+l[1]=b"]);
+        assert_eq!(lines(&list(&["a", "b", "c"]), &list(&["a", "c"])), ["-l[1]=b"]);
+        assert_eq!(lines(&list(&["a", "a"]), &list(&["a"])), ["-l[1]=a"]);
+        assert_eq!(lines(&list(&["x", "c"]), &list(&["y", "c"])), ["-l[0]=x", "+l[0]=y"]);
+        assert_eq!(lines(&list(&["x"]), &list(&[])), ["-l[0]=x"]);
+    }
+
+    #[test]
+    fn what_is_not_there_is_told_leaf_by_leaf() {
+        let told = lines(&Value::Null, &json!({"kind": "Team", "spec": {"members": ["a"]}}));
+        assert_eq!(told, ["+kind=Team", "+spec.members[0]=a"]);
+    }
+}

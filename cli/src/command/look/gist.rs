@@ -1,0 +1,94 @@
+//! What is worth a column for each kind.
+
+use model::Kind;
+use serde_json::Value;
+
+use crate::show::{items, word};
+
+/// The heads of the columns.
+pub(super) fn heads(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::Gateway => &["LISTENERS"],
+        Kind::HttpRoute => &["HOSTS", "BACKENDS"],
+        Kind::Service => &["PORTS"],
+        Kind::EndpointSlice => &["ENDPOINTS"],
+        Kind::Secret => &["TYPE", "KEYS"],
+        Kind::ConfigMap => &["KEYS"],
+        Kind::AccessPolicy => &["TARGETS"],
+        Kind::Api => &["OWNER"],
+        Kind::Claim => &["HOSTS"],
+        Kind::Workspace => &["NAMESPACES"],
+        Kind::Team => &["MEMBERS"],
+        Kind::Role => &["RULES"],
+        Kind::Grant => &["ROLE", "TO"],
+    }
+}
+
+/// The same for one object.
+pub(super) fn cells(kind: Kind, object: &Value) -> Vec<String> {
+    match kind {
+        Kind::Gateway => vec![join(items(object, "/spec/listeners"), |listener| {
+            let [name, protocol, port] =
+                ["/name", "/protocol", "/port"].map(|at| word(listener, at));
+            format!("{name}:{protocol}/{port}")
+        })],
+        Kind::HttpRoute => {
+            let rules = items(object, "/spec/rules").iter();
+            let backends = rules.flat_map(|rule| items(rule, "/backendRefs"));
+            vec![hosts(object, "/spec/hostnames"), distinct(backends.map(|b| word(b, "/name")))]
+        }
+        Kind::Service => vec![join(items(object, "/spec/ports"), |port| word(port, "/port"))],
+        Kind::EndpointSlice => {
+            vec![join(items(object, "/endpoints"), |one| word(one, "/addresses"))]
+        }
+        Kind::Secret => vec![word(object, "/type"), keys(object, "/data")],
+        Kind::ConfigMap => vec![keys(object, "/data")],
+        Kind::AccessPolicy => vec![join(items(object, "/spec/targetRefs"), |target| {
+            format!("{}/{}", word(target, "/kind"), word(target, "/name"))
+        })],
+        Kind::Api => vec![word(object, "/spec/owner")],
+        Kind::Claim => vec![hosts(object, "/spec/hosts")],
+        Kind::Workspace => vec![word(object, "/spec/namespaces")],
+        Kind::Team => vec![word(object, "/spec/members")],
+        Kind::Role => vec![items(object, "/spec/rules").len().to_string()],
+        Kind::Grant => vec![word(object, "/spec/role"), subjects(object)],
+    }
+}
+
+fn hosts(object: &Value, at: &str) -> String {
+    let told = |claim: &Value| match items(claim, "/paths") {
+        [] => vec![word(claim, if claim.is_object() { "/host" } else { "" })],
+        paths => {
+            let host = word(claim, "/host");
+            paths.iter().map(|path| format!("{host}{}", word(path, ""))).collect()
+        }
+    };
+    distinct(items(object, at).iter().flat_map(told))
+}
+
+fn subjects(object: &Value) -> String {
+    join(items(object, "/spec/subjects"), |subject| match subject.get("team") {
+        Some(team) => format!("team/{}", word(team, "")),
+        None => format!("user/{}", word(subject, "/user")),
+    })
+}
+
+fn keys(object: &Value, at: &str) -> String {
+    let keys = object.pointer(at).and_then(Value::as_object).into_iter().flatten();
+    distinct(keys.map(|(key, _)| key.clone()))
+}
+
+fn join(items: &[Value], told: impl Fn(&Value) -> String) -> String {
+    distinct(items.iter().map(told))
+}
+
+/// Each word once, in the order in which they came; `-` for none.
+fn distinct(words: impl Iterator<Item = String>) -> String {
+    let mut seen: Vec<String> = Vec::new();
+    for word in words {
+        if !seen.contains(&word) {
+            seen.push(word);
+        }
+    }
+    if seen.is_empty() { "-".to_owned() } else { seen.join(",") }
+}

@@ -1,0 +1,129 @@
+//! A refusal as the server tells it (RFC 9457), and as a person reads it.
+//!
+//! Each line of `detail` stands as the server words it; before it, where the command was given
+//! files, the `FILE:LINE` that it speaks of. At the end stands what to do next.
+
+use std::fmt;
+
+use model::{Key, Kind, Name};
+use serde::Deserialize;
+
+use crate::failure::Failure;
+use crate::manifest::Manifest;
+use crate::show::printable;
+
+/// What was refused and why.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Problem {
+    /// An address whose last part says what sort it is.
+    pub(crate) r#type: String,
+    pub(crate) title: String,
+    pub(crate) status: u16,
+    /// All in words, one a line.
+    pub(crate) detail: String,
+    pub(crate) request_id: String,
+    /// Seconds after which it may be tried again.
+    #[serde(skip)]
+    pub(crate) retry_after: Option<u64>,
+    /// What to do, where the command knows better than the sort of problem.
+    #[serde(skip)]
+    pub(crate) remedy: Option<String>,
+}
+
+impl Problem {
+    /// `claimed` of `https://heddle.dev/problems/claimed`.
+    pub(crate) fn sort(&self) -> &str {
+        self.r#type.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// Says before each line where in `manifest` it belongs, if that can be told.
+    pub(crate) fn placed(mut self, manifest: &Manifest) -> Self {
+        let lines: Vec<_> = self.detail.lines().map(|line| placed(line, manifest)).collect();
+        self.detail = lines.join("\n");
+        self
+    }
+
+    fn remedy(&self) -> Option<String> {
+        if self.remedy.is_some() {
+            return self.remedy.clone();
+        }
+        let again = || match self.retry_after {
+            Some(seconds) => format!("try again in {seconds} s"),
+            None => "try again later".to_owned(),
+        };
+        Some(match self.sort() {
+            "unauthenticated" => "sign in: heddle login".to_owned(),
+            "forbidden" => {
+                let (key, _) = self.detail.lines().find_map(spoken_of)?;
+                let Key { kind, namespace, name } = key;
+                format!("more of your rights: heddle auth can-i update {kind}/{namespace}/{name}")
+            }
+            "conflict" => "see what is there now: heddle diff -f FILE".to_owned(),
+            "busy" | "too-many-attempts" | "unavailable" => again(),
+            "gone" => "ask for the list from its beginning".to_owned(),
+            // These say what would be right, or whom to ask, line by line.
+            "claimed"
+            | "invalid"
+            | "malformed"
+            | "too-large"
+            | "not-found"
+            | "idempotency-mismatch" => {
+                return None;
+            }
+            _ if self.request_id.is_empty() => return None,
+            _ => format!("the server's log tells more of request {}", self.request_id),
+        })
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.detail.trim_end(), self.title.as_str()) {
+            ("", "") => write!(f, "heddle: the server answered {}", self.status)?,
+            ("", title) => write!(f, "heddle: {}", printable(title))?,
+            (detail, _) => {
+                let lines: Vec<_> = detail.lines().map(printable).collect();
+                f.write_str(&lines.join("\n"))?;
+            }
+        }
+        match self.remedy() {
+            Some(remedy) => write!(f, "\n{}", printable(&remedy)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What is wrong with files, found without asking the server.
+pub(crate) fn local(faults: &[String]) -> Failure {
+    Problem { detail: faults.join("\n"), ..Problem::default() }.into()
+}
+
+/// `line` behind its place.
+fn placed(line: &str, manifest: &Manifest) -> String {
+    let numbered = line.strip_prefix("line ").and_then(|rest| rest.split_once(": "));
+    if let Some((number, words)) = numbered
+        && let Some(place) = number.parse().ok().and_then(|number| manifest.place(number))
+    {
+        return format!("{place}: {words}");
+    }
+    match spoken_of(line).and_then(|(key, path)| manifest.place_of(&key, path)) {
+        Some(place) => format!("{place}: {line}"),
+        None => line.to_owned(),
+    }
+}
+
+/// The object and path of `HTTPRoute shop/r: spec.rules[0]: reason`.
+fn spoken_of(line: &str) -> Option<(Key, &str)> {
+    let (kind, rest) = line.split_once(' ')?;
+    let end = rest.find([' ', ':', ',', ';']).unwrap_or(rest.len());
+    let (namespace, name) = rest[..end].split_once('/')?;
+    let parse = |word: &str| Name::parse(word).ok();
+    let key = Key::new(Kind::parse(kind)?, parse(namespace)?, parse(name)?);
+    let path = rest[end..].strip_prefix(": ").and_then(|rest| rest.split_once(": "));
+    // A path has no spaces but in quotes; anything else leads to the object itself.
+    Some((key, path.map_or("", |(path, _)| path)))
+}
+
+#[cfg(test)]
+mod tests;

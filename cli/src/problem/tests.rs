@@ -1,0 +1,74 @@
+//! What a person reads of a refusal.
+
+use super::*;
+
+fn problem(body: &str) -> Problem {
+    serde_json::from_str(body).unwrap()
+}
+
+fn manifest(text: &str) -> (tempfile::TempDir, Manifest) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("site.yaml");
+    std::fs::write(&file, text).unwrap();
+    let manifest = Manifest::read(&[file]).unwrap();
+    (folder, manifest)
+}
+
+const ROUTE: &str = "\
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: r, namespace: shop }
+spec:
+  rules:
+    - matches: [{ path: { value: /x } }]
+";
+
+#[test]
+fn lines_stand_behind_their_place_in_the_words_of_the_server() {
+    let (_folder, manifest) = manifest(ROUTE);
+    for (line, place) in [
+        ("line 3: HTTPRoute shop/r: metadata.nam: unknown field", ":3"),
+        ("HTTPRoute shop/r: spec.rules[0].matches[0]: is wrong", ":6"),
+        ("HTTPRoute shop/r: spec.rules[0].backendRefs[0]: is missing", ":6"),
+        ("HTTPRoute shop/r: you may not change it", ":1"),
+        ("HTTPRoute shop/r was edited from generation 1, and has 2 now", ":1"),
+        ("HTTPRoute shop/other: is no concern of this file", ""),
+        ("others keep changing what this change was checked against", ""),
+    ] {
+        let told = placed(line, &manifest);
+        let words = line.strip_prefix("line 3: ").unwrap_or(line);
+        assert!(told.ends_with(words), "{told}");
+        let before = told.strip_suffix(words).unwrap();
+        assert_eq!(before.is_empty(), place.is_empty(), "{told}");
+        assert!(before.is_empty() || before.ends_with(&format!("site.yaml{place}: ")), "{told}");
+    }
+}
+
+#[test]
+fn the_last_line_says_what_to_do() {
+    for (sort, rest, remedy) in [
+        ("unauthenticated", "", Some("sign in: heddle login")),
+        ("claimed", r#","claims":[{"ask":["b"]}]"#, None),
+        ("too-many-attempts", "", Some("try again later")),
+        ("invalid", "", None),
+    ] {
+        let body =
+            format!(r#"{{"type":"https://heddle.dev/problems/{sort}","detail":"one\ntwo"{rest}}}"#);
+        let told = problem(&body).to_string();
+        let rest = told.strip_prefix("one\ntwo").unwrap();
+        match remedy {
+            Some(remedy) => assert!(rest.strip_prefix('\n').unwrap().starts_with(remedy), "{told}"),
+            None => assert_eq!(rest, ""),
+        }
+    }
+    let mut limited = problem(r#"{"type":"x/busy","detail":"busy"}"#);
+    limited.retry_after = Some(7);
+    assert_eq!(limited.to_string(), "busy\ntry again in 7 s");
+}
+
+#[test]
+fn nothing_in_a_refusal_steers_the_terminal() {
+    let told = problem(r#"{"detail":"a \u001b[2J name\nnext"}"#).to_string();
+    assert_eq!(told, "a \\u{1b}[2J name\nnext");
+    assert_eq!(problem(r#"{"status":418}"#).to_string(), "heddle: the server answered 418");
+}

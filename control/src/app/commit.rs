@@ -1,0 +1,175 @@
+//! The door itself: a change is judged against the world and becomes a revision.
+
+use std::sync::atomic::Ordering;
+
+use model::{Key, Resource};
+use store::{Commit, CommitError, Committed, Delete, Expected, Put, Write};
+
+use super::{App, Op, rights};
+use crate::body::{self, Body};
+use crate::draft::Draft;
+use crate::edit::Edit;
+use crate::lookup;
+use crate::refusal::Refusal;
+use crate::world::{HUB, World};
+
+/// How often a change is judged anew when others change what it was judged by.
+const TRIES: usize = 5;
+
+/// How often answers to earlier requests are swept, and how long each is kept, in microseconds.
+const SWEEP: i64 = 3600 * 1_000_000;
+const KEPT: i64 = 24 * SWEEP;
+
+/// What became of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// Its revision; the last one there was, if nothing changed.
+    pub revision: i64,
+    /// The objects that changed, each with its generation; none for one that is gone.
+    pub changed: Vec<(Key, Option<i64>)>,
+    /// Whether this is the answer to an earlier request of the same key, and nothing was done now.
+    pub replayed: bool,
+}
+
+impl App {
+    /// Does `work`, unless the same request was made before: then it is answered as it was. What
+    /// refuses it may be that it happened meanwhile, so then we look once more.
+    pub(super) async fn once(
+        &self,
+        op: &Op,
+        work: impl Future<Output = Result<Receipt, Refusal>>,
+    ) -> Result<Receipt, Refusal> {
+        let Some(once) = &op.once else { return work.await };
+        let actor = op.actor.user.as_str();
+        if let Some(first) = self.store.answered(actor, once, micros(op)).await? {
+            return Ok(receipt(first));
+        }
+        match work.await {
+            Ok(done) => Ok(done),
+            Err(Refusal::Store(error)) => Err(Refusal::Store(error)),
+            Err(refusal) => {
+                let first = self.store.answered(actor, once, micros(op)).await?;
+                first.map(receipt).ok_or(refusal)
+            }
+        }
+    }
+
+    /// Judges and commits.
+    pub(super) async fn commit(
+        &self,
+        op: &Op,
+        edits: Vec<Edit>,
+        reverts: Option<i64>,
+    ) -> Result<Receipt, Refusal> {
+        for _ in 0..TRIES {
+            let world = self.world().await?;
+            let edits = edits.iter().map(|edit| in_stored_form(op, &world, edit, reverts));
+            let edits: Vec<_> = edits.collect::<Result<_, _>>()?;
+            let draft = judge(op, &world, &edits)?;
+            match self.store.commit(&commit(op, &world, &draft, reverts)).await {
+                Ok(committed) => {
+                    draft.into_world(&committed).into_iter().for_each(|next| self.advance(next));
+                    self.sweep(op).await;
+                    return Ok(receipt(committed));
+                }
+                // Others were quicker: what they changed may change what was decided.
+                Err(CommitError::Moved(_) | CommitError::Stale(_) | CommitError::Claimed(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Refusal::Busy)
+    }
+
+    /// Forgets old answers, once an hour. That it fails is no reason to refuse what was done.
+    async fn sweep(&self, op: &Op) {
+        let (now, last) = (micros(op), self.swept.load(Ordering::Relaxed));
+        if op.once.is_none() || now < last.saturating_add(SWEEP) {
+            return;
+        }
+        self.swept.store(now, Ordering::Relaxed);
+        if let Err(error) = self.store.idempotency_sweep(now.saturating_sub(KEPT)).await {
+            tracing::warn!(%error, "answers to earlier requests were not swept");
+        }
+    }
+}
+
+/// A change that may be made as things stand.
+pub(super) fn judge<'w>(
+    op: &Op,
+    world: &'w World,
+    edits: &'w [Edit],
+) -> Result<Draft<'w>, Refusal> {
+    let mut draft = Draft::new(world, edits)?;
+    draft.judge(&rights(op, world))?;
+    Ok(draft)
+}
+
+/// The edit with its object as it will be read back from the store: Secrets in one form, and its age,
+/// which decides between routes: that of the object that is there, or was, else it is new.
+pub(super) fn in_stored_form(
+    op: &Op,
+    world: &World,
+    edit: &Edit,
+    reverts: Option<i64>,
+) -> Result<Edit, Refusal> {
+    let Edit::Put { resource, expected } = edit else { return Ok(edit.clone()) };
+    let was = resource.meta().creation_timestamp.filter(|_| reverts.is_some());
+    let is = world.objects.get(&resource.key()).map(|object| object.created);
+    let body = Body::of(resource, is.or(was).unwrap_or(op.now));
+    let resource = body.resource(resource.kind());
+    let resource = resource.map_err(|error| Refusal::Store(Box::new(error)))?;
+    Ok(Edit::Put { resource, expected: *expected })
+}
+
+pub(super) fn commit(op: &Op, world: &World, draft: &Draft<'_>, reverts: Option<i64>) -> Commit {
+    let writes = draft.edits().map(|(key, edit)| write(op, world, draft, key, edit));
+    Commit {
+        at: micros(op),
+        actor: op.actor.user.to_string(),
+        request_id: op.request_id.clone(),
+        message: op.message.clone(),
+        reverts,
+        bases: draft.bases(),
+        writes: writes.collect(),
+        audit: Vec::new(),
+        once: op.once.clone(),
+    }
+}
+
+fn write(op: &Op, world: &World, draft: &Draft<'_>, key: &Key, edit: &Edit) -> Write {
+    let before = world.objects.get(key);
+    let expected = Some(match before {
+        Some(object) => Expected::Generation(object.generation),
+        None => Expected::Absent,
+    });
+    let name = store::Key::new(HUB, key);
+    let Some(resource) = edit.after() else { return Write::Delete(Delete { key: name, expected }) };
+    let body = Body::of(resource, resource.meta().creation_timestamp.unwrap_or(op.now));
+    let owner_team = match resource {
+        Resource::Api(api) => api.spec.owner.to_string(),
+        _ => String::new(),
+    };
+    Write::Put(Box::new(Put {
+        key: name,
+        expected,
+        body: body.shown,
+        scope: draft.scope(key),
+        owner_team,
+        source: op.actor.user.to_string(),
+        labels: resource.meta().labels.clone(),
+        references: lookup::references(resource, draft.after()),
+        claims: lookup::claims(resource, draft.after()),
+        grants: lookup::grants(resource, draft.after()),
+        secret: body.secret,
+    }))
+}
+
+fn micros(op: &Op) -> i64 {
+    i64::try_from(op.now.unix_timestamp_nanos() / 1000).unwrap_or(i64::MAX)
+}
+
+fn receipt(committed: Committed) -> Receipt {
+    let Committed { revision, changed, replayed, .. } = committed;
+    let ours = changed.into_iter().filter_map(|(key, number)| Some((body::key(&key)?, number)));
+    Receipt { revision, changed: ours.collect(), replayed }
+}

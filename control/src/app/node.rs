@@ -1,0 +1,81 @@
+//! Nodes as people see them: who they are, and what each runs of what one may read.
+
+use model::access::Rights;
+use model::{Kind, Scope};
+use store::node::Node;
+use time::OffsetDateTime;
+
+use super::fleet::Live;
+use super::rollout::NodeState;
+use super::{App, Op, rights};
+use crate::moment::micros;
+use crate::refusal::Refusal;
+
+impl App {
+    /// All nodes by cluster, kind and name.
+    ///
+    /// # Errors
+    /// [`Refusal::Store`].
+    pub async fn node_list(&self, op: &Op) -> Result<Vec<(Node, Live)>, Refusal> {
+        let world = self.world().await?;
+        let rights = rights(op, &world);
+        let mut nodes = Vec::new();
+        for node in self.store.node_list().await? {
+            let live = self.live(&world, &node, op.now).await?;
+            nodes.push((node, seen(live, &rights)));
+        }
+        Ok(nodes)
+    }
+
+    /// Words that differ when something became of a node: it came, went, or runs something else.
+    ///
+    /// # Errors
+    /// [`Refusal::Store`].
+    pub async fn node_pulse(&self, now: OffsetDateTime) -> Result<String, Refusal> {
+        let mut pulse = String::new();
+        for node in self.store.node_list().await? {
+            let state = NodeState::of(&node, micros(now)).as_str();
+            let vector = self.store.node_vector(&node.id).await?;
+            let last = vector.values().map(|(_, applied)| *applied).max().unwrap_or_default();
+            pulse.push_str(&format!("{} {state} {last}\n", node.id));
+        }
+        Ok(store::digest(pulse.as_bytes()))
+    }
+
+    /// The node of this id.
+    ///
+    /// # Errors
+    /// [`Refusal::None`].
+    pub async fn node_show(&self, op: &Op, id: &str) -> Result<(Node, Live), Refusal> {
+        let none = || Refusal::None("such node".to_owned());
+        let node = self.store.node(id).await?.ok_or_else(none)?;
+        let world = self.world().await?;
+        let live = self.live(&world, &node, op.now).await?;
+        Ok((node, seen(live, &rights(op, &world))))
+    }
+
+    /// Forgets a node, for a platform admin. One that still runs may join again by a join token.
+    ///
+    /// # Errors
+    /// [`Refusal::None`].
+    pub async fn node_forget(&self, op: &Op, id: &str) -> Result<(), Refusal> {
+        let none = || Refusal::None("such node".to_owned());
+        self.admin(op, Refusal::nothing).await?;
+        let node = self.store.node(id).await?.ok_or_else(none)?;
+        let detail = format!("{} {} {}", node.cluster, node.kind, node.name);
+        let said = op.said("forget", &format!("node {id}"), detail);
+        if self.store.node_forget(id, &said).await? { Ok(()) } else { Err(none()) }
+    }
+}
+
+/// Without the scopes in which nothing may be read.
+fn seen(mut live: Live, rights: &Rights) -> Live {
+    live.vector.retain(|held| reads_any(rights, &held.scope));
+    live.rejected.retain(|one| reads_any(rights, &one.scope));
+    live
+}
+
+/// Whether anything may be read in a scope.
+pub(crate) fn reads_any(rights: &Rights, scope: &Scope) -> bool {
+    Kind::ALL.iter().any(|kind| rights.reads(*kind, scope))
+}

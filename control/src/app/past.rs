@@ -1,0 +1,209 @@
+//! Reading changes: who changed what when, and how it was before.
+
+use model::field::changed;
+use model::{Key, Scope};
+use serde_json::Value;
+use store::{Change, Revision, Version};
+use time::OffsetDateTime;
+
+use super::resource::Page;
+use super::sight::{Sight, body};
+use super::{App, Op};
+use crate::body;
+use crate::refusal::Refusal;
+
+/// Revisions that one list looks at, seen or not.
+const LOOKED_AT: usize = 1000;
+
+/// Revisions that are read at once.
+const AT_ONCE: i64 = 100;
+
+/// What happened to an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deed {
+    /// It came to be like this.
+    Put,
+    /// It went.
+    Delete,
+}
+
+impl Deed {
+    /// The word for it: `put` or `delete`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Deed::Put => "put",
+            Deed::Delete => "delete",
+        }
+    }
+
+    pub(super) fn of(change: &Change) -> Self {
+        match change {
+            Change::Put { .. } => Deed::Put,
+            Change::Delete => Deed::Delete,
+        }
+    }
+}
+
+/// A change that was made, as far as who asks may see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastChange {
+    /// Its revision.
+    pub revision: i64,
+    /// When.
+    pub at: OffsetDateTime,
+    /// Who.
+    pub actor: String,
+    /// Why, in the actor's words.
+    pub message: String,
+    /// The request that it came with.
+    pub request_id: String,
+    /// The revision that it took back.
+    pub reverts: Option<i64>,
+    /// Where the objects are that may be seen.
+    pub scopes: Vec<Scope>,
+    /// The objects that may be seen.
+    pub objects: Vec<Touched>,
+}
+
+/// An object that a change touched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Touched {
+    /// Which.
+    pub key: Key,
+    /// What happened to it.
+    pub deed: Deed,
+}
+
+/// An object before and after a change.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PastObject {
+    /// Which.
+    pub key: Key,
+    /// What happened to it.
+    pub deed: Deed,
+    /// What it said before, secret values as digests; none if it was not there.
+    pub before: Option<Value>,
+    /// What it said after; none if it went.
+    pub after: Option<Value>,
+    /// The fields that differ, where it was there before and after.
+    pub fields: Vec<String>,
+}
+
+impl App {
+    /// The changes before the revision `before`, newest first, of which who asks may see something;
+    /// those that moved `scope`, if given. At most 1000 revisions are looked at: a page may hold
+    /// fewer than `limit`, or none, and still have a next one.
+    ///
+    /// # Errors
+    /// [`Refusal::Store`].
+    pub async fn change_list(
+        &self,
+        op: &Op,
+        scope: Option<&Scope>,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<Page<PastChange, i64>, Refusal> {
+        let sight = Sight::new(op, self.world().await?);
+        let (mut items, mut looked, mut next) = (Vec::new(), 0, before);
+        while items.len() < limit && looked < LOOKED_AT {
+            let page = self.store.revisions(scope, next, AT_ONCE).await?;
+            if page.is_empty() {
+                return Ok(Page { items, next: None, revision: sight.world.revision });
+            }
+            for revision in page {
+                next = Some(revision.revision);
+                looked += 1;
+                items.extend(self.seen(&sight, revision).await?);
+                if items.len() == limit {
+                    break;
+                }
+            }
+        }
+        let more = self.store.revisions(scope, next, 1).await?;
+        let next = next.filter(|_| !more.is_empty());
+        Ok(Page { items, next, revision: sight.world.revision })
+    }
+
+    /// A change with what it did to each object that may be seen.
+    ///
+    /// # Errors
+    /// [`Refusal::NoRevision`], also where nothing of it may be seen.
+    pub async fn change_show(
+        &self,
+        op: &Op,
+        revision: i64,
+    ) -> Result<(PastChange, Vec<PastObject>), Refusal> {
+        let sight = Sight::new(op, self.world().await?);
+        let none = Refusal::NoRevision(revision);
+        let found = self.store.revisions(None, Some(revision.saturating_add(1)), 1).await?;
+        let found = found.into_iter().find(|one| one.revision == revision);
+        let Some(found) = found else { return Err(none) };
+        let Some(change) = self.seen(&sight, found).await? else { return Err(none) };
+        let mut objects = Vec::new();
+        for version in self.store.changes_since(revision - 1, revision).await? {
+            let Some(key) = body::key(&version.key) else { continue };
+            let before = self.store.history(&version.key, Some(revision), 1).await?;
+            if sight.change(&key, &version, before.first()) {
+                objects.push(object(&sight, key, &version, before.first()));
+            }
+        }
+        Ok((change, objects))
+    }
+
+    /// What may be seen of a change, if anything.
+    async fn seen(&self, sight: &Sight, of: Revision) -> Result<Option<PastChange>, Refusal> {
+        let (mut objects, mut scopes) = (Vec::new(), Vec::new());
+        for touched in self.store.touched(of.revision).await? {
+            let Some(key) = body::key(&touched.key) else { continue };
+            let is_plain = sight.version(&key, &touched.scope, None);
+            if !is_plain {
+                // Only what it said tells whether it belongs to an Api that may be read.
+                let before = of.revision.saturating_add(1);
+                let versions = self.store.history(&touched.key, Some(before), 2).await?;
+                let [version, older @ ..] = versions.as_slice() else { continue };
+                if !sight.change(&key, version, older.first()) {
+                    continue;
+                }
+            }
+            scopes.push(touched.scope);
+            let deed = if touched.is_gone { Deed::Delete } else { Deed::Put };
+            objects.push(Touched { key, deed });
+        }
+        if objects.is_empty() {
+            return Ok(None);
+        }
+        scopes.sort();
+        scopes.dedup();
+        Ok(Some(PastChange {
+            revision: of.revision,
+            at: time(of.at),
+            actor: of.actor,
+            message: of.message,
+            request_id: of.request_id,
+            reverts: of.reverts,
+            scopes,
+            objects,
+        }))
+    }
+}
+
+fn object(sight: &Sight, key: Key, version: &Version, before: Option<&Version>) -> PastObject {
+    let before = before.filter(|before| sight.change(&key, before, None)).and_then(body);
+    let after = body(version);
+    let fields = match (&before, &after) {
+        (Some(before), Some(after)) => {
+            let counted = |place: &String| {
+                place != "metadata.generation" && place != "metadata.creationTimestamp"
+            };
+            changed(before, after).into_iter().filter(counted).collect()
+        }
+        (_, None) | (None, _) => Vec::new(),
+    };
+    PastObject { key, deed: Deed::of(&version.change), before, after, fields }
+}
+
+/// A time that the store keeps, in microseconds since 1970.
+pub(super) fn time(micros: i64) -> OffsetDateTime {
+    let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1000);
+    time.unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}

@@ -1,0 +1,140 @@
+//! How far a revision has come: which nodes run it.
+
+use std::time::Duration;
+
+use model::Scope;
+use store::node::Node;
+use time::OffsetDateTime;
+use tokio::time::Instant;
+
+use super::past::time;
+use super::{App, Op};
+use crate::refusal::Refusal;
+
+/// A node that was silent for so long is stale, in microseconds.
+const STALE: i64 = 10 * 1_000_000;
+
+/// A node that was silent for so long is not waited for, in microseconds.
+const GONE: i64 = 600 * 1_000_000;
+
+/// How often nodes are looked at while somebody waits.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// The longest wait.
+const LONGEST: Duration = Duration::from_secs(120);
+
+/// How far a revision has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rollout {
+    /// Which.
+    pub revision: i64,
+    /// When it was committed.
+    pub accepted: OffsetDateTime,
+    /// Whether every node runs it that was heard of in the last ten minutes.
+    pub complete: bool,
+    /// Each node.
+    pub nodes: Vec<Rolled>,
+}
+
+/// How far one node has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rolled {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its cluster.
+    pub cluster: String,
+    /// What it is.
+    pub kind: String,
+    /// Whether it is there.
+    pub state: NodeState,
+    /// When it applied the revision, or a later one; none if it has not.
+    pub applied: Option<OffsetDateTime>,
+}
+
+/// Whether a node is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeState {
+    /// It holds a connection and is heard of.
+    Connected,
+    /// It holds a connection and has been silent for ten seconds.
+    Stale,
+    /// It holds none.
+    Away,
+}
+
+impl NodeState {
+    /// The state of a node at a time in microseconds since 1970.
+    pub fn of(node: &Node, now: i64) -> Self {
+        match node.connected {
+            true if now.saturating_sub(node.last_seen) < STALE => NodeState::Connected,
+            true => NodeState::Stale,
+            false => NodeState::Away,
+        }
+    }
+
+    /// The word for it: `connected`, `stale` or `away`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            NodeState::Connected => "connected",
+            NodeState::Stale => "stale",
+            NodeState::Away => "away",
+        }
+    }
+}
+
+impl App {
+    /// How far a revision has come; answers when it has come everywhere or `wait` (two minutes at
+    /// most) is over.
+    ///
+    /// # Errors
+    /// [`Refusal::NoRevision`], also where nothing of it may be seen.
+    pub async fn change_receipt(
+        &self,
+        op: &Op,
+        revision: i64,
+        wait: Duration,
+    ) -> Result<Rollout, Refusal> {
+        self.change_show(op, revision).await?;
+        let found = self.store.revisions(None, Some(revision.saturating_add(1)), 1).await?;
+        let found = found.into_iter().next().ok_or(Refusal::NoRevision(revision))?;
+        let scopes: Vec<_> = found.scopes.iter().map(|(scope, _)| scope).collect();
+        let begun = Instant::now();
+        loop {
+            let passed = i64::try_from(begun.elapsed().as_micros()).unwrap_or(i64::MAX);
+            let now = i64::try_from(op.now.unix_timestamp_nanos() / 1000).unwrap_or(i64::MAX);
+            let (complete, nodes) =
+                self.rolled(revision, &scopes, now.saturating_add(passed)).await?;
+            if complete || begun.elapsed() + LOOK > wait.min(LONGEST) {
+                return Ok(Rollout { revision, accepted: time(found.at), complete, nodes });
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    async fn rolled(
+        &self,
+        revision: i64,
+        scopes: &[&Scope],
+        now: i64,
+    ) -> Result<(bool, Vec<Rolled>), Refusal> {
+        let (mut complete, mut nodes) = (true, Vec::new());
+        for node in self.store.node_list().await? {
+            let vector = self.store.node_vector(&node.id).await?;
+            let applied = scopes.iter().map(|scope| match vector.get(scope) {
+                Some((at, when)) if *at >= revision => Some(*when),
+                Some(_) | None => None,
+            });
+            // As a whole when the last scope was.
+            let applied = applied.collect::<Option<Vec<_>>>().map(|all| all.into_iter().max());
+            let applied = applied.flatten();
+            let is_awaited = now.saturating_sub(node.last_seen) < GONE;
+            complete &= applied.is_some() || !is_awaited;
+            let state = NodeState::of(&node, now);
+            let Node { id, name, cluster, kind, .. } = node;
+            nodes.push(Rolled { id, name, cluster, kind, state, applied: applied.map(time) });
+        }
+        Ok((complete, nodes))
+    }
+}

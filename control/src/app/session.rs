@@ -1,0 +1,222 @@
+//! Signing in and out, and who asks by a cookie or a token.
+
+use std::net::IpAddr;
+
+use model::Name;
+use store::Entry;
+use store::session::Session;
+use time::{Duration, OffsetDateTime};
+
+use super::{App, Op};
+use crate::authn::attempts::Attempts;
+use crate::authn::{Caller, Narrowed, Proof, secret};
+use crate::moment::micros;
+use crate::refusal::Refusal;
+
+/// How long a session lasts.
+const LIFE: Duration = Duration::hours(12);
+/// How long a session lasts without being used.
+const IDLE: Duration = Duration::hours(1);
+/// How often it is noted that a session or a token is used.
+const NOTED: Duration = Duration::minutes(1);
+/// Sessions of one user at once; the one used longest ago makes room.
+const SESSIONS: usize = 50;
+
+/// Who wants to sign in.
+#[derive(Debug)]
+pub struct SignIn {
+    /// The name of the user.
+    pub user: String,
+    /// Their password.
+    pub password: String,
+    /// Where they are.
+    pub address: IpAddr,
+    /// What their browser calls itself.
+    pub agent: String,
+    /// When.
+    pub now: OffsetDateTime,
+}
+
+/// A session that begins.
+#[derive(Debug)]
+pub struct SignedIn {
+    /// Who.
+    pub caller: Caller,
+    /// The secret that proves it.
+    pub cookie: String,
+}
+
+impl App {
+    /// Signs in.
+    ///
+    /// # Errors
+    /// [`Refusal::WrongPassword`], whatever of the two is wrong; [`Refusal::TooManyAttempts`].
+    pub async fn session_create(&self, asked: SignIn) -> Result<SignedIn, Refusal> {
+        let SignIn { user: name, password, address, agent, now } = asked;
+        let attempts: &Attempts = &self.authn.attempts;
+        attempts.enter(&name, address, now).map_err(Refusal::TooManyAttempts)?;
+        let user = self.store.user_named(&name).await?.filter(|user| !user.disabled);
+        let hash = user.as_ref().and_then(|user| user.password.clone());
+        let fits = self.authn.passwords.verify(password.clone(), hash).await?;
+        let at = micros(now);
+        let said = |outcome: &str, name: &str| Entry {
+            at,
+            actor: name.to_owned(),
+            verb: "sign in".to_owned(),
+            object: "session".to_owned(),
+            outcome: outcome.to_owned(),
+            detail: format!("from {address}"),
+        };
+        let name = user.as_ref().and_then(|user| Name::parse(&user.name).ok());
+        let (Some(user), Some(name), true) = (user, name.clone(), fits) else {
+            // What was typed as a name may be a password: only names of users are written down.
+            let name = name.as_ref().map_or("", Name::as_str);
+            self.store.audit_append(&[said("refused", name)]).await?;
+            return Err(Refusal::WrongPassword);
+        };
+        attempts.succeed(name.as_str(), address);
+        self.authn.first.used(name.as_str(), &password);
+        let cookie = secret::random()?;
+        let session = Session {
+            id: store::digest(cookie.as_bytes()),
+            user: user.id.clone(),
+            created: at,
+            expires: micros(now + LIFE),
+            seen: at,
+            agent: agent.chars().take(200).collect(),
+        };
+        self.store.session_sweep(at).await?;
+        self.store.session_create(&session, &said("done", name.as_str())).await?;
+        for old in self.store.session_list(&user.id, at).await?.iter().skip(SESSIONS) {
+            self.store.session_end(&old.id, &said("ended for a newer one", name.as_str())).await?;
+        }
+        let csrf = secret::csrf(&cookie);
+        let by = Proof::Session { id: session.id, csrf, expires: session.expires };
+        Ok(SignedIn { caller: Caller { id: user.id, name, by }, cookie })
+    }
+
+    /// Who asks by this cookie; none if there is no such session, or not any more.
+    ///
+    /// # Errors
+    /// [`Refusal::Store`].
+    pub async fn caller_by_cookie(
+        &self,
+        cookie: &str,
+        now: OffsetDateTime,
+    ) -> Result<Option<Caller>, Refusal> {
+        let at = micros(now);
+        let id = store::digest(cookie.as_bytes());
+        let found = self.store.session(&id, at).await?;
+        let Some(session) = found.filter(|session| is_awake(session, now)) else { return Ok(None) };
+        let Some((id, name)) = self.user_of(&session.user).await? else { return Ok(None) };
+        if at - session.seen >= micros_of(NOTED) {
+            self.store.session_touch(&session.id, at, session.expires).await?;
+        }
+        let csrf = secret::csrf(cookie);
+        let by = Proof::Session { id: session.id, csrf, expires: session.expires };
+        Ok(Some(Caller { id, name, by }))
+    }
+
+    /// Who asks by this token; none if it is unknown, over, revoked, or its user disabled.
+    ///
+    /// # Errors
+    /// [`Refusal::Store`].
+    pub async fn caller_by_token(
+        &self,
+        token: &str,
+        now: OffsetDateTime,
+    ) -> Result<Option<Caller>, Refusal> {
+        let at = micros(now);
+        if !token.starts_with(secret::TOKEN) {
+            return Ok(None);
+        }
+        let hash = store::digest(token.as_bytes());
+        let Some(token) = self.store.token_by_hash(&hash, at).await? else { return Ok(None) };
+        let Some((id, name)) = self.user_of(&token.user).await? else { return Ok(None) };
+        // What cannot be read gives nothing.
+        let Ok(narrowed) = serde_json::from_str::<Narrowed>(&token.scopes) else {
+            return Ok(None);
+        };
+        if token.seen.is_none_or(|seen| at - seen >= micros_of(NOTED)) {
+            self.store.token_touch(&token.id, at).await?;
+        }
+        let by = Proof::Token { id: token.id, expires: token.expires, narrowed };
+        Ok(Some(Caller { id, name, by }))
+    }
+
+    /// Whether a caller who was let in would still be.
+    ///
+    /// # Errors
+    /// [`Refusal::Store`].
+    pub async fn caller_is_good(
+        &self,
+        caller: &Caller,
+        now: OffsetDateTime,
+    ) -> Result<bool, Refusal> {
+        let at = micros(now);
+        match &caller.by {
+            Proof::Session { id, .. } => {
+                Ok(self.store.session(id, at).await?.is_some_and(|one| is_awake(&one, now)))
+            }
+            Proof::Token { id, .. } => {
+                let tokens = self.store.token_list(&caller.id).await?;
+                let good = tokens.iter().find(|token| token.id == *id).is_some_and(|token| {
+                    token.revoked.is_none() && token.expires.is_none_or(|expires| expires > at)
+                });
+                Ok(good && self.user_of(&caller.id).await?.is_some())
+            }
+        }
+    }
+
+    /// The sessions of the caller, or of another user for a platform admin; the last used first.
+    ///
+    /// # Errors
+    /// [`Refusal::None`] where the caller may not know of the user.
+    pub async fn session_list(
+        &self,
+        caller: &Caller,
+        op: &Op,
+        user: Option<&str>,
+    ) -> Result<Vec<Session>, Refusal> {
+        let id = match user.filter(|user| *user != caller.name.as_str()) {
+            None => caller.id.clone(),
+            Some(user) => {
+                let none = || Refusal::None(format!("user '{user}'"));
+                self.admin(op, none).await?;
+                self.store.user_named(user).await?.ok_or_else(none)?.id
+            }
+        };
+        let sessions = self.store.session_list(&id, micros(op.now)).await?;
+        Ok(sessions.into_iter().filter(|one| is_awake(one, op.now)).collect())
+    }
+
+    /// Ends a session of the caller's, or anybody's for a platform admin.
+    ///
+    /// # Errors
+    /// [`Refusal::None`] where there is none that the caller may end.
+    pub async fn session_end(&self, caller: &Caller, op: &Op, id: &str) -> Result<(), Refusal> {
+        let none = || Refusal::None("such session".to_owned());
+        let session = self.store.session(id, micros(op.now)).await?.ok_or_else(none)?;
+        if session.user == caller.id {
+            caller.whole()?;
+        } else {
+            self.admin(op, none).await?;
+        }
+        let said = op.said("sign out", "session", String::new());
+        if self.store.session_end(id, &said).await? { Ok(()) } else { Err(none()) }
+    }
+
+    /// The id and name of a user who may sign in.
+    async fn user_of(&self, id: &str) -> Result<Option<(String, Name)>, Refusal> {
+        let user = self.store.user(id).await?.filter(|user| !user.disabled);
+        Ok(user.and_then(|user| Some((user.id, Name::parse(&user.name).ok()?))))
+    }
+}
+
+fn is_awake(session: &Session, now: OffsetDateTime) -> bool {
+    micros(now) - session.seen < micros_of(IDLE)
+}
+
+fn micros_of(duration: Duration) -> i64 {
+    i64::try_from(duration.whole_microseconds()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,91 @@
+//! Who sees what: an object as it is, and as it was.
+//!
+//! What was is seen by whoever could read it then by the borders of then, and may read what is
+//! there now: a namespace that went from one workspace to another took no history along.
+
+use std::sync::Arc;
+
+use model::access::{Asked, Rights};
+use model::api::LABEL;
+use model::role::Verb;
+use model::{Key, Kind, Name, Scope};
+use serde_json::Value;
+use store::{Change, Version};
+
+use super::{Op, rights};
+use crate::draft::api_of;
+use crate::world::{Object, Unreadable, World};
+
+/// What one actor sees of a world.
+pub(super) struct Sight {
+    pub(super) world: Arc<World>,
+    pub(super) rights: Rights,
+}
+
+impl Sight {
+    pub(super) fn new(op: &Op, world: Arc<World>) -> Self {
+        Sight { rights: rights(op, &world), world }
+    }
+
+    /// The object of this name, if there is one that may be read.
+    pub(super) fn object(&self, key: &Key) -> Option<&Object> {
+        self.world.objects.get(key).filter(|object| self.sees(key, object))
+    }
+
+    /// Whether an object of the world may be read.
+    pub(super) fn sees(&self, key: &Key, object: &Object) -> bool {
+        let scope = self.world.directory.scope(&key.namespace);
+        self.reads(key, &scope, api_of(&object.resource).as_ref())
+    }
+
+    /// Whether an object of the name is there and may not be read.
+    pub(super) fn is_hidden(&self, key: &Key) -> bool {
+        self.world.objects.get(key).is_some_and(|object| !self.sees(key, object))
+            || self.world.aside(key).is_some_and(|aside| !self.sees_aside(key, aside))
+    }
+
+    /// Whether an object may be read that this program cannot read.
+    pub(super) fn sees_aside(&self, key: &Key, aside: &Unreadable) -> bool {
+        self.reads(key, &self.world.directory.scope(&key.namespace), aside.api().as_ref())
+    }
+
+    /// Whether a version may be read: as it was, in the scope it was in, and as it is.
+    pub(super) fn version(&self, key: &Key, scope: &Scope, api: Option<&Name>) -> bool {
+        // Claims are kept by the platform and belong to the workspace of their namespace.
+        let scope = match key.kind {
+            Kind::Claim => self.world.directory.scope(&key.namespace),
+            _ => scope.clone(),
+        };
+        !self.is_hidden(key) && self.reads(key, &scope, api)
+    }
+
+    /// Whether a change of one object may be seen, knowing what was there before it.
+    pub(super) fn change(&self, key: &Key, version: &Version, before: Option<&Version>) -> bool {
+        let body = body(version).or_else(|| body(before?));
+        let api = body.and_then(|body| api_in(key.kind, &body));
+        self.version(key, &version.scope, api.as_ref())
+    }
+
+    fn reads(&self, key: &Key, scope: &Scope, api: Option<&Name>) -> bool {
+        self.rights.permit(&Asked { verb: Verb::Read, key, scope, api, changed: &[] }).is_ok()
+    }
+}
+
+/// What a version says, secret values as digests, with its generation; none if it is the end of the
+/// object, or is not JSON.
+pub(super) fn body(version: &Version) -> Option<Value> {
+    let Change::Put { body, .. } = &version.change else { return None };
+    let mut value: Value = serde_json::from_str(body).ok()?;
+    value["metadata"]["generation"] = version.generation.into();
+    Some(value)
+}
+
+/// The Api that an object's text says it belongs to, or is.
+pub(super) fn api_in(kind: Kind, body: &Value) -> Option<Name> {
+    let metadata = &body["metadata"];
+    let name = match kind {
+        Kind::Api => &metadata["name"],
+        _ => &metadata["labels"][LABEL],
+    };
+    Name::parse(name.as_str()?).ok()
+}

@@ -1,0 +1,184 @@
+//! Users: made, given passwords, shut out.
+
+use model::access::Actor;
+use model::{Invalid, Name};
+use store::user::User;
+
+use super::{App, Op};
+use crate::authn::{Caller, is_platform_admin, password, secret};
+use crate::moment::micros;
+use crate::refusal::Refusal;
+
+/// Users that are read at once.
+const PAGE: i64 = 500;
+
+impl App {
+    /// The users behind `after`, by name, for a platform admin.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn user_list(&self, op: &Op, after: &str, limit: i64) -> Result<Vec<User>, Refusal> {
+        self.admin(op, Refusal::nothing).await?;
+        Ok(self.store.user_list(after, limit).await?)
+    }
+
+    /// Makes a user with this password, or with one that is made and told once.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn user_create(
+        &self,
+        op: &Op,
+        name: &str,
+        password: Option<String>,
+    ) -> Result<(User, Option<String>), Refusal> {
+        self.admin(op, Refusal::nothing).await?;
+        let mut faults = Vec::new();
+        let name = Name::parse(name)
+            .map_err(|error| faults.push(fault("name", error.to_string())))
+            .map_or_else(|()| String::new(), String::from);
+        faults.extend(password.iter().filter_map(|password| of_password(password)));
+        if faults.is_empty() && self.store.user_named(&name).await?.is_some() {
+            faults.push(taken(&name));
+        }
+        if !faults.is_empty() {
+            return Err(Refusal::Invalid(faults));
+        }
+        let made = password.is_none().then(secret::random).transpose()?;
+        let password = password.or_else(|| made.clone()).unwrap_or_default();
+        let user = User {
+            id: uuid::Uuid::now_v7().to_string(),
+            name: name.clone(),
+            password: Some(self.authn.passwords.hash(password).await?),
+            disabled: false,
+            created: micros(op.now),
+            updated: micros(op.now),
+        };
+        let said = op.said("create", &format!("user {name}"), String::new());
+        match self.store.user_create(&user, &said).await {
+            Ok(()) => Ok((user, made)),
+            Err(store::Error::Conflict(_)) => Err(Refusal::Invalid(vec![taken(&name)])),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Gives a user another password: the caller themselves, who know the current one, or a
+    /// platform admin. All sessions of the user end.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn user_password(
+        &self,
+        caller: &Caller,
+        op: &Op,
+        change: NewPassword,
+    ) -> Result<(), Refusal> {
+        let NewPassword { user: name, password, current, address } = change;
+        let none = || Refusal::None(format!("user '{name}'"));
+        let is_own = name == caller.name.as_str();
+        if is_own {
+            caller.whole()?;
+        } else {
+            self.admin(op, none).await?;
+        }
+        let user = self.store.user_named(&name).await?.ok_or_else(none)?;
+        if let Some(fault) = of_password(&password) {
+            return Err(Refusal::Invalid(vec![fault]));
+        }
+        let by_admin = self.admin(op, none).await.is_ok();
+        match current {
+            Some(current) if is_own => {
+                self.authn
+                    .attempts
+                    .enter(&name, address, op.now)
+                    .map_err(|wait| Refusal::TooManyAttempts(wait))?;
+                if !self.authn.passwords.verify(current, user.password.clone()).await? {
+                    return Err(wrong("current", "this is not the current password"));
+                }
+                self.authn.attempts.succeed(&name, address);
+            }
+            None if is_own && !by_admin => {
+                return Err(wrong("current", "is missing; say the current password"));
+            }
+            Some(_) | None => {}
+        }
+        let hash = self.authn.passwords.hash(password).await?;
+        let said = op.said("change the password of", &format!("user {name}"), String::new());
+        if !self.store.user_password(&user.id, &hash, &said).await? {
+            return Err(none());
+        }
+        self.authn.first.changed(&name);
+        Ok(())
+    }
+
+    /// Shuts a user out for good, with their sessions and tokens; never the last platform admin.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn user_disable(&self, op: &Op, name: &str) -> Result<(), Refusal> {
+        let none = || Refusal::None(format!("user '{name}'"));
+        self.admin(op, none).await?;
+        let user = self.store.user_named(name).await?.ok_or_else(none)?;
+        let admins = self.admins().await?;
+        let others: Vec<_> = admins.iter().filter(|id| **id != user.id).cloned().collect();
+        let must_stay = admins.contains(&user.id).then_some(&others[..]);
+        let said = op.said("disable", &format!("user {name}"), String::new());
+        if self.store.user_disable(&user.id, must_stay, &said).await? {
+            return Ok(());
+        }
+        let text = format!("'{name}' is the last who may do everything; let somebody else first");
+        Err(Refusal::Forbidden(text))
+    }
+
+    /// The ids of all who may sign in and do everything.
+    async fn admins(&self) -> Result<Vec<String>, Refusal> {
+        let world = self.world().await?;
+        let (mut admins, mut after) = (Vec::new(), String::new());
+        loop {
+            let page = self.store.user_list(&after, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(admins) };
+            after.clone_from(&last.name);
+            let is_admin = |user: &User| {
+                let user = Name::parse(&user.name).ok()?;
+                let actor = Actor { user, groups: Default::default() };
+                is_platform_admin(&world.directory.rights(&actor)).then_some(())
+            };
+            let all = page.into_iter().filter(|user| !user.disabled);
+            admins.extend(all.filter(|user| is_admin(user).is_some()).map(|user| user.id));
+        }
+    }
+}
+
+/// A password that is to be another.
+#[derive(Debug)]
+pub struct NewPassword {
+    /// Whose.
+    pub user: String,
+    /// The new one.
+    pub password: String,
+    /// The one before, from the user themselves.
+    pub current: Option<String>,
+    /// Where the caller is.
+    pub address: std::net::IpAddr,
+}
+
+/// What is wrong with a password.
+pub(crate) fn of_password(password: &str) -> Option<Invalid> {
+    let (least, most) = (password::LENGTH.start(), password::LENGTH.end());
+    let text = format!("a password has {least} to {most} bytes; this one has {}", password.len());
+    (!password::LENGTH.contains(&password.len())).then(|| fault("password", text))
+}
+
+/// A fault of a request that is about no object.
+pub(crate) fn fault(path: &str, reason: impl Into<String>) -> Invalid {
+    let (path, reason) = (path.to_owned(), reason.into());
+    Invalid { key: None, path, line: None, reason, nearest: None }
+}
+
+fn wrong(path: &str, reason: &str) -> Refusal {
+    Refusal::Invalid(vec![fault(path, reason)])
+}
+
+fn taken(name: &str) -> Invalid {
+    fault("name", format!("there is a user '{name}' already, or was one"))
+}

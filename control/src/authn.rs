@@ -1,0 +1,188 @@
+//! Who asks: a person by the cookie of their browser, a program by a token of a user.
+//!
+//! ```text
+//! heddle-session=COOKIE ── digest ──> session ─┐
+//! Bearer hdl_TOKEN ─────── digest ──> token ───┴─> Caller ── op ──> Op (rights, narrowed)
+//! ```
+//!
+//! Secrets are random, shown once and stored as digests; passwords are stored as argon2id hashes.
+//! Whoever may not sign in any more is nobody from the next request on.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use model::access::{Actor, Asked, Rights, builtin};
+use model::key::platform_namespace;
+use model::role::{RoleRule, Verb};
+use model::{Key, Kind, Name, Scope};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use crate::World;
+use crate::app::Op;
+use crate::refusal::Refusal;
+
+pub(crate) mod attempts;
+pub(crate) mod first;
+pub(crate) mod password;
+pub(crate) mod secret;
+
+/// Somebody who proved who they are.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The user's id.
+    pub id: String,
+    /// The user's name.
+    pub name: Name,
+    /// How they proved it.
+    pub by: Proof,
+}
+
+/// How somebody proved who they are.
+#[derive(Debug, Clone)]
+pub enum Proof {
+    /// By the cookie of a session.
+    Session {
+        /// The session's id.
+        id: String,
+        /// What its unsafe requests must carry, which no other site can read.
+        csrf: String,
+        /// When it ends, in microseconds since 1970.
+        expires: i64,
+    },
+    /// By a token.
+    Token {
+        /// The token's id.
+        id: String,
+        /// When it ends, in microseconds since 1970.
+        expires: Option<i64>,
+        /// What it is narrowed to.
+        narrowed: Narrowed,
+    },
+}
+
+/// What a token is narrowed to; all that its user may do, where it says nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Narrowed {
+    /// Where.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Scope>,
+    /// To the rules of which built-in role.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Name>,
+}
+
+impl Narrowed {
+    /// Whether it gives less than its user has.
+    pub fn is_narrow(&self) -> bool {
+        self.scope.is_some() || self.role.is_some()
+    }
+
+    /// The bounds of rights; a role that is not built in gives nothing.
+    fn limit(&self) -> Option<(Option<Scope>, Arc<[RoleRule]>)> {
+        let all = || Name::parse("admin").ok();
+        let role = self.role.clone().or_else(all).filter(|_| self.is_narrow())?;
+        let rules = builtin::role(&role).unwrap_or_else(|| Arc::from([]));
+        Some((self.scope.clone(), rules))
+    }
+}
+
+impl Caller {
+    /// When this proof ends, if it does, in microseconds since 1970.
+    pub fn expires(&self) -> Option<i64> {
+        match &self.by {
+            Proof::Session { expires, .. } => Some(*expires),
+            Proof::Token { expires, .. } => *expires,
+        }
+    }
+
+    /// The caller's request as the use cases take it.
+    pub fn op(&self, request_id: &str, now: OffsetDateTime, message: String) -> Op {
+        let actor = Actor { user: self.name.clone(), groups: BTreeSet::new() };
+        Op {
+            actor,
+            limit: self.limit(),
+            request_id: request_id.to_owned(),
+            now,
+            message,
+            once: None,
+        }
+    }
+
+    /// What the caller may do as things stand.
+    pub fn rights(&self, world: &World) -> Rights {
+        let actor = Actor { user: self.name.clone(), groups: BTreeSet::new() };
+        let rights = world.directory.rights(&actor);
+        match self.limit() {
+            Some((scope, rules)) => rights.limited(scope, rules),
+            None => rights,
+        }
+    }
+
+    /// Whether the caller came with less than all that the user may do.
+    pub fn is_narrow(&self) -> bool {
+        match &self.by {
+            Proof::Session { .. } => false,
+            Proof::Token { narrowed, .. } => narrowed.is_narrow(),
+        }
+    }
+
+    /// Only who came with all that the user may do, may do what gives more later.
+    pub(crate) fn whole(&self) -> Result<(), Refusal> {
+        let text = "a token that is narrowed may not do this; sign in, or use one that is not";
+        if self.is_narrow() { Err(Refusal::Forbidden(text.to_owned())) } else { Ok(()) }
+    }
+
+    /// When the token ends that the caller came with; sessions may make what outlasts them.
+    pub(crate) fn token_expires(&self) -> Option<i64> {
+        match &self.by {
+            Proof::Session { .. } => None,
+            Proof::Token { expires, .. } => *expires,
+        }
+    }
+
+    /// Whether the caller came with this token.
+    pub(crate) fn is_token(&self, id: &str) -> bool {
+        match &self.by {
+            Proof::Session { .. } => false,
+            Proof::Token { id: own, .. } => own == id,
+        }
+    }
+
+    fn limit(&self) -> Option<(Option<Scope>, Arc<[RoleRule]>)> {
+        match &self.by {
+            Proof::Session { .. } => None,
+            Proof::Token { narrowed, .. } => narrowed.limit(),
+        }
+    }
+}
+
+/// Whether these rights are those of a platform admin: they may change every field of any Grant
+/// of the platform, and so everything.
+pub fn is_platform_admin(rights: &Rights) -> bool {
+    let name = Name::parse("any").expect("a word of lower-case letters is a name");
+    let key = Key::new(Kind::Grant, platform_namespace(), name);
+    // The place that is the whole object is within no field.
+    let changed = [String::new()];
+    let (verb, scope) = (Verb::Update, &Scope::Platform);
+    rights.permit(&Asked { verb, key: &key, scope, api: None, changed: &changed }).is_ok()
+}
+
+/// What signing in needs to remember.
+#[derive(Debug)]
+pub(crate) struct Authn {
+    pub(crate) passwords: password::Passwords,
+    pub(crate) attempts: attempts::Attempts,
+    pub(crate) first: first::First,
+}
+
+impl Authn {
+    pub(crate) fn new() -> Self {
+        Authn {
+            passwords: password::Passwords::new(),
+            attempts: attempts::Attempts::default(),
+            first: first::First::default(),
+        }
+    }
+}

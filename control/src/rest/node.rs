@@ -1,0 +1,120 @@
+//! Nodes.
+
+use axum::response::Response;
+use schemars::JsonSchema;
+use serde::Serialize;
+use store::node::Node;
+
+use super::answer::{self, Listed};
+use super::ask::Ask;
+use super::problem::Problem;
+use crate::app::{Held, Live, NodeState, Rejected};
+use crate::moment::rfc3339;
+
+/// Something that runs what was committed.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "Node")]
+pub(super) struct NodeShape {
+    id: String,
+    name: String,
+    cluster: String,
+    /// `gateway` or `mesh`.
+    kind: String,
+    /// The software that it runs.
+    version: String,
+    state: NodeStateShape,
+    first_seen: String,
+    last_seen: String,
+    certificate_expires: Option<String>,
+    /// What it runs, of the scopes in which you may read something.
+    vector: Vec<HeldShape>,
+    /// The objects of these that it does not run as they were committed.
+    rejected: Vec<RejectedShape>,
+    /// How many scopes are newer here than there.
+    behind: usize,
+}
+
+/// Whether a node is there.
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "NodeState")]
+pub(super) enum NodeStateShape {
+    /// It holds a connection and speaks.
+    Connected,
+    /// It holds a connection and is silent.
+    Stale,
+    /// It holds none.
+    Away,
+}
+
+/// A scope that a node runs.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "HeldScope")]
+pub(super) struct HeldShape {
+    scope: String,
+    revision: i64,
+    /// Since when.
+    applied: String,
+}
+
+/// An object that a node does not run as it was committed.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "RejectedObject")]
+pub(super) struct RejectedShape {
+    object: String,
+    path: String,
+    reason: String,
+}
+
+pub(super) async fn list(ask: Ask) -> Result<Response, Problem> {
+    let nodes = ask.app().node_list(&ask.op()?).await?;
+    let items = nodes.into_iter().map(|(node, live)| shape(node, live)).collect();
+    Ok(answer::ok(&Listed { items, next: None }))
+}
+
+pub(super) async fn show(ask: Ask) -> Result<Response, Problem> {
+    let (node, live) = ask.app().node_show(&ask.op()?, ask.part("id")).await?;
+    Ok(answer::ok(&shape(node, live)))
+}
+
+pub(super) async fn forget(ask: Ask) -> Result<Response, Problem> {
+    ask.app().node_forget(&ask.op()?, ask.part("id")).await?;
+    Ok(answer::done())
+}
+
+fn shape(node: Node, live: Live) -> NodeShape {
+    NodeShape {
+        id: node.id,
+        name: node.name,
+        cluster: node.cluster,
+        kind: node.kind,
+        version: node.version,
+        state: state(live.state),
+        first_seen: rfc3339(node.first_seen),
+        last_seen: rfc3339(node.last_seen),
+        certificate_expires: node.certificate.map(|one| rfc3339(one.expires)),
+        vector: live.vector.into_iter().map(held).collect(),
+        rejected: live.rejected.into_iter().map(rejected).collect(),
+        behind: live.behind,
+    }
+}
+
+pub(super) fn state(state: NodeState) -> NodeStateShape {
+    match state {
+        NodeState::Connected => NodeStateShape::Connected,
+        NodeState::Stale => NodeStateShape::Stale,
+        NodeState::Away => NodeStateShape::Away,
+    }
+}
+
+fn held(held: Held) -> HeldShape {
+    let Held { scope, revision, applied } = held;
+    HeldShape { scope: scope.to_string(), revision, applied: rfc3339(applied) }
+}
+
+pub(super) fn rejected(one: Rejected) -> RejectedShape {
+    RejectedShape { object: one.key.to_string(), path: one.path, reason: one.reason }
+}

@@ -1,0 +1,449 @@
+//! The table of all operations.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use axum::response::Response;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use time::OffsetDateTime;
+
+use super::answer::Listed;
+use super::ask::Ask;
+use super::problem::Problem;
+use super::resource::ResourceShape;
+use super::{
+    access, audit, change, join_token, node, openapi, resource, session, stream, token, user,
+};
+use crate::authn::Caller;
+use crate::{App, Refusal};
+
+/// Bytes of a body, where an operation says nothing else.
+const BODY: usize = 64 << 10;
+
+/// Bytes of a change.
+const CHANGE: usize = 8 << 20;
+
+/// One operation.
+#[derive(Debug)]
+pub(super) struct Operation {
+    pub(super) method: Verb,
+    /// Below the base, with parameters in braces.
+    pub(super) path: &'static str,
+    /// The use case.
+    pub(super) id: &'static str,
+    /// What it does, for people.
+    pub(super) summary: &'static str,
+    pub(super) who: Who,
+    pub(super) query: &'static [Parameter],
+    /// Headers that say more about the request.
+    pub(super) headers: &'static [Parameter],
+    /// What is sent: its types and its form.
+    pub(super) body: Option<Form>,
+    /// Other media types than JSON in which it may be sent.
+    pub(super) also: Option<&'static str>,
+    /// What it gives.
+    pub(super) answers: &'static [(u16, &'static str, Option<Form>)],
+    /// Bytes of a body.
+    pub(super) most: usize,
+    /// How long it may wait for what is to happen.
+    pub(super) waits: Duration,
+    pub(super) run: Run,
+}
+
+/// How an operation is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verb {
+    Get,
+    Post,
+    Put,
+    Delete,
+}
+
+impl Verb {
+    /// As OpenAPI writes it.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Verb::Get => "get",
+            Verb::Post => "post",
+            Verb::Put => "put",
+            Verb::Delete => "delete",
+        }
+    }
+}
+
+/// Who is let in. What they may do is for the use case to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Who {
+    /// Anybody, also nobody we know.
+    Anybody,
+    /// Any user.
+    User,
+    /// Platform admins; for others there is no such operation.
+    Admin,
+}
+
+/// A word of the query, or a header.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Parameter {
+    pub(super) name: &'static str,
+    pub(super) says: &'static str,
+}
+
+/// The schema of a body.
+pub(super) type Form = fn(&mut SchemaGenerator) -> Schema;
+
+type Run = fn(Ask) -> Pin<Box<dyn Future<Output = Result<Response, Problem>> + Send>>;
+
+impl Who {
+    /// Whether it must be somebody.
+    pub(super) fn is_somebody(self) -> bool {
+        match self {
+            Who::Anybody => false,
+            Who::User | Who::Admin => true,
+        }
+    }
+
+    /// The caller, if they are let in.
+    pub(super) async fn lets_in(
+        self,
+        app: &App,
+        caller: Option<Caller>,
+        request_id: &str,
+        now: OffsetDateTime,
+    ) -> Result<Option<Caller>, Problem> {
+        match (self, caller) {
+            (Who::Anybody, caller) => Ok(caller),
+            (Who::User | Who::Admin, None) => Err(Refusal::Unauthenticated.into()),
+            (Who::User, Some(caller)) => Ok(Some(caller)),
+            (Who::Admin, Some(caller)) => {
+                let op = caller.op(request_id, now, String::new());
+                app.admin(&op, Refusal::nothing).await?;
+                Ok(Some(caller))
+            }
+        }
+    }
+}
+
+impl Operation {
+    const fn new(
+        method: Verb,
+        path: &'static str,
+        id: &'static str,
+        summary: &'static str,
+        run: Run,
+    ) -> Self {
+        Operation {
+            method,
+            path,
+            id,
+            summary,
+            who: Who::User,
+            query: &[],
+            headers: &[],
+            body: None,
+            also: None,
+            answers: &[],
+            most: BODY,
+            waits: Duration::ZERO,
+            run,
+        }
+    }
+
+    const fn who(self, who: Who) -> Self {
+        Operation { who, ..self }
+    }
+
+    const fn query(self, query: &'static [Parameter]) -> Self {
+        Operation { query, ..self }
+    }
+
+    const fn takes(self, body: Form) -> Self {
+        Operation { body: Some(body), ..self }
+    }
+
+    const fn headers(self, headers: &'static [Parameter]) -> Self {
+        Operation { headers, ..self }
+    }
+
+    const fn also(self, also: &'static str) -> Self {
+        Operation { also: Some(also), ..self }
+    }
+
+    const fn most(self, most: usize) -> Self {
+        Operation { most, ..self }
+    }
+
+    const fn waits(self, waits: Duration) -> Self {
+        Operation { waits, ..self }
+    }
+
+    const fn gives(self, answers: &'static [(u16, &'static str, Option<Form>)]) -> Self {
+        Operation { answers, ..self }
+    }
+}
+
+/// The form of `T`.
+fn form<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<T>()
+}
+
+/// The form of a page of `T`.
+fn page<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<Listed<T>>()
+}
+
+const fn word(name: &'static str, says: &'static str) -> Parameter {
+    Parameter { name, says }
+}
+
+const CURSOR: Parameter = word("cursor", "Where the page begins: `next` of the page before.");
+const LIMIT: Parameter = word("limit", "Items of the page, 1 to 500; 100 if nothing is said.");
+const PAGE: &[Parameter] = &[CURSOR, LIMIT];
+const MESSAGE: Parameter = word("message", "Why, in your words.");
+const ONCE: Parameter = word(
+    "Idempotency-Key",
+    "Within a day the same request with the same key is done once, and answered as it was.",
+);
+const EXPECTED: &[Parameter] = &[
+    word("If-Match", "The ETag that the object was read with."),
+    word("If-None-Match", "`*`, if it is not to be there yet."),
+    ONCE,
+];
+const OBJECT: &str = "/resources/{kind}/{namespace}/{name}";
+const DONE: &[(u16, &str, Option<Form>)] = &[(204, "It is done.", None)];
+
+use Verb::{Delete, Get, Post, Put};
+
+/// All of them.
+pub(super) static OPERATIONS: &[Operation] = &[
+    Operation::new(Get, "/openapi.json", "openapi", "This document", |ask| {
+        Box::pin(openapi::show(ask))
+    })
+    .who(Who::Anybody)
+    .gives(&[(200, "OpenAPI 3.1.", None)]),
+    Operation::new(Post, "/session", "session_create", "Sign in", |ask| {
+        Box::pin(session::create(ask))
+    })
+    .who(Who::Anybody)
+    .takes(form::<session::NewSession>)
+    .gives(&[(201, "A session; its cookie is set.", Some(form::<session::StartedSession>))]),
+    Operation::new(Get, "/session", "session_show", "Who asks", |ask| Box::pin(session::show(ask)))
+        .gives(&[(200, "You.", Some(form::<session::OwnSession>))]),
+    Operation::new(Delete, "/session", "session_end", "Sign out", |ask| {
+        Box::pin(session::end(ask))
+    })
+    .gives(DONE),
+    Operation::new(Get, "/sessions", "session_list", "Your sessions", |ask| {
+        Box::pin(session::list(ask))
+    })
+    .query(&[word("user", "Of this user instead, for platform admins.")])
+    .gives(&[(200, "The last used first.", Some(page::<session::SessionShape>))]),
+    Operation::new(Delete, "/sessions/{id}", "session_end_one", "End a session", |ask| {
+        Box::pin(session::end_one(ask))
+    })
+    .gives(DONE),
+    Operation::new(Get, "/users", "user_list", "All users, by name", |ask| {
+        Box::pin(user::list(ask))
+    })
+    .who(Who::Admin)
+    .query(PAGE)
+    .gives(&[(200, "A page of users.", Some(page::<user::UserShape>))]),
+    Operation::new(Post, "/users", "user_create", "Make a user", |ask| Box::pin(user::create(ask)))
+        .who(Who::Admin)
+        .takes(form::<user::NewUser>)
+        .gives(&[(201, "The user.", Some(form::<user::CreatedUser>))]),
+    Operation::new(
+        Put,
+        "/users/{name}/password",
+        "user_password",
+        "Give a user another password, which ends all their sessions",
+        |ask| Box::pin(user::password(ask)),
+    )
+    .takes(form::<user::NewPasswordShape>)
+    .gives(DONE),
+    Operation::new(
+        Delete,
+        "/users/{name}",
+        "user_disable",
+        "Shut a user out, which ends their sessions and revokes their tokens",
+        |ask| Box::pin(user::disable(ask)),
+    )
+    .who(Who::Admin)
+    .gives(DONE),
+    Operation::new(Get, "/tokens", "token_list", "Your tokens, oldest first", |ask| {
+        Box::pin(token::list(ask))
+    })
+    .gives(&[(200, "Also those that are no longer good.", Some(page::<token::TokenShape>))]),
+    Operation::new(Post, "/tokens", "token_create", "Make a token", |ask| {
+        Box::pin(token::create(ask))
+    })
+    .takes(form::<token::NewTokenShape>)
+    .gives(&[(201, "The token, told this once.", Some(form::<token::CreatedToken>))]),
+    Operation::new(Delete, "/tokens/{id}", "token_revoke", "Revoke a token", |ask| {
+        Box::pin(token::revoke(ask))
+    })
+    .gives(DONE),
+    Operation::new(Get, "/join-tokens", "join_token_list", "Join tokens, oldest first", |ask| {
+        Box::pin(join_token::list(ask))
+    })
+    .who(Who::Admin)
+    .gives(&[(200, "All of them.", Some(page::<join_token::JoinTokenShape>))]),
+    Operation::new(
+        Post,
+        "/join-tokens",
+        "join_token_create",
+        "Make a token that lets nodes in",
+        |ask| Box::pin(join_token::create(ask)),
+    )
+    .who(Who::Admin)
+    .takes(form::<join_token::NewJoinTokenShape>)
+    .gives(&[(201, "The token, told this once.", Some(form::<join_token::CreatedJoinToken>))]),
+    Operation::new(
+        Delete,
+        "/join-tokens/{id}",
+        "join_token_revoke",
+        "Revoke a join token",
+        |ask| Box::pin(join_token::revoke(ask)),
+    )
+    .who(Who::Admin)
+    .gives(DONE),
+    Operation::new(Get, "/resources", "resource_list", "Objects that you may read", |ask| {
+        Box::pin(resource::list(ask))
+    })
+    .query(&[
+        word("kind", "Of this kind."),
+        word("namespace", "In this namespace."),
+        word("scope", "In this scope: platform or workspace/NAME."),
+        word("label", "With this label: name=value."),
+        CURSOR,
+        LIMIT,
+    ])
+    .gives(&[(200, "By kind, namespace and name.", Some(form::<resource::ResourceList>))]),
+    Operation::new(Get, OBJECT, "resource_show", "An object", |ask| Box::pin(resource::show(ask)))
+        .query(&[word("revision", "As it was at this revision.")])
+        .headers(&[word("If-None-Match", "The ETag of what you have.")])
+        .gives(&[
+            (200, "The object; its ETag is its generation.", Some(form::<ResourceShape>)),
+            (304, "You have it.", None),
+        ]),
+    Operation::new(Put, OBJECT, "resource_put", "Make an object, or change it as a whole", |ask| {
+        Box::pin(resource::put(ask))
+    })
+    .query(&[MESSAGE])
+    .headers(EXPECTED)
+    .takes(form::<ResourceShape>)
+    .also("application/yaml")
+    .most(CHANGE)
+    .gives(&[
+        (200, "What changed.", Some(form::<change::ChangeAnswer>)),
+        (201, "It is new.", Some(form::<change::ChangeAnswer>)),
+    ]),
+    Operation::new(Delete, OBJECT, "resource_delete", "Take an object away", |ask| {
+        Box::pin(resource::delete(ask))
+    })
+    .query(&[MESSAGE])
+    .headers(EXPECTED)
+    .gives(&[(200, "What changed.", Some(form::<change::ChangeAnswer>))]),
+    Operation::new(
+        Get,
+        "/history/{kind}/{namespace}/{name}",
+        "resource_history",
+        "What became of an object, newest first",
+        |ask| Box::pin(resource::history(ask)),
+    )
+    .query(PAGE)
+    .gives(&[(200, "A page of its versions.", Some(page::<resource::PastVersionShape>))]),
+    Operation::new(Post, "/changes", "change_commit", "Change objects, all or none", |ask| {
+        Box::pin(change::commit(ask))
+    })
+    .query(&[word("dryRun", "`true` to be told what would change."), MESSAGE])
+    .headers(&[ONCE])
+    .takes(form::<change::NewChange<'static>>)
+    .also("application/yaml")
+    .most(CHANGE)
+    .gives(&[
+        (200, "Nothing changed, or would change.", Some(form::<change::ChangeAnswer>)),
+        (201, "What changed.", Some(form::<change::ChangeAnswer>)),
+    ]),
+    Operation::new(Get, "/changes", "change_list", "Changes, newest first", |ask| {
+        Box::pin(change::list(ask))
+    })
+    .query(&[word("scope", "That moved this scope."), CURSOR, LIMIT])
+    .gives(&[(200, "A page of what you may see.", Some(page::<change::Change>))]),
+    Operation::new(Get, "/changes/{revision}", "change_show", "A change", |ask| {
+        Box::pin(change::show(ask))
+    })
+    .gives(&[(200, "With what it did.", Some(form::<change::ChangeInFull>))]),
+    Operation::new(
+        Post,
+        "/changes/{revision}/revert",
+        "change_revert",
+        "Take back what a change did",
+        |ask| Box::pin(change::revert(ask)),
+    )
+    .headers(&[ONCE])
+    .takes(form::<change::NewRevert>)
+    .gives(&[(201, "What changed.", Some(form::<change::ChangeAnswer>))]),
+    Operation::new(
+        Get,
+        "/changes/{revision}/receipt",
+        "change_receipt",
+        "How far a change has come",
+        |ask| Box::pin(change::receipt(ask)),
+    )
+    .query(&[word("wait", "Until it has come everywhere, or so long, at most 2m: like 60s.")])
+    .waits(Duration::from_secs(120))
+    .gives(&[(200, "What nodes made of it.", Some(form::<change::ChangeReceipt>))]),
+    Operation::new(Post, "/plan", "change_plan", "What a change would come to", |ask| {
+        Box::pin(change::plan(ask))
+    })
+    .query(&[MESSAGE])
+    .takes(form::<change::NewChange<'static>>)
+    .also("application/yaml")
+    .most(CHANGE)
+    .gives(&[(200, "Objects and requests.", Some(form::<change::PlanAnswer>))]),
+    Operation::new(Post, "/transfers", "api_transfer", "Give an Api to another team", |ask| {
+        Box::pin(change::transfer(ask))
+    })
+    .headers(&[ONCE])
+    .takes(form::<change::NewTransfer>)
+    .gives(&[(201, "What changed.", Some(form::<change::ChangeAnswer>))]),
+    Operation::new(
+        Post,
+        "/access/review",
+        "access_review",
+        "Whether you may do something",
+        |ask| Box::pin(access::review(ask)),
+    )
+    .takes(form::<access::NewReview>)
+    .gives(&[(200, "Yes or no, and why.", Some(form::<access::ReviewAnswer>))]),
+    Operation::new(Get, "/watch", "watch", "A stream that says when to look again", |ask| {
+        Box::pin(stream::open(ask))
+    })
+    .gives(&[(200, "Events `revision` and `nodes`, as text/event-stream.", None)]),
+    Operation::new(Get, "/nodes", "node_list", "All nodes", |ask| Box::pin(node::list(ask)))
+        .gives(&[(200, "By cluster, kind and name.", Some(page::<node::NodeShape>))]),
+    Operation::new(Get, "/nodes/{id}", "node_show", "A node", |ask| Box::pin(node::show(ask)))
+        .gives(&[(200, "The node.", Some(form::<node::NodeShape>))]),
+    Operation::new(Delete, "/nodes/{id}", "node_forget", "Forget a node", |ask| {
+        Box::pin(node::forget(ask))
+    })
+    .who(Who::Admin)
+    .gives(DONE),
+    Operation::new(Get, "/audit", "audit_list", "The audit, newest first", |ask| {
+        Box::pin(audit::list(ask))
+    })
+    .who(Who::Admin)
+    .query(PAGE)
+    .gives(&[(200, "A page of its rows.", Some(page::<audit::AuditRow>))]),
+    Operation::new(
+        Get,
+        "/audit/verify",
+        "audit_verify",
+        "Walk the audit's chain from its first row",
+        |ask| Box::pin(audit::verify(ask)),
+    )
+    .who(Who::Admin)
+    .gives(&[(200, "What was found.", Some(form::<audit::AuditChain>))]),
+];

@@ -1,0 +1,185 @@
+//! Whoever has no rights: every operation of the document, asked by everybody who should get nothing.
+
+use e2e::client::Reply;
+use serde_json::{Value, json};
+
+use super::bed::{Client, Hub, note, problem};
+
+/// An operation of the document.
+struct Operation {
+    id: String,
+    method: String,
+    path: String,
+    open: bool,
+    takes: bool,
+}
+
+/// What there is to be found, all of it of the workspace `shop` or of other people.
+struct Found {
+    session: String,
+    token: String,
+    revision: i64,
+}
+
+const MARKER: &str = "marker";
+
+#[tokio::test]
+async fn a_stranger_finds_nothing_at_any_operation() {
+    let hub = Hub::peopled().await;
+    let found = found(&hub).await;
+    let operations = operations(&hub).await;
+    assert!(operations.len() > 30, "{} operations", operations.len());
+    let grant = "apiVersion: heddle.dev/v1alpha1\nkind: Grant\n\
+        metadata: { name: vito, namespace: bank }\n\
+        spec: { subjects: [{ user: vito }], role: viewer }\n";
+    assert_eq!(hub.admin.apply(grant).await.status, 201);
+    let strangers =
+        [hub.user("stan").await, hub.user("vito").await, hub.user("bert").await, hub.nobody()];
+    let mut wrong = Vec::new();
+    for operation in &operations {
+        for (who, stranger) in ["stan", "vito", "bert", "nobody"].iter().zip(&strangers) {
+            let expected = expected(operation, who);
+            // A stream has no end to wait for.
+            if operation.id == "watch" && *who != "nobody" {
+                continue;
+            }
+            let reply = ask(stranger, operation, &found).await;
+            if reply.status >= 400 {
+                problem(&reply);
+            } else if reply.text().contains(MARKER) {
+                wrong.push(format!("{} told {who}: {}", operation.id, reply.text()));
+            }
+            if reply.status != expected {
+                let (id, status, text) = (&operation.id, reply.status, reply.text());
+                wrong.push(format!("{id} answered {who} {status}, not {expected}: {text}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let kept = hub.admin.get("/resources/ConfigMap/shop/marker-n").await;
+    assert_eq!(kept.header("etag"), "\"1\"");
+    let users = hub.admin.get("/users").await.json();
+    assert!(users["items"].as_array().unwrap().iter().all(|user| user["disabled"] == false));
+}
+
+#[tokio::test]
+async fn what_is_hidden_and_what_is_not_there_are_told_alike() {
+    let hub = Hub::peopled().await;
+    found(&hub).await;
+    let stan = hub.user("stan").await;
+    let told = async |name: &str| {
+        let read = stan.get(&format!("/resources/ConfigMap/shop/{name}")).await;
+        let path = format!("/resources/ConfigMap/shop/{name}");
+        let gone = stan.delete(&path).await;
+        let made = stan.put(&path, &[], &note("shop", name, "x")).await;
+        [read, gone, made].map(|reply| {
+            let detail = reply.json()["detail"].as_str().unwrap().replace(name, "NAME");
+            (reply.status, detail)
+        })
+    };
+    assert_eq!(told("marker-n").await, told("nothing").await);
+}
+
+#[tokio::test]
+async fn who_may_read_is_told_what_they_may_not_do() {
+    let hub = Hub::peopled().await;
+    let found = found(&hub).await;
+    let vera = hub.user("vera").await;
+    let path = "/resources/ConfigMap/shop/marker-n";
+    assert_eq!(vera.get(path).await.status, 200);
+    let revert = format!("/changes/{}/revert", found.revision);
+    let refused = [
+        vera.put(path, &[], &note("shop", "marker-n", "x")).await,
+        vera.delete(path).await,
+        vera.post("/plan", &json!({ "edits": [{ "put": note("shop", "new", "x") }] })).await,
+        vera.post(&revert, &json!({})).await,
+    ];
+    for reply in refused {
+        let sort = problem(&reply);
+        assert_eq!((reply.status, sort.as_str()), (403, "forbidden"), "{}", reply.text());
+    }
+}
+
+/// Makes what must not be found.
+async fn found(hub: &Hub) -> Found {
+    let change =
+        json!({ "message": MARKER, "edits": [{ "put": note("shop", "marker-n", MARKER) }] });
+    let made = hub.admin.post("/changes", &change).await;
+    let revision = made.json()["revision"].as_i64().unwrap();
+    let session = hub.session("sara").await;
+    let sessions = session.get("/sessions").await.json();
+    let token = session.post("/tokens", &json!({ "name": MARKER })).await.json();
+    let id = |value: &Value| value["id"].as_str().unwrap().to_owned();
+    Found { session: id(&sessions["items"][0]), token: id(&token), revision }
+}
+
+async fn operations(hub: &Hub) -> Vec<Operation> {
+    let document = hub.nobody().get("/openapi.json").await.json();
+    let mut operations = Vec::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            operations.push(Operation {
+                id: operation["operationId"].as_str().unwrap().to_owned(),
+                method: method.to_uppercase(),
+                path: path.clone(),
+                open: operation["security"] == json!([]),
+                takes: operation["requestBody"].is_object(),
+            });
+        }
+    }
+    operations
+}
+
+async fn ask(client: &Client, operation: &Operation, found: &Found) -> Reply {
+    let id = match operation.id.as_str() {
+        "session_end_one" => &found.session,
+        _ => &found.token,
+    };
+    let name = if operation.path.starts_with("/users") { "sara" } else { "marker-n" };
+    let path = operation.path.replace("{id}", id).replace("{name}", name);
+    let path = path.replace("{kind}", "ConfigMap").replace("{namespace}", "shop");
+    let path = path.replace("{revision}", &found.revision.to_string());
+    let body = if operation.takes { body(&operation.id).to_string() } else { String::new() };
+    client.send(&operation.method, &path, &[], &body).await
+}
+
+/// A body that would be good, if it were sent by somebody else.
+fn body(id: &str) -> Value {
+    let change = json!({ "edits": [{ "put": note("shop", "marker-n", "changed") }] });
+    match id {
+        "session_create" => json!({ "user": "sara", "password": "not her password" }),
+        "user_create" => json!({ "name": "eve" }),
+        "user_password" => json!({ "password": "another password" }),
+        "token_create" => json!({ "name": "own" }),
+        "join_token_create" => json!({ "cluster": "east", "kind": "gateway" }),
+        "resource_put" => note("shop", "marker-n", "changed"),
+        "change_commit" | "change_plan" => change,
+        "change_revert" => json!({}),
+        "api_transfer" => json!({ "api": { "namespace": "shop", "name": "a" }, "to": "bankers" }),
+        "access_review" => json!({
+            "verb": "Read", "kind": "ConfigMap", "namespace": "shop", "name": "marker-n",
+        }),
+        other => {
+            panic!("'{other}' takes a body that this test does not know; say what a good one is")
+        }
+    }
+}
+
+/// The status that whoever has no rights gets.
+fn expected(operation: &Operation, who: &str) -> u16 {
+    match (operation.id.as_str(), who) {
+        ("openapi", _) => 200,
+        ("session_create", _) => 401,
+        (_, "nobody") => {
+            assert!(!operation.open, "{} is open to nobody we know", operation.id);
+            401
+        }
+        // What is one's own, and lists that hold nothing of others.
+        ("session_show" | "session_list" | "token_list" | "resource_list" | "change_list", _)
+        | ("node_list" | "access_review", _) => 200,
+        ("token_create", _) => 201,
+        // They came with a token.
+        ("session_end", _) => 403,
+        (_, _) => 404,
+    }
+}
