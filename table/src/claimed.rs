@@ -143,7 +143,8 @@ impl Claimed {
         refused
     }
 
-    /// Somebody else than the owner of `namespace` who holds what a request asks for.
+    /// Somebody else than the owner of `namespace` who holds what a request asks for. Paths without
+    /// upper case are looked up as they are.
     pub(crate) fn holder(&self, namespace: &Name, host: &str, path: &str) -> Option<&Holder> {
         let own = self.scopes.get(namespace)?;
         let path = match path.bytes().any(|byte| byte.is_ascii_uppercase()) {

@@ -33,7 +33,7 @@ pub(crate) enum Sort {
 }
 
 impl Sort {
-    pub(crate) const ALL: [Sort; 26] = [
+    pub(crate) const ALL: [Sort; 29] = [
         Sort::NoKey,
         Sort::Unread(Kind::Gateway),
         Sort::Unread(Kind::HttpRoute),
@@ -42,6 +42,9 @@ impl Sort {
         Sort::Unread(Kind::Secret),
         Sort::Unread(Kind::ConfigMap),
         Sort::Unread(Kind::AccessPolicy),
+        Sort::Unread(Kind::Api),
+        Sort::Unread(Kind::Claim),
+        Sort::Unread(Kind::Workspace),
         Sort::UnreadTwin,
         Sort::TwinOfGood,
         Sort::PolicyWithTargets,
