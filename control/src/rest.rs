@@ -44,7 +44,7 @@ mod user;
 #[cfg(test)]
 mod tests;
 
-pub use openapi::document;
+pub use openapi::{document, document_text};
 
 use ask::Ask;
 use metrics::Metrics;
