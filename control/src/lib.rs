@@ -16,17 +16,26 @@
 
 pub mod app;
 pub mod authn;
+pub mod ca;
+pub mod fleet;
+pub mod grpc;
+pub mod identity;
 pub mod keep;
+pub mod push;
 pub mod rest;
+pub mod snapshot;
 
 mod body;
 mod bounds;
 mod claims;
+mod clock;
 mod draft;
 mod edit;
 mod lookup;
 mod moment;
 mod refusal;
+#[cfg(test)]
+mod test;
 mod world;
 
 pub use app::{
@@ -34,6 +43,7 @@ pub use app::{
     Rerouted, Review, Reviewed, Rolled, Rollout, Shown, Touched, Would,
 };
 pub use claims::Overlap;
+pub use clock::Clock;
 pub use edit::{Edit, Expect, read};
 pub use refusal::{Conflict, Refusal};
 pub use store::Once;

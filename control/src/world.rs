@@ -179,7 +179,10 @@ impl World {
             let objects = kinds.flat_map(|kind| self.of_kind(kind)).map(|(_, object)| object);
             let resources = objects.map(|object| object.resource.clone()).collect();
             let refused = self.unreadable.values().filter_map(Unreadable::refused).collect();
-            Arc::new(table::assemble(Input { resources, refused }, self.older.as_deref()))
+            Arc::new(table::assemble(
+                Input { resources, refused, ..Input::default() },
+                self.older.as_deref(),
+            ))
         })
     }
 

@@ -7,8 +7,11 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+pub mod fleet;
 pub mod load;
+pub mod nodes;
 pub mod origin;
+pub mod postgres;
 pub mod process;
 pub mod program;
 pub mod raw;
@@ -20,6 +23,7 @@ pub mod wait;
 pub mod yaml;
 
 pub use client::{Connection, Reply};
+pub use fleet::{Fleet, Joined};
 pub use origin::Origin;
 pub use process::{Gateway, Setup};
 pub use scripted::Scripted;

@@ -25,6 +25,7 @@ pub struct Setup {
     arguments: Vec<String>,
     debug: bool,
     folder: bool,
+    joined: bool,
 }
 
 impl Default for Setup {
@@ -53,7 +54,15 @@ impl Setup {
             arguments: Vec::new(),
             debug: true,
             folder: true,
+            joined: false,
         }
+    }
+
+    /// Follows a server, which arguments name, instead of the configuration folder.
+    #[must_use]
+    pub fn joined(mut self) -> Self {
+        self.joined = true;
+        self
     }
 
     /// One more listener on `port`.
@@ -134,7 +143,10 @@ impl Setup {
         // Ended by the kernel if the test is killed before it can.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL"]).arg(program::gateway());
-        command.arg("--config").arg(named).args(["--admin", &admin.to_string()]);
+        if !self.joined {
+            command.arg("--config").arg(named);
+        }
+        command.args(["--admin", &admin.to_string()]);
         command.arg("--access-log").arg(folder.path().join("access.log"));
         if self.debug {
             command.arg("--debug-header");
@@ -294,7 +306,10 @@ impl Gateway {
     }
 
     /// Waits until `/readyz` says yes.
-    async fn until_ready(&mut self) {
+    ///
+    /// # Panics
+    /// Where it ends or does not become ready: says what it wrote to stderr.
+    pub async fn until_ready(&mut self) {
         let began = tokio::time::Instant::now();
         loop {
             if let Ok(reply) = self.admin("/readyz").await

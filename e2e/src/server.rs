@@ -45,14 +45,23 @@ impl Server {
     /// # Panics
     /// Where it does not become ready: says what it wrote to stderr.
     pub async fn start(arguments: &[&str]) -> Self {
+        Self::start_at("127.0.0.1:0", &[], arguments).await
+    }
+
+    /// The same at a certain address, by a program that becomes the server: `wrapper`, which gets
+    /// the server's whole command line behind its own.
+    ///
+    /// # Panics
+    /// Where it does not become ready: says what it wrote to stderr.
+    pub async fn start_at(listen: &str, wrapper: &[&str], arguments: &[&str]) -> Self {
         let folder = TempDir::new().expect("a folder for the test");
         site(&folder.path().join("site"));
         let said = File::create(folder.path().join("stderr")).expect("a file for stderr");
         // Ended by the kernel if the test is killed before it can.
         let mut guarded = Command::new("setpriv");
-        guarded.args(["--pdeathsig", "KILL"]).arg(program::server());
+        guarded.args(["--pdeathsig", "KILL"]).args(wrapper).arg(program::server());
         guarded.env_remove("HEDDLE_DATA").env_remove("HEDDLE_DATABASE");
-        guarded.args(["--listen", "127.0.0.1:0"]).arg("--site").arg(folder.path().join("site"));
+        guarded.args(["--listen", listen]).arg("--site").arg(folder.path().join("site"));
         guarded.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(said);
         let child = guarded.spawn().expect("setpriv (of util-linux) starts");
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -111,6 +120,11 @@ impl Server {
         let _gone_already = kill.args([signal, &self.child.id().to_string()]).status();
         let status = wait::until("the server to end", || std::future::ready(self.try_exit())).await;
         status.code().unwrap_or(-1)
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     fn try_exit(&mut self) -> Option<ExitStatus> {

@@ -9,9 +9,10 @@ use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 
 use crate::explain;
+use crate::joined::Join;
 use crate::load::foreign;
 
-/// An API gateway that serves Gateway API resources from a file.
+/// An API gateway that serves Gateway API resources, from files or joined to a server.
 #[derive(Debug, Parser)]
 #[command(name = "heddle-gateway", version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
@@ -34,8 +35,22 @@ pub(crate) enum Command {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Serve {
     /// A YAML file, or a folder whose .yaml, .yml and .json files count together.
-    #[arg(long, value_name = "FILE|DIR")]
+    #[arg(long, value_name = "FILE|DIR", conflicts_with_all = ["join", "server", "state", "name"])]
     pub(crate) config: Option<PathBuf>,
+    /// Follows a server by the token it printed: the token, `-` for standard input, or `@FILE`.
+    /// HEDDLE_JOIN_TOKEN holds it where --join is absent. Once joined, --state alone suffices.
+    #[arg(long, value_name = "TOKEN|-|@FILE", value_parser = hidden)]
+    pub(crate) join: Option<Hidden>,
+    /// Where the server answers nodes [default: 127.0.0.1:7081].
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) server: Option<String>,
+    /// The folder that keeps who this node is and what it served last [default:
+    /// heddle-gateway-state].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+    /// The name by which the node joins; the host's name by default.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
     /// Threads that serve traffic; one for each processor by default.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub(crate) workers: Option<u16>,
@@ -84,6 +99,46 @@ pub(crate) struct Serve {
     /// Pass over objects of these kinds, which are none that Heddle reads; may be repeated.
     #[arg(long, value_name = "KIND,...", value_delimiter = ',', value_parser = foreign::kind)]
     pub(crate) ignore_kinds: Vec<String>,
+}
+
+/// Who makes the tables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// The files at this path.
+    Files(PathBuf),
+    /// A server.
+    Server(Join),
+}
+
+impl Serve {
+    /// Who makes the tables, if anybody was named; `token` is the environment's.
+    pub(crate) fn source(&self, token: Option<String>) -> Option<Source> {
+        if let Some(path) = &self.config {
+            return Some(Source::Files(path.clone()));
+        }
+        let join = Join {
+            token: self.join.clone().or(token.map(Hidden)),
+            server: self.server.clone(),
+            state: self.state.clone(),
+            name: self.name.clone(),
+        };
+        (join != Join::default()).then_some(Source::Server(join))
+    }
+}
+
+/// A word that no message shows.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Hidden(pub(crate) String);
+
+impl std::fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(hidden)")
+    }
+}
+
+/// Takes any word: were it refused here, the command line's own words would show it.
+fn hidden(text: &str) -> Result<Hidden, std::convert::Infallible> {
+    Ok(Hidden(text.to_owned()))
 }
 
 /// Where the admin port is.

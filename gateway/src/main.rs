@@ -1,4 +1,4 @@
-//! `heddle-gateway`: the edge, from a file.
+//! `heddle-gateway`: the edge, from files or joined to a server.
 //!
 //! Three doors: serve (no command), `check` (all faults of a configuration) and `explain` (which
 //! route and rule a request meets, and why not the others).
@@ -14,8 +14,11 @@ mod app;
 mod args;
 mod check;
 mod explain;
+mod files;
+mod joined;
 mod load;
 mod print;
+mod serving;
 mod watch;
 
 #[global_allocator]

@@ -129,7 +129,8 @@ impl Claim {
 }
 
 impl HostClaim {
-    fn grounds(&self) -> impl Iterator<Item = Ground<'_>> {
+    /// All that it holds.
+    pub fn grounds(&self) -> impl Iterator<Item = Ground<'_>> {
         let whole = self.paths.is_empty().then_some("/");
         let paths = self.paths.iter().map(String::as_str).chain(whole);
         paths.map(|path| Ground::new(Some(&self.host), path))

@@ -46,6 +46,11 @@ pub enum Level {
         /// The policy that could not be read.
         key: Key,
     },
+    /// One stands here that this program knows only by name, so nothing passes.
+    Unknown {
+        /// Its name, in words.
+        policy: Arc<str>,
+    },
 }
 
 impl Level {
@@ -53,14 +58,14 @@ impl Level {
     pub fn policies(&self) -> &[Arc<CompiledPolicy>] {
         match self {
             Level::Rules(policies) => policies,
-            Level::Closed { .. } => &[],
+            Level::Closed { .. } | Level::Unknown { .. } => &[],
         }
     }
 
     /// Whether a policy of it could not be read.
     pub fn is_closed(&self) -> bool {
         match self {
-            Level::Closed { .. } => true,
+            Level::Closed { .. } | Level::Unknown { .. } => true,
             Level::Rules(_) => false,
         }
     }

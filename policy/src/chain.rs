@@ -10,6 +10,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use model::route::{FilterType, HttpFilter};
 
 use crate::access::{Judgement, Known, Level, Methods, Refusal, RuleRef, judge};
+use crate::border::Border;
 use crate::explain::{Changes, HeaderStory, RewriteStory, Story, tell};
 use crate::facts::Facts;
 use crate::headers::HeaderChange;
@@ -21,10 +22,14 @@ use crate::rewrite::{Rewrite, TargetTooLong};
 /// Everything that is done to a request or response between route and backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Step {
+    /// Whether the Api answers at all.
+    Lifecycle,
     /// Who is calling.
     Authn,
     /// May it pass.
     Access,
+    /// May it pass where no policy speaks.
+    Border,
     /// Answer with a redirect.
     Redirect,
     /// Take off credentials that were meant for us.
@@ -35,17 +40,22 @@ pub enum Step {
     Rewrite,
     /// Change response headers.
     ResponseHeaders,
+    /// Say that the Api will be gone.
+    Notice,
 }
 
 /// The order of all steps; each row says why it stands where it stands.
 pub const ORDER: &[(Step, &str)] = &[
-    (Step::Authn, "first, since rules name callers and a wrong credential is refused by itself"),
+    (Step::Lifecycle, "first, since what is not there yet or any more is so for every caller"),
+    (Step::Authn, "before access, since rules name callers and a wrong credential is refused"),
     (Step::Access, "before anything that answers, so that nothing tells a stranger what is here"),
+    (Step::Border, "after access, since it says what becomes of what no policy has spoken of"),
     (Step::Redirect, "before anything changes the request, since it speaks of what was asked"),
     (Step::Strip, "before headers are set, so that a filter may set the backend's own credential"),
     (Step::RequestHeaders, "before the rewrite, since only the rewrite may set the host"),
     (Step::Rewrite, "last before the backend, so that all else saw the path that was judged"),
     (Step::ResponseHeaders, "on the way back, once, whoever answered behind us"),
+    (Step::Notice, "last, on every answer of ours too, so that no filter takes it off"),
 ];
 
 /// What one rule of a route does with a request.
@@ -57,6 +67,8 @@ pub struct Chain {
     request_headers: Option<HeaderChange>,
     rewrite: Option<Rewrite>,
     response_headers: Option<HeaderChange>,
+    /// Boxed, since few rules have one.
+    border: Option<Box<Border>>,
 }
 
 /// Why the filters of a rule make no chain.
@@ -137,6 +149,13 @@ impl Chain {
         Ok(chain)
     }
 
+    /// The same within a border.
+    #[must_use]
+    pub fn within(self, border: Border) -> Self {
+        let border = (!border.is_open()).then(|| Box::new(border));
+        Chain { border, ..self }
+    }
+
     fn add(&mut self, filter: &HttpFilter) -> Result<(), ChainError> {
         let missing = ChainError::Unenforced(filter.kind);
         match filter.kind {
@@ -171,14 +190,20 @@ impl Chain {
         let mut pass = Pass::default();
         for (step, _) in ORDER {
             let answer = match step {
+                Step::Lifecycle => self.border.as_ref().and_then(|border| border.lifeless()),
                 Step::Authn => self.authn(facts, &mut known, &mut pass),
                 Step::Access => self.access(facts, &known, &mut pass),
+                Step::Border => self.border.as_ref().and_then(|border| border.denial()),
                 Step::Redirect => self.redirect(facts, matched_prefix),
-                Step::Strip | Step::RequestHeaders | Step::Rewrite | Step::ResponseHeaders => None,
+                Step::Strip
+                | Step::RequestHeaders
+                | Step::Rewrite
+                | Step::ResponseHeaders
+                | Step::Notice => None,
             };
             if let Some(mut answer) = answer {
                 answer.principal = answer.principal.or(pass.principal);
-                return Verdict::Answer(answer);
+                return Verdict::Answer(self.noted(answer));
             }
         }
         Verdict::Pass(pass)
@@ -252,6 +277,22 @@ impl Chain {
         Answer { headers, detail, ..Answer::new(reason) }
     }
 
+    /// An answer of ours that has to be given after the chain let a request pass.
+    pub fn answer(&self, reason: Reason) -> Answer {
+        self.noted(Answer::new(reason))
+    }
+
+    fn noted(&self, mut answer: Answer) -> Answer {
+        if let Some(notice) = self.notice() {
+            answer.headers.extend(notice.set.iter().chain(&notice.add).cloned());
+        }
+        answer
+    }
+
+    fn notice(&self) -> Option<&HeaderChange> {
+        self.border.as_ref()?.notice()
+    }
+
     fn is_closed(&self) -> bool {
         self.levels.iter().any(|level| level.is_closed())
     }
@@ -284,22 +325,31 @@ impl Chain {
                         rewrite.apply(head, matched_prefix)?;
                     }
                 }
-                Step::Authn | Step::Access | Step::Redirect | Step::ResponseHeaders => {}
+                Step::Lifecycle
+                | Step::Authn
+                | Step::Access
+                | Step::Border
+                | Step::Redirect
+                | Step::ResponseHeaders
+                | Step::Notice => {}
             }
         }
         Ok(())
     }
 
-    /// Changes the head of the backend's answer.
+    /// Changes the head of the backend's answer, or of ours that stands for it.
     pub fn alter_response(&self, head: &mut http::response::Parts) {
         if let Some(change) = &self.response_headers {
             change.apply(&mut head.headers);
+        }
+        if let Some(notice) = self.notice() {
+            notice.apply(&mut head.headers);
         }
     }
 
     /// Whether [`Chain::alter_response`] may change anything.
     pub fn changes_response(&self) -> bool {
-        self.response_headers.is_some()
+        self.response_headers.is_some() || self.notice().is_some()
     }
 
     /// The whole story of a decision: every level, policy and rule, and what decided.
@@ -314,10 +364,14 @@ impl Chain {
             change.as_ref().map(|change| HeaderStory::tell(change, self.methods.key_headers()))
         };
         let rewrite = self.rewrite.as_ref();
+        let mut response = headers(&self.response_headers);
+        if let Some(notice) = self.notice() {
+            response.get_or_insert_default().extend(HeaderStory::tell(notice, &[]));
+        }
         Changes {
             rewrite: rewrite.map(|rewrite| RewriteStory::tell(rewrite, facts, matched_prefix)),
             request_headers: headers(&self.request_headers),
-            response_headers: headers(&self.response_headers),
+            response_headers: response,
         }
     }
 }

@@ -63,6 +63,9 @@ pub struct LevelStory {
     /// The policy that could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<Key>,
+    /// The policy that this program knows only by name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<Arc<str>>,
     /// Its policies.
     pub policies: Vec<PolicyStory>,
 }
@@ -160,15 +163,16 @@ pub(crate) fn tell(
 }
 
 fn tell_level(level: &Level, seen: &Seen<'_>) -> LevelStory {
-    let (unreadable, policies) = match level {
-        Level::Closed { key } => (Some(key.clone()), Vec::new()),
-        Level::Rules(policies) => {
-            (None, policies.iter().map(|policy| tell_policy(policy, seen)).collect())
-        }
-    };
-    let outcome =
-        if unreadable.is_some() { LevelOutcome::Closed } else { level_outcome(&policies) };
-    LevelStory { level: seen.level + 1, outcome, unreadable, policies }
+    let (mut unreadable, mut unknown) = (None, None);
+    match level {
+        Level::Closed { key } => unreadable = Some(key.clone()),
+        Level::Unknown { policy } => unknown = Some(Arc::clone(policy)),
+        Level::Rules(_) => {}
+    }
+    let policies: Vec<_> =
+        level.policies().iter().map(|policy| tell_policy(policy, seen)).collect();
+    let outcome = if level.is_closed() { LevelOutcome::Closed } else { level_outcome(&policies) };
+    LevelStory { level: seen.level + 1, outcome, unreadable, unknown, policies }
 }
 
 fn level_outcome(policies: &[PolicyStory]) -> LevelOutcome {

@@ -11,6 +11,7 @@
 
 pub mod access;
 pub mod apikey;
+pub mod border;
 pub mod chain;
 pub mod explain;
 pub mod facts;
@@ -28,6 +29,7 @@ pub mod rewrite;
 mod fixtures;
 
 pub use access::{CompiledPolicy, Level, RuleRef};
+pub use border::{Border, Stage};
 pub use chain::{Answer, Chain, ChainError, Pass, Verdict};
 pub use facts::{Facts, Scheme};
 pub use principal::Principal;

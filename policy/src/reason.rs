@@ -64,12 +64,18 @@ reasons! {
     NoListener = "no_listener", 404;
     /// No route's rule matches.
     NoRoute = "no_route", 404;
+    /// The Api that the route belongs to is a draft, or not there.
+    ApiUnpublished = "api_unpublished", 404;
+    /// The Api that the route belongs to is retired.
+    ApiRetired = "api_retired", 410;
     /// Nobody proved who is calling, and that is needed.
     CredentialMissing = "credential_missing", 401;
     /// A credential was shown and is wrong.
     CredentialInvalid = "credential_invalid", 401;
     /// A rule denies it, or none allows it.
     AccessDenied = "access_denied", 403;
+    /// No policy speaks of it, and its workspace denies that.
+    DefaultDenied = "default_denied", 403;
     /// A policy stands here that could not be read: closed.
     PolicyUnreadable = "policy_unreadable", 503;
     /// The rule names no backend, or all weigh nothing.

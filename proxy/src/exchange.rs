@@ -121,9 +121,10 @@ fn judge<'l>(
     record.decided_by = pass.rule;
     let seed = record.seed();
     let target = live.target(found.rule, seed as u32);
-    let target = target.ok_or_else(|| Answer::new(Reason::NoBackend))?;
-    let whole = whole_path(parts, &path).ok_or_else(|| Answer::new(Reason::PathInvalid))?;
-    let host = host_value(parts, named).ok_or_else(|| Answer::new(Reason::HostInvalid))?;
+    let answer = |reason| found.rule.chain.answer(reason);
+    let target = target.ok_or_else(|| answer(Reason::NoBackend))?;
+    let whole = whole_path(parts, &path).ok_or_else(|| answer(Reason::PathInvalid))?;
+    let host = host_value(parts, named).ok_or_else(|| answer(Reason::HostInvalid))?;
     Ok(Way { found, host, path: whole, target })
 }
 
@@ -219,7 +220,7 @@ async fn forward(
         (asked, word, again)
     });
     if outgoing(conn, &way, &mut head, &record).is_err() {
-        return fail(record, &Failure::client(Reason::PathInvalid));
+        return finish(rule, fail(record, &Failure::client(Reason::PathInvalid)));
     }
     if let Some((_, word, _)) = &asked {
         head.headers.insert(http::header::CONNECTION, HeaderValue::from_static("upgrade"));

@@ -16,6 +16,8 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub mod config;
+pub mod identity;
 pub mod settings;
 pub mod telemetry;
 pub mod tls;

@@ -9,7 +9,7 @@
 //! Nothing here waits, locks or fails on a worker: what cannot be taken is dropped and counted.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use table::Table;
 use tokio::time::Instant;
 
 use crate::access_log::AccessLog;
+use crate::config::Status;
 use crate::metrics::encode::Dropped;
 use crate::metrics::{Metrics, Sample};
 use crate::otlp::Exporter;
@@ -94,6 +95,8 @@ pub struct Telemetry {
     access_log: Option<AccessLog>,
     spans: Option<Exporter>,
     sampling: Ratio,
+    /// How the node stands, if it is joined to a server.
+    joined: OnceLock<Arc<Status>>,
 }
 
 impl Telemetry {
@@ -111,6 +114,7 @@ impl Telemetry {
             access_log,
             spans,
             sampling: tracing.map_or(Ratio::NONE, |tracing| Ratio::new(tracing.sampling)),
+            joined: OnceLock::new(),
         }))
     }
 
@@ -179,6 +183,12 @@ impl Telemetry {
         tracing::info!(table = digest, faults, "table in force");
     }
 
+    /// This process is joined to a server, and stands so.
+    pub fn joined(&self, status: Arc<Status>) {
+        // A process joins once.
+        let _ = self.joined.set(status);
+    }
+
     /// A table was refused as a whole, and the last good one kept.
     pub fn table_refused(&self) {
         self.metrics.table_refused();
@@ -198,7 +208,8 @@ impl Telemetry {
     pub fn metrics(&self) -> String {
         let log_lines = self.access_log.as_ref().map_or(0, AccessLog::dropped);
         let spans = self.spans.as_ref().map_or(0, Exporter::dropped);
-        self.metrics.encode(Dropped { log_lines, spans })
+        let joined = self.joined.get().map(|status| status.counts());
+        self.metrics.encode(Dropped { log_lines, spans }, joined)
     }
 
     /// Opens the access log's file anew: it was moved away, as `logrotate` does.

@@ -70,6 +70,10 @@ pub struct Authority {
 /// Why an authority was not stored or its key not opened.
 pub type AuthorityError = RotateError;
 
+const INSERT: &str = "INSERT INTO authorities \
+    (id, cluster, kind, certificate, key_id, sealed, created, expires, state) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+
 const COLUMNS: &str = "SELECT id, cluster, kind, certificate, created, expires, state FROM authorities \
      WHERE cluster = $1 OR $1 = '*' ORDER BY created, id";
 
@@ -83,11 +87,18 @@ impl Store {
         authority: &Authority,
         private_key: &[u8],
     ) -> Result<(), AuthorityError> {
-        let insert = "INSERT INTO authorities \
-            (id, cluster, kind, certificate, key_id, sealed, created, expires, state) \
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+        let values = self.authority_values(authority, private_key)?;
+        self.db.execute(INSERT, &values).await?;
+        Ok(())
+    }
+
+    fn authority_values(
+        &self,
+        authority: &Authority,
+        private_key: &[u8],
+    ) -> Result<[Value; 9], AuthorityError> {
         let sealed = self.keys.seal(&row(&authority.id), private_key)?;
-        let values: [Value; 9] = [
+        Ok([
             (&authority.id).into(),
             (&authority.cluster).into(),
             authority.kind.as_str().into(),
@@ -97,9 +108,36 @@ impl Store {
             authority.created.into(),
             authority.expires.into(),
             authority.state.as_str().into(),
-        ];
-        self.db.execute(insert, &values).await?;
-        Ok(())
+        ])
+    }
+
+    /// Stores an authority unless its cluster has an active one of its kind that lasts beyond
+    /// `until`; the one that is there then, the oldest of several. Programs that do so at once take
+    /// turns by the counter's row, so that all of them end with the same.
+    ///
+    /// # Errors
+    /// [`AuthorityError`] if the key cannot be sealed or the database fails.
+    pub async fn authority_settle(
+        &self,
+        authority: &Authority,
+        private_key: &[u8],
+        until: i64,
+    ) -> Result<Authority, AuthorityError> {
+        let mut tx = self.db.write().await?;
+        tx.execute("UPDATE counter SET revision = revision WHERE id = 1", &[]).await?;
+        let held = tx.rows(COLUMNS, &[(&authority.cluster).into()]).await?;
+        let held = held.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        let lasts = |one: &Authority| {
+            one.kind == authority.kind && one.state == State::Active && one.expires > until
+        };
+        if let Some(found) = held.into_iter().find(lasts) {
+            tx.rollback().await?;
+            return Ok(found);
+        }
+        let values = self.authority_values(authority, private_key)?;
+        tx.execute(INSERT, &values).await?;
+        tx.commit().await?;
+        Ok(authority.clone())
     }
 
     /// The authorities of a cluster, or of all where there is none given; oldest first.

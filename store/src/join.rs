@@ -63,6 +63,17 @@ impl Store {
         rows.into_iter().next().map(read).transpose()
     }
 
+    /// The token with this hash, whether it is good or not.
+    ///
+    /// # Errors
+    /// [`Error`] if the database fails.
+    pub async fn join_token_find(&self, hash: &str) -> Result<Option<JoinToken>, Error> {
+        let select = "SELECT id, hash, cluster, kind, pattern, uses_left, created, expires, \
+                      revoked FROM join_tokens WHERE hash = $1";
+        let rows = self.db.read(select, &[hash.into()]).await?;
+        rows.into_iter().next().map(read).transpose()
+    }
+
     /// All join tokens, oldest first.
     ///
     /// # Errors

@@ -5,6 +5,10 @@ use std::collections::BTreeMap;
 use crate::db::{Row, Value};
 use crate::{Entry, Error, Scope, Store, audit};
 
+mod heard;
+
+pub use heard::Heard;
+
 /// A proxy, or a control plane below this one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {

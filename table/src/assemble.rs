@@ -1,7 +1,8 @@
 //! From resources to a [`Table`], in the order in which one thing needs another.
 //!
-//! Settle one good form of each object, keep policies whose edit misses its target, compile policies into levels, draft the listeners, find
-//! each route's parents, close policies that deny strangers, resolve services, attach routes.
+//! Settle one good form of each object, keep policies whose edit misses its target, draw the borders,
+//! compile policies into levels, gather claims, draft the listeners, find each route's parents, close policies that
+//! deny strangers, resolve services, attach routes.
 //! A refused route without a good form stays closed where a policy protects it.
 //! What did not change since the assembly before is taken over from it.
 
@@ -10,20 +11,24 @@ use std::sync::Arc;
 
 use model::{Invalid, Key, Resource};
 
-use crate::assemble::attach::Attacher;
+use crate::assemble::attach::{Around, Attacher};
+use crate::assemble::borders::Borders;
 use crate::assemble::parents::Parents;
 use crate::assemble::policies::Policies;
+use crate::claimed::Claimed;
 use crate::isolate::{self, Settled};
 use crate::service::Catalog;
 use crate::{Table, listener};
 
 mod attach;
+pub(crate) mod borders;
 mod callers;
 mod listeners;
 mod misled;
 mod parents;
 mod policies;
 mod rules;
+mod unknown;
 
 /// All objects at hand.
 #[derive(Debug, Clone, Default)]
@@ -32,6 +37,8 @@ pub struct Input {
     pub resources: Vec<Resource>,
     /// Those that were not.
     pub refused: Vec<Refused>,
+    /// Policies of which only their targets are known.
+    pub closed: Vec<Closed>,
 }
 
 /// An object that was not read well.
@@ -43,6 +50,19 @@ pub struct Refused {
     pub raw: Option<serde_json::Value>,
     /// What is wrong.
     pub faults: Vec<Invalid>,
+}
+
+/// A policy that this program knows only by name, and what it protects as whoever sent it says: its
+/// targets answer nobody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Closed {
+    /// Its name in words, such as `RegoPolicy shop/orders`.
+    pub policy: String,
+    /// Gateways, HTTPRoutes, Workspaces and Apis; the last two stand for all their routes. Any other
+    /// kind stands for every Gateway and HTTPRoute of its namespace.
+    pub targets: Vec<Key>,
+    /// Why it cannot be read.
+    pub fault: Invalid,
 }
 
 /// A table, what is wrong with what it was made from, and what the next one may take over.
@@ -66,16 +86,23 @@ pub fn assemble(input: Input, previous: Option<&Assembly>) -> Assembly {
     let mut faults = Vec::new();
     let mut settled = isolate::settle(input, previous, &mut faults);
     misled::keep(&mut settled, previous, &mut faults);
-    let mut policies = Policies::compile(&settled, previous, &mut faults);
-    let mut listeners = listeners::draft(&settled, &mut faults);
+    let borders = Borders::new(&settled);
+    let mut policies = Policies::compile(&settled, &borders, previous, &mut faults);
+    let claimed = Arc::new(Claimed::new(&settled, &borders, &mut faults));
+    let mut listeners = listeners::draft(&settled, &claimed, &mut faults);
     let parents = Parents::find(&settled, &listeners, &mut faults);
     callers::check(&mut policies, &listeners, &parents, &mut faults);
     let before = previous.map_or(&[][..], |assembly| &assembly.table.services);
     let catalog = Catalog::new(&settled, before);
-    let attacher = Attacher::new(&settled, &policies, &catalog, &mut listeners);
+    let around =
+        Around { settled: &settled, policies: &policies, borders: &borders, claimed: &claimed };
+    let attacher = Attacher::new(around, &catalog, &mut listeners);
     let rules = attacher.run(&parents, &mut faults);
     let ports = listener::ports(&listeners);
-    listeners.iter_mut().for_each(|listener| listener.routes.sort());
+    for listener in &mut listeners {
+        listener.routes.sort();
+        listener.routes.claimed = (!claimed.is_empty()).then(|| Arc::clone(&claimed));
+    }
     let table = Arc::new(Table {
         digest: settled.digest(),
         listeners: listeners.into_iter().map(Arc::new).collect(),

@@ -4,6 +4,7 @@
 //! Without one, a policy closes what it was meant for, since leaving it out would open a door; so it
 //! does where its good form is older than what it names now. Any other object is absent, and whoever
 //! names it sees it missing.
+//! An absent workspace denies what no policy speaks of, in the namespaces that its text names.
 //! Of an absent HTTPRoute it is remembered what it was meant for, as far as that can be read: where a
 //! policy protects it, that stays closed.
 //! Nothing here is felt outside the refused object's own namespace.
@@ -12,16 +13,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use model::secret::Secret;
+use model::workspace::Workspace;
 use model::{Invalid, Key, Kind, Name, Resource};
 use sha2::{Digest as _, Sha256};
 
-use crate::assemble::{Assembly, Input, Refused};
+use crate::assemble::{Assembly, Closed, Input, Refused};
 use crate::isolate::closing::Closing;
 use crate::isolate::stray::Stray;
 use crate::route::Compiled;
 
 pub(crate) mod closing;
 pub(crate) mod stray;
+mod unread;
 
 /// One good form of each object, by key.
 #[derive(Debug, Default)]
@@ -33,6 +36,10 @@ pub(crate) struct Settled {
     pub(crate) closings: Vec<Closing>,
     /// Refused HTTPRoutes without a good form.
     pub(crate) strays: Vec<Stray>,
+    /// Refused workspaces without a good form.
+    pub(crate) unread: Vec<Workspace>,
+    /// Policies that are known only by name.
+    pub(crate) unknown: Vec<Closed>,
     /// Refused objects that keep their last good form.
     pub(crate) kept: BTreeSet<Key>,
     /// Refused objects that have none.
@@ -95,6 +102,12 @@ impl Settled {
         for stray in &self.strays {
             hash.update(format!("{stray:?}"));
         }
+        for workspace in &self.unread {
+            hash.update(format!("{workspace:?}"));
+        }
+        for Closed { policy, targets, .. } in &self.unknown {
+            hash.update(format!("{policy} {targets:?}"));
+        }
         hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
 }
@@ -132,6 +145,13 @@ pub(crate) fn settle(
         replace(&mut settled, &object, previous);
         faults.extend(object.faults);
     }
+    for closed in input.closed {
+        faults.push(closed.fault.clone());
+        settled.unknown.push(closed);
+    }
+    settled.unknown.iter_mut().for_each(|closed| closed.targets.sort());
+    settled.unknown.sort_by(|a, b| (&a.policy, &a.targets).cmp(&(&b.policy, &b.targets)));
+    settled.unread.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
     settled.closings.sort();
     settled.closings.dedup();
     settled.strays.sort_by_cached_key(|stray| format!("{stray:?}"));
@@ -190,6 +210,8 @@ fn replace(settled: &mut Settled, refused: &Refused, previous: Option<&Assembly>
             settled.closings.push(Closing::of(key, refused.raw.as_ref()));
         } else if key.kind == Kind::HttpRoute {
             settled.strays.push(Stray::of(key, refused.raw.as_ref()));
+        } else if key.kind == Kind::Workspace && key.namespace == key.kind.default_namespace() {
+            settled.unread.push(unread::workspace(key, refused.raw.as_ref()));
         }
         settled.lost.insert(key.clone());
     }

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use policy::{Facts, Reason, Scheme};
 
 mod assemble;
+mod claimed;
 mod hosts;
 mod isolate;
 mod listener;
@@ -25,7 +26,7 @@ mod rule;
 mod service;
 pub mod why;
 
-pub use assemble::{Assembly, Input, Refused, assemble};
+pub use assemble::{Assembly, Closed, Input, Refused, assemble};
 pub use listener::{Certificate, Listener, State};
 pub use rule::{Backend, Mirror, Rule, Target};
 pub use service::Service;

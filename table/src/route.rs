@@ -12,6 +12,7 @@ use model::{Hostname, Name};
 use policy::Facts;
 use policy::pattern::{HeaderPattern, PathPattern, PatternError, QueryPattern};
 
+use crate::claimed::{Claimed, Holder};
 use crate::hosts::Hosts;
 use crate::precedence::{HostRank, PathRank, Rank};
 use paths::Paths;
@@ -55,6 +56,8 @@ pub(crate) struct Routes {
     shut: BTreeMap<Name, Hosts<Paths>>,
     /// Every entry once, for [`why`](crate::why).
     pub(crate) all: Vec<Entry>,
+    /// What others hold, where anybody claims anything.
+    pub(crate) claimed: Option<Arc<Claimed>>,
 }
 
 impl Compiled {
@@ -164,14 +167,9 @@ fn rank(source: &HttpRoute, written: &HttpMatch, (rule, index): (usize, usize)) 
 }
 
 impl Routes {
-    /// Puts the matches of one rule in, under each host name of the route.
-    pub(crate) fn add<'a>(
-        &mut self,
-        hosts: impl Iterator<Item = Option<&'a Hostname>>,
-        matches: &[Arc<Match>],
-        rule: usize,
-    ) {
-        put(&mut self.hosts, hosts, matches, rule);
+    /// Puts matches of one rule in, under a host name of their route.
+    pub(crate) fn add(&mut self, host: Option<&Hostname>, matches: &[Arc<Match>], rule: usize) {
+        put(&mut self.hosts, [host].into_iter(), matches, rule);
         self.all.extend(matches.iter().map(|of| Entry { rule, of: Arc::clone(of) }));
     }
 
@@ -192,13 +190,29 @@ impl Routes {
         let shut = self.shut.values_mut().flat_map(Hosts::values_mut);
         self.hosts.values_mut().chain(shut).for_each(Paths::sort);
         self.all.sort_by(|a, b| a.of.rank.cmp(&b.of.rank));
+        self.all.dedup_by(|a, b| Arc::ptr_eq(&a.of, &b.of));
     }
 
     /// The entry that wins. A host name whose rules do not fit leaves the request to less specific
     /// ones.
     pub(crate) fn find(&self, facts: &Facts<'_>) -> Option<&Entry> {
         let entry = first(&self.hosts, facts)?;
+        if self.claimed.is_some() && self.keeps(&entry.of, facts) {
+            return None;
+        }
         Some(self.instead(entry, facts).unwrap_or(entry))
+    }
+
+    /// Whether a match that names no host must not answer a request, since others hold that. One
+    /// that names its hosts is attached only where nobody else holds anything.
+    fn keeps(&self, of: &Match, facts: &Facts<'_>) -> bool {
+        of.source.spec.hostnames.is_empty() && self.holder(of, facts).is_some()
+    }
+
+    /// Another owner than that of a match who holds what a request asks for.
+    pub(crate) fn holder(&self, of: &Match, facts: &Facts<'_>) -> Option<&Holder> {
+        let namespace = &of.source.metadata.namespace;
+        self.claimed.as_ref()?.holder(namespace, facts.host, facts.path)
     }
 
     /// The closed entry that keeps a request from `entry`, if its namespace has one there. An

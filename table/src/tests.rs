@@ -4,7 +4,9 @@
 
 mod abroad;
 mod attachment;
+mod borders;
 mod callers;
+mod claims;
 mod closing;
 mod fixture;
 mod lookup;

@@ -76,6 +76,8 @@ pub struct Other {
 pub enum Obstacle {
     /// It fits; another one comes first.
     Precedence,
+    /// It fits; another workspace holds what is asked for.
+    Held,
     /// A query parameter.
     Query,
     /// A header.
@@ -161,7 +163,12 @@ fn others(
     let rest = listener.routes.all.iter().filter(|entry| !is_winner(entry));
     let mut others: Vec<Other> = rest
         .map(|entry| {
+            let held = || {
+                let holder = listener.routes.holder(&entry.of, facts)?;
+                Some((Obstacle::Held, format!("this falls on {holder}")))
+            };
             let (obstacle, why) = obstacle(&entry.of, facts)
+                .or_else(held)
                 .unwrap_or_else(|| (Obstacle::Precedence, lower(&entry.of, winner, facts)));
             Other {
                 route: entry.of.rank.route.to_string(),
@@ -214,7 +221,9 @@ fn unfit(wanted: &str, there: bool) -> String {
 
 /// Why a match that fits comes after the winner.
 fn lower(of: &Match, winner: Option<&Entry>, facts: &Facts<'_>) -> String {
-    let Some(winner) = winner else { return String::new() };
+    let Some(winner) = winner else {
+        return "its route is not attached under this host, see its faults".to_owned();
+    };
     let rank = |one: &Match| one.best_host(facts.host).map(HostRank::of);
     let by = match rank(&winner.of).cmp(&rank(of)) {
         Ordering::Equal => winner.of.rank.compare(&of.rank).1,

@@ -64,7 +64,7 @@ fn world() -> Vec<Resource> {
 
 #[test]
 fn a_lookup_allocates_nothing() {
-    let assembly = assemble(Input { resources: world(), refused: Vec::new() }, None);
+    let assembly = assemble(Input { resources: world(), ..Input::default() }, None);
     let mut headers = HeaderMap::new();
     headers.insert("x", HeaderValue::from_static("1"));
     let none = HeaderMap::new();

@@ -8,6 +8,7 @@ use crate::test::budget;
 mod bed;
 pub(crate) mod callgrind;
 mod case;
+mod control;
 mod drive;
 mod edge;
 mod process;
@@ -25,6 +26,8 @@ pub(crate) struct Args {
 enum Bench {
     /// Requests per CPU-second, latency and memory of an edge proxy.
     Edge(edge::Args),
+    /// From a change to the first request that obeys it, and the server's cost with many nodes.
+    Control(control::Args),
     /// Instructions that a program spends in the functions of given names.
     Callgrind(callgrind::Args),
     /// What a request costs in instructions, beside the budget that is checked in.
@@ -34,6 +37,7 @@ enum Bench {
 pub(crate) fn run(args: &Args) -> Result<()> {
     match &args.bench {
         Bench::Edge(args) => edge::run(args),
+        Bench::Control(args) => control::run(args),
         Bench::Callgrind(args) => callgrind::run(args),
         Bench::Budget(args) => budget::run(args),
     }

@@ -69,6 +69,22 @@ const SOAKS: &[Soak] = &[
         count: 100_000,
     },
     Soak {
+        name: "borders",
+        about: "worlds with workspaces, Apis and Claims against a naive reading",
+        starts_programs: false,
+        files: &["generated"],
+        test: "borders::borders_agree_with_a_naive_reading",
+        count: 50_000,
+    },
+    Soak {
+        name: "border-edits",
+        about: "edits of borders: what they may touch, and that nothing stale is taken over",
+        starts_programs: false,
+        files: &["generated"],
+        test: "borders::an_edit_of_a_border_touches_what_lies_within_it_and_is_made_as_anew",
+        count: 50_000,
+    },
+    Soak {
         name: "churn",
         about: "requests while routes, weights and certificates are rewritten",
         starts_programs: true,

@@ -14,6 +14,7 @@ use super::commit::commit;
 use super::*;
 use crate::edit::read;
 
+mod bookshop;
 mod cost;
 mod holes;
 mod lookup;

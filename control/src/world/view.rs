@@ -39,7 +39,7 @@ impl World {
         let secrets = secrets.filter_map(|key| self.objects.get(key));
         resources.extend(secrets.map(|object| object.resource.clone()));
         let refused = self.unreadable.values().filter_map(Unreadable::refused).collect();
-        table::assemble(Input { resources, refused }, previous)
+        table::assemble(Input { resources, refused, ..Input::default() }, previous)
     }
 
     /// The objects of a kind in a namespace.

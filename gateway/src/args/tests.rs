@@ -67,3 +67,32 @@ fn only_kinds_of_others_can_be_ignored() {
         assert!(said.contains(word), "{kinds}: {said}");
     }
 }
+
+#[test]
+fn tables_come_from_files_or_from_a_server() {
+    let source = |arguments: &[&str], token: Option<&str>| {
+        serve(arguments).unwrap().source(token.map(str::to_owned))
+    };
+    assert_eq!(source(&[], None), None);
+    let files = Some(Source::Files("a.yaml".into()));
+    assert_eq!(source(&["--config", "a.yaml"], Some("token")), files);
+    let join = |token: Option<&str>, state: Option<&str>| {
+        let token = token.map(|token| Hidden(token.to_owned()));
+        Some(Source::Server(Join { token, state: state.map(PathBuf::from), ..Join::default() }))
+    };
+    assert_eq!(source(&["--join", "a"], Some("b")), join(Some("a"), None));
+    assert_eq!(source(&["--join", "-"], None), join(Some("-"), None));
+    assert_eq!(source(&[], Some("b")), join(Some("b"), None));
+    assert_eq!(source(&["--state", "here"], None), join(None, Some("here")));
+}
+
+#[test]
+fn files_and_a_server_exclude_each_other_and_no_token_is_shown() {
+    for other in ["--join", "--server", "--state", "--name"] {
+        let said = serve(&["--config", "a.yaml", other, "marker"]).unwrap_err();
+        assert!(said.contains("cannot be used with"), "{said}");
+        assert!(!said.contains("marker"), "{said}");
+    }
+    let args = serve(&["--join", "marker"]).unwrap();
+    assert!(!format!("{args:?} {:?}", args.source(None)).contains("marker"));
+}

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use model::{Document, Invalid, Key, Resource};
+use model::{Document, Invalid, Key, Kind, Resource};
 use table::{Assembly, Input, Refused};
 
 use super::fault::{Fault, Instead};
@@ -92,7 +92,8 @@ pub(super) fn input(standings: &[Standing<'_>]) -> Input {
         match standing.sound() {
             Some(resource) => input.resources.push(resource.clone()),
             None => input.refused.push(Refused {
-                key: document.key.clone(),
+                // What is refused for its kind alone has no say in what becomes of others.
+                key: document.key.clone().filter(|key| is_read(key.kind)),
                 raw: document.raw.clone().or(written(document)),
                 faults: standing.faults.clone(),
             }),
@@ -133,6 +134,20 @@ fn faults_here(document: &Document, resource: &Resource) -> Vec<Invalid> {
         | Resource::Team(_)
         | Resource::Role(_)
         | Resource::Grant(_) => vec![not_here(document)],
+    }
+}
+
+/// Whether a gateway that reads files takes objects of this kind.
+fn is_read(kind: Kind) -> bool {
+    match kind {
+        Kind::Gateway
+        | Kind::HttpRoute
+        | Kind::Service
+        | Kind::EndpointSlice
+        | Kind::Secret
+        | Kind::ConfigMap
+        | Kind::AccessPolicy => true,
+        Kind::Api | Kind::Claim | Kind::Workspace | Kind::Team | Kind::Role | Kind::Grant => false,
     }
 }
 

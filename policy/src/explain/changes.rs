@@ -40,7 +40,7 @@ pub struct RewriteStory {
 }
 
 /// Changes of headers, in the order set, add, remove.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HeaderStory {
     /// These replace what is there.
@@ -97,5 +97,12 @@ impl HeaderStory {
             add: change.add.iter().map(line).collect(),
             remove: change.remove.iter().map(HeaderName::to_string).collect(),
         }
+    }
+
+    /// Adds what is changed after it.
+    pub(crate) fn extend(&mut self, after: HeaderStory) {
+        self.set.extend(after.set);
+        self.add.extend(after.add);
+        self.remove.extend(after.remove);
     }
 }

@@ -31,6 +31,9 @@ pub(super) fn because(story: &Story, verdict: &Verdict) -> String {
             story.refused.clone().unwrap_or_else(|| "a credential is refused".to_owned())
         }
         (Reason::PolicyUnreadable, _) => unreadable(story),
+        (Reason::ApiUnpublished | Reason::ApiRetired | Reason::DefaultDenied, _) => {
+            answer.detail.as_deref().unwrap_or(answer.reason.as_str()).to_owned()
+        }
         (_, Some(rule)) => format!("{rule} denies it"),
         (Reason::CredentialMissing, None) => {
             format!("nobody proved who is calling, and {}", not_allowed(story))
@@ -57,10 +60,12 @@ fn not_allowed(story: &Story) -> String {
 }
 
 fn unreadable(story: &Story) -> String {
-    match story.levels.iter().find_map(|level| level.unreadable.as_ref()) {
-        Some(key) => format!("{key} could not be read, so its targets are closed"),
-        None => "a policy could not be read, so its targets are closed".to_owned(),
-    }
+    let policy = story.levels.iter().find_map(|level| {
+        let known = level.unreadable.as_ref().map(ToString::to_string);
+        known.or_else(|| Some(level.unknown.as_ref()?.to_string()))
+    });
+    let policy = policy.as_deref().unwrap_or("a policy");
+    format!("{policy} could not be read, so its targets are closed")
 }
 
 impl fmt::Display for Story {
@@ -94,6 +99,9 @@ impl fmt::Display for LevelStory {
         })?;
         if let Some(key) = &self.unreadable {
             write!(f, ": {key} could not be read")?;
+        }
+        if let Some(policy) = &self.unknown {
+            write!(f, ": {policy} is not known to this version")?;
         }
         for policy in &self.policies {
             write!(f, "\n  {}", policy.policy)?;

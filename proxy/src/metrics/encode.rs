@@ -15,6 +15,7 @@ use prometheus_client::registry::Registry;
 use super::connections::{self, Outcome};
 use super::series::{HistogramSum, Sum};
 use super::{Metrics, process};
+use crate::config::Counts;
 
 /// The content type of what [`Metrics::encode`] gives.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -41,14 +42,15 @@ struct Scrape {
     ports_missing: u64,
     mirrors_left_out: u64,
     dropped: Dropped,
+    joined: Option<Counts>,
     usage: Option<process::Usage>,
 }
 
 impl Metrics {
     /// All counts as text.
-    pub(crate) fn encode(&self, dropped: Dropped) -> String {
+    pub(crate) fn encode(&self, dropped: Dropped, joined: Option<Counts>) -> String {
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(self.scrape(dropped)));
+        registry.register_collector(Box::new(self.scrape(dropped, joined)));
         let mut text = String::new();
         match prometheus_client::encoding::text::encode(&mut text, &registry) {
             Ok(()) => text,
@@ -57,7 +59,7 @@ impl Metrics {
         }
     }
 
-    fn scrape(&self, dropped: Dropped) -> Scrape {
+    fn scrape(&self, dropped: Dropped, joined: Option<Counts>) -> Scrape {
         let mut connections = connections::Sum::default();
         self.connections.iter().for_each(|worker| worker.add_to(&mut connections));
         let (digest, routes, connect_failures) = self.shown();
@@ -74,6 +76,7 @@ impl Metrics {
             ports_missing: self.ports_missing.load(Relaxed),
             mirrors_left_out: self.mirrors_left_out.load(Relaxed),
             dropped,
+            joined,
             usage: process::usage(),
         }
     }
@@ -103,6 +106,7 @@ impl Collector for Scrape {
         self.requests(&mut to)?;
         self.connections(&mut to)?;
         self.tables(&mut to)?;
+        self.joined(&mut to)?;
         self.process(&mut to)
     }
 }
@@ -187,6 +191,28 @@ impl Scrape {
         info(to, "heddle_table", help, &[("digest", &*self.digest)])?;
         let labels = [("service", self.service), ("version", env!("CARGO_PKG_VERSION"))];
         info(to, "heddle_build", "What is running", &labels)
+    }
+
+    /// How the node stands with its server, if it has one.
+    fn joined(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let Some(joined) = &self.joined else { return Ok(()) };
+        let help = "Whether the server is heard";
+        gauge(to, "heddle_config_connected", help, &i64::from(joined.is_connected))?;
+        if let Some(age) = joined.age {
+            let help = "Seconds since it was certain that what is served is what the server wants";
+            gauge(to, "heddle_config_age_seconds", help, &age)?;
+        }
+        let help = "States of the server that were put in force";
+        single(to, "heddle_config_applied", help, joined.applied)?;
+        let help = "States of the server that were refused as a whole";
+        single(to, "heddle_config_refused", help, joined.refused)?;
+        let help = "Objects that are not served as the server sent them";
+        gauge(to, "heddle_config_rejected_objects", help, &(joined.rejected as i64))?;
+        if let Some(ends) = joined.certificate_ends {
+            let help = "When the node's certificate ends, in seconds since 1970";
+            gauge(to, "heddle_certificate_expiry_timestamp_seconds", help, &ends)?;
+        }
+        Ok(())
     }
 
     fn process(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {

@@ -113,7 +113,7 @@ fn a_routed_exchange_is_told_under_its_rule_also_after_the_next_table() {
     let access_log = Sink::File(file.clone());
     let telemetry = Telemetry::start(&Settings { access_log, ..Settings::default() }).unwrap();
     let resources = model::read(SHOP).into_iter().map(|document| document.result.unwrap());
-    let input = table::Input { resources: resources.collect(), refused: Vec::new() };
+    let input = table::Input { resources: resources.collect(), ..table::Input::default() };
     let table = table::assemble(input, None).table;
     let mut record = sample(&telemetry);
     record.table = telemetry.attach(&table);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use store::authority::{Authority, Kind, State};
-use store::node::{Certificate, Node, Vector};
+use store::node::{Certificate, Heard, Node, Vector};
 use store::{Error, Scope};
 
 use super::workspace;
@@ -91,4 +91,63 @@ async fn an_authoritys_key_opens_and_its_state_moves_on() {
     assert!(store.authority_list(Some("there")).await.unwrap().is_empty());
     assert_eq!(store.authority_key("a1").await.unwrap().as_deref(), Some(&b"private"[..]));
     assert_eq!(store.authority_key("a2").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn of_authorities_that_are_made_at_once_one_is_settled_on() {
+    let bed = Bed::fresh().await;
+    let store = bed.store.clone();
+    let authority = |id: &str, expires| Authority {
+        id: id.to_owned(),
+        cluster: "here".to_owned(),
+        kind: Kind::Intermediate,
+        certificate: id.to_owned(),
+        created: 1,
+        expires,
+        state: State::Active,
+    };
+    let made = [authority("a1", 99), authority("a2", 99), authority("a3", 99)];
+    let (one, two, three) = tokio::join!(
+        store.authority_settle(&made[0], b"private", 50),
+        store.authority_settle(&made[1], b"private", 50),
+        store.authority_settle(&made[2], b"private", 50),
+    );
+    let settled = [one.unwrap(), two.unwrap(), three.unwrap()];
+    assert!(settled.iter().all(|one| *one == settled[0]), "{settled:?}");
+    assert_eq!(store.authority_list(Some("here")).await.unwrap(), settled[..1]);
+    let next = authority("a4", 200);
+    assert_eq!(store.authority_settle(&next, b"private", 99).await.unwrap(), next);
+    let root = Authority { kind: Kind::Root, ..authority("a5", 99) };
+    assert_eq!(store.authority_settle(&root, b"private", 50).await.unwrap(), root);
+}
+
+#[tokio::test]
+async fn what_many_nodes_said_is_noted_at_once() {
+    let bed = Bed::fresh().await;
+    let store = bed.store.clone();
+    let named = |id: &str| Node { name: id.to_owned(), ..node(id) };
+    for id in ["n1", "n2"] {
+        store.node_join(&named(id)).await.unwrap();
+    }
+    let said = |id: &str, connected| Heard {
+        id: id.to_owned(),
+        seen: 20,
+        connected,
+        moved: vec![(Scope::Platform, 3, 15), (workspace("shop"), 2, 15)],
+        ..Heard::default()
+    };
+    let all = [said("n1", true), said("gone", true), said("n2", false)];
+    assert_eq!(store.node_heard(&all).await.unwrap(), ["gone"]);
+    let version = Some("0.2.0".to_owned());
+    let left = vec![workspace("shop")];
+    let later = Heard { version, seen: 10, moved: Vec::new(), left, ..said("n1", true) };
+    assert!(store.node_heard(&[later]).await.unwrap().is_empty());
+    let expected = Node { version: "0.2.0".into(), last_seen: 20, ..named("n1") };
+    assert_eq!(store.node("n1").await.unwrap(), Some(expected), "time does not go back");
+    let vector = BTreeMap::from([(Scope::Platform, (3, 15))]);
+    assert_eq!(store.node_vector("n1").await.unwrap(), vector);
+    assert_eq!(store.node_vector("n2").await.unwrap().len(), 2);
+    assert_eq!(store.node_silent(20).await.unwrap(), 0);
+    assert_eq!(store.node_silent(21).await.unwrap(), 1);
+    assert!(!store.node("n1").await.unwrap().unwrap().connected);
 }

@@ -1,4 +1,5 @@
-//! Listeners of all Gateways: certificates resolved, conflicts decided by age.
+//! Listeners of all Gateways: certificates resolved, those on another's ground refused, conflicts
+//! decided by age.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,18 +9,28 @@ use model::secret::TLS_SECRET;
 use model::{Invalid, Key, Kind, Resource};
 use policy::Scheme;
 
+use crate::claimed::Claimed;
 use crate::isolate::{Settled, fault};
 use crate::listener::{Certificate, Listener, State};
 use crate::route::Routes;
 
 /// Every listener, older Gateways first, each accepted or refused with a fault.
-pub(crate) fn draft(settled: &Settled, faults: &mut Vec<Invalid>) -> Vec<Listener> {
+pub(crate) fn draft(
+    settled: &Settled,
+    claimed: &Claimed,
+    faults: &mut Vec<Invalid>,
+) -> Vec<Listener> {
     let mut drafts = Vec::new();
     let mut claims = Claims::default();
     for (key, gateway) in by_age(settled) {
         for (index, written) in gateway.spec.listeners.iter().enumerate() {
             let at = format!("spec.listeners[{index}]");
             let mut listener = listener(settled, key, written, &at, faults);
+            let host = written.hostname.as_ref().filter(|_| listener.is_serving());
+            if let Some(reason) = host.and_then(|host| claimed.of_listener(key, host)) {
+                faults.push(fault(key, &format!("{at}.hostname"), reason.clone()));
+                listener.state = State::Refused(reason);
+            }
             if listener.is_serving()
                 && let Err(reason) = claims.take(&listener)
             {

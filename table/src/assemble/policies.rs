@@ -9,7 +9,8 @@ use model::secret::Secret;
 use model::{Invalid, Key, Kind, Name, Resource};
 use policy::{CompiledPolicy, Level, access};
 
-use crate::assemble::Assembly;
+use crate::assemble::borders::Borders;
+use crate::assemble::{Assembly, unknown};
 use crate::isolate::closing::{Closing, Place};
 use crate::isolate::{Settled, fault};
 
@@ -36,13 +37,22 @@ struct Compiled {
 #[derive(Debug, Default)]
 struct Gathered {
     policies: Vec<Arc<CompiledPolicy>>,
-    closed_by: Option<Key>,
+    closed_by: Option<By>,
+}
+
+/// What closes a place.
+#[derive(Debug)]
+enum By {
+    Policy(Key),
+    /// One that is known only by name.
+    Name(Arc<str>),
 }
 
 impl Policies {
     /// Compiles every policy; one that does not compile closes its targets.
     pub(crate) fn compile(
         settled: &Settled,
+        borders: &Borders,
         previous: Option<&Assembly>,
         faults: &mut Vec<Invalid>,
     ) -> Self {
@@ -58,7 +68,7 @@ impl Policies {
                 gathered.entry(place.clone()).or_default().add(key, &compiled);
             }
             for place in shut {
-                gathered.entry(place).or_default().closed_by = Some(key.clone());
+                gathered.entry(place).or_default().close(key);
                 policies.closed.insert(key.clone());
             }
             policies.places.insert(key.clone(), there);
@@ -73,9 +83,15 @@ impl Policies {
                 if settled.kept.contains(&closing.policy) {
                     faults.push(beyond(&closing.policy, &place));
                 }
-                gathered.entry(place).or_default().closed_by = Some(closing.policy.clone());
+                gathered.entry(place).or_default().close(&closing.policy);
             }
             policies.closed.insert(closing.policy.clone());
+        }
+        for closed in &settled.unknown {
+            let name: Arc<str> = closed.policy.as_str().into();
+            for place in unknown::places(settled, borders, closed) {
+                gathered.entry(place).or_default().closed_by = Some(By::Name(Arc::clone(&name)));
+            }
         }
         policies.levels =
             gathered.into_iter().map(|(place, all)| (place, Arc::new(all.level()))).collect();
@@ -149,13 +165,18 @@ impl Gathered {
     fn add(&mut self, key: &Key, policy: &Compiled) {
         match &policy.result {
             Ok(policy) => self.policies.push(Arc::clone(policy)),
-            Err(_) => self.closed_by = Some(key.clone()),
+            Err(_) => self.close(key),
         }
+    }
+
+    fn close(&mut self, policy: &Key) {
+        self.closed_by = Some(By::Policy(policy.clone()));
     }
 
     fn level(self) -> Level {
         match self.closed_by {
-            Some(key) => Level::Closed { key },
+            Some(By::Policy(key)) => Level::Closed { key },
+            Some(By::Name(policy)) => Level::Unknown { policy },
             None => Level::Rules(self.policies),
         }
     }

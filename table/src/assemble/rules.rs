@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use model::route::{HttpRoute, HttpRule, RequestMirror, Timeouts};
 use model::{Invalid, Key};
-use policy::{Chain, Level, Reason};
+use policy::{Border, Chain, Level, Reason};
 
 use crate::isolate::fault;
 use crate::service::Catalog;
@@ -107,11 +107,12 @@ fn share(mirror: &RequestMirror) -> (u32, u32) {
 }
 
 impl Draft<'_> {
-    /// The rule under these policies. A chain that does not compile closes the rule.
+    /// The rule under these policies, within this border. A chain that does not compile closes the rule.
     pub(crate) fn rule(
         &self,
         id: usize,
         levels: Vec<Arc<Level>>,
+        border: Border,
         faults: &mut Vec<Invalid>,
     ) -> Option<Rule> {
         let chain = Chain::compile(levels, &self.written.filters).or_else(|error| {
@@ -130,7 +131,7 @@ impl Draft<'_> {
             index: self.index,
             name: self.written.name.clone(),
             label: Arc::clone(&self.label),
-            chain: chain.ok()?,
+            chain: chain.ok()?.within(border),
             backends: self.backends.clone(),
             mirrors: self.mirrors.clone(),
             request_timeout: timeouts.request_bound(),

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use model::api::LABEL;
 use model::route::{HttpMatch, HttpRoute, HttpRouteSpec, HttpRule, ParentRef, PathMatch};
 use model::{Checker, Key, Meta};
 use serde::de::DeserializeOwned;
@@ -29,6 +30,8 @@ pub(crate) struct Stray {
     pub(crate) parents: Option<Vec<ParentRef>>,
     /// Its hosts and paths; `None`: they cannot be told.
     pub(crate) reach: Option<Compiled>,
+    /// The Api that it names.
+    pub(crate) api: Option<String>,
 }
 
 impl Stray {
@@ -39,7 +42,9 @@ impl Stray {
         let parents = spec.and_then(parents);
         let spec = spec.filter(|_| parents.is_some());
         let reach = spec.and_then(|spec| reach(key, spec));
-        Stray { key: key.clone(), parents, reach }
+        let label = raw.and_then(|raw| raw.get("metadata")?.get("labels")?.get(LABEL));
+        let api = label.map(|label| label.as_str().unwrap_or_default().to_owned());
+        Stray { key: key.clone(), parents, reach, api }
     }
 }
 

@@ -75,7 +75,7 @@ fn what_another_namespace_takes_back_closes_nothing() {
         ] {
             for previous in [None, Some(&before)] {
                 let resources = [later.clone(), shop("bob", has_keys)].concat();
-                let after = assemble(Input { resources, refused: Vec::new() }, previous);
+                let after = assemble(Input { resources, ..Input::default() }, previous);
                 let said = faults(&after);
                 let is_told = said.iter().any(|one| one.contains("no key 'bob'"));
                 assert!(is_told, "{what}: {said:?}");

@@ -60,7 +60,7 @@ fn world(more: impl IntoIterator<Item = Resource>) -> Vec<Resource> {
 }
 
 fn after(resources: Vec<Resource>, previous: &Assembly) -> Assembly {
-    assemble(Input { resources, refused: Vec::new() }, Some(previous))
+    assemble(Input { resources, ..Input::default() }, Some(previous))
 }
 
 fn a() -> Ask {
@@ -167,7 +167,7 @@ fn what_cannot_be_told_is_no_fault() {
     let mut resources = world([policy("p", "a", None, deny("bob"))]);
     resources[1] = route("a", &["edge", "lost"]);
     let refused = Refused { key: Some(gateway), raw: None, faults: Vec::new() };
-    let assembly = assemble(Input { resources, refused: vec![refused] }, None);
+    let assembly = assemble(Input { resources, refused: vec![refused], ..Input::default() }, None);
     // Only that the Gateway is missing: its policies might know bob.
     assert_eq!(faults(&assembly).len(), 1);
     assert!(assembly.closed.is_empty());

@@ -63,7 +63,7 @@ fn with(policy: Resource) -> Assembly {
 
 fn refused(raw: Option<Value>) -> Assembly {
     let refused = Refused { key: Some(key()), raw, faults: Vec::new() };
-    assemble(Input { resources: world(), refused: vec![refused] }, None)
+    assemble(Input { resources: world(), refused: vec![refused], ..Input::default() }, None)
 }
 
 const OK: &str = "ok";
@@ -125,7 +125,7 @@ fn a_policy_on_a_part_that_is_not_there_closes_the_whole_of_it() {
         let mut resources = world();
         resources.push(policy(json!([target, b]), "keys"));
         for previous in [None, Some(&before)] {
-            let input = Input { resources: resources.clone(), refused: Vec::new() };
+            let input = Input { resources: resources.clone(), ..Input::default() };
             let assembly = assemble(input, previous);
             assert_eq!(verdicts(&assembly), wanted, "{target}");
             assert!(assembly.closed.contains(&key()));
@@ -172,10 +172,15 @@ fn a_refused_policy_closes_what_its_text_names() {
 fn a_refused_policy_keeps_its_last_good_form() {
     let before = with(policy(route_a(), "keys"));
     let refused = Refused { key: Some(key()), raw: None, faults: Vec::new() };
-    let after =
-        assemble(Input { resources: world(), refused: vec![refused.clone()] }, Some(&before));
+    let after = assemble(
+        Input { resources: world(), refused: vec![refused.clone()], ..Input::default() },
+        Some(&before),
+    );
     assert_eq!(verdicts(&after), [NO, NO, OK, OK, OK, OK]);
-    let again = assemble(Input { resources: world(), refused: vec![refused] }, Some(&after));
+    let again = assemble(
+        Input { resources: world(), refused: vec![refused], ..Input::default() },
+        Some(&after),
+    );
     assert_eq!(verdicts(&again), [NO, NO, OK, OK, OK, OK]);
     assert!(again.kept.contains(&key()) && again.closed.is_empty());
 }
@@ -203,7 +208,8 @@ fn a_policy_in_its_last_good_form_closes_what_only_its_refused_form_names() {
     for (targets, wanted, told) in cases {
         let raw = json!({ "spec": { "targetRefs": targets, "x": 1 } });
         let refused = Refused { key: Some(key()), raw: Some(raw.clone()), faults: Vec::new() };
-        let input = Input { resources: world(), refused: vec![refused.clone()] };
+        let input =
+            Input { resources: world(), refused: vec![refused.clone()], ..Input::default() };
         let after = assemble(input.clone(), Some(&before));
         assert_eq!(verdicts(&after), wanted, "{raw}");
         assert_eq!(faults(&after).len(), told, "{:#?}", faults(&after));
@@ -220,7 +226,7 @@ fn an_edit_that_lets_go_of_a_target_for_one_that_is_not_there_is_not_taken() {
     let edit = |targets: Value, previous: &Assembly| {
         let mut resources = world();
         resources.push(policy(targets, "keys"));
-        assemble(Input { resources, refused: Vec::new() }, Some(previous))
+        assemble(Input { resources, ..Input::default() }, Some(previous))
     };
     for targets in [json!([route("aa")]), json!([route("b"), route("aa")])] {
         let after = edit(targets.clone(), &before);

@@ -61,7 +61,7 @@ pub(super) fn path(kind: &str, value: &str) -> Value {
 }
 
 pub(super) fn made(resources: Vec<Resource>) -> Assembly {
-    assemble(Input { resources, refused: Vec::new() }, None)
+    assemble(Input { resources, ..Input::default() }, None)
 }
 
 /// The faults but for rules without backends, which most cases here have.

@@ -26,7 +26,7 @@ fn without(kind: Kind, previous: Option<&Assembly>) -> Assembly {
         world().into_iter().partition(|resource| resource.kind() == kind);
     let key = gone.first().map(Resource::key);
     let refused = Refused { key, raw: Some(Value::Null), faults: Vec::new() };
-    assemble(Input { resources: rest, refused: vec![refused] }, previous)
+    assemble(Input { resources: rest, refused: vec![refused], ..Input::default() }, previous)
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_route_whose_pattern_does_not_compile_keeps_its_last_good_form() {
     let before = made(world());
     let mut resources = world();
     resources[3] = bad;
-    let after = assemble(Input { resources, refused: Vec::new() }, Some(&before));
+    let after = assemble(Input { resources, ..Input::default() }, Some(&before));
     assert_eq!(get("h", "/any").rule(&after.table), "shop/r/0");
     assert_eq!(after.table.digest, before.table.digest);
     let fault = &after.faults[0];
@@ -75,7 +75,7 @@ fn a_route_whose_pattern_does_not_compile_keeps_its_last_good_form() {
 #[test]
 fn a_refused_twin_leaves_the_good_object_in_its_place() {
     let refused = Refused { key: Some(world()[3].key()), raw: None, faults: Vec::new() };
-    let beside = Input { resources: world(), refused: vec![refused] };
+    let beside = Input { resources: world(), refused: vec![refused], ..Input::default() };
     let good = made(world());
     for previous in [None, Some(&good)] {
         let after = assemble(beside.clone(), previous);
@@ -89,7 +89,7 @@ fn an_object_that_is_gone_is_gone() {
     let before = made(world());
     let mut resources = world();
     resources.pop();
-    let after = assemble(Input { resources, refused: Vec::new() }, Some(&before));
+    let after = assemble(Input { resources, ..Input::default() }, Some(&before));
     assert_eq!(get("h", "/").rule(&after.table), "no_route");
 }
 
@@ -98,7 +98,7 @@ fn what_did_not_change_is_taken_over() {
     let before = made(world());
     let mut resources = world();
     resources.push(route("new", &[], path("Exact", "/new")));
-    let after = assemble(Input { resources, refused: Vec::new() }, Some(&before));
+    let after = assemble(Input { resources, ..Input::default() }, Some(&before));
     assert!(Arc::ptr_eq(&before.table.services[0], &after.table.services[0]));
     let key = world()[3].key();
     assert!(Arc::ptr_eq(&before.settled.routes[&key], &after.settled.routes[&key]));

@@ -74,7 +74,7 @@ fn misspelt(object: &str, field: &str, wrong: &str) -> Value {
 fn refused(raw: Option<Value>, resources: Vec<Resource>) -> Assembly {
     let key = Some(key(Kind::HttpRoute, "admin"));
     let refused = vec![Refused { key, raw, faults: Vec::new() }];
-    assemble(Input { resources, refused }, None)
+    assemble(Input { resources, refused, ..Input::default() }, None)
 }
 
 /// The root, two places below `/admin`, one of which is open by itself, the root of the other
@@ -162,7 +162,7 @@ fn a_policy_that_cannot_be_read_itself_closes_a_stray_too() {
     };
     let refused =
         vec![refused(Kind::AccessPolicy, "p", raw), refused(Kind::HttpRoute, "admin", admin())];
-    let assembly = assemble(Input { resources: world(), refused }, None);
+    let assembly = assemble(Input { resources: world(), refused, ..Input::default() }, None);
     assert_eq!(verdicts(&assembly), [OK, SHUT, OK, OK, OK]);
 }
 
@@ -174,7 +174,7 @@ fn a_pattern_that_does_not_compile_closes_every_route_of_its_gateways() {
     let mut bad = (*bad).clone();
     bad.spec.rules[0].matches[0].path.kind = model::route::PathMatchType::RegularExpression;
     let resources = [world(), vec![policy(), Resource::HttpRoute(bad.into())]].concat();
-    let assembly = assemble(Input { resources, refused: Vec::new() }, None);
+    let assembly = assemble(Input { resources, ..Input::default() }, None);
     assert_eq!(verdicts(&assembly), [SHUT, SHUT, SHUT, OK, OK]);
 }
 
@@ -182,11 +182,11 @@ fn a_pattern_that_does_not_compile_closes_every_route_of_its_gateways() {
 fn a_stray_with_a_last_good_form_closes_nothing() {
     let good = route("shop", "admin", &[], &["/admin"]);
     let resources = [world(), vec![policy(), good]].concat();
-    let before = assemble(Input { resources, refused: Vec::new() }, None);
+    let before = assemble(Input { resources, ..Input::default() }, None);
     let resources = [world(), vec![policy()]].concat();
     let key = Some(key(Kind::HttpRoute, "admin"));
     let refused = vec![Refused { key, raw: Some(admin()), faults: Vec::new() }];
-    let after = assemble(Input { resources, refused }, Some(&before));
+    let after = assemble(Input { resources, refused, ..Input::default() }, Some(&before));
     assert_eq!(verdicts(&before), [OK, "access_denied", OK, OK, OK]);
     assert_eq!(verdicts(&after), verdicts(&before));
     assert_eq!(after.table.digest, before.table.digest);

@@ -13,15 +13,15 @@ use observe::{Request, Seen, observe};
 
 mod bad;
 mod edit;
-mod observe;
-mod valid;
+pub(crate) mod observe;
+pub(crate) mod valid;
 
 /// Seeds that every run goes through; one that ever failed is added here.
 const SEEDS: [u64; 8] = [1, 2, 3, 5, 8, 13, 21, 34];
 const REQUESTS: usize = 16;
 
 fn input(resources: &[model::Resource]) -> Input {
-    Input { resources: resources.to_vec(), refused: Vec::new() }
+    Input { resources: resources.to_vec(), ..Input::default() }
 }
 
 /// Whether a request concerns the owner of `namespace`, by host or by what serves it without X.

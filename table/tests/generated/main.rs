@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::needless_pass_by_value, reason = "only tests are here")]
 
+mod borders;
 mod dice;
 mod isolation;
 mod reference;

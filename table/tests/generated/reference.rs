@@ -49,7 +49,7 @@ fn agrees_with_the_reference() {
     let (mut hits, mut ties, mut dice) = (0, 0, Dice::new(seed));
     for case in 0..count.div_ceil(REQUESTS_PER_WORLD) {
         let world = generate::world(&mut dice);
-        let input = Input { resources: world.clone(), refused: Vec::new() };
+        let input = Input { resources: world.clone(), ..Input::default() };
         let assembly = assemble(input, None);
         for _ in 0..REQUESTS_PER_WORLD {
             let request = generate::request(&mut dice, &world);

@@ -42,7 +42,7 @@ pub(crate) fn programs(profile: &str) -> Result<()> {
 }
 
 /// Where [`programs`] leaves a program.
-pub(super) fn program(profile: &str, name: &str) -> Result<PathBuf> {
+pub(crate) fn program(profile: &str, name: &str) -> Result<PathBuf> {
     // Cargo keeps the profile `dev` in a folder of another name.
     let folder = if profile == "dev" { "debug" } else { profile };
     Ok(shell::target()?.join(folder).join(name))

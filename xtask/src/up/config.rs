@@ -1,5 +1,5 @@
-//! The demo gateway's configuration: the bookshop's example, with HTTPS by a certificate that is
-//! made for this run.
+//! What the demo applies to its server: the bookshop's example and its people and borders, with HTTPS
+//! by a certificate that is made once for this folder.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -19,20 +19,23 @@ const HTTPS_LISTENER: &str = "    - name: https
           - name: bookshop-tls
 ";
 
-/// Writes `folder/config` and `folder/ca.pem`; returns the first.
+/// Writes `folder/bookshop` and `folder/ca.pem`; returns the first.
 pub(super) fn write(folder: &Path) -> Result<PathBuf> {
-    let config = folder.join("config");
+    let config = folder.join("bookshop");
     fs::create_dir_all(&config).with_context(|| format!("creating {}", config.display()))?;
-    let example = shell::root().join("examples/bookshop/gateway.yaml");
-    let text =
-        fs::read_to_string(&example).with_context(|| format!("reading {}", example.display()))?;
-    put(&config.join("bookshop.yaml"), &with_https(&text)?)?;
+    put(&config.join("gateway.yaml"), &with_https(&example("gateway.yaml")?)?)?;
+    put(&config.join("platform.yaml"), &example("platform.yaml")?)?;
     let made = rcgen::generate_simple_self_signed(["bookshop.localhost".to_owned()])
         .context("making the demo's certificate")?;
     let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
     put(&config.join("tls.yaml"), &secret(&certificate, &key))?;
     put(&folder.join("ca.pem"), &certificate)?;
     Ok(config)
+}
+
+fn example(name: &str) -> Result<String> {
+    let path = shell::root().join("examples/bookshop").join(name);
+    fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
 }
 
 /// Adds the HTTPS listener behind the example's HTTP listener.
@@ -58,11 +61,12 @@ fn secret(certificate: &str, key: &str) -> String {
 }
 
 /// Writes a file that only its owner may read, in one step.
-fn put(path: &Path, text: &str) -> Result<()> {
+pub(super) fn put(path: &Path, text: &str) -> Result<()> {
     let new = path.with_extension("new");
-    fs::write(&new, text).with_context(|| format!("writing {}", new.display()))?;
+    fs::write(&new, "").with_context(|| format!("writing {}", new.display()))?;
     fs::set_permissions(&new, fs::Permissions::from_mode(0o600))
         .with_context(|| format!("restricting {}", new.display()))?;
+    fs::write(&new, text).with_context(|| format!("writing {}", new.display()))?;
     fs::rename(&new, path).with_context(|| format!("writing {}", path.display()))
 }
 
@@ -72,18 +76,17 @@ mod tests {
 
     #[test]
     fn the_demo_has_every_object_of_the_example_and_https() {
-        let folder = std::env::temp_dir().join(format!("heddle-up-{}", std::process::id()));
-        let config = write(&folder).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let config = write(folder.path()).unwrap();
         let read = |name: &str| model::read(&fs::read_to_string(config.join(name)).unwrap());
-        let (objects, tls) = (read("bookshop.yaml"), read("tls.yaml"));
-        fs::remove_dir_all(&folder).unwrap();
-        let faults: Vec<_> =
-            objects.iter().chain(&tls).filter_map(|d| d.result.as_ref().err()).collect();
+        let all: Vec<_> =
+            ["gateway.yaml", "platform.yaml", "tls.yaml"].into_iter().flat_map(read).collect();
+        let faults: Vec<_> = all.iter().filter_map(|d| d.result.as_ref().err()).collect();
         assert!(faults.is_empty(), "{faults:?}");
-        let listeners = objects.iter().find_map(|document| match &document.result {
+        let listeners = all.iter().find_map(|document| match &document.result {
             Ok(model::Resource::Gateway(gateway)) => Some(gateway.spec.listeners.len()),
             _ => None,
         });
-        assert_eq!((listeners, tls.len()), (Some(2), 1));
+        assert_eq!((listeners, read("tls.yaml").len()), (Some(2), 1));
     }
 }

@@ -10,14 +10,17 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
+use super::founding::CLUSTER;
 use crate::shell;
 
 /// How to start a program and know that it is ready.
 #[derive(Debug)]
 pub(super) struct Spec {
     pub(super) name: String,
-    /// `service` or `gateway`.
+    /// `service`, `server` or `gateway`.
     pub(super) kind: &'static str,
+    /// Variables that it alone has; a secret is seen by no other user there.
+    pub(super) env: Vec<(&'static str, String)>,
     /// The file name of the program.
     pub(super) program: &'static str,
     pub(super) args: Vec<String>,
@@ -49,6 +52,7 @@ impl Process {
         let file = File::create(log).with_context(|| format!("writing {}", log.display()))?;
         let child = Command::new(&program)
             .args(&spec.args)
+            .envs(spec.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(file.try_clone().context("sharing the log file")?)
             .stderr(file)
@@ -63,10 +67,6 @@ impl Process {
 
     pub(super) fn log(&self) -> &Path {
         &self.log
-    }
-
-    pub(super) fn program(&self) -> &Path {
-        &self.program
     }
 
     /// Its exit status if it ended.
@@ -107,7 +107,7 @@ impl Process {
     pub(super) fn describe(&self) -> Value {
         json!({
             "name": self.spec.name,
-            "cluster": "local",
+            "cluster": CLUSTER,
             "kind": self.spec.kind,
             "pid": self.child.id(),
             "program": self.program,

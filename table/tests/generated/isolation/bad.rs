@@ -210,14 +210,14 @@ impl Bad {
     /// All that is good, and this in the midst of it.
     pub(crate) fn beside(&self, world: &[Resource]) -> Input {
         let resources = world.iter().chain(&self.resources).cloned().collect();
-        Input { resources, refused: self.refused.clone() }
+        Input { resources, refused: self.refused.clone(), ..Input::default() }
     }
 
     /// All that is good but for `victim`, and this.
     pub(crate) fn instead(&self, world: &[Resource], victim: &Key) -> Input {
         let rest = world.iter().filter(|resource| resource.key() != *victim);
         let resources = rest.chain(&self.resources).cloned().collect();
-        Input { resources, refused: self.refused.clone() }
+        Input { resources, refused: self.refused.clone(), ..Input::default() }
     }
 }
 

@@ -23,11 +23,13 @@ pub(crate) struct Seen {
     pub(crate) gateway: Option<String>,
     /// The namespace of the route.
     pub(crate) owner: Option<String>,
-    listener: Option<String>,
-    certificates: Vec<Vec<u8>>,
-    rule: Option<String>,
-    verdict: Result<(), Reason>,
-    backends: Vec<(u32, String)>,
+    pub(crate) listener: Option<String>,
+    pub(crate) certificates: Vec<Vec<u8>>,
+    pub(crate) rule: Option<String>,
+    pub(crate) verdict: Result<(), Reason>,
+    /// Whether the answer is changed on its way back.
+    pub(crate) says_more: bool,
+    pub(crate) backends: Vec<(u32, String)>,
 }
 
 /// Asks the table.
@@ -61,6 +63,7 @@ pub(crate) fn observe(table: &Table, request: &Request) -> Seen {
         certificates: certificates.map(|one| one.chain_pem.expose().to_vec()).collect(),
         rule: rule.map(|rule| rule.label.to_string()),
         verdict,
+        says_more: rule.is_some_and(|rule| rule.chain.changes_response()),
         backends: backends.map(|one| (one.weight, target(table, one.target))).collect(),
     }
 }

@@ -1,0 +1,135 @@
+//! Roots are made once, certificates say what we say, and authorities vouch for their own cluster.
+
+use rcgen::CertificateParams;
+use store::Location;
+use time::macros::datetime;
+
+use super::*;
+
+const NOW: OffsetDateTime = datetime!(2026-03-01 12:00 UTC);
+const TRUST: &str = "heddle.internal";
+
+async fn store(dir: &tempfile::TempDir) -> Store {
+    Store::open(&Location::Folder(dir.path().to_owned())).await.unwrap()
+}
+
+async fn ca(dir: &tempfile::TempDir) -> Ca {
+    Ca::open(store(dir).await, TRUST, Duration::hours(24), NOW).await.unwrap()
+}
+
+fn request(key: &KeyPair, names: &[&str]) -> Vec<u8> {
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    CertificateParams::new(names).unwrap().serialize_request(key).unwrap().der().to_vec()
+}
+
+fn node(cluster: &str) -> NodeName {
+    NodeName::parse(cluster, "gateway", "edge-1").unwrap()
+}
+
+#[tokio::test]
+async fn servers_that_start_at_once_end_with_one_root() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = store(&dir).await;
+    let opened = (0..8).map(|_| Ca::open(first.clone(), TRUST, Duration::hours(24), NOW));
+    let opened = futures::future::join_all(opened).await;
+    let prints: std::collections::BTreeSet<_> =
+        opened.iter().map(|ca| ca.as_ref().unwrap().fingerprint()).collect();
+    assert_eq!(prints.len(), 1);
+    let issuers = opened.iter().map(|ca| ca.as_ref().unwrap().issuer("east", NOW));
+    for issuer in futures::future::join_all(issuers).await {
+        let again = opened[0].as_ref().unwrap().issuer("east", NOW).await.unwrap();
+        assert_eq!(issuer.unwrap().certificate(), again.certificate());
+    }
+    assert_eq!(first.authority_list(None).await.unwrap().len(), 2);
+    let other = Ca::open(first, "other.example", Duration::hours(24), NOW).await;
+    assert!(matches!(other, Err(CaError::OtherTrust { .. })), "{other:?}");
+}
+
+#[tokio::test]
+async fn a_certificate_says_what_we_say_whatever_was_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let ca = ca(&dir).await;
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+    let asked = Requested::read(&request(&key, &["control.heddle.internal"])).unwrap();
+    let serial = serial().unwrap();
+    let issued = ca.certify(&node("east"), "id-1", &serial, &asked, NOW).await.unwrap();
+    let proven = Proven::read(&issued.chain[0], &issued.chain[1], TRUST).unwrap();
+    assert_eq!(proven.node, node("east"));
+    assert_eq!((proven.id.as_str(), &proven.serial), ("id-1", &serial));
+    assert_eq!(proven.expires, NOW + Duration::hours(24));
+    assert_eq!(proven.key, asked.key());
+    let west = ca.issuer("west", NOW).await.unwrap();
+    let other = Proven::read(&issued.chain[0], west.certificate(), TRUST);
+    assert_eq!(other, Err(Unfit::Stranger));
+    assert_eq!(Proven::claimed(ca.root(), TRUST), Err(Unfit::Nameless));
+}
+
+#[tokio::test]
+async fn an_authority_of_another_cluster_vouches_for_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let ca = ca(&dir).await;
+    let west = ca.issuer("west", NOW).await.unwrap();
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+    let (stolen, _) = west
+        .leaf(Leaf {
+            key: &key,
+            serial: serial().unwrap(),
+            common_name: "id-1".into(),
+            names: authority::of_node(node("east").uri(TRUST)).unwrap(),
+            usage: ExtendedKeyUsagePurpose::ClientAuth,
+            now: NOW,
+            lasts: Duration::hours(1),
+        })
+        .unwrap();
+    let read = Proven::read(&stolen, west.certificate(), TRUST);
+    assert_eq!(read, Err(Unfit::OtherCluster));
+}
+
+#[tokio::test]
+async fn requests_that_prove_nothing_are_refused() {
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+    let mut broken = request(&key, &[]);
+    *broken.last_mut().unwrap() ^= 1;
+    assert_eq!(Requested::read(&broken).unwrap_err(), Request::Malformed);
+    assert_eq!(Requested::read(b"no request").unwrap_err(), Request::Malformed);
+    let other = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
+    assert_eq!(Requested::read(&request(&other, &[])).unwrap_err(), Request::Algorithm);
+}
+
+#[tokio::test]
+async fn an_intermediate_is_followed_before_it_ends_and_the_root_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let ca = ca(&dir).await;
+    let first = ca.issuer("east", NOW).await.unwrap();
+    assert_eq!(first.expires(), NOW + Duration::days(365));
+    let same = ca.issuer("east", NOW + Duration::days(334)).await.unwrap();
+    assert_eq!(first.certificate(), same.certificate());
+    let later = NOW + Duration::days(336);
+    let next = ca.issuer("east", later).await.unwrap();
+    assert_ne!(first.certificate(), next.certificate());
+    let again = Ca::open(store_of(&ca), TRUST, Duration::hours(24), later).await.unwrap();
+    assert_eq!(again.root(), ca.root());
+    assert_eq!(again.issuer("east", later).await.unwrap().certificate(), next.certificate());
+}
+
+fn store_of(ca: &Ca) -> Store {
+    ca.store.clone()
+}
+
+/// Not a bound, but a figure: `cargo test -p control --release -- --ignored --nocapture signing`.
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn signing_is_measured() {
+    let dir = tempfile::tempdir().unwrap();
+    let ca = ca(&dir).await;
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+    let csr = request(&key, &[]);
+    let (start, rounds) = (std::time::Instant::now(), 5_000);
+    for _ in 0..rounds {
+        let asked = Requested::read(&csr).unwrap();
+        let serial = serial().unwrap();
+        ca.certify(&node("east"), "id-1", &serial, &asked, NOW).await.unwrap();
+    }
+    let each = start.elapsed() / rounds;
+    println!("{:.0} certificates/s, {each:?} each", 1.0 / each.as_secs_f64());
+}

@@ -1,0 +1,407 @@
+//! The nodes as they are now: who is there, what each runs, what each rejects.
+//!
+//! ```text
+//! streams ── opened, greeted, heard, landed, closed ──> memory ── at most once a second ──> store
+//!                                                         └── changed() wakes who looks
+//! ```
+//!
+//! What a node says counts at once; the store follows, in one transaction for all nodes, so that a
+//! revision which thousands acknowledge costs a few writes. After a restart the store says what was,
+//! until each node says what is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use store::Store;
+use store::node::{Heard, Node};
+use tokio::sync::watch;
+use wire::{Rejection, STALE, Vector};
+
+use crate::clock::Clock;
+use crate::moment::micros;
+use crate::snapshot::Snapshot;
+
+mod figures;
+mod receipt;
+
+pub use figures::{Figures, Latency};
+pub use receipt::{Progress, Receipt};
+
+/// How long what was said may wait for more before it is written.
+const GATHER: Duration = Duration::from_millis(50);
+/// Writes follow each other by so long at least.
+const PACE: Duration = Duration::from_secs(1);
+/// A node that only says that it is there is written anew after so long, in microseconds.
+const TOUCH: i64 = 4_000_000;
+/// Whoever was silent for so long when a server starts is not connected, in microseconds.
+const LOST: i64 = 30_000_000;
+
+/// A scope's revision, and since when a node runs it.
+pub type Running = BTreeMap<store::Scope, (i64, i64)>;
+
+/// Whether a node is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    /// It holds a stream and is heard of.
+    Connected,
+    /// It holds a stream and has been silent for too long.
+    Stale,
+    /// It holds none.
+    Away,
+}
+
+/// A node as it is now.
+#[derive(Debug, Clone)]
+pub struct NodeNow {
+    /// Who it is. The version and times are those that it said last.
+    pub node: Node,
+    /// Whether it is there.
+    pub state: State,
+    /// What it runs.
+    pub running: Running,
+    /// What it does not serve as it was sent.
+    pub rejected: Vec<Rejection>,
+}
+
+/// One stream of a node; a later one of the same node makes it void.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ticket {
+    id: String,
+    stream: u64,
+}
+
+/// All nodes.
+#[derive(Debug)]
+pub struct Fleet {
+    store: Store,
+    clock: Clock,
+    memory: Mutex<Memory>,
+    changed: watch::Sender<u64>,
+    /// Wakes whoever writes.
+    unwritten: tokio::sync::Notify,
+}
+
+#[derive(Debug, Default)]
+struct Memory {
+    nodes: BTreeMap<String, Live>,
+    dirty: BTreeSet<String>,
+    streams: u64,
+    figures: Figures,
+}
+
+/// A node that has a stream, or had one since we started.
+#[derive(Debug)]
+struct Live {
+    node: Node,
+    /// None once it ended.
+    stream: Option<u64>,
+    running: Running,
+    rejected: Vec<Rejection>,
+    written: Written,
+}
+
+/// What the store knows of a node.
+#[derive(Debug)]
+struct Written {
+    version: String,
+    seen: i64,
+    connected: bool,
+    running: Running,
+}
+
+impl Fleet {
+    /// Over `store`.
+    pub fn new(store: Store, clock: Clock) -> Self {
+        let (changed, _) = watch::channel(0);
+        let (memory, unwritten) = (Mutex::default(), tokio::sync::Notify::new());
+        Fleet { store, clock, memory, changed, unwritten }
+    }
+
+    /// Wakes after each change that somebody could see, or after several.
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// What was counted since the start.
+    pub fn figures(&self) -> Figures {
+        let now = micros(self.clock.now());
+        let memory = self.memory();
+        let mut figures = memory.figures.clone();
+        figures.connected =
+            memory.nodes.values().filter(|it| it.is(now) == State::Connected).count();
+        figures.stale = memory.nodes.values().filter(|it| it.is(now) == State::Stale).count();
+        figures.away = memory.nodes.len() - figures.connected - figures.stale;
+        figures
+    }
+
+    /// A stream of a node began.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn opened(&self, node: Node) -> Result<Ticket, store::Error> {
+        let running = self.store.node_vector(&node.id).await?;
+        let now = micros(self.clock.now());
+        let mut memory = self.memory();
+        memory.streams += 1;
+        let stream = memory.streams;
+        let id = node.id.clone();
+        let written = Written {
+            version: node.version.clone(),
+            seen: node.last_seen,
+            connected: node.connected,
+            running: running.clone(),
+        };
+        let fresh =
+            || Live { node: node.clone(), stream: None, running, rejected: Vec::new(), written };
+        let live = memory.nodes.entry(id.clone()).or_insert_with(fresh);
+        live.stream = Some(stream);
+        live.node.certificate = node.certificate;
+        live.node.last_seen = now;
+        self.note(&mut memory, &id);
+        Ok(Ticket { id, stream })
+    }
+
+    /// A node said what it is and runs.
+    pub fn greeted(&self, ticket: &Ticket, version: &str, vector: &Vector) {
+        self.change(ticket, |live, now, _| {
+            version.clone_into(&mut live.node.version);
+            live.runs(vector, now);
+        });
+    }
+
+    /// A node said anything at all.
+    pub fn heard(&self, ticket: &Ticket) {
+        let now = micros(self.clock.now());
+        let mut memory = self.memory();
+        let Some(live) = memory.of(ticket) else { return };
+        let was = live.is(now);
+        live.node.last_seen = now;
+        let (is_news, is_due) = (was != State::Connected, now - live.written.seen >= TOUCH);
+        if is_news {
+            self.note(&mut memory, &ticket.id);
+        } else if is_due {
+            memory.dirty.insert(ticket.id.clone());
+            self.unwritten.notify_one();
+        }
+    }
+
+    /// A node runs what it was sent, which took it `flight`.
+    pub fn landed(&self, ticket: &Ticket, snapshot: &Snapshot, rejected: Vec<Rejection>) {
+        self.change(ticket, |live, now, figures| {
+            live.runs(&snapshot.vector, now);
+            live.rejected = rejected;
+            figures.acks += 1;
+            if let Some(committed) = snapshot.committed {
+                figures.latency.add(now.saturating_sub(committed));
+            }
+        });
+    }
+
+    /// A node refused what it was sent.
+    pub fn refused(&self, ticket: &Ticket) {
+        self.change(ticket, |_, _, figures| figures.nacks += 1);
+    }
+
+    /// A transaction was given to a stream.
+    pub(crate) fn pushed(&self) {
+        self.memory().figures.pushes += 1;
+    }
+
+    /// So many bytes of bodies were given to a stream.
+    pub(crate) fn sent(&self, bytes: usize) {
+        self.memory().figures.bytes += bytes as u64;
+    }
+
+    /// A stream ended; nothing happens if the node has a later one.
+    pub fn closed(&self, ticket: &Ticket) {
+        self.change(ticket, |live, _, _| live.stream = None);
+    }
+
+    /// Every node, by cluster, kind and name; those of other servers as the store knows them.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn nodes(&self) -> Result<Vec<NodeNow>, store::Error> {
+        let stored = self.store.node_list().await?;
+        let now = micros(self.clock.now());
+        let mut nodes = Vec::with_capacity(stored.len());
+        for node in stored {
+            // Who has no stream here may have one at another server, which writes what it hears.
+            let live =
+                self.memory().nodes.get(&node.id).filter(|it| it.is_here()).map(Live::now(now));
+            nodes.push(match live {
+                Some(live) => {
+                    NodeNow { node: Node { first_seen: node.first_seen, ..live.node }, ..live }
+                }
+                None => {
+                    let running = self.store.node_vector(&node.id).await?;
+                    NodeNow {
+                        state: state(node.connected, node.last_seen, now),
+                        running,
+                        ..self.told(node)
+                    }
+                }
+            });
+        }
+        Ok(nodes)
+    }
+
+    /// A node that is not here, with what it last rejected here.
+    fn told(&self, node: Node) -> NodeNow {
+        let rejected = self.memory().nodes.get(&node.id).map(|live| live.rejected.clone());
+        let rejected = rejected.unwrap_or_default();
+        NodeNow { node, state: State::Away, running: Running::new(), rejected }
+    }
+
+    /// Writes what nodes say until it is aborted; the ids of nodes that are not there any more go
+    /// to `gone`.
+    pub(crate) async fn keep(self: Arc<Self>, gone: impl Fn(&str) + Send) {
+        let before = micros(self.clock.now()) - LOST;
+        if let Err(error) = self.store.node_silent(before).await {
+            tracing::warn!(%error, "who is silent could not be noted");
+        }
+        loop {
+            self.unwritten.notified().await;
+            tokio::time::sleep(GATHER).await;
+            for id in self.flush().await {
+                gone(&id);
+            }
+            tokio::time::sleep(PACE).await;
+        }
+    }
+
+    /// Writes what is not written; the ids of nodes that are not there any more.
+    pub async fn flush(&self) -> Vec<String> {
+        let batch = self.batch();
+        if batch.is_empty() {
+            return Vec::new();
+        }
+        match self.store.node_heard(&batch).await {
+            Ok(unknown) => {
+                let mut memory = self.memory();
+                for one in &batch {
+                    if let Some(live) = memory.nodes.get_mut(&one.id) {
+                        live.wrote(one);
+                    }
+                }
+                for id in &unknown {
+                    memory.nodes.remove(id);
+                }
+                unknown
+            }
+            Err(error) => {
+                tracing::warn!(%error, "what nodes run could not be written; trying again");
+                self.memory().dirty.extend(batch.into_iter().map(|one| one.id));
+                self.unwritten.notify_one();
+                Vec::new()
+            }
+        }
+    }
+
+    fn batch(&self) -> Vec<Heard> {
+        let mut memory = self.memory();
+        let dirty = std::mem::take(&mut memory.dirty);
+        dirty.iter().filter_map(|id| memory.nodes.get(id)).map(Live::unwritten).collect()
+    }
+
+    fn change(&self, ticket: &Ticket, change: impl FnOnce(&mut Live, i64, &mut Figures)) {
+        let now = micros(self.clock.now());
+        let mut memory = self.memory();
+        let memory = &mut *memory;
+        let live = memory.nodes.get_mut(&ticket.id).filter(|it| it.stream == Some(ticket.stream));
+        let Some(live) = live else { return };
+        live.node.last_seen = now;
+        change(live, now, &mut memory.figures);
+        self.note(memory, &ticket.id);
+    }
+
+    fn note(&self, memory: &mut Memory, id: &str) {
+        memory.dirty.insert(id.to_owned());
+        self.unwritten.notify_one();
+        self.changed.send_modify(|times| *times += 1);
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Memory {
+    fn of(&mut self, ticket: &Ticket) -> Option<&mut Live> {
+        self.nodes.get_mut(&ticket.id).filter(|live| live.stream == Some(ticket.stream))
+    }
+}
+
+impl Live {
+    fn is_here(&self) -> bool {
+        self.stream.is_some()
+    }
+
+    fn is(&self, now: i64) -> State {
+        state(self.is_here(), self.node.last_seen, now)
+    }
+
+    fn now(now: i64) -> impl Fn(&Live) -> NodeNow {
+        move |live| NodeNow {
+            node: Node { connected: live.is_here(), ..live.node.clone() },
+            state: live.is(now),
+            running: live.running.clone(),
+            rejected: live.rejected.clone(),
+        }
+    }
+
+    /// Since when a revision runs stays as long as it does.
+    fn runs(&mut self, vector: &Vector, now: i64) {
+        let was = std::mem::take(&mut self.running);
+        let since = |scope: &store::Scope, revision: i64| match was.get(scope) {
+            Some((same, since)) if *same == revision => *since,
+            Some(_) | None => now,
+        };
+        let is = |(scope, revision): (&store::Scope, &i64)| {
+            (scope.clone(), (*revision, since(scope, *revision)))
+        };
+        self.running = vector.iter().map(is).collect();
+    }
+
+    fn unwritten(&self) -> Heard {
+        let (is, was) = (&self.running, &self.written.running);
+        let moved = is.iter().filter(|(scope, at)| was.get(*scope) != Some(*at));
+        let version =
+            (self.node.version != self.written.version).then(|| self.node.version.clone());
+        Heard {
+            id: self.node.id.clone(),
+            version,
+            seen: self.node.last_seen,
+            connected: self.is_here(),
+            moved: moved.map(|(scope, (at, since))| (scope.clone(), *at, *since)).collect(),
+            left: was.keys().filter(|scope| !is.contains_key(*scope)).cloned().collect(),
+        }
+    }
+
+    fn wrote(&mut self, heard: &Heard) {
+        let written = &mut self.written;
+        if let Some(version) = &heard.version {
+            written.version.clone_from(version);
+        }
+        (written.seen, written.connected) = (heard.seen, heard.connected);
+        for scope in &heard.left {
+            written.running.remove(scope);
+        }
+        for (scope, at, since) in &heard.moved {
+            written.running.insert(scope.clone(), (*at, *since));
+        }
+    }
+}
+
+fn state(connected: bool, seen: i64, now: i64) -> State {
+    let silent = now.saturating_sub(seen);
+    match connected {
+        true if silent < i64::try_from(STALE.as_micros()).unwrap_or(i64::MAX) => State::Connected,
+        true => State::Stale,
+        false => State::Away,
+    }
+}
+
+#[cfg(test)]
+mod tests;

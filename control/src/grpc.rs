@@ -1,0 +1,292 @@
+//! The port for nodes: TLS 1.3 with our own certificate, and the two services behind it.
+//!
+//! Whoever shows no certificate may join and come back, and is cut off after half a minute; whoever
+//! shows one that is not a node's of ours does not get through the handshake.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::server::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::crypto::aws_lc_rs::{default_provider, sign::any_ecdsa_type};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{ServerConfig, version::TLS13};
+use store::Store;
+use time::OffsetDateTime;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tonic::body::Body;
+use tonic::codegen::Service as _;
+use tonic::{Code, Status};
+use wire::server::{ConfigServer, IdentityServer};
+
+use crate::App;
+use crate::ca::{Ca, CaError, NodeCheck, Proven};
+use crate::clock::Clock;
+use crate::fleet::Fleet;
+use crate::identity::Identities;
+use crate::push::{Configs, Push};
+
+/// Connections at once.
+const CONNECTIONS: usize = 10_000;
+/// How long a handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long whoever shows no certificate may stay.
+const STRANGER: Duration = Duration::from_secs(30);
+/// How long a node's connection may stay; its stream ends with its certificate, long before.
+const NODE: Duration = Duration::from_secs(366 * 86_400);
+/// How long connections may take to end.
+const GRACE: Duration = Duration::from_secs(2);
+/// How often a connection is asked whether it is there.
+const PING: Duration = Duration::from_secs(15);
+/// How often we look whether our own certificate needs to be followed by another.
+const LOOK: Duration = Duration::from_secs(60);
+/// How long after a failure to accept we try again.
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// Why the port cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The authority failed.
+    #[error("the authority of nodes cannot be used")]
+    Ca(#[from] CaError),
+    /// TLS cannot be set up.
+    #[error("TLS for nodes cannot be set up")]
+    Tls(#[from] rustls::Error),
+    /// The socket failed.
+    #[error("the port for nodes cannot be used")]
+    Socket(#[from] io::Error),
+}
+
+/// What nodes speak to.
+#[derive(Debug)]
+pub struct Nodes {
+    ca: Arc<Ca>,
+    fleet: Arc<Fleet>,
+    push: Arc<Push>,
+    check: Arc<NodeCheck>,
+    tls: Arc<ServerConfig>,
+    shown: Arc<Shown>,
+    config: ConfigServer<Configs>,
+    identity: IdentityServer<Identities>,
+    clock: Clock,
+}
+
+impl Nodes {
+    /// Over an app and its store; `fleet` is told of what nodes say.
+    ///
+    /// # Errors
+    /// [`ServeError`].
+    pub async fn new(
+        app: Arc<App>,
+        store: Store,
+        ca: Arc<Ca>,
+        fleet: Arc<Fleet>,
+        clock: Clock,
+    ) -> Result<Self, ServeError> {
+        let provider = Arc::new(default_provider());
+        let check = Arc::new(NodeCheck::new(&ca, Arc::clone(&provider))?);
+        let shown = Arc::new(Shown::new(&ca, clock.now()).await?);
+        let verifier: Arc<dyn rustls::server::danger::ClientCertVerifier> = check.clone();
+        let mut tls = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&TLS13])?
+            .with_client_cert_verifier(verifier)
+            .with_cert_resolver(shown.clone());
+        tls.alpn_protocols = vec![b"h2".to_vec()];
+        // A resumed connection would bring a certificate that was checked once, long ago.
+        tls.send_tls13_tickets = 0;
+        let push =
+            Push::new(app, store.clone(), Arc::clone(&ca), Arc::clone(&fleet), clock.clone());
+        let push = Arc::new(push);
+        let identities = Identities::new(Arc::clone(&ca), store, clock.clone());
+        let config = ConfigServer::new(Configs(Arc::clone(&push)));
+        let config = config.max_decoding_message_size(wire::FRAME);
+        let config = config.max_encoding_message_size(wire::FRAME);
+        let identity = IdentityServer::new(identities).max_decoding_message_size(64 << 10);
+        let tls = Arc::new(tls);
+        Ok(Nodes { ca, fleet, push, check, tls, shown, config, identity, clock })
+    }
+
+    /// Serves until `stop` says true, then ends all streams.
+    pub async fn serve(self: Arc<Self>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(Arc::clone(&self.push).follow());
+        tasks.spawn(Arc::clone(&self).renew());
+        let push = Arc::clone(&self.push);
+        tasks.spawn(Arc::clone(&self.fleet).keep(move |id| push.forget(id)));
+        let (close, closing) = watch::channel(false);
+        let accepting = tokio::spawn(Arc::clone(&self).accept(listener, closing));
+        let mut accepting = AbortOnDrop(accepting);
+        said(&mut stop).await;
+        // Streams first, so that connections still carry their last words.
+        self.push.stop().await;
+        close.send_replace(true);
+        let _ = tokio::time::timeout(GRACE, &mut accepting.0).await;
+        tasks.shutdown().await;
+        self.fleet.flush().await;
+    }
+
+    async fn accept(self: Arc<Self>, listener: TcpListener, mut closing: watch::Receiver<bool>) {
+        let places = Arc::new(Semaphore::new(CONNECTIONS));
+        // Dropped with this future, which aborts them all.
+        let mut connections = JoinSet::new();
+        loop {
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                Some(_) = connections.join_next() => continue,
+                () = said(&mut closing) => break,
+            };
+            match accepted {
+                Ok((socket, peer)) => {
+                    let (nodes, closing) = (Arc::clone(&self), closing.clone());
+                    connections.spawn(async move {
+                        nodes.connection(socket, peer, closing).await;
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection of a node could not be accepted");
+                    tokio::time::sleep(AGAIN).await;
+                }
+            }
+        }
+        while connections.join_next().await.is_some() {}
+    }
+
+    async fn connection(
+        self: Arc<Self>,
+        socket: TcpStream,
+        peer: SocketAddr,
+        mut closing: watch::Receiver<bool>,
+    ) {
+        let _ = socket.set_nodelay(true);
+        let handshake = TlsAcceptor::from(Arc::clone(&self.tls)).accept(socket);
+        let tls = match tokio::time::timeout(HANDSHAKE, handshake).await {
+            Ok(Ok(tls)) => tls,
+            Ok(Err(error)) => {
+                return tracing::info!(%peer, %error, "no node: the handshake failed");
+            }
+            Err(_) => return tracing::info!(%peer, "no node: the handshake took too long"),
+        };
+        let shown = tls.get_ref().1.peer_certificates();
+        let node = match shown.map(|chain| self.check.proven(chain)).transpose() {
+            Ok(node) => node,
+            Err(unfit) => return tracing::info!(%peer, %unfit, "no node"),
+        };
+        let stays = if node.is_some() { NODE } else { STRANGER };
+        let service = hyper::service::service_fn(move |request| {
+            let (nodes, node) = (Arc::clone(&self), node.clone());
+            async move { nodes.answer(request, node).await }
+        });
+        let mut http = http2::Builder::new(TokioExecutor::new());
+        http.timer(TokioTimer::new())
+            .keep_alive_interval(PING)
+            .keep_alive_timeout(PING)
+            .max_concurrent_streams(8)
+            .max_header_list_size(16 << 10);
+        let served = http.serve_connection(TokioIo::new(tls), service);
+        let mut served = std::pin::pin!(served);
+        let ended = tokio::select! {
+            served = &mut served => served,
+            () = tokio::time::sleep(stays) => {
+                return tracing::info!(%peer, "who shows no certificate may not stay");
+            }
+            () = said(&mut closing) => {
+                served.as_mut().graceful_shutdown();
+                served.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%peer, %error, "a connection broke");
+        }
+    }
+
+    async fn answer(
+        &self,
+        mut request: http::Request<Incoming>,
+        node: Option<Proven>,
+    ) -> Result<http::Response<Body>, Infallible> {
+        if let Some(node) = node {
+            request.extensions_mut().insert(node);
+        }
+        let path = request.uri().path();
+        if path.starts_with("/heddle.config.v1.Config/") {
+            self.config.clone().call(request).await
+        } else if path.starts_with("/heddle.identity.v1.Identity/") {
+            self.identity.clone().call(request).await
+        } else {
+            Ok(Status::new(Code::Unimplemented, "there is no such service").into_http())
+        }
+    }
+
+    /// Follows our own certificate by the next one until it is aborted.
+    async fn renew(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            if let Err(error) = self.shown.renew(&self.ca, self.clock.now()).await {
+                tracing::warn!(%error, "our own certificate could not be renewed; trying again");
+            }
+        }
+    }
+}
+
+/// Waits for a word, which nobody can say any more once they are gone.
+async fn said(word: &mut watch::Receiver<bool>) {
+    let _ = word.wait_for(|said| *said).await;
+}
+
+/// Ends its task when nobody waits for it any more.
+struct AbortOnDrop(tokio::task::JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The certificate that nodes are shown.
+#[derive(Debug)]
+struct Shown(Mutex<(Arc<CertifiedKey>, OffsetDateTime)>);
+
+impl Shown {
+    async fn new(ca: &Ca, now: OffsetDateTime) -> Result<Self, ServeError> {
+        Ok(Shown(Mutex::new(made(ca, now).await?)))
+    }
+
+    async fn renew(&self, ca: &Ca, now: OffsetDateTime) -> Result<(), ServeError> {
+        let due = self.0.lock().unwrap_or_else(PoisonError::into_inner).1;
+        if now >= due {
+            let next = made(ca, now).await?;
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = next;
+        }
+        Ok(())
+    }
+}
+
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner).0))
+    }
+}
+
+/// A certificate of ours, and when the next one is due.
+async fn made(
+    ca: &Ca,
+    now: OffsetDateTime,
+) -> Result<(Arc<CertifiedKey>, OffsetDateTime), ServeError> {
+    let made = ca.server(now).await?;
+    let key = any_ecdsa_type(&PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.key)))?;
+    Ok((Arc::new(CertifiedKey::new(made.chain, key)), made.renew))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,300 @@
+//! The port as nodes meet it: over TLS on loopback, by a node made by hand.
+
+use model::Kind;
+use tonic::Code;
+use wire::{Ack, NodeFrame};
+
+use super::*;
+use crate::moment::micros;
+use crate::test::{Bed, TRAFFIC, slice};
+
+mod node;
+
+use node::{Channel, Node, Open, csr, join, key};
+
+/// A server on a free port.
+struct Running {
+    bed: Bed,
+    ca: Arc<Ca>,
+    fleet: Arc<Fleet>,
+    at: SocketAddr,
+    stop: watch::Sender<bool>,
+    serving: tokio::task::JoinHandle<()>,
+}
+
+impl Running {
+    async fn new() -> Self {
+        let bed = Bed::new().await;
+        bed.put(TRAFFIC).await;
+        Self::over(bed, time::Duration::hours(24)).await
+    }
+
+    async fn over(bed: Bed, lasts: time::Duration) -> Self {
+        let clock = Clock::system();
+        let ca = Ca::open(bed.store.clone(), "heddle.internal", lasts, clock.now()).await.unwrap();
+        let ca = Arc::new(ca);
+        let fleet = Arc::new(Fleet::new(bed.store.clone(), clock.clone()));
+        let (app, store) = (Arc::clone(&bed.app), bed.store.clone());
+        let nodes = Nodes::new(app, store, Arc::clone(&ca), Arc::clone(&fleet), clock).await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        let (stop, stopped) = watch::channel(false);
+        let serving = tokio::spawn(Arc::new(nodes.unwrap()).serve(listener, stopped));
+        Running { bed, ca, fleet, at, stop, serving }
+    }
+
+    async fn token(&self, cluster: &str, uses: i64) -> (String, String) {
+        let now = micros(OffsetDateTime::now_utc());
+        crate::test::join_token(&self.bed.store, cluster, "*", uses, now).await
+    }
+
+    async fn stranger(&self) -> Channel {
+        Channel::open(self.at, self.ca.root(), None).await.unwrap()
+    }
+
+    async fn node(&self, cluster: &str, name: &str) -> Node {
+        let (token, key) = (self.token(cluster, 1).await, key());
+        let channel = self.stranger().await;
+        let certified = channel.identity().join(join(&token, name, &key)).await.unwrap();
+        Node::new(key, certified.into_inner())
+    }
+
+    /// Waits until every node has a revision.
+    async fn complete(&self, revision: i64) {
+        let mut changed = self.fleet.changed();
+        let waited = async {
+            while !self.fleet.receipt(revision).await.unwrap().unwrap().complete {
+                changed.changed().await.unwrap();
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(15), waited).await.expect("a receipt in time");
+    }
+
+    async fn stop(self) {
+        self.stop.send_replace(true);
+        self.serving.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_node_joins_by_a_token_from_the_server_that_the_token_names() {
+    let running = Running::new().await;
+    let channel = running.stranger().await;
+    let print = running.ca.fingerprint();
+    assert_eq!(channel.shown.last(), Some(&print), "the root is shown, so that it can be known");
+    let (token, own) = (running.token("east", 1).await, key());
+    let joined = channel.identity().join(join(&token, "edge-1", &own)).await.unwrap().into_inner();
+    assert_eq!((joined.cluster.as_str(), joined.trust.as_str()), ("east", "heddle.internal"));
+    let row = running.bed.store.node(&joined.node_id).await.unwrap().unwrap();
+    let proven = running.ca.prove(&joined.chain[0]).await.unwrap().unwrap();
+    assert_eq!(row.certificate.unwrap().serial, proven.serial);
+    let again = channel.identity().join(join(&token, "edge-2", &own)).await.unwrap_err();
+    assert_eq!(again.code(), Code::Unauthenticated);
+    let late = wire::Join {
+        now: micros(OffsetDateTime::now_utc()) - 3_600_000_000,
+        ..join(&token, "e", &own)
+    };
+    let late = channel.identity().join(late).await.unwrap_err();
+    assert_eq!(late.code(), Code::FailedPrecondition);
+    assert!(late.message().contains("1 h 0 min behind"), "{}", late.message());
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_of_another_root_is_not_the_one_that_was_meant() {
+    let (one, other) = (Running::new().await, Running::new().await);
+    let opened = Channel::open(one.at, other.ca.root(), None).await;
+    assert!(opened.is_err());
+    let strange = other.node("east", "edge-1").await;
+    let root = one.ca.root();
+    let opened = Channel::open(one.at, root, Some((strange.chain(), &strange.key))).await;
+    // With TLS 1.3 a client may learn only afterwards that it was not let in.
+    if let Ok(channel) = opened {
+        let renew = wire::Renew { csr: csr(&strange.key), version: String::new(), now: 0 };
+        assert!(channel.identity().renew(renew).await.is_err());
+    }
+    let alone = strange.chain().into_iter().take(1).collect();
+    let opened = Channel::open(other.at, other.ca.root(), Some((alone, &strange.key))).await;
+    if let Ok(channel) = opened {
+        let renew = wire::Renew { csr: csr(&strange.key), version: String::new(), now: 0 };
+        assert!(channel.identity().renew(renew).await.is_err(), "nobody vouches for it");
+    }
+    one.stop().await;
+    other.stop().await;
+}
+
+#[tokio::test]
+async fn who_shows_no_certificate_gets_neither_a_stream_nor_another_certificate() {
+    let running = Running::new().await;
+    let node = running.node("east", "edge-1").await;
+    let ack = Ack { nonce: 1, vector: wire::Vector::new(), digest: [0; 32], rejected: Vec::new() };
+    let refused = Open::over(running.stranger().await, NodeFrame::Ack(ack)).await;
+    assert_eq!(refused.err().unwrap().code(), Code::Unauthenticated);
+    let now = micros(OffsetDateTime::now_utc());
+    let renew = || wire::Renew { csr: csr(&node.key), version: "0.1.0".into(), now };
+    let refused = running.stranger().await.identity().renew(renew()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+    let channel = node.connect(running.at).await.unwrap();
+    let renewed = channel.identity().renew(renew()).await.unwrap().into_inner();
+    assert_eq!(renewed.node_id, node.certified.node_id);
+    assert_ne!(renewed.chain[0], node.certified.chain[0]);
+    // A node whose certificate has ended shows none, and sends it in the request instead.
+    let rejoin = |certificate: &[u8]| wire::Rejoin {
+        certificate: certificate.to_vec(),
+        csr: csr(&node.key),
+        version: "0.1.0".into(),
+        now,
+    };
+    let stranger = running.stranger().await;
+    let refused = stranger.identity().rejoin(rejoin(&node.certified.chain[0])).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+    let back = stranger.identity().rejoin(rejoin(&renewed.chain[0])).await.unwrap().into_inner();
+    assert_eq!(back.node_id, node.certified.node_id);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_is_sent_all_at_first_and_differences_from_then_on() {
+    let running = Running::new().await;
+    let mut node = running.node("east", "edge-1").await;
+    let mut stream = Open::open(&node, running.at).await.unwrap();
+    let first = stream.take(&mut node).await;
+    let seen = ["Gateway platform/edge", "HTTPRoute platform/orders", "Service platform/orders"];
+    assert_eq!(node.names(), seen);
+    assert_eq!((first.puts.len(), first.drops.len()), (3, 0));
+    let revision = running.bed.put(&slice("10.0.0.1")).await;
+    let second = stream.take(&mut node).await;
+    assert_eq!((second.puts.len(), second.drops.len()), (1, 0));
+    assert_eq!(second.begin.lane, wire::Lane::Endpoint);
+    assert_eq!(second.begin.vector.values().max(), Some(&revision));
+    running.complete(revision).await;
+    let gone = running.bed.delete((Kind::EndpointSlice, "platform", "orders-1")).await;
+    let third = stream.take(&mut node).await;
+    assert_eq!((third.puts.len(), third.drops.len()), (0, 1));
+    running.complete(gone).await;
+    // Nothing that it sees changes, and yet it learns of the revision.
+    let unseen = running
+        .bed
+        .put("apiVersion: heddle.dev/v1alpha1\nkind: Workspace\nmetadata: { name: shop }\n")
+        .await;
+    let fourth = stream.take(&mut node).await;
+    assert_eq!((fourth.puts.len(), fourth.drops.len(), fourth.begin.resync), (0, 0, false));
+    running.complete(unseen).await;
+    let figures = running.fleet.figures();
+    assert_eq!((figures.connected, figures.acks, figures.nacks), (1, 4, 0));
+    assert_eq!(figures.latency.buckets().last().unwrap().1, 4);
+    // A later stream begins where this one ended.
+    drop(stream);
+    let later = running.bed.put(&slice("10.0.0.2")).await;
+    let mut stream = Open::open(&node, running.at).await.unwrap();
+    let fifth = stream.take(&mut node).await;
+    assert_eq!((fifth.puts.len(), fifth.begin.resync), (1, false));
+    running.complete(later).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_node_refuses_is_sent_whole() {
+    let running = Running::new().await;
+    let mut node = running.node("east", "edge-1").await;
+    let mut stream = Open::open(&node, running.at).await.unwrap();
+    stream.take(&mut node).await;
+    let revision = running.bed.put(&slice("10.0.0.1")).await;
+    assert!(!stream.refuse().await.begin.resync);
+    let whole = stream.take(&mut node).await;
+    assert!(whole.begin.resync);
+    assert_eq!(whole.puts.len(), 4);
+    running.complete(revision).await;
+    assert_eq!(running.fleet.figures().nacks, 1);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn secrets_go_only_to_nodes_that_something_gives_them_to() {
+    let running = Running::new().await;
+    let mut east = running.node("east", "edge-1").await;
+    let mut west = running.node("west", "edge-1").await;
+    assert_ne!(east.certified.node_id, west.certified.node_id);
+    let mut to_east = Open::open(&east, running.at).await.unwrap();
+    let mut to_west = Open::open(&west, running.at).await.unwrap();
+    to_east.take(&mut east).await;
+    to_west.take(&mut west).await;
+    assert!(west.names().contains(&"Gateway platform/west".to_owned()));
+    assert!(!east.names().contains(&"Gateway platform/west".to_owned()));
+    let (west_alone, nobody) = ("marker-that-west-alone-may-see", "marker-that-nobody-may-see");
+    assert!(west.saw(west_alone) && !east.saw(west_alone));
+    assert!(!west.saw(nobody) && !east.saw(nobody));
+    // What names it goes, and the Secret goes with it.
+    let revision = running.bed.delete((Kind::AccessPolicy, "platform", "west")).await;
+    let received = to_west.take(&mut west).await;
+    let drops: Vec<_> = received.drops.iter().map(ToString::to_string).collect();
+    assert_eq!(drops, ["AccessPolicy platform/west", "Secret platform/keys"]);
+    to_east.take(&mut east).await;
+    running.complete(revision).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_has_one_stream_and_a_forgotten_one_has_none() {
+    let running = Running::new().await;
+    let mut node = running.node("east", "edge-1").await;
+    let mut first = Open::open(&node, running.at).await.unwrap();
+    first.take(&mut node).await;
+    let mut second = Open::open(&node, running.at).await.unwrap();
+    assert_eq!(first.end().await.code(), Code::Aborted);
+    second.take(&mut node).await;
+    assert!(crate::test::forget(&running.bed.store, &node.certified.node_id).await);
+    // The next thing that it does is what shows it.
+    running.bed.put(&slice("10.0.0.1")).await;
+    let ended = loop {
+        match second.next().await {
+            Ok(Some(wire::ControlFrame::Commit(commit))) => {
+                let (vector, digest) = (node.vector.clone(), commit.digest);
+                let (nonce, rejected) = (commit.nonce, Vec::new());
+                second.say(NodeFrame::Ack(Ack { nonce, vector, digest, rejected })).await;
+            }
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("it ended without a word"),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(ended.code(), Code::Unauthenticated);
+    let again = Open::open(&node, running.at).await;
+    assert_eq!(again.err().unwrap().code(), Code::Unauthenticated);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_the_certificate_that_opened_it() {
+    let bed = Bed::new().await;
+    let running = Running::over(bed, time::Duration::seconds(3)).await;
+    let mut node = running.node("east", "edge-1").await;
+    let mut stream = Open::open(&node, running.at).await.unwrap();
+    stream.take(&mut node).await;
+    let ended = stream.end().await;
+    assert_eq!(ended.code(), Code::Unauthenticated);
+    assert!(ended.message().contains("certificate"), "{}", ended.message());
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn an_idle_stream_says_that_it_is_there_and_ends_when_the_server_stops() {
+    let running = Running::new().await;
+    let mut node = running.node("east", "edge-1").await;
+    let mut stream = Open::open(&node, running.at).await.unwrap();
+    stream.take(&mut node).await;
+    match stream.next().await.unwrap().unwrap() {
+        wire::ControlFrame::Heartbeat(heartbeat) => {
+            assert_eq!(heartbeat.vector, node.vector);
+            let behind = micros(OffsetDateTime::now_utc()) - heartbeat.now;
+            assert!((0..5_000_000).contains(&behind), "{behind}");
+        }
+        other => panic!("{other:?}"),
+    }
+    let store = running.bed.store.clone();
+    running.stop().await;
+    assert_eq!(stream.end().await.code(), Code::Unavailable);
+    let row = store.node(&node.certified.node_id).await.unwrap().unwrap();
+    assert!(!row.connected, "what is in memory is written at the end");
+    assert_eq!(store.node_vector(&row.id).await.unwrap().len(), node.vector.len());
+}

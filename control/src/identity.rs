@@ -1,0 +1,261 @@
+//! How a node comes by its certificate: by a join token, by its certificate, or by one that ended.
+//!
+//! | | proves itself by | refused when |
+//! |---|---|---|
+//! | join | a join token | the token is no good, or not for this kind and name |
+//! | renew | the certificate of its connection | it was forgotten |
+//! | rejoin | a certificate that ended, and its key | that is not its last one, or 30 days have passed |
+//!
+//! The clocks must agree first, for certificates mean nothing where they do not.
+
+use std::fmt::Display;
+use std::sync::Arc;
+
+use store::Store;
+use store::join::JoinToken;
+use store::node::{Certificate, Node};
+use time::{Duration, OffsetDateTime};
+use tonic::{Request, Response, Status};
+use wire::{Certified, Join, Rejoin, Renew};
+
+use crate::ca::{Ca, NodeName, Proven, Requested, serial};
+use crate::clock::Clock;
+use crate::moment::micros;
+
+/// How far a node's clock may be from ours.
+const SKEW: Duration = Duration::minutes(5);
+/// How long after its certificate ended a node may still come back by it.
+const LATE: Duration = Duration::days(30);
+/// The longest word of a request: names, versions.
+const WORD: usize = 253;
+
+const NO_TOKEN: &str = "this join token is unknown, used up, expired or revoked; make a new one \
+                        with `heddle join-token create`";
+const FORGOTTEN: &str = "this node was forgotten; let it join again with a new join token \
+                         (`heddle join-token create`)";
+const NOT_LAST: &str = "this is not the last certificate that the node got; let it join again with \
+                        a new join token (`heddle join-token create`)";
+
+/// The service.
+#[derive(Debug)]
+pub struct Identities {
+    ca: Arc<Ca>,
+    store: Store,
+    clock: Clock,
+}
+
+impl Identities {
+    /// Over `store`, certificates by `ca`.
+    pub fn new(ca: Arc<Ca>, store: Store, clock: Clock) -> Self {
+        Identities { ca, store, clock }
+    }
+
+    async fn let_in(&self, join: Join) -> Result<Certified, Status> {
+        let now = self.clock.now();
+        clocks_agree(join.now, now)?;
+        let request = requested(&join.csr)?;
+        let token = self.token(&join, now).await?;
+        let node = NodeName::parse(&token.cluster, &join.kind, &join.name).ok_or_else(|| {
+            let (kind, name) = (&join.kind, &join.name);
+            Status::invalid_argument(format!(
+                "'{kind}' and '{name}' are no kind and name of a node"
+            ))
+        })?;
+        fits(&token, &node)?;
+        // The use is taken once all else is in order, and taken from whoever comes second.
+        let used = self.store.join_token_use(&token.hash, micros(now)).await.map_err(failed)?;
+        used.ok_or_else(|| Status::unauthenticated(NO_TOKEN))?;
+        let row = Node {
+            id: uuid::Uuid::now_v7().to_string(),
+            cluster: node.cluster.to_string(),
+            kind: node.kind.to_string(),
+            name: node.name.to_string(),
+            version: join.version,
+            first_seen: micros(now),
+            last_seen: micros(now),
+            certificate: None,
+            connected: false,
+        };
+        let id = self.store.node_join(&row).await.map_err(failed)?;
+        tracing::info!(node = id, "{node} joined by the token {}", token.id);
+        self.certified(&node, id, &request, now).await
+    }
+
+    /// The token, if it is good now; nothing is used up yet.
+    async fn token(&self, join: &Join, now: OffsetDateTime) -> Result<JoinToken, Status> {
+        let hash = store::digest(join.token_secret.as_bytes());
+        let found = self.store.join_token_find(&hash).await.map_err(failed)?;
+        let is_good = |token: &JoinToken| {
+            let same = token.id.replace('-', "") == join.token_id.replace('-', "");
+            let lasts = token.expires > micros(now) && token.revoked.is_none();
+            same && lasts && token.uses_left > 0
+        };
+        found.filter(is_good).ok_or_else(|| Status::unauthenticated(NO_TOKEN))
+    }
+
+    async fn renewed(&self, proven: &Proven, renew: Renew) -> Result<Certified, Status> {
+        let now = self.clock.now();
+        clocks_agree(renew.now, now)?;
+        let request = requested(&renew.csr)?;
+        let node = known(&self.store, proven).await?;
+        self.certified(&proven.node, node.id, &request, now).await
+    }
+
+    async fn let_back_in(&self, rejoin: Rejoin) -> Result<Certified, Status> {
+        let now = self.clock.now();
+        clocks_agree(rejoin.now, now)?;
+        let request = requested(&rejoin.csr)?;
+        let proven = self.ca.prove(&rejoin.certificate).await.map_err(failed)?;
+        let proven = proven.map_err(|unfit| {
+            Status::unauthenticated(format!("the certificate is of no use: {unfit}"))
+        })?;
+        if request.key() != proven.key {
+            let text = "the certificate request is for another key than the certificate";
+            return Err(Status::unauthenticated(text));
+        }
+        if proven.expires + LATE < now {
+            let days = (now - proven.expires).whole_days();
+            return Err(Status::unauthenticated(format!(
+                "the certificate ended {days} days ago, and at most {} are allowed; let the node \
+                 join again with a new join token (`heddle join-token create`)",
+                LATE.whole_days()
+            )));
+        }
+        let node = known(&self.store, &proven).await?;
+        if node.certificate.is_none_or(|last| last.serial != proven.serial) {
+            return Err(Status::unauthenticated(NOT_LAST));
+        }
+        tracing::info!(node = node.id, "{} came back by a certificate that ended", proven.node);
+        self.certified(&proven.node, node.id, &request, now).await
+    }
+
+    /// A new certificate, noted before it is handed out.
+    async fn certified(
+        &self,
+        node: &NodeName,
+        id: String,
+        request: &Requested,
+        now: OffsetDateTime,
+    ) -> Result<Certified, Status> {
+        let serial = serial().map_err(failed)?;
+        let issued = self.ca.certify(node, &id, &serial, request, now).await.map_err(failed)?;
+        let certificate = Certificate { serial, expires: micros(issued.expires) };
+        let is_there = self.store.node_certify(&id, &certificate).await.map_err(failed)?;
+        if !is_there {
+            return Err(Status::unauthenticated(FORGOTTEN));
+        }
+        Ok(Certified {
+            node_id: id,
+            cluster: node.cluster.to_string(),
+            trust: self.ca.trust().to_owned(),
+            chain: issued.chain.iter().map(|one| one.to_vec()).collect(),
+            roots: vec![self.ca.root().to_vec()],
+            now: micros(now),
+        })
+    }
+}
+
+#[tonic::async_trait]
+impl wire::server::Identity for Identities {
+    async fn join(&self, request: Request<Join>) -> Result<Response<Certified>, Status> {
+        let join = request.into_inner();
+        short(&[&join.token_id, &join.token_secret, &join.kind, &join.name, &join.version])?;
+        self.let_in(join).await.map(Response::new)
+    }
+
+    async fn renew(&self, request: Request<Renew>) -> Result<Response<Certified>, Status> {
+        let proven = proven(&request)?;
+        self.renewed(&proven, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn rejoin(&self, request: Request<Rejoin>) -> Result<Response<Certified>, Status> {
+        self.let_back_in(request.into_inner()).await.map(Response::new)
+    }
+}
+
+/// Who is at the other end of the connection that a request came by.
+pub(crate) fn proven<T>(request: &Request<T>) -> Result<Proven, Status> {
+    let shown = request.extensions().get::<Proven>().cloned();
+    shown.ok_or_else(|| {
+        Status::unauthenticated(
+            "this takes the certificate of a node; join first, with a join token",
+        )
+    })
+}
+
+/// The node that proved itself, unless it was forgotten since.
+pub(crate) async fn known(store: &Store, proven: &Proven) -> Result<Node, Status> {
+    let node = store.node(&proven.id).await.map_err(failed)?;
+    let is_same = |node: &Node| {
+        let NodeName { cluster, kind, name } = &proven.node;
+        node.cluster == cluster.as_str() && node.kind == kind.as_str() && node.name == name.as_str()
+    };
+    node.filter(is_same).ok_or_else(|| Status::unauthenticated(FORGOTTEN))
+}
+
+/// The cause is for our log; the node can do nothing but try again.
+pub(crate) fn failed(error: impl std::error::Error) -> Status {
+    let cause = error.source().map(ToString::to_string).unwrap_or_default();
+    tracing::warn!(%error, cause, "a node could not be served");
+    Status::unavailable("the control plane cannot answer right now; try again")
+}
+
+fn requested(csr: &[u8]) -> Result<Requested, Status> {
+    Requested::read(csr).map_err(|error| Status::invalid_argument(error.to_string()))
+}
+
+fn short(words: &[&String]) -> Result<(), Status> {
+    match words.iter().all(|word| word.len() <= WORD) {
+        true => Ok(()),
+        false => Err(Status::invalid_argument(format!("a word of more than {WORD} bytes"))),
+    }
+}
+
+fn fits(token: &JoinToken, node: &NodeName) -> Result<(), Status> {
+    let name = node.name.as_str();
+    let is_named = match token.pattern.strip_suffix('*') {
+        Some(stem) => name.starts_with(stem),
+        None => token.pattern == name,
+    };
+    if is_named && token.kind == node.kind.as_str() {
+        return Ok(());
+    }
+    let JoinToken { kind, pattern, .. } = token;
+    Err(Status::failed_precondition(format!(
+        "this join token lets in nodes of the kind '{kind}' called '{pattern}', and this is the \
+         {} '{name}'; make one that fits with `heddle join-token create`",
+        node.kind
+    )))
+}
+
+fn clocks_agree(node: i64, now: OffsetDateTime) -> Result<(), Status> {
+    let behind = Duration::microseconds(micros(now).saturating_sub(node));
+    if behind.abs() <= SKEW {
+        return Ok(());
+    }
+    let way = if behind.is_positive() { "behind" } else { "ahead of" };
+    Err(Status::failed_precondition(format!(
+        "the clock of this node is {} {way} that of the server; {} are allowed: set the one that is \
+         wrong, and keep both right by NTP",
+        Long(behind.abs()),
+        Long(SKEW)
+    )))
+}
+
+/// A length of time in words.
+struct Long(Duration);
+
+impl Display for Long {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (days, hours) = (self.0.whole_days(), self.0.whole_hours() % 24);
+        let (minutes, seconds) = (self.0.whole_minutes() % 60, self.0.whole_seconds() % 60);
+        match (days, hours, minutes) {
+            (0, 0, _) => write!(f, "{minutes} min {seconds} s"),
+            (0, _, _) => write!(f, "{hours} h {minutes} min"),
+            (_, _, _) => write!(f, "{days} d {hours} h"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

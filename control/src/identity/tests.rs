@@ -1,0 +1,175 @@
+//! Who gets a certificate, who does not, and in which words.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256};
+use store::Location;
+use time::macros::datetime;
+use tonic::Code;
+
+use super::*;
+use crate::ca::NodeKind;
+
+const NOW: OffsetDateTime = datetime!(2026-03-01 12:00 UTC);
+
+/// A service over a store, at a time that a test sets.
+struct Bed {
+    service: Identities,
+    store: Store,
+    passed: Arc<AtomicI64>,
+    _dir: tempfile::TempDir,
+}
+
+impl Bed {
+    async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&Location::Folder(dir.path().to_owned())).await.unwrap();
+        let passed = Arc::new(AtomicI64::new(0));
+        let clock = {
+            let passed = Arc::clone(&passed);
+            Clock::of(move || NOW + Duration::seconds(passed.load(Ordering::Relaxed)))
+        };
+        let hours = Duration::hours(24);
+        let ca = Ca::open(store.clone(), "heddle.internal", hours, NOW).await.unwrap();
+        let service = Identities::new(Arc::new(ca), store.clone(), clock);
+        Bed { service, store, passed, _dir: dir }
+    }
+
+    fn pass(&self, time: Duration) {
+        self.passed.fetch_add(time.whole_seconds(), Ordering::Relaxed);
+    }
+
+    fn now(&self) -> i64 {
+        micros(self.service.clock.now())
+    }
+
+    async fn token(&self, pattern: &str, uses: i64) -> (String, String) {
+        crate::test::join_token(&self.store, "east", pattern, uses, self.now()).await
+    }
+
+    fn join(&self, token: &(String, String), name: &str, key: &KeyPair) -> Join {
+        Join {
+            token_id: token.0.clone(),
+            token_secret: token.1.clone(),
+            kind: "gateway".into(),
+            name: name.into(),
+            version: "0.1.0".into(),
+            csr: csr(key),
+            now: self.now(),
+        }
+    }
+
+    async fn rejoin(&self, certificate: &[u8], key: &KeyPair) -> Result<Certified, Status> {
+        let (certificate, csr) = (certificate.to_vec(), csr(key));
+        let rejoin = Rejoin { certificate, csr, version: "0.1.0".into(), now: self.now() };
+        self.service.let_back_in(rejoin).await
+    }
+
+    async fn renew(&self, held: &Certified, key: &KeyPair) -> Result<Certified, Status> {
+        let proven = self.service.ca.prove(&held.chain[0]).await.unwrap().unwrap();
+        let renew = Renew { csr: csr(key), version: "0.1.0".into(), now: self.now() };
+        self.service.renewed(&proven, renew).await
+    }
+}
+
+fn key() -> KeyPair {
+    KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap()
+}
+
+fn csr(key: &KeyPair) -> Vec<u8> {
+    CertificateParams::default().serialize_request(key).unwrap().der().to_vec()
+}
+
+#[tokio::test]
+async fn a_token_lets_in_as_many_as_it_says_and_says_the_same_of_every_bad_one() {
+    let bed = Bed::new().await;
+    let token = bed.token("edge-*", 2).await;
+    let first = bed.service.let_in(bed.join(&token, "edge-1", &key())).await.unwrap();
+    let again = bed.service.let_in(bed.join(&token, "edge-1", &key())).await.unwrap();
+    assert_eq!(first.node_id, again.node_id, "a node keeps its id");
+    assert_ne!(first.chain[0], again.chain[0]);
+    let used_up = bed.service.let_in(bed.join(&token, "edge-1", &key())).await.unwrap_err();
+    let unknown = (token.0.clone(), "no secret".to_owned());
+    let unknown = bed.service.let_in(bed.join(&unknown, "edge-1", &key())).await.unwrap_err();
+    let fresh = bed.token("*", 1).await;
+    let other = (token.0.clone(), fresh.1.clone());
+    let other = bed.service.let_in(bed.join(&other, "edge-1", &key())).await.unwrap_err();
+    bed.pass(Duration::hours(2));
+    let expired = bed.service.let_in(bed.join(&fresh, "edge-1", &key())).await.unwrap_err();
+    for refused in [used_up, unknown, other, expired] {
+        assert_eq!((refused.code(), refused.message()), (Code::Unauthenticated, NO_TOKEN));
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_another_pattern_or_kind_is_not_used_up() {
+    let bed = Bed::new().await;
+    let token = bed.token("edge-*", 1).await;
+    let refused = bed.service.let_in(bed.join(&token, "core-1", &key())).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    assert!(refused.message().contains("'edge-*'"), "{}", refused.message());
+    let kind = NodeKind::Mesh.to_string();
+    let mesh = Join { kind, ..bed.join(&token, "edge-1", &key()) };
+    let refused = bed.service.let_in(mesh).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    let odd = bed.service.let_in(bed.join(&token, "Edge/1", &key())).await.unwrap_err();
+    assert_eq!(odd.code(), Code::InvalidArgument);
+    let broken = Join { csr: b"none".to_vec(), ..bed.join(&token, "edge-1", &key()) };
+    let refused = bed.service.let_in(broken).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    bed.service.let_in(bed.join(&token, "edge-1", &key())).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_clock_that_is_wrong_is_told_by_how_much() {
+    let bed = Bed::new().await;
+    let token = bed.token("*", 1).await;
+    let hour = 3_600_000_000;
+    for (off, words) in [(-hour, "1 h 0 min behind"), (6 * 60_000_000, "6 min 0 s ahead of")] {
+        let join = Join { now: bed.now() + off, ..bed.join(&token, "edge-1", &key()) };
+        let refused = bed.service.let_in(join).await.unwrap_err();
+        assert_eq!(refused.code(), Code::FailedPrecondition);
+        assert!(refused.message().contains(words), "{}", refused.message());
+    }
+    let near = Join { now: bed.now() + hour / 15, ..bed.join(&token, "edge-1", &key()) };
+    bed.service.let_in(near).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_node_comes_back_by_its_last_certificate_and_key_alone() {
+    let bed = Bed::new().await;
+    let (token, own) = (bed.token("*", 1).await, key());
+    let first = bed.service.let_in(bed.join(&token, "edge-1", &own)).await.unwrap();
+    let second = bed.renew(&first, &own).await.unwrap();
+    assert_eq!(first.node_id, second.node_id);
+    bed.pass(Duration::days(20));
+    let refused = bed.rejoin(&first.chain[0], &own).await.unwrap_err();
+    assert_eq!((refused.code(), refused.message()), (Code::Unauthenticated, NOT_LAST));
+    let refused = bed.rejoin(&second.chain[0], &key()).await.unwrap_err();
+    assert!(refused.message().contains("another key"), "{}", refused.message());
+    let root = bed.service.ca.root().to_vec();
+    let refused = bed.rejoin(&root, &own).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+    let third = bed.rejoin(&second.chain[0], &own).await.unwrap();
+    assert_eq!(first.node_id, third.node_id);
+    bed.pass(Duration::days(32));
+    let refused = bed.rejoin(&third.chain[0], &own).await.unwrap_err();
+    assert!(refused.message().contains("31 days ago"), "{}", refused.message());
+}
+
+#[tokio::test]
+async fn a_node_that_was_forgotten_gets_no_certificate() {
+    let bed = Bed::new().await;
+    let (token, own) = (bed.token("*", 2).await, key());
+    let held = bed.service.let_in(bed.join(&token, "edge-1", &own)).await.unwrap();
+    assert!(crate::test::forget(&bed.store, &held.node_id).await);
+    let renewed = bed.renew(&held, &own).await.unwrap_err();
+    let rejoined = bed.rejoin(&held.chain[0], &own).await.unwrap_err();
+    for refused in [renewed, rejoined] {
+        assert_eq!((refused.code(), refused.message()), (Code::Unauthenticated, FORGOTTEN));
+    }
+    let anew = bed.service.let_in(bed.join(&token, "edge-1", &own)).await.unwrap();
+    assert_ne!(anew.node_id, held.node_id);
+    let old = bed.renew(&held, &own).await.unwrap_err();
+    assert_eq!(old.message(), FORGOTTEN, "its old certificate stays that of a forgotten node");
+}

@@ -1,0 +1,164 @@
+//! What waits to be sent to one node: by lanes, cut into frames one at a time.
+//!
+//! Nothing is encoded before there is room for it, so a node that reads slowly costs us the place of
+//! a cursor, however much it is to be sent.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use wire::{
+    BATCH, BATCH_BYTES, Begin, Commit, ControlFrame, ControlHeartbeat, Envelope, Lane, Vector,
+};
+
+use crate::ca::Authority;
+use crate::snapshot::{Difference, Snapshot};
+
+/// A transaction that waits to be sent, or is being sent.
+#[derive(Debug)]
+pub(crate) struct Transfer {
+    pub(crate) nonce: u64,
+    pub(crate) resync: bool,
+    pub(crate) difference: Arc<Difference>,
+    pub(crate) to: Arc<Snapshot>,
+    /// Who signs for the node's cluster.
+    pub(crate) signer: Arc<Authority>,
+    pub(crate) step: Step,
+}
+
+/// What of a transaction is sent next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    Begin,
+    Put(usize),
+    Drop(usize),
+    Commit,
+}
+
+/// What waits.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    /// A transaction that was begun goes on to its end.
+    current: Option<Transfer>,
+    waiting: BTreeMap<Lane, VecDeque<Transfer>>,
+    heartbeat: Option<ControlHeartbeat>,
+}
+
+impl Outbox {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.current.is_none() && self.heartbeat.is_none() && self.waiting.is_empty()
+    }
+
+    pub(crate) fn push(&mut self, transfer: Transfer) {
+        let lane = transfer.difference.lane();
+        self.waiting.entry(lane).or_default().push_back(transfer);
+    }
+
+    /// Who still has frames to come knows that we are there.
+    pub(crate) fn heartbeat(&mut self, now: i64, vector: Vector) {
+        if self.is_empty() {
+            self.heartbeat = Some(ControlHeartbeat { now, vector });
+        }
+    }
+
+    /// The next frame; `node` and `now` are what a commit is signed for.
+    ///
+    /// # Errors
+    /// If it cannot be signed.
+    pub(crate) fn next(
+        &mut self,
+        node: &str,
+        now: i64,
+    ) -> Result<Option<ControlFrame>, crate::ca::CaError> {
+        if self.current.is_none() {
+            self.current = self.first();
+        }
+        let Some(transfer) = &mut self.current else {
+            return Ok(self.heartbeat.take().map(ControlFrame::Heartbeat));
+        };
+        let frame = transfer.next(node, now)?;
+        if matches!(frame, ControlFrame::Commit(_)) {
+            self.current = None;
+        }
+        Ok(Some(frame))
+    }
+
+    fn first(&mut self) -> Option<Transfer> {
+        let mut lane = self.waiting.first_entry()?;
+        let first = lane.get_mut().pop_front();
+        if lane.get().is_empty() {
+            lane.remove();
+        }
+        first
+    }
+}
+
+impl Transfer {
+    fn next(&mut self, node: &str, now: i64) -> Result<ControlFrame, crate::ca::CaError> {
+        let (puts, drops) = (&self.difference.puts, &self.difference.drops);
+        let after = |step: Step| match step {
+            Step::Put(at) if at >= puts.len() => Step::Drop(0),
+            other => other,
+        };
+        let after = |step: Step| match after(step) {
+            Step::Drop(at) if at >= drops.len() => Step::Commit,
+            other => other,
+        };
+        let (frame, step) = match self.step {
+            Step::Begin => {
+                let begin = Begin {
+                    nonce: self.nonce,
+                    lane: self.difference.lane(),
+                    vector: self.to.vector.clone(),
+                    resync: self.resync,
+                };
+                (ControlFrame::Begin(begin), Step::Put(0))
+            }
+            Step::Put(at) => {
+                let batch = batch(&puts[at..]);
+                let envelopes = batch.iter().map(|one| Envelope::clone(one)).collect();
+                (ControlFrame::Put(envelopes), Step::Put(at + batch.len()))
+            }
+            Step::Drop(at) => {
+                let to = drops.len().min(at + BATCH);
+                (ControlFrame::Drop(drops[at..to].to_vec()), Step::Drop(to))
+            }
+            Step::Commit => (ControlFrame::Commit(self.commit(node, now)?), Step::Commit),
+        };
+        self.step = after(step);
+        Ok(frame)
+    }
+
+    fn commit(&self, node: &str, now: i64) -> Result<Commit, crate::ca::CaError> {
+        let Snapshot { vector, digest, .. } = &*self.to;
+        let statement = wire::digest::statement(node, now, vector, digest);
+        Ok(Commit {
+            nonce: self.nonce,
+            digest: *digest,
+            issued_at: now,
+            signature: self.signer.sign(&statement)?,
+            signer: self.signer.certificate().to_vec(),
+        })
+    }
+}
+
+/// As many as fit into a frame, one at least.
+fn batch(puts: &[Arc<Envelope>]) -> &[Arc<Envelope>] {
+    let mut bytes = 0;
+    let fits = |one: &&Arc<Envelope>| {
+        bytes += one.body.len();
+        bytes <= BATCH_BYTES
+    };
+    let count = puts.iter().take(BATCH).take_while(fits).count();
+    &puts[..count.max(1).min(puts.len())]
+}
+
+/// The bytes of bodies in a frame.
+pub(crate) fn weight(frame: &ControlFrame) -> usize {
+    match frame {
+        ControlFrame::Put(envelopes) => envelopes.iter().map(|one| one.body.len()).sum(),
+        ControlFrame::Begin(_)
+        | ControlFrame::Drop(_)
+        | ControlFrame::Commit(_)
+        | ControlFrame::Heartbeat(_) => 0,
+    }
+}

@@ -1,0 +1,140 @@
+//! What one class of nodes may see of a world, as the wire carries it.
+//!
+//! ```text
+//! World ── Catalogue: each object encoded once a generation ─┬─ Snapshot of east's gateways
+//!          (an unchanged object is the same bytes again)      └─ Snapshot of west's gateways
+//! Snapshot r12, Snapshot r13 ── Difference: what to put, what to drop
+//! ```
+//!
+//! All nodes of a class share a snapshot and the differences between two of them, so what a
+//! revision costs grows with the classes and not with the nodes. Nothing here waits or asks the time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use model::{Key, Kind, Name, Resource};
+use wire::{Envelope, Held, Lane, Vector, digest};
+
+use crate::World;
+use crate::ca::NodeKind;
+
+mod catalogue;
+mod sight;
+
+pub use catalogue::Catalogue;
+
+/// Nodes that see the same.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Class {
+    /// Their cluster.
+    pub cluster: Name,
+    /// What they are.
+    pub kind: NodeKind,
+}
+
+/// What a class sees as of one revision.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Which one; no other of this program has the number.
+    pub number: u64,
+    /// The last revision that is in it.
+    pub revision: i64,
+    /// When that revision was committed, microseconds since 1970; none if that is not known.
+    pub committed: Option<i64>,
+    /// Every scope with the revision that last changed it.
+    pub vector: Vector,
+    /// [`digest::held`] of the objects.
+    pub digest: [u8; 32],
+    /// The objects, in the order of keys.
+    pub objects: Vec<Arc<Envelope>>,
+}
+
+/// What brings a node from one state to another.
+#[derive(Debug, Default)]
+pub struct Difference {
+    /// Objects that are new to it or changed.
+    pub puts: Vec<Arc<Envelope>>,
+    /// Objects that it is to forget.
+    pub drops: Vec<wire::Key>,
+}
+
+impl Snapshot {
+    /// What brings a node that holds nothing here.
+    pub fn whole(&self) -> Difference {
+        Difference { puts: self.objects.clone(), drops: Vec::new() }
+    }
+
+    /// What brings a node here that runs `from`.
+    pub fn since(&self, from: &Snapshot) -> Difference {
+        let same = |old: &Arc<Envelope>, new: &Arc<Envelope>| {
+            let is_same = old.generation == new.generation && old.digest == new.digest;
+            Arc::ptr_eq(old, new) || is_same && old.scope == new.scope
+        };
+        let held = from.objects.iter().map(|old| (&old.key, old));
+        self.differ(held, |old, new| same(old, new))
+    }
+
+    /// What brings a node here that said it holds `held`, in the order of keys.
+    pub fn since_held(&self, held: &[Held]) -> Difference {
+        let held = held.iter().map(|one| (&one.key, one));
+        self.differ(held, |old, new| old.generation == new.generation && old.digest == new.digest)
+    }
+
+    /// Both sides are in the order of keys, so one walk finds all.
+    fn differ<'h, H>(
+        &self,
+        held: impl Iterator<Item = (&'h wire::Key, &'h H)>,
+        same: impl Fn(&H, &Arc<Envelope>) -> bool,
+    ) -> Difference
+    where
+        H: 'h,
+    {
+        let mut difference = Difference::default();
+        let (mut held, mut wanted) = (held.peekable(), self.objects.iter().peekable());
+        loop {
+            match (held.peek(), wanted.peek()) {
+                (Some((key, _)), Some(new)) if **key < new.key => {
+                    difference.drops.push((*key).clone());
+                    held.next();
+                }
+                (Some((key, old)), Some(new)) if **key == new.key => {
+                    if !same(old, new) {
+                        difference.puts.push(Arc::clone(new));
+                    }
+                    held.next();
+                    wanted.next();
+                }
+                (_, Some(new)) => {
+                    difference.puts.push(Arc::clone(new));
+                    wanted.next();
+                }
+                (Some((key, _)), None) => {
+                    difference.drops.push((*key).clone());
+                    held.next();
+                }
+                (None, None) => return difference,
+            }
+        }
+    }
+}
+
+impl Difference {
+    /// The queue that it goes by: endpoints alone are less urgent than what is said of traffic.
+    pub fn lane(&self) -> Lane {
+        let slice = Kind::EndpointSlice.as_str();
+        let mut keys = self.puts.iter().map(|put| &put.key).chain(&self.drops).peekable();
+        if keys.peek().is_some() && keys.all(|key| key.kind == slice) {
+            Lane::Endpoint
+        } else {
+            Lane::Config
+        }
+    }
+}
+
+/// The digest of objects that are in the order of keys.
+fn digest_of(objects: &[Arc<Envelope>]) -> [u8; 32] {
+    digest::held(objects.iter().map(|one| (&one.key, one.generation, &one.digest)))
+}
+
+#[cfg(test)]
+mod tests;

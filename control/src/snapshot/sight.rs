@@ -1,0 +1,123 @@
+//! Which objects nodes of a class see, and what an object names.
+
+use super::{BTreeSet, Class, Key, Kind, Name, Resource};
+use model::policy::TargetKind;
+
+/// The label that gives a Gateway to one cluster alone.
+pub(crate) const CLUSTER: &str = "heddle.dev/cluster";
+
+/// Whether nodes are told of a kind at all.
+pub(super) fn is_traffic(kind: Kind) -> bool {
+    match kind {
+        Kind::Gateway
+        | Kind::HttpRoute
+        | Kind::Service
+        | Kind::EndpointSlice
+        | Kind::Secret
+        | Kind::ConfigMap
+        | Kind::AccessPolicy => true,
+        Kind::Api | Kind::Claim | Kind::Workspace | Kind::Team | Kind::Role | Kind::Grant => false,
+    }
+}
+
+/// The keys of what `class` sees among `resources`.
+pub(super) fn seen<'r>(
+    class: &Class,
+    resources: &(impl Iterator<Item = (&'r Key, &'r Resource)> + Clone),
+) -> BTreeSet<&'r Key> {
+    let is_ours = |resource: &Resource| match resource.meta().labels.get(CLUSTER) {
+        Some(cluster) => cluster == class.cluster.as_str(),
+        None => true,
+    };
+    let mut seen = BTreeSet::new();
+    let of = |kinds: &'static [Kind]| {
+        resources.clone().filter(move |(key, _)| kinds.contains(&key.kind))
+    };
+    let gateways = of(&[Kind::Gateway]).filter(|(_, resource)| is_ours(resource));
+    seen.extend(gateways.map(|(key, _)| key));
+    seen.extend(of(&[Kind::Service, Kind::EndpointSlice, Kind::ConfigMap]).map(|(key, _)| key));
+    // Each step looks at what the ones before it let through.
+    for kind in [Kind::HttpRoute, Kind::AccessPolicy] {
+        for (key, resource) in resources.clone().filter(|(key, _)| key.kind == kind) {
+            if attached(resource).iter().any(|to| seen.contains(to)) {
+                seen.insert(key);
+            }
+        }
+    }
+    let secrets: BTreeSet<Key> = resources
+        .clone()
+        .filter(|(key, _)| seen.contains(key))
+        .flat_map(|(_, resource)| secrets(resource))
+        .collect();
+    seen.extend(of(&[Kind::Secret]).map(|(key, _)| key).filter(|key| secrets.contains(*key)));
+    seen
+}
+
+/// What a route or policy is attached to.
+pub(super) fn attached(resource: &Resource) -> Vec<Key> {
+    match resource {
+        Resource::HttpRoute(route) => {
+            let own = &route.metadata.namespace;
+            let parent = |parent: &model::route::ParentRef| {
+                let kind = Kind::parse(&parent.kind)?;
+                Some(named(kind, parent.namespace.as_ref().unwrap_or(own), &parent.name))
+            };
+            route.spec.parent_refs.iter().filter_map(parent).collect()
+        }
+        Resource::AccessPolicy(policy) => {
+            let target = |target: &model::policy::PolicyTargetRef| {
+                let kind = match target.kind {
+                    TargetKind::Gateway => Kind::Gateway,
+                    TargetKind::HttpRoute => Kind::HttpRoute,
+                };
+                named(kind, &policy.metadata.namespace, &target.name)
+            };
+            policy.spec.target_refs.iter().map(target).collect()
+        }
+        Resource::Gateway(_)
+        | Resource::Service(_)
+        | Resource::EndpointSlice(_)
+        | Resource::Secret(_)
+        | Resource::ConfigMap(_)
+        | Resource::Api(_)
+        | Resource::Claim(_)
+        | Resource::Workspace(_)
+        | Resource::Team(_)
+        | Resource::Role(_)
+        | Resource::Grant(_) => Vec::new(),
+    }
+}
+
+/// The Secrets that an object names.
+fn secrets(resource: &Resource) -> Vec<Key> {
+    match resource {
+        Resource::Gateway(gateway) => {
+            let own = &gateway.metadata.namespace;
+            let shown = gateway.spec.listeners.iter().filter_map(|listener| listener.tls.as_ref());
+            shown
+                .flat_map(|tls| &tls.certificate_refs)
+                .map(|one| named(Kind::Secret, one.namespace.as_ref().unwrap_or(own), &one.name))
+                .collect()
+        }
+        Resource::AccessPolicy(policy) => {
+            let keys = policy.spec.credentials.iter().filter_map(|all| all.api_key.as_ref());
+            keys.map(|one| named(Kind::Secret, &policy.metadata.namespace, &one.secret_ref.name))
+                .collect()
+        }
+        Resource::HttpRoute(_)
+        | Resource::Service(_)
+        | Resource::EndpointSlice(_)
+        | Resource::Secret(_)
+        | Resource::ConfigMap(_)
+        | Resource::Api(_)
+        | Resource::Claim(_)
+        | Resource::Workspace(_)
+        | Resource::Team(_)
+        | Resource::Role(_)
+        | Resource::Grant(_) => Vec::new(),
+    }
+}
+
+fn named(kind: Kind, namespace: &Name, name: &Name) -> Key {
+    Key::new(kind, namespace.clone(), name.clone())
+}

@@ -1,0 +1,401 @@
+//! A server with gateways that joined it, and somebody signed in who may do everything.
+//!
+//! Ports are chosen before the start and kept, so that whoever was connected finds the server again
+//! after it was killed.
+
+use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use http::{Method, Request};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::client::{Connection, Fault, Payload, Reply, bytes, nothing};
+use crate::program::{self, free_port};
+use crate::server::Server;
+use crate::wait;
+
+/// The password of the first admin.
+const PASSWORD: &str = "the-password-of-a-test";
+
+/// What a fleet is started with.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// The address of a PostgreSQL database; SQLite in a folder without it.
+    pub database: Option<String>,
+    /// More arguments of the server.
+    pub arguments: Vec<String>,
+    /// A program that becomes the server; it gets the data folder and the server's command line
+    /// behind its own words.
+    pub wrapper: Vec<String>,
+}
+
+/// A server and whoever is signed in to it.
+#[derive(Debug)]
+pub struct Fleet {
+    folder: TempDir,
+    data: PathBuf,
+    plan: Plan,
+    /// Where REST answers.
+    pub rest: SocketAddr,
+    /// Where nodes are served.
+    pub nodes: SocketAddr,
+    server: Option<Server>,
+    token: String,
+}
+
+impl Fleet {
+    /// Starts a server over an empty store and signs in.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    pub async fn start(plan: Plan) -> Self {
+        let folder = TempDir::new().expect("a folder for the test");
+        let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let data = folder.path().join("server");
+        std::fs::write(folder.path().join("password"), PASSWORD).expect("a file for the password");
+        let mut fleet = Fleet {
+            folder,
+            data,
+            plan,
+            rest: loopback(free_port()),
+            nodes: loopback(free_port()),
+            server: None,
+            token: String::new(),
+        };
+        fleet.serve().await;
+        fleet.token = fleet.sign_in().await;
+        fleet
+    }
+
+    /// Starts the server anew over the same store and the same ports, and waits until it answers.
+    ///
+    /// # Panics
+    /// Where it does not.
+    pub async fn serve(&mut self) {
+        self.try_serve().await;
+        let me = &*self;
+        wait::until("the server to be ready", || async move {
+            let reply = me.ask(Method::GET, "/readyz", None).await.ok()?;
+            (reply.status == 200).then_some(())
+        })
+        .await;
+    }
+
+    /// The same without waiting until it is ready.
+    ///
+    /// # Panics
+    /// Where it does not listen.
+    pub async fn try_serve(&mut self) {
+        let listen = self.rest.to_string();
+        let password = self.folder.path().join("password").display().to_string();
+        let mut arguments = vec!["--config-listen".to_owned(), self.nodes.to_string()];
+        arguments.extend(["--data".to_owned(), self.data.display().to_string()]);
+        arguments.extend(["--admin-password-file".to_owned(), password]);
+        if let Some(url) = &self.plan.database {
+            arguments.extend(["--database".to_owned(), url.clone()]);
+        }
+        arguments.extend(self.plan.arguments.iter().cloned());
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        let data = self.data.display().to_string();
+        let mut wrapper: Vec<_> = self.plan.wrapper.iter().map(String::as_str).collect();
+        if !wrapper.is_empty() {
+            std::fs::create_dir_all(&self.data).expect("a folder for the data");
+            wrapper.push(&data);
+        }
+        self.server = Some(Server::start_at(&listen, &wrapper, &arguments).await);
+    }
+
+    /// The running server.
+    ///
+    /// # Panics
+    /// Where it was ended.
+    pub fn server(&mut self) -> &mut Server {
+        self.server.as_mut().expect("the server runs")
+    }
+
+    /// The running server's process.
+    ///
+    /// # Panics
+    /// Where it was ended.
+    pub fn pid(&self) -> u32 {
+        self.server.as_ref().expect("the server runs").pid()
+    }
+
+    /// Ends it by SIGKILL.
+    pub async fn kill(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            server.kill().await;
+        }
+    }
+
+    /// Ends it as one is asked to.
+    pub async fn stop(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            server.terminate().await;
+        }
+    }
+
+    /// The server's data folder.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// Goes on over another store, once it is served again.
+    pub fn move_to(&mut self, data: PathBuf, database: Option<String>) {
+        (self.data, self.plan.database) = (data, database);
+    }
+
+    /// A folder or file of the test's own.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    async fn sign_in(&self) -> String {
+        let session = json!({ "user": "admin", "password": PASSWORD });
+        let said = self.ask(Method::POST, "/api/v1/session", Some(session)).await;
+        let said = said.expect("the server answers");
+        assert_eq!(said.status, 201, "{}", said.text());
+        let cookie = said.header("set-cookie").split(';').next().unwrap_or_default().to_owned();
+        let csrf = said.json()["csrf"].as_str().unwrap_or_default().to_owned();
+        let asked = Request::post(self.url("/api/v1/tokens"))
+            .header("cookie", cookie)
+            .header("x-heddle-csrf", csrf)
+            .header("content-type", "application/json")
+            .body(bytes(json!({ "name": "test" }).to_string()));
+        let said = self.send(asked.expect("a well-formed request")).await;
+        let said = said.expect("the server answers");
+        assert_eq!(said.status, 201, "{}", said.text());
+        said.json()["token"].as_str().expect("a token").to_owned()
+    }
+
+    /// What signs the test in.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.rest)
+    }
+
+    async fn send(&self, request: Request<Payload>) -> Result<Reply, Fault> {
+        tokio::time::timeout(wait::DEADLINE, async {
+            Connection::h1(self.rest).await?.send(request).await
+        })
+        .await?
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Result<Reply, Fault> {
+        let mut asked = Request::builder().method(method).uri(self.url(path));
+        if !self.token.is_empty() {
+            asked = asked.header("authorization", format!("Bearer {}", self.token));
+        }
+        let body = match body {
+            Some(body) => {
+                asked = asked.header("content-type", "application/json");
+                bytes(body.to_string())
+            }
+            None => nothing(),
+        };
+        self.send(asked.body(body)?).await
+    }
+
+    /// `GET /api/v1PATH`, which must answer 200.
+    ///
+    /// # Panics
+    /// Where it does not.
+    pub async fn get(&self, path: &str) -> Value {
+        let reply = self.ask(Method::GET, &format!("/api/v1{path}"), None).await;
+        let reply = reply.unwrap_or_else(|error| panic!("GET {path}: {error}"));
+        assert_eq!(reply.status, 200, "GET {path}: {}", reply.text());
+        reply.json()
+    }
+
+    /// `POST /api/v1PATH`, whatever comes.
+    ///
+    /// # Errors
+    /// Where no answer comes.
+    pub async fn post(&self, path: &str, body: Value) -> Result<Reply, Fault> {
+        self.ask(Method::POST, &format!("/api/v1{path}"), Some(body)).await
+    }
+
+    /// Makes one change of these documents; its revision.
+    ///
+    /// # Panics
+    /// Where it is refused.
+    pub async fn change(&self, text: &str) -> i64 {
+        let reply = self.try_change(text, None).await;
+        let reply = reply.unwrap_or_else(|error| panic!("the change had no answer: {error}"));
+        assert!(matches!(reply.status, 200 | 201), "{}\n{text}", reply.text());
+        reply.json()["revision"].as_i64().expect("a revision")
+    }
+
+    /// The same, whatever comes; with an Idempotency-Key, where there is one.
+    ///
+    /// # Errors
+    /// Where no answer comes.
+    pub async fn try_change(&self, text: &str, once: Option<&str>) -> Result<Reply, Fault> {
+        let mut asked = Request::post(self.url("/api/v1/changes"))
+            .header("authorization", format!("Bearer {}", self.token))
+            .header("content-type", "application/yaml");
+        if let Some(key) = once {
+            asked = asked.header("idempotency-key", key);
+        }
+        self.send(asked.body(bytes(text.to_owned()))?).await
+    }
+
+    /// A change by whoever has `token`, whatever comes.
+    ///
+    /// # Errors
+    /// Where no answer comes.
+    pub async fn change_as(&self, token: &str, text: &str) -> Result<Reply, Fault> {
+        let asked = Request::post(self.url("/api/v1/changes"))
+            .header("authorization", format!("Bearer {token}"))
+            .header("content-type", "application/yaml");
+        self.send(asked.body(bytes(text.to_owned()))?).await
+    }
+
+    /// The receipt of a revision once every node has it, or after `bound`.
+    pub async fn receipt(&self, revision: i64, bound: Duration) -> Value {
+        self.get(&format!("/changes/{revision}/receipt?wait={}s", bound.as_secs())).await
+    }
+
+    /// Waits until every node has a revision.
+    ///
+    /// # Panics
+    /// Where one lacks it: says what the receipt says.
+    pub async fn until_everywhere(&self, revision: i64) {
+        let receipt = self.receipt(revision, Duration::from_secs(15)).await;
+        assert_eq!(receipt["complete"], true, "{receipt:#}");
+    }
+
+    /// Makes a token by which `uses` gateways of `cluster` may join.
+    ///
+    /// # Panics
+    /// Where it is refused.
+    pub async fn join_token(&self, cluster: &str, uses: u32) -> String {
+        let asked = json!({ "cluster": cluster, "kind": "gateway", "uses": uses });
+        let said = self.post("/join-tokens", asked).await.expect("the server answers");
+        assert_eq!(said.status, 201, "{}", said.text());
+        said.json()["token"].as_str().expect("a token").to_owned()
+    }
+
+    /// Starts a gateway called `name` that joins, and waits until it serves.
+    ///
+    /// # Panics
+    /// Where it does not.
+    pub async fn join(&self, name: &str) -> Joined {
+        let token = self.join_token("local", 1).await;
+        let state = self.path(&format!("state-{name}"));
+        let mut joined = Joined::spawn(name, self.nodes, &state, Some(&token));
+        joined.until_ready().await;
+        joined
+    }
+}
+
+/// A gateway that serves what a server tells it; it ends when this is dropped.
+#[derive(Debug)]
+pub struct Joined {
+    child: Child,
+    name: String,
+    state: PathBuf,
+    nodes: SocketAddr,
+    /// Its admin address.
+    pub admin: SocketAddr,
+}
+
+impl Joined {
+    /// Starts it, with a token where it has no identity yet, and waits for nothing.
+    ///
+    /// # Panics
+    /// Where the program is not built.
+    pub fn spawn(name: &str, nodes: SocketAddr, state: &Path, token: Option<&str>) -> Self {
+        let admin = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+        std::fs::create_dir_all(state.parent().unwrap_or(state)).expect("a folder for the state");
+        let said = File::options().create(true).append(true).open(state.with_extension("stderr"));
+        // Ended by the kernel if the test is killed before it can.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL"]).arg(program::gateway());
+        command.args(["--server", &nodes.to_string(), "--name", name]).arg("--state").arg(state);
+        command.args(["--admin", &admin.to_string(), "--access-log", "off", "--debug-header"]);
+        command.env_remove("HEDDLE_JOIN_TOKEN");
+        command.envs(token.map(|token| ("HEDDLE_JOIN_TOKEN", token)));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said.expect("a file for stderr"));
+        let child = command.spawn().expect("setpriv (of util-linux) starts");
+        let (name, state) = (name.to_owned(), state.to_owned());
+        Joined { child, name, state, nodes, admin }
+    }
+
+    /// Starts it again, without a token, and waits for nothing.
+    pub fn respawn(&mut self) {
+        *self = Joined::spawn(&self.name, self.nodes, &self.state.clone(), None);
+    }
+
+    /// Waits until `/readyz` says yes.
+    ///
+    /// # Panics
+    /// Where it does not: says what the gateway said.
+    pub async fn until_ready(&mut self) {
+        let began = tokio::time::Instant::now();
+        loop {
+            if self.admin("/readyz").await.is_ok_and(|reply| reply.status == 200) {
+                return;
+            }
+            if let Ok(Some(status)) = self.child.try_wait() {
+                panic!("ended with {status} instead of becoming ready:\n{}", self.stderr());
+            }
+            assert!(began.elapsed() < wait::DEADLINE, "not ready:\n{}", self.stderr());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// What the admin address answers.
+    ///
+    /// # Errors
+    /// Where it does not.
+    pub async fn admin(&self, path: &str) -> Result<Reply, Fault> {
+        let asked = Request::get(format!("http://{}{path}", self.admin)).body(nothing())?;
+        Connection::h1(self.admin).await?.send(asked).await
+    }
+
+    /// What it wrote to stderr so far, earlier starts included.
+    pub fn stderr(&self) -> String {
+        std::fs::read_to_string(self.state.with_extension("stderr")).unwrap_or_default()
+    }
+
+    /// The folder of its identity and last good state.
+    pub fn state(&self) -> &Path {
+        &self.state
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it by SIGTERM and waits until it has.
+    ///
+    /// # Panics
+    /// Where it does not end.
+    pub async fn stop(&mut self) {
+        let mut kill = Command::new("kill");
+        let _gone_already = kill.args(["-TERM", &self.child.id().to_string()]).status();
+        wait::until_true("the gateway to end", || matches!(self.child.try_wait(), Ok(Some(_))))
+            .await;
+    }
+}
+
+impl Drop for Joined {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- gateway {} said ---\n{}", self.name, self.stderr());
+        }
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _killed = self.child.kill();
+            let _reaped = self.child.wait();
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Simulated nodes: each has an identity and a stream of its own, takes what it is sent, and
+//! acknowledges it without serving anything. For measuring the server, not for trusting one: they
+//! check no certificate and no signature.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result};
+use futures::StreamExt as _;
+use futures::stream::{self, TryStreamExt as _};
+use hyper::client::conn::http2::{self, SendRequest};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rcgen::{CertificateParams, DistinguishedName, KeyPair};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_rustls::TlsConnector;
+use tonic::body::Body;
+use wire::client::{ConfigClient, IdentityClient};
+use wire::{Ack, ControlFrame, Hello, Join, NodeFrame, NodeHeartbeat, Vector};
+
+use crate::Fleet;
+
+/// How many join at once.
+const AT_ONCE: usize = 16;
+/// How long all of them may take to come to one revision.
+const BOUND: Duration = Duration::from_secs(60);
+/// Frames that a node has not sent yet.
+const QUEUE: usize = 8;
+
+/// Nodes that run until this is dropped.
+#[derive(Debug)]
+pub struct Nodes(Vec<Node>);
+
+#[derive(Debug)]
+struct Node {
+    /// The newest revision that it acknowledged.
+    at: Arc<AtomicI64>,
+    task: JoinHandle<Result<()>>,
+}
+
+impl Nodes {
+    /// Joins `count` nodes and begins their streams.
+    ///
+    /// # Errors
+    /// If one is not let in.
+    pub async fn join(fleet: &Fleet, count: u32) -> Result<Self> {
+        if count == 0 {
+            return Ok(Nodes(Vec::new()));
+        }
+        let token = fleet.join_token("local", count).await;
+        let (address, token) = (fleet.nodes, token.as_str());
+        let joining = (0..count).map(|number| Node::join(address, token, number));
+        let nodes = stream::iter(joining).buffer_unordered(AT_ONCE).try_collect().await?;
+        Ok(Nodes(nodes))
+    }
+
+    /// How many have come to the newest revision that any has; waits for all, but not for ever.
+    pub async fn current(&self) -> usize {
+        let began = Instant::now();
+        loop {
+            let at = || self.0.iter().map(|node| node.at.load(Ordering::Relaxed));
+            let newest = at().max().unwrap_or_default();
+            let current = at().filter(|at| *at == newest).count();
+            if current == self.0.len() || began.elapsed() > BOUND {
+                return current;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+impl Node {
+    async fn join(address: SocketAddr, token: &str, number: u32) -> Result<Self> {
+        let mut parts = token.split('.').map(str::to_owned);
+        let mut part = || parts.next().context("a join token has three parts");
+        let (token_id, token_secret) = (part()?, part()?);
+        let key = KeyPair::generate().context("making a key")?;
+        let mut asked = CertificateParams::default();
+        asked.distinguished_name = DistinguishedName::new();
+        let csr = asked.serialize_request(&key).context("asking for a certificate")?;
+        let join = Join {
+            token_id,
+            token_secret,
+            kind: "gateway".to_owned(),
+            name: format!("simulated-{number}"),
+            version: "simulated".to_owned(),
+            csr: csr.der().to_vec(),
+            now: now(),
+        };
+        let sender = dial(address, &tls(None)?).await?;
+        let certified = IdentityClient::new(service(sender)).join(join).await;
+        let certified = certified.context("joining")?.into_inner();
+        let chain = certified.chain.into_iter().map(CertificateDer::from).collect();
+        let key = PrivatePkcs8KeyDer::from(key.serialize_der());
+        let sender = dial(address, &tls(Some((chain, key)))?).await?;
+        let at = Arc::new(AtomicI64::new(0));
+        let task = tokio::spawn(follow(sender, Arc::clone(&at)));
+        Ok(Node { at, task })
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Takes whatever comes, and says so.
+async fn follow(sender: SendRequest<Body>, at: Arc<AtomicI64>) -> Result<()> {
+    let (frames, outgoing) = mpsc::channel(QUEUE);
+    let (mut vector, mut digest) = (Vector::new(), wire::digest::held([]));
+    let hello = Hello {
+        version: "simulated".to_owned(),
+        schema: wire::SCHEMA,
+        vector: vector.clone(),
+        digest,
+        held: Vec::new(),
+        more: false,
+    };
+    frames.send(NodeFrame::Hello(hello)).await.context("the stream ended")?;
+    let outgoing =
+        stream::unfold(outgoing, |mut outgoing| async { Some((outgoing.recv().await?, outgoing)) });
+    let mut client = ConfigClient::new(service(sender)).max_decoding_message_size(wire::FRAME);
+    let mut incoming = client.stream(outgoing).await.context("opening the stream")?.into_inner();
+    let mut beat = tokio::time::interval(wire::HEARTBEAT);
+    let mut coming = Vector::new();
+    loop {
+        let frame = tokio::select! {
+            frame = incoming.message() => frame.context("the stream broke")?,
+            _ = beat.tick() => {
+                let heartbeat = NodeHeartbeat { vector: vector.clone(), digest };
+                frames.send(NodeFrame::Heartbeat(heartbeat)).await.context("the stream ended")?;
+                continue;
+            }
+        };
+        match frame.context("the stream ended")? {
+            ControlFrame::Begin(begin) => coming = begin.vector,
+            ControlFrame::Put(_) | ControlFrame::Drop(_) | ControlFrame::Heartbeat(_) => {}
+            ControlFrame::Commit(commit) => {
+                (vector, digest) = (coming.clone(), commit.digest);
+                let nonce = commit.nonce;
+                let ack = Ack { nonce, vector: vector.clone(), digest, rejected: Vec::new() };
+                frames.send(NodeFrame::Ack(ack)).await.context("the stream ended")?;
+                at.store(vector.values().max().copied().unwrap_or_default(), Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// A connection as the generated clients want it.
+fn service(
+    sender: SendRequest<Body>,
+) -> impl tonic::client::GrpcService<
+    Body,
+    ResponseBody = hyper::body::Incoming,
+    Error = hyper::Error,
+    Future: Send,
+> + Clone
++ Send {
+    tower::service_fn(move |mut request: http::Request<Body>| {
+        let mut sender = sender.clone();
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
+        if let Ok(whole) = format!("https://control.heddle.internal{path}").parse() {
+            *request.uri_mut() = whole;
+        }
+        async move { sender.send_request(request).await }
+    })
+}
+
+async fn dial(address: SocketAddr, tls: &Arc<ClientConfig>) -> Result<SendRequest<Body>> {
+    let stream = TcpStream::connect(address).await.context("dialling the server")?;
+    stream.set_nodelay(true)?;
+    let name = ServerName::try_from("control.heddle.internal").context("a name")?;
+    let stream = TlsConnector::from(Arc::clone(tls)).connect(name, stream).await;
+    let stream = TokioIo::new(stream.context("agreeing on TLS")?);
+    let (sender, connection) = http2::handshake(TokioExecutor::new(), stream).await?;
+    // It ends with the last of those who send by it.
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+type Certified = (Vec<CertificateDer<'static>>, PrivatePkcs8KeyDer<'static>);
+
+fn tls(certified: Option<Certified>) -> Result<Arc<ClientConfig>> {
+    let provider = Arc::new(default_provider());
+    let trusting = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Credulous(provider)));
+    let mut tls = match certified {
+        Some((chain, key)) => trusting.with_client_auth_cert(chain, PrivateKeyDer::Pkcs8(key))?,
+        None => trusting.with_no_client_auth(),
+    };
+    tls.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(Arc::new(tls))
+}
+
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// Believes everything.
+#[derive(Debug)]
+struct Credulous(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Credulous {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

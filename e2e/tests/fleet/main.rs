@@ -1,0 +1,13 @@
+//! The server and the gateways that joined it, as their users meet them: what a change becomes, what
+//! outlives a crash, who gets in.
+//!
+//! Counts come from `HEDDLE_SOAK_COUNT`, as `cargo xtask soak` gives them; CI runs a small one.
+
+mod claim;
+mod crash;
+mod full;
+mod moving;
+mod renewal;
+mod scene;
+mod secret;
+mod together;

@@ -1,0 +1,120 @@
+//! A gateway from files: read, start, serve, look again, drain.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use tokio::sync::watch;
+
+use crate::args::Serve;
+use crate::load::{Config, Loaded};
+use crate::serving::{Serving, Signals, tell_missing};
+use crate::watch::Watch;
+
+/// The parts of a gateway from files.
+struct Files {
+    config: Config,
+    serving: Serving,
+    /// The resources in force, for `/config`.
+    shown: watch::Sender<serde_json::Value>,
+    /// When to look at the configuration again, since something in it waits to be taken.
+    again: Option<Duration>,
+    /// Why the configuration cannot be read, as it was last told.
+    unreadable: Option<String>,
+}
+
+/// Serves what the files at `path` say until told to stop.
+pub(crate) fn run(args: &Serve, path: &Path) -> Result<ExitCode> {
+    let mut config = Config::at(path).ignoring(&args.ignore_kinds);
+    let loaded = config.first(thread::sleep)?;
+    report(&loaded);
+    if loaded.objects == 0 {
+        bail!("{} holds no object that can be served", path.display());
+    }
+    let shown = watch::Sender::new(config.show(None));
+    let show = shown.subscribe();
+    let serving = Serving::start(args, Arc::new(move || show.borrow().clone()))?;
+    let mut files = Files { config, serving, shown, again: None, unreadable: None };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("starting the main loop")?;
+    // Before anybody is told that we are ready: who hears it may tell us to stop at once.
+    let signals = runtime.block_on(async { Signals::listen() })?;
+    files.begin(&loaded)?;
+    files.serving.ready();
+    tracing::info!(config = %path.display(), objects = loaded.objects, "ready");
+    runtime.block_on(files.follow(path, signals));
+    Ok(files.serving.end(args.drain_timeout))
+}
+
+impl Files {
+    /// Puts the first table in force; a port that cannot be opened ends the process.
+    fn begin(&mut self, loaded: &Loaded) -> Result<()> {
+        let table = self.config.table().context("nothing was loaded")?;
+        let failed = self.serving.apply(table, loaded.faults.len());
+        if !failed.is_empty() {
+            let failed: Vec<_> = failed.iter().map(ToString::to_string).collect();
+            bail!("opening the Gateways' listeners: {}", failed.join("\n"));
+        }
+        Ok(())
+    }
+
+    /// Looks again whenever the configuration may have changed, until told to stop.
+    async fn follow(&mut self, path: &Path, signals: Signals) {
+        let Signals { mut terminate, mut interrupt, mut again } = signals;
+        let mut watch = Watch::on(path);
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return,
+                _ = interrupt.recv() => return,
+                _ = again.recv() => {
+                    self.serving.telemetry.reopen_log();
+                    self.reload();
+                }
+                () = watch.changed(self.again) => self.reload(),
+            }
+        }
+    }
+
+    /// Reads the configuration anew. What cannot be read or opened leaves what is in force.
+    fn reload(&mut self) {
+        let loaded = match self.config.look(Instant::now()) {
+            Ok(loaded) => loaded,
+            Err(error) => return self.refuse(format!("{error:#}")),
+        };
+        self.again = loaded.again;
+        let was_unreadable = self.unreadable.take().is_some();
+        if !loaded.changed {
+            if was_unreadable {
+                self.shown.send_replace(self.config.show(None));
+            }
+            return self.serving.retry();
+        }
+        report(&loaded);
+        let Some(table) = self.config.table() else { return };
+        tell_missing(&self.serving.apply(table, loaded.faults.len()));
+        self.shown.send_replace(self.config.show(None));
+    }
+
+    /// Tells, once, why the configuration cannot be read.
+    fn refuse(&mut self, why: String) {
+        self.again = None;
+        if self.unreadable.as_ref() != Some(&why) {
+            self.serving.telemetry.table_refused();
+            tracing::error!("{why}; what was in force stays in force");
+            self.shown.send_replace(self.config.show(Some(&why)));
+            self.unreadable = Some(why);
+        }
+    }
+}
+
+/// Says all that is wrong, each on a line of its own.
+fn report(loaded: &Loaded) {
+    for fault in &loaded.faults {
+        tracing::error!("{fault}");
+    }
+}

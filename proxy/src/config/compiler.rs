@@ -1,0 +1,145 @@
+//! From what is held to a table, and to a word on each object that is not served as it was sent.
+//!
+//! A policy that cannot be read closes what control says it protects; any other object keeps the
+//! last form that this process could read, or is left out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use model::key::platform_namespace;
+use model::{Invalid, Kind, Name, Resource};
+use table::{Assembly, Closed, Input, Refused, Table, assemble};
+use wire::{Envelope, Key, Rejection};
+
+use super::held::Held;
+use super::reading::{Unreadable, read};
+
+/// So many rejections are told to control.
+const TOLD: usize = 1_000;
+
+/// What held objects come to.
+#[derive(Debug)]
+pub(crate) struct Compiled {
+    pub(crate) table: Arc<Table>,
+    pub(crate) faults: Vec<Invalid>,
+    pub(crate) rejected: Vec<Rejection>,
+    /// The objects in force.
+    pub(crate) resources: Arc<BTreeMap<model::Key, Resource>>,
+    /// Those of them that are served in an older form than was sent.
+    pub(crate) kept: BTreeSet<model::Key>,
+}
+
+/// Compiles one state after the other, taking over what did not change.
+#[derive(Debug, Default)]
+pub(crate) struct Compiler {
+    read: BTreeMap<Key, Reading>,
+    assembly: Option<Assembly>,
+    resources: Arc<BTreeMap<model::Key, Resource>>,
+}
+
+/// An object as it was read.
+#[derive(Debug)]
+struct Reading {
+    envelope: Arc<Envelope>,
+    result: Result<Resource, Unreadable>,
+}
+
+impl Compiler {
+    /// Makes a table of all that is held.
+    pub(crate) fn compile(&mut self, held: &Held) -> Compiled {
+        self.look(held);
+        let assembly = assemble(self.input(), self.assembly.as_ref());
+        let sound = self.read.values().filter_map(|one| one.result.as_ref().ok());
+        let mut resources: BTreeMap<_, _> = sound.map(|one| (one.key(), one.clone())).collect();
+        for key in &assembly.kept {
+            if let Some(good) = self.resources.get(key) {
+                resources.insert(key.clone(), good.clone());
+            }
+        }
+        self.resources = Arc::new(resources);
+        let compiled = Compiled {
+            table: Arc::clone(&assembly.table),
+            rejected: self.rejected(&assembly),
+            faults: assembly.faults.clone(),
+            resources: Arc::clone(&self.resources),
+            kept: assembly.kept.clone(),
+        };
+        self.assembly = Some(assembly);
+        compiled
+    }
+
+    /// Reads what is new.
+    fn look(&mut self, held: &Held) {
+        self.read.retain(|key, _| held.objects.contains_key(key));
+        for (key, envelope) in &held.objects {
+            let known = self.read.get(key);
+            if known.is_none_or(|known| known.envelope != *envelope) {
+                let (envelope, result) = (Arc::clone(envelope), read(envelope));
+                self.read.insert(key.clone(), Reading { envelope, result });
+            }
+        }
+    }
+
+    fn input(&self) -> Input {
+        let mut input = Input::default();
+        for (key, Reading { envelope, result }) in &self.read {
+            match result {
+                Ok(resource) => input.resources.push(resource.clone()),
+                Err(unreadable) if envelope.policy => input.closed.push(Closed {
+                    policy: key.to_string(),
+                    targets: targets(envelope),
+                    fault: unreadable.faults[0].clone(),
+                }),
+                Err(unreadable) => input.refused.push(Refused {
+                    key: key.known(),
+                    raw: unreadable.raw.clone(),
+                    faults: unreadable.faults.clone(),
+                }),
+            }
+        }
+        input
+    }
+
+    /// What is not served as it was sent: what could not be read, and what turned out to be of no
+    /// use beside the others.
+    fn rejected(&self, assembly: &Assembly) -> Vec<Rejection> {
+        let mut rejected = Vec::new();
+        for Reading { envelope, result } in self.read.values() {
+            let faults = match result {
+                Err(unreadable) => unreadable.faults.clone(),
+                Ok(resource) => {
+                    let key = resource.key();
+                    let is_felt = assembly.kept.contains(&key) || assembly.closed.contains(&key);
+                    let own = |fault: &&Invalid| is_felt && fault.key.as_ref() == Some(&key);
+                    assembly.faults.iter().filter(own).cloned().collect()
+                }
+            };
+            let closed = if envelope.policy { envelope.targets.clone() } else { Vec::new() };
+            rejected.extend(faults.into_iter().map(|fault| Rejection {
+                key: envelope.key.clone(),
+                generation: envelope.generation,
+                path: fault.path,
+                reason: fault.reason,
+                closed: closed.clone(),
+            }));
+        }
+        rejected.truncate(TOLD);
+        rejected
+    }
+}
+
+/// What control says a policy protects, in keys of ours. Of what we do not know we close the whole
+/// namespace, for which any kind without a meaning of its own stands.
+fn targets(envelope: &Envelope) -> Vec<model::Key> {
+    let name = |word: &str| Name::parse(word).ok();
+    let of = |key: &Key| {
+        let namespace = name(&key.namespace).or_else(|| name(&envelope.key.namespace));
+        let namespace = namespace.unwrap_or_else(platform_namespace);
+        let whole = || model::Key::new(Kind::Service, namespace.clone(), namespace.clone());
+        key.known().unwrap_or_else(whole)
+    };
+    envelope.targets.iter().map(of).collect()
+}
+
+#[cfg(test)]
+mod tests;

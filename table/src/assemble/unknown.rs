@@ -1,0 +1,62 @@
+//! What a policy closes that this program knows only by name: its targets, as whoever sent it says.
+
+use model::api::LABEL;
+use model::{Key, Kind, Name, Scope};
+
+use crate::Closed;
+use crate::assemble::borders::Borders;
+use crate::isolate::Settled;
+use crate::isolate::closing::Place;
+
+/// All that it closes. What is not there yet is closed once it is.
+pub(super) fn places(settled: &Settled, borders: &Borders, closed: &Closed) -> Vec<Place> {
+    let all = closed.targets.iter().flat_map(|target| of_target(settled, borders, target));
+    all.map(|object| Place { object, section: None }).collect()
+}
+
+fn of_target(settled: &Settled, borders: &Borders, target: &Key) -> Vec<Key> {
+    let scope = borders.scope(&target.namespace);
+    match target.kind {
+        Kind::Gateway | Kind::HttpRoute => vec![target.clone()],
+        Kind::Workspace => {
+            let workspace = Scope::Workspace(target.name.clone());
+            // Of one that nobody knows it is the namespace of its name, as where it says nothing.
+            let is_unknown = !borders.is_known(&target.name);
+            routes(settled, |key, _| {
+                borders.scope(&key.namespace) == workspace
+                    || (is_unknown && key.namespace == target.name)
+            })
+        }
+        Kind::Api => routes(settled, |key, api| {
+            borders.scope(&key.namespace) == scope && api == Some(target.name.as_str())
+        }),
+        // Nothing here says what these protect, so all of their namespace is closed.
+        Kind::Service
+        | Kind::EndpointSlice
+        | Kind::Secret
+        | Kind::ConfigMap
+        | Kind::AccessPolicy
+        | Kind::Claim
+        | Kind::Team
+        | Kind::Role
+        | Kind::Grant => of_namespace(settled, &target.namespace),
+    }
+}
+
+/// Every Gateway and route of a namespace.
+fn of_namespace(settled: &Settled, namespace: &Name) -> Vec<Key> {
+    let gateways = settled.of_kind(Kind::Gateway).map(|(key, _)| key);
+    let gateways = gateways.filter(|key| key.namespace == *namespace).cloned();
+    gateways.chain(routes(settled, |key, _| key.namespace == *namespace)).collect()
+}
+
+/// The routes that are meant, by key and label, those included that have no good form.
+fn routes(settled: &Settled, is_meant: impl Fn(&Key, Option<&str>) -> bool) -> Vec<Key> {
+    let good = settled.routes.iter().map(|(key, route)| {
+        let label = route.source.metadata.labels.get(LABEL);
+        (key, label.map(String::as_str))
+    });
+    let strays = settled.strays.iter().map(|stray| (&stray.key, stray.api.as_deref()));
+    let meant = good.chain(strays).filter(|(key, api)| is_meant(key, *api));
+    meant.map(|(key, _)| key.clone()).collect()
+}

@@ -1,0 +1,131 @@
+//! Every shipped example compiles, and the bookshop decides alike with and without its borders.
+
+#![allow(clippy::unwrap_used, reason = "only tests are here")]
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use model::{Kind, Resource};
+use policy::{Facts, Reason, Scheme, Verdict};
+use table::{Assembly, Input, assemble};
+
+fn examples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples")
+}
+
+/// All objects of these files, none with a fault.
+fn read(paths: &[PathBuf]) -> Vec<Resource> {
+    let texts = paths.iter().map(|path| (path, std::fs::read_to_string(path).unwrap()));
+    let documents = texts.flat_map(|(path, text)| {
+        model::read(&text).into_iter().map(move |document| (path, document))
+    });
+    documents
+        .map(|(path, document)| match document.result {
+            Ok(resource) => resource,
+            Err(faults) => panic!("{}: {faults:?}", path.display()),
+        })
+        .collect()
+}
+
+fn made(resources: Vec<Resource>) -> Assembly {
+    let assembly = assemble(Input { resources, ..Input::default() }, None);
+    assert!(assembly.faults.is_empty(), "{:?}", assembly.faults);
+    assembly
+}
+
+fn bookshop(files: &[&str]) -> Vec<Resource> {
+    let folder = examples().join("bookshop");
+    read(&files.iter().map(|file| folder.join(file)).collect::<Vec<_>>())
+}
+
+/// The rule that a request meets, and how it ends there.
+fn decide(assembly: &Assembly, method: &Method, path: &str, key: Option<&str>) -> (String, Reason) {
+    let mut headers = HeaderMap::new();
+    if let Some(key) = key {
+        let name = HeaderName::from_static("x-api-key");
+        headers.insert(name, HeaderValue::from_str(key).unwrap());
+    }
+    let facts = Facts {
+        now: 0,
+        source: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        scheme: Scheme::Http,
+        port: 8080,
+        host: "bookshop.localhost",
+        method,
+        path,
+        query: None,
+        headers: &headers,
+    };
+    let found = assembly.table.find(&facts).unwrap();
+    let reason = match found.rule.chain.decide(&facts, found.prefix) {
+        Verdict::Pass(_) => Reason::Ok,
+        Verdict::Answer(answer) => answer.reason,
+    };
+    (found.rule.label.to_string(), reason)
+}
+
+#[test]
+fn every_file_for_a_gateway_compiles_by_itself() {
+    let mut files: Vec<_> = std::fs::read_dir(examples().join("gateway"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .collect();
+    files.push(examples().join("bookshop/gateway.yaml"));
+    assert!(files.len() > 10);
+    for file in files {
+        assert!(!made(read(&[file])).table.rules.is_empty());
+    }
+}
+
+#[test]
+fn the_bookshop_decides_alike_with_and_without_its_borders() {
+    let (clerk, auditor) = ("bookshop-demo-key-of-the-clerk", "bookshop-demo-key-of-the-auditor");
+    let alone = made(bookshop(&["gateway.yaml"]));
+    let bordered = made(bookshop(&["gateway.yaml", "platform.yaml"]));
+    let (get, post, delete) = (&Method::GET, &Method::POST, &Method::DELETE);
+    for (method, path, key, rule, reason) in [
+        (get, "/", None, "storefront/storefront", Reason::Ok),
+        (get, "/headers", None, "storefront/storefront", Reason::Ok),
+        (get, "/stats", None, "storefront/storefront", Reason::AccessDenied),
+        (get, "/catalog", None, "catalog/books", Reason::Ok),
+        (get, "/catalog/odyssey", None, "catalog/books", Reason::Ok),
+        (post, "/catalog", None, "catalog/books", Reason::AccessDenied),
+        (get, "/ws", None, "catalog/socket", Reason::Ok),
+        (get, "/slow", None, "catalog/slow", Reason::Ok),
+        (get, "/orders", None, "orders/orders", Reason::Ok),
+        (post, "/orders", None, "orders/orders", Reason::CredentialMissing),
+        (
+            post,
+            "/orders",
+            Some("nobodys-key-at-all-here"),
+            "orders/orders",
+            Reason::CredentialInvalid,
+        ),
+        (post, "/orders", Some(auditor), "orders/orders", Reason::AccessDenied),
+        (post, "/orders", Some(clerk), "orders/orders", Reason::Ok),
+        (delete, "/orders", Some(clerk), "orders/orders", Reason::AccessDenied),
+    ] {
+        let wanted = (format!("bookshop/{rule}"), reason);
+        for assembly in [&alone, &bordered] {
+            assert_eq!(decide(assembly, method, path, key), wanted, "{method} {path}");
+        }
+    }
+}
+
+#[test]
+fn the_bookshop_needs_every_policy_that_it_ships() {
+    let all = bookshop(&["gateway.yaml", "platform.yaml"]);
+    let policies = all.iter().map(Resource::key).filter(|key| key.kind == Kind::AccessPolicy);
+    for policy in policies {
+        let rest = all.iter().filter(|one| one.key() != policy).cloned().collect();
+        let path = match policy.name.as_str() {
+            "storefront" => "/",
+            "catalog" => "/catalog",
+            name => &format!("/{name}"),
+        };
+        let (_, reason) = decide(&made(rest), &Method::GET, path, None);
+        assert_eq!(reason, Reason::DefaultDenied, "without {policy}");
+    }
+}

@@ -1,0 +1,44 @@
+//! What both sides compute alike: digests of bodies and of all that is held, and what is signed.
+
+use sha2::{Digest as _, Sha256};
+
+use crate::{Key, Vector};
+
+/// SHA-256 of a body.
+pub fn body(body: &[u8]) -> [u8; 32] {
+    Sha256::digest(body).into()
+}
+
+/// SHA-256 of everything held; `held` in the order of keys, each with its generation and the
+/// [`body`] digest.
+pub fn held<'k>(held: impl IntoIterator<Item = (&'k Key, i64, &'k [u8; 32])>) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for (key, generation, digest) in held {
+        for word in [&key.kind, &key.namespace, &key.name] {
+            hash.update(word);
+            hash.update(b"\n");
+        }
+        hash.update(generation.to_string());
+        hash.update(b"\n");
+        hash.update(hex(digest));
+        hash.update(b"\n");
+    }
+    hash.finalize().into()
+}
+
+/// The bytes that control signs for one node: that it is to run `vector`, which is the objects of
+/// `digest`, as of `issued_at` microseconds since 1970.
+pub fn statement(node: &str, issued_at: i64, vector: &Vector, digest: &[u8; 32]) -> Vec<u8> {
+    let mut text = format!("heddle-vector-v1\n{node}\n{issued_at}\n");
+    for (scope, revision) in vector {
+        text.push_str(&format!("{scope}={revision}\n"));
+    }
+    let mut bytes = text.into_bytes();
+    bytes.extend_from_slice(digest);
+    bytes
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

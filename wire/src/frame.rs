@@ -1,0 +1,439 @@
+//! The frames of the stream between control and one node.
+
+use model::Scope;
+
+use crate::proto::config as proto;
+use crate::{Envelope, Key, Vector};
+
+/// What a node says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NodeFrame {
+    /// What it holds; the first frames of a stream.
+    Hello(Hello),
+    /// A transaction is in force.
+    Ack(Ack),
+    /// A transaction is refused as a whole.
+    Nack(Nack),
+    /// It is there.
+    Heartbeat(NodeHeartbeat),
+}
+
+/// What control says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ControlFrame {
+    /// A transaction begins.
+    Begin(Begin),
+    /// Objects that are new or changed.
+    Put(Vec<Envelope>),
+    /// Objects that are gone, or are no longer for this node.
+    Drop(Vec<Key>),
+    /// The transaction is complete.
+    Commit(Commit),
+    /// It is there.
+    Heartbeat(ControlHeartbeat),
+}
+
+/// By which queue a transaction goes; of two that wait, the lesser is sent first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lane {
+    /// What no longer holds: users, keys, certificates.
+    Revocation,
+    /// What is said of traffic.
+    Config,
+    /// Where services are.
+    Endpoint,
+    /// What is counted.
+    Statistics,
+}
+
+/// An object that a node holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// Which.
+    pub key: Key,
+    /// Its generation.
+    pub generation: i64,
+    /// [`digest::body`](crate::digest::body) of it.
+    pub digest: [u8; 32],
+}
+
+/// A node's first words, in as many frames as it takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hello {
+    /// Its software.
+    pub version: String,
+    /// The newest schema of bodies that it reads.
+    pub schema: u32,
+    /// What it runs.
+    pub vector: Vector,
+    /// [`digest::held`](crate::digest::held) of all it holds.
+    pub digest: [u8; 32],
+    /// What it holds, [`HELD`](crate::HELD) at most in a frame.
+    pub held: Vec<Held>,
+    /// Whether another one follows.
+    pub more: bool,
+}
+
+/// The beginning of a transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Begin {
+    /// Its number on this stream.
+    pub nonce: u64,
+    /// Its queue.
+    pub lane: Lane,
+    /// What the node runs once it has taken it.
+    pub vector: Vector,
+    /// Whether the node forgets what it holds first.
+    pub resync: bool,
+}
+
+/// The end of a transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commit {
+    /// Its number.
+    pub nonce: u64,
+    /// [`digest::held`](crate::digest::held) of all that is held afterwards.
+    pub digest: [u8; 32],
+    /// Microseconds since 1970.
+    pub issued_at: i64,
+    /// Over [`digest::statement`](crate::digest::statement): ECDSA P-256 SHA-256, ASN.1.
+    pub signature: Vec<u8>,
+    /// The certificate of the authority that signed, DER.
+    pub signer: Vec<u8>,
+}
+
+/// An object that a node does not serve as it was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// Which.
+    pub key: Key,
+    /// Its generation.
+    pub generation: i64,
+    /// Where in it, as a path such as `spec.rules[0]`.
+    pub path: String,
+    /// Why, in words.
+    pub reason: String,
+    /// What answers nobody because of it.
+    pub closed: Vec<Key>,
+}
+
+/// A transaction is in force, but for what was rejected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ack {
+    /// Its number.
+    pub nonce: u64,
+    /// What the node runs now.
+    pub vector: Vector,
+    /// [`digest::held`](crate::digest::held) of all it holds.
+    pub digest: [u8; 32],
+    /// What it could not take.
+    pub rejected: Vec<Rejection>,
+}
+
+/// A transaction is refused as a whole, and nothing of it is in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Nack {
+    /// Its number.
+    pub nonce: u64,
+    /// Why, in words.
+    pub reason: String,
+}
+
+/// A node is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeHeartbeat {
+    /// What it runs.
+    pub vector: Vector,
+    /// [`digest::held`](crate::digest::held) of all it holds.
+    pub digest: [u8; 32],
+}
+
+/// Control is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ControlHeartbeat {
+    /// Its clock, microseconds since 1970.
+    pub now: i64,
+    /// The last state that it sent to this node.
+    pub vector: Vector,
+}
+
+/// A frame that is not one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// It says nothing that this program knows.
+    #[error("a frame without a part that this version knows")]
+    Empty,
+    /// A part that must be there is not.
+    #[error("a frame without its '{0}'")]
+    Missing(&'static str),
+    /// A digest of another length.
+    #[error("a digest of {0} bytes where there are 32")]
+    Digest(usize),
+    /// A scope that is none.
+    #[error("{0}")]
+    Scope(String),
+    /// A lane that this program does not know.
+    #[error("a lane {0} that this version does not know")]
+    Lane(i32),
+}
+
+impl From<NodeFrame> for proto::NodeFrame {
+    fn from(frame: NodeFrame) -> Self {
+        use proto::node_frame::Frame;
+        let frame = match frame {
+            NodeFrame::Hello(hello) => Frame::Hello(proto::Hello {
+                version: hello.version,
+                schema: hello.schema,
+                vector: vector(hello.vector),
+                digest: hello.digest.to_vec(),
+                held: hello.held.into_iter().map(Into::into).collect(),
+                more: hello.more,
+            }),
+            NodeFrame::Ack(ack) => Frame::Ack(proto::Ack {
+                nonce: ack.nonce,
+                vector: vector(ack.vector),
+                digest: ack.digest.to_vec(),
+                rejected: ack.rejected.into_iter().map(Into::into).collect(),
+            }),
+            NodeFrame::Nack(nack) => {
+                Frame::Nack(proto::Nack { nonce: nack.nonce, reason: nack.reason })
+            }
+            NodeFrame::Heartbeat(heartbeat) => Frame::Heartbeat(proto::NodeHeartbeat {
+                vector: vector(heartbeat.vector),
+                digest: heartbeat.digest.to_vec(),
+            }),
+        };
+        proto::NodeFrame { frame: Some(frame) }
+    }
+}
+
+impl TryFrom<proto::NodeFrame> for NodeFrame {
+    type Error = Malformed;
+
+    fn try_from(message: proto::NodeFrame) -> Result<Self, Malformed> {
+        use proto::node_frame::Frame;
+        Ok(match message.frame.ok_or(Malformed::Empty)? {
+            Frame::Hello(hello) => NodeFrame::Hello(Hello {
+                version: hello.version,
+                schema: hello.schema,
+                vector: read_vector(hello.vector)?,
+                digest: digest(&hello.digest)?,
+                held: hello.held.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+                more: hello.more,
+            }),
+            Frame::Ack(ack) => NodeFrame::Ack(Ack {
+                nonce: ack.nonce,
+                vector: read_vector(ack.vector)?,
+                digest: digest(&ack.digest)?,
+                rejected: ack
+                    .rejected
+                    .into_iter()
+                    .map(TryInto::try_into)
+                    .collect::<Result<_, _>>()?,
+            }),
+            Frame::Nack(nack) => NodeFrame::Nack(Nack { nonce: nack.nonce, reason: nack.reason }),
+            Frame::Heartbeat(heartbeat) => NodeFrame::Heartbeat(NodeHeartbeat {
+                vector: read_vector(heartbeat.vector)?,
+                digest: digest(&heartbeat.digest)?,
+            }),
+        })
+    }
+}
+
+impl From<ControlFrame> for proto::ControlFrame {
+    fn from(frame: ControlFrame) -> Self {
+        use proto::control_frame::Frame;
+        let frame = match frame {
+            ControlFrame::Begin(begin) => Frame::Begin(proto::Begin {
+                nonce: begin.nonce,
+                lane: proto::Lane::from(begin.lane).into(),
+                vector: vector(begin.vector),
+                resync: begin.resync,
+            }),
+            ControlFrame::Put(envelopes) => {
+                let envelopes = envelopes.into_iter().map(Into::into).collect();
+                Frame::Put(proto::Put { envelopes })
+            }
+            ControlFrame::Drop(keys) => {
+                Frame::Drop(proto::Drop { keys: keys.into_iter().map(Into::into).collect() })
+            }
+            ControlFrame::Commit(commit) => Frame::Commit(proto::Commit {
+                nonce: commit.nonce,
+                digest: commit.digest.to_vec(),
+                issued_at: commit.issued_at,
+                signature: commit.signature,
+                signer: commit.signer,
+            }),
+            ControlFrame::Heartbeat(heartbeat) => Frame::Heartbeat(proto::ControlHeartbeat {
+                now: heartbeat.now,
+                vector: vector(heartbeat.vector),
+            }),
+        };
+        proto::ControlFrame { frame: Some(frame) }
+    }
+}
+
+impl TryFrom<proto::ControlFrame> for ControlFrame {
+    type Error = Malformed;
+
+    fn try_from(message: proto::ControlFrame) -> Result<Self, Malformed> {
+        use proto::control_frame::Frame;
+        Ok(match message.frame.ok_or(Malformed::Empty)? {
+            Frame::Begin(begin) => ControlFrame::Begin(Begin {
+                nonce: begin.nonce,
+                lane: lane(begin.lane)?,
+                vector: read_vector(begin.vector)?,
+                resync: begin.resync,
+            }),
+            Frame::Put(put) => ControlFrame::Put(
+                put.envelopes.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+            ),
+            Frame::Drop(drop) => {
+                ControlFrame::Drop(drop.keys.into_iter().map(Into::into).collect())
+            }
+            Frame::Commit(commit) => ControlFrame::Commit(Commit {
+                nonce: commit.nonce,
+                digest: digest(&commit.digest)?,
+                issued_at: commit.issued_at,
+                signature: commit.signature,
+                signer: commit.signer,
+            }),
+            Frame::Heartbeat(heartbeat) => ControlFrame::Heartbeat(ControlHeartbeat {
+                now: heartbeat.now,
+                vector: read_vector(heartbeat.vector)?,
+            }),
+        })
+    }
+}
+
+impl From<Key> for proto::Key {
+    fn from(key: Key) -> Self {
+        proto::Key { kind: key.kind, namespace: key.namespace, name: key.name }
+    }
+}
+
+impl From<proto::Key> for Key {
+    fn from(key: proto::Key) -> Self {
+        Key { kind: key.kind, namespace: key.namespace, name: key.name }
+    }
+}
+
+impl From<Held> for proto::Held {
+    fn from(held: Held) -> Self {
+        proto::Held {
+            key: Some(held.key.into()),
+            generation: held.generation,
+            digest: held.digest.to_vec(),
+        }
+    }
+}
+
+impl TryFrom<proto::Held> for Held {
+    type Error = Malformed;
+
+    fn try_from(held: proto::Held) -> Result<Self, Malformed> {
+        Ok(Held { key: key(held.key)?, generation: held.generation, digest: digest(&held.digest)? })
+    }
+}
+
+impl From<Envelope> for proto::Envelope {
+    fn from(envelope: Envelope) -> Self {
+        proto::Envelope {
+            key: Some(envelope.key.into()),
+            scope: envelope.scope,
+            generation: envelope.generation,
+            digest: envelope.digest.to_vec(),
+            body: envelope.body,
+            schema: envelope.schema,
+            policy: envelope.policy,
+            targets: envelope.targets.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl TryFrom<proto::Envelope> for Envelope {
+    type Error = Malformed;
+
+    fn try_from(envelope: proto::Envelope) -> Result<Self, Malformed> {
+        Ok(Envelope {
+            key: key(envelope.key)?,
+            scope: envelope.scope,
+            generation: envelope.generation,
+            digest: digest(&envelope.digest)?,
+            body: envelope.body,
+            schema: envelope.schema,
+            policy: envelope.policy,
+            targets: envelope.targets.into_iter().map(Into::into).collect(),
+        })
+    }
+}
+
+impl From<Rejection> for proto::Rejection {
+    fn from(rejection: Rejection) -> Self {
+        proto::Rejection {
+            key: Some(rejection.key.into()),
+            generation: rejection.generation,
+            path: rejection.path,
+            reason: rejection.reason,
+            closed: rejection.closed.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl TryFrom<proto::Rejection> for Rejection {
+    type Error = Malformed;
+
+    fn try_from(rejection: proto::Rejection) -> Result<Self, Malformed> {
+        Ok(Rejection {
+            key: key(rejection.key)?,
+            generation: rejection.generation,
+            path: rejection.path,
+            reason: rejection.reason,
+            closed: rejection.closed.into_iter().map(Into::into).collect(),
+        })
+    }
+}
+
+impl From<Lane> for proto::Lane {
+    fn from(lane: Lane) -> Self {
+        match lane {
+            Lane::Revocation => proto::Lane::Revocation,
+            Lane::Config => proto::Lane::Config,
+            Lane::Endpoint => proto::Lane::Endpoint,
+            Lane::Statistics => proto::Lane::Statistics,
+        }
+    }
+}
+
+fn lane(number: i32) -> Result<Lane, Malformed> {
+    match proto::Lane::try_from(number) {
+        Ok(proto::Lane::Revocation) => Ok(Lane::Revocation),
+        Ok(proto::Lane::Config) => Ok(Lane::Config),
+        Ok(proto::Lane::Endpoint) => Ok(Lane::Endpoint),
+        Ok(proto::Lane::Statistics) => Ok(Lane::Statistics),
+        Ok(proto::Lane::Unspecified) | Err(_) => Err(Malformed::Lane(number)),
+    }
+}
+
+fn vector(vector: Vector) -> Vec<proto::ScopeRevision> {
+    let one = |(scope, revision): (Scope, i64)| proto::ScopeRevision {
+        scope: scope.to_string(),
+        revision,
+    };
+    vector.into_iter().map(one).collect()
+}
+
+fn read_vector(vector: Vec<proto::ScopeRevision>) -> Result<Vector, Malformed> {
+    let one = |one: proto::ScopeRevision| {
+        Ok((Scope::try_from(one.scope).map_err(Malformed::Scope)?, one.revision))
+    };
+    vector.into_iter().map(one).collect()
+}
+
+fn key(key: Option<proto::Key>) -> Result<Key, Malformed> {
+    key.map(Into::into).ok_or(Malformed::Missing("key"))
+}
+
+fn digest(bytes: &[u8]) -> Result<[u8; 32], Malformed> {
+    bytes.try_into().map_err(|_| Malformed::Digest(bytes.len()))
+}

@@ -1,0 +1,77 @@
+//! What crosses the network between the control plane and its nodes.
+//!
+//! Two services over one port: [`identity`] gives a node its certificate, [`frame`]s carry what it
+//! serves. Their messages are plain types; that they travel as protobuf is told nowhere else.
+//!
+//! ```text
+//! node     Hello ──────────────────────────────────── Ack | Nack ── Heartbeat
+//! control         Begin ── Put* ── Drop* ── Commit ─────────────── Heartbeat
+//! ```
+//!
+//! Architecture Invariant: no protobuf type leaves this crate.
+
+#![forbid(unsafe_code)]
+
+mod codec;
+pub mod digest;
+mod envelope;
+mod frame;
+mod identity;
+mod key;
+
+pub use envelope::{Envelope, SCHEMA};
+pub use frame::{
+    Ack, Begin, Commit, ControlFrame, ControlHeartbeat, Held, Hello, Lane, Nack, NodeFrame,
+    NodeHeartbeat, Rejection,
+};
+pub use identity::{Certified, Join, Rejoin, Renew};
+pub use key::Key;
+
+/// The scopes of a node, each with the revision that last changed it.
+pub type Vector = std::collections::BTreeMap<model::Scope, i64>;
+
+/// At most so many objects are told in one frame of [`Hello`].
+pub const HELD: usize = 1_000;
+/// At most so many objects travel in one [`ControlFrame::Put`].
+pub const BATCH: usize = 256;
+/// At most so many bytes of bodies travel in one [`ControlFrame::Put`], but for a larger object alone.
+pub const BATCH_BYTES: usize = 1 << 20;
+/// The largest frame that either side reads, in bytes.
+pub const FRAME: usize = 8 << 20;
+/// How often each side says that it is there.
+pub const HEARTBEAT: std::time::Duration = std::time::Duration::from_secs(3);
+/// After this long without a frame the other side counts as gone.
+pub const STALE: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// What control offers to nodes.
+pub mod server {
+    pub use crate::services::config_server::{Config, ConfigServer};
+    pub use crate::services::identity_server::{Identity, IdentityServer};
+}
+
+/// What nodes ask of control.
+pub mod client {
+    pub use crate::services::config_client::ConfigClient;
+    pub use crate::services::identity_client::IdentityClient;
+}
+
+/// The messages as they travel.
+mod proto {
+    #![allow(unreachable_pub, missing_debug_implementations, clippy::all)]
+    pub(crate) mod config {
+        tonic::include_proto!("heddle.config.v1");
+    }
+    pub(crate) mod identity {
+        tonic::include_proto!("heddle.identity.v1");
+    }
+}
+
+/// The services, generated.
+mod services {
+    #![allow(unreachable_pub, missing_debug_implementations, clippy::all, rust_2018_idioms)]
+    include!(concat!(env!("OUT_DIR"), "/heddle.config.v1.Config.rs"));
+    include!(concat!(env!("OUT_DIR"), "/heddle.identity.v1.Identity.rs"));
+}
+
+#[cfg(test)]
+mod tests;

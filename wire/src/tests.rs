@@ -1,0 +1,149 @@
+//! What is written is read back as it was, and what is not a frame is told.
+
+use bytes::Bytes;
+use model::{Name, Scope};
+use prost::Message as _;
+
+use super::*;
+use crate::codec::Plain;
+use crate::frame::Malformed;
+
+fn key(name: &str) -> Key {
+    Key { kind: "HTTPRoute".into(), namespace: "shop".into(), name: name.into() }
+}
+
+fn vector() -> Vector {
+    let shop = Scope::Workspace(Name::parse("shop").unwrap());
+    [(Scope::Platform, 3), (shop, 7)].into_iter().collect()
+}
+
+fn round<T: Plain + Clone + PartialEq + std::fmt::Debug>(frame: &T) {
+    let bytes = frame.clone().write().encode_to_vec();
+    assert_eq!(T::read(T::Message::decode(&*bytes).unwrap()).unwrap(), *frame);
+}
+
+#[test]
+fn every_frame_comes_back_as_it_was() {
+    let body = Bytes::from_static(b"{}");
+    let digest = digest::body(&body);
+    let held = vec![Held { key: key("a"), generation: 2, digest }];
+    let rejected = vec![Rejection {
+        key: key("a"),
+        generation: 2,
+        path: "spec".into(),
+        reason: "no".into(),
+        closed: vec![key("b")],
+    }];
+    let version = "0.1".to_owned();
+    round(&NodeFrame::Hello(Hello {
+        version,
+        schema: SCHEMA,
+        vector: vector(),
+        digest,
+        held,
+        more: true,
+    }));
+    round(&NodeFrame::Ack(Ack { nonce: 1, vector: vector(), digest, rejected }));
+    round(&NodeFrame::Nack(Nack { nonce: 1, reason: "other digest".into() }));
+    round(&NodeFrame::Heartbeat(NodeHeartbeat { vector: vector(), digest }));
+    for lane in [Lane::Revocation, Lane::Config, Lane::Endpoint, Lane::Statistics] {
+        round(&ControlFrame::Begin(Begin { nonce: 1, lane, vector: vector(), resync: true }));
+    }
+    let envelope = Envelope {
+        key: key("a"),
+        scope: "workspace/shop".into(),
+        generation: 2,
+        digest,
+        body,
+        schema: 1,
+        policy: true,
+        targets: vec![key("b")],
+    };
+    assert!(envelope.is_whole());
+    round(&ControlFrame::Put(vec![envelope]));
+    round(&ControlFrame::Drop(vec![key("a")]));
+    round(&ControlFrame::Commit(Commit {
+        nonce: 1,
+        digest,
+        issued_at: 5,
+        signature: vec![1],
+        signer: vec![2],
+    }));
+    round(&ControlFrame::Heartbeat(ControlHeartbeat { now: 5, vector: vector() }));
+}
+
+#[test]
+fn what_is_no_frame_is_told() {
+    use crate::proto::config as proto;
+    let read = |frame| NodeFrame::read(proto::NodeFrame { frame });
+    assert_eq!(read(None), Err(Malformed::Empty));
+    let heartbeat = |scope: &str, digest: usize| {
+        let vector = vec![proto::ScopeRevision { scope: scope.into(), revision: 1 }];
+        read(Some(proto::node_frame::Frame::Heartbeat(proto::NodeHeartbeat {
+            vector,
+            digest: vec![0; digest],
+        })))
+    };
+    assert!(heartbeat("platform", 32).is_ok());
+    assert_eq!(heartbeat("platform", 31), Err(Malformed::Digest(31)));
+    assert!(matches!(heartbeat("elsewhere", 32), Err(Malformed::Scope(_))));
+    let begin = |lane| {
+        let begin = proto::Begin { nonce: 1, lane, vector: Vec::new(), resync: false };
+        let frame = Some(proto::control_frame::Frame::Begin(begin));
+        ControlFrame::read(proto::ControlFrame { frame })
+    };
+    assert!(begin(2).is_ok());
+    assert_eq!(begin(0), Err(Malformed::Lane(0)));
+    assert_eq!(begin(9), Err(Malformed::Lane(9)));
+    let put = proto::Put { envelopes: vec![proto::Envelope::default()] };
+    let frame = Some(proto::control_frame::Frame::Put(put));
+    let read = ControlFrame::read(proto::ControlFrame { frame });
+    assert_eq!(read, Err(Malformed::Missing("key")));
+}
+
+#[test]
+fn the_digest_of_all_tells_any_difference() {
+    let (one, two) = (digest::body(b"1"), digest::body(b"2"));
+    let (a, b) = (key("a"), key("b"));
+    let all = digest::held([(&a, 1, &one), (&b, 1, &two)]);
+    assert_eq!(all, digest::held([(&a, 1, &one), (&b, 1, &two)]));
+    for other in [
+        digest::held([(&a, 1, &one)]),
+        digest::held([(&a, 2, &one), (&b, 1, &two)]),
+        digest::held([(&a, 1, &two), (&b, 1, &two)]),
+    ] {
+        assert_ne!(all, other);
+    }
+}
+
+#[test]
+fn what_is_signed_names_node_time_vector_and_digest() {
+    let digest = digest::body(b"");
+    let statement = |node, at, vector: &Vector| digest::statement(node, at, vector, &digest);
+    let all = statement("n", 1, &vector());
+    assert!(all.starts_with(b"heddle-vector-v1\nn\n1\nplatform=3\nworkspace/shop=7\n"));
+    assert!(all.ends_with(&digest));
+    let mut later = vector();
+    later.insert(Scope::Platform, 4);
+    for other in
+        [statement("m", 1, &vector()), statement("n", 2, &vector()), statement("n", 1, &later)]
+    {
+        assert_ne!(all, other);
+    }
+}
+
+#[test]
+fn no_form_of_a_body_is_shown() {
+    let body = Bytes::from_static(b"marker");
+    let envelope = Envelope {
+        key: key("a"),
+        scope: "platform".into(),
+        generation: 1,
+        digest: digest::body(&body),
+        body,
+        schema: 1,
+        policy: false,
+        targets: Vec::new(),
+    };
+    assert!(!format!("{:?}", ControlFrame::Put(vec![envelope])).contains("109, 97"));
+}

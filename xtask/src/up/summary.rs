@@ -1,0 +1,108 @@
+//! What the demo says once it is ready: to scripts in `.heddle/up.json`, to people what to try.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::config::put;
+use super::founding::{Founder, SERVER};
+use super::process::Process;
+use crate::shell;
+
+/// `.heddle/up.json`, readable by its owner only.
+pub(super) fn write(data: &Path, running: &[Process]) -> Result<()> {
+    let processes: Vec<Value> = running.iter().map(Process::describe).collect();
+    let summary = json!({
+        "urls": {
+            "console": "http://console.localhost:7080",
+            "rest": format!("{SERVER}/api/v1"),
+            "http": "http://bookshop.localhost:8080",
+            "https": "https://bookshop.localhost:8443",
+            "admin": "http://127.0.0.1:9901",
+        },
+        "adminPassword": Founder::password(data)?,
+        "data": data,
+        "processes": processes,
+    });
+    put(&data.join("up.json"), &serde_json::to_string_pretty(&summary)?)
+}
+
+/// A word as a shell takes it for one.
+fn quoted(word: &str) -> String {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+@:".contains(letter);
+    if word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// Addresses, the password, and commands to try, on stdout.
+pub(super) fn print(data: &Path, programs: &Path) -> Result<()> {
+    let root = shell::root();
+    let shown = |path: PathBuf| path.strip_prefix(&root).map(Path::to_path_buf).unwrap_or(path);
+    let folder = shown(data.to_owned());
+    let folder = folder.display();
+    let programs = quoted(&programs.display().to_string());
+    let password = Founder::password(data)?;
+    let mut out = std::io::stdout().lock();
+    write!(
+        out,
+        "\n\
+The bookshop is open: http://bookshop.localhost:8080 and https://bookshop.localhost:8443\n\
+The server: {SERVER} (REST at /api/v1), user admin, password {password}\n\
+The gateway's admin port: http://127.0.0.1:9901 (/healthz /readyz /metrics /config)\n\
+\n\
+Try, in another terminal, from this folder:\n\
+\n\
+  # the whole chain: storefront calls orders, orders calls the catalog\n\
+  curl -s http://bookshop.localhost:8080/\n\
+\n\
+  # over TLS, by a certificate made for this folder\n\
+  curl -s --cacert {folder}/ca.pem https://bookshop.localhost:8443/catalog/odyssey\n\
+\n\
+  # denied: no key, then a key that may not order\n\
+  curl -si http://bookshop.localhost:8080/orders -d '{{\"book\":\"odyssey\",\"copies\":2}}'\n\
+  curl -si http://bookshop.localhost:8080/orders -d '{{\"book\":\"odyssey\",\"copies\":2}}' -H 'x-api-key: bookshop-demo-key-of-the-auditor'\n\
+\n\
+  # allowed\n\
+  curl -si http://bookshop.localhost:8080/orders -d '{{\"book\":\"odyssey\",\"copies\":2}}' -H 'x-api-key: bookshop-demo-key-of-the-clerk'\n\
+\n\
+  # the command line, signed in as admin\n\
+  export PATH={programs}:$PATH XDG_CONFIG_HOME=\"$PWD/{folder}/cli\"\n\
+  heddle status\n\
+  heddle get httproutes -n bookshop\n\
+\n\
+  # a canary: about one answer in ten comes from catalog v2; give it half, and look again\n\
+  for i in $(seq 20); do curl -s http://bookshop.localhost:8080/catalog | grep -o '\"version\": *\"v.\"'; done | sort | uniq -c\n\
+  sed 's/weight: .0/weight: 50/' {folder}/bookshop/gateway.yaml > {folder}/canary.yaml\n\
+  heddle plan -f {folder}/canary.yaml\n\
+  heddle apply -f {folder}/canary.yaml --wait\n\
+\n\
+  # who changed what, and take it back\n\
+  heddle history\n\
+  heddle rollback $(heddle history -o json | grep -o '\"revision\": *[0-9]*' | head -1 | grep -o '[0-9]*')\n\
+  heddle audit verify\n\
+\n\
+  # what each request met\n\
+  tail -n 3 {folder}/access.log\n\
+  curl -s http://127.0.0.1:9901/metrics | grep heddle_requests_total\n\
+\n\
+Ctrl-C stops everything. What you changed is kept in {folder}; remove that folder to begin anew.\n"
+    )?;
+    out.flush()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_with_blanks_stays_one() {
+        assert_eq!(quoted("/opt/heddle"), "/opt/heddle");
+        assert_eq!(quoted("/my tools/it's"), r"'/my tools/it'\''s'");
+    }
+}
