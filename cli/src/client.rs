@@ -22,6 +22,8 @@ mod attempt;
 mod tls;
 
 #[cfg(test)]
+pub(crate) mod fake;
+#[cfg(test)]
 mod tests;
 
 pub(crate) use address::Address;

@@ -9,7 +9,7 @@ use crate::client::Ask;
 use crate::failure::{Done, Failure};
 use crate::manifest::Manifest;
 use crate::show::table::Table;
-use crate::show::{self, items, object, word};
+use crate::show::{self, Paint, count, items, object, printable, word};
 
 /// Shows the plan.
 ///
@@ -19,38 +19,43 @@ pub(crate) async fn run(context: &Context, args: &Plan) -> Result<Done, Failure>
     let manifest = Manifest::read(&args.files.paths)?;
     let ask = Ask::post(&["plan"]).with_yaml(manifest.text()).harmless();
     let answer = placed(context.client.json(&ask).await, &manifest)?;
-    show::answer(args.show.output, &answer, || told(&answer))?;
+    show::answer(args.show.output, &answer, || told(context.paint, &answer))?;
     Ok(Done::Yes)
 }
 
-fn told(plan: &Value) -> String {
+fn told(paint: Paint, plan: &Value) -> String {
     let mut objects = Table::new(&["OBJECT", "WHAT", "FIELDS"]);
     for change in items(plan, "/wouldChange") {
         objects.row([object(change), word(change, "/verb"), word(change, "/fields")]);
     }
-    let mut requests = Table::new(&["METHOD", "REQUEST", "MATCH", "BEFORE", "AFTER"]);
-    for request in items(plan, "/requests") {
-        requests.row([
-            word(request, "/method"),
-            address(request),
-            word(request, "/match"),
-            word(request, "/before"),
-            word(request, "/after"),
-        ]);
+    let objects = objects.text();
+    if objects.is_empty() {
+        return "nothing would change\n".to_owned();
     }
-    match (objects.text(), requests.text()) {
-        (objects, _) if objects.is_empty() => "nothing would change\n".to_owned(),
-        (objects, requests) if requests.is_empty() => {
-            format!("{objects}\nno request would go elsewhere\n")
-        }
-        (objects, requests) => {
-            let more = match plan["more"].as_u64() {
-                None | Some(0) => String::new(),
-                Some(more) => format!("and {more} more\n"),
-            };
-            format!("{objects}\n{requests}{more}")
-        }
+    let requests: String =
+        items(plan, "/requests").iter().map(|request| rerouted(paint, request)).collect();
+    if requests.is_empty() {
+        return format!("{objects}\nno request would go elsewhere\n");
     }
+    let more = match plan["more"].as_u64() {
+        None | Some(0) => String::new(),
+        Some(more) => format!("\nand {}\n", count(more as usize, "more request")),
+    };
+    format!("{objects}{requests}{more}")
+}
+
+/// A request, and below it where it goes and where it would go.
+fn rerouted(paint: Paint, request: &Value) -> String {
+    let head = format!("{} {}", word(request, "/method"), address(request));
+    let head = paint.bold(&printable(&head));
+    let mut text = format!("\n{head} ({})\n", printable(&word(request, "/match")));
+    let line = |sign: &str, at| match word(request, at).as_str() {
+        "-" => format!("{sign} nothing is there for it"),
+        words => format!("{sign} {}", printable(words)),
+    };
+    text.push_str(&(paint.red(&line("-", "/before")) + "\n"));
+    text.push_str(&(paint.green(&line("+", "/after")) + "\n"));
+    text
 }
 
 /// `shop.test:8080/cart`.
@@ -69,6 +74,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::args::Colour;
 
     #[test]
     fn a_plan_names_objects_and_requests() {
@@ -79,15 +85,19 @@ mod tests {
                            "match": "path prefix /x", "before": null, "after": "Service shop/a:80" }],
             "more": 7,
         });
-        let text = told(&plan);
-        for words in [
-            "HTTPRoute shop/r   put",
-            "shop.test:8080/x",
-            "-        Service shop/a:80",
-            "\nand 7 more\n",
-        ] {
-            assert!(text.contains(words), "no '{words}' in\n{text}");
-        }
-        assert_eq!(told(&json!({ "wouldChange": [], "requests": [] })), "nothing would change\n");
+        let text = told(Paint::new(Colour::Never), &plan);
+        let wanted = "\
+OBJECT             WHAT   FIELDS
+HTTPRoute shop/r   put    spec.rules[0]
+
+GET shop.test:8080/x (path prefix /x)
+- nothing is there for it
++ Service shop/a:80
+
+and 7 more requests
+";
+        assert_eq!(text, wanted);
+        let nothing = json!({ "wouldChange": [], "requests": [] });
+        assert_eq!(told(Paint::new(Colour::Never), &nothing), "nothing would change\n");
     }
 }

@@ -14,7 +14,8 @@ use crate::show::{self, count, items, printable, word};
 
 /// So long the server may hold one answer back.
 const ONE_WAIT: Duration = Duration::from_secs(60);
-/// Between two questions where the server does not hold its answers back.
+/// Between two questions, if the server does not hold its answers back; in the last of it none is
+/// asked.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Ends a change: waits for the nodes where that was asked, and shows the answer to a program.
@@ -62,10 +63,10 @@ async fn receipt(context: &Context, revision: i64, wait: Duration) -> Result<Val
         let rest = Duration::from_secs(rest.as_millis().div_ceil(1000) as u64);
         let ask = ask.query("wait", &told(rest)).waiting(rest);
         let receipt = context.client.json(&ask).await?;
-        if receipt["complete"] == true || Instant::now() >= deadline {
+        if receipt["complete"] == true || Instant::now() + PAUSE >= deadline {
             return Ok(receipt);
         }
-        tokio::time::sleep_until((begun + PAUSE).min(deadline)).await;
+        tokio::time::sleep_until(begun + PAUSE).await;
     }
 }
 
@@ -113,6 +114,43 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::args::Colour;
+    use crate::client::fake::{Act, Fake, good};
+    use crate::show::Paint;
+
+    /// What comes of waiting for `wait` on a server that gives these receipts, and how often it was
+    /// asked.
+    async fn waited(wait: Duration, receipts: &[Value]) -> (Done, usize) {
+        let acts: Vec<Act> = receipts.iter().map(|receipt| good(&receipt.to_string())).collect();
+        let fake = Fake::new(&acts).await;
+        let paint = Paint::new(Colour::Never);
+        let context =
+            Context { client: fake.client(), paint, kept: None, file: None, has_own_token: false };
+        let wait = Wait { wait: Some(wait) };
+        let answer = json!({ "revision": 7, "changed": [] });
+        let done = finish(&context, answer, wait, Output::Json).await.unwrap();
+        let requests = fake.requests.await.unwrap();
+        let asks = |request: &String| request.starts_with("GET /api/v1/changes/7/receipt?wait=");
+        assert!(requests.iter().all(asks), "{requests:?}");
+        (done, requests.len())
+    }
+
+    #[tokio::test]
+    async fn waiting_ends_when_all_have_it_or_the_time_is_over() {
+        let node = |applied: Value, rejected: Value| {
+            json!({ "name": "n", "cluster": "c", "state": "connected", "applied": applied,
+                    "rejected": rejected })
+        };
+        let receipt = |complete: bool, node| json!({ "complete": complete, "nodes": [node] });
+        let lacks = receipt(false, node(Value::Null, json!([])));
+        let has = receipt(true, node(json!("2026-01-01T00:00:00Z"), json!([])));
+        let rejection = json!([{ "object": "HTTPRoute shop/r", "path": "", "reason": "no" }]);
+        let rejects = receipt(true, node(json!("2026-01-01T00:00:00Z"), rejection));
+        let minute = Duration::from_secs(60);
+        assert_eq!(waited(minute, &[lacks.clone(), lacks.clone(), has]).await, (Done::Yes, 3));
+        assert_eq!(waited(minute, &[rejects]).await, (Done::No, 1));
+        assert_eq!(waited(Duration::from_millis(1), &[lacks]).await, (Done::No, 1));
+    }
 
     #[test]
     fn who_lacks_a_revision_and_who_rejected_what_is_named() {

@@ -9,7 +9,7 @@ use crate::args::{Output, span};
 use crate::client::Ask;
 use crate::failure::{Done, Failure};
 use crate::show::table::Table;
-use crate::show::when::when;
+use crate::show::when::{is_sooner, when};
 use crate::show::{self, items, printable, word};
 
 /// Makes, lists and revokes tokens.
@@ -41,11 +41,12 @@ async fn create(context: &Context, args: &TokenCreate) -> Result<(), Failure> {
     }
     let made = context.client.json(&Ask::post(&["tokens"]).with_json(&body)).await?;
     once(&made, "token", args.show.output, || {
-        format!(
-            "token {} ends {}; it is shown this once",
-            word(&made, "/id"),
-            when(&made, "/expires")
-        )
+        let (id, ends) = (word(&made, "/id"), when(&made, "/expires"));
+        let why = match is_sooner(&made, "/expires", args.expires) {
+            true => ", with the token that made it",
+            false => "",
+        };
+        format!("token {id} ends {ends}{why}; it is shown this once")
     })
 }
 

@@ -19,6 +19,14 @@ pub(crate) fn when(value: &Value, pointer: &str) -> String {
     }
 }
 
+/// Whether the time at `pointer` in `value` comes more than a minute before `span` from now is over.
+pub(crate) fn is_sooner(value: &Value, pointer: &str, span: std::time::Duration) -> bool {
+    let time = OffsetDateTime::parse(&super::word(value, pointer), &Rfc3339);
+    let wanted = OffsetDateTime::now_utc().checked_add(span.try_into().unwrap_or_default());
+    let slack = time::Duration::seconds(MINUTE);
+    time.ok().zip(wanted).is_some_and(|(time, wanted)| wanted - time > slack)
+}
+
 /// `time` as said at `now`.
 fn beside(time: OffsetDateTime, now: OffsetDateTime) -> String {
     let seconds = (now - time).whole_seconds();
