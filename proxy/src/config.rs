@@ -16,6 +16,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use model::Invalid;
 use table::Table;
@@ -38,6 +39,9 @@ mod transaction;
 pub use status::Status;
 
 pub(crate) use status::Counts;
+
+/// At the end, what cannot be broken off is waited for so long.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// Where a node gets what it serves.
 #[derive(Debug, Clone)]
@@ -152,7 +156,11 @@ impl Joined {
         let runtime = runtime.map_err(Error::Thread)?;
         let thread = thread::Builder::new()
             .name("config".to_owned())
-            .spawn(move || runtime.block_on(life::run(ground, identity)))
+            .spawn(move || {
+                runtime.block_on(life::run(ground, identity));
+                // A look-up of a name may hang for long.
+                runtime.shutdown_timeout(LINGER);
+            })
             .map_err(Error::Thread)?;
         Ok(Joined { updates, status, stop, thread: Some(thread) })
     }

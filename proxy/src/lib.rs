@@ -10,8 +10,11 @@
 //! [`Proxy`] owns the workers; [`Proxy::apply`] puts a table in force without touching a request
 //! that is under way.
 //!
-//! Architecture Invariant: no database, no cluster credential, no resource parsing here: a table
-//! comes in already assembled.
+//! A table comes in already assembled, or is compiled by [`config`] of what the control plane sent,
+//! on a thread of its own.
+//!
+//! Architecture Invariant: no database and no cluster credential here, and no resource is read on a
+//! worker.
 
 #![forbid(unsafe_code)]
 

@@ -64,3 +64,26 @@ async fn so_does_one_that_was_not_running_meanwhile() {
     bed.control.acknowledged(2).await;
     assert_eq!(bed.control.seen().rejoins, 1);
 }
+
+#[tokio::test]
+async fn a_node_that_was_forgotten_joins_anew_by_a_token_and_keeps_its_state_under_its_new_id() {
+    let mut bed = Bed::new().await;
+    bed.control.certificates_last(Duration::from_secs(3));
+    bed.control.set(1, bed.shop(&["orders"]));
+    let mut gateway = bed.joined().await;
+    bed.control.acknowledged(1).await;
+    bed.control.certificates_last(Duration::from_secs(600));
+    bed.control.forget();
+    wait::until("a second entry", || async {
+        assert_served(&gateway.get(HOST, "/orders").await);
+        let seen = bed.control.seen();
+        (seen.joins == 2 && seen.acks.len() == 2).then_some(())
+    })
+    .await;
+    gateway.terminate();
+    assert_eq!(gateway.exited().await, 0);
+    drop(gateway);
+    bed.control.go().await;
+    let gateway = bed.setup(&[]).start().await;
+    assert_served(&gateway.get(HOST, "/orders").await);
+}

@@ -68,6 +68,8 @@ struct Inner {
     /// So many further digests are wrong.
     wrong: Mutex<usize>,
     tokens: Mutex<usize>,
+    /// The node's id.
+    node: Mutex<String>,
     /// The certificate that was issued last.
     issued: Mutex<Vec<u8>>,
 }
@@ -96,6 +98,7 @@ impl Control {
             lasts: Mutex::new(Duration::from_secs(3600)),
             wrong: Mutex::new(0),
             tokens: Mutex::new(1),
+            node: Mutex::new(NODE.to_owned()),
             issued: Mutex::default(),
         };
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, e2e::program::free_port()));
@@ -128,6 +131,13 @@ impl Control {
 
     pub(crate) fn token(&self) -> String {
         format!("{TOKEN}.{SECRET}.{}", self.inner.authorities.fingerprint())
+    }
+
+    /// Forgets the node, which a further token lets in again under another id.
+    pub(crate) fn forget(&self) {
+        *held(&self.inner.tokens) += 1;
+        *held(&self.inner.node) = "0192f5c8-ffff-7c3d-8e4f-5a6b7c8d9e0f".to_owned();
+        held(&self.inner.issued).clear();
     }
 
     /// Certificates that are issued from now on last so long.
@@ -231,7 +241,7 @@ impl Inner {
         let leaf = self.authorities.cluster.node(csr, name, lasts);
         held(&self.issued).clone_from(&leaf);
         Response::new(Certified {
-            node_id: NODE.to_owned(),
+            node_id: held(&self.node).clone(),
             cluster: CLUSTER.to_owned(),
             trust: TRUST.to_owned(),
             chain: vec![leaf, self.authorities.cluster.der.clone()],
@@ -405,7 +415,8 @@ async fn send(
         whole[0] ^= 1;
     }
     let issued_at = now();
-    let text = digest::statement(NODE, issued_at, &state.vector, &whole);
+    let node = self::held(&inner.node).clone();
+    let text = digest::statement(&node, issued_at, &state.vector, &whole);
     let signer = &inner.authorities.cluster;
     let (signature, signer) = (signer.sign(&text), signer.der.clone());
     frames.push(ControlFrame::Commit(Commit {

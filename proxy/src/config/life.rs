@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
-use wire::{ControlFrame, Rejection};
+use wire::{ControlFrame, Rejection, Vector};
 
 use super::compiler::Compiler;
 use super::held::Held;
@@ -26,6 +26,8 @@ use crate::identity::{
 
 /// The state is kept at most so often.
 const KEEPING: Duration = Duration::from_secs(1);
+/// At the end a state that is being kept is waited for so long.
+const LAST: Duration = Duration::from_secs(3);
 /// The longest wait between two tries to join.
 const JOINING: Duration = Duration::from_secs(10);
 
@@ -57,7 +59,7 @@ pub(super) async fn run(ground: Ground, identity: Option<Identity>) {
         Ok(mut life) => {
             life.serve_last_good().await;
             life.follow().await;
-            life.keep_at_the_end();
+            life.keep_at_the_end().await;
         }
         Err(error) => {
             // Whoever would hear it is gone if this fails.
@@ -133,6 +135,10 @@ impl Ground {
                 Duration::ZERO => self.come_back(&identity).await,
                 _ => self.asking(&dialer).renew(&identity).await,
             };
+            let asked = match asked {
+                Err(EnrollError::Refused(why)) => self.by_token(&identity, why).await,
+                other => other,
+            };
             match asked {
                 Ok(next) => return next,
                 Err(error) => {
@@ -151,23 +157,20 @@ impl Ground {
         }
     }
 
-    /// Asks for a certificate after the last one ended: by that one, or by a new token.
+    /// Asks for a certificate by the one that has ended.
     async fn come_back(&self, identity: &Identity) -> Result<Identity, EnrollError> {
         let dialer = self.stranger(anchor(identity))?;
-        let refused = match self.asking(&dialer).rejoin(identity).await {
-            Err(EnrollError::Refused(why)) => why,
-            other => return other,
-        };
+        self.asking(&dialer).rejoin(identity).await
+    }
+
+    /// Joins anew, where the server knows this node no more (`why`) and there is a token.
+    async fn by_token(&self, identity: &Identity, why: String) -> Result<Identity, EnrollError> {
         let Some(token) = &self.settings.token else {
-            return Err(EnrollError::Refused(format!(
-                "{refused}; start this gateway with a new token by --join"
-            )));
+            let remedy = "start this gateway with a new token by --join";
+            return Err(EnrollError::Refused(format!("{why}; {remedy}")));
         };
-        let next = self.try_join(token).await?;
-        if next.node == identity.node {
-            return Ok(Identity { vector: identity.vector.clone(), ..next });
-        }
-        Ok(next)
+        let dialer = self.stranger(Anchor::Root(token.root()))?;
+        self.asking(&dialer).join(token, &identity.kind, &identity.name).await
     }
 }
 
@@ -471,7 +474,9 @@ impl Life {
     /// Goes on with another certificate: the stream is opened anew by it before the old one is let
     /// go.
     fn renew(&mut self, next: Identity) {
-        let next = Identity { vector: self.identity.vector.clone(), ..next };
+        let is_another = next.node != self.identity.node;
+        let vector = if is_another { Vector::new() } else { self.identity.vector.clone() };
+        let next = Identity { vector, ..next };
         if let Err(error) = self.ground.folder.keep_identity(&next) {
             tracing::error!("{error}; the new certificate is lost if this process ends");
         }
@@ -486,6 +491,13 @@ impl Life {
                 Ok(dialer) => self.dialer = dialer,
                 Err(error) => tracing::error!("the new roots are of no use: {error}"),
             }
+        }
+        if is_another {
+            // What is held was signed for another node: all is sent anew, and signed for this one.
+            self.link = None;
+            let (node, held) = (Arc::clone(&self.identity), Arc::new(Held::nothing()));
+            let version = &self.ground.settings.version;
+            self.session = Session::new(node, version, held, Instant::now());
         }
         self.session.renewed(Arc::clone(&self.identity));
         let ground = self.ground.clone();
@@ -532,7 +544,11 @@ impl Life {
     }
 
     /// Keeps what was not kept yet, when nothing else is to be done any more.
-    fn keep_at_the_end(&mut self) {
+    async fn keep_at_the_end(&mut self) {
+        if self.keeping.is_some() {
+            let kept = timeout(LAST, done(&mut self.keeping)).await;
+            self.kept(kept.unwrap_or_else(|_| Err("the disk takes too long".to_owned())));
+        }
         let Some(held) = self.unkept.take() else { return };
         let sealed = last_good::seal(&held, &self.identity, &self.ground.key);
         let kept = match sealed {
