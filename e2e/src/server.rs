@@ -45,7 +45,8 @@ impl Server {
     /// # Panics
     /// Where it does not become ready: says what it wrote to stderr.
     pub async fn start(arguments: &[&str]) -> Self {
-        Self::start_at("127.0.0.1:0", &[], arguments).await
+        let nodes = ["--config-listen", "127.0.0.1:0"];
+        Self::start_at("127.0.0.1:0", &[], &[&nodes[..], arguments].concat()).await
     }
 
     /// The same at a certain address, by a program that becomes the server: `wrapper`, which gets
