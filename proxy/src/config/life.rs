@@ -138,8 +138,9 @@ impl Life {
                         return;
                     }
                     self.compiler = Some(taken.compiler);
-                    let state = self.session.taking().unwrap_or(self.session.held());
-                    self.keeper.note(Arc::clone(state));
+                    if let Some(state) = self.session.taking() {
+                        self.keeper.note(Arc::clone(state));
+                    }
                     Some(Event::Taken(taken.rejected))
                 }
                 next = &mut self.renewing => {
