@@ -24,13 +24,15 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::identity::{EnrollError, Folder, FolderError, Identity, JoinToken, KeyError, NodeKey};
-use life::Ground;
+use member::Ground;
 
 mod compiler;
 pub(crate) mod held;
+mod keeper;
 mod last_good;
 mod life;
 mod link;
+mod member;
 mod reading;
 mod session;
 mod status;

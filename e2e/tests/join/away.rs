@@ -94,7 +94,6 @@ async fn a_state_that_cannot_be_kept_is_served_from_memory() {
     assert_served(&gateway.get(HOST, "/orders").await);
     assert!(standing(&gateway).await["disk"].as_str().unwrap().contains("last-good"));
     fs::remove_dir_all(state.join("last-good.new")).unwrap();
-    bed.control.set(2, bed.shop(&["orders"]));
     e2e::wait::until("the state on disk", || async {
         standing(&gateway).await["disk"].is_null().then_some(())
     })

@@ -76,6 +76,11 @@ async fn each_way_not_to_get_in_says_what_to_do() {
     assert_refused(bed.setup(&["--join", head]), &["no join token", "heddle join-token create"])
         .await;
     assert_refused(bed.setup(&[]), &["holds no identity", "--join"]).await;
+    let plain = bed.origin.address.to_string();
+    let setup = Setup::bare().joined().arguments(&["--server", &plain, "--join", &token]);
+    let state = bed.state.path().join("state");
+    let setup = setup.arguments(&["--state", state.to_str().unwrap()]);
+    assert_refused(setup, &["port for nodes"]).await;
     assert_eq!(bed.control.seen().joins, 0);
     bed.control.set(1, bed.shop(&[]));
     drop(bed.joined().await);

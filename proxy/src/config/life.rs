@@ -5,44 +5,24 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
 use wire::{ControlFrame, Rejection, Vector};
 
 use super::compiler::Compiler;
 use super::held::Held;
-use super::last_good;
+use super::keeper::Keeper;
 use super::link::{Heard, Link};
+use super::member::{Ground, anchor, left};
 use super::session::{Action, Event, Now, Session};
-use super::status::{Source, Status};
-use super::{Error, Ready, Settings, Update};
-use crate::identity::{
-    Anchor, Asking, Away, Dialer, EnrollError, Folder, Identity, JoinToken, NodeKey, Shown, again,
-    due,
-};
+use super::status::Source;
+use super::{Error, Ready, Update};
+use crate::identity::{Away, Dialer, EnrollError, Identity, Shown};
 
-/// The state is kept at most so often.
-const KEEPING: Duration = Duration::from_secs(1);
-/// At the end a state that is being kept is waited for so long.
-const LAST: Duration = Duration::from_secs(3);
-/// The longest wait between two tries to join.
-const JOINING: Duration = Duration::from_secs(10);
-
-type Doing<T> = Pin<Box<dyn Future<Output = T> + Send>>;
-
-/// What the node lives by.
-#[derive(Debug, Clone)]
-pub(super) struct Ground {
-    pub(super) settings: Arc<Settings>,
-    pub(super) folder: Arc<Folder>,
-    pub(super) key: Arc<NodeKey>,
-    pub(super) status: Arc<Status>,
-    pub(super) updates: mpsc::Sender<Update>,
-    pub(super) stop: CancellationToken,
-}
+/// Something that goes on beside the loop.
+pub(super) type Doing<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// Lives until told to stop, or until it turns out that it cannot join.
 pub(super) async fn run(ground: Ground, identity: Option<Identity>) {
@@ -59,135 +39,13 @@ pub(super) async fn run(ground: Ground, identity: Option<Identity>) {
         Ok(mut life) => {
             life.serve_last_good().await;
             life.follow().await;
-            life.keep_at_the_end().await;
+            life.keeper.end(Arc::clone(&life.identity)).await;
         }
         Err(error) => {
             // Whoever would hear it is gone if this fails.
             let _ = ground.updates.send(Update::Failed(error)).await;
         }
     }
-}
-
-impl Ground {
-    /// Who the node is: as it was kept, or as it joins.
-    async fn identity(&self, kept: Option<Identity>) -> Result<Identity, Error> {
-        let identity = match kept {
-            Some(identity) => return Ok(identity),
-            None => self.join().await?,
-        };
-        self.folder.keep_identity(&identity)?;
-        tracing::info!(node = identity.uri(), id = identity.node, "joined");
-        Ok(identity)
-    }
-
-    /// Joins by the token, again and again while the server is away.
-    async fn join(&self) -> Result<Identity, Error> {
-        let Some(token) = &self.settings.token else {
-            return Err(Error::NoIdentity(self.folder.path().to_owned()));
-        };
-        let mut told = String::new();
-        let mut failures = 0;
-        loop {
-            match self.try_join(token).await {
-                Ok(identity) => return Ok(identity),
-                Err(error) if error.may_pass() => {
-                    let why = error.to_string();
-                    self.status.change(|standing| standing.trouble = Some(why.clone()));
-                    if told != why {
-                        tracing::warn!("cannot join yet: {why}; it is tried again");
-                        told = why;
-                    }
-                }
-                Err(error) => return Err(error.into()),
-            }
-            failures += 1;
-            sleep(again(failures, JOINING * 10, rand::random())).await;
-        }
-    }
-
-    async fn try_join(&self, token: &JoinToken) -> Result<Identity, EnrollError> {
-        let dialer = self.stranger(Anchor::Root(token.root()))?;
-        let asking = self.asking(&dialer);
-        asking.join(token, &self.settings.kind, &self.settings.name).await
-    }
-
-    /// Opens connections on which the node shows no certificate.
-    fn stranger(&self, anchor: Anchor) -> Result<Dialer, EnrollError> {
-        self.dialer(anchor, &Arc::default())
-    }
-
-    fn dialer(&self, anchor: Anchor, shown: &Arc<Shown>) -> Result<Dialer, EnrollError> {
-        let dialer = Dialer::new(&self.settings.server, anchor, shown);
-        dialer.map_err(|error| EnrollError::Unfit(error.to_string()))
-    }
-
-    fn asking<'n>(&'n self, dialer: &'n Dialer) -> Asking<'n> {
-        Asking { dialer, key: &self.key, version: &self.settings.version }
-    }
-
-    /// Waits until the certificate is due and comes back with the next, however long it takes.
-    async fn renewed(self, identity: Arc<Identity>, dialer: Dialer) -> Identity {
-        let (mut failures, mut told) = (0, String::new());
-        sleep(until_due(&identity)).await;
-        loop {
-            let left = left(&identity);
-            let asked = match left {
-                Duration::ZERO => self.come_back(&identity).await,
-                _ => self.asking(&dialer).renew(&identity).await,
-            };
-            let asked = match asked {
-                Err(EnrollError::Refused(why)) => self.by_token(&identity, why).await,
-                other => other,
-            };
-            match asked {
-                Ok(next) => return next,
-                Err(error) => {
-                    let why = error.to_string();
-                    let what = if left.is_zero() { "has ended" } else { "is to be renewed" };
-                    let why = format!("the certificate {what}: {why}");
-                    self.status.change(|standing| standing.trouble = Some(why.clone()));
-                    if told != why {
-                        tracing::warn!("{why}; it is tried again");
-                        told = why;
-                    }
-                }
-            }
-            failures += 1;
-            sleep(again(failures, left.max(JOINING), rand::random())).await;
-        }
-    }
-
-    /// Asks for a certificate by the one that has ended.
-    async fn come_back(&self, identity: &Identity) -> Result<Identity, EnrollError> {
-        let dialer = self.stranger(anchor(identity))?;
-        self.asking(&dialer).rejoin(identity).await
-    }
-
-    /// Joins anew, where the server knows this node no more (`why`) and there is a token.
-    async fn by_token(&self, identity: &Identity, why: String) -> Result<Identity, EnrollError> {
-        let Some(token) = &self.settings.token else {
-            let remedy = "start this gateway with a new token by --join";
-            return Err(EnrollError::Refused(format!("{why}; {remedy}")));
-        };
-        let dialer = self.stranger(Anchor::Root(token.root()))?;
-        self.asking(&dialer).join(token, &identity.kind, &identity.name).await
-    }
-}
-
-fn anchor(identity: &Identity) -> Anchor {
-    Anchor::Roots { roots: identity.roots.clone(), trust: identity.trust.clone() }
-}
-
-/// How long the certificate lives yet.
-fn left(identity: &Identity) -> Duration {
-    let ends = identity.ends().unwrap_or(SystemTime::UNIX_EPOCH);
-    ends.duration_since(SystemTime::now()).unwrap_or_default()
-}
-
-fn until_due(identity: &Identity) -> Duration {
-    let Ok(certificate) = identity.certificate() else { return Duration::ZERO };
-    let due = due(certificate.not_before, certificate.not_after, rand::random());
-    due.duration_since(SystemTime::now()).unwrap_or_default()
 }
 
 /// What came of a state.
@@ -211,11 +69,7 @@ struct Life {
     opening: Option<Doing<Result<Link, Away>>>,
     taking: Option<Doing<Done>>,
     renewing: Doing<Identity>,
-    keeping: Option<Doing<Result<Arc<Held>, String>>>,
-    /// What is in force and not on disk yet.
-    unkept: Option<Arc<Held>>,
-    /// When it may be kept.
-    keep_at: Instant,
+    keeper: Keeper,
     /// Why the stream was lost, as it was last told.
     told: String,
 }
@@ -233,6 +87,7 @@ impl Life {
         let renewing = ground.clone().renewed(Arc::clone(&identity), dialer.clone());
         let life = Life {
             renewing: Box::pin(renewing),
+            keeper: Keeper::new(ground.clone()),
             ground,
             identity,
             shown,
@@ -242,9 +97,6 @@ impl Life {
             link: None,
             opening: None,
             taking: None,
-            keeping: None,
-            unkept: None,
-            keep_at: Instant::now(),
             told: String::new(),
         };
         life.tell_identity();
@@ -262,26 +114,8 @@ impl Life {
 
     /// Puts in force what was kept on disk, before the server is asked.
     async fn serve_last_good(&mut self) {
-        let sealed = match self.ground.folder.last_good() {
-            Ok(Some(sealed)) => sealed,
-            Ok(None) => return,
-            Err(error) => {
-                return tracing::error!("{error}; nothing is served until the server is there");
-            }
-        };
-        let file = self.ground.folder.path().join("last-good");
-        let file = file.display();
-        let opened = last_good::open(&sealed, &self.identity, &self.ground.key, SystemTime::now());
-        let held = match opened {
-            Ok(held) => Arc::new(held),
-            Err(refusal) => {
-                self.ground.status.change(|standing| {
-                    standing.unkept = Some(format!("last-good was refused: {refusal}"));
-                });
-                return tracing::error!("{file} is not served: {refusal}");
-            }
-        };
-        tracing::info!(objects = held.objects.len(), "serving what was kept in {file}");
+        let Some(held) = self.keeper.kept(&self.identity) else { return };
+        let held = Arc::new(held);
         let version = self.ground.settings.version.clone();
         let node = Arc::clone(&self.identity);
         self.session = Session::new(node, &version, Arc::clone(&held), Instant::now());
@@ -295,7 +129,6 @@ impl Life {
         let stop = self.ground.stop.clone();
         loop {
             let wakes = self.session.wakes();
-            let keeps = self.unkept.is_some() && self.keeping.is_none();
             let event = tokio::select! {
                 () = stop.cancelled() => return,
                 heard = hear(&mut self.link) => self.heard(heard),
@@ -305,23 +138,21 @@ impl Life {
                         return;
                     }
                     self.compiler = Some(taken.compiler);
-                    self.unkept = Some(Arc::clone(self.session.taking().unwrap_or(self.session.held())));
+                    if let Some(state) = self.session.taking() {
+                        self.keeper.note(Arc::clone(state));
+                    }
                     Some(Event::Taken(taken.rejected))
                 }
                 next = &mut self.renewing => {
                     self.renew(next);
                     None
                 }
-                kept = done(&mut self.keeping) => {
-                    self.kept(kept);
+                node = self.keeper.turn(&self.identity) => {
+                    self.identity = node;
                     None
                 }
                 () = sleep_until(wakes.unwrap_or_else(Instant::now)), if wakes.is_some() => {
                     Some(Event::Tick)
-                }
-                () = sleep_until(self.keep_at), if keeps => {
-                    self.keep();
-                    None
                 }
             };
             if let Some(event) = event {
@@ -509,65 +340,6 @@ impl Life {
             self.session.hurry(Instant::now());
         }
     }
-
-    /// Begins to keep what is in force.
-    fn keep(&mut self) {
-        let Some(held) = self.unkept.take() else { return };
-        let (folder, key) = (Arc::clone(&self.ground.folder), Arc::clone(&self.ground.key));
-        let node = Arc::clone(&self.identity);
-        self.keep_at = Instant::now() + KEEPING;
-        self.keeping = Some(Box::pin(async move {
-            let kept = tokio::task::spawn_blocking(move || {
-                let sealed =
-                    last_good::seal(&held, &node, &key).map_err(|error| error.to_string())?;
-                folder.keep_last_good(&sealed).map_err(|error| full(&error))?;
-                Ok(held)
-            });
-            kept.await.unwrap_or_else(|_| Err("keeping the state broke off".to_owned()))
-        }));
-    }
-
-    /// Remembers which state was kept, so that no older one is served from disk.
-    fn kept(&mut self, kept: Result<Arc<Held>, String>) {
-        self.keeping = None;
-        let kept = kept.and_then(|held| {
-            let identity =
-                Identity { vector: held.vector.clone(), ..Identity::clone(&self.identity) };
-            self.ground.folder.keep_identity(&identity).map_err(|error| full(&error))?;
-            self.identity = Arc::new(identity);
-            Ok(())
-        });
-        if let Err(why) = &kept {
-            tracing::error!("{why}; the state is served on from memory");
-        }
-        self.ground.status.change(|standing| standing.unkept = kept.err());
-    }
-
-    /// Keeps what was not kept yet, when nothing else is to be done any more.
-    async fn keep_at_the_end(&mut self) {
-        if self.keeping.is_some() {
-            let kept = timeout(LAST, done(&mut self.keeping)).await;
-            self.kept(kept.unwrap_or_else(|_| Err("the disk takes too long".to_owned())));
-        }
-        let Some(held) = self.unkept.take() else { return };
-        let sealed = last_good::seal(&held, &self.identity, &self.ground.key);
-        let kept = match sealed {
-            Ok(sealed) => self.ground.folder.keep_last_good(&sealed).map_err(|error| full(&error)),
-            Err(error) => Err(error.to_string()),
-        };
-        self.kept(kept.map(|()| held));
-    }
-}
-
-/// An error with its causes, on one line.
-fn full(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text.push_str(&format!(": {next}"));
-        cause = next.source();
-    }
-    text
 }
 
 /// The next word of a stream; never, if there is none.
@@ -579,7 +351,7 @@ async fn hear(link: &mut Option<Link>) -> Heard {
 }
 
 /// What is being done, once it is done, and then it is not any more; never, if there is nothing.
-async fn done<T>(doing: &mut Option<Doing<T>>) -> T {
+pub(super) async fn done<T>(doing: &mut Option<Doing<T>>) -> T {
     let result = match doing {
         Some(doing) => doing.await,
         None => std::future::pending().await,

@@ -30,7 +30,7 @@ pub(crate) struct Standing {
     /// Why the server is not heard, or the certificate not renewed.
     pub(crate) trouble: Option<String>,
     /// Why the state cannot be kept on disk, or was not served from there.
-    pub(crate) unkept: Option<String>,
+    pub(crate) disk: Option<String>,
     pub(crate) vector: Vector,
     pub(crate) digest: [u8; 32],
     /// When control said so.
@@ -166,7 +166,7 @@ impl Standing {
             "applied": self.applied,
             "refused": self.refused,
             "trouble": self.trouble,
-            "disk": self.unkept,
+            "disk": self.disk,
         })
     }
 }

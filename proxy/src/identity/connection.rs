@@ -65,7 +65,10 @@ pub enum Away {
     #[error("this node's certificate has ended; another one is asked for")]
     Ended,
     /// The two speak no common tongue, or the server does not want our certificate.
-    #[error("{server}: no connection can be agreed on ({why})")]
+    #[error(
+        "{server}: no connection can be agreed on ({why}): is --server the server's port for \
+         nodes, 7081 by default?"
+    )]
     Refused {
         /// Where.
         server: String,
