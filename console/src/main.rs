@@ -18,6 +18,7 @@ use keep::Act;
 mod args;
 mod keep;
 mod nodes;
+mod people;
 mod serve;
 
 #[tokio::main]

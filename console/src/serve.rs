@@ -1,7 +1,6 @@
 //! Serving, from opening the store to closing it.
 
 use std::io;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +19,7 @@ use tokio::sync::watch;
 
 use crate::args::Serve;
 use crate::nodes;
+use crate::people;
 
 /// How long requests under way may take after the signal to stop, and then the store to close.
 const GRACE: Duration = Duration::from_secs(10);
@@ -99,13 +99,9 @@ async fn serve(
     listener: TcpListener,
     router: Router,
     mut signals: Stop,
-    (stop, mut stopped): (watch::Sender<bool>, watch::Receiver<bool>),
+    (stop, stopped): (watch::Sender<bool>, watch::Receiver<bool>),
 ) -> Result<()> {
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let serving = axum::serve(listener, service).with_graceful_shutdown(async move {
-        // An error means that nobody can ask any more, which is as good as being asked.
-        let _ = stopped.wait_for(|stop| *stop).await;
-    });
+    let serving = people::serve(listener, router, stopped);
     let late = async {
         signals.told().await;
         tracing::info!("stopping");
@@ -113,7 +109,7 @@ async fn serve(
         tokio::time::sleep(GRACE).await;
     };
     tokio::select! {
-        done = serving => Ok(done?),
+        () = serving => Ok(()),
         () = late => bail!("requests were still under way {} s after the signal", GRACE.as_secs()),
     }
 }

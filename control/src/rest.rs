@@ -22,7 +22,7 @@ use axum::routing::{MethodFilter, MethodRouter, get, on};
 use tokio::sync::{Semaphore, watch};
 
 use crate::App;
-use crate::moment::micros;
+use crate::moment::{self, micros};
 
 mod access;
 mod answer;
@@ -180,7 +180,8 @@ impl Rest {
         if unsafe_method {
             guard::origin(&parts)?;
         }
-        let now = time::OffsetDateTime::now_utc();
+        // As exact as everything that is written of it.
+        let now = moment::time(micros(time::OffsetDateTime::now_utc()));
         let caller = guard::caller(&self.app, &self.settings, &parts.headers, now).await?;
         let caller = operation.who.lets_in(&self.app, caller, request_id, now).await?;
         if let (Some(caller), true) = (&caller, unsafe_method && operation.who.is_somebody()) {
