@@ -23,8 +23,8 @@ use wire::{
     Vector, digest,
 };
 
-use crate::moment::micros;
 use crate::ca::SERVER_NAME;
+use crate::moment::micros;
 
 const ORIGIN: &str = "https://control.heddle.internal";
 /// Nothing in these tests takes so long.
