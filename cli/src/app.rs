@@ -59,7 +59,14 @@ async fn command(Args { everywhere, command }: Args) -> Result<Done, Failure> {
         }
         _ => {}
     }
-    let context = &context(&everywhere)?;
+    // A login replaces what is kept, so it matters not whether that can be read.
+    let mends = matches!(command, Command::Login(_));
+    let file = kept::path().ok();
+    let kept = match file.as_deref().map(kept::read) {
+        Some(Err(_)) if mends => None,
+        kept => kept.transpose()?.flatten(),
+    };
+    let context = &context(&everywhere, file, kept)?;
     match command {
         Command::Login(args) => sign::login(context, &args).await,
         Command::Logout => sign::logout(context).await,
@@ -83,12 +90,11 @@ async fn command(Args { everywhere, command }: Args) -> Result<Done, Failure> {
     }
 }
 
-fn context(everywhere: &Everywhere) -> Result<Context, Failure> {
-    let file = kept::path().ok();
-    let kept = match &file {
-        Some(file) => kept::read(file)?,
-        None => None,
-    };
+fn context(
+    everywhere: &Everywhere,
+    file: Option<PathBuf>,
+    kept: Option<Kept>,
+) -> Result<Context, Failure> {
     let read = |text: &str| Address::parse(text).map_err(|why| Failure::of(text, why));
     let address = match (&everywhere.server, &kept) {
         (Some(address), _) => address.clone(),
@@ -96,7 +102,8 @@ fn context(everywhere: &Everywhere) -> Result<Context, Failure> {
         (None, None) => read(SERVER)?,
     };
     let client = Client::new(address, everywhere.ca.as_deref(), everywhere.timeout)?;
-    let own = env::var(TOKEN).ok().filter(|token| !token.is_empty());
+    let own = env::var(TOKEN).ok().map(|token| token.trim().to_owned());
+    let own = own.filter(|token| !token.is_empty());
     let has_own_token = own.is_some();
     let client = with_token(client, own.as_deref(), kept.as_ref())?;
     let paint = Paint::new(everywhere.color);

@@ -114,9 +114,13 @@ impl Desk {
         self.sign_in("admin", &self.hub.password)
     }
 
+    /// The file in which the login is kept.
+    fn config(&self) -> PathBuf {
+        self.folder.path().join("config/heddle/config.json")
+    }
+
     fn kept(&self) -> Value {
-        let file = self.folder.path().join("config/heddle/config.json");
-        serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap()
+        serde_json::from_str(&fs::read_to_string(self.config()).unwrap()).unwrap()
     }
 
     fn token(&self) -> String {

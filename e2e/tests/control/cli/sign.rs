@@ -1,5 +1,6 @@
 //! Who one is, what one may, and the tokens in between.
 
+use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::thread;
@@ -91,4 +92,28 @@ async fn a_token_is_shown_once_and_ends_when_it_is_revoked() {
     refused(&whoami(), 1, &["HEDDLE_TOKEN"]);
     let intact = desk.heddle(&["audit", "verify"]);
     assert!(done(&intact).starts_with("intact: "), "{intact:?}");
+}
+
+#[tokio::test]
+async fn a_damaged_login_is_mended_by_a_new_one() {
+    let desk = Desk::new().await;
+    done(&desk.admin());
+    fs::write(desk.config(), "{ \"token\": hdl_").unwrap();
+    refused(&desk.heddle(&["whoami"]), 1, &["is damaged", "heddle login"]);
+    done(&desk.admin());
+    done(&desk.heddle(&["whoami"]));
+}
+
+#[tokio::test]
+async fn a_password_is_changed_by_whoever_knows_it() {
+    let desk = Desk::new().await;
+    done(&desk.admin());
+    let line = ["user", "password", "--password-stdin"];
+    let new = "another horse, another battery";
+    let wrong = desk.told(&line, &format!("not it\n{new}\n"));
+    assert_eq!((wrong.code, wrong.stdout.as_str()), (1, ""), "{wrong:?}");
+    let right = desk.told(&line, &format!("{}\n{new}\n", desk.hub.password));
+    assert_eq!(done(&right), "password of admin set\n");
+    assert_eq!(desk.admin().code, 1);
+    done(&desk.sign_in("admin", new));
 }
