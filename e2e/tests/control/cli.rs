@@ -1,6 +1,8 @@
 //! `heddle`, as somebody at a terminal meets it: over a real server, with a home of its own.
 
 use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -11,6 +13,7 @@ use tempfile::TempDir;
 use crate::bed::Hub;
 
 mod alone;
+mod node;
 mod object;
 mod sign;
 
@@ -46,28 +49,16 @@ spec:
     )
 }
 
-/// A server with its first admin, and a place to sit before it.
-struct Desk {
-    hub: Hub,
+/// A place to sit before a server.
+struct Home {
+    url: String,
     folder: TempDir,
 }
 
-impl Desk {
-    async fn new() -> Self {
-        Desk { hub: Hub::new().await, folder: tempfile::tempdir().unwrap() }
-    }
-
-    /// The same, with the admin signed in, people, and a Service.
-    async fn furnished() -> Self {
-        let desk = Desk { hub: Hub::peopled().await, folder: tempfile::tempdir().unwrap() };
-        done(&desk.admin());
-        desk.file("service.yaml", SERVICE);
-        done(&desk.heddle(&["apply", "-f", "service.yaml"]));
-        desk
-    }
-
-    fn url(&self) -> String {
-        format!("http://localhost:{}", self.hub.server.address.port())
+impl Home {
+    fn before(server: SocketAddr) -> Self {
+        let url = format!("http://localhost:{}", server.port());
+        Home { url, folder: tempfile::tempdir().unwrap() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -105,13 +96,8 @@ impl Desk {
     }
 
     fn sign_in(&self, user: &str, password: &str) -> Ended {
-        let line = ["login", "--server", &self.url(), "--user", user, "--password-stdin"];
+        let line = ["login", "--server", &self.url, "--user", user, "--password-stdin"];
         self.told(&line, &format!("{password}\n"))
-    }
-
-    /// Signs the first admin in.
-    fn admin(&self) -> Ended {
-        self.sign_in("admin", &self.hub.password)
     }
 
     /// The file in which the login is kept.
@@ -125,6 +111,44 @@ impl Desk {
 
     fn token(&self) -> String {
         self.kept()["token"].as_str().unwrap().to_owned()
+    }
+}
+
+/// The same with a server and its first admin.
+struct Desk {
+    hub: Hub,
+    home: Home,
+}
+
+impl Deref for Desk {
+    type Target = Home;
+
+    fn deref(&self) -> &Home {
+        &self.home
+    }
+}
+
+impl Desk {
+    async fn new() -> Self {
+        Self::before(Hub::new().await)
+    }
+
+    fn before(hub: Hub) -> Self {
+        Desk { home: Home::before(hub.server.address), hub }
+    }
+
+    /// With the admin signed in, people, and a Service.
+    async fn furnished() -> Self {
+        let desk = Self::before(Hub::peopled().await);
+        done(&desk.admin());
+        desk.file("service.yaml", SERVICE);
+        done(&desk.heddle(&["apply", "-f", "service.yaml"]));
+        desk
+    }
+
+    /// Signs the first admin in.
+    fn admin(&self) -> Ended {
+        self.sign_in("admin", &self.hub.password)
     }
 
     async fn revisions(&self) -> usize {

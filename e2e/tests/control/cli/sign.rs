@@ -14,7 +14,7 @@ async fn a_login_keeps_a_token_and_a_wrong_password_keeps_nothing() {
     let desk = Desk::new().await;
     refused(&desk.sign_in("admin", "wrong"), 1, &["password"]);
     refused(&desk.sign_in("nobody", &desk.hub.password), 1, &["password"]);
-    refused(&desk.heddle(&["whoami", "--server", &desk.url()]), 1, &["sign in: heddle login"]);
+    refused(&desk.heddle(&["whoami", "--server", &desk.url]), 1, &["sign in: heddle login"]);
     assert!(!desk.folder.path().join("config").exists());
 
     assert!(done(&desk.admin()).contains("as admin"));
@@ -27,7 +27,7 @@ async fn a_login_keeps_a_token_and_a_wrong_password_keeps_nothing() {
 
     let last = desk.token();
     done(&desk.heddle(&["logout"]));
-    let url = desk.url();
+    let url = desk.url.clone();
     let own = ended(desk.command(&["whoami", "--server", &url]).env("HEDDLE_TOKEN", &last));
     refused(&own, 1, &["HEDDLE_TOKEN"]);
     refused(&desk.heddle(&["logout"]), 1, &["nobody is signed in"]);
