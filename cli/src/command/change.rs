@@ -1,5 +1,7 @@
 //! `apply` and `delete`: one change, all of it or nothing.
 
+use std::collections::{HashMap, HashSet};
+
 use model::Key;
 use serde_json::{Value, json};
 
@@ -32,7 +34,7 @@ pub(crate) async fn apply(context: &Context, args: &Apply) -> Result<Done, Failu
     let answer = placed(context.client.json(&ask).await, &manifest)?;
     let keys: Vec<Key> = documents.into_iter().filter_map(|placed| placed.document.key).collect();
     if args.show.output == Output::Table {
-        let new = if args.dry_run { Vec::new() } else { new(context, &answer).await };
+        let new = if args.dry_run { HashSet::new() } else { new(context, &answer).await };
         show::result(&applied(&keys, &new, &answer, args.dry_run))?;
     }
     receipt::finish(context, answer, args.wait, args.show.output).await
@@ -48,10 +50,10 @@ pub(crate) fn placed<T>(result: Result<T, Failure>, manifest: &Manifest) -> Resu
 
 /// Which objects of a change were not there before. One that was deleted long ago goes on counting
 /// its generations where it ended, so the change itself is asked.
-async fn new(context: &Context, answer: &Value) -> Vec<String> {
+async fn new(context: &Context, answer: &Value) -> HashSet<String> {
     let again = |changed: &Value| changed["generation"].as_i64().is_some_and(|g| g > 1);
     if !show::items(answer, "/changed").iter().any(again) {
-        return Vec::new();
+        return HashSet::new();
     }
     let ask = Ask::get(&["changes", &answer["revision"].to_string()]);
     // The change is made; a word about it is not worth a failure.
@@ -62,14 +64,14 @@ async fn new(context: &Context, answer: &Value) -> Vec<String> {
 }
 
 /// A line for each object, in the order of the files; `new` were not there before.
-fn applied(keys: &[Key], new: &[String], answer: &Value, is_dry: bool) -> String {
+fn applied(keys: &[Key], new: &HashSet<String>, answer: &Value, is_dry: bool) -> String {
     let would = if is_dry { " (dry run)" } else { "" };
-    let changed = show::items(answer, "/changed");
+    let changed = show::items(answer, "/changed").iter();
+    let changed: HashMap<String, &Value> = changed.map(|one| (object(one), one)).collect();
     let mut text = String::new();
     for key in keys {
         let name = key.to_string();
-        let found = changed.iter().find(|changed| object(changed) == name);
-        let done = match found.map(|changed| changed["generation"].as_i64()) {
+        let done = match changed.get(&name).map(|changed| changed["generation"].as_i64()) {
             None => format!("{name} unchanged"),
             Some(Some(1)) => format!("{name} created"),
             Some(_) if new.contains(&name) => format!("{name} created"),
@@ -153,13 +155,13 @@ mod tests {
         let answer = json!({ "revision": 13, "changed":
             [changed("b", 2), changed("a", 1), changed("d", 5)] });
         let keys = ["a", "b", "c", "d"].map(key);
-        let new = ["HTTPRoute shop/d".to_owned()];
+        let new = HashSet::from(["HTTPRoute shop/d".to_owned()]);
         assert_eq!(
             applied(&keys, &new, &answer, false),
             "HTTPRoute shop/a created\nHTTPRoute shop/b configured (generation 2)\n\
              HTTPRoute shop/c unchanged\nHTTPRoute shop/d created\nrevision 13\n"
         );
-        let dry = applied(&keys, &[], &answer, true);
+        let dry = applied(&keys, &HashSet::new(), &answer, true);
         assert!(dry.ends_with("HTTPRoute shop/d configured (generation 5) (dry run)\n"), "{dry}");
     }
 }
