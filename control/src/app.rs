@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicI64;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use model::access::{Actor, Rights};
 use model::role::{Grant, GrantSpec, RoleRule, Subject};
@@ -13,6 +13,7 @@ use time::OffsetDateTime;
 use crate::authn::{Authn, is_platform_admin};
 use crate::draft::Draft;
 use crate::edit::{Edit, Expect};
+use crate::fleet::{Figures, Fleet};
 use crate::moment::micros;
 use crate::refusal::Refusal;
 use crate::world::World;
@@ -55,6 +56,8 @@ pub struct App {
     /// Held by who brings the world up to date, so that it is read once for all who ask.
     following: tokio::sync::Mutex<()>,
     authn: Authn,
+    /// The nodes of this server, once it serves some.
+    fleet: OnceLock<Arc<Fleet>>,
     /// When answers to earlier requests were last swept, in microseconds since 1970.
     swept: AtomicI64,
 }
@@ -84,6 +87,7 @@ impl App {
             world: RwLock::default(),
             following: tokio::sync::Mutex::default(),
             authn: Authn::new(),
+            fleet: OnceLock::new(),
             swept: AtomicI64::new(0),
         }
     }
@@ -91,6 +95,16 @@ impl App {
     /// The store that it is over.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// From now on what `fleet` says of nodes goes before what the store remembers of them.
+    pub fn attend(&self, fleet: Arc<Fleet>) {
+        let _ = self.fleet.set(fleet);
+    }
+
+    /// What is counted of nodes, if this server has some.
+    pub(crate) fn figures(&self) -> Option<Figures> {
+        self.fleet.get().map(|fleet| fleet.figures())
     }
 
     /// Whether who asks is a platform admin.

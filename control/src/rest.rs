@@ -127,7 +127,8 @@ impl Rest {
     async fn exposition(&self) -> impl IntoResponse + use<> {
         let sessions = self.app.store().session_count(micros(time::OffsetDateTime::now_utc()));
         let sessions = tokio::time::timeout(SOON, sessions).await.ok().and_then(Result::ok);
-        let text = self.metrics.text(self.revision().await, sessions);
+        let nodes = self.app.figures();
+        let text = self.metrics.text(self.revision().await, sessions, nodes.as_ref());
         ([(header::CONTENT_TYPE, metrics::TYPE)], text)
     }
 
