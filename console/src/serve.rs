@@ -18,8 +18,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::args::Serve;
-use crate::nodes;
-use crate::people;
+use crate::{nodes, people};
 
 /// How long requests under way may take after the signal to stop, and then the store to close.
 const GRACE: Duration = Duration::from_secs(10);

@@ -172,3 +172,33 @@ async fn a_new_password_ends_the_sessions_of_the_old_one() {
     let others = again.put("/users/admin/password", &[], &body).await;
     assert_eq!((others.status, problem(&others).as_str()), (404, "not-found"));
 }
+
+#[tokio::test]
+async fn a_join_token_is_told_once_and_names_the_root() {
+    let hub = Hub::new().await;
+    let new = json!({ "cluster": "east", "kind": "gateway", "pattern": "edge-*", "uses": 3 });
+    let made = hub.admin.post("/join-tokens", &new).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let made = made.json();
+    let parts: Vec<_> = made["token"].as_str().unwrap().split('.').collect();
+    assert_eq!((parts.len(), parts[0]), (3, made["id"].as_str().unwrap()));
+    assert_eq!(parts[1].len(), 43);
+    assert!(hub.server.stderr().contains(parts[2]), "the root that the log names");
+
+    let path = format!("/join-tokens/{}", parts[0]);
+    assert_eq!(hub.admin.delete(&path).await.status, 204);
+    assert_eq!(hub.admin.delete("/join-tokens/unknown").await.status, 404);
+    let listed = hub.admin.get("/join-tokens").await;
+    assert!(!listed.text().contains(parts[1]), "{}", listed.text());
+    assert!(listed.json()["items"][0]["revoked"].is_string());
+
+    let wrong = json!({ "cluster": "a.b", "kind": "gatway", "pattern": "*-edge", "uses": 0,
+        "expiresIn": "721h" });
+    let refused = hub.admin.post("/join-tokens", &wrong).await;
+    assert_eq!(refused.status, 422);
+    let refused = refused.json();
+    let faults = refused["faults"].as_array().unwrap();
+    let paths: Vec<_> = faults.iter().map(|fault| fault["path"].as_str().unwrap()).collect();
+    assert_eq!(paths, ["cluster", "kind", "pattern", "uses", "expiresIn"]);
+    assert_eq!(faults[1]["nearest"], "gateway");
+}
