@@ -7,6 +7,8 @@ use clap::{Args as ClapArgs, CommandFactory as _, FromArgMatches as _, Parser, S
 use clap::{error::ErrorKind, parser::ValueSource};
 use control::keep::{self, Location, NotAnAddress};
 
+use crate::nodes::{FLAGS, ForNodes};
+
 /// Heddle's server: the console, over the store that it keeps.
 #[derive(Debug, Parser)]
 #[command(name = "heddle-server", version)]
@@ -83,6 +85,8 @@ pub(crate) struct Serve {
     /// given.
     #[arg(long, value_name = "FILE")]
     pub(crate) admin_password_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) nodes: ForNodes,
 }
 
 /// The arguments that only serving takes.
@@ -161,7 +165,9 @@ where
     let mut command = Args::command();
     let matches = command.try_get_matches_from_mut(words)?;
     let given = |id: &&&str| matches.value_source(id) == Some(ValueSource::CommandLine);
-    if let (Some(name), Some(id)) = (matches.subcommand_name(), SERVE.iter().find(given)) {
+    if let (Some(name), Some(id)) =
+        (matches.subcommand_name(), SERVE.iter().chain(&FLAGS).find(given))
+    {
         let flag = if *id == "hosts" { "host".to_owned() } else { id.replace('_', "-") };
         let wrong = format!("--{flag} is for serving; '{name}' takes none");
         return Err(command.error(ErrorKind::ArgumentConflict, wrong));

@@ -17,6 +17,7 @@ use keep::Act;
 
 mod args;
 mod keep;
+mod nodes;
 mod serve;
 
 #[tokio::main]

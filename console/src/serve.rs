@@ -19,6 +19,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::args::Serve;
+use crate::nodes;
 
 /// How long requests under way may take after the signal to stop, and then the store to close.
 const GRACE: Duration = Duration::from_secs(10);
@@ -40,13 +41,17 @@ async fn listen(args: &Serve, app: &Arc<App>, folder: &Path, stop: Stop) -> Resu
     found(args, app, folder).await?;
     let settings = Settings { behind_tls: args.behind_tls, hosts: args.hosts.clone() };
     let (stopping, stopped) = watch::channel(false);
+    let nodes = nodes::open(&args.nodes, app).await?;
     let rest = Rest::new(Arc::clone(app), settings, stopped.clone());
     let router = rest.router().merge(router(&site));
     let listener = TcpListener::bind(args.listen)
         .await
         .with_context(|| format!("listening on {}", args.listen))?;
     tracing::info!("listening on http://{}", listener.local_addr()?);
-    serve(listener, router, stop, (stopping, stopped)).await
+    let nodes = nodes.serve(stopped.clone());
+    let people = serve(listener, router, stop, (stopping, stopped));
+    // Nodes are let go when people are; until then nothing ends either.
+    tokio::join!(people, nodes).0
 }
 
 /// Where nobody may sign in yet, makes who may, and tells their password this once.

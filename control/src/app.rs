@@ -1,19 +1,19 @@
 //! The use cases: one door for every change.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use model::access::{Actor, Rights};
 use model::role::{Grant, GrantSpec, RoleRule, Subject};
 use model::{Kind, Meta, Name, Resource, Scope};
 use store::{CommitError, Once, Store};
 use time::OffsetDateTime;
-use tokio::sync::Mutex;
 
 use crate::authn::{Authn, is_platform_admin};
 use crate::draft::Draft;
 use crate::edit::{Edit, Expect};
+use crate::fleet::{Figures, Fleet};
 use crate::moment::micros;
 use crate::refusal::Refusal;
 use crate::world::World;
@@ -52,8 +52,12 @@ pub use user::NewPassword;
 #[derive(Debug)]
 pub struct App {
     store: Store,
-    world: Mutex<Arc<World>>,
+    world: RwLock<Arc<World>>,
+    /// Held by who brings the world up to date, so that it is read once for all who ask.
+    following: tokio::sync::Mutex<()>,
     authn: Authn,
+    /// The nodes of this server, once it serves some.
+    fleet: OnceLock<Arc<Fleet>>,
     /// When answers to earlier requests were last swept, in microseconds since 1970.
     swept: AtomicI64,
 }
@@ -78,13 +82,29 @@ pub struct Op {
 impl App {
     /// Over `store`.
     pub fn new(store: Store) -> Self {
-        let (world, swept) = (Mutex::default(), AtomicI64::new(0));
-        App { store, world, swept, authn: Authn::new() }
+        App {
+            store,
+            world: RwLock::default(),
+            following: tokio::sync::Mutex::default(),
+            authn: Authn::new(),
+            fleet: OnceLock::new(),
+            swept: AtomicI64::new(0),
+        }
     }
 
     /// The store that it is over.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// From now on what `fleet` says of nodes goes before what the store remembers of them.
+    pub fn attend(&self, fleet: Arc<Fleet>) {
+        let _ = self.fleet.set(fleet);
+    }
+
+    /// What is counted of nodes, if this server has some.
+    pub(crate) fn figures(&self) -> Option<Figures> {
+        self.fleet.get().map(|fleet| fleet.figures())
     }
 
     /// Whether who asks is a platform admin.
@@ -101,11 +121,31 @@ impl App {
     /// # Errors
     /// [`Refusal::Store`].
     pub async fn world(&self) -> Result<Arc<World>, Refusal> {
-        let mut world = self.world.lock().await;
-        if let Some(next) = world.next(&self.store).await? {
+        let last = self.store.revision().await?;
+        let world = self.last_world();
+        if world.revision == last {
+            return Ok(world);
+        }
+        let _one = self.following.lock().await;
+        let Some(next) = self.last_world().next(&self.store).await? else {
+            return Ok(self.last_world());
+        };
+        let next = Arc::new(next);
+        *self.world.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&next);
+        Ok(next)
+    }
+
+    /// Every object as of the last revision that was looked at.
+    fn last_world(&self) -> Arc<World> {
+        Arc::clone(&self.world.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes a world that a commit made, unless there is a later one.
+    fn advance(&self, next: World) {
+        let mut world = self.world.write().unwrap_or_else(PoisonError::into_inner);
+        if world.revision < next.revision {
             *world = Arc::new(next);
         }
-        Ok(Arc::clone(&world))
     }
 
     /// Makes `admin` the first who may do everything, in an installation in which nobody may do

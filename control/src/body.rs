@@ -31,10 +31,15 @@ impl Body {
 
     /// The object itself.
     pub(crate) fn resource(&self, kind: Kind) -> Result<Resource, serde_json::Error> {
-        let value = match &self.secret {
+        let value: Value = match &self.secret {
             Some(secret) => serde_json::from_slice(secret.expose())?,
             None => serde_json::from_str(&self.shown)?,
         };
+        let version = value["apiVersion"].as_str().unwrap_or_default();
+        if version != kind.api_version() {
+            let text = format!("it is of {version}, not {}", kind.api_version());
+            return Err(serde::de::Error::custom(text));
+        }
         Resource::from_json(kind, value)
     }
 }
@@ -47,6 +52,11 @@ pub(crate) fn compared(resource: &Resource) -> Value {
         metadata.remove("generation");
     }
     value
+}
+
+/// When an object that was stored was first written.
+pub(crate) fn created(resource: &Resource) -> OffsetDateTime {
+    resource.meta().creation_timestamp.unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
 /// The key that a stored key means; `None` for a kind of another version.

@@ -20,14 +20,14 @@ pub(crate) fn object(key: &Key, bytes: usize) -> Option<Invalid> {
 }
 
 /// What is wrong with how many objects the scopes of `added` come to hold.
-pub(crate) fn scopes<'w>(
-    after: impl Iterator<Item = (&'w Key, Scope)>,
-    added: &[(&'w Key, Scope)],
+pub(crate) fn scopes(
+    after: impl Iterator<Item = (Scope, Kind, usize)>,
+    added: &[(&Key, Scope)],
 ) -> Vec<Invalid> {
     let mut counts = BTreeMap::<(Scope, Option<Kind>), usize>::new();
-    for (key, scope) in after {
-        *counts.entry((scope.clone(), Some(key.kind))).or_default() += 1;
-        *counts.entry((scope, None)).or_default() += 1;
+    for (scope, kind, count) in after {
+        *counts.entry((scope.clone(), Some(kind))).or_default() += count;
+        *counts.entry((scope, None)).or_default() += count;
     }
     let over = |(key, scope): &(&Key, Scope), kind: Option<Kind>, most: usize| {
         let count = counts.get(&(scope.clone(), kind)).copied().unwrap_or_default();

@@ -1,12 +1,16 @@
 //! Who holds a host and path, and who would come between.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
-use model::access::Directory;
 use model::claim::{Claim, Ground};
 use model::route::{HttpRoute, PathMatchType};
 use model::{Key, Resource, Scope};
+
+use crate::world::World;
+
+mod index;
+
+pub(crate) use index::Grounds;
 
 /// Something that was written on what another workspace holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,11 +46,8 @@ impl fmt::Display for Overlap {
 
 /// Where what was written overlaps with what others hold: claims, routes and listeners with their
 /// claims, and claims with the routes and listeners of other workspaces.
-pub(crate) fn overlaps<'r>(
-    touched: &[&'r Resource],
-    all: &BTreeMap<Key, &'r Resource>,
-    directory: &Directory,
-) -> Vec<Overlap> {
+pub(crate) fn overlaps(touched: &[&Resource], after: &World) -> Vec<Overlap> {
+    let directory = &after.directory;
     let scope = |resource: &Resource| directory.scope(&resource.meta().namespace);
     let mut overlaps = Vec::new();
     for resource in touched {
@@ -56,7 +57,9 @@ pub(crate) fn overlaps<'r>(
         {
             continue;
         }
-        for other in all.values().filter(|other| meet(resource, other)) {
+        let near = after.grounds.near(resource);
+        let near = near.iter().filter_map(|key| after.known(key));
+        for other in near.filter(|other| meet(resource, other)) {
             let holder = scope(other);
             let is_held = match other {
                 Resource::Claim(_) => holder != own,

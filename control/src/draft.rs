@@ -9,13 +9,13 @@ use model::policy::TargetKind;
 use model::role::Verb;
 use model::service::SERVICE_NAME_LABEL;
 use model::{Invalid, Key, Kind, Name, Resource, Scope};
-use table::Input;
+use store::Committed;
 
-use crate::body::compared;
+use crate::body::{self, compared};
 use crate::claims;
 use crate::edit::Edit;
 use crate::refusal::{Conflict, Refusal};
-use crate::world::{World, traffic};
+use crate::world::{Changed, Found, HUB, Object, World};
 
 mod whole;
 
@@ -26,8 +26,10 @@ pub(crate) struct Draft<'w> {
     edits: BTreeMap<Key, &'w Edit>,
     /// By object: those that leave everything as it is.
     idle: BTreeMap<Key, &'w Edit>,
-    after: BTreeMap<Key, &'w Resource>,
-    directory: Directory,
+    /// The world once the change is made.
+    after: World,
+    changed: Changed,
+    is_judged: bool,
 }
 
 impl<'w> Draft<'w> {
@@ -50,17 +52,58 @@ impl<'w> Draft<'w> {
         if !twice.is_empty() {
             return Err(Refusal::Invalid(twice));
         }
-        let mut after: BTreeMap<_, _> =
-            world.objects.iter().map(|(key, object)| (key.clone(), &object.resource)).collect();
-        for (key, edit) in &all {
-            match edit.after() {
-                Some(resource) => drop(after.insert(key.clone(), resource)),
-                None => drop(after.remove(key)),
-            }
+        let (idle, edits): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            all.into_iter().partition(|(key, edit)| is_idle(world, key, edit));
+        let (mut after, mut changed) = (world.clone(), Changed::default());
+        // What cannot be read is not edited, and stands for as long as that is to be said.
+        for (key, edit) in edits.iter().filter(|(key, _)| world.aside(key).is_none()) {
+            let found = edit.after().map_or(Found::Nothing, |resource| {
+                Found::Object(Object {
+                    resource: resource.clone(),
+                    generation: 0,
+                    created: body::created(resource),
+                })
+            });
+            after.take(&store::Key::new(HUB, key), found, &mut changed);
         }
-        let directory = Directory::new(after.values().copied());
-        let (idle, edits) = all.into_iter().partition(|(key, edit)| is_idle(world, key, edit));
-        Ok(Draft { world, edits, idle, after, directory })
+        after.settle(changed);
+        Ok(Draft { world, edits, idle, after, changed, is_judged: false })
+    }
+
+    /// The world with this change in it, if it is the commit next to the world it was judged by.
+    pub(crate) fn into_world(self, committed: &Committed) -> Option<World> {
+        let follows = committed.revision == self.world.revision + 1 && !committed.replayed;
+        if !follows || !self.is_judged || committed.changed.is_empty() {
+            return None;
+        }
+        let (before, after) = (&self.world.directory, &self.after.directory);
+        let kept_in = |directory: &Directory, key: &Key| match key.kind {
+            Kind::Claim => Scope::Platform,
+            _ => directory.scope(&key.namespace),
+        };
+        let mut scopes = BTreeSet::new();
+        for (key, edit) in &self.edits {
+            let was = self.world.objects.contains_key(key).then(|| kept_in(before, key));
+            scopes.extend(was.into_iter().chain(edit.after().map(|_| kept_in(after, key))));
+        }
+        let mut world = self.after;
+        for (key, generation) in &committed.generations {
+            let object = world.objects.get_mut(&body::key(key)?)?;
+            object.generation = *generation;
+        }
+        world.revision = committed.revision;
+        world.scopes.extend(scopes.into_iter().map(|scope| (scope, committed.revision)));
+        Some(world)
+    }
+
+    /// Whether proxies are told of it.
+    pub(crate) fn changes_traffic(&self) -> bool {
+        self.changed.traffic
+    }
+
+    /// The world once the change is made.
+    pub(crate) fn after(&self) -> &World {
+        &self.after
     }
 
     /// The edits that change something.
@@ -71,7 +114,10 @@ impl<'w> Draft<'w> {
     /// Where an object belongs once the change is made. Claims part what is everybody's, so they
     /// are the platform's to keep, whoever makes them.
     pub(crate) fn scope(&self, key: &Key) -> Scope {
-        if key.kind == Kind::Claim { Scope::Platform } else { self.directory.scope(&key.namespace) }
+        match key.kind {
+            Kind::Claim => Scope::Platform,
+            _ => self.after.directory.scope(&key.namespace),
+        }
     }
 
     /// The scopes that the change was decided from, each at its revision: where it changes something,
@@ -97,23 +143,26 @@ impl<'w> Draft<'w> {
     }
 
     /// Judges everything, in an order in which nobody learns of what they may not see.
-    pub(crate) fn judge(&self, rights: &Rights) -> Result<(), Refusal> {
+    pub(crate) fn judge(&mut self, rights: &Rights) -> Result<(), Refusal> {
         self.permits(rights)?;
+        self.readable()?;
         self.expectations()?;
         self.whole(rights)?;
         let touched: Vec<_> = self.edits.values().filter_map(|edit| edit.after()).collect();
-        let overlaps = claims::overlaps(&touched, &self.after, &self.directory);
+        let overlaps = claims::overlaps(&touched, &self.after);
         if !overlaps.is_empty() {
             return Err(Refusal::Claimed(overlaps));
         }
-        self.assembles()
+        self.assembles()?;
+        self.is_judged = true;
+        Ok(())
     }
 
     fn permits(&self, rights: &Rights) -> Result<(), Refusal> {
         let changing = self.edits.iter().map(|(key, edit)| (key, self.permit(rights, key, edit)));
         // To say again what is there tells that it is there.
         let idle = self.idle.iter().map(|(key, edit)| {
-            let reads = ask(rights, Verb::Read, key, edit.after(), &self.directory, &[]);
+            let reads = ask(rights, Verb::Read, key, edit.after(), &self.after.directory, &[]);
             (key, reads)
         });
         let denied =
@@ -126,6 +175,11 @@ impl<'w> Draft<'w> {
     /// was is judged by the borders before the change, what it is to be by those after it: but
     /// rights are those of before, so that nobody gives them to themselves on the way.
     fn permit(&self, rights: &Rights, key: &Key, edit: &Edit) -> Result<(), Denied> {
+        if let Some(aside) = self.world.aside(key) {
+            let (scope, api) = (self.world.directory.scope(&key.namespace), aside.api());
+            let (verb, scope, api) = (Verb::Read, &scope, api.as_ref());
+            return rights.permit(&Asked { verb, key, scope, api, changed: &[] }).map(drop);
+        }
         let before = self.world.objects.get(key).map(|object| &object.resource);
         let after = edit.after();
         let places = match (before, after) {
@@ -137,7 +191,9 @@ impl<'w> Draft<'w> {
             (Some(_), Some(_)) => Verb::Update,
             (_, None) => Verb::Delete,
         };
-        for (resource, directory) in [(before, &self.world.directory), (after, &self.directory)] {
+        for (resource, directory) in
+            [(before, &self.world.directory), (after, &self.after.directory)]
+        {
             ask(rights, verb, key, resource, directory, &places)?;
             for target in resource.map(ruled).unwrap_or_default() {
                 self.may_rule(rights, &target)?;
@@ -151,13 +207,28 @@ impl<'w> Draft<'w> {
     fn may_rule(&self, rights: &Rights, target: &Key) -> Result<(), Denied> {
         let whole = ["spec".to_owned()];
         let before = self.world.objects.get(target).map(|object| &object.resource);
-        let after = self.after.get(target).copied();
+        let after = self.after.objects.get(target).map(|object| &object.resource);
         ask(rights, Verb::Update, target, before, &self.world.directory, &whole)?;
         match self.edits.contains_key(target) && before.is_none() {
             // It is made by the same change, which is asked for by itself.
             true => Ok(()),
-            false => ask(rights, Verb::Update, target, after, &self.directory, &whole),
+            false => ask(rights, Verb::Update, target, after, &self.after.directory, &whole),
         }
+    }
+
+    /// What cannot be read is not written over: it says more than this program knows of.
+    fn readable(&self) -> Result<(), Refusal> {
+        let asides = self.edits.keys().filter_map(|key| Some((key, self.world.aside(key)?)));
+        let faults = asides.map(|(key, aside)| {
+            let text = format!(
+                "is there in a form that this version of heddle-server cannot read ({}); change it \
+                 by a newer one",
+                aside.reason
+            );
+            fault(key, "", text)
+        });
+        let faults: Vec<_> = faults.collect();
+        if faults.is_empty() { Ok(()) } else { Err(Refusal::Invalid(faults)) }
     }
 
     fn expectations(&self) -> Result<(), Refusal> {
@@ -174,19 +245,28 @@ impl<'w> Draft<'w> {
     /// The proxies' own compiler finds nothing wrong that was not wrong before, in the scopes that the
     /// change touches: what others lose by it is theirs to see, and no reason to keep it for them.
     fn assembles(&self) -> Result<(), Refusal> {
-        let before = self.world.assembly.as_deref();
-        let input = Input { resources: traffic(self.after.values().copied()), ..Input::default() };
-        let known: BTreeSet<_> = before.iter().flat_map(|one| &one.faults).map(words).collect();
-        let assembly = table::assemble(input, before);
-        let touched: BTreeSet<_> =
-            self.edits.keys().map(|key| self.directory.scope(&key.namespace)).collect();
+        if !self.changed.traffic {
+            return Ok(());
+        }
+        let new = self.new_faults();
+        if new.is_empty() { Ok(()) } else { Err(Refusal::Invalid(new)) }
+    }
+
+    pub(crate) fn new_faults(&self) -> Vec<Invalid> {
+        let scopes = |world: &World| -> BTreeSet<_> {
+            self.edits.keys().map(|key| world.directory.scope(&key.namespace)).collect()
+        };
+        let touched = scopes(&self.after);
+        let seen = &touched | &scopes(self.world);
+        let before = self.world.view(&seen, None);
+        let after = self.after.view(&seen, Some(&before));
+        let known: BTreeSet<_> = before.faults.iter().map(words).collect();
         let is_ours = |one: &&Invalid| {
-            let scope = one.key.as_ref().map(|key| self.directory.scope(&key.namespace));
+            let scope = one.key.as_ref().map(|key| self.after.directory.scope(&key.namespace));
             scope.is_none_or(|scope| touched.contains(&scope))
         };
-        let new = assembly.faults.iter().filter(|one| !known.contains(&words(one)));
-        let new: Vec<_> = new.filter(is_ours).cloned().collect();
-        if new.is_empty() { Ok(()) } else { Err(Refusal::Invalid(new)) }
+        let new = after.faults.iter().filter(|one| !known.contains(&words(one)));
+        new.filter(is_ours).cloned().collect()
     }
 }
 
@@ -250,7 +330,8 @@ pub(crate) fn api_of(resource: &Resource) -> Option<Name> {
     }
 }
 
-fn fault(key: &Key, path: &str, reason: impl Into<String>) -> Invalid {
+/// A fault of an object.
+pub(crate) fn fault(key: &Key, path: &str, reason: impl Into<String>) -> Invalid {
     Invalid {
         key: Some(key.clone()),
         path: path.to_owned(),

@@ -218,6 +218,18 @@ impl Fleet {
         self.change(ticket, |live, _, _| live.stream = None);
     }
 
+    /// A node whose stream is here, as it is now.
+    pub fn here(&self, id: &str) -> Option<NodeNow> {
+        let now = micros(self.clock.now());
+        self.memory().nodes.get(id).filter(|live| live.is_here()).map(Live::now(now))
+    }
+
+    /// What a node last said that it does not serve as it was sent; nothing of one that was never
+    /// here.
+    pub fn rejected(&self, id: &str) -> Vec<Rejection> {
+        self.memory().nodes.get(id).map(|live| live.rejected.clone()).unwrap_or_default()
+    }
+
     /// Every node, by cluster, kind and name; those of other servers as the store knows them.
     ///
     /// # Errors
@@ -228,30 +240,19 @@ impl Fleet {
         let mut nodes = Vec::with_capacity(stored.len());
         for node in stored {
             // Who has no stream here may have one at another server, which writes what it hears.
-            let live =
-                self.memory().nodes.get(&node.id).filter(|it| it.is_here()).map(Live::now(now));
-            nodes.push(match live {
-                Some(live) => {
-                    NodeNow { node: Node { first_seen: node.first_seen, ..live.node }, ..live }
+            nodes.push(match self.here(&node.id) {
+                Some(here) => {
+                    NodeNow { node: Node { first_seen: node.first_seen, ..here.node }, ..here }
                 }
-                None => {
-                    let running = self.store.node_vector(&node.id).await?;
-                    NodeNow {
-                        state: state(node.connected, node.last_seen, now),
-                        running,
-                        ..self.told(node)
-                    }
-                }
+                None => NodeNow {
+                    state: state(node.connected, node.last_seen, now),
+                    running: self.store.node_vector(&node.id).await?,
+                    rejected: self.rejected(&node.id),
+                    node,
+                },
             });
         }
         Ok(nodes)
-    }
-
-    /// A node that is not here, with what it last rejected here.
-    fn told(&self, node: Node) -> NodeNow {
-        let rejected = self.memory().nodes.get(&node.id).map(|live| live.rejected.clone());
-        let rejected = rejected.unwrap_or_default();
-        NodeNow { node, state: State::Away, running: Running::new(), rejected }
     }
 
     /// Writes what nodes say until it is aborted; the ids of nodes that are not there any more go
@@ -311,7 +312,6 @@ impl Fleet {
         let memory = &mut *memory;
         let live = memory.nodes.get_mut(&ticket.id).filter(|it| it.stream == Some(ticket.stream));
         let Some(live) = live else { return };
-        live.node.last_seen = now;
         change(live, now, &mut memory.figures);
         self.note(memory, &ticket.id);
     }

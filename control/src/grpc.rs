@@ -37,6 +37,8 @@ use crate::push::{Configs, Push};
 
 /// Connections at once.
 const CONNECTIONS: usize = 10_000;
+/// Connections at once that show no certificate.
+const STRANGERS: usize = 512;
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long whoever shows no certificate may stay.
@@ -78,6 +80,7 @@ pub struct Nodes {
     config: ConfigServer<Configs>,
     identity: IdentityServer<Identities>,
     clock: Clock,
+    strangers: Semaphore,
 }
 
 impl Nodes {
@@ -112,7 +115,8 @@ impl Nodes {
         let config = config.max_encoding_message_size(wire::FRAME);
         let identity = IdentityServer::new(identities).max_decoding_message_size(64 << 10);
         let tls = Arc::new(tls);
-        Ok(Nodes { ca, fleet, push, check, tls, shown, config, identity, clock })
+        let strangers = Semaphore::new(STRANGERS);
+        Ok(Nodes { ca, fleet, push, check, tls, shown, config, identity, clock, strangers })
     }
 
     /// Serves until `stop` says true, then ends all streams.
@@ -183,7 +187,11 @@ impl Nodes {
             Err(unfit) => return tracing::info!(%peer, %unfit, "no node"),
         };
         let stays = if node.is_some() { NODE } else { STRANGER };
-        let service = hyper::service::service_fn(move |request| {
+        let place = node.is_none().then(|| self.strangers.try_acquire());
+        let Ok(_place) = place.transpose() else {
+            return tracing::warn!(%peer, "too many without a certificate");
+        };
+        let service = hyper::service::service_fn(|request| {
             let (nodes, node) = (Arc::clone(&self), node.clone());
             async move { nodes.answer(request, node).await }
         });

@@ -97,6 +97,12 @@ impl Identities {
         let now = self.clock.now();
         clocks_agree(renew.now, now)?;
         let request = requested(&renew.csr)?;
+        // The connection may be older than that.
+        if proven.expires < now {
+            return Err(Status::unauthenticated(
+                "the certificate of this connection has ended; come back by it on a new one",
+            ));
+        }
         let node = known(&self.store, proven).await?;
         self.certified(&proven.node, node.id, &request, now).await
     }

@@ -31,6 +31,7 @@ mod claims;
 mod clock;
 mod draft;
 mod edit;
+mod lookup;
 mod moment;
 mod refusal;
 #[cfg(test)]
@@ -46,4 +47,4 @@ pub use clock::Clock;
 pub use edit::{Edit, Expect, read};
 pub use refusal::{Conflict, Refusal};
 pub use store::Once;
-pub use world::{Object, World};
+pub use world::{Object, Objects, Unreadable, World};

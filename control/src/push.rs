@@ -177,15 +177,16 @@ impl Push {
         let (number, ended) = self.admit(&proven.id);
         let (to_node, from_us) = mpsc::channel(QUEUE);
         let push = Arc::clone(self);
+        let mut streams = self.streams();
+        if streams.is_over {
+            self.fleet.closed(&ticket);
+            return Err(Status::unavailable("the control plane stops; come again"));
+        }
         let run = async move {
             let stream = Stream::new(&push, class, &proven, ticket, to_node);
             stream.run(news, frames, ended).await;
             push.dismiss(&proven.id, number);
         };
-        let mut streams = self.streams();
-        if streams.is_over {
-            return Err(Status::unavailable("the control plane stops; come again"));
-        }
         while streams.tasks.try_join_next().is_some() {}
         streams.tasks.spawn(run);
         Ok(Frames::new(from_us))

@@ -44,7 +44,7 @@ mod user;
 #[cfg(test)]
 mod tests;
 
-pub use openapi::document;
+pub use openapi::{document, document_text};
 
 use ask::Ask;
 use metrics::Metrics;
@@ -122,7 +122,8 @@ impl Rest {
     }
 
     async fn exposition(&self) -> impl IntoResponse + use<> {
-        let text = self.metrics.text(self.revision().await);
+        let nodes = self.app.figures();
+        let text = self.metrics.text(self.revision().await, nodes.as_ref());
         ([(header::CONTENT_TYPE, metrics::TYPE)], text)
     }
 

@@ -18,6 +18,7 @@ use wire::{Envelope, Held, Lane, Vector, digest};
 use crate::World;
 use crate::ca::NodeKind;
 
+mod aside;
 mod catalogue;
 mod sight;
 

@@ -1,23 +1,42 @@
 //! Every object as of one revision, and what follows from all of them together.
+//!
+//! A world is read from the store once, and from then on each is made from the one before by what
+//! changed: by commits of others ([`World::next`]) or by one's own. Worlds share what they have in
+//! common, so one costs what changed, and any may be kept for as long as somebody looks at it.
+//!
+//! What this program cannot read is set aside ([`World::unreadable`]) and stops only what concerns
+//! it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use imbl::OrdMap;
 use model::access::Directory;
-use model::secret::SecretBytes;
-use model::{Key, Kind, Resource, Scope};
-use store::{Change, Store, Version};
+use model::{Key, Kind, Name, Resource, Scope};
+use store::Store;
 use table::{Assembly, Input};
 use time::OffsetDateTime;
 
-use crate::body::{self, Body};
+use crate::body;
+use crate::claims::Grounds;
 use crate::refusal::Refusal;
+
+mod aside;
+mod found;
+mod view;
+
+pub use aside::Unreadable;
+
+pub(crate) use found::{Found, resource};
 
 /// The hub's own objects; those of clusters come with the fleet.
 pub(crate) const HUB: &str = "hub";
 
-/// Revisions that are read at once.
-const PAGE: i64 = 500;
+/// More revisions than these are not followed: everything is read anew.
+const FOLLOWED: i64 = 1000;
+
+/// Objects by key, shared between worlds.
+pub type Objects = OrdMap<Key, Object>;
 
 /// An object as it stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,18 +50,35 @@ pub struct Object {
 }
 
 /// Every object as of one revision.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct World {
     /// The last revision that is in it.
     pub revision: i64,
     /// The objects.
-    pub objects: BTreeMap<Key, Object>,
+    pub objects: Objects,
     /// The revision that last changed each scope.
     pub scopes: BTreeMap<Scope, i64>,
     /// Who may do what.
-    pub directory: Directory,
-    /// What the proxies make of them; none before the first object.
-    pub(crate) assembly: Option<Arc<Assembly>>,
+    pub directory: Arc<Directory>,
+    /// What this program cannot read.
+    pub unreadable: OrdMap<store::Key, Unreadable>,
+    /// Who holds and uses which host.
+    pub(crate) grounds: Grounds,
+    /// How many objects of each kind a namespace has.
+    pub(crate) counts: OrdMap<(Name, Kind), usize>,
+    /// What the proxies make of them all, once somebody wants to know.
+    assembly: OnceLock<Arc<Assembly>>,
+    /// What they made of an older world; what did not change since is taken over from it.
+    older: Option<Arc<Assembly>>,
+}
+
+/// What has to be made anew.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Changed {
+    /// Who may do what.
+    pub(crate) borders: bool,
+    /// What proxies make of it.
+    pub(crate) traffic: bool,
 }
 
 impl World {
@@ -52,91 +88,189 @@ impl World {
         if last == self.revision {
             return Ok(None);
         }
-        let mut next = World {
-            revision: last,
-            objects: self.objects.clone(),
-            scopes: self.scopes.clone(),
-            ..World::default()
-        };
-        for version in store.changes_since(self.revision, last).await? {
-            next.take(store, &version).await?;
+        // A store that was put back to an older state cannot be followed.
+        if self.revision == 0 || last < self.revision || last - self.revision > FOLLOWED {
+            return self.read(store).await.map(Some);
         }
-        next.move_scopes(store, self.revision).await?;
-        next.directory = Directory::new(next.resources());
-        let input = Input { resources: traffic(next.resources()), ..Input::default() };
-        next.assembly = Some(Arc::new(table::assemble(input, self.assembly.as_deref())));
+        let mut latest = BTreeMap::new();
+        for version in store.changes_since(self.revision, last).await? {
+            latest.insert(version.key.clone(), version);
+        }
+        let (mut next, mut changed) = (self.clone(), Changed::default());
+        for (key, version) in latest.into_iter().filter(|(key, _)| key.cluster == HUB) {
+            let found = Found::version(store, &version).await?;
+            // What it means for others is told by everything that is stored beside it.
+            if found.is_border_aside() {
+                return self.read(store).await.map(Some);
+            }
+            next.take(&key, found, &mut changed);
+        }
+        next.revision = last;
+        next.scopes.extend(store.scopes_moved(self.revision, last).await?);
+        next.settle(changed);
         Ok(Some(next))
     }
 
+    /// Everything, as the store has it. What this world's proxies made of it is taken over where
+    /// it is the same.
+    async fn read(&self, store: &Store) -> Result<Self, Refusal> {
+        let snapshot = store.snapshot(HUB).await?;
+        let mut world = World {
+            revision: snapshot.revision,
+            scopes: snapshot.scopes.clone(),
+            older: self.assembly.get().or(self.older.as_ref()).cloned(),
+            ..World::default()
+        };
+        let mut changed = Changed { borders: true, traffic: true };
+        for stored in &snapshot.resources {
+            let found = Found::stored(store, stored, &snapshot).await?;
+            world.take(&stored.key, found, &mut changed);
+        }
+        world.settle(changed);
+        Ok(world)
+    }
+
+    /// Puts an object in its place, or takes it away, and notes what has to be made anew for it.
+    pub(crate) fn take(&mut self, key: &store::Key, found: Found, changed: &mut Changed) {
+        if let Some(ours) = body::key(key) {
+            let before = self.objects.remove(&ours);
+            for gone in before.iter().map(|before| &before.resource) {
+                self.grounds.remove(gone);
+                self.count(&ours, false);
+            }
+            changed.borders |= is_border(ours.kind);
+            changed.traffic |= is_traffic(ours.kind);
+        }
+        let aside = self.unreadable.remove(key);
+        for stand_in in aside.iter().filter_map(|aside| aside.stand_in.as_ref()) {
+            self.grounds.remove(stand_in);
+        }
+        match found {
+            Found::Nothing => {}
+            Found::Object(object) => {
+                let ours = object.resource.key();
+                self.grounds.add(&object.resource);
+                self.count(&ours, true);
+                self.objects.insert(ours, object);
+            }
+            Found::Aside(aside) => {
+                let Unreadable { key, reason, .. } = &aside;
+                tracing::warn!(%key, reason, "an object cannot be read and is set aside");
+                aside.stand_in.iter().for_each(|stand_in| self.grounds.add(stand_in));
+                self.unreadable.insert(key.clone(), aside);
+            }
+        }
+    }
+
+    /// Makes anew, or leaves to be made, what follows from what changed.
+    pub(crate) fn settle(&mut self, changed: Changed) {
+        if changed.borders {
+            self.directory = Arc::new(Directory::new(self.people()));
+        }
+        if changed.traffic {
+            self.older = self.assembly.take().or(self.older.take());
+        }
+    }
+
+    /// What the proxies make of all objects.
+    pub(crate) fn assembly(&self) -> &Arc<Assembly> {
+        self.assembly.get_or_init(|| {
+            let kinds = Kind::ALL.into_iter().filter(|kind| is_traffic(*kind));
+            let objects = kinds.flat_map(|kind| self.of_kind(kind)).map(|(_, object)| object);
+            let resources = objects.map(|object| object.resource.clone()).collect();
+            let refused = self.unreadable.values().filter_map(Unreadable::refused).collect();
+            Arc::new(table::assemble(
+                Input { resources, refused, ..Input::default() },
+                self.older.as_deref(),
+            ))
+        })
+    }
+
     /// All objects.
-    pub fn resources(&self) -> impl Iterator<Item = &Resource> + Clone {
+    pub fn resources(&self) -> impl Iterator<Item = &Resource> {
         self.objects.values().map(|object| &object.resource)
     }
 
-    async fn take(&mut self, store: &Store, version: &Version) -> Result<(), Refusal> {
-        // An object of a newer version's kind is for newer programs.
-        let Some(key) = body::key(&version.key) else { return Ok(()) };
-        match &version.change {
-            Change::Delete => drop(self.objects.remove(&key)),
-            Change::Put { body, .. } => {
-                let resource = resource(store, version, key.kind, body).await?;
-                let created = resource.meta().creation_timestamp;
-                let created = created.unwrap_or(OffsetDateTime::UNIX_EPOCH);
-                let generation = version.generation;
-                self.objects.insert(key, Object { resource, generation, created });
-            }
-        }
-        Ok(())
+    /// All objects of a kind, by namespace and name.
+    pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = (&Key, &Object)> {
+        let first = Key::new(kind, first_name(), first_name());
+        self.objects.range(first..).take_while(move |(key, _)| key.kind == kind)
     }
 
-    /// Also the scopes that an object left, which its own row does not name.
-    async fn move_scopes(&mut self, store: &Store, since: i64) -> Result<(), Refusal> {
-        let mut before = self.revision + 1;
-        while before > since + 1 {
-            let page = store.revisions(None, Some(before), PAGE).await?;
-            let Some(oldest) = page.last() else { break };
-            before = oldest.revision;
-            for revision in page.into_iter().filter(|one| one.revision > since) {
-                for (scope, _) in revision.scopes {
-                    let at = self.scopes.entry(scope).or_default();
-                    *at = revision.revision.max(*at);
-                }
-            }
+    /// What is known of what an object says; of one that cannot be read, as much as is needed to
+    /// take nothing away from whom it protects.
+    pub(crate) fn known(&self, key: &Key) -> Option<&Resource> {
+        let object = self.objects.get(key).map(|object| &object.resource);
+        object.or_else(|| self.aside(key)?.stand_in.as_ref())
+    }
+
+    /// The object of this name that is there and cannot be read.
+    pub(crate) fn aside(&self, key: &Key) -> Option<&Unreadable> {
+        // Nearly always there is none.
+        (!self.unreadable.is_empty())
+            .then(|| self.unreadable.get(&store::Key::new(HUB, key)))
+            .flatten()
+    }
+
+    /// Some object in a namespace, read or not, in words.
+    pub(crate) fn inhabitant(&self, namespace: &Name) -> Option<String> {
+        let own = |kind| Key::new(kind, namespace.clone(), first_name());
+        let kinds = Kind::ALL.into_iter();
+        let mut found = kinds.filter_map(|kind| self.objects.range(own(kind)..).next());
+        let found = found.find(|(key, _)| key.namespace == *namespace);
+        let aside = || self.unreadable.values().find(|one| one.key.namespace == namespace.as_str());
+        found.map(|(key, _)| key.to_string()).or_else(|| Some(aside()?.to_string()))
+    }
+
+    /// What decides on rights and borders.
+    fn people(&self) -> impl Iterator<Item = &Resource> {
+        let kinds = Kind::ALL.into_iter().filter(|kind| is_border(*kind));
+        let objects = kinds.flat_map(|kind| self.of_kind(kind)).map(|(_, one)| &one.resource);
+        objects.chain(self.unreadable.values().filter_map(|aside| aside.stand_in.as_ref()))
+    }
+
+    fn count(&mut self, key: &Key, is_more: bool) {
+        let place = (key.namespace.clone(), key.kind);
+        let count = self.counts.get(&place).copied().unwrap_or_default();
+        match if is_more { count + 1 } else { count.saturating_sub(1) } {
+            0 => drop(self.counts.remove(&place)),
+            count => drop(self.counts.insert(place, count)),
         }
-        Ok(())
     }
 }
 
-/// An object as it was at a version.
-pub(crate) async fn resource(
-    store: &Store,
-    version: &Version,
-    kind: Kind,
-    body: &str,
-) -> Result<Resource, Refusal> {
-    let secret = match kind {
-        Kind::Secret => store.secret(&version.key, version.generation).await,
-        _ => Ok(None),
-    };
-    let secret = secret.map_err(|error| Refusal::Store(Box::new(error)))?;
-    let body = Body { shown: body.to_owned(), secret: secret.map(SecretBytes::new) };
-    body.resource(kind).map_err(|error| Refusal::Store(Box::new(error)))
+/// Whether objects of a kind decide on rights and borders.
+pub(crate) const fn is_border(kind: Kind) -> bool {
+    match kind {
+        Kind::Api | Kind::Workspace | Kind::Team | Kind::Role | Kind::Grant => true,
+        Kind::Gateway
+        | Kind::HttpRoute
+        | Kind::Service
+        | Kind::EndpointSlice
+        | Kind::Secret
+        | Kind::ConfigMap
+        | Kind::AccessPolicy
+        | Kind::Claim => false,
+    }
 }
 
-/// What proxies are told of.
-pub(crate) fn traffic<'r>(resources: impl Iterator<Item = &'r Resource>) -> Vec<Resource> {
-    let is_traffic = |resource: &&Resource| match resource {
-        Resource::Gateway(_)
-        | Resource::HttpRoute(_)
-        | Resource::Service(_)
-        | Resource::EndpointSlice(_)
-        | Resource::Secret(_)
-        | Resource::ConfigMap(_)
-        | Resource::AccessPolicy(_)
-        | Resource::Api(_)
-        | Resource::Claim(_)
-        | Resource::Workspace(_) => true,
-        Resource::Team(_) | Resource::Role(_) | Resource::Grant(_) => false,
-    };
-    resources.filter(is_traffic).cloned().collect()
+/// Whether proxies are told of objects of a kind.
+pub(crate) const fn is_traffic(kind: Kind) -> bool {
+    match kind {
+        Kind::Gateway
+        | Kind::HttpRoute
+        | Kind::Service
+        | Kind::EndpointSlice
+        | Kind::Secret
+        | Kind::ConfigMap
+        | Kind::AccessPolicy
+        | Kind::Api
+        | Kind::Claim
+        | Kind::Workspace => true,
+        Kind::Team | Kind::Role | Kind::Grant => false,
+    }
+}
+
+fn first_name() -> Name {
+    Name::parse("0").expect("a digit is the first of all names")
 }

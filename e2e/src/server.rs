@@ -52,7 +52,10 @@ impl Server {
         let mut guarded = Command::new("setpriv");
         guarded.args(["--pdeathsig", "KILL"]).arg(program::server());
         guarded.env_remove("HEDDLE_DATA").env_remove("HEDDLE_DATABASE");
-        guarded.args(["--listen", "127.0.0.1:0"]).arg("--site").arg(folder.path().join("site"));
+        guarded
+            .args(["--listen", "127.0.0.1:0", "--config-listen", "127.0.0.1:0"])
+            .arg("--site")
+            .arg(folder.path().join("site"));
         guarded.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(said);
         let child = guarded.spawn().expect("setpriv (of util-linux) starts");
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));

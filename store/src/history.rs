@@ -1,5 +1,7 @@
 //! Reading what was: one resource's versions, a scope at an older revision, what changed since.
 
+use std::collections::BTreeMap;
+
 use crate::db::{Row, unreadable};
 use crate::{Error, Key, Scope, Store};
 
@@ -170,6 +172,22 @@ impl Store {
             ORDER BY revision, cluster, kind, namespace, name";
         let rows = self.db.read(select, &[since.into(), until.into()]).await?;
         rows.into_iter().map(read).collect()
+    }
+
+    /// The scopes that revisions behind `since` up to `until` moved, each with the last that did.
+    ///
+    /// # Errors
+    /// [`Error`] if the database fails.
+    pub async fn scopes_moved(
+        &self,
+        since: i64,
+        until: i64,
+    ) -> Result<BTreeMap<Scope, i64>, Error> {
+        let select = "SELECT scope, max(revision) FROM revision_scopes \
+            WHERE revision > $1 AND revision <= $2 GROUP BY scope";
+        let one = |mut row: Row| Ok((crate::key::read_scope(&mut row)?, row.int()?));
+        let rows = self.db.read(select, &[since.into(), until.into()]).await?;
+        rows.into_iter().map(one).collect()
     }
 
     /// The commits before revision `before`, newest first; those that moved `scope`, if given.

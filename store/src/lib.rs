@@ -47,4 +47,4 @@ pub use history::{Change, Past, Revision, Touched, Version};
 pub use key::Key;
 pub use model::Scope;
 pub use open::{Location, OpenError, Store};
-pub use resource::{Filter, Reference, Stored};
+pub use resource::{Filter, Reference, Snapshot, Stored};

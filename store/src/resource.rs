@@ -47,6 +47,19 @@ pub struct Reference {
     pub name: String,
 }
 
+/// Everything that is, as of one revision.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The last revision that is in it.
+    pub revision: i64,
+    /// The revision that last changed each scope.
+    pub scopes: BTreeMap<Scope, i64>,
+    /// The resources of the cluster, in the order of their keys.
+    pub resources: Vec<Stored>,
+    /// The hosts that are claimed, each with the resource by which it is.
+    pub hosts: Vec<(Key, Claim)>,
+}
+
 /// Which resources; all that is given must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
@@ -65,6 +78,11 @@ pub struct Filter {
 const SELECT: &str = "SELECT r.cluster, r.kind, r.namespace, r.name, r.scope, r.owner_team, \
     r.source, r.generation, r.revision, r.created, r.updated, r.digest, r.body FROM resources r";
 
+const SCOPES: &str = "SELECT scope, revision FROM scopes";
+
+const CLAIMS: &str = "SELECT cluster, kind, namespace, name, host, path, workspace FROM claims \
+                      WHERE sort = $1 ORDER BY host, path";
+
 impl Store {
     /// The resource of this name.
     ///
@@ -76,6 +94,26 @@ impl Store {
         );
         let rows = self.db.read(AssertSqlSafe(select), &key.values()).await?;
         rows.into_iter().next().map(read).transpose()
+    }
+
+    /// Everything that is in `cluster`, as of one revision, whatever others commit meanwhile.
+    ///
+    /// # Errors
+    /// [`Error`] if the database fails.
+    pub async fn snapshot(&self, cluster: &str) -> Result<Snapshot, Error> {
+        let mut tx = self.db.snapshot().await?;
+        let counter = tx.row("SELECT revision FROM counter WHERE id = 1", &[]).await?;
+        let revision = counter.map_or(Ok(0), |mut row| row.int())?;
+        let scopes = tx.rows(SCOPES, &[]).await?.into_iter().map(read_scope);
+        let scopes = scopes.collect::<Result<_, _>>()?;
+        let filter = Filter { cluster: Some(cluster.to_owned()), ..Filter::default() };
+        let (sql, values) = page(&filter, None, i64::MAX);
+        let resources = tx.rows(AssertSqlSafe(sql), &values).await?.into_iter().map(read);
+        let resources = resources.collect::<Result<_, _>>()?;
+        let hosts = tx.rows(CLAIMS, &[Sort::Host.as_str().into()]).await?.into_iter();
+        let hosts = hosts.map(|row| read_claim(row, Sort::Host)).collect::<Result<_, _>>()?;
+        tx.rollback().await?;
+        Ok(Snapshot { revision, scopes, resources, hosts })
     }
 
     /// A page of resources in the order of their keys, those behind `after`.
@@ -124,14 +162,8 @@ impl Store {
     /// # Errors
     /// [`Error`] if the database fails.
     pub async fn claims(&self, sort: Sort) -> Result<Vec<(Key, Claim)>, Error> {
-        let select = "SELECT cluster, kind, namespace, name, host, path, workspace FROM claims \
-            WHERE sort = $1 ORDER BY host, path";
-        let one = |mut row: Row| {
-            let key = Key::read(&mut row)?;
-            let (host, path, workspace) = (row.text()?, row.text()?, row.text()?);
-            Ok((key, Claim { sort, host, path, workspace }))
-        };
-        self.db.read(select, &[sort.as_str().into()]).await?.into_iter().map(one).collect()
+        let rows = self.db.read(CLAIMS, &[sort.as_str().into()]).await?;
+        rows.into_iter().map(|row| read_claim(row, sort)).collect()
     }
 
     /// Where each scope is: the vector of the whole installation.
@@ -139,10 +171,7 @@ impl Store {
     /// # Errors
     /// [`Error`] if the database fails.
     pub async fn scopes(&self) -> Result<BTreeMap<Scope, i64>, Error> {
-        let rows = self.db.read("SELECT scope, revision FROM scopes", &[]).await?;
-        rows.into_iter()
-            .map(|mut row| Ok((crate::key::read_scope(&mut row)?, row.int()?)))
-            .collect()
+        self.db.read(SCOPES, &[]).await?.into_iter().map(read_scope).collect()
     }
 
     /// The sealed values of one generation of a resource, opened; none if it has none.
@@ -201,6 +230,16 @@ fn page(filter: &Filter, after: Option<&Key>, limit: i64) -> (String, Vec<Value>
     let filter = if conditions.is_empty() { "1 = 1".to_owned() } else { conditions.join(" AND ") };
     let order = "r.cluster, r.kind, r.namespace, r.name";
     (format!("{SELECT} WHERE {filter} ORDER BY {order} LIMIT ${place}"), values)
+}
+
+fn read_scope(mut row: Row) -> Result<(Scope, i64), Error> {
+    Ok((crate::key::read_scope(&mut row)?, row.int()?))
+}
+
+fn read_claim(mut row: Row, sort: Sort) -> Result<(Key, Claim), Error> {
+    let key = Key::read(&mut row)?;
+    let (host, path, workspace) = (row.text()?, row.text()?, row.text()?);
+    Ok((key, Claim { sort, host, path, workspace }))
 }
 
 fn read(mut row: Row) -> Result<Stored, Error> {

@@ -27,20 +27,40 @@ struct Generated {
 const FILES: &[Generated] =
     &[Generated { path: "model/schema/heddle.schema.json", text: model_schema }];
 
+/// A file that a program of another crate prints, since that crate's own dependencies are many:
+/// whoever calls another command of ours need not build them.
+struct Printed {
+    /// From the workspace's root.
+    path: &'static str,
+    package: &'static str,
+    example: &'static str,
+}
+
+const PRINTED: &[Printed] =
+    &[Printed { path: "docs/openapi.json", package: "control", example: "openapi" }];
+
 /// Writes or compares every generated file.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let root = shell::root();
-    let mut stale = Vec::new();
+    let mut files = Vec::new();
     for file in FILES {
         let text = (file.text)().with_context(|| format!("generating {}", file.path))?;
-        let path = root.join(file.path);
+        files.push((file.path, text));
+    }
+    for file in PRINTED {
+        let text = printed(file).with_context(|| format!("generating {}", file.path))?;
+        files.push((file.path, text));
+    }
+    let mut stale = Vec::new();
+    for (name, text) in files {
+        let path = root.join(name);
         if is_current(&path, &text)? {
-            eprintln!("{}: as generated", file.path);
+            eprintln!("{name}: as generated");
         } else if args.check {
-            stale.push(file.path);
+            stale.push(name);
         } else {
             write(&path, &text)?;
-            eprintln!("{}: written", file.path);
+            eprintln!("{name}: written");
         }
     }
     if !stale.is_empty() {
@@ -64,6 +84,12 @@ fn write(path: &Path, text: &str) -> Result<()> {
             .with_context(|| format!("creating {}", folder.display()))?;
     }
     std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))
+}
+
+fn printed(file: &Printed) -> Result<String> {
+    let mut run = shell::cargo();
+    run.args(["run", "--quiet", "-p", file.package, "--example", file.example]);
+    shell::output(run.current_dir(shell::root()))
 }
 
 /// JSON Schema of all kinds.

@@ -7,6 +7,7 @@ use super::commit::{in_stored_form, judge};
 use super::sight::Sight;
 use super::{App, Op, Receipt};
 use crate::body;
+use crate::draft::fault;
 use crate::edit::{Edit, Expect};
 use crate::refusal::{Conflict, Refusal};
 use crate::world::{HUB, resource};
@@ -113,8 +114,12 @@ impl App {
         let before = self.store.history(&version.key, Some(version.revision), 1).await?;
         Ok(match before.first().map(|before| (before, &before.change)) {
             Some((before, Change::Put { body, .. })) => {
-                let resource = resource(&self.store, before, key.kind, body).await?;
-                Edit::Put { resource, expected }
+                let found = resource(&self.store, &before.key, before.generation, body).await?;
+                let unreadable = |reason| {
+                    let text = format!("as it was before cannot be read by this version: {reason}");
+                    Refusal::Invalid(vec![fault(&key, "", text)])
+                };
+                Edit::Put { resource: found.map_err(unreadable)?, expected }
             }
             Some((_, Change::Delete)) | None => Edit::Delete { key, expected },
         })

@@ -9,6 +9,7 @@ use super::{App, Op, rights};
 use crate::body::{self, Body};
 use crate::draft::Draft;
 use crate::edit::Edit;
+use crate::lookup;
 use crate::refusal::Refusal;
 use crate::world::{HUB, World};
 
@@ -67,6 +68,7 @@ impl App {
             let draft = judge(op, &world, &edits)?;
             match self.store.commit(&commit(op, &world, &draft, reverts)).await {
                 Ok(committed) => {
+                    draft.into_world(&committed).into_iter().for_each(|next| self.advance(next));
                     self.sweep(op).await;
                     return Ok(receipt(committed));
                 }
@@ -97,7 +99,7 @@ pub(super) fn judge<'w>(
     world: &'w World,
     edits: &'w [Edit],
 ) -> Result<Draft<'w>, Refusal> {
-    let draft = Draft::new(world, edits)?;
+    let mut draft = Draft::new(world, edits)?;
     draft.judge(&rights(op, world))?;
     Ok(draft)
 }
@@ -155,9 +157,9 @@ fn write(op: &Op, world: &World, draft: &Draft<'_>, key: &Key, edit: &Edit) -> W
         owner_team,
         source: op.actor.user.to_string(),
         labels: resource.meta().labels.clone(),
-        references: Vec::new(),
-        claims: Vec::new(),
-        grants: Vec::new(),
+        references: lookup::references(resource, draft.after()),
+        claims: lookup::claims(resource, draft.after()),
+        grants: lookup::grants(resource, draft.after()),
         secret: body.secret,
     }))
 }

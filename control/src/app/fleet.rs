@@ -3,10 +3,12 @@
 use model::{Key, Scope};
 use store::node::Node;
 use time::OffsetDateTime;
+use wire::Rejection;
 
 use super::App;
 use super::rollout::NodeState;
 use crate::World;
+use crate::fleet::{Running, State};
 use crate::moment::micros;
 use crate::refusal::Refusal;
 
@@ -55,13 +57,42 @@ impl App {
         node: &Node,
         now: OffsetDateTime,
     ) -> Result<Live, Refusal> {
-        let vector = self.store.node_vector(&node.id).await?;
+        let (state, vector, rejected) = self.now(node, micros(now)).await?;
         let is_behind = |(scope, (revision, _)): &(&Scope, &(i64, i64))| {
             world.scopes.get(scope).is_some_and(|last| last > revision)
         };
         let behind = vector.iter().filter(is_behind).count();
         let held = |(scope, (revision, applied))| Held { scope, revision, applied };
         let vector = vector.into_iter().map(held).collect();
-        Ok(Live { state: NodeState::of(node, micros(now)), vector, rejected: Vec::new(), behind })
+        let rejected = rejected.iter().filter_map(|one| rejection(world, one)).collect();
+        Ok(Live { state, vector, rejected, behind })
     }
+
+    /// Whether a node is there, what it runs, and what it does not serve as it was sent: as its
+    /// stream says, or else as the store remembers.
+    pub(super) async fn now(
+        &self,
+        node: &Node,
+        now: i64,
+    ) -> Result<(NodeState, Running, Vec<Rejection>), Refusal> {
+        let fleet = self.fleet.get();
+        if let Some(here) = fleet.and_then(|fleet| fleet.here(&node.id)) {
+            let state = match here.state {
+                State::Connected => NodeState::Connected,
+                State::Stale => NodeState::Stale,
+                State::Away => NodeState::Away,
+            };
+            return Ok((state, here.running, here.rejected));
+        }
+        let rejected = fleet.map(|fleet| fleet.rejected(&node.id)).unwrap_or_default();
+        Ok((NodeState::of(node, now), self.store.node_vector(&node.id).await?, rejected))
+    }
+}
+
+/// What a node said of an object that we know the kind of.
+pub(super) fn rejection(world: &World, one: &Rejection) -> Option<Rejected> {
+    let key = one.key.known()?;
+    let scope = world.directory.scope(&key.namespace);
+    let (path, reason) = (one.path.clone(), one.reason.clone());
+    Some(Rejected { scope, key, path, reason })
 }

@@ -6,7 +6,6 @@ use store::node::Node;
 use time::OffsetDateTime;
 
 use super::fleet::Live;
-use super::rollout::NodeState;
 use super::{App, Op, rights};
 use crate::moment::micros;
 use crate::refusal::Refusal;
@@ -34,10 +33,10 @@ impl App {
     pub async fn node_pulse(&self, now: OffsetDateTime) -> Result<String, Refusal> {
         let mut pulse = String::new();
         for node in self.store.node_list().await? {
-            let state = NodeState::of(&node, micros(now)).as_str();
-            let vector = self.store.node_vector(&node.id).await?;
+            let (state, vector, rejected) = self.now(&node, micros(now)).await?;
             let last = vector.values().map(|(_, applied)| *applied).max().unwrap_or_default();
-            pulse.push_str(&format!("{} {state} {last}\n", node.id));
+            let (state, faults) = (state.as_str(), rejected.len());
+            pulse.push_str(&format!("{} {state} {last} {faults}\n", node.id));
         }
         Ok(store::digest(pulse.as_bytes()))
     }

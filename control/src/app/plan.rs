@@ -1,21 +1,32 @@
 //! What a change would come to: objects, and requests that would go elsewhere.
 
+use std::sync::Arc;
+
 use model::Key;
 use model::field::changed;
 
 use super::commit::{in_stored_form, judge};
 use super::past::Deed;
+use super::sight::Sight;
 use super::{App, Op};
 use crate::body::compared;
+use crate::draft::Draft;
 use crate::edit::Edit;
 use crate::refusal::Refusal;
+use crate::world::World;
+
+mod answer;
+mod expression;
+mod reroute;
+mod sample;
 
 /// What a change would come to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
     /// The objects that would change.
     pub objects: Vec<Would>,
-    /// Requests that would go elsewhere, each with where it goes and would go.
+    /// Requests that would go elsewhere, at most 1000: one for each match of a route, host and port
+    /// that is answered in another way.
     pub requests: Vec<Rerouted>,
     /// How many more requests there are than are named.
     pub more: usize,
@@ -32,20 +43,21 @@ pub struct Would {
     pub fields: Vec<String>,
 }
 
-/// A request that would go elsewhere.
+/// A request that would go elsewhere. Where it stands for a route that who asks may not read, it
+/// is called another workspace's, and is told once.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rerouted {
     /// The host that it names.
     pub host: String,
     /// The port that it comes to.
     pub port: u16,
-    /// Its path.
+    /// Its path, with the query.
     pub path: String,
     /// Its method.
     pub method: String,
     /// The match that it stands for, in words.
     pub matched: String,
-    /// What is done with it now, in words; none if nothing is there for it.
+    /// What is done with it now, in words; none if no route fits it.
     pub before: Option<String>,
     /// What would be done with it.
     pub after: Option<String>,
@@ -57,17 +69,35 @@ impl App {
     /// # Errors
     /// What the change would be refused for.
     pub async fn change_plan(&self, op: &Op, edits: Vec<Edit>) -> Result<Plan, Refusal> {
-        let world = self.world().await?;
-        let edits = edits.iter().map(|edit| in_stored_form(op, &world, edit, None));
-        let edits: Vec<_> = edits.collect::<Result<_, _>>()?;
-        let draft = judge(op, &world, &edits)?;
-        let objects = draft.edits().map(|(key, edit)| {
-            let before = world.objects.get(key).map(|object| compared(&object.resource));
-            let after = edit.after().map(compared);
-            let deed = if after.is_some() { Deed::Put } else { Deed::Delete };
-            let fields = before.zip(after).map(|(before, after)| changed(&before, &after));
-            Would { key: key.clone(), deed, fields: fields.unwrap_or_default() }
-        });
-        Ok(Plan { objects: objects.collect(), requests: Vec::new(), more: 0 })
+        let (op, world) = (op.clone(), self.world().await?);
+        // It assembles all there is, which takes longer than others should wait for their answers.
+        let work = tokio::task::spawn_blocking(move || plan(&op, &world, &edits));
+        work.await.map_err(|ended| Refusal::Store(Box::new(ended)))?
     }
+}
+
+fn plan(op: &Op, world: &Arc<World>, edits: &[Edit]) -> Result<Plan, Refusal> {
+    let edits = edits.iter().map(|edit| in_stored_form(op, world, edit, None));
+    let edits: Vec<_> = edits.collect::<Result<_, _>>()?;
+    let draft = judge(op, world, &edits)?;
+    let objects = draft.edits().map(|(key, edit)| would(world, key, edit)).collect();
+    let sight = Sight::new(op, Arc::clone(world));
+    let (requests, more) = match draft.changes_traffic() {
+        true => requests(op, &sight, &draft),
+        false => (Vec::new(), 0),
+    };
+    Ok(Plan { objects, requests, more })
+}
+
+fn would(world: &World, key: &Key, edit: &Edit) -> Would {
+    let before = world.objects.get(key).map(|object| compared(&object.resource));
+    let after = edit.after().map(compared);
+    let deed = if after.is_some() { Deed::Put } else { Deed::Delete };
+    let fields = before.zip(after).map(|(before, after)| changed(&before, &after));
+    Would { key: key.clone(), deed, fields: fields.unwrap_or_default() }
+}
+
+fn requests(op: &Op, sight: &Sight, draft: &Draft<'_>) -> (Vec<Rerouted>, usize) {
+    let now = op.now.unix_timestamp();
+    reroute::reroutes(&sight.rights, [&sight.world, draft.after()], now)
 }

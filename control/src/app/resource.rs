@@ -1,6 +1,6 @@
 //! Reading objects: lists, one of them, one as it was, and what became of it.
 
-use std::ops::Bound::{Excluded, Unbounded};
+use std::ops::Bound::{self, Excluded, Unbounded};
 
 use model::{Key, Kind, Name, Scope};
 use serde_json::Value;
@@ -10,7 +10,7 @@ use super::past::{Deed, time};
 use super::sight::{Sight, body};
 use super::{App, Op};
 use crate::refusal::Refusal;
-use crate::world::{HUB, Object};
+use crate::world::{HUB, Object, Unreadable};
 
 /// Which objects a list shows: all that is given must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -90,10 +90,8 @@ impl App {
                     .as_ref()
                     .is_none_or(|(name, value)| labels.get(name) == Some(value))
         };
-        let rest = match &listing.after {
-            Some(after) => sight.world.objects.range((Excluded(after), Unbounded)),
-            None => sight.world.objects.range::<Key, _>(..),
-        };
+        let after = listing.after.as_ref().map_or(Unbounded, Excluded);
+        let rest = sight.world.objects.range::<(Bound<&Key>, Bound<&Key>), Key>((after, Unbounded));
         let mut seen = rest.filter(|(key, object)| fits(key, object) && sight.sees(key, object));
         let items: Vec<_> =
             seen.by_ref().take(listing.limit).map(|(key, object)| shown(key, object)).collect();
@@ -113,8 +111,10 @@ impl App {
     ) -> Result<Shown, Refusal> {
         let sight = Sight::new(op, self.world().await?);
         let Some(revision) = revision else {
-            let object = sight.object(key).ok_or_else(|| Refusal::hidden(key))?;
-            return Ok(shown(key, object));
+            let aside = sight.world.aside(key).filter(|aside| sight.sees_aside(key, aside));
+            let found = sight.object(key).map(|object| shown(key, object));
+            let found = found.or_else(|| unread(key, aside?));
+            return found.ok_or_else(|| Refusal::hidden(key));
         };
         let name = store::Key::new(HUB, key);
         let versions = self.store.history(&name, Some(revision.saturating_add(1)), 1).await?;
@@ -155,7 +155,8 @@ impl App {
                 message: one.message.clone(),
             })
             .collect();
-        if items.is_empty() && sight.object(key).is_none() {
+        let is_there = sight.world.objects.contains_key(key) || sight.world.aside(key).is_some();
+        if sight.is_hidden(key) || items.is_empty() && !is_there {
             return Err(Refusal::hidden(key));
         }
         let next = past.get(limit).and(past.get(limit.saturating_sub(1)));
@@ -169,4 +170,11 @@ pub(super) fn shown(key: &Key, object: &Object) -> Shown {
     let mut body = object.resource.to_json();
     body["metadata"]["generation"] = object.generation.into();
     Shown { key: key.clone(), generation: object.generation, body }
+}
+
+/// What an object says that cannot be read, as it stands in the store.
+fn unread(key: &Key, aside: &Unreadable) -> Option<Shown> {
+    let mut body = aside.raw()?;
+    body["metadata"]["generation"] = aside.generation.into();
+    Some(Shown { key: key.clone(), generation: aside.generation, body })
 }

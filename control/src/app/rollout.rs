@@ -7,8 +7,10 @@ use store::node::Node;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
+use super::fleet::{Rejected, rejection};
+use super::node::reads_any;
 use super::past::time;
-use super::{App, Op};
+use super::{App, Op, rights};
 use crate::refusal::Refusal;
 
 /// A node that was silent for so long is stale, in microseconds.
@@ -51,6 +53,8 @@ pub struct Rolled {
     pub state: NodeState,
     /// When it applied the revision, or a later one; none if it has not.
     pub applied: Option<OffsetDateTime>,
+    /// What it does not serve as it was committed, of what may be read.
+    pub rejected: Vec<Rejected>,
 }
 
 /// Whether a node is there.
@@ -105,7 +109,7 @@ impl App {
             let passed = i64::try_from(begun.elapsed().as_micros()).unwrap_or(i64::MAX);
             let now = i64::try_from(op.now.unix_timestamp_nanos() / 1000).unwrap_or(i64::MAX);
             let (complete, nodes) =
-                self.rolled(revision, &scopes, now.saturating_add(passed)).await?;
+                self.rolled(op, revision, &scopes, now.saturating_add(passed)).await?;
             if complete || begun.elapsed() + LOOK > wait.min(LONGEST) {
                 return Ok(Rollout { revision, accepted: time(found.at), complete, nodes });
             }
@@ -115,13 +119,16 @@ impl App {
 
     async fn rolled(
         &self,
+        op: &Op,
         revision: i64,
         scopes: &[&Scope],
         now: i64,
     ) -> Result<(bool, Vec<Rolled>), Refusal> {
+        let world = self.world().await?;
+        let rights = rights(op, &world);
         let (mut complete, mut nodes) = (true, Vec::new());
         for node in self.store.node_list().await? {
-            let vector = self.store.node_vector(&node.id).await?;
+            let (state, vector, rejected) = self.now(&node, now).await?;
             let applied = scopes.iter().map(|scope| match vector.get(scope) {
                 Some((at, when)) if *at >= revision => Some(*when),
                 Some(_) | None => None,
@@ -129,11 +136,13 @@ impl App {
             // As a whole when the last scope was.
             let applied = applied.collect::<Option<Vec<_>>>().map(|all| all.into_iter().max());
             let applied = applied.flatten();
-            let is_awaited = now.saturating_sub(node.last_seen) < GONE;
+            let is_awaited = state != NodeState::Away || now.saturating_sub(node.last_seen) < GONE;
             complete &= applied.is_some() || !is_awaited;
-            let state = NodeState::of(&node, now);
+            let rejected = rejected.iter().filter_map(|one| rejection(&world, one));
+            let rejected = rejected.filter(|one| reads_any(&rights, &one.scope)).collect();
             let Node { id, name, cluster, kind, .. } = node;
-            nodes.push(Rolled { id, name, cluster, kind, state, applied: applied.map(time) });
+            let applied = applied.map(time);
+            nodes.push(Rolled { id, name, cluster, kind, state, applied, rejected });
         }
         Ok((complete, nodes))
     }

@@ -14,7 +14,7 @@ use store::{Change, Version};
 
 use super::{Op, rights};
 use crate::draft::api_of;
-use crate::world::{Object, World};
+use crate::world::{Object, Unreadable, World};
 
 /// What one actor sees of a world.
 pub(super) struct Sight {
@@ -41,6 +41,12 @@ impl Sight {
     /// Whether an object of the name is there and may not be read.
     pub(super) fn is_hidden(&self, key: &Key) -> bool {
         self.world.objects.get(key).is_some_and(|object| !self.sees(key, object))
+            || self.world.aside(key).is_some_and(|aside| !self.sees_aside(key, aside))
+    }
+
+    /// Whether an object may be read that this program cannot read.
+    pub(super) fn sees_aside(&self, key: &Key, aside: &Unreadable) -> bool {
+        self.reads(key, &self.world.directory.scope(&key.namespace), aside.api().as_ref())
     }
 
     /// Whether a version may be read: as it was, in the scope it was in, and as it is.

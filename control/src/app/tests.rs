@@ -14,9 +14,13 @@ use super::commit::commit;
 use super::*;
 use crate::edit::read;
 
+mod cost;
 mod holes;
+mod lookup;
+mod newer;
 mod once;
 mod reading;
+mod world;
 
 const NOW: i64 = 1_795_000_000;
 const MARKER: &str = "marker-that-must-not-show";

@@ -1,9 +1,11 @@
 //! What must hold of all objects together once a change is made.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use model::access::{Rights, builtin};
 use model::api::LABEL;
+use model::claim::Claim;
 use model::role::Grant;
 use model::team::Team;
 use model::workspace::Workspace;
@@ -13,7 +15,7 @@ use super::{Draft, api_of, fault};
 use crate::body::Body;
 use crate::bounds;
 use crate::refusal::Refusal;
-use crate::world::Object;
+use crate::world::Unreadable;
 
 impl Draft<'_> {
     /// References among people and borders, rights that are given on, and bounds.
@@ -34,19 +36,22 @@ impl Draft<'_> {
     }
 
     fn put(&self, key: &Key, resource: &Resource, rights: &Rights, faults: &mut Vec<Invalid>) {
-        let scope = self.directory.scope(&key.namespace);
+        let scope = self.after.directory.scope(&key.namespace);
         match resource {
             Resource::Workspace(workspace) => self.workspace(key, workspace, faults),
             Resource::Team(team) => self.team(key, team, rights, faults),
             Resource::Api(api) => {
                 faults.extend(self.no_team(key, "spec.owner", &api.spec.owner));
-                let is_namesake = |other: &&Key| {
-                    other.kind == Kind::Api
-                        && other.name == key.name
-                        && other.namespace != key.namespace
-                        && self.directory.scope(&other.namespace) == scope
+                let is_namesake = |namespace: &Name| {
+                    *namespace != key.namespace && self.after.directory.scope(namespace) == scope
                 };
-                if self.after.keys().any(|other| is_namesake(&other)) {
+                let apis = self.after.of_kind(Kind::Api).map(|(other, _)| other);
+                let mut others = apis.filter(|other| other.name == key.name);
+                let asides = self.world.unreadable.values();
+                let mut asides = asides.filter(|one| one.api().as_ref() == Some(&key.name));
+                if others.any(|other| is_namesake(&other.namespace))
+                    || asides.any(|one| one.key.kind == Kind::Api.as_str() && one.scope == scope)
+                {
                     let text = format!("{scope} has an Api of this name in another namespace");
                     faults.push(fault(key, "metadata.name", text));
                 }
@@ -73,13 +78,13 @@ impl Draft<'_> {
             | Resource::EndpointSlice(_)
             | Resource::Secret(_)
             | Resource::ConfigMap(_)
-            | Resource::AccessPolicy(_)
-            | Resource::Claim(_) => {}
+            | Resource::AccessPolicy(_) => {}
+            Resource::Claim(claim) => self.claim(key, claim, faults),
         }
         if resource.meta().labels.contains_key(LABEL) && !matches!(resource, Resource::Api(_)) {
             let api = api_of(resource);
             let is_there =
-                api.as_ref().is_some_and(|api| self.directory.api(&scope, api).is_some());
+                api.as_ref().is_some_and(|api| self.after.directory.api(&scope, api).is_some());
             if !is_there {
                 let text = format!("{scope} has no Api '{}'", resource.meta().labels[LABEL]);
                 faults.push(fault(key, &format!("metadata.labels['{LABEL}']"), text));
@@ -87,9 +92,27 @@ impl Draft<'_> {
         }
     }
 
+    /// What a workspace holds it holds by one Claim: so it is still held, or not, when one goes.
+    fn claim(&self, key: &Key, claim: &Arc<Claim>, faults: &mut Vec<Invalid>) {
+        let scope = self.after.directory.scope(&key.namespace);
+        let near = self.after.grounds.near(&Resource::Claim(Arc::clone(claim)));
+        let own =
+            |other: &&Key| *other != key && self.after.directory.scope(&other.namespace) == scope;
+        for other in near.iter().filter(own) {
+            let Some(Resource::Claim(held)) = self.after.known(other) else { continue };
+            let twice = Claim::grounds(claim).find(|one| Claim::grounds(held).any(|g| g == *one));
+            if let Some(twice) = twice {
+                let text = format!("'{twice}' is held by {other} already");
+                faults.push(fault(key, "spec.hosts", text));
+            }
+        }
+    }
+
     /// A namespace is in one workspace, and moves neither in nor out with what is in it.
     fn workspace(&self, key: &Key, workspace: &Workspace, faults: &mut Vec<Invalid>) {
-        let others = self.after.values().filter_map(|other| match other {
+        let asides = self.world.unreadable.values().filter_map(|one| one.stand_in.as_ref());
+        let all = self.after.of_kind(Kind::Workspace).map(|(_, object)| &object.resource);
+        let others = all.chain(asides).filter_map(|other| match other {
             Resource::Workspace(other) if other.metadata.name != key.name => Some(other),
             _ => None,
         });
@@ -107,11 +130,22 @@ impl Draft<'_> {
         };
         let after: BTreeSet<_> = workspace.namespaces().collect();
         let moved: BTreeSet<_> = before.symmetric_difference(&after).copied().collect();
-        let inside = self.world.objects.keys().find(|inside| moved.contains(&inside.namespace));
-        if let Some(inside) = inside {
-            let namespace = &inside.namespace;
+        for namespace in &moved {
+            if let Some(inside) = self.world.inhabitant(namespace) {
+                let text = format!(
+                    "the namespace '{namespace}' holds objects, such as {inside}; it moves empty"
+                );
+                faults.push(fault(key, "spec.namespaces", text));
+            }
+        }
+        // It may have more namespaces than can be told.
+        let mut borders = self.world.unreadable.values();
+        let border = borders.find(|one| one.key.kind == Kind::Workspace.as_str());
+        let added = moved.iter().find(|namespace| after.contains(**namespace));
+        if let (Some(border), Some(added)) = (border, added) {
             let text = format!(
-                "the namespace '{namespace}' holds objects, such as {inside}; it moves empty"
+                "whether the namespace '{added}' is in {border} cannot be told, since this version \
+                 of heddle-server cannot read that"
             );
             faults.push(fault(key, "spec.namespaces", text));
         }
@@ -129,7 +163,7 @@ impl Draft<'_> {
             .iter()
             .any(|one| before.is_none_or(|b| !b.members.contains(one)))
             || team.spec.groups.iter().any(|one| before.is_none_or(|b| !b.groups.contains(one)));
-        let held = self.directory.of_team(&key.name).into_iter().filter(|_| lets_in);
+        let held = self.after.directory.of_team(&key.name).into_iter().filter(|_| lets_in);
         faults.extend(held.filter_map(|(scope, apis, rules)| {
             let lacks = rights.may_grant(&scope, &apis, &rules).err()?;
             Some(fault(key, "spec", not_held(&lacks)))
@@ -153,7 +187,7 @@ impl Draft<'_> {
             faults.push(fault(key, "metadata.namespace", text));
             return;
         }
-        match self.directory.role(&key.namespace, &grant.spec.role) {
+        match self.after.directory.role(&key.namespace, &grant.spec.role) {
             None => {
                 let text = format!("there is no role '{}' here", grant.spec.role);
                 faults.push(fault(key, "spec.role", text));
@@ -168,13 +202,39 @@ impl Draft<'_> {
 
     fn no_team(&self, key: &Key, path: &str, team: &Name) -> Option<Invalid> {
         let text = || format!("there is no Team '{team}'");
-        self.directory.team(team).is_none().then(|| fault(key, path, text()))
+        self.after.directory.team(team).is_none().then(|| fault(key, path, text()))
     }
 
     /// Who still names what is to be gone.
     fn gone(&self, key: &Key) -> Option<Invalid> {
-        let Object { resource, .. } = self.world.objects.get(key)?;
-        let names = |other: &Resource| match (resource, other) {
+        let resource = &self.world.objects.get(key)?.resource;
+        let names = match resource {
+            Resource::Team(_) => &[Kind::Api, Kind::Grant][..],
+            Resource::Role(_) => &[Kind::Grant],
+            Resource::Api(_) | Resource::Workspace(_) => &Kind::ALL,
+            // That routes miss what they need, the table tells.
+            _ => return None,
+        };
+        let all = names.iter().flat_map(|kind| self.after.of_kind(*kind));
+        let mut all = all.map(|(_, object)| &object.resource);
+        let by =
+            all.find(|other| self.names(other, key, resource)).map(|other| other.key().to_string());
+        let aside = || {
+            let may_name = |one: &&Unreadable| match resource {
+                Resource::Workspace(workspace) => {
+                    one.scope == Scope::Workspace(workspace.metadata.name.clone())
+                }
+                _ => one.may_name(&key.name),
+            };
+            Some(self.world.unreadable.values().find(may_name)?.to_string())
+        };
+        let by = by.or_else(aside)?;
+        Some(fault(key, "", format!("{by} still needs it; take that away first")))
+    }
+
+    /// Whether `other` names `resource`, which is to be gone.
+    fn names(&self, other: &Resource, key: &Key, resource: &Resource) -> bool {
+        match (resource, other) {
             (Resource::Team(team), Resource::Api(api)) => api.spec.owner == team.metadata.name,
             (Resource::Team(team), Resource::Grant(grant)) => {
                 grant.spec.subjects.iter().any(|one| one.team.as_ref() == Some(&team.metadata.name))
@@ -182,36 +242,35 @@ impl Draft<'_> {
             (Resource::Role(role), Resource::Grant(grant)) => {
                 // Also where another role of that name would take its place: with other rules.
                 let (namespace, own) = (&grant.metadata.namespace, &role.metadata.namespace);
-                let hidden = self.after.contains_key(&Key::new(
-                    Kind::Role,
-                    namespace.clone(),
-                    role.metadata.name.clone(),
-                ));
-                let is_platforms = *own == Kind::Team.default_namespace() && !hidden;
+                let hiding = Key::new(Kind::Role, namespace.clone(), role.metadata.name.clone());
+                let is_platforms =
+                    *own == Kind::Team.default_namespace() && self.after.known(&hiding).is_none();
                 grant.spec.role == role.metadata.name && (namespace == own || is_platforms)
             }
             (Resource::Api(api), other) => {
                 let scope = self.world.directory.scope(&key.namespace);
                 !matches!(other, Resource::Api(_))
                     && api_of(other).as_ref() == Some(&api.metadata.name)
-                    && self.directory.scope(&other.meta().namespace) == scope
+                    && self.after.directory.scope(&other.meta().namespace) == scope
             }
             (Resource::Workspace(workspace), other) => {
                 workspace.namespaces().any(|namespace| *namespace == other.meta().namespace)
             }
             _ => false,
-        };
-        let other = self.after.values().copied().find(|other| names(other))?;
-        Some(fault(key, "", format!("{} still needs it; take that away first", other.key())))
+        }
     }
 
     fn sizes(&self) -> Vec<Invalid> {
         let is_new = |key: &&Key| !self.world.objects.contains_key(*key);
         let added = self.edits().filter(|(_, edit)| edit.after().is_some()).map(|(key, _)| key);
-        let added: Vec<_> =
-            added.filter(is_new).map(|key| (key, self.directory.scope(&key.namespace))).collect();
-        let after = self.after.keys().map(|key| (key, self.directory.scope(&key.namespace)));
-        bounds::scopes(after, &added)
+        let scope = |namespace: &Name| self.after.directory.scope(namespace);
+        let added: Vec<_> = added.filter(is_new).map(|key| (key, scope(&key.namespace))).collect();
+        if added.is_empty() {
+            return Vec::new();
+        }
+        let counts = self.after.counts.iter();
+        let counts = counts.map(|((namespace, kind), count)| (scope(namespace), *kind, *count));
+        bounds::scopes(counts, &added)
     }
 }
 

@@ -32,6 +32,43 @@ pub struct Latency {
     sum: i64,
 }
 
+impl Figures {
+    /// As lines of the OpenMetrics text.
+    pub fn exposition(&self) -> String {
+        let mut text = String::from(
+            "# HELP heddle_server_nodes Nodes that had a stream since the start.\n\
+             # TYPE heddle_server_nodes gauge\n",
+        );
+        let states = [("connected", self.connected), ("stale", self.stale), ("away", self.away)];
+        for (state, count) in states {
+            text.push_str(&format!("heddle_server_nodes{{state=\"{state}\"}} {count}\n"));
+        }
+        for (name, about, count) in [
+            ("pushes", "Transactions given to streams", self.pushes),
+            ("push_bytes", "Bytes of bodies given to streams", self.bytes),
+            ("acks", "Transactions in force at a node", self.acks),
+            ("nacks", "Transactions that a node refused", self.nacks),
+        ] {
+            let name = format!("heddle_server_{name}");
+            text.push_str(&format!(
+                "# HELP {name} {about}.\n# TYPE {name} counter\n{name}_total {count}\n"
+            ));
+        }
+        let name = "heddle_server_rollout_seconds";
+        text.push_str(&format!(
+            "# HELP {name} From a commit until a node has it in force.\n# TYPE {name} histogram\n"
+        ));
+        let buckets = self.latency.buckets();
+        for (bound, count) in &buckets {
+            let bound = if bound.is_finite() { format!("{bound:?}") } else { "+Inf".to_owned() };
+            text.push_str(&format!("{name}_bucket{{le=\"{bound}\"}} {count}\n"));
+        }
+        let count = buckets.last().map_or(0, |(_, count)| *count);
+        text.push_str(&format!("{name}_sum {}\n{name}_count {count}\n", self.latency.sum()));
+        text
+    }
+}
+
 impl Latency {
     /// Counts one, in microseconds.
     pub(super) fn add(&mut self, micros: i64) {

@@ -175,4 +175,15 @@ fn latencies_are_counted_below_each_bound() {
     let counted: Vec<u64> = latency.buckets().iter().map(|(_, count)| *count).collect();
     assert_eq!(counted, [2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3, 3, 4]);
     assert!((latency.sum() - 2_000.035).abs() < 1e-9);
+    let figures = Figures { connected: 2, nacks: 7, latency, ..Figures::default() };
+    let text = figures.exposition();
+    for line in [
+        "heddle_server_nodes{state=\"connected\"} 2\n",
+        "heddle_server_nacks_total 7\n",
+        "heddle_server_rollout_seconds_bucket{le=\"0.005\"} 2\n",
+        "heddle_server_rollout_seconds_bucket{le=\"+Inf\"} 4\n",
+        "heddle_server_rollout_seconds_count 4\n",
+    ] {
+        assert!(text.contains(line), "{line}{text}");
+    }
 }

@@ -8,6 +8,7 @@ use super::*;
 use crate::moment::micros;
 use crate::test::{Bed, TRAFFIC, slice};
 
+mod many;
 mod node;
 
 use node::{Channel, Node, Open, csr, join, key};
@@ -175,7 +176,7 @@ async fn a_node_is_sent_all_at_first_and_differences_from_then_on() {
     // Nothing that it sees changes, and yet it learns of the revision.
     let unseen = running
         .bed
-        .put("apiVersion: heddle.dev/v1alpha1\nkind: Workspace\nmetadata: { name: shop }\n")
+        .put("apiVersion: heddle.dev/v1alpha1\nkind: Team\nmetadata: { name: sellers }\nspec: { members: [sara] }\n")
         .await;
     let fourth = stream.take(&mut node).await;
     assert_eq!((fourth.puts.len(), fourth.drops.len(), fourth.begin.resync), (0, 0, false));

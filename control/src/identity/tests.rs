@@ -143,6 +143,8 @@ async fn a_node_comes_back_by_its_last_certificate_and_key_alone() {
     let second = bed.renew(&first, &own).await.unwrap();
     assert_eq!(first.node_id, second.node_id);
     bed.pass(Duration::days(20));
+    let refused = bed.renew(&second, &own).await.unwrap_err();
+    assert!(refused.message().contains("has ended"), "{}", refused.message());
     let refused = bed.rejoin(&first.chain[0], &own).await.unwrap_err();
     assert_eq!((refused.code(), refused.message()), (Code::Unauthenticated, NOT_LAST));
     let refused = bed.rejoin(&second.chain[0], &key()).await.unwrap_err();

@@ -478,6 +478,6 @@ fn rolled(rolled: Rolled) -> NodeReceipt {
         kind: rolled.kind,
         state: node::state(rolled.state),
         applied: rolled.applied.map(|at| rfc3339(micros(at))),
-        rejected: Vec::new(),
+        rejected: rolled.rejected.into_iter().map(node::rejected).collect(),
     }
 }

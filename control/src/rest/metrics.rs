@@ -8,6 +8,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::fleet::Figures;
+
 /// An answer, as it is counted: words of the table and statuses, so there are few.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Answered {
@@ -51,7 +53,8 @@ impl Metrics {
         &self.watching
     }
 
-    pub(super) fn text(&self, revision: Option<i64>) -> String {
+    /// All of it, with what is counted of nodes if this server has some.
+    pub(super) fn text(&self, revision: Option<i64>, nodes: Option<&Figures>) -> String {
         self.up.set(i64::from(revision.is_some()));
         if let Some(revision) = revision {
             self.revision.set(revision);
@@ -59,6 +62,10 @@ impl Metrics {
         let mut text = String::new();
         // Writing to a String does not fail.
         let _ = encode(&mut text, &self.registry);
+        if let Some(nodes) = nodes {
+            let end = text.rfind("# EOF").unwrap_or(text.len());
+            text.insert_str(end, &nodes.exposition());
+        }
         text
     }
 }

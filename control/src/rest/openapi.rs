@@ -16,6 +16,13 @@ pub(super) async fn show(_ask: Ask) -> Result<Response, Problem> {
     Ok(answer::ok(&document()))
 }
 
+/// The document as it is checked in: keys in order, so that a difference is a difference.
+pub fn document_text() -> String {
+    let mut document = document();
+    document.sort_all_objects();
+    format!("{document:#}\n")
+}
+
 /// The document.
 pub fn document() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| {

@@ -1,5 +1,9 @@
 //! The table and what is made of it.
 
+use axum::body::to_bytes;
+use store::{Location, Store};
+use tower::ServiceExt as _;
+
 use super::*;
 
 #[test]
@@ -11,4 +15,68 @@ fn no_two_operations_are_the_same() {
         assert!(ids.insert(operation.id), "{}", operation.id);
         assert!(!operation.answers.is_empty(), "{}", operation.id);
     }
+}
+
+#[test]
+fn the_checked_in_document_is_that_of_the_table() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.json");
+    let on_disk = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(on_disk == document_text(), "run cargo xtask codegen and commit docs/openapi.json");
+}
+
+#[test]
+fn every_reference_of_the_document_leads_somewhere() {
+    let document = document();
+    let text = document.to_string();
+    for behind in text.split("\"$ref\":\"#").skip(1) {
+        let (pointer, _) = behind.split_once('"').unwrap();
+        assert!(document.pointer(pointer).is_some(), "{pointer}");
+    }
+}
+
+#[tokio::test]
+async fn every_operation_answers_where_the_table_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&Location::Folder(folder.path().to_owned())).await.unwrap();
+    let (_stop, stopping) = watch::channel(false);
+    let rest = Rest::new(Arc::new(App::new(store)), Settings::default(), stopping);
+    for operation in OPERATIONS {
+        let path = operation.path.replace(['{', '}'], "");
+        let asked = Request::builder()
+            .method(operation.method.word().to_uppercase().as_str())
+            .uri(format!("{BASE}{path}"))
+            .header(header::HOST, "localhost");
+        let reply = rest.router().oneshot(asked.body(Body::empty()).unwrap()).await.unwrap();
+        let expected = match operation.id {
+            "openapi" => StatusCode::OK,
+            // There is no body, which is no JSON.
+            "session_create" => StatusCode::BAD_REQUEST,
+            _ => StatusCode::UNAUTHORIZED,
+        };
+        assert_eq!(reply.status(), expected, "{}", operation.id);
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_gone_is_said_to_be_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&Location::Folder(folder.path().to_owned())).await.unwrap();
+    let (_stop, stopping) = watch::channel(false);
+    let app = Arc::new(App::new(store));
+    let rest = Rest::new(Arc::clone(&app), Settings::default(), stopping);
+    let ask = async |path: &str| {
+        let asked = Request::get(path)
+            .header(header::HOST, "localhost")
+            .header(header::AUTHORIZATION, format!("Bearer hdl_{}", "a".repeat(43)));
+        rest.router().oneshot(asked.body(Body::empty()).unwrap()).await.unwrap()
+    };
+    assert_eq!(ask("/readyz").await.status(), StatusCode::OK);
+    app.store().close().await;
+    assert_eq!(ask("/readyz").await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let reply = ask("/api/v1/session").await;
+    assert_eq!(reply.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(reply.headers().contains_key(header::RETRY_AFTER));
+    let body = to_bytes(reply.into_body(), 1 << 16).await.unwrap();
+    let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(body["type"], "https://heddle.dev/problems/unavailable");
 }

@@ -4,10 +4,11 @@ use bytes::Bytes;
 use time::OffsetDateTime;
 
 use super::{
-    Arc, BTreeMap, Class, Difference, Envelope, Key, Resource, Snapshot, Vector, World, digest,
-    digest_of, sight,
+    Arc, BTreeMap, Class, Difference, Envelope, Key, Resource, Snapshot, Vector, World, aside,
+    digest, digest_of, sight,
 };
 use crate::body::Body;
+use crate::world::is_traffic;
 
 /// Two snapshots of a class are seldom asked for apart from the last ones.
 const KEPT: usize = 32;
@@ -20,6 +21,8 @@ pub struct Catalogue {
     vector: Vector,
     /// In the order of the wire's keys.
     objects: BTreeMap<wire::Key, Entry>,
+    /// What this program cannot read, and nodes perhaps can.
+    aside: Vec<aside::Aside>,
     classes: BTreeMap<Class, Arc<Snapshot>>,
     differences: Vec<((u64, u64), Arc<Difference>)>,
     numbers: u64,
@@ -43,7 +46,7 @@ impl Catalogue {
     /// classes that were asked for are made anew.
     pub fn advance(&mut self, world: &World, committed: Option<i64>) {
         let mut before = std::mem::take(&mut self.objects);
-        for (key, object) in world.objects.iter().filter(|(key, _)| sight::is_traffic(key.kind)) {
+        for (key, object) in world.objects.iter().filter(|(key, _)| is_traffic(key.kind)) {
             let name = wire::Key::from(key);
             let scope = world.directory.scope(&key.namespace).to_string();
             let same = |was: &Entry| {
@@ -61,6 +64,8 @@ impl Catalogue {
             };
             self.objects.insert(name, entry);
         }
+        self.aside =
+            world.unreadable.values().filter_map(|one| aside::Aside::of(one, world)).collect();
         self.revision = world.revision;
         self.committed = committed;
         self.vector = world.scopes.clone();
@@ -76,9 +81,12 @@ impl Catalogue {
             return Arc::clone(known);
         }
         let all = self.objects.values().map(|entry| (&entry.key, &entry.resource));
-        let seen = sight::seen(class, &all);
+        let aside = || self.aside.iter().filter(|one| sight::is_of(class, one.cluster.as_deref()));
+        let seen = sight::seen(class, &all, aside().filter_map(|one| one.key.as_ref()));
         let seen = self.objects.values().filter(|entry| seen.contains(&entry.key));
-        let objects: Vec<_> = seen.map(|entry| Arc::clone(&entry.envelope)).collect();
+        let mut objects: Vec<_> = seen.map(|entry| Arc::clone(&entry.envelope)).collect();
+        objects.extend(aside().map(|one| Arc::clone(&one.envelope)));
+        objects.sort_by(|one, other| one.key.cmp(&other.key));
         self.numbers += 1;
         let snapshot = Arc::new(Snapshot {
             number: self.numbers,

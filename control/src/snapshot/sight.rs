@@ -6,36 +6,37 @@ use model::policy::TargetKind;
 /// The label that gives a Gateway to one cluster alone.
 pub(crate) const CLUSTER: &str = "heddle.dev/cluster";
 
-/// Whether nodes are told of a kind at all.
-pub(super) fn is_traffic(kind: Kind) -> bool {
-    match kind {
-        Kind::Gateway
-        | Kind::HttpRoute
-        | Kind::Service
-        | Kind::EndpointSlice
-        | Kind::Secret
-        | Kind::ConfigMap
-        | Kind::AccessPolicy => true,
-        Kind::Api | Kind::Claim | Kind::Workspace | Kind::Team | Kind::Role | Kind::Grant => false,
-    }
+/// Whether a Gateway with these labels is there for nodes of a class.
+pub(super) fn is_of(class: &Class, cluster: Option<&str>) -> bool {
+    cluster.is_none_or(|cluster| cluster == class.cluster.as_str())
 }
 
-/// The keys of what `class` sees among `resources`.
+/// The keys of what `class` sees among `resources`, beside `aside`, which it sees in any case.
 pub(super) fn seen<'r>(
     class: &Class,
     resources: &(impl Iterator<Item = (&'r Key, &'r Resource)> + Clone),
+    aside: impl Iterator<Item = &'r Key>,
 ) -> BTreeSet<&'r Key> {
-    let is_ours = |resource: &Resource| match resource.meta().labels.get(CLUSTER) {
-        Some(cluster) => cluster == class.cluster.as_str(),
-        None => true,
-    };
-    let mut seen = BTreeSet::new();
-    let of = |kinds: &'static [Kind]| {
-        resources.clone().filter(move |(key, _)| kinds.contains(&key.kind))
-    };
-    let gateways = of(&[Kind::Gateway]).filter(|(_, resource)| is_ours(resource));
-    seen.extend(gateways.map(|(key, _)| key));
-    seen.extend(of(&[Kind::Service, Kind::EndpointSlice, Kind::ConfigMap]).map(|(key, _)| key));
+    let mut seen: BTreeSet<_> = aside.collect();
+    for (key, resource) in resources.clone() {
+        let is_seen = match key.kind {
+            Kind::Gateway => is_of(class, resource.meta().labels.get(CLUSTER).map(String::as_str)),
+            // Those hang on others, which come first.
+            Kind::HttpRoute | Kind::AccessPolicy | Kind::Secret => false,
+            Kind::Service
+            | Kind::EndpointSlice
+            | Kind::ConfigMap
+            | Kind::Api
+            | Kind::Claim
+            | Kind::Workspace
+            | Kind::Team
+            | Kind::Role
+            | Kind::Grant => true,
+        };
+        if is_seen {
+            seen.insert(key);
+        }
+    }
     // Each step looks at what the ones before it let through.
     for kind in [Kind::HttpRoute, Kind::AccessPolicy] {
         for (key, resource) in resources.clone().filter(|(key, _)| key.kind == kind) {
@@ -49,7 +50,8 @@ pub(super) fn seen<'r>(
         .filter(|(key, _)| seen.contains(key))
         .flat_map(|(_, resource)| secrets(resource))
         .collect();
-    seen.extend(of(&[Kind::Secret]).map(|(key, _)| key).filter(|key| secrets.contains(*key)));
+    let held = resources.clone().map(|(key, _)| key).filter(|key| key.kind == Kind::Secret);
+    seen.extend(held.filter(|key| secrets.contains(*key)));
     seen
 }
 

@@ -125,3 +125,56 @@ async fn differences_lead_from_any_state_to_any_other() {
     let drops: Vec<_> = states[3].since(&states[2]).drops.iter().map(ToString::to_string).collect();
     assert_eq!(drops, ["AccessPolicy platform/west", "Secret platform/keys"]);
 }
+
+/// Writes an object as a newer program would, past the door.
+async fn newer(bed: &Bed, kind: &str, name: &str, spec: &str) {
+    let key = store::Key {
+        cluster: crate::world::HUB.to_owned(),
+        kind: kind.to_owned(),
+        namespace: "platform".to_owned(),
+        name: name.to_owned(),
+    };
+    let body = format!(
+        r#"{{"kind":"{kind}","metadata":{{"name":"{name}","namespace":"platform"}},"spec":{{"fromTheFuture":true{spec}}}}}"#
+    );
+    let put = store::Put {
+        key,
+        expected: None,
+        body,
+        scope: store::Scope::Platform,
+        owner_team: String::new(),
+        source: "newer".to_owned(),
+        labels: BTreeMap::new(),
+        references: Vec::new(),
+        claims: Vec::new(),
+        grants: Vec::new(),
+        secret: None,
+    };
+    let writes = vec![store::Write::Put(Box::new(put))];
+    bed.store.commit(&store::Commit { writes, ..store::Commit::default() }).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_policy_that_control_cannot_read_still_reaches_what_it_protects() {
+    let bed = Bed::new().await;
+    bed.put(TRAFFIC).await;
+    let target = r#","targetRefs":[{"kind":"HTTPRoute","name":"orders"}]"#;
+    newer(&bed, "AccessPolicy", "sealed", target).await;
+    newer(&bed, "AccessPolicy", "vague", "").await;
+    newer(&bed, "Quota", "calls", target).await;
+    newer(&bed, "Recipe", "cake", "").await;
+    newer(&bed, "Secret", "odd", "").await;
+    let mut catalogue = Catalogue::default();
+    advanced(&bed, &mut catalogue).await;
+    let east = catalogue.snapshot(&class("east"));
+    let targets = |name: &str| -> Vec<String> {
+        let one = east.objects.iter().find(|one| one.key.name == name).expect(name);
+        assert!(one.policy && one.is_whole());
+        one.targets.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(targets("sealed"), ["HTTPRoute platform/orders"]);
+    assert_eq!(targets("calls"), ["HTTPRoute platform/orders"]);
+    assert_eq!(targets("vague").len(), 4, "all that it may mean");
+    assert!(!names(&east).iter().any(|name| name.contains("cake") || name.contains("odd")));
+    assert!(east.objects.is_sorted_by(|one, other| one.key < other.key));
+}

@@ -10,10 +10,14 @@ use e2e::program::{self, Ended};
 use e2e::server;
 use model::secret::SecretBytes;
 use store::authority::{Authority, Kind, State};
+use store::user::User;
 use store::{Commit, Entry, Key, Location, Put, Scope, Store, Write};
 
-/// What the store holds after [`Bed::fill`]: two commits, one of which says more, and a login.
-pub(crate) const ENTRIES: &str = "4 entries, chain holds\n";
+/// What the store holds after [`fill`]: two commits, one of which says more, a login and a user.
+pub(crate) const ENTRIES: &str = "5 entries, chain holds\n";
+
+/// What a server writes at its first start: the first admin, and that they may do everything.
+pub(crate) const FIRST: &str = "2 entries, chain holds\n";
 
 /// What the filled store has sealed.
 pub(crate) const SECRET: &[u8] = b"what nobody reads";
@@ -126,7 +130,7 @@ fn psql(url: &str, sql: &str) {
 
 /// Opens the store at `at`, writes [`ENTRIES`] and closes it.
 ///
-/// No door of the server writes yet.
+/// There is a user, so that a server over it has nobody to make.
 pub(crate) async fn fill(at: &Location) {
     let store = Store::open(at).await.unwrap();
     for (revision, body) in [(1, "one"), (2, "two")] {
@@ -140,9 +144,10 @@ pub(crate) async fn fill(at: &Location) {
             audit,
             ..Commit::default()
         };
-        assert_eq!(store.commit(&commit).await.unwrap().revision, revision);
+        store.commit(&commit).await.unwrap();
     }
     store.audit_append(&[said("login")]).await.unwrap();
+    store.user_create(&alice(), &said("create")).await.unwrap();
     store.authority_create(&authority(), SECRET).await.unwrap();
     store.close().await;
 }
@@ -158,6 +163,11 @@ pub(crate) async fn holds_all(at: &Location) {
 
 fn said(verb: &str) -> Entry {
     Entry { at: 1, actor: "alice".into(), verb: verb.into(), ..Entry::default() }
+}
+
+fn alice() -> User {
+    let (id, name) = ("u1".to_owned(), "alice".to_owned());
+    User { id, name, password: None, disabled: false, created: 1, updated: 1 }
 }
 
 fn route(body: &str) -> Put {

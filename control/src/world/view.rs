@@ -1,0 +1,84 @@
+//! What the proxies' compiler says of some scopes, without the rest of the installation.
+//!
+//! Nothing is felt outside its own namespace but what a Gateway offers (its listeners, their
+//! certificates and the policies on it) and what a workspace claims. So the faults of a scope's
+//! objects are the same whether all objects are assembled or only these: the scope's own, every
+//! Gateway with what stands on it, and every claim. The cost of a change is that of the scopes that
+//! it touches, not that of the installation.
+
+use std::collections::BTreeSet;
+
+use model::policy::{AccessPolicy, TargetKind};
+use model::{Key, Kind, Name, Resource, Scope};
+use table::{Assembly, Input};
+
+use super::{Unreadable, World, first_name, is_traffic};
+
+impl World {
+    /// What comes of these scopes; what did not change since `previous` is taken over from it.
+    pub(crate) fn view(&self, scopes: &BTreeSet<Scope>, previous: Option<&Assembly>) -> Assembly {
+        let mut resources = Vec::new();
+        let (mut seen, mut around) = (BTreeSet::new(), BTreeSet::new());
+        for ((namespace, kind), _) in self.counts.iter().filter(|((_, kind), _)| is_traffic(*kind))
+        {
+            if scopes.contains(&self.directory.scope(namespace)) {
+                resources.extend(self.within(namespace, *kind).cloned());
+                seen.insert(namespace);
+            }
+        }
+        let outside = |key: &Key| !seen.contains(&key.namespace);
+        for kind in [Kind::Gateway, Kind::AccessPolicy, Kind::Claim, Kind::Workspace] {
+            for (_, object) in self.of_kind(kind).filter(|(key, _)| outside(key)) {
+                if stands_on_gateways(&object.resource) {
+                    around.extend(secrets(&object.resource));
+                    resources.push(object.resource.clone());
+                }
+            }
+        }
+        let secrets = around.iter().filter(|key| outside(key));
+        let secrets = secrets.filter_map(|key| self.objects.get(key));
+        resources.extend(secrets.map(|object| object.resource.clone()));
+        let refused = self.unreadable.values().filter_map(Unreadable::refused).collect();
+        table::assemble(Input { resources, refused, ..Input::default() }, previous)
+    }
+
+    /// The objects of a kind in a namespace.
+    fn within(&self, namespace: &Name, kind: Kind) -> impl Iterator<Item = &Resource> {
+        let first = Key::new(kind, namespace.clone(), first_name());
+        let all = self.objects.range(first..);
+        let own = all.take_while(move |(key, _)| key.kind == kind && key.namespace == *namespace);
+        own.map(|(_, object)| &object.resource)
+    }
+}
+
+/// Whether an object of another scope may be felt: a Gateway, a policy on one, claims and borders.
+fn stands_on_gateways(resource: &Resource) -> bool {
+    let is_gateway = |kind| matches!(kind, TargetKind::Gateway);
+    match resource {
+        Resource::AccessPolicy(policy) => {
+            policy.spec.target_refs.iter().any(|target| is_gateway(target.kind))
+        }
+        Resource::Gateway(_) | Resource::Claim(_) | Resource::Workspace(_) => true,
+        _ => false,
+    }
+}
+
+/// The Secrets that a Gateway or a policy names.
+fn secrets(resource: &Resource) -> Vec<Key> {
+    let key =
+        |namespace: &Name, name: &Name| Key::new(Kind::Secret, namespace.clone(), name.clone());
+    match resource {
+        Resource::Gateway(gateway) => {
+            let own = &gateway.metadata.namespace;
+            let tls = gateway.spec.listeners.iter().filter_map(|one| one.tls.as_ref());
+            let refs = tls.flat_map(|tls| &tls.certificate_refs);
+            refs.map(|to| key(to.namespace.as_ref().unwrap_or(own), &to.name)).collect()
+        }
+        Resource::AccessPolicy(policy) => {
+            let AccessPolicy { metadata, spec } = policy.as_ref();
+            let keys = spec.credentials.as_ref().and_then(|by| by.api_key.as_ref());
+            keys.map(|keys| key(&metadata.namespace, &keys.secret_ref.name)).into_iter().collect()
+        }
+        _ => Vec::new(),
+    }
+}
