@@ -17,7 +17,7 @@ use super::keeper::Keeper;
 use super::link::{Heard, Link};
 use super::member::{Ground, anchor, left};
 use super::session::{Action, Event, Now, Session};
-use super::status::Source;
+use super::status::{Source, written};
 use super::{Error, Ready, Update};
 use crate::identity::{Away, Dialer, EnrollError, Identity, Shown};
 
@@ -70,6 +70,8 @@ struct Life {
     taking: Option<Doing<Done>>,
     renewing: Doing<Identity>,
     keeper: Keeper,
+    /// What the table in force was made from, and what it could not take.
+    in_force: Option<(Arc<Held>, Vec<Rejection>)>,
     /// Why the stream was lost, as it was last told.
     told: String,
 }
@@ -97,6 +99,7 @@ impl Life {
             link: None,
             opening: None,
             taking: None,
+            in_force: None,
             told: String::new(),
         };
         life.tell_identity();
@@ -120,7 +123,8 @@ impl Life {
         let node = Arc::clone(&self.identity);
         self.session = Session::new(node, &version, Arc::clone(&held), Instant::now());
         let compiler = self.compiler.take().unwrap_or_default();
-        let done = self.take(compiler, held, Source::Disk).await;
+        let done = self.take(compiler, Arc::clone(&held), Source::Disk).await;
+        self.in_force = done.is_applied.then_some((held, done.rejected));
         self.compiler = Some(done.compiler);
     }
 
@@ -140,6 +144,7 @@ impl Life {
                     self.compiler = Some(taken.compiler);
                     if let Some(state) = self.session.taking() {
                         self.keeper.note(Arc::clone(state));
+                        self.in_force = Some((Arc::clone(state), taken.rejected.clone()));
                     }
                     Some(Event::Taken(taken.rejected))
                 }
@@ -270,7 +275,14 @@ impl Life {
         source: Source,
     ) -> impl Future<Output = Done> + Send + use<> {
         let (updates, status) = (self.ground.updates.clone(), Arc::clone(&self.ground.status));
+        let same = self.in_force.as_ref().filter(|(held, _)| held.objects == state.objects);
+        let same = same.map(|(_, rejected)| rejected.clone());
         async move {
+            if let Some(rejected) = same {
+                // As after each new stream: only what is said of the objects is new.
+                status.change(|standing| standing.take(&state, source));
+                return Done { compiler, rejected, is_applied: true };
+            }
             let held = Arc::clone(&state);
             let compiled = tokio::task::spawn_blocking(move || {
                 let compiled = compiler.compile(&held);
@@ -312,7 +324,10 @@ impl Life {
             tracing::error!("{error}; the new certificate is lost if this process ends");
         }
         match self.shown.show(&next, &self.ground.key) {
-            Ok(()) => tracing::info!(ends = ?next.ends().ok(), "the certificate was renewed"),
+            Ok(()) => {
+                let ends = next.ends().ok().and_then(written).unwrap_or_default();
+                tracing::info!(ends, "the certificate was renewed");
+            }
             Err(error) => tracing::error!("the new certificate cannot be shown: {error}"),
         }
         let is_same_root = next.roots == self.identity.roots;

@@ -115,6 +115,7 @@ impl Session {
     }
 
     /// What is held.
+    #[cfg(test)]
     pub(crate) fn held(&self) -> &Arc<Held> {
         &self.held
     }

@@ -171,6 +171,7 @@ impl Standing {
     }
 }
 
-fn written(at: SystemTime) -> Option<String> {
+/// RFC 3339.
+pub(crate) fn written(at: SystemTime) -> Option<String> {
     OffsetDateTime::from(at).format(&Rfc3339).ok()
 }

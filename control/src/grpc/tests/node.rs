@@ -20,7 +20,7 @@ use tonic::{Status, Streaming};
 use wire::client::{ConfigClient, IdentityClient};
 use wire::{
     Ack, Begin, Certified, Commit, ControlFrame, Envelope, Held, Hello, Join, Key, Nack, NodeFrame,
-    Vector, digest,
+    NodeHeartbeat, Vector, digest,
 };
 
 use crate::ca::SERVER_NAME;
@@ -28,7 +28,7 @@ use crate::moment::micros;
 
 const ORIGIN: &str = "https://control.heddle.internal";
 /// Nothing in these tests takes so long.
-const SOON: Duration = Duration::from_secs(15);
+const SOON: Duration = Duration::from_secs(120);
 
 /// One connection.
 pub(super) struct Channel {
@@ -199,6 +199,9 @@ pub(super) struct Open {
     _channel: Channel,
     frames: mpsc::Sender<NodeFrame>,
     from: Streaming<ControlFrame>,
+    /// What it says while nothing comes, once it has taken something.
+    beat: Option<NodeFrame>,
+    next_beat: tokio::time::Instant,
 }
 
 struct Outgoing(mpsc::Receiver<NodeFrame>);
@@ -225,7 +228,8 @@ impl Open {
         let (frames, outgoing) = mpsc::channel(16);
         frames.send(hello).await.unwrap();
         let from = channel.config().stream(Outgoing(outgoing)).await?.into_inner();
-        Ok(Open { _channel: channel, frames, from })
+        let next_beat = tokio::time::Instant::now() + wire::HEARTBEAT;
+        Ok(Open { _channel: channel, frames, from, beat: None, next_beat })
     }
 
     pub(super) async fn say(&self, frame: NodeFrame) {
@@ -233,7 +237,19 @@ impl Open {
     }
 
     pub(super) async fn next(&mut self) -> Result<Option<ControlFrame>, Status> {
-        tokio::time::timeout(SOON, self.from.message()).await.expect("a frame in time")
+        let until = tokio::time::Instant::now() + SOON;
+        loop {
+            tokio::select! {
+                frame = self.from.message() => return frame,
+                () = tokio::time::sleep_until(self.next_beat) => {
+                    self.next_beat += wire::HEARTBEAT;
+                    if let Some(beat) = self.beat.clone() {
+                        self.say(beat).await;
+                    }
+                }
+                () = tokio::time::sleep_until(until) => panic!("no frame in time"),
+            }
+        }
     }
 
     /// The next transaction.
@@ -273,6 +289,8 @@ impl Open {
         node.vector.clone_from(&received.begin.vector);
         check_signature(node, &received);
         let (nonce, vector, digest) = (received.begin.nonce, node.vector.clone(), node.digest());
+        let beat = NodeHeartbeat { vector: vector.clone(), digest };
+        self.beat = Some(NodeFrame::Heartbeat(beat));
         self.say(NodeFrame::Ack(Ack { nonce, vector, digest, rejected: Vec::new() })).await;
         received
     }
