@@ -58,9 +58,19 @@ pub enum Refusal {
         "the idempotency key '{0}' came with another request before; give each request its own"
     )]
     KeyReused(String),
-    /// The store failed.
-    #[error("the store failed")]
+    /// The store failed, in words that say the remedy where there is one.
+    #[error("the store failed{}", remedy(&**.0))]
     Store(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// What a person does about a store that failed; nothing where only the log helps.
+fn remedy(error: &(dyn std::error::Error + 'static)) -> String {
+    let database = match error.downcast_ref::<store::CommitError>() {
+        Some(store::CommitError::Database(error)) => Some(error),
+        Some(_) => None,
+        None => error.downcast_ref::<store::Error>(),
+    };
+    database.map(|error| format!(": {error}")).unwrap_or_default()
 }
 
 /// An object that is not as the change expects it.

@@ -90,7 +90,7 @@ pub enum Error {
         why: String,
     },
     /// The server does not let it in.
-    #[error("cannot join: {0}")]
+    #[error("cannot join")]
     Enroll(#[from] EnrollError),
     /// There is no thread for it.
     #[error("starting the thread that follows the server")]

@@ -14,7 +14,9 @@ async fn an_intruder_is_refused_in_the_same_words_while_every_request_reaches_th
     let scene = Scene::new(fleet::Plan::default()).await;
     let claim = "apiVersion: heddle.dev/v1alpha1\nkind: Claim\n\
                  metadata: { name: hosts, namespace: shop }\n\
-                 spec: { hosts: [{ host: shop.example.com }, { host: '*.shop.example.com' }] }\n";
+                 spec:\n  hosts:\n    - host: shop.example.com\n    \
+                 - host: '*.shop.example.com'\n    \
+                 - { host: pay.example.com, paths: [/cart] }\n";
     scene.fleet.change(claim).await;
     let token = token_of(&scene.fleet, "bert").await;
     let requests = count(2_000);
@@ -25,21 +27,22 @@ async fn an_intruder_is_refused_in_the_same_words_while_every_request_reaches_th
         (SHOP, "/a/longer/path"),
         ("'*.example.com'", "/"),
         ("a.shop.example.com", "/"),
-        ("SHOP.example.com", "/"),
+        ("pay.example.com", "/CART/items"),
     ] {
         let text = intruder.replace(SHOP, host).replace(
             "    - filters",
             &format!("    - matches: [{{ path: {{ value: {path} }} }}]\n      filters"),
         );
-        let (rest, cli) =
-            (by_rest(&scene.fleet, &token, &text).await, by_cli(&scene.fleet, &token, &text));
-        assert!(rest.0 == 409 || rest.0 == 422, "{host} {path}: {rest:?}");
-        if rest.0 == 409 {
-            assert!(rest.1.contains("workspace 'shop' holds by Claim shop/hosts"), "{rest:?}");
-            assert!(rest.1.contains("ask team 'shop-team'"), "{rest:?}");
-        }
+        let rest = by_rest(&scene.fleet, &token, &text).await;
+        assert_eq!(rest.0, 409, "{host} {path}: {rest:?}");
+        assert!(rest.1.contains("workspace 'shop' holds by Claim shop/hosts"), "{rest:?}");
+        assert!(rest.1.contains("ask team 'shop-team'"), "{rest:?}");
+        let cli = by_cli(&scene.fleet, &token, &text);
         assert!(cli.contains(&rest.1), "{host} {path}\nREST: {}\nCLI: {cli}", rest.1);
     }
+    // A host in other letters is no host, whoever holds it.
+    let rest = by_rest(&scene.fleet, &token, &intruder.replace(SHOP, "SHOP.example.com")).await;
+    assert!(rest.0 == 422 && rest.1.contains("is not a host name"), "{rest:?}");
     let tally = load.await.expect("the load ends");
     clean(&tally);
     assert!(tally.latency.total() >= requests, "{}", tally.to_json());

@@ -106,7 +106,8 @@ async fn a_gateway_starts_from_its_last_good_state_while_the_server_is_away() {
     scene.gateway.respawn();
     let gateway = &scene.gateway;
     wait::until_true("the older file to be refused", || gateway.stderr().contains("older")).await;
-    let ready = gateway.admin("/readyz").await.expect("the admin port answers");
+    let asked = || async { gateway.admin("/readyz").await.ok() };
+    let ready = wait::until("the admin port to answer", asked).await;
     assert_ne!(ready.status, 200, "an older state is not served");
     scene.fleet.serve().await;
     scene.gateway.until_ready().await;

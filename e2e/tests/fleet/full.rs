@@ -57,6 +57,7 @@ async fn a_full_disk_refuses_changes_in_words_and_loses_nothing() {
     assert_eq!(more.code, 0, "{more:?}");
     wait::until("a change to be taken again", || async {
         let reply = scene.fleet.try_change(&filling(taken), None).await.ok()?;
+        assert!(matches!(reply.status, 201 | 503), "{}", reply.text());
         (reply.status == 201).then_some(())
     })
     .await;

@@ -55,7 +55,10 @@ async fn a_token_that_was_used_lets_nobody_else_in() {
     let (id_secret, _) = token.rsplit_once('.').expect("three parts");
     let other = format!("{id_secret}.{}", "0".repeat(64));
     let three = Joined::spawn("three", scene.fleet.nodes, &state("three"), Some(&other));
-    wait::until_true("the wrong root to be told", || three.stderr().contains("fingerprint")).await;
+    wait::until_true("the wrong root to be told", || {
+        three.stderr().contains("no certificate of the root")
+    })
+    .await;
 }
 
 fn short(life: u64) -> fleet::Plan {
@@ -66,7 +69,8 @@ fn short(life: u64) -> fleet::Plan {
 /// When the gateway's certificate ends, in seconds since 1970.
 async fn expiry(gateway: &Joined) -> f64 {
     let page = gateway.admin("/metrics").await.expect("/metrics answers").text();
-    let line = page.lines().find(|line| line.starts_with("heddle_certificate_expiry_seconds"));
+    let line =
+        page.lines().find(|line| line.starts_with("heddle_certificate_expiry_timestamp_seconds"));
     let value = line.and_then(|line| line.rsplit(' ').next()?.parse().ok());
     value.unwrap_or_else(|| panic!("no expiry in\n{page}"))
 }

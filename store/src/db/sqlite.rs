@@ -4,6 +4,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
+use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 use super::{Db, READERS, WAIT};
@@ -47,6 +48,9 @@ pub(super) async fn open(file: &Path, open: Open) -> Result<Db, Error> {
         // Waiting for our own writer is waiting in a queue, not for a lock: it may take longer
         // than one statement's wait for another process.
         .acquire_timeout(3 * WAIT)
+        // A full disk ends SQLite's transaction by itself, and sqlx's own count of it stays open:
+        // such a connection would refuse every transaction from then on.
+        .before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
         .connect_with(options.clone())
         .await?;
     let readers = SqlitePoolOptions::new()
