@@ -72,8 +72,8 @@ pub(crate) struct Serve {
     #[arg(long, default_value = "127.0.0.1:7080", value_name = "ADDRESS")]
     pub(crate) listen: SocketAddr,
     /// The folder with the browser's half of the console.
-    #[arg(long, default_value = "site", value_name = "DIR")]
-    pub(crate) site: PathBuf,
+    #[arg(long, value_name = "DIR")]
+    pub(crate) site: Option<PathBuf>,
     /// A name under which people reach it, besides localhost and addresses; may be given again.
     #[arg(long = "host", value_name = "NAME")]
     pub(crate) hosts: Vec<String>,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use axum::Router;
-use console::server::{Site, router};
+use console::server::{Site, router, without_console};
 use control::App;
 use control::app::First;
 use control::keep::{self, Location, Store};
@@ -36,13 +36,14 @@ pub(crate) async fn run(args: &Serve, place: &Location, folder: &Path) -> Result
 }
 
 async fn listen(args: &Serve, app: &Arc<App>, folder: &Path, stop: Stop) -> Result<()> {
-    let site = Site::open(&args.site)?;
+    let site = args.site.as_deref().map(Site::open).transpose()?;
+    let console = site.as_ref().map_or_else(without_console, router);
     found(args, app, folder).await?;
     let settings = Settings { behind_tls: args.behind_tls, hosts: args.hosts.clone() };
     let (stopping, stopped) = watch::channel(false);
     let nodes = nodes::open(&args.nodes, app).await?;
     let rest = Rest::new(Arc::clone(app), settings, stopped.clone());
-    let router = rest.router().merge(router(&site));
+    let router = rest.router().merge(console);
     let listener = TcpListener::bind(args.listen)
         .await
         .with_context(|| format!("listening on {}", args.listen))?;

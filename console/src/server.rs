@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use axum::Router;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use leptos::config::{Env, LeptosOptions};
 use leptos_axum::{LeptosRoutes as _, generate_route_list, render_app_to_stream};
 use thiserror::Error;
@@ -66,6 +66,12 @@ pub fn router(site: &Site) -> Router {
             HeaderValue::from_static("nosniff"),
         ))
         .with_state(options)
+}
+
+/// What stands in the place of the console where there is no site folder.
+pub fn without_console() -> Router {
+    let words = "there is no console here: the server runs without --site; REST is at /api/v1\n";
+    Router::new().fallback(move || async move { (StatusCode::NOT_FOUND, words) })
 }
 
 /// The browser's half, compressed when it was built.
