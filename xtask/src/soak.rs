@@ -100,6 +100,46 @@ const SOAKS: &[Soak] = &[
         test: "suite::claim::of_eight_racing_for_a_claim_one_wins",
         count: 1_000,
     },
+    Soak {
+        name: "kills",
+        about: "commits during which the server is killed, under 500 requests/s",
+        starts_programs: true,
+        files: &["fleet"],
+        test: "crash::a_killed_server_loses_nothing",
+        count: 200,
+    },
+    Soak {
+        name: "database-kills",
+        about: "commits during which PostgreSQL is killed, under 500 requests/s",
+        starts_programs: true,
+        files: &["fleet"],
+        test: "crash::a_killed_database_loses_nothing",
+        count: 200,
+    },
+    Soak {
+        name: "renewals",
+        about: "seconds under load with certificates that last a tenth of them",
+        starts_programs: true,
+        files: &["fleet"],
+        test: "renewal::short_lived_certificates_are_renewed_while_requests_pass",
+        count: 600,
+    },
+    Soak {
+        name: "intruders",
+        about: "requests while a rival tries to take the route",
+        starts_programs: true,
+        files: &["fleet"],
+        test: "claim::an_intruder_is_refused_in_the_same_words_while_every_request_reaches_the_holder",
+        count: 10_000,
+    },
+    Soak {
+        name: "together",
+        about: "changes of three scopes that must be seen at once",
+        starts_programs: true,
+        files: &["fleet"],
+        test: "together::no_table_mixes_old_and_new_of_one_change",
+        count: 500,
+    },
 ];
 
 /// Runs one soak to its end with its output shown.
@@ -114,13 +154,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let build = || build::programs(&args.profile);
         shell::step("build", Duration::from_secs(300), build)?;
     }
-    let server = soak.files.contains(&"postgres").then(Postgres::start).transpose()?;
+    let server = (soak.files.contains(&"postgres") || soak.files.contains(&"fleet"))
+        .then(Postgres::start)
+        .transpose()?;
     eprintln!("soak {}: {} of {}; seed {seed}", soak.name, count, soak.about);
     eprintln!("the same again: cargo xtask soak {} --count {count} --seed {seed}", soak.name);
     shell::step(soak.name, Duration::from_secs(600), || {
         let command = &mut command(soak, &args.profile, count, seed);
         if let Some(server) = &server {
-            command.env(Postgres::VARIABLE, server.url());
+            server.lend(command)?;
         }
         let ran = stream(command, &mut std::io::stdout())?;
         if !ran.well {

@@ -69,13 +69,18 @@ impl Postgres {
     }
 
     /// Where a client finds it.
-    pub(crate) fn url(&self) -> String {
+    fn url(&self) -> String {
         format!("postgres://heddle@127.0.0.1:{}/postgres", self.port)
     }
 
-    /// The folder of its programs, clients among them.
-    pub(crate) fn programs(&self) -> &Path {
-        &self.programs
+    /// Tells `tests` of the server, and where its programs are: a client for what the store never
+    /// would do, and servers that a test may kill.
+    pub(crate) fn lend(&self, tests: &mut Command) -> Result<()> {
+        let before = std::env::var_os("PATH").unwrap_or_default();
+        let programs = std::iter::once(self.programs.clone());
+        let path = std::env::join_paths(programs.chain(std::env::split_paths(&before)))?;
+        tests.env("PATH", path).env(Self::VARIABLE, self.url());
+        Ok(())
     }
 
     fn wait_ready(&mut self, programs: &Path) -> Result<()> {

@@ -23,6 +23,9 @@ const KEEPING: &str = "server";
 /// Those of them that run on each of the two databases.
 const CONTROL: &str = "control";
 
+/// Those of them that start databases of their own, by programs that the suite lends.
+const FLEET: &str = "fleet";
+
 /// The crate whose tests want a database server, but for those in the file [`EMBEDDED`].
 const ON_DATABASES: &str = "store";
 
@@ -71,6 +74,8 @@ pub(super) struct TestNames {
     pub(super) keeping: Vec<String>,
     /// They start our programs, on each database in turn.
     pub(super) control: Vec<String>,
+    /// They start our programs, and databases of their own.
+    pub(super) fleet: Vec<String>,
     /// They run the store's suite, one on each database.
     pub(super) databases: Vec<String>,
     /// They need nothing but themselves.
@@ -101,6 +106,7 @@ impl TestNames {
         match package {
             BLACK_BOX if name == KEEPING => self.keeping.push(name),
             BLACK_BOX if name == CONTROL => self.control.push(name),
+            BLACK_BOX if name == FLEET => self.fleet.push(name),
             BLACK_BOX => self.black_box.push(name),
             ON_DATABASES => {
                 // On the embedded one it is quick and needs nothing: part of the inner loop, too.

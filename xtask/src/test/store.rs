@@ -3,8 +3,6 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
-
 use super::Report;
 use super::build::{self, TestNames};
 use crate::setup::Postgres;
@@ -34,17 +32,8 @@ fn tests(report: &mut Report, title: &str, names: &[String], server: &Postgres) 
     for name in names {
         tests.args(["--test", name]);
     }
-    match lend(server, &mut tests) {
+    match server.lend(&mut tests) {
         Ok(()) => report.tests(title, Duration::from_secs(120), &mut tests),
         Err(error) => report.fail(title, &format!("{error:#}")),
     }
-}
-
-/// The server, and its client `psql` for what the store never would do.
-pub(super) fn lend(server: &Postgres, tests: &mut std::process::Command) -> Result<()> {
-    let before = std::env::var_os("PATH").unwrap_or_default();
-    let programs = std::iter::once(server.programs().to_owned());
-    let path = std::env::join_paths(programs.chain(std::env::split_paths(&before)))?;
-    tests.env("PATH", path).env(Postgres::VARIABLE, server.url());
-    Ok(())
 }

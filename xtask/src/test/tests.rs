@@ -80,7 +80,8 @@ fn tests_are_told_apart_by_what_they_need() {
         { "name": "table", "targets": [target("lib", "table"), target("test", "generated")] },
         { "name": "store", "targets": [target("test", "sqlite"), target("test", "postgres")] },
         { "name": "e2e", "targets": [target("bin", "load"), target("test", "churn"),
-            target("test", "server"), target("test", "control")] },
+            target("test", "server"), target("test", "control"),
+            target("test", "fleet")] },
     ]});
     let names = TestNames::parse(&metadata).unwrap();
     assert_eq!(names.plain, ["generated", "sqlite"]);
@@ -88,4 +89,5 @@ fn tests_are_told_apart_by_what_they_need() {
     assert_eq!(names.black_box, ["churn"]);
     assert_eq!(names.keeping, ["server"]);
     assert_eq!(names.control, ["control"]);
+    assert_eq!(names.fleet, ["fleet"]);
 }
