@@ -29,7 +29,7 @@ pub(crate) fn line(question: &str) -> Result<String, Failure> {
 /// Asks for a password, which is not shown.
 ///
 /// # Errors
-/// As [`line`], and if ctrl-C was typed.
+/// As [`line()`], and if ctrl-C was typed.
 pub(crate) fn password(question: &str) -> Result<String, Failure> {
     let mut terminal = open(question)?;
     let asking = |error| Failure::of(&format!("asking for the {question}"), error);
