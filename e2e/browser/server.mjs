@@ -18,7 +18,7 @@ export async function startServer() {
   const data = await mkdtemp(join(tmpdir(), "heddle-"));
   // A database that the shell names is nobody's to test on.
   const { HEDDLE_DATABASE: _, ...env } = process.env;
-  const child = spawn(program, ["--listen", "127.0.0.1:0", "--site", site, "--data", data], {
+  const child = spawn(program, ["--listen", "127.0.0.1:0", "--config-listen", "127.0.0.1:0", "--site", site, "--data", data], {
     stdio: ["ignore", "ignore", "pipe"],
     env,
   });
