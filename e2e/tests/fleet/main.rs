@@ -3,6 +3,7 @@
 //!
 //! Counts come from `HEDDLE_SOAK_COUNT`, as `cargo xtask soak` gives them; CI runs a small one.
 
+mod borders;
 mod claim;
 mod crash;
 mod full;

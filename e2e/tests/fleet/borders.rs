@@ -1,0 +1,81 @@
+//! What workspaces and Apis say reaches the gateway: default deny, and each stage of an Api's life.
+
+use e2e::client::{nothing, request};
+use e2e::{Connection, Reply, fleet};
+use serde_json::json;
+
+use crate::scene::{SHOP, Scene, route};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_api_is_led_through_its_life_and_requests_follow() {
+    let scene = Scene::new(fleet::Plan::default()).await;
+    let of_api = route("shop", SHOP, 1).replace(
+        "name: all, namespace: shop",
+        "name: all, namespace: shop, labels: { heddle.dev/api: books }",
+    );
+    let api = |lifecycle: &str| {
+        let ends = ["Deprecated", "Retired"].contains(&lifecycle);
+        let successor = if ends { ", successor: 'https://next.example.com/books'" } else { "" };
+        format!(
+            "apiVersion: heddle.dev/v1alpha1\nkind: Api\n\
+             metadata: {{ name: books, namespace: shop }}\n\
+             spec: {{ owner: shop-team, lifecycle: {lifecycle}{successor} }}\n---\n"
+        )
+    };
+    let stages = [
+        ("Draft", 404, "api_unpublished"),
+        ("Published", 200, ""),
+        ("Deprecated", 200, ""),
+        ("Retired", 410, "api_retired"),
+        ("Published", 200, ""),
+    ];
+    for (lifecycle, status, reason) in stages {
+        let revision = scene.fleet.change(&(api(lifecycle) + &of_api)).await;
+        scene.fleet.until_everywhere(revision).await;
+        let reply = get(&scene).await;
+        assert_eq!(reply.status, status, "{lifecycle}: {}", reply.text());
+        assert_eq!(reply.json()["reason"].as_str().unwrap_or_default(), reason, "{lifecycle}");
+        let says_so = !reply.header("deprecation").is_empty();
+        assert_eq!(says_so, lifecycle == "Deprecated", "{:?}", reply.headers);
+        let leads_on = reply.header("link").contains("https://next.example.com/books");
+        assert_eq!(leads_on, lifecycle == "Deprecated" || lifecycle == "Retired");
+    }
+    // It goes to another team by a verb of its own.
+    let transfer = json!({ "api": { "namespace": "shop", "name": "books" }, "to": "bank-team" });
+    let said = scene.fleet.post("/transfers", transfer).await.expect("the server answers");
+    assert_eq!(said.status, 201, "{}", said.text());
+    let api = scene.fleet.get("/resources/Api/shop/books").await;
+    assert_eq!(api["spec"]["owner"], "bank-team");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_workspace_that_denies_by_default_is_opened_by_a_rule_alone() {
+    let scene = Scene::new(fleet::Plan::default()).await;
+    let workspace = |access: &str| {
+        format!(
+            "apiVersion: heddle.dev/v1alpha1\nkind: Workspace\nmetadata: {{ name: shop }}\n\
+             spec: {{ access: {access} }}\n---\n"
+        )
+    };
+    let rule = "apiVersion: heddle.dev/v1alpha1\nkind: AccessPolicy\n\
+                metadata: { name: all, namespace: shop }\nspec:\n  \
+                targetRefs: [{ kind: HTTPRoute, name: all }]\n  \
+                rules: [{ name: readers, when: { methods: [GET] } }]\n";
+    for (text, status, reason) in [
+        (workspace("deny"), 403, "default_denied"),
+        (rule.to_owned(), 200, ""),
+        (workspace("open"), 200, ""),
+    ] {
+        let revision = scene.fleet.change(&text).await;
+        scene.fleet.until_everywhere(revision).await;
+        let reply = get(&scene).await;
+        assert_eq!(reply.status, status, "{text}: {}", reply.text());
+        assert_eq!(reply.json()["reason"].as_str().unwrap_or_default(), reason);
+    }
+}
+
+async fn get(scene: &Scene) -> Reply {
+    let asked = request("GET", SHOP, "/").body(nothing()).expect("a well-formed request");
+    let mut connection = Connection::h1(scene.web).await.expect("the gateway listens");
+    connection.send(asked).await.expect("an answer")
+}
