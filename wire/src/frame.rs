@@ -53,7 +53,7 @@ pub struct Held {
     pub key: Key,
     /// Its generation.
     pub generation: i64,
-    /// [`digest::body`](crate::digest::body) of it.
+    /// [`digest::object`](crate::digest::object) of it.
     pub digest: [u8; 32],
 }
 

@@ -25,7 +25,7 @@ fn round<T: Plain + Clone + PartialEq + std::fmt::Debug>(frame: &T) {
 #[test]
 fn every_frame_comes_back_as_it_was() {
     let body = Bytes::from_static(b"{}");
-    let digest = digest::body(&body);
+    let digest = digest::object(1, true, &[key("b")], &body);
     let held = vec![Held { key: key("a"), generation: 2, digest }];
     let rejected = vec![Rejection {
         key: key("a"),
@@ -103,7 +103,8 @@ fn what_is_no_frame_is_told() {
 
 #[test]
 fn the_digest_of_all_tells_any_difference() {
-    let (one, two) = (digest::body(b"1"), digest::body(b"2"));
+    let of = |body: &[u8]| digest::object(1, false, &[], body);
+    let (one, two) = (of(b"1"), of(b"2"));
     let (a, b) = (key("a"), key("b"));
     let all = digest::held([(&a, 1, &one), (&b, 1, &two)]);
     assert_eq!(all, digest::held([(&a, 1, &one), (&b, 1, &two)]));
@@ -117,8 +118,33 @@ fn the_digest_of_all_tells_any_difference() {
 }
 
 #[test]
+fn the_digest_of_an_object_covers_what_closes_when_it_is_unread() {
+    let whole = Envelope {
+        key: key("a"),
+        scope: "platform".into(),
+        generation: 1,
+        digest: [0; 32],
+        body: Bytes::from_static(b"{}"),
+        schema: 1,
+        policy: true,
+        targets: vec![key("b"), key("c")],
+    }
+    .digested();
+    assert!(whole.is_whole());
+    for other in [
+        Envelope { schema: 2, ..whole.clone() },
+        Envelope { policy: false, ..whole.clone() },
+        Envelope { targets: vec![key("b")], ..whole.clone() },
+        Envelope { targets: vec![key("bc")], ..whole.clone() },
+        Envelope { body: Bytes::from_static(b"{ }"), ..whole.clone() },
+    ] {
+        assert!(!other.is_whole(), "{other:?}");
+    }
+}
+
+#[test]
 fn what_is_signed_names_node_time_vector_and_digest() {
-    let digest = digest::body(b"");
+    let digest = digest::object(1, false, &[], b"");
     let statement = |node, at, vector: &Vector| digest::statement(node, at, vector, &digest);
     let all = statement("n", 1, &vector());
     assert!(all.starts_with(b"heddle-vector-v1\nn\n1\nplatform=3\nworkspace/shop=7\n"));
@@ -139,7 +165,7 @@ fn no_form_of_a_body_is_shown() {
         key: key("a"),
         scope: "platform".into(),
         generation: 1,
-        digest: digest::body(&body),
+        digest: [0; 32],
         body,
         schema: 1,
         policy: false,

@@ -2,7 +2,7 @@
 
 use model::{Name, Scope};
 use serde_json::json;
-use wire::{Envelope, digest};
+use wire::Envelope;
 
 use crate::bed::{Bed, HOST, assert_served};
 use crate::control::envelopes;
@@ -12,8 +12,7 @@ fn rewritten(envelope: &Envelope, change: impl FnOnce(&mut serde_json::Value)) -
     let mut value = serde_json::from_slice(&envelope.body).expect("a body of JSON");
     change(&mut value);
     let body = bytes::Bytes::from(value.to_string());
-    let digest = digest::body(&body);
-    Envelope { body, digest, generation: envelope.generation + 1, ..envelope.clone() }
+    Envelope { body, generation: envelope.generation + 1, ..envelope.clone() }.digested()
 }
 
 fn allow_all(route: &str) -> Envelope {

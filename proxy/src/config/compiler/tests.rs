@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use policy::{Facts, Verdict};
 use serde_json::json;
-use wire::digest;
 
 use super::*;
 use crate::config::held;
@@ -16,12 +15,13 @@ fn envelope(kind: &str, name: &str, body: &serde_json::Value) -> Envelope {
         key: Key { kind: kind.into(), namespace: "shop".into(), name: name.into() },
         scope: "platform".into(),
         generation: 1,
-        digest: digest::body(&body),
+        digest: [0; 32],
         body,
         schema: 1,
         policy: is_policy,
         targets: if is_policy { vec![target] } else { Vec::new() },
     }
+    .digested()
 }
 
 fn gateway() -> Envelope {
@@ -115,10 +115,10 @@ fn unreadable() -> Vec<(Envelope, &'static str, &'static str)> {
     let spec = json!({ "targetRefs": [{ "group": "gateway.networking.k8s.io", "kind": "HTTPRoute",
         "name": "orders" }], "rules": [{ "name": "all", "action": "Allow" }], "moonPhase": "full" });
     let future = policy(&spec);
-    let newer = Envelope { schema: 2, ..good_policy() };
+    let newer = Envelope { schema: 2, ..good_policy() }.digested();
     let unknown = envelope("MoonPolicy", "locked", &json!({ "spec": {} }));
     let body = Bytes::from_static(b"{{");
-    let torn = Envelope { digest: digest::body(&body), body, ..good_policy() };
+    let torn = Envelope { body, ..good_policy() }.digested();
     let mut other = good_policy();
     other.key.name = "other".to_owned();
     vec![
