@@ -102,6 +102,32 @@ fn what_is_no_frame_is_told() {
 }
 
 #[test]
+fn what_a_node_says_has_bounds() {
+    let held = |name: &str| Held { key: key(name), generation: 1, digest: [0; 32] };
+    let hello = |version: usize, held| {
+        let version = "1".repeat(version);
+        let (schema, vector, digest, more) = (SCHEMA, vector(), [0; 32], false);
+        let hello = Hello { version, schema, vector, digest, held, more };
+        NodeFrame::read(NodeFrame::Hello(hello).write())
+    };
+    assert!(hello(VERSION, vec![held(&"a".repeat(WORD)); HELD]).is_ok());
+    assert_eq!(hello(VERSION + 1, Vec::new()), Err(Malformed::Long(VERSION + 1)));
+    assert_eq!(hello(1, vec![held("a"); HELD + 1]), Err(Malformed::Many(HELD + 1)));
+    assert_eq!(hello(1, vec![held(&"a".repeat(254))]), Err(Malformed::Long(254)));
+    let ack = |rejected: usize, closed: usize| {
+        let (path, reason) = (String::new(), String::new());
+        let closed = vec![key("b"); closed];
+        let one = Rejection { key: key("a"), generation: 1, path, reason, closed };
+        let rejected = vec![one; rejected];
+        let ack = Ack { nonce: 1, vector: vector(), digest: [0; 32], rejected };
+        NodeFrame::read(NodeFrame::Ack(ack).write())
+    };
+    assert_eq!(ack(REJECTIONS + 1, 0), Err(Malformed::Many(REJECTIONS + 1)));
+    let Ok(NodeFrame::Ack(ack)) = ack(REJECTIONS, CLOSED + 1) else { panic!("refused") };
+    assert_eq!(ack.rejected[0].closed.len(), CLOSED);
+}
+
+#[test]
 fn the_digest_of_all_tells_any_difference() {
     let of = |body: &[u8]| digest::object(1, false, &[], body);
     let (one, two) = (of(b"1"), of(b"2"));

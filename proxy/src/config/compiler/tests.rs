@@ -151,6 +151,53 @@ fn a_policy_that_cannot_be_read_closes_what_control_says_it_protects_and_nothing
 }
 
 #[test]
+fn what_a_newer_schema_says_is_kept_for_borders_unless_it_is_a_secret() {
+    let raw = |kind: &str| {
+        let body = json!({ "spec": { "namespaces": ["shop"] } });
+        let newer = Envelope { schema: 2, ..envelope(kind, "shop", &body) };
+        read(&newer).unwrap_err().raw
+    };
+    assert_eq!(raw("Workspace").unwrap()["spec"]["namespaces"], json!(["shop"]));
+    assert_eq!((raw("Secret"), raw("Moon")), (None, None));
+}
+
+#[test]
+fn a_policy_that_moves_on_with_one_target_elsewhere_protects_the_one_that_is_here() {
+    let on = |names: [&str; 2]| {
+        let target = |name: &str| json!({ "group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": name });
+        let rules = json!([{ "name": "none", "action": "Deny" }]);
+        policy(&json!({ "targetRefs": names.map(target), "rules": rules }))
+    };
+    let mut compiler = Compiler::default();
+    compiler.compile(&held(&all(on(["orders", "far"]))));
+    let moved = compiler.compile(&held(&all(on(["catalog", "far"]))));
+    assert_eq!(meets(&moved.table, "/orders"), "redirected");
+    assert_ne!(meets(&moved.table, "/catalog"), "redirected");
+    assert_eq!((moved.faults.as_slice(), moved.rejected.as_slice()), (&[][..], &[][..]));
+}
+
+#[test]
+fn a_route_with_a_parent_that_is_elsewhere_is_no_fault() {
+    let mut both = route("both", "/both");
+    let body = String::from_utf8_lossy(&both.body);
+    both.body = body.replace(r#"[{"name":"edge"}]"#, r#"[{"name":"edge"},{"name":"west"}]"#).into();
+    let compiled = Compiler::default().compile(&held(&[gateway(), both.digested()]));
+    assert_eq!(meets(&compiled.table, "/both"), "redirected");
+    assert_eq!(compiled.faults, []);
+}
+
+#[test]
+fn a_route_that_is_not_served_at_all_is_told_as_rejected() {
+    let mut bad = route("bad", "/bad");
+    let body = String::from_utf8_lossy(&bad.body);
+    let wrong = r#""type":"RegularExpression","value":"(""#;
+    bad.body = body.replace(r#""type":"PathPrefix","value":"/bad""#, wrong).into();
+    let compiled = Compiler::default().compile(&held(&[gateway(), bad.digested()]));
+    let told: Vec<_> = compiled.rejected.iter().map(|one| one.key.name.as_str()).collect();
+    assert_eq!(told, ["bad"]);
+}
+
+#[test]
 fn it_opens_again_once_the_policy_can_be_read() {
     let mut compiler = Compiler::default();
     for (policy, ..) in unreadable() {
