@@ -221,6 +221,24 @@ fn if_even_a_resync_cannot_be_taken_the_stream_rests_longer_each_time() {
 }
 
 #[test]
+fn a_stream_that_does_not_hold_is_a_failure_though_it_was_answered() {
+    let mut bed = Bed::new();
+    let mut rests = Vec::new();
+    for holds in [1, 1, 1, 11, 1] {
+        bed.open();
+        for _ in 0..holds {
+            bed.now.at += Duration::from_secs(1);
+            bed.on(heartbeat());
+        }
+        bed.on(Event::Lost);
+        let until = bed.session.wakes().unwrap();
+        rests.push((until - bed.now.at).as_millis());
+        bed.now.at = until;
+    }
+    assert_eq!(rests, [100, 200, 400, 100, 200]);
+}
+
+#[test]
 fn each_side_says_that_it_is_there_and_silence_closes_the_stream() {
     let mut bed = Bed::new();
     bed.open();
