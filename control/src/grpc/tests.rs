@@ -147,9 +147,9 @@ async fn who_shows_no_certificate_gets_neither_a_stream_nor_another_certificate(
         now,
     };
     let stranger = running.stranger().await;
+    let back = stranger.identity().rejoin(rejoin(&renewed.chain[0])).await.unwrap().into_inner();
     let refused = stranger.identity().rejoin(rejoin(&node.certified.chain[0])).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unauthenticated);
-    let back = stranger.identity().rejoin(rejoin(&renewed.chain[0])).await.unwrap().into_inner();
     assert_eq!(back.node_id, node.certified.node_id);
     running.stop().await;
 }
