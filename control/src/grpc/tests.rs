@@ -299,3 +299,14 @@ async fn an_idle_stream_says_that_it_is_there_and_ends_when_the_server_stops() {
     assert!(!row.connected, "what is in memory is written at the end");
     assert_eq!(store.node_vector(&row.id).await.unwrap().len(), node.vector.len());
 }
+
+#[test]
+fn one_node_takes_no_more_than_its_share_and_gives_it_back() {
+    let held = Mutex::default();
+    let taken: Vec<_> = (0..OF_ONE).filter_map(|_| OneMore::of(&held, "n1")).collect();
+    assert_eq!(taken.len(), OF_ONE);
+    assert!(OneMore::of(&held, "n1").is_none() && OneMore::of(&held, "n2").is_some());
+    drop(taken);
+    assert!(OneMore::of(&held, "n1").is_some());
+    assert!(held.lock().unwrap().is_empty());
+}
