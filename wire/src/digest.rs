@@ -4,6 +4,11 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{Key, Vector};
 
+/// SHA-256 of these bytes, such as a certificate's for its fingerprint.
+pub fn bytes(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
 /// SHA-256 of an object's body with all by which a node closes what it cannot read: the schema,
 /// whether it is a policy, and its targets. Words are told with their lengths, so no two objects
 /// give the same bytes.

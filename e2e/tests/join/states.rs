@@ -64,7 +64,7 @@ async fn a_policy_of_the_future_closes_its_target_while_others_serve() {
     assert_served(&gateway.get(HOST, "/orders").await);
     let mut future =
         rewritten(&allow_all("orders"), |body| body["spec"]["moonPhase"] = json!("full"));
-    future.schema = 2;
+    future = Envelope { schema: 2, ..future }.digested();
     bed.control.set(2, with(future));
     let ack = bed.control.acknowledged(2).await;
     let [rejected] = &ack.rejected[..] else { panic!("{:?}", ack.rejected) };
