@@ -34,8 +34,10 @@ const GATHER: Duration = Duration::from_millis(50);
 const PACE: Duration = Duration::from_secs(1);
 /// A node that only says that it is there is written anew after so long, in microseconds.
 const TOUCH: i64 = 4_000_000;
-/// Whoever was silent for so long when a server starts is not connected, in microseconds.
+/// Whoever was silent for so long is not connected, in microseconds.
 const LOST: i64 = 30_000_000;
+/// How often it is asked who that is.
+const ROUND: Duration = Duration::from_secs(30);
 
 /// A scope's revision, and since when a node runs it.
 pub type Running = BTreeMap<store::Scope, (i64, i64)>;
@@ -62,6 +64,20 @@ pub struct NodeNow {
     pub running: Running,
     /// What it does not serve as it was sent.
     pub rejected: Vec<Rejection>,
+}
+
+/// Nodes that are being written; still to be written if that ends early, as at the end of a server.
+struct Unsure<'f> {
+    fleet: &'f Fleet,
+    ids: Vec<String>,
+}
+
+impl Drop for Unsure<'_> {
+    fn drop(&mut self) {
+        if !self.ids.is_empty() {
+            self.fleet.memory().dirty.extend(std::mem::take(&mut self.ids));
+        }
+    }
 }
 
 /// One stream of a node; a later one of the same node makes it void.
@@ -258,17 +274,30 @@ impl Fleet {
     /// Writes what nodes say until it is aborted; the ids of nodes that are not there any more go
     /// to `gone`.
     pub(crate) async fn keep(self: Arc<Self>, gone: impl Fn(&str) + Send) {
-        let before = micros(self.clock.now()) - LOST;
-        if let Err(error) = self.store.node_silent(before).await {
-            tracing::warn!(%error, "who is silent could not be noted");
-        }
+        // At once, since we may have been killed; and again, since another server may be.
+        let mut rounds = tokio::time::interval(ROUND);
+        rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            self.unwritten.notified().await;
+            tokio::select! {
+                _ = rounds.tick() => {
+                    self.hush().await;
+                    continue;
+                }
+                () = self.unwritten.notified() => {}
+            }
             tokio::time::sleep(GATHER).await;
             for id in self.flush().await {
                 gone(&id);
             }
             tokio::time::sleep(PACE).await;
+        }
+    }
+
+    /// Notes that nobody is connected who was silent for too long.
+    async fn hush(&self) {
+        let before = micros(self.clock.now()) - LOST;
+        if let Err(error) = self.store.node_silent(before).await {
+            tracing::warn!(%error, "who is silent could not be noted");
         }
     }
 
@@ -278,8 +307,11 @@ impl Fleet {
         if batch.is_empty() {
             return Vec::new();
         }
+        let ids = batch.iter().map(|one| one.id.clone()).collect();
+        let mut unsure = Unsure { fleet: self, ids };
         match self.store.node_heard(&batch).await {
             Ok(unknown) => {
+                unsure.ids.clear();
                 let mut memory = self.memory();
                 for one in &batch {
                     if let Some(live) = memory.nodes.get_mut(&one.id) {
@@ -293,7 +325,7 @@ impl Fleet {
             }
             Err(error) => {
                 tracing::warn!(%error, "what nodes run could not be written; trying again");
-                self.memory().dirty.extend(batch.into_iter().map(|one| one.id));
+                drop(unsure);
                 self.unwritten.notify_one();
                 Vec::new()
             }

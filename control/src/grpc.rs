@@ -3,6 +3,7 @@
 //! Whoever shows no certificate may join and come back, and is cut off after half a minute; whoever
 //! shows one that is not a node's of ours does not get through the handshake.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -20,7 +21,7 @@ use rustls::{ServerConfig, version::TLS13};
 use store::Store;
 use time::OffsetDateTime;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tonic::body::Body;
@@ -35,12 +36,16 @@ use crate::fleet::Fleet;
 use crate::identity::Identities;
 use crate::push::{Configs, Push};
 
-/// Connections at once.
+/// Connections of nodes at once.
 const CONNECTIONS: usize = 10_000;
+/// Connections of one node at once: its stream, a renewal, and as many that are about to end.
+const OF_ONE: usize = 8;
+/// Handshakes at once; who comes later waits in the socket.
+const HANDSHAKES: usize = 1_024;
 /// Connections at once that show no certificate.
 const STRANGERS: usize = 512;
 /// How long a handshake may take.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+const HANDSHAKE: Duration = Duration::from_secs(5);
 /// How long whoever shows no certificate may stay.
 const STRANGER: Duration = Duration::from_secs(30);
 /// How long a node's connection may stay; its stream ends with its certificate, long before.
@@ -81,6 +86,9 @@ pub struct Nodes {
     identity: IdentityServer<Identities>,
     clock: Clock,
     strangers: Semaphore,
+    nodes: Semaphore,
+    /// How many connections each node holds, by its id.
+    held: Mutex<BTreeMap<String, usize>>,
 }
 
 impl Nodes {
@@ -115,8 +123,22 @@ impl Nodes {
         let config = config.max_encoding_message_size(wire::FRAME);
         let identity = IdentityServer::new(identities).max_decoding_message_size(64 << 10);
         let tls = Arc::new(tls);
-        let strangers = Semaphore::new(STRANGERS);
-        Ok(Nodes { ca, fleet, push, check, tls, shown, config, identity, clock, strangers })
+        let (strangers, nodes) = (Semaphore::new(STRANGERS), Semaphore::new(CONNECTIONS));
+        let held = Mutex::default();
+        Ok(Nodes {
+            ca,
+            fleet,
+            push,
+            check,
+            tls,
+            shown,
+            config,
+            identity,
+            clock,
+            strangers,
+            nodes,
+            held,
+        })
     }
 
     /// Serves until `stop` says true, then ends all streams.
@@ -139,7 +161,8 @@ impl Nodes {
     }
 
     async fn accept(self: Arc<Self>, listener: TcpListener, mut closing: watch::Receiver<bool>) {
-        let places = Arc::new(Semaphore::new(CONNECTIONS));
+        // Who only shakes hands takes no place of nodes.
+        let places = Arc::new(Semaphore::new(HANDSHAKES));
         // Dropped with this future, which aborts them all.
         let mut connections = JoinSet::new();
         loop {
@@ -153,8 +176,7 @@ impl Nodes {
                 Ok((socket, peer)) => {
                     let (nodes, closing) = (Arc::clone(&self), closing.clone());
                     connections.spawn(async move {
-                        nodes.connection(socket, peer, closing).await;
-                        drop(place);
+                        nodes.connection(socket, peer, closing, place).await;
                     });
                 }
                 Err(error) => {
@@ -171,6 +193,7 @@ impl Nodes {
         socket: TcpStream,
         peer: SocketAddr,
         mut closing: watch::Receiver<bool>,
+        handshake_place: OwnedSemaphorePermit,
     ) {
         let _ = socket.set_nodelay(true);
         let handshake = TlsAcceptor::from(Arc::clone(&self.tls)).accept(socket);
@@ -181,16 +204,22 @@ impl Nodes {
             }
             Err(_) => return tracing::info!(%peer, "no node: the handshake took too long"),
         };
+        drop(handshake_place);
         let shown = tls.get_ref().1.peer_certificates();
         let node = match shown.map(|chain| self.check.proven(chain)).transpose() {
             Ok(node) => node,
             Err(unfit) => return tracing::info!(%peer, %unfit, "no node"),
         };
         let stays = if node.is_some() { NODE } else { STRANGER };
-        let place = node.is_none().then(|| self.strangers.try_acquire());
-        let Ok(_place) = place.transpose() else {
-            return tracing::warn!(%peer, "too many without a certificate");
+        let places = if node.is_some() { &self.nodes } else { &self.strangers };
+        let Ok(_place) = places.try_acquire() else {
+            let what = if node.is_some() { "of nodes" } else { "without a certificate" };
+            return tracing::warn!(%peer, "too many connections {what}");
         };
+        let one = node.as_ref().map(|node| OneMore::of(&self.held, &node.id));
+        if matches!(one, Some(None)) {
+            return tracing::warn!(%peer, "too many connections of one node");
+        }
         let service = hyper::service::service_fn(|request| {
             let (nodes, node) = (Arc::clone(&self), node.clone());
             async move { nodes.answer(request, node).await }
@@ -250,6 +279,37 @@ impl Nodes {
 /// Waits for a word, which nobody can say any more once they are gone.
 async fn said(word: &mut watch::Receiver<bool>) {
     let _ = word.wait_for(|said| *said).await;
+}
+
+/// One more connection of a node, until it is dropped.
+struct OneMore<'h> {
+    held: &'h Mutex<BTreeMap<String, usize>>,
+    id: String,
+}
+
+impl<'h> OneMore<'h> {
+    /// None if the node has as many as it may have.
+    fn of(held: &'h Mutex<BTreeMap<String, usize>>, id: &str) -> Option<Self> {
+        let mut all = held.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = all.entry(id.to_owned()).or_default();
+        if *count == OF_ONE {
+            return None;
+        }
+        *count += 1;
+        Some(OneMore { held, id: id.to_owned() })
+    }
+}
+
+impl Drop for OneMore<'_> {
+    fn drop(&mut self) {
+        let mut all = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = all.get_mut(&self.id) {
+            *count -= 1;
+            if *count == 0 {
+                all.remove(&self.id);
+            }
+        }
+    }
 }
 
 /// Ends its task when nobody waits for it any more.

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | join | a join token | the token is no good, or not for this kind and name |
 //! | renew | the certificate of its connection | it was forgotten |
-//! | rejoin | a certificate that ended, and its key | that is not its last one, or 30 days have passed |
+//! | rejoin | a certificate that ended, and its key | that is neither its last one nor that by which it asked for it, or 30 days have passed |
 //!
 //! The clocks must agree first, for certificates mean nothing where they do not.
 
@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use store::Store;
 use store::join::JoinToken;
-use store::node::{Certificate, Node};
+use store::node::{Certificate, Node, Shown};
 use time::{Duration, OffsetDateTime};
 use tonic::{Request, Response, Status};
 use wire::{Certified, Join, Rejoin, Renew};
@@ -78,7 +78,7 @@ impl Identities {
         };
         let id = self.store.node_join(&row).await.map_err(failed)?;
         tracing::info!(node = id, "{node} joined by the token {}", token.id);
-        self.certified(&node, id, &request, now).await
+        self.certified(&node, id, &request, now, None).await
     }
 
     /// The token, if it is good now; nothing is used up yet.
@@ -104,7 +104,9 @@ impl Identities {
             ));
         }
         let node = known(&self.store, proven).await?;
-        self.certified(&proven.node, node.id, &request, now).await
+        let last = node.certificate.as_ref().map(|last| last.serial.as_str());
+        let by = Shown { serial: &proven.serial, last };
+        self.certified(&proven.node, node.id, &request, now, Some(by)).await
     }
 
     async fn let_back_in(&self, rejoin: Rejoin) -> Result<Certified, Status> {
@@ -128,11 +130,17 @@ impl Identities {
             )));
         }
         let node = known(&self.store, &proven).await?;
-        if node.certificate.is_none_or(|last| last.serial != proven.serial) {
-            return Err(Status::unauthenticated(NOT_LAST));
+        let last = node.certificate.as_ref().map(|last| last.serial.as_str());
+        if last != Some(&proven.serial) {
+            // The answer with the last one may have been lost.
+            let before = self.store.node_serial_before(&node.id).await.map_err(failed)?;
+            if before.as_ref() != Some(&proven.serial) {
+                return Err(Status::unauthenticated(NOT_LAST));
+            }
         }
         tracing::info!(node = node.id, "{} came back by a certificate that ended", proven.node);
-        self.certified(&proven.node, node.id, &request, now).await
+        let by = Shown { serial: &proven.serial, last };
+        self.certified(&proven.node, node.id, &request, now, Some(by)).await
     }
 
     /// A new certificate, noted before it is handed out.
@@ -142,13 +150,18 @@ impl Identities {
         id: String,
         request: &Requested,
         now: OffsetDateTime,
+        by: Option<Shown<'_>>,
     ) -> Result<Certified, Status> {
         let serial = serial().map_err(failed)?;
         let issued = self.ca.certify(node, &id, &serial, request, now).await.map_err(failed)?;
         let certificate = Certificate { serial, expires: micros(issued.expires) };
-        let is_there = self.store.node_certify(&id, &certificate).await.map_err(failed)?;
-        if !is_there {
-            return Err(Status::unauthenticated(FORGOTTEN));
+        let is_noted = self.store.node_certify(&id, &certificate, by).await.map_err(failed)?;
+        if !is_noted {
+            return Err(match self.store.node(&id).await.map_err(failed)? {
+                None => Status::unauthenticated(FORGOTTEN),
+                // Of two that ask at once by one certificate, one is answered.
+                Some(_) => Status::unavailable("this node got another certificate meanwhile"),
+            });
         }
         Ok(Certified {
             node_id: id,

@@ -42,7 +42,7 @@ pub(crate) fn run(args: &Serve, join: &Join) -> Result<ExitCode> {
         .build()
         .context("starting the main loop")?;
     let signals = runtime.block_on(async { Signals::listen() })?;
-    let mut following = Following { joined, serves: false };
+    let mut following = Following { joined, applied: false, serves: false };
     let followed = runtime.block_on(following.follow(&mut serving, signals));
     // What is in force is kept before the drain, which may take long.
     following.joined.stop();
@@ -53,7 +53,9 @@ pub(crate) fn run(args: &Serve, join: &Join) -> Result<ExitCode> {
 /// A gateway that follows a server.
 struct Following {
     joined: Joined,
-    /// Whether a table serves.
+    /// Whether a table is in force.
+    applied: bool,
+    /// Whether it was said that it serves.
     serves: bool,
 }
 
@@ -68,7 +70,10 @@ impl Following {
                 _ = terminate.recv() => return Ok(()),
                 _ = interrupt.recv() => return Ok(()),
                 _ = again.recv() => serving.telemetry.reopen_log(),
-                _ = retry.tick() => serving.retry(),
+                _ = retry.tick() => {
+                    serving.retry();
+                    self.tell_ready(serving);
+                }
                 update = self.joined.next(), if follows => match update {
                     Some(Update::Table(ready)) => self.take(serving, ready),
                     Some(Update::Failed(error)) => return Err(error.into()),
@@ -88,7 +93,13 @@ impl Following {
         }
         tell_missing(&serving.apply(&ready.table, ready.faults.len()));
         ready.applied();
-        if !self.serves {
+        self.applied = true;
+        self.tell_ready(serving);
+    }
+
+    /// Says once that it serves: when a table is in force and every port of it is open.
+    fn tell_ready(&mut self, serving: &Serving) {
+        if self.applied && !self.serves && !serving.is_missing() {
             self.serves = true;
             serving.ready();
             tracing::info!("ready");

@@ -57,6 +57,11 @@ impl Serving {
         self.readiness.set(Phase::Serving);
     }
 
+    /// Whether a port could not be opened yet.
+    pub(crate) fn is_missing(&self) -> bool {
+        self.missing
+    }
+
     /// Tries again to open what could not be opened.
     pub(crate) fn retry(&mut self) {
         if self.missing {

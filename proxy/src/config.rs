@@ -153,6 +153,7 @@ impl Joined {
             status: Arc::clone(&status),
             updates: tell,
             stop: stop.clone(),
+            due: Arc::default(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(Error::Thread)?;

@@ -10,7 +10,10 @@ use crate::Error;
 use crate::db::{Db, Tx};
 
 /// The steps in order; the place in the list, from 1, is the version.
-const STEPS: &[&str] = &[include_str!("../../migrations/0001_store.sql")];
+const STEPS: &[&str] = &[
+    include_str!("../../migrations/0001_store.sql"),
+    include_str!("../../migrations/0002_serial_before.sql"),
+];
 
 /// The version that this program writes and reads.
 pub(crate) const VERSION: i64 = STEPS.len() as i64;

@@ -41,6 +41,15 @@ pub struct Certificate {
     pub expires: i64,
 }
 
+/// By what a node asks for a new certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shown<'a> {
+    /// The serial number of the certificate that it shows.
+    pub serial: &'a str,
+    /// That of the last one noted when it was let in.
+    pub last: Option<&'a str>,
+}
+
 /// The scopes of a node, each with its revision.
 pub type Vector = BTreeMap<Scope, i64>;
 
@@ -105,14 +114,38 @@ impl Store {
         Ok(self.db.execute(update, &[id.into(), now.into(), connected.into()]).await? > 0)
     }
 
-    /// Notes the certificate that a node got anew.
+    /// Notes the certificate that a node got anew, and by which it asked for it; false if there is
+    /// no such node, or another certificate of it was noted meanwhile.
     ///
     /// # Errors
     /// [`Error`] if the database fails.
-    pub async fn node_certify(&self, id: &str, certificate: &Certificate) -> Result<bool, Error> {
-        let update = "UPDATE nodes SET serial = $2, certificate_expires = $3 WHERE id = $1";
-        let values = [id.into(), (&certificate.serial).into(), certificate.expires.into()];
+    pub async fn node_certify(
+        &self,
+        id: &str,
+        certificate: &Certificate,
+        by: Option<Shown<'_>>,
+    ) -> Result<bool, Error> {
+        let set = "UPDATE nodes SET serial = $2, certificate_expires = $3, serial_before = $4 \
+                   WHERE id = $1";
+        let shown = by.map(|by| by.serial.to_owned());
+        let mut values: Vec<Value> =
+            vec![id.into(), (&certificate.serial).into(), certificate.expires.into(), shown.into()];
+        let Some(by) = by else { return Ok(self.db.execute(set, &values).await? > 0) };
+        values.push(by.last.unwrap_or_default().into());
+        let update = "UPDATE nodes SET serial = $2, certificate_expires = $3, serial_before = $4 \
+                      WHERE id = $1 AND coalesce(serial, '') = $5";
         Ok(self.db.execute(update, &values).await? > 0)
+    }
+
+    /// The serial number of the certificate by which a node asked for the one that it got last, if
+    /// it did not join by a token.
+    ///
+    /// # Errors
+    /// [`Error`] if the database fails.
+    pub async fn node_serial_before(&self, id: &str) -> Result<Option<String>, Error> {
+        let select = "SELECT serial_before FROM nodes WHERE id = $1";
+        let row = self.db.read(select, &[id.into()]).await?.into_iter().next();
+        row.map_or(Ok(None), |mut row| row.text_or_none())
     }
 
     /// Notes what a node runs as a whole: scopes that are not in `vector`, it no longer serves.

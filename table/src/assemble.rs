@@ -39,6 +39,9 @@ pub struct Input {
     pub refused: Vec<Refused>,
     /// Policies of which only their targets are known.
     pub closed: Vec<Closed>,
+    /// Whether this is only what one node is told of: what is not there may be elsewhere, so no
+    /// edit is taken for a slip and a Gateway that nobody refused is no fault for its absence.
+    pub slice: bool,
 }
 
 /// An object that was not read well.
@@ -74,6 +77,8 @@ pub struct Assembly {
     pub faults: Vec<Invalid>,
     /// Refused objects that keep their last good form.
     pub kept: BTreeSet<Key>,
+    /// Refused objects that have none, and are not served at all.
+    pub lost: BTreeSet<Key>,
     /// Policies that could not be used, be it at one target alone: what they are attached to there
     /// is closed.
     pub closed: BTreeSet<Key>,
@@ -85,7 +90,9 @@ pub struct Assembly {
 pub fn assemble(input: Input, previous: Option<&Assembly>) -> Assembly {
     let mut faults = Vec::new();
     let mut settled = isolate::settle(input, previous, &mut faults);
-    misled::keep(&mut settled, previous, &mut faults);
+    if !settled.slice {
+        misled::keep(&mut settled, previous, &mut faults);
+    }
     let borders = Borders::new(&settled);
     let mut policies = Policies::compile(&settled, &borders, previous, &mut faults);
     let claimed = Arc::new(Claimed::new(&settled, &borders, &mut faults));
@@ -111,6 +118,6 @@ pub fn assemble(input: Input, previous: Option<&Assembly>) -> Assembly {
         ports,
     });
     let kept = std::mem::take(&mut settled.kept);
-    let closed = policies.closed();
-    Assembly { table, faults, kept, closed, settled, policies }
+    let (closed, lost) = (policies.closed(), settled.lost.clone());
+    Assembly { table, faults, kept, lost, closed, settled, policies }
 }

@@ -44,6 +44,8 @@ pub(crate) struct Settled {
     pub(crate) kept: BTreeSet<Key>,
     /// Refused objects that have none.
     pub(crate) lost: BTreeSet<Key>,
+    /// [`Input::slice`].
+    pub(crate) slice: bool,
 }
 
 /// An object with a digest of all it says.
@@ -65,6 +67,11 @@ impl Settled {
     /// The object called `key`.
     pub(crate) fn get(&self, key: &Key) -> Option<&Resource> {
         self.objects.get(key).map(|item| &item.resource)
+    }
+
+    /// Whether `key` may well be there, only not for us: then its absence is no fault.
+    pub(crate) fn is_elsewhere(&self, key: &Key) -> bool {
+        self.slice && self.get(key).is_none() && !self.lost.contains(key)
     }
 
     /// Why there is no object called `key` to refer to.
@@ -118,7 +125,7 @@ pub(crate) fn settle(
     previous: Option<&Assembly>,
     faults: &mut Vec<Invalid>,
 ) -> Settled {
-    let mut settled = Settled::default();
+    let mut settled = Settled { slice: input.slice, ..Settled::default() };
     let mut refused = input.refused;
     for resource in input.resources {
         let key = resource.key();

@@ -1,16 +1,31 @@
-//! What both sides compute alike: digests of bodies and of all that is held, and what is signed.
+//! What both sides compute alike: digests of objects and of all that is held, and what is signed.
 
 use sha2::{Digest as _, Sha256};
 
 use crate::{Key, Vector};
 
-/// SHA-256 of a body.
-pub fn body(body: &[u8]) -> [u8; 32] {
-    Sha256::digest(body).into()
+/// SHA-256 of these bytes, such as a certificate's for its fingerprint.
+pub fn bytes(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+/// SHA-256 of an object's body with all by which a node closes what it cannot read: the schema,
+/// whether it is a policy, and its targets. Words are told with their lengths, so no two objects
+/// give the same bytes.
+pub fn object(schema: u32, policy: bool, targets: &[Key], body: &[u8]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(format!("heddle-object-v1\n{schema} {policy} {}\n", targets.len()));
+    for target in targets {
+        for word in [&target.kind, &target.namespace, &target.name] {
+            hash.update(format!("{} {word}\n", word.len()));
+        }
+    }
+    hash.update(body);
+    hash.finalize().into()
 }
 
 /// SHA-256 of everything held; `held` in the order of keys, each with its generation and the
-/// [`body`] digest.
+/// [`object`] digest.
 pub fn held<'k>(held: impl IntoIterator<Item = (&'k Key, i64, &'k [u8; 32])>) -> [u8; 32] {
     let mut hash = Sha256::new();
     for (key, generation, digest) in held {

@@ -16,7 +16,7 @@ pub struct Envelope {
     pub scope: String,
     /// Its generation.
     pub generation: i64,
-    /// [`digest::body`] of `body`.
+    /// [`digest::object`] of schema, policy, targets and body.
     pub digest: [u8; 32],
     /// Canonical JSON, values of secrets included.
     pub body: Bytes,
@@ -29,9 +29,20 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// Whether the body is the one that was digested.
+    /// Whether body, schema, policy and targets are those that were digested.
     pub fn is_whole(&self) -> bool {
-        digest::body(&self.body) == self.digest
+        self.found() == self.digest
+    }
+
+    /// The same with the digest that it should have.
+    #[must_use]
+    pub fn digested(mut self) -> Self {
+        self.digest = self.found();
+        self
+    }
+
+    fn found(&self) -> [u8; 32] {
+        digest::object(self.schema, self.policy, &self.targets, &self.body)
     }
 }
 

@@ -3,7 +3,7 @@
 use model::Scope;
 
 use crate::proto::config as proto;
-use crate::{Envelope, Key, Vector};
+use crate::{CLOSED, Envelope, HELD, Key, REJECTIONS, VERSION, Vector, WORD};
 
 /// What a node says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub struct Held {
     pub key: Key,
     /// Its generation.
     pub generation: i64,
-    /// [`digest::body`](crate::digest::body) of it.
+    /// [`digest::object`](crate::digest::object) of it.
     pub digest: [u8; 32],
 }
 
@@ -175,6 +175,12 @@ pub enum Malformed {
     /// A lane that this program does not know.
     #[error("a lane {0} that this version does not know")]
     Lane(i32),
+    /// A word that is longer than any of ours.
+    #[error("a word of {0} bytes, which is too long")]
+    Long(usize),
+    /// More objects than one frame may tell of.
+    #[error("{0} objects in one frame, which are too many")]
+    Many(usize),
 }
 
 impl From<NodeFrame> for proto::NodeFrame {
@@ -213,6 +219,12 @@ impl TryFrom<proto::NodeFrame> for NodeFrame {
     fn try_from(message: proto::NodeFrame) -> Result<Self, Malformed> {
         use proto::node_frame::Frame;
         Ok(match message.frame.ok_or(Malformed::Empty)? {
+            Frame::Hello(hello) if hello.version.len() > VERSION => {
+                return Err(Malformed::Long(hello.version.len()));
+            }
+            Frame::Hello(hello) if hello.held.len() > HELD => {
+                return Err(Malformed::Many(hello.held.len()));
+            }
             Frame::Hello(hello) => NodeFrame::Hello(Hello {
                 version: hello.version,
                 schema: hello.schema,
@@ -221,6 +233,9 @@ impl TryFrom<proto::NodeFrame> for NodeFrame {
                 held: hello.held.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
                 more: hello.more,
             }),
+            Frame::Ack(ack) if ack.rejected.len() > REJECTIONS => {
+                return Err(Malformed::Many(ack.rejected.len()));
+            }
             Frame::Ack(ack) => NodeFrame::Ack(Ack {
                 nonce: ack.nonce,
                 vector: read_vector(ack.vector)?,
@@ -332,7 +347,11 @@ impl TryFrom<proto::Held> for Held {
     type Error = Malformed;
 
     fn try_from(held: proto::Held) -> Result<Self, Malformed> {
-        Ok(Held { key: key(held.key)?, generation: held.generation, digest: digest(&held.digest)? })
+        Ok(Held {
+            key: short(key(held.key)?)?,
+            generation: held.generation,
+            digest: digest(&held.digest)?,
+        })
     }
 }
 
@@ -385,11 +404,17 @@ impl TryFrom<proto::Rejection> for Rejection {
 
     fn try_from(rejection: proto::Rejection) -> Result<Self, Malformed> {
         Ok(Rejection {
-            key: key(rejection.key)?,
+            key: short(key(rejection.key)?)?,
             generation: rejection.generation,
             path: rejection.path,
             reason: rejection.reason,
-            closed: rejection.closed.into_iter().map(Into::into).collect(),
+            // What a policy names may be odd, which is no fault of the node.
+            closed: rejection
+                .closed
+                .into_iter()
+                .take(CLOSED)
+                .filter_map(|key| short(key.into()).ok())
+                .collect(),
         })
     }
 }
@@ -432,6 +457,14 @@ fn read_vector(vector: Vec<proto::ScopeRevision>) -> Result<Vector, Malformed> {
 
 fn key(key: Option<proto::Key>) -> Result<Key, Malformed> {
     key.map(Into::into).ok_or(Malformed::Missing("key"))
+}
+
+/// A key of which no word is longer than any word of ours.
+fn short(key: Key) -> Result<Key, Malformed> {
+    match [&key.kind, &key.namespace, &key.name].iter().map(|word| word.len()).max() {
+        Some(longest) if longest > WORD => Err(Malformed::Long(longest)),
+        Some(_) | None => Ok(key),
+    }
 }
 
 fn digest(bytes: &[u8]) -> Result<[u8; 32], Malformed> {

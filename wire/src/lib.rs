@@ -32,6 +32,14 @@ pub type Vector = std::collections::BTreeMap<model::Scope, i64>;
 
 /// At most so many objects are told in one frame of [`Hello`].
 pub const HELD: usize = 1_000;
+/// At most so many rejections are told in one [`Ack`].
+pub const REJECTIONS: usize = 1_000;
+/// At most so many closed objects are told with one [`Rejection`].
+pub const CLOSED: usize = 100;
+/// The longest word of a key that a node says, in bytes.
+pub const WORD: usize = 253;
+/// The longest version that a node says, in bytes.
+pub const VERSION: usize = 64;
 /// At most so many objects travel in one [`ControlFrame::Put`].
 pub const BATCH: usize = 256;
 /// At most so many bytes of bodies travel in one [`ControlFrame::Put`], but for a larger object alone.

@@ -25,7 +25,7 @@ fn round<T: Plain + Clone + PartialEq + std::fmt::Debug>(frame: &T) {
 #[test]
 fn every_frame_comes_back_as_it_was() {
     let body = Bytes::from_static(b"{}");
-    let digest = digest::body(&body);
+    let digest = digest::object(1, true, &[key("b")], &body);
     let held = vec![Held { key: key("a"), generation: 2, digest }];
     let rejected = vec![Rejection {
         key: key("a"),
@@ -102,8 +102,35 @@ fn what_is_no_frame_is_told() {
 }
 
 #[test]
+fn what_a_node_says_has_bounds() {
+    let held = |name: &str| Held { key: key(name), generation: 1, digest: [0; 32] };
+    let hello = |version: usize, held| {
+        let version = "1".repeat(version);
+        let (schema, vector, digest, more) = (SCHEMA, vector(), [0; 32], false);
+        let hello = Hello { version, schema, vector, digest, held, more };
+        NodeFrame::read(NodeFrame::Hello(hello).write())
+    };
+    assert!(hello(VERSION, vec![held(&"a".repeat(WORD)); HELD]).is_ok());
+    assert_eq!(hello(VERSION + 1, Vec::new()), Err(Malformed::Long(VERSION + 1)));
+    assert_eq!(hello(1, vec![held("a"); HELD + 1]), Err(Malformed::Many(HELD + 1)));
+    assert_eq!(hello(1, vec![held(&"a".repeat(254))]), Err(Malformed::Long(254)));
+    let ack = |rejected: usize, closed: usize| {
+        let (path, reason) = (String::new(), String::new());
+        let closed = vec![key("b"); closed];
+        let one = Rejection { key: key("a"), generation: 1, path, reason, closed };
+        let rejected = vec![one; rejected];
+        let ack = Ack { nonce: 1, vector: vector(), digest: [0; 32], rejected };
+        NodeFrame::read(NodeFrame::Ack(ack).write())
+    };
+    assert_eq!(ack(REJECTIONS + 1, 0), Err(Malformed::Many(REJECTIONS + 1)));
+    let Ok(NodeFrame::Ack(ack)) = ack(REJECTIONS, CLOSED + 1) else { panic!("refused") };
+    assert_eq!(ack.rejected[0].closed.len(), CLOSED);
+}
+
+#[test]
 fn the_digest_of_all_tells_any_difference() {
-    let (one, two) = (digest::body(b"1"), digest::body(b"2"));
+    let of = |body: &[u8]| digest::object(1, false, &[], body);
+    let (one, two) = (of(b"1"), of(b"2"));
     let (a, b) = (key("a"), key("b"));
     let all = digest::held([(&a, 1, &one), (&b, 1, &two)]);
     assert_eq!(all, digest::held([(&a, 1, &one), (&b, 1, &two)]));
@@ -117,8 +144,33 @@ fn the_digest_of_all_tells_any_difference() {
 }
 
 #[test]
+fn the_digest_of_an_object_covers_what_closes_when_it_is_unread() {
+    let whole = Envelope {
+        key: key("a"),
+        scope: "platform".into(),
+        generation: 1,
+        digest: [0; 32],
+        body: Bytes::from_static(b"{}"),
+        schema: 1,
+        policy: true,
+        targets: vec![key("b"), key("c")],
+    }
+    .digested();
+    assert!(whole.is_whole());
+    for other in [
+        Envelope { schema: 2, ..whole.clone() },
+        Envelope { policy: false, ..whole.clone() },
+        Envelope { targets: vec![key("b")], ..whole.clone() },
+        Envelope { targets: vec![key("bc")], ..whole.clone() },
+        Envelope { body: Bytes::from_static(b"{ }"), ..whole.clone() },
+    ] {
+        assert!(!other.is_whole(), "{other:?}");
+    }
+}
+
+#[test]
 fn what_is_signed_names_node_time_vector_and_digest() {
-    let digest = digest::body(b"");
+    let digest = digest::object(1, false, &[], b"");
     let statement = |node, at, vector: &Vector| digest::statement(node, at, vector, &digest);
     let all = statement("n", 1, &vector());
     assert!(all.starts_with(b"heddle-vector-v1\nn\n1\nplatform=3\nworkspace/shop=7\n"));
@@ -139,7 +191,7 @@ fn no_form_of_a_body_is_shown() {
         key: key("a"),
         scope: "platform".into(),
         generation: 1,
-        digest: digest::body(&body),
+        digest: [0; 32],
         body,
         schema: 1,
         policy: false,

@@ -120,6 +120,10 @@ fn of_new(new: &NewJoinToken) -> Vec<Invalid> {
         let text = "a cluster's name is lower-case letters, digits and '-', 1 to 63 long";
         faults.push(fault("cluster", text));
     }
+    if new.cluster == crate::world::HUB {
+        let text = "'hub' is the control plane itself; nodes belong to a cluster of another name";
+        faults.push(fault("cluster", text));
+    }
     if !KINDS.contains(&new.kind.as_str()) {
         let nearest = model::nearest(&new.kind, KINDS.into_iter());
         let text = format!("'{}' is no kind of node: {}", new.kind, KINDS.join(", "));
@@ -138,4 +142,21 @@ fn of_new(new: &NewJoinToken) -> Vec<Invalid> {
         faults.push(fault("expiresIn", "a join token lasts more than nothing and at most 720h"));
     }
     faults
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_node_joins_the_control_planes_own_cluster() {
+        let faults = |cluster: &str| {
+            let (kind, pattern) = ("gateway".to_owned(), "*".to_owned());
+            let (cluster, lasts) = (cluster.to_owned(), Duration::hours(1));
+            of_new(&NewJoinToken { cluster, kind, pattern, uses: 1, lasts })
+        };
+        assert!(faults("east").is_empty());
+        let [fault] = &faults("hub")[..] else { panic!("one fault") };
+        assert!(fault.reason.contains("control plane"), "{}", fault.reason);
+    }
 }

@@ -187,3 +187,32 @@ fn latencies_are_counted_below_each_bound() {
         assert!(text.contains(line), "{line}{text}");
     }
 }
+
+#[tokio::test]
+async fn a_node_whose_server_was_killed_is_not_connected_for_ever() {
+    let bed = Bed::new().await;
+    let node = bed.node("n1").await;
+    let _ticket = bed.fleet.opened(node).await.unwrap();
+    bed.fleet.flush().await;
+    // This server runs on while the other one is gone.
+    let other = fleet(&bed.world.store, &bed.time);
+    other.hush().await;
+    assert!(bed.world.store.node("n1").await.unwrap().unwrap().connected);
+    bed.pass(31);
+    other.hush().await;
+    assert!(!bed.world.store.node("n1").await.unwrap().unwrap().connected);
+}
+
+#[tokio::test]
+async fn what_was_being_written_when_writing_ended_is_written_at_last() {
+    let bed = Bed::new().await;
+    let node = bed.node("n1").await;
+    let _ticket = bed.fleet.opened(node).await.unwrap();
+    tokio::select! {
+        biased;
+        _ = bed.fleet.flush() => panic!("no store is that fast"),
+        () = std::future::ready(()) => {}
+    }
+    bed.fleet.flush().await;
+    assert!(bed.world.store.node("n1").await.unwrap().unwrap().connected);
+}

@@ -147,9 +147,9 @@ async fn who_shows_no_certificate_gets_neither_a_stream_nor_another_certificate(
         now,
     };
     let stranger = running.stranger().await;
+    let back = stranger.identity().rejoin(rejoin(&renewed.chain[0])).await.unwrap().into_inner();
     let refused = stranger.identity().rejoin(rejoin(&node.certified.chain[0])).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unauthenticated);
-    let back = stranger.identity().rejoin(rejoin(&renewed.chain[0])).await.unwrap().into_inner();
     assert_eq!(back.node_id, node.certified.node_id);
     running.stop().await;
 }
@@ -298,4 +298,15 @@ async fn an_idle_stream_says_that_it_is_there_and_ends_when_the_server_stops() {
     let row = store.node(&node.certified.node_id).await.unwrap().unwrap();
     assert!(!row.connected, "what is in memory is written at the end");
     assert_eq!(store.node_vector(&row.id).await.unwrap().len(), node.vector.len());
+}
+
+#[test]
+fn one_node_takes_no_more_than_its_share_and_gives_it_back() {
+    let held = Mutex::default();
+    let taken: Vec<_> = (0..OF_ONE).filter_map(|_| OneMore::of(&held, "n1")).collect();
+    assert_eq!(taken.len(), OF_ONE);
+    assert!(OneMore::of(&held, "n1").is_none() && OneMore::of(&held, "n2").is_some());
+    drop(taken);
+    assert!(OneMore::of(&held, "n1").is_some());
+    assert!(held.lock().unwrap().is_empty());
 }

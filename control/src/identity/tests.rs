@@ -142,6 +142,7 @@ async fn a_node_comes_back_by_its_last_certificate_and_key_alone() {
     let first = bed.service.let_in(bed.join(&token, "edge-1", &own)).await.unwrap();
     let second = bed.renew(&first, &own).await.unwrap();
     assert_eq!(first.node_id, second.node_id);
+    let second = bed.renew(&second, &own).await.unwrap();
     bed.pass(Duration::days(20));
     let refused = bed.renew(&second, &own).await.unwrap_err();
     assert!(refused.message().contains("has ended"), "{}", refused.message());
@@ -157,6 +158,32 @@ async fn a_node_comes_back_by_its_last_certificate_and_key_alone() {
     bed.pass(Duration::days(32));
     let refused = bed.rejoin(&third.chain[0], &own).await.unwrap_err();
     assert!(refused.message().contains("31 days ago"), "{}", refused.message());
+}
+
+#[tokio::test]
+async fn a_node_that_lost_the_answers_comes_back_by_the_certificate_it_has() {
+    let bed = Bed::new().await;
+    let (token, own) = (bed.token("*", 1).await, key());
+    let held = bed.service.let_in(bed.join(&token, "edge-1", &own)).await.unwrap();
+    bed.renew(&held, &own).await.unwrap();
+    bed.pass(Duration::days(20));
+    bed.rejoin(&held.chain[0], &own).await.unwrap();
+    let last = bed.rejoin(&held.chain[0], &own).await.unwrap();
+    bed.rejoin(&last.chain[0], &own).await.unwrap();
+    let refused = bed.rejoin(&held.chain[0], &own).await.unwrap_err();
+    assert_eq!(refused.message(), NOT_LAST);
+}
+
+#[tokio::test]
+async fn of_two_that_ask_at_once_one_certificate_is_noted() {
+    let bed = Bed::new().await;
+    let (token, own) = (bed.token("*", 1).await, key());
+    let held = bed.service.let_in(bed.join(&token, "edge-1", &own)).await.unwrap();
+    let last = bed.store.node(&held.node_id).await.unwrap().unwrap().certificate.unwrap().serial;
+    let by = Some(Shown { serial: &last, last: Some(&last) });
+    let note = |serial: &str| Certificate { serial: serial.to_owned(), expires: 1 };
+    assert!(bed.store.node_certify(&held.node_id, &note("a"), by).await.unwrap());
+    assert!(!bed.store.node_certify(&held.node_id, &note("b"), by).await.unwrap());
 }
 
 #[tokio::test]

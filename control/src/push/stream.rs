@@ -22,6 +22,8 @@ use crate::snapshot::Difference;
 /// How long the last word of a stream may wait for room.
 const LAST: Duration = Duration::from_millis(100);
 
+const ENDED: &str = "the certificate of this stream has ended; open another stream";
+
 /// What a node is sent.
 #[derive(Debug)]
 pub struct Frames(mpsc::Receiver<Sent>);
@@ -105,6 +107,10 @@ impl<'p> Stream<'p> {
                     return Some(status);
                 }
             }
+            // The clock on the wall goes on while the machine sleeps; we look with each heartbeat.
+            if self.node.expires <= self.push.clock.now() {
+                return Some(Status::unauthenticated(ENDED));
+            }
             event = loop {
                 let deadline = self.session.deadline();
                 tokio::select! {
@@ -112,8 +118,7 @@ impl<'p> Stream<'p> {
                         return Some(status.unwrap_or_else(|_| Status::aborted("the stream is over")));
                     }
                     () = tokio::time::sleep_until(self.until) => {
-                        let words = "the certificate of this stream has ended; open another stream";
-                        return Some(Status::unauthenticated(words));
+                        return Some(Status::unauthenticated(ENDED));
                     }
                     frame = frames.message() => match frame {
                         Ok(Some(frame)) => {

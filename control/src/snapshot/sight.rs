@@ -98,7 +98,9 @@ fn secrets(resource: &Resource) -> Vec<Key> {
             let shown = gateway.spec.listeners.iter().filter_map(|listener| listener.tls.as_ref());
             shown
                 .flat_map(|tls| &tls.certificate_refs)
-                .map(|one| named(Kind::Secret, one.namespace.as_ref().unwrap_or(own), &one.name))
+                // No node takes those of other namespaces, so none is told of them.
+                .filter(|one| one.namespace.as_ref().is_none_or(|namespace| namespace == own))
+                .map(|one| named(Kind::Secret, own, &one.name))
                 .collect()
         }
         Resource::AccessPolicy(policy) => {

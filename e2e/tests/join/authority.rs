@@ -87,6 +87,6 @@ impl Authorities {
 
     /// The fingerprint of the root, as a token has it.
     pub(crate) fn fingerprint(&self) -> String {
-        wire::digest::hex(&wire::digest::body(&self.root.der))
+        wire::digest::hex(&wire::digest::bytes(&self.root.der))
     }
 }

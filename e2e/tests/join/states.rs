@@ -2,7 +2,7 @@
 
 use model::{Name, Scope};
 use serde_json::json;
-use wire::{Envelope, digest};
+use wire::Envelope;
 
 use crate::bed::{Bed, HOST, assert_served};
 use crate::control::envelopes;
@@ -12,8 +12,7 @@ fn rewritten(envelope: &Envelope, change: impl FnOnce(&mut serde_json::Value)) -
     let mut value = serde_json::from_slice(&envelope.body).expect("a body of JSON");
     change(&mut value);
     let body = bytes::Bytes::from(value.to_string());
-    let digest = digest::body(&body);
-    Envelope { body, digest, generation: envelope.generation + 1, ..envelope.clone() }
+    Envelope { body, generation: envelope.generation + 1, ..envelope.clone() }.digested()
 }
 
 fn allow_all(route: &str) -> Envelope {
@@ -65,7 +64,7 @@ async fn a_policy_of_the_future_closes_its_target_while_others_serve() {
     assert_served(&gateway.get(HOST, "/orders").await);
     let mut future =
         rewritten(&allow_all("orders"), |body| body["spec"]["moonPhase"] = json!("full"));
-    future.schema = 2;
+    future = Envelope { schema: 2, ..future }.digested();
     bed.control.set(2, with(future));
     let ack = bed.control.acknowledged(2).await;
     let [rejected] = &ack.rejected[..] else { panic!("{:?}", ack.rejected) };

@@ -14,9 +14,6 @@ use wire::{Envelope, Key, Rejection};
 use super::held::Held;
 use super::reading::{Unreadable, read};
 
-/// So many rejections are told to control.
-const TOLD: usize = 1_000;
-
 /// What held objects come to.
 #[derive(Debug)]
 pub(crate) struct Compiled {
@@ -81,7 +78,8 @@ impl Compiler {
     }
 
     fn input(&self) -> Input {
-        let mut input = Input::default();
+        // What others see of the world is none of ours to judge.
+        let mut input = Input { slice: true, ..Input::default() };
         for (key, Reading { envelope, result }) in &self.read {
             match result {
                 Ok(resource) => input.resources.push(resource.clone()),
@@ -109,12 +107,14 @@ impl Compiler {
                 Err(unreadable) => unreadable.faults.clone(),
                 Ok(resource) => {
                     let key = resource.key();
-                    let is_felt = assembly.kept.contains(&key) || assembly.closed.contains(&key);
+                    let felt = [&assembly.kept, &assembly.lost, &assembly.closed];
+                    let is_felt = felt.iter().any(|felt| felt.contains(&key));
                     let own = |fault: &&Invalid| is_felt && fault.key.as_ref() == Some(&key);
                     assembly.faults.iter().filter(own).cloned().collect()
                 }
             };
-            let closed = if envelope.policy { envelope.targets.clone() } else { Vec::new() };
+            let told = envelope.targets.iter().take(wire::CLOSED).cloned();
+            let closed: Vec<_> = if envelope.policy { told.collect() } else { Vec::new() };
             rejected.extend(faults.into_iter().map(|fault| Rejection {
                 key: envelope.key.clone(),
                 generation: envelope.generation,
@@ -123,7 +123,7 @@ impl Compiler {
                 closed: closed.clone(),
             }));
         }
-        rejected.truncate(TOLD);
+        rejected.truncate(wire::REJECTIONS);
         rejected
     }
 }

@@ -246,8 +246,11 @@ impl Life {
                 });
                 Some(Event::Frame(frame))
             }
-            Heard::End(why) => {
-                self.lose(&why);
+            Heard::End(end) => {
+                if end.is_unknown {
+                    self.ground.due.notify_one();
+                }
+                self.lose(&end.why);
                 Some(Event::Lost)
             }
         }

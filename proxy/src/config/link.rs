@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use futures::stream;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
 use wire::client::ConfigClient;
 use wire::{ControlFrame, NodeFrame};
 
@@ -24,12 +24,20 @@ pub(crate) struct Link {
     task: JoinHandle<()>,
 }
 
+/// Why a stream ended.
+#[derive(Debug)]
+pub(crate) struct End {
+    pub(crate) why: String,
+    /// Whether the server knows nobody by our certificate.
+    pub(crate) is_unknown: bool,
+}
+
 /// What came out of a stream.
 #[derive(Debug)]
 pub(crate) enum Heard {
     Frame(ControlFrame),
     /// Nothing more will come, for this reason.
-    End(String),
+    End(End),
 }
 
 impl Link {
@@ -62,26 +70,33 @@ impl Link {
     /// What control says next.
     pub(crate) async fn hear(&mut self) -> Heard {
         let next = poll_fn(|context| self.heard.poll_recv(context)).await;
-        next.unwrap_or_else(|| Heard::End("the stream broke off".to_owned()))
+        next.unwrap_or_else(|| Heard::End(End::of("the stream broke off")))
     }
 }
 
-async fn pump(mut frames: tonic::Streaming<ControlFrame>, tell: &mpsc::Sender<Heard>) -> String {
+async fn pump(mut frames: tonic::Streaming<ControlFrame>, tell: &mpsc::Sender<Heard>) -> End {
     loop {
         match frames.message().await {
             Ok(Some(frame)) => {
                 if tell.send(Heard::Frame(frame)).await.is_err() {
-                    return "nobody listens".to_owned();
+                    return End::of("nobody listens");
                 }
             }
-            Ok(None) => return "the server ended the stream".to_owned(),
+            Ok(None) => return End::of("the server ended the stream"),
             Err(status) => return told(&status),
         }
     }
 }
 
-fn told(status: &Status) -> String {
-    format!("the server ended the stream ({:?}: {})", status.code(), status.message())
+fn told(status: &Status) -> End {
+    let why = format!("the server ended the stream ({:?}: {})", status.code(), status.message());
+    End { why, is_unknown: status.code() == Code::Unauthenticated }
+}
+
+impl End {
+    fn of(why: &str) -> Self {
+        End { why: why.to_owned(), is_unknown: false }
+    }
 }
 
 impl Drop for Link {

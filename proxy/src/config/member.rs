@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +16,9 @@ use crate::identity::{
 /// The longest wait between two tries to join.
 const JOINING: Duration = Duration::from_secs(10);
 
+/// How often it is looked whether the certificate is due.
+const LOOK: Duration = Duration::from_secs(60);
+
 /// What the node lives by.
 #[derive(Debug, Clone)]
 pub(super) struct Ground {
@@ -25,6 +28,8 @@ pub(super) struct Ground {
     pub(super) status: Arc<Status>,
     pub(super) updates: mpsc::Sender<Update>,
     pub(super) stop: CancellationToken,
+    /// The server knows this node no more: the certificate is due at once.
+    pub(super) due: Arc<Notify>,
 }
 
 impl Ground {
@@ -87,7 +92,10 @@ impl Ground {
     /// Waits until the certificate is due and comes back with the next, however long it takes.
     pub(super) async fn renewed(self, identity: Arc<Identity>, dialer: Dialer) -> Identity {
         let (mut failures, mut told) = (0, String::new());
-        sleep(until_due(&identity)).await;
+        tokio::select! {
+            () = until_due(&identity) => {}
+            () = self.due.notified() => {}
+        }
         loop {
             let left = left(&identity);
             let asked = match left {
@@ -144,8 +152,15 @@ pub(super) fn left(identity: &Identity) -> Duration {
     ends.duration_since(SystemTime::now()).unwrap_or_default()
 }
 
-fn until_due(identity: &Identity) -> Duration {
-    let Ok(certificate) = identity.certificate() else { return Duration::ZERO };
+/// Waits until the certificate is due by the clock on the wall, which alone goes on while the
+/// machine sleeps.
+async fn until_due(identity: &Identity) {
+    let Ok(certificate) = identity.certificate() else { return };
     let due = due(certificate.not_before, certificate.not_after, rand::random());
-    due.duration_since(SystemTime::now()).unwrap_or_default()
+    while let Ok(left) = due.duration_since(SystemTime::now()) {
+        if left.is_zero() {
+            return;
+        }
+        sleep(left.min(LOOK)).await;
+    }
 }

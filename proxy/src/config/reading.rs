@@ -75,6 +75,13 @@ fn typed(body: &[u8], kind: Kind) -> Option<String> {
     Some(value.to_string())
 }
 
+/// What was written, if it parses and nothing in it is secret: of a newer schema a border and a
+/// target still say as much as can be told.
+fn raw(envelope: &Envelope) -> Option<Value> {
+    let kind = Kind::parse(&envelope.key.kind).filter(|kind| *kind != Kind::Secret)?;
+    serde_json::from_str(&typed(&envelope.body, kind)?).ok()
+}
+
 fn whole(envelope: &Envelope, reason: String) -> Unreadable {
     let fault = Invalid {
         key: envelope.key.known(),
@@ -83,5 +90,5 @@ fn whole(envelope: &Envelope, reason: String) -> Unreadable {
         reason,
         nearest: None,
     };
-    Unreadable { raw: None, faults: vec![fault] }
+    Unreadable { raw: raw(envelope), faults: vec![fault] }
 }

@@ -57,6 +57,9 @@ pub(crate) enum Action {
     Close(String),
 }
 
+/// A stream that lasts longer than this is no failure.
+const HOLDS: Duration = Duration::from_secs(10);
+
 /// The time of an event, and a throw of dice from 0 to 1.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Now {
@@ -72,8 +75,10 @@ pub(crate) struct Session {
     version: String,
     held: Arc<Held>,
     phase: Phase,
-    /// Streams in a row on which nothing was heard.
+    /// Streams in a row that did not hold.
     failures: u32,
+    /// When the last stream was opened.
+    opened: Instant,
     heard: Instant,
     said: Instant,
     incoming: Option<Incoming>,
@@ -107,6 +112,7 @@ impl Session {
             held,
             phase: Phase::Resting { until: now },
             failures: 0,
+            opened: now,
             heard: now,
             said: now,
             incoming: None,
@@ -168,6 +174,7 @@ impl Session {
     /// Says what we hold, once nothing is on the way to being held.
     fn opened(&mut self, now: Now) -> Vec<Action> {
         self.incoming = None;
+        self.opened = now.at;
         self.heard = now.at;
         self.said = now.at;
         match &mut self.taking {
@@ -214,7 +221,7 @@ impl Session {
         self.heard = now.at;
         match (frame, &mut self.incoming) {
             (ControlFrame::Heartbeat(_), _) => {
-                self.failures = 0;
+                self.hold(now);
                 Vec::new()
             }
             (ControlFrame::Begin(begin), None) if self.taking.is_none() => {
@@ -272,7 +279,7 @@ impl Session {
             return self.opened(now);
         }
         let Some(nonce) = taking.nonce else { return Vec::new() };
-        self.failures = 0;
+        self.hold(now);
         self.said = now.at;
         vec![Action::Say(NodeFrame::Ack(Ack {
             nonce,
@@ -307,6 +314,14 @@ impl Session {
     fn close(&mut self, why: &str, now: Now) -> Vec<Action> {
         self.lost(now);
         vec![Action::Close(why.to_owned())]
+    }
+
+    /// Forgets the failures once the stream has held for a while: of two hosts that show the same
+    /// node each ends the other's stream, and either is answered before that.
+    fn hold(&mut self, now: Now) {
+        if self.opened + HOLDS < now.at {
+            self.failures = 0;
+        }
     }
 
     /// Rests before the stream is opened again: longer each time, by the dice, so that nodes that

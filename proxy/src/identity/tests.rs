@@ -74,6 +74,27 @@ fn a_cluster_vouches_for_no_control_plane_and_a_node_is_none() {
 }
 
 #[test]
+fn a_cluster_cannot_write_itself_the_name_of_the_hub() {
+    let ours = Installation::new();
+    let uri = format!("spiffe://hub.{TRUST}/control");
+    let (minted, _) = ours.east.server(&uri, life(DAY));
+    let forged = ours.east.forged(&format!("east.{TRUST}"), &format!("hub.{TRUST}"));
+    let anchors = [
+        Anchor::Root(ours.fingerprint()),
+        Anchor::Roots { roots: vec![ours.root.der.clone()], trust: TRUST.to_owned() },
+    ];
+    for anchor in anchors {
+        let check = ServerCheck::new(anchor, Arc::new(default_provider()));
+        let others = [&forged, &ours.east.der, &ours.root.der];
+        let others = others.map(|der| CertificateDer::from(der.clone()));
+        let (leaf, name) = (CertificateDer::from(minted.clone()), ServerName::try_from(CONTROL));
+        let judged = check.verify_server_cert(&leaf, &others, &name.unwrap(), &[], UnixTime::now());
+        let reason = judged.err().and_then(|error| trust::reason(&error));
+        assert_eq!(reason, Some(Distrust::NotVouched(format!("hub.{TRUST}"))));
+    }
+}
+
+#[test]
 fn a_certificate_out_of_its_time_tells_of_the_clocks() {
     let ours = Installation::new();
     let anchor = || Anchor::Root(ours.fingerprint());

@@ -101,7 +101,7 @@ impl ServerCheck {
     ) -> Result<(), Error> {
         let root = self.root(others)?;
         let read = Certificate::read(leaf).map_err(|_| distrust(Distrust::Odd))?;
-        self.vouched(&read, others)?;
+        self.vouched(&read, others, &root)?;
         clock(&read, now)?;
         // Everything else that a certificate must be: lengths, uses, every signature.
         let mut store = RootCertStore::empty();
@@ -137,7 +137,12 @@ impl ServerCheck {
     }
 
     /// Whether it is the control plane's certificate, from an authority that may say so.
-    fn vouched(&self, leaf: &Certificate, others: &[CertificateDer<'_>]) -> Result<(), Error> {
+    fn vouched(
+        &self,
+        leaf: &Certificate,
+        others: &[CertificateDer<'_>],
+        roots: &[CertificateDer<'_>],
+    ) -> Result<(), Error> {
         let is_control = |uri: &str| match &self.anchor {
             Anchor::Roots { trust, .. } => uri == format!("spiffe://hub.{trust}/control"),
             Anchor::Root(_) => uri.starts_with("spiffe://hub.") && uri.ends_with("/control"),
@@ -154,9 +159,19 @@ impl ServerCheck {
             }
         };
         let domain = uri.trim_start_matches("spiffe://").trim_end_matches("/control");
-        let issuers = others.iter().filter_map(|der| Certificate::read(der).ok());
-        let mut issuers = issuers.filter(|issuer| leaf.is_signed_by(issuer));
-        if issuers.any(|issuer| issuer.domain() == Some(domain)) {
+        let known = |shown: &[CertificateDer<'_>]| -> Vec<_> {
+            shown.iter().filter_map(|der| Certificate::read(der).ok()).collect()
+        };
+        let roots = known(roots);
+        // Whoever has a cluster's key can write a certificate with the hub's name for it: only what
+        // the root itself signed says who an authority is.
+        let is_of_root = |issuer: &Certificate| roots.iter().any(|root| issuer.is_signed_by(root));
+        let shown = known(others);
+        let issuers = shown.iter().filter(|issuer| leaf.is_signed_by(issuer));
+        let issuers: Vec<_> = issuers.filter(|issuer| is_of_root(issuer)).collect();
+        if issuers.is_empty() {
+            Err(distrust(Distrust::Stranger))
+        } else if issuers.iter().any(|issuer| issuer.domain() == Some(domain)) {
             Ok(())
         } else {
             Err(distrust(Distrust::NotVouched(domain.to_owned())))

@@ -204,6 +204,7 @@ pub(super) const TABLES: &[Table] = &[
             ("serial", Text),
             ("certificate_expires", Int),
             ("connected", Int),
+            ("serial_before", Text),
         ],
     },
     Table {

@@ -106,6 +106,7 @@ impl<'a> Search<'a> {
             }
             match found {
                 Ok(found) => all.extend(found),
+                Err(_) if self.settled.is_elsewhere(&gateway_of(key, parent)) => {}
                 Err(reason) => {
                     faults.push(fault(key, &format!("spec.parentRefs[{index}]"), reason));
                 }

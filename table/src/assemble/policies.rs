@@ -212,6 +212,9 @@ fn targets(
             targets.there.insert(place);
             continue;
         };
+        if settled.is_elsewhere(&place.object) {
+            continue;
+        }
         let is_stray = place.object.kind == Kind::HttpRoute && settled.lost.contains(&place.object);
         let so = if settled.get(&place.object).is_some() {
             targets.shut.insert(whole(&place.object));

@@ -35,17 +35,17 @@ fn snapshot(number: u64, chance: &mut Chance) -> Arc<Snapshot> {
         let key = Key { kind: "HTTPRoute".into(), namespace, name };
         let generation = 1 + i64::try_from(chance.below(3)).unwrap();
         let body = Bytes::from(format!("{key} {generation}"));
-        let digest = wire::digest::body(&body);
-        objects.push(Arc::new(Envelope {
+        let envelope = Envelope {
             key,
             scope: "platform".into(),
             generation,
-            digest,
+            digest: [0; 32],
             body,
             schema: 1,
             policy: false,
             targets: Vec::new(),
-        }));
+        };
+        objects.push(Arc::new(envelope.digested()));
     }
     let digest = digest_of(objects.iter().map(|one| (&one.key, one.generation, &one.digest)));
     let revision = i64::try_from(number).unwrap();

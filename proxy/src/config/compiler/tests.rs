@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use policy::{Facts, Verdict};
 use serde_json::json;
-use wire::digest;
 
 use super::*;
 use crate::config::held;
@@ -16,12 +15,13 @@ fn envelope(kind: &str, name: &str, body: &serde_json::Value) -> Envelope {
         key: Key { kind: kind.into(), namespace: "shop".into(), name: name.into() },
         scope: "platform".into(),
         generation: 1,
-        digest: digest::body(&body),
+        digest: [0; 32],
         body,
         schema: 1,
         policy: is_policy,
         targets: if is_policy { vec![target] } else { Vec::new() },
     }
+    .digested()
 }
 
 fn gateway() -> Envelope {
@@ -115,10 +115,10 @@ fn unreadable() -> Vec<(Envelope, &'static str, &'static str)> {
     let spec = json!({ "targetRefs": [{ "group": "gateway.networking.k8s.io", "kind": "HTTPRoute",
         "name": "orders" }], "rules": [{ "name": "all", "action": "Allow" }], "moonPhase": "full" });
     let future = policy(&spec);
-    let newer = Envelope { schema: 2, ..good_policy() };
+    let newer = Envelope { schema: 2, ..good_policy() }.digested();
     let unknown = envelope("MoonPolicy", "locked", &json!({ "spec": {} }));
     let body = Bytes::from_static(b"{{");
-    let torn = Envelope { digest: digest::body(&body), body, ..good_policy() };
+    let torn = Envelope { body, ..good_policy() }.digested();
     let mut other = good_policy();
     other.key.name = "other".to_owned();
     vec![
@@ -148,6 +148,53 @@ fn a_policy_that_cannot_be_read_closes_what_control_says_it_protects_and_nothing
             assert_eq!(meets(&compiled.table, "/catalog"), "redirected");
         }
     }
+}
+
+#[test]
+fn what_a_newer_schema_says_is_kept_for_borders_unless_it_is_a_secret() {
+    let raw = |kind: &str| {
+        let body = json!({ "spec": { "namespaces": ["shop"] } });
+        let newer = Envelope { schema: 2, ..envelope(kind, "shop", &body) };
+        read(&newer).unwrap_err().raw
+    };
+    assert_eq!(raw("Workspace").unwrap()["spec"]["namespaces"], json!(["shop"]));
+    assert_eq!((raw("Secret"), raw("Moon")), (None, None));
+}
+
+#[test]
+fn a_policy_that_moves_on_with_one_target_elsewhere_protects_the_one_that_is_here() {
+    let on = |names: [&str; 2]| {
+        let target = |name: &str| json!({ "group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": name });
+        let rules = json!([{ "name": "none", "action": "Deny" }]);
+        policy(&json!({ "targetRefs": names.map(target), "rules": rules }))
+    };
+    let mut compiler = Compiler::default();
+    compiler.compile(&held(&all(on(["orders", "far"]))));
+    let moved = compiler.compile(&held(&all(on(["catalog", "far"]))));
+    assert_eq!(meets(&moved.table, "/orders"), "redirected");
+    assert_ne!(meets(&moved.table, "/catalog"), "redirected");
+    assert_eq!((moved.faults.as_slice(), moved.rejected.as_slice()), (&[][..], &[][..]));
+}
+
+#[test]
+fn a_route_with_a_parent_that_is_elsewhere_is_no_fault() {
+    let mut both = route("both", "/both");
+    let body = String::from_utf8_lossy(&both.body);
+    both.body = body.replace(r#"[{"name":"edge"}]"#, r#"[{"name":"edge"},{"name":"west"}]"#).into();
+    let compiled = Compiler::default().compile(&held(&[gateway(), both.digested()]));
+    assert_eq!(meets(&compiled.table, "/both"), "redirected");
+    assert_eq!(compiled.faults, []);
+}
+
+#[test]
+fn a_route_that_is_not_served_at_all_is_told_as_rejected() {
+    let mut bad = route("bad", "/bad");
+    let body = String::from_utf8_lossy(&bad.body);
+    let wrong = r#""type":"RegularExpression","value":"(""#;
+    bad.body = body.replace(r#""type":"PathPrefix","value":"/bad""#, wrong).into();
+    let compiled = Compiler::default().compile(&held(&[gateway(), bad.digested()]));
+    let told: Vec<_> = compiled.rejected.iter().map(|one| one.key.name.as_str()).collect();
+    assert_eq!(told, ["bad"]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use model::Scope;
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
-use wire::{Begin, Commit, ControlHeartbeat, Envelope, Key, Lane, Vector, digest};
+use wire::{Begin, Commit, ControlHeartbeat, Envelope, Key, Lane, Vector};
 
 use super::*;
 use crate::config::held;
@@ -21,12 +21,13 @@ pub(crate) fn envelope(name: &str, generation: i64) -> Envelope {
         key: Key { kind: "ConfigMap".into(), namespace: "shop".into(), name: name.into() },
         scope: "platform".into(),
         generation,
-        digest: digest::body(&body),
+        digest: [0; 32],
         body,
         schema: 1,
         policy: false,
         targets: Vec::new(),
     }
+    .digested()
 }
 
 /// A node and the control plane that it speaks with.
@@ -217,6 +218,24 @@ fn if_even_a_resync_cannot_be_taken_the_stream_rests_longer_each_time() {
     }
     assert_eq!(waits[..3], [100, 200, 400].map(Duration::from_millis));
     assert_eq!(waits[9], LONGEST);
+}
+
+#[test]
+fn a_stream_that_does_not_hold_is_a_failure_though_it_was_answered() {
+    let mut bed = Bed::new();
+    let mut rests = Vec::new();
+    for holds in [1, 1, 1, 11, 1] {
+        bed.open();
+        for _ in 0..holds {
+            bed.now.at += Duration::from_secs(1);
+            bed.on(heartbeat());
+        }
+        bed.on(Event::Lost);
+        let until = bed.session.wakes().unwrap();
+        rests.push((until - bed.now.at).as_millis());
+        bed.now.at = until;
+    }
+    assert_eq!(rests, [100, 200, 400, 100, 200]);
 }
 
 #[test]

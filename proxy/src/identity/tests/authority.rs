@@ -70,6 +70,17 @@ impl Authority {
         (signed.der().to_vec(), key.serialize_der())
     }
 
+    /// A certificate for this authority's own key and subject that says another domain, signed by
+    /// itself.
+    pub(crate) fn forged(&self, own: &str, domain: &str) -> Vec<u8> {
+        let mut params = params(&format!("spiffe://{own}"), life(Duration::from_secs(24 * 3600)));
+        let uri = format!("spiffe://{domain}");
+        params.subject_alt_names = vec![SanType::URI(uri.as_str().try_into().unwrap())];
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+        params.self_signed(self.issuer.key()).unwrap().der().to_vec()
+    }
+
     /// A node's certificate.
     pub(crate) fn node(&self, uri: &str, node: &NodeKey, life: [SystemTime; 2]) -> Vec<u8> {
         let mut params = params(uri, life);
