@@ -25,7 +25,6 @@ const SOON: std::time::Duration = std::time::Duration::from_secs(1);
 const SESSIONS: usize = 50;
 
 /// Who wants to sign in.
-#[derive(Debug)]
 pub struct SignIn {
     /// The name of the user.
     pub user: String,
@@ -37,6 +36,12 @@ pub struct SignIn {
     pub agent: String,
     /// When.
     pub now: OffsetDateTime,
+}
+
+impl std::fmt::Debug for SignIn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SignIn").field("address", &self.address).finish_non_exhaustive()
+    }
 }
 
 /// A session that begins.
