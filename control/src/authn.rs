@@ -11,10 +11,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use model::access::{Actor, Asked, Rights, builtin};
-use model::key::platform_namespace;
-use model::role::{RoleRule, Verb};
-use model::{Key, Kind, Name, Scope};
+use model::access::{Actor, Rights, builtin};
+use model::role::RoleRule;
+use model::{Name, Scope};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -158,15 +157,12 @@ impl Caller {
     }
 }
 
-/// Whether these rights are those of a platform admin: they may change every field of any Grant
-/// of the platform, and so everything.
+/// Whether these rights are those of a platform admin: they hold everywhere all that the built-in
+/// role `admin` gives, and are narrowed by no token.
 pub fn is_platform_admin(rights: &Rights) -> bool {
-    let name = Name::parse("any").expect("a word of lower-case letters is a name");
-    let key = Key::new(Kind::Grant, platform_namespace(), name);
-    // The place that is the whole object is within no field.
-    let changed = [String::new()];
-    let (verb, scope) = (Verb::Update, &Scope::Platform);
-    rights.permit(&Asked { verb, key: &key, scope, api: None, changed: &changed }).is_ok()
+    let name = Name::parse("admin").expect("a word of lower-case letters is a name");
+    builtin::role(&name)
+        .is_some_and(|rules| rights.may_grant(&Scope::Platform, &[], &rules).is_ok())
 }
 
 /// What signing in needs to remember.

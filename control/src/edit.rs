@@ -76,17 +76,35 @@ impl Edit {
     }
 }
 
+/// Edits of one change.
+pub(crate) const EDITS: usize = 5_000;
+
+/// Faults that are told of one change.
+const TOLD: usize = 100;
+
+/// The first faults of many, and how many there are beyond.
+pub(crate) fn told(mut faults: Vec<Invalid>) -> Vec<Invalid> {
+    let more = faults.len().saturating_sub(TOLD);
+    if more > 0 {
+        faults.truncate(TOLD);
+        let reason = format!("there are {more} faults beyond those told here");
+        let (path, nearest) = (String::new(), None);
+        faults.push(Invalid { key: None, path, line: None, reason, nearest });
+    }
+    faults
+}
+
 /// The objects of a text of YAML or JSON documents, each to be put as it stands there.
 ///
 /// # Errors
 /// All faults of all documents, with path and line.
 pub fn read(text: &str) -> Result<Vec<Edit>, Vec<Invalid>> {
     let (mut edits, mut faults) = (Vec::new(), Vec::new());
-    for document in model::read(text) {
+    for document in model::read_bounded(text, EDITS) {
         match document.result {
             Ok(resource) => edits.push(Edit::Put { resource, expected: Expect::Any }),
             Err(mut invalid) => faults.append(&mut invalid),
         }
     }
-    if faults.is_empty() { Ok(edits) } else { Err(faults) }
+    if faults.is_empty() { Ok(edits) } else { Err(told(faults)) }
 }

@@ -189,8 +189,14 @@ impl Rest {
         }
         let params = RawPathParams::from_request_parts(&mut parts, &()).await;
         let params = params.map_err(|_| Problem::malformed("the path is not well-formed"))?;
-        let path = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let path = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let path: std::collections::BTreeMap<String, String> = path.collect();
         let query = ask::query(operation, parts.uri.query())?;
+        // No database keeps them, and no name has them.
+        let is_control = |(_, value): (&String, &String)| value.chars().any(char::is_control);
+        if path.iter().any(is_control) || query.iter().any(|(_, value)| value.contains('\0')) {
+            return Err(Problem::malformed("the path or the query has control characters"));
+        }
         let body = ask::body(body, operation.most).await?;
         let address = guard::address(&self.settings, &parts);
         let ask = Ask {

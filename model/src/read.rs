@@ -30,7 +30,7 @@ use crate::walk::{Fault, walk};
 use crate::{Checker, Invalid, Key, Kind, Resource};
 
 use identity::Identity;
-use split::split;
+use split::{split, split_most};
 use tree::{Content, Map, Node, Unreadable};
 
 mod identity;
@@ -67,13 +67,35 @@ impl Document {
 /// Reads a stream of YAML documents (JSON is YAML). Empty documents are passed over; a `List`, as
 /// kubectl prints, stands for its items.
 pub fn read(text: &str) -> Vec<Document> {
+    read_most(text, None)
+}
+
+/// The same for what a stranger sent: at most `most` objects and documents are read, which have 500,000
+/// values together; what is beyond is one fault.
+pub fn read_bounded(text: &str, most: usize) -> Vec<Document> {
+    read_most(text, Some(most))
+}
+
+fn read_most(text: &str, bound: Option<usize>) -> Vec<Document> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut documents = Vec::new();
-    let mut ordinal = 1;
-    for part in split(text) {
-        match tree::parse(part.text, part.line) {
+    let most = bound.unwrap_or(usize::MAX);
+    let mut documents: Vec<Document> = Vec::new();
+    let (mut ordinal, mut nodes) = (1, 0);
+    for (place, part) in split_most(text, most).into_iter().enumerate() {
+        if place >= most || documents.len() >= most || nodes > tree::NODES {
+            documents.push(beyond(part.line, most));
+            break;
+        }
+        if bound.is_none() {
+            nodes = 0;
+        }
+        match tree::parse_after(part.text, part.line, &mut nodes) {
             Ok(None) => continue,
             Ok(Some(root)) => match items(&root) {
+                Some(items) if items.len() > most - documents.len() => {
+                    documents.push(beyond(part.line, most));
+                    break;
+                }
                 Some(items) => documents.extend(items.iter().map(object)),
                 None => documents.push(object(&root)),
             },
@@ -82,6 +104,16 @@ pub fn read(text: &str) -> Vec<Document> {
         ordinal += 1;
     }
     documents
+}
+
+/// What is not read any more, since there is too much.
+fn beyond(line: usize, most: usize) -> Document {
+    let values = tree::NODES;
+    let reason = format!(
+        "what begins here is not read: a text has at most {most} documents and {values} values"
+    );
+    let fault = Fault { path: String::new(), line, reason, nearest: None };
+    Document { line, key: None, result: Err(invalid(vec![fault], None)), raw: None }
 }
 
 /// The line of the place that `path` names in the object `key` of `text`, or of the deepest place

@@ -121,12 +121,15 @@ pub(crate) async fn with(
     statement: &'static str,
     values: &[Value],
 ) -> Result<u64, Error> {
+    // The head before any row, as everybody takes them: so no two wait for each other.
+    let mut head = lock_head(&mut tx).await?;
     let changed = tx.execute(statement, values).await?;
     if changed == 0 {
         tx.rollback().await?;
         return Ok(0);
     }
-    say(&mut tx, std::slice::from_ref(said)).await?;
+    append(&mut tx, &mut head, said, Made::default()).await?;
+    move_head(&mut tx, &head).await?;
     tx.commit().await?;
     Ok(changed)
 }

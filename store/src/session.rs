@@ -21,23 +21,30 @@ pub struct Session {
 }
 
 impl Store {
-    /// Stores a new session, and says so.
+    /// Stores a new session of a user who may sign in and still has the `password` (its hash) that
+    /// was checked, and says so; whether it was done.
     ///
     /// # Errors
-    /// [`Error::Conflict`] if there is no such user.
-    pub async fn session_create(&self, session: &Session, said: &Entry) -> Result<(), Error> {
+    /// [`Error`] if the database fails.
+    pub async fn session_create(
+        &self,
+        session: &Session,
+        password: &str,
+        said: &Entry,
+    ) -> Result<bool, Error> {
         let insert = "INSERT INTO sessions (id, user_id, created, expires, seen, agent) \
-                      VALUES ($1, $2, $3, $4, $5, $6)";
-        let values: [Value; 6] = [
+                      SELECT $1, id, $3, $4, $5, $6 FROM users \
+                      WHERE id = $2 AND disabled = 0 AND password = $7";
+        let values: [Value; 7] = [
             (&session.id).into(),
             (&session.user).into(),
             session.created.into(),
             session.expires.into(),
             session.seen.into(),
             (&session.agent).into(),
+            password.into(),
         ];
-        audit::with(self.db.write().await?, said, insert, &values).await?;
-        Ok(())
+        Ok(audit::with(self.db.write().await?, said, insert, &values).await? > 0)
     }
 
     /// The session of this id, if it has not ended at `now` and its user may sign in.

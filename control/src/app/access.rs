@@ -71,7 +71,7 @@ impl App {
         Ok(Reviewed { allowed, reason, by: if allowed { by } else { Vec::new() } })
     }
 
-    /// Whether who asks may update every field of the platform's Grants, and so do anything.
+    /// Whether who asks holds all of the role `admin` in the platform, and so may do anything.
     ///
     /// # Errors
     /// [`Refusal::Store`].

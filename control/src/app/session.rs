@@ -19,11 +19,12 @@ const LIFE: Duration = Duration::hours(12);
 const IDLE: Duration = Duration::hours(1);
 /// How often it is noted that a session or a token is used.
 const NOTED: Duration = Duration::minutes(1);
+/// How long the note of it may take.
+const SOON: std::time::Duration = std::time::Duration::from_secs(1);
 /// Sessions of one user at once; the one used longest ago makes room.
 const SESSIONS: usize = 50;
 
 /// Who wants to sign in.
-#[derive(Debug)]
 pub struct SignIn {
     /// The name of the user.
     pub user: String,
@@ -35,6 +36,12 @@ pub struct SignIn {
     pub agent: String,
     /// When.
     pub now: OffsetDateTime,
+}
+
+impl std::fmt::Debug for SignIn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SignIn").field("address", &self.address).finish_non_exhaustive()
+    }
 }
 
 /// A session that begins.
@@ -57,7 +64,7 @@ impl App {
         attempts.enter(&name, address, now).map_err(Refusal::TooManyAttempts)?;
         let user = self.store.user_named(&name).await?.filter(|user| !user.disabled);
         let hash = user.as_ref().and_then(|user| user.password.clone());
-        let fits = self.authn.passwords.verify(password.clone(), hash).await?;
+        let fits = self.authn.passwords.verify(password.clone(), hash.clone()).await?;
         let at = micros(now);
         let said = |outcome: &str, name: &str| Entry {
             at,
@@ -86,7 +93,11 @@ impl App {
             agent: agent.chars().take(200).collect(),
         };
         self.store.session_sweep(at).await?;
-        self.store.session_create(&session, &said("done", name.as_str())).await?;
+        let done = said("done", name.as_str());
+        // Whoever was given another password meanwhile did not sign in with it.
+        if !self.store.session_create(&session, &hash.unwrap_or_default(), &done).await? {
+            return Err(Refusal::WrongPassword);
+        }
         for old in self.store.session_list(&user.id, at).await?.iter().skip(SESSIONS) {
             self.store.session_end(&old.id, &said("ended for a newer one", name.as_str())).await?;
         }
@@ -110,7 +121,8 @@ impl App {
         let Some(session) = found.filter(|session| is_awake(session, now)) else { return Ok(None) };
         let Some((id, name)) = self.user_of(&session.user).await? else { return Ok(None) };
         if at - session.seen >= micros_of(NOTED) {
-            self.store.session_touch(&session.id, at, session.expires).await?;
+            let touched = self.store.session_touch(&session.id, at, session.expires);
+            noted(touched).await;
         }
         let csrf = secret::csrf(cookie);
         let by = Proof::Session { id: session.id, csrf, expires: session.expires };
@@ -138,7 +150,7 @@ impl App {
             return Ok(None);
         };
         if token.seen.is_none_or(|seen| at - seen >= micros_of(NOTED)) {
-            self.store.token_touch(&token.id, at).await?;
+            noted(self.store.token_touch(&token.id, at)).await;
         }
         let by = Proof::Token { id: token.id, expires: token.expires, narrowed };
         Ok(Some(Caller { id, name, by }))
@@ -210,6 +222,15 @@ impl App {
     async fn user_of(&self, id: &str) -> Result<Option<(String, Name)>, Refusal> {
         let user = self.store.user(id).await?.filter(|user| !user.disabled);
         Ok(user.and_then(|user| Some((user.id, Name::parse(&user.name).ok()?))))
+    }
+}
+
+/// Notes that something is used, if that goes soon: it is no reason to turn away who asks.
+async fn noted<T>(touched: impl Future<Output = Result<T, store::Error>>) {
+    match tokio::time::timeout(SOON, touched).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "a use was not noted"),
+        Err(_) => tracing::debug!("a use was not noted in time"),
     }
 }
 

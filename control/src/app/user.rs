@@ -150,7 +150,6 @@ impl App {
 }
 
 /// A password that is to be another.
-#[derive(Debug)]
 pub struct NewPassword {
     /// Whose.
     pub user: String,
@@ -160,6 +159,15 @@ pub struct NewPassword {
     pub current: Option<String>,
     /// Where the caller is.
     pub address: std::net::IpAddr,
+}
+
+impl std::fmt::Debug for NewPassword {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewPassword")
+            .field("user", &self.user)
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What is wrong with a password.

@@ -15,7 +15,7 @@ use super::{Draft, api_of, fault};
 use crate::body::Body;
 use crate::bounds;
 use crate::refusal::Refusal;
-use crate::world::Unreadable;
+use crate::world::{Unreadable, World};
 
 impl Draft<'_> {
     /// References among people and borders, rights that are given on, and bounds.
@@ -32,7 +32,17 @@ impl Draft<'_> {
             }
         }
         faults.extend(self.sizes());
+        faults.extend(self.nobody_left());
         if faults.is_empty() { Ok(()) } else { Err(Refusal::Invalid(faults)) }
+    }
+
+    /// Somebody must be left who may do everything, since nobody else could let them in again.
+    fn nobody_left(&self) -> Option<Invalid> {
+        let mut edits = self.edits();
+        let (key, _) = edits.find(|(key, _)| matches!(key.kind, Kind::Grant | Kind::Team))?;
+        let is_left = !has_admin(self.world) || has_admin(&self.after);
+        let text = "would leave nobody with the role admin in the platform; grant it to somebody else first";
+        (!is_left).then(|| fault(key, "", text))
     }
 
     fn put(&self, key: &Key, resource: &Resource, rights: &Rights, faults: &mut Vec<Invalid>) {
@@ -272,6 +282,23 @@ impl Draft<'_> {
         let counts = counts.map(|((namespace, kind), count)| (scope(namespace), *kind, *count));
         bounds::scopes(counts, &added)
     }
+}
+
+/// Whether some user, or a team with somebody in it, has the role `admin` in the platform.
+fn has_admin(world: &World) -> bool {
+    world.of_kind(Kind::Grant).any(|(key, object)| {
+        let Resource::Grant(grant) = &object.resource else { return false };
+        let gives = key.namespace == Kind::Team.default_namespace()
+            && grant.spec.role.as_str() == "admin"
+            && grant.spec.apis.is_empty();
+        let is_somebody = |team: &Name| {
+            let team = world.directory.team(team);
+            team.is_some_and(|team| !team.spec.members.is_empty() || !team.spec.groups.is_empty())
+        };
+        let mut subjects = grant.spec.subjects.iter();
+        gives
+            && subjects.any(|one| one.user.is_some() || one.team.as_ref().is_some_and(is_somebody))
+    })
 }
 
 fn not_held(lacks: &str) -> String {

@@ -28,6 +28,9 @@ const PAGE: i64 = 100;
 /// Items of a page at most.
 pub(super) const LONGEST_PAGE: i64 = 500;
 
+/// Bytes of the reason of a change.
+const MESSAGE: usize = 4_096;
+
 /// A request.
 #[derive(Debug)]
 pub(super) struct Ask {
@@ -70,6 +73,10 @@ impl Ask {
 
     /// The same with a reason in the actor's words.
     pub(super) fn op_because(&self, message: String) -> Result<Op, Problem> {
+        if message.len() > MESSAGE || message.contains('\0') {
+            let text = format!("wants at most {MESSAGE} bytes, none of them NUL");
+            return Err(Problem::invalid(vec![fault("message", text)]));
+        }
         Ok(self.caller()?.op(&self.request_id, self.now, message))
     }
 

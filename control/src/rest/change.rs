@@ -17,11 +17,9 @@ use super::resource::{self, ResourceShape};
 use super::{BASE, node};
 use crate::app::user::fault;
 use crate::app::{PastChange, PastObject, Plan, Rolled};
+use crate::edit::{EDITS, told};
 use crate::moment::{micros, rfc3339};
 use crate::{Edit, Expect, Once, Op, Receipt};
-
-/// Edits of one change.
-const EDITS: usize = 5_000;
 
 /// The header of a request that may be sent twice and is done once.
 pub(super) const ONCE: HeaderName = HeaderName::from_static("idempotency-key");
@@ -333,17 +331,16 @@ fn wanted(ask: &Ask) -> Result<(Vec<Edit>, String), Problem> {
             return Err(Problem::malformed(text));
         }
     };
-    if edits.len() > EDITS {
-        let text = format!("a change has at most {EDITS} edits; this one has {}", edits.len());
-        return Err(Problem::invalid(vec![fault("edits", text)]));
-    }
+    few(edits.len())?;
     Ok((edits, message))
 }
 
 fn of_json(body: &[u8], message: String) -> Result<(Vec<Edit>, String), Problem> {
     let body = text(body)?;
     let change: NewChange<'_> = ask::json(body.as_bytes())?;
+    few(change.edits.len())?;
     let (mut edits, mut faults) = (Vec::new(), Vec::new());
+    let mut line = Line { body, offset: 0, breaks: 0 };
     for (place, edit) in change.edits.into_iter().enumerate() {
         let expected = match edit.expected {
             None => Expect::Any,
@@ -351,7 +348,7 @@ fn of_json(body: &[u8], message: String) -> Result<(Vec<Edit>, String), Problem>
             Some(ExpectedShape::Generation(of)) => Expect::Generation(of.generation),
         };
         match (edit.put, edit.delete) {
-            (Some(put), None) => match put_of(body, put, expected) {
+            (Some(put), None) => match put_of(&mut line, put, expected) {
                 Ok(edit) => edits.push(edit),
                 Err(mut wrong) => faults.append(&mut wrong),
             },
@@ -366,15 +363,39 @@ fn of_json(body: &[u8], message: String) -> Result<(Vec<Edit>, String), Problem>
     if faults.is_empty() {
         Ok((edits, change.message.unwrap_or(message)))
     } else {
-        Err(Problem::invalid(faults))
+        Err(Problem::invalid(told(faults)))
+    }
+}
+
+fn few(edits: usize) -> Result<(), Problem> {
+    if edits <= EDITS {
+        return Ok(());
+    }
+    let text = format!("a change has at most {EDITS} edits; this one has {edits}");
+    Err(Problem::invalid(vec![fault("edits", text)]))
+}
+
+/// How many lines of a body end before a place; counted on from the place before.
+struct Line<'b> {
+    body: &'b str,
+    offset: usize,
+    breaks: usize,
+}
+
+impl Line<'_> {
+    fn before(&mut self, part: &str) -> usize {
+        // It is a part of the body, so this is how far in it stands.
+        let at = (part.as_ptr() as usize).saturating_sub(self.body.as_ptr() as usize);
+        let between = self.body.get(self.offset..at).unwrap_or_default();
+        self.breaks += between.matches('\n').count();
+        self.offset = at;
+        self.breaks
     }
 }
 
 /// The one object of `put`, its faults with their lines in `body`.
-fn put_of(body: &str, put: &RawValue, expected: Expect) -> Result<Edit, Vec<Invalid>> {
-    // It is a part of the body, so this is how far in it stands.
-    let behind = (put.get().as_ptr() as usize).saturating_sub(body.as_ptr() as usize);
-    let before = body.get(..behind).unwrap_or_default().matches('\n').count();
+fn put_of(place: &mut Line<'_>, put: &RawValue, expected: Expect) -> Result<Edit, Vec<Invalid>> {
+    let before = place.before(put.get());
     let mut read = crate::read(put.get()).map_err(|mut faults| {
         for line in faults.iter_mut().filter_map(|one| one.line.as_mut()) {
             *line += before;

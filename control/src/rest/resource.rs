@@ -219,6 +219,11 @@ fn key(ask: &Ask) -> Result<Key, Problem> {
 fn expected(ask: &Ask) -> Result<Expect, Problem> {
     let wrong = |name, text| Err(Problem::invalid(vec![fault(name, text)]));
     let (is, is_not) = (ask.header(&header::IF_MATCH), ask.header(&header::IF_NONE_MATCH));
+    for (name, read) in [(header::IF_MATCH, is), (header::IF_NONE_MATCH, is_not)] {
+        if ask.headers.get_all(&name).iter().count() != usize::from(read.is_some()) {
+            return wrong(name.as_str(), "wants one line of visible ASCII");
+        }
+    }
     match (is, is_not) {
         (None, None) => Ok(Expect::Any),
         (None, Some("*")) => Ok(Expect::Absent),

@@ -14,10 +14,18 @@ pub(crate) struct Part<'t> {
 
 /// Parts `text`; comments and directives before a `---` belong to the document it begins.
 pub(crate) fn split(text: &str) -> Vec<Part<'_>> {
+    split_most(text, usize::MAX)
+}
+
+/// The first parts of `text`: one more than `most`, where there are more.
+pub(crate) fn split_most(text: &str, most: usize) -> Vec<Part<'_>> {
     let mut parts = Vec::new();
     let (mut begin, mut begin_line) = (0, 1);
     let mut has_begun = false;
     for (line, (at, row)) in (1..).zip(rows(text)) {
+        if parts.len() > most {
+            return parts;
+        }
         let row = row.trim_start_matches('\u{feff}');
         if is_marker(row, "---") {
             if has_begun {

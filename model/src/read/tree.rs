@@ -116,8 +116,19 @@ pub(crate) struct Unreadable {
 
 /// Parses one document, whose first line is line `first` of its file. `None` where it is empty.
 pub(crate) fn parse(text: &str, first: usize) -> Result<Option<Node>, Unreadable> {
-    let mut builder = Builder { first, ..Builder::default() };
-    match builder.run(text) {
+    parse_after(text, first, &mut 0)
+}
+
+/// The same behind documents of so many `nodes`, to which those of this one are added.
+pub(crate) fn parse_after(
+    text: &str,
+    first: usize,
+    nodes: &mut usize,
+) -> Result<Option<Node>, Unreadable> {
+    let mut builder = Builder { first, nodes: *nodes, ..Builder::default() };
+    let read = builder.run(text);
+    *nodes = builder.nodes;
+    match read {
         Ok(()) => Ok(builder.root.filter(|root| !is_empty(root))),
         Err((line, reason)) => Err(Unreadable { line, reason, above: builder.above() }),
     }

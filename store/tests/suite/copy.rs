@@ -46,7 +46,7 @@ async fn people(store: &Store) {
     let user = User {
         id: "u1".to_owned(),
         name: "alice".to_owned(),
-        password: None,
+        password: Some("x".to_owned()),
         disabled: false,
         created: 1,
         updated: 1,
@@ -60,7 +60,7 @@ async fn people(store: &Store) {
         seen: 1,
         agent: String::new(),
     };
-    store.session_create(&session, &Entry::default()).await.unwrap();
+    assert!(store.session_create(&session, "x", &Entry::default()).await.unwrap());
     let token = Token {
         id: "t1".to_owned(),
         user: "u1".to_owned(),

@@ -55,10 +55,10 @@ async fn a_name_belongs_to_one_user() {
 async fn a_session_lasts_until_it_ends() {
     let bed = Bed::fresh().await;
     let store = bed.store.clone();
-    assert!(matches!(store.session_create(&session("c"), &said(1)).await, Err(Error::Conflict(_))));
+    assert!(!store.session_create(&session("c"), "$argon2id$", &said(1)).await.unwrap());
     alice(&store).await;
-    store.session_create(&session("c"), &said(1)).await.unwrap();
-    store.session_create(&session("d"), &said(1)).await.unwrap();
+    assert!(store.session_create(&session("c"), "$argon2id$", &said(1)).await.unwrap());
+    assert!(store.session_create(&session("d"), "$argon2id$", &said(1)).await.unwrap());
     let id = digest(b"c");
     assert_eq!(store.session(&id, 99).await.unwrap(), Some(session("c")));
     assert_eq!(store.session(&id, 100).await.unwrap(), None);
@@ -76,12 +76,14 @@ async fn a_new_password_or_a_lock_ends_all_sessions() {
     let bed = Bed::fresh().await;
     let store = bed.store.clone();
     alice(&store).await;
-    store.session_create(&session("c"), &said(1)).await.unwrap();
+    assert!(store.session_create(&session("c"), "$argon2id$", &said(1)).await.unwrap());
     assert!(store.user_password("u1", "other", &said(20)).await.unwrap());
+    let old = store.session_create(&session("c"), "$argon2id$", &said(1)).await.unwrap();
+    assert!(!old, "by the old password");
     assert_eq!(store.session(&digest(b"c"), 30).await.unwrap(), None);
-    store.session_create(&session("c"), &said(1)).await.unwrap();
+    assert!(store.session_create(&session("c"), "other", &said(1)).await.unwrap());
     assert!(store.user_disable("u1", None, &said(40)).await.unwrap());
-    store.session_create(&session("d"), &said(1)).await.unwrap();
+    assert!(!store.session_create(&session("d"), "other", &said(1)).await.unwrap());
     assert_eq!(store.session(&digest(b"d"), 50).await.unwrap(), None, "a disabled user's");
     let user = store.user("u1").await.unwrap().unwrap();
     assert_eq!((user.disabled, user.updated, user.password.as_deref()), (true, 40, Some("other")));

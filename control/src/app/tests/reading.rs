@@ -220,6 +220,15 @@ async fn an_api_is_given_away_by_who_may() {
 }
 
 #[tokio::test]
+async fn the_last_who_may_do_everything_cannot_be_taken_away() {
+    let bed = Bed::shop().await;
+    let space = Kind::Team.default_namespace();
+    let first = key(Kind::Grant, space.as_str(), "first-admin");
+    let said = bed.delete("root", first).await.unwrap_err().to_string();
+    assert!(said.contains("leave nobody with the role admin"), "{said}");
+}
+
+#[tokio::test]
 async fn rights_are_told_with_what_gives_them() {
     let bed = Bed::shop().await;
     bed.put("sara", &api("bankers")).await.unwrap();
@@ -229,6 +238,12 @@ async fn rights_are_told_with_what_gives_them() {
     let viewer = model::access::builtin::role(&name("viewer")).unwrap();
     let narrow = Op { limit: Some((None, viewer)), ..op("root") };
     assert!(!bed.app.is_platform_admin(&narrow).await.unwrap(), "a token is narrower");
+    let owner = model::access::builtin::role(&name("owner")).unwrap();
+    let narrow = Op { limit: Some((None, owner)), ..op("root") };
+    assert!(!bed.app.is_platform_admin(&narrow).await.unwrap(), "an owner is less than an admin");
+    let admin = model::access::builtin::role(&name("admin")).unwrap();
+    let narrow = Op { limit: Some((Some(Scope::Platform), admin)), ..op("root") };
+    assert!(!bed.app.is_platform_admin(&narrow).await.unwrap(), "the platform is not everywhere");
     let orders = key(Kind::Api, "shop", "orders");
     let owner = Review { field: Some("spec.owner".to_owned()), ..may(Verb::Update, orders) };
     let told = bed.app.access_review(&op("sara"), &owner).await.unwrap();
