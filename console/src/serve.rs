@@ -54,7 +54,7 @@ async fn listen(args: &Serve, app: &Arc<App>, folder: &Path, stop: Stop) -> Resu
     tokio::join!(people, nodes).0
 }
 
-/// Where nobody may sign in yet, makes who may, and tells their password this once.
+/// Where nobody may sign in yet, makes who may, and tells where their password lies.
 async fn found(args: &Serve, app: &App, folder: &Path) -> Result<()> {
     let given = args.admin_password_file.as_ref().map(|file| {
         let text = std::fs::read_to_string(file);
@@ -66,8 +66,8 @@ async fn found(args: &Serve, app: &App, folder: &Path) -> Result<()> {
     match first.context("making the first user")? {
         First::Nobody => {}
         First::Given => tracing::info!("made the user 'admin' with the password that was given"),
-        First::Made { password } => tracing::info!(
-            "made the user 'admin' with the password {password}; it also lies in {} until it is used",
+        First::Made => tracing::info!(
+            "made the user 'admin'; the password lies in {} until it is used",
             file.display()
         ),
     }

@@ -20,10 +20,7 @@ pub enum First {
     /// With the password that was given.
     Given,
     /// With a password that was made, and lies in the file.
-    Made {
-        /// The password.
-        password: String,
-    },
+    Made,
 }
 
 impl App {
@@ -75,6 +72,6 @@ impl App {
         };
         self.store.user_create(&user, &said).await?;
         self.authn.first.watch(file);
-        Ok(made.map_or(First::Given, |password| First::Made { password }))
+        Ok(if made.is_some() { First::Made } else { First::Given })
     }
 }

@@ -425,7 +425,9 @@ pub(super) fn op(ask: &Ask, message: String) -> Result<Op, Problem> {
             let wrong = fault("Idempotency-Key", "wants 1 to 255 visible characters of ASCII");
             return Err(Problem::invalid(vec![wrong]));
         };
-        op.once = Some(Once { key: key.to_owned(), digest: ask.digest() });
+        // What a narrowed token asks is another request than the same by who may do more.
+        let digest = store::digest(format!("{} {:?}", ask.digest(), op.limit).as_bytes());
+        op.once = Some(Once { key: key.to_owned(), digest });
     }
     Ok(op)
 }
