@@ -1,6 +1,6 @@
 //! What crosses the network between the control plane and its nodes.
 //!
-//! Two services over one port: [`identity`] gives a node its certificate, [`frame`]s carry what it
+//! Two services over one port: one gives a node its certificate, the other carries what it
 //! serves. Their messages are plain types; that they travel as protobuf is told nowhere else.
 //!
 //! ```text

@@ -133,6 +133,14 @@ const SOAKS: &[Soak] = &[
         count: 10_000,
     },
     Soak {
+        name: "future",
+        about: "requests beside a policy that a gateway is too old to read",
+        starts_programs: true,
+        files: &["join"],
+        test: "future::a_policy_of_the_future_costs_nobody_else_a_request",
+        count: 10_000,
+    },
+    Soak {
         name: "together",
         about: "changes of three scopes that must be seen at once",
         starts_programs: true,

@@ -6,4 +6,5 @@ mod bed;
 mod certificate;
 mod control;
 mod entry;
+mod future;
 mod states;

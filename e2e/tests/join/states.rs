@@ -8,14 +8,17 @@ use crate::bed::{Bed, HOST, assert_served};
 use crate::control::envelopes;
 
 /// The same object with another body.
-fn rewritten(envelope: &Envelope, change: impl FnOnce(&mut serde_json::Value)) -> Envelope {
+pub(crate) fn rewritten(
+    envelope: &Envelope,
+    change: impl FnOnce(&mut serde_json::Value),
+) -> Envelope {
     let mut value = serde_json::from_slice(&envelope.body).expect("a body of JSON");
     change(&mut value);
     let body = bytes::Bytes::from(value.to_string());
     Envelope { body, generation: envelope.generation + 1, ..envelope.clone() }.digested()
 }
 
-fn allow_all(route: &str) -> Envelope {
+pub(crate) fn allow_all(route: &str) -> Envelope {
     let spec = format!(
         "targetRefs: [{{ group: gateway.networking.k8s.io, kind: HTTPRoute, name: {route} }}]\n\
          rules: [{{ name: all, action: Allow }}]"
