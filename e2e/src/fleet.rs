@@ -334,6 +334,16 @@ impl Joined {
         *self = Joined::spawn(&self.name, self.nodes, &self.state.clone(), None);
     }
 
+    /// Waits until it was let in. One beside another on one machine cannot have the same ports, and
+    /// so is never ready.
+    ///
+    /// # Panics
+    /// Where it is not: says what the gateway said.
+    pub async fn until_joined(&self) {
+        let what = format!("{} to join; it says:\n{}", self.name, self.stderr());
+        wait::until_true(&what, || self.state.join("identity.json").exists()).await;
+    }
+
     /// Waits until `/readyz` says yes.
     ///
     /// # Panics

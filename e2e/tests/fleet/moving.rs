@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use e2e::fleet::Plan;
+use e2e::fleet::{Joined, Plan};
 use e2e::program::ended;
 use e2e::server;
 use serde_json::Value;
@@ -77,10 +77,13 @@ async fn is_the_same(scene: &mut Scene, before: &Seen) {
     let now = seen(scene).await;
     assert_eq!(now.all, before.all);
     assert_eq!(roots(&now.certificate), roots(&before.certificate));
-    let _second = scene.fleet.join("second").await;
-    let second = scene.fleet.path("state-second").join("identity.json");
-    let second = std::fs::read_to_string(second).expect("it has an identity");
-    assert_eq!(roots(&second), roots(&before.certificate), "one root");
+    let token = scene.fleet.join_token("local", 1).await;
+    let state = scene.fleet.path("state-second");
+    let second = Joined::spawn("second", scene.fleet.nodes, &state, Some(&token));
+    second.until_joined().await;
+    let identity = state.join("identity.json");
+    let identity = std::fs::read_to_string(identity).expect("it has an identity");
+    assert_eq!(roots(&identity), roots(&before.certificate), "one root");
     let revision = scene.fleet.change(&routes(7)).await;
     scene.fleet.until_everywhere(revision).await;
 }

@@ -45,8 +45,8 @@ async fn a_token_that_was_used_lets_nobody_else_in() {
     let scene = Scene::new(fleet::Plan::default()).await;
     let token = scene.fleet.join_token("local", 1).await;
     let state = |name: &str| scene.fleet.path(&format!("state-{name}"));
-    let mut one = Joined::spawn("one", scene.fleet.nodes, &state("one"), Some(&token));
-    one.until_ready().await;
+    let one = Joined::spawn("one", scene.fleet.nodes, &state("one"), Some(&token));
+    one.until_joined().await;
     let two = Joined::spawn("two", scene.fleet.nodes, &state("two"), Some(&token));
     wait::until_true("the second to be refused", || two.stderr().contains("used up")).await;
     assert!(two.admin("/readyz").await.map_or(true, |reply| reply.status != 200));
