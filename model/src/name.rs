@@ -2,6 +2,7 @@
 
 use std::borrow::{Borrow, Cow};
 use std::fmt;
+use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -19,10 +20,10 @@ const SUBDOMAIN: &str = "a name: lower-case letters, digits, '-' and '.', beginn
 const HOSTNAME: &str = "a host name: lower-case labels of letters, digits and '-' parted by '.', \
                         '*.' allowed as the first label, no address and no port, 1 to 253 long";
 
-/// A Kubernetes object's name: an RFC 1123 subdomain.
+/// A Kubernetes object's name: an RFC 1123 subdomain. Copies of it share the text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Name(Box<str>);
+pub struct Name(Arc<str>);
 
 impl Name {
     /// Parses `word`.
@@ -61,7 +62,7 @@ fn is_label(label: &str) -> bool {
 /// (Gateway API, `Hostname`).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Hostname(Box<str>);
+pub struct Hostname(Arc<str>);
 
 impl Hostname {
     /// Parses `word`.
@@ -128,7 +129,7 @@ macro_rules! word_type {
 
         impl From<$type> for String {
             fn from(word: $type) -> String {
-                word.0.into()
+                (*word.0).into()
             }
         }
 

@@ -84,6 +84,28 @@ impl Resource {
         Key::new(self.kind(), meta.namespace.clone(), meta.name.clone())
     }
 
+    /// Whether both are one object in memory, so that comparing what they say is needless.
+    pub fn is_shared(&self, other: &Resource) -> bool {
+        match (self, other) {
+            (Resource::Gateway(one), Resource::Gateway(other)) => Arc::ptr_eq(one, other),
+            (Resource::HttpRoute(one), Resource::HttpRoute(other)) => Arc::ptr_eq(one, other),
+            (Resource::Service(one), Resource::Service(other)) => Arc::ptr_eq(one, other),
+            (Resource::EndpointSlice(one), Resource::EndpointSlice(other)) => {
+                Arc::ptr_eq(one, other)
+            }
+            (Resource::Secret(one), Resource::Secret(other)) => Arc::ptr_eq(one, other),
+            (Resource::ConfigMap(one), Resource::ConfigMap(other)) => Arc::ptr_eq(one, other),
+            (Resource::AccessPolicy(one), Resource::AccessPolicy(other)) => Arc::ptr_eq(one, other),
+            (Resource::Api(one), Resource::Api(other)) => Arc::ptr_eq(one, other),
+            (Resource::Claim(one), Resource::Claim(other)) => Arc::ptr_eq(one, other),
+            (Resource::Workspace(one), Resource::Workspace(other)) => Arc::ptr_eq(one, other),
+            (Resource::Team(one), Resource::Team(other)) => Arc::ptr_eq(one, other),
+            (Resource::Role(one), Resource::Role(other)) => Arc::ptr_eq(one, other),
+            (Resource::Grant(one), Resource::Grant(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+
     /// The whole object as JSON, `apiVersion` and `kind` included; secrets as digests.
     pub fn to_json(&self) -> serde_json::Value {
         let mut value =

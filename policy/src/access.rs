@@ -62,6 +62,19 @@ impl Level {
         }
     }
 
+    /// Whether it consists of the very same policies, or is closed for the same one.
+    pub fn is_same(&self, other: &Level) -> bool {
+        match (self, other) {
+            (Level::Rules(ours), Level::Rules(theirs)) => {
+                let mut pairs = ours.iter().zip(theirs);
+                ours.len() == theirs.len() && pairs.all(|(one, other)| Arc::ptr_eq(one, other))
+            }
+            (Level::Closed { key: one }, Level::Closed { key: other }) => one == other,
+            (Level::Unknown { policy: one }, Level::Unknown { policy: other }) => one == other,
+            (Level::Rules(_) | Level::Closed { .. } | Level::Unknown { .. }, _) => false,
+        }
+    }
+
     /// Whether a policy of it could not be read.
     pub fn is_closed(&self) -> bool {
         match self {

@@ -64,7 +64,7 @@ pub(crate) async fn exchange(conn: Arc<Conn>, mut request: Request<Incoming>) ->
 
 /// What `heddle-debug` says: table, route and backend.
 fn debug(record: &Record) -> Option<HeaderValue> {
-    let route = record.rule.as_ref().map_or("-", |rule| &*rule.label);
+    let route = record.rule.as_ref().map_or("-", |(_, rule)| &*rule.label);
     let backend = record.backend.as_deref().unwrap_or("-");
     let table = record.table.digest();
     HeaderValue::try_from(format!("table={table} route={route} backend={backend}")).ok()
@@ -112,7 +112,7 @@ fn judge<'l>(
     };
     meant_here(conn, live, &host)?;
     let found = live.table.find(&facts).map_err(Answer::new)?;
-    record.rule = Some(Arc::clone(found.rule));
+    record.rule = Some((found.place, Arc::clone(found.rule)));
     let pass = match found.rule.chain.decide(&facts, found.prefix) {
         Verdict::Pass(pass) => pass,
         Verdict::Answer(answer) => return Err(answer),
@@ -120,7 +120,7 @@ fn judge<'l>(
     record.principal = pass.principal;
     record.decided_by = pass.rule;
     let seed = record.seed();
-    let target = live.target(found.rule, seed as u32);
+    let target = found.rule.backends.target(seed as u32);
     let answer = |reason| found.rule.chain.answer(reason);
     let target = target.ok_or_else(|| answer(Reason::NoBackend))?;
     let whole = whole_path(parts, &path).ok_or_else(|| answer(Reason::PathInvalid))?;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use model::service::AppProtocol;
 use rustls::ServerConfig;
 use rustls::server::ProducesTickets;
-use table::{Rule, Table, Target};
+use table::Table;
 use tokio::sync::Semaphore;
 
 use crate::balance::Load;
@@ -31,8 +31,6 @@ pub(crate) struct Live {
     pub(crate) tls: HashMap<u16, Arc<ServerConfig>>,
     /// By `table::Service::id`.
     pub(crate) services: Vec<Arc<Service>>,
-    /// By `table::Rule::id`: running sums of the backends' weights.
-    pub(crate) weights: Vec<Box<[u32]>>,
     /// Metric handles.
     pub(crate) attached: Arc<Attached>,
 }
@@ -90,7 +88,6 @@ impl Live {
         Live {
             tls: tls::server_configs(&table, &ground.tickets),
             services,
-            weights: table.rules.iter().map(|rule| running_sums(rule)).collect(),
             attached: telemetry.attach(&table),
             table,
         }
@@ -101,33 +98,6 @@ impl Live {
         let endpoints = self.services.iter().flat_map(|service| &service.endpoints);
         endpoints.for_each(|endpoint| endpoint.pools[worker].sweep(age));
     }
-
-    /// The target of `rule` that `random` falls on; `None` where no weight is above 0.
-    pub(crate) fn target<'t>(&self, rule: &'t Rule, random: u32) -> Option<&'t Target> {
-        let backends = &rule.backends;
-        if let [only] = backends.as_slice()
-            && only.weight > 0
-        {
-            return Some(&only.target);
-        }
-        let sums = &self.weights[rule.id];
-        let whole = *sums.last()?;
-        if whole == 0 {
-            return None;
-        }
-        let drawn = (u64::from(random) * u64::from(whole)) >> 32;
-        let at = sums.partition_point(|sum| u64::from(*sum) <= drawn);
-        backends.get(at).map(|backend| &backend.target)
-    }
-}
-
-fn running_sums(rule: &Rule) -> Box<[u32]> {
-    let mut sum = 0u32;
-    let add = |backend: &table::Backend| {
-        sum = sum.saturating_add(backend.weight);
-        sum
-    };
-    rule.backends.iter().map(add).collect()
 }
 
 impl Service {

@@ -51,8 +51,8 @@ pub(crate) struct Record {
     pub(crate) user_agent: Option<HeaderValue>,
     /// The listener's port.
     pub(crate) port: u16,
-    /// The rule that was chosen.
-    pub(crate) rule: Option<Arc<Rule>>,
+    /// The rule that was chosen, behind its place in the table.
+    pub(crate) rule: Option<(usize, Arc<Rule>)>,
     /// The service port it was sent to.
     pub(crate) backend: Option<Arc<str>>,
     /// The endpoint that was tried last.

@@ -140,7 +140,7 @@ impl Telemetry {
     /// May take the record's texts out.
     pub(crate) fn tell(&self, record: &mut Record) {
         let took = record.began.elapsed();
-        let rule = record.rule.as_ref().map(|rule| rule.id);
+        let rule = record.rule.as_ref().map(|(place, _)| *place);
         let sample = Sample {
             reason: record.reason,
             status: record.status.map(|status| status.as_u16()),

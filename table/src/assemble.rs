@@ -4,14 +4,16 @@
 //! compile policies into levels, gather claims, draft the listeners, find each route's parents, close policies that
 //! deny strangers, resolve services, attach routes.
 //! A refused route without a good form stays closed where a policy protects it.
-//! What did not change since the assembly before is taken over from it.
+//! What did not change since the assembly before is taken over from it: objects with their compiled
+//! forms always; the parents of a route and its rules where nothing that they hang on changed, so that
+//! an edit of one route, or of the endpoints behind it, costs little more than itself.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use model::{Invalid, Key, Resource};
 
-use crate::assemble::attach::{Around, Attacher};
+use crate::assemble::attach::{Around, Attached, Attacher};
 use crate::assemble::borders::Borders;
 use crate::assemble::parents::Parents;
 use crate::assemble::policies::Policies;
@@ -29,6 +31,7 @@ mod parents;
 mod policies;
 mod rules;
 mod unknown;
+mod walk;
 
 /// All objects at hand.
 #[derive(Debug, Clone, Default)]
@@ -84,6 +87,10 @@ pub struct Assembly {
     pub closed: BTreeSet<Key>,
     pub(crate) settled: Settled,
     pub(crate) policies: Policies,
+    parents: Parents,
+    attached: Attached,
+    /// [`Settled::surroundings`].
+    surroundings: [u8; 32],
 }
 
 /// Makes a table. It never fails as a whole: see [`Assembly::faults`].
@@ -97,14 +104,21 @@ pub fn assemble(input: Input, previous: Option<&Assembly>) -> Assembly {
     let mut policies = Policies::compile(&settled, &borders, previous, &mut faults);
     let claimed = Arc::new(Claimed::new(&settled, &borders, &mut faults));
     let mut listeners = listeners::draft(&settled, &claimed, &mut faults);
-    let parents = Parents::find(&settled, &listeners, &mut faults);
+    let surroundings = settled.surroundings();
+    let alike = previous.filter(|previous| previous.surroundings == surroundings);
+    let before = alike.map(|previous| &previous.parents);
+    let parents = Parents::find(&settled, &listeners, before, &mut faults);
     callers::check(&mut policies, &listeners, &parents, &mut faults);
     let before = previous.map_or(&[][..], |assembly| &assembly.table.services);
     let catalog = Catalog::new(&settled, before);
     let around =
         Around { settled: &settled, policies: &policies, borders: &borders, claimed: &claimed };
+    let alike = alike.filter(|previous| {
+        catalog.has_ids_of(&previous.table.services) && policies.are_level_with(&previous.policies)
+    });
     let attacher = Attacher::new(around, &catalog, &mut listeners);
-    let rules = attacher.run(&parents, &mut faults);
+    let before = alike.map(|previous| &previous.attached);
+    let (rules, attached) = attacher.run(&parents, before, &mut faults);
     let ports = listener::ports(&listeners);
     for listener in &mut listeners {
         listener.routes.sort();
@@ -113,11 +127,22 @@ pub fn assemble(input: Input, previous: Option<&Assembly>) -> Assembly {
     let table = Arc::new(Table {
         digest: settled.digest(),
         listeners: listeners.into_iter().map(Arc::new).collect(),
-        rules: rules.into_iter().map(Arc::new).collect(),
+        rules,
         services: catalog.finish(),
         ports,
     });
     let kept = std::mem::take(&mut settled.kept);
     let (closed, lost) = (policies.closed(), settled.lost.clone());
-    Assembly { table, faults, kept, lost, closed, settled, policies }
+    Assembly {
+        table,
+        faults,
+        kept,
+        lost,
+        closed,
+        settled,
+        policies,
+        parents,
+        attached,
+        surroundings,
+    }
 }

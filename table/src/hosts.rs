@@ -42,8 +42,8 @@ impl<T> Hosts<T> {
         match name {
             None => self.any.get_or_insert_with(make),
             Some(name) => match name.suffix() {
-                Some(suffix) => self.wildcard.entry(suffix.into()).or_insert_with(make),
-                None => self.exact.entry(name.as_str().into()).or_insert_with(make),
+                Some(suffix) => entry(&mut self.wildcard, suffix, make),
+                None => entry(&mut self.exact, name.as_str(), make),
             },
         }
     }
@@ -60,6 +60,14 @@ impl<T> Hosts<T> {
     pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.exact.values_mut().chain(self.wildcard.values_mut()).chain(&mut self.any)
     }
+}
+
+/// The place of a word, which is copied only where there is none yet.
+pub(crate) fn entry<'m, T>(map: &'m mut Map<T>, word: &str, make: impl FnOnce() -> T) -> &'m mut T {
+    if !map.contains_key(word) {
+        map.insert(word.into(), make());
+    }
+    map.get_mut(word).expect("it was put in just now")
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 //! policy protects it, that stays closed.
 //! Nothing here is felt outside the refused object's own namespace.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -30,8 +31,6 @@ mod unread;
 #[derive(Debug, Default)]
 pub(crate) struct Settled {
     objects: BTreeMap<Key, Item>,
-    /// The compiled form of each HTTPRoute among the objects.
-    pub(crate) routes: BTreeMap<Key, Arc<Compiled>>,
     /// What refused policies close: those without a good form, and those that name more than theirs.
     pub(crate) closings: Vec<Closing>,
     /// Refused HTTPRoutes without a good form.
@@ -48,11 +47,14 @@ pub(crate) struct Settled {
     pub(crate) slice: bool,
 }
 
-/// An object with a digest of all it says.
+/// An object with what was made of it alone.
 #[derive(Debug, Clone)]
 pub(crate) struct Item {
     pub(crate) resource: Resource,
+    /// Of its key and all it says.
     digest: [u8; 32],
+    /// The compiled form of an HTTPRoute.
+    route: Option<Arc<Compiled>>,
 }
 
 impl Settled {
@@ -93,14 +95,50 @@ impl Settled {
 
     /// All objects of a kind, in the order of their names.
     pub(crate) fn of_kind(&self, kind: Kind) -> impl Iterator<Item = (&Key, &Item)> {
-        self.objects.iter().filter(move |(key, _)| key.kind == kind)
+        let first = Name::parse("0").expect("a digit is the first of all names");
+        let all = self.objects.range(Key::new(kind, first.clone(), first)..);
+        all.take_while(move |(key, _)| key.kind == kind)
     }
 
-    /// A digest of everything, whatever the order in which it came.
+    /// Every HTTPRoute, compiled.
+    pub(crate) fn routes(&self) -> impl Iterator<Item = (&Key, &Arc<Compiled>)> {
+        let routes = self.of_kind(Kind::HttpRoute);
+        routes.filter_map(|(key, item)| Some((key, item.route.as_ref()?)))
+    }
+
+    /// A short digest of everything, whatever the order in which it came.
     pub(crate) fn digest(&self) -> String {
+        let hash = self.hash(|_| true).finalize();
+        hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// A digest of all that a route's attachment may hang on besides the route itself, the services
+    /// that there are, and the levels of policies.
+    pub(crate) fn surroundings(&self) -> [u8; 32] {
+        let mut hash = self.hash(|kind| match kind {
+            Kind::HttpRoute | Kind::Service | Kind::EndpointSlice => false,
+            Kind::Gateway
+            | Kind::Secret
+            | Kind::ConfigMap
+            | Kind::AccessPolicy
+            | Kind::Api
+            | Kind::Claim
+            | Kind::Workspace
+            | Kind::Team
+            | Kind::Role
+            | Kind::Grant => true,
+        });
+        for key in &self.lost {
+            hash.update(format!("{key}\n"));
+        }
+        hash.update([u8::from(self.slice)]);
+        hash.finalize().into()
+    }
+
+    /// A hash of the objects of some kinds, and of what is known of those without a good form.
+    fn hash(&self, is_in: impl Fn(Kind) -> bool) -> Sha256 {
         let mut hash = Sha256::new();
-        for (key, item) in &self.objects {
-            hash.update(key.to_string());
+        for (_, item) in self.objects.iter().filter(|(key, _)| is_in(key.kind)) {
             hash.update(item.digest);
         }
         for closing in &self.closings {
@@ -115,7 +153,7 @@ impl Settled {
         for Closed { policy, targets, .. } in &self.unknown {
             hash.update(format!("{policy} {targets:?}"));
         }
-        hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        hash
     }
 }
 
@@ -129,22 +167,17 @@ pub(crate) fn settle(
     let mut refused = input.refused;
     for resource in input.resources {
         let key = resource.key();
-        if settled.objects.contains_key(&key) {
-            faults.push(fault(
-                &key,
-                "metadata.name",
-                "another one of this name stands above; the first stays",
-            ));
+        let Entry::Vacant(place) = settled.objects.entry(key) else {
+            let text = "another one of this name stands above; the first stays";
+            faults.push(fault(&resource.key(), "metadata.name", text));
             continue;
-        }
-        match accept(&key, &resource, previous) {
-            Ok(route) => {
-                settled.routes.extend(route.map(|route| (key.clone(), route)));
-                let item = item(&key, resource, previous);
-                settled.objects.insert(key, item);
-            }
+        };
+        let before = previous.and_then(|assembly| assembly.settled.objects.get(place.key()));
+        match accept(place.key(), &resource, before) {
+            Ok(item) => drop(place.insert(item)),
             Err(faults) => {
-                refused.push(Refused { key: Some(key), raw: Some(resource.to_json()), faults });
+                let (key, raw) = (Some(place.into_key()), Some(resource.to_json()));
+                refused.push(Refused { key, raw, faults });
             }
         }
     }
@@ -165,36 +198,24 @@ pub(crate) fn settle(
     settled
 }
 
-/// Compiles a route; other objects have nothing that could fail here.
-fn accept(
-    key: &Key,
-    resource: &Resource,
-    previous: Option<&Assembly>,
-) -> Result<Option<Arc<Compiled>>, Vec<Invalid>> {
-    let Resource::HttpRoute(route) = resource else { return Ok(None) };
-    let before = previous.and_then(|assembly| assembly.settled.routes.get(key));
-    if let Some(same) = before.filter(|before| before.source == *route) {
-        return Ok(Some(Arc::clone(same)));
+/// Compiles and digests an object, unless it is the one of before. Only a route can fail here.
+fn accept(key: &Key, resource: &Resource, before: Option<&Item>) -> Result<Item, Vec<Invalid>> {
+    let is_same =
+        |before: &&Item| before.resource.is_shared(resource) || before.resource == *resource;
+    if let Some(same) = before.filter(is_same) {
+        return Ok(same.clone());
     }
-    match Compiled::new(route) {
-        Ok(route) => Ok(Some(Arc::new(route))),
-        Err(errors) => {
-            let faults =
-                errors.into_iter().map(|(path, error)| fault(key, &path, error.to_string()));
-            Err(faults.collect())
-        }
-    }
-}
-
-/// Digests an object, unless it is the one of before.
-fn item(key: &Key, resource: Resource, previous: Option<&Assembly>) -> Item {
-    let before = previous.and_then(|assembly| assembly.settled.objects.get(key));
-    if let Some(same) = before.filter(|before| before.resource == resource) {
-        return same.clone();
-    }
-    let text = serde_json::to_vec(&resource);
+    let route = match resource {
+        Resource::HttpRoute(route) => Some(Compiled::new(route).map_err(|errors| {
+            let told = errors.into_iter();
+            told.map(|(path, error)| fault(key, &path, error.to_string())).collect::<Vec<_>>()
+        })?),
+        _ => None,
+    };
+    let text = serde_json::to_vec(resource);
     let text = text.unwrap_or_else(|_| format!("{resource:?}").into_bytes());
-    Item { resource, digest: Sha256::digest(text).into() }
+    let digest = Sha256::new().chain_update(format!("{key}\n")).chain_update(text).finalize();
+    Ok(Item { resource: resource.clone(), digest: digest.into(), route: route.map(Arc::new) })
 }
 
 /// Puts the last good form in the place of a refused object, or notes what it was meant for.
@@ -205,8 +226,6 @@ fn replace(settled: &mut Settled, refused: &Refused, previous: Option<&Assembly>
     }
     let before = previous.map(|assembly| &assembly.settled);
     if let Some(item) = before.and_then(|before| before.objects.get(key)) {
-        let route = before.and_then(|before| before.routes.get(key));
-        settled.routes.extend(route.map(|route| (key.clone(), Arc::clone(route))));
         settled.objects.insert(key.clone(), item.clone());
         settled.kept.insert(key.clone());
         if let Resource::AccessPolicy(good) = &item.resource {

@@ -28,7 +28,7 @@ pub mod why;
 
 pub use assemble::{Assembly, Closed, Input, Refused, assemble};
 pub use listener::{Certificate, Listener, State};
-pub use rule::{Backend, Mirror, Rule, Target};
+pub use rule::{Backend, Backends, Mirror, Rule, Target};
 pub use service::Service;
 
 /// All that a proxy needs to answer requests; immutable.
@@ -38,7 +38,7 @@ pub struct Table {
     pub digest: String,
     /// Every listener, the refused ones included; older Gateways first.
     pub listeners: Vec<Arc<Listener>>,
-    /// Every rule that some listener leads to, by [`Rule::id`].
+    /// Every rule that some listener leads to.
     pub rules: Vec<Arc<Rule>>,
     /// Every Service port that some rule names, by [`Service::id`].
     pub services: Vec<Arc<Service>>,
@@ -52,6 +52,8 @@ pub struct Found<'t> {
     pub listener: &'t Arc<Listener>,
     /// The rule that won.
     pub rule: &'t Arc<Rule>,
+    /// Its place in [`Table::rules`].
+    pub place: usize,
     /// The prefix of the match that won, if that was a `PathPrefix`.
     pub prefix: Option<&'t str>,
 }
@@ -85,7 +87,7 @@ impl Table {
         let listener = listener.ok_or(Reason::NoListener)?;
         let entry = listener.routes.find(facts).ok_or(Reason::NoRoute)?;
         let rule = self.rules.get(entry.rule).ok_or(Reason::NoRoute)?;
-        Ok(Found { listener, rule, prefix: entry.of.prefix() })
+        Ok(Found { listener, rule, place: entry.rule, prefix: entry.of.prefix() })
     }
 
     /// Which listener, route and rule a request leads to, why not the others, and what the rule's

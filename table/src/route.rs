@@ -54,8 +54,7 @@ pub(crate) struct Routes {
     hosts: Hosts<Paths>,
     /// What strays of each namespace were meant for, and which its other routes must not answer.
     shut: BTreeMap<Name, Hosts<Paths>>,
-    /// Every entry once, for [`why`](crate::why).
-    pub(crate) all: Vec<Entry>,
+    all: Vec<Entry>,
     /// What others hold, where anybody claims anything.
     pub(crate) claimed: Option<Arc<Claimed>>,
 }
@@ -185,12 +184,18 @@ impl Routes {
         put(index, hosts, matches, rule);
     }
 
+    /// Every entry once, in the order of precedence, for [`why`](crate::why).
+    pub(crate) fn all(&self) -> Vec<&Entry> {
+        let mut all: Vec<_> = self.all.iter().collect();
+        all.sort_by(|a, b| a.of.rank.cmp(&b.of.rank));
+        all.dedup_by(|a, b| Arc::ptr_eq(&a.of, &b.of));
+        all
+    }
+
     /// Brings every list into the order of precedence.
     pub(crate) fn sort(&mut self) {
         let shut = self.shut.values_mut().flat_map(Hosts::values_mut);
         self.hosts.values_mut().chain(shut).for_each(Paths::sort);
-        self.all.sort_by(|a, b| a.of.rank.cmp(&b.of.rank));
-        self.all.dedup_by(|a, b| Arc::ptr_eq(&a.of, &b.of));
     }
 
     /// The entry that wins. A host name whose rules do not fit leaves the request to less specific

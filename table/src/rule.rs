@@ -1,16 +1,16 @@
 //! Rules: what is done with a request that a match picked.
 
+use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Key, Name};
 use policy::{Chain, Reason};
 
-/// One rule of a route, as one set of Gateway and listener policies sees it.
+/// One rule of a route, as one set of Gateway and listener policies sees it. Tables that follow
+/// each other share those that did not change.
 #[derive(Debug)]
 pub struct Rule {
-    /// Its place in [`Table::rules`](crate::Table::rules).
-    pub id: usize,
     /// The route.
     pub route: Key,
     /// Which rule of the route, counted from 0.
@@ -21,8 +21,8 @@ pub struct Rule {
     pub label: Arc<str>,
     /// Policies and filters.
     pub chain: Chain,
-    /// Where requests go, by weight. A rule that only redirects has none.
-    pub backends: Vec<Backend>,
+    /// Where requests go. A rule that only redirects has none.
+    pub backends: Backends,
     /// Where copies go.
     pub mirrors: Vec<Mirror>,
     /// From the request's head to the whole answer.
@@ -35,6 +35,48 @@ pub struct Rule {
 impl Rule {
     /// A year: longer than anything waits.
     pub const UNBOUNDED: Duration = Duration::from_secs(365 * 24 * 3600);
+}
+
+/// Backends that share requests by weight.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Backends {
+    all: Vec<Backend>,
+    /// Running sums of the weights.
+    sums: Box<[u32]>,
+}
+
+impl Backends {
+    /// Of these.
+    pub(crate) fn new(all: Vec<Backend>) -> Self {
+        let mut sum = 0u32;
+        let add = |backend: &Backend| {
+            sum = sum.saturating_add(backend.weight);
+            sum
+        };
+        let sums = all.iter().map(add).collect();
+        Backends { all, sums }
+    }
+
+    /// All, as they were written.
+    pub fn iter(&self) -> slice::Iter<'_, Backend> {
+        self.all.iter()
+    }
+
+    /// The target that `random` falls on; `None` where no weight is above 0.
+    pub fn target(&self, random: u32) -> Option<&Target> {
+        if let [only] = self.all.as_slice()
+            && only.weight > 0
+        {
+            return Some(&only.target);
+        }
+        let whole = *self.sums.last()?;
+        if whole == 0 {
+            return None;
+        }
+        let drawn = (u64::from(random) * u64::from(whole)) >> 32;
+        let at = self.sums.partition_point(|sum| u64::from(*sum) <= drawn);
+        self.all.get(at).map(|backend| &backend.target)
+    }
 }
 
 /// A backend with its share. A broken one keeps its share, and answers for it.

@@ -55,6 +55,12 @@ impl<'a> Catalog<'a> {
         catalog
     }
 
+    /// Whether references lead to the same places as among `others`.
+    pub(crate) fn has_ids_of(&self, others: &[Arc<Service>]) -> bool {
+        let mut pairs = self.services.iter().zip(others);
+        self.services.len() == others.len() && pairs.all(|(one, other)| one.label == other.label)
+    }
+
     /// Where a reference from `namespace` leads, or what is wrong with it.
     pub(crate) fn target(
         &self,
@@ -98,7 +104,7 @@ impl<'a> Catalog<'a> {
 /// Every Service port that a route could reach.
 fn wanted(settled: &Settled) -> BTreeSet<Place> {
     let mut places = BTreeSet::new();
-    for (key, route) in &settled.routes {
+    for (key, route) in settled.routes() {
         for rule in &route.source.spec.rules {
             let backends = rule.backend_refs.iter().map(|to| (&to.namespace, &to.name, to.port));
             let mirrors = rule.filters.iter().filter_map(|filter| {

@@ -160,7 +160,7 @@ fn others(
     facts: &Facts<'_>,
 ) -> Vec<Other> {
     let is_winner = |entry: &&Entry| winner.is_some_and(|won| won.of.rank == entry.of.rank);
-    let rest = listener.routes.all.iter().filter(|entry| !is_winner(entry));
+    let rest = listener.routes.all().into_iter().filter(|entry| !is_winner(entry));
     let mut others: Vec<Other> = rest
         .map(|entry| {
             let held = || {

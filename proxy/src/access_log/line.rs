@@ -121,7 +121,7 @@ impl Line<'_> {
             self.number(key!("status"), status.as_u16().into());
         }
         self.word(key!("reason"), record.reason.as_str());
-        if let Some(rule) = &record.rule {
+        if let Some((_, rule)) = &record.rule {
             self.text(key!("route"), &rule.label);
         }
         if let Some(by) = &record.decided_by {

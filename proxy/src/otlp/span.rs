@@ -54,7 +54,7 @@ impl Span {
             host: std::mem::take(&mut record.host),
             path: std::mem::take(&mut record.path),
             port: record.port,
-            rule: record.rule.take(),
+            rule: record.rule.take().map(|(_, rule)| rule),
             backend: record.backend.take(),
             endpoint: record.endpoint,
             attempts: record.attempts,

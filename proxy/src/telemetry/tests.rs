@@ -117,7 +117,7 @@ fn a_routed_exchange_is_told_under_its_rule_also_after_the_next_table() {
     let table = table::assemble(input, None).table;
     let mut record = sample(&telemetry);
     record.table = telemetry.attach(&table);
-    record.rule = Some(Arc::clone(&table.rules[0]));
+    record.rule = Some((0, Arc::clone(&table.rules[0])));
     record.table.connect_failed(0);
     telemetry.attach(&Table::default());
     drop(record);

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use model::api::LABEL;
-use model::{Hostname, Invalid, Key, Name};
+use model::{Invalid, Key, Name};
 use policy::{Border, Level, Stage};
 
 use crate::Rule;
@@ -15,6 +15,7 @@ use crate::assemble::borders::Borders;
 use crate::assemble::parents::Parents;
 use crate::assemble::policies::Policies;
 use crate::assemble::rules::{Draft, drafts};
+use crate::assemble::walk::Walk;
 use crate::claimed::{Claimed, Refused};
 use crate::isolate::Settled;
 use crate::isolate::stray::Stray;
@@ -27,7 +28,7 @@ pub(crate) struct Attacher<'a> {
     around: Around<'a>,
     catalog: &'a Catalog<'a>,
     listeners: &'a mut [Listener],
-    rules: Vec<Rule>,
+    rules: Vec<Arc<Rule>>,
     /// For each listener, the namespaces whose routes are all closed there.
     sealed: Vec<BTreeMap<Name, Arc<Level>>>,
 }
@@ -41,6 +42,29 @@ pub(crate) struct Around<'a> {
     pub(crate) claimed: &'a Claimed,
 }
 
+/// What came of each route, which the next assembly may take over.
+pub(crate) type Attached = BTreeMap<Key, Arc<Attachment>>;
+
+/// What came of one route.
+#[derive(Debug)]
+pub(crate) struct Attachment {
+    of: Arc<Compiled>,
+    rules: Vec<Arc<Rule>>,
+    reached: Vec<Reached>,
+    faults: Vec<Invalid>,
+}
+
+/// Where a listener leads to a rule.
+#[derive(Debug)]
+struct Reached {
+    listener: usize,
+    /// Which of the route's host names.
+    host: usize,
+    matches: Arc<[Arc<Match>]>,
+    /// Which of the attachment's rules.
+    rule: usize,
+}
+
 /// A route on its way to its listeners.
 struct Bound<'a> {
     route: &'a Compiled,
@@ -51,8 +75,8 @@ struct Bound<'a> {
     refused: Refused,
 }
 
-/// Matches under a host name of their route.
-type Reach<'a> = Vec<(Option<&'a Hostname>, Vec<Arc<Match>>)>;
+/// Matches under a host name of their route, by its place.
+type Reach = Vec<(usize, Arc<[Arc<Match>]>)>;
 
 impl<'a> Attacher<'a> {
     pub(crate) fn new(
@@ -64,27 +88,54 @@ impl<'a> Attacher<'a> {
         Attacher { around, catalog, listeners, rules: Vec::new(), sealed }
     }
 
-    /// Attaches every route to those of its parents that serve; the rules that came of it.
-    pub(crate) fn run(mut self, parents: &Parents, faults: &mut Vec<Invalid>) -> Vec<Rule> {
-        let Around { settled, borders, claimed, .. } = self.around;
+    /// Attaches every route to those of its parents that serve; the rules that came of it. A route
+    /// that did not change is attached as `before`, when all else must have been as it is now.
+    pub(crate) fn run(
+        mut self,
+        parents: &Parents,
+        before: Option<&Attached>,
+        faults: &mut Vec<Invalid>,
+    ) -> (Vec<Arc<Rule>>, Attached) {
+        let settled = self.around.settled;
         for (stray, listeners) in settled.strays.iter().zip(&parents.strays) {
             // Where nothing was protected, nothing need be closed.
             if let Some((level, listeners)) = self.guard(stray, self.serving(listeners)) {
                 self.close(stray, &listeners, &level);
             }
         }
-        for (key, route) in &settled.routes {
-            let label = route.source.metadata.labels.get(LABEL);
-            let stage = borders.stage(key, label, faults);
-            let border = Border { stage, denied: borders.denial(key) };
-            let (listeners, refused) =
-                (self.serving(parents.of(key)), claimed.of_route(key, route, faults));
-            let bound = Bound { route, listeners, border, refused };
-            for draft in drafts(key, &route.source, self.catalog, faults) {
-                self.attach(&bound, &draft, faults);
-            }
+        let mut before = Walk::over(before);
+        let attached = settled.routes().map(|(key, route)| {
+            let same = before.at(key).filter(|before| Arc::ptr_eq(&before.of, route));
+            let made = || Arc::new(self.attachment(key, route, parents));
+            let attachment = same.cloned().unwrap_or_else(made);
+            self.attach(&attachment);
+            faults.extend_from_slice(&attachment.faults);
+            (key.clone(), attachment)
+        });
+        let attached = attached.collect();
+        (self.rules, attached)
+    }
+
+    /// What comes of a route.
+    fn attachment(&self, key: &Key, of: &Arc<Compiled>, parents: &Parents) -> Attachment {
+        let Around { borders, claimed, .. } = self.around;
+        let mut made = Attachment {
+            of: Arc::clone(of),
+            rules: Vec::new(),
+            reached: Vec::new(),
+            faults: Vec::new(),
+        };
+        let faults = &mut made.faults;
+        let label = of.source.metadata.labels.get(LABEL);
+        let stage = borders.stage(key, label, faults);
+        let border = Border { stage, denied: borders.denial(key) };
+        let refused = claimed.of_route(key, of, faults);
+        let listeners = self.serving(parents.of(key));
+        let bound = Bound { route: of, listeners, border, refused };
+        for draft in drafts(key, &of.source, self.catalog, faults) {
+            self.bind(&bound, &draft, &mut made);
         }
-        self.rules
+        made
     }
 
     /// What kept requests from a stray, and at which of its listeners.
@@ -129,25 +180,24 @@ impl<'a> Attacher<'a> {
         let mut told = Vec::new();
         for draft in drafts(&stray.key, &reach.source, self.catalog, &mut told) {
             let levels = vec![Arc::clone(level)];
-            let (id, border) = (self.rules.len(), Border::default());
-            let Some(rule) = draft.rule(id, levels, border, &mut told) else { continue };
+            let Some(rule) = draft.rule(levels, Border::default(), &mut told) else { continue };
             for &at in listeners {
-                let matches = &reach.rules[draft.index];
-                self.listeners[at].routes.shut(namespace, reach.hosts(), matches, rule.id);
+                let (matches, rule) = (&reach.rules[draft.index], self.rules.len());
+                self.listeners[at].routes.shut(namespace, reach.hosts(), matches, rule);
             }
-            self.rules.push(rule);
+            self.rules.push(Arc::new(rule));
         }
     }
 
-    /// Makes one rule reachable through listeners; those that see the same policies share it.
-    fn attach(&mut self, bound: &Bound<'_>, draft: &Draft<'_>, faults: &mut Vec<Invalid>) {
+    /// Makes one rule to be reached through listeners; those that see the same policies share it.
+    fn bind(&self, bound: &Bound<'_>, draft: &Draft<'_>, to: &mut Attachment) {
         let reach = bound.reach(draft.index);
         if reach.is_empty() {
             return;
         }
         let mut made: Vec<(Above, usize)> = Vec::new();
-        for &at in &bound.listeners {
-            let above = self.above(at, draft);
+        for &listener in &bound.listeners {
+            let above = self.above(listener, draft);
             let known = made.iter().find(|(other, _)| other.is_same(&above));
             let rule = match known {
                 Some(&(_, rule)) => rule,
@@ -155,17 +205,28 @@ impl<'a> Attacher<'a> {
                     let mut border = bound.border.clone();
                     border.denied = border.denied.filter(|_| !above.speaks);
                     let levels = above.levels.clone();
-                    let Some(rule) = draft.rule(self.rules.len(), levels, border, faults) else {
-                        continue;
-                    };
-                    self.rules.push(rule);
-                    made.push((above, self.rules.len() - 1));
-                    self.rules.len() - 1
+                    let Some(rule) = draft.rule(levels, border, &mut to.faults) else { continue };
+                    to.rules.push(Arc::new(rule));
+                    made.push((above, to.rules.len() - 1));
+                    to.rules.len() - 1
                 }
             };
-            for (host, matches) in &reach {
-                self.listeners[at].routes.add(*host, matches, rule);
-            }
+            to.reached.extend(reach.iter().map(|(host, matches)| Reached {
+                listener,
+                host: *host,
+                matches: Arc::clone(matches),
+                rule,
+            }));
+        }
+    }
+
+    /// Makes the rules of a route reachable through its listeners.
+    fn attach(&mut self, attachment: &Attachment) {
+        let first = self.rules.len();
+        self.rules.extend(attachment.rules.iter().cloned());
+        for Reached { listener, host, matches, rule } in &attachment.reached {
+            let host = attachment.of.source.spec.hostnames.get(*host);
+            self.listeners[*listener].routes.add(host, matches, first + rule);
         }
     }
 
@@ -199,14 +260,14 @@ impl<'a> Attacher<'a> {
 
 impl Bound<'_> {
     /// The matches of a rule under each host name, but for those on another's ground.
-    fn reach(&self, rule: usize) -> Reach<'_> {
+    fn reach(&self, rule: usize) -> Reach {
         let matches = &self.route.rules[rule];
-        let own = |at: usize| {
+        let own = |at: usize| -> Arc<[Arc<Match>]> {
             let all = matches.iter().enumerate();
             let own = all.filter(|(index, _)| !self.refused.contains(&(at, rule, *index)));
-            own.map(|(_, one)| Arc::clone(one)).collect::<Vec<_>>()
+            own.map(|(_, one)| Arc::clone(one)).collect()
         };
-        let reach = self.route.hosts().enumerate().map(|(at, host)| (host, own(at)));
+        let reach = self.route.hosts().enumerate().map(|(at, _)| (at, own(at)));
         reach.filter(|(_, matches)| !matches.is_empty()).collect()
     }
 }

@@ -1,24 +1,36 @@
 //! Parents: which listeners admit a route, and which a stray would have had.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use model::gateway::{self, FromNamespaces};
-use model::route::{HttpRoute, ParentRef};
+use model::route::ParentRef;
 use model::{Hostname, Invalid, Key, Kind, Name, Resource};
 
+use crate::assemble::walk::Walk;
 use crate::isolate::stray::Stray;
 use crate::isolate::{Settled, fault};
 use crate::listener::Listener;
+use crate::route::Compiled;
 
 /// The listeners that admit each route, those included that do not serve.
 #[derive(Debug, Default)]
 pub(crate) struct Parents {
-    listeners: BTreeMap<Key, BTreeSet<usize>>,
-    /// The same for each of [`Settled::strays`], all where its Gateways cannot be told.
+    found: BTreeMap<Key, Arc<Found>>,
+    /// The listeners of each of [`Settled::strays`], all where its Gateways cannot be told.
     pub(crate) strays: Vec<BTreeSet<usize>>,
-    /// Routes that name a Gateway without a good form.
-    partial: BTreeSet<Key>,
-    abroad: BTreeMap<Key, Abroad>,
+}
+
+/// The parents of one route.
+#[derive(Debug)]
+struct Found {
+    of: Arc<Compiled>,
+    /// By their places.
+    listeners: BTreeSet<usize>,
+    abroad: Abroad,
+    /// Whether it names a Gateway without a good form.
+    is_partial: bool,
+    faults: Vec<Invalid>,
 }
 
 /// The Gateways of other namespaces that a route names.
@@ -35,40 +47,41 @@ pub(crate) enum Abroad {
 
 impl Parents {
     /// Finds the parents of every route; one that is not there or does not admit it is a fault.
+    /// Those of a route that did not change are taken over from `before`, which the surroundings
+    /// must be those of.
     pub(crate) fn find(
         settled: &Settled,
         listeners: &[Listener],
+        before: Option<&Parents>,
         faults: &mut Vec<Invalid>,
     ) -> Self {
         let search = Search::new(settled, listeners);
         let strays = settled.strays.iter().map(|stray| search.of_stray(stray, listeners.len()));
-        let mut parents = Parents { strays: strays.collect(), ..Parents::default() };
-        for (key, route) in &settled.routes {
-            let (found, abroad) = search.parents(key, &route.source, faults);
-            parents.listeners.insert(key.clone(), found);
-            parents.abroad.insert(key.clone(), abroad);
-            let mut named = route.source.spec.parent_refs.iter();
-            if named.any(|parent| settled.lost.contains(&gateway_of(key, parent))) {
-                parents.partial.insert(key.clone());
-            }
-        }
-        parents
+        let strays = strays.collect();
+        let mut before = Walk::over(before.map(|before| &before.found));
+        let found = settled.routes().map(|(key, route)| {
+            let same = before.at(key).filter(|before| Arc::ptr_eq(&before.of, route));
+            let found = same.cloned().unwrap_or_else(|| Arc::new(search.parents(key, route)));
+            faults.extend_from_slice(&found.faults);
+            (key.clone(), found)
+        });
+        Parents { found: found.collect(), strays }
     }
 
     /// The listeners that admit a route, by their places.
     pub(crate) fn of(&self, route: &Key) -> &BTreeSet<usize> {
         static NONE: BTreeSet<usize> = BTreeSet::new();
-        self.listeners.get(route).unwrap_or(&NONE)
+        self.found.get(route).map_or(&NONE, |found| &found.listeners)
     }
 
     /// Whether a route names a Gateway of which nobody can tell what it would be.
     pub(crate) fn are_partial(&self, route: &Key) -> bool {
-        self.partial.contains(route)
+        self.found.get(route).is_some_and(|found| found.is_partial)
     }
 
     /// The Gateways of other namespaces that an object names, which only a route does.
     pub(crate) fn abroad(&self, object: &Key) -> Abroad {
-        self.abroad.get(object).copied().unwrap_or_default()
+        self.found.get(object).map(|found| found.abroad).unwrap_or_default()
     }
 }
 
@@ -90,33 +103,32 @@ impl<'a> Search<'a> {
         Search { settled, places: named.enumerate().map(|(at, name)| (name, at)).collect() }
     }
 
-    /// The listeners that admit a route, each once.
-    fn parents(
-        &self,
-        key: &Key,
-        route: &HttpRoute,
-        faults: &mut Vec<Invalid>,
-    ) -> (BTreeSet<usize>, Abroad) {
-        let (mut all, mut abroad) = (BTreeSet::new(), Abroad::default());
-        for (index, parent) in route.spec.parent_refs.iter().enumerate() {
-            let found = self.parent(key, &route.spec.hostnames, parent);
-            if gateway_of(key, parent).namespace != key.namespace {
+    /// The listeners that admit a route, each once, and all else that is known of its parents.
+    fn parents(&self, key: &Key, of: &Arc<Compiled>) -> Found {
+        let spec = &of.source.spec;
+        let (mut listeners, mut abroad) = (BTreeSet::new(), Abroad::default());
+        let (mut is_partial, mut faults) = (false, Vec::new());
+        for (index, parent) in spec.parent_refs.iter().enumerate() {
+            let gateway = gateway_of(key, parent);
+            let found = self.parent(key, &spec.hostnames, parent);
+            is_partial |= self.settled.lost.contains(&gateway);
+            if gateway.namespace != key.namespace {
                 let seen = if found.is_ok() { Abroad::Attached } else { Abroad::Untold };
                 abroad = abroad.max(seen);
             }
             match found {
-                Ok(found) => all.extend(found),
-                Err(_) if self.settled.is_elsewhere(&gateway_of(key, parent)) => {}
+                Ok(found) => listeners.extend(found),
+                Err(_) if self.settled.is_elsewhere(&gateway) => {}
                 Err(reason) => {
                     faults.push(fault(key, &format!("spec.parentRefs[{index}]"), reason));
                 }
             }
         }
-        if route.spec.parent_refs.is_empty() {
+        if spec.parent_refs.is_empty() {
             let reason = "names no Gateway, so no request can reach it";
             faults.push(fault(key, "spec.parentRefs", reason));
         }
-        (all, abroad)
+        Found { of: Arc::clone(of), listeners, abroad, is_partial, faults }
     }
 
     /// The listeners that a stray would have had, as far as that can be told; else all.

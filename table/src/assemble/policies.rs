@@ -122,6 +122,16 @@ impl Policies {
             .map(|key| &key.namespace)
     }
 
+    /// Whether each place has the same level as in `other`.
+    pub(crate) fn are_level_with(&self, other: &Policies) -> bool {
+        let (ours, theirs) = (&self.levels, &other.levels);
+        let mut pairs = ours.iter().zip(theirs);
+        ours.len() == theirs.len()
+            && pairs.all(|((place, one), (other_place, other))| {
+                place == other_place && (Arc::ptr_eq(one, other) || one.is_same(other))
+            })
+    }
+
     /// Closes the targets of a policy.
     pub(crate) fn close(&mut self, key: &Key) {
         for place in self.places.get(key).into_iter().flatten() {

@@ -9,7 +9,7 @@ use policy::{Border, Chain, Level, Reason};
 
 use crate::isolate::fault;
 use crate::service::Catalog;
-use crate::{Backend, Mirror, Rule, Target};
+use crate::{Backend, Backends, Mirror, Rule, Target};
 
 /// A rule but for its policies, which depend on the listener.
 pub(crate) struct Draft<'a> {
@@ -17,7 +17,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) index: usize,
     pub(crate) written: &'a HttpRule,
     label: Arc<str>,
-    backends: Vec<Backend>,
+    backends: Backends,
     mirrors: Vec<Mirror>,
 }
 
@@ -35,7 +35,7 @@ pub(crate) fn drafts<'a>(
             index,
             written,
             label: label(route, index, written),
-            backends: backends(route, index, written, catalog, faults),
+            backends: Backends::new(backends(route, index, written, catalog, faults)),
             mirrors: mirrors(route, index, written, catalog, faults),
         })
         .collect()
@@ -110,7 +110,6 @@ impl Draft<'_> {
     /// The rule under these policies, within this border. A chain that does not compile closes the rule.
     pub(crate) fn rule(
         &self,
-        id: usize,
         levels: Vec<Arc<Level>>,
         border: Border,
         faults: &mut Vec<Invalid>,
@@ -126,7 +125,6 @@ impl Draft<'_> {
         });
         let timeouts = self.written.timeouts.unwrap_or_default();
         Some(Rule {
-            id,
             route: self.route.clone(),
             index: self.index,
             name: self.written.name.clone(),

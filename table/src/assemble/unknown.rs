@@ -52,7 +52,7 @@ fn of_namespace(settled: &Settled, namespace: &Name) -> Vec<Key> {
 
 /// The routes that are meant, by key and label, those included that have no good form.
 fn routes(settled: &Settled, is_meant: impl Fn(&Key, Option<&str>) -> bool) -> Vec<Key> {
-    let good = settled.routes.iter().map(|(key, route)| {
+    let good = settled.routes().map(|(key, route)| {
         let label = route.source.metadata.labels.get(LABEL);
         (key, label.map(String::as_str))
     });

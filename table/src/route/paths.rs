@@ -1,8 +1,10 @@
 //! The matches of one host name, by path.
 
+use std::sync::Arc;
+
 use policy::Facts;
 
-use crate::hosts::Map;
+use crate::hosts::{self, Map};
 use crate::precedence::PathRank;
 use crate::route::Entry;
 
@@ -43,8 +45,9 @@ impl Paths {
     pub(crate) fn add(&mut self, entry: Entry) {
         match entry.of.rank.path {
             PathRank::Exact => {
-                let path = entry.of.path.exact().unwrap_or_default();
-                self.exact.entry(path.into()).or_default().push(entry);
+                let of = Arc::clone(&entry.of);
+                let path = of.path.exact().unwrap_or_default();
+                hosts::entry(&mut self.exact, path, Vec::new).push(entry);
             }
             PathRank::Expression(_) => self.expressions.push(entry),
             PathRank::Prefix(_) => self.prefixes.add(entry),

@@ -181,3 +181,24 @@ fn what_cannot_be_told_is_no_fault() {
     let said = faults(&made(world([keys(&["bob"]), nowhere])));
     assert!(said.len() == 1 && said[0].contains("no HTTPRoute shop/nowhere"), "{said:?}");
 }
+
+#[test]
+fn a_route_that_did_not_change_closes_with_the_policy_that_another_one_closed() {
+    let both = json!([{ "kind": "HTTPRoute", "name": "a" }, { "kind": "HTTPRoute", "name": "b" }]);
+    let denying = json!({ "targetRefs": both, "rules": deny("alice") });
+    let other = gateway_at("shop", "other", json!([{ "name": "web", "port": 81 }]));
+    let mut resources = world([
+        keys(&["alice"]),
+        other,
+        policy("offer", "edge", Some(by_key()), json!([])),
+        object(Kind::AccessPolicy, "shop", "p", denying),
+    ]);
+    resources[2] = route("b", &["other"]);
+    let before = made(resources.clone());
+    let b = get("h", "/b").port(81);
+    assert_eq!(b.verdict(&before.table), "ok");
+    // Now no target is reached through the Gateway that knows Alice.
+    resources[1] = route("a", &["other"]);
+    let after = after(resources, &before);
+    assert_eq!(b.verdict(&after.table), SHUT, "{:?}", after.faults);
+}

@@ -18,7 +18,7 @@ use naive::Reading;
 mod edit;
 mod intruder;
 mod naive;
-mod world;
+pub(crate) mod world;
 
 const REQUESTS: usize = 24;
 

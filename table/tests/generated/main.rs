@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::needless_pass_by_value, reason = "only tests are here")]
 
 mod borders;
+mod chain;
 mod dice;
 mod isolation;
 mod reference;

@@ -55,7 +55,7 @@ pub(crate) fn observe(table: &Table, request: &Request) -> Seen {
         }
     });
     let certificates = listener.into_iter().flat_map(|listener| &listener.certificates);
-    let backends = rule.into_iter().flat_map(|rule| &rule.backends);
+    let backends = rule.into_iter().flat_map(|rule| rule.backends.iter());
     Seen {
         gateway: listener.map(|listener| listener.gateway.namespace.to_string()),
         owner: rule.map(|rule| rule.route.namespace.to_string()),
