@@ -7,11 +7,14 @@
 //! ```
 //!
 //! All nodes of a class share a snapshot and the differences between two of them, so what a
-//! revision costs grows with the classes and not with the nodes. Nothing here waits or asks the time.
+//! revision costs grows with the classes and not with the nodes; and it grows with what changed,
+//! unless that decides what a class sees of other objects. Nothing here waits or asks the time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use imbl::OrdMap;
+use imbl::ordmap::DiffItem;
 use model::{Key, Kind, Name, Resource};
 use wire::{Envelope, Held, Lane, Vector, digest};
 
@@ -46,9 +49,12 @@ pub struct Snapshot {
     pub vector: Vector,
     /// [`digest::held`] of the objects.
     pub digest: [u8; 32],
-    /// The objects, in the order of keys.
-    pub objects: Vec<Arc<Envelope>>,
+    /// The objects; snapshots of a class share what they have in common.
+    pub objects: Objects,
 }
+
+/// Objects as the wire carries them, by key.
+pub type Objects = OrdMap<wire::Key, Arc<Envelope>>;
 
 /// What brings a node from one state to another.
 #[derive(Debug, Default)]
@@ -62,55 +68,51 @@ pub struct Difference {
 impl Snapshot {
     /// What brings a node that holds nothing here.
     pub fn whole(&self) -> Difference {
-        Difference { puts: self.objects.clone(), drops: Vec::new() }
+        Difference { puts: self.objects.values().cloned().collect(), drops: Vec::new() }
     }
 
     /// What brings a node here that runs `from`.
     pub fn since(&self, from: &Snapshot) -> Difference {
-        let same = |old: &Arc<Envelope>, new: &Arc<Envelope>| {
-            let is_same = old.generation == new.generation && old.digest == new.digest;
-            Arc::ptr_eq(old, new) || is_same && old.scope == new.scope
-        };
-        let held = from.objects.iter().map(|old| (&old.key, old));
-        self.differ(held, |old, new| same(old, new))
-    }
-
-    /// What brings a node here that said it holds `held`, in the order of keys.
-    pub fn since_held(&self, held: &[Held]) -> Difference {
-        let held = held.iter().map(|one| (&one.key, one));
-        self.differ(held, |old, new| old.generation == new.generation && old.digest == new.digest)
-    }
-
-    /// Both sides are in the order of keys, so one walk finds all.
-    fn differ<'h, H>(
-        &self,
-        held: impl Iterator<Item = (&'h wire::Key, &'h H)>,
-        same: impl Fn(&H, &Arc<Envelope>) -> bool,
-    ) -> Difference
-    where
-        H: 'h,
-    {
         let mut difference = Difference::default();
-        let (mut held, mut wanted) = (held.peekable(), self.objects.iter().peekable());
+        for change in from.objects.diff(&self.objects) {
+            match change {
+                DiffItem::Add(_, new) => difference.puts.push(Arc::clone(new)),
+                DiffItem::Update { old: (_, old), new: (_, new) } => {
+                    let is_same = old.generation == new.generation && old.digest == new.digest;
+                    if !is_same || old.scope != new.scope {
+                        difference.puts.push(Arc::clone(new));
+                    }
+                }
+                DiffItem::Remove(key, _) => difference.drops.push(key.clone()),
+            }
+        }
+        difference
+    }
+
+    /// What brings a node here that said it holds `held`, in the order of keys. Both sides are in
+    /// that order, so one walk finds all.
+    pub fn since_held(&self, held: &[Held]) -> Difference {
+        let mut difference = Difference::default();
+        let (mut held, mut wanted) = (held.iter().peekable(), self.objects.iter().peekable());
         loop {
             match (held.peek(), wanted.peek()) {
-                (Some((key, _)), Some(new)) if **key < new.key => {
-                    difference.drops.push((*key).clone());
+                (Some(old), Some((key, _))) if old.key < **key => {
+                    difference.drops.push(old.key.clone());
                     held.next();
                 }
-                (Some((key, old)), Some(new)) if **key == new.key => {
-                    if !same(old, new) {
+                (Some(old), Some((key, new))) if old.key == **key => {
+                    if old.generation != new.generation || old.digest != new.digest {
                         difference.puts.push(Arc::clone(new));
                     }
                     held.next();
                     wanted.next();
                 }
-                (_, Some(new)) => {
+                (_, Some((_, new))) => {
                     difference.puts.push(Arc::clone(new));
                     wanted.next();
                 }
-                (Some((key, _)), None) => {
-                    difference.drops.push((*key).clone());
+                (Some(old), None) => {
+                    difference.drops.push(old.key.clone());
                     held.next();
                 }
                 (None, None) => return difference,
@@ -132,9 +134,8 @@ impl Difference {
     }
 }
 
-/// The digest of objects that are in the order of keys.
-fn digest_of(objects: &[Arc<Envelope>]) -> [u8; 32] {
-    digest::held(objects.iter().map(|one| (&one.key, one.generation, &one.digest)))
+fn digest_of(objects: &Objects) -> [u8; 32] {
+    digest::held(objects.iter().map(|(key, one)| (key, one.generation, &one.digest)))
 }
 
 #[cfg(test)]

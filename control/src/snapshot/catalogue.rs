@@ -1,14 +1,17 @@
 //! Every object that nodes may be told of, encoded.
 
 use bytes::Bytes;
+use imbl::OrdMap;
+use model::access::Directory;
 use time::OffsetDateTime;
 
+use super::sight::Sight;
 use super::{
-    Arc, BTreeMap, Class, Difference, Envelope, Key, Resource, Snapshot, Vector, World, aside,
-    digest_of, sight,
+    Arc, BTreeMap, Class, DiffItem, Difference, Envelope, Key, Kind, Name, Objects, Resource,
+    Snapshot, Vector, World, aside, digest_of, sight,
 };
 use crate::body::Body;
-use crate::world::is_traffic;
+use crate::world::{self, Object, is_traffic};
 
 /// Two snapshots of a class are seldom asked for apart from the last ones.
 const KEPT: usize = 32;
@@ -19,8 +22,10 @@ pub struct Catalogue {
     revision: i64,
     committed: Option<i64>,
     vector: Vector,
-    /// In the order of the wire's keys.
-    objects: BTreeMap<wire::Key, Entry>,
+    /// The world's own objects and borders, as they were last looked at.
+    seen: world::Objects,
+    directory: Arc<Directory>,
+    objects: OrdMap<Key, Entry>,
     /// What this program cannot read, and nodes perhaps can.
     aside: Vec<aside::Aside>,
     classes: BTreeMap<Class, Arc<Snapshot>>,
@@ -28,12 +33,17 @@ pub struct Catalogue {
     numbers: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Entry {
-    key: Key,
     resource: Resource,
     created: OffsetDateTime,
     envelope: Arc<Envelope>,
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.envelope, &other.envelope)
+    }
 }
 
 impl Catalogue {
@@ -45,32 +55,64 @@ impl Catalogue {
     /// Moves on to `world`, whose last revision was committed at `committed`. Snapshots of the
     /// classes that were asked for are made anew.
     pub fn advance(&mut self, world: &World, committed: Option<i64>) {
-        let mut before = std::mem::take(&mut self.objects);
-        for (key, object) in world.objects.iter().filter(|(key, _)| is_traffic(key.kind)) {
-            let name = wire::Key::from(key);
-            let scope = world.directory.scope(&key.namespace).to_string();
-            let same = |was: &Entry| {
-                let is_same = was.envelope.generation == object.generation;
-                is_same && was.created == object.created && was.envelope.scope == scope
-            };
-            let entry = match before.remove(&name).filter(same) {
-                Some(entry) => entry,
-                None => Entry {
-                    key: key.clone(),
-                    resource: object.resource.clone(),
-                    created: object.created,
-                    envelope: Arc::new(envelope(&name, scope, object)),
-                },
-            };
-            self.objects.insert(name, entry);
+        let before = self.objects.clone();
+        let had_aside = !self.aside.is_empty();
+        if Arc::ptr_eq(&self.directory, &world.directory) {
+            self.follow(world);
+        } else {
+            // Objects may be of another scope now, unchanged as they are.
+            self.take_all(world);
         }
+        (self.seen, self.directory) = (world.objects.clone(), Arc::clone(&world.directory));
         self.aside = world.unreadable.values().filter_map(aside::Aside::of).collect();
         self.revision = world.revision;
         self.committed = committed;
         self.vector = world.scopes.clone();
-        let classes: Vec<_> = std::mem::take(&mut self.classes).into_keys().collect();
-        for class in classes {
-            self.snapshot(&class);
+        let is_plain = !had_aside && self.aside.is_empty();
+        for (class, last) in std::mem::take(&mut self.classes) {
+            let objects = is_plain.then(|| self.changed(&last.objects, &before)).flatten();
+            let objects = objects.unwrap_or_else(|| self.whole(&class));
+            self.put(class, objects);
+        }
+    }
+
+    /// Takes what changed since the world before.
+    fn follow(&mut self, world: &World) {
+        let seen = std::mem::take(&mut self.seen);
+        for change in seen.diff(&world.objects) {
+            match change {
+                DiffItem::Add(key, object) | DiffItem::Update { new: (key, object), .. } => {
+                    self.take(world, key, object);
+                }
+                DiffItem::Remove(key, _) => drop(self.objects.remove(key)),
+            }
+        }
+    }
+
+    fn take_all(&mut self, world: &World) {
+        let gone = self.objects.keys().filter(|key| !world.objects.contains_key(*key));
+        for key in gone.cloned().collect::<Vec<_>>() {
+            self.objects.remove(&key);
+        }
+        for (key, object) in &world.objects {
+            self.take(world, key, object);
+        }
+    }
+
+    /// Takes an object, unless it is as it was.
+    fn take(&mut self, world: &World, key: &Key, object: &Object) {
+        if !is_traffic(key.kind) {
+            return;
+        }
+        let scope = world.directory.scope(&key.namespace).to_string();
+        let same = |was: &&Entry| {
+            let is_same = was.envelope.generation == object.generation;
+            is_same && was.created == object.created && was.envelope.scope == scope
+        };
+        if self.objects.get(key).filter(same).is_none() {
+            let envelope = Arc::new(envelope(key, scope, object));
+            let Object { resource, created, .. } = object.clone();
+            self.objects.insert(key.clone(), Entry { resource, created, envelope });
         }
     }
 
@@ -79,13 +121,11 @@ impl Catalogue {
         if let Some(known) = self.classes.get(class) {
             return Arc::clone(known);
         }
-        let all = self.objects.values().map(|entry| (&entry.key, &entry.resource));
-        let aside = || self.aside.iter().filter(|one| sight::is_of(class, one.cluster.as_deref()));
-        let seen = sight::seen(class, &all, aside().filter_map(|one| one.key.as_ref()));
-        let seen = self.objects.values().filter(|entry| seen.contains(&entry.key));
-        let mut objects: Vec<_> = seen.map(|entry| Arc::clone(&entry.envelope)).collect();
-        objects.extend(aside().map(|one| Arc::clone(&one.envelope)));
-        objects.sort_by(|one, other| one.key.cmp(&other.key));
+        let objects = self.whole(class);
+        self.put(class.clone(), objects)
+    }
+
+    fn put(&mut self, class: Class, objects: Objects) -> Arc<Snapshot> {
         self.numbers += 1;
         let snapshot = Arc::new(Snapshot {
             number: self.numbers,
@@ -95,8 +135,60 @@ impl Catalogue {
             digest: digest_of(&objects),
             objects,
         });
-        self.classes.insert(class.clone(), Arc::clone(&snapshot));
+        self.classes.insert(class, Arc::clone(&snapshot));
         snapshot
+    }
+
+    /// The objects that a class sees, from nothing.
+    fn whole(&self, class: &Class) -> Objects {
+        let all = self.objects.iter().map(|(key, entry)| (key, &entry.resource));
+        let aside = || self.aside.iter().filter(|one| sight::is_of(class, one.cluster.as_deref()));
+        let seen = sight::seen(class, &all, aside().filter_map(|one| one.key.as_ref()));
+        let seen = self.objects.iter().filter(|(key, _)| seen.contains(key));
+        let envelopes = seen.map(|(_, entry)| &entry.envelope);
+        let envelopes = envelopes.chain(aside().map(|one| &one.envelope));
+        envelopes.map(|one| (one.key.clone(), Arc::clone(one))).collect()
+    }
+
+    /// The objects that a class sees which saw `last` of what was there `before`; `None` where what
+    /// changed decides what is seen of others, too.
+    fn changed(&self, last: &Objects, before: &OrdMap<Key, Entry>) -> Option<Objects> {
+        let mut objects = last.clone();
+        for change in before.diff(&self.objects) {
+            let (key, entry) = match change {
+                DiffItem::Add(key, entry) | DiffItem::Update { new: (key, entry), .. } => {
+                    (key, Some(entry))
+                }
+                DiffItem::Remove(key, _) => (key, None),
+            };
+            let name = wire::Key::from(key);
+            let is_seen = match (sight::of(key.kind), entry) {
+                (Sight::Decides, _) => return None,
+                (_, None) => false,
+                (Sight::Always, Some(_)) => true,
+                (Sight::Hangs, Some(entry)) => {
+                    let sees = |to: &Key| last.contains_key(&wire::Key::from(to));
+                    sight::attached(&entry.resource).iter().any(sees)
+                }
+            };
+            // What hangs on an object comes and goes with it.
+            let is_new = is_seen != last.contains_key(&name);
+            if is_new && sight::of(key.kind) == Sight::Hangs && self.has_policies(&key.namespace) {
+                return None;
+            }
+            match entry.filter(|_| is_seen) {
+                Some(entry) => objects.insert(name, Arc::clone(&entry.envelope)),
+                None => objects.remove(&name),
+            };
+        }
+        Some(objects)
+    }
+
+    fn has_policies(&self, namespace: &Name) -> bool {
+        let first = Name::parse("0").expect("a digit is the first of all names");
+        let first = Key::new(Kind::AccessPolicy, namespace.clone(), first);
+        let next = self.objects.range(first..).next();
+        next.is_some_and(|(key, _)| key.kind == Kind::AccessPolicy && key.namespace == *namespace)
     }
 
     /// What brings a node from one snapshot to another, computed once for all that need it.
@@ -114,7 +206,7 @@ impl Catalogue {
     }
 }
 
-fn envelope(name: &wire::Key, scope: String, object: &crate::Object) -> Envelope {
+fn envelope(key: &Key, scope: String, object: &Object) -> Envelope {
     let body = Body::of(&object.resource, object.created);
     let body = match body.secret {
         Some(secret) => Bytes::copy_from_slice(secret.expose()),
@@ -137,7 +229,7 @@ fn envelope(name: &wire::Key, scope: String, object: &crate::Object) -> Envelope
     };
     let targets = if is_policy { sight::attached(&object.resource) } else { Vec::new() };
     Envelope {
-        key: name.clone(),
+        key: key.into(),
         scope,
         generation: object.generation,
         digest: [0; 32],

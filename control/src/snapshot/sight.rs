@@ -6,6 +6,34 @@ use model::policy::TargetKind;
 /// The label that gives a Gateway to one cluster alone.
 pub(crate) const CLUSTER: &str = "heddle.dev/cluster";
 
+/// On what it hangs whether an object is seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sight {
+    /// On nothing.
+    Always,
+    /// On what it is attached to.
+    Hangs,
+    /// On more than that, or others hang on it.
+    Decides,
+}
+
+/// How objects of a kind are seen.
+pub(super) const fn of(kind: Kind) -> Sight {
+    match kind {
+        Kind::Gateway | Kind::AccessPolicy | Kind::Secret => Sight::Decides,
+        Kind::HttpRoute => Sight::Hangs,
+        Kind::Service
+        | Kind::EndpointSlice
+        | Kind::ConfigMap
+        | Kind::Api
+        | Kind::Claim
+        | Kind::Workspace
+        | Kind::Team
+        | Kind::Role
+        | Kind::Grant => Sight::Always,
+    }
+}
+
 /// Whether a Gateway with these labels is there for nodes of a class.
 pub(super) fn is_of(class: &Class, cluster: Option<&str>) -> bool {
     cluster.is_none_or(|cluster| cluster == class.cluster.as_str())
@@ -19,19 +47,15 @@ pub(super) fn seen<'r>(
 ) -> BTreeSet<&'r Key> {
     let mut seen: BTreeSet<_> = aside.collect();
     for (key, resource) in resources.clone() {
-        let is_seen = match key.kind {
-            Kind::Gateway => is_of(class, resource.meta().labels.get(CLUSTER).map(String::as_str)),
-            // Those hang on others, which come first.
-            Kind::HttpRoute | Kind::AccessPolicy | Kind::Secret => false,
-            Kind::Service
-            | Kind::EndpointSlice
-            | Kind::ConfigMap
-            | Kind::Api
-            | Kind::Claim
-            | Kind::Workspace
-            | Kind::Team
-            | Kind::Role
-            | Kind::Grant => true,
+        let is_seen = match of(key.kind) {
+            Sight::Always => true,
+            // What is attached to others comes after them.
+            Sight::Hangs => false,
+            Sight::Decides => {
+                key.kind == Kind::Gateway && {
+                    is_of(class, resource.meta().labels.get(CLUSTER).map(String::as_str))
+                }
+            }
         };
         if is_seen {
             seen.insert(key);

@@ -8,7 +8,21 @@ fn class(cluster: &str) -> Class {
 }
 
 fn names(snapshot: &Snapshot) -> Vec<String> {
-    snapshot.objects.iter().map(|one| one.key.to_string()).collect()
+    snapshot.objects.keys().map(ToString::to_string).collect()
+}
+
+/// The object of this name, such as `Gateway platform/edge`.
+fn at<'s>(snapshot: &'s Snapshot, name: &str) -> &'s Arc<Envelope> {
+    let found = snapshot.objects.values().find(|one| one.key.to_string() == name);
+    found.expect(name)
+}
+
+fn held(snapshot: &Snapshot) -> Vec<Held> {
+    let held = |one: &Arc<Envelope>| {
+        let (key, generation, digest) = (one.key.clone(), one.generation, one.digest);
+        Held { key, generation, digest }
+    };
+    snapshot.objects.values().map(held).collect()
 }
 
 async fn advanced(bed: &Bed, catalogue: &mut Catalogue) {
@@ -40,7 +54,7 @@ async fn a_class_sees_its_own_gateways_and_what_hangs_on_them() {
     ];
     assert_eq!(names(&west), seen);
     let body = |snapshot: &Snapshot| -> Vec<u8> {
-        snapshot.objects.iter().flat_map(|one| one.body.to_vec()).collect()
+        snapshot.objects.values().flat_map(|one| one.body.to_vec()).collect()
     };
     let marker = |bytes: &[u8]| {
         use base64::Engine as _;
@@ -51,10 +65,11 @@ async fn a_class_sees_its_own_gateways_and_what_hangs_on_them() {
     };
     assert!(marker(&body(&west)), "who needs a Secret gets its values");
     assert!(!marker(&body(&east)));
-    let policy = &west.objects[0];
+    let mut rest = west.objects.values();
+    let policy = rest.next().unwrap();
     assert!(policy.policy && policy.is_whole());
-    assert_eq!(policy.targets, [west.objects[4].key.clone()]);
-    assert!(west.objects[1..].iter().all(|one| !one.policy && one.targets.is_empty()));
+    assert_eq!(policy.targets, [at(&west, "HTTPRoute platform/west").key.clone()]);
+    assert!(rest.all(|one| !one.policy && one.targets.is_empty()));
     assert_eq!(east.vector, bed.app.world().await.unwrap().scopes);
     assert_ne!(east.digest, west.digest);
 }
@@ -66,12 +81,13 @@ async fn an_object_is_encoded_once_a_generation_for_all() {
     let mut catalogue = Catalogue::default();
     advanced(&bed, &mut catalogue).await;
     let (east, west) = (catalogue.snapshot(&class("east")), catalogue.snapshot(&class("west")));
-    assert!(Arc::ptr_eq(&east.objects[0], &west.objects[1]), "the same Gateway");
+    let edge = |snapshot: &Snapshot| Arc::clone(at(snapshot, "Gateway platform/edge"));
+    assert!(Arc::ptr_eq(&edge(&east), &edge(&west)), "the same Gateway");
     assert!(Arc::ptr_eq(&east, &catalogue.snapshot(&class("east"))));
     bed.put(&slice("10.0.0.1")).await;
     advanced(&bed, &mut catalogue).await;
     let later = catalogue.snapshot(&class("east"));
-    assert!(Arc::ptr_eq(&east.objects[0], &later.objects[1]));
+    assert!(Arc::ptr_eq(&edge(&east), &edge(&later)));
     let first = catalogue.difference(&east, &later);
     assert!(Arc::ptr_eq(&first, &catalogue.difference(&east, &later)));
     assert_eq!(put_names(&first), ["EndpointSlice platform/orders-1"]);
@@ -97,24 +113,13 @@ async fn differences_lead_from_any_state_to_any_other() {
     }
     for from in &states {
         for to in &states {
-            let held: Vec<_> = from
-                .objects
-                .iter()
-                .map(|one| Held {
-                    key: one.key.clone(),
-                    generation: one.generation,
-                    digest: one.digest,
-                })
-                .collect();
-            for difference in [to.since(from), to.since_held(&held)] {
-                let mut objects: BTreeMap<_, _> =
-                    from.objects.iter().map(|one| (one.key.clone(), Arc::clone(one))).collect();
+            for difference in [to.since(from), to.since_held(&held(from))] {
+                let mut objects = from.objects.clone();
                 for key in &difference.drops {
                     assert!(objects.remove(key).is_some(), "{key} was not there");
                 }
                 objects
                     .extend(difference.puts.iter().map(|one| (one.key.clone(), Arc::clone(one))));
-                let objects: Vec<_> = objects.into_values().collect();
                 assert_eq!(digest_of(&objects), to.digest);
                 assert!(from.number != to.number || difference.puts.is_empty());
             }
@@ -124,6 +129,69 @@ async fn differences_lead_from_any_state_to_any_other() {
     assert_eq!(gone, Vec::<String>::new());
     let drops: Vec<_> = states[3].since(&states[2]).drops.iter().map(ToString::to_string).collect();
     assert_eq!(drops, ["AccessPolicy platform/west", "Secret platform/keys"]);
+}
+
+#[tokio::test]
+async fn what_is_made_of_what_changed_is_as_if_made_from_nothing() {
+    let bed = Bed::new().await;
+    bed.put(TRAFFIC).await;
+    let mut catalogue = Catalogue::default();
+    advanced(&bed, &mut catalogue).await;
+    let (east, west) = (class("east"), class("west"));
+    catalogue.snapshot(&east);
+    catalogue.snapshot(&west);
+    let route = |name: &str, gateway: &str| {
+        format!(
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\n\
+             metadata: {{ name: {name}, namespace: platform }}\n\
+             spec: {{ parentRefs: [{{ name: {gateway} }}], \
+             rules: [{{ backendRefs: [{{ name: orders, port: 80 }}] }}] }}\n"
+        )
+    };
+    let policy = |target: &str| {
+        format!(
+            "apiVersion: heddle.dev/v1alpha1\nkind: AccessPolicy\n\
+             metadata: {{ name: more, namespace: platform }}\nspec:\n  \
+             targetRefs: [{{ kind: HTTPRoute, name: {target} }}]\n  \
+             rules: [{{ name: none, when: {{ methods: [TRACE] }} }}]\n"
+        )
+    };
+    let workspace = "apiVersion: heddle.dev/v1alpha1\nkind: Workspace\n\
+                     metadata: { name: shop }\nspec: {}\n";
+    let there = |snapshot: &Snapshot, name: &str| names(snapshot).iter().any(|one| one == name);
+    for step in 0..10 {
+        match step {
+            0 => bed.put(&route("more", "edge")).await,
+            1 => bed.put(&policy("more")).await,
+            // East no longer sees it, nor what stands on it.
+            2 => bed.put(&route("more", "west")).await,
+            3 => bed.put(&route("more", "edge")).await,
+            4 => bed.delete((Kind::AccessPolicy, "platform", "more")).await,
+            5 => bed.delete((Kind::HttpRoute, "platform", "more")).await,
+            6 => bed.delete((Kind::AccessPolicy, "platform", "west")).await,
+            // Where there are no policies, nothing hangs on a route.
+            7 => bed.put(&route("more", "west")).await,
+            8 => bed.put(workspace).await,
+            _ => bed.put(&slice("10.0.0.4")).await,
+        };
+        advanced(&bed, &mut catalogue).await;
+        let mut fresh = Catalogue::default();
+        advanced(&bed, &mut fresh).await;
+        for class in [&east, &west] {
+            let (got, wanted) = (catalogue.snapshot(class), fresh.snapshot(class));
+            assert_eq!(names(&got), names(&wanted), "step {step}");
+            assert_eq!(got.digest, wanted.digest, "step {step}");
+        }
+        let seen = catalogue.snapshot(&east);
+        let is_seen = ["HTTPRoute platform/more", "AccessPolicy platform/more"];
+        let is_seen = is_seen.map(|name| there(&seen, name));
+        let wanted = match step {
+            0 | 4 => [true, false],
+            1 | 3 => [true, true],
+            _ => [false, false],
+        };
+        assert_eq!(is_seen, wanted, "step {step}");
+    }
 }
 
 /// Writes an object as a newer program would, past the door.
@@ -162,18 +230,14 @@ async fn an_object_whose_targets_alone_changed_is_sent_again() {
     advanced(&bed, &mut catalogue).await;
     let from = catalogue.snapshot(&class("west"));
     let mut objects = from.objects.clone();
-    let wider = Envelope { targets: Vec::new(), ..Envelope::clone(&objects[0]) }.digested();
-    objects[0] = Arc::new(wider);
+    let policy = Envelope::clone(at(&from, "AccessPolicy platform/west"));
+    let wider = Envelope { targets: Vec::new(), ..policy }.digested();
+    objects.insert(wider.key.clone(), Arc::new(wider));
     let digest = digest_of(&objects);
     let (number, revision, vector) = (from.number + 1, from.revision, from.vector.clone());
     let to = Snapshot { number, revision, committed: None, vector, digest, objects };
     assert_ne!(from.digest, to.digest);
-    let held = |one: &Arc<Envelope>| {
-        let (key, generation, digest) = (one.key.clone(), one.generation, one.digest);
-        Held { key, generation, digest }
-    };
-    let held: Vec<_> = from.objects.iter().map(held).collect();
-    for difference in [to.since(&from), to.since_held(&held)] {
+    for difference in [to.since(&from), to.since_held(&held(&from))] {
         assert_eq!(put_names(&difference), ["AccessPolicy platform/west"]);
     }
 }
@@ -194,7 +258,7 @@ async fn a_policy_that_control_cannot_read_still_reaches_what_it_protects() {
     advanced(&bed, &mut catalogue).await;
     let east = catalogue.snapshot(&class("east"));
     let targets = |name: &str| -> Vec<String> {
-        let one = east.objects.iter().find(|one| one.key.name == name).expect(name);
+        let one = east.objects.values().find(|one| one.key.name == name).expect(name);
         assert!(one.policy && one.is_whole());
         one.targets.iter().map(ToString::to_string).collect()
     };
@@ -204,5 +268,4 @@ async fn a_policy_that_control_cannot_read_still_reaches_what_it_protects() {
         assert_eq!(targets(name), ["Namespace platform/platform"], "all that it may mean");
     }
     assert!(!names(&east).iter().any(|name| name.contains("cake") || name.contains("odd")));
-    assert!(east.objects.is_sorted_by(|one, other| one.key < other.key));
 }

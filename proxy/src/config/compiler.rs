@@ -6,12 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use imbl::OrdMap;
+use imbl::ordmap::DiffItem;
 use model::key::platform_namespace;
 use model::{Invalid, Kind, Name, Resource};
 use table::{Assembly, Closed, Input, Refused, Table, assemble};
 use wire::{Envelope, Key, Rejection};
 
-use super::held::Held;
+use super::held::{Held, Objects};
 use super::reading::{Unreadable, read};
 
 /// What held objects come to.
@@ -21,7 +23,7 @@ pub(crate) struct Compiled {
     pub(crate) faults: Vec<Invalid>,
     pub(crate) rejected: Vec<Rejection>,
     /// The objects in force.
-    pub(crate) resources: Arc<BTreeMap<model::Key, Resource>>,
+    pub(crate) resources: OrdMap<model::Key, Resource>,
     /// Those of them that are served in an older form than was sent.
     pub(crate) kept: BTreeSet<model::Key>,
 }
@@ -29,9 +31,13 @@ pub(crate) struct Compiled {
 /// Compiles one state after the other, taking over what did not change.
 #[derive(Debug, Default)]
 pub(crate) struct Compiler {
+    /// What was read last.
+    held: Objects,
     read: BTreeMap<Key, Reading>,
+    /// What could be read of it.
+    sound: OrdMap<model::Key, Resource>,
     assembly: Option<Assembly>,
-    resources: Arc<BTreeMap<model::Key, Resource>>,
+    resources: OrdMap<model::Key, Resource>,
 }
 
 /// An object as it was read.
@@ -46,19 +52,18 @@ impl Compiler {
     pub(crate) fn compile(&mut self, held: &Held) -> Compiled {
         self.look(held);
         let assembly = assemble(self.input(), self.assembly.as_ref());
-        let sound = self.read.values().filter_map(|one| one.result.as_ref().ok());
-        let mut resources: BTreeMap<_, _> = sound.map(|one| (one.key(), one.clone())).collect();
+        let mut resources = self.sound.clone();
         for key in &assembly.kept {
             if let Some(good) = self.resources.get(key) {
                 resources.insert(key.clone(), good.clone());
             }
         }
-        self.resources = Arc::new(resources);
+        self.resources = resources;
         let compiled = Compiled {
             table: Arc::clone(&assembly.table),
             rejected: self.rejected(&assembly),
             faults: assembly.faults.clone(),
-            resources: Arc::clone(&self.resources),
+            resources: self.resources.clone(),
             kept: assembly.kept.clone(),
         };
         self.assembly = Some(assembly);
@@ -67,12 +72,20 @@ impl Compiler {
 
     /// Reads what is new.
     fn look(&mut self, held: &Held) {
-        self.read.retain(|key, _| held.objects.contains_key(key));
-        for (key, envelope) in &held.objects {
-            let known = self.read.get(key);
-            if known.is_none_or(|known| known.envelope != *envelope) {
-                let (envelope, result) = (Arc::clone(envelope), read(envelope));
-                self.read.insert(key.clone(), Reading { envelope, result });
+        let before = std::mem::replace(&mut self.held, held.objects.clone());
+        for change in before.diff(&self.held) {
+            let (key, envelope) = match change {
+                DiffItem::Add(key, envelope) => (key, Some(envelope)),
+                DiffItem::Update { new: (key, envelope), .. } => (key, Some(envelope)),
+                DiffItem::Remove(key, _) => (key, None),
+            };
+            if let Some(Reading { result: Ok(gone), .. }) = self.read.remove(key) {
+                self.sound.remove(&gone.key());
+            }
+            if let Some(envelope) = envelope {
+                let reading = Reading { envelope: Arc::clone(envelope), result: read(envelope) };
+                self.sound.extend(reading.result.iter().map(|one| (one.key(), one.clone())));
+                self.read.insert(key.clone(), reading);
             }
         }
     }

@@ -1,15 +1,15 @@
 //! What a node holds: every object it was sent, what state they are, and who says so.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use imbl::OrdMap;
 use wire::{Envelope, Key, Vector, digest};
 
 use crate::identity::{Certificate, Identity};
 
-/// The objects, by key.
-pub(crate) type Objects = BTreeMap<Key, Arc<Envelope>>;
+/// The objects, by key; states that follow each other share what they have in common.
+pub(crate) type Objects = OrdMap<Key, Arc<Envelope>>;
 
 /// A state as control committed it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -67,6 +67,11 @@ impl Held {
         {
             return Err(Unproven::Digest);
         }
+        self.check_proof(node, now)
+    }
+
+    /// The same of a state whose objects are known to be those of its digest.
+    pub(crate) fn check_proof(&self, node: &Identity, now: SystemTime) -> Result<(), Unproven> {
         let proof = self.proof.as_ref().ok_or(Unproven::Unsigned)?;
         let signer = authority(&proof.signer, node, now).ok_or(Unproven::Stranger)?;
         let text = digest::statement(&node.node, proof.issued_at, &self.vector, &self.digest);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
+use imbl::OrdMap;
 use model::Resource;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -38,7 +39,7 @@ pub(crate) struct Standing {
     pub(crate) applied: u64,
     pub(crate) refused: u64,
     pub(crate) rejected: Arc<Vec<Rejection>>,
-    pub(crate) resources: Arc<BTreeMap<model::Key, Resource>>,
+    pub(crate) resources: OrdMap<model::Key, Resource>,
     pub(crate) kept: Arc<BTreeSet<model::Key>>,
 }
 

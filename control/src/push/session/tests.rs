@@ -26,7 +26,7 @@ impl Chance {
 
 /// A world of up to 12 objects, of which `chance` picks some.
 fn snapshot(number: u64, chance: &mut Chance) -> Arc<Snapshot> {
-    let mut objects = Vec::new();
+    let mut objects = crate::snapshot::Objects::default();
     for name in 0..12 {
         if chance.one_in(3) {
             continue;
@@ -45,9 +45,9 @@ fn snapshot(number: u64, chance: &mut Chance) -> Arc<Snapshot> {
             policy: false,
             targets: Vec::new(),
         };
-        objects.push(Arc::new(envelope.digested()));
+        objects.insert(envelope.key.clone(), Arc::new(envelope.digested()));
     }
-    let digest = digest_of(objects.iter().map(|one| (&one.key, one.generation, &one.digest)));
+    let digest = digest_of(objects.values().map(|one| (&one.key, one.generation, &one.digest)));
     let revision = i64::try_from(number).unwrap();
     let vector = [(Scope::Platform, revision)].into_iter().collect();
     Arc::new(Snapshot { number, revision, committed: None, vector, digest, objects })
