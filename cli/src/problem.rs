@@ -37,9 +37,16 @@ impl Problem {
         self.r#type.rsplit('/').next().unwrap_or_default()
     }
 
-    /// Says before each line where in `manifest` it belongs, if that can be told.
+    /// Says before each line where in `manifest` it belongs, if that can be told, and at the end
+    /// what to do with the files.
     pub(crate) fn placed(mut self, manifest: &Manifest) -> Self {
-        let lines: Vec<_> = self.detail.lines().map(|line| placed(line, manifest)).collect();
+        let is_stale = self.sort() == "conflict";
+        if is_stale {
+            self.remedy = self.detail.lines().find_map(spoken_of).map(|(key, _)| anew(&key));
+        }
+        // What a whole object is refused for is its generation, or nothing that has a line.
+        let whole = if is_stale { "metadata.generation" } else { "" };
+        let lines: Vec<_> = self.detail.lines().map(|line| placed(line, manifest, whole)).collect();
         self.detail = lines.join("\n");
         self
     }
@@ -99,15 +106,28 @@ pub(crate) fn local(faults: &[String]) -> Failure {
     Problem { detail: faults.join("\n"), ..Problem::default() }.into()
 }
 
-/// `line` behind its place.
-fn placed(line: &str, manifest: &Manifest) -> String {
+/// What to do with a file that says an older generation of `key` than the server has.
+fn anew(key: &Key) -> String {
+    let Key { kind, namespace, name } = key;
+    format!(
+        "get it anew (heddle get {kind}/{namespace}/{name} -o yaml) and edit that; or remove the line \
+         metadata.generation, to write over what others did"
+    )
+}
+
+/// `line` behind its place; one that names no path of its object is about the path `whole`.
+fn placed(line: &str, manifest: &Manifest, whole: &str) -> String {
     let numbered = line.strip_prefix("line ").and_then(|rest| rest.split_once(": "));
     if let Some((number, words)) = numbered
         && let Some(place) = number.parse().ok().and_then(|number| manifest.place(number))
     {
         return format!("{place}: {words}");
     }
-    match spoken_of(line).and_then(|(key, path)| manifest.place_of(&key, path)) {
+    let place = spoken_of(line).and_then(|(key, path)| {
+        let path = if path.is_empty() { whole } else { path };
+        manifest.place_of(&key, path)
+    });
+    match place {
         Some(place) => format!("{place}: {line}"),
         None => line.to_owned(),
     }

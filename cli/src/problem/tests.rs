@@ -35,13 +35,26 @@ fn lines_stand_behind_their_place_in_the_words_of_the_server() {
         ("HTTPRoute shop/other: is no concern of this file", ""),
         ("others keep changing what this change was checked against", ""),
     ] {
-        let told = placed(line, &manifest);
+        let told = placed(line, &manifest, "");
         let words = line.strip_prefix("line 3: ").unwrap_or(line);
         assert!(told.ends_with(words), "{told}");
         let before = told.strip_suffix(words).unwrap();
         assert_eq!(before.is_empty(), place.is_empty(), "{told}");
         assert!(before.is_empty() || before.ends_with(&format!("site.yaml{place}: ")), "{told}");
     }
+}
+
+#[test]
+fn an_old_file_is_told_the_line_that_says_so_and_what_to_do() {
+    let old = ROUTE.replace("name: r,", "name: r, generation: 1,").replace("{ name", "{\n    name");
+    let (_folder, manifest) = manifest(&old);
+    let line = "HTTPRoute shop/r was edited from generation 1, and has 2 now";
+    let body = format!(r#"{{"type":"https://heddle.dev/problems/conflict","detail":"{line}"}}"#);
+    let told = problem(&body).placed(&manifest).to_string();
+    let (at, rest) = told.split_once(line).unwrap();
+    assert!(at.ends_with("site.yaml:4: "), "{told}");
+    let remedy = "\nget it anew (heddle get HTTPRoute/shop/r -o yaml) and edit that; or remove ";
+    assert!(rest.starts_with(remedy), "{told}");
 }
 
 #[test]

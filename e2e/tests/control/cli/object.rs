@@ -90,6 +90,39 @@ async fn an_object_goes_its_whole_way() {
 }
 
 #[tokio::test]
+async fn an_old_file_takes_back_nothing_that_others_did_since() {
+    let desk = Desk::furnished().await;
+    desk.file("route.yaml", &route("shop", "r", "shop.test", "/x"));
+    done(&desk.heddle(&["apply", "-f", "route.yaml"]));
+    let got = done(&desk.heddle(&["get", "route/shop/r", "-o", "yaml"])).to_owned();
+    let edited = got.replace("value: /x", "value: /mine");
+    desk.file("mine.yaml", &edited);
+    done(&desk.heddle(&["apply", "-f", "mine.yaml"]));
+
+    desk.file("old.yaml", &got.replace("value: /x", "value: /old"));
+    let before = desk.revisions().await;
+    let said = [
+        "HTTPRoute shop/r was edited from generation 1, and has 2 now",
+        "get it anew (heddle get HTTPRoute/shop/r -o yaml)",
+        "remove the line metadata.generation",
+    ];
+    let line = got.lines().position(|line| line.starts_with("  generation: 1")).unwrap() + 1;
+    let place = format!("old.yaml:{line}: ");
+    for asked in [&["apply"][..], &["apply", "--dry-run"], &["plan"]] {
+        let ended = desk.heddle(&[asked, &["-f", "old.yaml"]].concat());
+        refused(&ended, 1, &said);
+        refused(&ended, 1, &[&place]);
+    }
+    assert_eq!(desk.revisions().await, before);
+
+    let lines = got.lines().filter(|line| !line.starts_with("  generation:"));
+    let bare: String = lines.map(|line| format!("{line}\n")).collect();
+    desk.file("bare.yaml", &bare);
+    let over = desk.heddle(&["apply", "-f", "bare.yaml"]);
+    assert!(done(&over).starts_with("HTTPRoute shop/r configured (generation 3)\n"), "{over:?}");
+}
+
+#[tokio::test]
 async fn all_faults_of_all_files_are_told_with_file_and_line() {
     let desk = Desk::furnished().await;
     let before = desk.revisions().await;
