@@ -17,7 +17,7 @@ pub(crate) mod span;
 #[cfg(test)]
 mod tests;
 
-use people::{Audit, Auth, JoinToken, Login, Token, User};
+use people::{Audit, Auth, JoinToken, Login, Node, Token, User};
 use span::span;
 
 /// The command line of Heddle: shows and edits what the control plane keeps.
@@ -125,6 +125,9 @@ pub(crate) enum Command {
     /// Tokens by which nodes join, for admins of the platform.
     #[command(subcommand)]
     JoinToken(JoinToken),
+    /// Nodes that joined, for admins of the platform.
+    #[command(subcommand)]
+    Node(Node),
     /// Read the audit, for admins of the platform.
     Audit(Audit),
     /// Print what a shell needs to complete these commands.

@@ -193,6 +193,22 @@ pub(crate) enum NodeKind {
     Mesh,
 }
 
+/// Nodes that joined.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Node {
+    /// Forget a node: it is waited for no more, and comes back only by a new join token.
+    Delete(NodeDelete),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct NodeDelete {
+    /// Its name as `heddle status` shows it, or its id.
+    pub(crate) name: String,
+    /// The cluster that it joined, where nodes of several have this name.
+    #[arg(long)]
+    pub(crate) cluster: Option<String>,
+}
+
 #[derive(Debug, ClapArgs)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Audit {
