@@ -265,6 +265,8 @@ pub(crate) struct Delete {
 pub(crate) struct Diff {
     #[command(flatten)]
     pub(crate) files: Files,
+    #[command(flatten)]
+    pub(crate) show: Show,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -65,6 +65,7 @@ fn what_is_documented_can_be_typed() {
         "get route/shop/r",
         "delete route/r svc/s -n shop --wait",
         "delete -f a",
+        "diff -f a -o json",
         "history HTTPRoute/r -n shop --limit 5",
         "history --scope workspace/shop",
         "rollback 12 --message oops",

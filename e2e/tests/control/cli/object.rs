@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Desk, SERVICE, done, ended, refused, route};
 
@@ -46,7 +46,7 @@ async fn an_object_goes_its_whole_way() {
     desk.file("yaml/again.yaml", done(&yaml));
     let list = desk.heddle(&["get", "routes", "-A", "-o", "yaml"]);
     desk.file("yaml/list.yaml", done(&list));
-    assert_eq!(desk.heddle(&["diff", "-f", "yaml"]).code, 0);
+    assert_eq!(done(&desk.heddle(&["diff", "-f", "yaml", "-o", "yaml"])), "items: []\n");
     let again = desk.heddle(&["apply", "-f", "yaml/list.yaml"]);
     assert!(done(&again).starts_with("HTTPRoute shop/r unchanged\n"), "{again:?}");
 
@@ -58,6 +58,16 @@ async fn an_object_goes_its_whole_way() {
         "--- HTTPRoute shop/r (generation 1)\n+++ HTTPRoute shop/r (shop/route.yaml:1)\n\
          - spec.rules[0].matches[0].path.value: /x\n+ spec.rules[0].matches[0].path.value: /y\n"
     );
+    let json = desk.heddle(&["diff", "-f", "shop", "-o", "json"]);
+    assert_eq!((json.code, json.stderr.as_str()), (1, ""));
+    let json: Value = serde_json::from_str(&json.stdout).unwrap();
+    let path = "spec.rules[0].matches[0].path.value";
+    let differs = json!({
+        "kind": "HTTPRoute", "namespace": "shop", "name": "r",
+        "generation": 1, "place": "shop/route.yaml:1",
+        "differences": [{ "path": path, "before": "/x", "after": "/y" }],
+    });
+    assert_eq!(json, json!({ "items": [differs] }));
     let coloured = desk.heddle(&["diff", "-f", "shop", "--color", "always"]).stdout;
     assert!(coloured.contains("\u{1b}[31m- spec.rules"), "{coloured:?}");
     let applied = desk.heddle(&["apply", "-f", "shop", "-o", "json"]);
