@@ -11,11 +11,14 @@ use model::{Kind, Name, Scope};
 use crate::client::Address;
 use crate::kind::{Named, kind, name, named};
 
+pub(crate) mod output;
 pub(crate) mod people;
 pub(crate) mod span;
 
 #[cfg(test)]
 mod tests;
+
+pub(crate) use output::{GetOutput, Output, Show};
 
 use people::{Audit, Auth, JoinToken, Login, Node, Token, User};
 use span::span;
@@ -62,26 +65,6 @@ pub(crate) enum Colour {
     Auto,
     Always,
     Never,
-}
-
-/// How results are shown.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Output {
-    /// For people.
-    #[default]
-    Table,
-    /// The server's answer.
-    Json,
-    /// The same as YAML.
-    Yaml,
-}
-
-/// How results are shown, where a command can do so.
-#[derive(Debug, Clone, Copy, ClapArgs)]
-pub(crate) struct Show {
-    /// How to print.
-    #[arg(short, long, value_enum, default_value_t)]
-    pub(crate) output: Output,
 }
 
 /// What to do.
@@ -189,20 +172,6 @@ pub(crate) struct Get {
     /// How to print.
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: GetOutput,
-}
-
-/// How `get` prints.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum GetOutput {
-    /// For people.
-    #[default]
-    Table,
-    /// The server's answer.
-    Json,
-    /// The same as YAML.
-    Yaml,
-    /// KIND/NAMESPACE/NAME, which every command takes back.
-    Name,
 }
 
 /// A kind, or one object of it.

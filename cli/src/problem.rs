@@ -7,10 +7,14 @@ use std::fmt;
 
 use model::{Key, Kind, Name};
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::manifest::Manifest;
 use crate::show::printable;
+
+/// Where the sorts of problem are named.
+const TYPES: &str = "https://heddle.dev/problems/";
 
 /// What was refused and why.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -29,9 +33,36 @@ pub(crate) struct Problem {
     /// What to do, where the command knows better than the sort of problem.
     #[serde(skip)]
     pub(crate) remedy: Option<String>,
+    /// All that the server sent; nothing where it sent nothing.
+    #[serde(skip)]
+    sent: Option<Value>,
 }
 
 impl Problem {
+    /// The problem that a server sent.
+    pub(crate) fn read(body: &[u8]) -> Option<Self> {
+        let sent: Value = serde_json::from_slice(body).ok()?;
+        let problem = Problem::deserialize(&sent).ok()?;
+        Some(Problem { sent: Some(sent), ..problem })
+    }
+
+    /// One of this sort that was found without a server.
+    pub(crate) fn here(sort: &str, title: &str, detail: &str) -> Self {
+        Problem {
+            r#type: format!("{TYPES}{sort}"),
+            title: title.to_owned(),
+            detail: detail.to_owned(),
+            ..Problem::default()
+        }
+    }
+
+    /// It as the server sent it. What was found without one has no status and no request.
+    pub(crate) fn json(&self) -> Value {
+        let Problem { r#type, title, detail, .. } = self;
+        let here = || json!({ "type": r#type, "title": title, "detail": detail });
+        self.sent.clone().unwrap_or_else(here)
+    }
+
     /// `claimed` of `https://heddle.dev/problems/claimed`.
     pub(crate) fn sort(&self) -> &str {
         self.r#type.rsplit('/').next().unwrap_or_default()
@@ -103,7 +134,7 @@ impl fmt::Display for Problem {
 
 /// What is wrong with files, found without asking the server.
 pub(crate) fn local(faults: &[String]) -> Failure {
-    Problem { detail: faults.join("\n"), ..Problem::default() }.into()
+    Problem::here("invalid", "What the files say is wrong", &faults.join("\n")).into()
 }
 
 /// What to do with a file that says an older generation of `key` than the server has.

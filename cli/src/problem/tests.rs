@@ -3,7 +3,7 @@
 use super::*;
 
 fn problem(body: &str) -> Problem {
-    serde_json::from_str(body).unwrap()
+    Problem::read(body.as_bytes()).unwrap()
 }
 
 fn manifest(text: &str) -> (tempfile::TempDir, Manifest) {
@@ -84,4 +84,19 @@ fn nothing_in_a_refusal_steers_the_terminal() {
     let told = problem(r#"{"detail":"a \u001b[2J name\nnext"}"#).to_string();
     assert_eq!(told, "a \\u{1b}[2J name\nnext");
     assert_eq!(problem(r#"{"status":418}"#).to_string(), "heddle: the server answered 418");
+}
+
+#[test]
+fn a_program_reads_a_refusal_as_it_was_sent_and_others_in_the_same_form() {
+    let body = r#"{"type":"x/claimed","detail":"d","claims":[{"ask":["b"]}],"new":1}"#;
+    let (_folder, manifest) = manifest(ROUTE);
+    let sent: Value = serde_json::from_str(body).unwrap();
+    assert_eq!(problem(body).placed(&manifest).json(), sent);
+    let (kind, title) = ("https://heddle.dev/problems/failed", "It failed");
+    let failure = Failure::of("reading a.yaml", "it is gone");
+    let told = json!({ "type": kind, "title": title, "detail": "reading a.yaml: it is gone" });
+    assert_eq!(failure.json(), told);
+    let faults = local(&["a.yaml:1: no".to_owned(), "a.yaml:2: no".to_owned()]).json();
+    assert_eq!(faults["type"], "https://heddle.dev/problems/invalid");
+    assert_eq!(faults["detail"], "a.yaml:1: no\na.yaml:2: no");
 }

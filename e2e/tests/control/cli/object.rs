@@ -151,6 +151,15 @@ async fn all_faults_of_all_files_are_told_with_file_and_line() {
     assert!(!ended.stderr.contains("a.yaml"), "{}", ended.stderr);
     refused(&desk.heddle(&["diff", "-f", "bad"]), 1, &["bad/b.yml:9: ", "bad/c.json:1: "]);
     assert_eq!(desk.revisions().await, before, "all or nothing");
+    let json = desk.heddle(&["apply", "-f", "bad", "-o", "json"]);
+    refused(&json, 1, &["HTTPRoute shop/bad"]);
+    let json: Value = serde_json::from_str(&json.stderr).unwrap();
+    let (kind, status) = ("https://heddle.dev/problems/invalid", 422);
+    assert_eq!((&json["type"], &json["status"]), (&kind.into(), &status.into()), "{json}");
+    assert_eq!(json["faults"].as_array().map(Vec::len), Some(3), "{json}");
+    let json = desk.heddle(&["diff", "-f", "bad", "-o", "json"]);
+    let json: Value = serde_json::from_str(&json.stderr).unwrap();
+    assert_eq!(json["type"], kind, "{json}");
 
     let lost = route("shop", "lost", "c.test", "/").replace("name: app", "name: nowhere");
     desk.file("lost.yaml", &("# a comment\n".to_owned() + &lost));
