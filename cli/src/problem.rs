@@ -16,6 +16,12 @@ use crate::show::printable;
 /// Where the sorts of problem are named.
 const TYPES: &str = "https://heddle.dev/problems/";
 
+/// What to do with a Secret as `get` shows it.
+const HIDDEN: &str = "\
+    the values of a Secret are never shown: what get prints of them are digests, to compare by; \
+    write the values themselves, as text in stringData or as base64 in data, or leave the Secret \
+    out of the files, and it stays as it is";
+
 /// What was refused and why.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -70,15 +76,23 @@ impl Problem {
 
     /// Says before each line where in `manifest` it belongs, if that can be told, and at the end
     /// what to do with the files.
-    pub(crate) fn placed(mut self, manifest: &Manifest) -> Self {
-        let is_stale = self.sort() == "conflict";
-        if is_stale {
-            self.remedy = self.detail.lines().find_map(spoken_of).map(|(key, _)| anew(&key));
-        }
+    pub(crate) fn placed(self, manifest: &Manifest) -> Self {
         // What a whole object is refused for is its generation, or nothing that has a line.
-        let whole = if is_stale { "metadata.generation" } else { "" };
-        let lines: Vec<_> = self.detail.lines().map(|line| placed(line, manifest, whole)).collect();
-        self.detail = lines.join("\n");
+        let whole = if self.sort() == "conflict" { "metadata.generation" } else { "" };
+        let mut advised = self.advised(manifest);
+        let lines = advised.detail.lines().map(|line| placed(line, manifest, whole));
+        advised.detail = lines.collect::<Vec<_>>().join("\n");
+        advised
+    }
+
+    /// Says what to do with files that are refused for what `get` printed.
+    fn advised(mut self, manifest: &Manifest) -> Self {
+        let advice = match self.sort() {
+            "conflict" => self.detail.lines().find_map(spoken_of).map(|(key, _)| anew(&key)),
+            "invalid" => manifest.has_digests().then(|| HIDDEN.to_owned()),
+            _ => None,
+        };
+        self.remedy = self.remedy.or(advice);
         self
     }
 
@@ -132,17 +146,18 @@ impl fmt::Display for Problem {
     }
 }
 
-/// What is wrong with files, found without asking the server.
-pub(crate) fn local(faults: &[String]) -> Failure {
-    Problem::here("invalid", "What the files say is wrong", &faults.join("\n")).into()
+/// What is wrong with the files of `manifest`, each fault behind its place, found without a server.
+pub(crate) fn local(faults: &[String], manifest: &Manifest) -> Failure {
+    let problem = Problem::here("invalid", "What the files say is wrong", &faults.join("\n"));
+    problem.advised(manifest).into()
 }
 
 /// What to do with a file that says an older generation of `key` than the server has.
 fn anew(key: &Key) -> String {
     let Key { kind, namespace, name } = key;
     format!(
-        "get it anew (heddle get {kind}/{namespace}/{name} -o yaml) and edit that; or remove the line \
-         metadata.generation, to write over what others did"
+        "get it anew (heddle get {kind}/{namespace}/{name} -o yaml) and edit that; or remove the \
+         line metadata.generation, to write over what others did"
     )
 }
 

@@ -145,7 +145,7 @@ fn in_files(manifest: &Manifest) -> Result<Vec<Key>, Failure> {
             None => faults.extend(placed.faults()),
         }
     }
-    if faults.is_empty() { Ok(keys) } else { Err(crate::problem::local(&faults)) }
+    if faults.is_empty() { Ok(keys) } else { Err(crate::problem::local(&faults, manifest)) }
 }
 
 #[cfg(test)]

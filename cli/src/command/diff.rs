@@ -25,7 +25,7 @@ pub(crate) async fn run(context: &Context, args: &Diff) -> Result<Done, Failure>
     let documents = manifest.documents();
     let faults: Vec<String> = documents.iter().flat_map(|placed| placed.faults()).collect();
     if !faults.is_empty() {
-        return Err(crate::problem::local(&faults));
+        return Err(crate::problem::local(&faults, &manifest));
     }
     let mut items = Vec::new();
     let mut is_same = true;

@@ -96,7 +96,8 @@ fn a_program_reads_a_refusal_as_it_was_sent_and_others_in_the_same_form() {
     let failure = Failure::of("reading a.yaml", "it is gone");
     let told = json!({ "type": kind, "title": title, "detail": "reading a.yaml: it is gone" });
     assert_eq!(failure.json(), told);
-    let faults = local(&["a.yaml:1: no".to_owned(), "a.yaml:2: no".to_owned()]).json();
+    let faults = ["a.yaml:1: no", "a.yaml:2: no"].map(str::to_owned);
+    let faults = local(&faults, &manifest).json();
     assert_eq!(faults["type"], "https://heddle.dev/problems/invalid");
     assert_eq!(faults["detail"], "a.yaml:1: no\na.yaml:2: no");
 }

@@ -169,6 +169,29 @@ async fn all_faults_of_all_files_are_told_with_file_and_line() {
 }
 
 #[tokio::test]
+async fn a_secret_that_was_shown_is_not_applied_and_told_why() {
+    let desk = Desk::furnished().await;
+    let secret = "\
+apiVersion: v1
+kind: Secret
+metadata: { name: s, namespace: shop }
+stringData: { password: hunter2 }
+";
+    done(&desk.told(&["apply", "-f", "-"], secret));
+    let shown = desk.heddle(&["get", "secret/shop/s", "-o", "yaml"]);
+    assert!(done(&shown).contains("sha256:") && !shown.stdout.contains("hunter2"), "{shown:?}");
+    desk.file("secret.yaml", &shown.stdout);
+    let hint = ["never shown", "stringData", "base64 in data", "leave the Secret out"];
+    for command in ["apply", "plan", "diff"] {
+        let ended = desk.heddle(&[command, "-f", "secret.yaml"]);
+        refused(&ended, 1, &["secret.yaml:3: Secret shop/s: data.password: is not"]);
+        refused(&ended, 1, &hint);
+    }
+    let wrong = desk.told(&["apply", "-f", "-"], &secret.replace("stringData", "data"));
+    assert!(!wrong.stderr.contains("never shown"), "{wrong:?}");
+}
+
+#[tokio::test]
 async fn what_another_workspace_holds_is_told_in_the_words_of_the_server() {
     let desk = Desk::furnished().await;
     let claim = "\
