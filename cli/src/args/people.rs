@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
-use model::Scope;
+use model::{Name, Scope};
 
 use super::span::span;
 use super::{Limit, Namespace, Show, scope};
-use crate::kind::{Named, named};
+use crate::kind::{Named, name, named};
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Login {
@@ -39,6 +39,9 @@ pub(crate) struct CanI {
     /// With this field of it, such as spec.rules.
     #[arg(long, value_name = "PATH")]
     pub(crate) field: Option<String>,
+    /// As part of this Api, if the object is not there yet or is to move.
+    #[arg(long, value_name = "NAME", value_parser = name)]
+    pub(crate) api: Option<Name>,
     /// By whom, if not by you; for admins of the platform.
     #[arg(long = "as", value_name = "USER")]
     pub(crate) whom: Option<String>,

@@ -71,6 +71,7 @@ fn what_is_documented_can_be_typed() {
         "rollback 12 --message oops",
         "auth can-i get route/r --field spec.rules --as bob",
         "auth can-i Update route/r",
+        "auth can-i create route/r -n shop --api orders",
         "token create ci --scope workspace/shop --role editor --expires 90d",
         "user password",
         "join-token create --cluster c --kind mesh --name edge-* --uses 3 --expires 1h",
