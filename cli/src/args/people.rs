@@ -123,7 +123,7 @@ pub(crate) enum User {
     Create(UserCreate),
     /// List the users.
     List(Show),
-    /// Disable a user, and end their sessions and tokens.
+    /// Disable a user for good, and end their sessions and tokens; the name is not given again.
     Revoke(UserRevoke),
     /// Set a password: yours, or as an admin of the platform somebody's.
     Password(UserPassword),
