@@ -11,13 +11,16 @@ use model::{Kind, Name, Scope};
 use crate::client::Address;
 use crate::kind::{Named, kind, name, named};
 
+pub(crate) mod output;
 pub(crate) mod people;
 pub(crate) mod span;
 
 #[cfg(test)]
 mod tests;
 
-use people::{Audit, Auth, JoinToken, Login, Token, User};
+pub(crate) use output::{GetOutput, Output, Show};
+
+use people::{Audit, Auth, JoinToken, Login, Node, Token, User};
 use span::span;
 
 /// The command line of Heddle: shows and edits what the control plane keeps.
@@ -64,26 +67,6 @@ pub(crate) enum Colour {
     Never,
 }
 
-/// How results are shown.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Output {
-    /// For people.
-    #[default]
-    Table,
-    /// The server's answer.
-    Json,
-    /// The same as YAML.
-    Yaml,
-}
-
-/// How results are shown, where a command can do so.
-#[derive(Debug, Clone, Copy, ClapArgs)]
-pub(crate) struct Show {
-    /// How to print.
-    #[arg(short, long, value_enum, default_value_t)]
-    pub(crate) output: Output,
-}
-
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -125,6 +108,9 @@ pub(crate) enum Command {
     /// Tokens by which nodes join, for admins of the platform.
     #[command(subcommand)]
     JoinToken(JoinToken),
+    /// Nodes that joined, for admins of the platform.
+    #[command(subcommand)]
+    Node(Node),
     /// Read the audit, for admins of the platform.
     Audit(Audit),
     /// Print what a shell needs to complete these commands.
@@ -188,20 +174,6 @@ pub(crate) struct Get {
     pub(crate) output: GetOutput,
 }
 
-/// How `get` prints.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum GetOutput {
-    /// For people.
-    #[default]
-    Table,
-    /// The server's answer.
-    Json,
-    /// The same as YAML.
-    Yaml,
-    /// KIND/NAMESPACE/NAME, which every command takes back.
-    Name,
-}
-
 /// A kind, or one object of it.
 #[derive(Debug, Clone)]
 pub(crate) enum Several {
@@ -262,6 +234,8 @@ pub(crate) struct Delete {
 pub(crate) struct Diff {
     #[command(flatten)]
     pub(crate) files: Files,
+    #[command(flatten)]
+    pub(crate) show: Show,
 }
 
 #[derive(Debug, ClapArgs)]

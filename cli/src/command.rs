@@ -7,6 +7,7 @@ pub(crate) mod diff;
 pub(crate) mod fleet;
 pub(crate) mod join;
 pub(crate) mod look;
+pub(crate) mod node;
 pub(crate) mod past;
 pub(crate) mod plan;
 pub(crate) mod receipt;

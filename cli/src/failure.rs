@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use serde_json::Value;
+
 use crate::problem::Problem;
 
 /// What a command that could run to its end found.
@@ -57,6 +59,20 @@ impl Failure {
             Failure::Refused(_) | Failure::Failed(_) => 1,
             Failure::Usage(_) => 2,
             Failure::Unreachable(_) => 3,
+        }
+    }
+
+    /// It as programs read it: as the server sent it, or in the same form.
+    pub(crate) fn json(&self) -> Value {
+        match self {
+            Failure::Refused(problem) => problem.json(),
+            Failure::Usage(words) => {
+                Problem::here("usage", "The command line cannot be meant", words).json()
+            }
+            Failure::Failed(words) => Problem::here("failed", "It failed", words).json(),
+            Failure::Unreachable(words) => {
+                Problem::here("unreachable", "No server answered", words).json()
+            }
         }
     }
 

@@ -29,10 +29,11 @@ mod terminal;
 
 fn main() -> ExitCode {
     let args = args::Args::parse();
+    let output = args.command.output();
     match app::run(args) {
         Ok(done) => done.code(),
         Err(failure) => {
-            show::note(&failure);
+            show::failure(output, &failure);
             failure.code()
         }
     }

@@ -7,7 +7,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use model::{Document, Key};
+use model::{Document, Key, Kind};
 
 use crate::failure::Failure;
 
@@ -125,6 +125,19 @@ impl Manifest {
         placed.collect()
     }
 
+    /// Whether a Secret has digests in the place of its values, as what `get` shows of it has.
+    pub(crate) fn has_digests(&self) -> bool {
+        self.files.iter().any(|file| {
+            let documents = model::read(&file.text).into_iter();
+            let mut faults = documents.filter_map(|document| document.result.err()).flatten();
+            faults.any(|fault| {
+                let is_secret = fault.key.as_ref().is_some_and(|key| key.kind == Kind::Secret);
+                let line = fault.line.and_then(|line| file.text.lines().nth(line - 1));
+                is_secret && fault.path.starts_with("data") && line.is_some_and(has_digest)
+            })
+        })
+    }
+
     /// Where line `line` of the whole text stands.
     pub(crate) fn place(&self, line: usize) -> Option<String> {
         let file = self.files.iter().rev().find(|file| file.before < line)?;
@@ -172,6 +185,12 @@ fn bounded(file: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     fs::File::open(file)?.take(BYTES as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// Whether a line has what stands for a secret value.
+fn has_digest(line: &str) -> bool {
+    let behind = line.split("sha256:").skip(1);
+    behind.filter_map(|rest| rest.get(..16)).any(|it| it.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 /// How many line breaks (`\n`, `\r\n`, `\r`) stand in `text`, as the reader of YAML counts them.
@@ -228,6 +247,20 @@ mod tests {
         let key = manifest.documents()[0].document.key.clone().unwrap();
         assert_eq!(manifest.place_of(&key, "metadata.name").as_deref(), Some("y.yaml:4"));
         assert_eq!(manifest.place_of(&key, "").as_deref(), Some("y.yaml:2"));
+    }
+
+    #[test]
+    fn digests_in_the_place_of_values_are_seen() {
+        let secret = |data: &str| {
+            let kind = "apiVersion: v1\nkind: Secret\nmetadata: { name: s }\n";
+            of(&[("a.yaml", TEAM), ("s.yaml", &format!("{kind}{data}"))]).has_digests()
+        };
+        let digest = model::secret::SecretBytes::new("x").digest();
+        assert!(secret(&format!("data:\n  a: YQ==\n  key: \"{digest}\"\n")));
+        assert!(secret(&format!("data: {{ tls.key: '{digest}' }}\n")));
+        assert!(!secret("data:\n  key: 'sha256:'\n"));
+        assert!(!secret(&format!("stringData:\n  key: {digest}\n")));
+        assert!(!secret(&format!("data:\n  key: YQ== # {digest}\n")));
     }
 
     #[test]

@@ -7,10 +7,20 @@ use std::fmt;
 
 use model::{Key, Kind, Name};
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::manifest::Manifest;
 use crate::show::printable;
+
+/// Where the sorts of problem are named.
+const TYPES: &str = "https://heddle.dev/problems/";
+
+/// What to do with a Secret as `get` shows it.
+const HIDDEN: &str = "\
+    the values of a Secret are never shown: what get prints of them are digests, to compare by; \
+    write the values themselves, as text in stringData or as base64 in data, or leave the Secret \
+    out of the files, and it stays as it is";
 
 /// What was refused and why.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -29,18 +39,60 @@ pub(crate) struct Problem {
     /// What to do, where the command knows better than the sort of problem.
     #[serde(skip)]
     pub(crate) remedy: Option<String>,
+    /// All that the server sent; nothing where it sent nothing.
+    #[serde(skip)]
+    sent: Option<Value>,
 }
 
 impl Problem {
+    /// The problem that a server sent.
+    pub(crate) fn read(body: &[u8]) -> Option<Self> {
+        let sent: Value = serde_json::from_slice(body).ok()?;
+        let problem = Problem::deserialize(&sent).ok()?;
+        Some(Problem { sent: Some(sent), ..problem })
+    }
+
+    /// One of this sort that was found without a server.
+    pub(crate) fn here(sort: &str, title: &str, detail: &str) -> Self {
+        Problem {
+            r#type: format!("{TYPES}{sort}"),
+            title: title.to_owned(),
+            detail: detail.to_owned(),
+            ..Problem::default()
+        }
+    }
+
+    /// It as the server sent it. What was found without one has no status and no request.
+    pub(crate) fn json(&self) -> Value {
+        let Problem { r#type, title, detail, .. } = self;
+        let here = || json!({ "type": r#type, "title": title, "detail": detail });
+        self.sent.clone().unwrap_or_else(here)
+    }
+
     /// `claimed` of `https://heddle.dev/problems/claimed`.
     pub(crate) fn sort(&self) -> &str {
         self.r#type.rsplit('/').next().unwrap_or_default()
     }
 
-    /// Says before each line where in `manifest` it belongs, if that can be told.
-    pub(crate) fn placed(mut self, manifest: &Manifest) -> Self {
-        let lines: Vec<_> = self.detail.lines().map(|line| placed(line, manifest)).collect();
-        self.detail = lines.join("\n");
+    /// Says before each line where in `manifest` it belongs, if that can be told, and at the end
+    /// what to do with the files.
+    pub(crate) fn placed(self, manifest: &Manifest) -> Self {
+        // What a whole object is refused for is its generation, or nothing that has a line.
+        let whole = if self.sort() == "conflict" { "metadata.generation" } else { "" };
+        let mut advised = self.advised(manifest);
+        let lines = advised.detail.lines().map(|line| placed(line, manifest, whole));
+        advised.detail = lines.collect::<Vec<_>>().join("\n");
+        advised
+    }
+
+    /// Says what to do with files that are refused for what `get` printed.
+    fn advised(mut self, manifest: &Manifest) -> Self {
+        let advice = match self.sort() {
+            "conflict" => self.detail.lines().find_map(spoken_of).map(|(key, _)| anew(&key)),
+            "invalid" => manifest.has_digests().then(|| HIDDEN.to_owned()),
+            _ => None,
+        };
+        self.remedy = self.remedy.or(advice);
         self
     }
 
@@ -94,20 +146,34 @@ impl fmt::Display for Problem {
     }
 }
 
-/// What is wrong with files, found without asking the server.
-pub(crate) fn local(faults: &[String]) -> Failure {
-    Problem { detail: faults.join("\n"), ..Problem::default() }.into()
+/// What is wrong with the files of `manifest`, each fault behind its place, found without a server.
+pub(crate) fn local(faults: &[String], manifest: &Manifest) -> Failure {
+    let problem = Problem::here("invalid", "What the files say is wrong", &faults.join("\n"));
+    problem.advised(manifest).into()
 }
 
-/// `line` behind its place.
-fn placed(line: &str, manifest: &Manifest) -> String {
+/// What to do with a file that says an older generation of `key` than the server has.
+fn anew(key: &Key) -> String {
+    let Key { kind, namespace, name } = key;
+    format!(
+        "get it anew (heddle get {kind}/{namespace}/{name} -o yaml) and edit that; or remove the \
+         line metadata.generation, to write over what others did"
+    )
+}
+
+/// `line` behind its place; one that names no path of its object is about the path `whole`.
+fn placed(line: &str, manifest: &Manifest, whole: &str) -> String {
     let numbered = line.strip_prefix("line ").and_then(|rest| rest.split_once(": "));
     if let Some((number, words)) = numbered
         && let Some(place) = number.parse().ok().and_then(|number| manifest.place(number))
     {
         return format!("{place}: {words}");
     }
-    match spoken_of(line).and_then(|(key, path)| manifest.place_of(&key, path)) {
+    let place = spoken_of(line).and_then(|(key, path)| {
+        let path = if path.is_empty() { whole } else { path };
+        manifest.place_of(&key, path)
+    });
+    match place {
         Some(place) => format!("{place}: {line}"),
         None => line.to_owned(),
     }

@@ -34,6 +34,14 @@ pub(crate) fn note(text: impl std::fmt::Display) {
     drop(writeln!(io::stderr(), "{text}"));
 }
 
+/// Tells why nothing came of a command: in words, or to a program as one object on one line.
+pub(crate) fn failure(output: Output, failure: &Failure) {
+    match output {
+        Output::Table | Output::Yaml => note(failure),
+        Output::Json => note(failure.json()),
+    }
+}
+
 /// Shows `answer` as `output` says; `table` makes the form for people.
 ///
 /// # Errors

@@ -57,8 +57,12 @@ pub(crate) enum StoreCommand {
     /// database; start servers with the same --data, or bring them its folder `keys`. A copy to a
     /// folder takes the keys along into its own folder `keys`.
     Copy {
-        /// A PostgreSQL database (postgres://...) or a folder, empty or not there yet.
-        #[arg(long, value_name = "URL|DIR")]
+        /// A PostgreSQL database (postgres://...) or a folder, empty or not there yet; or @FILE,
+        /// a file in which that stands.
+        ///
+        /// Give a URL with a password in a file or in the environment: other users of a machine see
+        /// arguments.
+        #[arg(long, value_name = "URL|DIR|@FILE", env = "HEDDLE_COPY_TO", hide_env_values = true)]
         to: Private,
     },
     /// Walk the audit from its first row; exit 1 if one is not as it was written.
@@ -131,15 +135,49 @@ impl At {
     }
 
     /// Where a copy goes.
-    pub(crate) fn target(&self, to: &Private) -> Result<Location, NotAnAddress> {
-        keep::target(&to.0, &self.data)
+    pub(crate) fn target(&self, to: &Private) -> Result<Location, NoPlace> {
+        let to = to.read()?;
+        // An empty variable is how a shell or a unit file unsets one.
+        if to.is_empty() {
+            return Err(NoPlace::Empty);
+        }
+        Ok(keep::target(&to, &self.data)?)
     }
+}
+
+/// Why it is not known where a copy goes. None of these repeats an address.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoPlace {
+    /// Nothing was said.
+    #[error("--to says nothing; write postgres://USER:PASSWORD@HOST/DATABASE or a folder")]
+    Empty,
+    /// The file in which it stands cannot be read.
+    #[error("reading where to copy in {}: {why}", file.display())]
+    Unread {
+        /// Which.
+        file: PathBuf,
+        /// Why.
+        why: std::io::Error,
+    },
+    /// It is no place.
+    #[error(transparent)]
+    NotAnAddress(#[from] NotAnAddress),
 }
 
 /// An argument that may hold a password. It takes any text: of one that it refused, clap would
 /// print the value.
 #[derive(Clone)]
 pub(crate) struct Private(String);
+
+impl Private {
+    /// It, or what stands in the file that it names as `@FILE`.
+    fn read(&self) -> Result<String, NoPlace> {
+        let Some(file) = self.0.strip_prefix('@') else { return Ok(self.0.clone()) };
+        let text = std::fs::read_to_string(file);
+        let text = text.map_err(|why| NoPlace::Unread { file: file.into(), why })?;
+        Ok(text.trim().to_owned())
+    }
+}
 
 impl From<String> for Private {
     fn from(text: String) -> Self {
@@ -192,6 +230,30 @@ mod tests {
         let error = parse(["heddle-server", "--site", "s", "backup", "b"]).unwrap_err();
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().contains("--site is for serving"), "{error}");
+    }
+
+    #[test]
+    fn the_target_of_a_copy_is_read_from_a_file_and_never_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("to");
+        let target = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            let to = format!("@{}", file.display());
+            let args = parse(["heddle-server", "store", "copy", "--to", &to]).unwrap();
+            let Some(Command::Store(StoreCommand::Copy { to })) = &args.command else { panic!() };
+            args.at.target(to)
+        };
+        let url = "postgres://heddle:marker@db/heddle";
+        let place = Location::Postgres { url: url.to_owned(), folder: "heddle-data".into() };
+        assert_eq!(target(&format!("{url}\n")).unwrap(), place);
+        assert_eq!(target("elsewhere").unwrap(), Location::Folder("elsewhere".into()));
+        for wrong in ["mysql://heddle:marker@db/heddle", " \n"] {
+            let error = target(wrong).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("marker"), "{error}");
+        }
+        let args = parse(["heddle-server"]).unwrap();
+        let error = args.at.target(&Private("@nowhere/to".to_owned())).unwrap_err();
+        assert!(error.to_string().starts_with("reading where to copy in nowhere/to: "), "{error}");
     }
 
     #[test]

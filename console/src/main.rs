@@ -9,10 +9,10 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use control::keep::{Location, NotAnAddress};
+use control::keep::Location;
 use tracing_subscriber::EnvFilter;
 
-use args::{Args, Command, StoreCommand};
+use args::{Args, Command, NoPlace, StoreCommand};
 use keep::Act;
 
 mod args;
@@ -46,7 +46,7 @@ async fn run(args: &Args, place: &Location, act: Option<Act>) -> Result<ExitCode
 }
 
 /// On which place, and what; to serve, if nothing else.
-fn asked(args: &Args) -> Result<(Location, Option<Act>), NotAnAddress> {
+fn asked(args: &Args) -> Result<(Location, Option<Act>), NoPlace> {
     let act = match &args.command {
         None => None,
         Some(Command::Backup { file }) => Some(Act::Backup(file.clone())),

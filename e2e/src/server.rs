@@ -24,7 +24,9 @@ pub struct Server {
 /// `heddle-server`, without what the environment of the tests says of a store.
 pub fn command() -> Command {
     let mut command = Command::new(program::server());
-    command.env_remove("HEDDLE_DATA").env_remove("HEDDLE_DATABASE");
+    for variable in ["HEDDLE_DATA", "HEDDLE_DATABASE", "HEDDLE_COPY_TO"] {
+        command.env_remove(variable);
+    }
     command
 }
 

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
-use model::Scope;
+use model::{Name, Scope};
 
 use super::span::span;
 use super::{Limit, Namespace, Show, scope};
-use crate::kind::{Named, named};
+use crate::kind::{Named, name, named};
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Login {
@@ -39,6 +39,9 @@ pub(crate) struct CanI {
     /// With this field of it, such as spec.rules.
     #[arg(long, value_name = "PATH")]
     pub(crate) field: Option<String>,
+    /// As part of this Api, if the object is not there yet or is to move.
+    #[arg(long, value_name = "NAME", value_parser = name)]
+    pub(crate) api: Option<Name>,
     /// By whom, if not by you; for admins of the platform.
     #[arg(long = "as", value_name = "USER")]
     pub(crate) whom: Option<String>,
@@ -120,7 +123,7 @@ pub(crate) enum User {
     Create(UserCreate),
     /// List the users.
     List(Show),
-    /// Disable a user, and end their sessions and tokens.
+    /// Disable a user for good, and end their sessions and tokens; the name is not given again.
     Revoke(UserRevoke),
     /// Set a password: yours, or as an admin of the platform somebody's.
     Password(UserPassword),
@@ -191,6 +194,22 @@ pub(crate) enum NodeKind {
     #[default]
     Gateway,
     Mesh,
+}
+
+/// Nodes that joined.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Node {
+    /// Forget a node: it is waited for no more, and comes back only by a new join token.
+    Delete(NodeDelete),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct NodeDelete {
+    /// Its name as `heddle status` shows it, or its id.
+    pub(crate) name: String,
+    /// The cluster that it joined, where nodes of several have this name.
+    #[arg(long)]
+    pub(crate) cluster: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -41,6 +41,7 @@ fn wrong_usage_is_told_as_such() {
         "token create x --role king",
         "token create x --expires never",
         "join-token create",
+        "node delete",
         "join-token create --cluster c --uses 0",
         "completion tcsh",
         "audit --limit 0",
@@ -64,14 +65,17 @@ fn what_is_documented_can_be_typed() {
         "get route/shop/r",
         "delete route/r svc/s -n shop --wait",
         "delete -f a",
+        "diff -f a -o json",
         "history HTTPRoute/r -n shop --limit 5",
         "history --scope workspace/shop",
         "rollback 12 --message oops",
         "auth can-i get route/r --field spec.rules --as bob",
         "auth can-i Update route/r",
+        "auth can-i create route/r -n shop --api orders",
         "token create ci --scope workspace/shop --role editor --expires 90d",
         "user password",
         "join-token create --cluster c --kind mesh --name edge-* --uses 3 --expires 1h",
+        "node delete edge-1 --cluster eu",
         "audit --limit 5 -o json",
         "audit verify",
         "completion fish",
@@ -89,4 +93,43 @@ fn waiting_without_a_time_is_a_minute() {
     assert_eq!(wait("apply -f a"), None);
     assert_eq!(wait("apply --wait -f a"), Some(60));
     assert_eq!(wait("apply --wait=5m -f a"), Some(300));
+}
+
+#[test]
+fn whatever_takes_an_output_tells_its_errors_in_it() {
+    for line in [
+        "whoami",
+        "status",
+        "apply -f a",
+        "get routes",
+        "delete -f a",
+        "diff -f a",
+        "plan -f a",
+        "history",
+        "rollback 1",
+        "transfer a --to b",
+        "auth can-i read route/r",
+        "token create x",
+        "token list",
+        "user create x",
+        "user list",
+        "join-token create --cluster c",
+        "join-token list",
+        "audit",
+        "audit verify",
+    ] {
+        assert_eq!(parse(line).unwrap().command.output(), Output::Table, "{line}");
+        for (word, wanted) in [("json", Output::Json), ("yaml", Output::Yaml)] {
+            let args = parse(&format!("{line} -o {word}")).unwrap();
+            assert_eq!(args.command.output(), wanted, "{line}");
+        }
+    }
+    let commands = Args::command();
+    let takes_output = |command: &clap::Command| {
+        command.get_arguments().filter(|argument| argument.get_id() == "output").count()
+    };
+    let below =
+        |command: &clap::Command| command.get_subcommands().map(takes_output).sum::<usize>();
+    let all = commands.get_subcommands().map(|one| takes_output(one) + below(one)).sum::<usize>();
+    assert_eq!(all, 19, "each has a line here");
 }

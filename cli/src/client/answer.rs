@@ -77,7 +77,7 @@ impl Answer {
         if !sort.starts_with("application/problem+json") {
             return None;
         }
-        let mut problem: Problem = serde_json::from_slice(&self.body).ok()?;
+        let mut problem = Problem::read(&self.body)?;
         problem.status = self.status.as_u16();
         problem.retry_after = super::retry_after(&self.headers);
         Some(problem)

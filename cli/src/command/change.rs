@@ -10,7 +10,7 @@ use crate::app::Context;
 use crate::args::{Apply, Delete, Output};
 use crate::client::Ask;
 use crate::failure::{Done, Failure};
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Placed};
 use crate::show::{self, object};
 
 /// What is said of files without an object.
@@ -26,10 +26,9 @@ pub(crate) async fn apply(context: &Context, args: &Apply) -> Result<Done, Failu
     if documents.is_empty() {
         return Err(Failure::Failed(EMPTY.to_owned()));
     }
-    let ask = Ask::post(&["changes"])
+    let ask = asked("changes", &manifest, &documents)
         .query_if("dryRun", args.dry_run.then_some("true"))
         .query_if("message", args.message.as_deref())
-        .with_yaml(manifest.text())
         .keyed();
     let answer = placed(context.client.json(&ask).await, &manifest)?;
     let keys: Vec<Key> = documents.into_iter().filter_map(|placed| placed.document.key).collect();
@@ -38,6 +37,19 @@ pub(crate) async fn apply(context: &Context, args: &Apply) -> Result<Done, Failu
         show::result(&applied(&keys, &new, &answer, args.dry_run))?;
     }
     receipt::finish(context, answer, args.wait, args.show.output).await
+}
+
+/// What `manifest`, whose `documents` these are, asks of `operation`. An object of which it says a
+/// generation must be of that one, so that an old file takes back nothing of what others did since.
+pub(crate) fn asked(operation: &str, manifest: &Manifest, documents: &[Placed]) -> Ask {
+    // What is not understood here may say one, too.
+    let says = |placed: &Placed| match &placed.document.result {
+        Ok(resource) => resource.meta().generation.is_some(),
+        Err(_) => true,
+    };
+    Ask::post(&[operation])
+        .query_if("expectGeneration", documents.iter().any(says).then_some("true"))
+        .with_yaml(manifest.text())
 }
 
 /// A refusal with the places of `manifest`.
@@ -133,7 +145,7 @@ fn in_files(manifest: &Manifest) -> Result<Vec<Key>, Failure> {
             None => faults.extend(placed.faults()),
         }
     }
-    if faults.is_empty() { Ok(keys) } else { Err(crate::problem::local(&faults)) }
+    if faults.is_empty() { Ok(keys) } else { Err(crate::problem::local(&faults, manifest)) }
 }
 
 #[cfg(test)]

@@ -1,14 +1,14 @@
 //! `diff`: field by field, what differs between files and what is there.
 
 use model::{Key, Resource};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::look;
 use crate::app::Context;
-use crate::args::Diff;
+use crate::args::{Diff, Output};
 use crate::client::Ask;
 use crate::failure::{Done, Failure};
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Placed};
 use crate::show::{self, Paint, word};
 
 mod fields;
@@ -25,8 +25,9 @@ pub(crate) async fn run(context: &Context, args: &Diff) -> Result<Done, Failure>
     let documents = manifest.documents();
     let faults: Vec<String> = documents.iter().flat_map(|placed| placed.faults()).collect();
     if !faults.is_empty() {
-        return Err(crate::problem::local(&faults));
+        return Err(crate::problem::local(&faults, &manifest));
     }
+    let mut items = Vec::new();
     let mut is_same = true;
     for placed in &documents {
         let Ok(resource) = &placed.document.result else { continue };
@@ -35,11 +36,18 @@ pub(crate) async fn run(context: &Context, args: &Diff) -> Result<Done, Failure>
         let wanted = comparable(shown(resource));
         let found = there.clone().map_or(Value::Null, comparable);
         let differences = differences(&found, &wanted);
-        if !differences.is_empty() {
-            is_same = false;
-            let text = told(context.paint, &key, there.as_ref(), &placed.place, &differences);
-            show::result(&text)?;
+        if differences.is_empty() {
+            continue;
         }
+        is_same = false;
+        let differs = Differs { key: &key, there: there.as_ref(), placed, differences };
+        match args.show.output {
+            Output::Table => show::result(&differs.told(context.paint))?,
+            Output::Json | Output::Yaml => items.push(differs.json()),
+        }
+    }
+    if args.show.output != Output::Table {
+        show::answer(args.show.output, &json!({ "items": items }), String::new)?;
     }
     Ok(Done::when(is_same))
 }
@@ -99,27 +107,49 @@ fn comparable(mut value: Value) -> Value {
     value
 }
 
-fn told(
-    paint: Paint,
-    key: &Key,
-    there: Option<&Value>,
-    place: &str,
-    differences: &[Difference],
-) -> String {
-    let before = match there {
-        Some(there) => format!("{key} (generation {})", word(there, "/metadata/generation")),
-        None => format!("{key} (not there)"),
-    };
-    let mut text = paint.bold(&format!("--- {before}")) + "\n";
-    text.push_str(&(paint.bold(&format!("+++ {key} ({})", show::printable(place))) + "\n"));
-    for difference in differences {
-        for (sign, lines) in [('-', &difference.before), ('+', &difference.after)] {
-            for (path, value) in lines {
-                let line = show::printable(&format!("{sign} {path}: {value}"));
-                text.push_str(&if sign == '-' { paint.red(&line) } else { paint.green(&line) });
-                text.push('\n');
+/// An object that differs.
+struct Differs<'d> {
+    key: &'d Key,
+    /// As it is there, if it is.
+    there: Option<&'d Value>,
+    /// Where the file says it.
+    placed: &'d Placed,
+    differences: Vec<Difference<'d>>,
+}
+
+impl Differs<'_> {
+    /// For people.
+    fn told(&self, paint: Paint) -> String {
+        let key = self.key;
+        let before = match self.there {
+            Some(there) => format!("{key} (generation {})", word(there, "/metadata/generation")),
+            None => format!("{key} (not there)"),
+        };
+        let mut text = paint.bold(&format!("--- {before}")) + "\n";
+        let place = show::printable(&self.placed.place);
+        text.push_str(&(paint.bold(&format!("+++ {key} ({place})")) + "\n"));
+        for difference in &self.differences {
+            for (path, value) in difference.leaves_before() {
+                let line = show::printable(&format!("- {path}: {value}"));
+                text.push_str(&(paint.red(&line) + "\n"));
+            }
+            for (path, value) in difference.leaves_after() {
+                let line = show::printable(&format!("+ {path}: {value}"));
+                text.push_str(&(paint.green(&line) + "\n"));
             }
         }
+        text
     }
-    text
+
+    /// For programs.
+    fn json(&self) -> Value {
+        let differences = self.differences.iter().map(|Difference { path, before, after }| {
+            json!({ "path": path, "before": before, "after": after })
+        });
+        let mut told = json!(self.key);
+        told["generation"] = json!(self.there.map(|there| &there["metadata"]["generation"]));
+        told["place"] = self.placed.place.as_str().into();
+        told["differences"] = differences.collect();
+        told
+    }
 }

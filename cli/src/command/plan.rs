@@ -2,10 +2,9 @@
 
 use serde_json::Value;
 
-use super::change::placed;
+use super::change::{asked, placed};
 use crate::app::Context;
 use crate::args::Plan;
-use crate::client::Ask;
 use crate::failure::{Done, Failure};
 use crate::manifest::Manifest;
 use crate::show::table::Table;
@@ -17,7 +16,7 @@ use crate::show::{self, Paint, count, items, object, printable, word};
 /// What the change itself would be refused for.
 pub(crate) async fn run(context: &Context, args: &Plan) -> Result<Done, Failure> {
     let manifest = Manifest::read(&args.files.paths)?;
-    let ask = Ask::post(&["plan"]).with_yaml(manifest.text()).harmless();
+    let ask = asked("plan", &manifest, &manifest.documents()).harmless();
     let answer = placed(context.client.json(&ask).await, &manifest)?;
     show::answer(args.show.output, &answer, || told(context.paint, &answer))?;
     Ok(Done::Yes)

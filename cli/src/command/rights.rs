@@ -26,6 +26,9 @@ async fn can_i(context: &Context, args: &CanI) -> Result<Done, Failure> {
     if let Some(field) = &args.field {
         body["field"] = field.as_str().into();
     }
+    if let Some(api) = &args.api {
+        body["api"] = api.as_str().into();
+    }
     if let Some(whom) = &args.whom {
         body["as"] = whom.as_str().into();
     }

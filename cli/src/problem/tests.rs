@@ -3,7 +3,7 @@
 use super::*;
 
 fn problem(body: &str) -> Problem {
-    serde_json::from_str(body).unwrap()
+    Problem::read(body.as_bytes()).unwrap()
 }
 
 fn manifest(text: &str) -> (tempfile::TempDir, Manifest) {
@@ -35,13 +35,26 @@ fn lines_stand_behind_their_place_in_the_words_of_the_server() {
         ("HTTPRoute shop/other: is no concern of this file", ""),
         ("others keep changing what this change was checked against", ""),
     ] {
-        let told = placed(line, &manifest);
+        let told = placed(line, &manifest, "");
         let words = line.strip_prefix("line 3: ").unwrap_or(line);
         assert!(told.ends_with(words), "{told}");
         let before = told.strip_suffix(words).unwrap();
         assert_eq!(before.is_empty(), place.is_empty(), "{told}");
         assert!(before.is_empty() || before.ends_with(&format!("site.yaml{place}: ")), "{told}");
     }
+}
+
+#[test]
+fn an_old_file_is_told_the_line_that_says_so_and_what_to_do() {
+    let old = ROUTE.replace("name: r,", "name: r, generation: 1,").replace("{ name", "{\n    name");
+    let (_folder, manifest) = manifest(&old);
+    let line = "HTTPRoute shop/r was edited from generation 1, and has 2 now";
+    let body = format!(r#"{{"type":"https://heddle.dev/problems/conflict","detail":"{line}"}}"#);
+    let told = problem(&body).placed(&manifest).to_string();
+    let (at, rest) = told.split_once(line).unwrap();
+    assert!(at.ends_with("site.yaml:4: "), "{told}");
+    let remedy = "\nget it anew (heddle get HTTPRoute/shop/r -o yaml) and edit that; or remove ";
+    assert!(rest.starts_with(remedy), "{told}");
 }
 
 #[test]
@@ -71,4 +84,20 @@ fn nothing_in_a_refusal_steers_the_terminal() {
     let told = problem(r#"{"detail":"a \u001b[2J name\nnext"}"#).to_string();
     assert_eq!(told, "a \\u{1b}[2J name\nnext");
     assert_eq!(problem(r#"{"status":418}"#).to_string(), "heddle: the server answered 418");
+}
+
+#[test]
+fn a_program_reads_a_refusal_as_it_was_sent_and_others_in_the_same_form() {
+    let body = r#"{"type":"x/claimed","detail":"d","claims":[{"ask":["b"]}],"new":1}"#;
+    let (_folder, manifest) = manifest(ROUTE);
+    let sent: Value = serde_json::from_str(body).unwrap();
+    assert_eq!(problem(body).placed(&manifest).json(), sent);
+    let (kind, title) = ("https://heddle.dev/problems/failed", "It failed");
+    let failure = Failure::of("reading a.yaml", "it is gone");
+    let told = json!({ "type": kind, "title": title, "detail": "reading a.yaml: it is gone" });
+    assert_eq!(failure.json(), told);
+    let faults = ["a.yaml:1: no", "a.yaml:2: no"].map(str::to_owned);
+    let faults = local(&faults, &manifest).json();
+    assert_eq!(faults["type"], "https://heddle.dev/problems/invalid");
+    assert_eq!(faults["detail"], "a.yaml:1: no\na.yaml:2: no");
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use model::access::{Actor, Asked, Denied};
 use model::role::Verb;
-use model::{Key, Kind, Name};
+use model::{Key, Kind, Name, Resource};
 
 use super::sight::Sight;
 use super::{App, Op};
@@ -21,6 +21,8 @@ pub struct Review {
     pub key: Key,
     /// The field that an update is to change; the update of anything, if none.
     pub field: Option<String>,
+    /// The Api that the object is to belong to, where it does not yet.
+    pub api: Option<Name>,
     /// Who is to do it, if it is not who asks.
     pub user: Option<Name>,
 }
@@ -50,25 +52,23 @@ impl App {
             let actor = Actor { user: user.clone(), groups: BTreeSet::new() };
             sight.rights = sight.world.directory.rights(&actor);
         }
-        let key = &review.key;
-        let object = sight.world.objects.get(key);
-        let api = match key.kind {
-            // The Api that is to be made is its own.
-            Kind::Api => Some(key.name.clone()),
-            _ => object.and_then(|object| api_of(&object.resource)),
-        };
+        let (verb, key) = (review.verb, &review.key);
         let scope = sight.world.directory.scope(&key.namespace);
         let changed: Vec<_> = review.field.iter().cloned().collect();
-        let verb = review.verb;
-        let asked = Asked { verb, key, scope: &scope, api: api.as_ref(), changed: &changed };
-        let by = sight.rights.by(&asked).into_iter().cloned().collect::<Vec<_>>();
-        let (allowed, reason) = match sight.rights.permit(&asked) {
-            Ok(_) => (true, allowed(&by)),
-            Err(denied @ (Denied::Hidden | Denied::Forbidden { .. })) => {
-                (false, denied.to_string())
+        let mut by: Vec<Key> = Vec::new();
+        for api in apis(review, sight.world.objects.get(key).map(|object| &object.resource)) {
+            let asked = Asked { verb, key, scope: &scope, api: api.as_ref(), changed: &changed };
+            match sight.rights.permit(&asked) {
+                Ok(_) => by.extend(sight.rights.by(&asked).into_iter().cloned()),
+                Err(denied @ (Denied::Hidden | Denied::Forbidden { .. })) => {
+                    let (reason, by) = (denied.to_string(), Vec::new());
+                    return Ok(Reviewed { allowed: false, reason, by });
+                }
             }
-        };
-        Ok(Reviewed { allowed, reason, by: if allowed { by } else { Vec::new() } })
+        }
+        let mut told = BTreeSet::new();
+        by.retain(|one| told.insert(one.clone()));
+        Ok(Reviewed { allowed: true, reason: allowed(&by), by })
     }
 
     /// Whether who asks holds all of the role `admin` in the platform, and so may do anything.
@@ -78,6 +78,19 @@ impl App {
     pub async fn is_platform_admin(&self, op: &Op) -> Result<bool, Refusal> {
         Ok(is_platform_admin(&Sight::new(op, self.world().await?).rights))
     }
+}
+
+/// The Apis in each of which a review asks, or none: where the object is, and where it is to be, as a
+/// change that moves it is asked for at both.
+fn apis(review: &Review, object: Option<&Resource>) -> Vec<Option<Name>> {
+    if review.key.kind == Kind::Api {
+        // The Api that is to be made is its own.
+        return vec![Some(review.key.name.clone())];
+    }
+    let mut apis: Vec<_> = object.map(api_of).into_iter().collect();
+    let to = review.api.is_some() || apis.is_empty();
+    apis.extend(to.then(|| review.api.clone()));
+    apis
 }
 
 fn allowed(by: &[Key]) -> String {

@@ -21,6 +21,9 @@ pub(super) struct NewReview {
     name: Name,
     /// The field that an update is to change.
     field: Option<String>,
+    /// The Api that the object is to belong to, if it is not there yet, or is to move; an object that
+    /// is there is looked up.
+    api: Option<Name>,
     /// Who is to do it, if it is not you; for platform admins.
     r#as: Option<Name>,
 }
@@ -37,8 +40,8 @@ pub(super) struct ReviewAnswer {
 }
 
 pub(super) async fn review(ask: Ask) -> Result<Response, Problem> {
-    let NewReview { verb, kind, namespace, name, field, r#as: user } = ask.json()?;
-    let review = Review { verb, key: Key::new(kind, namespace, name), field, user };
+    let NewReview { verb, kind, namespace, name, field, api, r#as: user } = ask.json()?;
+    let review = Review { verb, key: Key::new(kind, namespace, name), field, api, user };
     let found = ask.app().access_review(&ask.op()?, &review).await?;
     let by = found.by.iter().map(ToString::to_string).collect();
     Ok(answer::ok(&ReviewAnswer { allowed: found.allowed, reason: found.reason, by }))

@@ -229,11 +229,7 @@ struct ApiName {
 }
 
 pub(super) async fn commit(ask: Ask) -> Result<Response, Problem> {
-    let is_dry = match ask.word("dryRun") {
-        None | Some("false") => false,
-        Some("true") => true,
-        Some(_) => return Err(Problem::invalid(vec![fault("dryRun", "is true or false")])),
-    };
+    let is_dry = flag(&ask, "dryRun")?;
     let (edits, message) = wanted(&ask)?;
     let op = op(&ask, message)?;
     if is_dry {
@@ -320,7 +316,7 @@ fn wanted(ask: &Ask) -> Result<(Vec<Edit>, String), Problem> {
     let message = ask.word("message").unwrap_or_default().to_owned();
     let sort = ask.header(&header::CONTENT_TYPE).unwrap_or("application/json");
     let sort = sort.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let (edits, message) = match sort.as_str() {
+    let (mut edits, message) = match sort.as_str() {
         "application/json" => of_json(&ask.body, message)?,
         "application/yaml" | "application/x-yaml" | "text/yaml" => {
             (crate::read(text(&ask.body)?).map_err(Problem::invalid)?, message)
@@ -332,7 +328,28 @@ fn wanted(ask: &Ask) -> Result<(Vec<Edit>, String), Problem> {
         }
     };
     few(edits.len())?;
+    if flag(ask, "expectGeneration")? {
+        edits.iter_mut().for_each(expect_written);
+    }
     Ok((edits, message))
+}
+
+/// Expects the generation that the object itself says it has, where nothing else is expected.
+fn expect_written(edit: &mut Edit) {
+    if let Edit::Put { resource, expected: expected @ Expect::Any } = edit
+        && let Some(generation) = resource.meta().generation
+    {
+        *expected = Expect::Generation(generation);
+    }
+}
+
+/// Whether a word of the query is `true`.
+fn flag(ask: &Ask, name: &str) -> Result<bool, Problem> {
+    match ask.word(name) {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => Err(Problem::invalid(vec![fault(name, "is true or false")])),
+    }
 }
 
 fn of_json(body: &[u8], message: String) -> Result<(Vec<Edit>, String), Problem> {

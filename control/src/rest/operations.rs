@@ -201,6 +201,11 @@ const CURSOR: Parameter = word("cursor", "Where the page begins: `next` of the p
 const LIMIT: Parameter = word("limit", "Items of the page, 1 to 500; 100 if nothing is said.");
 const PAGE: &[Parameter] = &[CURSOR, LIMIT];
 const MESSAGE: Parameter = word("message", "Why, in your words.");
+const EXPECT: Parameter = word(
+    "expectGeneration",
+    "`true` to change an object only if it is of the `metadata.generation` that is sent of it, where \
+     one is.",
+);
 const ONCE: Parameter = word(
     "Idempotency-Key",
     "Within a day the same request with the same key is done once, and answered as it was.",
@@ -357,7 +362,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
     Operation::new(Post, "/changes", "change_commit", "Change objects, all or none", |ask| {
         Box::pin(change::commit(ask))
     })
-    .query(&[word("dryRun", "`true` to be told what would change."), MESSAGE])
+    .query(&[word("dryRun", "`true` to be told what would change."), EXPECT, MESSAGE])
     .headers(&[ONCE])
     .takes(form::<change::NewChange<'static>>)
     .also("application/yaml")
@@ -398,7 +403,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
     Operation::new(Post, "/plan", "change_plan", "What a change would come to", |ask| {
         Box::pin(change::plan(ask))
     })
-    .query(&[MESSAGE])
+    .query(&[EXPECT, MESSAGE])
     .takes(form::<change::NewChange<'static>>)
     .also("application/yaml")
     .most(CHANGE)

@@ -53,6 +53,36 @@ async fn an_object_is_changed_from_what_was_read() {
 }
 
 #[tokio::test]
+async fn the_generation_that_is_sent_of_an_object_is_expected_where_that_is_asked() {
+    let hub = Hub::peopled().await;
+    let sara = hub.user("sara").await;
+    for text in ["one", "two"] {
+        sara.put(NOTE, &[], &note("shop", "n", text)).await;
+    }
+    let of = |generation: i64, text: &str| {
+        let mut object = note("shop", "n", text);
+        object["metadata"]["generation"] = generation.into();
+        object
+    };
+    let old = put(&of(1, "three"));
+    for path in ["/changes?expectGeneration=true", "/plan?expectGeneration=true"] {
+        let reply = sara.post(path, &old).await;
+        assert_eq!(words(&reply), (409, "conflict".into()), "{path}");
+    }
+    let mut said = put(&of(1, "three"));
+    said["edits"][0]["expected"] = json!({ "generation": 2 });
+    let made = sara.post("/changes?expectGeneration=true", &said).await;
+    assert_eq!(made.status, 201, "what an edit says itself counts: {}", made.text());
+    for (object, generation) in [(of(3, "four"), 4), (note("shop", "n", "five"), 5)] {
+        let made = sara.post("/changes?expectGeneration=true", &put(&object)).await;
+        assert_eq!(made.json()["changed"][0]["generation"], generation, "{}", made.text());
+    }
+    assert_eq!(sara.post("/changes", &old).await.status, 201, "nobody asked");
+    let wrong = sara.post("/changes?expectGeneration=1", &old).await;
+    assert_eq!(words(&wrong), (422, "invalid".into()));
+}
+
+#[tokio::test]
 async fn of_a_race_for_one_generation_one_wins() {
     let hub = Hub::peopled().await;
     let sara = hub.user("sara").await;

@@ -1,5 +1,6 @@
 //! A store moves from SQLite to PostgreSQL and back, with history, audit, authorities and keys.
 
+use e2e::program;
 use store::Location;
 
 use super::bed::{Bed, Database, ENTRIES, done, fill, holds_all, refused, run};
@@ -22,6 +23,29 @@ async fn a_store_moves_to_postgresql_and_back() {
     let (url, folder) = (database.url.clone(), bed.path("data"));
     holds_all(&Location::Postgres { url, folder }).await;
     holds_all(&Location::Folder(bed.path("back"))).await;
+}
+
+#[tokio::test]
+async fn where_a_copy_goes_need_not_be_an_argument() {
+    let bed = Bed::new();
+    let data = bed.filled("data").await;
+    let copy = |to: &[&str], variable: &str| {
+        let mut command = e2e::server::command();
+        command.args(["--data", &data, "store", "copy"]).args(to);
+        program::ended(command.env("HEDDLE_COPY_TO", variable))
+    };
+    std::fs::write(bed.path("to"), bed.word("by-file") + "\n").unwrap();
+    let by_file = copy(&["--to", &format!("@{}", bed.word("to"))], "");
+    assert!(done(&by_file).starts_with("copied "), "{by_file:?}");
+    let by_variable = copy(&[], &bed.word("by-variable"));
+    assert!(done(&by_variable).starts_with("copied "), "{by_variable:?}");
+    for name in ["by-file", "by-variable"] {
+        holds_all(&Location::Folder(bed.path(name))).await;
+    }
+    refused(&copy(&[], ""), 2, &["--to says nothing"]);
+    let wrong = copy(&[], "mysql://heddle:marker@db/heddle");
+    refused(&wrong, 2, &["none of PostgreSQL"]);
+    assert!(!wrong.stderr.contains("marker"), "{wrong:?}");
 }
 
 #[tokio::test]
@@ -50,7 +74,7 @@ async fn a_rewritten_audit_is_found_on_either_database() {
     done(&bed.run("data", &["store", "copy", "--to", &database.url]));
     database.tamper("UPDATE audit SET actor = 'mallory' WHERE seq = 3");
     let place = ["--data", &data, "--database", &database.url];
-    let broken = |ended: &e2e::program::Ended| {
+    let broken = |ended: &program::Ended| {
         assert_eq!(ended.code, 1, "{ended:?}");
         assert!(ended.stdout.starts_with("the chain does not hold: audit row 3 "), "{ended:?}");
     };

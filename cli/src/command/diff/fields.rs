@@ -5,21 +5,40 @@
 
 use serde_json::Value;
 
-/// One place where two values differ: its leaves before and after, each with its path.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Difference {
-    pub(super) before: Vec<(String, String)>,
-    pub(super) after: Vec<(String, String)>,
+/// One place where two values differ: what is there before and after, if anything is.
+#[derive(Debug, PartialEq)]
+pub(super) struct Difference<'v> {
+    /// As faults write it; empty for the whole.
+    pub(super) path: String,
+    pub(super) before: Option<&'v Value>,
+    pub(super) after: Option<&'v Value>,
+}
+
+impl Difference<'_> {
+    /// The leaves of what was there, each with its path.
+    pub(super) fn leaves_before(&self) -> Vec<(String, String)> {
+        leaves(&self.path, self.before)
+    }
+
+    /// The leaves of what is to be there.
+    pub(super) fn leaves_after(&self) -> Vec<(String, String)> {
+        leaves(&self.path, self.after)
+    }
 }
 
 /// All differences, in the order of the fields.
-pub(super) fn differences(before: &Value, after: &Value) -> Vec<Difference> {
+pub(super) fn differences<'v>(before: &'v Value, after: &'v Value) -> Vec<Difference<'v>> {
     let mut found = Vec::new();
     walk("", Some(before).filter(|value| !value.is_null()), Some(after), &mut found);
     found
 }
 
-fn walk(path: &str, before: Option<&Value>, after: Option<&Value>, to: &mut Vec<Difference>) {
+fn walk<'v>(
+    path: &str,
+    before: Option<&'v Value>,
+    after: Option<&'v Value>,
+    to: &mut Vec<Difference<'v>>,
+) {
     match (before, after) {
         (Some(one), Some(other)) if one == other => {}
         (Some(Value::Object(one)), Some(Value::Object(other))) => {
@@ -31,13 +50,11 @@ fn walk(path: &str, before: Option<&Value>, after: Option<&Value>, to: &mut Vec<
             }
         }
         (Some(Value::Array(one)), Some(Value::Array(other))) => lists(path, one, other, to),
-        (one, other) => {
-            to.push(Difference { before: leaves(path, one), after: leaves(path, other) })
-        }
+        (before, after) => to.push(Difference { path: path.to_owned(), before, after }),
     }
 }
 
-fn lists(path: &str, one: &[Value], other: &[Value], to: &mut Vec<Difference>) {
+fn lists<'v>(path: &str, one: &'v [Value], other: &'v [Value], to: &mut Vec<Difference<'v>>) {
     let both = one.len().min(other.len());
     let first = one.iter().zip(other).take_while(|(a, b)| a == b).count();
     let last = one.iter().rev().zip(other.iter().rev()).take_while(|(a, b)| a == b).count();
@@ -84,8 +101,9 @@ mod tests {
     fn lines(before: &Value, after: &Value) -> Vec<String> {
         let mut lines = Vec::new();
         for difference in differences(before, after) {
-            lines.extend(difference.before.iter().map(|(path, value)| format!("-{path}={value}")));
-            lines.extend(difference.after.iter().map(|(path, value)| format!("+{path}={value}")));
+            let [before, after] = [difference.leaves_before(), difference.leaves_after()];
+            lines.extend(before.iter().map(|(path, value)| format!("-{path}={value}")));
+            lines.extend(after.iter().map(|(path, value)| format!("+{path}={value}")));
         }
         lines
     }

@@ -66,7 +66,7 @@ fn all(limit: usize) -> Listing {
 }
 
 fn may(verb: Verb, key: Key) -> Review {
-    Review { verb, key, field: None, user: None }
+    Review { verb, key, field: None, api: None, user: None }
 }
 
 #[tokio::test]
@@ -258,4 +258,29 @@ async fn rights_are_told_with_what_gives_them() {
     assert_eq!(bed.app.access_review(&root, &other).await.unwrap(), told);
     let none = bed.app.access_review(&op("eve"), &may(Verb::Read, keys())).await.unwrap();
     assert_eq!(none.reason, "there is none");
+}
+
+#[tokio::test]
+async fn rights_in_an_api_are_told_of_what_is_not_there_yet_and_of_what_moves_to_it() {
+    let bed = Bed::shop().await;
+    let there =
+        service("shop").replace("name: app,", "name: old, labels: { heddle.dev/api: orders },");
+    bed.put("sara", &(service("shop") + &api("bankers") + &there)).await.unwrap();
+    let told = async |user: &str, word: &str, api: Option<&str>| {
+        let asked = may(Verb::Update, key(Kind::Service, "shop", word));
+        let review = Review { api: api.map(name), ..asked };
+        let told = bed.app.access_review(&op(user), &review).await.unwrap();
+        (told.allowed, told.reason)
+    };
+    let none = (false, "there is none".to_owned());
+    let owned = (true, "allowed by Api shop/orders".to_owned());
+    assert_eq!(told("bert", "new", None).await, none);
+    assert_eq!(told("bert", "new", Some("orders")).await, owned);
+    assert_eq!(told("bert", "new", Some("other")).await, none);
+    assert_eq!(told("bert", "old", None).await, owned, "it is there");
+    assert_eq!(told("bert", "old", Some("orders")).await, owned);
+    assert_eq!(told("bert", "old", Some("other")).await, none);
+    assert_eq!(told("bert", "app", Some("orders")).await, none, "it would move");
+    let all = (true, "allowed by Grant shop/sellers".to_owned());
+    assert_eq!(told("sara", "app", Some("orders")).await, all);
 }

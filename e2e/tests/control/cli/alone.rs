@@ -4,6 +4,7 @@ use std::fs;
 use std::process::{Command, Stdio};
 
 use e2e::program;
+use serde_json::Value;
 
 use super::{SERVICE, done, ended, refused};
 
@@ -19,6 +20,10 @@ fn what_listens_nowhere_is_not_reachable() {
         command.args(arguments).args(["--server", &url]).stdin(Stdio::null());
         command.env("XDG_CONFIG_HOME", folder.path()).env_remove("HEDDLE_TOKEN");
         refused(&ended(&mut command), 3, &["cannot reach http://gone.localhost"]);
+        let ended = ended(command.args(["-o", "json"]));
+        refused(&ended, 3, &["cannot reach http://gone.localhost"]);
+        let told: Value = serde_json::from_str(&ended.stderr).unwrap();
+        assert_eq!(told["type"], "https://heddle.dev/problems/unreachable", "{told}");
     }
 }
 
@@ -30,7 +35,9 @@ fn what_needs_no_server_asks_none() {
     {
         let ended = run(&["completion", shell]);
         assert!(done(&ended).contains(words), "{shell}");
-        assert!(ended.stdout.contains("join-token"), "{shell}");
+        for command in ["join-token", "node"] {
+            assert!(ended.stdout.contains(command), "{shell}: {command}");
+        }
     }
     assert!(done(&run(&["version"])).starts_with("heddle "));
     assert!(done(&run(&["--help"])).contains("Exit codes: 0 done"));

@@ -4,7 +4,7 @@ use e2e::program::Ended;
 use e2e::{Fleet, Joined, fleet};
 use serde_json::Value;
 
-use super::{Home, done, ended};
+use super::{Home, done, ended, refused};
 use crate::bed::PEOPLE;
 
 /// A server for nodes, and the first admin before it.
@@ -54,4 +54,12 @@ async fn a_change_is_waited_for_and_whoever_lacks_it_is_named() {
     let told =
         applied.stderr.starts_with("node edge-1 (here, ") && applied.stderr.ends_with(&lacks);
     assert!(told, "{applied:?}");
+
+    let none = yard.heddle(&["node", "delete", "edge-1", "--cluster", "there"]);
+    refused(&none, 1, &["there is no node 'edge-1' in cluster 'there'; see them all"]);
+    let forgotten = yard.heddle(&["node", "delete", "edge-1"]);
+    assert_eq!(done(&forgotten), "node edge-1 (here) forgotten\n");
+    let waited = yard.heddle(&["delete", "cm/platform/n", "--wait=30s"]);
+    assert!(done(&waited).ends_with("no node is concerned\n"), "{waited:?}");
+    refused(&yard.heddle(&["node", "delete", "edge-1"]), 1, &["there is no node 'edge-1'"]);
 }

@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Desk, SERVICE, done, ended, refused, route};
 
@@ -46,7 +46,7 @@ async fn an_object_goes_its_whole_way() {
     desk.file("yaml/again.yaml", done(&yaml));
     let list = desk.heddle(&["get", "routes", "-A", "-o", "yaml"]);
     desk.file("yaml/list.yaml", done(&list));
-    assert_eq!(desk.heddle(&["diff", "-f", "yaml"]).code, 0);
+    assert_eq!(done(&desk.heddle(&["diff", "-f", "yaml", "-o", "yaml"])), "items: []\n");
     let again = desk.heddle(&["apply", "-f", "yaml/list.yaml"]);
     assert!(done(&again).starts_with("HTTPRoute shop/r unchanged\n"), "{again:?}");
 
@@ -58,6 +58,16 @@ async fn an_object_goes_its_whole_way() {
         "--- HTTPRoute shop/r (generation 1)\n+++ HTTPRoute shop/r (shop/route.yaml:1)\n\
          - spec.rules[0].matches[0].path.value: /x\n+ spec.rules[0].matches[0].path.value: /y\n"
     );
+    let json = desk.heddle(&["diff", "-f", "shop", "-o", "json"]);
+    assert_eq!((json.code, json.stderr.as_str()), (1, ""));
+    let json: Value = serde_json::from_str(&json.stdout).unwrap();
+    let path = "spec.rules[0].matches[0].path.value";
+    let differs = json!({
+        "kind": "HTTPRoute", "namespace": "shop", "name": "r",
+        "generation": 1, "place": "shop/route.yaml:1",
+        "differences": [{ "path": path, "before": "/x", "after": "/y" }],
+    });
+    assert_eq!(json, json!({ "items": [differs] }));
     let coloured = desk.heddle(&["diff", "-f", "shop", "--color", "always"]).stdout;
     assert!(coloured.contains("\u{1b}[31m- spec.rules"), "{coloured:?}");
     let applied = desk.heddle(&["apply", "-f", "shop", "-o", "json"]);
@@ -90,6 +100,39 @@ async fn an_object_goes_its_whole_way() {
 }
 
 #[tokio::test]
+async fn an_old_file_takes_back_nothing_that_others_did_since() {
+    let desk = Desk::furnished().await;
+    desk.file("route.yaml", &route("shop", "r", "shop.test", "/x"));
+    done(&desk.heddle(&["apply", "-f", "route.yaml"]));
+    let got = done(&desk.heddle(&["get", "route/shop/r", "-o", "yaml"])).to_owned();
+    let edited = got.replace("value: /x", "value: /mine");
+    desk.file("mine.yaml", &edited);
+    done(&desk.heddle(&["apply", "-f", "mine.yaml"]));
+
+    desk.file("old.yaml", &got.replace("value: /x", "value: /old"));
+    let before = desk.revisions().await;
+    let said = [
+        "HTTPRoute shop/r was edited from generation 1, and has 2 now",
+        "get it anew (heddle get HTTPRoute/shop/r -o yaml)",
+        "remove the line metadata.generation",
+    ];
+    let line = got.lines().position(|line| line.starts_with("  generation: 1")).unwrap() + 1;
+    let place = format!("old.yaml:{line}: ");
+    for asked in [&["apply"][..], &["apply", "--dry-run"], &["plan"]] {
+        let ended = desk.heddle(&[asked, &["-f", "old.yaml"]].concat());
+        refused(&ended, 1, &said);
+        refused(&ended, 1, &[&place]);
+    }
+    assert_eq!(desk.revisions().await, before);
+
+    let lines = got.lines().filter(|line| !line.starts_with("  generation:"));
+    let bare: String = lines.map(|line| format!("{line}\n")).collect();
+    desk.file("bare.yaml", &bare);
+    let over = desk.heddle(&["apply", "-f", "bare.yaml"]);
+    assert!(done(&over).starts_with("HTTPRoute shop/r configured (generation 3)\n"), "{over:?}");
+}
+
+#[tokio::test]
 async fn all_faults_of_all_files_are_told_with_file_and_line() {
     let desk = Desk::furnished().await;
     let before = desk.revisions().await;
@@ -108,12 +151,44 @@ async fn all_faults_of_all_files_are_told_with_file_and_line() {
     assert!(!ended.stderr.contains("a.yaml"), "{}", ended.stderr);
     refused(&desk.heddle(&["diff", "-f", "bad"]), 1, &["bad/b.yml:9: ", "bad/c.json:1: "]);
     assert_eq!(desk.revisions().await, before, "all or nothing");
+    let json = desk.heddle(&["apply", "-f", "bad", "-o", "json"]);
+    refused(&json, 1, &["HTTPRoute shop/bad"]);
+    let json: Value = serde_json::from_str(&json.stderr).unwrap();
+    let (kind, status) = ("https://heddle.dev/problems/invalid", 422);
+    assert_eq!((&json["type"], &json["status"]), (&kind.into(), &status.into()), "{json}");
+    assert_eq!(json["faults"].as_array().map(Vec::len), Some(3), "{json}");
+    let json = desk.heddle(&["diff", "-f", "bad", "-o", "json"]);
+    let json: Value = serde_json::from_str(&json.stderr).unwrap();
+    assert_eq!(json["type"], kind, "{json}");
 
     let lost = route("shop", "lost", "c.test", "/").replace("name: app", "name: nowhere");
     desk.file("lost.yaml", &("# a comment\n".to_owned() + &lost));
     let ended = desk.heddle(&["apply", "-f", "lost.yaml"]);
     refused(&ended, 1, &["lost.yaml:10: HTTPRoute shop/lost: spec.rules[0].backendRefs[0]"]);
     refused(&desk.heddle(&["apply", "-f", "nowhere.yaml"]), 1, &["reading nowhere.yaml"]);
+}
+
+#[tokio::test]
+async fn a_secret_that_was_shown_is_not_applied_and_told_why() {
+    let desk = Desk::furnished().await;
+    let secret = "\
+apiVersion: v1
+kind: Secret
+metadata: { name: s, namespace: shop }
+stringData: { password: hunter2 }
+";
+    done(&desk.told(&["apply", "-f", "-"], secret));
+    let shown = desk.heddle(&["get", "secret/shop/s", "-o", "yaml"]);
+    assert!(done(&shown).contains("sha256:") && !shown.stdout.contains("hunter2"), "{shown:?}");
+    desk.file("secret.yaml", &shown.stdout);
+    let hint = ["never shown", "stringData", "base64 in data", "leave the Secret out"];
+    for command in ["apply", "plan", "diff"] {
+        let ended = desk.heddle(&[command, "-f", "secret.yaml"]);
+        refused(&ended, 1, &["secret.yaml:3: Secret shop/s: data.password: is not"]);
+        refused(&ended, 1, &hint);
+    }
+    let wrong = desk.told(&["apply", "-f", "-"], &secret.replace("stringData", "data"));
+    assert!(!wrong.stderr.contains("never shown"), "{wrong:?}");
 }
 
 #[tokio::test]

@@ -65,6 +65,18 @@ async fn rights_are_told_as_yes_or_no() {
     let no = ask("update", "route/shop/r", "bert");
     assert_eq!((no.code, no.stdout.starts_with("no")), (1, true), "{no:?}");
 
+    let api = "\
+apiVersion: heddle.dev/v1alpha1
+kind: Api
+metadata: { name: orders, namespace: shop }
+spec: { owner: bankers, lifecycle: Published }
+";
+    done(&desk.told(&["apply", "-f", "-"], api));
+    let no = ask("create", "route/shop/new", "bert");
+    assert_eq!((no.code, no.stdout.as_str()), (1, "no: there is none\n"), "{no:?}");
+    let line = ["auth", "can-i", "create", "route/shop/new", "--api", "orders", "--as", "bert"];
+    assert_eq!(done(&desk.heddle(&line)), "yes: allowed by Api shop/orders\n");
+
     done(&desk.sign_in("bert", "a password of bert"));
     assert!(done(&desk.heddle(&["auth", "can-i", "get", "route/bank/r"])).starts_with("yes"));
     desk.file("route.yaml", &route("shop", "r", "shop.test", "/x"));
