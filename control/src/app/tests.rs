@@ -19,6 +19,7 @@ mod holes;
 mod lookup;
 mod newer;
 mod once;
+mod people;
 mod plan;
 mod reading;
 mod world;

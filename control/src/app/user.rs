@@ -1,7 +1,10 @@
 //! Users: made, given passwords, shut out.
 
+use std::net::IpAddr;
+
 use model::access::Actor;
 use model::{Invalid, Name};
+use store::Entry;
 use store::user::User;
 
 use super::{App, Op};
@@ -88,14 +91,7 @@ impl App {
         let by_admin = self.admin(op, none).await.is_ok();
         match current {
             Some(current) if is_own => {
-                self.authn
-                    .attempts
-                    .enter(&name, address, op.now)
-                    .map_err(Refusal::TooManyAttempts)?;
-                if !self.authn.passwords.verify(current, user.password.clone()).await? {
-                    return Err(wrong("current", "this is not the current password"));
-                }
-                self.authn.attempts.succeed(&name, address);
+                self.is_current(op, &user, current, address).await?;
             }
             None if is_own && !by_admin => {
                 return Err(wrong("current", "is missing; say the current password"));
@@ -109,6 +105,27 @@ impl App {
         }
         self.authn.first.changed(&name);
         Ok(())
+    }
+
+    /// Asks for the password of a user as signing in does: so often, and with a row in the audit
+    /// where it is wrong.
+    async fn is_current(
+        &self,
+        op: &Op,
+        user: &User,
+        current: String,
+        address: IpAddr,
+    ) -> Result<(), Refusal> {
+        let attempts = &self.authn.attempts;
+        attempts.enter(&user.name, address, op.now).map_err(Refusal::TooManyAttempts)?;
+        if self.authn.passwords.verify(current, user.password.clone()).await? {
+            attempts.succeed(&user.name, address);
+            return Ok(());
+        }
+        let (object, from) = (format!("user {}", user.name), format!("from {address}"));
+        let said = op.said("change the password of", &object, from);
+        self.store.audit_append(&[Entry { outcome: "refused".to_owned(), ..said }]).await?;
+        Err(wrong("current", "this is not the current password"))
     }
 
     /// Shuts a user out for good, with their sessions and tokens; never the last platform admin.
@@ -158,7 +175,7 @@ pub struct NewPassword {
     /// The one before, from the user themselves.
     pub current: Option<String>,
     /// Where the caller is.
-    pub address: std::net::IpAddr,
+    pub address: IpAddr,
 }
 
 impl std::fmt::Debug for NewPassword {
