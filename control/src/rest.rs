@@ -33,6 +33,7 @@ mod guard;
 mod join_token;
 mod metrics;
 mod node;
+mod nul;
 mod openapi;
 mod operations;
 mod problem;
@@ -198,6 +199,7 @@ impl Rest {
             return Err(Problem::malformed("the path or the query has control characters"));
         }
         let body = ask::body(body, operation.most).await?;
+        nul::refuse(&body)?;
         let address = guard::address(&self.settings, &parts);
         let ask = Ask {
             rest: Arc::clone(self),
