@@ -107,3 +107,26 @@ async fn a_nul_in_a_body_is_wrong_and_not_the_stores_fault() {
     let reason = told["faults"][0]["reason"].as_str().unwrap();
     assert!(reason.contains("the string at column 10 holds the character NUL"), "{reason}");
 }
+
+#[tokio::test]
+async fn no_debug_form_of_a_request_shows_what_was_sent() {
+    const MARKER: &str = "marker-that-must-not-show";
+    let folder = tempfile::tempdir().unwrap();
+    let headers = [header::COOKIE, header::AUTHORIZATION, guard::CSRF];
+    let marked = |name| (name, axum::http::HeaderValue::from_static(MARKER));
+    let ask = Ask {
+        rest: rest(&folder).await,
+        operation: "session_create",
+        caller: None,
+        path: [("id".to_owned(), MARKER.to_owned())].into(),
+        query: vec![("user".to_owned(), MARKER.to_owned())],
+        headers: headers.map(marked).into_iter().collect(),
+        body: MARKER.into(),
+        address: std::net::Ipv4Addr::LOCALHOST.into(),
+        request_id: "r".to_owned(),
+        now: time::OffsetDateTime::UNIX_EPOCH,
+    };
+    let shown = format!("{ask:?}");
+    assert!(!shown.contains(MARKER), "{shown}");
+    assert!(shown.contains("session_create"), "{shown}");
+}
