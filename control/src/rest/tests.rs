@@ -82,14 +82,14 @@ async fn a_store_that_is_gone_is_said_to_be_away() {
 }
 
 /// The operations over an empty store.
-async fn rest(folder: &tempfile::TempDir) -> Arc<Rest> {
+pub(super) async fn rest(folder: &tempfile::TempDir) -> Arc<Rest> {
     let store = Store::open(&Location::Folder(folder.path().to_owned())).await.unwrap();
     let (_, stopping) = watch::channel(false);
     Rest::new(Arc::new(App::new(store)), Settings::default(), stopping)
 }
 
 /// What a request for a session with this body is answered with.
-async fn sign_in(rest: &Arc<Rest>, body: impl Into<Body>) -> Response {
+pub(super) async fn sign_in(rest: &Arc<Rest>, body: impl Into<Body>) -> Response {
     let asked = Request::post(format!("{BASE}/session")).header(header::HOST, "localhost");
     rest.router().oneshot(asked.body(body.into()).unwrap()).await.unwrap()
 }
