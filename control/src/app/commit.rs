@@ -1,5 +1,6 @@
 //! The door itself: a change is judged against the world and becomes a revision.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use model::{Key, Resource};
@@ -61,12 +62,16 @@ impl App {
         edits: Vec<Edit>,
         reverts: Option<i64>,
     ) -> Result<Receipt, Refusal> {
+        let edits: Arc<[Edit]> = edits.into();
         for _ in 0..TRIES {
-            let world = self.world().await?;
-            let edits = edits.iter().map(|edit| in_stored_form(op, &world, edit, reverts));
-            let edits: Vec<_> = edits.collect::<Result<_, _>>()?;
-            let draft = judge(op, &world, &edits)?;
-            match self.store.commit(&commit(op, &world, &draft, reverts)).await {
+            let (world, by, edits) = (self.world().await?, op.clone(), Arc::clone(&edits));
+            let judging = move || {
+                let draft = judge(&by, &world, &edits, reverts)?;
+                let commit = commit(&by, &world, &draft, reverts);
+                Ok::<_, Refusal>((draft, commit))
+            };
+            let (draft, commit) = self.aside(judging).await??;
+            match self.store.commit(&commit).await {
                 Ok(committed) => {
                     draft.into_world(&committed).into_iter().for_each(|next| self.advance(next));
                     self.sweep(op).await;
@@ -93,13 +98,16 @@ impl App {
     }
 }
 
-/// A change that may be made as things stand.
-pub(super) fn judge<'w>(
+/// A change that may be made as things stand. It assembles what it touches, which takes longer than
+/// others should wait for their answers.
+pub(super) fn judge(
     op: &Op,
-    world: &'w World,
-    edits: &'w [Edit],
-) -> Result<Draft<'w>, Refusal> {
-    let mut draft = Draft::new(world, edits)?;
+    world: &Arc<World>,
+    edits: &[Edit],
+    reverts: Option<i64>,
+) -> Result<Draft, Refusal> {
+    let edits = edits.iter().map(|edit| in_stored_form(op, world, edit, reverts));
+    let mut draft = Draft::new(Arc::clone(world), edits.collect::<Result<_, _>>()?)?;
     draft.judge(&rights(op, world))?;
     Ok(draft)
 }
@@ -121,7 +129,7 @@ pub(super) fn in_stored_form(
     Ok(Edit::Put { resource, expected: *expected })
 }
 
-pub(super) fn commit(op: &Op, world: &World, draft: &Draft<'_>, reverts: Option<i64>) -> Commit {
+pub(super) fn commit(op: &Op, world: &World, draft: &Draft, reverts: Option<i64>) -> Commit {
     let writes = draft.edits().map(|(key, edit)| write(op, world, draft, key, edit));
     Commit {
         at: micros(op),
@@ -136,7 +144,7 @@ pub(super) fn commit(op: &Op, world: &World, draft: &Draft<'_>, reverts: Option<
     }
 }
 
-fn write(op: &Op, world: &World, draft: &Draft<'_>, key: &Key, edit: &Edit) -> Write {
+fn write(op: &Op, world: &World, draft: &Draft, key: &Key, edit: &Edit) -> Write {
     let before = world.objects.get(key);
     let expected = Some(match before {
         Some(object) => Expected::Generation(object.generation),

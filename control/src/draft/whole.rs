@@ -17,7 +17,7 @@ use crate::bounds;
 use crate::refusal::Refusal;
 use crate::world::{Unreadable, World};
 
-impl Draft<'_> {
+impl Draft {
     /// References among people and borders, rights that are given on, and bounds.
     pub(super) fn whole(&self, rights: &Rights) -> Result<(), Refusal> {
         let mut faults = Vec::new();
@@ -40,7 +40,7 @@ impl Draft<'_> {
     fn nobody_left(&self) -> Option<Invalid> {
         let mut edits = self.edits();
         let (key, _) = edits.find(|(key, _)| matches!(key.kind, Kind::Grant | Kind::Team))?;
-        let is_left = !has_admin(self.world) || has_admin(&self.after);
+        let is_left = !has_admin(&self.world) || has_admin(&self.after);
         let text = "would leave nobody with the role admin in the platform; grant it to somebody else first";
         (!is_left).then(|| fault(key, "", text))
     }
