@@ -11,7 +11,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use model::access::{Actor, Rights, builtin};
+use model::access::{Actor, Directory, Rights, builtin};
 use model::role::RoleRule;
 use model::{Name, Scope};
 use serde::{Deserialize, Serialize};
@@ -179,6 +179,12 @@ pub fn is_platform_admin(rights: &Rights) -> bool {
     let name = Name::parse("admin").expect("a word of lower-case letters is a name");
     builtin::role(&name)
         .is_some_and(|rules| rights.may_grant(&Scope::Platform, &[], &rules).is_ok())
+}
+
+/// The users whose rights, if they come with no narrowed token, are those of a platform admin.
+pub(crate) fn platform_admins(directory: &Directory) -> BTreeSet<&Name> {
+    let name = Name::parse("admin").expect("a word of lower-case letters is a name");
+    builtin::role(&name).map(|rules| directory.everywhere(&rules)).unwrap_or_default()
 }
 
 /// What signing in needs to remember.

@@ -31,6 +31,7 @@ impl App {
         let world = self.world().await?;
         let (by, seen) = (op.clone(), Arc::clone(&world));
         let draft = self.aside(move || judge(&by, &seen, &edits, None)).await??;
+        self.keeps(&draft).await?;
         let mut changed = Vec::new();
         for (key, edit) in draft.edits() {
             let generation = match (edit.after(), world.objects.get(key)) {

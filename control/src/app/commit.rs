@@ -1,5 +1,6 @@
 //! The door itself: a change is judged against the world and becomes a revision.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -15,7 +16,7 @@ use crate::refusal::Refusal;
 use crate::world::{HUB, World};
 
 /// How often a change is judged anew when others change what it was judged by.
-const TRIES: usize = 5;
+pub(super) const TRIES: usize = 5;
 
 /// How often answers to earlier requests are swept, and how long each is kept, in microseconds.
 const SWEEP: i64 = 3600 * 1_000_000;
@@ -79,10 +80,22 @@ impl App {
                 }
                 // Others were quicker: what they changed may change what was decided.
                 Err(CommitError::Moved(_) | CommitError::Stale(_) | CommitError::Claimed(_)) => {}
+                Err(CommitError::NobodyLeft) => {
+                    return Err(Refusal::Invalid(vec![draft.nobody_left()]));
+                }
                 Err(error) => return Err(error.into()),
             }
         }
         Err(Refusal::Busy)
+    }
+
+    /// What the store would say of a change that is judged and not made.
+    pub(super) async fn keeps(&self, draft: &Draft) -> Result<(), Refusal> {
+        let keepers = keepers(draft);
+        if keepers.is_empty() || self.store.user_any(&keepers).await? {
+            return Ok(());
+        }
+        Err(Refusal::Invalid(vec![draft.nobody_left()]))
     }
 
     /// Forgets old answers, once an hour. That it fails is no reason to refuse what was done.
@@ -138,10 +151,16 @@ pub(super) fn commit(op: &Op, world: &World, draft: &Draft, reverts: Option<i64>
         message: op.message.clone(),
         reverts,
         bases: draft.bases(),
+        keepers: keepers(draft),
         writes: writes.collect(),
         audit: Vec::new(),
         once: op.once.clone(),
     }
+}
+
+/// Users of whom one must be let in for the change to be made, if it asks for any.
+fn keepers(draft: &Draft) -> BTreeSet<String> {
+    draft.left().into_iter().flatten().map(ToString::to_string).collect()
 }
 
 fn write(op: &Op, world: &World, draft: &Draft, key: &Key, edit: &Edit) -> Write {

@@ -70,11 +70,13 @@ impl App {
     /// What the change would be refused for.
     pub async fn change_plan(&self, op: &Op, edits: Vec<Edit>) -> Result<Plan, Refusal> {
         let (op, world) = (op.clone(), self.world().await?);
-        self.aside(move || plan(&op, &world, &edits)).await?
+        let (plan, draft) = self.aside(move || plan(&op, &world, &edits)).await??;
+        self.keeps(&draft).await?;
+        Ok(plan)
     }
 }
 
-fn plan(op: &Op, world: &Arc<World>, edits: &[Edit]) -> Result<Plan, Refusal> {
+fn plan(op: &Op, world: &Arc<World>, edits: &[Edit]) -> Result<(Plan, Draft), Refusal> {
     let draft = judge(op, world, edits, None)?;
     let objects = draft.edits().map(|(key, edit)| would(world, key, edit)).collect();
     let sight = Sight::new(op, Arc::clone(world));
@@ -82,7 +84,7 @@ fn plan(op: &Op, world: &Arc<World>, edits: &[Edit]) -> Result<Plan, Refusal> {
         true => requests(op, &sight, &draft),
         false => (Vec::new(), 0),
     };
-    Ok(Plan { objects, requests, more })
+    Ok((Plan { objects, requests, more }, draft))
 }
 
 fn would(world: &World, key: &Key, edit: &Edit) -> Would {

@@ -225,7 +225,7 @@ async fn the_last_who_may_do_everything_cannot_be_taken_away() {
     let space = Kind::Team.default_namespace();
     let first = key(Kind::Grant, space.as_str(), "first-admin");
     let said = bed.delete("root", first).await.unwrap_err().to_string();
-    assert!(said.contains("leave nobody with the role admin"), "{said}");
+    assert!(said.contains("leave nobody who may sign in and do everything"), "{said}");
 }
 
 #[tokio::test]
