@@ -70,14 +70,6 @@ impl App {
         };
         Ok(Reviewed { allowed, reason, by: if allowed { by } else { Vec::new() } })
     }
-
-    /// Whether who asks holds all of the role `admin` in the platform, and so may do anything.
-    ///
-    /// # Errors
-    /// [`Refusal::Store`].
-    pub async fn is_platform_admin(&self, op: &Op) -> Result<bool, Refusal> {
-        Ok(is_platform_admin(&Sight::new(op, self.world().await?).rights))
-    }
 }
 
 fn allowed(by: &[Key]) -> String {
