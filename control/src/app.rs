@@ -1,6 +1,7 @@
 //! The use cases: one door for every change.
 
 use std::collections::BTreeSet;
+use std::num::NonZero;
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
@@ -9,6 +10,7 @@ use model::role::{Grant, GrantSpec, RoleRule, Subject};
 use model::{Kind, Meta, Name, Resource, Scope};
 use store::{CommitError, Once, Store};
 use time::OffsetDateTime;
+use tokio::sync::Semaphore;
 
 use crate::authn::{Authn, is_platform_admin};
 use crate::draft::Draft;
@@ -56,6 +58,8 @@ pub struct App {
     /// Held by who brings the world up to date, so that it is read once for all who ask.
     following: tokio::sync::Mutex<()>,
     authn: Authn,
+    /// A turn for each core.
+    cores: Arc<Semaphore>,
     /// The nodes of this server, once it serves some.
     fleet: OnceLock<Arc<Fleet>>,
     /// When answers to earlier requests were last swept, in microseconds since 1970.
@@ -82,11 +86,13 @@ pub struct Op {
 impl App {
     /// Over `store`.
     pub fn new(store: Store) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         App {
             store,
             world: RwLock::default(),
             following: tokio::sync::Mutex::default(),
             authn: Authn::new(),
+            cores: Arc::new(Semaphore::new(cores)),
             fleet: OnceLock::new(),
             swept: AtomicI64::new(0),
         }
@@ -135,6 +141,23 @@ impl App {
         Ok(next)
     }
 
+    /// Does what keeps a core busy where no request and no node waits behind it, as many at once as
+    /// there are cores.
+    async fn aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let turn = Arc::clone(&self.cores).acquire_owned().await;
+        let turn = turn.map_err(|closed| Refusal::Store(Box::new(closed)))?;
+        // The turn ends with the work, also where nobody waits for it any more.
+        let working = tokio::task::spawn_blocking(move || {
+            let done = work();
+            drop(turn);
+            done
+        });
+        working.await.map_err(|ended| Refusal::Store(Box::new(ended)))
+    }
+
     /// Every object as of the last revision that was looked at.
     fn last_world(&self) -> Arc<World> {
         Arc::clone(&self.world.read().unwrap_or_else(PoisonError::into_inner))
@@ -160,7 +183,7 @@ impl App {
         if is_there || world.unreadable.keys().any(|key| key.kind == Kind::Grant.as_str()) {
             return Ok(false);
         }
-        let edits = [Edit::Put { resource: first_grant(admin), expected: Expect::Absent }];
+        let edits = vec![Edit::Put { resource: first_grant(admin), expected: Expect::Absent }];
         let op = Op {
             actor: Actor { user: admin.clone(), groups: BTreeSet::new() },
             limit: None,
@@ -169,7 +192,7 @@ impl App {
             message: "the first who may do everything".to_owned(),
             once: None,
         };
-        let draft = Draft::new(&world, &edits)?;
+        let draft = Draft::new(Arc::clone(&world), edits)?;
         match self.store.commit(&commit::commit(&op, &world, &draft, None)).await {
             Ok(_) => Ok(true),
             Err(CommitError::Moved(_) | CommitError::Stale(_)) => Err(Refusal::Busy),

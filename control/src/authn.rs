@@ -11,7 +11,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use model::access::{Actor, Rights, builtin};
+use model::access::{Actor, Directory, Rights, builtin};
 use model::role::RoleRule;
 use model::{Name, Scope};
 use serde::{Deserialize, Serialize};
@@ -38,7 +38,7 @@ pub struct Caller {
 }
 
 /// How somebody proved who they are.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Proof {
     /// By the cookie of a session.
     Session {
@@ -58,6 +58,22 @@ pub enum Proof {
         /// What it is narrowed to.
         narrowed: Narrowed,
     },
+}
+
+impl std::fmt::Debug for Proof {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            // Its id ends it, and what it carries lets others act as its user.
+            Proof::Session { expires, .. } => {
+                f.debug_struct("Session").field("expires", expires).finish_non_exhaustive()
+            }
+            Proof::Token { id, expires, narrowed } => {
+                let mut shown = f.debug_struct("Token");
+                shown.field("id", id).field("expires", expires).field("narrowed", narrowed);
+                shown.finish()
+            }
+        }
+    }
 }
 
 /// What a token is narrowed to; all that its user may do, where it says nothing.
@@ -165,6 +181,12 @@ pub fn is_platform_admin(rights: &Rights) -> bool {
         .is_some_and(|rules| rights.may_grant(&Scope::Platform, &[], &rules).is_ok())
 }
 
+/// The users whose rights, if they come with no narrowed token, are those of a platform admin.
+pub(crate) fn platform_admins(directory: &Directory) -> BTreeSet<&Name> {
+    let name = Name::parse("admin").expect("a word of lower-case letters is a name");
+    builtin::role(&name).map(|rules| directory.everywhere(&rules)).unwrap_or_default()
+}
+
 /// What signing in needs to remember.
 #[derive(Debug)]
 pub(crate) struct Authn {
@@ -180,5 +202,21 @@ impl Authn {
             attempts: attempts::Attempts::default(),
             first: first::First::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::SignedIn;
+
+    #[test]
+    fn no_debug_form_shows_what_lets_somebody_in() {
+        const MARKER: &str = "marker-that-must-not-show";
+        let by = Proof::Session { id: MARKER.to_owned(), csrf: MARKER.to_owned(), expires: 7 };
+        let caller = Caller { id: "u".to_owned(), name: Name::parse("alice").unwrap(), by };
+        let shown = format!("{:?}", SignedIn { caller, cookie: MARKER.to_owned() });
+        assert!(!shown.contains(MARKER), "{shown}");
+        assert!(shown.contains("alice") && shown.contains("expires: 7"), "{shown}");
     }
 }

@@ -186,11 +186,6 @@ impl Ca {
         store::digest(self.root())
     }
 
-    /// How long certificates of nodes last.
-    pub fn lasts(&self) -> Duration {
-        self.lasts
-    }
-
     /// The authority of a cluster, or of the hub.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! A change that is being judged: the world before and after it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use model::access::{Asked, Denied, Directory, Rights};
 use model::api::LABEL;
@@ -20,41 +21,39 @@ use crate::world::{Changed, Found, HUB, Object, World};
 mod whole;
 
 /// The edits of one change beside the world that they meet.
-pub(crate) struct Draft<'w> {
-    world: &'w World,
+pub(crate) struct Draft {
+    world: Arc<World>,
     /// By object: those that change something.
-    edits: BTreeMap<Key, &'w Edit>,
+    edits: BTreeMap<Key, Edit>,
     /// By object: those that leave everything as it is.
-    idle: BTreeMap<Key, &'w Edit>,
+    idle: BTreeMap<Key, Edit>,
     /// The world once the change is made.
     after: World,
     changed: Changed,
     is_judged: bool,
 }
 
-impl<'w> Draft<'w> {
+impl Draft {
     /// Puts the edits into the world.
     ///
     /// # Errors
     /// An object that is edited twice.
-    pub(crate) fn new(world: &'w World, edits: &'w [Edit]) -> Result<Self, Refusal> {
+    pub(crate) fn new(world: Arc<World>, edits: Vec<Edit>) -> Result<Self, Refusal> {
         let mut all = BTreeMap::new();
         let mut twice = Vec::new();
         for edit in edits {
-            if all.insert(edit.key(), edit).is_some() {
-                twice.push(fault(
-                    &edit.key(),
-                    "metadata.name",
-                    "this object stands twice in the change",
-                ));
+            let key = edit.key();
+            if all.insert(key.clone(), edit).is_some() {
+                let text = "this object stands twice in the change";
+                twice.push(fault(&key, "metadata.name", text));
             }
         }
         if !twice.is_empty() {
             return Err(Refusal::Invalid(twice));
         }
         let (idle, edits): (BTreeMap<_, _>, BTreeMap<_, _>) =
-            all.into_iter().partition(|(key, edit)| is_idle(world, key, edit));
-        let (mut after, mut changed) = (world.clone(), Changed::default());
+            all.into_iter().partition(|(key, edit)| is_idle(&world, key, edit));
+        let (mut after, mut changed) = (World::clone(&world), Changed::default());
         // What cannot be read is not edited, and stands for as long as that is to be said.
         for (key, edit) in edits.iter().filter(|(key, _)| world.aside(key).is_none()) {
             let found = edit.after().map_or(Found::Nothing, |resource| {
@@ -107,8 +106,8 @@ impl<'w> Draft<'w> {
     }
 
     /// The edits that change something.
-    pub(crate) fn edits(&self) -> impl Iterator<Item = (&Key, &'w Edit)> {
-        self.edits.iter().map(|(key, edit)| (key, *edit))
+    pub(crate) fn edits(&self) -> impl Iterator<Item = (&Key, &Edit)> {
+        self.edits.iter()
     }
 
     /// Where an object belongs once the change is made. Claims part what is everybody's, so they
@@ -263,7 +262,7 @@ impl<'w> Draft<'w> {
             self.edits.keys().map(|key| world.directory.scope(&key.namespace)).collect()
         };
         let touched = scopes(&self.after);
-        let seen = &touched | &scopes(self.world);
+        let seen = &touched | &scopes(&self.world);
         let before = self.world.view(&seen, None);
         let after = self.after.view(&seen, Some(&before));
         let known: BTreeSet<_> = before.faults.iter().map(words).collect();

@@ -1,6 +1,7 @@
 //! What somebody wants changed.
 
 use model::{Invalid, Key, Resource};
+use serde_json::Value;
 
 /// One object's change.
 #[derive(Debug, Clone, PartialEq)]
@@ -102,9 +103,57 @@ pub fn read(text: &str) -> Result<Vec<Edit>, Vec<Invalid>> {
     let (mut edits, mut faults) = (Vec::new(), Vec::new());
     for document in model::read_bounded(text, EDITS) {
         match document.result {
-            Ok(resource) => edits.push(Edit::Put { resource, expected: Expect::Any }),
+            Ok(resource) => match has_nul(text, &resource) {
+                true => faults.push(nul(&resource)),
+                false => edits.push(Edit::Put { resource, expected: Expect::Any }),
+            },
             Err(mut invalid) => faults.append(&mut invalid),
         }
     }
     if faults.is_empty() { Ok(edits) } else { Err(told(faults)) }
+}
+
+/// Whether an object holds a NUL, which PostgreSQL's text cannot. No text has one but by an escape,
+/// so nearly always there is nothing to look for.
+fn has_nul(text: &str, resource: &Resource) -> bool {
+    let escapes = ["\\0", "\\x00", "\\u0000", "\\U00000000"];
+    escapes.iter().any(|escape| text.contains(escape)) && holds_nul(&resource.to_json())
+}
+
+fn holds_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(holds_nul),
+        Value::Object(fields) => {
+            fields.iter().any(|(name, one)| name.contains('\0') || holds_nul(one))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+fn nul(resource: &Resource) -> Invalid {
+    let reason = "holds the character NUL (\\0), which cannot be kept; leave it out".to_owned();
+    let (key, path, nearest) = (Some(resource.key()), String::new(), None);
+    Invalid { key, path, line: None, reason, nearest }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_with_a_nul_in_it_is_refused_by_name() {
+        let note = |text: &str| {
+            format!(
+                "apiVersion: v1\nkind: ConfigMap\n\
+                 metadata: {{ name: note, namespace: shop, labels: {{ a: {text} }} }}\n"
+            )
+        };
+        for escape in ["\\0", "\\x00", "\\u0000", "\\U00000000"] {
+            let refused = read(&note(&format!("\"b{escape}\""))).unwrap_err();
+            let said = refused[0].to_string();
+            assert!(said.starts_with("ConfigMap shop/note: holds the character NUL"), "{said}");
+            assert_eq!(read(&note(&format!("'b{escape}'"))).map(|edits| edits.len()), Ok(1));
+        }
+    }
 }

@@ -2,7 +2,6 @@
 //!
 //! ```text
 //! streams ── opened, greeted, heard, landed, closed ──> memory ── at most once a second ──> store
-//!                                                         └── changed() wakes who looks
 //! ```
 //!
 //! What a node says counts at once; the store follows, in one transaction for all nodes, so that a
@@ -15,7 +14,6 @@ use std::time::Duration;
 
 use store::Store;
 use store::node::{Heard, Node};
-use tokio::sync::watch;
 use wire::{Rejection, STALE, Vector};
 
 use crate::clock::Clock;
@@ -23,10 +21,8 @@ use crate::moment::micros;
 use crate::snapshot::Snapshot;
 
 mod figures;
-mod receipt;
 
 pub use figures::{Figures, Latency};
-pub use receipt::{Progress, Receipt};
 
 /// How long what was said may wait for more before it is written.
 const GATHER: Duration = Duration::from_millis(50);
@@ -93,7 +89,6 @@ pub struct Fleet {
     store: Store,
     clock: Clock,
     memory: Mutex<Memory>,
-    changed: watch::Sender<u64>,
     /// Wakes whoever writes.
     unwritten: tokio::sync::Notify,
 }
@@ -129,14 +124,8 @@ struct Written {
 impl Fleet {
     /// Over `store`.
     pub fn new(store: Store, clock: Clock) -> Self {
-        let (changed, _) = watch::channel(0);
         let (memory, unwritten) = (Mutex::default(), tokio::sync::Notify::new());
-        Fleet { store, clock, memory, changed, unwritten }
-    }
-
-    /// Wakes after each change that somebody could see, or after several.
-    pub fn changed(&self) -> watch::Receiver<u64> {
-        self.changed.subscribe()
+        Fleet { store, clock, memory, unwritten }
     }
 
     /// What was counted since the start.
@@ -246,31 +235,6 @@ impl Fleet {
         self.memory().nodes.get(id).map(|live| live.rejected.clone()).unwrap_or_default()
     }
 
-    /// Every node, by cluster, kind and name; those of other servers as the store knows them.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub async fn nodes(&self) -> Result<Vec<NodeNow>, store::Error> {
-        let stored = self.store.node_list().await?;
-        let now = micros(self.clock.now());
-        let mut nodes = Vec::with_capacity(stored.len());
-        for node in stored {
-            // Who has no stream here may have one at another server, which writes what it hears.
-            nodes.push(match self.here(&node.id) {
-                Some(here) => {
-                    NodeNow { node: Node { first_seen: node.first_seen, ..here.node }, ..here }
-                }
-                None => NodeNow {
-                    state: state(node.connected, node.last_seen, now),
-                    running: self.store.node_vector(&node.id).await?,
-                    rejected: self.rejected(&node.id),
-                    node,
-                },
-            });
-        }
-        Ok(nodes)
-    }
-
     /// Writes what nodes say until it is aborted; the ids of nodes that are not there any more go
     /// to `gone`.
     pub(crate) async fn keep(self: Arc<Self>, gone: impl Fn(&str) + Send) {
@@ -351,7 +315,6 @@ impl Fleet {
     fn note(&self, memory: &mut Memory, id: &str) {
         memory.dirty.insert(id.to_owned());
         self.unwritten.notify_one();
-        self.changed.send_modify(|times| *times += 1);
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {

@@ -33,10 +33,12 @@ mod guard;
 mod join_token;
 mod metrics;
 mod node;
+mod nul;
 mod openapi;
 mod operations;
 mod problem;
 mod resource;
+mod room;
 mod session;
 mod stream;
 mod token;
@@ -51,6 +53,7 @@ use ask::Ask;
 use metrics::Metrics;
 use operations::{OPERATIONS, Operation};
 use problem::Problem;
+use room::Room;
 
 /// Where the operations lie.
 pub const BASE: &str = "/api/v1";
@@ -81,13 +84,16 @@ pub struct Rest {
     stopping: watch::Receiver<bool>,
     /// Places for streams.
     streams: Arc<Semaphore>,
+    /// Room for bodies.
+    room: Room,
 }
 
 impl Rest {
     /// Over `app`; streams end when `stopping` becomes true.
     pub fn new(app: Arc<App>, settings: Settings, stopping: watch::Receiver<bool>) -> Arc<Self> {
         let streams = Arc::new(Semaphore::new(stream::STREAMS));
-        Arc::new(Rest { app, settings, metrics: Metrics::new(), stopping, streams })
+        let (metrics, room) = (Metrics::new(), Room::new());
+        Arc::new(Rest { app, settings, metrics, stopping, streams, room })
     }
 
     /// All routes below [`BASE`], and what those ask who watch over the server.
@@ -197,7 +203,8 @@ impl Rest {
         if path.iter().any(is_control) || query.iter().any(|(_, value)| value.contains('\0')) {
             return Err(Problem::malformed("the path or the query has control characters"));
         }
-        let body = ask::body(body, operation.most).await?;
+        let (body, _place) = self.room.receive(operation, body).await?;
+        nul::refuse(&body)?;
         let address = guard::address(&self.settings, &parts);
         let ask = Ask {
             rest: Arc::clone(self),

@@ -72,7 +72,7 @@ impl Bed {
     }
 }
 
-fn op() -> Op {
+pub(crate) fn op() -> Op {
     Op {
         actor: Actor { user: Name::parse("root").unwrap(), groups: BTreeSet::new() },
         limit: None,

@@ -9,7 +9,7 @@
 //! Each row's hash covers all its fields, the hash before it, and the bodies that its commit wrote.
 //! So a changed byte of history or audit breaks the chain where it stands, and a row cut from the
 //! end differs from the head. Who rewrites the whole chain with its head is seen only by whoever
-//! kept a head from before: [`Store::audit_head`].
+//! kept a head from before: [`Verified::head`].
 
 use std::collections::BTreeSet;
 
@@ -85,15 +85,6 @@ impl Store {
                       previous, hash FROM audit WHERE seq < $1 ORDER BY seq DESC LIMIT $2";
         let values = [before.unwrap_or(i64::MAX).into(), limit.into()];
         self.db.read(select, &values).await?.into_iter().map(read).collect()
-    }
-
-    /// The end of the chain, to be kept where the database's owner cannot change it.
-    ///
-    /// # Errors
-    /// [`Error`] if the database fails.
-    pub async fn audit_head(&self) -> Result<Head, Error> {
-        let rows = self.db.read("SELECT seq, hash FROM audit_head WHERE id = 1", &[]).await?;
-        rows.into_iter().next().map_or(Ok(Head::default()), read_head)
     }
 }
 

@@ -78,20 +78,6 @@ const COLUMNS: &str = "SELECT id, cluster, kind, certificate, created, expires, 
      WHERE cluster = $1 OR $1 = '*' ORDER BY created, id";
 
 impl Store {
-    /// Stores an authority, its private key sealed.
-    ///
-    /// # Errors
-    /// [`AuthorityError`] if the key cannot be sealed or the database fails.
-    pub async fn authority_create(
-        &self,
-        authority: &Authority,
-        private_key: &[u8],
-    ) -> Result<(), AuthorityError> {
-        let values = self.authority_values(authority, private_key)?;
-        self.db.execute(INSERT, &values).await?;
-        Ok(())
-    }
-
     fn authority_values(
         &self,
         authority: &Authority,
@@ -160,15 +146,6 @@ impl Store {
         };
         let sealed = Sealed { key_id: found.text()?, bytes: found.bytes()? };
         Ok(Some(self.keys.open_sealed(&row(id), &sealed)?))
-    }
-
-    /// Moves an authority on; whether there is one.
-    ///
-    /// # Errors
-    /// [`Error`] if the database fails.
-    pub async fn authority_move(&self, id: &str, state: State) -> Result<bool, Error> {
-        let update = "UPDATE authorities SET state = $2 WHERE id = $1";
-        Ok(self.db.execute(update, &[id.into(), state.as_str().into()]).await? > 0)
     }
 }
 

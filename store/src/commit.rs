@@ -1,6 +1,6 @@
 //! What a commit is asked to do, and what came of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::secret::SecretBytes;
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,9 @@ pub struct Commit {
     /// Each scope that was read to decide this, and the revision it was read at; 0 before its
     /// first.
     pub bases: Vec<(Scope, i64)>,
+    /// Users of whom one must be there and let in, if any are named: who may do everything once
+    /// this is done.
+    pub keepers: BTreeSet<String>,
     /// What changes, each key once.
     pub writes: Vec<Write>,
     /// What the audit says besides that this commit was made.
@@ -221,6 +224,9 @@ pub enum CommitError {
     /// Others hold what this commit claims.
     #[error("{} of the claims are taken", .0.len())]
     Claimed(Vec<Taken>),
+    /// None of the keepers is there and let in.
+    #[error("none of those who are to stay may sign in")]
+    NobodyLeft,
     /// It says two things of one resource.
     #[error("{0} is written twice in one commit")]
     Twice(Key),

@@ -142,22 +142,6 @@ impl Store {
         self.db.read(select, &[revision.into()]).await?.into_iter().map(one).collect()
     }
 
-    /// What was in a scope at a revision, in the order of keys.
-    ///
-    /// # Errors
-    /// [`Error`] if the database fails.
-    pub async fn at_revision(&self, scope: &Scope, revision: i64) -> Result<Vec<Version>, Error> {
-        let select = "SELECT h.cluster, h.kind, h.namespace, h.name, h.revision, h.generation, \
-            h.verb, h.scope, h.owner_team, h.source, h.digest, h.body FROM history h \
-            WHERE h.scope = $1 AND h.verb = 'put' AND h.revision = \
-            (SELECT max(l.revision) FROM history l WHERE l.cluster = h.cluster \
-             AND l.kind = h.kind AND l.namespace = h.namespace AND l.name = h.name \
-             AND l.revision <= $2) \
-            ORDER BY h.cluster, h.kind, h.namespace, h.name";
-        let rows = self.db.read(select, &[scope.into(), revision.into()]).await?;
-        rows.into_iter().map(read).collect()
-    }
-
     /// All changes behind revision `since` up to revision `until`, in the order of revisions.
     ///
     /// Whole revisions, so that a follower never sees half of a commit: it bounds its pages by

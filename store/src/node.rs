@@ -50,9 +50,6 @@ pub struct Shown<'a> {
     pub last: Option<&'a str>,
 }
 
-/// The scopes of a node, each with its revision.
-pub type Vector = BTreeMap<Scope, i64>;
-
 impl Store {
     /// Notes a node that joins, or joins again under its cluster, kind and name; its id, which
     /// stays that of the first time.
@@ -105,15 +102,6 @@ impl Store {
         self.db.read(select, &[]).await?.into_iter().map(read).collect()
     }
 
-    /// Notes that a node was heard of, or that its connection ended.
-    ///
-    /// # Errors
-    /// [`Error`] if the database fails.
-    pub async fn node_touch(&self, id: &str, now: i64, connected: bool) -> Result<bool, Error> {
-        let update = "UPDATE nodes SET last_seen = $2, connected = $3 WHERE id = $1";
-        Ok(self.db.execute(update, &[id.into(), now.into(), connected.into()]).await? > 0)
-    }
-
     /// Notes the certificate that a node got anew, and by which it asked for it; false if there is
     /// no such node, or another certificate of it was noted meanwhile.
     ///
@@ -146,32 +134,6 @@ impl Store {
         let select = "SELECT serial_before FROM nodes WHERE id = $1";
         let row = self.db.read(select, &[id.into()]).await?.into_iter().next();
         row.map_or(Ok(None), |mut row| row.text_or_none())
-    }
-
-    /// Notes what a node runs as a whole: scopes that are not in `vector`, it no longer serves.
-    /// When a scope was applied stays, where its revision does.
-    ///
-    /// # Errors
-    /// [`Error::Conflict`] if there is no such node.
-    pub async fn node_applied(&self, id: &str, vector: &Vector, now: i64) -> Result<(), Error> {
-        let upsert = "INSERT INTO node_scopes (node, scope, revision, applied_at) \
-            VALUES ($1, $2, $3, $4) ON CONFLICT (node, scope) DO UPDATE SET \
-            revision = excluded.revision, applied_at = excluded.applied_at \
-            WHERE node_scopes.revision <> excluded.revision";
-        let mut tx = self.db.write().await?;
-        let held = "SELECT scope FROM node_scopes WHERE node = $1";
-        for mut row in tx.rows(held, &[id.into()]).await? {
-            let scope = crate::key::read_scope(&mut row)?;
-            if !vector.contains_key(&scope) {
-                let delete = "DELETE FROM node_scopes WHERE node = $1 AND scope = $2";
-                tx.execute(delete, &[id.into(), (&scope).into()]).await?;
-            }
-        }
-        for (scope, revision) in vector {
-            let values = [id.into(), scope.into(), (*revision).into(), now.into()];
-            tx.execute(upsert, &values).await?;
-        }
-        tx.commit().await
     }
 
     /// What a node runs: each scope with its revision, and since when.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::commit::{Commit, CommitError, Committed, Moved, Stale, Write};
 use crate::db::Tx;
-use crate::{Error, Expected, Key, Scope, Store, audit, feed};
+use crate::{Error, Expected, Key, Scope, Store, audit, feed, user};
 
 mod held;
 mod index;
@@ -126,7 +126,13 @@ impl Plan<'_> {
 }
 
 async fn plan<'a>(tx: &mut Tx, commit: &'a Commit, revision: i64) -> Result<Plan<'a>, CommitError> {
-    bases_hold(tx, &commit.bases).await?;
+    let moved = moved(tx, &commit.bases).await?;
+    if !moved.is_empty() {
+        return Err(CommitError::Moved(moved));
+    }
+    if !commit.keepers.is_empty() && !user::any_is_let_in(tx, &commit.keepers).await? {
+        return Err(CommitError::NobodyLeft);
+    }
     let mut plan = Plan { changes: Vec::new(), generations: Vec::new() };
     let mut stale = Vec::new();
     for write in &commit.writes {
@@ -147,7 +153,8 @@ async fn plan<'a>(tx: &mut Tx, commit: &'a Commit, revision: i64) -> Result<Plan
     if stale.is_empty() { Ok(plan) } else { Err(CommitError::Stale(stale)) }
 }
 
-async fn bases_hold(tx: &mut Tx, bases: &[(Scope, i64)]) -> Result<(), CommitError> {
+/// The scopes that are no longer where they were read.
+pub(crate) async fn moved(tx: &mut Tx, bases: &[(Scope, i64)]) -> Result<Vec<Moved>, Error> {
     let mut moved = Vec::new();
     for (scope, expected) in bases {
         let row = tx.row("SELECT revision FROM scopes WHERE scope = $1", &[scope.into()]).await?;
@@ -156,7 +163,7 @@ async fn bases_hold(tx: &mut Tx, bases: &[(Scope, i64)]) -> Result<(), CommitErr
             moved.push(Moved { scope: scope.clone(), expected: *expected, found });
         }
     }
-    if moved.is_empty() { Ok(()) } else { Err(CommitError::Moved(moved)) }
+    Ok(moved)
 }
 
 fn each_once(writes: &[Write]) -> Result<(), CommitError> {

@@ -1,7 +1,9 @@
 //! Users who sign in here; their groups and roles are resources.
 
-use crate::db::{Row, Value};
-use crate::{Entry, Error, Store, audit};
+use std::collections::BTreeSet;
+
+use crate::db::{Row, Tx, Value};
+use crate::{Entry, Error, Scope, Store, audit, revision};
 
 /// Somebody who may sign in.
 #[derive(Clone, PartialEq, Eq)]
@@ -28,6 +30,26 @@ impl std::fmt::Debug for User {
             .field("disabled", &self.disabled)
             .finish_non_exhaustive()
     }
+}
+
+/// Who must stay when a user is let in no more.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Keep {
+    /// The names of users one of whom must be let in; nobody must, where there are none to name.
+    pub one_of: Option<BTreeSet<String>>,
+    /// Each scope that was read to decide this, and the revision it was read at.
+    pub bases: Vec<(Scope, i64)>,
+}
+
+/// What came of letting a user in no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disabled {
+    /// It is done.
+    Done,
+    /// Others changed what it was decided from: read again and decide again.
+    Moved,
+    /// None of those who are to stay is let in.
+    Last,
 }
 
 impl Store {
@@ -102,30 +124,35 @@ impl Store {
         Ok(changed)
     }
 
+    /// Whether one of the users of these names is there and let in.
+    ///
+    /// # Errors
+    /// [`Error`] if the database fails.
+    pub async fn user_any(&self, names: &BTreeSet<String>) -> Result<bool, Error> {
+        any_is_let_in(&mut self.db.snapshot().await?, names).await
+    }
+
     /// Lets a user in no more: they cannot sign in, their sessions end and their tokens are
-    /// revoked. Where there are `others`, one of whom must stay, nothing is done once none of them
-    /// may sign in; whether it was done.
+    /// revoked. Nothing is done where a scope moved from which `keep` was decided, or none of those
+    /// is let in whom it names.
     ///
     /// # Errors
     /// [`Error`] if the database fails.
     pub async fn user_disable(
         &self,
         id: &str,
-        others: Option<&[String]>,
+        keep: &Keep,
         said: &Entry,
-    ) -> Result<bool, Error> {
+    ) -> Result<Disabled, Error> {
         let mut tx = self.db.write().await?;
-        // Says it first: so two who disable each other go one after the other.
-        audit::say(&mut tx, std::slice::from_ref(said)).await?;
-        let mut stays = others.is_none();
-        for other in others.into_iter().flatten() {
-            let select = "SELECT id FROM users WHERE id = $1 AND disabled = 0";
-            stays = stays || tx.row(select, &[other.into()]).await?.is_some();
-        }
-        if !stays {
+        // Commits move this row first, too: so they and those who disable each other go one after
+        // the other, and what is read from here on stays true.
+        tx.execute("UPDATE counter SET revision = revision WHERE id = 1", &[]).await?;
+        if let Some(refused) = refused(&mut tx, keep).await? {
             tx.rollback().await?;
-            return Ok(false);
+            return Ok(refused);
         }
+        audit::say(&mut tx, std::slice::from_ref(said)).await?;
         let (user, at) = (Value::from(id), Value::from(said.at));
         let update = "UPDATE users SET disabled = 1, updated = $2 WHERE id = $1";
         tx.execute(update, &[user.clone(), at.clone()]).await?;
@@ -133,8 +160,30 @@ impl Store {
         let update = "UPDATE tokens SET revoked = $2 WHERE user_id = $1 AND revoked IS NULL";
         tx.execute(update, &[user, at]).await?;
         tx.commit().await?;
-        Ok(true)
+        Ok(Disabled::Done)
     }
+}
+
+async fn refused(tx: &mut Tx, keep: &Keep) -> Result<Option<Disabled>, Error> {
+    if !revision::moved(tx, &keep.bases).await?.is_empty() {
+        return Ok(Some(Disabled::Moved));
+    }
+    let stays = match &keep.one_of {
+        Some(names) => any_is_let_in(tx, names).await?,
+        None => true,
+    };
+    Ok((!stays).then_some(Disabled::Last))
+}
+
+/// Whether one of the users of these names is there and let in.
+pub(crate) async fn any_is_let_in(tx: &mut Tx, names: &BTreeSet<String>) -> Result<bool, Error> {
+    for name in names {
+        let select = "SELECT id FROM users WHERE name = $1 AND disabled = 0";
+        if tx.row(select, &[name.into()]).await?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn read(mut row: Row) -> Result<User, Error> {

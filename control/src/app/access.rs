@@ -70,14 +70,6 @@ impl App {
         by.retain(|one| told.insert(one.clone()));
         Ok(Reviewed { allowed: true, reason: allowed(&by), by })
     }
-
-    /// Whether who asks holds all of the role `admin` in the platform, and so may do anything.
-    ///
-    /// # Errors
-    /// [`Refusal::Store`].
-    pub async fn is_platform_admin(&self, op: &Op) -> Result<bool, Refusal> {
-        Ok(is_platform_admin(&Sight::new(op, self.world().await?).rights))
-    }
 }
 
 /// The Apis in each of which a review asks, or none: where the object is, and where it is to be, as a

@@ -1,9 +1,11 @@
 //! Changing things: edits, taking back, giving away, and what a change would come to.
 
+use std::sync::Arc;
+
 use model::{Key, Kind, Name, Resource};
 use store::{Change, Version};
 
-use super::commit::{in_stored_form, judge};
+use super::commit::judge;
 use super::sight::Sight;
 use super::{App, Op, Receipt};
 use crate::body;
@@ -27,9 +29,9 @@ impl App {
     /// What the change would be refused for.
     pub async fn change_dry_run(&self, op: &Op, edits: Vec<Edit>) -> Result<Receipt, Refusal> {
         let world = self.world().await?;
-        let edits = edits.iter().map(|edit| in_stored_form(op, &world, edit, None));
-        let edits: Vec<_> = edits.collect::<Result<_, _>>()?;
-        let draft = judge(op, &world, &edits)?;
+        let (by, seen) = (op.clone(), Arc::clone(&world));
+        let draft = self.aside(move || judge(&by, &seen, &edits, None)).await??;
+        self.keeps(&draft).await?;
         let mut changed = Vec::new();
         for (key, edit) in draft.edits() {
             let generation = match (edit.after(), world.objects.get(key)) {

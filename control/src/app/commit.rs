@@ -1,5 +1,7 @@
 //! The door itself: a change is judged against the world and becomes a revision.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use model::{Key, Resource};
@@ -14,7 +16,7 @@ use crate::refusal::Refusal;
 use crate::world::{HUB, World};
 
 /// How often a change is judged anew when others change what it was judged by.
-const TRIES: usize = 5;
+pub(super) const TRIES: usize = 5;
 
 /// How often answers to earlier requests are swept, and how long each is kept, in microseconds.
 const SWEEP: i64 = 3600 * 1_000_000;
@@ -61,12 +63,16 @@ impl App {
         edits: Vec<Edit>,
         reverts: Option<i64>,
     ) -> Result<Receipt, Refusal> {
+        let edits: Arc<[Edit]> = edits.into();
         for _ in 0..TRIES {
-            let world = self.world().await?;
-            let edits = edits.iter().map(|edit| in_stored_form(op, &world, edit, reverts));
-            let edits: Vec<_> = edits.collect::<Result<_, _>>()?;
-            let draft = judge(op, &world, &edits)?;
-            match self.store.commit(&commit(op, &world, &draft, reverts)).await {
+            let (world, by, edits) = (self.world().await?, op.clone(), Arc::clone(&edits));
+            let judging = move || {
+                let draft = judge(&by, &world, &edits, reverts)?;
+                let commit = commit(&by, &world, &draft, reverts);
+                Ok::<_, Refusal>((draft, commit))
+            };
+            let (draft, commit) = self.aside(judging).await??;
+            match self.store.commit(&commit).await {
                 Ok(committed) => {
                     draft.into_world(&committed).into_iter().for_each(|next| self.advance(next));
                     self.sweep(op).await;
@@ -74,10 +80,22 @@ impl App {
                 }
                 // Others were quicker: what they changed may change what was decided.
                 Err(CommitError::Moved(_) | CommitError::Stale(_) | CommitError::Claimed(_)) => {}
+                Err(CommitError::NobodyLeft) => {
+                    return Err(Refusal::Invalid(vec![draft.nobody_left()]));
+                }
                 Err(error) => return Err(error.into()),
             }
         }
         Err(Refusal::Busy)
+    }
+
+    /// What the store would say of a change that is judged and not made.
+    pub(super) async fn keeps(&self, draft: &Draft) -> Result<(), Refusal> {
+        let keepers = keepers(draft);
+        if keepers.is_empty() || self.store.user_any(&keepers).await? {
+            return Ok(());
+        }
+        Err(Refusal::Invalid(vec![draft.nobody_left()]))
     }
 
     /// Forgets old answers, once an hour. That it fails is no reason to refuse what was done.
@@ -93,13 +111,16 @@ impl App {
     }
 }
 
-/// A change that may be made as things stand.
-pub(super) fn judge<'w>(
+/// A change that may be made as things stand. It assembles what it touches, which takes longer than
+/// others should wait for their answers.
+pub(super) fn judge(
     op: &Op,
-    world: &'w World,
-    edits: &'w [Edit],
-) -> Result<Draft<'w>, Refusal> {
-    let mut draft = Draft::new(world, edits)?;
+    world: &Arc<World>,
+    edits: &[Edit],
+    reverts: Option<i64>,
+) -> Result<Draft, Refusal> {
+    let edits = edits.iter().map(|edit| in_stored_form(op, world, edit, reverts));
+    let mut draft = Draft::new(Arc::clone(world), edits.collect::<Result<_, _>>()?)?;
     draft.judge(&rights(op, world))?;
     Ok(draft)
 }
@@ -121,7 +142,7 @@ pub(super) fn in_stored_form(
     Ok(Edit::Put { resource, expected: *expected })
 }
 
-pub(super) fn commit(op: &Op, world: &World, draft: &Draft<'_>, reverts: Option<i64>) -> Commit {
+pub(super) fn commit(op: &Op, world: &World, draft: &Draft, reverts: Option<i64>) -> Commit {
     let writes = draft.edits().map(|(key, edit)| write(op, world, draft, key, edit));
     Commit {
         at: micros(op),
@@ -130,13 +151,19 @@ pub(super) fn commit(op: &Op, world: &World, draft: &Draft<'_>, reverts: Option<
         message: op.message.clone(),
         reverts,
         bases: draft.bases(),
+        keepers: keepers(draft),
         writes: writes.collect(),
         audit: Vec::new(),
         once: op.once.clone(),
     }
 }
 
-fn write(op: &Op, world: &World, draft: &Draft<'_>, key: &Key, edit: &Edit) -> Write {
+/// Users of whom one must be let in for the change to be made, if it asks for any.
+fn keepers(draft: &Draft) -> BTreeSet<String> {
+    draft.left().into_iter().flatten().map(ToString::to_string).collect()
+}
+
+fn write(op: &Op, world: &World, draft: &Draft, key: &Key, edit: &Edit) -> Write {
     let before = world.objects.get(key);
     let expected = Some(match before {
         Some(object) => Expected::Generation(object.generation),

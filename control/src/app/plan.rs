@@ -5,7 +5,7 @@ use std::sync::Arc;
 use model::Key;
 use model::field::changed;
 
-use super::commit::{in_stored_form, judge};
+use super::commit::judge;
 use super::past::Deed;
 use super::sight::Sight;
 use super::{App, Op};
@@ -70,23 +70,21 @@ impl App {
     /// What the change would be refused for.
     pub async fn change_plan(&self, op: &Op, edits: Vec<Edit>) -> Result<Plan, Refusal> {
         let (op, world) = (op.clone(), self.world().await?);
-        // It assembles all there is, which takes longer than others should wait for their answers.
-        let work = tokio::task::spawn_blocking(move || plan(&op, &world, &edits));
-        work.await.map_err(|ended| Refusal::Store(Box::new(ended)))?
+        let (plan, draft) = self.aside(move || plan(&op, &world, &edits)).await??;
+        self.keeps(&draft).await?;
+        Ok(plan)
     }
 }
 
-fn plan(op: &Op, world: &Arc<World>, edits: &[Edit]) -> Result<Plan, Refusal> {
-    let edits = edits.iter().map(|edit| in_stored_form(op, world, edit, None));
-    let edits: Vec<_> = edits.collect::<Result<_, _>>()?;
-    let draft = judge(op, world, &edits)?;
+fn plan(op: &Op, world: &Arc<World>, edits: &[Edit]) -> Result<(Plan, Draft), Refusal> {
+    let draft = judge(op, world, edits, None)?;
     let objects = draft.edits().map(|(key, edit)| would(world, key, edit)).collect();
     let sight = Sight::new(op, Arc::clone(world));
     let (requests, more) = match draft.changes_traffic() {
         true => requests(op, &sight, &draft),
         false => (Vec::new(), 0),
     };
-    Ok(Plan { objects, requests, more })
+    Ok((Plan { objects, requests, more }, draft))
 }
 
 fn would(world: &World, key: &Key, edit: &Edit) -> Would {
@@ -97,7 +95,7 @@ fn would(world: &World, key: &Key, edit: &Edit) -> Would {
     Would { key: key.clone(), deed, fields: fields.unwrap_or_default() }
 }
 
-fn requests(op: &Op, sight: &Sight, draft: &Draft<'_>) -> (Vec<Rerouted>, usize) {
+fn requests(op: &Op, sight: &Sight, draft: &Draft) -> (Vec<Rerouted>, usize) {
     let now = op.now.unix_timestamp();
     reroute::reroutes(&sight.rights, [&sight.world, draft.after()], now)
 }

@@ -10,7 +10,6 @@ use model::access::Denied;
 use model::role::Verb;
 use store::Location;
 
-use super::commit::commit;
 use super::*;
 use crate::edit::read;
 
@@ -19,8 +18,10 @@ mod holes;
 mod lookup;
 mod newer;
 mod once;
+mod people;
 mod plan;
 mod reading;
+mod turn;
 mod world;
 
 const NOW: i64 = 1_795_000_000;
@@ -477,7 +478,7 @@ async fn a_secret_stands_in_no_body() {
     let world = bed.app.world().await.unwrap();
     assert!(is_clean(format!("{world:?}")));
     let edits = read(&text.replace("name: keys", "name: more")).unwrap();
-    let draft = Draft::new(&world, &edits).unwrap();
-    assert!(is_clean(format!("{:?}", commit(&op("sara"), &world, &draft, None))));
+    let draft = Draft::new(Arc::clone(&world), edits).unwrap();
+    assert!(is_clean(format!("{:?}", commit::commit(&op("sara"), &world, &draft, None))));
     assert!(bed.app.store.audit_verify().await.unwrap().is_ok());
 }

@@ -1,16 +1,17 @@
 //! Users: made, given passwords, shut out.
 
-use model::access::Actor;
-use model::{Invalid, Name};
-use store::user::User;
+use std::net::IpAddr;
 
+use model::{Invalid, Name, Scope};
+use store::Entry;
+use store::user::{Disabled, Keep, User};
+
+use super::commit::TRIES;
 use super::{App, Op};
-use crate::authn::{Caller, is_platform_admin, password, secret};
+use crate::World;
+use crate::authn::{Caller, password, platform_admins, secret};
 use crate::moment::micros;
 use crate::refusal::Refusal;
-
-/// Users that are read at once.
-const PAGE: i64 = 500;
 
 impl App {
     /// The users behind `after`, by name, for a platform admin.
@@ -88,14 +89,7 @@ impl App {
         let by_admin = self.admin(op, none).await.is_ok();
         match current {
             Some(current) if is_own => {
-                self.authn
-                    .attempts
-                    .enter(&name, address, op.now)
-                    .map_err(Refusal::TooManyAttempts)?;
-                if !self.authn.passwords.verify(current, user.password.clone()).await? {
-                    return Err(wrong("current", "this is not the current password"));
-                }
-                self.authn.attempts.succeed(&name, address);
+                self.is_current(op, &user, current, address).await?;
             }
             None if is_own && !by_admin => {
                 return Err(wrong("current", "is missing; say the current password"));
@@ -111,6 +105,27 @@ impl App {
         Ok(())
     }
 
+    /// Asks for the password of a user as signing in does: so often, and with a row in the audit
+    /// where it is wrong.
+    async fn is_current(
+        &self,
+        op: &Op,
+        user: &User,
+        current: String,
+        address: IpAddr,
+    ) -> Result<(), Refusal> {
+        let attempts = &self.authn.attempts;
+        attempts.enter(&user.name, address, op.now).map_err(Refusal::TooManyAttempts)?;
+        if self.authn.passwords.verify(current, user.password.clone()).await? {
+            attempts.succeed(&user.name, address);
+            return Ok(());
+        }
+        let (object, from) = (format!("user {}", user.name), format!("from {address}"));
+        let said = op.said("change the password of", &object, from);
+        self.store.audit_append(&[Entry { outcome: "refused".to_owned(), ..said }]).await?;
+        Err(wrong("current", "this is not the current password"))
+    }
+
     /// Shuts a user out for good, with their sessions and tokens; never the last platform admin.
     ///
     /// # Errors
@@ -119,34 +134,33 @@ impl App {
         let none = || Refusal::None(format!("user '{name}'"));
         self.admin(op, none).await?;
         let user = self.store.user_named(name).await?.ok_or_else(none)?;
-        let admins = self.admins().await?;
-        let others: Vec<_> = admins.iter().filter(|id| **id != user.id).cloned().collect();
-        let must_stay = admins.contains(&user.id).then_some(&others[..]);
         let said = op.said("disable", &format!("user {name}"), String::new());
-        if self.store.user_disable(&user.id, must_stay, &said).await? {
-            return Ok(());
+        for _ in 0..TRIES {
+            let keep = keep(name, &*self.world().await?);
+            match self.store.user_disable(&user.id, &keep, &said).await? {
+                Disabled::Done => return Ok(()),
+                Disabled::Moved => {}
+                Disabled::Last => {
+                    let text = format!(
+                        "'{name}' is the last who may do everything; let somebody else first"
+                    );
+                    return Err(Refusal::Forbidden(text));
+                }
+            }
         }
-        let text = format!("'{name}' is the last who may do everything; let somebody else first");
-        Err(Refusal::Forbidden(text))
+        Err(Refusal::Busy)
     }
+}
 
-    /// The ids of all who may sign in and do everything.
-    async fn admins(&self) -> Result<Vec<String>, Refusal> {
-        let world = self.world().await?;
-        let (mut admins, mut after) = (Vec::new(), String::new());
-        loop {
-            let page = self.store.user_list(&after, PAGE).await?;
-            let Some(last) = page.last() else { return Ok(admins) };
-            after.clone_from(&last.name);
-            let is_admin = |user: &User| {
-                let user = Name::parse(&user.name).ok()?;
-                let actor = Actor { user, groups: Default::default() };
-                is_platform_admin(&world.directory.rights(&actor)).then_some(())
-            };
-            let all = page.into_iter().filter(|user| !user.disabled);
-            admins.extend(all.filter(|user| is_admin(user).is_some()).map(|user| user.id));
-        }
-    }
+/// Who must stay when a user is shut out: where that is one who may do everything, another such.
+/// Who they are is decided by what is the platform's.
+fn keep(user: &str, world: &World) -> Keep {
+    let admins = platform_admins(&world.directory);
+    let is_admin = admins.iter().any(|admin| admin.as_str() == user);
+    let others = admins.iter().filter(|admin| admin.as_str() != user);
+    let one_of = is_admin.then(|| others.map(ToString::to_string).collect());
+    let platform = world.scopes.get(&Scope::Platform).copied().unwrap_or(0);
+    Keep { one_of, bases: vec![(Scope::Platform, platform)] }
 }
 
 /// A password that is to be another.
@@ -158,7 +172,7 @@ pub struct NewPassword {
     /// The one before, from the user themselves.
     pub current: Option<String>,
     /// Where the caller is.
-    pub address: std::net::IpAddr,
+    pub address: IpAddr,
 }
 
 impl std::fmt::Debug for NewPassword {

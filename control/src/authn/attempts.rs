@@ -1,10 +1,12 @@
 //! How often somebody may try to sign in: so often per user and per address in some minutes.
 //!
 //! A try counts before its password is looked at, so that many at once are no more than many in a
-//! row; one that was right is forgotten. What is remembered is bounded: the key that was tried
+//! row; one that was right is forgotten. What is remembered is bounded, of users and of addresses each
+//! by itself: who tries many names makes nobody forget where they come from. Whoever was tried
 //! longest ago makes room.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -17,19 +19,22 @@ const WINDOW: Duration = Duration::from_secs(5 * 60);
 const PER_USER: usize = 5;
 /// Failures from one address.
 const PER_ADDRESS: usize = 20;
-/// Users and addresses that are remembered.
+/// Users that are remembered, and as many addresses.
 const KEYS: usize = 20_000;
-
-/// Whose tries are counted.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Key {
-    User(String),
-    Address(IpAddr),
-}
 
 /// The failures of the last minutes.
 #[derive(Debug, Default)]
-pub(crate) struct Attempts(Mutex<HashMap<Key, VecDeque<OffsetDateTime>>>);
+pub(crate) struct Attempts(Mutex<Failures>);
+
+#[derive(Debug, Default)]
+struct Failures {
+    users: Tries<String>,
+    addresses: Tries<IpAddr>,
+}
+
+/// When each was tried.
+#[derive(Debug)]
+struct Tries<K>(HashMap<K, VecDeque<OffsetDateTime>>);
 
 impl Attempts {
     /// Counts a try, or says how many seconds to wait.
@@ -39,36 +44,66 @@ impl Attempts {
         address: IpAddr,
         now: OffsetDateTime,
     ) -> Result<(), u64> {
-        let keys = keys(user, address);
+        let (user, address) = (named(user), whole(address));
         let mut all = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let wait = keys.iter().filter_map(|(key, most)| wait(all.get_mut(key)?, *most, now)).max();
-        if let Some(wait) = wait {
+        let of_user = all.users.wait(&user, PER_USER, now);
+        if let Some(wait) = of_user.max(all.addresses.wait(&address, PER_ADDRESS, now)) {
             return Err(wait);
         }
-        for (key, _) in keys {
-            if all.len() >= KEYS && !all.contains_key(&key) {
-                make_room(&mut all, now);
-            }
-            all.entry(key).or_default().push_back(now);
-        }
+        all.users.add(user, now);
+        all.addresses.add(address, now);
         Ok(())
     }
 
     /// Forgets the tries of a user who was right, and this one of their address.
     pub(crate) fn succeed(&self, user: &str, address: IpAddr) {
         let mut all = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let [(user, _), (address, _)] = keys(user, address);
-        all.remove(&user);
-        if let Some(tries) = all.get_mut(&address) {
+        all.users.0.remove(&named(user));
+        if let Some(tries) = all.addresses.0.get_mut(&whole(address)) {
             tries.pop_back();
         }
     }
 }
 
-fn keys(user: &str, address: IpAddr) -> [(Key, usize); 2] {
-    // Names of users are at most 253 long: longer ones need not be told apart.
-    let user: String = user.chars().take(253).collect();
-    [(Key::User(user), PER_USER), (Key::Address(whole(address)), PER_ADDRESS)]
+impl<K> Default for Tries<K> {
+    fn default() -> Self {
+        Tries(HashMap::new())
+    }
+}
+
+impl<K: Hash + Eq + Clone> Tries<K> {
+    /// The seconds until one more is allowed, if that is not now.
+    fn wait(&mut self, key: &K, most: usize, now: OffsetDateTime) -> Option<u64> {
+        let tries = self.0.get_mut(key)?;
+        while tries.front().is_some_and(|first| now - *first >= WINDOW) {
+            tries.pop_front();
+        }
+        let first = tries.front().filter(|_| tries.len() >= most)?;
+        let left = (*first + WINDOW) - now;
+        Some(u64::try_from(left.whole_seconds()).unwrap_or(0) + 1)
+    }
+
+    fn add(&mut self, key: K, now: OffsetDateTime) {
+        if self.0.len() >= KEYS && !self.0.contains_key(&key) {
+            self.make_room(now);
+        }
+        self.0.entry(key).or_default().push_back(now);
+    }
+
+    fn make_room(&mut self, now: OffsetDateTime) {
+        self.0.retain(|_, tries| tries.back().is_some_and(|last| now - *last < WINDOW));
+        if self.0.len() >= KEYS {
+            let oldest = self.0.iter().min_by_key(|(_, tries)| tries.back().copied());
+            if let Some(key) = oldest.map(|(key, _)| key.clone()) {
+                self.0.remove(&key);
+            }
+        }
+    }
+}
+
+/// Names of users are at most 253 long: longer ones need not be told apart.
+fn named(user: &str) -> String {
+    user.chars().take(253).collect()
 }
 
 /// One customer has a whole /64 of IPv6 addresses.
@@ -76,26 +111,6 @@ fn whole(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
         IpAddr::V6(address) => IpAddr::V6((u128::from(address) >> 64 << 64).into()),
-    }
-}
-
-/// The seconds until one more is allowed, if that is not now.
-fn wait(tries: &mut VecDeque<OffsetDateTime>, most: usize, now: OffsetDateTime) -> Option<u64> {
-    while tries.front().is_some_and(|first| now - *first >= WINDOW) {
-        tries.pop_front();
-    }
-    let first = tries.front().filter(|_| tries.len() >= most)?;
-    let left = (*first + WINDOW) - now;
-    Some(u64::try_from(left.whole_seconds()).unwrap_or(0) + 1)
-}
-
-fn make_room(all: &mut HashMap<Key, VecDeque<OffsetDateTime>>, now: OffsetDateTime) {
-    all.retain(|_, tries| tries.back().is_some_and(|last| now - *last < WINDOW));
-    if all.len() >= KEYS {
-        let oldest = all.iter().min_by_key(|(_, tries)| tries.back().copied());
-        if let Some(key) = oldest.map(|(key, _)| key.clone()) {
-            all.remove(&key);
-        }
     }
 }
 
@@ -156,6 +171,20 @@ mod tests {
             let address = IpAddr::from((0x0a00_0000 + number).to_be_bytes());
             attempts.enter("alice", address, at(i64::from(number) * 300)).unwrap();
         }
-        assert!(attempts.0.lock().unwrap().len() <= KEYS);
+        assert!(attempts.0.lock().unwrap().addresses.0.len() <= KEYS);
+    }
+
+    #[test]
+    fn who_tries_many_names_makes_no_address_forgotten() {
+        let attempts = Attempts::default();
+        for user in 0..20 {
+            attempts.enter(&user.to_string(), HERE, at(0)).unwrap();
+        }
+        // From elsewhere, so few from each place that none is told to wait.
+        for number in 0..20_000_u32 {
+            let address = IpAddr::from((0x0a00_0000 + number / 20).to_be_bytes());
+            attempts.enter(&format!("name-{number}"), address, at(1)).unwrap();
+        }
+        assert_eq!(attempts.enter("another", HERE, at(2)), Err(299));
     }
 }

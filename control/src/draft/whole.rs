@@ -12,12 +12,14 @@ use model::workspace::Workspace;
 use model::{Invalid, Key, Kind, Name, Resource, Scope};
 
 use super::{Draft, api_of, fault};
+use crate::app::user;
+use crate::authn::platform_admins;
 use crate::body::Body;
 use crate::bounds;
 use crate::refusal::Refusal;
-use crate::world::{Unreadable, World};
+use crate::world::Unreadable;
 
-impl Draft<'_> {
+impl Draft {
     /// References among people and borders, rights that are given on, and bounds.
     pub(super) fn whole(&self, rights: &Rights) -> Result<(), Refusal> {
         let mut faults = Vec::new();
@@ -32,17 +34,26 @@ impl Draft<'_> {
             }
         }
         faults.extend(self.sizes());
-        faults.extend(self.nobody_left());
+        let left = self.left();
+        faults.extend(left.filter(BTreeSet::is_empty).map(|_| self.nobody_left()));
         if faults.is_empty() { Ok(()) } else { Err(Refusal::Invalid(faults)) }
     }
 
-    /// Somebody must be left who may do everything, since nobody else could let them in again.
-    fn nobody_left(&self) -> Option<Invalid> {
-        let mut edits = self.edits();
-        let (key, _) = edits.find(|(key, _)| matches!(key.kind, Kind::Grant | Kind::Team))?;
-        let is_left = !has_admin(self.world) || has_admin(&self.after);
-        let text = "would leave nobody with the role admin in the platform; grant it to somebody else first";
-        (!is_left).then(|| fault(key, "", text))
+    /// Who may do everything once the change is made, where it takes that from somebody: one of
+    /// them must be a user who may sign in, since nobody else could let anybody in again. Users are
+    /// no objects, so whether one is, the store says.
+    pub(crate) fn left(&self) -> Option<BTreeSet<&Name>> {
+        self.edits().find(|(key, _)| gives_rights(key.kind))?;
+        let after = platform_admins(&self.after.directory);
+        (!platform_admins(&self.world.directory).is_subset(&after)).then_some(after)
+    }
+
+    /// What is wrong where nobody is left.
+    pub(crate) fn nobody_left(&self) -> Invalid {
+        let key = self.edits().map(|(key, _)| key).find(|key| gives_rights(key.kind));
+        let reason = "would leave nobody who may sign in and do everything; grant the role admin in \
+                      the platform to another user first";
+        Invalid { key: key.cloned(), ..user::fault("", reason) }
     }
 
     fn put(&self, key: &Key, resource: &Resource, rights: &Rights, faults: &mut Vec<Invalid>) {
@@ -284,21 +295,21 @@ impl Draft<'_> {
     }
 }
 
-/// Whether some user, or a team with somebody in it, has the role `admin` in the platform.
-fn has_admin(world: &World) -> bool {
-    world.of_kind(Kind::Grant).any(|(key, object)| {
-        let Resource::Grant(grant) = &object.resource else { return false };
-        let gives = key.namespace == Kind::Team.default_namespace()
-            && grant.spec.role.as_str() == "admin"
-            && grant.spec.apis.is_empty();
-        let is_somebody = |team: &Name| {
-            let team = world.directory.team(team);
-            team.is_some_and(|team| !team.spec.members.is_empty() || !team.spec.groups.is_empty())
-        };
-        let mut subjects = grant.spec.subjects.iter();
-        gives
-            && subjects.any(|one| one.user.is_some() || one.team.as_ref().is_some_and(is_somebody))
-    })
+/// Whether objects of a kind decide on who may do everything.
+const fn gives_rights(kind: Kind) -> bool {
+    match kind {
+        Kind::Team | Kind::Role | Kind::Grant => true,
+        Kind::Gateway
+        | Kind::HttpRoute
+        | Kind::Service
+        | Kind::EndpointSlice
+        | Kind::Secret
+        | Kind::ConfigMap
+        | Kind::AccessPolicy
+        | Kind::Api
+        | Kind::Claim
+        | Kind::Workspace => false,
+    }
 }
 
 fn not_held(lacks: &str) -> String {

@@ -6,13 +6,16 @@ use store::Scope;
 use time::OffsetDateTime;
 
 use super::*;
+use crate::moment::time;
 use crate::snapshot::{Catalogue, Class};
-use crate::test::{Bed as World, TRAFFIC, slice};
+use crate::test::{Bed as World, TRAFFIC, op, slice};
+use crate::{App, Op, Refusal, Rollout};
 
 /// A fleet over a store, at a time that a test sets.
 struct Bed {
     world: World,
-    fleet: Fleet,
+    app: App,
+    fleet: Arc<Fleet>,
     time: Arc<AtomicI64>,
     catalogue: Catalogue,
 }
@@ -21,8 +24,8 @@ impl Bed {
     async fn new() -> Self {
         let world = World::new().await;
         let time = Arc::new(AtomicI64::new(micros(OffsetDateTime::now_utc())));
-        let fleet = fleet(&world.store, &time);
-        Bed { world, fleet, time, catalogue: Catalogue::default() }
+        let (app, fleet) = server(&world.store, &time);
+        Bed { world, app, fleet, time, catalogue: Catalogue::default() }
     }
 
     async fn node(&self, name: &str) -> Node {
@@ -52,13 +55,25 @@ impl Bed {
         self.time.fetch_add(seconds * 1_000_000, Ordering::Relaxed);
     }
 
-    async fn complete(&self, revision: i64) -> bool {
-        self.fleet.receipt(revision).await.unwrap().unwrap().complete
+    async fn receipt(&self, revision: i64) -> Result<Rollout, Refusal> {
+        let op = Op { now: time(self.time.load(Ordering::Relaxed)), ..op() };
+        self.app.change_receipt(&op, revision, Duration::ZERO).await
     }
 
-    async fn state(&self) -> State {
-        self.fleet.nodes().await.unwrap()[0].state
+    async fn complete(&self, revision: i64) -> bool {
+        self.receipt(revision).await.unwrap().complete
     }
+
+    /// None of a node that has no stream.
+    fn state(&self) -> Option<State> {
+        self.fleet.here("n1").map(|now| now.state)
+    }
+}
+
+fn server(store: &Store, time: &Arc<AtomicI64>) -> (App, Arc<Fleet>) {
+    let (app, fleet) = (App::new(store.clone()), Arc::new(fleet(store, time)));
+    app.attend(Arc::clone(&fleet));
+    (app, fleet)
 }
 
 fn fleet(store: &Store, time: &Arc<AtomicI64>) -> Fleet {
@@ -75,16 +90,12 @@ async fn a_receipt_is_complete_when_nobody_lacks_the_revision() {
     let mut bed = Bed::new().await;
     let revision = bed.world.put(TRAFFIC).await;
     assert!(bed.complete(revision).await, "there is nobody");
-    assert!(bed.fleet.receipt(revision + 1).await.unwrap().is_none());
+    assert!(bed.receipt(revision + 1).await.is_err());
     let (one, two) = (bed.node("n1").await, bed.node("n2").await);
     assert!(!bed.complete(revision).await, "who joined just now is waited for");
-    let mut changed = bed.fleet.changed();
     let first = bed.fleet.opened(one).await.unwrap();
-    assert!(changed.has_changed().unwrap());
-    changed.mark_unchanged();
     let snapshot = bed.snapshot().await;
     bed.fleet.landed(&first, &snapshot, Vec::new());
-    assert!(changed.has_changed().unwrap());
     assert!(!bed.complete(revision).await);
     let second = bed.fleet.opened(two).await.unwrap();
     bed.fleet.landed(&second, &snapshot, Vec::new());
@@ -109,18 +120,18 @@ async fn what_nodes_run_outlives_the_server_and_counts_from_their_first_words() 
     let ticket = bed.fleet.opened(node.clone()).await.unwrap();
     let snapshot = bed.snapshot().await;
     bed.fleet.landed(&ticket, &snapshot, Vec::new());
-    let applied = bed.fleet.receipt(revision).await.unwrap().unwrap().nodes[0].applied;
+    let applied = bed.receipt(revision).await.unwrap().nodes[0].applied;
     assert!(applied.is_some());
     assert!(bed.fleet.flush().await.is_empty());
     bed.pass(5);
     // Another server, which was told nothing.
-    bed.fleet = fleet(&bed.world.store, &bed.time);
+    (bed.app, bed.fleet) = server(&bed.world.store, &bed.time);
     assert!(bed.complete(revision).await, "the store says so");
     let again = bed.fleet.opened(bed.world.store.node("n1").await.unwrap().unwrap()).await.unwrap();
     bed.fleet.greeted(&again, "0.2.0", &snapshot.vector);
-    let receipt = bed.fleet.receipt(revision).await.unwrap().unwrap();
+    let receipt = bed.receipt(revision).await.unwrap();
     assert_eq!(receipt.nodes[0].applied, applied, "since when it runs stays");
-    assert_eq!(receipt.nodes[0].node.node.version, "0.2.0");
+    assert_eq!(bed.fleet.here("n1").unwrap().node.version, "0.2.0");
     bed.fleet.greeted(&again, "0.2.0", &Vector::new());
     assert!(!bed.complete(revision).await, "it came back with less than it had");
     bed.fleet.flush().await;
@@ -135,20 +146,20 @@ async fn what_nodes_run_outlives_the_server_and_counts_from_their_first_words() 
 async fn silence_makes_a_node_stale_and_the_end_of_its_stream_away() {
     let bed = Bed::new().await;
     let node = bed.node("n1").await;
-    assert_eq!(bed.state().await, State::Away);
+    assert_eq!(bed.state(), None);
     let ticket = bed.fleet.opened(node.clone()).await.unwrap();
-    assert_eq!(bed.state().await, State::Connected);
+    assert_eq!(bed.state(), Some(State::Connected));
     bed.pass(11);
-    assert_eq!(bed.state().await, State::Stale);
+    assert_eq!(bed.state(), Some(State::Stale));
     bed.fleet.heard(&ticket);
-    assert_eq!(bed.state().await, State::Connected);
+    assert_eq!(bed.state(), Some(State::Connected));
     // A second stream makes the first one's end nothing.
     let second = bed.fleet.opened(node).await.unwrap();
     bed.fleet.closed(&ticket);
-    assert_eq!(bed.state().await, State::Connected);
+    assert_eq!(bed.state(), Some(State::Connected));
     bed.fleet.closed(&second);
     bed.fleet.flush().await;
-    assert_eq!(bed.state().await, State::Away);
+    assert_eq!(bed.state(), None);
     let figures = bed.fleet.figures();
     assert_eq!((figures.connected, figures.stale, figures.away), (0, 0, 1));
 }
@@ -163,7 +174,7 @@ async fn a_node_that_is_forgotten_is_told_of_by_the_next_write() {
     bed.pass(5);
     bed.fleet.heard(&ticket);
     assert_eq!(bed.fleet.flush().await, ["n1"]);
-    assert!(bed.fleet.nodes().await.unwrap().is_empty());
+    assert!(bed.fleet.here("n1").is_none());
 }
 
 #[test]

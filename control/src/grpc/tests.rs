@@ -62,13 +62,11 @@ impl Running {
 
     /// Waits until every node has a revision.
     async fn complete(&self, revision: i64) {
-        let mut changed = self.fleet.changed();
-        let waited = async {
-            while !self.fleet.receipt(revision).await.unwrap().unwrap().complete {
-                changed.changed().await.unwrap();
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(15), waited).await.expect("a receipt in time");
+        let app = App::new(self.bed.store.clone());
+        app.attend(Arc::clone(&self.fleet));
+        let wait = Duration::from_secs(15);
+        let receipt = app.change_receipt(&crate::test::op(), revision, wait).await.unwrap();
+        assert!(receipt.complete, "a receipt in time");
     }
 
     async fn stop(self) {

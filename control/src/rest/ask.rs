@@ -32,7 +32,6 @@ pub(super) const LONGEST_PAGE: i64 = 500;
 const MESSAGE: usize = 4_096;
 
 /// A request.
-#[derive(Debug)]
 pub(super) struct Ask {
     pub(super) rest: Arc<Rest>,
     /// The id of the operation.
@@ -45,6 +44,17 @@ pub(super) struct Ask {
     pub(super) address: IpAddr,
     pub(super) request_id: String,
     pub(super) now: OffsetDateTime,
+}
+
+/// Headers have cookies and tokens in them, bodies passwords and Secrets, paths and queries whatever
+/// was typed there: none of it is shown.
+impl std::fmt::Debug for Ask {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("Ask");
+        shown.field("operation", &self.operation).field("caller", &self.caller);
+        shown.field("address", &self.address).field("request_id", &self.request_id);
+        shown.field("now", &self.now).finish_non_exhaustive()
+    }
 }
 
 /// Which page of a list is wanted.

@@ -21,6 +21,10 @@ use crate::edit::{EDITS, told};
 use crate::moment::{micros, rfc3339};
 use crate::{Edit, Expect, Once, Op, Receipt};
 
+mod few;
+
+use few::Few;
+
 /// The header of a request that may be sent twice and is done once.
 pub(super) const ONCE: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -33,8 +37,8 @@ pub(super) struct NewChange<'a> {
     message: Option<String>,
     /// What.
     #[serde(borrow)]
-    #[schemars(length(max = 5000))]
-    edits: Vec<EditShape<'a>>,
+    #[schemars(with = "Vec<EditShape<'a>>", length(max = 5000))]
+    edits: Few<'a>,
 }
 
 /// One object's change: `put` or `delete`.
@@ -355,10 +359,10 @@ fn flag(ask: &Ask, name: &str) -> Result<bool, Problem> {
 fn of_json(body: &[u8], message: String) -> Result<(Vec<Edit>, String), Problem> {
     let body = text(body)?;
     let change: NewChange<'_> = ask::json(body.as_bytes())?;
-    few(change.edits.len())?;
+    few(change.edits.count)?;
     let (mut edits, mut faults) = (Vec::new(), Vec::new());
     let mut line = Line { body, offset: 0, breaks: 0 };
-    for (place, edit) in change.edits.into_iter().enumerate() {
+    for (place, edit) in change.edits.kept.into_iter().enumerate() {
         let expected = match edit.expected {
             None => Expect::Any,
             Some(ExpectedShape::Absent(Absent::Absent)) => Expect::Absent,

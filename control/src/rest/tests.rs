@@ -80,3 +80,53 @@ async fn a_store_that_is_gone_is_said_to_be_away() {
     let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(body["type"], "https://heddle.dev/problems/unavailable");
 }
+
+/// The operations over an empty store.
+pub(super) async fn rest(folder: &tempfile::TempDir) -> Arc<Rest> {
+    let store = Store::open(&Location::Folder(folder.path().to_owned())).await.unwrap();
+    let (_, stopping) = watch::channel(false);
+    Rest::new(Arc::new(App::new(store)), Settings::default(), stopping)
+}
+
+/// What a request for a session with this body is answered with.
+pub(super) async fn sign_in(rest: &Arc<Rest>, body: impl Into<Body>) -> Response {
+    let asked = Request::post(format!("{BASE}/session")).header(header::HOST, "localhost");
+    rest.router().oneshot(asked.body(body.into()).unwrap()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_nul_in_a_body_is_wrong_and_not_the_stores_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    let rest = rest(&folder).await;
+    let body = "{\n\"user\":\"a\\u0000b\",\"password\":\"x\"}";
+    let reply = sign_in(&rest, body).await;
+    assert_eq!(reply.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    let told = to_bytes(reply.into_body(), 1 << 16).await.unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&told).unwrap();
+    assert_eq!(told["faults"][0]["line"], 2);
+    let reason = told["faults"][0]["reason"].as_str().unwrap();
+    assert!(reason.contains("the string at column 10 holds the character NUL"), "{reason}");
+}
+
+#[tokio::test]
+async fn no_debug_form_of_a_request_shows_what_was_sent() {
+    const MARKER: &str = "marker-that-must-not-show";
+    let folder = tempfile::tempdir().unwrap();
+    let headers = [header::COOKIE, header::AUTHORIZATION, guard::CSRF];
+    let marked = |name| (name, axum::http::HeaderValue::from_static(MARKER));
+    let ask = Ask {
+        rest: rest(&folder).await,
+        operation: "session_create",
+        caller: None,
+        path: [("id".to_owned(), MARKER.to_owned())].into(),
+        query: vec![("user".to_owned(), MARKER.to_owned())],
+        headers: headers.map(marked).into_iter().collect(),
+        body: MARKER.into(),
+        address: std::net::Ipv4Addr::LOCALHOST.into(),
+        request_id: "r".to_owned(),
+        now: time::OffsetDateTime::UNIX_EPOCH,
+    };
+    let shown = format!("{ask:?}");
+    assert!(!shown.contains(MARKER), "{shown}");
+    assert!(shown.contains("session_create"), "{shown}");
+}

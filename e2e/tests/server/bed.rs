@@ -148,7 +148,7 @@ pub(crate) async fn fill(at: &Location) {
     }
     store.audit_append(&[said("login")]).await.unwrap();
     store.user_create(&alice(), &said("create")).await.unwrap();
-    store.authority_create(&authority(), SECRET).await.unwrap();
+    store.authority_settle(&authority(), SECRET, 0).await.unwrap();
     store.close().await;
 }
 

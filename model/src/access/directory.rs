@@ -110,6 +110,37 @@ impl Directory {
         given.chain(owned).collect()
     }
 
+    /// The users who hold all of `rules` everywhere, by grants of the platform to them or to teams
+    /// that name them; who is in a team by a group, only the group's provider knows.
+    pub fn everywhere(&self, rules: &[RoleRule]) -> BTreeSet<&Name> {
+        let given = self.grants.iter().filter_map(|grant| Some((grant, self.held(grant)?)));
+        let wide: Vec<_> = given.filter(|(_, held)| held.scope.is_none()).collect();
+        let mut users = BTreeMap::<&Name, BTreeSet<usize>>::new();
+        for (index, (grant, _)) in wide.iter().enumerate() {
+            for user in self.named(grant) {
+                users.entry(user).or_default().insert(index);
+            }
+        }
+        let holds = |grants: &BTreeSet<usize>| {
+            let held = grants.iter().map(|index| wide[*index].1.clone()).collect();
+            Rights { held, limit: None }.may_grant(&Scope::Platform, &[], rules).is_ok()
+        };
+        // Many have the same grants, a large team's members above all.
+        let mut known = BTreeMap::new();
+        let holders = users
+            .into_iter()
+            .filter(|(_, grants)| *known.entry(grants.clone()).or_insert_with(|| holds(grants)));
+        holders.map(|(user, _)| user).collect()
+    }
+
+    /// The users whom a grant names, or a team that it names.
+    fn named<'g>(&'g self, grant: &'g Grant) -> impl Iterator<Item = &'g Name> {
+        grant.spec.subjects.iter().flat_map(|subject| {
+            let team = subject.team.as_ref().and_then(|team| self.teams.get(team));
+            subject.user.iter().chain(team.into_iter().flat_map(|team| &team.spec.members))
+        })
+    }
+
     /// The Team of this name.
     pub fn team(&self, name: &Name) -> Option<&Arc<Team>> {
         self.teams.get(name)

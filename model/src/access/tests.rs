@@ -272,3 +272,34 @@ spec: {{ rules: [{{ kinds: [Service], verbs: [Read, {verb}] }}] }}
     assert_eq!(word(&both), ["403", "yes"]);
     assert_eq!(word(&role("other", "Delete")), ["404", "404"]);
 }
+
+#[test]
+fn who_holds_all_everywhere_does_so_by_grants_of_the_platform_together() {
+    let role = |name: &str, verbs: &str| {
+        format!(
+            "---\napiVersion: heddle.dev/v1alpha1\nkind: Role\n\
+             metadata: {{ name: {name}, namespace: heddle }}\nspec: {{ rules: [{{ verbs: [{verbs}] }}] }}\n"
+        )
+    };
+    let more = role("half", "Read, Create")
+        + &role("rest", "Update, Delete, Transfer")
+        + &["half", "rest"].map(|role| grant("both", role, "heddle")).concat()
+        + &grant("one", "half", "heddle")
+        + &grant("ann", "admin", "heddle")
+        + &grant("here", "admin", "shop")
+        + &grant("lost", "admin", "nowhere")
+        + &grant("team", "admin", "heddle").replace("user: team", "team: orders");
+    let directory = Directory::new(&world(&more));
+    let rules = builtin::role(&name("admin")).unwrap();
+    let holders = directory.everywhere(&rules);
+    assert_eq!(
+        holders.iter().map(|name| name.as_str()).collect::<Vec<_>>(),
+        ["ann", "both", "olga"]
+    );
+    // As their rights have it.
+    for user in ["ann", "both", "olga", "one", "here", "lost"] {
+        let actor = Actor { user: name(user), groups: BTreeSet::new() };
+        let holds = directory.rights(&actor).may_grant(&Scope::Platform, &[], &rules).is_ok();
+        assert_eq!(holds, holders.contains(&name(user)), "{user}");
+    }
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use store::authority::{Authority, Kind, State};
 use store::commit::Grant;
 use store::join::JoinToken;
-use store::node::Node;
+use store::node::{Heard, Node};
 use store::session::Session;
 use store::token::Token;
 use store::user::User;
@@ -100,7 +100,9 @@ async fn fleet(store: &Store) {
         connected: false,
     };
     store.node_join(&node).await.unwrap();
-    store.node_applied("n", &BTreeMap::from([(workspace("shop"), 1)]), 1).await.unwrap();
+    let runs =
+        Heard { id: "n".to_owned(), moved: vec![(workspace("shop"), 1, 1)], ..Heard::default() };
+    store.node_heard(&[runs]).await.unwrap();
     let authority = Authority {
         id: "a".to_owned(),
         cluster: "here".to_owned(),
@@ -110,7 +112,7 @@ async fn fleet(store: &Store) {
         expires: 2,
         state: State::Active,
     };
-    store.authority_create(&authority, b"private").await.unwrap();
+    store.authority_settle(&authority, b"private", 0).await.unwrap();
 }
 
 async fn folder(folder: &tempfile::TempDir, name: &str) -> Store {

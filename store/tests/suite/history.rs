@@ -5,38 +5,6 @@ use store::{Change, Commit};
 use super::{commit, delete, key, put, puts, workspace};
 use crate::Bed;
 
-fn bodies(versions: &[store::Version]) -> Vec<(String, i64, String)> {
-    let body = |change: &Change| match change {
-        Change::Put { body, .. } => body.clone(),
-        Change::Delete => "gone".to_owned(),
-    };
-    versions.iter().map(|v| (v.key.name.clone(), v.generation, body(&v.change))).collect()
-}
-
-#[tokio::test]
-async fn a_scope_is_shown_as_it_was_at_each_revision() {
-    let bed = Bed::fresh().await;
-    let store = bed.store.clone();
-    store.commit(&puts([put("a", "1"), put("b", "1")])).await.unwrap();
-    store.commit(&puts([put("a", "2")])).await.unwrap();
-    store.commit(&commit(vec![delete("b")])).await.unwrap();
-    store.commit(&puts([put("b", "3")])).await.unwrap();
-    let one = |name: &str, generation, body: &str| (name.to_owned(), generation, body.to_owned());
-    let [b1, b2, b3] = ["{\"spec\":\"1\"}", "{\"spec\":\"2\"}", "{\"spec\":\"3\"}"];
-    let expected = [
-        vec![],
-        vec![one("a", 1, b1), one("b", 1, b1)],
-        vec![one("a", 2, b2), one("b", 1, b1)],
-        vec![one("a", 2, b2)],
-        vec![one("a", 2, b2), one("b", 2, b3)],
-    ];
-    for (revision, expected) in (0..).zip(expected) {
-        let state = store.at_revision(&workspace("shop"), revision).await.unwrap();
-        assert_eq!(bodies(&state), expected, "revision {revision}");
-    }
-    assert!(store.at_revision(&workspace("bank"), 4).await.unwrap().is_empty());
-}
-
 #[tokio::test]
 async fn the_versions_of_a_resource_come_newest_first_and_in_pages() {
     let bed = Bed::fresh().await;

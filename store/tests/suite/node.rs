@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use store::Scope;
 use store::authority::{Authority, Kind, State};
-use store::node::{Certificate, Heard, Node, Vector};
-use store::{Error, Scope};
+use store::node::{Certificate, Heard, Node};
 
 use super::workspace;
 use crate::Bed;
@@ -37,14 +37,11 @@ async fn a_node_that_joins_again_keeps_its_id() {
         ..node("n2")
     };
     assert_eq!(store.node_join(&again).await.unwrap(), "n1");
-    assert!(store.node_touch("n1", 20, false).await.unwrap());
-    assert!(!store.node_touch("n2", 20, false).await.unwrap());
     let held = store.node("n1").await.unwrap().unwrap();
     let expected = Node {
         version: "0.2.0".to_owned(),
-        last_seen: 20,
+        last_seen: 9,
         certificate: Some(certificate),
-        connected: false,
         ..node("n1")
     };
     assert_eq!(held, expected);
@@ -55,14 +52,17 @@ async fn a_node_that_joins_again_keeps_its_id() {
 async fn a_node_runs_the_vector_that_it_told_last() {
     let bed = Bed::fresh().await;
     let store = bed.store.clone();
-    let vector = |all: &[(Scope, i64)]| all.iter().cloned().collect::<Vector>();
-    let unknown = store.node_applied("n1", &vector(&[(Scope::Platform, 1)]), 1).await;
-    assert!(matches!(unknown, Err(Error::Conflict(_))), "{unknown:?}");
     store.node_join(&node("n1")).await.unwrap();
-    let first = vector(&[(Scope::Platform, 1), (workspace("shop"), 2), (workspace("bank"), 2)]);
-    store.node_applied("n1", &first, 10).await.unwrap();
-    let second = vector(&[(Scope::Platform, 1), (workspace("shop"), 5)]);
-    store.node_applied("n1", &second, 20).await.unwrap();
+    let heard = |moved: &[(Scope, i64, i64)], left: &[Scope]| Heard {
+        id: "n1".to_owned(),
+        moved: moved.to_vec(),
+        left: left.to_vec(),
+        ..Heard::default()
+    };
+    let (shop, bank) = (workspace("shop"), workspace("bank"));
+    let first = [(Scope::Platform, 1, 10), (shop.clone(), 2, 10), (bank.clone(), 2, 10)];
+    store.node_heard(&[heard(&first, &[])]).await.unwrap();
+    store.node_heard(&[heard(&[(shop, 5, 20)], &[bank])]).await.unwrap();
     let expected = BTreeMap::from([(Scope::Platform, (1, 10)), (workspace("shop"), (5, 20))]);
     assert_eq!(store.node_vector("n1").await.unwrap(), expected);
     assert!(store.node_forget("n1", &store::Entry::default()).await.unwrap());
@@ -70,7 +70,7 @@ async fn a_node_runs_the_vector_that_it_told_last() {
 }
 
 #[tokio::test]
-async fn an_authoritys_key_opens_and_its_state_moves_on() {
+async fn an_authority_is_listed_and_its_key_opens() {
     let bed = Bed::fresh().await;
     let store = bed.store.clone();
     let authority = Authority {
@@ -82,10 +82,8 @@ async fn an_authoritys_key_opens_and_its_state_moves_on() {
         expires: 99,
         state: State::Coming,
     };
-    store.authority_create(&authority, b"private").await.unwrap();
-    assert!(store.authority_move("a1", State::Active).await.unwrap());
-    let expected = Authority { state: State::Active, ..authority };
-    let expected = [expected];
+    let expected = [store.authority_settle(&authority, b"private", 0).await.unwrap()];
+    assert_eq!(expected[0], authority);
     assert_eq!(store.authority_list(Some("here")).await.unwrap(), expected);
     assert_eq!(store.authority_list(None).await.unwrap(), expected);
     assert!(store.authority_list(Some("there")).await.unwrap().is_empty());

@@ -24,7 +24,7 @@ async fn two_secrets(store: &Store) {
         expires: 2,
         state: State::Active,
     };
-    store.authority_create(&authority, MARKER).await.unwrap();
+    store.authority_settle(&authority, MARKER, 0).await.unwrap();
 }
 
 #[tokio::test]

@@ -3,10 +3,10 @@
 use store::join::JoinToken;
 use store::session::Session;
 use store::token::Token;
-use store::user::User;
-use store::{Entry, Error, Store, digest};
+use store::user::{Disabled, Keep, User};
+use store::{Commit, CommitError, Entry, Error, Store, digest};
 
-use super::{rounds, within};
+use super::{one_commit, put, puts, rounds, within, workspace};
 use crate::Bed;
 
 /// What is said of it in the audit.
@@ -14,15 +14,19 @@ fn said(at: i64) -> Entry {
     Entry { at, actor: "admin".to_owned(), ..Entry::default() }
 }
 
-async fn alice(store: &Store) -> User {
-    let user = User {
+fn user() -> User {
+    User {
         id: "u1".to_owned(),
         name: "alice".to_owned(),
         password: Some("$argon2id$".to_owned()),
         disabled: false,
         created: 1,
         updated: 1,
-    };
+    }
+}
+
+async fn alice(store: &Store) -> User {
+    let user = user();
     store.user_create(&user, &said(1)).await.unwrap();
     user
 }
@@ -82,11 +86,67 @@ async fn a_new_password_or_a_lock_ends_all_sessions() {
     assert!(!old, "by the old password");
     assert_eq!(store.session(&digest(b"c"), 30).await.unwrap(), None);
     assert!(store.session_create(&session("c"), "other", &said(1)).await.unwrap());
-    assert!(store.user_disable("u1", None, &said(40)).await.unwrap());
+    let done = store.user_disable("u1", &Keep::default(), &said(40)).await.unwrap();
+    assert_eq!(done, Disabled::Done);
     assert!(!store.session_create(&session("d"), "other", &said(1)).await.unwrap());
     assert_eq!(store.session(&digest(b"d"), 50).await.unwrap(), None, "a disabled user's");
     let user = store.user("u1").await.unwrap().unwrap();
     assert_eq!((user.disabled, user.updated, user.password.as_deref()), (true, 40, Some("other")));
+}
+
+#[tokio::test]
+async fn of_those_who_are_to_stay_one_is_let_in() {
+    let bed = Bed::fresh().await;
+    let store = bed.store.clone();
+    let user = alice(&store).await;
+    let bob = User { id: "u2".to_owned(), name: "bob".to_owned(), ..user };
+    store.user_create(&bob, &said(2)).await.unwrap();
+    let read_at = one_commit(&store).await.revision;
+    let keep = |name: &str, revision| Keep {
+        one_of: Some([name.to_owned()].into()),
+        bases: vec![(workspace("shop"), revision)],
+    };
+    let disable = async |id: &str, keep| store.user_disable(id, &keep, &said(9)).await.unwrap();
+    let keeping =
+        |name: &str| Commit { keepers: [name.to_owned()].into(), ..puts([put("a", name)]) };
+    assert_eq!(disable("u1", keep("bob", read_at - 1)).await, Disabled::Moved);
+    assert_eq!(disable("u1", keep("nobody", read_at)).await, Disabled::Last);
+    assert!(store.audit_list(None, 1).await.unwrap()[0].entry.at != 9, "nothing is said");
+    store.commit(&keeping("alice")).await.unwrap();
+    let moved = store.revision().await.unwrap();
+    assert_eq!(disable("u1", keep("bob", moved)).await, Disabled::Done);
+    assert_eq!(disable("u2", keep("alice", moved)).await, Disabled::Last);
+    for gone in ["alice", "nobody"] {
+        let refused = store.commit(&keeping(gone)).await;
+        assert!(matches!(refused, Err(CommitError::NobodyLeft)), "{refused:?}");
+        assert!(!store.user_any(&[gone.to_owned()].into()).await.unwrap());
+    }
+    assert_eq!(store.revision().await.unwrap(), moved);
+    store.commit(&keeping("bob")).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_who_are_to_keep_each_other_do_not_both_go() {
+    let bed = Bed::fresh().await;
+    let store = bed.store.clone();
+    for round in 0..rounds() {
+        let name = |of: &str| format!("{of}{round}");
+        for of in ["a", "b"] {
+            let user = User { id: name(of), name: name(of), ..user() };
+            store.user_create(&user, &said(1)).await.unwrap();
+        }
+        let (commits, disables, scope) = (store.clone(), store.clone(), workspace("shop"));
+        let revision = store.scopes().await.unwrap().get(&scope).copied().unwrap_or(0);
+        let keep = Keep { one_of: Some([name("b")].into()), bases: vec![(scope, revision)] };
+        let kept = Commit { keepers: [name("a")].into(), ..puts([put("r", &name("body"))]) };
+        let takes = tokio::spawn(async move { commits.commit(&kept).await.is_ok() });
+        let id = name("a");
+        let shuts = tokio::spawn(async move {
+            disables.user_disable(&id, &keep, &said(2)).await.unwrap() == Disabled::Done
+        });
+        let (took, shut) = (within(takes).await.unwrap(), within(shuts).await.unwrap());
+        assert!(!(took && shut), "round {round}");
+    }
 }
 
 #[tokio::test]

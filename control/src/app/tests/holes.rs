@@ -160,10 +160,15 @@ async fn who_routes_every_host_keeps_nobody_from_claiming_one() {
 }
 
 /// Judges edits by an older world, as a server does whose world is behind.
-async fn behind(app: &App, world: &World, user: &str, edits: &[Edit]) -> Result<(), CommitError> {
-    let (op, mut draft) = (op(user), Draft::new(world, edits).unwrap());
-    draft.judge(&rights(&op, world)).unwrap();
-    app.store.commit(&commit(&op, world, &draft, None)).await.map(drop)
+async fn behind(
+    app: &App,
+    world: &Arc<World>,
+    user: &str,
+    edits: &[Edit],
+) -> Result<(), CommitError> {
+    let op = op(user);
+    let draft = commit::judge(&op, world, edits, None).unwrap();
+    app.store.commit(&commit::commit(&op, world, &draft, None)).await.map(drop)
 }
 
 #[tokio::test]

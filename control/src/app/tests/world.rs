@@ -109,10 +109,10 @@ fn gateway(namespace: &str, name: &str, listener: &str) -> String {
 }
 
 /// What the whole installation's assembly has against a change is what the view has.
-fn judged_alike(world: &World, edits: &[Edit], what: &str) {
+fn judged_alike(world: &Arc<World>, edits: &[Edit], what: &str) {
     let edits: Vec<_> =
         edits.iter().map(|edit| in_stored_form(&op("root"), world, edit, None).unwrap()).collect();
-    let draft = Draft::new(world, &edits).unwrap();
+    let draft = Draft::new(Arc::clone(world), edits).unwrap();
     let after = draft.after();
     let scope = |key: &Key| after.directory.scope(&key.namespace);
     let touched: BTreeSet<_> = draft.edits().map(|(key, _)| scope(key)).collect();
