@@ -203,6 +203,11 @@ impl Fleet {
         });
     }
 
+    /// A node that runs what it was sent rejects these of it now.
+    pub fn rejects(&self, ticket: &Ticket, rejected: Vec<Rejection>) {
+        self.change(ticket, |live, _, _| live.rejected = rejected);
+    }
+
     /// A node refused what it was sent.
     pub fn refused(&self, ticket: &Ticket) {
         self.change(ticket, |_, _, figures| figures.nacks += 1);

@@ -92,7 +92,8 @@ impl Files {
             if was_unreadable {
                 self.shown.send_replace(self.config.show(None));
             }
-            return self.serving.retry();
+            self.serving.retry();
+            return;
         }
         report(&loaded);
         let Some(table) = self.config.table() else { return };

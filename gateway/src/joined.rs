@@ -71,7 +71,9 @@ impl Following {
                 _ = interrupt.recv() => return Ok(()),
                 _ = again.recv() => serving.telemetry.reopen_log(),
                 _ = retry.tick() => {
-                    serving.retry();
+                    if let Some(failed) = serving.retry() {
+                        self.joined.unopened(&failed);
+                    }
                     self.tell_ready(serving);
                 }
                 update = self.joined.next(), if follows => match update {
@@ -91,7 +93,9 @@ impl Following {
         for fault in &ready.faults {
             tracing::error!("{fault}");
         }
-        tell_missing(&serving.apply(&ready.table, ready.faults.len()));
+        let failed = serving.apply(&ready.table, ready.faults.len());
+        tell_missing(&failed);
+        self.joined.unopened(&failed);
         ready.applied();
         self.applied = true;
         self.tell_ready(serving);

@@ -62,14 +62,17 @@ impl Serving {
         self.missing
     }
 
-    /// Tries again to open what could not be opened.
-    pub(crate) fn retry(&mut self) {
-        if self.missing {
-            self.missing = !self.proxy.open_missing().is_empty();
-            if !self.missing {
-                tracing::info!("every port is open now");
-            }
+    /// Tries again to open what could not be opened; what still cannot be, if anything was tried.
+    pub(crate) fn retry(&mut self) -> Option<Vec<ApplyError>> {
+        if !self.missing {
+            return None;
         }
+        let failed = self.proxy.open_missing();
+        self.missing = !failed.is_empty();
+        if !self.missing {
+            tracing::info!("every port is open now");
+        }
+        Some(failed)
     }
 
     /// Finishes what is under way within `bound`, and ends.

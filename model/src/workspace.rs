@@ -79,6 +79,7 @@ impl Workspace {
         }
         let mut seen = BTreeSet::new();
         at.within("spec", |at| {
+            at.unenforced("clusters", (!self.spec.clusters.is_empty()).then_some(&()));
             at.each("namespaces", &self.spec.namespaces, |at, namespace| {
                 if *namespace == platform {
                     at.fault(reserved(&platform));

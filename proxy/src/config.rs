@@ -20,9 +20,10 @@ use std::time::Duration;
 
 use model::Invalid;
 use table::Table;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::ApplyError;
 use crate::identity::{EnrollError, Folder, FolderError, Identity, JoinToken, KeyError, NodeKey};
 use member::Ground;
 
@@ -37,6 +38,7 @@ mod reading;
 mod session;
 mod status;
 mod transaction;
+mod unopened;
 
 pub use status::Status;
 
@@ -128,6 +130,7 @@ impl Ready {
 #[derive(Debug)]
 pub struct Joined {
     updates: mpsc::Receiver<Update>,
+    unopened: watch::Sender<Vec<ApplyError>>,
     status: Arc<Status>,
     stop: CancellationToken,
     thread: Option<JoinHandle<()>>,
@@ -146,12 +149,14 @@ impl Joined {
         // One at a time: a state is answered before the next is taken.
         let (tell, updates) = mpsc::channel(1);
         let stop = CancellationToken::new();
+        let (unopened, ports) = watch::channel(Vec::new());
         let ground = Ground {
             settings: Arc::new(settings),
             folder: Arc::new(folder),
             key: Arc::new(key),
             status: Arc::clone(&status),
             updates: tell,
+            unopened: ports,
             stop: stop.clone(),
             due: Arc::default(),
         };
@@ -165,7 +170,7 @@ impl Joined {
                 runtime.shutdown_timeout(LINGER);
             })
             .map_err(Error::Thread)?;
-        Ok(Joined { updates, status, stop, thread: Some(thread) })
+        Ok(Joined { updates, unopened, status, stop, thread: Some(thread) })
     }
 
     /// How the node stands.
@@ -176,6 +181,16 @@ impl Joined {
     /// The next thing to do; `None` if nothing more will come.
     pub async fn next(&mut self) -> Option<Update> {
         self.updates.recv().await
+    }
+
+    /// Takes note of which ports of the table in force are not open, so that the server learns of
+    /// it; before [`Ready::applied`] for a new table.
+    pub fn unopened(&self, failed: &[ApplyError]) {
+        self.unopened.send_if_modified(|last| {
+            let is_news = last != failed;
+            *last = failed.to_vec();
+            is_news
+        });
     }
 
     /// Ends it, once what is in force is kept on disk.

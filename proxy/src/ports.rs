@@ -15,13 +15,13 @@ use crate::bind;
 pub(crate) type States = BTreeMap<u16, Result<(), String>>;
 
 /// A port that could not be opened.
-#[derive(Debug, thiserror::Error)]
-#[error("port {port} is not open for {listeners}: {reason}")]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("port {port} is not open for {}: {reason}", words(listeners))]
 pub struct ApplyError {
     /// The port.
     pub port: u16,
-    /// The listeners that want it, such as `listener 'web' of Gateway shop/edge`.
-    pub listeners: String,
+    /// The listeners that want it: each with its Gateway and its name there.
+    pub listeners: Vec<(Key, Name)>,
     /// Why it is not open, and what would help.
     pub reason: String,
 }
@@ -165,10 +165,15 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
 }
 
 /// Who wants a port.
-fn listeners(table: &Table, port: u16) -> String {
+fn listeners(table: &Table, port: u16) -> Vec<(Key, Name)> {
     let wanting = table.listeners.iter().filter(|one| one.is_serving() && one.port == port);
-    let names = wanting.map(|one| format!("listener '{}' of {}", one.name, one.gateway));
-    names.collect::<Vec<_>>().join(", ")
+    wanting.map(|one| (one.gateway.clone(), one.name.clone())).collect()
+}
+
+/// Such as `listener 'web' of Gateway shop/edge`.
+fn words(listeners: &[(Key, Name)]) -> String {
+    let words = listeners.iter().map(|(gateway, name)| format!("listener '{name}' of {gateway}"));
+    words.collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

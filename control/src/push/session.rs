@@ -60,6 +60,8 @@ pub enum Action {
         /// What of it it does not serve as it was sent.
         rejected: Vec<Rejection>,
     },
+    /// The node serves other things of what it runs not as they were sent, and all else.
+    Rejects(Vec<Rejection>),
     /// The node refused a transaction.
     Refused {
         /// Why, in its words.
@@ -122,6 +124,8 @@ pub struct Session {
     heard: Instant,
     said: Instant,
     nonce: u64,
+    /// The last transaction that the node took.
+    answered: Option<u64>,
     /// Transactions that were refused one after the other.
     refused: u32,
     sent: Vector,
@@ -136,6 +140,7 @@ impl Session {
             heard: now,
             said: now,
             nonce: 0,
+            answered: None,
             refused: 0,
             sent: Vector::new(),
         }
@@ -200,6 +205,9 @@ impl Session {
     }
 
     fn ack(&mut self, ack: Ack, now: Instant, actions: &mut Vec<Action>) {
+        if self.is_repeated(&ack) {
+            return actions.push(Action::Rejects(ack.rejected));
+        }
         let Some(to) = self.landed(ack.nonce) else {
             return actions.push(disorder("an Ack of nothing that was sent"));
         };
@@ -208,6 +216,7 @@ impl Session {
             return self.refuse(reason, now, actions);
         }
         self.refused = 0;
+        self.answered = Some(ack.nonce);
         self.phase = Phase::Resting(Arc::clone(&to));
         actions.push(Action::Landed { snapshot: to, rejected: ack.rejected });
     }
@@ -229,6 +238,17 @@ impl Session {
             Phase::Greeting(_) => actions.push(disorder("a heartbeat before the Hello")),
             Phase::Resting(_) | Phase::Flying { .. } | Phase::Pausing(_) | Phase::Over => {}
         }
+    }
+
+    /// Whether a node answers what it runs once more, since it rejects other things of it now. The
+    /// answer to what flies meanwhile says all of that anew.
+    fn is_repeated(&self, ack: &Ack) -> bool {
+        let is_on = match &self.phase {
+            Phase::Resting(at) => ack.digest == at.digest,
+            Phase::Flying { .. } | Phase::Pausing(_) => true,
+            Phase::Greeting(_) | Phase::Over => false,
+        };
+        is_on && self.answered == Some(ack.nonce)
     }
 
     /// What flew under this number.

@@ -168,6 +168,7 @@ impl<'p> Stream<'p> {
             Action::Landed { snapshot, rejected } => {
                 fleet.landed(&self.ticket, &snapshot, rejected);
             }
+            Action::Rejects(rejected) => fleet.rejects(&self.ticket, rejected),
             Action::Refused { reason } => {
                 tracing::warn!(node = self.node.id, reason, "{} refused all", self.node.node);
                 fleet.refused(&self.ticket);

@@ -30,8 +30,15 @@ impl Bed {
 
     /// A Gateway, a Service, and one route to it for each of these names, below `/NAME`.
     pub(crate) fn shop(&self, routes: &[&str]) -> Vec<Envelope> {
+        self.shop_at(routes, None)
+    }
+
+    /// The same with one more port.
+    pub(crate) fn shop_at(&self, routes: &[&str], more: Option<u16>) -> Vec<Envelope> {
+        let ports = [Some(("web", self.port)), more.map(|port| ("more", port))];
+        let listeners = ports.into_iter().flatten().map(|(name, port)| yaml::http(name, port));
         let mut documents = vec![
-            yaml::gateway(&[yaml::http("web", self.port)]),
+            yaml::gateway(&listeners.collect::<Vec<_>>()),
             yaml::service("shop", &[self.origin.address]),
         ];
         documents

@@ -120,3 +120,31 @@ async fn a_state_with_a_wrong_digest_is_refused_and_all_is_sent_anew() {
     assert_served(&gateway.get(HOST, "/catalog").await);
     assert_eq!(gateway.metric("heddle_config_refused_total", &[]).await, 1.0);
 }
+
+#[tokio::test]
+async fn a_port_that_cannot_be_opened_is_told_until_it_is_open() {
+    let bed = Bed::new().await;
+    bed.control.set(1, bed.shop(&["orders"]));
+    let gateway = bed.joined().await;
+    let held = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port to hold");
+    let port = held.local_addr().expect("its address").port();
+    bed.control.set(2, bed.shop_at(&["orders"], Some(port)));
+    let ack = bed.control.acknowledged(2).await;
+    let [rejected] = &ack.rejected[..] else { panic!("{ack:?}") };
+    assert_eq!(
+        (rejected.key.kind.as_str(), &*rejected.path),
+        ("Gateway", "spec.listeners[1].port")
+    );
+    let why = format!("port {port} is not open");
+    assert!(
+        rejected.reason.starts_with(&why) && rejected.reason.contains("in use"),
+        "{rejected:?}"
+    );
+    assert_served(&gateway.get(HOST, "/orders").await);
+    drop(held);
+    e2e::wait::until("the port to be told open", || async {
+        let last = bed.control.seen().acks.last().cloned()?;
+        (last.nonce == ack.nonce && last.rejected.is_empty()).then_some(())
+    })
+    .await;
+}

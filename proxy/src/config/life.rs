@@ -18,7 +18,7 @@ use super::link::{Heard, Link};
 use super::member::{Ground, anchor, left};
 use super::session::{Action, Event, Now, Session};
 use super::status::{Source, written};
-use super::{Error, Ready, Update};
+use super::{Error, Ready, Update, unopened};
 use crate::identity::{Away, Dialer, EnrollError, Identity, Shown};
 
 /// Something that goes on beside the loop.
@@ -131,6 +131,7 @@ impl Life {
     /// Does what the session says, until told to stop.
     async fn follow(&mut self) {
         let stop = self.ground.stop.clone();
+        let mut unopened = self.ground.unopened.clone();
         loop {
             let wakes = self.session.wakes();
             let event = tokio::select! {
@@ -144,10 +145,11 @@ impl Life {
                     self.compiler = Some(taken.compiler);
                     if let Some(state) = self.session.taking() {
                         self.keeper.note(Arc::clone(state));
-                        self.in_force = Some((Arc::clone(state), taken.rejected.clone()));
+                        self.in_force = Some((Arc::clone(state), taken.rejected));
                     }
-                    Some(Event::Taken(taken.rejected))
+                    Some(Event::Taken(self.rejects()))
                 }
+                Ok(()) = unopened.changed() => Some(Event::Rejects(self.rejects())),
                 next = &mut self.renewing => {
                     self.renew(next);
                     None
@@ -164,6 +166,14 @@ impl Life {
                 self.on(event);
             }
         }
+    }
+
+    /// What of the state in force is not served as it was sent: objects, and ports.
+    fn rejects(&self) -> Vec<Rejection> {
+        let Some((held, rejected)) = &self.in_force else { return Vec::new() };
+        let failed = self.ground.unopened.borrow();
+        let ports = unopened::rejections(&failed, held, &self.ground.status);
+        rejected.iter().cloned().chain(ports).take(wire::REJECTIONS).collect()
     }
 
     fn on(&mut self, event: Event) {

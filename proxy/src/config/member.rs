@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::status::Status;
 use super::{Error, Settings, Update};
+use crate::ApplyError;
 use crate::identity::{
     Anchor, Asking, Dialer, EnrollError, Folder, Identity, JoinToken, NodeKey, Shown, again, due,
 };
@@ -27,6 +28,8 @@ pub(super) struct Ground {
     pub(super) key: Arc<NodeKey>,
     pub(super) status: Arc<Status>,
     pub(super) updates: mpsc::Sender<Update>,
+    /// The ports of the table in force that are not open.
+    pub(super) unopened: watch::Receiver<Vec<ApplyError>>,
     pub(super) stop: CancellationToken,
     /// The server knows this node no more: the certificate is due at once.
     pub(super) due: Arc<Notify>,

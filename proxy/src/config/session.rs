@@ -38,6 +38,8 @@ pub(crate) enum Event {
     Lost,
     /// What [`Action::Take`] said is in force, without these objects.
     Taken(Vec<Rejection>),
+    /// What of the state in force is not served as it was sent is another list now.
+    Rejects(Vec<Rejection>),
     /// It is the time that [`Session::wakes`] named.
     Tick,
 }
@@ -83,6 +85,8 @@ pub(crate) struct Session {
     said: Instant,
     incoming: Option<Incoming>,
     taking: Option<Taking>,
+    /// The transaction that brought what is held, if it came on this stream.
+    landed: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,6 +121,7 @@ impl Session {
             said: now,
             incoming: None,
             taking: None,
+            landed: None,
         }
     }
 
@@ -167,6 +172,7 @@ impl Session {
                 Vec::new()
             }
             Event::Taken(rejected) => self.taken(rejected, now),
+            Event::Rejects(rejected) => self.answer(rejected, now),
             Event::Tick => self.tick(now),
         }
     }
@@ -174,6 +180,7 @@ impl Session {
     /// Says what we hold, once nothing is on the way to being held.
     fn opened(&mut self, now: Now) -> Vec<Action> {
         self.incoming = None;
+        self.landed = None;
         self.opened = now.at;
         self.heard = now.at;
         self.said = now.at;
@@ -278,8 +285,17 @@ impl Session {
         if matches!(self.phase, Phase::Open { greeted: false, .. }) {
             return self.opened(now);
         }
-        let Some(nonce) = taking.nonce else { return Vec::new() };
+        if taking.nonce.is_none() {
+            return Vec::new();
+        }
+        self.landed = taking.nonce;
         self.hold(now);
+        self.answer(rejected, now)
+    }
+
+    /// Answers the transaction that brought what is held, be it again.
+    fn answer(&mut self, rejected: Vec<Rejection>, now: Now) -> Vec<Action> {
+        let Some(nonce) = self.landed.filter(|_| self.taking.is_none()) else { return Vec::new() };
         self.said = now.at;
         vec![Action::Say(NodeFrame::Ack(Ack {
             nonce,
@@ -331,6 +347,7 @@ impl Session {
         let bound = FIRST.saturating_mul(1 << (self.failures - 1).min(16)).min(LONGEST);
         self.phase = Phase::Resting { until: now.at + bound.mul_f64(now.dice.clamp(0.0, 1.0)) };
         self.incoming = None;
+        self.landed = None;
         if let Some(taking) = &mut self.taking {
             taking.nonce = None;
         }

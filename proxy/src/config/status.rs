@@ -75,6 +75,11 @@ impl Status {
         self.0.store(Arc::new(standing));
     }
 
+    /// An object in force.
+    pub(crate) fn resource(&self, key: &model::Key) -> Option<Resource> {
+        self.0.load().resources.get(key).cloned()
+    }
+
     /// What is counted.
     pub(crate) fn counts(&self) -> Counts {
         let standing = self.0.load();

@@ -147,7 +147,10 @@ impl Stream {
                 }
                 Action::End(Ended::Disorder(what)) => panic!("{what}"),
                 Action::End(Ended::Silent | Ended::Unanswered) => return false,
-                Action::Greeted { .. } | Action::Heartbeat(_) | Action::Refused { .. } => {}
+                Action::Greeted { .. }
+                | Action::Heartbeat(_)
+                | Action::Rejects(_)
+                | Action::Refused { .. } => {}
             }
         }
         true
@@ -263,6 +266,26 @@ fn a_node_that_already_holds_all_is_asked_to_say_so() {
     assert!(again.to.since_held(held).puts.is_empty());
     let actions = session.on(Event::Frame(node.take(&again)), now);
     assert!(matches!(&actions[..], [Action::Landed { .. }]), "{actions:?}");
+}
+
+#[test]
+fn a_node_may_answer_again_for_what_it_took() {
+    let (mut chance, now) = (Chance(7), Instant::now());
+    let targets: Vec<_> = (1..3).map(|number| snapshot(number, &mut chance)).collect();
+    let mut node = Node::default();
+    let (mut session, first) = greeted(&node, &targets[0], now);
+    let ack = node.take(&first);
+    session.on(Event::Frame(ack.clone()), now);
+    let again = session.on(Event::Frame(ack.clone()), now);
+    assert!(matches!(&again[..], [Action::Rejects(_)]), "{again:?}");
+    // Its words crossed with what is sent next.
+    let next = transaction(session.on(Event::Target(Arc::clone(&targets[1])), now));
+    let again = session.on(Event::Frame(ack.clone()), now);
+    assert!(matches!(&again[..], [Action::Rejects(_)]), "{again:?}");
+    let landed = session.on(Event::Frame(node.take(&next)), now);
+    assert!(matches!(&landed[..], [Action::Landed { .. }]), "{landed:?}");
+    let late = session.on(Event::Frame(ack), now);
+    assert!(matches!(ends(&late), Some(Ended::Disorder(_))), "{late:?}");
 }
 
 #[test]

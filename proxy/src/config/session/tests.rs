@@ -131,6 +131,32 @@ fn a_state_is_acknowledged_once_it_is_in_force() {
 }
 
 #[test]
+fn what_is_rejected_later_is_answered_again() {
+    let mut bed = Bed::new();
+    bed.open();
+    let all = [envelope("a", 1)];
+    let rejection = Rejection {
+        key: all[0].key.clone(),
+        generation: 1,
+        path: "spec.listeners[0].port".to_owned(),
+        reason: "port 80 is not open".to_owned(),
+        closed: Vec::new(),
+    };
+    assert!(bed.on(Event::Rejects(vec![rejection.clone()])).is_empty(), "of nothing");
+    bed.send(3, &all);
+    assert!(bed.on(Event::Rejects(vec![rejection.clone()])).is_empty(), "not in force yet");
+    bed.on(Event::Taken(Vec::new()));
+    for rejected in [vec![rejection.clone()], Vec::new()] {
+        let actions = bed.on(Event::Rejects(rejected.clone()));
+        let [Action::Say(NodeFrame::Ack(ack))] = &actions[..] else { panic!("{actions:?}") };
+        assert_eq!((ack.nonce, &ack.rejected), (bed.nonce, &rejected));
+        assert_eq!(ack.digest, bed.session.held().digest);
+    }
+    bed.on(Event::Lost);
+    assert!(bed.on(Event::Rejects(vec![rejection])).is_empty(), "nobody listens");
+}
+
+#[test]
 fn only_differences_need_to_come_and_hello_says_what_is_held_in_parts() {
     let mut bed = Bed::new();
     bed.open();

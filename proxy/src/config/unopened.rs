@@ -1,0 +1,30 @@
+//! Ports that could not be opened, told as what the node rejects of the Gateways that want them.
+
+use model::{Name, Resource};
+use wire::Rejection;
+
+use super::held::Held;
+use super::status::Status;
+use crate::ApplyError;
+
+/// A rejection for each listener whose port is not open, of what is held and in force.
+pub(super) fn rejections(failed: &[ApplyError], held: &Held, status: &Status) -> Vec<Rejection> {
+    let each = failed.iter().flat_map(|failed| {
+        failed.listeners.iter().map(move |(gateway, name)| (failed, gateway, name))
+    });
+    let told = each.filter_map(|(failed, gateway, name)| {
+        let key = wire::Key::from(gateway);
+        let generation = held.objects.get(&key)?.generation;
+        let path = path(status.resource(gateway).as_ref(), name)?;
+        let reason = format!("port {} is not open: {}", failed.port, failed.reason);
+        Some(Rejection { key, generation, path, reason, closed: Vec::new() })
+    });
+    told.collect()
+}
+
+/// Where a Gateway says the port of a listener; none if it has no such listener any more.
+fn path(gateway: Option<&Resource>, name: &Name) -> Option<String> {
+    let Some(Resource::Gateway(gateway)) = gateway else { return None };
+    let at = gateway.spec.listeners.iter().position(|one| one.name == *name)?;
+    Some(format!("spec.listeners[{at}].port"))
+}
