@@ -89,7 +89,7 @@ impl App {
         let by_admin = self.admin(op, none).await.is_ok();
         match current {
             Some(current) if is_own => {
-                self.is_current(op, &user, current, address).await?;
+                self.check_current(op, &user, current, address).await?;
             }
             None if is_own && !by_admin => {
                 return Err(wrong("current", "is missing; say the current password"));
@@ -107,7 +107,7 @@ impl App {
 
     /// Asks for the password of a user as signing in does: so often, and with a row in the audit
     /// where it is wrong.
-    async fn is_current(
+    async fn check_current(
         &self,
         op: &Op,
         user: &User,

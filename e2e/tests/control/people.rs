@@ -204,3 +204,20 @@ async fn a_join_token_is_told_once_and_names_the_root() {
     assert_eq!(paths, ["cluster", "kind", "pattern", "uses", "expiresIn"]);
     assert_eq!(faults[1]["nearest"], "gateway");
 }
+
+#[tokio::test]
+async fn a_nul_is_told_as_one_whichever_database_is_below() {
+    let hub = Hub::new().await;
+    let invalid = |reply: &e2e::client::Reply| {
+        assert_eq!((reply.status, problem(reply).as_str()), (422, "invalid"), "{}", reply.text());
+        assert!(reply.text().contains("the character NUL"), "{}", reply.text());
+    };
+    let user = json!({ "user": "a\0b", "password": "x" });
+    invalid(&hub.nobody().post("/session", &user).await);
+    invalid(&hub.admin.post("/tokens", &json!({ "name": "a\0b" })).await);
+    let put = json!({ "message": "m", "edits": [{ "put": note("platform", "n", "a\0b") }] });
+    invalid(&hub.admin.post("/changes", &put).await);
+    let labelled = "apiVersion: v1\nkind: ConfigMap\n\
+        metadata: { name: n, namespace: platform, labels: { a: \"b\\0\" } }\n";
+    invalid(&hub.admin.apply(labelled).await);
+}
