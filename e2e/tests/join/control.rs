@@ -391,7 +391,13 @@ async fn follow(inner: &Inner, mut frames: Streaming<NodeFrame>, say: &Say) -> O
         }
         tokio::select! {
             changed = states.changed() => changed.ok()?,
-            frame = frames.message() => drop(frame.ok()??),
+            frame = frames.message() => match frame.ok()?? {
+                NodeFrame::Ack(ack) if ack.nonce == nonce => {
+                    inner.note(|seen| seen.acks.push(ack));
+                }
+                NodeFrame::Ack(_) | NodeFrame::Hello(_) => return None,
+                NodeFrame::Nack(_) | NodeFrame::Heartbeat(_) => {}
+            },
             _ = beat.tick() => {
                 let heartbeat = ControlHeartbeat { now: now(), vector: at.clone() };
                 say.send(Ok(ControlFrame::Heartbeat(heartbeat))).await.ok()?;
