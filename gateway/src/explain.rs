@@ -40,7 +40,7 @@ pub(crate) fn run(args: &Explain) -> Result<ExitCode> {
     if scheme == Scheme::Https {
         meant_here(table, port, args.url.host().unwrap_or_default(), &host)?;
     }
-    let path = policy::path::normalise(args.url.path())
+    let path = model::path::normalise(args.url.path())
         .with_context(|| format!("'{}' would be answered 400", args.url.path()))?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?;
     let facts = Facts {

@@ -22,6 +22,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::invalid::Checker;
+use crate::path;
 use crate::route::check_path;
 use crate::{Hostname, Meta};
 
@@ -60,20 +61,18 @@ pub struct HostClaim {
 pub struct Ground<'a> {
     /// The host, or every host.
     pub host: Option<&'a Hostname>,
-    /// The path prefix in its one form: lower case, no `/` at its end but for the root.
+    /// The path prefix in its one form: as [`path::normalise`] has it, in which it is also matched,
+    /// but in lower case, and with no `/` at its end but for the root.
     pub path: Cow<'a, str>,
 }
 
 impl<'a> Ground<'a> {
     /// The ground of a host (every host where there is none) below a path.
     pub fn new(host: Option<&'a Hostname>, path: &'a str) -> Self {
-        let path = match path.trim_end_matches('/') {
-            "" => "/",
-            path => path,
-        };
-        let path = match path.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            true => Cow::Owned(path.to_ascii_lowercase()),
-            false => Cow::Borrowed(path),
+        // What has no normal form is refused by its own check, and matches nothing.
+        let path = match path::normalise(path).unwrap_or(Cow::Borrowed(path)) {
+            Cow::Borrowed(path) => trimmed(path),
+            Cow::Owned(path) => Cow::Owned(trimmed(&path).into_owned()),
         };
         Ground { host, path }
     }
@@ -97,6 +96,18 @@ impl fmt::Display for Ground<'_> {
     }
 }
 
+/// Without slashes at its end, in lower case.
+fn trimmed(path: &str) -> Cow<'_, str> {
+    let path = match path.trim_end_matches('/') {
+        "" => "/",
+        path => path,
+    };
+    match path.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        true => Cow::Owned(path.to_ascii_lowercase()),
+        false => Cow::Borrowed(path),
+    }
+}
+
 /// Whether `path` is `prefix` or below it, by whole segments.
 fn is_below(path: &str, prefix: &str) -> bool {
     prefix == "/"
@@ -114,7 +125,14 @@ impl Claim {
         let mut seen: Vec<Ground<'_>> = Vec::new();
         at.within("spec", |at| {
             at.each("hosts", &self.spec.hosts, |at, claim| {
-                at.each("paths", &claim.paths, |at, path| check_path(at, path));
+                at.each("paths", &claim.paths, |at, path| {
+                    check_path(at, path);
+                    if let Err(error) = path::normalise(path)
+                        && path.starts_with('/')
+                    {
+                        at.fault(error.to_string());
+                    }
+                });
                 for ground in claim.grounds() {
                     match seen.iter().find(|before| before.overlaps(&ground)) {
                         Some(before) => {
@@ -150,6 +168,13 @@ mod tests {
             ("a.example.com/shop", "a.example.com/shop/cart", true),
             ("a.example.com/shop", "a.example.com/SHOP/cart", true),
             ("a.example.com/shop", "a.example.com/shopping", false),
+            ("a.example.com/shop", "a.example.com/%73hop/cart", true),
+            ("a.example.com/%73hop", "a.example.com/shop", true),
+            ("a.example.com/shop", "a.example.com/%53hop", true),
+            ("a.example.com/shop", "a.example.com/x/%2e%2e/shop/cart", true),
+            ("a.example.com/shop", "a.example.com/%2E/shop", true),
+            ("a.example.com/%C3%BC", "a.example.com/\u{fc}", true),
+            ("a.example.com/a%c3", "a.example.com/a%C3/b", true),
             ("a.example.com/shop", "a.example.com/", true),
             ("a.example.com/shop", "a.example.com/orders", false),
             ("*.example.com/", "a.example.com/x", true),

@@ -21,6 +21,7 @@ pub mod invalid;
 pub mod key;
 pub mod meta;
 pub mod name;
+pub mod path;
 pub mod policy;
 pub mod read;
 pub mod resource;

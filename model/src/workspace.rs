@@ -6,7 +6,6 @@
 //! metadata: { name: shop }
 //! spec:
 //!   namespaces: [shop, shop-staging]   # its own name where none is written
-//!   clusters: { tier: production }     # clusters that carry these labels; all where none is written
 //! ```
 //!
 //! An object belongs to the workspace that holds its namespace, and to the platform where none does.
@@ -44,8 +43,8 @@ pub struct WorkspaceSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     pub namespaces: Vec<Name>,
-    /// The labels that a cluster must carry for the workspace to be there; every cluster where none
-    /// is written.
+    /// The labels that a cluster must carry for the workspace to be there; not enforced yet, and so
+    /// refused.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub clusters: BTreeMap<String, String>,
     /// Who may call what no rule speaks of.

@@ -20,7 +20,7 @@ pub struct Facts<'a> {
     pub host: &'a str,
     /// The method.
     pub method: &'a Method,
-    /// The path in the form of [`crate::path::normalise`], without the query.
+    /// The path in the form of [`model::path::normalise`], without the query.
     pub path: &'a str,
     /// What stands after the `?`.
     pub query: Option<&'a str>,

@@ -18,7 +18,6 @@ pub mod facts;
 pub mod headers;
 pub mod host;
 pub mod jwt;
-pub mod path;
 pub mod pattern;
 pub mod principal;
 pub mod reason;

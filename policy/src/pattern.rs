@@ -6,9 +6,8 @@ use std::fmt;
 
 use http::{HeaderMap, HeaderName};
 use model::expression::{Expression, ExpressionError};
+use model::path::{self, PathError};
 use model::route::{HeaderMatch, PathMatch, PathMatchType, QueryMatch, ValueMatchType};
-
-use crate::path::{self, PathError};
 
 /// Why a comparison cannot be compiled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -6,10 +6,10 @@ use http::header::HOST;
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Uri};
 use model::Hostname;
+use model::path;
 use model::route::{PathModifier, PathModifierType, UrlRewrite};
 
 use crate::chain::ChainError;
-use crate::path;
 
 /// What would come of a request's target is longer than any target may be, or none at all. Its
 /// head may not be sent: a backend would get another path than the one that was judged.

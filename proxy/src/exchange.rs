@@ -96,7 +96,7 @@ fn judge<'l>(
     let (named, host) = host_of(parts).ok_or_else(|| Answer::new(Reason::HostInvalid))?;
     record.host = host.as_ref().into();
     let path =
-        policy::path::normalise(parts.uri.path()).map_err(|_| Answer::new(Reason::PathInvalid))?;
+        model::path::normalise(parts.uri.path()).map_err(|_| Answer::new(Reason::PathInvalid))?;
     record.path = path.as_ref().into();
     bound(conn, parts)?;
     let facts = Facts {

@@ -28,6 +28,8 @@ async fn an_intruder_is_refused_in_the_same_words_while_every_request_reaches_th
         ("'*.example.com'", "/"),
         ("a.shop.example.com", "/"),
         ("pay.example.com", "/CART/items"),
+        ("pay.example.com", "/%63art"),
+        ("pay.example.com", "/x/%2e%2e/cart/items"),
     ] {
         let text = intruder.replace(SHOP, host).replace(
             "    - filters",

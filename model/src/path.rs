@@ -1,8 +1,8 @@
 //! The one normal form of a request path, so that what is judged is what is meant.
 //!
 //! ```
-//! assert_eq!(policy::path::normalise("/a/./b//%63/../d%2fe").unwrap(), "/a/b/d%2Fe");
-//! assert!(policy::path::normalise("/a/../../etc").is_err());
+//! assert_eq!(model::path::normalise("/a/./b//%63/../d%2fe").unwrap(), "/a/b/d%2Fe");
+//! assert!(model::path::normalise("/a/../../etc").is_err());
 //! ```
 //!
 //! Escapes of unreserved characters are decoded, all others stay escapes in upper case: `%2F` is
