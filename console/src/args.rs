@@ -247,7 +247,12 @@ mod tests {
         let place = Location::Postgres { url: url.to_owned(), folder: "heddle-data".into() };
         assert_eq!(target(&format!("{url}\n")).unwrap(), place);
         assert_eq!(target("elsewhere").unwrap(), Location::Folder("elsewhere".into()));
-        for wrong in ["mysql://heddle:marker@db/heddle", " \n"] {
+        for wrong in [
+            "mysql://heddle:marker@db/heddle",
+            "postgres:/heddle:marker@db/heddle",
+            "heddle:marker@db/heddle",
+            " \n",
+        ] {
             let error = target(wrong).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("marker"), "{error}");
         }

@@ -90,9 +90,11 @@ pub fn place(data: &Path, database: Option<&str>) -> Result<Location, NotAnAddre
 /// The place that a copy of a store goes to: a database whose keys stay in `data`, or a folder.
 ///
 /// # Errors
-/// [`NotAnAddress`] if it is an address, and none of PostgreSQL.
+/// [`NotAnAddress`] if it is an address, and none of PostgreSQL. What has user and password like one
+/// is none of a folder: the password would be its name.
 pub fn target(to: &str, data: &Path) -> Result<Location, NotAnAddress> {
-    if to.contains("://") { place(data, Some(to)) } else { place(Path::new(to), None) }
+    let is_address = to.contains("://") || (to.contains(':') && to.contains('@'));
+    if is_address { place(data, Some(to)) } else { place(Path::new(to), None) }
 }
 
 /// Opens the store, and makes it where there is none.

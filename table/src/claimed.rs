@@ -156,7 +156,8 @@ impl Claimed {
     }
 }
 
-/// Claims, the oldest first; without a time they count as oldest, and by name among themselves.
+/// Claims, the oldest first; without a time they count as oldest, and by name among themselves. Those
+/// that cannot be read hold what is left.
 fn by_age(settled: &Settled) -> Vec<(&Key, &Arc<Claim>)> {
     let claims = settled.of_kind(Kind::Claim).filter_map(|(key, item)| match &item.resource {
         Resource::Claim(claim) => Some((key, claim)),
@@ -166,6 +167,7 @@ fn by_age(settled: &Settled) -> Vec<(&Key, &Arc<Claim>)> {
     claims.sort_by_cached_key(|(key, claim)| {
         (claim.metadata.creation_timestamp, format!("{}/{}", key.namespace, key.name))
     });
+    claims.extend(&settled.unread_claims);
     claims
 }
 

@@ -4,7 +4,8 @@
 //! Without one, a policy closes what it was meant for, since leaving it out would open a door; so it
 //! does where its good form is older than what it names now. Any other object is absent, and whoever
 //! names it sees it missing.
-//! An absent workspace denies what no policy speaks of, in the namespaces that its text names.
+//! An absent workspace denies what no policy speaks of, in the namespaces that its text names; an
+//! absent claim holds the hosts that can be read in it.
 //! Of an absent HTTPRoute it is remembered what it was meant for, as far as that can be read: where a
 //! policy protects it, that stays closed.
 //! Nothing here is felt outside the refused object's own namespace.
@@ -13,6 +14,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use model::claim::Claim;
 use model::secret::Secret;
 use model::workspace::Workspace;
 use model::{Invalid, Key, Kind, Name, Resource};
@@ -37,6 +39,8 @@ pub(crate) struct Settled {
     pub(crate) strays: Vec<Stray>,
     /// Refused workspaces without a good form.
     pub(crate) unread: Vec<Workspace>,
+    /// Refused claims without a good form, by key.
+    pub(crate) unread_claims: BTreeMap<Key, Arc<Claim>>,
     /// Policies that are known only by name.
     pub(crate) unknown: Vec<Closed>,
     /// Refused objects that keep their last good form.
@@ -150,6 +154,9 @@ impl Settled {
         for workspace in &self.unread {
             hash.update(format!("{workspace:?}"));
         }
+        for claim in self.unread_claims.values() {
+            hash.update(format!("{claim:?}"));
+        }
         for Closed { policy, targets, .. } in &self.unknown {
             hash.update(format!("{policy} {targets:?}"));
         }
@@ -238,6 +245,9 @@ fn replace(settled: &mut Settled, refused: &Refused, previous: Option<&Assembly>
             settled.strays.push(Stray::of(key, refused.raw.as_ref()));
         } else if key.kind == Kind::Workspace && key.namespace == key.kind.default_namespace() {
             settled.unread.push(unread::workspace(key, refused.raw.as_ref()));
+        } else if key.kind == Kind::Claim {
+            let claim = Arc::new(unread::claim(key, refused.raw.as_ref()));
+            settled.unread_claims.insert(key.clone(), claim);
         }
         settled.lost.insert(key.clone());
     }

@@ -6,6 +6,7 @@ use serde_json::Value;
 use store::{Change, Revision, Version};
 use time::OffsetDateTime;
 
+use super::node::reads_any;
 use super::resource::Page;
 use super::sight::{Sight, body};
 use super::{App, Op};
@@ -104,6 +105,13 @@ impl App {
         limit: usize,
     ) -> Result<Page<PastChange, i64>, Refusal> {
         let sight = Sight::new(op, self.world().await?);
+        // Which changes touched a workspace tells that there is one.
+        let is_hidden = |scope: &Scope| {
+            matches!(scope, Scope::Workspace(_)) && !reads_any(&sight.rights, scope)
+        };
+        if scope.is_some_and(is_hidden) {
+            return Ok(Page { items: Vec::new(), next: None, revision: sight.world.revision });
+        }
         let (mut items, mut looked, mut next) = (Vec::new(), 0, before);
         while items.len() < limit && looked < LOOKED_AT {
             let page = self.store.revisions(scope, next, AT_ONCE).await?;

@@ -128,21 +128,40 @@ impl Walk {
         Ok(Ok(Verified { head, history: self.history }))
     }
 
-    /// A resource that is not what its history ends with.
+    /// A resource that is not what its history ends with, or is not there though it should be.
     async fn differs(&self, tx: &mut Tx) -> Result<Option<Fault>, Error> {
-        let select = "SELECT r.kind, r.namespace, r.name, r.revision FROM resources r \
-            LEFT JOIN history h ON h.cluster = r.cluster AND h.kind = r.kind \
-            AND h.namespace = r.namespace AND h.name = r.name AND h.revision = r.revision \
-            WHERE h.body IS NULL OR h.verb <> 'put' OR h.body <> r.body OR h.digest <> r.digest \
-            OR h.generation <> r.generation OR h.scope <> r.scope \
-            OR h.owner_team <> r.owner_team OR h.source <> r.source \
-            ORDER BY r.revision LIMIT 1";
-        let Some(mut row) = tx.row(select, &[]).await? else { return Ok(None) };
-        let what =
-            format!("{} {}/{} is not as its history says", row.text()?, row.text()?, row.text()?);
-        Ok(Some(fault(self.at.seq, Some(row.int()?), &what)))
+        for select in NOT_AS_HISTORY_ENDS {
+            let Some(mut row) = tx.row(select, &[]).await? else { continue };
+            let (kind, namespace, name) = (row.text()?, row.text()?, row.text()?);
+            let what = format!("{kind} {namespace}/{name} is not as its history says");
+            return Ok(Some(fault(self.at.seq, Some(row.int()?), &what)));
+        }
+        Ok(None)
     }
 }
+
+/// Resources that are not as the history row of their revision has them; histories that end with an
+/// object that is not there; and resources that were changed or deleted since.
+const NOT_AS_HISTORY_ENDS: [&str; 3] = [
+    "SELECT r.kind, r.namespace, r.name, r.revision FROM resources r \
+     LEFT JOIN history h ON h.cluster = r.cluster AND h.kind = r.kind \
+     AND h.namespace = r.namespace AND h.name = r.name AND h.revision = r.revision \
+     WHERE h.body IS NULL OR h.verb <> 'put' OR h.body <> r.body OR h.digest <> r.digest \
+     OR h.generation <> r.generation OR h.scope <> r.scope \
+     OR h.owner_team <> r.owner_team OR h.source <> r.source \
+     ORDER BY r.revision LIMIT 1",
+    "SELECT h.kind, h.namespace, h.name, h.revision FROM history h \
+     LEFT JOIN resources r ON r.cluster = h.cluster AND r.kind = h.kind \
+     AND r.namespace = h.namespace AND r.name = h.name \
+     WHERE h.verb = 'put' AND r.name IS NULL AND NOT EXISTS (SELECT 1 FROM history l \
+     WHERE l.cluster = h.cluster AND l.kind = h.kind AND l.namespace = h.namespace \
+     AND l.name = h.name AND l.revision > h.revision) \
+     ORDER BY h.revision LIMIT 1",
+    "SELECT r.kind, r.namespace, r.name, h.revision FROM resources r \
+     JOIN history h ON h.cluster = r.cluster AND h.kind = r.kind \
+     AND h.namespace = r.namespace AND h.name = r.name \
+     WHERE h.revision > r.revision ORDER BY h.revision LIMIT 1",
+];
 
 fn fault(seq: i64, revision: Option<i64>, what: &str) -> Fault {
     Fault { seq, revision, what: what.to_owned() }

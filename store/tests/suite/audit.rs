@@ -16,6 +16,11 @@ fn entry(verb: &str) -> Entry {
     }
 }
 
+/// Puts a resource back to its revision before the last.
+const AS_BEFORE: &str = "UPDATE resources SET (revision, generation, digest, body) = \
+    (SELECT revision, generation, digest, body FROM history WHERE name = 'a' AND revision = 2) \
+    WHERE name = 'a'";
+
 /// Six rows: commit, its own entry, commit, login, commit (a deletion), commit.
 async fn written() -> Bed {
     let bed = Bed::fresh().await;
@@ -87,6 +92,15 @@ async fn what_was_changed_behind_its_back_is_found_where_it_is() {
         ),
         ("a resource", "UPDATE resources SET body = '{}' WHERE name = 'a'", (6, Some(4))),
         ("a resource's scope", "UPDATE resources SET scope = 'platform'", (6, Some(4))),
+        ("a resource that is gone", "DELETE FROM resources WHERE name = 'a'", (6, Some(4))),
+        ("a resource as it was before", AS_BEFORE, (6, Some(4))),
+        (
+            "a resource that was deleted",
+            "INSERT INTO resources SELECT cluster, kind, namespace, name, scope, owner_team, \
+             source, generation, revision, 0, 0, digest, body FROM history \
+             WHERE name = 'b' AND revision = 1",
+            (6, Some(3)),
+        ),
     ];
     for (what, sql, (seq, revision)) in cases {
         let bed = written().await;
@@ -102,9 +116,12 @@ async fn a_rewritten_chain_differs_from_a_head_that_was_kept() {
     let bed = written().await;
     let kept = bed.store.audit_verify().await.unwrap().unwrap().head;
     bed.tamper(
-        "DELETE FROM audit WHERE seq = 6; DELETE FROM history WHERE revision = 4; \
-         DELETE FROM resources; \
-         UPDATE audit_head SET seq = 5, hash = (SELECT hash FROM audit WHERE seq = 5)",
+        &[
+            "DELETE FROM audit WHERE seq = 6; DELETE FROM history WHERE revision = 4; \
+             UPDATE audit_head SET seq = 5, hash = (SELECT hash FROM audit WHERE seq = 5); ",
+            AS_BEFORE,
+        ]
+        .concat(),
     )
     .await;
     let verified = bed.store.audit_verify().await.unwrap().unwrap();

@@ -1,9 +1,10 @@
-//! Workspaces without a good form, read as leniently as is safe: what they hold stays within a
-//! border.
+//! Workspaces and Claims without a good form, read as leniently as is safe: what they hold stays
+//! within a border, and with its owner.
 
+use model::claim::{Claim, ClaimSpec, HostClaim};
 use model::key::platform_namespace;
 use model::workspace::{DefaultAccess, Workspace, WorkspaceSpec};
-use model::{Key, Meta, Name};
+use model::{Hostname, Key, Meta, Name};
 use serde_json::Value;
 
 /// A refused workspace, with nothing but the namespaces that its text names; where it names none, or
@@ -16,4 +17,20 @@ pub(crate) fn workspace(key: &Key, raw: Option<&Value>) -> Workspace {
     let spec =
         WorkspaceSpec { namespaces, access: DefaultAccess::Deny, ..WorkspaceSpec::default() };
     Workspace { metadata: Meta::new(key.namespace.clone(), key.name.clone()), spec }
+}
+
+/// A refused claim, with the hosts that can be read; a host whose paths cannot is held whole.
+pub(crate) fn claim(key: &Key, raw: Option<&Value>) -> Claim {
+    let written = raw.and_then(|raw| raw.get("spec")?.get("hosts")?.as_array());
+    let hosts = written.into_iter().flatten().filter_map(host).collect();
+    let metadata = Meta::new(key.namespace.clone(), key.name.clone());
+    Claim { metadata, spec: ClaimSpec { hosts } }
+}
+
+fn host(written: &Value) -> Option<HostClaim> {
+    let host = Hostname::parse(written.get("host")?.as_str()?).ok()?;
+    let paths = written.get("paths").and_then(Value::as_array);
+    let paths = paths.map(|paths| paths.iter().map(|path| Some(path.as_str()?.to_owned())));
+    let paths = paths.and_then(Iterator::collect::<Option<Vec<_>>>).unwrap_or_default();
+    Some(HostClaim { host, paths })
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::fixture::{faults, gateway_at, get, made, object, plain};
 use crate::claimed::VISITED;
-use crate::{Assembly, State};
+use crate::{Assembly, Input, Refused, State, assemble};
 
 fn workspace(name: &str) -> Resource {
     object(Kind::Workspace, "heddle", name, json!({ "access": "open" }))
@@ -169,6 +169,20 @@ fn of_claims_that_overlap_the_older_one_holds() {
              workspace 'rival' holds by Claim rival/late; the route does not answer there",
         ]
     );
+}
+
+#[test]
+fn a_claim_that_cannot_be_read_holds_what_can_be_read_of_it() {
+    let hosts = json!([{ "host": "shop.test" }, { "host": "www.test", "paths": ["/shop"] }]);
+    let raw = json!({ "spec": { "hosts": hosts, "fromTheFuture": true } });
+    let key = claim("shop", "late", json!([{ "host": "x.test" }])).key();
+    let mut resources = vec![plain(), workspace("shop"), workspace("rival")];
+    resources.push(route("rival", "thief", &["shop.test", "www.test"], &["/", "/shop/cart"]));
+    resources.push(route("rival", "any", &[], &["/"]));
+    let refused = vec![Refused { key: Some(key), raw: Some(raw), faults: Vec::new() }];
+    let made = assemble(Input { resources, refused, ..Input::default() }, None);
+    let asks = [("shop.test", "/"), ("www.test", "/shop/cart"), ("free.test", "/")];
+    assert_eq!(rules(&made, asks), ["no_route", "no_route", "rival/any/0"]);
 }
 
 /// 5,000 routes, each on its own ground of a host that all share, beside as many claims.

@@ -148,6 +148,8 @@ async fn of_a_change_each_sees_their_part() {
         assert_eq!(list.items, [change]);
     }
     let scope = Scope::Workspace(name("shop"));
+    let list = bed.app.change_list(&op("bert"), Some(&scope), None, 9).await.unwrap();
+    assert!(list.items.is_empty(), "that it touched another workspace is none of theirs");
     let later = bed.put("root", &service("bank").replace("80", "81")).await.unwrap().revision;
     let root = op("root");
     let list = bed.app.change_list(&root, Some(&scope), None, 9).await.unwrap();
