@@ -8,8 +8,9 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Method};
+use model::path;
 use model::policy::AccessPolicy;
-use policy::{Chain, Facts, Level, Scheme, Verdict, access, path};
+use policy::{Chain, Facts, Level, Scheme, Verdict, access};
 use serde_json::json;
 
 struct Counting;
