@@ -2,7 +2,10 @@
 
 use std::fs;
 
+use wire::Envelope;
+
 use crate::bed::{Bed, HOST, assert_served, standing};
+use crate::states::rewritten;
 
 #[tokio::test]
 async fn a_gateway_that_lost_its_server_serves_on_and_comes_back_with_what_it_holds() {
@@ -48,6 +51,46 @@ async fn a_gateway_that_starts_without_its_server_serves_what_it_kept() {
     .await;
     let hello = bed.control.seen().hellos.last().unwrap().clone();
     assert_eq!((hello.held.len(), hello.vector.len()), (4, 1));
+}
+
+#[tokio::test]
+async fn what_a_gateway_cannot_read_keeps_its_form_over_a_restart_without_the_server() {
+    let mut bed = Bed::new().await;
+    bed.control.set(1, bed.shop(&["orders"]));
+    let mut gateway = bed.joined().await;
+    bed.control.acknowledged(1).await;
+    let future = |mut all: Vec<Envelope>| {
+        for one in all.iter_mut().filter(|one| one.key.kind == "Gateway") {
+            let newer = rewritten(one, |body| body["spec"]["moonPhase"] = "full".into());
+            *one = Envelope { schema: wire::SCHEMA + 1, ..newer }.digested();
+        }
+        all
+    };
+    bed.control.set(2, future(bed.shop(&["orders", "catalog"])));
+    let ack = bed.control.acknowledged(2).await;
+    let [rejected] = &ack.rejected[..] else { panic!("{:?}", ack.rejected) };
+    assert_eq!(rejected.key.kind, "Gateway");
+    assert_served(&gateway.get(HOST, "/catalog").await);
+    gateway.terminate();
+    assert_eq!(gateway.exited().await, 0);
+    drop(gateway);
+    bed.control.go().await;
+    let gateway = bed.setup(&[]).start().await;
+    for path in ["/orders", "/catalog"] {
+        assert_served(&gateway.get(HOST, path).await);
+    }
+    let joined = standing(&gateway).await;
+    assert_eq!(
+        (&joined["from"], &joined["vector"]["platform"]),
+        (&"last good on disk".into(), &2.into())
+    );
+    // The server comes back, and hears of it again; and so it goes on.
+    bed.control.come().await;
+    bed.control.set(3, future(bed.shop(&["catalog"])));
+    let ack = bed.control.acknowledged(3).await;
+    assert_eq!(ack.rejected.len(), 1, "{:?}", ack.rejected);
+    assert_served(&gateway.get(HOST, "/catalog").await);
+    assert_eq!(gateway.get(HOST, "/orders").await.status, 404);
 }
 
 #[tokio::test]

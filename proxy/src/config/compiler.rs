@@ -1,7 +1,7 @@
 //! From what is held to a table, and to a word on each object that is not served as it was sent.
 //!
 //! A policy that cannot be read closes what control says it protects; any other object keeps the
-//! last form that this process could read, or is left out.
+//! form that was last served, also over a restart, or is left out where there is none.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use model::{Invalid, Kind, Name, Resource};
 use table::{Assembly, Closed, Input, Refused, Table, assemble};
 use wire::{Envelope, Key, Rejection};
 
-use super::held::{Held, Objects};
+use super::held::{Objects, Served};
 use super::reading::{Unreadable, read};
 
 /// What held objects come to.
@@ -26,6 +26,8 @@ pub(crate) struct Compiled {
     pub(crate) resources: OrdMap<model::Key, Resource>,
     /// Those of them that are served in an older form than was sent.
     pub(crate) kept: BTreeSet<model::Key>,
+    /// The older forms of these, as they were sent.
+    pub(crate) good: Objects,
 }
 
 /// Compiles one state after the other, taking over what did not change.
@@ -38,6 +40,7 @@ pub(crate) struct Compiler {
     sound: OrdMap<model::Key, Resource>,
     assembly: Option<Assembly>,
     resources: OrdMap<model::Key, Resource>,
+    good: Objects,
 }
 
 /// An object as it was read.
@@ -48,9 +51,19 @@ struct Reading {
 }
 
 impl Compiler {
+    /// One that goes on from what was served.
+    pub(crate) fn after(served: &Served) -> Self {
+        let mut compiler = Compiler::default();
+        if !served.good.is_empty() {
+            compiler.compile(&served.objects());
+        }
+        compiler
+    }
+
     /// Makes a table of all that is held.
-    pub(crate) fn compile(&mut self, held: &Held) -> Compiled {
-        self.look(held);
+    pub(crate) fn compile(&mut self, held: &Objects) -> Compiled {
+        let before = std::mem::replace(&mut self.held, held.clone());
+        self.look(&before);
         let assembly = assemble(self.input(), self.assembly.as_ref());
         let mut resources = self.sound.clone();
         for key in &assembly.kept {
@@ -59,20 +72,24 @@ impl Compiler {
             }
         }
         self.resources = resources;
+        // An object was served as it was sent, or already then in an older form.
+        let good = |key: &Key| self.good.get(key).or_else(|| before.get(key)).cloned();
+        let kept = assembly.kept.iter().map(Key::from);
+        self.good = kept.filter_map(|key| Some((key.clone(), good(&key)?))).collect();
         let compiled = Compiled {
             table: Arc::clone(&assembly.table),
             rejected: self.rejected(&assembly),
             faults: assembly.faults.clone(),
             resources: self.resources.clone(),
             kept: assembly.kept.clone(),
+            good: self.good.clone(),
         };
         self.assembly = Some(assembly);
         compiled
     }
 
-    /// Reads what is new.
-    fn look(&mut self, held: &Held) {
-        let before = std::mem::replace(&mut self.held, held.objects.clone());
+    /// Reads what was not there before.
+    fn look(&mut self, before: &Objects) {
         for change in before.diff(&self.held) {
             let (key, envelope) = match change {
                 DiffItem::Add(key, envelope) => (key, Some(envelope)),

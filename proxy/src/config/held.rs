@@ -21,6 +21,22 @@ pub(crate) struct Held {
     pub(crate) proof: Option<Proof>,
 }
 
+/// What a node serves: a state, and of those objects in it that cannot be served as they were sent
+/// the forms that are served in their place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Served {
+    pub(crate) state: Arc<Held>,
+    /// Older forms, each of an object of the state.
+    pub(crate) good: Objects,
+}
+
+impl Served {
+    /// The objects, in the forms that are served.
+    pub(crate) fn objects(&self) -> Objects {
+        self.good.clone().union(self.state.objects.clone())
+    }
+}
+
 /// That control said so to this node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Proof {

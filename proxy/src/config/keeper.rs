@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::held::Held;
+use super::held::Served;
 use super::last_good;
 use super::life::{Doing, done};
 use super::member::Ground;
@@ -20,14 +20,14 @@ const AGAIN: Duration = Duration::from_secs(10);
 /// At the end a state that is being kept is waited for so long.
 const LAST: Duration = Duration::from_secs(3);
 
-/// A state, and whether it is on disk now.
-type Kept = (Arc<Held>, Result<(), String>);
+/// What is served, and whether it is on disk now.
+type Kept = (Served, Result<(), String>);
 
 /// Keeps the last good state.
 pub(super) struct Keeper {
     ground: Ground,
     /// What is in force and not on disk yet.
-    unkept: Option<Arc<Held>>,
+    unkept: Option<Served>,
     keeping: Option<Doing<Kept>>,
     /// When the next one may be kept.
     next: Instant,
@@ -39,7 +39,7 @@ impl Keeper {
     }
 
     /// What was kept, if this node may serve it; else it is told why not.
-    pub(super) fn kept(&self, node: &Identity) -> Option<Held> {
+    pub(super) fn kept(&self, node: &Identity) -> Option<Served> {
         let folder = &self.ground.folder;
         let file = folder.path().join("last-good");
         let file = file.display();
@@ -47,9 +47,10 @@ impl Keeper {
             Ok(None) => return None,
             Ok(Some(sealed)) => {
                 match last_good::open(&sealed, node, &self.ground.key, SystemTime::now()) {
-                    Ok(held) => {
-                        tracing::info!(objects = held.objects.len(), "serving what {file} holds");
-                        return Some(held);
+                    Ok(served) => {
+                        let objects = served.state.objects.len();
+                        tracing::info!(objects, "serving what {file} holds");
+                        return Some(served);
                     }
                     Err(refusal) => refusal.to_string(),
                 }
@@ -63,8 +64,8 @@ impl Keeper {
     }
 
     /// This is in force now.
-    pub(super) fn note(&mut self, held: Arc<Held>) {
-        self.unkept = Some(held);
+    pub(super) fn note(&mut self, served: Served) {
+        self.unkept = Some(served);
     }
 
     /// Ends each time that a state was kept, or could not be, with who the node is since: one that
@@ -73,8 +74,8 @@ impl Keeper {
     pub(super) async fn turn(&mut self, node: &Arc<Identity>) -> Arc<Identity> {
         loop {
             if self.keeping.is_some() {
-                let (held, kept) = done(&mut self.keeping).await;
-                return self.remember(held, kept, node);
+                let (served, kept) = done(&mut self.keeping).await;
+                return self.remember(served, kept, node);
             } else if self.unkept.is_some() {
                 sleep_until(self.next).await;
                 self.begin(node);
@@ -86,35 +87,35 @@ impl Keeper {
 
     /// Begins to seal and write what is in force.
     fn begin(&mut self, node: &Arc<Identity>) {
-        let Some(held) = self.unkept.take() else { return };
+        let Some(served) = self.unkept.take() else { return };
         let (ground, node) = (self.ground.clone(), Arc::clone(node));
         self.next = Instant::now() + EVERY;
         self.keeping = Some(Box::pin(async move {
-            let state = Arc::clone(&held);
+            let sealing = served.clone();
             let kept = tokio::task::spawn_blocking(move || {
-                let sealed = last_good::seal(&state, &node, &ground.key);
+                let sealed = last_good::seal(&sealing, &node, &ground.key);
                 let sealed = sealed.map_err(|error| full(&error))?;
                 ground.folder.keep_last_good(&sealed).map_err(|error| full(&error))
             });
-            (held, kept.await.unwrap_or_else(|_| Err("keeping the state broke off".to_owned())))
+            (served, kept.await.unwrap_or_else(|_| Err("keeping the state broke off".to_owned())))
         }));
     }
 
     fn remember(
         &mut self,
-        held: Arc<Held>,
+        served: Served,
         kept: Result<(), String>,
         node: &Arc<Identity>,
     ) -> Arc<Identity> {
         let kept = kept.and_then(|()| {
-            let node = Identity { vector: held.vector.clone(), ..Identity::clone(node) };
+            let node = Identity { vector: served.state.vector.clone(), ..Identity::clone(node) };
             self.ground.folder.keep_identity(&node).map_err(|error| full(&error))?;
             Ok(Arc::new(node))
         });
         self.ground.status.change(|standing| standing.disk = kept.as_ref().err().cloned());
         kept.unwrap_or_else(|why| {
             tracing::error!("{why}; the state is served on from memory");
-            self.unkept.get_or_insert(held);
+            self.unkept.get_or_insert(served);
             self.next = Instant::now() + AGAIN;
             Arc::clone(node)
         })

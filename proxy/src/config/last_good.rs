@@ -5,7 +5,8 @@
 //! ```
 //!
 //! The key comes from the node's private key, so a copy of the file alone is of no use; the
-//! signature keeps whoever has both from serving something that control never said.
+//! signature keeps whoever has both from serving a state that control never said. The older forms
+//! beside it, of objects that this version cannot serve as they were sent, rest on the seal alone.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 use wire::{Envelope, Key, digest};
 
-use super::held::{self, Held, Objects, Proof, Unproven};
+use super::held::{self, Held, Objects, Proof, Served, Unproven};
 use crate::identity::{Identity, NodeKey};
 
 const MAGIC: &[u8] = b"heddle-last-good v1\n";
@@ -63,9 +64,9 @@ pub(crate) enum Refusal {
 #[error("the state cannot be sealed")]
 pub(crate) struct Unsealed;
 
-/// Seals a state for the node with this key.
-pub(crate) fn seal(held: &Held, node: &Identity, key: &NodeKey) -> Result<Vec<u8>, Unsealed> {
-    let mut sealed = serde_json::to_vec(&Written::of(held)).map_err(|_| Unsealed)?;
+/// Seals what is served for the node with this key.
+pub(crate) fn seal(served: &Served, node: &Identity, key: &NodeKey) -> Result<Vec<u8>, Unsealed> {
+    let mut sealed = serde_json::to_vec(&Written::of(served)).map_err(|_| Unsealed)?;
     let aad = Aad::from(node.node.as_bytes());
     let nonce = sealing(key)?.seal_in_place_append_tag(aad, &mut sealed).map_err(|_| Unsealed)?;
     let mut file = [MAGIC, node.node.as_bytes(), b"\n"].concat();
@@ -74,7 +75,7 @@ pub(crate) fn seal(held: &Held, node: &Identity, key: &NodeKey) -> Result<Vec<u8
     Ok(file)
 }
 
-/// Opens a state that was sealed for this node, and checks all of it.
+/// Opens what was sealed for this node, and checks all of it.
 ///
 /// # Errors
 /// Why it must not be served.
@@ -83,7 +84,7 @@ pub(crate) fn open(
     node: &Identity,
     key: &NodeKey,
     now: SystemTime,
-) -> Result<Held, Refusal> {
+) -> Result<Served, Refusal> {
     let rest = file.strip_prefix(MAGIC).ok_or(Refusal::Damaged("its first line is another"))?;
     let end = rest.iter().position(|byte| *byte == b'\n');
     let (owner, rest) = rest.split_at(end.ok_or(Refusal::Damaged("it names no node"))?);
@@ -99,15 +100,15 @@ pub(crate) fn open(
     let plain = plain.map_err(|_| Refusal::Tampered)?;
     let written: Written = serde_json::from_slice(plain)
         .map_err(|_| Refusal::Damaged("another version wrote what is sealed in it"))?;
-    let held = written.held().ok_or(Refusal::Damaged("what is sealed in it is odd"))?;
-    held.check(node, now).map_err(Refusal::Unproven)?;
+    let served = written.served().ok_or(Refusal::Damaged("what is sealed in it is odd"))?;
+    served.state.check(node, now).map_err(Refusal::Unproven)?;
     for (scope, &wanted) in &node.vector {
-        let found = held.vector.get(scope).copied().unwrap_or_default();
+        let found = served.state.vector.get(scope).copied().unwrap_or_default();
         if found < wanted {
             return Err(Refusal::Older { scope: scope.clone(), found, wanted });
         }
     }
-    Ok(held)
+    Ok(served)
 }
 
 /// The key that seals, which only the holder of the private key can make.
@@ -130,6 +131,9 @@ struct Written {
     signer: String,
     digest: String,
     objects: Vec<Object>,
+    /// [`Served::good`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    good: Vec<Object>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -152,9 +156,9 @@ fn key([kind, namespace, name]: [String; 3]) -> Key {
     Key { kind, namespace, name }
 }
 
-impl Written {
-    fn of(held: &Held) -> Self {
-        let object = |envelope: &Arc<Envelope>| Object {
+impl From<&Arc<Envelope>> for Object {
+    fn from(envelope: &Arc<Envelope>) -> Self {
+        Object {
             key: words(&envelope.key),
             scope: envelope.scope.clone(),
             generation: envelope.generation,
@@ -162,7 +166,35 @@ impl Written {
             schema: envelope.schema,
             policy: envelope.policy,
             targets: envelope.targets.iter().map(words).collect(),
+        }
+    }
+}
+
+impl Object {
+    fn envelope(self) -> Option<Envelope> {
+        let envelope = Envelope {
+            key: key(self.key),
+            scope: self.scope,
+            generation: self.generation,
+            digest: [0; 32],
+            body: STANDARD.decode(&self.body).ok()?.into(),
+            schema: self.schema,
+            policy: self.policy,
+            targets: self.targets.into_iter().map(key).collect(),
         };
+        Some(envelope.digested())
+    }
+}
+
+/// The objects by key, if each is well written.
+fn objects(written: Vec<Object>) -> Option<Objects> {
+    let envelopes = written.into_iter().map(Object::envelope);
+    envelopes.map(|one| one.map(|one| (one.key.clone(), Arc::new(one)))).collect()
+}
+
+impl Written {
+    fn of(served: &Served) -> Self {
+        let held = &served.state;
         let proof = held.proof.as_ref();
         let text = |of: fn(&Proof) -> &Vec<u8>| {
             proof.map(|proof| STANDARD.encode(of(proof))).unwrap_or_default()
@@ -174,27 +206,13 @@ impl Written {
             signature: text(|proof| &proof.signature),
             signer: text(|proof| &proof.signer),
             digest: digest::hex(&held.digest),
-            objects: held.objects.values().map(object).collect(),
+            objects: held.objects.values().map(Object::from).collect(),
+            good: served.good.values().map(Object::from).collect(),
         }
     }
 
-    fn held(self) -> Option<Held> {
-        let mut objects = Objects::new();
-        for object in self.objects {
-            let body: bytes::Bytes = STANDARD.decode(&object.body).ok()?.into();
-            let envelope = Envelope {
-                key: key(object.key),
-                scope: object.scope,
-                generation: object.generation,
-                digest: [0; 32],
-                body,
-                schema: object.schema,
-                policy: object.policy,
-                targets: object.targets.into_iter().map(key).collect(),
-            }
-            .digested();
-            objects.insert(envelope.key.clone(), Arc::new(envelope));
-        }
+    fn served(self) -> Option<Served> {
+        let (objects, good) = (objects(self.objects)?, objects(self.good)?);
         let scope = |(scope, revision)| Some((Scope::try_from(scope).ok()?, revision));
         let digest = held::digest(&objects);
         let proof = Proof {
@@ -204,12 +222,14 @@ impl Written {
         };
         let is_signed = !proof.signature.is_empty();
         (digest::hex(&digest) == self.digest).then_some(())?;
-        Some(Held {
+        good.keys().all(|key| objects.contains_key(key)).then_some(())?;
+        let state = Held {
             objects,
             vector: self.vector.into_iter().map(scope).collect::<Option<_>>()?,
             digest,
             proof: is_signed.then_some(proof),
-        })
+        };
+        Some(Served { state: Arc::new(state), good })
     }
 }
 

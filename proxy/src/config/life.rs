@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use wire::{ControlFrame, Rejection, Vector};
 
 use super::compiler::Compiler;
-use super::held::Held;
+use super::held::{Held, Objects, Served};
 use super::keeper::Keeper;
 use super::link::{Heard, Link};
 use super::member::{Ground, anchor, left};
@@ -53,6 +53,8 @@ pub(super) async fn run(ground: Ground, identity: Option<Identity>) {
 struct Done {
     compiler: Compiler,
     rejected: Vec<Rejection>,
+    /// [`Served::good`].
+    good: Objects,
     /// Whether the main loop is still there.
     is_applied: bool,
 }
@@ -71,7 +73,7 @@ struct Life {
     renewing: Doing<Identity>,
     keeper: Keeper,
     /// What the table in force was made from, and what it could not take.
-    in_force: Option<(Arc<Held>, Vec<Rejection>)>,
+    in_force: Option<(Served, Vec<Rejection>)>,
     /// Why the stream was lost, as it was last told.
     told: String,
 }
@@ -117,14 +119,17 @@ impl Life {
 
     /// Puts in force what was kept on disk, before the server is asked.
     async fn serve_last_good(&mut self) {
-        let Some(held) = self.keeper.kept(&self.identity) else { return };
-        let held = Arc::new(held);
+        let Some(served) = self.keeper.kept(&self.identity) else { return };
+        let state = Arc::clone(&served.state);
         let version = self.ground.settings.version.clone();
         let node = Arc::clone(&self.identity);
-        self.session = Session::new(node, &version, Arc::clone(&held), Instant::now());
-        let compiler = self.compiler.take().unwrap_or_default();
-        let done = self.take(compiler, Arc::clone(&held), Source::Disk).await;
-        self.in_force = done.is_applied.then_some((held, done.rejected));
+        self.session = Session::new(node, &version, Arc::clone(&state), Instant::now());
+        // What cannot be read keeps the form that was served before, as if there had been no end.
+        let compiler = tokio::task::spawn_blocking(move || Compiler::after(&served));
+        let compiler = compiler.await.unwrap_or_default();
+        let done = self.take(compiler, Arc::clone(&state), Source::Disk).await;
+        let served = Served { state, good: done.good };
+        self.in_force = done.is_applied.then_some((served, done.rejected));
         self.compiler = Some(done.compiler);
     }
 
@@ -144,8 +149,9 @@ impl Life {
                     }
                     self.compiler = Some(taken.compiler);
                     if let Some(state) = self.session.taking() {
-                        self.keeper.note(Arc::clone(state));
-                        self.in_force = Some((Arc::clone(state), taken.rejected));
+                        let served = Served { state: Arc::clone(state), good: taken.good };
+                        self.keeper.note(served.clone());
+                        self.in_force = Some((served, taken.rejected));
                     }
                     Some(Event::Taken(self.rejects()))
                 }
@@ -170,9 +176,9 @@ impl Life {
 
     /// What of the state in force is not served as it was sent: objects, and ports.
     fn rejects(&self) -> Vec<Rejection> {
-        let Some((held, rejected)) = &self.in_force else { return Vec::new() };
+        let Some((served, rejected)) = &self.in_force else { return Vec::new() };
         let failed = self.ground.unopened.borrow();
-        let ports = unopened::rejections(&failed, held, &self.ground.status);
+        let ports = unopened::rejections(&failed, &served.state, &self.ground.status);
         rejected.iter().cloned().chain(ports).take(wire::REJECTIONS).collect()
     }
 
@@ -288,17 +294,17 @@ impl Life {
         source: Source,
     ) -> impl Future<Output = Done> + Send + use<> {
         let (updates, status) = (self.ground.updates.clone(), Arc::clone(&self.ground.status));
-        let same = self.in_force.as_ref().filter(|(held, _)| held.objects == state.objects);
-        let same = same.map(|(_, rejected)| rejected.clone());
+        let is_same = |served: &Served| served.state.objects == state.objects;
+        let same = self.in_force.clone().filter(|(served, _)| is_same(served));
         async move {
-            if let Some(rejected) = same {
+            if let Some((Served { good, .. }, rejected)) = same {
                 // As after each new stream: only what is said of the objects is new.
                 status.change(|standing| standing.take(&state, source));
-                return Done { compiler, rejected, is_applied: true };
+                return Done { compiler, rejected, good, is_applied: true };
             }
-            let held = Arc::clone(&state);
+            let objects = state.objects.clone();
             let compiled = tokio::task::spawn_blocking(move || {
-                let compiled = compiler.compile(&held);
+                let compiled = compiler.compile(&objects);
                 (compiler, compiled)
             });
             let Ok((compiler, compiled)) = compiled.await else {
@@ -306,6 +312,7 @@ impl Life {
                 return Done {
                     compiler: Compiler::default(),
                     rejected: Vec::new(),
+                    good: Objects::new(),
                     is_applied: false,
                 };
             };
@@ -323,7 +330,7 @@ impl Life {
                     standing.kept = Arc::new(compiled.kept);
                 });
             }
-            Done { compiler, rejected, is_applied }
+            Done { compiler, rejected, good: compiled.good, is_applied }
         }
     }
 

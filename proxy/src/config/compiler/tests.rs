@@ -5,7 +5,7 @@ use policy::{Facts, Verdict};
 use serde_json::json;
 
 use super::*;
-use crate::config::held;
+use crate::config::held::Held;
 
 fn envelope(kind: &str, name: &str, body: &serde_json::Value) -> Envelope {
     let body = Bytes::from(body.to_string());
@@ -64,10 +64,8 @@ fn good_policy() -> Envelope {
     policy(&json!({ "targetRefs": [target], "rules": [{ "name": "all", "action": "Allow" }] }))
 }
 
-fn held(all: &[Envelope]) -> Held {
-    let objects: held::Objects =
-        all.iter().map(|one| (one.key.clone(), Arc::new(one.clone()))).collect();
-    Held { digest: held::digest(&objects), objects, ..Held::default() }
+fn held(all: &[Envelope]) -> Objects {
+    all.iter().map(|one| (one.key.clone(), Arc::new(one.clone()))).collect()
 }
 
 /// What a request for this path meets: the reason that decides.
@@ -238,4 +236,32 @@ fn any_other_object_keeps_its_last_good_form_or_is_left_out() {
     let compiled = compiler.compile(&held(&all(unknown)));
     assert_eq!(compiled.rejected.len(), 1);
     assert_eq!(meets(&compiled.table, "/orders"), "redirected");
+}
+
+#[test]
+fn a_last_good_form_is_in_force_again_after_a_restart() {
+    let newer = |mut envelope: Envelope| {
+        envelope.schema = wire::SCHEMA + 1;
+        envelope.digested()
+    };
+    let mut bad = route("orders", "/elsewhere");
+    bad.body = String::from_utf8_lossy(&bad.body).replace("parentRefs", "parentReffs").into();
+    let before = held(&[gateway(), route("orders", "/orders")]);
+    let after = held(&[newer(gateway()), bad.digested()]);
+    let mut running = Compiler::default();
+    assert!(running.compile(&before).good.is_empty());
+    let kept = running.compile(&after);
+    assert_eq!(kept.good, before);
+    // It stays what it is as long as the object cannot be read, whatever else changes.
+    let again = running.compile(&after);
+    assert_eq!(again.good, before);
+    let state = Arc::new(Held { objects: after.clone(), ..Held::default() });
+    let restarted = Compiler::after(&Served { state, good: again.good.clone() }).compile(&after);
+    assert_eq!(restarted.good, again.good);
+    assert_eq!((&restarted.rejected, &restarted.kept), (&again.rejected, &again.kept));
+    assert_eq!(restarted.resources, again.resources);
+    assert_eq!(meets(&restarted.table, "/orders"), "redirected");
+    assert_eq!(meets(&Compiler::default().compile(&after).table, "/orders"), "no_listener");
+    // And no longer.
+    assert!(running.compile(&before).good.is_empty());
 }

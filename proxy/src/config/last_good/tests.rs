@@ -33,10 +33,15 @@ impl Bed {
     }
 
     fn sealed(&self, held: &Held) -> Vec<u8> {
-        seal(held, &self.node, &self.key).unwrap()
+        self.sealed_with(held, &[])
     }
 
-    fn open(&self, file: &[u8]) -> Result<Held, Refusal> {
+    fn sealed_with(&self, held: &Held, good: &[Envelope]) -> Vec<u8> {
+        let served = Served { state: Arc::new(held.clone()), good: objects(good) };
+        seal(&served, &self.node, &self.key).unwrap()
+    }
+
+    fn open(&self, file: &[u8]) -> Result<Served, Refusal> {
         open(file, &self.node, &self.key, SystemTime::now())
     }
 }
@@ -48,7 +53,21 @@ fn what_was_kept_is_served_again_and_hidden_meanwhile() {
     let file = bed.sealed(&state);
     assert!(!file.windows(MARKER.len()).any(|at| at == MARKER.as_bytes()));
     bed.node.vector = state.vector.clone();
-    assert_eq!(bed.open(&file), Ok(state));
+    assert_eq!(*bed.open(&file).unwrap().state, state);
+}
+
+#[test]
+fn older_forms_are_kept_beside_the_state_and_only_of_what_is_in_it() {
+    let bed = Bed::new();
+    let state = bed.state(4);
+    let older = envelope("a", 2);
+    let served = bed.open(&bed.sealed_with(&state, std::slice::from_ref(&older))).unwrap();
+    assert_eq!(*served.state, state);
+    assert_eq!(served.good, objects(std::slice::from_ref(&older)));
+    let shown: Vec<_> = served.objects().values().map(|one| one.generation).collect();
+    assert_eq!((shown, older.generation), (vec![2, 1], 2));
+    let file = bed.sealed_with(&state, &[envelope("gone", 1)]);
+    assert!(matches!(bed.open(&file), Err(Refusal::Damaged(_))));
 }
 
 #[test]
@@ -56,7 +75,7 @@ fn each_way_to_be_of_no_use_has_its_name() {
     let bed = Bed::new();
     let state = bed.state(4);
     let file = bed.sealed(&state);
-    let told = |refused: Result<Held, Refusal>| {
+    let told = |refused: Result<Served, Refusal>| {
         let refused = refused.unwrap_err();
         let told = refused.to_string();
         assert!(told.contains("server") || told.contains("--state"), "{told}");
