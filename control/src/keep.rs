@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use store::{CopyError, OpenError};
+use store::{Backup, CopyError, OpenError};
 
 pub use store::{Copied, Location, Store};
 
@@ -128,10 +128,10 @@ pub async fn back_up(place: &Location, file: &Path) -> Result<Copied, Error> {
 /// [`Error`]; the store is as it was then.
 pub async fn restore(place: &Location, file: &Path) -> Result<Copied, Error> {
     let failed = |source| Error::Restore { file: file.to_owned(), place: place.clone(), source };
-    // Before a store is made for what is not there.
-    std::fs::metadata(file).map_err(|source| failed(CopyError::Unopened(source)))?;
+    // Before a store is made for what cannot be read into it.
+    let backup = Backup::open(file, place).await.map_err(failed)?;
     let store = open(place).await?;
-    let copied = store.restore(file).await;
+    let copied = store.restore(backup).await;
     store.close().await;
     copied.map_err(failed)
 }

@@ -39,6 +39,8 @@ use stream::Stream;
 const QUEUE: usize = 4;
 /// How long after a failure the store is asked again.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How long streams have at the end to say why they end.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Brings nodes up to date.
 #[derive(Debug)]
@@ -140,7 +142,7 @@ impl Push {
             std::mem::take(&mut streams.tasks)
         };
         let ended = async { while tasks.join_next().await.is_some() {} };
-        let _ = tokio::time::timeout(AGAIN, ended).await;
+        let _ = tokio::time::timeout(FAREWELL, ended).await;
         tasks.shutdown().await;
     }
 

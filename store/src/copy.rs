@@ -12,8 +12,8 @@ use sqlx::AssertSqlSafe;
 use crate::db::{Db, Open, Tx, Value};
 use crate::digest::Fields;
 use crate::migration::{self, MigrationError};
-use crate::open::key_missing;
-use crate::seal::SealError;
+use crate::open::{Location, key_missing};
+use crate::seal::{Keyring, SealError};
 use crate::{Error, Store};
 
 mod table;
@@ -144,7 +144,32 @@ impl Store {
     ///
     /// # Errors
     /// [`CopyError`]; this store is as it was then.
-    pub async fn restore(&self, file: &Path) -> Result<Copied, CopyError> {
+    pub async fn restore(&self, backup: Backup) -> Result<Copied, CopyError> {
+        let copied = async {
+            if let Some(id) = key_missing(&backup.0, &self.keys).await? {
+                return Err(SealError::Unknown(id).into());
+            }
+            empty(&self.db).await?;
+            rows(&backup.0, &self.db).await
+        };
+        let copied = copied.await;
+        backup.0.close().await;
+        self.feed.tell(self.revision().await?);
+        copied
+    }
+}
+
+/// A file that is a backup, of the schema of this program.
+#[derive(Debug)]
+pub struct Backup(Db);
+
+impl Backup {
+    /// Opens it for the place where it is to be restored, which need not be there yet, and is
+    /// looked at alone: its keys must open what is sealed in the backup.
+    ///
+    /// # Errors
+    /// [`CopyError`].
+    pub async fn open(file: &Path, place: &Location) -> Result<Self, CopyError> {
         // SQLite would say only that it could not.
         std::fs::OpenOptions::new()
             .read(true)
@@ -152,24 +177,25 @@ impl Store {
             .open(file)
             .map_err(CopyError::Unopened)?;
         let db = Db::sqlite(file, Open::Existing).await?;
-        let copied = async {
-            if !migration::there(&db).await? {
-                return Err(CopyError::Foreign);
-            }
-            let found = migration::version(&mut db.snapshot().await?).await?;
-            if found != migration::VERSION {
-                return Err(CopyError::Schema { found, known: migration::VERSION });
-            }
-            if let Some(id) = key_missing(&db, &self.keys).await? {
-                return Err(SealError::Unknown(id).into());
-            }
-            empty(&self.db).await?;
-            rows(&db, &self.db).await
-        };
-        let copied = copied.await;
-        db.close().await;
-        self.feed.tell(self.revision().await?);
-        copied
+        let fits = fits(&db, &Keyring::open(&place.keys())?).await;
+        if fits.is_err() {
+            db.close().await;
+        }
+        fits.map(|()| Backup(db))
+    }
+}
+
+async fn fits(db: &Db, keys: &Keyring) -> Result<(), CopyError> {
+    if !migration::there(db).await? {
+        return Err(CopyError::Foreign);
+    }
+    let found = migration::version(&mut db.snapshot().await?).await?;
+    if found != migration::VERSION {
+        return Err(CopyError::Schema { found, known: migration::VERSION });
+    }
+    match key_missing(db, keys).await? {
+        Some(id) => Err(SealError::Unknown(id).into()),
+        None => Ok(()),
     }
 }
 

@@ -39,7 +39,7 @@ pub mod user;
 
 pub use audit::{Entry, Fault, Record};
 pub use commit::{Claim, Commit, CommitError, Committed, Delete, Expected, Once, Put, Write};
-pub use copy::{Copied, CopyError, copy};
+pub use copy::{Backup, Copied, CopyError, copy};
 pub use db::Settings;
 pub use digest::digest;
 pub use error::Error;

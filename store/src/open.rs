@@ -50,7 +50,7 @@ impl std::fmt::Display for Location {
 }
 
 impl Location {
-    fn keys(&self) -> PathBuf {
+    pub(crate) fn keys(&self) -> PathBuf {
         self.folder().join("keys").join("seal.json")
     }
 

@@ -9,7 +9,9 @@ use store::node::{Heard, Node};
 use store::session::Session;
 use store::token::Token;
 use store::user::User;
-use store::{Commit, CopyError, Entry, Filter, Location, Put, Reference, Scope, Store, copy};
+use store::{
+    Backup, Commit, CopyError, Entry, Filter, Location, Put, Reference, Scope, Store, copy,
+};
 
 use super::{claiming, commit, delete, key, once, one_commit, put, puts, workspace};
 use crate::Bed;
@@ -172,16 +174,17 @@ async fn a_backup_is_restored_with_the_keys_that_belong_to_it() {
     from.store.backup(&file).await.unwrap();
     let again = from.store.backup(&file).await;
     assert!(matches!(again, Err(CopyError::File(_))), "a backup replaces none: {again:?}");
-    let keyless = folder(&folders, "keyless").await;
-    let refused = keyless.restore(&file).await;
+    let keyless = folders.path().join("keyless");
+    let refused = Backup::open(&file, &Location::Folder(keyless.clone())).await;
     assert!(matches!(refused, Err(CopyError::Seal(_))), "{refused:?}");
-    assert_eq!(keyless.revision().await.unwrap(), 0);
+    assert!(!keyless.exists(), "nothing is made for what cannot be restored");
     let (Location::Folder(home) | Location::Postgres { folder: home, .. }) = from.location();
     let keys = folders.path().join("restored/keys");
     std::fs::create_dir_all(&keys).unwrap();
     std::fs::copy(home.join("keys/seal.json"), keys.join("seal.json")).unwrap();
     let restored = folder(&folders, "restored").await;
-    restored.restore(&file).await.unwrap();
+    let place = Location::Folder(folders.path().join("restored"));
+    restored.restore(Backup::open(&file, &place).await.unwrap()).await.unwrap();
     same(&from.store, &restored).await;
     assert_eq!(restored.secret(&key("rich"), 1).await.unwrap().as_deref(), Some(&b"value"[..]));
 }
