@@ -4,10 +4,11 @@
 //! a list, each list in the order of precedence.
 //! A lookup walks down one branch of the tree and back up until a match holds.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use model::route::{HttpMatch, HttpRoute, PathMatchType};
+use model::route::{HttpMatch, HttpRoute};
 use model::{Hostname, Name};
 use policy::Facts;
 use policy::pattern::{HeaderPattern, PathPattern, PatternError, QueryPattern};
@@ -102,10 +103,11 @@ impl Match {
         let queries: Result<_, _> =
             written.query_params.iter().map(QueryPattern::compile).collect();
         let method = written.method.map(|method| method.as_str().as_bytes());
+        let path = PathPattern::compile(&written.path)?;
         Ok(Match {
-            rank: rank(source, written, (rule, index)),
+            rank: rank(source, written, path_rank(written, &path), (rule, index)),
             source: Arc::clone(source),
-            path: PathPattern::compile(&written.path)?,
+            path,
             method: method.and_then(|word| http::Method::from_bytes(word).ok()),
             headers: headers?,
             queries: queries?,
@@ -146,15 +148,24 @@ impl Match {
     }
 }
 
-fn rank(source: &HttpRoute, written: &HttpMatch, (rule, index): (usize, usize)) -> Rank {
-    let length = std::cmp::Reverse(written.path.value.chars().count());
+/// A path counts in its normal form: one that is only written longer wins nothing.
+fn path_rank(written: &HttpMatch, path: &PathPattern) -> PathRank {
+    match (path.exact(), path.prefix()) {
+        (Some(_), _) => PathRank::Exact,
+        (None, Some(prefix)) => PathRank::Prefix(Reverse(prefix.len())),
+        (None, None) => PathRank::Expression(Reverse(written.path.value.chars().count())),
+    }
+}
+
+fn rank(
+    source: &HttpRoute,
+    written: &HttpMatch,
+    path: PathRank,
+    (rule, index): (usize, usize),
+) -> Rank {
     let meta = &source.metadata;
     Rank {
-        path: match written.path.kind {
-            PathMatchType::Exact => PathRank::Exact,
-            PathMatchType::RegularExpression => PathRank::Expression(length),
-            PathMatchType::PathPrefix => PathRank::Prefix(length),
-        },
+        path,
         method: written.method.is_some(),
         headers: written.headers.len(),
         queries: written.query_params.len(),

@@ -33,7 +33,14 @@ fn paths_rank_exact_then_expression_then_longest_prefix() {
     let (long, short) = ("/(x|y|z)/y", "/x/.*");
     wins(&ask, (&[], path("RegularExpression", long)), (&[], path("RegularExpression", short)));
     wins(&ask, (&[], path("PathPrefix", "/x/y")), (&[], path("PathPrefix", "/x")));
-    wins(&ask, (&[], path("PathPrefix", "/x/")), (&[], path("PathPrefix", "/x")));
+}
+
+#[test]
+fn a_prefix_that_is_only_written_longer_wins_nothing() {
+    let narrow = json!([{ "matches": [{ "path": { "value": "/x" }, "method": "GET" }] }]);
+    for written in ["/x/", "/%78", "/%78/"] {
+        wins(&get("h", "/x/y"), (&[], narrow.clone()), (&[], path("PathPrefix", written)));
+    }
 }
 
 #[test]

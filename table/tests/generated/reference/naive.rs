@@ -156,7 +156,7 @@ fn rank(
     (
         host,
         path,
-        Reverse(one.path.value.chars().count()),
+        Reverse(prefix(one).unwrap_or_else(|| one.path.value.clone()).chars().count()),
         Reverse(one.method.is_some()),
         Reverse(one.headers.len()),
         Reverse(one.query_params.len()),
