@@ -45,7 +45,7 @@ pub use join_token::NewJoinToken;
 pub use past::{Deed, PastChange, PastObject, Touched};
 pub use plan::{Plan, Rerouted, Would};
 pub use resource::{Listing, Page, PastVersion, Shown};
-pub use rollout::{NodeState, Rolled, Rollout};
+pub use rollout::{Rolled, Rollout};
 pub use session::{SignIn, SignedIn};
 pub use token::NewToken;
 pub use user::NewPassword;
@@ -143,7 +143,7 @@ impl App {
 
     /// Does what keeps a core busy where no request and no node waits behind it, as many at once as
     /// there are cores.
-    async fn aside<T: Send + 'static>(
+    pub(crate) async fn aside<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Refusal> {

@@ -39,23 +39,44 @@ const ROUND: Duration = Duration::from_secs(30);
 pub type Running = BTreeMap<store::Scope, (i64, i64)>;
 
 /// Whether a node is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum State {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeState {
     /// It holds a stream and is heard of.
     Connected,
-    /// It holds a stream and has been silent for too long.
+    /// It holds a stream and has been silent for [`STALE`].
     Stale,
     /// It holds none.
     Away,
 }
 
+impl NodeState {
+    /// The state of a node that was heard of at `seen`; times in microseconds since 1970.
+    pub(crate) fn of(connected: bool, seen: i64, now: i64) -> Self {
+        let silent = now.saturating_sub(seen);
+        match connected {
+            true if silent < i64::try_from(STALE.as_micros()).unwrap_or(i64::MAX) => {
+                NodeState::Connected
+            }
+            true => NodeState::Stale,
+            false => NodeState::Away,
+        }
+    }
+
+    /// The word for it: `connected`, `stale` or `away`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            NodeState::Connected => "connected",
+            NodeState::Stale => "stale",
+            NodeState::Away => "away",
+        }
+    }
+}
+
 /// A node as it is now.
 #[derive(Debug, Clone)]
 pub struct NodeNow {
-    /// Who it is. The version and times are those that it said last.
-    pub node: Node,
     /// Whether it is there.
-    pub state: State,
+    pub state: NodeState,
     /// What it runs.
     pub running: Running,
     /// What it does not serve as it was sent.
@@ -134,8 +155,8 @@ impl Fleet {
         let memory = self.memory();
         let mut figures = memory.figures.clone();
         figures.connected =
-            memory.nodes.values().filter(|it| it.is(now) == State::Connected).count();
-        figures.stale = memory.nodes.values().filter(|it| it.is(now) == State::Stale).count();
+            memory.nodes.values().filter(|it| it.is(now) == NodeState::Connected).count();
+        figures.stale = memory.nodes.values().filter(|it| it.is(now) == NodeState::Stale).count();
         figures.away = memory.nodes.len() - figures.connected - figures.stale;
         figures
     }
@@ -182,7 +203,7 @@ impl Fleet {
         let Some(live) = memory.of(ticket) else { return };
         let was = live.is(now);
         live.node.last_seen = now;
-        let (is_news, is_due) = (was != State::Connected, now - live.written.seen >= TOUCH);
+        let (is_news, is_due) = (was != NodeState::Connected, now - live.written.seen >= TOUCH);
         if is_news {
             self.note(&mut memory, &ticket.id);
         } else if is_due {
@@ -338,13 +359,12 @@ impl Live {
         self.stream.is_some()
     }
 
-    fn is(&self, now: i64) -> State {
-        state(self.is_here(), self.node.last_seen, now)
+    fn is(&self, now: i64) -> NodeState {
+        NodeState::of(self.is_here(), self.node.last_seen, now)
     }
 
     fn now(now: i64) -> impl Fn(&Live) -> NodeNow {
         move |live| NodeNow {
-            node: Node { connected: live.is_here(), ..live.node.clone() },
             state: live.is(now),
             running: live.running.clone(),
             rejected: live.rejected.clone(),
@@ -391,15 +411,6 @@ impl Live {
         for (scope, at, since) in &heard.moved {
             written.running.insert(scope.clone(), (*at, *since));
         }
-    }
-}
-
-fn state(connected: bool, seen: i64, now: i64) -> State {
-    let silent = now.saturating_sub(seen);
-    match connected {
-        true if silent < i64::try_from(STALE.as_micros()).unwrap_or(i64::MAX) => State::Connected,
-        true => State::Stale,
-        false => State::Away,
     }
 }
 

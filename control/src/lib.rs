@@ -39,12 +39,13 @@ mod test;
 mod world;
 
 pub use app::{
-    App, Deed, Listing, NodeState, Op, Page, PastChange, PastObject, PastVersion, Plan, Receipt,
-    Rerouted, Review, Reviewed, Rolled, Rollout, Shown, Touched, Would,
+    App, Deed, Listing, Op, Page, PastChange, PastObject, PastVersion, Plan, Receipt, Rerouted,
+    Review, Reviewed, Rolled, Rollout, Shown, Touched, Would,
 };
 pub use claims::Overlap;
 pub use clock::Clock;
 pub use edit::{Edit, Expect, read};
+pub use fleet::NodeState;
 pub use refusal::{Conflict, Refusal};
 pub use store::Once;
 pub use world::{Object, Objects, Unreadable, World};

@@ -203,9 +203,9 @@ impl Rest {
         if path.iter().any(is_control) || query.iter().any(|(_, value)| value.contains('\0')) {
             return Err(Problem::malformed("the path or the query has control characters"));
         }
-        let (body, _place) = self.room.receive(operation, body).await?;
-        nul::refuse(&body)?;
         let address = guard::address(&self.settings, &parts);
+        let (body, _place) = self.room.receive(operation, caller.as_ref(), address, body).await?;
+        nul::refuse(&body)?;
         let ask = Ask {
             rest: Arc::clone(self),
             operation: operation.id,

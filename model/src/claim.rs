@@ -13,7 +13,7 @@
 //!
 //! What one workspace holds no other may claim or route, nor anything that overlaps with it: a host
 //! that a wildcard covers, a path below or above one that is held.
-//! Paths are compared whatever their letter case: a backend may not tell them apart.
+//! Paths are compared whatever the case of their ASCII letters: a backend may not tell them apart.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -125,14 +125,7 @@ impl Claim {
         let mut seen: Vec<Ground<'_>> = Vec::new();
         at.within("spec", |at| {
             at.each("hosts", &self.spec.hosts, |at, claim| {
-                at.each("paths", &claim.paths, |at, path| {
-                    check_path(at, path);
-                    if let Err(error) = path::normalise(path)
-                        && path.starts_with('/')
-                    {
-                        at.fault(error.to_string());
-                    }
-                });
+                at.each("paths", &claim.paths, |at, path| check_path(at, path));
                 for ground in claim.grounds() {
                     match seen.iter().find(|before| before.overlaps(&ground)) {
                         Some(before) => {

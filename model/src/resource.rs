@@ -102,7 +102,22 @@ impl Resource {
             (Resource::Team(one), Resource::Team(other)) => Arc::ptr_eq(one, other),
             (Resource::Role(one), Resource::Role(other)) => Arc::ptr_eq(one, other),
             (Resource::Grant(one), Resource::Grant(other)) => Arc::ptr_eq(one, other),
-            _ => false,
+            (
+                Resource::Gateway(_)
+                | Resource::HttpRoute(_)
+                | Resource::Service(_)
+                | Resource::EndpointSlice(_)
+                | Resource::Secret(_)
+                | Resource::ConfigMap(_)
+                | Resource::AccessPolicy(_)
+                | Resource::Api(_)
+                | Resource::Claim(_)
+                | Resource::Workspace(_)
+                | Resource::Team(_)
+                | Resource::Role(_)
+                | Resource::Grant(_),
+                _,
+            ) => false,
         }
     }
 

@@ -1,7 +1,7 @@
 //! What is counted: by worker, so that no two workers ever write to one cache line.
 //!
 //! ```text
-//! attach:  table -> Attached { rule id -> Series }          (once for each table)
+//! attach:  table -> Attached { place of a rule -> Series }  (once for each table)
 //! request: Series.shards[worker] += 1                       (no lock, no hashing, no allocation)
 //! scrape:  sum over the shards -> text by prometheus-client (on the admin thread)
 //! ```

@@ -8,7 +8,7 @@
 //! absent claim holds the hosts that can be read in it.
 //! Of an absent HTTPRoute it is remembered what it was meant for, as far as that can be read: where a
 //! policy protects it, that stays closed.
-//! Nothing here is felt outside the refused object's own namespace.
+//! Nothing here is felt outside the refused object's own namespace, but that a claim goes on holding.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};

@@ -6,9 +6,8 @@ use time::OffsetDateTime;
 use wire::Rejection;
 
 use super::App;
-use super::rollout::NodeState;
 use crate::World;
-use crate::fleet::{Running, State};
+use crate::fleet::{NodeState, Running};
 use crate::moment::micros;
 use crate::refusal::Refusal;
 
@@ -77,15 +76,11 @@ impl App {
     ) -> Result<(NodeState, Running, Vec<Rejection>), Refusal> {
         let fleet = self.fleet.get();
         if let Some(here) = fleet.and_then(|fleet| fleet.here(&node.id)) {
-            let state = match here.state {
-                State::Connected => NodeState::Connected,
-                State::Stale => NodeState::Stale,
-                State::Away => NodeState::Away,
-            };
-            return Ok((state, here.running, here.rejected));
+            return Ok((here.state, here.running, here.rejected));
         }
         let rejected = fleet.map(|fleet| fleet.rejected(&node.id)).unwrap_or_default();
-        Ok((NodeState::of(node, now), self.store.node_vector(&node.id).await?, rejected))
+        let state = NodeState::of(node.connected, node.last_seen, now);
+        Ok((state, self.store.node_vector(&node.id).await?, rejected))
     }
 }
 

@@ -35,8 +35,7 @@ impl App {
         for node in self.store.node_list().await? {
             let (state, vector, rejected) = self.now(&node, micros(now)).await?;
             let last = vector.values().map(|(_, applied)| *applied).max().unwrap_or_default();
-            let (state, faults) = (state.as_str(), rejected.len());
-            pulse.push_str(&format!("{} {state} {last} {faults}\n", node.id));
+            pulse.push_str(&format!("{} {} {last} {rejected:?}\n", node.id, state.as_str()));
         }
         Ok(store::digest(pulse.as_bytes()))
     }

@@ -11,10 +11,8 @@ use super::fleet::{Rejected, rejection};
 use super::node::reads_any;
 use super::past::time;
 use super::{App, Op, rights};
+use crate::fleet::NodeState;
 use crate::refusal::Refusal;
-
-/// A node that was silent for so long is stale, in microseconds.
-const STALE: i64 = 10 * 1_000_000;
 
 /// A node that was silent for so long is not waited for, in microseconds.
 const GONE: i64 = 600 * 1_000_000;
@@ -55,37 +53,6 @@ pub struct Rolled {
     pub applied: Option<OffsetDateTime>,
     /// What it does not serve as it was committed, of what may be read.
     pub rejected: Vec<Rejected>,
-}
-
-/// Whether a node is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NodeState {
-    /// It holds a connection and is heard of.
-    Connected,
-    /// It holds a connection and has been silent for ten seconds.
-    Stale,
-    /// It holds none.
-    Away,
-}
-
-impl NodeState {
-    /// The state of a node at a time in microseconds since 1970.
-    pub fn of(node: &Node, now: i64) -> Self {
-        match node.connected {
-            true if now.saturating_sub(node.last_seen) < STALE => NodeState::Connected,
-            true => NodeState::Stale,
-            false => NodeState::Away,
-        }
-    }
-
-    /// The word for it: `connected`, `stale` or `away`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            NodeState::Connected => "connected",
-            NodeState::Stale => "stale",
-            NodeState::Away => "away",
-        }
-    }
 }
 
 impl App {

@@ -107,7 +107,7 @@ fn named(user: &str) -> String {
 }
 
 /// One customer has a whole /64 of IPv6 addresses.
-fn whole(address: IpAddr) -> IpAddr {
+pub(crate) fn whole(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
         IpAddr::V6(address) => IpAddr::V6((u128::from(address) >> 64 << 64).into()),

@@ -65,7 +65,7 @@ impl Bed {
     }
 
     /// None of a node that has no stream.
-    fn state(&self) -> Option<State> {
+    fn state(&self) -> Option<NodeState> {
         self.fleet.here("n1").map(|now| now.state)
     }
 }
@@ -131,11 +131,11 @@ async fn what_nodes_run_outlives_the_server_and_counts_from_their_first_words() 
     bed.fleet.greeted(&again, "0.2.0", &snapshot.vector);
     let receipt = bed.receipt(revision).await.unwrap();
     assert_eq!(receipt.nodes[0].applied, applied, "since when it runs stays");
-    assert_eq!(bed.fleet.here("n1").unwrap().node.version, "0.2.0");
     bed.fleet.greeted(&again, "0.2.0", &Vector::new());
     assert!(!bed.complete(revision).await, "it came back with less than it had");
     bed.fleet.flush().await;
     assert!(bed.world.store.node_vector("n1").await.unwrap().is_empty());
+    assert_eq!(bed.world.store.node("n1").await.unwrap().unwrap().version, "0.2.0");
     bed.fleet.greeted(&again, "0.2.0", &snapshot.vector);
     bed.fleet.flush().await;
     let stored = bed.world.store.node_vector("n1").await.unwrap();
@@ -148,15 +148,15 @@ async fn silence_makes_a_node_stale_and_the_end_of_its_stream_away() {
     let node = bed.node("n1").await;
     assert_eq!(bed.state(), None);
     let ticket = bed.fleet.opened(node.clone()).await.unwrap();
-    assert_eq!(bed.state(), Some(State::Connected));
+    assert_eq!(bed.state(), Some(NodeState::Connected));
     bed.pass(11);
-    assert_eq!(bed.state(), Some(State::Stale));
+    assert_eq!(bed.state(), Some(NodeState::Stale));
     bed.fleet.heard(&ticket);
-    assert_eq!(bed.state(), Some(State::Connected));
+    assert_eq!(bed.state(), Some(NodeState::Connected));
     // A second stream makes the first one's end nothing.
     let second = bed.fleet.opened(node).await.unwrap();
     bed.fleet.closed(&ticket);
-    assert_eq!(bed.state(), Some(State::Connected));
+    assert_eq!(bed.state(), Some(NodeState::Connected));
     bed.fleet.closed(&second);
     bed.fleet.flush().await;
     assert_eq!(bed.state(), None);

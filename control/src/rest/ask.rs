@@ -71,6 +71,21 @@ impl Ask {
         &self.rest.app
     }
 
+    /// Reads what was sent beside the requests of others, since much of it takes long.
+    pub(super) async fn read<T: Send + 'static>(
+        self,
+        read: impl FnOnce(&Self) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<(Self, T), Problem> {
+        let app = Arc::clone(&self.rest.app);
+        let (ask, read) = app
+            .aside(move || {
+                let read = read(&self);
+                (self, read)
+            })
+            .await?;
+        Ok((ask, read?))
+    }
+
     /// Who asks. The table lets nobody else in, where it says so.
     pub(super) fn caller(&self) -> Result<&Caller, Problem> {
         self.caller.as_ref().ok_or_else(|| Refusal::Unauthenticated.into())

@@ -234,7 +234,7 @@ struct ApiName {
 
 pub(super) async fn commit(ask: Ask) -> Result<Response, Problem> {
     let is_dry = flag(&ask, "dryRun")?;
-    let (edits, message) = wanted(&ask)?;
+    let (ask, (edits, message)) = ask.read(wanted).await?;
     let op = op(&ask, message)?;
     if is_dry {
         let receipt = ask.app().change_dry_run(&op, edits).await?;
@@ -247,7 +247,7 @@ pub(super) async fn commit(ask: Ask) -> Result<Response, Problem> {
 }
 
 pub(super) async fn plan(ask: Ask) -> Result<Response, Problem> {
-    let (edits, message) = wanted(&ask)?;
+    let (ask, (edits, message)) = ask.read(wanted).await?;
     let Plan { objects, requests, more } =
         ask.app().change_plan(&ask.op_because(message)?, edits).await?;
     let would = objects.into_iter().map(|one| WouldChange {

@@ -8,7 +8,8 @@ use store::node::Node;
 use super::answer::{self, Listed};
 use super::ask::Ask;
 use super::problem::Problem;
-use crate::app::{Held, Live, NodeState, Rejected};
+use crate::app::{Held, Live, Rejected};
+use crate::fleet::NodeState;
 use crate::moment::rfc3339;
 
 /// Something that runs what was committed.

@@ -21,6 +21,9 @@ use crate::{App, Refusal};
 /// Bytes of a body, where an operation says nothing else.
 const BODY: usize = 64 << 10;
 
+/// Bytes of a name and a password.
+const SIGN_IN: usize = 8 << 10;
+
 /// Bytes of a change.
 const CHANGE: usize = 8 << 20;
 
@@ -232,6 +235,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
     })
     .who(Who::Anybody)
     .takes(form::<session::NewSession>)
+    .most(SIGN_IN)
     .gives(&[(201, "A session; its cookie is set.", Some(form::<session::StartedSession>))]),
     Operation::new(Get, "/session", "session_show", "Who asks", |ask| Box::pin(session::show(ask)))
         .gives(&[(200, "You.", Some(form::<session::OwnSession>))]),

@@ -146,7 +146,8 @@ pub(super) async fn show(ask: Ask) -> Result<Response, Problem> {
 
 pub(super) async fn put(ask: Ask) -> Result<Response, Problem> {
     let (key, expected) = (key(&ask)?, expected(&ask)?);
-    let mut edits = crate::read(change::text(&ask.body)?).map_err(Problem::invalid)?;
+    let read = |ask: &Ask| crate::read(change::text(&ask.body)?).map_err(Problem::invalid);
+    let (ask, mut edits) = ask.read(read).await?;
     let Some(Edit::Put { resource, .. }) = edits.pop().filter(|_| edits.is_empty()) else {
         let wrong = fault("", "the body is to be one object");
         return Err(Problem::invalid(vec![wrong]));

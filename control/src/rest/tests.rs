@@ -1,6 +1,7 @@
 //! The table and what is made of it.
 
 use axum::body::to_bytes;
+use axum::extract::ConnectInfo;
 use store::{Location, Store};
 use tower::ServiceExt as _;
 
@@ -90,8 +91,19 @@ pub(super) async fn rest(folder: &tempfile::TempDir) -> Arc<Rest> {
 
 /// What a request for a session with this body is answered with.
 pub(super) async fn sign_in(rest: &Arc<Rest>, body: impl Into<Body>) -> Response {
+    sign_in_from(std::net::Ipv4Addr::LOCALHOST, rest, body).await
+}
+
+/// The same from an address.
+pub(super) async fn sign_in_from(
+    address: std::net::Ipv4Addr,
+    rest: &Arc<Rest>,
+    body: impl Into<Body>,
+) -> Response {
+    let peer = ConnectInfo(std::net::SocketAddr::from((address, 1)));
     let asked = Request::post(format!("{BASE}/session")).header(header::HOST, "localhost");
-    rest.router().oneshot(asked.body(body.into()).unwrap()).await.unwrap()
+    let asked = asked.extension(peer).body(body.into()).unwrap();
+    rest.router().oneshot(asked).await.unwrap()
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use super::{
 use crate::expression::Expressions;
 use crate::header::is_of_connection;
 use crate::invalid::Checker;
+use crate::path;
 
 impl HttpRoute {
     /// Reports what the schema cannot say.
@@ -116,18 +117,22 @@ impl PathMatch {
     }
 }
 
-/// A path begins with `/` and has no dot segments, doubled slashes, escaped slashes or fragment.
+/// A path begins with `/`, has no dot segments, doubled slashes, escaped slashes or fragment, and has
+/// a normal form.
 pub(crate) fn check_path(at: &mut Checker, path: &str) {
     if !path.starts_with('/') {
         at.fault(format!("'{path}' must begin with '/'"));
+        return;
     }
-    for odd in ["//", "/./", "/../", "%2f", "%2F", "#", "?"] {
-        if path.contains(odd) {
-            at.fault(format!("'{odd}' may not stand in a path"));
-        }
+    let odd = ["//", "/./", "/../", "%2f", "%2F", "#", "?"].into_iter();
+    let odd: Vec<_> = odd.filter(|odd| path.contains(odd)).collect();
+    for odd in &odd {
+        at.fault(format!("'{odd}' may not stand in a path"));
     }
     if path.ends_with("/.") || path.ends_with("/..") {
         at.fault("a path may not end in a dot segment");
+    } else if let (true, Err(error)) = (odd.is_empty(), path::normalise(path)) {
+        at.fault(error.to_string());
     }
 }
 

@@ -130,6 +130,7 @@ impl Life {
         let done = self.take(compiler, Arc::clone(&state), Source::Disk).await;
         let served = Served { state, good: done.good };
         self.in_force = done.is_applied.then_some((served, done.rejected));
+        self.rejects();
         self.compiler = Some(done.compiler);
     }
 
@@ -174,12 +175,15 @@ impl Life {
         }
     }
 
-    /// What of the state in force is not served as it was sent: objects, and ports.
+    /// What of the state in force is not served as it was sent: ports, and objects. It is shown, too.
     fn rejects(&self) -> Vec<Rejection> {
         let Some((served, rejected)) = &self.in_force else { return Vec::new() };
-        let failed = self.ground.unopened.borrow();
-        let ports = unopened::rejections(&failed, &served.state, &self.ground.status);
-        rejected.iter().cloned().chain(ports).take(wire::REJECTIONS).collect()
+        let status = &self.ground.status;
+        let ports = unopened::rejections(&self.ground.unopened.borrow(), served, status);
+        let all = ports.into_iter().chain(rejected.iter().cloned());
+        let all: Vec<_> = all.take(wire::REJECTIONS).collect();
+        status.change(|standing| standing.rejected = Arc::new(all.clone()));
+        all
     }
 
     fn on(&mut self, event: Event) {
@@ -325,7 +329,6 @@ impl Life {
             if is_applied {
                 status.change(|standing| {
                     standing.take(&state, source);
-                    standing.rejected = Arc::new(rejected.clone());
                     standing.resources = compiled.resources;
                     standing.kept = Arc::new(compiled.kept);
                 });
@@ -361,6 +364,7 @@ impl Life {
         if is_another {
             // What is held was signed for another node: all is sent anew, and signed for this one.
             self.link = None;
+            self.in_force = None;
             let (node, held) = (Arc::clone(&self.identity), Arc::new(Held::nothing()));
             let version = &self.ground.settings.version;
             self.session = Session::new(node, version, held, Instant::now());

@@ -3,19 +3,26 @@
 use model::{Name, Resource};
 use wire::Rejection;
 
-use super::held::Held;
+use super::held::Served;
 use super::status::Status;
 use crate::ApplyError;
 
-/// A rejection for each listener whose port is not open, of what is held and in force.
-pub(super) fn rejections(failed: &[ApplyError], held: &Held, status: &Status) -> Vec<Rejection> {
+/// A rejection for each listener whose port is not open, of what is served.
+pub(super) fn rejections(
+    failed: &[ApplyError],
+    served: &Served,
+    status: &Status,
+) -> Vec<Rejection> {
     let each = failed.iter().flat_map(|failed| {
         failed.listeners.iter().map(move |(gateway, name)| (failed, gateway, name))
     });
     let told = each.filter_map(|(failed, gateway, name)| {
         let key = wire::Key::from(gateway);
-        let generation = held.objects.get(&key)?.generation;
+        let generation = served.state.objects.get(&key)?.generation;
         let path = path(status.resource(gateway).as_ref(), name)?;
+        // In an older form it may stand at another place than in what was sent.
+        let is_older = served.good.contains_key(&key);
+        let path = if is_older { "spec.listeners".to_owned() } else { path };
         let reason = format!("port {} is not open: {}", failed.port, failed.reason);
         Some(Rejection { key, generation, path, reason, closed: Vec::new() })
     });

@@ -3,6 +3,7 @@
 
 use model::claim::{Claim, ClaimSpec, HostClaim};
 use model::key::platform_namespace;
+use model::path::normalise;
 use model::workspace::{DefaultAccess, Workspace, WorkspaceSpec};
 use model::{Hostname, Key, Meta, Name};
 use serde_json::Value;
@@ -30,7 +31,9 @@ pub(crate) fn claim(key: &Key, raw: Option<&Value>) -> Claim {
 fn host(written: &Value) -> Option<HostClaim> {
     let host = Hostname::parse(written.get("host")?.as_str()?).ok()?;
     let paths = written.get("paths").and_then(Value::as_array);
-    let paths = paths.map(|paths| paths.iter().map(|path| Some(path.as_str()?.to_owned())));
+    let path =
+        |path: &Value| Some(path.as_str()?.to_owned()).filter(|path| normalise(path).is_ok());
+    let paths = paths.map(|paths| paths.iter().map(path));
     let paths = paths.and_then(Iterator::collect::<Option<Vec<_>>>).unwrap_or_default();
     Some(HostClaim { host, paths })
 }
