@@ -29,8 +29,17 @@ fn whatever_way_led_there_all_is_as_if_made_from_nothing() {
             scene.edit(&mut dice);
             if dice.once_in(4) {
                 // For a while one of them cannot be read; nothing of that stays.
-                let there = &scene.there;
-                last = assemble(scene.refusing(dice.roll(there.len())), Some(&last));
+                let at = dice.roll(scene.there.len());
+                let (without, refusing) = scene.refusing(at);
+                if dice.once_in(2) {
+                    // It has no good form then, as if all were made from nothing.
+                    last = assemble(without, Some(&last));
+                    let fresh = assemble(refusing.clone(), None);
+                    last = assemble(refusing, Some(&last));
+                    compare(&what, &mut dice, &scene.there, &fresh, &last);
+                } else {
+                    last = assemble(refusing, Some(&last));
+                }
             }
             let next = assemble(input(&scene.there), Some(&last));
             let fresh = assemble(input(&scene.there), None);
@@ -76,7 +85,7 @@ struct Scene {
 impl Scene {
     /// Changes one object: mostly a route or what it leads to, as people do.
     fn edit(&mut self, dice: &mut Dice) {
-        match dice.roll(6) {
+        match dice.roll(8) {
             0 if !self.gone.is_empty() => {
                 let back = self.gone.swap_remove(dice.roll(self.gone.len()));
                 self.there.push(back);
@@ -89,7 +98,21 @@ impl Scene {
                 let address = format!("10.9.0.{}", 1 + dice.roll(9));
                 object["endpoints"] = json!([{ "addresses": [address] }]);
             }),
-            3 => self.change(dice, Kind::HttpRoute, |object, dice| {
+            3 => self.change(dice, Kind::Gateway, |object, dice| {
+                let listeners = object["spec"]["listeners"].as_array_mut().expect("listeners");
+                let at = dice.roll(listeners.len());
+                match dice.once_in(2) {
+                    true => {
+                        listeners[at]["allowedRoutes"] = json!({ "namespaces": { "from": "All" } })
+                    }
+                    false => listeners[at]["port"] = json!(80 + dice.roll(3)),
+                }
+            }),
+            4 => self.change(dice, Kind::AccessPolicy, |object, dice| {
+                let action = if dice.once_in(2) { "Allow" } else { "Deny" };
+                object["spec"]["rules"] = json!([{ "name": "edited", "action": action }]);
+            }),
+            5 => self.change(dice, Kind::HttpRoute, |object, dice| {
                 let rules = object["spec"]["rules"].as_array_mut().expect("rules");
                 if rules.len() > 1 {
                     let at = dice.roll(rules.len());
@@ -121,11 +144,12 @@ impl Scene {
         *of_kind[at] = Resource::from_json(kind, value).expect("it is still one");
     }
 
-    /// All of it, but for one that cannot be read.
-    fn refusing(&self, at: usize) -> Input {
+    /// All of it but for one, and the same with that one there but not to be read.
+    fn refusing(&self, at: usize) -> (Input, Input) {
         let mut resources = self.there.clone();
         let key = Some(resources.remove(at).key());
+        let without = input(&resources);
         let refused = vec![Refused { key, raw: None, faults: Vec::new() }];
-        Input { resources, refused, slice: true, ..Input::default() }
+        (without.clone(), Input { refused, ..without })
     }
 }
