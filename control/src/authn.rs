@@ -9,6 +9,7 @@
 //! Whoever may not sign in any more is nobody from the next request on.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use model::access::{Actor, Directory, Rights, builtin};
@@ -25,6 +26,14 @@ pub(crate) mod attempts;
 pub(crate) mod first;
 pub(crate) mod password;
 pub(crate) mod secret;
+
+/// What counts as one sender: an address, or the whole /64 of IPv6 addresses that one customer has.
+pub(crate) fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => IpAddr::V6((u128::from(address) >> 64 << 64).into()),
+    }
+}
 
 /// Somebody who proved who they are.
 #[derive(Debug, Clone)]

@@ -118,26 +118,11 @@ pub fn read(text: &str) -> Result<Vec<Edit>, Vec<Invalid>> {
 /// How YAML writes NUL, which PostgreSQL's text cannot hold.
 const NUL: [&str; 4] = ["\\0", "\\x00", "\\u0000", "\\U00000000"];
 
+/// As JSON a Secret shows digests alone, and what JSON may not say, YAML may not either.
 fn has_nul(resource: &Resource) -> bool {
-    // As JSON a Secret shows digests alone.
-    let secret = match resource {
-        Resource::Secret(secret) => {
-            secret.string_data.values().any(|text| text.0.expose().contains(&0))
-        }
-        Resource::Gateway(_)
-        | Resource::HttpRoute(_)
-        | Resource::Service(_)
-        | Resource::EndpointSlice(_)
-        | Resource::ConfigMap(_)
-        | Resource::AccessPolicy(_)
-        | Resource::Api(_)
-        | Resource::Claim(_)
-        | Resource::Workspace(_)
-        | Resource::Team(_)
-        | Resource::Role(_)
-        | Resource::Grant(_) => false,
-    };
-    secret || holds_nul(&resource.to_json())
+    let secret = if let Resource::Secret(secret) = resource { Some(secret) } else { None };
+    let mut texts = secret.into_iter().flat_map(|secret| secret.string_data.values());
+    texts.any(|text| text.0.expose().contains(&0)) || holds_nul(&resource.to_json())
 }
 
 fn holds_nul(value: &Value) -> bool {

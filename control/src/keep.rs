@@ -130,7 +130,13 @@ pub async fn restore(place: &Location, file: &Path) -> Result<Copied, Error> {
     let failed = |source| Error::Restore { file: file.to_owned(), place: place.clone(), source };
     // Before a store is made for what cannot be read into it.
     let backup = Backup::open(file, place).await.map_err(failed)?;
-    let store = open(place).await?;
+    let store = match open(place).await {
+        Ok(store) => store,
+        Err(error) => {
+            backup.close().await;
+            return Err(error);
+        }
+    };
     let copied = store.restore(backup).await;
     store.close().await;
     copied.map_err(failed)

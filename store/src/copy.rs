@@ -146,6 +146,7 @@ impl Store {
     /// [`CopyError`]; this store is as it was then.
     pub async fn restore(&self, backup: Backup) -> Result<Copied, CopyError> {
         let copied = async {
+            // It may have been opened for another place.
             if let Some(id) = key_missing(&backup.0, &self.keys).await? {
                 return Err(SealError::Unknown(id).into());
             }
@@ -153,7 +154,7 @@ impl Store {
             rows(&backup.0, &self.db).await
         };
         let copied = copied.await;
-        backup.0.close().await;
+        backup.close().await;
         self.feed.tell(self.revision().await?);
         copied
     }
@@ -164,8 +165,8 @@ impl Store {
 pub struct Backup(Db);
 
 impl Backup {
-    /// Opens it for the place where it is to be restored, which need not be there yet, and is
-    /// looked at alone: its keys must open what is sealed in the backup.
+    /// Opens it for a place where it is to be restored, whose keys must open what is sealed in it.
+    /// Nothing is made there.
     ///
     /// # Errors
     /// [`CopyError`].
@@ -176,12 +177,18 @@ impl Backup {
             .append(true)
             .open(file)
             .map_err(CopyError::Unopened)?;
+        let keys = Keyring::open(&place.keys())?;
         let db = Db::sqlite(file, Open::Existing).await?;
-        let fits = fits(&db, &Keyring::open(&place.keys())?).await;
+        let fits = fits(&db, &keys).await;
         if fits.is_err() {
             db.close().await;
         }
         fits.map(|()| Backup(db))
+    }
+
+    /// Closes it, so that nothing is left beside its file.
+    pub async fn close(self) {
+        self.0.close().await;
     }
 }
 

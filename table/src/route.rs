@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use model::route::{HttpMatch, HttpRoute};
+use model::route::{HttpMatch, HttpRoute, PathMatchType};
 use model::{Hostname, Name};
 use policy::Facts;
 use policy::pattern::{HeaderPattern, PathPattern, PatternError, QueryPattern};
@@ -148,12 +148,16 @@ impl Match {
     }
 }
 
-/// A path counts in its normal form: one that is only written longer wins nothing.
+/// A prefix counts in its normal form: one that is only written longer wins nothing.
 fn path_rank(written: &HttpMatch, path: &PathPattern) -> PathRank {
-    match (path.exact(), path.prefix()) {
-        (Some(_), _) => PathRank::Exact,
-        (None, Some(prefix)) => PathRank::Prefix(Reverse(prefix.len())),
-        (None, None) => PathRank::Expression(Reverse(written.path.value.chars().count())),
+    match written.path.kind {
+        PathMatchType::Exact => PathRank::Exact,
+        PathMatchType::RegularExpression => {
+            PathRank::Expression(Reverse(written.path.value.chars().count()))
+        }
+        PathMatchType::PathPrefix => {
+            PathRank::Prefix(Reverse(path.prefix().unwrap_or_default().len()))
+        }
     }
 }
 

@@ -26,7 +26,8 @@ impl App {
         Ok(nodes)
     }
 
-    /// Words that differ when something became of a node: it came, went, or runs something else.
+    /// Words that differ when something became of a node: it came, went, or runs or rejects
+    /// something else.
     ///
     /// # Errors
     /// [`Refusal::Store`].

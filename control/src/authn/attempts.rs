@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
+use super::network;
+
 /// How long a failure counts.
 const WINDOW: Duration = Duration::from_secs(5 * 60);
 /// Failures of one user.
@@ -44,7 +46,7 @@ impl Attempts {
         address: IpAddr,
         now: OffsetDateTime,
     ) -> Result<(), u64> {
-        let (user, address) = (named(user), whole(address));
+        let (user, address) = (named(user), network(address));
         let mut all = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let of_user = all.users.wait(&user, PER_USER, now);
         if let Some(wait) = of_user.max(all.addresses.wait(&address, PER_ADDRESS, now)) {
@@ -59,7 +61,7 @@ impl Attempts {
     pub(crate) fn succeed(&self, user: &str, address: IpAddr) {
         let mut all = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         all.users.0.remove(&named(user));
-        if let Some(tries) = all.addresses.0.get_mut(&whole(address)) {
+        if let Some(tries) = all.addresses.0.get_mut(&network(address)) {
             tries.pop_back();
         }
     }
@@ -104,14 +106,6 @@ impl<K: Hash + Eq + Clone> Tries<K> {
 /// Names of users are at most 253 long: longer ones need not be told apart.
 fn named(user: &str) -> String {
     user.chars().take(253).collect()
-}
-
-/// One customer has a whole /64 of IPv6 addresses.
-pub(crate) fn whole(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => IpAddr::V6((u128::from(address) >> 64 << 64).into()),
-    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@
 //!
 //! No user has more than a part of the room. Whoever is nobody yet has a room apart, and each
 //! address a small part of it, for a shorter time: from outside nobody can take that of the others.
+//! This machine's own addresses are one sender with all of it: what stands in front of a server
+//! without [`Settings::behind_tls`](super::Settings) is to keep its clients apart itself.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -20,8 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::ask;
 use super::operations::{Operation, Who};
 use super::problem::Problem;
-use crate::authn::Caller;
-use crate::authn::attempts::whole;
+use crate::authn::{Caller, network};
 
 /// KiB of bodies of those we know, and how much of it one user may have.
 const KNOWN: (usize, usize) = (64 << 10, 16 << 10);
@@ -81,7 +82,7 @@ impl Room {
             (Who::Anybody, _) | (_, None) => {
                 let place = match address.to_canonical().is_loopback() {
                     true => self.strangers.shared(needed).await?,
-                    false => self.strangers.place(&whole(address), needed).await?,
+                    false => self.strangers.place(&network(address), needed).await?,
                 };
                 let late = |_| Problem::unavailable("the body did not come in time");
                 (place, tokio::time::timeout(SOON, received).await.map_err(late)??)

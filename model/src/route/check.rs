@@ -122,7 +122,6 @@ impl PathMatch {
 pub(crate) fn check_path(at: &mut Checker, path: &str) {
     if !path.starts_with('/') {
         at.fault(format!("'{path}' must begin with '/'"));
-        return;
     }
     let odd = ["//", "/./", "/../", "%2f", "%2F", "#", "?"].into_iter();
     let odd: Vec<_> = odd.filter(|odd| path.contains(odd)).collect();
@@ -131,7 +130,10 @@ pub(crate) fn check_path(at: &mut Checker, path: &str) {
     }
     if path.ends_with("/.") || path.ends_with("/..") {
         at.fault("a path may not end in a dot segment");
-    } else if let (true, Err(error)) = (odd.is_empty(), path::normalise(path)) {
+    } else if path.starts_with('/')
+        && odd.is_empty()
+        && let Err(error) = path::normalise(path)
+    {
         at.fault(error.to_string());
     }
 }

@@ -75,7 +75,7 @@ pub(crate) fn seal(served: &Served, node: &Identity, key: &NodeKey) -> Result<Ve
     Ok(file)
 }
 
-/// Opens what was sealed for this node, and checks all of it.
+/// Opens what was sealed for this node, and checks all of the state.
 ///
 /// # Errors
 /// Why it must not be served.

@@ -130,7 +130,7 @@ impl Life {
         let done = self.take(compiler, Arc::clone(&state), Source::Disk).await;
         let served = Served { state, good: done.good };
         self.in_force = done.is_applied.then_some((served, done.rejected));
-        self.rejects();
+        self.show_rejected();
         self.compiler = Some(done.compiler);
     }
 
@@ -154,10 +154,11 @@ impl Life {
                         self.keeper.note(served.clone());
                         self.in_force = Some((served, taken.rejected));
                     }
-                    Some(Event::Taken(self.rejects()))
+                    Some(Event::Taken(self.show_rejected()))
                 }
-                Ok(()) = unopened.changed() => Some(Event::Rejects(self.rejects())),
-                next = &mut self.renewing => {
+                Ok(()) = unopened.changed() => Some(Event::Rejects(self.show_rejected())),
+                // Who the node is does not change under an assembly, which holds the compiler.
+                next = &mut self.renewing, if self.taking.is_none() => {
                     self.renew(next);
                     None
                 }
@@ -175,8 +176,8 @@ impl Life {
         }
     }
 
-    /// What of the state in force is not served as it was sent: ports, and objects. It is shown, too.
-    fn rejects(&self) -> Vec<Rejection> {
+    /// Shows what of the state in force is not served as it was sent, ports and objects, and gives it.
+    fn show_rejected(&self) -> Vec<Rejection> {
         let Some((served, rejected)) = &self.in_force else { return Vec::new() };
         let status = &self.ground.status;
         let ports = unopened::rejections(&self.ground.unopened.borrow(), served, status);
@@ -299,7 +300,7 @@ impl Life {
     ) -> impl Future<Output = Done> + Send + use<> {
         let (updates, status) = (self.ground.updates.clone(), Arc::clone(&self.ground.status));
         let is_same = |served: &Served| served.state.objects == state.objects;
-        let same = self.in_force.clone().filter(|(served, _)| is_same(served));
+        let same = self.in_force.as_ref().filter(|(served, _)| is_same(served)).cloned();
         async move {
             if let Some((Served { good, .. }, rejected)) = same {
                 // As after each new stream: only what is said of the objects is new.
@@ -364,7 +365,7 @@ impl Life {
         if is_another {
             // What is held was signed for another node: all is sent anew, and signed for this one.
             self.link = None;
-            self.in_force = None;
+            self.keeper = Keeper::new(self.ground.clone());
             let (node, held) = (Arc::clone(&self.identity), Arc::new(Held::nothing()));
             let version = &self.ground.settings.version;
             self.session = Session::new(node, version, held, Instant::now());
