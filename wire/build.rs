@@ -18,7 +18,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let identity = service("Identity", "heddle.identity.v1")
         .method(method("join", "Join", "Join", "Certified").build())
         .method(method("renew", "Renew", "Renew", "Certified").build())
-        .method(method("rejoin", "Rejoin", "Rejoin", "Certified").build());
+        .method(method("rejoin", "Rejoin", "Rejoin", "Certified").build())
+        .method(method("speak", "Speak", "Speak", "Spoken").build());
     Builder::new().build_transport(false).compile(&[config.build(), identity.build()]);
     Ok(())
 }

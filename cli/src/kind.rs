@@ -12,6 +12,7 @@ const fn short(kind: Kind) -> &'static [&'static str] {
         Kind::HttpRoute => &["route", "routes", "rt"],
         Kind::Service => &["svc"],
         Kind::EndpointSlice => &["eps", "endpoints"],
+        Kind::Workload => &["wl"],
         Kind::Secret => &["sec"],
         Kind::ConfigMap => &["cm"],
         Kind::AccessPolicy => &["policy", "policies", "ap"],

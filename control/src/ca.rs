@@ -13,6 +13,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use model::identity::Peer;
 use rcgen::{
     CertificateSigningRequestParams, ExtendedKeyUsagePurpose, KeyPair, PKCS_ECDSA_P256_SHA256,
     PublicKey, PublicKeyData as _,
@@ -231,8 +232,31 @@ impl Ca {
             key: &request.0,
             serial: serial.to_owned(),
             common_name: id.to_owned(),
-            names: authority::of_node(node.uri(&self.trust))?,
-            usage: ExtendedKeyUsagePurpose::ClientAuth,
+            names: authority::of_uri(node.uri(&self.trust))?,
+            usages: vec![ExtendedKeyUsagePurpose::ClientAuth],
+            now,
+            lasts: self.lasts,
+        })?;
+        Ok(Issued { chain: vec![certificate, issuer.certificate().clone()], expires })
+    }
+
+    /// A certificate for the proxy of a workload, which takes and makes connections by it.
+    ///
+    /// # Errors
+    /// [`CaError`].
+    pub async fn vouch(
+        &self,
+        peer: &Peer,
+        request: &Requested,
+        now: OffsetDateTime,
+    ) -> Result<Issued, CaError> {
+        let issuer = self.issuer(peer.cluster().as_str(), now).await?;
+        let (certificate, expires) = issuer.leaf(Leaf {
+            key: &request.0,
+            serial: serial()?,
+            common_name: "workload".to_owned(),
+            names: authority::of_uri(peer.uri(&self.trust))?,
+            usages: vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth],
             now,
             lasts: self.lasts,
         })?;
@@ -275,7 +299,7 @@ impl Ca {
             serial: serial()?,
             common_name: SERVER_NAME.to_owned(),
             names: authority::of_server(&self.trust)?,
-            usage: ExtendedKeyUsagePurpose::ServerAuth,
+            usages: vec![ExtendedKeyUsagePurpose::ServerAuth],
             now,
             lasts: SERVER,
         })?;

@@ -320,6 +320,7 @@ fn ruled(resource: &Resource) -> Vec<Key> {
             let targets = policy.spec.target_refs.iter().map(|target| match target.kind {
                 TargetKind::Gateway => key(Kind::Gateway, &target.name),
                 TargetKind::HttpRoute => key(Kind::HttpRoute, &target.name),
+                TargetKind::Service => key(Kind::Service, &target.name),
             });
             targets.collect()
         }

@@ -115,9 +115,9 @@ impl Nodes {
         // A resumed connection would bring a certificate that was checked once, long ago.
         tls.send_tls13_tickets = 0;
         let push =
-            Push::new(app, store.clone(), Arc::clone(&ca), Arc::clone(&fleet), clock.clone());
+            Push::new(Arc::clone(&app), store, Arc::clone(&ca), Arc::clone(&fleet), clock.clone());
         let push = Arc::new(push);
-        let identities = Identities::new(Arc::clone(&ca), store, clock.clone());
+        let identities = Identities::new(Arc::clone(&app), Arc::clone(&ca), clock.clone());
         let config = ConfigServer::new(Configs(Arc::clone(&push)));
         let config = config.max_decoding_message_size(wire::FRAME);
         let config = config.max_encoding_message_size(wire::FRAME);

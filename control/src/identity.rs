@@ -11,16 +11,20 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
+use model::Resource;
+use model::identity::Peer;
+use model::workload::Workload;
 use store::Store;
 use store::join::JoinToken;
 use store::node::{Certificate, Node, Shown};
 use time::{Duration, OffsetDateTime};
 use tonic::{Request, Response, Status};
-use wire::{Certified, Join, Rejoin, Renew};
+use wire::{Certified, Join, Rejoin, Renew, Speak, Spoken};
 
-use crate::ca::{Ca, NodeName, Proven, Requested, serial};
+use crate::ca::{Ca, NodeKind, NodeName, Proven, Requested, serial};
 use crate::clock::Clock;
 use crate::moment::micros;
+use crate::{App, World};
 
 /// How far a node's clock may be from ours.
 const SKEW: Duration = Duration::minutes(5);
@@ -39,15 +43,17 @@ const NOT_LAST: &str = "this is not the last certificate that the node got; let 
 /// The service.
 #[derive(Debug)]
 pub struct Identities {
+    app: Arc<App>,
     ca: Arc<Ca>,
     store: Store,
     clock: Clock,
 }
 
 impl Identities {
-    /// Over `store`, certificates by `ca`.
-    pub fn new(ca: Arc<Ca>, store: Store, clock: Clock) -> Self {
-        Identities { ca, store, clock }
+    /// Over `app` and its store, certificates by `ca`.
+    pub fn new(app: Arc<App>, ca: Arc<Ca>, clock: Clock) -> Self {
+        let store = app.store().clone();
+        Identities { app, ca, store, clock }
     }
 
     async fn let_in(&self, join: Join) -> Result<Certified, Status> {
@@ -143,6 +149,28 @@ impl Identities {
         self.certified(&proven.node, node.id, &request, now, Some(by)).await
     }
 
+    /// A certificate of the workload whose proxy the node is: the Workload that its name means, in
+    /// its own cluster.
+    async fn spoken(&self, proven: &Proven, speak: Speak) -> Result<Spoken, Status> {
+        let now = self.clock.now();
+        clocks_agree(speak.now, now)?;
+        let request = requested(&speak.csr)?;
+        if request.key() != proven.key {
+            let text = "the certificate request is for another key than the node's certificate";
+            return Err(Status::unauthenticated(text));
+        }
+        known(&self.store, proven).await?;
+        let world = self.app.world().await.map_err(failed)?;
+        let peer = speaks_as(&world, &proven.node).map_err(Status::failed_precondition)?;
+        let issued = self.ca.vouch(&peer, &request, now).await.map_err(failed)?;
+        tracing::info!(node = proven.id, "{} speaks as {peer}", proven.node);
+        Ok(Spoken {
+            chain: issued.chain.iter().map(|one| one.to_vec()).collect(),
+            roots: vec![self.ca.root().to_vec()],
+            now: micros(now),
+        })
+    }
+
     /// A new certificate, noted before it is handed out.
     async fn certified(
         &self,
@@ -190,6 +218,34 @@ impl wire::server::Identity for Identities {
     async fn rejoin(&self, request: Request<Rejoin>) -> Result<Response<Certified>, Status> {
         self.let_back_in(request.into_inner()).await.map(Response::new)
     }
+
+    async fn speak(&self, request: Request<Speak>) -> Result<Response<Spoken>, Status> {
+        let proven = proven(&request)?;
+        self.spoken(&proven, request.into_inner()).await.map(Response::new)
+    }
+}
+
+/// As whom a node speaks in the mesh, or why it does not.
+fn speaks_as(world: &World, node: &NodeName) -> Result<Peer, String> {
+    let NodeName { cluster, kind, name } = node;
+    if *kind != NodeKind::Mesh {
+        return Err(format!("a {kind} speaks by its own certificate"));
+    }
+    let key = Workload::of_node(name).ok_or_else(|| {
+        format!("'{name}' names no workload; a proxy of the mesh joins as NAMESPACE.WORKLOAD")
+    })?;
+    let Some(Resource::Workload(workload)) = world.objects.get(&key).map(|one| &one.resource)
+    else {
+        return Err(format!("there is no {key} for this proxy to speak for"));
+    };
+    if workload.spec.cluster != *cluster {
+        let other = &workload.spec.cluster;
+        return Err(format!("{key} runs in cluster '{other}', and this proxy joined '{cluster}'"));
+    }
+    if workload.spec.mesh.is_none() {
+        return Err(format!("{key} has no proxy; 'spec.mesh' gives it one"));
+    }
+    Ok(workload.peer())
 }
 
 /// Who is at the other end of the connection that a request came by.

@@ -38,6 +38,7 @@ pub(crate) fn references(resource: &Resource, world: &World) -> Vec<Reference> {
             vec![of("spec.owner", Kind::Team, &teams, &api.spec.owner)]
         }
         Resource::Service(_)
+        | Resource::Workload(_)
         | Resource::Secret(_)
         | Resource::ConfigMap(_)
         | Resource::Claim(_)
@@ -135,6 +136,7 @@ fn of_policy(policy: &AccessPolicy) -> Vec<Reference> {
         let kind = match target.kind {
             TargetKind::Gateway => Kind::Gateway,
             TargetKind::HttpRoute => Kind::HttpRoute,
+            TargetKind::Service => Kind::Service,
         };
         of(&format!("spec.targetRefs[{index}]"), kind, own, &target.name)
     });

@@ -249,6 +249,7 @@ pub(crate) const fn is_border(kind: Kind) -> bool {
         | Kind::HttpRoute
         | Kind::Service
         | Kind::EndpointSlice
+        | Kind::Workload
         | Kind::Secret
         | Kind::ConfigMap
         | Kind::AccessPolicy
@@ -263,6 +264,7 @@ pub(crate) const fn is_traffic(kind: Kind) -> bool {
         | Kind::HttpRoute
         | Kind::Service
         | Kind::EndpointSlice
+        | Kind::Workload
         | Kind::Secret
         | Kind::ConfigMap
         | Kind::AccessPolicy

@@ -277,7 +277,15 @@ impl Fleet {
     /// # Panics
     /// Where it is refused.
     pub async fn join_token(&self, cluster: &str, uses: u32) -> String {
-        let asked = json!({ "cluster": cluster, "kind": "gateway", "uses": uses });
+        self.join_token_of(Kind::Gateway, cluster, uses).await
+    }
+
+    /// The same for nodes of a kind.
+    ///
+    /// # Panics
+    /// Where it is refused.
+    pub async fn join_token_of(&self, kind: Kind, cluster: &str, uses: u32) -> String {
+        let asked = json!({ "cluster": cluster, "kind": kind.as_str(), "uses": uses });
         let said = self.post("/join-tokens", asked).await.expect("the server answers");
         assert_eq!(said.status, 201, "{}", said.text());
         said.json()["token"].as_str().expect("a token").to_owned()
@@ -288,18 +296,47 @@ impl Fleet {
     /// # Panics
     /// Where it does not.
     pub async fn join(&self, name: &str) -> Joined {
-        let token = self.join_token("local", 1).await;
-        let state = self.path(&format!("state-{name}"));
-        let mut joined = Joined::spawn(name, self.nodes, &state, Some(&token));
+        self.join_in("local", Kind::Gateway, name).await
+    }
+
+    /// Starts a node of a cluster that joins, and waits until it serves: a gateway by its name, or
+    /// the proxy of a workload, `NAMESPACE/NAME`.
+    ///
+    /// # Panics
+    /// Where it does not.
+    pub async fn join_in(&self, cluster: &str, kind: Kind, name: &str) -> Joined {
+        let token = self.join_token_of(kind, cluster, 1).await;
+        let state = self.path(&format!("state-{cluster}-{}", name.replace('/', "-")));
+        let mut joined = Joined::spawn_as(kind, name, self.nodes, &state, Some(&token));
         joined.until_ready().await;
         joined
     }
 }
 
-/// A gateway that serves what a server tells it; it ends when this is dropped.
+/// What a node is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `heddle-gateway`.
+    Gateway,
+    /// `heddle-mesh`.
+    Mesh,
+}
+
+impl Kind {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Kind::Gateway => "gateway",
+            Kind::Mesh => "mesh",
+        }
+    }
+}
+
+/// A node that serves what a server tells it; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Joined {
     child: Child,
+    kind: Kind,
     name: String,
     state: PathBuf,
     nodes: SocketAddr,
@@ -313,25 +350,51 @@ impl Joined {
     /// # Panics
     /// Where the program is not built.
     pub fn spawn(name: &str, nodes: SocketAddr, state: &Path, token: Option<&str>) -> Self {
+        Self::spawn_as(Kind::Gateway, name, nodes, state, token)
+    }
+
+    /// The same of a node of a kind: a gateway by its name, or the proxy of a workload,
+    /// `NAMESPACE/NAME`.
+    ///
+    /// # Panics
+    /// Where the program is not built.
+    pub fn spawn_as(
+        kind: Kind,
+        name: &str,
+        nodes: SocketAddr,
+        state: &Path,
+        token: Option<&str>,
+    ) -> Self {
         let admin = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         std::fs::create_dir_all(state.parent().unwrap_or(state)).expect("a folder for the state");
         let said = File::options().create(true).append(true).open(state.with_extension("stderr"));
         // Ended by the kernel if the test is killed before it can.
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL"]).arg(program::gateway());
-        command.args(["--server", &nodes.to_string(), "--name", name]).arg("--state").arg(state);
-        command.args(["--admin", &admin.to_string(), "--access-log", "off", "--debug-header"]);
+        command.args(["--pdeathsig", "KILL"]);
+        match kind {
+            Kind::Gateway => {
+                command.arg(program::gateway()).args(["--name", name]);
+                command.args(["--access-log", "off", "--debug-header"]);
+            }
+            Kind::Mesh => {
+                command.arg(program::mesh()).args(["--workload", name]);
+                command.arg("--access-log").arg(state.with_extension("log"));
+            }
+        }
+        command.args(["--server", &nodes.to_string()]).arg("--state").arg(state);
+        command.args(["--admin", &admin.to_string()]);
         command.env_remove("HEDDLE_JOIN_TOKEN");
         command.envs(token.map(|token| ("HEDDLE_JOIN_TOKEN", token)));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said.expect("a file for stderr"));
         let child = command.spawn().expect("setpriv (of util-linux) starts");
         let (name, state) = (name.to_owned(), state.to_owned());
-        Joined { child, name, state, nodes, admin }
+        Joined { child, kind, name, state, nodes, admin }
     }
 
     /// Starts it again, without a token, and waits for nothing.
     pub fn respawn(&mut self) {
-        *self = Joined::spawn(&self.name, self.nodes, &self.state.clone(), None);
+        let (kind, nodes, state) = (self.kind, self.nodes, self.state.clone());
+        *self = Joined::spawn_as(kind, &self.name, nodes, &state, None);
     }
 
     /// Waits until it was let in. One beside another on one machine cannot have the same ports, and
@@ -374,6 +437,11 @@ impl Joined {
     /// What it wrote to stderr so far, earlier starts included.
     pub fn stderr(&self) -> String {
         std::fs::read_to_string(self.state.with_extension("stderr")).unwrap_or_default()
+    }
+
+    /// Its access log so far, where it writes one.
+    pub fn access_log(&self) -> String {
+        std::fs::read_to_string(self.state.with_extension("log")).unwrap_or_default()
     }
 
     /// The folder of its identity and last good state.

@@ -28,6 +28,14 @@ pub fn gateway() -> PathBuf {
     built("heddle-gateway", "gateway", "HEDDLE_GATEWAY")
 }
 
+/// The path of `heddle-mesh`: `HEDDLE_MESH`, or beside this test in the target folder.
+///
+/// # Panics
+/// Where it is not built: says how to build it.
+pub fn mesh() -> PathBuf {
+    built("heddle-mesh", "mesh", "HEDDLE_MESH")
+}
+
 /// The path of `heddle-server`: `HEDDLE_SERVER`, or beside this test in the target folder.
 ///
 /// # Panics

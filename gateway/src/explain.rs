@@ -53,6 +53,7 @@ pub(crate) fn run(args: &Explain) -> Result<ExitCode> {
         path: &path,
         query: args.url.query(),
         headers: &headers,
+        peer: None,
     };
     let story = table.why(&facts);
     print::result(&match args.output {

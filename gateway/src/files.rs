@@ -7,17 +7,18 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use proxy::process::{Process, Signals, tell_missing};
 use tokio::sync::watch;
 
 use crate::args::Serve;
 use crate::load::{Config, Loaded};
-use crate::serving::{Serving, Signals, tell_missing};
+use crate::outfit::outfit;
 use crate::watch::Watch;
 
 /// The parts of a gateway from files.
 struct Files {
     config: Config,
-    serving: Serving,
+    process: Process,
     /// The resources in force, for `/config`.
     shown: watch::Sender<serde_json::Value>,
     /// When to look at the configuration again, since something in it waits to be taken.
@@ -36,8 +37,9 @@ pub(crate) fn run(args: &Serve, path: &Path) -> Result<ExitCode> {
     }
     let shown = watch::Sender::new(config.show(None));
     let show = shown.subscribe();
-    let serving = Serving::start(args, Arc::new(move || show.borrow().clone()))?;
-    let mut files = Files { config, serving, shown, again: None, unreadable: None };
+    let show = Arc::new(move || show.borrow().clone());
+    let process = Process::start(outfit(args), Arc::default(), show)?;
+    let mut files = Files { config, process, shown, again: None, unreadable: None };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -45,17 +47,18 @@ pub(crate) fn run(args: &Serve, path: &Path) -> Result<ExitCode> {
     // Before anybody is told that we are ready: who hears it may tell us to stop at once.
     let signals = runtime.block_on(async { Signals::listen() })?;
     files.begin(&loaded)?;
-    files.serving.ready();
+    files.process.ready();
     tracing::info!(config = %path.display(), objects = loaded.objects, "ready");
     runtime.block_on(files.follow(path, signals));
-    Ok(files.serving.end(args.drain_timeout))
+    files.process.end();
+    Ok(ExitCode::SUCCESS)
 }
 
 impl Files {
     /// Puts the first table in force; a port that cannot be opened ends the process.
     fn begin(&mut self, loaded: &Loaded) -> Result<()> {
         let table = self.config.table().context("nothing was loaded")?;
-        let failed = self.serving.apply(table, loaded.faults.len());
+        let failed = self.process.apply(table, loaded.faults.len());
         if !failed.is_empty() {
             let failed: Vec<_> = failed.iter().map(ToString::to_string).collect();
             bail!("opening the Gateways' listeners: {}", failed.join("\n"));
@@ -72,7 +75,7 @@ impl Files {
                 _ = terminate.recv() => return,
                 _ = interrupt.recv() => return,
                 _ = again.recv() => {
-                    self.serving.telemetry.reopen_log();
+                    self.process.reopen_log();
                     self.reload();
                 }
                 () = watch.changed(self.again) => self.reload(),
@@ -92,12 +95,12 @@ impl Files {
             if was_unreadable {
                 self.shown.send_replace(self.config.show(None));
             }
-            self.serving.retry();
+            self.process.retry();
             return;
         }
         report(&loaded);
         let Some(table) = self.config.table() else { return };
-        tell_missing(&self.serving.apply(table, loaded.faults.len()));
+        tell_missing(&self.process.apply(table, loaded.faults.len()));
         self.shown.send_replace(self.config.show(None));
     }
 
@@ -105,7 +108,7 @@ impl Files {
     fn refuse(&mut self, why: String) {
         self.again = None;
         if self.unreadable.as_ref() != Some(&why) {
-            self.serving.telemetry.table_refused();
+            self.process.refused();
             tracing::error!("{why}; what was in force stays in force");
             self.shown.send_replace(self.config.show(Some(&why)));
             self.unreadable = Some(why);

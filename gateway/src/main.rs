@@ -17,8 +17,8 @@ mod explain;
 mod files;
 mod joined;
 mod load;
+mod outfit;
 mod print;
-mod serving;
 mod watch;
 
 #[global_allocator]

@@ -23,6 +23,8 @@ pub enum Kind {
     Service,
     /// `discovery.k8s.io/v1` EndpointSlice.
     EndpointSlice,
+    /// `heddle.dev/v1alpha1` Workload.
+    Workload,
     /// `v1` Secret.
     Secret,
     /// `v1` ConfigMap.
@@ -45,11 +47,12 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order in which listings show them.
-    pub const ALL: [Kind; 13] = [
+    pub const ALL: [Kind; 14] = [
         Kind::Gateway,
         Kind::HttpRoute,
         Kind::Service,
         Kind::EndpointSlice,
+        Kind::Workload,
         Kind::Secret,
         Kind::ConfigMap,
         Kind::AccessPolicy,
@@ -68,6 +71,7 @@ impl Kind {
             Kind::HttpRoute => "HTTPRoute",
             Kind::Service => "Service",
             Kind::EndpointSlice => "EndpointSlice",
+            Kind::Workload => "Workload",
             Kind::Secret => "Secret",
             Kind::ConfigMap => "ConfigMap",
             Kind::AccessPolicy => "AccessPolicy",
@@ -86,7 +90,8 @@ impl Kind {
             Kind::Gateway | Kind::HttpRoute => "gateway.networking.k8s.io/v1",
             Kind::Service | Kind::Secret | Kind::ConfigMap => "v1",
             Kind::EndpointSlice => "discovery.k8s.io/v1",
-            Kind::AccessPolicy
+            Kind::Workload
+            | Kind::AccessPolicy
             | Kind::Api
             | Kind::Claim
             | Kind::Workspace
@@ -109,6 +114,7 @@ impl Kind {
             | Kind::HttpRoute
             | Kind::Service
             | Kind::EndpointSlice
+            | Kind::Workload
             | Kind::Secret
             | Kind::ConfigMap
             | Kind::AccessPolicy

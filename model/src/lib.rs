@@ -17,6 +17,7 @@ pub mod expression;
 pub mod field;
 pub mod gateway;
 pub mod header;
+pub mod identity;
 pub mod invalid;
 pub mod key;
 pub mod meta;
@@ -32,6 +33,7 @@ pub mod secret;
 pub mod service;
 pub mod team;
 mod walk;
+pub mod workload;
 pub mod workspace;
 
 pub use invalid::{Checker, Invalid};

@@ -61,11 +61,11 @@ pub struct AccessPolicySpec {
     pub rules: Vec<AccessRule>,
 }
 
-/// A Gateway (`sectionName`: a listener) or HTTPRoute (`sectionName`: a rule's name).
+/// A Gateway (`sectionName`: a listener), an HTTPRoute (`sectionName`: a rule's name), or a Service.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PolicyTargetRef {
-    /// `gateway.networking.k8s.io` where none is written.
+    /// `gateway.networking.k8s.io` where none is written; of a Service nothing, or the empty group.
     #[serde(default = "gateway_group")]
     pub group: String,
     /// What kind of object.
@@ -85,6 +85,8 @@ pub enum TargetKind {
     /// One route, or one rule of it.
     #[serde(rename = "HTTPRoute")]
     HttpRoute,
+    /// Everything that comes through the mesh to a workload behind a Service.
+    Service,
 }
 
 /// Ways to prove who is calling.
@@ -201,6 +203,10 @@ pub struct Conditions {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1, max = 1000))]
     pub callers: Vec<CallerMatch>,
+    /// Who sends it through the mesh. At the edge nobody does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 1000))]
+    pub workloads: Vec<WorkloadMatch>,
 }
 
 /// A range of addresses.
@@ -241,6 +247,24 @@ impl JsonSchema for Source {
     }
 }
 
+/// Who is at the other end in the mesh, as its certificate says: workloads of a cluster, or gateways.
+/// What is written must all hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WorkloadMatch {
+    /// The cluster that vouches for it: the same name in another one is somebody else.
+    pub cluster: Name,
+    /// Its namespace; the policy's own where none is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<Name>,
+    /// Its service account; any of the namespace where none is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_account: Option<Name>,
+    /// The name of a gateway, in the place of a workload's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<Name>,
+}
+
 /// A caller: by API key name, or by what a token says. What is written must all hold; nothing
 /// written means any caller that proved who it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -278,8 +302,11 @@ impl AccessPolicy {
         let spec = &self.spec;
         at.within("spec", |at| {
             at.each("targetRefs", &spec.target_refs, |at, target| {
-                if target.group != gateway_group() {
-                    at.fault_in("group", "a policy attaches to gateway.networking.k8s.io only");
+                target.check(at);
+                if target.kind == TargetKind::Service && spec.credentials.is_some() {
+                    let text = "credentials are asked for at the edge: a policy that has some is \
+                                attached to Gateways and HTTPRoutes alone";
+                    at.fault_in("kind", text);
                 }
             });
             if let Some(credentials) = &spec.credentials {
@@ -294,6 +321,20 @@ impl AccessPolicy {
                 at.within("when", |at| rule.when.check(at, &mut expressions));
             });
         });
+    }
+}
+
+impl PolicyTargetRef {
+    fn check(&self, at: &mut Checker) {
+        let is_core = self.group.is_empty() && self.kind == TargetKind::Service;
+        if self.group != gateway_group() && !is_core {
+            let text = "a policy attaches to gateway.networking.k8s.io, and to Services of the \
+                        empty group";
+            at.fault_in("group", text);
+        }
+        if self.kind == TargetKind::Service && self.section_name.is_some() {
+            at.fault_in("sectionName", "a Service is a target as a whole");
+        }
     }
 }
 
@@ -336,6 +377,11 @@ impl Conditions {
             }
             if header.kind == ValueMatchType::RegularExpression {
                 expressions.check(at, "value", &header.value);
+            }
+        });
+        at.each("workloads", &self.workloads, |at, one| {
+            if one.gateway.is_some() && (one.namespace.is_some() || one.service_account.is_some()) {
+                at.fault_in("gateway", "a gateway has neither namespace nor service account");
             }
         });
     }

@@ -14,6 +14,7 @@ use crate::route::HttpRoute;
 use crate::secret::{ConfigMap, Secret};
 use crate::service::{EndpointSlice, Service};
 use crate::team::Team;
+use crate::workload::Workload;
 use crate::workspace::Workspace;
 use crate::{Key, Kind, Meta};
 
@@ -28,6 +29,7 @@ pub enum Resource {
     HttpRoute(Arc<HttpRoute>),
     Service(Arc<Service>),
     EndpointSlice(Arc<EndpointSlice>),
+    Workload(Arc<Workload>),
     Secret(Arc<Secret>),
     ConfigMap(Arc<ConfigMap>),
     AccessPolicy(Arc<AccessPolicy>),
@@ -47,6 +49,7 @@ impl Resource {
             Resource::HttpRoute(_) => Kind::HttpRoute,
             Resource::Service(_) => Kind::Service,
             Resource::EndpointSlice(_) => Kind::EndpointSlice,
+            Resource::Workload(_) => Kind::Workload,
             Resource::Secret(_) => Kind::Secret,
             Resource::ConfigMap(_) => Kind::ConfigMap,
             Resource::AccessPolicy(_) => Kind::AccessPolicy,
@@ -66,6 +69,7 @@ impl Resource {
             Resource::HttpRoute(object) => &object.metadata,
             Resource::Service(object) => &object.metadata,
             Resource::EndpointSlice(object) => &object.metadata,
+            Resource::Workload(object) => &object.metadata,
             Resource::Secret(object) => &object.metadata,
             Resource::ConfigMap(object) => &object.metadata,
             Resource::AccessPolicy(object) => &object.metadata,
@@ -93,6 +97,7 @@ impl Resource {
             (Resource::EndpointSlice(one), Resource::EndpointSlice(other)) => {
                 Arc::ptr_eq(one, other)
             }
+            (Resource::Workload(one), Resource::Workload(other)) => Arc::ptr_eq(one, other),
             (Resource::Secret(one), Resource::Secret(other)) => Arc::ptr_eq(one, other),
             (Resource::ConfigMap(one), Resource::ConfigMap(other)) => Arc::ptr_eq(one, other),
             (Resource::AccessPolicy(one), Resource::AccessPolicy(other)) => Arc::ptr_eq(one, other),
@@ -107,6 +112,7 @@ impl Resource {
                 | Resource::HttpRoute(_)
                 | Resource::Service(_)
                 | Resource::EndpointSlice(_)
+                | Resource::Workload(_)
                 | Resource::Secret(_)
                 | Resource::ConfigMap(_)
                 | Resource::AccessPolicy(_)
@@ -143,6 +149,7 @@ impl Resource {
             Resource::HttpRoute(object) => object.check(at),
             Resource::Service(object) => object.check(at),
             Resource::EndpointSlice(object) => object.check(at),
+            Resource::Workload(object) => object.check(at),
             Resource::Secret(object) => object.check(at),
             Resource::ConfigMap(_) => {}
             Resource::AccessPolicy(object) => object.check(at),
@@ -166,6 +173,7 @@ impl Resource {
             Kind::HttpRoute => Resource::HttpRoute(Arc::new(from_value(value)?)),
             Kind::Service => Resource::Service(Arc::new(from_value(value)?)),
             Kind::EndpointSlice => Resource::EndpointSlice(Arc::new(from_value(value)?)),
+            Kind::Workload => Resource::Workload(Arc::new(from_value(value)?)),
             Kind::Secret => Resource::Secret(Arc::new(from_value(value)?)),
             Kind::ConfigMap => Resource::ConfigMap(Arc::new(from_value(value)?)),
             Kind::AccessPolicy => Resource::AccessPolicy(Arc::new(from_value(value)?)),

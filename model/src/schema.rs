@@ -21,6 +21,7 @@ use crate::route::HttpRoute;
 use crate::secret::{ConfigMap, Secret};
 use crate::service::{EndpointSlice, Service};
 use crate::team::Team;
+use crate::workload::Workload;
 use crate::workspace::Workspace;
 
 const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
@@ -75,6 +76,7 @@ fn define(kind: Kind, generator: &mut SchemaGenerator) {
         Kind::HttpRoute => generator.subschema_for::<HttpRoute>(),
         Kind::Service => generator.subschema_for::<Service>(),
         Kind::EndpointSlice => generator.subschema_for::<EndpointSlice>(),
+        Kind::Workload => generator.subschema_for::<Workload>(),
         Kind::Secret => generator.subschema_for::<Secret>(),
         Kind::ConfigMap => generator.subschema_for::<ConfigMap>(),
         Kind::AccessPolicy => generator.subschema_for::<AccessPolicy>(),

@@ -31,7 +31,7 @@ pub struct ServiceSpec {
     /// The kind of address it has; `ClusterIP` where none is written.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<ServiceType>,
-    /// Labels of the pods that Kubernetes puts into its EndpointSlices; without effect here.
+    /// Labels of the Workloads that it sends to. Of pods Kubernetes makes EndpointSlices.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub selector: BTreeMap<String, String>,
     /// Its virtual address; without effect here.
@@ -108,8 +108,7 @@ pub struct ServicePort {
     /// The port that routes name.
     #[schemars(range(min = 1, max = 65535))]
     pub port: u16,
-    /// The port at the endpoints, number or name; without effect here, since an EndpointSlice
-    /// says it.
+    /// The port at the Workloads, number or name; that of an EndpointSlice it says itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_port: Option<TargetPort>,
     /// Transport; only `TCP` is enforced.
@@ -156,11 +155,16 @@ pub enum AppProtocol {
 impl ServicePort {
     /// What is spoken; `None` for a word that this version does not know.
     pub fn speaks(&self) -> Option<AppProtocol> {
-        match self.app_protocol.as_deref() {
-            None | Some("http" | "kubernetes.io/ws" | "tcp") => Some(AppProtocol::Http1),
-            Some("kubernetes.io/h2c" | "http2") => Some(AppProtocol::H2c),
-            Some(_) => None,
-        }
+        speaks(self.app_protocol.as_deref())
+    }
+}
+
+/// What the word of an `appProtocol` means; `None` for one that this version does not know.
+pub(crate) fn speaks(word: Option<&str>) -> Option<AppProtocol> {
+    match word {
+        None | Some("http" | "kubernetes.io/ws" | "tcp") => Some(AppProtocol::Http1),
+        Some("kubernetes.io/h2c" | "http2") => Some(AppProtocol::H2c),
+        Some(_) => None,
     }
 }
 

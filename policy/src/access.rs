@@ -154,8 +154,8 @@ pub fn compile(
     at.within("spec", |at| {
         at.within("credentials", |at| compile_credentials(policy, secret, &mut compiled, at));
         at.each("rules", &policy.spec.rules, |at, rule| match rule.action {
-            Action::Deny => deny.push(Rule::compile(rule, at)),
-            Action::Allow => allow.push(Rule::compile(rule, at)),
+            Action::Deny => deny.push(Rule::compile(rule, &meta.namespace, at)),
+            Action::Allow => allow.push(Rule::compile(rule, &meta.namespace, at)),
         });
     });
     let faults = at.faults();

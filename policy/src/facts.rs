@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use http::{HeaderMap, Method};
+use model::identity::Peer;
 use serde::Serialize;
 
 /// A request as every rule sees it.
@@ -26,6 +27,8 @@ pub struct Facts<'a> {
     pub query: Option<&'a str>,
     /// The headers as they came.
     pub headers: &'a HeaderMap,
+    /// Who sent it through the mesh, as their certificate says. What came any other way has none.
+    pub peer: Option<&'a Peer>,
 }
 
 /// What a listener speaks, as it stands in a URL.

@@ -79,6 +79,7 @@ impl Request {
             path: &self.path,
             query: self.query.as_deref(),
             headers: &self.headers,
+            peer: None,
         }
     }
 }

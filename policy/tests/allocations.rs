@@ -79,6 +79,7 @@ fn decide(chain: &Chain) -> (usize, Verdict) {
         path: &path,
         query: None,
         headers: &headers,
+        peer: None,
     };
     allocations(|| chain.decide(&facts, Some("/")))
 }

@@ -23,8 +23,8 @@ use table::Table;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::ApplyError;
 use crate::identity::{EnrollError, Folder, FolderError, Identity, JoinToken, KeyError, NodeKey};
+use crate::{ApplyError, Membership};
 use member::Ground;
 
 mod compiler;
@@ -36,6 +36,7 @@ mod link;
 mod member;
 mod reading;
 mod session;
+mod speaker;
 mod status;
 mod transaction;
 mod unopened;
@@ -62,6 +63,22 @@ pub struct Settings {
     pub name: String,
     /// The node's software.
     pub version: String,
+}
+
+/// A word that is no address of a server.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("--server wants HOST:PORT such as heddle.example:7081, not '{0}'")]
+pub struct NoServer(String);
+
+/// The address of a server as a command line gives it.
+///
+/// # Errors
+/// [`NoServer`] if it names no port, or no host.
+pub fn server(word: &str) -> Result<String, NoServer> {
+    let has_port = word
+        .rsplit_once(':')
+        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    if has_port { Ok(word.to_owned()) } else { Err(NoServer(word.to_owned())) }
 }
 
 /// Why a node cannot be joined.
@@ -137,11 +154,12 @@ pub struct Joined {
 }
 
 impl Joined {
-    /// Opens the folder and begins to follow.
+    /// Opens the folder and begins to follow; what it may speak by in the mesh it shows in
+    /// `membership`.
     ///
     /// # Errors
     /// If the folder cannot be used, or the node neither has an identity nor a token.
-    pub fn start(settings: Settings) -> Result<Self, Error> {
+    pub fn start(settings: Settings, membership: Arc<Membership>) -> Result<Self, Error> {
         let folder = Folder::open(&settings.folder)?;
         let (key, identity) = opened(&folder, &settings)?;
         let status = Arc::<Status>::default();
@@ -157,6 +175,7 @@ impl Joined {
             status: Arc::clone(&status),
             updates: tell,
             unopened: ports,
+            membership,
             stop: stop.clone(),
             due: Arc::default(),
         };

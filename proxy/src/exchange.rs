@@ -109,6 +109,7 @@ fn judge<'l>(
         path: &path,
         query: parts.uri.query(),
         headers: &parts.headers,
+        peer: conn.from.as_deref(),
     };
     meant_here(conn, live, &host)?;
     let found = live.table.find(&facts).map_err(Answer::new)?;
@@ -271,7 +272,7 @@ fn outgoing(
     head: &mut Parts,
     record: &Record,
 ) -> Result<(), TargetTooLong> {
-    let trusted = conn.shared.settings.trusts(conn.peer.ip());
+    let trusted = conn.trusts(conn.peer.ip());
     if head.version == Version::HTTP_2 {
         one_length(&mut head.headers);
     }

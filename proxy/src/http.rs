@@ -1,7 +1,7 @@
 //! One client connection: which HTTP is spoken on it, its bounds, its end.
 
 use std::error::Error;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -13,6 +13,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use model::identity::Peer;
 use policy::Scheme;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::task::TaskTracker;
@@ -43,6 +44,8 @@ pub(crate) struct Conn {
     /// The server name of the handshake, in lower case; empty where it had none, and `None`
     /// without TLS.
     pub(crate) server_name: Option<Box<str>>,
+    /// Who sends it through the mesh; nobody where it came any other way.
+    pub(crate) from: Option<Arc<Peer>>,
     /// What must end before its worker does.
     pub(crate) tasks: TaskTracker,
     /// Requests begun, in the upper half, and under way, in the lower.
@@ -73,9 +76,22 @@ impl Conn {
             port_text,
             scheme,
             server_name,
+            from: None,
             tasks,
             requests,
         }
+    }
+
+    /// The same, come through the mesh from somebody.
+    pub(crate) fn of(self, from: Arc<Peer>) -> Self {
+        Conn { from: Some(from), ..self }
+    }
+
+    /// Whether an address is believed about where a request came from: who is trusted, and other
+    /// proxies.
+    pub(crate) fn trusts(&self, address: IpAddr) -> bool {
+        let is_proxy = self.from.is_some() && address == self.peer.ip();
+        is_proxy || self.shared.settings.trusts(address)
     }
 }
 

@@ -24,12 +24,13 @@ pub use enroll::EnrollError;
 pub use folder::{Folder, FolderError};
 pub use key::{KeyError, NodeKey};
 pub use node::Identity;
-pub use token::{Fingerprint, JoinToken, NoToken};
+pub use token::{Fingerprint, GivenError, JoinToken, NoToken};
 pub use trust::Distrust;
 
 pub(crate) use certificate::Certificate;
 pub(crate) use connection::{Dialer, Shown};
 pub(crate) use enroll::Asking;
+pub(crate) use node::Spoken;
 pub(crate) use renewal::{again, due};
 pub(crate) use trust::Anchor;
 

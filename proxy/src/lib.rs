@@ -21,6 +21,7 @@
 pub mod admin;
 pub mod config;
 pub mod identity;
+pub mod process;
 pub mod settings;
 pub mod telemetry;
 pub mod tls;
@@ -41,6 +42,7 @@ mod forward;
 mod gather;
 mod http;
 mod live;
+mod mesh;
 mod metrics;
 mod mirror;
 mod otlp;
@@ -52,6 +54,7 @@ mod steady;
 mod tunnel;
 mod worker;
 
+pub use mesh::Membership;
 pub use ports::ApplyError;
 pub use settings::{Limits, Settings};
 pub use worker::Proxy;

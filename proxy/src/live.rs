@@ -11,10 +11,11 @@ use std::time::Duration;
 use model::service::AppProtocol;
 use rustls::ServerConfig;
 use rustls::server::ProducesTickets;
-use table::Table;
+use table::{Table, Through};
 use tokio::sync::Semaphore;
 
 use crate::balance::Load;
+use crate::mesh::{Membership, Way};
 use crate::pool::Pool;
 use crate::telemetry::{Attached, Telemetry};
 use crate::tls;
@@ -51,6 +52,8 @@ pub(crate) struct Service {
 pub(crate) struct Endpoint {
     pub(crate) address: SocketAddr,
     pub(crate) protocol: AppProtocol,
+    /// Through which proxy it is reached; plainly where there is none.
+    pub(crate) way: Option<Way>,
     pub(crate) load: Load,
     /// One for each worker: a connection never leaves the worker that opened it.
     pub(crate) pools: Box<[Pool]>,
@@ -63,6 +66,8 @@ pub(crate) struct Ground {
     /// Idle HTTP/1.1 connections kept by each worker to each endpoint.
     pub(crate) pool: usize,
     pub(crate) tickets: Arc<dyn ProducesTickets>,
+    /// As whom we speak in the mesh.
+    pub(crate) membership: Arc<Membership>,
 }
 
 impl Live {
@@ -107,17 +112,15 @@ impl Service {
         ground: &Ground,
     ) -> Arc<Self> {
         let known = before.map_or(&[][..], |before| &before.endpoints);
-        let known: HashMap<_, _> =
-            known.iter().map(|one| ((one.address, one.protocol), one)).collect();
-        let kept =
-            |address: &SocketAddr| known.get(&(*address, service.protocol)).copied().cloned();
-        let endpoints: Vec<_> = service
-            .endpoints
-            .iter()
-            .map(|address| {
-                kept(address).unwrap_or_else(|| Endpoint::new(*address, service.protocol, ground))
-            })
-            .collect();
+        let known: HashMap<_, _> = known.iter().map(|one| (one.place(), one)).collect();
+        let kept = |endpoint: &table::Endpoint| {
+            let place = (endpoint.address, endpoint.through.as_deref(), service.protocol);
+            known.get(&place).copied().cloned()
+        };
+        let endpoints = service.endpoints.iter().map(|endpoint| {
+            kept(endpoint).unwrap_or_else(|| Endpoint::new(endpoint, service.protocol, ground))
+        });
+        let endpoints = endpoints.collect();
         let mirrors = match before {
             Some(before) => Arc::clone(&before.mirrors),
             None => Arc::new(Semaphore::new(MIRRORS)),
@@ -127,8 +130,16 @@ impl Service {
 }
 
 impl Endpoint {
-    pub(crate) fn new(address: SocketAddr, protocol: AppProtocol, ground: &Ground) -> Arc<Self> {
+    pub(crate) fn new(from: &table::Endpoint, protocol: AppProtocol, ground: &Ground) -> Arc<Self> {
         let pools = (0..ground.workers).map(|_| Pool::new(ground.pool)).collect();
-        Arc::new(Endpoint { address, protocol, load: Load::default(), pools })
+        let through = from.through.as_ref();
+        let way = through
+            .map(|through| Way::new(Arc::clone(through), &ground.membership, ground.workers));
+        Arc::new(Endpoint { address: from.address, protocol, way, load: Load::default(), pools })
+    }
+
+    /// What makes it another endpoint.
+    fn place(&self) -> (SocketAddr, Option<&Through>, AppProtocol) {
+        (self.address, self.way.as_ref().map(|way| &*way.through), self.protocol)
     }
 }

@@ -160,7 +160,7 @@ async fn send_http1(
     loop {
         let (mut sender, reused) = match endpoint.pools[worker].take(now, limits.backend_idle) {
             Some(sender) => (sender, true),
-            None => (open_http1(endpoint, limits).await?, false),
+            None => (open_http1(endpoint, worker, limits).await?, false),
         };
         let request = slot.take().expect("whoever sends puts a request in");
         match sender.try_send_request(request).await {
@@ -175,9 +175,10 @@ async fn send_http1(
 
 async fn open_http1(
     endpoint: &Endpoint,
+    worker: usize,
     limits: &Limits,
 ) -> Result<http1::SendRequest<Upload>, Failure> {
-    let stream = connect::plain(endpoint.address, limits.connect).await?;
+    let stream = connect::to(endpoint, worker, limits).await?;
     let (sender, connection) = http1::Builder::new()
         .max_headers(limits.headers)
         .max_buf_size(READ)
@@ -205,7 +206,7 @@ async fn send_http2(
         let (shared, reused) = match held {
             Some(shared) => (shared, true),
             None => {
-                let opening = open_http2(pool, endpoint, limits);
+                let opening = open_http2(endpoint, worker, limits);
                 let opened = tokio::time::timeout(limits.connect, opening).await;
                 // Too late also for those who waited for another's attempt.
                 opened.map_err(Failure::unreached)??
@@ -221,15 +222,16 @@ async fn send_http2(
 
 /// Opens the shared connection; of several who want it at once, one opens it.
 async fn open_http2(
-    pool: &Pool,
     endpoint: &Endpoint,
+    worker: usize,
     limits: &Limits,
 ) -> Result<(Arc<Shared>, bool), Failure> {
+    let pool = &endpoint.pools[worker];
     let _alone = pool.opening.lock().await;
     if let Some(shared) = pool.shared.load_full().filter(|shared| !shared.is_closed()) {
         return Ok((shared, true));
     }
-    let stream = connect::plain(endpoint.address, limits.connect).await?;
+    let stream = connect::to(endpoint, worker, limits).await?;
     let list = u32::try_from(limits.head_bytes).unwrap_or(u32::MAX);
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())

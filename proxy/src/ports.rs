@@ -60,9 +60,9 @@ impl Ports {
 
     /// Closes the ports that `table` does not want.
     pub(crate) fn close_unwanted(&mut self, table: &Table) {
-        let wanted = table.ports();
+        let wanted = wanted(table);
         self.open.retain(|port, closed| {
-            let keep = wanted.contains_key(port);
+            let keep = wanted.contains(port);
             if !keep {
                 closed.cancel();
             }
@@ -78,7 +78,7 @@ impl Ports {
         mut hand: impl FnMut(u16, Vec<TcpListener>, &CancellationToken),
     ) -> Vec<ApplyError> {
         let mut failed = Vec::new();
-        for port in table.ports().into_keys() {
+        for port in wanted(table) {
             if self.open.contains_key(&port) {
                 continue;
             }
@@ -164,10 +164,23 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     one.port() == other.port() && (a == b || a.is_unspecified() || b.is_unspecified())
 }
 
+/// The ports to open: of listeners, and that of the mesh.
+fn wanted(table: &Table) -> BTreeSet<u16> {
+    let mesh = table.inbound.iter().map(|inbound| inbound.address.port());
+    table.ports().into_keys().chain(mesh).collect()
+}
+
 /// Who wants a port.
 fn listeners(table: &Table, port: u16) -> Vec<(Key, Name)> {
     let wanting = table.listeners.iter().filter(|one| one.is_serving() && one.port == port);
-    wanting.map(|one| (one.gateway.clone(), one.name.clone())).collect()
+    let mesh = table.inbound.iter().filter(|inbound| inbound.is_at(port));
+    let mesh = mesh.map(|inbound| (inbound.workload.clone(), mesh_name()));
+    wanting.map(|one| (one.gateway.clone(), one.name.clone())).chain(mesh).collect()
+}
+
+/// What the port of the mesh is called beside the listeners.
+fn mesh_name() -> Name {
+    Name::parse("mesh").expect("'mesh' is a name")
 }
 
 /// Such as `listener 'web' of Gateway shop/edge`.

@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 use http::header::USER_AGENT;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
+use model::identity::Peer;
 use policy::{Principal, Reason, RuleRef};
 use table::Rule;
 use tokio::time::Instant;
@@ -59,6 +60,8 @@ pub(crate) struct Record {
     pub(crate) endpoint: Option<SocketAddr>,
     /// How many endpoints were tried.
     pub(crate) attempts: u32,
+    /// Who sends it through the mesh.
+    pub(crate) from: Option<Arc<Peer>>,
     /// Who is calling, if proved.
     pub(crate) principal: Option<Arc<Principal>>,
     /// The policy rule that decided, if one did.
@@ -84,10 +87,9 @@ const REQUEST_ID_BYTES: usize = 128;
 impl Record {
     /// Opens the record of a request whose head is there.
     pub(crate) fn open(conn: &Arc<Conn>, live: &Live, parts: &Parts) -> Box<Self> {
-        let settings = &conn.shared.settings;
         let telemetry = &conn.shared.telemetry;
         let peer = conn.peer.ip();
-        let trusted = settings.trusts(peer);
+        let trusted = conn.trusts(peer);
         let began_at = SystemTime::now();
         let caller = if trusted { Caller::Trusted } else { Caller::Stranger };
         let trace = telemetry.trace(&parts.headers, caller);
@@ -101,7 +103,7 @@ impl Record {
             began_at,
             request_id: sent.cloned().unwrap_or_else(|| request_id(began_at)),
             trace,
-            source: forward::source(peer, &parts.headers, |address| settings.trusts(address)),
+            source: forward::source(peer, &parts.headers, |address| conn.trusts(address)),
             method: parts.method.clone(),
             version: parts.version,
             host: Box::default(),
@@ -112,6 +114,7 @@ impl Record {
             backend: None,
             endpoint: None,
             attempts: 0,
+            from: conn.from.clone(),
             principal: None,
             decided_by: None,
             reason: Reason::ClientGone,

@@ -60,6 +60,7 @@ impl Asked {
             path: &self.path,
             query: self.uri.query(),
             headers: &self.headers,
+            peer: conn.from.as_deref(),
         };
         meant_here(conn, live, &self.host).is_ok()
             && live.table.find(&facts).is_ok_and(|found| {

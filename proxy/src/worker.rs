@@ -24,6 +24,7 @@ use crate::alarm::Alarms;
 use crate::describe;
 use crate::http::{Conn, Servers, Spoken};
 use crate::live::{Ground, Live};
+use crate::mesh::{self, Membership};
 use crate::ports::{ApplyError, Ports, States};
 use crate::settings::Settings;
 use crate::telemetry::{Outcome, Telemetry};
@@ -90,15 +91,21 @@ enum Order {
 }
 
 impl Proxy {
-    /// Starts the workers; nothing is served until a table is applied.
+    /// Starts the workers, which speak in the mesh by `membership`; nothing is served until a table is
+    /// applied.
     ///
     /// # Errors
     /// If a thread, a runtime or the random key of session tickets cannot be had.
-    pub fn start(settings: Settings, telemetry: Arc<Telemetry>) -> io::Result<Self> {
+    pub fn start(
+        settings: Settings,
+        telemetry: Arc<Telemetry>,
+        membership: Arc<Membership>,
+    ) -> io::Result<Self> {
         let ground = Ground {
             workers: settings.workers,
             pool: settings.limits.backend_pool,
             tickets: Ticketer::new().map_err(io::Error::other)?,
+            membership,
         };
         let live = Live::empty(&ground, &telemetry);
         let alarms = (0..settings.workers).map(|_| Alarms::default()).collect();
@@ -163,7 +170,12 @@ impl Proxy {
     /// Tells what is in force, for `/config`; callable from any thread.
     pub fn describe(&self) -> impl Fn() -> Value + Send + Sync + 'static {
         let shared = Arc::clone(&self.shared);
-        move || describe::live(&shared.live.load(), &shared.ports.load())
+        move || {
+            let speaks = shared.ground.membership.now().map(|now| now.peer.to_string());
+            let mut told = describe::live(&shared.live.load(), &shared.ports.load());
+            told["speaksAs"] = speaks.into();
+            told
+        }
     }
 
     /// Takes no new connections, finishes what is under way within `bound`, and ends.
@@ -289,7 +301,7 @@ fn canonical(peer: SocketAddr) -> SocketAddr {
 async fn connection(conn: Conn, stream: TcpStream, servers: Arc<Servers>) {
     let (telemetry, worker) = (Arc::clone(&conn.shared.telemetry), conn.worker);
     telemetry.connection_opened(worker);
-    let outcome = carry(conn, stream, &servers).await;
+    let outcome = carry(conn, stream, servers).await;
     match outcome {
         Outcome::HandshakeFailed => telemetry.handshake_failed(worker),
         Outcome::ParseFailed => telemetry.parse_failed(worker),
@@ -298,10 +310,13 @@ async fn connection(conn: Conn, stream: TcpStream, servers: Arc<Servers>) {
     telemetry.connection_closed(worker, outcome);
 }
 
-/// The handshake where the port has TLS, then HTTP.
-async fn carry(mut conn: Conn, stream: TcpStream, servers: &Servers) -> Outcome {
+/// The handshake where the port has TLS or is the mesh's, then HTTP.
+async fn carry(mut conn: Conn, stream: TcpStream, servers: Arc<Servers>) -> Outcome {
     if stream.set_nodelay(true).is_err() {
         return Outcome::Reset;
+    }
+    if conn.shared.live.load().table.inbound.as_ref().is_some_and(|mesh| mesh.is_at(conn.port)) {
+        return mesh::serve(conn, stream, &servers).await;
     }
     let Some(config) = conn.shared.live.load().tls.get(&conn.port).cloned() else {
         return servers.serve(Arc::new(conn), stream, Spoken::Detect).await;

@@ -11,7 +11,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use model::{Invalid, Key, Resource};
+use model::{Invalid, Key, Name, Resource};
 
 use crate::assemble::attach::{Around, Attached, Attacher};
 use crate::assemble::borders::Borders;
@@ -20,9 +20,9 @@ use crate::assemble::policies::Policies;
 use crate::claimed::Claimed;
 use crate::isolate::{self, Settled};
 use crate::service::Catalog;
-use crate::{Table, listener};
+use crate::{Table, inbound, listener};
 
-mod attach;
+pub(crate) mod attach;
 pub(crate) mod borders;
 mod callers;
 mod listeners;
@@ -45,6 +45,8 @@ pub struct Input {
     /// Whether this is only what one node is told of: what is not there may be elsewhere, so no
     /// edit is taken for a slip and a Gateway that nobody refused is no fault for its absence.
     pub slice: bool,
+    /// The Workload that whoever asks is the proxy of, where it runs in their cluster.
+    pub stands_for: Option<(Name, Key)>,
 }
 
 /// An object that was not read well.
@@ -96,6 +98,7 @@ pub struct Assembly {
 /// Makes a table. It never fails as a whole: see [`Assembly::faults`].
 pub fn assemble(input: Input, previous: Option<&Assembly>) -> Assembly {
     let mut faults = Vec::new();
+    let own = input.stands_for.clone();
     let mut settled = isolate::settle(input, previous, &mut faults);
     if !settled.slice {
         misled::keep(&mut settled, previous, &mut faults);
@@ -110,7 +113,7 @@ pub fn assemble(input: Input, previous: Option<&Assembly>) -> Assembly {
     let parents = Parents::find(&settled, &listeners, before, &mut faults);
     callers::check(&mut policies, &listeners, &parents, &mut faults);
     let before = previous.map_or(&[][..], |assembly| &assembly.table.services);
-    let catalog = Catalog::new(&settled, before);
+    let mut catalog = Catalog::new(&settled, before);
     let around =
         Around { settled: &settled, policies: &policies, borders: &borders, claimed: &claimed };
     let alike = alike.filter(|previous| {
@@ -118,7 +121,10 @@ pub fn assemble(input: Input, previous: Option<&Assembly>) -> Assembly {
     });
     let attacher = Attacher::new(around, &catalog, &mut listeners);
     let before = alike.map(|previous| &previous.attached);
-    let (rules, attached) = attacher.run(&parents, before, &mut faults);
+    let (mut rules, attached) = attacher.run(&parents, before, &mut faults);
+    let inbound = own.and_then(|(cluster, own)| {
+        inbound::open((&cluster, &own), around, &mut catalog, &mut rules)
+    });
     let ports = listener::ports(&listeners);
     for listener in &mut listeners {
         listener.routes.sort();
@@ -129,6 +135,7 @@ pub fn assemble(input: Input, previous: Option<&Assembly>) -> Assembly {
         listeners: listeners.into_iter().map(Arc::new).collect(),
         rules,
         services: catalog.finish(),
+        inbound,
         ports,
     });
     let kept = std::mem::take(&mut settled.kept);

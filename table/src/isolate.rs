@@ -120,7 +120,7 @@ impl Settled {
     /// that there are, and the levels of policies.
     pub(crate) fn surroundings(&self) -> [u8; 32] {
         let mut hash = self.hash(|kind| match kind {
-            Kind::HttpRoute | Kind::Service | Kind::EndpointSlice => false,
+            Kind::HttpRoute | Kind::Service | Kind::EndpointSlice | Kind::Workload => false,
             Kind::Gateway
             | Kind::Secret
             | Kind::ConfigMap

@@ -18,6 +18,7 @@ use policy::{Facts, Reason, Scheme};
 mod assemble;
 mod claimed;
 mod hosts;
+mod inbound;
 mod isolate;
 mod listener;
 mod precedence;
@@ -27,9 +28,10 @@ mod service;
 pub mod why;
 
 pub use assemble::{Assembly, Closed, Input, Refused, assemble};
+pub use inbound::Inbound;
 pub use listener::{Certificate, Listener, State};
 pub use rule::{Backend, Backends, Mirror, Rule, Target};
-pub use service::Service;
+pub use service::{Endpoint, Service, Through};
 
 /// All that a proxy needs to answer requests; immutable.
 #[derive(Debug, Default)]
@@ -42,6 +44,8 @@ pub struct Table {
     pub rules: Vec<Arc<Rule>>,
     /// Every Service port that some rule names, by [`Service::id`].
     pub services: Vec<Arc<Service>>,
+    /// What comes through the mesh, where this is the table of a workload's proxy.
+    pub inbound: Option<Inbound>,
     ports: listener::Ports,
 }
 
@@ -75,12 +79,19 @@ impl Table {
         self.ports.get(&port)?.listener(host)
     }
 
-    /// The rule that a request leads to.
+    /// The rule that a request leads to: through the mesh that of the application's port, whatever
+    /// its host.
     ///
     /// # Errors
     /// [`Reason::NoListener`] if nothing listens for the host on the port, [`Reason::NoRoute`] if
     /// no rule of the listener fits.
     pub fn find<'t>(&'t self, facts: &Facts<'_>) -> Result<Found<'t>, Reason> {
+        if facts.peer.is_some() {
+            let inbound = self.inbound.as_ref().ok_or(Reason::NoListener)?;
+            let (listener, place) = inbound.port(facts.port).ok_or(Reason::NoListener)?;
+            let rule = self.rules.get(place).ok_or(Reason::NoRoute)?;
+            return Ok(Found { listener, rule, place, prefix: None });
+        }
         let listener = self.listener(facts.port, facts.host);
         // A connection may be older than the table: what came in plain is not served as HTTPS.
         let listener = listener.filter(|listener| listener.scheme == facts.scheme);

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use model::identity::Peer;
 use model::route::BackendRef;
 use model::service::{AppProtocol, EndpointSlice, ServicePort};
+use model::workload::Workload;
 use model::{Key, Kind, Name, Resource};
 use policy::Reason;
 
@@ -24,9 +26,27 @@ pub struct Service {
     /// What is spoken behind it.
     pub protocol: AppProtocol,
     /// The endpoints that are ready, each once, in order; none means 503.
-    pub endpoints: Vec<SocketAddr>,
+    pub endpoints: Vec<Endpoint>,
     /// `namespace/name:port`, for metrics and logs.
     pub label: Arc<str>,
+}
+
+/// Where an application listens.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Endpoint {
+    /// Its address and port.
+    pub address: SocketAddr,
+    /// The proxy that it is reached through; plainly where there is none.
+    pub through: Option<Arc<Through>>,
+}
+
+/// A workload's proxy.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Through {
+    /// Where it takes connections of the mesh.
+    pub address: SocketAddr,
+    /// Who must be there.
+    pub peer: Peer,
 }
 
 /// A namespace, a Service's name and a port of it.
@@ -44,10 +64,11 @@ impl<'a> Catalog<'a> {
     /// one of `before`.
     pub(crate) fn new(settled: &'a Settled, before: &[Arc<Service>]) -> Self {
         let slices = slices_by_service(settled);
+        let workloads = workloads_by_namespace(settled);
         let mut catalog = Catalog { settled, ids: BTreeMap::new(), services: Vec::new() };
         for place in wanted(settled) {
             let id = catalog.services.len();
-            let Some(service) = build(settled, &slices, &place, id) else { continue };
+            let Some(service) = build(settled, &slices, &workloads, &place, id) else { continue };
             let kept = before.get(id).filter(|old| ***old == service).cloned();
             catalog.services.push(kept.unwrap_or_else(|| Arc::new(service)));
             catalog.ids.insert(place, id);
@@ -95,6 +116,27 @@ impl<'a> Catalog<'a> {
         }
     }
 
+    /// The place of a port of the workload that this node stands for.
+    pub(crate) fn local(
+        &mut self,
+        workload: &Key,
+        address: SocketAddr,
+        protocol: AppProtocol,
+    ) -> usize {
+        let id = self.services.len();
+        let Key { namespace, name, .. } = workload;
+        let port = address.port();
+        self.services.push(Arc::new(Service {
+            id,
+            key: workload.clone(),
+            port,
+            protocol,
+            endpoints: vec![Endpoint { address, through: None }],
+            label: format!("{namespace}/{name}:{port}").into(),
+        }));
+        id
+    }
+
     /// The services, by id.
     pub(crate) fn finish(self) -> Vec<Arc<Service>> {
         self.services
@@ -136,7 +178,25 @@ fn slices_by_service(settled: &Settled) -> Slices<'_> {
     slices
 }
 
-fn build(settled: &Settled, slices: &Slices<'_>, place: &Place, id: usize) -> Option<Service> {
+type Workloads<'a> = BTreeMap<&'a Name, Vec<&'a Workload>>;
+
+fn workloads_by_namespace(settled: &Settled) -> Workloads<'_> {
+    let mut workloads = Workloads::new();
+    for (key, item) in settled.of_kind(Kind::Workload) {
+        if let Resource::Workload(workload) = &item.resource {
+            workloads.entry(&key.namespace).or_default().push(workload);
+        }
+    }
+    workloads
+}
+
+fn build(
+    settled: &Settled,
+    slices: &Slices<'_>,
+    workloads: &Workloads<'_>,
+    place: &Place,
+    id: usize,
+) -> Option<Service> {
     let (namespace, name, number) = place;
     let key = Key::new(Kind::Service, namespace.clone(), name.clone());
     let Resource::Service(service) = settled.get(&key)? else { return None };
@@ -144,7 +204,12 @@ fn build(settled: &Settled, slices: &Slices<'_>, place: &Place, id: usize) -> Op
     let protocol = port.speaks()?;
     let slices = slices.get(&(namespace.clone(), name.clone()));
     let slices = slices.map_or(&[][..], Vec::as_slice);
-    let endpoints: BTreeSet<_> = slices.iter().flat_map(|slice| ready(slice, port)).collect();
+    let plain = |address| Endpoint { address, through: None };
+    let sliced = slices.iter().flat_map(|slice| ready(slice, port)).map(plain);
+    let workloads = workloads.get(namespace).map_or(&[][..], Vec::as_slice).iter();
+    let selected = workloads.filter(|workload| workload.is_selected(service));
+    let selected = selected.filter_map(|workload| endpoint(workload, port));
+    let endpoints: BTreeSet<_> = sliced.chain(selected).collect();
     Some(Service {
         id,
         key,
@@ -153,6 +218,15 @@ fn build(settled: &Settled, slices: &Slices<'_>, place: &Place, id: usize) -> Op
         endpoints: endpoints.into_iter().collect(),
         label: format!("{namespace}/{name}:{number}").into(),
     })
+}
+
+/// Where a workload is that a Service's port means.
+fn endpoint(workload: &Workload, port: &ServicePort) -> Option<Endpoint> {
+    let (ip, port) = (workload.address()?, workload.port_of(port)?.port);
+    let through = workload.spec.mesh.as_ref().map(|mesh| {
+        Arc::new(Through { address: SocketAddr::new(ip, mesh.port), peer: workload.peer() })
+    });
+    Some(Endpoint { address: SocketAddr::new(ip, port), through })
 }
 
 /// The ready endpoints of a slice behind the Service's port, matched by the port's name.

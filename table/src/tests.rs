@@ -9,6 +9,7 @@ mod callers;
 mod claims;
 mod closing;
 mod fixture;
+mod inbound;
 mod lookup;
 mod precedence;
 mod reload;

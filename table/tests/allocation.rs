@@ -86,6 +86,7 @@ fn a_lookup_allocates_nothing() {
             path,
             query,
             headers,
+            peer: None,
         };
         // A regular expression makes its scratch space once for each thread.
         let first = assembly.table.find(&facts).map(|found| &*found.rule.label);

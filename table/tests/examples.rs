@@ -56,6 +56,7 @@ fn decide(assembly: &Assembly, method: &Method, path: &str, key: Option<&str>) -
         path,
         query: None,
         headers: &headers,
+        peer: None,
     };
     let found = assembly.table.find(&facts).unwrap();
     let reason = match found.rule.chain.decide(&facts, found.prefix) {

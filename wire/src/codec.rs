@@ -8,7 +8,7 @@ use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
 use crate::frame::Malformed;
 use crate::proto::{config, identity};
-use crate::{Certified, ControlFrame, Join, NodeFrame, Rejoin, Renew};
+use crate::{Certified, ControlFrame, Join, NodeFrame, Rejoin, Renew, Speak, Spoken};
 
 /// A plain type that has a message.
 pub(crate) trait Plain: Sized + Send + 'static {
@@ -41,6 +41,8 @@ whole! {
     Renew => identity::RenewRequest,
     Rejoin => identity::RejoinRequest,
     Certified => identity::Certified,
+    Speak => identity::SpeakRequest,
+    Spoken => identity::Spoken,
 }
 
 impl Plain for NodeFrame {

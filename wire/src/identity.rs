@@ -72,6 +72,26 @@ pub struct Certified {
     pub now: i64,
 }
 
+/// A proxy of the mesh that is to speak for its workload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Speak {
+    /// PKCS#10, DER, for the key of the node's own certificate.
+    pub csr: Vec<u8>,
+    /// Its clock, microseconds since 1970.
+    pub now: i64,
+}
+
+/// As whom a proxy of the mesh speaks to others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spoken {
+    /// The workload's certificate, then its issuer's, DER.
+    pub chain: Vec<Vec<u8>>,
+    /// The roots under which all workloads lie, DER.
+    pub roots: Vec<Vec<u8>>,
+    /// The server's clock, microseconds since 1970.
+    pub now: i64,
+}
+
 /// Turns a plain type into its message and back, field by field.
 macro_rules! same_fields {
     ($plain:ident, $message:ident { $($field:ident),+ }) => {
@@ -92,4 +112,6 @@ macro_rules! same_fields {
 same_fields!(Join, JoinRequest { token_id, token_secret, kind, name, version, csr, now });
 same_fields!(Renew, RenewRequest { csr, version, now });
 same_fields!(Rejoin, RejoinRequest { certificate, csr, version, now });
+same_fields!(Speak, SpeakRequest { csr, now });
+same_fields!(Spoken, Spoken { chain, roots, now });
 same_fields!(Certified, Certified { node_id, cluster, trust, chain, roots, now });

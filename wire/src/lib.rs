@@ -24,7 +24,7 @@ pub use frame::{
     Ack, Begin, Commit, ControlFrame, ControlHeartbeat, Held, Hello, Lane, Nack, NodeFrame,
     NodeHeartbeat, Rejection,
 };
-pub use identity::{Certified, Join, Rejoin, Renew};
+pub use identity::{Certified, Join, Rejoin, Renew, Speak, Spoken};
 pub use key::Key;
 
 /// The scopes of a node, each with the revision that last changed it.

@@ -14,6 +14,7 @@ pub(crate) mod build;
 mod console;
 mod control;
 mod edge;
+mod mesh;
 mod report;
 mod store;
 mod unit;
@@ -49,6 +50,8 @@ enum Suite {
     Control,
     /// Black-box tests of the gateway over real processes, and what a request costs.
     Edge,
+    /// Black-box tests of proxies beside applications.
+    Mesh,
     /// The console's browser half, built and used in a browser.
     Console,
 }
@@ -66,6 +69,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             Suite::Store => store::run(&mut report),
             Suite::Control => control::run(&mut report),
             Suite::Edge => edge::run(&mut report),
+            Suite::Mesh => mesh::run(&mut report),
             Suite::Console => console::run(&mut report),
         }
         eprintln!("==== suite {name}: {}", report.counts().since(before));

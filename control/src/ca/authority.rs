@@ -47,7 +47,7 @@ pub(super) struct Leaf<'k, K> {
     pub(super) serial: String,
     pub(super) common_name: String,
     pub(super) names: Vec<SanType>,
-    pub(super) usage: ExtendedKeyUsagePurpose,
+    pub(super) usages: Vec<ExtendedKeyUsagePurpose>,
     pub(super) now: OffsetDateTime,
     pub(super) lasts: Duration,
 }
@@ -113,7 +113,7 @@ impl Authority {
         params.subject_alt_names = leaf.names;
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![leaf.usage];
+        params.extended_key_usages = leaf.usages;
         params.use_authority_key_identifier_extension = true;
         let expires = params.not_after;
         Ok((params.signed_by(leaf.key, &self.issuer)?.into(), expires))
@@ -173,8 +173,8 @@ pub(super) fn of_server(trust: &str) -> Result<Vec<SanType>, CaError> {
     Ok(vec![SanType::URI(uri.try_into()?), SanType::DnsName(dns.try_into()?)])
 }
 
-/// The only name of a node's certificate.
-pub(super) fn of_node(uri: String) -> Result<Vec<SanType>, CaError> {
+/// The only name of a certificate of a node or a workload.
+pub(super) fn of_uri(uri: String) -> Result<Vec<SanType>, CaError> {
     Ok(vec![SanType::URI(uri.try_into()?)])
 }
 

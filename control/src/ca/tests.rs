@@ -75,8 +75,8 @@ async fn an_authority_of_another_cluster_vouches_for_nobody() {
             key: &key,
             serial: serial().unwrap(),
             common_name: "id-1".into(),
-            names: authority::of_node(node("east").uri(TRUST)).unwrap(),
-            usage: ExtendedKeyUsagePurpose::ClientAuth,
+            names: authority::of_uri(node("east").uri(TRUST)).unwrap(),
+            usages: vec![ExtendedKeyUsagePurpose::ClientAuth],
             now: NOW,
             lasts: Duration::hours(1),
         })

@@ -97,6 +97,7 @@ impl Draft {
             | Resource::HttpRoute(_)
             | Resource::Service(_)
             | Resource::EndpointSlice(_)
+            | Resource::Workload(_)
             | Resource::Secret(_)
             | Resource::ConfigMap(_)
             | Resource::AccessPolicy(_) => {}
@@ -303,6 +304,7 @@ const fn gives_rights(kind: Kind) -> bool {
         | Kind::HttpRoute
         | Kind::Service
         | Kind::EndpointSlice
+        | Kind::Workload
         | Kind::Secret
         | Kind::ConfigMap
         | Kind::AccessPolicy

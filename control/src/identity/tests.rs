@@ -8,7 +8,6 @@ use time::macros::datetime;
 use tonic::Code;
 
 use super::*;
-use crate::ca::NodeKind;
 
 const NOW: OffsetDateTime = datetime!(2026-03-01 12:00 UTC);
 
@@ -31,7 +30,8 @@ impl Bed {
         };
         let hours = Duration::hours(24);
         let ca = Ca::open(store.clone(), "heddle.internal", hours, NOW).await.unwrap();
-        let service = Identities::new(Arc::new(ca), store.clone(), clock);
+        let app = Arc::new(App::new(store.clone()));
+        let service = Identities::new(app, Arc::new(ca), clock);
         Bed { service, store, passed, _dir: dir }
     }
 
@@ -201,4 +201,88 @@ async fn a_node_that_was_forgotten_gets_no_certificate() {
     assert_ne!(anew.node_id, held.node_id);
     let old = bed.renew(&held, &own).await.unwrap_err();
     assert_eq!(old.message(), FORGOTTEN, "its old certificate stays that of a forgotten node");
+}
+
+fn mesh_token(bed: &Bed, cluster: &str) -> store::join::JoinToken {
+    let id = uuid::Uuid::now_v7().simple().to_string();
+    store::join::JoinToken {
+        hash: store::digest(format!("secret of {id}").as_bytes()),
+        id,
+        cluster: cluster.to_owned(),
+        kind: "mesh".to_owned(),
+        pattern: "*".to_owned(),
+        uses_left: 1,
+        created: bed.now(),
+        expires: bed.now() + 3_600_000_000,
+        revoked: None,
+    }
+}
+
+impl Bed {
+    /// Joins the proxy of a workload in a cluster, and asks to speak; whose certificate comes.
+    async fn speak(
+        &self,
+        cluster: &str,
+        name: &str,
+        by: Option<&KeyPair>,
+    ) -> Result<String, Status> {
+        let (token, own) = (mesh_token(self, cluster), key());
+        self.store.join_token_create(&token, &store::Entry::default()).await.unwrap();
+        let secret = format!("secret of {}", token.id);
+        let joins = Join { kind: "mesh".into(), ..self.join(&(token.id, secret), name, &own) };
+        let held = self.service.let_in(joins).await.unwrap();
+        let proven = self.service.ca.prove(&held.chain[0]).await.unwrap().unwrap();
+        let speak = Speak { csr: csr(by.unwrap_or(&own)), now: self.now() };
+        let spoken = self.service.spoken(&proven, speak).await?;
+        let leaf = x509_parser::parse_x509_certificate(&spoken.chain[0]).unwrap().1;
+        let names = leaf.subject_alternative_name().unwrap().unwrap();
+        let [x509_parser::extensions::GeneralName::URI(uri)] = names.value.general_names[..] else {
+            panic!("one URI");
+        };
+        Ok(uri.to_owned())
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_gets_a_certificate_of_its_own_workload_alone() {
+    let bed = Bed::new().await;
+    let text = "
+apiVersion: heddle.dev/v1alpha1
+kind: Workspace
+metadata: { name: shop }
+spec: {}
+---
+apiVersion: heddle.dev/v1alpha1
+kind: Workload
+metadata: { name: orders-1, namespace: shop }
+spec:
+  cluster: east
+  serviceAccount: orders
+  address: 127.0.0.1
+  ports: [{ port: 8080 }]
+  mesh: {}
+---
+apiVersion: heddle.dev/v1alpha1
+kind: Workload
+metadata: { name: plain, namespace: shop }
+spec: { cluster: east, address: 127.0.0.1, ports: [{ port: 8080 }] }
+";
+    let app = &bed.service.app;
+    app.found(&crate::test::op().actor.user, crate::test::op().now).await.unwrap();
+    app.change_commit(&crate::test::op(), crate::read(text).unwrap()).await.unwrap();
+    let spoken = bed.speak("east", "shop.orders-1", None).await.unwrap();
+    assert_eq!(spoken, "spiffe://east.heddle.internal/ns/shop/sa/orders");
+    for (cluster, name, word) in [
+        ("west", "shop.orders-1", "runs in cluster 'east', and this proxy joined 'west'"),
+        ("east", "shop.orders-2", "there is no Workload shop/orders-2"),
+        ("east", "shop.plain", "has no proxy"),
+        ("east", "orders-1", "names no workload"),
+        ("east", "a.shop.orders-1", "names no workload"),
+    ] {
+        let refused = bed.speak(cluster, name, None).await.unwrap_err();
+        assert_eq!(refused.code(), Code::FailedPrecondition);
+        assert!(refused.message().contains(word), "{}", refused.message());
+    }
+    let refused = bed.speak("east", "shop.orders-1", Some(&key())).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
 }

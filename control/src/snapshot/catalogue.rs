@@ -218,6 +218,7 @@ fn envelope(key: &Key, scope: String, object: &Object) -> Envelope {
         | Resource::HttpRoute(_)
         | Resource::Service(_)
         | Resource::EndpointSlice(_)
+        | Resource::Workload(_)
         | Resource::Secret(_)
         | Resource::ConfigMap(_)
         | Resource::Api(_)

@@ -1,6 +1,7 @@
 //! Which objects nodes of a class see, and what an object names.
 
 use super::{BTreeSet, Class, Key, Kind, Name, Resource};
+use crate::ca::NodeKind;
 use model::policy::TargetKind;
 
 /// The label that gives a Gateway to one cluster alone.
@@ -24,6 +25,7 @@ pub(super) const fn of(kind: Kind) -> Sight {
         Kind::HttpRoute => Sight::Hangs,
         Kind::Service
         | Kind::EndpointSlice
+        | Kind::Workload
         | Kind::ConfigMap
         | Kind::Api
         | Kind::Claim
@@ -52,7 +54,7 @@ pub(super) fn seen<'r>(
             // What is attached to others comes after them.
             Sight::Hangs => false,
             Sight::Decides => {
-                key.kind == Kind::Gateway && {
+                key.kind == Kind::Gateway && class.kind == NodeKind::Gateway && {
                     is_of(class, resource.meta().labels.get(CLUSTER).map(String::as_str))
                 }
             }
@@ -61,10 +63,12 @@ pub(super) fn seen<'r>(
             seen.insert(key);
         }
     }
+    // What is attached to a Service is asked where its workloads are.
+    let counts = |to: &Key| to.kind != Kind::Service || class.kind == NodeKind::Mesh;
     // Each step looks at what the ones before it let through.
     for kind in [Kind::HttpRoute, Kind::AccessPolicy] {
         for (key, resource) in resources.clone().filter(|(key, _)| key.kind == kind) {
-            if attached(resource).iter().any(|to| seen.contains(to)) {
+            if attached(resource).iter().any(|to| counts(to) && seen.contains(to)) {
                 seen.insert(key);
             }
         }
@@ -95,6 +99,7 @@ pub(super) fn attached(resource: &Resource) -> Vec<Key> {
                 let kind = match target.kind {
                     TargetKind::Gateway => Kind::Gateway,
                     TargetKind::HttpRoute => Kind::HttpRoute,
+                    TargetKind::Service => Kind::Service,
                 };
                 named(kind, &policy.metadata.namespace, &target.name)
             };
@@ -103,6 +108,7 @@ pub(super) fn attached(resource: &Resource) -> Vec<Key> {
         Resource::Gateway(_)
         | Resource::Service(_)
         | Resource::EndpointSlice(_)
+        | Resource::Workload(_)
         | Resource::Secret(_)
         | Resource::ConfigMap(_)
         | Resource::Api(_)
@@ -135,6 +141,7 @@ fn secrets(resource: &Resource) -> Vec<Key> {
         Resource::HttpRoute(_)
         | Resource::Service(_)
         | Resource::EndpointSlice(_)
+        | Resource::Workload(_)
         | Resource::Secret(_)
         | Resource::ConfigMap(_)
         | Resource::Api(_)

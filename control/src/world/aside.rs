@@ -107,6 +107,7 @@ pub(super) fn stand_in(key: &store::Key, body: &str, beside: &Snapshot) -> Optio
         | Kind::HttpRoute
         | Kind::Service
         | Kind::EndpointSlice
+        | Kind::Workload
         | Kind::Secret
         | Kind::ConfigMap
         | Kind::AccessPolicy

@@ -42,7 +42,7 @@ fn main() -> Result<()> {
     let log = Sink::File("/dev/null".into());
     let telemetry =
         Telemetry::start(&telemetry::Settings { access_log: log, ..Default::default() })?;
-    let mut proxy = Proxy::start(Settings::default(), Arc::clone(&telemetry))?;
+    let mut proxy = Proxy::start(Settings::default(), Arc::clone(&telemetry), Arc::default())?;
     let table = table(address.port(), origin)?;
     telemetry.table_applied(&table.digest, 0);
     if let Some(failed) = proxy.apply(table).into_iter().next() {

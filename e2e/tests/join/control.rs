@@ -26,7 +26,7 @@ use tonic::{Request, Response, Status, Streaming};
 use wire::server::{Config, ConfigServer, Identity, IdentityServer};
 use wire::{
     Ack, Begin, Certified, Commit, ControlFrame, ControlHeartbeat, Envelope, Hello, Join, Key,
-    Lane, NodeFrame, Rejoin, Renew, Vector, digest,
+    Lane, NodeFrame, Rejoin, Renew, Speak, Spoken, Vector, digest,
 };
 
 use crate::authority::{Authorities, CLUSTER, TRUST};
@@ -305,6 +305,10 @@ impl Identity for Services {
         }
         self.0.note(|seen| seen.rejoins += 1);
         Ok(self.0.certify(&rejoin.csr, "edge"))
+    }
+
+    async fn speak(&self, _: Request<Speak>) -> Result<Response<Spoken>, Status> {
+        Err(Status::failed_precondition("a gateway speaks by its own certificate"))
     }
 }
 

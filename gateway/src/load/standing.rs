@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use model::policy::{AccessPolicy, TargetKind};
 use model::{Document, Invalid, Key, Kind, Resource};
 use table::{Assembly, Input, Refused};
 
@@ -122,19 +123,35 @@ fn left_out(document: &Document, path: &Path, line: usize) -> Invalid {
 fn faults_here(document: &Document, resource: &Resource) -> Vec<Invalid> {
     match resource {
         Resource::Secret(secret) => proxy::tls::check(secret),
+        Resource::AccessPolicy(policy) => on_services(document, policy),
         Resource::Gateway(_)
         | Resource::HttpRoute(_)
         | Resource::Service(_)
         | Resource::EndpointSlice(_)
-        | Resource::ConfigMap(_)
-        | Resource::AccessPolicy(_) => Vec::new(),
-        Resource::Api(_)
+        | Resource::ConfigMap(_) => Vec::new(),
+        Resource::Workload(_)
+        | Resource::Api(_)
         | Resource::Claim(_)
         | Resource::Workspace(_)
         | Resource::Team(_)
         | Resource::Role(_)
         | Resource::Grant(_) => vec![not_here(document)],
     }
+}
+
+/// Targets that nobody asks here: policies of Services are asked by proxies of the mesh.
+fn on_services(document: &Document, policy: &AccessPolicy) -> Vec<Invalid> {
+    let targets = policy.spec.target_refs.iter().enumerate();
+    let on_services = targets.filter(|(_, target)| target.kind == TargetKind::Service);
+    let fault = |(index, _)| Invalid {
+        path: format!("spec.targetRefs[{index}].kind"),
+        reason:
+            "a gateway that reads files asks no policy of a Service; attach it to a Gateway or \
+                 an HTTPRoute, or join a server"
+                .to_owned(),
+        ..not_here(document)
+    };
+    on_services.map(fault).collect()
 }
 
 /// Whether a gateway that reads files takes objects of this kind.
@@ -147,7 +164,13 @@ fn is_read(kind: Kind) -> bool {
         | Kind::Secret
         | Kind::ConfigMap
         | Kind::AccessPolicy => true,
-        Kind::Api | Kind::Claim | Kind::Workspace | Kind::Team | Kind::Role | Kind::Grant => false,
+        Kind::Workload
+        | Kind::Api
+        | Kind::Claim
+        | Kind::Workspace
+        | Kind::Team
+        | Kind::Role
+        | Kind::Grant => false,
     }
 }
 

@@ -16,8 +16,8 @@ const TRAFFIC: [Kind; 7] = [
     Kind::AccessPolicy,
 ];
 
-/// Kinds that say who may do what inside a workspace.
-const BORDERS: [Kind; 4] = [Kind::Api, Kind::Claim, Kind::Grant, Kind::Role];
+/// Kinds that say who may do what inside a workspace; a Workload says who speaks as whom.
+const BORDERS: [Kind; 5] = [Kind::Api, Kind::Claim, Kind::Grant, Kind::Role, Kind::Workload];
 
 /// The names of the roles that are built in, and what they are for.
 pub const ROLES: [(&str, &str); 4] = [

@@ -44,6 +44,7 @@ impl Directory {
                 | Resource::HttpRoute(_)
                 | Resource::Service(_)
                 | Resource::EndpointSlice(_)
+                | Resource::Workload(_)
                 | Resource::Secret(_)
                 | Resource::ConfigMap(_)
                 | Resource::AccessPolicy(_)

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::{HeaderMap, Method};
-use model::policy::AccessRule;
+use model::identity::Peer;
+use model::policy::{AccessRule, WorkloadMatch};
 use model::{Checker, Hostname, Name};
 
 use super::caller::Caller;
@@ -27,6 +28,64 @@ pub(crate) struct Rule {
     paths: Vec<PathPattern>,
     callers: Vec<Caller>,
     headers: Vec<HeaderPattern>,
+    peers: Vec<PeerPattern>,
+}
+
+/// Who may be at the other end in the mesh.
+#[derive(Debug)]
+struct PeerPattern {
+    cluster: Name,
+    of: Of,
+}
+
+#[derive(Debug)]
+enum Of {
+    Gateway(Name),
+    /// Of a namespace; any service account of it where there is none.
+    Workload(Name, Option<Name>),
+}
+
+impl PeerPattern {
+    /// Of a policy in `namespace`.
+    fn compile(from: &WorkloadMatch, namespace: &Name) -> Self {
+        let of = match &from.gateway {
+            Some(name) => Of::Gateway(name.clone()),
+            None => {
+                let namespace = from.namespace.as_ref().unwrap_or(namespace);
+                Of::Workload(namespace.clone(), from.service_account.clone())
+            }
+        };
+        PeerPattern { cluster: from.cluster.clone(), of }
+    }
+
+    fn matches(&self, peer: &Peer) -> bool {
+        let is_of = match (&self.of, peer) {
+            (Of::Gateway(wanted), Peer::Gateway { name, .. }) => wanted == name,
+            (Of::Workload(wanted, account), Peer::Workload { namespace, service_account, .. }) => {
+                wanted == namespace
+                    && account.as_ref().is_none_or(|account| account == service_account)
+            }
+            (Of::Gateway(_), Peer::Workload { .. }) | (Of::Workload(..), Peer::Gateway { .. }) => {
+                false
+            }
+        };
+        is_of && self.cluster == *peer.cluster()
+    }
+}
+
+impl Display for PeerPattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let cluster = &self.cluster;
+        match &self.of {
+            Of::Gateway(name) => write!(f, "gateway {name} of {cluster}"),
+            Of::Workload(namespace, Some(account)) => {
+                write!(f, "workload {namespace}/{account} of {cluster}")
+            }
+            Of::Workload(namespace, None) => {
+                write!(f, "any workload of {namespace} of {cluster}")
+            }
+        }
+    }
 }
 
 /// What a rule may ask, in the order in which it is asked: cheapest first.
@@ -34,6 +93,7 @@ pub(crate) struct Rule {
 pub(crate) enum Condition {
     Methods,
     Sources,
+    Workloads,
     Hosts,
     Callers,
     Paths,
@@ -46,6 +106,7 @@ impl Condition {
         match self {
             Condition::Methods => "methods",
             Condition::Sources => "sources",
+            Condition::Workloads => "workloads",
             Condition::Hosts => "hosts",
             Condition::Callers => "callers",
             Condition::Paths => "paths",
@@ -83,8 +144,10 @@ impl<'a> Seen<'a> {
 impl Rule {
     /// Compiles `from`. A rule that is incomplete since a fault was reported to `at` is never
     /// judged: a fault refuses the whole policy.
-    pub(crate) fn compile(from: &AccessRule, at: &mut Checker) -> Self {
+    /// What names no namespace means that of its policy, `namespace`.
+    pub(crate) fn compile(from: &AccessRule, namespace: &Name, at: &mut Checker) -> Self {
         let when = &from.when;
+        let peer = |one| PeerPattern::compile(one, namespace);
         let mut rule = Rule {
             name: Arc::new(from.name.clone()),
             methods: when.methods.iter().fold(MethodSet(0), |set, method| {
@@ -95,6 +158,7 @@ impl Rule {
             paths: Vec::new(),
             callers: Vec::new(),
             headers: Vec::new(),
+            peers: when.workloads.iter().map(peer).collect(),
         };
         at.within("when", |at| {
             at.each("paths", &when.paths, |at, path| match PathPattern::compile(path) {
@@ -139,6 +203,10 @@ impl Rule {
         if !self.sources.is_empty() && !self.sources.contains(seen.source) {
             return Some(Condition::Sources);
         }
+        let is_peer = |peer: &Peer| self.peers.iter().any(|wanted| wanted.matches(peer));
+        if !self.peers.is_empty() && !facts.peer.is_some_and(is_peer) {
+            return Some(Condition::Workloads);
+        }
         if !self.hosts.is_empty() && !self.hosts.iter().any(|host| host.matches(facts.host)) {
             return Some(Condition::Hosts);
         }
@@ -166,6 +234,10 @@ impl Rule {
         match condition {
             Condition::Methods => (self.methods.to_string(), facts.method.to_string()),
             Condition::Sources => (self.sources.to_string(), seen.source().to_string()),
+            Condition::Workloads => {
+                let peer = facts.peer.map(ToString::to_string);
+                (some_of(self.peers.iter()), shown(&peer.unwrap_or_default()))
+            }
             Condition::Hosts => (some_of(self.hosts.iter()), shown(facts.host)),
             Condition::Callers => {
                 let callers = some_of(seen.known.at(seen.level));

@@ -1,11 +1,13 @@
 //! Who may pass: each sentence of ADR 008 as a test.
 
 use http::Method;
+use model::identity::Peer;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::chain::Chain;
+use crate::chain::{Chain, Verdict};
+use crate::facts::Facts;
 use crate::fixtures::{CLERK, GUEST, READER, Request, chain, compile, keys, level, reason};
 use crate::reason::Reason;
 
@@ -390,5 +392,44 @@ proptest! {
         bare.headers.remove("x-api-key");
         let was_open = [&request, &bare].map(|request| reason(&before, request) == Reason::Ok);
         prop_assert!(after != Reason::Ok || was_open.contains(&true), "became {after}");
+    }
+}
+
+#[test]
+fn workloads_are_named_by_cluster_namespace_and_account() {
+    let name = |word: &str| Name::parse(word).unwrap();
+    let workload = |cluster, namespace, account| Peer::Workload {
+        cluster: name(cluster),
+        namespace: name(namespace),
+        service_account: name(account),
+    };
+    let gateway = |cluster| Peer::Gateway { cluster: name(cluster), name: name("edge") };
+    let front = workload("east", "shop", "front");
+    let named = json!({ "cluster": "east", "serviceAccount": "front" });
+    let any = json!({ "cluster": "east", "namespace": "bank" });
+    let edge = json!({ "cluster": "east", "gateway": "edge" });
+    for (wanted, peer, is_allowed) in [
+        (&named, Some(front.clone()), true),
+        // The policy's own namespace is meant.
+        (&named, Some(workload("east", "bank", "front")), false),
+        (&named, Some(workload("east", "shop", "back")), false),
+        (&named, Some(workload("west", "shop", "front")), false),
+        (&named, None, false),
+        (&any, Some(workload("east", "bank", "back")), true),
+        (&any, Some(front.clone()), false),
+        (&edge, Some(gateway("east")), true),
+        (&edge, Some(gateway("west")), false),
+        (&edge, Some(workload("east", "shop", "edge")), false),
+        (&named, Some(gateway("east")), false),
+    ] {
+        let rules = json!([{ "name": "a", "when": { "workloads": [wanted] } }]);
+        let chain = chain([level([json!({ "rules": rules })])]);
+        let request = Request::get("/");
+        let facts = Facts { peer: peer.as_ref(), ..request.facts() };
+        let passes = matches!(chain.decide(&facts, None), Verdict::Pass(_));
+        assert_eq!(passes, is_allowed, "{wanted} {peer:?}");
+        let told = chain.explain(&facts, None).to_string();
+        let saw = peer.map_or_else(|| "none".to_owned(), |peer| peer.to_string());
+        assert!(is_allowed || told.contains(&format!("workloads: saw {saw}, wanted")), "{told}");
     }
 }

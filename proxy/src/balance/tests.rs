@@ -7,6 +7,7 @@ use super::*;
 fn service(count: u16) -> Service {
     let endpoint = |port| {
         Arc::new(Endpoint {
+            way: None,
             address: SocketAddr::from(([127, 0, 0, 1], port)),
             protocol: AppProtocol::Http1,
             load: Load::default(),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 use imbl::ordmap::DiffItem;
+use model::identity::Peer;
 use model::key::platform_namespace;
 use model::{Invalid, Kind, Name, Resource};
 use table::{Assembly, Closed, Input, Refused, Table, assemble};
@@ -33,6 +34,8 @@ pub(crate) struct Compiled {
 /// Compiles one state after the other, taking over what did not change.
 #[derive(Debug, Default)]
 pub(crate) struct Compiler {
+    /// The workload that this node stands for, in its cluster.
+    own: Option<(Name, model::Key)>,
     /// What was read last.
     held: Objects,
     read: BTreeMap<Key, Reading>,
@@ -51,9 +54,14 @@ struct Reading {
 }
 
 impl Compiler {
-    /// One that goes on from what was served.
-    pub(crate) fn after(served: &Served) -> Self {
-        let mut compiler = Compiler::default();
+    /// Of a node that stands for this workload.
+    pub(crate) fn of(own: Option<(Name, model::Key)>) -> Self {
+        Compiler { own, ..Compiler::default() }
+    }
+
+    /// The same, to go on from what was served.
+    pub(crate) fn after(served: &Served, own: Option<(Name, model::Key)>) -> Self {
+        let mut compiler = Compiler::of(own);
         if !served.good.is_empty() {
             compiler.compile(&served.objects());
         }
@@ -88,6 +96,11 @@ impl Compiler {
         compiled
     }
 
+    /// As whom the node speaks in the mesh, as the last table says.
+    pub(crate) fn peer(&self) -> Option<Peer> {
+        Some(self.assembly.as_ref()?.table.inbound.as_ref()?.peer.clone())
+    }
+
     /// Reads what was not there before.
     fn look(&mut self, before: &Objects) {
         for change in before.diff(&self.held) {
@@ -109,7 +122,8 @@ impl Compiler {
 
     fn input(&self) -> Input {
         // What others see of the world is none of ours to judge.
-        let mut input = Input { slice: true, ..Input::default() };
+        let stands_for = self.own.clone();
+        let mut input = Input { slice: true, stands_for, ..Input::default() };
         for (key, Reading { envelope, result }) in &self.read {
             match result {
                 Ok(resource) => input.resources.push(resource.clone()),

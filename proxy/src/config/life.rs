@@ -7,7 +7,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use tokio::sync::oneshot;
+use model::Name;
+use model::identity::Peer;
+use model::workload::Workload;
+use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 use wire::{ControlFrame, Rejection, Vector};
 
@@ -17,9 +20,14 @@ use super::keeper::Keeper;
 use super::link::{Heard, Link};
 use super::member::{Ground, anchor, left};
 use super::session::{Action, Event, Now, Session};
+use super::speaker::{self, Wanted};
 use super::status::{Source, written};
 use super::{Error, Ready, Update, unopened};
 use crate::identity::{Away, Dialer, EnrollError, Identity, Shown};
+use crate::mesh::Papers;
+
+/// The kind of node that is a gateway.
+const GATEWAY: &str = "gateway";
 
 /// Something that goes on beside the loop.
 pub(super) type Doing<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -55,6 +63,8 @@ struct Done {
     rejected: Vec<Rejection>,
     /// [`Served::good`].
     good: Objects,
+    /// As whom the node is to speak in the mesh.
+    peer: Option<Peer>,
     /// Whether the main loop is still there.
     is_applied: bool,
 }
@@ -70,6 +80,8 @@ struct Life {
     link: Option<Link>,
     opening: Option<Doing<Result<Link, Away>>>,
     taking: Option<Doing<Done>>,
+    /// As whom it is to speak in the mesh.
+    speaks: watch::Sender<Wanted>,
     renewing: Doing<Identity>,
     keeper: Keeper,
     /// What the table in force was made from, and what it could not take.
@@ -89,6 +101,13 @@ impl Life {
         let held = Arc::new(Held::nothing());
         let session = Session::new(Arc::clone(&identity), version, held, Instant::now());
         let renewing = ground.clone().renewed(Arc::clone(&identity), dialer.clone());
+        let compiler = Compiler::of(workload(&identity));
+        let peer = None;
+        let wanted = Wanted { peer, trust: identity.trust.clone(), dialer: dialer.clone() };
+        let (speaks, wanted) = watch::channel(wanted);
+        if identity.kind != GATEWAY {
+            tokio::spawn(speaker::run(ground.clone(), wanted));
+        }
         let life = Life {
             renewing: Box::pin(renewing),
             keeper: Keeper::new(ground.clone()),
@@ -97,10 +116,11 @@ impl Life {
             shown,
             dialer,
             session,
-            compiler: Some(Compiler::default()),
+            compiler: Some(compiler),
             link: None,
             opening: None,
             taking: None,
+            speaks,
             in_force: None,
             told: String::new(),
         };
@@ -109,12 +129,24 @@ impl Life {
     }
 
     fn tell_identity(&self) {
+        self.speak_as_gateway();
         let (node, ends) = (Arc::clone(&self.identity), self.identity.ends().ok());
         self.ground.status.change(|standing| {
             standing.node = Some(node);
             standing.ends = ends;
             standing.trouble = None;
         });
+    }
+
+    /// A gateway speaks in the mesh by its node's certificate.
+    fn speak_as_gateway(&self) {
+        let identity = &self.identity;
+        let Some(peer) = gateway(identity) else { return };
+        let Identity { trust, chain, roots, .. } = &**identity;
+        let papers = Papers { peer: &peer, trust, chain, roots };
+        if let Err(unfit) = self.ground.membership.show(&papers, &self.ground.key) {
+            tracing::error!("the node's certificate is of no use in the mesh: {unfit}");
+        }
     }
 
     /// Puts in force what was kept on disk, before the server is asked.
@@ -125,13 +157,25 @@ impl Life {
         let node = Arc::clone(&self.identity);
         self.session = Session::new(node, &version, Arc::clone(&state), Instant::now());
         // What cannot be read keeps the form that was served before, as if there had been no end.
-        let compiler = tokio::task::spawn_blocking(move || Compiler::after(&served));
+        let own = workload(&self.identity);
+        let compiler = tokio::task::spawn_blocking(move || Compiler::after(&served, own));
         let compiler = compiler.await.unwrap_or_default();
         let done = self.take(compiler, Arc::clone(&state), Source::Disk).await;
         let served = Served { state, good: done.good };
         self.in_force = done.is_applied.then_some((served, done.rejected));
+        self.speak_as(done.peer);
         self.show_rejected();
         self.compiler = Some(done.compiler);
+    }
+
+    /// Speaks in the mesh as the table says, if this node stands for a workload.
+    fn speak_as(&self, peer: Option<Peer>) {
+        let (trust, dialer) = (self.identity.trust.clone(), self.dialer.clone());
+        self.speaks.send_if_modified(|wanted| {
+            let is_news = wanted.peer != peer;
+            *wanted = Wanted { peer, trust, dialer };
+            is_news
+        });
     }
 
     /// Does what the session says, until told to stop.
@@ -149,6 +193,7 @@ impl Life {
                         return;
                     }
                     self.compiler = Some(taken.compiler);
+                    self.speak_as(taken.peer);
                     if let Some(state) = self.session.taking() {
                         let served = Served { state: Arc::clone(state), good: taken.good };
                         self.keeper.note(served.clone());
@@ -305,7 +350,8 @@ impl Life {
             if let Some((Served { good, .. }, rejected)) = same {
                 // As after each new stream: only what is said of the objects is new.
                 status.change(|standing| standing.take(&state, source));
-                return Done { compiler, rejected, good, is_applied: true };
+                let peer = compiler.peer();
+                return Done { compiler, rejected, good, peer, is_applied: true };
             }
             let objects = state.objects.clone();
             let compiled = tokio::task::spawn_blocking(move || {
@@ -318,6 +364,7 @@ impl Life {
                     compiler: Compiler::default(),
                     rejected: Vec::new(),
                     good: Objects::new(),
+                    peer: None,
                     is_applied: false,
                 };
             };
@@ -334,7 +381,8 @@ impl Life {
                     standing.kept = Arc::new(compiled.kept);
                 });
             }
-            Done { compiler, rejected, good: compiled.good, is_applied }
+            let (good, peer) = (compiled.good, compiler.peer());
+            Done { compiler, rejected, good, peer, is_applied }
         }
     }
 
@@ -380,6 +428,18 @@ impl Life {
             self.session.hurry(Instant::now());
         }
     }
+}
+
+/// The workload that a node stands for, in its cluster.
+fn workload(identity: &Identity) -> Option<(Name, model::Key)> {
+    let (cluster, name) = (Name::parse(&identity.cluster).ok()?, Name::parse(&identity.name).ok()?);
+    (identity.kind != GATEWAY).then(|| Some((cluster, Workload::of_node(&name)?))).flatten()
+}
+
+/// As whom a gateway speaks.
+fn gateway(identity: &Identity) -> Option<Peer> {
+    let (cluster, name) = (Name::parse(&identity.cluster).ok()?, Name::parse(&identity.name).ok()?);
+    (identity.kind == GATEWAY).then_some(Peer::Gateway { cluster, name })
 }
 
 /// The next word of a stream; never, if there is none.

@@ -9,10 +9,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::status::Status;
 use super::{Error, Settings, Update};
-use crate::ApplyError;
 use crate::identity::{
-    Anchor, Asking, Dialer, EnrollError, Folder, Identity, JoinToken, NodeKey, Shown, again, due,
+    Anchor, Asking, Certificate, Dialer, EnrollError, Folder, Identity, JoinToken, NodeKey, Shown,
+    again, due,
 };
+use crate::{ApplyError, Membership};
 
 /// The longest wait between two tries to join.
 const JOINING: Duration = Duration::from_secs(10);
@@ -30,6 +31,8 @@ pub(super) struct Ground {
     pub(super) updates: mpsc::Sender<Update>,
     /// The ports of the table in force that are not open.
     pub(super) unopened: watch::Receiver<Vec<ApplyError>>,
+    /// As whom the process speaks in the mesh.
+    pub(super) membership: Arc<Membership>,
     pub(super) stop: CancellationToken,
     /// The server knows this node no more: the certificate is due at once.
     pub(super) due: Arc<Notify>,
@@ -88,7 +91,7 @@ impl Ground {
         dialer.map_err(|error| EnrollError::Unfit(error.to_string()))
     }
 
-    fn asking<'n>(&'n self, dialer: &'n Dialer) -> Asking<'n> {
+    pub(super) fn asking<'n>(&'n self, dialer: &'n Dialer) -> Asking<'n> {
         Asking { dialer, key: &self.key, version: &self.settings.version }
     }
 
@@ -159,6 +162,11 @@ pub(super) fn left(identity: &Identity) -> Duration {
 /// machine sleeps.
 async fn until_due(identity: &Identity) {
     let Ok(certificate) = identity.certificate() else { return };
+    until_due_of(&certificate).await;
+}
+
+/// The same of any certificate.
+pub(super) async fn until_due_of(certificate: &Certificate) {
     let due = due(certificate.not_before, certificate.not_after, rand::random());
     while let Ok(left) = due.duration_since(SystemTime::now()) {
         if left.is_zero() {

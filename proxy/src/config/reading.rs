@@ -54,6 +54,7 @@ pub(crate) fn read(envelope: &Envelope) -> Result<Resource, Unreadable> {
         | Resource::HttpRoute(_)
         | Resource::Service(_)
         | Resource::EndpointSlice(_)
+        | Resource::Workload(_)
         | Resource::ConfigMap(_)
         | Resource::AccessPolicy(_)
         | Resource::Api(_)

@@ -29,9 +29,14 @@ pub(super) fn rejections(
     told.collect()
 }
 
-/// Where a Gateway says the port of a listener; none if it has no such listener any more.
+/// Where a Gateway says the port of a listener, or a Workload that of its proxy; none if it has no such
+/// listener any more.
 fn path(gateway: Option<&Resource>, name: &Name) -> Option<String> {
-    let Some(Resource::Gateway(gateway)) = gateway else { return None };
+    let gateway = match gateway? {
+        Resource::Gateway(gateway) => gateway,
+        Resource::Workload(_) => return Some("spec.mesh.port".to_owned()),
+        _ => return None,
+    };
     let at = gateway.spec.listeners.iter().position(|one| one.name == *name)?;
     Some(format!("spec.listeners[{at}].port"))
 }

@@ -5,11 +5,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::timeout;
 use tonic::{Code, Request, Status};
 use wire::client::IdentityClient;
-use wire::{Certified, Join, Rejoin, Renew};
+use wire::{Certified, Join, Rejoin, Renew, Speak};
 
 use super::connection::{Away, Connection, Dialer};
 use super::key::{KeyError, NodeKey};
-use super::node::Identity;
+use super::node::{Identity, Spoken};
 use super::token::JoinToken;
 
 /// Longest wait for an answer.
@@ -106,6 +106,15 @@ impl Asking<'_> {
         self.next(identity, certified)
     }
 
+    /// As the workload that this node stands for, by the certificate that the connection shows.
+    pub(crate) async fn speak(&self) -> Result<Spoken, EnrollError> {
+        let speak = Speak { csr: self.key.request()?, now: micros(SystemTime::now()) };
+        let mut client = self.client().await?;
+        let spoken = answer(client.speak(Request::new(speak))).await?;
+        tell_skew(spoken.now);
+        Ok(Spoken { chain: spoken.chain, roots: spoken.roots })
+    }
+
     async fn client(&self) -> Result<IdentityClient<Connection>, EnrollError> {
         let connection = self.dialer.dial().await?;
         Ok(IdentityClient::new(connection).max_decoding_message_size(wire::FRAME))
@@ -135,9 +144,9 @@ impl Asking<'_> {
 }
 
 /// Waits for the answer, but not for ever.
-async fn answer(
-    asked: impl Future<Output = Result<tonic::Response<Certified>, Status>>,
-) -> Result<Certified, EnrollError> {
+async fn answer<T>(
+    asked: impl Future<Output = Result<tonic::Response<T>, Status>>,
+) -> Result<T, EnrollError> {
     let answered = timeout(ANSWER, asked).await;
     let answered = answered.map_err(|_| EnrollError::Failed("no answer in 10 s".to_owned()))?;
     answered.map(tonic::Response::into_inner).map_err(|status| match status.code() {

@@ -5,6 +5,7 @@
 //!   lock            held while a process uses the folder
 //!   key.pem         0600; never leaves the machine
 //!   identity.json   who the node is, its certificates, the newest state it took
+//!   workload.json   by which certificate it speaks in the mesh, where it stands for a workload
 //!   last-good       that state, sealed
 //! ```
 //!
@@ -16,11 +17,12 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::{Path, PathBuf};
 
 use super::key::{KeyError, NodeKey};
-use super::node::{Identity, Written};
+use super::node::{Identity, Spoken, SpokenWritten, Written};
 
 const LOCK: &str = "lock";
 const KEY: &str = "key.pem";
 const IDENTITY: &str = "identity.json";
+const WORKLOAD: &str = "workload.json";
 const LAST_GOOD: &str = "last-good";
 
 /// A node's folder, held by this process alone.
@@ -129,6 +131,23 @@ impl Folder {
             .map_err(|error| self.damaged(IDENTITY, &error))?;
         text.push(b'\n');
         self.write(IDENTITY, &text)
+    }
+
+    /// By which certificate it spoke in the mesh, if it ever did.
+    pub(crate) fn spoken(&self) -> Result<Option<Spoken>, FolderError> {
+        let Some(text) = self.read(WORKLOAD)? else { return Ok(None) };
+        let written: SpokenWritten =
+            serde_json::from_slice(&text).map_err(|error| self.damaged(WORKLOAD, &error))?;
+        let spoken = Spoken::try_from(written);
+        spoken.map(Some).map_err(|error| self.damaged(WORKLOAD, &error))
+    }
+
+    /// Keeps by which certificate it speaks in the mesh.
+    pub(crate) fn keep_spoken(&self, spoken: &Spoken) -> Result<(), FolderError> {
+        let mut text = serde_json::to_vec_pretty(&SpokenWritten::from(spoken))
+            .map_err(|error| self.damaged(WORKLOAD, &error))?;
+        text.push(b'\n');
+        self.write(WORKLOAD, &text)
     }
 
     /// The state that was served last, sealed, if it was kept.

@@ -31,6 +31,46 @@ pub struct Identity {
     pub(crate) vector: Vector,
 }
 
+/// A certificate of the workload that a node speaks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Spoken {
+    /// The certificate, then its issuer's, DER.
+    pub(crate) chain: Vec<Vec<u8>>,
+    /// The roots under which all workloads lie, DER.
+    pub(crate) roots: Vec<Vec<u8>>,
+}
+
+/// `workload.json`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SpokenWritten {
+    chain: Vec<String>,
+    roots: Vec<String>,
+}
+
+impl From<&Spoken> for SpokenWritten {
+    fn from(spoken: &Spoken) -> Self {
+        SpokenWritten { chain: texts(&spoken.chain), roots: texts(&spoken.roots) }
+    }
+}
+
+impl TryFrom<SpokenWritten> for Spoken {
+    type Error = Unfit;
+
+    fn try_from(written: SpokenWritten) -> Result<Self, Unfit> {
+        Ok(Spoken { chain: ders(&written.chain)?, roots: ders(&written.roots)? })
+    }
+}
+
+/// Certificates as they are kept.
+fn texts(all: &[Vec<u8>]) -> Vec<String> {
+    all.iter().map(|der| STANDARD.encode(der)).collect()
+}
+
+fn ders(all: &[String]) -> Result<Vec<Vec<u8>>, Unfit> {
+    all.iter().map(|text| STANDARD.decode(text).map_err(|_| Unfit::Odd)).collect()
+}
+
 /// What makes no identity.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unfit {
@@ -118,7 +158,6 @@ pub(crate) struct Written {
 
 impl From<&Identity> for Written {
     fn from(identity: &Identity) -> Self {
-        let text = |all: &[Vec<u8>]| all.iter().map(|der| STANDARD.encode(der)).collect();
         let vector = identity.vector.iter();
         Written {
             node: identity.node.clone(),
@@ -126,8 +165,8 @@ impl From<&Identity> for Written {
             name: identity.name.clone(),
             cluster: identity.cluster.clone(),
             trust: identity.trust.clone(),
-            chain: text(&identity.chain),
-            roots: text(&identity.roots),
+            chain: texts(&identity.chain),
+            roots: texts(&identity.roots),
             vector: vector.map(|(scope, revision)| (scope.to_string(), *revision)).collect(),
         }
     }
@@ -137,9 +176,6 @@ impl TryFrom<Written> for Identity {
     type Error = Unfit;
 
     fn try_from(written: Written) -> Result<Self, Unfit> {
-        let read = |all: Vec<String>| -> Result<Vec<_>, _> {
-            all.iter().map(|text| STANDARD.decode(text).map_err(|_| Unfit::Odd)).collect()
-        };
         let scope = |(scope, revision): (String, i64)| match scope.clone().try_into() {
             Ok(scope) => Ok((scope, revision)),
             Err(_) => Err(Unfit::Scope(scope)),
@@ -150,8 +186,8 @@ impl TryFrom<Written> for Identity {
             name: written.name,
             cluster: written.cluster,
             trust: written.trust,
-            chain: read(written.chain)?,
-            roots: read(written.roots)?,
+            chain: ders(&written.chain)?,
+            roots: ders(&written.roots)?,
             vector: written.vector.into_iter().map(scope).collect::<Result<_, _>>()?,
         })
     }

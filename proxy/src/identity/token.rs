@@ -1,6 +1,8 @@
 //! A join token: `ID.SECRET.FINGERPRINT`, as the control plane prints it once.
 
 use std::fmt;
+use std::io;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use model::secret::SecretBytes;
@@ -22,7 +24,42 @@ pub struct Fingerprint([u8; 32]);
 #[error("this is no join token: {0}; give it whole, as `heddle join-token create` printed it")]
 pub struct NoToken(&'static str);
 
+/// Why the token that was given cannot be read; the token itself is in none of it.
+#[derive(Debug, thiserror::Error)]
+pub enum GivenError {
+    /// The file cannot be read.
+    #[error("reading the join token in {}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Standard input cannot be read.
+    #[error("reading the join token from standard input")]
+    Input(#[source] io::Error),
+    /// It is none.
+    #[error(transparent)]
+    None(#[from] NoToken),
+}
+
 impl JoinToken {
+    /// What a command line gives: the token itself, `@FILE`, or `-` for standard input.
+    ///
+    /// # Errors
+    /// [`GivenError`].
+    pub fn given(word: &str) -> Result<Self, GivenError> {
+        let text = match word.strip_prefix('@') {
+            Some(file) => std::fs::read_to_string(file)
+                .map_err(|source| GivenError::File { path: file.into(), source })?,
+            None if word == "-" => {
+                io::read_to_string(io::stdin().lock()).map_err(GivenError::Input)?
+            }
+            None => word.to_owned(),
+        };
+        Ok(text.parse()?)
+    }
+
     /// Which token it is.
     pub fn id(&self) -> &str {
         &self.id

@@ -11,7 +11,10 @@ use crate::live::Ground;
 /// An endpoint of one worker.
 fn endpoint(address: std::net::SocketAddr) -> Arc<Endpoint> {
     let tickets = rustls::crypto::aws_lc_rs::Ticketer::new().unwrap();
-    Endpoint::new(address, AppProtocol::Http1, &Ground { workers: 1, pool: 8, tickets })
+    let membership = Arc::default();
+    let ground = Ground { workers: 1, pool: 8, tickets, membership };
+    let endpoint = table::Endpoint { address, through: None };
+    Endpoint::new(&endpoint, AppProtocol::Http1, &ground)
 }
 
 /// A backend that answers each request with the number of the connection it came on, and ends a

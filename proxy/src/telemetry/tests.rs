@@ -31,6 +31,7 @@ pub(crate) fn sample(telemetry: &Arc<Telemetry>) -> Record {
         backend: None,
         endpoint: None,
         attempts: 1,
+        from: None,
         principal: None,
         decided_by: None,
         reason: Reason::Ok,

@@ -225,7 +225,8 @@ fn targets(
         if settled.is_elsewhere(&place.object) {
             continue;
         }
-        let is_stray = place.object.kind == Kind::HttpRoute && settled.lost.contains(&place.object);
+        let is_stray = matches!(place.object.kind, Kind::HttpRoute | Kind::Service)
+            && settled.lost.contains(&place.object);
         let so = if settled.get(&place.object).is_some() {
             targets.shut.insert(whole(&place.object));
             "until it has, the policy closes the whole of it"
@@ -284,7 +285,7 @@ fn closed_places(settled: &Settled, closing: &Closing) -> Vec<Place> {
             places.iter().map(narrow).collect()
         }
         None => {
-            let kinds = [Kind::Gateway, Kind::HttpRoute];
+            let kinds = [Kind::Gateway, Kind::HttpRoute, Kind::Service];
             let all = kinds.into_iter().flat_map(|kind| settled.of_kind(kind));
             let own = all.filter(|(key, _)| key.namespace == closing.policy.namespace);
             own.map(|(key, _)| whole(key)).collect()

@@ -33,6 +33,7 @@ fn of_target(settled: &Settled, borders: &Borders, target: &Key) -> Vec<Key> {
         // Nothing here says what these protect, so all of their namespace is closed.
         Kind::Service
         | Kind::EndpointSlice
+        | Kind::Workload
         | Kind::Secret
         | Kind::ConfigMap
         | Kind::AccessPolicy
@@ -43,11 +44,12 @@ fn of_target(settled: &Settled, borders: &Borders, target: &Key) -> Vec<Key> {
     }
 }
 
-/// Every Gateway and route of a namespace.
+/// Every Gateway, Service and route of a namespace.
 fn of_namespace(settled: &Settled, namespace: &Name) -> Vec<Key> {
-    let gateways = settled.of_kind(Kind::Gateway).map(|(key, _)| key);
-    let gateways = gateways.filter(|key| key.namespace == *namespace).cloned();
-    gateways.chain(routes(settled, |key, _| key.namespace == *namespace)).collect()
+    let kinds = [Kind::Gateway, Kind::Service].into_iter();
+    let doors = kinds.flat_map(|kind| settled.of_kind(kind)).map(|(key, _)| key);
+    let doors = doors.filter(|key| key.namespace == *namespace).cloned();
+    doors.chain(routes(settled, |key, _| key.namespace == *namespace)).collect()
 }
 
 /// The routes that are meant, by key and label, those included that have no good form.

@@ -7,7 +7,7 @@ use serde_json::Value;
 /// An object, or a part of it, that policies attach to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
-    /// A Gateway or an HTTPRoute.
+    /// A Gateway, an HTTPRoute or a Service.
     pub(crate) object: Key,
     /// A listener or a rule of it.
     pub(crate) section: Option<Name>,
@@ -18,8 +18,8 @@ pub(crate) struct Place {
 pub(crate) struct Closing {
     /// The policy.
     pub(crate) policy: Key,
-    /// Its targets; `None`: every HTTPRoute and Gateway of its namespace, since they cannot be
-    /// told.
+    /// Its targets; `None`: every HTTPRoute, Gateway and Service of its namespace, since they cannot
+    /// be told.
     pub(crate) targets: Option<Vec<Place>>,
 }
 
@@ -48,6 +48,7 @@ impl Place {
         let kind = match target.kind {
             TargetKind::Gateway => Kind::Gateway,
             TargetKind::HttpRoute => Kind::HttpRoute,
+            TargetKind::Service => Kind::Service,
         };
         let object = Key::new(kind, namespace.clone(), target.name.clone());
         Place { object, section: target.section_name.clone() }
@@ -72,6 +73,7 @@ fn place(namespace: &Name, target: &Value) -> Option<Place> {
     let kind = match word("kind")? {
         "Gateway" => Kind::Gateway,
         "HTTPRoute" => Kind::HttpRoute,
+        "Service" => Kind::Service,
         _ => return None,
     };
     let name = Name::parse(word("name")?).ok()?;

@@ -112,6 +112,7 @@ impl Ask {
             path: &self.path,
             query: self.query,
             headers: &self.headers,
+            peer: None,
         }
     }
 
@@ -141,7 +142,8 @@ impl Ask {
         let text = |target| match target {
             Target::Service(id) => {
                 let service = &table.services[id];
-                format!("{} {:?}", service.label, service.endpoints)
+                let addresses = service.endpoints.iter().map(|endpoint| endpoint.address);
+                format!("{} {:?}", service.label, addresses.collect::<Vec<_>>())
             }
             Target::Broken(reason) => reason.to_string(),
         };

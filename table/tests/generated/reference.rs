@@ -25,6 +25,7 @@ fn ask(table: &Table, request: &Request) -> Answer {
         path: &request.path,
         query: request.query.as_deref(),
         headers: &request.headers,
+        peer: None,
     };
     let listener = table
         .listener(request.port, &request.host)

@@ -26,6 +26,9 @@ const CONTROL: &str = "control";
 /// Those of them that start databases of their own, by programs that the suite lends.
 const FLEET: &str = "fleet";
 
+/// Those of them that start proxies of the mesh.
+const MESH: &str = "mesh";
+
 /// The crate whose tests want a database server, but for those in the file [`EMBEDDED`].
 const ON_DATABASES: &str = "store";
 
@@ -76,6 +79,8 @@ pub(super) struct TestNames {
     pub(super) control: Vec<String>,
     /// They start our programs, and databases of their own.
     pub(super) fleet: Vec<String>,
+    /// They start our programs, proxies of the mesh among them.
+    pub(super) mesh: Vec<String>,
     /// They run the store's suite, one on each database.
     pub(super) databases: Vec<String>,
     /// They need nothing but themselves.
@@ -107,6 +112,7 @@ impl TestNames {
             BLACK_BOX if name == KEEPING => self.keeping.push(name),
             BLACK_BOX if name == CONTROL => self.control.push(name),
             BLACK_BOX if name == FLEET => self.fleet.push(name),
+            BLACK_BOX if name == MESH => self.mesh.push(name),
             BLACK_BOX => self.black_box.push(name),
             ON_DATABASES => {
                 // On the embedded one it is quick and needs nothing: part of the inner loop, too.

@@ -81,7 +81,7 @@ fn tests_are_told_apart_by_what_they_need() {
         { "name": "store", "targets": [target("test", "sqlite"), target("test", "postgres")] },
         { "name": "e2e", "targets": [target("bin", "load"), target("test", "churn"),
             target("test", "server"), target("test", "control"),
-            target("test", "fleet")] },
+            target("test", "fleet"), target("test", "mesh")] },
     ]});
     let names = TestNames::parse(&metadata).unwrap();
     assert_eq!(names.plain, ["generated", "sqlite"]);
@@ -90,4 +90,5 @@ fn tests_are_told_apart_by_what_they_need() {
     assert_eq!(names.keeping, ["server"]);
     assert_eq!(names.control, ["control"]);
     assert_eq!(names.fleet, ["fleet"]);
+    assert_eq!(names.mesh, ["mesh"]);
 }

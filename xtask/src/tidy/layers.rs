@@ -31,7 +31,7 @@ const LAYERS: &[Layer] = &[
     Layer { name: "proxy", sees: Only(&["table", "policy", "rego", "wire", "model"]) },
     // It reads files and assembles them, as control will for proxies without files.
     Layer { name: "gateway", sees: Only(&["proxy", "table", "policy", "model"]) },
-    Layer { name: "mesh", sees: Only(&["proxy"]) },
+    Layer { name: "mesh", sees: Only(&["proxy", "model"]) },
     Layer { name: "control", sees: Only(&["table", "policy", "rego", "wire", "store", "model"]) },
     // The browser's half is held to the last three by the tree of its own build.
     Layer { name: "console", sees: Only(&["control", "table", "policy", "model"]) },

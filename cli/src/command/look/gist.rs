@@ -12,6 +12,7 @@ pub(super) fn heads(kind: Kind) -> &'static [&'static str] {
         Kind::HttpRoute => &["HOSTS", "BACKENDS"],
         Kind::Service => &["PORTS"],
         Kind::EndpointSlice => &["ENDPOINTS"],
+        Kind::Workload => &["CLUSTER", "ADDRESS", "ACCOUNT"],
         Kind::Secret => &["TYPE", "KEYS"],
         Kind::ConfigMap => &["KEYS"],
         Kind::AccessPolicy => &["TARGETS"],
@@ -41,6 +42,11 @@ pub(super) fn cells(kind: Kind, object: &Value) -> Vec<String> {
         Kind::EndpointSlice => {
             vec![join(items(object, "/endpoints"), |one| word(one, "/addresses"))]
         }
+        Kind::Workload => vec![
+            word(object, "/spec/cluster"),
+            word(object, "/spec/address"),
+            word(object, "/spec/serviceAccount"),
+        ],
         Kind::Secret => vec![word(object, "/type"), keys(object, "/data")],
         Kind::ConfigMap => vec![keys(object, "/data")],
         Kind::AccessPolicy => vec![join(items(object, "/spec/targetRefs"), |target| {

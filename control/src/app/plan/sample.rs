@@ -62,6 +62,7 @@ impl<'r> Sample<'r> {
             path: &self.path,
             query: self.query.as_deref(),
             headers: &self.headers,
+            peer: None,
         })
     }
 

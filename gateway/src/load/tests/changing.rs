@@ -124,6 +124,7 @@ impl Scene {
             path: &path,
             query: None,
             headers: &headers,
+            peer: None,
         };
         let Ok(found) = self.config.table().unwrap().find(&facts) else { return Door::Absent };
         match found.rule.chain.decide(&facts, found.prefix) {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use model::Checker;
 use model::policy::AccessRule;
+use model::{Checker, Name};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ fn rule(place: usize, when: &Value) -> Rule {
     let rule = json!({ "name": format!("r{place}"), "when": when });
     let rule: AccessRule = serde_json::from_value(rule).unwrap();
     let mut at = Checker::default();
-    let rule = Rule::compile(&rule, &mut at);
+    let rule = Rule::compile(&rule, &Name::parse("shop").unwrap(), &mut at);
     assert!(at.faults().is_empty());
     rule
 }

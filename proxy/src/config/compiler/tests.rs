@@ -81,6 +81,7 @@ fn meets(table: &Table, path: &str) -> String {
         path,
         query: None,
         headers: &headers,
+        peer: None,
     };
     let found = match table.find(&facts) {
         Ok(found) => found,
@@ -256,7 +257,8 @@ fn a_last_good_form_is_in_force_again_after_a_restart() {
     let again = running.compile(&after);
     assert_eq!(again.good, before);
     let state = Arc::new(Held { objects: after.clone(), ..Held::default() });
-    let restarted = Compiler::after(&Served { state, good: again.good.clone() }).compile(&after);
+    let restarted =
+        Compiler::after(&Served { state, good: again.good.clone() }, None).compile(&after);
     assert_eq!(restarted.good, again.good);
     assert_eq!((&restarted.rejected, &restarted.kept), (&again.rejected, &again.kept));
     assert_eq!(restarted.resources, again.resources);

@@ -83,8 +83,24 @@ impl Authority {
 
     /// A node's certificate.
     pub(crate) fn node(&self, uri: &str, node: &NodeKey, life: [SystemTime; 2]) -> Vec<u8> {
+        self.leaf(uri, node, life, vec![ExtendedKeyUsagePurpose::ClientAuth])
+    }
+
+    /// A workload's certificate, for the key of its proxy.
+    pub(crate) fn workload(&self, uri: &str, node: &NodeKey, life: [SystemTime; 2]) -> Vec<u8> {
+        let both = [ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
+        self.leaf(uri, node, life, both.to_vec())
+    }
+
+    fn leaf(
+        &self,
+        uri: &str,
+        node: &NodeKey,
+        life: [SystemTime; 2],
+        usages: Vec<ExtendedKeyUsagePurpose>,
+    ) -> Vec<u8> {
         let mut params = params(uri, life);
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        params.extended_key_usages = usages;
         let key = KeyPair::from_pem(&String::from_utf8_lossy(node.pem().expose())).unwrap();
         params.signed_by(&key, &self.issuer).unwrap().der().to_vec()
     }

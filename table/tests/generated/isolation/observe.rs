@@ -44,6 +44,7 @@ pub(crate) fn observe(table: &Table, request: &Request) -> Seen {
         path: &request.path,
         query: None,
         headers: &request.headers,
+        peer: None,
     };
     let listener = table.listener(request.port, &request.host);
     let found = table.find(&facts);

@@ -1,0 +1,5 @@
+//! Proxies beside applications, as their users meet them: who reaches an application, and by which
+//! policy.
+
+mod inbound;
+mod scene;

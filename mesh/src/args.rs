@@ -1,0 +1,141 @@
+//! The command line.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Parser;
+use model::Name;
+use model::workload::Workload;
+use proxy::identity::JoinToken;
+use proxy::process::Outfit;
+use proxy::telemetry::{self, Sink};
+use proxy::{Settings, config};
+
+/// The proxy beside an application, by which it speaks and is spoken to in the mesh.
+#[derive(Debug, Parser)]
+#[command(name = "heddle-mesh", version)]
+pub(crate) struct Args {
+    /// The Workload that it stands for.
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = workload)]
+    pub(crate) workload: Name,
+    /// Joins by the token that the server printed: the token, `-` for standard input, or `@FILE`.
+    /// HEDDLE_JOIN_TOKEN holds it where --join is absent. Once joined, --state alone suffices.
+    #[arg(long, value_name = "TOKEN|-|@FILE", value_parser = hidden)]
+    pub(crate) join: Option<Hidden>,
+    /// Where the server answers nodes.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:7081")]
+    pub(crate) server: String,
+    /// The folder that keeps who this node is and what it served last.
+    #[arg(long, value_name = "DIR", default_value = "heddle-mesh-state")]
+    pub(crate) state: PathBuf,
+    /// Threads that serve traffic.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=512))]
+    pub(crate) workers: u16,
+    /// The address on which other proxies are taken in; loopback unless told otherwise.
+    #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    pub(crate) bind: IpAddr,
+    /// Where /healthz, /readyz, /metrics and /config answer; `off` for nowhere.
+    #[arg(long, value_name = "ADDR|off", default_value = "127.0.0.1:9902", value_parser = admin)]
+    pub(crate) admin: Admin,
+    /// Where access log lines (JSON) go: a file, `-` for standard error, or `off`.
+    #[arg(long, value_name = "FILE|-|off", default_value = "-")]
+    pub(crate) access_log: String,
+    /// How long requests under way may take once the process is told to stop, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub(crate) drain_timeout: u64,
+}
+
+/// A word that no message shows.
+#[derive(Clone)]
+pub(crate) struct Hidden(String);
+
+impl std::fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(hidden)")
+    }
+}
+
+/// Takes any word: were it refused here, the command line's own words would show it.
+fn hidden(text: &str) -> Result<Hidden, std::convert::Infallible> {
+    Ok(Hidden(text.to_owned()))
+}
+
+/// Where the admin port is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Admin {
+    At(SocketAddr),
+    Off,
+}
+
+fn admin(text: &str) -> Result<Admin, String> {
+    if text == "off" {
+        return Ok(Admin::Off);
+    }
+    text.parse().map(Admin::At).map_err(|_| "an address such as 127.0.0.1:9902, or off".to_owned())
+}
+
+/// The node of a workload, by the words `NAMESPACE/NAME`.
+fn workload(text: &str) -> Result<Name, String> {
+    let node = text.replacen('/', ".", 1);
+    let node = Name::parse(&node).ok().filter(|node| Workload::of_node(node).is_some());
+    node.filter(|_| text.contains('/')).ok_or_else(|| {
+        "NAMESPACE/NAME of a Workload, each one label, such as shop/orders-1".to_owned()
+    })
+}
+
+impl Args {
+    /// How it runs.
+    pub(crate) fn outfit(&self) -> Outfit {
+        let access_log = match self.access_log.as_str() {
+            "off" => Sink::Off,
+            "-" => Sink::Stderr,
+            file => Sink::File(file.into()),
+        };
+        let workers = usize::from(self.workers);
+        let admin = match self.admin {
+            Admin::At(address) => Some(address),
+            Admin::Off => None,
+        };
+        Outfit {
+            settings: Settings { workers, bind: self.bind, ..Settings::default() },
+            telemetry: telemetry::Settings {
+                service: "heddle-mesh",
+                workers,
+                access_log,
+                ..Default::default()
+            },
+            admin,
+            drain: Duration::from_secs(self.drain_timeout),
+        }
+    }
+
+    /// As which node it joins.
+    pub(crate) fn node(&self) -> Result<config::Settings> {
+        let environment = std::env::var("HEDDLE_JOIN_TOKEN").ok().map(Hidden);
+        let token = self.join.clone().or(environment);
+        let token = token.map(|given| JoinToken::given(&given.0)).transpose()?;
+        Ok(config::Settings {
+            server: config::server(&self.server)?,
+            folder: self.state.clone(),
+            token,
+            kind: "mesh".to_owned(),
+            name: self.workload.to_string(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_workload_is_named_by_namespace_and_name() {
+        assert_eq!(workload("shop/orders-1").unwrap().as_str(), "shop.orders-1");
+        for odd in ["orders-1", "shop.orders-1", "shop/orders/1", "shop.x/orders", "Shop/orders"] {
+            assert!(workload(odd).is_err(), "{odd}");
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Proxies among each other: HBONE, HTTP/2 CONNECT over TLS 1.3 with certificates on both sides.
+//!
+//! ```text
+//! outbound: endpoint ── its proxy's connection (one a worker) ── CONNECT address:port ── bytes
+//! inbound:  accept ── who connects ── CONNECT ── HTTP on what comes through, as on any connection
+//! ```
+//!
+//! [`Membership`] has the certificate by which this process speaks; until there is one, it opens
+//! nothing through the mesh and lets nobody in.
+//!
+//! Architecture Invariant: nothing goes to a proxy, or comes from one, whose certificate does not say
+//! who it is; the authority that signed it is that of the trust domain in the name.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::SystemTime;
+
+use arc_swap::ArcSwapOption;
+use model::identity::Peer;
+use rustls::crypto::aws_lc_rs::{default_provider, sign::any_ecdsa_type};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::version::TLS13;
+use rustls::{ClientConfig, ServerConfig};
+
+use crate::identity::{Certificate, NodeKey};
+use check::PeerCheck;
+
+mod check;
+mod inbound;
+mod outbound;
+
+pub(crate) use inbound::serve;
+pub(crate) use outbound::{Tunnel, Way};
+
+/// As whom this process speaks to other proxies; another one after each renewal.
+#[derive(Debug, Default)]
+pub struct Membership(ArcSwapOption<Credentials>);
+
+/// One certificate, ready for handshakes.
+#[derive(Debug)]
+pub(crate) struct Credentials {
+    /// As whom.
+    pub(crate) peer: Peer,
+    /// No other of this process has it.
+    number: u64,
+    client: Arc<ClientConfig>,
+    server: Arc<ServerConfig>,
+    check: Arc<PeerCheck>,
+}
+
+/// A certificate of the mesh, as it came.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Papers<'p> {
+    pub(crate) peer: &'p Peer,
+    /// What all trust domains end in.
+    pub(crate) trust: &'p str,
+    /// The certificate, then its issuer's, DER.
+    pub(crate) chain: &'p [Vec<u8>],
+    /// The roots under which all proxies lie, DER.
+    pub(crate) roots: &'p [Vec<u8>],
+}
+
+/// Why a certificate is none to speak by.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unfit {
+    /// It is for somebody else, or another key, or cannot be read.
+    #[error("it is not for {0} and this node's key")]
+    Other(Peer),
+    /// TLS cannot be set up by it.
+    #[error("TLS cannot be set up by it: {0}")]
+    Tls(String),
+}
+
+impl Membership {
+    /// Speaks by this certificate from the next handshake on.
+    pub(crate) fn show(&self, papers: &Papers<'_>, key: &NodeKey) -> Result<(), Unfit> {
+        static NUMBERS: AtomicU64 = AtomicU64::new(0);
+        let credentials = credentials(papers, key, NUMBERS.fetch_add(1, Relaxed))?;
+        self.0.store(Some(Arc::new(credentials)));
+        Ok(())
+    }
+
+    /// Speaks as nobody any more.
+    pub(crate) fn clear(&self) {
+        self.0.store(None);
+    }
+
+    /// What it speaks by.
+    pub(crate) fn now(&self) -> Option<Arc<Credentials>> {
+        self.0.load_full()
+    }
+}
+
+fn credentials(papers: &Papers<'_>, key: &NodeKey, number: u64) -> Result<Credentials, Unfit> {
+    let other = || Unfit::Other(papers.peer.clone());
+    let leaf = papers.chain.first().ok_or_else(other)?;
+    let leaf = Certificate::read(leaf).map_err(|_| other())?;
+    if leaf.uris != [papers.peer.uri(papers.trust)] || !leaf.is_for(key.public()) {
+        return Err(other());
+    }
+    let tls = |error: rustls::Error| Unfit::Tls(error.to_string());
+    let der = PrivatePkcs8KeyDer::from(key.der().expose().to_vec());
+    let signing = any_ecdsa_type(&PrivateKeyDer::Pkcs8(der)).map_err(tls)?;
+    let chain = papers.chain.iter().map(|der| CertificateDer::from(der.clone())).collect();
+    let shown = Arc::new(SingleCertAndKey::from(CertifiedKey::new(chain, signing)));
+    let provider = Arc::new(default_provider());
+    let check = Arc::new(PeerCheck::new(papers.roots, papers.trust, Arc::clone(&provider))?);
+    let mut client = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(&[&TLS13])
+        .map_err(tls)?
+        .dangerous()
+        .with_custom_certificate_verifier(check.clone())
+        .with_client_cert_resolver(shown.clone());
+    client.alpn_protocols = vec![b"h2".to_vec()];
+    client.enable_sni = false;
+    // A resumed session would show a certificate that was checked once, long ago.
+    client.resumption = rustls::client::Resumption::disabled();
+    let mut server = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13])
+        .map_err(tls)?
+        .with_client_cert_verifier(check.clone())
+        .with_cert_resolver(shown);
+    server.alpn_protocols = vec![b"h2".to_vec()];
+    server.send_tls13_tickets = 0;
+    let (client, server) = (Arc::new(client), Arc::new(server));
+    Ok(Credentials { peer: papers.peer.clone(), number, client, server, check })
+}
+
+/// How long a certificate lives yet.
+fn left(ends: SystemTime) -> std::time::Duration {
+    ends.duration_since(SystemTime::now()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+//! From other proxies to the application: who connects, and HTTP on each tunnel of theirs.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::Empty;
+use hyper::body::Incoming;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use model::identity::Peer;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+
+use super::left;
+use crate::http::{Conn, Servers, Spoken};
+use crate::telemetry::Outcome;
+
+/// Serves the tunnels of one connection until it ends, its certificate does, or the process drains.
+pub(crate) async fn serve(outer: Conn, stream: TcpStream, servers: &Arc<Servers>) -> Outcome {
+    let outer = Arc::new(outer);
+    let limits = &outer.shared.settings.limits;
+    let Some(credentials) = outer.shared.ground.membership.now() else {
+        tracing::debug!(peer = %outer.peer, "nobody is let in before this proxy has a certificate");
+        return Outcome::HandshakeFailed;
+    };
+    let handshake = TlsAcceptor::from(Arc::clone(&credentials.server)).accept(stream);
+    let stream = match tokio::time::timeout(limits.handshake, handshake).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            tracing::info!(peer = %outer.peer, %error, "not let in from the mesh");
+            return Outcome::HandshakeFailed;
+        }
+        Err(_) => return Outcome::HandshakeFailed,
+    };
+    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let Ok(proven) = credentials.check.proven(chain) else { return Outcome::HandshakeFailed };
+    let (from, ends) = (Arc::new(proven.peer), proven.ends);
+    let service = {
+        let (outer, servers) = (Arc::clone(&outer), Arc::clone(servers));
+        service_fn(move |request| {
+            let answer = tunnel(&outer, &from, &servers, request);
+            async move { Ok::<_, Infallible>(answer) }
+        })
+    };
+    let serving = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams)
+        .max_header_list_size(16 << 10)
+        .adaptive_window(true)
+        .keep_alive_interval(limits.idle)
+        .keep_alive_timeout(limits.head)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut serving = std::pin::pin!(serving);
+    let closing = tokio::select! {
+        served = serving.as_mut() => return over(&served, Outcome::Done),
+        () = outer.shared.phase.draining() => Outcome::Cut,
+        () = tokio::time::sleep(left(ends)) => Outcome::TimedOut,
+    };
+    serving.as_mut().graceful_shutdown();
+    over(&serving.await, closing)
+}
+
+fn over(served: &Result<(), hyper::Error>, usual: Outcome) -> Outcome {
+    if served.is_ok() { usual } else { Outcome::Reset }
+}
+
+/// Answers a CONNECT, and serves what comes through it.
+fn tunnel(
+    outer: &Arc<Conn>,
+    from: &Arc<Peer>,
+    servers: &Arc<Servers>,
+    request: Request<Incoming>,
+) -> Response<Empty<Bytes>> {
+    let answer = |status| {
+        let mut answer = Response::new(Empty::new());
+        *answer.status_mut() = status;
+        answer
+    };
+    if request.method() != Method::CONNECT {
+        return answer(StatusCode::METHOD_NOT_ALLOWED);
+    }
+    let Some(port) = meant(outer, &request) else {
+        tracing::info!(to = %request.uri(), %from, "no port of this workload is meant");
+        return answer(StatusCode::NOT_FOUND);
+    };
+    let (shared, worker, tasks) = (Arc::clone(&outer.shared), outer.worker, outer.tasks.clone());
+    let conn = Conn::new(shared, worker, outer.peer, port, tasks).of(Arc::clone(from));
+    let servers = Arc::clone(servers);
+    outer.tasks.spawn(async move {
+        match hyper::upgrade::on(request).await {
+            Ok(upgraded) => {
+                servers.serve(Arc::new(conn), TokioIo::new(upgraded), Spoken::Detect).await;
+            }
+            Err(error) => tracing::debug!(%error, "a tunnel was not opened"),
+        }
+    });
+    answer(StatusCode::OK)
+}
+
+/// The port of our application that a CONNECT names.
+fn meant(outer: &Conn, request: &Request<Incoming>) -> Option<u16> {
+    let live = outer.shared.live.load();
+    let inbound = live.table.inbound.as_ref()?;
+    let to: std::net::SocketAddr = request.uri().authority()?.as_str().parse().ok()?;
+    let is_ours = to.ip() == inbound.address.ip() && inbound.ports().any(|port| port == to.port());
+    is_ours.then_some(to.port())
+}

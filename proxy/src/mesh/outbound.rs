@@ -1,0 +1,173 @@
+//! To an application through its proxy: one connection for each worker, a tunnel for each use of it.
+
+use std::io;
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+use http::{Method, Request, StatusCode};
+use http_body_util::Empty;
+use hyper::client::conn::http2::{self, SendRequest};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::pki_types::ServerName;
+use table::Through;
+use tokio_rustls::TlsConnector;
+
+use super::{Credentials, Membership};
+use crate::connect;
+use crate::failure::Failure;
+use crate::settings::Limits;
+
+/// What an application's bytes go through.
+pub(crate) type Tunnel = TokioIo<Upgraded>;
+
+/// The name that handshakes need and nobody looks at: who is there, their certificate says.
+const NAME: &str = "mesh.heddle.internal";
+
+/// The way to one application through its proxy.
+#[derive(Debug)]
+pub(crate) struct Way {
+    pub(crate) through: Arc<Through>,
+    membership: Arc<Membership>,
+    /// One for each worker: a connection never leaves the worker that opened it.
+    shared: Box<[Shared]>,
+}
+
+/// The connection of one worker.
+#[derive(Debug, Default)]
+struct Shared {
+    open: ArcSwapOption<Open>,
+    opening: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug)]
+struct Open {
+    /// Of the credentials that it was opened by.
+    number: u64,
+    requests: SendRequest<Empty<Bytes>>,
+}
+
+impl Way {
+    pub(crate) fn new(through: Arc<Through>, membership: &Arc<Membership>, workers: usize) -> Self {
+        let shared = (0..workers).map(|_| Shared::default()).collect();
+        Way { through, membership: Arc::clone(membership), shared }
+    }
+
+    /// A tunnel to `to`, within the bound on connecting.
+    pub(crate) async fn tunnel(
+        &self,
+        to: std::net::SocketAddr,
+        worker: usize,
+        limits: &Limits,
+    ) -> Result<Tunnel, Failure> {
+        let opened = tokio::time::timeout(limits.connect, self.open(to, worker, limits)).await;
+        opened.map_err(Failure::unreached)?
+    }
+
+    async fn open(
+        &self,
+        to: std::net::SocketAddr,
+        worker: usize,
+        limits: &Limits,
+    ) -> Result<Tunnel, Failure> {
+        let credentials = self.membership.now().ok_or_else(|| {
+            unreached("this proxy has no certificate yet by which it speaks in the mesh")
+        })?;
+        loop {
+            let (open, is_new) = self.connection(&credentials, worker, limits).await?;
+            let mut connect = Request::new(Empty::new());
+            *connect.method_mut() = Method::CONNECT;
+            *connect.uri_mut() = to.to_string().parse().map_err(Failure::unreached)?;
+            let mut requests = open.requests.clone();
+            match requests.send_request(connect).await {
+                Ok(response) if response.status() == StatusCode::OK => {
+                    let upgraded = hyper::upgrade::on(response).await;
+                    return upgraded.map(TokioIo::new).map_err(Failure::unreached);
+                }
+                Ok(response) => {
+                    let (peer, status) = (&self.through.peer, response.status());
+                    return Err(unreached(&format!("the proxy of {peer} answered {status}")));
+                }
+                Err(error) if is_new => return Err(Failure::unreached(error)),
+                // It was closed meanwhile; the next one is new.
+                Err(_) => {
+                    self.shared[worker].forget(&open);
+                }
+            }
+        }
+    }
+
+    /// The worker's connection, opened if there is none by these credentials.
+    async fn connection(
+        &self,
+        credentials: &Arc<Credentials>,
+        worker: usize,
+        limits: &Limits,
+    ) -> Result<(Arc<Open>, bool), Failure> {
+        let shared = &self.shared[worker];
+        if let Some(open) = shared.usable(credentials) {
+            return Ok((open, false));
+        }
+        // Of several who want it at once, one opens it.
+        let _alone = shared.opening.lock().await;
+        if let Some(open) = shared.usable(credentials) {
+            return Ok((open, false));
+        }
+        let requests = self.handshake(credentials, limits).await?;
+        let open = Arc::new(Open { number: credentials.number, requests });
+        shared.open.store(Some(Arc::clone(&open)));
+        Ok((open, true))
+    }
+
+    async fn handshake(
+        &self,
+        credentials: &Credentials,
+        limits: &Limits,
+    ) -> Result<SendRequest<Empty<Bytes>>, Failure> {
+        let stream = connect::plain(self.through.address, limits.connect).await?;
+        let name = ServerName::try_from(NAME).map_err(Failure::unreached)?;
+        let connector = TlsConnector::from(Arc::clone(&credentials.client));
+        let stream = connector.connect(name, stream).await.map_err(Failure::unreached)?;
+        let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        let found = credentials.check.proven(chain).map_err(Failure::unreached)?.peer;
+        let wanted = &self.through.peer;
+        if found != *wanted {
+            let address = self.through.address;
+            return Err(unreached(&format!("{found} answers at {address}, not {wanted}")));
+        }
+        let (requests, connection) = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .adaptive_window(true)
+            .keep_alive_interval(limits.backend_idle)
+            .keep_alive_timeout(limits.connect)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(Failure::unreached)?;
+        // Ends when its senders are dropped and its tunnels are over.
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection to a proxy ended");
+            }
+        });
+        Ok(requests)
+    }
+}
+
+impl Shared {
+    /// The one that is open, unless it was opened by a certificate that was renewed since.
+    fn usable(&self, credentials: &Credentials) -> Option<Arc<Open>> {
+        let open = self.open.load_full()?;
+        (open.number == credentials.number && !open.requests.is_closed()).then_some(open)
+    }
+
+    fn forget(&self, gone: &Arc<Open>) {
+        if self.open.load_full().is_some_and(|open| Arc::ptr_eq(&open, gone)) {
+            self.open.store(None);
+        }
+    }
+}
+
+fn unreached(why: &str) -> Failure {
+    Failure::unreached(io::Error::new(io::ErrorKind::NotConnected, why))
+}

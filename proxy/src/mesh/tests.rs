@@ -1,0 +1,137 @@
+//! Whom a certificate proves, and who is let through.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use model::Name;
+use rustls::crypto::aws_lc_rs::default_provider;
+
+use super::check::Nobody;
+use super::*;
+use crate::identity::tests::authority::{Authority, Installation, TRUST, life};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn peer(cluster: &str, account: &str) -> Peer {
+    let name = |word| Name::parse(word).unwrap();
+    let (cluster, service_account) = (name(cluster), name(account));
+    Peer::Workload { cluster, namespace: name("shop"), service_account }
+}
+
+fn chain(by: &Authority, uri: &str, key: &NodeKey) -> Vec<CertificateDer<'static>> {
+    let leaf = by.workload(uri, key, life(HOUR));
+    vec![CertificateDer::from(leaf), CertificateDer::from(by.der.clone())]
+}
+
+fn check(installation: &Installation) -> PeerCheck {
+    let provider = Arc::new(default_provider());
+    PeerCheck::new(std::slice::from_ref(&installation.root.der), TRUST, provider).unwrap()
+}
+
+#[test]
+fn an_authority_vouches_for_its_own_cluster_alone() {
+    let (installation, key) = (Installation::new(), NodeKey::make().unwrap());
+    let check = check(&installation);
+    let orders = peer("east", "orders");
+    let own = chain(&installation.east, &orders.uri(TRUST), &key);
+    assert_eq!(check.proven(&own).map(|proven| proven.peer), Ok(orders.clone()));
+    // The authority of the other cluster signs the same name.
+    let stolen = chain(&installation.west, &orders.uri(TRUST), &key);
+    assert_eq!(check.proven(&stolen), Err(Nobody::NotVouched));
+    // It also makes itself an authority of that cluster.
+    let mut forged = stolen;
+    let domain = format!("east.{TRUST}");
+    let own = format!("west.{TRUST}");
+    forged.push(CertificateDer::from(installation.west.forged(&own, &domain)));
+    assert_eq!(check.proven(&forged), Err(Nobody::NotVouched));
+    // Another installation.
+    let other = Installation::new();
+    let stranger = chain(&other.east, &orders.uri(TRUST), &key);
+    assert_eq!(check.proven(&stranger), Err(Nobody::NotVouched));
+}
+
+#[test]
+fn a_name_that_is_none_of_the_mesh_proves_nobody() {
+    let (installation, key) = (Installation::new(), NodeKey::make().unwrap());
+    let check = check(&installation);
+    for uri in [
+        format!("spiffe://east.{TRUST}/node/mesh/shop.orders-1"),
+        format!("spiffe://hub.{TRUST}/control"),
+        format!("spiffe://east.{TRUST}"),
+        "spiffe://east.heddle.example/ns/shop/sa/orders".to_owned(),
+    ] {
+        let chain = chain(&installation.east, &uri, &key);
+        assert_eq!(check.proven(&chain), Err(Nobody::Nameless), "{uri}");
+    }
+    assert_eq!(check.proven(&[]), Err(Nobody::Odd));
+}
+
+#[test]
+fn a_certificate_of_somebody_else_or_another_key_is_none_to_speak_by() {
+    let (installation, key) = (Installation::new(), NodeKey::make().unwrap());
+    let (orders, roots) = (peer("east", "orders"), [installation.root.der.clone()]);
+    let leaf = installation.east.workload(&orders.uri(TRUST), &key, life(HOUR));
+    let chain = [leaf, installation.east.der.clone()];
+    let membership = Membership::default();
+    let papers = Papers { peer: &orders, trust: TRUST, chain: &chain, roots: &roots };
+    let other = NodeKey::make().unwrap();
+    assert_eq!(membership.show(&papers, &other), Err(Unfit::Other(orders.clone())));
+    let catalog = peer("east", "catalog");
+    let wrong = Papers { peer: &catalog, ..papers };
+    assert_eq!(membership.show(&wrong, &key), Err(Unfit::Other(catalog.clone())));
+    assert!(membership.now().is_none());
+    assert_eq!(membership.show(&papers, &key), Ok(()));
+    assert_eq!(membership.now().map(|now| now.peer.clone()), Some(orders));
+    membership.clear();
+    assert!(membership.now().is_none());
+}
+
+/// As whom a server of one membership knows the client of another; what the client made of it.
+async fn meet(client: &Membership, server: &Membership) -> (Option<Peer>, bool) {
+    let (near, far) = tokio::io::duplex(64 << 10);
+    let (client, server) = (client.now().unwrap(), server.now().unwrap());
+    let accepting = tokio_rustls::TlsAcceptor::from(Arc::clone(&server.server)).accept(far);
+    let connector = tokio_rustls::TlsConnector::from(Arc::clone(&client.client));
+    let name = rustls::pki_types::ServerName::try_from("mesh.heddle.internal").unwrap();
+    let (accepted, connected) = tokio::join!(accepting, connector.connect(name, near));
+    let known = accepted.ok().and_then(|stream| {
+        let chain = stream.get_ref().1.peer_certificates()?;
+        Some(server.check.proven(chain).ok()?.peer)
+    });
+    (known, connected.is_ok())
+}
+
+fn member(installation: &Installation, by: &Authority, peer: &Peer, lasts: Duration) -> Membership {
+    let (key, roots) = (NodeKey::make().unwrap(), [installation.root.der.clone()]);
+    let leaf = by.workload(&peer.uri(TRUST), &key, life(lasts));
+    let chain = [leaf, by.der.clone()];
+    let membership = Membership::default();
+    membership.show(&Papers { peer, trust: TRUST, chain: &chain, roots: &roots }, &key).unwrap();
+    membership
+}
+
+#[tokio::test]
+async fn two_proxies_know_each_other_and_no_impostor() {
+    let installation = Installation::new();
+    let (orders, front) = (peer("east", "orders"), peer("west", "storefront"));
+    let server = member(&installation, &installation.east, &orders, HOUR);
+    let client = member(&installation, &installation.west, &front, HOUR);
+    assert_eq!(meet(&client, &server).await, (Some(front.clone()), true));
+    // A name of west that east signed.
+    let impostor = member(&installation, &installation.east, &front, HOUR);
+    assert_eq!(meet(&impostor, &server).await.0, None);
+    assert!(!meet(&client, &impostor).await.1);
+    // One that has ended.
+    let ended = member(&installation, &installation.west, &front, Duration::ZERO);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(meet(&ended, &server).await.0, None);
+}
+
+#[tokio::test]
+async fn without_a_certificate_nothing_is_opened() {
+    let address: SocketAddr = "127.0.0.1:9".parse().unwrap();
+    let through = Arc::new(table::Through { address, peer: peer("east", "orders") });
+    let way = Way::new(through, &Arc::default(), 1);
+    let refused = way.tunnel(address, 0, &crate::Limits::default()).await.unwrap_err();
+    assert!(refused.to_string().contains("no certificate yet"), "{refused}");
+}
