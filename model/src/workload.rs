@@ -9,7 +9,7 @@
 //!   serviceAccount: orders         # whom it speaks as: spiffe://east.TRUST/ns/shop/sa/orders
 //!   address: 10.1.2.3
 //!   ports: [{ name: http, port: 8080 }]
-//!   mesh: { port: 15008 }
+//!   mesh: { port: 15008, outbound: 15001 }
 //! ```
 //!
 //! A Service of the same namespace whose selector fits the labels sends to it. With `mesh`, requests
@@ -85,6 +85,11 @@ pub struct WorkloadMesh {
     #[serde(default = "hbone")]
     #[schemars(range(min = 1, max = 65535))]
     pub port: u16,
+    /// The port on loopback where it takes what the application sends; nothing is taken where none is
+    /// written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub outbound: Option<u16>,
 }
 
 fn hbone() -> u16 {
@@ -169,10 +174,18 @@ impl Workload {
                 if port.speaks().is_none() {
                     at.fault_in("appProtocol", "one of http, kubernetes.io/ws, kubernetes.io/h2c");
                 }
-                if spec.mesh.as_ref().is_some_and(|mesh| mesh.port == port.port) {
-                    at.fault_in("port", "is the port of its proxy, too");
+                let is_taken = |mesh: &WorkloadMesh| {
+                    mesh.port == port.port || mesh.outbound == Some(port.port)
+                };
+                if spec.mesh.as_ref().is_some_and(is_taken) {
+                    at.fault_in("port", "is a port of its proxy, too");
                 }
             });
+            if let Some(mesh) = &spec.mesh
+                && mesh.outbound == Some(mesh.port)
+            {
+                at.within("mesh", |at| at.fault_in("outbound", "is the same as 'port'"));
+            }
         });
     }
 }

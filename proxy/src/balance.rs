@@ -133,8 +133,10 @@ pub(crate) fn pick<'s>(
     now: u64,
     random: u64,
 ) -> Option<&'s Arc<Endpoint>> {
-    let all = &service.endpoints;
+    let near = &service.endpoints[..service.near];
     if tried.is_empty() {
+        // Another cluster's are asked where this one has none, or none that answers.
+        let all = if near.is_empty() { &service.endpoints[..] } else { near };
         return match all.len() {
             0 => None,
             1 => all.first(),
@@ -145,8 +147,11 @@ pub(crate) fn pick<'s>(
             }
         };
     }
-    let left = all.iter().filter(|endpoint| !tried.contains(&endpoint.address));
-    left.reduce(|best, other| cheaper(best, other, now))
+    let left = |all: &'s [Arc<Endpoint>]| {
+        let left = all.iter().filter(|endpoint| !tried.contains(&endpoint.address));
+        left.reduce(|best, other| cheaper(best, other, now))
+    };
+    left(near).or_else(|| left(&service.endpoints))
 }
 
 fn cheaper<'s>(one: &'s Arc<Endpoint>, other: &'s Arc<Endpoint>, now: u64) -> &'s Arc<Endpoint> {

@@ -112,7 +112,11 @@ fn judge<'l>(
         peer: conn.from.as_deref(),
     };
     meant_here(conn, live, &host)?;
-    let found = live.table.find(&facts).map_err(Answer::new)?;
+    let found = match conn.is_outbound(live) {
+        true => live.table.called(&host, port_of(named)),
+        false => live.table.find(&facts),
+    };
+    let found = found.map_err(Answer::new)?;
     record.rule = Some((found.place, Arc::clone(found.rule)));
     let pass = match found.rule.chain.decide(&facts, found.prefix) {
         Verdict::Pass(pass) => pass,
@@ -138,6 +142,12 @@ fn host_of(parts: &Parts) -> Option<(&str, Cow<'_, str>)> {
         }
         None => None,
     }
+}
+
+/// The port that a host names, if it names one.
+pub(crate) fn port_of(named: &str) -> Option<u16> {
+    let behind = named.rsplit_once(']').map_or(named, |(_, behind)| behind);
+    behind.rsplit_once(':')?.1.parse().ok()
 }
 
 /// Refuses a host that belongs to another listener than the one whose certificate the handshake

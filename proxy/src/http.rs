@@ -22,6 +22,7 @@ use crate::address;
 use crate::alarm::Alarms;
 use crate::exchange::exchange;
 use crate::gather::Gather;
+use crate::live::Live;
 use crate::reply::Reply;
 use crate::settings::Limits;
 use crate::steady::{Steady, Streams};
@@ -85,6 +86,12 @@ impl Conn {
     /// The same, come through the mesh from somebody.
     pub(crate) fn of(self, from: Arc<Peer>) -> Self {
         Conn { from: Some(from), ..self }
+    }
+
+    /// Whether the application beside this proxy sends on it.
+    pub(crate) fn is_outbound(&self, live: &Live) -> bool {
+        let outbound = live.table.outbound.as_ref();
+        self.from.is_none() && outbound.is_some_and(|one| one.address.port() == self.port)
     }
 
     /// Whether an address is believed about where a request came from: who is trusted, and other

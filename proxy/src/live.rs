@@ -42,7 +42,10 @@ pub(crate) struct Service {
     /// `table::Service::id`.
     pub(crate) id: usize,
     pub(crate) label: Arc<str>,
+    /// The near ones first.
     pub(crate) endpoints: Vec<Arc<Endpoint>>,
+    /// How many of them are near.
+    pub(crate) near: usize,
     /// Room for copies under way to it.
     pub(crate) mirrors: Arc<Semaphore>,
 }
@@ -54,6 +57,8 @@ pub(crate) struct Endpoint {
     pub(crate) protocol: AppProtocol,
     /// Through which proxy it is reached; plainly where there is none.
     pub(crate) way: Option<Way>,
+    /// `table::Endpoint::is_far`.
+    pub(crate) is_far: bool,
     pub(crate) load: Load,
     /// One for each worker: a connection never leaves the worker that opened it.
     pub(crate) pools: Box<[Pool]>,
@@ -114,18 +119,22 @@ impl Service {
         let known = before.map_or(&[][..], |before| &before.endpoints);
         let known: HashMap<_, _> = known.iter().map(|one| (one.place(), one)).collect();
         let kept = |endpoint: &table::Endpoint| {
-            let place = (endpoint.address, endpoint.through.as_deref(), service.protocol);
+            let through = endpoint.through.as_deref();
+            let place = (endpoint.address, through, endpoint.is_far, service.protocol);
             known.get(&place).copied().cloned()
         };
         let endpoints = service.endpoints.iter().map(|endpoint| {
             kept(endpoint).unwrap_or_else(|| Endpoint::new(endpoint, service.protocol, ground))
         });
-        let endpoints = endpoints.collect();
+        let mut endpoints: Vec<Arc<Endpoint>> = endpoints.collect();
+        endpoints.sort_by_key(|endpoint| endpoint.is_far);
+        let near = endpoints.partition_point(|endpoint| !endpoint.is_far);
         let mirrors = match before {
             Some(before) => Arc::clone(&before.mirrors),
             None => Arc::new(Semaphore::new(MIRRORS)),
         };
-        Arc::new(Service { id: service.id, label: Arc::clone(&service.label), endpoints, mirrors })
+        let (id, label) = (service.id, Arc::clone(&service.label));
+        Arc::new(Service { id, label, endpoints, near, mirrors })
     }
 }
 
@@ -135,11 +144,13 @@ impl Endpoint {
         let through = from.through.as_ref();
         let way = through
             .map(|through| Way::new(Arc::clone(through), &ground.membership, ground.workers));
-        Arc::new(Endpoint { address: from.address, protocol, way, load: Load::default(), pools })
+        let table::Endpoint { address, is_far, .. } = *from;
+        Arc::new(Endpoint { address, protocol, way, is_far, load: Load::default(), pools })
     }
 
     /// What makes it another endpoint.
-    fn place(&self) -> (SocketAddr, Option<&Through>, AppProtocol) {
-        (self.address, self.way.as_ref().map(|way| &*way.through), self.protocol)
+    fn place(&self) -> (SocketAddr, Option<&Through>, bool, AppProtocol) {
+        let through = self.way.as_ref().map(|way| &*way.through);
+        (self.address, through, self.is_far, self.protocol)
     }
 }

@@ -82,7 +82,7 @@ impl Ports {
             if self.open.contains_key(&port) {
                 continue;
             }
-            match bind::open(self.address, port, self.workers) {
+            match bind::open(self.address_of(table, port), port, self.workers) {
                 Ok(sockets) => {
                     let closed = CancellationToken::new();
                     hand(port, sockets, &closed);
@@ -91,7 +91,8 @@ impl Ports {
                 Err(error) => failed.push(ApplyError {
                     port,
                     listeners: listeners(table, port),
-                    reason: self.explain(port, &error),
+                    reason: self
+                        .explain(SocketAddr::new(self.address_of(table, port), port), &error),
                 }),
             }
         }
@@ -110,8 +111,13 @@ impl Ports {
         self.open.values().for_each(CancellationToken::cancel);
     }
 
-    fn explain(&self, port: u16, error: &io::Error) -> String {
-        let place = SocketAddr::new(self.address, port);
+    /// Where a port is to be: what an application sends is taken from it alone.
+    fn address_of(&self, table: &Table, port: u16) -> IpAddr {
+        let outbound = table.outbound.as_ref().map(|outbound| outbound.address);
+        outbound.filter(|at| at.port() == port).map_or(self.address, |at| at.ip())
+    }
+
+    fn explain(&self, place: SocketAddr, error: &io::Error) -> String {
         match error.kind() {
             io::ErrorKind::AddrInUse if self.admin.is_some_and(|admin| overlap(admin, place)) => {
                 format!(
@@ -166,20 +172,24 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
 
 /// The ports to open: of listeners, and that of the mesh.
 fn wanted(table: &Table) -> BTreeSet<u16> {
-    let mesh = table.inbound.iter().map(|inbound| inbound.address.port());
-    table.ports().into_keys().chain(mesh).collect()
+    let inbound = table.inbound.iter().map(|inbound| inbound.address.port());
+    let outbound = table.outbound.iter().map(|outbound| outbound.address.port());
+    table.ports().into_keys().chain(inbound).chain(outbound).collect()
 }
 
 /// Who wants a port.
 fn listeners(table: &Table, port: u16) -> Vec<(Key, Name)> {
     let wanting = table.listeners.iter().filter(|one| one.is_serving() && one.port == port);
-    let mesh = table.inbound.iter().filter(|inbound| inbound.is_at(port));
-    let mesh = mesh.map(|inbound| (inbound.workload.clone(), mesh_name()));
+    let mesh = table.inbound.iter().filter(|inbound| {
+        let outbound = table.outbound.as_ref();
+        inbound.is_at(port) || outbound.is_some_and(|outbound| outbound.address.port() == port)
+    });
+    let mesh = mesh.map(|inbound| (inbound.workload.clone(), proxys()));
     wanting.map(|one| (one.gateway.clone(), one.name.clone())).chain(mesh).collect()
 }
 
-/// What the port of the mesh is called beside the listeners.
-fn mesh_name() -> Name {
+/// What a port of a workload's proxy is called beside the listeners of Gateways.
+fn proxys() -> Name {
     Name::parse("mesh").expect("'mesh' is a name")
 }
 

@@ -17,7 +17,7 @@ use policy::{Facts, Reason, Verdict};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
 
 use crate::balance::Turn;
-use crate::exchange::{meant_here, unix_seconds};
+use crate::exchange::{meant_here, port_of, unix_seconds};
 use crate::forward;
 use crate::http::Conn;
 use crate::live::Live;
@@ -32,6 +32,8 @@ pub(crate) struct Asked {
     uri: Uri,
     headers: HeaderMap,
     host: Box<str>,
+    /// The port beside the host, where there was one.
+    port: Option<u16>,
     path: Box<str>,
     source: IpAddr,
 }
@@ -43,6 +45,7 @@ impl Asked {
             uri: parts.uri.clone(),
             headers: parts.headers.clone(),
             host: record.host.clone(),
+            port: forward::one_host(parts).and_then(port_of),
             path: record.path.clone(),
             source: record.source,
         }
@@ -62,8 +65,12 @@ impl Asked {
             headers: &self.headers,
             peer: conn.from.as_deref(),
         };
+        let found = match conn.is_outbound(live) {
+            true => live.table.called(&self.host, self.port),
+            false => live.table.find(&facts),
+        };
         meant_here(conn, live, &self.host).is_ok()
-            && live.table.find(&facts).is_ok_and(|found| {
+            && found.is_ok_and(|found| {
                 matches!(found.rule.chain.decide(&facts, found.prefix), Verdict::Pass(_))
             })
     }

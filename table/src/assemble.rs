@@ -19,8 +19,8 @@ use crate::assemble::parents::Parents;
 use crate::assemble::policies::Policies;
 use crate::claimed::Claimed;
 use crate::isolate::{self, Settled};
-use crate::service::Catalog;
-use crate::{Table, inbound, listener};
+use crate::service::{Catalog, Guards};
+use crate::{Table, inbound, listener, outbound};
 
 pub(crate) mod attach;
 pub(crate) mod borders;
@@ -28,7 +28,7 @@ mod callers;
 mod listeners;
 mod misled;
 mod parents;
-mod policies;
+pub(crate) mod policies;
 mod rules;
 mod unknown;
 mod walk;
@@ -45,8 +45,10 @@ pub struct Input {
     /// Whether this is only what one node is told of: what is not there may be elsewhere, so no
     /// edit is taken for a slip and a Gateway that nobody refused is no fault for its absence.
     pub slice: bool,
-    /// The Workload that whoever asks is the proxy of, where it runs in their cluster.
-    pub stands_for: Option<(Name, Key)>,
+    /// The Workload that whoever asks is the proxy of, if it runs in their cluster.
+    pub stands_for: Option<Key>,
+    /// The cluster of whoever asks, where there are clusters.
+    pub cluster: Option<Name>,
 }
 
 /// An object that was not read well.
@@ -98,7 +100,7 @@ pub struct Assembly {
 /// Makes a table. It never fails as a whole: see [`Assembly::faults`].
 pub fn assemble(input: Input, previous: Option<&Assembly>) -> Assembly {
     let mut faults = Vec::new();
-    let own = input.stands_for.clone();
+    let (own, cluster) = (input.stands_for.clone(), input.cluster.clone());
     let mut settled = isolate::settle(input, previous, &mut faults);
     if !settled.slice {
         misled::keep(&mut settled, previous, &mut faults);
@@ -113,7 +115,10 @@ pub fn assemble(input: Input, previous: Option<&Assembly>) -> Assembly {
     let parents = Parents::find(&settled, &listeners, before, &mut faults);
     callers::check(&mut policies, &listeners, &parents, &mut faults);
     let before = previous.map_or(&[][..], |assembly| &assembly.table.services);
-    let mut catalog = Catalog::new(&settled, before);
+    let is_mesh = own.is_some();
+    let (policed, cluster) = (&policies, cluster.as_ref());
+    let guards = Guards { policies: policed, borders: &borders, is_mesh, cluster };
+    let mut catalog = Catalog::new(&settled, &guards, before);
     let around =
         Around { settled: &settled, policies: &policies, borders: &borders, claimed: &claimed };
     let alike = alike.filter(|previous| {
@@ -122,9 +127,12 @@ pub fn assemble(input: Input, previous: Option<&Assembly>) -> Assembly {
     let attacher = Attacher::new(around, &catalog, &mut listeners);
     let before = alike.map(|previous| &previous.attached);
     let (mut rules, attached) = attacher.run(&parents, before, &mut faults);
-    let inbound = own.and_then(|(cluster, own)| {
-        inbound::open((&cluster, &own), around, &mut catalog, &mut rules)
+    let inbound = own.zip(cluster).and_then(|(own, cluster)| {
+        inbound::open((cluster, &own), around, &mut catalog, &mut rules)
     });
+    let outbound = inbound
+        .as_ref()
+        .and_then(|inbound| outbound::open(&inbound.workload, around, &catalog, &mut rules));
     let ports = listener::ports(&listeners);
     for listener in &mut listeners {
         listener.routes.sort();
@@ -136,6 +144,7 @@ pub fn assemble(input: Input, previous: Option<&Assembly>) -> Assembly {
         rules,
         services: catalog.finish(),
         inbound,
+        outbound,
         ports,
     });
     let kept = std::mem::take(&mut settled.kept);

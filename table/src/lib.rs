@@ -21,6 +21,7 @@ mod hosts;
 mod inbound;
 mod isolate;
 mod listener;
+mod outbound;
 mod precedence;
 mod route;
 mod rule;
@@ -30,6 +31,7 @@ pub mod why;
 pub use assemble::{Assembly, Closed, Input, Refused, assemble};
 pub use inbound::Inbound;
 pub use listener::{Certificate, Listener, State};
+pub use outbound::Outbound;
 pub use rule::{Backend, Backends, Mirror, Rule, Target};
 pub use service::{Endpoint, Service, Through};
 
@@ -46,6 +48,8 @@ pub struct Table {
     pub services: Vec<Arc<Service>>,
     /// What comes through the mesh, where this is the table of a workload's proxy.
     pub inbound: Option<Inbound>,
+    /// What the application beside it sends, where it takes that.
+    pub outbound: Option<Outbound>,
     ports: listener::Ports,
 }
 
@@ -99,6 +103,18 @@ impl Table {
         let entry = listener.routes.find(facts).ok_or(Reason::NoRoute)?;
         let rule = self.rules.get(entry.rule).ok_or(Reason::NoRoute)?;
         Ok(Found { listener, rule, place: entry.rule, prefix: entry.of.prefix() })
+    }
+
+    /// The rule that a call of the application beside this proxy meets, by the host that it names,
+    /// and the port where it names one.
+    ///
+    /// # Errors
+    /// [`Reason::NoRoute`] if no Service is called so.
+    pub fn called(&self, host: &str, port: Option<u16>) -> Result<Found<'_>, Reason> {
+        let outbound = self.outbound.as_ref().ok_or(Reason::NoListener)?;
+        let (listener, place) = outbound.called(host, port).ok_or(Reason::NoRoute)?;
+        let rule = self.rules.get(place).ok_or(Reason::NoRoute)?;
+        Ok(Found { listener, rule, place, prefix: None })
     }
 
     /// Which listener, route and rule a request leads to, why not the others, and what the rule's

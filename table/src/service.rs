@@ -12,6 +12,8 @@ use model::{Key, Kind, Name, Resource};
 use policy::Reason;
 
 use crate::Target;
+use crate::assemble::borders::Borders;
+use crate::assemble::policies::Policies;
 use crate::isolate::Settled;
 
 /// One port of a Service.
@@ -38,6 +40,8 @@ pub struct Endpoint {
     pub address: SocketAddr,
     /// The proxy that it is reached through; plainly where there is none.
     pub through: Option<Arc<Through>>,
+    /// Whether it is in another cluster than whoever sends: it is asked when no nearer one answers.
+    pub is_far: bool,
 }
 
 /// A workload's proxy.
@@ -62,13 +66,19 @@ pub(crate) struct Catalog<'a> {
 impl<'a> Catalog<'a> {
     /// Builds what the routes name; a service that did not change, its id included, stays the very
     /// one of `before`.
-    pub(crate) fn new(settled: &'a Settled, before: &[Arc<Service>]) -> Self {
+    pub(crate) fn new(settled: &'a Settled, guards: &Guards<'_>, before: &[Arc<Service>]) -> Self {
         let slices = slices_by_service(settled);
         let workloads = workloads_by_namespace(settled);
         let mut catalog = Catalog { settled, ids: BTreeMap::new(), services: Vec::new() };
-        for place in wanted(settled) {
+        let all = if guards.is_mesh { every(settled) } else { wanted(settled) };
+        for place in all {
             let id = catalog.services.len();
-            let Some(service) = build(settled, &slices, &workloads, &place, id) else { continue };
+            let Some(mut service) = build(settled, &slices, &workloads, guards, &place, id) else {
+                continue;
+            };
+            if guards.want_proxy(&service.key) {
+                service.endpoints.retain(|endpoint| endpoint.through.is_some());
+            }
             let kept = before.get(id).filter(|old| ***old == service).cloned();
             catalog.services.push(kept.unwrap_or_else(|| Arc::new(service)));
             catalog.ids.insert(place, id);
@@ -78,8 +88,8 @@ impl<'a> Catalog<'a> {
 
     /// Whether references lead to the same places as among `others`.
     pub(crate) fn has_ids_of(&self, others: &[Arc<Service>]) -> bool {
-        let mut pairs = self.services.iter().zip(others);
-        self.services.len() == others.len() && pairs.all(|(one, other)| one.label == other.label)
+        let others = others.iter().filter(|other| other.key.kind == Kind::Service);
+        self.services.iter().map(|one| &one.label).eq(others.map(|other| &other.label))
     }
 
     /// Where a reference from `namespace` leads, or what is wrong with it.
@@ -116,6 +126,11 @@ impl<'a> Catalog<'a> {
         }
     }
 
+    /// The place of a port of a Service.
+    pub(crate) fn id(&self, service: &Key, port: u16) -> Option<usize> {
+        self.ids.get(&(service.namespace.clone(), service.name.clone(), port)).copied()
+    }
+
     /// The place of a port of the workload that this node stands for.
     pub(crate) fn local(
         &mut self,
@@ -131,7 +146,7 @@ impl<'a> Catalog<'a> {
             key: workload.clone(),
             port,
             protocol,
-            endpoints: vec![Endpoint { address, through: None }],
+            endpoints: vec![Endpoint { address, through: None, is_far: false }],
             label: format!("{namespace}/{name}:{port}").into(),
         }));
         id
@@ -141,6 +156,37 @@ impl<'a> Catalog<'a> {
     pub(crate) fn finish(self) -> Vec<Arc<Service>> {
         self.services
     }
+}
+
+/// Which Services are guarded at their workloads: there nothing may go past a proxy.
+pub(crate) struct Guards<'a> {
+    pub(crate) policies: &'a Policies,
+    pub(crate) borders: &'a Borders,
+    /// Whether an application sends, whom no edge has judged.
+    pub(crate) is_mesh: bool,
+    /// The cluster from which is sent.
+    pub(crate) cluster: Option<&'a Name>,
+}
+
+impl Guards<'_> {
+    fn want_proxy(&self, service: &Key) -> bool {
+        self.policies.level(service, None).is_some()
+            || (self.is_mesh && self.borders.denial(service).is_some())
+    }
+}
+
+/// Every Service port.
+fn every(settled: &Settled) -> BTreeSet<Place> {
+    let services = settled.of_kind(Kind::Service).filter_map(|(_, item)| match &item.resource {
+        Resource::Service(service) => Some(service),
+        _ => None,
+    });
+    let places = services.flat_map(|service| {
+        let meta = &service.metadata;
+        let ports = service.spec.ports.iter();
+        ports.map(|port| (meta.namespace.clone(), meta.name.clone(), port.port))
+    });
+    places.collect()
 }
 
 /// Every Service port that a route could reach.
@@ -194,6 +240,7 @@ fn build(
     settled: &Settled,
     slices: &Slices<'_>,
     workloads: &Workloads<'_>,
+    guards: &Guards<'_>,
     place: &Place,
     id: usize,
 ) -> Option<Service> {
@@ -204,11 +251,11 @@ fn build(
     let protocol = port.speaks()?;
     let slices = slices.get(&(namespace.clone(), name.clone()));
     let slices = slices.map_or(&[][..], Vec::as_slice);
-    let plain = |address| Endpoint { address, through: None };
+    let plain = |address| Endpoint { address, through: None, is_far: false };
     let sliced = slices.iter().flat_map(|slice| ready(slice, port)).map(plain);
     let workloads = workloads.get(namespace).map_or(&[][..], Vec::as_slice).iter();
     let selected = workloads.filter(|workload| workload.is_selected(service));
-    let selected = selected.filter_map(|workload| endpoint(workload, port));
+    let selected = selected.filter_map(|workload| endpoint(workload, port, guards.cluster));
     let endpoints: BTreeSet<_> = sliced.chain(selected).collect();
     Some(Service {
         id,
@@ -220,13 +267,14 @@ fn build(
     })
 }
 
-/// Where a workload is that a Service's port means.
-fn endpoint(workload: &Workload, port: &ServicePort) -> Option<Endpoint> {
+/// Where a workload is that a Service's port means, as seen from a cluster.
+fn endpoint(workload: &Workload, port: &ServicePort, from: Option<&Name>) -> Option<Endpoint> {
     let (ip, port) = (workload.address()?, workload.port_of(port)?.port);
     let through = workload.spec.mesh.as_ref().map(|mesh| {
         Arc::new(Through { address: SocketAddr::new(ip, mesh.port), peer: workload.peer() })
     });
-    Some(Endpoint { address: SocketAddr::new(ip, port), through })
+    let is_far = from.is_some_and(|from| *from != workload.spec.cluster);
+    Some(Endpoint { address: SocketAddr::new(ip, port), through, is_far })
 }
 
 /// The ready endpoints of a slice behind the Service's port, matched by the port's name.

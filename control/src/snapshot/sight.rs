@@ -63,12 +63,10 @@ pub(super) fn seen<'r>(
             seen.insert(key);
         }
     }
-    // What is attached to a Service is asked where its workloads are.
-    let counts = |to: &Key| to.kind != Kind::Service || class.kind == NodeKind::Mesh;
     // Each step looks at what the ones before it let through.
     for kind in [Kind::HttpRoute, Kind::AccessPolicy] {
         for (key, resource) in resources.clone().filter(|(key, _)| key.kind == kind) {
-            if attached(resource).iter().any(|to| counts(to) && seen.contains(to)) {
+            if attached(resource).iter().any(|to| seen.contains(to)) {
                 seen.insert(key);
             }
         }

@@ -2,4 +2,5 @@
 //! policy.
 
 mod inbound;
+mod outbound;
 mod scene;

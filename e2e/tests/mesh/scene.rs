@@ -87,6 +87,16 @@ fn shop() -> String {
     )
 }
 
+/// The storefront, which is there to call: its proxy takes what it sends at `outbound`.
+pub(crate) fn storefront(hbone: u16, outbound: u16) -> String {
+    format!(
+        "apiVersion: heddle.dev/v1alpha1\nkind: Workload\nmetadata:\n  name: front-1\n  \
+         namespace: shop\nspec:\n  cluster: local\n  serviceAccount: storefront\n  \
+         address: 127.0.0.1\n  ports: [{{ port: 9 }}]\n  \
+         mesh: {{ port: {hbone}, outbound: {outbound} }}\n---\n"
+    )
+}
+
 /// A copy of the application in a cluster, behind a proxy.
 pub(crate) fn workload(name: &str, cluster: &str, origin: &Origin, hbone: SocketAddr) -> String {
     format!(

@@ -8,6 +8,7 @@ fn service(count: u16) -> Service {
     let endpoint = |port| {
         Arc::new(Endpoint {
             way: None,
+            is_far: false,
             address: SocketAddr::from(([127, 0, 0, 1], port)),
             protocol: AppProtocol::Http1,
             load: Load::default(),
@@ -15,8 +16,9 @@ fn service(count: u16) -> Service {
         })
     };
     let mirrors = Arc::new(tokio::sync::Semaphore::new(1));
-    let endpoints = (1..=count).map(endpoint).collect();
-    Service { id: 0, label: "shop/cart:80".into(), endpoints, mirrors }
+    let endpoints: Vec<_> = (1..=count).map(endpoint).collect();
+    let near = endpoints.len();
+    Service { id: 0, label: "shop/cart:80".into(), endpoints, near, mirrors }
 }
 
 /// Draws that reach every pair.
@@ -86,4 +88,21 @@ fn every_endpoint_is_drawn() {
     let drawn: std::collections::BTreeSet<_> =
         draws().map(|random| port(pick(&service, &[], 0, random).unwrap())).collect();
     assert!(drawn.len() >= 4, "{drawn:?}");
+}
+
+#[test]
+fn far_endpoints_are_asked_when_no_near_one_is_left() {
+    let mut service = service(4);
+    service.near = 2;
+    let at = |index: usize| service.endpoints[index].address;
+    for random in 0..64_u64 {
+        let random = random.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let first = pick(&service, &[], 0, random).unwrap().address;
+        assert!(first == at(0) || first == at(1), "{first}");
+    }
+    assert_eq!(pick(&service, &[at(0)], 0, 0).unwrap().address, at(1));
+    let far = pick(&service, &[at(0), at(1)], 0, 0).unwrap().address;
+    assert!(far == at(2) || far == at(3), "{far}");
+    service.near = 0;
+    assert!(pick(&service, &[], 0, 0).is_some());
 }

@@ -34,8 +34,7 @@ pub(crate) struct Compiled {
 /// Compiles one state after the other, taking over what did not change.
 #[derive(Debug, Default)]
 pub(crate) struct Compiler {
-    /// The workload that this node stands for, in its cluster.
-    own: Option<(Name, model::Key)>,
+    seat: Seat,
     /// What was read last.
     held: Objects,
     read: BTreeMap<Key, Reading>,
@@ -46,6 +45,15 @@ pub(crate) struct Compiler {
     good: Objects,
 }
 
+/// For whom tables are made.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Seat {
+    /// The cluster of the node.
+    pub(crate) cluster: Option<Name>,
+    /// The workload that it stands for.
+    pub(crate) stands_for: Option<model::Key>,
+}
+
 /// An object as it was read.
 #[derive(Debug)]
 struct Reading {
@@ -54,14 +62,14 @@ struct Reading {
 }
 
 impl Compiler {
-    /// Of a node that stands for this workload.
-    pub(crate) fn of(own: Option<(Name, model::Key)>) -> Self {
-        Compiler { own, ..Compiler::default() }
+    /// Of a node in this place.
+    pub(crate) fn of(seat: Seat) -> Self {
+        Compiler { seat, ..Compiler::default() }
     }
 
     /// The same, to go on from what was served.
-    pub(crate) fn after(served: &Served, own: Option<(Name, model::Key)>) -> Self {
-        let mut compiler = Compiler::of(own);
+    pub(crate) fn after(served: &Served, seat: Seat) -> Self {
+        let mut compiler = Compiler::of(seat);
         if !served.good.is_empty() {
             compiler.compile(&served.objects());
         }
@@ -122,8 +130,8 @@ impl Compiler {
 
     fn input(&self) -> Input {
         // What others see of the world is none of ours to judge.
-        let stands_for = self.own.clone();
-        let mut input = Input { slice: true, stands_for, ..Input::default() };
+        let Seat { cluster, stands_for } = self.seat.clone();
+        let mut input = Input { slice: true, cluster, stands_for, ..Input::default() };
         for (key, Reading { envelope, result }) in &self.read {
             match result {
                 Ok(resource) => input.resources.push(resource.clone()),

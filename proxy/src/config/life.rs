@@ -14,7 +14,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 use wire::{ControlFrame, Rejection, Vector};
 
-use super::compiler::Compiler;
+use super::compiler::{Compiler, Seat};
 use super::held::{Held, Objects, Served};
 use super::keeper::Keeper;
 use super::link::{Heard, Link};
@@ -101,7 +101,7 @@ impl Life {
         let held = Arc::new(Held::nothing());
         let session = Session::new(Arc::clone(&identity), version, held, Instant::now());
         let renewing = ground.clone().renewed(Arc::clone(&identity), dialer.clone());
-        let compiler = Compiler::of(workload(&identity));
+        let compiler = Compiler::of(seat(&identity));
         let peer = None;
         let wanted = Wanted { peer, trust: identity.trust.clone(), dialer: dialer.clone() };
         let (speaks, wanted) = watch::channel(wanted);
@@ -157,8 +157,8 @@ impl Life {
         let node = Arc::clone(&self.identity);
         self.session = Session::new(node, &version, Arc::clone(&state), Instant::now());
         // What cannot be read keeps the form that was served before, as if there had been no end.
-        let own = workload(&self.identity);
-        let compiler = tokio::task::spawn_blocking(move || Compiler::after(&served, own));
+        let seat = seat(&self.identity);
+        let compiler = tokio::task::spawn_blocking(move || Compiler::after(&served, seat));
         let compiler = compiler.await.unwrap_or_default();
         let done = self.take(compiler, Arc::clone(&state), Source::Disk).await;
         let served = Served { state, good: done.good };
@@ -430,10 +430,11 @@ impl Life {
     }
 }
 
-/// The workload that a node stands for, in its cluster.
-fn workload(identity: &Identity) -> Option<(Name, model::Key)> {
-    let (cluster, name) = (Name::parse(&identity.cluster).ok()?, Name::parse(&identity.name).ok()?);
-    (identity.kind != GATEWAY).then(|| Some((cluster, Workload::of_node(&name)?))).flatten()
+/// For whom a node's tables are made.
+fn seat(identity: &Identity) -> Seat {
+    let name = Name::parse(&identity.name).ok().filter(|_| identity.kind != GATEWAY);
+    let stands_for = name.and_then(|name| Workload::of_node(&name));
+    Seat { cluster: Name::parse(&identity.cluster).ok(), stands_for }
 }
 
 /// As whom a gateway speaks.

@@ -13,7 +13,7 @@ fn endpoint(address: std::net::SocketAddr) -> Arc<Endpoint> {
     let tickets = rustls::crypto::aws_lc_rs::Ticketer::new().unwrap();
     let membership = Arc::default();
     let ground = Ground { workers: 1, pool: 8, tickets, membership };
-    let endpoint = table::Endpoint { address, through: None };
+    let endpoint = table::Endpoint { address, through: None, is_far: false };
     Endpoint::new(&endpoint, AppProtocol::Http1, &ground)
 }
 

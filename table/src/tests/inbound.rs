@@ -54,8 +54,8 @@ fn workspace(access: &str) -> Resource {
 }
 
 fn input(resources: Vec<Resource>) -> Input {
-    let stands_for = Some((name("east"), own()));
-    Input { resources, slice: true, stands_for, ..Input::default() }
+    let (stands_for, cluster) = (Some(own()), Some(name("east")));
+    Input { resources, slice: true, stands_for, cluster, ..Input::default() }
 }
 
 fn made(resources: Vec<Resource>) -> Assembly {

@@ -257,8 +257,8 @@ fn a_last_good_form_is_in_force_again_after_a_restart() {
     let again = running.compile(&after);
     assert_eq!(again.good, before);
     let state = Arc::new(Held { objects: after.clone(), ..Held::default() });
-    let restarted =
-        Compiler::after(&Served { state, good: again.good.clone() }, None).compile(&after);
+    let restarted = Compiler::after(&Served { state, good: again.good.clone() }, Seat::default())
+        .compile(&after);
     assert_eq!(restarted.good, again.good);
     assert_eq!((&restarted.rejected, &restarted.kept), (&again.rejected, &again.kept));
     assert_eq!(restarted.resources, again.resources);

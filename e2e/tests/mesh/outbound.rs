@@ -1,0 +1,87 @@
+//! From one application to another: each through its own proxy, by who sends.
+
+use std::net::SocketAddr;
+
+use e2e::client::{Reply, nothing, request};
+use e2e::fleet::Kind;
+use e2e::program::free_port;
+use e2e::{Connection, Origin};
+use http::Request;
+
+use crate::scene::{Scene, policy, storefront, workload};
+
+const FRONT: &str =
+    "{ name: front, when: { workloads: [{ cluster: local, serviceAccount: storefront }] } }";
+
+/// What an application gets that calls `host` through its proxy.
+async fn call(proxy: SocketAddr, host: &str, path: &str) -> Reply {
+    let asked = request("GET", host, path).body(nothing()).expect("a well-formed request");
+    let mut connection = Connection::h1(proxy).await.expect("the proxy listens");
+    connection.send(asked).await.expect("an answer")
+}
+
+#[tokio::test]
+async fn an_application_calls_another_by_name_as_itself() {
+    let scene = Scene::new().await;
+    let (hbone, outbound) = (free_port(), free_port());
+    scene.change(&(storefront(hbone, outbound) + &policy(FRONT))).await;
+    let front = scene.fleet.join_in("local", Kind::Mesh, "shop/front-1").await;
+    scene.until_speaking(&front, "workload shop/storefront of local").await;
+    let proxy = SocketAddr::from(([127, 0, 0, 1], outbound));
+    for host in ["orders", "orders.shop", "orders.shop.svc.cluster.local:80"] {
+        let served = call(proxy, host, "/echo").await;
+        assert_eq!((served.status, served.header("x-origin")), (200, "orders"), "{host}");
+    }
+    // As programs do that are told of a proxy: the whole URL in the request's first line.
+    let whole = Request::get("http://orders.shop/echo").header("host", "orders.shop");
+    let mut connection = Connection::h1(proxy).await.expect("the proxy listens");
+    let served = connection.send(whole.body(nothing()).unwrap()).await.expect("an answer");
+    assert_eq!(served.status, 200);
+    let before = scene.origin.count();
+    // The edge is somebody else, and so is whoever nobody knows.
+    assert_eq!(scene.get("/echo").await.status, 403);
+    let unknown = call(proxy, "shop.example.com", "/echo").await;
+    assert_eq!((unknown.status, unknown.json()["reason"].as_str()), (404, Some("no_route")));
+    assert_eq!(scene.origin.count(), before);
+    e2e::wait::until_true("the peer in the access log of the one who was called", || {
+        scene.proxy.access_log().contains(r#""peer":"workload shop/storefront of local""#)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_edit_of_one_policy_changes_an_answer_at_the_edge_and_between_applications() {
+    let scene = Scene::new().await;
+    let outbound = free_port();
+    let both = "{ name: all, when: { paths: [{ value: /status }] } }";
+    scene.change(&(storefront(free_port(), outbound) + &policy(both))).await;
+    let front = scene.fleet.join_in("local", Kind::Mesh, "shop/front-1").await;
+    scene.until_speaking(&front, "workload shop/storefront of local").await;
+    let proxy = SocketAddr::from(([127, 0, 0, 1], outbound));
+    let statuses =
+        async |path: &str| (scene.get(path).await.status, call(proxy, "orders", path).await.status);
+    assert_eq!((statuses("/status/200").await, statuses("/echo").await), ((200, 200), (403, 403)));
+    let other = "{ name: all, when: { paths: [{ value: /echo }] } }";
+    scene.change(&policy(other)).await;
+    assert_eq!((statuses("/status/200").await, statuses("/echo").await), ((403, 403), (200, 200)));
+}
+
+#[tokio::test]
+async fn what_is_lost_in_one_cluster_is_served_by_the_other() {
+    let scene = Scene::new().await;
+    let (far, hbone) =
+        (Origin::start("far").await, SocketAddr::from(([127, 0, 0, 1], free_port())));
+    scene.change(&(workload("orders-2", "west", &far, hbone) + &policy("{ name: all }"))).await;
+    let west = scene.fleet.join_in("west", Kind::Mesh, "shop/orders-2").await;
+    scene.until_speaking(&west, "workload shop/orders of west").await;
+    for _ in 0..20 {
+        assert_eq!(scene.get("/echo").await.header("x-origin"), "orders", "the near one is there");
+    }
+    let mut scene = scene;
+    scene.proxy.stop().await;
+    for _ in 0..20 {
+        let served = scene.get("/echo").await;
+        assert_eq!((served.status, served.header("x-origin")), (200, "far"));
+    }
+    assert_eq!(far.count(), 20);
+}

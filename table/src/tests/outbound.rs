@@ -1,0 +1,124 @@
+//! What an application sends: which Service its names mean, and that nothing goes past a proxy that
+//! is to be asked.
+
+use model::{Key, Kind, Name, Resource};
+use serde_json::{Value, json};
+
+use super::fixture::object;
+use crate::{Assembly, Input, Target, assemble};
+
+fn name(word: &str) -> Name {
+    Name::parse(word).unwrap()
+}
+
+fn workload(called: &str, app: &str, mesh: Value) -> Resource {
+    let mut written = json!({
+        "metadata": { "namespace": "shop", "name": called, "labels": { "app": app } },
+        "spec": { "cluster": "east", "address": "10.0.0.7", "ports": [{ "port": 8080 }] },
+    });
+    if !mesh.is_null() {
+        written["spec"]["mesh"] = mesh;
+    }
+    Resource::from_json(Kind::Workload, written).unwrap()
+}
+
+fn service(namespace: &str, called: &str, ports: Value) -> Resource {
+    let spec = json!({ "selector": { "app": called }, "ports": ports });
+    object(Kind::Service, namespace, called, spec)
+}
+
+fn made(resources: Vec<Resource>) -> Assembly {
+    let own = Key::new(Kind::Workload, name("shop"), name("front-1"));
+    let (stands_for, cluster) = (Some(own), Some(name("east")));
+    let front = workload("front-1", "front", json!({ "outbound": 15001 }));
+    let resources = resources.into_iter().chain([front]).collect();
+    assemble(Input { resources, slice: true, stands_for, cluster, ..Input::default() }, None)
+}
+
+/// The rule that a call meets, and how many endpoints it may go to.
+fn called(assembly: &Assembly, host: &str, port: Option<u16>) -> String {
+    match assembly.table.called(host, port) {
+        Err(reason) => reason.to_string(),
+        Ok(found) => match found.rule.backends.target(0) {
+            Some(Target::Service(id)) => {
+                let endpoints = &assembly.table.services[*id].endpoints;
+                format!("{} {}", found.rule.label, endpoints.len())
+            }
+            other => format!("{other:?}"),
+        },
+    }
+}
+
+#[test]
+fn services_are_called_by_the_names_that_they_have_in_kubernetes() {
+    let one = json!([{ "port": 80, "targetPort": 8080 }]);
+    let two = json!([{ "name": "a", "port": 80 }, { "name": "b", "port": 81 }]);
+    let odd = json!([{ "name": "a", "port": 81 }, { "name": "b", "port": 82 }]);
+    let orders = workload("orders-1", "orders", json!({}));
+    let made = made(vec![
+        orders,
+        service("shop", "orders", one.clone()),
+        service("shop", "two", two),
+        service("shop", "odd", odd),
+        service("bank", "books", one),
+    ]);
+    assert_eq!(made.table.outbound.as_ref().unwrap().address.to_string(), "127.0.0.1:15001");
+    for (host, port, wanted) in [
+        ("orders", None, "shop/orders:80 1"),
+        ("orders", Some(80), "shop/orders:80 1"),
+        ("orders", Some(81), "no_route"),
+        ("orders.shop", None, "shop/orders:80 1"),
+        ("orders.shop.svc", None, "shop/orders:80 1"),
+        ("orders.shop.svc.cluster.local", Some(80), "shop/orders:80 1"),
+        ("orders.bank", None, "no_route"),
+        ("two", None, "shop/two:80 0"),
+        ("two", Some(81), "shop/two:81 0"),
+        ("odd", None, "no_route"),
+        ("books", None, "no_route"),
+        ("books.bank", None, "bank/books:80 0"),
+        ("shop.example.com", None, "no_route"),
+        ("10.0.0.7", Some(8080), "no_route"),
+        ("", None, "no_route"),
+    ] {
+        assert_eq!(called(&made, host, port), wanted, "{host} {port:?}");
+    }
+}
+
+#[test]
+fn nothing_goes_past_a_proxy_where_one_is_to_be_asked() {
+    let port = json!([{ "port": 80, "targetPort": 8080 }]);
+    let workspace = |access: &str| {
+        let spec = json!({ "namespaces": ["shop"], "access": access });
+        object(Kind::Workspace, "heddle", "shop", spec)
+    };
+    let targets = json!([{ "group": "", "kind": "Service", "name": "orders" }]);
+    let policy = object(
+        Kind::AccessPolicy,
+        "shop",
+        "a",
+        json!({ "targetRefs": targets, "rules": [{ "name": "all" }] }),
+    );
+    let plain = || {
+        vec![
+            workload("orders-1", "orders", Value::Null),
+            workload("orders-2", "orders", json!({ "port": 15009 })),
+            service("shop", "orders", port.clone()),
+        ]
+    };
+    let with = |more: Vec<Resource>| {
+        called(&made(plain().into_iter().chain(more).collect()), "orders", None)
+    };
+    assert_eq!(with(vec![]), "shop/orders:80 2");
+    assert_eq!(with(vec![workspace("open")]), "shop/orders:80 2");
+    assert_eq!(with(vec![workspace("deny")]), "shop/orders:80 1");
+    assert_eq!(with(vec![workspace("open"), policy]), "shop/orders:80 1");
+}
+
+#[test]
+fn a_proxy_without_the_port_takes_nothing_of_its_application() {
+    let own = Key::new(Kind::Workload, name("shop"), name("front-1"));
+    let resources = vec![workload("front-1", "front", json!({}))];
+    let (stands_for, cluster) = (Some(own), Some(name("east")));
+    let input = Input { resources, slice: true, stands_for, cluster, ..Input::default() };
+    assert!(assemble(input, None).table.outbound.is_none());
+}
