@@ -6,7 +6,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use model::{Kind, Resource};
+use model::identity::Peer;
+use model::{Key, Kind, Name, Resource};
 use policy::{Facts, Reason, Scheme, Verdict};
 use table::{Assembly, Input, assemble};
 
@@ -128,5 +129,61 @@ fn the_bookshop_needs_every_policy_that_it_ships() {
         };
         let (_, reason) = decide(&made(rest), &Method::GET, path, None);
         assert_eq!(reason, Reason::DefaultDenied, "without {policy}");
+    }
+}
+
+#[test]
+fn in_the_mesh_each_service_of_the_bookshop_says_who_may_call_it() {
+    let name = |word: &str| Name::parse(word).unwrap();
+    let resources = bookshop(&["gateway.yaml", "platform.yaml", "mesh.yaml"]);
+    let (cluster, namespace) = (name("local"), name("bookshop"));
+    let edge = Peer::Gateway { cluster: cluster.clone(), name: name("edge") };
+    let account = |word: &str| Peer::Workload {
+        cluster: cluster.clone(),
+        namespace: namespace.clone(),
+        service_account: name(word),
+    };
+    let (get, post) = (&Method::GET, &Method::POST);
+    for (service, port, peer, method, is_allowed) in [
+        ("storefront", 9101, edge.clone(), get, true),
+        ("storefront", 9101, account("orders"), get, false),
+        ("orders", 9102, edge.clone(), post, true),
+        ("orders", 9102, account("storefront"), get, true),
+        ("orders", 9102, account("storefront"), post, false),
+        ("orders", 9102, account("catalog"), get, false),
+        ("catalog-v1", 9103, account("orders"), get, true),
+        ("catalog-v1", 9103, account("storefront"), get, false),
+        ("catalog-v2", 9104, edge, get, true),
+    ] {
+        let own = Key::new(Kind::Workload, namespace.clone(), name(&format!("{service}-1")));
+        let assembly = assemble(
+            Input {
+                resources: resources.clone(),
+                stands_for: Some(own),
+                cluster: Some(cluster.clone()),
+                ..Input::default()
+            },
+            None,
+        );
+        assert!(assembly.faults.is_empty(), "{:?}", assembly.faults);
+        let facts = Facts {
+            now: 0,
+            source: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            scheme: Scheme::Http,
+            port,
+            host: service,
+            method,
+            path: "/",
+            query: None,
+            headers: &HeaderMap::new(),
+            peer: Some(&peer),
+        };
+        let found = assembly.table.find(&facts).unwrap();
+        let passes = matches!(found.rule.chain.decide(&facts, None), Verdict::Pass(_));
+        assert_eq!(passes, is_allowed, "{peer} to {service}");
+        // Nothing is sent past a proxy.
+        let services = assembly.table.services.iter().filter(|one| one.key.kind == Kind::Service);
+        let mut endpoints = services.flat_map(|service| &service.endpoints);
+        assert!(endpoints.all(|endpoint| endpoint.through.is_some()));
     }
 }

@@ -1,6 +1,7 @@
 //! `cargo xtask up`: the whole demo on this machine, until it is told to stop.
 //!
-//! So far: the bookshop's services, the server, and one gateway that joined it.
+//! So far: the bookshop's services, the server, one gateway that joined it, and a proxy of the mesh
+//! beside each service.
 //! Everything it writes lies in `.heddle`, which git ignores; what was changed in the demo is there
 //! again at the next start, and to begin anew that folder is removed.
 
@@ -30,6 +31,10 @@ pub(crate) struct Args {
     profile: String,
 }
 
+/// The services that have a proxy, and where its admin port is.
+const MESH: [(&str, u16); 4] =
+    [("storefront", 9902), ("orders", 9903), ("catalog-v1", 9904), ("catalog-v2", 9905)];
+
 /// How long the programs may take to be ready.
 const READY: Duration = Duration::from_secs(20);
 /// How long they may take to stop.
@@ -44,7 +49,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let built = shell::step("build the programs", Duration::from_secs(300), || {
         let mut build = shell::cargo();
         build.args(["build", "--locked", "--profile", &args.profile]);
-        for package in ["gateway", "bookshop", "console", "cli"] {
+        for package in ["gateway", "mesh", "bookshop", "console", "cli"] {
             build.args(["--package", package]);
         }
         shell::run_until(&mut build, &stop)
@@ -119,8 +124,8 @@ fn specs(data: &Path) -> Vec<Spec> {
     vec![
         service("catalog-v1", 9103, &["--version", "v1"]),
         service("catalog-v2", 9104, &["--version", "v2"]),
-        service("orders", 9102, &[]),
-        service("storefront", 9101, &[]),
+        service("orders", 9102, &["--proxy", "127.0.0.1:15032", "--catalog", "http://catalog-v1"]),
+        service("storefront", 9101, &["--proxy", "127.0.0.1:15031", "--orders", "http://orders"]),
         Spec {
             name: "server".to_owned(),
             kind: "server",
@@ -149,6 +154,24 @@ fn gateway(data: &Path, state: &Path, token: Option<String>) -> Spec {
     }
 }
 
+/// The proxy beside a service, which joins by the token unless it did so before.
+fn beside(name: &str, admin: u16, data: &Path, state: &Path, token: Option<String>) -> Spec {
+    let workload = format!("bookshop/{name}-1");
+    let (state, admin) = (state.display().to_string(), format!("127.0.0.1:{admin}"));
+    let log = data.join(format!("access-{name}.log")).display().to_string();
+    let joined = ["--workload", &workload, "--server", "127.0.0.1:7081", "--state", &state];
+    let seen = ["--admin", &admin, "--access-log", &log];
+    Spec {
+        name: format!("mesh-{name}"),
+        kind: "mesh",
+        program: "heddle-mesh",
+        args: [words(&joined), words(&seen)].concat(),
+        env: token.into_iter().map(|token| ("HEDDLE_JOIN_TOKEN", token)).collect(),
+        ready: admin,
+        ready_path: "/readyz",
+    }
+}
+
 fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
@@ -165,10 +188,18 @@ fn start(programs: &Path, data: &Path, running: &mut Vec<Process>) -> Result<()>
         founder.sign_in(&password)?;
         let bookshop = data.join("bookshop");
         // Its certificate is made once, since the server remembers it.
-        let bookshop = if bookshop.exists() { bookshop } else { config::write(data)? };
+        let is_whole = bookshop.join("mesh.yaml").exists();
+        let bookshop = if is_whole { bookshop } else { config::write(data)? };
         founder.apply(&bookshop)?;
-        let token = founder.join_token(&state)?;
+        let token = founder.join_token("gateway", GATEWAY, &state)?;
         launch(gateway(data, &state, token), programs, data, running)
+    })?;
+    shell::step("let a proxy join beside each service", Duration::from_secs(2), || {
+        MESH.iter().try_for_each(|(name, admin)| {
+            let state = data.join(format!("mesh-{name}"));
+            let token = founder.join_token("mesh", &format!("bookshop.{name}-1"), &state)?;
+            launch(beside(name, *admin, data, &state, token), programs, data, running)
+        })
     })
 }
 

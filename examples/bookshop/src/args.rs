@@ -35,6 +35,10 @@ pub(crate) struct Args {
     /// Where the orders find the catalog.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9103")]
     pub(crate) catalog: BaseUrl,
+
+    /// A proxy that every call goes through, by the name that its URL has.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) proxy: Option<SocketAddr>,
 }
 
 impl Args {

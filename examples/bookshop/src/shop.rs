@@ -55,10 +55,16 @@ impl Shop {
         };
         let part = match args.service {
             Service::Storefront => Part::Storefront {
-                orders: Upstream::new(Service::Orders, args.orders.clone(), STOREFRONT_WAITS),
+                orders: Upstream::new(
+                    Service::Orders,
+                    args.orders.clone(),
+                    args.proxy,
+                    STOREFRONT_WAITS,
+                ),
             },
             Service::Orders => {
-                let catalog = Upstream::new(Service::Catalog, args.catalog.clone(), ORDERS_WAIT);
+                let base = args.catalog.clone();
+                let catalog = Upstream::new(Service::Catalog, base, args.proxy, ORDERS_WAIT);
                 Part::Orders(Orders::new(catalog))
             }
             Service::Catalog => Part::Catalog,

@@ -4,12 +4,14 @@
 //! `traceparent` and `baggage` travel further: no credentials, no request id.
 
 use std::error::Error;
+use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Incoming;
+use hyper::header::{HOST, HeaderValue};
 use hyper::http::uri::{Authority, PathAndQuery, Scheme};
 use hyper::{HeaderMap, Request, Response, StatusCode, Uri};
 use hyper_util::client::legacy::Client;
@@ -31,6 +33,7 @@ const LARGEST_REPLY: usize = 256 * 1024;
 pub(crate) struct Upstream {
     service: Service,
     base: BaseUrl,
+    proxy: Option<SocketAddr>,
     deadline: Duration,
     client: Client<HttpConnector, Empty<Bytes>>,
 }
@@ -49,8 +52,13 @@ pub(crate) enum CallFailure {
 }
 
 impl Upstream {
-    /// An upstream that is first connected to when it is first called.
-    pub(crate) fn new(service: Service, base: BaseUrl, deadline: Duration) -> Self {
+    /// An upstream that is first connected to, or the proxy before it, when it is first called.
+    pub(crate) fn new(
+        service: Service,
+        base: BaseUrl,
+        proxy: Option<SocketAddr>,
+        deadline: Duration,
+    ) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(deadline));
         connector.set_nodelay(true);
@@ -59,7 +67,7 @@ impl Upstream {
             .pool_idle_timeout(Duration::from_secs(20))
             .pool_max_idle_per_host(64)
             .build(connector);
-        Self { service, base, deadline, client }
+        Self { service, base, proxy, deadline, client }
     }
 
     /// The JSON that `GET path` answers, on behalf of a request that came with these headers.
@@ -73,7 +81,15 @@ impl Upstream {
     async fn exchange(&self, path: &str, came: &HeaderMap) -> Result<Value, CallFailure> {
         let service = self.service;
         let mut request = Request::new(Empty::new());
-        *request.uri_mut() = self.base.join(path);
+        *request.uri_mut() = match self.proxy {
+            None => self.base.join(path),
+            Some(proxy) => {
+                let host = HeaderValue::from_str(self.base.0.as_str());
+                let host = host.expect("an authority is a host");
+                request.headers_mut().insert(HOST, host);
+                BaseUrl::of(proxy).join(path)
+            }
+        };
         for name in FORWARDED {
             for value in came.get_all(name) {
                 request.headers_mut().append(name, value.clone());
@@ -134,6 +150,11 @@ impl CallFailure {
 pub(crate) struct BaseUrl(Authority);
 
 impl BaseUrl {
+    fn of(address: SocketAddr) -> Self {
+        let authority = address.to_string().parse();
+        Self(authority.expect("a socket's address is an authority"))
+    }
+
     /// The address of a path below this base; the path is one of ours and begins with a slash.
     fn join(&self, path: &str) -> Uri {
         let path = PathAndQuery::try_from(path).expect("our own paths are plain ASCII");

@@ -25,6 +25,7 @@ pub(super) fn write(folder: &Path) -> Result<PathBuf> {
     fs::create_dir_all(&config).with_context(|| format!("creating {}", config.display()))?;
     put(&config.join("gateway.yaml"), &with_https(&example("gateway.yaml")?)?)?;
     put(&config.join("platform.yaml"), &example("platform.yaml")?)?;
+    put(&config.join("mesh.yaml"), &example("mesh.yaml")?)?;
     let made = rcgen::generate_simple_self_signed(["bookshop.localhost".to_owned()])
         .context("making the demo's certificate")?;
     let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
@@ -79,8 +80,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let config = write(folder.path()).unwrap();
         let read = |name: &str| model::read(&fs::read_to_string(config.join(name)).unwrap());
-        let all: Vec<_> =
-            ["gateway.yaml", "platform.yaml", "tls.yaml"].into_iter().flat_map(read).collect();
+        let all: Vec<_> = ["gateway.yaml", "platform.yaml", "mesh.yaml", "tls.yaml"]
+            .into_iter()
+            .flat_map(read)
+            .collect();
         let faults: Vec<_> = all.iter().filter_map(|d| d.result.as_ref().err()).collect();
         assert!(faults.is_empty(), "{faults:?}");
         let listeners = all.iter().find_map(|document| match &document.result {

@@ -58,7 +58,7 @@ impl Founder {
 
     /// Applies everything in `bookshop`, once. It waits for no node: none has joined yet.
     pub(super) fn apply(&self, bookshop: &Path) -> Result<()> {
-        let done = self.folder.join("applied");
+        let done = self.folder.join("applied-with-mesh");
         if done.exists() {
             return Ok(());
         }
@@ -67,13 +67,18 @@ impl Founder {
         put(&done, "")
     }
 
-    /// A token by which the gateway joins; none if it joined before.
-    pub(super) fn join_token(&self, state: &Path) -> Result<Option<String>> {
+    /// A token by which a node of this kind and name joins; none if it joined before.
+    pub(super) fn join_token(
+        &self,
+        kind: &str,
+        name: &str,
+        state: &Path,
+    ) -> Result<Option<String>> {
         if state.join("identity.json").exists() {
             return Ok(None);
         }
-        let create = ["join-token", "create", "--cluster", CLUSTER, "--kind", "gateway"];
-        let more = ["--name", GATEWAY, "--uses", "1", "--expires", "10m", "-o", "json"];
+        let create = ["join-token", "create", "--cluster", CLUSTER, "--kind", kind];
+        let more = ["--name", name, "--uses", "1", "--expires", "10m", "-o", "json"];
         let said = self.run(&[&create[..], &more[..]].concat(), None)?;
         let said: Value = serde_json::from_slice(&said.stdout).context("reading the join token")?;
         let token = said["token"].as_str().context("the answer holds no join token")?;

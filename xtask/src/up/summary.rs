@@ -70,6 +70,11 @@ Try, in another terminal, from this folder:\n\
   # allowed\n\
   curl -si http://bookshop.localhost:8080/orders -d '{{\"book\":\"odyssey\",\"copies\":2}}' -H 'x-api-key: bookshop-demo-key-of-the-clerk'\n\
 \n\
+  # in the mesh, as one application to another: orders may ask the catalog, the storefront may not\n\
+  curl -s -x 127.0.0.1:15032 http://catalog-v1/catalog/odyssey\n\
+  curl -si -x 127.0.0.1:15031 http://catalog-v1/catalog/odyssey\n\
+  tail -n 1 {folder}/access-catalog-v1.log\n\
+\n\
   # the command line, signed in as admin\n\
   export PATH={programs}:$PATH XDG_CONFIG_HOME=\"$PWD/{folder}/cli\"\n\
   heddle status\n\

@@ -77,6 +77,17 @@ async fn of_what_the_caller_sent_only_trace_and_baggage_travel_on() {
 }
 
 #[tokio::test]
+async fn through_a_proxy_calls_keep_the_name_of_whom_they_are_for() {
+    let mut proxy = Fake::answering("200 OK", "{}").await;
+    let flags = "--service storefront --orders http://orders.bookshop --proxy";
+    let storefront = Running::start(&format!("{flags} {}", proxy.address)).await;
+    assert_eq!(storefront.get("/").await.status, StatusCode::OK);
+    let head = proxy.head().await;
+    let lines: BTreeSet<&str> = head.trim_end().lines().collect();
+    assert_eq!(lines, BTreeSet::from(["GET /orders HTTP/1.1", "host: orders.bookshop"]));
+}
+
+#[tokio::test]
 async fn an_order_is_taken_for_a_book_that_the_catalog_has() {
     let catalog = Running::catalog().await;
     let orders = Running::orders(catalog.address).await;
@@ -161,7 +172,7 @@ async fn a_reply_that_is_not_json_or_too_large_is_a_bad_gateway() {
 async fn a_silent_upstream_is_given_up_at_the_deadline() {
     let silent = Fake::start(Vec::new()).await;
     let base = format!("http://{}", silent.address).parse().unwrap();
-    let upstream = Upstream::new(Service::Orders, base, Duration::from_millis(50));
+    let upstream = Upstream::new(Service::Orders, base, None, Duration::from_millis(50));
     let failure = upstream.get("/orders", &HeaderMap::new()).await.unwrap_err();
     assert!(matches!(failure, CallFailure::Late { service: Service::Orders, .. }));
     assert_eq!(failure.to_string(), "orders did not answer within 50 ms");
