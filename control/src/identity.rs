@@ -103,12 +103,7 @@ impl Identities {
         let now = self.clock.now();
         clocks_agree(renew.now, now)?;
         let request = requested(&renew.csr)?;
-        // The connection may be older than that.
-        if proven.expires < now {
-            return Err(Status::unauthenticated(
-                "the certificate of this connection has ended; come back by it on a new one",
-            ));
-        }
+        still_holds(proven, now)?;
         let node = known(&self.store, proven).await?;
         let last = node.certificate.as_ref().map(|last| last.serial.as_str());
         let by = Shown { serial: &proven.serial, last };
@@ -159,6 +154,7 @@ impl Identities {
             let text = "the certificate request is for another key than the node's certificate";
             return Err(Status::unauthenticated(text));
         }
+        still_holds(proven, now)?;
         known(&self.store, proven).await?;
         let world = self.app.world().await.map_err(failed)?;
         let peer = speaks_as(&world, &proven.node).map_err(Status::failed_precondition)?;
@@ -222,6 +218,16 @@ impl wire::server::Identity for Identities {
     async fn speak(&self, request: Request<Speak>) -> Result<Response<Spoken>, Status> {
         let proven = proven(&request)?;
         self.spoken(&proven, request.into_inner()).await.map(Response::new)
+    }
+}
+
+/// A connection may be older than the end of the certificate that it was opened by.
+fn still_holds(proven: &Proven, now: OffsetDateTime) -> Result<(), Status> {
+    match proven.expires < now {
+        true => Err(Status::unauthenticated(
+            "the certificate of this connection has ended; come back by it on a new one",
+        )),
+        false => Ok(()),
     }
 }
 

@@ -47,10 +47,11 @@ pub struct WorkloadSpec {
     /// to policies.
     #[serde(default = "service_account")]
     pub service_account: Name,
-    /// Its IP address.
+    /// The IP address by which others reach it, or its proxy.
     #[schemars(length(min = 1, max = 64))]
     pub address: String,
-    /// The ports on which it listens.
+    /// The ports on which it listens: with a proxy on loopback, where that alone reaches it, else at its
+    /// address.
     #[schemars(length(min = 1, max = 16))]
     pub ports: Vec<WorkloadPort>,
     /// The proxy beside it; reached plainly where there is none.

@@ -47,7 +47,8 @@ impl Attempts<'_> {
         loop {
             let at = balance::nanos(conn.shared.epoch, now);
             let random = record.seed().rotate_left(29).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-            let Some(endpoint) = balance::pick(service, &tried, at, random) else {
+            let is_last = record.attempts + 1 >= conn.shared.settings.limits.attempts;
+            let Some(endpoint) = balance::pick(service, &tried, is_last, at, random) else {
                 return Err(Failure::backend(Reason::NoEndpoint));
             };
             let mut turn = Turn::at(endpoint, conn.shared.epoch, now);

@@ -126,10 +126,11 @@ pub(crate) fn nanos(epoch: Instant, now: Instant) -> u64 {
 }
 
 /// Picks an endpoint of `service` that is not among `tried`; `None` when all were tried.
-/// `random` draws the two.
+/// `random` draws the two; after the last try there is none.
 pub(crate) fn pick<'s>(
     service: &'s Service,
     tried: &[SocketAddr],
+    is_last: bool,
     now: u64,
     random: u64,
 ) -> Option<&'s Arc<Endpoint>> {
@@ -151,7 +152,10 @@ pub(crate) fn pick<'s>(
         let left = all.iter().filter(|endpoint| !tried.contains(&endpoint.address));
         left.reduce(|best, other| cheaper(best, other, now))
     };
-    left(near).or_else(|| left(&service.endpoints))
+    // The last try is at another cluster's, if there are any: what ails this one may ail all of it.
+    let far = || left(&service.endpoints[service.near..]);
+    let last = if is_last { far() } else { None };
+    last.or_else(|| left(near)).or_else(far)
 }
 
 fn cheaper<'s>(one: &'s Arc<Endpoint>, other: &'s Arc<Endpoint>, now: u64) -> &'s Arc<Endpoint> {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
@@ -23,6 +23,7 @@ use crate::alarm::Alarms;
 use crate::exchange::exchange;
 use crate::gather::Gather;
 use crate::live::Live;
+use crate::mesh::left;
 use crate::reply::Reply;
 use crate::settings::Limits;
 use crate::steady::{Steady, Streams};
@@ -45,8 +46,12 @@ pub(crate) struct Conn {
     /// The server name of the handshake, in lower case; empty where it had none, and `None`
     /// without TLS.
     pub(crate) server_name: Option<Box<str>>,
+    /// Where the socket is that took it.
+    bound: Option<IpAddr>,
     /// Who sends it through the mesh; nobody where it came any other way.
     pub(crate) from: Option<Arc<Peer>>,
+    /// When the certificate ends that says so.
+    until: Option<SystemTime>,
     /// What must end before its worker does.
     pub(crate) tasks: TaskTracker,
     /// Requests begun, in the upper half, and under way, in the lower.
@@ -77,28 +82,50 @@ impl Conn {
             port_text,
             scheme,
             server_name,
+            bound: None,
             from: None,
+            until: None,
             tasks,
             requests,
         }
     }
 
-    /// The same, come through the mesh from somebody.
-    pub(crate) fn of(self, from: Arc<Peer>) -> Self {
-        Conn { from: Some(from), ..self }
+    /// The same, taken by a socket at an address.
+    pub(crate) fn at(self, bound: IpAddr) -> Self {
+        Conn { bound: Some(bound), ..self }
+    }
+
+    /// The same, come through the mesh from somebody, until their certificate ends.
+    pub(crate) fn of(self, from: Arc<Peer>, until: SystemTime) -> Self {
+        Conn { from: Some(from), until: Some(until), ..self }
+    }
+
+    /// Waits until the certificate of the sender has ended, and so long beyond; for ever where there
+    /// is none.
+    pub(crate) async fn outlived(&self, beyond: Duration) {
+        match self.until {
+            Some(until) => tokio::time::sleep(left(until) + beyond).await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Whether the application beside this proxy sends on it.
     pub(crate) fn is_outbound(&self, live: &Live) -> bool {
-        let outbound = live.table.outbound.as_ref();
-        self.from.is_none() && outbound.is_some_and(|one| one.address.port() == self.port)
+        // A socket that was for others under another table is not the application's.
+        let is_at = |at: SocketAddr| at.port() == self.port && Some(at.ip()) == self.bound;
+        live.table.outbound.as_ref().is_some_and(|outbound| is_at(outbound.address))
     }
 
-    /// Whether an address is believed about where a request came from: who is trusted, and other
-    /// proxies.
+    /// Whether an address is believed about where a request came from: who is trusted, and gateways
+    /// of the mesh.
     pub(crate) fn trusts(&self, address: IpAddr) -> bool {
-        let is_proxy = self.from.is_some() && address == self.peer.ip();
-        is_proxy || self.shared.settings.trusts(address)
+        let is_gateway = matches!(self.from.as_deref(), Some(Peer::Gateway { .. }));
+        (is_gateway && address == self.peer.ip()) || self.shared.settings.trusts(address)
+    }
+
+    /// Whether its trace and its request's id go on: of who is trusted, and of other proxies.
+    pub(crate) fn goes_on(&self) -> bool {
+        self.from.is_some() || self.shared.settings.trusts(self.peer.ip())
     }
 }
 
@@ -216,11 +243,14 @@ where
         result = serving.as_mut() => return ended(conn, result.map_err(Into::into), Outcome::Done),
         () = conn.shared.phase.draining() => Outcome::Cut,
         () = idle(conn) => Outcome::TimedOut,
+        () = conn.outlived(Duration::ZERO) => Outcome::TimedOut,
     };
     end(serving.as_mut());
+    let bound = conn.shared.settings.limits.head;
     tokio::select! {
         result = serving.as_mut() => ended(conn, result.map_err(Into::into), closing),
-        () = quiet(conn, conn.shared.settings.limits.head) => closing,
+        () = quiet(conn, bound) => closing,
+        () = conn.outlived(bound) => closing,
     }
 }
 

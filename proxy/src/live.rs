@@ -88,12 +88,19 @@ impl Live {
         ground: &Ground,
         telemetry: &Telemetry,
     ) -> Self {
-        let known: HashMap<&str, &Arc<Service>> = before
-            .map(|live| live.services.iter().map(|service| (&*service.label, service)).collect())
+        let named = |live: &Live, service: &Arc<Service>| {
+            let kind = live.table.services.get(service.id).map(|service| service.key.kind);
+            (kind, Arc::clone(&service.label))
+        };
+        let known: HashMap<_, _> = before
+            .map(|live| live.services.iter().map(|one| (named(live, one), one)).collect())
             .unwrap_or_default();
         let services = table.services.iter();
         let services = services
-            .map(|service| Service::attach(service, known.get(&*service.label).copied(), ground))
+            .map(|service| {
+                let name = (Some(service.key.kind), Arc::clone(&service.label));
+                Service::attach(service, known.get(&name).copied(), ground)
+            })
             .collect();
         Live {
             tls: tls::server_configs(&table, &ground.tickets),
@@ -146,6 +153,11 @@ impl Endpoint {
             .map(|through| Way::new(Arc::clone(through), &ground.membership, ground.workers));
         let table::Endpoint { address, is_far, .. } = *from;
         Arc::new(Endpoint { address, protocol, way, is_far, load: Load::default(), pools })
+    }
+
+    /// By which credentials a connection to it is opened now, where that is through the mesh.
+    pub(crate) fn opened(&self) -> Option<u64> {
+        self.way.as_ref().and_then(Way::number)
     }
 
     /// What makes it another endpoint.

@@ -1,7 +1,7 @@
 //! Proxies among each other: HBONE, HTTP/2 CONNECT over TLS 1.3 with certificates on both sides.
 //!
 //! ```text
-//! outbound: endpoint ── its proxy's connection (one a worker) ── CONNECT address:port ── bytes
+//! outbound: endpoint ── a connection to its proxy, one for each worker ── CONNECT address:port ── bytes
 //! inbound:  accept ── who connects ── CONNECT ── HTTP on what comes through, as on any connection
 //! ```
 //!
@@ -22,6 +22,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::TLS13;
 use rustls::{ClientConfig, ServerConfig};
+use tokio::sync::watch;
 
 use crate::identity::{Certificate, NodeKey};
 use check::PeerCheck;
@@ -33,9 +34,18 @@ mod outbound;
 pub(crate) use inbound::serve;
 pub(crate) use outbound::{Tunnel, Way};
 
+/// Bytes of one tunnel that may wait to be read.
+const WINDOW: u32 = 256 << 10;
+/// The same of all tunnels of a connection: one that nobody reads does not hold up the others.
+const WINDOWS: u32 = (1 << 31) - 1;
+
 /// As whom this process speaks to other proxies; another one after each renewal.
 #[derive(Debug, Default)]
-pub struct Membership(ArcSwapOption<Credentials>);
+pub struct Membership {
+    now: ArcSwapOption<Credentials>,
+    /// Says "look again" when it speaks by something else.
+    news: watch::Sender<()>,
+}
 
 /// One certificate, ready for handshakes.
 #[derive(Debug)]
@@ -77,18 +87,25 @@ impl Membership {
     pub(crate) fn show(&self, papers: &Papers<'_>, key: &NodeKey) -> Result<(), Unfit> {
         static NUMBERS: AtomicU64 = AtomicU64::new(0);
         let credentials = credentials(papers, key, NUMBERS.fetch_add(1, Relaxed))?;
-        self.0.store(Some(Arc::new(credentials)));
+        self.now.store(Some(Arc::new(credentials)));
+        self.news.send_replace(());
         Ok(())
     }
 
     /// Speaks as nobody any more.
     pub(crate) fn clear(&self) {
-        self.0.store(None);
+        self.now.store(None);
+        self.news.send_replace(());
     }
 
     /// What it speaks by.
     pub(crate) fn now(&self) -> Option<Arc<Credentials>> {
-        self.0.load_full()
+        self.now.load_full()
+    }
+
+    /// Ends each time that it speaks by something else.
+    pub(crate) fn news(&self) -> watch::Receiver<()> {
+        self.news.subscribe()
     }
 }
 
@@ -128,7 +145,7 @@ fn credentials(papers: &Papers<'_>, key: &NodeKey, number: u64) -> Result<Creden
 }
 
 /// How long a certificate lives yet.
-fn left(ends: SystemTime) -> std::time::Duration {
+pub(crate) fn left(ends: SystemTime) -> std::time::Duration {
     ends.duration_since(SystemTime::now()).unwrap_or_default()
 }
 

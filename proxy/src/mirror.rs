@@ -85,7 +85,7 @@ async fn send(
     let limits = &conn.shared.settings.limits;
     let now = Instant::now();
     let at = balance::nanos(conn.shared.epoch, now);
-    let Some(endpoint) = balance::pick(&service, &[], at, seed) else { return };
+    let Some(endpoint) = balance::pick(&service, &[], false, at, seed) else { return };
     let mut turn = Turn::at(endpoint, conn.shared.epoch, now);
     let is_empty = matches!(request.body(), Upload::Empty);
     address(endpoint, &mut request);

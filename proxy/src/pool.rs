@@ -36,13 +36,17 @@ pub(crate) struct Pool {
     /// How many those are, for whoever looks from another thread.
     count: AtomicUsize,
     capacity: usize,
-    shared: ArcSwapOption<Shared>,
+    shared: ArcSwapOption<(Opened, Shared)>,
     opening: tokio::sync::Mutex<()>,
 }
+
+/// By which credentials a connection through the mesh was opened; always the same elsewhere.
+type Opened = Option<u64>;
 
 #[derive(Debug)]
 struct Idle {
     sender: http1::SendRequest<Upload>,
+    opened: Opened,
     since: Instant,
 }
 
@@ -51,6 +55,7 @@ struct Idle {
 #[derive(Debug)]
 pub(crate) struct Lease {
     sender: http1::SendRequest<Upload>,
+    opened: Opened,
     endpoint: Arc<Endpoint>,
     worker: usize,
 }
@@ -58,7 +63,8 @@ pub(crate) struct Lease {
 impl Lease {
     /// Back into the pool; closed instead where the pool is full.
     pub(crate) fn end(self) {
-        let idle = Idle { sender: self.sender, since: Instant::now() };
+        let (sender, opened, since) = (self.sender, self.opened, Instant::now());
+        let idle = Idle { sender, opened, since };
         self.endpoint.pools[self.worker].put(idle);
     }
 }
@@ -83,6 +89,12 @@ impl Pool {
             shared: ArcSwapOption::empty(),
             opening: tokio::sync::Mutex::new(()),
         }
+    }
+
+    /// The shared connection, if it was opened so and is not closed.
+    fn usable(&self, opened: Opened) -> Option<Arc<(Opened, Shared)>> {
+        let shared = self.shared.load_full()?;
+        (shared.0 == opened && !shared.1.is_closed()).then_some(shared)
     }
 
     /// How many connections lie idle.
@@ -113,14 +125,20 @@ impl Pool {
         self.count.store(kept.len(), Relaxed);
     }
 
-    /// An idle connection that is ready and, `now`, not older than `age`.
-    fn take(&self, now: Instant, age: Duration) -> Option<http1::SendRequest<Upload>> {
+    /// An idle connection that is ready, was opened so and, `now`, is not older than `age`.
+    fn take(
+        &self,
+        opened: Opened,
+        now: Instant,
+        age: Duration,
+    ) -> Option<http1::SendRequest<Upload>> {
         let mut kept = self.lock();
         // The others are still finishing their last exchange.
         while let Some(last) = kept.iter().rposition(|idle| !idle.is_busy()) {
             let idle = kept.remove(last);
             self.count.store(kept.len(), Relaxed);
-            if idle.sender.is_ready() && now.saturating_duration_since(idle.since) <= age {
+            let is_young = now.saturating_duration_since(idle.since) <= age;
+            if idle.sender.is_ready() && idle.opened == opened && is_young {
                 return Some(idle.sender);
             }
         }
@@ -157,15 +175,18 @@ async fn send_http1(
     now: Instant,
     slot: &mut Slot,
 ) -> Result<Answered, Failure> {
+    // The proxy at the other end closes what idles for as long as we would keep it: we are sooner.
+    let age = if endpoint.way.is_some() { limits.backend_idle / 2 } else { limits.backend_idle };
     loop {
-        let (mut sender, reused) = match endpoint.pools[worker].take(now, limits.backend_idle) {
+        let opened = endpoint.opened();
+        let (mut sender, reused) = match endpoint.pools[worker].take(opened, now, age) {
             Some(sender) => (sender, true),
             None => (open_http1(endpoint, worker, limits).await?, false),
         };
         let request = slot.take().expect("whoever sends puts a request in");
         match sender.try_send_request(request).await {
             Ok(response) => {
-                let lease = Lease { sender, endpoint: Arc::clone(endpoint), worker };
+                let lease = Lease { sender, opened, endpoint: Arc::clone(endpoint), worker };
                 return Ok(Answered { response, lease: Some(lease) });
             }
             Err(unsent) => not_sent(unsent, reused, slot)?,
@@ -202,7 +223,7 @@ async fn send_http2(
 ) -> Result<Answered, Failure> {
     let pool = &endpoint.pools[worker];
     loop {
-        let held = pool.shared.load_full().filter(|shared| !shared.is_closed());
+        let held = pool.usable(endpoint.opened());
         let (shared, reused) = match held {
             Some(shared) => (shared, true),
             None => {
@@ -213,7 +234,7 @@ async fn send_http2(
             }
         };
         let request = slot.take().expect("whoever sends puts a request in");
-        match Shared::clone(&shared).try_send_request(request).await {
+        match Shared::clone(&shared.1).try_send_request(request).await {
             Ok(response) => return Ok(Answered { response, lease: None }),
             Err(unsent) => not_sent(unsent, reused, slot)?,
         }
@@ -225,10 +246,11 @@ async fn open_http2(
     endpoint: &Endpoint,
     worker: usize,
     limits: &Limits,
-) -> Result<(Arc<Shared>, bool), Failure> {
+) -> Result<(Arc<(Opened, Shared)>, bool), Failure> {
     let pool = &endpoint.pools[worker];
     let _alone = pool.opening.lock().await;
-    if let Some(shared) = pool.shared.load_full().filter(|shared| !shared.is_closed()) {
+    let opened = endpoint.opened();
+    if let Some(shared) = pool.usable(opened) {
         return Ok((shared, true));
     }
     let stream = connect::to(endpoint, worker, limits).await?;
@@ -248,7 +270,7 @@ async fn open_http2(
             tracing::debug!(%error, "connection to a backend ended");
         }
     });
-    let shared = Arc::new(sender);
+    let shared = Arc::new((opened, sender));
     pool.shared.store(Some(Arc::clone(&shared)));
     Ok((shared, false))
 }

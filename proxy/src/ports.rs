@@ -33,7 +33,8 @@ pub(crate) struct Ports {
     workers: usize,
     /// Where this process's own admin port is, if it has one.
     admin: Option<SocketAddr>,
-    open: BTreeMap<u16, CancellationToken>,
+    /// Where each is, and what closes it.
+    open: BTreeMap<u16, (IpAddr, CancellationToken)>,
     /// What was last said to be open.
     told: BTreeSet<Listening>,
 }
@@ -60,9 +61,9 @@ impl Ports {
 
     /// Closes the ports that `table` does not want.
     pub(crate) fn close_unwanted(&mut self, table: &Table) {
-        let wanted = wanted(table);
-        self.open.retain(|port, closed| {
-            let keep = wanted.contains(port);
+        let wanted = self.wanted(table);
+        self.open.retain(|port, (address, closed)| {
+            let keep = wanted.get(port) == Some(address);
             if !keep {
                 closed.cancel();
             }
@@ -75,24 +76,24 @@ impl Ports {
     pub(crate) fn open_missing(
         &mut self,
         table: &Table,
-        mut hand: impl FnMut(u16, Vec<TcpListener>, &CancellationToken),
+        mut hand: impl FnMut(SocketAddr, Vec<TcpListener>, &CancellationToken),
     ) -> Vec<ApplyError> {
         let mut failed = Vec::new();
-        for port in wanted(table) {
+        for (port, address) in self.wanted(table) {
             if self.open.contains_key(&port) {
                 continue;
             }
-            match bind::open(self.address_of(table, port), port, self.workers) {
+            let place = SocketAddr::new(address, port);
+            match bind::open(address, port, self.workers) {
                 Ok(sockets) => {
                     let closed = CancellationToken::new();
-                    hand(port, sockets, &closed);
-                    self.open.insert(port, closed);
+                    hand(place, sockets, &closed);
+                    self.open.insert(port, (address, closed));
                 }
                 Err(error) => failed.push(ApplyError {
                     port,
                     listeners: listeners(table, port),
-                    reason: self
-                        .explain(SocketAddr::new(self.address_of(table, port), port), &error),
+                    reason: self.explain(place, &error),
                 }),
             }
         }
@@ -108,13 +109,16 @@ impl Ports {
 
     /// Closes all.
     pub(crate) fn close(&self) {
-        self.open.values().for_each(CancellationToken::cancel);
+        self.open.values().for_each(|(_, closed)| closed.cancel());
     }
 
-    /// Where a port is to be: what an application sends is taken from it alone.
-    fn address_of(&self, table: &Table, port: u16) -> IpAddr {
-        let outbound = table.outbound.as_ref().map(|outbound| outbound.address);
-        outbound.filter(|at| at.port() == port).map_or(self.address, |at| at.ip())
+    /// The ports to open, and where: of listeners, and of the mesh. What an application sends is taken
+    /// from it alone.
+    fn wanted(&self, table: &Table) -> BTreeMap<u16, IpAddr> {
+        let inbound = table.inbound.iter().map(|inbound| inbound.address.port());
+        let ports = table.ports().into_keys().chain(inbound);
+        let outbound = table.outbound.iter().map(|one| (one.address.port(), one.address.ip()));
+        ports.map(|port| (port, self.address)).chain(outbound).collect()
     }
 
     fn explain(&self, place: SocketAddr, error: &io::Error) -> String {
@@ -168,13 +172,6 @@ impl Listening {
 fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let (a, b) = (one.ip().to_canonical(), other.ip().to_canonical());
     one.port() == other.port() && (a == b || a.is_unspecified() || b.is_unspecified())
-}
-
-/// The ports to open: of listeners, and that of the mesh.
-fn wanted(table: &Table) -> BTreeSet<u16> {
-    let inbound = table.inbound.iter().map(|inbound| inbound.address.port());
-    let outbound = table.outbound.iter().map(|outbound| outbound.address.port());
-    table.ports().into_keys().chain(inbound).chain(outbound).collect()
 }
 
 /// Who wants a port.

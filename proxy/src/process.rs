@@ -70,6 +70,10 @@ pub struct Process {
     drain: Duration,
     /// Whether a port could not be opened.
     missing: bool,
+    membership: Arc<Membership>,
+    /// Whether it is the proxy beside an application, which lets nobody in before it has a
+    /// certificate.
+    is_beside: bool,
 }
 
 impl Process {
@@ -83,19 +87,22 @@ impl Process {
         show: Show,
     ) -> Result<Self, ProcessError> {
         let telemetry = Telemetry::start(&outfit.telemetry).map_err(ProcessError::Telemetry)?;
-        let proxy = Proxy::start(outfit.settings, Arc::clone(&telemetry), membership);
+        let shared = Arc::clone(&membership);
+        let proxy = Proxy::start(outfit.settings, Arc::clone(&telemetry), shared);
         let mut proxy = proxy.map_err(ProcessError::Workers)?;
         let readiness = Arc::new(Readiness::default());
         let admin = outfit.admin.map(|at| open_admin(at, &proxy, &telemetry, &readiness, show));
         let admin = admin.transpose().map_err(ProcessError::Admin)?;
         admin.iter().for_each(|admin| proxy.admin_is_at(admin.address()));
-        Ok(Process { proxy, telemetry, readiness, admin, drain: outfit.drain, missing: false })
+        let (drain, missing, is_beside) = (outfit.drain, false, false);
+        Ok(Process { proxy, telemetry, readiness, admin, drain, missing, membership, is_beside })
     }
 
     /// Puts a table in force; the ports that cannot be opened, which are tried again.
     pub fn apply(&mut self, table: &Arc<Table>, faults: usize) -> Vec<ApplyError> {
         let failed = self.proxy.apply(Arc::clone(table));
         self.missing = !failed.is_empty();
+        self.is_beside = table.inbound.is_some();
         self.telemetry.table_applied(&table.digest, faults);
         failed
     }
@@ -232,6 +239,7 @@ impl Following {
     ) -> Result<(), ProcessError> {
         let Signals { mut terminate, mut interrupt, mut again } = signals;
         let mut retry = tokio::time::interval(AGAIN);
+        let mut news = process.membership.news();
         let mut follows = true;
         loop {
             tokio::select! {
@@ -244,6 +252,7 @@ impl Following {
                     }
                     self.tell_ready(process);
                 }
+                _ = news.changed() => self.tell_ready(process),
                 update = self.joined.next(), if follows => match update {
                     Some(Update::Table(ready)) => self.take(process, ready),
                     Some(Update::Failed(error)) => return Err(error.into()),
@@ -271,7 +280,8 @@ impl Following {
 
     /// Says once that it serves: when a table is in force and every port of it is open.
     fn tell_ready(&mut self, process: &Process) {
-        if self.applied && !self.serves && !process.missing {
+        let speaks = !process.is_beside || process.membership.now().is_some();
+        if self.applied && !self.serves && !process.missing && speaks {
             self.serves = true;
             process.ready();
             tracing::info!("ready");

@@ -89,7 +89,7 @@ impl Record {
     pub(crate) fn open(conn: &Arc<Conn>, live: &Live, parts: &Parts) -> Box<Self> {
         let telemetry = &conn.shared.telemetry;
         let peer = conn.peer.ip();
-        let trusted = conn.trusts(peer);
+        let trusted = conn.goes_on();
         let began_at = SystemTime::now();
         let caller = if trusted { Caller::Trusted } else { Caller::Stranger };
         let trace = telemetry.trace(&parts.headers, caller);

@@ -153,6 +153,9 @@ impl Told {
             () = forbidden(conn, asked) => {
                 return (Reason::AccessDenied, Some("cut: a new table forbids it".into()));
             }
+            () = conn.outlived(Duration::ZERO) => {
+                return (Reason::AccessDenied, Some("cut: its sender's certificate has ended".into()));
+            }
             () = silent(conn.shared.settings.limits.tunnel_idle, total) => {
                 return (Reason::Ok, Some("closed after silence".into()));
             }

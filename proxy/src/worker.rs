@@ -85,7 +85,7 @@ struct Worker {
 #[derive(Debug)]
 enum Order {
     /// Accept on this socket until the token is cancelled.
-    Listen { port: u16, socket: TcpListener, closed: CancellationToken },
+    Listen { at: SocketAddr, socket: TcpListener, closed: CancellationToken },
     /// Finish what is under way within the bound, then end.
     Drain(Duration),
 }
@@ -155,9 +155,9 @@ impl Proxy {
     /// freed meanwhile; what still cannot be opened is reported.
     pub fn open_missing(&mut self) -> Vec<ApplyError> {
         let live = self.shared.live.load();
-        let failed = self.ports.open_missing(&live.table, |port, sockets, closed| {
+        let failed = self.ports.open_missing(&live.table, |at, sockets, closed| {
             for (worker, socket) in self.workers.iter().zip(sockets) {
-                let order = Order::Listen { port, socket, closed: closed.clone() };
+                let order = Order::Listen { at, socket, closed: closed.clone() };
                 // A worker that ended takes no orders; its thread's fate is seen by `drain`.
                 drop(worker.orders.send(order));
             }
@@ -219,11 +219,11 @@ async fn run(id: usize, shared: Arc<Shared>, mut orders: mpsc::UnboundedReceiver
         };
         let Some(order) = order else { return };
         match order {
-            Order::Listen { port, socket, closed } => {
-                let accepting = Accepting::new(id, port, &shared, &tasks);
+            Order::Listen { at, socket, closed } => {
+                let accepting = Accepting::new(id, at, &shared, &tasks);
                 tasks.spawn(async move {
                     if let Err(error) = accepting.run(socket, closed).await {
-                        tracing::error!(port, %error, "cannot accept connections");
+                        tracing::error!(%at, %error, "cannot accept connections");
                     }
                 });
             }
@@ -245,17 +245,17 @@ async fn run(id: usize, shared: Arc<Shared>, mut orders: mpsc::UnboundedReceiver
 /// Accepts the connections of one port on one worker.
 struct Accepting {
     worker: usize,
-    port: u16,
+    at: SocketAddr,
     shared: Arc<Shared>,
     tasks: TaskTracker,
     servers: Arc<Servers>,
 }
 
 impl Accepting {
-    fn new(worker: usize, port: u16, shared: &Arc<Shared>, tasks: &TaskTracker) -> Self {
+    fn new(worker: usize, at: SocketAddr, shared: &Arc<Shared>, tasks: &TaskTracker) -> Self {
         Accepting {
             worker,
-            port,
+            at,
             shared: Arc::clone(shared),
             tasks: tasks.clone(),
             servers: Arc::new(Servers::new(&shared.settings.limits)),
@@ -274,7 +274,7 @@ impl Accepting {
                 Ok((stream, peer)) => self.serve(stream, peer),
                 // Out of descriptors or a client that left: neither ends the listener.
                 Err(error) => {
-                    tracing::warn!(port = self.port, %error, "accept failed");
+                    tracing::warn!(at = %self.at, %error, "accept failed");
                     tokio::time::sleep(AGAIN).await;
                 }
             }
@@ -287,7 +287,8 @@ impl Accepting {
 
     fn serve(&self, stream: TcpStream, peer: SocketAddr) {
         let (shared, tasks) = (Arc::clone(&self.shared), self.tasks.clone());
-        let conn = Conn::new(shared, self.worker, canonical(peer), self.port, tasks);
+        let conn = Conn::new(shared, self.worker, canonical(peer), self.at.port(), tasks);
+        let conn = conn.at(self.at.ip());
         self.tasks.spawn(connection(conn, stream, Arc::clone(&self.servers)));
     }
 }

@@ -68,8 +68,9 @@ pub struct Refused {
 pub struct Closed {
     /// Its name in words, such as `RegoPolicy shop/orders`.
     pub policy: String,
-    /// Gateways, HTTPRoutes, Workspaces and Apis; the last two stand for all their routes. Any other
-    /// kind stands for every Gateway and HTTPRoute of its namespace.
+    /// Gateways, HTTPRoutes, Services, Workspaces and Apis; a Workspace stands for all its routes and
+    /// Services, an Api for its routes. Any other kind stands for every Gateway, HTTPRoute and Service
+    /// of its namespace.
     pub targets: Vec<Key>,
     /// Why it cannot be read.
     pub fault: Invalid,

@@ -1,7 +1,7 @@
 //! What comes through the mesh to the workload that a proxy stands for.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use model::identity::Peer;
@@ -68,7 +68,9 @@ pub(crate) fn open(
         let levels = above.iter().filter_map(|key| around.policies.level(key, None)).cloned();
         let levels: Vec<_> = levels.collect();
         let Some(chain) = chain(own, levels, &above, around) else { continue };
-        let id = catalog.local(own, SocketAddr::new(ip, port.port), protocol);
+        // Where nobody but this proxy reaches it.
+        let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port.port);
+        let id = catalog.local(own, address, protocol);
         let backend = Backend { weight: 1, target: Target::Service(id) };
         let (place, name) = (rules.len(), named(port));
         rules.push(Arc::new(Rule {

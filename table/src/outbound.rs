@@ -30,7 +30,7 @@ impl Outbound {
     /// call says one, else that of 80, or of the only one.
     pub(crate) fn called(&self, host: &str, port: Option<u16>) -> Option<(&Arc<Listener>, usize)> {
         let (name, rest) = host.split_once('.').unwrap_or((host, ""));
-        let rest = rest.strip_suffix(".cluster.local").unwrap_or(rest);
+        let rest = rest.strip_suffix(".svc.cluster.local").unwrap_or(rest);
         let namespace = match rest.strip_suffix(".svc").unwrap_or(rest) {
             "" => self.own.clone(),
             word => Name::parse(word).ok()?,

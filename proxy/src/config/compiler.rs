@@ -187,7 +187,7 @@ fn targets(envelope: &Envelope) -> Vec<model::Key> {
     let of = |key: &Key| {
         let namespace = name(&key.namespace).or_else(|| name(&envelope.key.namespace));
         let namespace = namespace.unwrap_or_else(platform_namespace);
-        let whole = || model::Key::new(Kind::Service, namespace.clone(), namespace.clone());
+        let whole = || model::Key::new(Kind::ConfigMap, namespace.clone(), namespace.clone());
         key.known().unwrap_or_else(whole)
     };
     envelope.targets.iter().map(of).collect()

@@ -419,6 +419,16 @@ impl Life {
             self.session = Session::new(node, version, held, Instant::now());
         }
         self.session.renewed(Arc::clone(&self.identity));
+        let (trust, dialer) = (self.identity.trust.clone(), self.dialer.clone());
+        if is_same_root {
+            // Nothing that it was asked by is another.
+            self.speaks.send_if_modified(|wanted| {
+                wanted.trust = trust;
+                false
+            });
+        } else {
+            self.speaks.send_modify(|wanted| (wanted.trust, wanted.dialer) = (trust, dialer));
+        }
         let ground = self.ground.clone();
         self.renewing = Box::pin(ground.renewed(Arc::clone(&self.identity), self.dialer.clone()));
         self.tell_identity();

@@ -139,7 +139,7 @@ impl Ground {
     /// Joins anew, where the server knows this node no more (`why`) and there is a token.
     async fn by_token(&self, identity: &Identity, why: String) -> Result<Identity, EnrollError> {
         let Some(token) = &self.settings.token else {
-            let remedy = "start this gateway with a new token by --join";
+            let remedy = "start it with a new token by --join";
             return Err(EnrollError::Refused(format!("{why}; {remedy}")));
         };
         let dialer = self.stranger(Anchor::Root(token.root()))?;

@@ -1,5 +1,5 @@
-//! As whom this process speaks in the mesh: a gateway by its node's certificate, the proxy of a
-//! workload by one that the control plane signs for that.
+//! As whom the proxy of a workload speaks in the mesh: by a certificate that the control plane signs
+//! for that.
 //!
 //! ```text
 //! table says as whom ──> kept on disk? ──no──> Speak ──> shown to other proxies ── at 2/3 ──> Speak ...
@@ -28,37 +28,43 @@ pub(super) struct Wanted {
 
 /// Speaks as is wanted, until nobody can want anything any more.
 pub(super) async fn run(ground: Ground, mut wanted: watch::Receiver<Wanted>) {
-    let mut held = ground.folder.spoken().unwrap_or_else(|error| {
+    let mut kept = ground.folder.spoken().unwrap_or_else(|error| {
         tracing::warn!("{error}; another certificate of the workload is asked for");
         None
     });
+    // By what it speaks, and as whom.
+    let mut shown: Option<(Peer, Spoken)> = None;
     loop {
         let Wanted { peer, trust, dialer } = wanted.borrow_and_update().clone();
-        let Some(peer) = peer else {
+        if shown.as_ref().map(|(peer, _)| peer) != peer.as_ref() {
+            // Nothing is said any more as somebody whom it is not to be.
             ground.membership.clear();
-            if wanted.changed().await.is_err() {
-                return;
-            }
-            continue;
-        };
-        let spoken = held.take().filter(|held| shows(&ground, held, &peer, &trust));
-        if spoken.is_none() {
-            ground.membership.clear();
+            let kept = kept.take().zip(peer.clone());
+            shown = kept.filter(|(kept, peer)| shows(&ground, kept, peer, &trust)).map(swap);
         }
         let next = async {
-            if let Some(leaf) = spoken.as_ref().and_then(leaf) {
-                until_due_of(&leaf).await;
+            match (&peer, &shown) {
+                (None, _) => std::future::pending().await,
+                (Some(_), None) => {}
+                (Some(_), Some((_, spoken))) => {
+                    if let Some(leaf) = leaf(spoken) {
+                        until_due_of(&leaf).await;
+                    }
+                }
             }
-            ask(&ground, &dialer, &peer, &trust).await
+            let peer = peer.clone()?;
+            let spoken = ask(&ground, &dialer, &peer, &trust).await;
+            Some((peer, spoken))
         };
-        held = tokio::select! {
-            next = next => Some(next),
-            changed = wanted.changed() => match changed {
-                Ok(()) => spoken,
-                Err(_) => return,
-            },
-        };
+        tokio::select! {
+            next = next => shown = next.or(shown),
+            changed = wanted.changed() => if changed.is_err() { return },
+        }
     }
+}
+
+fn swap((spoken, peer): (Spoken, Peer)) -> (Peer, Spoken) {
+    (peer, spoken)
 }
 
 /// Whether it is good for this, and then shown.

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
@@ -14,9 +15,12 @@ use model::identity::Peer;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
-use super::left;
+use super::{WINDOW, WINDOWS, left};
 use crate::http::{Conn, Servers, Spoken};
 use crate::telemetry::Outcome;
+
+/// Tunnels of one connection at once: each is one HTTP/1.1 connection of the other side.
+const TUNNELS: u32 = 4096;
 
 /// Serves the tunnels of one connection until it ends, its certificate does, or the process drains.
 pub(crate) async fn serve(outer: Conn, stream: TcpStream, servers: &Arc<Servers>) -> Outcome {
@@ -41,15 +45,16 @@ pub(crate) async fn serve(outer: Conn, stream: TcpStream, servers: &Arc<Servers>
     let service = {
         let (outer, servers) = (Arc::clone(&outer), Arc::clone(servers));
         service_fn(move |request| {
-            let answer = tunnel(&outer, &from, &servers, request);
+            let answer = tunnel(&outer, (&from, ends), &servers, request);
             async move { Ok::<_, Infallible>(answer) }
         })
     };
     let serving = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
-        .max_concurrent_streams(limits.streams)
+        .max_concurrent_streams(TUNNELS)
         .max_header_list_size(16 << 10)
-        .adaptive_window(true)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOWS)
         .keep_alive_interval(limits.idle)
         .keep_alive_timeout(limits.head)
         .serve_connection(TokioIo::new(stream), service);
@@ -60,7 +65,12 @@ pub(crate) async fn serve(outer: Conn, stream: TcpStream, servers: &Arc<Servers>
         () = tokio::time::sleep(left(ends)) => Outcome::TimedOut,
     };
     serving.as_mut().graceful_shutdown();
-    over(&serving.await, closing)
+    // What goes on in its tunnels ends by itself, soon behind the certificate.
+    let bound = left(ends) + 2 * limits.head;
+    match tokio::time::timeout(bound, serving).await {
+        Ok(served) => over(&served, closing),
+        Err(_) => closing,
+    }
 }
 
 fn over(served: &Result<(), hyper::Error>, usual: Outcome) -> Outcome {
@@ -70,7 +80,7 @@ fn over(served: &Result<(), hyper::Error>, usual: Outcome) -> Outcome {
 /// Answers a CONNECT, and serves what comes through it.
 fn tunnel(
     outer: &Arc<Conn>,
-    from: &Arc<Peer>,
+    (from, until): (&Arc<Peer>, SystemTime),
     servers: &Arc<Servers>,
     request: Request<Incoming>,
 ) -> Response<Empty<Bytes>> {
@@ -87,7 +97,7 @@ fn tunnel(
         return answer(StatusCode::NOT_FOUND);
     };
     let (shared, worker, tasks) = (Arc::clone(&outer.shared), outer.worker, outer.tasks.clone());
-    let conn = Conn::new(shared, worker, outer.peer, port, tasks).of(Arc::clone(from));
+    let conn = Conn::new(shared, worker, outer.peer, port, tasks).of(Arc::clone(from), until);
     let servers = Arc::clone(servers);
     outer.tasks.spawn(async move {
         match hyper::upgrade::on(request).await {

@@ -14,7 +14,7 @@ use rustls::pki_types::ServerName;
 use table::Through;
 use tokio_rustls::TlsConnector;
 
-use super::{Credentials, Membership};
+use super::{Credentials, Membership, WINDOW, WINDOWS};
 use crate::connect;
 use crate::failure::Failure;
 use crate::settings::Limits;
@@ -54,6 +54,12 @@ impl Way {
         Way { through, membership: Arc::clone(membership), shared }
     }
 
+    /// The credentials by which a tunnel would be opened now; what was opened by others is not used
+    /// any more.
+    pub(crate) fn number(&self) -> Option<u64> {
+        self.membership.now().map(|now| now.number)
+    }
+
     /// A tunnel to `to`, within the bound on connecting.
     pub(crate) async fn tunnel(
         &self,
@@ -71,11 +77,8 @@ impl Way {
         worker: usize,
         limits: &Limits,
     ) -> Result<Tunnel, Failure> {
-        let credentials = self.membership.now().ok_or_else(|| {
-            unreached("this proxy has no certificate yet by which it speaks in the mesh")
-        })?;
         loop {
-            let (open, is_new) = self.connection(&credentials, worker, limits).await?;
+            let (open, is_new) = self.connection(worker, limits).await?;
             let mut connect = Request::new(Empty::new());
             *connect.method_mut() = Method::CONNECT;
             *connect.uri_mut() = to.to_string().parse().map_err(Failure::unreached)?;
@@ -98,26 +101,32 @@ impl Way {
         }
     }
 
-    /// The worker's connection, opened if there is none by these credentials.
+    /// The worker's connection, opened if there is none by the credentials of now.
     async fn connection(
         &self,
-        credentials: &Arc<Credentials>,
         worker: usize,
         limits: &Limits,
     ) -> Result<(Arc<Open>, bool), Failure> {
         let shared = &self.shared[worker];
-        if let Some(open) = shared.usable(credentials) {
+        if let Some(open) = shared.usable(&*self.credentials()?) {
             return Ok((open, false));
         }
         // Of several who want it at once, one opens it.
         let _alone = shared.opening.lock().await;
-        if let Some(open) = shared.usable(credentials) {
+        let credentials = self.credentials()?;
+        if let Some(open) = shared.usable(&credentials) {
             return Ok((open, false));
         }
-        let requests = self.handshake(credentials, limits).await?;
+        let requests = self.handshake(&credentials, limits).await?;
         let open = Arc::new(Open { number: credentials.number, requests });
         shared.open.store(Some(Arc::clone(&open)));
         Ok((open, true))
+    }
+
+    fn credentials(&self) -> Result<Arc<Credentials>, Failure> {
+        self.membership.now().ok_or_else(|| {
+            unreached("this proxy has no certificate yet by which it speaks in the mesh")
+        })
     }
 
     async fn handshake(
@@ -138,7 +147,8 @@ impl Way {
         }
         let (requests, connection) = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
-            .adaptive_window(true)
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(WINDOWS)
             .keep_alive_interval(limits.backend_idle)
             .keep_alive_timeout(limits.connect)
             .handshake(TokioIo::new(stream))

@@ -285,10 +285,11 @@ fn closed_places(settled: &Settled, closing: &Closing) -> Vec<Place> {
             places.iter().map(narrow).collect()
         }
         None => {
-            let kinds = [Kind::Gateway, Kind::HttpRoute, Kind::Service];
+            let kinds = [Kind::Gateway, Kind::HttpRoute];
             let all = kinds.into_iter().flat_map(|kind| settled.of_kind(kind));
-            let own = all.filter(|(key, _)| key.namespace == closing.policy.namespace);
-            own.map(|(key, _)| whole(key)).collect()
+            let all = all.map(|(key, _)| key.clone()).chain(unknown::services(settled));
+            let own = all.filter(|key| key.namespace == closing.policy.namespace);
+            own.map(|key| whole(&key)).collect()
         }
     }
 }

@@ -17,22 +17,23 @@ pub(super) fn places(settled: &Settled, borders: &Borders, closed: &Closed) -> V
 fn of_target(settled: &Settled, borders: &Borders, target: &Key) -> Vec<Key> {
     let scope = borders.scope(&target.namespace);
     match target.kind {
-        Kind::Gateway | Kind::HttpRoute => vec![target.clone()],
+        Kind::Gateway | Kind::HttpRoute | Kind::Service => vec![target.clone()],
         Kind::Workspace => {
             let workspace = Scope::Workspace(target.name.clone());
             // Of one that nobody knows it is the namespace of its name, as where it says nothing.
             let is_unknown = !borders.is_known(&target.name);
-            routes(settled, |key, _| {
+            let is_meant = |key: &Key| {
                 borders.scope(&key.namespace) == workspace
                     || (is_unknown && key.namespace == target.name)
-            })
+            };
+            let services = services(settled).filter(|key| is_meant(key));
+            services.chain(routes(settled, |key, _| is_meant(key))).collect()
         }
         Kind::Api => routes(settled, |key, api| {
             borders.scope(&key.namespace) == scope && api == Some(target.name.as_str())
         }),
         // Nothing here says what these protect, so all of their namespace is closed.
-        Kind::Service
-        | Kind::EndpointSlice
+        Kind::EndpointSlice
         | Kind::Workload
         | Kind::Secret
         | Kind::ConfigMap
@@ -46,10 +47,16 @@ fn of_target(settled: &Settled, borders: &Borders, target: &Key) -> Vec<Key> {
 
 /// Every Gateway, Service and route of a namespace.
 fn of_namespace(settled: &Settled, namespace: &Name) -> Vec<Key> {
-    let kinds = [Kind::Gateway, Kind::Service].into_iter();
-    let doors = kinds.flat_map(|kind| settled.of_kind(kind)).map(|(key, _)| key);
-    let doors = doors.filter(|key| key.namespace == *namespace).cloned();
+    let gateways = settled.of_kind(Kind::Gateway).map(|(key, _)| key.clone());
+    let doors = gateways.chain(services(settled)).filter(|key| key.namespace == *namespace);
     doors.chain(routes(settled, |key, _| key.namespace == *namespace)).collect()
+}
+
+/// The Services, those included that have no good form.
+pub(super) fn services(settled: &Settled) -> impl Iterator<Item = Key> {
+    let good = settled.of_kind(Kind::Service).map(|(key, _)| key);
+    let lost = settled.lost.iter().filter(|key| key.kind == Kind::Service);
+    good.chain(lost).cloned()
 }
 
 /// The routes that are meant, by key and label, those included that have no good form.
