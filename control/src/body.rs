@@ -37,11 +37,6 @@ impl Body {
             Some(secret) => serde_json::from_slice(secret.expose())?,
             None => serde_json::from_str(&self.shown)?,
         };
-        let version = value["apiVersion"].as_str().unwrap_or_default();
-        if version != kind.api_version() {
-            let text = format!("it is of {version}, not {}", kind.api_version());
-            return Err(serde::de::Error::custom(text));
-        }
         Resource::from_json(kind, value)
     }
 }

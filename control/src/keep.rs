@@ -147,18 +147,18 @@ pub async fn restore(place: &Location, file: &Path) -> Result<Copied, Error> {
 /// # Errors
 /// [`Error`]; the store that was to be filled is as it was then.
 pub async fn copy(from: &Location, to: &Location) -> Result<Copied, Error> {
+    let failed = |source| Error::Copy { from: from.clone(), to: to.clone(), source };
     let source = open_existing(from).await?;
-    let target = match open(to).await {
-        Ok(target) => target,
-        Err(error) => {
-            source.close().await;
-            return Err(error);
-        }
+    let copied = async {
+        source.rehearse().await.map_err(failed)?;
+        let target = open(to).await?;
+        let copied = store::copy(&source, &target).await;
+        target.close().await;
+        copied.map_err(failed)
     };
-    let copied = store::copy(&source, &target).await;
+    let copied = copied.await;
     source.close().await;
-    target.close().await;
-    copied.map_err(|source| Error::Copy { from: from.clone(), to: to.clone(), source })
+    copied
 }
 
 /// What a walk over the audit found.

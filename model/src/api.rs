@@ -30,6 +30,7 @@ pub const LABEL: &str = "heddle.dev/api";
 
 /// An Api.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Api {
     /// Who it is.
     pub metadata: Meta,

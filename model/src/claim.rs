@@ -28,6 +28,7 @@ use crate::{Hostname, Meta};
 
 /// A claim.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Claim {
     /// Who it is.
     pub metadata: Meta,

@@ -10,6 +10,7 @@ use crate::{Hostname, Meta, Name};
 
 /// Listeners on ports, and what may attach to them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Gateway {
     /// Who it is.
     pub metadata: Meta,

@@ -38,6 +38,7 @@ use crate::{Hostname, Meta, Name};
 
 /// Rules on the traffic of its targets.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct AccessPolicy {
     /// Who it is.
     pub metadata: Meta,

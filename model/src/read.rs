@@ -185,6 +185,10 @@ fn typed(root: &Node, map: &Map, kind: Kind, faults: &mut Vec<Fault>) -> Option<
     }
     let mut value = walked.value?;
     raw::drop_bookkeeping(&mut value);
+    if let Some(fields) = value.as_object_mut() {
+        // Looked at before, and what is wrong with them told.
+        ["apiVersion", "kind"].iter().for_each(|field| drop(fields.remove(*field)));
+    }
     place(kind, &mut value);
     let resource = match Resource::from_json(kind, value) {
         Ok(resource) => resource,

@@ -162,12 +162,22 @@ impl Resource {
         }
     }
 
-    /// Reads an object whose schema holds.
+    /// Reads an object whose schema holds. `apiVersion` and `kind` may be left out; what stands
+    /// there must be right. `status` is not read.
     ///
     /// # Errors
-    /// What serde says where a value passes the schema and still is not of its type.
-    pub fn from_json(kind: Kind, value: serde_json::Value) -> Result<Self, serde_json::Error> {
+    /// What serde says where a value is not of its type, or has a field that the type has not.
+    pub fn from_json(kind: Kind, mut value: serde_json::Value) -> Result<Self, serde_json::Error> {
         use serde_json::from_value;
+        if let Some(fields) = value.as_object_mut() {
+            for (field, own) in [("apiVersion", kind.api_version()), ("kind", kind.as_str())] {
+                if let Some(written) = fields.remove(field).filter(|written| written != own) {
+                    let text = format!("{field} is {written}, not {own}");
+                    return Err(serde::de::Error::custom(text));
+                }
+            }
+            fields.remove("status");
+        }
         Ok(match kind {
             Kind::Gateway => Resource::Gateway(Arc::new(from_value(value)?)),
             Kind::HttpRoute => Resource::HttpRoute(Arc::new(from_value(value)?)),

@@ -35,6 +35,7 @@ use crate::{Kind, Meta, Name};
 
 /// What may be done.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Role {
     /// Who it is.
     pub metadata: Meta,
@@ -115,6 +116,7 @@ impl fmt::Display for Verb {
 
 /// Who may do what a role allows, in the workspace of the grant's namespace.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Grant {
     /// Who it is.
     pub metadata: Meta,

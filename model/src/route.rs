@@ -20,6 +20,7 @@ pub use duration::GatewayDuration;
 
 /// Rules for requests that come in through the listeners it attaches to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 #[schemars(rename = "HTTPRoute")]
 pub struct HttpRoute {
     /// Who it is.

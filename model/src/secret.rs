@@ -33,7 +33,8 @@ impl SecretBytes {
         &self.0
     }
 
-    /// `sha256:` and the first 16 hexadecimal digits: enough to compare, not to guess from.
+    /// `sha256:` and the first 16 hexadecimal digits, to compare by. It has no key, since files are
+    /// compared with what a server shows: a value that can be guessed is confirmed by it.
     pub fn digest(&self) -> String {
         let hash = Sha256::digest(&self.0);
         let head: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
@@ -112,7 +113,7 @@ impl JsonSchema for TextSecret {
 
 /// Named secret values.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Secret {
     /// Who it is.
     pub metadata: Meta,
@@ -163,7 +164,7 @@ impl Secret {
 
 /// Named values that may be shown.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ConfigMap {
     /// Who it is.
     pub metadata: Meta,

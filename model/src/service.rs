@@ -14,6 +14,7 @@ pub const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
 
 /// A name for a set of endpoints, with ports.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Service {
     /// Who it is.
     pub metadata: Meta,
@@ -200,7 +201,7 @@ impl Service {
 
 /// A part of a Service's endpoints.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EndpointSlice {
     /// Who it is; the label `kubernetes.io/service-name` names its Service.
     pub metadata: Meta,

@@ -19,6 +19,7 @@ use crate::{Meta, Name};
 
 /// A team.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Team {
     /// Who it is.
     pub metadata: Meta,

@@ -30,6 +30,7 @@ pub const HBONE: u16 = 15008;
 
 /// A running copy of an application.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Workload {
     /// Who it is; its labels are what Services select by.
     pub metadata: Meta,

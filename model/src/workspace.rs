@@ -22,6 +22,7 @@ use crate::{Meta, Name};
 
 /// A workspace.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Workspace {
     /// Who it is.
     pub metadata: Meta,

@@ -61,6 +61,12 @@ pub enum CopyError {
         /// Ours.
         known: i64,
     },
+    /// What is to be copied is damaged.
+    #[error("what is to be copied is damaged ({found}); nothing was written")]
+    Damaged {
+        /// What the database says of it.
+        found: String,
+    },
     /// A key is missing, or could not be taken along.
     #[error(transparent)]
     Seal(#[from] SealError),
@@ -106,6 +112,14 @@ pub async fn copy(from: &Store, to: &Store) -> Result<Copied, CopyError> {
 }
 
 impl Store {
+    /// Reads all that a copy would, so that nothing is made for what cannot be copied.
+    ///
+    /// # Errors
+    /// [`CopyError`].
+    pub async fn rehearse(&self) -> Result<(), CopyError> {
+        rehearse(&self.db).await
+    }
+
     /// Copies all into a new SQLite file. The keys are not in it: what is sealed opens only with
     /// the key file, which is to be kept elsewhere than the backup.
     ///
@@ -200,10 +214,28 @@ async fn fits(db: &Db, keys: &Keyring) -> Result<(), CopyError> {
     if found != migration::VERSION {
         return Err(CopyError::Schema { found, known: migration::VERSION });
     }
-    match key_missing(db, keys).await? {
-        Some(id) => Err(SealError::Unknown(id).into()),
-        None => Ok(()),
+    if let Some(id) = key_missing(db, keys).await? {
+        return Err(SealError::Unknown(id).into());
     }
+    rehearse(db).await
+}
+
+/// Whether the database finds itself whole, and every row can be read.
+async fn rehearse(db: &Db) -> Result<(), CopyError> {
+    let mut source = db.snapshot().await?;
+    if matches!(db, Db::Sqlite { .. }) {
+        let ask = "SELECT integrity_check FROM pragma_integrity_check \
+                   WHERE integrity_check <> 'ok' UNION ALL \
+                   SELECT 'a row of ' || \"table\" || ' points nowhere' FROM pragma_foreign_key_check";
+        if let Some(mut row) = source.rows(ask, &[]).await?.into_iter().next() {
+            return Err(CopyError::Damaged { found: row.text()? });
+        }
+    }
+    for table in TABLES {
+        let mut pages = Pages::of(table);
+        while pages.next(&mut source).await?.is_some() {}
+    }
+    Ok(())
 }
 
 /// Nothing was ever written: each table is empty, but for those that have one row from the start.

@@ -72,12 +72,7 @@ fn normal(key: &Key, resource: &Value) -> Option<Value> {
         return None;
     }
     let generation = resource.pointer("/metadata/generation").cloned();
-    let mut plain = resource.clone();
-    if let Some(fields) = plain.as_object_mut() {
-        fields.remove("apiVersion");
-        fields.remove("kind");
-    }
-    let mut normal = Resource::from_json(key.kind, plain).ok()?.to_json();
+    let mut normal = Resource::from_json(key.kind, resource.clone()).ok()?.to_json();
     if let Some(generation) = generation {
         normal["metadata"]["generation"] = generation;
     }

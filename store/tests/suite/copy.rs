@@ -167,6 +167,26 @@ async fn a_copy_goes_only_where_nothing_is() {
 }
 
 #[tokio::test]
+async fn a_damaged_backup_is_told_before_anything_is_made() {
+    let from = filled().await;
+    let (Location::Folder(home) | Location::Postgres { folder: home, .. }) = from.location();
+    let place = Location::Folder(home);
+    let folders = tempfile::tempdir().unwrap();
+    let file = folders.path().join("backup.db");
+    from.store.backup(&file).await.unwrap();
+    let whole = std::fs::read(&file).unwrap();
+    let mut torn = whole.clone();
+    let middle = torn.len() / 2;
+    torn[middle..middle + 4_096].fill(0);
+    std::fs::write(&file, torn).unwrap();
+    let refused = Backup::open(&file, &place).await.map(|_| ());
+    assert!(refused.is_err(), "{refused:?}");
+    std::fs::write(&file, whole).unwrap();
+    Backup::open(&file, &place).await.unwrap().close().await;
+    from.store.rehearse().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_backup_is_restored_with_the_keys_that_belong_to_it() {
     let from = filled().await;
     let folders = tempfile::tempdir().unwrap();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use model::gateway::{self, FromNamespaces};
+use model::gateway::{self, FromNamespaces, Gateway};
 use model::route::ParentRef;
 use model::{Hostname, Invalid, Key, Kind, Name, Resource};
 
@@ -147,8 +147,17 @@ impl<'a> Search<'a> {
         parent: &ParentRef,
     ) -> Result<Vec<usize>, String> {
         let name = gateway_of(key, parent);
-        let Some(Resource::Gateway(gateway)) = self.settled.get(&name) else {
-            return Err(self.settled.absence(&name));
+        let found = match self.settled.get(&name) {
+            Some(Resource::Gateway(gateway)) => Some(gateway),
+            Some(_) | None => None,
+        };
+        let is_near = name.namespace == key.namespace;
+        let Some(gateway) = found.filter(|gateway| is_near || takes(gateway, key)) else {
+            // One of others that is not for them is no other than none.
+            return Err(match is_near || self.settled.lost.contains(&name) {
+                true => self.settled.absence(&name),
+                false => format!("no {name} takes routes of namespace '{}'", key.namespace),
+            });
         };
         let written = gateway.spec.listeners.iter();
         let meant = written.filter(|one| {
@@ -171,6 +180,22 @@ impl<'a> Search<'a> {
     }
 }
 
+/// Whether any listener takes routes of the namespace of this one.
+fn takes(gateway: &Gateway, route: &Key) -> bool {
+    let own = &gateway.metadata.namespace;
+    gateway.spec.listeners.iter().any(|listener| fits(listener, own, &route.namespace))
+}
+
+/// Whether a listener of a Gateway in `own` takes routes of a namespace.
+fn fits(listener: &gateway::Listener, own: &Name, namespace: &Name) -> bool {
+    let from = listener.allowed_routes.as_ref().map(|allowed| allowed.namespaces.from);
+    match from.unwrap_or_default() {
+        FromNamespaces::All => true,
+        FromNamespaces::Same => own == namespace,
+        FromNamespaces::Selector | FromNamespaces::None => false,
+    }
+}
+
 /// Whether a listener lets a route attach, or why not.
 fn admits(
     gateway: &Key,
@@ -178,14 +203,8 @@ fn admits(
     route: &Key,
     hosts: &[Hostname],
 ) -> Result<(), String> {
-    let allowed = listener.allowed_routes.clone().unwrap_or_default();
     let place = format!("listener '{}' of {gateway}", listener.name);
-    let namespace_fits = match allowed.namespaces.from {
-        FromNamespaces::All => true,
-        FromNamespaces::Same => gateway.namespace == route.namespace,
-        FromNamespaces::Selector | FromNamespaces::None => false,
-    };
-    if !namespace_fits {
+    if !fits(listener, &gateway.namespace, &route.namespace) {
         return Err(format!("{place} takes no routes of namespace '{}'", route.namespace));
     }
     match &listener.hostname {

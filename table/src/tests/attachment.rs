@@ -27,7 +27,11 @@ fn a_route_attaches_where_parent_and_listener_agree() {
         |word: &str| json!({ "name": "web", "allowedRoutes": { "namespaces": { "from": word } } });
     let hosted = json!({ "name": "web", "hostname": "*.example.com" });
     let web = json!({ "name": "web" });
-    let cases: [(Value, &str, &[&str], Value, &str); 12] = [
+    let other = json!({ "namespace": "infra", "name": "other" });
+    // Of others, one that is not for them is told in the words for none.
+    let none = |name: &str| format!("no Gateway infra/{name} takes routes of namespace 'shop'");
+    let (not_theirs, not_there) = (none("edge"), none("other"));
+    let cases: [(Value, &str, &[&str], Value, &str); 13] = [
         (edge.clone(), "shop", &[], web.clone(), "attached"),
         (json!({ "name": "edge" }), "infra", &[], web.clone(), "attached"),
         (json!({ "name": "edge" }), "shop", &[], web.clone(), "no Gateway shop/edge"),
@@ -36,7 +40,8 @@ fn a_route_attaches_where_parent_and_listener_agree() {
         (with("port", json!(80)), "shop", &[], web.clone(), "attached"),
         (with("port", json!(81)), "shop", &[], web, "no such listener"),
         (edge.clone(), "infra", &[], from("Same"), "attached"),
-        (edge.clone(), "shop", &[], from("Same"), "takes no routes of namespace 'shop'"),
+        (edge.clone(), "shop", &[], from("Same"), &not_theirs),
+        (other, "shop", &[], from("All"), &not_there),
         (edge.clone(), "infra", &[], from("None"), "takes no routes of namespace 'infra'"),
         (edge.clone(), "shop", &["a.example.com", "b.org"], hosted.clone(), "attached"),
         (edge, "shop", &["b.org"], hosted, "none of the route's host names lies within"),

@@ -97,6 +97,33 @@ async fn an_object_of_a_newer_schema_is_kept_and_stops_nobody_else() {
 }
 
 #[tokio::test]
+async fn what_is_new_may_stand_anywhere_in_an_object() {
+    let bed = Bed::shop().await;
+    let spec = r#""spec":{"targetRefs":[{"kind":"HTTPRoute","name":"r"}]}"#;
+    let meta = r#""metadata":{"name":"p","namespace":"shop"}"#;
+    let known = r#""apiVersion":"heddle.dev/v1alpha1","kind":"AccessPolicy""#;
+    let policy = key(Kind::AccessPolicy, "shop", "p");
+    for (body, wanted) in [
+        (format!(r#"{{{known},{meta},{spec},"denyAll":true}}"#), Some("denyAll")),
+        (format!(r#"{{{known},"metadata":{{"name":"p","new":1}},{spec}}}"#), Some("new")),
+        (
+            format!(r#"{{"apiVersion":"heddle.dev/v2","kind":"AccessPolicy",{meta},{spec}}}"#),
+            Some("v2"),
+        ),
+        (format!(r#"{{"apiVersion":"heddle.dev/v1alpha1","kind":"P",{meta},{spec}}}"#), Some("P")),
+        (format!(r#"{{{known},{meta},{spec}}}"#), None),
+    ] {
+        let stored = store::Key::new(HUB, &policy);
+        newer(&bed.app, stored.clone(), workspace_of("shop"), &body, Vec::new()).await;
+        let world = bed.world().await;
+        let reason = world.unreadable.get(&stored).map(|aside| aside.reason.as_str());
+        assert_eq!(reason.is_some(), wanted.is_some(), "{body}");
+        assert!(reason.unwrap_or_default().contains(wanted.unwrap_or_default()), "{reason:?}");
+        assert_eq!(bed.delete("sara", policy.clone()).await.is_err(), wanted.is_some(), "{body}");
+    }
+}
+
+#[tokio::test]
 async fn an_object_of_a_newer_kind_is_kept_and_counts_as_there() {
     let bed = Bed::shop().await;
     let key = store::Key {
