@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ClientConfig;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
@@ -130,6 +130,16 @@ impl Connection {
     /// Where nobody listens.
     pub async fn h1(address: SocketAddr) -> Result<Self, Fault> {
         Self::speak_h1(connect(address).await?).await
+    }
+
+    /// HTTP/1.1 from an address of this machine.
+    ///
+    /// # Errors
+    /// Where nobody listens, or the address is none of this machine.
+    pub async fn h1_from(source: Ipv4Addr, address: SocketAddr) -> Result<Self, Fault> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((source, 0).into())?;
+        Self::speak_h1(socket.connect(address).await?).await
     }
 
     /// HTTP/2 with prior knowledge.

@@ -219,20 +219,37 @@ fn mesh_token(bed: &Bed, cluster: &str) -> store::join::JoinToken {
 }
 
 impl Bed {
-    /// Joins the proxy of a workload in a cluster, and asks to speak; whose certificate comes.
+    /// Joins the proxy of a workload in a cluster.
+    async fn join_mesh(&self, cluster: &str, name: &str, key: &KeyPair) -> Certified {
+        let token = mesh_token(self, cluster);
+        self.store.join_token_create(&token, &store::Entry::default()).await.unwrap();
+        let secret = format!("secret of {}", token.id);
+        let joins = Join { kind: "mesh".into(), ..self.join(&(token.id, secret), name, key) };
+        self.service.let_in(joins).await.unwrap()
+    }
+
+    /// Joins so, and asks to speak; whose certificate comes.
     async fn speak(
         &self,
         cluster: &str,
         name: &str,
         by: Option<&KeyPair>,
     ) -> Result<String, Status> {
-        let (token, own) = (mesh_token(self, cluster), key());
-        self.store.join_token_create(&token, &store::Entry::default()).await.unwrap();
-        let secret = format!("secret of {}", token.id);
-        let joins = Join { kind: "mesh".into(), ..self.join(&(token.id, secret), name, &own) };
-        let held = self.service.let_in(joins).await.unwrap();
+        let own = key();
+        let held = self.join_mesh(cluster, name, &own).await;
+        self.speak_by(&held, by.unwrap_or(&own), Duration::ZERO).await
+    }
+
+    /// Asks to speak on a connection that was opened so long ago by this certificate.
+    async fn speak_by(
+        &self,
+        held: &Certified,
+        key: &KeyPair,
+        ago: Duration,
+    ) -> Result<String, Status> {
         let proven = self.service.ca.prove(&held.chain[0]).await.unwrap().unwrap();
-        let speak = Speak { csr: csr(by.unwrap_or(&own)), now: self.now() };
+        self.pass(ago);
+        let speak = Speak { csr: csr(key), now: self.now() };
         let spoken = self.service.spoken(&proven, speak).await?;
         let leaf = x509_parser::parse_x509_certificate(&spoken.chain[0]).unwrap().1;
         let names = leaf.subject_alternative_name().unwrap().unwrap();
@@ -284,5 +301,11 @@ spec: { cluster: east, address: 127.0.0.1, ports: [{ port: 8080 }] }
         assert!(refused.message().contains(word), "{}", refused.message());
     }
     let refused = bed.speak("east", "shop.orders-1", Some(&key())).await.unwrap_err();
-    assert_eq!(refused.code(), Code::Unauthenticated);
+    assert_eq!(refused.code(), Code::Unauthenticated); // Nor by a certificate that ended while its connection went on.
+    let own = key();
+    let held = bed.join_mesh("east", "shop.orders-1", &own).await;
+    bed.speak_by(&held, &own, Duration::hours(23)).await.unwrap();
+    let late = bed.speak_by(&held, &own, Duration::hours(2)).await.unwrap_err();
+    assert_eq!(late.code(), Code::Unauthenticated);
+    assert!(late.message().contains("has ended"), "{}", late.message());
 }

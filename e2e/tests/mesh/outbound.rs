@@ -1,6 +1,6 @@
 //! From one application to another: each through its own proxy, by who sends.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use e2e::client::{Reply, nothing, request};
 use e2e::fleet::Kind;
@@ -8,7 +8,7 @@ use e2e::program::free_port;
 use e2e::{Connection, Origin};
 use http::Request;
 
-use crate::scene::{Scene, policy, storefront, workload};
+use crate::scene::{HOST, Scene, policy, storefront, workload};
 
 const FRONT: &str =
     "{ name: front, when: { workloads: [{ cluster: local, serviceAccount: storefront }] } }";
@@ -64,6 +64,28 @@ async fn one_edit_of_one_policy_changes_an_answer_at_the_edge_and_between_applic
     let other = "{ name: all, when: { paths: [{ value: /echo }] } }";
     scene.change(&policy(other)).await;
     assert_eq!((statuses("/status/200").await, statuses("/echo").await), ((403, 403), (200, 200)));
+}
+
+#[tokio::test]
+async fn who_the_client_is_counts_from_a_gateway_and_not_from_a_workload() {
+    let scene = Scene::new().await;
+    let outbound = free_port();
+    let inside = "{ name: inside, when: { sources: [127.0.0.2/32] } }";
+    scene.change(&(storefront(free_port(), outbound) + &policy(inside))).await;
+    let front = scene.fleet.join_in("local", Kind::Mesh, "shop/front-1").await;
+    scene.until_speaking(&front, "workload shop/storefront of local").await;
+    let proxy = SocketAddr::from(([127, 0, 0, 1], outbound));
+    let inside = Ipv4Addr::new(127, 0, 0, 2);
+    for (from, to, host, wanted) in [
+        (inside, scene.web, HOST, 200),
+        (Ipv4Addr::LOCALHOST, scene.web, HOST, 403),
+        (inside, proxy, "orders", 403),
+    ] {
+        let mut connection = Connection::h1_from(from, to).await.expect("it listens");
+        let asked = request("GET", host, "/echo").body(nothing()).expect("a well-formed request");
+        let reply = connection.send(asked).await.expect("an answer");
+        assert_eq!(reply.status, wanted, "{host} from {from}: {}", reply.text());
+    }
 }
 
 #[tokio::test]
