@@ -159,10 +159,10 @@ impl Draft {
 
     fn permits(&self, rights: &Rights) -> Result<(), Refusal> {
         let changing = self.edits.iter().map(|(key, edit)| (key, self.permit(rights, key, edit)));
-        // To say again what is there tells that it is there.
+        // To say again what is there is to write it, though nothing comes of it.
         let idle = self.idle.iter().map(|(key, edit)| {
-            let reads = ask(rights, Verb::Read, key, edit.after(), &self.after.directory, &[]);
-            (key, reads)
+            let writes = ask(rights, Verb::Update, key, edit.after(), &self.after.directory, &[]);
+            (key, writes)
         });
         let denied =
             changing.chain(idle).filter_map(|(key, permit)| Some((key.clone(), permit.err()?)));

@@ -247,6 +247,16 @@ impl Fleet {
         self.send(asked.body(bytes(text.to_owned()))?).await
     }
 
+    /// `GET /api/v1PATH` by whoever has `token`, whatever comes.
+    ///
+    /// # Errors
+    /// Where no answer comes.
+    pub async fn get_as(&self, token: &str, path: &str) -> Result<Reply, Fault> {
+        let asked = Request::get(self.url(&format!("/api/v1{path}")))
+            .header("authorization", format!("Bearer {token}"));
+        self.send(asked.body(nothing())?).await
+    }
+
     /// A change by whoever has `token`, whatever comes.
     ///
     /// # Errors

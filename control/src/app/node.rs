@@ -11,7 +11,8 @@ use crate::moment::micros;
 use crate::refusal::Refusal;
 
 impl App {
-    /// All nodes by cluster, kind and name.
+    /// The nodes by cluster, kind and name: all for whoever may read something of the platform, and
+    /// those that run a scope in which they may read something for everybody else.
     ///
     /// # Errors
     /// [`Refusal::Store`].
@@ -21,7 +22,7 @@ impl App {
         let mut nodes = Vec::new();
         for node in self.store.node_list().await? {
             let live = self.live(&world, &node, op.now).await?;
-            nodes.push((node, seen(live, &rights)));
+            nodes.extend(seen(live, &rights).map(|live| (node, live)));
         }
         Ok(nodes)
     }
@@ -41,7 +42,7 @@ impl App {
         Ok(store::digest(pulse.as_bytes()))
     }
 
-    /// The node of this id.
+    /// The node of this id, if it is one of [those that one sees](Self::node_list).
     ///
     /// # Errors
     /// [`Refusal::None`].
@@ -50,7 +51,8 @@ impl App {
         let node = self.store.node(id).await?.ok_or_else(none)?;
         let world = self.world().await?;
         let live = self.live(&world, &node, op.now).await?;
-        Ok((node, seen(live, &rights(op, &world))))
+        let live = seen(live, &rights(op, &world)).ok_or_else(none)?;
+        Ok((node, live))
     }
 
     /// Forgets a node, for a platform admin. One that still runs may join again by a join token.
@@ -67,11 +69,12 @@ impl App {
     }
 }
 
-/// Without the scopes in which nothing may be read.
-fn seen(mut live: Live, rights: &Rights) -> Live {
+/// What a node runs without the scopes in which nothing may be read; `None` if nothing is left of
+/// it for whoever may read nothing of the platform.
+fn seen(mut live: Live, rights: &Rights) -> Option<Live> {
     live.vector.retain(|held| reads_any(rights, &held.scope));
     live.rejected.retain(|one| reads_any(rights, &one.scope));
-    live
+    (!live.vector.is_empty() || reads_any(rights, &Scope::Platform)).then_some(live)
 }
 
 /// Whether anything may be read in a scope.

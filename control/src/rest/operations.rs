@@ -431,8 +431,10 @@ pub(super) static OPERATIONS: &[Operation] = &[
         Box::pin(stream::open(ask))
     })
     .gives(&[(200, "Events `revision` and `nodes`, as text/event-stream.", None)]),
-    Operation::new(Get, "/nodes", "node_list", "All nodes", |ask| Box::pin(node::list(ask)))
-        .gives(&[(200, "By cluster, kind and name.", Some(page::<node::NodeShape>))]),
+    Operation::new(Get, "/nodes", "node_list", "The nodes that you may see", |ask| {
+        Box::pin(node::list(ask))
+    })
+    .gives(&[(200, "By cluster, kind and name.", Some(page::<node::NodeShape>))]),
     Operation::new(Get, "/nodes/{id}", "node_show", "A node", |ask| Box::pin(node::show(ask)))
         .gives(&[(200, "The node.", Some(form::<node::NodeShape>))]),
     Operation::new(Delete, "/nodes/{id}", "node_forget", "Forget a node", |ask| {

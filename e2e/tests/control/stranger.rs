@@ -90,6 +90,8 @@ async fn who_may_read_is_told_what_they_may_not_do() {
     let revert = format!("/changes/{}/revert", found.revision);
     let refused = [
         vera.put(path, &[], &note("shop", "marker-n", "x")).await,
+        // What is there already, word for word.
+        vera.put(path, &[], &note("shop", "marker-n", MARKER)).await,
         vera.delete(path).await,
         vera.post("/plan", &json!({ "edits": [{ "put": note("shop", "new", "x") }] })).await,
         vera.post(&revert, &json!({})).await,
@@ -174,7 +176,8 @@ fn expected(operation: &Operation, who: &str) -> u16 {
             assert!(!operation.open, "{} is open to nobody we know", operation.id);
             401
         }
-        // What is one's own, and lists that hold nothing of others.
+        // What is one's own, and lists without what is not; that of nodes is tried where there are
+        // some, in the suite of fleets.
         ("session_show" | "session_list" | "token_list" | "resource_list" | "change_list", _)
         | ("node_list" | "access_review", _) => 200,
         ("token_create", _) => 201,

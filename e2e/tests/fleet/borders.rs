@@ -4,6 +4,7 @@ use e2e::client::{nothing, request};
 use e2e::{Connection, Reply, fleet};
 use serde_json::json;
 
+use crate::people::token_of;
 use crate::scene::{SHOP, Scene, route};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -71,6 +72,31 @@ async fn a_workspace_that_denies_by_default_is_opened_by_a_rule_alone() {
         let reply = get(&scene).await;
         assert_eq!(reply.status, status, "{text}: {}", reply.text());
         assert_eq!(reply.json()["reason"].as_str().unwrap_or_default(), reason);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_are_seen_by_who_may_read_something_of_what_they_run() {
+    let scene = Scene::new(fleet::Plan::default()).await;
+    let nodes = async |token: &str| {
+        let reply = scene.fleet.get_as(token, "/nodes").await.expect("the server answers");
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        reply.json()["items"].as_array().expect("items").clone()
+    };
+    let scopes = |node: &serde_json::Value| -> Vec<String> {
+        let held = node["vector"].as_array().expect("a vector").iter();
+        held.map(|held| held["scope"].as_str().expect("a scope").to_owned()).collect()
+    };
+    let all = nodes(scene.fleet.token()).await;
+    assert_eq!(scopes(&all[0]), ["platform", "workspace/bank", "workspace/shop"]);
+    let path = format!("/nodes/{}", all[0]["id"].as_str().expect("an id"));
+    let (bert, stan) = (token_of(&scene.fleet, "bert").await, token_of(&scene.fleet, "stan").await);
+    let his = nodes(&bert).await;
+    assert_eq!((his.len(), scopes(&his[0])), (1, vec!["workspace/bank".to_owned()]));
+    assert_eq!(nodes(&stan).await, Vec::<serde_json::Value>::new());
+    for (token, status) in [(scene.fleet.token(), 200), (&bert, 200), (&stan, 404)] {
+        let reply = scene.fleet.get_as(token, &path).await.expect("the server answers");
+        assert_eq!(reply.status, status, "{}", reply.text());
     }
 }
 

@@ -1,12 +1,11 @@
 //! What a workspace claims stays its own, whichever door somebody else comes through.
 
-use std::process::Command;
 use std::time::Duration;
 
-use e2e::program::{self, ended};
+use e2e::program::ended;
 use e2e::{Fleet, fleet};
-use serde_json::json;
 
+use crate::people::{heddle, token_of};
 use crate::scene::{SHOP, Scene, clean, count, route};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -51,21 +50,6 @@ async fn an_intruder_is_refused_in_the_same_words_while_every_request_reaches_th
     assert_eq!(scene.origin.count() as u64, tally.latency.total());
 }
 
-/// A user with a token of their own.
-async fn token_of(fleet: &Fleet, user: &str) -> String {
-    let password = "another-password-of-a-test";
-    let made = fleet.post("/users", json!({ "name": user, "password": password })).await;
-    assert_eq!(made.expect("the server answers").status, 201);
-    let home = fleet.path(user);
-    let mut login = heddle(fleet);
-    login.args(["login", "--user", user, "--password-stdin"]).env("XDG_CONFIG_HOME", &home);
-    let ended = piped(login, password);
-    assert!(ended.0, "{}", ended.1);
-    let file = std::fs::read_to_string(home.join("heddle/config.json")).expect("a token was kept");
-    let file: serde_json::Value = serde_json::from_str(&file).expect("JSON");
-    file["token"].as_str().expect("a token").to_owned()
-}
-
 async fn by_rest(fleet: &Fleet, token: &str, text: &str) -> (u16, String) {
     let reply = fleet.change_as(token, text).await.expect("the server answers");
     (reply.status, reply.json()["detail"].as_str().unwrap_or_default().to_owned())
@@ -78,20 +62,4 @@ fn by_cli(fleet: &Fleet, token: &str, text: &str) -> String {
     let ended = ended(apply.env("HEDDLE_TOKEN", token).arg("apply").arg("-f").arg(&file));
     assert_eq!(ended.code, 1, "{ended:?}");
     ended.stderr
-}
-
-fn heddle(fleet: &Fleet) -> Command {
-    let mut command = Command::new(program::heddle());
-    command.env("HEDDLE_SERVER", format!("http://{}", fleet.rest)).env_remove("HEDDLE_TOKEN");
-    command
-}
-
-fn piped(mut command: Command, input: &str) -> (bool, String) {
-    use std::io::Write as _;
-    use std::process::Stdio;
-    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().expect("heddle starts");
-    child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("it reads");
-    let output = child.wait_with_output().expect("heddle ends");
-    (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
 }

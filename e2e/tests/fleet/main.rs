@@ -8,6 +8,7 @@ mod claim;
 mod crash;
 mod full;
 mod moving;
+mod people;
 mod renewal;
 mod scene;
 mod secret;
