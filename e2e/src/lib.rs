@@ -17,6 +17,7 @@ pub mod program;
 pub mod raw;
 pub mod scripted;
 pub mod server;
+pub mod soak;
 pub mod token;
 pub mod trust;
 pub mod wait;

@@ -54,6 +54,7 @@ pub(crate) fn run(args: &Explain) -> Result<ExitCode> {
         query: args.url.query(),
         headers: &headers,
         peer: None,
+        users: &[],
     };
     let story = table.why(&facts);
     print::result(&match args.output {

@@ -14,7 +14,7 @@ use crate::border::Border;
 use crate::explain::{Changes, HeaderStory, RewriteStory, Story, tell};
 use crate::facts::Facts;
 use crate::headers::HeaderChange;
-use crate::principal::Principal;
+use crate::principal::{Principal, Proof};
 use crate::reason::Reason;
 use crate::redirect::Redirect;
 use crate::rewrite::{Rewrite, TargetTooLong};
@@ -105,6 +105,8 @@ pub enum Verdict {
 pub struct Pass {
     /// Who is calling: whom the deciding rule named, else the one that the broadest level knows.
     pub principal: Option<Arc<Principal>>,
+    /// Everybody who proved who they are here, and by which policy.
+    pub proofs: Vec<Proof>,
     /// The narrowest allow rule that matched.
     pub rule: Option<RuleRef>,
 }
@@ -210,12 +212,15 @@ impl Chain {
     }
 
     fn authn(&self, facts: &Facts<'_>, known: &mut Known, pass: &mut Pass) -> Option<Answer> {
-        if self.methods.is_empty() {
-            return None;
-        }
-        match self.methods.prove(facts) {
+        let proved = match self.methods.is_empty() {
+            true => Ok(Known::default()),
+            false => self.methods.prove(facts),
+        };
+        match proved {
             Ok(proved) => {
                 *known = proved;
+                known.believe(facts.users);
+                pass.proofs = known.take_proofs();
                 pass.principal = known.first().cloned();
                 None
             }

@@ -134,6 +134,7 @@ pub(crate) fn tell(
         Ok(known) => (known, None),
         Err(refusal) => (Known::default(), Some(refusal.to_string())),
     };
+    known.believe(facts.users);
     known.hide(methods.key_headers());
     let seen = Seen::new(facts, &known);
     let each = levels.iter().enumerate();

@@ -1,10 +1,13 @@
 //! What is known of a request when it is judged: a borrowed view, made once.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use http::{HeaderMap, Method};
 use model::identity::Peer;
 use serde::Serialize;
+
+use crate::principal::Principal;
 
 /// A request as every rule sees it.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +32,8 @@ pub struct Facts<'a> {
     pub headers: &'a HeaderMap,
     /// Who sent it through the mesh, as their certificate says. What came any other way has none.
     pub peer: Option<&'a Peer>,
+    /// Who is calling, as another proxy proved it to one that believes it. They count at every level.
+    pub users: &'a [Arc<Principal>],
 }
 
 /// What a listener speaks, as it stands in a URL.

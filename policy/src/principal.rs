@@ -1,13 +1,15 @@
 //! Who is calling, once proved.
 
 use std::fmt;
+use std::sync::Arc;
 
-use serde::Serialize;
+use model::Key;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// A caller that proved who it is.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum Principal {
     /// By a key that only it and the gateway hold.
     ApiKey {
@@ -23,6 +25,15 @@ pub enum Principal {
         /// All claims.
         claims: Map<String, Value>,
     },
+}
+
+/// Somebody who proved who they are, and by which policy.
+#[derive(Debug, Clone)]
+pub struct Proof {
+    /// Who.
+    pub principal: Arc<Principal>,
+    /// The policy whose credentials they have.
+    pub policy: Arc<Key>,
 }
 
 /// A short name for logs: `apikey:clerk`, `jwt:https://issuer#subject`.

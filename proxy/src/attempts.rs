@@ -15,6 +15,7 @@ use crate::body::{Progress, Upload};
 use crate::failure::{Failure, Retry, Side};
 use crate::http::Conn;
 use crate::live::{Endpoint, Service};
+use crate::passport::PASSPORT;
 use crate::pool::{self, Answered, Slot};
 use crate::record::Record;
 
@@ -30,6 +31,8 @@ pub(crate) struct Attempts<'a> {
     pub(crate) deadline: Option<Instant>,
     /// How far the client's body is.
     pub(crate) progress: Option<&'a Progress>,
+    /// On whose behalf, for other proxies.
+    pub(crate) passport: Option<HeaderValue>,
 }
 
 impl Attempts<'_> {
@@ -54,7 +57,10 @@ impl Attempts<'_> {
             let mut turn = Turn::at(endpoint, conn.shared.epoch, now);
             record.attempts += 1;
             record.endpoint = Some(endpoint.address);
-            slot.iter_mut().for_each(|request| address(endpoint, request));
+            slot.iter_mut().for_each(|request| {
+                self.show_passport(endpoint, request);
+                address(endpoint, request);
+            });
             let sent = self.once(endpoint, now, &mut slot).await;
             // What the client took for its body is no time of the endpoint's.
             let whole = self.progress.map_or(Some(now), Progress::whole_since);
@@ -90,6 +96,15 @@ impl Attempts<'_> {
             tried.push(endpoint.address);
             now = Instant::now();
         }
+    }
+
+    /// Shows the passport to a proxy, and to nobody else.
+    fn show_passport(&self, endpoint: &Endpoint, request: &mut Request<Upload>) {
+        let Some(passport) = &self.passport else { return };
+        match endpoint.way {
+            Some(_) => request.headers_mut().insert(PASSPORT, passport.clone()),
+            None => request.headers_mut().remove(PASSPORT),
+        };
     }
 
     /// One try, within its bound.

@@ -17,7 +17,7 @@ use http::{
 use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
 use policy::rewrite::TargetTooLong;
-use policy::{Answer, Facts, Reason, Verdict};
+use policy::{Answer, Facts, Principal, Proof, Reason, Verdict};
 use table::{Found, Rule, Target};
 use tokio::time::Instant;
 
@@ -28,10 +28,11 @@ use crate::failure::Failure;
 use crate::forward::{self, Origin};
 use crate::http::Conn;
 use crate::live::Live;
+use crate::passport::PASSPORT;
 use crate::pool::Answered;
 use crate::record::Record;
 use crate::reply::{Reply, Stream, problem};
-use crate::{mirror, tunnel};
+use crate::{mirror, passport, tunnel};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const DEBUG: HeaderName = HeaderName::from_static("heddle-debug");
@@ -49,6 +50,7 @@ pub(crate) async fn exchange(conn: Arc<Conn>, mut request: Request<Incoming>) ->
         forward::join_cookies(&mut parts.headers);
     }
     let mut record = Record::open(&conn, &live, &parts);
+    passport::admit(&conn, &live, &parts, &mut record);
     let request_id = record.request_id.clone();
     let mut response = match judge(&conn, &live, &parts, &mut record) {
         Ok(way) => forward(&conn, &live, way, parts, body, asked, record).await,
@@ -84,6 +86,10 @@ struct Way<'l> {
     /// Path and query, the path in normal form.
     path: PathAndQuery,
     target: &'l Target,
+    /// Who is calling, as another proxy says.
+    users: Vec<Arc<Principal>>,
+    /// Who proved here that it is they who call.
+    proofs: Vec<Proof>,
 }
 
 /// Decides everything that can be decided before a byte is sent.
@@ -99,6 +105,7 @@ fn judge<'l>(
         model::path::normalise(parts.uri.path()).map_err(|_| Answer::new(Reason::PathInvalid))?;
     record.path = path.as_ref().into();
     bound(conn, parts)?;
+    let users = passport::believed(live, record);
     let facts = Facts {
         now: unix_seconds(record.began_at),
         source: record.source,
@@ -110,6 +117,7 @@ fn judge<'l>(
         query: parts.uri.query(),
         headers: &parts.headers,
         peer: conn.from.as_deref(),
+        users: &users,
     };
     meant_here(conn, live, &host)?;
     let found = match conn.is_outbound(live) {
@@ -122,7 +130,7 @@ fn judge<'l>(
         Verdict::Pass(pass) => pass,
         Verdict::Answer(answer) => return Err(answer),
     };
-    record.principal = pass.principal;
+    record.principal = pass.principal.or(record.principal.take());
     record.decided_by = pass.rule;
     let seed = record.seed();
     let target = found.rule.backends.target(seed as u32);
@@ -130,7 +138,7 @@ fn judge<'l>(
     let target = target.ok_or_else(|| answer(Reason::NoBackend))?;
     let whole = whole_path(parts, &path).ok_or_else(|| answer(Reason::PathInvalid))?;
     let host = host_value(parts, named).ok_or_else(|| answer(Reason::HostInvalid))?;
-    Ok(Way { found, host, path: whole, target })
+    Ok(Way { found, host, path: whole, target, users, proofs: pass.proofs })
 }
 
 /// The host as named and in normal form. Only HTTP/1.0 may leave it out.
@@ -213,7 +221,7 @@ fn refuse(answer: Answer, mut record: Box<Record>) -> Response<Reply> {
 async fn forward(
     conn: &Arc<Conn>,
     live: &Arc<Live>,
-    way: Way<'_>,
+    mut way: Way<'_>,
     mut head: Parts,
     body: Incoming,
     asked: Option<OnUpgrade>,
@@ -227,7 +235,7 @@ async fn forward(
     record.backend = Some(Arc::clone(&service.label));
     let upgrade = asked.and_then(|asked| Some((asked, forward::wanted_upgrade(&head)?)));
     let asked = upgrade.map(|(asked, word)| {
-        let again = tunnel::Asked::new(&head, &record);
+        let again = tunnel::Asked::new(&head, &record, std::mem::take(&mut way.users));
         (asked, word, again)
     });
     if outgoing(conn, &way, &mut head, &record).is_err() {
@@ -246,6 +254,7 @@ async fn forward(
         is_usual: rule.backend_timeout.is_none(),
         deadline,
         progress: progress.as_deref(),
+        passport: passport::onward(conn, live, service, &way.proofs, &record),
     };
     let sent = tries.run(Request::from_parts(head, upload), &mut record).await;
     if let Some(progress) = &progress {
@@ -287,6 +296,7 @@ fn outgoing(
         one_length(&mut head.headers);
     }
     forward::strip_hop_by_hop(&mut head.headers);
+    head.headers.remove(PASSPORT);
     let (peer, port, host) = (&conn.peer_text, &conn.port_text, &way.host);
     // Room for what is added here, at once.
     head.headers.reserve(ADDED);

@@ -123,9 +123,10 @@ impl Conn {
         (is_gateway && address == self.peer.ip()) || self.shared.settings.trusts(address)
     }
 
-    /// Whether its trace and its request's id go on: of who is trusted, and of other proxies.
-    pub(crate) fn goes_on(&self) -> bool {
-        self.from.is_some() || self.shared.settings.trusts(self.peer.ip())
+    /// Whether its trace and its request's id go on: of who is trusted, of other proxies, and of the
+    /// application beside this one.
+    pub(crate) fn goes_on(&self, live: &Live) -> bool {
+        self.from.is_some() || self.shared.settings.trusts(self.peer.ip()) || self.is_outbound(live)
     }
 }
 

@@ -46,6 +46,7 @@ mod mesh;
 mod metrics;
 mod mirror;
 mod otlp;
+mod passport;
 mod pool;
 mod ports;
 mod record;

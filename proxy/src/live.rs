@@ -46,6 +46,8 @@ pub(crate) struct Service {
     pub(crate) endpoints: Vec<Arc<Endpoint>>,
     /// How many of them are near.
     pub(crate) near: usize,
+    /// Whether some of them are reached through a proxy.
+    pub(crate) is_meshed: bool,
     /// Room for copies under way to it.
     pub(crate) mirrors: Arc<Semaphore>,
 }
@@ -141,7 +143,8 @@ impl Service {
             None => Arc::new(Semaphore::new(MIRRORS)),
         };
         let (id, label) = (service.id, Arc::clone(&service.label));
-        Arc::new(Service { id, label, endpoints, near, mirrors })
+        let is_meshed = endpoints.iter().any(|endpoint| endpoint.way.is_some());
+        Arc::new(Service { id, label, endpoints, near, is_meshed, mirrors })
     }
 }
 

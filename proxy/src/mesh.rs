@@ -21,7 +21,7 @@ use rustls::crypto::aws_lc_rs::{default_provider, sign::any_ecdsa_type};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::TLS13;
-use rustls::{ClientConfig, ServerConfig};
+use rustls::{ClientConfig, ServerConfig, SignatureScheme};
 use tokio::sync::watch;
 
 use crate::identity::{Certificate, NodeKey};
@@ -31,6 +31,7 @@ mod check;
 mod inbound;
 mod outbound;
 
+pub(crate) use check::Nobody;
 pub(crate) use inbound::serve;
 pub(crate) use outbound::{Tunnel, Way};
 
@@ -53,7 +54,8 @@ pub(crate) struct Credentials {
     /// As whom.
     pub(crate) peer: Peer,
     /// No other of this process has it.
-    number: u64,
+    pub(crate) number: u64,
+    shown: Arc<CertifiedKey>,
     client: Arc<ClientConfig>,
     server: Arc<ServerConfig>,
     check: Arc<PeerCheck>,
@@ -109,6 +111,37 @@ impl Membership {
     }
 }
 
+impl Credentials {
+    /// The signature (ASN.1) of a text by the key of the certificate.
+    pub(crate) fn sign(&self, text: &[u8]) -> Option<Vec<u8>> {
+        let signer = self.shown.key.choose_scheme(&[SignatureScheme::ECDSA_NISTP256_SHA256])?;
+        signer.sign(text).ok()
+    }
+
+    /// The certificate, then its issuer's, DER.
+    pub(crate) fn chain(&self) -> impl Iterator<Item = &[u8]> {
+        self.shown.cert.iter().map(AsRef::as_ref)
+    }
+
+    /// What all trust domains end in.
+    pub(crate) fn trust(&self) -> &str {
+        self.check.trust()
+    }
+
+    /// The gateway that a chain of certificates (DER, its own first) proves now, and its certificate.
+    pub(crate) fn gateway(
+        &self,
+        chain: &[Vec<u8>],
+        now: SystemTime,
+    ) -> Result<(Peer, Certificate), Nobody> {
+        let proven = self.check.proven_now(chain, now)?;
+        match proven.peer {
+            gateway @ Peer::Gateway { .. } => Ok((gateway, proven.certificate)),
+            workload @ Peer::Workload { .. } => Err(Nobody::NoGateway(workload)),
+        }
+    }
+}
+
 fn credentials(papers: &Papers<'_>, key: &NodeKey, number: u64) -> Result<Credentials, Unfit> {
     let other = || Unfit::Other(papers.peer.clone());
     let leaf = papers.chain.first().ok_or_else(other)?;
@@ -120,7 +153,8 @@ fn credentials(papers: &Papers<'_>, key: &NodeKey, number: u64) -> Result<Creden
     let der = PrivatePkcs8KeyDer::from(key.der().expose().to_vec());
     let signing = any_ecdsa_type(&PrivateKeyDer::Pkcs8(der)).map_err(tls)?;
     let chain = papers.chain.iter().map(|der| CertificateDer::from(der.clone())).collect();
-    let shown = Arc::new(SingleCertAndKey::from(CertifiedKey::new(chain, signing)));
+    let shown = Arc::new(CertifiedKey::new(chain, signing));
+    let resolver = Arc::new(SingleCertAndKey::from(Arc::clone(&shown)));
     let provider = Arc::new(default_provider());
     let check = Arc::new(PeerCheck::new(papers.roots, papers.trust, Arc::clone(&provider))?);
     let mut client = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -128,7 +162,7 @@ fn credentials(papers: &Papers<'_>, key: &NodeKey, number: u64) -> Result<Creden
         .map_err(tls)?
         .dangerous()
         .with_custom_certificate_verifier(check.clone())
-        .with_client_cert_resolver(shown.clone());
+        .with_client_cert_resolver(resolver.clone());
     client.alpn_protocols = vec![b"h2".to_vec()];
     client.enable_sni = false;
     // A resumed session would show a certificate that was checked once, long ago.
@@ -137,11 +171,11 @@ fn credentials(papers: &Papers<'_>, key: &NodeKey, number: u64) -> Result<Creden
         .with_protocol_versions(&[&TLS13])
         .map_err(tls)?
         .with_client_cert_verifier(check.clone())
-        .with_cert_resolver(shown);
+        .with_cert_resolver(resolver);
     server.alpn_protocols = vec![b"h2".to_vec()];
     server.send_tls13_tickets = 0;
     let (client, server) = (Arc::new(client), Arc::new(server));
-    Ok(Credentials { peer: papers.peer.clone(), number, client, server, check })
+    Ok(Credentials { peer: papers.peer.clone(), number, shown, client, server, check })
 }
 
 /// How long a certificate lives yet.
@@ -150,4 +184,4 @@ pub(crate) fn left(ends: SystemTime) -> std::time::Duration {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use crate::forward;
 use crate::http::{Busy, Conn};
 use crate::live::Live;
+use crate::passport::{Carried, Refused, Stay};
 use crate::telemetry::{Attached, Caller, Telemetry};
 use crate::trace::{TraceContext, request_id};
 
@@ -62,6 +63,12 @@ pub(crate) struct Record {
     pub(crate) attempts: u32,
     /// Who sends it through the mesh.
     pub(crate) from: Option<Arc<Peer>>,
+    /// On whose behalf, as another proxy says.
+    pub(crate) behalf: Option<Arc<Carried>>,
+    /// Why what came as a passport is none.
+    pub(crate) refused: Option<Refused>,
+    /// It is under way for its application.
+    pub(crate) _stay: Option<Stay>,
     /// Who is calling, if proved.
     pub(crate) principal: Option<Arc<Principal>>,
     /// The policy rule that decided, if one did.
@@ -89,7 +96,7 @@ impl Record {
     pub(crate) fn open(conn: &Arc<Conn>, live: &Live, parts: &Parts) -> Box<Self> {
         let telemetry = &conn.shared.telemetry;
         let peer = conn.peer.ip();
-        let trusted = conn.goes_on();
+        let trusted = conn.goes_on(live);
         let began_at = SystemTime::now();
         let caller = if trusted { Caller::Trusted } else { Caller::Stranger };
         let trace = telemetry.trace(&parts.headers, caller);
@@ -115,6 +122,9 @@ impl Record {
             endpoint: None,
             attempts: 0,
             from: conn.from.clone(),
+            behalf: None,
+            refused: None,
+            _stay: None,
             principal: None,
             decided_by: None,
             reason: Reason::ClientGone,

@@ -13,7 +13,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use policy::{Facts, Reason, Verdict};
+use policy::{Facts, Principal, Reason, Verdict};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
 
 use crate::balance::Turn;
@@ -36,10 +36,11 @@ pub(crate) struct Asked {
     port: Option<u16>,
     path: Box<str>,
     source: IpAddr,
+    users: Vec<Arc<Principal>>,
 }
 
 impl Asked {
-    pub(crate) fn new(parts: &Parts, record: &Record) -> Self {
+    pub(crate) fn new(parts: &Parts, record: &Record, users: Vec<Arc<Principal>>) -> Self {
         Asked {
             method: parts.method.clone(),
             uri: parts.uri.clone(),
@@ -48,6 +49,7 @@ impl Asked {
             port: forward::one_host(parts).and_then(port_of),
             path: record.path.clone(),
             source: record.source,
+            users,
         }
     }
 
@@ -64,6 +66,7 @@ impl Asked {
             query: self.uri.query(),
             headers: &self.headers,
             peer: conn.from.as_deref(),
+            users: &self.users,
         };
         let found = match conn.is_outbound(live) {
             true => live.table.called(&self.host, self.port),

@@ -25,6 +25,7 @@ use crate::describe;
 use crate::http::{Conn, Servers, Spoken};
 use crate::live::{Ground, Live};
 use crate::mesh::{self, Membership};
+use crate::passport::Passports;
 use crate::ports::{ApplyError, Ports, States};
 use crate::settings::Settings;
 use crate::telemetry::{Outcome, Telemetry};
@@ -57,6 +58,7 @@ pub(crate) struct Shared {
     pub(crate) changes: watch::Sender<()>,
     pub(crate) phase: Phase,
     pub(crate) mirrors: Arc<Semaphore>,
+    pub(crate) passports: Passports,
     /// For the bounds on attempts, by worker.
     pub(crate) alarms: Box<[Alarms]>,
     /// What `balance` counts time from.
@@ -108,6 +110,7 @@ impl Proxy {
             membership,
         };
         let live = Live::empty(&ground, &telemetry);
+        let passports = Passports::new(settings.workers);
         let alarms = (0..settings.workers).map(|_| Alarms::default()).collect();
         let shared = Arc::new(Shared {
             settings,
@@ -118,6 +121,7 @@ impl Proxy {
             changes: watch::channel(()).0,
             phase: Phase::default(),
             mirrors: Arc::new(Semaphore::new(MIRRORS)),
+            passports,
             alarms,
             epoch: Instant::now(),
         });

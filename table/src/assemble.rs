@@ -114,9 +114,10 @@ pub fn assemble(input: Input, previous: Option<&Assembly>) -> Assembly {
     let alike = previous.filter(|previous| previous.surroundings == surroundings);
     let before = alike.map(|previous| &previous.parents);
     let parents = Parents::find(&settled, &listeners, before, &mut faults);
-    callers::check(&mut policies, &listeners, &parents, &mut faults);
-    let before = previous.map_or(&[][..], |assembly| &assembly.table.services);
     let is_mesh = own.is_some();
+    let passports = callers::Passports { borders: &borders, is_mesh };
+    callers::check(&mut policies, &listeners, &parents, passports, &mut faults);
+    let before = previous.map_or(&[][..], |assembly| &assembly.table.services);
     let (policed, cluster) = (&policies, cluster.as_ref());
     let guards = Guards { policies: policed, borders: &borders, is_mesh, cluster };
     let mut catalog = Catalog::new(&settled, &guards, before);
@@ -146,6 +147,7 @@ pub fn assemble(input: Input, previous: Option<&Assembly>) -> Assembly {
         services: catalog.finish(),
         inbound,
         outbound,
+        workspaces: borders.workspaces(),
         ports,
     });
     let kept = std::mem::take(&mut settled.kept);

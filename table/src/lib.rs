@@ -13,6 +13,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use model::Name;
 use policy::{Facts, Reason, Scheme};
 
 mod assemble;
@@ -50,6 +51,8 @@ pub struct Table {
     pub inbound: Option<Inbound>,
     /// What the application beside it sends, where it takes that.
     pub outbound: Option<Outbound>,
+    /// The workspace of each namespace that is in one; what is in none is the platform's.
+    pub workspaces: BTreeMap<Name, Name>,
     ports: listener::Ports,
 }
 

@@ -58,6 +58,7 @@ fn decide(assembly: &Assembly, method: &Method, path: &str, key: Option<&str>) -
         query: None,
         headers: &headers,
         peer: None,
+        users: &[],
     };
     let found = assembly.table.find(&facts).unwrap();
     let reason = match found.rule.chain.decide(&facts, found.prefix) {
@@ -177,6 +178,7 @@ fn in_the_mesh_each_service_of_the_bookshop_says_who_may_call_it() {
             query: None,
             headers: &HeaderMap::new(),
             peer: Some(&peer),
+            users: &[],
         };
         let found = assembly.table.find(&facts).unwrap();
         let passes = matches!(found.rule.chain.decide(&facts, None), Verdict::Pass(_));

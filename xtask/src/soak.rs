@@ -101,6 +101,14 @@ const SOAKS: &[Soak] = &[
         count: 1_000,
     },
     Soak {
+        name: "borrowed",
+        about: "tries to be served as a user whose request is under way, by its trace",
+        starts_programs: true,
+        files: &["mesh"],
+        test: "passport::nobody_is_served_as_somebody_whose_request_is_under_way",
+        count: 1_000,
+    },
+    Soak {
         name: "kills",
         about: "commits during which the server is killed, under 500 requests/s",
         starts_programs: true,

@@ -20,7 +20,7 @@ use std::time::Instant;
 
 use e2e::program::free_port;
 use e2e::trust::Authority;
-use e2e::{Gateway, Origin, Setup, wait, yaml};
+use e2e::{Gateway, Origin, Setup, soak, wait, yaml};
 
 use caller::Kind;
 use plan::{FILE, ORIGINS, Plan, SECURE_HOST};
@@ -38,15 +38,11 @@ const CALLERS: [Kind; 8] = [
     Kind::HttpsH2,
 ];
 
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn changes_lose_nothing() {
-    let count = setting("HEDDLE_SOAK_COUNT", 20_000);
+    let count = soak::count(20_000);
     let rewrites = (count / 1000).max(20);
-    let plan = Plan { seed: setting("HEDDLE_SOAK_SEED", 1) };
+    let plan = Plan { seed: soak::seed() };
     println!("churn: {count} requests, {rewrites} rewrites, seed {}", plan.seed);
 
     let (mut origins, authority) = (Vec::new(), Authority::new());

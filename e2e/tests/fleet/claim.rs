@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use e2e::program::ended;
+use e2e::soak::count;
 use e2e::{Fleet, fleet};
 
 use crate::people::{heddle, token_of};
-use crate::scene::{SHOP, Scene, clean, count, route};
+use crate::scene::{SHOP, Scene, clean, route};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_intruder_is_refused_in_the_same_words_while_every_request_reaches_the_holder() {

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use e2e::client::{nothing, request};
 use e2e::postgres::Postgres;
+use e2e::soak::{count, seed};
 use e2e::{Connection, fleet, wait};
 use serde_json::Value;
 
-use crate::scene::{SHOP, Scene, clean, count, routes, seed};
+use crate::scene::{SHOP, Scene, clean, routes};
 
 /// How often it is killed.
 const KILLS: u64 = 5;

@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use e2e::client::{nothing, request};
+use e2e::soak::count;
 use e2e::{Connection, Joined, fleet, wait};
 
-use crate::scene::{SHOP, Scene, clean, count, routes};
+use crate::scene::{SHOP, Scene, clean, routes};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn short_lived_certificates_are_renewed_while_requests_pass() {

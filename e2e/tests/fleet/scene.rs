@@ -56,18 +56,6 @@ pub(crate) fn clean(tally: &Tally) {
     assert!(tally.is_clean() && tally.latency.total() > 0, "{}", tally.to_json());
 }
 
-/// How much of it, from the soak or for CI.
-pub(crate) fn count(default: u64) -> u64 {
-    let text = std::env::var("HEDDLE_SOAK_COUNT").ok();
-    text.and_then(|text| text.parse().ok()).unwrap_or(default)
-}
-
-/// The seed of what is left to chance.
-pub(crate) fn seed() -> u64 {
-    let text = std::env::var("HEDDLE_SOAK_SEED").ok();
-    text.and_then(|text| text.parse().ok()).unwrap_or(1)
-}
-
 fn people() -> String {
     let workspace = |name: &str, member: &str| {
         format!(

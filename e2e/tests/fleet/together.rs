@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use e2e::client::{nothing, request};
+use e2e::soak::count;
 use e2e::{Connection, fleet};
 
-use crate::scene::{BANK, SHOP, Scene, count, routes};
+use crate::scene::{BANK, SHOP, Scene, routes};
 
 /// The versions that replies of each table named, by the table's digest.
 type Seen = BTreeMap<String, BTreeSet<String>>;

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use e2e::load::{Plan, Protocol};
+use e2e::soak::count;
 use serde_json::json;
 
 use crate::bed::{Bed, HOST, assert_served};
@@ -14,8 +15,7 @@ const RATE: f64 = 1_000.0;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_policy_of_the_future_costs_nobody_else_a_request() {
-    let count = std::env::var("HEDDLE_SOAK_COUNT").ok().and_then(|text| text.parse().ok());
-    let count: u64 = count.unwrap_or(2_000);
+    let count = count(2_000);
     let bed = Bed::new().await;
     let with = |policy| {
         let mut all = bed.shop(&["orders", "catalog"]);

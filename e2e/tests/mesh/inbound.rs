@@ -4,7 +4,7 @@ use e2e::fleet::Kind;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::scene::{Scene, policy};
+use crate::scene::{Scene, policy, until_speaking};
 
 const GATEWAY: &str =
     "{ name: from-the-edge, when: { workloads: [{ cluster: local, gateway: edge }] } }";
@@ -75,6 +75,6 @@ async fn a_proxy_that_starts_without_its_server_speaks_by_what_it_kept() {
     assert_eq!(scene.get("/echo").await.status, 503, "nobody is there");
     scene.proxy.respawn();
     scene.proxy.until_ready().await;
-    scene.until_speaking(&scene.proxy, "workload shop/orders of local").await;
+    until_speaking(&scene.proxy, "workload shop/orders of local").await;
     assert_eq!(scene.get("/echo").await.status, 200);
 }

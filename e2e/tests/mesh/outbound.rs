@@ -8,7 +8,7 @@ use e2e::program::free_port;
 use e2e::{Connection, Origin};
 use http::Request;
 
-use crate::scene::{HOST, Scene, policy, storefront, workload};
+use crate::scene::{HOST, Scene, policy, storefront, until_speaking, workload};
 
 const FRONT: &str =
     "{ name: front, when: { workloads: [{ cluster: local, serviceAccount: storefront }] } }";
@@ -26,7 +26,7 @@ async fn an_application_calls_another_by_name_as_itself() {
     let (hbone, outbound) = (free_port(), free_port());
     scene.change(&(storefront(hbone, outbound) + &policy(FRONT))).await;
     let front = scene.fleet.join_in("local", Kind::Mesh, "shop/front-1").await;
-    scene.until_speaking(&front, "workload shop/storefront of local").await;
+    until_speaking(&front, "workload shop/storefront of local").await;
     let proxy = SocketAddr::from(([127, 0, 0, 1], outbound));
     for host in ["orders", "orders.shop", "orders.shop.svc.cluster.local:80"] {
         let served = call(proxy, host, "/echo").await;
@@ -56,7 +56,7 @@ async fn one_edit_of_one_policy_changes_an_answer_at_the_edge_and_between_applic
     let both = "{ name: all, when: { paths: [{ value: /status }] } }";
     scene.change(&(storefront(free_port(), outbound) + &policy(both))).await;
     let front = scene.fleet.join_in("local", Kind::Mesh, "shop/front-1").await;
-    scene.until_speaking(&front, "workload shop/storefront of local").await;
+    until_speaking(&front, "workload shop/storefront of local").await;
     let proxy = SocketAddr::from(([127, 0, 0, 1], outbound));
     let statuses =
         async |path: &str| (scene.get(path).await.status, call(proxy, "orders", path).await.status);
@@ -73,7 +73,7 @@ async fn who_the_client_is_counts_from_a_gateway_and_not_from_a_workload() {
     let inside = "{ name: inside, when: { sources: [127.0.0.2/32] } }";
     scene.change(&(storefront(free_port(), outbound) + &policy(inside))).await;
     let front = scene.fleet.join_in("local", Kind::Mesh, "shop/front-1").await;
-    scene.until_speaking(&front, "workload shop/storefront of local").await;
+    until_speaking(&front, "workload shop/storefront of local").await;
     let proxy = SocketAddr::from(([127, 0, 0, 1], outbound));
     let inside = Ipv4Addr::new(127, 0, 0, 2);
     for (from, to, host, wanted) in [
@@ -95,7 +95,7 @@ async fn what_is_lost_in_one_cluster_is_served_by_the_other() {
         (Origin::start("far").await, SocketAddr::from(([127, 0, 0, 1], free_port())));
     scene.change(&(workload("orders-2", "west", &far, hbone) + &policy("{ name: all }"))).await;
     let west = scene.fleet.join_in("west", Kind::Mesh, "shop/orders-2").await;
-    scene.until_speaking(&west, "workload shop/orders of west").await;
+    until_speaking(&west, "workload shop/orders of west").await;
     for _ in 0..20 {
         assert_eq!(scene.get("/echo").await.header("x-origin"), "orders", "the near one is there");
     }

@@ -32,8 +32,8 @@ impl Scene {
         let gateway = fleet.join_in("local", Kind::Gateway, "edge").await;
         let proxy = fleet.join_in("local", Kind::Mesh, "shop/orders-1").await;
         let scene = Scene { fleet, gateway, proxy, origin, web, hbone };
-        scene.until_speaking(&scene.gateway, "gateway edge of local").await;
-        scene.until_speaking(&scene.proxy, "workload shop/orders of local").await;
+        until_speaking(&scene.gateway, "gateway edge of local").await;
+        until_speaking(&scene.proxy, "workload shop/orders of local").await;
         scene
     }
 
@@ -41,15 +41,6 @@ impl Scene {
     pub(crate) async fn change(&self, text: &str) {
         let revision = self.fleet.change(text).await;
         self.fleet.until_everywhere(revision).await;
-    }
-
-    /// Waits until a node speaks in the mesh.
-    pub(crate) async fn until_speaking(&self, node: &Joined, whom: &str) {
-        e2e::wait::until(&format!("speaking as {whom}; {}", node.stderr()), || async {
-            let shown = node.admin("/config").await.ok()?.json();
-            (shown["inForce"]["speaksAs"] == whom).then_some(())
-        })
-        .await;
     }
 
     /// `GET http://HOST/PATH` at the gateway.
@@ -60,7 +51,16 @@ impl Scene {
     }
 }
 
-fn edge(port: u16) -> String {
+/// Waits until a node speaks in the mesh.
+pub(crate) async fn until_speaking(node: &Joined, whom: &str) {
+    e2e::wait::until(&format!("speaking as {whom}; {}", node.stderr()), || async {
+        let shown = node.admin("/config").await.ok()?.json();
+        (shown["inForce"]["speaksAs"] == whom).then_some(())
+    })
+    .await;
+}
+
+pub(crate) fn edge(port: u16) -> String {
     format!(
         "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n\
          metadata: {{ name: edge, namespace: platform }}\nspec:\n  gatewayClassName: heddle\n  \

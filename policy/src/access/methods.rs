@@ -9,7 +9,7 @@ use super::{CompiledPolicy, Level};
 use crate::apikey::KeyError;
 use crate::facts::Facts;
 use crate::jwt::{self, Issuer, TokenError};
-use crate::principal::Principal;
+use crate::principal::{Principal, Proof};
 
 /// The credential methods of all levels, gathered once.
 #[derive(Debug, Default)]
@@ -28,6 +28,8 @@ pub(crate) struct Methods {
 #[derive(Debug, Default)]
 pub(crate) struct Known {
     principals: Vec<(usize, Arc<Principal>)>,
+    /// By which policies of ours.
+    proofs: Vec<Proof>,
     key_headers: Vec<HeaderName>,
 }
 
@@ -41,6 +43,22 @@ pub(crate) enum Refusal {
 }
 
 impl Known {
+    /// Takes over who was proved elsewhere.
+    pub(crate) fn believe(&mut self, users: &[Arc<Principal>]) {
+        self.principals.extend(users.iter().map(|user| (0, Arc::clone(user))));
+    }
+
+    fn prove(&mut self, level: usize, principal: Arc<Principal>, policy: &CompiledPolicy) {
+        self.proofs
+            .push(Proof { principal: Arc::clone(&principal), policy: Arc::clone(&policy.key) });
+        self.principals.push((level, principal));
+    }
+
+    /// Who proved themselves here, and by what; taken out.
+    pub(crate) fn take_proofs(&mut self) -> Vec<Proof> {
+        std::mem::take(&mut self.proofs)
+    }
+
     /// Who counts for the rules of `level`: proved there or at a broader level.
     pub(crate) fn at(&self, level: usize) -> impl Iterator<Item = &Arc<Principal>> {
         let counts = move |(of, _): &&(usize, _)| *of <= level;
@@ -73,7 +91,7 @@ impl Known {
 #[cfg(test)]
 impl FromIterator<(usize, Arc<Principal>)> for Known {
     fn from_iter<I: IntoIterator<Item = (usize, Arc<Principal>)>>(principals: I) -> Self {
-        Known { principals: principals.into_iter().collect(), key_headers: Vec::new() }
+        Known { principals: principals.into_iter().collect(), ..Known::default() }
     }
 }
 
@@ -146,8 +164,9 @@ impl Methods {
         let before = known.principals.len();
         for (level, policy) in &self.keys {
             let keys = policy.api_keys.as_ref().filter(|keys| keys.header() == header);
-            let caller = keys.and_then(|keys| keys.find(&digest));
-            known.principals.extend(caller.map(|caller| (*level, Arc::clone(caller))));
+            if let Some(caller) = keys.and_then(|keys| keys.find(&digest)) {
+                known.prove(*level, Arc::clone(caller), policy);
+            }
         }
         if known.principals.len() == before { Err(KeyError::Unknown) } else { Ok(()) }
     }
@@ -161,10 +180,10 @@ impl Methods {
         let Some(token) = jwt::bearer(line) else { return Ok(()) };
         let token = jwt::Token::parse(token)?;
         let mut outcome = Err(TokenError::IssuerUnknown);
-        for (level, issuer) in self.issuers_of(&token) {
+        for (level, policy, issuer) in self.issuers_of(&token) {
             match issuer.verify(&token, facts.now) {
                 Ok(principal) => {
-                    known.principals.push((level, Arc::new(principal)));
+                    known.prove(level, Arc::new(principal), policy);
                     outcome = Ok(());
                 }
                 Err(fault) if outcome.is_err() => outcome = Err(fault),
@@ -177,11 +196,11 @@ impl Methods {
     fn issuers_of<'a>(
         &'a self,
         token: &'a jwt::Token<'a>,
-    ) -> impl Iterator<Item = (usize, &'a Issuer)> {
-        let all = self.issuers.iter();
-        let all =
-            all.flat_map(|(level, policy)| policy.issuers.iter().map(move |one| (*level, one)));
-        all.filter(move |(_, issuer)| issuer.issuer() == token.issuer())
+    ) -> impl Iterator<Item = (usize, &'a CompiledPolicy, &'a Issuer)> {
+        let all = self.issuers.iter().flat_map(|(level, policy)| {
+            policy.issuers.iter().map(move |one| (*level, &**policy, one))
+        });
+        all.filter(move |(_, _, issuer)| issuer.issuer() == token.issuer())
     }
 }
 

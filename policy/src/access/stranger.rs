@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use model::policy::{AccessPolicy, Action, CallerMatch};
+use model::policy::{AccessPolicy, Action, CallerMatch, TargetKind};
 use model::{Invalid, Key, Kind};
 
 use super::rule::some_of;
@@ -29,13 +29,13 @@ pub struct Strangers {
 }
 
 /// The strangers that `policy` names under `levels`: all whose credentials count at one of its
-/// targets. Under a level that could not be read nobody can tell, and there are none.
+/// targets, or are believed there. Under a level that could not be read nobody can tell, and there are none.
 pub fn strangers(policy: &AccessPolicy, levels: &[Arc<Level>]) -> Strangers {
     let mut found = Strangers::default();
     if levels.iter().any(|level| level.is_closed()) {
         return found;
     }
-    let offer = Offer::of(levels);
+    let offer = Offer::of(policy, levels);
     let meta = &policy.metadata;
     let key = Key::new(Kind::AccessPolicy, meta.namespace.clone(), meta.name.clone());
     let mut untold = 0;
@@ -72,6 +72,8 @@ struct Offer<'a> {
     /// With the policies that declare them.
     keys: Vec<(&'a CompiledPolicy, &'a ApiKeys)>,
     issuers: Vec<&'a Issuer>,
+    /// Where all of it is declared.
+    place: &'static str,
 }
 
 /// What is missing for a caller to be anybody.
@@ -83,11 +85,16 @@ struct Lack {
 }
 
 impl<'a> Offer<'a> {
-    fn of(levels: &'a [Arc<Level>]) -> Self {
+    fn of(policy: &AccessPolicy, levels: &'a [Arc<Level>]) -> Self {
+        let is_behind = policy.spec.target_refs.iter().any(|to| to.kind == TargetKind::Service);
+        let place = match is_behind {
+            true => "by a policy of its workspace or of the platform",
+            false => "at the policy's targets or above them",
+        };
         let policies = || levels.iter().flat_map(|level| level.policies());
         let keys = policies().filter_map(|policy| Some((&**policy, policy.api_keys.as_ref()?)));
         let issuers = policies().flat_map(|policy| &policy.issuers);
-        Offer { keys: keys.collect(), issuers: issuers.collect() }
+        Offer { keys: keys.collect(), issuers: issuers.collect(), place }
     }
 
     /// Whether somebody can be `caller`, as far as that can be told without its token.
@@ -103,6 +110,7 @@ impl<'a> Offer<'a> {
 
     /// Why nobody can be `caller`.
     fn lack(&self, caller: &CallerMatch) -> Lack {
+        let place = self.place;
         match (&caller.api_key, &caller.issuer) {
             (Some(name), _) => self.lack_of_key(name),
             (None, Some(issuer)) => Lack {
@@ -113,10 +121,7 @@ impl<'a> Offer<'a> {
             (None, None) => {
                 let any = caller.subject.is_none() && caller.claims.is_empty();
                 let what = if any { "credential" } else { "jwt credential" };
-                let reason = format!(
-                    "nobody can be this caller: no {what} is declared at the policy's targets or \
-                     above them"
-                );
+                let reason = format!("nobody can be this caller: no {what} is declared {place}");
                 Lack { field: "", reason, nearest: None }
             }
         }
@@ -126,10 +131,8 @@ impl<'a> Offer<'a> {
         let field = ".apiKey";
         let name_shown = Plain(name);
         if self.keys.is_empty() {
-            let reason = format!(
-                "no key '{name_shown}': no apiKey credential is declared at the policy's targets \
-                 or above them"
-            );
+            let reason =
+                format!("no key '{name_shown}': no apiKey credential is declared {}", self.place);
             return Lack { field, reason, nearest: None };
         }
         let secrets = some_of(self.keys.iter().map(|(policy, keys)| {

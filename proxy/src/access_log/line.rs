@@ -135,6 +135,9 @@ impl Line<'_> {
         if let Some(principal) = &record.principal {
             self.display(key!("principal"), principal);
         }
+        if let Some(refused) = &record.refused {
+            self.display(key!("passport"), refused);
+        }
         self.text(key!("table"), record.table.digest());
         if let Some(detail) = &record.detail {
             self.text(key!("detail"), detail);

@@ -29,7 +29,7 @@ pub(super) struct PeerCheck {
 }
 
 /// Why a certificate proves nobody.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Nobody {
     /// It cannot be read.
     #[error("its certificate cannot be read")]
@@ -40,13 +40,19 @@ pub(crate) enum Nobody {
     /// No authority of the trust domain in its name signed it.
     #[error("no authority of the cluster in its name vouches for it")]
     NotVouched,
+    /// It does not lie under a root that is known, or does not hold now.
+    #[error("its certificate is of another installation, or does not hold now")]
+    Unproven,
+    /// It is somebody else's who is known.
+    #[error("its certificate is that of {0}")]
+    NoGateway(Peer),
 }
 
 /// Somebody who was proven, until their certificate ends.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) struct Proven {
     pub(super) peer: Peer,
-    pub(super) ends: SystemTime,
+    pub(super) certificate: Certificate,
 }
 
 impl PeerCheck {
@@ -82,7 +88,23 @@ impl PeerCheck {
                 && issuer.domain() == Some(domain.as_str())
                 && self.known.iter().any(|root| issuer.is_signed_by(root))
         });
-        if is_vouched { Ok(Proven { peer, ends: leaf.not_after }) } else { Err(Nobody::NotVouched) }
+        if is_vouched { Ok(Proven { peer, certificate: leaf }) } else { Err(Nobody::NotVouched) }
+    }
+
+    /// Whom a chain proves that nobody has looked at yet.
+    pub(super) fn proven_now(&self, chain: &[Vec<u8>], now: SystemTime) -> Result<Proven, Nobody> {
+        let chain: Vec<_> = chain.iter().map(|der| CertificateDer::from(&der[..])).collect();
+        let (leaf, others) = chain.split_first().ok_or(Nobody::Odd)?;
+        let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let now = UnixTime::since_unix_epoch(since);
+        let verified = self.usual.verify_client_cert(leaf, others, now);
+        verified.map_err(|_| Nobody::Unproven)?;
+        self.proven(&chain)
+    }
+
+    /// What all trust domains end in.
+    pub(super) fn trust(&self) -> &str {
+        &self.trust
     }
 
     fn checked(

@@ -41,7 +41,7 @@ pub(crate) async fn serve(outer: Conn, stream: TcpStream, servers: &Arc<Servers>
     };
     let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let Ok(proven) = credentials.check.proven(chain) else { return Outcome::HandshakeFailed };
-    let (from, ends) = (Arc::new(proven.peer), proven.ends);
+    let (from, ends) = (Arc::new(proven.peer), proven.certificate.not_after);
     let service = {
         let (outer, servers) = (Arc::clone(&outer), Arc::clone(servers));
         service_fn(move |request| {

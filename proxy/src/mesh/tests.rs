@@ -32,28 +32,30 @@ fn check(installation: &Installation) -> PeerCheck {
 fn an_authority_vouches_for_its_own_cluster_alone() {
     let (installation, key) = (Installation::new(), NodeKey::make().unwrap());
     let check = check(&installation);
+    let proven = |chain: &[_]| check.proven(chain).map(|proven| proven.peer);
     let orders = peer("east", "orders");
     let own = chain(&installation.east, &orders.uri(TRUST), &key);
-    assert_eq!(check.proven(&own).map(|proven| proven.peer), Ok(orders.clone()));
+    assert_eq!(proven(&own), Ok(orders.clone()));
     // The authority of the other cluster signs the same name.
     let stolen = chain(&installation.west, &orders.uri(TRUST), &key);
-    assert_eq!(check.proven(&stolen), Err(Nobody::NotVouched));
+    assert_eq!(proven(&stolen), Err(Nobody::NotVouched));
     // It also makes itself an authority of that cluster.
     let mut forged = stolen;
     let domain = format!("east.{TRUST}");
     let own = format!("west.{TRUST}");
     forged.push(CertificateDer::from(installation.west.forged(&own, &domain)));
-    assert_eq!(check.proven(&forged), Err(Nobody::NotVouched));
+    assert_eq!(proven(&forged), Err(Nobody::NotVouched));
     // Another installation.
     let other = Installation::new();
     let stranger = chain(&other.east, &orders.uri(TRUST), &key);
-    assert_eq!(check.proven(&stranger), Err(Nobody::NotVouched));
+    assert_eq!(proven(&stranger), Err(Nobody::NotVouched));
 }
 
 #[test]
 fn a_name_that_is_none_of_the_mesh_proves_nobody() {
     let (installation, key) = (Installation::new(), NodeKey::make().unwrap());
     let check = check(&installation);
+    let proven = |chain: &[_]| check.proven(chain).map(|proven| proven.peer);
     for uri in [
         format!("spiffe://east.{TRUST}/node/mesh/shop.orders-1"),
         format!("spiffe://hub.{TRUST}/control"),
@@ -61,9 +63,9 @@ fn a_name_that_is_none_of_the_mesh_proves_nobody() {
         "spiffe://east.heddle.example/ns/shop/sa/orders".to_owned(),
     ] {
         let chain = chain(&installation.east, &uri, &key);
-        assert_eq!(check.proven(&chain), Err(Nobody::Nameless), "{uri}");
+        assert_eq!(proven(&chain), Err(Nobody::Nameless), "{uri}");
     }
-    assert_eq!(check.proven(&[]), Err(Nobody::Odd));
+    assert_eq!(proven(&[]), Err(Nobody::Odd));
 }
 
 #[test]
@@ -101,9 +103,15 @@ async fn meet(client: &Membership, server: &Membership) -> (Option<Peer>, bool) 
     (known, connected.is_ok())
 }
 
-fn member(installation: &Installation, by: &Authority, peer: &Peer, lasts: Duration) -> Membership {
+/// Who speaks as `peer`, by a certificate of `by`.
+pub(crate) fn member(
+    installation: &Installation,
+    by: &Authority,
+    peer: &Peer,
+    life: [SystemTime; 2],
+) -> Membership {
     let (key, roots) = (NodeKey::make().unwrap(), [installation.root.der.clone()]);
-    let leaf = by.workload(&peer.uri(TRUST), &key, life(lasts));
+    let leaf = by.workload(&peer.uri(TRUST), &key, life);
     let chain = [leaf, by.der.clone()];
     let membership = Membership::default();
     membership.show(&Papers { peer, trust: TRUST, chain: &chain, roots: &roots }, &key).unwrap();
@@ -114,16 +122,17 @@ fn member(installation: &Installation, by: &Authority, peer: &Peer, lasts: Durat
 async fn two_proxies_know_each_other_and_no_impostor() {
     let installation = Installation::new();
     let (orders, front) = (peer("east", "orders"), peer("west", "storefront"));
-    let server = member(&installation, &installation.east, &orders, HOUR);
-    let client = member(&installation, &installation.west, &front, HOUR);
+    let server = member(&installation, &installation.east, &orders, life(HOUR));
+    let client = member(&installation, &installation.west, &front, life(HOUR));
     assert_eq!(meet(&client, &server).await, (Some(front.clone()), true));
     // A name of west that east signed.
-    let impostor = member(&installation, &installation.east, &front, HOUR);
+    let impostor = member(&installation, &installation.east, &front, life(HOUR));
     assert_eq!(meet(&impostor, &server).await.0, None);
     assert!(!meet(&client, &impostor).await.1);
     // One that has ended.
-    let ended = member(&installation, &installation.west, &front, Duration::ZERO);
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    let [began, now] = life(Duration::ZERO);
+    let over = [began, now - Duration::from_secs(2)];
+    let ended = member(&installation, &installation.west, &front, over);
     assert_eq!(meet(&ended, &server).await.0, None);
 }
 

@@ -90,6 +90,12 @@ impl Borders {
         self.workspaces.keys().map(|name| (name.clone(), self.scope(name))).collect()
     }
 
+    /// The workspace of each namespace that is in one.
+    pub(crate) fn workspaces(&self) -> BTreeMap<Name, Name> {
+        let held = self.workspaces.iter();
+        held.map(|(namespace, held)| (namespace.clone(), held.workspace.clone())).collect()
+    }
+
     /// Whether two namespaces are within one border. What is in no workspace is the platform's.
     pub(crate) fn are_one(&self, one: &Name, other: &Name) -> bool {
         let workspace = |name| self.workspaces.get(name).map(|held| &held.workspace);

@@ -8,13 +8,17 @@
 //! It closes them only where nobody but its own namespace says who can be whom. Where a Gateway of
 //! another namespace counts too, that namespace could close them by taking back a key or going
 //! away, and nobody may hurt but himself: there the fault is told, and that is all.
+//!
+//! At a Service users are known by passport: whoever a policy of the workspace or of the platform
+//! knows can be named. Proxies of the mesh are not told of those, and do not ask.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use model::{Invalid, Name};
+use model::{Invalid, Kind, Name};
 use policy::{Level, access};
 
+use crate::assemble::borders::Borders;
 use crate::assemble::parents::{Abroad, Parents};
 use crate::assemble::policies::Policies;
 use crate::isolate::closing::Place;
@@ -25,9 +29,10 @@ pub(crate) fn check(
     policies: &mut Policies,
     listeners: &[Listener],
     parents: &Parents,
+    passports: Passports<'_>,
     faults: &mut Vec<Invalid>,
 ) {
-    let scope = Scope::new(policies, listeners, parents);
+    let scope = Scope::new(policies, listeners, parents, passports);
     let mut unreliable = Vec::new();
     for (key, source, places) in policies.sound() {
         let mut rules = source.spec.rules.iter();
@@ -46,8 +51,17 @@ pub(crate) fn check(
     unreliable.iter().for_each(|key| policies.close(key));
 }
 
+/// What is to be known of users who come by passport.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Passports<'a> {
+    pub(crate) borders: &'a Borders,
+    /// Whether this is a proxy of the mesh, which is not told who proves what at the edge.
+    pub(crate) is_mesh: bool,
+}
+
 /// Which levels' credentials count where.
 struct Scope<'a> {
+    passports: Passports<'a>,
     policies: &'a Policies,
     /// The levels of each listener: its Gateway's and its own.
     inward: Vec<Vec<&'a Arc<Level>>>,
@@ -55,14 +69,19 @@ struct Scope<'a> {
 }
 
 impl<'a> Scope<'a> {
-    fn new(policies: &'a Policies, listeners: &'a [Listener], parents: &'a Parents) -> Self {
+    fn new(
+        policies: &'a Policies,
+        listeners: &'a [Listener],
+        parents: &'a Parents,
+        passports: Passports<'a>,
+    ) -> Self {
         let levels = |listener: &Listener| {
             let sections = [None, Some(&listener.name)];
             let levels = sections.map(|section| policies.level(&listener.gateway, section));
             levels.into_iter().flatten().collect()
         };
         let inward = listeners.iter().map(levels).collect();
-        Scope { policies, inward, parents }
+        Scope { passports, policies, inward, parents }
     }
 
     /// The levels whose credentials count at one of `places`, each once; `None` where a Gateway is
@@ -70,9 +89,13 @@ impl<'a> Scope<'a> {
     ///
     /// Listeners that do not serve count too: what befalls another team's Gateway must not close
     /// what is reached through one's own.
-    fn levels(&self, places: &BTreeSet<Place>) -> Option<Vec<Arc<Level>>> {
+    fn levels(&self, places: &'a BTreeSet<Place>) -> Option<Vec<Arc<Level>>> {
         let mut all: Vec<&Arc<Level>> = Vec::new();
         for Place { object, section } in places {
+            if object.kind == Kind::Service {
+                all.extend(self.believed(&object.namespace)?);
+                continue;
+            }
             all.extend(self.policies.level(object, None));
             all.extend(
                 section.as_ref().and_then(|_| self.policies.level(object, section.as_ref())),
@@ -88,8 +111,21 @@ impl<'a> Scope<'a> {
         Some(all.into_iter().cloned().collect())
     }
 
+    /// The levels whose credentials count at Services of a namespace: those of its workspace and of
+    /// the platform; `None` where that cannot be told.
+    fn believed(&self, namespace: &'a Name) -> Option<impl Iterator<Item = &'a Arc<Level>>> {
+        let Passports { borders, is_mesh } = self.passports;
+        let counts = move |other: &Name| {
+            borders.are_one(namespace, other) || borders.scope(other) == model::Scope::Platform
+        };
+        (!is_mesh).then(|| self.policies.levels_of(counts))
+    }
+
     /// Whether credentials of `namespace` are all that can count at `places`.
     fn is_own(&self, namespace: &Name, places: &BTreeSet<Place>, levels: &[Arc<Level>]) -> bool {
+        if places.iter().any(|place| place.object.kind == Kind::Service) {
+            return false;
+        }
         let abroad = places.iter().map(|place| self.parents.abroad(&place.object)).max();
         match abroad.unwrap_or_default() {
             Abroad::Nowhere => true,

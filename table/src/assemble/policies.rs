@@ -103,6 +103,15 @@ impl Policies {
         self.levels.get(&Place { object: object.clone(), section: section.cloned() })
     }
 
+    /// The levels of whatever lies in namespaces for which `counts` holds.
+    pub(crate) fn levels_of<'a>(
+        &'a self,
+        counts: impl Fn(&Name) -> bool + 'a,
+    ) -> impl Iterator<Item = &'a Arc<Level>> {
+        let levels = self.levels.iter();
+        levels.filter(move |(place, _)| counts(&place.object.namespace)).map(|(_, level)| level)
+    }
+
     /// The policies that compiled, each with its targets.
     pub(crate) fn sound(
         &self,

@@ -202,3 +202,60 @@ fn a_route_that_did_not_change_closes_with_the_policy_that_another_one_closed() 
     let after = after(resources, &before);
     assert_eq!(b.verdict(&after.table), SHUT, "{:?}", after.faults);
 }
+
+/// A policy of the Service `behind/orders` that denies `caller`.
+fn behind(caller: &str) -> [Resource; 2] {
+    let targets = json!([{ "group": "", "kind": "Service", "name": "orders" }]);
+    let spec = json!({ "targetRefs": targets, "rules": deny(caller) });
+    let service = object(Kind::Service, "behind", "orders", json!({ "ports": [{ "port": 80 }] }));
+    [service, object(Kind::AccessPolicy, "behind", "p", spec)]
+}
+
+fn workspace(name: &str, namespaces: &[&str]) -> Resource {
+    let spec = json!({ "namespaces": namespaces, "access": "open" });
+    object(Kind::Workspace, "heddle", name, spec)
+}
+
+#[test]
+fn a_policy_of_a_service_may_name_whom_its_workspace_or_the_platform_knows() {
+    let lack = "AccessPolicy behind/p: spec.rules[0].when.callers[0].apiKey: no key";
+    let nowhere = ": no apiKey credential is declared by a policy of its workspace or of the \
+                   platform";
+    for (spaces, caller, wanted) in [
+        // Where there are no workspaces, and where both namespaces are in one.
+        (vec![], "alice", String::new()),
+        (vec![workspace("one", &["shop", "behind"])], "alice", String::new()),
+        // Whom the platform knows everybody knows.
+        (vec![workspace("one", &["behind"])], "alice", String::new()),
+        (
+            vec![workspace("one", &["behind"])],
+            "alic",
+            format!("{lack} 'alic' in Secret shop/keys; did you mean 'alice'?"),
+        ),
+        // Another workspace's.
+        (
+            vec![workspace("one", &["behind"]), workspace("two", &["shop"])],
+            "alice",
+            format!("{lack} 'alice'{nowhere}"),
+        ),
+    ] {
+        let edge = [keys(&["alice"]), policy("p", "a", Some(by_key()), json!([]))];
+        let assembly = made(world(edge.into_iter().chain(spaces).chain(behind(caller))));
+        assert_eq!(faults(&assembly).join("\n"), wanted, "{caller}");
+        assert!(assembly.closed.is_empty());
+    }
+}
+
+#[test]
+fn a_proxy_of_the_mesh_does_not_ask_who_can_be_whom() {
+    let stands_for = Some(Key::new(
+        Kind::Workload,
+        Name::parse("behind").unwrap(),
+        Name::parse("orders-1").unwrap(),
+    ));
+    let resources = behind("alice").to_vec();
+    let input = Input { resources, slice: true, stands_for, ..Input::default() };
+    let assembly = assemble(input, None);
+    assert_eq!(faults(&assembly), [""; 0]);
+    assert!(assembly.closed.is_empty());
+}

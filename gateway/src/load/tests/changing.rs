@@ -125,6 +125,7 @@ impl Scene {
             query: None,
             headers: &headers,
             peer: None,
+            users: &[],
         };
         let Ok(found) = self.config.table().unwrap().find(&facts) else { return Door::Absent };
         match found.rule.chain.decide(&facts, found.prefix) {

@@ -45,6 +45,7 @@ pub(crate) fn observe(table: &Table, request: &Request) -> Seen {
         query: None,
         headers: &request.headers,
         peer: None,
+        users: &[],
     };
     let listener = table.listener(request.port, &request.host);
     let found = table.find(&facts);

@@ -1,0 +1,87 @@
+//! On whose behalf one exchange is, from what came to what goes on.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+use http::request::Parts;
+use policy::{Principal, Proof};
+
+use super::users;
+use crate::http::Conn;
+use crate::live::{Live, Service};
+use crate::record::Record;
+use crate::trace::{Parent, Ratio, TraceContext};
+
+/// Finds out on whose behalf a request comes: by the passport that another proxy sends, or by the trace
+/// under which the application beside this one is at work.
+pub(crate) fn admit(conn: &Conn, live: &Live, parts: &Parts, record: &mut Record) {
+    let passports = &conn.shared.passports;
+    if let Some(from) = &conn.from {
+        let credentials = conn.shared.ground.membership.now();
+        let credentials = credentials.as_deref();
+        match passports.read(conn.worker, &parts.headers, from, credentials, record.began_at) {
+            Ok(behalf) => record.behalf = behalf.map(Arc::new),
+            Err(refused) => record.refused = Some(refused),
+        }
+        if live.table.outbound.is_some() {
+            enter(conn, record);
+        }
+    } else if conn.is_outbound(live) {
+        // A trace of our own making is nobody's.
+        let is_theirs = record.trace.parent.is_some();
+        let trace_id = record.trace.trace_id;
+        record.behalf =
+            is_theirs.then(|| passports.under_way.whose(trace_id, record.began)).flatten();
+        record.principal = record.behalf.as_ref().and_then(|behalf| behalf.first()).cloned();
+    }
+}
+
+/// Remembers for whom the application will be at work. Where somebody else is at work under the same
+/// trace, it is shown another one, which the first is a link of.
+fn enter(conn: &Conn, record: &mut Record) {
+    let under_way = &conn.shared.passports.under_way;
+    let whose = || record.behalf.clone();
+    let entered = under_way.enter(record.trace.trace_id, whose(), record.began);
+    record._stay = match entered {
+        Ok(stay) => Some(stay),
+        Err(_) => {
+            let TraceContext { trace_id, sampled, parent, .. } = record.trace;
+            let link = parent.map(|span_id| Parent { trace_id, span_id, sampled });
+            record.trace = TraceContext { sampled, ..TraceContext::fresh(Ratio::NONE, link) };
+            under_way.enter(record.trace.trace_id, whose(), record.began).ok()
+        }
+    };
+}
+
+/// Who is calling, as far as the policies of this proxy's workload believe it.
+pub(crate) fn believed(live: &Live, record: &Record) -> Vec<Arc<Principal>> {
+    match (&record.behalf, &live.table.inbound) {
+        (Some(behalf), Some(inbound)) if record.from.is_some() => {
+            behalf.users_for(&live.table, &inbound.workload.namespace)
+        }
+        (Some(_) | None, _) => Vec::new(),
+    }
+}
+
+/// The passport that goes on to a service: what came, with our own name behind it; or one for those who
+/// proved at this edge who they are.
+pub(crate) fn onward(
+    conn: &Conn,
+    live: &Live,
+    service: &Service,
+    proofs: &[Proof],
+    record: &Record,
+) -> Option<HeaderValue> {
+    if !service.is_meshed || (record.behalf.is_none() && proofs.is_empty()) {
+        return None;
+    }
+    let credentials = conn.shared.ground.membership.now()?;
+    match &record.behalf {
+        Some(behalf) => behalf.onward(&credentials.peer, credentials.trust(), record.began_at),
+        None => {
+            let users = users(proofs, &live.table);
+            let passports = &conn.shared.passports;
+            passports.mint(conn.worker, &users, &credentials, record.began_at)
+        }
+    }
+}

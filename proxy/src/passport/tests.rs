@@ -1,0 +1,249 @@
+//! What a gateway says of who is calling, and who is believed with it.
+
+use std::time::Duration;
+
+use model::{Key, Kind};
+use serde_json::{Map, json};
+
+use super::*;
+use crate::identity::tests::authority::{Authority, Installation, TRUST, life};
+use crate::mesh::Membership;
+use crate::mesh::tests::member;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn name(word: &str) -> Name {
+    Name::parse(word).unwrap()
+}
+
+fn gateway(cluster: &str) -> Peer {
+    Peer::Gateway { cluster: name(cluster), name: name("edge") }
+}
+
+fn workload(account: &str) -> Peer {
+    let service_account = name(account);
+    Peer::Workload { cluster: name("east"), namespace: name("shop"), service_account }
+}
+
+fn clerk(workspace: Option<&str>) -> User {
+    let principal = Arc::new(Principal::ApiKey { name: "clerk".to_owned() });
+    User { workspace: workspace.map(name), principal }
+}
+
+fn ann(claims: serde_json::Value) -> User {
+    let claims = serde_json::from_value::<Map<_, _>>(claims).unwrap();
+    let subject = Some("ann".to_owned());
+    let principal = Principal::Jwt { issuer: "https://id.example".to_owned(), subject, claims };
+    User { workspace: None, principal: Arc::new(principal) }
+}
+
+fn shown(value: &HeaderValue) -> HeaderMap {
+    HeaderMap::from_iter([(PASSPORT, value.clone())])
+}
+
+/// A gateway and an application of one installation, and what each has of passports.
+struct Bed {
+    installation: Installation,
+    edge: Membership,
+    orders: Membership,
+    minting: Passports,
+    reading: Passports,
+    now: SystemTime,
+}
+
+impl Bed {
+    fn new() -> Self {
+        let installation = Installation::new();
+        let (east, hour) = (&installation.east, life(HOUR));
+        Bed {
+            edge: member(&installation, east, &gateway("east"), hour),
+            orders: member(&installation, east, &workload("orders"), hour),
+            minting: Passports::new(1),
+            reading: Passports::new(1),
+            now: SystemTime::now(),
+            installation,
+        }
+    }
+
+    fn mint(&self, users: &[User], now: SystemTime) -> Option<HeaderValue> {
+        self.minting.mint(0, users, &self.edge.now().unwrap(), now)
+    }
+
+    fn read(&self, value: &HeaderValue, from: &Peer, now: SystemTime) -> Result<Carried, Refused> {
+        let credentials = self.orders.now();
+        let read = self.reading.read(0, &shown(value), from, credentials.as_deref(), now);
+        read.map(Option::unwrap)
+    }
+
+    /// What becomes of one that `peer` mints by a certificate of `by`.
+    fn minted_by(&self, by: &Authority, peer: &Peer) -> Option<Refused> {
+        let other = member(&self.installation, by, peer, life(HOUR)).now().unwrap();
+        // Past the check that keeps anybody but a gateway from minting.
+        let value = mint::Minted::default().value(&[clerk(None)], &other, seconds(self.now));
+        self.read(&value.unwrap(), peer, self.now).err()
+    }
+}
+
+#[test]
+fn what_a_gateway_mints_is_believed_from_it_and_from_whom_it_was_given_to() {
+    let bed = Bed::new();
+    let value = bed.mint(&[clerk(Some("shop"))], bed.now).unwrap();
+    let edge = gateway("east");
+    let carried = bed.read(&value, &edge, bed.now).unwrap();
+    assert_eq!(carried.passport.users, [clerk(Some("shop"))]);
+    // Whoever took it somewhere on the way.
+    let front = workload("storefront");
+    assert_eq!(bed.read(&value, &front, bed.now).unwrap_err(), Refused::NotTheirs(edge.clone()));
+    let onward = carried.onward(&front, TRUST, bed.now).unwrap();
+    let carried = bed.read(&onward, &front, bed.now).unwrap();
+    assert_eq!(carried.via, std::slice::from_ref(&front));
+    assert_eq!(bed.read(&onward, &edge, bed.now).unwrap_err(), Refused::NotTheirs(front.clone()));
+    let last = carried.onward(&workload("orders"), TRUST, bed.now).unwrap();
+    let carried = bed.read(&last, &workload("orders"), bed.now).unwrap();
+    assert_eq!(carried.via, [front, workload("orders")]);
+}
+
+#[test]
+fn one_is_given_out_for_a_minute_and_holds_for_five() {
+    let bed = Bed::new();
+    let users = [clerk(None)];
+    let later = |seconds| bed.now + Duration::from_secs(seconds);
+    let first = bed.mint(&users, bed.now).unwrap();
+    assert_eq!(bed.mint(&users, later(59)).unwrap(), first);
+    assert_ne!(bed.mint(&users, later(60)).unwrap(), first);
+    assert!(bed.read(&first, &gateway("east"), later(299)).is_ok());
+    let carried = bed.read(&first, &gateway("east"), later(299)).unwrap();
+    assert_eq!(bed.read(&first, &gateway("east"), later(300)).unwrap_err(), Refused::Ended);
+    assert_eq!(carried.onward(&workload("orders"), TRUST, later(300)), None);
+    // Nor by who did not see it before.
+    let orders = bed.orders.now();
+    let fresh = Passports::new(1);
+    let read = fresh.read(0, &shown(&first), &gateway("east"), orders.as_deref(), later(300));
+    assert_eq!(read.unwrap_err(), Refused::Ended);
+}
+
+#[test]
+fn one_ends_with_the_token_that_its_caller_came_with() {
+    let bed = Bed::new();
+    let at = seconds(bed.now);
+    for (exp, lasts) in [(at + 100, 100), (at + 1000, 300), (at - 5, 10)] {
+        let value = bed.mint(&[ann(json!({ "exp": exp }))], bed.now).unwrap();
+        let carried = bed.read(&value, &gateway("east"), bed.now).unwrap();
+        assert_eq!(carried.passport.ends, at + lasts);
+    }
+}
+
+#[test]
+fn one_ends_with_the_certificate_by_which_it_was_minted() {
+    let mut bed = Bed::new();
+    let (east, soon) = (&bed.installation.east, life(Duration::from_secs(30)));
+    bed.edge = member(&bed.installation, east, &gateway("east"), soon);
+    let value = bed.mint(&[clerk(None)], bed.now).unwrap();
+    let later = |seconds| bed.now + Duration::from_secs(seconds);
+    assert!(bed.read(&value, &gateway("east"), later(20)).is_ok());
+    assert_eq!(bed.read(&value, &gateway("east"), later(40)).unwrap_err(), Refused::Ended);
+}
+
+#[test]
+fn whoever_is_no_gateway_of_the_cluster_mints_nothing_that_is_believed() {
+    let bed = Bed::new();
+    let Installation { east, west, .. } = &bed.installation;
+    assert_eq!(bed.minted_by(east, &gateway("east")), None);
+    assert_eq!(bed.minted_by(west, &gateway("west")), None);
+    let orders = workload("orders");
+    let no_gateway = Refused::Nobody(Nobody::NoGateway(orders.clone()));
+    assert_eq!(bed.minted_by(east, &orders), Some(no_gateway));
+    let stolen = Refused::Nobody(Nobody::NotVouched);
+    assert_eq!(bed.minted_by(west, &gateway("east")), Some(stolen));
+    let others = Installation::new();
+    let stranger = Refused::Nobody(Nobody::Unproven);
+    assert_eq!(bed.minted_by(&others.east, &gateway("east")), Some(stranger));
+    // A workload does not even try.
+    let orders = bed.orders.now().unwrap();
+    assert_eq!(bed.minting.mint(0, &[clerk(None)], &orders, bed.now), None);
+}
+
+#[test]
+fn what_was_changed_on_the_way_is_refused() {
+    let bed = Bed::new();
+    let edge = gateway("east");
+    let good = bed.mint(&[clerk(None)], bed.now).unwrap().to_str().unwrap().to_owned();
+    let other = bed.mint(&[clerk(Some("shop"))], bed.now).unwrap().to_str().unwrap().to_owned();
+    let read = |text: &str| {
+        bed.read(&HeaderValue::try_from(text).unwrap(), &edge, bed.now).map(|_| ()).unwrap_err()
+    };
+    let (payload, rest) = good.split_once('.').unwrap();
+    // What another one says, under the signature of this one, also once this one is known.
+    let swapped = format!("{}.{rest}", other.split_once('.').unwrap().0);
+    assert_eq!(read(&swapped), Refused::Signature);
+    assert!(bed.read(&HeaderValue::try_from(&*good).unwrap(), &edge, bed.now).is_ok());
+    assert_eq!(read(&swapped), Refused::Signature);
+    for odd in ["", "a", "a.b", payload, &format!("{good}.AA"), &format!("{good} nobody")] {
+        let refused = read(odd);
+        assert!(matches!(refused, Refused::Odd | Refused::Nobody(_)), "{odd}: {refused}");
+    }
+    let once = shown(&HeaderValue::try_from(&*good).unwrap());
+    let mut twice = once.clone();
+    twice.append(PASSPORT, HeaderValue::try_from(&*good).unwrap());
+    let read = |headers: &HeaderMap, credentials: Option<&Credentials>| {
+        bed.reading.read(0, headers, &edge, credentials, bed.now)
+    };
+    assert_eq!(read(&twice, bed.orders.now().as_deref()).unwrap_err(), Refused::Several);
+    assert_eq!(read(&once, None).unwrap_err(), Refused::Unready);
+    assert!(read(&HeaderMap::new(), None).unwrap().is_none());
+}
+
+#[test]
+fn what_goes_round_in_a_ring_ends() {
+    let bed = Bed::new();
+    let mut value = bed.mint(&[clerk(None)], bed.now).unwrap();
+    let mut from = gateway("east");
+    for _ in 0..LINKS {
+        let carried = bed.read(&value, &from, bed.now).unwrap();
+        from = workload("orders");
+        value = carried.onward(&from, TRUST, bed.now).unwrap();
+    }
+    let carried = bed.read(&value, &from, bed.now).unwrap();
+    assert_eq!(carried.onward(&from, TRUST, bed.now), None);
+    let long = format!("{} {}", value.to_str().unwrap(), from.uri(TRUST));
+    let refused = bed.read(&HeaderValue::try_from(long).unwrap(), &from, bed.now).unwrap_err();
+    assert_eq!(refused, Refused::Long);
+}
+
+#[test]
+fn more_than_can_be_carried_is_not_cut_but_left_out() {
+    let bed = Bed::new();
+    let long = ann(json!({ "roles": "r".repeat(9000) }));
+    assert_eq!(bed.mint(&[long], bed.now), None);
+    assert_eq!(bed.mint(&[], bed.now), None);
+}
+
+#[test]
+fn users_count_in_the_workspace_to_which_they_proved_themselves() {
+    let bed = Bed::new();
+    let mut table = Table::default();
+    for (namespace, workspace) in [("shop", "shop"), ("shop-more", "shop"), ("bank", "bank")] {
+        table.workspaces.insert(name(namespace), name(workspace));
+    }
+    let proof = |namespace: &str, user: &User| Proof {
+        principal: Arc::clone(&user.principal),
+        policy: Arc::new(Key::new(Kind::AccessPolicy, name(namespace), name("p"))),
+    };
+    let (clerk, ann) = (clerk(Some("shop")), ann(json!({})));
+    let proofs = [
+        proof("platform", &ann),
+        proof("shop", &ann),
+        proof("shop", &clerk),
+        proof("shop", &clerk),
+    ];
+    let users = users(&proofs, &table);
+    assert_eq!(users, [ann.clone(), clerk.clone()]);
+    let value = bed.mint(&users, bed.now).unwrap();
+    let carried = bed.read(&value, &gateway("east"), bed.now).unwrap();
+    let both = [ann.principal.clone(), clerk.principal];
+    for (namespace, believed) in
+        [("shop", &both[..]), ("shop-more", &both[..]), ("bank", &both[..1]), ("infra", &both[..1])]
+    {
+        assert_eq!(carried.users_for(&table, &name(namespace)), believed, "{namespace}");
+    }
+}

@@ -1,0 +1,101 @@
+//! For whom an application is at work.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::Name;
+use policy::Principal;
+
+use super::super::{Passport, User};
+use super::*;
+
+fn of(user: &str) -> Option<Arc<Carried>> {
+    let principal = Arc::new(Principal::ApiKey { name: user.to_owned() });
+    let users = vec![User { workspace: Some(Name::parse("shop").unwrap()), principal }];
+    let passport = Arc::new(Passport { issued: 0, ends: 0, users });
+    Some(Arc::new(Carried { token: user.into(), passport, via: Vec::new() }))
+}
+
+fn told(traces: &UnderWay, trace: TraceId) -> Option<String> {
+    traces.whose(trace, Instant::now()).map(|carried| carried.to_string())
+}
+
+fn enter(traces: &UnderWay, trace: TraceId, whose: Option<Arc<Carried>>) -> Result<Stay, Taken> {
+    traces.enter(trace, whose, Instant::now())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trace_tells_for_whom_while_a_request_is_under_way_and_ten_seconds_longer() {
+    let (traces, trace) = (UnderWay::default(), [7; 16]);
+    assert_eq!(told(&traces, trace), None);
+    let one = enter(&traces, trace, of("clerk")).unwrap();
+    let two = enter(&traces, trace, of("clerk")).unwrap();
+    tokio::time::advance(Duration::from_secs(3600)).await;
+    drop(one);
+    tokio::time::advance(Duration::from_secs(3600)).await;
+    assert_eq!(told(&traces, trace).as_deref(), Some("apikey:clerk"));
+    drop(two);
+    tokio::time::advance(Duration::from_secs(9)).await;
+    assert_eq!(told(&traces, trace).as_deref(), Some("apikey:clerk"));
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(told(&traces, trace), None);
+    // Nothing is kept of it once somebody looks.
+    drop(enter(&traces, trace, None).unwrap());
+    assert_eq!(part(&traces.0, trace).traces.len(), 1);
+    tokio::time::advance(Duration::from_secs(10)).await;
+    let other = [7; 16].map(|byte: u8| if byte == 0 { 1 } else { byte });
+    drop(enter(&traces, other, of("reader")).unwrap());
+    assert_eq!(told(&traces, other).as_deref(), Some("apikey:reader"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_else_comes_in_under_a_trace_that_is_under_way_or_lingers() {
+    for (first, second) in [(of("clerk"), of("reader")), (of("clerk"), None), (None, of("clerk"))] {
+        let (traces, trace) = (UnderWay::default(), [1; 16]);
+        let before = first.as_ref().map(ToString::to_string);
+        let stay = enter(&traces, trace, first.clone()).unwrap();
+        assert_eq!(enter(&traces, trace, second.clone()).unwrap_err(), Taken);
+        drop(stay);
+        tokio::time::advance(Duration::from_secs(9)).await;
+        assert_eq!(enter(&traces, trace, second.clone()).unwrap_err(), Taken);
+        assert_eq!(told(&traces, trace), before);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let after = second.as_ref().map(ToString::to_string);
+        let _stay = enter(&traces, trace, second).unwrap();
+        assert_eq!(told(&traces, trace), after);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_newer_of_two_passports_of_the_same_people_is_carried_on() {
+    let (traces, trace) = (UnderWay::default(), [1; 16]);
+    let newer = of("clerk")
+        .map(|carried| Arc::new(Carried { token: "newer".into(), ..Carried::clone(&carried) }));
+    let _one = enter(&traces, trace, of("clerk")).unwrap();
+    let _two = enter(&traces, trace, newer).unwrap();
+    let carried = traces.whose(trace, Instant::now()).unwrap();
+    assert_eq!(&*carried.token, "newer");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_there_is_no_room_the_oldest_linger_no_more_and_nothing_is_mixed_up() {
+    let traces = UnderWay::default();
+    // All of one part.
+    let trace = |number: u16| {
+        let [high, low] = number.to_be_bytes();
+        let mut trace = [0; 16];
+        (trace[0], trace[1]) = (high, low);
+        trace
+    };
+    let room = u16::try_from(ROOM).unwrap();
+    drop(enter(&traces, trace(0), of("clerk")).unwrap());
+    let stays: Vec<_> = (1..room).map(|n| enter(&traces, trace(n), None).unwrap()).collect();
+    assert!(told(&traces, trace(0)).is_some());
+    let last = enter(&traces, trace(room), of("reader")).unwrap();
+    assert_eq!(told(&traces, trace(0)), None);
+    assert_eq!(enter(&traces, trace(0), of("clerk")).unwrap_err(), Taken);
+    assert_eq!(told(&traces, trace(room)).as_deref(), Some("apikey:reader"));
+    drop((stays, last));
+    let _back = enter(&traces, trace(0), of("clerk")).unwrap();
+    assert!(told(&traces, trace(0)).is_some());
+}
