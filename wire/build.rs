@@ -4,7 +4,7 @@ use std::error::Error;
 
 use tonic_build::manual::{Builder, Method, Service};
 
-const FILES: [&str; 2] = ["proto/config.proto", "proto/identity.proto"];
+const FILES: [&str; 3] = ["proto/config.proto", "proto/identity.proto", "proto/seeing.proto"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
@@ -20,7 +20,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         .method(method("renew", "Renew", "Renew", "Certified").build())
         .method(method("rejoin", "Rejoin", "Rejoin", "Certified").build())
         .method(method("speak", "Speak", "Speak", "Spoken").build());
-    Builder::new().build_transport(false).compile(&[config.build(), identity.build()]);
+    let tell = method("tell", "Tell", "Told", "Kept").client_streaming().server_streaming();
+    let seeing = service("Seeing", "heddle.seeing.v1").method(tell.build());
+    let services = [config.build(), identity.build(), seeing.build()];
+    Builder::new().build_transport(false).compile(&services);
     Ok(())
 }
 

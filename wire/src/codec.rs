@@ -7,8 +7,8 @@ use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
 use crate::frame::Malformed;
-use crate::proto::{config, identity};
-use crate::{Certified, ControlFrame, Join, NodeFrame, Rejoin, Renew, Speak, Spoken};
+use crate::proto::{config, identity, seeing};
+use crate::{Certified, ControlFrame, Join, Kept, NodeFrame, Rejoin, Renew, Speak, Spoken, Told};
 
 /// A plain type that has a message.
 pub(crate) trait Plain: Sized + Send + 'static {
@@ -43,6 +43,7 @@ whole! {
     Certified => identity::Certified,
     Speak => identity::SpeakRequest,
     Spoken => identity::Spoken,
+    Kept => seeing::Kept,
 }
 
 impl Plain for NodeFrame {
@@ -59,6 +60,18 @@ impl Plain for NodeFrame {
 
 impl Plain for ControlFrame {
     type Message = config::ControlFrame;
+
+    fn write(self) -> Self::Message {
+        self.into()
+    }
+
+    fn read(message: Self::Message) -> Result<Self, Malformed> {
+        message.try_into()
+    }
+}
+
+impl Plain for Told {
+    type Message = seeing::Told;
 
     fn write(self) -> Self::Message {
         self.into()

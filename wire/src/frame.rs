@@ -181,6 +181,9 @@ pub enum Malformed {
     /// More objects than one frame may tell of.
     #[error("{0} objects in one frame, which are too many")]
     Many(usize),
+    /// A decision that is not JSON, or not of our form.
+    #[error("a decision that cannot be read: {0}")]
+    Decision(String),
 }
 
 impl From<NodeFrame> for proto::NodeFrame {

@@ -3,9 +3,10 @@
 use std::fmt;
 
 use model::{Kind, Name};
+use serde::{Deserialize, Serialize};
 
 /// Names one object; ordered by kind, namespace and name, as words.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Key {
     /// What it is.
     pub kind: String,

@@ -1,7 +1,7 @@
 //! What crosses the network between the control plane and its nodes.
 //!
-//! Two services over one port: one gives a node its certificate, the other carries what it
-//! serves. Their messages are plain types; that they travel as protobuf is told nowhere else.
+//! Three services over one port: one gives a node its certificate, one carries what it serves, one
+//! takes what it tells of requests. Their messages are plain types; that they travel as protobuf is told nowhere else.
 //!
 //! ```text
 //! node     Hello ──────────────────────────────────── Ack | Nack ── Heartbeat
@@ -18,6 +18,7 @@ mod envelope;
 mod frame;
 mod identity;
 mod key;
+mod seeing;
 
 pub use envelope::{Envelope, SCHEMA};
 pub use frame::{
@@ -26,6 +27,7 @@ pub use frame::{
 };
 pub use identity::{Certified, Join, Rejoin, Renew, Speak, Spoken};
 pub use key::Key;
+pub use seeing::{Decision, Kept, Side, Told};
 
 /// The scopes of a node, each with the revision that last changed it.
 pub type Vector = std::collections::BTreeMap<model::Scope, i64>;
@@ -44,6 +46,8 @@ pub const VERSION: usize = 64;
 pub const BATCH: usize = 256;
 /// At most so many bytes of bodies travel in one [`ControlFrame::Put`], but for a larger object alone.
 pub const BATCH_BYTES: usize = 1 << 20;
+/// At most so many decisions travel in one [`Told`].
+pub const DECISIONS: usize = 256;
 /// The largest frame that either side reads, in bytes.
 pub const FRAME: usize = 8 << 20;
 /// How often each side says that it is there.
@@ -55,12 +59,14 @@ pub const STALE: std::time::Duration = std::time::Duration::from_secs(10);
 pub mod server {
     pub use crate::services::config_server::{Config, ConfigServer};
     pub use crate::services::identity_server::{Identity, IdentityServer};
+    pub use crate::services::seeing_server::{Seeing, SeeingServer};
 }
 
 /// What nodes ask of control.
 pub mod client {
     pub use crate::services::config_client::ConfigClient;
     pub use crate::services::identity_client::IdentityClient;
+    pub use crate::services::seeing_client::SeeingClient;
 }
 
 /// The messages as they travel.
@@ -72,6 +78,9 @@ mod proto {
     pub(crate) mod identity {
         tonic::include_proto!("heddle.identity.v1");
     }
+    pub(crate) mod seeing {
+        tonic::include_proto!("heddle.seeing.v1");
+    }
 }
 
 /// The services, generated.
@@ -79,6 +88,7 @@ mod services {
     #![allow(unreachable_pub, missing_debug_implementations, clippy::all, rust_2018_idioms)]
     include!(concat!(env!("OUT_DIR"), "/heddle.config.v1.Config.rs"));
     include!(concat!(env!("OUT_DIR"), "/heddle.identity.v1.Identity.rs"));
+    include!(concat!(env!("OUT_DIR"), "/heddle.seeing.v1.Seeing.rs"));
 }
 
 #[cfg(test)]

@@ -199,3 +199,28 @@ fn no_form_of_a_body_is_shown() {
     };
     assert!(!format!("{:?}", ControlFrame::Put(vec![envelope])).contains("109, 97"));
 }
+
+#[test]
+fn a_decision_comes_back_as_it_was_and_one_of_a_newer_node_is_read_as_far_as_it_goes() {
+    let decision = Decision {
+        span: "00f067aa0ba902b7".into(),
+        trace: "4bf92f3577b34da6a3ce929d0e0e4736".into(),
+        side: Side::Inbound,
+        vector: [("workspace/shop".to_owned(), 7)].into(),
+        route: Some(key("orders")),
+        status: Some(403),
+        story: Some(serde_json::json!({ "because": "no allow rule of level 1 matches" })),
+        ..Decision::default()
+    };
+    round(&Told { number: 3, decisions: vec![decision.clone()], dropped: 1 });
+    round(&Kept { number: 3 });
+    let mut newer = serde_json::to_value(&decision).unwrap();
+    newer["mood"] = "blue".into();
+    assert_eq!(serde_json::from_value::<Decision>(newer).unwrap(), decision);
+    let told = |decisions: Vec<Vec<u8>>| {
+        let told = crate::proto::seeing::Told { number: 1, decisions, dropped: 0 };
+        Told::read(told).unwrap_err()
+    };
+    assert!(matches!(told(vec![b"7".to_vec()]), Malformed::Decision(_)));
+    assert_eq!(told(vec![b"{}".to_vec(); DECISIONS + 1]), Malformed::Many(DECISIONS + 1));
+}
