@@ -1,12 +1,13 @@
 //! The command line.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
+use proxy::process::words::{Admin, Hidden, ratio};
 
 use crate::explain;
 use crate::joined::Join;
@@ -39,7 +40,7 @@ pub(crate) struct Serve {
     pub(crate) config: Option<PathBuf>,
     /// Follows a server by the token it printed: the token, `-` for standard input, or `@FILE`.
     /// HEDDLE_JOIN_TOKEN holds it where --join is absent. Once joined, --state alone suffices.
-    #[arg(long, value_name = "TOKEN|-|@FILE", value_parser = hidden)]
+    #[arg(long, value_name = "TOKEN|-|@FILE")]
     pub(crate) join: Option<Hidden>,
     /// Where the server answers nodes [default: 127.0.0.1:7081].
     #[arg(long, value_name = "HOST:PORT")]
@@ -55,7 +56,7 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub(crate) workers: Option<u16>,
     /// Where /healthz, /readyz, /metrics and /config answer; `off` for nowhere.
-    #[arg(long, value_name = "ADDR|off", default_value = "127.0.0.1:9901", value_parser = admin)]
+    #[arg(long, value_name = "ADDR|off", default_value = "127.0.0.1:9901")]
     pub(crate) admin: Admin,
     /// Where access log lines (JSON) go: a file, `-` for standard error, or `off`.
     #[arg(long, value_name = "FILE|-|off", default_value = "-")]
@@ -75,6 +76,10 @@ pub(crate) struct Serve {
     /// Share of requests that get a span, 0 to 1; failures and denials always do.
     #[arg(long, value_name = "RATIO", default_value_t = 1.0, value_parser = ratio)]
     pub(crate) otlp_ratio: f64,
+    /// Joined to a server: share of requests that pass, 0 to 1, of which it is told why, for `heddle
+    /// explain`; of failures and denials it always is.
+    #[arg(long, value_name = "RATIO", default_value_t = 0.01, value_parser = ratio)]
+    pub(crate) decision_ratio: f64,
     /// How long a request under way may take to finish once the process is told to stop.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = seconds)]
     pub(crate) drain_timeout: Duration,
@@ -124,41 +129,6 @@ impl Serve {
         };
         (join != Join::default()).then_some(Source::Server(join))
     }
-}
-
-/// A word that no message shows.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Hidden(pub(crate) String);
-
-impl std::fmt::Debug for Hidden {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("(hidden)")
-    }
-}
-
-/// Takes any word: were it refused here, the command line's own words would show it.
-fn hidden(text: &str) -> Result<Hidden, std::convert::Infallible> {
-    Ok(Hidden(text.to_owned()))
-}
-
-/// Where the admin port is.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Admin {
-    At(SocketAddr),
-    Off,
-}
-
-fn admin(text: &str) -> Result<Admin, String> {
-    if text == "off" {
-        return Ok(Admin::Off);
-    }
-    text.parse().map(Admin::At).map_err(|_| "an address such as 127.0.0.1:9901, or off".to_owned())
-}
-
-/// A share.
-fn ratio(text: &str) -> Result<f64, String> {
-    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
-    share.ok_or_else(|| "a number from 0 to 1".to_owned())
 }
 
 /// A length of time: `30s`, `500ms`, or whole seconds.

@@ -7,9 +7,10 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use model::Name;
 use proxy::identity::JoinToken;
+use proxy::process::words::Hidden;
 use proxy::{config, process};
 
-use crate::args::{Hidden, Serve};
+use crate::args::Serve;
 use crate::outfit::outfit;
 
 /// Where the server answers nodes if nothing else is said.

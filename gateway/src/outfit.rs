@@ -2,28 +2,25 @@
 
 use std::thread;
 
-use proxy::process::Outfit;
-use proxy::telemetry::{self, Sink, Tracing};
+use proxy::process::{Outfit, words};
+use proxy::telemetry::{self, Tracing};
 use proxy::{Limits, Settings};
 
-use crate::args::{Admin, Serve};
+use crate::args::Serve;
 
 /// How a gateway runs.
 pub(crate) fn outfit(args: &Serve) -> Outfit {
-    let admin = match args.admin {
-        Admin::At(address) => Some(address),
-        Admin::Off => None,
-    };
-    let drain = args.drain_timeout;
-    Outfit { settings: settings(args), telemetry: told(args), admin, drain }
+    Outfit {
+        settings: settings(args),
+        telemetry: told(args),
+        admin: args.admin.0,
+        drain: args.drain_timeout,
+        decision_ratio: args.decision_ratio,
+    }
 }
 
 fn told(args: &Serve) -> telemetry::Settings {
-    let access_log = match args.access_log.as_str() {
-        "off" => Sink::Off,
-        "-" => Sink::Stderr,
-        file => Sink::File(file.into()),
-    };
+    let access_log = words::sink(&args.access_log);
     let tracing = args.otlp.clone().map(|endpoint| Tracing { endpoint, sampling: args.otlp_ratio });
     telemetry::Settings { workers: workers(args), access_log, tracing, ..Default::default() }
 }

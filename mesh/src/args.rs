@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ use model::Name;
 use model::workload::Workload;
 use proxy::identity::JoinToken;
 use proxy::process::Outfit;
-use proxy::telemetry::{self, Sink};
+use proxy::process::words::{self, Admin, Hidden, ratio};
+use proxy::telemetry;
 use proxy::{Settings, config};
 
 /// The proxy beside an application, by which it speaks and is spoken to in the mesh.
@@ -22,7 +23,7 @@ pub(crate) struct Args {
     pub(crate) workload: Name,
     /// Joins by the token that the server printed: the token, `-` for standard input, or `@FILE`.
     /// HEDDLE_JOIN_TOKEN holds it where --join is absent. Once joined, --state alone suffices.
-    #[arg(long, value_name = "TOKEN|-|@FILE", value_parser = hidden)]
+    #[arg(long, value_name = "TOKEN|-|@FILE")]
     pub(crate) join: Option<Hidden>,
     /// Where the server answers nodes.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:7081")]
@@ -37,43 +38,18 @@ pub(crate) struct Args {
     #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     pub(crate) bind: IpAddr,
     /// Where /healthz, /readyz, /metrics and /config answer; `off` for nowhere.
-    #[arg(long, value_name = "ADDR|off", default_value = "127.0.0.1:9902", value_parser = admin)]
+    #[arg(long, value_name = "ADDR|off", default_value = "127.0.0.1:9902")]
     pub(crate) admin: Admin,
     /// Where access log lines (JSON) go: a file, `-` for standard error, or `off`.
     #[arg(long, value_name = "FILE|-|off", default_value = "-")]
     pub(crate) access_log: String,
+    /// Share of requests that pass, 0 to 1, of which the server is told why, for `heddle explain`; of
+    /// failures and denials it always is.
+    #[arg(long, value_name = "RATIO", default_value_t = 0.01, value_parser = ratio)]
+    pub(crate) decision_ratio: f64,
     /// How long requests under way may take once the process is told to stop, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub(crate) drain_timeout: u64,
-}
-
-/// A word that no message shows.
-#[derive(Clone)]
-pub(crate) struct Hidden(String);
-
-impl std::fmt::Debug for Hidden {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("(hidden)")
-    }
-}
-
-/// Takes any word: were it refused here, the command line's own words would show it.
-fn hidden(text: &str) -> Result<Hidden, std::convert::Infallible> {
-    Ok(Hidden(text.to_owned()))
-}
-
-/// Where the admin port is.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Admin {
-    At(SocketAddr),
-    Off,
-}
-
-fn admin(text: &str) -> Result<Admin, String> {
-    if text == "off" {
-        return Ok(Admin::Off);
-    }
-    text.parse().map(Admin::At).map_err(|_| "an address such as 127.0.0.1:9902, or off".to_owned())
 }
 
 /// The node of a workload, by the words `NAMESPACE/NAME`.
@@ -88,26 +64,18 @@ fn workload(text: &str) -> Result<Name, String> {
 impl Args {
     /// How it runs.
     pub(crate) fn outfit(&self) -> Outfit {
-        let access_log = match self.access_log.as_str() {
-            "off" => Sink::Off,
-            "-" => Sink::Stderr,
-            file => Sink::File(file.into()),
-        };
         let workers = usize::from(self.workers);
-        let admin = match self.admin {
-            Admin::At(address) => Some(address),
-            Admin::Off => None,
-        };
         Outfit {
             settings: Settings { workers, bind: self.bind, ..Settings::default() },
             telemetry: telemetry::Settings {
                 service: "heddle-mesh",
                 workers,
-                access_log,
+                access_log: words::sink(&self.access_log),
                 ..Default::default()
             },
-            admin,
+            admin: self.admin.0,
             drain: Duration::from_secs(self.drain_timeout),
+            decision_ratio: self.decision_ratio,
         }
     }
 

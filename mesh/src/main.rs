@@ -12,8 +12,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use proxy::process;
-use tracing_subscriber::EnvFilter;
+use proxy::process::{self, words};
 
 mod args;
 
@@ -33,20 +32,9 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &args::Args) -> Result<()> {
-    log();
+    words::log();
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .map_err(|_| anyhow::anyhow!("a TLS provider was installed before ours"))?;
     Ok(process::follow(args.outfit(), args.node()?)?)
-}
-
-/// Our own log: to standard error, `RUST_LOG` for more.
-fn log() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(ansi)
-        .with_env_filter(filter)
-        .init();
 }

@@ -32,7 +32,7 @@ mod stranger;
 
 pub(crate) use judge::{Judgement, judge};
 pub(crate) use methods::{Known, Methods, Refusal};
-pub(crate) use rule::{Rule, Seen};
+pub(crate) use rule::{Condition, Rule, Seen};
 pub(crate) use rules::Rules;
 pub use stranger::{Strangers, strangers};
 

@@ -14,6 +14,7 @@ use crate::facts::Facts;
 use crate::reason::Reason;
 
 mod changes;
+mod remedy;
 mod text;
 
 pub use changes::{Changes, HeaderLine, HeaderStory, RewriteStory};
@@ -29,6 +30,10 @@ pub struct Story {
     pub status: Option<u16>,
     /// What decided, in a sentence.
     pub because: String,
+    /// The smallest change of a policy, or of the request, by which it would pass here; none where it
+    /// passes, or where no policy is what it ends by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub change: Option<String>,
     /// Where a redirect points.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
@@ -137,6 +142,7 @@ pub(crate) fn tell(
     known.believe(facts.users);
     known.hide(methods.key_headers());
     let seen = Seen::new(facts, &known);
+    let change = remedy::change(levels, &seen, verdict);
     let each = levels.iter().enumerate();
     let levels = each.map(|(index, level)| tell_level(level, &seen.at(index))).collect();
     let callers = known.all().iter().map(|(level, principal)| CallerStory {
@@ -147,6 +153,7 @@ pub(crate) fn tell(
         reason: Reason::Ok,
         status: None,
         because: String::new(),
+        change,
         location: None,
         callers: callers.collect(),
         refused,

@@ -23,6 +23,7 @@ use table::Table;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::decisions::Decisions;
 use crate::identity::{EnrollError, Folder, FolderError, Identity, JoinToken, KeyError, NodeKey};
 use crate::{ApplyError, Membership};
 use member::Ground;
@@ -38,6 +39,7 @@ mod reading;
 mod session;
 mod speaker;
 mod status;
+mod teller;
 mod transaction;
 mod unopened;
 
@@ -155,11 +157,15 @@ pub struct Joined {
 
 impl Joined {
     /// Opens the folder and begins to follow; what it may speak by in the mesh it shows in
-    /// `membership`.
+    /// `membership`, and it takes `decisions` to the server.
     ///
     /// # Errors
     /// If the folder cannot be used, or the node neither has an identity nor a token.
-    pub fn start(settings: Settings, membership: Arc<Membership>) -> Result<Self, Error> {
+    pub(crate) fn start(
+        settings: Settings,
+        membership: Arc<Membership>,
+        decisions: Arc<Decisions>,
+    ) -> Result<Self, Error> {
         let folder = Folder::open(&settings.folder)?;
         let (key, identity) = opened(&folder, &settings)?;
         let status = Arc::<Status>::default();
@@ -176,6 +182,7 @@ impl Joined {
             updates: tell,
             unopened: ports,
             membership,
+            decisions,
             stop: stop.clone(),
             due: Arc::default(),
         };

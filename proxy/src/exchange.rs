@@ -126,7 +126,16 @@ fn judge<'l>(
     };
     let found = found.map_err(Answer::new)?;
     record.rule = Some((found.place, Arc::clone(found.rule)));
-    let pass = match found.rule.chain.decide(&facts, found.prefix) {
+    let verdict = found.rule.chain.decide(&facts, found.prefix);
+    let reason = match &verdict {
+        Verdict::Pass(_) => Reason::Ok,
+        Verdict::Answer(answer) => answer.reason,
+    };
+    let told = conn.shared.telemetry.decisions();
+    if told.is_some_and(|decisions| decisions.wants_story(record, reason)) {
+        record.story = Some(Box::new(found.rule.chain.explain(&facts, found.prefix)));
+    }
+    let pass = match verdict {
         Verdict::Pass(pass) => pass,
         Verdict::Answer(answer) => return Err(answer),
     };

@@ -17,6 +17,7 @@ use model::identity::Peer;
 use policy::Scheme;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::task::TaskTracker;
+use wire::Side;
 
 use crate::address;
 use crate::alarm::Alarms;
@@ -114,6 +115,15 @@ impl Conn {
         // A socket that was for others under another table is not the application's.
         let is_at = |at: SocketAddr| at.port() == self.port && Some(at.ip()) == self.bound;
         live.table.outbound.as_ref().is_some_and(|outbound| is_at(outbound.address))
+    }
+
+    /// On which side of an application it is.
+    pub(crate) fn side(&self, live: &Live) -> Side {
+        match (&self.from, self.is_outbound(live)) {
+            (Some(_), _) => Side::Inbound,
+            (None, true) => Side::Outbound,
+            (None, false) => Side::Edge,
+        }
     }
 
     /// Whether an address is believed about where a request came from: who is trusted, and gateways

@@ -35,6 +35,7 @@ mod balance;
 mod bind;
 mod body;
 mod connect;
+mod decisions;
 mod describe;
 mod exchange;
 mod failure;

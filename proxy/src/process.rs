@@ -12,9 +12,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::admin::{self, Phase, Readiness};
 use crate::config::{self, Joined, Ready, Update};
+use crate::decisions::Decisions;
 use crate::settings::Settings;
 use crate::telemetry::{self, Telemetry};
 use crate::{ApplyError, Membership, Proxy};
+
+pub mod words;
 
 /// What is left of logs and spans is written within this time at the end.
 const FLUSH: Duration = Duration::from_secs(3);
@@ -35,6 +38,8 @@ pub struct Outfit {
     pub admin: Option<SocketAddr>,
     /// How long requests under way have at the end.
     pub drain: Duration,
+    /// The share of requests that pass of which a server is told why: 0.0 to 1.0.
+    pub decision_ratio: f64,
 }
 
 /// Why a process cannot run.
@@ -206,10 +211,12 @@ fn open_admin(
 /// If it cannot start, or turns out to be one that may not join.
 pub fn follow(outfit: Outfit, node: config::Settings) -> Result<(), ProcessError> {
     let membership = Arc::<Membership>::default();
-    let joined = Joined::start(node, Arc::clone(&membership))?;
+    let decisions = Decisions::new(outfit.settings.workers, outfit.decision_ratio);
+    let decisions = Arc::new(decisions);
+    let joined = Joined::start(node, Arc::clone(&membership), Arc::clone(&decisions))?;
     let show = joined.status();
     let mut process = Process::start(outfit, membership, Arc::new(move || show.show()))?;
-    process.telemetry.joined(joined.status());
+    process.telemetry.joined(joined.status(), decisions);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(ProcessError::Loop)?;
     let signals = runtime.block_on(async { Signals::listen() })?;

@@ -13,9 +13,11 @@ use http::header::USER_AGENT;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 use model::identity::Peer;
+use policy::explain::Story;
 use policy::{Principal, Reason, RuleRef};
 use table::Rule;
 use tokio::time::Instant;
+use wire::Side;
 
 use crate::forward;
 use crate::http::{Busy, Conn};
@@ -53,6 +55,7 @@ pub(crate) struct Record {
     pub(crate) user_agent: Option<HeaderValue>,
     /// The listener's port.
     pub(crate) port: u16,
+    pub(crate) side: Side,
     /// The rule that was chosen, behind its place in the table.
     pub(crate) rule: Option<(usize, Arc<Rule>)>,
     /// The service port it was sent to.
@@ -73,6 +76,8 @@ pub(crate) struct Record {
     pub(crate) principal: Option<Arc<Principal>>,
     /// The policy rule that decided, if one did.
     pub(crate) decided_by: Option<RuleRef>,
+    /// What each policy made of it, if that is to be told.
+    pub(crate) story: Option<Box<Story>>,
     /// What became of it.
     pub(crate) reason: Reason,
     /// The cause behind a failure, for the log only.
@@ -117,6 +122,7 @@ impl Record {
             path: Box::default(),
             user_agent: parts.headers.get(USER_AGENT).cloned(),
             port: conn.port,
+            side: conn.side(live),
             rule: None,
             backend: None,
             endpoint: None,
@@ -127,6 +133,7 @@ impl Record {
             _stay: None,
             principal: None,
             decided_by: None,
+            story: None,
             reason: Reason::ClientGone,
             detail: None,
             status: None,

@@ -3,6 +3,7 @@
 //! ```text
 //!                    /-> metrics     counted in the worker's own shard
 //! Record --dropped--+--> access_log  a line in the worker's own batch
+//!                   +--> decisions   why, for the server, if it went wrong or is of the share
 //!                    \-> otlp        a span, if its trace is sampled or it went wrong
 //! ```
 //!
@@ -19,6 +20,7 @@ use tokio::time::Instant;
 
 use crate::access_log::AccessLog;
 use crate::config::Status;
+use crate::decisions::Decisions;
 use crate::metrics::encode::Dropped;
 use crate::metrics::{Metrics, Sample};
 use crate::otlp::Exporter;
@@ -95,8 +97,8 @@ pub struct Telemetry {
     access_log: Option<AccessLog>,
     spans: Option<Exporter>,
     sampling: Ratio,
-    /// How the node stands, if it is joined to a server.
-    joined: OnceLock<Arc<Status>>,
+    /// How the node stands, if it is joined to a server, and what that is to be told.
+    joined: OnceLock<(Arc<Status>, Arc<Decisions>)>,
 }
 
 impl Telemetry {
@@ -148,6 +150,9 @@ impl Telemetry {
             backend: record.backend_time,
         };
         record.table.count(record.worker, rule, sample);
+        if let Some(decisions) = self.decisions() {
+            decisions.tell(record, took);
+        }
         if let Some(log) = &self.access_log {
             log.log(record, took);
         }
@@ -183,10 +188,15 @@ impl Telemetry {
         tracing::info!(table = digest, faults, "table in force");
     }
 
-    /// This process is joined to a server, and stands so.
-    pub fn joined(&self, status: Arc<Status>) {
+    /// This process is joined to a server, stands so, and tells it of these decisions.
+    pub(crate) fn joined(&self, status: Arc<Status>, decisions: Arc<Decisions>) {
         // A process joins once.
-        let _ = self.joined.set(status);
+        let _ = self.joined.set((status, decisions));
+    }
+
+    /// Where decisions are told, if there is a server.
+    pub(crate) fn decisions(&self) -> Option<&Decisions> {
+        self.joined.get().map(|(_, decisions)| &**decisions)
     }
 
     /// A table was refused as a whole, and the last good one kept.
@@ -208,8 +218,9 @@ impl Telemetry {
     pub fn metrics(&self) -> String {
         let log_lines = self.access_log.as_ref().map_or(0, AccessLog::dropped);
         let spans = self.spans.as_ref().map_or(0, Exporter::dropped);
-        let joined = self.joined.get().map(|status| status.counts());
-        self.metrics.encode(Dropped { log_lines, spans }, joined)
+        let decisions = self.decisions().map_or(0, Decisions::dropped);
+        let joined = self.joined.get().map(|(status, _)| status.counts());
+        self.metrics.encode(Dropped { log_lines, spans, decisions }, joined)
     }
 
     /// Opens the access log's file anew: it was moved away, as `logrotate` does.

@@ -85,7 +85,7 @@ impl Ratio {
     }
 
     /// Whether the trace falls into the share: by its id, so that all processes agree.
-    fn keeps(self, trace_id: [u8; 16]) -> bool {
+    pub(crate) fn keeps(self, trace_id: [u8; 16]) -> bool {
         let low = (u128::from_be_bytes(trace_id) as u64) >> 1;
         low < self.0
     }

@@ -101,6 +101,17 @@ pub(crate) enum Condition {
 }
 
 impl Condition {
+    /// In the order in which they are asked.
+    const ALL: [Condition; 7] = [
+        Condition::Methods,
+        Condition::Sources,
+        Condition::Workloads,
+        Condition::Hosts,
+        Condition::Callers,
+        Condition::Paths,
+        Condition::Headers,
+    ];
+
     /// The field of `when`.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -196,30 +207,33 @@ impl Rule {
 
     /// The first condition that does not hold.
     pub(crate) fn first_failing(&self, seen: &Seen<'_>) -> Option<Condition> {
+        Condition::ALL.into_iter().find(|condition| self.fails(*condition, seen))
+    }
+
+    /// Every condition that does not hold.
+    pub(crate) fn failing(&self, seen: &Seen<'_>) -> Vec<Condition> {
+        Condition::ALL.into_iter().filter(|condition| self.fails(*condition, seen)).collect()
+    }
+
+    #[inline(always)]
+    fn fails(&self, condition: Condition, seen: &Seen<'_>) -> bool {
         let facts = seen.facts;
-        if self.methods.0 != 0 && self.methods.0 & seen.method.0 == 0 {
-            return Some(Condition::Methods);
+        match condition {
+            Condition::Methods => self.methods.0 != 0 && self.methods.0 & seen.method.0 == 0,
+            Condition::Sources => !self.sources.is_empty() && !self.sources.contains(seen.source),
+            Condition::Workloads => {
+                let is_peer = |peer: &Peer| self.peers.iter().any(|wanted| wanted.matches(peer));
+                !self.peers.is_empty() && !facts.peer.is_some_and(is_peer)
+            }
+            Condition::Hosts => {
+                !self.hosts.is_empty() && !self.hosts.iter().any(|host| host.matches(facts.host))
+            }
+            Condition::Callers => !self.callers.is_empty() && self.caller(seen).is_none(),
+            Condition::Paths => {
+                !self.paths.is_empty() && !self.paths.iter().any(|path| path.matches(facts.path))
+            }
+            Condition::Headers => !self.headers.iter().all(|header| holds(header, facts.headers)),
         }
-        if !self.sources.is_empty() && !self.sources.contains(seen.source) {
-            return Some(Condition::Sources);
-        }
-        let is_peer = |peer: &Peer| self.peers.iter().any(|wanted| wanted.matches(peer));
-        if !self.peers.is_empty() && !facts.peer.is_some_and(is_peer) {
-            return Some(Condition::Workloads);
-        }
-        if !self.hosts.is_empty() && !self.hosts.iter().any(|host| host.matches(facts.host)) {
-            return Some(Condition::Hosts);
-        }
-        if !self.callers.is_empty() && self.caller(seen).is_none() {
-            return Some(Condition::Callers);
-        }
-        if !self.paths.is_empty() && !self.paths.iter().any(|path| path.matches(facts.path)) {
-            return Some(Condition::Paths);
-        }
-        if !self.headers.iter().all(|header| holds(header, facts.headers)) {
-            return Some(Condition::Headers);
-        }
-        None
     }
 
     /// The caller that the rule's `callers` name, if they name one that is known.

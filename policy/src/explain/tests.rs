@@ -123,3 +123,29 @@ fn changes_are_told_as_they_would_be_done_without_credentials() {
     let plain = Chain::default().explain_changes(&request.facts(), None);
     assert_eq!(json!(plain), json!({}));
 }
+
+#[test]
+fn the_smallest_change_names_the_rule_that_comes_nearest_and_what_it_lacks() {
+    let chain = orders();
+    let change = |request: Request| chain.explain(&request.facts(), None).change;
+    // One condition of the first allow rule, two of the second.
+    let request = Request::get("/invoices").key(crate::fixtures::READER);
+    let rule = "of AccessPolicy shop/p0";
+    let wanted =
+        format!("rule 'anyone-reads' {rule} would allow it if its 'paths' named /invoices");
+    assert_eq!(change(request), Some(wanted));
+    // Nobody is known: the request lacks something, and not the rule.
+    let request = Request::get("/orders").method(http::Method::POST);
+    let wanted = format!(
+        "rule 'clerks-write' {rule} would allow it if the caller were proved to be apikey:clerk"
+    );
+    assert_eq!(change(request), Some(wanted));
+    // A deny rule of one level, and an allow rule that another lacks.
+    let request = Request::get("/invoices").from("10.9.0.1");
+    let wanted = format!(
+        "rule 'not-from-the-lab' {rule} must not mean this request; and rule 'anyone-reads' {rule} \
+         would allow it if its 'paths' named /invoices"
+    );
+    assert_eq!(change(request), Some(wanted));
+    assert_eq!(change(Request::get("/orders/7")), None);
+}

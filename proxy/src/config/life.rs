@@ -22,7 +22,7 @@ use super::member::{Ground, anchor, left};
 use super::session::{Action, Event, Now, Session};
 use super::speaker::{self, Wanted};
 use super::status::{Source, written};
-use super::{Error, Ready, Update, unopened};
+use super::{Error, Ready, Update, teller, unopened};
 use crate::identity::{Away, Dialer, EnrollError, Identity, Shown};
 use crate::mesh::Papers;
 
@@ -105,6 +105,7 @@ impl Life {
         let peer = None;
         let wanted = Wanted { peer, trust: identity.trust.clone(), dialer: dialer.clone() };
         let (speaks, wanted) = watch::channel(wanted);
+        tokio::spawn(teller::run(Arc::clone(&ground.decisions), wanted.clone()));
         if identity.kind != GATEWAY {
             tokio::spawn(speaker::run(ground.clone(), wanted));
         }
@@ -344,12 +345,14 @@ impl Life {
         source: Source,
     ) -> impl Future<Output = Done> + Send + use<> {
         let (updates, status) = (self.ground.updates.clone(), Arc::clone(&self.ground.status));
+        let decisions = Arc::clone(&self.ground.decisions);
         let is_same = |served: &Served| served.state.objects == state.objects;
         let same = self.in_force.as_ref().filter(|(served, _)| is_same(served)).cloned();
         async move {
             if let Some((Served { good, .. }, rejected)) = same {
                 // As after each new stream: only what is said of the objects is new.
                 status.change(|standing| standing.take(&state, source));
+                decisions.runs(&state.vector);
                 let peer = compiler.peer();
                 return Done { compiler, rejected, good, peer, is_applied: true };
             }
@@ -375,6 +378,7 @@ impl Life {
             let is_applied = is_sent && done.await.is_ok();
             let rejected = compiled.rejected;
             if is_applied {
+                decisions.runs(&state.vector);
                 status.change(|standing| {
                     standing.take(&state, source);
                     standing.resources = compiled.resources;

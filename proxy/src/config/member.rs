@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::status::Status;
 use super::{Error, Settings, Update};
+use crate::decisions::Decisions;
 use crate::identity::{
     Anchor, Asking, Certificate, Dialer, EnrollError, Folder, Identity, JoinToken, NodeKey, Shown,
     again, due,
@@ -33,6 +34,8 @@ pub(super) struct Ground {
     pub(super) unopened: watch::Receiver<Vec<ApplyError>>,
     /// As whom the process speaks in the mesh.
     pub(super) membership: Arc<Membership>,
+    /// What is to be told of requests.
+    pub(super) decisions: Arc<Decisions>,
     pub(super) stop: CancellationToken,
     /// The server knows this node no more: the certificate is due at once.
     pub(super) due: Arc<Notify>,

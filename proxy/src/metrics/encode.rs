@@ -25,6 +25,7 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 pub(crate) struct Dropped {
     pub(crate) log_lines: u64,
     pub(crate) spans: u64,
+    pub(crate) decisions: u64,
 }
 
 /// All counts at one moment.
@@ -176,7 +177,9 @@ impl Scrape {
         let help = "Log lines that were dropped because they could not be written in time";
         single(to, "heddle_access_log_dropped", help, self.dropped.log_lines)?;
         let help = "Spans that were dropped because the collector could not take them in time";
-        single(to, "heddle_spans_dropped", help, self.dropped.spans)
+        single(to, "heddle_spans_dropped", help, self.dropped.spans)?;
+        let help = "Decisions that were dropped because the server could not take them in time";
+        single(to, "heddle_decisions_dropped", help, self.dropped.decisions)
     }
 
     fn tables(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {

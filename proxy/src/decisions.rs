@@ -1,0 +1,177 @@
+//! Why requests were answered as they were, for the server to remember: each that was denied or failed,
+//! and a share of the others.
+//!
+//! ```text
+//! worker --Decision--> queue (bounded) --> config thread: batches, until the server has kept them
+//! ```
+//!
+//! Workers only push. While the server is away the queue fills; what has no room is dropped and counted.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use crossbeam_queue::ArrayQueue;
+use http::HeaderValue;
+use policy::Reason;
+use tokio::sync::Notify;
+use wire::{Decision, Vector};
+
+use crate::record::Record;
+use crate::trace::{Ratio, write_hex};
+
+/// So many may wait.
+const QUEUE: usize = 4096;
+/// So many stories a worker tells in a second: each asks every rule once more.
+const STORIES: u64 = 100;
+/// The most bytes that are kept of a text from outside.
+const LONGEST: usize = 1 << 10;
+
+/// The door for the workers, and for who takes them to the server.
+#[derive(Debug)]
+pub(crate) struct Decisions {
+    queue: ArrayQueue<Box<Decision>>,
+    dropped: AtomicU64,
+    /// There are enough for a batch.
+    pub(crate) wake: Notify,
+    share: Ratio,
+    /// What the node runs.
+    vector: ArcSwap<BTreeMap<String, i64>>,
+    /// The second and, in the lower half, the stories told in it; one for each worker.
+    stories: Box<[AtomicU64]>,
+}
+
+impl Decisions {
+    /// Of so many workers; `share` of what passes is told, by the trace, so that all proxies of a
+    /// request agree.
+    pub(crate) fn new(workers: usize, share: f64) -> Self {
+        Decisions {
+            queue: ArrayQueue::new(QUEUE),
+            dropped: AtomicU64::new(0),
+            wake: Notify::new(),
+            share: Ratio::new(share),
+            vector: ArcSwap::default(),
+            stories: (0..workers).map(|_| AtomicU64::new(0)).collect(),
+        }
+    }
+
+    /// Takes note of what the node runs from now on.
+    pub(crate) fn runs(&self, vector: &Vector) {
+        let words = vector.iter().map(|(scope, revision)| (scope.to_string(), *revision));
+        self.vector.store(Arc::new(words.collect()));
+    }
+
+    /// Whether the story of a request is to be told that ends so for now, and there is time for it.
+    pub(crate) fn wants_story(&self, record: &Record, reason: Reason) -> bool {
+        if !went_wrong(reason) && !self.share.keeps(record.trace.trace_id) {
+            return false;
+        }
+        let Some(told) = self.stories.get(record.worker) else { return false };
+        let second = seconds(record.began_at) << 32;
+        let before = told.load(Relaxed);
+        let count = if before >> 32 == second >> 32 { before & u64::from(u32::MAX) } else { 0 };
+        // Only its own worker writes it.
+        told.store(second | (count + 1), Relaxed);
+        count < STORIES
+    }
+
+    /// Queues what became of an exchange, unless it is to be left out.
+    pub(crate) fn tell(&self, record: &Record, took: Duration) {
+        let failed = record.status.is_none_or(|status| status.is_server_error());
+        if !failed && !went_wrong(record.reason) && !self.share.keeps(record.trace.trace_id) {
+            return;
+        }
+        if self.queue.push(Box::new(self.decision(record, took))).is_err() {
+            self.dropped.fetch_add(1, Relaxed);
+        } else if self.queue.len() == wire::DECISIONS {
+            self.wake.notify_one();
+        }
+    }
+
+    /// The oldest, as many as travel together.
+    pub(crate) fn take(&self) -> Vec<Decision> {
+        let all = std::iter::from_fn(|| self.queue.pop()).map(|decision| *decision);
+        all.take(wire::DECISIONS).collect()
+    }
+
+    /// How many were dropped since the start.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped.load(Relaxed)
+    }
+
+    fn decision(&self, record: &Record, took: Duration) -> Decision {
+        let trace = &record.trace;
+        let rule = record.rule.as_ref().map(|(_, rule)| rule);
+        let link = trace.link.map(|link| hex(&link.trace_id));
+        Decision {
+            span: hex(&trace.span_id),
+            parent: trace.parent.map(|parent| hex(&parent)),
+            trace: hex(&trace.trace_id),
+            link: link.filter(|_| record.from.is_some()),
+            request: text(&record.request_id),
+            side: record.side,
+            at: micros(record.began_at),
+            took: whole_micros(took),
+            backend_took: record.backend_time.map(whole_micros),
+            table: record.table.digest().to_string(),
+            vector: BTreeMap::clone(&self.vector.load()),
+            source: record.source.to_string(),
+            peer: record.from.as_ref().map(ToString::to_string),
+            caller: record.principal.as_ref().map(ToString::to_string),
+            passport: record.refused.as_ref().map(ToString::to_string),
+            method: bounded(record.method.as_str()),
+            host: bounded(&record.host),
+            path: bounded(&record.path),
+            port: record.port,
+            route: rule.map(|rule| wire::Key::from(&rule.route)),
+            rule: rule.map(|rule| rule.label.to_string()),
+            backend: record.backend.as_ref().map(ToString::to_string),
+            endpoint: record.endpoint.as_ref().map(SocketAddr::to_string),
+            attempts: record.attempts,
+            status: record.status.map(|status| status.as_u16()),
+            reason: record.reason.as_str().to_owned(),
+            detail: record.detail.as_deref().map(bounded),
+            policy: record.decided_by.as_ref().map(|by| wire::Key::from(&*by.policy)),
+            policy_rule: record.decided_by.as_ref().map(|by| by.rule.to_string()),
+            story: record.story.as_ref().and_then(|story| serde_json::to_value(story).ok()),
+        }
+    }
+}
+
+fn went_wrong(reason: Reason) -> bool {
+    !matches!(reason, Reason::Ok | Reason::Redirected)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let mut text = vec![0; 2 * bytes.len()];
+    write_hex(bytes, &mut text);
+    String::from_utf8(text).expect("hexadecimal digits are text")
+}
+
+fn text(value: &HeaderValue) -> String {
+    bounded(&String::from_utf8_lossy(value.as_bytes()))
+}
+
+/// At most [`LONGEST`] bytes, whole characters.
+fn bounded(text: &str) -> String {
+    text[..text.floor_char_boundary(LONGEST)].to_owned()
+}
+
+fn seconds(at: SystemTime) -> u64 {
+    at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+fn micros(at: SystemTime) -> i64 {
+    let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
+fn whole_micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;
