@@ -1,6 +1,8 @@
 //! Proxies beside applications, as their users meet them: who reaches an application, and by which
 //! policy.
 
+mod capture;
+mod cloth;
 mod inbound;
 mod outbound;
 mod passport;

@@ -1,0 +1,149 @@
+//! Three applications behind their proxies, and a gateway that leads to the first.
+
+use std::net::SocketAddr;
+
+use e2e::client::{Reply, nothing, request};
+use e2e::fleet::{Fleet, Kind, Plan};
+use e2e::program::free_port;
+use e2e::{Connection, Joined, Origin};
+use tokio::task::JoinHandle;
+
+use crate::scene::{HOST, edge, until_speaking};
+
+pub(crate) const CLERK: &str = "clerk-0123456789abcdef";
+pub(crate) const READER: &str = "reader-0123456789abcdef";
+pub(crate) const TRACE: &str = "traceparent";
+pub(crate) const PASSPORT: &str = "heddle-passport";
+
+/// A storefront that anybody with a key may call, orders that it may ask for clerks alone, and one
+/// more application that may call the storefront.
+pub(crate) struct Cloth {
+    pub(crate) fleet: Fleet,
+    pub(crate) front: Origin,
+    pub(crate) orders: Origin,
+    pub(crate) web: SocketAddr,
+    /// Where the storefront, and the other application, send what they ask of others.
+    pub(crate) front_sends: SocketAddr,
+    pub(crate) other_sends: SocketAddr,
+    /// The gateway, then the proxies of the storefront, the orders and the other one.
+    pub(crate) nodes: Vec<Joined>,
+}
+
+impl Cloth {
+    pub(crate) async fn new() -> Self {
+        let (fleet, front) = (Fleet::start(Plan::default()).await, Origin::start("front").await);
+        let orders = Origin::start("orders").await;
+        let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let [web, front_sends, other_sends] = [0; 3].map(|_| loopback(free_port()));
+        let text = edge(web.port())
+            + &shop()
+            + &workload("front", front.address.port(), front_sends.port())
+            + &workload("orders", orders.address.port(), free_port())
+            + &workload("other", 9, other_sends.port());
+        fleet.change(&text).await;
+        let mut nodes = vec![fleet.join_in("local", Kind::Gateway, "edge").await];
+        until_speaking(&nodes[0], "gateway edge of local").await;
+        for name in ["front", "orders", "other"] {
+            let node = fleet.join_in("local", Kind::Mesh, &format!("shop/{name}")).await;
+            until_speaking(&node, &format!("workload shop/{name} of local")).await;
+            nodes.push(node);
+        }
+        Cloth { fleet, front, orders, web, front_sends, other_sends, nodes }
+    }
+
+    /// A request at the edge, from somebody with a key.
+    pub(crate) async fn get(&self, path: &str, key: &str, headers: &[(&str, &str)]) -> Reply {
+        let headers = [&[("x-api-key", key)], headers].concat();
+        send(self.web, HOST, path, &headers).await
+    }
+
+    /// One that is under way at the storefront until the gate opens, and what the storefront was
+    /// told as its trace.
+    pub(crate) async fn under_way(&self, key: &'static str) -> (JoinHandle<Reply>, String) {
+        let (before, web) = (self.front.count(), self.web);
+        let sent =
+            tokio::spawn(async move { send(web, HOST, "/gate", &[("x-api-key", key)]).await });
+        e2e::wait::until_true("the request at the storefront", || self.front.count() > before)
+            .await;
+        (sent, self.front.last().header(TRACE).to_owned())
+    }
+
+    /// What the storefront gets that asks for orders under a trace.
+    pub(crate) async fn asks(&self, trace: &str) -> u16 {
+        self.asks_with(&[(TRACE, trace)]).await
+    }
+
+    pub(crate) async fn asks_with(&self, headers: &[(&str, &str)]) -> u16 {
+        send(self.front_sends, "orders", "/echo", headers).await.status
+    }
+}
+
+pub(crate) async fn send(
+    to: SocketAddr,
+    host: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> Reply {
+    let mut asked = request("GET", host, path);
+    for (name, value) in headers {
+        asked = asked.header(*name, *value);
+    }
+    let mut connection = Connection::h1(to).await.expect("it listens");
+    connection.send(asked.body(nothing()).expect("a request")).await.expect("an answer")
+}
+
+fn shop() -> String {
+    let service = |name: &str| {
+        format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{ name: {name}, namespace: shop }}\nspec:\n  \
+             selector: {{ app: {name} }}\n  ports: [{{ port: 80, targetPort: http }}]\n---\n"
+        )
+    };
+    let keys = "  credentials: { apiKey: { header: x-api-key, secretRef: { name: keys } } }\n  \
+                rules: [{ name: known, when: { callers: [{}] } }]\n";
+    let front = "  rules:\n    - { name: edge, when: { workloads: [{ cluster: local, gateway: edge }] } }\n    \
+                 - { name: other, when: { workloads: [{ cluster: local, serviceAccount: other }] } }\n";
+    "apiVersion: heddle.dev/v1alpha1\nkind: Workspace\nmetadata: { name: shop }\n\
+     spec: { namespaces: [shop] }\n---\n"
+        .to_owned()
+        + &service("front")
+        + &service("orders")
+        + &format!(
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\n\
+             metadata: {{ name: front, namespace: shop }}\nspec:\n  \
+             parentRefs: [{{ name: edge, namespace: platform }}]\n  hostnames: [{HOST}]\n  rules:\n    \
+             - backendRefs: [{{ name: front, port: 80 }}]\n---\n\
+             apiVersion: v1\nkind: Secret\nmetadata: {{ name: keys, namespace: shop }}\n\
+             stringData: {{ clerk: {CLERK}, reader: {READER} }}\n---\n"
+        )
+        + &policy("edge", "HTTPRoute, name: front", keys)
+        + &policy("front", "Service, name: front", front)
+        + &orders("callers: [{ apiKey: clerk }]")
+}
+
+/// The policy of the orders, for the storefront that asks for somebody.
+pub(crate) fn orders(callers: &str) -> String {
+    let rule = format!(
+        "  rules:\n    - name: for-users\n      when:\n        \
+         workloads: [{{ cluster: local, serviceAccount: front }}]\n        {callers}\n"
+    );
+    policy("orders", "Service, name: orders", &rule)
+}
+
+fn policy(name: &str, target: &str, spec: &str) -> String {
+    format!(
+        "apiVersion: heddle.dev/v1alpha1\nkind: AccessPolicy\n\
+         metadata: {{ name: {name}, namespace: shop }}\nspec:\n  \
+         targetRefs: [{{ kind: {target} }}]\n{spec}---\n"
+    )
+}
+
+fn workload(name: &str, port: u16, outbound: u16) -> String {
+    format!(
+        "apiVersion: heddle.dev/v1alpha1\nkind: Workload\nmetadata:\n  name: {name}\n  \
+         namespace: shop\n  labels: {{ app: {name} }}\nspec:\n  cluster: local\n  \
+         serviceAccount: {name}\n  address: 127.0.0.1\n  ports: [{{ name: http, port: {port} }}]\n  \
+         mesh: {{ port: {}, outbound: {outbound} }}\n---\n",
+        free_port()
+    )
+}
