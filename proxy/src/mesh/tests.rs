@@ -137,6 +137,25 @@ async fn two_proxies_know_each_other_and_no_impostor() {
 }
 
 #[tokio::test]
+async fn two_proxies_agree_on_keys_that_a_quantum_computer_would_not_find() {
+    let installation = Installation::new();
+    let of =
+        |account| member(&installation, &installation.east, &peer("east", account), life(HOUR));
+    let (client, server) = (of("storefront").now().unwrap(), of("orders").now().unwrap());
+    let (near, far) = tokio::io::duplex(64 << 10);
+    let accepting = tokio_rustls::TlsAcceptor::from(Arc::clone(&server.server)).accept(far);
+    let connector = tokio_rustls::TlsConnector::from(Arc::clone(&client.client));
+    let name = rustls::pki_types::ServerName::try_from("mesh.heddle.internal").unwrap();
+    let (accepted, connected) = tokio::join!(accepting, connector.connect(name, near));
+    let (accepted, connected) = (accepted.unwrap(), connected.unwrap());
+    let (theirs, ours) = (accepted.get_ref().1, connected.get_ref().1);
+    assert_eq!(ours.protocol_version(), Some(rustls::ProtocolVersion::TLSv1_3));
+    for group in [ours.negotiated_key_exchange_group(), theirs.negotiated_key_exchange_group()] {
+        assert_eq!(group.map(|group| group.name()), Some(rustls::NamedGroup::X25519MLKEM768));
+    }
+}
+
+#[tokio::test]
 async fn without_a_certificate_nothing_is_opened() {
     let address: SocketAddr = "127.0.0.1:9".parse().unwrap();
     let through = Arc::new(table::Through { address, peer: peer("east", "orders") });
