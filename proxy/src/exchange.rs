@@ -50,7 +50,7 @@ pub(crate) async fn exchange(conn: Arc<Conn>, mut request: Request<Incoming>) ->
         forward::join_cookies(&mut parts.headers);
     }
     let mut record = Record::open(&conn, &live, &parts);
-    passport::admit(&conn, &live, &parts, &mut record);
+    passport::admit(&conn, &live, &mut parts.headers, &mut record);
     let request_id = record.request_id.clone();
     let mut response = match judge(&conn, &live, &parts, &mut record) {
         Ok(way) => forward(&conn, &live, way, parts, body, asked, record).await,
@@ -305,7 +305,6 @@ fn outgoing(
         one_length(&mut head.headers);
     }
     forward::strip_hop_by_hop(&mut head.headers);
-    head.headers.remove(PASSPORT);
     let (peer, port, host) = (&conn.peer_text, &conn.port_text, &way.host);
     // Room for what is added here, at once.
     head.headers.reserve(ADDED);
@@ -314,6 +313,8 @@ fn outgoing(
     head.uri = Uri::from(way.path.clone());
     head.version = Version::HTTP_11;
     way.found.rule.chain.alter_request(head, way.found.prefix)?;
+    // Where a route sets it: what is said to other proxies is ours to say.
+    head.headers.remove(PASSPORT);
     head.headers.insert(TRACEPARENT, record.trace.header_value());
     head.headers.insert(REQUEST_ID, record.request_id.clone());
     Ok(())

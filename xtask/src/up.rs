@@ -142,7 +142,7 @@ fn specs(data: &Path) -> Vec<Spec> {
 fn gateway(data: &Path, state: &Path, token: Option<String>) -> Spec {
     let (state, log) = (state.display().to_string(), data.join("access.log").display().to_string());
     let joined = ["--server", "127.0.0.1:7081", "--state", &state, "--name", GATEWAY];
-    let seen = ["--admin", "127.0.0.1:9901", "--access-log", &log];
+    let seen = ["--admin", "127.0.0.1:9901", "--access-log", &log, "--decision-ratio", "1"];
     Spec {
         name: "gateway".to_owned(),
         kind: "gateway",
@@ -160,7 +160,7 @@ fn beside(name: &str, admin: u16, data: &Path, state: &Path, token: Option<Strin
     let (state, admin) = (state.display().to_string(), format!("127.0.0.1:{admin}"));
     let log = data.join(format!("access-{name}.log")).display().to_string();
     let joined = ["--workload", &workload, "--server", "127.0.0.1:7081", "--state", &state];
-    let seen = ["--admin", &admin, "--access-log", &log];
+    let seen = ["--admin", &admin, "--access-log", &log, "--decision-ratio", "1"];
     Spec {
         name: format!("mesh-{name}"),
         kind: "mesh",

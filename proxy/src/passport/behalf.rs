@@ -2,24 +2,23 @@
 
 use std::sync::Arc;
 
-use http::HeaderValue;
-use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
 use policy::{Principal, Proof};
 
-use super::users;
+use super::{PASSPORT, users};
 use crate::http::Conn;
 use crate::live::{Live, Service};
 use crate::record::Record;
 use crate::trace::{Parent, Ratio, TraceContext};
 
 /// Finds out on whose behalf a request comes: by the passport that another proxy sends, or by the trace
-/// under which the application beside this one is at work.
-pub(crate) fn admit(conn: &Conn, live: &Live, parts: &Parts, record: &mut Record) {
+/// under which the application beside this one is at work. No rule sees the header, whoever sent it.
+pub(crate) fn admit(conn: &Conn, live: &Live, headers: &mut HeaderMap, record: &mut Record) {
     let passports = &conn.shared.passports;
     if let Some(from) = &conn.from {
         let credentials = conn.shared.ground.membership.now();
         let credentials = credentials.as_deref();
-        match passports.read(conn.worker, &parts.headers, from, credentials, record.began_at) {
+        match passports.read(conn.worker, headers, from, credentials, record.began_at) {
             Ok(behalf) => record.behalf = behalf.map(Arc::new),
             Err(refused) => record.refused = Some(refused),
         }
@@ -34,6 +33,7 @@ pub(crate) fn admit(conn: &Conn, live: &Live, parts: &Parts, record: &mut Record
             is_theirs.then(|| passports.under_way.whose(trace_id, record.began)).flatten();
         record.principal = record.behalf.as_ref().and_then(|behalf| behalf.first()).cloned();
     }
+    headers.remove(PASSPORT);
 }
 
 /// Remembers for whom the application will be at work. Where somebody else is at work under the same

@@ -80,6 +80,11 @@ Try, in another terminal, from this folder:\n\
   heddle status\n\
   heddle get httproutes -n bookshop\n\
 \n\
+  # why the storefront may not ask the catalog, and what would allow it; and how one request went\n\
+  id() {{ curl -si \"$@\" | tr -d '\\r' | sed -n 's/^x-request-id: //p'; }}\n\
+  heddle explain $(id -x 127.0.0.1:15031 http://catalog-v1/catalog/odyssey)\n\
+  heddle explain $(id http://bookshop.localhost:8080/)\n\
+\n\
   # a canary: about one answer in ten comes from catalog v2; give it half, and look again\n\
   for i in $(seq 20); do curl -s http://bookshop.localhost:8080/catalog | grep -o '\"version\": *\"v.\"'; done | sort | uniq -c\n\
   sed 's/weight: .0/weight: 50/' {folder}/bookshop/gateway.yaml > {folder}/canary.yaml\n\
