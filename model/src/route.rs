@@ -2,6 +2,8 @@
 //!
 //! Every field of the specification is read.
 //! One that this version does not enforce is a fault that says so, so that nobody relies on it.
+//! A route attaches to Gateways and says what becomes of what comes in, or to Services and says where
+//! goes what applications send to them (GAMMA, GEP-1426).
 
 use std::time::Duration;
 
@@ -9,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::gateway::gateway_group;
-use crate::{Hostname, Meta, Name};
+use crate::{Hostname, Key, Kind, Meta, Name};
 
 pub(crate) use check::{check_header_name, check_path};
 
@@ -18,7 +20,8 @@ mod duration;
 
 pub use duration::GatewayDuration;
 
-/// Rules for requests that come in through the listeners it attaches to.
+/// Rules for requests that come in through the listeners it attaches to, or that applications send to
+/// the Services it attaches to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "HTTPRoute")]
@@ -33,7 +36,7 @@ pub struct HttpRoute {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpRouteSpec {
-    /// The Gateways (or single listeners) it attaches to.
+    /// The Gateways (or single listeners) that it attaches to, or the Services (or single ports).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub parent_refs: Vec<ParentRef>,
@@ -41,6 +44,7 @@ pub struct HttpRouteSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub use_default_gateways: Option<serde_json::Value>,
     /// The hosts it serves, intersected with the listener's; the listener's where none is written.
+    /// Without effect where it attaches to Services.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub hostnames: Vec<Hostname>,
@@ -54,25 +58,32 @@ fn default_rules() -> Vec<HttpRule> {
     vec![HttpRule::default()]
 }
 
+impl HttpRoute {
+    /// Whether it attaches to Services, and not to Gateways: a check refuses one that does both.
+    pub fn is_of_services(&self) -> bool {
+        self.spec.parent_refs.iter().any(ParentRef::is_service)
+    }
+}
+
 /// The parent that a route attaches to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ParentRef {
-    /// `gateway.networking.k8s.io` where none is written.
+    /// `gateway.networking.k8s.io` where none is written; of a Service the empty group.
     #[serde(default = "gateway_group")]
     pub group: String,
-    /// `Gateway` where none is written.
+    /// `Gateway` where none is written; or `Service`.
     #[serde(default = "gateway_kind")]
     pub kind: String,
-    /// The route's own namespace where none is written.
+    /// The route's own namespace where none is written; a Service is always of that one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<Name>,
-    /// The Gateway's name.
+    /// The name of the Gateway or Service.
     pub name: Name,
-    /// One listener by name; all that fit where none is written.
+    /// One listener by name; all that fit where none is written. A Service has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub section_name: Option<Name>,
-    /// Listeners on this port only.
+    /// Listeners on this port only; of a Service, this port of it only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65535))]
     pub port: Option<u16>,
@@ -80,6 +91,20 @@ pub struct ParentRef {
 
 fn gateway_kind() -> String {
     "Gateway".to_owned()
+}
+
+impl ParentRef {
+    /// Whether it means a Service.
+    pub fn is_service(&self) -> bool {
+        self.group.is_empty() && self.kind == "Service"
+    }
+
+    /// What it means in a route of the namespace `own`: a Gateway or a Service, since a check refuses
+    /// any other kind.
+    pub fn key(&self, own: &Name) -> Key {
+        let kind = if self.is_service() { Kind::Service } else { Kind::Gateway };
+        Key::new(kind, self.namespace.as_ref().unwrap_or(own).clone(), self.name.clone())
+    }
 }
 
 /// One rule: any of `matches`, then `filters`, then one of `backendRefs`.

@@ -121,10 +121,12 @@ fn judge<'l>(
     };
     meant_here(conn, live, &host)?;
     let found = match conn.is_outbound(live) {
-        true => live.table.called(&host, port_of(named)),
+        true => live.table.called(&facts, port_of(named)),
         false => live.table.find(&facts),
     };
     let found = found.map_err(Answer::new)?;
+    // What is called is a Service's port, and not the one where its callers' proxy listens.
+    let facts = Facts { port: found.listener.port, ..facts };
     record.rule = Some((found.place, Arc::clone(found.rule)));
     let verdict = found.rule.chain.decide(&facts, found.prefix);
     let reason = match &verdict {

@@ -69,7 +69,7 @@ impl Asked {
             users: &self.users,
         };
         let found = match conn.is_outbound(live) {
-            true => live.table.called(&self.host, self.port),
+            true => live.table.called(&facts, self.port),
             false => live.table.find(&facts),
         };
         meant_here(conn, live, &self.host).is_ok()

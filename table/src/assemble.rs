@@ -132,9 +132,9 @@ pub fn assemble(input: Input, previous: Option<&Assembly>) -> Assembly {
     let inbound = own.zip(cluster).and_then(|(own, cluster)| {
         inbound::open((cluster, &own), around, &mut catalog, &mut rules)
     });
-    let outbound = inbound
-        .as_ref()
-        .and_then(|inbound| outbound::open(&inbound.workload, around, &catalog, &mut rules));
+    let outbound = inbound.as_ref().and_then(|inbound| {
+        outbound::open(&inbound.workload, around, &attached, &catalog, &mut rules)
+    });
     let ports = listener::ports(&listeners);
     for listener in &mut listeners {
         listener.routes.sort();

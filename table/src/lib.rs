@@ -43,7 +43,7 @@ pub struct Table {
     pub digest: String,
     /// Every listener, the refused ones included; older Gateways first.
     pub listeners: Vec<Arc<Listener>>,
-    /// Every rule that some listener leads to.
+    /// Every rule that some listener or Service leads to.
     pub rules: Vec<Arc<Rule>>,
     /// Every Service port that some rule names, by [`Service::id`].
     pub services: Vec<Arc<Service>>,
@@ -109,15 +109,17 @@ impl Table {
     }
 
     /// The rule that a call of the application beside this proxy meets, by the host that it names,
-    /// and the port where it names one.
+    /// and the port where it names one. The listener is the Service's port.
     ///
     /// # Errors
-    /// [`Reason::NoRoute`] if no Service is called so.
-    pub fn called(&self, host: &str, port: Option<u16>) -> Result<Found<'_>, Reason> {
+    /// [`Reason::NoRoute`] if no Service is called so, or if none of the routes that are attached to
+    /// it fits.
+    pub fn called<'t>(&'t self, facts: &Facts<'_>, port: Option<u16>) -> Result<Found<'t>, Reason> {
         let outbound = self.outbound.as_ref().ok_or(Reason::NoListener)?;
-        let (listener, place) = outbound.called(host, port).ok_or(Reason::NoRoute)?;
+        let port = outbound.port(facts.host, port).ok_or(Reason::NoRoute)?;
+        let (place, prefix) = port.lead(facts).ok_or(Reason::NoRoute)?;
         let rule = self.rules.get(place).ok_or(Reason::NoRoute)?;
-        Ok(Found { listener, rule, place, prefix: None })
+        Ok(Found { listener: &port.listener, rule, place, prefix })
     }
 
     /// Which listener, route and rule a request leads to, why not the others, and what the rule's

@@ -2,17 +2,24 @@
 //!
 //! `orders`, `orders.shop`, `orders.shop.svc` and `orders.shop.svc.cluster.local` mean the Service
 //! `shop/orders`, the first to an application of `shop` alone.
+//! Where routes are attached to the Service, they say where a call goes, and what fits none of them
+//! goes nowhere; else it goes to the Service's own endpoints.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use model::service::{Service, ServicePort};
 use model::{Key, Kind, Name, Resource};
-use policy::{Chain, Scheme};
+use policy::{Chain, Facts, Scheme};
 
-use crate::assemble::attach::Around;
+use crate::assemble::attach::{Around, Attached};
+use crate::route::Routes;
 use crate::service::Catalog;
 use crate::{Backend, Backends, Listener, Rule, State, Target};
+use attached::OfServices;
+
+mod attached;
 
 /// Where a proxy takes what its application sends, and what each name means.
 #[derive(Debug)]
@@ -20,15 +27,22 @@ pub struct Outbound {
     /// Where, for the application alone.
     pub address: SocketAddr,
     own: Name,
-    listener: Arc<Listener>,
-    /// The ports of Services, each with the place of its rule in the table; by namespace and name.
-    services: HashMap<(Name, Name), Vec<(u16, usize)>>,
+    /// The ports of Services by namespace and name.
+    services: HashMap<(Name, Name), Vec<Port>>,
+}
+
+/// A port of a Service, as its callers see it.
+#[derive(Debug)]
+pub(crate) struct Port {
+    /// The port, with the routes that are attached to it.
+    pub(crate) listener: Arc<Listener>,
+    /// The place of the rule that leads to its own endpoints; none where routes lead.
+    plain: Option<usize>,
 }
 
 impl Outbound {
-    /// The listener, and the place of the rule that a call of `host` meets: that of `port` where the
-    /// call says one, else that of 80, or of the only one.
-    pub(crate) fn called(&self, host: &str, port: Option<u16>) -> Option<(&Arc<Listener>, usize)> {
+    /// What a call of `host` means: `port` where the call says one, else that of 80, or the only one.
+    pub(crate) fn port(&self, host: &str, port: Option<u16>) -> Option<&Port> {
         let (name, rest) = host.split_once('.').unwrap_or((host, ""));
         let rest = rest.strip_suffix(".svc.cluster.local").unwrap_or(rest);
         let namespace = match rest.strip_suffix(".svc").unwrap_or(rest) {
@@ -36,13 +50,23 @@ impl Outbound {
             word => Name::parse(word).ok()?,
         };
         let ports = self.services.get(&(namespace, Name::parse(name).ok()?))?;
-        let of = |wanted: u16| ports.iter().find(|(number, _)| *number == wanted);
-        let found = match (port, &ports[..]) {
+        let of = |wanted: u16| ports.iter().find(|one| one.listener.port == wanted);
+        match (port, &ports[..]) {
             (Some(port), _) => of(port),
             (None, [only]) => Some(only),
             (None, _) => of(Scheme::Http.well_known_port()),
-        };
-        found.map(|(_, place)| (&self.listener, *place))
+        }
+    }
+}
+
+impl Port {
+    /// The place of the rule that a call meets, and the prefix by which it does.
+    pub(crate) fn lead(&self, facts: &Facts<'_>) -> Option<(usize, Option<&str>)> {
+        if let Some(place) = self.plain {
+            return Some((place, None));
+        }
+        let entry = self.listener.routes.find(facts)?;
+        Some((entry.rule, entry.of.prefix()))
     }
 }
 
@@ -51,6 +75,7 @@ impl Outbound {
 pub(crate) fn open(
     own: &Key,
     around: Around<'_>,
+    attached: &Attached,
     catalog: &Catalog<'_>,
     rules: &mut Vec<Arc<Rule>>,
 ) -> Option<Outbound> {
@@ -59,42 +84,64 @@ pub(crate) fn open(
     let mut outbound = Outbound {
         address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port),
         own: own.namespace.clone(),
-        listener: Arc::new(listener(own, port)),
         services: HashMap::new(),
     };
+    let of_services = OfServices::new(around, attached, rules);
     for (key, item) in around.settled.of_kind(Kind::Service) {
         let Resource::Service(service) = &item.resource else { continue };
-        let mut ports = Vec::new();
-        for (index, port) in service.spec.ports.iter().enumerate() {
-            let number = port.port;
-            let Some(id) = catalog.id(key, number) else { continue };
-            ports.push((number, rules.len()));
-            rules.push(Arc::new(Rule {
-                route: key.clone(),
-                index,
-                name: None,
-                label: format!("{}/{}:{number}", key.namespace, key.name).into(),
-                chain: Chain::default(),
-                backends: Backends::new(vec![Backend { weight: 1, target: Target::Service(id) }]),
-                mirrors: Vec::new(),
-                request_timeout: None,
-                backend_timeout: None,
-            }));
-        }
+        let ports = ports(key, service, &of_services, catalog, rules);
         outbound.services.insert((key.namespace.clone(), key.name.clone()), ports);
     }
     Some(outbound)
 }
 
-fn listener(own: &Key, port: u16) -> Listener {
+/// The ports of a Service. The rules that lead to its own endpoints are added to `rules`.
+fn ports(
+    key: &Key,
+    service: &Service,
+    of_services: &OfServices<'_>,
+    catalog: &Catalog<'_>,
+    rules: &mut Vec<Arc<Rule>>,
+) -> Vec<Port> {
+    let mut ports = Vec::new();
+    for (index, port) in service.spec.ports.iter().enumerate() {
+        let Some(id) = catalog.id(key, port.port) else { continue };
+        let routes = of_services.of(key, port.port);
+        let plain = routes.is_none().then_some(rules.len());
+        if plain.is_some() {
+            rules.push(Arc::new(plainly(key, index, port, id)));
+        }
+        let listener = Arc::new(listener(key, port, routes.unwrap_or_default()));
+        ports.push(Port { listener, plain });
+    }
+    ports
+}
+
+/// The rule that leads to the endpoints of a Service's port.
+fn plainly(service: &Key, index: usize, port: &ServicePort, id: usize) -> Rule {
+    Rule {
+        route: service.clone(),
+        index,
+        name: None,
+        label: format!("{}/{}:{}", service.namespace, service.name, port.port).into(),
+        chain: Chain::default(),
+        backends: Backends::new(vec![Backend { weight: 1, target: Target::Service(id) }]),
+        mirrors: Vec::new(),
+        request_timeout: None,
+        backend_timeout: None,
+    }
+}
+
+fn listener(service: &Key, port: &ServicePort, routes: Routes) -> Listener {
+    let number = port.port.to_string();
     Listener {
-        gateway: own.clone(),
-        name: Name::parse("outbound").expect("'outbound' is a name"),
-        port,
+        gateway: service.clone(),
+        name: Name::parse(&number).expect("a number is a name"),
+        port: port.port,
         scheme: Scheme::Http,
         hostname: None,
         certificates: Vec::new(),
         state: State::Serving,
-        routes: crate::route::Routes::default(),
+        routes,
     }
 }

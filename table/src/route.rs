@@ -66,6 +66,7 @@ impl Compiled {
     /// # Errors
     /// The patterns that do not compile, by their path in the object.
     pub(crate) fn new(source: &Arc<HttpRoute>) -> Result<Self, Vec<(String, PatternError)>> {
+        let source = without_idle_hosts(source);
         let (mut rules, mut faults) = (Vec::new(), Vec::new());
         let everything = [HttpMatch::default()];
         for (rule, written) in source.spec.rules.iter().enumerate() {
@@ -73,7 +74,7 @@ impl Compiled {
             let matches = if none { &everything[..] } else { &written.matches };
             let mut compiled = Vec::with_capacity(matches.len());
             for (index, one) in matches.iter().enumerate() {
-                match Match::new(source, one, (rule, index)) {
+                match Match::new(&source, one, (rule, index)) {
                     Ok(one) => compiled.push(Arc::new(one)),
                     Err(error) => {
                         faults.push((format!("spec.rules[{rule}].matches[{index}]"), error));
@@ -82,7 +83,6 @@ impl Compiled {
             }
             rules.push(compiled);
         }
-        let source = Arc::clone(source);
         if faults.is_empty() { Ok(Compiled { source, rules }) } else { Err(faults) }
     }
 
@@ -91,6 +91,15 @@ impl Compiled {
         let names = &self.source.spec.hostnames;
         names.iter().map(Some).chain(names.is_empty().then_some(None))
     }
+}
+
+/// The route without host names where it attaches to Services, of which they say nothing (GEP-1426).
+fn without_idle_hosts(route: &Arc<HttpRoute>) -> Arc<HttpRoute> {
+    let mut route = Arc::clone(route);
+    if route.is_of_services() && !route.spec.hostnames.is_empty() {
+        Arc::make_mut(&mut route).spec.hostnames.clear();
+    }
+    route
 }
 
 impl Match {

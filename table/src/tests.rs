@@ -11,6 +11,7 @@ mod closing;
 mod fixture;
 mod inbound;
 mod lookup;
+mod of_services;
 mod outbound;
 mod precedence;
 mod reload;

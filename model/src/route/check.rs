@@ -12,7 +12,7 @@ use super::{
 use crate::expression::Expressions;
 use crate::header::is_of_connection;
 use crate::invalid::Checker;
-use crate::path;
+use crate::{Name, path};
 
 impl HttpRoute {
     /// Reports what the schema cannot say.
@@ -20,7 +20,13 @@ impl HttpRoute {
         let spec = &self.spec;
         at.within("spec", |at| {
             at.unenforced("useDefaultGateways", spec.use_default_gateways.as_ref());
-            at.each("parentRefs", &spec.parent_refs, |at, parent| parent.check(at));
+            let own = &self.metadata.namespace;
+            at.each("parentRefs", &spec.parent_refs, |at, parent| parent.check(at, own));
+            if self.is_of_services() && !spec.parent_refs.iter().all(ParentRef::is_service) {
+                let text = "a route attaches to Gateways or to Services, not to both; write one \
+                            for each";
+                at.fault_in("parentRefs", text);
+            }
             let mut expressions = Expressions::default();
             at.each("rules", &spec.rules, |at, rule| rule.check(at, &mut expressions));
             let mut names = BTreeSet::new();
@@ -36,9 +42,30 @@ impl HttpRoute {
 }
 
 impl ParentRef {
-    fn check(&self, at: &mut Checker) {
-        if self.group != super::gateway_group() || self.kind != "Gateway" {
-            at.fault_in("kind", "this version attaches routes to Gateways only");
+    fn check(&self, at: &mut Checker, own: &Name) {
+        if self.is_service() {
+            self.check_service(at, own);
+        } else if self.kind == "Service" {
+            at.fault_in("group", "a Service is of the empty group; write group: \"\"");
+        } else if self.group != super::gateway_group() || self.kind != "Gateway" {
+            let text = "a route attaches to a Gateway, or to a Service of the empty group";
+            at.fault_in("kind", text);
+        }
+    }
+
+    fn check_service(&self, at: &mut Checker, own: &Name) {
+        if self.section_name.is_some() {
+            at.fault_in(
+                "sectionName",
+                "a Service has no sections; name one of its ports by 'port'",
+            );
+        }
+        if self.namespace.as_ref().is_some_and(|namespace| namespace != own) {
+            let text = format!(
+                "this version attaches routes to Services of their own namespace only; write the \
+                 route beside the Service, or name one of '{own}'"
+            );
+            at.fault_in("namespace", text);
         }
     }
 }

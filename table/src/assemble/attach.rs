@@ -1,4 +1,6 @@
-//! Attachment: the rules that listeners lead to, each under its policies and within its borders.
+//! Attachment: the rules that listeners lead to, each under its policies and within its borders; and
+//! those that callers of Services meet, which no policy opens or narrows, since they are asked where
+//! a call arrives.
 //!
 //! Where a policy or a border protects a stray, the hosts and paths that it was meant for are closed
 //! to the other routes of its namespace; where those cannot be told, all these routes are closed.
@@ -51,6 +53,8 @@ pub(crate) struct Attachment {
     of: Arc<Compiled>,
     rules: Vec<Arc<Rule>>,
     reached: Vec<Reached>,
+    /// Those of a route of Services, which no listener reaches.
+    called: Vec<Arc<Rule>>,
     faults: Vec<Invalid>,
 }
 
@@ -123,11 +127,16 @@ impl<'a> Attacher<'a> {
             of: Arc::clone(of),
             rules: Vec::new(),
             reached: Vec::new(),
+            called: Vec::new(),
             faults: Vec::new(),
         };
         let faults = &mut made.faults;
         let label = of.source.metadata.labels.get(LABEL);
         let stage = borders.stage(key, label, faults);
+        if of.source.is_of_services() {
+            made.called = self.called(key, of, stage, faults);
+            return made;
+        }
         let border = Border { stage, denied: borders.denial(key) };
         let refused = claimed.of_route(key, of, faults);
         let listeners = self.serving(parents.of(key));
@@ -138,6 +147,23 @@ impl<'a> Attacher<'a> {
         made
     }
 
+    /// The rules that callers meet, and what closes them: whether somebody may call is asked elsewhere.
+    fn called(
+        &self,
+        key: &Key,
+        of: &Compiled,
+        stage: Stage,
+        faults: &mut Vec<Invalid>,
+    ) -> Vec<Arc<Rule>> {
+        let border = Border { stage, denied: None };
+        let drafts = drafts(key, &of.source, self.catalog, faults);
+        let rules = drafts.iter().filter_map(|draft| {
+            let levels = self.own(draft).into_iter().flatten().cloned().collect();
+            draft.rule(levels, border.clone(), faults).map(Arc::new)
+        });
+        rules.collect()
+    }
+
     /// What kept requests from a stray, and at which of its listeners.
     fn guard(&self, stray: &Stray, listeners: Vec<usize>) -> Option<(Arc<Level>, Vec<usize>)> {
         let Around { policies, borders, .. } = self.around;
@@ -145,10 +171,8 @@ impl<'a> Attacher<'a> {
             return Some((Arc::clone(level), listeners));
         }
         let closed = Arc::new(Level::Closed { key: stray.key.clone() });
-        // What is wrong with the stray has been told.
-        match borders.stage(&stray.key, stray.api.as_ref(), &mut Vec::new()) {
-            Stage::Unpublished(_) | Stage::Retired { .. } => return Some((closed, listeners)),
-            Stage::Published | Stage::Deprecated(_) => {}
+        if borders.is_lifeless(stray) {
+            return Some((closed, listeners));
         }
         borders.denial(&stray.key)?;
         let is_own = |gateway: &Key| borders.are_one(&gateway.namespace, &stray.key.namespace);
@@ -237,16 +261,19 @@ impl<'a> Attacher<'a> {
         sections.map(|section| self.around.policies.level(&listener.gateway, section))
     }
 
+    /// The levels of a rule's route and its own.
+    fn own(&self, draft: &Draft<'_>) -> [Option<&'a Arc<Level>>; 2] {
+        let (policies, name) = (self.around.policies, draft.written.name.as_ref());
+        let rule = name.and_then(|name| policies.level(draft.route, Some(name)));
+        [policies.level(draft.route, None), rule]
+    }
+
     /// The policies that a request of this rule passes.
     fn above(&self, at: usize, draft: &Draft<'_>) -> Above {
-        let Around { policies, borders, .. } = self.around;
-        let name = draft.written.name.as_ref();
+        let borders = self.around.borders;
         let inward = self.inward(at).into_iter().flatten();
-        let own = [
-            self.sealed[at].get(&draft.route.namespace),
-            policies.level(draft.route, None),
-            name.and_then(|name| policies.level(draft.route, Some(name))),
-        ];
+        let [route, rule] = self.own(draft);
+        let own = [self.sealed[at].get(&draft.route.namespace), route, rule];
         let mut levels: Vec<_> = inward.cloned().collect();
         // A Gateway of somebody else may narrow what passes, and opens nothing.
         let gateway = &self.listeners[at].gateway;
@@ -255,6 +282,18 @@ impl<'a> Attacher<'a> {
         speaks |= own.iter().any(Option::is_some);
         levels.extend(own.into_iter().flatten().cloned());
         Above { levels, speaks }
+    }
+}
+
+impl Attachment {
+    /// The route.
+    pub(crate) fn route(&self) -> &Compiled {
+        &self.of
+    }
+
+    /// The rules that callers of its Services meet.
+    pub(crate) fn called(&self) -> &[Arc<Rule>] {
+        &self.called
     }
 }
 

@@ -11,6 +11,7 @@ use model::workspace::{DefaultAccess, Workspace};
 use model::{Invalid, Key, Kind, Name, Resource, Scope};
 use policy::Stage;
 
+use crate::isolate::stray::Stray;
 use crate::isolate::{Settled, fault};
 
 /// Whose each namespace is, and which Apis are where.
@@ -112,6 +113,14 @@ impl Borders {
     pub(crate) fn denial(&self, route: &Key) -> Option<Arc<str>> {
         let why = self.workspaces.get(&route.namespace)?.denies.as_ref()?;
         Some(format!("{why} an AccessPolicy on {route} that allows it, opens it").into())
+    }
+
+    /// Whether the Api of a stray answers nobody. What is wrong with the stray has been told.
+    pub(crate) fn is_lifeless(&self, stray: &Stray) -> bool {
+        match self.stage(&stray.key, stray.api.as_ref(), &mut Vec::new()) {
+            Stage::Unpublished(_) | Stage::Retired { .. } => true,
+            Stage::Published | Stage::Deprecated(_) => false,
+        }
     }
 
     /// Where in its life the Api of a route is, by the label that the route carries. Where there is

@@ -1,11 +1,12 @@
-//! Parents: which listeners admit a route, and which a stray would have had.
+//! Parents: which listeners admit a route, and which a stray would have had; of a route of Services,
+//! whether they are there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use model::gateway::{self, FromNamespaces, Gateway};
 use model::route::ParentRef;
-use model::{Hostname, Invalid, Key, Kind, Name, Resource};
+use model::{Hostname, Invalid, Key, Name, Resource};
 
 use crate::assemble::walk::Walk;
 use crate::isolate::stray::Stray;
@@ -28,7 +29,7 @@ struct Found {
     /// By their places.
     listeners: BTreeSet<usize>,
     abroad: Abroad,
-    /// Whether it names a Gateway without a good form.
+    /// Whether it names a parent without a good form.
     is_partial: bool,
     faults: Vec<Invalid>,
 }
@@ -48,7 +49,7 @@ pub(crate) enum Abroad {
 impl Parents {
     /// Finds the parents of every route; one that is not there or does not admit it is a fault.
     /// Those of a route that did not change are taken over from `before`, which the surroundings
-    /// must be those of.
+    /// must be those of; they say nothing of Services, so what is attached to those is looked at anew.
     pub(crate) fn find(
         settled: &Settled,
         listeners: &[Listener],
@@ -61,6 +62,7 @@ impl Parents {
         let mut before = Walk::over(before.map(|before| &before.found));
         let found = settled.routes().map(|(key, route)| {
             let same = before.at(key).filter(|before| Arc::ptr_eq(&before.of, route));
+            let same = same.filter(|_| !route.source.is_of_services());
             let found = same.cloned().unwrap_or_else(|| Arc::new(search.parents(key, route)));
             faults.extend_from_slice(&found.faults);
             (key.clone(), found)
@@ -85,12 +87,6 @@ impl Parents {
     }
 }
 
-/// The Gateway that a reference means.
-fn gateway_of(route: &Key, parent: &ParentRef) -> Key {
-    let namespace = parent.namespace.as_ref().unwrap_or(&route.namespace);
-    Key::new(Kind::Gateway, namespace.clone(), parent.name.clone())
-}
-
 struct Search<'a> {
     settled: &'a Settled,
     /// Where each listener stands, by Gateway and name.
@@ -109,23 +105,23 @@ impl<'a> Search<'a> {
         let (mut listeners, mut abroad) = (BTreeSet::new(), Abroad::default());
         let (mut is_partial, mut faults) = (false, Vec::new());
         for (index, parent) in spec.parent_refs.iter().enumerate() {
-            let gateway = gateway_of(key, parent);
+            let name = parent.key(&key.namespace);
             let found = self.parent(key, &spec.hostnames, parent);
-            is_partial |= self.settled.lost.contains(&gateway);
-            if gateway.namespace != key.namespace {
+            is_partial |= self.settled.lost.contains(&name);
+            if name.namespace != key.namespace {
                 let seen = if found.is_ok() { Abroad::Attached } else { Abroad::Untold };
                 abroad = abroad.max(seen);
             }
             match found {
                 Ok(found) => listeners.extend(found),
-                Err(_) if self.settled.is_elsewhere(&gateway) => {}
+                Err(_) if self.settled.is_elsewhere(&name) => {}
                 Err(reason) => {
                     faults.push(fault(key, &format!("spec.parentRefs[{index}]"), reason));
                 }
             }
         }
         if spec.parent_refs.is_empty() {
-            let reason = "names no Gateway, so no request can reach it";
+            let reason = "names no Gateway and no Service, so no request can reach it";
             faults.push(fault(key, "spec.parentRefs", reason));
         }
         Found { of: Arc::clone(of), listeners, abroad, is_partial, faults }
@@ -139,14 +135,18 @@ impl<'a> Search<'a> {
         found.flatten().collect()
     }
 
-    /// The listeners that one reference means, or the first thing that is in the way of all.
+    /// The listeners that one reference means, of which a Service has none, or the first thing that
+    /// is in the way of all.
     fn parent(
         &self,
         key: &Key,
         hosts: &[Hostname],
         parent: &ParentRef,
     ) -> Result<Vec<usize>, String> {
-        let name = gateway_of(key, parent);
+        let name = parent.key(&key.namespace);
+        if parent.is_service() {
+            return self.service(key, &name, parent.port).map(|()| Vec::new());
+        }
         let found = match self.settled.get(&name) {
             Some(Resource::Gateway(gateway)) => Some(gateway),
             Some(_) | None => None,
@@ -173,6 +173,22 @@ impl<'a> Search<'a> {
             }
         }
         if attached.is_empty() { Err(obstacle) } else { Ok(attached) }
+    }
+
+    /// Whether a Service is there for a route, with a port where one is named.
+    fn service(&self, route: &Key, name: &Key, port: Option<u16>) -> Result<(), String> {
+        if name.namespace != route.namespace {
+            return Err("a route attaches to Services of its own namespace".to_owned());
+        }
+        let Some(Resource::Service(service)) = self.settled.get(name) else {
+            return Err(self.settled.absence(name));
+        };
+        match port {
+            Some(port) if service.spec.ports.iter().all(|one| one.port != port) => {
+                Err(format!("{name} has no port {port}"))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     fn listener(&self, gateway: &Key, written: &gateway::Listener) -> Option<usize> {

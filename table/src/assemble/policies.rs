@@ -212,7 +212,8 @@ fn closes(key: &Key, mut fault: Invalid) -> Invalid {
 #[derive(Debug, Default)]
 struct Targets {
     there: BTreeSet<Place>,
-    /// Whole objects that a policy closes for want of the part, or of the good form, that it names.
+    /// Whole objects that a policy closes for want of the part, or of the good form, that it names, or
+    /// since nobody would ask it there.
     shut: BTreeSet<Place>,
 }
 
@@ -227,6 +228,16 @@ fn targets(
     let mut targets = Targets::default();
     for (index, target) in written.iter().enumerate() {
         let place = Place::of(&policy.namespace, target);
+        if is_of_services(settled, &place.object) {
+            let text = format!(
+                "{} is attached to Services, which ask their own policies where a call arrives: \
+                 attach the policy to the Service; until then it closes the route",
+                place.object
+            );
+            faults.push(fault(policy, &format!("spec.targetRefs[{index}]"), text));
+            targets.shut.insert(whole(&place.object));
+            continue;
+        }
         let Some(what) = missing(settled, &place) else {
             targets.there.insert(place);
             continue;
@@ -248,6 +259,10 @@ fn targets(
         faults.push(fault(policy, &format!("spec.targetRefs[{index}]"), format!("{what}; {so}")));
     }
     targets
+}
+
+fn is_of_services(settled: &Settled, object: &Key) -> bool {
+    matches!(settled.get(object), Some(Resource::HttpRoute(route)) if route.is_of_services())
 }
 
 fn whole(object: &Key) -> Place {

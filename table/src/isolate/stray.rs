@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use model::api::LABEL;
 use model::route::{HttpMatch, HttpRoute, HttpRouteSpec, HttpRule, ParentRef, PathMatch};
-use model::{Checker, Key, Meta};
+use model::{Checker, Key, Meta, Name};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -17,6 +17,7 @@ use crate::route::Compiled;
 type Fields = Map<String, Value>;
 
 const OF_SPEC: [&str; 4] = ["parentRefs", "useDefaultGateways", "hostnames", "rules"];
+const OF_PARENT: [&str; 6] = ["group", "kind", "namespace", "name", "sectionName", "port"];
 const OF_RULE: [&str; 7] =
     ["name", "matches", "filters", "backendRefs", "timeouts", "retry", "sessionPersistence"];
 const OF_MATCH: [&str; 4] = ["path", "headers", "queryParams", "method"];
@@ -26,32 +27,70 @@ const OF_MATCH: [&str; 4] = ["path", "headers", "queryParams", "method"];
 pub(crate) struct Stray {
     /// The route.
     pub(crate) key: Key,
-    /// The Gateways that it names; `None`: they cannot be told.
+    /// The Gateways or Services that it names; `None`: they cannot be told.
     pub(crate) parents: Option<Vec<ParentRef>>,
+    /// The Services among them, even where not all else of them can be told; `None`: nor can these.
+    services: Option<Vec<Served>>,
     /// Its hosts and paths; `None`: they cannot be told.
     pub(crate) reach: Option<Compiled>,
     /// The Api that it names.
     pub(crate) api: Option<String>,
 }
 
+/// A Service of the stray's own namespace, and one of its ports; all where none can be told.
+type Served = (Name, Option<u16>);
+
 impl Stray {
     /// Reads a refused route. If one host or path cannot be read, none is trusted, and none
-    /// without the Gateways.
+    /// without the parents.
     pub(crate) fn of(key: &Key, raw: Option<&Value>) -> Self {
         let spec = raw.and_then(|raw| raw.get("spec")?.as_object());
         let parents = spec.and_then(parents);
+        let services = spec.and_then(|spec| services(key, spec));
         let spec = spec.filter(|_| parents.is_some());
         let reach = spec.and_then(|spec| reach(key, spec));
         let label = raw.and_then(|raw| raw.get("metadata")?.get("labels")?.get(LABEL));
         let api = label.map(|label| label.as_str().unwrap_or_default().to_owned());
-        Stray { key: key.clone(), parents, reach, api }
+        Stray { key: key.clone(), parents, services, reach, api }
+    }
+
+    /// Whether it was meant for a port of a Service; for every one of its own namespace where that
+    /// cannot be told.
+    pub(crate) fn is_of(&self, service: &Key, port: u16) -> bool {
+        let means = |(name, meant): &Served| {
+            *name == service.name && meant.is_none_or(|meant| meant == port)
+        };
+        let services = self.services.as_ref();
+        service.namespace == self.key.namespace
+            && services.is_none_or(|services| services.iter().any(means))
     }
 }
 
 fn parents(spec: &Fields) -> Option<Vec<ParentRef>> {
     let parents: Vec<ParentRef> = read(spec.get("parentRefs")?)?;
-    let are_gateways = parents.iter().all(|parent| parent.kind == "Gateway");
-    (are_gateways && !parents.is_empty()).then_some(parents)
+    let is_known = |parent: &ParentRef| parent.is_service() || parent.kind == "Gateway";
+    (parents.iter().all(is_known) && !parents.is_empty()).then_some(parents)
+}
+
+fn services(key: &Key, spec: &Fields) -> Option<Vec<Served>> {
+    let Some(parents) = written(spec, "parentRefs", &OF_SPEC)? else { return Some(Vec::new()) };
+    let all = parents.as_array()?.iter().map(|parent| service(key, parent));
+    Some(all.collect::<Option<Vec<_>>>()?.into_iter().flatten().collect())
+}
+
+/// The Service that a parent is; `Some(None)` where it is something else, or another namespace's.
+fn service(key: &Key, parent: &Value) -> Option<Option<Served>> {
+    let parent = parent.as_object()?;
+    let is_service = match written(parent, "kind", &OF_PARENT)? {
+        Some(kind) => kind.as_str()? == "Service",
+        None => false,
+    };
+    let namespace = parent.get("namespace").and_then(Value::as_str);
+    if !is_service || namespace.is_some_and(|other| other != key.namespace.as_str()) {
+        return Some(None);
+    }
+    let port = parent.get("port").and_then(read);
+    Some(Some((read(parent.get("name")?)?, port)))
 }
 
 /// The route with nothing but its hosts and paths.

@@ -4,14 +4,14 @@
 use model::{Key, Kind, Name, Resource};
 use serde_json::{Value, json};
 
-use super::fixture::object;
+use super::fixture::{Ask, get, object};
 use crate::{Assembly, Input, Target, assemble};
 
-fn name(word: &str) -> Name {
+pub(super) fn name(word: &str) -> Name {
     Name::parse(word).unwrap()
 }
 
-fn workload(called: &str, app: &str, mesh: Value) -> Resource {
+pub(super) fn workload(called: &str, app: &str, mesh: Value) -> Resource {
     let mut written = json!({
         "metadata": { "namespace": "shop", "name": called, "labels": { "app": app } },
         "spec": { "cluster": "east", "address": "10.0.0.7", "ports": [{ "port": 8080 }] },
@@ -22,22 +22,31 @@ fn workload(called: &str, app: &str, mesh: Value) -> Resource {
     Resource::from_json(Kind::Workload, written).unwrap()
 }
 
-fn service(namespace: &str, called: &str, ports: Value) -> Resource {
+pub(super) fn service(namespace: &str, called: &str, ports: Value) -> Resource {
     let spec = json!({ "selector": { "app": called }, "ports": ports });
     object(Kind::Service, namespace, called, spec)
 }
 
-fn made(resources: Vec<Resource>) -> Assembly {
+/// What the proxy of `shop/front-1` is told.
+pub(super) fn input(resources: Vec<Resource>) -> Input {
     let own = Key::new(Kind::Workload, name("shop"), name("front-1"));
     let (stands_for, cluster) = (Some(own), Some(name("east")));
     let front = workload("front-1", "front", json!({ "outbound": 15001 }));
     let resources = resources.into_iter().chain([front]).collect();
-    assemble(Input { resources, slice: true, stands_for, cluster, ..Input::default() }, None)
+    Input { resources, slice: true, stands_for, cluster, ..Input::default() }
+}
+
+fn made(resources: Vec<Resource>) -> Assembly {
+    assemble(input(resources), None)
 }
 
 /// The rule that a call meets, and how many endpoints it may go to.
-fn called(assembly: &Assembly, host: &str, port: Option<u16>) -> String {
-    match assembly.table.called(host, port) {
+fn called(assembly: &Assembly, host: &'static str, port: Option<u16>) -> String {
+    call(assembly, &get(host, "/"), port)
+}
+
+pub(super) fn call(assembly: &Assembly, ask: &Ask, port: Option<u16>) -> String {
+    match assembly.table.called(&ask.facts(), port) {
         Err(reason) => reason.to_string(),
         Ok(found) => match found.rule.backends.target(0) {
             Some(Target::Service(id)) => {
