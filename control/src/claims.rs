@@ -102,6 +102,8 @@ fn overlap(ones: &[Ground<'_>], other: &Resource) -> Option<(String, String)> {
 fn grounds(resource: &Resource) -> Vec<Ground<'_>> {
     match resource {
         Resource::Claim(claim) => Claim::grounds(claim).collect(),
+        // What applications call is a Service by its name: no host that anybody could hold.
+        Resource::HttpRoute(route) if route.is_of_services() => Vec::new(),
         Resource::HttpRoute(route) => of_route(route),
         // The most specific listener has all of a host; one without a name has what is left.
         Resource::Gateway(gateway) => {

@@ -324,6 +324,11 @@ fn ruled(resource: &Resource) -> Vec<Key> {
             });
             targets.collect()
         }
+        // Whoever attaches a route to a Service leads its callers.
+        Resource::HttpRoute(route) => {
+            let services = route.spec.parent_refs.iter().filter(|parent| parent.is_service());
+            services.map(|parent| parent.key(&meta.namespace)).collect()
+        }
         _ => Vec::new(),
     }
 }

@@ -258,6 +258,12 @@ async fn what_another_workspace_holds_is_refused_naming_it_and_whom_to_ask() {
     let beside = route("bank", "beside", "[shop.example.com]", "/carts");
     bed.put("bert", &(service("bank") + &beside)).await.unwrap();
     bed.put("sara", &route("shop", "own", "[a.shop.example.com]", "/")).await.unwrap();
+    // Nor does a route ask for a host that leads calls of a Service, even where it names one.
+    for hosts in ["[]", "[shop.example.com]"] {
+        let called = route("bank", "called", hosts, "/cart")
+            .replace("name: edge, namespace: platform", "group: '', kind: Service, name: app");
+        bed.put("bert", &called).await.unwrap();
+    }
     // Nobody claims what others route already.
     let late = said(bed.put("sara", &claim("shop", "{ host: shop.example.com }")).await);
     assert!(late.contains("which workspace 'bank' holds by HTTPRoute bank/beside"), "{late}");

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use imbl::{OrdMap, OrdSet};
+use model::route::HttpRoute;
 use model::{Hostname, Key, Resource};
 
 type Hosts = OrdMap<Box<str>, OrdSet<Key>>;
@@ -55,7 +56,7 @@ impl Grounds {
                 }
             }
             // A route that names no host wants every one.
-            Resource::HttpRoute(route) if route.spec.hostnames.is_empty() => {
+            Resource::HttpRoute(route) if is_of_every_host(route) => {
                 near.extend(self.claims.values().flatten().cloned());
             }
             Resource::HttpRoute(_) | Resource::Gateway(_) => {
@@ -75,10 +76,16 @@ impl Grounds {
     }
 }
 
+/// Whether a route wants every host, and is no route of Services, which want none.
+fn is_of_every_host(route: &HttpRoute) -> bool {
+    route.spec.hostnames.is_empty() && !route.is_of_services()
+}
+
 /// The hosts that an object names.
 fn named(resource: &Resource) -> Box<dyn Iterator<Item = &Hostname> + '_> {
     match resource {
         Resource::Claim(claim) => Box::new(claim.spec.hosts.iter().map(|one| &one.host)),
+        Resource::HttpRoute(route) if route.is_of_services() => Box::new(std::iter::empty()),
         Resource::HttpRoute(route) => Box::new(route.spec.hostnames.iter()),
         Resource::Gateway(gateway) => {
             Box::new(gateway.spec.listeners.iter().filter_map(|one| one.hostname.as_ref()))

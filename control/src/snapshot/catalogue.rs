@@ -70,7 +70,7 @@ impl Catalogue {
         self.vector = world.scopes.clone();
         let is_plain = !had_aside && self.aside.is_empty();
         for (class, last) in std::mem::take(&mut self.classes) {
-            let objects = is_plain.then(|| self.changed(&last.objects, &before)).flatten();
+            let objects = is_plain.then(|| self.changed(&class, &last.objects, &before)).flatten();
             let objects = objects.unwrap_or_else(|| self.whole(&class));
             self.put(class, objects);
         }
@@ -152,7 +152,12 @@ impl Catalogue {
 
     /// The objects that a class sees which saw `last` of what was there `before`; `None` where what
     /// changed decides what is seen of others, too.
-    fn changed(&self, last: &Objects, before: &OrdMap<Key, Entry>) -> Option<Objects> {
+    fn changed(
+        &self,
+        class: &Class,
+        last: &Objects,
+        before: &OrdMap<Key, Entry>,
+    ) -> Option<Objects> {
         let mut objects = last.clone();
         for change in before.diff(&self.objects) {
             let (key, entry) = match change {
@@ -168,7 +173,7 @@ impl Catalogue {
                 (Sight::Always, Some(_)) => true,
                 (Sight::Hangs, Some(entry)) => {
                     let sees = |to: &Key| last.contains_key(&wire::Key::from(to));
-                    sight::attached(&entry.resource).iter().any(sees)
+                    sight::hangs(class, &entry.resource, sees)
                 }
             };
             // What hangs on an object comes and goes with it.

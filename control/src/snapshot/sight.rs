@@ -66,14 +66,16 @@ pub(super) fn seen<'r>(
     // Each step looks at what the ones before it let through.
     for kind in [Kind::HttpRoute, Kind::AccessPolicy] {
         for (key, resource) in resources.clone().filter(|(key, _)| key.kind == kind) {
-            if attached(resource).iter().any(|to| seen.contains(to)) {
+            if hangs(class, resource, |to| seen.contains(to)) {
                 seen.insert(key);
             }
         }
     }
+    // Nothing is proved by a credential at a proxy of the mesh, so no key goes there.
+    let shows = class.kind == NodeKind::Gateway;
     let secrets: BTreeSet<Key> = resources
         .clone()
-        .filter(|(key, _)| seen.contains(key))
+        .filter(|(key, _)| shows && seen.contains(key))
         .flat_map(|(_, resource)| secrets(resource))
         .collect();
     let held = resources.clone().map(|(key, _)| key).filter(|key| key.kind == Kind::Secret);
@@ -81,16 +83,22 @@ pub(super) fn seen<'r>(
     seen
 }
 
+/// Whether a route or policy is seen for what it is attached to. A gateway leads to the endpoints of a
+/// Service, so it is not told of the routes that lead its callers elsewhere; each proxy of the mesh is.
+pub(super) fn hangs(class: &Class, resource: &Resource, sees: impl Fn(&Key) -> bool) -> bool {
+    let is_route = resource.kind() == Kind::HttpRoute;
+    attached(resource).iter().any(|to| match is_route && to.kind == Kind::Service {
+        true => class.kind == NodeKind::Mesh,
+        false => sees(to),
+    })
+}
+
 /// What a route or policy is attached to.
 pub(super) fn attached(resource: &Resource) -> Vec<Key> {
     match resource {
         Resource::HttpRoute(route) => {
             let own = &route.metadata.namespace;
-            let parent = |parent: &model::route::ParentRef| {
-                let kind = Kind::parse(&parent.kind)?;
-                Some(named(kind, parent.namespace.as_ref().unwrap_or(own), &parent.name))
-            };
-            route.spec.parent_refs.iter().filter_map(parent).collect()
+            route.spec.parent_refs.iter().map(|parent| parent.key(own)).collect()
         }
         Resource::AccessPolicy(policy) => {
             let target = |target: &model::policy::PolicyTargetRef| {

@@ -75,6 +75,42 @@ async fn a_class_sees_its_own_gateways_and_what_hangs_on_them() {
 }
 
 #[tokio::test]
+async fn proxies_of_the_mesh_are_told_of_routes_of_services_and_gateways_are_not() {
+    let bed = Bed::new().await;
+    bed.put(TRAFFIC).await;
+    let mesh = Class { cluster: Name::parse("east").unwrap(), kind: NodeKind::Mesh };
+    let route = |parent: &str| {
+        format!(
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\n\
+             metadata: {{ name: split, namespace: platform }}\n\
+             spec: {{ parentRefs: [{{ {parent}, name: orders }}], \
+             rules: [{{ backendRefs: [{{ name: orders, port: 80 }}] }}] }}\n"
+        )
+    };
+    let service = route("group: '', kind: Service");
+    let gateway = route("kind: Gateway").replace("name: orders }],", "name: edge }],");
+    let mut catalogue = Catalogue::default();
+    advanced(&bed, &mut catalogue).await;
+    for class in [&mesh, &class("east")] {
+        catalogue.snapshot(class);
+    }
+    for (text, by_mesh, by_gateway) in
+        [(&service, true, false), (&gateway, false, true), (&service, true, false)]
+    {
+        bed.put(text).await;
+        advanced(&bed, &mut catalogue).await;
+        let mut fresh = Catalogue::default();
+        advanced(&bed, &mut fresh).await;
+        for (class, wanted) in [(&mesh, by_mesh), (&class("east"), by_gateway)] {
+            let seen = names(&catalogue.snapshot(class));
+            assert_eq!(seen.contains(&"HTTPRoute platform/split".to_owned()), wanted, "{class:?}");
+            assert_eq!(seen, names(&fresh.snapshot(class)), "{class:?}");
+            assert!(!seen.contains(&"Secret platform/keys".to_owned()));
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_object_is_encoded_once_a_generation_for_all() {
     let bed = Bed::new().await;
     bed.put(TRAFFIC).await;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use model::policy::{AccessPolicy, TargetKind};
+use model::route::HttpRoute;
 use model::{Document, Invalid, Key, Kind, Resource};
 use table::{Assembly, Input, Refused};
 
@@ -124,8 +125,8 @@ fn faults_here(document: &Document, resource: &Resource) -> Vec<Invalid> {
     match resource {
         Resource::Secret(secret) => proxy::tls::check(secret),
         Resource::AccessPolicy(policy) => on_services(document, policy),
+        Resource::HttpRoute(route) => of_services(document, route),
         Resource::Gateway(_)
-        | Resource::HttpRoute(_)
         | Resource::Service(_)
         | Resource::EndpointSlice(_)
         | Resource::ConfigMap(_) => Vec::new(),
@@ -152,6 +153,20 @@ fn on_services(document: &Document, policy: &AccessPolicy) -> Vec<Invalid> {
         ..not_here(document)
     };
     on_services.map(fault).collect()
+}
+
+/// Parents whose callers no gateway sees: proxies of the mesh follow the routes of Services.
+fn of_services(document: &Document, route: &HttpRoute) -> Vec<Invalid> {
+    let parents = route.spec.parent_refs.iter().enumerate();
+    let services = parents.filter(|(_, parent)| parent.is_service());
+    let fault = |(index, _)| Invalid {
+        path: format!("spec.parentRefs[{index}].kind"),
+        reason: "a gateway that reads files serves no routes of a Service, which lead what \
+                 applications send; attach it to a Gateway, or join a server"
+            .to_owned(),
+        ..not_here(document)
+    };
+    services.map(fault).collect()
 }
 
 /// Whether a gateway that reads files takes objects of this kind.

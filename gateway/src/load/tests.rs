@@ -166,6 +166,20 @@ fn what_only_the_control_plane_enforces_is_told() {
 }
 
 #[test]
+fn a_route_of_a_service_is_told_to_be_for_the_mesh() {
+    let route = "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\n\
+                 metadata: { name: split, namespace: shop }\nspec:\n  \
+                 parentRefs: [{ group: '', kind: Service, name: a }]\n";
+    let folder = folder(&[("a.yaml", format!("{}---\n{route}", service("a")))]);
+    let loaded = Config::at(folder.path()).load().unwrap();
+    let wanted = "a.yaml:6: HTTPRoute shop/split: spec.parentRefs[0].kind: a gateway that reads \
+                  files serves no routes of a Service, which lead what applications send; attach it \
+                  to a Gateway, or join a server";
+    assert_eq!(shown(&loaded, folder.path()), [wanted]);
+    assert_eq!(loaded.objects, 1);
+}
+
+#[test]
 fn borders_that_are_refused_here_change_nothing() {
     let border = "apiVersion: heddle.dev/v1alpha1\nkind: Workspace\nmetadata: { name: shop }\n---\n\
                   apiVersion: heddle.dev/v1alpha1\nkind: Api\n\

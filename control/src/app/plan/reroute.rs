@@ -1,4 +1,5 @@
-//! The requests that two worlds answer differently: one for each match is asked of both.
+//! The requests that two worlds answer differently: one for each match is asked of both. Of what
+//! applications call it tells nothing: that goes by no Gateway.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,6 +35,9 @@ pub(super) fn reroutes(rights: &Rights, worlds: [&World; 2], now: i64) -> (Vec<R
         else {
             continue;
         };
+        if route.is_of_services() {
+            continue;
+        }
         let mut last = None;
         for sample in Sample::all(route, &ports) {
             let Some(rerouted) = asked.ask(key, &sample) else { continue };

@@ -124,13 +124,23 @@ async fn a_label_gives_no_rule_over_what_others_own() {
          metadata: {{ name: evil, namespace: shop, {labels} }}\n\
          spec: {{ targetRefs: [{{ kind: HTTPRoute, name: r }}], rules: [{{ name: any, when: {{}} }}] }}\n"
     );
-    assert!(is_denied(&bed.put("olga", &slice).await));
-    assert!(is_denied(&bed.put("olga", &policy).await));
+    let led = format!(
+        "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\n\
+         metadata: {{ name: evil, namespace: shop, {labels} }}\n\
+         spec: {{ parentRefs: [{{ group: '', kind: Service, name: app }}], \
+         rules: [{{ backendRefs: [{{ name: app, port: 80 }}] }}] }}\n"
+    );
+    for evil in [&slice, &policy, &led] {
+        assert!(is_denied(&bed.put("olga", evil).await), "{evil}");
+    }
     // What is hers she may rule.
     let own =
         |text: &str| text.replace("name: app,", "name: own, labels: { heddle.dev/api: orders },");
     bed.put("olga", &own(&service("shop"))).await.unwrap();
     bed.put("olga", &slice.replace("service-name: app", "service-name: own")).await.unwrap();
+    let own =
+        led.replace("evil", "own").replace("kind: Service, name: app", "kind: Service, name: own");
+    bed.put("olga", &own).await.unwrap();
     // Nor may she turn what she has there against it later.
     assert!(is_denied(&bed.put("olga", &slice).await));
 }
