@@ -7,3 +7,4 @@ mod inbound;
 mod outbound;
 mod passport;
 mod scene;
+mod split;
