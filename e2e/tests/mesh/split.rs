@@ -8,7 +8,7 @@ use e2e::fleet::Kind;
 use e2e::program::free_port;
 use serde_json::json;
 
-use crate::scene::{Scene, policy, storefront, workload};
+use crate::scene::{Scene, policy, storefront, until_speaking, workload};
 
 const FRONT: &str =
     "{ name: front, when: { workloads: [{ cluster: local, serviceAccount: storefront }] } }";
@@ -62,9 +62,9 @@ async fn a_route_of_a_service_leads_its_callers_for_as_long_as_it_is_there() {
     let apart = storefront(free_port(), outbound) + &second(&origin) + &policy(FRONT);
     scene.change(&apart).await;
     let front = scene.fleet.join_in("local", Kind::Mesh, "shop/front-1").await;
-    scene.until_speaking(&front, "workload shop/storefront of local").await;
+    until_speaking(&front, "workload shop/storefront of local").await;
     let proxy_of_second = scene.fleet.join_in("local", Kind::Mesh, "shop/second-1").await;
-    scene.until_speaking(&proxy_of_second, "workload shop/orders of local").await;
+    until_speaking(&proxy_of_second, "workload shop/orders of local").await;
     let proxy = SocketAddr::from(([127, 0, 0, 1], outbound));
     assert_eq!(call(proxy, "/echo", true).await.header("x-origin"), "orders");
     assert_eq!(call(proxy, "/status/204", false).await.status, 204);
