@@ -31,6 +31,8 @@ pub struct Plan {
     /// A program that becomes the server; it gets the data folder and the server's command line
     /// behind its own words.
     pub wrapper: Vec<String>,
+    /// More arguments of each node.
+    pub node_arguments: Vec<String>,
 }
 
 /// A server and whoever is signed in to it.
@@ -317,7 +319,9 @@ impl Fleet {
     pub async fn join_in(&self, cluster: &str, kind: Kind, name: &str) -> Joined {
         let token = self.join_token_of(kind, cluster, 1).await;
         let state = self.path(&format!("state-{cluster}-{}", name.replace('/', "-")));
-        let mut joined = Joined::spawn_as(kind, name, self.nodes, &state, Some(&token));
+        let more = self.plan.node_arguments.clone();
+        let node = Node { kind, name: name.to_owned(), state, nodes: self.nodes, more };
+        let mut joined = Joined::start(node, Some(&token));
         joined.until_ready().await;
         joined
     }
@@ -346,12 +350,21 @@ impl Kind {
 #[derive(Debug)]
 pub struct Joined {
     child: Child,
-    kind: Kind,
-    name: String,
-    state: PathBuf,
-    nodes: SocketAddr,
+    node: Node,
     /// Its admin address.
     pub admin: SocketAddr,
+}
+
+/// How a node is started.
+#[derive(Debug, Clone)]
+struct Node {
+    kind: Kind,
+    /// A gateway's, or `NAMESPACE/NAME` of the workload that a proxy stands for.
+    name: String,
+    state: PathBuf,
+    /// Where the server takes nodes.
+    nodes: SocketAddr,
+    more: Vec<String>,
 }
 
 impl Joined {
@@ -360,21 +373,12 @@ impl Joined {
     /// # Panics
     /// Where the program is not built.
     pub fn spawn(name: &str, nodes: SocketAddr, state: &Path, token: Option<&str>) -> Self {
-        Self::spawn_as(Kind::Gateway, name, nodes, state, token)
+        let (kind, name, state) = (Kind::Gateway, name.to_owned(), state.to_owned());
+        Self::start(Node { kind, name, state, nodes, more: Vec::new() }, token)
     }
 
-    /// The same of a node of a kind: a gateway by its name, or the proxy of a workload,
-    /// `NAMESPACE/NAME`.
-    ///
-    /// # Panics
-    /// Where the program is not built.
-    pub fn spawn_as(
-        kind: Kind,
-        name: &str,
-        nodes: SocketAddr,
-        state: &Path,
-        token: Option<&str>,
-    ) -> Self {
+    fn start(node: Node, token: Option<&str>) -> Self {
+        let Node { kind, name, state, nodes, more } = &node;
         let admin = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         std::fs::create_dir_all(state.parent().unwrap_or(state)).expect("a folder for the state");
         let said = File::options().create(true).append(true).open(state.with_extension("stderr"));
@@ -392,19 +396,17 @@ impl Joined {
             }
         }
         command.args(["--server", &nodes.to_string()]).arg("--state").arg(state);
-        command.args(["--admin", &admin.to_string()]);
+        command.args(["--admin", &admin.to_string()]).args(more);
         command.env_remove("HEDDLE_JOIN_TOKEN");
         command.envs(token.map(|token| ("HEDDLE_JOIN_TOKEN", token)));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said.expect("a file for stderr"));
         let child = command.spawn().expect("setpriv (of util-linux) starts");
-        let (name, state) = (name.to_owned(), state.to_owned());
-        Joined { child, kind, name, state, nodes, admin }
+        Joined { child, node, admin }
     }
 
     /// Starts it again, without a token, and waits for nothing.
     pub fn respawn(&mut self) {
-        let (kind, nodes, state) = (self.kind, self.nodes, self.state.clone());
-        *self = Joined::spawn_as(kind, &self.name, nodes, &state, None);
+        *self = Joined::start(self.node.clone(), None);
     }
 
     /// Waits until it was let in. One beside another on one machine cannot have the same ports, and
@@ -413,8 +415,8 @@ impl Joined {
     /// # Panics
     /// Where it is not: says what the gateway said.
     pub async fn until_joined(&self) {
-        let what = format!("{} to join; it says:\n{}", self.name, self.stderr());
-        wait::until_true(&what, || self.state.join("identity.json").exists()).await;
+        let what = format!("{} to join; it says:\n{}", self.node.name, self.stderr());
+        wait::until_true(&what, || self.node.state.join("identity.json").exists()).await;
     }
 
     /// Waits until `/readyz` says yes.
@@ -446,17 +448,17 @@ impl Joined {
 
     /// What it wrote to stderr so far, earlier starts included.
     pub fn stderr(&self) -> String {
-        std::fs::read_to_string(self.state.with_extension("stderr")).unwrap_or_default()
+        std::fs::read_to_string(self.node.state.with_extension("stderr")).unwrap_or_default()
     }
 
     /// Its access log so far, where it writes one.
     pub fn access_log(&self) -> String {
-        std::fs::read_to_string(self.state.with_extension("log")).unwrap_or_default()
+        std::fs::read_to_string(self.node.state.with_extension("log")).unwrap_or_default()
     }
 
     /// The folder of its identity and last good state.
     pub fn state(&self) -> &Path {
-        &self.state
+        &self.node.state
     }
 
     /// Its process.
@@ -479,7 +481,7 @@ impl Joined {
 impl Drop for Joined {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("--- gateway {} said ---\n{}", self.name, self.stderr());
+            eprintln!("--- gateway {} said ---\n{}", self.node.name, self.stderr());
         }
         if matches!(self.child.try_wait(), Ok(None)) {
             let _killed = self.child.kill();

@@ -12,6 +12,7 @@ pub mod fleet;
 pub mod load;
 pub mod nodes;
 pub mod origin;
+pub mod people;
 pub mod postgres;
 pub mod process;
 pub mod program;

@@ -1,10 +1,10 @@
 //! What workspaces and Apis say reaches the gateway: default deny, and each stage of an Api's life.
 
 use e2e::client::{nothing, request};
+use e2e::people::token_of;
 use e2e::{Connection, Reply, fleet};
 use serde_json::json;
 
-use crate::people::token_of;
 use crate::scene::{SHOP, Scene, route};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use e2e::people::{heddle, token_of};
 use e2e::program::ended;
 use e2e::soak::count;
 use e2e::{Fleet, fleet};
 
-use crate::people::{heddle, token_of};
 use crate::scene::{SHOP, Scene, clean, route};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

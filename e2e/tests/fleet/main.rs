@@ -8,7 +8,6 @@ mod claim;
 mod crash;
 mod full;
 mod moving;
-mod people;
 mod renewal;
 mod scene;
 mod secret;

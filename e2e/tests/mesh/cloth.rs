@@ -31,7 +31,10 @@ pub(crate) struct Cloth {
 
 impl Cloth {
     pub(crate) async fn new() -> Self {
-        let (fleet, front) = (Fleet::start(Plan::default()).await, Origin::start("front").await);
+        // Of every request it is told why it passed.
+        let node_arguments = ["--decision-ratio", "1"].map(str::to_owned).to_vec();
+        let plan = Plan { node_arguments, ..Plan::default() };
+        let (fleet, front) = (Fleet::start(plan).await, Origin::start("front").await);
         let orders = Origin::start("orders").await;
         let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let [web, front_sends, other_sends] = [0; 3].map(|_| loopback(free_port()));

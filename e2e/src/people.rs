@@ -2,11 +2,15 @@
 
 use std::process::Command;
 
-use e2e::{Fleet, program};
 use serde_json::json;
 
-/// A user with a token of their own.
-pub(crate) async fn token_of(fleet: &Fleet, user: &str) -> String {
+use crate::{Fleet, program};
+
+/// A new user, by a token of their own.
+///
+/// # Panics
+/// Where there is such a user, or they are not let in.
+pub async fn token_of(fleet: &Fleet, user: &str) -> String {
     let password = "another-password-of-a-test";
     let made = fleet.post("/users", json!({ "name": user, "password": password })).await;
     assert_eq!(made.expect("the server answers").status, 201);
@@ -20,8 +24,8 @@ pub(crate) async fn token_of(fleet: &Fleet, user: &str) -> String {
     file["token"].as_str().expect("a token").to_owned()
 }
 
-/// The command line, at the fleet's server.
-pub(crate) fn heddle(fleet: &Fleet) -> Command {
+/// The command line, at the fleet's server, as nobody yet.
+pub fn heddle(fleet: &Fleet) -> Command {
     let mut command = Command::new(program::heddle());
     command.env("HEDDLE_SERVER", format!("http://{}", fleet.rest)).env_remove("HEDDLE_TOKEN");
     command
