@@ -22,6 +22,12 @@ pub fn is_of_connection(name: &str) -> bool {
     )
 }
 
+/// Whether a header says where a request comes from, or for whom: other proxies believe what a gateway
+/// says there. `name` is in lower case.
+pub(crate) fn is_of_origin(name: &str) -> bool {
+    matches!(name, "forwarded" | "x-forwarded-for" | "x-real-ip" | "heddle-passport")
+}
+
 /// Why no access rule may ask for a header, and what to ask for instead: a backend does not get
 /// it, or gets another value than the one that came. `None` where a rule may.
 pub(crate) fn why_not_judged(name: &str) -> Option<&'static str> {

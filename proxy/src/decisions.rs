@@ -10,13 +10,15 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use crossbeam_queue::ArrayQueue;
 use http::HeaderValue;
 use policy::Reason;
+use policy::explain::Story;
+use serde_json::{Value, json};
 use tokio::sync::Notify;
 use wire::{Decision, Vector};
 
@@ -25,6 +27,12 @@ use crate::trace::{Ratio, write_hex};
 
 /// So many may wait.
 const QUEUE: usize = 4096;
+/// So much may wait, as JSON and without what all have alike.
+const QUEUE_BYTES: usize = 4 << 20;
+/// So much of that travels together.
+const BATCH_BYTES: usize = 512 << 10;
+/// A longer story, as of a policy with thousands of rules, is cut to what decided.
+const STORY_BYTES: usize = 16 << 10;
 /// So many stories a worker tells in a second: each asks every rule once more.
 const STORIES: u64 = 100;
 /// The most bytes that are kept of a text from outside.
@@ -33,7 +41,8 @@ const LONGEST: usize = 1 << 10;
 /// The door for the workers, and for who takes them to the server.
 #[derive(Debug)]
 pub(crate) struct Decisions {
-    queue: ArrayQueue<Box<Decision>>,
+    queue: ArrayQueue<Box<Waiting>>,
+    bytes: AtomicUsize,
     dropped: AtomicU64,
     /// There are enough for a batch.
     pub(crate) wake: Notify,
@@ -44,12 +53,20 @@ pub(crate) struct Decisions {
     stories: Box<[AtomicU64]>,
 }
 
+#[derive(Debug)]
+struct Waiting {
+    decision: Decision,
+    /// What of it may be long.
+    bytes: usize,
+}
+
 impl Decisions {
     /// Of so many workers; `share` of what passes is told, by the trace, so that all proxies of a
     /// request agree.
     pub(crate) fn new(workers: usize, share: f64) -> Self {
         Decisions {
             queue: ArrayQueue::new(QUEUE),
+            bytes: AtomicUsize::new(0),
             dropped: AtomicU64::new(0),
             wake: Notify::new(),
             share: Ratio::new(share),
@@ -84,22 +101,46 @@ impl Decisions {
         if !failed && !went_wrong(record.reason) && !self.share.keeps(record.trace.trace_id) {
             return;
         }
-        if self.queue.push(Box::new(self.decision(record, took))).is_err() {
-            self.dropped.fetch_add(1, Relaxed);
-        } else if self.queue.len() == wire::DECISIONS {
+        let waiting = Box::new(self.waiting(record, took));
+        let bytes = waiting.bytes;
+        if self.bytes.load(Relaxed) + bytes > QUEUE_BYTES || self.queue.push(waiting).is_err() {
+            return self.lose(1);
+        }
+        self.bytes.fetch_add(bytes, Relaxed);
+        if self.queue.len() == wire::DECISIONS {
             self.wake.notify_one();
         }
     }
 
     /// The oldest, as many as travel together.
     pub(crate) fn take(&self) -> Vec<Decision> {
-        let all = std::iter::from_fn(|| self.queue.pop()).map(|decision| *decision);
-        all.take(wire::DECISIONS).collect()
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        while batch.len() < wire::DECISIONS && bytes < BATCH_BYTES {
+            let Some(waiting) = self.queue.pop() else { break };
+            self.bytes.fetch_sub(waiting.bytes, Relaxed);
+            bytes += waiting.bytes;
+            batch.push(waiting.decision);
+        }
+        batch
+    }
+
+    /// So many will never be told.
+    pub(crate) fn lose(&self, count: usize) {
+        self.dropped.fetch_add(count as u64, Relaxed);
     }
 
     /// How many were dropped since the start.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped.load(Relaxed)
+    }
+
+    fn waiting(&self, record: &Record, took: Duration) -> Waiting {
+        let (story, bytes) = record.story.as_deref().map(written).unwrap_or_default();
+        let mut decision = self.decision(record, took);
+        decision.story = story;
+        let detail = decision.detail.as_ref().map_or(0, String::len);
+        let bytes = bytes + decision.path.len() + decision.host.len() + detail;
+        Waiting { decision, bytes }
     }
 
     fn decision(&self, record: &Record, took: Duration) -> Decision {
@@ -136,9 +177,22 @@ impl Decisions {
             detail: record.detail.as_deref().map(bounded),
             policy: record.decided_by.as_ref().map(|by| wire::Key::from(&*by.policy)),
             policy_rule: record.decided_by.as_ref().map(|by| by.rule.to_string()),
-            story: record.story.as_ref().and_then(|story| serde_json::to_value(story).ok()),
+            story: None,
         }
     }
+}
+
+/// A story as it travels, and its length; cut where it is too long.
+fn written(story: &Story) -> (Option<Value>, usize) {
+    let text = serde_json::to_vec(story).unwrap_or_default();
+    if text.len() <= STORY_BYTES {
+        return (serde_json::from_slice(&text).ok(), text.len());
+    }
+    let Story { reason, status, because, change, .. } = story;
+    let change = change.as_deref().map(bounded);
+    let short = json!({ "reason": reason, "status": status, "because": bounded(because),
+        "change": change, "levels": [] });
+    (Some(short), 3 * LONGEST)
 }
 
 fn went_wrong(reason: Reason) -> bool {

@@ -93,6 +93,9 @@ pub(crate) enum Refused {
     Signature,
     /// It went through too many hands.
     #[error("the passport went through more than {LINKS} proxies")]
+    Handed,
+    /// It holds for longer than any does, or from some time to come.
+    #[error("the passport says a time that no gateway would; is a clock wrong?")]
     Long,
     /// Somebody else had it last.
     #[error("the passport was given to {0}, and not to who sends it")]
@@ -202,12 +205,14 @@ impl Carried {
 /// Those who proved who they are by the policies of `table`; whom the platform knows counts for every
 /// workspace, so nobody is said twice.
 pub(crate) fn users(proofs: &[Proof], table: &Table) -> Vec<User> {
-    let user = |proof: &Proof| User {
-        workspace: table.workspaces.get(&proof.policy.namespace).cloned(),
-        principal: Arc::clone(&proof.principal),
+    let user = |proof: &Proof| {
+        let workspace = table.workspaces.get(&proof.policy.namespace).cloned();
+        // Where a workspace cannot be read, nobody can tell what is the platform's.
+        let is_told = workspace.is_some() || table.knows_workspaces;
+        is_told.then(|| User { workspace, principal: Arc::clone(&proof.principal) })
     };
     let mut users: Vec<User> = Vec::new();
-    for user in proofs.iter().map(user) {
+    for user in proofs.iter().filter_map(user) {
         let is_said = |other: &User| {
             (other.workspace.is_none() || other.workspace == user.workspace)
                 && other.principal == user.principal

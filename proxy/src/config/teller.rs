@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::stream;
+use futures::{Stream, stream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
-use tonic::Request;
+use tonic::{Code, Request, Status, Streaming};
 use wire::client::SeeingClient;
 use wire::{Decision, Kept, Told};
 
@@ -24,21 +24,20 @@ const TRYING: Duration = Duration::from_secs(10);
 /// Takes them for as long as anybody may want anything of it.
 pub(super) async fn run(decisions: Arc<Decisions>, wanted: watch::Receiver<Wanted>) {
     let mut batch = Vec::new();
-    let (mut failures, mut told) = (0, String::new());
+    let (mut failures, mut last) = (0, String::new());
     loop {
         if batch.is_empty() {
             batch = next(&decisions).await;
         }
-        match tell(&decisions, &mut batch, &wanted).await {
-            Ok(never) => match never {},
-            Err(why) => {
-                if told != why {
-                    tracing::info!(
-                        "decisions are not told: {why}; they are kept, and it is tried again"
-                    );
-                    told = why;
-                }
-            }
+        let End { why, is_refused } = tell(&decisions, &mut batch, &wanted).await;
+        if is_refused {
+            // The server will never take it, and others wait behind it.
+            tracing::warn!("{} decisions are refused by the server: {why}", batch.len());
+            decisions.lose(batch.len());
+            batch.clear();
+        } else if last != why {
+            tracing::info!("decisions are not told: {why}; they wait, and it is tried again");
+            last = why;
         }
         // What was told in between says that the server is there.
         failures = if batch.is_empty() { 1 } else { failures + 1 };
@@ -60,39 +59,73 @@ async fn next(decisions: &Decisions) -> Vec<Decision> {
     }
 }
 
+/// Why a stream of decisions ended.
+struct End {
+    why: String,
+    /// What was told last cannot be taken, also not another time.
+    is_refused: bool,
+}
+
+impl End {
+    fn away(why: impl Into<String>) -> Self {
+        End { why: why.into(), is_refused: false }
+    }
+
+    fn of(status: &Status) -> Self {
+        End {
+            why: status.message().to_owned(),
+            is_refused: matches!(status.code(), Code::InvalidArgument | Code::OutOfRange),
+        }
+    }
+}
+
 /// Tells this batch and all that come after it on one stream; comes back with why that ended, and
-/// with what was not kept.
+/// leaves what was not kept.
 async fn tell(
     decisions: &Decisions,
     batch: &mut Vec<Decision>,
     wanted: &watch::Receiver<Wanted>,
-) -> Result<std::convert::Infallible, String> {
+) -> End {
+    let (say, mut said) = mpsc::channel(1);
+    let frames = stream::poll_fn(move |context| said.poll_recv(context));
+    let mut number = 1;
+    // The server may wait for our first word before it answers.
+    let first = say.send(told(number, batch, decisions)).await;
+    let mut kept = match open(wanted, frames).await {
+        Ok(kept) if first.is_ok() => kept,
+        Ok(_) => return End::away("the server takes nothing any more"),
+        Err(end) => return end,
+    };
+    loop {
+        match timeout(PATIENCE, kept.message()).await {
+            Ok(Ok(Some(Kept { .. }))) => batch.clear(),
+            Ok(Ok(None)) => return End::away("the server ended the stream"),
+            Ok(Err(status)) => return End::of(&status),
+            Err(_) => return End::away("the server does not answer"),
+        }
+        *batch = next(decisions).await;
+        number += 1;
+        if say.send(told(number, batch, decisions)).await.is_err() {
+            return End::away("the server takes nothing any more");
+        }
+    }
+}
+
+/// Opens a stream on a connection of its own.
+async fn open(
+    wanted: &watch::Receiver<Wanted>,
+    frames: impl Stream<Item = Told> + Send + 'static,
+) -> Result<Streaming<Kept>, End> {
     let dialer = wanted.borrow().dialer.clone();
-    let connection = dialer.dial().await.map_err(|away| away.to_string())?;
+    let connection = dialer.dial().await.map_err(|away| End::away(away.to_string()))?;
     let mut client = SeeingClient::new(connection)
         .max_decoding_message_size(wire::FRAME)
         .max_encoding_message_size(wire::FRAME);
-    let (say, mut said) = mpsc::channel(1);
-    let frames = stream::poll_fn(move |context| said.poll_recv(context));
-    let mut number = 0;
-    let mut sends = async |batch: &[Decision]| {
-        number += 1;
-        let told = Told { number, decisions: batch.to_vec(), dropped: decisions.dropped() };
-        say.send(told).await.map_err(|_| "the server takes nothing any more".to_owned())
-    };
-    // The server may wait for our first word before it answers.
-    sends(batch).await?;
     let opened = timeout(PATIENCE, client.tell(Request::new(frames))).await;
-    let opened = opened.map_err(|_| "the server does not answer".to_owned())?;
-    let mut answers = opened.map_err(|status| status.message().to_owned())?.into_inner();
-    loop {
-        let kept = timeout(PATIENCE, answers.message()).await;
-        let kept = kept.map_err(|_| "the server does not answer".to_owned())?;
-        match kept.map_err(|status| status.message().to_owned())? {
-            Some(Kept { .. }) => batch.clear(),
-            None => return Err("the server ended the stream".to_owned()),
-        }
-        *batch = next(decisions).await;
-        sends(batch).await?;
-    }
+    let opened = opened.map_err(|_| End::away("the server does not answer"))?;
+    opened.map(tonic::Response::into_inner).map_err(|status| End::of(&status))
+}
+
+fn told(number: u64, batch: &[Decision], decisions: &Decisions) -> Told {
+    Told { number, decisions: batch.to_vec(), dropped: decisions.dropped() }
 }

@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use model::{Name, Scope};
+use serde_json::json;
 use tokio::time::Instant;
 
 use super::*;
@@ -78,4 +79,44 @@ fn a_worker_tells_so_many_stories_in_a_second_and_no_more() {
     assert_eq!((told(0, 0), told(1, 0), told(0, 0), told(0, 1)), (STORIES, STORIES, 0, STORIES));
     record.reason = Reason::Ok;
     assert!(!decisions.wants_story(&record, Reason::Ok));
+}
+
+#[test]
+fn a_long_story_is_cut_to_what_decided_and_few_wait() {
+    let decisions = Decisions::new(1, 1.0);
+    let rules: Vec<_> = (0..500)
+        .map(|n| json!({ "name": format!("r{n}"), "when": { "methods": ["PUT"] } }))
+        .collect();
+    let policy = json!({ "metadata": { "name": "p", "namespace": "shop" }, "spec": {
+        "targetRefs": [{ "kind": "HTTPRoute", "name": "r" }], "rules": rules } });
+    let policy = serde_json::from_value(policy).unwrap();
+    let policy = policy::access::compile(&policy, &|_| None).unwrap();
+    let level = Arc::new(policy::Level::Rules(vec![Arc::new(policy)]));
+    let chain = policy::Chain::compile(vec![level], &[]).unwrap();
+    let headers = http::HeaderMap::new();
+    let facts = policy::Facts {
+        now: 0,
+        source: [127, 0, 0, 1].into(),
+        scheme: policy::Scheme::Http,
+        port: 80,
+        host: "shop.example",
+        method: &http::Method::GET,
+        path: "/",
+        query: None,
+        headers: &headers,
+        peer: None,
+        users: &[],
+    };
+    let mut record = record();
+    record.story = Some(Box::new(chain.explain(&facts, None)));
+    decisions.tell(&record, Duration::ZERO);
+    let story = decisions.take().pop().unwrap().story.unwrap();
+    assert_eq!(story["because"], "no allow rule of level 1 matches");
+    assert!(story["change"].as_str().unwrap().contains("its 'methods' named GET"), "{story}");
+    assert_eq!(story["levels"], json!([]));
+    (0..QUEUE).for_each(|_| decisions.tell(&record, Duration::ZERO));
+    let waited = decisions.queue.len();
+    assert!(waited < QUEUE && decisions.dropped() == (QUEUE - waited) as u64, "{waited}");
+    while !decisions.take().is_empty() {}
+    assert_eq!(decisions.bytes.load(Relaxed), 0);
 }

@@ -15,7 +15,7 @@ use crate::mesh::Credentials;
 /// For how long one is given out, in seconds.
 const ANEW: u64 = 60;
 /// For how long one holds, in seconds.
-const LASTS: u64 = 300;
+pub(super) const LASTS: u64 = 300;
 /// For how long one holds at least, also where the caller's own token ends sooner: as long as a request
 /// is let pass by its leeway.
 const AT_LEAST: u64 = 10;
@@ -72,7 +72,13 @@ fn mint(users: &[User], credentials: &Credentials, now: u64) -> Option<Coin> {
     let ends = users.iter().filter_map(|user| ends(&user.principal)).min();
     let ends = ends.map_or(now + LASTS, |ends| ends.clamp(now + AT_LEAST, now + LASTS));
     let passport = Passport { issued: now, ends, users: users.to_vec() };
-    let payload = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&passport).ok()?);
+    let value = written(&passport, credentials)?;
+    Some(Coin { value, issued: now, ends, by: credentials.number })
+}
+
+/// A passport with its signature, and the certificates by which that is checked.
+pub(super) fn written(passport: &Passport, credentials: &Credentials) -> Option<HeaderValue> {
+    let payload = URL_SAFE_NO_PAD.encode(serde_json::to_vec(passport).ok()?);
     let signature = credentials.sign(&signed(&payload))?;
     let mut text = payload;
     for part in [&signature[..]].into_iter().chain(credentials.chain()) {
@@ -81,7 +87,7 @@ fn mint(users: &[User], credentials: &Credentials, now: u64) -> Option<Coin> {
     }
     let mut value = HeaderValue::try_from(text).ok()?;
     value.set_sensitive(true);
-    Some(Coin { value, issued: now, ends, by: credentials.number })
+    Some(value)
 }
 
 /// What is signed, which is nothing that the same key signs for anything else.

@@ -41,7 +41,7 @@ impl Known {
         let link = |uri| Peer::read(uri, credentials.trust()).ok_or(Refused::Odd);
         let via = words.take(LINKS + 1).map(link).collect::<Result<Vec<_>, _>>()?;
         if via.len() > LINKS {
-            return Err(Refused::Long);
+            return Err(Refused::Handed);
         }
         let signature = token.split('.').nth(1).ok_or(Refused::Odd)?;
         let before = self.0.get(signature).filter(|known| *known.token == *token);
@@ -80,6 +80,11 @@ fn check(token: &str, credentials: &Credentials, now: SystemTime) -> Result<Chec
     let passport: Passport = serde_json::from_slice(&decode(payload)?).map_err(|_| Refused::Odd)?;
     if passport.ends <= seconds(now) {
         return Err(Refused::Ended);
+    }
+    // Whoever has a gateway's key mints no more than a gateway does.
+    let is_late = passport.issued > seconds(now) + mint::LASTS;
+    if is_late || passport.ends > passport.issued + mint::LASTS {
+        return Err(Refused::Long);
     }
     let chain = [decode(leaf)?, decode(issuer)?];
     let (issuer, certificate) = credentials.gateway(&chain, now).map_err(Refused::Nobody)?;

@@ -207,7 +207,23 @@ fn what_goes_round_in_a_ring_ends() {
     assert_eq!(carried.onward(&from, TRUST, bed.now), None);
     let long = format!("{} {}", value.to_str().unwrap(), from.uri(TRUST));
     let refused = bed.read(&HeaderValue::try_from(long).unwrap(), &from, bed.now).unwrap_err();
-    assert_eq!(refused, Refused::Long);
+    assert_eq!(refused, Refused::Handed);
+}
+
+#[test]
+fn nobody_mints_one_that_holds_for_longer_than_a_gateway_would() {
+    let bed = Bed::new();
+    let edge = bed.edge.now().unwrap();
+    let read = |issued: u64, ends: u64| {
+        let passport = Passport { issued, ends, users: vec![clerk(None)] };
+        let value = mint::written(&passport, &edge).unwrap();
+        bed.read(&value, &gateway("east"), bed.now).map(|_| ())
+    };
+    let now = seconds(bed.now);
+    assert_eq!(read(now, now + 300), Ok(()));
+    assert_eq!(read(now, now + 301), Err(Refused::Long));
+    assert_eq!(read(now + 301, now + 310), Err(Refused::Long));
+    assert_eq!(read(now - 400, now - 100), Err(Refused::Ended));
 }
 
 #[test]
@@ -222,6 +238,7 @@ fn more_than_can_be_carried_is_not_cut_but_left_out() {
 fn users_count_in_the_workspace_to_which_they_proved_themselves() {
     let bed = Bed::new();
     let mut table = Table::default();
+    table.knows_workspaces = true;
     for (namespace, workspace) in [("shop", "shop"), ("shop-more", "shop"), ("bank", "bank")] {
         table.workspaces.insert(name(namespace), name(workspace));
     }
@@ -240,10 +257,16 @@ fn users_count_in_the_workspace_to_which_they_proved_themselves() {
     assert_eq!(users, [ann.clone(), clerk.clone()]);
     let value = bed.mint(&users, bed.now).unwrap();
     let carried = bed.read(&value, &gateway("east"), bed.now).unwrap();
-    let both = [ann.principal.clone(), clerk.principal];
+    let both = [ann.principal.clone(), clerk.principal.clone()];
     for (namespace, believed) in
         [("shop", &both[..]), ("shop-more", &both[..]), ("bank", &both[..1]), ("infra", &both[..1])]
     {
         assert_eq!(carried.users_for(&table, &name(namespace)), believed, "{namespace}");
     }
+    // A namespace that may be of a workspace that cannot be read is not the platform's.
+    table.knows_workspaces = false;
+    assert_eq!(
+        super::users(&proofs, &table),
+        [User { workspace: Some(name("shop")), ..ann }, clerk]
+    );
 }
