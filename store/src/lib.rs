@@ -21,6 +21,7 @@ pub mod authority;
 pub mod commit;
 mod copy;
 mod db;
+pub mod decision;
 mod digest;
 mod error;
 mod feed;

@@ -13,6 +13,7 @@ use crate::db::{Db, Tx};
 const STEPS: &[&str] = &[
     include_str!("../../migrations/0001_store.sql"),
     include_str!("../../migrations/0002_serial_before.sql"),
+    include_str!("../../migrations/0003_decision.sql"),
 ];
 
 /// The version that this program writes and reads.

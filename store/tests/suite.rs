@@ -14,6 +14,7 @@ mod audit;
 mod claim;
 mod commit;
 mod copy;
+mod decision;
 mod feed;
 mod history;
 mod node;

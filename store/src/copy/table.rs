@@ -28,7 +28,8 @@ macro_rules! of_resource {
     };
 }
 
-/// In an order in which a row comes after those that it refers to.
+/// In an order in which a row comes after those that it refers to. Decisions are not among them:
+/// they are of a day, and of no use where the requests are not.
 pub(super) const TABLES: &[Table] = &[
     Table { name: "counter", key: 1, columns: &[("id", Int), ("revision", Int)] },
     Table { name: "scopes", key: 1, columns: &[("scope", Text), ("revision", Int)] },
