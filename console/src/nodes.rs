@@ -9,6 +9,7 @@ use clap::Args;
 use control::ca::Ca;
 use control::fleet::Fleet;
 use control::grpc::Nodes;
+use control::seeing::Window;
 use control::{App, Clock};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -26,10 +27,17 @@ pub(crate) struct ForNodes {
     /// How long certificates of nodes last, such as 24h, 90m or 60s; nodes renew them in time.
     #[arg(long, default_value = "24h", value_name = "TIME", value_parser = lasting)]
     certificate_ttl: Duration,
+    /// How long what nodes tell of requests is kept, such as 24h, 90m or 60s.
+    #[arg(long, default_value = "24h", value_name = "TIME", value_parser = lasting)]
+    decisions_for: Duration,
+    /// How many bytes of what nodes tell of requests are kept; the oldest go first.
+    #[arg(long, default_value_t = Window::default().bytes, value_name = "BYTES")]
+    decisions_bytes: u64,
 }
 
 /// The flags, as clap names them.
-pub(crate) const FLAGS: [&str; 3] = ["config_listen", "trust", "certificate_ttl"];
+pub(crate) const FLAGS: [&str; 5] =
+    ["config_listen", "trust", "certificate_ttl", "decisions_for", "decisions_bytes"];
 
 /// The port, bound.
 pub(crate) struct Port {
@@ -39,13 +47,14 @@ pub(crate) struct Port {
 
 /// Binds the port, and makes the root if there is none, so that join tokens can name it.
 pub(crate) async fn open(args: &ForNodes, app: &Arc<App>) -> Result<Port> {
-    let (store, clock) = (app.store().clone(), Clock::system());
+    let clock = Clock::system();
     let lasts = args.certificate_ttl.try_into().context("the time that certificates last")?;
-    let ca = Ca::open(store.clone(), &args.trust, lasts, clock.now()).await;
+    let ca = Ca::open(app.store().clone(), &args.trust, lasts, clock.now()).await;
     let ca = Arc::new(ca.context("opening the authority of nodes")?);
-    let fleet = Arc::new(Fleet::new(store.clone(), clock.clone()));
+    let fleet = Arc::new(Fleet::new(app.store().clone(), clock.clone()));
     app.attend(Arc::clone(&fleet));
-    let nodes = Nodes::new(Arc::clone(app), store, Arc::clone(&ca), fleet, clock).await?;
+    let window = Window { lasts: args.decisions_for, bytes: args.decisions_bytes };
+    let nodes = Nodes::new(Arc::clone(app), Arc::clone(&ca), fleet, clock, window).await?;
     let listener = TcpListener::bind(args.config_listen)
         .await
         .with_context(|| format!("listening for nodes on {}", args.config_listen))?;

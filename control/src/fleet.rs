@@ -120,6 +120,8 @@ struct Memory {
     dirty: BTreeSet<String>,
     streams: u64,
     figures: Figures,
+    /// How many decisions each node dropped since it started, as it last said.
+    dropped: BTreeMap<String, u64>,
 }
 
 /// A node that has a stream, or had one since we started.
@@ -234,6 +236,15 @@ impl Fleet {
         self.change(ticket, |_, _, figures| figures.nacks += 1);
     }
 
+    /// A node told of requests: so many decisions were new, and so many it dropped since it started.
+    pub(crate) fn told(&self, id: &str, new: u64, dropped: u64) {
+        let mut memory = self.memory();
+        let before = memory.dropped.insert(id.to_owned(), dropped).unwrap_or_default();
+        memory.figures.decisions += new;
+        // A node that started anew counts from its beginning.
+        memory.figures.dropped += dropped.checked_sub(before).unwrap_or(dropped);
+    }
+
     /// A transaction was given to a stream.
     pub(crate) fn pushed(&self) {
         self.memory().figures.pushes += 1;
@@ -310,6 +321,7 @@ impl Fleet {
                 }
                 for id in &unknown {
                     memory.nodes.remove(id);
+                    memory.dropped.remove(id);
                 }
                 unknown
             }

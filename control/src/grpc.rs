@@ -1,4 +1,4 @@
-//! The port for nodes: TLS 1.3 with our own certificate, and the two services behind it.
+//! The port for nodes: TLS 1.3 with our own certificate, and the three services behind it.
 //!
 //! Whoever shows no certificate may join and come back, and is cut off after half a minute; whoever
 //! shows one that is not a node's of ours does not get through the handshake.
@@ -18,7 +18,6 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, version::TLS13};
-use store::Store;
 use time::OffsetDateTime;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -27,7 +26,7 @@ use tokio_rustls::TlsAcceptor;
 use tonic::body::Body;
 use tonic::codegen::Service as _;
 use tonic::{Code, Status};
-use wire::server::{ConfigServer, IdentityServer};
+use wire::server::{ConfigServer, IdentityServer, SeeingServer};
 
 use crate::App;
 use crate::ca::{Ca, CaError, NodeCheck, Proven};
@@ -35,10 +34,11 @@ use crate::clock::Clock;
 use crate::fleet::Fleet;
 use crate::identity::Identities;
 use crate::push::{Configs, Push};
+use crate::seeing::{self, Seeing, Seeings, Window};
 
 /// Connections of nodes at once.
 const CONNECTIONS: usize = 10_000;
-/// Connections of one node at once: its stream, a renewal, and as many that are about to end.
+/// Connections of one node at once: its streams, a renewal, and as many that are about to end.
 const OF_ONE: usize = 8;
 /// Handshakes at once; who comes later waits in the socket.
 const HANDSHAKES: usize = 1_024;
@@ -79,11 +79,13 @@ pub struct Nodes {
     ca: Arc<Ca>,
     fleet: Arc<Fleet>,
     push: Arc<Push>,
+    seeing: Arc<Seeing>,
     check: Arc<NodeCheck>,
     tls: Arc<ServerConfig>,
     shown: Arc<Shown>,
     config: ConfigServer<Configs>,
     identity: IdentityServer<Identities>,
+    told: SeeingServer<Seeings>,
     clock: Clock,
     strangers: Semaphore,
     nodes: Semaphore,
@@ -92,16 +94,17 @@ pub struct Nodes {
 }
 
 impl Nodes {
-    /// Over an app and its store; `fleet` is told of what nodes say.
+    /// Over an app and its store; `fleet` is told of what nodes say, and what they tell of requests
+    /// is kept as `window` says.
     ///
     /// # Errors
     /// [`ServeError`].
     pub async fn new(
         app: Arc<App>,
-        store: Store,
         ca: Arc<Ca>,
         fleet: Arc<Fleet>,
         clock: Clock,
+        window: Window,
     ) -> Result<Self, ServeError> {
         let provider = Arc::new(default_provider());
         let check = Arc::new(NodeCheck::new(&ca, Arc::clone(&provider))?);
@@ -114,14 +117,19 @@ impl Nodes {
         tls.alpn_protocols = vec![b"h2".to_vec()];
         // A resumed connection would bring a certificate that was checked once, long ago.
         tls.send_tls13_tickets = 0;
+        let store = app.store().clone();
         let push =
             Push::new(Arc::clone(&app), store, Arc::clone(&ca), Arc::clone(&fleet), clock.clone());
         let push = Arc::new(push);
+        let seeing = Seeing::new(Arc::clone(&app), Arc::clone(&fleet), clock.clone(), window);
+        let seeing = Arc::new(seeing);
         let identities = Identities::new(Arc::clone(&app), Arc::clone(&ca), clock.clone());
         let config = ConfigServer::new(Configs(Arc::clone(&push)));
         let config = config.max_decoding_message_size(wire::FRAME);
         let config = config.max_encoding_message_size(wire::FRAME);
         let identity = IdentityServer::new(identities).max_decoding_message_size(64 << 10);
+        let told = SeeingServer::new(Seeings(Arc::clone(&seeing)));
+        let told = told.max_decoding_message_size(seeing::BATCH);
         let tls = Arc::new(tls);
         let (strangers, nodes) = (Semaphore::new(STRANGERS), Semaphore::new(CONNECTIONS));
         let held = Mutex::default();
@@ -129,11 +137,13 @@ impl Nodes {
             ca,
             fleet,
             push,
+            seeing,
             check,
             tls,
             shown,
             config,
             identity,
+            told,
             clock,
             strangers,
             nodes,
@@ -145,6 +155,7 @@ impl Nodes {
     pub async fn serve(self: Arc<Self>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
         let mut tasks = JoinSet::new();
         tasks.spawn(Arc::clone(&self.push).follow());
+        tasks.spawn(Arc::clone(&self.seeing).tidy());
         tasks.spawn(Arc::clone(&self).renew());
         let push = Arc::clone(&self.push);
         tasks.spawn(Arc::clone(&self.fleet).keep(move |id| push.forget(id)));
@@ -153,6 +164,7 @@ impl Nodes {
         let mut accepting = AbortOnDrop(accepting);
         said(&mut stop).await;
         // Streams first, so that connections still carry their last words.
+        self.seeing.stop();
         self.push.stop().await;
         close.send_replace(true);
         let _ = tokio::time::timeout(GRACE, &mut accepting.0).await;
@@ -260,6 +272,8 @@ impl Nodes {
             self.config.clone().call(request).await
         } else if path.starts_with("/heddle.identity.v1.Identity/") {
             self.identity.clone().call(request).await
+        } else if path.starts_with("/heddle.seeing.v1.Seeing/") {
+            self.told.clone().call(request).await
         } else {
             Ok(Status::new(Code::Unimplemented, "there is no such service").into_http())
         }

@@ -35,7 +35,7 @@ const WORD: usize = 253;
 
 const NO_TOKEN: &str = "this join token is unknown, used up, expired or revoked; make a new one \
                         with `heddle join-token create`";
-const FORGOTTEN: &str = "this node was forgotten; let it join again with a new join token \
+pub(crate) const FORGOTTEN: &str = "this node was forgotten; let it join again with a new join token \
                          (`heddle join-token create`)";
 const NOT_LAST: &str = "this is not the last certificate that the node got; let it join again with \
                         a new join token (`heddle join-token create`)";

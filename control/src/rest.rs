@@ -37,6 +37,7 @@ mod nul;
 mod openapi;
 mod operations;
 mod problem;
+mod request;
 mod resource;
 mod room;
 mod session;

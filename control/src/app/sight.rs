@@ -59,6 +59,14 @@ impl Sight {
         !self.is_hidden(key) && self.reads(key, &scope, api)
     }
 
+    /// Whether it may be seen what an object did while it belonged to `scope`: by whoever may read it
+    /// as it is, and could read it there.
+    pub(super) fn decided(&self, key: &Key, scope: &Scope) -> bool {
+        let object = self.world.objects.get(key).map(|object| api_of(&object.resource));
+        let api = object.or_else(|| self.world.aside(key).map(Unreadable::api)).flatten();
+        self.version(key, scope, api.as_ref())
+    }
+
     /// Whether a change of one object may be seen, knowing what was there before it.
     pub(super) fn change(&self, key: &Key, version: &Version, before: Option<&Version>) -> bool {
         let body = body(version).or_else(|| body(before?));

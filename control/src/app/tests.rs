@@ -21,6 +21,7 @@ mod once;
 mod people;
 mod plan;
 mod reading;
+mod request;
 mod turn;
 mod world;
 

@@ -20,6 +20,10 @@ pub struct Figures {
     pub acks: u64,
     /// Transactions that were refused.
     pub nacks: u64,
+    /// Decisions that nodes told, each once.
+    pub decisions: u64,
+    /// Decisions that nodes dropped, for want of room, before they could tell them.
+    pub dropped: u64,
     /// From commit to force.
     pub latency: Latency,
 }
@@ -48,6 +52,8 @@ impl Figures {
             ("push_bytes", "Bytes of bodies given to streams", self.bytes),
             ("acks", "Transactions in force at a node", self.acks),
             ("nacks", "Transactions that a node refused", self.nacks),
+            ("decisions", "Decisions on requests that nodes told", self.decisions),
+            ("decisions_dropped", "Decisions that nodes dropped for want of room", self.dropped),
         ] {
             let name = format!("heddle_server_{name}");
             text.push_str(&format!(

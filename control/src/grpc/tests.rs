@@ -10,6 +10,7 @@ use crate::test::{Bed, TRAFFIC, slice};
 
 mod many;
 mod node;
+mod seeing;
 
 use node::{Channel, Node, Open, csr, join, key};
 
@@ -35,8 +36,8 @@ impl Running {
         let ca = Ca::open(bed.store.clone(), "heddle.internal", lasts, clock.now()).await.unwrap();
         let ca = Arc::new(ca);
         let fleet = Arc::new(Fleet::new(bed.store.clone(), clock.clone()));
-        let (app, store) = (Arc::clone(&bed.app), bed.store.clone());
-        let nodes = Nodes::new(app, store, Arc::clone(&ca), Arc::clone(&fleet), clock).await;
+        let (app, window) = (Arc::clone(&bed.app), Window::default());
+        let nodes = Nodes::new(app, Arc::clone(&ca), Arc::clone(&fleet), clock, window).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);

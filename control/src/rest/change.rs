@@ -348,7 +348,7 @@ fn expect_written(edit: &mut Edit) {
 }
 
 /// Whether a word of the query is `true`.
-fn flag(ask: &Ask, name: &str) -> Result<bool, Problem> {
+pub(super) fn flag(ask: &Ask, name: &str) -> Result<bool, Problem> {
     match ask.word(name) {
         None | Some("false") => Ok(false),
         Some("true") => Ok(true),

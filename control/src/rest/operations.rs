@@ -13,7 +13,8 @@ use super::ask::Ask;
 use super::problem::Problem;
 use super::resource::ResourceShape;
 use super::{
-    access, audit, change, join_token, node, openapi, resource, session, stream, token, user,
+    access, audit, change, join_token, node, openapi, request, resource, session, stream, token,
+    user,
 };
 use crate::authn::Caller;
 use crate::{App, Refusal};
@@ -442,6 +443,32 @@ pub(super) static OPERATIONS: &[Operation] = &[
     })
     .who(Who::Admin)
     .gives(DONE),
+    Operation::new(
+        Get,
+        "/requests",
+        "request_list",
+        "The latest requests that you may see",
+        |ask| Box::pin(request::list(ask)),
+    )
+    .query(&[
+        word("reason", "That ended for this reason, like access_denied."),
+        word("denied", "`true` for those that were denied, for whichever reason."),
+        CURSOR,
+        LIMIT,
+    ])
+    .gives(&[(
+        200,
+        "Newest first, once for each proxy.",
+        Some(page::<request::RequestGlimpse>),
+    )]),
+    Operation::new(
+        Get,
+        "/requests/{id}",
+        "request_show",
+        "The way of a request through the proxies, and what decided at each",
+        |ask| Box::pin(request::show(ask)),
+    )
+    .gives(&[(200, "By its x-request-id.", Some(form::<request::RequestWay>))]),
     Operation::new(Get, "/audit", "audit_list", "The audit, newest first", |ask| {
         Box::pin(audit::list(ask))
     })

@@ -17,10 +17,10 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 use tonic::body::Body;
 use tonic::{Status, Streaming};
-use wire::client::{ConfigClient, IdentityClient};
+use wire::client::{ConfigClient, IdentityClient, SeeingClient};
 use wire::{
-    Ack, Begin, Certified, Commit, ControlFrame, Envelope, Held, Hello, Join, Key, Nack, NodeFrame,
-    NodeHeartbeat, Vector, digest,
+    Ack, Begin, Certified, Commit, ControlFrame, Envelope, Held, Hello, Join, Kept, Key, Nack,
+    NodeFrame, NodeHeartbeat, Told, Vector, digest,
 };
 
 use crate::ca::SERVER_NAME;
@@ -103,6 +103,10 @@ impl Channel {
         let client =
             ConfigClient::with_origin(Requests(self.http.clone()), ORIGIN.parse().unwrap());
         client.max_decoding_message_size(wire::FRAME)
+    }
+
+    pub(super) fn seeing(&self) -> SeeingClient<Requests> {
+        SeeingClient::with_origin(Requests(self.http.clone()), ORIGIN.parse().unwrap())
     }
 }
 
@@ -204,15 +208,12 @@ pub(super) struct Open {
     next_beat: tokio::time::Instant,
 }
 
-struct Outgoing(mpsc::Receiver<NodeFrame>);
+struct Outgoing<T>(mpsc::Receiver<T>);
 
-impl futures::Stream for Outgoing {
-    type Item = NodeFrame;
+impl<T> futures::Stream for Outgoing<T> {
+    type Item = T;
 
-    fn poll_next(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<NodeFrame>> {
+    fn poll_next(mut self: std::pin::Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
         self.0.poll_recv(cx)
     }
 }
@@ -244,7 +245,8 @@ impl Open {
                 () = tokio::time::sleep_until(self.next_beat) => {
                     self.next_beat += wire::HEARTBEAT;
                     if let Some(beat) = self.beat.clone() {
-                        self.say(beat).await;
+                        // A stream that is over says so by its last frame.
+                        let _ = self.frames.send(beat).await;
                     }
                 }
                 () = tokio::time::sleep_until(until) => panic!("no frame in time"),
@@ -327,4 +329,35 @@ fn check_signature(node: &Node, received: &Received) {
     let id = &node.certified.node_id;
     let statement = digest::statement(id, commit.issued_at, &begin.vector, &commit.digest);
     key.verify(&statement, &commit.signature).expect("a signature of this very statement");
+}
+
+/// One open stream on which a node tells of requests.
+pub(super) struct Telling {
+    _channel: Channel,
+    batches: mpsc::Sender<Told>,
+    kept: Streaming<Kept>,
+}
+
+impl Telling {
+    pub(super) async fn open(node: &Node, to: SocketAddr) -> Result<Self, Status> {
+        let channel = node.connect(to).await.map_err(|error| Status::unknown(error.to_string()))?;
+        Self::over(channel).await
+    }
+
+    pub(super) async fn over(channel: Channel) -> Result<Self, Status> {
+        let (batches, outgoing) = mpsc::channel(16);
+        let kept = channel.seeing().tell(Outgoing(outgoing)).await?.into_inner();
+        Ok(Telling { _channel: channel, batches, kept })
+    }
+
+    /// Tells a batch; the number of the one that is kept.
+    pub(super) async fn tell(&mut self, told: Told) -> Result<u64, Status> {
+        self.batches.send(told).await.unwrap();
+        Ok(self.next().await?.expect("an answer").number)
+    }
+
+    pub(super) async fn next(&mut self) -> Result<Option<Kept>, Status> {
+        let kept = tokio::time::timeout(SOON, self.kept.message()).await;
+        kept.expect("an answer in time")
+    }
 }

@@ -1,0 +1,228 @@
+//! What nodes tell of the requests that they decided: kept in batches, for a while.
+//!
+//! ```text
+//! Told ── a node of ours? ── each made fit to keep ── one transaction ──> Kept
+//!                                                     once a minute the oldest go
+//! ```
+//!
+//! A batch is read when the one before it is kept, so whoever tells faster than we keep waits, and
+//! drops what there is no room for. Of all nodes only a few batches are written at once, so that no
+//! commit of a person waits long behind them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::Stream;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
+use tonic::{Request, Response, Status, Streaming};
+use wire::Kept;
+
+use crate::App;
+use crate::ca::Proven;
+use crate::clock::Clock;
+use crate::fleet::Fleet;
+use crate::identity::{FORGOTTEN, failed, known, proven};
+use crate::moment::micros;
+
+mod fit;
+
+/// The largest batch that is read, in bytes: what one may hold, and room for those who count less
+/// closely.
+pub(crate) const BATCH: usize = 2 << 20;
+/// Batches that are written at once.
+const TURNS: usize = 2;
+/// How often the oldest are looked for.
+const ROUND: Duration = Duration::from_secs(60);
+
+const ENDED: &str = "the certificate of this stream has ended; open another stream";
+const STOPPING: &str = "the control plane stops; come again";
+
+/// How much is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// What is older goes.
+    pub lasts: Duration,
+    /// All together weigh at most so much; the oldest go first.
+    pub bytes: u64,
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        Window { lasts: Duration::from_secs(86_400), bytes: 256 << 20 }
+    }
+}
+
+/// Keeps what nodes tell.
+#[derive(Debug)]
+pub struct Seeing {
+    app: Arc<App>,
+    fleet: Arc<Fleet>,
+    clock: Clock,
+    window: Window,
+    turns: Semaphore,
+    stopping: watch::Sender<bool>,
+}
+
+impl Seeing {
+    /// Over an app and its store; `fleet` counts.
+    pub fn new(app: Arc<App>, fleet: Arc<Fleet>, clock: Clock, window: Window) -> Self {
+        let (stopping, _) = watch::channel(false);
+        Seeing { app, fleet, clock, window, turns: Semaphore::new(TURNS), stopping }
+    }
+
+    /// Ends all streams, and lets no more go on.
+    pub(crate) fn stop(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    /// Has the oldest go, until it is aborted.
+    pub(crate) async fn tidy(self: Arc<Self>) {
+        let mut rounds = tokio::time::interval(ROUND);
+        rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            rounds.tick().await;
+            if let Err(error) = self.prune().await {
+                tracing::warn!(%error, "old decisions could not be forgotten; trying again");
+            }
+        }
+    }
+
+    /// Has those go that are too old or too many; how many that were.
+    async fn prune(&self) -> Result<u64, store::Error> {
+        let lasts = i64::try_from(self.window.lasts.as_micros()).unwrap_or(i64::MAX);
+        let before = micros(self.clock.now()).saturating_sub(lasts);
+        let bytes = i64::try_from(self.window.bytes).unwrap_or(i64::MAX);
+        self.app.store().decision_prune(before, bytes).await
+    }
+
+    /// Keeps a batch of a node.
+    pub(crate) async fn keep(&self, node: &str, told: wire::Told) -> Result<Kept, Status> {
+        let world = self.app.world().await.map_err(failed)?;
+        let now = micros(self.clock.now());
+        let many = told.decisions.len();
+        let fit = told.decisions.into_iter().filter_map(|one| fit::fit(one, &world, now));
+        let fit: Vec<_> = fit.collect();
+        if fit.len() < many {
+            tracing::warn!(node, unfit = many - fit.len(), "a node told what is no decision");
+        }
+        // Nobody closes it.
+        let _turn = self.turns.acquire().await;
+        let new = self.app.store().decision_keep(node, &fit).await.map_err(failed)?;
+        let new = new.ok_or_else(|| Status::unauthenticated(FORGOTTEN))?;
+        self.fleet.told(node, new, told.dropped);
+        Ok(Kept { number: told.number })
+    }
+}
+
+/// The service.
+#[derive(Debug, Clone)]
+pub struct Seeings(pub Arc<Seeing>);
+
+/// What a node is answered.
+pub type Answers = std::pin::Pin<Box<dyn Stream<Item = Result<Kept, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl wire::server::Seeing for Seeings {
+    type TellStream = Answers;
+
+    async fn tell(
+        &self,
+        request: Request<Streaming<wire::Told>>,
+    ) -> Result<Response<Answers>, Status> {
+        let proven = proven(&request)?;
+        known(self.0.app.store(), &proven).await?;
+        let telling = Telling::new(Arc::clone(&self.0), proven, request.into_inner());
+        Ok(Response::new(Box::pin(futures::stream::unfold(Some(telling), Telling::next))))
+    }
+}
+
+/// One stream of a node. It has no task of its own: it goes on when its connection asks it to.
+struct Telling {
+    seeing: Arc<Seeing>,
+    node: Proven,
+    batches: Streaming<wire::Told>,
+    stopping: watch::Receiver<bool>,
+    /// When the certificate ends by which it was opened.
+    until: Instant,
+}
+
+impl Telling {
+    fn new(seeing: Arc<Seeing>, node: Proven, batches: Streaming<wire::Told>) -> Self {
+        let lasts = Duration::try_from(node.expires - seeing.clock.now()).unwrap_or_default();
+        let stopping = seeing.stopping.subscribe();
+        Telling { seeing, node, batches, stopping, until: Instant::now() + lasts }
+    }
+
+    /// The next answer, and what goes on behind it: nothing behind the reason why it ends.
+    async fn next(telling: Option<Self>) -> Option<(Result<Kept, Status>, Option<Self>)> {
+        let mut telling = telling?;
+        match telling.answer().await {
+            Ok(Some(kept)) => Some((Ok(kept), Some(telling))),
+            Ok(None) => None,
+            Err(status) => Some((Err(status), None)),
+        }
+    }
+
+    /// The answer to the next batch; none if the node has no more.
+    async fn answer(&mut self) -> Result<Option<Kept>, Status> {
+        let told = tokio::select! {
+            told = self.batches.message() => told?,
+            () = tokio::time::sleep_until(self.until) => {
+                return Err(Status::unauthenticated(ENDED));
+            }
+            _ = self.stopping.wait_for(|stops| *stops) => {
+                return Err(Status::unavailable(STOPPING));
+            }
+        };
+        let Some(told) = told else { return Ok(None) };
+        // The clock on the wall goes on while the machine sleeps.
+        if self.node.expires <= self.seeing.clock.now() {
+            return Err(Status::unauthenticated(ENDED));
+        }
+        self.seeing.keep(&self.node.id, told).await.map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::OffsetDateTime;
+
+    use super::*;
+    use crate::test::Bed;
+
+    #[tokio::test]
+    async fn what_is_too_old_or_too_much_goes() {
+        let bed = Bed::new().await;
+        let node = store::node::Node {
+            id: "n1".to_owned(),
+            cluster: "east".to_owned(),
+            kind: "gateway".to_owned(),
+            name: "edge-1".to_owned(),
+            version: String::new(),
+            first_seen: 0,
+            last_seen: 0,
+            certificate: None,
+            connected: true,
+        };
+        bed.store.node_join(&node).await.unwrap();
+        let now = OffsetDateTime::now_utc();
+        let clock = Clock::of(move || now);
+        let decision = |seconds: i64| wire::Decision {
+            span: format!("{seconds:016x}"),
+            trace: "a".repeat(32),
+            at: micros(now) - seconds * 1_000_000,
+            ..wire::Decision::default()
+        };
+        let fleet = Arc::new(Fleet::new(bed.store.clone(), clock.clone()));
+        let seeing = |seconds, bytes| {
+            let window = Window { lasts: Duration::from_secs(seconds), bytes };
+            Seeing::new(Arc::clone(&bed.app), Arc::clone(&fleet), clock.clone(), window)
+        };
+        let told = wire::Told { decisions: (0..10).map(decision).collect(), ..Default::default() };
+        seeing(60, 0).keep("n1", told).await.unwrap();
+        assert_eq!(seeing(60, 1 << 20).prune().await.unwrap(), 0);
+        assert_eq!(seeing(4, 1 << 20).prune().await.unwrap(), 5, "those of 5 to 9 seconds ago");
+        assert_eq!(seeing(60, 0).prune().await.unwrap(), 5);
+    }
+}
