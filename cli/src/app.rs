@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use crate::args::{Args, Command, Everywhere};
 use crate::client::{Address, Client};
 use crate::command::{
-    audit, change, completion, diff, fleet, join, look, node, past, plan, rights, sign, token, user,
+    audit, change, completion, diff, explain, fleet, join, look, node, past, plan, rights, sign,
+    token, user,
 };
 use crate::failure::{Done, Failure};
 use crate::kept::{self, Kept};
@@ -77,6 +78,7 @@ async fn command(Args { everywhere, command }: Args) -> Result<Done, Failure> {
         Command::Delete(args) => change::delete(context, &args).await,
         Command::Diff(args) => diff::run(context, &args).await,
         Command::Plan(args) => plan::run(context, &args).await,
+        Command::Explain(args) => explain::run(context, &args).await,
         Command::History(args) => past::history(context, &args).await,
         Command::Rollback(args) => past::rollback(context, &args).await,
         Command::Status(args) => fleet::status(context, args).await,

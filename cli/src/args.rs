@@ -88,6 +88,8 @@ pub(crate) enum Command {
     Diff(Diff),
     /// Say which requests would go elsewhere if files were applied.
     Plan(Plan),
+    /// Tell the way of a request through the proxies, and what decided at each.
+    Explain(Explain),
     /// List changes, or the versions of one object.
     History(History),
     /// Take a revision back, as a new change.
@@ -242,6 +244,15 @@ pub(crate) struct Diff {
 pub(crate) struct Plan {
     #[command(flatten)]
     pub(crate) files: Files,
+    #[command(flatten)]
+    pub(crate) show: Show,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Explain {
+    /// The `x-request-id` of its answer.
+    #[arg(value_name = "REQUEST-ID")]
+    pub(crate) request: String,
     #[command(flatten)]
     pub(crate) show: Show,
 }

@@ -4,6 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod change;
 pub(crate) mod completion;
 pub(crate) mod diff;
+pub(crate) mod explain;
 pub(crate) mod fleet;
 pub(crate) mod join;
 pub(crate) mod look;

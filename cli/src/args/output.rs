@@ -53,6 +53,7 @@ impl Command {
             Command::Delete(args) => args.show.output,
             Command::Diff(args) => args.show.output,
             Command::Plan(args) => args.show.output,
+            Command::Explain(args) => args.show.output,
             Command::History(args) => args.show.output,
             Command::Rollback(args) => args.show.output,
             Command::Transfer(args) => args.show.output,

@@ -30,6 +30,7 @@ fn wrong_usage_is_told_as_such() {
         "describe route",
         "delete",
         "delete route/r -f a",
+        "explain",
         "history route/r --scope platform",
         "history --scope shop",
         "rollback",
@@ -66,6 +67,7 @@ fn what_is_documented_can_be_typed() {
         "delete route/r svc/s -n shop --wait",
         "delete -f a",
         "diff -f a -o json",
+        "explain 01a2173c-dce5-7591-a27d-b38d0e4e2327 -o yaml",
         "history HTTPRoute/r -n shop --limit 5",
         "history --scope workspace/shop",
         "rollback 12 --message oops",
@@ -105,6 +107,7 @@ fn whatever_takes_an_output_tells_its_errors_in_it() {
         "delete -f a",
         "diff -f a",
         "plan -f a",
+        "explain x",
         "history",
         "rollback 1",
         "transfer a --to b",
@@ -131,5 +134,5 @@ fn whatever_takes_an_output_tells_its_errors_in_it() {
     let below =
         |command: &clap::Command| command.get_subcommands().map(takes_output).sum::<usize>();
     let all = commands.get_subcommands().map(|one| takes_output(one) + below(one)).sum::<usize>();
-    assert_eq!(all, 19, "each has a line here");
+    assert_eq!(all, 20, "each has a line here");
 }
