@@ -3,6 +3,7 @@
 
 mod capture;
 mod cloth;
+mod explain;
 mod inbound;
 mod outbound;
 mod passport;
