@@ -31,7 +31,7 @@ pub struct Story {
     /// What decided, in a sentence.
     pub because: String,
     /// The smallest change of a policy, or of the request, by which it would pass here; none where it
-    /// passes, or where no policy is what it ends by.
+    /// passes, or ends by something else than a rule or the lack of one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub change: Option<String>,
     /// Where a redirect points.

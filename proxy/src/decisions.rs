@@ -27,14 +27,14 @@ use crate::trace::{Ratio, write_hex};
 
 /// So many may wait.
 const QUEUE: usize = 4096;
-/// So much may wait, as JSON and without what all have alike.
+/// So much may wait, as JSON and without what is always short.
 const QUEUE_BYTES: usize = 4 << 20;
 /// So much of that travels together.
 const BATCH_BYTES: usize = 512 << 10;
 /// A longer story, as of a policy with thousands of rules, is cut to what decided.
 const STORY_BYTES: usize = 16 << 10;
 /// So many stories a worker tells in a second: each asks every rule once more.
-const STORIES: u64 = 100;
+const STORIES: u64 = 20;
 /// The most bytes that are kept of a text from outside.
 const LONGEST: usize = 1 << 10;
 
@@ -83,7 +83,10 @@ impl Decisions {
 
     /// Whether the story of a request is to be told that ends so for now, and there is time for it.
     pub(crate) fn wants_story(&self, record: &Record, reason: Reason) -> bool {
-        if !went_wrong(reason) && !self.share.keeps(record.trace.trace_id) {
+        // Where a redirect leads holds the query, which may hold secrets.
+        if reason == Reason::Redirected
+            || !(went_wrong(reason) || self.share.keeps(record.trace.trace_id))
+        {
             return false;
         }
         let Some(told) = self.stories.get(record.worker) else { return false };
@@ -101,12 +104,17 @@ impl Decisions {
         if !failed && !went_wrong(record.reason) && !self.share.keeps(record.trace.trace_id) {
             return;
         }
-        let waiting = Box::new(self.waiting(record, took));
-        let bytes = waiting.bytes;
-        if self.bytes.load(Relaxed) + bytes > QUEUE_BYTES || self.queue.push(waiting).is_err() {
+        if self.queue.is_full() {
             return self.lose(1);
         }
-        self.bytes.fetch_add(bytes, Relaxed);
+        let waiting = Box::new(self.waiting(record, took));
+        let bytes = waiting.bytes;
+        // Counted before it can be taken out.
+        let before = self.bytes.fetch_add(bytes, Relaxed);
+        if before + bytes > QUEUE_BYTES || self.queue.push(waiting).is_err() {
+            self.bytes.fetch_sub(bytes, Relaxed);
+            return self.lose(1);
+        }
         if self.queue.len() == wire::DECISIONS {
             self.wake.notify_one();
         }
@@ -140,6 +148,7 @@ impl Decisions {
         decision.story = story;
         let detail = decision.detail.as_ref().map_or(0, String::len);
         let bytes = bytes + decision.path.len() + decision.host.len() + detail;
+        let bytes = bytes + decision.vector.keys().map(|scope| scope.len() + 16).sum::<usize>();
         Waiting { decision, bytes }
     }
 
@@ -180,6 +189,19 @@ impl Decisions {
             story: None,
         }
     }
+}
+
+/// The same without the values of headers, which may be secrets of those who sent them.
+pub(crate) fn discreet(mut story: Story) -> Box<Story> {
+    let policies = story.levels.iter_mut().flat_map(|level| &mut level.policies);
+    let failed =
+        policies.flat_map(|policy| &mut policy.rules).filter_map(|rule| rule.failed.as_mut());
+    for mismatch in failed.filter(|mismatch| mismatch.condition == "headers") {
+        if !mismatch.saw.starts_with("none") {
+            mismatch.saw = "another value".to_owned();
+        }
+    }
+    Box::new(story)
 }
 
 /// A story as it travels, and its length; cut where it is too long.

@@ -17,18 +17,19 @@ use http::{
 use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
 use policy::rewrite::TargetTooLong;
-use policy::{Answer, Facts, Principal, Proof, Reason, Verdict};
+use policy::{Answer, Facts, Proof, Reason, Verdict};
 use table::{Found, Rule, Target};
 use tokio::time::Instant;
+use wire::Side;
 
 use crate::attempts::Attempts;
 use crate::balance::Turn;
 use crate::body::{ClientBody, Progress, Upload};
+use crate::decisions::discreet;
 use crate::failure::Failure;
 use crate::forward::{self, Origin};
 use crate::http::Conn;
 use crate::live::Live;
-use crate::passport::PASSPORT;
 use crate::pool::Answered;
 use crate::record::Record;
 use crate::reply::{Reply, Stream, problem};
@@ -53,7 +54,10 @@ pub(crate) async fn exchange(conn: Arc<Conn>, mut request: Request<Incoming>) ->
     passport::admit(&conn, &live, &mut parts.headers, &mut record);
     let request_id = record.request_id.clone();
     let mut response = match judge(&conn, &live, &parts, &mut record) {
-        Ok(way) => forward(&conn, &live, way, parts, body, asked, record).await,
+        Ok(way) => {
+            passport::enter(&conn, &live, &mut record);
+            forward(&conn, &live, way, parts, body, asked, record).await
+        }
         Err(answer) => refuse(answer, record),
     };
     response.headers_mut().insert(REQUEST_ID, request_id);
@@ -86,8 +90,6 @@ struct Way<'l> {
     /// Path and query, the path in normal form.
     path: PathAndQuery,
     target: &'l Target,
-    /// Who is calling, as another proxy says.
-    users: Vec<Arc<Principal>>,
     /// Who proved here that it is they who call.
     proofs: Vec<Proof>,
 }
@@ -105,7 +107,7 @@ fn judge<'l>(
         model::path::normalise(parts.uri.path()).map_err(|_| Answer::new(Reason::PathInvalid))?;
     record.path = path.as_ref().into();
     bound(conn, parts)?;
-    let users = passport::believed(live, record);
+    let users = passport::believed(live, record.side, record.behalf.as_ref());
     let facts = Facts {
         now: unix_seconds(record.began_at),
         source: record.source,
@@ -135,7 +137,7 @@ fn judge<'l>(
     };
     let told = conn.shared.telemetry.decisions();
     if told.is_some_and(|decisions| decisions.wants_story(record, reason)) {
-        record.story = Some(Box::new(found.rule.chain.explain(&facts, found.prefix)));
+        record.story = Some(discreet(found.rule.chain.explain(&facts, found.prefix)));
     }
     let pass = match verdict {
         Verdict::Pass(pass) => pass,
@@ -149,7 +151,7 @@ fn judge<'l>(
     let target = target.ok_or_else(|| answer(Reason::NoBackend))?;
     let whole = whole_path(parts, &path).ok_or_else(|| answer(Reason::PathInvalid))?;
     let host = host_value(parts, named).ok_or_else(|| answer(Reason::HostInvalid))?;
-    Ok(Way { found, host, path: whole, target, users, proofs: pass.proofs })
+    Ok(Way { found, host, path: whole, target, proofs: pass.proofs })
 }
 
 /// The host as named and in normal form. Only HTTP/1.0 may leave it out.
@@ -232,7 +234,7 @@ fn refuse(answer: Answer, mut record: Box<Record>) -> Response<Reply> {
 async fn forward(
     conn: &Arc<Conn>,
     live: &Arc<Live>,
-    mut way: Way<'_>,
+    way: Way<'_>,
     mut head: Parts,
     body: Incoming,
     asked: Option<OnUpgrade>,
@@ -246,7 +248,7 @@ async fn forward(
     record.backend = Some(Arc::clone(&service.label));
     let upgrade = asked.and_then(|asked| Some((asked, forward::wanted_upgrade(&head)?)));
     let asked = upgrade.map(|(asked, word)| {
-        let again = tunnel::Asked::new(&head, &record, std::mem::take(&mut way.users));
+        let again = tunnel::Asked::new(&head, &record);
         (asked, word, again)
     });
     if outgoing(conn, &way, &mut head, &record).is_err() {
@@ -315,8 +317,9 @@ fn outgoing(
     head.uri = Uri::from(way.path.clone());
     head.version = Version::HTTP_11;
     way.found.rule.chain.alter_request(head, way.found.prefix)?;
-    // Where a route sets it: what is said to other proxies is ours to say.
-    head.headers.remove(PASSPORT);
+    if record.side == Side::Inbound {
+        forward::strip_other_traces(&mut head.headers);
+    }
     head.headers.insert(TRACEPARENT, record.trace.header_value());
     head.headers.insert(REQUEST_ID, record.request_id.clone());
     Ok(())

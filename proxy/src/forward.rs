@@ -123,6 +123,32 @@ pub(crate) fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
+/// Headers by which other tracers tell a trace. An application that believed one of them would send on a
+/// `traceparent` that its own proxy never showed it.
+const OTHER_TRACES: [&str; 14] = [
+    "b3",
+    "x-b3-traceid",
+    "x-b3-spanid",
+    "x-b3-parentspanid",
+    "x-b3-sampled",
+    "x-b3-flags",
+    "x-datadog-trace-id",
+    "x-datadog-parent-id",
+    "x-datadog-tags",
+    "x-amzn-trace-id",
+    "x-cloud-trace-context",
+    "uber-trace-id",
+    "grpc-trace-bin",
+    "ot-tracer-traceid",
+];
+
+/// Takes off what tells of another trace than ours.
+pub(crate) fn strip_other_traces(headers: &mut HeaderMap) {
+    for name in OTHER_TRACES {
+        headers.remove(name);
+    }
+}
+
 /// Whether no transfer coding but one `chunked` is on the body: another would be lost here, and
 /// who comes next would take coded bytes for plain ones (RFC 9112, section 6.1).
 pub(crate) fn is_framed_plainly(headers: &HeaderMap) -> bool {

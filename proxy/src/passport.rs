@@ -31,7 +31,7 @@ mod mint;
 mod reader;
 mod under_way;
 
-pub(crate) use behalf::{admit, believed, onward};
+pub(crate) use behalf::{admit, believed, enter, onward};
 pub(crate) use under_way::{Stay, UnderWay};
 
 /// The header between proxies.
@@ -178,11 +178,6 @@ impl Carried {
         believed.map(|user| Arc::clone(&user.principal)).collect()
     }
 
-    /// The first of those who are calling.
-    pub(crate) fn first(&self) -> Option<&Arc<Principal>> {
-        self.passport.users.first().map(|user| &user.principal)
-    }
-
     /// The header by which it goes on from `own`, if it still holds and was not in too many hands.
     pub(crate) fn onward(&self, own: &Peer, trust: &str, now: SystemTime) -> Option<HeaderValue> {
         if self.passport.ends <= seconds(now) || self.via.len() >= LINKS {
@@ -199,6 +194,13 @@ impl Carried {
     /// Whether the two are about the same people.
     fn is_of_whom(&self, other: &Carried) -> bool {
         self.passport.users == other.passport.users
+    }
+
+    /// Whether it holds for longer than the other, or came by a shorter way.
+    fn is_better_than(&self, other: &Carried) -> bool {
+        let worth =
+            |carried: &Carried| (carried.passport.ends, LINKS - carried.via.len().min(LINKS));
+        worth(self) > worth(other)
     }
 }
 

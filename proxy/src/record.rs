@@ -69,7 +69,7 @@ pub(crate) struct Record {
     /// On whose behalf, as another proxy says.
     pub(crate) behalf: Option<Arc<Carried>>,
     /// Why what came as a passport is none.
-    pub(crate) refused: Option<Refused>,
+    pub(crate) refused: Option<Box<Refused>>,
     /// It is under way for its application.
     pub(crate) _stay: Option<Stay>,
     /// Who is calling, if proved.

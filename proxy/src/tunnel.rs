@@ -13,14 +13,16 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use policy::{Facts, Principal, Reason, Verdict};
+use policy::{Facts, Reason, Verdict};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
+use wire::Side;
 
 use crate::balance::Turn;
 use crate::exchange::{meant_here, port_of, unix_seconds};
 use crate::forward;
 use crate::http::Conn;
 use crate::live::Live;
+use crate::passport::{self, Carried};
 use crate::pool::Answered;
 use crate::record::Record;
 use crate::reply::Reply;
@@ -36,11 +38,12 @@ pub(crate) struct Asked {
     port: Option<u16>,
     path: Box<str>,
     source: IpAddr,
-    users: Vec<Arc<Principal>>,
+    side: Side,
+    behalf: Option<Arc<Carried>>,
 }
 
 impl Asked {
-    pub(crate) fn new(parts: &Parts, record: &Record, users: Vec<Arc<Principal>>) -> Self {
+    pub(crate) fn new(parts: &Parts, record: &Record) -> Self {
         Asked {
             method: parts.method.clone(),
             uri: parts.uri.clone(),
@@ -49,12 +52,14 @@ impl Asked {
             port: forward::one_host(parts).and_then(port_of),
             path: record.path.clone(),
             source: record.source,
-            users,
+            side: record.side,
+            behalf: record.behalf.clone(),
         }
     }
 
     /// Whether `live` would let the request pass, were it made now.
     fn passes(&self, conn: &Conn, live: &Live) -> bool {
+        let users = passport::believed(live, self.side, self.behalf.as_ref());
         let facts = Facts {
             now: unix_seconds(SystemTime::now()),
             source: self.source,
@@ -66,7 +71,7 @@ impl Asked {
             query: self.uri.query(),
             headers: &self.headers,
             peer: conn.from.as_deref(),
-            users: &self.users,
+            users: &users,
         };
         let found = match conn.is_outbound(live) {
             true => live.table.called(&facts, self.port),

@@ -148,7 +148,7 @@ pub fn assemble(input: Input, previous: Option<&Assembly>) -> Assembly {
         inbound,
         outbound,
         workspaces: borders.workspaces(),
-        knows_workspaces: settled.unread.is_empty(),
+        knows_workspaces: settled.knows_workspaces(),
         ports,
     });
     let kept = std::mem::take(&mut settled.kept);

@@ -62,6 +62,11 @@ pub(crate) struct Item {
 }
 
 impl Settled {
+    /// Whether every workspace could be read as it is now.
+    pub(crate) fn knows_workspaces(&self) -> bool {
+        self.unread.is_empty() && !self.kept.iter().any(|key| key.kind == model::Kind::Workspace)
+    }
+
     /// Puts the form that `key` had in `previous` in the place of the one it has now.
     pub(crate) fn keep(&mut self, key: &Key, previous: &Assembly) {
         if let Some(item) = previous.settled.objects.get(key) {

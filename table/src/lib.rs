@@ -53,7 +53,7 @@ pub struct Table {
     pub outbound: Option<Outbound>,
     /// The workspace of each namespace that is in one; what is in none is the platform's.
     pub workspaces: BTreeMap<Name, Name>,
-    /// Whether every workspace could be read, so that all of their namespaces are known.
+    /// Whether every workspace could be read as it is now, so that all of their namespaces are known.
     pub knows_workspaces: bool,
     ports: listener::Ports,
 }

@@ -41,6 +41,11 @@ pub(crate) struct Port {
 }
 
 impl Outbound {
+    /// The namespace of the application.
+    pub fn namespace(&self) -> &Name {
+        &self.own
+    }
+
     /// What a call of `host` means: `port` where the call says one, else that of 80, or the only one.
     pub(crate) fn port(&self, host: &str, port: Option<u16>) -> Option<&Port> {
         let (name, rest) = host.split_once('.').unwrap_or((host, ""));

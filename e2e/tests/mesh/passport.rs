@@ -57,15 +57,18 @@ async fn nobody_is_served_as_somebody_whose_request_is_under_way() {
     let (mut as_clerk, tries) = (0, count(50));
     for _ in 0..tries {
         // From outside, with the trace and a passport that is none; from another application.
-        let outside = [(TRACE, &*trace), (PASSPORT, "a.b.c.d")];
+        // Nor may another tracer's header tell the application the trace.
+        let b3 = format!("{}-00f067aa0ba902b7-1", id(&trace));
+        let outside = [(TRACE, &*trace), (PASSPORT, "a.b.c.d"), ("b3", &b3)];
         let from_outside = scene.get("/echo", READER, &outside).await;
         let at_front = scene.front.last();
-        let from_inside = send(scene.other_sends, "front", "/echo", &[(TRACE, &trace)]).await;
+        let inside = [(TRACE, &*trace), ("b3", &b3)];
+        let from_inside = send(scene.other_sends, "front", "/echo", &inside).await;
         assert_eq!((from_outside.status, from_inside.status), (200, 200));
         for seen in [at_front, scene.front.last()] {
             let shown = seen.header(TRACE).to_owned();
             assert_ne!(id(&shown), id(&trace));
-            assert!(!seen.headers.contains_key(PASSPORT));
+            assert!([PASSPORT, "b3"].iter().all(|name| !seen.headers.contains_key(*name)));
             as_clerk += u32::from(scene.asks(&shown).await != 403);
         }
         // The other application itself may not even ask.

@@ -22,16 +22,22 @@ pub(super) fn change(levels: &[Arc<Level>], seen: &Seen<'_>, verdict: &Verdict) 
     }
 }
 
-/// What would have to change at one level.
+/// What would have to change at one level: each rule that denies, and the allow rule that comes nearest.
 fn of_level(level: &Level, seen: &Seen<'_>) -> Option<String> {
     let policies = || level.policies().iter();
-    let denies = policies().find_map(|policy| Some((policy, policy.deny.first_matching(seen)?)));
-    if let Some((policy, rule)) = denies {
-        return Some(format!("{} must not mean this request", policy.rule_ref(rule)));
-    }
-    let allows =
-        || policies().flat_map(|policy| policy.allow.iter().map(move |rule| (policy, rule)));
-    let lacks = allows().map(|(policy, rule)| (policy, rule, rule.failing(seen)));
+    let rules = policies().flat_map(|policy| policy.deny.iter().map(move |rule| (policy, rule)));
+    let denies = rules.filter(|(_, rule)| rule.matches(seen));
+    let denies = denies
+        .map(|(policy, rule)| format!("{} must not mean this request", policy.rule_ref(rule)));
+    let all: Vec<_> = denies.chain(lacks(level, seen)).collect();
+    (!all.is_empty()).then(|| all.join("; and "))
+}
+
+/// What the allow rule lacks that comes nearest, where the level has some and none matches.
+fn lacks(level: &Level, seen: &Seen<'_>) -> Option<String> {
+    let policies = level.policies().iter();
+    let allows = policies.flat_map(|policy| policy.allow.iter().map(move |rule| (policy, rule)));
+    let lacks = allows.map(|(policy, rule)| (policy, rule, rule.failing(seen)));
     // Of two that lack as much, the one by which whoever calls could pass without any edit.
     let (policy, rule, failing) = lacks
         .min_by_key(|(_, _, failing)| (failing.len(), !failing.contains(&Condition::Callers)))?;

@@ -29,7 +29,7 @@ pub(super) async fn run(decisions: Arc<Decisions>, wanted: watch::Receiver<Wante
         if batch.is_empty() {
             batch = next(&decisions).await;
         }
-        let End { why, is_refused } = tell(&decisions, &mut batch, &wanted).await;
+        let End { why, is_refused, kept } = tell(&decisions, &mut batch, &wanted).await;
         if is_refused {
             // The server will never take it, and others wait behind it.
             tracing::warn!("{} decisions are refused by the server: {why}", batch.len());
@@ -39,8 +39,8 @@ pub(super) async fn run(decisions: Arc<Decisions>, wanted: watch::Receiver<Wante
             tracing::info!("decisions are not told: {why}; they wait, and it is tried again");
             last = why;
         }
-        // What was told in between says that the server is there.
-        failures = if batch.is_empty() { 1 } else { failures + 1 };
+        // What was kept in between says that the server is there.
+        failures = if kept > 0 { 1 } else { failures + 1 };
         sleep(again(failures, TRYING * 10, rand::random())).await;
     }
 }
@@ -64,17 +64,24 @@ struct End {
     why: String,
     /// What was told last cannot be taken, also not another time.
     is_refused: bool,
+    /// How many batches were kept before.
+    kept: u64,
 }
 
 impl End {
     fn away(why: impl Into<String>) -> Self {
-        End { why: why.into(), is_refused: false }
+        End { why: why.into(), is_refused: false, kept: 0 }
+    }
+
+    fn after(self, kept: u64) -> Self {
+        End { kept, ..self }
     }
 
     fn of(status: &Status) -> Self {
         End {
             why: status.message().to_owned(),
             is_refused: matches!(status.code(), Code::InvalidArgument | Code::OutOfRange),
+            kept: 0,
         }
     }
 }
@@ -91,22 +98,23 @@ async fn tell(
     let mut number = 1;
     // The server may wait for our first word before it answers.
     let first = say.send(told(number, batch, decisions)).await;
-    let mut kept = match open(wanted, frames).await {
-        Ok(kept) if first.is_ok() => kept,
+    let mut answers = match open(wanted, frames).await {
+        Ok(answers) if first.is_ok() => answers,
         Ok(_) => return End::away("the server takes nothing any more"),
         Err(end) => return end,
     };
     loop {
-        match timeout(PATIENCE, kept.message()).await {
+        let kept = number - 1;
+        match timeout(PATIENCE, answers.message()).await {
             Ok(Ok(Some(Kept { .. }))) => batch.clear(),
-            Ok(Ok(None)) => return End::away("the server ended the stream"),
-            Ok(Err(status)) => return End::of(&status),
-            Err(_) => return End::away("the server does not answer"),
+            Ok(Ok(None)) => return End::away("the server ended the stream").after(kept),
+            Ok(Err(status)) => return End::of(&status).after(kept),
+            Err(_) => return End::away("the server does not answer").after(kept),
         }
         *batch = next(decisions).await;
         number += 1;
         if say.send(told(number, batch, decisions)).await.is_err() {
-            return End::away("the server takes nothing any more");
+            return End::away("the server takes nothing any more").after(number - 1);
         }
     }
 }

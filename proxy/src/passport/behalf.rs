@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue};
 use policy::{Principal, Proof};
+use wire::Side;
 
-use super::{PASSPORT, users};
+use super::{Carried, PASSPORT, users};
 use crate::http::Conn;
 use crate::live::{Live, Service};
 use crate::record::Record;
@@ -20,25 +21,32 @@ pub(crate) fn admit(conn: &Conn, live: &Live, headers: &mut HeaderMap, record: &
         let credentials = credentials.as_deref();
         match passports.read(conn.worker, headers, from, credentials, record.began_at) {
             Ok(behalf) => record.behalf = behalf.map(Arc::new),
-            Err(refused) => record.refused = Some(refused),
+            Err(refused) => record.refused = Some(Box::new(refused)),
         }
-        if live.table.outbound.is_some() {
-            enter(conn, record);
-        }
-    } else if conn.is_outbound(live) {
+    } else if record.side == Side::Outbound {
         // A trace of our own making is nobody's.
         let is_theirs = record.trace.parent.is_some();
         let trace_id = record.trace.trace_id;
         record.behalf =
             is_theirs.then(|| passports.under_way.whose(trace_id, record.began)).flatten();
-        record.principal = record.behalf.as_ref().and_then(|behalf| behalf.first()).cloned();
+        // Whom another workspace knows by a name is nobody of that name here.
+        let own = live.table.outbound.as_ref().map(|outbound| outbound.namespace());
+        let known = record.behalf.as_ref().zip(own);
+        let known = known.and_then(|(behalf, own)| behalf.users_for(&live.table, own).pop());
+        record.principal = known;
     }
-    headers.remove(PASSPORT);
+    // One look over the few names that came is cheaper than looking it up.
+    if headers.keys().any(|name| *name == PASSPORT) {
+        headers.remove(PASSPORT);
+    }
 }
 
-/// Remembers for whom the application will be at work. Where somebody else is at work under the same
-/// trace, it is shown another one, which the first is a link of.
-fn enter(conn: &Conn, record: &mut Record) {
+/// Remembers for whom the application will be at work with a request that may pass. Where somebody else
+/// is at work under the same trace, it is shown another one, which the first is a link of.
+pub(crate) fn enter(conn: &Conn, live: &Live, record: &mut Record) {
+    if record.from.is_none() || live.table.outbound.is_none() {
+        return;
+    }
     let under_way = &conn.shared.passports.under_way;
     let whose = || record.behalf.clone();
     let entered = under_way.enter(record.trace.trace_id, whose(), record.began);
@@ -54,9 +62,13 @@ fn enter(conn: &Conn, record: &mut Record) {
 }
 
 /// Who is calling, as far as the policies of this proxy's workload believe it.
-pub(crate) fn believed(live: &Live, record: &Record) -> Vec<Arc<Principal>> {
-    match (&record.behalf, &live.table.inbound) {
-        (Some(behalf), Some(inbound)) if record.from.is_some() => {
+pub(crate) fn believed(
+    live: &Live,
+    side: Side,
+    behalf: Option<&Arc<Carried>>,
+) -> Vec<Arc<Principal>> {
+    match (behalf, &live.table.inbound) {
+        (Some(behalf), Some(inbound)) if side == Side::Inbound => {
             behalf.users_for(&live.table, &inbound.workload.namespace)
         }
         (Some(_) | None, _) => Vec::new(),

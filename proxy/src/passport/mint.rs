@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{Passport, User};
 use crate::mesh::Credentials;
 
-/// For how long one is given out, in seconds.
+/// For how long one is given out, in seconds; for less where it ends soon.
 const ANEW: u64 = 60;
 /// For how long one holds, in seconds.
 pub(super) const LASTS: u64 = 300;
@@ -20,7 +20,7 @@ pub(super) const LASTS: u64 = 300;
 /// is let pass by its leeway.
 const AT_LEAST: u64 = 10;
 /// How many are kept.
-const KEPT: usize = 4096;
+const KEPT: usize = 1024;
 /// The most bytes that may be said of users.
 const LONGEST: usize = 8 << 10;
 

@@ -12,7 +12,7 @@ use super::{Carried, LINKS, Passport, Refused, mint, seconds};
 use crate::mesh::Credentials;
 
 /// How many are kept.
-const KEPT: usize = 4096;
+const KEPT: usize = 1024;
 
 /// What was checked before, by its signature.
 #[derive(Debug, Default)]

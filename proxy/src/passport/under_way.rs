@@ -16,11 +16,13 @@ use tokio::time::Instant;
 use super::Carried;
 
 /// For how long a trace still tells for whom once its last request is answered.
-const LINGERS: Duration = Duration::from_secs(10);
+const TELLS: Duration = Duration::from_secs(10);
+/// For how long it is nobody else's, since the application may be at work under it yet.
+const LINGERS: Duration = Duration::from_secs(60);
 /// Into how many parts the traces are split, so that workers seldom meet at one.
 const PARTS: usize = 64;
-/// Traces of one part that linger or are under way; beyond it the oldest linger no more.
-const ROOM: usize = 2048;
+/// Traces of one part; beyond it those that tell for nobody any more are forgotten, the oldest first.
+const ROOM: usize = 4096;
 
 type TraceId = [u8; 16];
 
@@ -87,8 +89,11 @@ impl UnderWay {
                     return Err(Taken);
                 }
                 held.requests += 1;
-                // The newer one holds for longer.
-                held.whose = whose;
+                if let (Some(one), Some(other)) = (&held.whose, &whose)
+                    && other.is_better_than(one)
+                {
+                    held.whose = whose;
+                }
             }
             Entry::Vacant(_) if is_full => return Err(Taken),
             Entry::Vacant(free) => {
@@ -102,17 +107,18 @@ impl UnderWay {
     pub(crate) fn whose(&self, trace_id: TraceId, now: Instant) -> Option<Arc<Carried>> {
         let part = part(&self.0, trace_id);
         let trace = part.traces.get(&trace_id)?;
-        let is_told = trace.requests > 0 || now < trace.answered + LINGERS;
+        let is_told = trace.requests > 0 || now < trace.answered + TELLS;
         trace.whose.clone().filter(|_| is_told)
     }
 }
 
 impl Part {
-    /// Forgets what lingered for long enough, and what there is no room for.
+    /// Forgets what lingered for long enough; where there is no room, sooner.
     fn sweep(&mut self, now: Instant) {
         while let Some((since, trace_id)) = self.lingering.front().copied() {
-            let is_over = since + LINGERS <= now;
-            if !is_over && self.traces.len() < ROOM && self.lingering.len() < 2 * ROOM {
+            let is_needed = self.traces.len() >= ROOM || self.lingering.len() >= 2 * ROOM;
+            let lasts = if is_needed { TELLS } else { LINGERS };
+            if now < since + lasts {
                 return;
             }
             self.lingering.pop_front();
@@ -144,7 +150,8 @@ impl Drop for Stay {
 }
 
 fn part(parts: &[Mutex<Part>], trace_id: TraceId) -> MutexGuard<'_, Part> {
-    // Whoever makes an id makes it at random; who does not, only makes it slower for themselves.
+    // Whoever makes an id makes it at random. Who does not can fill a part, and then the traces of others
+    // there are shown as fresh ones, which are of other parts.
     let place = usize::from(trace_id[15]) % PARTS;
     parts[place].lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::Name;
+use model::identity::Peer;
 use policy::Principal;
 
 use super::super::{Passport, User};
@@ -14,6 +15,10 @@ fn of(user: &str) -> Option<Arc<Carried>> {
     let users = vec![User { workspace: Some(Name::parse("shop").unwrap()), principal }];
     let passport = Arc::new(Passport { issued: 0, ends: 0, users });
     Some(Arc::new(Carried { token: user.into(), passport, via: Vec::new() }))
+}
+
+fn name(word: &str) -> Name {
+    Name::parse(word).unwrap()
 }
 
 fn told(traces: &UnderWay, trace: TraceId) -> Option<String> {
@@ -39,12 +44,13 @@ async fn a_trace_tells_for_whom_while_a_request_is_under_way_and_ten_seconds_lon
     assert_eq!(told(&traces, trace).as_deref(), Some("apikey:clerk"));
     tokio::time::advance(Duration::from_secs(1)).await;
     assert_eq!(told(&traces, trace), None);
-    // Nothing is kept of it once somebody looks.
-    drop(enter(&traces, trace, None).unwrap());
-    assert_eq!(part(&traces.0, trace).traces.len(), 1);
-    tokio::time::advance(Duration::from_secs(10)).await;
-    let other = [7; 16].map(|byte: u8| if byte == 0 { 1 } else { byte });
+    // It stays theirs for a while, and then nothing is kept of it once somebody looks.
+    assert_eq!(enter(&traces, trace, None).unwrap_err(), Taken);
+    tokio::time::advance(Duration::from_secs(50)).await;
+    let mut other = trace;
+    other[0] = 1;
     drop(enter(&traces, other, of("reader")).unwrap());
+    assert_eq!(part(&traces.0, trace).traces.len(), 1);
     assert_eq!(told(&traces, other).as_deref(), Some("apikey:reader"));
 }
 
@@ -59,6 +65,9 @@ async fn nobody_else_comes_in_under_a_trace_that_is_under_way_or_lingers() {
         tokio::time::advance(Duration::from_secs(9)).await;
         assert_eq!(enter(&traces, trace, second.clone()).unwrap_err(), Taken);
         assert_eq!(told(&traces, trace), before);
+        tokio::time::advance(Duration::from_secs(50)).await;
+        assert_eq!(enter(&traces, trace, second.clone()).unwrap_err(), Taken);
+        assert_eq!(told(&traces, trace), None);
         tokio::time::advance(Duration::from_secs(1)).await;
         let after = second.as_ref().map(ToString::to_string);
         let _stay = enter(&traces, trace, second).unwrap();
@@ -67,18 +76,31 @@ async fn nobody_else_comes_in_under_a_trace_that_is_under_way_or_lingers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_newer_of_two_passports_of_the_same_people_is_carried_on() {
+async fn of_two_passports_of_the_same_people_the_one_that_goes_further_is_carried_on() {
     let (traces, trace) = (UnderWay::default(), [1; 16]);
-    let newer = of("clerk")
-        .map(|carried| Arc::new(Carried { token: "newer".into(), ..Carried::clone(&carried) }));
-    let _one = enter(&traces, trace, of("clerk")).unwrap();
-    let _two = enter(&traces, trace, newer).unwrap();
-    let carried = traces.whose(trace, Instant::now()).unwrap();
-    assert_eq!(&*carried.token, "newer");
+    let edge = Peer::Gateway { cluster: name("east"), name: name("edge") };
+    let like = |token: &str, ends: u64, hops: usize| {
+        of("clerk").map(|carried| {
+            let passport = Passport { ends, ..Passport::clone(&carried.passport) };
+            let via = vec![edge.clone(); hops];
+            Arc::new(Carried { token: token.into(), passport: Arc::new(passport), via })
+        })
+    };
+    let _first = enter(&traces, trace, like("first", 100, 1)).unwrap();
+    for (whose, carried_on) in [
+        // Round by round a ring is longer, and what goes on is as short as it was.
+        (like("longer", 100, 3), "first"),
+        (like("older", 50, 0), "first"),
+        (like("newer", 160, 5), "newer"),
+        (like("shorter", 160, 2), "shorter"),
+    ] {
+        let _stay = enter(&traces, trace, whose).unwrap();
+        assert_eq!(&*traces.whose(trace, Instant::now()).unwrap().token, carried_on);
+    }
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_there_is_no_room_the_oldest_linger_no_more_and_nothing_is_mixed_up() {
+async fn a_full_part_forgets_only_what_tells_for_nobody_any_more() {
     let traces = UnderWay::default();
     // All of one part.
     let trace = |number: u16| {
@@ -90,12 +112,15 @@ async fn where_there_is_no_room_the_oldest_linger_no_more_and_nothing_is_mixed_u
     let room = u16::try_from(ROOM).unwrap();
     drop(enter(&traces, trace(0), of("clerk")).unwrap());
     let stays: Vec<_> = (1..room).map(|n| enter(&traces, trace(n), None).unwrap()).collect();
+    // Nobody crowds it out while it tells for whom.
+    assert_eq!(enter(&traces, trace(room), of("reader")).unwrap_err(), Taken);
     assert!(told(&traces, trace(0)).is_some());
+    tokio::time::advance(TELLS).await;
     let last = enter(&traces, trace(room), of("reader")).unwrap();
-    assert_eq!(told(&traces, trace(0)), None);
-    assert_eq!(enter(&traces, trace(0), of("clerk")).unwrap_err(), Taken);
     assert_eq!(told(&traces, trace(room)).as_deref(), Some("apikey:reader"));
+    assert_eq!(enter(&traces, trace(0), of("clerk")).unwrap_err(), Taken);
     drop((stays, last));
+    tokio::time::advance(TELLS).await;
     let _back = enter(&traces, trace(0), of("clerk")).unwrap();
     assert!(told(&traces, trace(0)).is_some());
 }
