@@ -14,6 +14,7 @@
 //! | `/half`       | closes it in the middle of the body                               |
 //! | `/trailers`   | a body with the trailer `x-end`                                   |
 //! | `/hop`        | headers that belong to the connection                             |
+//! | `/unreached`  | the header by which proxies say that nobody was reached           |
 //! | `/ws`         | a WebSocket that echoes, until it is told `hang up`               |
 //! | anything else | 200 with the origin's name                                        |
 //!
@@ -28,7 +29,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
@@ -86,6 +87,14 @@ impl Origin {
     pub async fn start(name: &str) -> Origin {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         Self::serve(name, listener)
+    }
+
+    /// Starts one where another was.
+    pub async fn start_at(name: &str, address: SocketAddr) -> Origin {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_reuseaddr(true).expect("an option of every socket");
+        socket.bind(address).expect("an address that nobody has");
+        Self::serve(name, socket.listen(1024).expect("a socket that listens"))
     }
 
     fn serve(name: &str, listener: TcpListener) -> Origin {

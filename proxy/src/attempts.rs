@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::balance::{self, Turn};
 use crate::body::{Progress, Upload};
 use crate::failure::{Failure, Retry, Side};
+use crate::forward::UNREACHED;
 use crate::http::Conn;
 use crate::live::{Endpoint, Service};
 use crate::passport::PASSPORT;
@@ -61,7 +62,16 @@ impl Attempts<'_> {
                 self.show_passport(endpoint, request);
                 address(endpoint, request);
             });
-            let sent = self.once(endpoint, now, &mut slot).await;
+            let spare = self.spare(endpoint, slot.as_ref());
+            let sent = match self.once(endpoint, now, &mut slot).await {
+                Ok(answered) if is_unreached(endpoint, &answered) => {
+                    // Nothing of the same kind is to be tried.
+                    endpoint.pools[conn.worker].clear();
+                    slot = spare;
+                    Err(Failure::unreached("its proxy cannot reach the application"))
+                }
+                sent => sent,
+            };
             // What the client took for its body is no time of the endpoint's.
             let whole = self.progress.map_or(Some(now), Progress::whole_since);
             if let Some(whole) = whole {
@@ -96,6 +106,21 @@ impl Attempts<'_> {
             tried.push(endpoint.address);
             now = Instant::now();
         }
+    }
+
+    /// What is sent again where a proxy says that its application was not reached: a request without
+    /// a body, if there is another endpoint.
+    fn spare(&self, endpoint: &Endpoint, request: Option<&Request<Upload>>) -> Slot {
+        let request = request.filter(|request| matches!(request.body(), Upload::Empty))?;
+        let mut spare = Request::new(Upload::Empty);
+        if endpoint.way.is_none() || self.service.endpoints.len() < 2 {
+            return None;
+        }
+        spare.method_mut().clone_from(request.method());
+        spare.uri_mut().clone_from(request.uri());
+        spare.headers_mut().clone_from(request.headers());
+        *spare.version_mut() = request.version();
+        Some(spare)
     }
 
     /// Shows the passport to a proxy, and to nobody else.
@@ -145,6 +170,11 @@ impl Attempts<'_> {
         let before = std::mem::replace(sent, progress.bytes());
         (*sent > before).then(|| until + self.bound)
     }
+}
+
+/// Whether a proxy says that the request did not reach its application.
+fn is_unreached(endpoint: &Endpoint, answered: &Answered) -> bool {
+    endpoint.way.is_some() && answered.response.headers().contains_key(UNREACHED)
 }
 
 /// Which of the two bounds ran out.

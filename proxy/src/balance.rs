@@ -4,6 +4,9 @@
 //! lower gets the request.
 //! A slow answer raises an endpoint's estimate at once; fast ones lower it with time (Finagle's
 //! "Peak EWMA").
+//!
+//! One that could not be reached rests, longer each time, and then gets single requests until it
+//! answers one. While all that are near rest, those of other clusters are asked.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,6 +21,10 @@ use crate::live::{Endpoint, Service};
 const UNREACHED: Duration = Duration::from_secs(5);
 /// What a request is taken to cost at an endpoint that has not answered any.
 const UNKNOWN: Duration = Duration::from_secs(1);
+/// How long an endpoint rests that could not be reached; twice as long each further time.
+const REST: Duration = Duration::from_secs(1);
+/// It rests no longer than this.
+const LONGEST_REST: Duration = Duration::from_secs(8);
 /// How fast an estimate forgets: it falls to a third of the distance in this time.
 const DECAY: Duration = Duration::from_secs(10);
 
@@ -29,6 +36,10 @@ pub(crate) struct Load {
     /// When it was last touched, in nanoseconds since the process's epoch.
     touched: AtomicU64,
     under_way: AtomicU32,
+    /// How often in a row it could not be reached.
+    missed: AtomicU32,
+    /// Until when it rests for that, in nanoseconds since the process's epoch.
+    rests_until: AtomicU64,
 }
 
 impl Load {
@@ -45,14 +56,52 @@ impl Load {
         (estimate + 1.0) * f64::from(under_way + 1)
     }
 
-    /// Learns from an answer that took `took`.
+    /// Learns from an answer that took `took`. The first one after none came says all that is known.
     pub(crate) fn answered(&self, now: u64, took: Duration) {
         let took = took.as_nanos() as f64;
         let idle = now.saturating_sub(self.touched.swap(now, Relaxed)) as f64;
-        let before = self.ewma.load(Relaxed) as f64;
+        let is_back = self.missed.load(Relaxed) != 0;
+        if is_back {
+            self.missed.store(0, Relaxed);
+        }
+        let before = if is_back { 0.0 } else { self.ewma.load(Relaxed) as f64 };
         let keep = (-idle / DECAY.as_nanos() as f64).exp();
         let after = if took > before { took } else { before * keep + took * (1.0 - keep) };
         self.ewma.store((after as u64).max(1), Relaxed);
+    }
+
+    /// Learns `now` that a request which `began` could not reach it. Of those who find that at once, one
+    /// counts.
+    fn unreached(&self, began: u64, now: u64) {
+        if !self.is_well() && began < self.touched.load(Relaxed) {
+            return;
+        }
+        self.touched.store(now, Relaxed);
+        self.ewma.store(UNREACHED.as_nanos() as u64, Relaxed);
+        let missed = self.missed.fetch_add(1, Relaxed);
+        let rest = (REST * (1 << missed.min(8))).min(LONGEST_REST);
+        self.rests_until.store(now + rest.as_nanos() as u64, Relaxed);
+    }
+
+    /// How long it rests yet.
+    pub(crate) fn rests(&self, now: u64) -> Duration {
+        match self.missed.load(Relaxed) {
+            0 => Duration::ZERO,
+            _ => Duration::from_nanos(self.rests_until.load(Relaxed).saturating_sub(now)),
+        }
+    }
+
+    /// Whether it could be reached when it was last tried.
+    fn is_well(&self) -> bool {
+        self.missed.load(Relaxed) == 0
+    }
+
+    /// Whether it has rested and this request is the one that tries it. The others wait for as long as
+    /// the first rest was.
+    fn takes_trial(&self, now: u64) -> bool {
+        let until = self.rests_until.load(Relaxed);
+        let next = now + REST.as_nanos() as u64;
+        now >= until && self.rests_until.compare_exchange(until, next, Relaxed, Relaxed).is_ok()
     }
 
     /// Requests under way.
@@ -95,7 +144,8 @@ impl Turn {
 
     /// The endpoint could not be reached.
     pub(crate) fn unreached(&mut self) {
-        self.endpoint.load.answered(nanos(self.epoch, self.began), UNREACHED);
+        let (began, now) = (nanos(self.epoch, self.began), nanos(self.epoch, Instant::now()));
+        self.endpoint.load.unreached(began, now);
         self.learnt = true;
     }
 
@@ -134,28 +184,49 @@ pub(crate) fn pick<'s>(
     now: u64,
     random: u64,
 ) -> Option<&'s Arc<Endpoint>> {
-    let near = &service.endpoints[..service.near];
+    let (near, far) = service.endpoints.split_at(service.near);
     if tried.is_empty() {
-        // Another cluster's are asked where this one has none, or none that answers.
-        let all = if near.is_empty() { &service.endpoints[..] } else { near };
-        return match all.len() {
-            0 => None,
-            1 => all.first(),
-            len => {
-                let first = (random as u32 as usize) % len;
-                let step = 1 + ((random >> 32) as usize) % (len - 1);
-                Some(cheaper(&all[first], &all[(first + step) % len], now))
-            }
-        };
+        // Another cluster's are asked where this one has none, or none that can be reached.
+        let all = if near.is_empty() { far } else { near };
+        let well = draw(near, now, random).or_else(|| draw(far, now, random));
+        return well.or_else(|| any(all, random));
     }
-    let left = |all: &'s [Arc<Endpoint>]| {
+    let left = |all: &'s [Arc<Endpoint>], wants_well: bool| {
         let left = all.iter().filter(|endpoint| !tried.contains(&endpoint.address));
+        let left = left.filter(|endpoint| !wants_well || endpoint.load.is_well());
         left.reduce(|best, other| cheaper(best, other, now))
     };
     // The last try is at another cluster's, if there are any: what ails this one may ail all of it.
-    let far = || left(&service.endpoints[service.near..]);
-    let last = if is_last { far() } else { None };
-    last.or_else(|| left(near)).or_else(far)
+    let (first, second) = if is_last { (far, near) } else { (near, far) };
+    let well = left(first, true).or_else(|| left(second, true));
+    well.or_else(|| left(first, false)).or_else(|| left(second, false))
+}
+
+/// The better one of two that are drawn; `None` where all rest.
+fn draw(all: &[Arc<Endpoint>], now: u64, random: u64) -> Option<&Arc<Endpoint>> {
+    let (one, other) = match all {
+        [] => return None,
+        [only] => (only, only),
+        _ => {
+            let first = (random as u32 as usize) % all.len();
+            let step = 1 + ((random >> 32) as usize) % (all.len() - 1);
+            (&all[first], &all[(first + step) % all.len()])
+        }
+    };
+    if one.load.is_well() && other.load.is_well() {
+        return Some(cheaper(one, other, now));
+    }
+    // One that has rested is tried by who draws it, or it would never be found well again.
+    let rested = [one, other].into_iter().filter(|drawn| !drawn.load.is_well());
+    let trial = rested.into_iter().find(|drawn| drawn.load.takes_trial(now));
+    let well = || all.iter().filter(|endpoint| endpoint.load.is_well());
+    trial.or_else(|| well().reduce(|best, other| cheaper(best, other, now)))
+}
+
+/// Any, where none is well.
+fn any(all: &[Arc<Endpoint>], random: u64) -> Option<&Arc<Endpoint>> {
+    let drawn = (random as u32 as usize).checked_rem(all.len())?;
+    all.get(drawn)
 }
 
 fn cheaper<'s>(one: &'s Arc<Endpoint>, other: &'s Arc<Endpoint>, now: u64) -> &'s Arc<Endpoint> {

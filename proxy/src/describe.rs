@@ -11,9 +11,10 @@ use crate::pool::Pool;
 use crate::ports::States;
 
 /// Everything that is in force, what became of its ports, and how every endpoint is doing.
-pub(crate) fn live(live: &Live, ports: &States) -> Value {
+pub(crate) fn live(live: &Live, ports: &States, now: u64) -> Value {
     let table = &live.table;
-    let services = live.services.iter().map(|service| (service.label.to_string(), state(service)));
+    let services =
+        live.services.iter().map(|service| (service.label.to_string(), state(service, now)));
     json!({
         "table": table.digest,
         "listeners": table.listeners.iter().map(|one| listener(one, ports)).collect::<Vec<_>>(),
@@ -61,16 +62,18 @@ fn rule(table: &Table, rule: &Rule) -> Value {
     })
 }
 
-fn state(service: &Arc<Service>) -> Value {
-    service.endpoints.iter().map(|endpoint| endpoint_state(endpoint)).collect()
+fn state(service: &Arc<Service>, now: u64) -> Value {
+    service.endpoints.iter().map(|endpoint| endpoint_state(endpoint, now)).collect()
 }
 
-fn endpoint_state(endpoint: &Endpoint) -> Value {
+fn endpoint_state(endpoint: &Endpoint, now: u64) -> Value {
     json!({
         "address": endpoint.address,
         "protocol": endpoint.protocol,
+        "far": endpoint.is_far,
         "underWay": endpoint.load.under_way(),
         "estimateMicros": endpoint.load.estimate().as_micros() as u64,
+        "restsMillis": endpoint.load.rests(now).as_millis() as u64,
         "idleConnections": endpoint.pools.iter().map(Pool::idle).sum::<usize>(),
     })
 }

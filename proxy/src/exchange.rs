@@ -26,7 +26,7 @@ use crate::attempts::Attempts;
 use crate::balance::Turn;
 use crate::body::{ClientBody, Progress, Upload};
 use crate::decisions::discreet;
-use crate::failure::Failure;
+use crate::failure::{Failure, Retry};
 use crate::forward::{self, Origin};
 use crate::http::Conn;
 use crate::live::Live;
@@ -367,7 +367,12 @@ fn fail(mut record: Box<Record>, failure: &Failure) -> Response<Reply> {
     if failure.source.is_some() {
         record.detail = Some(failure.to_string().into());
     }
-    problem(record, failure.reason.status(), failure.reason)
+    let is_unreached = record.side == Side::Inbound && failure.retry == Retry::Elsewhere;
+    let mut response = problem(record, failure.reason.status(), failure.reason);
+    if is_unreached {
+        response.headers_mut().insert(forward::UNREACHED, HeaderValue::from_static("1"));
+    }
+    response
 }
 
 /// The backend's answer, its body as it comes.
@@ -385,6 +390,9 @@ fn stream(
         head.headers.remove(CONTENT_LENGTH);
     }
     forward::strip_hop_by_hop(&mut head.headers);
+    if record.side == Side::Inbound {
+        head.headers.remove(forward::UNREACHED);
+    }
     head.version = Version::HTTP_11;
     head.extensions = http::Extensions::new();
     record.status = Some(head.status);

@@ -22,6 +22,10 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
+/// By which the proxy of an application says that a request did not reach it, to the proxy that sent
+/// it. It comes from nobody else and goes to nobody else.
+pub(crate) const UNREACHED: HeaderName = HeaderName::from_static("heddle-unreached");
+
 /// The headers that end at each hop (RFC 9110, section 7.6.1, and their old companions). What
 /// `Expect` asks for is answered here.
 const HOP: [HeaderName; 10] = [

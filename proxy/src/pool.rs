@@ -97,6 +97,12 @@ impl Pool {
         (shared.0 == opened && !shared.1.is_closed()).then_some(shared)
     }
 
+    /// Closes what lies idle: what they lead to is not there.
+    pub(crate) fn clear(&self) {
+        self.lock().clear();
+        self.count.store(0, Relaxed);
+    }
+
     /// How many connections lie idle.
     pub(crate) fn idle(&self) -> usize {
         self.count.load(Relaxed)
@@ -166,6 +172,29 @@ pub(crate) async fn send(
         AppProtocol::Http1 => send_http1(endpoint, worker, limits, now, slot).await,
         AppProtocol::H2c => send_http2(endpoint, worker, limits, slot).await,
     }
+}
+
+/// Makes sure that `worker` has a connection to `endpoint` for who comes next, `now`.
+pub(crate) async fn reach(
+    endpoint: &Endpoint,
+    worker: usize,
+    limits: &Limits,
+    now: Instant,
+) -> Result<(), Failure> {
+    let pool = &endpoint.pools[worker];
+    match endpoint.protocol {
+        AppProtocol::Http1 => {
+            let opened = endpoint.opened();
+            let sender = match pool.take(opened, now, limits.backend_idle) {
+                Some(sender) => sender,
+                None => open_http1(endpoint, worker, limits).await?,
+            };
+            pool.put(Idle { sender, opened, since: Instant::now() });
+        }
+        AppProtocol::H2c if pool.usable(endpoint.opened()).is_some() => {}
+        AppProtocol::H2c => drop(open_http2(endpoint, worker, limits).await?),
+    }
+    Ok(())
 }
 
 async fn send_http1(

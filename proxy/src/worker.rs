@@ -21,7 +21,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::alarm::Alarms;
-use crate::describe;
 use crate::http::{Conn, Servers, Spoken};
 use crate::live::{Ground, Live};
 use crate::mesh::{self, Membership};
@@ -29,6 +28,7 @@ use crate::passport::Passports;
 use crate::ports::{ApplyError, Ports, States};
 use crate::settings::Settings;
 use crate::telemetry::{Outcome, Telemetry};
+use crate::{balance, describe};
 
 /// How long a listener waits after a failed accept.
 const AGAIN: Duration = Duration::from_millis(20);
@@ -176,7 +176,8 @@ impl Proxy {
         let shared = Arc::clone(&self.shared);
         move || {
             let speaks = shared.ground.membership.now().map(|now| now.peer.to_string());
-            let mut told = describe::live(&shared.live.load(), &shared.ports.load());
+            let now = balance::nanos(shared.epoch, Instant::now());
+            let mut told = describe::live(&shared.live.load(), &shared.ports.load(), now);
             told["speaksAs"] = speaks.into();
             told
         }

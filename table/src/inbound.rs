@@ -37,6 +37,11 @@ impl Inbound {
         self.address.port() == port
     }
 
+    /// The place of the rule of an application's port.
+    pub fn rule(&self, number: u16) -> Option<usize> {
+        self.port(number).map(|(_, place)| place)
+    }
+
     /// The ports of the application.
     pub fn ports(&self) -> impl Iterator<Item = u16> {
         self.ports.keys().copied()

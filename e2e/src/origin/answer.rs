@@ -63,6 +63,7 @@ pub(super) async fn answer(
         "half" => Response::new(half()),
         "trailers" => Response::new(trailers()),
         "hop" => hop(),
+        "unreached" => unreached(&state.name),
         "ws" => socket(request),
         _ => text(&state.name),
     };
@@ -70,6 +71,13 @@ pub(super) async fn answer(
         response.headers_mut().insert("x-origin", name);
     }
     Ok(response)
+}
+
+/// Says what proxies say of an application that they cannot reach.
+fn unreached(name: &str) -> Response<Body> {
+    let mut response = text(name);
+    response.headers_mut().insert("heddle-unreached", HeaderValue::from_static("1"));
+    response
 }
 
 fn full(bytes: impl Into<Bytes>) -> Body {

@@ -4,6 +4,7 @@
 mod capture;
 mod cloth;
 mod explain;
+mod failover;
 mod inbound;
 mod outbound;
 mod passport;

@@ -2,13 +2,13 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use e2e::Connection;
 use e2e::client::{Reply, nothing, request};
 use e2e::fleet::Kind;
 use e2e::program::free_port;
-use e2e::{Connection, Origin};
 use http::Request;
 
-use crate::scene::{HOST, Scene, policy, storefront, until_speaking, workload};
+use crate::scene::{HOST, Scene, policy, storefront, until_speaking};
 
 const FRONT: &str =
     "{ name: front, when: { workloads: [{ cluster: local, serviceAccount: storefront }] } }";
@@ -86,24 +86,4 @@ async fn who_the_client_is_counts_from_a_gateway_and_not_from_a_workload() {
         let reply = connection.send(asked).await.expect("an answer");
         assert_eq!(reply.status, wanted, "{host} from {from}: {}", reply.text());
     }
-}
-
-#[tokio::test]
-async fn what_is_lost_in_one_cluster_is_served_by_the_other() {
-    let scene = Scene::new().await;
-    let (far, hbone) =
-        (Origin::start("far").await, SocketAddr::from(([127, 0, 0, 1], free_port())));
-    scene.change(&(workload("orders-2", "west", &far, hbone) + &policy("{ name: all }"))).await;
-    let west = scene.fleet.join_in("west", Kind::Mesh, "shop/orders-2").await;
-    until_speaking(&west, "workload shop/orders of west").await;
-    for _ in 0..20 {
-        assert_eq!(scene.get("/echo").await.header("x-origin"), "orders", "the near one is there");
-    }
-    let mut scene = scene;
-    scene.proxy.stop().await;
-    for _ in 0..20 {
-        let served = scene.get("/echo").await;
-        assert_eq!((served.status, served.header("x-origin")), (200, "far"));
-    }
-    assert_eq!(far.count(), 20);
 }

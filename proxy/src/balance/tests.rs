@@ -110,3 +110,51 @@ fn far_endpoints_are_asked_when_no_near_one_is_left() {
     service.near = 0;
     assert!(pick(&service, &[], false, 0, 0).is_some());
 }
+
+#[test]
+fn one_that_cannot_be_reached_rests_and_is_then_tried_by_one_request_at_a_time() {
+    let mut service = service(2);
+    service.near = 1;
+    let second = |n: u64| n * Duration::from_secs(1).as_nanos() as u64;
+    let picked = |now: u64| port(pick(&service, &[], false, now, 7).unwrap());
+    let load = &service.endpoints[0].load;
+    assert_eq!(picked(0), 1);
+    load.unreached(0, second(1));
+    // Another that found it at the same time adds nothing.
+    load.unreached(0, second(1));
+    assert_eq!(load.rests(second(1)), Duration::from_secs(1));
+    assert_eq!(picked(second(1)), 2, "while the near one rests");
+    assert_eq!((picked(second(2)), picked(second(2))), (1, 2), "one tries it, the other does not");
+    load.unreached(second(2), second(2));
+    assert_eq!(load.rests(second(2)), Duration::from_secs(2));
+    assert_eq!((picked(second(3)), picked(second(4))), (2, 1));
+    load.answered(second(4), Duration::from_millis(3));
+    assert_eq!(load.estimate(), Duration::from_millis(3), "what was before counts no more");
+    assert_eq!((picked(second(4)), picked(second(4))), (1, 1));
+}
+
+#[test]
+fn where_none_is_well_any_is_tried() {
+    let mut service = service(3);
+    service.near = 1;
+    for endpoint in &service.endpoints {
+        endpoint.load.unreached(0, 1);
+    }
+    for random in draws() {
+        assert_eq!(port(pick(&service, &[], false, 2, random).unwrap()), 1);
+    }
+    service.near = 0;
+    let drawn: std::collections::BTreeSet<_> =
+        draws().map(|random| port(pick(&service, &[], false, 2, random).unwrap())).collect();
+    assert_eq!(drawn.len(), 3);
+}
+
+#[test]
+fn no_rest_is_longer_than_the_bound() {
+    let load = Load::default();
+    for n in 0..100 {
+        load.unreached(n * 2, n * 2 + 1);
+        assert!(load.rests(n * 2 + 1) <= LONGEST_REST);
+    }
+    assert_eq!(load.rests(199), LONGEST_REST);
+}

@@ -12,11 +12,16 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use model::identity::Peer;
+use policy::Reason;
+use table::Target;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 use super::{WINDOW, WINDOWS, left};
+use crate::failure::Failure;
 use crate::http::{Conn, Servers, Spoken};
+use crate::pool;
 use crate::telemetry::Outcome;
 
 /// Tunnels of one connection at once: each is one HTTP/1.1 connection of the other side.
@@ -45,8 +50,9 @@ pub(crate) async fn serve(outer: Conn, stream: TcpStream, servers: &Arc<Servers>
     let service = {
         let (outer, servers) = (Arc::clone(&outer), Arc::clone(servers));
         service_fn(move |request| {
-            let answer = tunnel(&outer, (&from, ends), &servers, request);
-            async move { Ok::<_, Infallible>(answer) }
+            let (outer, servers, from) =
+                (Arc::clone(&outer), Arc::clone(&servers), Arc::clone(&from));
+            async move { Ok::<_, Infallible>(tunnel(&outer, (&from, ends), &servers, request).await) }
         })
     };
     let serving = http2::Builder::new(TokioExecutor::new())
@@ -77,8 +83,9 @@ fn over(served: &Result<(), hyper::Error>, usual: Outcome) -> Outcome {
     if served.is_ok() { usual } else { Outcome::Reset }
 }
 
-/// Answers a CONNECT, and serves what comes through it.
-fn tunnel(
+/// Answers a CONNECT, and serves what comes through it. Where nobody answers for the application, it
+/// is refused, so that who asks goes elsewhere before it has sent anything.
+async fn tunnel(
     outer: &Arc<Conn>,
     (from, until): (&Arc<Peer>, SystemTime),
     servers: &Arc<Servers>,
@@ -96,6 +103,10 @@ fn tunnel(
         tracing::info!(to = %request.uri(), %from, "no port of this workload is meant");
         return answer(StatusCode::NOT_FOUND);
     };
+    if let Err(failure) = reach(outer, port).await {
+        tracing::info!(%port, %from, %failure, "the application cannot be reached");
+        return answer(StatusCode::SERVICE_UNAVAILABLE);
+    }
     let (shared, worker, tasks) = (Arc::clone(&outer.shared), outer.worker, outer.tasks.clone());
     let conn = Conn::new(shared, worker, outer.peer, port, tasks).of(Arc::clone(from), until);
     let servers = Arc::clone(servers);
@@ -108,6 +119,21 @@ fn tunnel(
         }
     });
     answer(StatusCode::OK)
+}
+
+/// Sees that the application answers at a port of its.
+async fn reach(outer: &Conn, port: u16) -> Result<(), Failure> {
+    let live = outer.shared.live.load_full();
+    let rule =
+        live.table.inbound.as_ref().and_then(|inbound| live.table.rules.get(inbound.rule(port)?));
+    let Some(Target::Service(id)) = rule.and_then(|rule| rule.backends.target(0)) else {
+        return Err(Failure::backend(Reason::NoBackend));
+    };
+    let limits = &outer.shared.settings.limits;
+    for endpoint in &live.services[*id].endpoints {
+        pool::reach(endpoint, outer.worker, limits, Instant::now()).await?;
+    }
+    Ok(())
 }
 
 /// The port of our application that a CONNECT names.
