@@ -19,6 +19,7 @@ const fn short(kind: Kind) -> &'static [&'static str] {
         Kind::Api => &[],
         Kind::Claim => &[],
         Kind::Workspace => &["ws"],
+        Kind::Cluster => &[],
         Kind::Team => &[],
         Kind::Role => &[],
         Kind::Grant => &[],

@@ -18,6 +18,7 @@ use crate::edit::Edit;
 use crate::refusal::{Conflict, Refusal};
 use crate::world::{Changed, Found, HUB, Object, World};
 
+mod place;
 mod whole;
 
 /// The edits of one change beside the world that they meet.
@@ -124,7 +125,7 @@ impl Draft {
     /// what anybody may name has looked at everybody's objects.
     pub(crate) fn bases(&self) -> Vec<(Scope, i64)> {
         let is_wide = self.edits.iter().any(|(key, edit)| match key.kind {
-            Kind::Claim | Kind::Workspace => true,
+            Kind::Claim | Kind::Workspace | Kind::Cluster => true,
             _ => edit.after().is_none() && self.scope(key) == Scope::Platform,
         });
         let everybody = self.world.directory.workspaces().filter(|_| is_wide).cloned();

@@ -248,6 +248,9 @@ fn speaks_as(world: &World, node: &NodeName) -> Result<Peer, String> {
         let other = &workload.spec.cluster;
         return Err(format!("{key} runs in cluster '{other}', and this proxy joined '{cluster}'"));
     }
+    if !world.directory.reach(&key.namespace).has(cluster) {
+        return Err(format!("the workspace of {key} is not in the cluster '{cluster}'"));
+    }
     if workload.spec.mesh.is_none() {
         return Err(format!("{key} has no proxy; 'spec.mesh' gives it one"));
     }

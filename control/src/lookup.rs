@@ -43,6 +43,7 @@ pub(crate) fn references(resource: &Resource, world: &World) -> Vec<Reference> {
         | Resource::ConfigMap(_)
         | Resource::Claim(_)
         | Resource::Workspace(_)
+        | Resource::Cluster(_)
         | Resource::Team(_)
         | Resource::Role(_) => Vec::new(),
     };

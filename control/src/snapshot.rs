@@ -26,6 +26,7 @@ mod catalogue;
 mod sight;
 
 pub use catalogue::Catalogue;
+pub(crate) use sight::CLUSTER;
 
 /// Nodes that see the same.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -244,7 +244,7 @@ impl World {
 /// Whether objects of a kind decide on rights and borders.
 pub(crate) const fn is_border(kind: Kind) -> bool {
     match kind {
-        Kind::Api | Kind::Workspace | Kind::Team | Kind::Role | Kind::Grant => true,
+        Kind::Api | Kind::Workspace | Kind::Cluster | Kind::Team | Kind::Role | Kind::Grant => true,
         Kind::Gateway
         | Kind::HttpRoute
         | Kind::Service
@@ -270,7 +270,8 @@ pub(crate) const fn is_traffic(kind: Kind) -> bool {
         | Kind::AccessPolicy
         | Kind::Api
         | Kind::Claim
-        | Kind::Workspace => true,
+        | Kind::Workspace
+        | Kind::Cluster => true,
         Kind::Team | Kind::Role | Kind::Grant => false,
     }
 }

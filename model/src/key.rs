@@ -37,6 +37,8 @@ pub enum Kind {
     Claim,
     /// `heddle.dev/v1alpha1` Workspace.
     Workspace,
+    /// `heddle.dev/v1alpha1` Cluster.
+    Cluster,
     /// `heddle.dev/v1alpha1` Team.
     Team,
     /// `heddle.dev/v1alpha1` Role.
@@ -47,7 +49,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order in which listings show them.
-    pub const ALL: [Kind; 14] = [
+    pub const ALL: [Kind; 15] = [
         Kind::Gateway,
         Kind::HttpRoute,
         Kind::Service,
@@ -59,6 +61,7 @@ impl Kind {
         Kind::Api,
         Kind::Claim,
         Kind::Workspace,
+        Kind::Cluster,
         Kind::Team,
         Kind::Role,
         Kind::Grant,
@@ -78,6 +81,7 @@ impl Kind {
             Kind::Api => "Api",
             Kind::Claim => "Claim",
             Kind::Workspace => "Workspace",
+            Kind::Cluster => "Cluster",
             Kind::Team => "Team",
             Kind::Role => "Role",
             Kind::Grant => "Grant",
@@ -95,6 +99,7 @@ impl Kind {
             | Kind::Api
             | Kind::Claim
             | Kind::Workspace
+            | Kind::Cluster
             | Kind::Team
             | Kind::Role
             | Kind::Grant => "heddle.dev/v1alpha1",
@@ -109,7 +114,7 @@ impl Kind {
     /// Whether its objects are the whole installation's, and so lie in the platform's own namespace.
     pub const fn is_of_platform(self) -> bool {
         match self {
-            Kind::Workspace | Kind::Team => true,
+            Kind::Workspace | Kind::Cluster | Kind::Team => true,
             Kind::Gateway
             | Kind::HttpRoute
             | Kind::Service

@@ -13,6 +13,7 @@
 pub mod access;
 pub mod api;
 pub mod claim;
+pub mod cluster;
 pub mod expression;
 pub mod field;
 pub mod gateway;

@@ -253,8 +253,10 @@ impl JsonSchema for Source {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WorkloadMatch {
-    /// The cluster that vouches for it: the same name in another one is somebody else.
-    pub cluster: Name,
+    /// The cluster that vouches for it; any in which its workspace is where none is written. The same
+    /// name in a cluster where the workspace is not is somebody else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<Name>,
     /// Its namespace; the policy's own where none is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<Name>,

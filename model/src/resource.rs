@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::api::Api;
 use crate::claim::Claim;
+use crate::cluster::Cluster;
 use crate::gateway::Gateway;
 use crate::invalid::Checker;
 use crate::policy::AccessPolicy;
@@ -36,6 +37,7 @@ pub enum Resource {
     Api(Arc<Api>),
     Claim(Arc<Claim>),
     Workspace(Arc<Workspace>),
+    Cluster(Arc<Cluster>),
     Team(Arc<Team>),
     Role(Arc<Role>),
     Grant(Arc<Grant>),
@@ -56,6 +58,7 @@ impl Resource {
             Resource::Api(_) => Kind::Api,
             Resource::Claim(_) => Kind::Claim,
             Resource::Workspace(_) => Kind::Workspace,
+            Resource::Cluster(_) => Kind::Cluster,
             Resource::Team(_) => Kind::Team,
             Resource::Role(_) => Kind::Role,
             Resource::Grant(_) => Kind::Grant,
@@ -76,6 +79,7 @@ impl Resource {
             Resource::Api(object) => &object.metadata,
             Resource::Claim(object) => &object.metadata,
             Resource::Workspace(object) => &object.metadata,
+            Resource::Cluster(object) => &object.metadata,
             Resource::Team(object) => &object.metadata,
             Resource::Role(object) => &object.metadata,
             Resource::Grant(object) => &object.metadata,
@@ -104,6 +108,7 @@ impl Resource {
             (Resource::Api(one), Resource::Api(other)) => Arc::ptr_eq(one, other),
             (Resource::Claim(one), Resource::Claim(other)) => Arc::ptr_eq(one, other),
             (Resource::Workspace(one), Resource::Workspace(other)) => Arc::ptr_eq(one, other),
+            (Resource::Cluster(one), Resource::Cluster(other)) => Arc::ptr_eq(one, other),
             (Resource::Team(one), Resource::Team(other)) => Arc::ptr_eq(one, other),
             (Resource::Role(one), Resource::Role(other)) => Arc::ptr_eq(one, other),
             (Resource::Grant(one), Resource::Grant(other)) => Arc::ptr_eq(one, other),
@@ -119,6 +124,7 @@ impl Resource {
                 | Resource::Api(_)
                 | Resource::Claim(_)
                 | Resource::Workspace(_)
+                | Resource::Cluster(_)
                 | Resource::Team(_)
                 | Resource::Role(_)
                 | Resource::Grant(_),
@@ -156,6 +162,7 @@ impl Resource {
             Resource::Api(object) => object.check(at),
             Resource::Claim(object) => object.check(at),
             Resource::Workspace(object) => object.check(at),
+            Resource::Cluster(object) => object.check(at),
             Resource::Team(object) => object.check(at),
             Resource::Role(object) => object.check(at),
             Resource::Grant(object) => object.check(at),
@@ -190,6 +197,7 @@ impl Resource {
             Kind::Api => Resource::Api(Arc::new(from_value(value)?)),
             Kind::Claim => Resource::Claim(Arc::new(from_value(value)?)),
             Kind::Workspace => Resource::Workspace(Arc::new(from_value(value)?)),
+            Kind::Cluster => Resource::Cluster(Arc::new(from_value(value)?)),
             Kind::Team => Resource::Team(Arc::new(from_value(value)?)),
             Kind::Role => Resource::Role(Arc::new(from_value(value)?)),
             Kind::Grant => Resource::Grant(Arc::new(from_value(value)?)),

@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::Kind;
 use crate::api::Api;
 use crate::claim::Claim;
+use crate::cluster::Cluster;
 use crate::gateway::Gateway;
 use crate::policy::AccessPolicy;
 use crate::role::{Grant, Role};
@@ -83,6 +84,7 @@ fn define(kind: Kind, generator: &mut SchemaGenerator) {
         Kind::Api => generator.subschema_for::<Api>(),
         Kind::Claim => generator.subschema_for::<Claim>(),
         Kind::Workspace => generator.subschema_for::<Workspace>(),
+        Kind::Cluster => generator.subschema_for::<Cluster>(),
         Kind::Team => generator.subschema_for::<Team>(),
         Kind::Role => generator.subschema_for::<Role>(),
         Kind::Grant => generator.subschema_for::<Grant>(),

@@ -6,6 +6,7 @@
 //! metadata: { name: shop }
 //! spec:
 //!   namespaces: [shop, shop-staging]   # its own name where none is written
+//!   clusters: { stage: production }    # every cluster where none is written
 //! ```
 //!
 //! An object belongs to the workspace that holds its namespace, and to the platform where none does.
@@ -44,8 +45,8 @@ pub struct WorkspaceSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     pub namespaces: Vec<Name>,
-    /// The labels that a cluster must carry for the workspace to be there; not enforced yet, and so
-    /// refused.
+    /// The labels that a cluster must carry for the workspace to be there; in every cluster where none
+    /// is written. Elsewhere nobody is told of it, and none of its workloads is known.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub clusters: BTreeMap<String, String>,
     /// Who may call what no rule speaks of.
@@ -79,7 +80,6 @@ impl Workspace {
         }
         let mut seen = BTreeSet::new();
         at.within("spec", |at| {
-            at.unenforced("clusters", (!self.spec.clusters.is_empty()).then_some(&()));
             at.each("namespaces", &self.spec.namespaces, |at, namespace| {
                 if *namespace == platform {
                     at.fault(reserved(&platform));

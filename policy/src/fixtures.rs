@@ -80,6 +80,7 @@ impl Request {
             query: self.query.as_deref(),
             headers: &self.headers,
             peer: None,
+            is_stranger: false,
             users: &[],
         }
     }

@@ -119,6 +119,7 @@ fn judge<'l>(
         query: parts.uri.query(),
         headers: &parts.headers,
         peer: conn.from.as_deref(),
+        is_stranger: conn.is_stranger(live),
         users: &users,
     };
     meant_here(conn, live, &host)?;

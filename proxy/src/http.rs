@@ -117,6 +117,11 @@ impl Conn {
         live.table.outbound.as_ref().is_some_and(|outbound| is_at(outbound.address))
     }
 
+    /// Whether who sends it is in no cluster of their workspace.
+    pub(crate) fn is_stranger(&self, live: &Live) -> bool {
+        self.from.as_ref().is_some_and(|from| !live.table.is_at_home(from))
+    }
+
     /// On which side of an application it is.
     pub(crate) fn side(&self, live: &Live) -> Side {
         match (&self.from, self.is_outbound(live)) {

@@ -69,6 +69,8 @@ pub(crate) struct Carried {
     /// As it came, without the links.
     token: Arc<str>,
     passport: Arc<Passport>,
+    /// The gateway that vouches for it.
+    issuer: Arc<Peer>,
     /// The workloads whose proxies carried it on, the first one first.
     via: Vec<Peer>,
 }
@@ -167,13 +169,14 @@ impl Passports {
 
 impl Carried {
     /// Who is calling, of those whom the policies of a namespace believe: who proved themselves
-    /// there, in its workspace, or to the platform.
+    /// there, in its workspace, or to the platform. Of a workspace only a gateway of its clusters knows.
     pub(crate) fn users_for(&self, table: &Table, namespace: &Name) -> Vec<Arc<Principal>> {
         let own = table.workspaces.get(namespace);
+        let is_near = table.are_in(namespace, self.issuer.cluster());
         let users = self.passport.users.iter();
         let believed = users.filter(|user| match &user.workspace {
             None => true,
-            Some(workspace) => Some(workspace) == own,
+            Some(workspace) => Some(workspace) == own && is_near,
         });
         believed.map(|user| Arc::clone(&user.principal)).collect()
     }

@@ -71,6 +71,7 @@ impl Asked {
             query: self.uri.query(),
             headers: &self.headers,
             peer: conn.from.as_deref(),
+            is_stranger: conn.is_stranger(live),
             users: &users,
         };
         let found = match conn.is_outbound(live) {

@@ -148,6 +148,7 @@ pub fn assemble(input: Input, previous: Option<&Assembly>) -> Assembly {
         inbound,
         outbound,
         workspaces: borders.workspaces(),
+        reaches: borders.reaches(),
         knows_workspaces: settled.knows_workspaces(),
         ports,
     });

@@ -57,7 +57,8 @@ pub(crate) fn open(
     rules: &mut Vec<Arc<Rule>>,
 ) -> Option<Inbound> {
     let Resource::Workload(workload) = around.settled.get(own)? else { return None };
-    if workload.spec.cluster != *cluster {
+    let is_here = around.borders.are_in(&own.namespace, cluster);
+    if workload.spec.cluster != *cluster || !is_here {
         return None;
     }
     let (ip, mesh) = (workload.address()?, workload.spec.mesh.as_ref()?);

@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use model::claim::Claim;
+use model::cluster::Cluster;
 use model::secret::Secret;
 use model::workspace::Workspace;
 use model::{Invalid, Key, Kind, Name, Resource};
@@ -39,6 +40,8 @@ pub(crate) struct Settled {
     pub(crate) strays: Vec<Stray>,
     /// Refused workspaces without a good form.
     pub(crate) unread: Vec<Workspace>,
+    /// Refused clusters without a good form.
+    pub(crate) unread_clusters: Vec<Cluster>,
     /// Refused claims without a good form, by key.
     pub(crate) unread_claims: BTreeMap<Key, Arc<Claim>>,
     /// Policies that are known only by name.
@@ -133,6 +136,7 @@ impl Settled {
             | Kind::Api
             | Kind::Claim
             | Kind::Workspace
+            | Kind::Cluster
             | Kind::Team
             | Kind::Role
             | Kind::Grant => true,
@@ -158,6 +162,9 @@ impl Settled {
         }
         for workspace in &self.unread {
             hash.update(format!("{workspace:?}"));
+        }
+        for cluster in &self.unread_clusters {
+            hash.update(format!("{cluster:?}"));
         }
         for claim in self.unread_claims.values() {
             hash.update(format!("{claim:?}"));
@@ -204,6 +211,7 @@ pub(crate) fn settle(
     settled.unknown.iter_mut().for_each(|closed| closed.targets.sort());
     settled.unknown.sort_by(|a, b| (&a.policy, &a.targets).cmp(&(&b.policy, &b.targets)));
     settled.unread.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
+    settled.unread_clusters.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
     settled.closings.sort();
     settled.closings.dedup();
     settled.strays.sort_by_cached_key(|stray| format!("{stray:?}"));
@@ -250,6 +258,8 @@ fn replace(settled: &mut Settled, refused: &Refused, previous: Option<&Assembly>
             settled.strays.push(Stray::of(key, refused.raw.as_ref()));
         } else if key.kind == Kind::Workspace && key.namespace == key.kind.default_namespace() {
             settled.unread.push(unread::workspace(key, refused.raw.as_ref()));
+        } else if key.kind == Kind::Cluster && key.namespace == key.kind.default_namespace() {
+            settled.unread_clusters.push(unread::cluster(key, refused.raw.as_ref()));
         } else if key.kind == Kind::Claim {
             let claim = Arc::new(unread::claim(key, refused.raw.as_ref()));
             settled.unread_claims.insert(key.clone(), claim);

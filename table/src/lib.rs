@@ -14,6 +14,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::Name;
+use model::cluster::Reach;
+use model::identity::Peer;
 use policy::{Facts, Reason, Scheme};
 
 mod assemble;
@@ -53,6 +55,8 @@ pub struct Table {
     pub outbound: Option<Outbound>,
     /// The workspace of each namespace that is in one; what is in none is the platform's.
     pub workspaces: BTreeMap<Name, Name>,
+    /// Where each namespace is that is not in every cluster.
+    pub reaches: BTreeMap<Name, Arc<Reach>>,
     /// Whether every workspace could be read as it is now, so that all of their namespaces are known.
     pub knows_workspaces: bool,
     ports: listener::Ports,
@@ -122,6 +126,22 @@ impl Table {
         let (place, prefix) = port.lead(facts).ok_or(Reason::NoRoute)?;
         let rule = self.rules.get(place).ok_or(Reason::NoRoute)?;
         Ok(Found { listener: &port.listener, rule, place, prefix })
+    }
+
+    /// Whether a namespace is in a cluster, as its workspace is.
+    pub fn are_in(&self, namespace: &Name, cluster: &Name) -> bool {
+        self.reaches.get(namespace).is_none_or(|reach| reach.has(cluster))
+    }
+
+    /// Whether somebody is where they may be: a workload in a cluster of its workspace, a gateway in one
+    /// of the workspace that it calls. Whoever is not is somebody else than rules mean by that name.
+    pub fn is_at_home(&self, peer: &Peer) -> bool {
+        let called = self.inbound.as_ref().map(|inbound| &inbound.workload.namespace);
+        let namespace = match peer {
+            Peer::Workload { namespace, .. } => Some(namespace),
+            Peer::Gateway { .. } => called,
+        };
+        namespace.is_none_or(|namespace| self.are_in(namespace, peer.cluster()))
     }
 
     /// Which listener, route and rule a request leads to, why not the others, and what the rule's

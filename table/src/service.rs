@@ -254,7 +254,10 @@ fn build(
     let plain = |address| Endpoint { address, through: None, is_far: false };
     let sliced = slices.iter().flat_map(|slice| ready(slice, port)).map(plain);
     let workloads = workloads.get(namespace).map_or(&[][..], Vec::as_slice).iter();
-    let selected = workloads.filter(|workload| workload.is_selected(service));
+    let is_within = |workload: &&&Workload| {
+        workload.is_selected(service) && guards.borders.are_in(namespace, &workload.spec.cluster)
+    };
+    let selected = workloads.filter(is_within);
     let selected = selected.filter_map(|workload| endpoint(workload, port, guards.cluster));
     let endpoints: BTreeSet<_> = sliced.chain(selected).collect();
     Some(Service {

@@ -14,6 +14,7 @@ mod lookup;
 mod of_services;
 mod outbound;
 mod precedence;
+mod reach;
 mod reload;
 mod services;
 mod strays;

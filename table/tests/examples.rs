@@ -58,6 +58,7 @@ fn decide(assembly: &Assembly, method: &Method, path: &str, key: Option<&str>) -
         query: None,
         headers: &headers,
         peer: None,
+        is_stranger: false,
         users: &[],
     };
     let found = assembly.table.find(&facts).unwrap();
@@ -178,6 +179,7 @@ fn in_the_mesh_each_service_of_the_bookshop_says_who_may_call_it() {
             query: None,
             headers: &HeaderMap::new(),
             peer: Some(&peer),
+            is_stranger: false,
             users: &[],
         };
         let found = assembly.table.find(&facts).unwrap();

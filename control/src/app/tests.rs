@@ -19,6 +19,7 @@ mod lookup;
 mod newer;
 mod once;
 mod people;
+mod place;
 mod plan;
 mod reading;
 mod request;

@@ -11,7 +11,7 @@ use model::team::Team;
 use model::workspace::Workspace;
 use model::{Invalid, Key, Kind, Name, Resource, Scope};
 
-use super::{Draft, api_of, fault};
+use super::{Draft, api_of, fault, place};
 use crate::app::user;
 use crate::authn::platform_admins;
 use crate::body::Body;
@@ -100,9 +100,11 @@ impl Draft {
             | Resource::Workload(_)
             | Resource::Secret(_)
             | Resource::ConfigMap(_)
-            | Resource::AccessPolicy(_) => {}
+            | Resource::AccessPolicy(_)
+            | Resource::Cluster(_) => {}
             Resource::Claim(claim) => self.claim(key, claim, faults),
         }
+        faults.extend(place::misplaced(&self.after, key, resource));
         if resource.meta().labels.contains_key(LABEL) && !matches!(resource, Resource::Api(_)) {
             let api = api_of(resource);
             let is_there =
@@ -310,7 +312,8 @@ const fn gives_rights(kind: Kind) -> bool {
         | Kind::AccessPolicy
         | Kind::Api
         | Kind::Claim
-        | Kind::Workspace => false,
+        | Kind::Workspace
+        | Kind::Cluster => false,
     }
 }
 

@@ -301,11 +301,22 @@ spec: { cluster: east, address: 127.0.0.1, ports: [{ port: 8080 }] }
         assert!(refused.message().contains(word), "{}", refused.message());
     }
     let refused = bed.speak("east", "shop.orders-1", Some(&key())).await.unwrap_err();
-    assert_eq!(refused.code(), Code::Unauthenticated); // Nor by a certificate that ended while its connection went on.
+    assert_eq!(refused.code(), Code::Unauthenticated);
+    // Nor by a certificate that ended while its connection went on.
     let own = key();
     let held = bed.join_mesh("east", "shop.orders-1", &own).await;
     bed.speak_by(&held, &own, Duration::hours(23)).await.unwrap();
     let late = bed.speak_by(&held, &own, Duration::hours(2)).await.unwrap_err();
     assert_eq!(late.code(), Code::Unauthenticated);
     assert!(late.message().contains("has ended"), "{}", late.message());
+    // Nor where its workspace is no more.
+    let text = "
+apiVersion: heddle.dev/v1alpha1
+kind: Workspace
+metadata: { name: shop }
+spec: { clusters: { stage: production } }
+";
+    app.change_commit(&crate::test::op(), crate::read(text).unwrap()).await.unwrap();
+    let refused = bed.speak("east", "shop.orders-1", None).await.unwrap_err();
+    assert!(refused.message().contains("is not in the cluster 'east'"), "{}", refused.message());
 }

@@ -57,6 +57,7 @@ impl Catalogue {
     pub fn advance(&mut self, world: &World, committed: Option<i64>) {
         let before = self.objects.clone();
         let had_aside = !self.aside.is_empty();
+        let is_placed = self.directory.is_placed_as(&world.directory);
         if Arc::ptr_eq(&self.directory, &world.directory) {
             self.follow(world);
         } else {
@@ -68,7 +69,7 @@ impl Catalogue {
         self.revision = world.revision;
         self.committed = committed;
         self.vector = world.scopes.clone();
-        let is_plain = !had_aside && self.aside.is_empty();
+        let is_plain = is_placed && !had_aside && self.aside.is_empty();
         for (class, last) in std::mem::take(&mut self.classes) {
             let objects = is_plain.then(|| self.changed(&class, &last.objects, &before)).flatten();
             let objects = objects.unwrap_or_else(|| self.whole(&class));
@@ -141,8 +142,18 @@ impl Catalogue {
 
     /// The objects that a class sees, from nothing.
     fn whole(&self, class: &Class) -> Objects {
-        let all = self.objects.iter().map(|(key, entry)| (key, &entry.resource));
-        let aside = || self.aside.iter().filter(|one| sight::is_of(class, one.cluster.as_deref()));
+        let all = self.objects.iter().filter(|(key, _)| self.is_near(class, key));
+        let all = all.map(|(key, entry)| (key, &entry.resource));
+        let is_near = |one: &&aside::Aside| {
+            let is_near = match &one.key {
+                Some(key) => self.is_near(class, key),
+                None => Name::parse(&one.envelope.key.namespace)
+                    .ok()
+                    .is_none_or(|namespace| self.directory.reach(&namespace).has(&class.cluster)),
+            };
+            is_near && sight::is_of(class, one.cluster.as_deref())
+        };
+        let aside = || self.aside.iter().filter(is_near);
         let seen = sight::seen(class, &all, aside().filter_map(|one| one.key.as_ref()));
         let seen = self.objects.iter().filter(|(key, _)| seen.contains(key));
         let envelopes = seen.map(|(_, entry)| &entry.envelope);
@@ -167,6 +178,7 @@ impl Catalogue {
                 DiffItem::Remove(key, _) => (key, None),
             };
             let name = wire::Key::from(key);
+            let entry = entry.filter(|_| self.is_near(class, key));
             let is_seen = match (sight::of(key.kind), entry) {
                 (Sight::Decides, _) => return None,
                 (_, None) => false,
@@ -187,6 +199,13 @@ impl Catalogue {
             };
         }
         Some(objects)
+    }
+
+    /// Whether an object's workspace is in the cluster of a class. What draws the borders is told
+    /// everywhere.
+    fn is_near(&self, class: &Class, key: &Key) -> bool {
+        let is_border = matches!(key.kind, Kind::Workspace | Kind::Cluster | Kind::Claim);
+        is_border || self.directory.reach(&key.namespace).has(&class.cluster)
     }
 
     fn has_policies(&self, namespace: &Name) -> bool {
@@ -229,6 +248,7 @@ fn envelope(key: &Key, scope: String, object: &Object) -> Envelope {
         | Resource::Api(_)
         | Resource::Claim(_)
         | Resource::Workspace(_)
+        | Resource::Cluster(_)
         | Resource::Team(_)
         | Resource::Role(_)
         | Resource::Grant(_) => false,

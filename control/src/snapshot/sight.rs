@@ -30,6 +30,7 @@ pub(super) const fn of(kind: Kind) -> Sight {
         | Kind::Api
         | Kind::Claim
         | Kind::Workspace
+        | Kind::Cluster
         | Kind::Team
         | Kind::Role
         | Kind::Grant => Sight::Always,
@@ -120,6 +121,7 @@ pub(super) fn attached(resource: &Resource) -> Vec<Key> {
         | Resource::Api(_)
         | Resource::Claim(_)
         | Resource::Workspace(_)
+        | Resource::Cluster(_)
         | Resource::Team(_)
         | Resource::Role(_)
         | Resource::Grant(_) => Vec::new(),
@@ -153,6 +155,7 @@ fn secrets(resource: &Resource) -> Vec<Key> {
         | Resource::Api(_)
         | Resource::Claim(_)
         | Resource::Workspace(_)
+        | Resource::Cluster(_)
         | Resource::Team(_)
         | Resource::Role(_)
         | Resource::Grant(_) => Vec::new(),

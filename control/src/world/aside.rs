@@ -4,12 +4,13 @@
 //! be read gives nothing and still hides the platform's of its name, a workspace keeps its
 //! namespaces, a claim keeps its hosts. As much of it as that needs stands in for it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
 use model::api::LABEL;
 use model::claim::{Claim, ClaimSpec, HostClaim};
+use model::cluster::{self, Cluster, ClusterSpec};
 use model::role::{Role, RoleSpec};
 use model::workspace::{Workspace, WorkspaceSpec};
 use model::{Hostname, Invalid, Key, Kind, Meta, Name, Resource, Scope};
@@ -87,8 +88,14 @@ pub(super) fn stand_in(key: &store::Key, body: &str, beside: &Snapshot) -> Optio
             metadata: meta,
             spec: WorkspaceSpec {
                 namespaces: namespaces(&ours, body, beside),
+                clusters: labels(body, "/spec/clusters"),
                 ..WorkspaceSpec::default()
             },
+        }))),
+        // Without its labels, whole workspaces would be gone from it.
+        Kind::Cluster => Some(Resource::Cluster(Arc::new(Cluster {
+            metadata: Meta { labels: labels(body, "/metadata/labels"), ..meta },
+            spec: ClusterSpec::default(),
         }))),
         Kind::Role => Some(Resource::Role(Arc::new(Role {
             metadata: meta,
@@ -115,6 +122,11 @@ pub(super) fn stand_in(key: &store::Key, body: &str, beside: &Snapshot) -> Optio
         | Kind::Team
         | Kind::Grant => None,
     }
+}
+
+fn labels(body: &str, at: &str) -> BTreeMap<String, String> {
+    let raw: Value = serde_json::from_str(body).unwrap_or_default();
+    cluster::labels(raw.pointer(at))
 }
 
 /// The namespaces of a workspace: those that it names where they are to be found today, and those

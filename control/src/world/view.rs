@@ -27,7 +27,9 @@ impl World {
             }
         }
         let outside = |key: &Key| !seen.contains(&key.namespace);
-        for kind in [Kind::Gateway, Kind::AccessPolicy, Kind::Claim, Kind::Workspace] {
+        const AROUND: [Kind; 5] =
+            [Kind::Gateway, Kind::AccessPolicy, Kind::Claim, Kind::Workspace, Kind::Cluster];
+        for kind in AROUND {
             for (_, object) in self.of_kind(kind).filter(|(key, _)| outside(key)) {
                 if stands_on_gateways(&object.resource) {
                     around.extend(secrets(&object.resource));
@@ -57,7 +59,10 @@ fn stands_on_gateways(resource: &Resource) -> bool {
         Resource::AccessPolicy(policy) => {
             policy.spec.target_refs.iter().any(|target| is_gateway(target.kind))
         }
-        Resource::Gateway(_) | Resource::Claim(_) | Resource::Workspace(_) => true,
+        Resource::Gateway(_)
+        | Resource::Claim(_)
+        | Resource::Workspace(_)
+        | Resource::Cluster(_) => true,
         _ => false,
     }
 }

@@ -134,6 +134,7 @@ fn faults_here(document: &Document, resource: &Resource) -> Vec<Invalid> {
         | Resource::Api(_)
         | Resource::Claim(_)
         | Resource::Workspace(_)
+        | Resource::Cluster(_)
         | Resource::Team(_)
         | Resource::Role(_)
         | Resource::Grant(_) => vec![not_here(document)],
@@ -183,6 +184,7 @@ fn is_read(kind: Kind) -> bool {
         | Kind::Api
         | Kind::Claim
         | Kind::Workspace
+        | Kind::Cluster
         | Kind::Team
         | Kind::Role
         | Kind::Grant => false,

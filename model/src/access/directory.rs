@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{Actor, Held, Rights, builtin};
 use crate::api::Api;
+use crate::cluster::Reach;
 use crate::key::platform_namespace;
 use crate::role::{Grant, Role, RoleRule};
 use crate::team::Team;
@@ -15,6 +16,8 @@ use crate::{Key, Kind, Name, Resource, Scope};
 pub struct Directory {
     /// The workspace of each namespace that is in one.
     workspaces: BTreeMap<Name, Name>,
+    /// Where each workspace is that is not everywhere.
+    reaches: BTreeMap<Name, Reach>,
     teams: BTreeMap<Name, Arc<Team>>,
     roles: BTreeMap<(Name, Name), Arc<Role>>,
     grants: Vec<Arc<Grant>>,
@@ -26,10 +29,11 @@ impl Directory {
     /// the order of names has it.
     pub fn new<'r>(resources: impl IntoIterator<Item = &'r Resource>) -> Self {
         let mut directory = Directory::default();
-        let mut workspaces = BTreeMap::new();
+        let (mut workspaces, mut clusters) = (BTreeMap::new(), Vec::new());
         for resource in resources {
             match resource {
                 Resource::Workspace(one) => drop(workspaces.insert(&one.metadata.name, one)),
+                Resource::Cluster(one) => clusters.push(&**one),
                 Resource::Team(one) => {
                     directory.teams.insert(one.metadata.name.clone(), Arc::clone(one));
                 }
@@ -52,6 +56,10 @@ impl Directory {
             }
         }
         for (name, workspace) in workspaces {
+            let reach = Reach::new(&workspace.spec.clusters, clusters.iter().copied());
+            if reach != Reach::Everywhere {
+                directory.reaches.insert(name.clone(), reach);
+            }
             for namespace in workspace.namespaces() {
                 directory.workspaces.entry(namespace.clone()).or_insert_with(|| name.clone());
             }
@@ -62,6 +70,17 @@ impl Directory {
     /// Every workspace that holds a namespace; one that holds several comes as often.
     pub fn workspaces(&self) -> impl Iterator<Item = &Name> {
         self.workspaces.values()
+    }
+
+    /// In which clusters a namespace is, by its workspace; everywhere where it is in none.
+    pub fn reach(&self, namespace: &Name) -> &Reach {
+        let workspace = self.workspaces.get(namespace);
+        workspace.and_then(|name| self.reaches.get(name)).unwrap_or(&Reach::Everywhere)
+    }
+
+    /// Whether workspaces are in the same clusters as in `other`, and hold the same namespaces.
+    pub fn is_placed_as(&self, other: &Directory) -> bool {
+        self.reaches == other.reaches && self.workspaces == other.workspaces
     }
 
     /// The scope of what lies in `namespace`.

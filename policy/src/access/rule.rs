@@ -34,7 +34,8 @@ pub(crate) struct Rule {
 /// Who may be at the other end in the mesh.
 #[derive(Debug)]
 struct PeerPattern {
-    cluster: Name,
+    /// Any where its workspace is, where there is none.
+    cluster: Option<Name>,
     of: Of,
 }
 
@@ -69,21 +70,20 @@ impl PeerPattern {
                 false
             }
         };
-        is_of && self.cluster == *peer.cluster()
+        is_of && self.cluster.as_ref().is_none_or(|cluster| cluster == peer.cluster())
     }
 }
 
 impl Display for PeerPattern {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let cluster = &self.cluster;
         match &self.of {
-            Of::Gateway(name) => write!(f, "gateway {name} of {cluster}"),
-            Of::Workload(namespace, Some(account)) => {
-                write!(f, "workload {namespace}/{account} of {cluster}")
-            }
-            Of::Workload(namespace, None) => {
-                write!(f, "any workload of {namespace} of {cluster}")
-            }
+            Of::Gateway(name) => write!(f, "gateway {name}")?,
+            Of::Workload(namespace, Some(account)) => write!(f, "workload {namespace}/{account}")?,
+            Of::Workload(namespace, None) => write!(f, "any workload of {namespace}")?,
+        }
+        match &self.cluster {
+            Some(cluster) => write!(f, " of {cluster}"),
+            None => Ok(()),
         }
     }
 }
@@ -232,7 +232,8 @@ impl Rule {
             Condition::Sources => !self.sources.is_empty() && !self.sources.contains(seen.source),
             Condition::Workloads => {
                 let is_peer = |peer: &Peer| self.peers.iter().any(|wanted| wanted.matches(peer));
-                !self.peers.is_empty() && !facts.peer.is_some_and(is_peer)
+                let is_meant = !facts.is_stranger && facts.peer.is_some_and(is_peer);
+                !self.peers.is_empty() && !is_meant
             }
             Condition::Hosts => {
                 !self.hosts.is_empty() && !self.hosts.iter().any(|host| host.matches(facts.host))
@@ -258,8 +259,11 @@ impl Rule {
             Condition::Methods => (self.methods.to_string(), facts.method.to_string()),
             Condition::Sources => (self.sources.to_string(), seen.source().to_string()),
             Condition::Workloads => {
-                let peer = facts.peer.map(ToString::to_string);
-                (some_of(self.peers.iter()), shown(&peer.unwrap_or_default()))
+                let mut peer = facts.peer.map(ToString::to_string).unwrap_or_default();
+                if facts.is_stranger {
+                    peer += ", where its workspace is not";
+                }
+                (some_of(self.peers.iter()), shown(&peer))
             }
             Condition::Hosts => (some_of(self.hosts.iter()), shown(facts.host)),
             Condition::Callers => {

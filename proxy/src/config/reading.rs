@@ -60,6 +60,7 @@ pub(crate) fn read(envelope: &Envelope) -> Result<Resource, Unreadable> {
         | Resource::Api(_)
         | Resource::Claim(_)
         | Resource::Workspace(_)
+        | Resource::Cluster(_)
         | Resource::Team(_)
         | Resource::Role(_)
         | Resource::Grant(_) => Vec::new(),

@@ -22,7 +22,7 @@ pub(super) struct Known(HashMap<Box<str>, Checked>);
 struct Checked {
     token: Arc<str>,
     passport: Arc<Passport>,
-    issuer: Peer,
+    issuer: Arc<Peer>,
     /// When it or the certificate of who minted it ends, in seconds since 1970.
     ends: u64,
 }
@@ -57,8 +57,9 @@ impl Known {
         if last != from {
             return Err(Refused::NotTheirs(last.clone()));
         }
-        let (token, passport) = (Arc::clone(&checked.token), Arc::clone(&checked.passport));
-        Ok(Carried { token, passport, via })
+        let Checked { token, passport, issuer, .. } = checked;
+        let (token, passport) = (Arc::clone(token), Arc::clone(passport));
+        Ok(Carried { token, passport, issuer: Arc::clone(issuer), via })
     }
 
     fn keep(&mut self, signature: &str, checked: Checked, now: u64) {
@@ -92,5 +93,10 @@ fn check(token: &str, credentials: &Credentials, now: SystemTime) -> Result<Chec
         return Err(Refused::Signature);
     }
     let ends = passport.ends.min(seconds(certificate.not_after));
-    Ok(Checked { token: token.into(), passport: Arc::new(passport), issuer, ends })
+    Ok(Checked {
+        token: token.into(),
+        passport: Arc::new(passport),
+        issuer: Arc::new(issuer),
+        ends,
+    })
 }

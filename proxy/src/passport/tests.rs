@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use model::cluster::Reach;
 use model::{Key, Kind};
 use serde_json::{Map, json};
 
@@ -263,6 +264,11 @@ fn users_count_in_the_workspace_to_which_they_proved_themselves() {
     {
         assert_eq!(carried.users_for(&table, &name(namespace)), believed, "{namespace}");
     }
+    // A gateway of a cluster where the workspace is not knows nobody of it.
+    table.reaches.insert(name("shop"), Arc::new(Reach::In([name("west")].into())));
+    assert_eq!(carried.users_for(&table, &name("shop")), both[..1]);
+    table.reaches.insert(name("shop"), Arc::new(Reach::In([name("east")].into())));
+    assert_eq!(carried.users_for(&table, &name("shop")), both);
     // A namespace that may be of a workspace that cannot be read is not the platform's.
     table.knows_workspaces = false;
     assert_eq!(

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::api::{Api, LABEL};
+use model::cluster::{Cluster, Reach};
 use model::workspace::{DefaultAccess, Workspace};
 use model::{Invalid, Key, Kind, Name, Resource, Scope};
 use policy::Stage;
@@ -27,6 +28,8 @@ pub(crate) struct Borders {
 #[derive(Debug, Clone)]
 struct Held {
     workspace: Name,
+    /// In which clusters that is.
+    reach: Arc<Reach>,
     /// Why it denies what no policy speaks of, and what would change that; `None` if it does not.
     denies: Option<Arc<str>>,
 }
@@ -41,11 +44,12 @@ enum Found {
 impl Borders {
     pub(crate) fn new(settled: &Settled) -> Self {
         let mut borders = Borders::default();
+        let clusters: Vec<_> = clusters(settled).collect();
         for (key, item) in settled.of_kind(Kind::Workspace) {
             if let Resource::Workspace(workspace) = &item.resource
                 && key.namespace == Kind::Workspace.default_namespace()
             {
-                borders.hold(workspace, denies(workspace));
+                borders.hold(workspace, &clusters, denies(workspace));
             }
         }
         for workspace in &settled.unread {
@@ -54,15 +58,16 @@ impl Borders {
                 "workspace '{name}' cannot be read, so it denies what no \
                  AccessPolicy of it speaks of; to mend it, or"
             );
-            borders.hold(workspace, Some(why.into()));
+            borders.hold(workspace, &clusters, Some(why.into()));
         }
         borders.find_apis(settled);
         borders
     }
 
     /// Of two workspaces that name one namespace the first has it.
-    fn hold(&mut self, workspace: &Workspace, denies: Option<Arc<str>>) {
-        let held = Held { workspace: workspace.metadata.name.clone(), denies };
+    fn hold(&mut self, workspace: &Workspace, clusters: &[&Cluster], denies: Option<Arc<str>>) {
+        let reach = Arc::new(Reach::new(&workspace.spec.clusters, clusters.iter().copied()));
+        let held = Held { workspace: workspace.metadata.name.clone(), reach, denies };
         for namespace in workspace.namespaces() {
             self.workspaces.entry(namespace.clone()).or_insert_with(|| held.clone());
         }
@@ -95,6 +100,17 @@ impl Borders {
     pub(crate) fn workspaces(&self) -> BTreeMap<Name, Name> {
         let held = self.workspaces.iter();
         held.map(|(namespace, held)| (namespace.clone(), held.workspace.clone())).collect()
+    }
+
+    /// Whether a namespace is in a cluster, as its workspace is; in every one where it is in none.
+    pub(crate) fn are_in(&self, namespace: &Name, cluster: &Name) -> bool {
+        self.workspaces.get(namespace).is_none_or(|held| held.reach.has(cluster))
+    }
+
+    /// Where each namespace is that is not everywhere.
+    pub(crate) fn reaches(&self) -> BTreeMap<Name, Arc<Reach>> {
+        let held = self.workspaces.iter().filter(|(_, held)| *held.reach != Reach::Everywhere);
+        held.map(|(namespace, held)| (namespace.clone(), Arc::clone(&held.reach))).collect()
     }
 
     /// Whether two namespaces are within one border. What is in no workspace is the platform's.
@@ -145,6 +161,17 @@ impl Borders {
         faults.push(fault(route, &format!("metadata.labels['{LABEL}']"), why.clone()));
         Stage::Unpublished(why.into())
     }
+}
+
+/// The clusters that say what they are.
+fn clusters(settled: &Settled) -> impl Iterator<Item = &Cluster> {
+    let read = settled.of_kind(Kind::Cluster).filter_map(|(key, item)| match &item.resource {
+        Resource::Cluster(cluster) if key.namespace == key.kind.default_namespace() => {
+            Some(&**cluster)
+        }
+        _ => None,
+    });
+    read.chain(&settled.unread_clusters)
 }
 
 /// Such as `workspace 'shop'`.

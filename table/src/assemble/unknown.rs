@@ -39,6 +39,7 @@ fn of_target(settled: &Settled, borders: &Borders, target: &Key) -> Vec<Key> {
         | Kind::ConfigMap
         | Kind::AccessPolicy
         | Kind::Claim
+        | Kind::Cluster
         | Kind::Team
         | Kind::Role
         | Kind::Grant => of_namespace(settled, &target.namespace),

@@ -2,22 +2,31 @@
 //! within a border, and with its owner.
 
 use model::claim::{Claim, ClaimSpec, HostClaim};
+use model::cluster::{self, Cluster, ClusterSpec};
 use model::key::platform_namespace;
 use model::path::normalise;
 use model::workspace::{DefaultAccess, Workspace, WorkspaceSpec};
 use model::{Hostname, Key, Meta, Name};
 use serde_json::Value;
 
-/// A refused workspace, with nothing but the namespaces that its text names; where it names none, or
-/// they cannot be told, the one of its own name.
+/// A refused workspace, with nothing but the namespaces and clusters that its text names; where it names
+/// no namespace, or they cannot be told, the one of its own name.
 pub(crate) fn workspace(key: &Key, raw: Option<&Value>) -> Workspace {
     let written = raw.and_then(|raw| raw.get("spec")?.get("namespaces")?.as_array());
     let words = written.into_iter().flatten().filter_map(Value::as_str);
     let names = words.filter_map(|word| Name::parse(word).ok());
     let namespaces = names.filter(|name| *name != platform_namespace()).collect();
-    let spec =
-        WorkspaceSpec { namespaces, access: DefaultAccess::Deny, ..WorkspaceSpec::default() };
+    let clusters = cluster::labels(raw.and_then(|raw| raw.get("spec")?.get("clusters")));
+    let access = DefaultAccess::Deny;
+    let spec = WorkspaceSpec { namespaces, clusters, access, ..WorkspaceSpec::default() };
     Workspace { metadata: Meta::new(key.namespace.clone(), key.name.clone()), spec }
+}
+
+/// A refused cluster, with its labels: without them, whole workspaces would be gone from it.
+pub(crate) fn cluster(key: &Key, raw: Option<&Value>) -> Cluster {
+    let labels = cluster::labels(raw.and_then(|raw| raw.get("metadata")?.get("labels")));
+    let metadata = Meta { labels, ..Meta::new(key.namespace.clone(), key.name.clone()) };
+    Cluster { metadata, spec: ClusterSpec::default() }
 }
 
 /// A refused claim, with the hosts that can be read; a host whose paths cannot is held whole.

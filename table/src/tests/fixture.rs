@@ -113,6 +113,7 @@ impl Ask {
             query: self.query,
             headers: &self.headers,
             peer: None,
+            is_stranger: false,
             users: &[],
         }
     }

@@ -18,7 +18,8 @@ pub(super) fn heads(kind: Kind) -> &'static [&'static str] {
         Kind::AccessPolicy => &["TARGETS"],
         Kind::Api => &["OWNER"],
         Kind::Claim => &["HOSTS"],
-        Kind::Workspace => &["NAMESPACES"],
+        Kind::Workspace => &["NAMESPACES", "CLUSTERS"],
+        Kind::Cluster => &["TITLE", "LABELS"],
         Kind::Team => &["MEMBERS"],
         Kind::Role => &["RULES"],
         Kind::Grant => &["ROLE", "TO"],
@@ -54,11 +55,27 @@ pub(super) fn cells(kind: Kind, object: &Value) -> Vec<String> {
         })],
         Kind::Api => vec![word(object, "/spec/owner")],
         Kind::Claim => vec![hosts(object, "/spec/hosts")],
-        Kind::Workspace => vec![word(object, "/spec/namespaces")],
+        Kind::Workspace => {
+            vec![word(object, "/spec/namespaces"), labels(object, "/spec/clusters", "all")]
+        }
+        Kind::Cluster => {
+            vec![word(object, "/spec/title"), labels(object, "/metadata/labels", "")]
+        }
         Kind::Team => vec![word(object, "/spec/members")],
         Kind::Role => vec![items(object, "/spec/rules").len().to_string()],
         Kind::Grant => vec![word(object, "/spec/role"), subjects(object)],
     }
+}
+
+/// Labels as people write them; `none` where there are none.
+fn labels(object: &Value, at: &str, none: &str) -> String {
+    let labels = object.pointer(at).and_then(Value::as_object);
+    let labels = labels
+        .into_iter()
+        .flatten()
+        .map(|(label, value)| format!("{label}={}", value.as_str().unwrap_or_default()));
+    let all: Vec<_> = labels.collect();
+    if all.is_empty() { none.to_owned() } else { all.join(",") }
 }
 
 fn hosts(object: &Value, at: &str) -> String {

@@ -63,6 +63,7 @@ impl<'r> Sample<'r> {
             query: self.query.as_deref(),
             headers: &self.headers,
             peer: None,
+            is_stranger: false,
             users: &[],
         })
     }

@@ -33,7 +33,7 @@ fn object(which: u8, form: u8) -> String {
              metadata: {{ name: {name}, namespace: {namespace} }}\nspec: {{ {spec} }}\n"
         )
     };
-    match which % 15 {
+    match which % 16 {
         0 => service(space),
         1 => service(space) + &route(space, "r", host, "/a"),
         2 => service(space) + &route(space, "s", host, &format!("/{form}")),
@@ -47,7 +47,11 @@ fn object(which: u8, form: u8) -> String {
             "Workspace",
             "shop",
             "heddle",
-            ["namespaces: [shop]", "namespaces: [shop, annex]"][usize::from(form % 2)],
+            [
+                "namespaces: [shop]",
+                "namespaces: [shop, annex]",
+                "namespaces: [shop], clusters: { stage: s1 }",
+            ][usize::from(form % 3)],
         ),
         7 => pair(
             "Api",
@@ -92,6 +96,10 @@ fn object(which: u8, form: u8) -> String {
                 ["mine", "theirs"][usize::from(form % 2)]
             ),
         ),
+        14 => format!(
+            "---\napiVersion: heddle.dev/v1alpha1\nkind: Cluster\n\
+             metadata: {{ name: east, labels: {{ stage: s{form} }} }}\n"
+        ),
         _ => format!(
             "---\napiVersion: v1\nkind: Secret\nmetadata: {{ name: keys, namespace: {space} }}\n\
              stringData: {{ clerk: value-of-many-bytes-{form} }}\n"
@@ -99,7 +107,7 @@ fn object(which: u8, form: u8) -> String {
     }
 }
 
-fn gateway(namespace: &str, name: &str, listener: &str) -> String {
+pub(super) fn gateway(namespace: &str, name: &str, listener: &str) -> String {
     format!(
         "---\napiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n\
          metadata: {{ name: {name}, namespace: {namespace} }}\n\

@@ -125,6 +125,7 @@ impl Scene {
             query: None,
             headers: &headers,
             peer: None,
+            is_stranger: false,
             users: &[],
         };
         let Ok(found) = self.config.table().unwrap().find(&facts) else { return Door::Absent };

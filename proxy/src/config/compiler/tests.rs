@@ -82,6 +82,7 @@ fn meets(table: &Table, path: &str) -> String {
         query: None,
         headers: &headers,
         peer: None,
+        is_stranger: false,
         users: &[],
     };
     let found = match table.find(&facts) {

@@ -14,7 +14,8 @@ fn of(user: &str) -> Option<Arc<Carried>> {
     let principal = Arc::new(Principal::ApiKey { name: user.to_owned() });
     let users = vec![User { workspace: Some(Name::parse("shop").unwrap()), principal }];
     let passport = Arc::new(Passport { issued: 0, ends: 0, users });
-    Some(Arc::new(Carried { token: user.into(), passport, via: Vec::new() }))
+    let issuer = Arc::new(Peer::Gateway { cluster: name("east"), name: name("edge") });
+    Some(Arc::new(Carried { token: user.into(), passport, issuer, via: Vec::new() }))
 }
 
 fn name(word: &str) -> Name {
@@ -83,7 +84,8 @@ async fn of_two_passports_of_the_same_people_the_one_that_goes_further_is_carrie
         of("clerk").map(|carried| {
             let passport = Passport { ends, ..Passport::clone(&carried.passport) };
             let via = vec![edge.clone(); hops];
-            Arc::new(Carried { token: token.into(), passport: Arc::new(passport), via })
+            let (passport, issuer) = (Arc::new(passport), Arc::clone(&carried.issuer));
+            Arc::new(Carried { token: token.into(), passport, issuer, via })
         })
     };
     let _first = enter(&traces, trace, like("first", 100, 1)).unwrap();
