@@ -456,6 +456,11 @@ impl Joined {
         std::fs::read_to_string(self.node.state.with_extension("log")).unwrap_or_default()
     }
 
+    /// Its name as a node: that of a proxy is made of its workload's.
+    pub fn name(&self) -> String {
+        self.node.name.replace('/', ".")
+    }
+
     /// The folder of its identity and last good state.
     pub fn state(&self) -> &Path {
         &self.node.state
@@ -464,6 +469,15 @@ impl Joined {
     /// Its process.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Ends it by SIGKILL.
+    ///
+    /// # Panics
+    /// Where it has ended before.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it has ended");
     }
 
     /// Ends it by SIGTERM and waits until it has.

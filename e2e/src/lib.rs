@@ -6,6 +6,7 @@
 //! What a test cannot set up it says by panicking, with what was tried.
 #![forbid(unsafe_code)]
 
+pub mod app;
 pub mod capture;
 pub mod client;
 pub mod fleet;

@@ -44,6 +44,14 @@ pub fn server() -> PathBuf {
     built("heddle-server", "console", "HEDDLE_SERVER")
 }
 
+/// The path of `bookshop`: `BOOKSHOP`, or beside this test in the target folder.
+///
+/// # Panics
+/// Where it is not built: says how to build it.
+pub fn bookshop() -> PathBuf {
+    built("bookshop", "bookshop", "BOOKSHOP")
+}
+
 /// The path of `heddle`: `HEDDLE_CLI`, or beside this test in the target folder.
 ///
 /// # Panics

@@ -37,6 +37,18 @@ pub async fn until_true(what: &str, mut holds: impl FnMut() -> bool) {
     until(what, || std::future::ready(holds().then_some(()))).await;
 }
 
+/// The same for one that has to be asked for.
+///
+/// # Panics
+/// Where it does not hold within [`DEADLINE`].
+pub async fn until_true_of(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let began = Instant::now();
+    while !within(what, holds()).await {
+        assert!(began.elapsed() < DEADLINE, "within {DEADLINE:?} it did not happen: {what}");
+        sleep(PAUSE).await;
+    }
+}
+
 /// What `future` gives.
 ///
 /// # Panics

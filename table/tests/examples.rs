@@ -138,7 +138,7 @@ fn the_bookshop_needs_every_policy_that_it_ships() {
 fn in_the_mesh_each_service_of_the_bookshop_says_who_may_call_it() {
     let name = |word: &str| Name::parse(word).unwrap();
     let resources = bookshop(&["gateway.yaml", "platform.yaml", "mesh.yaml"]);
-    let (cluster, namespace) = (name("local"), name("bookshop"));
+    let (cluster, namespace) = (name("east"), name("bookshop"));
     let edge = Peer::Gateway { cluster: cluster.clone(), name: name("edge") };
     let account = |word: &str| Peer::Workload {
         cluster: cluster.clone(),

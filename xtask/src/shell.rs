@@ -132,6 +132,16 @@ pub(crate) fn step<T>(
     result
 }
 
+/// A word as a shell takes it for one.
+pub(crate) fn quoted(word: &str) -> String {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+@:".contains(letter);
+    if word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,5 +156,11 @@ mod tests {
         let began = Instant::now();
         assert!(!run_until(Command::new("sleep").arg("60"), &stop).unwrap());
         assert!(began.elapsed() < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn a_word_with_blanks_stays_one() {
+        assert_eq!(quoted("/opt/heddle"), "/opt/heddle");
+        assert_eq!(quoted("/my tools/it's"), r"'/my tools/it'\''s'");
     }
 }

@@ -5,25 +5,17 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
+use super::cluster::{CLUSTERS, Cluster};
 use crate::shell;
-
-/// The HTTPS Gateway's name is the example's own: the listener joins the one it has.
-const HTTPS_LISTENER: &str = "    - name: https
-      protocol: HTTPS
-      port: 8443
-      hostname: bookshop.localhost
-      tls:
-        certificateRefs:
-          - name: bookshop-tls
-";
 
 /// Writes `folder/bookshop` and `folder/ca.pem`; returns the first.
 pub(super) fn write(folder: &Path) -> Result<PathBuf> {
     let config = folder.join("bookshop");
     fs::create_dir_all(&config).with_context(|| format!("creating {}", config.display()))?;
-    put(&config.join("gateway.yaml"), &with_https(&example("gateway.yaml")?)?)?;
+    let [east, west] = CLUSTERS;
+    put(&config.join("gateway.yaml"), &in_both(&with_https(&example("gateway.yaml")?, east)?)?)?;
     put(&config.join("platform.yaml"), &example("platform.yaml")?)?;
     put(&config.join("mesh.yaml"), &example("mesh.yaml")?)?;
     let made = rcgen::generate_simple_self_signed(["bookshop.localhost".to_owned()])
@@ -31,6 +23,8 @@ pub(super) fn write(folder: &Path) -> Result<PathBuf> {
     let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
     put(&config.join("tls.yaml"), &secret(&certificate, &key))?;
     put(&folder.join("ca.pem"), &certificate)?;
+    // The last one: whoever finds it finds all.
+    put(&config.join("west.yaml"), &with_https(&example("west.yaml")?, west)?)?;
     Ok(config)
 }
 
@@ -39,13 +33,31 @@ fn example(name: &str) -> Result<String> {
     fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
 }
 
-/// Adds the HTTPS listener behind the example's HTTP listener.
-fn with_https(example: &str) -> Result<String> {
+/// Adds an HTTPS listener behind the HTTP listener of an example's Gateway.
+fn with_https(example: &str, cluster: Cluster) -> Result<String> {
     let http = "      hostname: bookshop.localhost\n---\n";
     let at =
         example.find(http).context("the example's Gateway has no listener for the bookshop")?;
     let (before, after) = example.split_at(at + http.len() - "---\n".len());
-    Ok(format!("{before}{HTTPS_LISTENER}{after}"))
+    let https = format!(
+        "    - name: https\n      protocol: HTTPS\n      port: {}\n      \
+         hostname: bookshop.localhost\n      tls:\n        certificateRefs:\n          \
+         - name: bookshop-tls\n",
+        cluster.https()
+    );
+    Ok(format!("{before}{https}{after}"))
+}
+
+/// Gives the example's Gateway to the east, and its routes to the Gateway of the west, too.
+fn in_both(example: &str) -> Result<String> {
+    let gateway = "kind: Gateway\nmetadata:\n  name: bookshop\n  namespace: bookshop\n";
+    let parent = "  parentRefs:\n    - name: bookshop\n";
+    if !example.contains(gateway) || !example.contains(parent) {
+        bail!("the example's Gateway, or a route of it, is not as it was");
+    }
+    let labelled = format!("{gateway}  labels:\n    heddle.dev/cluster: east\n");
+    let text = example.replacen(gateway, &labelled, 1);
+    Ok(text.replace(parent, &format!("{parent}    - name: bookshop-west\n")))
 }
 
 fn secret(certificate: &str, key: &str) -> String {
@@ -80,16 +92,29 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let config = write(folder.path()).unwrap();
         let read = |name: &str| model::read(&fs::read_to_string(config.join(name)).unwrap());
-        let all: Vec<_> = ["gateway.yaml", "platform.yaml", "mesh.yaml", "tls.yaml"]
-            .into_iter()
-            .flat_map(read)
-            .collect();
+        let files = ["gateway.yaml", "platform.yaml", "mesh.yaml", "west.yaml", "tls.yaml"];
+        let all: Vec<_> = files.into_iter().flat_map(read).collect();
         let faults: Vec<_> = all.iter().filter_map(|d| d.result.as_ref().err()).collect();
         assert!(faults.is_empty(), "{faults:?}");
-        let listeners = all.iter().find_map(|document| match &document.result {
-            Ok(model::Resource::Gateway(gateway)) => Some(gateway.spec.listeners.len()),
+        let good: Vec<_> =
+            all.iter().filter_map(|document| document.result.as_ref().ok()).collect();
+        let ports = good.iter().filter_map(|resource| match resource {
+            model::Resource::Gateway(gateway) => {
+                let ports: Vec<_> = gateway.spec.listeners.iter().map(|one| one.port).collect();
+                Some((gateway.metadata.labels["heddle.dev/cluster"].clone(), ports))
+            }
             _ => None,
         });
-        assert_eq!((listeners, read("tls.yaml").len()), (Some(2), 1));
+        let wanted = [("east", [8080, 8443]), ("west", [8180, 8543])];
+        assert_eq!(
+            ports.collect::<Vec<_>>(),
+            wanted.map(|(cluster, ports)| (cluster.to_owned(), ports.to_vec()))
+        );
+        let routes = good.iter().filter_map(|resource| match resource {
+            model::Resource::HttpRoute(route) => Some(route.spec.parent_refs.len()),
+            _ => None,
+        });
+        assert_eq!(routes.collect::<Vec<_>>(), [2; 3]);
+        assert_eq!(read("tls.yaml").len(), 1);
     }
 }

@@ -11,14 +11,11 @@ use std::process::{Command, Output, Stdio};
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
+use super::cluster::Joins;
 use super::config::put;
 
 /// Where the server of the demo answers.
 pub(super) const SERVER: &str = "http://127.0.0.1:7080";
-/// The gateway's name in its cluster.
-pub(super) const GATEWAY: &str = "edge";
-/// The one cluster of the demo.
-pub(super) const CLUSTER: &str = "local";
 
 /// The command line `heddle`, signed in to the demo's server.
 #[derive(Debug)]
@@ -58,7 +55,7 @@ impl Founder {
 
     /// Applies everything in `bookshop`, once. It waits for no node: none has joined yet.
     pub(super) fn apply(&self, bookshop: &Path) -> Result<()> {
-        let done = self.folder.join("applied-with-mesh");
+        let done = self.folder.join("applied-in-two-clusters");
         if done.exists() {
             return Ok(());
         }
@@ -67,18 +64,13 @@ impl Founder {
         put(&done, "")
     }
 
-    /// A token by which a node of this kind and name joins; none if it joined before.
-    pub(super) fn join_token(
-        &self,
-        kind: &str,
-        name: &str,
-        state: &Path,
-    ) -> Result<Option<String>> {
-        if state.join("identity.json").exists() {
+    /// A token by which a node joins; none if it joined before.
+    pub(super) fn join_token(&self, node: &Joins) -> Result<Option<String>> {
+        if node.state.join("identity.json").exists() {
             return Ok(None);
         }
-        let create = ["join-token", "create", "--cluster", CLUSTER, "--kind", kind];
-        let more = ["--name", name, "--uses", "1", "--expires", "10m", "-o", "json"];
+        let create = ["join-token", "create", "--cluster", node.cluster, "--kind", node.kind];
+        let more = ["--name", &node.name, "--uses", "1", "--expires", "10m", "-o", "json"];
         let said = self.run(&[&create[..], &more[..]].concat(), None)?;
         let said: Value = serde_json::from_slice(&said.stdout).context("reading the join token")?;
         let token = said["token"].as_str().context("the answer holds no join token")?;

@@ -10,14 +10,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
-use super::founding::CLUSTER;
 use crate::shell;
 
 /// How to start a program and know that it is ready.
 #[derive(Debug)]
 pub(super) struct Spec {
     pub(super) name: String,
-    /// `service`, `server` or `gateway`.
+    /// Where it runs; the server is in none.
+    pub(super) cluster: Option<&'static str>,
+    /// `service`, `server`, `gateway` or `mesh`.
     pub(super) kind: &'static str,
     /// Variables that it alone has; a secret is seen by no other user there.
     pub(super) env: Vec<(&'static str, String)>,
@@ -65,6 +66,14 @@ impl Process {
         &self.spec.name
     }
 
+    /// What a shell is told to start it again; who it is, a node knows by now.
+    pub(super) fn command(&self) -> String {
+        let program = self.program.display().to_string();
+        let words = std::iter::once(&program).chain(&self.spec.args);
+        let words: Vec<_> = words.map(|word| shell::quoted(word)).collect();
+        format!("{} >> {} 2>&1 &", words.join(" "), shell::quoted(&self.log.display().to_string()))
+    }
+
     pub(super) fn log(&self) -> &Path {
         &self.log
     }
@@ -107,7 +116,7 @@ impl Process {
     pub(super) fn describe(&self) -> Value {
         json!({
             "name": self.spec.name,
-            "cluster": CLUSTER,
+            "cluster": self.spec.cluster,
             "kind": self.spec.kind,
             "pid": self.child.id(),
             "program": self.program,

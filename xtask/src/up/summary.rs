@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde_json::{Value, json};
 
+use super::cluster::{CLUSTERS, Cluster};
 use super::config::put;
 use super::founding::{Founder, SERVER};
 use super::process::Process;
@@ -14,14 +15,14 @@ use crate::shell;
 /// `.heddle/up.json`, readable by its owner only.
 pub(super) fn write(data: &Path, running: &[Process]) -> Result<()> {
     let processes: Vec<Value> = running.iter().map(Process::describe).collect();
+    let [east, _] = CLUSTERS;
+    let clusters = CLUSTERS.iter().map(|cluster| (cluster.name.to_owned(), urls(*cluster)));
+    let mut urls = urls(east);
+    urls["console"] = "http://console.localhost:7080".into();
+    urls["rest"] = format!("{SERVER}/api/v1").into();
+    urls["clusters"] = Value::Object(clusters.collect());
     let summary = json!({
-        "urls": {
-            "console": "http://console.localhost:7080",
-            "rest": format!("{SERVER}/api/v1"),
-            "http": "http://bookshop.localhost:8080",
-            "https": "https://bookshop.localhost:8443",
-            "admin": "http://127.0.0.1:9901",
-        },
+        "urls": urls,
         "adminPassword": Founder::password(data)?,
         "data": data,
         "processes": processes,
@@ -29,14 +30,13 @@ pub(super) fn write(data: &Path, running: &[Process]) -> Result<()> {
     put(&data.join("up.json"), &serde_json::to_string_pretty(&summary)?)
 }
 
-/// A word as a shell takes it for one.
-fn quoted(word: &str) -> String {
-    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+@:".contains(letter);
-    if word.chars().all(is_plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
+/// Where a cluster's gateway is.
+fn urls(cluster: Cluster) -> Value {
+    json!({
+        "http": format!("http://bookshop.localhost:{}", cluster.http()),
+        "https": format!("https://bookshop.localhost:{}", cluster.https()),
+        "admin": format!("http://127.0.0.1:{}", cluster.admin()),
+    })
 }
 
 /// Addresses, the password, and commands to try, on stdout.
@@ -45,15 +45,16 @@ pub(super) fn print(data: &Path, programs: &Path) -> Result<()> {
     let shown = |path: PathBuf| path.strip_prefix(&root).map(Path::to_path_buf).unwrap_or(path);
     let folder = shown(data.to_owned());
     let folder = folder.display();
-    let programs = quoted(&programs.display().to_string());
+    let programs = shell::quoted(&programs.display().to_string());
     let password = Founder::password(data)?;
     let mut out = std::io::stdout().lock();
     write!(
         out,
         "\n\
-The bookshop is open: http://bookshop.localhost:8080 and https://bookshop.localhost:8443\n\
+The bookshop is open in two clusters:\n\
+East: http://bookshop.localhost:8080 and https://bookshop.localhost:8443, admin port http://127.0.0.1:9901\n\
+West: http://bookshop.localhost:8180 and https://bookshop.localhost:8543, admin port http://127.0.0.1:9911\n\
 The server: {SERVER} (REST at /api/v1), user admin, password {password}\n\
-The gateway's admin port: http://127.0.0.1:9901 (/healthz /readyz /metrics /config)\n\
 \n\
 Try, in another terminal, from this folder:\n\
 \n\
@@ -73,7 +74,7 @@ Try, in another terminal, from this folder:\n\
   # in the mesh, as one application to another: orders may ask the catalog, the storefront may not\n\
   curl -s -x 127.0.0.1:15032 http://catalog-v1/catalog/odyssey\n\
   curl -si -x 127.0.0.1:15031 http://catalog-v1/catalog/odyssey\n\
-  tail -n 1 {folder}/access-catalog-v1.log\n\
+  tail -n 1 {folder}/access-mesh-catalog-v1-east.log\n\
 \n\
   # the command line, signed in as admin\n\
   export PATH={programs}:$PATH XDG_CONFIG_HOME=\"$PWD/{folder}/cli\"\n\
@@ -91,28 +92,22 @@ Try, in another terminal, from this folder:\n\
   heddle plan -f {folder}/canary.yaml\n\
   heddle apply -f {folder}/canary.yaml --wait\n\
 \n\
+  # lose the catalog of the east: the west serves it, and status tells; its return, too\n\
+  kill $(pgrep -f 'bookshop .*--service catalog .*--cluster east')\n\
+  curl -s http://bookshop.localhost:8080/ | grep -o '\"cluster\": *\"[a-z]*\"'\n\
+  heddle status\n\
+\n\
   # who changed what, and take it back\n\
   heddle history\n\
   heddle rollback $(heddle history -o json | grep -o '\"revision\": *[0-9]*' | head -1 | grep -o '[0-9]*')\n\
   heddle audit verify\n\
 \n\
   # what each request met\n\
-  tail -n 3 {folder}/access.log\n\
+  tail -n 3 {folder}/access-gateway-east.log\n\
   curl -s http://127.0.0.1:9901/metrics | grep heddle_requests_total\n\
 \n\
 Ctrl-C stops everything. What you changed is kept in {folder}; remove that folder to begin anew.\n"
     )?;
     out.flush()?;
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_word_with_blanks_stays_one() {
-        assert_eq!(quoted("/opt/heddle"), "/opt/heddle");
-        assert_eq!(quoted("/my tools/it's"), r"'/my tools/it'\''s'");
-    }
 }
