@@ -61,7 +61,7 @@ pub struct Decision {
     /// Who sent it through the mesh, such as `workload shop/front of east`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer: Option<String>,
-    /// Who is calling, such as `apikey:clerk`.
+    /// Who is calling, such as `apikey:clerk`; not kept of the outbound side.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub caller: Option<String>,
     /// Why the passport that came with it was refused.

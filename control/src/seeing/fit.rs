@@ -2,7 +2,7 @@
 //! nothing in it can keep the rest of its batch from being kept.
 
 use model::{Name, Scope};
-use wire::{Decision, Key};
+use wire::{Decision, Key, Side};
 
 use crate::world::World;
 
@@ -65,7 +65,9 @@ fn worded(told: Decision) -> Decision {
         table: short(told.table),
         source: short(told.source),
         peer: some(told.peer),
-        caller: some(told.caller),
+        // Whom the calling application is at work for is its own workspace's, and what is called may
+        // be another's, who read this. Its inbound side tells its own.
+        caller: some(told.caller).filter(|_| told.side != Side::Outbound),
         passport: some(told.passport),
         method: short(told.method),
         host: short(told.host),

@@ -127,6 +127,7 @@ async fn told() -> Bed {
     let out = Decision {
         side: Side::Outbound,
         link: Some(FIRST.to_owned()),
+        caller: Some(format!("apikey:{MARKER}")),
         request: "r-2".to_owned(),
         ..decision(2, SECOND, 500, &key(Kind::Service, "bank", "app"))
     };
@@ -191,6 +192,7 @@ async fn another_teams_part_is_time_taken_and_whose_it_is() {
     assert!(!format!("{way:?}").contains(MARKER), "{way:?}");
     let way = show(&bed, "bert").await;
     assert_eq!(way.hops[0], hidden(0, "workspace/shop"));
+    assert_eq!(seen(&way.hops[1]).decision.caller, None, "whom the shop knows is its own");
     assert!(seen(&way.hops[2]).change.is_some(), "it is their own policy");
     let none = bed.app.request_show(&op("eve"), "r-1").await.unwrap_err().to_string();
     let never = bed.app.request_show(&op("root"), "r-9").await.unwrap_err().to_string();
