@@ -14,6 +14,7 @@ pub mod access;
 pub mod api;
 pub mod claim;
 pub mod cluster;
+pub mod cookie;
 pub mod expression;
 pub mod field;
 pub mod gateway;

@@ -22,7 +22,8 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use wire::{Decision, Vector};
 
-use crate::record::Record;
+use crate::moment::seconds;
+use crate::record::{LONGEST, Record, bounded};
 use crate::trace::{Ratio, write_hex};
 
 /// So many may wait.
@@ -35,8 +36,6 @@ const BATCH_BYTES: usize = 512 << 10;
 const STORY_BYTES: usize = 16 << 10;
 /// So many stories a worker tells in a second: each asks every rule once more.
 const STORIES: u64 = 20;
-/// The most bytes that are kept of a text from outside.
-const LONGEST: usize = 1 << 10;
 
 /// The door for the workers, and for who takes them to the server.
 #[derive(Debug)]
@@ -229,15 +228,6 @@ fn hex(bytes: &[u8]) -> String {
 
 fn text(value: &HeaderValue) -> String {
     bounded(&String::from_utf8_lossy(value.as_bytes()))
-}
-
-/// At most [`LONGEST`] bytes, whole characters.
-fn bounded(text: &str) -> String {
-    text[..text.floor_char_boundary(LONGEST)].to_owned()
-}
-
-fn seconds(at: SystemTime) -> u64 {
-    at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 fn micros(at: SystemTime) -> i64 {

@@ -9,6 +9,7 @@ use http::header::{
     PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
+use model::cookie;
 use policy::Scheme;
 
 use crate::trace::TRACESTATE;
@@ -125,6 +126,49 @@ pub(crate) fn join_cookies(headers: &mut HeaderMap) {
     {
         headers.insert(COOKIE, whole);
     }
+}
+
+/// Takes off the cookies of the console, which browsers send to every port of its host. All others
+/// stay byte for byte.
+pub(crate) fn strip_session(headers: &mut HeaderMap) {
+    // One look over the few names that came is cheaper than looking it up.
+    if !headers.keys().any(|name| *name == COOKIE) {
+        return;
+    }
+    let is_clean = |line: &HeaderValue| !cookies(line).any(is_session);
+    if headers.get_all(COOKIE).iter().all(is_clean) {
+        return;
+    }
+    let lines: Vec<_> = headers.get_all(COOKIE).iter().filter_map(without_session).collect();
+    headers.remove(COOKIE);
+    for line in lines {
+        headers.append(COOKIE, line);
+    }
+}
+
+/// The cookies of a line, with the space before them.
+fn cookies(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    line.as_bytes().split(|byte| *byte == b';')
+}
+
+fn is_session(cookie: &[u8]) -> bool {
+    let mut parts = cookie.splitn(2, |byte| *byte == b'=');
+    let name = parts.next().unwrap_or_default().trim_ascii();
+    let is_ours = |ours: &str| name == ours.as_bytes();
+    parts.next().is_some() && (is_ours(cookie::SESSION) || is_ours(cookie::SESSION_BEHIND_TLS))
+}
+
+/// A line without our cookies; none where nothing is left.
+fn without_session(line: &HeaderValue) -> Option<HeaderValue> {
+    let kept: Vec<_> = cookies(line).filter(|cookie| !is_session(cookie)).collect();
+    let joined = kept.join(&b';');
+    let kept = if cookies(line).next().is_some_and(is_session) {
+        joined.trim_ascii_start()
+    } else {
+        &joined
+    };
+    // Part of a value is one, too.
+    (!kept.is_empty()).then(|| HeaderValue::from_bytes(kept).ok()).flatten()
 }
 
 /// Headers by which other tracers tell a trace. An application that believed one of them would send on a

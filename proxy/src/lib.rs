@@ -46,6 +46,7 @@ mod live;
 mod mesh;
 mod metrics;
 mod mirror;
+mod moment;
 mod otlp;
 mod passport;
 mod pool;

@@ -11,7 +11,6 @@
 //! What is missing, ended, sent by somebody else than its last link or found under nobody's trace
 //! means that the user is unknown (docs/adr/015-passports.md).
 
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -23,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use table::Table;
 
 use crate::mesh::{Credentials, Nobody};
+use crate::moment::seconds;
 use mint::Minted;
 use reader::Known;
 
@@ -227,19 +227,6 @@ pub(crate) fn users(proofs: &[Proof], table: &Table) -> Vec<User> {
         }
     }
     users
-}
-
-/// Shows nothing that would let anybody use it.
-impl fmt::Display for Carried {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let users: Vec<_> =
-            self.passport.users.iter().map(|user| user.principal.to_string()).collect();
-        f.write_str(&users.join(", "))
-    }
-}
-
-fn seconds(at: SystemTime) -> u64 {
-    at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 #[cfg(test)]

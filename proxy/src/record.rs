@@ -149,6 +149,14 @@ impl Record {
     }
 }
 
+/// The most bytes that are told of a text from outside.
+pub(crate) const LONGEST: usize = 1 << 10;
+
+/// As much of a text as is told, whole characters.
+pub(crate) fn bounded(text: &str) -> String {
+    text[..text.floor_char_boundary(LONGEST)].to_owned()
+}
+
 fn is_short(id: &HeaderValue) -> bool {
     id.len() <= REQUEST_ID_BYTES && id.to_str().is_ok()
 }

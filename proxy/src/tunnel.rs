@@ -18,10 +18,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
 use wire::Side;
 
 use crate::balance::Turn;
-use crate::exchange::{meant_here, port_of, unix_seconds};
+use crate::exchange::{meant_here, port_of};
 use crate::forward;
 use crate::http::Conn;
 use crate::live::Live;
+use crate::moment;
 use crate::passport::{self, Carried};
 use crate::pool::Answered;
 use crate::record::Record;
@@ -61,7 +62,7 @@ impl Asked {
     fn passes(&self, conn: &Conn, live: &Live) -> bool {
         let users = passport::believed(live, self.side, self.behalf.as_ref());
         let facts = Facts {
-            now: unix_seconds(SystemTime::now()),
+            now: moment::signed(SystemTime::now()),
             source: self.source,
             scheme: conn.scheme,
             port: conn.port,

@@ -6,6 +6,7 @@ use axum::extract::ConnectInfo;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
 use http::uri::Authority;
+use model::cookie;
 use time::OffsetDateTime;
 
 use super::Settings;
@@ -17,9 +18,9 @@ use crate::{App, Refusal};
 /// The header of unsafe requests that come with a cookie.
 pub(super) const CSRF: HeaderName = HeaderName::from_static("x-heddle-csrf");
 
-/// The name of the cookie; the longer one is kept by browsers for this host and TLS alone.
+/// The name of the cookie.
 pub(super) fn cookie_name(settings: &Settings) -> &'static str {
-    if settings.behind_tls { "__Host-heddle-session" } else { "heddle-session" }
+    if settings.behind_tls { cookie::SESSION_BEHIND_TLS } else { cookie::SESSION }
 }
 
 /// The id that the caller gave the request, if it is a good one, else a new one.

@@ -49,6 +49,26 @@ async fn a_path_that_grows_beyond_what_can_be_sent_is_refused() {
 }
 
 #[tokio::test]
+async fn the_consoles_cookie_goes_to_no_backend() {
+    let (origin, setup) = shop().await;
+    let gateway = setup.start().await;
+    for (sent, wanted) in [
+        ("a=1; heddle-session=secret; b=2", "a=1; b=2"),
+        ("__Host-heddle-session=secret", ""),
+        ("a=1;b=\"2\"", "a=1;b=\"2\""),
+    ] {
+        assert_eq!(gateway.get_with(HOST, "/", &[("cookie", sent)]).await.status, 200);
+        assert_eq!(joined(&origin.last().headers, "cookie"), wanted);
+    }
+    // HTTP/2 parts a line.
+    let asked = request("GET", HOST, "/").header("cookie", "a=1");
+    let asked = asked.header("cookie", "heddle-session=secret").header("cookie", "b=2");
+    let mut connection = Connection::h2c(gateway.web()).await.unwrap();
+    assert_eq!(connection.send(asked.body(nothing()).unwrap()).await.unwrap().status, 200);
+    assert_eq!(joined(&origin.last().headers, "cookie"), "a=1; b=2");
+}
+
+#[tokio::test]
 async fn every_line_of_x_forwarded_for_counts() {
     let (origin, setup) = shop().await;
     let gateway = setup.arguments(&["--trust-forwarded", "127.0.0.0/8"]).start().await;

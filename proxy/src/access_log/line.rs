@@ -11,11 +11,8 @@ use http::Version;
 use time::OffsetDateTime;
 
 use crate::address;
-use crate::record::Record;
+use crate::record::{LONGEST, Record};
 use crate::trace::write_hex;
-
-/// The most bytes that are kept of a text from outside.
-const LONGEST: usize = 1 << 10;
 
 /// Lines that are written together.
 #[derive(Debug)]

@@ -13,11 +13,8 @@ use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 use policy::Reason;
 use table::Rule;
 
-use crate::record::Record;
+use crate::record::{Record, bounded};
 use crate::trace::{Parent, TraceContext};
-
-/// The most bytes of a path or host that a span carries.
-const LONGEST: usize = 1 << 10;
 
 /// What is kept of a record until it is sent; cheap to make, since a worker does.
 #[derive(Debug)]
@@ -155,8 +152,4 @@ fn version(version: Version) -> Option<&'static str> {
         Version::HTTP_3 => Some("3"),
         _ => None,
     }
-}
-
-fn bounded(text: &str) -> String {
-    text[..text.floor_char_boundary(LONGEST)].to_owned()
 }

@@ -42,7 +42,7 @@ pub(crate) fn admit(conn: &Conn, live: &Live, headers: &mut HeaderMap, record: &
 }
 
 /// Remembers for whom the application will be at work with a request that may pass. Where somebody else
-/// is at work under the same trace, it is shown another one, which the first is a link of.
+/// is at work under the same trace, it is shown a fresh one, whose link is the one that came.
 pub(crate) fn enter(conn: &Conn, live: &Live, record: &mut Record) {
     if record.from.is_none() || live.table.outbound.is_none() {
         return;

@@ -23,7 +23,12 @@ fn name(word: &str) -> Name {
 }
 
 fn told(traces: &UnderWay, trace: TraceId) -> Option<String> {
-    traces.whose(trace, Instant::now()).map(|carried| carried.to_string())
+    traces.whose(trace, Instant::now()).as_deref().map(names)
+}
+
+fn names(carried: &Carried) -> String {
+    let names = carried.passport.users.iter().map(|user| user.principal.to_string());
+    names.collect::<Vec<_>>().join(", ")
 }
 
 fn enter(traces: &UnderWay, trace: TraceId, whose: Option<Arc<Carried>>) -> Result<Stay, Taken> {
@@ -59,7 +64,7 @@ async fn a_trace_tells_for_whom_while_a_request_is_under_way_and_ten_seconds_lon
 async fn nobody_else_comes_in_under_a_trace_that_is_under_way_or_lingers() {
     for (first, second) in [(of("clerk"), of("reader")), (of("clerk"), None), (None, of("clerk"))] {
         let (traces, trace) = (UnderWay::default(), [1; 16]);
-        let before = first.as_ref().map(ToString::to_string);
+        let before = first.as_deref().map(names);
         let stay = enter(&traces, trace, first.clone()).unwrap();
         assert_eq!(enter(&traces, trace, second.clone()).unwrap_err(), Taken);
         drop(stay);
@@ -70,7 +75,7 @@ async fn nobody_else_comes_in_under_a_trace_that_is_under_way_or_lingers() {
         assert_eq!(enter(&traces, trace, second.clone()).unwrap_err(), Taken);
         assert_eq!(told(&traces, trace), None);
         tokio::time::advance(Duration::from_secs(1)).await;
-        let after = second.as_ref().map(ToString::to_string);
+        let after = second.as_deref().map(names);
         let _stay = enter(&traces, trace, second).unwrap();
         assert_eq!(told(&traces, trace), after);
     }

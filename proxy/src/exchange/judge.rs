@@ -1,0 +1,157 @@
+//! What is decided of a request before a byte of it is sent.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use http::header::{CONTENT_LENGTH, HOST};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Method, Version};
+use policy::{Answer, Facts, Proof, Reason, Verdict};
+use table::{Found, Target};
+
+use crate::decisions::discreet;
+use crate::http::Conn;
+use crate::live::Live;
+use crate::record::Record;
+use crate::{forward, moment, passport};
+
+/// What was decided about a request that may pass.
+pub(super) struct Way<'l> {
+    pub(super) found: Found<'l>,
+    /// The host as the client named it.
+    pub(super) host: HeaderValue,
+    /// Path and query, the path in normal form.
+    pub(super) path: PathAndQuery,
+    pub(super) target: &'l Target,
+    /// Who proved here that it is they who call.
+    pub(super) proofs: Vec<Proof>,
+}
+
+/// Decides everything that can be decided before a byte is sent.
+pub(super) fn judge<'l>(
+    conn: &Conn,
+    live: &'l Live,
+    parts: &Parts,
+    record: &mut Record,
+) -> Result<Way<'l>, Answer> {
+    let (named, host) = host_of(parts).ok_or_else(|| Answer::new(Reason::HostInvalid))?;
+    record.host = host.as_ref().into();
+    let path =
+        model::path::normalise(parts.uri.path()).map_err(|_| Answer::new(Reason::PathInvalid))?;
+    record.path = path.as_ref().into();
+    bound(conn, parts)?;
+    let users = passport::believed(live, record.side, record.behalf.as_ref());
+    let facts = Facts {
+        now: moment::signed(record.began_at),
+        source: record.source,
+        scheme: conn.scheme,
+        port: conn.port,
+        host: &host,
+        method: &parts.method,
+        path: &path,
+        query: parts.uri.query(),
+        headers: &parts.headers,
+        peer: conn.from.as_deref(),
+        is_stranger: conn.is_stranger(live),
+        users: &users,
+    };
+    meant_here(conn, live, &host)?;
+    let found = match conn.is_outbound(live) {
+        true => live.table.called(&facts, port_of(named)),
+        false => live.table.find(&facts),
+    };
+    let found = found.map_err(Answer::new)?;
+    // What is called is a Service's port, and not the one where its callers' proxy listens.
+    let facts = Facts { port: found.listener.port, ..facts };
+    record.rule = Some((found.place, Arc::clone(found.rule)));
+    let verdict = found.rule.chain.decide(&facts, found.prefix);
+    let reason = match &verdict {
+        Verdict::Pass(_) => Reason::Ok,
+        Verdict::Answer(answer) => answer.reason,
+    };
+    let told = conn.shared.telemetry.decisions();
+    if told.is_some_and(|decisions| decisions.wants_story(record, reason)) {
+        record.story = Some(discreet(found.rule.chain.explain(&facts, found.prefix)));
+    }
+    let pass = match verdict {
+        Verdict::Pass(pass) => pass,
+        Verdict::Answer(answer) => return Err(answer),
+    };
+    record.principal = pass.principal.or(record.principal.take());
+    record.decided_by = pass.rule;
+    let seed = record.seed();
+    let target = found.rule.backends.target(seed as u32);
+    let answer = |reason| found.rule.chain.answer(reason);
+    let target = target.ok_or_else(|| answer(Reason::NoBackend))?;
+    let whole = whole_path(parts, &path).ok_or_else(|| answer(Reason::PathInvalid))?;
+    let host = host_value(parts, named).ok_or_else(|| answer(Reason::HostInvalid))?;
+    Ok(Way { found, host, path: whole, target, proofs: pass.proofs })
+}
+
+/// The host as named and in normal form. Only HTTP/1.0 may leave it out.
+fn host_of(parts: &Parts) -> Option<(&str, Cow<'_, str>)> {
+    match forward::one_host(parts) {
+        Some(named) => Some((named, policy::host::normalise(named).ok()?)),
+        None if parts.version == Version::HTTP_10 && !parts.headers.contains_key(HOST) => {
+            Some(("", Cow::Borrowed("")))
+        }
+        None => None,
+    }
+}
+
+/// The port that a host names, if it names one.
+pub(crate) fn port_of(named: &str) -> Option<u16> {
+    let behind = named.rsplit_once(']').map_or(named, |(_, behind)| behind);
+    behind.rsplit_once(':')?.1.parse().ok()
+}
+
+/// Refuses a host that belongs to another listener than the one whose certificate the handshake
+/// showed: that listener may ask for more (RFC 9110, section 15.5.20).
+pub(crate) fn meant_here(conn: &Conn, live: &Live, host: &str) -> Result<(), Answer> {
+    let Some(shown) = conn.server_name.as_deref().filter(|shown| *shown != host) else {
+        return Ok(());
+    };
+    match (live.table.listener(conn.port, shown), live.table.listener(conn.port, host)) {
+        (Some(shown), Some(meant)) if Arc::ptr_eq(shown, meant) => Ok(()),
+        (_, None) => Err(Answer::new(Reason::NoListener)),
+        (_, Some(_)) => Err(Answer::new(Reason::Misdirected)),
+    }
+}
+
+/// The host as a header: the one that came, where it came as one.
+fn host_value(parts: &Parts, named: &str) -> Option<HeaderValue> {
+    match parts.headers.get(HOST) {
+        Some(host) => Some(host.clone()),
+        None => HeaderValue::from_str(named).ok(),
+    }
+}
+
+/// What is refused whatever the table says.
+fn bound(conn: &Conn, parts: &Parts) -> Result<(), Answer> {
+    if parts.method == Method::CONNECT {
+        return Err(Answer::new(Reason::BadRequest));
+    }
+    // HTTP/2 has no bound on the number of headers in hyper; HTTP/1.1 has one while it parses.
+    if parts.headers.len() > conn.shared.settings.limits.headers {
+        return Err(Answer::new(Reason::HeadersTooLarge));
+    }
+    if !forward::is_framed_plainly(&parts.headers) {
+        return Err(Answer::new(Reason::BadRequest));
+    }
+    let length = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let length = length.and_then(|value| value.parse::<u64>().ok()).unwrap_or(0);
+    if length > conn.shared.settings.limits.body_bytes {
+        return Err(Answer::new(Reason::BodyTooLarge));
+    }
+    Ok(())
+}
+
+/// Path and query alone, the path replaced by its normal form; `None` where that grew too long.
+fn whole_path(parts: &Parts, path: &str) -> Option<PathAndQuery> {
+    match (parts.uri.path_and_query(), parts.uri.query()) {
+        (Some(whole), _) if whole.path() == path => Some(whole.clone()),
+        (_, None) => PathAndQuery::try_from(path).ok(),
+        (_, Some(query)) => PathAndQuery::try_from(format!("{path}?{query}")).ok(),
+    }
+}
