@@ -115,8 +115,8 @@ pub fn assemble(input: Input, previous: Option<&Assembly>) -> Assembly {
     let before = alike.map(|previous| &previous.parents);
     let parents = Parents::find(&settled, &listeners, before, &mut faults);
     let is_mesh = own.is_some();
-    let passports = callers::Passports { borders: &borders, is_mesh };
-    callers::check(&mut policies, &listeners, &parents, passports, &mut faults);
+    let belief = callers::Belief { borders: &borders, is_mesh };
+    callers::check(&mut policies, &listeners, &parents, belief, &mut faults);
     let before = previous.map_or(&[][..], |assembly| &assembly.table.services);
     let (policed, cluster) = (&policies, cluster.as_ref());
     let guards = Guards { policies: policed, borders: &borders, is_mesh, cluster };

@@ -8,7 +8,7 @@ use e2e::program::free_port;
 use e2e::{Connection, Joined, Origin};
 use tokio::task::JoinHandle;
 
-use crate::scene::{HOST, edge, until_speaking};
+use crate::scene::{HOST, edge, somewhere, until_speaking, workspace};
 
 pub(crate) const CLERK: &str = "clerk-0123456789abcdef";
 pub(crate) const READER: &str = "reader-0123456789abcdef";
@@ -36,8 +36,7 @@ impl Cloth {
         let plan = Plan { node_arguments, ..Plan::default() };
         let (fleet, front) = (Fleet::start(plan).await, Origin::start("front").await);
         let orders = Origin::start("orders").await;
-        let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        let [web, front_sends, other_sends] = [0; 3].map(|_| loopback(free_port()));
+        let [web, front_sends, other_sends] = [0; 3].map(|_| somewhere());
         let text = edge(web.port())
             + &shop()
             + &workload("front", front.address.port(), front_sends.port())
@@ -96,21 +95,11 @@ pub(crate) async fn send(
 }
 
 fn shop() -> String {
-    let service = |name: &str| {
-        format!(
-            "apiVersion: v1\nkind: Service\nmetadata: {{ name: {name}, namespace: shop }}\nspec:\n  \
-             selector: {{ app: {name} }}\n  ports: [{{ port: 80, targetPort: http }}]\n---\n"
-        )
-    };
     let keys = "  credentials: { apiKey: { header: x-api-key, secretRef: { name: keys } } }\n  \
                 rules: [{ name: known, when: { callers: [{}] } }]\n";
     let front = "  rules:\n    - { name: edge, when: { workloads: [{ cluster: local, gateway: edge }] } }\n    \
                  - { name: other, when: { workloads: [{ cluster: local, serviceAccount: other }] } }\n";
-    "apiVersion: heddle.dev/v1alpha1\nkind: Workspace\nmetadata: { name: shop }\n\
-     spec: { namespaces: [shop] }\n---\n"
-        .to_owned()
-        + &service("front")
-        + &service("orders")
+    workspace(&["front", "orders"])
         + &format!(
             "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\n\
              metadata: {{ name: front, namespace: shop }}\nspec:\n  \

@@ -10,6 +10,11 @@ use e2e::{Connection, Joined, Origin};
 /// The host of the shop.
 pub(crate) const HOST: &str = "shop.example.com";
 
+/// A free address of this machine.
+pub(crate) fn somewhere() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], free_port()))
+}
+
 /// A fleet with one gateway, and the proxy of one workload.
 pub(crate) struct Scene {
     pub(crate) fleet: Fleet,
@@ -25,8 +30,7 @@ pub(crate) struct Scene {
 impl Scene {
     pub(crate) async fn new() -> Self {
         let (fleet, origin) = (Fleet::start(Plan::default()).await, Origin::start("orders").await);
-        let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        let (web, hbone) = (loopback(free_port()), loopback(free_port()));
+        let (web, hbone) = (somewhere(), somewhere());
         let text = edge(web.port()) + &shop() + &workload("orders-1", "local", &origin, hbone);
         fleet.change(&text).await;
         let gateway = fleet.join_in("local", Kind::Gateway, "edge").await;
@@ -72,19 +76,29 @@ pub(crate) fn edge(port: u16) -> String {
 /// The workspace, which denies what no policy speaks of, its Service, and a route that is open at
 /// the edge.
 fn shop() -> String {
-    format!(
-        "apiVersion: heddle.dev/v1alpha1\nkind: Workspace\nmetadata: {{ name: shop }}\n\
-         spec: {{ namespaces: [shop] }}\n---\n\
-         apiVersion: v1\nkind: Service\nmetadata: {{ name: orders, namespace: shop }}\nspec:\n  \
-         selector: {{ app: orders }}\n  ports: [{{ port: 80, targetPort: http }}]\n---\n\
-         apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\n\
+    let route = format!(
+        "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\n\
          metadata: {{ name: orders, namespace: shop }}\nspec:\n  \
          parentRefs: [{{ name: edge, namespace: platform }}]\n  hostnames: [{HOST}]\n  rules:\n    \
          - backendRefs: [{{ name: orders, port: 80 }}]\n---\n\
          apiVersion: heddle.dev/v1alpha1\nkind: AccessPolicy\n\
          metadata: {{ name: open-edge, namespace: shop }}\nspec:\n  \
          targetRefs: [{{ kind: HTTPRoute, name: orders }}]\n  rules: [{{ name: all }}]\n---\n"
-    )
+    );
+    workspace(&["orders"]) + &route
+}
+
+/// The workspace, with Services of these names.
+pub(crate) fn workspace(services: &[&str]) -> String {
+    let service = |name: &&str| {
+        format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{ name: {name}, namespace: shop }}\nspec:\n  \
+             selector: {{ app: {name} }}\n  ports: [{{ port: 80, targetPort: http }}]\n---\n"
+        )
+    };
+    let workspace = "apiVersion: heddle.dev/v1alpha1\nkind: Workspace\nmetadata: { name: shop }\n\
+                     spec: { namespaces: [shop] }\n---\n";
+    workspace.to_owned() + &services.iter().map(service).collect::<String>()
 }
 
 /// The storefront, which is there to call: its proxy takes what it sends at `outbound`.

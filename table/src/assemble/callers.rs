@@ -29,10 +29,10 @@ pub(crate) fn check(
     policies: &mut Policies,
     listeners: &[Listener],
     parents: &Parents,
-    passports: Passports<'_>,
+    belief: Belief<'_>,
     faults: &mut Vec<Invalid>,
 ) {
-    let scope = Scope::new(policies, listeners, parents, passports);
+    let scope = Scope::new(policies, listeners, parents, belief);
     let mut unreliable = Vec::new();
     for (key, source, places) in policies.sound() {
         let mut rules = source.spec.rules.iter();
@@ -51,9 +51,9 @@ pub(crate) fn check(
     unreliable.iter().for_each(|key| policies.close(key));
 }
 
-/// What is to be known of users who come by passport.
+/// On what it hangs whose passports are believed.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Passports<'a> {
+pub(crate) struct Belief<'a> {
     pub(crate) borders: &'a Borders,
     /// Whether this is a proxy of the mesh, which is not told who proves what at the edge.
     pub(crate) is_mesh: bool,
@@ -61,7 +61,7 @@ pub(crate) struct Passports<'a> {
 
 /// Which levels' credentials count where.
 struct Scope<'a> {
-    passports: Passports<'a>,
+    belief: Belief<'a>,
     policies: &'a Policies,
     /// The levels of each listener: its Gateway's and its own.
     inward: Vec<Vec<&'a Arc<Level>>>,
@@ -73,7 +73,7 @@ impl<'a> Scope<'a> {
         policies: &'a Policies,
         listeners: &'a [Listener],
         parents: &'a Parents,
-        passports: Passports<'a>,
+        belief: Belief<'a>,
     ) -> Self {
         let levels = |listener: &Listener| {
             let sections = [None, Some(&listener.name)];
@@ -81,7 +81,7 @@ impl<'a> Scope<'a> {
             levels.into_iter().flatten().collect()
         };
         let inward = listeners.iter().map(levels).collect();
-        Scope { passports, policies, inward, parents }
+        Scope { belief, policies, inward, parents }
     }
 
     /// The levels whose credentials count at one of `places`, each once; `None` where a Gateway is
@@ -114,7 +114,7 @@ impl<'a> Scope<'a> {
     /// The levels whose credentials count at Services of a namespace: those of its workspace and of
     /// the platform; `None` where that cannot be told.
     fn believed(&self, namespace: &'a Name) -> Option<impl Iterator<Item = &'a Arc<Level>>> {
-        let Passports { borders, is_mesh } = self.passports;
+        let Belief { borders, is_mesh } = self.belief;
         let counts = move |other: &Name| {
             borders.are_one(namespace, other) || borders.scope(other) == model::Scope::Platform
         };
