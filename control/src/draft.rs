@@ -57,13 +57,9 @@ impl Draft {
         let (mut after, mut changed) = (World::clone(&world), Changed::default());
         // What cannot be read is not edited, and stands for as long as that is to be said.
         for (key, edit) in edits.iter().filter(|(key, _)| world.aside(key).is_none()) {
-            let found = edit.after().map_or(Found::Nothing, |resource| {
-                Found::Object(Object {
-                    resource: resource.clone(),
-                    generation: 0,
-                    created: body::created(resource),
-                })
-            });
+            let found = edit
+                .after()
+                .map_or(Found::Nothing, |resource| Found::Object(Object::new(resource.clone(), 0)));
             after.take(&store::Key::new(HUB, key), found, &mut changed);
         }
         after.settle(changed);

@@ -30,6 +30,7 @@ mod body;
 mod bounds;
 mod claims;
 mod clock;
+mod cost;
 mod draft;
 mod edit;
 mod lookup;

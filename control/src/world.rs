@@ -19,6 +19,7 @@ use time::OffsetDateTime;
 
 use crate::body;
 use crate::claims::Grounds;
+use crate::cost::Cost;
 use crate::refusal::Refusal;
 
 mod aside;
@@ -47,6 +48,16 @@ pub struct Object {
     pub generation: i64,
     /// When it was first written.
     pub created: OffsetDateTime,
+    /// What it takes.
+    pub(crate) cost: Cost,
+}
+
+impl Object {
+    /// A resource as it stands.
+    pub(crate) fn new(resource: Resource, generation: i64) -> Self {
+        let (created, cost) = (body::created(&resource), Cost::of(&resource));
+        Object { resource, generation, created, cost }
+    }
 }
 
 /// Every object as of one revision.
@@ -64,8 +75,8 @@ pub struct World {
     pub unreadable: OrdMap<store::Key, Unreadable>,
     /// Who holds and uses which host.
     pub(crate) grounds: Grounds,
-    /// How many objects of each kind a namespace has.
-    pub(crate) counts: OrdMap<(Name, Kind), usize>,
+    /// What the objects of each kind in a namespace take.
+    pub(crate) taken: OrdMap<(Name, Kind), Cost>,
     /// What the proxies make of them all, once somebody wants to know.
     assembly: OnceLock<Arc<Assembly>>,
     /// What they made of an older world; what did not change since is taken over from it.
@@ -134,9 +145,9 @@ impl World {
     pub(crate) fn take(&mut self, key: &store::Key, found: Found, changed: &mut Changed) {
         if let Some(ours) = body::key(key) {
             let before = self.objects.remove(&ours);
-            for gone in before.iter().map(|before| &before.resource) {
-                self.grounds.remove(gone);
-                self.count(&ours, false);
+            if let Some(gone) = &before {
+                self.grounds.remove(&gone.resource);
+                self.give_back(&ours, gone.cost);
             }
             changed.borders |= is_border(ours.kind);
             changed.traffic |= is_traffic(ours.kind);
@@ -150,7 +161,8 @@ impl World {
             Found::Object(object) => {
                 let ours = object.resource.key();
                 self.grounds.add(&object.resource);
-                self.count(&ours, true);
+                let place = (ours.namespace.clone(), ours.kind);
+                *self.taken.entry(place).or_default() += object.cost;
                 self.objects.insert(ours, object);
             }
             Found::Aside(aside) => {
@@ -231,12 +243,17 @@ impl World {
         objects.chain(self.unreadable.values().filter_map(|aside| aside.stand_in.as_ref()))
     }
 
-    fn count(&mut self, key: &Key, is_more: bool) {
+    /// Whether a namespace belongs to a scope.
+    pub(crate) fn is_in(&self, namespace: &Name, scope: &Scope) -> bool {
+        self.directory.scope(namespace) == *scope
+    }
+
+    fn give_back(&mut self, key: &Key, cost: Cost) {
         let place = (key.namespace.clone(), key.kind);
-        let count = self.counts.get(&place).copied().unwrap_or_default();
-        match if is_more { count + 1 } else { count.saturating_sub(1) } {
-            0 => drop(self.counts.remove(&place)),
-            count => drop(self.counts.insert(place, count)),
+        let Some(taken) = self.taken.get_mut(&place) else { return };
+        *taken -= cost;
+        if taken.objects == 0 {
+            self.taken.remove(&place);
         }
     }
 }
@@ -266,13 +283,13 @@ pub(crate) const fn is_traffic(kind: Kind) -> bool {
         | Kind::EndpointSlice
         | Kind::Workload
         | Kind::Secret
-        | Kind::ConfigMap
         | Kind::AccessPolicy
         | Kind::Api
         | Kind::Claim
         | Kind::Workspace
         | Kind::Cluster => true,
-        Kind::Team | Kind::Role | Kind::Grant => false,
+        // Nothing that proxies do names a ConfigMap yet.
+        Kind::ConfigMap | Kind::Team | Kind::Role | Kind::Grant => false,
     }
 }
 

@@ -75,7 +75,7 @@ impl Expression {
     }
 
     /// The bytes that it takes.
-    fn size(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.source.len() + self.compiled.memory_usage()
     }
 }

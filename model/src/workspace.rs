@@ -52,6 +52,48 @@ pub struct WorkspaceSpec {
     /// Who may call what no rule speaks of.
     #[serde(default)]
     pub access: DefaultAccess,
+    /// How much its objects may take together, where that is not what is usual. Workspaces are the
+    /// platform's, so no editor of one raises it.
+    #[serde(default, skip_serializing_if = "Bounds::is_usual")]
+    pub bounds: Bounds,
+}
+
+/// How much the objects of a workspace may take together; the server's own bound where nothing is
+/// written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Bounds {
+    /// Objects of all kinds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objects: Option<u32>,
+    /// HTTPRoutes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub routes: Option<u32>,
+    /// Claims.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claims: Option<u32>,
+    /// Bytes as stored and sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u32>,
+    /// Bytes of regular expressions, once compiled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expression_bytes: Option<u32>,
+    /// Matches of routes, and rules of policies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<u32>,
+    /// Listeners of Gateways.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listeners: Option<u32>,
+    /// Addresses of endpoints, and Workloads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoints: Option<u32>,
+}
+
+impl Bounds {
+    /// Whether nothing is written.
+    fn is_usual(&self) -> bool {
+        *self == Bounds::default()
+    }
 }
 
 /// What becomes of a request that no AccessPolicy speaks of.

@@ -48,6 +48,8 @@ pub const BATCH: usize = 256;
 pub const BATCH_BYTES: usize = 1 << 20;
 /// At most so many decisions travel in one [`Told`].
 pub const DECISIONS: usize = 256;
+/// So many bytes of bodies a transaction brings at most: with it a node refuses all that it brings.
+pub const STATE_BYTES: usize = 512 << 20;
 /// The largest frame that either side reads, in bytes.
 pub const FRAME: usize = 8 << 20;
 /// How often each side says that it is there.

@@ -14,7 +14,6 @@ use model::{Invalid, Key, Kind, Name, Resource, Scope};
 use super::{Draft, api_of, fault, place};
 use crate::app::user;
 use crate::authn::platform_admins;
-use crate::body::Body;
 use crate::bounds;
 use crate::refusal::Refusal;
 use crate::world::Unreadable;
@@ -27,8 +26,8 @@ impl Draft {
             match edit.after() {
                 Some(resource) => {
                     self.put(key, resource, rights, &mut faults);
-                    let body = Body::of(resource, time::OffsetDateTime::UNIX_EPOCH);
-                    faults.extend(bounds::object(key, body.shown.len()));
+                    let object = self.after.objects.get(key);
+                    faults.extend(object.and_then(|object| bounds::object(key, object)));
                 }
                 None => faults.extend(self.gone(key)),
             }
@@ -285,16 +284,8 @@ impl Draft {
     }
 
     fn sizes(&self) -> Vec<Invalid> {
-        let is_new = |key: &&Key| !self.world.objects.contains_key(*key);
-        let added = self.edits().filter(|(_, edit)| edit.after().is_some()).map(|(key, _)| key);
-        let scope = |namespace: &Name| self.after.directory.scope(namespace);
-        let added: Vec<_> = added.filter(is_new).map(|key| (key, scope(&key.namespace))).collect();
-        if added.is_empty() {
-            return Vec::new();
-        }
-        let counts = self.after.counts.iter();
-        let counts = counts.map(|((namespace, kind), count)| (scope(namespace), *kind, *count));
-        bounds::scopes(counts, &added)
+        let edited: Vec<_> = self.edits().map(|(key, _)| key).collect();
+        bounds::together(&self.world, &self.after, &edited)
     }
 }
 

@@ -58,12 +58,7 @@ impl Row<'_> {
     async fn read(&self, store: &Store, beside: Option<&Snapshot>) -> Result<Found, Refusal> {
         let reason = match self.resource(store).await? {
             Ok(resource) => {
-                let created = body::created(&resource);
-                return Ok(Found::Object(Object {
-                    resource,
-                    generation: self.generation,
-                    created,
-                }));
+                return Ok(Found::Object(Object::new(resource, self.generation)));
             }
             Err(reason) => reason,
         };

@@ -19,8 +19,7 @@ impl World {
     pub(crate) fn view(&self, scopes: &BTreeSet<Scope>, previous: Option<&Assembly>) -> Assembly {
         let mut resources = Vec::new();
         let (mut seen, mut around) = (BTreeSet::new(), BTreeSet::new());
-        for ((namespace, kind), _) in self.counts.iter().filter(|((_, kind), _)| is_traffic(*kind))
-        {
+        for ((namespace, kind), _) in self.taken.iter().filter(|((_, kind), _)| is_traffic(*kind)) {
             if scopes.contains(&self.directory.scope(namespace)) {
                 resources.extend(self.within(namespace, *kind).cloned());
                 seen.insert(namespace);

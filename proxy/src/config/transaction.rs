@@ -10,8 +10,6 @@ use crate::identity::Identity;
 
 /// So many objects a node holds at most.
 const OBJECTS: usize = 1_000_000;
-/// So many bytes of bodies a transaction brings at most.
-const BYTES: usize = 512 << 20;
 
 /// What was said of the next state so far.
 #[derive(Debug)]
@@ -40,7 +38,7 @@ impl Incoming {
             self.bytes += envelope.body.len();
             if !envelope.is_whole() {
                 self.refuse(format!("the body of {} is not that of its digest", envelope.key));
-            } else if self.bytes > BYTES || self.objects.len() >= OBJECTS {
+            } else if self.bytes > wire::STATE_BYTES || self.objects.len() >= OBJECTS {
                 return self.refuse("it is larger than a node takes".to_owned());
             } else {
                 self.objects.insert(envelope.key.clone(), Arc::new(envelope));

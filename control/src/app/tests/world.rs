@@ -14,7 +14,7 @@ fn same(one: &World, other: &World, what: &str) {
     assert_eq!(one.scopes, other.scopes, "{what}");
     assert_eq!(one.unreadable, other.unreadable, "{what}");
     assert_eq!(one.grounds, other.grounds, "{what}");
-    assert_eq!(one.counts, other.counts, "{what}");
+    assert_eq!(one.taken, other.taken, "{what}");
     assert_eq!(format!("{:?}", one.directory), format!("{:?}", other.directory), "{what}");
     let made = |world: &World| {
         let assembly = world.assembly();

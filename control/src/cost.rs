@@ -1,0 +1,120 @@
+//! What an object asks of every machine that it goes to.
+
+use std::ops::{AddAssign, SubAssign};
+
+use model::Resource;
+use model::expression::Expression;
+use model::policy::Conditions;
+use model::route::{HeaderMatch, HttpMatch, PathMatch, PathMatchType, ValueMatchType};
+
+use crate::body::compared;
+
+/// What the store adds to an object's text.
+const STAMP: usize = 64;
+
+/// What an expression takes beside its automaton: its engines, and what one worker remembers of a
+/// first value (docs/adr/020-bounds-of-a-workspace.md has the figures).
+const ENGINE: usize = 12 << 10;
+
+/// What an object takes, or several together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Cost {
+    pub(crate) objects: usize,
+    /// As it is stored and sent, secret values included.
+    pub(crate) bytes: usize,
+    /// Bytes of its regular expressions, once compiled.
+    pub(crate) expressions: usize,
+    /// Matches of routes, and rules of policies.
+    pub(crate) rules: usize,
+    pub(crate) listeners: usize,
+    /// Addresses of endpoints, and Workloads.
+    pub(crate) endpoints: usize,
+}
+
+impl Cost {
+    /// Of one object.
+    pub(crate) fn of(resource: &Resource) -> Self {
+        let bytes = compared(resource).to_string().len() + STAMP;
+        let cost = Cost { objects: 1, bytes, ..Cost::default() };
+        match resource {
+            Resource::Gateway(gateway) => Cost { listeners: gateway.spec.listeners.len(), ..cost },
+            Resource::HttpRoute(route) => {
+                let matches = || route.spec.rules.iter().flat_map(|rule| &rule.matches);
+                let rules = route.spec.rules.iter().map(|rule| rule.matches.len().max(1)).sum();
+                Cost { rules, expressions: matches().flat_map(of_match).map(size).sum(), ..cost }
+            }
+            Resource::AccessPolicy(policy) => {
+                let rules = &policy.spec.rules;
+                let expressions = rules.iter().flat_map(|rule| of_conditions(&rule.when));
+                Cost { rules: rules.len(), expressions: expressions.map(size).sum(), ..cost }
+            }
+            Resource::EndpointSlice(slice) => {
+                let endpoints = slice.endpoints.iter().map(|one| one.addresses.len()).sum();
+                Cost { endpoints, ..cost }
+            }
+            Resource::Workload(_) => Cost { endpoints: 1, ..cost },
+            Resource::Secret(secret) => {
+                let values = secret.values().into_values().map(|value| value.expose().len());
+                // They travel in base64.
+                Cost { bytes: bytes + values.sum::<usize>().div_ceil(3) * 4, ..cost }
+            }
+            Resource::Service(_)
+            | Resource::ConfigMap(_)
+            | Resource::Api(_)
+            | Resource::Claim(_)
+            | Resource::Workspace(_)
+            | Resource::Cluster(_)
+            | Resource::Team(_)
+            | Resource::Role(_)
+            | Resource::Grant(_) => cost,
+        }
+    }
+}
+
+impl AddAssign for Cost {
+    fn add_assign(&mut self, other: Self) {
+        self.objects += other.objects;
+        self.bytes += other.bytes;
+        self.expressions += other.expressions;
+        self.rules += other.rules;
+        self.listeners += other.listeners;
+        self.endpoints += other.endpoints;
+    }
+}
+
+impl SubAssign for Cost {
+    fn sub_assign(&mut self, other: Self) {
+        self.objects -= other.objects;
+        self.bytes -= other.bytes;
+        self.expressions -= other.expressions;
+        self.rules -= other.rules;
+        self.listeners -= other.listeners;
+        self.endpoints -= other.endpoints;
+    }
+}
+
+/// Once for each place where it stands, as a table keeps it.
+fn size(source: &str) -> usize {
+    // What is none takes nothing: no object with one is accepted.
+    Expression::compile(source).map_or(0, |expression| ENGINE + expression.size())
+}
+
+fn of_match(one: &HttpMatch) -> impl Iterator<Item = &str> {
+    let is_expression = |kind| matches!(kind, ValueMatchType::RegularExpression);
+    let queries = one.query_params.iter().filter(move |query| is_expression(query.kind));
+    of_path(&one.path).chain(of_headers(&one.headers)).chain(queries.map(|query| &*query.value))
+}
+
+fn of_conditions(when: &Conditions) -> impl Iterator<Item = &str> {
+    when.paths.iter().flat_map(of_path).chain(of_headers(&when.headers))
+}
+
+fn of_path(path: &PathMatch) -> impl Iterator<Item = &str> {
+    let is_expression = matches!(path.kind, PathMatchType::RegularExpression);
+    is_expression.then_some(&*path.value).into_iter()
+}
+
+fn of_headers(headers: &[HeaderMatch]) -> impl Iterator<Item = &str> {
+    let is_expression = |kind| matches!(kind, ValueMatchType::RegularExpression);
+    headers.iter().filter(move |header| is_expression(header.kind)).map(|header| &*header.value)
+}
