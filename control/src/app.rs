@@ -22,6 +22,7 @@ use crate::world::World;
 
 mod access;
 mod audit;
+mod authority;
 mod change;
 mod commit;
 mod first;
@@ -39,6 +40,7 @@ mod token;
 pub(crate) mod user;
 
 pub use access::{Review, Reviewed};
+pub use authority::Authorities;
 pub use commit::Receipt;
 pub use first::First;
 pub use fleet::{Held, Live, Rejected};

@@ -1,4 +1,4 @@
-//! The certificate authority of the installation: one root, an intermediate for each cluster.
+//! The certificate authority of the installation: a root, an intermediate for each cluster.
 //!
 //! ```text
 //! root (10 years) ─┬─ hub.TRUST  (1 year) ── control.heddle.internal
@@ -9,6 +9,9 @@
 //! All keys are ECDSA P-256. Keys of authorities lie sealed in the store and are made when they are
 //! first needed; of two servers that make the same one, one wins and both use it. A node's key
 //! never leaves the node: of its request, only the public key is taken.
+//!
+//! While one root follows another, several are trusted and one signs ([`Roots`]); what the store
+//! says of them is looked at each second, since another server may have moved them.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,17 +25,21 @@ use rustls::pki_types::{CertificateDer, CertificateSigningRequestDer};
 use store::Store;
 use store::authority::{Kind, State};
 use time::{Duration, OffsetDateTime};
+use tokio::sync::watch;
 
 mod authority;
 mod certificate;
 mod name;
+mod roots;
 mod verify;
 
 pub use authority::Authority;
 pub use certificate::{Proven, Unfit};
 pub use name::{HUB, NodeKind, NodeName};
+pub use roots::{Root, Roots};
 
-pub(crate) use authority::domain;
+pub(crate) use authority::{New, domain, read};
+pub(crate) use certificate::domain_of;
 pub(crate) use name::cluster_name;
 pub(crate) use verify::NodeCheck;
 
@@ -41,11 +48,13 @@ use crate::moment::micros;
 use authority::Leaf;
 
 /// The DNS name of the control plane's certificate, by which nodes ask for it.
-pub const SERVER_NAME: &str = "control.heddle.internal";
+pub const SERVER_NAME: &str = wire::SERVER;
 /// An intermediate that ends within this time is followed by a new one.
 const SUCCESSION: Duration = Duration::days(30);
 /// How long the control plane's own certificate lasts.
 const SERVER: Duration = Duration::days(7);
+/// How often it is looked whether the roots were moved.
+const LOOK: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Why the authority could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +87,9 @@ pub enum CaError {
         /// What was asked for.
         asked: String,
     },
+    /// The root that signs was another one each time that we looked.
+    #[error("the root that signs changes all the time")]
+    Moved,
     /// The system gave no randomness.
     #[error("the system gave no randomness")]
     Chance,
@@ -132,6 +144,8 @@ pub struct Issued {
 /// The control plane's own certificate.
 #[derive(Debug)]
 pub struct ServerCertificate {
+    /// The fingerprint of the root above it.
+    pub root: String,
     /// Leaf, intermediate and root, DER: nodes that join know the root's fingerprint alone.
     pub chain: Vec<CertificateDer<'static>>,
     /// PKCS#8, DER.
@@ -140,14 +154,15 @@ pub struct ServerCertificate {
     pub renew: OffsetDateTime,
 }
 
-/// Root and intermediates of one installation.
+/// Roots and intermediates of one installation.
 #[derive(Debug)]
 pub struct Ca {
     store: Store,
     trust: String,
     lasts: Duration,
-    root: Authority,
-    issuers: Mutex<BTreeMap<String, Arc<Authority>>>,
+    roots: watch::Sender<Arc<Roots>>,
+    /// By the fingerprint of the root above, and the cluster.
+    issuers: Mutex<BTreeMap<(String, String), Arc<Authority>>>,
 }
 
 impl Ca {
@@ -163,13 +178,14 @@ impl Ca {
         now: OffsetDateTime,
     ) -> Result<Self, CaError> {
         let trust = authority::trust_name(trust)?;
-        let root = settle(&store, "", Kind::Root, now, || Authority::root(&trust, now)).await?;
-        let held = certificate::domain_of(root.certificate());
+        let roots = first(&store, &trust, now).await?;
+        let held = certificate::domain_of(&roots.signs().certificate);
         if held.as_deref() != Some(&trust) {
             let held = held.unwrap_or_default();
             return Err(CaError::OtherTrust { held, asked: trust });
         }
-        Ok(Ca { store, trust, lasts, root, issuers: Mutex::default() })
+        let (roots, _) = watch::channel(Arc::new(roots));
+        Ok(Ca { store, trust, lasts, roots, issuers: Mutex::default() })
     }
 
     /// What all trust domains end in.
@@ -177,17 +193,50 @@ impl Ca {
         &self.trust
     }
 
-    /// The root that nodes trust, DER.
-    pub fn root(&self) -> &CertificateDer<'static> {
-        self.root.certificate()
+    /// The roots as they were last seen.
+    pub fn roots(&self) -> Arc<Roots> {
+        Arc::clone(&self.roots.borrow())
     }
 
-    /// The root's fingerprint: lower-case hexadecimal SHA-256.
+    /// Wakes when the roots are moved.
+    pub(crate) fn moves(&self) -> watch::Receiver<Arc<Roots>> {
+        self.roots.subscribe()
+    }
+
+    /// The fingerprint of the root that signs: lower-case hexadecimal SHA-256.
     pub fn fingerprint(&self) -> String {
-        store::digest(self.root())
+        self.roots().signs().fingerprint.clone()
     }
 
-    /// The authority of a cluster, or of the hub.
+    /// Looks at the roots until it is aborted.
+    pub(crate) async fn follow(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            if let Err(error) = self.look().await {
+                tracing::warn!(%error, "the roots could not be looked at; trying again");
+            }
+        }
+    }
+
+    /// Looks whether the roots were moved.
+    ///
+    /// # Errors
+    /// [`CaError`].
+    pub async fn look(&self) -> Result<(), CaError> {
+        let all = self.store.authority_list(None).await?;
+        let roots = Roots::read(&all)?.ok_or(CaError::Damaged("the root that signs"))?;
+        self.roots.send_if_modified(|held| {
+            let is_news = **held != roots;
+            if is_news {
+                tracing::info!(signs = roots.signs().fingerprint, "the roots were moved");
+                *held = Arc::new(roots);
+            }
+            is_news
+        });
+        Ok(())
+    }
+
+    /// The authority of a cluster, or of the hub, under the root that signs.
     ///
     /// # Errors
     /// [`CaError`].
@@ -196,23 +245,87 @@ impl Ca {
         cluster: &str,
         now: OffsetDateTime,
     ) -> Result<Arc<Authority>, CaError> {
-        if let Some(known) = self.known(cluster).filter(|one| one.expires() > now + SUCCESSION) {
-            return Ok(known);
-        }
         if cluster != HUB && cluster_name(cluster).is_none() {
             return Err(CaError::Cluster(cluster.to_owned()));
         }
-        let domain = domain(cluster, &self.trust);
-        let make = || self.root.intermediate(&domain, now);
-        let made = Arc::new(settle(&self.store, cluster, Kind::Intermediate, now, make).await?);
-        let mut issuers = self.issuers.lock().unwrap_or_else(PoisonError::into_inner);
-        issuers.insert(cluster.to_owned(), Arc::clone(&made));
-        Ok(made)
+        for _ in 0..3 {
+            let roots = self.roots();
+            let known = self.known(roots.signs(), cluster);
+            if let Some(known) = known.filter(|one| one.expires() > now + SUCCESSION) {
+                return Ok(known);
+            }
+            if let Some(settled) = self.settle(roots.signs(), cluster, now).await? {
+                return Ok(self.keep(roots.signs(), cluster, settled));
+            }
+            // Another root signs by now.
+            self.look().await?;
+        }
+        Err(CaError::Moved)
     }
 
-    fn known(&self, cluster: &str) -> Option<Arc<Authority>> {
+    /// The authority of the hub under the root that is leaving, while it lasts.
+    async fn leaving(
+        &self,
+        root: &Root,
+        now: OffsetDateTime,
+    ) -> Result<Option<Arc<Authority>>, CaError> {
+        if let Some(known) = self.known(root, HUB).filter(|one| one.expires() > now) {
+            return Ok(Some(known));
+        }
+        for held in self.store.authority_list(Some(HUB)).await? {
+            let lasts = held.state == State::Leaving && held.expires > micros(now);
+            if lasts && root.has_signed(&authority::read(&held.certificate)?) {
+                let opened = unlock(&self.store, &held).await?;
+                return Ok(Some(self.keep(root, HUB, opened)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn known(&self, root: &Root, cluster: &str) -> Option<Arc<Authority>> {
         let issuers = self.issuers.lock().unwrap_or_else(PoisonError::into_inner);
-        issuers.get(cluster).cloned()
+        issuers.get(&(root.fingerprint.clone(), cluster.to_owned())).cloned()
+    }
+
+    fn keep(&self, root: &Root, cluster: &str, authority: Authority) -> Arc<Authority> {
+        let authority = Arc::new(authority);
+        let mut issuers = self.issuers.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = (root.fingerprint.clone(), cluster.to_owned());
+        issuers.insert(place, Arc::clone(&authority));
+        authority
+    }
+
+    /// The authority of a cluster under this root that the store has, or has from now on; none if
+    /// another root signs.
+    async fn settle(
+        &self,
+        root: &Root,
+        cluster: &str,
+        now: OffsetDateTime,
+    ) -> Result<Option<Authority>, CaError> {
+        let until = micros(now + SUCCESSION);
+        let lasts = |one: &store::authority::Authority| {
+            one.kind == Kind::Intermediate && one.state == State::Active && one.expires > until
+        };
+        let held = self.store.authority_list(Some(cluster)).await?.into_iter().find(lasts);
+        let found = match held {
+            Some(found) => Some(found),
+            None => {
+                let roots = self.store.authority_list(Some("")).await?;
+                let above = roots.iter().find(|one| one.id == root.id);
+                let above = above.ok_or(CaError::Damaged("the root that signs"))?;
+                let above = unlock(&self.store, above).await?;
+                let new = above.intermediate(&domain(cluster, &self.trust), now)?;
+                let row = new.row(cluster, Kind::Intermediate, State::Active, now);
+                self.store.authority_settle_under(&root.id, &row, &new.key, until).await?
+            }
+        };
+        match found {
+            Some(found) if root.has_signed(&authority::read(&found.certificate)?) => {
+                unlock(&self.store, &found).await.map(Some)
+            }
+            Some(_) | None => Ok(None),
+        }
     }
 
     /// A certificate for the node of id `id`, whose serial number is to be `serial`.
@@ -274,25 +387,44 @@ impl Ca {
             Ok(claimed) => claimed.node.cluster,
             Err(unfit) => return Ok(Err(unfit)),
         };
-        let held = self.store.authority_list(Some(cluster.as_str())).await?;
-        let issuers = held.iter().filter(|one| {
-            one.kind == Kind::Intermediate && matches!(one.state, State::Active | State::Leaving)
-        });
+        let held = self.store.authority_list(None).await?;
+        let roots = Roots::read(&held)?.ok_or(CaError::Damaged("the root that signs"))?;
+        let issuers = held
+            .iter()
+            .filter(|one| one.kind == Kind::Intermediate && one.cluster == cluster.as_str());
         for issuer in issuers {
             let issuer = authority::read(&issuer.certificate)?;
             if let Ok(proven) = Proven::read(&certificate, &issuer, &self.trust) {
-                return Ok(Ok(proven));
+                return Ok(proven.under(roots.above(&issuer)));
             }
         }
         Ok(Err(Unfit::Stranger))
     }
 
-    /// A new certificate for the port that nodes speak to.
+    /// New certificates for the port that nodes speak to: under the root that signs, and under one
+    /// that is leaving, for nodes that know no other.
     ///
     /// # Errors
     /// [`CaError`].
-    pub async fn server(&self, now: OffsetDateTime) -> Result<ServerCertificate, CaError> {
+    pub async fn server(&self, now: OffsetDateTime) -> Result<Vec<ServerCertificate>, CaError> {
         let issuer = self.issuer(HUB, now).await?;
+        let roots = self.roots();
+        let mut all = vec![self.shown(&issuer, roots.above(issuer.certificate()), now)?];
+        if let Some(root) = roots.in_state(State::Leaving)
+            && let Some(issuer) = self.leaving(root, now).await?
+        {
+            all.push(self.shown(&issuer, Some(root), now)?);
+        }
+        Ok(all)
+    }
+
+    fn shown(
+        &self,
+        issuer: &Authority,
+        root: Option<&Root>,
+        now: OffsetDateTime,
+    ) -> Result<ServerCertificate, CaError> {
+        let root = root.ok_or(CaError::Moved)?;
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         let (certificate, expires) = issuer.leaf(Leaf {
             key: &key,
@@ -303,8 +435,9 @@ impl Ca {
             now,
             lasts: SERVER,
         })?;
-        let chain = vec![certificate, issuer.certificate().clone(), self.root().clone()];
-        Ok(ServerCertificate { chain, key: key.serialize_der(), renew: now + (expires - now) / 2 })
+        let chain = vec![certificate, issuer.certificate().clone(), root.certificate.clone()];
+        let (root, key) = (root.fingerprint.clone(), key.serialize_der());
+        Ok(ServerCertificate { root, chain, key, renew: now + (expires - now) / 2 })
     }
 }
 
@@ -320,42 +453,24 @@ pub(crate) fn serial() -> Result<String, CaError> {
     Ok(wire::digest::hex(&bytes))
 }
 
-/// The authority that the store has, or has from now on.
-async fn settle(
-    store: &Store,
-    cluster: &str,
-    kind: Kind,
-    now: OffsetDateTime,
-    make: impl FnOnce() -> Result<authority::New, CaError>,
-) -> Result<Authority, CaError> {
-    let until = match kind {
-        // Nodes know the root; another one would be nothing to them.
-        Kind::Root => i64::MIN,
-        Kind::Intermediate => micros(now + SUCCESSION),
-    };
-    let lasts = |one: &store::authority::Authority| {
-        one.kind == kind && one.state == State::Active && one.expires > until
-    };
-    let held = store.authority_list(Some(cluster)).await?.into_iter().find(lasts);
-    let found = match held {
-        Some(found) => found,
-        None => {
-            let new = make()?;
-            let authority = store::authority::Authority {
-                id: uuid::Uuid::now_v7().to_string(),
-                cluster: cluster.to_owned(),
-                kind,
-                certificate: new.pem,
-                created: micros(now),
-                expires: micros(new.expires),
-                state: State::Active,
-            };
-            store.authority_settle(&authority, &new.key, until).await?
-        }
-    };
-    let key = store.authority_key(&found.id).await?;
+/// The roots that the store has, or has from now on.
+async fn first(store: &Store, trust: &str, now: OffsetDateTime) -> Result<Roots, CaError> {
+    if let Some(roots) = Roots::read(&store.authority_list(Some("")).await?)? {
+        return Ok(roots);
+    }
+    let new = New::root(trust, now)?;
+    let row = new.row("", Kind::Root, State::Active, now);
+    // Nodes know the root; one that ends is followed by a rotation and by nothing else.
+    store.authority_settle(&row, &new.key, i64::MIN).await?;
+    let roots = Roots::read(&store.authority_list(Some("")).await?)?;
+    roots.ok_or(CaError::Damaged("the root that signs"))
+}
+
+/// A stored authority with its key.
+async fn unlock(store: &Store, row: &store::authority::Authority) -> Result<Authority, CaError> {
+    let key = store.authority_key(&row.id).await?;
     let key = key.ok_or(CaError::Damaged("the key of an authority"))?;
-    Authority::open(&found.certificate, key, found.expires)
+    Authority::open(&row.certificate, key, row.expires)
 }
 
 #[cfg(test)]

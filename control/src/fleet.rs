@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use store::Store;
-use store::node::{Heard, Node};
-use wire::{Rejection, STALE, Vector};
+use store::node::{Heard, Node, Standing};
+use wire::{Rejection, STALE, Vector, digest::hex};
 
 use crate::clock::Clock;
 use crate::moment::micros;
@@ -132,6 +132,8 @@ struct Live {
     stream: Option<u64>,
     running: Running,
     rejected: Vec<Rejection>,
+    /// Under which roots it lives, once its stream said so.
+    standing: Option<Standing>,
     written: Written,
 }
 
@@ -142,6 +144,7 @@ struct Written {
     seen: i64,
     connected: bool,
     running: Running,
+    standing: Option<Standing>,
 }
 
 impl Fleet {
@@ -179,11 +182,20 @@ impl Fleet {
             seen: node.last_seen,
             connected: node.connected,
             running: running.clone(),
+            standing: None,
         };
-        let fresh =
-            || Live { node: node.clone(), stream: None, running, rejected: Vec::new(), written };
+        let fresh = || Live {
+            node: node.clone(),
+            stream: None,
+            running,
+            rejected: Vec::new(),
+            standing: None,
+            written,
+        };
         let live = memory.nodes.entry(id.clone()).or_insert_with(fresh);
         live.stream = Some(stream);
+        // One that joined anew says it anew.
+        (live.standing, live.written.standing) = (None, node.standing);
         live.node.certificate = node.certificate;
         live.node.last_seen = now;
         self.note(&mut memory, &id);
@@ -229,6 +241,18 @@ impl Fleet {
     /// A node that runs what it was sent rejects these of it now.
     pub fn rejects(&self, ticket: &Ticket, rejected: Vec<Rejection>) {
         self.change(ticket, |live, _, _| live.rejected = rejected);
+    }
+
+    /// A node said under which roots it lives.
+    pub fn stands(&self, ticket: &Ticket, standing: &wire::Standing) {
+        let word = |root: &[u8; 32]| if *root == [0; 32] { String::new() } else { hex(root) };
+        let standing = Standing {
+            trusts: standing.trusts.iter().map(word).collect(),
+            certificate: word(&standing.certificate),
+            workload: standing.workload.as_ref().map(word),
+            state: standing.state.as_ref().map(word),
+        };
+        self.change(ticket, |live, _, _| live.standing = Some(standing));
     }
 
     /// A node refused what it was sent.
@@ -407,6 +431,7 @@ impl Live {
             seen: self.node.last_seen,
             connected: self.is_here(),
             moved: moved.map(|(scope, (at, since))| (scope.clone(), *at, *since)).collect(),
+            standing: self.standing.clone().filter(|is| self.written.standing.as_ref() != Some(is)),
             left: was.keys().filter(|scope| !is.contains_key(*scope)).cloned().collect(),
         }
     }
@@ -417,6 +442,9 @@ impl Live {
             written.version.clone_from(version);
         }
         (written.seen, written.connected) = (heard.seen, heard.connected);
+        if let Some(standing) = &heard.standing {
+            written.standing = Some(standing.clone());
+        }
         for scope in &heard.left {
             written.running.remove(scope);
         }

@@ -29,7 +29,7 @@ use tonic::{Code, Status};
 use wire::server::{ConfigServer, IdentityServer, SeeingServer};
 
 use crate::App;
-use crate::ca::{Ca, CaError, NodeCheck, Proven};
+use crate::ca::{Ca, CaError, NodeCheck, Proven, Roots, ServerCertificate};
 use crate::clock::Clock;
 use crate::fleet::Fleet;
 use crate::identity::Identities;
@@ -107,7 +107,7 @@ impl Nodes {
         window: Window,
     ) -> Result<Self, ServeError> {
         let provider = Arc::new(default_provider());
-        let check = Arc::new(NodeCheck::new(&ca, Arc::clone(&provider))?);
+        let check = Arc::new(NodeCheck::new(Arc::clone(&ca), Arc::clone(&provider)));
         let shown = Arc::new(Shown::new(&ca, clock.now()).await?);
         let verifier: Arc<dyn rustls::server::danger::ClientCertVerifier> = check.clone();
         let mut tls = ServerConfig::builder_with_provider(provider)
@@ -154,6 +154,7 @@ impl Nodes {
     /// Serves until `stop` says true, then ends all streams.
     pub async fn serve(self: Arc<Self>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
         let mut tasks = JoinSet::new();
+        tasks.spawn(Arc::clone(&self.ca).follow());
         tasks.spawn(Arc::clone(&self.push).follow());
         tasks.spawn(Arc::clone(&self.seeing).tidy());
         tasks.spawn(Arc::clone(&self).renew());
@@ -249,6 +250,9 @@ impl Nodes {
             () = tokio::time::sleep(stays) => {
                 return tracing::info!(%peer, "who shows no certificate may not stay");
             }
+            () = self.retired(node.as_ref()) => {
+                return tracing::info!(%peer, "a node under a root that was retired may not stay");
+            }
             () = said(&mut closing) => {
                 served.as_mut().graceful_shutdown();
                 served.await
@@ -279,10 +283,22 @@ impl Nodes {
         }
     }
 
-    /// Follows our own certificate by the next one until it is aborted.
+    /// Waits until the root above a node's certificate is trusted no more, and until its stream had
+    /// time to say so.
+    async fn retired(&self, node: Option<&Proven>) {
+        let Some(node) = node else { return std::future::pending().await };
+        let _ = self.ca.moves().wait_for(|roots| !roots.trusts(&node.root)).await;
+        tokio::time::sleep(GRACE).await;
+    }
+
+    /// Follows our own certificates by the next ones until it is aborted.
     async fn renew(self: Arc<Self>) {
+        let mut moves = self.ca.moves();
         loop {
-            tokio::time::sleep(LOOK).await;
+            tokio::select! {
+                _ = moves.changed() => {}
+                () = tokio::time::sleep(LOOK) => {}
+            }
             if let Err(error) = self.shown.renew(&self.ca, self.clock.now()).await {
                 tracing::warn!(%error, "our own certificate could not be renewed; trying again");
             }
@@ -335,9 +351,18 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// The certificate that nodes are shown.
+/// The certificates that nodes are shown: by default the one that most nodes believe.
 #[derive(Debug)]
-struct Shown(Mutex<(Arc<CertifiedKey>, OffsetDateTime)>);
+struct Shown(Mutex<Certificates>);
+
+/// Under the root that signs first, and behind it under the one that is leaving.
+#[derive(Debug)]
+struct Certificates {
+    all: Vec<(String, Arc<CertifiedKey>)>,
+    /// When the next ones are due.
+    renew: OffsetDateTime,
+    roots: Arc<Roots>,
+}
 
 impl Shown {
     async fn new(ca: &Ca, now: OffsetDateTime) -> Result<Self, ServeError> {
@@ -345,29 +370,52 @@ impl Shown {
     }
 
     async fn renew(&self, ca: &Ca, now: OffsetDateTime) -> Result<(), ServeError> {
-        let due = self.0.lock().unwrap_or_else(PoisonError::into_inner).1;
-        if now >= due {
+        let is_due = {
+            let shown = self.certificates();
+            now >= shown.renew || shown.roots != ca.roots()
+        };
+        if is_due {
             let next = made(ca, now).await?;
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = next;
+            *self.certificates() = next;
         }
         Ok(())
+    }
+
+    fn certificates(&self) -> std::sync::MutexGuard<'_, Certificates> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl ResolvesServerCert for Shown {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner).0))
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let shown = self.certificates();
+        let name = hello.server_name().unwrap_or_default();
+        let asked = shown.all.iter().find(|(root, _)| wire::asks_for(name, root));
+        let mut gone = shown.roots.all().filter(|root| !root.is_trusted());
+        if let Some(root) = gone.find(|root| wire::asks_for(name, &root.fingerprint)) {
+            let root = &root.fingerprint;
+            tracing::warn!(
+                root,
+                "a node knows us by a root that was retired; let it join again with a new join token \
+                 (`heddle join-token create`)"
+            );
+        }
+        // Whoever says nothing knows the older root rather than the newer.
+        asked.or(shown.all.last()).map(|(_, shown)| Arc::clone(shown))
     }
 }
 
-/// A certificate of ours, and when the next one is due.
-async fn made(
-    ca: &Ca,
-    now: OffsetDateTime,
-) -> Result<(Arc<CertifiedKey>, OffsetDateTime), ServeError> {
+/// Certificates of ours, and when the next ones are due.
+async fn made(ca: &Ca, now: OffsetDateTime) -> Result<Certificates, ServeError> {
+    let roots = ca.roots();
     let made = ca.server(now).await?;
-    let key = any_ecdsa_type(&PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.key)))?;
-    Ok((Arc::new(CertifiedKey::new(made.chain, key)), made.renew))
+    let renew = made.iter().map(|one| one.renew).min().unwrap_or(now);
+    let key = |one: ServerCertificate| {
+        let key = any_ecdsa_type(&PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(one.key)))?;
+        Ok::<_, ServeError>((one.root, Arc::new(CertifiedKey::new(one.chain, key))))
+    };
+    let all = made.into_iter().map(key).collect::<Result<_, _>>()?;
+    Ok(Certificates { all, renew, roots })
 }
 
 #[cfg(test)]

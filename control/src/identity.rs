@@ -81,6 +81,7 @@ impl Identities {
             last_seen: micros(now),
             certificate: None,
             connected: false,
+            standing: None,
         };
         let id = self.store.node_join(&row).await.map_err(failed)?;
         tracing::info!(node = id, "{node} joined by the token {}", token.id);
@@ -162,7 +163,7 @@ impl Identities {
         tracing::info!(node = proven.id, "{} speaks as {peer}", proven.node);
         Ok(Spoken {
             chain: issued.chain.iter().map(|one| one.to_vec()).collect(),
-            roots: vec![self.ca.root().to_vec()],
+            roots: self.ca.roots().bundle(),
             now: micros(now),
         })
     }
@@ -192,7 +193,7 @@ impl Identities {
             cluster: node.cluster.to_string(),
             trust: self.ca.trust().to_owned(),
             chain: issued.chain.iter().map(|one| one.to_vec()).collect(),
-            roots: vec![self.ca.root().to_vec()],
+            roots: self.ca.roots().bundle(),
             now: micros(now),
         })
     }

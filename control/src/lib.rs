@@ -23,6 +23,7 @@ pub mod identity;
 pub mod keep;
 pub mod push;
 pub mod rest;
+pub mod rotation;
 pub mod seeing;
 pub mod snapshot;
 

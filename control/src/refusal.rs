@@ -6,6 +6,7 @@ use model::{Invalid, Key};
 use crate::authn::password;
 use crate::authn::secret::NoChance;
 use crate::claims::Overlap;
+use crate::rotation::Refused;
 
 /// Why a change was not made; each names all there are of its sort. Nothing was written, unless
 /// the store failed on its way to a server.
@@ -50,6 +51,9 @@ pub enum Refusal {
     /// Who asks may know of it, and not do it; in words.
     #[error("{0}")]
     Forbidden(String),
+    /// The root cannot go on to the next, or not yet.
+    #[error(transparent)]
+    Rotation(Refused),
     /// No root certificate is there by which a node could know us.
     #[error("there is no root certificate yet; start the server's port for nodes")]
     NoRoot,

@@ -28,6 +28,7 @@ mod access;
 mod answer;
 mod ask;
 mod audit;
+mod authority;
 mod change;
 mod guard;
 mod join_token;

@@ -204,6 +204,7 @@ mod tests {
             last_seen: 0,
             certificate: None,
             connected: true,
+            standing: None,
         };
         bed.store.node_join(&node).await.unwrap();
         let now = OffsetDateTime::now_utc();

@@ -125,6 +125,7 @@ async fn follow(sender: SendRequest<Body>, at: Arc<AtomicI64>) -> Result<()> {
         digest,
         held: Vec::new(),
         more: false,
+        takes_trust: false,
     };
     frames.send(NodeFrame::Hello(hello)).await.context("the stream ended")?;
     let outgoing =
@@ -144,7 +145,10 @@ async fn follow(sender: SendRequest<Body>, at: Arc<AtomicI64>) -> Result<()> {
         };
         match frame.context("the stream ended")? {
             ControlFrame::Begin(begin) => coming = begin.vector,
-            ControlFrame::Put(_) | ControlFrame::Drop(_) | ControlFrame::Heartbeat(_) => {}
+            ControlFrame::Put(_)
+            | ControlFrame::Drop(_)
+            | ControlFrame::Heartbeat(_)
+            | ControlFrame::Trust(_) => {}
             ControlFrame::Commit(commit) => {
                 (vector, digest) = (coming.clone(), commit.digest);
                 let nonce = commit.nonce;

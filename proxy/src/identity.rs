@@ -32,7 +32,7 @@ pub(crate) use connection::{Dialer, Shown};
 pub(crate) use enroll::Asking;
 pub(crate) use node::Spoken;
 pub(crate) use renewal::{again, due};
-pub(crate) use trust::Anchor;
+pub(crate) use trust::{Anchor, above};
 
 #[cfg(test)]
 pub(crate) mod tests;

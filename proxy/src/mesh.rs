@@ -105,6 +105,24 @@ impl Membership {
         self.now.load_full()
     }
 
+    /// Waits until a chain of certificates, believed by the credentials of this number, is believed no
+    /// more: the root above it was retired.
+    pub(crate) async fn disowns(&self, chain: &[CertificateDer<'_>], number: u64) {
+        let (mut news, mut number) = (self.news(), number);
+        loop {
+            if let Some(now) = self.now().filter(|now| now.number != number) {
+                if now.check.proven(chain).is_err() {
+                    return;
+                }
+                number = now.number;
+            }
+            // It ends with the process.
+            if news.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+
     /// Ends each time that it speaks by something else.
     pub(crate) fn news(&self) -> watch::Receiver<()> {
         self.news.subscribe()

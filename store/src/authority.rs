@@ -1,8 +1,8 @@
 //! Certificate authorities: certificates in the clear, private keys sealed.
 
-use crate::db::{Row, Value, unreadable};
+use crate::db::{Row, Tx, Value, unreadable};
 use crate::seal::{RotateError, Sealed};
-use crate::{Error, Store};
+use crate::{Entry, Error, Store, audit};
 
 /// Where an authority stands in the chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,24 +65,37 @@ pub struct Authority {
     pub expires: i64,
     /// What it is used for.
     pub state: State,
+    /// Since when.
+    pub since: i64,
+}
+
+/// What becomes of all authorities at once: roots and intermediates of one state go the same way.
+#[derive(Debug)]
+pub struct Step<'s> {
+    /// The authorities as they were when this was decided.
+    pub seen: &'s [Authority],
+    /// Which state follows which.
+    pub moves: &'s [(State, State)],
+    /// An authority that comes with it, and its private key.
+    pub new: Option<(&'s Authority, &'s [u8])>,
 }
 
 /// Why an authority was not stored or its key not opened.
 pub type AuthorityError = RotateError;
 
 const INSERT: &str = "INSERT INTO authorities \
-    (id, cluster, kind, certificate, key_id, sealed, created, expires, state) \
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    (id, cluster, kind, certificate, key_id, sealed, created, expires, state, moved) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
 
-const COLUMNS: &str = "SELECT id, cluster, kind, certificate, created, expires, state FROM authorities \
-     WHERE cluster = $1 OR $1 = '*' ORDER BY created, id";
+const COLUMNS: &str = "SELECT id, cluster, kind, certificate, created, expires, state, \
+     COALESCE(moved, created) FROM authorities WHERE cluster = $1 OR $1 = '*' ORDER BY created, id";
 
 impl Store {
     fn authority_values(
         &self,
         authority: &Authority,
         private_key: &[u8],
-    ) -> Result<[Value; 9], AuthorityError> {
+    ) -> Result<[Value; 10], AuthorityError> {
         let sealed = self.keys.seal(&row(&authority.id), private_key)?;
         Ok([
             (&authority.id).into(),
@@ -94,6 +107,7 @@ impl Store {
             authority.created.into(),
             authority.expires.into(),
             authority.state.as_str().into(),
+            authority.since.into(),
         ])
     }
 
@@ -109,10 +123,76 @@ impl Store {
         private_key: &[u8],
         until: i64,
     ) -> Result<Authority, AuthorityError> {
+        let tx = self.authority_turn().await?;
+        self.settled(tx, authority, private_key, until).await
+    }
+
+    /// The same of one that the root of id `root` signed; none if that root signs no more.
+    ///
+    /// # Errors
+    /// [`AuthorityError`] if the key cannot be sealed or the database fails.
+    pub async fn authority_settle_under(
+        &self,
+        root: &str,
+        authority: &Authority,
+        private_key: &[u8],
+        until: i64,
+    ) -> Result<Option<Authority>, AuthorityError> {
+        let mut tx = self.authority_turn().await?;
+        let signs = |one: &Authority| one.id == root && one.state == State::Active;
+        if !authorities(&mut tx, "*").await?.iter().any(signs) {
+            tx.rollback().await?;
+            return Ok(None);
+        }
+        self.settled(tx, authority, private_key, until).await.map(Some)
+    }
+
+    /// Does a step and says so; `false`, and nothing, if the roots are not as they were seen.
+    ///
+    /// # Errors
+    /// [`AuthorityError`] if a key cannot be sealed or the database fails.
+    pub async fn authority_step(
+        &self,
+        step: &Step<'_>,
+        said: &Entry,
+    ) -> Result<bool, AuthorityError> {
+        let mut tx = self.authority_turn().await?;
+        audit::say(&mut tx, std::slice::from_ref(said)).await?;
+        let held = authorities(&mut tx, "*").await?;
+        if !roots(&held).eq(roots(step.seen)) {
+            tx.rollback().await?;
+            return Ok(false);
+        }
+        let update = "UPDATE authorities SET state = $2, moved = $3 WHERE id = $1";
+        for one in &held {
+            let Some((_, to)) = step.moves.iter().find(|(from, _)| *from == one.state) else {
+                continue;
+            };
+            let values = [(&one.id).into(), to.as_str().into(), said.at.into()];
+            tx.execute(update, &values).await?;
+        }
+        if let Some((authority, private_key)) = step.new {
+            tx.execute(INSERT, &self.authority_values(authority, private_key)?).await?;
+        }
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// A transaction in which nobody else makes or moves authorities.
+    async fn authority_turn(&self) -> Result<Tx, Error> {
         let mut tx = self.db.write().await?;
         tx.execute("UPDATE counter SET revision = revision WHERE id = 1", &[]).await?;
-        let held = tx.rows(COLUMNS, &[(&authority.cluster).into()]).await?;
-        let held = held.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        Ok(tx)
+    }
+
+    async fn settled(
+        &self,
+        mut tx: Tx,
+        authority: &Authority,
+        private_key: &[u8],
+        until: i64,
+    ) -> Result<Authority, AuthorityError> {
+        let held = authorities(&mut tx, &authority.cluster).await?;
         let lasts = |one: &Authority| {
             one.kind == authority.kind && one.state == State::Active && one.expires > until
         };
@@ -149,6 +229,17 @@ impl Store {
     }
 }
 
+/// Those of a cluster, or of all for `*`.
+async fn authorities(tx: &mut Tx, cluster: &str) -> Result<Vec<Authority>, Error> {
+    tx.rows(COLUMNS, &[cluster.into()]).await?.into_iter().map(read).collect()
+}
+
+/// The roots with their states.
+fn roots(all: &[Authority]) -> impl Iterator<Item = (&str, State)> {
+    let roots = all.iter().filter(|one| one.kind == Kind::Root);
+    roots.map(|one| (one.id.as_str(), one.state))
+}
+
 /// What an authority's key is bound to.
 pub(crate) fn row(id: &str) -> String {
     format!("authority\0{id}")
@@ -171,5 +262,6 @@ fn read(mut row: Row) -> Result<Authority, Error> {
             let found = State::ALL.into_iter().find(|state| state.as_str() == word);
             found.ok_or_else(|| unreadable(&format!("an authority in state '{word}'")))?
         },
+        since: row.int()?,
     })
 }

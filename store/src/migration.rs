@@ -14,6 +14,7 @@ const STEPS: &[&str] = &[
     include_str!("../../migrations/0001_store.sql"),
     include_str!("../../migrations/0002_serial_before.sql"),
     include_str!("../../migrations/0003_decision.sql"),
+    include_str!("../../migrations/0004_rotation.sql"),
 ];
 
 /// The version that this program writes and reads.

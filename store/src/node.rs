@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::db::{Row, Value};
 use crate::{Entry, Error, Scope, Store, audit};
 
@@ -30,6 +32,21 @@ pub struct Node {
     pub certificate: Option<Certificate>,
     /// Whether it holds a connection.
     pub connected: bool,
+    /// Under which roots it lives, if it ever said so since it joined.
+    pub standing: Option<Standing>,
+}
+
+/// Under which roots a node lives, each told by its fingerprint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// Those that it believes.
+    pub trusts: Vec<String>,
+    /// The one above its own certificate; empty here and below for none that it believes.
+    pub certificate: String,
+    /// The one above the certificate of its workload, if it has one.
+    pub workload: Option<String>,
+    /// The one above the signature of the state on its disk, if there is one.
+    pub state: Option<String>,
 }
 
 /// What a node proves itself with.
@@ -62,8 +79,8 @@ impl Store {
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
             ON CONFLICT (cluster, kind, name) DO UPDATE SET version = excluded.version, \
             last_seen = excluded.last_seen, serial = excluded.serial, \
-            certificate_expires = excluded.certificate_expires, connected = excluded.connected \
-            RETURNING id";
+            certificate_expires = excluded.certificate_expires, connected = excluded.connected, \
+            standing = NULL RETURNING id";
         let certificate = node.certificate.as_ref();
         let values: [Value; 10] = [
             (&node.id).into(),
@@ -87,7 +104,7 @@ impl Store {
     /// [`Error`] if the database fails.
     pub async fn node(&self, id: &str) -> Result<Option<Node>, Error> {
         let select = "SELECT id, cluster, kind, name, version, first_seen, last_seen, serial, \
-                      certificate_expires, connected FROM nodes WHERE id = $1";
+                      certificate_expires, connected, standing FROM nodes WHERE id = $1";
         let rows = self.db.read(select, &[id.into()]).await?;
         rows.into_iter().next().map(read).transpose()
     }
@@ -98,7 +115,7 @@ impl Store {
     /// [`Error`] if the database fails.
     pub async fn node_list(&self) -> Result<Vec<Node>, Error> {
         let select = "SELECT id, cluster, kind, name, version, first_seen, last_seen, serial, \
-                      certificate_expires, connected FROM nodes ORDER BY cluster, kind, name";
+                      certificate_expires, connected, standing FROM nodes ORDER BY cluster, kind, name";
         self.db.read(select, &[]).await?.into_iter().map(read).collect()
     }
 
@@ -172,5 +189,7 @@ fn read(mut row: Row) -> Result<Node, Error> {
             (Some(_) | None, _) => None,
         },
         connected: row.is()?,
+        // What another version wrote is as if nothing were said; the node says it anew.
+        standing: row.text_or_none()?.and_then(|text| serde_json::from_str(&text).ok()),
     })
 }

@@ -3,7 +3,7 @@
 use model::Scope;
 
 use crate::proto::config as proto;
-use crate::{CLOSED, Envelope, HELD, Key, REJECTIONS, VERSION, Vector, WORD};
+use crate::{CLOSED, Envelope, HELD, Key, REJECTIONS, ROOTS, VERSION, Vector, WORD};
 
 /// What a node says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub enum NodeFrame {
     Nack(Nack),
     /// It is there.
     Heartbeat(NodeHeartbeat),
+    /// Under which roots it lives.
+    Standing(Standing),
 }
 
 /// What control says.
@@ -31,6 +33,8 @@ pub enum ControlFrame {
     Commit(Commit),
     /// It is there.
     Heartbeat(ControlHeartbeat),
+    /// Whom the node believes from now on.
+    Trust(Trust),
 }
 
 /// By which queue a transaction goes; of two that wait, the lesser is sent first.
@@ -72,6 +76,30 @@ pub struct Hello {
     pub held: Vec<Held>,
     /// Whether another one follows.
     pub more: bool,
+    /// Whether it takes [`Trust`].
+    pub takes_trust: bool,
+}
+
+/// Whom a node believes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trust {
+    /// The roots, DER; the one that signs is the first.
+    pub roots: Vec<Vec<u8>>,
+    /// Within how many milliseconds a node asks for a certificate under the first one.
+    pub spread: u32,
+}
+
+/// Under which roots a node lives, each told by the SHA-256 of its DER.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Those that it believes.
+    pub trusts: Vec<[u8; 32]>,
+    /// The one above its own certificate; zeros here and below for none that it believes.
+    pub certificate: [u8; 32],
+    /// The one above the certificate of its workload, if it has one.
+    pub workload: Option<[u8; 32]>,
+    /// The one above the signature of the state on its disk, if there is one.
+    pub state: Option<[u8; 32]>,
 }
 
 /// The beginning of a transaction.
@@ -197,6 +225,7 @@ impl From<NodeFrame> for proto::NodeFrame {
                 digest: hello.digest.to_vec(),
                 held: hello.held.into_iter().map(Into::into).collect(),
                 more: hello.more,
+                takes_trust: hello.takes_trust,
             }),
             NodeFrame::Ack(ack) => Frame::Ack(proto::Ack {
                 nonce: ack.nonce,
@@ -210,6 +239,12 @@ impl From<NodeFrame> for proto::NodeFrame {
             NodeFrame::Heartbeat(heartbeat) => Frame::Heartbeat(proto::NodeHeartbeat {
                 vector: vector(heartbeat.vector),
                 digest: heartbeat.digest.to_vec(),
+            }),
+            NodeFrame::Standing(standing) => Frame::Standing(proto::Standing {
+                trusts: standing.trusts.iter().map(|root| root.to_vec()).collect(),
+                certificate: standing.certificate.to_vec(),
+                workload: standing.workload.map(Vec::from),
+                state: standing.state.map(Vec::from),
             }),
         };
         proto::NodeFrame { frame: Some(frame) }
@@ -235,6 +270,7 @@ impl TryFrom<proto::NodeFrame> for NodeFrame {
                 digest: digest(&hello.digest)?,
                 held: hello.held.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
                 more: hello.more,
+                takes_trust: hello.takes_trust,
             }),
             Frame::Ack(ack) if ack.rejected.len() > REJECTIONS => {
                 return Err(Malformed::Many(ack.rejected.len()));
@@ -253,6 +289,15 @@ impl TryFrom<proto::NodeFrame> for NodeFrame {
             Frame::Heartbeat(heartbeat) => NodeFrame::Heartbeat(NodeHeartbeat {
                 vector: read_vector(heartbeat.vector)?,
                 digest: digest(&heartbeat.digest)?,
+            }),
+            Frame::Standing(standing) if standing.trusts.len() > ROOTS => {
+                return Err(Malformed::Many(standing.trusts.len()));
+            }
+            Frame::Standing(standing) => NodeFrame::Standing(Standing {
+                trusts: standing.trusts.iter().map(|one| digest(one)).collect::<Result<_, _>>()?,
+                certificate: digest(&standing.certificate)?,
+                workload: standing.workload.as_deref().map(digest).transpose()?,
+                state: standing.state.as_deref().map(digest).transpose()?,
             }),
         })
     }
@@ -286,6 +331,9 @@ impl From<ControlFrame> for proto::ControlFrame {
                 now: heartbeat.now,
                 vector: vector(heartbeat.vector),
             }),
+            ControlFrame::Trust(Trust { roots, spread }) => {
+                Frame::Trust(proto::Trust { roots, spread })
+            }
         };
         proto::ControlFrame { frame: Some(frame) }
     }
@@ -320,6 +368,15 @@ impl TryFrom<proto::ControlFrame> for ControlFrame {
                 now: heartbeat.now,
                 vector: read_vector(heartbeat.vector)?,
             }),
+            Frame::Trust(trust) if trust.roots.is_empty() => {
+                return Err(Malformed::Missing("roots"));
+            }
+            Frame::Trust(trust) if trust.roots.len() > ROOTS => {
+                return Err(Malformed::Many(trust.roots.len()));
+            }
+            Frame::Trust(proto::Trust { roots, spread }) => {
+                ControlFrame::Trust(Trust { roots, spread })
+            }
         })
     }
 }

@@ -18,15 +18,17 @@ mod envelope;
 mod frame;
 mod identity;
 mod key;
+mod name;
 mod seeing;
 
 pub use envelope::{Envelope, SCHEMA};
 pub use frame::{
     Ack, Begin, Commit, ControlFrame, ControlHeartbeat, Held, Hello, Lane, Nack, NodeFrame,
-    NodeHeartbeat, Rejection,
+    NodeHeartbeat, Rejection, Standing, Trust,
 };
 pub use identity::{Certified, Join, Rejoin, Renew, Speak, Spoken};
 pub use key::Key;
+pub use name::{SERVER, asks_for, server_under};
 pub use seeing::{Decision, Kept, Side, Told};
 
 /// The scopes of a node, each with the revision that last changed it.
@@ -38,6 +40,8 @@ pub const HELD: usize = 1_000;
 pub const REJECTIONS: usize = 1_000;
 /// At most so many closed objects are told with one [`Rejection`].
 pub const CLOSED: usize = 100;
+/// At most so many roots are believed at once.
+pub const ROOTS: usize = 8;
 /// The longest word of a key that a node says, in bytes.
 pub const WORD: usize = 253;
 /// The longest version that a node says, in bytes.

@@ -42,7 +42,15 @@ fn every_frame_comes_back_as_it_was() {
         digest,
         held,
         more: true,
+        takes_trust: true,
     }));
+    round(&NodeFrame::Standing(Standing {
+        trusts: vec![digest],
+        certificate: digest,
+        workload: None,
+        state: Some([0; 32]),
+    }));
+    round(&ControlFrame::Trust(Trust { roots: vec![vec![1]], spread: 1_000 }));
     round(&NodeFrame::Ack(Ack { nonce: 1, vector: vector(), digest, rejected }));
     round(&NodeFrame::Nack(Nack { nonce: 1, reason: "other digest".into() }));
     round(&NodeFrame::Heartbeat(NodeHeartbeat { vector: vector(), digest }));
@@ -107,7 +115,8 @@ fn what_a_node_says_has_bounds() {
     let hello = |version: usize, held| {
         let version = "1".repeat(version);
         let (schema, vector, digest, more) = (SCHEMA, vector(), [0; 32], false);
-        let hello = Hello { version, schema, vector, digest, held, more };
+        let takes_trust = false;
+        let hello = Hello { version, schema, vector, digest, held, more, takes_trust };
         NodeFrame::read(NodeFrame::Hello(hello).write())
     };
     assert!(hello(VERSION, vec![held(&"a".repeat(WORD)); HELD]).is_ok());

@@ -8,9 +8,11 @@ use rcgen::{
 };
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use store::authority::{Kind, State};
 use time::{Duration, OffsetDateTime};
 
 use super::CaError;
+use crate::moment::micros;
 
 /// How far the clocks of two machines may differ without a new certificate looking like one of the
 /// future.
@@ -34,10 +36,10 @@ impl std::fmt::Debug for Authority {
 }
 
 /// An authority that is to be stored.
-pub(super) struct New {
-    pub(super) pem: String,
-    pub(super) key: Vec<u8>,
-    pub(super) expires: OffsetDateTime,
+pub(crate) struct New {
+    pem: String,
+    pub(crate) key: Vec<u8>,
+    expires: OffsetDateTime,
 }
 
 /// What a leaf says; its issuer sees to the rest.
@@ -52,16 +54,41 @@ pub(super) struct Leaf<'k, K> {
     pub(super) lasts: Duration,
 }
 
-impl Authority {
-    /// A root of `trust`, not yet stored.
-    pub(super) fn root(trust: &str, now: OffsetDateTime) -> Result<New, CaError> {
+impl New {
+    /// A root of `trust`.
+    pub(crate) fn root(trust: &str, now: OffsetDateTime) -> Result<Self, CaError> {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-        let domain = trust.to_owned();
-        let params = of_authority(&domain, BasicConstraints::Constrained(1), now, now + ROOT)?;
+        let params = of_authority(trust, BasicConstraints::Constrained(1), now, now + ROOT)?;
         let pem = params.self_signed(&key)?.pem();
         Ok(New { pem, key: key.serialize_der(), expires: now + ROOT })
     }
 
+    /// As it is to be stored.
+    pub(crate) fn row(
+        &self,
+        cluster: &str,
+        kind: Kind,
+        state: State,
+        now: OffsetDateTime,
+    ) -> store::authority::Authority {
+        let (created, expires) = (micros(now), micros(self.expires));
+        let (id, cluster) = (uuid::Uuid::now_v7().to_string(), cluster.to_owned());
+        let certificate = self.pem.clone();
+        let since = created;
+        store::authority::Authority {
+            id,
+            cluster,
+            kind,
+            certificate,
+            created,
+            expires,
+            state,
+            since,
+        }
+    }
+}
+
+impl Authority {
     /// An intermediate of this root for the trust domain `domain`, not yet stored.
     pub(super) fn intermediate(&self, domain: &str, now: OffsetDateTime) -> Result<New, CaError> {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
@@ -139,7 +166,7 @@ fn of_authority(
 }
 
 /// A stored certificate, DER.
-pub(super) fn read(pem: &str) -> Result<CertificateDer<'static>, CaError> {
+pub(crate) fn read(pem: &str) -> Result<CertificateDer<'static>, CaError> {
     let read = CertificateDer::from_pem_slice(pem.as_bytes());
     read.map_err(|_| CaError::Damaged("the certificate of an authority"))
 }

@@ -6,7 +6,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer as _;
 
-use super::{NodeName, domain};
+use super::{NodeName, Root, domain};
 
 /// Why a certificate is not one of a node of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -20,6 +20,12 @@ pub enum Unfit {
     /// The authority that signed it vouches for another cluster.
     #[error("the authority that signed it vouches for another cluster")]
     OtherCluster,
+    /// It lies under a root that nobody trusts any more.
+    #[error(
+        "it lies under a root that was retired; let the node join again with a new join token \
+         (`heddle join-token create`)"
+    )]
+    Retired,
     /// It names no node, or more than one.
     #[error("it does not name one node")]
     Nameless,
@@ -38,6 +44,8 @@ pub struct Proven {
     pub expires: OffsetDateTime,
     /// Its public key.
     pub key: Vec<u8>,
+    /// The fingerprint of the root above it, once that is known.
+    pub root: String,
 }
 
 impl Proven {
@@ -72,6 +80,20 @@ impl Proven {
         Proven::names(&parse(certificate)?, trust)
     }
 
+    /// The same under the root above its issuer, if that is trusted.
+    ///
+    /// # Errors
+    /// [`Unfit::Retired`], [`Unfit::Stranger`] where there is no such root.
+    pub(super) fn under(self, root: Option<&Root>) -> Result<Self, Unfit> {
+        match root {
+            Some(root) if root.is_trusted() => {
+                Ok(Proven { root: root.fingerprint.clone(), ..self })
+            }
+            Some(_) => Err(Unfit::Retired),
+            None => Err(Unfit::Stranger),
+        }
+    }
+
     /// Whether the root itself signed this certificate.
     pub(super) fn is_of_root(issuer: &CertificateDer<'_>, root: &CertificateDer<'_>) -> bool {
         let (Ok(issuer), Ok(root)) = (parse(issuer), parse(root)) else { return false };
@@ -94,12 +116,13 @@ impl Proven {
             serial: wire::digest::hex(leaf.raw_serial()),
             expires: leaf.validity().not_after.to_datetime(),
             key: leaf.public_key().subject_public_key.data.to_vec(),
+            root: String::new(),
         })
     }
 }
 
 /// The trust domain that an authority's certificate says.
-pub(super) fn domain_of(certificate: &CertificateDer<'_>) -> Option<String> {
+pub(crate) fn domain_of(certificate: &CertificateDer<'_>) -> Option<String> {
     let uri = one_uri(&parse(certificate).ok()?)?;
     uri.strip_prefix("spiffe://").map(str::to_owned)
 }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::CryptoProvider;
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
@@ -15,36 +15,41 @@ use rustls::{
     SignatureScheme,
 };
 
-use super::{Ca, CaError, Proven, Unfit};
+use super::{Ca, Proven, Unfit};
 
-/// Checks certificates of nodes.
+/// Checks certificates of nodes, by the roots that are trusted at that moment.
 #[derive(Debug)]
 pub(crate) struct NodeCheck {
-    usual: Arc<dyn ClientCertVerifier>,
-    root: CertificateDer<'static>,
-    trust: String,
+    ca: Arc<Ca>,
+    provider: Arc<CryptoProvider>,
 }
 
 impl NodeCheck {
-    pub(crate) fn new(ca: &Ca, provider: Arc<CryptoProvider>) -> Result<Self, CaError> {
-        let damaged = CaError::Damaged("the certificate of the root");
-        let mut roots = RootCertStore::empty();
-        roots
-            .add(ca.root().clone())
-            .map_err(|_| CaError::Damaged("the certificate of the root"))?;
-        let usual = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-        let usual = usual.allow_unauthenticated().build().map_err(|_| damaged)?;
-        Ok(NodeCheck { usual, root: ca.root().clone(), trust: ca.trust().to_owned() })
+    pub(crate) fn new(ca: Arc<Ca>, provider: Arc<CryptoProvider>) -> Self {
+        NodeCheck { ca, provider }
     }
 
     /// The node that a chain of certificates proves.
     pub(crate) fn proven(&self, chain: &[CertificateDer<'_>]) -> Result<Proven, Unfit> {
         let (leaf, others) = chain.split_first().ok_or(Unfit::Malformed)?;
-        let issuers = others.iter().filter(|one| Proven::is_of_root(one, &self.root));
-        let read = issuers.map(|issuer| Proven::read(leaf, issuer, &self.trust));
+        let roots = self.ca.roots();
+        let issuers = others.iter().filter_map(|one| Some((one, roots.above(one)?)));
+        let read = issuers
+            .map(|(issuer, root)| Proven::read(leaf, issuer, self.ca.trust())?.under(Some(root)));
         // Of several, the reason of the one that came nearest.
         read.reduce(|one, other| if one.is_ok() { one } else { other })
             .unwrap_or(Err(Unfit::Stranger))
+    }
+
+    /// The usual check: dates, uses, every signature.
+    fn usual(&self) -> Result<Arc<dyn ClientCertVerifier>, Error> {
+        let mut trusted = RootCertStore::empty();
+        for root in self.ca.roots().trusted() {
+            trusted.add(root.certificate.clone())?;
+        }
+        let provider = Arc::clone(&self.provider);
+        let usual = WebPkiClientVerifier::builder_with_provider(Arc::new(trusted), provider);
+        usual.build().map_err(|error| Error::General(error.to_string()))
     }
 }
 
@@ -63,10 +68,10 @@ impl ClientCertVerifier for NodeCheck {
         others: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let verified = self.usual.verify_client_cert(leaf, others, now)?;
         let chain: Vec<_> = [leaf].into_iter().chain(others).cloned().collect();
+        // First, since it says more of what is under a root that was retired.
         match self.proven(&chain) {
-            Ok(_) => Ok(verified),
+            Ok(_) => self.usual()?.verify_client_cert(leaf, others, now),
             Err(unfit) => {
                 let other = CertificateError::Other(OtherError(Arc::new(unfit)));
                 Err(Error::InvalidCertificate(other))
@@ -80,7 +85,8 @@ impl ClientCertVerifier for NodeCheck {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.usual.verify_tls12_signature(message, certificate, signature)
+        let known = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, known)
     }
 
     fn verify_tls13_signature(
@@ -89,10 +95,11 @@ impl ClientCertVerifier for NodeCheck {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.usual.verify_tls13_signature(message, certificate, signature)
+        let known = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, known)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.usual.supported_verify_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }

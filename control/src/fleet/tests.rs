@@ -40,6 +40,7 @@ impl Bed {
             last_seen: now,
             certificate: None,
             connected: false,
+            standing: None,
         };
         self.world.store.node_join(&node).await.unwrap();
         node

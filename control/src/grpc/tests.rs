@@ -51,7 +51,7 @@ impl Running {
     }
 
     async fn stranger(&self) -> Channel {
-        Channel::open(self.at, self.ca.root(), None).await.unwrap()
+        Channel::open(self.at, &self.ca.roots().signs().certificate, None).await.unwrap()
     }
 
     async fn node(&self, cluster: &str, name: &str) -> Node {
@@ -103,10 +103,11 @@ async fn a_node_joins_by_a_token_from_the_server_that_the_token_names() {
 #[tokio::test]
 async fn a_server_of_another_root_is_not_the_one_that_was_meant() {
     let (one, other) = (Running::new().await, Running::new().await);
-    let opened = Channel::open(one.at, other.ca.root(), None).await;
+    let opened = Channel::open(one.at, &other.ca.roots().signs().certificate, None).await;
     assert!(opened.is_err());
     let strange = other.node("east", "edge-1").await;
-    let root = one.ca.root();
+    let roots = one.ca.roots();
+    let root = &roots.signs().certificate;
     let opened = Channel::open(one.at, root, Some((strange.chain(), &strange.key))).await;
     // With TLS 1.3 a client may learn only afterwards that it was not let in.
     if let Ok(channel) = opened {
@@ -114,7 +115,9 @@ async fn a_server_of_another_root_is_not_the_one_that_was_meant() {
         assert!(channel.identity().renew(renew).await.is_err());
     }
     let alone = strange.chain().into_iter().take(1).collect();
-    let opened = Channel::open(other.at, other.ca.root(), Some((alone, &strange.key))).await;
+    let opened =
+        Channel::open(other.at, &other.ca.roots().signs().certificate, Some((alone, &strange.key)))
+            .await;
     if let Ok(channel) = opened {
         let renew = wire::Renew { csr: csr(&strange.key), version: String::new(), now: 0 };
         assert!(channel.identity().renew(renew).await.is_err(), "nobody vouches for it");

@@ -150,7 +150,7 @@ async fn a_node_comes_back_by_its_last_certificate_and_key_alone() {
     assert_eq!((refused.code(), refused.message()), (Code::Unauthenticated, NOT_LAST));
     let refused = bed.rejoin(&second.chain[0], &key()).await.unwrap_err();
     assert!(refused.message().contains("another key"), "{}", refused.message());
-    let root = bed.service.ca.root().to_vec();
+    let root = bed.service.ca.roots().signs().certificate.to_vec();
     let refused = bed.rejoin(&root, &own).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unauthenticated);
     let third = bed.rejoin(&second.chain[0], &own).await.unwrap();

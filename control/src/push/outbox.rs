@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use wire::{
-    BATCH, BATCH_BYTES, Begin, Commit, ControlFrame, ControlHeartbeat, Envelope, Lane, Vector,
+    BATCH, BATCH_BYTES, Begin, Commit, ControlFrame, ControlHeartbeat, Envelope, Lane, Trust,
+    Vector,
 };
 
 use crate::ca::Authority;
@@ -41,16 +42,26 @@ pub(crate) struct Outbox {
     current: Option<Transfer>,
     waiting: BTreeMap<Lane, VecDeque<Transfer>>,
     heartbeat: Option<ControlHeartbeat>,
+    /// Goes before all else: what follows may be signed under a root that it brings.
+    trust: Option<Arc<Trust>>,
 }
 
 impl Outbox {
     pub(crate) fn is_empty(&self) -> bool {
-        self.current.is_none() && self.heartbeat.is_none() && self.waiting.is_empty()
+        self.trust.is_none()
+            && self.current.is_none()
+            && self.heartbeat.is_none()
+            && self.waiting.is_empty()
     }
 
     pub(crate) fn push(&mut self, transfer: Transfer) {
         let lane = transfer.difference.lane();
         self.waiting.entry(lane).or_default().push_back(transfer);
+    }
+
+    /// Whom the node is to believe; what was said before and not sent yet counts no more.
+    pub(crate) fn trust(&mut self, trust: Arc<Trust>) {
+        self.trust = Some(trust);
     }
 
     /// Who still has frames to come knows that we are there.
@@ -69,6 +80,9 @@ impl Outbox {
         node: &str,
         now: i64,
     ) -> Result<Option<ControlFrame>, crate::ca::CaError> {
+        if let Some(trust) = self.trust.take() {
+            return Ok(Some(ControlFrame::Trust(Trust::clone(&trust))));
+        }
         if self.current.is_none() {
             self.current = self.first();
         }
@@ -159,6 +173,7 @@ pub(crate) fn weight(frame: &ControlFrame) -> usize {
         ControlFrame::Begin(_)
         | ControlFrame::Drop(_)
         | ControlFrame::Commit(_)
-        | ControlFrame::Heartbeat(_) => 0,
+        | ControlFrame::Heartbeat(_)
+        | ControlFrame::Trust(_) => 0,
     }
 }

@@ -13,7 +13,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use wire::{Ack, HEARTBEAT, Held, Hello, Nack, NodeFrame, NodeHeartbeat, Rejection, STALE, Vector};
+use wire::{
+    Ack, HEARTBEAT, Held, Hello, Nack, NodeFrame, NodeHeartbeat, Rejection, STALE, Standing, Trust,
+    Vector,
+};
 
 use crate::snapshot::Snapshot;
 
@@ -35,6 +38,8 @@ pub enum Event {
     Frame(NodeFrame),
     /// This is what the node is to run.
     Target(Arc<Snapshot>),
+    /// These are the roots that it is to believe; another one may sign now.
+    Trust(Arc<Trust>),
     /// Time passed; see [`Session::deadline`].
     Tick,
 }
@@ -49,6 +54,10 @@ pub enum Action {
         /// What it runs.
         vector: Vector,
     },
+    /// Say whom it is to believe.
+    Trust(Arc<Trust>),
+    /// The node said under which roots it lives.
+    Stands(Standing),
     /// Send a transaction.
     Transact(Transaction),
     /// Say that we are there, and what the node was sent last.
@@ -129,6 +138,12 @@ pub struct Session {
     /// Transactions that were refused one after the other.
     refused: u32,
     sent: Vector,
+    /// Whom it is to believe.
+    trust: Option<Arc<Trust>>,
+    /// Whether it can be told so.
+    takes_trust: bool,
+    /// Whether what it holds is to be signed anew.
+    unsigned: bool,
 }
 
 impl Session {
@@ -143,6 +158,9 @@ impl Session {
             answered: None,
             refused: 0,
             sent: Vector::new(),
+            trust: None,
+            takes_trust: false,
+            unsigned: false,
         }
     }
 
@@ -168,6 +186,7 @@ impl Session {
                 // Whoever computes them may tell an older one last.
                 Event::Target(target) if target.number > self.target.number => self.target = target,
                 Event::Target(_) => {}
+                Event::Trust(trust) => self.trust(trust, &mut actions),
                 Event::Tick => {}
             }
             self.proceed(now, &mut actions);
@@ -184,7 +203,18 @@ impl Session {
             NodeFrame::Ack(ack) => self.ack(ack, now, actions),
             NodeFrame::Nack(nack) => self.nack(nack, now, actions),
             NodeFrame::Heartbeat(heartbeat) => self.heartbeat(&heartbeat, now, actions),
+            NodeFrame::Standing(standing) => actions.push(Action::Stands(standing)),
         }
+    }
+
+    /// Tells a node whom to believe, if it can be told, and signs anew what it holds: the root that
+    /// signs may be another one.
+    fn trust(&mut self, trust: Arc<Trust>, actions: &mut Vec<Action>) {
+        if self.takes_trust {
+            actions.push(Action::Trust(Arc::clone(&trust)));
+        }
+        self.trust = Some(trust);
+        self.unsigned = true;
     }
 
     fn hello(&mut self, hello: Hello, now: Instant, actions: &mut Vec<Action>) {
@@ -201,6 +231,9 @@ impl Session {
         let held = std::mem::take(held);
         let from = told(held, &hello.digest);
         actions.push(Action::Greeted { version: hello.version, vector: hello.vector });
+        self.takes_trust = hello.takes_trust;
+        // Before anything that a root unknown to it may have signed.
+        actions.extend(self.trust.clone().filter(|_| self.takes_trust).map(Action::Trust));
         self.transact(from, now, actions);
     }
 
@@ -286,7 +319,7 @@ impl Session {
             Phase::Pausing(until) if now >= *until => {
                 self.transact(Base::Unknown, now, actions);
             }
-            Phase::Resting(at) if !is_same(at, &self.target) => {
+            Phase::Resting(at) if self.unsigned || !is_same(at, &self.target) => {
                 let from = Base::Sent(Arc::clone(at));
                 self.transact(from, now, actions);
             }
@@ -305,6 +338,7 @@ impl Session {
     fn transact(&mut self, from: Base, now: Instant, actions: &mut Vec<Action>) {
         self.nonce += 1;
         self.said = now;
+        self.unsigned = false;
         self.sent = self.target.vector.clone();
         let to = Arc::clone(&self.target);
         let flying = Arc::clone(&to);

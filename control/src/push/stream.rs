@@ -9,11 +9,12 @@ use futures::Stream as Frame;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tonic::{Status, Streaming};
-use wire::NodeFrame;
+use wire::{NodeFrame, Trust};
 
 use super::outbox::{self, Outbox, Step, Transfer};
 use super::session::{Action, Base, Event, Session, Transaction};
 use super::{Class, Proven, Push, Sent};
+use crate::ca::Roots;
 use crate::fleet::Ticket;
 use crate::identity::failed;
 use crate::moment::micros;
@@ -22,6 +23,15 @@ use crate::snapshot::Difference;
 /// How long the last word of a stream may wait for room.
 const LAST: Duration = Duration::from_millis(100);
 
+/// Nodes that are to have other certificates take so long each, one after the other.
+const EACH: Duration = Duration::from_millis(10);
+/// The shortest time over which they are spread.
+const SPREAD_LEAST: Duration = Duration::from_secs(1);
+/// The longest such time.
+const SPREAD_MOST: Duration = Duration::from_secs(300);
+
+const RETIRED: &str = "the certificate of this stream lies under a root that was retired; let the \
+                       node join again with a new join token (`heddle join-token create`)";
 const ENDED: &str = "the certificate of this stream has ended; open another stream";
 
 /// What a node is sent.
@@ -98,6 +108,9 @@ impl<'p> Stream<'p> {
         mut ended: oneshot::Receiver<Status>,
     ) -> Option<Status> {
         news.mark_unchanged();
+        let mut moves = self.push.ca.moves();
+        let trust = self.trust(&moves.borrow_and_update());
+        self.session.on(Event::Trust(trust), Instant::now());
         // What came between the first target and now.
         let mut event = Event::Target(self.push.target(&self.class));
         loop {
@@ -135,6 +148,15 @@ impl<'p> Stream<'p> {
                         Ok(()) => break Event::Target(self.push.target(&self.class)),
                         Err(_) => return Some(Status::unavailable("the control plane stops")),
                     },
+                    moved = moves.changed() => {
+                        let roots = Arc::clone(&moves.borrow_and_update());
+                        match moved {
+                            Ok(()) if roots.trusts(&self.node.root) => {
+                                break Event::Trust(self.trust(&roots));
+                            }
+                            Ok(()) | Err(_) => return Some(Status::unauthenticated(RETIRED)),
+                        }
+                    }
                     () = tokio::time::sleep_until(deadline) => break Event::Tick,
                     room = self.to_node.reserve(), if !self.outbox.is_empty() => {
                         let Ok(room) = room else { return None };
@@ -153,10 +175,20 @@ impl<'p> Stream<'p> {
         }
     }
 
+    /// Whom nodes are to believe, who ask for other certificates the more slowly the more they are.
+    fn trust(&self, roots: &Roots) -> Arc<Trust> {
+        let nodes = self.push.fleet.figures().connected;
+        let spread = EACH.saturating_mul(u32::try_from(nodes).unwrap_or(u32::MAX));
+        let spread = spread.clamp(SPREAD_LEAST, SPREAD_MOST).as_millis();
+        Arc::new(Trust { roots: roots.bundle(), spread: u32::try_from(spread).unwrap_or(u32::MAX) })
+    }
+
     async fn act(&mut self, action: Action) -> Result<(), Status> {
         let fleet = &self.push.fleet;
         match action {
             Action::Greeted { version, vector } => fleet.greeted(&self.ticket, &version, &vector),
+            Action::Trust(trust) => self.outbox.trust(trust),
+            Action::Stands(standing) => fleet.stands(&self.ticket, &standing),
             Action::Transact(transaction) => {
                 let transfer = self.transfer(transaction).await?;
                 self.outbox.push(transfer);

@@ -13,8 +13,8 @@ use super::ask::Ask;
 use super::problem::Problem;
 use super::resource::ResourceShape;
 use super::{
-    access, audit, change, join_token, node, openapi, request, resource, session, stream, token,
-    user,
+    access, audit, authority, change, join_token, node, openapi, request, resource, session,
+    stream, token, user,
 };
 use crate::authn::Caller;
 use crate::{App, Refusal};
@@ -443,6 +443,43 @@ pub(super) static OPERATIONS: &[Operation] = &[
     })
     .who(Who::Admin)
     .gives(DONE),
+    Operation::new(
+        Get,
+        "/authority",
+        "authority_show",
+        "The roots and intermediates, and what holds a rotation back",
+        |ask| Box::pin(authority::show(ask)),
+    )
+    .who(Who::Admin)
+    .gives(&[(200, "All of them.", Some(form::<authority::AuthoritiesShape>))]),
+    Operation::new(
+        Post,
+        "/authority/rotation",
+        "authority_rotate",
+        "Make a new root, which nodes learn to trust",
+        |ask| Box::pin(authority::rotate(ask)),
+    )
+    .who(Who::Admin)
+    .gives(&[(201, "It is coming.", Some(form::<authority::StepShape>))]),
+    Operation::new(
+        Post,
+        "/authority/rotation/advance",
+        "authority_advance",
+        "Go on with a rotation: sign by the new root, then retire the old one",
+        |ask| Box::pin(authority::advance(ask)),
+    )
+    .who(Who::Admin)
+    .takes(form::<authority::AdvanceShape>)
+    .gives(&[(200, "The step that was taken.", Some(form::<authority::StepShape>))]),
+    Operation::new(
+        Delete,
+        "/authority/rotation",
+        "authority_abandon",
+        "Give a rotation up: back to the old root",
+        |ask| Box::pin(authority::abandon(ask)),
+    )
+    .who(Who::Admin)
+    .gives(&[(200, "The step that was taken.", Some(form::<authority::StepShape>))]),
     Operation::new(
         Get,
         "/requests",

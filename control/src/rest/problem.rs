@@ -224,6 +224,9 @@ impl From<Refusal> for Problem {
                 let title = "Others change the same";
                 plain(StatusCode::CONFLICT, "busy", title).retry_after(1)
             }
+            Refusal::Rotation(_) => {
+                plain(StatusCode::CONFLICT, "rotation", "The root cannot be rotated so")
+            }
             Refusal::KeyReused(_) => {
                 let title = "This idempotency key was another request's";
                 plain(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-mismatch", title)

@@ -196,5 +196,6 @@ fn authority() -> Authority {
         created: 1,
         expires: 2,
         state: State::Active,
+        since: 1,
     }
 }

@@ -31,15 +31,23 @@ pub(super) struct Keeper {
     keeping: Option<Doing<Kept>>,
     /// When the next one may be kept.
     next: Instant,
+    /// The certificate of the authority that signed what is on disk.
+    signer: Option<Vec<u8>>,
 }
 
 impl Keeper {
     pub(super) fn new(ground: Ground) -> Self {
-        Keeper { ground, unkept: None, keeping: None, next: Instant::now() }
+        Keeper { ground, unkept: None, keeping: None, next: Instant::now(), signer: None }
+    }
+
+    /// The certificate of the authority that signed what is on disk, if anything is there that may be
+    /// served.
+    pub(super) fn signer(&self) -> Option<&[u8]> {
+        self.signer.as_deref()
     }
 
     /// What was kept, if this node may serve it; else it is told why not.
-    pub(super) fn kept(&self, node: &Identity) -> Option<Served> {
+    pub(super) fn kept(&mut self, node: &Identity) -> Option<Served> {
         let folder = &self.ground.folder;
         let file = folder.path().join("last-good");
         let file = file.display();
@@ -50,6 +58,7 @@ impl Keeper {
                     Ok(served) => {
                         let objects = served.state.objects.len();
                         tracing::info!(objects, "serving what {file} holds");
+                        self.signer = signer(&served);
                         return Some(served);
                     }
                     Err(refusal) => refusal.to_string(),
@@ -110,6 +119,7 @@ impl Keeper {
         let kept = kept.and_then(|()| {
             let node = Identity { vector: served.state.vector.clone(), ..Identity::clone(node) };
             self.ground.folder.keep_identity(&node).map_err(|error| full(&error))?;
+            self.signer = signer(&served);
             Ok(Arc::new(node))
         });
         self.ground.status.change(|standing| standing.disk = kept.as_ref().err().cloned());
@@ -134,6 +144,10 @@ impl Keeper {
             let _ = timeout_at(until, self.turn(&node)).await;
         }
     }
+}
+
+fn signer(served: &Served) -> Option<Vec<u8>> {
+    served.state.proof.as_ref().map(|proof| proof.signer.clone())
 }
 
 /// An error with its causes, on one line.

@@ -5,25 +5,25 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use model::Name;
 use model::identity::Peer;
 use model::workload::Workload;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep_until};
-use wire::{ControlFrame, Rejection, Vector};
+use wire::{ControlFrame, Rejection, Standing, Trust, Vector};
 
 use super::compiler::{Compiler, Seat};
 use super::held::{Held, Objects, Served};
 use super::keeper::Keeper;
 use super::link::{Heard, Link};
-use super::member::{Ground, anchor, left};
+use super::member::{Ground, Next, anchor, left};
 use super::session::{Action, Event, Now, Session};
 use super::speaker::{self, Wanted};
 use super::status::{Source, written};
 use super::{Error, Ready, Update, teller, unopened};
-use crate::identity::{Away, Dialer, EnrollError, Identity, Shown};
+use crate::identity::{Away, Dialer, EnrollError, Fingerprint, Identity, Shown, above};
 use crate::mesh::Papers;
 
 /// The kind of node that is a gateway.
@@ -82,7 +82,13 @@ struct Life {
     taking: Option<Doing<Done>>,
     /// As whom it is to speak in the mesh.
     speaks: watch::Sender<Wanted>,
-    renewing: Doing<Identity>,
+    renewing: Doing<Next>,
+    /// The issuer's certificate of what it speaks by as a workload.
+    spoken: watch::Receiver<Option<Vec<u8>>>,
+    /// When to ask for a certificate under the root that signs, where this one lies under another.
+    moves: Option<Instant>,
+    /// Within which time that is done.
+    spread: Duration,
     keeper: Keeper,
     /// What the table in force was made from, and what it could not take.
     in_force: Option<(Served, Vec<Rejection>)>,
@@ -103,11 +109,14 @@ impl Life {
         let renewing = ground.clone().renewed(Arc::clone(&identity), dialer.clone());
         let compiler = Compiler::of(seat(&identity));
         let peer = None;
-        let wanted = Wanted { peer, trust: identity.trust.clone(), dialer: dialer.clone() };
+        let (trust, roots) = (identity.trust.clone(), identity.roots.clone().into());
+        let spread = Duration::ZERO;
+        let wanted = Wanted { peer, trust, roots, spread, dialer: dialer.clone() };
         let (speaks, wanted) = watch::channel(wanted);
+        let (told, spoken) = watch::channel(None);
         tokio::spawn(teller::run(Arc::clone(&ground.decisions), wanted.clone()));
         if identity.kind != GATEWAY {
-            tokio::spawn(speaker::run(ground.clone(), wanted));
+            tokio::spawn(speaker::run(ground.clone(), wanted, told));
         }
         let life = Life {
             renewing: Box::pin(renewing),
@@ -122,6 +131,9 @@ impl Life {
             opening: None,
             taking: None,
             speaks,
+            spoken,
+            moves: None,
+            spread,
             in_force: None,
             told: String::new(),
         };
@@ -171,18 +183,70 @@ impl Life {
 
     /// Speaks in the mesh as the table says, if this node stands for a workload.
     fn speak_as(&self, peer: Option<Peer>) {
-        let (trust, dialer) = (self.identity.trust.clone(), self.dialer.clone());
         self.speaks.send_if_modified(|wanted| {
             let is_news = wanted.peer != peer;
-            *wanted = Wanted { peer, trust, dialer };
+            wanted.peer = peer;
             is_news
         });
+    }
+
+    /// Believes these roots from now on: connections of all sorts are opened by them, and what is
+    /// open under others ends.
+    fn believe(&mut self, trust: Trust) {
+        self.spread = Duration::from_millis(trust.spread.into());
+        if trust.roots != self.identity.roots {
+            let next = Identity { roots: trust.roots, ..Identity::clone(&self.identity) };
+            // What is not kept would be forgotten at the next start, and must not be said.
+            if let Err(error) = self.ground.folder.keep_identity(&next) {
+                return tracing::error!("{error}; the roots stay as they were");
+            }
+            tracing::info!(roots = next.roots.len(), "other roots are trusted");
+            self.identity = Arc::new(next);
+            self.follow_roots();
+            self.tell_identity();
+        }
+        self.hurry();
+        self.stand();
+    }
+
+    /// Whatever goes by the node's roots goes by those of now.
+    fn follow_roots(&mut self) {
+        self.dialer.trusts(anchor(&self.identity));
+        self.session.renewed(Arc::clone(&self.identity));
+        let (trust, roots) = (self.identity.trust.clone(), &self.identity.roots);
+        let (roots, spread) = (Arc::from(&roots[..]), self.spread);
+        self.speaks.send_modify(|wanted| {
+            (wanted.trust, wanted.roots, wanted.spread) = (trust, roots, spread);
+        });
+    }
+
+    /// Has the certificate followed soon, if another root signs than the one above it.
+    fn hurry(&mut self) {
+        let Identity { chain, roots, .. } = &*self.identity;
+        let signs = roots.first().map(|root| Fingerprint::of(root));
+        let is_under = chain.get(1).and_then(|issuer| above(issuer, roots)) == signs;
+        let soon = || Instant::now() + self.spread.mul_f64(rand::random());
+        self.moves = (!is_under).then(soon);
+    }
+
+    /// Tells the server under which roots this node lives.
+    fn stand(&mut self) {
+        let Identity { chain, roots, .. } = &*self.identity;
+        let under = |issuer: &[u8]| above(issuer, roots).map_or([0; 32], Fingerprint::bytes);
+        let standing = Standing {
+            trusts: roots.iter().map(|root| Fingerprint::of(root).bytes()).collect(),
+            certificate: chain.get(1).map_or([0; 32], |issuer| under(issuer)),
+            workload: self.spoken.borrow().as_deref().map(under),
+            state: self.keeper.signer().map(under),
+        };
+        self.on(Event::Stands(standing));
     }
 
     /// Does what the session says, until told to stop.
     async fn follow(&mut self) {
         let stop = self.ground.stop.clone();
         let mut unopened = self.ground.unopened.clone();
+        let mut spoken = self.spoken.clone();
         loop {
             let wakes = self.session.wakes();
             let event = tokio::select! {
@@ -210,6 +274,16 @@ impl Life {
                 }
                 node = self.keeper.turn(&self.identity) => {
                     self.identity = node;
+                    self.stand();
+                    None
+                }
+                Ok(()) = spoken.changed() => {
+                    self.stand();
+                    None
+                }
+                () = sleep_until(self.moves.unwrap_or_else(Instant::now)), if self.moves.is_some() => {
+                    self.moves = None;
+                    self.ground.due.notify_one();
                     None
                 }
                 () = sleep_until(wakes.unwrap_or_else(Instant::now)), if wakes.is_some() => {
@@ -253,6 +327,7 @@ impl Life {
             Action::Say(frame) => {
                 return self.link.as_ref().is_none_or(|link| link.say(frame));
             }
+            Action::Believe(trust) => self.believe(trust),
             Action::Take(state) => {
                 let compiler = self.compiler.take().unwrap_or_default();
                 self.taking = Some(Box::pin(self.take(compiler, state, Source::Server)));
@@ -291,6 +366,10 @@ impl Life {
             // The stream of before, if there is one, goes on.
             Err(_) if self.link.is_some() => None,
             Err(away) => {
+                // Where the roots were rotated without this node, a token lets it in again.
+                if matches!(away, Away::Distrusted { .. }) && self.ground.settings.token.is_some() {
+                    self.ground.due.notify_one();
+                }
                 self.tell_lost(&away.to_string());
                 Some(Event::Lost)
             }
@@ -392,10 +471,13 @@ impl Life {
 
     /// Goes on with another certificate: the stream is opened anew by it before the old one is let
     /// go.
-    fn renew(&mut self, next: Identity) {
+    fn renew(&mut self, next: Next) {
+        let Next { identity: next, is_anew } = next;
         let is_another = next.node != self.identity.node;
         let vector = if is_another { Vector::new() } else { self.identity.vector.clone() };
-        let next = Identity { vector, ..next };
+        // An answer that took long may know less of roots than the stream told since.
+        let roots = if is_anew { next.roots } else { self.identity.roots.clone() };
+        let next = Identity { vector, roots, ..next };
         if let Err(error) = self.ground.folder.keep_identity(&next) {
             tracing::error!("{error}; the new certificate is lost if this process ends");
         }
@@ -406,14 +488,7 @@ impl Life {
             }
             Err(error) => tracing::error!("the new certificate cannot be shown: {error}"),
         }
-        let is_same_root = next.roots == self.identity.roots;
         self.identity = Arc::new(next);
-        if !is_same_root {
-            match self.ground.dialer(anchor(&self.identity), &self.shown) {
-                Ok(dialer) => self.dialer = dialer,
-                Err(error) => tracing::error!("the new roots are of no use: {error}"),
-            }
-        }
         if is_another {
             // What is held was signed for another node: all is sent anew, and signed for this one.
             self.link = None;
@@ -422,20 +497,15 @@ impl Life {
             let version = &self.ground.settings.version;
             self.session = Session::new(node, version, held, Instant::now());
         }
-        self.session.renewed(Arc::clone(&self.identity));
-        let (trust, dialer) = (self.identity.trust.clone(), self.dialer.clone());
-        if is_same_root {
-            // Nothing that it was asked by is another.
-            self.speaks.send_if_modified(|wanted| {
-                wanted.trust = trust;
-                false
-            });
-        } else {
-            self.speaks.send_modify(|wanted| (wanted.trust, wanted.dialer) = (trust, dialer));
+        match is_anew {
+            true => self.follow_roots(),
+            false => self.session.renewed(Arc::clone(&self.identity)),
         }
         let ground = self.ground.clone();
         self.renewing = Box::pin(ground.renewed(Arc::clone(&self.identity), self.dialer.clone()));
         self.tell_identity();
+        self.hurry();
+        self.stand();
         if self.link.is_some() {
             self.open();
         } else if self.opening.is_none() {

@@ -99,7 +99,7 @@ impl Ground {
     }
 
     /// Waits until the certificate is due and comes back with the next, however long it takes.
-    pub(super) async fn renewed(self, identity: Arc<Identity>, dialer: Dialer) -> Identity {
+    pub(super) async fn renewed(self, identity: Arc<Identity>, dialer: Dialer) -> Next {
         let (mut failures, mut told) = (0, String::new());
         tokio::select! {
             () = until_due(&identity) => {}
@@ -108,12 +108,16 @@ impl Ground {
         loop {
             let left = left(&identity);
             let asked = match left {
-                Duration::ZERO => self.come_back(&identity).await,
+                Duration::ZERO => self.come_back(&identity, &dialer).await,
                 _ => self.asking(&dialer).renew(&identity).await,
             };
             let asked = match asked {
-                Err(EnrollError::Refused(why)) => self.by_token(&identity, why).await,
-                other => other,
+                Ok(identity) => Ok(Next { identity, is_anew: false }),
+                Err(why) if why.is_final() => {
+                    let joined = self.by_token(&identity, why).await;
+                    joined.map(|identity| Next { identity, is_anew: true })
+                }
+                Err(why) => Err(why),
             };
             match asked {
                 Ok(next) => return next,
@@ -134,20 +138,39 @@ impl Ground {
     }
 
     /// Asks for a certificate by the one that has ended.
-    async fn come_back(&self, identity: &Identity) -> Result<Identity, EnrollError> {
-        let dialer = self.stranger(anchor(identity))?;
+    async fn come_back(
+        &self,
+        identity: &Identity,
+        dialer: &Dialer,
+    ) -> Result<Identity, EnrollError> {
+        let dialer = dialer.stranger();
+        let dialer = dialer.map_err(|error| EnrollError::Unfit(error.to_string()))?;
         self.asking(&dialer).rejoin(identity).await
     }
 
-    /// Joins anew, where the server knows this node no more (`why`) and there is a token.
-    async fn by_token(&self, identity: &Identity, why: String) -> Result<Identity, EnrollError> {
+    /// Joins anew, where the server and this node know each other no more (`why`) and there is a
+    /// token.
+    async fn by_token(
+        &self,
+        identity: &Identity,
+        why: EnrollError,
+    ) -> Result<Identity, EnrollError> {
         let Some(token) = &self.settings.token else {
+            let EnrollError::Refused(why) = why else { return Err(why) };
             let remedy = "start it with a new token by --join";
             return Err(EnrollError::Refused(format!("{why}; {remedy}")));
         };
         let dialer = self.stranger(Anchor::Root(token.root()))?;
         self.asking(&dialer).join(token, &identity.kind, &identity.name).await
     }
+}
+
+/// Who a node is from now on.
+#[derive(Debug)]
+pub(super) struct Next {
+    pub(super) identity: Identity,
+    /// Whether it joined anew, and so has other roots; else those count that its stream told it.
+    pub(super) is_anew: bool,
 }
 
 /// By what a node that joined knows the server.

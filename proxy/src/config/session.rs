@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 use wire::{
     Ack, ControlFrame, HEARTBEAT, HELD, Held as Holds, Hello, Nack, NodeFrame, NodeHeartbeat,
-    Rejection, SCHEMA, STALE,
+    Rejection, SCHEMA, STALE, Standing, Trust,
 };
 
 use super::held::Held;
@@ -40,6 +40,8 @@ pub(crate) enum Event {
     Taken(Vec<Rejection>),
     /// What of the state in force is not served as it was sent is another list now.
     Rejects(Vec<Rejection>),
+    /// Under which roots the node lives.
+    Stands(Standing),
     /// It is the time that [`Session::wakes`] named.
     Tick,
 }
@@ -51,6 +53,8 @@ pub(crate) enum Action {
     Open,
     /// Say this on it.
     Say(NodeFrame),
+    /// Believe these roots from now on, then tell [`Event::Stands`].
+    Believe(Trust),
     /// Put this state in force, then tell [`Event::Taken`].
     Take(Arc<Held>),
     /// Tell that a transaction was refused.
@@ -87,6 +91,10 @@ pub(crate) struct Session {
     taking: Option<Taking>,
     /// The transaction that brought what is held, if it came on this stream.
     landed: Option<u64>,
+    /// Whether control wants to be told under which roots we live: since this stream told of roots.
+    asked: bool,
+    /// What it was told of that on this stream.
+    stood: Option<Standing>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,6 +130,8 @@ impl Session {
             incoming: None,
             taking: None,
             landed: None,
+            asked: false,
+            stood: None,
         }
     }
 
@@ -173,6 +183,7 @@ impl Session {
             }
             Event::Taken(rejected) => self.taken(rejected, now),
             Event::Rejects(rejected) => self.answer(rejected, now),
+            Event::Stands(standing) => self.stands(standing),
             Event::Tick => self.tick(now),
         }
     }
@@ -181,6 +192,7 @@ impl Session {
     fn opened(&mut self, now: Now) -> Vec<Action> {
         self.incoming = None;
         self.landed = None;
+        (self.asked, self.stood) = (false, None);
         self.opened = now.at;
         self.heard = now.at;
         self.said = now.at;
@@ -217,6 +229,7 @@ impl Session {
                 digest: self.held.digest,
                 held,
                 more: at < last,
+                takes_trust: true,
             })
         };
         parts.into_iter().enumerate().map(hello).collect()
@@ -230,6 +243,10 @@ impl Session {
             (ControlFrame::Heartbeat(_), _) => {
                 self.hold(now);
                 Vec::new()
+            }
+            (ControlFrame::Trust(trust), _) => {
+                self.asked = true;
+                vec![Action::Believe(trust)]
             }
             (ControlFrame::Begin(begin), None) if self.taking.is_none() => {
                 self.incoming = Some(Incoming::begin(begin, &self.held));
@@ -303,6 +320,16 @@ impl Session {
             digest: self.held.digest,
             rejected,
         }))]
+    }
+
+    /// Tells under which roots we live, if that is news to control and it knows such words.
+    fn stands(&mut self, standing: Standing) -> Vec<Action> {
+        let is_open = matches!(self.phase, Phase::Open { .. });
+        if !is_open || !self.asked || self.stood.as_ref() == Some(&standing) {
+            return Vec::new();
+        }
+        self.stood = Some(standing.clone());
+        vec![Action::Say(NodeFrame::Standing(standing))]
     }
 
     fn tick(&mut self, now: Now) -> Vec<Action> {

@@ -82,6 +82,7 @@ pub enum Away {
 pub(crate) struct Dialer {
     server: Arc<str>,
     tls: Arc<ClientConfig>,
+    check: Arc<ServerCheck>,
 }
 
 /// A connection; closed when dropped.
@@ -120,17 +121,35 @@ impl Dialer {
         anchor: Anchor,
         shown: &Arc<Shown>,
     ) -> Result<Self, rustls::Error> {
+        let check = ServerCheck::new(anchor, Arc::new(default_provider()));
+        Dialer::checking(server.into(), Arc::new(check), shown)
+    }
+
+    /// The same server, to which no certificate is shown.
+    pub(crate) fn stranger(&self) -> Result<Self, rustls::Error> {
+        Dialer::checking(Arc::clone(&self.server), Arc::clone(&self.check), &Arc::default())
+    }
+
+    /// Knows the server by this from the next connection on, as do all who have this dialer.
+    pub(crate) fn trusts(&self, anchor: Anchor) {
+        self.check.trusts(anchor);
+    }
+
+    fn checking(
+        server: Arc<str>,
+        check: Arc<ServerCheck>,
+        shown: &Arc<Shown>,
+    ) -> Result<Self, rustls::Error> {
         let provider: Arc<CryptoProvider> = Arc::new(default_provider());
-        let check = Arc::new(ServerCheck::new(anchor, Arc::clone(&provider)));
         let mut tls = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .dangerous()
-            .with_custom_certificate_verifier(check)
+            .with_custom_certificate_verifier(check.clone())
             .with_client_cert_resolver(Arc::clone(shown) as Arc<dyn ResolvesClientCert>);
         tls.alpn_protocols = vec![b"h2".to_vec()];
         // A resumed session would show the certificate of the one before.
         tls.resumption = rustls::client::Resumption::disabled();
-        Ok(Dialer { server: server.into(), tls: Arc::new(tls) })
+        Ok(Dialer { server, tls: Arc::new(tls), check })
     }
 
     /// Opens a connection.
@@ -146,7 +165,8 @@ impl Dialer {
         let away = |source| self.away(source);
         let stream = TcpStream::connect(&*self.server).await.map_err(away)?;
         stream.set_nodelay(true).map_err(away)?;
-        let name = ServerName::try_from(CONTROL).map_err(|_| self.refused(&"no server name"))?;
+        let name =
+            ServerName::try_from(self.check.name()).map_err(|_| self.refused(&"no server name"))?;
         let connector = TlsConnector::from(Arc::clone(&self.tls));
         let stream = connector.connect(name, stream).await.map_err(|error| self.no_tls(error))?;
         let mut http = http2::Builder::new(TokioExecutor::new());

@@ -11,6 +11,7 @@ use super::connection::{Away, Connection, Dialer};
 use super::key::{KeyError, NodeKey};
 use super::node::{Identity, Spoken};
 use super::token::JoinToken;
+use super::trust::Distrust;
 
 /// Longest wait for an answer.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -38,6 +39,15 @@ pub enum EnrollError {
 }
 
 impl EnrollError {
+    /// Whether the two know each other no more, so that only another token helps.
+    pub(crate) fn is_final(&self) -> bool {
+        matches!(
+            self,
+            EnrollError::Refused(_)
+                | EnrollError::Away(Away::Distrusted { why: Distrust::Stranger, .. })
+        )
+    }
+
     /// Whether trying again later may do.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
@@ -112,7 +122,7 @@ impl Asking<'_> {
         let mut client = self.client().await?;
         let spoken = answer(client.speak(Request::new(speak))).await?;
         tell_skew(spoken.now);
-        Ok(Spoken { chain: spoken.chain, roots: spoken.roots })
+        Ok(Spoken { chain: spoken.chain })
     }
 
     async fn client(&self) -> Result<IdentityClient<Connection>, EnrollError> {

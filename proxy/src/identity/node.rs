@@ -34,23 +34,19 @@ pub struct Identity {
 /// A certificate of the workload that a node speaks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Spoken {
-    /// The certificate, then its issuer's, DER.
+    /// The certificate, then its issuer's, DER. The roots above are those that the node trusts.
     pub(crate) chain: Vec<Vec<u8>>,
-    /// The roots under which all workloads lie, DER.
-    pub(crate) roots: Vec<Vec<u8>>,
 }
 
-/// `workload.json`.
+/// `workload.json`; older ones have roots in it, too.
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct SpokenWritten {
     chain: Vec<String>,
-    roots: Vec<String>,
 }
 
 impl From<&Spoken> for SpokenWritten {
     fn from(spoken: &Spoken) -> Self {
-        SpokenWritten { chain: texts(&spoken.chain), roots: texts(&spoken.roots) }
+        SpokenWritten { chain: texts(&spoken.chain) }
     }
 }
 
@@ -58,7 +54,7 @@ impl TryFrom<SpokenWritten> for Spoken {
     type Error = Unfit;
 
     fn try_from(written: SpokenWritten) -> Result<Self, Unfit> {
-        Ok(Spoken { chain: ders(&written.chain)?, roots: ders(&written.roots)? })
+        Ok(Spoken { chain: ders(&written.chain)? })
     }
 }
 

@@ -115,6 +115,11 @@ impl Fingerprint {
         Fingerprint(bytes)
     }
 
+    /// The digest itself.
+    pub(crate) fn bytes(self) -> [u8; 32] {
+        self.0
+    }
+
     fn parse(text: &str) -> Option<Self> {
         if text.len() != 64 || !text.is_ascii() {
             return None;

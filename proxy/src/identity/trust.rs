@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use arc_swap::ArcSwap;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -19,7 +20,7 @@ use super::certificate::Certificate;
 use super::token::Fingerprint;
 
 /// The name that every control server's certificate has, wherever it is reached.
-pub(crate) const CONTROL: &str = "control.heddle.internal";
+pub(crate) const CONTROL: &str = wire::SERVER;
 
 /// By what a node knows the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,14 +31,36 @@ pub(crate) enum Anchor {
     Roots { roots: Vec<Vec<u8>>, trust: String },
 }
 
+impl Anchor {
+    /// The name by which to ask for a server that can be known by it.
+    fn name(&self) -> String {
+        match self {
+            Anchor::Root(root) => wire::server_under(&root.to_string()),
+            // The one that signs is the first.
+            Anchor::Roots { roots, .. } => match roots.first() {
+                Some(root) => wire::server_under(&Fingerprint::of(root).to_string()),
+                None => CONTROL.to_owned(),
+            },
+        }
+    }
+}
+
+/// The root among `roots` that signed the certificate of this authority, all DER.
+pub(crate) fn above(issuer: &[u8], roots: &[Vec<u8>]) -> Option<Fingerprint> {
+    let issuer = Certificate::read(issuer).ok()?;
+    let signed =
+        |root: &&Vec<u8>| Certificate::read(root).is_ok_and(|root| issuer.is_signed_by(&root));
+    roots.iter().find(signed).map(|root| Fingerprint::of(root))
+}
+
 /// Why a server is not believed; each says what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Distrust {
     /// Its root is another one than the token says.
     #[error(
         "the server shows no certificate of the root {wanted}, which the join token names: another \
-         server answers at this address, or the token is of another installation; check --server, \
-         or make a token there with `heddle join-token create`"
+         server answers at this address, or the token is of another installation or older than a \
+         rotation of the root; check --server, or make a token there with `heddle join-token create`"
     )]
     OtherRoot {
         /// The fingerprint in the token.
@@ -46,7 +69,8 @@ pub enum Distrust {
     /// Its certificate comes from none of our roots.
     #[error(
         "the server's certificate is not signed by a root that this node trusts: another server \
-         answers at this address; check --server, or join anew with --join and another --state"
+         answers at this address, or the root was rotated while this node was away; check --server, \
+         or start it with a new join token by --join (`heddle join-token create`)"
     )]
     Stranger,
     /// It is a good certificate of somebody else.
@@ -83,13 +107,24 @@ pub enum Distrust {
 /// Checks the server's certificate.
 #[derive(Debug)]
 pub(crate) struct ServerCheck {
-    anchor: Anchor,
+    /// Another one when the roots are rotated.
+    anchor: ArcSwap<Anchor>,
     provider: Arc<CryptoProvider>,
 }
 
 impl ServerCheck {
     pub(crate) fn new(anchor: Anchor, provider: Arc<CryptoProvider>) -> Self {
-        ServerCheck { anchor, provider }
+        ServerCheck { anchor: ArcSwap::from_pointee(anchor), provider }
+    }
+
+    /// Knows the server by this from the next handshake on.
+    pub(crate) fn trusts(&self, anchor: Anchor) {
+        self.anchor.store(Arc::new(anchor));
+    }
+
+    /// The name by which to ask for the server.
+    pub(crate) fn name(&self) -> String {
+        self.anchor.load().name()
     }
 
     /// The whole check, but for the proof that the server has the certificate's key.
@@ -99,9 +134,10 @@ impl ServerCheck {
         others: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<(), Error> {
-        let root = self.root(others)?;
+        let anchor = self.anchor.load();
+        let root = anchor.roots(others)?;
         let read = Certificate::read(leaf).map_err(|_| distrust(Distrust::Odd))?;
-        self.vouched(&read, others, &root)?;
+        anchor.vouched(&read, others, &root)?;
         clock(&read, now)?;
         // Everything else that a certificate must be: lengths, uses, every signature.
         let mut store = RootCertStore::empty();
@@ -121,10 +157,12 @@ impl ServerCheck {
             Err(error) => Err(error),
         }
     }
+}
 
+impl Anchor {
     /// The roots that count: our own, or the one that the server shows and the token names.
-    fn root(&self, shown: &[CertificateDer<'_>]) -> Result<Vec<CertificateDer<'static>>, Error> {
-        match &self.anchor {
+    fn roots(&self, shown: &[CertificateDer<'_>]) -> Result<Vec<CertificateDer<'static>>, Error> {
+        match self {
             Anchor::Roots { roots, .. } => {
                 Ok(roots.iter().map(|root| CertificateDer::from(root.clone())).collect())
             }
@@ -143,14 +181,14 @@ impl ServerCheck {
         others: &[CertificateDer<'_>],
         roots: &[CertificateDer<'_>],
     ) -> Result<(), Error> {
-        let is_control = |uri: &str| match &self.anchor {
+        let is_control = |uri: &str| match self {
             Anchor::Roots { trust, .. } => uri == format!("spiffe://hub.{trust}/control"),
             Anchor::Root(_) => uri.starts_with("spiffe://hub.") && uri.ends_with("/control"),
         };
         let uri = match &leaf.uris[..] {
             [uri] if is_control(uri) => uri,
             _ => {
-                let wanted = match &self.anchor {
+                let wanted = match self {
                     Anchor::Roots { trust, .. } => format!("spiffe://hub.{trust}/control"),
                     Anchor::Root(_) => "spiffe://hub.TRUST/control".to_owned(),
                 };

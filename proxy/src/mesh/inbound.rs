@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
@@ -44,8 +44,8 @@ pub(crate) async fn serve(outer: Conn, stream: TcpStream, servers: &Arc<Servers>
         }
         Err(_) => return Outcome::HandshakeFailed,
     };
-    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
-    let Ok(proven) = credentials.check.proven(chain) else { return Outcome::HandshakeFailed };
+    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
+    let Ok(proven) = credentials.check.proven(&chain) else { return Outcome::HandshakeFailed };
     let (from, ends) = (Arc::new(proven.peer), proven.certificate.not_after);
     let service = {
         let (outer, servers) = (Arc::clone(&outer), Arc::clone(servers));
@@ -65,14 +65,16 @@ pub(crate) async fn serve(outer: Conn, stream: TcpStream, servers: &Arc<Servers>
         .keep_alive_timeout(limits.head)
         .serve_connection(TokioIo::new(stream), service);
     let mut serving = std::pin::pin!(serving);
-    let closing = tokio::select! {
+    let membership = &outer.shared.ground.membership;
+    let (closing, lasts) = tokio::select! {
         served = serving.as_mut() => return over(&served, Outcome::Done),
-        () = outer.shared.phase.draining() => Outcome::Cut,
-        () = tokio::time::sleep(left(ends)) => Outcome::TimedOut,
+        () = outer.shared.phase.draining() => (Outcome::Cut, left(ends)),
+        () = tokio::time::sleep(left(ends)) => (Outcome::TimedOut, left(ends)),
+        () = membership.disowns(&chain, credentials.number) => (Outcome::Cut, Duration::ZERO),
     };
     serving.as_mut().graceful_shutdown();
     // What goes on in its tunnels ends by itself, soon behind the certificate.
-    let bound = left(ends) + 2 * limits.head;
+    let bound = lasts + 2 * limits.head;
     match tokio::time::timeout(bound, serving).await {
         Ok(served) => over(&served, closing),
         Err(_) => closing,

@@ -138,8 +138,8 @@ impl Way {
         let name = ServerName::try_from(NAME).map_err(Failure::unreached)?;
         let connector = TlsConnector::from(Arc::clone(&credentials.client));
         let stream = connector.connect(name, stream).await.map_err(Failure::unreached)?;
-        let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
-        let found = credentials.check.proven(chain).map_err(Failure::unreached)?.peer;
+        let chain = stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
+        let found = credentials.check.proven(&chain).map_err(Failure::unreached)?.peer;
         let wanted = &self.through.peer;
         if found != *wanted {
             let address = self.through.address;
@@ -154,9 +154,17 @@ impl Way {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(Failure::unreached)?;
-        // Ends when its senders are dropped and its tunnels are over.
+        // Ends when its senders are dropped and its tunnels are over, or nobody vouches any more for
+        // who is there.
+        let (membership, number) = (Arc::clone(&self.membership), credentials.number);
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            let ended = tokio::select! {
+                ended = connection => ended,
+                () = membership.disowns(&chain, number) => {
+                    return tracing::info!("a connection under a root that was retired is cut");
+                }
+            };
+            if let Err(error) = ended {
                 tracing::debug!(%error, "a connection to a proxy ended");
             }
         });

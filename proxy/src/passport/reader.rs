@@ -25,6 +25,8 @@ struct Checked {
     issuer: Arc<Peer>,
     /// When it or the certificate of who minted it ends, in seconds since 1970.
     ends: u64,
+    /// The credentials that it was checked by: others may trust other roots.
+    by: u64,
 }
 
 impl Known {
@@ -44,7 +46,8 @@ impl Known {
             return Err(Refused::Handed);
         }
         let signature = token.split('.').nth(1).ok_or(Refused::Odd)?;
-        let before = self.0.get(signature).filter(|known| *known.token == *token);
+        let is_same = |known: &&Checked| known.by == credentials.number && *known.token == *token;
+        let before = self.0.get(signature).filter(is_same);
         if before.is_none() {
             let checked = check(token, credentials, now)?;
             self.keep(signature, checked, seconds(now));
@@ -93,10 +96,6 @@ fn check(token: &str, credentials: &Credentials, now: SystemTime) -> Result<Chec
         return Err(Refused::Signature);
     }
     let ends = passport.ends.min(seconds(certificate.not_after));
-    Ok(Checked {
-        token: token.into(),
-        passport: Arc::new(passport),
-        issuer: Arc::new(issuer),
-        ends,
-    })
+    let (token, passport, by) = (token.into(), Arc::new(passport), credentials.number);
+    Ok(Checked { token, passport, issuer: Arc::new(issuer), ends, by })
 }

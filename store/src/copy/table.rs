@@ -206,6 +206,7 @@ pub(super) const TABLES: &[Table] = &[
             ("certificate_expires", Int),
             ("connected", Int),
             ("serial_before", Text),
+            ("standing", Text),
         ],
     },
     Table {
@@ -226,6 +227,7 @@ pub(super) const TABLES: &[Table] = &[
             ("created", Int),
             ("expires", Int),
             ("state", Text),
+            ("moved", Int),
         ],
     },
 ];

@@ -1,5 +1,6 @@
 //! What many nodes said, written at once.
 
+use super::Standing;
 use crate::db::Value;
 use crate::{Error, Scope, Store};
 
@@ -14,6 +15,8 @@ pub struct Heard {
     pub seen: i64,
     /// Whether it holds a connection.
     pub connected: bool,
+    /// Under which roots it lives, if it told.
+    pub standing: Option<Standing>,
     /// Scopes that it runs at another revision than was written: the revision, and since when.
     pub moved: Vec<(Scope, i64, i64)>,
     /// Scopes that it no longer serves.
@@ -27,7 +30,8 @@ impl Store {
     /// [`Error`] if the database fails; then nothing was noted.
     pub async fn node_heard(&self, heard: &[Heard]) -> Result<Vec<String>, Error> {
         let touch = "UPDATE nodes SET last_seen = CASE WHEN last_seen > $2 THEN last_seen ELSE $2 END, \
-            connected = $3, version = COALESCE($4, version) WHERE id = $1";
+            connected = $3, version = COALESCE($4, version), standing = COALESCE($5, standing) \
+            WHERE id = $1";
         let upsert = "INSERT INTO node_scopes (node, scope, revision, applied_at) \
             VALUES ($1, $2, $3, $4) ON CONFLICT (node, scope) DO UPDATE SET \
             revision = excluded.revision, applied_at = excluded.applied_at";
@@ -40,6 +44,7 @@ impl Store {
                 one.seen.into(),
                 one.connected.into(),
                 Value::Text(one.version.clone()),
+                Value::Text(one.standing.as_ref().map(written).transpose()?),
             ];
             if tx.execute(touch, &values).await? == 0 {
                 unknown.push(one.id.clone());
@@ -66,4 +71,8 @@ impl Store {
         let update = "UPDATE nodes SET connected = $2 WHERE last_seen < $1 AND connected <> $2";
         self.db.execute(update, &[before.into(), false.into()]).await
     }
+}
+
+fn written(standing: &Standing) -> Result<String, Error> {
+    serde_json::to_string(standing).map_err(|error| Error::Unreadable(error.to_string()))
 }

@@ -100,6 +100,7 @@ async fn fleet(store: &Store) {
         last_seen: 1,
         certificate: None,
         connected: false,
+        standing: None,
     };
     store.node_join(&node).await.unwrap();
     let runs =
@@ -113,6 +114,7 @@ async fn fleet(store: &Store) {
         created: 1,
         expires: 2,
         state: State::Active,
+        since: 1,
     };
     store.authority_settle(&authority, b"private", 0).await.unwrap();
 }

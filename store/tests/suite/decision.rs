@@ -32,6 +32,7 @@ async fn join(bed: &Bed, id: &str) {
         last_seen: 1,
         certificate: None,
         connected: true,
+        standing: None,
     };
     bed.store.node_join(&node).await.unwrap();
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use store::Scope;
-use store::authority::{Authority, Kind, State};
-use store::node::{Certificate, Heard, Node};
+use store::authority::{Authority, Kind, State, Step};
+use store::node::{Certificate, Heard, Node, Standing};
 
 use super::workspace;
 use crate::Bed;
@@ -20,6 +20,7 @@ fn node(id: &str) -> Node {
         last_seen: 1,
         certificate: None,
         connected: true,
+        standing: None,
     }
 }
 
@@ -81,6 +82,7 @@ async fn an_authority_is_listed_and_its_key_opens() {
         created: 1,
         expires: 99,
         state: State::Coming,
+        since: 1,
     };
     let expected = [store.authority_settle(&authority, b"private", 0).await.unwrap()];
     assert_eq!(expected[0], authority);
@@ -103,6 +105,7 @@ async fn of_authorities_that_are_made_at_once_one_is_settled_on() {
         created: 1,
         expires,
         state: State::Active,
+        since: 1,
     };
     let made = [authority("a1", 99), authority("a2", 99), authority("a3", 99)];
     let (one, two, three) = tokio::join!(
@@ -117,6 +120,70 @@ async fn of_authorities_that_are_made_at_once_one_is_settled_on() {
     assert_eq!(store.authority_settle(&next, b"private", 99).await.unwrap(), next);
     let root = Authority { kind: Kind::Root, ..authority("a5", 99) };
     assert_eq!(store.authority_settle(&root, b"private", 50).await.unwrap(), root);
+}
+
+#[tokio::test]
+async fn a_step_moves_all_authorities_of_a_state_or_none() {
+    let bed = Bed::fresh().await;
+    let store = bed.store.clone();
+    let authority = |id: &str, cluster: &str, kind, state| Authority {
+        id: id.to_owned(),
+        cluster: cluster.to_owned(),
+        kind,
+        certificate: id.to_owned(),
+        created: 1,
+        expires: 99,
+        state,
+        since: 1,
+    };
+    let said = store::Entry { at: 7, ..store::Entry::default() };
+    let root = authority("r1", "", Kind::Root, State::Active);
+    let east = authority("e1", "east", Kind::Intermediate, State::Active);
+    store.authority_settle(&root, b"r1", 0).await.unwrap();
+    let settled = store.authority_settle_under("r1", &east, b"e1", 0).await.unwrap();
+    assert_eq!(settled, Some(east.clone()));
+    let seen = store.authority_list(None).await.unwrap();
+    let next = authority("r2", "", Kind::Root, State::Coming);
+    let begin = Step { seen: &seen, moves: &[], new: Some((&next, b"r2")) };
+    assert!(store.authority_step(&begin, &said).await.unwrap());
+    // Of two who saw the same, one steps.
+    assert!(!store.authority_step(&begin, &said).await.unwrap());
+    let seen = store.authority_list(None).await.unwrap();
+    let moves = [(State::Active, State::Leaving), (State::Coming, State::Active)];
+    let step = Step { seen: &seen, moves: &moves, new: None };
+    assert!(store.authority_step(&step, &said).await.unwrap());
+    let states: Vec<_> = store.authority_list(None).await.unwrap();
+    let states: Vec<_> = states.iter().map(|one| (&*one.id, one.state, one.since)).collect();
+    let expected = [("e1", State::Leaving, 7), ("r1", State::Leaving, 7), ("r2", State::Active, 7)];
+    assert_eq!(states, expected);
+    // What the old one signed meanwhile is not taken any more.
+    let west = authority("w1", "west", Kind::Intermediate, State::Active);
+    assert_eq!(store.authority_settle_under("r1", &west, b"w1", 0).await.unwrap(), None);
+    let late = authority("e2", "east", Kind::Intermediate, State::Active);
+    let settled = store.authority_settle_under("r2", &late, b"e2", 0).await.unwrap();
+    assert_eq!(settled, Some(late));
+    store.audit_verify().await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn under_which_roots_a_node_lives_is_kept_until_it_joins_anew() {
+    let bed = Bed::fresh().await;
+    let store = bed.store.clone();
+    store.node_join(&node("n1")).await.unwrap();
+    let standing = Standing {
+        trusts: vec!["aa".to_owned(), "bb".to_owned()],
+        certificate: "aa".to_owned(),
+        workload: None,
+        state: Some(String::new()),
+    };
+    let heard = Heard { id: "n1".to_owned(), ..Heard::default() };
+    let told = Heard { standing: Some(standing.clone()), ..heard.clone() };
+    store.node_heard(&[told]).await.unwrap();
+    store.node_heard(&[heard]).await.unwrap();
+    let is = async || store.node("n1").await.unwrap().unwrap().standing;
+    assert_eq!(is().await, Some(standing));
+    store.node_join(&node("n1")).await.unwrap();
+    assert_eq!(is().await, None);
 }
 
 #[tokio::test]

@@ -23,6 +23,7 @@ async fn two_secrets(store: &Store) {
         created: 1,
         expires: 2,
         state: State::Active,
+        since: 1,
     };
     store.authority_settle(&authority, MARKER, 0).await.unwrap();
 }

@@ -32,6 +32,7 @@ async fn tell(bed: &Bed, node: &str, decisions: Vec<Decision>) {
             last_seen: 1,
             certificate: None,
             connected: true,
+            standing: None,
         };
         bed.app.store().node_join(&row).await.unwrap();
     }

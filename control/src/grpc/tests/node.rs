@@ -177,6 +177,7 @@ impl Node {
             digest: self.digest(),
             held: held.collect(),
             more: false,
+            takes_trust: false,
         })
     }
 
@@ -269,6 +270,7 @@ impl Open {
                     return Received { begin, puts, drops, commit };
                 }
                 ControlFrame::Heartbeat(_) => assert!(begun.is_none(), "amidst a transaction"),
+                ControlFrame::Trust(_) => panic!("told of roots, which this node cannot take"),
             }
         }
     }

@@ -86,6 +86,7 @@ impl Node {
                     digest: self.digest(),
                     held: held.chunks(parts).nth(at).unwrap_or_default().to_vec(),
                     more: at + 1 < count,
+                    takes_trust: false,
                 })
             })
             .collect()
@@ -148,6 +149,8 @@ impl Stream {
                 Action::End(Ended::Disorder(what)) => panic!("{what}"),
                 Action::End(Ended::Silent | Ended::Unanswered) => return false,
                 Action::Greeted { .. }
+                | Action::Trust(_)
+                | Action::Stands(_)
                 | Action::Heartbeat(_)
                 | Action::Rejects(_)
                 | Action::Refused { .. } => {}
@@ -357,6 +360,7 @@ fn a_digest_that_is_not_that_of_what_is_told_is_not_believed() {
         digest: target.digest,
         held: Vec::new(),
         more: false,
+        takes_trust: false,
     };
     let it = transaction(session.on(Event::Frame(NodeFrame::Hello(hello)), now));
     assert!(matches!(it.from, Base::Unknown));
@@ -407,5 +411,37 @@ fn who_speaks_out_of_turn_is_not_listened_to() {
         let actions = session.on(Event::Frame(frame), now);
         assert!(matches!(ends(&actions), Some(Ended::Disorder(_))), "{actions:?}");
         assert!(session.on(Event::Frame(ack(1)), now).is_empty(), "it is over");
+    }
+}
+
+fn trust(root: u8) -> Arc<Trust> {
+    Arc::new(Trust { roots: vec![vec![root]], spread: 1_000 })
+}
+
+#[test]
+fn roots_are_told_before_what_they_sign_and_what_is_held_is_signed_anew() {
+    let (now, mut chance) = (Instant::now(), Chance(7));
+    let target = snapshot(1, &mut chance);
+    for takes_trust in [true, false] {
+        let (mut node, mut session) = (Node::default(), Session::new(Arc::clone(&target), now));
+        assert!(session.on(Event::Trust(trust(1)), now).is_empty(), "before the Hello");
+        let NodeFrame::Hello(hello) = node.hellos(100).remove(0) else { panic!("no Hello") };
+        let hello = NodeFrame::Hello(Hello { takes_trust, ..hello });
+        let mut actions = session.on(Event::Frame(hello), now);
+        let Some(Action::Transact(first)) = actions.pop() else { panic!("{actions:?}") };
+        let is_told = |actions: &[Action], root| {
+            actions
+                .iter()
+                .any(|action| matches!(action, Action::Trust(told) if *told == trust(root)))
+        };
+        assert_eq!(is_told(&actions, 1), takes_trust);
+        // While one flies the other waits, and is sent though nothing else changed.
+        let actions = session.on(Event::Trust(trust(2)), now);
+        assert_eq!((is_told(&actions, 2), actions.len()), (takes_trust, usize::from(takes_trust)));
+        let mut actions = session.on(Event::Frame(node.take(&first)), now);
+        let Some(Action::Transact(again)) = actions.pop() else { panic!("{actions:?}") };
+        assert_eq!(again.to.digest, target.digest);
+        let actions = session.on(Event::Frame(node.take(&again)), now);
+        assert!(matches!(actions[..], [Action::Landed { .. }]), "{actions:?}");
     }
 }

@@ -56,6 +56,7 @@ async fn told(bed: &Bed, decisions: Vec<Decision>) {
         last_seen: now,
         certificate: None,
         connected: true,
+        standing: None,
     };
     bed.store.node_join(&node).await.unwrap();
     let fleet = Arc::new(Fleet::new(bed.store.clone(), Clock::system()));
