@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use crate::args::{Args, Command, Everywhere};
 use crate::client::{Address, Client};
 use crate::command::{
-    audit, change, completion, diff, explain, fleet, join, look, node, past, plan, rights, sign,
-    token, user,
+    audit, authority, change, completion, diff, explain, fleet, join, look, node, past, plan,
+    rights, sign, token, user,
 };
 use crate::failure::{Done, Failure};
 use crate::kept::{self, Kept};
@@ -88,6 +88,7 @@ async fn command(Args { everywhere, command }: Args) -> Result<Done, Failure> {
         Command::User(args) => user::run(context, &args).await,
         Command::JoinToken(args) => join::run(context, &args).await,
         Command::Node(args) => node::run(context, &args).await,
+        Command::Authority(args) => authority::run(context, &args).await,
         Command::Audit(args) => audit::run(context, &args).await,
         Command::Completion(_) | Command::Version => Ok(Done::Yes),
     }

@@ -20,7 +20,7 @@ mod tests;
 
 pub(crate) use output::{GetOutput, Output, Show};
 
-use people::{Audit, Auth, JoinToken, Login, Node, Token, User};
+use people::{Audit, Auth, Authority, JoinToken, Login, Node, Token, User};
 use span::span;
 
 /// The command line of Heddle: shows and edits what the control plane keeps.
@@ -113,6 +113,9 @@ pub(crate) enum Command {
     /// Nodes that joined, for admins of the platform.
     #[command(subcommand)]
     Node(Node),
+    /// The roots that nodes trust, and their rotation, for admins of the platform.
+    #[command(subcommand)]
+    Authority(Authority),
     /// Read the audit, for admins of the platform.
     Audit(Audit),
     /// Print what a shell needs to complete these commands.

@@ -1,6 +1,7 @@
 //! The commands, one module for what belongs together.
 
 pub(crate) mod audit;
+pub(crate) mod authority;
 pub(crate) mod change;
 pub(crate) mod completion;
 pub(crate) mod diff;

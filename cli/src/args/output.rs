@@ -3,7 +3,7 @@
 use clap::{Args as ClapArgs, ValueEnum};
 
 use super::Command;
-use super::people::{Audit, AuditCommand, Auth, JoinToken, Token, User};
+use super::people::{Audit, AuditCommand, Auth, Authority, JoinToken, Token, User};
 
 /// How results are shown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -61,6 +61,7 @@ impl Command {
             Command::Token(args) => args.output(),
             Command::User(args) => args.output(),
             Command::JoinToken(args) => args.output(),
+            Command::Authority(args) => args.output(),
             Command::Audit(args) => args.output(),
             Command::Login(_)
             | Command::Logout
@@ -78,6 +79,17 @@ impl Token {
             Token::Create(args) => args.show.output,
             Token::List(show) => show.output,
             Token::Revoke(_) => Output::Table,
+        }
+    }
+}
+
+impl Authority {
+    fn output(&self) -> Output {
+        match self {
+            Authority::Show(show) | Authority::Rotate(show) | Authority::Abandon(show) => {
+                show.output
+            }
+            Authority::Advance(args) => args.show.output,
         }
     }
 }

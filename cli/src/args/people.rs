@@ -212,6 +212,28 @@ pub(crate) struct NodeDelete {
     pub(crate) cluster: Option<String>,
 }
 
+/// The roots and what follows from them.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Authority {
+    /// Show roots, intermediates, and what holds a rotation back.
+    Show(Show),
+    /// Make a new root, which all nodes learn to trust.
+    Rotate(Show),
+    /// Go on once no node holds it back: sign by the new root; then retire the old one.
+    Advance(Advance),
+    /// Give a rotation up and go back to the old root.
+    Abandon(Show),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Advance {
+    /// Leave behind the nodes that hold it back; what becomes of them is said without it.
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) show: Show,
+}
+
 #[derive(Debug, ClapArgs)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Audit {

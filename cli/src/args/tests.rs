@@ -58,6 +58,10 @@ fn wrong_usage_is_told_as_such() {
 #[test]
 fn what_is_documented_can_be_typed() {
     for line in [
+        "authority show -o json",
+        "authority rotate",
+        "authority advance --force",
+        "authority abandon",
         "login --server http://console.localhost:7080 --user alice --password-stdin",
         "apply -f a -f b -f - -m why --wait --server https://x",
         "apply -f a --wait=5m -o json",
