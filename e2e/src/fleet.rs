@@ -224,6 +224,14 @@ impl Fleet {
         self.ask(Method::POST, &format!("/api/v1{path}"), Some(body)).await
     }
 
+    /// `DELETE /api/v1PATH`, whatever comes.
+    ///
+    /// # Errors
+    /// Where no answer comes.
+    pub async fn delete(&self, path: &str) -> Result<Reply, Fault> {
+        self.ask(Method::DELETE, &format!("/api/v1{path}"), None).await
+    }
+
     /// Makes one change of these documents; its revision.
     ///
     /// # Panics

@@ -1,13 +1,14 @@
 //! Join tokens: what lets new nodes in.
 
 use model::{Invalid, Name};
-use store::authority::{Authority, Kind, State};
+use store::authority::State;
 use store::join::JoinToken;
 use time::Duration;
 
 use super::user::fault;
 use super::{App, Op};
 use crate::authn::secret;
+use crate::ca::Roots;
 use crate::moment::micros;
 use crate::refusal::Refusal;
 
@@ -15,6 +16,8 @@ use crate::refusal::Refusal;
 const LONGEST: Duration = Duration::hours(720);
 /// Nodes that one token may let in.
 const USES: i64 = 10_000;
+/// After so long every server has seen which root signs.
+const SEEN: Duration = Duration::seconds(5);
 /// The kinds of node that join.
 const KINDS: [&str; 2] = ["gateway", "mesh"];
 
@@ -58,7 +61,7 @@ impl App {
         if !faults.is_empty() {
             return Err(Refusal::Invalid(faults));
         }
-        let fingerprint = self.root_fingerprint().await?;
+        let fingerprint = self.root_fingerprint(op).await?;
         let secret = secret::random()?;
         let token = JoinToken {
             id: uuid::Uuid::now_v7().simple().to_string(),
@@ -94,23 +97,16 @@ impl App {
         Ok(())
     }
 
-    /// The lower-case SHA-256 of the root certificate that signs now.
-    async fn root_fingerprint(&self) -> Result<String, Refusal> {
-        let authorities = self.store.authority_list(None).await?;
-        let signs = |one: &&Authority| one.kind == Kind::Root && one.state == State::Active;
-        let active = authorities.iter().rfind(signs);
-        let der = active.and_then(|one| der(&one.certificate));
-        der.map(|der| store::digest(&der)).ok_or(Refusal::NoRoot)
+    /// The fingerprint of the root by which a node that joins now knows us: the one that signs, or
+    /// for a moment the one before, until every server has seen that another one signs.
+    async fn root_fingerprint(&self, op: &Op) -> Result<String, Refusal> {
+        let held = self.store.authority_list(Some("")).await?;
+        let roots = Roots::read(&held).map_err(|error| Refusal::Store(Box::new(error)))?;
+        let roots = roots.ok_or(Refusal::NoRoot)?;
+        let is_seen = roots.signs().since < micros(op.now - SEEN);
+        let before = roots.in_state(State::Leaving).filter(|_| !is_seen);
+        Ok(before.unwrap_or(roots.signs()).fingerprint.clone())
     }
-}
-
-/// The first certificate of a PEM text.
-fn der(pem: &str) -> Option<Vec<u8>> {
-    use base64::Engine as _;
-    let (_, rest) = pem.split_once("-----BEGIN CERTIFICATE-----")?;
-    let (body, _) = rest.split_once("-----END CERTIFICATE-----")?;
-    let body: String = body.split_whitespace().collect();
-    base64::engine::general_purpose::STANDARD.decode(body).ok()
 }
 
 fn of_new(new: &NewJoinToken) -> Vec<Invalid> {

@@ -33,7 +33,10 @@ impl Cloth {
     pub(crate) async fn new() -> Self {
         // Of every request it is told why it passed.
         let node_arguments = ["--decision-ratio", "1"].map(str::to_owned).to_vec();
-        let plan = Plan { node_arguments, ..Plan::default() };
+        Self::with(Plan { node_arguments, ..Plan::default() }).await
+    }
+
+    pub(crate) async fn with(plan: Plan) -> Self {
         let (fleet, front) = (Fleet::start(plan).await, Origin::start("front").await);
         let orders = Origin::start("orders").await;
         let [web, front_sends, other_sends] = [0; 3].map(|_| somewhere());

@@ -8,5 +8,6 @@ mod failover;
 mod inbound;
 mod outbound;
 mod passport;
+mod rotation;
 mod scene;
 mod split;

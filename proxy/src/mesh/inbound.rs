@@ -26,6 +26,8 @@ use crate::telemetry::Outcome;
 
 /// Tunnels of one connection at once: each is one HTTP/1.1 connection of the other side.
 const TUNNELS: u32 = 4096;
+/// So long may go on what came by a certificate whose root was retired.
+const DISOWNED: Duration = Duration::from_secs(2);
 
 /// Serves the tunnels of one connection until it ends, its certificate does, or the process drains.
 pub(crate) async fn serve(outer: Conn, stream: TcpStream, servers: &Arc<Servers>) -> Outcome {
@@ -66,15 +68,15 @@ pub(crate) async fn serve(outer: Conn, stream: TcpStream, servers: &Arc<Servers>
         .serve_connection(TokioIo::new(stream), service);
     let mut serving = std::pin::pin!(serving);
     let membership = &outer.shared.ground.membership;
-    let (closing, lasts) = tokio::select! {
+    // What goes on in its tunnels ends by itself, soon behind the certificate.
+    let soon = 2 * limits.head;
+    let (closing, bound) = tokio::select! {
         served = serving.as_mut() => return over(&served, Outcome::Done),
-        () = outer.shared.phase.draining() => (Outcome::Cut, left(ends)),
-        () = tokio::time::sleep(left(ends)) => (Outcome::TimedOut, left(ends)),
-        () = membership.disowns(&chain, credentials.number) => (Outcome::Cut, Duration::ZERO),
+        () = outer.shared.phase.draining() => (Outcome::Cut, left(ends) + soon),
+        () = tokio::time::sleep(left(ends)) => (Outcome::TimedOut, soon),
+        () = membership.disowns(&chain, credentials.number) => (Outcome::Cut, DISOWNED),
     };
     serving.as_mut().graceful_shutdown();
-    // What goes on in its tunnels ends by itself, soon behind the certificate.
-    let bound = lasts + 2 * limits.head;
     match tokio::time::timeout(bound, serving).await {
         Ok(served) => over(&served, closing),
         Err(_) => closing,
