@@ -387,7 +387,9 @@ async fn follow(inner: &Inner, mut frames: Streaming<NodeFrame>, say: &Say) -> O
                         resync = true;
                     }
                     NodeFrame::Heartbeat(_) => continue,
-                    NodeFrame::Ack(_) | NodeFrame::Hello(_) => return None,
+                    NodeFrame::Ack(_) | NodeFrame::Hello(_) | NodeFrame::Standing(_) => {
+                        return None;
+                    }
                 }
                 break;
             }
@@ -399,7 +401,7 @@ async fn follow(inner: &Inner, mut frames: Streaming<NodeFrame>, say: &Say) -> O
                 NodeFrame::Ack(ack) if ack.nonce == nonce => {
                     inner.note(|seen| seen.acks.push(ack));
                 }
-                NodeFrame::Ack(_) | NodeFrame::Hello(_) => return None,
+                NodeFrame::Ack(_) | NodeFrame::Hello(_) | NodeFrame::Standing(_) => return None,
                 NodeFrame::Nack(_) | NodeFrame::Heartbeat(_) => {}
             },
             _ = beat.tick() => {

@@ -43,9 +43,10 @@ async fn a_root_is_rotated_under_load_and_no_request_fails() {
         let served = serve_while(&mut scene, rotate).await;
         let new = signs(&scene.fleet).await;
         assert_ne!(old, new);
-        for node in &scene.nodes {
-            assert_eq!(kept_roots(node), [new.clone()], "{}", node.stderr());
-        }
+        wait::until_true("every node to keep the new root alone", || {
+            scene.nodes.iter().all(|node| kept_roots(node) == [new.clone()])
+        })
+        .await;
         println!("rotation {round}: {served} requests through every hop, 0 failed");
         assert!(served > 20, "only {served}");
     }
@@ -163,7 +164,7 @@ async fn who_is_away_holds_a_rotation_back_and_comes_back_by_a_new_token() {
         dial(hbone, &chain, &key).await.is_none().then_some(())
     })
     .await;
-    let audit = scene.fleet.get("/audit?limit=50").await.to_string();
+    let audit = scene.fleet.get("/audit?limit=500").await.to_string();
     for word in ["rotate", "force", "leaving behind local shop.other"] {
         assert!(audit.contains(word), "no '{word}' in {audit}");
     }

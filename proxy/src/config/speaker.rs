@@ -48,6 +48,8 @@ pub(super) async fn run(
         let now = wanted.borrow_and_update().clone();
         let peer = &now.peer;
         match shown.take() {
+            // What was kept waits until it is said as whom to speak.
+            None if peer.is_none() => {}
             Some((as_whom, spoken, roots)) if Some(&as_whom) == peer.as_ref() => {
                 let is_good = roots == now.roots || shows(&ground, &spoken, &as_whom, &now);
                 shown = is_good.then(|| (as_whom, spoken, Arc::clone(&now.roots)));

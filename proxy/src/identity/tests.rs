@@ -51,6 +51,46 @@ fn the_control_plane_is_known_by_its_root() {
 }
 
 #[test]
+fn while_one_root_follows_another_the_server_is_known_by_either() {
+    let (old, new, thief) = (Installation::new(), Installation::new(), Installation::new());
+    let uri = format!("spiffe://hub.{TRUST}/control");
+    let roots = [&old, &new].map(|one| one.root.der.clone());
+    let both = || Anchor::Roots { roots: roots.to_vec(), trust: TRUST.to_owned() };
+    for one in [&old, &new] {
+        let (control, _) = one.hub.server(&uri, life(DAY));
+        assert_eq!(judge(both(), &control, &one.hub, &one.root), Ok(()));
+        // A cluster of neither vouches for the control plane.
+        let (minted, _) = one.east.server(&uri, life(DAY));
+        let judged = judge(both(), &minted, &one.east, &one.root);
+        assert_eq!(judged, Err(Distrust::NotVouched(format!("hub.{TRUST}"))));
+    }
+    let (strange, _) = thief.hub.server(&uri, life(DAY));
+    assert_eq!(judge(both(), &strange, &thief.hub, &new.root), Err(Distrust::Stranger));
+    // Once the old one is retired, what lies under it is a stranger's.
+    let check = ServerCheck::new(both(), Arc::new(default_provider()));
+    assert_eq!(check.name(), wire::server_under(&old.fingerprint().to_string()));
+    check.trusts(Anchor::Roots { roots: roots[1..].to_vec(), trust: TRUST.to_owned() });
+    assert_eq!(check.name(), wire::server_under(&new.fingerprint().to_string()));
+    let (control, _) = old.hub.server(&uri, life(DAY));
+    let others = [&old.hub, &old.root].map(|one| CertificateDer::from(one.der.clone()));
+    let name = ServerName::try_from(CONTROL).unwrap();
+    let judged = check.verify_server_cert(&control.into(), &others, &name, &[], UnixTime::now());
+    let reason = judged.err().and_then(|error| trust::reason(&error));
+    assert_eq!(reason, Some(Distrust::Stranger));
+}
+
+#[test]
+fn the_root_above_an_authority_is_found_by_its_key_alone() {
+    let (old, new) = (Installation::new(), Installation::new());
+    let roots = [&old, &new].map(|one| one.root.der.clone());
+    assert_eq!(above(&old.east.der, &roots), Some(old.fingerprint()));
+    assert_eq!(above(&new.east.der, &roots), Some(new.fingerprint()));
+    assert_eq!(above(&Installation::new().east.der, &roots), None);
+    let forged = old.west.forged("root.heddle.test", &format!("east.{TRUST}"));
+    assert_eq!(above(&forged, &roots), None);
+}
+
+#[test]
 fn who_shows_the_root_of_another_beside_his_own_certificate_is_not_believed() {
     let (ours, others) = (Installation::new(), Installation::new());
     let uri = format!("spiffe://hub.{TRUST}/control");

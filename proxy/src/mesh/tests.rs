@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use model::Name;
 use rustls::crypto::aws_lc_rs::default_provider;
 
@@ -49,6 +50,59 @@ fn an_authority_vouches_for_its_own_cluster_alone() {
     let other = Installation::new();
     let stranger = chain(&other.east, &orders.uri(TRUST), &key);
     assert_eq!(proven(&stranger), Err(Nobody::NotVouched));
+}
+
+#[test]
+fn each_of_two_roots_counts_for_its_own_clusters_until_it_is_retired() {
+    let (old, new, thief) = (Installation::new(), Installation::new(), Installation::new());
+    let key = NodeKey::make().unwrap();
+    let checks = |all: &[&Installation]| {
+        let roots: Vec<_> = all.iter().map(|one| one.root.der.clone()).collect();
+        PeerCheck::new(&roots, TRUST, Arc::new(default_provider())).unwrap()
+    };
+    let (both, after) = (checks(&[&new, &old]), checks(&[&new]));
+    let orders = peer("east", "orders");
+    let by = |authority: &Authority| chain(authority, &orders.uri(TRUST), &key);
+    let proven = |check: &PeerCheck, chain: &[_]| check.proven(chain).map(|proven| proven.peer);
+    for one in [&old, &new] {
+        assert_eq!(proven(&both, &by(&one.east)), Ok(orders.clone()));
+        // The authority of the other cluster, alone, beside the right one of the other root, and as
+        // what it makes of itself.
+        let mut stolen = by(&one.west);
+        assert_eq!(proven(&both, &stolen), Err(Nobody::NotVouched));
+        stolen.push(CertificateDer::from(old.east.der.clone()));
+        stolen.push(CertificateDer::from(new.east.der.clone()));
+        let (own, domain) = (format!("west.{TRUST}"), format!("east.{TRUST}"));
+        stolen.push(CertificateDer::from(one.west.forged(&own, &domain)));
+        assert_eq!(proven(&both, &stolen), Err(Nobody::NotVouched));
+    }
+    assert_eq!(proven(&both, &by(&thief.east)), Err(Nobody::NotVouched));
+    assert_eq!(proven(&after, &by(&new.east)), Ok(orders.clone()));
+    assert_eq!(proven(&after, &by(&old.east)), Err(Nobody::NotVouched));
+}
+
+#[test]
+fn a_chain_is_disowned_when_its_root_is_retired_and_not_before() {
+    let (old, new) = (Installation::new(), Installation::new());
+    let (orders, key) = (peer("east", "orders"), NodeKey::make().unwrap());
+    let theirs = chain(&old.east, &orders.uri(TRUST), &key);
+    let own = new.east.workload(&orders.uri(TRUST), &key, life(HOUR));
+    let own = [own, new.east.der.clone()];
+    let membership = Membership::default();
+    let show = |all: &[&Installation]| {
+        let roots: Vec<_> = all.iter().map(|one| one.root.der.clone()).collect();
+        let papers = Papers { peer: &orders, trust: TRUST, chain: &own, roots: &roots };
+        membership.show(&papers, &key).unwrap();
+        membership.now().unwrap().number
+    };
+    let number = show(&[&old, &new]);
+    let disowned = membership.disowns(&theirs, number);
+    let mut disowned = std::pin::pin!(disowned);
+    assert!(disowned.as_mut().now_or_never().is_none());
+    show(&[&new, &old]);
+    assert!(disowned.as_mut().now_or_never().is_none());
+    show(&[&new]);
+    assert!(disowned.as_mut().now_or_never().is_some());
 }
 
 #[test]

@@ -276,3 +276,15 @@ fn users_count_in_the_workspace_to_which_they_proved_themselves() {
         [User { workspace: Some(name("shop")), ..ann }, clerk]
     );
 }
+
+#[test]
+fn one_that_was_believed_is_none_any_more_once_its_root_is_retired() {
+    let bed = Bed::new();
+    let value = bed.mint(&[clerk(None)], bed.now).unwrap();
+    assert!(bed.read(&value, &gateway("east"), bed.now).is_ok());
+    // Known by its text, and yet checked again by who trusts other roots.
+    let next = Installation::new();
+    let orders = member(&next, &next.east, &workload("orders"), life(HOUR)).now();
+    let again = bed.reading.read(0, &shown(&value), &gateway("east"), orders.as_deref(), bed.now);
+    assert!(matches!(again, Err(Refused::Nobody(_))), "{again:?}");
+}

@@ -127,3 +127,19 @@ fn an_older_state_is_refused_by_what_the_node_remembers() {
     assert!(refused.to_string().contains("platform at 3, not 4"), "{refused}");
     assert!(bed.open(&bed.sealed(&bed.state(5))).is_ok());
 }
+
+#[test]
+fn what_was_signed_under_another_root_counts_as_long_as_that_is_trusted() {
+    let mut bed = Bed::new();
+    let file = bed.sealed(&bed.state(4));
+    let (old, next) = (bed.installation.root.der.clone(), Installation::new().root.der);
+    for (roots, is_served) in [
+        (vec![old.clone(), next.clone()], true),
+        (vec![next.clone(), old.clone()], true),
+        (vec![next], false),
+    ] {
+        bed.node.roots = roots;
+        assert_eq!(bed.open(&file).is_ok(), is_served);
+    }
+    assert!(matches!(bed.open(&file), Err(Refusal::Unproven(Unproven::Stranger))));
+}

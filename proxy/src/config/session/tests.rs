@@ -376,3 +376,47 @@ fn the_node_follows_through_any_weather() {
         assert_eq!(bed.session.held().objects, objects(&state), "seed {seed}");
     }
 }
+
+#[test]
+fn under_which_roots_it_lives_is_told_once_roots_were_told_and_when_it_changes() {
+    let mut bed = Bed::new();
+    let standing = |state: u8| wire::Standing {
+        trusts: vec![[1; 32]],
+        certificate: [1; 32],
+        workload: None,
+        state: Some([state; 32]),
+    };
+    let stands = |bed: &mut Bed, state| bed.on(Event::Stands(standing(state))).len();
+    assert!(matches!(&bed.open()[..], [Action::Say(NodeFrame::Hello(hello))] if hello.takes_trust));
+    // A control plane that tells of no roots would not know such words.
+    assert_eq!(stands(&mut bed, 1), 0);
+    let trust = wire::Trust { roots: vec![vec![1]], spread: 5 };
+    let actions = bed.on(Event::Frame(ControlFrame::Trust(trust.clone())));
+    assert!(matches!(&actions[..], [Action::Believe(told)] if *told == trust), "{actions:?}");
+    let actions = bed.on(Event::Stands(standing(1)));
+    let [Action::Say(NodeFrame::Standing(said))] = &actions[..] else { panic!("{actions:?}") };
+    assert_eq!(*said, standing(1));
+    assert_eq!((stands(&mut bed, 1), stands(&mut bed, 2)), (0, 1));
+    // Another stream knows nothing of it.
+    bed.on(Event::Opened);
+    assert_eq!(stands(&mut bed, 2), 0);
+    bed.on(Event::Frame(ControlFrame::Trust(trust)));
+    assert_eq!(stands(&mut bed, 2), 1);
+}
+
+#[test]
+fn a_state_counts_that_is_signed_under_a_root_which_was_told_a_moment_before() {
+    let mut bed = Bed::new();
+    bed.open();
+    let next = Installation::new();
+    let all = [envelope("a", 1)];
+    let old = std::mem::replace(&mut bed.installation, next);
+    let refused = bed.send(1, &all);
+    assert!(refused.iter().any(|one| is_nack(one, "not the authority")), "{refused:?}");
+    // As the node's life does when it is told.
+    let roots = vec![bed.installation.root.der.clone(), old.root.der.clone()];
+    let node = Identity { roots, ..Identity::clone(&bed.session.node) };
+    bed.session.renewed(Arc::new(node));
+    bed.on(Event::Opened);
+    assert!(matches!(bed.send(1, &all)[..], [Action::Take(_)]));
+}
