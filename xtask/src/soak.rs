@@ -133,6 +133,14 @@ const SOAKS: &[Soak] = &[
         count: 600,
     },
     Soak {
+        name: "rotations",
+        about: "rotations of the root from begin to end, the server killed in each phase, under load",
+        starts_programs: true,
+        files: &["mesh"],
+        test: "rotation::a_root_is_rotated_under_load_and_no_request_fails",
+        count: 50,
+    },
+    Soak {
         name: "intruders",
         about: "requests while a rival tries to take the route",
         starts_programs: true,
