@@ -20,6 +20,7 @@
 //!
 //! Every answer carries the name as `x-origin`.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -77,7 +78,7 @@ struct State {
     count: AtomicUsize,
     connections: AtomicUsize,
     open: AtomicUsize,
-    seen: Mutex<Vec<Seen>>,
+    seen: Mutex<VecDeque<Seen>>,
     taken: Mutex<Vec<Taken>>,
     gate: Semaphore,
 }
@@ -104,7 +105,7 @@ impl Origin {
             count: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
             open: AtomicUsize::new(0),
-            seen: Mutex::new(Vec::new()),
+            seen: Mutex::default(),
             taken: Mutex::new(Vec::new()),
             gate: Semaphore::new(0),
         });
@@ -132,9 +133,10 @@ impl Origin {
         self.state.taken.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The requests that came, oldest first; no more than the first thousand.
+    /// The requests that came, oldest first; no more than the last thousand.
     pub fn seen(&self) -> Vec<Seen> {
-        self.state.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let seen = self.state.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.iter().cloned().collect()
     }
 
     /// The newest of [`Origin::seen`].
@@ -142,7 +144,8 @@ impl Origin {
     /// # Panics
     /// Where none came.
     pub fn last(&self) -> Seen {
-        self.seen().pop().unwrap_or_else(|| panic!("{} got no request", self.state.name))
+        let seen = self.state.seen.lock().unwrap_or_else(PoisonError::into_inner).back().cloned();
+        seen.unwrap_or_else(|| panic!("{} got no request", self.state.name))
     }
 
     /// Lets every request to `/gate` be answered.
@@ -183,10 +186,12 @@ impl State {
     }
 
     fn remember(&self, request: &Request<Incoming>) {
-        if self.count.fetch_add(1, Ordering::SeqCst) < REMEMBERED {
-            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            seen.push(Seen::of(request));
+        self.count.fetch_add(1, Ordering::SeqCst);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.len() == REMEMBERED {
+            seen.pop_front();
         }
+        seen.push_back(Seen::of(request));
     }
 }
 

@@ -24,3 +24,17 @@ pub fn server_under(fingerprint: &str) -> String {
 pub fn asks_for(name: &str, fingerprint: &str) -> bool {
     name == server_under(fingerprint)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_says_one_root_or_none() {
+        let (one, other) = ("ab".repeat(32), "cd".repeat(32));
+        let name = server_under(&one);
+        assert!(name.split('.').all(|label| label.len() < 64), "{name}");
+        assert!(asks_for(&name, &one) && !asks_for(&name, &other));
+        assert!(!asks_for(SERVER, &one) && !asks_for("", &one));
+    }
+}

@@ -110,6 +110,24 @@ fn what_is_no_frame_is_told() {
 }
 
 #[test]
+fn there_is_a_root_to_trust_and_not_any_number_of_them() {
+    let trust = |roots: usize| {
+        let trust = Trust { roots: vec![vec![1]; roots], spread: 1 };
+        ControlFrame::read(ControlFrame::Trust(trust).write())
+    };
+    assert_eq!(trust(0), Err(Malformed::Missing("roots")));
+    assert!(trust(1).is_ok() && trust(ROOTS).is_ok());
+    assert_eq!(trust(ROOTS + 1), Err(Malformed::Many(ROOTS + 1)));
+    let standing = |trusts: usize| {
+        let (trusts, certificate) = (vec![[1; 32]; trusts], [1; 32]);
+        let standing = Standing { trusts, certificate, workload: None, state: None };
+        NodeFrame::read(NodeFrame::Standing(standing).write())
+    };
+    assert!(standing(ROOTS).is_ok());
+    assert_eq!(standing(ROOTS + 1), Err(Malformed::Many(ROOTS + 1)));
+}
+
+#[test]
 fn what_a_node_says_has_bounds() {
     let held = |name: &str| Held { key: key(name), generation: 1, digest: [0; 32] };
     let hello = |version: usize, held| {

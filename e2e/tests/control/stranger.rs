@@ -156,7 +156,7 @@ fn body(id: &str) -> Value {
         "join_token_create" => json!({ "cluster": "east", "kind": "gateway" }),
         "resource_put" => note("shop", "marker-n", "changed"),
         "change_commit" | "change_plan" => change,
-        "change_revert" => json!({}),
+        "change_revert" | "authority_advance" => json!({}),
         "api_transfer" => json!({ "api": { "namespace": "shop", "name": "a" }, "to": "bankers" }),
         "access_review" => json!({
             "verb": "Read", "kind": "ConfigMap", "namespace": "shop", "name": "marker-n",

@@ -33,9 +33,9 @@ const SETTLED: Duration = Duration::from_secs(3);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_root_is_rotated_under_load_and_no_request_fails() {
-    // At full count many rotations; certificates end all the while.
-    let rounds = count(1);
-    let arguments = ["--certificate-ttl", "20s"].map(str::to_owned).to_vec();
+    // At full count many rotations; certificates are renewed all the while.
+    let rounds = count(2);
+    let arguments = ["--certificate-ttl", "10s"].map(str::to_owned).to_vec();
     let mut scene = Cloth::with(Plan { arguments, ..Plan::default() }).await;
     let first = signs(&scene.fleet).await;
     for round in 0..rounds {
@@ -83,7 +83,7 @@ async fn advance(fleet: &Fleet) -> Value {
 /// Serves somebody through every hop, again and again, as long as `what` takes; how often.
 async fn serve_while(scene: &mut Cloth, what: impl AsyncFn(&mut Fleet)) -> u64 {
     let (is_over, served) = (AtomicBool::new(false), AtomicU64::new(0));
-    let Cloth { fleet, front, web, front_sends, .. } = scene;
+    let Cloth { fleet, front, web, front_sends, nodes, .. } = scene;
     let calls = async {
         while !is_over.load(Relaxed) {
             let at_edge =
@@ -94,7 +94,7 @@ async fn serve_while(scene: &mut Cloth, what: impl AsyncFn(&mut Fleet)) -> u64 {
             let trace = front.last().header(TRACE).to_owned();
             let reply =
                 crate::cloth::send(*front_sends, "orders", "/echo", &[(TRACE, &trace)]).await;
-            assert_eq!(reply.status, 200, "behind the storefront: {}", reply.text());
+            assert_eq!(reply.status, 200, "{}\n{}", reply.text(), told(nodes, &trace));
             served.fetch_add(1, Relaxed);
         }
     };
@@ -110,6 +110,13 @@ async fn serve_while(scene: &mut Cloth, what: impl AsyncFn(&mut Fleet)) -> u64 {
     };
     tokio::join!(calls, rotated);
     served.into_inner()
+}
+
+/// What the proxies logged of a trace.
+fn told(nodes: &[Joined], trace: &str) -> String {
+    let id = trace.split('-').nth(1).unwrap_or("no trace");
+    let logs: String = nodes.iter().map(Joined::access_log).collect();
+    logs.lines().filter(|line| line.contains(id)).collect::<Vec<_>>().join("\n")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

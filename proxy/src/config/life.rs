@@ -23,7 +23,9 @@ use super::session::{Action, Event, Now, Session};
 use super::speaker::{self, Wanted};
 use super::status::{Source, written};
 use super::{Error, Ready, Update, teller, unopened};
-use crate::identity::{Away, Dialer, EnrollError, Fingerprint, Identity, Shown, above};
+use crate::identity::{
+    Away, Certificate, Dialer, EnrollError, Fingerprint, Identity, Shown, above,
+};
 use crate::mesh::Papers;
 
 /// The kind of node that is a gateway.
@@ -193,6 +195,12 @@ impl Life {
     /// Believes these roots from now on: connections of all sorts are opened by them, and what is
     /// open under others ends.
     fn believe(&mut self, trust: Trust) {
+        let is_root = |der: &Vec<u8>| Certificate::read(der).is_ok_and(|root| root.is_authority);
+        if !trust.roots.iter().all(is_root) {
+            return tracing::error!(
+                "the server told of a root that is none; they stay as they were"
+            );
+        }
         self.spread = Duration::from_millis(trust.spread.into());
         if trust.roots != self.identity.roots {
             let next = Identity { roots: trust.roots, ..Identity::clone(&self.identity) };

@@ -31,6 +31,13 @@ pub(super) struct Wanted {
     pub(super) dialer: Dialer,
 }
 
+/// By what it speaks, as whom, and under which roots others do.
+struct Voice {
+    peer: Peer,
+    spoken: Spoken,
+    roots: Arc<[Vec<u8>]>,
+}
+
 /// Speaks as is wanted, until nobody can want anything any more; the issuer's certificate of what it
 /// speaks by goes to `told`.
 pub(super) async fn run(
@@ -42,36 +49,37 @@ pub(super) async fn run(
         tracing::warn!("{error}; another certificate of the workload is asked for");
         None
     });
-    // By what it speaks, as whom, and under which roots others do.
-    let mut shown: Option<(Peer, Spoken, Arc<[Vec<u8>]>)> = None;
+    let mut shown: Option<Voice> = None;
     loop {
         let now = wanted.borrow_and_update().clone();
         let peer = &now.peer;
         match shown.take() {
             // What was kept waits until it is said as whom to speak.
             None if peer.is_none() => {}
-            Some((as_whom, spoken, roots)) if Some(&as_whom) == peer.as_ref() => {
-                let is_good = roots == now.roots || shows(&ground, &spoken, &as_whom, &now);
-                shown = is_good.then(|| (as_whom, spoken, Arc::clone(&now.roots)));
+            Some(voice) if Some(&voice.peer) == peer.as_ref() => {
+                let Voice { peer, spoken, roots } = voice;
+                let is_good = roots == now.roots || shows(&ground, &spoken, &peer, &now);
+                shown = is_good.then(|| Voice { peer, spoken, roots: Arc::clone(&now.roots) });
             }
             _ => {
                 // Nothing is said any more as somebody whom it is not to be.
                 ground.membership.clear();
                 let kept = kept.take().zip(peer.clone());
                 let kept = kept.filter(|(kept, peer)| shows(&ground, kept, peer, &now));
-                shown = kept.map(|(kept, peer)| (peer, kept, Arc::clone(&now.roots)));
+                let roots = Arc::clone(&now.roots);
+                shown = kept.map(|(spoken, peer)| Voice { peer, spoken, roots });
             }
         }
-        tell(&told, shown.as_ref().map(|(_, spoken, _)| spoken));
+        tell(&told, shown.as_ref().map(|voice| &voice.spoken));
         let next = async {
             match (peer, &shown) {
                 (None, _) => std::future::pending().await,
                 (Some(_), None) => {}
-                (Some(_), Some((_, spoken, roots))) => until_due(spoken, roots, now.spread).await,
+                (Some(_), Some(voice)) => until_due(voice, now.spread).await,
             }
             let peer = peer.clone()?;
             let spoken = ask(&ground, &peer, &now).await;
-            Some((peer, spoken, Arc::clone(&now.roots)))
+            Some(Voice { peer, spoken, roots: Arc::clone(&now.roots) })
         };
         tokio::select! {
             next = next => shown = next.or(shown),
@@ -91,7 +99,7 @@ fn tell(told: &watch::Sender<Option<Vec<u8>>>, spoken: Option<&Spoken>) {
 }
 
 /// Waits until a certificate is to be followed: towards its end, or soon where another root signs.
-async fn until_due(spoken: &Spoken, roots: &[Vec<u8>], spread: Duration) {
+async fn until_due(Voice { spoken, roots, .. }: &Voice, spread: Duration) {
     let issuer = spoken.chain.get(1).map(Vec::as_slice).unwrap_or_default();
     if above(issuer, roots) != roots.first().map(|root| Fingerprint::of(root)) {
         return sleep(spread.mul_f64(rand::random())).await;
