@@ -43,7 +43,7 @@ pub use access::{Review, Reviewed};
 pub use authority::Authorities;
 pub use commit::Receipt;
 pub use first::First;
-pub use fleet::{Held, Live, Rejected};
+pub use fleet::{Held, Live, Rejected, Silent};
 pub use join_token::NewJoinToken;
 pub use past::{Deed, PastChange, PastObject, Touched};
 pub use plan::{Plan, Rerouted, Would};

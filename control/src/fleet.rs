@@ -81,6 +81,8 @@ pub struct NodeNow {
     pub running: Running,
     /// What it does not serve as it was sent.
     pub rejected: Vec<Rejection>,
+    /// The ports at which the application beside it does not answer.
+    pub silent: BTreeSet<u16>,
 }
 
 /// Nodes that are being written; still to be written if that ends early, as at the end of a server.
@@ -132,6 +134,7 @@ struct Live {
     stream: Option<u64>,
     running: Running,
     rejected: Vec<Rejection>,
+    silent: BTreeSet<u16>,
     /// Under which roots it lives, once its stream said so.
     standing: Option<Standing>,
     written: Written,
@@ -189,6 +192,7 @@ impl Fleet {
             stream: None,
             running,
             rejected: Vec::new(),
+            silent: BTreeSet::new(),
             standing: None,
             written,
         };
@@ -253,6 +257,13 @@ impl Fleet {
             state: standing.state.as_ref().map(word),
         };
         self.change(ticket, |live, _, _| live.standing = Some(standing));
+    }
+
+    /// The application beside a node does not answer at these ports.
+    pub fn silent(&self, ticket: &Ticket, ports: &BTreeSet<u16>) {
+        let mut memory = self.memory();
+        let live = memory.of(ticket).filter(|live| live.silent != *ports);
+        live.into_iter().for_each(|live| live.silent.clone_from(ports));
     }
 
     /// A node refused what it was sent.
@@ -404,6 +415,7 @@ impl Live {
             state: live.is(now),
             running: live.running.clone(),
             rejected: live.rejected.clone(),
+            silent: live.silent.clone(),
         }
     }
 

@@ -28,6 +28,7 @@ use crate::identity::{EnrollError, Folder, FolderError, Identity, JoinToken, Key
 use crate::{ApplyError, Membership};
 use member::Ground;
 
+mod application;
 mod compiler;
 pub(crate) mod held;
 mod keeper;

@@ -1,9 +1,11 @@
 //! The frames of the stream between control and one node.
 
+use std::collections::BTreeSet;
+
 use model::Scope;
 
 use crate::proto::config as proto;
-use crate::{CLOSED, Envelope, HELD, Key, REJECTIONS, ROOTS, VERSION, Vector, WORD};
+use crate::{CLOSED, Envelope, HELD, Key, PORTS, REJECTIONS, ROOTS, VERSION, Vector, WORD};
 
 /// What a node says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -174,6 +176,8 @@ pub struct NodeHeartbeat {
     pub vector: Vector,
     /// [`digest::held`](crate::digest::held) of all it holds.
     pub digest: [u8; 32],
+    /// The ports at which the application beside it does not answer; at most [`PORTS`](crate::PORTS).
+    pub silent: BTreeSet<u16>,
 }
 
 /// Control is there.
@@ -206,6 +210,9 @@ pub enum Malformed {
     /// A word that is longer than any of ours.
     #[error("a word of {0} bytes, which is too long")]
     Long(usize),
+    /// A port that is none.
+    #[error("a port {0}, which is none")]
+    Port(u32),
     /// More objects than one frame may tell of.
     #[error("{0} objects in one frame, which are too many")]
     Many(usize),
@@ -239,6 +246,7 @@ impl From<NodeFrame> for proto::NodeFrame {
             NodeFrame::Heartbeat(heartbeat) => Frame::Heartbeat(proto::NodeHeartbeat {
                 vector: vector(heartbeat.vector),
                 digest: heartbeat.digest.to_vec(),
+                silent: heartbeat.silent.into_iter().map(u32::from).collect(),
             }),
             NodeFrame::Standing(standing) => Frame::Standing(proto::Standing {
                 trusts: standing.trusts.iter().map(|root| root.to_vec()).collect(),
@@ -286,9 +294,13 @@ impl TryFrom<proto::NodeFrame> for NodeFrame {
                     .collect::<Result<_, _>>()?,
             }),
             Frame::Nack(nack) => NodeFrame::Nack(Nack { nonce: nack.nonce, reason: nack.reason }),
+            Frame::Heartbeat(heartbeat) if heartbeat.silent.len() > PORTS => {
+                return Err(Malformed::Many(heartbeat.silent.len()));
+            }
             Frame::Heartbeat(heartbeat) => NodeFrame::Heartbeat(NodeHeartbeat {
                 vector: read_vector(heartbeat.vector)?,
                 digest: digest(&heartbeat.digest)?,
+                silent: heartbeat.silent.into_iter().map(port).collect::<Result<_, _>>()?,
             }),
             Frame::Standing(standing) if standing.trusts.len() > ROOTS => {
                 return Err(Malformed::Many(standing.trusts.len()));
@@ -513,6 +525,10 @@ fn read_vector(vector: Vec<proto::ScopeRevision>) -> Result<Vector, Malformed> {
         Ok((Scope::try_from(one.scope).map_err(Malformed::Scope)?, one.revision))
     };
     vector.into_iter().map(one).collect()
+}
+
+fn port(number: u32) -> Result<u16, Malformed> {
+    u16::try_from(number).map_err(|_| Malformed::Port(number))
 }
 
 fn key(key: Option<proto::Key>) -> Result<Key, Malformed> {

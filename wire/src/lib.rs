@@ -36,6 +36,8 @@ pub type Vector = std::collections::BTreeMap<model::Scope, i64>;
 
 /// At most so many objects are told in one frame of [`Hello`].
 pub const HELD: usize = 1_000;
+/// Ports of an application that a node tells of at most, as many as a Workload may have.
+pub const PORTS: usize = 16;
 /// At most so many rejections are told in one [`Ack`].
 pub const REJECTIONS: usize = 1_000;
 /// At most so many closed objects are told with one [`Rejection`].

@@ -53,7 +53,11 @@ fn every_frame_comes_back_as_it_was() {
     round(&ControlFrame::Trust(Trust { roots: vec![vec![1]], spread: 1_000 }));
     round(&NodeFrame::Ack(Ack { nonce: 1, vector: vector(), digest, rejected }));
     round(&NodeFrame::Nack(Nack { nonce: 1, reason: "other digest".into() }));
-    round(&NodeFrame::Heartbeat(NodeHeartbeat { vector: vector(), digest }));
+    round(&NodeFrame::Heartbeat(NodeHeartbeat {
+        vector: vector(),
+        digest,
+        silent: [8080, 65535].into(),
+    }));
     for lane in [Lane::Revocation, Lane::Config, Lane::Endpoint, Lane::Statistics] {
         round(&ControlFrame::Begin(Begin { nonce: 1, lane, vector: vector(), resync: true }));
     }
@@ -90,6 +94,7 @@ fn what_is_no_frame_is_told() {
         read(Some(proto::node_frame::Frame::Heartbeat(proto::NodeHeartbeat {
             vector,
             digest: vec![0; digest],
+            silent: Vec::new(),
         })))
     };
     assert!(heartbeat("platform", 32).is_ok());

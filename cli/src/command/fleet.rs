@@ -32,7 +32,7 @@ fn told(nodes: &[Value]) -> String {
         ["NODE", "CLUSTER", "KIND", "VERSION", "STATE", "BEHIND", "SEEN", "CERTIFICATE ENDS"];
     let mut table = Table::new(&heads);
     let mut vectors = Table::new(&["NODE", "SCOPE", "REVISION", "APPLIED"]);
-    let mut rejected = String::new();
+    let (mut rejected, mut silent) = (String::new(), String::new());
     for node in nodes {
         let name = word(node, "/name");
         let [cluster, kind, version, state, behind] =
@@ -47,8 +47,14 @@ fn told(nodes: &[Value]) -> String {
             let name = show::printable(&name);
             rejected.push_str(&format!("node {name} rejected {}\n", rejection(object)));
         }
+        for port in items(node, "/silentPorts") {
+            let (name, port) = (show::printable(&name), word(port, ""));
+            silent.push_str(&format!(
+                "the application beside {name} does not answer on port {port}\n"
+            ));
+        }
     }
-    let parts = [table.text(), vectors.text(), rejected];
+    let parts = [table.text(), vectors.text(), rejected, silent];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
@@ -64,7 +70,7 @@ mod tests {
             "version": "0.1.0", "state": "stale", "behind": 2, "lastSeen": null,
             "certificateExpires": null,
             "vector": [{ "scope": "workspace/shop", "revision": 11, "applied": null }],
-            "rejected": [{ "object": "Secret shop/s", "path": "", "reason": "no key" }] });
+            "rejected": [{ "object": "Secret shop/s", "path": "", "reason": "no key" }], "silentPorts": [8080] });
         let text = told(&[node]);
         let wanted = "\
 NODE     CLUSTER   KIND      VERSION   STATE   BEHIND   SEEN   CERTIFICATE ENDS
@@ -74,6 +80,8 @@ NODE     SCOPE            REVISION   APPLIED
 edge-1   workspace/shop   11         -
 
 node edge-1 rejected Secret shop/s: no key
+
+the application beside edge-1 does not answer on port 8080
 ";
         assert_eq!(text, wanted);
     }

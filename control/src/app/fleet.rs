@@ -1,13 +1,16 @@
 //! What the fleet runs of what was committed, as the store remembers it.
 
-use model::{Key, Scope};
+use std::collections::BTreeSet;
+
+use model::workload::Workload;
+use model::{Key, Name, Scope};
 use store::node::Node;
 use time::OffsetDateTime;
 use wire::Rejection;
 
 use super::App;
 use crate::World;
-use crate::fleet::{NodeState, Running};
+use crate::fleet::{NodeNow, NodeState};
 use crate::moment::micros;
 use crate::refusal::Refusal;
 
@@ -35,6 +38,15 @@ pub struct Rejected {
     pub reason: String,
 }
 
+/// An application that does not answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Silent {
+    /// Whose it is.
+    pub scope: Scope,
+    /// The ports.
+    pub ports: Vec<u16>,
+}
+
 /// What a node runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Live {
@@ -44,6 +56,8 @@ pub struct Live {
     pub vector: Vec<Held>,
     /// What it does not run as it was committed.
     pub rejected: Vec<Rejected>,
+    /// Where the application beside it does not answer, if there is one that does not.
+    pub silent: Option<Silent>,
     /// How many of its scopes are newer here than there.
     pub behind: usize,
 }
@@ -56,31 +70,32 @@ impl App {
         node: &Node,
         now: OffsetDateTime,
     ) -> Result<Live, Refusal> {
-        let (state, vector, rejected) = self.now(node, micros(now)).await?;
+        let NodeNow { state, running, rejected, silent } = self.now(node, micros(now)).await?;
         let is_behind = |(scope, (revision, _)): &(&Scope, &(i64, i64))| {
             world.scopes.get(scope).is_some_and(|last| last > revision)
         };
-        let behind = vector.iter().filter(is_behind).count();
+        let behind = running.iter().filter(is_behind).count();
         let held = |(scope, (revision, applied))| Held { scope, revision, applied };
-        let vector = vector.into_iter().map(held).collect();
+        let vector = running.into_iter().map(held).collect();
         let rejected = rejected.iter().filter_map(|one| rejection(world, one)).collect();
-        Ok(Live { state, vector, rejected, behind })
+        let of = Name::parse(&node.name).ok().and_then(|name| Workload::of_node(&name));
+        let silent = of.filter(|_| !silent.is_empty()).map(|workload| Silent {
+            scope: world.directory.scope(&workload.namespace),
+            ports: silent.into_iter().collect(),
+        });
+        Ok(Live { state, vector, rejected, silent, behind })
     }
 
-    /// Whether a node is there, what it runs, and what it does not serve as it was sent: as its
-    /// stream says, or else as the store remembers.
-    pub(super) async fn now(
-        &self,
-        node: &Node,
-        now: i64,
-    ) -> Result<(NodeState, Running, Vec<Rejection>), Refusal> {
+    /// How a node is: as its stream says, or else as the store remembers.
+    pub(super) async fn now(&self, node: &Node, now: i64) -> Result<NodeNow, Refusal> {
         let fleet = self.fleet.get();
         if let Some(here) = fleet.and_then(|fleet| fleet.here(&node.id)) {
-            return Ok((here.state, here.running, here.rejected));
+            return Ok(here);
         }
         let rejected = fleet.map(|fleet| fleet.rejected(&node.id)).unwrap_or_default();
         let state = NodeState::of(node.connected, node.last_seen, now);
-        Ok((state, self.store.node_vector(&node.id).await?, rejected))
+        let running = self.store.node_vector(&node.id).await?;
+        Ok(NodeNow { state, running, rejected, silent: BTreeSet::new() })
     }
 }
 

@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 
 use super::fleet::Live;
 use super::{App, Op, rights};
+use crate::fleet::NodeNow;
 use crate::moment::micros;
 use crate::refusal::Refusal;
 
@@ -28,16 +29,17 @@ impl App {
     }
 
     /// Words that differ when something became of a node: it came, went, or runs or rejects
-    /// something else.
+    /// something else, or its application does not answer.
     ///
     /// # Errors
     /// [`Refusal::Store`].
     pub async fn node_pulse(&self, now: OffsetDateTime) -> Result<String, Refusal> {
         let mut pulse = String::new();
         for node in self.store.node_list().await? {
-            let (state, vector, rejected) = self.now(&node, micros(now)).await?;
-            let last = vector.values().map(|(_, applied)| *applied).max().unwrap_or_default();
-            pulse.push_str(&format!("{} {} {last} {rejected:?}\n", node.id, state.as_str()));
+            let NodeNow { state, running, rejected, silent } = self.now(&node, micros(now)).await?;
+            let last = running.values().map(|(_, applied)| *applied).max().unwrap_or_default();
+            let state = state.as_str();
+            pulse.push_str(&format!("{} {state} {last} {rejected:?} {silent:?}\n", node.id));
         }
         Ok(store::digest(pulse.as_bytes()))
     }
@@ -74,6 +76,7 @@ impl App {
 fn seen(mut live: Live, rights: &Rights) -> Option<Live> {
     live.vector.retain(|held| reads_any(rights, &held.scope));
     live.rejected.retain(|one| reads_any(rights, &one.scope));
+    live.silent = live.silent.filter(|one| reads_any(rights, &one.scope));
     (!live.vector.is_empty() || reads_any(rights, &Scope::Platform)).then_some(live)
 }
 

@@ -11,7 +11,7 @@ use super::fleet::{Rejected, rejection};
 use super::node::reads_any;
 use super::past::time;
 use super::{App, Op, rights};
-use crate::fleet::NodeState;
+use crate::fleet::{NodeNow, NodeState};
 use crate::refusal::Refusal;
 
 /// A node that was silent for so long is not waited for, in microseconds.
@@ -95,8 +95,8 @@ impl App {
         let rights = rights(op, &world);
         let (mut complete, mut nodes) = (true, Vec::new());
         for node in self.store.node_list().await? {
-            let (state, vector, rejected) = self.now(&node, now).await?;
-            let applied = scopes.iter().map(|scope| match vector.get(scope) {
+            let NodeNow { state, running, rejected, .. } = self.now(&node, now).await?;
+            let applied = scopes.iter().map(|scope| match running.get(scope) {
                 Some((at, when)) if *at >= revision => Some(*when),
                 Some(_) | None => None,
             });

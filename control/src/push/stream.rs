@@ -136,6 +136,9 @@ impl<'p> Stream<'p> {
                     frame = frames.message() => match frame {
                         Ok(Some(frame)) => {
                             self.push.fleet.heard(&self.ticket);
+                            if let NodeFrame::Heartbeat(heartbeat) = &frame {
+                                self.push.fleet.silent(&self.ticket, &heartbeat.silent);
+                            }
                             break Event::Frame(frame);
                         }
                         Ok(None) => return None,

@@ -32,6 +32,9 @@ pub(super) struct NodeShape {
     vector: Vec<HeldShape>,
     /// The objects of these that it does not run as they were committed.
     rejected: Vec<RejectedShape>,
+    /// The ports at which the application beside it does not answer, if you may read something of
+    /// its workspace; told by the server that holds its stream.
+    silent_ports: Vec<u16>,
     /// How many scopes are newer here than there.
     behind: usize,
 }
@@ -99,6 +102,7 @@ fn shape(node: Node, live: Live) -> NodeShape {
         certificate_expires: node.certificate.map(|one| rfc3339(one.expires)),
         vector: live.vector.into_iter().map(held).collect(),
         rejected: live.rejected.into_iter().map(rejected).collect(),
+        silent_ports: live.silent.map(|silent| silent.ports).unwrap_or_default(),
         behind: live.behind,
     }
 }

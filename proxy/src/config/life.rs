@@ -3,6 +3,7 @@
 //! Everything that may take long (assembling, sealing, a handshake) is a future beside the loop, so
 //! that heartbeats go on.
 
+use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -22,7 +23,7 @@ use super::member::{Ground, Next, anchor, left};
 use super::session::{Action, Event, Now, Session};
 use super::speaker::{self, Wanted};
 use super::status::{Source, written};
-use super::{Error, Ready, Update, teller, unopened};
+use super::{Error, Ready, Update, application, teller, unopened};
 use crate::identity::{
     Away, Certificate, Dialer, EnrollError, Fingerprint, Identity, Shown, above,
 };
@@ -94,6 +95,8 @@ struct Life {
     keeper: Keeper,
     /// What the table in force was made from, and what it could not take.
     in_force: Option<(Served, Vec<Rejection>)>,
+    /// Where the application beside it does not answer.
+    silent: watch::Receiver<BTreeSet<u16>>,
     /// Why the stream was lost, as it was last told.
     told: String,
 }
@@ -120,6 +123,13 @@ impl Life {
         if identity.kind != GATEWAY {
             tokio::spawn(speaker::run(ground.clone(), wanted, told));
         }
+        let (tell, silent) = watch::channel(BTreeSet::new());
+        if let Some(own) =
+            Name::parse(&identity.name).ok().and_then(|name| Workload::of_node(&name))
+            && identity.kind != GATEWAY
+        {
+            tokio::spawn(application::run(own, Arc::clone(&ground.status), tell));
+        }
         let life = Life {
             renewing: Box::pin(renewing),
             keeper: Keeper::new(ground.clone()),
@@ -137,6 +147,7 @@ impl Life {
             moves: None,
             spread,
             in_force: None,
+            silent,
             told: String::new(),
         };
         life.tell_identity();
@@ -275,6 +286,9 @@ impl Life {
                     Some(Event::Taken(self.show_rejected()))
                 }
                 Ok(()) = unopened.changed() => Some(Event::Rejects(self.show_rejected())),
+                Ok(()) = self.silent.changed() => {
+                    Some(Event::Silent(self.silent.borrow_and_update().clone()))
+                }
                 // Who the node is does not change under an assembly, which holds the compiler.
                 next = &mut self.renewing, if self.taking.is_none() => {
                     self.renew(next);

@@ -9,6 +9,7 @@
 //!
 //! It is told events and the time, and says what is to be done; [`super::life`] does it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -42,6 +43,8 @@ pub(crate) enum Event {
     Rejects(Vec<Rejection>),
     /// Under which roots the node lives.
     Stands(Standing),
+    /// The ports at which the application beside it does not answer are others now.
+    Silent(BTreeSet<u16>),
     /// It is the time that [`Session::wakes`] named.
     Tick,
 }
@@ -95,6 +98,8 @@ pub(crate) struct Session {
     asked: bool,
     /// What it was told of that on this stream.
     stood: Option<Standing>,
+    /// What the next heartbeat says of the application.
+    silent: BTreeSet<u16>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,6 +132,7 @@ impl Session {
             opened: now,
             heard: now,
             said: now,
+            silent: BTreeSet::new(),
             incoming: None,
             taking: None,
             landed: None,
@@ -184,6 +190,10 @@ impl Session {
             Event::Taken(rejected) => self.taken(rejected, now),
             Event::Rejects(rejected) => self.answer(rejected, now),
             Event::Stands(standing) => self.stands(standing),
+            Event::Silent(ports) => {
+                self.silent = ports;
+                Vec::new()
+            }
             Event::Tick => self.tick(now),
         }
     }
@@ -344,7 +354,9 @@ impl Session {
             Phase::Open { greeted: true, .. } if self.said + HEARTBEAT <= now.at => {
                 self.said = now.at;
                 let (vector, digest) = (self.held.vector.clone(), self.held.digest);
-                vec![Action::Say(NodeFrame::Heartbeat(NodeHeartbeat { vector, digest }))]
+                let silent = self.silent.clone();
+                let heartbeat = NodeHeartbeat { vector, digest, silent };
+                vec![Action::Say(NodeFrame::Heartbeat(heartbeat))]
             }
             Phase::Open { greeted: false, .. } => {
                 self.said = now.at;

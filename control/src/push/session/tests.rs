@@ -115,7 +115,11 @@ impl Node {
     }
 
     fn heartbeat(&self) -> NodeFrame {
-        NodeFrame::Heartbeat(NodeHeartbeat { vector: self.vector.clone(), digest: self.digest() })
+        NodeFrame::Heartbeat(NodeHeartbeat {
+            vector: self.vector.clone(),
+            digest: self.digest(),
+            silent: [].into(),
+        })
     }
 }
 
