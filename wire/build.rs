@@ -21,7 +21,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         .method(method("rejoin", "Rejoin", "Rejoin", "Certified").build())
         .method(method("speak", "Speak", "Speak", "Spoken").build());
     let tell = method("tell", "Tell", "Told", "Kept").client_streaming().server_streaming();
-    let seeing = service("Seeing", "heddle.seeing.v1").method(tell.build());
+    let count = method("count", "Count", "Counts", "Kept").client_streaming().server_streaming();
+    let seeing = service("Seeing", "heddle.seeing.v1").method(tell.build()).method(count.build());
     let services = [config.build(), identity.build(), seeing.build()];
     Builder::new().build_transport(false).compile(&services);
     Ok(())

@@ -18,6 +18,7 @@ use crate::edit::{Edit, Expect};
 use crate::fleet::{Figures, Fleet};
 use crate::moment::micros;
 use crate::refusal::Refusal;
+use crate::traffic::Traffic;
 use crate::world::World;
 
 mod access;
@@ -37,6 +38,7 @@ mod rollout;
 mod session;
 mod sight;
 mod token;
+mod traffic;
 pub(crate) mod user;
 
 pub use access::{Review, Reviewed};
@@ -52,6 +54,7 @@ pub use resource::{Listing, Page, PastVersion, Shown};
 pub use rollout::{Rolled, Rollout};
 pub use session::{SignIn, SignedIn};
 pub use token::NewToken;
+pub use traffic::{Part, Row, Rows, Sum, Wanted};
 pub use user::NewPassword;
 
 /// The control plane over one store.
@@ -66,6 +69,8 @@ pub struct App {
     cores: Arc<Semaphore>,
     /// The nodes of this server, once it serves some.
     fleet: OnceLock<Arc<Fleet>>,
+    /// What nodes count of requests.
+    traffic: Arc<Traffic>,
     /// When answers to earlier requests were last swept, in microseconds since 1970.
     swept: AtomicI64,
 }
@@ -98,6 +103,7 @@ impl App {
             authn: Authn::new(),
             cores: Arc::new(Semaphore::new(cores)),
             fleet: OnceLock::new(),
+            traffic: Arc::default(),
             swept: AtomicI64::new(0),
         }
     }
@@ -110,6 +116,11 @@ impl App {
     /// From now on what `fleet` says of nodes goes before what the store remembers of them.
     pub fn attend(&self, fleet: Arc<Fleet>) {
         let _ = self.fleet.set(fleet);
+    }
+
+    /// What nodes count of requests.
+    pub fn traffic(&self) -> &Arc<Traffic> {
+        &self.traffic
     }
 
     /// What is counted of nodes, if this server has some.

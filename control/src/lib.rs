@@ -26,6 +26,7 @@ pub mod rest;
 pub mod rotation;
 pub mod seeing;
 pub mod snapshot;
+pub mod traffic;
 
 mod body;
 mod bounds;

@@ -44,6 +44,7 @@ mod room;
 mod session;
 mod stream;
 mod token;
+mod traffic;
 mod user;
 
 #[cfg(test)]
@@ -136,7 +137,8 @@ impl Rest {
         let sessions = self.app.store().session_count(micros(time::OffsetDateTime::now_utc()));
         let sessions = tokio::time::timeout(SOON, sessions).await.ok().and_then(Result::ok);
         let nodes = self.app.figures();
-        let text = self.metrics.text(self.revision().await, sessions, nodes.as_ref());
+        let traffic = self.app.traffic().figures();
+        let text = self.metrics.text(self.revision().await, sessions, nodes.as_ref(), &traffic);
         ([(header::CONTENT_TYPE, metrics::TYPE)], text)
     }
 

@@ -1,4 +1,4 @@
-//! What nodes tell of the requests that they decided: kept in batches, for a while.
+//! What nodes tell of the requests that they decided, and count of them: kept in batches, for a while.
 //!
 //! ```text
 //! Told ── a node of ours? ── each made fit to keep ── one transaction ──> Kept
@@ -13,10 +13,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::Stream;
+use store::decision::Teller;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, Streaming};
-use wire::Kept;
+use wire::{Counts, Kept, Series, Told};
 
 use crate::App;
 use crate::ca::Proven;
@@ -34,6 +35,8 @@ pub(crate) const BATCH: usize = 2 << 20;
 const TURNS: usize = 2;
 /// How often the oldest are looked for.
 const ROUND: Duration = Duration::from_secs(60);
+/// How often it is looked whether a node that counts was forgotten.
+const LOOK: Duration = Duration::from_secs(30);
 
 const ENDED: &str = "the certificate of this stream has ended; open another stream";
 const STOPPING: &str = "the control plane stops; come again";
@@ -96,8 +99,17 @@ impl Seeing {
         self.app.store().decision_prune(before, bytes).await
     }
 
+    /// Keeps what a node counted.
+    async fn count(&self, node: &Arc<Teller>, counts: Counts) -> Result<Kept, Status> {
+        let world = self.app.world().await.map_err(failed)?;
+        let number = counts.number;
+        let scope = |series: &Series| fit::scope_of(series, &world);
+        self.app.traffic().keep(node, counts, scope, micros(self.clock.now()));
+        Ok(Kept { number })
+    }
+
     /// Keeps a batch of a node.
-    pub(crate) async fn keep(&self, node: &str, told: wire::Told) -> Result<Kept, Status> {
+    pub(crate) async fn keep(&self, node: &str, told: Told) -> Result<Kept, Status> {
         let world = self.app.world().await.map_err(failed)?;
         let now = micros(self.clock.now());
         let many = told.decisions.len();
@@ -125,10 +137,25 @@ pub type Answers = std::pin::Pin<Box<dyn Stream<Item = Result<Kept, Status>> + S
 #[tonic::async_trait]
 impl wire::server::Seeing for Seeings {
     type TellStream = Answers;
+    type CountStream = Answers;
 
-    async fn tell(
+    async fn tell(&self, request: Request<Streaming<Told>>) -> Result<Response<Answers>, Status> {
+        self.answers(request).await
+    }
+
+    async fn count(
         &self,
-        request: Request<Streaming<wire::Told>>,
+        request: Request<Streaming<Counts>>,
+    ) -> Result<Response<Answers>, Status> {
+        self.answers(request).await
+    }
+}
+
+impl Seeings {
+    /// Keeps what comes on a stream of a node.
+    async fn answers<T: Batch>(
+        &self,
+        request: Request<Streaming<T>>,
     ) -> Result<Response<Answers>, Status> {
         let proven = proven(&request)?;
         known(self.0.app.store(), &proven).await?;
@@ -137,21 +164,63 @@ impl wire::server::Seeing for Seeings {
     }
 }
 
-/// One stream of a node. It has no task of its own: it goes on when its connection asks it to.
-struct Telling {
+/// What travels on a stream of a node.
+trait Batch: Send + Sized + 'static {
+    /// Keeps it.
+    fn keep(self, from: &mut Source) -> impl Future<Output = Result<Kept, Status>> + Send;
+}
+
+impl Batch for Told {
+    async fn keep(self, from: &mut Source) -> Result<Kept, Status> {
+        from.seeing.keep(&from.node.id, self).await
+    }
+}
+
+impl Batch for Counts {
+    async fn keep(self, from: &mut Source) -> Result<Kept, Status> {
+        from.still_known().await?;
+        from.seeing.count(&from.teller, self).await
+    }
+}
+
+/// The node that a stream comes from.
+struct Source {
     seeing: Arc<Seeing>,
     node: Proven,
-    batches: Streaming<wire::Told>,
+    teller: Arc<Teller>,
+    /// When it was last looked whether it was forgotten.
+    looked: Instant,
+}
+
+impl Source {
+    /// Refuses a node that was forgotten, not long after.
+    async fn still_known(&mut self) -> Result<(), Status> {
+        if self.looked.elapsed() > LOOK {
+            known(self.seeing.app.store(), &self.node).await?;
+            self.looked = Instant::now();
+        }
+        Ok(())
+    }
+}
+
+/// One stream of a node. It has no task of its own: it goes on when its connection asks it to.
+struct Telling<T> {
+    from: Source,
+    batches: Streaming<T>,
     stopping: watch::Receiver<bool>,
     /// When the certificate ends by which it was opened.
     until: Instant,
 }
 
-impl Telling {
-    fn new(seeing: Arc<Seeing>, node: Proven, batches: Streaming<wire::Told>) -> Self {
+impl<T: Batch> Telling<T> {
+    fn new(seeing: Arc<Seeing>, node: Proven, batches: Streaming<T>) -> Self {
         let lasts = Duration::try_from(node.expires - seeing.clock.now()).unwrap_or_default();
         let stopping = seeing.stopping.subscribe();
-        Telling { seeing, node, batches, stopping, until: Instant::now() + lasts }
+        let (looked, until) = (Instant::now(), Instant::now() + lasts);
+        let (cluster, kind) = (node.node.cluster.to_string(), node.node.kind.as_str().to_owned());
+        let (id, name) = (node.id.clone(), node.node.name.to_string());
+        let teller = Arc::new(Teller { id, cluster, kind, name });
+        Telling { from: Source { seeing, node, teller, looked }, batches, stopping, until }
     }
 
     /// The next answer, and what goes on behind it: nothing behind the reason why it ends.
@@ -177,10 +246,10 @@ impl Telling {
         };
         let Some(told) = told else { return Ok(None) };
         // The clock on the wall goes on while the machine sleeps.
-        if self.node.expires <= self.seeing.clock.now() {
+        if self.from.node.expires <= self.from.seeing.clock.now() {
             return Err(Status::unauthenticated(ENDED));
         }
-        self.seeing.keep(&self.node.id, told).await.map(Some)
+        told.keep(&mut self.from).await.map(Some)
     }
 }
 

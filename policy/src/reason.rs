@@ -98,6 +98,22 @@ reasons! {
     BackendTimeout = "backend_timeout", 504;
 }
 
+impl Reason {
+    /// Whether a request that ended so was denied: by a rule, by a border, or for want of either.
+    pub const fn is_denial(self) -> bool {
+        matches!(
+            self,
+            Reason::ApiUnpublished
+                | Reason::ApiRetired
+                | Reason::CredentialMissing
+                | Reason::CredentialInvalid
+                | Reason::AccessDenied
+                | Reason::DefaultDenied
+                | Reason::PolicyUnreadable
+        )
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -25,13 +25,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::decisions::Decisions;
 use crate::identity::{EnrollError, Folder, FolderError, Identity, JoinToken, KeyError, NodeKey};
+use crate::traffic::Traffic;
 use crate::{ApplyError, Membership};
 use member::Ground;
 
 mod application;
 mod compiler;
+mod counter;
 pub(crate) mod held;
 mod keeper;
+mod lane;
 mod last_good;
 mod life;
 mod link;
@@ -158,7 +161,8 @@ pub struct Joined {
 
 impl Joined {
     /// Opens the folder and begins to follow; what it may speak by in the mesh it shows in
-    /// `membership`, and it takes `decisions` to the server.
+    /// `membership`, and it takes
+    /// `decisions` and `traffic` to the server.
     ///
     /// # Errors
     /// If the folder cannot be used, or the node neither has an identity nor a token.
@@ -166,6 +170,7 @@ impl Joined {
         settings: Settings,
         membership: Arc<Membership>,
         decisions: Arc<Decisions>,
+        traffic: Arc<Traffic>,
     ) -> Result<Self, Error> {
         let folder = Folder::open(&settings.folder)?;
         let (key, identity) = opened(&folder, &settings)?;
@@ -184,6 +189,7 @@ impl Joined {
             unopened: ports,
             membership,
             decisions,
+            traffic,
             stop: stop.clone(),
             due: Arc::default(),
         };

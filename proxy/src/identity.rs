@@ -28,7 +28,7 @@ pub use token::{Fingerprint, GivenError, JoinToken, NoToken};
 pub use trust::Distrust;
 
 pub(crate) use certificate::Certificate;
-pub(crate) use connection::{Dialer, Shown};
+pub(crate) use connection::{Connection, Dialer, Shown};
 pub(crate) use enroll::Asking;
 pub(crate) use node::Spoken;
 pub(crate) use renewal::{again, due};

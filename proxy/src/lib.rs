@@ -54,6 +54,7 @@ mod ports;
 mod record;
 mod reply;
 mod steady;
+mod traffic;
 mod tunnel;
 mod worker;
 

@@ -25,6 +25,8 @@ mod series;
 use connections::Connections;
 use series::Series;
 
+use crate::traffic::Seen;
+
 /// A label's series is kept for so many tables after the last one that had it.
 const KEPT_TABLES: u64 = 2;
 
@@ -68,6 +70,8 @@ pub struct Attached {
     unrouted: Arc<Series>,
     /// Failures to connect, by service.
     services: Box<[Arc<AtomicU64>]>,
+    /// What is counted for the server, if there is one.
+    pub(crate) traffic: Option<Seen>,
 }
 
 /// What one exchange adds.
@@ -115,7 +119,7 @@ impl Metrics {
         let services = services.collect();
         routes.retain(|_, kept| kept.table + KEPT_TABLES >= table);
         backends.retain(|_, kept| kept.table + KEPT_TABLES >= table);
-        Attached { digest, rules, unrouted, services }
+        Attached { digest, rules, unrouted, services, traffic: None }
     }
 
     /// The counts of a worker's connections.

@@ -15,6 +15,7 @@ use crate::config::{self, Joined, Ready, Update};
 use crate::decisions::Decisions;
 use crate::settings::Settings;
 use crate::telemetry::{self, Telemetry};
+use crate::traffic::Traffic;
 use crate::{ApplyError, Membership, Proxy};
 
 pub mod words;
@@ -213,10 +214,12 @@ pub fn follow(outfit: Outfit, node: config::Settings) -> Result<(), ProcessError
     let membership = Arc::<Membership>::default();
     let decisions = Decisions::new(outfit.settings.workers, outfit.decision_ratio);
     let decisions = Arc::new(decisions);
-    let joined = Joined::start(node, Arc::clone(&membership), Arc::clone(&decisions))?;
+    let traffic = Arc::new(Traffic::new(outfit.settings.workers));
+    let (told, counted) = (Arc::clone(&decisions), Arc::clone(&traffic));
+    let joined = Joined::start(node, Arc::clone(&membership), told, counted)?;
     let show = joined.status();
     let mut process = Process::start(outfit, membership, Arc::new(move || show.show()))?;
-    process.telemetry.joined(joined.status(), decisions);
+    process.telemetry.joined(joined.status(), decisions, traffic);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(ProcessError::Loop)?;
     let signals = runtime.block_on(async { Signals::listen() })?;

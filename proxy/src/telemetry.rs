@@ -4,6 +4,7 @@
 //!                    /-> metrics     counted in the worker's own shard
 //! Record --dropped--+--> access_log  a line in the worker's own batch
 //!                   +--> decisions   why, for the server, if it went wrong or is of the share
+//!                   +--> traffic     counted for the server, by who asked for what
 //!                    \-> otlp        a span, if its trace is sampled or it went wrong
 //! ```
 //!
@@ -26,6 +27,7 @@ use crate::metrics::{Metrics, Sample};
 use crate::otlp::Exporter;
 use crate::record::Record;
 use crate::trace::{Parent, Ratio, TraceContext};
+use crate::traffic::Traffic;
 
 pub use crate::access_log::Sink;
 pub use crate::metrics::Attached;
@@ -98,7 +100,15 @@ pub struct Telemetry {
     spans: Option<Exporter>,
     sampling: Ratio,
     /// How the node stands, if it is joined to a server, and what that is to be told.
-    joined: OnceLock<(Arc<Status>, Arc<Decisions>)>,
+    joined: OnceLock<Member>,
+}
+
+/// What a process has that is joined to a server.
+#[derive(Debug)]
+struct Member {
+    status: Arc<Status>,
+    decisions: Arc<Decisions>,
+    traffic: Arc<Traffic>,
 }
 
 impl Telemetry {
@@ -134,7 +144,9 @@ impl Telemetry {
     pub fn attach(&self, table: &Table) -> Arc<Attached> {
         let rules = table.rules.iter().map(|rule| &rule.label);
         let services = table.services.iter().map(|service| &service.label);
-        Arc::new(self.metrics.attach(&table.digest, rules, services))
+        let mut attached = self.metrics.attach(&table.digest, rules, services);
+        attached.traffic = self.joined.get().map(|member| member.traffic.attach(table));
+        Arc::new(attached)
     }
 
     /// Tells of an exchange that is over; called once, when its record is dropped.
@@ -150,6 +162,9 @@ impl Telemetry {
             backend: record.backend_time,
         };
         record.table.count(record.worker, rule, sample);
+        if let Some(seen) = &record.table.traffic {
+            seen.count(record, took);
+        }
         if let Some(decisions) = self.decisions() {
             decisions.tell(record, took);
         }
@@ -188,15 +203,21 @@ impl Telemetry {
         tracing::info!(table = digest, faults, "table in force");
     }
 
-    /// This process is joined to a server, stands so, and tells it of these decisions.
-    pub(crate) fn joined(&self, status: Arc<Status>, decisions: Arc<Decisions>) {
+    /// This process is joined to a server, stands so, and tells it of these decisions
+    /// and counts; before the first table is attached.
+    pub(crate) fn joined(
+        &self,
+        status: Arc<Status>,
+        decisions: Arc<Decisions>,
+        traffic: Arc<Traffic>,
+    ) {
         // A process joins once.
-        let _ = self.joined.set((status, decisions));
+        let _ = self.joined.set(Member { status, decisions, traffic });
     }
 
     /// Where decisions are told, if there is a server.
     pub(crate) fn decisions(&self) -> Option<&Decisions> {
-        self.joined.get().map(|(_, decisions)| &**decisions)
+        self.joined.get().map(|member| &*member.decisions)
     }
 
     /// A table was refused as a whole, and the last good one kept.
@@ -219,8 +240,12 @@ impl Telemetry {
         let log_lines = self.access_log.as_ref().map_or(0, AccessLog::dropped);
         let spans = self.spans.as_ref().map_or(0, Exporter::dropped);
         let decisions = self.decisions().map_or(0, Decisions::dropped);
-        let joined = self.joined.get().map(|(status, _)| status.counts());
-        self.metrics.encode(Dropped { log_lines, spans, decisions }, joined)
+        let member = self.joined.get();
+        let folded = member.map_or(0, |member| member.traffic.folded());
+        let uncounted = member.map_or(0, |member| member.traffic.lost());
+        let joined = member.map(|member| member.status.counts());
+        let dropped = Dropped { log_lines, spans, decisions, folded, uncounted };
+        self.metrics.encode(dropped, joined)
     }
 
     /// Opens the access log's file anew: it was moved away, as `logrotate` does.

@@ -50,7 +50,7 @@ pub struct Told {
 }
 
 /// A node as it was called when it told something.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Teller {
     /// Its id.
     pub id: String,

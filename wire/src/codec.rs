@@ -8,7 +8,9 @@ use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
 use crate::frame::Malformed;
 use crate::proto::{config, identity, seeing};
-use crate::{Certified, ControlFrame, Join, Kept, NodeFrame, Rejoin, Renew, Speak, Spoken, Told};
+use crate::{
+    Certified, ControlFrame, Counts, Join, Kept, NodeFrame, Rejoin, Renew, Speak, Spoken, Told,
+};
 
 /// A plain type that has a message.
 pub(crate) trait Plain: Sized + Send + 'static {
@@ -72,6 +74,18 @@ impl Plain for ControlFrame {
 
 impl Plain for Told {
     type Message = seeing::Told;
+
+    fn write(self) -> Self::Message {
+        self.into()
+    }
+
+    fn read(message: Self::Message) -> Result<Self, Malformed> {
+        message.try_into()
+    }
+}
+
+impl Plain for Counts {
+    type Message = seeing::Counts;
 
     fn write(self) -> Self::Message {
         self.into()

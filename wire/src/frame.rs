@@ -216,6 +216,9 @@ pub enum Malformed {
     /// More objects than one frame may tell of.
     #[error("{0} objects in one frame, which are too many")]
     Many(usize),
+    /// Counts that are not of our form.
+    #[error("counts that cannot be read: {0}")]
+    Counts(&'static str),
     /// A decision that is not JSON, or not of our form.
     #[error("a decision that cannot be read: {0}")]
     Decision(String),

@@ -1,7 +1,8 @@
 //! What crosses the network between the control plane and its nodes.
 //!
 //! Three services over one port: one gives a node its certificate, one carries what it serves, one
-//! takes what it tells of requests. Their messages are plain types; that they travel as protobuf is told nowhere else.
+//! takes what it tells of requests and counts of them. Their messages are plain types; that they
+//! travel as protobuf is told nowhere else.
 //!
 //! ```text
 //! node     Hello ──────────────────────────────────── Ack | Nack ── Heartbeat
@@ -13,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod codec;
+mod counts;
 pub mod digest;
 mod envelope;
 mod frame;
@@ -20,7 +22,9 @@ mod identity;
 mod key;
 mod name;
 mod seeing;
+mod sketch;
 
+pub use counts::{Caller, Counts, OUTCOMES, Outcome, Series};
 pub use envelope::{Envelope, SCHEMA};
 pub use frame::{
     Ack, Begin, Commit, ControlFrame, ControlHeartbeat, Held, Hello, Lane, Nack, NodeFrame,
@@ -30,6 +34,7 @@ pub use identity::{Certified, Join, Rejoin, Renew, Speak, Spoken};
 pub use key::Key;
 pub use name::{SERVER, asks_for, server_under};
 pub use seeing::{Decision, Kept, Side, Told};
+pub use sketch::Sketch;
 
 /// The scopes of a node, each with the revision that last changed it.
 pub type Vector = std::collections::BTreeMap<model::Scope, i64>;
@@ -56,6 +61,8 @@ pub const BATCH_BYTES: usize = 1 << 20;
 pub const DECISIONS: usize = 256;
 /// So many bytes of bodies a transaction brings at most: with it a node refuses all that it brings.
 pub const STATE_BYTES: usize = 512 << 20;
+/// At most so many series travel in one [`Counts`].
+pub const SERIES: usize = 256;
 /// The largest frame that either side reads, in bytes.
 pub const FRAME: usize = 8 << 20;
 /// How often each side says that it is there.

@@ -110,7 +110,9 @@ pub struct Decision {
 }
 
 /// On which side of an application a proxy decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 #[serde(rename_all = "camelCase")]
 pub enum Side {
     /// Where it entered the installation.

@@ -256,3 +256,60 @@ fn a_decision_comes_back_as_it_was_and_one_of_a_newer_node_is_read_as_far_as_it_
     assert!(matches!(told(vec![b"7".to_vec()]), Malformed::Decision(_)));
     assert_eq!(told(vec![b"{}".to_vec(); DECISIONS + 1]), Malformed::Many(DECISIONS + 1));
 }
+
+#[test]
+fn counts_come_back_as_they_were_and_what_is_none_is_told() {
+    let name = |word| Name::parse(word).unwrap();
+    let (cluster, namespace) = (name("east"), name("shop"));
+    let workload = model::identity::Peer::Workload {
+        cluster: cluster.clone(),
+        namespace,
+        service_account: name("front"),
+    };
+    let gateway = model::identity::Peer::Gateway { cluster, name: name("edge") };
+    let callers = [
+        None,
+        Some(Caller::Peer(workload)),
+        Some(Caller::Peer(gateway)),
+        Some(Caller::ApiKey("clerk".to_owned())),
+        Some(Caller::Issuer("https://issuer".to_owned())),
+        Some(Caller::Others),
+    ];
+    let mut latency = Sketch::default();
+    [3, 70, 1 << 40].iter().for_each(|micros| latency.add(Sketch::place(*micros), 2));
+    let series = Series {
+        side: Side::Inbound,
+        route: Some(key("a")),
+        rule: Some("shop/a/0".to_owned()),
+        backend: Some("shop/orders:80".to_owned()),
+        caller: None,
+        outcomes: [1, 2, 3, 4, 5, 6],
+        latency,
+    };
+    let all = callers.map(|caller| Series { caller, ..series.clone() }).to_vec();
+    let counts = Counts { start: u64::MAX, number: 2, ago: 3, lasted: 4, series: all };
+    round(&counts);
+    round(&Counts { series: vec![Series::default()], ..Counts::default() });
+    let message = |series: &Series| counts_of(series.clone()).write();
+    let wrongs: [fn(&mut crate::proto::seeing::Series); 7] = [
+        |series| series.side = 4,
+        |series| series.outcomes.truncate(5),
+        |series| series.counts.truncate(2),
+        |series| series.places[2] = 464,
+        |series| series.places.swap(0, 1),
+        |series| series.rule = "x".repeat(1_000),
+        |series| series.caller = Some(crate::proto::seeing::Caller { caller: None }),
+    ];
+    for wrong in wrongs {
+        let mut message = message(&series);
+        assert!(Counts::read(message.clone()).is_ok());
+        wrong(&mut message.series[0]);
+        assert!(Counts::read(message.clone()).is_err(), "{message:?}");
+    }
+    let many = Counts { series: vec![series; SERIES + 1], ..counts };
+    assert_eq!(Counts::read(many.write()), Err(Malformed::Many(SERIES + 1)));
+}
+
+fn counts_of(series: Series) -> Counts {
+    Counts { series: vec![series], ..Counts::default() }
+}

@@ -36,17 +36,6 @@ const LOOKED_AT: usize = 1_000;
 /// Decisions that are read at once.
 const AT_ONCE: i64 = 200;
 
-/// The reasons by which a request was denied: by a rule, by a border, or for want of either.
-const DENIALS: [Reason; 7] = [
-    Reason::ApiUnpublished,
-    Reason::ApiRetired,
-    Reason::CredentialMissing,
-    Reason::CredentialInvalid,
-    Reason::AccessDenied,
-    Reason::DefaultDenied,
-    Reason::PolicyUnreadable,
-];
-
 /// The way of one request through the proxies.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Way {
@@ -132,7 +121,7 @@ impl App {
     ) -> Result<Page<(Teller, Decision), Place>, Refusal> {
         let sight = Sight::new(op, self.world().await?);
         let revision = sight.world.revision;
-        let reasons: Vec<_> = ended.reasons().iter().map(|reason| reason.as_str()).collect();
+        let reasons = ended.reasons();
         let (mut items, mut looked, mut next) = (Vec::new(), 0, before);
         while items.len() < limit && looked < LOOKED_AT {
             let page = self.store.decision_list(next.as_ref(), &reasons, AT_ONCE).await?;
@@ -176,11 +165,11 @@ impl App {
 
 impl Ended {
     /// The reasons that are meant; none where all are.
-    fn reasons(&self) -> &[Reason] {
+    fn reasons(self) -> Vec<&'static str> {
         match self {
-            Ended::Anyhow => &[],
-            Ended::Denied => &DENIALS,
-            Ended::By(reason) => std::slice::from_ref(reason),
+            Ended::Anyhow => Vec::new(),
+            Ended::Denied => denials().collect(),
+            Ended::By(reason) => vec![reason.as_str()],
         }
     }
 }
@@ -248,5 +237,9 @@ fn shown(sight: &Sight, told: Told, mut decision: Decision, began: u64) -> Shown
 
 /// Whether a request that ended by a reason of this name was denied.
 fn is_denial(reason: &str) -> bool {
-    DENIALS.iter().any(|denial| denial.as_str() == reason)
+    denials().any(|denial| denial == reason)
+}
+
+fn denials() -> impl Iterator<Item = &'static str> {
+    Reason::ALL.iter().filter(|reason| reason.is_denial()).map(|reason| reason.as_str())
 }

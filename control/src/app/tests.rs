@@ -23,6 +23,7 @@ mod place;
 mod plan;
 mod reading;
 mod request;
+mod traffic;
 mod turn;
 mod world;
 

@@ -62,6 +62,7 @@ impl Metrics {
         revision: Option<i64>,
         sessions: Option<i64>,
         nodes: Option<&Figures>,
+        traffic: &crate::traffic::Figures,
     ) -> String {
         self.up.set(i64::from(revision.is_some()));
         if let Some(revision) = revision {
@@ -73,8 +74,9 @@ impl Metrics {
         let mut text = String::new();
         // Writing to a String does not fail.
         let _ = encode(&mut text, &self.registry);
+        let end = text.rfind("# EOF").unwrap_or(text.len());
+        text.insert_str(end, &traffic.exposition());
         if let Some(nodes) = nodes {
-            let end = text.rfind("# EOF").unwrap_or(text.len());
             text.insert_str(end, &nodes.exposition());
         }
         text

@@ -14,7 +14,7 @@ use super::problem::Problem;
 use super::resource::ResourceShape;
 use super::{
     access, audit, authority, change, join_token, node, openapi, request, resource, session,
-    stream, token, user,
+    stream, token, traffic, user,
 };
 use crate::authn::Caller;
 use crate::{App, Refusal};
@@ -221,6 +221,25 @@ const EXPECTED: &[Parameter] = &[
 ];
 const OBJECT: &str = "/resources/{kind}/{namespace}/{name}";
 const DONE: &[(u16, &str, Option<Form>)] = &[(204, "It is done.", None)];
+
+const TRAFFIC: &[Parameter] = &[
+    word("workspace", "Of what belongs to this workspace."),
+    word("namespace", "Of what lies in this namespace."),
+    word("api", "Of routes of this Api."),
+    word("route", "Of this route, as NAMESPACE/NAME."),
+    word("backend", "Sent to this Service, or Workload, as NAMESPACE/NAME or with `:PORT`."),
+    word("caller", "Of this caller, as answers name it."),
+    word("node", "Counted by the node of this name."),
+    word("cluster", "Counted in this cluster."),
+    word("side", "Counted there: edge, outbound or inbound."),
+    word("window", "Of so long, at most 15m; 1m if nothing is said."),
+    word("step", "In steps of so long too: of 2s for a window up to 1m, else of 30s, or several."),
+    word(
+        "by",
+        "What tells rows apart besides the side: route, rule, backend, caller, node, cluster, with \
+         commas between; route,backend,caller if nothing is said.",
+    ),
+];
 
 use Verb::{Delete, Get, Post, Put};
 
@@ -506,6 +525,24 @@ pub(super) static OPERATIONS: &[Operation] = &[
         |ask| Box::pin(request::show(ask)),
     )
     .gives(&[(200, "By its x-request-id.", Some(form::<request::RequestWay>))]),
+    Operation::new(
+        Get,
+        "/traffic",
+        "traffic_show",
+        "What was requested in the last minutes, as far as you may see it",
+        |ask| Box::pin(traffic::show(ask)),
+    )
+    .query(TRAFFIC)
+    .gives(&[(200, "Most requests first.", Some(form::<traffic::TrafficShape>))]),
+    Operation::new(
+        Get,
+        "/traffic/live",
+        "traffic_live",
+        "The same again and again, as it goes on",
+        |ask| Box::pin(traffic::live(ask)),
+    )
+    .query(TRAFFIC)
+    .gives(&[(200, "Events `traffic` each 2 s, as text/event-stream.", None)]),
     Operation::new(Get, "/audit", "audit_list", "The audit, newest first", |ask| {
         Box::pin(audit::list(ask))
     })

@@ -126,7 +126,7 @@ struct TellerShape {
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "HopSide")]
-enum SideShape {
+pub(super) enum SideShape {
     /// Where it entered the installation.
     Edge,
     /// Where it left the proxy of who asks.
@@ -138,7 +138,7 @@ enum SideShape {
 /// Names an object, perhaps of a kind that this version does not know.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "DecidingObject")]
-struct ObjectShape {
+pub(super) struct ObjectShape {
     kind: String,
     namespace: String,
     name: String,
@@ -276,7 +276,7 @@ fn teller(Teller { cluster, kind, name, .. }: Teller) -> TellerShape {
     TellerShape { name, cluster, kind }
 }
 
-fn side(side: Side) -> SideShape {
+pub(super) fn side(side: Side) -> SideShape {
     match side {
         Side::Edge => SideShape::Edge,
         Side::Outbound => SideShape::Outbound,
@@ -284,9 +284,9 @@ fn side(side: Side) -> SideShape {
     }
 }
 
-fn object(Key { kind, namespace, name }: Key) -> ObjectShape {
+pub(super) fn object(Key { kind, namespace, name }: Key) -> ObjectShape {
     ObjectShape { kind, namespace, name }
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -2,7 +2,7 @@
 //! nothing in it can keep the rest of its batch from being kept.
 
 use model::{Name, Scope};
-use wire::{Decision, Key, Side};
+use wire::{Decision, Key, Series, Side};
 
 use crate::world::World;
 
@@ -55,6 +55,16 @@ fn body(decision: &Decision) -> String {
 fn scope(route: Option<&Key>, world: &World) -> Scope {
     let namespace = route.and_then(|route| Name::parse(&route.namespace).ok());
     namespace.map_or(Scope::Platform, |namespace| world.directory.scope(&namespace))
+}
+
+/// Whose a series is: the route's, else that of what was called.
+pub(super) fn scope_of(series: &Series, world: &World) -> Scope {
+    let backend = series.backend.as_deref().and_then(|backend| backend.split_once('/'));
+    let backend = backend.and_then(|(namespace, _)| Name::parse(namespace).ok());
+    match (&series.route, backend) {
+        (None, Some(namespace)) => world.directory.scope(&namespace),
+        (route, _) => scope(route.as_ref(), world),
+    }
 }
 
 /// The same with words of bounded length.

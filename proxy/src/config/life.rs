@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep_until};
 use wire::{ControlFrame, Rejection, Standing, Trust, Vector};
 
 use super::compiler::{Compiler, Seat};
+use super::counter::Counter;
 use super::held::{Held, Objects, Served};
 use super::keeper::Keeper;
 use super::link::{Heard, Link};
@@ -23,7 +24,8 @@ use super::member::{Ground, Next, anchor, left};
 use super::session::{Action, Event, Now, Session};
 use super::speaker::{self, Wanted};
 use super::status::{Source, written};
-use super::{Error, Ready, Update, application, teller, unopened};
+use super::teller::Teller;
+use super::{Error, Ready, Update, application, lane, unopened};
 use crate::identity::{
     Away, Certificate, Dialer, EnrollError, Fingerprint, Identity, Shown, above,
 };
@@ -119,7 +121,10 @@ impl Life {
         let wanted = Wanted { peer, trust, roots, spread, dialer: dialer.clone() };
         let (speaks, wanted) = watch::channel(wanted);
         let (told, spoken) = watch::channel(None);
-        tokio::spawn(teller::run(Arc::clone(&ground.decisions), wanted.clone()));
+        let teller = Teller::new(Arc::clone(&ground.decisions));
+        tokio::spawn(lane::run(teller, wanted.clone()));
+        let counter = Counter::new(Arc::clone(&ground.traffic));
+        tokio::spawn(lane::run(counter, wanted.clone()));
         if identity.kind != GATEWAY {
             tokio::spawn(speaker::run(ground.clone(), wanted, told));
         }

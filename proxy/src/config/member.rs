@@ -14,6 +14,7 @@ use crate::identity::{
     Anchor, Asking, Certificate, Dialer, EnrollError, Folder, Identity, JoinToken, NodeKey, Shown,
     again, due,
 };
+use crate::traffic::Traffic;
 use crate::{ApplyError, Membership};
 
 /// The longest wait between two tries to join.
@@ -36,6 +37,8 @@ pub(super) struct Ground {
     pub(super) membership: Arc<Membership>,
     /// What is to be told of requests.
     pub(super) decisions: Arc<Decisions>,
+    /// What is counted of them.
+    pub(super) traffic: Arc<Traffic>,
     pub(super) stop: CancellationToken,
     /// The server knows this node no more: the certificate is due at once.
     pub(super) due: Arc<Notify>,

@@ -26,6 +26,8 @@ pub(crate) struct Dropped {
     pub(crate) log_lines: u64,
     pub(crate) spans: u64,
     pub(crate) decisions: u64,
+    pub(crate) folded: u64,
+    pub(crate) uncounted: u64,
 }
 
 /// All counts at one moment.
@@ -179,7 +181,12 @@ impl Scrape {
         let help = "Spans that were dropped because the collector could not take them in time";
         single(to, "heddle_spans_dropped", help, self.dropped.spans)?;
         let help = "Decisions that were dropped because the server could not take them in time";
-        single(to, "heddle_decisions_dropped", help, self.dropped.decisions)
+        single(to, "heddle_decisions_dropped", help, self.dropped.decisions)?;
+        let help =
+            "Requests that are told to the server among others, since there are so many kinds";
+        single(to, "heddle_traffic_folded", help, self.dropped.folded)?;
+        let help = "Requests whose counts the server would not take";
+        single(to, "heddle_traffic_lost", help, self.dropped.uncounted)
     }
 
     fn tables(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {

@@ -19,8 +19,8 @@ use tonic::body::Body;
 use tonic::{Status, Streaming};
 use wire::client::{ConfigClient, IdentityClient, SeeingClient};
 use wire::{
-    Ack, Begin, Certified, Commit, ControlFrame, Envelope, Held, Hello, Join, Kept, Key, Nack,
-    NodeFrame, NodeHeartbeat, Told, Vector, digest,
+    Ack, Begin, Certified, Commit, ControlFrame, Counts, Envelope, Held, Hello, Join, Kept, Key,
+    Nack, NodeFrame, NodeHeartbeat, Told, Vector, digest,
 };
 
 use crate::ca::SERVER_NAME;
@@ -334,10 +334,19 @@ fn check_signature(node: &Node, received: &Received) {
 }
 
 /// One open stream on which a node tells of requests.
-pub(super) struct Telling {
+pub(super) struct Telling<T = Told> {
     _channel: Channel,
-    batches: mpsc::Sender<Told>,
+    batches: mpsc::Sender<T>,
     kept: Streaming<Kept>,
+}
+
+impl Telling<Counts> {
+    pub(super) async fn counting(node: &Node, to: SocketAddr) -> Result<Self, Status> {
+        let channel = node.connect(to).await.map_err(|error| Status::unknown(error.to_string()))?;
+        let (batches, outgoing) = mpsc::channel(16);
+        let kept = channel.seeing().count(Outgoing(outgoing)).await?.into_inner();
+        Ok(Telling { _channel: channel, batches, kept })
+    }
 }
 
 impl Telling {
@@ -351,9 +360,11 @@ impl Telling {
         let kept = channel.seeing().tell(Outgoing(outgoing)).await?.into_inner();
         Ok(Telling { _channel: channel, batches, kept })
     }
+}
 
+impl<T: std::fmt::Debug> Telling<T> {
     /// Tells a batch; the number of the one that is kept.
-    pub(super) async fn tell(&mut self, told: Told) -> Result<u64, Status> {
+    pub(super) async fn tell(&mut self, told: T) -> Result<u64, Status> {
         self.batches.send(told).await.unwrap();
         Ok(self.next().await?.expect("an answer").number)
     }

@@ -50,6 +50,35 @@ async fn what_a_node_tells_is_kept_once_and_found_after_a_restart() {
 }
 
 #[tokio::test]
+async fn what_a_node_counts_is_kept_once_over_all_its_streams() {
+    let running = Running::new().await;
+    let node = running.node("east", "edge-1").await;
+    let series = wire::Series { outcomes: [5, 0, 0, 0, 1, 0], ..wire::Series::default() };
+    let counts = |start, number| wire::Counts {
+        start,
+        number,
+        ago: 0,
+        lasted: 1_000_000,
+        series: vec![series.clone()],
+    };
+    let mut counting = Telling::counting(&node, running.at).await.unwrap();
+    assert_eq!(counting.tell(counts(1, 1)).await.unwrap(), 1);
+    drop(counting);
+    // It did not hear that the first was kept.
+    let mut counting = Telling::counting(&node, running.at).await.unwrap();
+    assert_eq!(counting.tell(counts(1, 1)).await.unwrap(), 1);
+    assert_eq!(counting.tell(counts(1, 2)).await.unwrap(), 2);
+    let figures = running.bed.app.traffic().figures();
+    assert_eq!((figures.requests, figures.series), (12, 1));
+    let many = wire::Counts { series: vec![series.clone(); wire::SERIES + 1], ..counts(1, 3) };
+    assert!(counting.tell(many).await.is_err());
+    assert!(crate::test::forget(&running.bed.store, &node.certified.node_id).await);
+    let refused = Telling::counting(&node, running.at).await.err().unwrap();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn who_is_no_node_or_was_forgotten_tells_nothing() {
     let running = Running::new().await;
     let refused = Telling::over(running.stranger().await).await.err().unwrap();

@@ -23,7 +23,7 @@ use crate::{App, Clock};
 const TOKEN: &str = "hdl_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
 /// Gives `root` the token [`TOKEN`], and has a gateway tell some decisions.
-async fn told(bed: &Bed, decisions: Vec<Decision>) {
+pub(in crate::rest) async fn told(bed: &Bed, decisions: Vec<Decision>) {
     let now = micros(time::OffsetDateTime::now_utc());
     let user = User {
         id: "u1".to_owned(),
@@ -91,13 +91,18 @@ fn decision(span: u64) -> Decision {
     }
 }
 
-async fn ask(bed: &Bed, path: &str) -> (u16, Value) {
+/// Asks as `root`.
+pub(in crate::rest) async fn reply(bed: &Bed, path: &str) -> Response {
     let (_stop, stopping) = watch::channel(false);
     let rest = Rest::new(Arc::clone(&bed.app), Settings::default(), stopping);
     let asked = Request::get(format!("{BASE}{path}"))
         .header(header::HOST, "localhost")
         .header(header::AUTHORIZATION, format!("Bearer {TOKEN}"));
-    let reply = rest.router().oneshot(asked.body(Body::empty()).unwrap()).await.unwrap();
+    rest.router().oneshot(asked.body(Body::empty()).unwrap()).await.unwrap()
+}
+
+pub(in crate::rest) async fn ask(bed: &Bed, path: &str) -> (u16, Value) {
+    let reply = reply(bed, path).await;
     let status = reply.status().as_u16();
     let body = to_bytes(reply.into_body(), 1 << 20).await.unwrap();
     (status, serde_json::from_slice(&body).unwrap())

@@ -1,0 +1,380 @@
+//! What was requested in the last minutes, as far as who asks may see it.
+//!
+//! ```text
+//! may read the route               everything of it
+//! may read what was called         who called, but no route, no rule, and no user by name
+//! may read the workload that calls that it called, and whose that was
+//! ```
+//!
+//! What looks alike once all else is taken away is one row, so nobody can count what they may not
+//! tell apart.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::access::Rights;
+use model::identity::Peer;
+use model::{Kind, Name, Scope};
+use wire::{Caller, Key, Side};
+
+use super::node::reads_any;
+use super::sight::Sight;
+use super::{App, Op};
+use crate::draft::api_of;
+use crate::moment::micros;
+use crate::refusal::Refusal;
+use crate::traffic::{COARSE, Cell, FINE, Grain, Label};
+
+/// Rows of one answer at most.
+const ROWS: usize = 1_000;
+
+/// What is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// Of what belongs there.
+    pub scope: Option<Scope>,
+    /// Of what lies there.
+    pub namespace: Option<Name>,
+    /// Of routes of this Api.
+    pub api: Option<Name>,
+    /// Of this route, by namespace and name.
+    pub route: Option<(Name, Name)>,
+    /// Sent there, by namespace and name, perhaps with a port.
+    pub backend: Option<(Name, Name, Option<u16>)>,
+    /// Of this caller, in words.
+    pub caller: Option<String>,
+    /// Counted by this node.
+    pub node: Option<String>,
+    /// Counted in this cluster.
+    pub cluster: Option<String>,
+    /// Counted on this side.
+    pub side: Option<Side>,
+    /// Of the last so long.
+    pub window: Duration,
+    /// In steps of so long too.
+    pub step: Option<Duration>,
+    /// What tells rows apart, besides the side.
+    pub by: BTreeSet<Part>,
+}
+
+/// What may tell rows apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// What it led to.
+    Route,
+    /// The rule of that.
+    Rule,
+    /// What it was sent to.
+    Backend,
+    /// Who asked.
+    Caller,
+    /// Who counted.
+    Node,
+    /// Where that is.
+    Cluster,
+}
+
+/// The requests of one kind; what is none may not be seen, or was not asked for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Row {
+    /// On which side.
+    pub side: Side,
+    /// Whose it is.
+    pub scope: Scope,
+    /// What it led to.
+    pub route: Option<Key>,
+    /// The rule of that.
+    pub rule: Option<String>,
+    /// What it was sent to.
+    pub backend: Option<String>,
+    /// Who asked, such as `workload shop/front of east`.
+    pub caller: Option<String>,
+    /// Who counted.
+    pub node: Option<String>,
+    /// Where that is.
+    pub cluster: Option<String>,
+}
+
+/// A row with what was counted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sum {
+    /// Of what.
+    pub row: Row,
+    /// All of it.
+    pub sum: Cell,
+    /// The steps, if they are asked for, in which there was any: when each begins, in microseconds
+    /// since 1970, and what it has.
+    pub steps: Vec<(i64, Cell)>,
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rows {
+    /// From when on, in microseconds since 1970.
+    pub from: i64,
+    /// Until when.
+    pub to: i64,
+    /// Most requests first.
+    pub rows: Vec<Sum>,
+    /// How many more there are, with fewer requests.
+    pub more: usize,
+    /// Nodes that you may see and that are connected, but tell this server nothing.
+    pub unheard: Vec<String>,
+}
+
+impl Wanted {
+    /// How time is cut for the window.
+    pub(crate) fn grain(&self) -> Grain {
+        if self.window <= Duration::from_secs(60) { FINE } else { COARSE }
+    }
+}
+
+impl App {
+    /// The requests that are asked for.
+    ///
+    /// # Errors
+    /// [`Refusal::None`] where something is asked for by a name of which who asks may not know.
+    pub async fn traffic_show(&self, op: &Op, wanted: Wanted) -> Result<Rows, Refusal> {
+        let sight = Sight::new(op, self.world().await?);
+        known(&sight, &wanted)?;
+        let now = micros(op.now);
+        let unheard = self.unheard(op, now).await?;
+        let traffic = Arc::clone(&self.traffic);
+        let (from, rows) = self
+            .aside(move || {
+                let (grain, window) = (wanted.grain(), micros_of(wanted.window));
+                let mut eyes = Eyes { sight, wanted: &wanted, seen: HashMap::new() };
+                let sums = traffic.sums(grain, (window, now), |label| eyes.row(label));
+                let step = wanted.step.map(|step| (grain, micros_of(step) / grain.step));
+                let rows = sums.into_iter().map(|(row, cells)| summed(row, &cells, step));
+                (grain.begins(grain.first(window, now)), rows.collect::<Vec<_>>())
+            })
+            .await?;
+        let (rows, more) = most(rows);
+        Ok(Rows { from, to: now, rows, more, unheard })
+    }
+
+    /// Nodes that are there and tell nothing, as a node does that tells another server.
+    async fn unheard(&self, op: &Op, now: i64) -> Result<Vec<String>, Refusal> {
+        let nodes = self.node_list(op).await?.into_iter();
+        let unheard = nodes.filter(|(node, live)| {
+            live.state != crate::NodeState::Away && !self.traffic.hears(&node.id, now)
+        });
+        Ok(unheard.map(|(node, _)| node.name).collect())
+    }
+}
+
+/// Whether what is asked for by name may be known.
+fn known(sight: &Sight, wanted: &Wanted) -> Result<(), Refusal> {
+    let none = |what: &str| Err(Refusal::None(format!("such {what}")));
+    let reads = |scope: &Scope| reads_any(&sight.rights, scope);
+    if wanted.scope.as_ref().is_some_and(|scope| !is_there(sight, scope) || !reads(scope)) {
+        return none("workspace");
+    }
+    let namespace = wanted.namespace.as_ref();
+    if namespace.is_some_and(|namespace| !reads(&sight.world.directory.scope(namespace))) {
+        return none("namespace");
+    }
+    let is_seen = |kinds: &[Kind], namespace: &Name, name: &Name| {
+        let key = |kind: &Kind| model::Key::new(*kind, namespace.clone(), name.clone());
+        kinds.iter().any(|kind| sight.object(&key(kind)).is_some())
+    };
+    let routes = [Kind::HttpRoute, Kind::Service, Kind::Workload];
+    if wanted.route.as_ref().is_some_and(|(namespace, name)| !is_seen(&routes, namespace, name)) {
+        return none("route");
+    }
+    let backend = wanted.backend.as_ref();
+    if backend.is_some_and(|(namespace, name, _)| !is_seen(&routes[1..], namespace, name)) {
+        return none("backend");
+    }
+    let is_api = |api: &Name| {
+        let apis = sight.world.of_kind(Kind::Api);
+        apis.filter(|(key, _)| key.name == *api).any(|(key, object)| sight.sees(key, object))
+    };
+    if wanted.api.as_ref().is_some_and(|api| !is_api(api)) {
+        return none("Api");
+    }
+    Ok(())
+}
+
+fn is_there(sight: &Sight, scope: &Scope) -> bool {
+    match scope {
+        Scope::Platform => true,
+        Scope::Workspace(name) => sight.world.directory.workspaces().any(|one| one == name),
+    }
+}
+
+/// What one actor sees of labels.
+struct Eyes<'w> {
+    sight: Sight,
+    wanted: &'w Wanted,
+    /// Whether what a label leads to may be read, as was found before.
+    seen: HashMap<(Key, Scope), bool>,
+}
+
+impl Eyes<'_> {
+    /// The row that a label belongs to, if it may be seen and is asked for.
+    fn row(&mut self, label: &Label) -> Option<Row> {
+        let row = self.seen(label)?;
+        let wanted = self.wanted;
+        let is = |wanted: &Option<String>, own: &Option<String>| {
+            wanted.as_ref().is_none_or(|wanted| own.as_ref() == Some(wanted))
+        };
+        let is_wanted = wanted.side.is_none_or(|side| side == row.side)
+            && wanted.scope.as_ref().is_none_or(|scope| *scope == row.scope)
+            && wanted.namespace.as_ref().is_none_or(|namespace| is_in(&row, namespace))
+            && wanted.route.as_ref().is_none_or(|(namespace, name)| {
+                row.route.as_ref().is_some_and(|route| {
+                    route.namespace == namespace.as_str() && route.name == name.as_str()
+                })
+            })
+            && wanted.backend.as_ref().is_none_or(|wanted| goes_to(&row, wanted))
+            && wanted.api.as_ref().is_none_or(|api| self.api_of(&row).as_ref() == Some(api))
+            && is(&wanted.caller, &row.caller)
+            && is(&wanted.node, &row.node)
+            && is(&wanted.cluster, &row.cluster);
+        is_wanted.then(|| only(row, &wanted.by))
+    }
+
+    /// All that may be seen of a label.
+    fn seen(&mut self, label: &Label) -> Option<Row> {
+        let sees_route = match &label.route {
+            Some(route) => self.sees(route, &label.scope),
+            None if label.backend.is_none() => reads_any(&self.sight.rights, &label.scope),
+            None => false,
+        };
+        let kind = if label.side == Side::Inbound { Kind::Workload } else { Kind::Service };
+        let backend = label.backend.as_deref().and_then(|backend| object(kind, backend));
+        let sees_backend = backend.is_some_and(|backend| {
+            let scope = Name::parse(&backend.namespace);
+            scope.is_ok_and(|name| {
+                let scope = self.sight.world.directory.scope(&name);
+                self.sees(&backend, &scope)
+            })
+        });
+        let sees_caller =
+            label.side == Side::Outbound && reads_caller(&self.sight, label.caller.as_ref());
+        if !(sees_route || sees_backend || sees_caller) {
+            return None;
+        }
+        let is_user = matches!(label.caller, Some(Caller::ApiKey(_) | Caller::Issuer(_)));
+        let caller = label.caller.as_ref().filter(|_| sees_route || !is_user);
+        let node = label.node.as_ref().filter(|_| sees_route || sees_caller);
+        Some(Row {
+            side: label.side,
+            scope: label.scope.clone(),
+            route: label.route.clone().filter(|_| sees_route),
+            rule: label.rule.clone().filter(|_| sees_route),
+            backend: label.backend.clone().filter(|_| sees_route || sees_backend),
+            caller: caller.map(words),
+            node: node.map(|node| node.name.clone()),
+            cluster: node.map(|node| node.cluster.clone()),
+        })
+    }
+
+    fn sees(&mut self, key: &Key, scope: &Scope) -> bool {
+        let sight = &self.sight;
+        let found = || key.known().is_some_and(|key| sight.decided(&key, scope));
+        *self.seen.entry((key.clone(), scope.clone())).or_insert_with(found)
+    }
+
+    fn api_of(&self, row: &Row) -> Option<Name> {
+        let key = row.route.as_ref()?.known()?;
+        api_of(&self.sight.object(&key)?.resource)
+    }
+}
+
+/// Whether the workload that asks may be read.
+fn reads_caller(sight: &Sight, caller: Option<&Caller>) -> bool {
+    match caller {
+        Some(Caller::Peer(Peer::Workload { namespace, .. })) => {
+            reads_workloads(&sight.rights, &sight.world.directory.scope(namespace))
+        }
+        Some(
+            Caller::Peer(Peer::Gateway { .. })
+            | Caller::ApiKey(_)
+            | Caller::Issuer(_)
+            | Caller::Others,
+        )
+        | None => false,
+    }
+}
+
+fn reads_workloads(rights: &Rights, scope: &Scope) -> bool {
+    rights.reads(Kind::Workload, scope)
+}
+
+/// The object that a backend's words name.
+fn object(kind: Kind, backend: &str) -> Option<Key> {
+    let (namespace, rest) = backend.split_once('/')?;
+    let (name, _) = rest.rsplit_once(':')?;
+    let kind = kind.as_str().to_owned();
+    Some(Key { kind, namespace: namespace.to_owned(), name: name.to_owned() })
+}
+
+fn is_in(row: &Row, namespace: &Name) -> bool {
+    let of_backend = row.backend.as_deref().and_then(|backend| backend.split_once('/'));
+    let of_route = row.route.as_ref().map(|route| route.namespace.as_str());
+    of_route.or(of_backend.map(|(namespace, _)| namespace)) == Some(namespace.as_str())
+}
+
+fn goes_to(row: &Row, (namespace, name, port): &(Name, Name, Option<u16>)) -> bool {
+    let Some(backend) = row.backend.as_deref() else { return false };
+    let Some((whole, own)) = backend.rsplit_once(':') else { return false };
+    whole == format!("{namespace}/{name}")
+        && port.is_none_or(|port| own.parse().is_ok_and(|own: u16| own == port))
+}
+
+/// A caller in words, as decisions name it.
+fn words(caller: &Caller) -> String {
+    match caller {
+        Caller::Peer(peer) => peer.to_string(),
+        Caller::ApiKey(name) => format!("apikey:{name}"),
+        Caller::Issuer(issuer) => format!("jwt:{issuer}"),
+        Caller::Others => "others".to_owned(),
+    }
+}
+
+/// A row without what was not asked for.
+fn only(row: Row, by: &BTreeSet<Part>) -> Row {
+    let has = |part| by.contains(&part);
+    Row {
+        route: row.route.filter(|_| has(Part::Route)),
+        rule: row.rule.filter(|_| has(Part::Rule)),
+        backend: row.backend.filter(|_| has(Part::Backend)),
+        caller: row.caller.filter(|_| has(Part::Caller)),
+        node: row.node.filter(|_| has(Part::Node)),
+        cluster: row.cluster.filter(|_| has(Part::Cluster)),
+        ..row
+    }
+}
+
+/// A row with its sum, and its steps if they are asked for: of so many of the grain each.
+fn summed(row: Row, cells: &BTreeMap<i64, Cell>, step: Option<(Grain, i64)>) -> Sum {
+    let (mut sum, mut steps) = (Cell::default(), BTreeMap::<i64, Cell>::new());
+    for (at, cell) in cells {
+        sum.merge(cell);
+        if let Some((grain, count)) = step {
+            let begins = grain.begins(at - at.rem_euclid(count.max(1)));
+            steps.entry(begins).or_default().merge(cell);
+        }
+    }
+    Sum { row, sum, steps: steps.into_iter().collect() }
+}
+
+/// Those with the most requests, and how many there are besides.
+fn most(mut rows: Vec<Sum>) -> (Vec<Sum>, usize) {
+    let order = |one: &Sum, other: &Sum| {
+        let most = other.sum.requests().cmp(&one.sum.requests());
+        most.then_with(|| one.row.cmp(&other.row))
+    };
+    rows.sort_by(order);
+    let more = rows.len().saturating_sub(ROWS);
+    rows.truncate(ROWS);
+    (rows, more)
+}
+
+fn micros_of(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,134 @@
+//! What is kept of counts: each once, for as long as the window goes back, and so much and no more.
+
+use model::Name;
+use wire::Sketch;
+
+use super::*;
+
+const NOW: i64 = 1_800_000_000_000_000;
+const SECOND: i64 = 1_000_000;
+
+fn workspace(name: &str) -> Scope {
+    Scope::Workspace(Name::parse(name).unwrap())
+}
+
+fn node(id: &str) -> Arc<Teller> {
+    let word = |word: &str| word.to_owned();
+    Arc::new(Teller { id: word(id), cluster: word("east"), kind: word("mesh"), name: word(id) })
+}
+
+fn series(backend: &str, count: u32) -> Series {
+    let mut latency = Sketch::default();
+    latency.add(Sketch::place(1_000), count);
+    let outcomes = [u64::from(count), 0, 0, 0, 0, 0];
+    Series { backend: Some(backend.to_owned()), outcomes, latency, ..Series::default() }
+}
+
+/// Counts of the last second.
+fn counts(number: u64, series: Vec<Series>) -> Counts {
+    Counts { start: 1, number, ago: 0, lasted: 1_000_000, series }
+}
+
+fn keep(traffic: &Traffic, counts: Counts, now: i64) {
+    traffic.keep(&node("n1"), counts, |_| workspace("shop"), now);
+}
+
+/// How many there were in the last `seconds`, and of how many something is known of the latency.
+fn sum(traffic: &Traffic, grain: Grain, seconds: i64, now: i64) -> (u64, u64) {
+    let sums = traffic.sums(grain, (seconds * SECOND, now), |_| Some(()));
+    let cells = sums.values().flat_map(BTreeMap::values);
+    let sum = cells.map(|cell| (cell.requests(), cell.latency.count()));
+    sum.fold((0, 0), |(requests, known), (more, also)| (requests + more, known + also))
+}
+
+#[test]
+fn what_is_told_again_counts_once_and_a_process_that_began_anew_counts_again() {
+    let traffic = Traffic::default();
+    for number in [1, 1, 2, 1] {
+        keep(&traffic, counts(number, vec![series("a", 10)]), NOW);
+    }
+    assert_eq!(sum(&traffic, FINE, 60, NOW), (20, 20));
+    let anew = Counts { start: 2, ..counts(1, vec![series("a", 10)]) };
+    keep(&traffic, anew, NOW);
+    assert_eq!(sum(&traffic, FINE, 60, NOW), (30, 30));
+    traffic.keep(&node("n2"), counts(1, vec![series("a", 10)]), |_| workspace("shop"), NOW);
+    assert_eq!(sum(&traffic, COARSE, 900, NOW), (40, 40));
+}
+
+#[test]
+fn the_window_goes_on_with_time_and_is_bounded() {
+    let traffic = Traffic::default();
+    for number in 0..3_600 {
+        keep(&traffic, counts(number, vec![series("a", 1)]), NOW + number as i64 * SECOND);
+        let window = traffic.window();
+        let counted = window.series.values().next().unwrap();
+        assert!(counted.fine.since(0).count() <= 31 && counted.coarse.since(0).count() <= 31);
+    }
+    let end = NOW + 3_599 * SECOND;
+    let (minute, _) = sum(&traffic, FINE, 60, end);
+    let (quarter, _) = sum(&traffic, COARSE, 900, end);
+    assert!((58..=60).contains(&minute) && (870..=900).contains(&quarter), "{minute} {quarter}");
+    assert_eq!(sum(&traffic, FINE, 60, end + 62 * SECOND), (0, 0));
+    // Whoever comes next sweeps.
+    keep(&traffic, counts(9_999, Vec::new()), end + WINDOW + 60 * SECOND);
+    assert_eq!(traffic.figures().series, 0);
+    assert!(traffic.window().of_scope.is_empty());
+}
+
+#[test]
+fn a_long_stretch_is_spread_over_its_time_and_what_is_older_is_told_as_late() {
+    let traffic = Traffic::default();
+    let long = Counts { lasted: 120_000_000, ..counts(1, vec![series("a", 1_201)]) };
+    keep(&traffic, long, NOW);
+    let (minute, _) = sum(&traffic, FINE, 60, NOW);
+    assert!((580..=640).contains(&minute), "{minute}");
+    assert_eq!(sum(&traffic, COARSE, 900, NOW), (1_201, 1_201));
+    let late = Counts { ago: 16 * 60_000_000, ..counts(2, vec![series("a", 7)]) };
+    keep(&traffic, late, NOW);
+    let endless = Counts { ago: u64::MAX, lasted: u64::MAX, ..counts(3, vec![series("a", 1)]) };
+    keep(&traffic, endless, NOW);
+    assert_eq!(traffic.figures(), Figures { series: 1, requests: 1_201, folded: 0, late: 8 });
+    let forever = Counts { lasted: u64::MAX, ..counts(4, vec![series("a", 1)]) };
+    keep(&traffic, forever, NOW);
+    assert!(sum(&traffic, COARSE, 900, NOW).0 <= 1_202);
+}
+
+#[test]
+fn a_scope_that_has_all_it_may_leaves_room_for_others() {
+    let traffic = Traffic::default();
+    let tell = |scope: &str, from: usize, count: usize| {
+        for number in from..from + count {
+            let series = vec![series(&format!("b-{number}"), 1)];
+            traffic.keep(
+                &node(scope),
+                counts(number as u64 + 1, series),
+                |_| workspace(scope),
+                NOW,
+            );
+        }
+    };
+    tell("greedy", 0, OF_A_SCOPE + 50);
+    assert_eq!(traffic.figures().series, OF_A_SCOPE + 1, "and its others");
+    assert_eq!((traffic.figures().folded, traffic.figures().requests), (50, 4_050));
+    for scope in ["b", "c", "d"] {
+        tell(scope, 0, OF_A_SCOPE);
+    }
+    // Four have a quarter each; who has it gets no more, and nobody loses any.
+    let window = traffic.window();
+    let of = |scope| window.of_scope[&workspace(scope)];
+    assert_eq!(of("greedy"), OF_A_SCOPE + 1);
+    assert!(of("d") > SERIES / 4 - 2 && of("d") <= SERIES / 4 + 1, "{}", of("d"));
+    drop(window);
+    assert!(traffic.figures().series <= 2 * SERIES);
+    let known = traffic.sums(FINE, (60 * SECOND, NOW), |label| Some(label.scope.clone()));
+    let all: u64 = known[&workspace("greedy")].values().map(Cell::requests).sum();
+    assert_eq!(all, 4_050, "sums stay true");
+}
+
+#[test]
+fn who_told_just_now_is_heard() {
+    let traffic = Traffic::default();
+    keep(&traffic, counts(1, Vec::new()), NOW);
+    assert!(traffic.hears("n1", NOW + SECOND) && !traffic.hears("n2", NOW));
+    assert!(!traffic.hears("n1", NOW + 16 * SECOND));
+}
