@@ -7,7 +7,7 @@ use crate::args::{Args, Command, Everywhere};
 use crate::client::{Address, Client};
 use crate::command::{
     audit, authority, change, completion, diff, explain, fleet, join, look, node, past, plan,
-    rights, sign, token, user,
+    rights, sign, token, traffic, user,
 };
 use crate::failure::{Done, Failure};
 use crate::kept::{self, Kept};
@@ -79,6 +79,7 @@ async fn command(Args { everywhere, command }: Args) -> Result<Done, Failure> {
         Command::Diff(args) => diff::run(context, &args).await,
         Command::Plan(args) => plan::run(context, &args).await,
         Command::Explain(args) => explain::run(context, &args).await,
+        Command::Traffic(args) => traffic::run(context, &args).await,
         Command::History(args) => past::history(context, &args).await,
         Command::Rollback(args) => past::rollback(context, &args).await,
         Command::Status(args) => fleet::status(context, args).await,

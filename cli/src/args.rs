@@ -14,11 +14,13 @@ use crate::kind::{Named, kind, name, named};
 pub(crate) mod output;
 pub(crate) mod people;
 pub(crate) mod span;
+mod traffic;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use output::{GetOutput, Output, Show};
+pub(crate) use traffic::Traffic;
 
 use people::{Audit, Auth, Authority, JoinToken, Login, Node, Token, User};
 use span::span;
@@ -90,6 +92,8 @@ pub(crate) enum Command {
     Plan(Plan),
     /// Tell the way of a request through the proxies, and what decided at each.
     Explain(Explain),
+    /// Tell what was requested in the last minutes, by whom, and how it ended.
+    Traffic(Traffic),
     /// List changes, or the versions of one object.
     History(History),
     /// Take a revision back, as a new change.

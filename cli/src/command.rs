@@ -16,4 +16,5 @@ pub(crate) mod receipt;
 pub(crate) mod rights;
 pub(crate) mod sign;
 pub(crate) mod token;
+pub(crate) mod traffic;
 pub(crate) mod user;

@@ -54,6 +54,7 @@ impl Command {
             Command::Diff(args) => args.show.output,
             Command::Plan(args) => args.show.output,
             Command::Explain(args) => args.show.output,
+            Command::Traffic(args) => args.show.output,
             Command::History(args) => args.show.output,
             Command::Rollback(args) => args.show.output,
             Command::Transfer(args) => args.show.output,

@@ -31,6 +31,8 @@ fn wrong_usage_is_told_as_such() {
         "delete",
         "delete route/r -f a",
         "explain",
+        "traffic --side middle",
+        "traffic --window 0",
         "history route/r --scope platform",
         "history --scope shop",
         "rollback",
@@ -72,6 +74,7 @@ fn what_is_documented_can_be_typed() {
         "delete -f a",
         "diff -f a -o json",
         "explain 01a2173c-dce5-7591-a27d-b38d0e4e2327 -o yaml",
+        "traffic --workspace shop --backend shop/orders:80 --window 15m --watch -o json",
         "history HTTPRoute/r -n shop --limit 5",
         "history --scope workspace/shop",
         "rollback 12 --message oops",
@@ -112,6 +115,7 @@ fn whatever_takes_an_output_tells_its_errors_in_it() {
         "diff -f a",
         "plan -f a",
         "explain x",
+        "traffic",
         "history",
         "rollback 1",
         "transfer a --to b",
@@ -142,5 +146,5 @@ fn whatever_takes_an_output_tells_its_errors_in_it() {
     let below =
         |command: &clap::Command| command.get_subcommands().map(takes_output).sum::<usize>();
     let all = commands.get_subcommands().map(|one| takes_output(one) + below(one)).sum::<usize>();
-    assert_eq!(all, 24, "each has a line here");
+    assert_eq!(all, 25, "each has a line here");
 }
