@@ -12,4 +12,5 @@ mod passport;
 mod rotation;
 mod scene;
 mod split;
+mod traffic;
 mod two;
