@@ -13,8 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::access::Rights;
-use model::identity::Peer;
+use model::workload::Workload;
 use model::{Kind, Name, Scope};
 use wire::{Caller, Key, Side};
 
@@ -253,8 +252,7 @@ impl Eyes<'_> {
                 self.sees(&backend, &scope)
             })
         });
-        let sees_caller =
-            label.side == Side::Outbound && reads_caller(&self.sight, label.caller.as_ref());
+        let sees_caller = label.side == Side::Outbound && self.sees_own(label);
         if !(sees_route || sees_backend || sees_caller) {
             return None;
         }
@@ -273,6 +271,15 @@ impl Eyes<'_> {
         })
     }
 
+    /// Whether the workload may be read whose proxy counted.
+    fn sees_own(&mut self, label: &Label) -> bool {
+        let node = label.node.as_ref().and_then(|node| Name::parse(&node.name).ok());
+        node.and_then(|node| Workload::of_node(&node)).is_some_and(|workload| {
+            let scope = self.sight.world.directory.scope(&workload.namespace);
+            self.sees(&Key::from(&workload), &scope)
+        })
+    }
+
     fn sees(&mut self, key: &Key, scope: &Scope) -> bool {
         let sight = &self.sight;
         let found = || key.known().is_some_and(|key| sight.decided(&key, scope));
@@ -283,26 +290,6 @@ impl Eyes<'_> {
         let key = row.route.as_ref()?.known()?;
         api_of(&self.sight.object(&key)?.resource)
     }
-}
-
-/// Whether the workload that asks may be read.
-fn reads_caller(sight: &Sight, caller: Option<&Caller>) -> bool {
-    match caller {
-        Some(Caller::Peer(Peer::Workload { namespace, .. })) => {
-            reads_workloads(&sight.rights, &sight.world.directory.scope(namespace))
-        }
-        Some(
-            Caller::Peer(Peer::Gateway { .. })
-            | Caller::ApiKey(_)
-            | Caller::Issuer(_)
-            | Caller::Others,
-        )
-        | None => false,
-    }
-}
-
-fn reads_workloads(rights: &Rights, scope: &Scope) -> bool {
-    rights.reads(Kind::Workload, scope)
 }
 
 /// The object that a backend's words name.
