@@ -8,10 +8,14 @@ use crate::test::budget;
 mod bed;
 pub(crate) mod callgrind;
 mod case;
+mod contest;
 mod control;
 mod drive;
 mod edge;
+mod mesh;
+mod pair;
 mod process;
+mod proxy;
 mod report;
 mod spread;
 mod subject;
@@ -26,6 +30,8 @@ pub(crate) struct Args {
 enum Bench {
     /// Requests per CPU-second, latency and memory of an edge proxy.
     Edge(edge::Args),
+    /// The same of a pair of them, with mutual TLS between, beside two Envoys and a bare pair.
+    Mesh(mesh::Args),
     /// From a change to the first request that obeys it, and the server's cost with many nodes.
     Control(control::Args),
     /// Instructions that a program spends in the functions of given names.
@@ -37,6 +43,7 @@ enum Bench {
 pub(crate) fn run(args: &Args) -> Result<()> {
     match &args.bench {
         Bench::Edge(args) => edge::run(args),
+        Bench::Mesh(args) => mesh::run(args),
         Bench::Control(args) => control::run(args),
         Bench::Callgrind(args) => callgrind::run(args),
         Bench::Budget(args) => budget::run(args),

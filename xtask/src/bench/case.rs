@@ -3,6 +3,9 @@
 /// How many routes each subject has; requests go to the one in the middle.
 pub(super) const ROUTES: usize = 100;
 
+/// The service that is called in the mesh.
+pub(super) const SERVICE: &str = "orders";
+
 /// The length of the small body that the upstream answers with.
 pub(super) const SMALL: &str = "hello world\n";
 /// The length of the large one.
@@ -19,6 +22,10 @@ pub(crate) enum Case {
     H2Small,
     #[value(name = "https-small")]
     HttpsSmall,
+    #[value(name = "mesh-small")]
+    MeshSmall,
+    #[value(name = "mesh-64k")]
+    MeshLarge,
 }
 
 /// What is spoken on the subject's side that faces callers.
@@ -30,8 +37,11 @@ pub(super) enum Wire {
 }
 
 impl Case {
-    pub(super) const ALL: [Self; 4] =
+    /// Those of a proxy at the edge.
+    pub(super) const EDGE: [Self; 4] =
         [Self::H1Small, Self::H1Large, Self::H2Small, Self::HttpsSmall];
+    /// Those of a pair of proxies.
+    pub(super) const MESH: [Self; 2] = [Self::MeshSmall, Self::MeshLarge];
 
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -39,29 +49,40 @@ impl Case {
             Self::H1Large => "h1-64k",
             Self::H2Small => "h2-small",
             Self::HttpsSmall => "https-small",
+            Self::MeshSmall => "mesh-small",
+            Self::MeshLarge => "mesh-64k",
         }
     }
 
     pub(super) fn wire(self) -> Wire {
         match self {
-            Self::H1Small | Self::H1Large => Wire::Http1,
+            Self::H1Small | Self::H1Large | Self::MeshSmall | Self::MeshLarge => Wire::Http1,
             Self::H2Small => Wire::Http2,
             Self::HttpsSmall => Wire::Https,
         }
     }
 
+    /// Whom a request names as its host; in the mesh the service that it is for.
+    pub(super) fn host(self) -> &'static str {
+        match self {
+            Self::H1Small | Self::H1Large | Self::H2Small | Self::HttpsSmall => "localhost",
+            Self::MeshSmall | Self::MeshLarge => SERVICE,
+        }
+    }
+
     pub(super) fn path(self) -> String {
-        let leaf = match self {
-            Self::H1Large => "64k",
-            Self::H1Small | Self::H2Small | Self::HttpsSmall => "small",
-        };
+        let leaf = if self.is_large() { "64k" } else { "small" };
         format!("/r{}/{leaf}", ROUTES / 2)
     }
 
     pub(super) fn body(self) -> usize {
+        if self.is_large() { LARGE } else { SMALL.len() }
+    }
+
+    fn is_large(self) -> bool {
         match self {
-            Self::H1Large => LARGE,
-            Self::H1Small | Self::H2Small | Self::HttpsSmall => SMALL.len(),
+            Self::H1Large | Self::MeshLarge => true,
+            Self::H1Small | Self::H2Small | Self::HttpsSmall | Self::MeshSmall => false,
         }
     }
 }

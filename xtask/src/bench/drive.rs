@@ -53,7 +53,7 @@ impl Driver {
     pub(super) fn probe(&self, case: Case, bed: &Bed, subject: &mut Running) -> Result<()> {
         let deadline = Instant::now() + READY;
         loop {
-            subject.process.check(&subject.dir)?;
+            subject.check()?;
             let out = self.load(case, bed, subject).output().context("starting the load")?;
             if out.status.success() {
                 return Ok(());
@@ -108,7 +108,7 @@ impl Driver {
         };
         let mut command = pinned(OTHER_CORE, &self.load);
         command.arg(format!("127.0.0.1:{port}"));
-        command.args(["--protocol", protocol, "--host", "localhost", "--path", &case.path()]);
+        command.args(["--protocol", protocol, "--host", case.host(), "--path", &case.path()]);
         command.args(["--body", &case.body().to_string()]).arg("--ca").arg(&bed.certificate);
         command
     }
@@ -125,14 +125,15 @@ pub(super) struct Pace {
 pub(super) fn closed(case: Case, subject: &Running, seconds: u64) -> Result<Closed> {
     let (port, path) = (subject.ports.of(case.wire()), case.path());
     match case.wire() {
-        Wire::Http1 => wrk(&format!("http://127.0.0.1:{port}{path}"), seconds),
-        Wire::Https => wrk(&format!("https://localhost:{port}{path}"), seconds),
+        Wire::Http1 => wrk(case, &format!("http://127.0.0.1:{port}{path}"), seconds),
+        Wire::Https => wrk(case, &format!("https://localhost:{port}{path}"), seconds),
         Wire::Http2 => h2load(&format!("http://127.0.0.1:{port}{path}"), seconds),
     }
 }
 
-fn wrk(url: &str, seconds: u64) -> Result<Closed> {
+fn wrk(case: Case, url: &str, seconds: u64) -> Result<Closed> {
     let mut command = pinned(OTHER_CORE, "wrk");
+    command.arg("-H").arg(format!("Host: {}", case.host()));
     command.args(["-t1", &format!("-c{CONNECTIONS}"), &format!("-d{seconds}s")]);
     let out = command.args(["--timeout", "5s", url]).output().context("starting wrk")?;
     ensure!(out.status.success(), "wrk failed: {}", said(&out));
@@ -191,7 +192,7 @@ fn length_seconds(text: &str) -> Result<f64> {
 }
 
 /// What a program said, on one line.
-fn said(out: &Output) -> String {
+pub(super) fn said(out: &Output) -> String {
     let text = [out.stdout.as_slice(), out.stderr.as_slice()].concat();
     String::from_utf8_lossy(&text).lines().collect::<Vec<_>>().join(" | ")
 }

