@@ -13,6 +13,7 @@ mod control;
 mod drive;
 mod edge;
 mod mesh;
+mod ours;
 mod pair;
 mod process;
 mod proxy;

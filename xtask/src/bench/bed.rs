@@ -1,11 +1,10 @@
-//! What all subjects stand on: a folder in memory, a certificate, an upstream, our own programs.
+//! What all subjects stand on: a folder in memory, a certificate, an upstream.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
-use serde_json::Value;
+use anyhow::{Context, Result};
 
 use super::case::{LARGE, ROUTES, SMALL};
 use super::process::{OTHER_CORE, Process, pinned};
@@ -151,29 +150,4 @@ pub(super) fn free_ports<const N: usize>() -> Result<[u16; N]> {
         held.push(listener);
     }
     Ok(ports)
-}
-
-/// Builds programs of the workspace with this profile; returns their files, in order.
-pub(super) fn build(profile: &str, package: &str, programs: &[&str]) -> Result<Vec<PathBuf>> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command.current_dir(shell::root()).args(["build", "--profile", profile, "--quiet"]);
-    command.args(["-p", package, "--message-format", "json-render-diagnostics"]);
-    for program in programs {
-        command.args(["--bin", program]);
-    }
-    let out = shell::output(&mut command)?;
-    let built: Vec<Value> =
-        out.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-    let file = |name: &&str| {
-        let found = built.iter().find(|message| {
-            message["executable"].is_string() && message["target"]["name"] == **name
-        });
-        found.and_then(|message| message["executable"].as_str()).map(PathBuf::from)
-    };
-    let files: Vec<_> = programs.iter().filter_map(file).collect();
-    if files.len() != programs.len() {
-        bail!("cargo did not say where it put {programs:?}");
-    }
-    Ok(files)
 }

@@ -9,6 +9,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use super::bed::Bed;
 use super::case::Case;
 use super::drive::{Closed, Driver, Pace, closed};
+use super::ours::Ours;
 use super::process::has_two_cores;
 use super::report::{Report, Sample, work};
 use super::subject::{Running, Subject};
@@ -29,10 +30,10 @@ pub(super) enum Field {
 
 impl Field {
     /// Sees to it that the subject is there; returns its programs.
-    fn obtain(self, subject: Subject, profile: &str) -> Result<Vec<PathBuf>> {
+    fn obtain(self, subject: Subject, ours: &Ours) -> Result<Vec<PathBuf>> {
         match self {
-            Self::Edge => proxy::obtain(subject, profile),
-            Self::Mesh => pair::obtain(subject, profile),
+            Self::Edge => proxy::obtain(subject, ours),
+            Self::Mesh => pair::obtain(subject, ours),
         }
     }
 
@@ -78,9 +79,8 @@ pub(super) struct Terms {
     /// One round of one second: shows that all works, measures nothing.
     #[arg(long)]
     smoke: bool,
-    /// The build profile of our own programs; figures of another than the default mean nothing.
-    #[arg(long, default_value = "release")]
-    profile: String,
+    #[command(flatten)]
+    ours: Ours,
     /// Where to write the results as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
@@ -132,12 +132,12 @@ impl<'a> Run<'a> {
         let (mut entrants, mut report) = (Vec::new(), Report::default());
         for &subject in subjects {
             eprintln!("==> preparing {}", subject.name());
-            match field.obtain(subject, &terms.profile) {
+            match field.obtain(subject, &terms.ours) {
                 Ok(programs) => entrants.push((subject, programs)),
                 Err(reason) => report.skipped.push((subject, format!("{reason:#}"))),
             }
         }
-        let (driver, bed) = (Driver::build(&terms.profile)?, Bed::lay()?);
+        let (driver, bed) = (Driver::new(&terms.ours)?, Bed::lay()?);
         Ok(Self { field, terms, rounds, pace, driver, bed, entrants, report })
     }
 
@@ -238,7 +238,7 @@ impl<'a> Run<'a> {
             failed: full.failed + paced.failed,
         };
         let (work, load) = (work(sample.requests_per_cpu_second), cpu / full.seconds * 100.0);
-        eprintln!("    {}: {work}/CPU-s, {load:.0} % of its core", context());
+        eprintln!("    {}: {work} requests/CPU-s, {load:.0} % of its core", context());
         if sample.load_core > BUSY {
             let busy = sample.load_core;
             eprintln!(

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use super::bed::{self, Bed};
+use super::bed::Bed;
 use super::case::{Case, Wire};
+use super::ours::Ours;
 use super::process::{CoreTime, OTHER_CORE, pinned};
 use super::subject::Running;
 
@@ -44,9 +45,8 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    pub(super) fn build(profile: &str) -> Result<Self> {
-        let mut files = bed::build(profile, "e2e", &["load"])?;
-        Ok(Self { load: files.pop().context("cargo built nothing")? })
+    pub(super) fn new(ours: &Ours) -> Result<Self> {
+        Ok(Self { load: ours.program("e2e", "load")? })
     }
 
     /// Waits until the subject answers one request of the case as it should.

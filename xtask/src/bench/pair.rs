@@ -1,8 +1,9 @@
 //! Two proxies, one beside who calls and one beside who is called, with mutual TLS 1.3 between them.
 //!
 //! Both have the subject's core, so CPU and memory are those of the pair.
-//! Each inbound half takes in the caller's certificate alone and each outbound half expects the
-//! called one's, so an answer through a pair shows that both were looked at.
+//! Each outbound half expects the called one's name in the certificate that it is shown. Each inbound
+//! half asks for one and lets in the caller by name, the bare one whoever its authority signed. So an
+//! answer through a pair shows that both were looked at.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -12,9 +13,10 @@ use anyhow::{Context, Result, bail, ensure};
 use super::bed::{self, Bed};
 use super::case::SERVICE;
 use super::drive::said;
+use super::ours::Ours;
 use super::process::{OTHER_CORE, Process, SUBJECT_CORE, pinned};
 use super::proxy;
-use super::subject::{Ground, Ports, Running, Subject, built};
+use super::subject::{Ground, Ports, Running, Subject};
 
 mod envoy;
 mod heddle;
@@ -51,11 +53,11 @@ impl Side {
 }
 
 /// Sees to it that the subject is there; returns its programs, the proxy first.
-pub(super) fn obtain(subject: Subject, profile: &str) -> Result<Vec<PathBuf>> {
+pub(super) fn obtain(subject: Subject, ours: &Ours) -> Result<Vec<PathBuf>> {
     match subject {
-        Subject::Heddle => heddle::obtain(profile),
+        Subject::Heddle => heddle::obtain(ours),
         Subject::Envoy => Ok(vec![proxy::envoy::obtain()?]),
-        Subject::Bare => Ok(vec![built(profile, "e2e", "tunnel")?]),
+        Subject::Bare => Ok(vec![ours.program("e2e", "tunnel")?]),
         Subject::Direct => Ok(Vec::new()),
         Subject::Haproxy | Subject::Nginx => bail!("it is measured at the edge alone"),
     }

@@ -6,8 +6,9 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use super::bed::{self, Bed};
+use super::ours::Ours;
 use super::process::{Process, SUBJECT_CORE, pinned};
-use super::subject::{Ground, Ports, Running, Subject, built};
+use super::subject::{Ground, Ports, Running, Subject};
 use crate::setup;
 
 pub(super) mod envoy;
@@ -16,10 +17,10 @@ mod heddle;
 mod nginx;
 
 /// Sees to it that the subject is there; returns its program.
-pub(super) fn obtain(subject: Subject, profile: &str) -> Result<Vec<PathBuf>> {
+pub(super) fn obtain(subject: Subject, ours: &Ours) -> Result<Vec<PathBuf>> {
     let program = match subject {
-        Subject::Heddle => built(profile, "gateway", "heddle-gateway")?,
-        Subject::Bare => built(profile, "e2e", "bare")?,
+        Subject::Heddle => ours.program("gateway", "heddle-gateway")?,
+        Subject::Bare => ours.program("e2e", "bare")?,
         Subject::Envoy => envoy::obtain()?,
         Subject::Haproxy => {
             setup::apt(&["haproxy"])?;

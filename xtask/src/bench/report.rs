@@ -64,14 +64,7 @@ impl Report {
                     "rss_anon_kib": median(|s| s.rss_anon_kib),
                     "failed": self.failed(case, subject),
                 });
-                let figures: [(_, Figure); 2] =
-                    [("added_p50_us", |s| s.p50_us), ("added_p99_us", |s| s.p99_us)];
-                for (name, figure) in figures {
-                    let added = self.spread(case, subject, |sample| self.added(sample, figure));
-                    if let Some(added) = added {
-                        row[name] = json!(added.median);
-                    }
-                }
+                self.tell_added(&mut row, case, subject);
                 rows.push(row);
             }
         }

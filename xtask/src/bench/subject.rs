@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::bed::{self, Bed};
+use super::bed::Bed;
 use super::case::Wire;
 use super::process::Process;
 
@@ -20,7 +20,8 @@ pub(crate) enum Subject {
     Direct,
 }
 
-/// Where a subject listens; a pair by TLS with its inner half. Those that tell HTTP/2 from HTTP/1.1 use one port for both.
+/// Where a subject listens. Those that tell HTTP/2 from HTTP/1.1 use one port for both; of a pair the
+/// inbound half has the port for TLS.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ports {
     pub(super) http: u16,
@@ -104,11 +105,4 @@ impl Ground<'_> {
     pub(super) fn access_log(&self) -> PathBuf {
         self.dir.join("access.log")
     }
-}
-
-/// The file of one of our programs, built with this profile.
-pub(super) fn built(profile: &str, package: &str, program: &str) -> Result<PathBuf> {
-    let built = bed::build(profile, package, &[program]);
-    let mut files = built.with_context(|| format!("{program} does not build"))?;
-    files.pop().context("cargo built nothing")
 }

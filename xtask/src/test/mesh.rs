@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Report;
 use super::build::{self, TestNames};
+use crate::shell;
 
 pub(super) fn run(report: &mut Report) {
     let title = "mesh tests";
@@ -19,4 +20,11 @@ pub(super) fn run(report: &mut Report) {
         tests.args(["--test", name]);
     }
     report.tests(title, Duration::from_secs(60), &mut tests);
+    // One round shows that every pair works and sends strangers away, at a rate that programs take
+    // which were not optimised.
+    let profile = report.profile().to_owned();
+    report.check("benchmark of the mesh, one smoke round", Duration::from_secs(60), || {
+        let mut smoke = build::cargo(["xtask", "bench", "mesh", "--smoke", "--rate", "100"]);
+        shell::run(smoke.args(["--built", "--profile", &profile]))
+    });
 }

@@ -10,16 +10,17 @@ use serde_json::Value;
 use super::Side;
 use super::trust::account;
 use crate::bench::case::SERVICE;
+use crate::bench::ours::Ours;
 use crate::bench::process::{OTHER_CORE, Process, pinned};
-use crate::bench::subject::{Ground, Ports, built};
+use crate::bench::subject::{Ground, Ports};
 
 /// How long the server may take until it tells how to join it.
 const READY: Duration = Duration::from_secs(30);
 
 /// Sees to it that `heddle-mesh`, `heddle-server` and what founds it are there.
-pub(super) fn obtain(profile: &str) -> Result<Vec<PathBuf>> {
+pub(super) fn obtain(ours: &Ours) -> Result<Vec<PathBuf>> {
     let programs = [("mesh", "heddle-mesh"), ("console", "heddle-server"), ("e2e", "hub")];
-    programs.into_iter().map(|(package, program)| built(profile, package, program)).collect()
+    programs.into_iter().map(|(package, program)| ours.program(package, program)).collect()
 }
 
 /// A server that was told of the pair.

@@ -2,14 +2,34 @@
 
 use std::io::{self, Write};
 
+use serde_json::{Value, json};
+
 use super::{Case, Figure, Report, Sample, Subject};
+
+/// Median and tail, with what JSON calls them.
+const FIGURES: [(&str, Figure); 2] =
+    [("added_p50_us", |s| s.p50_us), ("added_p99_us", |s| s.p99_us)];
 
 impl Report {
     /// What the sample has more than the round's direct one.
-    pub(super) fn added(&self, sample: &Sample, figure: Figure) -> Option<f64> {
+    fn added(&self, sample: &Sample, figure: Figure) -> Option<f64> {
         let mut direct = self.of(sample.case, Subject::Direct);
         let direct = direct.find(|direct| direct.round == sample.round)?;
         Some(figure(sample) - figure(direct))
+    }
+
+    fn median_added(&self, case: Case, subject: Subject, figure: Figure) -> Option<f64> {
+        let added = self.spread(case, subject, |sample| self.added(sample, figure));
+        added.map(|added| added.median)
+    }
+
+    /// Adds it to a row of JSON, where direct was measured.
+    pub(super) fn tell_added(&self, row: &mut Value, case: Case, subject: Subject) {
+        for (name, figure) in FIGURES {
+            if let Some(added) = self.median_added(case, subject, figure) {
+                row[name] = json!(added);
+            }
+        }
     }
 
     /// Writes the latency added by each subject, and that by ours as a share of it.
@@ -40,25 +60,19 @@ impl Report {
         ours: Subject,
         subject: Subject,
     ) -> io::Result<()> {
-        let figures: [Figure; 2] = [|s| s.p50_us, |s| s.p99_us];
-        let [p50, p99] =
-            figures.map(|figure| self.spread(case, subject, |sample| self.added(sample, figure)));
-        let shares = figures
-            .map(|figure| self.ratio(case, ours, subject, |sample| self.added(sample, figure)));
-        if let (Some(p50), Some(p99), [Some(middle), Some(tail)]) = (p50, p99, shares) {
-            writeln!(
-                out,
-                "| {} | {} | {:.0} | {:.0} | {:.2} | {:.2} | {:.2} | {:.2} |",
-                case.name(),
-                subject.name(),
-                p50.median,
-                p99.median,
-                middle.median,
-                middle.upper,
-                tail.median,
-                tail.upper,
-            )?;
+        write!(out, "| {} | {} |", case.name(), subject.name())?;
+        for (_, figure) in FIGURES {
+            let added = self.median_added(case, subject, figure);
+            write!(out, " {:.0} |", added.unwrap_or(f64::NAN))?;
         }
-        Ok(())
+        for (_, figure) in FIGURES {
+            // Where direct was no faster, nothing was added that another could be a share of.
+            let added = |sample: &Sample| self.added(sample, figure).filter(|added| *added > 0.0);
+            match self.ratio(case, ours, subject, added) {
+                Some(share) => write!(out, " {:.2} | {:.2} |", share.median, share.upper)?,
+                None => write!(out, " n/a | n/a |")?,
+            }
+        }
+        writeln!(out)
     }
 }

@@ -79,8 +79,8 @@ fn what_is_added_counts_from_direct_in_the_same_round() {
     let mut text = Vec::new();
     report.print(&mut text).unwrap();
     let text = String::from_utf8(text).unwrap();
-    // 40 of 80, then 20 of 60; a 99th percentile that nobody adds to has no share.
-    assert!(text.contains("| h1-small | envoy | 70 | 0 | 0.42 | 0.46 | NaN | NaN |"), "{text}");
+    // 40 of 80, then 20 of 60; of nothing there is no share.
+    assert!(text.contains("| h1-small | envoy | 70 | 0 | 0.42 | 0.46 | n/a | n/a |"), "{text}");
     assert!(text.contains("| h1-small | direct | n/a |"), "{text}");
     let rows = report.to_json();
     assert_eq!(rows[0]["added_p50_us"], 30.0);
