@@ -109,6 +109,14 @@ const SOAKS: &[Soak] = &[
         count: 1_000,
     },
     Soak {
+        name: "losses",
+        about: "requests after each kill of a server, a proxy, a gateway and an application",
+        starts_programs: true,
+        files: &["mesh"],
+        test: "loss::what_is_killed_costs_what_was_on_it",
+        count: 2_000,
+    },
+    Soak {
         name: "kills",
         about: "commits during which the server is killed, under 500 requests/s",
         starts_programs: true,

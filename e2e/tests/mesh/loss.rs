@@ -92,17 +92,18 @@ impl Cost {
     }
 
     /// Sees that nothing failed but what was under way when it was killed.
-    fn is_of_the_moment(&self, what: &str) {
+    fn is_of_the_moment(&self) {
         let failed = self.failed();
         let beyond: Vec<_> = failed.iter().filter(|one| one.began > self.dead).collect();
-        self.print(what);
-        assert!(beyond.is_empty(), "after {what} was killed: {beyond:#?}");
+        assert!(beyond.is_empty(), "{self} {beyond:#?}");
     }
+}
 
-    fn print(&self, what: &str) {
-        let on_it = self.outcomes.iter().filter(|one| one.began <= self.dead).count();
+impl std::fmt::Display for Cost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let under_way = self.outcomes.iter().filter(|one| one.began <= self.dead).count();
         let (failed, all) = (self.failed().len(), self.outcomes.len());
-        println!("loss: {what}: {all} requests, {on_it} under way, {failed} failed");
+        write!(f, "{all} requests, {under_way} of them under way at its death, {failed} failed")
     }
 }
 
@@ -141,14 +142,14 @@ async fn ask(first: SocketAddr, second: SocketAddr) -> Result<Result<String, Str
     Ok(called.as_str().map(str::to_owned).ok_or_else(|| format!("no catalog: {}", reply.text())))
 }
 
-/// Waits until the server shows of a node what `is_shown` looks for, and says how long that took.
+/// Waits until the server shows of a node what `is_shown` looks for; how long that took.
 async fn shown(
     two: &Two,
     cluster: &str,
     node: &Joined,
     since: Instant,
     is_shown: impl Fn(&Value) -> bool,
-) {
+) -> Duration {
     let name = node.name();
     wait::until_true_of("the loss to be shown", async || {
         let nodes = two.fleet.get("/nodes").await;
@@ -157,8 +158,8 @@ async fn shown(
     })
     .await;
     let took = since.elapsed();
-    println!("loss: {name} of {cluster} shown after {} ms", took.as_millis());
     assert!(took < SHOWN, "{took:?}");
+    took
 }
 
 fn is_gone(node: &Value) -> bool {
@@ -171,34 +172,39 @@ async fn what_is_killed_costs_what_was_on_it() {
     let load = Load::start(two.webs());
 
     let (cost, ()) = load.through(async || two.fleet.kill().await).await;
-    cost.print("the server");
+    println!("loss: the server: {cost}");
     assert!(cost.failed().is_empty(), "{:#?}", cost.failed());
     let status = e2e::program::ended(e2e::people::heddle(&two.fleet).arg("status"));
     assert_eq!(status.code, 3, "not reachable: {}", status.stderr);
     two.fleet.serve().await;
 
     let (cost, ()) = load.through(async || two.east.proxies[1].kill()).await;
-    cost.is_of_the_moment("the proxy of the orders in the east");
-    shown(&two, "east", &two.east.proxies[1], cost.dead, is_gone).await;
+    cost.is_of_the_moment();
+    let took = shown(&two, "east", &two.east.proxies[1], cost.dead, is_gone).await;
+    println!("loss: the proxy of the orders in the east: {cost}, shown after {took:?}");
     two.east.proxies[1].respawn();
     two.east.proxies[1].until_ready().await;
 
     let (cost, ()) = load.through(async || two.west.gateway.kill()).await;
-    cost.is_of_the_moment("the gateway of the west");
-    shown(&two, "west", &two.west.gateway, cost.dead, is_gone).await;
+    cost.is_of_the_moment();
+    let took = shown(&two, "west", &two.west.gateway, cost.dead, is_gone).await;
+    println!("loss: the gateway of the west: {cost}, shown after {took:?}");
     two.west.gateway.respawn();
     two.west.gateway.until_ready().await;
 
     let (cost, ()) = load.through(async || two.east.apps[0].kill()).await;
-    cost.is_of_the_moment("the catalog of the east");
+    cost.is_of_the_moment();
     let east_last = cost.outcomes.iter().filter(|one| one.answer.as_deref() == Ok("east"));
     let east_last = east_last.map(|one| one.ended).max();
     assert!(east_last.is_none_or(|last| last < cost.dead + SERVED), "the west serves it");
     assert!(cost.outcomes.iter().any(|one| one.answer.as_deref() == Ok("west")));
-    shown(&two, "east", &two.east.proxies[0], cost.dead, |node| {
-        node["silentPorts"].as_array().is_some_and(|ports| !ports.is_empty())
-    })
-    .await;
+    let is_silent =
+        |node: &Value| node["silentPorts"].as_array().is_some_and(|ports| !ports.is_empty());
+    let took = shown(&two, "east", &two.east.proxies[0], cost.dead, is_silent).await;
+    let west = cost.outcomes.iter().filter(|one| one.answer.as_deref() == Ok("west"));
+    let first = west.filter(|one| one.began > cost.dead).map(|one| one.ended - cost.dead).min();
+    println!("loss: the catalog of the east: {cost}, shown after {took:?}");
+    println!("loss: the west serves it after {first:?}");
     two.east.apps[0].restart().await;
     wait::until_true_of("the east to serve its catalog again", async || {
         let answer = ask(two.east.web, two.east.web).await;
