@@ -128,6 +128,17 @@ pub enum Refused {
     /// None is.
     #[error("no rotation of the root is under way; `heddle authority rotate` begins one")]
     Resting,
+    /// It is in another phase than somebody thinks.
+    #[error(
+        "the rotation of the root is {}, and not {}; look at `heddle authority show` and ask again",
+        .is.as_str(), .wanted.as_str()
+    )]
+    Elsewhere {
+        /// The phase that it is in.
+        is: Phase,
+        /// The one that was meant to be left.
+        wanted: Phase,
+    },
     /// Nodes hold it back.
     #[error("{}", held_back(*.phase, .holding))]
     Held {

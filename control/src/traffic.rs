@@ -106,10 +106,15 @@ impl Traffic {
         let mut window = self.window();
         window.sweep(now);
         let (start, number) = (counts.start, counts.number);
-        let before = window.nodes.insert(node.id.clone(), Heard { start, number, at: now });
-        if before.is_some_and(|before| before.start == start && before.number >= number) {
+        // What comes late on an older stream takes nothing back.
+        if let Some(before) = window.nodes.get_mut(&node.id)
+            && before.start == start
+            && before.number >= number
+        {
+            before.at = now;
             return;
         }
+        window.nodes.insert(node.id.clone(), Heard { start, number, at: now });
         let back = |micros| (now - i64::try_from(micros).unwrap_or(now)).max(0);
         let to = back(counts.ago);
         let from = back(counts.ago.saturating_add(counts.lasted));
@@ -170,14 +175,14 @@ impl Window {
     fn add(&mut self, label: Label, cell: &Cell, (from, to): (i64, i64), now: i64) {
         let requests = cell.requests();
         if to <= now - WINDOW {
-            self.figures.late += requests;
+            self.figures.late = self.figures.late.saturating_add(requests);
             return;
         }
-        self.figures.requests += requests;
+        self.figures.requests = self.figures.requests.saturating_add(requests);
         let label = if self.has_room(&label) {
             label
         } else {
-            self.figures.folded += requests;
+            self.figures.folded = self.figures.folded.saturating_add(requests);
             label.others()
         };
         let counted = match self.series.get_mut(&label) {
@@ -191,11 +196,12 @@ impl Window {
         counted.coarse.add(COARSE, cell, (from, to), now);
     }
 
-    /// Whether a series is there, or its scope may have one more.
+    /// Whether a series is there, or its scope may have one more: half of what the others leave, so
+    /// that something is left for whoever comes next.
     fn has_room(&self, label: &Label) -> bool {
         let own = self.of_scope.get(&label.scope).copied().unwrap_or_default();
-        let scopes = self.of_scope.len() + usize::from(own == 0);
-        own < OF_A_SCOPE.min(SERIES / scopes) || self.series.contains_key(label)
+        let left = SERIES.saturating_sub(self.series.len() - own);
+        own < OF_A_SCOPE.min(left / 2) || self.series.contains_key(label)
     }
 
     /// Lets go of what is over, once in a while.

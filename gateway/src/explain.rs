@@ -54,7 +54,6 @@ pub(crate) fn run(args: &Explain) -> Result<ExitCode> {
         query: args.url.query(),
         headers: &headers,
         peer: None,
-        is_stranger: false,
         users: &[],
     };
     let story = table.why(&facts);

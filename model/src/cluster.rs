@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::invalid::Checker;
 use crate::{Meta, Name};
@@ -49,17 +50,23 @@ impl Cluster {
     }
 }
 
-/// The labels that something written asks for or carries, as far as they can be read; where one cannot,
-/// none that could be asked for beside it.
-pub fn labels(written: Option<&serde_json::Value>) -> BTreeMap<String, String> {
-    let written = written.and_then(serde_json::Value::as_object).into_iter().flatten();
-    let label = |(label, value): (&String, &serde_json::Value)| match value.as_str() {
-        Some(value) => (label.clone(), value.to_owned()),
-        // No cluster carries a label without a name.
-        None => (String::new(), label.clone()),
-    };
-    written.map(label).collect()
+/// The labels of a cluster that cannot be read as a whole, as far as each can.
+pub fn labels(written: Option<&Value>) -> BTreeMap<String, String> {
+    let written = written.and_then(Value::as_object).into_iter().flatten();
+    written.filter_map(|(label, value)| Some((label.clone(), value.as_str()?.to_owned()))).collect()
 }
+
+/// What a workspace selects by that cannot be read as a whole, `None` where nothing is written. Where any
+/// of it cannot be read, it selects nothing.
+pub fn selector(written: Option<&Value>) -> BTreeMap<String, String> {
+    let Some(written) = written else { return BTreeMap::new() };
+    let read = labels(Some(written));
+    let is_whole = written.as_object().is_some_and(|all| all.len() == read.len());
+    if is_whole { read } else { BTreeMap::from([NOBODYS.map(str::to_owned).into()]) }
+}
+
+/// A label that no cluster has: none is without a name.
+const NOBODYS: [&str; 2] = ["", ""];
 
 /// In which clusters a workspace is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -82,7 +89,10 @@ impl Reach {
         }
         let is_meant = |cluster: &&Cluster| {
             let labels = &cluster.metadata.labels;
-            selector.iter().all(|(label, value)| labels.get(label) == Some(value))
+            let has = |(label, value): (&String, &String)| {
+                !label.is_empty() && labels.get(label) == Some(value)
+            };
+            selector.iter().all(has)
         };
         let meant = clusters.into_iter().filter(is_meant);
         Reach::In(meant.map(|cluster| cluster.metadata.name.clone()).collect())

@@ -32,8 +32,6 @@ pub struct Facts<'a> {
     pub headers: &'a HeaderMap,
     /// Who sent it through the mesh, as their certificate says. What came any other way has none.
     pub peer: Option<&'a Peer>,
-    /// Whether that one is in no cluster of its workspace, and so somebody else than any rule means.
-    pub is_stranger: bool,
     /// Who is calling, as another proxy proved it to one that believes it. They count at every level.
     pub users: &'a [Arc<Principal>],
 }

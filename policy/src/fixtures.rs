@@ -80,7 +80,6 @@ impl Request {
             query: self.query.as_deref(),
             headers: &self.headers,
             peer: None,
-            is_stranger: false,
             users: &[],
         }
     }

@@ -80,7 +80,6 @@ fn decide(chain: &Chain) -> (usize, Verdict) {
         query: None,
         headers: &headers,
         peer: None,
-        is_stranger: false,
         users: &[],
     };
     allocations(|| chain.decide(&facts, Some("/")))

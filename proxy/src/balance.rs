@@ -58,13 +58,18 @@ impl Load {
 
     /// Learns from an answer that took `took`. The first one after none came says all that is known.
     pub(crate) fn answered(&self, now: u64, took: Duration) {
+        if !self.is_well() {
+            self.missed.store(0, Relaxed);
+            self.ewma.store(0, Relaxed);
+        }
+        self.took(now, took);
+    }
+
+    /// Learns that an answer takes as long as this, or longer.
+    fn took(&self, now: u64, took: Duration) {
         let took = took.as_nanos() as f64;
         let idle = now.saturating_sub(self.touched.swap(now, Relaxed)) as f64;
-        let is_back = self.missed.load(Relaxed) != 0;
-        if is_back {
-            self.missed.store(0, Relaxed);
-        }
-        let before = if is_back { 0.0 } else { self.ewma.load(Relaxed) as f64 };
+        let before = self.ewma.load(Relaxed) as f64;
         let keep = (-idle / DECAY.as_nanos() as f64).exp();
         let after = if took > before { took } else { before * keep + took * (1.0 - keep) };
         self.ewma.store((after as u64).max(1), Relaxed);
@@ -164,7 +169,7 @@ impl Drop for Turn {
             let now = Instant::now();
             let waited = now.saturating_duration_since(self.began);
             if waited > load.estimate() {
-                load.answered(nanos(self.epoch, now), waited);
+                load.took(nanos(self.epoch, now), waited);
             }
         }
     }

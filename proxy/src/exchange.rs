@@ -136,10 +136,13 @@ async fn forward(
     if let Some(progress) = &progress {
         record.bytes_in = progress.bytes();
     }
-    let (answered, turn) = match sent {
+    let (mut answered, turn) = match sent {
         Ok(sent) => sent,
         Err(failure) => return finish(rule, fail(record, &failure)),
     };
+    if record.side == Side::Inbound {
+        answered.response.headers_mut().remove(forward::UNREACHED);
+    }
     if !forward::is_framed_plainly(answered.response.headers()) {
         let failure = Failure::backend(Reason::UpstreamProtocol);
         let failure = failure.because("its answer has a transfer coding other than chunked");
@@ -247,9 +250,6 @@ fn stream(
         head.headers.remove(CONTENT_LENGTH);
     }
     forward::strip_hop_by_hop(&mut head.headers);
-    if record.side == Side::Inbound {
-        head.headers.remove(forward::UNREACHED);
-    }
     head.version = Version::HTTP_11;
     head.extensions = http::Extensions::new();
     record.status = Some(head.status);

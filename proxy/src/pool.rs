@@ -97,8 +97,9 @@ impl Pool {
         (shared.0 == opened && !shared.1.is_closed()).then_some(shared)
     }
 
-    /// Closes what lies idle: what they lead to is not there.
+    /// Uses no connection that is open any more: what they lead to is not there.
     pub(crate) fn clear(&self) {
+        self.shared.store(None);
         self.lock().clear();
         self.count.store(0, Relaxed);
     }

@@ -72,14 +72,14 @@ impl Asked {
             query: self.uri.query(),
             headers: &self.headers,
             peer: conn.from.as_deref(),
-            is_stranger: conn.is_stranger(live),
             users: &users,
         };
         let found = match conn.is_outbound(live) {
             true => live.table.called(&facts, self.port),
             false => live.table.find(&facts),
         };
-        meant_here(conn, live, &self.host).is_ok()
+        !conn.is_stranger(live)
+            && meant_here(conn, live, &self.host).is_ok()
             && found.is_ok_and(|found| {
                 matches!(found.rule.chain.decide(&facts, found.prefix), Verdict::Pass(_))
             })

@@ -87,7 +87,6 @@ fn a_lookup_allocates_nothing() {
             query,
             headers,
             peer: None,
-            is_stranger: false,
             users: &[],
         };
         // A regular expression makes its scratch space once for each thread.

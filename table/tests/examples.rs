@@ -58,7 +58,6 @@ fn decide(assembly: &Assembly, method: &Method, path: &str, key: Option<&str>) -
         query: None,
         headers: &headers,
         peer: None,
-        is_stranger: false,
         users: &[],
     };
     let found = assembly.table.find(&facts).unwrap();
@@ -179,7 +178,6 @@ fn in_the_mesh_each_service_of_the_bookshop_says_who_may_call_it() {
             query: None,
             headers: &HeaderMap::new(),
             peer: Some(&peer),
-            is_stranger: false,
             users: &[],
         };
         let found = assembly.table.find(&facts).unwrap();

@@ -109,6 +109,14 @@ const SOAKS: &[Soak] = &[
         count: 1_000,
     },
     Soak {
+        name: "reused",
+        about: "seconds in which a trace that is over is tried again",
+        starts_programs: true,
+        files: &["mesh"],
+        test: "denied::a_trace_that_is_over_tells_for_nobody_again",
+        count: 150,
+    },
+    Soak {
         name: "losses",
         about: "requests after each kill of a server, a proxy, a gateway and an application",
         starts_programs: true,

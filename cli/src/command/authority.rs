@@ -25,8 +25,11 @@ pub(crate) async fn run(context: &Context, args: &Authority) -> Result<Done, Fai
         }
         Authority::Rotate(show) => step(context, Ask::post(&rotation), show.output).await?,
         Authority::Advance(Advance { force, show }) => {
+            // Out of the phase that it is in now: should the answer be lost, no step is taken twice.
+            let now = context.client.json(&Ask::get(&["authority"])).await?;
             let ask = Ask::post(&["authority", "rotation", "advance"]);
-            step(context, ask.with_json(&json!({ "force": force })), show.output).await?;
+            let ask = ask.with_json(&json!({ "force": force, "from": now["phase"] }));
+            step(context, ask, show.output).await?;
         }
         Authority::Abandon(show) => step(context, Ask::delete(&rotation), show.output).await?,
     }

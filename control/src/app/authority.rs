@@ -6,7 +6,7 @@ use store::node::Node;
 use super::{App, Op};
 use crate::ca::{New, Root, Roots, domain_of};
 use crate::refusal::Refusal;
-use crate::rotation::{self, Act, Decision, Holding, Phase};
+use crate::rotation::{self, Act, Decision, Holding, Phase, Refused};
 
 /// The authorities as they are.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl App {
         shown(&all, &roots, &nodes)
     }
 
-    /// Takes a step of a rotation, and says so; the nodes that it left behind, and the authorities
+    /// Takes a step of a rotation, out of the phase `from` if that is said, and says so; the nodes that it left behind, and the authorities
     /// as they are then.
     ///
     /// # Errors
@@ -43,9 +43,14 @@ impl App {
         &self,
         op: &Op,
         act: Act,
+        from: Option<Phase>,
     ) -> Result<(Vec<Holding>, Authorities), Refusal> {
         self.admin(op, Refusal::nothing).await?;
         let (all, roots, nodes) = self.authorities().await?;
+        let is = Phase::of(&roots);
+        if let Some(wanted) = from.filter(|from| *from != is) {
+            return Err(Refusal::Rotation(Refused::Elsewhere { is, wanted }));
+        }
         let decision = rotation::decide(&roots, &nodes, act).map_err(Refusal::Rotation)?;
         let new = decision.makes_root.then(|| new_root(&roots, op)).transpose()?;
         let step = Step {

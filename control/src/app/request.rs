@@ -157,8 +157,11 @@ impl App {
             traces.insert(trace);
         }
         let mut hops: Vec<_> = hops.into_values().collect();
-        hops.sort_by_key(|told| (told.decision.at, told.decision.span.clone()));
+        let by_time = |told: &Told| (told.decision.at, told.decision.span.clone());
+        // Where there are too many, the request's own go before others of its trace.
+        hops.sort_by_key(|told| (told.decision.request != id, by_time(told)));
         hops.truncate(usize::try_from(HOPS).unwrap_or(usize::MAX));
+        hops.sort_by_key(by_time);
         Ok(in_order(hops))
     }
 }

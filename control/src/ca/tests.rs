@@ -117,7 +117,7 @@ async fn step(ca: &Ca, act: crate::rotation::Act) {
     let app = crate::App::new(store_of(ca));
     let op = crate::test::op();
     app.found(&op.actor.user, NOW).await.unwrap();
-    app.authority_rotate(&op, act).await.unwrap();
+    app.authority_rotate(&op, act, None).await.unwrap();
     ca.look().await.unwrap();
 }
 

@@ -29,7 +29,7 @@ pub(super) struct AuthoritiesShape {
 }
 
 /// How far a rotation of the root has come.
-#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "RotationPhase")]
 pub(super) enum PhaseShape {
@@ -106,6 +106,8 @@ pub(super) struct HoldingShape {
 pub(super) struct AdvanceShape {
     /// Whether nodes that hold it back are left behind.
     force: bool,
+    /// The phase that is to be left: another one is refused, so that a step is not taken twice.
+    from: Option<PhaseShape>,
 }
 
 /// A step of a rotation that was taken.
@@ -123,21 +125,26 @@ pub(super) async fn show(ask: Ask) -> Result<Response, Problem> {
 }
 
 pub(super) async fn rotate(ask: Ask) -> Result<Response, Problem> {
-    Ok(answer::created(&step(&ask, Act::Begin).await?))
+    Ok(answer::created(&step(&ask, Act::Begin, None).await?))
 }
 
 pub(super) async fn advance(ask: Ask) -> Result<Response, Problem> {
-    let AdvanceShape { force } = ask.json_or_default()?;
+    let AdvanceShape { force, from } = ask.json_or_default()?;
     let act = if force { Act::Force } else { Act::Advance };
-    Ok(answer::ok(&step(&ask, act).await?))
+    let from = from.map(|from| match from {
+        PhaseShape::Resting => Phase::Resting,
+        PhaseShape::Trusting => Phase::Trusting,
+        PhaseShape::Moving => Phase::Moving,
+    });
+    Ok(answer::ok(&step(&ask, act, from).await?))
 }
 
 pub(super) async fn abandon(ask: Ask) -> Result<Response, Problem> {
-    Ok(answer::ok(&step(&ask, Act::Abandon).await?))
+    Ok(answer::ok(&step(&ask, Act::Abandon, None).await?))
 }
 
-async fn step(ask: &Ask, act: Act) -> Result<StepShape, Problem> {
-    let (left, authority) = ask.app().authority_rotate(&ask.op()?, act).await?;
+async fn step(ask: &Ask, act: Act, from: Option<Phase>) -> Result<StepShape, Problem> {
+    let (left, authority) = ask.app().authority_rotate(&ask.op()?, act, from).await?;
     let left = left.into_iter().map(holding).collect();
     Ok(StepShape { left, authority: shape(authority) })
 }

@@ -88,13 +88,16 @@ pub(super) fn stand_in(key: &store::Key, body: &str, beside: &Snapshot) -> Optio
             metadata: meta,
             spec: WorkspaceSpec {
                 namespaces: namespaces(&ours, body, beside),
-                clusters: labels(body, "/spec/clusters"),
+                clusters: match serde_json::from_str::<Value>(body) {
+                    Ok(raw) => cluster::selector(raw.pointer("/spec/clusters")),
+                    Err(_) => cluster::selector(Some(&Value::Null)),
+                },
                 ..WorkspaceSpec::default()
             },
         }))),
         // Without its labels, whole workspaces would be gone from it.
         Kind::Cluster => Some(Resource::Cluster(Arc::new(Cluster {
-            metadata: Meta { labels: labels(body, "/metadata/labels"), ..meta },
+            metadata: Meta { labels: labels(body), ..meta },
             spec: ClusterSpec::default(),
         }))),
         Kind::Role => Some(Resource::Role(Arc::new(Role {
@@ -124,9 +127,9 @@ pub(super) fn stand_in(key: &store::Key, body: &str, beside: &Snapshot) -> Optio
     }
 }
 
-fn labels(body: &str, at: &str) -> BTreeMap<String, String> {
+fn labels(body: &str) -> BTreeMap<String, String> {
     let raw: Value = serde_json::from_str(body).unwrap_or_default();
-    cluster::labels(raw.pointer(at))
+    cluster::labels(raw.pointer("/metadata/labels"))
 }
 
 /// The namespaces of a workspace: those that it names where they are to be found today, and those

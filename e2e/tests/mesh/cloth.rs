@@ -133,7 +133,7 @@ fn policy(name: &str, target: &str, spec: &str) -> String {
     )
 }
 
-fn workload(name: &str, port: u16, outbound: u16) -> String {
+pub(crate) fn workload(name: &str, port: u16, outbound: u16) -> String {
     format!(
         "apiVersion: heddle.dev/v1alpha1\nkind: Workload\nmetadata:\n  name: {name}\n  \
          namespace: shop\n  labels: {{ app: {name} }}\nspec:\n  cluster: local\n  \

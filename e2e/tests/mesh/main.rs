@@ -3,12 +3,14 @@
 
 mod capture;
 mod cloth;
+mod denied;
 mod explain;
 mod failover;
 mod inbound;
 mod loss;
 mod outbound;
 mod passport;
+mod place;
 mod rotation;
 mod scene;
 mod split;

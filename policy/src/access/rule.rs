@@ -232,8 +232,7 @@ impl Rule {
             Condition::Sources => !self.sources.is_empty() && !self.sources.contains(seen.source),
             Condition::Workloads => {
                 let is_peer = |peer: &Peer| self.peers.iter().any(|wanted| wanted.matches(peer));
-                let is_meant = !facts.is_stranger && facts.peer.is_some_and(is_peer);
-                !self.peers.is_empty() && !is_meant
+                !self.peers.is_empty() && !facts.peer.is_some_and(is_peer)
             }
             Condition::Hosts => {
                 !self.hosts.is_empty() && !self.hosts.iter().any(|host| host.matches(facts.host))
@@ -259,11 +258,8 @@ impl Rule {
             Condition::Methods => (self.methods.to_string(), facts.method.to_string()),
             Condition::Sources => (self.sources.to_string(), seen.source().to_string()),
             Condition::Workloads => {
-                let mut peer = facts.peer.map(ToString::to_string).unwrap_or_default();
-                if facts.is_stranger {
-                    peer += ", where its workspace is not";
-                }
-                (some_of(self.peers.iter()), shown(&peer))
+                let peer = facts.peer.map(ToString::to_string);
+                (some_of(self.peers.iter()), shown(&peer.unwrap_or_default()))
             }
             Condition::Hosts => (some_of(self.hosts.iter()), shown(facts.host)),
             Condition::Callers => {

@@ -523,6 +523,7 @@ impl Life {
             let (node, held) = (Arc::clone(&self.identity), Arc::new(Held::nothing()));
             let version = &self.ground.settings.version;
             self.session = Session::new(node, version, held, Instant::now());
+            self.silent.mark_changed();
         }
         match is_anew {
             true => self.follow_roots(),

@@ -105,7 +105,6 @@ fn a_long_story_is_cut_to_what_decided_and_few_wait() {
         query: None,
         headers: &headers,
         peer: None,
-        is_stranger: false,
         users: &[],
     };
     let mut record = record();

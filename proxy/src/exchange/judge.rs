@@ -53,7 +53,6 @@ pub(super) fn judge<'l>(
         query: parts.uri.query(),
         headers: &parts.headers,
         peer: conn.from.as_deref(),
-        is_stranger: conn.is_stranger(live),
         users: &users,
     };
     meant_here(conn, live, &host)?;
@@ -65,6 +64,10 @@ pub(super) fn judge<'l>(
     // What is called is a Service's port, and not the one where its callers' proxy listens.
     let facts = Facts { port: found.listener.port, ..facts };
     record.rule = Some((found.place, Arc::clone(found.rule)));
+    if conn.is_stranger(live) {
+        let why = "its workspace is not in the cluster that vouches for who sends it";
+        return Err(Answer { detail: Some(why.into()), ..Answer::new(Reason::AccessDenied) });
+    }
     let verdict = found.rule.chain.decide(&facts, found.prefix);
     let reason = match &verdict {
         Verdict::Pass(_) => Reason::Ok,

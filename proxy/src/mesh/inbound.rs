@@ -107,8 +107,14 @@ async fn tunnel(
         tracing::info!(to = %request.uri(), %from, "no port of this workload is meant");
         return answer(StatusCode::NOT_FOUND);
     };
-    if let Err(failure) = reach(outer, port).await {
-        tracing::info!(%port, %from, %failure, "the application cannot be reached");
+    if !outer.shared.live.load().table.is_at_home(from) {
+        tracing::info!(%from, "not let in: its workspace is not in that cluster");
+        return answer(StatusCode::FORBIDDEN);
+    }
+    let bound = outer.shared.settings.limits.connect;
+    let reached = tokio::time::timeout(bound, reach(outer, port)).await;
+    if let Err(failure) = reached.map_err(Failure::unreached).flatten() {
+        tracing::debug!(%port, %from, %failure, "the application cannot be reached");
         return answer(StatusCode::SERVICE_UNAVAILABLE);
     }
     let (shared, worker, tasks) = (Arc::clone(&outer.shared), outer.worker, outer.tasks.clone());

@@ -10,13 +10,16 @@ use model::{Hostname, Key, Meta, Name};
 use serde_json::Value;
 
 /// A refused workspace, with nothing but the namespaces and clusters that its text names; where it names
-/// no namespace, or they cannot be told, the one of its own name.
+/// no namespace, or they cannot be told, the one of its own name, and no cluster where those cannot.
 pub(crate) fn workspace(key: &Key, raw: Option<&Value>) -> Workspace {
     let written = raw.and_then(|raw| raw.get("spec")?.get("namespaces")?.as_array());
     let words = written.into_iter().flatten().filter_map(Value::as_str);
     let names = words.filter_map(|word| Name::parse(word).ok());
     let namespaces = names.filter(|name| *name != platform_namespace()).collect();
-    let clusters = cluster::labels(raw.and_then(|raw| raw.get("spec")?.get("clusters")));
+    let clusters = match raw {
+        Some(raw) => cluster::selector(raw.pointer("/spec/clusters")),
+        None => cluster::selector(Some(&Value::Null)),
+    };
     let access = DefaultAccess::Deny;
     let spec = WorkspaceSpec { namespaces, clusters, access, ..WorkspaceSpec::default() };
     Workspace { metadata: Meta::new(key.namespace.clone(), key.name.clone()), spec }

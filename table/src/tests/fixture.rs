@@ -113,7 +113,6 @@ impl Ask {
             query: self.query,
             headers: &self.headers,
             peer: None,
-            is_stranger: false,
             users: &[],
         }
     }

@@ -26,7 +26,6 @@ fn ask(table: &Table, request: &Request) -> Answer {
         query: request.query.as_deref(),
         headers: &request.headers,
         peer: None,
-        is_stranger: false,
         users: &[],
     };
     let listener = table

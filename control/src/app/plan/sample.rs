@@ -63,7 +63,6 @@ impl<'r> Sample<'r> {
             query: self.query.as_deref(),
             headers: &self.headers,
             peer: None,
-            is_stranger: false,
             users: &[],
         })
     }

@@ -125,7 +125,6 @@ impl Scene {
             query: None,
             headers: &headers,
             peer: None,
-            is_stranger: false,
             users: &[],
         };
         let Ok(found) = self.config.table().unwrap().find(&facts) else { return Door::Absent };

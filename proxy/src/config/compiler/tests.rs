@@ -82,7 +82,6 @@ fn meets(table: &Table, path: &str) -> String {
         query: None,
         headers: &headers,
         peer: None,
-        is_stranger: false,
         users: &[],
     };
     let found = match table.find(&facts) {

@@ -45,7 +45,6 @@ pub(crate) fn observe(table: &Table, request: &Request) -> Seen {
         query: None,
         headers: &request.headers,
         peer: None,
-        is_stranger: false,
         users: &[],
     };
     let listener = table.listener(request.port, &request.host);
