@@ -179,8 +179,8 @@ fn expected(operation: &Operation, who: &str) -> u16 {
         // What is one's own, and lists without what is not; that of nodes is tried where there are
         // some, in the suite of fleets.
         ("session_show" | "session_list" | "token_list" | "resource_list" | "change_list", _)
-        // What nodes tell of requests is tried where there are some, too.
-        | ("node_list" | "request_list" | "access_review", _) => 200,
+        // What nodes tell of requests, and count, is tried where there are some, too.
+        | ("node_list" | "request_list" | "traffic_show" | "access_review", _) => 200,
         ("token_create", _) => 201,
         // They came with a token.
         ("session_end", _) => 403,
