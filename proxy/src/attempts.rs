@@ -62,16 +62,17 @@ impl Attempts<'_> {
                 self.show_passport(endpoint, request);
                 address(endpoint, request);
             });
-            let spare = self.spare(endpoint, slot.as_ref());
-            let sent = match self.once(endpoint, now, &mut slot).await {
-                Ok(answered) if is_unreached(endpoint, &answered) => {
-                    // Nothing of the same kind is to be tried.
-                    endpoint.pools[conn.worker].clear();
-                    slot = spare;
-                    Err(Failure::unreached("its proxy cannot reach the application"))
-                }
-                sent => sent,
+            let spare = match endpoint.way {
+                Some(_) => self.spare(slot.as_ref()),
+                None => None,
             };
+            let mut sent = self.once(endpoint, now, &mut slot).await;
+            if sent.as_ref().is_ok_and(|answered| is_unreached(endpoint, answered)) {
+                // Nothing of the same kind is to be tried.
+                endpoint.pools[conn.worker].clear();
+                slot = spare.map(|spare| *spare);
+                sent = Err(Failure::unreached("its proxy cannot reach the application"));
+            }
             // What the client took for its body is no time of the endpoint's.
             let whole = self.progress.map_or(Some(now), Progress::whole_since);
             if let Some(whole) = whole {
@@ -110,12 +111,12 @@ impl Attempts<'_> {
 
     /// What is sent again where a proxy says that its application was not reached: a request without
     /// a body, if there is another endpoint.
-    fn spare(&self, endpoint: &Endpoint, request: Option<&Request<Upload>>) -> Slot {
+    fn spare(&self, request: Option<&Request<Upload>>) -> Option<Box<Request<Upload>>> {
         let request = request.filter(|request| matches!(request.body(), Upload::Empty))?;
-        let mut spare = Request::new(Upload::Empty);
-        if endpoint.way.is_none() || self.service.endpoints.len() < 2 {
+        if self.service.endpoints.len() < 2 {
             return None;
         }
+        let mut spare = Box::new(Request::new(Upload::Empty));
         spare.method_mut().clone_from(request.method());
         spare.uri_mut().clone_from(request.uri());
         spare.headers_mut().clone_from(request.headers());
