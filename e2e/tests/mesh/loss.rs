@@ -67,16 +67,17 @@ impl Load {
         }
     }
 
-    /// Kills, goes on, and tells what it cost.
-    async fn through<T>(&self, kill: impl AsyncFnOnce() -> T) -> (Cost, T) {
-        let more = count(200);
-        self.goes_on(more / 2).await;
-        let first = self.done();
-        let killed = kill().await;
-        let dead = Instant::now();
-        self.goes_on(more).await;
+    /// Goes on for a while; how many are through then.
+    async fn before(&self) -> usize {
+        self.goes_on(count(200) / 2).await;
+        self.done()
+    }
+
+    /// Goes on after something was killed, and tells what it cost.
+    async fn after(&self, first: usize, dead: Instant) -> Cost {
+        self.goes_on(count(200)).await;
         let outcomes = self.outcomes.lock().expect("nobody panics with it")[first..].to_vec();
-        (Cost { dead, outcomes }, killed)
+        Cost { dead, outcomes }
     }
 
     async fn end(self) -> usize {
@@ -171,36 +172,50 @@ async fn what_is_killed_costs_what_was_on_it() {
     let mut two = Two::new().await;
     let load = Load::start(two.webs());
 
-    let (cost, ()) = load.through(async || two.fleet.kill().await).await;
+    let first = load.before().await;
+    two.fleet.kill().await;
+    let cost = load.after(first, Instant::now()).await;
     println!("loss: the server: {cost}");
     assert!(cost.failed().is_empty(), "{:#?}", cost.failed());
     let status = e2e::program::ended(e2e::people::heddle(&two.fleet).arg("status"));
     assert_eq!(status.code, 3, "not reachable: {}", status.stderr);
     two.fleet.serve().await;
 
-    let (cost, ()) = load.through(async || two.east.proxies[1].kill()).await;
+    let first = load.before().await;
+    two.east.proxies[1].kill();
+    let dead = Instant::now();
+    let orders = &two.east.proxies[1];
+    let (cost, took) =
+        tokio::join!(load.after(first, dead), shown(&two, "east", orders, dead, is_gone));
     cost.is_of_the_moment();
-    let took = shown(&two, "east", &two.east.proxies[1], cost.dead, is_gone).await;
     println!("loss: the proxy of the orders in the east: {cost}, shown after {took:?}");
     two.east.proxies[1].respawn();
     two.east.proxies[1].until_ready().await;
 
-    let (cost, ()) = load.through(async || two.west.gateway.kill()).await;
+    let first = load.before().await;
+    two.west.gateway.kill();
+    let dead = Instant::now();
+    let gateway = &two.west.gateway;
+    let (cost, took) =
+        tokio::join!(load.after(first, dead), shown(&two, "west", gateway, dead, is_gone));
     cost.is_of_the_moment();
-    let took = shown(&two, "west", &two.west.gateway, cost.dead, is_gone).await;
     println!("loss: the gateway of the west: {cost}, shown after {took:?}");
     two.west.gateway.respawn();
     two.west.gateway.until_ready().await;
 
-    let (cost, ()) = load.through(async || two.east.apps[0].kill()).await;
+    let first = load.before().await;
+    two.east.apps[0].kill();
+    let dead = Instant::now();
+    let is_silent =
+        |node: &Value| node["silentPorts"].as_array().is_some_and(|ports| !ports.is_empty());
+    let catalog = &two.east.proxies[0];
+    let (cost, took) =
+        tokio::join!(load.after(first, dead), shown(&two, "east", catalog, dead, is_silent));
     cost.is_of_the_moment();
     let east_last = cost.outcomes.iter().filter(|one| one.answer.as_deref() == Ok("east"));
     let east_last = east_last.map(|one| one.ended).max();
     assert!(east_last.is_none_or(|last| last < cost.dead + SERVED), "the west serves it");
     assert!(cost.outcomes.iter().any(|one| one.answer.as_deref() == Ok("west")));
-    let is_silent =
-        |node: &Value| node["silentPorts"].as_array().is_some_and(|ports| !ports.is_empty());
-    let took = shown(&two, "east", &two.east.proxies[0], cost.dead, is_silent).await;
     let west = cost.outcomes.iter().filter(|one| one.answer.as_deref() == Ok("west"));
     let first = west.filter(|one| one.began > cost.dead).map(|one| one.ended - cost.dead).min();
     println!("loss: the catalog of the east: {cost}, shown after {took:?}");
