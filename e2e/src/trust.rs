@@ -1,10 +1,12 @@
-//! Certificates of a test: one authority, and what it signs.
+//! Certificates of a test: one authority, what it signs, and who believes it or anybody.
 
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
-use rustls::pki_types::CertificateDer;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 /// An authority that exists for one test.
 #[derive(Debug)]
@@ -63,5 +65,51 @@ impl Authority {
         // Each handshake is a whole one, so that it shows the certificate of now.
         config.resumption = rustls::client::Resumption::disabled();
         Arc::new(config)
+    }
+}
+
+/// A client's check that believes any server: for measuring one, and for looking at whom it lets in.
+#[derive(Debug)]
+pub struct Credulous(Arc<CryptoProvider>);
+
+impl Credulous {
+    /// With what signatures are checked by elsewhere.
+    pub fn new(provider: Arc<CryptoProvider>) -> Self {
+        Credulous(provider)
+    }
+}
+
+impl ServerCertVerifier for Credulous {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
     }
 }
