@@ -39,6 +39,8 @@ pub(crate) use outbound::{Tunnel, Way};
 const WINDOW: u32 = 256 << 10;
 /// The same of all tunnels of a connection: one that nobody reads does not hold up the others.
 const WINDOWS: u32 = (1 << 31) - 1;
+/// The longest frame that is taken: bytes of a body are cut into fewer pieces than at the usual 16 KiB.
+const FRAME: u32 = 64 << 10;
 
 /// As whom this process speaks to other proxies; another one after each renewal.
 #[derive(Debug, Default)]

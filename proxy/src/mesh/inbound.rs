@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
-use super::{WINDOW, WINDOWS, left};
+use super::{FRAME, WINDOW, WINDOWS, left};
 use crate::failure::Failure;
 use crate::http::{Conn, Servers, Spoken};
 use crate::pool;
@@ -63,6 +63,7 @@ pub(crate) async fn serve(outer: Conn, stream: TcpStream, servers: &Arc<Servers>
         .max_header_list_size(16 << 10)
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOWS)
+        .max_frame_size(FRAME)
         .keep_alive_interval(limits.idle)
         .keep_alive_timeout(limits.head)
         .serve_connection(TokioIo::new(stream), service);

@@ -14,7 +14,7 @@ use rustls::pki_types::ServerName;
 use table::Through;
 use tokio_rustls::TlsConnector;
 
-use super::{Credentials, Membership, WINDOW, WINDOWS};
+use super::{Credentials, FRAME, Membership, WINDOW, WINDOWS};
 use crate::connect;
 use crate::failure::Failure;
 use crate::settings::Limits;
@@ -149,6 +149,7 @@ impl Way {
             .timer(TokioTimer::new())
             .initial_stream_window_size(WINDOW)
             .initial_connection_window_size(WINDOWS)
+            .max_frame_size(FRAME)
             .keep_alive_interval(limits.backend_idle)
             .keep_alive_timeout(limits.connect)
             .handshake(TokioIo::new(stream))
