@@ -73,8 +73,13 @@ async fn a_denial_is_told_with_what_would_have_allowed_it() {
     assert_eq!(cloth.orders.count(), 0);
     for (reply, count, reason, change) in [
         (&edge, 1, "credential_missing", "the caller were proved to be any proved caller"),
-        (&other, 2, "access_denied", "its 'workloads' named workload shop/other of local and"),
-        (&reader, 2, "access_denied", "its 'callers' named apikey:reader"),
+        (
+            &other,
+            2,
+            "access_denied",
+            "its 'workloads' named {cluster: local, serviceAccount: other} and",
+        ),
+        (&reader, 2, "access_denied", "its 'callers' named {apiKey: reader}"),
         (&unknown, 2, "access_denied", "the caller were proved to be apikey:clerk"),
     ] {
         let id = reply.header("x-request-id");

@@ -219,6 +219,20 @@ impl Rule {
         None
     }
 
+    /// How many conditions it sets: of two that mean a request, the one with more means less besides.
+    pub(crate) fn conditions(&self) -> usize {
+        let set = [
+            self.methods.0 != 0,
+            !self.sources.is_empty(),
+            !self.peers.is_empty(),
+            !self.hosts.is_empty(),
+            !self.callers.is_empty(),
+            !self.paths.is_empty(),
+            !self.headers.is_empty(),
+        ];
+        set.into_iter().filter(|is_set| *is_set).count()
+    }
+
     /// Every condition that does not hold.
     pub(crate) fn failing(&self, seen: &Seen<'_>) -> Vec<Condition> {
         Condition::ALL.into_iter().filter(|condition| self.fails(*condition, seen)).collect()

@@ -1,9 +1,14 @@
 //! The smallest change by which a request that a policy keeps out would pass.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
+
+use model::Name;
+use model::identity::Peer;
 
 use super::Verdict;
 use crate::access::{CompiledPolicy, Condition, Level, Rule, Seen};
+use crate::principal::Principal;
 use crate::reason::Reason;
 
 /// In words: of each level that does not let it pass the rule that comes nearest, and what it lacks;
@@ -38,33 +43,55 @@ fn lacks(level: &Level, seen: &Seen<'_>) -> Option<String> {
     let policies = level.policies().iter();
     let allows = policies.flat_map(|policy| policy.allow.iter().map(move |rule| (policy, rule)));
     let lacks = allows.map(|(policy, rule)| (policy, rule, rule.failing(seen)));
-    // Of two that lack as much, the one by which whoever calls could pass without any edit.
-    let (policy, rule, failing) = lacks
-        .min_by_key(|(_, _, failing)| (failing.len(), !failing.contains(&Condition::Callers)))?;
+    // Of two that lack as much, the one by which whoever calls could pass without any edit; then the
+    // one that asks for more, since an edit of it lets less pass besides.
+    let (policy, rule, failing) = lacks.min_by_key(|(_, rule, failing)| {
+        (failing.len(), !failing.contains(&Condition::Callers), Reverse(rule.conditions()))
+    })?;
     if failing.is_empty() {
         return None;
     }
-    let lacks: Vec<_> = failing.iter().map(|condition| lack(rule, *condition, seen)).collect();
-    Some(in_words(policy, rule, &lacks.join(" and ")))
+    let lacks = failing.iter().map(|condition| lack(policy, rule, *condition, seen));
+    let lacks: Vec<_> = lacks.collect();
+    Some(format!("{} would allow it if {}", policy.rule_ref(rule), lacks.join(" and ")))
 }
 
-fn in_words(policy: &CompiledPolicy, rule: &Rule, lacks: &str) -> String {
-    format!("{} would allow it if {lacks}", policy.rule_ref(rule))
-}
-
-/// What has to be so for one condition to hold: that the rule names what was seen, or where nothing was
-/// seen that it could name, that the request brings it.
-fn lack(rule: &Rule, condition: Condition, seen: &Seen<'_>) -> String {
+/// What has to be so for one condition to hold: that the rule names what was seen, as it would be
+/// written there, or where nothing was seen that it could name, that the request brings it.
+fn lack(policy: &CompiledPolicy, rule: &Rule, condition: Condition, seen: &Seen<'_>) -> String {
     let (wanted, saw) = rule.describe(condition, seen);
-    match condition {
-        Condition::Callers if saw == "nobody" => format!("the caller were proved to be {wanted}"),
-        Condition::Workloads if saw == "none" => format!("it came through the mesh from {wanted}"),
-        Condition::Headers => format!("it had {wanted}"),
-        Condition::Methods
-        | Condition::Sources
-        | Condition::Workloads
-        | Condition::Hosts
-        | Condition::Callers
-        | Condition::Paths => format!("its '{}' named {saw}", condition.as_str()),
+    let entry = match condition {
+        Condition::Callers => match seen.known.at(seen.level).next() {
+            Some(principal) => caller(principal).unwrap_or(saw),
+            None => return format!("the caller were proved to be {wanted}"),
+        },
+        Condition::Workloads => match seen.facts.peer {
+            Some(peer) => workload(peer, &policy.key.namespace),
+            None => return format!("it came through the mesh from {wanted}"),
+        },
+        Condition::Headers => return format!("it had {wanted}"),
+        Condition::Methods | Condition::Sources | Condition::Hosts | Condition::Paths => saw,
+    };
+    format!("its '{}' named {entry}", condition.as_str())
+}
+
+/// The entry of `callers` that means this one alone; none where no entry can.
+fn caller(principal: &Principal) -> Option<String> {
+    match principal {
+        Principal::ApiKey { name } => Some(format!("{{apiKey: {name}}}")),
+        Principal::Jwt { issuer, subject, .. } => {
+            Some(format!("{{issuer: {issuer}, subject: {}}}", subject.as_ref()?))
+        }
+    }
+}
+
+/// The entry of `workloads`, in a policy in `namespace`, that means this one alone.
+fn workload(peer: &Peer, namespace: &Name) -> String {
+    match peer {
+        Peer::Gateway { cluster, name } => format!("{{cluster: {cluster}, gateway: {name}}}"),
+        Peer::Workload { cluster, namespace: its, service_account } => {
+            let its = if its == namespace { String::new() } else { format!("namespace: {its}, ") };
+            format!("{{cluster: {cluster}, {its}serviceAccount: {service_account}}}")
+        }
     }
 }

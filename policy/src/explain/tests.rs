@@ -1,8 +1,11 @@
 //! A story says what decided, and never a secret.
 
+use model::Name;
+use model::identity::Peer;
 use serde_json::json;
 
 use crate::chain::Chain;
+use crate::facts::Facts;
 use crate::fixtures::{CLERK, Request, chain, keys, level};
 
 fn orders() -> Chain {
@@ -148,4 +151,32 @@ fn the_smallest_change_names_the_rule_that_comes_nearest_and_what_it_lacks() {
     );
     assert_eq!(change(request), Some(wanted));
     assert_eq!(change(Request::get("/orders/7")), None);
+}
+
+#[test]
+fn of_two_rules_that_lack_as_much_the_narrower_is_to_be_changed_by_an_entry_as_it_is_written() {
+    let chain = chain([level([json!({ "rules": [
+        { "name": "the-edge", "when": { "workloads": [{ "gateway": "edge" }] } },
+        { "name": "orders-look", "when": {
+            "methods": ["GET"], "workloads": [{ "serviceAccount": "orders" }] } },
+    ] })])]);
+    let parse = |name: &str| name.parse::<Name>().unwrap();
+    let workload = |namespace| Peer::Workload {
+        cluster: parse("east"),
+        namespace: parse(namespace),
+        service_account: parse("front"),
+    };
+    let gateway = Peer::Gateway { cluster: parse("west"), name: parse("dmz") };
+    for (peer, entry) in [
+        (workload("shop"), "{cluster: east, serviceAccount: front}"),
+        (workload("bank"), "{cluster: east, namespace: bank, serviceAccount: front}"),
+        (gateway, "{cluster: west, gateway: dmz}"),
+    ] {
+        let request = Request::get("/books");
+        let facts = Facts { peer: Some(&peer), ..request.facts() };
+        let wanted = format!(
+            "rule 'orders-look' of AccessPolicy shop/p0 would allow it if its 'workloads' named {entry}"
+        );
+        assert_eq!(chain.explain(&facts, None).change, Some(wanted));
+    }
 }
