@@ -14,6 +14,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::shell;
 
+mod again;
 mod cluster;
 mod config;
 mod former;
@@ -31,6 +32,17 @@ pub(crate) struct Args {
     /// The build profile of the programs that are started.
     #[arg(long, default_value = "dev")]
     profile: String,
+    #[command(subcommand)]
+    act: Option<Act>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Act {
+    /// Starts a program again that ended, in the demo that runs from this folder.
+    Again {
+        /// Its name, as the demo told it, like `catalog-v1-east`.
+        name: String,
+    },
 }
 
 /// How long the programs may take to be ready.
@@ -40,6 +52,9 @@ const STOP: Duration = Duration::from_secs(10);
 
 /// Builds, starts, prints what to try, and stops everything on Ctrl-C or SIGTERM.
 pub(crate) fn run(args: &Args) -> Result<()> {
+    if let Some(Act::Again { name }) = &args.act {
+        return again::ask(&data()?, name, READY);
+    }
     let stop = signals()?;
     let data = data()?;
     let _alone = alone(&data)?;
@@ -62,7 +77,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let served = start(&programs, &data, &mut running).and_then(|()| {
         summary::write(&data, &running)?;
         summary::print(&data, &programs)?;
-        wait(&stop, &mut running)
+        wait(&stop, &data, &mut running)
     });
     eprintln!("==> stopping");
     process::stop_all(running, STOP);
@@ -165,26 +180,43 @@ fn launch(
 
 /// Waits for the word to stop. A program that ends is told of, and how to start it again: somebody may
 /// have wanted to see what that does.
-fn wait(stop: &mpsc::Receiver<()>, running: &mut Vec<Process>) -> Result<()> {
+fn wait(stop: &mpsc::Receiver<()>, data: &Path, running: &mut [Process]) -> Result<()> {
     while stop.recv_timeout(Duration::from_millis(500)).is_err() {
-        let mut at = 0;
-        while at < running.len() {
-            match running[at].ended()? {
-                Some(status) => {
-                    let gone = running.remove(at);
-                    eprintln!(
-                        "==> {} ended with {status}; its log is {}",
-                        gone.name(),
-                        gone.log().display()
-                    );
-                    eprintln!("    to start it again: {}", gone.command());
-                }
-                None => at += 1,
-            }
+        let has_ended = tell_ended(running)?;
+        let asked = again::asked(data);
+        for name in &asked {
+            start_again(name, running);
         }
-        if running.is_empty() {
+        if has_ended || !asked.is_empty() {
+            summary::write(data, running)?;
+        }
+        asked.iter().try_for_each(|name| again::done(data, name))?;
+        if running.iter().all(Process::has_ended) {
             bail!("nothing of the demo is left");
         }
     }
     Ok(())
+}
+
+/// Tells of programs that ended since; whether there are any.
+fn tell_ended(running: &mut [Process]) -> Result<bool> {
+    let mut any = false;
+    for process in running.iter_mut().filter(|process| !process.has_ended()) {
+        let Some(status) = process.ended()? else { continue };
+        let (name, log) = (process.name(), process.log().display());
+        eprintln!("==> {name} ended with {status}; its log is {log}");
+        eprintln!("    to start it again, in another terminal: cargo xtask up again {name}");
+        any = true;
+    }
+    Ok(any)
+}
+
+/// Starts a program again, if it ended.
+fn start_again(name: &str, running: &mut [Process]) {
+    let mut ended = running.iter_mut().filter(|one| one.has_ended());
+    let Some(process) = ended.find(|process| process.name() == name) else { return };
+    match process.again().and_then(|()| process.wait_ready(READY)) {
+        Ok(()) => eprintln!("==> {name} runs again"),
+        Err(error) => eprintln!("==> {name} did not start again: {error:#}"),
+    }
 }

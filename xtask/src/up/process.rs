@@ -37,41 +37,52 @@ pub(super) struct Process {
     program: PathBuf,
     log: PathBuf,
     child: Child,
+    has_ended: bool,
+}
+
+impl Spec {
+    fn start(&self, program: &Path, log: File) -> Result<Child> {
+        if TcpStream::connect(&self.ready).is_ok() {
+            let (name, at) = (&self.name, &self.ready);
+            bail!("{name}: something already answers at {at}; is a demo running elsewhere?");
+        }
+        Command::new(program)
+            .args(&self.args)
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().context("sharing the log file")?)
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("starting {}", program.display()))
+    }
 }
 
 impl Process {
-    /// Starts it with its output going to `log`.
+    /// Starts it with its output going to `log`, from its beginning.
     pub(super) fn start(spec: Spec, programs: &Path, log: &Path) -> Result<Self> {
-        if TcpStream::connect(&spec.ready).is_ok() {
-            bail!(
-                "{}: something already answers at {}; is the demo running?",
-                spec.name,
-                spec.ready
-            );
-        }
         let program = programs.join(spec.program);
         let file = File::create(log).with_context(|| format!("writing {}", log.display()))?;
-        let child = Command::new(&program)
-            .args(&spec.args)
-            .envs(spec.env.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
-            .stdout(file.try_clone().context("sharing the log file")?)
-            .stderr(file)
-            .spawn()
-            .with_context(|| format!("starting {}", program.display()))?;
-        Ok(Process { spec, program, log: log.to_owned(), child })
+        let child = spec.start(&program, file)?;
+        Ok(Process { spec, program, log: log.to_owned(), child, has_ended: false })
+    }
+
+    /// Starts it anew once it ended; its output goes on where it was.
+    pub(super) fn again(&mut self) -> Result<()> {
+        // Who it is, a node knows by now.
+        self.spec.env.clear();
+        let file = File::options().append(true).open(&self.log);
+        let file = file.with_context(|| format!("writing {}", self.log.display()))?;
+        self.child = self.spec.start(&self.program, file)?;
+        self.has_ended = false;
+        Ok(())
     }
 
     pub(super) fn name(&self) -> &str {
         &self.spec.name
     }
 
-    /// What a shell is told to start it again; who it is, a node knows by now.
-    pub(super) fn command(&self) -> String {
-        let program = self.program.display().to_string();
-        let words = std::iter::once(&program).chain(&self.spec.args);
-        let words: Vec<_> = words.map(|word| shell::quoted(word)).collect();
-        format!("{} >> {} 2>&1 &", words.join(" "), shell::quoted(&self.log.display().to_string()))
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended
     }
 
     pub(super) fn log(&self) -> &Path {
@@ -80,7 +91,10 @@ impl Process {
 
     /// Its exit status if it ended.
     pub(super) fn ended(&mut self) -> Result<Option<ExitStatus>> {
-        self.child.try_wait().with_context(|| format!("looking after {}", self.spec.name))
+        let ended = self.child.try_wait();
+        let ended = ended.with_context(|| format!("looking after {}", self.spec.name))?;
+        self.has_ended = ended.is_some();
+        Ok(ended)
     }
 
     /// Waits until it answers 200 where it says whether it is ready.
@@ -112,13 +126,13 @@ impl Process {
         asked().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
     }
 
-    /// For `up.json`.
+    /// For `up.json`; one that ended has no id.
     pub(super) fn describe(&self) -> Value {
         json!({
             "name": self.spec.name,
             "cluster": self.spec.cluster,
             "kind": self.spec.kind,
-            "pid": self.child.id(),
+            "pid": (!self.has_ended).then(|| self.child.id()),
             "program": self.program,
             "admin": self.spec.ready,
         })
