@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use model::{Kind, Name, Scope};
 
@@ -258,7 +259,7 @@ pub(crate) struct Plan {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Explain {
     /// The `x-request-id` of its answer.
-    #[arg(value_name = "REQUEST-ID")]
+    #[arg(value_name = "REQUEST-ID", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) request: String,
     #[command(flatten)]
     pub(crate) show: Show,

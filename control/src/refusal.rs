@@ -108,7 +108,7 @@ fn denials(denied: &[(Key, Denied)]) -> String {
 impl Refusal {
     /// For whoever may not know that there is such an operation.
     pub(crate) fn nothing() -> Self {
-        Refusal::None("such operation".to_owned())
+        Refusal::None("such operation, or it is not for you".to_owned())
     }
 
     /// What is said of an object that is not there, and of one that may not be read.

@@ -21,7 +21,7 @@ pub(crate) async fn status(context: &Context, show: Show) -> Result<Done, Failur
     show::answer(show.output, &answer, || told(nodes))?;
     if nodes.is_empty() {
         show::note(
-            "no node has joined; make a token for one: heddle join-token create --cluster C",
+            "there is no node that you may see; a token lets one join: heddle join-token create --cluster C",
         );
     }
     Ok(Done::Yes)
@@ -31,17 +31,18 @@ fn told(nodes: &[Value]) -> String {
     let heads =
         ["NODE", "CLUSTER", "KIND", "VERSION", "STATE", "BEHIND", "SEEN", "CERTIFICATE ENDS"];
     let mut table = Table::new(&heads);
-    let mut vectors = Table::new(&["NODE", "SCOPE", "REVISION", "APPLIED"]);
+    let mut vectors = Table::new(&["NODE", "CLUSTER", "SCOPE", "REVISION", "APPLIED"]);
     let (mut rejected, mut silent) = (String::new(), String::new());
     for node in nodes {
         let name = word(node, "/name");
         let [cluster, kind, version, state, behind] =
             ["/cluster", "/kind", "/version", "/state", "/behind"].map(|at| word(node, at));
         let [seen, ends] = ["/lastSeen", "/certificateExpires"].map(|at| when(node, at));
-        table.row([name.clone(), cluster, kind, version, state, behind, seen, ends]);
+        table.row([name.clone(), cluster.clone(), kind, version, state, behind, seen, ends]);
         for scope in items(node, "/vector") {
             let [scope_name, revision] = ["/scope", "/revision"].map(|at| word(scope, at));
-            vectors.row([name.clone(), scope_name, revision, when(scope, "/applied")]);
+            let applied = when(scope, "/applied");
+            vectors.row([name.clone(), cluster.clone(), scope_name, revision, applied]);
         }
         for object in items(node, "/rejected") {
             let name = show::printable(&name);
@@ -76,8 +77,8 @@ mod tests {
 NODE     CLUSTER   KIND      VERSION   STATE   BEHIND   SEEN   CERTIFICATE ENDS
 edge-1   here      gateway   0.1.0     stale   2        -      -
 
-NODE     SCOPE            REVISION   APPLIED
-edge-1   workspace/shop   11         -
+NODE     CLUSTER   SCOPE            REVISION   APPLIED
+edge-1   here      workspace/shop   11         -
 
 node edge-1 rejected Secret shop/s: no key
 

@@ -102,7 +102,15 @@ pub(crate) async fn rollback(context: &Context, args: &Rollback) -> Result<Done,
     };
     let ask =
         Ask::post(&["changes", &args.revision.to_string(), "revert"]).with_json(&body).keyed();
-    let answer = context.client.json(&ask).await?;
+    let answer = context.client.json(&ask).await.map_err(|failure| match failure {
+        Failure::Refused(mut problem) if problem.sort() == "conflict" => {
+            let remedy = "a later change touched it; see which, and roll that one back first: \
+                          heddle history";
+            problem.remedy = Some(remedy.to_owned());
+            Failure::Refused(problem)
+        }
+        other => other,
+    })?;
     if args.show.output == Output::Table {
         let lines = items(&answer, "/changed").iter().map(|changed| {
             let name = object(changed);

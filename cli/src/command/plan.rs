@@ -10,6 +10,12 @@ use crate::manifest::Manifest;
 use crate::show::table::Table;
 use crate::show::{self, Paint, count, items, object, printable, word};
 
+/// What is said where no request is answered in another way: only of what was tried.
+const UNCHANGED: &str = "\
+no request that was tried would be answered in another way
+tried: for each match of a route one request without credentials, a GET where the match names no method
+not tried: other methods, callers who prove who they are, calls between services";
+
 /// Shows the plan.
 ///
 /// # Errors
@@ -34,7 +40,7 @@ fn told(paint: Paint, plan: &Value) -> String {
     let requests: String =
         items(plan, "/requests").iter().map(|request| rerouted(paint, request)).collect();
     if requests.is_empty() {
-        return format!("{objects}\nno request would go elsewhere\n");
+        return format!("{objects}\n{UNCHANGED}\n");
     }
     let more = match plan["more"].as_u64() {
         None | Some(0) => String::new(),

@@ -67,9 +67,12 @@ fn noted(answer: &Value) {
     if items(answer, "/items").is_empty() {
         show::note("nothing was requested in that time that you may see");
     }
-    let unheard = word(answer, "/unheard");
-    if unheard != "-" && !unheard.is_empty() {
-        show::note(format_args!("these nodes tell this server nothing: {unheard}"));
+    let unheard = items(answer, "/unheard").iter().map(|node| word(node, ""));
+    let unheard = unheard.collect::<Vec<_>>().join(", ");
+    if !unheard.is_empty() {
+        show::note(format_args!(
+            "these nodes are connected and have told this server nothing yet: {unheard}"
+        ));
     }
     if let Some(more @ 1..) = answer["more"].as_u64() {
         show::note(format_args!("{} left out", show::count(more as usize, "smaller row")));

@@ -160,7 +160,7 @@ impl App {
         let unheard = nodes.filter(|(node, live)| {
             live.state != crate::NodeState::Away && !self.traffic.hears(&node.id, now)
         });
-        Ok(unheard.map(|(node, _)| node.name).collect())
+        Ok(unheard.map(|(node, _)| format!("{} of {}", node.name, node.cluster)).collect())
     }
 }
 

@@ -57,8 +57,8 @@ pub(super) struct TrafficShape {
     items: Vec<RowShape>,
     /// How many rows with fewer requests were left out.
     more: usize,
-    /// Nodes that you may see and that are connected, but tell this server nothing: with several
-    /// servers each knows of those that tell it.
+    /// Nodes that you may see and that are connected, but tell this server nothing, like `edge of
+    /// east`: with several servers each knows of those that tell it.
     unheard: Vec<String>,
 }
 

@@ -47,7 +47,10 @@ async fn a_row_says_who_asked_for_what_how_often_and_how_it_ended() {
     let bed = counted().await;
     let by = "by=route,rule,backend,caller,node,cluster";
     let (status, answer) = ask(&bed, &format!("/traffic?{by}&window=15m&step=30s")).await;
-    assert_eq!((status, &answer["more"], &answer["unheard"]), (200, &json!(0), &json!(["edge"])));
+    assert_eq!(
+        (status, &answer["more"], &answer["unheard"]),
+        (200, &json!(0), &json!(["edge of east"]))
+    );
     let [mut row]: [Value; 1] = serde_json::from_value(answer["items"].clone()).unwrap();
     let steps = row["steps"].take();
     assert_eq!((steps[0]["requests"].as_u64(), steps[0]["errors"].as_u64()), (Some(10), Some(2)));
