@@ -13,7 +13,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwapOption;
 use model::identity::Peer;
@@ -35,6 +35,9 @@ pub(crate) use check::Nobody;
 pub(crate) use inbound::serve;
 pub(crate) use outbound::{Tunnel, Way};
 
+/// What is under way on a connection whose root was retired may go on for so long; a request that takes
+/// longer to be answered is given up everywhere.
+const DISOWNED: Duration = Duration::from_secs(60);
 /// Bytes of one tunnel that may wait to be read.
 const WINDOW: u32 = 256 << 10;
 /// The same of all tunnels of a connection: one that nobody reads does not hold up the others.
@@ -199,7 +202,7 @@ fn credentials(papers: &Papers<'_>, key: &NodeKey, number: u64) -> Result<Creden
 }
 
 /// How long a certificate lives yet.
-pub(crate) fn left(ends: SystemTime) -> std::time::Duration {
+pub(crate) fn left(ends: SystemTime) -> Duration {
     ends.duration_since(SystemTime::now()).unwrap_or_default()
 }
 

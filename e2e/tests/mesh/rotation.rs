@@ -37,8 +37,11 @@ async fn a_root_is_rotated_under_load_and_no_request_fails() {
     let arguments = ["--certificate-ttl", "10s"].map(str::to_owned).to_vec();
     let mut scene = Cloth::with(Plan { arguments, ..Plan::default() }).await;
     let first = signs(&scene.fleet).await;
+    // Begun under the first root, and answered long after that is gone.
+    let (long, _) = scene.under_way(CLERK).await;
+    let mut long = Some(long);
     for round in 0..rounds {
-        let old = signs(&scene.fleet).await;
+        let (old, leaves) = (signs(&scene.fleet).await, leaves(&scene.fleet).await);
         let served = serve_while(&mut scene, rotate).await;
         let new = signs(&scene.fleet).await;
         assert_ne!(old, new);
@@ -47,11 +50,25 @@ async fn a_root_is_rotated_under_load_and_no_request_fails() {
         })
         .await;
         println!("rotation {round}: {served} requests through every hop, 0 failed");
-        assert!(served > 20, "only {served}");
+        let renewed = self::leaves(&scene.fleet).await;
+        assert!(leaves.iter().zip(&renewed).all(|(old, new)| old < new), "{leaves:?} {renewed:?}");
+        if let Some(long) = long.take() {
+            assert!(!long.is_finished(), "it ended by itself");
+            scene.front.open_gate();
+            let reply = long.await.expect("it was sent");
+            assert_eq!(reply.status, 200, "of before the rotation: {}", reply.text());
+        }
     }
     assert_ne!(first, signs(&scene.fleet).await);
     let all = scene.fleet.get("/authority").await;
     assert_eq!((&all["phase"], &all["holding"]), (&json!("resting"), &json!([])), "{all:#}");
+}
+
+/// When the certificate of each node ends.
+async fn leaves(fleet: &Fleet) -> Vec<String> {
+    let nodes = fleet.get("/nodes").await;
+    let ends = nodes["items"].as_array().expect("a list").iter();
+    ends.map(|node| node["certificateExpires"].as_str().expect("a time").to_owned()).collect()
 }
 
 /// From begin to end, the server killed in each phase.

@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
-use super::{FRAME, WINDOW, WINDOWS, left};
+use super::{DISOWNED, FRAME, WINDOW, WINDOWS, left};
 use crate::failure::Failure;
 use crate::http::{Conn, Servers, Spoken};
 use crate::pool;
@@ -26,8 +26,6 @@ use crate::telemetry::Outcome;
 
 /// Tunnels of one connection at once: each is one HTTP/1.1 connection of the other side.
 const TUNNELS: u32 = 4096;
-/// So long may go on what came by a certificate whose root was retired.
-const DISOWNED: Duration = Duration::from_secs(2);
 
 /// Serves the tunnels of one connection until it ends, its certificate does, or the process drains.
 pub(crate) async fn serve(outer: Conn, stream: TcpStream, servers: &Arc<Servers>) -> Outcome {
@@ -48,13 +46,14 @@ pub(crate) async fn serve(outer: Conn, stream: TcpStream, servers: &Arc<Servers>
     };
     let chain = stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
     let Ok(proven) = credentials.check.proven(&chain) else { return Outcome::HandshakeFailed };
-    let (from, ends) = (Arc::new(proven.peer), proven.certificate.not_after);
+    let ends = proven.certificate.not_after;
+    let from = Arc::new(Opener { peer: Arc::new(proven.peer), ends, open: Arc::new(()) });
     let service = {
-        let (outer, servers) = (Arc::clone(&outer), Arc::clone(servers));
+        let (outer, servers, from) = (Arc::clone(&outer), Arc::clone(servers), Arc::clone(&from));
         service_fn(move |request| {
             let (outer, servers, from) =
                 (Arc::clone(&outer), Arc::clone(&servers), Arc::clone(&from));
-            async move { Ok::<_, Infallible>(tunnel(&outer, (&from, ends), &servers, request).await) }
+            async move { Ok::<_, Infallible>(tunnel(&outer, &from, &servers, request).await) }
         })
     };
     let serving = http2::Builder::new(TokioExecutor::new())
@@ -75,7 +74,9 @@ pub(crate) async fn serve(outer: Conn, stream: TcpStream, servers: &Arc<Servers>
         served = serving.as_mut() => return over(&served, Outcome::Done),
         () = outer.shared.phase.draining() => (Outcome::Cut, left(ends) + soon),
         () = tokio::time::sleep(left(ends)) => (Outcome::TimedOut, soon),
-        () = membership.disowns(&chain, credentials.number) => (Outcome::Cut, DISOWNED),
+        () = membership.disowns(&chain, credentials.number) => {
+            (Outcome::Cut, if from.has_tunnels() { DISOWNED } else { Duration::ZERO })
+        }
     };
     serving.as_mut().graceful_shutdown();
     match tokio::time::timeout(bound, serving).await {
@@ -88,11 +89,26 @@ fn over(served: &Result<(), hyper::Error>, usual: Outcome) -> Outcome {
     if served.is_ok() { usual } else { Outcome::Reset }
 }
 
+/// Who opened a connection.
+struct Opener {
+    peer: Arc<Peer>,
+    /// When the certificate ends that says so.
+    ends: SystemTime,
+    /// Each tunnel that is open has one more.
+    open: Arc<()>,
+}
+
+impl Opener {
+    fn has_tunnels(&self) -> bool {
+        Arc::strong_count(&self.open) > 1
+    }
+}
+
 /// Answers a CONNECT, and serves what comes through it. Where nobody answers for the application, it
 /// is refused, so that who asks goes elsewhere before it has sent anything.
 async fn tunnel(
     outer: &Arc<Conn>,
-    (from, until): (&Arc<Peer>, SystemTime),
+    opener: &Opener,
     servers: &Arc<Servers>,
     request: Request<Incoming>,
 ) -> Response<Empty<Bytes>> {
@@ -104,6 +120,7 @@ async fn tunnel(
     if request.method() != Method::CONNECT {
         return answer(StatusCode::METHOD_NOT_ALLOWED);
     }
+    let from = &opener.peer;
     let Some(port) = meant(outer, &request) else {
         tracing::info!(to = %request.uri(), %from, "no port of this workload is meant");
         return answer(StatusCode::NOT_FOUND);
@@ -119,9 +136,10 @@ async fn tunnel(
         return answer(StatusCode::SERVICE_UNAVAILABLE);
     }
     let (shared, worker, tasks) = (Arc::clone(&outer.shared), outer.worker, outer.tasks.clone());
-    let conn = Conn::new(shared, worker, outer.peer, port, tasks).of(Arc::clone(from), until);
-    let servers = Arc::clone(servers);
+    let conn = Conn::new(shared, worker, outer.peer, port, tasks).of(Arc::clone(from), opener.ends);
+    let (servers, open) = (Arc::clone(servers), Arc::clone(&opener.open));
     outer.tasks.spawn(async move {
+        let _open = open;
         match hyper::upgrade::on(request).await {
             Ok(upgraded) => {
                 servers.serve(Arc::new(conn), TokioIo::new(upgraded), Spoken::Detect).await;

@@ -14,7 +14,7 @@ use rustls::pki_types::ServerName;
 use table::Through;
 use tokio_rustls::TlsConnector;
 
-use super::{Credentials, FRAME, Membership, WINDOW, WINDOWS};
+use super::{Credentials, DISOWNED, FRAME, Membership, WINDOW, WINDOWS};
 use crate::connect;
 use crate::failure::Failure;
 use crate::settings::Limits;
@@ -155,18 +155,22 @@ impl Way {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(Failure::unreached)?;
-        // Ends when its senders are dropped and its tunnels are over, or nobody vouches any more for
-        // who is there.
+        // Ends when its senders are dropped and its tunnels are over, or a while after nobody vouches any
+        // more for who is there: nothing new goes through it by then, since it has another number.
         let (membership, number) = (Arc::clone(&self.membership), credentials.number);
         tokio::spawn(async move {
+            let mut connection = std::pin::pin!(connection);
             let ended = tokio::select! {
-                ended = connection => ended,
+                ended = connection.as_mut() => Ok(ended),
                 () = membership.disowns(&chain, number) => {
-                    return tracing::info!("a connection under a root that was retired is cut");
+                    tracing::info!("a connection under a root that was retired is let go");
+                    tokio::time::timeout(DISOWNED, connection).await
                 }
             };
-            if let Err(error) = ended {
-                tracing::debug!(%error, "a connection to a proxy ended");
+            match ended {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::debug!(%error, "a connection to a proxy ended"),
+                Err(_) => tracing::info!("what was under way under a retired root is cut"),
             }
         });
         Ok(requests)
