@@ -34,8 +34,11 @@ const QUEUE_BYTES: usize = 4 << 20;
 const BATCH_BYTES: usize = 512 << 10;
 /// A longer story, as of a policy with thousands of rules, is cut to what decided.
 const STORY_BYTES: usize = 16 << 10;
-/// So many stories a worker tells in a second: each asks every rule once more.
-const STORIES: u64 = 20;
+/// So many stories a worker tells in a second of what was denied or failed: each asks every rule once
+/// more.
+const STORIES: u64 = 100;
+/// The same of what passed, which takes none of the room of the others.
+const PASSING: u64 = 20;
 
 /// The door for the workers, and for who takes them to the server.
 #[derive(Debug)]
@@ -48,8 +51,15 @@ pub(crate) struct Decisions {
     share: Ratio,
     /// What the node runs.
     vector: ArcSwap<BTreeMap<String, i64>>,
-    /// The second and, in the lower half, the stories told in it; one for each worker.
-    stories: Box<[AtomicU64]>,
+    /// The stories of each worker.
+    stories: Box<[Stories]>,
+}
+
+/// The second and, in the lower half, the stories told in it.
+#[derive(Debug, Default)]
+struct Stories {
+    wrong: AtomicU64,
+    passing: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -70,7 +80,7 @@ impl Decisions {
             wake: Notify::new(),
             share: Ratio::new(share),
             vector: ArcSwap::default(),
-            stories: (0..workers).map(|_| AtomicU64::new(0)).collect(),
+            stories: (0..workers).map(|_| Stories::default()).collect(),
         }
     }
 
@@ -83,18 +93,19 @@ impl Decisions {
     /// Whether the story of a request is to be told that ends so for now, and there is time for it.
     pub(crate) fn wants_story(&self, record: &Record, reason: Reason) -> bool {
         // Where a redirect leads holds the query, which may hold secrets.
-        if reason == Reason::Redirected
-            || !(went_wrong(reason) || self.share.keeps(record.trace.trace_id))
-        {
+        let is_wrong = went_wrong(reason);
+        if reason == Reason::Redirected || !(is_wrong || self.share.keeps(record.trace.trace_id)) {
             return false;
         }
-        let Some(told) = self.stories.get(record.worker) else { return false };
+        let Some(stories) = self.stories.get(record.worker) else { return false };
+        let (told, most) =
+            if is_wrong { (&stories.wrong, STORIES) } else { (&stories.passing, PASSING) };
         let second = seconds(record.began_at) << 32;
         let before = told.load(Relaxed);
         let count = if before >> 32 == second >> 32 { before & u64::from(u32::MAX) } else { 0 };
         // Only its own worker writes it.
         told.store(second | (count + 1), Relaxed);
-        count < STORIES
+        count < most
     }
 
     /// Queues what became of an exchange, unless it is to be left out.

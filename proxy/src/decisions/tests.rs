@@ -67,18 +67,21 @@ fn what_has_no_room_is_counted() {
 
 #[test]
 fn a_worker_tells_so_many_stories_in_a_second_and_no_more() {
-    let decisions = Decisions::new(2, 0.0);
-    let mut record = record();
-    let told = |worker: usize, after: u64| {
+    let record = record();
+    let told = |decisions: &Decisions, reason: Reason, worker: usize, after: u64| {
         let mut record = sample(&record.telemetry);
         record.worker = worker;
         record.began_at = SystemTime::UNIX_EPOCH + Duration::from_secs(1000 + after);
-        let wants = |_: &u64| decisions.wants_story(&record, Reason::AccessDenied);
+        let wants = |_: &u64| decisions.wants_story(&record, reason);
         (0..2 * STORIES).filter(wants).count() as u64
     };
-    assert_eq!((told(0, 0), told(1, 0), told(0, 0), told(0, 1)), (STORIES, STORIES, 0, STORIES));
-    record.reason = Reason::Ok;
-    assert!(!decisions.wants_story(&record, Reason::Ok));
+    let all = Decisions::new(2, 1.0);
+    // What passes takes none of the room of what was denied.
+    assert_eq!(told(&all, Reason::Ok, 0, 0), PASSING);
+    let denied = |worker, after| told(&all, Reason::AccessDenied, worker, after);
+    let found = (denied(0, 0), denied(1, 0), denied(0, 0), denied(0, 1));
+    assert_eq!(found, (STORIES, STORIES, 0, STORIES));
+    assert_eq!(told(&Decisions::new(2, 0.0), Reason::Ok, 0, 0), 0);
 }
 
 #[test]

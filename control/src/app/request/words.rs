@@ -16,6 +16,10 @@ use wire::{Decision, Side};
 use super::is_denial;
 use super::tale::Tale;
 
+/// What is said of a denial without its story.
+const UNTOLD: &str = "which rules it missed was not told: a worker of a proxy tells that of a hundred \
+                      denials a second";
+
 /// Rules that are told of as what would have been needed.
 const NEEDED: usize = 3;
 
@@ -29,6 +33,10 @@ pub(super) fn words(by: &Teller, decision: &Decision, tale: &Tale) -> Vec<String
     let detail = decision.detail.iter().filter(|detail| !words[0].contains(detail.as_str()));
     let detail: Vec<_> = detail.map(|detail| format!("the cause: {detail}")).collect();
     words.extend(detail);
+    let is_named = tale.decider.is_some() || decision.policy.is_some();
+    if tale.story.is_none() && is_denial(&decision.reason) && !is_named {
+        words.push(UNTOLD.to_owned());
+    }
     let silent = tale.others.iter().filter(|other| tale.decider.as_ref() != Some(other));
     words.extend(silent.map(|other| format!("{other} was asked, too, and may not be shown")));
     words.extend(tale.change.iter().map(|change| format!("what would allow it: {change}")));
