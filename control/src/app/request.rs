@@ -1,9 +1,12 @@
 //! What became of requests, as far as who asks may see it: the way of one, and the latest of all.
 //!
 //! ```text
-//! x-request-id ── the hops that have it ── those of their traces ── those that came under such a
-//!                                          trace and opened another ── and so on, so far
+//! x-request-id ── the first hop that has it ── those of its trace ── those that came under such a
+//!                                              trace and opened another ── and so on, so far
 //! ```
+//!
+//! Applications see the id and may send it again with what they like, so that a hop has it says nothing
+//! yet: it belongs to the way if it follows from the first one, which is the edge's where there is one.
 //!
 //! A hop is seen by whoever may read what decided there; of any other there is only that it was,
 //! how long it took and whose it is. Within a hop that is seen, a policy that may not be read is
@@ -145,23 +148,20 @@ impl App {
     /// All that proxies made of a request, in order.
     async fn joined(&self, id: &str) -> Result<Vec<Told>, Refusal> {
         let (mut hops, mut traces) = (BTreeMap::new(), BTreeSet::new());
-        let mut found = self.store.decision_find(By::Request(id), HOPS).await?;
-        loop {
+        let found = self.store.decision_find(By::Request(id), HOPS).await?;
+        let mut next = first(&found).map(|told| told.decision.trace.clone());
+        while let Some(trace) = next.filter(|_| traces.len() < TRACES) {
+            let mut found = self.store.decision_find(By::Trace(&trace), HOPS).await?;
+            found.extend(self.store.decision_find(By::Link(&trace), HOPS).await?);
             let place = |told: Told| ((told.by.id.clone(), told.decision.span.clone()), told);
             hops.extend(found.into_iter().map(place));
-            let mut own = hops.values().map(|told| &told.decision.trace);
-            let next = own.find(|trace| !traces.contains(*trace)).cloned();
-            let Some(trace) = next.filter(|_| traces.len() < TRACES) else { break };
-            found = self.store.decision_find(By::Trace(&trace), HOPS).await?;
-            found.extend(self.store.decision_find(By::Link(&trace), HOPS).await?);
             traces.insert(trace);
+            let mut own = hops.values().map(|told| &told.decision.trace);
+            next = own.find(|trace| !traces.contains(*trace)).cloned();
         }
         let mut hops: Vec<_> = hops.into_values().collect();
-        let by_time = |told: &Told| (told.decision.at, told.decision.span.clone());
-        // Where there are too many, the request's own go before others of its trace.
-        hops.sort_by_key(|told| (told.decision.request != id, by_time(told)));
+        hops.sort_by_key(|told| (told.decision.at, told.decision.span.clone()));
         hops.truncate(usize::try_from(HOPS).unwrap_or(usize::MAX));
-        hops.sort_by_key(by_time);
         Ok(in_order(hops))
     }
 }
@@ -175,6 +175,12 @@ impl Ended {
             Ended::By(reason) => vec![reason.as_str()],
         }
     }
+}
+
+/// Of hops that have one id, by time, the one by which the request came to be: at the edge every request
+/// is given an id of its own, and no application is there.
+fn first(hops: &[Told]) -> Option<&Told> {
+    hops.iter().find(|told| told.by.kind == "gateway").or(hops.first())
 }
 
 /// The same, each behind the one that it follows, whatever the clocks of their machines say.

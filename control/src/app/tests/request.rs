@@ -175,6 +175,34 @@ async fn whoever_may_read_everything_is_told_the_whole_way() {
 }
 
 #[tokio::test]
+async fn an_application_that_sends_an_id_again_neither_adds_to_a_way_nor_hides_any_of_it() {
+    let bed = told().await;
+    let service = key(Kind::Service, "shop", "app");
+    let forged = (0..300).map(|number| Decision {
+        side: Side::Outbound,
+        // Some say that they were earlier.
+        ..decision(100 + number, &format!("{number:032x}"), 299 - number as i64 * 2, &service)
+    });
+    for some in forged.collect::<Vec<_>>().chunks(wire::DECISIONS) {
+        tell(&bed, "shop.front-1", some.to_vec()).await;
+    }
+    let way = show(&bed, "root").await;
+    let spans: Vec<_> = way.hops.iter().map(|hop| seen(hop).decision.span.clone()).collect();
+    assert_eq!(spans, [1, 2, 3].map(|span| format!("{span:016x}")));
+}
+
+#[tokio::test]
+async fn a_denial_without_its_story_says_why_there_is_none() {
+    let bed = Bed::shop().await;
+    let front = key(Kind::HttpRoute, "shop", "front");
+    let denied = denied(decision(1, FIRST, 0, &front), &["shop"], &rule("a", "b"));
+    tell(&bed, "edge", vec![Decision { story: None, detail: None, ..denied }]).await;
+    let words = seen(&show(&bed, "root").await.hops[0]).words.clone();
+    assert_eq!(words.len(), 2, "{words:?}");
+    assert!(words[1].starts_with("which rules it missed was not told"), "{words:?}");
+}
+
+#[tokio::test]
 async fn another_teams_part_is_time_taken_and_whose_it_is() {
     let bed = told().await;
     let way = show(&bed, "sara").await;
