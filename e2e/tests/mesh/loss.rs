@@ -1,231 +1,262 @@
 //! What a kill costs: the requests that were on what was killed, and nothing else.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use e2e::client::{Fault, nothing, request};
+use e2e::people::heddle;
+use e2e::program::{Ended, ended};
 use e2e::soak::count;
-use e2e::{Connection, Joined, wait};
-use serde_json::Value;
-use tokio::task::{JoinHandle, JoinSet};
+use e2e::{Fleet, Joined, wait};
 use tokio::time::Instant;
 
-use crate::scene::HOST;
+use crate::steady::{Load, Outcome, RATE};
 use crate::two::Two;
 
-/// Requests per second, half of them to each gateway.
-const RATE: u32 = 200;
 /// Within which a loss is shown.
 const SHOWN: Duration = Duration::from_secs(10);
 /// Within which the other cluster serves.
 const SERVED: Duration = Duration::from_secs(3);
+/// Between two looks at what is shown: each starts a program, beside the load.
+const LOOK: Duration = Duration::from_millis(250);
 
-/// What became of one request.
-#[derive(Debug, Clone)]
-struct Outcome {
+/// When something was killed.
+#[derive(Debug, Clone, Copy)]
+struct Kill {
     began: Instant,
-    ended: Instant,
-    /// The cluster whose catalog answered, or what went wrong.
-    answer: Result<String, String>,
-}
-
-/// Requests that go on until this is stopped.
-struct Load {
-    outcomes: Arc<Mutex<Vec<Outcome>>>,
-    stop: Arc<AtomicBool>,
-    task: JoinHandle<()>,
+    /// When it was gone.
+    dead: Instant,
 }
 
 /// What a kill cost.
 struct Cost {
-    /// When it was gone.
-    dead: Instant,
+    kill: Kill,
+    /// From before the kill to behind the return of what was killed.
     outcomes: Vec<Outcome>,
 }
 
-impl Load {
-    fn start(webs: [SocketAddr; 2]) -> Self {
-        let (outcomes, stop) = (Arc::default(), Arc::<AtomicBool>::default());
-        let task = tokio::spawn(send(webs, Arc::clone(&outcomes), Arc::clone(&stop)));
-        Load { outcomes, stop, task }
-    }
-
-    fn done(&self) -> usize {
-        self.outcomes.lock().expect("nobody panics with it").len()
-    }
-
-    /// Waits until so many more are through.
-    async fn goes_on(&self, more: u64) {
-        let until = self.done() + usize::try_from(more).expect("a count");
-        let bound = Duration::from_secs(more / u64::from(RATE) + 60);
+impl Kill {
+    /// Kills something some time after the last one came back.
+    async fn of(load: &Load, kills: impl AsyncFnOnce()) -> Self {
+        load.goes_on(count(200) / 2).await;
         let began = Instant::now();
-        while self.done() < until {
-            assert!(began.elapsed() < bound, "the load does not go on");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        kills().await;
+        Kill { began, dead: Instant::now() }
     }
 
-    /// Goes on for a while; how many are through then.
-    async fn before(&self) -> usize {
-        self.goes_on(count(200) / 2).await;
-        self.done()
+    /// Whether a request was under way then.
+    fn is_during(self, one: &Outcome) -> bool {
+        one.began <= self.dead && one.ended >= self.began
     }
 
-    /// Goes on after something was killed, and tells what it cost.
-    async fn after(&self, first: usize, dead: Instant) -> Cost {
-        self.goes_on(count(200)).await;
-        let outcomes = self.outcomes.lock().expect("nobody panics with it")[first..].to_vec();
-        Cost { dead, outcomes }
-    }
-
-    async fn end(self) -> usize {
-        self.stop.store(true, Ordering::Relaxed);
-        self.task.await.expect("the load ends");
-        self.outcomes.lock().expect("nobody panics with it").len()
+    /// Sees that a loss was shown soon enough after it.
+    fn shown_after(self) -> Duration {
+        let took = self.began.elapsed();
+        assert!(took < SHOWN, "{took:?}");
+        took
     }
 }
 
 impl Cost {
-    fn failed(&self) -> Vec<&Outcome> {
-        self.outcomes.iter().filter(|one| one.answer.is_err()).collect()
+    /// Some time after what was killed is back.
+    async fn of(kill: Kill, load: &mut Load) -> Self {
+        load.goes_on(count(200) / 2).await;
+        let cost = Cost { kill, outcomes: load.outcomes().await };
+        let rate = cost.rate();
+        assert!(rate > f64::from(RATE) * 0.9, "{rate}/s are not the load");
+        cost
     }
 
-    /// Sees that nothing failed but what was under way when it was killed.
-    fn is_of_the_moment(&self) {
-        let failed = self.failed();
-        let beyond: Vec<_> = failed.iter().filter(|one| one.began > self.dead).collect();
+    fn rate(&self) -> f64 {
+        let began = || self.outcomes.iter().map(|one| one.began);
+        let (first, last) = (began().min(), began().max());
+        let took = first.zip(last).map_or(Duration::ZERO, |(first, last)| last - first);
+        self.outcomes.len() as f64 / took.as_secs_f64()
+    }
+
+    /// What had its end before the kill.
+    fn before(&self) -> impl Iterator<Item = &Outcome> {
+        self.outcomes.iter().filter(|one| one.ended < self.kill.began)
+    }
+
+    /// What was under way at the kill.
+    fn under_way(&self) -> impl Iterator<Item = &Outcome> {
+        self.outcomes.iter().filter(|one| self.kill.is_during(one))
+    }
+
+    fn failed(&self) -> impl Iterator<Item = &Outcome> {
+        self.outcomes.iter().filter(|one| one.answer.is_err())
+    }
+
+    /// Sees that nothing failed at all.
+    fn is_none(&self) {
+        let failed: Vec<_> = self.failed().collect();
+        assert!(failed.is_empty(), "{self} {failed:#?}");
+    }
+
+    /// Sees that nothing failed but what was under way behind a gateway at the kill, and not more
+    /// than can have been there. Nothing did before, while what was killed was away, or as it came
+    /// back.
+    fn is_of_the_moment(&self, door: SocketAddr) {
+        let lost = |one: &&Outcome| one.door == door && self.kill.is_during(one);
+        let (lost, beyond): (Vec<_>, Vec<_>) = self.failed().partition(lost);
         assert!(beyond.is_empty(), "{self} {beyond:#?}");
+        assert!(lost.len() <= self.at_once(), "{self} {lost:#?}");
+    }
+
+    /// How many can be under way behind one gateway: as many as begin there while the slowest of
+    /// before took its time and the kill its own; and one on each edge of that.
+    fn at_once(&self) -> usize {
+        let slowest = self.before().map(|one| one.ended - one.began).max().unwrap_or_default();
+        let long = slowest + (self.kill.dead - self.kill.began);
+        (f64::from(RATE / 2) * long.as_secs_f64()).ceil() as usize + 2
+    }
+
+    /// Sees that nobody had to go to another gateway.
+    fn is_behind_the_doors(&self) {
+        assert!(!self.outcomes.iter().any(|one| one.elsewhere), "{self}");
     }
 }
 
 impl std::fmt::Display for Cost {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let under_way = self.outcomes.iter().filter(|one| one.began <= self.dead).count();
-        let (failed, all) = (self.failed().len(), self.outcomes.len());
-        write!(f, "{all} requests, {under_way} of them under way at its death, {failed} failed")
+        let (all, rate, before) = (self.outcomes.len(), self.rate(), self.before().count());
+        let (under_way, failed) = (self.under_way().count(), self.failed().count());
+        let lost = self.under_way().filter(|one| one.answer.is_err()).count();
+        write!(
+            f,
+            "{all} requests at {rate:.0}/s, {before} before, {under_way} under way at its death and \
+             {lost} of them failed where {} could, {} others failed",
+            self.at_once(),
+            failed - lost
+        )
     }
 }
 
-/// Sends them at a steady rate, each on a connection of its own, to both gateways in turn.
-async fn send(webs: [SocketAddr; 2], outcomes: Arc<Mutex<Vec<Outcome>>>, stop: Arc<AtomicBool>) {
-    let mut beat = tokio::time::interval(Duration::from_secs(1) / RATE);
-    let (mut under_way, mut nth) = (JoinSet::new(), 0);
-    while !stop.load(Ordering::Relaxed) {
-        beat.tick().await;
-        while under_way.try_join_next().is_some() {}
-        nth += 1;
-        let (first, second) = (webs[nth % 2], webs[(nth + 1) % 2]);
-        let outcomes = Arc::clone(&outcomes);
-        under_way.spawn(async move {
-            let began = Instant::now();
-            let answer = ask(first, second).await.map_err(|fault| fault.to_string()).flatten();
-            let outcome = Outcome { began, ended: Instant::now(), answer };
-            outcomes.lock().expect("nobody panics with it").push(outcome);
-        });
-    }
-    while under_way.join_next().await.is_some() {}
+/// What `heddle status` says and how it ends.
+async fn status(fleet: &Fleet) -> Ended {
+    let mut command = heddle(fleet);
+    command.env("HEDDLE_TOKEN", fleet.token()).arg("status");
+    let ended = tokio::task::spawn_blocking(move || ended(&mut command));
+    ended.await.expect("nobody ends it")
 }
 
-/// Asks the first gateway, and the second where the first refuses the connection.
-async fn ask(first: SocketAddr, second: SocketAddr) -> Result<Result<String, String>, Fault> {
-    let mut connection = match Connection::h1(first).await {
-        Ok(connection) => connection,
-        Err(_) => Connection::h1(second).await?,
-    };
-    let asked = request("GET", HOST, "/").body(nothing())?;
-    let reply = connection.send(asked).await?;
-    if reply.status != 200 {
-        return Ok(Err(format!("{}: {}", reply.status, reply.text())));
-    }
-    let called = &reply.json()["called"]["called"]["cluster"];
-    Ok(called.as_str().map(str::to_owned).ok_or_else(|| format!("no catalog: {}", reply.text())))
-}
-
-/// Waits until the server shows of a node what `is_shown` looks for; how long that took.
-async fn shown(
-    two: &Two,
-    cluster: &str,
-    node: &Joined,
-    since: Instant,
-    is_shown: impl Fn(&Value) -> bool,
-) -> Duration {
-    let name = node.name();
+/// Waits until `heddle status` says what is looked for; how long after the kill.
+async fn shown(two: &Two, kill: Kill, is_shown: impl Fn(&str) -> bool) -> Duration {
+    let mut beat = tokio::time::interval(LOOK);
     wait::until_true_of("the loss to be shown", async || {
-        let nodes = two.fleet.get("/nodes").await;
-        let mut nodes = nodes["items"].as_array().into_iter().flatten();
-        nodes.any(|one| one["cluster"] == cluster && one["name"] == name && is_shown(one))
+        beat.tick().await;
+        let said = status(&two.fleet).await;
+        assert_eq!(said.code, 0, "{said:?}");
+        is_shown(&said.stdout)
     })
     .await;
-    let took = since.elapsed();
-    assert!(took < SHOWN, "{took:?}");
-    took
+    kill.shown_after()
 }
 
-fn is_gone(node: &Value) -> bool {
-    node["state"] != "connected"
+/// Whether the first table has the node of a cluster in another state than connected.
+fn is_gone(said: &str, cluster: &str, node: &Joined) -> bool {
+    let rows = said.lines().take_while(|line| !line.is_empty());
+    let mut rows = rows.map(|row| row.split_whitespace().collect::<Vec<_>>());
+    let name = node.name();
+    let row = rows.find(|row| row[..2] == [&*name, cluster]).expect("the node is shown");
+    row[4] != "connected"
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_killed_costs_what_was_on_it() {
     let mut two = Two::new().await;
-    let load = Load::start(two.webs());
+    let mut load = Load::start(two.webs());
+    println!("loss: {}", server(&mut two, &mut load).await);
+    println!("loss: {}", proxy(&mut two, &mut load).await);
+    println!("loss: {}", gateway(&mut two, &mut load).await);
+    println!("loss: {}", application(&mut two, &mut load).await);
+    let (last, all) = load.end().await;
+    assert!(last.iter().all(|one| one.answer.is_ok()), "{last:#?}");
+    println!("loss: {all} requests in all");
+}
 
-    let first = load.before().await;
-    two.fleet.kill().await;
-    let cost = load.after(first, Instant::now()).await;
-    println!("loss: the server: {cost}");
-    assert!(cost.failed().is_empty(), "{:#?}", cost.failed());
-    let status = e2e::program::ended(e2e::people::heddle(&two.fleet).arg("status"));
-    assert_eq!(status.code, 3, "not reachable: {}", status.stderr);
+async fn server(two: &mut Two, load: &mut Load) -> String {
+    let kill = Kill::of(load, async || two.fleet.kill().await).await;
+    let said = status(&two.fleet).await;
+    let took = kill.shown_after();
+    assert_eq!(said.code, 3, "not reachable: {}", said.stderr);
+    load.goes_on(count(200)).await;
     two.fleet.serve().await;
+    let cost = Cost::of(kill, load).await;
+    cost.is_none();
+    cost.is_behind_the_doors();
+    format!("the server: {cost}, shown after {took:?}")
+}
 
-    let first = load.before().await;
-    two.east.proxies[1].kill();
-    let dead = Instant::now();
+async fn proxy(two: &mut Two, load: &mut Load) -> String {
+    let kill = Kill::of(load, async || two.east.proxies[1].kill()).await;
     let orders = &two.east.proxies[1];
-    let (cost, took) =
-        tokio::join!(load.after(first, dead), shown(&two, "east", orders, dead, is_gone));
-    cost.is_of_the_moment();
-    println!("loss: the proxy of the orders in the east: {cost}, shown after {took:?}");
+    let (_, took) = tokio::join!(
+        load.goes_on(count(200)),
+        shown(two, kill, |said| is_gone(said, "east", orders))
+    );
     two.east.proxies[1].respawn();
     two.east.proxies[1].until_ready().await;
+    let cost = Cost::of(kill, load).await;
+    cost.is_of_the_moment(two.east.web);
+    cost.is_behind_the_doors();
+    format!("the proxy of the orders in the east: {cost}, shown after {took:?}")
+}
 
-    let first = load.before().await;
-    two.west.gateway.kill();
-    let dead = Instant::now();
+async fn gateway(two: &mut Two, load: &mut Load) -> String {
+    let door = two.west.web;
+    let kills = async || {
+        // Whoever has two addresses goes to the other one, until this one is ready again.
+        load.forgive(Some(door));
+        two.west.gateway.kill();
+    };
+    let kill = Kill::of(load, kills).await;
     let gateway = &two.west.gateway;
-    let (cost, took) =
-        tokio::join!(load.after(first, dead), shown(&two, "west", gateway, dead, is_gone));
-    cost.is_of_the_moment();
-    println!("loss: the gateway of the west: {cost}, shown after {took:?}");
+    let (_, took) = tokio::join!(
+        load.goes_on(count(200)),
+        shown(two, kill, |said| is_gone(said, "west", gateway))
+    );
     two.west.gateway.respawn();
     two.west.gateway.until_ready().await;
+    load.forgive(None);
+    let cost = Cost::of(kill, load).await;
+    cost.is_of_the_moment(door);
+    let mut turned_away = cost.outcomes.iter().filter(|one| one.elsewhere).peekable();
+    assert!(turned_away.peek().is_some(), "{cost}");
+    assert!(turned_away.all(|one| one.ended > kill.began), "{cost}");
+    format!("the gateway of the west: {cost}, shown after {took:?}")
+}
 
-    let first = load.before().await;
-    two.east.apps[0].kill();
-    let dead = Instant::now();
-    let is_silent =
-        |node: &Value| node["silentPorts"].as_array().is_some_and(|ports| !ports.is_empty());
-    let catalog = &two.east.proxies[0];
-    let (cost, took) =
-        tokio::join!(load.after(first, dead), shown(&two, "east", catalog, dead, is_silent));
-    cost.is_of_the_moment();
-    let east_last = cost.outcomes.iter().filter(|one| one.answer.as_deref() == Ok("east"));
-    let east_last = east_last.map(|one| one.ended).max();
-    assert!(east_last.is_none_or(|last| last < cost.dead + SERVED), "the west serves it");
-    assert!(cost.outcomes.iter().any(|one| one.answer.as_deref() == Ok("west")));
-    let west = cost.outcomes.iter().filter(|one| one.answer.as_deref() == Ok("west"));
-    let first = west.filter(|one| one.began > cost.dead).map(|one| one.ended - cost.dead).min();
-    println!("loss: the catalog of the east: {cost}, shown after {took:?}");
-    println!("loss: the west serves it after {first:?}");
+async fn application(two: &mut Two, load: &mut Load) -> String {
+    let kill = Kill::of(load, async || two.east.apps[0].kill()).await;
+    let silent = format!(
+        "the application beside {} does not answer on port {}",
+        two.east.proxies[0].name(),
+        two.east.apps[0].address.port()
+    );
+    let (_, took) =
+        tokio::join!(load.goes_on(count(200)), shown(two, kill, |said| said.contains(&silent)));
     two.east.apps[0].restart().await;
-    wait::until_true_of("the east to serve its catalog again", async || {
-        let answer = ask(two.east.web, two.east.web).await;
-        answer.is_ok_and(|answer| answer.as_deref() == Ok("east"))
-    })
-    .await;
+    load.until_answered(two.east.web, "east", Instant::now()).await;
+    let cost = Cost::of(kill, load).await;
+    cost.is_of_the_moment(two.east.web);
+    cost.is_behind_the_doors();
+    let first = first_by_the_west(&cost, two.east.web);
+    format!(
+        "the catalog of the east: {cost}, shown after {took:?}, served by the west after {first:?}"
+    )
+}
 
-    println!("loss: {} requests in all", load.end().await);
+/// Sees that the gateway of the east led to the catalog there, and soon after its death to the one
+/// in the west: how long after.
+fn first_by_the_west(cost: &Cost, door: SocketAddr) -> Duration {
+    let Kill { began, dead } = cost.kill;
+    let led = |one: &&Outcome, to: &str| one.door == door && one.answer.as_deref() == Ok(to);
+    let before: Vec<_> = cost.before().filter(|one| one.door == door).collect();
+    assert!(!before.is_empty() && before.iter().all(|one| led(one, "east")), "{before:#?}");
+    let west = cost.outcomes.iter().filter(|one| one.began > dead && led(one, "west"));
+    let first = west.map(|one| one.ended - began).min();
+    let first = first.expect("the west serves it");
+    assert!(first < SERVED, "{first:?}");
+    first
 }

@@ -14,5 +14,6 @@ mod place;
 mod rotation;
 mod scene;
 mod split;
+mod steady;
 mod traffic;
 mod two;
