@@ -26,6 +26,11 @@ impl App {
         app
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Ends it by SIGKILL.
     ///
     /// # Panics

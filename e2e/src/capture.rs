@@ -1,6 +1,8 @@
 //! What goes over loopback, as somebody sees it who may listen there.
 
+use std::collections::BTreeSet;
 use std::io::Read as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -79,23 +81,21 @@ fn look(packet: &[u8], marker: &[u8]) -> Option<Seen> {
     segment.windows(marker.len()).any(|window| window == marker).then_some(seen)
 }
 
-/// Whether a process holds an established TCP connection that has this port at its own end.
-pub fn holds(pid: u32, port: u16) -> bool {
-    let table = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
-    let inodes: Vec<_> = table
-        .lines()
-        .map(|line| line.split_whitespace().collect::<Vec<_>>())
-        .filter(|words| {
-            let own = words.get(1).and_then(|address| address.rsplit_once(':'));
-            let own = own.and_then(|(_, port)| u16::from_str_radix(port, 16).ok());
-            own == Some(port) && words.get(3) == Some(&"01")
-        })
-        .filter_map(|words| Some(format!("socket:[{}]", words.get(9)?)))
-        .collect();
+/// The ports that a process has at its own end of established TCP connections.
+pub fn held(pid: u32) -> BTreeSet<u16> {
     let files = std::fs::read_dir(format!("/proc/{pid}/fd"));
-    let links =
-        files.into_iter().flatten().filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
-    links.into_iter().any(|link| inodes.iter().any(|inode| link.as_os_str() == &**inode))
+    let links = files.into_iter().flatten();
+    let links = links.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
+    let links: BTreeSet<_> = links.collect();
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
+    let port = |line: &str| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let is_held = words.get(3) == Some(&"01")
+            && links.contains(Path::new(&format!("socket:[{}]", words.get(9)?)));
+        let (_, port) = words.get(1)?.rsplit_once(':')?;
+        u16::from_str_radix(port, 16).ok().filter(|_| is_held)
+    };
+    table.lines().filter_map(port).collect()
 }
 
 #[cfg(test)]
@@ -115,8 +115,8 @@ mod tests {
         let (mut taken, _) = listener.accept().unwrap();
         sent.write_all(b"before a-marker-of-this-test behind").unwrap();
         taken.read_exact(&mut [0; 35]).unwrap();
-        assert!(holds(std::process::id(), here));
-        assert!(!holds(1, here));
+        assert!(held(std::process::id()).contains(&here));
+        assert!(!held(1).contains(&here));
         let seen = capture.end();
         assert!(seen.contains(&Seen { from: here, to: there }), "{seen:?}");
         assert!(seen.iter().all(|seen| *seen == Seen { from: here, to: there }), "{seen:?}");
