@@ -9,13 +9,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::{Method, Request};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::client::{Connection, Fault, Payload, Reply, bytes, nothing};
 use crate::program::{self, free_port};
 use crate::server::Server;
+use crate::trust::Papers;
 use crate::wait;
 
 /// The password of the first admin.
@@ -472,6 +477,19 @@ impl Joined {
     /// The folder of its identity and last good state.
     pub fn state(&self) -> &Path {
         &self.node.state
+    }
+
+    /// Its certificate with its key, as it keeps them.
+    ///
+    /// # Panics
+    /// Where it has none.
+    pub fn papers(&self) -> Papers {
+        let identity = std::fs::read(self.node.state.join("identity.json")).expect("an identity");
+        let identity: Value = serde_json::from_slice(&identity).expect("JSON");
+        let chain = identity["chain"].as_array().expect("a list").iter();
+        let der = |text: &Value| STANDARD.decode(text.as_str().expect("text")).expect("base64");
+        let key = PrivateKeyDer::from_pem_file(self.node.state.join("key.pem")).expect("a key");
+        (chain.map(|text| CertificateDer::from(der(text))).collect(), key)
     }
 
     /// Its process.

@@ -14,7 +14,6 @@ use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 use rustls::ClientConfig;
-use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -26,7 +25,7 @@ use wire::client::{ConfigClient, IdentityClient};
 use wire::{Ack, ControlFrame, Hello, Join, NodeFrame, NodeHeartbeat, Vector};
 
 use crate::Fleet;
-use crate::trust::Credulous;
+use crate::trust::credulous;
 
 /// How many join at once.
 const AT_ONCE: usize = 16;
@@ -95,12 +94,13 @@ impl Node {
             csr: csr.der().to_vec(),
             now: now(),
         };
-        let sender = dial(address, &tls(None)?).await?;
+        let sender = dial(address, &credulous(None)).await?;
         let certified = IdentityClient::new(service(sender)).join(join).await;
         let certified = certified.context("joining")?.into_inner();
         let chain = certified.chain.into_iter().map(CertificateDer::from).collect();
         let key = PrivatePkcs8KeyDer::from(key.serialize_der());
-        let sender = dial(address, &tls(Some((chain, key)))?).await?;
+        let papers = (chain, PrivateKeyDer::Pkcs8(key));
+        let sender = dial(address, &credulous(Some(papers))).await?;
         let at = Arc::new(AtomicI64::new(0));
         let task = tokio::spawn(follow(sender, Arc::clone(&at)));
         Ok(Node { at, task })
@@ -189,22 +189,6 @@ async fn dial(address: SocketAddr, tls: &Arc<ClientConfig>) -> Result<SendReques
     // It ends with the last of those who send by it.
     tokio::spawn(connection);
     Ok(sender)
-}
-
-type Certified = (Vec<CertificateDer<'static>>, PrivatePkcs8KeyDer<'static>);
-
-fn tls(certified: Option<Certified>) -> Result<Arc<ClientConfig>> {
-    let provider = Arc::new(default_provider());
-    let trusting = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_protocol_versions(&[&rustls::version::TLS13])?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Credulous::new(provider)));
-    let mut tls = match certified {
-        Some((chain, key)) => trusting.with_client_auth_cert(chain, PrivateKeyDer::Pkcs8(key))?,
-        None => trusting.with_no_client_auth(),
-    };
-    tls.alpn_protocols = vec![b"h2".to_vec()];
-    Ok(Arc::new(tls))
 }
 
 fn now() -> i64 {

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
+use rcgen::{
+    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, SanType,
+};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 /// An authority that exists for one test.
@@ -25,6 +28,9 @@ pub struct Certificate {
     /// The certificate as a client sees it.
     pub der: CertificateDer<'static>,
 }
+
+/// A certificate with its key, as one shows them.
+pub type Papers = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 impl Default for Authority {
     fn default() -> Self {
@@ -52,6 +58,22 @@ impl Authority {
         Certificate { chain: signed.pem(), key: key.serialize_pem(), der: signed.der().clone() }
     }
 
+    /// Signs papers for whoever is called `uri`, good for both sides of TLS.
+    ///
+    /// # Panics
+    /// Where it is no URI.
+    pub fn sign_uri(&self, uri: &str) -> Papers {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new(Vec::<String>::new()).expect("no names");
+        params.subject_alt_names = vec![SanType::URI(uri.try_into().expect("a URI is ASCII"))];
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
+        let signed = params.signed_by(&key, &self.issuer).expect("a certificate");
+        let key = PrivatePkcs8KeyDer::from(key.serialize_der());
+        (vec![signed.der().clone()], PrivateKeyDer::Pkcs8(key))
+    }
+
     /// A client that believes this authority and offers `alpn`.
     pub fn client(&self, alpn: &[&str]) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
@@ -66,6 +88,26 @@ impl Authority {
         config.resumption = rustls::client::Resumption::disabled();
         Arc::new(config)
     }
+}
+
+/// A client that believes any server and speaks HTTP/2 as the mesh does; it shows `papers`, if it has
+/// any.
+///
+/// # Panics
+/// Where they are no certificate with its key.
+pub fn credulous(papers: Option<Papers>) -> Arc<ClientConfig> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let tls = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .expect("TLS 1.3")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Credulous::new(provider)));
+    let mut tls = match papers {
+        Some((chain, key)) => tls.with_client_auth_cert(chain, key).expect("a certificate"),
+        None => tls.with_no_client_auth(),
+    };
+    tls.alpn_protocols = vec![b"h2".to_vec()];
+    Arc::new(tls)
 }
 
 /// A client's check that believes any server: for measuring one, and for looking at whom it lets in.

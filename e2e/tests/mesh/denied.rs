@@ -3,16 +3,18 @@
 
 use std::net::SocketAddr;
 
-use e2e::client::Reply;
+use e2e::client::{Fault, Reply, nothing, request};
 use e2e::fleet::Kind;
 use e2e::program::free_port;
 use e2e::soak::count;
-use e2e::{Joined, wait};
+use e2e::trust::{Authority, Papers, credulous};
+use e2e::{Connection, Joined, wait};
+use http::Request;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::cloth::{CLERK, Cloth, PASSPORT, READER, TRACE, send, workload};
-use crate::scene::until_speaking;
+use crate::scene::{HOST, until_speaking};
 
 /// Sees that a denial shows everywhere where it should.
 async fn shows(cloth: &Cloth, what: &str, reply: &Reply, by: &Joined, reason: &str) {
@@ -78,29 +80,78 @@ async fn each_denial_shows_to_who_asks_in_the_log_and_at_the_server() {
                 - { name: read, when: { methods: [GET], paths: [{ value: /gate }] } }\n";
     let revision = cloth.fleet.change(text).await;
     cloth.fleet.until_everywhere(revision).await;
-    let path = cloth.get("/echo", CLERK, &[]).await;
-    shows(&cloth, "by method and path", &path, front, "access_denied").await;
-    // Without a certificate nothing is a request: there is a line, and nothing else.
-    let config = orders.admin("/config").await.expect("the admin port").json();
-    let resources = config["resources"].as_array().into_iter().flatten();
-    let own = resources.filter(|one| one["kind"] == "Workload");
-    let mut own = own.filter(|one| one["metadata"]["name"] == "orders");
-    let port = own.next().and_then(|one| one["spec"]["mesh"]["port"].as_u64());
-    let port = port.and_then(|port| u16::try_from(port).ok()).expect("the proxy's own port");
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("the proxy listens");
-    stream.write_all(b"GET /echo HTTP/1.1\r\nHost: orders\r\n\r\n").await.expect("it takes bytes");
-    let mut said = Vec::new();
-    let _reset = stream.read_to_end(&mut said).await;
-    assert!(!String::from_utf8_lossy(&said).contains("HTTP/"), "{said:?}");
-    wait::until_true("who is not let in, in the log", || {
-        orders.stderr().contains("not let in from the mesh")
-    })
-    .await;
+    for (what, method, path) in [("by path", "GET", "/echo"), ("by method", "POST", "/gate")] {
+        let asked = request(method, HOST, path).header("x-api-key", CLERK).body(nothing());
+        let mut connection = Connection::h1(cloth.web).await.expect("the gateway listens");
+        // Who is let in after all waits at the gate.
+        let sent = connection.send(asked.expect("a request"));
+        let reply = wait::within(what, sent).await.expect("an answer");
+        shows(&cloth, what, &reply, front, "access_denied").await;
+    }
     assert_eq!((cloth.front.count(), cloth.orders.count()), before);
     cloth.front.open_gate();
     for reply in [sent.await, reading.await] {
         assert_eq!(reply.expect("it was sent").status, 200);
     }
+}
+
+/// Waits until a proxy's own log has one more line of somebody who is not let in, of this cause.
+async fn until_told(proxy: &Joined, before: usize, cause: &str) {
+    wait::until_true(&format!("'{cause}' in the log"), || {
+        let log = proxy.stderr();
+        let lines = log.lines().filter(|line| line.contains("not let in from the mesh"));
+        lines.skip(before).any(|line| line.contains(cause))
+    })
+    .await;
+}
+
+fn told(proxy: &Joined) -> usize {
+    proxy.stderr().matches("not let in from the mesh").count()
+}
+
+/// The status that a proxy of the mesh answers who asks it for its application, over TLS.
+async fn connects(
+    to: SocketAddr,
+    application: SocketAddr,
+    papers: Option<Papers>,
+) -> Result<u16, Fault> {
+    let mut connection = Connection::tls_as(to, "mesh.heddle.internal", credulous(papers)).await?;
+    let asked = Request::connect(application.to_string()).body(nothing())?;
+    Ok(connection.open(asked).await?.status().as_u16())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_let_in_without_a_certificate_that_the_mesh_believes() {
+    let cloth = Cloth::new().await;
+    let (edge, orders) = (&cloth.nodes[0], &cloth.nodes[2]);
+    let workload = cloth.fleet.get("/resources/Workload/shop/orders").await;
+    let port = workload["spec"]["mesh"]["port"].as_u64().expect("a port");
+    let hbone = SocketAddr::from(([127, 0, 0, 1], u16::try_from(port).expect("a port")));
+    let before = (cloth.orders.count(), orders.access_log());
+    // Who is called as the gateway is, but by an authority of their own.
+    let (uri, real) = ("spiffe://local.heddle.internal/node/gateway/edge", edge.papers());
+    assert!(real.0[0].windows(uri.len()).any(|bytes| bytes == uri.as_bytes()), "{uri}");
+    let own = Authority::new().sign_uri(uri);
+    for (papers, cause) in [(None, "peer sent no certificates"), (Some(own), "UnknownIssuer")] {
+        let lines = told(orders);
+        // Boxed, since a TLS stream is large.
+        let asked = Box::pin(connects(hbone, cloth.orders.address, papers));
+        let connected = wait::within("a stranger's end", asked).await;
+        assert!(connected.is_err(), "{cause}: {connected:?}");
+        until_told(orders, lines, cause).await;
+    }
+    let lines = told(orders);
+    // Nor is anything read that is not TLS.
+    let mut stream = TcpStream::connect(hbone).await.expect("the proxy listens");
+    stream.write_all(b"GET /echo HTTP/1.1\r\nHost: orders\r\n\r\n").await.expect("it takes bytes");
+    let mut said = Vec::new();
+    let _reset = wait::within("the end", stream.read_to_end(&mut said)).await;
+    assert!(!String::from_utf8_lossy(&said).contains("HTTP/"), "{said:?}");
+    until_told(orders, lines, "corrupt message").await;
+    assert_eq!((cloth.orders.count(), orders.access_log()), before);
+    // It is for want of such a certificate: the same client is let in by the gateway's own.
+    let let_in = connects(hbone, cloth.orders.address, Some(real)).await;
+    assert_eq!(let_in.expect("it is answered"), 200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
