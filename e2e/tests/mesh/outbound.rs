@@ -2,11 +2,12 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use e2e::Connection;
 use e2e::client::{Reply, nothing, request};
-use e2e::fleet::Kind;
+use e2e::fleet::{Kind, Plan};
 use e2e::program::free_port;
+use e2e::{Connection, Joined, wait};
 use http::Request;
+use serde_json::{Value, json};
 
 use crate::scene::{HOST, Scene, policy, storefront, until_speaking};
 
@@ -49,21 +50,63 @@ async fn an_application_calls_another_by_name_as_itself() {
     .await;
 }
 
+/// The one policy of the route at the edge and of the Service: these paths alone.
+fn at_both(path: &str) -> String {
+    format!(
+        "apiVersion: heddle.dev/v1alpha1\nkind: AccessPolicy\n\
+         metadata: {{ name: open-edge, namespace: shop }}\nspec:\n  \
+         targetRefs: [{{ kind: HTTPRoute, name: orders }}, {{ kind: Service, name: orders }}]\n  \
+         rules: [{{ name: all, when: {{ paths: [{{ value: {path} }}] }} }}]\n---\n"
+    )
+}
+
+/// What the server knows of the decision at a node.
+async fn decision(scene: &Scene, reply: &Reply, node: &Joined) -> Value {
+    let path = format!("/requests/{}", reply.header("x-request-id"));
+    wait::until(&format!("{path} at {}", node.name()), || async {
+        let told = scene.fleet.get_as(scene.fleet.token(), &path).await.ok()?.json();
+        let mut hops = told["hops"].as_array()?.iter();
+        hops.find(|hop| hop["node"]["name"] == node.name()).cloned()
+    })
+    .await
+}
+
+/// Sees that a node itself let a request pass or denied it, by the workspace as of a revision.
+async fn decides(scene: &Scene, reply: &Reply, node: &Joined, revision: i64) {
+    let hop = decision(scene, reply, node).await;
+    let (reason, policy) = match reply.status {
+        200 => ("ok", json!("open-edge")),
+        _ => ("access_denied", Value::Null),
+    };
+    assert_eq!((&hop["reason"], &hop["policy"]["name"]), (&json!(reason), &policy), "{hop:#}");
+    let mut ran = hop["vector"].as_array().into_iter().flatten();
+    let ran = ran.find(|one| one["scope"] == "workspace/shop").expect("the scope of the shop");
+    assert_eq!(ran["revision"], revision, "{hop:#}");
+}
+
 #[tokio::test]
 async fn one_edit_of_one_policy_changes_an_answer_at_the_edge_and_between_applications() {
-    let scene = Scene::new().await;
+    let node_arguments = ["--decision-ratio", "1"].map(str::to_owned).to_vec();
+    let scene = Scene::with(Plan { node_arguments, ..Plan::default() }).await;
     let outbound = free_port();
-    let both = "{ name: all, when: { paths: [{ value: /status }] } }";
-    scene.change(&(storefront(free_port(), outbound) + &policy(both))).await;
+    scene.change(&storefront(free_port(), outbound)).await;
     let front = scene.fleet.join_in("local", Kind::Mesh, "shop/front-1").await;
     until_speaking(&front, "workload shop/storefront of local").await;
     let proxy = SocketAddr::from(([127, 0, 0, 1], outbound));
-    let statuses =
-        async |path: &str| (scene.get(path).await.status, call(proxy, "orders", path).await.status);
-    assert_eq!((statuses("/status/200").await, statuses("/echo").await), ((200, 200), (403, 403)));
-    let other = "{ name: all, when: { paths: [{ value: /echo }] } }";
-    scene.change(&policy(other)).await;
-    assert_eq!((statuses("/status/200").await, statuses("/echo").await), ((403, 403), (200, 200)));
+    // The gateway decides the one, and the proxy of who is called the other.
+    let statuses = async |path: &str, revision: i64| {
+        let (edge, inside) = (scene.get(path).await, call(proxy, "orders", path).await);
+        decides(&scene, &edge, &scene.gateway, revision).await;
+        decides(&scene, &inside, &scene.proxy, revision).await;
+        (edge.status, inside.status)
+    };
+    for (open, closed) in [("/status/200", "/echo"), ("/echo", "/status/200")] {
+        let revision = scene.change(&at_both(open)).await;
+        assert_eq!(statuses(open, revision).await, (200, 200), "{open}");
+        let before = scene.origin.count();
+        assert_eq!(statuses(closed, revision).await, (403, 403), "{closed}");
+        assert_eq!(scene.origin.count(), before);
+    }
 }
 
 #[tokio::test]

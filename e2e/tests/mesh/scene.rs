@@ -29,7 +29,11 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) async fn new() -> Self {
-        let (fleet, origin) = (Fleet::start(Plan::default()).await, Origin::start("orders").await);
+        Self::with(Plan::default()).await
+    }
+
+    pub(crate) async fn with(plan: Plan) -> Self {
+        let (fleet, origin) = (Fleet::start(plan).await, Origin::start("orders").await);
         let (web, hbone) = (somewhere(), somewhere());
         let text = edge(web.port()) + &shop() + &workload("orders-1", "local", &origin, hbone);
         fleet.change(&text).await;
@@ -41,10 +45,11 @@ impl Scene {
         scene
     }
 
-    /// Makes a change, and waits until every node has it.
-    pub(crate) async fn change(&self, text: &str) {
+    /// Makes a change, and waits until every node has it; its revision.
+    pub(crate) async fn change(&self, text: &str) -> i64 {
         let revision = self.fleet.change(text).await;
         self.fleet.until_everywhere(revision).await;
+        revision
     }
 
     /// `GET http://HOST/PATH` at the gateway.
