@@ -30,6 +30,8 @@ struct Kill {
 /// What a kill cost.
 struct Cost {
     kill: Kill,
+    /// The gateway before what was killed; none where no request goes through that.
+    door: Option<SocketAddr>,
     /// From before the kill to behind the return of what was killed.
     outcomes: Vec<Outcome>,
 }
@@ -38,6 +40,7 @@ impl Kill {
     /// Kills something some time after the last one came back.
     async fn of(load: &Load, kills: impl AsyncFnOnce()) -> Self {
         load.goes_on(count(200) / 2).await;
+        load.until_calm().await;
         let began = Instant::now();
         kills().await;
         Kill { began, dead: Instant::now() }
@@ -58,9 +61,9 @@ impl Kill {
 
 impl Cost {
     /// Some time after what was killed is back.
-    async fn of(kill: Kill, load: &mut Load) -> Self {
+    async fn of(kill: Kill, door: Option<SocketAddr>, load: &mut Load) -> Self {
         load.goes_on(count(200) / 2).await;
-        let cost = Cost { kill, outcomes: load.outcomes().await };
+        let cost = Cost { kill, door, outcomes: load.outcomes().await };
         let rate = cost.rate();
         assert!(rate > f64::from(RATE) * 0.9, "{rate}/s are not the load");
         cost
@@ -87,28 +90,41 @@ impl Cost {
         self.outcomes.iter().filter(|one| one.answer.is_err())
     }
 
-    /// Sees that nothing failed at all.
-    fn is_none(&self) {
-        let failed: Vec<_> = self.failed().collect();
-        assert!(failed.is_empty(), "{self} {failed:#?}");
+    /// Whether a request can have been on what was killed.
+    fn was_on_it(&self, one: &Outcome) -> bool {
+        self.door == Some(one.door) && self.kill.is_during(one)
     }
 
-    /// Sees that nothing failed but what was under way behind a gateway at the kill, and not more
-    /// than can have been there. Nothing did before, while what was killed was away, or as it came
-    /// back.
-    fn is_of_the_moment(&self, door: SocketAddr) {
-        let lost = |one: &&Outcome| one.door == door && self.kill.is_during(one);
-        let (lost, beyond): (Vec<_>, Vec<_>) = self.failed().partition(lost);
-        assert!(beyond.is_empty(), "{self} {beyond:#?}");
-        assert!(lost.len() <= self.at_once(), "{self} {lost:#?}");
+    /// Sees that nothing failed but what can have been on what was killed, and not more than fits
+    /// there. Nothing did before, while it was away, or as it came back.
+    fn is_of_the_moment(&self) {
+        let (lost, beyond): (Vec<_>, Vec<_>) = self.failed().partition(|one| self.was_on_it(one));
+        assert!(beyond.is_empty(), "{self}\n{}", self.told(&beyond));
+        assert!(lost.len() <= self.at_once(), "{self}\n{}", self.told(&lost));
     }
 
-    /// How many can be under way behind one gateway: as many as begin there while the slowest of
-    /// before took its time and the kill its own; and one on each edge of that.
+    /// What became of some, by when they began.
+    fn told(&self, outcomes: &[&Outcome]) -> String {
+        let lines = outcomes.iter().map(|one| {
+            let Outcome { door, began, ended, answer, .. } = one;
+            let before = self.kill.began.saturating_duration_since(*began);
+            let after = began.saturating_duration_since(self.kill.began);
+            let took = *ended - *began;
+            format!("{before:.3?} before, {after:.3?} after, took {took:.3?} by {door}: {answer:?}")
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    /// How many can be on it at once: as many as begin behind its gateway while the slowest that it
+    /// cannot have held up took its time and the kill its own; and one on each edge of that.
     fn at_once(&self) -> usize {
-        let slowest = self.before().map(|one| one.ended - one.began).max().unwrap_or_default();
-        let long = slowest + (self.kill.dead - self.kill.began);
-        (f64::from(RATE / 2) * long.as_secs_f64()).ceil() as usize + 2
+        if self.door.is_none() {
+            return 0;
+        }
+        let Kill { began, dead } = self.kill;
+        let free = self.outcomes.iter().filter(|one| one.began <= dead && !self.was_on_it(one));
+        let slowest = free.map(|one| one.ended - one.began).max().unwrap_or_default();
+        (f64::from(RATE / 2) * (slowest + (dead - began)).as_secs_f64()).ceil() as usize + 2
     }
 
     /// Sees that nobody had to go to another gateway.
@@ -182,8 +198,8 @@ async fn server(two: &mut Two, load: &mut Load) -> String {
     assert_eq!(said.code, 3, "not reachable: {}", said.stderr);
     load.goes_on(count(200)).await;
     two.fleet.serve().await;
-    let cost = Cost::of(kill, load).await;
-    cost.is_none();
+    let cost = Cost::of(kill, None, load).await;
+    cost.is_of_the_moment();
     cost.is_behind_the_doors();
     format!("the server: {cost}, shown after {took:?}")
 }
@@ -197,8 +213,8 @@ async fn proxy(two: &mut Two, load: &mut Load) -> String {
     );
     two.east.proxies[1].respawn();
     two.east.proxies[1].until_ready().await;
-    let cost = Cost::of(kill, load).await;
-    cost.is_of_the_moment(two.east.web);
+    let cost = Cost::of(kill, Some(two.east.web), load).await;
+    cost.is_of_the_moment();
     cost.is_behind_the_doors();
     format!("the proxy of the orders in the east: {cost}, shown after {took:?}")
 }
@@ -219,8 +235,8 @@ async fn gateway(two: &mut Two, load: &mut Load) -> String {
     two.west.gateway.respawn();
     two.west.gateway.until_ready().await;
     load.forgive(None);
-    let cost = Cost::of(kill, load).await;
-    cost.is_of_the_moment(door);
+    let cost = Cost::of(kill, Some(door), load).await;
+    cost.is_of_the_moment();
     let mut turned_away = cost.outcomes.iter().filter(|one| one.elsewhere).peekable();
     assert!(turned_away.peek().is_some(), "{cost}");
     assert!(turned_away.all(|one| one.ended > kill.began), "{cost}");
@@ -238,10 +254,10 @@ async fn application(two: &mut Two, load: &mut Load) -> String {
         tokio::join!(load.goes_on(count(200)), shown(two, kill, |said| said.contains(&silent)));
     two.east.apps[0].restart().await;
     load.until_answered(two.east.web, "east", Instant::now()).await;
-    let cost = Cost::of(kill, load).await;
-    cost.is_of_the_moment(two.east.web);
+    let cost = Cost::of(kill, Some(two.east.web), load).await;
+    cost.is_of_the_moment();
     cost.is_behind_the_doors();
-    let first = first_by_the_west(&cost, two.east.web);
+    let first = first_by_the_west(&cost);
     format!(
         "the catalog of the east: {cost}, shown after {took:?}, served by the west after {first:?}"
     )
@@ -249,11 +265,16 @@ async fn application(two: &mut Two, load: &mut Load) -> String {
 
 /// Sees that the gateway of the east led to the catalog there, and soon after its death to the one
 /// in the west: how long after.
-fn first_by_the_west(cost: &Cost, door: SocketAddr) -> Duration {
+fn first_by_the_west(cost: &Cost) -> Duration {
     let Kill { began, dead } = cost.kill;
-    let led = |one: &&Outcome, to: &str| one.door == door && one.answer.as_deref() == Ok(to);
-    let before: Vec<_> = cost.before().filter(|one| one.door == door).collect();
-    assert!(!before.is_empty() && before.iter().all(|one| led(one, "east")), "{before:#?}");
+    let is_led = |one: &&Outcome| Some(one.door) == cost.door;
+    let led = |one: &&Outcome, to: &str| is_led(one) && one.answer.as_deref() == Ok(to);
+    let before: Vec<_> = cost.before().filter(is_led).collect();
+    assert!(
+        !before.is_empty() && before.iter().all(|one| led(one, "east")),
+        "{}",
+        cost.told(&before)
+    );
     let west = cost.outcomes.iter().filter(|one| one.began > dead && led(one, "west"));
     let first = west.map(|one| one.ended - began).min();
     let first = first.expect("the west serves it");

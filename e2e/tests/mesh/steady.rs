@@ -14,6 +14,8 @@ use crate::scene::HOST;
 
 /// Requests per second, half of them to each gateway.
 pub(crate) const RATE: u32 = 200;
+/// Fewer than so many are under way where each takes less than a quarter of a second.
+const CALM: usize = RATE as usize / 4;
 /// What has no answer within this has failed.
 const ANSWERED: Duration = Duration::from_secs(10);
 
@@ -69,6 +71,15 @@ impl Load {
             assert!(began.elapsed() < bound, "the load does not go on");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// Waits until no more are under way than a machine has that keeps up.
+    pub(crate) async fn until_calm(&self) {
+        wait::until_true("the machine to keep up with the load", || {
+            let outcomes = self.calls.outcomes.lock().expect("nobody panics with it");
+            outcomes.iter().filter(|one| one.is_none()).count() < CALM
+        })
+        .await;
     }
 
     /// Waits until a request that began after `since` is answered by a cluster's catalog.
