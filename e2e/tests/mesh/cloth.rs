@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use e2e::client::{Reply, nothing, request};
 use e2e::fleet::{Fleet, Kind, Plan};
-use e2e::program::free_port;
+use e2e::people::heddle;
+use e2e::program::{ended, free_port};
 use e2e::{Connection, Joined, Origin};
 use tokio::task::JoinHandle;
 
@@ -60,6 +61,14 @@ impl Cloth {
     pub(crate) async fn get(&self, path: &str, key: &str, headers: &[(&str, &str)]) -> Reply {
         let headers = [&[("x-api-key", key)], headers].concat();
         send(self.web, HOST, path, &headers).await
+    }
+
+    /// What `heddle explain` prints of a request.
+    pub(crate) fn explained(&self, id: &str) -> String {
+        let mut command = heddle(&self.fleet);
+        let ended = ended(command.env("HEDDLE_TOKEN", self.fleet.token()).args(["explain", id]));
+        assert_eq!(ended.code, 0, "{ended:?}");
+        ended.stdout
     }
 
     /// One that is under way at the storefront until the gate opens, and what the storefront was

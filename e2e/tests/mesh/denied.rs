@@ -36,6 +36,10 @@ async fn shows(cloth: &Cloth, what: &str, reply: &Reply, by: &Joined, reason: &s
         })
     })
     .await;
+    // In words: who denied it, why, and what would allow it.
+    let text = cloth.explained(id);
+    let denied = format!("denied it with 403 {reason}: ");
+    assert!(text.contains(&denied) && text.contains("what would allow it: "), "{what}: {text}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,8 +1,7 @@
 //! What is told of a request afterwards: each proxy on its way, what decided there, and what would
 //! have allowed it.
 
-use e2e::people::{heddle, token_of};
-use e2e::program::ended;
+use e2e::people::token_of;
 use e2e::wait;
 use serde_json::Value;
 
@@ -18,14 +17,6 @@ async fn hops(cloth: &Cloth, id: &str, count: usize) -> Vec<Value> {
         (hops.len() >= count).then_some(hops)
     })
     .await
-}
-
-/// What `heddle explain` prints of it.
-fn explained(cloth: &Cloth, id: &str) -> String {
-    let mut command = heddle(&cloth.fleet);
-    let ended = ended(command.env("HEDDLE_TOKEN", cloth.fleet.token()).args(["explain", id]));
-    assert_eq!(ended.code, 0, "{ended:?}");
-    ended.stdout
 }
 
 /// In short: where, what came of it, who was calling.
@@ -53,7 +44,7 @@ async fn a_request_of_four_hops_is_told_from_the_edge_to_the_last_application() 
             "shop.orders inbound 200 ok apikey:clerk",
         ]
     );
-    let text = explained(&cloth, reply.header("x-request-id"));
+    let text = cloth.explained(reply.header("x-request-id"));
     for word in
         ["rule 'known' of AccessPolicy shop/edge", "'for-users' of AccessPolicy shop/orders"]
     {
@@ -87,7 +78,7 @@ async fn a_denial_is_told_with_what_would_have_allowed_it() {
         let hops = hops(&cloth, id, count).await;
         let denied = hops.iter().find(|hop| hop["reason"] == reason).expect("the one who denied");
         assert!(denied["vector"].as_array().is_some_and(|vector| !vector.is_empty()), "{denied:#}");
-        let text = explained(&cloth, id);
+        let text = cloth.explained(id);
         assert!(text.contains(change), "'{change}' is not in\n{text}");
     }
     cloth.front.open_gate();
