@@ -1,25 +1,33 @@
-//! The console: one component tree, rendered by the server and hydrated in the browser.
+//! The console: pages that the server draws, and islands in them that come alive in the browser.
 //!
 //! ```text
-//! heddle-server (ssr)                      browser (hydrate, wasm32)
-//!   server -> shell -> App -> pages  ==>     hydrate -> App -> pages
+//! heddle-server (ssr)                                          browser (hydrate, wasm32)
+//!   door ── who comes ── page ── use cases of control ── draw  ==>  islands ── REST
 //! ```
 //!
-//! What both halves draw lies in [`app`] and [`pages`]; what only the server may know lies behind
-//! the feature `ssr`, so that the browser's half cannot link it.
+//! A page is whole before any script runs. What the browser does by itself lies in `islands`, which both
+//! halves have; all else lies behind the feature `ssr`, so that the browser's half cannot link it.
+//! `docs/adr/021-islands.md` says why.
+//!
+//! Architecture Invariant: pages ask the use cases that REST has and islands ask REST, so the console
+//! can do nothing that a program cannot.
 
 #![forbid(unsafe_code)]
 
-pub mod app;
-pub mod pages;
+pub mod islands;
+
+#[cfg(feature = "ssr")]
+mod frame;
+#[cfg(feature = "ssr")]
+mod pages;
+#[cfg(feature = "ssr")]
+mod parts;
 #[cfg(feature = "ssr")]
 pub mod server;
-#[cfg(feature = "ssr")]
-mod shell;
 
-/// Takes over the server's HTML. The page calls it once its wasm is loaded.
+/// Makes the islands of the page come alive. The page calls it once its wasm is loaded.
 #[cfg(feature = "hydrate")]
 #[wasm_bindgen::prelude::wasm_bindgen]
 pub fn hydrate() {
-    leptos::mount::hydrate_body(app::App);
+    leptos::mount::hydrate_islands();
 }

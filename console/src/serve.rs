@@ -37,12 +37,12 @@ pub(crate) async fn run(args: &Serve, place: &Location, folder: &Path) -> Result
 
 async fn listen(args: &Serve, app: &Arc<App>, folder: &Path, stop: Stop) -> Result<()> {
     let site = args.site.as_deref().map(Site::open).transpose()?;
-    let console = site.as_ref().map_or_else(without_console, router);
     found(args, app, folder).await?;
     let settings = Settings { behind_tls: args.behind_tls, hosts: args.hosts.clone() };
     let (stopping, stopped) = watch::channel(false);
     let nodes = nodes::open(&args.nodes, app).await?;
     let rest = Rest::new(Arc::clone(app), settings, stopped.clone());
+    let console = site.as_ref().map_or_else(without_console, |site| router(site, &rest));
     let router = rest.router().merge(console);
     let listener = TcpListener::bind(args.listen)
         .await

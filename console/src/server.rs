@@ -1,17 +1,20 @@
 //! Serving the console: pages rendered here, the browser's half from the site folder.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use any_spawner::Executor;
 use axum::Router;
 use axum::http::{HeaderValue, StatusCode, header};
+use control::rest::Rest;
 use leptos::config::{Env, LeptosOptions};
-use leptos_axum::{LeptosRoutes as _, generate_route_list, render_app_to_stream};
+
 use thiserror::Error;
 use tower_http::services::ServeDir;
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use crate::app::App;
-use crate::shell::shell;
+mod door;
+mod draw;
 
 /// The name of the browser's half: `pkg/console.js` and `pkg/console_bg.wasm`.
 const NAME: &str = "console";
@@ -40,20 +43,24 @@ impl Site {
     }
 }
 
-/// Every route of the console.
-pub fn router(site: &Site) -> Router {
+/// What pages are drawn from.
+#[derive(Debug)]
+struct Console {
+    rest: Arc<Rest>,
+    options: LeptosOptions,
+}
+
+/// Every route of the console, whose pages ask through the door of `rest`.
+pub fn router(site: &Site, rest: &Arc<Rest>) -> Router {
+    // Where there is one already, it is this one.
+    let _is_there = Executor::init_tokio();
     let options = LeptosOptions::builder()
         .output_name(NAME)
         .site_root(site.0.to_string_lossy())
         .env(Env::PROD)
         .build();
-    let page = {
-        let options = options.clone();
-        move || shell(options.clone())
-    };
-    Router::new()
-        .leptos_routes(&options, generate_route_list(App), page.clone())
-        .fallback(render_app_to_stream(page))
+    let console = Arc::new(Console { rest: Arc::clone(rest), options });
+    let files = Router::new()
         .nest_service("/pkg", files(site))
         // Names of files carry no digest: ask again each time, and be told that nothing changed,
         // or an upgrade would hydrate new pages with old code.
@@ -64,8 +71,8 @@ pub fn router(site: &Site) -> Router {
         .layer(SetResponseHeaderLayer::overriding(
             header::X_CONTENT_TYPE_OPTIONS,
             HeaderValue::from_static("nosniff"),
-        ))
-        .with_state(options)
+        ));
+    files.merge(door::router(console))
 }
 
 /// What stands in the place of the console where there is no site folder.

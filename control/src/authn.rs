@@ -134,6 +134,14 @@ impl Caller {
         }
     }
 
+    /// The id of the session that the caller came with.
+    pub fn session(&self) -> Option<&str> {
+        match &self.by {
+            Proof::Session { id, .. } => Some(id),
+            Proof::Token { .. } => None,
+        }
+    }
+
     /// What the caller may do as things stand.
     pub fn rights(&self, world: &World) -> Rights {
         let actor = Actor { user: self.name.clone(), groups: BTreeSet::new() };

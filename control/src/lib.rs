@@ -52,4 +52,5 @@ pub use edit::{Edit, Expect, read};
 pub use fleet::NodeState;
 pub use refusal::{Conflict, Refusal};
 pub use store::Once;
+pub use store::node::Node;
 pub use world::{Object, Objects, Unreadable, World};

@@ -46,11 +46,13 @@ mod stream;
 mod token;
 mod traffic;
 mod user;
+mod visit;
 
 #[cfg(test)]
 mod tests;
 
 pub use openapi::{document, document_text};
+pub use visit::{Visit, status};
 
 use ask::Ask;
 use metrics::Metrics;
@@ -73,7 +75,7 @@ pub struct Settings {
     /// TLS ends right before the server: cookies are sent over it alone, and where a request comes
     /// from is what the last hop says in `X-Forwarded-For`.
     pub behind_tls: bool,
-    /// Names under which people reach it, besides `localhost` and addresses.
+    /// Names under which people reach it, besides those that end in `localhost`, and addresses.
     pub hosts: Vec<String>,
 }
 

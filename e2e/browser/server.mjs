@@ -2,12 +2,15 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
 const DEADLINE = 15_000;
+
+/** The password of `admin`. */
+const PASSWORD = "weft-and-warp-in-one";
 
 /** Starts a server on a free port, with a store of its own; resolves once it listens. */
 export async function startServer() {
@@ -16,9 +19,13 @@ export async function startServer() {
     throw new Error("set HEDDLE_SERVER and HEDDLE_SITE, as `cargo xtask wasm --test` does");
   }
   const data = await mkdtemp(join(tmpdir(), "heddle-"));
+  const file = join(data, "given-password");
+  await writeFile(file, PASSWORD);
   // A database that the shell names is nobody's to test on.
   const { HEDDLE_DATABASE: _, ...env } = process.env;
-  const child = spawn(program, ["--listen", "127.0.0.1:0", "--config-listen", "127.0.0.1:0", "--site", site, "--data", data], {
+  const own = ["--listen", "127.0.0.1:0", "--config-listen", "127.0.0.1:0"];
+  const given = ["--site", site, "--data", data, "--admin-password-file", file];
+  const child = spawn(program, [...own, ...given], {
     stdio: ["ignore", "ignore", "pipe"],
     env,
   });
@@ -29,6 +36,7 @@ export async function startServer() {
   const url = await within("listens", listening(child.stderr, ended));
   return {
     url,
+    password: PASSWORD,
     async stop() {
       child.kill("SIGTERM");
       try {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::shell;
+use crate::{shell, wasm};
 
 mod again;
 mod cluster;
@@ -71,10 +71,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         eprintln!("==> stopped before anything was started");
         return Ok(());
     }
+    let site = wasm::build(wasm::PROFILE)?;
     let folder = if args.profile == "dev" { "debug" } else { &args.profile };
     let programs = shell::target()?.join(folder);
     let mut running = Vec::new();
-    let served = start(&programs, &data, &mut running).and_then(|()| {
+    let demo = Demo { programs: &programs, data: &data, site: &site };
+    let served = start(&demo, &mut running).and_then(|()| {
         summary::write(&data, &running)?;
         summary::print(&data, &programs)?;
         wait(&stop, &data, &mut running)
@@ -116,16 +118,27 @@ fn alone(data: &Path) -> Result<fs::File> {
     }
 }
 
-/// The server, which tells gateways and proxies what they serve.
-fn server(data: &Path) -> Spec {
-    let folder = |name: &str| data.join(name).display().to_string();
+/// Where things lie.
+#[derive(Debug, Clone, Copy)]
+struct Demo<'d> {
+    programs: &'d Path,
+    /// What the demo writes.
+    data: &'d Path,
+    /// The browser's half of the console.
+    site: &'d Path,
+}
+
+/// The server, which tells gateways and proxies what they serve, and has the console.
+fn server(demo: &Demo<'_>) -> Spec {
+    let folder = |name: &str| demo.data.join(name).display().to_string();
+    let site = ["--site".to_owned(), demo.site.display().to_string()];
     let store = ["--data", &folder("server"), "--admin-password-file", &folder("admin-password")];
     Spec {
         name: "server".to_owned(),
         cluster: None,
         kind: "server",
         program: "heddle-server",
-        args: words(&store),
+        args: words(&store).into_iter().chain(site).collect(),
         env: Vec::new(),
         ready: "127.0.0.1:7080".to_owned(),
         ready_path: "/readyz",
@@ -133,11 +146,12 @@ fn server(data: &Path) -> Spec {
 }
 
 /// Starts everything, in the order in which one needs the other.
-fn start(programs: &Path, data: &Path, running: &mut Vec<Process>) -> Result<()> {
+fn start(demo: &Demo<'_>, running: &mut Vec<Process>) -> Result<()> {
+    let &Demo { programs, data, .. } = demo;
     let password = Founder::password(data)?;
     shell::step("start two bookshops and the server", Duration::from_secs(2), || {
         let services = CLUSTERS.iter().flat_map(|cluster| cluster.services());
-        launch(services.chain([server(data)]).collect(), programs, data, running)
+        launch(services.chain([server(demo)]).collect(), demo, running)
     })?;
     let founder = Founder::new(programs, data);
     shell::step("apply the bookshop", Duration::from_secs(2), || {
@@ -158,22 +172,17 @@ fn start(programs: &Path, data: &Path, running: &mut Vec<Process>) -> Result<()>
                 let env = token.into_iter().map(|token| ("HEDDLE_JOIN_TOKEN", token)).collect();
                 Ok(Spec { env, ..node.spec })
             });
-            launch(specs.collect::<Result<_>>()?, programs, data, running)
+            launch(specs.collect::<Result<_>>()?, demo, running)
         },
     )
 }
 
 /// Starts them all, and waits until all are ready.
-fn launch(
-    specs: Vec<Spec>,
-    programs: &Path,
-    data: &Path,
-    running: &mut Vec<Process>,
-) -> Result<()> {
+fn launch(specs: Vec<Spec>, demo: &Demo<'_>, running: &mut Vec<Process>) -> Result<()> {
     let first = running.len();
     for spec in specs {
-        let log = data.join(format!("{}.log", spec.name));
-        running.push(Process::start(spec, programs, &log)?);
+        let log = demo.data.join(format!("{}.log", spec.name));
+        running.push(Process::start(spec, demo.programs, &log)?);
     }
     running[first..].iter_mut().try_for_each(|process| process.wait_ready(READY))
 }

@@ -1,41 +1,199 @@
-//! What every address of the server answers, asked without a socket.
+//! What every address of the console answers, asked without a socket.
+
+use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
-use axum::http::{Request, StatusCode};
+use axum::http::request::Builder;
+use axum::http::{HeaderMap, Request};
+use control::App;
+use control::keep::{self, Location};
+use control::rest::Settings;
+use time::OffsetDateTime;
 use tower::ServiceExt as _;
 
 use super::*;
 
-async fn ask(path: &str) -> (StatusCode, String) {
-    let router = router(&Site(PathBuf::from("no-such-folder")));
-    let request = Request::get(path).body(Body::empty()).unwrap();
-    let response = router.oneshot(request).await.unwrap();
-    let status = response.status();
-    let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
-    (status, String::from_utf8(body.to_vec()).unwrap())
+const PASSWORD: &str = "a password that is long";
+
+/// A console over a store of its own.
+struct Bed {
+    router: Router,
+    folder: tempfile::TempDir,
+}
+
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    text: String,
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+impl Bed {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = keep::open(&Location::Folder(folder.path().to_owned())).await.unwrap();
+        let app = Arc::new(App::new(store));
+        let file = folder.path().join("admin-password");
+        let now = OffsetDateTime::now_utc();
+        app.user_found(Some(PASSWORD.to_owned()), &file, now).await.unwrap();
+        let (_, stopped) = tokio::sync::watch::channel(false);
+        let rest = Rest::new(app, Settings::default(), stopped);
+        let site = Site(PathBuf::from("no-such-folder"));
+        Bed { router: router(&site, &rest), folder }
+    }
+
+    async fn ask(&self, request: Builder, body: &str) -> Answer {
+        let request = request.header("host", "localhost").body(Body::from(body.to_owned()));
+        let response = self.router.clone().oneshot(request.unwrap()).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let text = to_bytes(body, 1 << 20).await.unwrap();
+        let text = String::from_utf8(text.to_vec()).unwrap();
+        Answer { status: parts.status, headers: parts.headers, text }
+    }
+
+    async fn get(&self, path: &str, cookie: &str) -> Answer {
+        self.ask(Request::get(path).header("cookie", cookie), "").await
+    }
+
+    async fn send(&self, path: &str, cookie: &str, form: &str) -> Answer {
+        let request = Request::post(path)
+            .header("cookie", cookie)
+            .header("content-type", "application/x-www-form-urlencoded");
+        self.ask(request, form).await
+    }
+
+    /// The cookie of a session of the admin's.
+    async fn sign_in(&self) -> String {
+        let form = format!("user=admin&password={}", PASSWORD.replace(' ', "+"));
+        let answer = self.send("/sign-in", "", &form).await;
+        assert_eq!((answer.status, answer.header("location")), (StatusCode::SEE_OTHER, "/"));
+        let set = answer.header("set-cookie").to_owned();
+        assert!(set.contains("HttpOnly; SameSite=Strict"), "{set}");
+        set.split(';').next().unwrap().to_owned()
+    }
+}
+
+/// What a form of this page carries.
+fn csrf(page: &str) -> &str {
+    let (_, rest) = page.split_once("name=\"csrf\" value=\"").expect("a form");
+    rest.split('"').next().unwrap()
 }
 
 #[tokio::test]
-async fn the_start_page_is_whole_before_any_script_runs() {
-    let (status, html) = ask("/").await;
-    assert_eq!(status, StatusCode::OK);
-    assert!(html.contains("<title>Start · Heddle</title>"), "{html}");
-    assert!(html.contains("Pass the shuttle</button>"), "{html}");
-    assert!(html.contains("/pkg/console_bg.wasm"), "{html}");
+async fn nobody_sees_a_page_before_they_sign_in_and_then_they_see_the_one_they_wanted() {
+    let bed = Bed::new().await;
+    let turned = bed.get("/fleet?x=1&y=2", "").await;
+    let wanted = "/sign-in?to=%2Ffleet%3Fx%3D1%26y%3D2";
+    assert_eq!((turned.status, turned.header("location")), (StatusCode::SEE_OTHER, wanted));
+    let form = bed.get(wanted, "").await;
+    assert!(form.text.contains("name=\"to\" value=\"/fleet?x=1&amp;y=2\""), "{}", form.text);
+    let sent = format!("user=admin&password={}&to=/fleet", PASSWORD.replace(' ', "+"));
+    let signed_in = bed.send("/sign-in", "", &sent).await;
+    assert_eq!(signed_in.header("location"), "/fleet");
+    // Who is signed in already goes on, and to nobody else's page.
+    let cookie = bed.sign_in().await;
+    for (to, on) in [
+        ("/settings", "/settings"),
+        ("//evil.example", "/"),
+        ("https://evil.example", "/"),
+        ("/%5Cevil.example", "/"),
+        ("/%0d%0ax", "/"),
+    ] {
+        let answer = bed.get(&format!("/sign-in?to={to}"), &cookie).await;
+        assert_eq!(answer.header("location"), on, "{to}");
+    }
 }
 
 #[tokio::test]
-async fn an_unknown_path_is_a_page_with_404() {
-    let (status, html) = ask("/nothing/here").await;
-    assert_eq!(status, StatusCode::NOT_FOUND);
-    assert!(html.contains("No such page</h1>"), "{html}");
+async fn a_wrong_password_is_told_and_the_name_that_was_typed_is_kept() {
+    let bed = Bed::new().await;
+    let answer = bed.send("/sign-in", "", "user=%22admin&password=wrong&to=/fleet").await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    assert!(answer.text.contains("the user or the password is wrong"), "{}", answer.text);
+    assert!(answer.text.contains("value=\"&quot;admin\""), "{}", answer.text);
+    assert!(answer.text.contains("name=\"to\" value=\"/fleet\""), "{}", answer.text);
+    assert_eq!(answer.header("set-cookie"), "");
 }
 
 #[tokio::test]
-async fn an_unknown_file_is_404_without_a_page() {
-    let (status, body) = ask("/pkg/nothing.js").await;
-    assert_eq!(status, StatusCode::NOT_FOUND);
-    assert_eq!(body, "");
+async fn every_page_is_whole_before_any_script_runs_and_says_what_browsers_may_do() {
+    let bed = Bed::new().await;
+    let cookie = bed.sign_in().await;
+    for page in door::paths() {
+        let answer = bed.get(page, &cookie).await;
+        assert_eq!(answer.status, StatusCode::OK, "{page}");
+        assert!(answer.text.contains("<h1"), "{page}: {}", answer.text);
+        assert!(answer.text.contains("aria-current=\"page\""), "{page}");
+        let policy = answer.header("content-security-policy");
+        let (_, nonce) = policy.split_once("'nonce-").unwrap();
+        let nonce = nonce.split('\'').next().unwrap();
+        let scripts = answer.text.matches("<script").count();
+        let marked = answer.text.matches(&format!("nonce=\"{nonce}\"")).count();
+        assert!(scripts > 0 && scripts == marked, "{page}: {}", answer.text);
+        assert!(policy.contains("frame-ancestors 'none'"), "{policy}");
+        assert_eq!(answer.header("cache-control"), "no-store");
+        // Another answer has another.
+        let again = bed.get(page, &cookie).await;
+        assert!(!again.header("content-security-policy").contains(nonce));
+    }
+}
+
+#[tokio::test]
+async fn a_form_that_no_page_of_this_session_made_does_nothing() {
+    let bed = Bed::new().await;
+    let (own, other) = (bed.sign_in().await, bed.sign_in().await);
+    let page = bed.get("/settings", &own).await.text;
+    let others = bed.get("/settings", &other).await.text;
+    for form in [String::new(), "csrf=".to_owned(), format!("csrf={}", csrf(&others))] {
+        let answer = bed.send("/sign-out", &own, &form).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{form}");
+    }
+    let from_elsewhere = Request::post("/sign-out")
+        .header("cookie", &own)
+        .header("origin", "http://evil.example")
+        .header("content-type", "application/x-www-form-urlencoded");
+    let answer = bed.ask(from_elsewhere, &format!("csrf={}", csrf(&page))).await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    assert_eq!(bed.get("/", &own).await.status, StatusCode::OK);
+    let answer = bed.send("/sign-out", &own, &format!("csrf={}", csrf(&page))).await;
+    assert_eq!(answer.header("location"), "/sign-in");
+    assert!(answer.header("set-cookie").contains("Max-Age=0"));
+    assert_eq!(bed.get("/", &own).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(bed.get("/", &other).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn another_session_is_ended_from_the_settings() {
+    let bed = Bed::new().await;
+    let (own, other) = (bed.sign_in().await, bed.sign_in().await);
+    let page = bed.get("/settings", &own).await.text;
+    let (_, rest) = page.split_once("name=\"id\" value=\"").expect("the other session");
+    let id = rest.split('"').next().unwrap();
+    assert_eq!(page.matches("name=\"id\"").count(), 1, "one's own is not offered");
+    let form = format!("csrf={}&id={id}", csrf(&page));
+    let answer = bed.send("/settings/sessions/end", &own, &form).await;
+    assert_eq!(answer.header("location"), "/settings");
+    assert_eq!(bed.get("/", &other).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(bed.get("/", &own).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn an_unknown_path_is_a_page_with_404_and_an_unknown_file_none() {
+    let bed = Bed::new().await;
+    let answer = bed.get("/nothing/here", "").await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    assert!(answer.text.contains("No such page</h1>"), "{}", answer.text);
+    let answer = bed.get("/pkg/nothing.js", "").await;
+    assert_eq!((answer.status, &*answer.text), (StatusCode::NOT_FOUND, ""));
+    let elsewhere = Request::get("/").header("host", "evil.example").body(Body::empty());
+    let answer = bed.router.clone().oneshot(elsewhere.unwrap()).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+    drop(bed.folder);
 }
 
 #[test]

@@ -39,7 +39,7 @@ pub(super) fn host(settings: &Settings, parts: &Parts) -> Result<(), Problem> {
         return Err(Problem::malformed("the request names no host"));
     };
     let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-    let is_ours = host.eq_ignore_ascii_case("localhost")
+    let is_ours = is_local(host)
         || host.parse::<IpAddr>().is_ok()
         || settings.hosts.iter().any(|own| own.eq_ignore_ascii_case(host));
     if is_ours {
@@ -48,6 +48,12 @@ pub(super) fn host(settings: &Settings, parts: &Parts) -> Result<(), Problem> {
     let text =
         "this server does not answer to that host; start it with --host for each of its names";
     Err(Problem::malformed(text))
+}
+
+/// Whether a name means this machine, whoever resolves it (RFC 6761, section 6.3).
+fn is_local(host: &str) -> bool {
+    let top = host.rsplit('.').next().unwrap_or_default();
+    top.eq_ignore_ascii_case("localhost")
 }
 
 /// Browsers say from whose page a request is sent: from no other than ours.
@@ -87,6 +93,16 @@ pub(super) async fn caller(
         };
         return Ok(Some(found.ok_or(Refusal::Unauthenticated)?));
     }
+    visitor(app, settings, headers, now).await
+}
+
+/// Who asks by a cookie: nobody, where there is none that is good.
+pub(super) async fn visitor(
+    app: &App,
+    settings: &Settings,
+    headers: &HeaderMap,
+    now: OffsetDateTime,
+) -> Result<Option<Caller>, Problem> {
     match cookie(settings, headers) {
         Some(cookie) => Ok(app.caller_by_cookie(cookie, now).await?),
         None => Ok(None),

@@ -166,6 +166,10 @@ impl Problem {
     }
 
     /// The answer to the request of this id.
+    pub(super) fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
     pub(super) fn response(self, request_id: &str) -> Response {
         let told = *self.0;
         let shape = ProblemShape {

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::session::Session;
 
+use super::Settings;
 use super::answer::{self, Listed};
 use super::ask::Ask;
 use super::guard;
@@ -71,7 +72,9 @@ pub(super) async fn create(ask: Ask) -> Result<Response, Problem> {
     let asked = SignIn { user, password, address: ask.address, agent, now: ask.now };
     let signed_in = ask.app().session_create(asked).await?;
     let mut response = answer::created(&started(&signed_in.caller));
-    response.headers_mut().insert(header::SET_COOKIE, cookie(&ask, &signed_in.cookie)?);
+    response
+        .headers_mut()
+        .insert(header::SET_COOKIE, cookie(&ask.rest.settings, &signed_in.cookie));
     Ok(response)
 }
 
@@ -89,7 +92,7 @@ pub(super) async fn end(ask: Ask) -> Result<Response, Problem> {
     };
     ask.app().session_end(caller, &ask.op()?, id).await?;
     let mut response = answer::done();
-    response.headers_mut().insert(header::SET_COOKIE, cookie(&ask, "")?);
+    response.headers_mut().insert(header::SET_COOKIE, cookie(&ask.rest.settings, ""));
     Ok(response)
 }
 
@@ -129,11 +132,10 @@ fn shape(session: Session, caller: &Caller) -> SessionShape {
 }
 
 /// The cookie with this value; an empty one takes it away.
-fn cookie(ask: &Ask, value: &str) -> Result<HeaderValue, Problem> {
-    let settings = &ask.rest.settings;
+pub(super) fn cookie(settings: &Settings, value: &str) -> HeaderValue {
     let name = guard::cookie_name(settings);
     let secure = if settings.behind_tls { "; Secure" } else { "" };
     let age = if value.is_empty() { 0 } else { 12 * 3600 };
     let text = format!("{name}={value}; HttpOnly; SameSite=Strict; Path=/; Max-Age={age}{secure}");
-    HeaderValue::from_str(&text).map_err(|_| Problem::malformed("no cookie has this value"))
+    HeaderValue::from_str(&text).expect("secrets are letters and digits")
 }

@@ -28,6 +28,8 @@ async fn hosts_and_pages_that_are_not_ours_are_turned_away() {
     };
     assert_eq!(asked("heddle.example").await, 200);
     assert_eq!(asked("localhost:7080").await, 200);
+    assert_eq!(asked("console.localhost:7080").await, 200);
+    assert_eq!(asked("localhost.example").await, 400);
     assert_eq!(asked("rebound.example").await, 400);
 
     let body = json!({ "user": "admin", "password": hub.password }).to_string();

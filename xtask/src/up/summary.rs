@@ -12,13 +12,16 @@ use super::founding::{Founder, SERVER};
 use super::process::Process;
 use crate::shell;
 
+/// Where people look at it. No name that the gateways have, since cookies ignore ports.
+const CONSOLE: &str = "http://console.localhost:7080";
+
 /// `.heddle/up.json`, readable by its owner only.
 pub(super) fn write(data: &Path, running: &[Process]) -> Result<()> {
     let processes: Vec<Value> = running.iter().map(Process::describe).collect();
     let [east, _] = CLUSTERS;
     let clusters = CLUSTERS.iter().map(|cluster| (cluster.name.to_owned(), urls(*cluster)));
     let mut urls = urls(east);
-    urls["console"] = "http://console.localhost:7080".into();
+    urls["console"] = CONSOLE.into();
     urls["rest"] = format!("{SERVER}/api/v1").into();
     urls["clusters"] = Value::Object(clusters.collect());
     let summary = json!({
@@ -54,7 +57,7 @@ pub(super) fn print(data: &Path, programs: &Path) -> Result<()> {
 The bookshop is open in two clusters:\n\
 East: http://bookshop.localhost:8080 and https://bookshop.localhost:8443, admin port http://127.0.0.1:9901\n\
 West: http://bookshop.localhost:8180 and https://bookshop.localhost:8543, admin port http://127.0.0.1:9911\n\
-The server: {SERVER} (REST at /api/v1), user admin, password {password}\n\
+The console: {CONSOLE}, user admin, password {password} (REST: {SERVER}/api/v1)\n\
 \n\
 Try, in another terminal, from this folder:\n\
 \n\

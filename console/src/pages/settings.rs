@@ -1,0 +1,63 @@
+//! Settings: where one is signed in.
+
+use control::app::Session;
+use control::rest::Visit;
+use control::{App, Refusal};
+use leptos::prelude::*;
+use time::OffsetDateTime;
+
+use super::{Drawn, drawn};
+use crate::parts::{head, table, when};
+
+const HEADS: [&str; 5] = ["Browser", "Began", "Used", "Ends", "End it"];
+
+pub(crate) async fn ask(app: &App, visit: &Visit) -> Drawn {
+    let (Some(caller), Some(op)) = (&visit.caller, visit.op(String::new())) else {
+        return Err(Refusal::Unauthenticated);
+    };
+    let sessions = app.session_list(caller, &op, None).await?;
+    let (own, csrf) = (caller.session().map(str::to_owned), visit.csrf().to_owned());
+    let now = op.now;
+    drawn(move || draw(&sessions, own.as_deref(), &csrf, now).into_any())
+}
+
+fn draw(sessions: &[Session], own: Option<&str>, csrf: &str, now: OffsetDateTime) -> impl IntoView {
+    let rows = sessions.iter().map(|session| row(session, own, csrf, now)).collect_view();
+    view! {
+        {head("Settings", "Where you are signed in.")}
+        <div id="live">
+            <section class="card" id="sessions" aria-labelledby="sessions-title">
+                <h2 id="sessions-title">"Sessions"</h2>
+                {table("sessions-title".to_owned(), &HEADS, rows)}
+            </section>
+        </div>
+    }
+}
+
+fn row(session: &Session, own: Option<&str>, csrf: &str, now: OffsetDateTime) -> impl IntoView {
+    let agent = match session.agent.as_str() {
+        "" => "something that does not say what it is".to_owned(),
+        agent => agent.to_owned(),
+    };
+    let end = if own == Some(session.id.as_str()) {
+        "this one".into_any()
+    } else {
+        view! {
+            <form method="post" action="/settings/sessions/end">
+                <input type="hidden" name="csrf" value=csrf.to_owned() />
+                <input type="hidden" name="id" value=session.id.clone() />
+                <button class="quiet">"End"</button>
+            </form>
+        }
+        .into_any()
+    };
+    view! {
+        <tr id=format!("session-{}", session.id)>
+            <th scope="row">{agent}</th>
+            <td>{when(session.created, now)}</td>
+            <td>{when(session.seen, now)}</td>
+            <td>{when(session.expires, now)}</td>
+            <td>{end}</td>
+        </tr>
+    }
+}

@@ -1,0 +1,49 @@
+//! Signing in.
+
+use leptos::prelude::*;
+
+/// What is shown of a try before.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tried {
+    /// Where to go once signed in: a path of ours.
+    pub(crate) to: String,
+    /// The name that was typed, which is not lost.
+    pub(crate) user: String,
+    /// Why it failed.
+    pub(crate) fault: Option<String>,
+}
+
+pub(crate) fn draw(tried: Tried) -> impl IntoView {
+    let Tried { to, user, fault } = tried;
+    let described = fault.is_some().then_some("fault");
+    view! {
+        <section class="card narrow" aria-labelledby="sign-in">
+            <h1 id="sign-in">"Sign in"</h1>
+            {fault.map(|words| view! { <p class="fault" id="fault" role="alert">{words}</p> })}
+            <form class="fields" method="post" action="/sign-in">
+                <input type="hidden" name="to" value=to />
+                <label for="user">"User"</label>
+                <input
+                    id="user"
+                    name="user"
+                    autocomplete="username"
+                    autocapitalize="none"
+                    spellcheck="false"
+                    required
+                    value=user
+                    aria-describedby=described
+                />
+                <label for="password">"Password"</label>
+                <input
+                    id="password"
+                    name="password"
+                    type="password"
+                    autocomplete="current-password"
+                    required
+                    aria-describedby=described
+                />
+                <button>"Sign in"</button>
+            </form>
+        </section>
+    }
+}

@@ -1,0 +1,111 @@
+//! What pages are put together from.
+
+use leptos::prelude::*;
+use time::OffsetDateTime;
+
+use crate::islands::live::Live;
+
+/// How something is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mood {
+    Good,
+    Poor,
+    Bad,
+}
+
+impl Mood {
+    fn class(self) -> &'static str {
+        match self {
+            Mood::Good => "mood good",
+            Mood::Poor => "mood poor",
+            Mood::Bad => "mood bad",
+        }
+    }
+}
+
+/// A state in a word, which its colour only repeats.
+pub(crate) fn mood(mood: Mood, word: String) -> impl IntoView {
+    view! { <span class=mood.class()>{word}</span> }
+}
+
+/// The head of a page: its name, and that it is kept up.
+pub(crate) fn head(name: &'static str, lead: &'static str) -> impl IntoView {
+    view! {
+        <div class="head">
+            <div>
+                <h1>{name}</h1>
+                <p class="lead">{lead}</p>
+            </div>
+            <Live />
+        </div>
+    }
+}
+
+/// What stands where there is nothing.
+pub(crate) fn empty(words: &'static str, next: impl IntoView) -> impl IntoView {
+    view! {
+        <div class="empty">
+            <p>{words}</p>
+            {next}
+        </div>
+    }
+}
+
+/// A table that scrolls by itself where it is wide, under the heading of this id.
+pub(crate) fn table(
+    heading: String,
+    heads: &'static [&'static str],
+    rows: impl IntoView,
+) -> impl IntoView {
+    let heads = heads.iter().map(|head| view! { <th scope="col">{*head}</th> }).collect_view();
+    view! {
+        <div class="scroll" tabindex="0" role="region" aria-labelledby=heading>
+            <table>
+                <thead>
+                    <tr>{heads}</tr>
+                </thead>
+                <tbody>{rows}</tbody>
+            </table>
+        </div>
+    }
+}
+
+/// A time, in words as of `now`, with the time itself for whoever asks.
+pub(crate) fn when(micros: i64, now: OffsetDateTime) -> impl IntoView {
+    let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1000);
+    let at = at.unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let exact = at.format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
+    view! { <time datetime=exact.clone() title=exact>{distance(at - now)}</time> }
+}
+
+/// `3 min ago`, `in 7 h`.
+fn distance(span: time::Duration) -> String {
+    let seconds = span.whole_seconds();
+    let long = match seconds.unsigned_abs() {
+        0..=1 => return "now".to_owned(),
+        seconds @ 2..120 => format!("{seconds} s"),
+        seconds @ 120..7_200 => format!("{} min", seconds / 60),
+        seconds @ 7_200..172_800 => format!("{} h", seconds / 3_600),
+        seconds => format!("{} days", seconds / 86_400),
+    };
+    if seconds < 0 { format!("{long} ago") } else { format!("in {long}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_distance_is_told_in_one_unit() {
+        for (seconds, words) in [
+            (0, "now"),
+            (-3, "3 s ago"),
+            (-119, "119 s ago"),
+            (-7_199, "119 min ago"),
+            (7_200, "in 2 h"),
+            (-172_800, "2 days ago"),
+        ] {
+            assert_eq!(distance(time::Duration::seconds(seconds)), words);
+        }
+    }
+}

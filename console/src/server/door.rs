@@ -1,0 +1,278 @@
+//! The door of the pages: who comes, which page they want, and the forms that work without a script.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, Form, FromRequest as _, Query, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Request, StatusCode, header};
+use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::routing::{get, post};
+use control::rest::{Visit, status};
+use control::{App, Refusal};
+use leptos::prelude::*;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::Console;
+use super::draw::draw;
+use crate::frame::{Place, Reader, Title};
+use crate::pages::{Drawn, fleet, overview, refused, settings, sign_in};
+
+/// Bytes of a form.
+const FORM: usize = 16 << 10;
+/// Where one signs in.
+const SIGN_IN: &str = "/sign-in";
+
+/// A page of who is signed in.
+#[derive(Debug)]
+struct Page {
+    path: &'static str,
+    title: &'static str,
+    place: Place,
+    ask: Ask,
+}
+
+type Ask = for<'a> fn(&'a App, &'a Visit) -> Pin<Box<dyn Future<Output = Drawn> + Send + 'a>>;
+
+static PAGES: &[Page] = &[
+    Page {
+        path: "/",
+        title: "Overview",
+        place: Place::Overview,
+        ask: |app, visit| Box::pin(async move { overview::ask(app, &op(visit)?).await }),
+    },
+    Page {
+        path: "/fleet",
+        title: "Fleet",
+        place: Place::Fleet,
+        ask: |app, visit| Box::pin(async move { fleet::ask(app, &op(visit)?).await }),
+    },
+    Page {
+        path: "/settings",
+        title: "Settings",
+        place: Place::Settings,
+        ask: |app, visit| Box::pin(settings::ask(app, visit)),
+    },
+];
+
+fn op(visit: &Visit) -> Result<control::Op, Refusal> {
+    visit.op(String::new()).ok_or(Refusal::Unauthenticated)
+}
+
+pub(super) fn router(console: Arc<Console>) -> Router {
+    let mut router = Router::new();
+    for page in PAGES {
+        let shown = get(move |State(console), request| show(console, page, request));
+        router = router.route(page.path, shown);
+    }
+    router
+        .route(SIGN_IN, get(sign_in_shown).post(sign_in))
+        .route("/sign-out", post(sign_out))
+        .route("/settings/sessions/end", post(session_end))
+        .fallback(missing)
+        .layer(DefaultBodyLimit::max(FORM))
+        .with_state(console)
+}
+
+async fn show(console: Arc<Console>, page: &'static Page, request: Request<Body>) -> Response {
+    let (parts, _) = request.into_parts();
+    let visit = match console.rest.visit(&parts, false).await {
+        Ok(visit) => visit,
+        Err(answer) => return *answer,
+    };
+    if visit.caller.is_none() {
+        return to_sign_in(&parts);
+    }
+    match (page.ask)(console.rest.app(), &visit).await {
+        Ok(body) => {
+            let title = title(page.title, page.place, &visit);
+            let body = Arc::new(body);
+            draw(console.options.clone(), StatusCode::OK, title, move || body()).await
+        }
+        Err(refusal) => refuse(&console, &visit, refusal).await,
+    }
+}
+
+/// To where one signs in, and back from there.
+fn to_sign_in(parts: &Parts) -> Response {
+    let to = parts.uri.path_and_query().map_or("/", |to| to.as_str());
+    match to {
+        "/" => Redirect::to(SIGN_IN).into_response(),
+        to => {
+            let to: String = form_urlencoded::byte_serialize(to.as_bytes()).collect();
+            Redirect::to(&format!("{SIGN_IN}?to={to}")).into_response()
+        }
+    }
+}
+
+fn title(text: &str, place: Place, visit: &Visit) -> Title {
+    let reader = visit
+        .caller
+        .as_ref()
+        .map(|caller| Reader { name: caller.name.to_string(), csrf: visit.csrf().to_owned() });
+    Title { text: text.to_owned(), place, reader }
+}
+
+async fn refuse(console: &Console, visit: &Visit, refusal: Refusal) -> Response {
+    let (head, words) = refused::words(&refusal);
+    let title = title(head, Place::Aside, visit);
+    let body = move || refused::draw(head, words.clone()).into_any();
+    draw(console.options.clone(), status(refusal), title, body).await
+}
+
+async fn missing(State(console): State<Arc<Console>>, request: Request<Body>) -> Response {
+    let (parts, _) = request.into_parts();
+    match console.rest.visit(&parts, false).await {
+        Ok(visit) => refuse(&console, &visit, Refusal::None("such page".to_owned())).await,
+        Err(answer) => *answer,
+    }
+}
+
+/// Where somebody wanted to go.
+#[derive(Debug, Default, Deserialize)]
+struct Wanted {
+    #[serde(default)]
+    to: String,
+}
+
+async fn sign_in_shown(State(console): State<Arc<Console>>, request: Request<Body>) -> Response {
+    let (parts, _) = request.into_parts();
+    let visit = match console.rest.visit(&parts, false).await {
+        Ok(visit) => visit,
+        Err(answer) => return *answer,
+    };
+    let wanted = Query::<Wanted>::try_from_uri(&parts.uri);
+    let wanted = wanted.map(|Query(wanted)| wanted).unwrap_or_default();
+    if visit.caller.is_some() {
+        return Redirect::to(own(&wanted.to)).into_response();
+    }
+    let tried = sign_in::Tried { to: wanted.to, ..sign_in::Tried::default() };
+    sign_in_drawn(&console, StatusCode::OK, tried).await
+}
+
+async fn sign_in_drawn(console: &Console, status: StatusCode, tried: sign_in::Tried) -> Response {
+    let title = Title { text: "Sign in".to_owned(), place: Place::Aside, reader: None };
+    let body = move || sign_in::draw(tried.clone()).into_any();
+    draw(console.options.clone(), status, title, body).await
+}
+
+#[derive(Deserialize)]
+struct SignIn {
+    user: String,
+    password: String,
+    #[serde(default)]
+    to: String,
+}
+
+async fn sign_in(State(console): State<Arc<Console>>, request: Request<Body>) -> Response {
+    let (visit, SignIn { user, password, to }) = match form(&console, request).await {
+        Ok(sent) => sent,
+        Err(answer) => return *answer,
+    };
+    match console.rest.sign_in(&visit, user.clone(), password).await {
+        Ok(cookie) => with_cookie(Redirect::to(own(&to)).into_response(), cookie),
+        Err(refusal) => {
+            let fault = Some(refusal.to_string());
+            let tried = sign_in::Tried { to, user, fault };
+            sign_in_drawn(&console, status(refusal), tried).await
+        }
+    }
+}
+
+/// A form that a page of ours made for who sends it.
+#[derive(Deserialize)]
+struct Made<T> {
+    #[serde(default)]
+    csrf: String,
+    #[serde(flatten)]
+    of: T,
+}
+
+#[derive(Deserialize)]
+struct Nothing {}
+
+async fn sign_out(State(console): State<Arc<Console>>, request: Request<Body>) -> Response {
+    let visit = match made::<Nothing>(&console, request).await {
+        Ok((visit, _)) => visit,
+        Err(answer) => return *answer,
+    };
+    match console.rest.sign_out(&visit).await {
+        Ok(cookie) => with_cookie(Redirect::to(SIGN_IN).into_response(), cookie),
+        Err(refusal) => refuse(&console, &visit, refusal).await,
+    }
+}
+
+#[derive(Deserialize)]
+struct Ended {
+    id: String,
+}
+
+async fn session_end(State(console): State<Arc<Console>>, request: Request<Body>) -> Response {
+    let (visit, Ended { id }) = match made(&console, request).await {
+        Ok(sent) => sent,
+        Err(answer) => return *answer,
+    };
+    let Some((caller, op)) = visit.caller.as_ref().zip(visit.op(String::new())) else {
+        return Redirect::to(SIGN_IN).into_response();
+    };
+    match console.rest.app().session_end(caller, &op, &id).await {
+        // One that ended meanwhile is what is wanted.
+        Ok(()) | Err(Refusal::None(_)) => Redirect::to("/settings").into_response(),
+        Err(refusal) => refuse(&console, &visit, refusal).await,
+    }
+}
+
+/// A form, and who sends it.
+async fn form<T: DeserializeOwned>(
+    console: &Console,
+    request: Request<Body>,
+) -> Result<(Visit, T), Box<Response>> {
+    let (parts, body) = request.into_parts();
+    let visit = console.rest.visit(&parts, true).await?;
+    let sent = Form::from_request(Request::from_parts(parts, body), &()).await;
+    match sent {
+        Ok(Form(sent)) => Ok((visit, sent)),
+        Err(wrong) => Err(Box::new(wrong.into_response())),
+    }
+}
+
+/// The same, of somebody who is signed in and shows that a page of ours made it for them.
+async fn made<T: DeserializeOwned>(
+    console: &Console,
+    request: Request<Body>,
+) -> Result<(Visit, T), Box<Response>> {
+    let (visit, Made { csrf, of }) = form::<Made<T>>(console, request).await?;
+    if visit.caller.is_none() {
+        return Err(Box::new(Redirect::to(SIGN_IN).into_response()));
+    }
+    if !visit.made(&csrf) {
+        let words = "this form was made for another session; load the page again".to_owned();
+        let refusal = Refusal::Forbidden(words);
+        return Err(Box::new(refuse(console, &visit, refusal).await));
+    }
+    Ok((visit, of))
+}
+
+fn with_cookie(mut response: Response, cookie: HeaderValue) -> Response {
+    response.headers_mut().insert(header::SET_COOKIE, cookie);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// A path of ours to go on to; the start for what leads elsewhere.
+fn own(to: &str) -> &str {
+    let is_own = to.starts_with('/')
+        && !to.starts_with("//")
+        && to.bytes().all(|byte| (0x21..0x7f).contains(&byte) && byte != b'\\');
+    if is_own { to } else { "/" }
+}
+
+/// Where the pages are.
+#[cfg(test)]
+pub(super) fn paths() -> impl Iterator<Item = &'static str> {
+    PAGES.iter().map(|page| page.path)
+}

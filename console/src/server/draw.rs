@@ -1,0 +1,45 @@
+//! A page as an answer: its document, and what browsers may do with it.
+
+use axum::body::Body;
+use axum::http::{HeaderValue, Request, StatusCode, header};
+use axum::response::Response;
+use leptos::config::LeptosOptions;
+use leptos::nonce::Nonce;
+use leptos::prelude::*;
+
+use crate::frame::{Title, document};
+
+/// Draws a page. Scripts run from our own files, and inline where they carry what was made up for this
+/// answer; nobody frames a page, and forms go nowhere else.
+pub(super) async fn draw(
+    options: LeptosOptions,
+    status: StatusCode,
+    title: Title,
+    body: impl Fn() -> AnyView + Clone + Send + Sync + 'static,
+) -> Response {
+    let nonce = Nonce::new();
+    let policy = format!(
+        "default-src 'none'; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'; style-src 'self'; \
+         img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'self'; \
+         frame-ancestors 'none'"
+    );
+    let drawn = leptos_axum::render_app_async_with_context(
+        move || provide_context(nonce.clone()),
+        move || document(options.clone(), title.clone(), body()),
+    );
+    let mut response = drawn(Request::new(Body::empty())).await;
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    for (name, value) in [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}

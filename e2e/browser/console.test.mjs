@@ -1,0 +1,128 @@
+// The console as people meet it: signing in, pages that keep themselves up, nothing that complains.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { openBrowser } from "./browser.mjs";
+import { startServer } from "./server.mjs";
+
+let server;
+let browser;
+
+before(async () => {
+  server = await startServer();
+  browser = await openBrowser();
+});
+
+after(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+
+/** A page of somebody who signs in with the keyboard alone. */
+async function signIn(path = "/", options = {}) {
+  const opened = await browser.open(`${server.url}${path}`, options);
+  const { page } = opened;
+  await page.getByLabel("User").focus();
+  await page.keyboard.type("admin");
+  await page.keyboard.press("Tab");
+  await page.keyboard.type(server.password);
+  await page.keyboard.press("Enter");
+  await page.locator("[data-live=live]").waitFor();
+  return opened;
+}
+
+/** REST, asked from within a page. */
+function rest(page, path, init = {}) {
+  return page.evaluate(
+    async ([path, init]) => {
+      const session = await (await fetch("/api/v1/session")).json();
+      const headers = { "x-heddle-csrf": session.csrf, "content-type": "application/json" };
+      const answer = await fetch(`/api/v1${path}`, { ...init, headers });
+      return { status: answer.status, text: await answer.text() };
+    },
+    [path, init],
+  );
+}
+
+test("the wasm comes compressed", async () => {
+  const headers = { "accept-encoding": "gzip, deflate, br" };
+  const response = await fetch(`${server.url}/pkg/console_bg.wasm`, { headers });
+  assert.equal(response.headers.get("content-type"), "application/wasm");
+  assert.equal(response.headers.get("content-encoding"), "br");
+});
+
+test("one signs in, and comes to the page that was wanted", async () => {
+  const { page, complaints } = await signIn("/fleet");
+  assert.equal(new URL(page.url()).pathname, "/fleet");
+  await page.getByRole("heading", { name: "Fleet" }).waitFor();
+  assert.equal(await page.locator("nav [aria-current=page]").textContent(), "Fleet");
+  await page.getByText("There is no node that you may see.").waitFor();
+  assert.deepEqual(complaints, []);
+});
+
+test("a wrong password is told beside the form, and the name is kept", async () => {
+  const { page } = await browser.open(`${server.url}/sign-in`);
+  await page.getByLabel("User").fill("ann");
+  await page.getByLabel("Password").fill("wrong");
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("alert").getByText("the user or the password is wrong").waitFor();
+  assert.equal(await page.getByLabel("User").inputValue(), "ann");
+});
+
+test("a change that is made elsewhere appears, and what is focused stays so", async () => {
+  const { page, complaints } = await signIn();
+  const link = page.getByRole("link", { name: "See the fleet" });
+  await link.focus();
+  const team = {
+    apiVersion: "heddle.dev/v1alpha1",
+    kind: "Team",
+    metadata: { name: "weavers", namespace: "heddle" },
+    spec: { members: ["admin"] },
+  };
+  const put = { method: "PUT", body: JSON.stringify(team) };
+  const made = await rest(page, "/resources/Team/heddle/weavers?message=new+loom", put);
+  assert.equal(made.status, 201, made.text);
+  await page.locator("#changes").getByText("new loom").waitFor();
+  assert.ok(await link.evaluate((link) => link === document.activeElement), "it has the focus");
+  assert.deepEqual(complaints, []);
+});
+
+test("who is signed out elsewhere is told so", async () => {
+  const { page } = await signIn();
+  const other = await signIn("/settings");
+  await other.page.getByRole("button", { name: "End" }).first().waitFor();
+  while ((await other.page.getByRole("button", { name: "End" }).count()) > 0) {
+    await other.page.getByRole("button", { name: "End" }).first().click();
+    await other.page.waitForLoadState();
+  }
+  await page.locator("[data-live=over]").waitFor();
+  await other.page.getByRole("button", { name: "Sign out" }).click();
+  await other.page.getByRole("heading", { name: "Sign in" }).waitFor();
+});
+
+test("pages can be read without a script", async () => {
+  const { page } = await browser.open(`${server.url}/settings`, { javaScriptEnabled: false });
+  await page.getByLabel("User").fill("admin");
+  await page.getByLabel("Password").fill(server.password);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("heading", { name: "Sessions" }).waitFor();
+});
+
+test("nothing scrolls sideways on a phone", async () => {
+  const viewport = { width: 390, height: 844 };
+  for (const path of ["/", "/fleet", "/settings"]) {
+    const { page } = await signIn(path, { viewport });
+    const [wide, seen] = await page.evaluate(() => [
+      document.documentElement.scrollWidth,
+      document.documentElement.clientWidth,
+    ]);
+    assert.ok(wide <= seen, `${path} is ${wide} wide`);
+  }
+});
+
+test("a path that names no page is answered 404, in words", async () => {
+  const { page } = await browser.open(`${server.url}/nothing/here`);
+  await page.getByRole("heading", { name: "No such page" }).waitFor();
+  assert.equal((await fetch(`${server.url}/nothing/here`)).status, 404);
+});
