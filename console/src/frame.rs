@@ -4,9 +4,11 @@ use leptos::config::LeptosOptions;
 use leptos::prelude::*;
 
 /// The places of the bar, in the order of what people come for.
-const PLACES: [(Place, &str, &str); 3] = [
+const PLACES: [(Place, &str, &str); 5] = [
     (Place::Overview, "/", "Overview"),
     (Place::Fleet, "/fleet", "Fleet"),
+    (Place::Requests, "/requests", "Requests"),
+    (Place::Changes, "/changes", "Changes"),
     (Place::Settings, "/settings", "Settings"),
 ];
 
@@ -15,6 +17,8 @@ const PLACES: [(Place, &str, &str); 3] = [
 pub(crate) enum Place {
     Overview,
     Fleet,
+    Requests,
+    Changes,
     Settings,
     /// Nowhere that the bar leads to.
     Aside,

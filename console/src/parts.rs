@@ -29,7 +29,7 @@ pub(crate) fn mood(mood: Mood, word: String) -> impl IntoView {
 }
 
 /// The head of a page: its name, and that it is kept up.
-pub(crate) fn head(name: &'static str, lead: &'static str) -> impl IntoView {
+pub(crate) fn head(name: String, lead: String) -> impl IntoView {
     view! {
         <div class="head">
             <div>
@@ -39,6 +39,11 @@ pub(crate) fn head(name: &'static str, lead: &'static str) -> impl IntoView {
             <Live />
         </div>
     }
+}
+
+/// So many of something.
+pub(crate) fn count(count: usize, of: &str) -> String {
+    format!("{count} {of}{}", if count == 1 { "" } else { "s" })
 }
 
 /// What stands where there is nothing.

@@ -53,10 +53,12 @@ pub use request::{Ended, HiddenHop, Hop, ShownHop, Way};
 pub use resource::{Listing, Page, PastVersion, Shown};
 pub use rollout::{Rolled, Rollout};
 pub use session::{SignIn, SignedIn};
+pub use store::decision::Teller;
 pub use store::session::Session;
 pub use token::NewToken;
 pub use traffic::{Part, Row, Rows, Sum, Wanted};
 pub use user::NewPassword;
+pub use wire::Decision;
 
 /// The control plane over one store.
 #[derive(Debug)]

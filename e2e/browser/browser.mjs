@@ -30,7 +30,11 @@ export async function openBrowser() {
         if (message.type() === "error") complaints.push(message.text());
       });
       page.on("pageerror", (error) => complaints.push(String(error)));
-      page.on("requestfailed", (request) => complaints.push(`failed: ${request.url()}`));
+      page.on("requestfailed", (request) => {
+        // What a page still waits for when it is left is given up.
+        if (request.failure()?.errorText === "net::ERR_ABORTED") return;
+        complaints.push(`failed: ${request.url()}`);
+      });
       await page.goto(url);
       return { page, complaints };
     },

@@ -88,6 +88,29 @@ test("a change that is made elsewhere appears, and what is focused stays so", as
   assert.deepEqual(complaints, []);
 });
 
+test("a change is read field by field, and taken back with a reason", async () => {
+  const { page, complaints } = await signIn("/changes");
+  await page.getByRole("listitem").filter({ hasText: "new loom" }).getByRole("link").click();
+  await page.getByRole("heading", { name: "Team heddle/weavers is new" }).waitFor();
+  await page.getByText("spec.members[0]").waitFor();
+  await page.getByLabel("Why").fill("wrong loom");
+  await page.getByRole("button", { name: /^Take back revision/ }).click();
+  await page.getByText("wrong loom").waitFor();
+  await page.getByRole("heading", { name: "Team heddle/weavers was taken away" }).waitFor();
+  assert.deepEqual(complaints, []);
+  const gone = await rest(page, "/resources/Team/heddle/weavers");
+  assert.equal(gone.status, 404);
+});
+
+test("an id that nobody told of is told so, and the way to it is a link", async () => {
+  const { page } = await signIn("/requests");
+  await page.getByText("No request was denied of which you may see it.").waitFor();
+  await page.getByLabel(/Explain the request/).fill("0190-unknown");
+  await page.getByRole("button", { name: "Explain" }).click();
+  await page.getByRole("heading", { name: "No such page" }).waitFor();
+  assert.equal(new URL(page.url()).pathname, "/requests/0190-unknown");
+});
+
 test("who is signed out elsewhere is told so", async () => {
   const { page } = await signIn();
   const other = await signIn("/settings");
@@ -111,7 +134,7 @@ test("pages can be read without a script", async () => {
 
 test("nothing scrolls sideways on a phone", async () => {
   const viewport = { width: 390, height: 844 };
-  for (const path of ["/", "/fleet", "/settings"]) {
+  for (const path of ["/", "/fleet", "/requests", "/changes", "/changes/1", "/settings"]) {
     const { page } = await signIn(path, { viewport });
     const [wide, seen] = await page.evaluate(() => [
       document.documentElement.scrollWidth,

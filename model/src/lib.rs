@@ -15,6 +15,7 @@ pub mod api;
 pub mod claim;
 pub mod cluster;
 pub mod cookie;
+pub mod difference;
 pub mod expression;
 pub mod field;
 pub mod gateway;

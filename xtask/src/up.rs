@@ -43,6 +43,9 @@ enum Act {
         /// Its name, as the demo told it, like `catalog-v1-east`.
         name: String,
     },
+    /// Makes pictures of each page of the console, in the demo that runs from this folder: in both
+    /// themes, wide and on a phone, into `e2e/browser/shots`.
+    Pictures,
 }
 
 /// How long the programs may take to be ready.
@@ -52,8 +55,10 @@ const STOP: Duration = Duration::from_secs(10);
 
 /// Builds, starts, prints what to try, and stops everything on Ctrl-C or SIGTERM.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    if let Some(Act::Again { name }) = &args.act {
-        return again::ask(&data()?, name, READY);
+    match &args.act {
+        Some(Act::Again { name }) => return again::ask(&data()?, name, READY),
+        Some(Act::Pictures) => return wasm::pictures(&data()?.join("up.json")),
+        None => {}
     }
     let stop = signals()?;
     let data = data()?;

@@ -19,7 +19,7 @@ mod browser;
 mod compile;
 mod site;
 
-pub(crate) use browser::browser_tests;
+pub(crate) use browser::{browser_tests, pictures};
 use compile::Toolchain;
 
 /// The profile made for the browser: small before fast. The only one held to the size budget.

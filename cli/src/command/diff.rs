@@ -1,5 +1,6 @@
 //! `diff`: field by field, what differs between files and what is there.
 
+use model::difference::{Difference, differences};
 use model::{Key, Resource};
 use serde_json::{Value, json};
 
@@ -10,10 +11,6 @@ use crate::client::Ask;
 use crate::failure::{Done, Failure};
 use crate::manifest::{Manifest, Placed};
 use crate::show::{self, Paint, word};
-
-mod fields;
-
-use fields::{Difference, differences};
 
 /// Shows the differences; no is the answer where there is one.
 ///

@@ -3,17 +3,18 @@
 use std::collections::BTreeMap;
 
 use control::app::Live;
-use control::{App, Node, NodeState, Op};
+use control::{Node, NodeState, Refusal};
 use leptos::prelude::*;
 use time::OffsetDateTime;
 
-use super::{Drawn, drawn};
+use super::{Asked, Drawn, drawn};
 use crate::parts::{Mood, empty, head, mood, table, when};
 
 const HEADS: [&str; 7] =
     ["Node", "State", "Kind", "Revision", "Seen", "Certificate ends", "Version"];
 
-pub(crate) async fn ask(app: &App, op: &Op) -> Drawn {
+pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
+    let (app, op) = (&asked.app, &asked.op());
     let nodes = app.node_list(op).await?;
     let mut clusters: BTreeMap<String, Vec<(Node, Live)>> = BTreeMap::new();
     for (node, live) in nodes {
@@ -30,7 +31,7 @@ fn draw(clusters: &BTreeMap<String, Vec<(Node, Live)>>, now: OffsetDateTime) -> 
         <code>"heddle join-token create --cluster NAME"</code></p>
     };
     view! {
-        {head("Fleet", "The gateways and proxies that run what was committed.")}
+        {head("Fleet".to_owned(), "The gateways and proxies that run what was committed.".to_owned())}
         <div id="live">
             {if clusters.is_empty() {
                 empty("There is no node that you may see.", join).into_any()

@@ -1,11 +1,12 @@
 //! The start: what is wrong, and what changed last.
 
-use control::{App, NodeState, Op, PastChange};
+use control::{NodeState, PastChange, Refusal};
 use leptos::prelude::*;
 use time::OffsetDateTime;
 
-use super::{Drawn, drawn};
-use crate::parts::{Mood, empty, head, mood, when};
+use super::changes::list;
+use super::{Asked, Drawn, drawn};
+use crate::parts::{Mood, empty, head, mood};
 
 /// Changes that are shown.
 const CHANGES: usize = 10;
@@ -18,7 +19,8 @@ struct Health {
     silent: usize,
 }
 
-pub(crate) async fn ask(app: &App, op: &Op) -> Drawn {
+pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
+    let (app, op) = (&asked.app, &asked.op());
     let mut health = Health::default();
     for (_, live) in app.node_list(op).await? {
         health.nodes += 1;
@@ -32,9 +34,8 @@ pub(crate) async fn ask(app: &App, op: &Op) -> Drawn {
 }
 
 fn draw(health: &Health, changes: &[PastChange], now: OffsetDateTime) -> impl IntoView {
-    let rows = changes.iter().map(|change| row(change, now)).collect_view();
     view! {
-        {head("Overview", "What is wrong, and what changed last.")}
+        {head("Overview".to_owned(), "What is wrong, and what changed last.".to_owned())}
         <div id="live">
             <section class="card" id="health" aria-labelledby="health-title">
                 <h2 id="health-title">"Health"</h2>
@@ -51,8 +52,9 @@ fn draw(health: &Health, changes: &[PastChange], now: OffsetDateTime) -> impl In
                 {if changes.is_empty() {
                     empty("Nothing was changed that you may see.", ()).into_any()
                 } else {
-                    view! { <ol class="changes">{rows}</ol> }.into_any()
+                    list(changes, now).into_any()
                 }}
+                <p><a href="/changes">"See all changes"</a></p>
             </section>
         </div>
     }
@@ -62,20 +64,4 @@ fn draw(health: &Health, changes: &[PastChange], now: OffsetDateTime) -> impl In
 fn figure(words: &'static str, count: usize, otherwise: Mood) -> impl IntoView {
     let good = if count == 0 { Mood::Good } else { otherwise };
     view! { <li>{mood(good, count.to_string())} " " {words}</li> }
-}
-
-fn row(change: &PastChange, now: OffsetDateTime) -> impl IntoView {
-    let micros = i64::try_from(change.at.unix_timestamp_nanos() / 1000).unwrap_or(i64::MAX);
-    let objects = change.objects.len();
-    let objects = format!("{objects} {}", if objects == 1 { "object" } else { "objects" });
-    let scopes: Vec<_> = change.scopes.iter().map(ToString::to_string).collect();
-    view! {
-        <li id=format!("change-{}", change.revision)>
-            <strong>{format!("Revision {}", change.revision)}</strong>
-            " by " {change.actor.clone()} ", " {when(micros, now)} ": "
-            {objects} " in " {scopes.join(", ")}
-            {change.reverts.map(|reverts| format!("; takes back revision {reverts}"))}
-            {(!change.message.is_empty()).then(|| view! { <q>{change.message.clone()}</q> })}
-        </li>
-    }
 }

@@ -1,20 +1,18 @@
 //! Settings: where one is signed in.
 
+use control::Refusal;
 use control::app::Session;
-use control::rest::Visit;
-use control::{App, Refusal};
 use leptos::prelude::*;
 use time::OffsetDateTime;
 
-use super::{Drawn, drawn};
+use super::{Asked, Drawn, drawn};
 use crate::parts::{head, table, when};
 
 const HEADS: [&str; 5] = ["Browser", "Began", "Used", "Ends", "End it"];
 
-pub(crate) async fn ask(app: &App, visit: &Visit) -> Drawn {
-    let (Some(caller), Some(op)) = (&visit.caller, visit.op(String::new())) else {
-        return Err(Refusal::Unauthenticated);
-    };
+pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
+    let Asked { app, visit, caller, .. } = &asked;
+    let op = asked.op();
     let sessions = app.session_list(caller, &op, None).await?;
     let (own, csrf) = (caller.session().map(str::to_owned), visit.csrf().to_owned());
     let now = op.now;
@@ -24,7 +22,7 @@ pub(crate) async fn ask(app: &App, visit: &Visit) -> Drawn {
 fn draw(sessions: &[Session], own: Option<&str>, csrf: &str, now: OffsetDateTime) -> impl IntoView {
     let rows = sessions.iter().map(|session| row(session, own, csrf, now)).collect_view();
     view! {
-        {head("Settings", "Where you are signed in.")}
+        {head("Settings".to_owned(), "Where you are signed in.".to_owned())}
         <div id="live">
             <section class="card" id="sessions" aria-labelledby="sessions-title">
                 <h2 id="sessions-title">"Sessions"</h2>

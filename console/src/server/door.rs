@@ -6,13 +6,16 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, Form, FromRequest as _, Query, State};
+use axum::extract::{
+    DefaultBodyLimit, Form, FromRequest as _, FromRequestParts as _, Path, Query, RawPathParams,
+    State,
+};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Request, StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
+use control::Refusal;
 use control::rest::{Visit, status};
-use control::{App, Refusal};
 use leptos::prelude::*;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -20,7 +23,9 @@ use serde::de::DeserializeOwned;
 use super::Console;
 use super::draw::draw;
 use crate::frame::{Place, Reader, Title};
-use crate::pages::{Drawn, fleet, overview, refused, settings, sign_in};
+use crate::pages::{
+    Asked, Drawn, change, changes, fleet, overview, refused, request, requests, settings, sign_in,
+};
 
 /// Bytes of a form.
 const FORM: usize = 16 << 10;
@@ -36,31 +41,20 @@ struct Page {
     ask: Ask,
 }
 
-type Ask = for<'a> fn(&'a App, &'a Visit) -> Pin<Box<dyn Future<Output = Drawn> + Send + 'a>>;
+type Ask = fn(Asked) -> Pin<Box<dyn Future<Output = Result<Drawn, Refusal>> + Send>>;
 
 static PAGES: &[Page] = &[
-    Page {
-        path: "/",
-        title: "Overview",
-        place: Place::Overview,
-        ask: |app, visit| Box::pin(async move { overview::ask(app, &op(visit)?).await }),
-    },
-    Page {
-        path: "/fleet",
-        title: "Fleet",
-        place: Place::Fleet,
-        ask: |app, visit| Box::pin(async move { fleet::ask(app, &op(visit)?).await }),
-    },
-    Page {
-        path: "/settings",
-        title: "Settings",
-        place: Place::Settings,
-        ask: |app, visit| Box::pin(settings::ask(app, visit)),
-    },
+    page("/", "Overview", Place::Overview, |asked| Box::pin(overview::ask(asked))),
+    page("/fleet", "Fleet", Place::Fleet, |asked| Box::pin(fleet::ask(asked))),
+    page("/requests", "Requests", Place::Requests, |asked| Box::pin(requests::ask(asked))),
+    page("/requests/{id}", "Request", Place::Requests, |asked| Box::pin(request::ask(asked))),
+    page("/changes", "Changes", Place::Changes, |asked| Box::pin(changes::ask(asked))),
+    page("/changes/{revision}", "Change", Place::Changes, |asked| Box::pin(change::ask(asked))),
+    page("/settings", "Settings", Place::Settings, |asked| Box::pin(settings::ask(asked))),
 ];
 
-fn op(visit: &Visit) -> Result<control::Op, Refusal> {
-    visit.op(String::new()).ok_or(Refusal::Unauthenticated)
+const fn page(path: &'static str, title: &'static str, place: Place, ask: Ask) -> Page {
+    Page { path, title, place, ask }
 }
 
 pub(super) fn router(console: Arc<Console>) -> Router {
@@ -73,26 +67,35 @@ pub(super) fn router(console: Arc<Console>) -> Router {
         .route(SIGN_IN, get(sign_in_shown).post(sign_in))
         .route("/sign-out", post(sign_out))
         .route("/settings/sessions/end", post(session_end))
+        .route("/changes/{revision}/revert", post(revert))
         .fallback(missing)
         .layer(DefaultBodyLimit::max(FORM))
         .with_state(console)
 }
 
 async fn show(console: Arc<Console>, page: &'static Page, request: Request<Body>) -> Response {
-    let (parts, _) = request.into_parts();
+    let (mut parts, _) = request.into_parts();
     let visit = match console.rest.visit(&parts, false).await {
         Ok(visit) => visit,
         Err(answer) => return *answer,
     };
-    if visit.caller.is_none() {
-        return to_sign_in(&parts);
-    }
-    match (page.ask)(console.rest.app(), &visit).await {
-        Ok(body) => {
+    let Some(caller) = visit.caller.clone() else { return to_sign_in(&parts) };
+    let part = RawPathParams::from_request_parts(&mut parts, &()).await;
+    let part = part.ok().and_then(|part| Some(part.iter().next()?.1.to_owned()));
+    let asked = Asked {
+        app: Arc::clone(console.rest.app()),
+        visit: visit.clone(),
+        caller,
+        part: part.unwrap_or_default(),
+        uri: parts.uri,
+    };
+    match (page.ask)(asked).await {
+        Ok(Drawn::Page(body)) => {
             let title = title(page.title, page.place, &visit);
             let body = Arc::new(body);
             draw(console.options.clone(), StatusCode::OK, title, move || body()).await
         }
+        Ok(Drawn::Elsewhere(to)) => Redirect::to(&to).into_response(),
         Err(refusal) => refuse(&console, &visit, refusal).await,
     }
 }
@@ -222,6 +225,28 @@ async fn session_end(State(console): State<Arc<Console>>, request: Request<Body>
     match console.rest.app().session_end(caller, &op, &id).await {
         // One that ended meanwhile is what is wanted.
         Ok(()) | Err(Refusal::None(_)) => Redirect::to("/settings").into_response(),
+        Err(refusal) => refuse(&console, &visit, refusal).await,
+    }
+}
+
+#[derive(Deserialize)]
+struct Why {
+    #[serde(default)]
+    message: String,
+}
+
+async fn revert(
+    State(console): State<Arc<Console>>,
+    Path(revision): Path<i64>,
+    request: Request<Body>,
+) -> Response {
+    let (visit, Why { message }) = match made(&console, request).await {
+        Ok(sent) => sent,
+        Err(answer) => return *answer,
+    };
+    let Some(op) = visit.op(message) else { return Redirect::to(SIGN_IN).into_response() };
+    match console.rest.app().change_revert(&op, revision).await {
+        Ok(receipt) => Redirect::to(&format!("/changes/{}", receipt.revision)).into_response(),
         Err(refusal) => refuse(&console, &visit, refusal).await,
     }
 }

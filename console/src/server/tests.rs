@@ -125,10 +125,17 @@ async fn every_page_is_whole_before_any_script_runs_and_says_what_browsers_may_d
     let bed = Bed::new().await;
     let cookie = bed.sign_in().await;
     for page in door::paths() {
+        let (page, status) = match page {
+            "/changes/{revision}" => ("/changes/1", StatusCode::OK),
+            // No proxy told of any.
+            "/requests/{id}" => ("/requests/r-1", StatusCode::NOT_FOUND),
+            page => (page, StatusCode::OK),
+        };
         let answer = bed.get(page, &cookie).await;
-        assert_eq!(answer.status, StatusCode::OK, "{page}");
+        assert_eq!(answer.status, status, "{page}");
         assert!(answer.text.contains("<h1"), "{page}: {}", answer.text);
-        assert!(answer.text.contains("aria-current=\"page\""), "{page}");
+        let is_placed = answer.text.contains("aria-current=\"page\"");
+        assert_eq!(is_placed, status == StatusCode::OK, "{page}");
         let policy = answer.header("content-security-policy");
         let (_, nonce) = policy.split_once("'nonce-").unwrap();
         let nonce = nonce.split('\'').next().unwrap();
@@ -165,6 +172,22 @@ async fn a_form_that_no_page_of_this_session_made_does_nothing() {
     assert!(answer.header("set-cookie").contains("Max-Age=0"));
     assert_eq!(bed.get("/", &own).await.status, StatusCode::SEE_OTHER);
     assert_eq!(bed.get("/", &other).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_change_is_shown_field_by_field_and_taken_back_with_a_reason() {
+    let bed = Bed::new().await;
+    let cookie = bed.sign_in().await;
+    let page = bed.get("/changes/1", &cookie).await.text;
+    assert!(page.contains("spec.role"), "{page}");
+    let form = format!("csrf={}&message=a+mistake", csrf(&page));
+    let refused = bed.send("/changes/1/revert", &cookie, &form).await;
+    // The first change makes the admin who takes it back.
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
+    assert_eq!(bed.get("/changes/2", &cookie).await.status, StatusCode::NOT_FOUND);
+    let elsewhere = bed.get("/requests?id=%20a%2Fb%20", &cookie).await;
+    assert_eq!(elsewhere.header("location"), "/requests/a%2Fb");
+    drop(bed);
 }
 
 #[tokio::test]

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::browser_dir;
-use crate::setup;
+use crate::{setup, shell};
 
 /// Clicks through the console in a headless browser; returns (passed, failed, skipped).
 pub(crate) fn browser_tests(server: &Path, site: &Path) -> Result<(usize, usize, usize)> {
@@ -25,6 +25,17 @@ pub(crate) fn browser_tests(server: &Path, site: &Path) -> Result<(usize, usize,
         .context("starting node")?;
     let tap = String::from_utf8_lossy(&out.stdout);
     counts(&tap).with_context(|| format!("node --test ended with {} and no counts", out.status))
+}
+
+/// Makes pictures of the console of the demo that `up_json` tells of.
+pub(crate) fn pictures(up_json: &Path) -> Result<()> {
+    ensure!(up_json.is_file(), "no demo runs from this folder; start it: cargo xtask up");
+    let dir = browser_dir();
+    let chromium = setup::chromium()?;
+    setup::npm_ci(&dir)?;
+    let mut node = Command::new(setup::node()?);
+    node.current_dir(&dir).arg("pictures.mjs").arg(up_json).arg("shots");
+    shell::run(node.env("HEDDLE_CHROMIUM", chromium))
 }
 
 /// The counts in the last lines of the Test Anything Protocol.

@@ -7,27 +7,29 @@ use serde_json::Value;
 
 /// One place where two values differ: what is there before and after, if anything is.
 #[derive(Debug, PartialEq)]
-pub(super) struct Difference<'v> {
+pub struct Difference<'v> {
     /// As faults write it; empty for the whole.
-    pub(super) path: String,
-    pub(super) before: Option<&'v Value>,
-    pub(super) after: Option<&'v Value>,
+    pub path: String,
+    /// None where nothing was there.
+    pub before: Option<&'v Value>,
+    /// None where nothing is there any more.
+    pub after: Option<&'v Value>,
 }
 
 impl Difference<'_> {
     /// The leaves of what was there, each with its path.
-    pub(super) fn leaves_before(&self) -> Vec<(String, String)> {
+    pub fn leaves_before(&self) -> Vec<(String, String)> {
         leaves(&self.path, self.before)
     }
 
     /// The leaves of what is to be there.
-    pub(super) fn leaves_after(&self) -> Vec<(String, String)> {
+    pub fn leaves_after(&self) -> Vec<(String, String)> {
         leaves(&self.path, self.after)
     }
 }
 
-/// All differences, in the order of the fields.
-pub(super) fn differences<'v>(before: &'v Value, after: &'v Value) -> Vec<Difference<'v>> {
+/// All differences, in the order of the fields; before it came to be, a value is `null`.
+pub fn differences<'v>(before: &'v Value, after: &'v Value) -> Vec<Difference<'v>> {
     let mut found = Vec::new();
     walk("", Some(before).filter(|value| !value.is_null()), Some(after), &mut found);
     found

@@ -1,0 +1,69 @@
+//! Changes, newest first.
+
+use control::{PastChange, Refusal};
+use leptos::prelude::*;
+use serde::Deserialize;
+use time::OffsetDateTime;
+
+use super::{Asked, Drawn, drawn};
+use crate::parts::{count, empty, head, when};
+
+/// Changes of one page.
+const PAGE: usize = 50;
+
+#[derive(Debug, Default, Deserialize)]
+struct Wanted {
+    /// Only those before this revision.
+    before: Option<i64>,
+}
+
+pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
+    let Wanted { before } = asked.query();
+    let op = asked.op();
+    let page = asked.app.change_list(&op, None, before, PAGE).await?;
+    let now = op.now;
+    drawn(move || {
+        let older = page.next.map(|next| {
+            view! { <p><a href=format!("/changes?before={next}")>"Older changes"</a></p> }
+        });
+        view! {
+            {head("Changes".to_owned(), "Who changed what, newest first.".to_owned())}
+            <div id="live">
+                <section class="card" id="changes" aria-label="Changes">
+                    {if page.items.is_empty() {
+                        empty("Nothing was changed that you may see.", ()).into_any()
+                    } else {
+                        list(&page.items, now).into_any()
+                    }}
+                    {older}
+                </section>
+            </div>
+        }
+        .into_any()
+    })
+}
+
+/// Changes in short, each with the way to all of it.
+pub(super) fn list(changes: &[PastChange], now: OffsetDateTime) -> impl IntoView {
+    let rows = changes.iter().map(|change| row(change, now)).collect_view();
+    view! { <ol class="changes">{rows}</ol> }
+}
+
+fn row(change: &PastChange, now: OffsetDateTime) -> impl IntoView {
+    let revision = change.revision;
+    let scopes: Vec<_> = change.scopes.iter().map(ToString::to_string).collect();
+    view! {
+        <li id=format!("change-{revision}")>
+            <a href=format!("/changes/{revision}")>{format!("Revision {revision}")}</a>
+            " by " {change.actor.clone()} ", " {when(micros(change), now)} ": "
+            {count(change.objects.len(), "object")} " in " {scopes.join(", ")}
+            {change.reverts.map(|reverts| format!("; takes back revision {reverts}"))}
+            {(!change.message.is_empty()).then(|| view! { <q>{change.message.clone()}</q> })}
+        </li>
+    }
+}
+
+/// When a change was made, in microseconds since 1970.
+pub(super) fn micros(change: &PastChange) -> i64 {
+    i64::try_from(change.at.unix_timestamp_nanos() / 1000).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,93 @@
+//! What became of requests: the latest that were denied or failed, and the way to one by its id.
+
+use control::Refusal;
+use control::app::{Decision, Ended, Teller};
+use leptos::prelude::*;
+use serde::Deserialize;
+use time::OffsetDateTime;
+
+use super::{Asked, Drawn, drawn};
+use crate::parts::{Mood, empty, head, mood, table, when};
+
+/// Requests of one page.
+const PAGE: usize = 50;
+
+const HEADS: [&str; 6] = ["Request", "Answer", "Reason", "By", "When", "Id"];
+
+#[derive(Debug, Default, Deserialize)]
+struct Wanted {
+    /// The id of one.
+    #[serde(default)]
+    id: String,
+    /// `all`; only those that were denied where nothing is said.
+    #[serde(default)]
+    show: String,
+}
+
+pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
+    let Wanted { id, show } = asked.query();
+    let id = id.trim();
+    if !id.is_empty() {
+        let id: String = form_urlencoded::byte_serialize(id.as_bytes()).collect();
+        return Ok(Drawn::Elsewhere(format!("/requests/{id}")));
+    }
+    let is_all = show == "all";
+    let ended = if is_all { Ended::Anyhow } else { Ended::Denied };
+    let op = asked.op();
+    let page = asked.app.request_list(&op, ended, None, PAGE).await?;
+    let now = op.now;
+    drawn(move || {
+        let rows = page.items.iter().map(|(by, decision)| row(by, decision, now)).collect_view();
+        let nothing = match is_all {
+            true => "No request has come of which you may see what became.",
+            false => "No request was denied of which you may see it.",
+        };
+        view! {
+            {head("Requests".to_owned(), "What became of them, and why.".to_owned())}
+            <form class="filter" method="get" action="/requests">
+                <label for="id">"Explain the request with this x-request-id"</label>
+                <input id="id" name="id" spellcheck="false" autocapitalize="none" required />
+                <button>"Explain"</button>
+            </form>
+            <nav class="tabs" aria-label="Which requests">
+                <a href="/requests" aria-current=(!is_all).then_some("true")>"Denied"</a>
+                <a href="/requests?show=all" aria-current=is_all.then_some("true")>"All that are kept"</a>
+            </nav>
+            <div id="live">
+                <section class="card" aria-labelledby="requests-title">
+                    <h2 id="requests-title">"The latest"</h2>
+                    {if page.items.is_empty() {
+                        empty(nothing, ()).into_any()
+                    } else {
+                        table("requests-title".to_owned(), &HEADS, rows).into_any()
+                    }}
+                </section>
+            </div>
+        }
+        .into_any()
+    })
+}
+
+fn row(by: &Teller, decision: &Decision, now: OffsetDateTime) -> impl IntoView {
+    let Decision { method, host, path, request, span, .. } = decision;
+    view! {
+        <tr id=format!("hop-{}-{span}", by.id)>
+            <th scope="row">{format!("{method} {host}{path}")}</th>
+            <td>{answer(decision.status)}</td>
+            <td>{decision.reason.clone()}</td>
+            <td>{format!("{} of {}", by.name, by.cluster)}</td>
+            <td>{when(decision.at, now)}</td>
+            <td><a href=format!("/requests/{request}")>{request.clone()}</a></td>
+        </tr>
+    }
+}
+
+/// The status of an answer; none where the client left before.
+pub(super) fn answer(status: Option<u16>) -> impl IntoView {
+    match status {
+        Some(status @ ..400) => mood(Mood::Good, status.to_string()),
+        Some(status @ 400..500) => mood(Mood::Poor, status.to_string()),
+        Some(status) => mood(Mood::Bad, status.to_string()),
+        None => mood(Mood::Poor, "none".to_owned()),
+    }
+}
