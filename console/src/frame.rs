@@ -4,11 +4,12 @@ use leptos::config::LeptosOptions;
 use leptos::prelude::*;
 
 /// The places of the bar, in the order of what people come for.
-const PLACES: [(Place, &str, &str); 5] = [
+const PLACES: [(Place, &str, &str); 6] = [
     (Place::Overview, "/", "Overview"),
     (Place::Fleet, "/fleet", "Fleet"),
     (Place::Requests, "/requests", "Requests"),
     (Place::Changes, "/changes", "Changes"),
+    (Place::Audit, "/audit", "Audit"),
     (Place::Settings, "/settings", "Settings"),
 ];
 
@@ -19,6 +20,8 @@ pub(crate) enum Place {
     Fleet,
     Requests,
     Changes,
+    /// For platform admins alone.
+    Audit,
     Settings,
     /// Nowhere that the bar leads to.
     Aside,
@@ -28,6 +31,7 @@ pub(crate) enum Place {
 #[derive(Debug, Clone)]
 pub(crate) struct Reader {
     pub(crate) name: String,
+    pub(crate) is_admin: bool,
     /// What the form that signs out carries.
     pub(crate) csrf: String,
 }
@@ -73,12 +77,13 @@ pub(crate) fn document(options: LeptosOptions, title: Title, body: AnyView) -> i
 }
 
 fn bar(here: Place, reader: Reader) -> impl IntoView {
-    let places = PLACES.map(|(place, href, words)| {
+    let places = PLACES.into_iter().filter(|(place, ..)| reader.is_admin || *place != Place::Audit);
+    let places = places.map(|(place, href, words)| {
         let current = (place == here).then_some("page");
         view! { <li><a href=href aria-current=current>{words}</a></li> }
     });
     view! {
-        <nav aria-label="Console"><ul class="places">{places}</ul></nav>
+        <nav aria-label="Console"><ul class="places">{places.collect_view()}</ul></nav>
         <form class="reader" method="post" action="/sign-out">
             <input type="hidden" name="csrf" value=reader.csrf />
             <span class="name">{reader.name}</span>

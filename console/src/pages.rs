@@ -10,6 +10,7 @@ use control::{App, Op, Refusal};
 use leptos::prelude::AnyView;
 use serde::de::DeserializeOwned;
 
+pub(crate) mod audit;
 pub(crate) mod change;
 pub(crate) mod changes;
 pub(crate) mod fleet;

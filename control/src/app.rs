@@ -53,6 +53,7 @@ pub use request::{Ended, HiddenHop, Hop, ShownHop, Way};
 pub use resource::{Listing, Page, PastVersion, Shown};
 pub use rollout::{Rolled, Rollout};
 pub use session::{SignIn, SignedIn};
+pub use store::audit::Record;
 pub use store::decision::Teller;
 pub use store::session::Session;
 pub use token::NewToken;

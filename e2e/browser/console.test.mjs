@@ -134,7 +134,7 @@ test("pages can be read without a script", async () => {
 
 test("nothing scrolls sideways on a phone", async () => {
   const viewport = { width: 390, height: 844 };
-  for (const path of ["/", "/fleet", "/requests", "/changes", "/changes/1", "/settings"]) {
+  for (const path of ["/", "/fleet", "/requests", "/changes", "/changes/1", "/audit", "/settings"]) {
     const { page } = await signIn(path, { viewport });
     const [wide, seen] = await page.evaluate(() => [
       document.documentElement.scrollWidth,

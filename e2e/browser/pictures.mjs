@@ -15,6 +15,7 @@ const PAGES = {
   request: "/requests/REQUEST",
   changes: "/changes",
   change: "/changes/2",
+  audit: "/audit",
   settings: "/settings",
 };
 const SIZES = { wide: { width: 1280, height: 800 }, phone: { width: 390, height: 844 } };

@@ -24,7 +24,8 @@ use super::Console;
 use super::draw::draw;
 use crate::frame::{Place, Reader, Title};
 use crate::pages::{
-    Asked, Drawn, change, changes, fleet, overview, refused, request, requests, settings, sign_in,
+    Asked, Drawn, audit, change, changes, fleet, overview, refused, request, requests, settings,
+    sign_in,
 };
 
 /// Bytes of a form.
@@ -50,6 +51,7 @@ static PAGES: &[Page] = &[
     page("/requests/{id}", "Request", Place::Requests, |asked| Box::pin(request::ask(asked))),
     page("/changes", "Changes", Place::Changes, |asked| Box::pin(changes::ask(asked))),
     page("/changes/{revision}", "Change", Place::Changes, |asked| Box::pin(change::ask(asked))),
+    page("/audit", "Audit", Place::Audit, |asked| Box::pin(audit::ask(asked))),
     page("/settings", "Settings", Place::Settings, |asked| Box::pin(settings::ask(asked))),
 ];
 
@@ -113,10 +115,11 @@ fn to_sign_in(parts: &Parts) -> Response {
 }
 
 fn title(text: &str, place: Place, visit: &Visit) -> Title {
-    let reader = visit
-        .caller
-        .as_ref()
-        .map(|caller| Reader { name: caller.name.to_string(), csrf: visit.csrf().to_owned() });
+    let reader = visit.caller.as_ref().map(|caller| Reader {
+        name: caller.name.to_string(),
+        is_admin: visit.is_admin,
+        csrf: visit.csrf().to_owned(),
+    });
     Title { text: text.to_owned(), place, reader }
 }
 

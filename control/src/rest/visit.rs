@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use super::problem::Problem;
 use super::{Rest, guard, session};
 use crate::app::{Op, SignIn};
-use crate::authn::{Caller, Proof, secret};
+use crate::authn::{Caller, Proof, is_platform_admin, secret};
 use crate::moment::{self, micros};
 use crate::{App, Refusal};
 
@@ -21,6 +21,8 @@ use crate::{App, Refusal};
 pub struct Visit {
     /// Who, if they are signed in.
     pub caller: Option<Caller>,
+    /// Whether they may do everything.
+    pub is_admin: bool,
     /// When.
     pub now: OffsetDateTime,
     /// The request, as the log names it.
@@ -70,9 +72,15 @@ impl Rest {
         // A page is for people: who comes with a token is nobody here.
         let caller = guard::visitor(&self.app, &self.settings, &parts.headers, now).await;
         let caller = caller.map_err(turned)?;
+        let is_admin = self.is_admin(caller.as_ref()).await.map_err(turned)?;
         let address = guard::address(&self.settings, parts);
         let agent = agent(&parts.headers);
-        Ok(Visit { caller, now, request_id, address, agent })
+        Ok(Visit { caller, is_admin, now, request_id, address, agent })
+    }
+
+    async fn is_admin(&self, caller: Option<&Caller>) -> Result<bool, Problem> {
+        let Some(caller) = caller else { return Ok(false) };
+        Ok(is_platform_admin(&caller.rights(&*self.app.world().await?)))
     }
 
     /// Signs in; what `Set-Cookie` says.
