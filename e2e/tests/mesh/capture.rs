@@ -22,7 +22,7 @@ fn marker() -> String {
     format!("marker-{:x}-{}", now.expect("it is later").as_nanos(), std::process::id())
 }
 
-/// Sends the marker to `host` in the query and the body, and gets it back, so that it goes both ways.
+/// Sends the marker to `host` in the query and the body, and gets it back: it goes both ways.
 async fn echoes(to: SocketAddr, host: &str, marker: &str) {
     let path = format!("/echo?word={marker}");
     let asked = request("POST", host, &path).header("x-api-key", CLERK);
@@ -89,7 +89,7 @@ async fn nothing_is_read_of_a_shop_but_between_each_service_and_its_own_proxy() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_the_mesh_the_same_capture_reads_what_the_services_of_a_shop_send() {
+async fn without_the_mesh_the_same_capture_reads_what_a_gateway_sends() {
     let (fleet, marker) = (Fleet::start(Plan::default()).await, marker());
     let [web, storefront, orders, catalog] = [0; 4].map(|_| somewhere());
     let last = App::start(catalog, &["--service", "catalog"]).await;

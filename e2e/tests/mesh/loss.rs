@@ -16,6 +16,8 @@ use crate::two::Two;
 const SHOWN: Duration = Duration::from_secs(10);
 /// Within which the other cluster serves.
 const SERVED: Duration = Duration::from_secs(3);
+/// What ended so long before a kill tells how busy the machine was at it.
+const LATELY: Duration = Duration::from_secs(1);
 /// Between two looks at what is shown: each starts a program, beside the load.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -115,14 +117,15 @@ impl Cost {
         lines.collect::<Vec<_>>().join("\n")
     }
 
-    /// How many can be on it at once: as many as begin behind its gateway while the slowest that it
-    /// cannot have held up took its time and the kill its own; and one on each edge of that.
+    /// How many can be on it at once: as many as begin behind its gateway while the slowest of then
+    /// that it cannot have held up took its time and the kill its own; and one on each edge of that.
     fn at_once(&self) -> usize {
         if self.door.is_none() {
             return 0;
         }
         let Kill { began, dead } = self.kill;
-        let free = self.outcomes.iter().filter(|one| one.began <= dead && !self.was_on_it(one));
+        let lately = |one: &&Outcome| one.began <= dead && one.ended + LATELY > began;
+        let free = self.outcomes.iter().filter(lately).filter(|one| !self.was_on_it(one));
         let slowest = free.map(|one| one.ended - one.began).max().unwrap_or_default();
         (f64::from(RATE / 2) * (slowest + (dead - began)).as_secs_f64()).ceil() as usize + 2
     }
