@@ -30,13 +30,18 @@ pub(crate) fn mood(mood: Mood, word: String) -> impl IntoView {
 
 /// The head of a page: its name, and that it is kept up.
 pub(crate) fn head(name: String, lead: String) -> impl IntoView {
+    head_of(name, lead, None)
+}
+
+/// The same for a page of which only what another one draws is kept up.
+pub(crate) fn head_of(name: String, lead: String, from: Option<String>) -> impl IntoView {
     view! {
         <div class="head">
             <div>
                 <h1>{name}</h1>
                 <p class="lead">{lead}</p>
             </div>
-            <Live />
+            <Live from />
         </div>
     }
 }
@@ -75,10 +80,14 @@ pub(crate) fn table(
     }
 }
 
-/// A time, in words as of `now`, with the time itself for whoever asks.
-pub(crate) fn when(micros: i64, now: OffsetDateTime) -> impl IntoView {
+/// A time in microseconds since 1970, as [`when`] shows it.
+pub(crate) fn when_micros(micros: i64, now: OffsetDateTime) -> impl IntoView {
     let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1000);
-    let at = at.unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    when(at.unwrap_or(OffsetDateTime::UNIX_EPOCH), now)
+}
+
+/// A time, in words as of `now`, with the time itself for whoever asks.
+pub(crate) fn when(at: OffsetDateTime, now: OffsetDateTime) -> impl IntoView {
     let exact = at.format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
     view! { <time datetime=exact.clone() title=exact>{distance(at - now)}</time> }
 }

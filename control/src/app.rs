@@ -52,7 +52,7 @@ pub use plan::{Plan, Rerouted, Would};
 pub use request::{Ended, HiddenHop, Hop, ShownHop, Way};
 pub use resource::{Listing, Page, PastVersion, Shown};
 pub use rollout::{Rolled, Rollout};
-pub use session::{SignIn, SignedIn};
+pub use session::{SignIn, SignedIn, Use};
 pub use store::audit::Record;
 pub use store::decision::Teller;
 pub use store::session::Session;

@@ -28,10 +28,11 @@ impl Difference<'_> {
     }
 }
 
-/// All differences, in the order of the fields; before it came to be, a value is `null`.
+/// All differences, in the order of the fields; `null` stands for what is not there.
 pub fn differences<'v>(before: &'v Value, after: &'v Value) -> Vec<Difference<'v>> {
     let mut found = Vec::new();
-    walk("", Some(before).filter(|value| !value.is_null()), Some(after), &mut found);
+    let [before, after] = [before, after].map(|value| Some(value).filter(|one| !one.is_null()));
+    walk("", before, after, &mut found);
     found
 }
 
@@ -142,5 +143,6 @@ mod tests {
     fn what_is_not_there_is_told_leaf_by_leaf() {
         let told = lines(&Value::Null, &json!({"kind": "Team", "spec": {"members": ["a"]}}));
         assert_eq!(told, ["+kind=Team", "+spec.members[0]=a"]);
+        assert_eq!(lines(&json!({"kind": "Team"}), &Value::Null), ["-kind=Team"]);
     }
 }

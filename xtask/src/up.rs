@@ -56,7 +56,7 @@ const STOP: Duration = Duration::from_secs(10);
 /// Builds, starts, prints what to try, and stops everything on Ctrl-C or SIGTERM.
 pub(crate) fn run(args: &Args) -> Result<()> {
     match &args.act {
-        Some(Act::Again { name }) => return again::ask(&data()?, name, READY),
+        Some(Act::Again { name }) => return again::ask(&data()?, name, 2 * READY),
         Some(Act::Pictures) => return wasm::pictures(&data()?.join("up.json")),
         None => {}
     }

@@ -5,13 +5,16 @@
 
 use leptos::prelude::*;
 
-/// Keeps what `#live` holds as the server would draw it now, and says whether it does.
+/// Keeps what `#live` holds as the server would draw it now, and says whether it does: as part of this
+/// page, or of the one at `from`.
 #[island]
-pub fn Live() -> impl IntoView {
+pub fn Live(from: Option<String>) -> impl IntoView {
     let state = RwSignal::new(State::Drawn);
     // Effects run in the browser only.
     #[cfg(feature = "hydrate")]
-    Effect::new(move || follow::follow(state));
+    Effect::new(move || follow::Follower::begin(state, from.clone()));
+    #[cfg(not(feature = "hydrate"))]
+    let _in_the_browser = from;
     view! {
         <p class="live" role="status" data-live=move || state.get().word()>
             <span class="dot" aria-hidden="true"></span>
@@ -35,6 +38,8 @@ enum State {
     Lost,
     /// The session is over.
     Over,
+    /// What was shown is not there any more, or not for who reads.
+    Gone,
 }
 
 impl State {
@@ -44,6 +49,7 @@ impl State {
             State::Live => "live",
             State::Lost => "lost",
             State::Over => "over",
+            State::Gone => "gone",
         }
     }
 
@@ -53,19 +59,24 @@ impl State {
             State::Live => "Live",
             State::Lost => "The server does not answer; trying again",
             State::Over => "You are signed out; load the page again",
+            State::Gone => "This is not there any more, or not for you",
         }
     }
 }
 
 #[cfg(feature = "hydrate")]
 mod follow {
+    use std::cell::{Cell, RefCell};
+    use std::rc::Rc;
+
     use leptos::prelude::*;
     use leptos::task::spawn_local;
     use wasm_bindgen::closure::Closure;
     use wasm_bindgen::{JsCast as _, JsValue};
     use wasm_bindgen_futures::JsFuture;
     use web_sys::{
-        Document, DomParser, Element, EventSource, RequestInit, Response, SupportedType, Window,
+        AbortSignal, Document, DomParser, EventSource, EventTarget, RequestInit, RequestRedirect,
+        Response, ResponseType, SupportedType,
     };
 
     use super::State;
@@ -73,88 +84,154 @@ mod follow {
 
     /// Where the server says when to look again.
     const WATCH: &str = "/api/v1/watch";
+    /// What it says there.
+    const WORDS: [&str; 2] = ["revision", "nodes"];
+    /// By which the server knows that nobody asked.
+    const LOOK: &str = "x-heddle-look";
     /// What is kept up.
     const REGION: &str = "live";
     /// Between the server's word and the look, in milliseconds: words often come several at once.
     const SOON: i32 = 100;
     /// Between looks where nothing is said, since some of what is shown passes by itself.
     const BEAT: i32 = 5_000;
+    /// How long a look may take.
+    const PATIENCE: u32 = 10_000;
 
-    /// Follows for as long as the page is there.
-    pub(super) fn follow(state: RwSignal<State>) {
-        let Ok(source) = EventSource::new(WATCH) else { return };
-        for event in ["revision", "nodes"] {
-            let look = Closure::<dyn FnMut()>::new(move || after(SOON, move || look(state)));
-            let listened =
-                source.add_event_listener_with_callback(event, look.as_ref().unchecked_ref());
-            drop(listened);
-            look.forget();
-        }
-        let opened = Closure::<dyn FnMut()>::new(move || look(state));
-        source.set_onopen(Some(opened.as_ref().unchecked_ref()));
-        opened.forget();
-        let failed = Closure::<dyn FnMut()>::new(move || look(state));
-        source.set_onerror(Some(failed.as_ref().unchecked_ref()));
-        failed.forget();
-        let beat = Closure::<dyn FnMut()>::new(move || look(state));
-        drop(window().set_interval_with_callback_and_timeout_and_arguments_0(
-            beat.as_ref().unchecked_ref(),
-            BEAT,
-        ));
-        beat.forget();
+    /// Follows for as long as the page is there and somebody sees it.
+    pub(super) struct Follower {
+        state: RwSignal<State>,
+        /// The page that is asked for.
+        from: String,
+        source: RefCell<Option<EventSource>>,
+        /// A look is to come, or under way.
+        is_due: Cell<bool>,
+        is_looking: Cell<bool>,
     }
 
-    /// Does something a little later, once.
-    fn after(millis: i32, act: impl FnOnce() + 'static) {
-        let act = Closure::once_into_js(act);
-        drop(
-            window()
-                .set_timeout_with_callback_and_timeout_and_arguments_0(act.unchecked_ref(), millis),
-        );
-    }
-
-    /// Asks for the page anew, unless nobody sees it.
-    fn look(state: RwSignal<State>) {
-        if document().hidden() || state.get_untracked() == State::Over {
-            return;
+    impl Follower {
+        pub(super) fn begin(state: RwSignal<State>, from: Option<String>) {
+            let here = || window().location().href().unwrap_or_default();
+            let follower = Rc::new(Follower {
+                state,
+                from: from.unwrap_or_else(here),
+                source: RefCell::default(),
+                is_due: Cell::new(false),
+                is_looking: Cell::new(false),
+            });
+            let beat = act(&follower, |follower| follower.beat());
+            drop(window().set_interval_with_callback_and_timeout_and_arguments_0(
+                beat.unchecked_ref(),
+                BEAT,
+            ));
+            let seen = act(&follower, |follower| follower.beat());
+            listen(&document(), "visibilitychange", &seen);
+            follower.beat();
         }
-        spawn_local(async move {
-            let seen = match page().await {
-                Ok(Some(page)) => take(&page),
-                Ok(None) => State::Over,
-                Err(_) => State::Lost,
-            };
-            if state.get_untracked() != seen {
-                state.set(seen);
+
+        /// Listens and looks where somebody sees the page, and does nothing where nobody does: a browser
+        /// has few connections to one server.
+        fn beat(self: &Rc<Self>) {
+            if document().hidden() || self.is_over() {
+                if let Some(source) = self.source.take() {
+                    source.close();
+                }
+                return;
             }
-        });
+            let is_open = |source: &EventSource| source.ready_state() != EventSource::CLOSED;
+            if !self.source.borrow().as_ref().is_some_and(is_open) {
+                *self.source.borrow_mut() = self.listen();
+            }
+            self.look();
+        }
+
+        fn listen(self: &Rc<Self>) -> Option<EventSource> {
+            let source = EventSource::new(WATCH).ok()?;
+            let soon = act(self, |follower| follower.soon());
+            WORDS.iter().for_each(|word| listen(&source, word, &soon));
+            Some(source)
+        }
+
+        fn is_over(&self) -> bool {
+            self.state.get_untracked() == State::Over
+        }
+
+        /// Looks a little later, once for all that is said until then.
+        fn soon(self: &Rc<Self>) {
+            if self.is_due.replace(true) {
+                return;
+            }
+            let look = act(self, |follower| follower.look());
+            drop(
+                window().set_timeout_with_callback_and_timeout_and_arguments_0(
+                    look.unchecked_ref(),
+                    SOON,
+                ),
+            );
+        }
+
+        /// Asks for the page anew. What is said meanwhile is looked at behind it.
+        fn look(self: &Rc<Self>) {
+            if self.is_looking.replace(true) {
+                self.is_due.set(true);
+                return;
+            }
+            self.is_due.set(false);
+            let follower = Rc::clone(self);
+            spawn_local(async move {
+                let seen = follower.seen().await;
+                if follower.state.get_untracked() != seen {
+                    follower.state.set(seen);
+                }
+                follower.is_looking.set(false);
+                if follower.is_due.replace(false) && !follower.is_over() {
+                    follower.soon();
+                }
+            });
+        }
+
+        /// Makes what is shown what is.
+        async fn seen(&self) -> State {
+            let Ok(answer) = self.ask().await else { return State::Lost };
+            if answer.type_() == ResponseType::Opaqueredirect {
+                return State::Over;
+            }
+            let Some(shown) = document().get_element_by_id(REGION) else { return State::Gone };
+            if matches!(answer.status(), 403 | 404) {
+                shown.set_inner_html("");
+                return State::Gone;
+            }
+            let page = if answer.ok() { read(&answer).await.ok() } else { None };
+            let Some(drawn) = page.and_then(|page| page.get_element_by_id(REGION)) else {
+                return State::Lost;
+            };
+            morph(&shown, &drawn);
+            State::Live
+        }
+
+        async fn ask(&self) -> Result<Response, JsValue> {
+            let init = RequestInit::new();
+            init.set_redirect(RequestRedirect::Manual);
+            init.set_signal(Some(&AbortSignal::timeout_with_u32(PATIENCE)));
+            let headers = web_sys::Headers::new()?;
+            headers.set(LOOK, "1")?;
+            init.set_headers_headers(&headers);
+            let asked = window().fetch_with_str_and_init(&self.from, &init);
+            JsFuture::from(asked).await?.dyn_into()
+        }
     }
 
-    /// The page as it is now; none where it is for others.
-    async fn page() -> Result<Option<Document>, JsValue> {
-        let window: Window = window();
-        let init = RequestInit::new();
-        init.set_redirect(web_sys::RequestRedirect::Manual);
-        let here = window.location().href()?;
-        let answer = JsFuture::from(window.fetch_with_str_and_init(&here, &init)).await?;
-        let answer: Response = answer.dyn_into()?;
-        if answer.type_() == web_sys::ResponseType::Opaqueredirect {
-            return Ok(None);
-        }
-        if !answer.ok() {
-            return Err(JsValue::NULL);
-        }
+    async fn read(answer: &Response) -> Result<Document, JsValue> {
         let text = JsFuture::from(answer.text()?).await?.as_string().unwrap_or_default();
-        DomParser::new()?.parse_from_string(&text, SupportedType::TextHtml).map(Some)
+        DomParser::new()?.parse_from_string(&text, SupportedType::TextHtml)
     }
 
-    /// Changes what differs.
-    fn take(page: &Document) -> State {
-        let both = (document().get_element_by_id(REGION), page.get_element_by_id(REGION));
-        let (Some(shown), Some(drawn)): (Option<Element>, Option<Element>) = both else {
-            return State::Lost;
-        };
-        morph(&shown, &drawn);
-        State::Live
+    /// What a browser calls, as often as it likes; it is there as long as the page is.
+    fn act(follower: &Rc<Follower>, act: impl Fn(&Rc<Follower>) + 'static) -> JsValue {
+        let follower = Rc::clone(follower);
+        Closure::<dyn FnMut()>::new(move || act(&follower)).into_js_value()
+    }
+
+    fn listen(to: &EventTarget, word: &str, act: &JsValue) {
+        drop(to.add_event_listener_with_callback(word, act.unchecked_ref()));
     }
 }

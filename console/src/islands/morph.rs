@@ -1,5 +1,4 @@
-//! Making one piece of a page into another without touching what stays: focus, selection and what is
-//! unfolded are kept.
+//! Making one piece of a page into another without touching what stays, so that focus and selection do.
 //!
 //! Children with an id are known by it; the others by their place.
 
@@ -10,8 +9,6 @@ use web_sys::{Element, Node};
 
 /// An island is its own master.
 const ISLAND: &str = "LEPTOS-ISLAND";
-/// What a reader has unfolded stays so.
-const UNFOLDED: &str = "open";
 
 /// Makes `old` like `new`, which has the same name.
 pub(super) fn morph(old: &Element, new: &Element) {
@@ -24,7 +21,7 @@ pub(super) fn morph(old: &Element, new: &Element) {
 
 fn attributes(old: &Element, new: &Element) {
     for name in names(old) {
-        if !new.has_attribute(&name) && !(name == UNFOLDED && old.tag_name() == "DETAILS") {
+        if !new.has_attribute(&name) {
             drop(old.remove_attribute(&name));
         }
     }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 
 use super::{Asked, Drawn, drawn};
-use crate::parts::{Mood, head, mood, table, when};
+use crate::parts::{Mood, head, mood, table, when_micros};
 
 /// Rows of one page.
 const PAGE: usize = 100;
@@ -57,7 +57,7 @@ fn row(record: &Record, now: OffsetDateTime) -> impl IntoView {
     view! {
         <tr id=format!("row-{seq}")>
             <th scope="row">{*seq}</th>
-            <td>{when(entry.at, now)}</td>
+            <td>{when_micros(entry.at, now)}</td>
             <td>{entry.actor.clone()}</td>
             <td>{entry.verb.clone()}</td>
             <td>{entry.object.clone()}</td>

@@ -2,35 +2,58 @@
 
 use std::time::Duration;
 
-use control::{NodeState, PastChange, PastObject, Refusal, Rolled, Rollout};
+use control::{Deed, NodeState, PastChange, PastObject, Refusal, Rolled, Rollout};
 use leptos::prelude::*;
 use model::difference::differences;
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::changes::micros;
 use super::{Asked, Drawn, drawn};
-use crate::parts::{Mood, empty, head, mood, table, when};
+use crate::parts::{Mood, count, empty, head, head_of, mood, table, when};
+
+/// What every change of an object changes.
+const COUNTED: [&str; 2] = ["metadata.generation", "metadata.creationTimestamp"];
 
 const HEADS: [&str; 4] = ["Node", "Cluster", "State", "Applied"];
 
+/// Lines of an object that are shown.
+const LINES: usize = 200;
+
 pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
-    let none = || Refusal::None(format!("revision {}", asked.part));
-    let revision = asked.part.parse().ok().filter(|revision| *revision > 0).ok_or_else(none)?;
-    let op = asked.op();
+    let (revision, op) = (revision(&asked.part)?, asked.op());
     let (change, objects) = asked.app.change_show(&op, revision).await?;
     let rollout = asked.app.change_receipt(&op, revision, Duration::ZERO).await?;
-    let (csrf, now) = (asked.visit.csrf().to_owned(), op.now);
+    let (csrf, now) = (asked.visit.csrf().unwrap_or_default().to_owned(), op.now);
     drawn(move || {
+        let from = Some(format!("/changes/{revision}/receipt"));
         view! {
-            {head(format!("Revision {revision}"), said(&change))}
-            <p>{change.actor.clone()} ", " {when(micros(&change), now)}</p>
+            {head_of(format!("Revision {revision}"), said(&change), from)}
+            <p>{change.actor.clone()} ", " {when(change.at, now)}</p>
             {objects.iter().map(object).collect_view()}
             <div id="live">{receipt(&rollout, now)}</div>
             {revert(revision, &csrf)}
         }
         .into_any()
     })
+}
+
+/// How far it has come, by itself: all of a change that goes on changing.
+pub(crate) async fn ask_receipt(asked: Asked) -> Result<Drawn, Refusal> {
+    let (revision, op) = (revision(&asked.part)?, asked.op());
+    let rollout = asked.app.change_receipt(&op, revision, Duration::ZERO).await?;
+    drawn(move || {
+        view! {
+            {head(format!("Receipt of revision {revision}"), "How far it has come.".to_owned())}
+            <div id="live">{receipt(&rollout, op.now)}</div>
+        }
+        .into_any()
+    })
+}
+
+/// The revision that a path names. What is no number, no revision has.
+pub(crate) fn revision(part: &str) -> Result<i64, Refusal> {
+    let none = || Refusal::None(format!("revision {part}"));
+    part.parse().ok().filter(|revision| *revision > 0).ok_or_else(none)
 }
 
 fn said(change: &PastChange) -> String {
@@ -45,27 +68,29 @@ fn said(change: &PastChange) -> String {
 fn object(object: &PastObject) -> impl IntoView {
     let name = object.key.to_string();
     let nothing = Value::Null;
-    let (before, after) = (object.before.as_ref(), object.after.as_ref());
-    let deed = match (before, after) {
-        (None, Some(_)) => "is new",
-        (Some(_), None) => "was taken away",
-        (Some(_) | None, Some(_) | None) => "was changed",
+    let before = object.before.as_ref().unwrap_or(&nothing);
+    let after = object.after.as_ref().unwrap_or(&nothing);
+    let deed = match (object.deed, before.is_null()) {
+        (Deed::Put, true) => "is new, or you may not see how it was",
+        (Deed::Put, false) => "was changed",
+        (Deed::Delete, _) => "was taken away",
     };
-    let found = differences(before.unwrap_or(&nothing), after.unwrap_or(&nothing));
-    let is_counted = |path: &str| {
-        !path.starts_with("metadata.generation") && !path.starts_with("metadata.creationTimestamp")
-    };
-    let found = found.iter().filter(|difference| is_counted(&difference.path));
-    let lines = found.flat_map(|difference| {
-        let gone = difference.leaves_before().into_iter().map(|leaf| line("gone", "−", leaf));
-        let come = difference.leaves_after().into_iter().map(|leaf| line("come", "+", leaf));
+    let found = differences(before, after);
+    let lines = found.iter().flat_map(|difference| {
+        let gone = difference.leaves_before().into_iter().map(|leaf| ("gone", "−", leaf));
+        let come = difference.leaves_after().into_iter().map(|leaf| ("come", "+", leaf));
         gone.chain(come).collect::<Vec<_>>()
     });
-    let label = name.clone();
+    let lines: Vec<_> = lines.filter(|(.., (path, _))| !COUNTED.contains(&path.as_str())).collect();
+    let more = lines.len().saturating_sub(LINES);
+    let more = (more > 0).then(|| view! { <p>{format!("and {}", count(more, "more line"))}</p> });
+    let lines = lines.into_iter().take(LINES);
+    let lines = lines.map(|(class, sign, leaf)| line(class, sign, leaf)).collect_view();
     view! {
-        <section class="card" aria-label=label>
+        <section class="card">
             <h2>{name} " " <span class="faint">{deed}</span></h2>
-            <ul class="diff">{lines.collect_view()}</ul>
+            <ul class="diff">{lines}</ul>
+            {more}
         </section>
     }
 }
@@ -79,9 +104,11 @@ fn line(class: &'static str, sign: &'static str, (path, value): (String, String)
 }
 
 fn receipt(rollout: &Rollout, now: OffsetDateTime) -> impl IntoView {
-    let all = match rollout.complete {
-        true => mood(Mood::Good, "everywhere".to_owned()),
-        false => mood(Mood::Poor, "under way".to_owned()),
+    let is_whole = rollout.nodes.iter().all(|node| node.rejected.is_empty());
+    let all = match (rollout.complete, is_whole) {
+        (true, true) => mood(Mood::Good, "everywhere".to_owned()),
+        (true, false) => mood(Mood::Bad, "everywhere, and not all of it is run".to_owned()),
+        (false, _) => mood(Mood::Poor, "under way".to_owned()),
     };
     let rows = rollout.nodes.iter().map(|node| row(node, now)).collect_view();
     view! {
@@ -107,9 +134,7 @@ fn row(node: &Rolled, now: OffsetDateTime) -> impl IntoView {
     let rejected = rejected
         .map(|one| view! { <p class="trouble">{format!("{}: {}", one.key, one.reason)}</p> })
         .collect_view();
-    let applied = node
-        .applied
-        .map(|at| when(i64::try_from(at.unix_timestamp_nanos() / 1000).unwrap_or(i64::MAX), now));
+    let applied = node.applied.map(|at| when(at, now));
     view! {
         <tr id=format!("node-{}", node.id)>
             <th scope="row">{node.name.clone()}{rejected}</th>

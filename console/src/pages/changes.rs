@@ -23,6 +23,10 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
     let page = asked.app.change_list(&op, None, before, PAGE).await?;
     let now = op.now;
     drawn(move || {
+        let nothing = match page.next {
+            Some(_) => "None of the last thousand changes may be seen by you.",
+            None => "Nothing was changed that you may see.",
+        };
         let older = page.next.map(|next| {
             view! { <p><a href=format!("/changes?before={next}")>"Older changes"</a></p> }
         });
@@ -31,7 +35,7 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
             <div id="live">
                 <section class="card" id="changes" aria-label="Changes">
                     {if page.items.is_empty() {
-                        empty("Nothing was changed that you may see.", ()).into_any()
+                        empty(nothing, ()).into_any()
                     } else {
                         list(&page.items, now).into_any()
                     }}
@@ -55,15 +59,10 @@ fn row(change: &PastChange, now: OffsetDateTime) -> impl IntoView {
     view! {
         <li id=format!("change-{revision}")>
             <a href=format!("/changes/{revision}")>{format!("Revision {revision}")}</a>
-            " by " {change.actor.clone()} ", " {when(micros(change), now)} ": "
+            " by " {change.actor.clone()} ", " {when(change.at, now)} ": "
             {count(change.objects.len(), "object")} " in " {scopes.join(", ")}
             {change.reverts.map(|reverts| format!("; takes back revision {reverts}"))}
             {(!change.message.is_empty()).then(|| view! { <q>{change.message.clone()}</q> })}
         </li>
     }
-}
-
-/// When a change was made, in microseconds since 1970.
-pub(super) fn micros(change: &PastChange) -> i64 {
-    i64::try_from(change.at.unix_timestamp_nanos() / 1000).unwrap_or(i64::MAX)
 }

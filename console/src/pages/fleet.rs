@@ -8,7 +8,7 @@ use leptos::prelude::*;
 use time::OffsetDateTime;
 
 use super::{Asked, Drawn, drawn};
-use crate::parts::{Mood, empty, head, mood, table, when};
+use crate::parts::{Mood, count, empty, head, mood, table, when_micros};
 
 const HEADS: [&str; 7] =
     ["Node", "State", "Kind", "Revision", "Seen", "Certificate ends", "Version"];
@@ -58,7 +58,7 @@ fn cluster(name: &str, nodes: &[(Node, Live)], now: OffsetDateTime) -> impl Into
 }
 
 fn row(node: &Node, live: &Live, now: OffsetDateTime) -> impl IntoView {
-    let ends = node.certificate.as_ref().map(|certificate| when(certificate.expires, now));
+    let ends = node.certificate.as_ref().map(|certificate| when_micros(certificate.expires, now));
     let last = live.vector.iter().map(|held| held.revision).max();
     let troubles = troubles(live).into_iter();
     let troubles = troubles.map(|words| view! { <p class="trouble">{words}</p> }).collect_view();
@@ -68,7 +68,7 @@ fn row(node: &Node, live: &Live, now: OffsetDateTime) -> impl IntoView {
             <td>{state(live)}</td>
             <td>{node.kind.clone()}</td>
             <td>{last.map_or_else(|| "none".to_owned(), |last| last.to_string())}</td>
-            <td>{when(node.last_seen, now)}</td>
+            <td>{when_micros(node.last_seen, now)}</td>
             <td>{ends}</td>
             <td>{node.version.clone()}</td>
         </tr>
@@ -77,6 +77,9 @@ fn row(node: &Node, live: &Live, now: OffsetDateTime) -> impl IntoView {
 
 fn state(live: &Live) -> impl IntoView {
     match (live.state, live.behind) {
+        (NodeState::Connected, 0) if !live.rejected.is_empty() => {
+            mood(Mood::Bad, format!("rejects {}", count(live.rejected.len(), "object")))
+        }
         (NodeState::Connected, 0) => mood(Mood::Good, "up to date".to_owned()),
         (NodeState::Connected, behind) => mood(Mood::Poor, format!("{behind} behind")),
         (NodeState::Stale, _) => mood(Mood::Poor, "silent".to_owned()),

@@ -17,6 +17,7 @@ struct Health {
     away: usize,
     behind: usize,
     silent: usize,
+    rejecting: usize,
 }
 
 pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
@@ -27,6 +28,7 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
         health.away += usize::from(live.state != NodeState::Connected);
         health.behind += usize::from(live.behind > 0);
         health.silent += usize::from(live.silent.is_some());
+        health.rejecting += usize::from(!live.rejected.is_empty());
     }
     let changes = app.change_list(op, None, None, CHANGES).await?;
     let now = op.now;
@@ -43,6 +45,7 @@ fn draw(health: &Health, changes: &[PastChange], now: OffsetDateTime) -> impl In
                     {figure("nodes that you may see", health.nodes, Mood::Good)}
                     {figure("not connected", health.away, Mood::Bad)}
                     {figure("behind the last revision", health.behind, Mood::Poor)}
+                    {figure("that reject something", health.rejecting, Mood::Bad)}
                     {figure("with an application that does not answer", health.silent, Mood::Bad)}
                 </ul>
                 <p><a href="/fleet">"See the fleet"</a></p>

@@ -6,7 +6,9 @@ use leptos::prelude::*;
 /// Its head and its words.
 pub(crate) fn words(refusal: &Refusal) -> (&'static str, String) {
     match refusal {
-        Refusal::None(_) => ("No such page", "Nothing is kept under this address.".to_owned()),
+        Refusal::None(_) | Refusal::NoRevision(_) => {
+            ("No such page", "Nothing is kept under this address.".to_owned())
+        }
         Refusal::Store(_) => ("The server could not answer", refusal.to_string()),
         refused => ("That was not done", refused.to_string()),
     }
@@ -16,7 +18,7 @@ pub(crate) fn draw(head: &'static str, words: String) -> impl IntoView {
     view! {
         <section class="card narrow" aria-labelledby="refused">
             <h1 id="refused">{head}</h1>
-            <p class="lead">{words}</p>
+            <p class="lead lines">{words}</p>
             <p><a href="/">"Go to the overview"</a></p>
         </section>
     }

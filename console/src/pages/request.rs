@@ -6,7 +6,7 @@ use leptos::prelude::*;
 
 use super::requests::answer;
 use super::{Asked, Drawn, drawn};
-use crate::parts::{head, when};
+use crate::parts::{head, when_micros};
 
 pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
     let op = asked.op();
@@ -16,7 +16,7 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
         let hops = way.hops.iter().map(hop).collect_view();
         view! {
             {head("The way of a request".to_owned(), id.clone())}
-            <p>"It began " {when(way.at, now)} "."</p>
+            <p>"It began " {when_micros(way.at, now)} "."</p>
             <div id="live">
                 <ol class="hops">{hops}</ol>
             </div>
@@ -39,7 +39,7 @@ fn hop(hop: &Hop) -> impl IntoView {
 }
 
 fn shown(hop: &ShownHop) -> impl IntoView {
-    let ShownHop { began, decision, words, .. } = hop;
+    let ShownHop { began, by, decision, words, .. } = hop;
     let (first, rest) =
         words.split_first().map_or(("", [].as_slice()), |(first, rest)| (first, rest));
     let rest = rest.iter().map(|words| view! { <p>{words.clone()}</p> }).collect_view();
@@ -57,7 +57,7 @@ fn shown(hop: &ShownHop) -> impl IntoView {
         .filter_map(|(name, value)| value.map(|value| view! { <dt>{name}</dt><dd>{value}</dd> }))
         .collect_view();
     view! {
-        <li class="card" id=format!("hop-{}", decision.span)>
+        <li class="card" id=format!("hop-{}-{}", by.id, decision.span)>
             <p class="decided">{answer(decision.status)} " " {first.to_owned()}</p>
             {rest}
             <p class="faint">{timed(*began, decision.took)} ": " <code>{asked}</code></p>

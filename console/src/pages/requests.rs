@@ -7,7 +7,7 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 
 use super::{Asked, Drawn, drawn};
-use crate::parts::{Mood, empty, head, mood, table, when};
+use crate::parts::{Mood, empty, head, mood, table, when_micros};
 
 /// Requests of one page.
 const PAGE: usize = 50;
@@ -22,26 +22,35 @@ struct Wanted {
     /// `all`; only those that were denied where nothing is said.
     #[serde(default)]
     show: String,
+    /// Only those before this place: a time in microseconds, and a span.
+    #[serde(default)]
+    before: String,
 }
 
 pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
-    let Wanted { id, show } = asked.query();
+    let Wanted { id, show, before } = asked.query();
     let id = id.trim();
     if !id.is_empty() {
-        let id: String = form_urlencoded::byte_serialize(id.as_bytes()).collect();
-        return Ok(Drawn::Elsewhere(format!("/requests/{id}")));
+        return Ok(Drawn::Elsewhere(place(id)));
     }
     let is_all = show == "all";
     let ended = if is_all { Ended::Anyhow } else { Ended::Denied };
     let op = asked.op();
-    let page = asked.app.request_list(&op, ended, None, PAGE).await?;
+    let before =
+        before.split_once('-').and_then(|(at, span)| Some((at.parse().ok()?, span.into())));
+    let page = asked.app.request_list(&op, ended, before, PAGE).await?;
     let now = op.now;
     drawn(move || {
         let rows = page.items.iter().map(|(by, decision)| row(by, decision, now)).collect_view();
-        let nothing = match is_all {
-            true => "No request has come of which you may see what became.",
-            false => "No request was denied of which you may see it.",
+        let nothing = match (is_all, &page.next) {
+            (_, Some(_)) => "None of the last thousand may be seen by you.",
+            (true, None) => "No request has come of which you may see what became.",
+            (false, None) => "No request was denied of which you may see it.",
         };
+        let show = if is_all { "show=all&" } else { "" };
+        let older = page.next.as_ref().map(|(at, span)| {
+            view! { <p><a href=format!("/requests?{show}before={at}-{span}")>"Older ones"</a></p> }
+        });
         view! {
             {head("Requests".to_owned(), "What became of them, and why.".to_owned())}
             <form class="filter" method="get" action="/requests">
@@ -61,6 +70,7 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
                     } else {
                         table("requests-title".to_owned(), &HEADS, rows).into_any()
                     }}
+                    {older}
                 </section>
             </div>
         }
@@ -76,10 +86,16 @@ fn row(by: &Teller, decision: &Decision, now: OffsetDateTime) -> impl IntoView {
             <td>{answer(decision.status)}</td>
             <td>{decision.reason.clone()}</td>
             <td>{format!("{} of {}", by.name, by.cluster)}</td>
-            <td>{when(decision.at, now)}</td>
-            <td><a href=format!("/requests/{request}")>{request.clone()}</a></td>
+            <td>{when_micros(decision.at, now)}</td>
+            <td><a href=place(request)>{request.clone()}</a></td>
         </tr>
     }
+}
+
+/// Where the way of a request is shown.
+fn place(id: &str) -> String {
+    let id: String = form_urlencoded::byte_serialize(id.as_bytes()).collect();
+    format!("/requests/{}", id.replace('+', "%20"))
 }
 
 /// The status of an answer; none where the client left before.

@@ -6,7 +6,7 @@ use leptos::prelude::*;
 use time::OffsetDateTime;
 
 use super::{Asked, Drawn, drawn};
-use crate::parts::{head, table, when};
+use crate::parts::{head, table, when_micros};
 
 const HEADS: [&str; 5] = ["Browser", "Began", "Used", "Ends", "End it"];
 
@@ -14,7 +14,8 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
     let Asked { app, visit, caller, .. } = &asked;
     let op = asked.op();
     let sessions = app.session_list(caller, &op, None).await?;
-    let (own, csrf) = (caller.session().map(str::to_owned), visit.csrf().to_owned());
+    let (own, csrf) =
+        (caller.session().map(str::to_owned), visit.csrf().unwrap_or_default().to_owned());
     let now = op.now;
     drawn(move || draw(&sessions, own.as_deref(), &csrf, now).into_any())
 }
@@ -52,9 +53,9 @@ fn row(session: &Session, own: Option<&str>, csrf: &str, now: OffsetDateTime) ->
     view! {
         <tr id=format!("session-{}", session.id)>
             <th scope="row">{agent}</th>
-            <td>{when(session.created, now)}</td>
-            <td>{when(session.seen, now)}</td>
-            <td>{when(session.expires, now)}</td>
+            <td>{when_micros(session.created, now)}</td>
+            <td>{when_micros(session.seen, now)}</td>
+            <td>{when_micros(session.expires, now)}</td>
             <td>{end}</td>
         </tr>
     }

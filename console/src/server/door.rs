@@ -3,18 +3,20 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{
-    DefaultBodyLimit, Form, FromRequest as _, FromRequestParts as _, Path, Query, RawPathParams,
-    State,
+    DefaultBodyLimit, FromRequest as _, FromRequestParts as _, Path, Query, RawPathParams, State,
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Request, StatusCode, header};
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use control::Refusal;
+use control::authn::Caller;
 use control::rest::{Visit, status};
 use leptos::prelude::*;
 use serde::Deserialize;
@@ -30,6 +32,8 @@ use crate::pages::{
 
 /// Bytes of a form.
 const FORM: usize = 16 << 10;
+/// How long an answer may take, its request included.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Where one signs in.
 const SIGN_IN: &str = "/sign-in";
 
@@ -51,6 +55,9 @@ static PAGES: &[Page] = &[
     page("/requests/{id}", "Request", Place::Requests, |asked| Box::pin(request::ask(asked))),
     page("/changes", "Changes", Place::Changes, |asked| Box::pin(changes::ask(asked))),
     page("/changes/{revision}", "Change", Place::Changes, |asked| Box::pin(change::ask(asked))),
+    page("/changes/{revision}/receipt", "Receipt", Place::Changes, |asked| {
+        Box::pin(change::ask_receipt(asked))
+    }),
     page("/audit", "Audit", Place::Audit, |asked| Box::pin(audit::ask(asked))),
     page("/settings", "Settings", Place::Settings, |asked| Box::pin(settings::ask(asked))),
 ];
@@ -72,7 +79,17 @@ pub(super) fn router(console: Arc<Console>) -> Router {
         .route("/changes/{revision}/revert", post(revert))
         .fallback(missing)
         .layer(DefaultBodyLimit::max(FORM))
+        .layer(from_fn(in_time))
         .with_state(console)
+}
+
+/// An answer within the bound, its request whole by then; none that anybody keeps.
+async fn in_time(request: Request<Body>, next: Next) -> Response {
+    let late = (StatusCode::SERVICE_UNAVAILABLE, "there was no answer in time\n");
+    let answer = tokio::time::timeout(PATIENCE, next.run(request)).await;
+    let mut answer = answer.unwrap_or_else(|_| late.into_response());
+    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
 }
 
 async fn show(console: Arc<Console>, page: &'static Page, request: Request<Body>) -> Response {
@@ -84,6 +101,10 @@ async fn show(console: Arc<Console>, page: &'static Page, request: Request<Body>
     let Some(caller) = visit.caller.clone() else { return to_sign_in(&parts) };
     let part = RawPathParams::from_request_parts(&mut parts, &()).await;
     let part = part.ok().and_then(|part| Some(part.iter().next()?.1.to_owned()));
+    // No database keeps them, and nothing has them in its name.
+    if part.as_ref().is_some_and(|part| part.chars().any(char::is_control)) {
+        return refuse(&console, &visit, Refusal::None("such page".to_owned())).await;
+    }
     let asked = Asked {
         app: Arc::clone(console.rest.app()),
         visit: visit.clone(),
@@ -118,7 +139,7 @@ fn title(text: &str, place: Place, visit: &Visit) -> Title {
     let reader = visit.caller.as_ref().map(|caller| Reader {
         name: caller.name.to_string(),
         is_admin: visit.is_admin,
-        csrf: visit.csrf().to_owned(),
+        csrf: visit.csrf().unwrap_or_default().to_owned(),
     });
     Title { text: text.to_owned(), place, reader }
 }
@@ -182,9 +203,15 @@ async fn sign_in(State(console): State<Arc<Console>>, request: Request<Body>) ->
     match console.rest.sign_in(&visit, user.clone(), password).await {
         Ok(cookie) => with_cookie(Redirect::to(own(&to)).into_response(), cookie),
         Err(refusal) => {
+            let wait =
+                if let Refusal::TooManyAttempts(seconds) = refusal { Some(seconds) } else { None };
             let fault = Some(refusal.to_string());
             let tried = sign_in::Tried { to, user, fault };
-            sign_in_drawn(&console, status(refusal), tried).await
+            let mut answer = sign_in_drawn(&console, status(refusal), tried).await;
+            if let Some(seconds) = wait {
+                answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+            }
+            answer
         }
     }
 }
@@ -203,7 +230,7 @@ struct Nothing {}
 
 async fn sign_out(State(console): State<Arc<Console>>, request: Request<Body>) -> Response {
     let visit = match made::<Nothing>(&console, request).await {
-        Ok((visit, _)) => visit,
+        Ok((visit, ..)) => visit,
         Err(answer) => return *answer,
     };
     match console.rest.sign_out(&visit).await {
@@ -218,14 +245,12 @@ struct Ended {
 }
 
 async fn session_end(State(console): State<Arc<Console>>, request: Request<Body>) -> Response {
-    let (visit, Ended { id }) = match made(&console, request).await {
+    let (visit, caller, Ended { id }) = match made(&console, request).await {
         Ok(sent) => sent,
         Err(answer) => return *answer,
     };
-    let Some((caller, op)) = visit.caller.as_ref().zip(visit.op(String::new())) else {
-        return Redirect::to(SIGN_IN).into_response();
-    };
-    match console.rest.app().session_end(caller, &op, &id).await {
+    let op = caller.op(&visit.request_id, visit.now, String::new());
+    match console.rest.app().session_end(&caller, &op, &id).await {
         // One that ended meanwhile is what is wanted.
         Ok(()) | Err(Refusal::None(_)) => Redirect::to("/settings").into_response(),
         Err(refusal) => refuse(&console, &visit, refusal).await,
@@ -240,15 +265,17 @@ struct Why {
 
 async fn revert(
     State(console): State<Arc<Console>>,
-    Path(revision): Path<i64>,
+    Path(part): Path<String>,
     request: Request<Body>,
 ) -> Response {
-    let (visit, Why { message }) = match made(&console, request).await {
+    let (visit, _, Why { message }) = match made(&console, request).await {
         Ok(sent) => sent,
         Err(answer) => return *answer,
     };
-    let Some(op) = visit.op(message) else { return Redirect::to(SIGN_IN).into_response() };
-    match console.rest.app().change_revert(&op, revision).await {
+    let reverted = async {
+        console.rest.app().change_revert(&visit.op(message)?, change::revision(&part)?).await
+    };
+    match reverted.await {
         Ok(receipt) => Redirect::to(&format!("/changes/{}", receipt.revision)).into_response(),
         Err(refusal) => refuse(&console, &visit, refusal).await,
     }
@@ -261,10 +288,16 @@ async fn form<T: DeserializeOwned>(
 ) -> Result<(Visit, T), Box<Response>> {
     let (parts, body) = request.into_parts();
     let visit = console.rest.visit(&parts, true).await?;
-    let sent = Form::from_request(Request::from_parts(parts, body), &()).await;
-    match sent {
-        Ok(Form(sent)) => Ok((visit, sent)),
-        Err(wrong) => Err(Box::new(wrong.into_response())),
+    let sent = Bytes::from_request(Request::from_parts(parts, body), &()).await;
+    let sent = sent.map_err(|wrong| Box::new(wrong.into_response()))?;
+    // No database keeps it.
+    let has_nul = sent.contains(&0) || sent.windows(3).any(|three| three == b"%00");
+    match serde_urlencoded::from_bytes(&sent) {
+        Ok(sent) if !has_nul => Ok((visit, sent)),
+        Ok(_) | Err(_) => {
+            let words = "this is no form that a page of the console has\n";
+            Err(Box::new((StatusCode::BAD_REQUEST, words).into_response()))
+        }
     }
 }
 
@@ -272,22 +305,21 @@ async fn form<T: DeserializeOwned>(
 async fn made<T: DeserializeOwned>(
     console: &Console,
     request: Request<Body>,
-) -> Result<(Visit, T), Box<Response>> {
+) -> Result<(Visit, Caller, T), Box<Response>> {
     let (visit, Made { csrf, of }) = form::<Made<T>>(console, request).await?;
-    if visit.caller.is_none() {
+    let Some(caller) = visit.caller.clone() else {
         return Err(Box::new(Redirect::to(SIGN_IN).into_response()));
-    }
+    };
     if !visit.made(&csrf) {
         let words = "this form was made for another session; load the page again".to_owned();
         let refusal = Refusal::Forbidden(words);
         return Err(Box::new(refuse(console, &visit, refusal).await));
     }
-    Ok((visit, of))
+    Ok((visit, caller, of))
 }
 
 fn with_cookie(mut response: Response, cookie: HeaderValue) -> Response {
     response.headers_mut().insert(header::SET_COOKIE, cookie);
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 

@@ -6,6 +6,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::request::Builder;
 use axum::http::{HeaderMap, Request};
 use control::App;
+use control::app::Use;
 use control::keep::{self, Location};
 use control::rest::Settings;
 use time::OffsetDateTime;
@@ -17,6 +18,7 @@ const PASSWORD: &str = "a password that is long";
 
 /// A console over a store of its own.
 struct Bed {
+    app: Arc<App>,
     router: Router,
     folder: tempfile::TempDir,
 }
@@ -42,9 +44,9 @@ impl Bed {
         let now = OffsetDateTime::now_utc();
         app.user_found(Some(PASSWORD.to_owned()), &file, now).await.unwrap();
         let (_, stopped) = tokio::sync::watch::channel(false);
-        let rest = Rest::new(app, Settings::default(), stopped);
+        let rest = Rest::new(Arc::clone(&app), Settings::default(), stopped);
         let site = Site(PathBuf::from("no-such-folder"));
-        Bed { router: router(&site, &rest), folder }
+        Bed { app, router: router(&site, &rest), folder }
     }
 
     async fn ask(&self, request: Builder, body: &str) -> Answer {
@@ -82,6 +84,47 @@ impl Bed {
 fn csrf(page: &str) -> &str {
     let (_, rest) = page.split_once("name=\"csrf\" value=\"").expect("a form");
     rest.split('"').next().unwrap()
+}
+
+#[tokio::test]
+async fn nobody_who_is_not_signed_in_gets_any_page_or_does_anything() {
+    let bed = Bed::new().await;
+    for page in door::paths() {
+        let page = page.replace(['{', '}'], "");
+        let turned = bed.get(&page, "heddle-session=none").await;
+        assert_eq!(turned.status, StatusCode::SEE_OTHER, "{page}");
+        assert!(turned.header("location").starts_with("/sign-in"), "{page}");
+    }
+    for form in ["/sign-out", "/settings/sessions/end", "/changes/1/revert"] {
+        let turned = bed.send(form, "", "csrf=&id=1").await;
+        assert_eq!((turned.status, turned.header("location")), (StatusCode::SEE_OTHER, "/sign-in"));
+    }
+}
+
+#[tokio::test]
+async fn what_no_database_keeps_and_no_revision_is_reaches_neither() {
+    let bed = Bed::new().await;
+    let cookie = bed.sign_in().await;
+    let csrf = csrf(&bed.get("/settings", &cookie).await.text).to_owned();
+    let refused = bed.send("/sign-in", "", "user=a%00b&password=x").await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    let id = format!("csrf={csrf}&id=a%00b");
+    assert_eq!(
+        bed.send("/settings/sessions/end", &cookie, &id).await.status,
+        StatusCode::BAD_REQUEST
+    );
+    for path in ["/requests/a%00b", "/changes/0", "/changes/-1", "/changes/x"] {
+        assert_eq!(bed.get(path, &cookie).await.status, StatusCode::NOT_FOUND, "{path}");
+    }
+    for revision in ["0", "-9223372036854775808", "9223372036854775807"] {
+        let path = format!("/changes/{revision}/revert");
+        let answer = bed.send(&path, &cookie, &format!("csrf={csrf}")).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{revision}");
+    }
+    let long = format!("csrf={csrf}&message={}", "x".repeat(5_000));
+    let answer = bed.send("/changes/1/revert", &cookie, &long).await;
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(answer.text.contains("wants at most 4096 bytes"), "{}", answer.text);
 }
 
 #[tokio::test]
@@ -127,6 +170,7 @@ async fn every_page_is_whole_before_any_script_runs_and_says_what_browsers_may_d
     for page in door::paths() {
         let (page, status) = match page {
             "/changes/{revision}" => ("/changes/1", StatusCode::OK),
+            "/changes/{revision}/receipt" => ("/changes/1/receipt", StatusCode::OK),
             // No proxy told of any.
             "/requests/{id}" => ("/requests/r-1", StatusCode::NOT_FOUND),
             page => (page, StatusCode::OK),
@@ -142,7 +186,11 @@ async fn every_page_is_whole_before_any_script_runs_and_says_what_browsers_may_d
         let scripts = answer.text.matches("<script").count();
         let marked = answer.text.matches(&format!("nonce=\"{nonce}\"")).count();
         assert!(scripts > 0 && scripts == marked, "{page}: {}", answer.text);
-        assert!(policy.contains("frame-ancestors 'none'"), "{policy}");
+        for part in ["default-src 'none'", "form-action 'self'", "frame-ancestors 'none'"] {
+            assert!(policy.contains(part), "{policy}");
+        }
+        let scripts = policy.split(';').find(|part| part.contains("script-src")).unwrap();
+        assert_eq!(scripts.trim(), format!("script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'"));
         assert_eq!(answer.header("cache-control"), "no-store");
         // Another answer has another.
         let again = bed.get(page, &cookie).await;
@@ -175,7 +223,7 @@ async fn a_form_that_no_page_of_this_session_made_does_nothing() {
 }
 
 #[tokio::test]
-async fn a_change_is_shown_field_by_field_and_taken_back_with_a_reason() {
+async fn a_change_is_shown_field_by_field_and_what_cannot_be_taken_back_is_refused() {
     let bed = Bed::new().await;
     let cookie = bed.sign_in().await;
     let page = bed.get("/changes/1", &cookie).await.text;
@@ -188,6 +236,20 @@ async fn a_change_is_shown_field_by_field_and_taken_back_with_a_reason() {
     let elsewhere = bed.get("/requests?id=%20a%2Fb%20", &cookie).await;
     assert_eq!(elsewhere.header("location"), "/requests/a%2Fb");
     drop(bed);
+}
+
+#[tokio::test]
+async fn a_session_in_which_only_a_page_looks_ends_as_if_nobody_used_it() {
+    let bed = Bed::new().await;
+    let begun = OffsetDateTime::now_utc();
+    for (used, lasts) in [(Use::Page, false), (Use::Person, true)] {
+        let cookie = bed.sign_in().await;
+        let (_, cookie) = cookie.split_once('=').unwrap();
+        let after = |minutes| begun + time::Duration::minutes(minutes);
+        assert!(bed.app.caller_by_cookie(cookie, used, after(50)).await.unwrap().is_some());
+        let then = bed.app.caller_by_cookie(cookie, used, after(70)).await.unwrap();
+        assert_eq!(then.is_some(), lasts, "{used:?}");
+    }
 }
 
 #[tokio::test]

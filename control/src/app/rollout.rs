@@ -32,7 +32,7 @@ pub struct Rollout {
     pub accepted: OffsetDateTime,
     /// Whether every node runs it that was heard of in the last ten minutes.
     pub complete: bool,
-    /// Each node.
+    /// Each node that who asks may see.
     pub nodes: Vec<Rolled>,
 }
 
@@ -105,6 +105,11 @@ impl App {
             let applied = applied.flatten();
             let is_awaited = state != NodeState::Away || now.saturating_sub(node.last_seen) < GONE;
             complete &= applied.is_some() || !is_awaited;
+            let is_seen = reads_any(&rights, &Scope::Platform)
+                || running.keys().any(|scope| reads_any(&rights, scope));
+            if !is_seen {
+                continue;
+            }
             let rejected = rejected.iter().filter_map(|one| rejection(&world, one));
             let rejected = rejected.filter(|one| reads_any(&rights, &one.scope)).collect();
             let Node { id, name, cluster, kind, .. } = node;

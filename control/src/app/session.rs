@@ -24,6 +24,15 @@ const SOON: std::time::Duration = std::time::Duration::from_secs(1);
 /// Sessions of one user at once; the one used longest ago makes room.
 const SESSIONS: usize = 50;
 
+/// By whom a session is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// Somebody does something, so that it goes on.
+    Person,
+    /// A page looks again, and perhaps nobody is there.
+    Page,
+}
+
 /// Who wants to sign in.
 pub struct SignIn {
     /// The name of the user.
@@ -111,13 +120,15 @@ impl App {
         Ok(SignedIn { caller: Caller { id: user.id, name, by }, cookie })
     }
 
-    /// Who asks by this cookie; none if there is no such session, or not any more.
+    /// Who asks by this cookie; none if there is no such session, or not any more. What a page asks by
+    /// itself is no [`Use`] of it.
     ///
     /// # Errors
     /// [`Refusal::Store`].
     pub async fn caller_by_cookie(
         &self,
         cookie: &str,
+        used: Use,
         now: OffsetDateTime,
     ) -> Result<Option<Caller>, Refusal> {
         let at = micros(now);
@@ -125,7 +136,7 @@ impl App {
         let found = self.store.session(&id, at).await?;
         let Some(session) = found.filter(|session| is_awake(session, now)) else { return Ok(None) };
         let Some((id, name)) = self.user_of(&session.user).await? else { return Ok(None) };
-        if at - session.seen >= micros_of(NOTED) {
+        if used == Use::Person && at - session.seen >= micros_of(NOTED) {
             let touched = self.store.session_touch(&session.id, at, session.expires);
             noted(touched).await;
         }

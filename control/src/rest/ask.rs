@@ -98,11 +98,7 @@ impl Ask {
 
     /// The same with a reason in the actor's words.
     pub(super) fn op_because(&self, message: String) -> Result<Op, Problem> {
-        if message.len() > MESSAGE || message.contains('\0') {
-            let text = format!("wants at most {MESSAGE} bytes, none of them NUL");
-            return Err(Problem::invalid(vec![fault("message", text)]));
-        }
-        Ok(self.caller()?.op(&self.request_id, self.now, message))
+        Ok(self.caller()?.op(&self.request_id, self.now, said(message)?))
     }
 
     /// A part of the path.
@@ -176,6 +172,15 @@ impl<K: Serialize> Page<K> {
         let last = last.filter(|_| i64::try_from(items).is_ok_and(|items| items >= self.limit))?;
         cursor(&last)
     }
+}
+
+/// A reason that may be kept.
+pub(super) fn said(message: String) -> Result<String, Refusal> {
+    if message.len() > MESSAGE || message.contains('\0') {
+        let text = format!("wants at most {MESSAGE} bytes, none of them NUL");
+        return Err(Refusal::Invalid(vec![fault("message", text)]));
+    }
+    Ok(message)
 }
 
 /// A key as whoever asks for the next page gives it back.

@@ -12,6 +12,7 @@ use time::OffsetDateTime;
 use super::Settings;
 use super::answer::REQUEST_ID;
 use super::problem::Problem;
+use crate::app::Use;
 use crate::authn::{Caller, Proof, secret};
 use crate::{App, Refusal};
 
@@ -93,7 +94,7 @@ pub(super) async fn caller(
         };
         return Ok(Some(found.ok_or(Refusal::Unauthenticated)?));
     }
-    visitor(app, settings, headers, now).await
+    visitor(app, settings, headers, now, Use::Person).await
 }
 
 /// Who asks by a cookie: nobody, where there is none that is good.
@@ -102,9 +103,10 @@ pub(super) async fn visitor(
     settings: &Settings,
     headers: &HeaderMap,
     now: OffsetDateTime,
+    used: Use,
 ) -> Result<Option<Caller>, Problem> {
     match cookie(settings, headers) {
-        Some(cookie) => Ok(app.caller_by_cookie(cookie, now).await?),
+        Some(cookie) => Ok(app.caller_by_cookie(cookie, used, now).await?),
         None => Ok(None),
     }
 }

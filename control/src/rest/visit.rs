@@ -5,16 +5,19 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use time::OffsetDateTime;
 
 use super::problem::Problem;
-use super::{Rest, guard, session};
-use crate::app::{Op, SignIn};
+use super::{Rest, ask, guard, session};
+use crate::app::{Op, SignIn, Use};
 use crate::authn::{Caller, Proof, is_platform_admin, secret};
 use crate::moment::{self, micros};
 use crate::{App, Refusal};
+
+/// What a page sends that looks again by itself, so that a session in which nobody does anything ends.
+const LOOK: HeaderName = HeaderName::from_static("x-heddle-look");
 
 /// Somebody who came for a page.
 #[derive(Debug, Clone)]
@@ -32,22 +35,26 @@ pub struct Visit {
 }
 
 impl Visit {
-    /// What the visitor asks, with a reason in their words; none for nobody.
-    pub fn op(&self, message: String) -> Option<Op> {
-        Some(self.caller.as_ref()?.op(&self.request_id, self.now, message))
+    /// What the visitor asks, with a reason in their words.
+    ///
+    /// # Errors
+    /// [`Refusal::Unauthenticated`] for nobody, [`Refusal::Invalid`] where nobody may say so much.
+    pub fn op(&self, message: String) -> Result<Op, Refusal> {
+        let caller = self.caller.as_ref().ok_or(Refusal::Unauthenticated)?;
+        Ok(caller.op(&self.request_id, self.now, ask::said(message)?))
     }
 
-    /// What a form of the visitor's carries to show that a page of ours made it.
-    pub fn csrf(&self) -> &str {
-        match self.caller.as_ref().map(|caller| &caller.by) {
-            Some(Proof::Session { csrf, .. }) => csrf,
-            Some(Proof::Token { .. }) | None => "",
+    /// What a form of the visitor's carries to show that a page of ours made it; none for nobody.
+    pub fn csrf(&self) -> Option<&str> {
+        match &self.caller.as_ref()?.by {
+            Proof::Session { csrf, .. } => Some(csrf),
+            Proof::Token { .. } => None,
         }
     }
 
     /// Whether a form carries just that.
     pub fn made(&self, csrf: &str) -> bool {
-        self.caller.is_some() && secret::are_same(self.csrf(), csrf)
+        self.csrf().is_some_and(|own| secret::are_same(own, csrf))
     }
 }
 
@@ -70,7 +77,8 @@ impl Rest {
         }
         let now = moment::time(micros(OffsetDateTime::now_utc()));
         // A page is for people: who comes with a token is nobody here.
-        let caller = guard::visitor(&self.app, &self.settings, &parts.headers, now).await;
+        let used = if parts.headers.contains_key(LOOK) { Use::Page } else { Use::Person };
+        let caller = guard::visitor(&self.app, &self.settings, &parts.headers, now, used).await;
         let caller = caller.map_err(turned)?;
         let is_admin = self.is_admin(caller.as_ref()).await.map_err(turned)?;
         let address = guard::address(&self.settings, parts);
@@ -104,10 +112,10 @@ impl Rest {
     /// # Errors
     /// [`Refusal::Store`].
     pub async fn sign_out(&self, visit: &Visit) -> Result<HeaderValue, Refusal> {
-        if let (Some(caller), Some(op)) = (&visit.caller, visit.op(String::new()))
-            && let Proof::Session { id, .. } = &caller.by
+        if let Some(caller) = &visit.caller
+            && let Some(id) = caller.session()
         {
-            match self.app.session_end(caller, &op, id).await {
+            match self.app.session_end(caller, &visit.op(String::new())?, id).await {
                 // It ended meanwhile, which is what is wanted.
                 Ok(()) | Err(Refusal::None(_)) => {}
                 Err(refusal) => return Err(refusal),

@@ -3,6 +3,7 @@
 //! So the demo knows all that runs of it, and stops it in the end.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -72,7 +73,11 @@ pub(super) fn asked(data: &Path) -> Vec<String> {
 /// Says that one was started, or that there is nothing to start.
 pub(super) fn done(data: &Path, name: &str) -> Result<()> {
     let file = file(data, name);
-    fs::remove_file(&file).with_context(|| format!("removing {}", file.display()))
+    match fs::remove_file(&file) {
+        // Whoever asked took it back.
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        removed => removed.with_context(|| format!("removing {}", file.display())),
+    }
 }
 
 const FOLDER: &str = "again";
