@@ -64,6 +64,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let data = data()?;
     let _alone = alone(&data)?;
     former::stop(&data.join("up.json"), STOP)?;
+    let site = wasm::build(wasm::PROFILE)?;
+    // Behind the console, which does not look whether it is told to stop.
     let built = shell::step("build the programs", Duration::from_secs(300), || {
         let mut build = shell::cargo();
         build.args(["build", "--locked", "--profile", &args.profile]);
@@ -76,7 +78,6 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         eprintln!("==> stopped before anything was started");
         return Ok(());
     }
-    let site = wasm::build(wasm::PROFILE)?;
     let folder = if args.profile == "dev" { "debug" } else { &args.profile };
     let programs = shell::target()?.join(folder);
     let mut running = Vec::new();
