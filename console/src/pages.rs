@@ -8,6 +8,7 @@ use control::authn::Caller;
 use control::rest::Visit;
 use control::{App, Op, Refusal};
 use leptos::prelude::AnyView;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 pub(crate) mod audit;
@@ -42,6 +43,13 @@ impl Asked {
     pub(crate) fn query<T: DeserializeOwned + Default>(&self) -> T {
         Query::try_from_uri(&self.uri).map(|Query(query)| query).unwrap_or_default()
     }
+}
+
+/// Where a page of a list begins that is numbered, newest first.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Before {
+    /// Only what stands before this number.
+    pub(crate) before: Option<i64>,
 }
 
 /// What comes of a page that is asked for.

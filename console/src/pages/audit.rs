@@ -3,10 +3,9 @@
 use control::Refusal;
 use control::app::Record;
 use leptos::prelude::*;
-use serde::Deserialize;
 use time::OffsetDateTime;
 
-use super::{Asked, Drawn, drawn};
+use super::{Asked, Before, Drawn, drawn};
 use crate::parts::{Mood, head, mood, table, when_micros};
 
 /// Rows of one page.
@@ -14,14 +13,8 @@ const PAGE: usize = 100;
 
 const HEADS: [&str; 7] = ["Row", "When", "Who", "What", "To what", "Outcome", "Revision"];
 
-#[derive(Debug, Default, Deserialize)]
-struct Wanted {
-    /// Only those before this row.
-    before: Option<i64>,
-}
-
 pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
-    let Wanted { before } = asked.query();
+    let Before { before } = asked.query();
     let op = asked.op();
     let limit = i64::try_from(PAGE).unwrap_or(i64::MAX);
     let rows = asked.app.audit_list(&op, before, limit).await?;

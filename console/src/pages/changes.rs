@@ -2,23 +2,16 @@
 
 use control::{PastChange, Refusal};
 use leptos::prelude::*;
-use serde::Deserialize;
 use time::OffsetDateTime;
 
-use super::{Asked, Drawn, drawn};
+use super::{Asked, Before, Drawn, drawn};
 use crate::parts::{count, empty, head, when};
 
 /// Changes of one page.
 const PAGE: usize = 50;
 
-#[derive(Debug, Default, Deserialize)]
-struct Wanted {
-    /// Only those before this revision.
-    before: Option<i64>,
-}
-
 pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
-    let Wanted { before } = asked.query();
+    let Before { before } = asked.query();
     let op = asked.op();
     let page = asked.app.change_list(&op, None, before, PAGE).await?;
     let now = op.now;
