@@ -81,6 +81,15 @@ impl Raw {
         std::mem::take(&mut self.read)
     }
 
+    /// The connection itself.
+    ///
+    /// # Panics
+    /// Where something was read that nobody asked for.
+    pub fn into_stream(self) -> TcpStream {
+        assert!(self.read.is_empty(), "{} bytes were read", self.read.len());
+        self.stream
+    }
+
     /// Whether the peer closes within `bound`; what it says meanwhile is kept.
     pub async fn closes_within(&mut self, bound: Duration) -> bool {
         timeout(bound, async { while self.more().await {} }).await.is_ok()

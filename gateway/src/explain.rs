@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result, bail, ensure};
 use http::header::HOST;
 use http::{HeaderMap, Method, Uri};
-use policy::{Facts, Scheme};
+use policy::{Facts, Layer, Scheme};
 use table::{Listener, Table};
 
 use crate::args::{Explain, Output};
@@ -44,6 +44,7 @@ pub(crate) fn run(args: &Explain) -> Result<ExitCode> {
         .with_context(|| format!("'{}' would be answered 400", args.url.path()))?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?;
     let facts = Facts {
+        layer: Layer::Request,
         now: i64::try_from(now.as_secs()).context("the clock is far beyond our time")?,
         source: args.from,
         scheme,

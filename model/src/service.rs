@@ -115,7 +115,7 @@ pub struct ServicePort {
     /// Transport; only `TCP` is enforced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocol: Option<Transport>,
-    /// What is spoken: `http` (also `kubernetes.io/ws`) or `kubernetes.io/h2c`.
+    /// What is spoken: `http` (also `kubernetes.io/ws`), `kubernetes.io/h2c`, or `tcp` for bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app_protocol: Option<String>,
     /// Without effect here.
@@ -143,7 +143,7 @@ pub enum Transport {
     Sctp,
 }
 
-/// What a Service's port speaks behind the gateway.
+/// What a Service's port speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AppProtocol {
@@ -151,6 +151,8 @@ pub enum AppProtocol {
     Http1,
     /// HTTP/2 with prior knowledge.
     H2c,
+    /// Bytes that nobody reads on their way.
+    Tcp,
 }
 
 impl ServicePort {
@@ -160,11 +162,15 @@ impl ServicePort {
     }
 }
 
+/// The words of `appProtocol`.
+pub(crate) const PROTOCOLS: &str = "one of http, kubernetes.io/ws, kubernetes.io/h2c, tcp";
+
 /// What the word of an `appProtocol` means; `None` for one that this version does not know.
 pub(crate) fn speaks(word: Option<&str>) -> Option<AppProtocol> {
     match word {
-        None | Some("http" | "kubernetes.io/ws" | "tcp") => Some(AppProtocol::Http1),
+        None | Some("http" | "kubernetes.io/ws") => Some(AppProtocol::Http1),
         Some("kubernetes.io/h2c" | "http2") => Some(AppProtocol::H2c),
+        Some("tcp") => Some(AppProtocol::Tcp),
         Some(_) => None,
     }
 }
@@ -185,7 +191,7 @@ impl Service {
                     at.fault_in("protocol", "this version sends to TCP only");
                 }
                 if port.speaks().is_none() {
-                    at.fault_in("appProtocol", "one of http, kubernetes.io/ws, kubernetes.io/h2c");
+                    at.fault_in("appProtocol", PROTOCOLS);
                 }
                 let same = |other: &&ServicePort| other.port == port.port;
                 if spec.ports.iter().filter(same).count() > 1 {

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::identity::Peer;
 use crate::invalid::Checker;
-use crate::service::{AppProtocol, Service, ServicePort, TargetPort, speaks};
+use crate::service::{AppProtocol, PROTOCOLS, Service, ServicePort, TargetPort, speaks};
 use crate::{Key, Kind, Meta, Name};
 
 /// The port where proxies of the mesh take each other's connections, where none is written.
@@ -74,7 +74,7 @@ pub struct WorkloadPort {
     /// Its number.
     #[schemars(range(min = 1, max = 65535))]
     pub port: u16,
-    /// What is spoken: `http` (also `kubernetes.io/ws`) or `kubernetes.io/h2c`.
+    /// What is spoken: `http` (also `kubernetes.io/ws`), `kubernetes.io/h2c`, or `tcp` for bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app_protocol: Option<String>,
 }
@@ -174,7 +174,7 @@ impl Workload {
                     at.fault_in("name", "stands twice");
                 }
                 if port.speaks().is_none() {
-                    at.fault_in("appProtocol", "one of http, kubernetes.io/ws, kubernetes.io/h2c");
+                    at.fault_in("appProtocol", PROTOCOLS);
                 }
                 let is_taken = |mesh: &WorkloadMesh| {
                     mesh.port == port.port || mesh.outbound == Some(port.port)

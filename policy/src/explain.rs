@@ -47,6 +47,22 @@ pub struct Story {
     pub levels: Vec<LevelStory>,
 }
 
+impl Story {
+    /// One that ends before any policy is asked: why, and what would have it go on.
+    pub fn of(reason: Reason, because: String, change: String) -> Self {
+        Story {
+            reason,
+            status: Some(reason.status().as_u16()),
+            because,
+            change: Some(change),
+            location: None,
+            callers: Vec::new(),
+            refused: None,
+            levels: Vec::new(),
+        }
+    }
+}
+
 /// A caller that proved who it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

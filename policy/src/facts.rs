@@ -12,6 +12,8 @@ use crate::principal::Principal;
 /// A request as every rule sees it.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
+    /// What of it is known at all.
+    pub layer: Layer,
     /// Seconds since 1970, UTC. It comes in; nothing here reads a clock.
     pub now: i64,
     /// The caller's address.
@@ -34,6 +36,18 @@ pub struct Facts<'a> {
     pub peer: Option<&'a Peer>,
     /// Who is calling, as another proxy proved it to one that believes it. They count at every level.
     pub users: &'a [Arc<Principal>],
+}
+
+/// What is judged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Layer {
+    /// A request.
+    #[default]
+    Request,
+    /// A TCP connection of which nobody reads what goes through: who opens it, from where and to which
+    /// port is known. Host, method, path, query, headers and users are not, whatever stands there: a rule
+    /// that asks for one of them allows no connection, and denies each that its other conditions mean.
+    Connection,
 }
 
 /// What a listener speaks, as it stands in a URL.

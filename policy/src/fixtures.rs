@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::access::{self, CompiledPolicy, Level};
 use crate::chain::{Chain, Verdict};
-use crate::facts::{Facts, Scheme};
+use crate::facts::{Facts, Layer, Scheme};
 use crate::reason::Reason;
 
 /// The key of the caller `clerk` in the Secret `keys`.
@@ -33,6 +33,7 @@ pub(crate) struct Request {
     pub(crate) path: String,
     pub(crate) query: Option<String>,
     pub(crate) headers: HeaderMap,
+    pub(crate) layer: Layer,
 }
 
 impl Request {
@@ -47,6 +48,7 @@ impl Request {
             path: path.to_owned(),
             query: None,
             headers: HeaderMap::new(),
+            layer: Layer::Request,
         }
     }
 
@@ -64,12 +66,18 @@ impl Request {
         self
     }
 
+    /// A connection in its place.
+    pub(crate) fn connection(self) -> Self {
+        Request { layer: Layer::Connection, ..self }
+    }
+
     pub(crate) fn key(self, key: &str) -> Self {
         self.with("x-api-key", key)
     }
 
     pub(crate) fn facts(&self) -> Facts<'_> {
         Facts {
+            layer: self.layer,
             now: self.now,
             source: self.source,
             scheme: self.scheme,

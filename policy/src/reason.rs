@@ -84,6 +84,9 @@ reasons! {
     BackendMissing = "backend_missing", 500;
     /// The backend lies in a namespace that does not grant its use.
     BackendNotAllowed = "backend_not_allowed", 500;
+    /// The backend does not speak what was sent: bytes alone where a request came, or HTTP where a
+    /// connection did.
+    BackendProtocol = "backend_protocol", 500;
     /// The backend has no endpoint that is ready.
     NoEndpoint = "no_endpoint", 503;
     /// No endpoint could be connected to.

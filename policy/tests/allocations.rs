@@ -10,7 +10,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue, Method};
 use model::path;
 use model::policy::AccessPolicy;
-use policy::{Chain, Facts, Level, Scheme, Verdict, access};
+use policy::{Chain, Facts, Layer, Level, Scheme, Verdict, access};
 use serde_json::json;
 
 struct Counting;
@@ -70,6 +70,7 @@ fn decide(chain: &Chain) -> (usize, Verdict) {
     let path = path.expect("the path has a normal form");
     assert_eq!(normalised, 0, "a path in normal form is borrowed");
     let facts = Facts {
+        layer: Layer::Request,
         now: 0,
         source: std::net::Ipv4Addr::new(10, 1, 2, 3).into(),
         scheme: Scheme::Http,

@@ -203,6 +203,8 @@ pub(crate) fn address(endpoint: &Endpoint, request: &mut Request<Upload>) {
             }
         }
         AppProtocol::H2c => address_http2(endpoint, request),
+        // None is sent there.
+        AppProtocol::Tcp => {}
     }
 }
 

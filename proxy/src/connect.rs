@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use http::HeaderMap;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -23,16 +24,18 @@ pub(crate) enum Stream {
     Mesh(Box<Tunnel>),
 }
 
-/// Opens a connection of `worker` to an endpoint, in the way that it is reached.
+/// Opens a connection of `worker` to an endpoint, in the way that it is reached; its proxy, where it has
+/// one, is told `heads`.
 pub(crate) async fn to(
     endpoint: &Endpoint,
     worker: usize,
     limits: &Limits,
+    heads: HeaderMap,
 ) -> Result<Stream, Failure> {
     match &endpoint.way {
         None => plain(endpoint.address, limits.connect).await.map(Stream::Plain),
         Some(way) => {
-            let tunnel = way.tunnel(endpoint.address, worker, limits).await?;
+            let tunnel = way.tunnel(endpoint.address, worker, limits, heads).await?;
             Ok(Stream::Mesh(Box::new(tunnel)))
         }
     }

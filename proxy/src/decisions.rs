@@ -186,7 +186,7 @@ impl Decisions {
             host: bounded(&record.host),
             path: bounded(&record.path),
             port: record.port,
-            route: rule.map(|rule| wire::Key::from(&rule.route)),
+            route: rule.map(|rule| &rule.route).or(record.meant.as_deref()).map(wire::Key::from),
             rule: rule.map(|rule| rule.label.to_string()),
             backend: record.backend.as_ref().map(ToString::to_string),
             endpoint: record.endpoint.as_ref().map(SocketAddr::to_string),

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
+};
 use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
 use policy::rewrite::TargetTooLong;
@@ -27,16 +29,16 @@ use crate::live::Live;
 use crate::pool::Answered;
 use crate::record::Record;
 use crate::reply::{Reply, Stream, problem};
-use crate::{mirror, passport, tunnel};
+use crate::{dial, mirror, passport, tunnel};
 use judge::{Way, judge};
 
 mod judge;
 
-pub(crate) use judge::{meant_here, port_of};
+pub(crate) use judge::{decide, host_of, meant_here, port_of};
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const DEBUG: HeaderName = HeaderName::from_static("heddle-debug");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Headers that [`outgoing`] adds.
 const ADDED: usize = 7;
@@ -50,14 +52,19 @@ pub(crate) async fn exchange(conn: Arc<Conn>, mut request: Request<Incoming>) ->
         forward::join_cookies(&mut parts.headers);
     }
     let mut record = Record::open(&conn, &live, &parts);
-    passport::admit(&conn, &live, &mut parts.headers, &mut record);
     let request_id = record.request_id.clone();
-    let mut response = match judge(&conn, &live, &parts, &mut record) {
-        Ok(way) => {
-            passport::enter(&conn, &live, &mut record);
-            forward(&conn, &live, way, parts, body, asked, record).await
+    let mut response = if parts.method == Method::CONNECT && record.side == Side::Outbound {
+        // Boxed, since no request is to carry the room that it takes.
+        Box::pin(dial::outbound(&conn, &live, &parts, asked, record)).await
+    } else {
+        passport::admit(&conn, &live, &mut parts.headers, &mut record);
+        match judge(&conn, &live, &parts, &mut record) {
+            Ok(way) => {
+                passport::enter(&conn, &live, &mut record);
+                forward(&conn, &live, way, parts, body, asked, record).await
+            }
+            Err(answer) => refuse(answer, record),
         }
-        Err(answer) => refuse(answer, record),
     };
     response.headers_mut().insert(REQUEST_ID, request_id);
     if conn.shared.settings.debug_header {
@@ -75,14 +82,15 @@ fn debug(record: &Record) -> Option<HeaderValue> {
     HeaderValue::try_from(format!("table={table} route={route} backend={backend}")).ok()
 }
 
-/// The client's side of an upgrade that it asks for.
+/// The client's side of an upgrade that it asks for, or of a connection that it opens.
 fn asked_upgrade(request: &mut Request<Incoming>) -> Option<OnUpgrade> {
-    let asks = request.headers().contains_key(http::header::UPGRADE);
+    let is_connect = request.method() == Method::CONNECT;
+    let asks = is_connect || request.headers().contains_key(http::header::UPGRADE);
     asks.then(|| hyper::upgrade::on(request))
 }
 
 /// An answer of ours, as policy or table decided it.
-fn refuse(answer: Answer, mut record: Box<Record>) -> Response<Reply> {
+pub(crate) fn refuse(answer: Answer, mut record: Box<Record>) -> Response<Reply> {
     record.principal = answer.principal.or(record.principal.take());
     record.decided_by = answer.rule;
     record.detail = answer.detail;
@@ -223,12 +231,18 @@ fn upload(
 }
 
 /// Our answer to a failure.
-fn fail(mut record: Box<Record>, failure: &Failure) -> Response<Reply> {
+pub(crate) fn fail(mut record: Box<Record>, failure: &Failure) -> Response<Reply> {
     if failure.source.is_some() {
         record.detail = Some(failure.to_string().into());
     }
     let is_unreached = record.side == Side::Inbound && failure.retry == Retry::Elsewhere;
     let mut response = problem(record, failure.reason.status(), failure.reason);
+    if let Reply::Ours { record, .. } = response.body_mut()
+        && failure.reason.is_denial()
+    {
+        // Who is behind denied it, and tells so itself.
+        record.reason = Reason::Ok;
+    }
     if is_unreached {
         response.headers_mut().insert(forward::UNREACHED, HeaderValue::from_static("1"));
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -172,6 +172,7 @@ pub(crate) async fn send(
     match endpoint.protocol {
         AppProtocol::Http1 => send_http1(endpoint, worker, limits, now, slot).await,
         AppProtocol::H2c => send_http2(endpoint, worker, limits, slot).await,
+        AppProtocol::Tcp => Err(Failure::proxy(Reason::BackendProtocol)),
     }
 }
 
@@ -194,6 +195,7 @@ pub(crate) async fn reach(
         }
         AppProtocol::H2c if pool.usable(endpoint.opened()).is_some() => {}
         AppProtocol::H2c => drop(open_http2(endpoint, worker, limits).await?),
+        AppProtocol::Tcp => return Err(Failure::proxy(Reason::BackendProtocol)),
     }
     Ok(())
 }
@@ -229,7 +231,7 @@ async fn open_http1(
     worker: usize,
     limits: &Limits,
 ) -> Result<http1::SendRequest<Upload>, Failure> {
-    let stream = connect::to(endpoint, worker, limits).await?;
+    let stream = connect::to(endpoint, worker, limits, HeaderMap::new()).await?;
     let (sender, connection) = http1::Builder::new()
         .max_headers(limits.headers)
         .max_buf_size(READ)
@@ -283,7 +285,7 @@ async fn open_http2(
     if let Some(shared) = pool.usable(opened) {
         return Ok((shared, true));
     }
-    let stream = connect::to(endpoint, worker, limits).await?;
+    let stream = connect::to(endpoint, worker, limits, HeaderMap::new()).await?;
     let list = u32::try_from(limits.head_bytes).unwrap_or(u32::MAX);
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())

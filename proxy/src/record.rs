@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 use http::header::USER_AGENT;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
+use model::Key;
 use model::identity::Peer;
 use policy::explain::Story;
 use policy::{Principal, Reason, RuleRef};
@@ -58,6 +59,8 @@ pub(crate) struct Record {
     pub(crate) side: Side,
     /// The rule that was chosen, behind its place in the table.
     pub(crate) rule: Option<(usize, Arc<Rule>)>,
+    /// What was meant, where it did not come to a rule.
+    pub(crate) meant: Option<Box<Key>>,
     /// The service port it was sent to.
     pub(crate) backend: Option<Arc<str>>,
     /// The endpoint that was tried last.
@@ -124,6 +127,7 @@ impl Record {
             port: conn.port,
             side: conn.side(live),
             rule: None,
+            meant: None,
             backend: None,
             endpoint: None,
             attempts: 0,

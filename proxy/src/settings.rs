@@ -82,6 +82,8 @@ pub struct Limits {
     pub backend_pool: usize,
     /// A tunnel (WebSocket) without a byte either way is closed after this long: 5 min.
     pub tunnel_idle: Duration,
+    /// A TCP connection through the mesh without a byte either way is closed after this long: 1 h.
+    pub connection_idle: Duration,
 }
 
 impl Default for Limits {
@@ -105,6 +107,7 @@ impl Default for Limits {
             backend_idle: Duration::from_secs(30),
             backend_pool: 256,
             tunnel_idle: Duration::from_secs(300),
+            connection_idle: Duration::from_secs(3600),
         }
     }
 }

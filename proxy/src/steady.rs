@@ -29,6 +29,11 @@ impl<S> Steady<S> {
         Steady { io, bound, timer: None }
     }
 
+    /// What is written to.
+    pub(crate) fn into_inner(self) -> S {
+        self.io
+    }
+
     /// Passes on what a write said, unless it has been waiting for too long.
     fn judge<T>(&mut self, cx: &mut Context<'_>, said: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if said.is_ready() {

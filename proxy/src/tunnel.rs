@@ -1,23 +1,19 @@
-//! Upgraded connections (WebSocket): bytes both ways until both sides have ended, silence, drain, or a
-//! table that no longer allows the request that opened it.
+//! Upgraded connections (WebSocket): bytes both ways for as long as the request that opened it would
+//! pass.
 
-use std::io;
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::task::{Context, Poll};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use policy::{Facts, Reason, Verdict};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
+use policy::{Facts, Layer, Reason, Verdict};
 use wire::Side;
 
 use crate::balance::Turn;
+use crate::carry::Ends;
 use crate::exchange::{meant_here, port_of};
 use crate::forward;
 use crate::http::Conn;
@@ -62,6 +58,7 @@ impl Asked {
     fn passes(&self, conn: &Conn, live: &Live) -> bool {
         let users = passport::believed(live, self.side, self.behalf.as_ref());
         let facts = Facts {
+            layer: Layer::Request,
             now: moment::signed(SystemTime::now()),
             source: self.source,
             scheme: conn.scheme,
@@ -138,124 +135,8 @@ impl Tunnel {
                 return;
             }
         };
-        let (client, backend) = (Counted::new(client), Counted::new(backend));
-        // Writes the counts into the record also where the worker ends first.
-        let mut told = Told { record: self.record, client, backend };
-        let (reason, detail) = told.carry(&self.conn, &self.asked).await;
-        (told.record.reason, told.record.detail) = (reason, detail);
-    }
-}
-
-/// Both ends, and the record that gets their counts at last.
-struct Told {
-    record: Box<Record>,
-    client: Counted,
-    backend: Counted,
-}
-
-impl Told {
-    /// Why the tunnel ended.
-    async fn carry(&mut self, conn: &Conn, asked: &Asked) -> (Reason, Option<Box<str>>) {
-        let read = (Arc::clone(&self.client.read), Arc::clone(&self.backend.read));
-        let total = || read.0.load(Relaxed) + read.1.load(Relaxed);
-        let copied = tokio::select! {
-            copied = copy_bidirectional(&mut self.client, &mut self.backend) => copied,
-            () = forbidden(conn, asked) => {
-                return (Reason::AccessDenied, Some("cut: a new table forbids it".into()));
-            }
-            () = conn.outlived(Duration::ZERO) => {
-                return (Reason::AccessDenied, Some("cut: its sender's certificate has ended".into()));
-            }
-            () = silent(conn.shared.settings.limits.tunnel_idle, total) => {
-                return (Reason::Ok, Some("closed after silence".into()));
-            }
-        };
-        let Err(error) = copied else { return (Reason::Ok, None) };
-        let reason = if self.backend.failed { Reason::UpstreamReset } else { Reason::ClientGone };
-        (reason, Some(error.to_string().into()))
-    }
-}
-
-impl Drop for Told {
-    fn drop(&mut self) {
-        self.record.bytes_in = self.client.read.load(Relaxed);
-        self.record.bytes_out = self.backend.read.load(Relaxed);
-    }
-}
-
-/// Ends when a table comes into force that does not let the request pass.
-async fn forbidden(conn: &Conn, asked: &Asked) {
-    let mut changes = conn.shared.changes.subscribe();
-    loop {
-        if !asked.passes(conn, &conn.shared.live.load()) {
-            return;
-        }
-        if changes.changed().await.is_err() {
-            return std::future::pending().await;
-        }
-    }
-}
-
-/// Ends when `total` stood still for `bound`.
-async fn silent(bound: Duration, total: impl Fn() -> u64) {
-    let mut before = total();
-    loop {
-        tokio::time::sleep(bound).await;
-        let now = total();
-        if now == before {
-            return;
-        }
-        before = now;
-    }
-}
-
-/// An upgraded connection that counts what is read from it and knows whether it broke.
-struct Counted {
-    io: TokioIo<Upgraded>,
-    read: Arc<AtomicU64>,
-    failed: bool,
-}
-
-impl Counted {
-    fn new(io: Upgraded) -> Self {
-        Counted { io: TokioIo::new(io), read: Arc::default(), failed: false }
-    }
-
-    fn seen<T>(&mut self, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        self.failed |= matches!(polled, Poll::Ready(Err(_)));
-        polled
-    }
-}
-
-impl AsyncRead for Counted {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let polled = Pin::new(&mut self.io).poll_read(cx, buf);
-        self.read.fetch_add((buf.filled().len() - before) as u64, Relaxed);
-        self.seen(polled)
-    }
-}
-
-impl AsyncWrite for Counted {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        data: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.io).poll_write(cx, data);
-        self.seen(polled)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let polled = Pin::new(&mut self.io).poll_flush(cx);
-        self.seen(polled)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        let (conn, asked) = (&*self.conn, &self.asked);
+        let ends = Ends::new(TokioIo::new(client), TokioIo::new(backend));
+        ends.carry(conn, self.record, limits.tunnel_idle, |live| asked.passes(conn, live)).await;
     }
 }

@@ -16,7 +16,8 @@ use std::sync::Arc;
 use model::Name;
 use model::cluster::Reach;
 use model::identity::Peer;
-use policy::{Facts, Reason, Scheme};
+use model::service::AppProtocol;
+use policy::{Facts, Layer, Reason, Scheme};
 
 mod assemble;
 mod claimed;
@@ -114,18 +115,28 @@ impl Table {
         Ok(Found { listener, rule, place: entry.rule, prefix: entry.of.prefix() })
     }
 
-    /// The rule that a call of the application beside this proxy meets, by the host that it names,
+    /// The rule that a call of the application beside this proxy meets, be it a request or a connection, by the host that it names,
     /// and the port where it names one. The listener is the Service's port.
     ///
     /// # Errors
     /// [`Reason::NoRoute`] if no Service is called so, or if none of the routes that are attached to
-    /// it fits.
+    /// it fits; [`Reason::BackendProtocol`] if what the port speaks is not what comes.
     pub fn called<'t>(&'t self, facts: &Facts<'_>, port: Option<u16>) -> Result<Found<'t>, Reason> {
         let outbound = self.outbound.as_ref().ok_or(Reason::NoListener)?;
         let port = outbound.port(facts.host, port).ok_or(Reason::NoRoute)?;
+        if port.layer != facts.layer {
+            return Err(Reason::BackendProtocol);
+        }
         let (place, prefix) = port.lead(facts).ok_or(Reason::NoRoute)?;
         let rule = self.rules.get(place).ok_or(Reason::NoRoute)?;
         Ok(Found { listener: &port.listener, rule, place, prefix })
+    }
+
+    /// What a port of the application beside this proxy takes; none where it has no such port.
+    pub fn takes(&self, port: u16) -> Option<Layer> {
+        let rule = self.rules.get(self.inbound.as_ref()?.rule(port)?)?;
+        let Some(Target::Service(id)) = rule.backends.target(0) else { return None };
+        Some(layer(self.services.get(*id)?.protocol))
     }
 
     /// Whether a namespace is in a cluster, as its workspace is.
@@ -148,6 +159,14 @@ impl Table {
     /// policies say.
     pub fn why(&self, facts: &Facts<'_>) -> why::Story {
         why::tell(self, facts)
+    }
+}
+
+/// What carries it.
+fn layer(protocol: AppProtocol) -> Layer {
+    match protocol {
+        AppProtocol::Http1 | AppProtocol::H2c => Layer::Request,
+        AppProtocol::Tcp => Layer::Connection,
     }
 }
 

@@ -3,7 +3,8 @@
 //! `orders`, `orders.shop`, `orders.shop.svc` and `orders.shop.svc.cluster.local` mean the Service
 //! `shop/orders`, the first to an application of `shop` alone.
 //! Where routes are attached to the Service, they say where a call goes, and what fits none of them
-//! goes nowhere; else it goes to the Service's own endpoints.
+//! goes nowhere; else it goes to the Service's own endpoints. Routes lead requests: a port that carries
+//! TCP has none.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -11,7 +12,7 @@ use std::sync::Arc;
 
 use model::service::{Service, ServicePort};
 use model::{Key, Kind, Name, Resource};
-use policy::{Chain, Facts, Scheme};
+use policy::{Chain, Facts, Layer, Scheme};
 
 use crate::assemble::attach::{Around, Attached};
 use crate::route::Routes;
@@ -36,6 +37,8 @@ pub struct Outbound {
 pub(crate) struct Port {
     /// The port, with the routes that are attached to it.
     pub(crate) listener: Arc<Listener>,
+    /// What it takes.
+    pub(crate) layer: Layer,
     /// The place of the rule that leads to its own endpoints; none where routes lead.
     plain: Option<usize>,
 }
@@ -111,13 +114,17 @@ fn ports(
     let mut ports = Vec::new();
     for (index, port) in service.spec.ports.iter().enumerate() {
         let Some(id) = catalog.id(key, port.port) else { continue };
-        let routes = of_services.of(key, port.port);
+        let Some(layer) = port.speaks().map(crate::layer) else { continue };
+        let routes = match layer {
+            Layer::Request => of_services.of(key, port.port),
+            Layer::Connection => None,
+        };
         let plain = routes.is_none().then_some(rules.len());
         if plain.is_some() {
             rules.push(Arc::new(plainly(key, index, port, id)));
         }
         let listener = Arc::new(listener(key, port, routes.unwrap_or_default()));
-        ports.push(Port { listener, plain });
+        ports.push(Port { listener, layer, plain });
     }
     ports
 }

@@ -112,6 +112,11 @@ impl<'a> Catalog<'a> {
         }
         let place = to.port.map(|port| (namespace.clone(), to.name.clone(), port));
         match place.as_ref().and_then(|place| self.ids.get(place)) {
+            Some(&id) if self.services[id].protocol == AppProtocol::Tcp => {
+                let text =
+                    format!("{} carries TCP, and a route leads requests", self.services[id].label);
+                Err((Reason::BackendProtocol, text))
+            }
             Some(&id) => Ok(Target::Service(id)),
             None => Err((Reason::BackendMissing, self.missing(namespace, to))),
         }

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use http::{HeaderMap, HeaderValue, Method};
 use model::{Kind, Resource};
-use policy::{Facts, Scheme};
+use policy::{Facts, Layer, Scheme};
 use serde_json::{Value, json};
 use table::{Input, assemble};
 
@@ -77,6 +77,7 @@ fn a_lookup_allocates_nothing() {
         (&get, "/elsewhere/deep", None, &none, Some("default/r4/0")),
     ] {
         let facts = Facts {
+            layer: Layer::Request,
             now: 0,
             source: IpAddr::V4(Ipv4Addr::LOCALHOST),
             scheme: Scheme::Http,

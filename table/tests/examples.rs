@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use model::identity::Peer;
 use model::{Key, Kind, Name, Resource};
-use policy::{Facts, Reason, Scheme, Verdict};
+use policy::{Facts, Layer, Reason, Scheme, Verdict};
 use table::{Assembly, Input, assemble};
 
 fn examples() -> PathBuf {
@@ -48,6 +48,7 @@ fn decide(assembly: &Assembly, method: &Method, path: &str, key: Option<&str>) -
         headers.insert(name, HeaderValue::from_str(key).unwrap());
     }
     let facts = Facts {
+        layer: Layer::Request,
         now: 0,
         source: IpAddr::V4(Ipv4Addr::LOCALHOST),
         scheme: Scheme::Http,
@@ -168,6 +169,7 @@ fn in_the_mesh_each_service_of_the_bookshop_says_who_may_call_it() {
         );
         assert!(assembly.faults.is_empty(), "{:?}", assembly.faults);
         let facts = Facts {
+            layer: Layer::Request,
             now: 0,
             source: IpAddr::V4(Ipv4Addr::LOCALHOST),
             scheme: Scheme::Http,

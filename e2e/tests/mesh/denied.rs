@@ -99,28 +99,48 @@ async fn each_denial_shows_to_who_asks_in_the_log_and_at_the_server() {
     }
 }
 
-/// Waits until a proxy's own log has one more line of somebody who is not let in, of this cause.
-async fn until_told(proxy: &Joined, before: usize, cause: &str) {
-    wait::until_true(&format!("'{cause}' in the log"), || {
-        let log = proxy.stderr();
-        let lines = log.lines().filter(|line| line.contains("not let in from the mesh"));
-        lines.skip(before).any(|line| line.contains(cause))
+/// Sees that whom a proxy did not let in, so that no request came to be, shows in its log and at the
+/// server: by an id that the log has, in words, with what would let them in.
+async fn shows_nobody(cloth: &Cloth, by: &Joined, before: &str, reason: &str, cause: &str) {
+    let id = wait::until(&format!("'{cause}' in the log"), || async {
+        let log = by.access_log();
+        let mut lines = log.lines().skip(before.lines().count()).map(str::to_owned);
+        let line = lines.find(|line| line.contains(reason) && line.contains(cause))?;
+        let line: serde_json::Value = serde_json::from_str(&line).expect("a line is JSON");
+        assert_eq!(
+            (&line["status"], &line["method"]),
+            (&serde_json::Value::Null, &"CONNECT".into())
+        );
+        Some(line["request_id"].as_str().expect("an id").to_owned())
     })
     .await;
+    let path = format!("/requests/{id}");
+    wait::until_true_of("the decision", async || {
+        let told = cloth.fleet.get_as(cloth.fleet.token(), &path).await;
+        told.is_ok_and(|told| {
+            let hop = &told.json()["hops"][0];
+            hop["node"]["name"] == by.name()
+                && hop["reason"] == reason
+                && hop["route"]["kind"] == "Workload"
+        })
+    })
+    .await;
+    let text = cloth.explained(&id);
+    let denied = format!("denied it without an answer, by {reason}: ");
+    let change = "what would allow it: a certificate that this installation signed";
+    assert!(text.contains(&denied) && text.contains(change), "{cause}: {text}");
 }
 
-fn told(proxy: &Joined) -> usize {
-    proxy.stderr().matches("not let in from the mesh").count()
-}
-
-/// The status that a proxy of the mesh answers who asks it for its application, over TLS.
-async fn connects(
+/// The status that a proxy of the mesh answers who asks it for its application, over TLS and by this id.
+pub(crate) async fn connects(
     to: SocketAddr,
     application: SocketAddr,
     papers: Option<Papers>,
+    id: &str,
 ) -> Result<u16, Fault> {
     let mut connection = Connection::tls_as(to, "mesh.heddle.internal", credulous(papers)).await?;
-    let asked = Request::connect(application.to_string()).body(nothing())?;
+    let asked = Request::connect(application.to_string()).header("x-request-id", id);
+    let asked = asked.body(nothing())?;
     Ok(connection.open(asked).await?.status().as_u16())
 }
 
@@ -131,30 +151,37 @@ async fn nobody_is_let_in_without_a_certificate_that_the_mesh_believes() {
     let workload = cloth.fleet.get("/resources/Workload/shop/orders").await;
     let port = workload["spec"]["mesh"]["port"].as_u64().expect("a port");
     let hbone = SocketAddr::from(([127, 0, 0, 1], u16::try_from(port).expect("a port")));
-    let before = (cloth.orders.count(), orders.access_log());
+    let before = cloth.orders.count();
     // Who is called as the gateway is, but by an authority of their own.
     let (uri, real) = ("spiffe://local.heddle.internal/node/gateway/edge", edge.papers());
     assert!(real.0[0].windows(uri.len()).any(|bytes| bytes == uri.as_bytes()), "{uri}");
     let own = Authority::new().sign_uri(uri);
-    for (papers, cause) in [(None, "peer sent no certificates"), (Some(own), "UnknownIssuer")] {
-        let lines = told(orders);
+    for (papers, reason, cause) in [
+        (None, "credential_missing", "peer sent no certificates"),
+        (Some(own), "credential_invalid", "UnknownIssuer"),
+    ] {
+        let log = orders.access_log();
         // Boxed, since a TLS stream is large.
-        let asked = Box::pin(connects(hbone, cloth.orders.address, papers));
+        let asked = Box::pin(connects(hbone, cloth.orders.address, papers, "a-stranger"));
         let connected = wait::within("a stranger's end", asked).await;
         assert!(connected.is_err(), "{cause}: {connected:?}");
-        until_told(orders, lines, cause).await;
+        shows_nobody(&cloth, orders, &log, reason, cause).await;
     }
-    let lines = told(orders);
     // Nor is anything read that is not TLS.
     let mut stream = TcpStream::connect(hbone).await.expect("the proxy listens");
     stream.write_all(b"GET /echo HTTP/1.1\r\nHost: orders\r\n\r\n").await.expect("it takes bytes");
     let mut said = Vec::new();
     let _reset = wait::within("the end", stream.read_to_end(&mut said)).await;
     assert!(!String::from_utf8_lossy(&said).contains("HTTP/"), "{said:?}");
-    until_told(orders, lines, "corrupt message").await;
-    assert_eq!((cloth.orders.count(), orders.access_log()), before);
+    wait::until_true("what is no TLS, in the log", || {
+        orders.stderr().lines().any(|line| {
+            line.contains("not let in from the mesh") && line.contains("corrupt message")
+        })
+    })
+    .await;
+    assert_eq!(cloth.orders.count(), before);
     // It is for want of such a certificate: the same client is let in by the gateway's own.
-    let let_in = connects(hbone, cloth.orders.address, Some(real)).await;
+    let let_in = connects(hbone, cloth.orders.address, Some(real), "the-edge").await;
     assert_eq!(let_in.expect("it is answered"), 200);
 }
 

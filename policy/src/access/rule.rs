@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Method};
 use model::identity::Peer;
-use model::policy::{AccessRule, WorkloadMatch};
+use model::policy::{AccessRule, Action, WorkloadMatch};
 use model::{Checker, Hostname, Name};
 
 use super::caller::Caller;
 use super::methods::Known;
 use super::rules::Hook;
 use super::sources::Sources;
-use crate::facts::Facts;
+use crate::facts::{Facts, Layer};
 use crate::headers::{is_credential, is_nominated};
 use crate::pattern::{HeaderPattern, PathPattern};
 use crate::principal::Principal;
@@ -22,6 +22,7 @@ use crate::principal::Principal;
 #[derive(Debug)]
 pub(crate) struct Rule {
     pub(crate) name: Arc<Name>,
+    action: Action,
     methods: MethodSet,
     sources: Sources,
     hosts: Vec<Hostname>,
@@ -112,6 +113,18 @@ impl Condition {
         Condition::Headers,
     ];
 
+    /// Whether it asks for what a connection tells; else a request is needed to tell whether it holds.
+    const fn is_of_connections(self) -> bool {
+        match self {
+            Condition::Sources | Condition::Workloads => true,
+            Condition::Methods
+            | Condition::Hosts
+            | Condition::Callers
+            | Condition::Paths
+            | Condition::Headers => false,
+        }
+    }
+
     /// The field of `when`.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -161,6 +174,7 @@ impl Rule {
         let peer = |one| PeerPattern::compile(one, namespace);
         let mut rule = Rule {
             name: Arc::new(from.name.clone()),
+            action: from.action,
             methods: when.methods.iter().fold(MethodSet(0), |set, method| {
                 MethodSet(set.0 | MethodSet::named(method.as_str()).0)
             }),
@@ -207,6 +221,9 @@ impl Rule {
 
     /// The first condition that does not hold.
     pub(crate) fn first_failing(&self, seen: &Seen<'_>) -> Option<Condition> {
+        if seen.facts.layer == Layer::Connection {
+            return self.failing(seen).first().copied();
+        }
         // One by one, since this runs for each rule that is asked: each is known when it is compiled.
         macro_rules! first {
             ($($condition:ident),+) => {
@@ -221,21 +238,41 @@ impl Rule {
 
     /// How many conditions it sets: of two that mean a request, the one with more means less besides.
     pub(crate) fn conditions(&self) -> usize {
-        let set = [
-            self.methods.0 != 0,
-            !self.sources.is_empty(),
-            !self.peers.is_empty(),
-            !self.hosts.is_empty(),
-            !self.callers.is_empty(),
-            !self.paths.is_empty(),
-            !self.headers.is_empty(),
-        ];
-        set.into_iter().filter(|is_set| *is_set).count()
+        Condition::ALL.into_iter().filter(|condition| self.sets(*condition)).count()
+    }
+
+    fn sets(&self, condition: Condition) -> bool {
+        match condition {
+            Condition::Methods => self.methods.0 != 0,
+            Condition::Sources => !self.sources.is_empty(),
+            Condition::Workloads => !self.peers.is_empty(),
+            Condition::Hosts => !self.hosts.is_empty(),
+            Condition::Callers => !self.callers.is_empty(),
+            Condition::Paths => !self.paths.is_empty(),
+            Condition::Headers => !self.headers.is_empty(),
+        }
     }
 
     /// Every condition that does not hold.
     pub(crate) fn failing(&self, seen: &Seen<'_>) -> Vec<Condition> {
-        Condition::ALL.into_iter().filter(|condition| self.fails(*condition, seen)).collect()
+        let fails = |condition: &Condition| match self.is_untold(*condition, seen) {
+            true => self.action == Action::Allow,
+            false => self.fails(*condition, seen),
+        };
+        Condition::ALL.into_iter().filter(fails).collect()
+    }
+
+    /// What it asks for and nobody can tell of what is seen. Of such a condition a rule that allows takes
+    /// the worse, and one that denies the better.
+    pub(crate) fn untold(&self, seen: &Seen<'_>) -> Vec<Condition> {
+        let is_untold = |condition: &Condition| self.is_untold(*condition, seen);
+        Condition::ALL.into_iter().filter(is_untold).collect()
+    }
+
+    fn is_untold(&self, condition: Condition, seen: &Seen<'_>) -> bool {
+        seen.facts.layer == Layer::Connection
+            && !condition.is_of_connections()
+            && self.sets(condition)
     }
 
     #[inline(always)]
@@ -267,6 +304,14 @@ impl Rule {
 
     /// What `condition` would have needed, and what it saw instead.
     pub(crate) fn describe(&self, condition: Condition, seen: &Seen<'_>) -> (String, String) {
+        let (wanted, saw) = self.wanted_and_seen(condition, seen);
+        match self.is_untold(condition, seen) {
+            true => (wanted, "a TCP connection, which does not tell".to_owned()),
+            false => (wanted, saw),
+        }
+    }
+
+    fn wanted_and_seen(&self, condition: Condition, seen: &Seen<'_>) -> (String, String) {
         let facts = seen.facts;
         match condition {
             Condition::Methods => (self.methods.to_string(), facts.method.to_string()),

@@ -433,3 +433,116 @@ fn workloads_are_named_by_cluster_namespace_and_account() {
         assert!(is_allowed || told.contains(&format!("workloads: saw {saw}, wanted")), "{told}");
     }
 }
+
+#[test]
+fn a_connection_is_judged_by_who_opens_it_from_where() {
+    let near = json!({ "sources": ["10.1.0.0/16"] });
+    let reads = json!({ "methods": ["GET"], "sources": ["10.1.0.0/16"] });
+    let far = json!({ "methods": ["GET"], "sources": ["10.9.0.0/16"] });
+    let opens = || Request::get("/").connection();
+    for (of, wanted) in [
+        (vec![rule("near", &near)], Reason::Ok),
+        (vec![rule("reads", &reads)], Reason::AccessDenied),
+        (vec![rule("all", &json!({}))], Reason::Ok),
+        (vec![rule("near", &near), deny("reads", &reads)], Reason::AccessDenied),
+        (vec![rule("near", &near), deny("far", &far)], Reason::Ok),
+        (vec![deny("far", &far)], Reason::Ok),
+        (vec![deny("near", &near)], Reason::AccessDenied),
+        (vec![rule("known", &json!({ "callers": [{}] }))], Reason::AccessDenied),
+        (vec![rule("host", &json!({ "hosts": ["shop.example"] }))], Reason::AccessDenied),
+        (vec![rule("path", &json!({ "paths": [{ "value": "/" }] }))], Reason::AccessDenied),
+        (
+            vec![rule("head", &json!({ "headers": [{ "name": "a", "value": "b" }] }))],
+            Reason::AccessDenied,
+        ),
+    ] {
+        let made = chain([level([rules(of.clone())])]);
+        assert_eq!(reason(&made, &opens()), wanted, "{of:?}");
+    }
+}
+
+#[test]
+fn why_a_connection_is_denied_says_what_it_does_not_tell() {
+    let near = json!({ "sources": ["10.1.0.0/16"] });
+    let reads = json!({ "methods": ["GET"], "sources": ["10.1.0.0/16"] });
+    let (opens, near) = (Request::get("/").connection(), rule("near", &near));
+    let tells = |made: Value| {
+        let story = chain([level([made])]).explain(&opens.facts(), None);
+        (story.to_string(), story.change.unwrap_or_default())
+    };
+    let (text, change) = tells(rules([rule("reads", &reads)]));
+    assert!(
+        text.contains("methods: saw a TCP connection, which does not tell, wanted GET"),
+        "{text}"
+    );
+    let wanted = "rule 'reads' of AccessPolicy shop/p0 would allow it if it did not ask for \
+                  'methods', which a TCP connection does not tell";
+    assert_eq!(change, wanted);
+    let (_, change) = tells(rules([near, deny("no-reads", &reads)]));
+    let wanted = "rule 'no-reads' of AccessPolicy shop/p0 must not mean this connection, which does \
+                  not tell its 'methods'";
+    assert_eq!(change, wanted);
+}
+
+fn any_rule() -> impl Strategy<Value = Value> {
+    let some = |name: &'static str, values: Vec<Value>| {
+        let values = prop::sample::subsequence(values, 1..=2);
+        prop::option::weighted(0.3, values).prop_map(move |values| (name, values))
+    };
+    let account = |account| json!({ "cluster": "east", "serviceAccount": account });
+    let header = |value| json!({ "name": "x", "value": value });
+    let conditions = [
+        some("methods", vec![json!("GET"), json!("POST")]),
+        some("sources", vec![json!("10.1.0.0/16"), json!("10.2.0.0/16")]),
+        some("workloads", vec![account("front"), account("back")]),
+        some("hosts", vec![json!("shop.example"), json!("*.example")]),
+        some("callers", vec![json!({}), json!({ "apiKey": "clerk" })]),
+        some("paths", vec![json!({ "value": "/a" }), json!({ "type": "Exact", "value": "/" })]),
+        some("headers", vec![header("y"), header("z")]),
+    ];
+    let action = prop::sample::select(vec!["Allow", "Deny"]);
+    (action, conditions).prop_map(|(action, conditions)| {
+        let when =
+            conditions.into_iter().filter_map(|(name, of)| Some((name.to_owned(), json!(of?))));
+        json!({ "action": action, "when": Value::Object(when.collect()) })
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+
+    /// Whatever goes through a connection would pass as a request.
+    #[test]
+    fn a_connection_passes_only_where_every_request_would(
+        levels in prop::collection::vec(prop::collection::vec(any_rule(), 0..20), 0..3),
+        account in prop::sample::select(vec!["front", "back", "other"]),
+        source in prop::sample::select(vec!["10.1.1.1", "10.2.1.1", "10.3.1.1"]),
+        method in prop::sample::select(vec![Method::GET, Method::POST, Method::CONNECT]),
+        host in prop::sample::select(vec!["shop.example", "shop.test", ""]),
+        path in prop::sample::select(vec!["/", "/a", "/b"]),
+        value in prop::option::of(prop::sample::select(vec!["y", "z"])),
+        is_known in any::<bool>(),
+    ) {
+        let named = |rules: Vec<Value>| {
+            let named = rules.into_iter().enumerate().map(|(place, mut rule)| {
+                rule["name"] = json!(format!("r{place}"));
+                rule
+            });
+            level([json!({ "rules": named.collect::<Vec<_>>() })])
+        };
+        let made = chain(levels.into_iter().filter(|rules| !rules.is_empty()).map(named));
+        let name = |word: &str| Name::parse(word).unwrap();
+        let (cluster, namespace) = (name("east"), name("shop"));
+        let peer = Peer::Workload { cluster, namespace, service_account: name(account) };
+        let request = Request { host: host.to_owned(), ..Request::get(path).from(source) };
+        let request = value.into_iter().fold(request.method(method), |one, value| one.with("x", value));
+        let users = [Arc::new(crate::Principal::ApiKey { name: "clerk".to_owned() })];
+        let users = if is_known { &users[..] } else { &[] };
+        let passes = |request: &Request| {
+            let facts = Facts { peer: Some(&peer), users, ..request.facts() };
+            matches!(made.decide(&facts, None), Verdict::Pass(_))
+        };
+        let opens = request.clone().connection();
+        prop_assert!(!passes(&opens) || passes(&request), "{request:?}");
+    }
+}

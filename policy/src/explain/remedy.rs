@@ -32,8 +32,13 @@ fn of_level(level: &Level, seen: &Seen<'_>) -> Option<String> {
     let policies = || level.policies().iter();
     let rules = policies().flat_map(|policy| policy.deny.iter().map(move |rule| (policy, rule)));
     let denies = rules.filter(|(_, rule)| rule.matches(seen));
-    let denies = denies
-        .map(|(policy, rule)| format!("{} must not mean this request", policy.rule_ref(rule)));
+    let denies = denies.map(|(policy, rule)| match untold(rule, seen) {
+        Some(untold) => {
+            let rule = policy.rule_ref(rule);
+            format!("{rule} must not mean this connection, which does not tell its {untold}")
+        }
+        None => format!("{} must not mean this request", policy.rule_ref(rule)),
+    });
     let all: Vec<_> = denies.chain(lacks(level, seen)).collect();
     (!all.is_empty()).then(|| all.join("; and "))
 }
@@ -56,9 +61,22 @@ fn lacks(level: &Level, seen: &Seen<'_>) -> Option<String> {
     Some(format!("{} would allow it if {}", policy.rule_ref(rule), lacks.join(" and ")))
 }
 
+/// The conditions of a rule of which what is seen does not tell whether they hold.
+fn untold(rule: &Rule, seen: &Seen<'_>) -> Option<String> {
+    let untold = rule.untold(seen);
+    let words: Vec<_> = untold.iter().map(|one| format!("'{}'", one.as_str())).collect();
+    (!words.is_empty()).then(|| words.join(" and "))
+}
+
 /// What has to be so for one condition to hold: that the rule names what was seen, as it would be
 /// written there, or where nothing was seen that it could name, that the request brings it.
 fn lack(policy: &CompiledPolicy, rule: &Rule, condition: Condition, seen: &Seen<'_>) -> String {
+    if rule.untold(seen).contains(&condition) {
+        return format!(
+            "it did not ask for '{}', which a TCP connection does not tell",
+            condition.as_str()
+        );
+    }
     let (wanted, saw) = rule.describe(condition, seen);
     let entry = match condition {
         Condition::Callers => match seen.known.at(seen.level).next() {

@@ -98,6 +98,7 @@ fn a_long_story_is_cut_to_what_decided_and_few_wait() {
     let chain = policy::Chain::compile(vec![level], &[]).unwrap();
     let headers = http::HeaderMap::new();
     let facts = policy::Facts {
+        layer: policy::Layer::Request,
         now: 0,
         source: [127, 0, 0, 1].into(),
         scheme: policy::Scheme::Http,

@@ -7,7 +7,8 @@ use http::header::{CONTENT_LENGTH, HOST};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Version};
-use policy::{Answer, Facts, Proof, Reason, Verdict};
+use policy::explain::Story;
+use policy::{Answer, Facts, Layer, Pass, Proof, Reason, Verdict};
 use table::{Found, Target};
 
 use crate::decisions::discreet;
@@ -43,6 +44,7 @@ pub(super) fn judge<'l>(
     bound(conn, parts)?;
     let users = passport::believed(live, record.side, record.behalf.as_ref());
     let facts = Facts {
+        layer: Layer::Request,
         now: moment::signed(record.began_at),
         source: record.source,
         scheme: conn.scheme,
@@ -63,26 +65,7 @@ pub(super) fn judge<'l>(
     let found = found.map_err(Answer::new)?;
     // What is called is a Service's port, and not the one where its callers' proxy listens.
     let facts = Facts { port: found.listener.port, ..facts };
-    record.rule = Some((found.place, Arc::clone(found.rule)));
-    if conn.is_stranger(live) {
-        let why = "its workspace is not in the cluster that vouches for who sends it";
-        return Err(Answer { detail: Some(why.into()), ..Answer::new(Reason::AccessDenied) });
-    }
-    let verdict = found.rule.chain.decide(&facts, found.prefix);
-    let reason = match &verdict {
-        Verdict::Pass(_) => Reason::Ok,
-        Verdict::Answer(answer) => answer.reason,
-    };
-    let told = conn.shared.telemetry.decisions();
-    if told.is_some_and(|decisions| decisions.wants_story(record, reason)) {
-        record.story = Some(discreet(found.rule.chain.explain(&facts, found.prefix)));
-    }
-    let pass = match verdict {
-        Verdict::Pass(pass) => pass,
-        Verdict::Answer(answer) => return Err(answer),
-    };
-    record.principal = pass.principal.or(record.principal.take());
-    record.decided_by = pass.rule;
+    let pass = decide(conn, live, &found, &facts, record)?;
     let seed = record.seed();
     let target = found.rule.backends.target(seed as u32);
     let answer = |reason| found.rule.chain.answer(reason);
@@ -92,8 +75,42 @@ pub(super) fn judge<'l>(
     Ok(Way { found, host, path: whole, target, proofs: pass.proofs })
 }
 
+/// What stands before what was found says of a request or a connection; the record is told.
+pub(crate) fn decide(
+    conn: &Conn,
+    live: &Live,
+    found: &Found<'_>,
+    facts: &Facts<'_>,
+    record: &mut Record,
+) -> Result<Pass, Answer> {
+    record.rule = Some((found.place, Arc::clone(found.rule)));
+    if let Some(from) = conn.from.as_deref().filter(|_| conn.is_stranger(live)) {
+        let answer = Answer::new(Reason::AccessDenied);
+        let why = "its workspace is not in the cluster that vouches for who sends it";
+        let change = format!("the workspace has to be in cluster '{}'", from.cluster());
+        record.story = Some(Box::new(Story::of(answer.reason, why.to_owned(), change)));
+        return Err(Answer { detail: Some(why.into()), ..answer });
+    }
+    let verdict = found.rule.chain.decide(facts, found.prefix);
+    let reason = match &verdict {
+        Verdict::Pass(_) => Reason::Ok,
+        Verdict::Answer(answer) => answer.reason,
+    };
+    let told = conn.shared.telemetry.decisions();
+    if told.is_some_and(|decisions| decisions.wants_story(record, reason)) {
+        record.story = Some(discreet(found.rule.chain.explain(facts, found.prefix)));
+    }
+    let mut pass = match verdict {
+        Verdict::Pass(pass) => pass,
+        Verdict::Answer(answer) => return Err(answer),
+    };
+    record.principal = pass.principal.take().or(record.principal.take());
+    record.decided_by = pass.rule.take();
+    Ok(pass)
+}
+
 /// The host as named and in normal form. Only HTTP/1.0 may leave it out.
-fn host_of(parts: &Parts) -> Option<(&str, Cow<'_, str>)> {
+pub(crate) fn host_of(parts: &Parts) -> Option<(&str, Cow<'_, str>)> {
     match forward::one_host(parts) {
         Some(named) => Some((named, policy::host::normalise(named).ok()?)),
         None if parts.version == Version::HTTP_10 && !parts.headers.contains_key(HOST) => {
@@ -130,7 +147,7 @@ fn host_value(parts: &Parts, named: &str) -> Option<HeaderValue> {
     }
 }
 
-/// What is refused whatever the table says.
+/// What is refused whatever the table says. Only the application beside a proxy opens connections.
 fn bound(conn: &Conn, parts: &Parts) -> Result<(), Answer> {
     if parts.method == Method::CONNECT {
         return Err(Answer::new(Reason::BadRequest));

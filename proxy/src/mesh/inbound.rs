@@ -1,6 +1,7 @@
 //! From other proxies to the application: who connects, and HTTP on each tunnel of theirs.
 
 use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -12,13 +13,14 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use model::identity::Peer;
-use policy::Reason;
+use policy::{Layer, Reason};
 use table::Target;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 use super::{DISOWNED, FRAME, WINDOW, WINDOWS, left};
+use crate::dial;
 use crate::failure::Failure;
 use crate::http::{Conn, Servers, Spoken};
 use crate::pool;
@@ -39,7 +41,10 @@ pub(crate) async fn serve(outer: Conn, stream: TcpStream, servers: &Arc<Servers>
     let stream = match tokio::time::timeout(limits.handshake, handshake).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
-            tracing::info!(peer = %outer.peer, %error, "not let in from the mesh");
+            match unproved(&error) {
+                Some(reason) => dial::unproved(&outer, reason, &error.to_string()),
+                None => tracing::info!(peer = %outer.peer, %error, "not let in from the mesh"),
+            }
             return Outcome::HandshakeFailed;
         }
         Err(_) => return Outcome::HandshakeFailed,
@@ -85,6 +90,15 @@ pub(crate) async fn serve(outer: Conn, stream: TcpStream, servers: &Arc<Servers>
     }
 }
 
+/// Why who connects is nobody, where it was for their certificate that the handshake failed.
+fn unproved(error: &io::Error) -> Option<Reason> {
+    match error.get_ref()?.downcast_ref::<rustls::Error>()? {
+        rustls::Error::NoCertificatesPresented => Some(Reason::CredentialMissing),
+        rustls::Error::InvalidCertificate(_) => Some(Reason::CredentialInvalid),
+        _ => None,
+    }
+}
+
 fn over(served: &Result<(), hyper::Error>, usual: Outcome) -> Outcome {
     if served.is_ok() { usual } else { Outcome::Reset }
 }
@@ -104,13 +118,14 @@ impl Opener {
     }
 }
 
-/// Answers a CONNECT, and serves what comes through it. Where nobody answers for the application, it
-/// is refused, so that who asks goes elsewhere before it has sent anything.
+/// Answers a CONNECT, and serves what comes through it: HTTP, or bytes, as the port takes it. Where
+/// nobody answers for the application, it is refused, so that who asks goes elsewhere before it has
+/// sent anything.
 async fn tunnel(
     outer: &Arc<Conn>,
     opener: &Opener,
     servers: &Arc<Servers>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Response<Empty<Bytes>> {
     let answer = |status| {
         let mut answer = Response::new(Empty::new());
@@ -125,9 +140,14 @@ async fn tunnel(
         tracing::info!(to = %request.uri(), %from, "no port of this workload is meant");
         return answer(StatusCode::NOT_FOUND);
     };
-    if !outer.shared.live.load().table.is_at_home(from) {
-        tracing::info!(%from, "not let in: its workspace is not in that cluster");
-        return answer(StatusCode::FORBIDDEN);
+    let (shared, worker, tasks) = (Arc::clone(&outer.shared), outer.worker, outer.tasks.clone());
+    let conn = Conn::new(shared, worker, outer.peer, port, tasks).of(Arc::clone(from), opener.ends);
+    let (conn, live) = (Arc::new(conn), outer.shared.live.load_full());
+    let open = Arc::clone(&opener.open);
+    if conn.is_stranger(&live) || live.table.takes(port) == Some(Layer::Connection) {
+        let client = hyper::upgrade::on(&mut request);
+        let (parts, _) = request.into_parts();
+        return dial::inbound(conn, &live, &parts, client, open).await;
     }
     let bound = outer.shared.settings.limits.connect;
     let reached = tokio::time::timeout(bound, reach(outer, port)).await;
@@ -135,14 +155,12 @@ async fn tunnel(
         tracing::debug!(%port, %from, %failure, "the application cannot be reached");
         return answer(StatusCode::SERVICE_UNAVAILABLE);
     }
-    let (shared, worker, tasks) = (Arc::clone(&outer.shared), outer.worker, outer.tasks.clone());
-    let conn = Conn::new(shared, worker, outer.peer, port, tasks).of(Arc::clone(from), opener.ends);
-    let (servers, open) = (Arc::clone(servers), Arc::clone(&opener.open));
+    let servers = Arc::clone(servers);
     outer.tasks.spawn(async move {
         let _open = open;
         match hyper::upgrade::on(request).await {
             Ok(upgraded) => {
-                servers.serve(Arc::new(conn), TokioIo::new(upgraded), Spoken::Detect).await;
+                servers.serve(conn, TokioIo::new(upgraded), Spoken::Detect).await;
             }
             Err(error) => tracing::debug!(%error, "a tunnel was not opened"),
         }

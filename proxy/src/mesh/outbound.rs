@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
-use http::{Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::Empty;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use policy::Reason;
 use rustls::pki_types::ServerName;
 use table::Through;
 use tokio_rustls::TlsConnector;
@@ -60,14 +61,16 @@ impl Way {
         self.membership.now().map(|now| now.number)
     }
 
-    /// A tunnel to `to`, within the bound on connecting.
+    /// A tunnel to `to`, within the bound on connecting; the proxy is told `heads` of it.
     pub(crate) async fn tunnel(
         &self,
         to: std::net::SocketAddr,
         worker: usize,
         limits: &Limits,
+        heads: HeaderMap,
     ) -> Result<Tunnel, Failure> {
-        let opened = tokio::time::timeout(limits.connect, self.open(to, worker, limits)).await;
+        let opening = self.open(to, worker, limits, heads);
+        let opened = tokio::time::timeout(limits.connect, opening).await;
         opened.map_err(Failure::unreached)?
     }
 
@@ -76,11 +79,13 @@ impl Way {
         to: std::net::SocketAddr,
         worker: usize,
         limits: &Limits,
+        heads: HeaderMap,
     ) -> Result<Tunnel, Failure> {
         loop {
             let (open, is_new) = self.connection(worker, limits).await?;
             let mut connect = Request::new(Empty::new());
             *connect.method_mut() = Method::CONNECT;
+            connect.headers_mut().clone_from(&heads);
             *connect.uri_mut() = to.to_string().parse().map_err(Failure::unreached)?;
             let mut requests = open.requests.clone();
             match requests.send_request(connect).await {
@@ -90,7 +95,14 @@ impl Way {
                 }
                 Ok(response) => {
                     let (peer, status) = (&self.through.peer, response.status());
-                    return Err(unreached(&format!("the proxy of {peer} answered {status}")));
+                    let why = format!("the proxy of {peer} answered {status}");
+                    return Err(match status {
+                        // It is who asks that is not let in, and so it would be elsewhere.
+                        StatusCode::FORBIDDEN => {
+                            Failure::backend(Reason::AccessDenied).because(why)
+                        }
+                        _ => unreached(&why),
+                    });
                 }
                 Err(error) if is_new => return Err(Failure::unreached(error)),
                 // It was closed meanwhile; the next one is new.

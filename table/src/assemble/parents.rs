@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use model::gateway::{self, FromNamespaces, Gateway};
 use model::route::ParentRef;
+use model::service::{AppProtocol, ServicePort};
 use model::{Hostname, Invalid, Key, Name, Resource};
 
 use crate::assemble::walk::Walk;
@@ -183,9 +184,14 @@ impl<'a> Search<'a> {
         let Some(Resource::Service(service)) = self.settled.get(name) else {
             return Err(self.settled.absence(name));
         };
+        let meant = |one: &&ServicePort| port.is_none_or(|port| port == one.port);
+        let mut meant = service.spec.ports.iter().filter(meant).peekable();
         match port {
-            Some(port) if service.spec.ports.iter().all(|one| one.port != port) => {
-                Err(format!("{name} has no port {port}"))
+            Some(port) if meant.peek().is_none() => Err(format!("{name} has no port {port}")),
+            _ if meant.peek().is_some()
+                && meant.all(|one| one.speaks() == Some(AppProtocol::Tcp)) =>
+            {
+                Err(format!("what {name} is sent there is TCP, and a route leads requests"))
             }
             Some(_) | None => Ok(()),
         }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use model::{Kind, Resource};
-use policy::{Facts, Scheme, Verdict};
+use policy::{Facts, Layer, Scheme, Verdict};
 use serde_json::{Value, json};
 
 use crate::{Assembly, Input, Table, Target, assemble};
@@ -72,6 +72,7 @@ pub(super) fn faults(assembly: &Assembly) -> Vec<String> {
 
 /// A request.
 pub(super) struct Ask {
+    pub(super) layer: Layer,
     pub(super) method: Method,
     pub(super) port: u16,
     pub(super) host: &'static str,
@@ -82,7 +83,15 @@ pub(super) struct Ask {
 
 pub(super) fn get(host: &'static str, path: &str) -> Ask {
     let (method, headers) = (Method::GET, HeaderMap::new());
-    Ask { method, port: 80, host, path: path.to_owned(), query: None, headers }
+    Ask {
+        layer: Layer::Request,
+        method,
+        port: 80,
+        host,
+        path: path.to_owned(),
+        query: None,
+        headers,
+    }
 }
 
 impl Ask {
@@ -103,6 +112,7 @@ impl Ask {
 
     pub(super) fn facts(&self) -> Facts<'_> {
         Facts {
+            layer: self.layer,
             now: 0,
             source: IpAddr::V4(Ipv4Addr::LOCALHOST),
             scheme: Scheme::Http,

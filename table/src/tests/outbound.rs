@@ -2,9 +2,10 @@
 //! is to be asked.
 
 use model::{Key, Kind, Name, Resource};
+use policy::Layer;
 use serde_json::{Value, json};
 
-use super::fixture::{Ask, get, object};
+use super::fixture::{Ask, faults, get, object};
 use crate::{Assembly, Input, Target, assemble};
 
 pub(super) fn name(word: &str) -> Name {
@@ -38,6 +39,12 @@ pub(super) fn input(resources: Vec<Resource>) -> Input {
 
 fn made(resources: Vec<Resource>) -> Assembly {
     assemble(input(resources), None)
+}
+
+/// The same of a connection.
+fn opened(assembly: &Assembly, host: &'static str, port: u16) -> String {
+    let ask = Ask { layer: Layer::Connection, ..get(host, "") };
+    call(assembly, &ask, Some(port))
 }
 
 /// The rule that a call meets, and how many endpoints it may go to.
@@ -121,6 +128,53 @@ fn nothing_goes_past_a_proxy_where_one_is_to_be_asked() {
     assert_eq!(with(vec![workspace("open")]), "shop/orders:80 2");
     assert_eq!(with(vec![workspace("deny")]), "shop/orders:80 1");
     assert_eq!(with(vec![workspace("open"), policy]), "shop/orders:80 1");
+}
+
+#[test]
+fn a_port_that_carries_tcp_takes_connections_and_no_requests_and_no_route_leads_there() {
+    let ports = json!([{ "name": "http", "port": 80, "targetPort": 8080 },
+        { "name": "tcp", "port": 5432, "targetPort": 8080, "appProtocol": "tcp" }]);
+    let tcp = json!([{ "port": 5432, "targetPort": 8080, "appProtocol": "tcp" }]);
+    let route = |service: &str, port: Value| {
+        let mut parent = json!({ "group": "", "kind": "Service", "name": service });
+        if !port.is_null() {
+            parent["port"] = port;
+        }
+        let spec = json!({ "parentRefs": [parent], "rules": [{ "backendRefs":
+            [{ "name": "orders", "port": 80 }] }] });
+        object(Kind::HttpRoute, "shop", "led", spec)
+    };
+    let with = |more: Option<Resource>| {
+        let resources = [
+            workload("orders-1", "orders", json!({})),
+            service("shop", "orders", ports.clone()),
+            service("shop", "db", tcp.clone()),
+        ];
+        made(resources.into_iter().chain(more).collect())
+    };
+    let made = with(None);
+    for (of, wanted) in [
+        (called(&made, "orders", Some(80)), "shop/orders:80 1"),
+        (called(&made, "orders", Some(5432)), "backend_protocol"),
+        (opened(&made, "orders", 5432), "shop/orders:5432 1"),
+        (opened(&made, "orders", 80), "backend_protocol"),
+        (opened(&made, "orders", 81), "no_route"),
+    ] {
+        assert_eq!(of, wanted);
+    }
+    // A route leads what is asked of the one port, and the other stays as it is.
+    let led = with(Some(route("orders", Value::Null)));
+    assert_eq!(faults(&led), [""; 0]);
+    assert_eq!(called(&led, "orders", Some(80)), "shop/led/0 1");
+    assert_eq!(opened(&led, "orders", 5432), "shop/orders:5432 1");
+    for (service, port) in [("orders", json!(5432)), ("db", Value::Null)] {
+        let refused = with(Some(route(service, port)));
+        let told = faults(&refused).join("\n");
+        let wanted =
+            format!("what Service shop/{service} is sent there is TCP, and a route leads requests");
+        assert!(told.contains(&wanted), "{told}");
+        assert_eq!(opened(&refused, service, 5432), opened(&made, service, 5432));
+    }
 }
 
 #[test]

@@ -49,7 +49,11 @@ fn ready_endpoints_are_found_by_port_name_each_once_and_in_order() {
 fn broken_backends_keep_their_share_and_say_why() {
     let resources = vec![
         plain(),
-        service("shop", json!([{ "port": 80 }])),
+        service(
+            "shop",
+            json!([{ "name": "a", "port": 80 },
+            { "name": "b", "port": 5432, "appProtocol": "tcp" }]),
+        ),
         service("other", json!([{ "port": 80 }])),
         to(json!([
             { "name": "web", "port": 80 },
@@ -57,6 +61,7 @@ fn broken_backends_keep_their_share_and_say_why() {
             { "name": "nobody", "port": 80, "weight": 3 },
             { "name": "web", "namespace": "other", "port": 80, "weight": 4 },
             { "name": "web", "kind": "Bucket", "group": "x.io", "weight": 5 },
+            { "name": "web", "port": 5432, "weight": 6 },
         ])),
     ];
     let assembly = made(resources);
@@ -66,10 +71,11 @@ fn broken_backends_keep_their_share_and_say_why() {
         "3 x backend_missing",
         "4 x backend_not_allowed",
         "5 x backend_missing",
+        "6 x backend_protocol",
     ];
     assert_eq!(get("h", "/").backends(&assembly.table), wanted);
     let said = faults(&assembly);
-    assert_eq!(said.len(), 4);
+    assert_eq!(said.len(), 5);
     assert!(said[0].contains("spec.rules[0].backendRefs[1]: no Service shop/web with port 81"));
     assert!(said[2].contains("does not enforce ReferenceGrant"), "{}", said[2]);
 }

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use policy::{Facts, Reason, Scheme};
+use policy::{Facts, Layer, Reason, Scheme};
 use table::{Input, Table, assemble};
 
 use crate::dice::{Dice, number};
@@ -16,6 +16,7 @@ const REQUESTS_PER_WORLD: u64 = 50;
 
 fn ask(table: &Table, request: &Request) -> Answer {
     let facts = Facts {
+        layer: Layer::Request,
         now: 0,
         source: IpAddr::V4(Ipv4Addr::LOCALHOST),
         scheme: Scheme::Http,

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use model::Hostname;
 use model::route::{HttpMatch, HttpRoute, PathMatchType, ValueMatchType};
-use policy::{Facts, Scheme};
+use policy::{Facts, Layer, Scheme};
 
 use super::expression;
 use super::reroute::Ports;
@@ -53,6 +53,7 @@ impl<'r> Sample<'r> {
     /// Asks something of it.
     pub(super) fn ask<T>(&self, now: i64, ask: impl FnOnce(&Facts<'_>) -> T) -> T {
         ask(&Facts {
+            layer: Layer::Request,
             now,
             source: SOURCE,
             scheme: self.scheme,

@@ -34,7 +34,8 @@ pub(super) fn words(by: &Teller, decision: &Decision, tale: &Tale) -> Vec<String
     let detail: Vec<_> = detail.map(|detail| format!("the cause: {detail}")).collect();
     words.extend(detail);
     let is_named = tale.decider.is_some() || decision.policy.is_some();
-    if tale.story.is_none() && is_denial(&decision.reason) && !is_named {
+    let is_told = tale.story.is_some() || is_named || decision.detail.is_some();
+    if is_denial(&decision.reason) && !is_told {
         words.push(UNTOLD.to_owned());
     }
     let silent = tale.others.iter().filter(|other| tale.decider.as_ref() != Some(other));
@@ -64,6 +65,7 @@ fn deed(decision: &Decision) -> String {
     let verb = if is_denial(reason) { "denied" } else { "answered" };
     match status {
         Some(status) => format!("{verb} it with {status} {reason}"),
+        None if is_denial(reason) => format!("denied it without an answer, by {reason}"),
         None => format!("ended it without an answer, by {reason}"),
     }
 }

@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 
 use http::{HeaderMap, Method};
 use policy::chain::Verdict;
-use policy::{Facts, Scheme};
+use policy::{Facts, Layer, Scheme};
 
 use super::*;
 
@@ -115,6 +115,7 @@ impl Scene {
     pub(super) fn door(&self, name: &str) -> Door {
         let (path, headers) = (format!("/{name}"), HeaderMap::new());
         let facts = Facts {
+            layer: Layer::Request,
             now: 0,
             source: [127, 0, 0, 1].into(),
             scheme: Scheme::Http,

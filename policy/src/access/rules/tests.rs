@@ -73,9 +73,10 @@ proptest! {
         source in prop::sample::select(vec!["10.1.1.1", "10.2.2.2", "11.1.1.1", "::1", "::ffff:10.1.1.1"]),
         path in prop::sample::select(vec!["/", "/a", "/a/", "/a/b", "/a/b/", "/ab"]),
         known in any_known(),
+        layer in prop::sample::select(vec![Layer::Request, Layer::Connection]),
     ) {
         let rules = || whens.iter().enumerate().map(|(place, when)| rule(place, when));
-        let request = Request { host: host.to_owned(), ..Request::get(path).from(source) };
+        let request = Request { layer, host: host.to_owned(), ..Request::get(path).from(source) };
         let facts = request.facts();
         let seen = Seen::new(&facts, &known);
         let wanted = rules().find(|rule| rule.matches(&seen)).map(|rule| rule.name);

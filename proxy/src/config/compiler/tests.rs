@@ -1,7 +1,7 @@
 //! What cannot be read closes what it protects, or changes nothing; all else is served.
 
 use bytes::Bytes;
-use policy::{Facts, Verdict};
+use policy::{Facts, Layer, Verdict};
 use serde_json::json;
 
 use super::*;
@@ -72,6 +72,7 @@ fn held(all: &[Envelope]) -> Objects {
 fn meets(table: &Table, path: &str) -> String {
     let (method, headers) = (http::Method::GET, http::HeaderMap::new());
     let facts = Facts {
+        layer: Layer::Request,
         now: 0,
         source: std::net::Ipv4Addr::LOCALHOST.into(),
         scheme: policy::Scheme::Http,

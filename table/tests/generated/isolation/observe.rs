@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use http::{HeaderMap, Method};
-use policy::{Facts, Reason, Scheme, Verdict};
+use policy::{Facts, Layer, Reason, Scheme, Verdict};
 use table::{Table, Target};
 
 /// A request.
@@ -35,6 +35,7 @@ pub(crate) struct Seen {
 /// Asks the table.
 pub(crate) fn observe(table: &Table, request: &Request) -> Seen {
     let facts = Facts {
+        layer: Layer::Request,
         now: 0,
         source: IpAddr::V4(Ipv4Addr::LOCALHOST),
         scheme: Scheme::Http,

@@ -1,0 +1,302 @@
+//! Connections that are carried as bytes: who opens one is judged, and nothing that goes through is
+//! read.
+//!
+//! ```text
+//! outbound: the application ── CONNECT orders:5432 ── an endpoint, through its proxy ── bytes
+//! inbound:  another proxy ── CONNECT ── may who sends it, by what a connection tells ── the application
+//! ```
+//!
+//! A connection is one exchange: it has one record, told when it is over.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, Method, Response, StatusCode};
+use http_body_util::Empty;
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto;
+use model::Key;
+use policy::explain::Story;
+use policy::{Answer, Facts, Layer, Reason, Verdict};
+use table::{Found, Target};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use wire::Side;
+
+use crate::balance::{self, Turn};
+use crate::carry::Ends;
+use crate::connect::{self, Stream};
+use crate::exchange::{REQUEST_ID, TRACEPARENT, decide, fail, host_of, port_of, refuse};
+use crate::failure::{Failure, Retry};
+use crate::gather::Gather;
+use crate::http::Conn;
+use crate::live::{Live, Service};
+use crate::moment;
+use crate::record::Record;
+use crate::reply::Reply;
+use crate::steady::Steady;
+
+/// What hyper has of a plain connection.
+type Plain = TokioIo<Steady<Gather<TcpStream>>>;
+
+/// A connection, kept so that a new table can be asked about it.
+#[derive(Debug)]
+struct Asked {
+    /// The Service as the application called it; nothing where another proxy opened it.
+    host: Box<str>,
+    port: Option<u16>,
+    headers: HeaderMap,
+    conn: Arc<Conn>,
+}
+
+/// One that was opened, to where.
+struct Opened {
+    asked: Asked,
+    backend: Stream,
+    turn: Turn,
+    record: Box<Record>,
+}
+
+/// Answers a CONNECT of the application beside this proxy.
+pub(crate) async fn outbound(
+    conn: &Arc<Conn>,
+    live: &Arc<Live>,
+    parts: &Parts,
+    client: Option<OnUpgrade>,
+    mut record: Box<Record>,
+) -> Response<Reply> {
+    let host = host_of(parts).ok_or(Reason::HostInvalid);
+    let host = host.and_then(|(named, host)| {
+        // It is what a CONNECT names (RFC 9110, section 9.3.6).
+        let port = port_of(named).ok_or(Reason::BadRequest)?;
+        Ok((host, port))
+    });
+    let (host, port) = match host {
+        Ok(named) => named,
+        Err(reason) => return refuse(Answer::new(reason), record),
+    };
+    let asked = Asked::new(conn, &host, Some(port));
+    record.host = host.into();
+    let opened = match asked.open(live, record).await {
+        Ok(opened) => opened,
+        Err(Unopened::Refused(answer, record)) => return refuse(answer, record),
+        Err(Unopened::Failed(failure, record)) => return fail(record, &failure),
+    };
+    if let Some(client) = client {
+        conn.tasks.spawn(opened.carry_on(client));
+    }
+    Response::new(Reply::Switched)
+}
+
+/// Answers a CONNECT of another proxy to a port of the application that takes bytes, or of one that may
+/// open nothing here; `open` is held for as long as it lasts.
+pub(crate) async fn inbound(
+    conn: Arc<Conn>,
+    live: &Arc<Live>,
+    parts: &Parts,
+    client: OnUpgrade,
+    open: Arc<()>,
+) -> Response<Empty<Bytes>> {
+    let record = Record::open(&conn, live, parts);
+    let (status, opened) = match Asked::new(&conn, "", None).open(live, record).await {
+        Ok(opened) => (StatusCode::OK, Some(opened)),
+        // Told in full by the record, that the proxy that asks may join it with its own.
+        Err(Unopened::Refused(answer, record)) => (refuse(answer, record).status(), None),
+        Err(Unopened::Failed(failure, record)) => (fail(record, &failure).status(), None),
+    };
+    if let Some(opened) = opened {
+        conn.tasks.spawn(async move {
+            let _open = open;
+            opened.carry_on(client).await;
+        });
+    }
+    let mut response = Response::new(Empty::new());
+    *response.status_mut() = status;
+    response
+}
+
+/// Tells of somebody who was not let in, since they proved to be nobody: they were sent to nothing, and
+/// there is no request.
+pub(crate) fn unproved(conn: &Arc<Conn>, reason: Reason, why: &str) {
+    let live = conn.shared.live.load();
+    let mut asked = http::Request::new(());
+    *asked.method_mut() = Method::CONNECT;
+    let mut record = Record::open(conn, &live, &asked.into_parts().0);
+    let change = "a certificate that this installation signed for a workload or a gateway";
+    record.side = Side::Inbound;
+    record.reason = reason;
+    record.meant =
+        live.table.inbound.as_ref().map(|inbound| Box::<Key>::new(inbound.workload.clone()));
+    record.detail = Some(why.into());
+    record.story = Some(Box::new(Story::of(reason, why.to_owned(), change.to_owned())));
+    tracing::info!(peer = %conn.peer, request = ?record.request_id, why, "not let in from the mesh");
+}
+
+/// Why none was opened, with the record of it.
+enum Unopened {
+    /// It may not be.
+    Refused(Answer, Box<Record>),
+    /// It cannot be.
+    Failed(Failure, Box<Record>),
+}
+
+impl Asked {
+    fn new(conn: &Arc<Conn>, host: &str, port: Option<u16>) -> Self {
+        Asked { host: host.into(), port, headers: HeaderMap::new(), conn: Arc::clone(conn) }
+    }
+
+    fn facts(&self, record: Option<&Record>) -> Facts<'_> {
+        Facts {
+            layer: Layer::Connection,
+            now: moment::signed(record.map_or_else(SystemTime::now, |record| record.began_at)),
+            source: self.conn.peer.ip(),
+            scheme: self.conn.scheme,
+            port: self.conn.port,
+            host: &self.host,
+            method: &Method::CONNECT,
+            path: "",
+            query: None,
+            headers: &self.headers,
+            peer: self.conn.from.as_deref(),
+            users: &[],
+        }
+    }
+
+    /// What it leads to.
+    fn found<'l>(&self, live: &'l Live, facts: &Facts<'_>) -> Result<Found<'l>, Reason> {
+        match self.conn.is_outbound(live) {
+            true => live.table.called(facts, self.port),
+            false => live.table.find(facts),
+        }
+    }
+
+    /// Whether `live` would let it be opened, were that asked now.
+    fn passes(&self, live: &Live) -> bool {
+        let facts = self.facts(None);
+        let is_bytes =
+            self.conn.from.is_none() || live.table.takes(self.conn.port) == Some(Layer::Connection);
+        is_bytes
+            && !self.conn.is_stranger(live)
+            && self.found(live, &facts).is_ok_and(|found| {
+                let verdict = found.rule.chain.decide(&facts, found.prefix);
+                matches!(verdict, Verdict::Pass(_))
+            })
+    }
+
+    /// Opens it, if it may be.
+    async fn open(self, live: &Arc<Live>, mut record: Box<Record>) -> Result<Opened, Unopened> {
+        let service = match self.judge(live, &mut record) {
+            Ok(service) => service,
+            Err(answer) => return Err(Unopened::Refused(answer, record)),
+        };
+        match reach(&self.conn, service, &mut record).await {
+            Ok((backend, turn)) => Ok(Opened { asked: self, backend, turn, record }),
+            Err(failure) => Err(Unopened::Failed(failure, record)),
+        }
+    }
+
+    /// Where it may go.
+    fn judge<'l>(&self, live: &'l Live, record: &mut Record) -> Result<&'l Service, Answer> {
+        let facts = self.facts(Some(record));
+        let found = self.found(live, &facts).map_err(Answer::new)?;
+        decide(&self.conn, live, &found, &facts, record)?;
+        let answer = |reason| found.rule.chain.answer(reason);
+        let target = found.rule.backends.target(record.seed() as u32);
+        match target.ok_or_else(|| answer(Reason::NoBackend))? {
+            Target::Service(id) => Ok(&live.services[*id]),
+            Target::Broken(reason) => Err(answer(*reason)),
+        }
+    }
+}
+
+/// Opens a connection to one of a service's endpoints, of which several are tried where they cannot be
+/// reached.
+async fn reach(
+    conn: &Conn,
+    service: &Service,
+    record: &mut Record,
+) -> Result<(Stream, Turn), Failure> {
+    record.backend = Some(Arc::clone(&service.label));
+    let limits = &conn.shared.settings.limits;
+    let mut tried = Vec::new();
+    let mut now = record.began;
+    loop {
+        let at = balance::nanos(conn.shared.epoch, now);
+        let is_last = record.attempts + 1 >= limits.attempts;
+        let Some(endpoint) = balance::pick(service, &tried, is_last, at, record.seed()) else {
+            return Err(Failure::backend(Reason::NoEndpoint));
+        };
+        let mut turn = Turn::at(endpoint, conn.shared.epoch, now);
+        record.attempts += 1;
+        record.endpoint = Some(endpoint.address);
+        let opened = connect::to(endpoint, conn.worker, limits, heads(record)).await;
+        let failure = match opened {
+            Ok(stream) => {
+                let opened = Instant::now();
+                record.backend_time = Some(opened - now);
+                turn.answered(opened);
+                return Ok((stream, turn));
+            }
+            Err(failure) => failure,
+        };
+        if failure.retry != Retry::Elsewhere {
+            turn.blameless();
+            return Err(failure);
+        }
+        turn.unreached();
+        record.table.connect_failed(service.id);
+        tried.push(endpoint.address);
+        if is_last || tried.len() >= service.endpoints.len() {
+            return Err(failure);
+        }
+        now = Instant::now();
+    }
+}
+
+/// By what the proxy at the other end joins its record with this one.
+fn heads(record: &Record) -> HeaderMap {
+    let mut heads = HeaderMap::with_capacity(2);
+    heads.insert(TRACEPARENT, record.trace.header_value());
+    heads.insert(REQUEST_ID, record.request_id.clone());
+    heads
+}
+
+impl Opened {
+    /// Carries what comes once the client was told that it is open.
+    async fn carry_on(mut self, client: OnUpgrade) {
+        self.record.status = Some(StatusCode::OK);
+        let limits = &self.asked.conn.shared.settings.limits;
+        let upgraded = match tokio::time::timeout(limits.head, client).await {
+            Ok(Ok(upgraded)) => upgraded,
+            Ok(Err(error)) => return self.record.detail = Some(error.to_string().into()),
+            Err(_) => return self.record.reason = Reason::ClientTimeout,
+        };
+        // Nothing but bytes is written from here on, so the socket is used as it is.
+        match auto::upgrade::downcast::<Plain>(upgraded) {
+            Ok(parts) => {
+                let stream = parts.io.into_inner().into_inner().0;
+                self.carry(stream, parts.read_buf).await;
+            }
+            Err(upgraded) => self.carry(TokioIo::<Upgraded>::new(upgraded), Bytes::new()).await,
+        }
+    }
+
+    async fn carry<C: AsyncRead + AsyncWrite + Unpin>(self, client: C, ahead: Bytes) {
+        let Opened { asked, backend, turn: _turn, mut record } = self;
+        record.reason = Reason::Ok;
+        let (conn, idle) = (&asked.conn, asked.conn.shared.settings.limits.connection_idle);
+        let passes = |live: &Live| asked.passes(live);
+        match backend {
+            Stream::Plain(backend) => {
+                Ends::new(client, backend).ahead(ahead).carry(conn, record, idle, passes).await;
+            }
+            Stream::Mesh(backend) => {
+                Ends::new(client, *backend).ahead(ahead).carry(conn, record, idle, passes).await;
+            }
+        }
+    }
+}
