@@ -15,6 +15,7 @@
 //! A Service of the same namespace whose selector fits the labels sends to it. With `mesh`, requests
 //! reach it through its proxy alone, which is the node [`Workload::node`].
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use schemars::JsonSchema;
@@ -92,6 +93,39 @@ pub struct WorkloadMesh {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65535))]
     pub outbound: Option<u16>,
+    /// Ports on loopback that each lead to one port of a Service, for programs that know of no proxy. It
+    /// has to be one that carries TCP.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub upstreams: Vec<Upstream>,
+}
+
+/// A port of loopback that leads to a Service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Upstream {
+    /// The port on loopback.
+    #[schemars(range(min = 1, max = 65535))]
+    pub listen: u16,
+    /// The namespace of the Service; the workload's own where none is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<Name>,
+    /// The Service.
+    pub name: Name,
+    /// The port of the Service.
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: u16,
+}
+
+impl WorkloadMesh {
+    /// The ports that the proxy takes for itself, each with the field that says so.
+    fn ports(&self) -> impl Iterator<Item = (u16, String)> {
+        let own = [(self.port, "port".to_owned())];
+        let outbound = self.outbound.map(|port| (port, "outbound".to_owned()));
+        let upstreams = self.upstreams.iter().enumerate();
+        let upstreams = upstreams.map(|(at, one)| (one.listen, format!("upstreams[{at}].listen")));
+        own.into_iter().chain(outbound).chain(upstreams)
+    }
 }
 
 fn hbone() -> u16 {
@@ -176,18 +210,20 @@ impl Workload {
                 if port.speaks().is_none() {
                     at.fault_in("appProtocol", PROTOCOLS);
                 }
-                let is_taken = |mesh: &WorkloadMesh| {
-                    mesh.port == port.port || mesh.outbound == Some(port.port)
-                };
-                if spec.mesh.as_ref().is_some_and(is_taken) {
+                let mut taken = spec.mesh.iter().flat_map(WorkloadMesh::ports);
+                if taken.any(|(taken, _)| taken == port.port) {
                     at.fault_in("port", "is a port of its proxy, too");
                 }
             });
-            if let Some(mesh) = &spec.mesh
-                && mesh.outbound == Some(mesh.port)
-            {
-                at.within("mesh", |at| at.fault_in("outbound", "is the same as 'port'"));
-            }
+            at.within("mesh", |at| {
+                let mut seen = BTreeMap::new();
+                for (port, field) in spec.mesh.iter().flat_map(WorkloadMesh::ports) {
+                    match seen.get(&port) {
+                        Some(first) => at.fault_in(&field, format!("is the same as '{first}'")),
+                        None => drop(seen.insert(port, field)),
+                    }
+                }
+            });
         });
     }
 }

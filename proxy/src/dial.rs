@@ -2,7 +2,8 @@
 //! read.
 //!
 //! ```text
-//! outbound: the application ── CONNECT orders:5432 ── an endpoint, through its proxy ── bytes
+//! outbound: the application ── CONNECT orders:5432, or a port that leads there
+//!             ── an endpoint, through its proxy ── bytes
 //! inbound:  another proxy ── CONNECT ── may who sends it, by what a connection tells ── the application
 //! ```
 //!
@@ -39,6 +40,7 @@ use crate::moment;
 use crate::record::Record;
 use crate::reply::Reply;
 use crate::steady::Steady;
+use crate::telemetry::Outcome;
 
 /// What hyper has of a plain connection.
 type Plain = TokioIo<Steady<Gather<TcpStream>>>;
@@ -92,6 +94,39 @@ pub(crate) async fn outbound(
     Response::new(Reply::Switched)
 }
 
+/// Carries a connection of the application to the Service that its port leads to.
+pub(crate) async fn forwarded(conn: Arc<Conn>, live: &Arc<Live>, stream: TcpStream) -> Outcome {
+    let Some((host, port)) =
+        live.table.outbound.as_ref().and_then(|outbound| outbound.upstream(conn.port))
+    else {
+        return Outcome::Cut;
+    };
+    let mut record = Record::open(&conn, live, &nothing());
+    record.host = host.into();
+    match Asked::new(&conn, host, Some(port)).open(live, record).await {
+        Ok(opened) => {
+            opened.carry(stream, Bytes::new()).await;
+            Outcome::Done
+        }
+        // Nothing can be said to who speaks something else.
+        Err(Unopened::Refused(answer, record)) => {
+            drop(refuse(answer, record));
+            Outcome::Cut
+        }
+        Err(Unopened::Failed(failure, record)) => {
+            drop(fail(record, &failure));
+            Outcome::Cut
+        }
+    }
+}
+
+/// What came of a connection for which nobody sent a head.
+fn nothing() -> Parts {
+    let mut asked = http::Request::new(());
+    *asked.method_mut() = Method::CONNECT;
+    asked.into_parts().0
+}
+
 /// Answers a CONNECT of another proxy to a port of the application that takes bytes, or of one that may
 /// open nothing here; `open` is held for as long as it lasts.
 pub(crate) async fn inbound(
@@ -123,9 +158,7 @@ pub(crate) async fn inbound(
 /// there is no request.
 pub(crate) fn unproved(conn: &Arc<Conn>, reason: Reason, why: &str) {
     let live = conn.shared.live.load();
-    let mut asked = http::Request::new(());
-    *asked.method_mut() = Method::CONNECT;
-    let mut record = Record::open(conn, &live, &asked.into_parts().0);
+    let mut record = Record::open(conn, &live, &nothing());
     let change = "a certificate that this installation signed for a workload or a gateway";
     record.side = Side::Inbound;
     record.reason = reason;
@@ -287,7 +320,7 @@ impl Opened {
 
     async fn carry<C: AsyncRead + AsyncWrite + Unpin>(self, client: C, ahead: Bytes) {
         let Opened { asked, backend, turn: _turn, mut record } = self;
-        record.reason = Reason::Ok;
+        (record.status, record.reason) = (Some(StatusCode::OK), Reason::Ok);
         let (conn, idle) = (&asked.conn, asked.conn.shared.settings.limits.connection_idle);
         let passes = |live: &Live| asked.passes(live);
         match backend {

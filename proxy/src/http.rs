@@ -113,8 +113,9 @@ impl Conn {
     /// Whether the application beside this proxy sends on it.
     pub(crate) fn is_outbound(&self, live: &Live) -> bool {
         // A socket that was for others under another table is not the application's.
-        let is_at = |at: SocketAddr| at.port() == self.port && Some(at.ip()) == self.bound;
-        live.table.outbound.as_ref().is_some_and(|outbound| is_at(outbound.address))
+        let at = self.bound.map(|bound| SocketAddr::new(bound, self.port));
+        let outbound = live.table.outbound.as_ref();
+        outbound.zip(at).is_some_and(|(outbound, at)| outbound.is_at(at))
     }
 
     /// Whether who sends it is in no cluster of their workspace.

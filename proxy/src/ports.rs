@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 
 use model::{Key, Name};
 use policy::Scheme;
-use table::Table;
+use table::{Outbound, Table};
 use tokio_util::sync::CancellationToken;
 
 use crate::bind;
@@ -117,7 +117,8 @@ impl Ports {
     fn wanted(&self, table: &Table) -> BTreeMap<u16, IpAddr> {
         let inbound = table.inbound.iter().map(|inbound| inbound.address.port());
         let ports = table.ports().into_keys().chain(inbound);
-        let outbound = table.outbound.iter().map(|one| (one.address.port(), one.address.ip()));
+        let outbound = table.outbound.iter().flat_map(Outbound::addresses);
+        let outbound = outbound.map(|address| (address.port(), address.ip()));
         ports.map(|port| (port, self.address)).chain(outbound).collect()
     }
 
@@ -178,8 +179,8 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
 fn listeners(table: &Table, port: u16) -> Vec<(Key, Name)> {
     let wanting = table.listeners.iter().filter(|one| one.is_serving() && one.port == port);
     let mesh = table.inbound.iter().filter(|inbound| {
-        let outbound = table.outbound.as_ref();
-        inbound.is_at(port) || outbound.is_some_and(|outbound| outbound.address.port() == port)
+        let mut outbound = table.outbound.iter().flat_map(Outbound::addresses);
+        inbound.is_at(port) || outbound.any(|address| address.port() == port)
     });
     let mesh = mesh.map(|inbound| (inbound.workload.clone(), proxys()));
     wanting.map(|one| (one.gateway.clone(), one.name.clone())).chain(mesh).collect()

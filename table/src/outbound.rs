@@ -6,7 +6,7 @@
 //! goes nowhere; else it goes to the Service's own endpoints. Routes lead requests: a port that carries
 //! TCP has none.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -25,8 +25,10 @@ mod attached;
 /// Where a proxy takes what its application sends, and what each name means.
 #[derive(Debug)]
 pub struct Outbound {
-    /// Where, for the application alone.
-    pub address: SocketAddr,
+    /// Where it takes requests, for the application alone.
+    address: Option<SocketAddr>,
+    /// The ports of loopback that each lead to one port of a Service, by the name that it is called.
+    upstreams: BTreeMap<u16, (Box<str>, u16)>,
     own: Name,
     /// The ports of Services by namespace and name.
     services: HashMap<(Name, Name), Vec<Port>>,
@@ -44,6 +46,22 @@ pub(crate) struct Port {
 }
 
 impl Outbound {
+    /// Where it takes what the application sends.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.address.into_iter().chain(self.upstreams.keys().map(|port| loopback(*port)))
+    }
+
+    /// Whether it takes what the application sends at an address.
+    pub fn is_at(&self, address: SocketAddr) -> bool {
+        self.addresses().any(|own| own == address)
+    }
+
+    /// The Service that a port of loopback leads to, by a name that it is called, and its port; none
+    /// where the application says that itself.
+    pub fn upstream(&self, port: u16) -> Option<(&str, u16)> {
+        self.upstreams.get(&port).map(|(host, port)| (&**host, *port))
+    }
+
     /// The namespace of the application.
     pub fn namespace(&self) -> &Name {
         &self.own
@@ -88,12 +106,18 @@ pub(crate) fn open(
     rules: &mut Vec<Arc<Rule>>,
 ) -> Option<Outbound> {
     let Resource::Workload(workload) = around.settled.get(own)? else { return None };
-    let port = workload.spec.mesh.as_ref()?.outbound?;
+    let mesh = workload.spec.mesh.as_ref()?;
+    let upstreams = mesh.upstreams.iter().map(|one| {
+        let namespace = one.namespace.as_ref().unwrap_or(&own.namespace);
+        (one.listen, (format!("{}.{namespace}", one.name).into(), one.port))
+    });
     let mut outbound = Outbound {
-        address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port),
+        address: mesh.outbound.map(loopback),
+        upstreams: upstreams.collect(),
         own: own.namespace.clone(),
         services: HashMap::new(),
     };
+    outbound.addresses().next()?;
     let of_services = OfServices::new(around, attached, rules);
     for (key, item) in around.settled.of_kind(Kind::Service) {
         let Resource::Service(service) = &item.resource else { continue };
@@ -127,6 +151,10 @@ fn ports(
         ports.push(Port { listener, layer, plain });
     }
     ports
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
 }
 
 /// The rule that leads to the endpoints of a Service's port.

@@ -64,6 +64,8 @@ struct Shop {
     echo: Echo,
     web: SocketAddr,
     front_sends: SocketAddr,
+    /// A port of the storefront's that leads to the database, and one that leads nowhere.
+    front_asks: [SocketAddr; 2],
     other_sends: SocketAddr,
     front: Joined,
     db: Joined,
@@ -76,6 +78,12 @@ impl Shop {
         let fleet = Fleet::start(Plan { node_arguments, ..Plan::default() }).await;
         let echo = Echo::start().await;
         let [web, front_sends, other_sends] = [0; 3].map(|_| somewhere());
+        let front_asks = [0; 2].map(|_| somewhere());
+        let [there, nowhere] = front_asks.map(|address| address.port());
+        let upstreams = format!(
+            "upstreams: [{{ listen: {there}, name: db, port: 5432 }}, \
+             {{ listen: {nowhere}, name: db, port: 1 }}], outbound"
+        );
         let tcp =
             |text: String| text.replace("name: http, port", "name: tcp, appProtocol: tcp, port");
         let text = edge(web.port())
@@ -83,7 +91,7 @@ impl Shop {
             + "apiVersion: v1\nkind: Service\nmetadata: { name: db, namespace: shop }\nspec:\n  \
                selector: { app: db }\n  \
                ports: [{ port: 5432, targetPort: tcp, appProtocol: tcp }]\n---\n"
-            + &workload("front", free_port(), front_sends.port())
+            + &workload("front", free_port(), front_sends.port()).replace("outbound", &upstreams)
             + &workload("other", free_port(), other_sends.port())
             + &tcp(workload("db", echo.address.port(), free_port()));
         fleet.change(&text).await;
@@ -99,7 +107,7 @@ impl Shop {
         let mut nodes = nodes.into_iter();
         let [front, db] = [(); 2].map(|()| nodes.next().expect("it was joined"));
         let _others = nodes.collect();
-        Shop { fleet, echo, web, front_sends, other_sends, front, db, _others }
+        Shop { fleet, echo, web, front_sends, front_asks, other_sends, front, db, _others }
     }
 
     async fn change(&self, text: &str) {
@@ -188,6 +196,40 @@ async fn bytes_go_both_ways_between_those_who_may_and_are_told_as_one_exchange()
             })
         })
         .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_port_of_loopback_leads_to_a_database_for_programs_that_know_of_no_proxy() {
+    let shop = Shop::new().await;
+    shop.rules(FRONT).await;
+    let [there, nowhere] = shop.front_asks;
+    let mut raw = Raw::connect(there).await;
+    raw.write("ping").await;
+    assert_eq!(raw.exactly(4).await, b"ping");
+    drop(raw);
+    let id = wait::until("the line of the connection", || async {
+        let log = shop.front.access_log();
+        let mut lines = log.lines();
+        let line = lines.find(|line| line.contains(r#""host":"db.shop""#))?;
+        let line: Value = serde_json::from_str(line).ok()?;
+        assert_eq!((&line["status"], &line["bytes_in"]), (&200.into(), &4.into()), "{line}");
+        line["request_id"].as_str().map(str::to_owned)
+    })
+    .await;
+    assert_eq!(shop.hops(&id, 2).await.len(), 2);
+    // Whoever is not let in, and who calls what is not there, finds it closed.
+    for (rules, to) in [(FRONT, nowhere), ("{ name: nobody, action: Deny }", there)] {
+        shop.rules(rules).await;
+        let before = shop.echo.count();
+        let mut raw = Raw::connect(to).await;
+        raw.write("ping").await;
+        assert_eq!(raw.rest().await, b"");
+        assert_eq!(shop.echo.count(), before);
+    }
+    for reason in ["no_route", "access_denied"] {
+        let node = if reason == "no_route" { &shop.front } else { &shop.db };
+        wait::until_true(reason, || node.access_log().contains(reason)).await;
     }
 }
 

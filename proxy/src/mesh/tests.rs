@@ -214,6 +214,8 @@ async fn without_a_certificate_nothing_is_opened() {
     let address: SocketAddr = "127.0.0.1:9".parse().unwrap();
     let through = Arc::new(table::Through { address, peer: peer("east", "orders") });
     let way = Way::new(through, &Arc::default(), 1);
-    let refused = way.tunnel(address, 0, &crate::Limits::default()).await.unwrap_err();
+    let limits = crate::Limits::default();
+    let tunnel = way.tunnel(address, 0, &limits, http::HeaderMap::new());
+    let refused = tunnel.await.unwrap_err();
     assert!(refused.to_string().contains("no certificate yet"), "{refused}");
 }

@@ -29,6 +29,7 @@ pub(crate) fn sample(telemetry: &Arc<Telemetry>) -> Record {
         port: 8080,
         side: wire::Side::Edge,
         rule: None,
+        meant: None,
         backend: None,
         endpoint: None,
         attempts: 1,

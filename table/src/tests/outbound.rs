@@ -78,7 +78,8 @@ fn services_are_called_by_the_names_that_they_have_in_kubernetes() {
         service("shop", "odd", odd),
         service("bank", "books", one),
     ]);
-    assert_eq!(made.table.outbound.as_ref().unwrap().address.to_string(), "127.0.0.1:15001");
+    let addresses = made.table.outbound.as_ref().unwrap().addresses();
+    assert_eq!(addresses.map(|at| at.to_string()).collect::<Vec<_>>(), ["127.0.0.1:15001"]);
     for (host, port, wanted) in [
         ("orders", None, "shop/orders:80 1"),
         ("orders", Some(80), "shop/orders:80 1"),
@@ -175,6 +176,23 @@ fn a_port_that_carries_tcp_takes_connections_and_no_requests_and_no_route_leads_
         assert!(told.contains(&wanted), "{told}");
         assert_eq!(opened(&refused, service, 5432), opened(&made, service, 5432));
     }
+}
+
+#[test]
+fn a_port_of_loopback_leads_to_the_service_that_its_workload_says() {
+    let upstreams = json!({ "upstreams": [{ "listen": 15432, "name": "db", "port": 5432 },
+        { "listen": 15433, "namespace": "bank", "name": "books", "port": 1 }] });
+    let own = Key::new(Kind::Workload, name("shop"), name("front-1"));
+    let resources = vec![workload("front-1", "front", upstreams)];
+    let (stands_for, cluster) = (Some(own), Some(name("east")));
+    let made =
+        assemble(Input { resources, slice: true, stands_for, cluster, ..Input::default() }, None);
+    let outbound = made.table.outbound.as_ref().unwrap();
+    let addresses = outbound.addresses().map(|at| at.to_string());
+    assert_eq!(addresses.collect::<Vec<_>>(), ["127.0.0.1:15432", "127.0.0.1:15433"]);
+    assert_eq!(outbound.upstream(15432), Some(("db.shop", 5432)));
+    assert_eq!(outbound.upstream(15433), Some(("books.bank", 1)));
+    assert_eq!(outbound.upstream(15001), None);
 }
 
 #[test]

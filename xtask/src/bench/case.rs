@@ -26,6 +26,10 @@ pub(crate) enum Case {
     MeshSmall,
     #[value(name = "mesh-64k")]
     MeshLarge,
+    #[value(name = "l4-small")]
+    BytesSmall,
+    #[value(name = "l4-64k")]
+    BytesLarge,
 }
 
 /// What is spoken on the subject's side that faces callers.
@@ -41,7 +45,8 @@ impl Case {
     pub(super) const EDGE: [Self; 4] =
         [Self::H1Small, Self::H1Large, Self::H2Small, Self::HttpsSmall];
     /// Those of a pair of proxies.
-    pub(super) const MESH: [Self; 2] = [Self::MeshSmall, Self::MeshLarge];
+    pub(super) const MESH: [Self; 4] =
+        [Self::MeshSmall, Self::MeshLarge, Self::BytesSmall, Self::BytesLarge];
 
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -51,12 +56,19 @@ impl Case {
             Self::HttpsSmall => "https-small",
             Self::MeshSmall => "mesh-small",
             Self::MeshLarge => "mesh-64k",
+            Self::BytesSmall => "l4-small",
+            Self::BytesLarge => "l4-64k",
         }
     }
 
     pub(super) fn wire(self) -> Wire {
         match self {
-            Self::H1Small | Self::H1Large | Self::MeshSmall | Self::MeshLarge => Wire::Http1,
+            Self::H1Small
+            | Self::H1Large
+            | Self::MeshSmall
+            | Self::MeshLarge
+            | Self::BytesSmall
+            | Self::BytesLarge => Wire::Http1,
             Self::H2Small => Wire::Http2,
             Self::HttpsSmall => Wire::Https,
         }
@@ -66,7 +78,7 @@ impl Case {
     pub(super) fn host(self) -> &'static str {
         match self {
             Self::H1Small | Self::H1Large | Self::H2Small | Self::HttpsSmall => "localhost",
-            Self::MeshSmall | Self::MeshLarge => SERVICE,
+            Self::MeshSmall | Self::MeshLarge | Self::BytesSmall | Self::BytesLarge => SERVICE,
         }
     }
 
@@ -79,10 +91,19 @@ impl Case {
         if self.is_large() { LARGE } else { SMALL.len() }
     }
 
+    /// Whether a pair carries bytes, and reads no request.
+    pub(super) fn is_bytes(self) -> bool {
+        matches!(self, Self::BytesSmall | Self::BytesLarge)
+    }
+
     fn is_large(self) -> bool {
         match self {
-            Self::H1Large | Self::MeshLarge => true,
-            Self::H1Small | Self::H2Small | Self::HttpsSmall | Self::MeshSmall => false,
+            Self::H1Large | Self::MeshLarge | Self::BytesLarge => true,
+            Self::H1Small
+            | Self::H2Small
+            | Self::HttpsSmall
+            | Self::MeshSmall
+            | Self::BytesSmall => false,
         }
     }
 }

@@ -37,10 +37,16 @@ impl Field {
         }
     }
 
-    fn start(self, subject: Subject, programs: &[PathBuf], bed: &Bed) -> Result<Running> {
+    fn start(
+        self,
+        case: Case,
+        subject: Subject,
+        programs: &[PathBuf],
+        bed: &Bed,
+    ) -> Result<Running> {
         match self {
             Self::Edge => proxy::start(subject, programs, bed),
-            Self::Mesh => pair::start(subject, programs, bed),
+            Self::Mesh => pair::start(case, subject, programs, bed),
         }
     }
 
@@ -186,7 +192,7 @@ impl<'a> Run<'a> {
 
     fn start(&self, case: Case, index: usize) -> Result<Running> {
         let (subject, programs) = &self.entrants[index];
-        let mut running = self.field.start(*subject, programs, &self.bed)?;
+        let mut running = self.field.start(case, *subject, programs, &self.bed)?;
         self.driver.probe(case, &self.bed, &mut running)?;
         self.field.check(*subject, &running)?;
         Ok(running)

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::bed::{self, Bed};
-use super::case::SERVICE;
+use super::case::{Case, SERVICE};
 use super::drive::said;
 use super::ours::Ours;
 use super::process::{OTHER_CORE, Process, SUBJECT_CORE, pinned};
@@ -64,7 +64,12 @@ pub(super) fn obtain(subject: Subject, ours: &Ours) -> Result<Vec<PathBuf>> {
 }
 
 /// Starts both, or neither where callers reach the upstream themselves.
-pub(super) fn start(subject: Subject, programs: &[PathBuf], bed: &Bed) -> Result<Running> {
+pub(super) fn start(
+    case: Case,
+    subject: Subject,
+    programs: &[PathBuf],
+    bed: &Bed,
+) -> Result<Running> {
     let Some(program) = programs.first() else {
         let port = bed.upstream;
         let ports = Ports { http: port, h2c: port, https: port, admin: port };
@@ -75,7 +80,7 @@ pub(super) fn start(subject: Subject, programs: &[PathBuf], bed: &Bed) -> Result
     let trust = Trust::lay(&dir)?;
     let ports = Ports { http, h2c: own, https, admin: outer };
     let hub = (subject == Subject::Heddle)
-        .then(|| Hub::start(programs, &Ground { bed, ports, dir: &dir }))
+        .then(|| Hub::start(case, programs, &Ground { bed, ports, dir: &dir }))
         .transpose()?;
     let mut processes = Vec::new();
     for (side, admin) in Side::BOTH.into_iter().zip([outer, inner]) {
@@ -85,7 +90,7 @@ pub(super) fn start(subject: Subject, programs: &[PathBuf], bed: &Bed) -> Result
         match &hub {
             Some(hub) => hub.arguments(&mut command, side, &ground),
             None if subject == Subject::Envoy => {
-                envoy::arguments(&mut command, side, &ground, &trust)?;
+                envoy::arguments(&mut command, case, side, &ground, &trust)?;
             }
             None => tunnel_arguments(&mut command, side, &ground, &trust),
         }

@@ -8,35 +8,55 @@ use serde_json::{Value, json};
 
 use super::Side;
 use super::trust::{Trust, principal};
-use crate::bench::case::SERVICE;
-use crate::bench::proxy::envoy::{cluster, configure, listener, manager};
+use crate::bench::case::{Case, SERVICE};
+use crate::bench::proxy::envoy::{access_log, cluster, configure, listener, manager};
 use crate::bench::subject::Ground;
 
 pub(super) fn arguments(
     command: &mut Command,
+    case: Case,
     side: Side,
     ground: &Ground<'_>,
     trust: &Trust,
 ) -> Result<()> {
-    let host = json!({
-        "name": SERVICE,
-        "domains": [SERVICE],
-        "routes": [{ "match": { "prefix": "/" }, "route": { "cluster": "upstream" } }],
-    });
+    let rules = if side == Side::Inbound { vec![rule(case)] } else { Vec::new() };
+    let filters = match case.is_bytes() {
+        true => rules.into_iter().chain([carrier(side, ground)]).collect(),
+        false => vec![manager(side.name(), ground, &host(), &rules)],
+    };
     match side {
         Side::Outbound => {
-            let listener =
-                listener(ground.ports.http, &manager(side.name(), ground, &host, &[]), None);
+            let listener = listener(ground.ports.http, &filters, None);
             let mut inner = cluster(ground.ports.https);
             inner["transport_socket"] = tls(side, trust);
             configure(command, ground, &[listener], &inner)
         }
         Side::Inbound => {
-            let manager = manager(side.name(), ground, &host, &[rule()]);
-            let listener = listener(ground.ports.https, &manager, Some(tls(side, trust)));
+            let listener = listener(ground.ports.https, &filters, Some(tls(side, trust)));
             configure(command, ground, &[listener], &cluster(ground.bed.upstream))
         }
     }
+}
+
+fn host() -> Value {
+    json!({
+        "name": SERVICE,
+        "domains": [SERVICE],
+        "routes": [{ "match": { "prefix": "/" }, "route": { "cluster": "upstream" } }],
+    })
+}
+
+/// What leads connections to the one cluster, and logs them.
+fn carrier(side: Side, ground: &Ground<'_>) -> Value {
+    json!({
+        "name": "envoy.filters.network.tcp_proxy",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+            "stat_prefix": side.name(),
+            "cluster": "upstream",
+            "access_log": [access_log(ground)],
+        },
+    })
 }
 
 /// Mutual TLS 1.3 with the other half and nobody else.
@@ -71,12 +91,11 @@ fn tls(side: Side, trust: &Trust) -> Value {
 }
 
 /// Lets the caller in, and nobody else.
-fn rule() -> Value {
+fn rule(case: Case) -> Value {
     let caller = json!({ "exact": principal(Side::Outbound) });
-    json!({
-        "name": "envoy.filters.http.rbac",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC",
+    let of = if case.is_bytes() { "network" } else { "http" };
+    let mut config = json!({
+            "@type": format!("type.googleapis.com/envoy.extensions.filters.{of}.rbac.v3.RBAC"),
             "rules": {
                 "action": "ALLOW",
                 "policies": { "caller": {
@@ -84,6 +103,9 @@ fn rule() -> Value {
                     "principals": [{ "authenticated": { "principal_name": caller } }],
                 } },
             },
-        },
-    })
+    });
+    if case.is_bytes() {
+        config["stat_prefix"] = json!("caller");
+    }
+    json!({ "name": format!("envoy.filters.{of}.rbac"), "typed_config": config })
 }

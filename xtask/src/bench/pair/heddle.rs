@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::Side;
 use super::trust::account;
-use crate::bench::case::SERVICE;
+use crate::bench::case::{Case, SERVICE};
 use crate::bench::ours::Ours;
 use crate::bench::process::{OTHER_CORE, Process, pinned};
 use crate::bench::subject::{Ground, Ports};
@@ -34,10 +34,11 @@ pub(super) struct Hub {
 }
 
 impl Hub {
-    pub(super) fn start(programs: &[PathBuf], ground: &Ground<'_>) -> Result<Self> {
+    pub(super) fn start(case: Case, programs: &[PathBuf], ground: &Ground<'_>) -> Result<Self> {
         let [_mesh, server, hub] = programs else { bail!("not all programs are there") };
         let dir = ground.bed.folder("hub")?;
-        let objects = ground.write("objects.yaml", objects(ground.ports, ground.bed.upstream))?;
+        let objects = objects(case, ground.ports, ground.bed.upstream);
+        let objects = ground.write("objects.yaml", objects)?;
         let mut command = pinned(OTHER_CORE, hub);
         command.arg("--objects").arg(objects).env("HEDDLE_SERVER", server);
         // Its store lies in memory, too, and goes with the bed.
@@ -73,9 +74,15 @@ fn until_told(process: &mut Process) -> Result<Value> {
     }
 }
 
-/// A service, who may call it, and a workload for each half.
-fn objects(ports: Ports, upstream: u16) -> String {
+/// A service, who may call it, and a workload for each half. Where bytes are carried, the caller's proxy
+/// has a port that leads there, since the load opens nothing by CONNECT.
+fn objects(case: Case, ports: Ports, upstream: u16) -> String {
     let Ports { http, h2c: own, https, admin: _ } = ports;
+    let protocol = if case.is_bytes() { ", appProtocol: tcp" } else { "" };
+    let sends = match case.is_bytes() {
+        true => format!("upstreams: [{{ listen: {http}, name: {SERVICE}, port: 80 }}]"),
+        false => format!("outbound: {http}"),
+    };
     let workload = |side, port, mesh| {
         let account = account(side);
         format!(
@@ -87,13 +94,13 @@ spec:
   cluster: local
   serviceAccount: {account}
   address: 127.0.0.1
-  ports: [{{ name: http, port: {port} }}]
+  ports: [{{ name: http, port: {port}{protocol} }}]
   mesh: {mesh}
 "
         )
     };
     // Nobody calls the caller, so what it would listen on does not matter.
-    let caller = workload(Side::Outbound, 9, format!("{{ port: {own}, outbound: {http} }}"));
+    let caller = workload(Side::Outbound, 9, format!("{{ port: {own}, {sends} }}"));
     let called = workload(Side::Inbound, upstream, format!("{{ port: {https} }}"));
     let storefront = account(Side::Outbound);
     format!(
@@ -107,7 +114,7 @@ kind: Service
 metadata: {{ name: {SERVICE}, namespace: shop }}
 spec:
   selector: {{ app: {SERVICE} }}
-  ports: [{{ port: 80, targetPort: http }}]
+  ports: [{{ port: 80, targetPort: http{protocol} }}]
 ---
 apiVersion: heddle.dev/v1alpha1
 kind: AccessPolicy
@@ -128,10 +135,12 @@ mod tests {
     #[test]
     fn the_model_accepts_every_object_written() {
         let ports = Ports { http: 15001, h2c: 15009, https: 15008, admin: 9901 };
-        let documents = model::read(&objects(ports, 9000));
-        let faults: Vec<_> =
-            documents.iter().filter_map(|document| document.result.as_ref().err()).collect();
-        assert!(faults.is_empty(), "{faults:?}");
-        assert_eq!(documents.len(), 5);
+        for case in Case::MESH {
+            let documents = model::read(&objects(case, ports, 9000));
+            let faults: Vec<_> =
+                documents.iter().filter_map(|document| document.result.as_ref().err()).collect();
+            assert!(faults.is_empty(), "{faults:?}");
+            assert_eq!(documents.len(), 5);
+        }
     }
 }

@@ -32,8 +32,8 @@ fn program(venv: &Path) -> Result<PathBuf> {
 pub(super) fn arguments(command: &mut Command, ground: &Ground<'_>) -> Result<()> {
     let manager = |name| manager(name, ground, &virtual_host(), &[]);
     let listeners = [
-        listener(ground.ports.http, &manager("http"), None),
-        listener(ground.ports.https, &manager("https"), Some(tls(ground))),
+        listener(ground.ports.http, &[manager("http")], None),
+        listener(ground.ports.https, &[manager("https")], Some(tls(ground))),
     ];
     configure(command, ground, &listeners, &cluster(ground.bed.upstream))
 }
@@ -58,10 +58,10 @@ fn address(port: u16) -> Value {
     json!({ "socket_address": { "address": "127.0.0.1", "port_value": port } })
 }
 
-/// A port of loopback where `manager` takes requests.
-pub(in crate::bench) fn listener(port: u16, manager: &Value, tls: Option<Value>) -> Value {
-    let name = &manager["typed_config"]["stat_prefix"];
-    let mut chain = json!({ "filters": [manager] });
+/// A port of loopback where `filters`, the last of which leads on, take connections.
+pub(in crate::bench) fn listener(port: u16, filters: &[Value], tls: Option<Value>) -> Value {
+    let name = filters.last().map(|last| &last["typed_config"]["stat_prefix"]);
+    let mut chain = json!({ "filters": filters });
     if let Some(tls) = tls {
         chain["transport_socket"] = tls;
     }
@@ -89,16 +89,20 @@ pub(in crate::bench) fn manager(
                 .http_connection_manager.v3.HttpConnectionManager",
             "stat_prefix": name,
             "codec_type": "AUTO",
-            "access_log": [{
-                "name": "envoy.access_loggers.file",
-                "typed_config": {
-                    "@type": "type.googleapis.com/envoy.extensions.access_loggers\
-                        .file.v3.FileAccessLog",
-                    "path": ground.access_log(),
-                },
-            }],
+            "access_log": [access_log(ground)],
             "route_config": { "name": "routes", "virtual_hosts": [virtual_host] },
             "http_filters": filters,
+        },
+    })
+}
+
+/// A line for each request, or connection.
+pub(in crate::bench) fn access_log(ground: &Ground<'_>) -> Value {
+    json!({
+        "name": "envoy.access_loggers.file",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
+            "path": ground.access_log(),
         },
     })
 }
