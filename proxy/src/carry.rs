@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
 use policy::Reason;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional_with_sizes};
 
 use crate::http::Conn;
 use crate::live::Live;
@@ -19,6 +19,8 @@ use crate::record::Record;
 pub(crate) struct Ends<A, B> {
     client: Counted<A>,
     backend: Counted<B>,
+    /// So many bytes of each side wait at most.
+    piece: usize,
 }
 
 impl<A, B> Ends<A, B>
@@ -26,8 +28,9 @@ where
     A: AsyncRead + AsyncWrite + Unpin,
     B: AsyncRead + AsyncWrite + Unpin,
 {
-    pub(crate) fn new(client: A, backend: B) -> Self {
-        Ends { client: Counted::new(client), backend: Counted::new(backend) }
+    /// Of which each is read in pieces of up to so many bytes.
+    pub(crate) fn new(client: A, backend: B, piece: usize) -> Self {
+        Ends { client: Counted::new(client), backend: Counted::new(backend), piece }
     }
 
     /// The same, where the client sent these bytes before.
@@ -70,11 +73,11 @@ where
         idle: Duration,
         passes: impl Fn(&Live) -> bool,
     ) -> (Reason, Option<Box<str>>) {
-        let Ends { client, backend } = &mut self.ends;
+        let Ends { client, backend, piece } = &mut self.ends;
         let read = (Arc::clone(&client.read), Arc::clone(&backend.read));
         let total = || read.0.load(Relaxed) + read.1.load(Relaxed);
         let copied = tokio::select! {
-            copied = copy_bidirectional(client, backend) => copied,
+            copied = copy_bidirectional_with_sizes(client, backend, *piece, *piece) => copied,
             () = forbidden(conn, passes) => {
                 return (Reason::AccessDenied, Some("cut: a new table forbids it".into()));
             }

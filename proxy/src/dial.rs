@@ -45,6 +45,9 @@ use crate::telemetry::Outcome;
 /// What hyper has of a plain connection.
 type Plain = TokioIo<Steady<Gather<TcpStream>>>;
 
+/// What is read at once: a whole frame of the mesh.
+const PIECE: usize = 64 << 10;
+
 /// A connection, kept so that a new table can be asked about it.
 #[derive(Debug)]
 struct Asked {
@@ -325,10 +328,16 @@ impl Opened {
         let passes = |live: &Live| asked.passes(live);
         match backend {
             Stream::Plain(backend) => {
-                Ends::new(client, backend).ahead(ahead).carry(conn, record, idle, passes).await;
+                Ends::new(client, backend, PIECE)
+                    .ahead(ahead)
+                    .carry(conn, record, idle, passes)
+                    .await;
             }
             Stream::Mesh(backend) => {
-                Ends::new(client, *backend).ahead(ahead).carry(conn, record, idle, passes).await;
+                Ends::new(client, *backend, PIECE)
+                    .ahead(ahead)
+                    .carry(conn, record, idle, passes)
+                    .await;
             }
         }
     }

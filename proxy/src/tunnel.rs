@@ -24,6 +24,9 @@ use crate::pool::Answered;
 use crate::record::Record;
 use crate::reply::Reply;
 
+/// What is read at once: of many tunnels most are idle, and what there is, is short.
+const PIECE: usize = 8 << 10;
+
 /// The request that opened a tunnel, kept so that a new table can be asked about it.
 #[derive(Debug)]
 pub(crate) struct Asked {
@@ -136,7 +139,7 @@ impl Tunnel {
             }
         };
         let (conn, asked) = (&*self.conn, &self.asked);
-        let ends = Ends::new(TokioIo::new(client), TokioIo::new(backend));
+        let ends = Ends::new(TokioIo::new(client), TokioIo::new(backend), PIECE);
         ends.carry(conn, self.record, limits.tunnel_idle, |live| asked.passes(conn, live)).await;
     }
 }
