@@ -15,7 +15,6 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method, Response, StatusCode};
-use http_body_util::Empty;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
@@ -59,7 +58,7 @@ struct Asked {
 }
 
 /// One that was opened, to where.
-struct Opened {
+pub(crate) struct Opened {
     asked: Asked,
     backend: Stream,
     turn: Turn,
@@ -130,31 +129,19 @@ fn nothing() -> Parts {
     asked.into_parts().0
 }
 
-/// Answers a CONNECT of another proxy to a port of the application that takes bytes, or of one that may
-/// open nothing here; `open` is held for as long as it lasts.
+/// What a CONNECT of another proxy opens to a port of the application that takes bytes; the status of
+/// its refusal, also of one that may open nothing here, which is told.
 pub(crate) async fn inbound(
     conn: Arc<Conn>,
     live: &Arc<Live>,
     parts: &Parts,
-    client: OnUpgrade,
-    open: Arc<()>,
-) -> Response<Empty<Bytes>> {
+) -> Result<Opened, StatusCode> {
     let record = Record::open(&conn, live, parts);
-    let (status, opened) = match Asked::new(&conn, "", None).open(live, record).await {
-        Ok(opened) => (StatusCode::OK, Some(opened)),
-        // Told in full by the record, that the proxy that asks may join it with its own.
-        Err(Unopened::Refused(answer, record)) => (refuse(answer, record).status(), None),
-        Err(Unopened::Failed(failure, record)) => (fail(record, &failure).status(), None),
-    };
-    if let Some(opened) = opened {
-        conn.tasks.spawn(async move {
-            let _open = open;
-            opened.carry_on(client).await;
-        });
+    match Asked::new(&conn, "", None).open(live, record).await {
+        Ok(opened) => Ok(opened),
+        Err(Unopened::Refused(answer, record)) => Err(refuse(answer, record).status()),
+        Err(Unopened::Failed(failure, record)) => Err(fail(record, &failure).status()),
     }
-    let mut response = Response::new(Empty::new());
-    *response.status_mut() = status;
-    response
 }
 
 /// Tells of somebody who was not let in, since they proved to be nobody: they were sent to nothing, and
@@ -321,7 +308,8 @@ impl Opened {
         }
     }
 
-    async fn carry<C: AsyncRead + AsyncWrite + Unpin>(self, client: C, ahead: Bytes) {
+    /// Carries what `client` sends, behind what it sent `ahead`, and what comes back.
+    pub(crate) async fn carry<C: AsyncRead + AsyncWrite + Unpin>(self, client: C, ahead: Bytes) {
         let Opened { asked, backend, turn: _turn, mut record } = self;
         (record.status, record.reason) = (Some(StatusCode::OK), Reason::Ok);
         let (conn, idle) = (&asked.conn, asked.conn.shared.settings.limits.connection_idle);

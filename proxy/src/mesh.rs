@@ -30,10 +30,12 @@ use check::PeerCheck;
 mod check;
 mod inbound;
 mod outbound;
+mod stream;
 
 pub(crate) use check::Nobody;
 pub(crate) use inbound::serve;
-pub(crate) use outbound::{Tunnel, Way};
+pub(crate) use outbound::Way;
+pub(crate) use stream::Tunnel;
 
 /// What is under way on a connection whose root was retired may go on for so long; a request that takes
 /// longer to be answered is given up everywhere.
@@ -42,6 +44,8 @@ const DISOWNED: Duration = Duration::from_secs(60);
 const WINDOW: u32 = 256 << 10;
 /// The same of all tunnels of a connection: one that nobody reads does not hold up the others.
 const WINDOWS: u32 = (1 << 31) - 1;
+/// Bytes of the head of a CONNECT, or of its answer.
+const HEAD: u32 = 16 << 10;
 /// The longest frame that is taken: bytes of a body are cut into fewer pieces than at the usual 16 KiB.
 const FRAME: u32 = 64 << 10;
 

@@ -1,30 +1,31 @@
 //! From other proxies to the application: who connects, and HTTP on each tunnel of theirs.
 
-use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use h2::RecvStream;
+use h2::server::{self, SendResponse};
+use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::Empty;
-use hyper::body::Incoming;
-use hyper::server::conn::http2;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use model::identity::Peer;
 use policy::{Layer, Reason};
 use table::Target;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
-use super::{DISOWNED, FRAME, WINDOW, WINDOWS, left};
-use crate::dial;
+use super::stream::{Tunnel, gone};
+use super::{DISOWNED, FRAME, HEAD, WINDOW, WINDOWS, left};
+use crate::dial::{self, Opened};
 use crate::failure::Failure;
 use crate::http::{Conn, Servers, Spoken};
 use crate::pool;
 use crate::telemetry::Outcome;
+
+type Connection = server::Connection<TlsStream<TcpStream>, Bytes>;
 
 /// Tunnels of one connection at once: each is one HTTP/1.1 connection of the other side.
 const TUNNELS: u32 = 4096;
@@ -52,42 +53,56 @@ pub(crate) async fn serve(outer: Conn, stream: TcpStream, servers: &Arc<Servers>
     let chain = stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
     let Ok(proven) = credentials.check.proven(&chain) else { return Outcome::HandshakeFailed };
     let ends = proven.certificate.not_after;
-    let from = Arc::new(Opener { peer: Arc::new(proven.peer), ends, open: Arc::new(()) });
-    let service = {
-        let (outer, servers, from) = (Arc::clone(&outer), Arc::clone(servers), Arc::clone(&from));
-        service_fn(move |request| {
-            let (outer, servers, from) =
-                (Arc::clone(&outer), Arc::clone(&servers), Arc::clone(&from));
-            async move { Ok::<_, Infallible>(tunnel(&outer, &from, &servers, request).await) }
-        })
-    };
-    let serving = http2::Builder::new(TokioExecutor::new())
-        .timer(TokioTimer::new())
+    let opener = Arc::new(Opener { peer: Arc::new(proven.peer), ends, open: Arc::new(()) });
+    let handshake = server::Builder::new()
         .max_concurrent_streams(TUNNELS)
-        .max_header_list_size(16 << 10)
-        .initial_stream_window_size(WINDOW)
+        .max_header_list_size(HEAD)
+        .initial_window_size(WINDOW)
         .initial_connection_window_size(WINDOWS)
         .max_frame_size(FRAME)
-        .keep_alive_interval(limits.idle)
-        .keep_alive_timeout(limits.head)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut serving = std::pin::pin!(serving);
+        .handshake(stream);
+    let mut connection = match tokio::time::timeout(limits.handshake, handshake).await {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(_)) => return Outcome::Reset,
+        Err(_) => return Outcome::TimedOut,
+    };
+    let pings = connection.ping_pong().expect("nobody took them before");
     let membership = &outer.shared.ground.membership;
     // What goes on in its tunnels ends by itself, soon behind the certificate.
     let soon = 2 * limits.head;
     let (closing, bound) = tokio::select! {
-        served = serving.as_mut() => return over(&served, Outcome::Done),
+        served = take(&mut connection, &outer, &opener, servers) => {
+            return over(&served, Outcome::Done);
+        }
+        () = gone(pings, limits.idle, limits.head) => return Outcome::TimedOut,
         () = outer.shared.phase.draining() => (Outcome::Cut, left(ends) + soon),
         () = tokio::time::sleep(left(ends)) => (Outcome::TimedOut, soon),
         () = membership.disowns(&chain, credentials.number) => {
-            (Outcome::Cut, if from.has_tunnels() { DISOWNED } else { Duration::ZERO })
+            (Outcome::Cut, if opener.has_tunnels() { DISOWNED } else { Duration::ZERO })
         }
     };
-    serving.as_mut().graceful_shutdown();
-    match tokio::time::timeout(bound, serving).await {
+    connection.graceful_shutdown();
+    let taking = take(&mut connection, &outer, &opener, servers);
+    match tokio::time::timeout(bound, taking).await {
         Ok(served) => over(&served, closing),
         Err(_) => closing,
     }
+}
+
+/// Answers what comes on a connection until it has ended; it goes on where it was when it is dropped.
+async fn take(
+    connection: &mut Connection,
+    outer: &Arc<Conn>,
+    opener: &Arc<Opener>,
+    servers: &Arc<Servers>,
+) -> Result<(), h2::Error> {
+    while let Some(asked) = connection.accept().await {
+        let (request, answer) = asked?;
+        let (outer, opener, servers) = (Arc::clone(outer), Arc::clone(opener), Arc::clone(servers));
+        let tasks = outer.tasks.clone();
+        tasks.spawn(async move { tunnel(&outer, &opener, &servers, request, answer).await });
+    }
+    Ok(())
 }
 
 /// Why who connects is nobody, where it was for their certificate that the handshake failed.
@@ -99,7 +114,7 @@ fn unproved(error: &io::Error) -> Option<Reason> {
     }
 }
 
-fn over(served: &Result<(), hyper::Error>, usual: Outcome) -> Outcome {
+fn over(served: &Result<(), h2::Error>, usual: Outcome) -> Outcome {
     if served.is_ok() { usual } else { Outcome::Reset }
 }
 
@@ -124,48 +139,59 @@ impl Opener {
 async fn tunnel(
     outer: &Arc<Conn>,
     opener: &Opener,
-    servers: &Arc<Servers>,
-    mut request: Request<Incoming>,
-) -> Response<Empty<Bytes>> {
-    let answer = |status| {
-        let mut answer = Response::new(Empty::new());
-        *answer.status_mut() = status;
-        answer
+    servers: &Servers,
+    request: Request<RecvStream>,
+    mut answer: SendResponse<Bytes>,
+) {
+    let _open = Arc::clone(&opener.open);
+    let (parts, from) = request.into_parts();
+    let (status, purpose) = admit(outer, opener, &parts).await;
+    let mut response = Response::new(());
+    *response.status_mut() = status;
+    let to = match answer.send_response(response, purpose.is_none()) {
+        Ok(to) => to,
+        Err(error) => return tracing::debug!(%error, "a tunnel was not opened"),
     };
-    if request.method() != Method::CONNECT {
-        return answer(StatusCode::METHOD_NOT_ALLOWED);
+    let tunnel = Tunnel::new(to, from);
+    match purpose {
+        Some(Use::Requests(conn)) => drop(servers.serve(conn, tunnel, Spoken::Detect).await),
+        Some(Use::Bytes(opened)) => opened.carry(tunnel, Bytes::new()).await,
+        None => {}
+    }
+}
+
+/// What a tunnel is for.
+enum Use {
+    Requests(Arc<Conn>),
+    Bytes(Box<Opened>),
+}
+
+/// What a CONNECT is answered, and what its tunnel is for if there is to be one.
+async fn admit(outer: &Arc<Conn>, opener: &Opener, parts: &Parts) -> (StatusCode, Option<Use>) {
+    if parts.method != Method::CONNECT {
+        return (StatusCode::METHOD_NOT_ALLOWED, None);
     }
     let from = &opener.peer;
-    let Some(port) = meant(outer, &request) else {
-        tracing::info!(to = %request.uri(), %from, "no port of this workload is meant");
-        return answer(StatusCode::NOT_FOUND);
+    let Some(port) = meant(outer, parts) else {
+        tracing::info!(to = %parts.uri, %from, "no port of this workload is meant");
+        return (StatusCode::NOT_FOUND, None);
     };
     let (shared, worker, tasks) = (Arc::clone(&outer.shared), outer.worker, outer.tasks.clone());
     let conn = Conn::new(shared, worker, outer.peer, port, tasks).of(Arc::clone(from), opener.ends);
     let (conn, live) = (Arc::new(conn), outer.shared.live.load_full());
-    let open = Arc::clone(&opener.open);
     if conn.is_stranger(&live) || live.table.takes(port) == Some(Layer::Connection) {
-        let client = hyper::upgrade::on(&mut request);
-        let (parts, _) = request.into_parts();
-        return dial::inbound(conn, &live, &parts, client, open).await;
+        return match dial::inbound(conn, &live, parts).await {
+            Ok(opened) => (StatusCode::OK, Some(Use::Bytes(Box::new(opened)))),
+            Err(status) => (status, None),
+        };
     }
     let bound = outer.shared.settings.limits.connect;
     let reached = tokio::time::timeout(bound, reach(outer, port)).await;
     if let Err(failure) = reached.map_err(Failure::unreached).flatten() {
         tracing::debug!(%port, %from, %failure, "the application cannot be reached");
-        return answer(StatusCode::SERVICE_UNAVAILABLE);
+        return (StatusCode::SERVICE_UNAVAILABLE, None);
     }
-    let servers = Arc::clone(servers);
-    outer.tasks.spawn(async move {
-        let _open = open;
-        match hyper::upgrade::on(request).await {
-            Ok(upgraded) => {
-                servers.serve(conn, TokioIo::new(upgraded), Spoken::Detect).await;
-            }
-            Err(error) => tracing::debug!(%error, "a tunnel was not opened"),
-        }
-    });
-    answer(StatusCode::OK)
+    (StatusCode::OK, Some(Use::Requests(conn)))
 }
 
 /// Sees that the application answers at a port of its.
@@ -184,10 +210,10 @@ async fn reach(outer: &Conn, port: u16) -> Result<(), Failure> {
 }
 
 /// The port of our application that a CONNECT names.
-fn meant(outer: &Conn, request: &Request<Incoming>) -> Option<u16> {
+fn meant(outer: &Conn, parts: &Parts) -> Option<u16> {
     let live = outer.shared.live.load();
     let inbound = live.table.inbound.as_ref()?;
-    let to: std::net::SocketAddr = request.uri().authority()?.as_str().parse().ok()?;
+    let to: std::net::SocketAddr = parts.uri.authority()?.as_str().parse().ok()?;
     let is_ours = to.ip() == inbound.address.ip() && inbound.ports().any(|port| port == to.port());
     is_ours.then_some(to.port())
 }

@@ -1,27 +1,24 @@
 //! To an application through its proxy: one connection for each worker, a tunnel for each use of it.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
+use h2::client::{self, SendRequest};
 use http::{HeaderMap, Method, Request, StatusCode};
-use http_body_util::Empty;
-use hyper::client::conn::http2::{self, SendRequest};
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use policy::Reason;
 use rustls::pki_types::ServerName;
 use table::Through;
 use tokio_rustls::TlsConnector;
+use tokio_util::sync::CancellationToken;
 
-use super::{Credentials, DISOWNED, FRAME, Membership, WINDOW, WINDOWS};
+use super::stream::{Tunnel, gone};
+use super::{Credentials, DISOWNED, FRAME, HEAD, Membership, WINDOW, WINDOWS};
 use crate::connect;
 use crate::failure::Failure;
 use crate::settings::Limits;
-
-/// What an application's bytes go through.
-pub(crate) type Tunnel = TokioIo<Upgraded>;
 
 /// The name that handshakes need and nobody looks at: who is there, their certificate says.
 const NAME: &str = "mesh.heddle.internal";
@@ -46,7 +43,8 @@ struct Shared {
 struct Open {
     /// Of the credentials that it was opened by.
     number: u64,
-    requests: SendRequest<Empty<Bytes>>,
+    requests: SendRequest<Bytes>,
+    over: CancellationToken,
 }
 
 impl Way {
@@ -64,7 +62,7 @@ impl Way {
     /// A tunnel to `to`, within the bound on connecting; the proxy is told `heads` of it.
     pub(crate) async fn tunnel(
         &self,
-        to: std::net::SocketAddr,
+        to: SocketAddr,
         worker: usize,
         limits: &Limits,
         heads: HeaderMap,
@@ -76,25 +74,21 @@ impl Way {
 
     async fn open(
         &self,
-        to: std::net::SocketAddr,
+        to: SocketAddr,
         worker: usize,
         limits: &Limits,
         heads: HeaderMap,
     ) -> Result<Tunnel, Failure> {
+        let mut connect = Request::new(());
+        *connect.method_mut() = Method::CONNECT;
+        *connect.uri_mut() = to.to_string().parse().map_err(Failure::unreached)?;
+        *connect.headers_mut() = heads;
         loop {
             let (open, is_new) = self.connection(worker, limits).await?;
-            let mut connect = Request::new(Empty::new());
-            *connect.method_mut() = Method::CONNECT;
-            connect.headers_mut().clone_from(&heads);
-            *connect.uri_mut() = to.to_string().parse().map_err(Failure::unreached)?;
-            let mut requests = open.requests.clone();
-            match requests.send_request(connect).await {
-                Ok(response) if response.status() == StatusCode::OK => {
-                    let upgraded = hyper::upgrade::on(response).await;
-                    return upgraded.map(TokioIo::new).map_err(Failure::unreached);
-                }
-                Ok(response) => {
-                    let (peer, status) = (&self.through.peer, response.status());
+            match ask(&open, connect.clone()).await {
+                Ok((StatusCode::OK, tunnel)) => return Ok(tunnel),
+                Ok((status, _)) => {
+                    let peer = &self.through.peer;
                     let why = format!("the proxy of {peer} answered {status}");
                     return Err(match status {
                         // It is who asks that is not let in, and so it would be elsewhere.
@@ -129,8 +123,7 @@ impl Way {
         if let Some(open) = shared.usable(&credentials) {
             return Ok((open, false));
         }
-        let requests = self.handshake(&credentials, limits).await?;
-        let open = Arc::new(Open { number: credentials.number, requests });
+        let open = Arc::new(self.handshake(&credentials, limits).await?);
         shared.open.store(Some(Arc::clone(&open)));
         Ok((open, true))
     }
@@ -141,11 +134,7 @@ impl Way {
         })
     }
 
-    async fn handshake(
-        &self,
-        credentials: &Credentials,
-        limits: &Limits,
-    ) -> Result<SendRequest<Empty<Bytes>>, Failure> {
+    async fn handshake(&self, credentials: &Credentials, limits: &Limits) -> Result<Open, Failure> {
         let stream = connect::plain(self.through.address, limits.connect).await?;
         let name = ServerName::try_from(NAME).map_err(Failure::unreached)?;
         let connector = TlsConnector::from(Arc::clone(&credentials.client));
@@ -157,23 +146,28 @@ impl Way {
             let address = self.through.address;
             return Err(unreached(&format!("{found} answers at {address}, not {wanted}")));
         }
-        let (requests, connection) = http2::Builder::new(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .initial_stream_window_size(WINDOW)
+        let (requests, mut connection) = client::Builder::new()
+            .enable_push(false)
+            .max_header_list_size(HEAD)
+            .initial_window_size(WINDOW)
             .initial_connection_window_size(WINDOWS)
             .max_frame_size(FRAME)
-            .keep_alive_interval(limits.backend_idle)
-            .keep_alive_timeout(limits.connect)
-            .handshake(TokioIo::new(stream))
+            .handshake::<_, Bytes>(stream)
             .await
             .map_err(Failure::unreached)?;
+        let over = CancellationToken::new();
+        let open = Open { number: credentials.number, requests, over: over.clone() };
+        let pings = connection.ping_pong().expect("nobody took them before");
+        let gone = gone(pings, limits.backend_idle, limits.handshake);
         // Ends when its senders are dropped and its tunnels are over, or a while after nobody vouches any
         // more for who is there: nothing new goes through it by then, since it has another number.
         let (membership, number) = (Arc::clone(&self.membership), credentials.number);
         tokio::spawn(async move {
+            let _over = over.drop_guard();
             let mut connection = std::pin::pin!(connection);
             let ended = tokio::select! {
                 ended = connection.as_mut() => Ok(ended),
+                () = gone => return tracing::debug!("a proxy does not answer; it is let go"),
                 () = membership.disowns(&chain, number) => {
                     tracing::info!("a connection under a root that was retired is let go");
                     tokio::time::timeout(DISOWNED, connection).await
@@ -185,15 +179,23 @@ impl Way {
                 Err(_) => tracing::info!("what was under way under a retired root is cut"),
             }
         });
-        Ok(requests)
+        Ok(open)
     }
+}
+
+/// Asks for a tunnel, which is one if the status says so.
+async fn ask(open: &Open, connect: Request<()>) -> Result<(StatusCode, Tunnel), h2::Error> {
+    let mut requests = open.requests.clone().ready().await?;
+    let (response, to) = requests.send_request(connect, false)?;
+    let (head, from) = response.await?.into_parts();
+    Ok((head.status, Tunnel::new(to, from)))
 }
 
 impl Shared {
     /// The one that is open, unless it was opened by a certificate that was renewed since.
     fn usable(&self, credentials: &Credentials) -> Option<Arc<Open>> {
         let open = self.open.load_full()?;
-        (open.number == credentials.number && !open.requests.is_closed()).then_some(open)
+        (open.number == credentials.number && !open.over.is_cancelled()).then_some(open)
     }
 
     fn forget(&self, gone: &Arc<Open>) {

@@ -1,0 +1,136 @@
+//! A stream of HTTP/2 as bytes both ways, and whether the other side of a connection is still there.
+//!
+//! hyper carries such streams, too, but hands each write to a task of its own and copies it once more.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use h2::{Ping, PingPong, Reason, RecvStream, SendStream};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// The most that one write takes: what is kept of it until it is sent is bounded so, beside the window.
+const WRITE: usize = super::FRAME as usize;
+
+/// The two directions of a tunnel. Dropped before its end was written, it is reset.
+#[derive(Debug)]
+pub(crate) struct Tunnel {
+    to: SendStream<Bytes>,
+    from: RecvStream,
+    /// What came and was not read yet.
+    held: Bytes,
+    is_ended: bool,
+}
+
+impl Tunnel {
+    pub(super) fn new(to: SendStream<Bytes>, from: RecvStream) -> Self {
+        Tunnel { to, from, held: Bytes::new(), is_ended: false }
+    }
+
+    /// How many of `wanted` bytes may be sent now.
+    fn poll_room(&mut self, cx: &mut Context<'_>, wanted: usize) -> Poll<io::Result<usize>> {
+        self.to.reserve_capacity(wanted);
+        loop {
+            match self.to.capacity() {
+                0 => match ready!(self.to.poll_capacity(cx)) {
+                    Some(Ok(_)) => {}
+                    Some(Err(error)) => return Poll::Ready(Err(broken(error))),
+                    None => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+                },
+                room => return Poll::Ready(Ok(room.min(wanted))),
+            }
+        }
+    }
+}
+
+impl AsyncRead for Tunnel {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        while self.held.is_empty() {
+            match ready!(self.from.poll_data(cx)) {
+                Some(Ok(data)) => self.held = data,
+                Some(Err(error)) => return Poll::Ready(Err(broken(error))),
+                None => return Poll::Ready(Ok(())),
+            }
+        }
+        let some = self.held.len().min(into.remaining());
+        into.put_slice(&self.held[..some]);
+        self.held.advance(some);
+        // It fails for what was never received, and this was.
+        let _released = self.from.flow_control().release_capacity(some);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Tunnel {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(data)])
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let whole = data.iter().map(|piece| piece.len()).sum::<usize>().min(WRITE);
+        if whole == 0 {
+            return Poll::Ready(Ok(0));
+        }
+        let room = ready!(self.poll_room(cx, whole))?;
+        let mut frame = BytesMut::with_capacity(room);
+        for piece in data {
+            let some = piece.len().min(room - frame.len());
+            frame.extend_from_slice(&piece[..some]);
+        }
+        self.to.send_data(frame.freeze(), false).map_err(broken)?;
+        Poll::Ready(Ok(room))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    /// The connection sends by itself.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !std::mem::replace(&mut self.is_ended, true) {
+            self.to.send_data(Bytes::new(), true).map_err(broken)?;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn broken(error: h2::Error) -> io::Error {
+    match error.reason() {
+        Some(Reason::NO_ERROR | Reason::CANCEL) => {
+            io::Error::new(io::ErrorKind::ConnectionReset, "the other side gave the tunnel up")
+        }
+        _ if error.is_io() => error.into_io().unwrap_or(io::ErrorKind::BrokenPipe.into()),
+        _ => io::Error::other(error),
+    }
+}
+
+/// Ends when the other side did not answer for `patience`; it is asked each `every`.
+pub(super) async fn gone(mut pings: PingPong, every: Duration, patience: Duration) {
+    loop {
+        tokio::time::sleep(every).await;
+        match tokio::time::timeout(patience, pings.ping(Ping::opaque())).await {
+            Ok(Ok(_)) => {}
+            // The connection has ended, which it tells itself.
+            Ok(Err(_)) => return std::future::pending().await,
+            Err(_) => return,
+        }
+    }
+}
