@@ -1,41 +1,160 @@
 //! Bytes both ways, until both sides have ended, silence, drain, or a table that forbids it.
+//!
+//! What is read goes on as it is: a piece is copied neither out of a frame of the mesh nor into one.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf as _, Bytes};
+use bytes::{Buf as _, Bytes, BytesMut};
 use policy::Reason;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional_with_sizes};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::io::poll_read_buf;
 
 use crate::http::Conn;
 use crate::live::Live;
 use crate::record::Record;
 
-/// The two ends between which bytes are carried.
-pub(crate) struct Ends<A, B> {
-    client: Counted<A>,
-    backend: Counted<B>,
-    /// So many bytes of each side wait at most.
+/// What bytes come from and go to.
+pub(crate) trait End {
+    /// The next piece that it sends; none at its end.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>>;
+
+    /// Takes the beginning of a piece, or all of it.
+    fn poll_take(&mut self, cx: &mut Context<'_>, piece: &mut Bytes) -> Poll<io::Result<()>>;
+
+    /// Sends what it took.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Is told that nothing more comes; what it sends may go on.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+}
+
+/// An end that is read into a buffer.
+#[derive(Debug)]
+pub(crate) struct Buffered<S> {
+    io: S,
+    room: BytesMut,
+    /// The size of the buffer.
     piece: usize,
 }
 
-impl<A, B> Ends<A, B>
-where
-    A: AsyncRead + AsyncWrite + Unpin,
-    B: AsyncRead + AsyncWrite + Unpin,
-{
-    /// Of which each is read in pieces of up to so many bytes.
-    pub(crate) fn new(client: A, backend: B, piece: usize) -> Self {
-        Ends { client: Counted::new(client), backend: Counted::new(backend), piece }
+impl<S> Buffered<S> {
+    /// Read in pieces of up to so many bytes.
+    pub(crate) fn new(io: S, piece: usize) -> Self {
+        Buffered { io, room: BytesMut::new(), piece }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> End for Buffered<S> {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
+        // Short pieces share a buffer; what is left of it must be worth a read.
+        if self.room.capacity() < self.piece / 8 {
+            self.room.reserve(self.piece);
+        }
+        let read = ready!(poll_read_buf(Pin::new(&mut self.io), cx, &mut self.room))?;
+        Poll::Ready(Ok((read > 0).then(|| self.room.split().freeze())))
+    }
+
+    fn poll_take(&mut self, cx: &mut Context<'_>, piece: &mut Bytes) -> Poll<io::Result<()>> {
+        match ready!(Pin::new(&mut self.io).poll_write(cx, piece))? {
+            0 => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            some => {
+                piece.advance(some);
+                Poll::Ready(Ok(()))
+            }
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+/// The two ends between which bytes are carried.
+pub(crate) struct Ends<A, B> {
+    client: A,
+    backend: B,
+    /// From client to backend, and back.
+    ways: [Way; 2],
+}
+
+/// One direction.
+#[derive(Default)]
+struct Way {
+    /// What was read and not taken yet.
+    held: Bytes,
+    /// Bytes that were read.
+    read: Arc<AtomicU64>,
+    stage: Stage,
+}
+
+#[derive(Default)]
+enum Stage {
+    #[default]
+    Open,
+    Ending,
+    Over,
+}
+
+/// Who broke off, and how.
+enum Broke {
+    Reader(io::Error),
+    Writer(io::Error),
+}
+
+impl Way {
+    /// Carries what there is to carry; ready once all was, and its end told.
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut impl End,
+        to: &mut impl End,
+    ) -> Poll<Result<(), Broke>> {
+        loop {
+            match self.stage {
+                Stage::Open if self.held.is_empty() => match from.poll_piece(cx) {
+                    Poll::Ready(Ok(Some(piece))) => {
+                        self.read.fetch_add(piece.len() as u64, Relaxed);
+                        self.held = piece;
+                    }
+                    Poll::Ready(Ok(None)) => self.stage = Stage::Ending,
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(Broke::Reader(error))),
+                    Poll::Pending => {
+                        ready!(to.poll_flush(cx)).map_err(Broke::Writer)?;
+                        return Poll::Pending;
+                    }
+                },
+                Stage::Open => {
+                    ready!(to.poll_take(cx, &mut self.held)).map_err(Broke::Writer)?;
+                }
+                Stage::Ending => {
+                    ready!(to.poll_end(cx)).map_err(Broke::Writer)?;
+                    self.stage = Stage::Over;
+                }
+                Stage::Over => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+}
+
+impl<A: End, B: End> Ends<A, B> {
+    pub(crate) fn new(client: A, backend: B) -> Self {
+        Ends { client, backend, ways: Default::default() }
     }
 
     /// The same, where the client sent these bytes before.
     pub(crate) fn ahead(mut self, sent: Bytes) -> Self {
-        self.client.ahead = sent;
+        self.ways[0].read.fetch_add(sent.len() as u64, Relaxed);
+        self.ways[0].held = sent;
         self
     }
 
@@ -50,8 +169,48 @@ where
     ) {
         // Writes the counts into the record also where the worker ends first.
         let mut told = Told { record, ends: self };
-        let (reason, detail) = told.carry(conn, idle, passes).await;
+        let (reason, detail) = told.ends.carried(conn, idle, passes).await;
         (told.record.reason, told.record.detail) = (reason, detail);
+    }
+
+    /// Why it ended.
+    async fn carried(
+        &mut self,
+        conn: &Conn,
+        idle: Duration,
+        passes: impl Fn(&Live) -> bool,
+    ) -> (Reason, Option<Box<str>>) {
+        let read = self.ways.each_ref().map(|way| Arc::clone(&way.read));
+        let total = || read.iter().map(|read| read.load(Relaxed)).sum();
+        tokio::select! {
+            ended = poll_fn(|cx| self.poll(cx)) => match ended {
+                Ok(()) => (Reason::Ok, None),
+                Err((reason, error)) => (reason, Some(error.to_string().into())),
+            },
+            () = forbidden(conn, passes) => {
+                (Reason::AccessDenied, Some("cut: a new table forbids it".into()))
+            }
+            () = conn.outlived(Duration::ZERO) => {
+                (Reason::AccessDenied, Some("cut: its sender's certificate has ended".into()))
+            }
+            () = silent(idle, total) => (Reason::Ok, Some("closed after silence".into())),
+        }
+    }
+
+    /// Ready once both directions are over, or one broke.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), (Reason, io::Error)>> {
+        let Ends { client, backend, ways: [there, back] } = self;
+        let gone = |error| (Reason::ClientGone, error);
+        let reset = |error| (Reason::UpstreamReset, error);
+        let there = there.poll(cx, client, backend).map_err(|broke| match broke {
+            Broke::Reader(error) => gone(error),
+            Broke::Writer(error) => reset(error),
+        })?;
+        let back = back.poll(cx, backend, client).map_err(|broke| match broke {
+            Broke::Reader(error) => reset(error),
+            Broke::Writer(error) => gone(error),
+        })?;
+        if there.is_ready() && back.is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 }
 
@@ -61,43 +220,11 @@ struct Told<A, B> {
     ends: Ends<A, B>,
 }
 
-impl<A, B> Told<A, B>
-where
-    A: AsyncRead + AsyncWrite + Unpin,
-    B: AsyncRead + AsyncWrite + Unpin,
-{
-    /// Why it ended.
-    async fn carry(
-        &mut self,
-        conn: &Conn,
-        idle: Duration,
-        passes: impl Fn(&Live) -> bool,
-    ) -> (Reason, Option<Box<str>>) {
-        let Ends { client, backend, piece } = &mut self.ends;
-        let read = (Arc::clone(&client.read), Arc::clone(&backend.read));
-        let total = || read.0.load(Relaxed) + read.1.load(Relaxed);
-        let copied = tokio::select! {
-            copied = copy_bidirectional_with_sizes(client, backend, *piece, *piece) => copied,
-            () = forbidden(conn, passes) => {
-                return (Reason::AccessDenied, Some("cut: a new table forbids it".into()));
-            }
-            () = conn.outlived(Duration::ZERO) => {
-                return (Reason::AccessDenied, Some("cut: its sender's certificate has ended".into()));
-            }
-            () = silent(idle, total) => {
-                return (Reason::Ok, Some("closed after silence".into()));
-            }
-        };
-        let Err(error) = copied else { return (Reason::Ok, None) };
-        let reason = if backend.failed { Reason::UpstreamReset } else { Reason::ClientGone };
-        (reason, Some(error.to_string().into()))
-    }
-}
-
 impl<A, B> Drop for Told<A, B> {
     fn drop(&mut self) {
-        self.record.bytes_in = self.ends.client.read.load(Relaxed);
-        self.record.bytes_out = self.ends.backend.read.load(Relaxed);
+        let [there, back] = &self.ends.ways;
+        self.record.bytes_in = there.read.load(Relaxed);
+        self.record.bytes_out = back.read.load(Relaxed);
     }
 }
 
@@ -124,64 +251,5 @@ async fn silent(bound: Duration, total: impl Fn() -> u64) {
             return;
         }
         before = now;
-    }
-}
-
-/// An end that counts what is read from it and knows whether it broke.
-struct Counted<S> {
-    io: S,
-    /// What was read from it before.
-    ahead: Bytes,
-    read: Arc<AtomicU64>,
-    failed: bool,
-}
-
-impl<S> Counted<S> {
-    fn new(io: S) -> Self {
-        Counted { io, ahead: Bytes::new(), read: Arc::default(), failed: false }
-    }
-
-    fn seen<T>(&mut self, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        self.failed |= matches!(polled, Poll::Ready(Err(_)));
-        polled
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let polled = if self.ahead.has_remaining() {
-            let some = self.ahead.len().min(buf.remaining());
-            buf.put_slice(&self.ahead.split_to(some));
-            Poll::Ready(Ok(()))
-        } else {
-            Pin::new(&mut self.io).poll_read(cx, buf)
-        };
-        self.read.fetch_add((buf.filled().len() - before) as u64, Relaxed);
-        self.seen(polled)
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        data: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.io).poll_write(cx, data);
-        self.seen(polled)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let polled = Pin::new(&mut self.io).poll_flush(cx);
-        self.seen(polled)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }

@@ -22,13 +22,12 @@ use model::Key;
 use policy::explain::Story;
 use policy::{Answer, Facts, Layer, Reason, Verdict};
 use table::{Found, Target};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use wire::Side;
 
 use crate::balance::{self, Turn};
-use crate::carry::Ends;
+use crate::carry::{Buffered, End, Ends};
 use crate::connect::{self, Stream};
 use crate::exchange::{REQUEST_ID, TRACEPARENT, decide, fail, host_of, port_of, refuse};
 use crate::failure::{Failure, Retry};
@@ -107,7 +106,7 @@ pub(crate) async fn forwarded(conn: Arc<Conn>, live: &Arc<Live>, stream: TcpStre
     record.host = host.into();
     match Asked::new(&conn, host, Some(port)).open(live, record).await {
         Ok(opened) => {
-            opened.carry(stream, Bytes::new()).await;
+            opened.carry(Buffered::new(stream, PIECE), Bytes::new()).await;
             Outcome::Done
         }
         // Nothing can be said to who speaks something else.
@@ -302,30 +301,30 @@ impl Opened {
         match auto::upgrade::downcast::<Plain>(upgraded) {
             Ok(parts) => {
                 let stream = parts.io.into_inner().into_inner().0;
-                self.carry(stream, parts.read_buf).await;
+                self.carry(Buffered::new(stream, PIECE), parts.read_buf).await;
             }
-            Err(upgraded) => self.carry(TokioIo::<Upgraded>::new(upgraded), Bytes::new()).await,
+            Err(upgraded) => {
+                let client = Buffered::new(TokioIo::<Upgraded>::new(upgraded), PIECE);
+                self.carry(client, Bytes::new()).await;
+            }
         }
     }
 
     /// Carries what `client` sends, behind what it sent `ahead`, and what comes back.
-    pub(crate) async fn carry<C: AsyncRead + AsyncWrite + Unpin>(self, client: C, ahead: Bytes) {
+    pub(crate) async fn carry(self, client: impl End, ahead: Bytes) {
         let Opened { asked, backend, turn: _turn, mut record } = self;
         (record.status, record.reason) = (Some(StatusCode::OK), Reason::Ok);
         let (conn, idle) = (&asked.conn, asked.conn.shared.settings.limits.connection_idle);
         let passes = |live: &Live| asked.passes(live);
         match backend {
             Stream::Plain(backend) => {
-                Ends::new(client, backend, PIECE)
+                Ends::new(client, Buffered::new(backend, PIECE))
                     .ahead(ahead)
                     .carry(conn, record, idle, passes)
                     .await;
             }
             Stream::Mesh(backend) => {
-                Ends::new(client, *backend, PIECE)
-                    .ahead(ahead)
-                    .carry(conn, record, idle, passes)
-                    .await;
+                Ends::new(client, *backend).ahead(ahead).carry(conn, record, idle, passes).await;
             }
         }
     }

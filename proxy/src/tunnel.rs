@@ -13,7 +13,7 @@ use policy::{Facts, Layer, Reason, Verdict};
 use wire::Side;
 
 use crate::balance::Turn;
-use crate::carry::Ends;
+use crate::carry::{Buffered, Ends};
 use crate::exchange::{meant_here, port_of};
 use crate::forward;
 use crate::http::Conn;
@@ -138,8 +138,9 @@ impl Tunnel {
                 return;
             }
         };
+        let end = |upgraded| Buffered::new(TokioIo::new(upgraded), PIECE);
         let (conn, asked) = (&*self.conn, &self.asked);
-        let ends = Ends::new(TokioIo::new(client), TokioIo::new(backend), PIECE);
+        let ends = Ends::new(end(client), end(backend));
         ends.carry(conn, self.record, limits.tunnel_idle, |live| asked.passes(conn, live)).await;
     }
 }

@@ -11,6 +11,8 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use h2::{Ping, PingPong, Reason, RecvStream, SendStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::carry::End;
+
 /// The most that one write takes: what is kept of it until it is sent is bounded so, beside the window.
 const WRITE: usize = super::FRAME as usize;
 
@@ -27,6 +29,22 @@ pub(crate) struct Tunnel {
 impl Tunnel {
     pub(super) fn new(to: SendStream<Bytes>, from: RecvStream) -> Self {
         Tunnel { to, from, held: Bytes::new(), is_ended: false }
+    }
+
+    /// What comes next; it counts as read, so that the other side may send more.
+    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
+        loop {
+            match ready!(self.from.poll_data(cx)) {
+                Some(Ok(data)) if data.is_empty() => {}
+                Some(Ok(data)) => {
+                    // It fails for what was never received, and this was.
+                    let _released = self.from.flow_control().release_capacity(data.len());
+                    return Poll::Ready(Ok(Some(data)));
+                }
+                Some(Err(error)) => return Poll::Ready(Err(broken(error))),
+                None => return Poll::Ready(Ok(None)),
+            }
+        }
     }
 
     /// How many of `wanted` bytes may be sent now.
@@ -51,18 +69,38 @@ impl AsyncRead for Tunnel {
         cx: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        while self.held.is_empty() {
-            match ready!(self.from.poll_data(cx)) {
-                Some(Ok(data)) => self.held = data,
-                Some(Err(error)) => return Poll::Ready(Err(broken(error))),
-                None => return Poll::Ready(Ok(())),
-            }
+        if self.held.is_empty() {
+            let Some(data) = ready!(Tunnel::poll_data(&mut self, cx))? else {
+                return Poll::Ready(Ok(()));
+            };
+            self.held = data;
         }
         let some = self.held.len().min(into.remaining());
         into.put_slice(&self.held[..some]);
         self.held.advance(some);
-        // It fails for what was never received, and this was.
-        let _released = self.from.flow_control().release_capacity(some);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl End for Tunnel {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
+        self.poll_data(cx)
+    }
+
+    fn poll_take(&mut self, cx: &mut Context<'_>, piece: &mut Bytes) -> Poll<io::Result<()>> {
+        let room = ready!(self.poll_room(cx, piece.len()))?;
+        Poll::Ready(self.to.send_data(piece.split_to(room), false).map_err(broken))
+    }
+
+    /// The connection sends by itself.
+    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_end(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !std::mem::replace(&mut self.is_ended, true) {
+            self.to.send_data(Bytes::new(), true).map_err(broken)?;
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -99,16 +137,12 @@ impl AsyncWrite for Tunnel {
         true
     }
 
-    /// The connection sends by itself.
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        End::poll_flush(&mut *self, cx)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !std::mem::replace(&mut self.is_ended, true) {
-            self.to.send_data(Bytes::new(), true).map_err(broken)?;
-        }
-        Poll::Ready(Ok(()))
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_end(cx)
     }
 }
 

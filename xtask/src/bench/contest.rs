@@ -58,12 +58,13 @@ impl Field {
         }
     }
 
-    /// The open loop's rate, as a share of what Envoy can do. A pair takes half of what one proxy
-    /// does, so half of that leaves the core of load and upstream as idle as a quarter of the other.
-    fn share(self) -> f64 {
+    /// The open loop's rate, as a share of what Envoy can do. A pair that reads requests takes half of
+    /// what one proxy does, so half of that leaves the core of load and upstream as idle as a quarter of
+    /// the other; one that carries bytes takes as much.
+    fn share(self, case: Case) -> f64 {
         match self {
-            Self::Edge => 0.25,
-            Self::Mesh => 0.5,
+            Self::Mesh if !case.is_bytes() => 0.5,
+            Self::Mesh | Self::Edge => 0.25,
         }
     }
 }
@@ -205,7 +206,7 @@ impl<'a> Run<'a> {
         let running = self.start(case, index)?;
         self.warm_up(case, &running)?;
         let Closed { requests, seconds, .. } = closed(case, &running, self.pace.seconds.min(5))?;
-        let share = self.field.share();
+        let share = self.field.share(case);
         let rate = requests as f64 / seconds * share;
         let (case, whose) = (case.name(), self.entrants[index].0.name());
         eprintln!("==> {case}: open loop at {rate:.0}/s, {share} of {whose}'s saturation");
