@@ -49,10 +49,10 @@ pub struct Story {
 
 impl Story {
     /// One that ends before any policy is asked: why, and what would have it go on.
-    pub fn of(reason: Reason, because: String, change: String) -> Self {
+    pub fn of(reason: Reason, status: Option<u16>, because: String, change: String) -> Self {
         Story {
             reason,
-            status: Some(reason.status().as_u16()),
+            status,
             because,
             change: Some(change),
             location: None,

@@ -13,6 +13,7 @@ use std::time::Duration;
 use bytes::{Buf as _, Bytes, BytesMut};
 use policy::Reason;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio_util::io::poll_read_buf;
 
 use crate::http::Conn;
@@ -32,31 +33,68 @@ pub(crate) trait End {
 
     /// Is told that nothing more comes; what it sends may go on.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Is told that the other side broke off, so that it takes what it got for no whole.
+    fn abort(&mut self);
+
+    /// Whether it may be let go then, without what it took before being lost.
+    fn poll_aborted(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 }
 
-/// An end that is read into a buffer.
+/// An end that is read into a buffer, which fits itself to what comes.
 #[derive(Debug)]
 pub(crate) struct Buffered<S> {
     io: S,
     room: BytesMut,
-    /// The size of the buffer.
-    piece: usize,
+    size: usize,
+    largest: usize,
+    /// The last piece was short.
+    was_short: bool,
+    reset: fn(&S),
 }
+
+/// How often it is looked for bytes until it is silent.
+const LOOKS: u32 = 4;
+/// The smallest buffer: of many connections most are idle.
+const SMALLEST: usize = 4 << 10;
 
 impl<S> Buffered<S> {
     /// Read in pieces of up to so many bytes.
-    pub(crate) fn new(io: S, piece: usize) -> Self {
-        Buffered { io, room: BytesMut::new(), piece }
+    pub(crate) fn new(io: S, largest: usize) -> Self {
+        let (room, size, was_short) = (BytesMut::new(), SMALLEST, false);
+        Buffered { io, room, size, largest, was_short, reset: |_| {} }
+    }
+
+    /// Fits the buffer to a piece that filled so much of what it was offered.
+    fn fit(&mut self, offered: usize, read: usize) {
+        let is_short = read < self.size / 4;
+        if read == offered {
+            self.size = (self.size * 2).min(self.largest);
+        } else if is_short && self.was_short {
+            self.size = (self.size / 2).max(SMALLEST);
+        }
+        self.was_short = is_short;
+    }
+}
+
+impl Buffered<TcpStream> {
+    /// The same of a socket, of which the peer learns that it was reset.
+    pub(crate) fn socket(io: TcpStream, largest: usize) -> Self {
+        // What cannot be set any more has ended itself.
+        let reset = |socket: &TcpStream| drop(socket.set_zero_linger());
+        Buffered { reset, ..Buffered::new(io, largest) }
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> End for Buffered<S> {
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
         // Short pieces share a buffer; what is left of it must be worth a read.
-        if self.room.capacity() < self.piece / 8 {
-            self.room.reserve(self.piece);
+        if self.room.capacity() < self.size / 8 {
+            self.room.reserve(self.size);
         }
+        let offered = self.room.capacity();
         let read = ready!(poll_read_buf(Pin::new(&mut self.io), cx, &mut self.room))?;
+        self.fit(offered, read);
         Poll::Ready(Ok((read > 0).then(|| self.room.split().freeze())))
     }
 
@@ -76,6 +114,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> End for Buffered<S> {
 
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+
+    fn abort(&mut self) {
+        (self.reset)(&self.io);
+    }
+
+    fn poll_aborted(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
     }
 }
 
@@ -171,6 +217,22 @@ impl<A: End, B: End> Ends<A, B> {
         let mut told = Told { record, ends: self };
         let (reason, detail) = told.ends.carried(conn, idle, passes).await;
         (told.record.reason, told.record.detail) = (reason, detail);
+        if reason != Reason::Ok {
+            told.ends.abort(conn.shared.settings.limits.connect).await;
+        }
+    }
+
+    /// Tells both that it broke off, and waits until they know, but not for long.
+    async fn abort(&mut self, bound: Duration) {
+        let Ends { client, backend, .. } = self;
+        client.abort();
+        backend.abort();
+        let both = poll_fn(|cx| {
+            let (one, other) = (client.poll_aborted(cx), backend.poll_aborted(cx));
+            if one.is_ready() && other.is_ready() { Poll::Ready(()) } else { Poll::Pending }
+        });
+        // Whoever does not hear it in time is let go as they are.
+        let _in_time = tokio::time::timeout(bound, both).await;
     }
 
     /// Why it ended.
@@ -241,15 +303,13 @@ async fn forbidden(conn: &Conn, passes: impl Fn(&Live) -> bool) {
     }
 }
 
-/// Ends when `total` stood still for `bound`.
+/// Ends when `total` stood still for `bound`, or a quarter longer.
 async fn silent(bound: Duration, total: impl Fn() -> u64) {
-    let mut before = total();
-    loop {
-        tokio::time::sleep(bound).await;
+    let (mut before, mut still) = (total(), 0);
+    while still < LOOKS {
+        tokio::time::sleep(bound / LOOKS).await;
         let now = total();
-        if now == before {
-            return;
-        }
+        still = if now == before { still + 1 } else { 0 };
         before = now;
     }
 }

@@ -37,6 +37,8 @@ const STORY_BYTES: usize = 16 << 10;
 /// So many stories a worker tells in a second of what was denied or failed: each asks every rule once
 /// more.
 const STORIES: u64 = 100;
+/// So many a worker tells of in a second whom it did not let in.
+const NOBODIES: u64 = 10;
 /// The same of what passed, which takes none of the room of the others.
 const PASSING: u64 = 20;
 
@@ -55,11 +57,28 @@ pub(crate) struct Decisions {
     stories: Box<[Stories]>,
 }
 
-/// The second and, in the lower half, the stories told in it.
+/// What a worker told of each kind in a second.
 #[derive(Debug, Default)]
 struct Stories {
-    wrong: AtomicU64,
-    passing: AtomicU64,
+    wrong: Told,
+    passing: Told,
+    nobody: Told,
+}
+
+/// The second and, in the lower half, how many were told in it.
+#[derive(Debug, Default)]
+struct Told(AtomicU64);
+
+impl Told {
+    /// Counts one more, and says whether there is room for it among so many.
+    fn has_room(&self, at: SystemTime, most: u64) -> bool {
+        let second = seconds(at) << 32;
+        let before = self.0.load(Relaxed);
+        let count = if before >> 32 == second >> 32 { before & u64::from(u32::MAX) } else { 0 };
+        // Only its own worker writes it.
+        self.0.store(second | (count + 1), Relaxed);
+        count < most
+    }
 }
 
 #[derive(Debug)]
@@ -100,12 +119,13 @@ impl Decisions {
         let Some(stories) = self.stories.get(record.worker) else { return false };
         let (told, most) =
             if is_wrong { (&stories.wrong, STORIES) } else { (&stories.passing, PASSING) };
-        let second = seconds(record.began_at) << 32;
-        let before = told.load(Relaxed);
-        let count = if before >> 32 == second >> 32 { before & u64::from(u32::MAX) } else { 0 };
-        // Only its own worker writes it.
-        told.store(second | (count + 1), Relaxed);
-        count < most
+        told.has_room(record.began_at, most)
+    }
+
+    /// Whether there is room to tell of one more whom a worker did not let in, since they are nobody:
+    /// what strangers cause, to whom no request costs anything, leaves the room of the others.
+    pub(crate) fn wants_nobody(&self, worker: usize, at: SystemTime) -> bool {
+        self.stories.get(worker).is_some_and(|stories| stories.nobody.has_room(at, NOBODIES))
     }
 
     /// Queues what became of an exchange, unless it is to be left out.

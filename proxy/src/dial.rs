@@ -18,7 +18,6 @@ use http::{HeaderMap, Method, Response, StatusCode};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
-use model::Key;
 use policy::explain::Story;
 use policy::{Answer, Facts, Layer, Reason, Verdict};
 use table::{Found, Target};
@@ -29,21 +28,21 @@ use wire::Side;
 use crate::balance::{self, Turn};
 use crate::carry::{Buffered, End, Ends};
 use crate::connect::{self, Stream};
-use crate::exchange::{REQUEST_ID, TRACEPARENT, decide, fail, host_of, port_of, refuse};
+use crate::exchange::{TRACEPARENT, decide, host_of, port_of, refuse};
 use crate::failure::{Failure, Retry};
 use crate::gather::Gather;
 use crate::http::Conn;
 use crate::live::{Live, Service};
 use crate::moment;
-use crate::record::Record;
-use crate::reply::Reply;
+use crate::record::{REQUEST_ID, Record};
+use crate::reply::{Reply, problem};
 use crate::steady::Steady;
 use crate::telemetry::Outcome;
 
 /// What hyper has of a plain connection.
 type Plain = TokioIo<Steady<Gather<TcpStream>>>;
 
-/// What is read at once: a whole frame of the mesh.
+/// The most that is read at once: a whole frame of the mesh.
 const PIECE: usize = 64 << 10;
 
 /// A connection, kept so that a new table can be asked about it.
@@ -86,8 +85,14 @@ pub(crate) async fn outbound(
     record.host = host.into();
     let opened = match asked.open(live, record).await {
         Ok(opened) => opened,
-        Err(Unopened::Refused(answer, record)) => return refuse(answer, record),
-        Err(Unopened::Failed(failure, record)) => return fail(record, &failure),
+        Err(Unopened { status, reason, record }) => {
+            let told = record.reason;
+            let mut response = problem(record, status, reason);
+            if let Reply::Ours { record, .. } = response.body_mut() {
+                record.reason = told;
+            }
+            return response;
+        }
     };
     if let Some(client) = client {
         conn.tasks.spawn(opened.carry_on(client));
@@ -95,34 +100,27 @@ pub(crate) async fn outbound(
     Response::new(Reply::Switched)
 }
 
-/// Carries a connection of the application to the Service that its port leads to.
-pub(crate) async fn forwarded(conn: Arc<Conn>, live: &Arc<Live>, stream: TcpStream) -> Outcome {
-    let Some((host, port)) =
-        live.table.outbound.as_ref().and_then(|outbound| outbound.upstream(conn.port))
-    else {
-        return Outcome::Cut;
+/// Carries a connection of the application to the Service that its port leads to. One that is not opened
+/// is closed: nothing can be said to who speaks something else.
+pub(crate) async fn forwarded(
+    conn: Arc<Conn>,
+    host: &str,
+    port: u16,
+    stream: TcpStream,
+) -> Outcome {
+    let opened = {
+        let live = conn.shared.live.load_full();
+        let mut record = Record::open(&conn, &live, &no_head());
+        record.host = host.into();
+        Asked::new(&conn, host, Some(port)).open(&live, record).await
     };
-    let mut record = Record::open(&conn, live, &nothing());
-    record.host = host.into();
-    match Asked::new(&conn, host, Some(port)).open(live, record).await {
-        Ok(opened) => {
-            opened.carry(Buffered::new(stream, PIECE), Bytes::new()).await;
-            Outcome::Done
-        }
-        // Nothing can be said to who speaks something else.
-        Err(Unopened::Refused(answer, record)) => {
-            drop(refuse(answer, record));
-            Outcome::Cut
-        }
-        Err(Unopened::Failed(failure, record)) => {
-            drop(fail(record, &failure));
-            Outcome::Cut
-        }
-    }
+    let Ok(opened) = opened else { return Outcome::Cut };
+    opened.carry(Buffered::socket(stream, PIECE), Bytes::new()).await;
+    Outcome::Done
 }
 
-/// What came of a connection for which nobody sent a head.
-fn nothing() -> Parts {
+/// The head of a connection for which nobody sent one.
+fn no_head() -> Parts {
     let mut asked = http::Request::new(());
     *asked.method_mut() = Method::CONNECT;
     asked.into_parts().0
@@ -136,34 +134,57 @@ pub(crate) async fn inbound(
     parts: &Parts,
 ) -> Result<Opened, StatusCode> {
     let record = Record::open(&conn, live, parts);
-    match Asked::new(&conn, "", None).open(live, record).await {
-        Ok(opened) => Ok(opened),
-        Err(Unopened::Refused(answer, record)) => Err(refuse(answer, record).status()),
-        Err(Unopened::Failed(failure, record)) => Err(fail(record, &failure).status()),
-    }
+    let opened = Asked::new(&conn, "", None).open(live, record).await;
+    opened.map_err(|unopened| match unopened.reason.is_denial() {
+        // Whatever it is for, who asks is not let in, and is to ask nobody else.
+        true => StatusCode::FORBIDDEN,
+        false => unopened.status,
+    })
 }
 
-/// Tells of somebody who was not let in, since they proved to be nobody: they were sent to nothing, and
-/// there is no request.
+/// Tells of somebody who was not let in, since they proved to be nobody: they were led to nothing, and
+/// there is no request. Of many in a second only some are told of.
 pub(crate) fn unproved(conn: &Arc<Conn>, reason: Reason, why: &str) {
+    let told = conn.shared.telemetry.decisions();
+    if told.is_some_and(|decisions| !decisions.wants_nobody(conn.worker, SystemTime::now())) {
+        return tracing::debug!(peer = %conn.peer, why, "not let in from the mesh");
+    }
     let live = conn.shared.live.load();
-    let mut record = Record::open(conn, &live, &nothing());
+    let mut record = Record::open(conn, &live, &no_head());
     let change = "a certificate that this installation signed for a workload or a gateway";
     record.side = Side::Inbound;
     record.reason = reason;
-    record.meant =
-        live.table.inbound.as_ref().map(|inbound| Box::<Key>::new(inbound.workload.clone()));
+    let inbound = live.table.inbound.as_ref();
+    record.meant = inbound.map(|inbound| Box::new(inbound.workload.clone()));
     record.detail = Some(why.into());
-    record.story = Some(Box::new(Story::of(reason, why.to_owned(), change.to_owned())));
+    record.story = Some(Box::new(Story::of(reason, None, why.to_owned(), change.to_owned())));
     tracing::info!(peer = %conn.peer, request = ?record.request_id, why, "not let in from the mesh");
 }
 
-/// Why none was opened, with the record of it.
-enum Unopened {
-    /// It may not be.
-    Refused(Answer, Box<Record>),
-    /// It cannot be.
-    Failed(Failure, Box<Record>),
+/// One that was not opened, and what is said of that; its record says the same, unless it was who is
+/// behind it that refused it, and tells so.
+struct Unopened {
+    status: StatusCode,
+    reason: Reason,
+    record: Box<Record>,
+}
+
+impl Unopened {
+    fn refused(answer: Answer, mut record: Box<Record>) -> Self {
+        let Answer { status, reason, .. } = answer;
+        record.principal = answer.principal.or(record.principal.take());
+        (record.decided_by, record.detail) = (answer.rule, answer.detail);
+        (record.status, record.reason) = (Some(status), reason);
+        Unopened { status, reason, record }
+    }
+
+    fn failed(failure: &Failure, mut record: Box<Record>) -> Self {
+        let (status, reason) = (failure.reason.status(), failure.reason);
+        record.detail = failure.source.is_some().then(|| failure.to_string().into());
+        record.status = Some(status);
+        record.reason = if reason.is_denial() { Reason::Ok } else { reason };
+        Unopened { status, reason, record }
+    }
 }
 
 impl Asked {
@@ -204,6 +225,7 @@ impl Asked {
         is_bytes
             && !self.conn.is_stranger(live)
             && self.found(live, &facts).is_ok_and(|found| {
+                let facts = Facts { port: found.listener.port, ..facts };
                 let verdict = found.rule.chain.decide(&facts, found.prefix);
                 matches!(verdict, Verdict::Pass(_))
             })
@@ -213,11 +235,11 @@ impl Asked {
     async fn open(self, live: &Arc<Live>, mut record: Box<Record>) -> Result<Opened, Unopened> {
         let service = match self.judge(live, &mut record) {
             Ok(service) => service,
-            Err(answer) => return Err(Unopened::Refused(answer, record)),
+            Err(answer) => return Err(Unopened::refused(answer, record)),
         };
         match reach(&self.conn, service, &mut record).await {
             Ok((backend, turn)) => Ok(Opened { asked: self, backend, turn, record }),
-            Err(failure) => Err(Unopened::Failed(failure, record)),
+            Err(failure) => Err(Unopened::failed(&failure, record)),
         }
     }
 
@@ -225,6 +247,8 @@ impl Asked {
     fn judge<'l>(&self, live: &'l Live, record: &mut Record) -> Result<&'l Service, Answer> {
         let facts = self.facts(Some(record));
         let found = self.found(live, &facts).map_err(Answer::new)?;
+        // What is called is a Service's port, and not the one where its callers' proxy listens.
+        let facts = Facts { port: found.listener.port, ..facts };
         decide(&self.conn, live, &found, &facts, record)?;
         let answer = |reason| found.rule.chain.answer(reason);
         let target = found.rule.backends.target(record.seed() as u32);
@@ -301,7 +325,7 @@ impl Opened {
         match auto::upgrade::downcast::<Plain>(upgraded) {
             Ok(parts) => {
                 let stream = parts.io.into_inner().into_inner().0;
-                self.carry(Buffered::new(stream, PIECE), parts.read_buf).await;
+                self.carry(Buffered::socket(stream, PIECE), parts.read_buf).await;
             }
             Err(upgraded) => {
                 let client = Buffered::new(TokioIo::<Upgraded>::new(upgraded), PIECE);
@@ -318,7 +342,7 @@ impl Opened {
         let passes = |live: &Live| asked.passes(live);
         match backend {
             Stream::Plain(backend) => {
-                Ends::new(client, Buffered::new(backend, PIECE))
+                Ends::new(client, Buffered::socket(backend, PIECE))
                     .ahead(ahead)
                     .carry(conn, record, idle, passes)
                     .await;

@@ -27,7 +27,7 @@ use crate::forward::{self, Origin};
 use crate::http::Conn;
 use crate::live::Live;
 use crate::pool::Answered;
-use crate::record::Record;
+use crate::record::{REQUEST_ID, Record};
 use crate::reply::{Reply, Stream, problem};
 use crate::{dial, mirror, passport, tunnel};
 use judge::{Way, judge};
@@ -36,7 +36,6 @@ mod judge;
 
 pub(crate) use judge::{decide, host_of, meant_here, port_of};
 
-pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const DEBUG: HeaderName = HeaderName::from_static("heddle-debug");
 pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
@@ -237,12 +236,6 @@ pub(crate) fn fail(mut record: Box<Record>, failure: &Failure) -> Response<Reply
     }
     let is_unreached = record.side == Side::Inbound && failure.retry == Retry::Elsewhere;
     let mut response = problem(record, failure.reason.status(), failure.reason);
-    if let Reply::Ours { record, .. } = response.body_mut()
-        && failure.reason.is_denial()
-    {
-        // Who is behind denied it, and tells so itself.
-        record.reason = Reason::Ok;
-    }
     if is_unreached {
         response.headers_mut().insert(forward::UNREACHED, HeaderValue::from_static("1"));
     }

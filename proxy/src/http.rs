@@ -118,6 +118,13 @@ impl Conn {
         outbound.zip(at).is_some_and(|(outbound, at)| outbound.is_at(at))
     }
 
+    /// The Service and the port of it that it leads to, where its socket leads to one.
+    pub(crate) fn upstream(&self) -> Option<(Box<str>, u16)> {
+        let live = self.shared.live.load();
+        let (host, port) = live.table.outbound.as_ref()?.upstream(self.port)?;
+        self.is_outbound(&live).then(|| (host.into(), port))
+    }
+
     /// Whether who sends it is in no cluster of their workspace.
     pub(crate) fn is_stranger(&self, live: &Live) -> bool {
         self.from.as_ref().is_some_and(|from| !live.table.is_at_home(from))

@@ -44,6 +44,9 @@ const DISOWNED: Duration = Duration::from_secs(60);
 const WINDOW: u32 = 256 << 10;
 /// The same of all tunnels of a connection: one that nobody reads does not hold up the others.
 const WINDOWS: u32 = (1 << 31) - 1;
+/// Tunnels of one connection at once: each is one connection of the other side. As many that were reset
+/// are remembered for a moment, so that what was under way to them is no fault of the whole.
+const TUNNELS: u32 = 4096;
 /// Bytes of the head of a CONNECT, or of its answer.
 const HEAD: u32 = 16 << 10;
 /// The longest frame that is taken: bytes of a body are cut into fewer pieces than at the usual 16 KiB.

@@ -95,7 +95,7 @@ pub(crate) struct Record {
     pub(crate) backend_time: Option<Duration>,
 }
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// A longer id of a trusted caller is replaced by one of ours.
 const REQUEST_ID_BYTES: usize = 128;
 

@@ -324,11 +324,8 @@ async fn carry(mut conn: Conn, stream: TcpStream, servers: Arc<Servers>) -> Outc
     if conn.shared.live.load().table.inbound.as_ref().is_some_and(|mesh| mesh.is_at(conn.port)) {
         return mesh::serve(conn, stream, &servers).await;
     }
-    let live = conn.shared.live.load_full();
-    if live.table.outbound.as_ref().is_some_and(|one| one.upstream(conn.port).is_some())
-        && conn.is_outbound(&live)
-    {
-        return dial::forwarded(Arc::new(conn), &live, stream).await;
+    if let Some((host, port)) = conn.upstream() {
+        return dial::forwarded(Arc::new(conn), &host, port, stream).await;
     }
     let Some(config) = conn.shared.live.load().tls.get(&conn.port).cloned() else {
         return servers.serve(Arc::new(conn), stream, Spoken::Detect).await;

@@ -53,7 +53,8 @@ impl Outbound {
 
     /// Whether it takes what the application sends at an address.
     pub fn is_at(&self, address: SocketAddr) -> bool {
-        self.addresses().any(|own| own == address)
+        let is_upstream = || self.upstreams.contains_key(&address.port());
+        self.address == Some(address) || (is_upstream() && address == loopback(address.port()))
     }
 
     /// The Service that a port of loopback leads to, by a name that it is called, and its port; none

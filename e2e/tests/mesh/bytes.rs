@@ -19,10 +19,12 @@ use tokio::net::TcpListener;
 use crate::cloth::workload;
 use crate::scene::{HOST, edge, somewhere, until_speaking, workspace};
 
-/// A database that says what it is sent, and a word of its own at the end.
+/// A database that says what it is sent, and a word of its own at the end. Told to quit it breaks off.
 struct Echo {
     address: SocketAddr,
     connections: Arc<AtomicUsize>,
+    /// How many were broken off by the other side.
+    broken: Arc<AtomicUsize>,
 }
 
 impl Echo {
@@ -30,15 +32,29 @@ impl Echo {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
         let connections = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&connections);
+        let (count, broken) = (Arc::clone(&connections), Arc::new(AtomicUsize::new(0)));
+        let broke = Arc::clone(&broken);
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
-                let count = Arc::clone(&count);
+                let (count, broke) = (Arc::clone(&count), Arc::clone(&broke));
                 tokio::spawn(async move {
                     let mut bytes = vec![0; 16 << 10];
                     // What only looks whether somebody listens sends nothing.
                     let mut is_counted = false;
-                    while let Ok(length @ 1..) = stream.read(&mut bytes).await {
+                    loop {
+                        let length = match stream.read(&mut bytes).await {
+                            Ok(0) => break,
+                            Ok(length) => length,
+                            Err(_) => {
+                                broke.fetch_add(1, SeqCst);
+                                return;
+                            }
+                        };
+                        if &bytes[..length] == b"quit" {
+                            let _gone = stream.write_all(b"bye").await;
+                            stream.set_zero_linger().expect("it is open");
+                            return;
+                        }
                         if !std::mem::replace(&mut is_counted, true) {
                             count.fetch_add(1, SeqCst);
                         }
@@ -50,7 +66,7 @@ impl Echo {
                 });
             }
         });
-        Echo { address, connections }
+        Echo { address, connections, broken }
     }
 
     fn count(&self) -> usize {
@@ -197,6 +213,47 @@ async fn bytes_go_both_ways_between_those_who_may_and_are_told_as_one_exchange()
         })
         .await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_broken_off_is_not_taken_for_whole_on_the_other_side() {
+    let shop = Shop::new().await;
+    shop.rules(FRONT).await;
+    let opened = async || {
+        let (mut raw, head) = connect(shop.front_sends, "db:5432").await;
+        assert_eq!(head.status, 200);
+        raw.write("ping").await;
+        assert_eq!(raw.exactly(4).await, b"ping");
+        (raw.into_stream(), head)
+    };
+    // The last words of who breaks off come, and then no end but a reset.
+    for quits_by_itself in [true, false] {
+        let (mut stream, head) = opened().await;
+        let mut said = Vec::new();
+        if quits_by_itself {
+            stream.write_all(b"quit").await.expect("it is taken");
+        } else {
+            shop.rules("{ name: nobody, action: Deny }").await;
+        }
+        let ended = wait::within("the end", stream.read_to_end(&mut said)).await;
+        let ended = ended.expect_err("it was broken off").kind();
+        assert_eq!(ended, std::io::ErrorKind::ConnectionReset);
+        assert_eq!(said, if quits_by_itself { &b"bye"[..] } else { b"" });
+        let reason = if quits_by_itself { "upstream_reset" } else { "access_denied" };
+        let id = head.header("x-request-id");
+        wait::until_true(reason, || {
+            let log = shop.db.access_log();
+            log.lines().any(|line| line.contains(id) && line.contains(reason))
+        })
+        .await;
+    }
+    // Of the two only the one whose rule went was broken off for the database.
+    shop.rules(FRONT).await;
+    wait::until_true("one reset", || shop.echo.broken.load(SeqCst) == 1).await;
+    let (stream, _) = opened().await;
+    stream.set_zero_linger().expect("it is open");
+    drop(stream);
+    wait::until_true("another reset", || shop.echo.broken.load(SeqCst) == 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -84,11 +84,15 @@ pub(crate) fn decide(
     record: &mut Record,
 ) -> Result<Pass, Answer> {
     record.rule = Some((found.place, Arc::clone(found.rule)));
+    let told = conn.shared.telemetry.decisions();
     if let Some(from) = conn.from.as_deref().filter(|_| conn.is_stranger(live)) {
         let answer = Answer::new(Reason::AccessDenied);
         let why = "its workspace is not in the cluster that vouches for who sends it";
         let change = format!("the workspace has to be in cluster '{}'", from.cluster());
-        record.story = Some(Box::new(Story::of(answer.reason, why.to_owned(), change)));
+        if told.is_some_and(|decisions| decisions.wants_story(record, answer.reason)) {
+            let status = Some(answer.status.as_u16());
+            record.story = Some(Box::new(Story::of(answer.reason, status, why.to_owned(), change)));
+        }
         return Err(Answer { detail: Some(why.into()), ..answer });
     }
     let verdict = found.rule.chain.decide(facts, found.prefix);
@@ -96,7 +100,6 @@ pub(crate) fn decide(
         Verdict::Pass(_) => Reason::Ok,
         Verdict::Answer(answer) => answer.reason,
     };
-    let told = conn.shared.telemetry.decisions();
     if told.is_some_and(|decisions| decisions.wants_story(record, reason)) {
         record.story = Some(discreet(found.rule.chain.explain(facts, found.prefix)));
     }

@@ -18,7 +18,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::stream::{Tunnel, gone};
-use super::{DISOWNED, FRAME, HEAD, WINDOW, WINDOWS, left};
+use super::{DISOWNED, FRAME, HEAD, TUNNELS, WINDOW, WINDOWS, left};
 use crate::dial::{self, Opened};
 use crate::failure::Failure;
 use crate::http::{Conn, Servers, Spoken};
@@ -26,9 +26,6 @@ use crate::pool;
 use crate::telemetry::Outcome;
 
 type Connection = server::Connection<TlsStream<TcpStream>, Bytes>;
-
-/// Tunnels of one connection at once: each is one HTTP/1.1 connection of the other side.
-const TUNNELS: u32 = 4096;
 
 /// Serves the tunnels of one connection until it ends, its certificate does, or the process drains.
 pub(crate) async fn serve(outer: Conn, stream: TcpStream, servers: &Arc<Servers>) -> Outcome {
@@ -57,6 +54,7 @@ pub(crate) async fn serve(outer: Conn, stream: TcpStream, servers: &Arc<Servers>
     let handshake = server::Builder::new()
         .max_concurrent_streams(TUNNELS)
         .max_header_list_size(HEAD)
+        .max_concurrent_reset_streams(TUNNELS as usize)
         .initial_window_size(WINDOW)
         .initial_connection_window_size(WINDOWS)
         .max_frame_size(FRAME)

@@ -15,7 +15,7 @@ use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 
 use super::stream::{Tunnel, gone};
-use super::{Credentials, DISOWNED, FRAME, HEAD, Membership, WINDOW, WINDOWS};
+use super::{Credentials, DISOWNED, FRAME, HEAD, Membership, TUNNELS, WINDOW, WINDOWS};
 use crate::connect;
 use crate::failure::Failure;
 use crate::settings::Limits;
@@ -149,6 +149,7 @@ impl Way {
         let (requests, mut connection) = client::Builder::new()
             .enable_push(false)
             .max_header_list_size(HEAD)
+            .max_concurrent_reset_streams(TUNNELS as usize)
             .initial_window_size(WINDOW)
             .initial_connection_window_size(WINDOWS)
             .max_frame_size(FRAME)
@@ -158,6 +159,7 @@ impl Way {
         let over = CancellationToken::new();
         let open = Open { number: credentials.number, requests, over: over.clone() };
         let pings = connection.ping_pong().expect("nobody took them before");
+        // Longer than to connect takes: what is asked for waits behind all that is under way.
         let gone = gone(pings, limits.backend_idle, limits.handshake);
         // Ends when its senders are dropped and its tunnels are over, or a while after nobody vouches any
         // more for who is there: nothing new goes through it by then, since it has another number.

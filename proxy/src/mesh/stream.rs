@@ -9,12 +9,16 @@ use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use h2::{Ping, PingPong, Reason, RecvStream, SendStream};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::carry::End;
 
 /// The most that one write takes: what is kept of it until it is sent is bounded so, beside the window.
 const WRITE: usize = super::FRAME as usize;
+
+/// By which a tunnel says behind its last byte that what it carries was broken off.
+const BROKEN_OFF: HeaderName = HeaderName::from_static("heddle-broken-off");
 
 /// The two directions of a tunnel. Dropped before its end was written, it is reset.
 #[derive(Debug)]
@@ -42,8 +46,13 @@ impl Tunnel {
                     return Poll::Ready(Ok(Some(data)));
                 }
                 Some(Err(error)) => return Poll::Ready(Err(broken(error))),
-                None => return Poll::Ready(Ok(None)),
+                None => break,
             }
+        }
+        // Behind the last byte it says whether that was meant to be the last.
+        match ready!(self.from.poll_trailers(cx)).map_err(broken)? {
+            Some(trailers) if trailers.contains_key(BROKEN_OFF) => Poll::Ready(Err(given_up())),
+            Some(_) | None => Poll::Ready(Ok(None)),
         }
     }
 
@@ -90,6 +99,24 @@ impl End for Tunnel {
     fn poll_take(&mut self, cx: &mut Context<'_>, piece: &mut Bytes) -> Poll<io::Result<()>> {
         let room = ready!(self.poll_room(cx, piece.len()))?;
         Poll::Ready(self.to.send_data(piece.split_to(room), false).map_err(broken))
+    }
+
+    /// In order: a reset of HTTP/2 would overtake what was sent before.
+    fn abort(&mut self) {
+        if !std::mem::replace(&mut self.is_ended, true) {
+            let trailers = HeaderMap::from_iter([(BROKEN_OFF, HeaderValue::from_static("1"))]);
+            // Of a stream that has ended otherwise the other side knows.
+            let _known = self.to.send_trailers(trailers);
+        }
+    }
+
+    fn poll_aborted(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match ready!(self.poll_data(cx)) {
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => return Poll::Ready(()),
+            }
+        }
     }
 
     /// The connection sends by itself.
@@ -146,11 +173,13 @@ impl AsyncWrite for Tunnel {
     }
 }
 
+fn given_up() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionReset, "the other side broke off")
+}
+
 fn broken(error: h2::Error) -> io::Error {
     match error.reason() {
-        Some(Reason::NO_ERROR | Reason::CANCEL) => {
-            io::Error::new(io::ErrorKind::ConnectionReset, "the other side gave the tunnel up")
-        }
+        Some(Reason::NO_ERROR | Reason::CANCEL) => given_up(),
         _ if error.is_io() => error.into_io().unwrap_or(io::ErrorKind::BrokenPipe.into()),
         _ => io::Error::other(error),
     }
