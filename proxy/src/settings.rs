@@ -80,9 +80,10 @@ pub struct Limits {
     pub backend_idle: Duration,
     /// Idle HTTP/1.1 connections kept to an endpoint by each worker: 256.
     pub backend_pool: usize,
-    /// A tunnel (WebSocket) without a byte either way is closed after this long: 5 min.
+    /// A tunnel (WebSocket) without a byte either way is closed after this long, or a quarter longer: 5 min.
     pub tunnel_idle: Duration,
-    /// A TCP connection through the mesh without a byte either way is closed after this long: 1 h.
+    /// A TCP connection through the mesh without a byte either way is closed after this long, or a quarter
+    /// longer: 1 h.
     pub connection_idle: Duration,
 }
 

@@ -115,8 +115,8 @@ impl Table {
         Ok(Found { listener, rule, place: entry.rule, prefix: entry.of.prefix() })
     }
 
-    /// The rule that a call of the application beside this proxy meets, be it a request or a connection, by the host that it names,
-    /// and the port where it names one. The listener is the Service's port.
+    /// The rule that a call of the application beside this proxy meets, be it a request or a connection,
+    /// by the host that it names, and the port where it names one. The listener is the Service's port.
     ///
     /// # Errors
     /// [`Reason::NoRoute`] if no Service is called so, or if none of the routes that are attached to
