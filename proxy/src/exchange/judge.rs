@@ -76,6 +76,8 @@ pub(super) fn judge<'l>(
 }
 
 /// What stands before what was found says of a request or a connection; the record is told.
+// Every request takes this way, and what it returns is large.
+#[inline(always)]
 pub(crate) fn decide(
     conn: &Conn,
     live: &Live,
