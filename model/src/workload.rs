@@ -119,7 +119,7 @@ pub struct Upstream {
 
 impl WorkloadMesh {
     /// The ports that the proxy takes for itself, each with the field that says so.
-    fn ports(&self) -> impl Iterator<Item = (u16, String)> {
+    pub fn ports(&self) -> impl Iterator<Item = (u16, String)> {
         let own = [(self.port, "port".to_owned())];
         let outbound = self.outbound.map(|port| (port, "outbound".to_owned()));
         let upstreams = self.upstreams.iter().enumerate();

@@ -37,6 +37,9 @@ pub(crate) trait End {
     /// Is told that the other side broke off, so that it takes what it got for no whole.
     fn abort(&mut self);
 
+    /// Is let go at once: what it did not send yet is lost.
+    fn reset(&mut self);
+
     /// Whether it may be let go then, without what it took before being lost.
     fn poll_aborted(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 }
@@ -50,7 +53,8 @@ pub(crate) struct Buffered<S> {
     largest: usize,
     /// The last piece was short.
     was_short: bool,
-    reset: fn(&S),
+    /// Has whoever is there learn that it was broken off.
+    break_off: fn(&S),
 }
 
 /// How often it is looked for bytes until it is silent.
@@ -62,7 +66,7 @@ impl<S> Buffered<S> {
     /// Read in pieces of up to so many bytes.
     pub(crate) fn new(io: S, largest: usize) -> Self {
         let (room, size, was_short) = (BytesMut::new(), SMALLEST, false);
-        Buffered { io, room, size, largest, was_short, reset: |_| {} }
+        Buffered { io, room, size, largest, was_short, break_off: |_| {} }
     }
 
     /// Fits the buffer to a piece that filled so much of what it was offered.
@@ -81,8 +85,8 @@ impl Buffered<TcpStream> {
     /// The same of a socket, of which the peer learns that it was reset.
     pub(crate) fn socket(io: TcpStream, largest: usize) -> Self {
         // What cannot be set any more has ended itself.
-        let reset = |socket: &TcpStream| drop(socket.set_zero_linger());
-        Buffered { reset, ..Buffered::new(io, largest) }
+        let break_off = |socket: &TcpStream| drop(socket.set_zero_linger());
+        Buffered { break_off, ..Buffered::new(io, largest) }
     }
 }
 
@@ -117,7 +121,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> End for Buffered<S> {
     }
 
     fn abort(&mut self) {
-        (self.reset)(&self.io);
+        (self.break_off)(&self.io);
+    }
+
+    fn reset(&mut self) {
+        self.abort();
     }
 
     fn poll_aborted(&mut self, _: &mut Context<'_>) -> Poll<()> {
@@ -217,6 +225,10 @@ impl<A: End, B: End> Ends<A, B> {
         let mut told = Told { record, ends: self };
         let (reason, detail) = told.ends.carried(conn, idle, passes).await;
         (told.record.reason, told.record.detail) = (reason, detail);
+        if reason.is_denial() {
+            // The rule that let it in is not what ended it.
+            told.record.decided_by = None;
+        }
         if reason != Reason::Ok {
             told.ends.abort(conn.shared.settings.limits.connect).await;
         }
@@ -231,8 +243,10 @@ impl<A: End, B: End> Ends<A, B> {
             let (one, other) = (client.poll_aborted(cx), backend.poll_aborted(cx));
             if one.is_ready() && other.is_ready() { Poll::Ready(()) } else { Poll::Pending }
         });
-        // Whoever does not hear it in time is let go as they are.
-        let _in_time = tokio::time::timeout(bound, both).await;
+        if tokio::time::timeout(bound, both).await.is_err() {
+            self.client.reset();
+            self.backend.reset();
+        }
     }
 
     /// Why it ended.

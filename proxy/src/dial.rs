@@ -82,7 +82,7 @@ pub(crate) async fn outbound(
         Err(reason) => return refuse(Answer::new(reason), record),
     };
     let asked = Asked::new(conn, &host, Some(port));
-    record.host = host.into();
+    record.host = format!("{host}:{port}").into();
     let opened = match asked.open(live, record).await {
         Ok(opened) => opened,
         Err(Unopened { status, reason, record }) => {
@@ -111,7 +111,7 @@ pub(crate) async fn forwarded(
     let opened = {
         let live = conn.shared.live.load_full();
         let mut record = Record::open(&conn, &live, &no_head());
-        record.host = host.into();
+        record.host = format!("{host}:{port}").into();
         Asked::new(&conn, host, Some(port)).open(&live, record).await
     };
     let Ok(opened) = opened else { return Outcome::Cut };

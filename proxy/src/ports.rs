@@ -126,13 +126,12 @@ impl Ports {
         match error.kind() {
             io::ErrorKind::AddrInUse if self.admin.is_some_and(|admin| overlap(admin, place)) => {
                 format!(
-                    "{place} is held by this process's own admin port; name another port in the \
-                     Gateway, or another address with --admin"
+                    "{place} is held by this process's own admin port; name another port there, \
+                     or another address with --admin"
                 )
             }
             io::ErrorKind::AddrInUse => format!(
-                "{place} is in use by another process; stop that one or name another port in the \
-                 Gateway"
+                "{place} is in use by another process; stop that one or name another port there"
             ),
             io::ErrorKind::PermissionDenied => format!(
                 "{place} needs a privilege (CAP_NET_BIND_SERVICE); name a port of 1024 or above"

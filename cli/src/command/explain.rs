@@ -70,6 +70,8 @@ fn timed(hop: &Value) -> String {
     if hop["hidden"] == false {
         let [method, host, path] =
             ["/method", "/host", "/path"].map(|at| printable(&word(hop, at)));
+        // A connection has no path.
+        let path = if path == "-" { String::new() } else { path };
         text.push_str(&format!(": {method} {host}{path}"));
     }
     text

@@ -59,6 +59,7 @@ impl Echo {
                             count.fetch_add(1, SeqCst);
                         }
                         if stream.write_all(&bytes[..length]).await.is_err() {
+                            broke.fetch_add(1, SeqCst);
                             return;
                         }
                     }
@@ -250,10 +251,22 @@ async fn what_is_broken_off_is_not_taken_for_whole_on_the_other_side() {
     // Of the two only the one whose rule went was broken off for the database.
     shop.rules(FRONT).await;
     wait::until_true("one reset", || shop.echo.broken.load(SeqCst) == 1).await;
+    // Nor is one kept that writes and reads nothing, so that nothing goes on between the two.
+    let (mut stream, head) = opened().await;
+    let piece = vec![7; 64 << 10];
+    let stuck = std::time::Duration::from_secs(1);
+    while tokio::time::timeout(stuck, stream.write_all(&piece)).await.is_ok() {}
+    shop.rules("{ name: nobody, action: Deny }").await;
+    let broken = wait::within("the end", async { while stream.write_all(&piece).await.is_ok() {} });
+    broken.await;
+    let id = head.header("x-request-id");
+    wait::until_true("the line of who sent it", || shop.front.access_log().contains(id)).await;
+    shop.rules(FRONT).await;
+    wait::until_true("two resets", || shop.echo.broken.load(SeqCst) == 2).await;
     let (stream, _) = opened().await;
     stream.set_zero_linger().expect("it is open");
     drop(stream);
-    wait::until_true("another reset", || shop.echo.broken.load(SeqCst) == 2).await;
+    wait::until_true("another reset", || shop.echo.broken.load(SeqCst) == 3).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -268,7 +281,7 @@ async fn a_port_of_loopback_leads_to_a_database_for_programs_that_know_of_no_pro
     let id = wait::until("the line of the connection", || async {
         let log = shop.front.access_log();
         let mut lines = log.lines();
-        let line = lines.find(|line| line.contains(r#""host":"db.shop""#))?;
+        let line = lines.find(|line| line.contains(r#""host":"db.shop:5432""#))?;
         let line: Value = serde_json::from_str(line).ok()?;
         assert_eq!((&line["status"], &line["bytes_in"]), (&200.into(), &4.into()), "{line}");
         line["request_id"].as_str().map(str::to_owned)

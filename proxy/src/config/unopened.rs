@@ -19,7 +19,7 @@ pub(super) fn rejections(
     let told = each.filter_map(|(failed, gateway, name)| {
         let key = wire::Key::from(gateway);
         let generation = served.state.objects.get(&key)?.generation;
-        let path = path(status.resource(gateway).as_ref(), name)?;
+        let path = path(status.resource(gateway).as_ref(), name, failed.port)?;
         // In an older form it may stand at another place than in what was sent.
         let is_older = served.good.contains_key(&key);
         let path = if is_older { "spec.listeners".to_owned() } else { path };
@@ -29,12 +29,16 @@ pub(super) fn rejections(
     told.collect()
 }
 
-/// Where a Gateway says the port of a listener, or a Workload that of its proxy; none if it has no such
-/// listener any more.
-fn path(gateway: Option<&Resource>, name: &Name) -> Option<String> {
+/// Where a Gateway says the port of a listener, or a Workload one of its proxy's; none if it has no such
+/// listener, or port, any more.
+fn path(gateway: Option<&Resource>, name: &Name, port: u16) -> Option<String> {
     let gateway = match gateway? {
         Resource::Gateway(gateway) => gateway,
-        Resource::Workload(_) => return Some("spec.mesh.port".to_owned()),
+        Resource::Workload(workload) => {
+            let mut ports = workload.spec.mesh.as_ref()?.ports();
+            let (_, field) = ports.find(|(number, _)| *number == port)?;
+            return Some(format!("spec.mesh.{field}"));
+        }
         _ => return None,
     };
     let at = gateway.spec.listeners.iter().position(|one| one.name == *name)?;

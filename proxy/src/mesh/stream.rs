@@ -110,6 +110,11 @@ impl End for Tunnel {
         }
     }
 
+    /// What is in order waits where the other side does not read.
+    fn reset(&mut self) {
+        self.to.send_reset(Reason::CANCEL);
+    }
+
     fn poll_aborted(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             match ready!(self.poll_data(cx)) {
