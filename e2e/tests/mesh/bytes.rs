@@ -16,6 +16,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
+use crate::capture::LOOPBACK;
 use crate::cloth::workload;
 use crate::scene::{HOST, edge, somewhere, until_speaking, workspace};
 
@@ -174,6 +175,7 @@ const FRONT: &str =
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bytes_go_both_ways_between_those_who_may_and_are_told_as_one_exchange() {
+    let _filling = LOOPBACK.read().await;
     let shop = Shop::new().await;
     shop.rules(FRONT).await;
     let (raw, head) = connect(shop.front_sends, "db:5432").await;
@@ -218,6 +220,7 @@ async fn bytes_go_both_ways_between_those_who_may_and_are_told_as_one_exchange()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_broken_off_is_not_taken_for_whole_on_the_other_side() {
+    let _filling = LOOPBACK.read().await;
     let shop = Shop::new().await;
     shop.rules(FRONT).await;
     let opened = async || {

@@ -8,6 +8,7 @@ use e2e::app::App;
 use e2e::capture::{Capture, Seen, held};
 use e2e::client::{bytes, nothing, request};
 use e2e::fleet::{Fleet, Kind, Plan};
+use tokio::sync::RwLock;
 
 use crate::cloth::{CLERK, Cloth, orders};
 use crate::scene::{HOST, edge, somewhere};
@@ -15,6 +16,10 @@ use crate::two::Two;
 
 /// How often each is asked.
 const TIMES: usize = 20;
+
+/// Whoever captures holds it alone, and whoever fills loopback with others who do: packets that a capture
+/// has no room for are lost.
+pub(crate) static LOOPBACK: RwLock<()> = RwLock::const_new(());
 
 /// A word that nobody else says.
 fn marker() -> String {
@@ -34,6 +39,7 @@ async fn echoes(to: SocketAddr, host: &str, marker: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_read_between_processes_but_from_an_application_to_its_own_proxy() {
+    let _alone = LOOPBACK.write().await;
     let (cloth, marker) = (Cloth::new().await, marker());
     let capture = Capture::start(&marker);
     // The server tells it to the proxies, callers and applications send it.
@@ -67,6 +73,7 @@ async fn nothing_is_read_between_processes_but_from_an_application_to_its_own_pr
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_read_of_a_shop_but_between_each_service_and_its_own_proxy() {
+    let _alone = LOOPBACK.write().await;
     let (two, marker) = (Two::new().await, marker());
     let east = &two.east;
     let capture = Capture::start(&marker);
@@ -90,6 +97,7 @@ async fn nothing_is_read_of_a_shop_but_between_each_service_and_its_own_proxy() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_the_mesh_the_same_capture_reads_what_a_gateway_sends() {
+    let _alone = LOOPBACK.write().await;
     let (fleet, marker) = (Fleet::start(Plan::default()).await, marker());
     let [web, storefront, orders, catalog] = [0; 4].map(|_| somewhere());
     let last = App::start(catalog, &["--service", "catalog"]).await;
