@@ -22,6 +22,7 @@ use crate::traffic::Traffic;
 use crate::world::World;
 
 mod access;
+mod api;
 mod audit;
 mod authority;
 mod change;
@@ -42,6 +43,9 @@ mod traffic;
 pub(crate) mod user;
 
 pub use access::{Review, Reviewed};
+pub use api::{
+    Access, ApiInFull, ApiListing, ApiOrder, ApiRoute, ApiRow, Changed, Flow, May, Split,
+};
 pub use authority::Authorities;
 pub use commit::Receipt;
 pub use first::First;

@@ -57,9 +57,9 @@ impl Draft {
         let (mut after, mut changed) = (World::clone(&world), Changed::default());
         // What cannot be read is not edited, and stands for as long as that is to be said.
         for (key, edit) in edits.iter().filter(|(key, _)| world.aside(key).is_none()) {
-            let found = edit
-                .after()
-                .map_or(Found::Nothing, |resource| Found::Object(Object::new(resource.clone(), 0)));
+            let found = edit.after().map_or(Found::Nothing, |resource| {
+                Found::Object(Object::new(resource.clone(), (0, 0)))
+            });
             after.take(&store::Key::new(HUB, key), found, &mut changed);
         }
         after.settle(changed);
@@ -86,6 +86,7 @@ impl Draft {
         for (key, generation) in &committed.generations {
             let object = world.objects.get_mut(&body::key(key)?)?;
             object.generation = *generation;
+            object.revision = committed.revision;
         }
         world.revision = committed.revision;
         world.scopes.extend(scopes.into_iter().map(|scope| (scope, committed.revision)));

@@ -26,6 +26,7 @@ use crate::moment::{self, micros};
 
 mod access;
 mod answer;
+mod api;
 mod ask;
 mod audit;
 mod authority;

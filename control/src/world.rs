@@ -46,6 +46,8 @@ pub struct Object {
     pub resource: Resource,
     /// Its generation.
     pub generation: i64,
+    /// The revision that made it so.
+    pub revision: i64,
     /// When it was first written.
     pub created: OffsetDateTime,
     /// What it takes.
@@ -54,9 +56,9 @@ pub struct Object {
 
 impl Object {
     /// A resource as it stands.
-    pub(crate) fn new(resource: Resource, generation: i64) -> Self {
+    pub(crate) fn new(resource: Resource, (generation, revision): (i64, i64)) -> Self {
         let (created, cost) = (body::created(&resource), Cost::of(&resource));
-        Object { resource, generation, created, cost }
+        Object { resource, generation, revision, created, cost }
     }
 }
 

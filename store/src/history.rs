@@ -1,9 +1,14 @@
 //! Reading what was: one resource's versions, a scope at an older revision, what changed since.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use sqlx::AssertSqlSafe;
 
 use crate::db::{Row, unreadable};
 use crate::{Error, Key, Scope, Store};
+
+/// Commits that are asked for by number at once.
+const AT_ONCE: usize = 500;
 
 /// One change of one resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -172,6 +177,28 @@ impl Store {
         let one = |mut row: Row| Ok((crate::key::read_scope(&mut row)?, row.int()?));
         let rows = self.db.read(select, &[since.into(), until.into()]).await?;
         rows.into_iter().map(one).collect()
+    }
+
+    /// The commits of these numbers, newest first; without the scopes that they moved.
+    ///
+    /// # Errors
+    /// [`Error`] if the database fails.
+    pub async fn revisions_of(&self, numbers: &BTreeSet<i64>) -> Result<Vec<Revision>, Error> {
+        let mut found = Vec::new();
+        let numbers: Vec<_> = numbers.iter().rev().copied().collect();
+        for some in numbers.chunks(AT_ONCE) {
+            let places: Vec<_> = (1..=some.len()).map(|place| format!("${place}")).collect();
+            let select = format!(
+                "SELECT revision, at, actor, request_id, message, reverts FROM revisions \
+                 WHERE revision IN ({}) ORDER BY revision DESC",
+                places.join(", ")
+            );
+            let values: Vec<_> = some.iter().map(|number| (*number).into()).collect();
+            for row in self.db.read(AssertSqlSafe(select), &values).await? {
+                found.push(read_revision(row)?);
+            }
+        }
+        Ok(found)
     }
 
     /// The commits before revision `before`, newest first; those that moved `scope`, if given.

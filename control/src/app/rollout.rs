@@ -84,7 +84,9 @@ impl App {
         }
     }
 
-    async fn rolled(
+    /// Whether every node runs a revision of these scopes that was heard of lately, and how far each
+    /// has come that may be seen.
+    pub(super) async fn rolled(
         &self,
         op: &Op,
         revision: i64,

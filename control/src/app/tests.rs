@@ -13,6 +13,7 @@ use store::Location;
 use super::*;
 use crate::edit::read;
 
+mod api;
 mod bookshop;
 mod holes;
 mod lookup;

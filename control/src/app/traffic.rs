@@ -143,8 +143,8 @@ impl App {
         let (from, rows) = self
             .aside(move || {
                 let (grain, window) = (wanted.grain(), micros_of(wanted.window));
-                let mut eyes = Eyes { sight, wanted: &wanted, seen: HashMap::new() };
-                let sums = traffic.sums(grain, (window, now), |label| eyes.row(label));
+                let mut eyes = Eyes::new(sight);
+                let sums = traffic.sums(grain, (window, now), |label| eyes.row(label, &wanted));
                 let step = wanted.step.map(|step| (grain, micros_of(step) / grain.step));
                 let rows = sums.into_iter().map(|(row, cells)| summed(row, &cells, step));
                 (grain.begins(grain.first(window, now)), rows.collect::<Vec<_>>())
@@ -205,18 +205,20 @@ fn is_there(sight: &Sight, scope: &Scope) -> bool {
 }
 
 /// What one actor sees of labels.
-struct Eyes<'w> {
-    sight: Sight,
-    wanted: &'w Wanted,
+pub(super) struct Eyes {
+    pub(super) sight: Sight,
     /// Whether what a label leads to may be read, as was found before.
     seen: HashMap<(Key, Scope), bool>,
 }
 
-impl Eyes<'_> {
+impl Eyes {
+    pub(super) fn new(sight: Sight) -> Self {
+        Eyes { sight, seen: HashMap::new() }
+    }
+
     /// The row that a label belongs to, if it may be seen and is asked for.
-    fn row(&mut self, label: &Label) -> Option<Row> {
+    fn row(&mut self, label: &Label, wanted: &Wanted) -> Option<Row> {
         let row = self.seen(label)?;
-        let wanted = self.wanted;
         let is = |wanted: &Option<String>, own: &Option<String>| {
             wanted.as_ref().is_none_or(|wanted| own.as_ref() == Some(wanted))
         };
@@ -237,7 +239,7 @@ impl Eyes<'_> {
     }
 
     /// All that may be seen of a label.
-    fn seen(&mut self, label: &Label) -> Option<Row> {
+    pub(super) fn seen(&mut self, label: &Label) -> Option<Row> {
         let sees_route = match &label.route {
             Some(route) => self.sees(route, &label.scope),
             None if label.backend.is_none() => reads_any(&self.sight.rights, &label.scope),
@@ -286,7 +288,8 @@ impl Eyes<'_> {
         *self.seen.entry((key.clone(), scope.clone())).or_insert_with(found)
     }
 
-    fn api_of(&self, row: &Row) -> Option<Name> {
+    /// The Api whose requests they are.
+    pub(super) fn api_of(&self, row: &Row) -> Option<Name> {
         let key = row.route.as_ref()?.known()?;
         api_of(&self.sight.object(&key)?.resource)
     }

@@ -13,7 +13,7 @@ use super::ask::Ask;
 use super::problem::Problem;
 use super::resource::ResourceShape;
 use super::{
-    access, audit, authority, change, join_token, node, openapi, request, resource, session,
+    access, api, audit, authority, change, join_token, node, openapi, request, resource, session,
     stream, token, traffic, user,
 };
 use crate::authn::Caller;
@@ -432,6 +432,27 @@ pub(super) static OPERATIONS: &[Operation] = &[
     .also("application/yaml")
     .most(CHANGE)
     .gives(&[(200, "Objects and requests.", Some(form::<change::PlanAnswer>))]),
+    Operation::new(Get, "/apis", "api_list", "The catalogue of Apis", |ask| {
+        Box::pin(api::list(ask))
+    })
+    .query(&[
+        word("search", "With this in name, namespace, title or owner."),
+        word("owner", "That this Team owns."),
+        word("own", "`true` for those that a team owns in which you are."),
+        word("lifecycle", "That are there in their life: draft, published, deprecated or retired."),
+        word("order", "name, owner, requests, errors or changed; name if nothing is said."),
+        CURSOR,
+        LIMIT,
+    ])
+    .gives(&[(200, "Those that you may read.", Some(page::<api::ApiShape>))]),
+    Operation::new(
+        Get,
+        "/apis/{namespace}/{name}",
+        "api_show",
+        "An Api with its routes, its callers, and what decides about them",
+        |ask| Box::pin(api::show(ask)),
+    )
+    .gives(&[(200, "The Api.", Some(form::<api::FullShape>))]),
     Operation::new(Post, "/transfers", "api_transfer", "Give an Api to another team", |ask| {
         Box::pin(change::transfer(ask))
     })

@@ -105,7 +105,7 @@ struct StepShape {
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "TrafficSums")]
-struct SumShape {
+pub(super) struct SumShape {
     requests: u64,
     /// Those without a good answer for no fault of the caller: `backendErrors` and `failures`.
     errors: u64,
@@ -298,7 +298,7 @@ fn row(Sum { row, sum, steps }: Sum, seconds: f64) -> RowShape {
     }
 }
 
-fn sums(cell: &Cell) -> SumShape {
+pub(super) fn sums(cell: &Cell) -> SumShape {
     SumShape {
         requests: cell.requests(),
         errors: cell.errors(),

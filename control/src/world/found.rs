@@ -23,6 +23,7 @@ struct Row<'s> {
     key: &'s store::Key,
     scope: &'s model::Scope,
     generation: i64,
+    revision: i64,
     body: &'s str,
 }
 
@@ -30,8 +31,9 @@ impl Found {
     /// What a version left.
     pub(crate) async fn version(store: &Store, version: &Version) -> Result<Self, Refusal> {
         let Change::Put { body, .. } = &version.change else { return Ok(Found::Nothing) };
-        let Version { key, scope, generation, .. } = version;
-        Row { key, scope, generation: *generation, body }.read(store, None).await
+        let Version { key, scope, generation, revision, .. } = version;
+        let (generation, revision) = (*generation, *revision);
+        Row { key, scope, generation, revision, body }.read(store, None).await
     }
 
     /// What is there, beside everything else that is.
@@ -40,8 +42,9 @@ impl Found {
         stored: &Stored,
         beside: &Snapshot,
     ) -> Result<Self, Refusal> {
-        let Stored { key, scope, generation, body, .. } = stored;
-        Row { key, scope, generation: *generation, body }.read(store, Some(beside)).await
+        let Stored { key, scope, generation, revision, body, .. } = stored;
+        let (generation, revision) = (*generation, *revision);
+        Row { key, scope, generation, revision, body }.read(store, Some(beside)).await
     }
 
     /// Whether it cannot be read and would draw a border, or part what is everybody's.
@@ -58,7 +61,7 @@ impl Row<'_> {
     async fn read(&self, store: &Store, beside: Option<&Snapshot>) -> Result<Found, Refusal> {
         let reason = match self.resource(store).await? {
             Ok(resource) => {
-                return Ok(Found::Object(Object::new(resource, self.generation)));
+                return Ok(Found::Object(Object::new(resource, (self.generation, self.revision))));
             }
             Err(reason) => reason,
         };

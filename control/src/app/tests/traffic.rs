@@ -27,7 +27,7 @@ fn front() -> Caller {
     })
 }
 
-fn series(side: Side, route: &Key, backend: &str, caller: Caller, count: u64) -> Series {
+pub(super) fn series(side: Side, route: &Key, backend: &str, caller: Caller, count: u64) -> Series {
     let mut latency = Sketch::default();
     latency.add(Sketch::place(1_000), count as u32);
     Series {
@@ -42,6 +42,11 @@ fn series(side: Side, route: &Key, backend: &str, caller: Caller, count: u64) ->
 }
 
 async fn tell(bed: &Bed, node: &str, series: Vec<Series>) {
+    tell_at(bed, node, series, micros(op("root").now)).await;
+}
+
+/// What a node counted in the second before that time.
+pub(super) async fn tell_at(bed: &Bed, node: &str, series: Vec<Series>, now: i64) {
     let world = bed.app.world().await.unwrap();
     let scope = |series: &Series| {
         let namespace = series.route.as_ref().map(|route| Name::parse(&route.namespace).unwrap());
@@ -53,8 +58,9 @@ async fn tell(bed: &Bed, node: &str, series: Vec<Series>) {
         kind: "mesh".to_owned(),
         name: node.to_owned(),
     };
-    let counts = Counts { start: 1, number: 1, ago: 0, lasted: 1_000_000, series };
-    bed.app.traffic().keep(&Arc::new(teller), counts, scope, micros(op("root").now));
+    let number = now.unsigned_abs();
+    let counts = Counts { start: 1, number, ago: 0, lasted: 1_000_000, series };
+    bed.app.traffic().keep(&Arc::new(teller), counts, scope, now);
 }
 
 /// The shop's route at the edge, and its application that calls one of the bank.
