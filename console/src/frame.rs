@@ -4,8 +4,10 @@ use leptos::config::LeptosOptions;
 use leptos::prelude::*;
 
 /// The places of the bar, in the order of what people come for.
-const PLACES: [(Place, &str, &str); 6] = [
+const PLACES: [(Place, &str, &str); 8] = [
     (Place::Overview, "/", "Overview"),
+    (Place::Apis, "/apis", "Apis"),
+    (Place::Teams, "/teams", "Teams"),
     (Place::Fleet, "/fleet", "Fleet"),
     (Place::Requests, "/requests", "Requests"),
     (Place::Changes, "/changes", "Changes"),
@@ -17,6 +19,8 @@ const PLACES: [(Place, &str, &str); 6] = [
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
     Overview,
+    Apis,
+    Teams,
     Fleet,
     Requests,
     Changes,

@@ -1,5 +1,7 @@
 //! What is alive in the browser.
 
+pub mod copy;
 pub mod live;
 #[cfg(feature = "hydrate")]
 mod morph;
+pub mod weights;

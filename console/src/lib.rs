@@ -17,6 +17,10 @@
 pub mod islands;
 
 #[cfg(feature = "ssr")]
+mod edit;
+#[cfg(feature = "ssr")]
+mod form;
+#[cfg(feature = "ssr")]
 mod frame;
 #[cfg(feature = "ssr")]
 mod pages;

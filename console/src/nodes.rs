@@ -43,6 +43,7 @@ pub(crate) const FLAGS: [&str; 5] =
 pub(crate) struct Port {
     nodes: Arc<Nodes>,
     listener: TcpListener,
+    address: SocketAddr,
 }
 
 /// Binds the port, and makes the root if there is none, so that join tokens can name it.
@@ -60,10 +61,15 @@ pub(crate) async fn open(args: &ForNodes, app: &Arc<App>) -> Result<Port> {
         .with_context(|| format!("listening for nodes on {}", args.config_listen))?;
     let (address, print) = (listener.local_addr()?, ca.fingerprint());
     tracing::info!("listening for nodes on https://{address}, under the root {print}");
-    Ok(Port { nodes: Arc::new(nodes), listener })
+    Ok(Port { nodes: Arc::new(nodes), listener, address })
 }
 
 impl Port {
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Serves until `stop` says true, then ends all streams.
     pub(crate) async fn serve(self, stop: watch::Receiver<bool>) {
         self.nodes.serve(self.listener, stop).await;

@@ -8,9 +8,14 @@ use control::authn::Caller;
 use control::rest::Visit;
 use control::{App, Op, Refusal};
 use leptos::prelude::AnyView;
+use model::{Key, Kind, Name};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::form::Tried;
+
+pub(crate) mod api;
+pub(crate) mod apis;
 pub(crate) mod audit;
 pub(crate) mod change;
 pub(crate) mod changes;
@@ -21,6 +26,9 @@ pub(crate) mod request;
 pub(crate) mod requests;
 pub(crate) mod settings;
 pub(crate) mod sign_in;
+pub(crate) mod team;
+pub(crate) mod teams;
+pub(crate) mod users;
 
 /// A page that somebody who is signed in asks for.
 #[derive(Debug)]
@@ -28,15 +36,39 @@ pub(crate) struct Asked {
     pub(crate) app: Arc<App>,
     pub(crate) visit: Visit,
     pub(crate) caller: Caller,
-    /// What stands in the place of the braces in its path, if there are some.
-    pub(crate) part: String,
+    /// What stands in the places of the braces in its path, in their order.
+    pub(crate) parts: Vec<String>,
     pub(crate) uri: Uri,
+    /// Where nodes reach this server, as far as it knows: an address with a port.
+    pub(crate) nodes: String,
+    /// What was sent from it and refused.
+    pub(crate) tried: Option<Arc<Tried>>,
 }
 
 impl Asked {
     /// What use cases are asked by.
     pub(crate) fn op(&self) -> Op {
         self.caller.op(&self.visit.request_id, self.visit.now, String::new())
+    }
+
+    /// What stands in the place of the braces of this number.
+    pub(crate) fn part(&self, at: usize) -> &str {
+        self.parts.get(at).map_or("", String::as_str)
+    }
+
+    /// The object of the namespace and the name that its path has.
+    ///
+    /// # Errors
+    /// [`Refusal::None`] where no object has such a name.
+    pub(crate) fn key(&self, kind: Kind) -> Result<Key, Refusal> {
+        let name =
+            |at| Name::parse(self.part(at)).map_err(|_| Refusal::None(format!("such {kind}")));
+        Ok(Key::new(kind, name(0)?, name(1)?))
+    }
+
+    /// What its forms carry.
+    pub(crate) fn csrf(&self) -> String {
+        self.visit.csrf().unwrap_or_default().to_owned()
     }
 
     /// What a filter of the page says; nothing where it says what none of them can.

@@ -1,9 +1,12 @@
 //! What pages are put together from.
 
 use leptos::prelude::*;
+use serde::Deserialize;
 use time::OffsetDateTime;
 
 use crate::islands::live::Live;
+use crate::pages::Asked;
+use crate::server::Here;
 
 /// How something is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,20 +33,78 @@ pub(crate) fn mood(mood: Mood, word: String) -> impl IntoView {
 
 /// The head of a page: its name, and that it is kept up.
 pub(crate) fn head(name: String, lead: String) -> impl IntoView {
-    head_of(name, lead, None)
+    let here = use_context::<Here>().map(|Here(here)| here);
+    head_of(name, lead, here, None)
+}
+
+/// The same of a page that shows what passes fast.
+pub(crate) fn head_of_counts(name: String, lead: String) -> impl IntoView {
+    let here = use_context::<Here>().map(|Here(here)| here);
+    head_of(name, lead, here, Some(2_000))
 }
 
 /// The same for a page of which only what another one draws is kept up.
-pub(crate) fn head_of(name: String, lead: String, from: Option<String>) -> impl IntoView {
+pub(crate) fn head_from(name: String, lead: String, from: String) -> impl IntoView {
+    head_of(name, lead, Some(from), None)
+}
+
+fn head_of(name: String, lead: String, from: Option<String>, beat: Option<i32>) -> impl IntoView {
     view! {
         <div class="head">
             <div>
                 <h1>{name}</h1>
                 <p class="lead">{lead}</p>
             </div>
-            <Live from />
+            <Live from beat />
         </div>
     }
+}
+
+/// Requests a second.
+pub(crate) fn rate(rate: f64) -> String {
+    match rate {
+        0.0 => "none".to_owned(),
+        ..10.0 => format!("{rate:.1}/s"),
+        _ => format!("{rate:.0}/s"),
+    }
+}
+
+/// A share of 1 as it is read.
+pub(crate) fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
+}
+
+/// Microseconds as they are read.
+pub(crate) fn millis(micros: u64) -> String {
+    match micros {
+        0..10_000 => format!("{:.1} ms", micros as f64 / 1e3),
+        10_000..1_000_000 => format!("{} ms", micros / 1_000),
+        _ => format!("{:.1} s", micros as f64 / 1e6),
+    }
+}
+
+/// A word as it stands in the query of an address.
+pub(crate) fn escaped(word: &str) -> String {
+    form_urlencoded::byte_serialize(word.as_bytes()).collect()
+}
+
+/// That a form of the page became a revision, where one just did.
+pub(crate) fn saved(asked: &Asked) -> impl IntoView + use<> {
+    let Saved { saved } = asked.query();
+    saved.map(|revision| {
+        let to = format!("/changes/{revision}");
+        view! {
+            <p class="saved" role="status">
+                "Saved: " <a href=to>{format!("revision {revision}")}</a>
+                " tells how far it has come, and takes it back."
+            </p>
+        }
+    })
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Saved {
+    saved: Option<i64>,
 }
 
 /// So many of something.

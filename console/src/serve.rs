@@ -42,7 +42,8 @@ async fn listen(args: &Serve, app: &Arc<App>, folder: &Path, stop: Stop) -> Resu
     let (stopping, stopped) = watch::channel(false);
     let nodes = nodes::open(&args.nodes, app).await?;
     let rest = Rest::new(Arc::clone(app), settings, stopped.clone());
-    let console = site.as_ref().map_or_else(without_console, |site| router(site, &rest));
+    let console =
+        site.as_ref().map_or_else(without_console, |site| router(site, &rest, nodes.address()));
     let router = rest.router().merge(console);
     let listener = TcpListener::bind(args.listen)
         .await

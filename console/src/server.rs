@@ -1,5 +1,6 @@
 //! Serving the console: pages rendered here, the browser's half from the site folder.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,6 +16,9 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 mod door;
 mod draw;
+mod sent;
+
+pub(crate) use draw::Here;
 
 /// The name of the browser's half: `pkg/console.js` and `pkg/console_bg.wasm`.
 const NAME: &str = "console";
@@ -48,10 +52,13 @@ impl Site {
 struct Console {
     rest: Arc<Rest>,
     options: LeptosOptions,
+    /// Where nodes reach this server.
+    nodes: SocketAddr,
 }
 
-/// Every route of the console, whose pages ask through the door of `rest`.
-pub fn router(site: &Site, rest: &Arc<Rest>) -> Router {
+/// Every route of the console, whose pages ask through the door of `rest`; `nodes` is where nodes reach
+/// this server.
+pub fn router(site: &Site, rest: &Arc<Rest>, nodes: SocketAddr) -> Router {
     // Where there is one already, it is this one.
     let _is_there = Executor::init_tokio();
     let options = LeptosOptions::builder()
@@ -59,7 +66,7 @@ pub fn router(site: &Site, rest: &Arc<Rest>) -> Router {
         .site_root(site.0.to_string_lossy())
         .env(Env::PROD)
         .build();
-    let console = Arc::new(Console { rest: Arc::clone(rest), options });
+    let console = Arc::new(Console { rest: Arc::clone(rest), options, nodes });
     let files = Router::new()
         .nest_service("/pkg", files(site))
         // Names of files carry no digest: ask again each time, and be told that nothing changed,

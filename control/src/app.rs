@@ -60,6 +60,8 @@ pub use session::{SignIn, SignedIn, Use};
 pub use store::audit::Record;
 pub use store::decision::Teller;
 pub use store::session::Session;
+pub use store::token::Token;
+pub use store::user::User;
 pub use token::NewToken;
 pub use traffic::{Part, Row, Rows, Sum, Wanted};
 pub use user::NewPassword;

@@ -33,9 +33,10 @@ export async function startServer() {
     await rm(data, { recursive: true, force: true });
     return { code, signal };
   });
-  const url = await within("listens", listening(child.stderr, ended));
+  const { url, nodes } = await within("listens", listening(child.stderr, ended));
   return {
     url,
+    nodes,
     password: PASSWORD,
     async stop() {
       child.kill("SIGTERM");
@@ -49,14 +50,16 @@ export async function startServer() {
   };
 }
 
-/** The address that the log names. */
+/** The addresses that the log names, for people and for nodes. */
 function listening(log, ended) {
   const seen = [];
+  let nodes;
   return new Promise((resolve, reject) => {
     createInterface({ input: log }).on("line", (line) => {
       seen.push(line);
+      nodes ??= line.match(/listening for nodes on https:\/\/([^\s,]+)/)?.[1];
       const found = line.match(/listening on (http:\/\/\S+)/);
-      if (found) resolve(found[1]);
+      if (found) resolve({ url: found[1], nodes });
     });
     ended.then(
       ({ code }) => reject(new Error(`ended with ${code}:\n${seen.join("\n")}`)),

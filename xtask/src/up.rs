@@ -32,6 +32,10 @@ pub(crate) struct Args {
     /// The build profile of the programs that are started.
     #[arg(long, default_value = "dev")]
     profile: String,
+    /// Nobody looks in at the bookshop but you. Else ten visitors a second do in each cluster, so that
+    /// the console has something to show.
+    #[arg(long)]
+    no_visitors: bool,
     #[command(subcommand)]
     act: Option<Act>,
 }
@@ -81,7 +85,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let folder = if args.profile == "dev" { "debug" } else { &args.profile };
     let programs = shell::target()?.join(folder);
     let mut running = Vec::new();
-    let demo = Demo { programs: &programs, data: &data, site: &site };
+    let has_visitors = !args.no_visitors;
+    let demo = Demo { programs: &programs, data: &data, site: &site, has_visitors };
     let served = start(&demo, &mut running).and_then(|()| {
         summary::write(&data, &running)?;
         summary::print(&data, &programs)?;
@@ -132,6 +137,8 @@ struct Demo<'d> {
     data: &'d Path,
     /// The browser's half of the console.
     site: &'d Path,
+    /// Whether somebody looks in at the bookshops.
+    has_visitors: bool,
 }
 
 /// The server, which tells gateways and proxies what they serve, and has the console.
@@ -180,7 +187,9 @@ fn start(demo: &Demo<'_>, running: &mut Vec<Process>) -> Result<()> {
             });
             launch(specs.collect::<Result<_>>()?, demo, running)
         },
-    )
+    )?;
+    let visitors = CLUSTERS.iter().filter(|_| demo.has_visitors).map(|cluster| cluster.visitors());
+    launch(visitors.collect(), demo, running)
 }
 
 /// Starts them all, and waits until all are ready.

@@ -6,15 +6,16 @@
 use leptos::prelude::*;
 
 /// Keeps what `#live` holds as the server would draw it now, and says whether it does: as part of this
-/// page, or of the one at `from`.
+/// page, or of the one at `from`; each `beat` milliseconds, 5,000 if nothing is said, also where the
+/// server has no word of anything.
 #[island]
-pub fn Live(from: Option<String>) -> impl IntoView {
+pub fn Live(from: Option<String>, beat: Option<i32>) -> impl IntoView {
     let state = RwSignal::new(State::Drawn);
     // Effects run in the browser only.
     #[cfg(feature = "hydrate")]
-    Effect::new(move || follow::Follower::begin(state, from.clone()));
+    Effect::new(move || follow::Follower::begin(state, from.clone(), beat));
     #[cfg(not(feature = "hydrate"))]
-    let _in_the_browser = from;
+    let _in_the_browser = (from, beat);
     view! {
         <p class="live" role="status" data-live=move || state.get().word()>
             <span class="dot" aria-hidden="true"></span>
@@ -109,7 +110,7 @@ mod follow {
     }
 
     impl Follower {
-        pub(super) fn begin(state: RwSignal<State>, from: Option<String>) {
+        pub(super) fn begin(state: RwSignal<State>, from: Option<String>, pace: Option<i32>) {
             let here = || window().location().href().unwrap_or_default();
             let follower = Rc::new(Follower {
                 state,
@@ -121,7 +122,7 @@ mod follow {
             let beat = act(&follower, |follower| follower.beat());
             drop(window().set_interval_with_callback_and_timeout_and_arguments_0(
                 beat.unchecked_ref(),
-                BEAT,
+                pace.unwrap_or(BEAT),
             ));
             let seen = act(&follower, |follower| follower.beat());
             listen(&document(), "visibilitychange", &seen);

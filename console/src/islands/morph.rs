@@ -7,12 +7,22 @@ use std::collections::BTreeMap;
 use wasm_bindgen::JsCast as _;
 use web_sys::{Element, Node};
 
+/// A form that somebody may be filling in: it is left alone. Its value says from what it was drawn.
+const KEPT: &str = "data-kept";
+/// What it was drawn from is not there any more.
+const NEWER: &str = "data-newer";
 /// An island is its own master.
 const ISLAND: &str = "LEPTOS-ISLAND";
 
 /// Makes `old` like `new`, which has the same name.
 pub(super) fn morph(old: &Element, new: &Element) {
     if old.tag_name() == ISLAND {
+        return;
+    }
+    if let Some(kept) = old.get_attribute(KEPT) {
+        if new.get_attribute(KEPT).is_some_and(|now| now != kept) {
+            drop(old.set_attribute(NEWER, ""));
+        }
         return;
     }
     attributes(old, new);

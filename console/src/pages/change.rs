@@ -9,7 +9,8 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::{Asked, Drawn, drawn};
-use crate::parts::{Mood, count, empty, head, head_of, mood, table, when};
+use crate::form::{Done, Form, Line, Sent};
+use crate::parts::{Mood, count, empty, head, head_from, mood, table, when};
 
 /// What every change of an object changes.
 const COUNTED: [&str; 2] = ["metadata.generation", "metadata.creationTimestamp"];
@@ -20,18 +21,18 @@ const HEADS: [&str; 4] = ["Node", "Cluster", "State", "Applied"];
 const LINES: usize = 200;
 
 pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
-    let (revision, op) = (revision(&asked.part)?, asked.op());
+    let (revision, op) = (revision(asked.part(0))?, asked.op());
     let (change, objects) = asked.app.change_show(&op, revision).await?;
     let rollout = asked.app.change_receipt(&op, revision, Duration::ZERO).await?;
-    let (csrf, now) = (asked.visit.csrf().unwrap_or_default().to_owned(), op.now);
+    let now = op.now;
     drawn(move || {
-        let from = Some(format!("/changes/{revision}/receipt"));
+        let from = format!("/changes/{revision}/receipt");
         view! {
-            {head_of(format!("Revision {revision}"), said(&change), from)}
+            {head_from(format!("Revision {revision}"), said(&change), from)}
             <p>{change.actor.clone()} ", " {when(change.at, now)}</p>
             {objects.iter().map(object).collect_view()}
             <div id="live">{receipt(&rollout, now)}</div>
-            {revert(revision, &csrf)}
+            {take_back(revision, Form::new(&asked, format!("/changes/{revision}/revert")))}
         }
         .into_any()
     })
@@ -39,7 +40,7 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
 
 /// How far it has come, by itself: all of a change that goes on changing.
 pub(crate) async fn ask_receipt(asked: Asked) -> Result<Drawn, Refusal> {
-    let (revision, op) = (revision(&asked.part)?, asked.op());
+    let (revision, op) = (revision(asked.part(0))?, asked.op());
     let rollout = asked.app.change_receipt(&op, revision, Duration::ZERO).await?;
     drawn(move || {
         view! {
@@ -145,16 +146,24 @@ fn row(node: &Rolled, now: OffsetDateTime) -> impl IntoView {
     }
 }
 
-fn revert(revision: i64, csrf: &str) -> impl IntoView {
+fn take_back(revision: i64, form: Form) -> impl IntoView {
+    let line = Line { field: "message", label: "Why", path: "message", ..Line::default() };
+    let fields = view! {
+        {form.text(line)}
+        <button>"Take back revision " {revision}</button>
+    };
     view! {
         <section class="card" aria-labelledby="revert-title">
             <h2 id="revert-title">"Take it back"</h2>
-            <form class="fields" method="post" action=format!("/changes/{revision}/revert")>
-                <input type="hidden" name="csrf" value=csrf.to_owned() />
-                <label for="message">"Why"</label>
-                <input id="message" name="message" maxlength="500" />
-                <button>"Take back revision " {revision}</button>
-            </form>
+            {form.draw(None, fields)}
         </section>
     }
+}
+
+/// Takes it back.
+pub(crate) async fn revert(sent: Sent) -> Result<Done, Refusal> {
+    let revision = revision(sent.asked.part(0))?;
+    let op = sent.asked.visit.op(sent.fields.get("message").to_owned())?;
+    let receipt = sent.asked.app.change_revert(&op, revision).await?;
+    Ok(Done::To(format!("/changes/{}", receipt.revision)))
 }

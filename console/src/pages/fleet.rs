@@ -2,44 +2,140 @@
 
 use std::collections::BTreeMap;
 
-use control::app::Live;
+use control::app::{Live, NewJoinToken};
 use control::{Node, NodeState, Refusal};
 use leptos::prelude::*;
 use time::OffsetDateTime;
 
 use super::{Asked, Drawn, drawn};
+use crate::edit::wrong;
+use crate::form::{Done, Form, Line, Sent};
+use crate::islands::copy::Copy;
 use crate::parts::{Mood, count, empty, head, mood, table, when_micros};
 
 const HEADS: [&str; 7] =
     ["Node", "State", "Kind", "Revision", "Seen", "Certificate ends", "Version"];
 
 pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
-    let (app, op) = (&asked.app, &asked.op());
-    let nodes = app.node_list(op).await?;
-    let mut clusters: BTreeMap<String, Vec<(Node, Live)>> = BTreeMap::new();
-    for (node, live) in nodes {
-        clusters.entry(node.cluster.clone()).or_default().push((node, live));
-    }
+    let op = asked.op();
+    let clusters = clusters(&asked).await?;
     let now = op.now;
-    drawn(move || draw(&clusters, now).into_any())
+    drawn(move || draw(&asked, &clusters, None, now).into_any())
 }
 
-fn draw(clusters: &BTreeMap<String, Vec<(Node, Live)>>, now: OffsetDateTime) -> impl IntoView {
+/// The nodes that may be seen, by cluster.
+async fn clusters(asked: &Asked) -> Result<BTreeMap<String, Vec<(Node, Live)>>, Refusal> {
+    let mut clusters: BTreeMap<String, Vec<(Node, Live)>> = BTreeMap::new();
+    for (node, live) in asked.app.node_list(&asked.op()).await? {
+        clusters.entry(node.cluster.clone()).or_default().push((node, live));
+    }
+    Ok(clusters)
+}
+
+fn draw(
+    asked: &Asked,
+    clusters: &BTreeMap<String, Vec<(Node, Live)>>,
+    told: Option<AnyView>,
+    now: OffsetDateTime,
+) -> impl IntoView + use<> {
     let all = clusters.iter().map(|(name, nodes)| cluster(name, nodes, now)).collect_view();
-    let join = view! {
-        <p>"A node joins with a token, which an admin makes: "
-        <code>"heddle join-token create --cluster NAME"</code></p>
-    };
+    let known: Vec<_> = clusters.keys().cloned().collect();
+    let join = asked.visit.is_admin.then(|| join_form(asked, &known));
     view! {
         {head("Fleet".to_owned(), "The gateways and proxies that run what was committed.".to_owned())}
+        {told}
         <div id="live">
             {if clusters.is_empty() {
-                empty("There is no node that you may see.", join).into_any()
+                empty("There is no node that you may see.", ()).into_any()
             } else {
                 all.into_any()
             }}
+            {join}
         </div>
     }
+}
+
+fn join_form(asked: &Asked, known: &[String]) -> impl IntoView + use<> {
+    let form = Form::new(asked, "/fleet/join".to_owned());
+    let kinds = [("gateway", "a gateway"), ("mesh", "a proxy beside an application")];
+    let kinds = kinds.map(|(word, shown)| (word.to_owned(), shown.to_owned()));
+    let line = |field, label, path, is, hint| {
+        let required = true;
+        Line { field, label, path, is, hint, required, ..Line::default() }
+    };
+    let first = known.first().map_or("", String::as_str);
+    let cluster = line("cluster", "Cluster", "cluster", first, Some("a new name makes a new one"));
+    let name = line(
+        "pattern",
+        "Its name",
+        "pattern",
+        "edge",
+        Some("of a proxy, NAMESPACE.WORKLOAD; '*' at the end stands for anything"),
+    );
+    let uses = line("uses", "Nodes that it lets in", "uses", "1", None);
+    let lasts = line("minutes", "Minutes that it lasts", "expiresIn", "60", None);
+    let known = known.iter().map(|one| view! { <option value=one.clone()></option> });
+    let fields = view! {
+        {form.text(Line { list: Some("clusters-known"), ..cluster })}
+        <datalist id="clusters-known">{known.collect_view()}</datalist>
+        {form.choice(line("kind", "What joins", "kind", "gateway", None), &kinds)}
+        {form.text(name)}
+        {form.text(uses)}
+        {form.text(lasts)}
+        <button>"Make a token, and show the command"</button>
+    };
+    view! {
+        <section class="card" aria-labelledby="join-title">
+            <h2 id="join-title">"Let a node in"</h2>
+            {form.draw(None, fields)}
+        </section>
+    }
+}
+
+/// Makes a token, and shows once the command by which a node joins with it.
+pub(crate) async fn join(sent: Sent) -> Result<Done, Refusal> {
+    let (fields, op) = (&sent.fields, sent.asked.op());
+    let number = |field: &str| fields.get(field).trim().parse::<i64>();
+    let (Ok(uses), Ok(minutes)) = (number("uses"), number("minutes")) else {
+        let is_wrong = |field: &&(&str, &str)| number(field.0).is_err();
+        let wrongs = [("uses", "uses"), ("minutes", "expiresIn")];
+        let wrongs = wrongs.iter().filter(is_wrong);
+        let words = || "wants a whole number".to_owned();
+        return Err(wrong(wrongs.map(|(_, path)| ((*path).to_owned(), words()))));
+    };
+    let new = NewJoinToken {
+        cluster: fields.get("cluster").trim().to_owned(),
+        kind: fields.get("kind").to_owned(),
+        pattern: fields.get("pattern").trim().to_owned(),
+        uses,
+        lasts: time::Duration::minutes(minutes),
+    };
+    let (cluster, kind, pattern) = (new.cluster.clone(), new.kind.clone(), new.pattern.clone());
+    let (token, secret) = sent.asked.app.join_token_create(&op, new).await?;
+    let who = match (kind.as_str(), pattern.split_once('.')) {
+        ("mesh", Some((namespace, workload))) => {
+            format!("heddle-mesh --workload {namespace}/{workload}")
+        }
+        ("mesh", None) => "heddle-mesh --workload NAMESPACE/NAME".to_owned(),
+        _ if pattern.ends_with('*') => "heddle-gateway --name NAME".to_owned(),
+        _ => format!("heddle-gateway --name {pattern}"),
+    };
+    let server = &sent.asked.nodes;
+    let command =
+        format!("HEDDLE_JOIN_TOKEN={secret} {who} --server {server} --state node-{cluster}");
+    let clusters = clusters(&sent.asked).await?;
+    let (asked, now, ends) = (sent.asked, op.now, token.expires);
+    Ok(Done::Told(Box::new(move || {
+        let told = view! {
+            <section class="card saved" aria-labelledby="token-title">
+                <h2 id="token-title" tabindex="-1">"The token is told this once"</h2>
+                <p>"Where the node is to run, with this server in reach as " {asked.nodes.clone()} ":"</p>
+                <Copy text=command.clone() />
+                <p class="faint">"It is good until it was used, or it ends " {when_micros(ends, now)} "."</p>
+            </section>
+        };
+        draw(&asked, &clusters, Some(told.into_any()), now).into_any()
+    })))
 }
 
 fn cluster(name: &str, nodes: &[(Node, Live)], now: OffsetDateTime) -> impl IntoView {

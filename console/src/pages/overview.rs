@@ -1,15 +1,19 @@
 //! The start: what is wrong, and what changed last.
 
+use control::app::{ApiListing, ApiRow};
 use control::{NodeState, PastChange, Refusal};
 use leptos::prelude::*;
 use time::OffsetDateTime;
 
+use super::apis::catalogue;
 use super::changes::list;
 use super::{Asked, Drawn, drawn};
 use crate::parts::{Mood, empty, head, mood};
 
 /// Changes that are shown.
 const CHANGES: usize = 10;
+/// Apis that are shown.
+const APIS: usize = 10;
 
 #[derive(Debug, Default)]
 struct Health {
@@ -31,11 +35,18 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
         health.rejecting += usize::from(!live.rejected.is_empty());
     }
     let changes = app.change_list(op, None, None, CHANGES).await?;
+    let own = ApiListing { own: true, limit: APIS, ..ApiListing::default() };
+    let apis = app.api_list(op, own).await?.items;
     let now = op.now;
-    drawn(move || draw(&health, &changes.items, now).into_any())
+    drawn(move || draw(&health, &apis, &changes.items, now).into_any())
 }
 
-fn draw(health: &Health, changes: &[PastChange], now: OffsetDateTime) -> impl IntoView {
+fn draw(
+    health: &Health,
+    apis: &[ApiRow],
+    changes: &[PastChange],
+    now: OffsetDateTime,
+) -> impl IntoView + use<> {
     view! {
         {head("Overview".to_owned(), "What is wrong, and what changed last.".to_owned())}
         <div id="live">
@@ -49,6 +60,15 @@ fn draw(health: &Health, changes: &[PastChange], now: OffsetDateTime) -> impl In
                     {figure("with an application that does not answer", health.silent, Mood::Bad)}
                 </ul>
                 <p><a href="/fleet">"See the fleet"</a></p>
+            </section>
+            <section class="card" id="apis" aria-labelledby="apis-title">
+                <h2 id="apis-title">"Your Apis"</h2>
+                {if apis.is_empty() {
+                    empty("None of your teams owns an Api.", ()).into_any()
+                } else {
+                    catalogue("apis-title", apis, now).into_any()
+                }}
+                <p><a href="/apis">"See all Apis"</a></p>
             </section>
             <section class="card" id="changes" aria-labelledby="changes-title">
                 <h2 id="changes-title">"Last changes"</h2>

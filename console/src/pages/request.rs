@@ -10,8 +10,8 @@ use crate::parts::{head, when_micros};
 
 pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
     let op = asked.op();
-    let way = asked.app.request_show(&op, &asked.part).await?;
-    let (id, now) = (asked.part, op.now);
+    let way = asked.app.request_show(&op, asked.part(0)).await?;
+    let (id, now) = (asked.part(0).to_owned(), op.now);
     drawn(move || {
         let hops = way.hops.iter().map(hop).collect_view();
         view! {

@@ -1,39 +1,103 @@
-//! Settings: where one is signed in.
+//! Settings: where one is signed in, by which password, and which tokens one has.
 
 use control::Refusal;
-use control::app::Session;
+use control::app::{NewPassword, Session, Token};
 use leptos::prelude::*;
 use time::OffsetDateTime;
 
 use super::{Asked, Drawn, drawn};
+use crate::form::{Done, Form, Line, Sent};
 use crate::parts::{head, table, when_micros};
+
+pub(crate) mod tokens;
 
 const HEADS: [&str; 5] = ["Browser", "Began", "Used", "Ends", "End it"];
 
-pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
-    let Asked { app, visit, caller, .. } = &asked;
-    let op = asked.op();
-    let sessions = app.session_list(caller, &op, None).await?;
-    let (own, csrf) =
-        (caller.session().map(str::to_owned), visit.csrf().unwrap_or_default().to_owned());
-    let now = op.now;
-    drawn(move || draw(&sessions, own.as_deref(), &csrf, now).into_any())
+/// What is shown.
+struct Settings {
+    sessions: Vec<Session>,
+    tokens: Vec<Token>,
 }
 
-fn draw(sessions: &[Session], own: Option<&str>, csrf: &str, now: OffsetDateTime) -> impl IntoView {
-    let rows = sessions.iter().map(|session| row(session, own, csrf, now)).collect_view();
+async fn read(asked: &Asked) -> Result<Settings, Refusal> {
+    let sessions = asked.app.session_list(&asked.caller, &asked.op(), None).await?;
+    let tokens = asked.app.token_list(&asked.caller).await?;
+    Ok(Settings { sessions, tokens })
+}
+
+pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
+    let settings = read(&asked).await?;
+    drawn(move || draw(&asked, &settings, None).into_any())
+}
+
+fn draw(asked: &Asked, settings: &Settings, told: Option<AnyView>) -> impl IntoView + use<> {
+    let (own, csrf, now) = (asked.caller.session(), asked.csrf(), asked.visit.now);
+    let sessions = settings.sessions.iter();
+    let rows = sessions.map(|session| row(session, own, &csrf, now)).collect_view();
+    let lead = format!("You are signed in as {}.", asked.caller.name);
     view! {
-        {head("Settings".to_owned(), "Where you are signed in.".to_owned())}
+        {head("Settings".to_owned(), lead)}
+        {told}
         <div id="live">
             <section class="card" id="sessions" aria-labelledby="sessions-title">
                 <h2 id="sessions-title">"Sessions"</h2>
                 {table("sessions-title".to_owned(), &HEADS, rows)}
             </section>
+            {tokens::draw(asked, &settings.tokens, now)}
+            {password_form(asked)}
         </div>
     }
 }
 
-fn row(session: &Session, own: Option<&str>, csrf: &str, now: OffsetDateTime) -> impl IntoView {
+fn password_form(asked: &Asked) -> impl IntoView + use<> {
+    let form = Form::new(asked, "/settings/password".to_owned());
+    let line = |field, label, path, hint| {
+        let (kind, required) = ("password", true);
+        Line { field, label, path, hint, kind, required, ..Line::default() }
+    };
+    let fields = view! {
+        {form.text(line("current", "The one you have", "current", None))}
+        {form.text(line("password", "The new one", "password", Some("12 to 256 bytes")))}
+        <button>"Change the password"</button>
+    };
+    view! {
+        <section class="card" aria-labelledby="password-title">
+            <h2 id="password-title">"Password"</h2>
+            <p class="faint">"Changing it ends all your sessions: you sign in anew."</p>
+            {form.draw(None, fields)}
+        </section>
+    }
+}
+
+/// Gives who is signed in another password, which signs them out everywhere.
+pub(crate) async fn password(sent: Sent) -> Result<Done, Refusal> {
+    let Sent { asked, fields } = sent;
+    let new = NewPassword {
+        user: asked.caller.name.to_string(),
+        password: fields.get("password").to_owned(),
+        current: Some(fields.get("current").to_owned()),
+        address: asked.visit.address(),
+    };
+    asked.app.user_password(&asked.caller, &asked.op(), new).await?;
+    Ok(Done::To("/sign-in".to_owned()))
+}
+
+/// Ends another session.
+pub(crate) async fn session_end(sent: Sent) -> Result<Done, Refusal> {
+    let Sent { asked, fields } = sent;
+    match asked.app.session_end(&asked.caller, &asked.op(), fields.get("id")).await {
+        // One that ended meanwhile is what is wanted.
+        Ok(()) | Err(Refusal::None(_)) => Ok(Done::To("/settings".to_owned())),
+        Err(refusal) => Err(refusal),
+    }
+}
+
+fn row(
+    session: &Session,
+    own: Option<&str>,
+    csrf: &str,
+    now: OffsetDateTime,
+) -> impl IntoView + use<> {
     let agent = match session.agent.as_str() {
         "" => "something that does not say what it is".to_owned(),
         agent => agent.to_owned(),
@@ -52,7 +116,7 @@ fn row(session: &Session, own: Option<&str>, csrf: &str, now: OffsetDateTime) ->
     };
     view! {
         <tr id=format!("session-{}", session.id)>
-            <th scope="row">{agent}</th>
+            <th scope="row" class="long">{agent}</th>
             <td>{when_micros(session.created, now)}</td>
             <td>{when_micros(session.seen, now)}</td>
             <td>{when_micros(session.expires, now)}</td>

@@ -6,28 +6,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::extract::{
-    DefaultBodyLimit, FromRequest as _, FromRequestParts as _, Path, Query, RawPathParams, State,
-};
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, FromRequestParts as _, Query, RawPathParams, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Request, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use control::Refusal;
-use control::authn::Caller;
 use control::rest::{Visit, status};
 use leptos::prelude::*;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
-use super::Console;
-use super::draw::draw;
+use super::draw::{Here, draw};
+use super::sent::{form_of, made};
+use super::{Console, sent};
 use crate::frame::{Place, Reader, Title};
 use crate::pages::{
-    Asked, Drawn, audit, change, changes, fleet, overview, refused, request, requests, settings,
-    sign_in,
+    Asked, Drawn, api, apis, audit, change, changes, fleet, overview, refused, request, requests,
+    settings, sign_in, team, teams, users,
 };
 
 /// Bytes of a form.
@@ -35,21 +32,26 @@ const FORM: usize = 16 << 10;
 /// How long an answer may take, its request included.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Where one signs in.
-const SIGN_IN: &str = "/sign-in";
+pub(super) const SIGN_IN: &str = "/sign-in";
 
 /// A page of who is signed in.
 #[derive(Debug)]
-struct Page {
+pub(super) struct Page {
     path: &'static str,
     title: &'static str,
     place: Place,
-    ask: Ask,
+    pub(super) ask: Ask,
 }
 
 type Ask = fn(Asked) -> Pin<Box<dyn Future<Output = Result<Drawn, Refusal>> + Send>>;
 
 static PAGES: &[Page] = &[
     page("/", "Overview", Place::Overview, |asked| Box::pin(overview::ask(asked))),
+    page("/apis", "Apis", Place::Apis, |asked| Box::pin(apis::ask(asked))),
+    page("/apis/{namespace}/{name}", "Api", Place::Apis, |asked| Box::pin(api::ask(asked))),
+    page("/teams", "Teams", Place::Teams, |asked| Box::pin(teams::ask(asked))),
+    page("/teams/{name}", "Team", Place::Teams, |asked| Box::pin(team::ask(asked))),
+    page("/users", "Users", Place::Teams, |asked| Box::pin(users::ask(asked))),
     page("/fleet", "Fleet", Place::Fleet, |asked| Box::pin(fleet::ask(asked))),
     page("/requests", "Requests", Place::Requests, |asked| Box::pin(requests::ask(asked))),
     page("/requests/{id}", "Request", Place::Requests, |asked| Box::pin(request::ask(asked))),
@@ -66,17 +68,20 @@ const fn page(path: &'static str, title: &'static str, place: Place, ask: Ask) -
     Page { path, title, place, ask }
 }
 
+/// The page of this path.
+pub(super) fn page_at(path: &str) -> &'static Page {
+    PAGES.iter().find(|page| page.path == path).expect("forms stand on pages that are there")
+}
+
 pub(super) fn router(console: Arc<Console>) -> Router {
     let mut router = Router::new();
     for page in PAGES {
         let shown = get(move |State(console), request| show(console, page, request));
         router = router.route(page.path, shown);
     }
-    router
+    sent::routes(router)
         .route(SIGN_IN, get(sign_in_shown).post(sign_in))
         .route("/sign-out", post(sign_out))
-        .route("/settings/sessions/end", post(session_end))
-        .route("/changes/{revision}/revert", post(revert))
         .fallback(missing)
         .layer(DefaultBodyLimit::max(FORM))
         .layer(from_fn(in_time))
@@ -99,28 +104,42 @@ async fn show(console: Arc<Console>, page: &'static Page, request: Request<Body>
         Err(answer) => return *answer,
     };
     let Some(caller) = visit.caller.clone() else { return to_sign_in(&parts) };
-    let part = RawPathParams::from_request_parts(&mut parts, &()).await;
-    let part = part.ok().and_then(|part| Some(part.iter().next()?.1.to_owned()));
+    let placed = RawPathParams::from_request_parts(&mut parts, &()).await;
+    let placed = placed.map(|all| all.iter().map(|(_, part)| part.to_owned()).collect::<Vec<_>>());
+    let placed = placed.unwrap_or_default();
     // No database keeps them, and nothing has them in its name.
-    if part.as_ref().is_some_and(|part| part.chars().any(char::is_control)) {
+    if placed.iter().any(|part| part.chars().any(char::is_control)) {
         return refuse(&console, &visit, Refusal::None("such page".to_owned())).await;
     }
+    let here = parts.uri.path_and_query().map_or("/", |here| here.as_str()).to_owned();
     let asked = Asked {
         app: Arc::clone(console.rest.app()),
         visit: visit.clone(),
         caller,
-        part: part.unwrap_or_default(),
+        parts: placed,
         uri: parts.uri,
+        nodes: console.nodes.to_string(),
+        tried: None,
     };
     match (page.ask)(asked).await {
-        Ok(Drawn::Page(body)) => {
-            let title = title(page.title, page.place, &visit);
-            let body = Arc::new(body);
-            draw(console.options.clone(), StatusCode::OK, title, move || body()).await
-        }
+        Ok(Drawn::Page(body)) => drawn(&console, page, &visit, StatusCode::OK, here, body).await,
         Ok(Drawn::Elsewhere(to)) => Redirect::to(&to).into_response(),
         Err(refusal) => refuse(&console, &visit, refusal).await,
     }
+}
+
+/// A page with this body, which is to be found at `here`.
+pub(super) async fn drawn(
+    console: &Console,
+    page: &Page,
+    visit: &Visit,
+    status: StatusCode,
+    here: String,
+    body: Box<dyn Fn() -> AnyView + Send + Sync>,
+) -> Response {
+    let title = title(page.title, page.place, visit);
+    let body = Arc::new(body);
+    draw(console.options.clone(), status, title, Some(Here(here)), move || body()).await
 }
 
 /// To where one signs in, and back from there.
@@ -144,11 +163,11 @@ fn title(text: &str, place: Place, visit: &Visit) -> Title {
     Title { text: text.to_owned(), place, reader }
 }
 
-async fn refuse(console: &Console, visit: &Visit, refusal: Refusal) -> Response {
+pub(super) async fn refuse(console: &Console, visit: &Visit, refusal: Refusal) -> Response {
     let (head, words) = refused::words(&refusal);
     let title = title(head, Place::Aside, visit);
     let body = move || refused::draw(head, words.clone()).into_any();
-    draw(console.options.clone(), status(refusal), title, body).await
+    draw(console.options.clone(), status(&refusal), title, None, body).await
 }
 
 async fn missing(State(console): State<Arc<Console>>, request: Request<Body>) -> Response {
@@ -184,22 +203,15 @@ async fn sign_in_shown(State(console): State<Arc<Console>>, request: Request<Bod
 async fn sign_in_drawn(console: &Console, status: StatusCode, tried: sign_in::Tried) -> Response {
     let title = Title { text: "Sign in".to_owned(), place: Place::Aside, reader: None };
     let body = move || sign_in::draw(tried.clone()).into_any();
-    draw(console.options.clone(), status, title, body).await
-}
-
-#[derive(Deserialize)]
-struct SignIn {
-    user: String,
-    password: String,
-    #[serde(default)]
-    to: String,
+    draw(console.options.clone(), status, title, None, body).await
 }
 
 async fn sign_in(State(console): State<Arc<Console>>, request: Request<Body>) -> Response {
-    let (visit, SignIn { user, password, to }) = match form(&console, request).await {
+    let (visit, fields) = match form_of(&console, request).await {
         Ok(sent) => sent,
         Err(answer) => return *answer,
     };
+    let [user, password, to] = ["user", "password", "to"].map(|name| fields.get(name).to_owned());
     match console.rest.sign_in(&visit, user.clone(), password).await {
         Ok(cookie) => with_cookie(Redirect::to(own(&to)).into_response(), cookie),
         Err(refusal) => {
@@ -207,7 +219,7 @@ async fn sign_in(State(console): State<Arc<Console>>, request: Request<Body>) ->
                 if let Refusal::TooManyAttempts(seconds) = refusal { Some(seconds) } else { None };
             let fault = Some(refusal.to_string());
             let tried = sign_in::Tried { to, user, fault };
-            let mut answer = sign_in_drawn(&console, status(refusal), tried).await;
+            let mut answer = sign_in_drawn(&console, status(&refusal), tried).await;
             if let Some(seconds) = wait {
                 answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
             }
@@ -216,20 +228,8 @@ async fn sign_in(State(console): State<Arc<Console>>, request: Request<Body>) ->
     }
 }
 
-/// A form that a page of ours made for who sends it.
-#[derive(Deserialize)]
-struct Made<T> {
-    #[serde(default)]
-    csrf: String,
-    #[serde(flatten)]
-    of: T,
-}
-
-#[derive(Deserialize)]
-struct Nothing {}
-
 async fn sign_out(State(console): State<Arc<Console>>, request: Request<Body>) -> Response {
-    let visit = match made::<Nothing>(&console, request).await {
+    let visit = match made(&console, request).await {
         Ok((visit, ..)) => visit,
         Err(answer) => return *answer,
     };
@@ -237,85 +237,6 @@ async fn sign_out(State(console): State<Arc<Console>>, request: Request<Body>) -
         Ok(cookie) => with_cookie(Redirect::to(SIGN_IN).into_response(), cookie),
         Err(refusal) => refuse(&console, &visit, refusal).await,
     }
-}
-
-#[derive(Deserialize)]
-struct Ended {
-    id: String,
-}
-
-async fn session_end(State(console): State<Arc<Console>>, request: Request<Body>) -> Response {
-    let (visit, caller, Ended { id }) = match made(&console, request).await {
-        Ok(sent) => sent,
-        Err(answer) => return *answer,
-    };
-    let op = caller.op(&visit.request_id, visit.now, String::new());
-    match console.rest.app().session_end(&caller, &op, &id).await {
-        // One that ended meanwhile is what is wanted.
-        Ok(()) | Err(Refusal::None(_)) => Redirect::to("/settings").into_response(),
-        Err(refusal) => refuse(&console, &visit, refusal).await,
-    }
-}
-
-#[derive(Deserialize)]
-struct Why {
-    #[serde(default)]
-    message: String,
-}
-
-async fn revert(
-    State(console): State<Arc<Console>>,
-    Path(part): Path<String>,
-    request: Request<Body>,
-) -> Response {
-    let (visit, _, Why { message }) = match made(&console, request).await {
-        Ok(sent) => sent,
-        Err(answer) => return *answer,
-    };
-    let reverted = async {
-        console.rest.app().change_revert(&visit.op(message)?, change::revision(&part)?).await
-    };
-    match reverted.await {
-        Ok(receipt) => Redirect::to(&format!("/changes/{}", receipt.revision)).into_response(),
-        Err(refusal) => refuse(&console, &visit, refusal).await,
-    }
-}
-
-/// A form, and who sends it.
-async fn form<T: DeserializeOwned>(
-    console: &Console,
-    request: Request<Body>,
-) -> Result<(Visit, T), Box<Response>> {
-    let (parts, body) = request.into_parts();
-    let visit = console.rest.visit(&parts, true).await?;
-    let sent = Bytes::from_request(Request::from_parts(parts, body), &()).await;
-    let sent = sent.map_err(|wrong| Box::new(wrong.into_response()))?;
-    // No database keeps it.
-    let has_nul = sent.contains(&0) || sent.windows(3).any(|three| three == b"%00");
-    match serde_urlencoded::from_bytes(&sent) {
-        Ok(sent) if !has_nul => Ok((visit, sent)),
-        Ok(_) | Err(_) => {
-            let words = "this is no form that a page of the console has\n";
-            Err(Box::new((StatusCode::BAD_REQUEST, words).into_response()))
-        }
-    }
-}
-
-/// The same, of somebody who is signed in and shows that a page of ours made it for them.
-async fn made<T: DeserializeOwned>(
-    console: &Console,
-    request: Request<Body>,
-) -> Result<(Visit, Caller, T), Box<Response>> {
-    let (visit, Made { csrf, of }) = form::<Made<T>>(console, request).await?;
-    let Some(caller) = visit.caller.clone() else {
-        return Err(Box::new(Redirect::to(SIGN_IN).into_response()));
-    };
-    if !visit.made(&csrf) {
-        let words = "this form was made for another session; load the page again".to_owned();
-        let refusal = Refusal::Forbidden(words);
-        return Err(Box::new(refuse(console, &visit, refusal).await));
-    }
-    Ok((visit, caller, of))
 }
 
 fn with_cookie(mut response: Response, cookie: HeaderValue) -> Response {

@@ -9,12 +9,18 @@ use leptos::prelude::*;
 
 use crate::frame::{Title, document};
 
+/// Where the page is to be found that is drawn: not always where it was asked for, as a form that is
+/// refused answers with the page that it stands on.
+#[derive(Debug, Clone)]
+pub(crate) struct Here(pub(crate) String);
+
 /// Draws a page. Scripts run from our own files, and inline where they carry what was made up for this
 /// answer; nobody frames a page, and forms go nowhere else.
 pub(super) async fn draw(
     options: LeptosOptions,
     status: StatusCode,
     title: Title,
+    here: Option<Here>,
     body: impl Fn() -> AnyView + Clone + Send + Sync + 'static,
 ) -> Response {
     let nonce = Nonce::new();
@@ -24,7 +30,10 @@ pub(super) async fn draw(
          frame-ancestors 'none'"
     );
     let drawn = leptos_axum::render_app_async_with_context(
-        move || provide_context(nonce.clone()),
+        move || {
+            provide_context(nonce.clone());
+            here.clone().map(provide_context);
+        },
         move || document(options.clone(), title.clone(), body()),
     );
     let mut response = drawn(Request::new(Body::empty())).await;

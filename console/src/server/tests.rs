@@ -46,7 +46,7 @@ impl Bed {
         let (_, stopped) = tokio::sync::watch::channel(false);
         let rest = Rest::new(Arc::clone(&app), Settings::default(), stopped);
         let site = Site(PathBuf::from("no-such-folder"));
-        Bed { app, router: router(&site, &rest), folder }
+        Bed { app, router: router(&site, &rest, "127.0.0.1:7081".parse().unwrap()), folder }
     }
 
     async fn ask(&self, request: Builder, body: &str) -> Answer {

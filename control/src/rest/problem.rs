@@ -200,24 +200,30 @@ impl Problem {
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
+        Problem::from(&refusal)
+    }
+}
+
+impl From<&Refusal> for Problem {
+    fn from(refusal: &Refusal) -> Self {
         let detail = refusal.to_string();
         let plain = |status, sort, title| Problem::new(status, sort, title, detail.clone());
         match refusal {
             Refusal::Invalid(faults) => {
                 let title = "What was sent is wrong";
-                let faults = faults.into_iter().map(FaultShape::of).collect();
+                let faults = faults.iter().cloned().map(FaultShape::of).collect();
                 plain(StatusCode::UNPROCESSABLE_ENTITY, "invalid", title).faults(faults)
             }
-            Refusal::Denied(denied) => of_denied(&denied, detail),
+            Refusal::Denied(denied) => of_denied(denied, detail),
             Refusal::Claimed(overlaps) => {
                 let mut problem = plain(StatusCode::CONFLICT, "claimed", "Others hold this");
-                problem.0.claims = overlaps.into_iter().map(ClaimShape::of).collect();
+                problem.0.claims = overlaps.iter().cloned().map(ClaimShape::of).collect();
                 problem
             }
             Refusal::Conflict(conflicts) => {
                 let title = "Somebody was quicker";
                 let mut problem = plain(StatusCode::CONFLICT, "conflict", title);
-                problem.0.conflicts = conflicts.into_iter().map(ConflictShape::of).collect();
+                problem.0.conflicts = conflicts.iter().cloned().map(ConflictShape::of).collect();
                 problem
             }
             Refusal::NoRevision(_) | Refusal::None(_) => {
@@ -240,11 +246,11 @@ impl From<Refusal> for Problem {
             }
             Refusal::TooManyAttempts(seconds) => {
                 let (status, title) = (StatusCode::TOO_MANY_REQUESTS, "Too many tries");
-                plain(status, "too-many-attempts", title).retry_after(seconds)
+                plain(status, "too-many-attempts", title).retry_after(*seconds)
             }
             Refusal::NoRoot => Problem::unavailable(&detail),
             Refusal::Store(error) => {
-                tracing::error!(error = %chain(&*error), "the store failed");
+                tracing::error!(error = %chain(&**error), "the store failed");
                 Problem::unavailable(&detail)
             }
         }

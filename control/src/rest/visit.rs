@@ -44,6 +44,11 @@ impl Visit {
         Ok(caller.op(&self.request_id, self.now, ask::said(message)?))
     }
 
+    /// Where the visitor is.
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
     /// What a form of the visitor's carries to show that a page of ours made it; none for nobody.
     pub fn csrf(&self) -> Option<&str> {
         match &self.caller.as_ref()?.by {
@@ -131,6 +136,6 @@ fn agent(headers: &HeaderMap) -> String {
 }
 
 /// The status by which REST refuses; what only the log helps with is logged.
-pub fn status(refusal: Refusal) -> StatusCode {
+pub fn status(refusal: &Refusal) -> StatusCode {
     Problem::from(refusal).status()
 }

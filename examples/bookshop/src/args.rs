@@ -1,4 +1,4 @@
-//! The command line: which of the three services this process is, and whom it calls.
+//! The command line: which of the services this process is, and whom it calls.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -16,7 +16,7 @@ pub(crate) struct Args {
     pub(crate) service: Service,
 
     /// Where it listens [default: 127.0.0.1 and 9101 for storefront, 9102 for orders, 9103 for
-    /// catalog v1, 9104 for catalog v2].
+    /// catalog v1, 9104 for catalog v2, 9105 for visitors].
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<SocketAddr>,
 
@@ -36,6 +36,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9103")]
     pub(crate) catalog: BaseUrl,
 
+    /// Where visitors find the shop.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    pub(crate) shop: BaseUrl,
+
     /// A proxy that every call goes through, by the name that its URL has.
     #[arg(long, value_name = "ADDR")]
     pub(crate) proxy: Option<SocketAddr>,
@@ -49,6 +53,7 @@ impl Args {
             (Service::Orders, _) => 9102,
             (Service::Catalog, Version::V1) => 9103,
             (Service::Catalog, Version::V2) => 9104,
+            (Service::Visitors, _) => 9105,
         };
         self.listen.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, port).into())
     }

@@ -21,6 +21,7 @@ mod service;
 mod shop;
 mod stats;
 mod upstream;
+mod visitors;
 
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::args::Args;
+use crate::service::Service;
 use crate::shop::Shop;
 
 #[tokio::main]
@@ -60,13 +62,20 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     eprint!("{ready}");
 
     let serving = server::serve(listener, shop, stop.clone());
-    tokio::pin!(serving);
+    let visiting = async {
+        match args.service {
+            Service::Visitors => visitors::visit(args, stop.clone()).await,
+            Service::Storefront | Service::Orders | Service::Catalog => {}
+        }
+    };
+    let working = futures::future::join(serving, visiting);
+    tokio::pin!(working);
     tokio::select! {
-        () = &mut serving => return Ok(()),
+        _ = &mut working => return Ok(()),
         signal = until_signal() => signal?,
     }
     stop.cancel();
-    serving.await;
+    working.await;
     Ok(())
 }
 

@@ -84,6 +84,7 @@ impl Nameplate {
             (Service::Orders, Version::V2) => "orders-v2",
             (Service::Catalog, Version::V1) => "catalog-v1",
             (Service::Catalog, Version::V2) => "catalog-v2",
+            (Service::Visitors, _) => "visitors",
         };
         reply.headers_mut().insert(SERVED_BY, HeaderValue::from_static(name));
     }

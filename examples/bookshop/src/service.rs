@@ -1,4 +1,4 @@
-//! The three services and the two versions, as names.
+//! The services and the two versions, as names.
 
 use std::fmt;
 
@@ -12,6 +12,8 @@ pub(crate) enum Service {
     Storefront,
     Orders,
     Catalog,
+    /// Nobody calls them: they look in at the shop, again and again.
+    Visitors,
 }
 
 impl fmt::Display for Service {
@@ -20,6 +22,7 @@ impl fmt::Display for Service {
             Self::Storefront => "storefront",
             Self::Orders => "orders",
             Self::Catalog => "catalog",
+            Self::Visitors => "visitors",
         })
     }
 }

@@ -43,6 +43,7 @@ enum Part {
     Storefront { orders: Upstream },
     Orders(Orders),
     Catalog,
+    Visitors,
 }
 
 impl Shop {
@@ -68,6 +69,7 @@ impl Shop {
                 Part::Orders(Orders::new(catalog))
             }
             Service::Catalog => Part::Catalog,
+            Service::Visitors => Part::Visitors,
         };
         Self { plate, stats: Stats::default(), part, sockets: TaskTracker::new(), stop }
     }
@@ -129,7 +131,7 @@ impl Shop {
                 Some(id) => catalog::book(&self.plate, id),
                 None => self.not_found(),
             },
-            (Part::Storefront { .. }, _) => self.not_found(),
+            (Part::Storefront { .. } | Part::Visitors, _) => self.not_found(),
         }
     }
 

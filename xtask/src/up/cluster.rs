@@ -86,6 +86,25 @@ impl Cluster {
         SERVICES.iter().map(|service| self.service(service)).collect()
     }
 
+    /// People who look in at the shop through its gateway.
+    pub(super) fn visitors(self) -> Spec {
+        let listen = format!("127.0.0.1:{}", 9105 + 100 * self.nth);
+        let gateway = format!("127.0.0.1:{}", self.http());
+        let mut args = words(&["--service", "visitors", "--listen", &listen]);
+        args.extend(words(&["--cluster", self.name, "--proxy", &gateway]));
+        args.extend(words(&["--shop", "http://bookshop.localhost"]));
+        Spec {
+            name: format!("visitors-{}", self.name),
+            cluster: Some(self.name),
+            kind: "service",
+            program: "bookshop",
+            args,
+            env: Vec::new(),
+            ready: listen,
+            ready_path: "/healthz",
+        }
+    }
+
     fn service(self, service: &Service) -> Spec {
         let listen = format!("127.0.0.1:{}", 9101 + 100 * self.nth + service.nth);
         let mut args = words(&["--service", service.kind, "--listen", &listen]);

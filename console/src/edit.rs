@@ -1,0 +1,75 @@
+//! Edits of one object: what is there, changed in place, and committed as REST would.
+
+use control::app::Receipt;
+use control::{Edit, Expect, Refusal, read};
+use model::{Invalid, Key};
+use serde_json::{Value, json};
+
+use crate::form::Sent;
+
+/// Changes an object as it was when the page was drawn; where somebody changed it since, it is
+/// refused and told.
+///
+/// # Errors
+/// What a change can be refused for.
+pub(crate) async fn change(
+    sent: &Sent,
+    key: &Key,
+    change: impl FnOnce(&mut Value),
+) -> Result<Receipt, Refusal> {
+    let app = &sent.asked.app;
+    let op = sent.asked.visit.op(sent.fields.get("message").trim().to_owned())?;
+    let found = app.resource_show(&op, key, None).await?;
+    let mut body = found.body;
+    change(&mut body);
+    // A form that says no generation is none of ours, and matches none.
+    let generation = sent.fields.get("generation").parse().unwrap_or(0);
+    put(sent, &body, Expect::Generation(generation)).await
+}
+
+/// Makes an object that is not there yet.
+///
+/// # Errors
+/// What a change can be refused for.
+pub(crate) async fn make(sent: &Sent, key: &Key, spec: Value) -> Result<Receipt, Refusal> {
+    let body = json!({
+        "apiVersion": key.kind.api_version(),
+        "kind": key.kind.as_str(),
+        "metadata": { "name": key.name, "namespace": key.namespace },
+        "spec": spec,
+    });
+    put(sent, &body, Expect::Absent).await
+}
+
+async fn put(sent: &Sent, body: &Value, expected: Expect) -> Result<Receipt, Refusal> {
+    let op = sent.asked.visit.op(sent.fields.get("message").trim().to_owned())?;
+    let unlined = |faults: Vec<Invalid>| {
+        // Nobody sees the text that the lines are of.
+        let faults = faults.into_iter().map(|fault| Invalid { line: None, ..fault });
+        Refusal::Invalid(faults.collect())
+    };
+    let edits = read(&body.to_string()).map_err(unlined)?;
+    let edits = edits.into_iter().map(|edit| match edit {
+        Edit::Put { resource, .. } => Edit::Put { resource, expected },
+        other => other,
+    });
+    sent.asked.app.change_commit(&op, edits.collect()).await
+}
+
+/// What is wrong with fields of a form, before there is an object: at which paths, and why.
+pub(crate) fn wrong(faults: impl IntoIterator<Item = (String, String)>) -> Refusal {
+    let faults = faults.into_iter().map(|(path, reason)| {
+        let (key, line, nearest) = (None, None, None);
+        Invalid { key, path, line, reason, nearest }
+    });
+    Refusal::Invalid(faults.collect())
+}
+
+/// Sets a field where there is something to say, and takes it away where there is not.
+pub(crate) fn set(body: &mut Value, field: &str, said: Option<&str>) {
+    let Some(spec) = body["spec"].as_object_mut() else { return };
+    match said {
+        Some(said) => drop(spec.insert(field.to_owned(), said.into())),
+        None => drop(spec.remove(field)),
+    }
+}

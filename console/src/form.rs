@@ -1,0 +1,333 @@
+//! Forms: what is sent from a page, and how one is drawn so that nothing typed is lost.
+//!
+//! ```text
+//! form ── POST ── csrf ── use case ── done ──> to where it is seen
+//!                            └─────── refused ──> its page, with what was typed and each fault
+//!                                                 under its field
+//! ```
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use control::Refusal;
+use leptos::prelude::*;
+
+use crate::pages::Asked;
+
+/// What was typed into a form, in its order.
+#[derive(Clone, Default)]
+pub(crate) struct Fields(Vec<(String, String)>);
+
+/// Passwords are typed into forms.
+impl fmt::Debug for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
+}
+
+impl Fields {
+    pub(crate) fn new(all: Vec<(String, String)>) -> Self {
+        Fields(all)
+    }
+
+    /// What was typed into a field; nothing where there is no such field.
+    pub(crate) fn get(&self, name: &str) -> &str {
+        self.0.iter().find(|(one, _)| one == name).map_or("", |(_, value)| value)
+    }
+
+    /// The same without the space around it, if anything is left.
+    pub(crate) fn word(&self, name: &str) -> Option<&str> {
+        Some(self.get(name).trim()).filter(|word| !word.is_empty())
+    }
+
+    /// What was typed into fields whose names begin so, with the rest of the name.
+    pub(crate) fn starting(&self, begin: &str) -> impl Iterator<Item = (&str, &str)> {
+        let all = self.0.iter();
+        all.filter_map(move |(name, value)| Some((name.strip_prefix(begin)?, value.as_str())))
+    }
+
+    /// The words of a field, parted by space or commas.
+    pub(crate) fn words(&self, name: &str) -> impl Iterator<Item = &str> {
+        let words = self.get(name).split(|c: char| c.is_whitespace() || c == ',');
+        words.filter(|word| !word.is_empty())
+    }
+}
+
+/// A form that somebody who is signed in sent from a page.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    /// Who, and from which page.
+    pub(crate) asked: Asked,
+    pub(crate) fields: Fields,
+}
+
+/// What comes of a form.
+pub(crate) enum Done {
+    /// It is done, and to be seen there.
+    To(String),
+    /// It is done, and its page shows this once.
+    Told(Box<dyn Fn() -> AnyView + Send + Sync>),
+}
+
+impl Done {
+    /// It became this revision, which the page at `place` tells.
+    pub(crate) fn saved(place: &str, revision: i64) -> Self {
+        Done::To(format!("{place}?saved={revision}"))
+    }
+}
+
+/// What was sent and refused.
+#[derive(Debug)]
+pub(crate) struct Tried {
+    /// Where it was sent.
+    pub(crate) action: String,
+    pub(crate) fields: Fields,
+    pub(crate) refusal: Refusal,
+}
+
+/// A form that is being drawn.
+pub(crate) struct Form {
+    action: String,
+    csrf: String,
+    tried: Option<Arc<Tried>>,
+    /// The paths whose faults stand under a field.
+    told: RefCell<BTreeSet<String>>,
+}
+
+impl Form {
+    /// One of this page that is sent there.
+    pub(crate) fn new(asked: &Asked, action: String) -> Self {
+        let tried = asked.tried.clone().filter(|tried| tried.action == action);
+        Form { action, csrf: asked.csrf(), tried, told: RefCell::default() }
+    }
+
+    /// One of which nothing was tried, though another with the same action was.
+    pub(crate) fn untried(asked: &Asked, action: String) -> Self {
+        Form { action, csrf: asked.csrf(), tried: None, told: RefCell::default() }
+    }
+
+    /// What was typed into a field, else what is.
+    pub(crate) fn value(&self, field: &str, is: &str) -> String {
+        let typed = self.tried.as_ref().map(|tried| tried.fields.get(field));
+        typed.unwrap_or(is).to_owned()
+    }
+
+    /// A line of text over the fault of the field that it becomes.
+    pub(crate) fn text(&self, line: Line<'_>) -> impl IntoView + use<> {
+        let Line { field, label, path, is, hint, required, kind, list } = line;
+        let (fault, described) = self.fault(field, path);
+        let id = format!("{field}-field");
+        let kind = if kind.is_empty() { "text" } else { kind };
+        // No password is sent to a browser again.
+        let value = if kind == "password" { String::new() } else { self.value(field, is) };
+        let keeper = if kind == "password" { "new-password" } else { "off" };
+        view! {
+            <label for=id.clone()>{label} {hint.map(hinted)}</label>
+            <input
+                id=id
+                name=field.to_owned()
+                type=kind
+                value=value
+                required=required
+                list=list
+                spellcheck="false"
+                autocapitalize="none"
+                autocomplete=keeper
+                aria-invalid=described.is_some().then_some("true")
+                aria-describedby=described
+            />
+            {fault}
+        }
+    }
+
+    /// Several lines of it.
+    pub(crate) fn lines(&self, line: Line<'_>) -> impl IntoView + use<> {
+        let Line { field, label, path, is, hint, required, .. } = line;
+        let (fault, described) = self.fault(field, path);
+        let id = format!("{field}-field");
+        let value = self.value(field, is);
+        view! {
+            <label for=id.clone()>{label} {hint.map(hinted)}</label>
+            <textarea
+                id=id
+                name=field.to_owned()
+                rows="4"
+                required=required
+                spellcheck="false"
+                autocapitalize="none"
+                aria-invalid=described.is_some().then_some("true")
+                aria-describedby=described
+            >
+                {value}
+            </textarea>
+            {fault}
+        }
+    }
+
+    /// One of several words.
+    pub(crate) fn choice(
+        &self,
+        line: Line<'_>,
+        words: &[(String, String)],
+    ) -> impl IntoView + use<> {
+        let Line { field, label, path, is, hint, .. } = line;
+        let (fault, described) = self.fault(field, path);
+        let id = format!("{field}-field");
+        let chosen = self.value(field, is);
+        let words = words.iter().map(|(word, shown)| {
+            let selected = *word == chosen;
+            view! { <option value=word.clone() selected=selected>{shown.clone()}</option> }
+        });
+        view! {
+            <label for=id.clone()>{label} {hint.map(hinted)}</label>
+            <select
+                id=id
+                name=field.to_owned()
+                aria-invalid=described.is_some().then_some("true")
+                aria-describedby=described
+            >
+                {words.collect_view()}
+            </select>
+            {fault}
+        }
+    }
+
+    /// Why somebody does it, in their words; the field has this id, since a page has several.
+    pub(crate) fn why(&self, id: &str) -> impl IntoView + use<> {
+        let words = self.told("message");
+        let fault = words.map(|words| view! { <p class="fault">{words}</p> });
+        view! {
+            <label for=id.to_owned()>"Why " <span class="hint">"what the history says of it"</span></label>
+            <input id=id.to_owned() name="message" value=self.value("message", "") autocomplete="off" />
+            {fault}
+        }
+    }
+
+    /// What is wrong at a path, which the caller shows under its field.
+    pub(crate) fn told(&self, path: &str) -> Option<String> {
+        let words = self.faults(path);
+        if words.is_empty() {
+            return None;
+        }
+        self.told.borrow_mut().insert(path.to_owned());
+        Some(words.join("; "))
+    }
+
+    /// What is wrong with a field, and by which id it is told of.
+    fn fault(&self, field: &str, path: &str) -> (Option<impl IntoView + use<>>, Option<String>) {
+        let Some(words) = self.told(path) else { return (None, None) };
+        let id = format!("{field}-fault");
+        let told = view! { <p class="fault" id=id.clone()>{words}</p> };
+        (Some(told), Some(id))
+    }
+
+    /// What is wrong at a path, or below it.
+    fn faults(&self, path: &str) -> Vec<String> {
+        let Some(Refusal::Invalid(faults)) = self.tried.as_ref().map(|tried| &tried.refusal) else {
+            return Vec::new();
+        };
+        let is_there = |found: &str| {
+            let below = found.strip_prefix(path);
+            below.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        let there = faults.iter().filter(|fault| !path.is_empty() && is_there(&fault.path));
+        there.map(|fault| words(&fault.reason, fault.nearest.as_deref())).collect()
+    }
+
+    /// The form, behind what no field tells; `generation` is that of the object it was drawn from.
+    pub(crate) fn draw(self, generation: Option<i64>, fields: impl IntoView) -> impl IntoView {
+        let alert = self.alert();
+        let is_conflict = matches!(self.refusal(), Some(Refusal::Conflict(_)));
+        let from = generation.map(|now| match &self.tried {
+            // It was told of the other change, and goes on from there.
+            Some(tried) if !is_conflict => tried.fields.get("generation").to_owned(),
+            _ => now.to_string(),
+        });
+        let kept = from.clone();
+        let newer = kept.is_some().then(|| {
+            view! {
+                <p class="newer">
+                    "Somebody changed this since the page was loaded. Saving tells you of it first; \
+                     what you typed is kept."
+                </p>
+            }
+        });
+        let generation = from.map(|from| {
+            view! { <input type="hidden" name="generation" value=from /> }
+        });
+        view! {
+            <form class="fields" method="post" action=self.action data-kept=kept.unwrap_or_default()>
+                {alert}
+                {newer}
+                <input type="hidden" name="csrf" value=self.csrf />
+                {generation}
+                {fields}
+            </form>
+        }
+    }
+
+    fn refusal(&self) -> Option<&Refusal> {
+        self.tried.as_ref().map(|tried| &tried.refusal)
+    }
+
+    /// What was refused, as far as no field tells it.
+    fn alert(&self) -> Option<AnyView> {
+        let told = self.told.borrow();
+        let words = match self.refusal()? {
+            Refusal::Invalid(faults) => {
+                let is_told = |path: &str| {
+                    let below = |told: &String| {
+                        let rest = path.strip_prefix(told.as_str());
+                        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+                    };
+                    told.iter().any(below)
+                };
+                let rest = faults.iter().filter(|fault| !is_told(&fault.path));
+                let rest: Vec<_> = rest.map(ToString::to_string).collect();
+                match rest.is_empty() {
+                    true => "Nothing was saved: see the fields below.".to_owned(),
+                    false => rest.join("\n"),
+                }
+            }
+            Refusal::Conflict(_) => "Somebody else saved this before you. Their values are what the \
+                                     page shows; yours stand here. Saving again puts yours in their \
+                                     place."
+                .to_owned(),
+            other => other.to_string(),
+        };
+        let alert = view! { <p class="fault lines" role="alert" id="alert">{words}</p> };
+        Some(alert.into_any())
+    }
+}
+
+/// A field of one line.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Line<'l> {
+    /// Its name in the form.
+    pub(crate) field: &'l str,
+    pub(crate) label: &'static str,
+    /// Where in the object it goes; faults there and below stand under it.
+    pub(crate) path: &'l str,
+    /// What is there now.
+    pub(crate) is: &'l str,
+    pub(crate) hint: Option<&'static str>,
+    pub(crate) required: bool,
+    /// What browsers know of such a field, as `date`; text if nothing is said.
+    pub(crate) kind: &'static str,
+    /// The id of what is offered.
+    pub(crate) list: Option<&'static str>,
+}
+
+fn hinted(hint: &'static str) -> impl IntoView {
+    view! { " " <span class="hint">{hint}</span> }
+}
+
+/// What is wrong, and what may have been meant.
+fn words(reason: &str, nearest: Option<&str>) -> String {
+    match nearest {
+        Some(nearest) => format!("{reason} (did you mean '{nearest}'?)"),
+        None => reason.to_owned(),
+    }
+}

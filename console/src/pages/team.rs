@@ -1,0 +1,194 @@
+//! A team: who is in it, what it owns, and which roles it has where.
+
+use control::app::ApiListing;
+use control::{Listing, Refusal, Shown};
+use leptos::prelude::*;
+use model::access::builtin;
+use model::{Key, Kind, Name};
+use serde_json::json;
+
+use super::apis::catalogue;
+use super::teams::{fields, spec, texts};
+use super::{Asked, Drawn, drawn};
+use crate::edit::{change as changed, make, wrong};
+use crate::form::{Done, Form, Line, Sent};
+use crate::parts::{empty, head_of_counts, saved, table};
+
+/// Apis and grants that are shown of one team.
+const MOST: usize = 100;
+
+const ROLES: [&str; 4] = ["Where", "Role", "Only for", "By"];
+
+pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
+    let (key, op) = (key(&asked)?, asked.op());
+    let team = asked.app.resource_show(&op, &key, None).await?;
+    let listing = ApiListing { owner: Some(key.name.clone()), limit: MOST, ..Default::default() };
+    let apis = asked.app.api_list(&op, listing).await?.items;
+    let grants = grants(&asked, &key.name).await?;
+    let spaces = spaces(&asked).await?;
+    let now = op.now;
+    drawn(move || {
+        let title = team.body["spec"]["title"].as_str().unwrap_or_default();
+        let lead = if title.is_empty() { "A team." } else { title };
+        let own = match apis.is_empty() {
+            true => empty("It owns no Api that you may see.", view! {
+                <p>"To give it one, open it among the "<a href="/apis">"Apis"</a>" and make the team its owner."</p>
+            })
+            .into_any(),
+            false => catalogue("apis-title", &apis, now).into_any(),
+        };
+        view! {
+            {head_of_counts(format!("Team {}", key.name), lead.to_owned())}
+            {saved(&asked)}
+            <div id="live">
+                <section class="card" aria-labelledby="apis-title">
+                    <h2 id="apis-title">"Apis"</h2>
+                    {own}
+                </section>
+                {roles(&asked, &key, &grants, &spaces)}
+                {members(&asked, &team)}
+            </div>
+        }
+        .into_any()
+    })
+}
+
+/// The team that a path names.
+fn key(asked: &Asked) -> Result<Key, Refusal> {
+    let name = Name::parse(asked.part(0)).map_err(|_| Refusal::None("such Team".to_owned()))?;
+    Ok(Key::new(Kind::Team, Kind::Team.default_namespace(), name))
+}
+
+/// The Grants to a team that may be read.
+async fn grants(asked: &Asked, team: &Name) -> Result<Vec<Shown>, Refusal> {
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let listing =
+            Listing { kind: Some(Kind::Grant), limit: 1_000, after, ..Listing::default() };
+        let page = asked.app.resource_list(&asked.op(), &listing).await?;
+        let is_to = |grant: &Shown| {
+            let mut subjects = grant.body["spec"]["subjects"].as_array().into_iter().flatten();
+            subjects.any(|one| one["team"] == team.as_str())
+        };
+        found.extend(page.items.into_iter().filter(is_to));
+        after = page.next;
+        if after.is_none() || found.len() >= MOST {
+            return Ok(found);
+        }
+    }
+}
+
+/// The namespaces of workspaces that may be read, for what can be granted there.
+async fn spaces(asked: &Asked) -> Result<Vec<String>, Refusal> {
+    let listing = Listing { kind: Some(Kind::Workspace), limit: 500, ..Listing::default() };
+    let all = asked.app.resource_list(&asked.op(), &listing).await?.items;
+    let spaces = all.iter().flat_map(|one| {
+        let named: Vec<_> = texts(&one.body["spec"]["namespaces"]).collect();
+        if named.is_empty() { vec![one.key.name.to_string()] } else { named }
+    });
+    Ok(spaces.collect())
+}
+
+fn roles(asked: &Asked, key: &Key, grants: &[Shown], spaces: &[String]) -> impl IntoView + use<> {
+    let rows = grants.iter().map(|grant| {
+        let spec = &grant.body["spec"];
+        let apis: Vec<_> = texts(&spec["apis"]).collect();
+        view! {
+            <tr>
+                <th scope="row">{grant.key.namespace.to_string()}</th>
+                <td>{spec["role"].as_str().map(str::to_owned)}</td>
+                <td>{apis.join(", ")}</td>
+                <td>{grant.key.to_string()}</td>
+            </tr>
+        }
+    });
+    let rows: Vec<_> = rows.collect();
+    let give = asked.visit.is_admin.then(|| {
+        let form = Form::new(asked, format!("/teams/{}/role", key.name));
+        let first = spaces.first().cloned().unwrap_or_default();
+        let place = Line {
+            field: "namespace",
+            label: "In the workspace of the namespace",
+            path: "metadata.namespace",
+            is: &first,
+            required: true,
+            list: Some("spaces-known"),
+            ..Line::default()
+        };
+        let role = Line {
+            field: "role",
+            label: "Role",
+            path: "spec.role",
+            is: "viewer",
+            ..Line::default()
+        };
+        let words = builtin::ROLES.iter().map(|(role, _)| ((*role).to_owned(), (*role).to_owned()));
+        let known = spaces.iter().map(|one| view! { <option value=one.clone()></option> });
+        let fields = view! {
+            {form.text(place)}
+            <datalist id="spaces-known">{known.collect_view()}</datalist>
+            {form.choice(role, &words.collect::<Vec<_>>())}
+            {form.why("role-why")}
+            <button>"Give the role"</button>
+        };
+        view! { <h3>"Give it a role"</h3> {form.draw(None, fields)} }
+    });
+    view! {
+        <section class="card" aria-labelledby="roles-title">
+            <h2 id="roles-title">"Roles"</h2>
+            {if rows.is_empty() {
+                empty("No Grant that you may see names it. What belongs to its Apis it may change \
+                       without one.", ()).into_any()
+            } else {
+                table("roles-title".to_owned(), &ROLES, rows).into_any()
+            }}
+            {give}
+        </section>
+    }
+}
+
+fn members(asked: &Asked, team: &Shown) -> impl IntoView + use<> {
+    let spec = &team.body["spec"];
+    let shown = match asked.visit.is_admin {
+        true => {
+            let form = Form::new(asked, format!("/teams/{}/change", team.key.name));
+            let inner = view! {
+                {fields(&form, spec, "")}
+                {form.why("members-why")}
+                <button>"Save the team"</button>
+            };
+            form.draw(Some(team.generation), inner).into_any()
+        }
+        false => {
+            let members: Vec<_> = texts(&spec["members"]).collect();
+            view! { <p>{members.join(", ")}</p> }.into_any()
+        }
+    };
+    view! {
+        <section class="card" aria-labelledby="members-title">
+            <h2 id="members-title">"Members"</h2>
+            {shown}
+        </section>
+    }
+}
+
+/// Changes who is in it.
+pub(crate) async fn change(sent: Sent) -> Result<Done, Refusal> {
+    let (key, spec) = (key(&sent.asked)?, spec(&sent)?);
+    let receipt = changed(&sent, &key, |body| body["spec"] = spec).await?;
+    Ok(Done::saved(&format!("/teams/{}", key.name), receipt.revision))
+}
+
+/// Gives it a role in a workspace.
+pub(crate) async fn role(sent: Sent) -> Result<Done, Refusal> {
+    let team = key(&sent.asked)?.name;
+    let (role, namespace) = (sent.fields.get("role").trim(), sent.fields.get("namespace").trim());
+    let namespace = Name::parse(namespace)
+        .map_err(|why| wrong([("metadata.namespace".to_owned(), why.to_string())]))?;
+    let name = Name::parse(&format!("{team}-{role}"))
+        .map_err(|why| wrong([("spec.role".to_owned(), why.to_string())]))?;
+    let key = Key::new(Kind::Grant, namespace, name);
+    let spec = json!({ "subjects": [{ "team": team }], "role": role });
+    let receipt = make(&sent, &key, spec).await?;
+    Ok(Done::saved(&format!("/teams/{team}"), receipt.revision))
+}

@@ -1,0 +1,163 @@
+//! Users who sign in here, for platform admins: made, given another password, shut out.
+
+use control::Refusal;
+use control::app::{NewPassword, User};
+use leptos::prelude::*;
+use serde::Deserialize;
+use time::OffsetDateTime;
+
+use super::{Asked, Drawn, drawn};
+use crate::form::{Done, Form, Line, Sent};
+use crate::islands::copy::Copy;
+use crate::parts::{Mood, escaped, head, mood, table, when_micros};
+
+/// Users of one page.
+const PAGE: i64 = 100;
+
+const HEADS: [&str; 4] = ["User", "State", "Made", "Shut out"];
+
+#[derive(Debug, Default, Deserialize)]
+struct After {
+    #[serde(default)]
+    after: String,
+}
+
+pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
+    let users = read(&asked).await?;
+    drawn(move || draw(&asked, &users, None).into_any())
+}
+
+async fn read(asked: &Asked) -> Result<Vec<User>, Refusal> {
+    let After { after } = asked.query();
+    asked.app.user_list(&asked.op(), &after, PAGE).await
+}
+
+fn draw(asked: &Asked, users: &[User], told: Option<AnyView>) -> impl IntoView + use<> {
+    let (csrf, now) = (asked.csrf(), asked.visit.now);
+    let rows = users.iter().map(|user| row(user, &csrf, now)).collect_view();
+    let is_full = i64::try_from(users.len()).is_ok_and(|users| users == PAGE);
+    let more = users.last().filter(|_| is_full).map(|last| {
+        view! { <p><a href=format!("/users?after={}", escaped(&last.name))>"More users"</a></p> }
+    });
+    view! {
+        {head("Users".to_owned(), "Who may sign in; what they may do their teams and roles say.".to_owned())}
+        {told}
+        <div id="live">
+            <section class="card" aria-labelledby="users-title">
+                <h2 id="users-title">"Users"</h2>
+                {table("users-title".to_owned(), &HEADS, rows)}
+                {more}
+            </section>
+            {new_form(asked)}
+            {reset_form(asked)}
+        </div>
+    }
+}
+
+fn row(user: &User, csrf: &str, now: OffsetDateTime) -> impl IntoView + use<> {
+    let state = match user.disabled {
+        true => mood(Mood::Bad, "shut out".to_owned()),
+        false => mood(Mood::Good, "may sign in".to_owned()),
+    };
+    let out = (!user.disabled).then(|| {
+        view! {
+            <form method="post" action="/users/disable">
+                <input type="hidden" name="csrf" value=csrf.to_owned() />
+                <input type="hidden" name="name" value=user.name.clone() />
+                <button class="quiet" aria-label=format!("Shut {} out", user.name)>"Shut out for good"</button>
+            </form>
+        }
+    });
+    view! {
+        <tr id=format!("user-{}", user.name)>
+            <th scope="row">{user.name.clone()}</th>
+            <td>{state}</td>
+            <td>{when_micros(user.created, now)}</td>
+            <td>{out}</td>
+        </tr>
+    }
+}
+
+fn new_form(asked: &Asked) -> impl IntoView + use<> {
+    let form = Form::new(asked, "/users/new".to_owned());
+    let hint = Some("lower-case letters, digits and hyphens");
+    let name = Line {
+        field: "name",
+        label: "Name",
+        path: "name",
+        hint,
+        required: true,
+        ..Line::default()
+    };
+    let fields = view! {
+        {form.text(name)}
+        <button>"Make the user, and show a password"</button>
+    };
+    view! {
+        <section class="card" aria-labelledby="new-title">
+            <h2 id="new-title">"A new user"</h2>
+            {form.draw(None, fields)}
+        </section>
+    }
+}
+
+fn reset_form(asked: &Asked) -> impl IntoView + use<> {
+    let form = Form::new(asked, "/users/password".to_owned());
+    let line = |field, label, path, kind| Line {
+        field,
+        label,
+        path,
+        kind,
+        required: true,
+        ..Line::default()
+    };
+    let fields = view! {
+        {form.text(line("user", "User", "user", "text"))}
+        {form.text(line("password", "The new password", "password", "password"))}
+        <button>"Give it, and end their sessions"</button>
+    };
+    view! {
+        <section class="card" aria-labelledby="reset-title">
+            <h2 id="reset-title">"Another password"</h2>
+            {form.draw(None, fields)}
+        </section>
+    }
+}
+
+/// Makes a user, and tells their password once.
+pub(crate) async fn new(sent: Sent) -> Result<Done, Refusal> {
+    let Sent { asked, fields } = sent;
+    let (user, password) =
+        asked.app.user_create(&asked.op(), fields.get("name").trim(), None).await?;
+    let users = read(&asked).await?;
+    Ok(Done::Told(Box::new(move || {
+        let told = view! {
+            <section class="card saved" aria-labelledby="made-title">
+                <h2 id="made-title">{format!("The password of '{}' is told this once", user.name)}</h2>
+                <Copy text=password.clone().unwrap_or_default() />
+                <p>"They sign in with it, and change it in their settings. What they may do, a team says that they are a member of."</p>
+            </section>
+        };
+        draw(&asked, &users, Some(told.into_any())).into_any()
+    })))
+}
+
+/// Gives a user another password.
+pub(crate) async fn password(sent: Sent) -> Result<Done, Refusal> {
+    let Sent { asked, fields } = sent;
+    let new = NewPassword {
+        user: fields.get("user").trim().to_owned(),
+        password: fields.get("password").to_owned(),
+        current: None,
+        address: asked.visit.address(),
+    };
+    asked.app.user_password(&asked.caller, &asked.op(), new).await?;
+    Ok(Done::To("/users".to_owned()))
+}
+
+/// Shuts a user out for good.
+pub(crate) async fn disable(sent: Sent) -> Result<Done, Refusal> {
+    let Sent { asked, fields } = sent;
+    asked.app.user_disable(&asked.op(), fields.get("name")).await?;
+    Ok(Done::To("/users".to_owned()))
+}
