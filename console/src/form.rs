@@ -115,7 +115,7 @@ impl Form {
     }
 
     /// A line of text over the fault of the field that it becomes.
-    pub(crate) fn text(&self, line: Line<'_>) -> impl IntoView + use<> {
+    pub(crate) fn text(&self, line: Line<'_>) -> AnyView {
         let Line { field, label, path, is, hint, required, kind, list } = line;
         let (fault, described) = self.fault(field, path);
         let id = format!("{field}-field");
@@ -140,10 +140,11 @@ impl Form {
             />
             {fault}
         }
+        .into_any()
     }
 
     /// Several lines of it.
-    pub(crate) fn lines(&self, line: Line<'_>) -> impl IntoView + use<> {
+    pub(crate) fn lines(&self, line: Line<'_>) -> AnyView {
         let Line { field, label, path, is, hint, required, .. } = line;
         let (fault, described) = self.fault(field, path);
         let id = format!("{field}-field");
@@ -164,14 +165,11 @@ impl Form {
             </textarea>
             {fault}
         }
+        .into_any()
     }
 
     /// One of several words.
-    pub(crate) fn choice(
-        &self,
-        line: Line<'_>,
-        words: &[(String, String)],
-    ) -> impl IntoView + use<> {
+    pub(crate) fn choice(&self, line: Line<'_>, words: &[(String, String)]) -> AnyView {
         let Line { field, label, path, is, hint, .. } = line;
         let (fault, described) = self.fault(field, path);
         let id = format!("{field}-field");
@@ -192,10 +190,11 @@ impl Form {
             </select>
             {fault}
         }
+        .into_any()
     }
 
     /// Why somebody does it, in their words; the field has this id, since a page has several.
-    pub(crate) fn why(&self, id: &str) -> impl IntoView + use<> {
+    pub(crate) fn why(&self, id: &str) -> AnyView {
         let words = self.told("message");
         let fault = words.map(|words| view! { <p class="fault">{words}</p> });
         view! {
@@ -203,6 +202,7 @@ impl Form {
             <input id=id.to_owned() name="message" value=self.value("message", "") autocomplete="off" />
             {fault}
         }
+        .into_any()
     }
 
     /// What is wrong at a path, which the caller shows under its field.
@@ -237,7 +237,7 @@ impl Form {
     }
 
     /// The form, behind what no field tells; `generation` is that of the object it was drawn from.
-    pub(crate) fn draw(self, generation: Option<i64>, fields: impl IntoView) -> impl IntoView {
+    pub(crate) fn draw(self, generation: Option<i64>, fields: impl IntoView) -> AnyView {
         let alert = self.alert();
         let is_conflict = matches!(self.refusal(), Some(Refusal::Conflict(_)));
         let from = generation.map(|now| match &self.tried {
@@ -266,6 +266,7 @@ impl Form {
                 {fields}
             </form>
         }
+        .into_any()
     }
 
     fn refusal(&self) -> Option<&Refusal> {
@@ -320,8 +321,8 @@ pub(crate) struct Line<'l> {
     pub(crate) list: Option<&'static str>,
 }
 
-fn hinted(hint: &'static str) -> impl IntoView {
-    view! { " " <span class="hint">{hint}</span> }
+fn hinted(hint: &'static str) -> AnyView {
+    view! { " " <span class="hint">{hint}</span> }.into_any()
 }
 
 /// What is wrong, and what may have been meant.

@@ -27,8 +27,8 @@ impl Mood {
 }
 
 /// A state in a word, which its colour only repeats.
-pub(crate) fn mood(mood: Mood, word: String) -> impl IntoView {
-    view! { <span class=mood.class()>{word}</span> }
+pub(crate) fn mood(mood: Mood, word: String) -> AnyView {
+    view! { <span class=mood.class()>{word}</span> }.into_any()
 }
 
 /// The head of a page: its name, and that it is kept up.
@@ -48,7 +48,7 @@ pub(crate) fn head_from(name: String, lead: String, from: String) -> impl IntoVi
     head_of(name, lead, Some(from), None)
 }
 
-fn head_of(name: String, lead: String, from: Option<String>, beat: Option<i32>) -> impl IntoView {
+fn head_of(name: String, lead: String, from: Option<String>, beat: Option<i32>) -> AnyView {
     view! {
         <div class="head">
             <div>
@@ -58,6 +58,7 @@ fn head_of(name: String, lead: String, from: Option<String>, beat: Option<i32>) 
             <Live from beat />
         </div>
     }
+    .into_any()
 }
 
 /// Requests a second.
@@ -113,13 +114,14 @@ pub(crate) fn count(count: usize, of: &str) -> String {
 }
 
 /// What stands where there is nothing.
-pub(crate) fn empty(words: &'static str, next: impl IntoView) -> impl IntoView {
+pub(crate) fn empty(words: &'static str, next: impl IntoView) -> AnyView {
     view! {
         <div class="empty">
             <p>{words}</p>
             {next}
         </div>
     }
+    .into_any()
 }
 
 /// A table that scrolls by itself where it is wide, under the heading of this id.
@@ -127,7 +129,7 @@ pub(crate) fn table(
     heading: String,
     heads: &'static [&'static str],
     rows: impl IntoView,
-) -> impl IntoView {
+) -> AnyView {
     let heads = heads.iter().map(|head| view! { <th scope="col">{*head}</th> }).collect_view();
     view! {
         <div class="scroll" tabindex="0" role="region" aria-labelledby=heading>
@@ -139,6 +141,7 @@ pub(crate) fn table(
             </table>
         </div>
     }
+    .into_any()
 }
 
 /// A time in microseconds since 1970, as [`when`] shows it.
@@ -148,9 +151,9 @@ pub(crate) fn when_micros(micros: i64, now: OffsetDateTime) -> impl IntoView {
 }
 
 /// A time, in words as of `now`, with the time itself for whoever asks.
-pub(crate) fn when(at: OffsetDateTime, now: OffsetDateTime) -> impl IntoView {
+pub(crate) fn when(at: OffsetDateTime, now: OffsetDateTime) -> AnyView {
     let exact = at.format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
-    view! { <time datetime=exact.clone() title=exact>{distance(at - now)}</time> }
+    view! { <time datetime=exact.clone() title=exact>{distance(at - now)}</time> }.into_any()
 }
 
 /// `3 min ago`, `in 7 h`.

@@ -10,6 +10,11 @@ import { openBrowser } from "./browser.mjs";
 const PAGES = {
   "sign-in": "/sign-in",
   overview: "/",
+  apis: "/apis",
+  api: "/apis/bookshop/catalog",
+  teams: "/teams",
+  team: "/teams/catalog",
+  users: "/users",
   fleet: "/fleet",
   requests: "/requests",
   request: "/requests/REQUEST",

@@ -23,28 +23,38 @@ export async function startServer() {
   await writeFile(file, PASSWORD);
   // A database that the shell names is nobody's to test on.
   const { HEDDLE_DATABASE: _, ...env } = process.env;
-  const own = ["--listen", "127.0.0.1:0", "--config-listen", "127.0.0.1:0"];
   const given = ["--site", site, "--data", data, "--admin-password-file", file];
-  const child = spawn(program, [...own, ...given], {
-    stdio: ["ignore", "ignore", "pipe"],
-    env,
-  });
-  const ended = once(child, "exit").then(async ([code, signal]) => {
-    await rm(data, { recursive: true, force: true });
-    return { code, signal };
-  });
-  const { url, nodes } = await within("listens", listening(child.stderr, ended));
+  const start = async (people, nodes) => {
+    const ports = ["--listen", people, "--config-listen", nodes];
+    const stdio = ["ignore", "ignore", "pipe"];
+    const child = spawn(program, [...ports, ...given], { stdio, env });
+    const ended = once(child, "exit").then(([code, signal]) => ({ code, signal }));
+    return { child, ended, ...(await within("listens", listening(child.stderr, ended))) };
+  };
+  const kill = async ({ child, ended }, signal) => {
+    child.kill(signal);
+    return within("stops", ended);
+  };
+  let running = await start("127.0.0.1:0", "127.0.0.1:0");
+  const { url, nodes } = running;
   return {
     url,
     nodes,
     password: PASSWORD,
+    /** Ends it as a power cut does. */
+    kill: () => kill(running, "SIGKILL"),
+    /** Starts it again over the same store, where it was. */
+    async again() {
+      running = await start(new URL(url).host, nodes);
+    },
     async stop() {
-      child.kill("SIGTERM");
       try {
-        return await within("stops", ended);
+        return await kill(running, "SIGTERM");
       } catch (late) {
-        child.kill("SIGKILL");
+        running.child.kill("SIGKILL");
         throw late;
+      } finally {
+        await rm(data, { recursive: true, force: true });
       }
     },
   };

@@ -24,6 +24,11 @@ const SERVICES = [
 ];
 const EDGE = 8080;
 
+/** Users with their passwords: a keeper of the shop, one of each team, and one of none. */
+const PEOPLE = Object.fromEntries(
+  ["alice", "bob", "carol", "eve"].map((name) => [name, `the password of ${name}`]),
+);
+
 /** Starts all of it; the admin's password is that of `startServer`. */
 export async function startShop() {
   const programs = dirname(process.env.HEDDLE_SERVER ?? "");
@@ -57,6 +62,9 @@ export async function startShop() {
     return `port: ${ports.get(Number(port)) ?? port}`;
   });
   await rest("POST", "/changes?message=the+bookshop", text, "application/yaml");
+  for (const [name, password] of Object.entries(PEOPLE)) {
+    await rest("POST", "/users", { name, password });
+  }
   const token = { cluster: "east", kind: "gateway", pattern: "edge", expiresIn: "10m" };
   const made = await rest("POST", "/join-tokens", token);
   const admin = await freePort();
@@ -68,8 +76,8 @@ export async function startShop() {
   const shop = {
     ...server,
     rest,
-    edge: ports.get(EDGE),
-    kill: stop,
+    people: PEOPLE,
+    end: stop,
     /** Asks the shop's gateway; its answer's status and headers. */
     ask: (path) => ask(ports.get(EDGE), path),
     async stop() {

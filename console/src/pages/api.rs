@@ -61,7 +61,7 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
     })
 }
 
-fn summary(api: &ApiInFull, now: OffsetDateTime) -> impl IntoView + use<> {
+fn summary(api: &ApiInFull, now: OffsetDateTime) -> AnyView {
     let row = &api.row;
     let (spec, sum) = (&row.api.spec, &row.requests.sum);
     let changed = row.changed.as_ref().map(|changed| {
@@ -95,9 +95,10 @@ fn summary(api: &ApiInFull, now: OffsetDateTime) -> impl IntoView + use<> {
             </dl>
         </section>
     }
+    .into_any()
 }
 
-fn route(asked: &Asked, api: &Key, route: &ApiRoute, now: OffsetDateTime) -> impl IntoView + use<> {
+fn route(asked: &Asked, api: &Key, route: &ApiRoute, now: OffsetDateTime) -> AnyView {
     let name = format!("{}/{}", route.key.namespace, route.key.name);
     let id = format!("route-{}-{}", route.key.namespace, route.key.name);
     let hosts = route.route.spec.hostnames.iter().map(ToString::to_string);
@@ -127,6 +128,7 @@ fn route(asked: &Asked, api: &Key, route: &ApiRoute, now: OffsetDateTime) -> imp
             {access(route, &id)}
         </section>
     }
+    .into_any()
 }
 
 /// By which name counts know a rule.
@@ -142,7 +144,7 @@ fn backend_name(route: &Key, to: &HttpBackendRef) -> String {
 }
 
 /// Where the requests of a rule went.
-fn shares(route: &ApiRoute, id: &str, at: usize, rule: &HttpRule) -> impl IntoView + use<> {
+fn shares(route: &ApiRoute, id: &str, at: usize, rule: &HttpRule) -> AnyView {
     let label = label(&route.key, at, rule);
     let of =
         |to: &HttpBackendRef| route.split.sums.get(&(label.clone(), backend_name(&route.key, to)));
@@ -178,10 +180,11 @@ fn shares(route: &ApiRoute, id: &str, at: usize, rule: &HttpRule) -> impl IntoVi
             table(heading, &SHARES, rows.collect_view()).into_any()
         }}
     }
+    .into_any()
 }
 
 /// A share of all, drawn and told.
-fn bar(share: f64) -> impl IntoView {
+fn bar(share: f64) -> AnyView {
     view! {
         <svg class="share" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">
             <rect class="all" width="100" height="8" />
@@ -189,6 +192,7 @@ fn bar(share: f64) -> impl IntoView {
         </svg>
         " " {percent(share)}
     }
+    .into_any()
 }
 
 /// What a rule asks of a request, in words.
@@ -305,7 +309,7 @@ pub(crate) async fn weights(sent: Sent) -> Result<Done, Refusal> {
 }
 
 /// What decides on the requests of a route.
-fn access(route: &ApiRoute, id: &str) -> impl IntoView + use<> {
+fn access(route: &ApiRoute, id: &str) -> AnyView {
     let rows = route.access.iter().flat_map(rules_of).collect::<Vec<_>>();
     let heading = format!("{id}-access");
     let denies = match route.denies {
@@ -322,6 +326,7 @@ fn access(route: &ApiRoute, id: &str) -> impl IntoView + use<> {
             table(heading, &RULES, rows).into_any()
         }}
     }
+    .into_any()
 }
 
 fn rules_of(access: &Access) -> Vec<AnyView> {
@@ -391,7 +396,7 @@ fn plain(value: &Value) -> String {
     }
 }
 
-fn callers(api: &ApiInFull) -> impl IntoView + use<> {
+fn callers(api: &ApiInFull) -> AnyView {
     let rows = api.callers.iter().map(|(caller, requests)| {
         let caller = caller.clone().unwrap_or_else(|| "without a credential".to_owned());
         view! { <tr><th scope="row">{caller}</th><td>{*requests}</td></tr> }
@@ -407,14 +412,10 @@ fn callers(api: &ApiInFull) -> impl IntoView + use<> {
             }}
         </section>
     }
+    .into_any()
 }
 
-fn owner_form(
-    asked: &Asked,
-    api: &ApiInFull,
-    key: &Key,
-    teams: &[String],
-) -> impl IntoView + use<> {
+fn owner_form(asked: &Asked, api: &ApiInFull, key: &Key, teams: &[String]) -> AnyView {
     let owner = api.row.api.spec.owner.to_string();
     let form = api.may.transfer.then(|| {
         let form = Form::new(asked, format!("{}/owner", place(key)));
@@ -444,6 +445,7 @@ fn owner_form(
             {form}
         </section>
     }
+    .into_any()
 }
 
 /// Gives the Api to a team.

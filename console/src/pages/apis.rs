@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 
 use super::{Asked, Drawn, drawn};
 use crate::parts::{
-    Mood, count, empty, escaped, head_of_counts, millis, mood, percent, rate, table, when,
+    Mood, empty, escaped, head_of_counts, millis, mood, percent, rate, table, when,
 };
 
 /// Apis of one page.
@@ -104,7 +104,7 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
     })
 }
 
-fn filter(wanted: &Wanted) -> impl IntoView + use<> {
+fn filter(wanted: &Wanted) -> AnyView {
     let lives = std::iter::once((String::new(), "in any stage".to_owned()));
     let lives = lives.chain(LIVES.map(|life| (life.to_string(), life.to_string())));
     let orders = ApiOrder::ALL.map(|(_, word)| (word.to_owned(), format!("by {word}")));
@@ -125,6 +125,7 @@ fn filter(wanted: &Wanted) -> impl IntoView + use<> {
             <button>"Show"</button>
         </form>
     }
+    .into_any()
 }
 
 fn select(
@@ -132,11 +133,11 @@ fn select(
     label: &'static str,
     words: &[(String, String)],
     is: &str,
-) -> impl IntoView + use<> {
+) -> AnyView {
     let words = words.iter().map(|(word, shown)| {
         view! { <option value=word.clone() selected=*word == is>{shown.clone()}</option> }
     });
-    view! { <select name=name aria-label=label>{words.collect_view()}</select> }
+    view! { <select name=name aria-label=label>{words.collect_view()}</select> }.into_any()
 }
 
 /// Apis, each with the way to all of it.
@@ -165,16 +166,17 @@ pub(super) fn life(lifecycle: Lifecycle) -> impl IntoView {
 }
 
 /// The share of errors, as far as there is something to be had a share of.
-pub(super) fn errors(api: &ApiRow) -> impl IntoView + use<> {
+pub(super) fn errors(api: &ApiRow) -> AnyView {
     let ratio = api.requests.error_ratio();
     match (api.requests.sum.requests(), api.requests.sum.errors()) {
         (0, _) => view! { <span class="faint">"none"</span> }.into_any(),
         (_, 0) => mood(Mood::Good, "0 %".to_owned()).into_any(),
         (_, _) => mood(Mood::Bad, percent(ratio)).into_any(),
     }
+    .into_any()
 }
 
-fn row(api: &ApiRow, now: OffsetDateTime) -> impl IntoView + use<> {
+fn row(api: &ApiRow, now: OffsetDateTime) -> AnyView {
     let spec = &api.api.spec;
     let title = (!spec.title.is_empty()).then(|| {
         view! { <p class="faint small">{spec.title.clone()}</p> }
@@ -197,8 +199,9 @@ fn row(api: &ApiRow, now: OffsetDateTime) -> impl IntoView + use<> {
             <td>{rate(api.requests.rate())}</td>
             <td>{errors(api)}</td>
             <td>{slowest}</td>
-            <td>{count(api.routes, "route")}</td>
-            <td>{changed}</td>
+            <td>{api.routes}</td>
+            <td class="long">{changed}</td>
         </tr>
     }
+    .into_any()
 }

@@ -41,7 +41,7 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
     })
 }
 
-fn row(record: &Record, now: OffsetDateTime) -> impl IntoView {
+fn row(record: &Record, now: OffsetDateTime) -> AnyView {
     let Record { seq, entry, revision, .. } = record;
     let outcome = if entry.outcome == "done" { Mood::Good } else { Mood::Poor };
     let revision = revision.map(|revision| {
@@ -58,4 +58,5 @@ fn row(record: &Record, now: OffsetDateTime) -> impl IntoView {
             <td>{revision}</td>
         </tr>
     }
+    .into_any()
 }

@@ -66,7 +66,7 @@ fn said(change: &PastChange) -> String {
 }
 
 /// Field by field, what was and what is.
-fn object(object: &PastObject) -> impl IntoView {
+fn object(object: &PastObject) -> AnyView {
     let name = object.key.to_string();
     let nothing = Value::Null;
     let before = object.before.as_ref().unwrap_or(&nothing);
@@ -94,17 +94,19 @@ fn object(object: &PastObject) -> impl IntoView {
             {more}
         </section>
     }
+    .into_any()
 }
 
-fn line(class: &'static str, sign: &'static str, (path, value): (String, String)) -> impl IntoView {
+fn line(class: &'static str, sign: &'static str, (path, value): (String, String)) -> AnyView {
     view! {
         <li class=class>
             <span class="sign">{sign}</span> <code>{path}</code> ": " <code>{value}</code>
         </li>
     }
+    .into_any()
 }
 
-fn receipt(rollout: &Rollout, now: OffsetDateTime) -> impl IntoView {
+fn receipt(rollout: &Rollout, now: OffsetDateTime) -> AnyView {
     let is_whole = rollout.nodes.iter().all(|node| node.rejected.is_empty());
     let all = match (rollout.complete, is_whole) {
         (true, true) => mood(Mood::Good, "everywhere".to_owned()),
@@ -122,9 +124,10 @@ fn receipt(rollout: &Rollout, now: OffsetDateTime) -> impl IntoView {
             }}
         </section>
     }
+    .into_any()
 }
 
-fn row(node: &Rolled, now: OffsetDateTime) -> impl IntoView {
+fn row(node: &Rolled, now: OffsetDateTime) -> AnyView {
     let state = match (node.rejected.is_empty(), node.state, node.applied) {
         (false, _, _) => mood(Mood::Bad, "does not run all of it".to_owned()),
         (true, _, Some(_)) => mood(Mood::Good, "runs it".to_owned()),
@@ -144,9 +147,10 @@ fn row(node: &Rolled, now: OffsetDateTime) -> impl IntoView {
             <td>{applied}</td>
         </tr>
     }
+    .into_any()
 }
 
-fn take_back(revision: i64, form: Form) -> impl IntoView {
+fn take_back(revision: i64, form: Form) -> AnyView {
     let line = Line { field: "message", label: "Why", path: "message", ..Line::default() };
     let fields = view! {
         {form.text(line)}
@@ -158,6 +162,7 @@ fn take_back(revision: i64, form: Form) -> impl IntoView {
             {form.draw(None, fields)}
         </section>
     }
+    .into_any()
 }
 
 /// Takes it back.

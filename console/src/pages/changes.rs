@@ -41,12 +41,12 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
 }
 
 /// Changes in short, each with the way to all of it.
-pub(super) fn list(changes: &[PastChange], now: OffsetDateTime) -> impl IntoView {
+pub(super) fn list(changes: &[PastChange], now: OffsetDateTime) -> AnyView {
     let rows = changes.iter().map(|change| row(change, now)).collect_view();
-    view! { <ol class="changes">{rows}</ol> }
+    view! { <ol class="changes">{rows}</ol> }.into_any()
 }
 
-fn row(change: &PastChange, now: OffsetDateTime) -> impl IntoView {
+fn row(change: &PastChange, now: OffsetDateTime) -> AnyView {
     let revision = change.revision;
     let scopes: Vec<_> = change.scopes.iter().map(ToString::to_string).collect();
     view! {
@@ -58,4 +58,5 @@ fn row(change: &PastChange, now: OffsetDateTime) -> impl IntoView {
             {(!change.message.is_empty()).then(|| view! { <q>{change.message.clone()}</q> })}
         </li>
     }
+    .into_any()
 }

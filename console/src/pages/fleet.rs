@@ -37,7 +37,7 @@ fn draw(
     clusters: &BTreeMap<String, Vec<(Node, Live)>>,
     told: Option<AnyView>,
     now: OffsetDateTime,
-) -> impl IntoView + use<> {
+) -> AnyView {
     let all = clusters.iter().map(|(name, nodes)| cluster(name, nodes, now)).collect_view();
     let known: Vec<_> = clusters.keys().cloned().collect();
     let join = asked.visit.is_admin.then(|| join_form(asked, &known));
@@ -53,9 +53,10 @@ fn draw(
             {join}
         </div>
     }
+    .into_any()
 }
 
-fn join_form(asked: &Asked, known: &[String]) -> impl IntoView + use<> {
+fn join_form(asked: &Asked, known: &[String]) -> AnyView {
     let form = Form::new(asked, "/fleet/join".to_owned());
     let kinds = [("gateway", "a gateway"), ("mesh", "a proxy beside an application")];
     let kinds = kinds.map(|(word, shown)| (word.to_owned(), shown.to_owned()));
@@ -90,6 +91,7 @@ fn join_form(asked: &Asked, known: &[String]) -> impl IntoView + use<> {
             {form.draw(None, fields)}
         </section>
     }
+    .into_any()
 }
 
 /// Makes a token, and shows once the command by which a node joins with it.
@@ -138,7 +140,7 @@ pub(crate) async fn join(sent: Sent) -> Result<Done, Refusal> {
     })))
 }
 
-fn cluster(name: &str, nodes: &[(Node, Live)], now: OffsetDateTime) -> impl IntoView {
+fn cluster(name: &str, nodes: &[(Node, Live)], now: OffsetDateTime) -> AnyView {
     let there = nodes.iter().filter(|(_, live)| live.state == NodeState::Connected).count();
     let words = format!("{there} of {} connected", nodes.len());
     let state = if there == nodes.len() { Mood::Good } else { Mood::Bad };
@@ -151,9 +153,10 @@ fn cluster(name: &str, nodes: &[(Node, Live)], now: OffsetDateTime) -> impl Into
             {table(label, &HEADS, rows)}
         </section>
     }
+    .into_any()
 }
 
-fn row(node: &Node, live: &Live, now: OffsetDateTime) -> impl IntoView {
+fn row(node: &Node, live: &Live, now: OffsetDateTime) -> AnyView {
     let ends = node.certificate.as_ref().map(|certificate| when_micros(certificate.expires, now));
     let last = live.vector.iter().map(|held| held.revision).max();
     let troubles = troubles(live).into_iter();
@@ -169,6 +172,7 @@ fn row(node: &Node, live: &Live, now: OffsetDateTime) -> impl IntoView {
             <td>{node.version.clone()}</td>
         </tr>
     }
+    .into_any()
 }
 
 fn state(live: &Live) -> impl IntoView {

@@ -41,12 +41,7 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
     drawn(move || draw(&health, &apis, &changes.items, now).into_any())
 }
 
-fn draw(
-    health: &Health,
-    apis: &[ApiRow],
-    changes: &[PastChange],
-    now: OffsetDateTime,
-) -> impl IntoView + use<> {
+fn draw(health: &Health, apis: &[ApiRow], changes: &[PastChange], now: OffsetDateTime) -> AnyView {
     view! {
         {head("Overview".to_owned(), "What is wrong, and what changed last.".to_owned())}
         <div id="live">
@@ -81,10 +76,11 @@ fn draw(
             </section>
         </div>
     }
+    .into_any()
 }
 
 /// A count; one that is not to be is good at none.
-fn figure(words: &'static str, count: usize, otherwise: Mood) -> impl IntoView {
+fn figure(words: &'static str, count: usize, otherwise: Mood) -> AnyView {
     let good = if count == 0 { Mood::Good } else { otherwise };
-    view! { <li>{mood(good, count.to_string())} " " {words}</li> }
+    view! { <li>{mood(good, count.to_string())} " " {words}</li> }.into_any()
 }

@@ -14,7 +14,7 @@ pub(crate) fn words(refusal: &Refusal) -> (&'static str, String) {
     }
 }
 
-pub(crate) fn draw(head: &'static str, words: String) -> impl IntoView {
+pub(crate) fn draw(head: &'static str, words: String) -> AnyView {
     view! {
         <section class="card narrow" aria-labelledby="refused">
             <h1 id="refused">{head}</h1>
@@ -22,4 +22,5 @@ pub(crate) fn draw(head: &'static str, words: String) -> impl IntoView {
             <p><a href="/">"Go to the overview"</a></p>
         </section>
     }
+    .into_any()
 }

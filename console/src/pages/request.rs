@@ -25,7 +25,7 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
     })
 }
 
-fn hop(hop: &Hop) -> impl IntoView {
+fn hop(hop: &Hop) -> AnyView {
     match hop {
         Hop::Shown(hop) => shown(hop).into_any(),
         Hop::Hidden(HiddenHop { began, took, scope }) => view! {
@@ -36,9 +36,10 @@ fn hop(hop: &Hop) -> impl IntoView {
         }
         .into_any(),
     }
+    .into_any()
 }
 
-fn shown(hop: &ShownHop) -> impl IntoView {
+fn shown(hop: &ShownHop) -> AnyView {
     let ShownHop { began, by, decision, words, .. } = hop;
     let (first, rest) =
         words.split_first().map_or(("", [].as_slice()), |(first, rest)| (first, rest));
@@ -64,6 +65,7 @@ fn shown(hop: &ShownHop) -> impl IntoView {
             <dl class="facts">{facts}</dl>
         </li>
     }
+    .into_any()
 }
 
 /// Both in microseconds.

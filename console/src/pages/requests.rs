@@ -78,7 +78,7 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
     })
 }
 
-fn row(by: &Teller, decision: &Decision, now: OffsetDateTime) -> impl IntoView {
+fn row(by: &Teller, decision: &Decision, now: OffsetDateTime) -> AnyView {
     let Decision { method, host, path, request, span, .. } = decision;
     view! {
         <tr id=format!("hop-{}-{span}", by.id)>
@@ -90,6 +90,7 @@ fn row(by: &Teller, decision: &Decision, now: OffsetDateTime) -> impl IntoView {
             <td><a href=place(request)>{request.clone()}</a></td>
         </tr>
     }
+    .into_any()
 }
 
 /// Where the way of a request is shown.

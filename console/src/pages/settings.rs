@@ -30,7 +30,7 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
     drawn(move || draw(&asked, &settings, None).into_any())
 }
 
-fn draw(asked: &Asked, settings: &Settings, told: Option<AnyView>) -> impl IntoView + use<> {
+fn draw(asked: &Asked, settings: &Settings, told: Option<AnyView>) -> AnyView {
     let (own, csrf, now) = (asked.caller.session(), asked.csrf(), asked.visit.now);
     let sessions = settings.sessions.iter();
     let rows = sessions.map(|session| row(session, own, &csrf, now)).collect_view();
@@ -47,9 +47,10 @@ fn draw(asked: &Asked, settings: &Settings, told: Option<AnyView>) -> impl IntoV
             {password_form(asked)}
         </div>
     }
+    .into_any()
 }
 
-fn password_form(asked: &Asked) -> impl IntoView + use<> {
+fn password_form(asked: &Asked) -> AnyView {
     let form = Form::new(asked, "/settings/password".to_owned());
     let line = |field, label, path, hint| {
         let (kind, required) = ("password", true);
@@ -67,6 +68,7 @@ fn password_form(asked: &Asked) -> impl IntoView + use<> {
             {form.draw(None, fields)}
         </section>
     }
+    .into_any()
 }
 
 /// Gives who is signed in another password, which signs them out everywhere.
@@ -92,12 +94,7 @@ pub(crate) async fn session_end(sent: Sent) -> Result<Done, Refusal> {
     }
 }
 
-fn row(
-    session: &Session,
-    own: Option<&str>,
-    csrf: &str,
-    now: OffsetDateTime,
-) -> impl IntoView + use<> {
+fn row(session: &Session, own: Option<&str>, csrf: &str, now: OffsetDateTime) -> AnyView {
     let agent = match session.agent.as_str() {
         "" => "something that does not say what it is".to_owned(),
         agent => agent.to_owned(),
@@ -123,4 +120,5 @@ fn row(
             <td>{end}</td>
         </tr>
     }
+    .into_any()
 }

@@ -13,7 +13,7 @@ pub(crate) struct Tried {
     pub(crate) fault: Option<String>,
 }
 
-pub(crate) fn draw(tried: Tried) -> impl IntoView {
+pub(crate) fn draw(tried: Tried) -> AnyView {
     let Tried { to, user, fault } = tried;
     let described = fault.is_some().then_some("fault");
     view! {
@@ -46,4 +46,5 @@ pub(crate) fn draw(tried: Tried) -> impl IntoView {
             </form>
         </section>
     }
+    .into_any()
 }

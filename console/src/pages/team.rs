@@ -89,7 +89,7 @@ async fn spaces(asked: &Asked) -> Result<Vec<String>, Refusal> {
     Ok(spaces.collect())
 }
 
-fn roles(asked: &Asked, key: &Key, grants: &[Shown], spaces: &[String]) -> impl IntoView + use<> {
+fn roles(asked: &Asked, key: &Key, grants: &[Shown], spaces: &[String]) -> AnyView {
     let rows = grants.iter().map(|grant| {
         let spec = &grant.body["spec"];
         let apis: Vec<_> = texts(&spec["apis"]).collect();
@@ -145,9 +145,10 @@ fn roles(asked: &Asked, key: &Key, grants: &[Shown], spaces: &[String]) -> impl 
             {give}
         </section>
     }
+    .into_any()
 }
 
-fn members(asked: &Asked, team: &Shown) -> impl IntoView + use<> {
+fn members(asked: &Asked, team: &Shown) -> AnyView {
     let spec = &team.body["spec"];
     let shown = match asked.visit.is_admin {
         true => {
@@ -170,6 +171,7 @@ fn members(asked: &Asked, team: &Shown) -> impl IntoView + use<> {
             {shown}
         </section>
     }
+    .into_any()
 }
 
 /// Changes who is in it.

@@ -52,7 +52,7 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
     })
 }
 
-fn row(team: &Shown) -> impl IntoView + use<> {
+fn row(team: &Shown) -> AnyView {
     let (name, spec) = (team.key.name.to_string(), &team.body["spec"]);
     let title = spec["title"].as_str().filter(|title| !title.is_empty()).map(str::to_owned);
     let title = title.map(|title| view! { <p class="faint small">{title}</p> });
@@ -66,6 +66,7 @@ fn row(team: &Shown) -> impl IntoView + use<> {
             <td>{spec["contact"].as_str().map(str::to_owned)}</td>
         </tr>
     }
+    .into_any()
 }
 
 /// The texts of a list.
@@ -73,7 +74,7 @@ pub(super) fn texts(list: &Value) -> impl Iterator<Item = String> {
     list.as_array().into_iter().flatten().filter_map(|one| Some(one.as_str()?.to_owned()))
 }
 
-fn new_form(asked: &Asked) -> impl IntoView + use<> {
+fn new_form(asked: &Asked) -> AnyView {
     let form = Form::new(asked, "/teams/new".to_owned());
     let name = Line {
         field: "name",
@@ -96,10 +97,11 @@ fn new_form(asked: &Asked) -> impl IntoView + use<> {
             {form.draw(None, fields)}
         </section>
     }
+    .into_any()
 }
 
 /// What a team says beside its name; `members` where it is new.
-pub(super) fn fields(form: &Form, spec: &Value, members: &str) -> impl IntoView + use<> {
+pub(super) fn fields(form: &Form, spec: &Value, members: &str) -> AnyView {
     let text = |field: &str| spec[field].as_str().unwrap_or_default().to_owned();
     let (title, contact) = (text("title"), text("contact"));
     let members = match spec.is_null() {
@@ -127,6 +129,7 @@ pub(super) fn fields(form: &Form, spec: &Value, members: &str) -> impl IntoView 
         {form.lines(Line { is: &members, ..who })}
         {form.lines(Line { is: &groups, ..by_group })}
     }
+    .into_any()
 }
 
 /// What a form says of a team.

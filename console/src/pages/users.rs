@@ -32,7 +32,7 @@ async fn read(asked: &Asked) -> Result<Vec<User>, Refusal> {
     asked.app.user_list(&asked.op(), &after, PAGE).await
 }
 
-fn draw(asked: &Asked, users: &[User], told: Option<AnyView>) -> impl IntoView + use<> {
+fn draw(asked: &Asked, users: &[User], told: Option<AnyView>) -> AnyView {
     let (csrf, now) = (asked.csrf(), asked.visit.now);
     let rows = users.iter().map(|user| row(user, &csrf, now)).collect_view();
     let is_full = i64::try_from(users.len()).is_ok_and(|users| users == PAGE);
@@ -52,9 +52,10 @@ fn draw(asked: &Asked, users: &[User], told: Option<AnyView>) -> impl IntoView +
             {reset_form(asked)}
         </div>
     }
+    .into_any()
 }
 
-fn row(user: &User, csrf: &str, now: OffsetDateTime) -> impl IntoView + use<> {
+fn row(user: &User, csrf: &str, now: OffsetDateTime) -> AnyView {
     let state = match user.disabled {
         true => mood(Mood::Bad, "shut out".to_owned()),
         false => mood(Mood::Good, "may sign in".to_owned()),
@@ -76,9 +77,10 @@ fn row(user: &User, csrf: &str, now: OffsetDateTime) -> impl IntoView + use<> {
             <td>{out}</td>
         </tr>
     }
+    .into_any()
 }
 
-fn new_form(asked: &Asked) -> impl IntoView + use<> {
+fn new_form(asked: &Asked) -> AnyView {
     let form = Form::new(asked, "/users/new".to_owned());
     let hint = Some("lower-case letters, digits and hyphens");
     let name = Line {
@@ -99,9 +101,10 @@ fn new_form(asked: &Asked) -> impl IntoView + use<> {
             {form.draw(None, fields)}
         </section>
     }
+    .into_any()
 }
 
-fn reset_form(asked: &Asked) -> impl IntoView + use<> {
+fn reset_form(asked: &Asked) -> AnyView {
     let form = Form::new(asked, "/users/password".to_owned());
     let line = |field, label, path, kind| Line {
         field,
@@ -122,6 +125,7 @@ fn reset_form(asked: &Asked) -> impl IntoView + use<> {
             {form.draw(None, fields)}
         </section>
     }
+    .into_any()
 }
 
 /// Makes a user, and tells their password once.

@@ -14,7 +14,7 @@ use crate::parts::{Mood, empty, mood, table, when_micros};
 const HEADS: [&str; 6] = ["Token", "For", "Made", "Used", "Ends", "Revoke it"];
 
 /// The card of all tokens, with the form that makes one.
-pub(super) fn draw(asked: &Asked, tokens: &[Token], now: OffsetDateTime) -> impl IntoView + use<> {
+pub(super) fn draw(asked: &Asked, tokens: &[Token], now: OffsetDateTime) -> AnyView {
     let csrf = asked.csrf();
     let rows: Vec<_> = tokens.iter().rev().map(|token| row(token, &csrf, now)).collect();
     let form = Form::new(asked, "/settings/tokens/new".to_owned());
@@ -57,9 +57,10 @@ pub(super) fn draw(asked: &Asked, tokens: &[Token], now: OffsetDateTime) -> impl
             {form.draw(None, fields)}
         </section>
     }
+    .into_any()
 }
 
-fn row(token: &Token, csrf: &str, now: OffsetDateTime) -> impl IntoView + use<> {
+fn row(token: &Token, csrf: &str, now: OffsetDateTime) -> AnyView {
     let at = |micros: Option<i64>| micros.map(|micros| when_micros(micros, now));
     let is_over = token.expires.is_some_and(|ends| ends < now_micros(now));
     let end = match (token.revoked, is_over) {
@@ -84,6 +85,7 @@ fn row(token: &Token, csrf: &str, now: OffsetDateTime) -> impl IntoView + use<> 
             <td>{end}</td>
         </tr>
     }
+    .into_any()
 }
 
 fn now_micros(now: OffsetDateTime) -> i64 {

@@ -1,0 +1,189 @@
+// Several people at one shop: what each may see and do, and what becomes of edits that meet.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { PHONE, hasNoBarrier, isNotTooWide } from "./barriers.mjs";
+import { openBrowser } from "./browser.mjs";
+import { startShop } from "./shop.mjs";
+
+const CATALOG = "/apis/bookshop/catalog";
+
+let shop;
+let browser;
+
+before(async () => {
+  shop = await startShop();
+  browser = await openBrowser();
+});
+
+after(async () => {
+  await browser?.close();
+  await shop?.stop();
+});
+
+async function signIn(user, path, options = {}) {
+  const opened = await browser.open(`${shop.url}${path}`, options);
+  const { page } = opened;
+  await page.getByLabel("User").fill(user);
+  await page.getByLabel("Password").fill(shop.people[user] ?? shop.password);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("heading", { level: 1 }).waitFor();
+  return opened;
+}
+
+const weight = (page, version) =>
+  page.getByLabel(`bookshop/catalog-${version}:80`, { exact: true });
+
+const save = (page) => page.getByRole("button", { name: "Save the weights" });
+
+/** What a form of a page answers to what a page of it never had. */
+function forge(page, path, fields) {
+  return page.evaluate(
+    async ([path, fields]) => {
+      const csrf = document.querySelector("input[name=csrf]").value;
+      const body = new URLSearchParams({ ...fields, csrf });
+      const answer = await fetch(path, { method: "POST", body, redirect: "manual" });
+      return { status: answer.status, text: await answer.text() };
+    },
+    [path, fields],
+  );
+}
+
+test("the owner is offered what another team is not, and is refused", async () => {
+  const { page: own } = await signIn("carol", CATALOG);
+  await save(own).waitFor();
+  const { page: other } = await signIn("bob", CATALOG);
+  await other.getByText("Who may request").waitFor();
+  for (const name of ["Save the weights", "Give it to this team", "Move it"]) {
+    assert.equal(await other.getByRole("button", { name }).count(), 0, name);
+  }
+  const fields = { route: "bookshop/catalog", generation: "1", "weight-0-0": "1", "weight-0-1": "1" };
+  const refused = await forge(other, `${CATALOG}/weights`, fields);
+  assert.equal(refused.status, 403);
+  const given = await forge(other, `${CATALOG}/owner`, { owner: "orders", generation: "1" });
+  assert.equal(given.status, 403);
+  const shown = await shop.rest("GET", "/apis/bookshop/catalog");
+  assert.equal(shown.owner, "catalog");
+  assert.equal(shown.routesInFull[0].route.spec.rules[0].backendRefs[0].weight, 90);
+});
+
+test("a stranger finds nothing of it, and no address leads there", async () => {
+  const { page } = await signIn("eve", "/apis");
+  await page.getByText("There is no Api that you may see.").waitFor();
+  for (const path of [CATALOG, "/teams/catalog", "/changes/2", "/users", "/audit"]) {
+    const answer = await page.goto(shop.url + path);
+    assert.equal(answer.status(), 404, path);
+    assert.ok(!(await page.content()).includes("Books"), path);
+  }
+  await page.goto(`${shop.url}/fleet`);
+  await page.getByText("There is no node that you may see.").waitFor();
+  const refused = await forge(page, `${CATALOG}/owner`, { owner: "orders", generation: "1" });
+  assert.equal(refused.status, 404);
+});
+
+test("of two who edit one object the second is told, and loses nothing", async () => {
+  const { page: first } = await signIn("carol", CATALOG);
+  const { page: second } = await signIn("alice", CATALOG);
+  await second.locator("[data-live=live]").waitFor();
+  await weight(second, "v1").fill("40");
+  await weight(first, "v1").fill("70");
+  await save(first).click();
+  await first.getByText(/^Saved: revision/).waitFor();
+  await second.locator("#route-bookshop-catalog [data-newer] .newer").waitFor();
+  await second.getByText("70 (70.0 %)").waitFor();
+  assert.equal(await weight(second, "v1").inputValue(), "40");
+  await save(second).click();
+  await second.getByRole("alert").getByText("Somebody else saved this before you.").waitFor();
+  assert.equal(await weight(second, "v1").inputValue(), "40");
+  assert.equal(await weight(second, "v2").inputValue(), "60");
+  await second.getByText("70 (70.0 %)").waitFor();
+  await save(second).click();
+  await second.getByText("40 (40.0 %)").waitFor();
+});
+
+test("what is wrong is told under its field, in the words of REST", async () => {
+  const { page } = await signIn("carol", CATALOG);
+  await page.getByLabel("Keep the sum at").uncheck();
+  await weight(page, "v1").fill("2000000");
+  await save(page).click();
+  const fault = page.locator(".fault", { hasText: "1000000" }).first();
+  await fault.waitFor();
+  assert.equal(await weight(page, "v1").inputValue(), "2000000");
+  assert.equal(await weight(page, "v1").getAttribute("aria-invalid"), "true");
+  await hasNoBarrier(page, "a form with faults");
+});
+
+test("a server that is gone while somebody types takes nothing with it", async () => {
+  const { page } = await signIn("carol", CATALOG);
+  await page.locator("[data-live=live]").waitFor();
+  await weight(page, "v1").fill("55");
+  await shop.kill();
+  await page.locator("[data-live=lost]").waitFor();
+  await shop.again();
+  await page.locator("[data-live=live]").waitFor();
+  assert.equal(await weight(page, "v1").inputValue(), "55");
+  await save(page).click();
+  await page.getByText(/^Saved: revision/).waitFor();
+  await page.getByText("55 (55.0 %)").waitFor();
+});
+
+test("an Api is deprecated with a day, and published again without one", async () => {
+  const { page } = await signIn("carol", CATALOG);
+  await page.getByLabel("Stage").selectOption("deprecated");
+  await page.getByLabel("May be gone from").fill("2001-01-01");
+  await page.getByRole("button", { name: "Move it" }).click();
+  await page.getByText("is before 'deprecated'").waitFor();
+  await page.getByLabel("May be gone from").fill("2031-01-01");
+  await page.getByRole("button", { name: "Move it" }).click();
+  await page.getByText(/^Saved: revision/).waitFor();
+  const { headers } = await shop.ask("/catalog");
+  assert.match(headers.sunset, /^Wed, 01 Jan 2031/);
+  await page.getByLabel("Stage").selectOption("published");
+  await page.getByLabel("May be gone from").fill("");
+  await page.getByRole("button", { name: "Move it" }).click();
+  await page.locator("#summary").getByText("published").waitFor();
+});
+
+test("a token is told once, and a node joins by the command that is shown", async () => {
+  const { page } = await signIn("admin", "/settings");
+  await page.getByLabel("What it is for").fill("a pipeline");
+  await page.getByRole("button", { name: "Make a token" }).click();
+  const token = await page.locator(".copy code").first().textContent();
+  const headers = { authorization: `Bearer ${token}` };
+  const known = await fetch(`${shop.url}/api/v1/session`, { headers });
+  assert.equal(known.status, 200);
+  await page.goto(`${shop.url}/settings`);
+  assert.ok(!(await page.content()).includes(token));
+  await page.getByRole("row", { name: /a pipeline/ }).getByRole("button").click();
+  await page.getByText("revoked").waitFor();
+  assert.equal((await fetch(`${shop.url}/api/v1/session`, { headers })).status, 401);
+  await page.goto(`${shop.url}/fleet`);
+  await page.getByLabel("Cluster").fill("east");
+  await page.getByRole("button", { name: "Make a token, and show the command" }).click();
+  const command = await page.locator(".copy code").first().textContent();
+  assert.match(command, new RegExp(`^HEDDLE_JOIN_TOKEN=\\S+ heddle-gateway --name edge --server ${shop.nodes}`));
+});
+
+const PAGES = ["/", "/apis", "/apis?search=nothing", CATALOG, "/teams", "/teams/catalog", "/users",
+  "/fleet", "/requests?show=all", "/settings"];
+
+for (const colorScheme of ["light", "dark"]) {
+  test(`no page of a shop that is open has a barrier in the ${colorScheme} theme`, async () => {
+    const { page } = await signIn("admin", "/", { colorScheme, viewport: PHONE });
+    for (const path of PAGES) {
+      await page.goto(shop.url + path);
+      await page.getByRole("heading", { level: 1 }).waitFor();
+      await isNotTooWide(page, path);
+      await hasNoBarrier(page, path);
+    }
+  });
+}
+
+test("what is lost is seen in the console within ten seconds", async () => {
+  const { page } = await signIn("admin", "/fleet");
+  await page.locator("[data-live=live]").waitFor();
+  await page.getByText("1 of 1 connected").waitFor();
+  await shop.end("gateway");
+  await page.getByText("0 of 1 connected").waitFor({ timeout: 10_000 });
+});
