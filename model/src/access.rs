@@ -175,6 +175,13 @@ impl Rights {
         Ok(())
     }
 
+    /// Whether an actor of these rights may make the Grant `key` of `rules` on `apis` (all if there
+    /// are none) in `scope`: create it, and hold there what it gives.
+    pub fn gives(&self, key: &Key, scope: &Scope, apis: &[Name], rules: &[RoleRule]) -> bool {
+        let asked = Asked { verb: Verb::Create, key, scope, api: None, changed: &[] };
+        self.permit(&asked).is_ok() && self.may_grant(scope, apis, rules).is_ok()
+    }
+
     fn holds(
         &self,
         scope: &Scope,
@@ -211,6 +218,12 @@ impl Rights {
         let held = refused(self.held.iter(), asked);
         held.or_else(|| refused(self.limit.iter(), asked).filter(|_| self.limit.is_some()))
     }
+}
+
+/// Whether `rules` allow this by themselves, given where it is asked for.
+pub fn allow(rules: &Arc<[RoleRule]>, asked: &Asked<'_>) -> bool {
+    let held = Held { by: None, scope: None, apis: None, rules: Arc::clone(rules) };
+    refused(std::iter::once(&held), asked).is_none()
 }
 
 fn refused<'h>(held: impl Iterator<Item = &'h Held>, asked: &Asked<'_>) -> Option<Vec<String>> {

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
+use super::{Asked, allow};
 use crate::role::{RoleRule, Verb};
 use crate::{Kind, Name};
 
@@ -31,6 +32,14 @@ pub const ROLES: [(&str, &str); 4] = [
 pub fn role(name: &Name) -> Option<Arc<[RoleRule]>> {
     let place = ROLES.iter().position(|(role, _)| *role == name.as_str())?;
     Some(Arc::clone(&RULES[place]))
+}
+
+/// The least of the roles for a workspace that allows this: viewer, editor or owner. What only the
+/// role admin allows is not one workspace's to give.
+pub fn least(asked: &Asked<'_>) -> Option<Name> {
+    let all = ROLES.iter().map(|(role, _)| *role).filter(|role| *role != "admin");
+    let mut all = all.filter_map(|role| Name::parse(role).ok());
+    all.find(|name| role(name).is_some_and(|rules| allow(&rules, asked)))
 }
 
 /// What the team that owns an Api may do with what belongs to it.

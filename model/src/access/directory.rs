@@ -105,11 +105,19 @@ impl Directory {
         let given = self.grants.iter().filter(|grant| {
             grant.spec.role.as_str() == "owner" && self.scope(&grant.metadata.namespace) == *scope
         });
-        let subjects = given.flat_map(|grant| &grant.spec.subjects).filter_map(|subject| {
-            let team = subject.team.as_ref().map(|team| format!("team '{team}'"));
-            team.or_else(|| Some(format!("user '{}'", subject.user.as_ref()?)))
-        });
-        subjects.collect::<BTreeSet<_>>().into_iter().collect()
+        subjects(given)
+    }
+
+    /// Whom to ask for the Grant `key` of `rules` on `apis` (all if there are none): the teams and
+    /// users of its workspace who may make it by what one grant there gives them.
+    pub fn givers(&self, key: &Key, apis: &[Name], rules: &[RoleRule]) -> Vec<String> {
+        let scope = self.scope(&key.namespace);
+        let gives = |grant: &&Arc<Grant>| {
+            let held = self.held(grant).filter(|held| held.scope.as_ref() == Some(&scope));
+            let rights = Rights { held: held.into_iter().collect(), limit: None };
+            rights.gives(key, &scope, apis, rules)
+        };
+        subjects(self.grants.iter().filter(gives))
     }
 
     /// What everybody in a team holds because of it: where, on which Apis (all if there are none),
@@ -215,6 +223,15 @@ impl Directory {
             Some(Key::new(Kind::Api, api.metadata.namespace.clone(), api.metadata.name.clone()));
         Held { by, scope, apis, rules: builtin::ownership() }
     }
+}
+
+/// Whom grants are for, in words.
+fn subjects<'g>(grants: impl Iterator<Item = &'g Arc<Grant>>) -> Vec<String> {
+    let words = grants.flat_map(|grant| &grant.spec.subjects).filter_map(|subject| {
+        let team = subject.team.as_ref().map(|team| format!("team '{team}'"));
+        team.or_else(|| Some(format!("user '{}'", subject.user.as_ref()?)))
+    });
+    words.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 fn is_for(grant: &Grant, actor: &Actor, teams: &BTreeSet<&Name>) -> bool {

@@ -234,6 +234,64 @@ fn nobody_grants_what_they_do_not_hold() {
 }
 
 #[test]
+fn the_least_role_that_allows_is_no_more_than_is_needed() {
+    let least = |kind, verb, changed: &[&str]| {
+        let Object { key, scope, api } = object(kind);
+        let changed: Vec<_> = changed.iter().map(|place| (*place).to_owned()).collect();
+        let asked = Asked { verb, key: &key, scope: &scope, api: api.as_ref(), changed: &changed };
+        builtin::least(&asked).map(String::from)
+    };
+    let cases: [(Kind, Verb, &[&str], Option<&str>); 9] = [
+        (Kind::HttpRoute, Verb::Read, &[], Some("viewer")),
+        (Kind::Workspace, Verb::Read, &[], Some("viewer")),
+        (Kind::HttpRoute, Verb::Update, &["spec.rules[0].backendRefs[1].weight"], Some("editor")),
+        (Kind::Gateway, Verb::Delete, &[], Some("editor")),
+        (Kind::Claim, Verb::Create, &[], Some("owner")),
+        (Kind::Api, Verb::Update, &["spec.title"], Some("owner")),
+        (Kind::Api, Verb::Update, &["spec.owner"], Some("owner")),
+        (Kind::HttpRoute, Verb::Transfer, &[], None),
+        (Kind::Team, Verb::Update, &[], None),
+    ];
+    for (kind, verb, changed, wanted) in cases {
+        assert_eq!(least(kind, verb, changed).as_deref(), wanted, "{verb} of {kind}");
+    }
+}
+
+#[test]
+fn who_is_asked_for_a_grant_is_who_could_make_it() {
+    let role = "---
+apiVersion: heddle.dev/v1alpha1
+kind: Role
+metadata: { name: clerk, namespace: shop }
+spec: { rules: [{ kinds: [Grant], verbs: [Read, Create] }, { verbs: [Read] }] }
+";
+    let of_api =
+        grant("apia", "owner", "shop").replace("role: owner", "role: owner, apis: [orders]");
+    let more = role.to_owned()
+        + &[("bert", "owner"), ("ed", "editor"), ("carl", "clerk"), ("vi", "viewer")]
+            .map(|(user, role)| grant(user, role, "shop"))
+            .concat()
+        + &grant("team", "owner", "shop").replace("user: team", "team: orders")
+        + &grant("ann", "admin", "heddle")
+        + &grant("otto", "owner", "other")
+        + &of_api;
+    let directory = Directory::new(&world(&more));
+    let key = Key::new(Kind::Grant, name("shop"), name("asked"));
+    let givers = |role: &str| directory.givers(&key, &[], &builtin::role(&name(role)).unwrap());
+    assert_eq!(givers("editor"), ["team 'orders'", "user 'bert'"]);
+    assert_eq!(givers("viewer"), ["team 'orders'", "user 'bert'", "user 'carl'"]);
+    // As their rights have it.
+    let shop = Scope::Workspace(name("shop"));
+    for role in ["viewer", "editor"] {
+        let rules = builtin::role(&name(role)).unwrap();
+        for user in ["bert", "ed", "carl", "vi", "otto", "apia"] {
+            let gives = directory.rights(&actor(user)).gives(&key, &shop, &[], &rules);
+            assert_eq!(gives, givers(role).contains(&format!("user '{user}'")), "{user} {role}");
+        }
+    }
+}
+
+#[test]
 fn a_token_is_its_users_and_its_own_limit_at_once() {
     let editor = rights("bert", &grant("bert", "editor", "shop"));
     let shop = Scope::Workspace(name("shop"));
