@@ -29,6 +29,9 @@ pub struct Commit {
     pub keepers: BTreeSet<String>,
     /// What changes, each key once.
     pub writes: Vec<Write>,
+    /// The access request that it grants, if it grants one: which is open until then, or nothing is
+    /// written.
+    pub settles: Option<String>,
     /// What the audit says besides that this commit was made.
     pub audit: Vec<Entry>,
     /// The second commit of this actor with the same key changes nothing and has the first's
@@ -227,6 +230,9 @@ pub enum CommitError {
     /// None of the keepers is there and let in.
     #[error("none of those who are to stay may sign in")]
     NobodyLeft,
+    /// Somebody decided the access request that this commit grants.
+    #[error("the access request {0} is not open any more")]
+    Settled(String),
     /// It says two things of one resource.
     #[error("{0} is written twice in one commit")]
     Twice(Key),

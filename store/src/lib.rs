@@ -16,6 +16,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod access_request;
 pub mod audit;
 pub mod authority;
 pub mod commit;

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::commit::{Commit, CommitError, Committed, Moved, Stale, Write};
 use crate::db::Tx;
-use crate::{Error, Expected, Key, Scope, Store, audit, feed, user};
+use crate::{Error, Expected, Key, Scope, Store, access_request, audit, feed, user};
 
 mod held;
 mod index;
@@ -79,7 +79,8 @@ impl Store {
         let scopes = plan.scopes();
         rows::scopes(tx, &scopes, revision).await?;
         audit::of_commit(tx, commit, &scopes, revision).await?;
-        Ok(())
+        // Whoever writes a request has the audit's head first; so do we by now.
+        access_request::settle(tx, commit, revision).await
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::db::{Row, Tx, Value};
-use crate::{Entry, Error, Scope, Store, audit, revision};
+use crate::{Entry, Error, Scope, Store, access_request, audit, revision};
 
 /// Somebody who may sign in.
 #[derive(Clone, PartialEq, Eq)]
@@ -132,8 +132,8 @@ impl Store {
         any_is_let_in(&mut self.db.snapshot().await?, names).await
     }
 
-    /// Lets a user in no more: they cannot sign in, their sessions end and their tokens are
-    /// revoked. Nothing is done where a scope moved from which `keep` was decided, or none of those
+    /// Lets a user in no more: they cannot sign in, their sessions end, their tokens are revoked and
+    /// what they asked for is withdrawn. Nothing is done where a scope moved from which `keep` was decided, or none of those
     /// is let in whom it names.
     ///
     /// # Errors
@@ -159,6 +159,7 @@ impl Store {
         tx.execute("DELETE FROM sessions WHERE user_id = $1", std::slice::from_ref(&user)).await?;
         let update = "UPDATE tokens SET revoked = $2 WHERE user_id = $1 AND revoked IS NULL";
         tx.execute(update, &[user, at]).await?;
+        access_request::drop_all(&mut tx, id, said).await?;
         tx.commit().await?;
         Ok(Disabled::Done)
     }

@@ -10,6 +10,7 @@ use model::Name;
 use store::commit::{Claim, Sort};
 use store::{Commit, Committed, Delete, Expected, Key, Once, Put, Scope, Store, Write};
 
+mod access_request;
 mod audit;
 mod claim;
 mod commit;

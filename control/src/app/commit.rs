@@ -153,6 +153,7 @@ pub(super) fn commit(op: &Op, world: &World, draft: &Draft, reverts: Option<i64>
         bases: draft.bases(),
         keepers: keepers(draft),
         writes: writes.collect(),
+        settles: None,
         audit: Vec::new(),
         once: op.once.clone(),
     }

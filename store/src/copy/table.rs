@@ -177,6 +177,28 @@ pub(super) const TABLES: &[Table] = &[
         ],
     },
     Table {
+        name: "access_requests",
+        key: 1,
+        columns: &[
+            ("id", Text),
+            ("user_id", Text),
+            ("user_name", Text),
+            ("scope", Text),
+            ("kind", Text),
+            ("namespace", Text),
+            ("name", Text),
+            ("verb", Text),
+            ("field", Text),
+            ("message", Text),
+            ("created", Int),
+            ("state", Text),
+            ("decided", Int),
+            ("decided_by", Text),
+            ("answer", Text),
+            ("revision", Int),
+        ],
+    },
+    Table {
         name: "join_tokens",
         key: 1,
         columns: &[

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use store::access_request::Asked;
 use store::authority::{Authority, Kind, State};
 use store::commit::Grant;
 use store::join::JoinToken;
@@ -13,6 +14,7 @@ use store::{
     Backup, Commit, CopyError, Entry, Filter, Location, Put, Reference, Scope, Store, copy,
 };
 
+use super::access_request::request;
 use super::{claiming, commit, delete, key, once, one_commit, put, puts, workspace};
 use crate::Bed;
 
@@ -75,6 +77,8 @@ async fn people(store: &Store) {
         seen: None,
     };
     store.token_create(&token, &Entry::default()).await.unwrap();
+    let asked = store.access_request_create(&request("q1", "u1"), &Entry::default()).await;
+    assert_eq!(asked.unwrap(), Asked::New);
 }
 
 async fn fleet(store: &Store) {
@@ -154,6 +158,9 @@ async fn same(one: &Store, other: &Store) {
     assert_eq!(verified(one).await, verified(other).await);
     assert_eq!(one.scopes().await.unwrap(), other.scopes().await.unwrap());
     assert_eq!(one.node_list().await.unwrap(), other.node_list().await.unwrap());
+    let asked =
+        async |store: &Store| store.access_request_list(&Default::default(), 0, 10).await.unwrap();
+    assert_eq!(asked(one).await, asked(other).await);
     assert_eq!(*one.changes().borrow(), *other.changes().borrow());
 }
 
