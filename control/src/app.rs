@@ -22,6 +22,7 @@ use crate::traffic::Traffic;
 use crate::world::World;
 
 mod access;
+mod access_request;
 mod api;
 mod audit;
 mod authority;
@@ -42,7 +43,10 @@ mod token;
 mod traffic;
 pub(crate) mod user;
 
+pub(crate) use access_request::FIELD;
+
 pub use access::{Review, Reviewed};
+pub use access_request::{AccessDecision, AccessRequest, NewAccessRequest, Proposal, Requested};
 pub use api::{
     Access, ApiInFull, ApiListing, ApiOrder, ApiRoute, ApiRow, Changed, Flow, May, Split,
 };
@@ -57,6 +61,7 @@ pub use request::{Ended, HiddenHop, Hop, ShownHop, Way};
 pub use resource::{Listing, Page, PastVersion, Shown};
 pub use rollout::{Rolled, Rollout};
 pub use session::{SignIn, SignedIn, Use};
+pub use store::access_request::State as AccessState;
 pub use store::audit::Record;
 pub use store::decision::Teller;
 pub use store::session::Session;

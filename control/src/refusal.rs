@@ -51,6 +51,9 @@ pub enum Refusal {
     /// Who asks may know of it, and not do it; in words.
     #[error("{0}")]
     Forbidden(String),
+    /// Somebody decided before; says who and what.
+    #[error("{0}")]
+    Decided(String),
     /// The root cannot go on to the next, or not yet.
     #[error(transparent)]
     Rotation(Refused),
@@ -136,6 +139,9 @@ impl From<store::CommitError> for Refusal {
     fn from(error: store::CommitError) -> Self {
         match error {
             store::CommitError::KeyReused(key) => Refusal::KeyReused(key),
+            store::CommitError::Settled(id) => {
+                Refusal::Decided(format!("the access request {id} is decided already"))
+            }
             other => Refusal::Store(Box::new(other)),
         }
     }

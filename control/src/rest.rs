@@ -25,6 +25,7 @@ use crate::App;
 use crate::moment::{self, micros};
 
 mod access;
+mod access_request;
 mod answer;
 mod api;
 mod ask;

@@ -33,6 +33,17 @@ pub struct Receipt {
     pub replayed: bool,
 }
 
+/// What a commit does beside its edits.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Besides {
+    /// The revision that it takes back.
+    pub(super) reverts: Option<i64>,
+    /// The access request that it grants.
+    pub(super) settles: Option<String>,
+    /// What the audit says of it besides.
+    pub(super) audit: Vec<store::Entry>,
+}
+
 impl App {
     /// Does `work`, unless the same request was made before: then it is answered as it was. What
     /// refuses it may be that it happened meanwhile, so then we look once more.
@@ -63,7 +74,18 @@ impl App {
         edits: Vec<Edit>,
         reverts: Option<i64>,
     ) -> Result<Receipt, Refusal> {
+        self.commit_besides(op, edits, &Besides { reverts, ..Besides::default() }).await
+    }
+
+    /// The same with what a commit does beside its edits.
+    pub(super) async fn commit_besides(
+        &self,
+        op: &Op,
+        edits: Vec<Edit>,
+        besides: &Besides,
+    ) -> Result<Receipt, Refusal> {
         let edits: Arc<[Edit]> = edits.into();
+        let reverts = besides.reverts;
         for _ in 0..TRIES {
             let (world, by, edits) = (self.world().await?, op.clone(), Arc::clone(&edits));
             let judging = move || {
@@ -71,7 +93,9 @@ impl App {
                 let commit = commit(&by, &world, &draft, reverts);
                 Ok::<_, Refusal>((draft, commit))
             };
-            let (draft, commit) = self.aside(judging).await??;
+            let (draft, mut commit) = self.aside(judging).await??;
+            commit.settles.clone_from(&besides.settles);
+            commit.audit.clone_from(&besides.audit);
             match self.store.commit(&commit).await {
                 Ok(committed) => {
                     draft.into_world(&committed).into_iter().for_each(|next| self.advance(next));

@@ -14,6 +14,7 @@ use super::*;
 use crate::edit::read;
 
 mod api;
+mod access_request;
 mod bookshop;
 mod holes;
 mod lookup;

@@ -13,8 +13,8 @@ use super::ask::Ask;
 use super::problem::Problem;
 use super::resource::ResourceShape;
 use super::{
-    access, api, audit, authority, change, join_token, node, openapi, request, resource, session,
-    stream, token, traffic, user,
+    access, access_request, api, audit, authority, change, join_token, node, openapi, request,
+    resource, session, stream, token, traffic, user,
 };
 use crate::authn::Caller;
 use crate::{App, Refusal};
@@ -468,6 +468,54 @@ pub(super) static OPERATIONS: &[Operation] = &[
     )
     .takes(form::<access::NewReview>)
     .gives(&[(200, "Yes or no, and why.", Some(form::<access::ReviewAnswer>))]),
+    Operation::new(
+        Post,
+        "/access-requests",
+        "access_request_create",
+        "Ask for access to an object that you may read",
+        |ask| Box::pin(access_request::create(ask)),
+    )
+    .takes(form::<access_request::NewAccessRequestShape>)
+    .gives(&[
+        (200, "You asked for the same before.", Some(form::<access_request::AccessRequestShape>)),
+        (201, "It is open.", Some(form::<access_request::AccessRequestShape>)),
+    ]),
+    Operation::new(
+        Get,
+        "/access-requests",
+        "access_request_list",
+        "Requests for access: yours, and those that you may decide",
+        |ask| Box::pin(access_request::list(ask)),
+    )
+    .query(&[word("state", "In this state: open, granted, refused or withdrawn."), CURSOR, LIMIT])
+    .gives(&[(200, "Newest first.", Some(page::<access_request::AccessRequestShape>))]),
+    Operation::new(
+        Post,
+        "/access-requests/{id}/grant",
+        "access_request_grant",
+        "Give what was asked for, by one Grant",
+        |ask| Box::pin(access_request::grant(ask)),
+    )
+    .headers(&[ONCE])
+    .takes(form::<access_request::NewAccessGrant>)
+    .gives(&[(201, "What changed.", Some(form::<change::ChangeAnswer>))]),
+    Operation::new(
+        Post,
+        "/access-requests/{id}/refuse",
+        "access_request_refuse",
+        "Refuse what was asked for",
+        |ask| Box::pin(access_request::refuse(ask)),
+    )
+    .takes(form::<access_request::NewAccessRefusal>)
+    .gives(DONE),
+    Operation::new(
+        Delete,
+        "/access-requests/{id}",
+        "access_request_withdraw",
+        "Take back what you asked for",
+        |ask| Box::pin(access_request::withdraw(ask)),
+    )
+    .gives(DONE),
     Operation::new(Get, "/watch", "watch", "A stream that says when to look again", |ask| {
         Box::pin(stream::open(ask))
     })

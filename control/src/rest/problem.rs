@@ -4,10 +4,13 @@ use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use model::access::Denied;
-use model::{Invalid, Key};
+use model::role::Verb;
+use model::{Invalid, Key, Kind, Name};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::BASE;
+use crate::app::FIELD;
 use crate::{Conflict, Overlap, Refusal};
 
 /// Where the sorts of problem are named.
@@ -26,6 +29,7 @@ struct Told {
     faults: Vec<FaultShape>,
     conflicts: Vec<ConflictShape>,
     claims: Vec<ClaimShape>,
+    access: Vec<AccessShape>,
     retry_after: Option<u64>,
 }
 
@@ -56,6 +60,24 @@ pub(super) struct ProblemShape {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(default)]
     claims: Vec<ClaimShape>,
+    /// What you may ask for instead.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
+    access: Vec<AccessShape>,
+}
+
+/// A request for access that would help: all but `path` is its body.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "AccessRemedy")]
+struct AccessShape {
+    /// Where to POST it.
+    path: String,
+    verb: Verb,
+    kind: Kind,
+    namespace: Name,
+    name: Name,
+    /// The first field that may not be changed; null where it is not about one.
+    field: Option<String>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -108,6 +130,7 @@ impl Problem {
             faults: Vec::new(),
             conflicts: Vec::new(),
             claims: Vec::new(),
+            access: Vec::new(),
             retry_after: None,
         }))
     }
@@ -181,6 +204,7 @@ impl Problem {
             faults: told.faults,
             conflicts: told.conflicts,
             claims: told.claims,
+            access: told.access,
         };
         let text = serde_json::to_vec(&shape).unwrap_or_default();
         let mut response = Response::new(Body::from(text));
@@ -234,6 +258,7 @@ impl From<&Refusal> for Problem {
                 let title = "Others change the same";
                 plain(StatusCode::CONFLICT, "busy", title).retry_after(1)
             }
+            Refusal::Decided(_) => plain(StatusCode::CONFLICT, "decided", "It is decided already"),
             Refusal::Rotation(_) => {
                 plain(StatusCode::CONFLICT, "rotation", "The root cannot be rotated so")
             }
@@ -272,13 +297,28 @@ fn of_denied(denied: &[(Key, Denied)], detail: String) -> Problem {
         let (status, title) = (StatusCode::NOT_FOUND, "There is none");
         return Problem::new(status, "not-found", title, detail).faults(faults);
     }
-    Problem::forbidden(detail).faults(faults)
+    let mut problem = Problem::forbidden(detail).faults(faults);
+    problem.0.access = denied.iter().filter_map(AccessShape::of).collect();
+    problem
 }
 
 /// An error with all its causes, for the log.
 fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+impl AccessShape {
+    /// What is to be asked for; nothing for what is the platform's, which no request gives.
+    fn of((key, denied): &(Key, Denied)) -> Option<Self> {
+        let Denied::Forbidden { verb, fields } = denied else { return None };
+        let field = fields.first().cloned();
+        let is_askable = key.namespace != Kind::Team.default_namespace()
+            && field.as_ref().is_none_or(|field| field.len() <= FIELD);
+        let Key { kind, namespace, name } = key.clone();
+        let path = format!("{BASE}/access-requests");
+        is_askable.then_some(AccessShape { path, verb: *verb, kind, namespace, name, field })
+    }
 }
 
 impl FaultShape {

@@ -1,0 +1,147 @@
+//! What is asked for, and the Grant that gives it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use model::access::{Asked, builtin};
+use model::role::{Grant, GrantSpec, RoleRule, Subject, Verb};
+use model::{Key, Kind, Meta, Name, Resource, Scope};
+use store::access_request::{AccessRequest, State};
+use store::user::User;
+
+use crate::World;
+use crate::app::Op;
+use crate::app::sight::Sight;
+use crate::draft::api_of;
+use crate::moment::micros;
+
+/// Hexadecimal digits of a request's id in the name of its Grant: those that chance made.
+const DIGITS: usize = 12;
+
+/// What somebody wants to do with an object.
+#[derive(Debug, Clone)]
+pub(super) struct Want {
+    pub(super) verb: Verb,
+    pub(super) key: Key,
+    /// Where it is, or was when it was asked for.
+    pub(super) scope: Scope,
+    /// The field that is to be changed, if there is one.
+    changed: Vec<String>,
+}
+
+/// The Grant that gives what is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proposal {
+    /// Its name, in the namespace of the object.
+    pub grant: Key,
+    /// The role that it gives.
+    pub role: Name,
+    /// The Api for whose objects alone it does; everything of the workspace, if there is none.
+    pub apis: Vec<Name>,
+}
+
+impl Want {
+    pub(super) fn new(verb: Verb, key: Key, scope: Scope, field: String) -> Self {
+        let changed = Some(field).filter(|field| !field.is_empty()).into_iter().collect();
+        Want { verb, key, scope, changed }
+    }
+
+    /// What a stored request asks for; none where this program does not know it.
+    pub(super) fn of(row: &AccessRequest) -> Option<Self> {
+        let verb = Verb::ALL.into_iter().find(|verb| verb.as_str() == row.verb)?;
+        let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == row.kind)?;
+        let key = Key::new(kind, Name::parse(&row.namespace).ok()?, Name::parse(&row.name).ok()?);
+        Some(Want::new(verb, key, row.scope.clone(), row.field.clone()))
+    }
+
+    /// A new request for it, as it is stored.
+    pub(super) fn row(&self, op: &Op, user: User, message: String) -> AccessRequest {
+        AccessRequest {
+            id: uuid::Uuid::now_v7().to_string(),
+            user: user.id,
+            user_name: user.name,
+            scope: self.scope.clone(),
+            kind: self.key.kind.to_string(),
+            namespace: self.key.namespace.to_string(),
+            name: self.key.name.to_string(),
+            verb: self.verb.to_string(),
+            field: self.changed.first().cloned().unwrap_or_default(),
+            message,
+            created: micros(op.now),
+            state: State::Open,
+            decided: None,
+        }
+    }
+
+    /// The Api that the object belongs to, or is.
+    pub(super) fn api(&self, world: &World) -> Option<Name> {
+        match world.objects.get(&self.key) {
+            Some(object) => api_of(&object.resource),
+            // The Api that is to be made is its own.
+            None => (self.key.kind == Kind::Api).then(|| self.key.name.clone()),
+        }
+    }
+
+    pub(super) fn asked<'w>(&'w self, api: Option<&'w Name>) -> Asked<'w> {
+        let Want { verb, key, scope, changed } = self;
+        Asked { verb: *verb, key, scope, api, changed }
+    }
+
+    /// Whether the object may be read.
+    pub(super) fn is_read_by(&self, sight: &Sight) -> bool {
+        let api = self.api(&sight.world);
+        let asked = Asked { verb: Verb::Read, changed: &[], ..self.asked(api.as_ref()) };
+        sight.rights.permit(&asked).is_ok()
+    }
+
+    /// The Grant that gives it; none where the object is no longer where it was, or in no workspace.
+    pub(super) fn proposal(&self, world: &World, id: &str) -> Option<Proposal> {
+        let scope = world.directory.scope(&self.key.namespace);
+        if scope == Scope::Platform || scope != self.scope {
+            return None;
+        }
+        let api = self.api(world);
+        let role = builtin::least(&self.asked(api.as_ref()))?;
+        let digits: String = id.chars().filter(char::is_ascii_hexdigit).collect();
+        let name = format!("asked-{}", &digits[digits.len().saturating_sub(DIGITS)..]);
+        let grant = Key::new(Kind::Grant, self.key.namespace.clone(), Name::parse(&name).ok()?);
+        Some(Proposal { grant, role, apis: api.into_iter().collect() })
+    }
+}
+
+/// `Update of spec.rules on HTTPRoute shop/orders`.
+impl fmt::Display for Want {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.changed.first() {
+            Some(field) => write!(f, "{} of {field} on {}", self.verb, self.key),
+            None => write!(f, "{} on {}", self.verb, self.key),
+        }
+    }
+}
+
+impl Proposal {
+    /// Whether whoever sees this may make it, as the commit would judge it.
+    pub(super) fn is_for(&self, sight: &Sight) -> bool {
+        let scope = sight.world.directory.scope(&self.grant.namespace);
+        let gives =
+            |rules: Arc<[RoleRule]>| sight.rights.gives(&self.grant, &scope, &self.apis, &rules);
+        builtin::role(&self.role).is_some_and(gives)
+    }
+
+    /// Who may make it, in words.
+    pub(super) fn givers(&self, world: &World) -> Vec<String> {
+        let of = |rules: Arc<[RoleRule]>| world.directory.givers(&self.grant, &self.apis, &rules);
+        let givers = builtin::role(&self.role).map(of).unwrap_or_default();
+        if givers.is_empty() { vec!["an admin of the platform".to_owned()] } else { givers }
+    }
+
+    /// The Grant for this user.
+    pub(super) fn resource(&self, user: Name) -> Resource {
+        let Proposal { grant, role, apis } = self.clone();
+        let subjects = vec![Subject { user: Some(user), team: None }];
+        Resource::Grant(Arc::new(Grant {
+            metadata: Meta::new(grant.namespace, grant.name),
+            spec: GrantSpec { subjects, role, apis },
+        }))
+    }
+}
