@@ -12,6 +12,7 @@ use model::{Kind, Name, Scope};
 use crate::client::Address;
 use crate::kind::{Named, kind, name, named};
 
+pub(crate) mod access;
 pub(crate) mod output;
 pub(crate) mod people;
 pub(crate) mod span;
@@ -23,6 +24,7 @@ mod tests;
 pub(crate) use output::{GetOutput, Output, Show};
 pub(crate) use traffic::Traffic;
 
+use access::Access;
 use people::{Audit, Auth, Authority, JoinToken, Login, Node, Token, User};
 use span::span;
 
@@ -106,6 +108,9 @@ pub(crate) enum Command {
     /// Ask about rights.
     #[command(subcommand)]
     Auth(Auth),
+    /// Ask for access, and decide on what others ask for.
+    #[command(subcommand)]
+    Access(Access),
     /// API tokens.
     #[command(subcommand)]
     Token(Token),

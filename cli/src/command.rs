@@ -1,5 +1,6 @@
 //! The commands, one module for what belongs together.
 
+pub(crate) mod access;
 pub(crate) mod audit;
 pub(crate) mod authority;
 pub(crate) mod change;

@@ -106,16 +106,13 @@ impl Problem {
         };
         Some(match self.sort() {
             "unauthenticated" => "sign in: heddle login".to_owned(),
-            "forbidden" => {
-                let (key, _) = self.detail.lines().find_map(spoken_of)?;
-                let Key { kind, namespace, name } = key;
-                format!("more of your rights: heddle auth can-i update {kind}/{namespace}/{name}")
-            }
+            "forbidden" => self.access().or_else(|| self.can_i())?,
             "conflict" => "see what is there now: heddle diff -f FILE".to_owned(),
             "busy" | "too-many-attempts" | "unavailable" => again(),
             "gone" => "ask for the list from its beginning".to_owned(),
             // These say what would be right, or whom to ask, line by line.
             "claimed"
+            | "decided"
             | "invalid"
             | "malformed"
             | "too-large"
@@ -126,6 +123,28 @@ impl Problem {
             _ if self.request_id.is_empty() => return None,
             _ => format!("the server's log tells more of request {}", self.request_id),
         })
+    }
+
+    /// How to learn more of one's rights on what was refused.
+    fn can_i(&self) -> Option<String> {
+        let (Key { kind, namespace, name }, _) = self.detail.lines().find_map(spoken_of)?;
+        Some(format!("more of your rights: heddle auth can-i update {kind}/{namespace}/{name}"))
+    }
+
+    /// How to ask for what was refused, where the server says that it can be asked for.
+    fn access(&self) -> Option<String> {
+        let access = self.sent.as_ref()?.pointer("/access/0")?;
+        // Nothing that a shell would read otherwise, whatever a server says.
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
+        let plain = |part| access[part].as_str().filter(|word: &&str| word.bytes().all(is_plain));
+        let verb = plain("verb")?.to_ascii_lowercase();
+        let object = format!("{}/{}/{}", plain("kind")?, plain("namespace")?, plain("name")?);
+        let field = match access["field"].as_str() {
+            Some(field) if !field.contains(['\'', '\\']) => format!(" --field '{field}'"),
+            Some(_) => return None,
+            None => String::new(),
+        };
+        Some(format!("ask for it: heddle access request {verb} {object}{field}"))
     }
 }
 

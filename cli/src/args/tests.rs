@@ -40,6 +40,14 @@ fn wrong_usage_is_told_as_such() {
         "rollback last",
         "transfer a",
         "auth can-i dance route/r",
+        "access",
+        "access request route/r",
+        "access request dance route/r",
+        "access list --state lost",
+        "access grant",
+        "access grant x --role King",
+        "access refuse",
+        "access withdraw",
         "token create",
         "token create x --role king",
         "token create x --expires never",
@@ -81,6 +89,11 @@ fn what_is_documented_can_be_typed() {
         "auth can-i get route/r --field spec.rules --as bob",
         "auth can-i Update route/r",
         "auth can-i create route/r -n shop --api orders",
+        "access request update route/r -n shop --field spec.rules --message why -o json",
+        "access list --state all",
+        "access grant 01a2173c-dce5-7591-a27d-b38d0e4e2327 --role releaser -m why",
+        "access refuse 01a2173c-dce5-7591-a27d-b38d0e4e2327 --message no",
+        "access withdraw 01a2173c-dce5-7591-a27d-b38d0e4e2327",
         "token create ci --scope workspace/shop --role editor --expires 90d",
         "user password",
         "join-token create --cluster c --kind mesh --name edge-* --uses 3 --expires 1h",
@@ -120,6 +133,9 @@ fn whatever_takes_an_output_tells_its_errors_in_it() {
         "rollback 1",
         "transfer a --to b",
         "auth can-i read route/r",
+        "access request update route/r",
+        "access list",
+        "access grant x",
         "token create x",
         "token list",
         "user create x",
@@ -146,5 +162,5 @@ fn whatever_takes_an_output_tells_its_errors_in_it() {
     let below =
         |command: &clap::Command| command.get_subcommands().map(takes_output).sum::<usize>();
     let all = commands.get_subcommands().map(|one| takes_output(one) + below(one)).sum::<usize>();
-    assert_eq!(all, 25, "each has a line here");
+    assert_eq!(all, 28, "each has a line here");
 }

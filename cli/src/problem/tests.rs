@@ -74,6 +74,31 @@ fn the_last_line_says_what_to_do() {
             None => assert_eq!(rest, ""),
         }
     }
+    let refused = |access: &str| {
+        let detail = "HTTPRoute shop/r: no grant of yours allows Update of spec.rules";
+        let body = format!(r#"{{"type":"x/forbidden","detail":"{detail}"{access}}}"#);
+        problem(&body).to_string().replace(&format!("{detail}\n"), "")
+    };
+    let can_i = "more of your rights: heddle auth can-i update HTTPRoute/shop/r";
+    let of = |field: &str| {
+        let what = r#""verb":"Update","kind":"HTTPRoute","namespace":"shop","name":"r""#;
+        refused(&format!(r#","access":[{{"path":"/",{what},"field":{field}}}]"#))
+    };
+    let asks = "ask for it: heddle access request update HTTPRoute/shop/r";
+    assert_eq!(refused(""), can_i);
+    assert_eq!(of("null"), asks);
+    assert_eq!(of(r#""spec.rules[0]""#), format!("{asks} --field 'spec.rules[0]'"));
+    let (_folder, manifest) = manifest(ROUTE);
+    let body = format!(
+        r#"{{"type":"x/forbidden","detail":"HTTPRoute shop/r: no","access":[{}]}}"#,
+        r#"{"verb":"Delete","kind":"HTTPRoute","namespace":"shop","name":"r","field":null}"#
+    );
+    let told = problem(&body).placed(&manifest).to_string();
+    assert!(told.ends_with("site.yaml:1: HTTPRoute shop/r: no\nask for it: heddle access request delete HTTPRoute/shop/r"), "{told}");
+    let what =
+        r#","access":[{"verb":"Update","kind":"HTTPRoute","namespace":"shop","name":"$(r)"}]"#;
+    assert_eq!(refused(what), can_i, "a server may say anything");
+    assert_eq!(of(r#""data.a'; b""#), can_i, "no more than one word of a shell");
     let mut limited = problem(r#"{"type":"x/busy","detail":"busy"}"#);
     limited.retry_after = Some(7);
     assert_eq!(limited.to_string(), "busy\ntry again in 7 s");
