@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::bed::Hub;
 
+mod access;
 mod alone;
 mod node;
 mod object;

@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, reason = "only tests are here")]
 
+mod access;
 mod bed;
 mod change;
 mod cli;

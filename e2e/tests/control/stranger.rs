@@ -18,6 +18,7 @@ struct Operation {
 struct Found {
     session: String,
     token: String,
+    access: String,
     revision: i64,
 }
 
@@ -112,7 +113,21 @@ async fn found(hub: &Hub) -> Found {
     let sessions = session.get("/sessions").await.json();
     let token = session.post("/tokens", &json!({ "name": MARKER })).await.json();
     let id = |value: &Value| value["id"].as_str().unwrap().to_owned();
-    Found { session: id(&sessions["items"][0]), token: id(&token), revision }
+    let access = id(&asked(hub).await);
+    Found { session: id(&sessions["items"][0]), token: id(&token), access, revision }
+}
+
+/// A request for access that somebody made who views the shop.
+async fn asked(hub: &Hub) -> Value {
+    let views = "apiVersion: heddle.dev/v1alpha1\nkind: Grant\n\
+        metadata: { name: views, namespace: shop }\n\
+        spec: { subjects: [{ user: vida }], role: viewer }\n";
+    assert_eq!(hub.admin.apply(views).await.status, 201);
+    let mut body = body("access_request_create");
+    body["message"] = MARKER.into();
+    let asked = hub.user("vida").await.post("/access-requests", &body).await;
+    assert_eq!(asked.status, 201, "{}", asked.text());
+    asked.json()
 }
 
 async fn operations(hub: &Hub) -> Vec<Operation> {
@@ -135,6 +150,9 @@ async fn operations(hub: &Hub) -> Vec<Operation> {
 async fn ask(client: &Client, operation: &Operation, found: &Found) -> Reply {
     let id = match operation.id.as_str() {
         "session_end_one" => &found.session,
+        "access_request_grant" | "access_request_refuse" | "access_request_withdraw" => {
+            &found.access
+        }
         _ => &found.token,
     };
     let name = if operation.path.starts_with("/users") { "sara" } else { "marker-n" };
@@ -157,6 +175,10 @@ fn body(id: &str) -> Value {
         "resource_put" => note("shop", "marker-n", "changed"),
         "change_commit" | "change_plan" => change,
         "change_revert" | "authority_advance" => json!({}),
+        "access_request_create" => json!({
+            "verb": "Delete", "kind": "ConfigMap", "namespace": "shop", "name": "marker-n",
+        }),
+        "access_request_grant" | "access_request_refuse" => json!({}),
         "api_transfer" => json!({ "api": { "namespace": "shop", "name": "a" }, "to": "bankers" }),
         "access_review" => json!({
             "verb": "Read", "kind": "ConfigMap", "namespace": "shop", "name": "marker-n",
@@ -180,7 +202,8 @@ fn expected(operation: &Operation, who: &str) -> u16 {
         // some, in the suite of fleets.
         ("session_show" | "session_list" | "token_list" | "resource_list" | "change_list", _)
         // What nodes tell of requests, and count, is tried where there are some, too.
-        | ("node_list" | "request_list" | "traffic_show" | "access_review", _) => 200,
+        | ("node_list" | "request_list" | "traffic_show" | "access_review", _)
+        | ("access_request_list", _) => 200,
         ("token_create", _) => 201,
         // They came with a token.
         ("session_end", _) => 403,
