@@ -13,8 +13,11 @@ use std::sync::Arc;
 
 use control::Refusal;
 use leptos::prelude::*;
+use model::Key;
+use model::access::Denied;
+use model::role::Verb;
 
-use crate::pages::Asked;
+use crate::pages::{Asked, access};
 
 /// What was typed into a form, in its order.
 #[derive(Clone, Default)]
@@ -269,6 +272,16 @@ impl Form {
         .into_any()
     }
 
+    /// The way on from what may not be done: asking for it.
+    fn offers(&self) -> Vec<AnyView> {
+        let Some(Refusal::Denied(denied)) = self.refusal() else { return Vec::new() };
+        let lacked = denied.iter().filter_map(|(key, why)| match why {
+            Denied::Forbidden { verb, fields } => Some((key, *verb, fields.first())),
+            Denied::Hidden => None,
+        });
+        lacked.map(|(key, verb, field)| access_to(verb, key, field.map(String::as_str))).collect()
+    }
+
     fn refusal(&self) -> Option<&Refusal> {
         self.tried.as_ref().map(|tried| &tried.refusal)
     }
@@ -298,7 +311,13 @@ impl Form {
                 .to_owned(),
             other => other.to_string(),
         };
-        let alert = view! { <p class="fault lines" role="alert" id="alert">{words}</p> };
+        let offers = self.offers();
+        let alert = view! {
+            <div class="fault" role="alert" id="alert">
+                <p class="lines">{words}</p>
+                {offers}
+            </div>
+        };
         Some(alert.into_any())
     }
 }
@@ -319,6 +338,12 @@ pub(crate) struct Line<'l> {
     pub(crate) kind: &'static str,
     /// The id of what is offered.
     pub(crate) list: Option<&'static str>,
+}
+
+/// The way to asking for what one lacks.
+pub(crate) fn access_to(verb: Verb, key: &Key, field: Option<&str>) -> AnyView {
+    let to = access::place(verb, key, field);
+    view! { <p><a href=to>{format!("Ask for access to {key}")}</a></p> }.into_any()
 }
 
 fn hinted(hint: &'static str) -> AnyView {

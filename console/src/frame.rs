@@ -4,10 +4,11 @@ use leptos::config::LeptosOptions;
 use leptos::prelude::*;
 
 /// The places of the bar, in the order of what people come for.
-const PLACES: [(Place, &str, &str); 8] = [
+const PLACES: [(Place, &str, &str); 9] = [
     (Place::Overview, "/", "Overview"),
     (Place::Apis, "/apis", "Apis"),
     (Place::Teams, "/teams", "Teams"),
+    (Place::Access, "/access", "Access"),
     (Place::Fleet, "/fleet", "Fleet"),
     (Place::Requests, "/requests", "Requests"),
     (Place::Changes, "/changes", "Changes"),
@@ -21,6 +22,7 @@ pub(crate) enum Place {
     Overview,
     Apis,
     Teams,
+    Access,
     Fleet,
     Requests,
     Changes,

@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 
 use crate::form::Tried;
 
+pub(crate) mod access;
 pub(crate) mod api;
 pub(crate) mod apis;
 pub(crate) mod audit;

@@ -7,6 +7,7 @@ use control::app::{Access, ApiInFull, ApiRoute};
 use leptos::prelude::*;
 use model::api::Lifecycle;
 use model::policy::{AccessRule, Action};
+use model::role::Verb;
 use model::route::{HttpBackendRef, HttpMatch, HttpRule};
 use model::{Key, Kind, Name};
 use serde_json::Value;
@@ -15,7 +16,7 @@ use time::OffsetDateTime;
 use super::apis::{LIVES, errors, life, place};
 use super::{Asked, Drawn, drawn};
 use crate::edit::{change, set, wrong};
-use crate::form::{Done, Form, Line, Sent};
+use crate::form::{Done, Form, Line, Sent, access_to};
 use crate::islands::weights::{Weight, Weights};
 use crate::parts::{
     Mood, count, empty, head_of_counts, millis, mood, percent, rate, saved, table, when,
@@ -212,16 +213,19 @@ fn matched(asked: &HttpMatch) -> String {
 }
 
 /// The weights of each rule that has some to set.
-fn weights_form(
-    asked: &Asked,
-    api: &Key,
-    route: &ApiRoute,
-    id: &str,
-) -> Option<impl IntoView + use<>> {
+fn weights_form(asked: &Asked, api: &Key, route: &ApiRoute, id: &str) -> Option<AnyView> {
     let rules = route.route.spec.rules.iter().enumerate();
     let split: Vec<_> = rules.filter(|(_, rule)| rule.backend_refs.len() > 1).collect();
-    if split.is_empty() || !route.may_weigh {
+    if split.is_empty() {
         return None;
+    }
+    if !route.may_weigh {
+        let field = path(split[0].0, 0);
+        let lacks = view! {
+            <p class="faint">"You may not change its weights."</p>
+            {access_to(Verb::Update, &route.key, Some(&field))}
+        };
+        return Some(lacks.into_any());
     }
     let action = format!("{}/weights", place(api));
     let named = format!("{}/{}", route.key.namespace, route.key.name);
@@ -457,7 +461,7 @@ pub(crate) async fn owner(sent: Sent) -> Result<Done, Refusal> {
     Ok(Done::saved(&place(&key), receipt.revision))
 }
 
-fn life_form(asked: &Asked, api: &ApiInFull, key: &Key) -> Option<impl IntoView + use<>> {
+fn life_form(asked: &Asked, api: &ApiInFull, key: &Key) -> Option<AnyView> {
     if !api.may.lead {
         return None;
     }
@@ -513,7 +517,7 @@ fn life_form(asked: &Asked, api: &ApiInFull, key: &Key) -> Option<impl IntoView 
         {form.why("life-why")}
         <button>"Move it"</button>
     };
-    Some(view! {
+    let card = view! {
         <section class="card" id="life-of" aria-labelledby="life-title">
             <h2 id="life-title">"Life"</h2>
             <p class="faint">
@@ -522,7 +526,8 @@ fn life_form(asked: &Asked, api: &ApiInFull, key: &Key) -> Option<impl IntoView 
             </p>
             {form.draw(Some(api.row.generation), fields)}
         </section>
-    })
+    };
+    Some(card.into_any())
 }
 
 /// Moves the Api in its life.

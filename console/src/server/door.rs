@@ -23,8 +23,8 @@ use super::sent::{form_of, made};
 use super::{Console, sent};
 use crate::frame::{Place, Reader, Title};
 use crate::pages::{
-    Asked, Drawn, api, apis, audit, change, changes, fleet, overview, refused, request, requests,
-    settings, sign_in, team, teams, users,
+    Asked, Drawn, access, api, apis, audit, change, changes, fleet, overview, refused, request,
+    requests, settings, sign_in, team, teams, users,
 };
 
 /// Bytes of a form.
@@ -51,6 +51,8 @@ static PAGES: &[Page] = &[
     page("/apis/{namespace}/{name}", "Api", Place::Apis, |asked| Box::pin(api::ask(asked))),
     page("/teams", "Teams", Place::Teams, |asked| Box::pin(teams::ask(asked))),
     page("/teams/{name}", "Team", Place::Teams, |asked| Box::pin(team::ask(asked))),
+    page("/access", "Access", Place::Access, |asked| Box::pin(access::ask(asked))),
+    page("/access/ask", "Ask for access", Place::Access, |asked| Box::pin(access::ask_for(asked))),
     page("/users", "Users", Place::Teams, |asked| Box::pin(users::ask(asked))),
     page("/fleet", "Fleet", Place::Fleet, |asked| Box::pin(fleet::ask(asked))),
     page("/requests", "Requests", Place::Requests, |asked| Box::pin(requests::ask(asked))),

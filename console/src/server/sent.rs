@@ -19,7 +19,7 @@ use control::rest::{Visit, status};
 use super::Console;
 use super::door::{self, Page, SIGN_IN, refuse};
 use crate::form::{Done, Fields, Sent, Tried};
-use crate::pages::{Asked, api, change, fleet, settings, team, teams, users};
+use crate::pages::{Asked, access, api, change, fleet, settings, team, teams, users};
 
 /// A form of who is signed in.
 #[derive(Debug)]
@@ -43,6 +43,10 @@ static FORMS: &[Form] = &[
     form("/changes/{revision}/revert", "/changes/{revision}", |sent| {
         Box::pin(change::revert(sent))
     }),
+    form("/access/ask/send", "/access/ask", |sent| Box::pin(access::send(sent))),
+    form("/access/{id}/grant", "/access", |sent| Box::pin(access::grant(sent))),
+    form("/access/{id}/refuse", "/access", |sent| Box::pin(access::refuse(sent))),
+    form("/access/{id}/withdraw", "/access", |sent| Box::pin(access::withdraw(sent))),
     form("/users/new", "/users", |sent| Box::pin(users::new(sent))),
     form("/users/password", "/users", |sent| Box::pin(users::password(sent))),
     form("/users/disable", "/users", |sent| Box::pin(users::disable(sent))),

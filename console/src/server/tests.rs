@@ -95,8 +95,9 @@ async fn nobody_who_is_not_signed_in_gets_any_page_or_does_anything() {
         assert_eq!(turned.status, StatusCode::SEE_OTHER, "{page}");
         assert!(turned.header("location").starts_with("/sign-in"), "{page}");
     }
-    for form in ["/sign-out", "/settings/sessions/end", "/changes/1/revert"] {
-        let turned = bed.send(form, "", "csrf=&id=1").await;
+    for form in sent::paths().chain(["/sign-out"]) {
+        let form = form.replace(['{', '}'], "");
+        let turned = bed.send(&form, "", "csrf=&id=1").await;
         assert_eq!((turned.status, turned.header("location")), (StatusCode::SEE_OTHER, "/sign-in"));
     }
 }
@@ -170,6 +171,9 @@ async fn every_page_is_whole_before_any_script_runs_and_says_what_browsers_may_d
     for page in door::paths() {
         let (page, status) = match page {
             "/changes/{revision}" => ("/changes/1", StatusCode::OK),
+            // Nobody made any.
+            "/apis/{namespace}/{name}" => ("/apis/shop/books", StatusCode::NOT_FOUND),
+            "/teams/{name}" => ("/teams/weavers", StatusCode::NOT_FOUND),
             "/changes/{revision}/receipt" => ("/changes/1/receipt", StatusCode::OK),
             // No proxy told of any.
             "/requests/{id}" => ("/requests/r-1", StatusCode::NOT_FOUND),
@@ -214,6 +218,15 @@ async fn a_form_that_no_page_of_this_session_made_does_nothing() {
         .header("content-type", "application/x-www-form-urlencoded");
     let answer = bed.ask(from_elsewhere, &format!("csrf={}", csrf(&page))).await;
     assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    for form in sent::paths() {
+        let form = form.replace(['{', '}'], "");
+        let answer = bed.send(&form, &own, &format!("csrf={}", csrf(&others))).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{form}");
+        // Whoever loads the answer of a form again comes to its page.
+        let answer = bed.get(&form, &own).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{form}");
+        assert!(form.starts_with(answer.header("location")), "{form}");
+    }
     assert_eq!(bed.get("/", &own).await.status, StatusCode::OK);
     let answer = bed.send("/sign-out", &own, &format!("csrf={}", csrf(&page))).await;
     assert_eq!(answer.header("location"), "/sign-in");
