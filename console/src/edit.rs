@@ -1,7 +1,7 @@
 //! Edits of one object: what is there, changed in place, and committed as REST would.
 
 use control::app::Receipt;
-use control::{Edit, Expect, Refusal, read};
+use control::{Conflict, Edit, Expect, Refusal, read};
 use model::{Invalid, Key};
 use serde_json::{Value, json};
 
@@ -15,15 +15,19 @@ use crate::form::Sent;
 pub(crate) async fn change(
     sent: &Sent,
     key: &Key,
-    change: impl FnOnce(&mut Value),
+    change: impl FnOnce(&mut Value) -> Result<(), Refusal>,
 ) -> Result<Receipt, Refusal> {
     let app = &sent.asked.app;
     let op = sent.asked.visit.op(sent.fields.get("message").trim().to_owned())?;
     let found = app.resource_show(&op, key, None).await?;
-    let mut body = found.body;
-    change(&mut body);
     // A form that says no generation is none of ours, and matches none.
     let generation = sent.fields.get("generation").parse().unwrap_or(0);
+    if found.generation != generation {
+        let (expected, found) = (Some(generation), Some(found.generation));
+        return Err(Refusal::Conflict(vec![Conflict { key: key.clone(), expected, found }]));
+    }
+    let mut body = found.body;
+    change(&mut body)?;
     put(sent, &body, Expect::Generation(generation)).await
 }
 
@@ -67,7 +71,8 @@ pub(crate) fn wrong(faults: impl IntoIterator<Item = (String, String)>) -> Refus
 
 /// Sets a field where there is something to say, and takes it away where there is not.
 pub(crate) fn set(body: &mut Value, field: &str, said: Option<&str>) {
-    let Some(spec) = body["spec"].as_object_mut() else { return };
+    let spec = body.get_mut("spec").and_then(Value::as_object_mut);
+    let Some(spec) = spec else { return };
     match said {
         Some(said) => drop(spec.insert(field.to_owned(), said.into())),
         None => drop(spec.remove(field)),

@@ -6,8 +6,6 @@
 //!                                                 under its field
 //! ```
 
-use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -81,7 +79,7 @@ impl Done {
     }
 }
 
-/// What was sent and refused.
+/// What was sent and refused. The head of its page tells it, whatever form is still there.
 #[derive(Debug)]
 pub(crate) struct Tried {
     /// Where it was sent.
@@ -90,25 +88,64 @@ pub(crate) struct Tried {
     pub(crate) refusal: Refusal,
 }
 
+impl Tried {
+    /// What was refused, at the head of the page; all of it, since no form may be there to tell it.
+    pub(crate) fn told(&self) -> AnyView {
+        let has_generation = !self.fields.get("generation").is_empty();
+        let words = match &self.refusal {
+            Refusal::Conflict(_) if has_generation => {
+                "Somebody else saved this before you. What you typed stands in the form, beside what is \
+                 there now where they differ. Saving again puts yours in its place."
+                    .to_owned()
+            }
+            Refusal::Conflict(conflicts) if conflicts.iter().all(|one| one.expected.is_none()) => {
+                let taken: Vec<_> = conflicts.iter().map(|one| one.key.to_string()).collect();
+                format!("There is one already: {}.", taken.join(", "))
+            }
+            other => other.to_string(),
+        };
+        let offers: Vec<_> = match &self.refusal {
+            Refusal::Denied(denied) => denied.iter().filter_map(offer).collect(),
+            _ => Vec::new(),
+        };
+        view! {
+            <div class="fault" role="alert" id="refused" tabindex="-1" autofocus>
+                <p>"Nothing was saved."</p>
+                <p class="lines">{words}</p>
+                {offers}
+            </div>
+        }
+        .into_any()
+    }
+}
+
+/// The way on from what may not be done: asking for it.
+fn offer((key, why): &(Key, Denied)) -> Option<AnyView> {
+    match why {
+        Denied::Forbidden { verb, fields } => {
+            Some(access_to(*verb, key, fields.first().map(String::as_str)))
+        }
+        Denied::Hidden => None,
+    }
+}
+
 /// A form that is being drawn.
 pub(crate) struct Form {
     action: String,
     csrf: String,
     tried: Option<Arc<Tried>>,
-    /// The paths whose faults stand under a field.
-    told: RefCell<BTreeSet<String>>,
 }
 
 impl Form {
     /// One of this page that is sent there.
     pub(crate) fn new(asked: &Asked, action: String) -> Self {
         let tried = asked.tried.clone().filter(|tried| tried.action == action);
-        Form { action, csrf: asked.csrf(), tried, told: RefCell::default() }
+        Form { action, csrf: asked.csrf(), tried }
     }
 
     /// One of which nothing was tried, though another with the same action was.
     pub(crate) fn untried(asked: &Asked, action: String) -> Self {
-        Form { action, csrf: asked.csrf(), tried: None, told: RefCell::default() }
+        Form { action, csrf: asked.csrf(), tried: None }
     }
 
     /// What was typed into a field, else what is.
@@ -119,13 +156,14 @@ impl Form {
 
     /// A line of text over the fault of the field that it becomes.
     pub(crate) fn text(&self, line: Line<'_>) -> AnyView {
-        let Line { field, label, path, is, hint, required, kind, list } = line;
+        let Line { field, label, path, is, hint, required, kind, list, keeper } = line;
         let (fault, described) = self.fault(field, path);
+        let theirs = self.theirs(field, is);
         let id = format!("{field}-field");
         let kind = if kind.is_empty() { "text" } else { kind };
         // No password is sent to a browser again.
         let value = if kind == "password" { String::new() } else { self.value(field, is) };
-        let keeper = if kind == "password" { "new-password" } else { "off" };
+        let keeper = if keeper.is_empty() { "off" } else { keeper };
         view! {
             <label for=id.clone()>{label} {hint.map(hinted)}</label>
             <input
@@ -141,6 +179,7 @@ impl Form {
                 aria-invalid=described.is_some().then_some("true")
                 aria-describedby=described
             />
+            {theirs}
             {fault}
         }
         .into_any()
@@ -150,6 +189,7 @@ impl Form {
     pub(crate) fn lines(&self, line: Line<'_>) -> AnyView {
         let Line { field, label, path, is, hint, required, .. } = line;
         let (fault, described) = self.fault(field, path);
+        let theirs = self.theirs(field, is);
         let id = format!("{field}-field");
         let value = self.value(field, is);
         view! {
@@ -166,6 +206,7 @@ impl Form {
             >
                 {value}
             </textarea>
+            {theirs}
             {fault}
         }
         .into_any()
@@ -175,6 +216,7 @@ impl Form {
     pub(crate) fn choice(&self, line: Line<'_>, words: &[(String, String)]) -> AnyView {
         let Line { field, label, path, is, hint, .. } = line;
         let (fault, described) = self.fault(field, path);
+        let theirs = self.theirs(field, is);
         let id = format!("{field}-field");
         let chosen = self.value(field, is);
         let words = words.iter().map(|(word, shown)| {
@@ -191,6 +233,7 @@ impl Form {
             >
                 {words.collect_view()}
             </select>
+            {theirs}
             {fault}
         }
         .into_any()
@@ -211,11 +254,7 @@ impl Form {
     /// What is wrong at a path, which the caller shows under its field.
     pub(crate) fn told(&self, path: &str) -> Option<String> {
         let words = self.faults(path);
-        if words.is_empty() {
-            return None;
-        }
-        self.told.borrow_mut().insert(path.to_owned());
-        Some(words.join("; "))
+        (!words.is_empty()).then(|| words.join("; "))
     }
 
     /// What is wrong with a field, and by which id it is told of.
@@ -239,13 +278,17 @@ impl Form {
         there.map(|fault| words(&fault.reason, fault.nearest.as_deref())).collect()
     }
 
-    /// The form, behind what no field tells; `generation` is that of the object it was drawn from.
-    pub(crate) fn draw(self, generation: Option<i64>, fields: impl IntoView) -> AnyView {
-        let alert = self.alert();
-        let is_conflict = matches!(self.refusal(), Some(Refusal::Conflict(_)));
+    /// The form. `generation` is that of the object that it was drawn from; `of` tells forms of one page
+    /// apart that are sent to one place.
+    pub(crate) fn draw_of(
+        self,
+        of: &str,
+        generation: Option<i64>,
+        fields: impl IntoView,
+    ) -> AnyView {
         let from = generation.map(|now| match &self.tried {
             // It was told of the other change, and goes on from there.
-            Some(tried) if !is_conflict => tried.fields.get("generation").to_owned(),
+            Some(tried) if !self.is_overtaken() => tried.fields.get("generation").to_owned(),
             _ => now.to_string(),
         });
         let kept = from.clone();
@@ -260,9 +303,15 @@ impl Form {
         let generation = from.map(|from| {
             view! { <input type="hidden" name="generation" value=from /> }
         });
+        let id = format!("form:{}:{of}", self.action);
         view! {
-            <form class="fields" method="post" action=self.action data-kept=kept.unwrap_or_default()>
-                {alert}
+            <form
+                class="fields"
+                id=id
+                method="post"
+                action=self.action
+                data-kept=kept.unwrap_or_default()
+            >
                 {newer}
                 <input type="hidden" name="csrf" value=self.csrf />
                 {generation}
@@ -272,53 +321,26 @@ impl Form {
         .into_any()
     }
 
-    /// The way on from what may not be done: asking for it.
-    fn offers(&self) -> Vec<AnyView> {
-        let Some(Refusal::Denied(denied)) = self.refusal() else { return Vec::new() };
-        let lacked = denied.iter().filter_map(|(key, why)| match why {
-            Denied::Forbidden { verb, fields } => Some((key, *verb, fields.first())),
-            Denied::Hidden => None,
-        });
-        lacked.map(|(key, verb, field)| access_to(verb, key, field.map(String::as_str))).collect()
+    /// The only form of its page that is sent there.
+    pub(crate) fn draw(self, generation: Option<i64>, fields: impl IntoView) -> AnyView {
+        self.draw_of("", generation, fields)
+    }
+
+    /// Whether somebody else was quicker, so that what is there now is news to who typed.
+    fn is_overtaken(&self) -> bool {
+        matches!(self.refusal(), Some(Refusal::Conflict(_)))
+    }
+
+    /// What stands in a field now, where somebody else put something else there than what was typed.
+    fn theirs(&self, field: &str, is: &str) -> Option<AnyView> {
+        let differs = self.is_overtaken() && self.value(field, is).trim() != is.trim();
+        let theirs = if is.is_empty() { "nothing" } else { is };
+        let told = || view! { <p class="theirs lines">"Now: " {theirs.to_owned()}</p> }.into_any();
+        differs.then(told)
     }
 
     fn refusal(&self) -> Option<&Refusal> {
         self.tried.as_ref().map(|tried| &tried.refusal)
-    }
-
-    /// What was refused, as far as no field tells it.
-    fn alert(&self) -> Option<AnyView> {
-        let told = self.told.borrow();
-        let words = match self.refusal()? {
-            Refusal::Invalid(faults) => {
-                let is_told = |path: &str| {
-                    let below = |told: &String| {
-                        let rest = path.strip_prefix(told.as_str());
-                        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-                    };
-                    told.iter().any(below)
-                };
-                let rest = faults.iter().filter(|fault| !is_told(&fault.path));
-                let rest: Vec<_> = rest.map(ToString::to_string).collect();
-                match rest.is_empty() {
-                    true => "Nothing was saved: see the fields below.".to_owned(),
-                    false => rest.join("\n"),
-                }
-            }
-            Refusal::Conflict(_) => "Somebody else saved this before you. Their values are what the \
-                                     page shows; yours stand here. Saving again puts yours in their \
-                                     place."
-                .to_owned(),
-            other => other.to_string(),
-        };
-        let offers = self.offers();
-        let alert = view! {
-            <div class="fault" role="alert" id="alert">
-                <p class="lines">{words}</p>
-                {offers}
-            </div>
-        };
-        Some(alert.into_any())
     }
 }
 
@@ -338,6 +360,8 @@ pub(crate) struct Line<'l> {
     pub(crate) kind: &'static str,
     /// The id of what is offered.
     pub(crate) list: Option<&'static str>,
+    /// What browsers may fill in, as `current-password`; nothing if nothing is said.
+    pub(crate) keeper: &'static str,
 }
 
 /// The way to asking for what one lacks.

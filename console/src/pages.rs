@@ -30,6 +30,8 @@ pub(crate) mod sign_in;
 pub(crate) mod team;
 pub(crate) mod teams;
 pub(crate) mod users;
+pub(crate) mod workspace;
+pub(crate) mod workspaces;
 
 /// A page that somebody who is signed in asks for.
 #[derive(Debug)]

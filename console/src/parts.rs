@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use crate::islands::live::Live;
 use crate::pages::Asked;
-use crate::server::Here;
+use crate::server::{Here, Refused};
 
 /// How something is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +57,7 @@ fn head_of(name: String, lead: String, from: Option<String>, beat: Option<i32>) 
             </div>
             <Live from beat />
         </div>
+        {use_context::<Refused>().map(|Refused(tried)| tried.told())}
     }
     .into_any()
 }
@@ -89,10 +90,12 @@ pub(crate) fn escaped(word: &str) -> String {
     form_urlencoded::byte_serialize(word.as_bytes()).collect()
 }
 
-/// That a form of the page became a revision, where one just did.
+/// That a form of the page did something, where one just did.
 pub(crate) fn saved(asked: &Asked) -> impl IntoView + use<> {
-    let Saved { saved } = asked.query();
-    saved.map(|revision| {
+    let Saved { saved, done } = asked.query();
+    let done = DONE.iter().find(|(word, _)| *word == done);
+    let done = done.map(|(_, words)| view! { <p class="saved" role="status">{*words}</p> });
+    let saved = saved.map(|revision| {
         let to = format!("/changes/{revision}");
         view! {
             <p class="saved" role="status">
@@ -100,13 +103,24 @@ pub(crate) fn saved(asked: &Asked) -> impl IntoView + use<> {
                 " tells how far it has come, and takes it back."
             </p>
         }
-    })
+    });
+    (done, saved)
 }
 
 #[derive(Debug, Default, Deserialize)]
 struct Saved {
     saved: Option<i64>,
+    #[serde(default)]
+    done: String,
 }
+
+/// What was done that is no revision, by the word that stands in the address.
+const DONE: [(&str, &str); 4] = [
+    ("password", "The password is another now, and their sessions are over."),
+    ("out", "They are shut out: their sessions are over, their tokens revoked."),
+    ("revoked", "The token is revoked."),
+    ("ended", "The session is over."),
+];
 
 /// So many of something.
 pub(crate) fn count(count: usize, of: &str) -> String {

@@ -18,7 +18,7 @@ mod door;
 mod draw;
 mod sent;
 
-pub(crate) use draw::Here;
+pub(crate) use draw::{Here, Refused};
 
 /// The name of the browser's half: `pkg/console.js` and `pkg/console_bg.wasm`.
 const NAME: &str = "console";
@@ -54,6 +54,16 @@ struct Console {
     options: LeptosOptions,
     /// Where nodes reach this server.
     nodes: SocketAddr,
+}
+
+impl Console {
+    /// Where nodes reach this server, as far as it knows.
+    fn nodes(&self) -> String {
+        match self.nodes.ip().is_unspecified() {
+            true => format!("HOST:{}", self.nodes.port()),
+            false => self.nodes.to_string(),
+        }
+    }
 }
 
 /// Every route of the console, whose pages ask through the door of `rest`; `nodes` is where nodes reach

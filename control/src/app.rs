@@ -42,6 +42,7 @@ mod sight;
 mod token;
 mod traffic;
 pub(crate) mod user;
+mod workspace;
 
 pub(crate) use access_request::FIELD;
 
@@ -71,6 +72,7 @@ pub use token::NewToken;
 pub use traffic::{Part, Row, Rows, Sum, Wanted};
 pub use user::NewPassword;
 pub use wire::Decision;
+pub use workspace::{GivenRole, HeldClaim, WorkspaceInFull, WorkspaceRow};
 
 /// The control plane over one store.
 #[derive(Debug)]

@@ -49,6 +49,7 @@ mod token;
 mod traffic;
 mod user;
 mod visit;
+mod workspace;
 
 #[cfg(test)]
 mod tests;

@@ -142,15 +142,19 @@ impl Traffic {
         mut wanted: impl FnMut(&Label) -> Option<K>,
     ) -> HashMap<K, BTreeMap<i64, Cell>> {
         let first = grain.first(window, now);
+        // What is wanted is found out while nodes go on telling.
+        let labels: Vec<_> = self.window().series.keys().cloned().collect();
+        let labels = labels.into_iter().filter_map(|label| Some((wanted(&label)?, label)));
+        let labels: Vec<_> = labels.collect();
         let mut sums: HashMap<K, BTreeMap<i64, Cell>> = HashMap::new();
-        for (label, counted) in &self.window().series {
+        let held = self.window();
+        for (key, label) in labels {
+            let Some(counted) = held.series.get(&label) else { continue };
             let mut cells = counted.ring(grain).since(first).peekable();
-            if cells.peek().is_none() {
-                continue;
+            if cells.peek().is_some() {
+                let sum = sums.entry(key).or_default();
+                cells.for_each(|(at, cell)| sum.entry(at).or_default().merge(cell));
             }
-            let Some(key) = wanted(label) else { continue };
-            let sum = sums.entry(key).or_default();
-            cells.for_each(|(at, cell)| sum.entry(at).or_default().merge(cell));
         }
         sums
     }

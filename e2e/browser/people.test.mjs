@@ -68,6 +68,25 @@ test("the owner is offered what another team is not, and is refused", async () =
   assert.equal(shown.routesInFull[0].route.spec.rules[0].backendRefs[0].weight, 90);
 });
 
+test("who lacks a right asks for it, and has it once its owner gives it", async () => {
+  const { page: other } = await signIn("bob", CATALOG);
+  await other.getByRole("link", { name: "Ask for access to HTTPRoute bookshop/catalog" }).click();
+  await other.getByLabel("Why").fill("the orders need more of v2");
+  await hasNoBarrier(other, "asking");
+  await other.getByRole("button", { name: "Ask", exact: true }).click();
+  await other.locator("#own").getByText("the orders need more of v2").waitFor();
+  const { page: owner } = await signIn("alice", "/access");
+  await owner.getByText("the orders need more of v2").waitFor();
+  await hasNoBarrier(owner, "deciding");
+  await owner.getByRole("button", { name: /^Give the role .* to bob$/ }).click();
+  await owner.getByText(/^Saved: revision/).waitFor();
+  await other.locator("#own").getByText("granted").waitFor();
+  await other.goto(shop.url + CATALOG);
+  await weight(other, "v1").fill("85");
+  await save(other).click();
+  await other.getByText("85 (85.0 %)").waitFor();
+});
+
 test("a stranger finds nothing of it, and no address leads there", async () => {
   const { page } = await signIn("eve", "/apis");
   await page.getByText("There is no Api that you may see.").waitFor();
@@ -90,11 +109,12 @@ test("of two who edit one object the second is told, and loses nothing", async (
   await weight(first, "v1").fill("70");
   await save(first).click();
   await first.getByText(/^Saved: revision/).waitFor();
-  await second.locator("#route-bookshop-catalog [data-newer] .newer").waitFor();
+  await second.locator("section", { hasText: "Route bookshop/catalog" }).locator("[data-newer] .newer").waitFor();
   await second.getByText("70 (70.0 %)").waitFor();
   assert.equal(await weight(second, "v1").inputValue(), "40");
   await save(second).click();
   await second.getByRole("alert").getByText("Somebody else saved this before you.").waitFor();
+  assert.match(await second.title(), /^Api bookshop\/catalog/);
   assert.equal(await weight(second, "v1").inputValue(), "40");
   assert.equal(await weight(second, "v2").inputValue(), "60");
   await second.getByText("70 (70.0 %)").waitFor();
@@ -166,7 +186,7 @@ test("a token is told once, and a node joins by the command that is shown", asyn
 });
 
 const PAGES = ["/", "/apis", "/apis?search=nothing", CATALOG, "/teams", "/teams/catalog", "/users",
-  "/fleet", "/requests?show=all", "/settings"];
+  "/workspaces", "/workspaces/bookshop", "/access", "/fleet", "/requests?show=all", "/settings"];
 
 for (const colorScheme of ["light", "dark"]) {
   test(`no page of a shop that is open has a barrier in the ${colorScheme} theme`, async () => {
@@ -179,6 +199,40 @@ for (const colorScheme of ["light", "dark"]) {
     }
   });
 }
+
+test("a host is claimed, and not by two", async () => {
+  const { page } = await signIn("alice", "/workspaces/bookshop");
+  await page.getByText("bookshop.localhost").first().waitFor();
+  await page.getByLabel("Host").fill("toys.localhost");
+  await page.getByRole("button", { name: "Claim it" }).click();
+  await page.getByText(/^Saved: revision/).waitFor();
+  await page.getByRole("rowheader", { name: "toys.localhost" }).waitFor();
+  await page.getByLabel("Host").fill("not a host");
+  await page.getByRole("button", { name: "Claim it" }).click();
+  await page.getByRole("alert").waitFor();
+  assert.equal(await page.getByLabel("Host").inputValue(), "not a host");
+  await page.getByRole("button", { name: "Release all of bookshop/toys-localhost" }).click();
+  await page.getByText(/^Saved: revision/).waitFor();
+  assert.equal(await page.getByRole("rowheader", { name: "toys.localhost" }).count(), 0);
+});
+
+test("a user is made with a password that is told once, and shut out by name", async () => {
+  const { page } = await signIn("admin", "/users");
+  await page.getByLabel("Name").fill("dora");
+  await page.getByRole("button", { name: "Make the user, and show a password" }).click();
+  const password = await page.locator(".copy code").first().textContent();
+  const body = JSON.stringify({ user: "dora", password });
+  const headers = { "content-type": "application/json" };
+  const signedIn = () => fetch(`${shop.url}/api/v1/session`, { method: "POST", headers, body });
+  assert.equal((await signedIn()).status, 201);
+  await page.getByLabel("Who is to be shut out").fill("admin");
+  await page.getByRole("button", { name: "Shut this user out for good" }).click();
+  await page.getByRole("alert").getByText("is the last who may do everything").waitFor();
+  await page.getByLabel("Who is to be shut out").fill("dora");
+  await page.getByRole("button", { name: "Shut this user out for good" }).click();
+  await page.getByText("They are shut out").waitFor();
+  assert.equal((await signedIn()).status, 401);
+});
 
 test("what is lost is seen in the console within ten seconds", async () => {
   const { page } = await signIn("admin", "/fleet");

@@ -49,7 +49,7 @@ async function type(page, locator, text) {
 
 /** The share that the console counts for the first version of the catalog, and of how many. */
 async function counted(page) {
-  const cells = page.locator("#route-bookshop-catalog tr", { hasText: "catalog-v" }).locator("td");
+  const cells = page.locator("section", { hasText: "Route bookshop/catalog" }).getByRole("row", { name: /catalog-v/ }).locator("td");
   const texts = await cells.allTextContents();
   const [, first, share, , , , second] = texts;
   return { requests: Number(first) + Number(second), share: Number.parseFloat(share) };

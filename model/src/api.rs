@@ -93,6 +93,27 @@ pub enum Lifecycle {
     Retired,
 }
 
+impl Lifecycle {
+    /// Every stage, in the order of a life.
+    pub const ALL: [Lifecycle; 4] =
+        [Lifecycle::Draft, Lifecycle::Published, Lifecycle::Deprecated, Lifecycle::Retired];
+
+    /// As it is written.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Lifecycle::Draft => "Draft",
+            Lifecycle::Published => "Published",
+            Lifecycle::Deprecated => "Deprecated",
+            Lifecycle::Retired => "Retired",
+        }
+    }
+
+    /// Whether it says that it will be gone, or is.
+    pub const fn is_leaving(self) -> bool {
+        matches!(self, Lifecycle::Deprecated | Lifecycle::Retired)
+    }
+}
+
 impl fmt::Display for Lifecycle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -108,7 +129,7 @@ impl Api {
     /// Reports what the schema cannot say.
     pub fn check(&self, at: &mut Checker) {
         let spec = &self.spec;
-        let leaves = matches!(spec.lifecycle, Lifecycle::Deprecated | Lifecycle::Retired);
+        let leaves = spec.lifecycle.is_leaving();
         at.within("spec", |at| {
             let said = [
                 ("deprecated", spec.deprecated.is_some()),

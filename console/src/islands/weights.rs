@@ -66,7 +66,7 @@ pub fn Weights(weights: Vec<Weight>, place: String) -> impl IntoView {
                     aria-describedby=fault
                     on:input=typed
                 />
-                <output>{move || now.with(|now| share(now, at))}</output>
+                <span class="part">{move || now.with(|now| share(now, at))}</span>
             </div>
         }
     });

@@ -19,10 +19,6 @@ const PAGE: usize = 50;
 const HEADS: [&str; 8] =
     ["Api", "Owner", "Life", "Requests", "Errors", "Slowest callee", "Routes", "Last change"];
 
-/// Every stage of a life, in its order.
-pub(super) const LIVES: [Lifecycle; 4] =
-    [Lifecycle::Draft, Lifecycle::Published, Lifecycle::Deprecated, Lifecycle::Retired];
-
 #[derive(Debug, Clone, Default, Deserialize)]
 struct Wanted {
     #[serde(default)]
@@ -48,7 +44,7 @@ impl Wanted {
             text: Some(self.search.trim().to_owned()).filter(|text| !text.is_empty()),
             owner: None,
             own: self.of == "own",
-            lifecycle: LIVES.into_iter().find(|life| life.to_string() == self.life),
+            lifecycle: Lifecycle::ALL.into_iter().find(|life| life.to_string() == self.life),
             order: ApiOrder::parse(&self.order).unwrap_or_default(),
             after,
             limit: PAGE,
@@ -88,7 +84,7 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
             {head_of_counts("Apis".to_owned(), lead.to_owned())}
             {filter(&wanted)}
             <div id="live">
-                <section class="card" aria-labelledby="apis-title">
+                <section class="card" id="apis" aria-labelledby="apis-title">
                     <h2 id="apis-title">"Catalogue"</h2>
                     {if page.items.is_empty() {
                         let all = view! { <p><a href="/apis">"Show all"</a></p> };
@@ -106,7 +102,7 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
 
 fn filter(wanted: &Wanted) -> AnyView {
     let lives = std::iter::once((String::new(), "in any stage".to_owned()));
-    let lives = lives.chain(LIVES.map(|life| (life.to_string(), life.to_string())));
+    let lives = lives.chain(Lifecycle::ALL.map(|life| (life.to_string(), life.to_string())));
     let orders = ApiOrder::ALL.map(|(_, word)| (word.to_owned(), format!("by {word}")));
     let of =
         [(String::new(), "of everybody".to_owned()), ("own".to_owned(), "of my teams".to_owned())];
@@ -189,7 +185,7 @@ fn row(api: &ApiRow, now: OffsetDateTime) -> AnyView {
         view! { <a href=to>{when(changed.at, now)}</a> " by " {changed.actor.clone()} }
     });
     view! {
-        <tr id=format!("api-{}-{}", api.key.namespace, api.key.name)>
+        <tr id=format!("api:{}/{}", api.key.namespace, api.key.name)>
             <th scope="row">
                 <a href=place(&api.key)>{format!("{}/{}", api.key.namespace, api.key.name)}</a>
                 {title}

@@ -13,6 +13,9 @@ use crate::form::{Done, Form, Line, Sent};
 use crate::islands::copy::Copy;
 use crate::parts::{Mood, count, empty, head, mood, table, when_micros};
 
+/// A year: more than a token may last.
+const MINUTES: i64 = 366 * 24 * 60;
+
 const HEADS: [&str; 7] =
     ["Node", "State", "Kind", "Revision", "Seen", "Certificate ends", "Version"];
 
@@ -86,7 +89,7 @@ fn join_form(asked: &Asked, known: &[String]) -> AnyView {
         <button>"Make a token, and show the command"</button>
     };
     view! {
-        <section class="card" aria-labelledby="join-title">
+        <section class="card" id="join" aria-labelledby="join-title">
             <h2 id="join-title">"Let a node in"</h2>
             {form.draw(None, fields)}
         </section>
@@ -98,7 +101,8 @@ fn join_form(asked: &Asked, known: &[String]) -> AnyView {
 pub(crate) async fn join(sent: Sent) -> Result<Done, Refusal> {
     let (fields, op) = (&sent.fields, sent.asked.op());
     let number = |field: &str| fields.get(field).trim().parse::<i64>();
-    let (Ok(uses), Ok(minutes)) = (number("uses"), number("minutes")) else {
+    let minutes = number("minutes").map(|minutes| minutes.clamp(0, MINUTES));
+    let (Ok(uses), Ok(minutes)) = (number("uses"), minutes) else {
         let is_wrong = |field: &&(&str, &str)| number(field.0).is_err();
         let wrongs = [("uses", "uses"), ("minutes", "expiresIn")];
         let wrongs = wrongs.iter().filter(is_wrong);
@@ -115,10 +119,10 @@ pub(crate) async fn join(sent: Sent) -> Result<Done, Refusal> {
     let (cluster, kind, pattern) = (new.cluster.clone(), new.kind.clone(), new.pattern.clone());
     let (token, secret) = sent.asked.app.join_token_create(&op, new).await?;
     let who = match (kind.as_str(), pattern.split_once('.')) {
-        ("mesh", Some((namespace, workload))) => {
+        ("mesh", Some((namespace, workload))) if !pattern.ends_with('*') => {
             format!("heddle-mesh --workload {namespace}/{workload}")
         }
-        ("mesh", None) => "heddle-mesh --workload NAMESPACE/NAME".to_owned(),
+        ("mesh", _) => "heddle-mesh --workload NAMESPACE/NAME".to_owned(),
         _ if pattern.ends_with('*') => "heddle-gateway --name NAME".to_owned(),
         _ => format!("heddle-gateway --name {pattern}"),
     };
@@ -145,7 +149,7 @@ fn cluster(name: &str, nodes: &[(Node, Live)], now: OffsetDateTime) -> AnyView {
     let words = format!("{there} of {} connected", nodes.len());
     let state = if there == nodes.len() { Mood::Good } else { Mood::Bad };
     let rows = nodes.iter().map(|(node, live)| row(node, live, now)).collect_view();
-    let (section, label) = (format!("section-{name}"), format!("cluster-{name}"));
+    let (section, label) = (format!("cluster:{name}"), format!("cluster:{name}:title"));
     let (heading, labelled) = (label.clone(), label.clone());
     view! {
         <section class="card" id=section aria-labelledby=labelled>

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use super::{Asked, Drawn, drawn};
 use crate::form::{Done, Form, Line, Sent};
-use crate::parts::{head, table, when_micros};
+use crate::parts::{head, saved, table, when_micros};
 
 pub(crate) mod tokens;
 
@@ -38,6 +38,7 @@ fn draw(asked: &Asked, settings: &Settings, told: Option<AnyView>) -> AnyView {
     view! {
         {head("Settings".to_owned(), lead)}
         {told}
+        {saved(asked)}
         <div id="live">
             <section class="card" id="sessions" aria-labelledby="sessions-title">
                 <h2 id="sessions-title">"Sessions"</h2>
@@ -52,17 +53,17 @@ fn draw(asked: &Asked, settings: &Settings, told: Option<AnyView>) -> AnyView {
 
 fn password_form(asked: &Asked) -> AnyView {
     let form = Form::new(asked, "/settings/password".to_owned());
-    let line = |field, label, path, hint| {
+    let line = |field, label, path, hint, keeper| {
         let (kind, required) = ("password", true);
-        Line { field, label, path, hint, kind, required, ..Line::default() }
+        Line { field, label, path, hint, kind, required, keeper, ..Line::default() }
     };
     let fields = view! {
-        {form.text(line("current", "The one you have", "current", None))}
-        {form.text(line("password", "The new one", "password", Some("12 to 256 bytes")))}
+        {form.text(line("current", "The one you have", "current", None, "current-password"))}
+        {form.text(line("password", "The new one", "password", Some("12 to 256 bytes"), "new-password"))}
         <button>"Change the password"</button>
     };
     view! {
-        <section class="card" aria-labelledby="password-title">
+        <section class="card" id="password" aria-labelledby="password-title">
             <h2 id="password-title">"Password"</h2>
             <p class="faint">"Changing it ends all your sessions: you sign in anew."</p>
             {form.draw(None, fields)}
@@ -89,7 +90,7 @@ pub(crate) async fn session_end(sent: Sent) -> Result<Done, Refusal> {
     let Sent { asked, fields } = sent;
     match asked.app.session_end(&asked.caller, &asked.op(), fields.get("id")).await {
         // One that ended meanwhile is what is wanted.
-        Ok(()) | Err(Refusal::None(_)) => Ok(Done::To("/settings".to_owned())),
+        Ok(()) | Err(Refusal::None(_)) => Ok(Done::To("/settings?done=ended".to_owned())),
         Err(refusal) => Err(refusal),
     }
 }
@@ -106,7 +107,7 @@ fn row(session: &Session, own: Option<&str>, csrf: &str, now: OffsetDateTime) ->
             <form method="post" action="/settings/sessions/end">
                 <input type="hidden" name="csrf" value=csrf.to_owned() />
                 <input type="hidden" name="id" value=session.id.clone() />
-                <button class="quiet">"End"</button>
+                <button class="quiet" aria-label=format!("End the session of {agent}")>"End"</button>
             </form>
         }
         .into_any()

@@ -1,7 +1,7 @@
 //! A team: who is in it, what it owns, and which roles it has where.
 
-use control::app::ApiListing;
-use control::{Listing, Refusal, Shown};
+use control::app::{ApiListing, GivenRole};
+use control::{Refusal, Shown};
 use leptos::prelude::*;
 use model::access::builtin;
 use model::{Key, Kind, Name};
@@ -14,7 +14,7 @@ use crate::edit::{change as changed, make, wrong};
 use crate::form::{Done, Form, Line, Sent};
 use crate::parts::{empty, head_of_counts, saved, table};
 
-/// Apis and grants that are shown of one team.
+/// Apis that are shown of one team.
 const MOST: usize = 100;
 
 const ROLES: [&str; 4] = ["Where", "Role", "Only for", "By"];
@@ -24,8 +24,12 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
     let team = asked.app.resource_show(&op, &key, None).await?;
     let listing = ApiListing { owner: Some(key.name.clone()), limit: MOST, ..Default::default() };
     let apis = asked.app.api_list(&op, listing).await?.items;
-    let grants = grants(&asked, &key.name).await?;
-    let spaces = spaces(&asked).await?;
+    let given = asked.app.team_roles(&op, &key.name).await?;
+    let spaces = match asked.visit.is_admin {
+        true => asked.app.workspace_list(&op).await?,
+        false => Vec::new(),
+    };
+    let spaces: Vec<_> = spaces.into_iter().flat_map(|one| one.namespaces).collect();
     let now = op.now;
     drawn(move || {
         let title = team.body["spec"]["title"].as_str().unwrap_or_default();
@@ -41,11 +45,11 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
             {head_of_counts(format!("Team {}", key.name), lead.to_owned())}
             {saved(&asked)}
             <div id="live">
-                <section class="card" aria-labelledby="apis-title">
+                <section class="card" id="apis" aria-labelledby="apis-title">
                     <h2 id="apis-title">"Apis"</h2>
                     {own}
                 </section>
-                {roles(&asked, &key, &grants, &spaces)}
+                {roles(&asked, &key, &given, &spaces)}
                 {members(&asked, &team)}
             </div>
         }
@@ -59,53 +63,23 @@ fn key(asked: &Asked) -> Result<Key, Refusal> {
     Ok(Key::new(Kind::Team, Kind::Team.default_namespace(), name))
 }
 
-/// The Grants to a team that may be read.
-async fn grants(asked: &Asked, team: &Name) -> Result<Vec<Shown>, Refusal> {
-    let (mut found, mut after) = (Vec::new(), None);
-    loop {
-        let listing =
-            Listing { kind: Some(Kind::Grant), limit: 1_000, after, ..Listing::default() };
-        let page = asked.app.resource_list(&asked.op(), &listing).await?;
-        let is_to = |grant: &Shown| {
-            let mut subjects = grant.body["spec"]["subjects"].as_array().into_iter().flatten();
-            subjects.any(|one| one["team"] == team.as_str())
-        };
-        found.extend(page.items.into_iter().filter(is_to));
-        after = page.next;
-        if after.is_none() || found.len() >= MOST {
-            return Ok(found);
-        }
-    }
-}
-
-/// The namespaces of workspaces that may be read, for what can be granted there.
-async fn spaces(asked: &Asked) -> Result<Vec<String>, Refusal> {
-    let listing = Listing { kind: Some(Kind::Workspace), limit: 500, ..Listing::default() };
-    let all = asked.app.resource_list(&asked.op(), &listing).await?.items;
-    let spaces = all.iter().flat_map(|one| {
-        let named: Vec<_> = texts(&one.body["spec"]["namespaces"]).collect();
-        if named.is_empty() { vec![one.key.name.to_string()] } else { named }
-    });
-    Ok(spaces.collect())
-}
-
-fn roles(asked: &Asked, key: &Key, grants: &[Shown], spaces: &[String]) -> AnyView {
-    let rows = grants.iter().map(|grant| {
-        let spec = &grant.body["spec"];
-        let apis: Vec<_> = texts(&spec["apis"]).collect();
+fn roles(asked: &Asked, key: &Key, given: &[GivenRole], spaces: &[Name]) -> AnyView {
+    let rows = given.iter().map(|one| {
+        let (meta, spec) = (&one.grant.metadata, &one.grant.spec);
+        let apis: Vec<_> = spec.apis.iter().map(ToString::to_string).collect();
         view! {
             <tr>
-                <th scope="row">{grant.key.namespace.to_string()}</th>
-                <td>{spec["role"].as_str().map(str::to_owned)}</td>
+                <th scope="row">{meta.namespace.to_string()}</th>
+                <td>{spec.role.to_string()}</td>
                 <td>{apis.join(", ")}</td>
-                <td>{grant.key.to_string()}</td>
+                <td>{format!("{}/{}", meta.namespace, meta.name)}</td>
             </tr>
         }
     });
     let rows: Vec<_> = rows.collect();
     let give = asked.visit.is_admin.then(|| {
         let form = Form::new(asked, format!("/teams/{}/role", key.name));
-        let first = spaces.first().cloned().unwrap_or_default();
+        let first = spaces.first().map(ToString::to_string).unwrap_or_default();
         let place = Line {
             field: "namespace",
             label: "In the workspace of the namespace",
@@ -123,7 +97,7 @@ fn roles(asked: &Asked, key: &Key, grants: &[Shown], spaces: &[String]) -> AnyVi
             ..Line::default()
         };
         let words = builtin::ROLES.iter().map(|(role, _)| ((*role).to_owned(), (*role).to_owned()));
-        let known = spaces.iter().map(|one| view! { <option value=one.clone()></option> });
+        let known = spaces.iter().map(|one| view! { <option value=one.to_string()></option> });
         let fields = view! {
             {form.text(place)}
             <datalist id="spaces-known">{known.collect_view()}</datalist>
@@ -134,7 +108,7 @@ fn roles(asked: &Asked, key: &Key, grants: &[Shown], spaces: &[String]) -> AnyVi
         view! { <h3>"Give it a role"</h3> {form.draw(None, fields)} }
     });
     view! {
-        <section class="card" aria-labelledby="roles-title">
+        <section class="card" id="roles" aria-labelledby="roles-title">
             <h2 id="roles-title">"Roles"</h2>
             {if rows.is_empty() {
                 empty("No Grant that you may see names it. What belongs to its Apis it may change \
@@ -166,7 +140,7 @@ fn members(asked: &Asked, team: &Shown) -> AnyView {
         }
     };
     view! {
-        <section class="card" aria-labelledby="members-title">
+        <section class="card" id="members" aria-labelledby="members-title">
             <h2 id="members-title">"Members"</h2>
             {shown}
         </section>
@@ -177,7 +151,11 @@ fn members(asked: &Asked, team: &Shown) -> AnyView {
 /// Changes who is in it.
 pub(crate) async fn change(sent: Sent) -> Result<Done, Refusal> {
     let (key, spec) = (key(&sent.asked)?, spec(&sent)?);
-    let receipt = changed(&sent, &key, |body| body["spec"] = spec).await?;
+    let receipt = changed(&sent, &key, |body| {
+        drop(body.as_object_mut().and_then(|body| body.insert("spec".to_owned(), spec)));
+        Ok(())
+    })
+    .await?;
     Ok(Done::saved(&format!("/teams/{}", key.name), receipt.revision))
 }
 

@@ -1,8 +1,9 @@
 //! Teams: who belongs together, and making one.
 
-use control::{Listing, Refusal, Shown};
+use control::{Listing, Page, Refusal, Shown};
 use leptos::prelude::*;
-use model::{Kind, Name};
+use model::{Key, Kind, Name};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Asked, Drawn, drawn};
@@ -15,35 +16,53 @@ const MOST: usize = 500;
 
 const HEADS: [&str; 4] = ["Team", "Members", "Groups", "Contact"];
 
-/// The Teams that may be read.
-async fn all(asked: &Asked) -> Result<Vec<Shown>, Refusal> {
-    let listing = Listing { kind: Some(Kind::Team), limit: MOST, ..Listing::default() };
-    Ok(asked.app.resource_list(&asked.op(), &listing).await?.items)
+/// The first Teams behind `after` that may be read, and what to ask for what follows.
+async fn all(asked: &Asked, after: Option<Key>) -> Result<Page<Shown, Key>, Refusal> {
+    let listing = Listing { kind: Some(Kind::Team), limit: MOST, after, ..Listing::default() };
+    asked.app.resource_list(&asked.op(), &listing).await
 }
 
-/// Their names.
+/// Names of Teams, for what is offered to choose from.
 pub(super) async fn names(asked: &Asked) -> Result<Vec<String>, Refusal> {
-    Ok(all(asked).await?.into_iter().map(|team| team.key.name.to_string()).collect())
+    let page = all(asked, None).await?;
+    Ok(page.items.into_iter().map(|team| team.key.name.to_string()).collect())
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct After {
+    /// The last of the page before.
+    #[serde(default)]
+    after: String,
 }
 
 pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
-    let teams = all(&asked).await?;
+    let After { after } = asked.query();
+    let after = Name::parse(&after).ok();
+    let after = after.map(|name| Key::new(Kind::Team, Kind::Team.default_namespace(), name));
+    let Page { items: teams, next, .. } = all(&asked, after).await?;
     drawn(move || {
+        let more = next.as_ref().map(|last| {
+            view! { <p><a href=format!("/teams?after={}", last.name)>"More teams"</a></p> }
+        });
         let rows = teams.iter().map(row).collect_view();
         let nothing = "There is no team that you may see.";
         let new = asked.visit.is_admin.then(|| new_form(&asked));
         view! {
             {head("Teams".to_owned(), "Who belongs together, and so owns and may do the same.".to_owned())}
             {saved(&asked)}
-            {asked.visit.is_admin.then(|| view! { <p><a href="/users">"Users who sign in here"</a></p> })}
+            <p class="tabs">
+                <a href="/workspaces">"Workspaces"</a>
+                {asked.visit.is_admin.then(|| view! { <a href="/users">"Users who sign in here"</a> })}
+            </p>
             <div id="live">
-                <section class="card" aria-labelledby="teams-title">
+                <section class="card" id="teams" aria-labelledby="teams-title">
                     <h2 id="teams-title">"Teams"</h2>
                     {if teams.is_empty() {
                         empty(nothing, ()).into_any()
                     } else {
                         table("teams-title".to_owned(), &HEADS, rows).into_any()
                     }}
+                    {more}
                 </section>
                 {new}
             </div>
@@ -75,7 +94,7 @@ pub(super) fn texts(list: &Value) -> impl Iterator<Item = String> {
 }
 
 fn new_form(asked: &Asked) -> AnyView {
-    let form = Form::new(asked, "/teams/new".to_owned());
+    let form = Form::new(asked, "/teams/-/new".to_owned());
     let name = Line {
         field: "name",
         label: "Name",
@@ -92,7 +111,7 @@ fn new_form(asked: &Asked) -> AnyView {
         <button>"Make the team"</button>
     };
     view! {
-        <section class="card" aria-labelledby="new-title">
+        <section class="card" id="new" aria-labelledby="new-title">
             <h2 id="new-title">"A new team"</h2>
             {form.draw(None, fields)}
         </section>
@@ -164,7 +183,7 @@ pub(crate) async fn new(sent: Sent) -> Result<Done, Refusal> {
     let name = sent.fields.get("name").trim();
     let name = Name::parse(name);
     let name = name.map_err(|why| wrong([("metadata.name".to_owned(), why.to_string())]))?;
-    let key = model::Key::new(Kind::Team, Kind::Team.default_namespace(), name);
+    let key = Key::new(Kind::Team, Kind::Team.default_namespace(), name);
     let receipt = make(&sent, &key, spec(&sent)?).await?;
     Ok(Done::saved(&format!("/teams/{}", key.name), receipt.revision))
 }

@@ -9,12 +9,12 @@ use time::OffsetDateTime;
 use super::{Asked, Drawn, drawn};
 use crate::form::{Done, Form, Line, Sent};
 use crate::islands::copy::Copy;
-use crate::parts::{Mood, escaped, head, mood, table, when_micros};
+use crate::parts::{Mood, escaped, head, mood, saved, table, when_micros};
 
 /// Users of one page.
 const PAGE: i64 = 100;
 
-const HEADS: [&str; 4] = ["User", "State", "Made", "Shut out"];
+const HEADS: [&str; 3] = ["User", "State", "Made"];
 
 #[derive(Debug, Default, Deserialize)]
 struct After {
@@ -33,8 +33,8 @@ async fn read(asked: &Asked) -> Result<Vec<User>, Refusal> {
 }
 
 fn draw(asked: &Asked, users: &[User], told: Option<AnyView>) -> AnyView {
-    let (csrf, now) = (asked.csrf(), asked.visit.now);
-    let rows = users.iter().map(|user| row(user, &csrf, now)).collect_view();
+    let now = asked.visit.now;
+    let rows = users.iter().map(|user| row(user, now)).collect_view();
     let is_full = i64::try_from(users.len()).is_ok_and(|users| users == PAGE);
     let more = users.last().filter(|_| is_full).map(|last| {
         view! { <p><a href=format!("/users?after={}", escaped(&last.name))>"More users"</a></p> }
@@ -42,39 +42,31 @@ fn draw(asked: &Asked, users: &[User], told: Option<AnyView>) -> AnyView {
     view! {
         {head("Users".to_owned(), "Who may sign in; what they may do their teams and roles say.".to_owned())}
         {told}
+        {saved(asked)}
         <div id="live">
-            <section class="card" aria-labelledby="users-title">
+            <section class="card" id="users" aria-labelledby="users-title">
                 <h2 id="users-title">"Users"</h2>
                 {table("users-title".to_owned(), &HEADS, rows)}
                 {more}
             </section>
             {new_form(asked)}
             {reset_form(asked)}
+            {out_form(asked)}
         </div>
     }
     .into_any()
 }
 
-fn row(user: &User, csrf: &str, now: OffsetDateTime) -> AnyView {
+fn row(user: &User, now: OffsetDateTime) -> AnyView {
     let state = match user.disabled {
         true => mood(Mood::Bad, "shut out".to_owned()),
         false => mood(Mood::Good, "may sign in".to_owned()),
     };
-    let out = (!user.disabled).then(|| {
-        view! {
-            <form method="post" action="/users/disable">
-                <input type="hidden" name="csrf" value=csrf.to_owned() />
-                <input type="hidden" name="name" value=user.name.clone() />
-                <button class="quiet" aria-label=format!("Shut {} out", user.name)>"Shut out for good"</button>
-            </form>
-        }
-    });
     view! {
         <tr id=format!("user-{}", user.name)>
             <th scope="row">{user.name.clone()}</th>
             <td>{state}</td>
             <td>{when_micros(user.created, now)}</td>
-            <td>{out}</td>
         </tr>
     }
     .into_any()
@@ -96,7 +88,7 @@ fn new_form(asked: &Asked) -> AnyView {
         <button>"Make the user, and show a password"</button>
     };
     view! {
-        <section class="card" aria-labelledby="new-title">
+        <section class="card" id="new" aria-labelledby="new-title">
             <h2 id="new-title">"A new user"</h2>
             {form.draw(None, fields)}
         </section>
@@ -120,8 +112,26 @@ fn reset_form(asked: &Asked) -> AnyView {
         <button>"Give it, and end their sessions"</button>
     };
     view! {
-        <section class="card" aria-labelledby="reset-title">
+        <section class="card" id="reset" aria-labelledby="reset-title">
             <h2 id="reset-title">"Another password"</h2>
+            {form.draw(None, fields)}
+        </section>
+    }
+    .into_any()
+}
+
+fn out_form(asked: &Asked) -> AnyView {
+    let form = Form::new(asked, "/users/disable".to_owned());
+    let hint = Some("typed, since it is for good: the name is not given again");
+    let (field, label, path) = ("out", "Who is to be shut out", "name");
+    let name = Line { field, label, path, hint, required: true, ..Line::default() };
+    let fields = view! {
+        {form.text(name)}
+        <button>"Shut this user out for good"</button>
+    };
+    view! {
+        <section class="card" id="out" aria-labelledby="out-title">
+            <h2 id="out-title">"Shut a user out"</h2>
             {form.draw(None, fields)}
         </section>
     }
@@ -156,12 +166,12 @@ pub(crate) async fn password(sent: Sent) -> Result<Done, Refusal> {
         address: asked.visit.address(),
     };
     asked.app.user_password(&asked.caller, &asked.op(), new).await?;
-    Ok(Done::To("/users".to_owned()))
+    Ok(Done::To("/users?done=password".to_owned()))
 }
 
 /// Shuts a user out for good.
 pub(crate) async fn disable(sent: Sent) -> Result<Done, Refusal> {
     let Sent { asked, fields } = sent;
-    asked.app.user_disable(&asked.op(), fields.get("name")).await?;
-    Ok(Done::To("/users".to_owned()))
+    asked.app.user_disable(&asked.op(), fields.get("out").trim()).await?;
+    Ok(Done::To("/users?done=out".to_owned()))
 }

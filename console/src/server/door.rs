@@ -1,4 +1,4 @@
-//! The door of the pages: who comes, which page they want, and the forms that work without a script.
+//! The door of the pages: who comes, which page they want, and signing in and out.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,21 +18,21 @@ use control::rest::{Visit, status};
 use leptos::prelude::*;
 use serde::Deserialize;
 
-use super::draw::{Here, draw};
+use super::draw::{Context, Here, draw};
 use super::sent::{form_of, made};
 use super::{Console, sent};
 use crate::frame::{Place, Reader, Title};
 use crate::pages::{
     Asked, Drawn, access, api, apis, audit, change, changes, fleet, overview, refused, request,
-    requests, settings, sign_in, team, teams, users,
+    requests, settings, sign_in, team, teams, users, workspace, workspaces,
 };
 
 /// Bytes of a form.
-const FORM: usize = 16 << 10;
+const FORM: usize = 256 << 10;
 /// How long an answer may take, its request included.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Where one signs in.
-pub(super) const SIGN_IN: &str = "/sign-in";
+const SIGN_IN: &str = "/sign-in";
 
 /// A page of who is signed in.
 #[derive(Debug)]
@@ -51,6 +51,8 @@ static PAGES: &[Page] = &[
     page("/apis/{namespace}/{name}", "Api", Place::Apis, |asked| Box::pin(api::ask(asked))),
     page("/teams", "Teams", Place::Teams, |asked| Box::pin(teams::ask(asked))),
     page("/teams/{name}", "Team", Place::Teams, |asked| Box::pin(team::ask(asked))),
+    page("/workspaces", "Workspaces", Place::Teams, |asked| Box::pin(workspaces::ask(asked))),
+    page("/workspaces/{name}", "Workspace", Place::Teams, |asked| Box::pin(workspace::ask(asked))),
     page("/access", "Access", Place::Access, |asked| Box::pin(access::ask(asked))),
     page("/access/ask", "Ask for access", Place::Access, |asked| Box::pin(access::ask_for(asked))),
     page("/users", "Users", Place::Teams, |asked| Box::pin(users::ask(asked))),
@@ -113,6 +115,7 @@ async fn show(console: Arc<Console>, page: &'static Page, request: Request<Body>
     if placed.iter().any(|part| part.chars().any(char::is_control)) {
         return refuse(&console, &visit, Refusal::None("such page".to_owned())).await;
     }
+    let named = placed.join("/");
     let here = parts.uri.path_and_query().map_or("/", |here| here.as_str()).to_owned();
     let asked = Asked {
         app: Arc::clone(console.rest.app()),
@@ -120,33 +123,42 @@ async fn show(console: Arc<Console>, page: &'static Page, request: Request<Body>
         caller,
         parts: placed,
         uri: parts.uri,
-        nodes: console.nodes.to_string(),
+        nodes: console.nodes(),
         tried: None,
     };
     match (page.ask)(asked).await {
-        Ok(Drawn::Page(body)) => drawn(&console, page, &visit, StatusCode::OK, here, body).await,
+        Ok(Drawn::Page(body)) => {
+            let context = Context { here: Some(Here(here)), refused: None };
+            drawn(&console, (page, &named), &visit, StatusCode::OK, context, body).await
+        }
         Ok(Drawn::Elsewhere(to)) => Redirect::to(&to).into_response(),
         Err(refusal) => refuse(&console, &visit, refusal).await,
     }
 }
 
-/// A page with this body, which is to be found at `here`.
+/// A page with this body, of what the braces in its path name.
 pub(super) async fn drawn(
     console: &Console,
-    page: &Page,
+    (page, named): (&Page, &str),
     visit: &Visit,
     status: StatusCode,
-    here: String,
+    context: Context,
     body: Box<dyn Fn() -> AnyView + Send + Sync>,
 ) -> Response {
-    let title = title(page.title, page.place, visit);
+    let text =
+        if named.is_empty() { page.title.to_owned() } else { format!("{} {named}", page.title) };
+    let title = title(&text, page.place, visit);
     let body = Arc::new(body);
-    draw(console.options.clone(), status, title, Some(Here(here)), move || body()).await
+    draw(console.options.clone(), status, title, context, move || body()).await
 }
 
 /// To where one signs in, and back from there.
 fn to_sign_in(parts: &Parts) -> Response {
-    let to = parts.uri.path_and_query().map_or("/", |to| to.as_str());
+    sign_in_to(parts.uri.path_and_query().map_or("/", |to| to.as_str()))
+}
+
+/// The same, to go on to this path.
+pub(super) fn sign_in_to(to: &str) -> Response {
     match to {
         "/" => Redirect::to(SIGN_IN).into_response(),
         to => {
@@ -169,7 +181,7 @@ pub(super) async fn refuse(console: &Console, visit: &Visit, refusal: Refusal) -
     let (head, words) = refused::words(&refusal);
     let title = title(head, Place::Aside, visit);
     let body = move || refused::draw(head, words.clone()).into_any();
-    draw(console.options.clone(), status(&refusal), title, None, body).await
+    draw(console.options.clone(), status(&refusal), title, Context::default(), body).await
 }
 
 async fn missing(State(console): State<Arc<Console>>, request: Request<Body>) -> Response {
@@ -205,7 +217,7 @@ async fn sign_in_shown(State(console): State<Arc<Console>>, request: Request<Bod
 async fn sign_in_drawn(console: &Console, status: StatusCode, tried: sign_in::Tried) -> Response {
     let title = Title { text: "Sign in".to_owned(), place: Place::Aside, reader: None };
     let body = move || sign_in::draw(tried.clone()).into_any();
-    draw(console.options.clone(), status, title, None, body).await
+    draw(console.options.clone(), status, title, Context::default(), body).await
 }
 
 async fn sign_in(State(console): State<Arc<Console>>, request: Request<Body>) -> Response {
@@ -231,7 +243,7 @@ async fn sign_in(State(console): State<Arc<Console>>, request: Request<Body>) ->
 }
 
 async fn sign_out(State(console): State<Arc<Console>>, request: Request<Body>) -> Response {
-    let visit = match made(&console, request).await {
+    let visit = match made(&console, "/", request).await {
         Ok((visit, ..)) => visit,
         Err(answer) => return *answer,
     };

@@ -1,5 +1,7 @@
 //! A page as an answer: its document, and what browsers may do with it.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::http::{HeaderValue, Request, StatusCode, header};
 use axum::response::Response;
@@ -7,6 +9,7 @@ use leptos::config::LeptosOptions;
 use leptos::nonce::Nonce;
 use leptos::prelude::*;
 
+use crate::form::Tried;
 use crate::frame::{Title, document};
 
 /// Where the page is to be found that is drawn: not always where it was asked for, as a form that is
@@ -14,13 +17,24 @@ use crate::frame::{Title, document};
 #[derive(Debug, Clone)]
 pub(crate) struct Here(pub(crate) String);
 
+/// That a form of the page was refused, for its head to tell.
+#[derive(Debug, Clone)]
+pub(crate) struct Refused(pub(crate) Arc<Tried>);
+
+/// What parts of a page are told besides what they are given.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Context {
+    pub(crate) here: Option<Here>,
+    pub(crate) refused: Option<Refused>,
+}
+
 /// Draws a page. Scripts run from our own files, and inline where they carry what was made up for this
 /// answer; nobody frames a page, and forms go nowhere else.
 pub(super) async fn draw(
     options: LeptosOptions,
     status: StatusCode,
     title: Title,
-    here: Option<Here>,
+    context: Context,
     body: impl Fn() -> AnyView + Clone + Send + Sync + 'static,
 ) -> Response {
     let nonce = Nonce::new();
@@ -32,7 +46,9 @@ pub(super) async fn draw(
     let drawn = leptos_axum::render_app_async_with_context(
         move || {
             provide_context(nonce.clone());
-            here.clone().map(provide_context);
+            let Context { here, refused } = context.clone();
+            here.map(provide_context);
+            refused.map(provide_context);
         },
         move || document(options.clone(), title.clone(), body()),
     );

@@ -17,9 +17,10 @@ use control::authn::Caller;
 use control::rest::{Visit, status};
 
 use super::Console;
-use super::door::{self, Page, SIGN_IN, refuse};
+use super::door::{self, Page, refuse};
+use super::draw::{Context, Here, Refused};
 use crate::form::{Done, Fields, Sent, Tried};
-use crate::pages::{Asked, access, api, change, fleet, settings, team, teams, users};
+use crate::pages::{Asked, access, api, change, fleet, settings, team, teams, users, workspace};
 
 /// A form of who is signed in.
 #[derive(Debug)]
@@ -34,9 +35,9 @@ type Send = fn(Sent) -> Pin<Box<dyn Future<Output = Result<Done, Refusal>> + std
 
 static FORMS: &[Form] = &[
     form("/apis/{namespace}/{name}/owner", API, |sent| Box::pin(api::owner(sent))),
-    form("/apis/{namespace}/{name}/life", API, |sent| Box::pin(api::life_move(sent))),
-    form("/apis/{namespace}/{name}/weights", API, |sent| Box::pin(api::weights(sent))),
-    form("/teams/new", "/teams", |sent| Box::pin(teams::new(sent))),
+    form("/apis/{namespace}/{name}/life", API, |sent| Box::pin(api::life::go(sent))),
+    form("/apis/{namespace}/{name}/weights", API, |sent| Box::pin(api::split::weights(sent))),
+    form("/teams/-/new", "/teams", |sent| Box::pin(teams::new(sent))),
     form("/teams/{name}/change", "/teams/{name}", |sent| Box::pin(team::change(sent))),
     form("/teams/{name}/role", "/teams/{name}", |sent| Box::pin(team::role(sent))),
     form("/fleet/join", "/fleet", |sent| Box::pin(fleet::join(sent))),
@@ -47,6 +48,8 @@ static FORMS: &[Form] = &[
     form("/access/{id}/grant", "/access", |sent| Box::pin(access::grant(sent))),
     form("/access/{id}/refuse", "/access", |sent| Box::pin(access::refuse(sent))),
     form("/access/{id}/withdraw", "/access", |sent| Box::pin(access::withdraw(sent))),
+    form("/workspaces/{name}/claim", WORKSPACE, |sent| Box::pin(workspace::claim_new(sent))),
+    form("/workspaces/{name}/release", WORKSPACE, |sent| Box::pin(workspace::release(sent))),
     form("/users/new", "/users", |sent| Box::pin(users::new(sent))),
     form("/users/password", "/users", |sent| Box::pin(users::password(sent))),
     form("/users/disable", "/users", |sent| Box::pin(users::disable(sent))),
@@ -57,6 +60,7 @@ static FORMS: &[Form] = &[
 ];
 
 const API: &str = "/apis/{namespace}/{name}";
+const WORKSPACE: &str = "/workspaces/{name}";
 
 const fn form(path: &'static str, page: &'static str, send: Send) -> Form {
     Form { path, page, send }
@@ -92,27 +96,30 @@ async fn send(
     let placed =
         placed.map(|all| all.iter().map(|(_, value)| value.to_owned()).collect::<Vec<_>>());
     let (action, here) = (parts.uri.path().to_owned(), form.stands_on(&parts.uri));
-    let (visit, caller, fields) = match made(&console, Request::from_parts(parts, body)).await {
-        Ok(sent) => sent,
-        Err(answer) => return *answer,
-    };
+    let (visit, caller, fields) =
+        match made(&console, &here, Request::from_parts(parts, body)).await {
+            Ok(sent) => sent,
+            Err(answer) => return *answer,
+        };
     let placed = placed.unwrap_or_default();
     if placed.iter().any(|part| part.chars().any(char::is_control)) {
         return refuse(&console, &visit, Refusal::None("such page".to_owned())).await;
     }
+    let named = placed.join("/");
     let asked = |tried| Asked {
         app: Arc::clone(console.rest.app()),
         visit: visit.clone(),
         caller: caller.clone(),
         parts: placed.clone(),
         uri: here.parse().unwrap_or_default(),
-        nodes: console.nodes.to_string(),
+        nodes: console.nodes(),
         tried,
     };
     match (form.send)(Sent { asked: asked(None), fields: fields.clone() }).await {
         Ok(Done::To(to)) => Redirect::to(&to).into_response(),
         Ok(Done::Told(body)) => {
-            door::drawn(&console, page, &visit, StatusCode::OK, here.clone(), body).await
+            let context = Context { here: Some(Here(here.clone())), refused: None };
+            door::drawn(&console, (page, &named), &visit, StatusCode::OK, context, body).await
         }
         Err(refusal) => {
             let tried = Arc::new(Tried { action, fields, refusal });
@@ -120,7 +127,9 @@ async fn send(
             match (page.ask)(asked).await {
                 Ok(crate::pages::Drawn::Page(body)) => {
                     let status = status(&tried.refusal);
-                    door::drawn(&console, page, &visit, status, here.clone(), body).await
+                    let (here, refused) = (Some(Here(here.clone())), Some(Refused(tried)));
+                    let context = Context { here, refused };
+                    door::drawn(&console, (page, &named), &visit, status, context, body).await
                 }
                 Ok(crate::pages::Drawn::Elsewhere(to)) => Redirect::to(&to).into_response(),
                 Err(refusal) => refuse(&console, &visit, refusal).await,
@@ -149,14 +158,16 @@ pub(super) async fn form_of(
     }
 }
 
-/// The same, of somebody who is signed in and shows that a page of ours made it for them.
+/// The same, of somebody who is signed in and shows that a page of ours, the one at `here`, made it for
+/// them.
 pub(super) async fn made(
     console: &Console,
+    here: &str,
     request: Request<Body>,
 ) -> Result<(Visit, Caller, Fields), Box<Response>> {
     let (visit, fields) = form_of(console, request).await?;
     let Some(caller) = visit.caller.clone() else {
-        return Err(Box::new(Redirect::to(SIGN_IN).into_response()));
+        return Err(Box::new(door::sign_in_to(here)));
     };
     if !visit.made(fields.get("csrf")) {
         let words = "this form was made for another session; load the page again".to_owned();

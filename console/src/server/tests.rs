@@ -174,6 +174,7 @@ async fn every_page_is_whole_before_any_script_runs_and_says_what_browsers_may_d
             // Nobody made any.
             "/apis/{namespace}/{name}" => ("/apis/shop/books", StatusCode::NOT_FOUND),
             "/teams/{name}" => ("/teams/weavers", StatusCode::NOT_FOUND),
+            "/workspaces/{name}" => ("/workspaces/loom", StatusCode::NOT_FOUND),
             "/changes/{revision}/receipt" => ("/changes/1/receipt", StatusCode::OK),
             // No proxy told of any.
             "/requests/{id}" => ("/requests/r-1", StatusCode::NOT_FOUND),

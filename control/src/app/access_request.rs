@@ -144,7 +144,7 @@ impl App {
     }
 
     /// Gives what was asked for, by one commit that makes one Grant: of `role`, or of the proposed
-    /// one. The Grant is there if and only if the request is granted.
+    /// one; for these `apis` alone, if the caller says for which it was shown to them. The Grant is there if and only if the request is granted.
     ///
     /// # Errors
     /// [`Refusal::None`] where there is no such request, or none that the caller may know of,
@@ -155,13 +155,24 @@ impl App {
         op: &Op,
         id: &str,
         role: Option<&Name>,
+        apis: Option<&[Name]>,
     ) -> Result<Receipt, Refusal> {
-        self.once(op, self.give(op, id, role)).await
+        self.once(op, self.give(op, id, role, apis)).await
     }
 
-    async fn give(&self, op: &Op, id: &str, role: Option<&Name>) -> Result<Receipt, Refusal> {
+    async fn give(
+        &self,
+        op: &Op,
+        id: &str,
+        role: Option<&Name>,
+        apis: Option<&[Name]>,
+    ) -> Result<Receipt, Refusal> {
         let found = self.decidable(op, id).await?;
         let proposal = found.given(role)?;
+        if apis.is_some_and(|apis| apis != proposal.apis) {
+            let text = "what was asked for went to another Api meanwhile; look at it again";
+            return Err(wrong("apis", text));
+        }
         let Found { row, want, .. } = found;
         let user = Name::parse(&row.user_name).map_err(|_| none())?;
         let edit = Edit::Put { resource: proposal.resource(user), expected: Expect::Absent };

@@ -257,11 +257,17 @@ impl ApiListing {
     }
 
     /// The page that is asked for, and where the next one begins. Where what it is to follow is gone,
-    /// it begins anew.
+    /// only the order of names still knows where that was; in any other it is the end.
     fn cut(&self, rows: Vec<Found>) -> (Vec<Found>, Option<Key>) {
-        let after = self.after.as_ref();
-        let at = after.and_then(|after| rows.iter().position(|found| found.row.key == *after));
-        let mut rest = rows.into_iter().skip(at.map_or(0, |at| at + 1));
+        let begins = match (&self.after, self.order) {
+            (None, _) => 0,
+            (Some(after), ApiOrder::Name) => rows.partition_point(|found| found.row.key <= *after),
+            (Some(after), _) => {
+                let at = rows.iter().position(|found| found.row.key == *after);
+                at.map_or(rows.len(), |at| at + 1)
+            }
+        };
+        let mut rest = rows.into_iter().skip(begins);
         let items: Vec<_> = rest.by_ref().take(self.limit).collect();
         let next = rest.next().and(items.last()).map(|last| last.row.key.clone());
         (items, next)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::Scope;
+use model::{Key, Scope};
 use store::node::Node;
 use time::OffsetDateTime;
 use tokio::time::Instant;
@@ -55,6 +55,15 @@ pub struct Rolled {
     pub rejected: Vec<Rejected>,
 }
 
+/// What a node runs of one scope.
+#[derive(Debug)]
+pub(super) struct Runs {
+    /// The revision, and since when, in microseconds since 1970; none if it runs nothing of it.
+    pub(super) at: Option<(i64, i64)>,
+    /// What it does not run as it was committed, of any scope.
+    pub(super) rejected: Vec<Key>,
+}
+
 impl App {
     /// How far a revision has come; answers when it has come everywhere or `wait` (two minutes at
     /// most) is over.
@@ -84,9 +93,21 @@ impl App {
         }
     }
 
-    /// Whether every node runs a revision of these scopes that was heard of lately, and how far each
-    /// has come that may be seen.
-    pub(super) async fn rolled(
+    /// What every node runs of a scope, without those that nobody waits for.
+    pub(super) async fn runs(&self, scope: &Scope, now: i64) -> Result<Vec<Runs>, Refusal> {
+        let mut all = Vec::new();
+        for node in self.store.node_list().await? {
+            let NodeNow { state, running, rejected, .. } = self.now(&node, now).await?;
+            if state == NodeState::Away && now.saturating_sub(node.last_seen) >= GONE {
+                continue;
+            }
+            let rejected = rejected.iter().filter_map(|one| one.key.known()).collect();
+            all.push(Runs { at: running.get(scope).copied(), rejected });
+        }
+        Ok(all)
+    }
+
+    async fn rolled(
         &self,
         op: &Op,
         revision: i64,

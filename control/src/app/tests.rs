@@ -13,8 +13,8 @@ use store::Location;
 use super::*;
 use crate::edit::read;
 
-mod api;
 mod access_request;
+mod api;
 mod bookshop;
 mod holes;
 mod lookup;

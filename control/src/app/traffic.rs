@@ -209,11 +209,13 @@ pub(super) struct Eyes {
     pub(super) sight: Sight,
     /// Whether what a label leads to may be read, as was found before.
     seen: HashMap<(Key, Scope), bool>,
+    /// The Api of each route, as was found before.
+    apis: HashMap<Key, Option<Name>>,
 }
 
 impl Eyes {
     pub(super) fn new(sight: Sight) -> Self {
-        Eyes { sight, seen: HashMap::new() }
+        Eyes { sight, seen: HashMap::new(), apis: HashMap::new() }
     }
 
     /// The row that a label belongs to, if it may be seen and is asked for.
@@ -289,9 +291,14 @@ impl Eyes {
     }
 
     /// The Api whose requests they are.
-    pub(super) fn api_of(&self, row: &Row) -> Option<Name> {
-        let key = row.route.as_ref()?.known()?;
-        api_of(&self.sight.object(&key)?.resource)
+    pub(super) fn api_of(&mut self, row: &Row) -> Option<Name> {
+        let route = row.route.as_ref()?;
+        if let Some(found) = self.apis.get(route) {
+            return found.clone();
+        }
+        let found = route.known().and_then(|key| api_of(&self.sight.object(&key)?.resource));
+        self.apis.insert(route.clone(), found.clone());
+        found
     }
 }
 

@@ -98,6 +98,9 @@ struct ProposalShape {
 pub(super) struct NewAccessGrant {
     /// The role that is given instead of the proposed one.
     role: Option<Name>,
+    /// The Apis for whose objects alone it is to be given, as the proposal says: refused where they
+    /// became others.
+    apis: Option<Vec<Name>>,
     /// Why; kept with the change.
     message: Option<String>,
 }
@@ -129,9 +132,10 @@ pub(super) async fn list(ask: Ask) -> Result<Response, Problem> {
 }
 
 pub(super) async fn grant(ask: Ask) -> Result<Response, Problem> {
-    let NewAccessGrant { role, message } = ask.json_or_default()?;
+    let NewAccessGrant { role, apis, message } = ask.json_or_default()?;
     let op = change::op(&ask, message.unwrap_or_default())?;
-    let done = ask.app().access_request_grant(&op, ask.part("id"), role.as_ref()).await?;
+    let done =
+        ask.app().access_request_grant(&op, ask.part("id"), role.as_ref(), apis.as_deref()).await?;
     Ok(change::answer(&done))
 }
 

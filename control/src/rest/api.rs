@@ -86,6 +86,8 @@ pub(super) struct FullShape {
     may: MayShape,
     /// Who called it in the last 15 minutes; most requests first.
     callers: Vec<CallerShape>,
+    /// How many more called, less often.
+    more_callers: usize,
     /// Its routes, a hundred at most, in the order of their keys.
     routes_in_full: Vec<RouteShape>,
 }
@@ -135,8 +137,9 @@ struct RouteShape {
 struct SplitShape {
     /// That long, in seconds: since all nodes run its last change, at most a minute.
     seconds: f64,
-    /// Whether they all do; where not, it is counted from the change on.
-    everywhere: bool,
+    /// Whether they all do; where not, it is counted from the change on. Null of a change that is older
+    /// than what is counted, of which it is not looked at.
+    everywhere: Option<bool>,
     items: Vec<ShareShape>,
 }
 
@@ -185,9 +188,8 @@ fn listing(ask: &Ask) -> Result<ApiListing, Problem> {
         None
     });
     let lifecycle = ask.word("lifecycle").and_then(|word| {
-        let known = [Lifecycle::Draft, Lifecycle::Published, Lifecycle::Deprecated];
-        let mut known = known.into_iter().chain([Lifecycle::Retired]);
-        let found = known.find(|one| one.to_string().eq_ignore_ascii_case(word));
+        let found =
+            Lifecycle::ALL.into_iter().find(|one| one.to_string().eq_ignore_ascii_case(word));
         if found.is_none() {
             let text = format!("'{word}' is none of draft, published, deprecated and retired");
             faults.push(fault("lifecycle", text));
@@ -214,13 +216,15 @@ pub(super) async fn show(ask: Ask) -> Result<Response, Problem> {
     let none = || Refusal::None("such Api".to_owned());
     let part = |name| Name::parse(ask.part(name)).map_err(|_| none());
     let key = Key::new(Kind::Api, part("namespace")?, part("name")?);
-    let ApiInFull { row: own, routes, callers, may } = ask.app().api_show(&ask.op()?, &key).await?;
+    let ApiInFull { row: own, routes, callers, more_callers, may } =
+        ask.app().api_show(&ask.op()?, &key).await?;
     let May { transfer, lead } = may;
     let callers = callers.into_iter();
     Ok(answer::ok(&FullShape {
         row: row(own),
         may: MayShape { transfer, lead },
         callers: callers.map(|(caller, requests)| CallerShape { caller, requests }).collect(),
+        more_callers,
         routes_in_full: routes.into_iter().map(route).collect(),
     }))
 }

@@ -14,7 +14,7 @@ use super::problem::Problem;
 use super::resource::ResourceShape;
 use super::{
     access, access_request, api, audit, authority, change, join_token, node, openapi, request,
-    resource, session, stream, token, traffic, user,
+    resource, session, stream, token, traffic, user, workspace,
 };
 use crate::authn::Caller;
 use crate::{App, Refusal};
@@ -432,6 +432,30 @@ pub(super) static OPERATIONS: &[Operation] = &[
     .also("application/yaml")
     .most(CHANGE)
     .gives(&[(200, "Objects and requests.", Some(form::<change::PlanAnswer>))]),
+    Operation::new(
+        Get,
+        "/teams/{name}/roles",
+        "team_roles",
+        "The roles that a Team has, and where",
+        |ask| Box::pin(workspace::team_roles(ask)),
+    )
+    .gives(&[(200, "As far as you may read the Grants.", Some(page::<workspace::RoleShape>))]),
+    Operation::new(
+        Get,
+        "/workspaces",
+        "workspace_list",
+        "The workspaces in which you may read something",
+        |ask| Box::pin(workspace::list(ask)),
+    )
+    .gives(&[(200, "By name.", Some(page::<workspace::WorkspaceShape>))]),
+    Operation::new(
+        Get,
+        "/workspaces/{name}",
+        "workspace_show",
+        "A workspace with its roles and claims",
+        |ask| Box::pin(workspace::show(ask)),
+    )
+    .gives(&[(200, "The workspace.", Some(form::<workspace::FullShape>))]),
     Operation::new(Get, "/apis", "api_list", "The catalogue of Apis", |ask| {
         Box::pin(api::list(ask))
     })

@@ -62,7 +62,8 @@ pub(super) fn draw(asked: &Asked, tokens: &[Token], now: OffsetDateTime) -> AnyV
 
 fn row(token: &Token, csrf: &str, now: OffsetDateTime) -> AnyView {
     let at = |micros: Option<i64>| micros.map(|micros| when_micros(micros, now));
-    let is_over = token.expires.is_some_and(|ends| ends < now_micros(now));
+    let is_over =
+        token.expires.is_some_and(|ends| i128::from(ends) * 1000 < now.unix_timestamp_nanos());
     let end = match (token.revoked, is_over) {
         (Some(_), _) => mood(Mood::Bad, "revoked".to_owned()).into_any(),
         (None, true) => mood(Mood::Poor, "over".to_owned()).into_any(),
@@ -70,7 +71,7 @@ fn row(token: &Token, csrf: &str, now: OffsetDateTime) -> AnyView {
             <form method="post" action="/settings/tokens/revoke">
                 <input type="hidden" name="csrf" value=csrf.to_owned() />
                 <input type="hidden" name="id" value=token.id.clone() />
-                <button class="quiet">"Revoke"</button>
+                <button class="quiet" aria-label=format!("Revoke {}", token.name)>"Revoke"</button>
             </form>
         }
         .into_any(),
@@ -86,10 +87,6 @@ fn row(token: &Token, csrf: &str, now: OffsetDateTime) -> AnyView {
         </tr>
     }
     .into_any()
-}
-
-fn now_micros(now: OffsetDateTime) -> i64 {
-    i64::try_from(now.unix_timestamp_nanos() / 1000).unwrap_or(i64::MAX)
 }
 
 /// What a token is narrowed to, in words.
@@ -136,7 +133,7 @@ pub(crate) async fn revoke(sent: Sent) -> Result<Done, Refusal> {
     let Sent { asked, fields } = sent;
     match asked.app.token_revoke(&asked.caller, &asked.op(), fields.get("id")).await {
         // One that went meanwhile is what is wanted.
-        Ok(()) | Err(Refusal::None(_)) => Ok(Done::To("/settings".to_owned())),
+        Ok(()) | Err(Refusal::None(_)) => Ok(Done::To("/settings?done=revoked".to_owned())),
         Err(refusal) => Err(refusal),
     }
 }

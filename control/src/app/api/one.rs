@@ -1,12 +1,12 @@
 //! One Api: its routes with what became of their weights, who calls it, and who decides about it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use model::access::Asked;
 use model::policy::{AccessPolicy, PolicyTargetRef, TargetKind};
 use model::role::Verb;
-use model::route::HttpRoute;
+use model::route::{HttpRoute, ParentRef};
 use model::workspace::DefaultAccess;
 use model::{Key, Kind, Name, Resource, Scope};
 use wire::Side;
@@ -22,8 +22,10 @@ use crate::traffic::{Traffic, WINDOW};
 
 /// Routes of an Api that are shown in full.
 const ROUTES: usize = 100;
+/// Callers that are told.
+const CALLERS: usize = 100;
 /// How far back the split of a route goes, in microseconds.
-const WINDOW_OF_A_SPLIT: i64 = 60 * 1_000_000;
+const OF_A_SPLIT: i64 = 60 * 1_000_000;
 /// How long a node that is there takes at most to run a change, in microseconds.
 const SOON: i64 = 10 * 1_000_000;
 
@@ -37,6 +39,8 @@ pub struct ApiInFull {
     /// Who called it in the last 15 minutes, as [`Row::caller`](crate::app::Row::caller) names them,
     /// with how often; the most frequent first. What names nobody is who came without a credential.
     pub callers: Vec<(Option<String>, u64)>,
+    /// How many more called, less often.
+    pub more_callers: usize,
     /// What who asks may do with it.
     pub may: May,
 }
@@ -65,11 +69,11 @@ pub struct ApiRoute {
 /// Where the requests of a route went.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Split {
-    /// That long, in seconds: since every node that may be seen runs its last change, at most the
-    /// last minute.
+    /// That long, in seconds: since every node runs its last change, at most the last minute.
     pub seconds: f64,
-    /// Whether every such node runs it; where not, it is counted from the change on.
-    pub everywhere: bool,
+    /// Whether every node runs it; where not, it is counted from the change on. None of a change that
+    /// is older than what is counted, of which it is not looked at.
+    pub everywhere: Option<bool>,
     /// By the label of the rule and the Service's port, as NAMESPACE/NAME:PORT.
     pub sums: BTreeMap<(String, String), Cell>,
 }
@@ -121,46 +125,60 @@ impl App {
             Some((found, routes, callers, may))
         };
         let looked = self.aside(looked).await?;
-        let (Found { mut row, revision, .. }, found, callers, may) =
+        let (Found { mut row, revision, .. }, found, (callers, more_callers), may) =
             looked.ok_or_else(|| Refusal::hidden(key))?;
         let made = found.iter().map(|route| route.revision).chain([revision]).collect();
         let changes = self.changes_of(&made).await?;
         row.changed = changes.get(&revision).cloned();
-        let mut sight = Sight::new(op, self.world().await?);
-        let mut begun = BTreeMap::new();
-        let mut routes = Vec::new();
-        for FoundRoute { mut shown, scope, revision } in found {
-            shown.changed = changes.get(&revision).cloned();
-            let since = match (begun.get(&revision), &shown.changed) {
-                (Some(since), _) => *since,
-                (None, Some(changed)) => self.since(op, &scope, changed).await?,
-                (None, None) => (now, false),
-            };
-            begun.insert(revision, since);
-            (shown.split, sight) = split(&shown.key, self.traffic(), sight, since, now);
-            routes.push(shown);
-        }
-        Ok(ApiInFull { row, routes, callers, may })
+        let since = self.since(&found, &changes, now).await?;
+        let (traffic, keys) =
+            (Arc::clone(self.traffic()), found.iter().map(|one| one.shown.key.clone()));
+        let keys: Vec<_> = keys.zip(since).collect();
+        let sight = Sight::new(op, self.world().await?);
+        let splits = self.aside(move || splits(&keys, &traffic, sight, now)).await?;
+        let routes =
+            found.into_iter().zip(splits).map(|(FoundRoute { shown, revision, .. }, split)| {
+                ApiRoute { changed: changes.get(&revision).cloned(), split, ..shown }
+            });
+        Ok(ApiInFull { row, routes: routes.collect(), callers, more_callers, may })
     }
 
-    /// From when on what is counted shows a change, in microseconds since 1970, and whether every
-    /// node that may be seen runs it. A node that went on to a later change is taken to have run this
-    /// one soon.
+    /// From when on what is counted of each route shows its last change, in microseconds since 1970, and
+    /// whether every node runs it, where that is looked at: of a change that is older than what is
+    /// counted nobody asks. A node that went on to a later change is taken to have run this one soon.
     async fn since(
         &self,
-        op: &Op,
-        scope: &Scope,
-        changed: &Changed,
-    ) -> Result<(i64, bool), Refusal> {
-        let (at, now) = (micros(changed.at), micros(op.now));
-        let oldest = now - WINDOW_OF_A_SPLIT;
-        if at + SOON < oldest {
-            return Ok((oldest, true));
-        }
-        let (everywhere, nodes) = self.rolled(op, changed.revision, &[scope], now).await?;
-        let applied = nodes.iter().filter_map(|node| node.applied).map(micros).max();
-        let applied = applied.filter(|_| everywhere).unwrap_or(at);
-        Ok((applied.min(at + SOON).max(oldest), everywhere))
+        routes: &[FoundRoute],
+        changes: &BTreeMap<i64, Changed>,
+        now: i64,
+    ) -> Result<Vec<(i64, Option<bool>)>, Refusal> {
+        let oldest = now - OF_A_SPLIT;
+        let made =
+            |route: &FoundRoute| changes.get(&route.revision).map_or(0, |one| micros(one.at));
+        let is_fresh = |route: &&FoundRoute| made(route) + SOON >= oldest;
+        // All of an Api lies in one scope.
+        let runs = match routes.iter().find(is_fresh) {
+            Some(route) => self.runs(&route.scope, now).await?,
+            None => Vec::new(),
+        };
+        let since = routes.iter().map(|route| {
+            if !is_fresh(&route) {
+                return (oldest, None);
+            }
+            let at = made(route);
+            let applied = runs.iter().map(|node| {
+                let when = node.at.filter(|(revision, _)| *revision >= route.revision);
+                when.map(|(_, when)| when).filter(|_| !node.rejected.contains(&route.shown.key))
+            });
+            match applied.collect::<Option<Vec<_>>>() {
+                Some(applied) => {
+                    let last = applied.into_iter().max().unwrap_or(at);
+                    (last.clamp(at, at + SOON).max(oldest), Some(true))
+                }
+                None => (at.max(oldest), Some(false)),
+            }
+        });
+        Ok(since.collect())
     }
 }
 
@@ -198,7 +216,7 @@ fn routes(sight: &Sight, api: &Found) -> Vec<FoundRoute> {
             changed: None,
             may_weigh: may_weigh(sight, key, route, &api.row.key.name),
             split: Split::default(),
-            access: access(key, route, &targets),
+            access: access(sight, key, route, &targets),
             denies,
         };
         Some(FoundRoute { shown, scope: api.scope.clone(), revision: object.revision })
@@ -218,12 +236,12 @@ fn may_weigh(sight: &Sight, key: &Key, route: &HttpRoute, api: &Name) -> bool {
     sight.rights.permit(&asked).is_ok()
 }
 
-/// Every policy by what it is attached to; as nothing, where it may not be read.
+/// Every policy by what it is attached to.
 fn targets(sight: &Sight) -> BTreeMap<Key, Vec<Access>> {
     let mut targets = BTreeMap::<Key, Vec<Access>>::new();
     for (key, object) in sight.world.of_kind(Kind::AccessPolicy) {
         let Resource::AccessPolicy(policy) = &object.resource else { continue };
-        let shown = sight.sees(key, object).then(|| Arc::clone(policy));
+        let is_seen = sight.sees(key, object);
         for PolicyTargetRef { kind, name, section_name, .. } in &policy.spec.target_refs {
             let kind = match kind {
                 TargetKind::Gateway => Kind::Gateway,
@@ -231,30 +249,61 @@ fn targets(sight: &Sight) -> BTreeMap<Key, Vec<Access>> {
                 TargetKind::Service => Kind::Service,
             };
             let at = Key::new(kind, key.namespace.clone(), name.clone());
-            let section = section_name.clone();
-            let access = Access { at: at.clone(), section, policy: shown.clone() };
+            let (section, policy) = (section_name.clone(), Some(Arc::clone(policy)));
+            let access = Access { at: at.clone(), section, policy: policy.filter(|_| is_seen) };
             targets.entry(at).or_default().push(access);
         }
     }
     targets
 }
 
-/// What decides on the requests of a route, from the outer to the inner.
-fn access(key: &Key, route: &HttpRoute, targets: &BTreeMap<Key, Vec<Access>>) -> Vec<Access> {
-    let parents = route.spec.parent_refs.iter().filter_map(|parent| {
-        let kind = Kind::parse(&parent.kind)?;
-        let namespace = parent.namespace.as_ref().unwrap_or(&key.namespace);
-        Some(Key::new(kind, namespace.clone(), parent.name.clone()))
-    });
-    let parents: BTreeSet<_> = parents.collect();
-    let passed = parents.iter().chain([key]);
-    let mut all = Vec::new();
-    for at in passed {
-        let mut there = targets.get(at).cloned().unwrap_or_default();
-        there.sort_by_key(|access| access.section.is_some());
-        all.extend(there);
+/// What decides on the requests of a route, from the outer to the inner: at the listeners that it is
+/// attached to, at itself, and at the proxies beside what it sends them to.
+fn access(
+    sight: &Sight,
+    key: &Key,
+    route: &HttpRoute,
+    targets: &BTreeMap<Key, Vec<Access>>,
+) -> Vec<Access> {
+    let place = |kind: &str, namespace: &Option<Name>, name: &Name| {
+        let namespace = namespace.as_ref().unwrap_or(&key.namespace);
+        Some(Key::new(Kind::parse(kind)?, namespace.clone(), name.clone()))
+    };
+    let mut passed = Vec::new();
+    for parent in &route.spec.parent_refs {
+        let Some(at) = place(&parent.kind, &parent.namespace, &parent.name) else { continue };
+        let here = targets.get(&at).into_iter().flatten();
+        passed.extend(here.filter(|one| is_passed(sight, &at, parent, one.section.as_ref())));
+    }
+    passed.extend(targets.get(key).into_iter().flatten());
+    for to in route.spec.rules.iter().flat_map(|rule| &rule.backend_refs) {
+        let at = place(&to.kind, &to.namespace, &to.name);
+        passed.extend(at.and_then(|at| targets.get(&at)).into_iter().flatten());
+    }
+    let mut all = Vec::<Access>::new();
+    for one in passed {
+        // Which listeners and rules somebody else's policy names is theirs to know.
+        let section = one.section.clone().filter(|_| one.policy.is_some());
+        let one = Access { section, ..one.clone() };
+        if !all.contains(&one) {
+            all.push(one);
+        }
     }
     all
+}
+
+/// Whether what comes by a route's parent passes this listener of it.
+fn is_passed(sight: &Sight, at: &Key, parent: &ParentRef, listener: Option<&Name>) -> bool {
+    let Some(listener) = listener else { return true };
+    let port = || match sight.world.objects.get(at).map(|object| &object.resource) {
+        Some(Resource::Gateway(gateway)) => {
+            let mut all = gateway.spec.listeners.iter();
+            all.find(|one| one.name == *listener).map(|one| one.port)
+        }
+        _ => None,
+    };
+    parent.section_name.as_ref().is_none_or(|wanted| wanted == listener)
+        && parent.port.is_none_or(|wanted| port() == Some(wanted))
 }
 
 /// Whether a workspace denies what none of its own policies speaks of.
@@ -269,8 +318,13 @@ fn denies(sight: &Sight, scope: &Scope) -> bool {
     })
 }
 
-/// Who called an Api, and how often.
-fn callers(api: &Found, traffic: &Traffic, sight: Sight, now: i64) -> Vec<(Option<String>, u64)> {
+/// Who called an Api, and how often, the most frequent first; and how many more there are.
+fn callers(
+    api: &Found,
+    traffic: &Traffic,
+    sight: Sight,
+    now: i64,
+) -> (Vec<(Option<String>, u64)>, usize) {
     let mut eyes = Eyes::new(sight);
     let sums = traffic.sums(COARSE, (WINDOW, now), |label| {
         if label.side == Side::Inbound || label.scope != api.scope {
@@ -282,29 +336,42 @@ fn callers(api: &Found, traffic: &Traffic, sight: Sight, now: i64) -> Vec<(Optio
     let sums = sums.into_iter().map(|(caller, cells)| (caller, summed(&cells).requests()));
     let mut callers: Vec<_> = sums.collect();
     callers.sort_by(|(one, few), (other, many)| many.cmp(few).then_with(|| one.cmp(other)));
-    callers
+    let more = callers.len().saturating_sub(CALLERS);
+    callers.truncate(CALLERS);
+    (callers, more)
 }
 
-/// Where the requests of a route went since then.
-fn split(
-    route: &Key,
+/// Where the requests of each route went since then.
+fn splits(
+    routes: &[(Key, (i64, Option<bool>))],
     traffic: &Traffic,
     sight: Sight,
-    (since, everywhere): (i64, bool),
     now: i64,
-) -> (Split, Sight) {
+) -> Vec<Split> {
     let mut eyes = Eyes::new(sight);
-    let own = wire::Key::from(route);
-    let window = (now - since).max(0);
-    let sums = traffic.sums(FINE, (window, now), |label| {
+    let places: HashMap<wire::Key, usize> =
+        routes.iter().enumerate().map(|(place, (key, _))| (key.into(), place)).collect();
+    let sums = traffic.sums(FINE, (OF_A_SPLIT, now), |label| {
         // What comes to an application went through the route before.
-        if label.side == Side::Inbound || label.route.as_ref() != Some(&own) {
-            return None;
-        }
+        let route = label.route.as_ref().filter(|_| label.side != Side::Inbound)?;
+        let place = *places.get(route)?;
         let row = eyes.seen(label)?;
-        row.rule.zip(row.backend)
+        Some((place, row.rule?, row.backend?))
     });
-    let sums = sums.into_iter().map(|(to, cells)| (to, summed(&cells))).collect();
-    let seconds = seconds(FINE, window, now);
-    (Split { seconds, everywhere, sums }, eyes.sight)
+    let mut splits: Vec<_> = routes
+        .iter()
+        .map(|(_, (since, everywhere))| Split {
+            seconds: seconds(FINE, now - since, now),
+            everywhere: *everywhere,
+            sums: BTreeMap::new(),
+        })
+        .collect();
+    for ((place, rule, backend), cells) in sums {
+        let first = FINE.first(now - routes[place].1.0, now);
+        let since: BTreeMap<_, _> = cells.into_iter().filter(|(at, _)| *at >= first).collect();
+        if !since.is_empty() {
+            splits[place].sums.insert((rule, backend), summed(&since));
+        }
+    }
+    splits
 }

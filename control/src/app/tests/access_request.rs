@@ -90,7 +90,7 @@ impl Bed {
     }
 
     async fn grant(&self, op: &Op, id: &str, role: Option<&str>) -> Result<Receipt, Refusal> {
-        self.app.access_request_grant(op, id, role.map(name).as_ref()).await
+        self.app.access_request_grant(op, id, role.map(name).as_ref(), None).await
     }
 
     /// Has a user give a route another weight.

@@ -125,7 +125,11 @@ spec:
     let counts: Vec<_> =
         one.split.sums.iter().map(|((_, to), cell)| (to.as_str(), cell.requests())).collect();
     assert_eq!(counts, [("shop/app:80", 7), ("shop/next:80", 6)]);
-    assert!(one.split.everywhere && (6.0..=8.0).contains(&one.split.seconds), "{:?}", one.split);
+    assert!(
+        one.split.everywhere == Some(true) && (6.0..=8.0).contains(&one.split.seconds),
+        "{:?}",
+        one.split
+    );
     // A minute later all of it is over.
     let later = bed.app.api_show(&at(95), &orders).await.unwrap();
     assert_eq!((later.row.requests.sum.requests(), later.routes[0].split.sums.len()), (0, 0));

@@ -1,0 +1,225 @@
+//! A workspace: who may do what in it, field by field, and which hosts and paths it holds.
+
+use control::app::{GivenRole, HeldClaim, WorkspaceInFull};
+use control::{Edit, Expect, Refusal};
+use leptos::prelude::*;
+use model::role::{RoleRule, Subject};
+use model::{Key, Kind, Name};
+use serde_json::json;
+
+use super::workspaces::default_access;
+use super::{Asked, Drawn, drawn};
+use crate::edit::{make, wrong};
+use crate::form::{Done, Form, Line, Sent};
+use crate::parts::{empty, head, saved, table};
+
+const ROLES: [&str; 5] = ["Who", "Role", "May", "Only for", "By"];
+const CLAIMS: [&str; 4] = ["Host", "Paths", "By", "Release it"];
+
+pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
+    let name = name(&asked)?;
+    let shown = asked.app.workspace_show(&asked.op(), &name).await?;
+    drawn(move || {
+        let row = &shown.row;
+        let lead = if row.title.is_empty() { "A workspace." } else { &row.title };
+        let namespaces: Vec<_> = row.namespaces.iter().map(ToString::to_string).collect();
+        view! {
+            {head(format!("Workspace {}", row.name), lead.to_owned())}
+            {saved(&asked)}
+            <div id="live">
+                <section class="card" aria-label="In short">
+                    <dl class="facts">
+                        <dt>"Namespaces"</dt>
+                        <dd>{namespaces.join(", ")}</dd>
+                        <dt>"What no policy speaks of"</dt>
+                        <dd>{default_access(row.denies)}</dd>
+                        <dt>"Whom to ask"</dt>
+                        <dd>{row.owners.join(", ")}</dd>
+                    </dl>
+                </section>
+                {roles(&shown)}
+                {claims(&asked, &shown)}
+            </div>
+        }
+        .into_any()
+    })
+}
+
+fn name(asked: &Asked) -> Result<Name, Refusal> {
+    Name::parse(asked.part(0)).map_err(|_| Refusal::None("such workspace".to_owned()))
+}
+
+fn roles(shown: &WorkspaceInFull) -> AnyView {
+    let rows: Vec<_> = shown.roles.iter().map(role).collect();
+    view! {
+        <section class="card" id="roles" aria-labelledby="roles-title">
+            <h2 id="roles-title">"Who may do what"</h2>
+            <p class="faint">"The team that owns an Api may change what belongs to it without a grant."</p>
+            {if rows.is_empty() {
+                empty("No Grant of this workspace that you may read.", ())
+            } else {
+                table("roles-title".to_owned(), &ROLES, rows)
+            }}
+        </section>
+    }
+    .into_any()
+}
+
+fn role(given: &GivenRole) -> AnyView {
+    let spec = &given.grant.spec;
+    let who = spec.subjects.iter().map(|Subject { user, team }| match (user, team) {
+        (_, Some(team)) => {
+            view! { <a href=format!("/teams/{team}")>{format!("team {team}")}</a> " " }.into_any()
+        }
+        (user, None) => user.as_ref().map(|user| format!("user {user} ")).into_any(),
+    });
+    let may = match &given.rules {
+        Some(rules) => rules.iter().map(rule).collect::<Vec<_>>().join("; "),
+        None => "nothing: there is no such role".to_owned(),
+    };
+    let apis: Vec<_> = spec.apis.iter().map(ToString::to_string).collect();
+    view! {
+        <tr>
+            <th scope="row">{who.collect_view()}</th>
+            <td>{spec.role.to_string()}</td>
+            <td class="long">{may}</td>
+            <td>{apis.join(", ")}</td>
+            <td>{format!("{}/{}", given.grant.metadata.namespace, given.grant.metadata.name)}</td>
+        </tr>
+    }
+    .into_any()
+}
+
+/// What a rule of a role allows, in words.
+fn rule(rule: &RoleRule) -> String {
+    let verbs: Vec<_> = rule.verbs.iter().map(ToString::to_string).collect();
+    let kinds: Vec<_> = rule.kinds.iter().map(ToString::to_string).collect();
+    let kinds = if kinds.is_empty() { "everything".to_owned() } else { kinds.join(", ") };
+    let fields: Vec<_> = rule.fields.iter().map(ToString::to_string).collect();
+    match fields.is_empty() {
+        true => format!("{} {kinds}", verbs.join(", ")),
+        false => format!("{} {kinds}, only {}", verbs.join(", "), fields.join(", ")),
+    }
+}
+
+fn claims(asked: &Asked, shown: &WorkspaceInFull) -> AnyView {
+    let csrf = asked.csrf();
+    let rows: Vec<_> =
+        shown.claims.iter().flat_map(|held| claim(held, &shown.row.name, &csrf)).collect();
+    let new = (!shown.may_claim.is_empty()).then(|| claim_form(asked, shown));
+    view! {
+        <section class="card" id="claims" aria-labelledby="claims-title">
+            <h2 id="claims-title">"What it holds"</h2>
+            <p class="faint">"Nobody else may claim or route what a workspace holds, nor what overlaps with it."</p>
+            {if rows.is_empty() {
+                empty("It holds no host that you may know of.", ())
+            } else {
+                table("claims-title".to_owned(), &CLAIMS, rows)
+            }}
+            {new}
+        </section>
+    }
+    .into_any()
+}
+
+fn claim(held: &HeldClaim, workspace: &Name, csrf: &str) -> Vec<AnyView> {
+    let meta = &held.claim.metadata;
+    let by = format!("{}/{}", meta.namespace, meta.name);
+    let release = held.may_release.then(|| {
+        view! {
+            <form method="post" action=format!("/workspaces/{workspace}/release")>
+                <input type="hidden" name="csrf" value=csrf.to_owned() />
+                <input type="hidden" name="claim" value=by.clone() />
+                <input type="hidden" name="generation" value=held.generation />
+                <button class="quiet" aria-label=format!("Release all of {by}")>"Release"</button>
+            </form>
+        }
+        .into_any()
+    });
+    let mut release = release;
+    let hosts = held.claim.spec.hosts.iter();
+    let rows = hosts.map(|one| {
+        let paths = match one.paths.is_empty() {
+            true => "all".to_owned(),
+            false => one.paths.join(", "),
+        };
+        // One Claim is released as a whole.
+        let release = release.take();
+        view! {
+            <tr>
+                <th scope="row">{one.host.to_string()}</th>
+                <td class="long">{paths}</td>
+                <td>{by.clone()}</td>
+                <td>{release}</td>
+            </tr>
+        }
+        .into_any()
+    });
+    rows.collect()
+}
+
+fn claim_form(asked: &Asked, shown: &WorkspaceInFull) -> AnyView {
+    let form = Form::new(asked, format!("/workspaces/{}/claim", shown.row.name));
+    let spaces = shown.may_claim.iter().map(|one| (one.to_string(), one.to_string()));
+    let first = shown.may_claim.first().map(ToString::to_string).unwrap_or_default();
+    let line = |field, label, path, hint| Line { field, label, path, hint, ..Line::default() };
+    let space = line("namespace", "In the namespace", "metadata.namespace", None);
+    let host = line("host", "Host", "spec.hosts[0].host", Some("or *.HOST for all below it"));
+    let paths = line(
+        "paths",
+        "Paths",
+        "spec.hosts[0].paths",
+        Some("prefixes, one a line; the whole host if nothing is said"),
+    );
+    let fields = view! {
+        {form.text(Line { required: true, ..host })}
+        {form.lines(paths)}
+        {form.choice(Line { is: &first, ..space }, &spaces.collect::<Vec<_>>())}
+        {form.why("claim-why")}
+        <button>"Claim it"</button>
+    };
+    view! { <h3>"Claim a host"</h3> {form.draw(None, fields)} }.into_any()
+}
+
+/// Claims a host, or some paths of it.
+pub(crate) async fn claim_new(sent: Sent) -> Result<Done, Refusal> {
+    let workspace = name(&sent.asked)?;
+    let fields = &sent.fields;
+    let namespace = Name::parse(fields.get("namespace").trim())
+        .map_err(|why| wrong([("metadata.namespace".to_owned(), why.to_string())]))?;
+    let host = fields.get("host").trim();
+    let paths: Vec<_> = fields.words("paths").collect();
+    let mut claim = json!({ "host": host });
+    if !paths.is_empty() {
+        claim["paths"] = json!(paths);
+    }
+    let key = Key::new(Kind::Claim, namespace, named(host, &paths)?);
+    let receipt = make(&sent, &key, json!({ "hosts": [claim] })).await?;
+    Ok(Done::saved(&format!("/workspaces/{workspace}"), receipt.revision))
+}
+
+/// A name for a claim that says what it claims.
+fn named(host: &str, paths: &[&str]) -> Result<Name, Refusal> {
+    let all = std::iter::once(host).chain(paths.iter().copied()).collect::<Vec<_>>().join("-");
+    let all = all.to_ascii_lowercase().replace('*', "any");
+    let plain = all.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty());
+    let name = plain.collect::<Vec<_>>().join("-");
+    let name = name.get(..name.len().min(60)).unwrap_or_default().trim_end_matches('-');
+    Name::parse(name).map_err(|_| {
+        wrong([("spec.hosts[0].host".to_owned(), format!("'{host}' is no host name"))])
+    })
+}
+
+/// Lets go of what a Claim holds.
+pub(crate) async fn release(sent: Sent) -> Result<Done, Refusal> {
+    let workspace = name(&sent.asked)?;
+    let key = sent.fields.get("claim").split_once('/').and_then(|(namespace, name)| {
+        let names = Name::parse(namespace).ok().zip(Name::parse(name).ok());
+        names.map(|(namespace, name)| Key::new(Kind::Claim, namespace, name))
+    });
+    let key = key.ok_or_else(|| Refusal::None("such Claim".to_owned()))?;
+    let expected = Expect::Generation(sent.fields.get("generation").parse().unwrap_or(0));
+    let op = sent.asked.visit.op(String::new())?;
+    let receipt = sent.asked.app.change_commit(&op, vec![Edit::Delete { key, expected }]).await?;
+    Ok(Done::saved(&format!("/workspaces/{workspace}"), receipt.revision))
+}
