@@ -58,6 +58,7 @@ The bookshop is open in two clusters:\n\
 East: http://bookshop.localhost:8080 and https://bookshop.localhost:8443, admin port http://127.0.0.1:9901\n\
 West: http://bookshop.localhost:8180 and https://bookshop.localhost:8543, admin port http://127.0.0.1:9911\n\
 The console: {CONSOLE}, user admin, password {password} (REST: {SERVER}/api/v1)\n\
+  make a team (Teams), give it the catalog (Apis), move its weights, and see where requests go\n\
 \n\
 Try, in another terminal, from this folder:\n\
 \n\
