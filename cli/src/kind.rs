@@ -23,6 +23,7 @@ const fn short(kind: Kind) -> &'static [&'static str] {
         Kind::Team => &[],
         Kind::Role => &[],
         Kind::Grant => &[],
+        Kind::LoginProvider => &["login"],
     }
 }
 

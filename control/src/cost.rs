@@ -66,7 +66,8 @@ impl Cost {
             | Resource::Cluster(_)
             | Resource::Team(_)
             | Resource::Role(_)
-            | Resource::Grant(_) => cost,
+            | Resource::Grant(_)
+            | Resource::LoginProvider(_) => cost,
         }
     }
 }

@@ -46,6 +46,11 @@ pub(crate) fn references(resource: &Resource, world: &World) -> Vec<Reference> {
         | Resource::Cluster(_)
         | Resource::Team(_)
         | Resource::Role(_) => Vec::new(),
+        Resource::LoginProvider(provider) => {
+            let secret = provider.spec.client_secret_ref.as_ref();
+            let place = "spec.clientSecretRef";
+            secret.iter().map(|one| of(place, Kind::Secret, namespace, &one.name)).collect()
+        }
     };
     let is_api = matches!(resource, Resource::Api(_));
     let api = api_of(resource).filter(|_| !is_api);

@@ -272,7 +272,8 @@ pub(crate) const fn is_border(kind: Kind) -> bool {
         | Kind::Secret
         | Kind::ConfigMap
         | Kind::AccessPolicy
-        | Kind::Claim => false,
+        | Kind::Claim
+        | Kind::LoginProvider => false,
     }
 }
 
@@ -291,7 +292,7 @@ pub(crate) const fn is_traffic(kind: Kind) -> bool {
         | Kind::Workspace
         | Kind::Cluster => true,
         // Nothing that proxies do names a ConfigMap yet.
-        Kind::ConfigMap | Kind::Team | Kind::Role | Kind::Grant => false,
+        Kind::ConfigMap | Kind::Team | Kind::Role | Kind::Grant | Kind::LoginProvider => false,
     }
 }
 

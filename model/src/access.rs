@@ -124,6 +124,11 @@ impl Rights {
         Rights { limit: Some(Held { by: None, scope, apis: None, rules }), ..self }
     }
 
+    /// Whether they are none: whoever has them may not even read anything.
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
     /// Proof that this may be done, or why not.
     ///
     /// # Errors

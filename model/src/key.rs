@@ -45,11 +45,13 @@ pub enum Kind {
     Role,
     /// `heddle.dev/v1alpha1` Grant.
     Grant,
+    /// `heddle.dev/v1alpha1` LoginProvider.
+    LoginProvider,
 }
 
 impl Kind {
     /// Every kind, in the order in which listings show them.
-    pub const ALL: [Kind; 15] = [
+    pub const ALL: [Kind; 16] = [
         Kind::Gateway,
         Kind::HttpRoute,
         Kind::Service,
@@ -65,6 +67,7 @@ impl Kind {
         Kind::Team,
         Kind::Role,
         Kind::Grant,
+        Kind::LoginProvider,
     ];
 
     /// The word in the field `kind`.
@@ -85,6 +88,7 @@ impl Kind {
             Kind::Team => "Team",
             Kind::Role => "Role",
             Kind::Grant => "Grant",
+            Kind::LoginProvider => "LoginProvider",
         }
     }
 
@@ -102,7 +106,8 @@ impl Kind {
             | Kind::Cluster
             | Kind::Team
             | Kind::Role
-            | Kind::Grant => "heddle.dev/v1alpha1",
+            | Kind::Grant
+            | Kind::LoginProvider => "heddle.dev/v1alpha1",
         }
     }
 
@@ -114,7 +119,7 @@ impl Kind {
     /// Whether its objects are the whole installation's, and so lie in the platform's own namespace.
     pub const fn is_of_platform(self) -> bool {
         match self {
-            Kind::Workspace | Kind::Cluster | Kind::Team => true,
+            Kind::Workspace | Kind::Cluster | Kind::Team | Kind::LoginProvider => true,
             Kind::Gateway
             | Kind::HttpRoute
             | Kind::Service

@@ -23,6 +23,7 @@ pub mod header;
 pub mod identity;
 pub mod invalid;
 pub mod key;
+pub mod login;
 pub mod meta;
 pub mod name;
 pub mod path;

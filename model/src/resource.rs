@@ -9,6 +9,7 @@ use crate::claim::Claim;
 use crate::cluster::Cluster;
 use crate::gateway::Gateway;
 use crate::invalid::Checker;
+use crate::login::LoginProvider;
 use crate::policy::AccessPolicy;
 use crate::role::{Grant, Role};
 use crate::route::HttpRoute;
@@ -41,6 +42,7 @@ pub enum Resource {
     Team(Arc<Team>),
     Role(Arc<Role>),
     Grant(Arc<Grant>),
+    LoginProvider(Arc<LoginProvider>),
 }
 
 impl Resource {
@@ -62,6 +64,7 @@ impl Resource {
             Resource::Team(_) => Kind::Team,
             Resource::Role(_) => Kind::Role,
             Resource::Grant(_) => Kind::Grant,
+            Resource::LoginProvider(_) => Kind::LoginProvider,
         }
     }
 
@@ -83,6 +86,7 @@ impl Resource {
             Resource::Team(object) => &object.metadata,
             Resource::Role(object) => &object.metadata,
             Resource::Grant(object) => &object.metadata,
+            Resource::LoginProvider(object) => &object.metadata,
         }
     }
 
@@ -112,6 +116,9 @@ impl Resource {
             (Resource::Team(one), Resource::Team(other)) => Arc::ptr_eq(one, other),
             (Resource::Role(one), Resource::Role(other)) => Arc::ptr_eq(one, other),
             (Resource::Grant(one), Resource::Grant(other)) => Arc::ptr_eq(one, other),
+            (Resource::LoginProvider(one), Resource::LoginProvider(other)) => {
+                Arc::ptr_eq(one, other)
+            }
             (
                 Resource::Gateway(_)
                 | Resource::HttpRoute(_)
@@ -127,7 +134,8 @@ impl Resource {
                 | Resource::Cluster(_)
                 | Resource::Team(_)
                 | Resource::Role(_)
-                | Resource::Grant(_),
+                | Resource::Grant(_)
+                | Resource::LoginProvider(_),
                 _,
             ) => false,
         }
@@ -166,6 +174,7 @@ impl Resource {
             Resource::Team(object) => object.check(at),
             Resource::Role(object) => object.check(at),
             Resource::Grant(object) => object.check(at),
+            Resource::LoginProvider(object) => object.check(at),
         }
     }
 
@@ -201,6 +210,7 @@ impl Resource {
             Kind::Team => Resource::Team(Arc::new(from_value(value)?)),
             Kind::Role => Resource::Role(Arc::new(from_value(value)?)),
             Kind::Grant => Resource::Grant(Arc::new(from_value(value)?)),
+            Kind::LoginProvider => Resource::LoginProvider(Arc::new(from_value(value)?)),
         })
     }
 }

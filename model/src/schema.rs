@@ -16,6 +16,7 @@ use crate::api::Api;
 use crate::claim::Claim;
 use crate::cluster::Cluster;
 use crate::gateway::Gateway;
+use crate::login::LoginProvider;
 use crate::policy::AccessPolicy;
 use crate::role::{Grant, Role};
 use crate::route::HttpRoute;
@@ -88,6 +89,7 @@ fn define(kind: Kind, generator: &mut SchemaGenerator) {
         Kind::Team => generator.subschema_for::<Team>(),
         Kind::Role => generator.subschema_for::<Role>(),
         Kind::Grant => generator.subschema_for::<Grant>(),
+        Kind::LoginProvider => generator.subschema_for::<LoginProvider>(),
     };
 }
 

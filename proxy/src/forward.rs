@@ -154,8 +154,7 @@ fn cookies(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
 fn is_session(cookie: &[u8]) -> bool {
     let mut parts = cookie.splitn(2, |byte| *byte == b'=');
     let name = parts.next().unwrap_or_default().trim_ascii();
-    let is_ours = |ours: &str| name == ours.as_bytes();
-    parts.next().is_some() && (is_ours(cookie::SESSION) || is_ours(cookie::SESSION_BEHIND_TLS))
+    parts.next().is_some() && cookie::ALL.iter().any(|ours| name == ours.as_bytes())
 }
 
 /// A line without our cookies; none where nothing is left.

@@ -139,7 +139,8 @@ impl Settled {
             | Kind::Cluster
             | Kind::Team
             | Kind::Role
-            | Kind::Grant => true,
+            | Kind::Grant
+            | Kind::LoginProvider => true,
         });
         for key in &self.lost {
             hash.update(format!("{key}\n"));

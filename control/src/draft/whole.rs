@@ -6,6 +6,7 @@ use std::sync::Arc;
 use model::access::{Rights, builtin};
 use model::api::LABEL;
 use model::claim::Claim;
+use model::login::{CLIENT_SECRET, LoginProvider};
 use model::role::Grant;
 use model::team::Team;
 use model::workspace::Workspace;
@@ -13,7 +14,7 @@ use model::{Invalid, Key, Kind, Name, Resource, Scope};
 
 use super::{Draft, api_of, fault, place};
 use crate::app::user;
-use crate::authn::platform_admins;
+use crate::authn::{is_platform_admin, platform_admins};
 use crate::bounds;
 use crate::refusal::Refusal;
 use crate::world::Unreadable;
@@ -101,6 +102,7 @@ impl Draft {
             | Resource::ConfigMap(_)
             | Resource::AccessPolicy(_)
             | Resource::Cluster(_) => {}
+            Resource::LoginProvider(provider) => self.provider(key, provider, rights, faults),
             Resource::Claim(claim) => self.claim(key, claim, faults),
         }
         faults.extend(place::misplaced(&self.after, key, resource));
@@ -223,6 +225,37 @@ impl Draft {
         }
     }
 
+    /// Who says who people are, and which groups they are in, gives all that anybody has.
+    fn provider(
+        &self,
+        key: &Key,
+        provider: &LoginProvider,
+        rights: &Rights,
+        faults: &mut Vec<Invalid>,
+    ) {
+        if !is_platform_admin(rights) {
+            let text =
+                "says who people are, so only who may do everything on the platform writes it";
+            faults.push(fault(key, "spec", text.to_owned()));
+        }
+        let others = self.after.of_kind(Kind::LoginProvider).map(|(_, object)| &object.resource);
+        let twin = others.filter(|other| other.meta().name != key.name).find(
+            |other| matches!(other, Resource::LoginProvider(other) if other.prefix() == provider.prefix()),
+        );
+        if let Some(twin) = twin {
+            let text = format!("names of users of {} begin so, too; choose another", twin.key());
+            faults.push(fault(key, "spec.prefix", text));
+        }
+        let Some(secret) = &provider.spec.client_secret_ref else { return };
+        let named = Key::new(Kind::Secret, key.namespace.clone(), secret.name.clone());
+        let wrong = match self.after.objects.get(&named).map(|object| &object.resource) {
+            Some(Resource::Secret(secret)) if secret.value(CLIENT_SECRET).is_some() => return,
+            Some(_) => format!("{named} holds no '{CLIENT_SECRET}'"),
+            None => format!("there is no {named}"),
+        };
+        faults.push(fault(key, "spec.clientSecretRef", wrong));
+    }
+
     fn no_team(&self, key: &Key, path: &str, team: &Name) -> Option<Invalid> {
         let text = || format!("there is no Team '{team}'");
         self.after.directory.team(team).is_none().then(|| fault(key, path, text()))
@@ -304,7 +337,8 @@ const fn gives_rights(kind: Kind) -> bool {
         | Kind::Api
         | Kind::Claim
         | Kind::Workspace
-        | Kind::Cluster => false,
+        | Kind::Cluster
+        | Kind::LoginProvider => false,
     }
 }
 

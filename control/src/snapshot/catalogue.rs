@@ -251,7 +251,8 @@ fn envelope(key: &Key, scope: String, object: &Object) -> Envelope {
         | Resource::Cluster(_)
         | Resource::Team(_)
         | Resource::Role(_)
-        | Resource::Grant(_) => false,
+        | Resource::Grant(_)
+        | Resource::LoginProvider(_) => false,
     };
     let targets = if is_policy { sight::attached(&object.resource) } else { Vec::new() };
     Envelope {

@@ -33,7 +33,8 @@ pub(super) const fn of(kind: Kind) -> Sight {
         | Kind::Cluster
         | Kind::Team
         | Kind::Role
-        | Kind::Grant => Sight::Always,
+        | Kind::Grant
+        | Kind::LoginProvider => Sight::Always,
     }
 }
 
@@ -124,7 +125,8 @@ pub(super) fn attached(resource: &Resource) -> Vec<Key> {
         | Resource::Cluster(_)
         | Resource::Team(_)
         | Resource::Role(_)
-        | Resource::Grant(_) => Vec::new(),
+        | Resource::Grant(_)
+        | Resource::LoginProvider(_) => Vec::new(),
     }
 }
 
@@ -158,7 +160,8 @@ fn secrets(resource: &Resource) -> Vec<Key> {
         | Resource::Cluster(_)
         | Resource::Team(_)
         | Resource::Role(_)
-        | Resource::Grant(_) => Vec::new(),
+        | Resource::Grant(_)
+        | Resource::LoginProvider(_) => Vec::new(),
     }
 }
 

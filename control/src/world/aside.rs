@@ -123,7 +123,8 @@ pub(super) fn stand_in(key: &store::Key, body: &str, beside: &Snapshot) -> Optio
         | Kind::AccessPolicy
         | Kind::Api
         | Kind::Team
-        | Kind::Grant => None,
+        | Kind::Grant
+        | Kind::LoginProvider => None,
     }
 }
 

@@ -137,7 +137,8 @@ fn faults_here(document: &Document, resource: &Resource) -> Vec<Invalid> {
         | Resource::Cluster(_)
         | Resource::Team(_)
         | Resource::Role(_)
-        | Resource::Grant(_) => vec![not_here(document)],
+        | Resource::Grant(_)
+        | Resource::LoginProvider(_) => vec![not_here(document)],
     }
 }
 
@@ -187,7 +188,8 @@ fn is_read(kind: Kind) -> bool {
         | Kind::Cluster
         | Kind::Team
         | Kind::Role
-        | Kind::Grant => false,
+        | Kind::Grant
+        | Kind::LoginProvider => false,
     }
 }
 

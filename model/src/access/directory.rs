@@ -52,7 +52,8 @@ impl Directory {
                 | Resource::Secret(_)
                 | Resource::ConfigMap(_)
                 | Resource::AccessPolicy(_)
-                | Resource::Claim(_) => {}
+                | Resource::Claim(_)
+                | Resource::LoginProvider(_) => {}
             }
         }
         for (name, workspace) in workspaces {
@@ -102,8 +103,10 @@ impl Directory {
 
     /// Whom to ask about what belongs to `scope`: the teams and users that own it.
     pub fn owners(&self, scope: &Scope) -> Vec<String> {
+        // Of the platform often nobody is owner, and somebody is admin from the first day on.
+        let owns = |role: &str| role == "owner" || (role == "admin" && *scope == Scope::Platform);
         let given = self.grants.iter().filter(|grant| {
-            grant.spec.role.as_str() == "owner" && self.scope(&grant.metadata.namespace) == *scope
+            owns(grant.spec.role.as_str()) && self.scope(&grant.metadata.namespace) == *scope
         });
         subjects(given)
     }

@@ -63,7 +63,8 @@ pub(crate) fn read(envelope: &Envelope) -> Result<Resource, Unreadable> {
         | Resource::Cluster(_)
         | Resource::Team(_)
         | Resource::Role(_)
-        | Resource::Grant(_) => Vec::new(),
+        | Resource::Grant(_)
+        | Resource::LoginProvider(_) => Vec::new(),
     };
     if faults.is_empty() { Ok(resource) } else { Err(Unreadable { raw: None, faults }) }
 }

@@ -42,7 +42,8 @@ fn of_target(settled: &Settled, borders: &Borders, target: &Key) -> Vec<Key> {
         | Kind::Cluster
         | Kind::Team
         | Kind::Role
-        | Kind::Grant => of_namespace(settled, &target.namespace),
+        | Kind::Grant
+        | Kind::LoginProvider => of_namespace(settled, &target.namespace),
     }
 }
 

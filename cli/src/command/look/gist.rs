@@ -23,6 +23,7 @@ pub(super) fn heads(kind: Kind) -> &'static [&'static str] {
         Kind::Team => &["MEMBERS"],
         Kind::Role => &["RULES"],
         Kind::Grant => &["ROLE", "TO"],
+        Kind::LoginProvider => &["ISSUER"],
     }
 }
 
@@ -64,6 +65,7 @@ pub(super) fn cells(kind: Kind, object: &Value) -> Vec<String> {
         Kind::Team => vec![word(object, "/spec/members")],
         Kind::Role => vec![items(object, "/spec/rules").len().to_string()],
         Kind::Grant => vec![word(object, "/spec/role"), subjects(object)],
+        Kind::LoginProvider => vec![word(object, "/spec/issuer")],
     }
 }
 
