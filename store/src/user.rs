@@ -106,12 +106,13 @@ impl Store {
     }
 
     /// Gives a user another password, and ends their sessions: whoever knew the old one is out.
-    /// Whether there is such a user; the time is that of `said`.
+    /// Whether there is such a user who has one; the time is that of `said`.
     ///
     /// # Errors
     /// [`Error`] if the database fails.
     pub async fn user_password(&self, id: &str, hash: &str, said: &Entry) -> Result<bool, Error> {
-        let update = "UPDATE users SET password = $2, updated = $3 WHERE id = $1";
+        let update = "UPDATE users SET password = $2, updated = $3 \
+                      WHERE id = $1 AND password IS NOT NULL";
         let mut tx = self.db.write().await?;
         audit::say(&mut tx, std::slice::from_ref(said)).await?;
         let changed = tx.execute(update, &[id.into(), hash.into(), said.at.into()]).await? > 0;

@@ -18,6 +18,7 @@ mod copy;
 mod decision;
 mod feed;
 mod history;
+mod login;
 mod node;
 mod open;
 mod resource;

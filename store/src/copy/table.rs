@@ -29,7 +29,7 @@ macro_rules! of_resource {
 }
 
 /// In an order in which a row comes after those that it refers to. Decisions are not among them:
-/// they are of a day, and of no use where the requests are not.
+/// they are of a day, and of no use where the requests are not. Neither are logins, of minutes.
 pub(super) const TABLES: &[Table] = &[
     Table { name: "counter", key: 1, columns: &[("id", Int), ("revision", Int)] },
     Table { name: "scopes", key: 1, columns: &[("scope", Text), ("revision", Int)] },
@@ -147,6 +147,19 @@ pub(super) const TABLES: &[Table] = &[
             ("disabled", Int),
             ("created", Int),
             ("updated", Int),
+        ],
+    },
+    Table {
+        name: "identities",
+        key: 3,
+        columns: &[
+            ("provider", Text),
+            ("issuer", Text),
+            ("subject", Text),
+            ("user_id", Text),
+            ("told", Text),
+            ("created", Int),
+            ("seen", Int),
         ],
     },
     Table {

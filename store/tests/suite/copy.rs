@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use store::access_request::Asked;
 use store::authority::{Authority, Kind, State};
 use store::commit::Grant;
+use store::identity::Identity;
 use store::join::JoinToken;
 use store::node::{Heard, Node};
 use store::session::Session;
@@ -56,6 +57,17 @@ async fn people(store: &Store) {
         updated: 1,
     };
     store.user_create(&user, &Entry::default()).await.unwrap();
+    let guest = User { id: "u2".to_owned(), name: "corp-bob".to_owned(), password: None, ..user };
+    let identity = Identity {
+        provider: "corp".to_owned(),
+        issuer: "https://id.example".to_owned(),
+        subject: "7".to_owned(),
+        user: "u2".to_owned(),
+        groups: ["a".to_owned()].into(),
+        created: 1,
+        seen: 1,
+    };
+    store.identity_create(&guest, &identity, &Entry::default()).await.unwrap();
     let session = Session {
         id: "s".to_owned(),
         user: "u1".to_owned(),
