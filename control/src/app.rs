@@ -16,6 +16,7 @@ use crate::authn::{Authn, is_platform_admin};
 use crate::draft::Draft;
 use crate::edit::{Edit, Expect};
 use crate::fleet::{Figures, Fleet};
+use crate::login::provider::Providers;
 use crate::moment::micros;
 use crate::refusal::Refusal;
 use crate::traffic::Traffic;
@@ -31,6 +32,7 @@ mod commit;
 mod first;
 mod fleet;
 mod join_token;
+mod login;
 mod node;
 mod past;
 mod plan;
@@ -56,6 +58,7 @@ pub use commit::Receipt;
 pub use first::First;
 pub use fleet::{Held, Live, Rejected, Silent};
 pub use join_token::NewJoinToken;
+pub use login::{LoginEnd, LoginStart, LoginStarted, ProviderInUse};
 pub use past::{Deed, PastChange, PastObject, Touched};
 pub use plan::{Plan, Rerouted, Would};
 pub use request::{Ended, HiddenHop, Hop, ShownHop, Way};
@@ -82,6 +85,8 @@ pub struct App {
     /// Held by who brings the world up to date, so that it is read once for all who ask.
     following: tokio::sync::Mutex<()>,
     authn: Authn,
+    /// What login providers say of themselves.
+    providers: Providers,
     /// A turn for each core.
     cores: Arc<Semaphore>,
     /// The nodes of this server, once it serves some.
@@ -118,6 +123,7 @@ impl App {
             world: RwLock::default(),
             following: tokio::sync::Mutex::default(),
             authn: Authn::new(),
+            providers: Providers::new(),
             cores: Arc::new(Semaphore::new(cores)),
             fleet: OnceLock::new(),
             traffic: Arc::default(),

@@ -42,6 +42,10 @@ pub struct Caller {
     pub id: String,
     /// The user's name.
     pub name: Name,
+    /// The login provider that they come from, if they do.
+    pub from: Option<Name>,
+    /// Their groups, each with the provider that vouches for it.
+    pub groups: BTreeSet<(Name, String)>,
     /// How they proved it.
     pub by: Proof,
 }
@@ -123,9 +127,8 @@ impl Caller {
 
     /// The caller's request as the use cases take it.
     pub fn op(&self, request_id: &str, now: OffsetDateTime, message: String) -> Op {
-        let actor = Actor { user: self.name.clone(), groups: BTreeSet::new() };
         Op {
-            actor,
+            actor: self.actor(),
             limit: self.limit(),
             request_id: request_id.to_owned(),
             now,
@@ -144,8 +147,7 @@ impl Caller {
 
     /// What the caller may do as things stand.
     pub fn rights(&self, world: &World) -> Rights {
-        let actor = Actor { user: self.name.clone(), groups: BTreeSet::new() };
-        let rights = world.directory.rights(&actor);
+        let rights = world.directory.rights(&self.actor());
         match self.limit() {
             Some((scope, rules)) => rights.limited(scope, rules),
             None => rights,
@@ -180,6 +182,10 @@ impl Caller {
             Proof::Session { .. } => false,
             Proof::Token { id: own, .. } => own == id,
         }
+    }
+
+    fn actor(&self) -> Actor {
+        Actor { user: self.name.clone(), groups: self.groups.clone() }
     }
 
     fn limit(&self) -> Option<(Option<Scope>, Arc<[RoleRule]>)> {
@@ -231,7 +237,13 @@ mod tests {
     fn no_debug_form_shows_what_lets_somebody_in() {
         const MARKER: &str = "marker-that-must-not-show";
         let by = Proof::Session { id: MARKER.to_owned(), csrf: MARKER.to_owned(), expires: 7 };
-        let caller = Caller { id: "u".to_owned(), name: Name::parse("alice").unwrap(), by };
+        let caller = Caller {
+            id: "u".to_owned(),
+            name: Name::parse("alice").unwrap(),
+            from: None,
+            groups: BTreeSet::new(),
+            by,
+        };
         let shown = format!("{:?}", SignedIn { caller, cookie: MARKER.to_owned() });
         assert!(!shown.contains(MARKER), "{shown}");
         assert!(shown.contains("alice") && shown.contains("expires: 7"), "{shown}");

@@ -21,6 +21,7 @@ pub mod fleet;
 pub mod grpc;
 pub mod identity;
 pub mod keep;
+pub mod login;
 pub mod push;
 pub mod rest;
 pub mod rotation;

@@ -125,7 +125,7 @@ impl Store {
         Ok(changed)
     }
 
-    /// Whether one of the users of these names is there and let in.
+    /// Whether one of the users of these names is there and let in by a password.
     ///
     /// # Errors
     /// [`Error`] if the database fails.
@@ -177,10 +177,12 @@ async fn refused(tx: &mut Tx, keep: &Keep) -> Result<Option<Disabled>, Error> {
     Ok((!stays).then_some(Disabled::Last))
 }
 
-/// Whether one of the users of these names is there and let in.
+/// Whether one of the users of these names is there and let in by a password: whoever comes from a
+/// login provider alone is out when that is.
 pub(crate) async fn any_is_let_in(tx: &mut Tx, names: &BTreeSet<String>) -> Result<bool, Error> {
     for name in names {
-        let select = "SELECT id FROM users WHERE name = $1 AND disabled = 0";
+        let select = "SELECT id FROM users \
+                      WHERE name = $1 AND disabled = 0 AND password IS NOT NULL";
         if tx.row(select, &[name.into()]).await?.is_some() {
             return Ok(true);
         }

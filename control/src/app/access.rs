@@ -49,7 +49,7 @@ impl App {
             if !is_platform_admin(&sight.rights) {
                 return Err(Refusal::hidden(&review.key));
             }
-            let actor = Actor { user: user.clone(), groups: BTreeSet::new() };
+            let actor = Actor { user: user.clone(), groups: self.groups_of(user).await? };
             sight.rights = sight.world.directory.rights(&actor);
         }
         let (verb, key) = (review.verb, &review.key);

@@ -1,16 +1,18 @@
 //! Signing in and out, and who asks by a cookie or a token.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use model::Name;
 use store::Entry;
+use store::identity::Identity;
 use store::session::Session;
 use time::{Duration, OffsetDateTime};
 
-use super::{App, Op};
+use super::{App, Op, login};
 use crate::authn::attempts::Attempts;
 use crate::authn::{Caller, Narrowed, Proof, secret};
-use crate::moment::micros;
+use crate::moment::{self, micros};
 use crate::refusal::Refusal;
 
 /// How long a session lasts.
@@ -98,26 +100,43 @@ impl App {
         attempts.succeed(name.as_str(), address);
         self.authn.first.used(name.as_str(), &password);
         let cookie = secret::random()?;
-        let session = Session {
-            id: store::digest(cookie.as_bytes()),
-            user: user.id.clone(),
-            created: at,
-            expires: micros(now + LIFE),
-            seen: at,
-            agent: agent.chars().take(200).collect(),
-        };
+        let session = new_session(&user.id, &cookie, &agent, now);
         self.store.session_sweep(at).await?;
         let done = said("done", name.as_str());
         // Whoever was given another password meanwhile did not sign in with it.
         if !self.store.session_create(&session, &hash.unwrap_or_default(), &done).await? {
             return Err(Refusal::WrongPassword);
         }
-        for old in self.store.session_list(&user.id, at).await?.iter().skip(SESSIONS) {
-            self.store.session_end(&old.id, &said("ended for a newer one", name.as_str())).await?;
+        self.session_room(&user.id, &done).await?;
+        let who = Who { id: user.id, name, from: None, groups: BTreeSet::new() };
+        Ok(SignedIn { caller: who.in_session(session, &cookie), cookie })
+    }
+
+    /// Begins a session of who comes from a provider; none where they may not sign in.
+    pub(super) async fn session_enter(
+        &self,
+        identity: &Identity,
+        agent: &str,
+        done: &Entry,
+    ) -> Result<Option<SignedIn>, Refusal> {
+        let cookie = secret::random()?;
+        let session = new_session(&identity.user, &cookie, agent, moment::time(done.at));
+        self.store.session_sweep(done.at).await?;
+        if !self.store.identity_enter(identity, &session, done).await? {
+            return Ok(None);
         }
-        let csrf = secret::csrf(&cookie);
-        let by = Proof::Session { id: session.id, csrf, expires: session.expires };
-        Ok(SignedIn { caller: Caller { id: user.id, name, by }, cookie })
+        self.session_room(&identity.user, done).await?;
+        let who = self.user_of(&identity.user).await?;
+        Ok(who.map(|who| SignedIn { caller: who.in_session(session, &cookie), cookie }))
+    }
+
+    /// Ends the sessions that make room for the one that `done` tells of.
+    async fn session_room(&self, user: &str, done: &Entry) -> Result<(), Refusal> {
+        for old in self.store.session_list(user, done.at).await?.iter().skip(SESSIONS) {
+            let ended = Entry { outcome: "ended for a newer one".to_owned(), ..done.clone() };
+            self.store.session_end(&old.id, &ended).await?;
+        }
+        Ok(())
     }
 
     /// Who asks by this cookie; none if there is no such session, or not any more. What a page asks by
@@ -135,14 +154,12 @@ impl App {
         let id = store::digest(cookie.as_bytes());
         let found = self.store.session(&id, at).await?;
         let Some(session) = found.filter(|session| is_awake(session, now)) else { return Ok(None) };
-        let Some((id, name)) = self.user_of(&session.user).await? else { return Ok(None) };
+        let Some(who) = self.user_of(&session.user).await? else { return Ok(None) };
         if used == Use::Person && at - session.seen >= micros_of(NOTED) {
             let touched = self.store.session_touch(&session.id, at, session.expires);
             noted(touched).await;
         }
-        let csrf = secret::csrf(cookie);
-        let by = Proof::Session { id: session.id, csrf, expires: session.expires };
-        Ok(Some(Caller { id, name, by }))
+        Ok(Some(who.in_session(session, cookie)))
     }
 
     /// Who asks by this token; none if it is unknown, over, revoked, or its user disabled.
@@ -160,7 +177,7 @@ impl App {
         }
         let hash = store::digest(token.as_bytes());
         let Some(token) = self.store.token_by_hash(&hash, at).await? else { return Ok(None) };
-        let Some((id, name)) = self.user_of(&token.user).await? else { return Ok(None) };
+        let Some(who) = self.user_of(&token.user).await? else { return Ok(None) };
         // What cannot be read gives nothing.
         let Ok(narrowed) = serde_json::from_str::<Narrowed>(&token.scopes) else {
             return Ok(None);
@@ -169,10 +186,10 @@ impl App {
             noted(self.store.token_touch(&token.id, at)).await;
         }
         let by = Proof::Token { id: token.id, expires: token.expires, narrowed };
-        Ok(Some(Caller { id, name, by }))
+        Ok(Some(who.proved(by)))
     }
 
-    /// Whether a caller who was let in would still be.
+    /// Whether a caller who was let in would still be, and as the same.
     ///
     /// # Errors
     /// [`Refusal::Store`].
@@ -182,6 +199,11 @@ impl App {
         now: OffsetDateTime,
     ) -> Result<bool, Refusal> {
         let at = micros(now);
+        // Other groups are other rights: who has them comes anew.
+        let who = self.user_of(&caller.id).await?;
+        if who.is_none_or(|who| who.groups != caller.groups) {
+            return Ok(false);
+        }
         match &caller.by {
             Proof::Session { id, .. } => {
                 Ok(self.store.session(id, at).await?.is_some_and(|one| is_awake(&one, now)))
@@ -191,7 +213,7 @@ impl App {
                 let good = tokens.iter().find(|token| token.id == *id).is_some_and(|token| {
                     token.revoked.is_none() && token.expires.is_none_or(|expires| expires > at)
                 });
-                Ok(good && self.user_of(&caller.id).await?.is_some())
+                Ok(good)
             }
         }
     }
@@ -234,10 +256,62 @@ impl App {
         if self.store.session_end(id, &said).await? { Ok(()) } else { Err(none()) }
     }
 
-    /// The id and name of a user who may sign in.
-    async fn user_of(&self, id: &str) -> Result<Option<(String, Name)>, Refusal> {
-        let user = self.store.user(id).await?.filter(|user| !user.disabled);
-        Ok(user.and_then(|user| Some((user.id, Name::parse(&user.name).ok()?))))
+    /// The groups of a user, as the provider said that they come from; none of anybody else.
+    pub(super) async fn groups_of(&self, name: &Name) -> Result<BTreeSet<(Name, String)>, Refusal> {
+        let Some(user) = self.store.user_named(name.as_str()).await? else {
+            return Ok(BTreeSet::new());
+        };
+        Ok(self.user_of(&user.id).await?.map(|who| who.groups).unwrap_or_default())
+    }
+
+    /// A user who may sign in: by a password, or by a provider that is there as it was.
+    async fn user_of(&self, id: &str) -> Result<Option<Who>, Refusal> {
+        let Some(user) = self.store.user(id).await?.filter(|user| !user.disabled) else {
+            return Ok(None);
+        };
+        let Ok(name) = Name::parse(&user.name) else { return Ok(None) };
+        if user.password.is_some() {
+            return Ok(Some(Who { id: user.id, name, from: None, groups: BTreeSet::new() }));
+        }
+        let Some(identity) = self.store.identity_of(&user.id).await? else { return Ok(None) };
+        let from = Name::parse(&identity.provider).ok();
+        let world = self.world().await?;
+        let from = from.filter(|_| login::stands(&world, &identity));
+        Ok(from.map(|from| {
+            let groups = identity.groups.into_iter().map(|group| (from.clone(), group)).collect();
+            Who { id: user.id, name, from: Some(from), groups }
+        }))
+    }
+}
+
+/// A user who may sign in.
+struct Who {
+    id: String,
+    name: Name,
+    from: Option<Name>,
+    groups: BTreeSet<(Name, String)>,
+}
+
+impl Who {
+    fn in_session(self, session: Session, cookie: &str) -> Caller {
+        let csrf = secret::csrf(cookie);
+        self.proved(Proof::Session { id: session.id, csrf, expires: session.expires })
+    }
+
+    fn proved(self, by: Proof) -> Caller {
+        let Who { id, name, from, groups } = self;
+        Caller { id, name, from, groups, by }
+    }
+}
+
+fn new_session(user: &str, cookie: &str, agent: &str, now: OffsetDateTime) -> Session {
+    Session {
+        id: store::digest(cookie.as_bytes()),
+        user: user.to_owned(),
+        created: micros(now),
+        expires: micros(now + LIFE),
+        seen: micros(now),
+        agent: agent.chars().take(200).collect(),
     }
 }
 

@@ -17,6 +17,7 @@ mod access_request;
 mod api;
 mod bookshop;
 mod holes;
+mod login;
 mod lookup;
 mod newer;
 mod once;

@@ -83,6 +83,10 @@ impl App {
             self.admin(op, none).await?;
         }
         let user = self.store.user_named(&name).await?.ok_or_else(none)?;
+        if user.password.is_none() {
+            let text = format!("'{name}' signs in by a login provider alone, and has no password");
+            return Err(Refusal::Forbidden(text));
+        }
         if let Some(fault) = of_password(&password) {
             return Err(Refusal::Invalid(vec![fault]));
         }

@@ -57,11 +57,36 @@ impl Attempts {
         Ok(())
     }
 
+    /// Counts a try of which nobody knows yet who makes it, or says how many seconds to wait.
+    pub(crate) fn enter_from(&self, address: IpAddr, now: OffsetDateTime) -> Result<(), u64> {
+        let address = network(address);
+        let mut all = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match all.addresses.wait(&address, PER_ADDRESS, now) {
+            Some(wait) => Err(wait),
+            None => {
+                all.addresses.add(address, now);
+                Ok(())
+            }
+        }
+    }
+
+    /// Forgets such a try, after which somebody came in.
+    pub(crate) fn succeed_from(&self, address: IpAddr) {
+        let mut all = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        all.take_back(address);
+    }
+
     /// Forgets the tries of a user who was right, and this one of their address.
     pub(crate) fn succeed(&self, user: &str, address: IpAddr) {
         let mut all = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         all.users.0.remove(&named(user));
-        if let Some(tries) = all.addresses.0.get_mut(&network(address)) {
+        all.take_back(address);
+    }
+}
+
+impl Failures {
+    fn take_back(&mut self, address: IpAddr) {
+        if let Some(tries) = self.addresses.0.get_mut(&network(address)) {
             tries.pop_back();
         }
     }
@@ -156,6 +181,20 @@ mod tests {
             attempts.enter("alice", HERE, at(0)).unwrap();
             attempts.succeed("alice", HERE);
         }
+    }
+
+    #[test]
+    fn tries_of_nobody_count_for_their_address_until_somebody_came_in() {
+        let attempts = Attempts::default();
+        for _ in 0..100 {
+            attempts.enter_from(HERE, at(0)).unwrap();
+            attempts.succeed_from(HERE);
+        }
+        for _ in 0..20 {
+            attempts.enter_from(HERE, at(0)).unwrap();
+        }
+        assert_eq!(attempts.enter_from(HERE, at(1)), Err(300));
+        assert!(attempts.enter("alice", HERE, at(1)).is_err(), "by a password neither");
     }
 
     #[test]

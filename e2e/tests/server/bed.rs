@@ -167,7 +167,14 @@ fn said(verb: &str) -> Entry {
 
 fn alice() -> User {
     let (id, name) = ("u1".to_owned(), "alice".to_owned());
-    User { id, name, password: None, disabled: false, created: 1, updated: 1 }
+    User {
+        id,
+        name,
+        password: Some("none that anybody has".to_owned()),
+        disabled: false,
+        created: 1,
+        updated: 1,
+    }
 }
 
 fn route(body: &str) -> Put {

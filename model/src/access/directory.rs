@@ -103,10 +103,8 @@ impl Directory {
 
     /// Whom to ask about what belongs to `scope`: the teams and users that own it.
     pub fn owners(&self, scope: &Scope) -> Vec<String> {
-        // Of the platform often nobody is owner, and somebody is admin from the first day on.
-        let owns = |role: &str| role == "owner" || (role == "admin" && *scope == Scope::Platform);
         let given = self.grants.iter().filter(|grant| {
-            owns(grant.spec.role.as_str()) && self.scope(&grant.metadata.namespace) == *scope
+            grant.spec.role.as_str() == "owner" && self.scope(&grant.metadata.namespace) == *scope
         });
         subjects(given)
     }

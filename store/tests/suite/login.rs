@@ -92,6 +92,10 @@ async fn nobody_gives_a_password_to_who_comes_from_a_provider() {
     store.identity_create(&user("u1", "corp-alice"), &identity("7", "u1"), &said(1)).await.unwrap();
     assert!(!store.user_password("u1", "hash", &said(2)).await.unwrap());
     assert_eq!(store.user("u1").await.unwrap().unwrap().password, None);
+    assert!(
+        !store.user_any(&["corp-alice".to_owned()].into()).await.unwrap(),
+        "nor keeps others in"
+    );
     for password in ["", "hash"] {
         assert!(!store.session_create(&session("c", "u1"), password, &said(3)).await.unwrap());
     }

@@ -12,7 +12,7 @@ async fn signed_in(bed: &Bed, user: &str) -> Caller {
     let password = Some("the right password".to_owned());
     let (user, _) = bed.app.user_create(&op("root"), user, password).await.unwrap();
     let by = Proof::Session { id: String::new(), csrf: String::new(), expires: 0 };
-    Caller { id: user.id, name: name(&user.name), by }
+    Caller { id: user.id, name: name(&user.name), from: None, groups: BTreeSet::new(), by }
 }
 
 #[tokio::test]
@@ -54,7 +54,7 @@ async fn user(app: &App, name: &str) {
     let user = store::user::User {
         id: name.to_owned(),
         name: name.to_owned(),
-        password: None,
+        password: Some("none that anybody has".to_owned()),
         disabled: false,
         created: 0,
         updated: 0,

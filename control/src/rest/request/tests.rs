@@ -28,7 +28,7 @@ pub(in crate::rest) async fn told(bed: &Bed, decisions: Vec<Decision>) {
     let user = User {
         id: "u1".to_owned(),
         name: "root".to_owned(),
-        password: None,
+        password: Some("none that anybody has".to_owned()),
         disabled: false,
         created: now,
         updated: now,

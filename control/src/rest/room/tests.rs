@@ -24,7 +24,13 @@ fn operation(id: &str) -> &'static Operation {
 
 fn caller(id: &str) -> Caller {
     let by = Proof::Session { id: id.to_owned(), csrf: String::new(), expires: i64::MAX };
-    Caller { id: id.to_owned(), name: Name::parse("ann").unwrap(), by }
+    Caller {
+        id: id.to_owned(),
+        name: Name::parse("ann").unwrap(),
+        from: None,
+        groups: Default::default(),
+        by,
+    }
 }
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
