@@ -38,6 +38,8 @@ pub(crate) enum Place {
 pub(crate) struct Reader {
     pub(crate) name: String,
     pub(crate) is_admin: bool,
+    /// Whether they may do anything: else no page is for them but their settings.
+    pub(crate) has_rights: bool,
     /// What the form that signs out carries.
     pub(crate) csrf: String,
 }
@@ -83,7 +85,13 @@ pub(crate) fn document(options: LeptosOptions, title: Title, body: AnyView) -> i
 }
 
 fn bar(here: Place, reader: Reader) -> impl IntoView {
-    let places = PLACES.into_iter().filter(|(place, ..)| reader.is_admin || *place != Place::Audit);
+    let places = PLACES.into_iter().filter(|(place, ..)| match place {
+        Place::Settings => true,
+        Place::Audit => reader.is_admin,
+        Place::Overview | Place::Fleet | Place::Requests | Place::Changes | Place::Aside => {
+            reader.has_rights
+        }
+    });
     let places = places.map(|(place, href, words)| {
         let current = (place == here).then_some("page");
         view! { <li><a href=href aria-current=current>{words}</a></li> }

@@ -21,6 +21,8 @@ pub(crate) mod audit;
 pub(crate) mod change;
 pub(crate) mod changes;
 pub(crate) mod fleet;
+pub(crate) mod login;
+pub(crate) mod newcomer;
 pub(crate) mod overview;
 pub(crate) mod refused;
 pub(crate) mod request;

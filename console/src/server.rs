@@ -16,6 +16,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 mod door;
 mod draw;
+mod entry;
 mod sent;
 
 pub(crate) use draw::{Here, Refused};

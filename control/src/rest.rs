@@ -34,6 +34,7 @@ mod authority;
 mod change;
 mod guard;
 mod join_token;
+mod login;
 mod metrics;
 mod node;
 mod nul;
@@ -55,7 +56,7 @@ mod workspace;
 mod tests;
 
 pub use openapi::{document, document_text};
-pub use visit::{Visit, status};
+pub use visit::{Back, Visit, login_status, status};
 
 use ask::Ask;
 use metrics::Metrics;

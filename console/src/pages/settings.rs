@@ -1,28 +1,39 @@
-//! Settings: where one is signed in, by which password, and which tokens one has.
+//! Settings: where one is signed in, by which password, and which tokens one has; for platform admins
+//! also by which providers people come.
 
 use control::Refusal;
-use control::app::{NewPassword, Session, Token};
+use control::app::{NewPassword, ProviderInUse, Session, Token};
 use leptos::prelude::*;
 use time::OffsetDateTime;
 
 use super::{Asked, Drawn, drawn};
 use crate::form::{Done, Form, Line, Sent};
-use crate::parts::{head, saved, table, when_micros};
+use crate::parts::{empty, head, saved, table, when_micros};
 
 pub(crate) mod tokens;
 
 const HEADS: [&str; 5] = ["Browser", "Began", "Used", "Ends", "End it"];
+const PROVIDER_HEADS: [&str; 3] = ["Name", "Issuer", "Users who came by it"];
 
 /// What is shown.
 struct Settings {
     sessions: Vec<Session>,
     tokens: Vec<Token>,
+    /// For platform admins alone.
+    providers: Option<Vec<ProviderInUse>>,
+    /// Whether they have a password here.
+    has_password: bool,
 }
 
 async fn read(asked: &Asked) -> Result<Settings, Refusal> {
     let sessions = asked.app.session_list(&asked.caller, &asked.op(), None).await?;
     let tokens = asked.app.token_list(&asked.caller).await?;
-    Ok(Settings { sessions, tokens })
+    let providers = match asked.visit.is_admin {
+        true => Some(asked.app.login_provider_use(&asked.op()).await?),
+        false => None,
+    };
+    let has_password = asked.caller.from.is_none();
+    Ok(Settings { sessions, tokens, providers, has_password })
 }
 
 pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
@@ -45,7 +56,8 @@ fn draw(asked: &Asked, settings: &Settings, told: Option<AnyView>) -> AnyView {
                 {table("sessions-title".to_owned(), &HEADS, rows)}
             </section>
             {tokens::draw(asked, &settings.tokens, now)}
-            {password_form(asked)}
+            {settings.has_password.then(|| password_form(asked))}
+            {settings.providers.as_deref().map(login_providers)}
         </div>
     }
     .into_any()
@@ -93,6 +105,33 @@ pub(crate) async fn session_end(sent: Sent) -> Result<Done, Refusal> {
         Ok(()) | Err(Refusal::None(_)) => Ok(Done::To("/settings?done=ended".to_owned())),
         Err(refusal) => Err(refusal),
     }
+}
+
+fn login_providers(all: &[ProviderInUse]) -> AnyView {
+    let rows = all.iter().map(|one| {
+        view! {
+            <tr id=format!("provider:{}", one.name)>
+                <th scope="row">{one.name.to_string()}</th>
+                <td>{one.issuer.clone()}</td>
+                <td>{one.users}</td>
+            </tr>
+        }
+    });
+    let rows = rows.collect_view();
+    let shown = match all {
+        [] => {
+            let words = "People sign in by passwords alone: there is no LoginProvider.";
+            empty(words, ()).into_any()
+        }
+        _ => table("providers-title".to_owned(), &PROVIDER_HEADS, rows).into_any(),
+    };
+    view! {
+        <section class="card" id="providers" aria-labelledby="providers-title">
+            <h2 id="providers-title">"Login providers"</h2>
+            {shown}
+        </section>
+    }
+    .into_any()
 }
 
 fn row(session: &Session, own: Option<&str>, csrf: &str, now: OffsetDateTime) -> AnyView {

@@ -1,6 +1,8 @@
-//! Signing in.
+//! Signing in: by a password, or by a login provider.
 
 use leptos::prelude::*;
+
+use crate::parts::escaped;
 
 /// What is shown of a try before.
 #[derive(Debug, Clone, Default)]
@@ -13,9 +15,31 @@ pub(crate) struct Tried {
     pub(crate) fault: Option<String>,
 }
 
-pub(crate) fn draw(tried: Tried) -> AnyView {
+/// A login provider that is offered.
+#[derive(Debug, Clone)]
+pub(crate) struct Offer {
+    pub(crate) name: String,
+    pub(crate) title: String,
+}
+
+/// An address with where to go behind it.
+pub(crate) fn with_wanted(address: &str, to: &str) -> String {
+    match to {
+        "" | "/" => address.to_owned(),
+        to => {
+            format!("{address}?to={}", escaped(to))
+        }
+    }
+}
+
+pub(crate) fn draw(tried: Tried, offers: &[Offer]) -> AnyView {
     let Tried { to, user, fault } = tried;
     let described = fault.is_some().then_some("fault");
+    let offers = offers.iter().map(|offer| {
+        let href = with_wanted(&format!("/sign-in/{}", offer.name), &to);
+        view! { <a class="button" href=href>{format!("Sign in with {}", offer.title)}</a> }
+    });
+    let offers = offers.collect_view();
     view! {
         <section class="card narrow" aria-labelledby="sign-in">
             <h1 id="sign-in">"Sign in"</h1>
@@ -44,6 +68,7 @@ pub(crate) fn draw(tried: Tried) -> AnyView {
                 />
                 <button>"Sign in"</button>
             </form>
+            <div class="offers">{offers}</div>
         </section>
     }
     .into_any()

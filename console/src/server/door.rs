@@ -1,4 +1,4 @@
-//! The door of the pages: who comes, which page they want, and signing in and out.
+//! The door of the pages: who comes, and which page they want.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -19,20 +19,17 @@ use leptos::prelude::*;
 use serde::Deserialize;
 
 use super::draw::{Context, Here, draw};
-use super::sent::{form_of, made};
-use super::{Console, sent};
+use super::{Console, entry, sent};
 use crate::frame::{Place, Reader, Title};
 use crate::pages::{
-    Asked, Drawn, access, api, apis, audit, change, changes, fleet, overview, refused, request,
-    requests, settings, sign_in, team, teams, users, workspace, workspaces,
+    Asked, Drawn, access, api, apis, audit, change, changes, fleet, newcomer, overview, refused, request,
+    requests, settings, team, teams, users, workspace, workspaces,
 };
 
 /// Bytes of a form.
 const FORM: usize = 256 << 10;
 /// How long an answer may take, its request included.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Where one signs in.
-const SIGN_IN: &str = "/sign-in";
 
 /// A page of who is signed in.
 #[derive(Debug)]
@@ -68,6 +65,10 @@ static PAGES: &[Page] = &[
     page("/settings", "Settings", Place::Settings, |asked| Box::pin(settings::ask(asked))),
 ];
 
+/// In the place of all others, for whoever may do nothing yet.
+static NEWCOMER: Page =
+    page("", newcomer::HEAD, Place::Aside, |asked| Box::pin(newcomer::ask(asked)));
+
 const fn page(path: &'static str, title: &'static str, place: Place, ask: Ask) -> Page {
     Page { path, title, place, ask }
 }
@@ -83,9 +84,7 @@ pub(super) fn router(console: Arc<Console>) -> Router {
         let shown = get(move |State(console), request| show(console, page, request));
         router = router.route(page.path, shown);
     }
-    sent::routes(router)
-        .route(SIGN_IN, get(sign_in_shown).post(sign_in))
-        .route("/sign-out", post(sign_out))
+    entry::routes(sent::routes(router))
         .fallback(missing)
         .layer(DefaultBodyLimit::max(FORM))
         .layer(from_fn(in_time))
@@ -115,6 +114,7 @@ async fn show(console: Arc<Console>, page: &'static Page, request: Request<Body>
     if placed.iter().any(|part| part.chars().any(char::is_control)) {
         return refuse(&console, &visit, Refusal::None("such page".to_owned())).await;
     }
+    let is_newcomer = !visit.has_rights && page.place != Place::Settings;
     let named = placed.join("/");
     let here = parts.uri.path_and_query().map_or("/", |here| here.as_str()).to_owned();
     let asked = Asked {
@@ -126,10 +126,15 @@ async fn show(console: Arc<Console>, page: &'static Page, request: Request<Body>
         nodes: console.nodes(),
         tried: None,
     };
+    let (status, page) = match is_newcomer {
+        true => (StatusCode::FORBIDDEN, &NEWCOMER),
+        false => (StatusCode::OK, page),
+    };
     match (page.ask)(asked).await {
         Ok(Drawn::Page(body)) => {
+            let named = if is_newcomer { "" } else { &named };
             let context = Context { here: Some(Here(here)), refused: None };
-            drawn(&console, (page, &named), &visit, StatusCode::OK, context, body).await
+            drawn(&console, (page, named), &visit, status, context, body).await
         }
         Ok(Drawn::Elsewhere(to)) => Redirect::to(&to).into_response(),
         Err(refusal) => refuse(&console, &visit, refusal).await,
@@ -157,17 +162,6 @@ fn to_sign_in(parts: &Parts) -> Response {
     sign_in_to(parts.uri.path_and_query().map_or("/", |to| to.as_str()))
 }
 
-/// The same, to go on to this path.
-pub(super) fn sign_in_to(to: &str) -> Response {
-    match to {
-        "/" => Redirect::to(SIGN_IN).into_response(),
-        to => {
-            let to: String = form_urlencoded::byte_serialize(to.as_bytes()).collect();
-            Redirect::to(&format!("{SIGN_IN}?to={to}")).into_response()
-        }
-    }
-}
-
 fn title(text: &str, place: Place, visit: &Visit) -> Title {
     let reader = visit.caller.as_ref().map(|caller| Reader {
         name: caller.name.to_string(),
@@ -190,80 +184,6 @@ async fn missing(State(console): State<Arc<Console>>, request: Request<Body>) ->
         Ok(visit) => refuse(&console, &visit, Refusal::None("such page".to_owned())).await,
         Err(answer) => *answer,
     }
-}
-
-/// Where somebody wanted to go.
-#[derive(Debug, Default, Deserialize)]
-struct Wanted {
-    #[serde(default)]
-    to: String,
-}
-
-async fn sign_in_shown(State(console): State<Arc<Console>>, request: Request<Body>) -> Response {
-    let (parts, _) = request.into_parts();
-    let visit = match console.rest.visit(&parts, false).await {
-        Ok(visit) => visit,
-        Err(answer) => return *answer,
-    };
-    let wanted = Query::<Wanted>::try_from_uri(&parts.uri);
-    let wanted = wanted.map(|Query(wanted)| wanted).unwrap_or_default();
-    if visit.caller.is_some() {
-        return Redirect::to(own(&wanted.to)).into_response();
-    }
-    let tried = sign_in::Tried { to: wanted.to, ..sign_in::Tried::default() };
-    sign_in_drawn(&console, StatusCode::OK, tried).await
-}
-
-async fn sign_in_drawn(console: &Console, status: StatusCode, tried: sign_in::Tried) -> Response {
-    let title = Title { text: "Sign in".to_owned(), place: Place::Aside, reader: None };
-    let body = move || sign_in::draw(tried.clone()).into_any();
-    draw(console.options.clone(), status, title, Context::default(), body).await
-}
-
-async fn sign_in(State(console): State<Arc<Console>>, request: Request<Body>) -> Response {
-    let (visit, fields) = match form_of(&console, request).await {
-        Ok(sent) => sent,
-        Err(answer) => return *answer,
-    };
-    let [user, password, to] = ["user", "password", "to"].map(|name| fields.get(name).to_owned());
-    match console.rest.sign_in(&visit, user.clone(), password).await {
-        Ok(cookie) => with_cookie(Redirect::to(own(&to)).into_response(), cookie),
-        Err(refusal) => {
-            let wait =
-                if let Refusal::TooManyAttempts(seconds) = refusal { Some(seconds) } else { None };
-            let fault = Some(refusal.to_string());
-            let tried = sign_in::Tried { to, user, fault };
-            let mut answer = sign_in_drawn(&console, status(&refusal), tried).await;
-            if let Some(seconds) = wait {
-                answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
-            }
-            answer
-        }
-    }
-}
-
-async fn sign_out(State(console): State<Arc<Console>>, request: Request<Body>) -> Response {
-    let visit = match made(&console, "/", request).await {
-        Ok((visit, ..)) => visit,
-        Err(answer) => return *answer,
-    };
-    match console.rest.sign_out(&visit).await {
-        Ok(cookie) => with_cookie(Redirect::to(SIGN_IN).into_response(), cookie),
-        Err(refusal) => refuse(&console, &visit, refusal).await,
-    }
-}
-
-fn with_cookie(mut response: Response, cookie: HeaderValue) -> Response {
-    response.headers_mut().insert(header::SET_COOKIE, cookie);
-    response
-}
-
-/// A path of ours to go on to; the start for what leads elsewhere.
-fn own(to: &str) -> &str {
-    let is_own = to.starts_with('/')
-        && !to.starts_with("//")
-        && to.bytes().all(|byte| (0x21..0x7f).contains(&byte) && byte != b'\\');
-    if is_own { to } else { "/" }
 }
 
 /// Where the pages are.

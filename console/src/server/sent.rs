@@ -16,7 +16,7 @@ use control::Refusal;
 use control::authn::Caller;
 use control::rest::{Visit, status};
 
-use super::Console;
+use super::{Console, entry};
 use super::door::{self, Page, refuse};
 use super::draw::{Context, Here, Refused};
 use crate::form::{Done, Fields, Sent, Tried};
@@ -167,7 +167,7 @@ pub(super) async fn made(
 ) -> Result<(Visit, Caller, Fields), Box<Response>> {
     let (visit, fields) = form_of(console, request).await?;
     let Some(caller) = visit.caller.clone() else {
-        return Err(Box::new(door::sign_in_to(here)));
+        return Err(Box::new(entry::sign_in_to(here)));
     };
     if !visit.made(fields.get("csrf")) {
         let words = "this form was made for another session; load the page again".to_owned();

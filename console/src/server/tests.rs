@@ -14,6 +14,8 @@ use tower::ServiceExt as _;
 
 use super::*;
 
+mod login;
+
 const PASSWORD: &str = "a password that is long";
 
 /// A console over a store of its own.
@@ -75,7 +77,7 @@ impl Bed {
         let answer = self.send("/sign-in", "", &form).await;
         assert_eq!((answer.status, answer.header("location")), (StatusCode::SEE_OTHER, "/"));
         let set = answer.header("set-cookie").to_owned();
-        assert!(set.contains("HttpOnly; SameSite=Strict"), "{set}");
+        assert!(set.contains("HttpOnly; SameSite=Lax"), "{set}");
         set.split(';').next().unwrap().to_owned()
     }
 }

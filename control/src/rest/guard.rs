@@ -24,6 +24,20 @@ pub(super) fn cookie_name(settings: &Settings) -> &'static str {
     if settings.behind_tls { cookie::SESSION_BEHIND_TLS } else { cookie::SESSION }
 }
 
+/// The name of the cookie of who is away at a login provider.
+pub(super) fn login_cookie_name(settings: &Settings) -> &'static str {
+    if settings.behind_tls { cookie::LOGIN_BEHIND_TLS } else { cookie::LOGIN }
+}
+
+/// Scheme and host under which a browser reached us; the host is one that [`host`] let in.
+pub(super) fn own_origin(settings: &Settings, parts: &Parts) -> Option<String> {
+    let scheme = if settings.behind_tls { "https" } else { "http" };
+    // A user before an @ is no part of it.
+    let authority = authority(parts)?;
+    let authority = authority.as_str().rsplit('@').next()?.to_ascii_lowercase();
+    Some(format!("{scheme}://{authority}"))
+}
+
 /// The id that the caller gave the request, if it is a good one, else a new one.
 pub(super) fn request_id(headers: &HeaderMap) -> String {
     let good = |id: &&str| {
@@ -105,17 +119,17 @@ pub(super) async fn visitor(
     now: OffsetDateTime,
     used: Use,
 ) -> Result<Option<Caller>, Problem> {
-    match cookie(settings, headers) {
+    match cookie(cookie_name(settings), headers) {
         Some(cookie) => Ok(app.caller_by_cookie(cookie, used, now).await?),
         None => Ok(None),
     }
 }
 
-/// The value of our cookie. Behind TLS it has the name that no other host and no plain page can set.
-fn cookie<'h>(settings: &Settings, headers: &'h HeaderMap) -> Option<&'h str> {
+/// The value of a cookie. Behind TLS ours have names that no other host and no plain page can set.
+pub(super) fn cookie<'h>(wanted: &str, headers: &'h HeaderMap) -> Option<&'h str> {
     let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
     let mut cookies = lines.flat_map(|line| line.split(';')).filter_map(|one| one.split_once('='));
-    cookies.find(|(name, _)| name.trim() == cookie_name(settings)).map(|(_, value)| value.trim())
+    cookies.find(|(name, _)| name.trim() == wanted).map(|(_, value)| value.trim())
 }
 
 /// Who comes with a cookie shows that they could read what we answered: no other site can.

@@ -13,8 +13,8 @@ use super::ask::Ask;
 use super::problem::Problem;
 use super::resource::ResourceShape;
 use super::{
-    access, access_request, api, audit, authority, change, join_token, node, openapi, request,
-    resource, session, stream, token, traffic, user, workspace,
+    access, access_request, api, audit, authority, change, join_token, login, node, openapi,
+    request, resource, session, stream, token, traffic, user, workspace,
 };
 use crate::authn::Caller;
 use crate::{App, Refusal};
@@ -272,6 +272,15 @@ pub(super) static OPERATIONS: &[Operation] = &[
         Box::pin(session::end_one(ask))
     })
     .gives(DONE),
+    Operation::new(
+        Get,
+        "/login-providers",
+        "login_provider_list",
+        "Where people may sign in by a browser",
+        |ask| Box::pin(login::list(ask)),
+    )
+    .who(Who::Anybody)
+    .gives(&[(200, "By name.", Some(page::<login::Offer>))]),
     Operation::new(Get, "/users", "user_list", "All users, by name", |ask| {
         Box::pin(user::list(ask))
     })

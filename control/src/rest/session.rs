@@ -131,11 +131,16 @@ fn shape(session: Session, caller: &Caller) -> SessionShape {
     }
 }
 
-/// The cookie with this value; an empty one takes it away.
+/// The cookie of a session with this value; an empty one takes it away.
 pub(super) fn cookie(settings: &Settings, value: &str) -> HeaderValue {
-    let name = guard::cookie_name(settings);
+    set_cookie(settings, guard::cookie_name(settings), value, 12 * 3600)
+}
+
+/// A cookie that lasts so many seconds; an empty one takes it away. It comes along where somebody
+/// follows a link of another site to us, and with nothing else that other sites send.
+pub(super) fn set_cookie(settings: &Settings, name: &str, value: &str, lasts: u32) -> HeaderValue {
     let secure = if settings.behind_tls { "; Secure" } else { "" };
-    let age = if value.is_empty() { 0 } else { 12 * 3600 };
-    let text = format!("{name}={value}; HttpOnly; SameSite=Strict; Path=/; Max-Age={age}{secure}");
+    let age = if value.is_empty() { 0 } else { lasts };
+    let text = format!("{name}={value}; HttpOnly; SameSite=Lax; Path=/; Max-Age={age}{secure}");
     HeaderValue::from_str(&text).expect("secrets are letters and digits")
 }

@@ -94,7 +94,7 @@ async fn cookies_stay_with_tls_where_it_stands_before() {
     let signed = hub.nobody().post("/session", &body).await;
     let cookie = signed.header("set-cookie");
     assert!(cookie.starts_with("__Host-heddle-session="), "{cookie}");
-    for word in ["; Secure", "; HttpOnly", "; SameSite=Strict", "; Path=/"] {
+    for word in ["; Secure", "; HttpOnly", "; SameSite=Lax", "; Path=/"] {
         assert!(cookie.contains(word), "{cookie}");
     }
 }

@@ -117,6 +117,7 @@ fn the_consoles_cookies_are_taken_off_and_others_stay_byte_for_byte() {
         (&["heddle-session=s; a=1;b=\"2\""], &["a=1;b=\"2\""]),
         (&["a=1;  b = 2 ;heddle-session=s"], &["a=1;  b = 2 "]),
         (&["heddle-session=s"], &[]),
+        (&["heddle-login=l; a=1; __Host-heddle-login=l"], &["a=1"]),
         (&[" heddle-session = s ; heddle-session=t"], &[]),
         (&["a=1", "__Host-heddle-session=s; heddle-session=s", "b=2"], &["a=1", "b=2"]),
         // Whatever else looks like it is somebody else's.

@@ -1,0 +1,40 @@
+// A login provider of its own, in which anybody signs in under any name.
+
+import { once } from "node:events";
+import { createServer } from "node:http";
+
+import Provider from "oidc-provider";
+
+/** The secret of the one client. */
+export const SECRET = "heddle-and-reed-in-one";
+
+/**
+ * Starts a provider on a free port; its host ends in `localhost`, so that each has its own cookies.
+ * Everybody in it is in `groups`.
+ */
+export async function startProvider(host, { back, groups }) {
+  const server = createServer();
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const issuer = `http://${host}:${server.address().port}`;
+  const client = { client_id: "heddle", client_secret: SECRET, redirect_uris: [back] };
+  const provider = new Provider(issuer, {
+    clients: [client],
+    claims: { openid: ["sub"], profile: ["preferred_username", "groups"], email: ["email"] },
+    conformIdTokenClaims: false,
+    cookies: { keys: ["of one run"] },
+    findAccount: (_, id) => ({
+      accountId: id,
+      claims: () => ({ sub: id, preferred_username: id, groups }),
+    }),
+  });
+  server.on("request", provider.callback());
+  return {
+    issuer,
+    async stop() {
+      server.close();
+      server.closeAllConnections();
+      await once(server, "close");
+    },
+  };
+}
