@@ -88,9 +88,14 @@ fn bar(here: Place, reader: Reader) -> impl IntoView {
     let places = PLACES.into_iter().filter(|(place, ..)| match place {
         Place::Settings => true,
         Place::Audit => reader.is_admin,
-        Place::Overview | Place::Fleet | Place::Requests | Place::Changes | Place::Aside => {
-            reader.has_rights
-        }
+        Place::Overview
+        | Place::Apis
+        | Place::Teams
+        | Place::Access
+        | Place::Fleet
+        | Place::Requests
+        | Place::Changes
+        | Place::Aside => reader.has_rights,
     });
     let places = places.map(|(place, href, words)| {
         let current = (place == here).then_some("page");

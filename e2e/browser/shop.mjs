@@ -15,6 +15,19 @@ const BOOKSHOP = join(dirname(fileURLToPath(import.meta.url)), "../../examples/b
 const HOST = "bookshop.localhost";
 const DEADLINE = 20_000;
 
+/** Where the stranger works. */
+const ELSEWHERE = `
+---
+apiVersion: heddle.dev/v1alpha1
+kind: Workspace
+metadata: { name: elsewhere }
+---
+apiVersion: heddle.dev/v1alpha1
+kind: Grant
+metadata: { name: eve, namespace: elsewhere }
+spec: { subjects: [{ user: eve }], role: owner }
+`;
+
 /** The ports that the example's files name, each with the service that has it there. */
 const SERVICES = [
   { name: "catalog-v1", port: 9103, args: ["--service", "catalog"] },
@@ -24,7 +37,7 @@ const SERVICES = [
 ];
 const EDGE = 8080;
 
-/** Users with their passwords: a keeper of the shop, one of each team, and one of none. */
+/** Users with their passwords: a keeper of the shop, one of each team, and one of another workspace. */
 const PEOPLE = Object.fromEntries(
   ["alice", "bob", "carol", "eve"].map((name) => [name, `the password of ${name}`]),
 );
@@ -58,7 +71,7 @@ export async function startShop() {
   const texts = await Promise.all(
     ["platform.yaml", "gateway.yaml"].map((file) => readFile(join(BOOKSHOP, file), "utf8")),
   );
-  const text = texts.join("\n---\n").replace(/\bport: (\d{4})\b/g, (found, port) => {
+  const text = [...texts, ELSEWHERE].join("\n---\n").replace(/\bport: (\d{4})\b/g, (found, port) => {
     return `port: ${ports.get(Number(port)) ?? port}`;
   });
   await rest("POST", "/changes?message=the+bookshop", text, "application/yaml");

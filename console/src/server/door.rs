@@ -7,23 +7,22 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, FromRequestParts as _, Query, RawPathParams, State};
+use axum::extract::{DefaultBodyLimit, FromRequestParts as _, RawPathParams, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Request, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Redirect, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use control::Refusal;
 use control::rest::{Visit, status};
 use leptos::prelude::*;
-use serde::Deserialize;
 
 use super::draw::{Context, Here, draw};
 use super::{Console, entry, sent};
 use crate::frame::{Place, Reader, Title};
 use crate::pages::{
-    Asked, Drawn, access, api, apis, audit, change, changes, fleet, newcomer, overview, refused, request,
-    requests, settings, team, teams, users, workspace, workspaces,
+    Asked, Drawn, access, api, apis, audit, change, changes, fleet, newcomer, overview, refused,
+    request, requests, settings, team, teams, users, workspace, workspaces,
 };
 
 /// Bytes of a form.
@@ -159,13 +158,14 @@ pub(super) async fn drawn(
 
 /// To where one signs in, and back from there.
 fn to_sign_in(parts: &Parts) -> Response {
-    sign_in_to(parts.uri.path_and_query().map_or("/", |to| to.as_str()))
+    entry::sign_in_to(parts.uri.path_and_query().map_or("/", |to| to.as_str()))
 }
 
 fn title(text: &str, place: Place, visit: &Visit) -> Title {
     let reader = visit.caller.as_ref().map(|caller| Reader {
         name: caller.name.to_string(),
         is_admin: visit.is_admin,
+        has_rights: visit.has_rights,
         csrf: visit.csrf().unwrap_or_default().to_owned(),
     });
     Title { text: text.to_owned(), place, reader }

@@ -127,7 +127,8 @@ async fn login_failed(console: &Console, failure: Failure, to: &str) -> Response
     let (words, to) = (failure.to_string(), to.to_owned());
     let title = Title { text: "Sign in".to_owned(), place: Place::Aside, reader: None };
     let body = move || login::draw(words.clone(), &to).into_any();
-    let mut answer = draw(console.options.clone(), login_status(failure), title, Context::default(), body).await;
+    let mut answer =
+        draw(console.options.clone(), login_status(failure), title, Context::default(), body).await;
     if let Some(seconds) = wait {
         answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }

@@ -16,9 +16,9 @@ use control::Refusal;
 use control::authn::Caller;
 use control::rest::{Visit, status};
 
-use super::{Console, entry};
 use super::door::{self, Page, refuse};
 use super::draw::{Context, Here, Refused};
+use super::{Console, entry};
 use crate::form::{Done, Fields, Sent, Tried};
 use crate::pages::{Asked, access, api, change, fleet, settings, team, teams, users, workspace};
 

@@ -245,7 +245,7 @@ pub fn login_status(failure: Failure) -> StatusCode {
         | Failure::Taken { .. }
         | Failure::Disabled { .. } => StatusCode::FORBIDDEN,
         Failure::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
-        Failure::Refused(refusal) => status(refusal),
+        Failure::Refused(refusal) => status(&refusal),
     }
 }
 
