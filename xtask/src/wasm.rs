@@ -33,7 +33,7 @@ pub(crate) struct Args {
     /// The compiler to take, instead of the first that works.
     #[arg(long)]
     toolchain: Option<Toolchain>,
-    /// Then build heddle-server (dev profile) and click through the page in a browser.
+    /// Then build the server (dev profile) and click through the page in a browser.
     #[arg(long)]
     test: bool,
 }
@@ -71,11 +71,15 @@ fn build_with(profile: &str, toolchain: Option<Toolchain>) -> Result<PathBuf> {
     Ok(site)
 }
 
-/// The server's half, in the dev profile.
+/// The server's half, in the dev profile, with what stands behind it.
 fn server() -> Result<PathBuf> {
-    step("building heddle-server", Duration::from_secs(90), || {
+    step("building the server, and a shop behind a gateway", Duration::from_secs(90), || {
         let mut build = crate::shell::cargo();
-        build.current_dir(root()).args(["build", "--package", "console", "--bin", "heddle-server"]);
+        build.current_dir(root()).arg("build");
+        // Some tests want a shop behind a gateway.
+        for package in ["console", "gateway", "bookshop"] {
+            build.args(["--package", package]);
+        }
         crate::shell::run(&mut build)
     })?;
     Ok(crate::shell::target()?.join("debug/heddle-server"))

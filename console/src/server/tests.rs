@@ -1,5 +1,6 @@
 //! What every address of the console answers, asked without a socket.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
@@ -302,4 +303,41 @@ fn a_folder_without_the_browsers_half_is_refused_by_name() {
     let refused = Site::open(Path::new("no-such-folder")).unwrap_err().to_string();
     assert!(refused.contains("no-such-folder/pkg/console.js"), "{refused}");
     assert!(refused.contains("cargo xtask wasm"), "{refused}");
+}
+
+/// What the console calls of the use cases, as its sources say it.
+fn called(folder: &Path, found: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        if path.is_dir() { called(&path, found) } else { called_in(&path, found) }
+    }
+}
+
+fn called_in(file: &Path, found: &mut BTreeSet<String>) {
+    let text = std::fs::read_to_string(file).unwrap();
+    for (at, word) in text.match_indices("app") {
+        let rest = text[at + word.len()..].trim_start_matches("()").trim_start();
+        let Some(rest) = rest.strip_prefix('.').map(str::trim_start) else { continue };
+        let end = rest.find(|c: char| !c.is_ascii_lowercase() && c != '_').unwrap_or(rest.len());
+        let (name, rest) = rest.split_at(end);
+        if rest.starts_with('(') {
+            found.insert(name.to_owned());
+        }
+    }
+}
+
+#[test]
+fn the_console_calls_nothing_that_rest_does_not_have() {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut used = BTreeSet::new();
+    called(&sources.join("pages"), &mut used);
+    called_in(&sources.join("edit.rs"), &mut used);
+    let document = control::rest::document();
+    let paths = document["paths"].as_object().unwrap().values();
+    let operations = paths.flat_map(|methods| methods.as_object().unwrap().values());
+    let known: Vec<_> =
+        operations.map(|operation| operation["operationId"].as_str().unwrap()).collect();
+    assert!(used.len() > 30, "{used:?}");
+    let unknown: Vec<_> = used.iter().filter(|one| !known.contains(&one.as_str())).collect();
+    assert!(unknown.is_empty(), "REST has no operation for {unknown:?}");
 }

@@ -281,6 +281,23 @@ pub(super) static OPERATIONS: &[Operation] = &[
     )
     .who(Who::Anybody)
     .gives(&[(200, "By name.", Some(page::<login::Offer>))]),
+    Operation::new(
+        Get,
+        "/login-providers/use",
+        "login_provider_use",
+        "The login providers, and how many users came by each",
+        |ask| Box::pin(login::in_use(ask)),
+    )
+    .who(Who::Admin)
+    .gives(&[(200, "By name.", Some(page::<login::InUse>))]),
+    Operation::new(
+        Get,
+        "/whom-to-ask",
+        "whom_to_ask",
+        "Whom you ask who may do nothing yet",
+        |ask| Box::pin(login::whom(ask)),
+    )
+    .gives(&[(200, "In words.", Some(page::<String>))]),
     Operation::new(Get, "/users", "user_list", "All users, by name", |ask| {
         Box::pin(user::list(ask))
     })

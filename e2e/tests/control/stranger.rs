@@ -203,7 +203,8 @@ fn expected(operation: &Operation, who: &str) -> u16 {
         ("session_show" | "session_list" | "token_list" | "resource_list" | "change_list", _)
         // What nodes tell of requests, and count, is tried where there are some, too.
         | ("node_list" | "request_list" | "traffic_show" | "access_review", _)
-        | ("access_request_list", _) => 200,
+        | ("access_request_list" | "api_list" | "workspace_list" | "team_roles", _)
+        | ("whom_to_ask", _) => 200,
         ("token_create", _) => 201,
         // They came with a token.
         ("session_end", _) => 403,
