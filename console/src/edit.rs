@@ -55,7 +55,7 @@ async fn put(sent: &Sent, body: &Value, expected: Expect) -> Result<Receipt, Ref
     let edits = read(&body.to_string()).map_err(unlined)?;
     let edits = edits.into_iter().map(|edit| match edit {
         Edit::Put { resource, .. } => Edit::Put { resource, expected },
-        other => other,
+        gone @ Edit::Delete { .. } => gone,
     });
     sent.asked.app.change_commit(&op, edits.collect()).await
 }

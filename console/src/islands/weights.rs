@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 /// A backend with its weight.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Weight {
-    /// The name of the field.
+    /// The id of the field.
+    pub id: String,
+    /// Its name.
     pub field: String,
     /// What it is the weight of.
     pub backend: String,
@@ -17,9 +19,9 @@ pub struct Weight {
     pub fault: Option<String>,
 }
 
-/// The weights of one rule, with ids that begin with `place`. While their sum is kept, what one gains the others lose.
+/// The weights of one rule. While their sum is kept, what one gains the others lose.
 #[island]
-pub fn Weights(weights: Vec<Weight>, place: String) -> impl IntoView {
+pub fn Weights(weights: Vec<Weight>) -> impl IntoView {
     let total: u64 = weights.iter().map(|one| u64::from(one.weight)).sum();
     let now = RwSignal::new(weights.iter().map(|one| one.weight).collect::<Vec<_>>());
     let (keeps, is_alive) = (RwSignal::new(true), RwSignal::new(false));
@@ -33,8 +35,7 @@ pub fn Weights(weights: Vec<Weight>, place: String) -> impl IntoView {
     };
     let most = total.max(100).to_string();
     let rows = weights.into_iter().enumerate().map(|(at, one)| {
-        let Weight { field, backend, weight, fault } = one;
-        let id = format!("{place}-{field}");
+        let Weight { id, field, backend, weight, fault } = one;
         let typed = move |event| {
             if let Ok(wanted) = event_target_value(&event).parse() {
                 set(at, wanted);

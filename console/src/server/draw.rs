@@ -47,8 +47,12 @@ pub(super) async fn draw(
         move || {
             provide_context(nonce.clone());
             let Context { here, refused } = context.clone();
-            here.map(provide_context);
-            refused.map(provide_context);
+            if let Some(here) = here {
+                provide_context(here);
+            }
+            if let Some(refused) = refused {
+                provide_context(refused);
+            }
         },
         move || document(options.clone(), title.clone(), body()),
     );

@@ -177,7 +177,7 @@ fn weights_form(asked: &Asked, api: &Key, route: &ApiRoute, id: &str) -> Option<
         view! {
             <fieldset>
                 <legend>"Weights of rule " {name}</legend>
-                <Weights weights place=id.to_owned() />
+                <Weights weights />
                 {backends}
                 {faults.into_iter().flatten().collect_view()}
             </fieldset>
