@@ -137,6 +137,11 @@ test("what is wrong is told under its field, in the words of REST", async () => 
   assert.equal(await weight(page, "v1").inputValue(), "2000000");
   assert.equal(await weight(page, "v1").getAttribute("aria-invalid"), "true");
   await hasNoBarrier(page, "a form with faults");
+  await weight(page, "v1").evaluate((field) => field.removeAttribute("pattern"));
+  await weight(page, "v1").fill("most of it");
+  await save(page).click();
+  await page.locator(".fault", { hasText: "is no weight" }).first().waitFor();
+  assert.equal(await weight(page, "v1").inputValue(), "most of it");
 });
 
 test("a server that is gone while somebody types takes nothing with it", async () => {

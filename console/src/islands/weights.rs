@@ -13,8 +13,8 @@ pub struct Weight {
     pub field: String,
     /// What it is the weight of.
     pub backend: String,
-    /// What stands there.
-    pub weight: u32,
+    /// What stands there: a number, or what somebody typed in its place.
+    pub typed: String,
     /// The id of what tells that it is wrong, if it is.
     pub fault: Option<String>,
 }
@@ -22,26 +22,25 @@ pub struct Weight {
 /// The weights of one rule. While their sum is kept, what one gains the others lose.
 #[island]
 pub fn Weights(weights: Vec<Weight>) -> impl IntoView {
-    let total: u64 = weights.iter().map(|one| u64::from(one.weight)).sum();
-    let now = RwSignal::new(weights.iter().map(|one| one.weight).collect::<Vec<_>>());
+    let now = RwSignal::new(weights.iter().map(|one| one.typed.clone()).collect::<Vec<_>>());
+    let total: u64 = now.with_untracked(|now| numbers(now).map(u64::from).sum());
     let (keeps, is_alive) = (RwSignal::new(true), RwSignal::new(false));
     // Effects run in the browser only.
     Effect::new(move || is_alive.set(true));
-    let set = move |at: usize, wanted: u32| {
-        now.update(|now| match keeps.get_untracked() && total > 0 {
-            true => *now = shared(now, at, wanted, total),
-            false => now[at] = wanted,
+    let set = move |at: usize, typed: String| {
+        now.update(|now| match typed.parse() {
+            Ok(wanted) if keeps.get_untracked() && total > 0 => {
+                let others: Vec<_> = numbers(now).collect();
+                *now = shared(&others, at, wanted, total).iter().map(u32::to_string).collect();
+            }
+            _ => now[at] = typed,
         });
     };
     let most = total.max(100).to_string();
     let rows = weights.into_iter().enumerate().map(|(at, one)| {
-        let Weight { id, field, backend, weight, fault } = one;
-        let typed = move |event| {
-            if let Ok(wanted) = event_target_value(&event).parse() {
-                set(at, wanted);
-            }
-        };
-        let is = move || now.with(|now| now[at].to_string());
+        let Weight { id, field, backend, typed: first, fault } = one;
+        let typed = move |event| set(at, event_target_value(&event));
+        let is = move || now.with(|now| now[at].clone());
         view! {
             <div class="weight">
                 <label for=id.clone()>{backend.clone()}</label>
@@ -49,7 +48,7 @@ pub fn Weights(weights: Vec<Weight>) -> impl IntoView {
                     type="range"
                     min="0"
                     max=most.clone()
-                    value=weight.to_string()
+                    value=first.clone()
                     prop:value=is
                     aria-label=format!("Slider of {backend}")
                     hidden=move || !is_alive.get()
@@ -61,13 +60,13 @@ pub fn Weights(weights: Vec<Weight>) -> impl IntoView {
                     inputmode="numeric"
                     pattern="[0-9]*"
                     required
-                    value=weight.to_string()
+                    value=first
                     prop:value=is
                     aria-invalid=fault.is_some().then_some("true")
                     aria-describedby=fault
                     on:input=typed
                 />
-                <span class="part">{move || now.with(|now| share(now, at))}</span>
+                <span class="part">{move || now.with(|now| share(&numbers(now).collect::<Vec<_>>(), at))}</span>
             </div>
         }
     });
@@ -84,6 +83,11 @@ pub fn Weights(weights: Vec<Weight>) -> impl IntoView {
             </label>
         </div>
     }
+}
+
+/// The numbers among what was typed; none where it is no number.
+fn numbers(typed: &[String]) -> impl Iterator<Item = u32> {
+    typed.iter().map(|one| one.parse().unwrap_or_default())
 }
 
 /// The weights once one is as wanted and the sum is what it was: what is left goes to the others, in

@@ -161,12 +161,12 @@ fn weights_form(asked: &Asked, api: &Key, route: &ApiRoute, id: &str) -> Option<
             let is = to.weight.to_string();
             let typed = if is_same { form.value(&field, &is) } else { is };
             let faults = form.told(&path(at, backend));
-            let fault = faults.as_ref().map(|_| format!("{id}-{field}-fault"));
+            let fault = faults.as_ref().map(|_| format!("{id}:{field}:fault"));
             let told = faults.map(|words| {
-                view! { <p class="fault" id=format!("{id}-{field}-fault")>{words}</p> }
+                view! { <p class="fault" id=format!("{id}:{field}:fault")>{words}</p> }
             });
-            let weight =
-                Weight { field, backend: name, weight: typed.parse().unwrap_or(to.weight), fault };
+            let id = format!("{id}:{field}");
+            let weight = Weight { id, field, backend: name, typed, fault };
             let to = format!("to-{at}-{backend}");
             let to = view! { <input type="hidden" name=to value=weight.backend.clone() /> };
             (weight, (told, to))
@@ -184,7 +184,7 @@ fn weights_form(asked: &Asked, api: &Key, route: &ApiRoute, id: &str) -> Option<
         }
     });
     let rules = rules.collect_view();
-    let why = format!("{id}-why");
+    let why = format!("{id}:why");
     let fields = view! {
         <input type="hidden" name="route" value=named />
         {rules}
