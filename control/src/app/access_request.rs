@@ -157,7 +157,8 @@ impl App {
         role: Option<&Name>,
         apis: Option<&[Name]>,
     ) -> Result<Receipt, Refusal> {
-        self.once(op, self.give(op, id, role, apis)).await
+        // In a box, since what waits for it would carry all of a commit.
+        self.once(op, Box::pin(self.give(op, id, role, apis))).await
     }
 
     async fn give(
