@@ -101,7 +101,8 @@ async fn nobody_who_is_not_signed_in_gets_any_page_or_does_anything() {
     for form in sent::paths().chain(["/sign-out"]) {
         let form = form.replace(['{', '}'], "");
         let turned = bed.send(&form, "", "csrf=&id=1").await;
-        assert_eq!((turned.status, turned.header("location")), (StatusCode::SEE_OTHER, "/sign-in"));
+        assert_eq!(turned.status, StatusCode::SEE_OTHER, "{form}");
+        assert!(turned.header("location").starts_with("/sign-in"), "{form}");
     }
 }
 
@@ -279,7 +280,7 @@ async fn another_session_is_ended_from_the_settings() {
     assert_eq!(page.matches("name=\"id\"").count(), 1, "one's own is not offered");
     let form = format!("csrf={}&id={id}", csrf(&page));
     let answer = bed.send("/settings/sessions/end", &own, &form).await;
-    assert_eq!(answer.header("location"), "/settings");
+    assert_eq!(answer.header("location"), "/settings?done=ended");
     assert_eq!(bed.get("/", &other).await.status, StatusCode::SEE_OTHER);
     assert_eq!(bed.get("/", &own).await.status, StatusCode::OK);
 }

@@ -112,7 +112,7 @@ async fn who_may_do_nothing_yet_sees_whom_to_ask_and_their_settings() {
 async fn platform_admins_see_the_providers_in_their_settings() {
     let bed = Bed::with_corp().await;
     let page = bed.get("/settings", &bed.sign_in().await).await.text;
-    for word in ["Login providers", "id=\"provider-corp\"", "http://127.0.0.1:1", "<td>0</td>"] {
+    for word in ["Login providers", "id=\"provider:corp\"", "http://127.0.0.1:1", "<td>0</td>"] {
         assert!(page.contains(word), "{word}: {page}");
     }
 }

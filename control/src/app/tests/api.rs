@@ -167,6 +167,7 @@ async fn what_decides_on_a_route_is_told_from_the_outer_to_the_inner() {
             (Kind::Gateway, false, own("outer")),
             (Kind::Gateway, true, own("part")),
             (Kind::HttpRoute, false, own("own")),
+            (Kind::Service, false, own("other")),
         ]
     );
     // That a policy of the platform decides is told, and not what it says.
@@ -174,8 +175,8 @@ async fn what_decides_on_a_route_is_told_from_the_outer_to_the_inner() {
         of("sara").await,
         [
             (Kind::Gateway, false, None),
-            (Kind::Gateway, true, None),
             (Kind::HttpRoute, false, own("own")),
+            (Kind::Service, false, own("other")),
         ]
     );
 }
