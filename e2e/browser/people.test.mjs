@@ -35,6 +35,12 @@ async function signIn(user, path, options = {}) {
 const weight = (page, version) =>
   page.getByLabel(`bookshop/catalog-${version}:80`, { exact: true });
 
+/** Types a weight once the script is there that keeps the sum. */
+async function weigh(page, version, text) {
+  await page.getByLabel("Keep the sum at").waitFor();
+  await weight(page, version).fill(text);
+}
+
 const save = (page) => page.getByRole("button", { name: "Save the weights" });
 
 /** What a form of a page answers to what a page of it never had. */
@@ -87,7 +93,7 @@ test("who lacks a right asks for it, and has it once its owner gives it", async 
   await owner.getByText(/^Saved: revision/).waitFor();
   await other.locator("#own").getByText("granted").waitFor();
   await other.goto(shop.url + CATALOG);
-  await weight(other, "v1").fill("85");
+  await weigh(other, "v1", "85");
   await save(other).click();
   await other.getByText("85 (85.0 %)").waitFor();
 });
@@ -110,8 +116,8 @@ test("of two who edit one object the second is told, and loses nothing", async (
   const { page: first } = await signIn("carol", CATALOG);
   const { page: second } = await signIn("alice", CATALOG);
   await second.locator("[data-live=live]").waitFor();
-  await weight(second, "v1").fill("40");
-  await weight(first, "v1").fill("70");
+  await weigh(second, "v1", "40");
+  await weigh(first, "v1", "70");
   await save(first).click();
   await first.getByText(/^Saved: revision/).waitFor();
   await second.locator("section", { hasText: "Route bookshop/catalog" }).locator("[data-newer] .newer").waitFor();
@@ -147,7 +153,7 @@ test("what is wrong is told under its field, in the words of REST", async () => 
 test("a server that is gone while somebody types takes nothing with it", async () => {
   const { page } = await signIn("carol", CATALOG);
   await page.locator("[data-live=live]").waitFor();
-  await weight(page, "v1").fill("55");
+  await weigh(page, "v1", "55");
   await shop.kill();
   await page.locator("[data-live=lost]").waitFor();
   await shop.again();

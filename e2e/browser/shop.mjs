@@ -71,10 +71,11 @@ export async function startShop() {
   const texts = await Promise.all(
     ["platform.yaml", "gateway.yaml"].map((file) => readFile(join(BOOKSHOP, file), "utf8")),
   );
-  const text = [...texts, ELSEWHERE].join("\n---\n").replace(/\bport: (\d{4})\b/g, (found, port) => {
+  const text = texts.join("\n---\n").replace(/\bport: (\d{4})\b/g, (found, port) => {
     return `port: ${ports.get(Number(port)) ?? port}`;
   });
   await rest("POST", "/changes?message=the+bookshop", text, "application/yaml");
+  await rest("POST", "/changes", ELSEWHERE, "application/yaml");
   for (const [name, password] of Object.entries(PEOPLE)) {
     await rest("POST", "/users", { name, password });
   }
