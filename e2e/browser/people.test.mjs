@@ -106,8 +106,6 @@ test("a stranger finds nothing of it, and no address leads there", async () => {
     assert.equal(answer.status(), 404, path);
     assert.ok(!(await page.content()).includes("Books"), path);
   }
-  await page.goto(`${shop.url}/fleet`);
-  await page.getByText("There is no node that you may see.").waitFor();
   const refused = await forge(page, `${CATALOG}/owner`, { owner: "orders", generation: "1" });
   assert.equal(refused.status, 404);
 });

@@ -1,7 +1,6 @@
 //! The weights of a rule: a number for each backend, which is what is sent, and a slider beside it
 //! where there is a script to move it.
 
-use leptos::html::Input;
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -26,7 +25,8 @@ pub fn Weights(weights: Vec<Weight>) -> impl IntoView {
     let now = RwSignal::new(weights.iter().map(|one| one.typed.clone()).collect::<Vec<_>>());
     let total: u64 = now.with_untracked(|now| numbers(now).map(u64::from).sum());
     let (keeps, is_alive) = (RwSignal::new(true), RwSignal::new(false));
-    let count = weights.len();
+    // Effects run in the browser only.
+    Effect::new(move || is_alive.set(true));
     let set = move |at: usize, typed: String| {
         now.update(|now| match typed.parse() {
             Ok(wanted) if keeps.get_untracked() && total > 0 => {
@@ -36,36 +36,11 @@ pub fn Weights(weights: Vec<Weight>) -> impl IntoView {
             _ => now[at] = typed,
         });
     };
-    let fields: Vec<(NodeRef<Input>, NodeRef<Input>)> =
-        (0..count).map(|_| (NodeRef::new(), NodeRef::new())).collect();
-    let shown = fields.clone();
-    // Effects run in the browser only. What was typed before the script came goes before what was drawn.
-    Effect::new(move |before: Option<()>| {
-        let wanted = now.get();
-        if before.is_none() {
-            is_alive.set(true);
-            let there = shown.iter().zip(&wanted).map(|((number, _), drawn)| {
-                number.get_untracked().map_or_else(|| drawn.clone(), |number| number.value())
-            });
-            let there: Vec<_> = there.collect();
-            let other: Vec<_> = (0..count).filter(|at| there[*at] != wanted[*at]).collect();
-            match other.as_slice() {
-                [] => {}
-                [at] => return set(*at, there[*at].clone()),
-                _ => return now.set(there),
-            }
-        }
-        for ((number, slider), text) in shown.iter().zip(&wanted) {
-            for field in [number.get_untracked(), slider.get_untracked()].into_iter().flatten() {
-                field.set_value(text);
-            }
-        }
-    });
     let most = total.max(100).to_string();
-    let rows = weights.into_iter().zip(fields).enumerate().map(|(at, (one, fields))| {
-        let (number, slider) = fields;
+    let rows = weights.into_iter().enumerate().map(|(at, one)| {
         let Weight { id, field, backend, typed: first, fault } = one;
         let typed = move |event| set(at, event_target_value(&event));
+        let is = move || now.with(|now| now[at].clone());
         view! {
             <div class="weight">
                 <label for=id.clone()>{backend.clone()}</label>
@@ -74,7 +49,7 @@ pub fn Weights(weights: Vec<Weight>) -> impl IntoView {
                     min="0"
                     max=most.clone()
                     value=first.clone()
-                    node_ref=slider
+                    prop:value=is
                     aria-label=format!("Slider of {backend}")
                     hidden=move || !is_alive.get()
                     on:input=typed
@@ -86,7 +61,7 @@ pub fn Weights(weights: Vec<Weight>) -> impl IntoView {
                     pattern="[0-9]*"
                     required
                     value=first
-                    node_ref=number
+                    prop:value=is
                     aria-invalid=fault.is_some().then_some("true")
                     aria-describedby=fault
                     on:input=typed
