@@ -10,6 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use control::Refusal;
+use control::app::Receipt;
 use leptos::prelude::*;
 use model::Key;
 use model::access::Denied;
@@ -73,9 +74,12 @@ pub(crate) enum Done {
 }
 
 impl Done {
-    /// It became this revision, which the page at `place` tells.
-    pub(crate) fn saved(place: &str, revision: i64) -> Self {
-        Done::To(format!("{place}?saved={revision}"))
+    /// It became a revision, or was so already; the page at `place` tells which.
+    pub(crate) fn saved(place: &str, receipt: &Receipt) -> Self {
+        match receipt.changed.is_empty() {
+            true => Done::To(format!("{place}?done=same")),
+            false => Done::To(format!("{place}?saved={}", receipt.revision)),
+        }
     }
 }
 

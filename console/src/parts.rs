@@ -115,7 +115,8 @@ struct Saved {
 }
 
 /// What was done that is no revision, by the word that stands in the address.
-const DONE: [(&str, &str); 4] = [
+const DONE: [(&str, &str); 5] = [
+    ("same", "It was so already: nothing was changed."),
     ("password", "The password is another now, and their sessions are over."),
     ("out", "They are shut out: their sessions are over, their tokens revoked."),
     ("revoked", "The token is revoked."),

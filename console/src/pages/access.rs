@@ -237,7 +237,7 @@ pub(crate) async fn grant(sent: Sent) -> Result<Done, Refusal> {
     let (id, apis) = (sent.asked.part(0), apis.unwrap_or_default());
     let app = &sent.asked.app;
     let receipt = app.access_request_grant(&op, id, role.as_ref(), Some(&apis)).await?;
-    Ok(Done::saved("/access", receipt.revision))
+    Ok(Done::saved("/access", &receipt))
 }
 
 /// Does not give it.

@@ -168,5 +168,5 @@ pub(crate) async fn owner(sent: Sent) -> Result<Done, Refusal> {
         Ok(())
     })
     .await?;
-    Ok(Done::saved(&place(&key), receipt.revision))
+    Ok(Done::saved(&place(&key), &receipt))
 }

@@ -156,7 +156,7 @@ pub(crate) async fn change(sent: Sent) -> Result<Done, Refusal> {
         Ok(())
     })
     .await?;
-    Ok(Done::saved(&format!("/teams/{}", key.name), receipt.revision))
+    Ok(Done::saved(&format!("/teams/{}", key.name), &receipt))
 }
 
 /// Gives it a role in a workspace.
@@ -170,5 +170,5 @@ pub(crate) async fn role(sent: Sent) -> Result<Done, Refusal> {
     let key = Key::new(Kind::Grant, namespace, name);
     let spec = json!({ "subjects": [{ "team": team }], "role": role });
     let receipt = make(&sent, &key, spec).await?;
-    Ok(Done::saved(&format!("/teams/{team}"), receipt.revision))
+    Ok(Done::saved(&format!("/teams/{team}"), &receipt))
 }

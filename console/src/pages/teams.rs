@@ -185,5 +185,5 @@ pub(crate) async fn new(sent: Sent) -> Result<Done, Refusal> {
     let name = name.map_err(|why| wrong([("metadata.name".to_owned(), why.to_string())]))?;
     let key = Key::new(Kind::Team, Kind::Team.default_namespace(), name);
     let receipt = make(&sent, &key, spec(&sent)?).await?;
-    Ok(Done::saved(&format!("/teams/{}", key.name), receipt.revision))
+    Ok(Done::saved(&format!("/teams/{}", key.name), &receipt))
 }

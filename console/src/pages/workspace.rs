@@ -195,7 +195,7 @@ pub(crate) async fn claim_new(sent: Sent) -> Result<Done, Refusal> {
     }
     let key = Key::new(Kind::Claim, namespace, named(host, &paths)?);
     let receipt = make(&sent, &key, json!({ "hosts": [claim] })).await?;
-    Ok(Done::saved(&format!("/workspaces/{workspace}"), receipt.revision))
+    Ok(Done::saved(&format!("/workspaces/{workspace}"), &receipt))
 }
 
 /// A name for a claim that says what it claims.
@@ -221,5 +221,5 @@ pub(crate) async fn release(sent: Sent) -> Result<Done, Refusal> {
     let expected = Expect::Generation(sent.fields.get("generation").parse().unwrap_or(0));
     let op = sent.asked.visit.op(String::new())?;
     let receipt = sent.asked.app.change_commit(&op, vec![Edit::Delete { key, expected }]).await?;
-    Ok(Done::saved(&format!("/workspaces/{workspace}"), receipt.revision))
+    Ok(Done::saved(&format!("/workspaces/{workspace}"), &receipt))
 }

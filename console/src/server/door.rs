@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, FromRequestParts as _, RawPathParams, State};
+use axum::extract::{FromRequestParts as _, RawPathParams, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Request, StatusCode, header};
 use axum::middleware::{Next, from_fn};
@@ -25,8 +25,6 @@ use crate::pages::{
     request, requests, settings, team, teams, users, workspace, workspaces,
 };
 
-/// Bytes of a form.
-const FORM: usize = 256 << 10;
 /// How long an answer may take, its request included.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -85,7 +83,6 @@ pub(super) fn router(console: Arc<Console>) -> Router {
     }
     entry::routes(sent::routes(router))
         .fallback(missing)
-        .layer(DefaultBodyLimit::max(FORM))
         .layer(from_fn(in_time))
         .with_state(console)
 }

@@ -5,10 +5,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::extract::FromRequestParts as _;
-use axum::extract::{FromRequest as _, RawPathParams, State};
-use axum::http::request::Parts;
+use axum::body::{Body, to_bytes};
+use axum::extract::{FromRequestParts as _, RawPathParams, State};
 use axum::http::{Request, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
@@ -20,7 +18,14 @@ use super::door::{self, Page, refuse};
 use super::draw::{Context, Here, Refused};
 use super::{Console, entry};
 use crate::form::{Done, Fields, Sent, Tried};
-use crate::pages::{Asked, access, api, change, fleet, settings, team, teams, users, workspace};
+use crate::pages::{
+    Asked, Drawn, access, api, change, fleet, settings, team, teams, users, workspace,
+};
+
+/// Bytes of a form of somebody whom nobody knows yet.
+const OF_ANYBODY: usize = 16 << 10;
+/// Bytes of one of who is signed in: a large team has room.
+const OF_A_READER: usize = 256 << 10;
 
 /// A form of who is signed in.
 #[derive(Debug)]
@@ -125,56 +130,65 @@ async fn send(
             let tried = Arc::new(Tried { action, fields, refusal });
             let asked = asked(Some(Arc::clone(&tried)));
             match (page.ask)(asked).await {
-                Ok(crate::pages::Drawn::Page(body)) => {
+                Ok(Drawn::Page(body)) => {
                     let status = status(&tried.refusal);
                     let (here, refused) = (Some(Here(here.clone())), Some(Refused(tried)));
                     let context = Context { here, refused };
                     door::drawn(&console, (page, &named), &visit, status, context, body).await
                 }
-                Ok(crate::pages::Drawn::Elsewhere(to)) => Redirect::to(&to).into_response(),
+                Ok(Drawn::Elsewhere(to)) => Redirect::to(&to).into_response(),
                 Err(refusal) => refuse(&console, &visit, refusal).await,
             }
         }
     }
 }
 
-/// A form, and who sends it.
+/// A form of somebody who need not be signed in, and who sends it.
 pub(super) async fn form_of(
     console: &Console,
     request: Request<Body>,
 ) -> Result<(Visit, Fields), Box<Response>> {
-    let (parts, body): (Parts, Body) = request.into_parts();
+    let (parts, body) = request.into_parts();
     let visit = console.rest.visit(&parts, true).await?;
-    let sent = Bytes::from_request(Request::from_parts(parts, body), &()).await;
-    let sent = sent.map_err(|wrong| Box::new(wrong.into_response()))?;
-    // No database keeps it.
-    let has_nul = sent.contains(&0) || sent.windows(3).any(|three| three == b"%00");
-    match serde_urlencoded::from_bytes(&sent) {
-        Ok(sent) if !has_nul => Ok((visit, Fields::new(sent))),
-        Ok(_) | Err(_) => {
-            let words = "this is no form that a page of the console has\n";
-            Err(Box::new((StatusCode::BAD_REQUEST, words).into_response()))
-        }
-    }
+    Ok((visit, fields(body, OF_ANYBODY).await?))
 }
 
-/// The same, of somebody who is signed in and shows that a page of ours, the one at `here`, made it for
-/// them.
+/// A form of somebody who is signed in and shows that a page of ours, the one at `here`, made it for
+/// them. Of nobody else it is read.
 pub(super) async fn made(
     console: &Console,
     here: &str,
     request: Request<Body>,
 ) -> Result<(Visit, Caller, Fields), Box<Response>> {
-    let (visit, fields) = form_of(console, request).await?;
+    let (parts, body) = request.into_parts();
+    let visit = console.rest.visit(&parts, true).await?;
     let Some(caller) = visit.caller.clone() else {
         return Err(Box::new(entry::sign_in_to(here)));
     };
+    let fields = fields(body, OF_A_READER).await?;
     if !visit.made(fields.get("csrf")) {
         let words = "this form was made for another session; load the page again".to_owned();
         let refusal = Refusal::Forbidden(words);
         return Err(Box::new(refuse(console, &visit, refusal).await));
     }
     Ok((visit, caller, fields))
+}
+
+/// What a form says, of so many bytes at most.
+async fn fields(body: Body, most: usize) -> Result<Fields, Box<Response>> {
+    let sent = to_bytes(body, most).await.map_err(|_| {
+        let words = format!("this form is larger than {most} bytes, or it broke off\n");
+        Box::new((StatusCode::PAYLOAD_TOO_LARGE, words).into_response())
+    })?;
+    // No database keeps it.
+    let has_nul = sent.contains(&0) || sent.windows(3).any(|three| three == b"%00");
+    match serde_urlencoded::from_bytes(&sent) {
+        Ok(sent) if !has_nul => Ok(Fields::new(sent)),
+        Ok(_) | Err(_) => {
+            let words = "this is no form that a page of the console has\n";
+            Err(Box::new((StatusCode::BAD_REQUEST, words).into_response()))
+        }
+    }
 }
 
 /// Where the forms are sent.

@@ -113,9 +113,7 @@ impl App {
         let may_claim = may_claim.cloned().collect();
         Ok(WorkspaceInFull { row, roles, claims, may_claim })
     }
-}
 
-impl App {
     /// The roles that Grants give to a Team, as far as they may be read.
     ///
     /// # Errors

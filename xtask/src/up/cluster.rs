@@ -93,16 +93,7 @@ impl Cluster {
         let mut args = words(&["--service", "visitors", "--listen", &listen]);
         args.extend(words(&["--cluster", self.name, "--proxy", &gateway]));
         args.extend(words(&["--shop", "http://bookshop.localhost"]));
-        Spec {
-            name: format!("visitors-{}", self.name),
-            cluster: Some(self.name),
-            kind: "service",
-            program: "bookshop",
-            args,
-            env: Vec::new(),
-            ready: listen,
-            ready_path: "/healthz",
-        }
+        self.shop("visitors", listen, args)
     }
 
     fn service(self, service: &Service) -> Spec {
@@ -113,8 +104,13 @@ impl Cluster {
             let proxy = format!("127.0.0.1:{}", self.outbound(service.nth));
             args.extend(words(&["--proxy", &proxy, word, url]));
         }
+        self.shop(service.name, listen, args)
+    }
+
+    /// A program of the bookshop.
+    fn shop(self, name: &str, listen: String, args: Vec<String>) -> Spec {
         Spec {
-            name: format!("{}-{}", service.name, self.name),
+            name: format!("{name}-{}", self.name),
             cluster: Some(self.name),
             kind: "service",
             program: "bookshop",

@@ -108,5 +108,5 @@ pub(crate) async fn go(sent: Sent) -> Result<Done, Refusal> {
         }
         Ok(())
     });
-    Ok(Done::saved(&place(&key), receipt.await?.revision))
+    Ok(Done::saved(&place(&key), &receipt.await?))
 }

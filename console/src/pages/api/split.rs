@@ -249,6 +249,5 @@ pub(crate) async fn weights(sent: Sent) -> Result<Done, Refusal> {
         }
         if faults.is_empty() { Ok(()) } else { Err(wrong(faults)) }
     });
-    let revision = receipt.await?.revision;
-    Ok(Done::saved(&place(&api), revision))
+    Ok(Done::saved(&place(&api), &receipt.await?))
 }
