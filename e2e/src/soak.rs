@@ -5,6 +5,12 @@ pub fn count(default: u64) -> u64 {
     setting("HEDDLE_SOAK_COUNT", default)
 }
 
+/// How many a second: `full` where a count is given, and in CI, whose programs are not optimised and
+/// whose machine may be a slow one, `small`.
+pub fn rate(small: u32, full: u32) -> u32 {
+    if std::env::var_os("HEDDLE_SOAK_COUNT").is_some() { full } else { small }
+}
+
 /// The seed of what is left to chance: `HEDDLE_SOAK_SEED`, or 1.
 pub fn seed() -> u64 {
     setting("HEDDLE_SOAK_SEED", 1)

@@ -67,7 +67,7 @@ impl Cost {
         load.goes_on(count(200) / 2).await;
         let cost = Cost { kill, door, outcomes: load.outcomes().await };
         let rate = cost.rate();
-        assert!(rate > f64::from(RATE) * 0.9, "{rate}/s are not the load");
+        assert!(rate > f64::from(*RATE) * 0.9, "{rate}/s are not the load");
         cost
     }
 
@@ -127,7 +127,7 @@ impl Cost {
         let lately = |one: &&Outcome| one.began <= dead && one.ended + LATELY > began;
         let free = self.outcomes.iter().filter(lately).filter(|one| !self.was_on_it(one));
         let slowest = free.map(|one| one.ended - one.began).max().unwrap_or_default();
-        (f64::from(RATE / 2) * (slowest + (dead - began)).as_secs_f64()).ceil() as usize + 2
+        (f64::from(*RATE / 2) * (slowest + (dead - began)).as_secs_f64()).ceil() as usize + 2
     }
 
     /// Sees that nobody had to go to another gateway.

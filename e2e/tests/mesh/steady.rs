@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use e2e::client::{Fault, nothing, request};
+use e2e::soak::rate;
 use e2e::{Connection, wait};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout};
@@ -13,9 +14,9 @@ use tokio::time::{Instant, timeout};
 use crate::scene::HOST;
 
 /// Requests per second, half of them to each gateway.
-pub(crate) const RATE: u32 = 200;
-/// Fewer than so many are under way where each takes less than a quarter of a second.
-const CALM: usize = RATE as usize / 4;
+pub(crate) static RATE: LazyLock<u32> = LazyLock::new(|| rate(50, 200));
+/// Below this a machine keeps up with what it is asked: the part of a second that a request takes.
+const CALM: f64 = 0.25;
 /// What has no answer within this has failed.
 const ANSWERED: Duration = Duration::from_secs(10);
 
@@ -65,7 +66,7 @@ impl Load {
     /// Waits until so many more have begun.
     pub(crate) async fn goes_on(&self, more: u64) {
         let until = self.calls.begun() + usize::try_from(more).expect("a count");
-        let bound = Duration::from_secs(more / u64::from(RATE) + 60);
+        let bound = Duration::from_secs(more / u64::from(*RATE) + 60);
         let began = Instant::now();
         while self.calls.begun() < until {
             assert!(began.elapsed() < bound, "the load does not go on");
@@ -77,7 +78,8 @@ impl Load {
     pub(crate) async fn until_calm(&self) {
         wait::until_true("the machine to keep up with the load", || {
             let outcomes = self.calls.outcomes.lock().expect("nobody panics with it");
-            outcomes.iter().filter(|one| one.is_none()).count() < CALM
+            let under_way = outcomes.iter().filter(|one| one.is_none()).count();
+            (under_way as f64) < f64::from(*RATE) * CALM
         })
         .await;
     }
@@ -136,7 +138,7 @@ impl Calls {
 
 /// Sends them at their rate, each on a connection of its own, whatever became of those before.
 async fn send(doors: [SocketAddr; 2], calls: Arc<Calls>) {
-    let mut beat = tokio::time::interval(Duration::from_secs(1) / RATE);
+    let mut beat = tokio::time::interval(Duration::from_secs(1) / *RATE);
     let mut under_way = JoinSet::new();
     while !calls.is_over.load(Ordering::Relaxed) {
         beat.tick().await;
