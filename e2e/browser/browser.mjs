@@ -1,5 +1,7 @@
 // A headless Chromium with nothing of its own going on.
 
+import { test as run } from "node:test";
+
 import { chromium } from "playwright-core";
 
 const FLAGS = [
@@ -13,6 +15,31 @@ const FLAGS = [
   "--disable-sync",
 ];
 
+/** The pages that the test under way opened. */
+const opened = [];
+
+/** A test that tells, where it fails, what stood on its pages. */
+export function test(name, body) {
+  run(name, async () => {
+    opened.length = 0;
+    try {
+      await body();
+    } catch (fault) {
+      for (const page of opened) console.log(await told(page));
+      throw fault;
+    }
+  });
+}
+
+async function told(page) {
+  try {
+    const text = await page.locator("body").innerText({ timeout: 1_000 });
+    return `--- ${page.url()} ---\n${text}`;
+  } catch (fault) {
+    return `--- ${page.url()} cannot be read: ${fault} ---`;
+  }
+}
+
 /** Starts the browser, on a profile folder that is new and goes away with it. */
 export async function openBrowser() {
   const browser = await chromium.launch({
@@ -25,6 +52,7 @@ export async function openBrowser() {
       const context = await browser.newContext(options);
       const page = await context.newPage();
       page.setDefaultTimeout(15_000);
+      opened.push(page);
       const complaints = [];
       page.on("console", (message) => {
         if (message.type() === "error") complaints.push(message.text());

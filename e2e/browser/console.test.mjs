@@ -1,10 +1,10 @@
 // The console as people meet it: signing in, pages that keep themselves up, nothing that complains.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { after, before } from "node:test";
 
 import { PHONE, hasNoBarrier, isNotTooWide } from "./barriers.mjs";
-import { openBrowser } from "./browser.mjs";
+import { openBrowser, test } from "./browser.mjs";
 import { startServer } from "./server.mjs";
 
 let server;

@@ -1,10 +1,10 @@
 // Signing in by login providers, as people meet it: who they are then, and what becomes of that.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { after, before } from "node:test";
 
 import { hasNoBarrier } from "./barriers.mjs";
-import { openBrowser } from "./browser.mjs";
+import { openBrowser, test } from "./browser.mjs";
 import { SECRET, startProvider } from "./idp.mjs";
 import { startServer } from "./server.mjs";
 

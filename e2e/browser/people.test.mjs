@@ -1,10 +1,10 @@
 // Several people at one shop: what each may see and do, and what becomes of edits that meet.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { after, before } from "node:test";
 
 import { PHONE, hasNoBarrier, isNotTooWide } from "./barriers.mjs";
-import { openBrowser } from "./browser.mjs";
+import { openBrowser, test } from "./browser.mjs";
 import { startShop } from "./shop.mjs";
 
 const CATALOG = "/apis/bookshop/catalog";
@@ -133,6 +133,8 @@ test("of two who edit one object the second is told, and loses nothing", async (
 
 test("what is wrong is told under its field, in the words of REST", async () => {
   const { page } = await signIn("carol", CATALOG);
+  // What is not drawn yet counts as not checked, and would be left as it is.
+  await page.getByLabel("Keep the sum at").waitFor();
   await page.getByLabel("Keep the sum at").uncheck();
   await weight(page, "v1").fill("2000000");
   await save(page).click();
@@ -146,6 +148,22 @@ test("what is wrong is told under its field, in the words of REST", async () => 
   await save(page).click();
   await page.locator(".fault", { hasText: "is no weight" }).first().waitFor();
   assert.equal(await weight(page, "v1").inputValue(), "most of it");
+});
+
+test("what was typed before there was a script counts once there is one", async () => {
+  const { page } = await signIn("carol", CATALOG);
+  let go;
+  const held = new Promise((resolve) => (go = resolve));
+  await page.route("**/*.wasm", async (route) => {
+    await held;
+    await route.continue();
+  });
+  await page.goto(shop.url + CATALOG);
+  await weight(page, "v1").fill("35");
+  go();
+  await page.getByLabel("Keep the sum at").waitFor();
+  assert.equal(await weight(page, "v1").inputValue(), "35");
+  assert.equal(await weight(page, "v2").inputValue(), "65");
 });
 
 test("a server that is gone while somebody types takes nothing with it", async () => {

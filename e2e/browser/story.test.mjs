@@ -1,9 +1,9 @@
 // What people come for: a team is made, an Api given to it, its traffic split, and seen to be split.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { after, before } from "node:test";
 
-import { openBrowser } from "./browser.mjs";
+import { openBrowser, test } from "./browser.mjs";
 import { shareOfFirst, startShop } from "./shop.mjs";
 
 let shop;

@@ -22,7 +22,9 @@ pub struct Weight {
 /// The weights of one rule. While their sum is kept, what one gains the others lose.
 #[island]
 pub fn Weights(weights: Vec<Weight>) -> impl IntoView {
-    let now = RwSignal::new(weights.iter().map(|one| one.typed.clone()).collect::<Vec<_>>());
+    let drawn: Vec<_> = weights.iter().map(|one| one.typed.clone()).collect();
+    let stands: Vec<_> = weights.iter().map(|one| found(&one.id)).collect();
+    let now = RwSignal::new(drawn.clone());
     let total: u64 = now.with_untracked(|now| numbers(now).map(u64::from).sum());
     let (keeps, is_alive) = (RwSignal::new(true), RwSignal::new(false));
     // Effects run in the browser only.
@@ -36,6 +38,12 @@ pub fn Weights(weights: Vec<Weight>) -> impl IntoView {
             _ => now[at] = typed,
         });
     };
+    // What somebody typed before there was a script counts as if it had been typed now.
+    for (at, typed) in stands.into_iter().enumerate() {
+        if let Some(typed) = typed.filter(|typed| *typed != drawn[at]) {
+            set(at, typed);
+        }
+    }
     let most = total.max(100).to_string();
     let rows = weights.into_iter().enumerate().map(|(at, one)| {
         let Weight { id, field, backend, typed: first, fault } = one;
@@ -83,6 +91,18 @@ pub fn Weights(weights: Vec<Weight>) -> impl IntoView {
             </label>
         </div>
     }
+}
+
+/// What stands in a field of the page as the script comes to it; none while it is being drawn.
+#[cfg(feature = "hydrate")]
+fn found(id: &str) -> Option<String> {
+    let field = document().get_element_by_id(id)?;
+    Some(wasm_bindgen::JsCast::unchecked_into::<web_sys::HtmlInputElement>(field).value())
+}
+
+#[cfg(not(feature = "hydrate"))]
+fn found(_: &str) -> Option<String> {
+    None
 }
 
 /// The numbers among what was typed; none where it is no number.
