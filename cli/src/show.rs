@@ -5,6 +5,7 @@
 
 use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
 
+use model::yaml;
 use serde_json::Value;
 
 use crate::args::{Colour, Output};
@@ -12,7 +13,6 @@ use crate::failure::Failure;
 
 pub(crate) mod table;
 pub(crate) mod when;
-pub(crate) mod yaml;
 
 /// Writes a result to standard output.
 ///

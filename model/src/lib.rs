@@ -39,6 +39,7 @@ pub mod team;
 mod walk;
 pub mod workload;
 pub mod workspace;
+pub mod yaml;
 
 pub use invalid::{Checker, Invalid};
 pub use key::{Key, Kind, Scope};

@@ -1,6 +1,6 @@
 //! `get` and `describe`: what is there.
 
-use model::{Key, Kind};
+use model::{Key, Kind, yaml};
 use serde_json::Value;
 
 use crate::app::Context;
@@ -10,7 +10,7 @@ use crate::failure::{Done, Failure};
 use crate::kind::Named;
 use crate::show::table::Table;
 use crate::show::when::when;
-use crate::show::{self, items, printable, word, yaml};
+use crate::show::{self, items, printable, word};
 
 mod gist;
 

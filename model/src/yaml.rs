@@ -1,16 +1,16 @@
-//! JSON as YAML in the block form, which the reader of resources reads back as it was.
+//! JSON as YAML in the block form, which [`read()`](crate::read()) reads back as it was.
 
 use serde_json::Value;
 
 /// `value` as a document.
-pub(crate) fn text(value: &Value) -> String {
+pub fn text(value: &Value) -> String {
     let mut text = String::new();
     node(value, 0, &mut text);
     text.trim_start_matches(['\n', ' ']).to_owned()
 }
 
 /// `value` as the lines of a document that stand `indent` deep.
-pub(crate) fn indented(value: &Value, indent: usize) -> String {
+pub fn indented(value: &Value, indent: usize) -> String {
     let mut text = String::new();
     node(value, indent, &mut text);
     text.trim_start_matches('\n').to_owned()
@@ -207,7 +207,7 @@ spec:
             "metadata": {"name": "texts", "namespace": "shop"}, "data": data,
         });
         let written = text(&config);
-        let read = model::read(&written);
+        let read = crate::read(&written);
         let back = read[0].result.as_ref().unwrap_or_else(|e| panic!("{e:?}\n{written}"));
         for (name, value) in config["data"].as_object().unwrap() {
             assert_eq!(&back.to_json()["data"][name], value, "{name} in\n{written}");
