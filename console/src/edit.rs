@@ -47,17 +47,28 @@ pub(crate) async fn make(sent: &Sent, key: &Key, spec: Value) -> Result<Receipt,
 
 async fn put(sent: &Sent, body: &Value, expected: Expect) -> Result<Receipt, Refusal> {
     let op = sent.asked.visit.op(sent.fields.get("message").trim().to_owned())?;
+    sent.asked.app.change_commit(&op, edits(body, expected)?).await
+}
+
+/// The change that makes an object so.
+///
+/// # Errors
+/// All that is wrong with it by itself, without lines: nobody sees the text that they would be of.
+pub(crate) fn edits(body: &Value, expected: Expect) -> Result<Vec<Edit>, Refusal> {
     let unlined = |faults: Vec<Invalid>| {
-        // Nobody sees the text that the lines are of.
         let faults = faults.into_iter().map(|fault| Invalid { line: None, ..fault });
         Refusal::Invalid(faults.collect())
     };
-    let edits = read(&body.to_string()).map_err(unlined)?;
+    Ok(expecting(read(&body.to_string()).map_err(unlined)?, expected))
+}
+
+/// The same edits, of what must be there before.
+pub(crate) fn expecting(edits: Vec<Edit>, expected: Expect) -> Vec<Edit> {
     let edits = edits.into_iter().map(|edit| match edit {
         Edit::Put { resource, .. } => Edit::Put { resource, expected },
-        gone @ Edit::Delete { .. } => gone,
+        Edit::Delete { key, .. } => Edit::Delete { key, expected },
     });
-    sent.asked.app.change_commit(&op, edits.collect()).await
+    edits.collect()
 }
 
 /// What is wrong with fields of a form, before there is an object: at which paths, and why.

@@ -44,6 +44,11 @@ impl Fields {
         Some(self.get(name).trim()).filter(|word| !word.is_empty())
     }
 
+    /// All of it: names with what was typed.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// What was typed into fields whose names begin so, with the rest of the name.
     pub(crate) fn starting(&self, begin: &str) -> impl Iterator<Item = (&str, &str)> {
         let all = self.0.iter();
@@ -138,23 +143,33 @@ pub(crate) struct Form {
     action: String,
     csrf: String,
     tried: Option<Arc<Tried>>,
+    /// Whether it was another one of its page that was tried, which tells the same object.
+    is_beside: bool,
 }
 
 impl Form {
     /// One of this page that is sent there.
     pub(crate) fn new(asked: &Asked, action: String) -> Self {
         let tried = asked.tried.clone().filter(|tried| tried.action == action);
-        Form { action, csrf: asked.csrf(), tried }
+        Form { action, csrf: asked.csrf(), tried, is_beside: false }
+    }
+
+    /// One that tells faults of the object that was tried by another form of its page, if not by itself.
+    pub(crate) fn beside(asked: &Asked, action: String) -> Self {
+        let tried = asked.tried.clone();
+        let is_beside = tried.as_ref().is_some_and(|tried| tried.action != action);
+        Form { action, csrf: asked.csrf(), tried, is_beside }
     }
 
     /// One of which nothing was tried, though another with the same action was.
     pub(crate) fn untried(asked: &Asked, action: String) -> Self {
-        Form { action, csrf: asked.csrf(), tried: None }
+        Form { action, csrf: asked.csrf(), tried: None, is_beside: false }
     }
 
     /// What was typed into a field, else what is.
     pub(crate) fn value(&self, field: &str, is: &str) -> String {
-        let typed = self.tried.as_ref().map(|tried| tried.fields.get(field));
+        let typed = self.tried.as_ref().filter(|_| !self.is_beside);
+        let typed = typed.map(|tried| tried.fields.get(field));
         typed.unwrap_or(is).to_owned()
     }
 
@@ -257,8 +272,7 @@ impl Form {
 
     /// What is wrong at a path, which the caller shows under its field.
     pub(crate) fn told(&self, path: &str) -> Option<String> {
-        let words = self.faults(path);
-        (!words.is_empty()).then(|| words.join("; "))
+        joined(self.found(path).map(|(_, words)| words), "; ")
     }
 
     /// What is wrong with a field, and by which id it is told of.
@@ -269,17 +283,34 @@ impl Form {
         (Some(told), Some(id))
     }
 
-    /// What is wrong at a path, or below it.
-    fn faults(&self, path: &str) -> Vec<String> {
-        let Some(Refusal::Invalid(faults)) = self.tried.as_ref().map(|tried| &tried.refusal) else {
-            return Vec::new();
+    /// What is wrong at just this path.
+    pub(crate) fn told_at(&self, path: &str) -> Option<String> {
+        let at = self.found(path).filter(|(below, _)| below.is_empty());
+        joined(at.map(|(_, words)| words), "; ")
+    }
+
+    /// What is wrong at a path and below it, a line each with the place below.
+    pub(crate) fn told_below(&self, path: &str) -> Option<String> {
+        let lines = self.found(path).map(|(below, words)| match below {
+            "" => words,
+            below => format!("{below}: {words}"),
+        });
+        joined(lines, "\n")
+    }
+
+    /// What is wrong at a path or below it, with the rest of its path.
+    fn found<'f>(&'f self, path: &'f str) -> impl Iterator<Item = (&'f str, String)> + 'f {
+        let faults = match self.tried.as_ref().map(|tried| &tried.refusal) {
+            Some(Refusal::Invalid(faults)) if !path.is_empty() => faults.as_slice(),
+            _ => &[],
         };
-        let is_there = |found: &str| {
-            let below = found.strip_prefix(path);
-            below.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        let below = move |found: &'f str| {
+            let rest = found.strip_prefix(path);
+            rest.filter(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
         };
-        let there = faults.iter().filter(|fault| !path.is_empty() && is_there(&fault.path));
-        there.map(|fault| words(&fault.reason, fault.nearest.as_deref())).collect()
+        faults.iter().filter_map(move |fault| {
+            Some((below(&fault.path)?, words(&fault.reason, fault.nearest.as_deref())))
+        })
     }
 
     /// The form. `generation` is that of the object that it was drawn from; `of` tells forms of one page
@@ -376,6 +407,11 @@ pub(crate) fn access_to(verb: Verb, key: &Key, field: Option<&str>) -> AnyView {
 
 fn hinted(hint: &'static str) -> AnyView {
     view! { " " <span class="hint">{hint}</span> }.into_any()
+}
+
+fn joined(words: impl Iterator<Item = String>, by: &str) -> Option<String> {
+    let words: Vec<_> = words.collect();
+    (!words.is_empty()).then(|| words.join(by))
 }
 
 /// What is wrong, and what may have been meant.

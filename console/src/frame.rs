@@ -4,9 +4,10 @@ use leptos::config::LeptosOptions;
 use leptos::prelude::*;
 
 /// The places of the bar, in the order of what people come for.
-const PLACES: [(Place, &str, &str); 9] = [
+const PLACES: [(Place, &str, &str); 10] = [
     (Place::Overview, "/", "Overview"),
     (Place::Apis, "/apis", "Apis"),
+    (Place::Policies, "/policies", "Policies"),
     (Place::Teams, "/teams", "Teams"),
     (Place::Access, "/access", "Access"),
     (Place::Fleet, "/fleet", "Fleet"),
@@ -21,6 +22,7 @@ const PLACES: [(Place, &str, &str); 9] = [
 pub(crate) enum Place {
     Overview,
     Apis,
+    Policies,
     Teams,
     Access,
     Fleet,
@@ -90,6 +92,7 @@ fn bar(here: Place, reader: Reader) -> impl IntoView {
         Place::Audit => reader.is_admin,
         Place::Overview
         | Place::Apis
+        | Place::Policies
         | Place::Teams
         | Place::Access
         | Place::Fleet

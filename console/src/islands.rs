@@ -2,6 +2,7 @@
 
 pub mod copy;
 pub mod live;
+pub mod mirror;
 #[cfg(feature = "hydrate")]
 mod morph;
 pub mod weights;

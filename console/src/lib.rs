@@ -28,6 +28,8 @@ mod pages;
 mod parts;
 #[cfg(feature = "ssr")]
 pub mod server;
+#[cfg(feature = "ssr")]
+mod shape;
 
 /// Makes the islands of the page come alive. The page calls it once its wasm is loaded.
 #[cfg(feature = "hydrate")]

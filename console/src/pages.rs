@@ -24,6 +24,8 @@ pub(crate) mod fleet;
 pub(crate) mod login;
 pub(crate) mod newcomer;
 pub(crate) mod overview;
+pub(crate) mod policies;
+pub(crate) mod policy;
 pub(crate) mod refused;
 pub(crate) mod request;
 pub(crate) mod requests;

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before } from "node:test";
 
 import { PHONE, hasNoBarrier, isNotTooWide } from "./barriers.mjs";
-import { openBrowser, test } from "./browser.mjs";
+import { forge, openBrowser, signIn as signInTo, test } from "./browser.mjs";
 import { startShop } from "./shop.mjs";
 
 const CATALOG = "/apis/bookshop/catalog";
@@ -22,15 +22,7 @@ after(async () => {
   await shop?.stop();
 });
 
-async function signIn(user, path, options = {}) {
-  const opened = await browser.open(`${shop.url}${path}`, options);
-  const { page } = opened;
-  await page.getByLabel("User").fill(user);
-  await page.getByLabel("Password").fill(shop.people[user] ?? shop.password);
-  await page.getByRole("button", { name: "Sign in" }).click();
-  await page.getByRole("heading", { level: 1 }).waitFor();
-  return opened;
-}
+const signIn = (user, path, options) => signInTo(browser, shop, user, path, options);
 
 const weight = (page, version) =>
   page.getByLabel(`bookshop/catalog-${version}:80`, { exact: true });
@@ -42,19 +34,6 @@ async function weigh(page, version, text) {
 }
 
 const save = (page) => page.getByRole("button", { name: "Save the weights" });
-
-/** What a form of a page answers to what a page of it never had. */
-function forge(page, path, fields) {
-  return page.evaluate(
-    async ([path, fields]) => {
-      const csrf = document.querySelector("input[name=csrf]").value;
-      const body = new URLSearchParams({ ...fields, csrf });
-      const answer = await fetch(path, { method: "POST", body, redirect: "manual" });
-      return { status: answer.status, text: await answer.text() };
-    },
-    [path, fields],
-  );
-}
 
 test("the owner is offered what another team is not, and is refused", async () => {
   const { page: own } = await signIn("carol", CATALOG);

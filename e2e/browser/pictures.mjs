@@ -12,6 +12,8 @@ const PAGES = {
   overview: "/",
   apis: "/apis",
   api: "/apis/bookshop/catalog",
+  policies: "/policies",
+  policy: "/policies/bookshop/catalog",
   teams: "/teams",
   team: "/teams/catalog",
   workspaces: "/workspaces",

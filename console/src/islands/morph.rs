@@ -29,6 +29,11 @@ pub(super) fn morph(old: &Element, new: &Element) {
     children(old, new);
 }
 
+/// The same of all that is in them, also where somebody fills it in: what was typed stays.
+pub(super) fn fill(old: &Element, new: &Element) {
+    children(old, new);
+}
+
 fn attributes(old: &Element, new: &Element) {
     for name in names(old) {
         if !new.has_attribute(&name) {

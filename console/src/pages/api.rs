@@ -1,8 +1,9 @@
 //! An Api: how its requests go, where its routes lead, who decides about them, whose it is.
 
 use control::Refusal;
-use control::app::ApiInFull;
+use control::app::{ApiInFull, Review};
 use leptos::prelude::*;
+use model::role::Verb;
 use model::{Key, Kind, Name};
 use time::OffsetDateTime;
 
@@ -25,6 +26,14 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
         true => super::teams::names(&asked).await?,
         false => Vec::new(),
     };
+    let review = Review {
+        verb: Verb::Create,
+        key: Key::new(Kind::AccessPolicy, key.namespace.clone(), key.name.clone()),
+        field: None,
+        api: Some(key.name.clone()),
+        user: None,
+    };
+    let may_rule = asked.app.access_review(&op, &review).await?.allowed;
     let now = op.now;
     drawn(move || {
         let spec = &api.row.api.spec;
@@ -38,8 +47,9 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
                 format!("It has {} that this page does not show.", count(more, "more route"));
             view! { <p class="faint">{words}</p> }
         });
+        let routes = api.routes.iter();
         let routes =
-            api.routes.iter().map(|one| split::route(&asked, &key, one, now)).collect_view();
+            routes.map(|one| split::route(&asked, &key, one, may_rule, now)).collect_view();
         view! {
             {head_of_counts(format!("{}/{}", key.namespace, key.name), lead)}
             {saved(&asked)}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use control::{Deed, NodeState, PastChange, PastObject, Refusal, Rolled, Rollout};
 use leptos::prelude::*;
-use model::difference::differences;
+use model::difference::{Difference, differences};
 use serde_json::Value;
 use time::OffsetDateTime;
 
@@ -13,7 +13,7 @@ use crate::form::{Done, Form, Line, Sent};
 use crate::parts::{Mood, count, empty, head, head_from, mood, table, when};
 
 /// What every change of an object changes.
-const COUNTED: [&str; 2] = ["metadata.generation", "metadata.creationTimestamp"];
+pub(super) const COUNTED: [&str; 2] = ["metadata.generation", "metadata.creationTimestamp"];
 
 const HEADS: [&str; 4] = ["Node", "Cluster", "State", "Applied"];
 
@@ -76,7 +76,17 @@ fn object(object: &PastObject) -> AnyView {
         (Deed::Put, false) => "was changed",
         (Deed::Delete, _) => "was taken away",
     };
-    let found = differences(before, after);
+    view! {
+        <section class="card">
+            <h2>{name} " " <span class="faint">{deed}</span></h2>
+            {lines(&differences(before, after))}
+        </section>
+    }
+    .into_any()
+}
+
+/// What differs, line by line, without what every change changes.
+pub(super) fn lines(found: &[Difference<'_>]) -> AnyView {
     let lines = found.iter().flat_map(|difference| {
         let gone = difference.leaves_before().into_iter().map(|leaf| ("gone", "−", leaf));
         let come = difference.leaves_after().into_iter().map(|leaf| ("come", "+", leaf));
@@ -88,11 +98,8 @@ fn object(object: &PastObject) -> AnyView {
     let lines = lines.into_iter().take(LINES);
     let lines = lines.map(|(class, sign, leaf)| line(class, sign, leaf)).collect_view();
     view! {
-        <section class="card">
-            <h2>{name} " " <span class="faint">{deed}</span></h2>
-            <ul class="diff">{lines}</ul>
-            {more}
-        </section>
+        <ul class="diff">{lines}</ul>
+        {more}
     }
     .into_any()
 }

@@ -21,8 +21,8 @@ use super::draw::{Context, Here, draw};
 use super::{Console, entry, sent};
 use crate::frame::{Place, Reader, Title};
 use crate::pages::{
-    Asked, Drawn, access, api, apis, audit, change, changes, fleet, newcomer, overview, refused,
-    request, requests, settings, team, teams, users, workspace, workspaces,
+    Asked, Drawn, access, api, apis, audit, change, changes, fleet, newcomer, overview, policies,
+    policy, refused, request, requests, settings, team, teams, users, workspace, workspaces,
 };
 
 /// How long an answer may take, its request included.
@@ -43,6 +43,11 @@ static PAGES: &[Page] = &[
     page("/", "Overview", Place::Overview, |asked| Box::pin(overview::ask(asked))),
     page("/apis", "Apis", Place::Apis, |asked| Box::pin(apis::ask(asked))),
     page("/apis/{namespace}/{name}", "Api", Place::Apis, |asked| Box::pin(api::ask(asked))),
+    page("/policies", "Policies", Place::Policies, |asked| Box::pin(policies::ask(asked))),
+    page("/policies/-/new", "New policy", Place::Policies, |asked| Box::pin(policy::new(asked))),
+    page("/policies/{namespace}/{name}", "Policy", Place::Policies, |asked| {
+        Box::pin(policy::ask(asked))
+    }),
     page("/teams", "Teams", Place::Teams, |asked| Box::pin(teams::ask(asked))),
     page("/teams/{name}", "Team", Place::Teams, |asked| Box::pin(team::ask(asked))),
     page("/workspaces", "Workspaces", Place::Teams, |asked| Box::pin(workspaces::ask(asked))),

@@ -19,7 +19,7 @@ use super::draw::{Context, Here, Refused};
 use super::{Console, entry};
 use crate::form::{Done, Fields, Sent, Tried};
 use crate::pages::{
-    Asked, Drawn, access, api, change, fleet, settings, team, teams, users, workspace,
+    Asked, Drawn, access, api, change, fleet, policy, settings, team, teams, users, workspace,
 };
 
 /// Bytes of a form of somebody whom nobody knows yet.
@@ -42,6 +42,11 @@ static FORMS: &[Form] = &[
     form("/apis/{namespace}/{name}/owner", API, |sent| Box::pin(api::owner(sent))),
     form("/apis/{namespace}/{name}/life", API, |sent| Box::pin(api::life::go(sent))),
     form("/apis/{namespace}/{name}/weights", API, |sent| Box::pin(api::split::weights(sent))),
+    form("/policies/-/new/form", NEW_POLICY, |sent| Box::pin(policy::make_by_form(sent))),
+    form("/policies/-/new/yaml", NEW_POLICY, |sent| Box::pin(policy::make_by_yaml(sent))),
+    form("/policies/{namespace}/{name}/form", POLICY, |sent| Box::pin(policy::by_form(sent))),
+    form("/policies/{namespace}/{name}/yaml", POLICY, |sent| Box::pin(policy::by_yaml(sent))),
+    form("/policies/{namespace}/{name}/delete", POLICY, |sent| Box::pin(policy::delete(sent))),
     form("/teams/-/new", "/teams", |sent| Box::pin(teams::new(sent))),
     form("/teams/{name}/change", "/teams/{name}", |sent| Box::pin(team::change(sent))),
     form("/teams/{name}/role", "/teams/{name}", |sent| Box::pin(team::role(sent))),
@@ -65,6 +70,8 @@ static FORMS: &[Form] = &[
 ];
 
 const API: &str = "/apis/{namespace}/{name}";
+const NEW_POLICY: &str = "/policies/-/new";
+const POLICY: &str = "/policies/{namespace}/{name}";
 const WORKSPACE: &str = "/workspaces/{name}";
 
 const fn form(path: &'static str, page: &'static str, send: Send) -> Form {

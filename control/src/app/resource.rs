@@ -23,6 +23,8 @@ pub struct Listing {
     pub scope: Option<Scope>,
     /// With this label.
     pub label: Option<(String, String)>,
+    /// With this in its name or its namespace's.
+    pub text: Option<String>,
     /// Those behind this one, by kind, namespace and name.
     pub after: Option<Key>,
     /// At most so many.
@@ -81,10 +83,14 @@ impl App {
         let sight = Sight::new(op, self.world().await?);
         let fits = |key: &Key, object: &Object| {
             let scope = listing.scope.as_ref();
+            let text = listing.text.as_deref();
             let labels = &object.resource.meta().labels;
             listing.kind.is_none_or(|kind| key.kind == kind)
                 && listing.namespace.as_ref().is_none_or(|namespace| key.namespace == *namespace)
                 && scope.is_none_or(|scope| sight.world.directory.scope(&key.namespace) == *scope)
+                && text.is_none_or(|text| {
+                    key.name.as_str().contains(text) || key.namespace.as_str().contains(text)
+                })
                 && listing
                     .label
                     .as_ref()

@@ -371,6 +371,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         word("namespace", "In this namespace."),
         word("scope", "In this scope: platform or workspace/NAME."),
         word("label", "With this label: name=value."),
+        word("search", "With this in its name or its namespace's."),
         CURSOR,
         LIMIT,
     ])

@@ -100,6 +100,7 @@ fn listing(ask: &Ask) -> Result<Listing, Problem> {
         Ok(scope) => listing.scope = scope,
         Err(wrong) => faults.push(fault("scope", wrong)),
     }
+    listing.text = ask.word("search").map(str::to_owned);
     if let Some(label) = ask.word("label") {
         listing.label = label.split_once('=').map(|(name, value)| (name.into(), value.into()));
         if listing.label.is_none() {

@@ -4,8 +4,10 @@
 use control::app::{Access, ApiRoute};
 use leptos::prelude::*;
 use model::policy::{AccessRule, Action};
+use model::{Key, Kind, Name};
 use serde_json::Value;
 
+use crate::pages::policy;
 use crate::parts::{Mood, empty, mood, table};
 
 const RULES: [&str; 5] = ["Attached to", "Policy", "Rule", "Does", "When"];
@@ -31,6 +33,12 @@ pub(super) fn rules(route: &ApiRoute, id: &str) -> AnyView {
     .into_any()
 }
 
+/// The way to one policy more.
+pub(super) fn more(route: &Key, api: &Name) -> AnyView {
+    let to = policy::place_for(route, api);
+    view! { <p><a href=to>"A new policy for this route"</a></p> }.into_any()
+}
+
 fn rules_of(access: &Access) -> Vec<AnyView> {
     let section = access.section.as_ref().map(|section| format!(", {section}"));
     let at = format!(
@@ -51,7 +59,9 @@ fn rules_of(access: &Access) -> Vec<AnyView> {
             .into_any(),
         ];
     };
-    let name = format!("{}/{}", policy.metadata.namespace, policy.metadata.name);
+    let (namespace, own) = (&policy.metadata.namespace, &policy.metadata.name);
+    let to = policy::place(&Key::new(Kind::AccessPolicy, namespace.clone(), own.clone()));
+    let name = format!("{namespace}/{own}");
     let rows = policy.spec.rules.iter().map(|rule| {
         let is = match rule.action {
             Action::Allow => mood(Mood::Good, "allows".to_owned()),
@@ -60,7 +70,7 @@ fn rules_of(access: &Access) -> Vec<AnyView> {
         view! {
             <tr>
                 <th scope="row">{at.clone()}</th>
-                <td>{name.clone()}</td>
+                <td><a href=to.clone()>{name.clone()}</a></td>
                 <td>{rule.name.to_string()}</td>
                 <td>{is}</td>
                 <td class="long">{conditions(rule)}</td>

@@ -18,7 +18,13 @@ use crate::parts::{Mood, millis, mood, percent, table, when};
 
 const SHARES: [&str; 6] = ["Backend", "Weight", "Requests", "Share", "Errors", "p99"];
 
-pub(super) fn route(asked: &Asked, api: &Key, route: &ApiRoute, now: OffsetDateTime) -> AnyView {
+pub(super) fn route(
+    asked: &Asked,
+    api: &Key,
+    route: &ApiRoute,
+    may_rule: bool,
+    now: OffsetDateTime,
+) -> AnyView {
     let name = format!("{}/{}", route.key.namespace, route.key.name);
     let id = format!("route:{}/{}", route.key.namespace, route.key.name);
     let hosts = route.route.spec.hostnames.iter().map(ToString::to_string);
@@ -46,6 +52,7 @@ pub(super) fn route(asked: &Asked, api: &Key, route: &ApiRoute, now: OffsetDateT
             {rules}
             {weights_form(asked, api, route, &id)}
             {access::rules(route, &id)}
+            {may_rule.then(|| access::more(&route.key, &api.name))}
         </section>
     }
     .into_any()

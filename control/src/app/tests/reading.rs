@@ -95,6 +95,8 @@ async fn lists_come_in_pages_of_what_may_be_read_and_fits() {
     assert_eq!(names("sara", services.clone()).await, ["Service shop/app", "Service shop/b"]);
     let label = Some(("tier".to_owned(), "web".to_owned()));
     assert_eq!(names("root", Listing { label, ..services.clone() }).await, ["Service shop/b"]);
+    let text = Some("ban".to_owned());
+    assert_eq!(names("root", Listing { text, ..services.clone() }).await, ["Service bank/app"]);
     let scope = Some(Scope::Workspace(name("bank")));
     assert_eq!(names("root", Listing { scope, ..services.clone() }).await, ["Service bank/app"]);
     let namespace = Some(name("bank"));
