@@ -3,6 +3,8 @@
 use leptos::config::LeptosOptions;
 use leptos::prelude::*;
 
+use crate::islands::palette::Palette;
+
 /// The places of the bar, in the order of what people come for.
 const PLACES: [(Place, &str, &str); 10] = [
     (Place::Overview, "/", "Overview"),
@@ -31,6 +33,8 @@ pub(crate) enum Place {
     /// For platform admins alone.
     Audit,
     Settings,
+    /// Where all else is found.
+    Find,
     /// Nowhere that the bar leads to.
     Aside,
 }
@@ -86,10 +90,14 @@ pub(crate) fn document(options: LeptosOptions, title: Title, body: AnyView) -> i
     }
 }
 
-fn bar(here: Place, reader: Reader) -> impl IntoView {
-    let places = PLACES.into_iter().filter(|(place, ..)| match place {
+/// The places that somebody may go to.
+pub(crate) fn places(
+    is_admin: bool,
+    has_rights: bool,
+) -> impl Iterator<Item = (Place, &'static str, &'static str)> {
+    PLACES.into_iter().filter(move |(place, ..)| match place {
         Place::Settings => true,
-        Place::Audit => reader.is_admin,
+        Place::Audit => is_admin,
         Place::Overview
         | Place::Apis
         | Place::Policies
@@ -98,14 +106,19 @@ fn bar(here: Place, reader: Reader) -> impl IntoView {
         | Place::Fleet
         | Place::Requests
         | Place::Changes
-        | Place::Aside => reader.has_rights,
-    });
-    let places = places.map(|(place, href, words)| {
+        | Place::Find
+        | Place::Aside => has_rights,
+    })
+}
+
+fn bar(here: Place, reader: Reader) -> impl IntoView {
+    let places = places(reader.is_admin, reader.has_rights).map(|(place, href, words)| {
         let current = (place == here).then_some("page");
         view! { <li><a href=href aria-current=current>{words}</a></li> }
     });
     view! {
         <nav aria-label="Console"><ul class="places">{places.collect_view()}</ul></nav>
+        {reader.has_rights.then(|| view! { <Palette is_here=here == Place::Find /> })}
         <form class="reader" method="post" action="/sign-out">
             <input type="hidden" name="csrf" value=reader.csrf />
             <span class="name">{reader.name}</span>

@@ -5,4 +5,5 @@ pub mod live;
 pub mod mirror;
 #[cfg(feature = "hydrate")]
 mod morph;
+pub mod palette;
 pub mod weights;

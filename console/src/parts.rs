@@ -123,6 +123,19 @@ const DONE: [(&str, &str); 5] = [
     ("ended", "The session is over."),
 ];
 
+/// One of several words of a filter.
+pub(crate) fn select(
+    name: &'static str,
+    label: &'static str,
+    words: &[(String, String)],
+    is: &str,
+) -> AnyView {
+    let words = words.iter().map(|(word, shown)| {
+        view! { <option value=word.clone() selected=*word == is>{shown.clone()}</option> }
+    });
+    view! { <select name=name aria-label=label>{words.collect_view()}</select> }.into_any()
+}
+
 /// So many of something.
 pub(crate) fn count(count: usize, of: &str) -> String {
     format!("{count} {of}{}", if count == 1 { "" } else { "s" })

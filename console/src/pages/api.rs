@@ -8,7 +8,7 @@ use model::{Key, Kind, Name};
 use time::OffsetDateTime;
 
 use super::apis::{errors, life as stage, place};
-use super::{Asked, Drawn, drawn};
+use super::{Asked, Drawn, drawn, object};
 use crate::edit::{change, set, wrong};
 use crate::form::{Done, Form, Line, Sent};
 use crate::parts::{count, empty, head_of_counts, millis, rate, saved, table, when};
@@ -69,6 +69,7 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
                 {callers(&api)}
                 {owner_form(&asked, &api, &key, &teams)}
                 {life::form(&asked, &api, &key)}
+                {object::whole(&key)}
             </div>
         }
         .into_any()

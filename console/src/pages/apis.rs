@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 
 use super::{Asked, Drawn, drawn};
 use crate::parts::{
-    Mood, empty, escaped, head_of_counts, millis, mood, percent, rate, table, when,
+    Mood, empty, escaped, head_of_counts, millis, mood, percent, rate, select, table, when,
 };
 
 /// Apis of one page.
@@ -124,18 +124,6 @@ fn filter(wanted: &Wanted) -> AnyView {
     .into_any()
 }
 
-fn select(
-    name: &'static str,
-    label: &'static str,
-    words: &[(String, String)],
-    is: &str,
-) -> AnyView {
-    let words = words.iter().map(|(word, shown)| {
-        view! { <option value=word.clone() selected=*word == is>{shown.clone()}</option> }
-    });
-    view! { <select name=name aria-label=label>{words.collect_view()}</select> }.into_any()
-}
-
 /// Apis, each with the way to all of it.
 pub(super) fn catalogue(
     heading: &str,
@@ -147,7 +135,7 @@ pub(super) fn catalogue(
 }
 
 /// Where an Api is shown.
-pub(super) fn place(key: &Key) -> String {
+pub(crate) fn place(key: &Key) -> String {
     format!("/apis/{}/{}", key.namespace, key.name)
 }
 

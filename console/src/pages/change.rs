@@ -67,7 +67,7 @@ fn said(change: &PastChange) -> String {
 
 /// Field by field, what was and what is.
 fn object(object: &PastObject) -> AnyView {
-    let name = object.key.to_string();
+    let (name, to) = (object.key.to_string(), super::object::place(&object.key));
     let nothing = Value::Null;
     let before = object.before.as_ref().unwrap_or(&nothing);
     let after = object.after.as_ref().unwrap_or(&nothing);
@@ -78,7 +78,7 @@ fn object(object: &PastObject) -> AnyView {
     };
     view! {
         <section class="card">
-            <h2>{name} " " <span class="faint">{deed}</span></h2>
+            <h2><a href=to>{name}</a> " " <span class="faint">{deed}</span></h2>
             {lines(&differences(before, after))}
         </section>
     }

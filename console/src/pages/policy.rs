@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::change::{COUNTED, lines};
 use super::policies::targets;
-use super::{Asked, Drawn, drawn};
+use super::{Asked, Drawn, drawn, object};
 use crate::edit::{edits, expecting, wrong};
 use crate::form::{Done, Fields, Form, Line, Sent, Tried, access_to};
 use crate::islands::mirror::Mirror;
@@ -314,8 +314,9 @@ fn draw(asked: &Asked, draft: &Draft, may: May, plan: Option<&Planned>) -> AnyVi
                     {may.delete.then(|| take_away(asked, draft))}
                 </div>
                 <div class="aside">
-                    {side("yaml", "YAML", by_text(asked, draft, text()))}
+                    {side("yaml", "YAML", by_text(asked, draft, &text()))}
                     {checked(asked, draft, plan)}
+                    {draft.key.as_ref().map(object::whole)}
                 </div>
             </div>
         }
@@ -329,6 +330,7 @@ fn draw(asked: &Asked, draft: &Draft, may: May, plan: Option<&Planned>) -> AnyVi
                 <pre class="text" tabindex="0">{text()}</pre>
                 <p class="faint">"You may not change it."</p>
                 {access_to(Verb::Update, key, None)}
+                {object::whole(key)}
             </section>
         </div>
     }
@@ -382,7 +384,7 @@ fn by_fields(asked: &Asked, draft: &Draft) -> AnyView {
     form.draw(draft.generation, fields)
 }
 
-fn by_text(asked: &Asked, draft: &Draft, text: String) -> AnyView {
+fn by_text(asked: &Asked, draft: &Draft, text: &str) -> AnyView {
     let form = Form::beside(asked, format!("{}/yaml", draft.place()));
     let told = form.told_at("yaml");
     let invalid = told.is_some().then_some("true");

@@ -21,8 +21,9 @@ use super::draw::{Context, Here, draw};
 use super::{Console, entry, sent};
 use crate::frame::{Place, Reader, Title};
 use crate::pages::{
-    Asked, Drawn, access, api, apis, audit, change, changes, fleet, newcomer, overview, policies,
-    policy, refused, request, requests, settings, team, teams, users, workspace, workspaces,
+    Asked, Drawn, access, api, apis, audit, change, changes, find, fleet, newcomer, object,
+    overview, policies, policy, refused, request, requests, settings, team, teams, users,
+    workspace, workspaces,
 };
 
 /// How long an answer may take, its request included.
@@ -62,6 +63,10 @@ static PAGES: &[Page] = &[
     page("/changes/{revision}", "Change", Place::Changes, |asked| Box::pin(change::ask(asked))),
     page("/changes/{revision}/receipt", "Receipt", Place::Changes, |asked| {
         Box::pin(change::ask_receipt(asked))
+    }),
+    page("/find", "Find", Place::Find, |asked| Box::pin(find::ask(asked))),
+    page("/objects/{kind}/{namespace}/{name}", "Object", Place::Find, |asked| {
+        Box::pin(object::ask(asked))
     }),
     page("/audit", "Audit", Place::Audit, |asked| Box::pin(audit::ask(asked))),
     page("/settings", "Settings", Place::Settings, |asked| Box::pin(settings::ask(asked))),

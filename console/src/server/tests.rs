@@ -177,6 +177,9 @@ async fn every_page_is_whole_before_any_script_runs_and_says_what_browsers_may_d
             "/changes/{revision}" => ("/changes/1", StatusCode::OK),
             // Nobody made any.
             "/apis/{namespace}/{name}" => ("/apis/shop/books", StatusCode::NOT_FOUND),
+            "/objects/{kind}/{namespace}/{name}" => {
+                ("/objects/Api/shop/books", StatusCode::NOT_FOUND)
+            }
             "/policies/{namespace}/{name}" => ("/policies/shop/books", StatusCode::NOT_FOUND),
             "/teams/{name}" => ("/teams/weavers", StatusCode::NOT_FOUND),
             "/workspaces/{name}" => ("/workspaces/loom", StatusCode::NOT_FOUND),

@@ -74,6 +74,11 @@ impl std::fmt::Debug for Back {
 }
 
 impl Visit {
+    /// Scheme and host under which they came; nothing where that is not told.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
     /// What the visitor asks, with a reason in their words.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use super::{access, place};
 use crate::edit::{change, wrong};
 use crate::form::{Done, Form, Sent, access_to};
 use crate::islands::weights::{Weight, Weights};
-use crate::pages::Asked;
+use crate::pages::{Asked, object};
 use crate::parts::{Mood, millis, mood, percent, table, when};
 
 const SHARES: [&str; 6] = ["Backend", "Weight", "Requests", "Share", "Errors", "p99"];
@@ -53,6 +53,7 @@ pub(super) fn route(
             {weights_form(asked, api, route, &id)}
             {access::rules(route, &id)}
             {may_rule.then(|| access::more(&route.key, &api.name))}
+            {object::whole(&route.key)}
         </section>
     }
     .into_any()

@@ -1,0 +1,124 @@
+//! Finding what has a name: a page of the console, or an object of any kind.
+
+use control::Refusal;
+use control::app::{Listing, Shown};
+use leptos::prelude::*;
+use model::{Key, Kind, Name};
+use serde::{Deserialize, Deserializer};
+
+use super::{Asked, Drawn, drawn, object};
+use crate::frame::places;
+use crate::parts::{empty, escaped, head, select};
+
+/// Objects of one page.
+const PAGE: usize = 50;
+
+#[derive(Debug, Clone, Default, Deserialize)]
+struct Wanted {
+    #[serde(default)]
+    search: String,
+    #[serde(default)]
+    kind: String,
+    /// The last of the page before.
+    #[serde(default, deserialize_with = "after")]
+    after: Option<Key>,
+}
+
+/// KIND/NAMESPACE/NAME; none where it is no such thing.
+fn after<'de, D: Deserializer<'de>>(word: D) -> Result<Option<Key>, D::Error> {
+    let word = String::deserialize(word)?;
+    let mut parts = word.splitn(3, '/');
+    let mut part = || parts.next().unwrap_or_default();
+    let key = (Kind::parse(part()), Name::parse(part()), Name::parse(part()));
+    Ok(match key {
+        (Some(kind), Ok(namespace), Ok(name)) => Some(Key::new(kind, namespace, name)),
+        _ => None,
+    })
+}
+
+pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
+    let wanted: Wanted = asked.query();
+    // Names have no capital letters.
+    let text = Some(wanted.search.trim().to_lowercase()).filter(|text| !text.is_empty());
+    let listing = Listing {
+        kind: Kind::parse(&wanted.kind),
+        text: text.clone(),
+        after: wanted.after.clone(),
+        limit: PAGE,
+        ..Listing::default()
+    };
+    let found = asked.app.resource_list(&asked.op(), &listing).await?;
+    drawn(move || {
+        let is_fit = |words: &str| {
+            let words = words.to_lowercase();
+            text.as_ref().is_none_or(|text| words.contains(text.as_str()))
+        };
+        let is_first = wanted.after.is_none() && wanted.kind.is_empty();
+        let pages = places(asked.visit.is_admin, asked.visit.has_rights);
+        let pages =
+            pages.filter(|(_, _, words)| is_first && is_fit(words)).map(|(_, to, words)| {
+                view! { <li><a href=to>{words} " " <span class="faint">"page"</span></a></li> }
+            });
+        let pages: Vec<_> = pages.collect();
+        let objects = found.items.iter().map(entry).collect_view();
+        let more = found.next.as_ref().map(|last| {
+            let to = format!(
+                "/find?search={}&kind={}&after={}/{}/{}",
+                escaped(&wanted.search),
+                escaped(&wanted.kind),
+                last.kind,
+                last.namespace,
+                last.name
+            );
+            view! { <p><a href=to>"More objects"</a></p> }
+        });
+        let is_empty = pages.is_empty() && found.items.is_empty();
+        let nothing = is_empty.then(|| {
+            let all = view! { <p><a href="/find">"Show all"</a></p> };
+            empty("Nothing that you may see has such a name.", all)
+        });
+        view! {
+            {head("Find".to_owned(), "Pages, and objects of every kind, by their names.".to_owned())}
+            {filter(&wanted)}
+            <section class="card" aria-label="Found">
+                <div id="found">
+                    <ul class="found">{pages}{objects}</ul>
+                    {nothing}
+                    {more}
+                </div>
+            </section>
+        }
+        .into_any()
+    })
+}
+
+fn filter(wanted: &Wanted) -> AnyView {
+    let kinds = Kind::ALL.map(|kind| (kind.to_string(), kind.to_string()));
+    let all = std::iter::once((String::new(), "of every kind".to_owned()));
+    let kinds: Vec<_> = all.chain(kinds).collect();
+    view! {
+        <form class="filter" method="get" action="/find" role="search">
+            <input
+                name="search"
+                type="search"
+                value=wanted.search.clone()
+                placeholder="Name or namespace"
+                aria-label="Search"
+            />
+            {select("kind", "Kind", &kinds, &wanted.kind)}
+            <button>"Show"</button>
+        </form>
+    }
+    .into_any()
+}
+
+fn entry(shown: &Shown) -> AnyView {
+    let key = &shown.key;
+    let name = match key.kind.is_of_platform() {
+        true => key.name.to_string(),
+        false => format!("{}/{}", key.namespace, key.name),
+    };
+    let kind = key.kind.to_string();
+    view! { <li><a href=object::place(key)>{name} " " <span class="faint">{kind}</span></a></li> }
+        .into_any()
+}
