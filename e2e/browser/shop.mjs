@@ -36,20 +36,38 @@ const SERVICES = [
   { name: "storefront", port: 9101, args: ["--service", "storefront"], calls: ["--orders", 9102] },
 ];
 const EDGE = 8080;
+const NODES = { gateway: "heddle-gateway", mesh: "heddle-mesh" };
+
+/** One of them beside a proxy, which finds it silent when it is. */
+const BESIDE = ({ app, mesh }) => `
+apiVersion: heddle.dev/v1alpha1
+kind: Workload
+metadata: { name: catalog-v1-1, namespace: bookshop, labels: { app: catalog-v1 } }
+spec:
+  cluster: east
+  serviceAccount: catalog
+  address: 127.0.0.1
+  ports: [{ name: http, port: ${app} }]
+  mesh: { port: ${mesh} }
+`;
 
 /** Users with their passwords: a keeper of the shop, one of each team, and one of another workspace. */
 const PEOPLE = Object.fromEntries(
   ["alice", "bob", "carol", "eve"].map((name) => [name, `the password of ${name}`]),
 );
 
-/** Starts all of it; the admin's password is that of `startServer`. */
-export async function startShop() {
+/**
+ * Starts all of it; the admin's password is that of `startServer`.
+ *
+ * With `mesh` a proxy stands beside the first version of the catalog.
+ */
+export async function startShop({ mesh = false } = {}) {
   const programs = dirname(process.env.HEDDLE_SERVER ?? "");
   const data = await mkdtemp(join(tmpdir(), "heddle-shop-"));
   const server = await startServer();
   const running = new Map();
   const start = (name, args, env = {}) => {
-    const program = join(programs, name === "gateway" ? "heddle-gateway" : "bookshop");
+    const program = join(programs, NODES[name] ?? "bookshop");
     const child = spawn(program, args, { stdio: "ignore", env: { ...process.env, ...env } });
     running.set(name, { child, ended: once(child, "exit") });
   };
@@ -79,14 +97,23 @@ export async function startShop() {
   for (const [name, password] of Object.entries(PEOPLE)) {
     await rest("POST", "/users", { name, password });
   }
-  const token = { cluster: "east", kind: "gateway", pattern: "edge", expiresIn: "10m" };
-  const made = await rest("POST", "/join-tokens", token);
-  const admin = await freePort();
-  const joined = ["--server", server.nodes, "--name", "edge", "--state", join(data, "edge")];
-  start("gateway", [...joined, "--admin", `127.0.0.1:${admin}`], { HEDDLE_JOIN_TOKEN: made.token });
-  await until(`the gateway is ready`, async () => {
-    return (await fetch(`http://127.0.0.1:${admin}/readyz`)).ok;
-  });
+  const node = async (kind, pattern, args) => {
+    const token = { cluster: "east", kind, pattern, expiresIn: "10m" };
+    const made = await rest("POST", "/join-tokens", token);
+    const admin = await freePort();
+    const joined = ["--server", server.nodes, "--state", join(data, kind)];
+    const all = [...args, ...joined, "--admin", `127.0.0.1:${admin}`];
+    start(kind, all, { HEDDLE_JOIN_TOKEN: made.token });
+    await until(`the ${kind} is ready`, async () => {
+      return (await fetch(`http://127.0.0.1:${admin}/readyz`)).ok;
+    });
+  };
+  if (mesh) {
+    const beside = BESIDE({ app: ports.get(9103), mesh: await freePort() });
+    await rest("POST", "/changes", beside, "application/yaml");
+    await node("mesh", "bookshop.catalog-v1-1", ["--workload", "bookshop/catalog-v1-1"]);
+  }
+  await node("gateway", "edge", ["--name", "edge"]);
   const shop = {
     ...server,
     rest,

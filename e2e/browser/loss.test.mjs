@@ -1,0 +1,51 @@
+// What is killed, and how soon the console shows that it is gone.
+
+import assert from "node:assert/strict";
+import { after, before } from "node:test";
+
+import { openBrowser, signIn, test } from "./browser.mjs";
+import { startShop } from "./shop.mjs";
+
+/** Within which a loss is shown, in milliseconds. */
+const SHOWN = 10_000;
+
+let shop;
+let browser;
+
+before(async () => {
+  shop = await startShop({ mesh: true });
+  browser = await openBrowser();
+});
+
+after(async () => {
+  await browser?.close();
+  await shop?.stop();
+});
+
+/** Sees that what is killed is shown so on a page that is open, soon enough; tells how soon. */
+async function isShown(what, kill, shown) {
+  await kill();
+  const began = performance.now();
+  await shown.waitFor({ timeout: SHOWN });
+  console.log(`the loss of ${what} is shown after ${Math.round(performance.now() - began)} ms`);
+}
+
+test("each loss is seen in the console within ten seconds", async () => {
+  const { page: fleet } = await signIn(browser, shop, "admin", "/fleet");
+  const { page: overview } = await signIn(browser, shop, "admin", "/");
+  await fleet.getByText("2 of 2 connected").waitFor();
+  const figure = (name) => overview.locator(".figures li", { hasText: name }).locator(".mood");
+  const reads = (name, figures) => figure(name).getByText(figures, { exact: true });
+  await reads("nodes that you may see", "2").waitFor();
+  await reads("with an application that does not answer", "0").waitFor();
+
+  const silent = fleet.getByText(/its application does not answer on port \d+/);
+  assert.equal(await silent.count(), 0);
+  await isShown("an application", () => shop.end("catalog-v1"), silent);
+  await reads("with an application that does not answer", "1").waitFor({ timeout: SHOWN });
+
+  await isShown("a proxy", () => shop.end("mesh"), reads("not connected", "1"));
+  await isShown("a gateway", () => shop.end("gateway"), reads("not connected", "2"));
+  await fleet.getByText("0 of 2 connected").waitFor({ timeout: SHOWN });
+  await isShown("the server", () => shop.kill(), overview.locator("[data-live=lost]"));
+});
