@@ -1,5 +1,7 @@
 // A headless Chromium with nothing of its own going on.
 
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
 import { test as run } from "node:test";
 
 import { chromium } from "playwright-core";
@@ -38,6 +40,14 @@ async function told(page) {
   } catch (fault) {
     return `--- ${page.url()} cannot be read: ${fault} ---`;
   }
+}
+
+/** Keeps a picture of what is seen of a page, where pictures are wanted. */
+export async function picture(page, name) {
+  const folder = process.env.HEDDLE_PICTURES;
+  if (!folder) return;
+  await mkdir(folder, { recursive: true });
+  await page.screenshot({ path: join(folder, `${name}.png`) });
 }
 
 /** Starts the browser, on a profile folder that is new and goes away with it. */

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before } from "node:test";
 
 import { PHONE, hasNoBarrier, isNotTooWide } from "./barriers.mjs";
-import { openBrowser, signIn as signInTo, test } from "./browser.mjs";
+import { openBrowser, picture, signIn as signInTo, test } from "./browser.mjs";
 import { startShop } from "./shop.mjs";
 
 let shop;
@@ -38,6 +38,7 @@ test("some letters and Enter lead to a page, and arrows to an object", async () 
   await dialog.getByRole("link", { name: "bookshop/catalog-v1 Service" }).waitFor();
   await dialog.getByRole("link", { name: "Apis page" }).waitFor({ state: "detached" });
   await hasNoBarrier(page, "the palette");
+  await picture(page, "find");
   const wanted = dialog.getByRole("link", { name: "bookshop/catalog-v1 Service" });
   for (let step = 0; step < 9; step += 1) {
     await page.keyboard.press("ArrowDown");

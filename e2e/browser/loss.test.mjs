@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before } from "node:test";
 
-import { openBrowser, signIn, test } from "./browser.mjs";
+import { openBrowser, picture, signIn, test } from "./browser.mjs";
 import { startShop } from "./shop.mjs";
 
 /** Within which a loss is shown, in milliseconds. */
@@ -44,6 +44,7 @@ test("each loss is seen in the console within ten seconds", async () => {
   await isShown("an application", () => shop.end("catalog-v1"), silent);
   await reads("with an application that does not answer", "1").waitFor({ timeout: SHOWN });
 
+  await picture(fleet, "fleet");
   await isShown("a proxy", () => shop.end("mesh"), reads("not connected", "1"));
   await isShown("a gateway", () => shop.end("gateway"), reads("not connected", "2"));
   await fleet.getByText("0 of 2 connected").waitFor({ timeout: SHOWN });

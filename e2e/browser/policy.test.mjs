@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before } from "node:test";
 
 import { PHONE, hasNoBarrier, isNotTooWide } from "./barriers.mjs";
-import { forge, openBrowser, signIn as signInTo, test } from "./browser.mjs";
+import { forge, openBrowser, picture, signIn as signInTo, test } from "./browser.mjs";
 import { startShop } from "./shop.mjs";
 
 const CATALOG = "/policies/bookshop/catalog";
@@ -55,8 +55,10 @@ test("what is typed into the form stands in the YAML, and decides once it is sav
   await page.keyboard.type("closed");
   await writes(page, "name: closed");
   await field(page, "spec.rules[1].action").selectOption("Deny");
+  await writes(page, "action: Deny");
   await checked(page).getByText("It is valid.").waitFor();
   await checked(page).getByText("spec.rules[1].action").waitFor();
+  await picture(page, "policy");
   assert.equal((await shop.ask("/catalog")).status, 200);
   await page.getByRole("button", { name: "Save the form" }).click();
   await page.getByText(/^Saved: revision/).waitFor();

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before } from "node:test";
 
-import { openBrowser, test } from "./browser.mjs";
+import { openBrowser, picture, test } from "./browser.mjs";
 import { shareOfFirst, startShop } from "./shop.mjs";
 
 let shop;
@@ -65,6 +65,7 @@ test("a team is made, given the catalog, and splits it, by the keyboard alone", 
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { name: "Team readers" }).waitFor();
   await page.getByText("It owns no Api that you may see.").waitFor();
+  await picture(page, "team");
 
   await tabTo(page, page.getByRole("link", { name: "Apis", exact: true }).first());
   await page.keyboard.press("Enter");
@@ -92,6 +93,8 @@ test("a team is made, given the catalog, and splits it, by the keyboard alone", 
     assert.ok(Date.now() - saved < 5_000, `no split after 5 s: ${JSON.stringify(seen)}`);
   } while (!(seen.requests >= 50 && Math.abs(seen.share - 80) <= 4));
   const share = await asked;
+  await page.getByRole("heading", { name: "Route bookshop/catalog" }).evaluate((heading) => heading.scrollIntoView());
+  await picture(page, "split");
   assert.ok(Math.abs(share - 80) <= 4, `of 1,000 requests ${share} % went to v1`);
   assert.deepEqual(complaints, []);
 });

@@ -36,15 +36,24 @@ pub(crate) struct Args {
     /// Then build the server (dev profile) and click through the page in a browser.
     #[arg(long)]
     test: bool,
+    /// With `--test`: keep its pictures as those of docs/console.md.
+    #[arg(long, requires = "test")]
+    pictures: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let site = build_with(&args.profile, args.toolchain)?;
     if args.test {
-        let (_, failed, _) = browser_tests(&server()?, &site)?;
+        let pictures = if args.pictures { root().join("docs/pictures") } else { shots() };
+        let (_, failed, _) = browser_tests(&server()?, &site, &pictures)?;
         anyhow::ensure!(failed == 0, "{failed} browser tests failed");
     }
     Ok(())
+}
+
+/// Where pictures are that nobody keeps.
+pub(crate) fn shots() -> PathBuf {
+    browser_dir().join("shots")
 }
 
 /// Builds the site folder and returns it. Quick when nothing changed.

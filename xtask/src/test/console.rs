@@ -14,7 +14,8 @@ pub(super) fn run(report: &mut Report) {
         return report.fail(title, "there is nothing to open in a browser");
     };
     let ran = shell::step(title, minutes(1), || {
-        wasm::browser_tests(&build::program(report.profile(), "heddle-server")?, &site)
+        let server = build::program(report.profile(), "heddle-server")?;
+        wasm::browser_tests(&server, &site, &wasm::shots())
     });
     match ran {
         Ok((passed, failed, skipped)) => report.count(title, passed, failed, skipped),

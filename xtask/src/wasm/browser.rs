@@ -8,8 +8,13 @@ use anyhow::{Context, Result, ensure};
 use super::browser_dir;
 use crate::{setup, shell};
 
-/// Clicks through the console in a headless browser; returns (passed, failed, skipped).
-pub(crate) fn browser_tests(server: &Path, site: &Path) -> Result<(usize, usize, usize)> {
+/// Clicks through the console in a headless browser, with pictures of it in a folder; returns (passed,
+/// failed, skipped).
+pub(crate) fn browser_tests(
+    server: &Path,
+    site: &Path,
+    pictures: &Path,
+) -> Result<(usize, usize, usize)> {
     let dir = browser_dir();
     let chromium = setup::chromium()?;
     setup::npm_ci(&dir)?;
@@ -20,6 +25,7 @@ pub(crate) fn browser_tests(server: &Path, site: &Path) -> Result<(usize, usize,
         .env("HEDDLE_SERVER", server)
         .env("HEDDLE_SITE", site)
         .env("HEDDLE_CHROMIUM", chromium)
+        .env("HEDDLE_PICTURES", pictures)
         .stderr(Stdio::inherit())
         .output()
         .context("starting node")?;
