@@ -137,5 +137,6 @@ fn exists(workspace: &Workspace, path: &str) -> bool {
     let folder = format!("{path}/");
     path.is_empty()
         || workspace.files.contains_key(path)
+        || workspace.data.contains(path)
         || workspace.files.keys().any(|file| file.starts_with(&folder))
 }

@@ -1,6 +1,6 @@
 //! What the rules look at: crates, resolved trees and files, read once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
@@ -23,6 +23,8 @@ pub(super) struct Workspace {
     pub(super) licences: Vec<Licensed>,
     /// Path from the root, with `/`, to text.
     pub(super) files: BTreeMap<String, String>,
+    /// Paths of what is no text, as pictures are.
+    pub(super) data: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -63,7 +65,8 @@ impl Workspace {
             trees.insert(subject.name, Tree::parse(&printed));
         }
         let all = metadata_of_all(root)?;
-        Ok(Self { crates, trees, licences: licences::parse(&all), files: read_files(root)? })
+        let (files, data) = read_files(root)?;
+        Ok(Self { crates, trees, licences: licences::parse(&all), files, data })
     }
 
     /// The files whose names end with `end`.
@@ -131,26 +134,32 @@ fn is_root(target: &Value) -> bool {
     })
 }
 
-/// Every text that git tracks or would track, so that a new file is checked before its commit.
-fn read_files(root: &Path) -> Result<BTreeMap<String, String>> {
+/// Every text that git tracks or would track, so that a new file is checked before its commit; and the
+/// paths of what is no text.
+fn read_files(root: &Path) -> Result<(BTreeMap<String, String>, BTreeSet<String>)> {
     let listed = shell::output(
         Command::new("git")
             .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
             .current_dir(root),
     )?;
-    let mut files = BTreeMap::new();
+    let (mut files, mut data) = (BTreeMap::new(), BTreeSet::new());
     for path in listed.split('\0').filter(|path| !path.is_empty()) {
         let on_disk = root.join(path);
-        // Gone from the folder but not yet from the index, a link, or data.
+        // Gone from the folder but not yet from the index, or a link.
         let Ok(about) = on_disk.symlink_metadata() else { continue };
-        if !about.is_file() || about.len() > LARGEST_TEXT {
+        if !about.is_file() {
+            continue;
+        }
+        if about.len() > LARGEST_TEXT {
+            data.insert(path.to_owned());
             continue;
         }
         let bytes =
             std::fs::read(&on_disk).with_context(|| format!("reading {}", on_disk.display()))?;
-        if let Ok(text) = String::from_utf8(bytes) {
-            files.insert(path.to_owned(), text);
+        match String::from_utf8(bytes) {
+            Ok(text) => drop(files.insert(path.to_owned(), text)),
+            Err(_) => drop(data.insert(path.to_owned())),
         }
     }
-    Ok(files)
+    Ok((files, data))
 }
