@@ -35,6 +35,8 @@ pub(crate) mod settings;
 pub(crate) mod sign_in;
 pub(crate) mod team;
 pub(crate) mod teams;
+#[cfg(debug_assertions)]
+pub(crate) mod ui;
 pub(crate) mod users;
 pub(crate) mod workspace;
 pub(crate) mod workspaces;

@@ -98,7 +98,7 @@ test("without a script a page finds the same, and a stranger finds nothing", asy
 for (const colorScheme of ["light", "dark"]) {
   test(`finding has no barrier in the ${colorScheme} theme`, async () => {
     const { page } = await signIn("carol", "/find", { colorScheme, viewport: PHONE });
-    for (const path of ["/find", "/find?search=nothing-at-all", "/objects/HTTPRoute/bookshop/catalog"]) {
+    for (const path of ["/ui", "/find", "/find?search=nothing-at-all", "/objects/HTTPRoute/bookshop/catalog"]) {
       await page.goto(shop.url + path);
       await isNotTooWide(page, path);
       await hasNoBarrier(page, path);

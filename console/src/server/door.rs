@@ -68,6 +68,9 @@ static PAGES: &[Page] = &[
     page("/objects/{kind}/{namespace}/{name}", "Object", Place::Find, |asked| {
         Box::pin(object::ask(asked))
     }),
+    // For who builds the console.
+    #[cfg(debug_assertions)]
+    page("/ui", "Parts", Place::Find, |asked| Box::pin(crate::pages::ui::ask(asked))),
     page("/audit", "Audit", Place::Audit, |asked| Box::pin(audit::ask(asked))),
     page("/settings", "Settings", Place::Settings, |asked| Box::pin(settings::ask(asked))),
 ];
