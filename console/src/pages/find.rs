@@ -80,13 +80,15 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
         view! {
             {head("Find".to_owned(), "Pages, and objects of every kind, by their names.".to_owned())}
             {filter(&wanted)}
-            <section class="card" aria-label="Found">
-                <div id="found">
-                    <ul class="found">{pages}{objects}</ul>
-                    {nothing}
-                    {more}
-                </div>
-            </section>
+            <div id="live">
+                <section class="card" aria-label="Found">
+                    <div id="found">
+                        <ul class="found">{pages}{objects}</ul>
+                        {nothing}
+                        {more}
+                    </div>
+                </section>
+            </div>
         }
         .into_any()
     })

@@ -19,11 +19,13 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
     drawn(move || {
         view! {
             {head("Parts".to_owned(), "Each part of the console, in each of its states.".to_owned())}
-            {colours()}
-            {words()}
-            {fields()}
-            {tables(&asked)}
-            {islands()}
+            <div id="live">
+                {colours()}
+                {words()}
+                {fields()}
+                {tables(&asked)}
+                {islands()}
+            </div>
         }
         .into_any()
     })
@@ -43,7 +45,7 @@ fn part(id: &'static str, name: &'static str, body: AnyView) -> AnyView {
 fn colours() -> AnyView {
     let colours = COLOURS.map(|name| {
         view! {
-            <li><svg class=format!("swatch {name}") aria-hidden="true"></svg> <code>{format!("--{name}")}</code></li>
+            <li><svg class=format!("swatch of-{name}") aria-hidden="true"></svg> <code>{format!("--{name}")}</code></li>
         }
     });
     let colours = view! { <ul class="swatches">{colours.into_iter().collect_view()}</ul> };
