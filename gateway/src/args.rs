@@ -178,7 +178,7 @@ pub(crate) struct Explain {
     #[arg(value_parser = explain::url)]
     pub(crate) url: http::Uri,
     /// A header `name: value`; may be repeated. `Host` is asked for in the place of the URL's.
-    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = header)]
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = table::trial::header)]
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     /// The caller's address.
     #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
@@ -186,16 +186,6 @@ pub(crate) struct Explain {
     /// How to print.
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Output,
-}
-
-/// A header as curl takes it.
-fn header(line: &str) -> Result<(HeaderName, HeaderValue), String> {
-    let (name, value) = line.split_once(':').ok_or("write it as 'name: value'")?;
-    let name = HeaderName::from_bytes(name.trim().as_bytes())
-        .map_err(|_| format!("'{name}' is no header name"))?;
-    let value = HeaderValue::from_str(value.trim())
-        .map_err(|_| format!("the value of '{name}' is no header value"))?;
-    Ok((name, value))
 }
 
 /// For people or for programs.

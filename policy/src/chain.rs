@@ -366,6 +366,15 @@ impl Chain {
         tell(&self.levels, &self.methods, facts, &verdict)
     }
 
+    /// What is answered in the place of everything behind the rule, whatever its policies say: by the
+    /// life of its Api, or by its redirect. It asks for no credential.
+    pub fn explain_answer(&self, facts: &Facts<'_>, matched_prefix: Option<&str>) -> Option<Story> {
+        let lifeless = self.border.as_ref().and_then(|border| border.lifeless());
+        let closed = || self.is_closed().then(|| Answer::new(Reason::PolicyUnreadable));
+        let answer = lifeless.or_else(closed).or_else(|| self.redirect(facts, matched_prefix))?;
+        Some(Story::default().ended(&Verdict::Answer(answer)))
+    }
+
     /// What would be changed of a request that passes, and of its answer.
     pub fn explain_changes(&self, facts: &Facts<'_>, matched_prefix: Option<&str>) -> Changes {
         let headers = |change: &Option<HeaderChange>| {

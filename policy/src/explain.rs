@@ -47,19 +47,39 @@ pub struct Story {
     pub levels: Vec<LevelStory>,
 }
 
-impl Story {
-    /// One that ends before any policy is asked: why, and what would have it go on.
-    pub fn of(reason: Reason, status: Option<u16>, because: String, change: String) -> Self {
+/// One of a request that goes on, of which nothing is told yet.
+impl Default for Story {
+    fn default() -> Self {
         Story {
-            reason,
-            status,
-            because,
-            change: Some(change),
+            reason: Reason::Ok,
+            status: None,
+            because: String::new(),
+            change: None,
             location: None,
             callers: Vec::new(),
             refused: None,
             levels: Vec::new(),
         }
+    }
+}
+
+impl Story {
+    /// One that ends before any policy is asked: why, and what would have it go on.
+    pub fn of(reason: Reason, status: Option<u16>, because: String, change: String) -> Self {
+        Story { reason, status, because, change: Some(change), ..Story::default() }
+    }
+
+    /// The same with its end.
+    pub(crate) fn ended(mut self, verdict: &Verdict) -> Self {
+        if let Verdict::Answer(answer) = verdict {
+            self.reason = answer.reason;
+            self.status = Some(answer.status.as_u16());
+            let location = answer.headers.iter().find(|(name, _)| name == LOCATION);
+            self.location =
+                location.map(|(_, value)| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        }
+        self.because = text::because(&self, verdict);
+        self
     }
 }
 
@@ -165,25 +185,8 @@ pub(crate) fn tell(
         caller: principal.to_string(),
         from_level: level + 1,
     });
-    let mut story = Story {
-        reason: Reason::Ok,
-        status: None,
-        because: String::new(),
-        change,
-        location: None,
-        callers: callers.collect(),
-        refused,
-        levels,
-    };
-    if let Verdict::Answer(answer) = verdict {
-        story.reason = answer.reason;
-        story.status = Some(answer.status.as_u16());
-        let location = answer.headers.iter().find(|(name, _)| name == LOCATION);
-        story.location =
-            location.map(|(_, value)| String::from_utf8_lossy(value.as_bytes()).into_owned());
-    }
-    story.because = text::because(&story, verdict);
-    story
+    let callers = callers.collect();
+    Story { change, callers, refused, levels, ..Story::default() }.ended(verdict)
 }
 
 fn tell_level(level: &Level, seen: &Seen<'_>) -> LevelStory {

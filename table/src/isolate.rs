@@ -19,6 +19,7 @@ use model::cluster::Cluster;
 use model::secret::Secret;
 use model::workspace::Workspace;
 use model::{Invalid, Key, Kind, Name, Resource};
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::assemble::{Assembly, Closed, Input, Refused};
@@ -159,16 +160,16 @@ impl Settled {
             hash.update(format!("{closing:?}"));
         }
         for stray in &self.strays {
-            hash.update(format!("{stray:?}"));
+            hash.update(stray.written());
         }
         for workspace in &self.unread {
-            hash.update(format!("{workspace:?}"));
+            hash.update(written(workspace));
         }
         for cluster in &self.unread_clusters {
-            hash.update(format!("{cluster:?}"));
+            hash.update(written(cluster));
         }
         for claim in self.unread_claims.values() {
-            hash.update(format!("{claim:?}"));
+            hash.update(written(claim));
         }
         for Closed { policy, targets, .. } in &self.unknown {
             hash.update(format!("{policy} {targets:?}"));
@@ -196,7 +197,7 @@ pub(crate) fn settle(
         match accept(place.key(), &resource, before) {
             Ok(item) => drop(place.insert(item)),
             Err(faults) => {
-                let (key, raw) = (Some(place.into_key()), Some(resource.to_json()));
+                let (key, raw) = (Some(place.into_key()), raw(&resource));
                 refused.push(Refused { key, raw, faults });
             }
         }
@@ -215,7 +216,7 @@ pub(crate) fn settle(
     settled.unread_clusters.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
     settled.closings.sort();
     settled.closings.dedup();
-    settled.strays.sort_by_cached_key(|stray| format!("{stray:?}"));
+    settled.strays.sort_by_cached_key(Stray::written);
     settled
 }
 
@@ -233,10 +234,22 @@ fn accept(key: &Key, resource: &Resource, before: Option<&Item>) -> Result<Item,
         })?),
         _ => None,
     };
-    let text = serde_json::to_vec(resource);
-    let text = text.unwrap_or_else(|_| format!("{resource:?}").into_bytes());
+    let text = written(resource);
     let digest = Sha256::new().chain_update(format!("{key}\n")).chain_update(text).finalize();
     Ok(Item { resource: resource.clone(), digest: digest.into(), route: route.map(Arc::new) })
+}
+
+/// What was written of an object that does not compile, which is a route.
+fn raw(resource: &Resource) -> Option<serde_json::Value> {
+    match resource {
+        Resource::HttpRoute(route) => serde_json::to_value(route).ok(),
+        _ => None,
+    }
+}
+
+/// All that is said of an object, or of what is known of one.
+fn written(of: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(of).expect("it is plain data with text keys")
 }
 
 /// Puts the last good form in the place of a refused object, or notes what it was meant for.

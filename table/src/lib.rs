@@ -4,7 +4,7 @@
 //! last good form or is closed, and is felt only inside its own namespace.
 //! [`Table::find`] answers one request by the precedence of the Gateway API; its cost is the depth
 //! of the match, not the number of routes, and it allocates nothing of its own.
-//! [`Table::why`] tells the same story in words.
+//! [`Table::why`] tells the same story in words, and [`trial`] does so of requests that were never sent.
 //!
 //! Architecture Invariant: nothing here does I/O, awaits, reads a clock or randomness.
 
@@ -30,6 +30,7 @@ mod precedence;
 mod route;
 mod rule;
 mod service;
+pub mod trial;
 pub mod why;
 
 pub use assemble::{Assembly, Closed, Input, Refused, assemble};

@@ -8,7 +8,7 @@ mod borders;
 mod callers;
 mod claims;
 mod closing;
-mod fixture;
+pub(crate) mod fixture;
 mod inbound;
 mod lookup;
 mod of_services;

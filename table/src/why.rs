@@ -11,12 +11,13 @@ use serde::Serialize;
 use crate::listener::Listener;
 use crate::precedence::{By, HostRank};
 use crate::route::{Entry, Match};
-use crate::{State, Table};
+use crate::{Rule, State, Table};
 use won::won;
 
 mod text;
 mod won;
 
+pub use text::Line;
 pub use won::{BackendStory, MirrorStory, TimeoutStory, Won};
 
 /// The story of one request. `Display` tells it in plain text.
@@ -90,8 +91,18 @@ pub enum Obstacle {
     Host,
 }
 
+/// The match that won, and its rule.
+type Led<'t> = (&'t Entry, &'t Rule);
+
 /// Tells the story of a request.
 pub(crate) fn tell(table: &Table, facts: &Facts<'_>) -> Story {
+    let (mut story, led) = lead(table, facts);
+    story.policy = led.map(|(entry, rule)| rule.chain.explain(facts, entry.of.prefix()));
+    story
+}
+
+/// The same without what the rule's policies say, and with the rule.
+pub(crate) fn lead<'t>(table: &'t Table, facts: &Facts<'_>) -> (Story, Option<Led<'t>>) {
     let mut story = Story {
         table: table.digest.clone(),
         listener: None,
@@ -105,19 +116,17 @@ pub(crate) fn tell(table: &Table, facts: &Facts<'_>) -> Story {
     let Some(listener) = listener.filter(|listener| listener.scheme == facts.scheme) else {
         story.reason = Some(Reason::NoListener);
         story.no_listener = Some(no_listener(table, facts));
-        return story;
+        return (story, None);
     };
     story.listener = Some(listener_story(listener));
     let winner = listener.routes.find(facts);
     story.others = others(table, listener, winner, facts);
-    match winner.and_then(|entry| Some((entry, table.rules.get(entry.rule)?))) {
+    let led = winner.and_then(|entry| Some((entry, &**table.rules.get(entry.rule)?)));
+    match led {
         None => story.reason = Some(Reason::NoRoute),
-        Some((entry, rule)) => {
-            story.won = Some(won(table, entry, rule, facts));
-            story.policy = Some(rule.chain.explain(facts, entry.of.prefix()));
-        }
+        Some((entry, rule)) => story.won = Some(won(table, entry, rule, facts)),
     }
-    story
+    (story, led)
 }
 
 /// What is there instead of a listener for the request.

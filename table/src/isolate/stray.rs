@@ -54,6 +54,12 @@ impl Stray {
         Stray { key: key.clone(), parents, services, reach, api }
     }
 
+    /// All that is known of it.
+    pub(crate) fn written(&self) -> Vec<u8> {
+        let reach = self.reach.as_ref().map(|reach| &reach.source);
+        super::written(&(self.key.to_string(), &self.parents, &self.services, reach, &self.api))
+    }
+
     /// Whether it was meant for a port of a Service; for every one of its own namespace where that
     /// cannot be told.
     pub(crate) fn is_of(&self, service: &Key, port: u16) -> bool {

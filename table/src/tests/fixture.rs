@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::{Assembly, Input, Table, Target, assemble};
 
 /// An object with the spec (or, for a Secret and an EndpointSlice, the fields) `body`.
-pub(super) fn object(kind: Kind, namespace: &str, name: &str, body: Value) -> Resource {
+pub(crate) fn object(kind: Kind, namespace: &str, name: &str, body: Value) -> Resource {
     let mut object = match kind {
         Kind::Secret | Kind::EndpointSlice => body,
         _ => json!({ "spec": body }),
@@ -25,11 +25,11 @@ pub(super) fn object(kind: Kind, namespace: &str, name: &str, body: Value) -> Re
 
 /// The Gateway `infra/edge` with these listeners, each of which takes all routes where it says
 /// nothing else.
-pub(super) fn gateway(listeners: Value) -> Resource {
+pub(crate) fn gateway(listeners: Value) -> Resource {
     gateway_at("infra", "edge", listeners)
 }
 
-pub(super) fn gateway_at(namespace: &str, name: &str, mut listeners: Value) -> Resource {
+pub(crate) fn gateway_at(namespace: &str, name: &str, mut listeners: Value) -> Resource {
     for listener in listeners.as_array_mut().unwrap() {
         let defaults = json!({ "port": 80, "protocol": "HTTP",
             "allowedRoutes": { "namespaces": { "from": "All" } } });
@@ -44,44 +44,44 @@ pub(super) fn gateway_at(namespace: &str, name: &str, mut listeners: Value) -> R
 }
 
 /// A Gateway with one plain listener.
-pub(super) fn plain() -> Resource {
+pub(crate) fn plain() -> Resource {
     gateway(json!([{ "name": "web" }]))
 }
 
 /// The route `shop/name` of `infra/edge`.
-pub(super) fn route(name: &str, hosts: &[&str], rules: Value) -> Resource {
+pub(crate) fn route(name: &str, hosts: &[&str], rules: Value) -> Resource {
     let parents = json!([{ "namespace": "infra", "name": "edge" }]);
     let spec = json!({ "parentRefs": parents, "hostnames": hosts, "rules": rules });
     object(Kind::HttpRoute, "shop", name, spec)
 }
 
 /// One rule with the match of a path.
-pub(super) fn path(kind: &str, value: &str) -> Value {
+pub(crate) fn path(kind: &str, value: &str) -> Value {
     json!([{ "matches": [{ "path": { "type": kind, "value": value } }] }])
 }
 
-pub(super) fn made(resources: Vec<Resource>) -> Assembly {
+pub(crate) fn made(resources: Vec<Resource>) -> Assembly {
     assemble(Input { resources, ..Input::default() }, None)
 }
 
 /// The faults but for rules without backends, which most cases here have.
-pub(super) fn faults(assembly: &Assembly) -> Vec<String> {
+pub(crate) fn faults(assembly: &Assembly) -> Vec<String> {
     let all = assembly.faults.iter().filter(|fault| !fault.reason.starts_with("neither"));
     all.map(ToString::to_string).collect()
 }
 
 /// A request.
-pub(super) struct Ask {
-    pub(super) layer: Layer,
-    pub(super) method: Method,
-    pub(super) port: u16,
-    pub(super) host: &'static str,
-    pub(super) path: String,
-    pub(super) query: Option<&'static str>,
-    pub(super) headers: HeaderMap,
+pub(crate) struct Ask {
+    pub(crate) layer: Layer,
+    pub(crate) method: Method,
+    pub(crate) port: u16,
+    pub(crate) host: &'static str,
+    pub(crate) path: String,
+    pub(crate) query: Option<&'static str>,
+    pub(crate) headers: HeaderMap,
 }
 
-pub(super) fn get(host: &'static str, path: &str) -> Ask {
+pub(crate) fn get(host: &'static str, path: &str) -> Ask {
     let (method, headers) = (Method::GET, HeaderMap::new());
     Ask {
         layer: Layer::Request,
@@ -95,22 +95,22 @@ pub(super) fn get(host: &'static str, path: &str) -> Ask {
 }
 
 impl Ask {
-    pub(super) fn header(mut self, name: &'static str, value: &'static str) -> Self {
+    pub(crate) fn header(mut self, name: &'static str, value: &'static str) -> Self {
         self.headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         self
     }
 
-    pub(super) fn query(mut self, query: &'static str) -> Self {
+    pub(crate) fn query(mut self, query: &'static str) -> Self {
         self.query = Some(query);
         self
     }
 
-    pub(super) fn port(mut self, port: u16) -> Self {
+    pub(crate) fn port(mut self, port: u16) -> Self {
         self.port = port;
         self
     }
 
-    pub(super) fn facts(&self) -> Facts<'_> {
+    pub(crate) fn facts(&self) -> Facts<'_> {
         Facts {
             layer: self.layer,
             now: 0,
@@ -128,7 +128,7 @@ impl Ask {
     }
 
     /// The label of the rule that it leads to, or the reason.
-    pub(super) fn rule(&self, table: &Table) -> String {
+    pub(crate) fn rule(&self, table: &Table) -> String {
         match table.find(&self.facts()) {
             Ok(found) => found.rule.label.to_string(),
             Err(reason) => reason.to_string(),
@@ -136,7 +136,7 @@ impl Ask {
     }
 
     /// `ok` where policies and filters let it pass, else the reason.
-    pub(super) fn verdict(&self, table: &Table) -> String {
+    pub(crate) fn verdict(&self, table: &Table) -> String {
         let facts = self.facts();
         match table.find(&facts) {
             Err(reason) => reason.to_string(),
@@ -148,7 +148,7 @@ impl Ask {
     }
 
     /// Where it would go: service, endpoints and share, or what is broken.
-    pub(super) fn backends(&self, table: &Table) -> Vec<String> {
+    pub(crate) fn backends(&self, table: &Table) -> Vec<String> {
         let found = table.find(&self.facts()).unwrap();
         let text = |target| match target {
             Target::Service(id) => {

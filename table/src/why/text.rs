@@ -1,10 +1,10 @@
-//! A story as plain text, for a terminal.
+//! A story as plain text: in lines, each of which has a title, and as a whole for a terminal.
 
 use std::fmt;
 
 use policy::explain::{Changes, HeaderLine, HeaderStory};
 
-use super::{ListenerStory, MirrorStory, Other, Story, TimeoutStory, Won};
+use super::{BackendStory, ListenerStory, MirrorStory, Other, Story, TimeoutStory, Won};
 
 impl fmt::Display for Story {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -15,7 +15,7 @@ impl fmt::Display for Story {
             writeln!(f, "listener  none: {why}")?;
         }
         match (&self.won, self.reason) {
-            (Some(won), _) => write!(f, "{won}")?,
+            (Some(won), _) => won.lines().iter().try_for_each(|line| write!(f, "{line}"))?,
             (None, Some(reason)) if self.listener.is_some() => {
                 let status = reason.status().as_u16();
                 writeln!(f, "route     none fits: answered {status} {reason}")?;
@@ -23,10 +23,10 @@ impl fmt::Display for Story {
             (None, _) => {}
         }
         if let Some(policy) = &self.policy {
-            indented(f, "policy", &policy.to_string())?;
+            write!(f, "{}", Line { title: "policy", text: policy.to_string() })?;
         }
         for (index, other) in self.others.iter().enumerate() {
-            write!(f, "{}{other}", if index == 0 { "why not these others\n" } else { "" })?;
+            writeln!(f, "{}  {other}", if index == 0 { "why not these others\n" } else { "" })?;
         }
         writeln!(f, "table     {}", self.table)
     }
@@ -39,23 +39,44 @@ impl fmt::Display for ListenerStory {
     }
 }
 
-impl fmt::Display for Won {
+/// What a story says of one thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// Of what, in a word.
+    pub title: &'static str,
+    /// What it says; where that is much, in lines of its own.
+    pub text: String,
+}
+
+/// The title before the first line of the text, and room below the title on the others.
+impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "route     {}", self.route)?;
-        write!(f, "rule      {} by {}", self.rule, self.matched)?;
-        self.host.iter().try_for_each(|host| write!(f, ", host {host}"))?;
-        writeln!(f)?;
-        for backend in &self.backends {
-            let (to, weight) = (&backend.to, backend.weight);
-            writeln!(f, "backend   {to}, weight {weight}, {}", ready(backend.endpoints))?;
+        for (index, line) in self.text.lines().enumerate() {
+            writeln!(f, "{:<9} {line}", if index == 0 { self.title } else { "" })?;
         }
-        changes(f, &self.changes)?;
-        self.mirrors.iter().try_for_each(|mirror| writeln!(f, "mirror    {mirror}"))?;
-        self.timeouts.iter().try_for_each(|bounds| writeln!(f, "timeouts  {bounds}"))
+        Ok(())
     }
 }
 
-fn changes(f: &mut fmt::Formatter<'_>, changes: &Changes) -> fmt::Result {
+impl Won {
+    /// Which rule it is, where that leads, and what it changes.
+    pub fn lines(&self) -> Vec<Line> {
+        let line = |title, text| Line { title, text };
+        let host = self.host.iter().map(|host| format!(", host {host}")).collect::<String>();
+        let mut lines = vec![
+            line("route", self.route.clone()),
+            line("rule", format!("{} by {}{host}", self.rule, self.matched)),
+        ];
+        lines.extend(self.backends.iter().map(|one| line("backend", one.to_string())));
+        lines.extend(changes(&self.changes));
+        lines.extend(self.mirrors.iter().map(|one| line("mirror", one.to_string())));
+        lines.extend(self.timeouts.iter().map(|bounds| line("timeouts", bounds.to_string())));
+        lines
+    }
+}
+
+fn changes(changes: &Changes) -> Vec<Line> {
+    let mut lines = Vec::new();
     if let Some(rewrite) = &changes.rewrite {
         let mut words = Vec::new();
         words.extend(rewrite.path.as_ref().map(|path| format!("to path {path}")));
@@ -64,15 +85,12 @@ fn changes(f: &mut fmt::Formatter<'_>, changes: &Changes) -> fmt::Result {
             let status = reason.status().as_u16();
             format!("makes no path that could be sent: answered {status} {reason}")
         }));
-        writeln!(f, "rewrite   {}", words.join(", "))?;
+        lines.push(Line { title: "rewrite", text: words.join(", ") });
     }
     let both = [("request", &changes.request_headers), ("response", &changes.response_headers)];
-    for (title, change) in both {
-        if let Some(change) = change {
-            indented(f, title, &headers(change))?;
-        }
-    }
-    Ok(())
+    let both = both.into_iter().filter_map(|(title, change)| Some((title, change.as_ref()?)));
+    lines.extend(both.map(|(title, change)| Line { title, text: headers(change) }));
+    lines
 }
 
 /// One change a line.
@@ -87,6 +105,13 @@ fn headers(change: &HeaderStory) -> String {
     set.chain(add).chain(remove).collect::<Vec<_>>().join("\n")
 }
 
+impl fmt::Display for BackendStory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let BackendStory { to, weight, endpoints } = self;
+        write!(f, "{to}, weight {weight}{}", ready(*endpoints))
+    }
+}
+
 impl fmt::Display for MirrorStory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let MirrorStory { to, numerator, denominator, endpoints } = self;
@@ -95,12 +120,14 @@ impl fmt::Display for MirrorStory {
         } else {
             format!("{numerator} of {denominator} requests")
         };
-        write!(f, "{to}, {share}, {}", ready(*endpoints))
+        write!(f, "{to}, {share}{}", ready(*endpoints))
     }
 }
 
-fn ready(endpoints: usize) -> String {
-    format!("{endpoints} endpoint{} ready", if endpoints == 1 { "" } else { "s" })
+fn ready(endpoints: Option<usize>) -> String {
+    let words = endpoints
+        .map(|count| format!(", {count} endpoint{} ready", if count == 1 { "" } else { "s" }));
+    words.unwrap_or_default()
 }
 
 impl fmt::Display for TimeoutStory {
@@ -113,14 +140,6 @@ impl fmt::Display for TimeoutStory {
 
 impl fmt::Display for Other {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "  {} ({}): {}", self.rule, self.matched, self.why)
+        write!(f, "{} ({}): {}", self.rule, self.matched, self.why)
     }
-}
-
-/// `text` with a title before its first line and room below the title on the others.
-fn indented(f: &mut fmt::Formatter<'_>, title: &str, text: &str) -> fmt::Result {
-    for (index, line) in text.lines().enumerate() {
-        writeln!(f, "{:<9} {line}", if index == 0 { title } else { "" })?;
-    }
-    Ok(())
 }

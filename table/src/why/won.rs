@@ -44,8 +44,9 @@ pub struct BackendStory {
     pub to: String,
     /// Its share.
     pub weight: u32,
-    /// How many endpoints are ready.
-    pub endpoints: usize,
+    /// How many endpoints are ready; none where nobody looked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoints: Option<usize>,
 }
 
 /// A mirror in a story.
@@ -58,8 +59,9 @@ pub struct MirrorStory {
     pub numerator: u32,
     /// See `numerator`.
     pub denominator: u32,
-    /// How many endpoints are ready.
-    pub endpoints: usize,
+    /// How many endpoints are ready; none where nobody looked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoints: Option<usize>,
 }
 
 /// The bounds of a rule that writes one of them, such as `1m30s`; none where there is no bound.
@@ -75,11 +77,11 @@ pub struct TimeoutStory {
 pub(super) fn won(table: &Table, entry: &Entry, rule: &Rule, facts: &Facts<'_>) -> Won {
     let backends = rule.backends.iter().map(|backend| {
         let (to, endpoints) = reached(table, backend.target);
-        BackendStory { to, weight: backend.weight, endpoints }
+        BackendStory { to, weight: backend.weight, endpoints: Some(endpoints) }
     });
     let mirrors = rule.mirrors.iter().map(|&Mirror { target, numerator, denominator }| {
         let (to, endpoints) = reached(table, target);
-        MirrorStory { to, numerator, denominator, endpoints }
+        MirrorStory { to, numerator, denominator, endpoints: Some(endpoints) }
     });
     Won {
         route: entry.of.rank.route.to_string(),
