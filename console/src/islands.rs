@@ -2,6 +2,7 @@
 
 pub mod copy;
 pub mod live;
+pub mod matching;
 pub mod mirror;
 #[cfg(feature = "hydrate")]
 mod morph;

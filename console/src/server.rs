@@ -21,7 +21,8 @@ mod sent;
 
 pub(crate) use draw::{Here, Refused};
 
-/// The name of the browser's half: `pkg/console.js` and `pkg/console_bg.wasm`.
+/// The name of the browser's half: `pkg/console.js` and `pkg/console_bg.wasm`. Beside it lies `table`,
+/// which an island loads.
 const NAME: &str = "console";
 
 /// A folder that holds the browser's half, as `cargo xtask wasm` writes it.
@@ -38,7 +39,7 @@ pub struct Incomplete {
 impl Site {
     /// Looks that the browser's half is there, so that no page is served that stays dead.
     pub fn open(dir: &Path) -> Result<Site, Incomplete> {
-        for file in ["console.js", "console_bg.wasm", "console.css"] {
+        for file in ["console.js", "console_bg.wasm", "table.js", "table_bg.wasm", "console.css"] {
             let missing = dir.join("pkg").join(file);
             if !missing.is_file() {
                 return Err(Incomplete { missing });

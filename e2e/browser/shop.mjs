@@ -113,14 +113,16 @@ export async function startShop({ mesh = false } = {}) {
     await rest("POST", "/changes", beside, "application/yaml");
     await node("mesh", "bookshop.catalog-v1-1", ["--workload", "bookshop/catalog-v1-1"]);
   }
-  await node("gateway", "edge", ["--name", "edge"]);
+  await node("gateway", "edge", ["--name", "edge", "--debug-header"]);
   const shop = {
     ...server,
     rest,
     people: PEOPLE,
     end: stop,
+    /** The gateway's port. */
+    edge: ports.get(EDGE),
     /** Asks the shop's gateway; its answer's status and headers. */
-    ask: (path) => ask(ports.get(EDGE), path),
+    ask: (path, asked = {}) => ask(ports.get(EDGE), path, asked),
     async stop() {
       for (const name of [...running.keys()]) await stop(name);
       await server.stop();
@@ -150,14 +152,15 @@ async function signIn({ url, password }) {
 
 const agent = new http.Agent({ keepAlive: true, maxSockets: 4 });
 
-function ask(port, path) {
+function ask(port, path, { method = "GET", host = HOST, headers = {} }) {
   return new Promise((resolve, reject) => {
-    const options = { host: "127.0.0.1", port, path, agent, headers: { host: HOST } };
-    const request = http.get(options, (answer) => {
+    const options = { host: "127.0.0.1", port, path, agent, method, headers: { ...headers, host } };
+    const request = http.request(options, (answer) => {
       answer.resume();
       answer.on("end", () => resolve({ status: answer.statusCode, headers: answer.headers }));
     });
     request.on("error", reject);
+    request.end();
   });
 }
 

@@ -36,7 +36,7 @@ pub fn command() -> Command {
 /// Where it cannot be written.
 pub fn site(folder: &Path) {
     std::fs::create_dir_all(folder.join("pkg")).expect("a folder for the site");
-    for file in ["console.js", "console_bg.wasm", "console.css"] {
+    for file in ["console.js", "console_bg.wasm", "table.js", "table_bg.wasm", "console.css"] {
         std::fs::write(folder.join("pkg").join(file), "").expect("a file of the site");
     }
 }

@@ -1,7 +1,9 @@
 //! `cargo xtask wasm`: the browser's half of the console, from source to a folder to serve.
 //!
 //! ```text
-//! console (feature hydrate) -> rustc -> wasm-bindgen -> wasm-opt -> brotli, gzip -> <target>/site
+//! console (feature hydrate) \
+//!                            -> rustc -> wasm-bindgen -> wasm-opt -> brotli, gzip -> <target>/site
+//! table (feature browser)   /
 //! ```
 //!
 //! wasm-bindgen runs as a library, so that it is the version in Cargo.lock and nobody installs a
@@ -67,15 +69,21 @@ fn build_with(profile: &str, toolchain: Option<Toolchain>) -> Result<PathBuf> {
         Toolchain::Rustup => Duration::from_secs(60),
         Toolchain::Debian => Duration::from_secs(180),
     };
-    let module = step("compiling the console for the browser", cold, || {
-        compile::module(profile, toolchain)
+    let modules = step("compiling the console for the browser", cold, || {
+        let compiled = compile::MODULES.iter().map(|module| {
+            let code = compile::module(*module, profile, toolchain)?;
+            Ok((module.name, code))
+        });
+        compiled.collect::<Result<Vec<_>>>()
     })?;
     let site = crate::shell::target()?.join("site");
-    step("making the site folder", Duration::from_secs(10), || site::make(&module, &site))?;
-    let sizes = site::sizes(&site)?;
-    eprintln!("    {}: {sizes}", site.display());
-    if profile == PROFILE {
-        sizes.check()?;
+    step("making the site folder", Duration::from_secs(10), || site::make(&modules, &site))?;
+    for (name, _) in modules {
+        let sizes = site::sizes(&site, name)?;
+        eprintln!("    {}, {name}: {sizes}", site.display());
+        if profile == PROFILE {
+            sizes.check(name)?;
+        }
     }
     Ok(site)
 }

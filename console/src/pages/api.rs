@@ -15,6 +15,7 @@ use crate::parts::{count, empty, head_of_counts, millis, rate, saved, table, whe
 
 mod access;
 pub(crate) mod life;
+mod matching;
 pub(crate) mod split;
 
 const CALLERS: [&str; 2] = ["Caller", "Requests"];
@@ -34,7 +35,7 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
         user: None,
     };
     let may_rule = asked.app.access_review(&op, &review).await?.allowed;
-    let now = op.now;
+    let (now, given) = (op.now, matching::given(&asked, &api).await?);
     drawn(move || {
         let spec = &api.row.api.spec;
         let lead = match spec.title.as_str() {
@@ -42,6 +43,7 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
             title => title.to_owned(),
         };
         let more = api.row.routes.saturating_sub(api.routes.len());
+        let tried = given.draw(more);
         let more = (more > 0).then(|| {
             let words =
                 format!("It has {} that this page does not show.", count(more, "more route"));
@@ -66,6 +68,7 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
                     routes.into_any()
                 }}
                 {more}
+                {tried}
                 {callers(&api)}
                 {owner_form(&asked, &api, &key, &teams)}
                 {life::form(&asked, &api, &key)}

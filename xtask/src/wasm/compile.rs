@@ -13,6 +13,18 @@ const TARGET: &str = "wasm32-unknown-unknown";
 /// Debian's compiler for browsers: its packages, and what they bring.
 const DEBIAN: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
 
+/// A module for browsers: a crate of ours with the feature that makes it one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Module {
+    pub(super) name: &'static str,
+    feature: &'static str,
+}
+
+/// The console's own, which every page loads, and the one with which a page tries requests, which is
+/// loaded where somebody does (ADR 024).
+pub(super) const MODULES: [Module; 2] =
+    [Module { name: "console", feature: "hydrate" }, Module { name: "table", feature: "browser" }];
+
 /// Who compiles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Toolchain {
@@ -43,21 +55,21 @@ fn remedies() -> String {
     )
 }
 
-/// Compiles the console's browser half and returns the module, as rustc leaves it.
-pub(super) fn module(profile: &str, toolchain: Toolchain) -> Result<PathBuf> {
+/// Compiles a module and returns it, as rustc leaves it.
+pub(super) fn module(module: Module, profile: &str, toolchain: Toolchain) -> Result<PathBuf> {
     match toolchain {
-        Toolchain::Rustup => with_rustup(profile),
-        Toolchain::Debian => with_debian(profile),
+        Toolchain::Rustup => with_rustup(module, profile),
+        Toolchain::Debian => with_debian(module, profile),
     }
 }
 
-fn with_rustup(profile: &str) -> Result<PathBuf> {
+fn with_rustup(module: Module, profile: &str) -> Result<PathBuf> {
     let dir = target()?;
-    run(rustc(&mut cargo(), profile, &dir))?;
-    Ok(built(&dir, profile))
+    run(rustc(&mut cargo(), module, profile, &dir))?;
+    Ok(built(&dir, module, profile))
 }
 
-fn with_debian(profile: &str) -> Result<PathBuf> {
+fn with_debian(module: Module, profile: &str) -> Result<PathBuf> {
     // A folder of its own: sharing one would make each compiler throw away the other's work.
     let dir = target()?.join("rustc-web");
     let path = std::env::var("PATH").unwrap_or_default();
@@ -68,17 +80,17 @@ fn with_debian(profile: &str) -> Result<PathBuf> {
         .env("PATH", format!("/usr/bin:{path}"))
         .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker()?)
         .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", "-Clinker-flavor=wasm-ld");
-    run(rustc(&mut cargo, profile, &dir).arg("-Zbuild-std=std,panic_abort"))?;
-    Ok(built(&dir, profile))
+    run(rustc(&mut cargo, module, profile, &dir).arg("-Zbuild-std=std,panic_abort"))?;
+    Ok(built(&dir, module, profile))
 }
 
 /// The crate type is said here rather than in the manifest, where every native build of the
-/// console would link a shared library too.
-fn rustc<'a>(cargo: &'a mut Command, profile: &str, dir: &Path) -> &'a mut Command {
+/// crate would link a shared library too.
+fn rustc<'a>(cargo: &'a mut Command, module: Module, profile: &str, dir: &Path) -> &'a mut Command {
     cargo
         .current_dir(root())
-        .args(["rustc", "--package", "console", "--lib", "--crate-type", "cdylib"])
-        .args(["--no-default-features", "--features", "hydrate"])
+        .args(["rustc", "--package", module.name, "--lib", "--crate-type", "cdylib"])
+        .args(["--no-default-features", "--features", module.feature])
         .args(["--target", TARGET, "--profile", profile, "--target-dir"])
         .arg(dir)
 }
@@ -94,7 +106,7 @@ fn linker() -> Result<PathBuf> {
     Ok(lld)
 }
 
-fn built(dir: &Path, profile: &str) -> PathBuf {
+fn built(dir: &Path, module: Module, profile: &str) -> PathBuf {
     let folder = if profile == "dev" { "debug" } else { profile };
-    dir.join(TARGET).join(folder).join("console.wasm")
+    dir.join(TARGET).join(folder).join(format!("{}.wasm", module.name))
 }

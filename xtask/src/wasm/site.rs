@@ -1,4 +1,4 @@
-//! From a compiled module to the folder that heddle-server serves.
+//! From compiled modules to the folder that heddle-server serves.
 
 use std::fmt;
 use std::io::Write as _;
@@ -14,17 +14,20 @@ use super::browser_dir;
 use crate::setup;
 use crate::shell::{root, run};
 
-/// What a browser may have to fetch before the page is alive, in bytes of brotli.
+/// What a browser may have to fetch before a page is alive, and what it may where somebody begins to try
+/// requests, in bytes of brotli.
 const BUDGET: usize = 350 * 1024;
 
-const MODULE: &str = "pkg/console_bg.wasm";
-
-/// Fills `site` from `module` and the style sheets, unless it was made from just these already.
-pub(super) fn make(module: &Path, site: &Path) -> Result<()> {
+/// Fills `site` from modules by their names and the style sheets, unless it was made from just these
+/// already.
+pub(super) fn make(modules: &[(&str, PathBuf)], site: &Path) -> Result<()> {
     let style = std::fs::read(root().join("console/style/console.css"))?;
-    let code = std::fs::read(module).with_context(|| format!("reading {}", module.display()))?;
-    let shrink = wasm_opt();
-    let wanted = stamp(&code, &style, shrink.is_some());
+    let read = modules.iter().map(|(name, file)| {
+        let code = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
+        Ok((*name, code))
+    });
+    let modules = read.collect::<Result<Vec<_>>>()?;
+    let wanted = stamp(&modules, &style, wasm_opt().is_some());
     if std::fs::read_to_string(site.join("made-from")).is_ok_and(|held| held == wanted) {
         return Ok(());
     }
@@ -34,12 +37,14 @@ pub(super) fn make(module: &Path, site: &Path) -> Result<()> {
     let pkg = fresh.join("pkg");
     std::fs::create_dir_all(&pkg)?;
     std::fs::write(pkg.join("console.css"), style)?;
-    bind(&code, &pkg)?;
-    if let Some(mut shrink) = shrink {
-        let file = fresh.join(MODULE);
-        run(shrink.arg("-Oz").arg(&file).arg("-o").arg(&file))?;
-    } else {
-        eprintln!("    without wasm-opt: `npm ci` in {} brings it", browser_dir().display());
+    for (name, code) in modules {
+        bind(name, code, &pkg)?;
+        if let Some(mut shrink) = wasm_opt() {
+            let file = fresh.join(module(name));
+            run(shrink.arg("-Oz").arg(&file).arg("-o").arg(&file))?;
+        } else {
+            eprintln!("    without wasm-opt: `npm ci` in {} brings it", browser_dir().display());
+        }
     }
     for entry in std::fs::read_dir(&pkg)? {
         compress(&entry?.path())?;
@@ -49,8 +54,15 @@ pub(super) fn make(module: &Path, site: &Path) -> Result<()> {
     Ok(std::fs::rename(&fresh, site)?)
 }
 
-fn stamp(code: &[u8], style: &[u8], shrunk: bool) -> String {
-    format!("code {}\nstyle {}\nshrunk {shrunk}\n", setup::digest(code), setup::digest(style))
+/// Where the module of this name lies in the folder.
+fn module(name: &str) -> String {
+    format!("pkg/{name}_bg.wasm")
+}
+
+fn stamp(modules: &[(&str, Vec<u8>)], style: &[u8], shrunk: bool) -> String {
+    let code = modules.iter().map(|(name, code)| format!("{name} {}\n", setup::digest(code)));
+    let code = code.collect::<String>();
+    format!("{code}style {}\nshrunk {shrunk}\n", setup::digest(style))
 }
 
 fn remove(dir: &Path) -> Result<()> {
@@ -63,10 +75,12 @@ fn remove(dir: &Path) -> Result<()> {
 }
 
 /// The JavaScript that loads the module, and the module as it wants it.
-fn bind(code: &[u8], pkg: &Path) -> Result<()> {
+fn bind(name: &str, code: Vec<u8>, pkg: &Path) -> Result<()> {
     Bindgen::new()
-        .input_bytes("console", code.to_vec())
+        .input_bytes(name, code)
         .web(true)?
+        // A module that an island loads finds its own code beside its script.
+        .omit_default_module_path(false)
         .typescript(false)
         .remove_name_section(true)
         .remove_producers_section(true)
@@ -105,7 +119,7 @@ fn with_suffix(file: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// How large the module is, and how large on its way to a browser.
+/// How large a module is, and how large on its way to a browser.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sizes {
     raw: usize,
@@ -113,9 +127,9 @@ pub(super) struct Sizes {
     brotli: usize,
 }
 
-/// Reads the sizes from the site folder.
-pub(super) fn sizes(site: &Path) -> Result<Sizes> {
-    let module = site.join(MODULE);
+/// Reads the sizes of a module from the site folder.
+pub(super) fn sizes(site: &Path, name: &str) -> Result<Sizes> {
+    let module = site.join(module(name));
     let size = |file: &Path| -> Result<usize> { Ok(std::fs::read(file)?.len()) };
     Ok(Sizes {
         raw: size(&module)?,
@@ -125,10 +139,10 @@ pub(super) fn sizes(site: &Path) -> Result<Sizes> {
 }
 
 impl Sizes {
-    /// Holds the module to its budget.
-    pub(super) fn check(self) -> Result<()> {
+    /// Holds the module of this name to its budget.
+    pub(super) fn check(self, name: &str) -> Result<()> {
         if self.brotli > BUDGET {
-            bail!("the module is over its budget of {} KB: {self}", BUDGET / 1024);
+            bail!("the module {name} is over its budget of {} KB: {self}", BUDGET / 1024);
         }
         Ok(())
     }
@@ -149,19 +163,25 @@ mod tests {
     #[test]
     fn a_module_over_its_budget_is_refused_with_its_sizes() {
         let fits = Sizes { raw: 900_000, gzip: 400_000, brotli: BUDGET };
-        assert!(fits.check().is_ok());
+        assert!(fits.check("table").is_ok());
         let over = Sizes { brotli: BUDGET + 1, ..fits };
-        let refused = over.check().unwrap_err().to_string();
-        assert!(refused.contains("350 KB") && refused.contains("351 KB brotli"), "{refused}");
+        let refused = over.check("table").unwrap_err().to_string();
+        assert!(
+            refused.contains("table is over its budget of 350 KB")
+                && refused.contains("351 KB brotli"),
+            "{refused}"
+        );
     }
 
     #[test]
     fn a_change_of_code_style_or_shrinking_makes_the_folder_anew() {
-        let held = stamp(b"code", b"style", true);
-        assert_eq!(held, stamp(b"code", b"style", true));
-        for other in [stamp(b"C", b"style", true), stamp(b"code", b"S", true)] {
+        let of = |code: &[u8]| [("console", code.to_vec()), ("table", b"table".to_vec())];
+        let held = stamp(&of(b"code"), b"style", true);
+        assert_eq!(held, stamp(&of(b"code"), b"style", true));
+        for other in [stamp(&of(b"C"), b"style", true), stamp(&of(b"code"), b"S", true)] {
             assert_ne!(held, other);
         }
-        assert_ne!(held, stamp(b"code", b"style", false));
+        assert_ne!(held, stamp(&of(b"code")[..1], b"style", true));
+        assert_ne!(held, stamp(&of(b"code"), b"style", false));
     }
 }
