@@ -13,6 +13,8 @@
 //! can do nothing that a program cannot.
 
 #![forbid(unsafe_code)]
+// A view is one type, as deep as its page; erasing the parts of an island would be loaded by every page.
+#![recursion_limit = "256"]
 
 pub mod islands;
 

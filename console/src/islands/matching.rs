@@ -159,7 +159,7 @@ pub fn Matching(given: String, first: Typed, ports: Vec<Port>, command: String) 
                 command line, from files:"</p>
             <p class="copy"><code>{command}</code></p>
         </div>
-        {form.into_any()}
+        {form}
         <p class="sum" role="status">{move || state.with(State::sum)}</p>
         {move || details(state.with(State::told))}
     }
@@ -171,7 +171,7 @@ fn input(
     field: &'static str,
     first: String,
     typed: impl Fn(String) + 'static,
-) -> AnyView {
+) -> impl IntoView {
     view! {
         <input
             id=format!("try-{field}")
@@ -183,11 +183,10 @@ fn input(
             on:input=move |event| typed(event_target_value(&event))
         />
     }
-    .into_any()
 }
 
 /// Where headers are typed.
-fn area(state: RwSignal<State>, first: String, typed: impl Fn(String) + 'static) -> AnyView {
+fn area(state: RwSignal<State>, first: String, typed: impl Fn(String) + 'static) -> impl IntoView {
     view! {
         <textarea
             id="try-headers"
@@ -201,11 +200,10 @@ fn area(state: RwSignal<State>, first: String, typed: impl Fn(String) + 'static)
             {first}
         </textarea>
     }
-    .into_any()
 }
 
 /// The ports to choose from.
-fn select(ports: Vec<Port>, first: u16, chosen: impl Fn(u16) + 'static) -> AnyView {
+fn select(ports: Vec<Port>, first: u16, chosen: impl Fn(u16) + 'static) -> impl IntoView {
     let choices = ports.into_iter().map(|Port { number, speaks }| {
         let words = format!("{number} ({speaks})");
         view! { <option value=number.to_string() selected=number == first>{words}</option> }
@@ -218,22 +216,20 @@ fn select(ports: Vec<Port>, first: u16, chosen: impl Fn(u16) + 'static) -> AnyVi
             {choices.collect_view()}
         </select>
     }
-    .into_any()
 }
 
 /// What is wrong with a field.
-fn slip(state: RwSignal<State>, field: &'static str) -> AnyView {
+fn slip(state: RwSignal<State>, field: &'static str) -> impl IntoView {
     let why = move || state.with(|state| state.slip(field));
     view! {
         <p class="fault" id=format!("try-{field}-slip") hidden=move || why().is_none()>
             {move || why().unwrap_or_default()}
         </p>
     }
-    .into_any()
 }
 
 /// All that is told besides the sentence.
-fn details(told: Told) -> AnyView {
+fn details(told: Told) -> impl IntoView {
     let Told { lines, others, more, faults, .. } = told;
     let lines: Vec<_> = lines
         .into_iter()
@@ -251,7 +247,6 @@ fn details(told: Told) -> AnyView {
         })}
         {faults}
     }
-    .into_any()
 }
 
 #[cfg(feature = "hydrate")]

@@ -179,3 +179,33 @@ impl Given {
         Some(Typed { method, host, port: port.number, path, headers: headers.join("\n") })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_may_not_be_read_is_told_what_the_route_says() {
+        let spec = json!({
+            "parentRefs": [{ "namespace": "infra", "name": "edge", "sectionName": "web" }],
+            "rules": [{ "backendRefs": [{ "name": "books", "port": 81 }] }],
+        });
+        let route = json!({ "metadata": { "namespace": "shop", "name": "r" }, "spec": spec });
+        let Ok(Resource::HttpRoute(route)) = Resource::from_json(Kind::HttpRoute, route) else {
+            panic!("a route")
+        };
+        let mut named = BTreeMap::new();
+        name(&route, &mut named);
+        let mut given = Given { objects: vec![Resource::HttpRoute(route)], ..Given::default() };
+        assert_eq!(given.first(), None, "nothing listens yet");
+        given.objects.extend(named.iter().filter_map(|(key, said)| stand_in(key, said)));
+        let told: Vec<_> = given.objects.iter().map(|object| object.key().to_string()).collect();
+        assert_eq!(told, ["HTTPRoute shop/r", "Gateway infra/edge", "Service shop/books"]);
+        let ports: Vec<_> = given.listeners().collect();
+        assert_eq!(ports, [(Port { number: 80, speaks: "http".to_owned() }, None)]);
+        let first = given.first().unwrap();
+        assert_eq!((&*first.method, &*first.host, &*first.path), ("GET", "localhost", "/"));
+        let Resource::Service(service) = &given.objects[2] else { panic!("a Service") };
+        assert_eq!(service.spec.ports[0].port, 81);
+    }
+}
