@@ -39,7 +39,7 @@ test("the owner is offered what another team is not, and is refused", async () =
   const { page: own } = await signIn("carol", CATALOG);
   await save(own).waitFor();
   const { page: other } = await signIn("bob", CATALOG);
-  await other.getByText("Who may request").waitFor();
+  await other.getByRole("heading", { name: "Who may request" }).waitFor();
   for (const name of ["Save the weights", "Give it to this team", "Move it"]) {
     assert.equal(await other.getByRole("button", { name }).count(), 0, name);
   }
