@@ -1,5 +1,7 @@
 //! What is alive in the browser.
 
+#[cfg(feature = "hydrate")]
+mod browser;
 pub mod copy;
 pub mod live;
 pub mod matching;

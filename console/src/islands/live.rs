@@ -75,12 +75,10 @@ mod follow {
     use wasm_bindgen::closure::Closure;
     use wasm_bindgen::{JsCast as _, JsValue};
     use wasm_bindgen_futures::JsFuture;
-    use web_sys::{
-        AbortSignal, Document, DomParser, EventSource, EventTarget, RequestInit, RequestRedirect,
-        Response, ResponseType, SupportedType,
-    };
+    use web_sys::{AbortSignal, EventSource, RequestInit, RequestRedirect, Response, ResponseType};
 
     use super::State;
+    use crate::islands::browser::{after, listen, read};
     use crate::islands::morph::morph;
 
     /// Where the server says when to look again.
@@ -119,13 +117,14 @@ mod follow {
                 is_due: Cell::new(false),
                 is_looking: Cell::new(false),
             });
-            let beat = act(&follower, |follower| follower.beat());
+            let beating = Rc::clone(&follower);
+            let beat = Closure::<dyn FnMut()>::new(move || beating.beat()).into_js_value();
             drop(window().set_interval_with_callback_and_timeout_and_arguments_0(
                 beat.unchecked_ref(),
                 pace.unwrap_or(BEAT),
             ));
-            let seen = act(&follower, |follower| follower.beat());
-            listen(&document(), "visibilitychange", &seen);
+            let seen = Rc::clone(&follower);
+            listen(&document(), "visibilitychange", move |_| seen.beat());
             follower.beat();
         }
 
@@ -147,8 +146,10 @@ mod follow {
 
         fn listen(self: &Rc<Self>) -> Option<EventSource> {
             let source = EventSource::new(WATCH).ok()?;
-            let soon = act(self, |follower| follower.soon());
-            WORDS.iter().for_each(|word| listen(&source, word, &soon));
+            for word in WORDS {
+                let follower = Rc::clone(self);
+                listen(&source, word, move |_| follower.soon());
+            }
             Some(source)
         }
 
@@ -161,13 +162,8 @@ mod follow {
             if self.is_due.replace(true) {
                 return;
             }
-            let look = act(self, |follower| follower.look());
-            drop(
-                window().set_timeout_with_callback_and_timeout_and_arguments_0(
-                    look.unchecked_ref(),
-                    SOON,
-                ),
-            );
+            let follower = Rc::clone(self);
+            after(SOON, move || follower.look());
         }
 
         /// Asks for the page anew. What is said meanwhile is looked at behind it.
@@ -219,20 +215,5 @@ mod follow {
             let asked = window().fetch_with_str_and_init(&self.from, &init);
             JsFuture::from(asked).await?.dyn_into()
         }
-    }
-
-    async fn read(answer: &Response) -> Result<Document, JsValue> {
-        let text = JsFuture::from(answer.text()?).await?.as_string().unwrap_or_default();
-        DomParser::new()?.parse_from_string(&text, SupportedType::TextHtml)
-    }
-
-    /// What a browser calls, as often as it likes; it is there as long as the page is.
-    fn act(follower: &Rc<Follower>, act: impl Fn(&Rc<Follower>) + 'static) -> JsValue {
-        let follower = Rc::clone(follower);
-        Closure::<dyn FnMut()>::new(move || act(&follower)).into_js_value()
-    }
-
-    fn listen(to: &EventTarget, word: &str, act: &JsValue) {
-        drop(to.add_event_listener_with_callback(word, act.unchecked_ref()));
     }
 }

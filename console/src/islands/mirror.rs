@@ -21,74 +21,49 @@ pub fn Mirror() -> impl IntoView {
 
 #[cfg(feature = "hydrate")]
 mod follow {
-    use std::cell::Cell;
-    use std::rc::Rc;
-
     use leptos::prelude::*;
     use leptos::task::spawn_local;
-    use wasm_bindgen::closure::Closure;
     use wasm_bindgen::{JsCast as _, JsValue};
     use wasm_bindgen_futures::JsFuture;
     use web_sys::{
-        Document, DomParser, Element, Event, FormData, HtmlElement, HtmlFormElement, RequestInit,
-        RequestRedirect, Response, SupportedType, UrlSearchParams,
+        Document, Element, Event, FormData, HtmlElement, HtmlFormElement, RequestInit,
+        RequestRedirect, Response, UrlSearchParams,
     };
 
+    use crate::islands::browser::{Latest, after, listen, read};
     use crate::islands::morph::{fill, morph};
 
     /// From the last letter typed to the question, in milliseconds.
     const PAUSE: i32 = 300;
     /// The word that asks what saving would do.
     const CHECK: &str = "check";
-
-    /// How often something was typed: an answer to what was typed before is late.
-    #[derive(Clone, Default)]
-    struct Typed(Rc<Cell<u64>>);
-
-    impl Typed {
-        fn again(&self) -> u64 {
-            self.0.set(self.0.get() + 1);
-            self.0.get()
-        }
-
-        fn is_still(&self, nth: u64) -> bool {
-            self.0.get() == nth
-        }
-    }
+    /// Where that is told.
+    const CHECKED: &str = "#checked";
 
     pub(super) fn begin() {
-        let typed = Typed::default();
-        listen("input", {
+        let typed = Latest::default();
+        listen(&document(), "input", {
             let typed = typed.clone();
             move |event| {
                 let Some(form) = form_of(event) else { return };
-                let (nth, typed) = (typed.again(), typed.clone());
-                let ask = Closure::once_into_js(move || {
-                    if typed.is_still(nth) {
+                let (nth, typed) = (typed.next(), typed.clone());
+                after(PAUSE, move || {
+                    if typed.is(nth) {
                         spawn_local(follow(form, CHECK.to_owned(), typed, nth));
                     }
                 });
-                drop(window().set_timeout_with_callback_and_timeout_and_arguments_0(
-                    ask.unchecked_ref(),
-                    PAUSE,
-                ));
             }
         });
-        listen("click", move |event| {
+        listen(&document(), "click", move |event| {
             let Some(form) = form_of(event) else { return };
             let target = event.target().and_then(|target| target.dyn_into::<Element>().ok());
             let button = target.and_then(|target| target.closest("button[name=act]").ok()?);
             let act = button.and_then(|button| button.get_attribute("value"));
             if let Some(act) = act.filter(|act| act != "save") {
                 event.prevent_default();
-                spawn_local(follow(form, act, typed.clone(), typed.again()));
+                spawn_local(follow(form, act, typed.clone(), typed.next()));
             }
         });
-    }
-
-    fn listen(word: &str, heard: impl Fn(&Event) + 'static) {
-        let heard = Closure::<dyn Fn(Event)>::new(move |event| heard(&event)).into_js_value();
-        drop(document().add_event_listener_with_callback(word, heard.unchecked_ref()));
     }
 
     /// The form of a side that something happened in.
@@ -97,31 +72,35 @@ mod follow {
         target.closest("[data-side] form").ok()??.dyn_into().ok()
     }
 
-    /// Shows what the server makes of a form; nothing where it does not answer, or late.
-    async fn follow(form: HtmlFormElement, act: String, typed: Typed, nth: u64) {
-        let Ok(page) = ask(&form, &act).await else { return };
-        if !typed.is_still(nth) {
+    /// Shows what the server makes of a form, if nothing was typed meanwhile.
+    async fn follow(form: HtmlFormElement, act: String, typed: Latest, nth: u64) {
+        let page = ask(&form, &act).await;
+        if !typed.is(nth) {
             return;
         }
-        let is_own = |side: &Element| side.contains(Some(&form));
-        let sides = document().query_selector_all("[data-side]");
-        let sides =
-            sides.into_iter().flat_map(|all| (0..all.length()).filter_map(move |n| all.item(n)));
-        for side in sides.filter_map(|side| side.dyn_into::<Element>().ok()) {
-            let word = side.get_attribute("data-side").unwrap_or_default();
-            let Some(new) = found(&page, &format!("[data-side={word}] form")) else { continue };
-            let Ok(Some(old)) = side.query_selector("form") else { continue };
-            match is_own(&side) && act == CHECK {
-                true => fill(&old, &new),
+        let Some((page, checked)) = page.ok().and_then(|page| {
+            let checked = found(&page, CHECKED)?;
+            Some((page, checked))
+        }) else {
+            let told = found(&document(), &format!("{CHECKED} [role=status]"));
+            let words = "The server did not answer to what was typed, which stays. Sign in anew in another \
+                         tab if your session is over.";
+            drop(told.map(|told| told.set_text_content(Some(words))));
+            return;
+        };
+        for word in ["form", "yaml"] {
+            let side = format!("[data-side={word}]");
+            let (Some(old), Some(new)) = (found(&document(), &side), found(&page, &side)) else {
+                continue;
+            };
+            let drawn = new.query_selector("form").ok().flatten();
+            match drawn.filter(|_| act == CHECK && old.contains(Some(&form))) {
+                Some(drawn) => fill(&form, &drawn),
                 // What was typed into fields that stay would stay with them.
-                false => drop(old.replace_with_with_node_1(&new)),
+                None => drop(old.replace_with_with_node_1(&new)),
             }
         }
-        if let (Some(new), Ok(Some(old))) =
-            (found(&page, "#checked"), document().query_selector("#checked"))
-        {
-            morph(&old, &new);
-        }
+        drop(found(&document(), CHECKED).map(|old| morph(&old, &checked)));
         focus(&act);
     }
 
@@ -138,8 +117,7 @@ mod follow {
         let action = form.get_attribute("action").unwrap_or_default();
         let asked = window().fetch_with_str_and_init(&action, &init);
         let answer: Response = JsFuture::from(asked).await?.dyn_into()?;
-        let text = JsFuture::from(answer.text()?).await?.as_string().unwrap_or_default();
-        DomParser::new()?.parse_from_string(&text, SupportedType::TextHtml)
+        read(&answer).await
     }
 
     fn found(page: &Document, selector: &str) -> Option<Element> {

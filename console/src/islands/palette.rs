@@ -33,18 +33,16 @@ pub fn Palette(is_here: bool) -> impl IntoView {
 
 #[cfg(feature = "hydrate")]
 mod open {
-    use std::cell::Cell;
-    use std::rc::Rc;
-
     use leptos::prelude::*;
     use leptos::task::spawn_local;
-    use wasm_bindgen::closure::Closure;
     use wasm_bindgen::{JsCast as _, JsValue};
     use wasm_bindgen_futures::JsFuture;
     use web_sys::{
-        DomParser, Element, Event, EventTarget, HtmlDialogElement, HtmlElement, HtmlInputElement,
-        KeyboardEvent, Response, SupportedType, UrlSearchParams,
+        Element, HtmlDialogElement, HtmlElement, HtmlInputElement, KeyboardEvent, Response,
+        UrlSearchParams,
     };
+
+    use crate::islands::browser::{Latest, after, listen, read};
 
     /// From the last letter typed to the question, in milliseconds.
     const PAUSE: i32 = 120;
@@ -54,8 +52,7 @@ mod open {
         dialog: HtmlDialogElement,
         input: HtmlInputElement,
         offers: Element,
-        /// How often something was typed: an answer to what was typed before is late.
-        typed: Rc<Cell<u64>>,
+        typed: Latest,
     }
 
     pub(super) fn begin() {
@@ -99,7 +96,7 @@ mod open {
                 dialog: found("dialog.palette")?.dyn_into().ok()?,
                 input: found("dialog.palette input")?.dyn_into().ok()?,
                 offers: found("dialog.palette .offers")?,
-                typed: Rc::default(),
+                typed: Latest::default(),
             })
         }
 
@@ -107,40 +104,33 @@ mod open {
             if !self.dialog.open() {
                 drop(self.dialog.show_modal());
                 self.input.select();
-                self.ask(self.again());
+                self.ask(self.typed.next());
             }
         }
 
-        fn again(&self) -> u64 {
-            self.typed.set(self.typed.get() + 1);
-            self.typed.get()
-        }
-
         fn soon(&self) {
-            let (palette, nth) = (self.clone(), self.again());
-            let ask = Closure::once_into_js(move || {
-                if palette.typed.get() == nth {
+            let (palette, nth) = (self.clone(), self.typed.next());
+            after(PAUSE, move || {
+                if palette.typed.is(nth) {
                     palette.ask(nth);
                 }
             });
-            drop(
-                window().set_timeout_with_callback_and_timeout_and_arguments_0(
-                    ask.unchecked_ref(),
-                    PAUSE,
-                ),
-            );
         }
 
         fn ask(&self, nth: u64) {
             let palette = self.clone();
             spawn_local(async move {
                 let offers = offers(&palette.input.value()).await;
-                if palette.typed.get() != nth {
+                if !palette.typed.is(nth) {
                     return;
                 }
                 match offers {
                     Ok(Some(offers)) => palette.offers.replace_children_with_node_1(&offers),
-                    _ => palette.offers.set_text_content(Some("The server does not answer.")),
+                    Ok(None) => {
+                        let words = "You are signed out; load the page again.";
+                        palette.offers.set_text_content(Some(words));
+                    }
+                    Err(_) => palette.offers.set_text_content(Some("The server does not answer.")),
                 }
             });
         }
@@ -189,15 +179,8 @@ mod open {
         query.append("search", text);
         let asked = window().fetch_with_str(&format!("/find?{}", String::from(query.to_string())));
         let answer: Response = JsFuture::from(asked).await?.dyn_into()?;
-        let text = JsFuture::from(answer.text()?).await?.as_string().unwrap_or_default();
-        let page = DomParser::new()?.parse_from_string(&text, SupportedType::TextHtml)?;
-        let found = page.get_element_by_id("found");
+        let found = read(&answer).await?.get_element_by_id("found");
         // The page that is open may have one.
         found.map(|found| found.remove_attribute("id").map(|()| found)).transpose()
-    }
-
-    fn listen(to: &EventTarget, word: &str, heard: impl Fn(&Event) + 'static) {
-        let heard = Closure::<dyn Fn(Event)>::new(move |event| heard(&event)).into_js_value();
-        drop(to.add_event_listener_with_callback(word, heard.unchecked_ref()));
     }
 }
