@@ -24,6 +24,9 @@ const ITEM: &str = "item";
 /// Where labels stand.
 const LABELS: &str = "metadata.labels";
 
+/// Entries of all lists together that a form shows.
+const ENTRIES: usize = 200;
+
 /// A text that may be longer than this is typed into several lines.
 const LONG: u64 = 4_096;
 
@@ -87,7 +90,13 @@ impl Shape {
         }
     }
 
-    /// The fields of an object.
+    /// Whether a form of an object is one that somebody could read: each entry is some kilobytes of a
+    /// page, and an object may have ten thousand.
+    pub(crate) fn fits(&self, object: &Value) -> bool {
+        self.spec.entries(&object["spec"]) <= ENTRIES
+    }
+
+    /// The fields of an object that fits.
     pub(crate) fn draw(&self, object: &Value, form: &Form) -> AnyView {
         let labels = draw::one(&self.labels, LABELS, &object["metadata"]["labels"], form);
         (draw::whole(&self.spec, &object["spec"], form), labels).into_any()
@@ -145,6 +154,28 @@ impl Field {
             .collect();
         fields.sort_by_key(|field| !field.is_required);
         fields
+    }
+
+    /// How many entries lists have, here and below.
+    fn entries(&self, value: &Value) -> usize {
+        let below = |fields: &[Field], value: &Value| -> usize {
+            fields.iter().map(|field| field.entries(&value[field.name.as_str()])).sum()
+        };
+        match &self.sort {
+            Sort::Record(fields) => below(fields, value),
+            Sort::List(fields) => {
+                let entries = value.as_array().into_iter().flatten();
+                entries.map(|entry| 1 + below(fields, entry)).sum()
+            }
+            Sort::Word(_)
+            | Sort::Words(_)
+            | Sort::Number
+            | Sort::Flag
+            | Sort::Text { .. }
+            | Sort::Lines
+            | Sort::Labels
+            | Sort::Json => 0,
+        }
     }
 
     /// What was typed at a path; none where nothing was.

@@ -1,28 +1,14 @@
 // Policies: a form and YAML of one object, which follow each other, and what the gateway makes of them.
 
 import assert from "node:assert/strict";
-import { after, before } from "node:test";
 
 import { PHONE, hasNoBarrier, isNotTooWide } from "./barriers.mjs";
-import { forge, openBrowser, picture, signIn as signInTo, test } from "./browser.mjs";
-import { startShop } from "./shop.mjs";
+import { picture, test } from "./browser.mjs";
+import { forge, openScene, shop, signIn } from "./scene.mjs";
 
 const CATALOG = "/policies/bookshop/catalog";
 
-let shop;
-let browser;
-
-before(async () => {
-  shop = await startShop();
-  browser = await openBrowser();
-});
-
-after(async () => {
-  await browser?.close();
-  await shop?.stop();
-});
-
-const signIn = (user, path, options) => signInTo(browser, shop, user, path, options);
+openScene();
 
 /** A field of the form, by its place in the object. */
 const field = (page, path) => page.locator(`[data-side=form] [name="${path}"]`);
@@ -54,6 +40,10 @@ test("what is typed into the form stands in the YAML, and decides once it is sav
   await page.waitForFunction(() => document.activeElement.id === "spec.rules[1].name");
   await page.keyboard.type("closed");
   await writes(page, "name: closed");
+  // Enter checks, and neither saves nor adds anything.
+  await page.keyboard.press("Enter");
+  await checked(page).getByText("spec.rules[1].name").waitFor();
+  assert.equal(await page.locator('[data-list="spec.targetRefs"] > fieldset').count(), 1);
   await field(page, "spec.rules[1].action").selectOption("Deny");
   await writes(page, "action: Deny");
   await checked(page).getByText("It is valid.").waitFor();
@@ -95,6 +85,22 @@ test("what is typed as YAML stands in the form, its faults by line and under the
   await checked(page).getByText("cannot be read as YAML").waitFor();
   await yaml(page).fill(whole.replace("name: catalog\n  namespace", "name: other\n  namespace"));
   await page.locator('[id="yaml:fault"]', { hasText: "AccessPolicy bookshop/catalog" }).waitFor();
+});
+
+test("a policy of very many rules is written as YAML, and a server that is gone is told", async () => {
+  const { page } = await signIn("carol", CATALOG);
+  await page.locator("[data-mirror]").waitFor();
+  const whole = await yaml(page).inputValue();
+  const rules = Array.from({ length: 300 }, (_, nth) => `  - name: rule-${nth}\n`).join("");
+  await yaml(page).fill(whole.replace("  rules:\n", `  rules:\n${rules}`));
+  await page.locator("[data-side=form]").getByText("more entries than a form could show").waitFor();
+  await checked(page).getByText("It is valid.").waitFor();
+  await yaml(page).fill(whole);
+  await field(page, "spec.rules[0].name").waitFor();
+  await page.route("**/yaml", (route) => route.abort());
+  await yaml(page).fill(`${whole}# more\n`);
+  await checked(page).getByText("The server did not answer").waitFor();
+  assert.equal(await yaml(page).inputValue(), `${whole}# more\n`);
 });
 
 test("without scripts, too, a policy is made, changed and deleted", async () => {

@@ -351,6 +351,11 @@ fn side(word: &'static str, title: &'static str, form: AnyView) -> AnyView {
 
 fn by_fields(asked: &Asked, draft: &Draft) -> AnyView {
     let form = Form::beside(asked, format!("{}/form", draft.place()));
+    if !Shape::of(KIND).fits(&draft.object) {
+        // A form, since what keeps the page up leaves those as they are.
+        let words = "It has more entries than a form could show; write it as YAML.";
+        return form.draw(draft.generation, empty(words, ()));
+    }
     let named = draft.key.is_none().then(|| {
         let name = |field, label, path, is, hint| {
             form.text(Line { field, label, path, is, hint: Some(hint), ..Line::default() })
@@ -376,6 +381,8 @@ fn by_fields(asked: &Asked, draft: &Draft) -> AnyView {
         (namespace, own)
     });
     let fields = view! {
+        // A browser takes the first button for Enter, which else would be one that adds something.
+        <button name="act" value="check" hidden formnovalidate>"Check"</button>
         {named}
         {Shape::of(KIND).draw(&draft.object, &form)}
         {form.why("form:why")}

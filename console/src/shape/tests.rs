@@ -117,3 +117,16 @@ fn each_field_of_a_policy_has_a_form_of_its_own() {
     let names: Vec<_> = fields.iter().map(|field| field.name.as_str()).collect();
     assert_eq!(names, ["targetRefs", "credentials", "rules"]);
 }
+
+#[test]
+fn an_object_of_very_many_entries_does_not_fit_a_form() {
+    let rules = |count: usize| {
+        let rule = json!({ "name": "one", "when": { "callers": [{}] } });
+        json!({ "spec": { "targetRefs": [{}], "rules": vec![rule; count] } })
+    };
+    let shape = Shape::of(Kind::AccessPolicy);
+    // A target, and of each rule itself and a caller.
+    assert!(shape.fits(&rules(99)));
+    assert!(!shape.fits(&rules(100)));
+    assert!(shape.fits(&json!({ "spec": "nothing that was meant" })));
+}
