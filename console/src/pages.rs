@@ -9,8 +9,8 @@ use control::rest::Visit;
 use control::{App, Op, Refusal};
 use leptos::prelude::AnyView;
 use model::{Key, Kind, Name};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 
 use crate::form::Tried;
 
@@ -93,6 +93,22 @@ impl Asked {
 pub(crate) struct Before {
     /// Only what stands before this number.
     pub(crate) before: Option<i64>,
+}
+
+/// An object as addresses name it.
+pub(crate) fn word(key: &Key) -> String {
+    format!("{}/{}/{}", key.kind, key.namespace, key.name)
+}
+
+/// The object that a word of an address names; none where it is no such word.
+pub(crate) fn key<'de, D: Deserializer<'de>>(word: D) -> Result<Option<Key>, D::Error> {
+    let word = String::deserialize(word)?;
+    let mut parts = word.splitn(3, '/');
+    let mut part = || parts.next().unwrap_or_default();
+    Ok(match (Kind::parse(part()), Name::parse(part()), Name::parse(part())) {
+        (Some(kind), Ok(namespace), Ok(name)) => Some(Key::new(kind, namespace, name)),
+        _ => None,
+    })
 }
 
 /// What comes of a page that is asked for.

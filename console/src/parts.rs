@@ -123,6 +123,29 @@ const DONE: [(&str, &str); 5] = [
     ("ended", "The session is over."),
 ];
 
+/// What a list is searched by: its address says it. `more` are further fields.
+pub(crate) fn search(
+    of: &'static str,
+    text: &str,
+    placeholder: &'static str,
+    more: impl IntoView,
+) -> AnyView {
+    view! {
+        <form class="filter" method="get" action=of role="search">
+            <input
+                name="search"
+                type="search"
+                value=text.to_owned()
+                placeholder=placeholder
+                aria-label="Search"
+            />
+            {more}
+            <button>"Show"</button>
+        </form>
+    }
+    .into_any()
+}
+
 /// One of several words of a filter.
 pub(crate) fn select(
     name: &'static str,

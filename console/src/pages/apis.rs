@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 
 use super::{Asked, Drawn, drawn};
 use crate::parts::{
-    Mood, empty, escaped, head_of_counts, millis, mood, percent, rate, select, table, when,
+    Mood, empty, escaped, head_of_counts, millis, mood, percent, rate, search, select, table, when,
 };
 
 /// Apis of one page.
@@ -106,22 +106,12 @@ fn filter(wanted: &Wanted) -> AnyView {
     let orders = ApiOrder::ALL.map(|(_, word)| (word.to_owned(), format!("by {word}")));
     let of =
         [(String::new(), "of everybody".to_owned()), ("own".to_owned(), "of my teams".to_owned())];
-    view! {
-        <form class="filter" method="get" action="/apis" role="search">
-            <input
-                name="search"
-                type="search"
-                value=wanted.search.clone()
-                placeholder="Name, title or owner"
-                aria-label="Search"
-            />
-            {select("of", "Whose", &of, &wanted.of)}
-            {select("life", "Stage of life", &lives.collect::<Vec<_>>(), &wanted.life)}
-            {select("order", "Order", &orders, &wanted.order)}
-            <button>"Show"</button>
-        </form>
-    }
-    .into_any()
+    let more = view! {
+        {select("of", "Whose", &of, &wanted.of)}
+        {select("life", "Stage of life", &lives.collect::<Vec<_>>(), &wanted.life)}
+        {select("order", "Order", &orders, &wanted.order)}
+    };
+    search("/apis", &wanted.search, "Name, title or owner", more)
 }
 
 /// Apis, each with the way to all of it.

@@ -3,12 +3,12 @@
 use control::Refusal;
 use control::app::{Listing, Shown};
 use leptos::prelude::*;
-use model::{Key, Kind, Name};
-use serde::{Deserialize, Deserializer};
+use model::{Key, Kind};
+use serde::Deserialize;
 
-use super::{Asked, Drawn, drawn, object};
+use super::{Asked, Drawn, drawn, key, object, word};
 use crate::frame::places;
-use crate::parts::{empty, escaped, head, select};
+use crate::parts::{empty, escaped, head, search, select};
 
 /// Objects of one page.
 const PAGE: usize = 50;
@@ -20,20 +20,8 @@ struct Wanted {
     #[serde(default)]
     kind: String,
     /// The last of the page before.
-    #[serde(default, deserialize_with = "after")]
+    #[serde(default, deserialize_with = "key")]
     after: Option<Key>,
-}
-
-/// KIND/NAMESPACE/NAME; none where it is no such thing.
-fn after<'de, D: Deserializer<'de>>(word: D) -> Result<Option<Key>, D::Error> {
-    let word = String::deserialize(word)?;
-    let mut parts = word.splitn(3, '/');
-    let mut part = || parts.next().unwrap_or_default();
-    let key = (Kind::parse(part()), Name::parse(part()), Name::parse(part()));
-    Ok(match key {
-        (Some(kind), Ok(namespace), Ok(name)) => Some(Key::new(kind, namespace, name)),
-        _ => None,
-    })
 }
 
 pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
@@ -63,12 +51,10 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
         let objects = found.items.iter().map(entry).collect_view();
         let more = found.next.as_ref().map(|last| {
             let to = format!(
-                "/find?search={}&kind={}&after={}/{}/{}",
+                "/find?search={}&kind={}&after={}",
                 escaped(&wanted.search),
                 escaped(&wanted.kind),
-                last.kind,
-                last.namespace,
-                last.name
+                word(last)
             );
             view! { <p><a href=to>"More objects"</a></p> }
         });
@@ -98,20 +84,12 @@ fn filter(wanted: &Wanted) -> AnyView {
     let kinds = Kind::ALL.map(|kind| (kind.to_string(), kind.to_string()));
     let all = std::iter::once((String::new(), "of every kind".to_owned()));
     let kinds: Vec<_> = all.chain(kinds).collect();
-    view! {
-        <form class="filter" method="get" action="/find" role="search">
-            <input
-                name="search"
-                type="search"
-                value=wanted.search.clone()
-                placeholder="Name or namespace"
-                aria-label="Search"
-            />
-            {select("kind", "Kind", &kinds, &wanted.kind)}
-            <button>"Show"</button>
-        </form>
-    }
-    .into_any()
+    search(
+        "/find",
+        &wanted.search,
+        "Name or namespace",
+        select("kind", "Kind", &kinds, &wanted.kind),
+    )
 }
 
 fn entry(shown: &Shown) -> AnyView {

@@ -7,7 +7,7 @@ use model::{Key, Kind, Name, yaml};
 use serde::Deserialize;
 use time::OffsetDateTime;
 
-use super::{Asked, Drawn, drawn};
+use super::{Asked, Drawn, drawn, word};
 use crate::islands::copy::Copy;
 use crate::parts::{head, table, when};
 
@@ -24,19 +24,19 @@ struct Wanted {
 
 /// Where an object is shown: kinds that have pages of their own have theirs.
 pub(crate) fn place(key: &Key) -> String {
-    let (namespace, name) = (&key.namespace, &key.name);
+    let name = &key.name;
     match key.kind {
         Kind::Api => super::apis::place(key),
         Kind::AccessPolicy => super::policy::place(key),
         Kind::Team => format!("/teams/{name}"),
         Kind::Workspace => format!("/workspaces/{name}"),
-        _ => format!("/objects/{}/{namespace}/{name}", key.kind),
+        _ => format!("/objects/{}", word(key)),
     }
 }
 
 /// The way to all that an object says, from a page of its own.
 pub(crate) fn whole(key: &Key) -> AnyView {
-    let to = format!("/objects/{}/{}/{}", key.kind, key.namespace, key.name);
+    let to = format!("/objects/{}", word(key));
     view! { <p><a href=to>{format!("{key} as YAML, CLI and curl")}</a></p> }.into_any()
 }
 
@@ -78,11 +78,11 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
 /// All it says, and how programs ask for it.
 fn copies(asked: &Asked, shown: &Shown) -> AnyView {
     let Key { kind, namespace, name } = &shown.key;
-    let origin = asked.visit.origin();
-    let word = kind.as_str().to_lowercase();
-    let cli = format!("heddle get {word} {name} -n {namespace} -o yaml");
+    let cli = format!("heddle get {} {name} -n {namespace} -o yaml", kind.as_str().to_lowercase());
     let curl = format!(
-        "curl -H \"Authorization: Bearer $HEDDLE_TOKEN\" {origin}/api/v1/resources/{kind}/{namespace}/{name}"
+        "curl -H \"Authorization: Bearer $HEDDLE_TOKEN\" {}/api/v1/resources/{}",
+        asked.visit.origin(),
+        word(&shown.key)
     );
     let text = yaml::text(&shown.body);
     view! {
@@ -108,7 +108,7 @@ fn copies(asked: &Asked, shown: &Shown) -> AnyView {
 
 fn row(one: &PastVersion, key: &Key, now: OffsetDateTime) -> AnyView {
     let revision = one.revision;
-    let then = format!("/objects/{}/{}/{}?revision={revision}", key.kind, key.namespace, key.name);
+    let then = format!("/objects/{}?revision={revision}", word(key));
     let what = match one.deed {
         Deed::Put => {
             view! { <a href=then>{format!("generation {}", one.generation)}</a> }.into_any()

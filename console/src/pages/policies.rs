@@ -4,12 +4,12 @@ use control::Refusal;
 use control::app::{Listing, Shown};
 use leptos::prelude::*;
 use model::policy::AccessPolicySpec;
-use model::{Key, Kind, Name};
-use serde::{Deserialize, Deserializer};
+use model::{Key, Kind};
+use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Asked, Drawn, drawn};
-use crate::parts::{count, empty, escaped, head, saved, table};
+use super::{Asked, Drawn, drawn, key, word};
+use crate::parts::{count, empty, escaped, head, saved, search, table};
 
 /// Policies of one page.
 const PAGE: usize = 50;
@@ -21,16 +21,8 @@ struct Wanted {
     #[serde(default)]
     search: String,
     /// The last of the page before.
-    #[serde(default, deserialize_with = "after")]
+    #[serde(default, deserialize_with = "key")]
     after: Option<Key>,
-}
-
-/// NAMESPACE/NAME; none where it is no such thing.
-fn after<'de, D: Deserializer<'de>>(word: D) -> Result<Option<Key>, D::Error> {
-    let word = String::deserialize(word)?;
-    Ok(word.split_once('/').and_then(|(namespace, name)| {
-        Some(Key::new(Kind::AccessPolicy, Name::parse(namespace).ok()?, Name::parse(name).ok()?))
-    }))
 }
 
 pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
@@ -40,7 +32,7 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
     let listing = Listing {
         kind: Some(Kind::AccessPolicy),
         text,
-        after: wanted.after,
+        after: wanted.after.clone(),
         limit: PAGE,
         ..Listing::default()
     };
@@ -48,12 +40,7 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
     drawn(move || {
         let lead = "Who may request what: at a Gateway, at a route, or between services.";
         let more = page.next.as_ref().map(|last| {
-            let to = format!(
-                "/policies?search={}&after={}/{}",
-                escaped(&wanted.search),
-                last.namespace,
-                last.name
-            );
+            let to = format!("/policies?search={}&after={}", escaped(&wanted.search), word(last));
             view! { <p><a href=to>"More policies"</a></p> }
         });
         let nothing = match is_filtered {
@@ -63,16 +50,7 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
         view! {
             {head("Policies".to_owned(), lead.to_owned())}
             {saved(&asked)}
-            <form class="filter" method="get" action="/policies" role="search">
-                <input
-                    name="search"
-                    type="search"
-                    value=wanted.search.clone()
-                    placeholder="Name or namespace"
-                    aria-label="Search"
-                />
-                <button>"Show"</button>
-            </form>
+            {search("/policies", &wanted.search, "Name or namespace", ())}
             <p><a class="button" href="/policies/-/new">"A new policy"</a></p>
             <div id="live">
                 <section class="card" id="policies" aria-labelledby="policies-title">
