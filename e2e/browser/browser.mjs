@@ -79,27 +79,3 @@ export async function openBrowser() {
     close: () => browser.close(),
   };
 }
-
-/** Signs somebody of a shop in, on the way to a page. */
-export async function signIn(browser, shop, user, path, options = {}) {
-  const opened = await browser.open(`${shop.url}${path}`, options);
-  const { page } = opened;
-  await page.getByLabel("User").fill(user);
-  await page.getByLabel("Password").fill(shop.people[user] ?? shop.password);
-  await page.getByRole("button", { name: "Sign in" }).click();
-  await page.getByRole("heading", { level: 1 }).waitFor();
-  return opened;
-}
-
-/** What a form of a page answers to what a page of it never had. */
-export function forge(page, path, fields) {
-  return page.evaluate(
-    async ([path, fields]) => {
-      const csrf = document.querySelector("input[name=csrf]").value;
-      const body = new URLSearchParams({ ...fields, csrf });
-      const answer = await fetch(path, { method: "POST", body, redirect: "manual" });
-      return { status: answer.status, text: await answer.text() };
-    },
-    [path, fields],
-  );
-}

@@ -1,26 +1,12 @@
 // Finding what has a name: by the keyboard, by a page, and as programs have it.
 
 import assert from "node:assert/strict";
-import { after, before } from "node:test";
 
 import { PHONE, hasNoBarrier, isNotTooWide } from "./barriers.mjs";
-import { openBrowser, picture, signIn as signInTo, test } from "./browser.mjs";
-import { startShop } from "./shop.mjs";
+import { picture, test } from "./browser.mjs";
+import { openScene, shop, signIn } from "./scene.mjs";
 
-let shop;
-let browser;
-
-before(async () => {
-  shop = await startShop();
-  browser = await openBrowser();
-});
-
-after(async () => {
-  await browser?.close();
-  await shop?.stop();
-});
-
-const signIn = (user, path, options) => signInTo(browser, shop, user, path, options);
+openScene();
 
 test("some letters and Enter lead to a page, and arrows to an object", async () => {
   const { page, complaints } = await signIn("carol", "/");

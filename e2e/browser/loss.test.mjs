@@ -1,26 +1,14 @@
 // What is killed, and how soon the console shows that it is gone.
 
 import assert from "node:assert/strict";
-import { after, before } from "node:test";
 
-import { openBrowser, picture, signIn, test } from "./browser.mjs";
-import { startShop } from "./shop.mjs";
+import { picture, test } from "./browser.mjs";
+import { openScene, shop, signIn } from "./scene.mjs";
 
 /** Within which a loss is shown, in milliseconds. */
 const SHOWN = 10_000;
 
-let shop;
-let browser;
-
-before(async () => {
-  shop = await startShop({ mesh: true });
-  browser = await openBrowser();
-});
-
-after(async () => {
-  await browser?.close();
-  await shop?.stop();
-});
+openScene({ mesh: true });
 
 /** Sees that what is killed is shown so on a page that is open, soon enough; tells how soon. */
 async function isShown(what, kill, shown) {
@@ -31,8 +19,8 @@ async function isShown(what, kill, shown) {
 }
 
 test("each loss is seen in the console within ten seconds", async () => {
-  const { page: fleet } = await signIn(browser, shop, "admin", "/fleet");
-  const { page: overview } = await signIn(browser, shop, "admin", "/");
+  const { page: fleet } = await signIn("admin", "/fleet");
+  const { page: overview } = await signIn("admin", "/");
   await fleet.getByText("2 of 2 connected").waitFor();
   const figure = (name) => overview.locator(".figures li", { hasText: name }).locator(".mood");
   const reads = (name, figures) => figure(name).getByText(figures, { exact: true });

@@ -1,11 +1,10 @@
 // Trying requests at an Api's routes: what the page tells is what the gateway does.
 
 import assert from "node:assert/strict";
-import { after, before } from "node:test";
 
 import { PHONE, hasNoBarrier, isNotTooWide } from "./barriers.mjs";
-import { openBrowser, test } from "./browser.mjs";
-import { startShop } from "./shop.mjs";
+import { test } from "./browser.mjs";
+import { openScene, shop, signIn } from "./scene.mjs";
 
 const CATALOG = "/apis/bookshop/catalog";
 
@@ -69,33 +68,15 @@ const REQUESTS = [
   { path: "/nowhere", rule: null },
 ];
 
-let shop;
-let browser;
-
-before(async () => {
-  shop = await startShop();
+async function putUpShelves() {
   await shop.rest("POST", "/changes", SHELVES, "application/yaml");
   const end = Date.now() + 15_000;
   while ((await shop.ask("/shelves")).headers["x-served-by"] === undefined) {
     assert.ok(Date.now() < end, "the gateway has no shelves");
   }
-  browser = await openBrowser();
-});
-
-after(async () => {
-  await browser?.close();
-  await shop?.stop();
-});
-
-async function signIn(user, path, options = {}) {
-  const opened = await browser.open(`${shop.url}${path}`, options);
-  const { page } = opened;
-  await page.getByLabel("User").fill(user);
-  await page.getByLabel("Password").fill(shop.people[user] ?? shop.password);
-  await page.getByRole("button", { name: "Sign in" }).click();
-  await page.getByRole("heading", { level: 1 }).waitFor();
-  return opened;
 }
+
+openScene({ prepare: putUpShelves });
 
 const card = (page) => page.locator("#matching");
 const sum = (page) => card(page).getByRole("status");

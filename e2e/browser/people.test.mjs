@@ -1,28 +1,14 @@
 // Several people at one shop: what each may see and do, and what becomes of edits that meet.
 
 import assert from "node:assert/strict";
-import { after, before } from "node:test";
 
 import { PHONE, hasNoBarrier, isNotTooWide } from "./barriers.mjs";
-import { forge, openBrowser, signIn as signInTo, test } from "./browser.mjs";
-import { startShop } from "./shop.mjs";
+import { test } from "./browser.mjs";
+import { forge, openScene, shop, signIn } from "./scene.mjs";
 
 const CATALOG = "/apis/bookshop/catalog";
 
-let shop;
-let browser;
-
-before(async () => {
-  shop = await startShop();
-  browser = await openBrowser();
-});
-
-after(async () => {
-  await browser?.close();
-  await shop?.stop();
-});
-
-const signIn = (user, path, options) => signInTo(browser, shop, user, path, options);
+openScene();
 
 const weight = (page, version) =>
   page.getByLabel(`bookshop/catalog-${version}:80`, { exact: true });

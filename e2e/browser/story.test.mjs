@@ -1,34 +1,12 @@
 // What people come for: a team is made, an Api given to it, its traffic split, and seen to be split.
 
 import assert from "node:assert/strict";
-import { after, before } from "node:test";
 
-import { openBrowser, picture, test } from "./browser.mjs";
-import { shareOfFirst, startShop } from "./shop.mjs";
+import { picture, test } from "./browser.mjs";
+import { openScene, shop, signIn } from "./scene.mjs";
+import { shareOfFirst } from "./shop.mjs";
 
-let shop;
-let browser;
-
-before(async () => {
-  shop = await startShop();
-  browser = await openBrowser();
-});
-
-after(async () => {
-  await browser?.close();
-  await shop?.stop();
-});
-
-/** A page of somebody who is signed in. */
-async function signIn(path, { user = "admin", password = shop.password, ...options } = {}) {
-  const opened = await browser.open(`${shop.url}${path}`, options);
-  const { page } = opened;
-  await page.getByLabel("User").fill(user);
-  await page.getByLabel("Password").fill(password);
-  await page.getByRole("button", { name: "Sign in" }).click();
-  await page.locator("[data-live=live]").waitFor();
-  return opened;
-}
+openScene();
 
 /** Presses Tab until this has the focus. */
 async function tabTo(page, locator) {
@@ -56,7 +34,8 @@ async function counted(page) {
 }
 
 test("a team is made, given the catalog, and splits it, by the keyboard alone", async () => {
-  const { page, complaints } = await signIn("/");
+  const { page, complaints } = await signIn("admin", "/");
+  await page.locator("[data-live=live]").waitFor();
   await tabTo(page, page.getByRole("link", { name: "Teams" }));
   await page.keyboard.press("Enter");
   await type(page, page.getByLabel("Name", { exact: false }).first(), "readers");
@@ -65,7 +44,6 @@ test("a team is made, given the catalog, and splits it, by the keyboard alone", 
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { name: "Team readers" }).waitFor();
   await page.getByText("It owns no Api that you may see.").waitFor();
-  await picture(page, "team");
 
   await tabTo(page, page.getByRole("link", { name: "Apis", exact: true }).first());
   await page.keyboard.press("Enter");
