@@ -85,11 +85,14 @@ pub struct Slip {
 
 /// A field that somebody types into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)]
 pub enum Field {
+    /// The method.
     Method,
+    /// The host, with or without a port.
     Host,
+    /// The path, with its query.
     Path,
+    /// The headers, one a line.
     Headers,
 }
 
