@@ -162,21 +162,28 @@ impl Fleet {
     }
 
     async fn sign_in(&self) -> String {
-        let session = json!({ "user": "admin", "password": PASSWORD });
+        self.session("admin", PASSWORD).await.token(self).await
+    }
+
+    /// Signs somebody in as a browser does.
+    ///
+    /// # Panics
+    /// Where they are not let in.
+    pub async fn session(&self, user: &str, password: &str) -> Session {
+        let session = json!({ "user": user, "password": password });
         let said = self.ask(Method::POST, "/api/v1/session", Some(session)).await;
         let said = said.expect("the server answers");
         assert_eq!(said.status, 201, "{}", said.text());
         let cookie = said.header("set-cookie").split(';').next().unwrap_or_default().to_owned();
-        let csrf = said.json()["csrf"].as_str().unwrap_or_default().to_owned();
-        let asked = Request::post(self.url("/api/v1/tokens"))
-            .header("cookie", cookie)
-            .header("x-heddle-csrf", csrf)
-            .header("content-type", "application/json")
-            .body(bytes(json!({ "name": "test" }).to_string()));
-        let said = self.send(asked.expect("a well-formed request")).await;
-        let said = said.expect("the server answers");
-        assert_eq!(said.status, 201, "{}", said.text());
-        said.json()["token"].as_str().expect("a token").to_owned()
+        Session { cookie, csrf: said.json()["csrf"].as_str().unwrap_or_default().to_owned() }
+    }
+
+    /// A session of the admin.
+    ///
+    /// # Panics
+    /// Where they are not let in.
+    pub async fn admin(&self) -> Session {
+        self.session("admin", PASSWORD).await
     }
 
     /// What signs the test in.
@@ -337,6 +344,42 @@ impl Fleet {
         let mut joined = Joined::start(node, Some(&token));
         joined.until_ready().await;
         joined
+    }
+}
+
+/// What a browser holds of somebody who is signed in.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// The cookie, as `name=value`.
+    pub cookie: String,
+    /// What goes with each change.
+    pub csrf: String,
+}
+
+impl Session {
+    /// A token of who is signed in.
+    ///
+    /// # Panics
+    /// Where none is made.
+    pub async fn token(&self, fleet: &Fleet) -> String {
+        let said = self.post(fleet, "/tokens", json!({ "name": "test" })).await;
+        said.json()["token"].as_str().expect("a token").to_owned()
+    }
+
+    /// `POST /api/v1PATH`, which must make something.
+    ///
+    /// # Panics
+    /// Where it does not.
+    pub async fn post(&self, fleet: &Fleet, path: &str, body: Value) -> Reply {
+        let asked = Request::post(fleet.url(&format!("/api/v1{path}")))
+            .header("cookie", &self.cookie)
+            .header("x-heddle-csrf", &self.csrf)
+            .header("content-type", "application/json")
+            .body(bytes(body.to_string()));
+        let said = fleet.send(asked.expect("a well-formed request")).await;
+        let said = said.expect("the server answers");
+        assert_eq!(said.status, 201, "POST {path}: {}", said.text());
+        said
     }
 }
 

@@ -9,6 +9,7 @@
 pub mod app;
 pub mod capture;
 pub mod client;
+pub mod crowd;
 pub mod fleet;
 pub mod load;
 pub mod nodes;

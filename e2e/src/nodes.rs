@@ -1,6 +1,6 @@
 //! Simulated nodes: each has an identity and a stream of its own, takes what it is sent, and
-//! acknowledges it without serving anything. For measuring the server, not for trusting one: they
-//! check no certificate and no signature.
+//! acknowledges it without serving anything; what it counts and tells of requests is made up. For
+//! measuring the server, not for trusting one: they check no certificate and no signature.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,8 +21,11 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tonic::body::Body;
-use wire::client::{ConfigClient, IdentityClient};
-use wire::{Ack, ControlFrame, Hello, Join, NodeFrame, NodeHeartbeat, Vector};
+use wire::client::{ConfigClient, IdentityClient, SeeingClient};
+use wire::{
+    Ack, ControlFrame, Counts, Decision, Hello, Join, NodeFrame, NodeHeartbeat, Series, Told,
+    Vector,
+};
 
 use crate::Fleet;
 use crate::trust::credulous;
@@ -33,6 +36,8 @@ const AT_ONCE: usize = 16;
 const BOUND: Duration = Duration::from_secs(60);
 /// Frames that a node has not sent yet.
 const QUEUE: usize = 8;
+/// How often a node that counts says so, as a proxy does of which little is asked.
+const COUNTED: Duration = Duration::from_secs(5);
 
 /// Nodes that run until this is dropped.
 #[derive(Debug)]
@@ -42,7 +47,16 @@ pub struct Nodes(Vec<Node>);
 struct Node {
     /// The newest revision that it acknowledged.
     at: Arc<AtomicI64>,
-    task: JoinHandle<Result<()>>,
+    tasks: Vec<JoinHandle<Result<()>>>,
+}
+
+/// What a node makes up of requests.
+#[derive(Debug, Clone, Default)]
+pub struct Requests {
+    /// Told once, when it joined.
+    pub decisions: Vec<Decision>,
+    /// Counted again each five seconds.
+    pub series: Vec<Series>,
 }
 
 impl Nodes {
@@ -51,14 +65,38 @@ impl Nodes {
     /// # Errors
     /// If one is not let in.
     pub async fn join(fleet: &Fleet, count: u32) -> Result<Self> {
+        Self::join_in(fleet, "local", count, |_| None).await
+    }
+
+    /// The same in a cluster, where each tells of the requests that are made up for its number.
+    ///
+    /// # Errors
+    /// If one is not let in.
+    pub async fn join_in(
+        fleet: &Fleet,
+        cluster: &str,
+        count: u32,
+        requests: impl Fn(u32) -> Option<Requests>,
+    ) -> Result<Self> {
         if count == 0 {
             return Ok(Nodes(Vec::new()));
         }
-        let token = fleet.join_token("local", count).await;
+        let token = fleet.join_token(cluster, count).await;
         let (address, token) = (fleet.nodes, token.as_str());
-        let joining = (0..count).map(|number| Node::join(address, token, number));
+        let joining = (0..count).map(|number| Node::join(address, token, number, requests(number)));
         let nodes = stream::iter(joining).buffer_unordered(AT_ONCE).try_collect().await?;
         Ok(Nodes(nodes))
+    }
+
+    /// How many have lost their streams.
+    pub fn broken(&self) -> usize {
+        let is_over = |node: &&Node| node.tasks.iter().any(JoinHandle::is_finished);
+        self.0.iter().filter(is_over).count()
+    }
+
+    /// Takes others among these.
+    pub fn add(&mut self, others: Self) {
+        self.0.extend(others.0);
     }
 
     /// How many have come to the newest revision that any has; waits for all, but not for ever.
@@ -77,7 +115,12 @@ impl Nodes {
 }
 
 impl Node {
-    async fn join(address: SocketAddr, token: &str, number: u32) -> Result<Self> {
+    async fn join(
+        address: SocketAddr,
+        token: &str,
+        number: u32,
+        requests: Option<Requests>,
+    ) -> Result<Self> {
         let mut parts = token.split('.').map(str::to_owned);
         let mut part = || parts.next().context("a join token has three parts");
         let (token_id, token_secret) = (part()?, part()?);
@@ -102,14 +145,16 @@ impl Node {
         let papers = (chain, PrivateKeyDer::Pkcs8(key));
         let sender = dial(address, &credulous(Some(papers))).await?;
         let at = Arc::new(AtomicI64::new(0));
-        let task = tokio::spawn(follow(sender, Arc::clone(&at)));
-        Ok(Node { at, task })
+        let told = requests.map(|requests| tokio::spawn(tell(sender.clone(), requests)));
+        let mut tasks = vec![tokio::spawn(follow(sender, Arc::clone(&at)))];
+        tasks.extend(told);
+        Ok(Node { at, tasks })
     }
 }
 
 impl Drop for Node {
     fn drop(&mut self) {
-        self.task.abort();
+        self.tasks.iter().for_each(JoinHandle::abort);
     }
 }
 
@@ -157,6 +202,28 @@ async fn follow(sender: SendRequest<Body>, at: Arc<AtomicI64>) -> Result<()> {
             }
         }
     }
+}
+
+/// Tells of decisions once, and of counts for ever.
+async fn tell(sender: SendRequest<Body>, requests: Requests) -> Result<()> {
+    let Requests { decisions, series } = requests;
+    let mut client = SeeingClient::new(service(sender));
+    let told = Told { number: 1, decisions, dropped: 0 };
+    let mut kept = client.tell(stream::iter([told])).await.context("telling")?.into_inner();
+    while kept.message().await.context("telling")?.is_some() {}
+    let (frames, outgoing) = mpsc::channel(QUEUE);
+    let outgoing =
+        stream::unfold(outgoing, |mut outgoing| async { Some((outgoing.recv().await?, outgoing)) });
+    let mut kept = client.count(outgoing).await.context("counting")?.into_inner();
+    let mut beat = tokio::time::interval(COUNTED);
+    let lasted = u64::try_from(COUNTED.as_micros()).unwrap_or(u64::MAX);
+    for number in 1.. {
+        beat.tick().await;
+        let counts = Counts { start: 1, number, ago: 0, lasted, series: series.clone() };
+        frames.send(counts).await.context("the stream ended")?;
+        kept.message().await.context("counting")?.context("the stream ended")?;
+    }
+    Ok(())
 }
 
 /// A connection as the generated clients want it.

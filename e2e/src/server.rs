@@ -52,7 +52,8 @@ impl Server {
     }
 
     /// The same at a certain address, by a program that becomes the server: `wrapper`, which gets
-    /// the server's whole command line behind its own.
+    /// the server's whole command line behind its own. A `--site` among `arguments` stands in the
+    /// place of one that no browser could use.
     ///
     /// # Panics
     /// Where it does not become ready: says what it wrote to stderr.
@@ -64,7 +65,10 @@ impl Server {
         let mut guarded = Command::new("setpriv");
         guarded.args(["--pdeathsig", "KILL"]).args(wrapper).arg(program::server());
         guarded.env_remove("HEDDLE_DATA").env_remove("HEDDLE_DATABASE");
-        guarded.args(["--listen", listen]).arg("--site").arg(folder.path().join("site"));
+        guarded.args(["--listen", listen]);
+        if !arguments.contains(&"--site") {
+            guarded.arg("--site").arg(folder.path().join("site"));
+        }
         guarded.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(said);
         let child = guarded.spawn().expect("setpriv (of util-linux) starts");
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));

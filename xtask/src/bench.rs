@@ -8,6 +8,7 @@ use crate::test::budget;
 mod bed;
 pub(crate) mod callgrind;
 mod case;
+mod console;
 mod contest;
 mod control;
 mod drive;
@@ -35,6 +36,8 @@ enum Bench {
     Mesh(mesh::Args),
     /// From a change to the first request that obeys it, and the server's cost with many nodes.
     Control(control::Args),
+    /// How long the lists of a full console take, and how soon its pages are seen.
+    Console(console::Args),
     /// Instructions that a program spends in the functions of given names.
     Callgrind(callgrind::Args),
     /// What a request costs in instructions, beside the budget that is checked in.
@@ -46,6 +49,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Bench::Edge(args) => edge::run(args),
         Bench::Mesh(args) => mesh::run(args),
         Bench::Control(args) => control::run(args),
+        Bench::Console(args) => console::run(args),
         Bench::Callgrind(args) => callgrind::run(args),
         Bench::Budget(args) => budget::run(args),
     }

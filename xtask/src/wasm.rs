@@ -103,6 +103,6 @@ fn server() -> Result<PathBuf> {
 }
 
 /// Where npm's share of this lies: the browser tests, and wasm-opt.
-fn browser_dir() -> PathBuf {
+pub(crate) fn browser_dir() -> PathBuf {
     root().join("e2e/browser")
 }

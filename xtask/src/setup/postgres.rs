@@ -69,7 +69,7 @@ impl Postgres {
     }
 
     /// Where a client finds it.
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("postgres://heddle@127.0.0.1:{}/postgres", self.port)
     }
 
