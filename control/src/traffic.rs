@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use model::Scope;
 use store::decision::Teller;
-use wire::{Caller, Counts, Key, Series, Side};
+use wire::{Caller, Counts, Key, OUTCOMES, Series, Side};
 
 mod ring;
 
@@ -142,21 +142,51 @@ impl Traffic {
         mut wanted: impl FnMut(&Label) -> Option<K>,
     ) -> HashMap<K, BTreeMap<i64, Cell>> {
         let first = grain.first(window, now);
+        let mut sums: HashMap<K, BTreeMap<i64, Cell>> = HashMap::new();
+        self.each(grain, first, &mut wanted, |key, cells| {
+            let sum = sums.entry(key).or_default();
+            cells.for_each(|(at, cell)| sum.entry(at).or_default().merge(cell));
+        });
+        sums
+    }
+
+    /// The same without how long requests took, and all steps together: enough to compare many.
+    pub fn outcomes<K: Eq + std::hash::Hash>(
+        &self,
+        grain: Grain,
+        (window, now): (i64, i64),
+        mut wanted: impl FnMut(&Label) -> Option<K>,
+    ) -> HashMap<K, [u64; OUTCOMES]> {
+        let first = grain.first(window, now);
+        let mut sums: HashMap<K, [u64; OUTCOMES]> = HashMap::new();
+        self.each(grain, first, &mut wanted, |key, cells| {
+            let sum = sums.entry(key).or_default();
+            cells.for_each(|(_, cell)| ring::add(sum, &cell.outcomes));
+        });
+        sums
+    }
+
+    /// Gives every series that `wanted` makes something of, with its steps from `first` on if it
+    /// has some.
+    fn each<K>(
+        &self,
+        grain: Grain,
+        first: i64,
+        wanted: &mut dyn FnMut(&Label) -> Option<K>,
+        mut give: impl FnMut(K, &mut dyn Iterator<Item = (i64, &Cell)>),
+    ) {
         // What is wanted is found out while nodes go on telling.
         let labels: Vec<_> = self.window().series.keys().cloned().collect();
         let labels = labels.into_iter().filter_map(|label| Some((wanted(&label)?, label)));
         let labels: Vec<_> = labels.collect();
-        let mut sums: HashMap<K, BTreeMap<i64, Cell>> = HashMap::new();
         let held = self.window();
         for (key, label) in labels {
             let Some(counted) = held.series.get(&label) else { continue };
             let mut cells = counted.ring(grain).since(first).peekable();
             if cells.peek().is_some() {
-                let sum = sums.entry(key).or_default();
-                cells.for_each(|(at, cell)| sum.entry(at).or_default().merge(cell));
+                give(key, &mut cells);
             }
         }
-        sums
     }
 
     /// Whether a node was heard of just now.

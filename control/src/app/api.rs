@@ -1,6 +1,6 @@
 //! The catalogue: every Api with whose it is, where in its life, and how its requests go.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use super::{App, Op};
 use crate::draft::api_of;
 use crate::moment::{micros, time};
 use crate::refusal::Refusal;
-use crate::traffic::{COARSE, Cell, FINE, Grain, Traffic};
+use crate::traffic::{COARSE, Cell, FINE, Grain, Label, Traffic};
 
 mod one;
 
@@ -135,11 +135,23 @@ impl App {
                 let own: Option<BTreeSet<Name>> = listing
                     .own
                     .then(|| sight.world.directory.teams(&actor).into_iter().cloned().collect());
-                let mut rows = found(&sight);
-                rows.retain(|found| listing.shows(&found.row.api, own.as_ref()));
-                flow(&mut rows, &traffic, sight, now);
+                let mut rows = found(&sight, |_, api| listing.shows(api, own.as_ref()));
+                // Of most orders only what the page shows has to be looked at.
+                let sight = match listing.order {
+                    ApiOrder::Name | ApiOrder::Owner => sight,
+                    ApiOrder::Changed => {
+                        belongings(&mut rows, &sight);
+                        sight
+                    }
+                    ApiOrder::Requests | ApiOrder::Errors => weigh(&mut rows, &traffic, sight, now),
+                };
                 listing.order.sort(&mut rows);
-                listing.cut(rows)
+                let (mut rows, next) = listing.cut(rows);
+                if listing.order != ApiOrder::Changed {
+                    belongings(&mut rows, &sight);
+                }
+                flow(&mut rows, &traffic, sight, now);
+                (rows, next)
             })
             .await?;
         let made = items.iter().map(|found| found.revision).collect();
@@ -170,15 +182,15 @@ struct Found {
     revision: i64,
 }
 
-/// Every Api that may be read, in the order of keys, with what belongs to it.
-fn found(sight: &Sight) -> Vec<Found> {
-    let directory = &sight.world.directory;
+/// Every Api that is wanted and may be read, in the order of keys.
+fn found(sight: &Sight, wanted: impl Fn(&Key, &Api) -> bool) -> Vec<Found> {
     let mut rows = Vec::new();
-    let mut places = HashMap::new();
-    for (key, object) in sight.world.of_kind(Kind::Api).filter(|(key, one)| sight.sees(key, one)) {
+    for (key, object) in sight.world.of_kind(Kind::Api) {
         let Resource::Api(api) = &object.resource else { continue };
-        let scope = directory.scope(&key.namespace);
-        places.insert((scope.clone(), key.name.clone()), rows.len());
+        if !wanted(key, api) || !sight.sees(key, object) {
+            continue;
+        }
+        let scope = sight.world.directory.scope(&key.namespace);
         let row = ApiRow {
             key: key.clone(),
             api: Arc::clone(api),
@@ -189,6 +201,15 @@ fn found(sight: &Sight) -> Vec<Found> {
         };
         rows.push(Found { row, scope, revision: object.revision });
     }
+    rows
+}
+
+/// Tells each Api what belongs to it and may be seen: how many routes, and what changed last.
+fn belongings(rows: &mut [Found], sight: &Sight) {
+    let directory = &sight.world.directory;
+    let places = rows.iter().enumerate();
+    let places = places.map(|(at, found)| (found.of(), at));
+    let places: HashMap<_, _> = places.collect();
     for (key, object) in sight.world.objects.iter().filter(|(key, _)| key.kind != Kind::Api) {
         let Some(api) = api_of(&object.resource) else { continue };
         let place = places.get(&(directory.scope(&key.namespace), api)).copied();
@@ -199,31 +220,69 @@ fn found(sight: &Sight) -> Vec<Found> {
         found.row.routes += usize::from(key.kind == Kind::HttpRoute);
         found.revision = found.revision.max(object.revision);
     }
-    rows
+}
+
+/// The last minute, in microseconds.
+fn minute() -> i64 {
+    i64::try_from(MINUTE.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// Tells each Api how many requests its routes had in the last minute, and nothing else of them.
+fn weigh(rows: &mut [Found], traffic: &Traffic, sight: Sight, now: i64) -> Sight {
+    let mut viewer = Viewer::new(rows, sight);
+    let mut sums = traffic.outcomes(FINE, (minute(), now), |label| Some(viewer.of(label)?.0));
+    for found in rows {
+        let sum = sums.remove(&found.of());
+        found.row.requests.sum.outcomes = sum.unwrap_or_default();
+    }
+    viewer.eyes.sight
 }
 
 /// Tells each Api the requests of its routes in the last minute.
 fn flow(rows: &mut [Found], traffic: &Traffic, sight: Sight, now: i64) -> Sight {
-    let window = i64::try_from(MINUTE.as_micros()).unwrap_or(i64::MAX);
-    let mut eyes = Eyes::new(sight);
-    let sums = traffic.sums(FINE, (window, now), |label| {
+    let mut viewer = Viewer::new(rows, sight);
+    let sums = traffic.sums(FINE, (minute(), now), |label| viewer.of(label));
+    let mut flows: HashMap<(Scope, Name), Flow> = HashMap::new();
+    for ((api, backend), cells) in sums {
+        flows.entry(api).or_default().add(backend, &summed(&cells));
+    }
+    let seconds = seconds(FINE, minute(), now);
+    for found in rows {
+        found.row.requests = Flow { seconds, ..flows.remove(&found.of()).unwrap_or_default() };
+    }
+    viewer.eyes.sight
+}
+
+/// Who looks at what was counted of some Apis.
+struct Viewer {
+    eyes: Eyes,
+    /// Where the Apis are; of others nothing has to be found out.
+    scopes: HashSet<Scope>,
+}
+
+impl Viewer {
+    fn new(rows: &[Found], sight: Sight) -> Self {
+        let scopes = rows.iter().map(|found| found.scope.clone()).collect();
+        Viewer { eyes: Eyes::new(sight), scopes }
+    }
+
+    /// The Api whose requests a label has, and what they were sent to, if that may be seen.
+    fn of(&mut self, label: &Label) -> Option<((Scope, Name), Option<String>)> {
         // What comes to an application went through a rule of the Api before.
-        if label.side == Side::Inbound {
+        if label.side == Side::Inbound || !self.scopes.contains(&label.scope) {
             return None;
         }
-        let row = eyes.seen(label)?;
-        Some((row.scope.clone(), eyes.api_of(&row)?, row.backend))
-    });
-    let mut flows: HashMap<(Scope, Name), Flow> = HashMap::new();
-    for ((scope, api, backend), cells) in sums {
-        flows.entry((scope, api)).or_default().add(backend, &summed(&cells));
+        let row = self.eyes.seen(label)?;
+        let api = self.eyes.api_of(&row)?;
+        Some(((row.scope, api), row.backend))
     }
-    let seconds = seconds(FINE, window, now);
-    for found in rows {
-        let of = (found.scope.clone(), found.row.key.name.clone());
-        found.row.requests = Flow { seconds, ..flows.remove(&of).unwrap_or_default() };
+}
+
+impl Found {
+    /// What tells it among all: its scope and its name.
+    fn of(&self) -> (Scope, Name) {
+        (self.scope.clone(), self.row.key.name.clone())
     }
-    eyes.sight
 }
 
 impl Flow {

@@ -109,9 +109,7 @@ impl Cell {
 
     /// Adds another one.
     pub fn merge(&mut self, other: &Cell) {
-        for (sum, count) in self.outcomes.iter_mut().zip(other.outcomes) {
-            *sum = sum.saturating_add(count);
-        }
+        add(&mut self.outcomes, &other.outcomes);
         self.latency.merge(&other.latency);
     }
 
@@ -126,5 +124,12 @@ impl Cell {
             part.latency.add(usize::from(*place), share(u64::from(*count)) as u32);
         }
         (part != Cell::default()).then_some(part)
+    }
+}
+
+/// Adds counts to counts.
+pub(super) fn add(sums: &mut [u64; OUTCOMES], counts: &[u64; OUTCOMES]) {
+    for (sum, count) in sums.iter_mut().zip(counts) {
+        *sum = sum.saturating_add(*count);
     }
 }

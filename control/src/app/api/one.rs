@@ -11,7 +11,7 @@ use model::workspace::DefaultAccess;
 use model::{Key, Kind, Name, Resource, Scope};
 use wire::Side;
 
-use super::{ApiRow, COARSE, Cell, Changed, FINE, Found, flow, found, seconds, summed};
+use super::{ApiRow, COARSE, Cell, Changed, FINE, Found, belongings, flow, found, seconds, summed};
 use crate::app::sight::Sight;
 use crate::app::traffic::Eyes;
 use crate::app::{App, Op};
@@ -115,8 +115,8 @@ impl App {
         sight.object(key).filter(|_| key.kind == Kind::Api).ok_or_else(|| Refusal::hidden(key))?;
         let (traffic, wanted) = (Arc::clone(self.traffic()), key.clone());
         let looked = move || {
-            let mut rows = found(&sight);
-            rows.retain(|found| found.row.key == wanted);
+            let mut rows = found(&sight, |key, _| *key == wanted);
+            belongings(&mut rows, &sight);
             let may = May::of(&sight, &wanted);
             let routes = rows.first().map(|found| routes(&sight, found)).unwrap_or_default();
             let sight = flow(&mut rows, &traffic, sight, now);
