@@ -59,6 +59,7 @@ pub use first::First;
 pub use fleet::{Held, Live, Rejected, Silent};
 pub use join_token::NewJoinToken;
 pub use login::{LoginEnd, LoginStart, LoginStarted, ProviderInUse};
+pub use node::{NodeCounts, NodeListing, NodePage, NodePlace};
 pub use past::{Deed, PastChange, PastObject, Touched};
 pub use plan::{Plan, Rerouted, Would};
 pub use request::{Ended, HiddenHop, Hop, ShownHop, Way};
@@ -75,7 +76,7 @@ pub use token::NewToken;
 pub use traffic::{Part, Row, Rows, Sum, Wanted};
 pub use user::NewPassword;
 pub use wire::Decision;
-pub use workspace::{GivenRole, HeldClaim, WorkspaceInFull, WorkspaceRow};
+pub use workspace::{GivenRole, HeldClaim, WorkspaceInFull, WorkspaceListing, WorkspaceRow};
 
 /// The control plane over one store.
 #[derive(Debug)]

@@ -78,7 +78,7 @@ pub struct NodeNow {
     /// Whether it is there.
     pub state: NodeState,
     /// What it runs.
-    pub running: Running,
+    pub running: Arc<Running>,
     /// What it does not serve as it was sent.
     pub rejected: Vec<Rejection>,
     /// The ports at which the application beside it does not answer.
@@ -132,7 +132,8 @@ struct Live {
     node: Node,
     /// None once it ended.
     stream: Option<u64>,
-    running: Running,
+    /// Shared with whoever looks, since thousands are looked at at once.
+    running: Arc<Running>,
     rejected: Vec<Rejection>,
     silent: BTreeSet<u16>,
     /// Under which roots it lives, once its stream said so.
@@ -190,7 +191,7 @@ impl Fleet {
         let fresh = || Live {
             node: node.clone(),
             stream: None,
-            running,
+            running: Arc::new(running),
             rejected: Vec::new(),
             silent: BTreeSet::new(),
             standing: None,
@@ -413,7 +414,7 @@ impl Live {
     fn now(now: i64) -> impl Fn(&Live) -> NodeNow {
         move |live| NodeNow {
             state: live.is(now),
-            running: live.running.clone(),
+            running: Arc::clone(&live.running),
             rejected: live.rejected.clone(),
             silent: live.silent.clone(),
         }
@@ -429,7 +430,7 @@ impl Live {
         let is = |(scope, revision): (&store::Scope, &i64)| {
             (scope.clone(), (*revision, since(scope, *revision)))
         };
-        self.running = vector.iter().map(is).collect();
+        self.running = Arc::new(vector.iter().map(is).collect());
     }
 
     fn unwritten(&self) -> Heard {

@@ -19,6 +19,10 @@ const HEADS: [&str; 4] = ["Node", "Cluster", "State", "Applied"];
 
 /// Lines of an object that are shown.
 const LINES: usize = 200;
+/// Objects that are shown.
+const OBJECTS: usize = 50;
+/// Nodes that are shown.
+const NODES: usize = 50;
 
 pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
     let (revision, op) = (revision(asked.part(0))?, asked.op());
@@ -27,10 +31,17 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
     let now = op.now;
     drawn(move || {
         let from = format!("/changes/{revision}/receipt");
+        let more = objects.len().saturating_sub(OBJECTS);
+        let more = (more > 0).then(|| {
+            let words =
+                format!("It changed {} that this page does not show.", count(more, "more object"));
+            view! { <p class="faint">{words}</p> }
+        });
         view! {
             {head_from(format!("Revision {revision}"), said(&change), from)}
             <p>{change.actor.clone()} ", " {when(change.at, now)}</p>
-            {objects.iter().map(object).collect_view()}
+            {objects.iter().take(OBJECTS).map(object).collect_view()}
+            {more}
             <div id="live">{receipt(&rollout, now)}</div>
             {take_back(revision, Form::new(&asked, format!("/changes/{revision}/revert")))}
         }
@@ -120,7 +131,16 @@ fn receipt(rollout: &Rollout, now: OffsetDateTime) -> AnyView {
         (true, false) => mood(Mood::Bad, "everywhere, and not all of it is run".to_owned()),
         (false, _) => mood(Mood::Poor, "under way".to_owned()),
     };
-    let rows = rollout.nodes.iter().map(|node| row(node, now)).collect_view();
+    // Those first that somebody has to look after.
+    let mut nodes: Vec<_> = rollout.nodes.iter().collect();
+    nodes.sort_by_key(|node| (node.rejected.is_empty(), node.applied.is_some()));
+    let running = nodes.iter().filter(|node| node.applied.is_some()).count();
+    let more = (nodes.len() > NODES).then(|| {
+        let words =
+            format!("{running} of {} run it; {NODES} are shown.", count(nodes.len(), "node"));
+        view! { <p class="faint">{words}</p> }
+    });
+    let rows = nodes.into_iter().take(NODES).map(|node| row(node, now)).collect_view();
     view! {
         <section class="card" id="receipt" aria-labelledby="receipt-title">
             <h2 id="receipt-title">"How far it has come " {all}</h2>
@@ -129,6 +149,7 @@ fn receipt(rollout: &Rollout, now: OffsetDateTime) -> AnyView {
             } else {
                 table("receipt-title".to_owned(), &HEADS, rows).into_any()
             }}
+            {more}
         </section>
     }
     .into_any()

@@ -2,16 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use control::app::{Live, NewJoinToken};
+use control::app::{Live, NewJoinToken, NodeCounts, NodeListing, NodePage};
 use control::{Node, NodeState, Refusal};
 use leptos::prelude::*;
+use serde::Deserialize;
 use time::OffsetDateTime;
 
 use super::{Asked, Drawn, drawn};
 use crate::edit::wrong;
 use crate::form::{Done, Form, Line, Sent};
 use crate::islands::copy::Copy;
-use crate::parts::{Mood, count, empty, head, mood, table, when_micros};
+use crate::parts::{Mood, count, empty, escaped, head, mood, table, when_micros};
+
+/// Nodes of one page.
+const PAGE: usize = 50;
 
 /// A year: more than a token may last.
 const MINUTES: i64 = 366 * 24 * 60;
@@ -19,44 +23,113 @@ const MINUTES: i64 = 366 * 24 * 60;
 const HEADS: [&str; 7] =
     ["Node", "State", "Kind", "Revision", "Seen", "Certificate ends", "Version"];
 
+#[derive(Debug, Clone, Default, Deserialize)]
+struct Wanted {
+    #[serde(default)]
+    search: String,
+    /// `unwell`; all where nothing is said.
+    #[serde(default)]
+    show: String,
+    /// The last of the page before, as CLUSTER/KIND/NAME.
+    #[serde(default)]
+    after: String,
+}
+
+impl Wanted {
+    fn listing(&self) -> NodeListing {
+        let mut after = self.after.splitn(3, '/').map(str::to_owned);
+        let mut part = || after.next();
+        NodeListing {
+            text: Some(self.search.trim().to_owned()).filter(|text| !text.is_empty()),
+            unwell: self.show == "unwell",
+            after: part().and_then(|cluster| Some((cluster, part()?, part()?))),
+            limit: PAGE,
+        }
+    }
+
+    fn is_filtered(&self) -> bool {
+        !(self.search.is_empty() && self.show.is_empty() && self.after.is_empty())
+    }
+}
+
 pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
     let op = asked.op();
-    let clusters = clusters(&asked).await?;
+    let page = asked.app.node_list(&op, &asked.query::<Wanted>().listing()).await?;
     let now = op.now;
-    drawn(move || draw(&asked, &clusters, None, now).into_any())
+    drawn(move || draw(&asked, &page, None, now).into_any())
 }
 
-/// The nodes that may be seen, by cluster.
-async fn clusters(asked: &Asked) -> Result<BTreeMap<String, Vec<(Node, Live)>>, Refusal> {
-    let mut clusters: BTreeMap<String, Vec<(Node, Live)>> = BTreeMap::new();
-    for (node, live) in asked.app.node_list(&asked.op()).await? {
-        clusters.entry(node.cluster.clone()).or_default().push((node, live));
+fn draw(asked: &Asked, page: &NodePage, told: Option<AnyView>, now: OffsetDateTime) -> AnyView {
+    let wanted: Wanted = asked.query();
+    let mut shown = BTreeMap::<&str, Vec<&(Node, Live)>>::new();
+    for one in &page.items {
+        shown.entry(&one.0.cluster).or_default().push(one);
     }
-    Ok(clusters)
-}
-
-fn draw(
-    asked: &Asked,
-    clusters: &BTreeMap<String, Vec<(Node, Live)>>,
-    told: Option<AnyView>,
-    now: OffsetDateTime,
-) -> AnyView {
-    let all = clusters.iter().map(|(name, nodes)| cluster(name, nodes, now)).collect_view();
-    let known: Vec<_> = clusters.keys().cloned().collect();
+    let counts = |name: &str| page.clusters.get(name).copied().unwrap_or_default();
+    let all = shown.iter().map(|(name, nodes)| cluster(name, &counts(name), nodes, now));
+    let all = all.collect_view();
+    let known: Vec<_> = page.clusters.keys().cloned().collect();
     let join = asked.visit.is_admin.then(|| join_form(asked, &known));
+    let more = page.next.as_ref().map(|(cluster, kind, name)| {
+        let Wanted { search, show, .. } = &wanted;
+        let (search, show) = (escaped(search), escaped(show));
+        let after = escaped(&format!("{cluster}/{kind}/{name}"));
+        let to = format!("/fleet?search={search}&show={show}&after={after}");
+        view! { <p><a href=to>"More nodes"</a></p> }
+    });
+    let nothing = match wanted.is_filtered() {
+        true => "No node that you may see is like this.",
+        false => "There is no node that you may see.",
+    };
+    let whole = wanted.is_filtered().then(|| view! { <p><a href="/fleet">"Show all"</a></p> });
     view! {
         {head("Fleet".to_owned(), "The gateways and proxies that run what was committed.".to_owned())}
         {told}
+        {(wanted.is_filtered() || page.next.is_some()).then(|| filter(&wanted))}
         <div id="live">
-            {if clusters.is_empty() {
-                empty("There is no node that you may see.", ()).into_any()
+            {summary(&page.clusters)}
+            {if page.items.is_empty() {
+                empty(nothing, whole).into_any()
             } else {
                 all.into_any()
             }}
+            {more}
             {join}
         </div>
     }
     .into_any()
+}
+
+fn filter(wanted: &Wanted) -> AnyView {
+    let is_unwell = wanted.show == "unwell";
+    view! {
+        <form class="filter" method="get" action="/fleet" role="search">
+            <input
+                name="search"
+                type="search"
+                value=wanted.search.clone()
+                placeholder="Name or cluster"
+                aria-label="Search"
+            />
+            <select name="show" aria-label="Which nodes">
+                <option value="">"All nodes"</option>
+                <option value="unwell" selected=is_unwell>"Away, behind or with trouble"</option>
+            </select>
+            <button>"Show"</button>
+        </form>
+    }
+    .into_any()
+}
+
+/// All nodes in a line, where a page may not have them all.
+fn summary(clusters: &BTreeMap<String, NodeCounts>) -> Option<AnyView> {
+    let sum: NodeCounts = clusters.values().copied().sum();
+    (sum.nodes > PAGE).then(|| {
+        let all = format!("{} in {}", count(sum.nodes, "node"), count(clusters.len(), "cluster"));
+        let state = if sum.connected == sum.nodes { Mood::Good } else { Mood::Bad };
+        let connected = mood(state, format!("{} connected", sum.connected));
+        view! { <p id="all">{all} ", " {connected}</p> }.into_any()
+    })
 }
 
 fn join_form(asked: &Asked, known: &[String]) -> AnyView {
@@ -129,7 +202,7 @@ pub(crate) async fn join(sent: Sent) -> Result<Done, Refusal> {
     let server = &sent.asked.nodes;
     let command =
         format!("HEDDLE_JOIN_TOKEN={secret} {who} --server {server} --state node-{cluster}");
-    let clusters = clusters(&sent.asked).await?;
+    let page = sent.asked.app.node_list(&op, &Wanted::default().listing()).await?;
     let (asked, now, ends) = (sent.asked, op.now, token.expires);
     Ok(Done::Told(Box::new(move || {
         let told = view! {
@@ -140,14 +213,18 @@ pub(crate) async fn join(sent: Sent) -> Result<Done, Refusal> {
                 <p class="faint">"It is good until it was used, or it ends " {when_micros(ends, now)} "."</p>
             </section>
         };
-        draw(&asked, &clusters, Some(told.into_any()), now).into_any()
+        draw(&asked, &page, Some(told.into_any()), now).into_any()
     })))
 }
 
-fn cluster(name: &str, nodes: &[(Node, Live)], now: OffsetDateTime) -> AnyView {
-    let there = nodes.iter().filter(|(_, live)| live.state == NodeState::Connected).count();
-    let words = format!("{there} of {} connected", nodes.len());
-    let state = if there == nodes.len() { Mood::Good } else { Mood::Bad };
+fn cluster(
+    name: &str,
+    counts: &NodeCounts,
+    nodes: &[&(Node, Live)],
+    now: OffsetDateTime,
+) -> AnyView {
+    let words = format!("{} of {} connected", counts.connected, counts.nodes);
+    let state = if counts.connected == counts.nodes { Mood::Good } else { Mood::Bad };
     let rows = nodes.iter().map(|(node, live)| row(node, live, now)).collect_view();
     let (section, label) = (format!("cluster:{name}"), format!("cluster:{name}:title"));
     let (heading, labelled) = (label.clone(), label.clone());

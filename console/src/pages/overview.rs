@@ -1,7 +1,7 @@
 //! The start: what is wrong, and what changed last.
 
-use control::app::{ApiListing, ApiRow};
-use control::{NodeState, PastChange, Refusal};
+use control::app::{ApiListing, ApiRow, NodeCounts, NodeListing};
+use control::{PastChange, Refusal};
 use leptos::prelude::*;
 use time::OffsetDateTime;
 
@@ -15,25 +15,9 @@ const CHANGES: usize = 10;
 /// Apis that are shown.
 const APIS: usize = 10;
 
-#[derive(Debug, Default)]
-struct Health {
-    nodes: usize,
-    away: usize,
-    behind: usize,
-    silent: usize,
-    rejecting: usize,
-}
-
 pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
     let (app, op) = (&asked.app, &asked.op());
-    let mut health = Health::default();
-    for (_, live) in app.node_list(op).await? {
-        health.nodes += 1;
-        health.away += usize::from(live.state != NodeState::Connected);
-        health.behind += usize::from(live.behind > 0);
-        health.silent += usize::from(live.silent.is_some());
-        health.rejecting += usize::from(!live.rejected.is_empty());
-    }
+    let health = app.node_list(op, &NodeListing::default()).await?.clusters.into_values().sum();
     let changes = app.change_list(op, None, None, CHANGES).await?;
     let own = ApiListing { own: true, limit: APIS, ..ApiListing::default() };
     let apis = app.api_list(op, own).await?.items;
@@ -41,7 +25,12 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
     drawn(move || draw(&health, &apis, &changes.items, now).into_any())
 }
 
-fn draw(health: &Health, apis: &[ApiRow], changes: &[PastChange], now: OffsetDateTime) -> AnyView {
+fn draw(
+    health: &NodeCounts,
+    apis: &[ApiRow],
+    changes: &[PastChange],
+    now: OffsetDateTime,
+) -> AnyView {
     view! {
         {head("Overview".to_owned(), "What is wrong, and what changed last.".to_owned())}
         <div id="live">
@@ -49,7 +38,7 @@ fn draw(health: &Health, apis: &[ApiRow], changes: &[PastChange], now: OffsetDat
                 <h2 id="health-title">"Health"</h2>
                 <ul class="figures">
                     {figure("nodes that you may see", health.nodes, Mood::Good)}
-                    {figure("not connected", health.away, Mood::Bad)}
+                    {figure("not connected", health.nodes - health.connected, Mood::Bad)}
                     {figure("behind the last revision", health.behind, Mood::Poor)}
                     {figure("that reject something", health.rejecting, Mood::Bad)}
                     {figure("with an application that does not answer", health.silent, Mood::Bad)}

@@ -1,6 +1,6 @@
 //! A team: who is in it, what it owns, and which roles it has where.
 
-use control::app::{ApiListing, GivenRole};
+use control::app::{ApiListing, GivenRole, WorkspaceListing};
 use control::{Refusal, Shown};
 use leptos::prelude::*;
 use model::access::builtin;
@@ -26,7 +26,10 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
     let apis = asked.app.api_list(&op, listing).await?.items;
     let given = asked.app.team_roles(&op, &key.name).await?;
     let spaces = match asked.visit.is_admin {
-        true => asked.app.workspace_list(&op).await?,
+        true => {
+            let all = WorkspaceListing { limit: usize::MAX, ..WorkspaceListing::default() };
+            asked.app.workspace_list(&op, &all).await?.items
+        }
         false => Vec::new(),
     };
     let spaces: Vec<_> = spaces.into_iter().flat_map(|one| one.namespaces).collect();

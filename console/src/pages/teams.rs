@@ -11,20 +11,22 @@ use crate::edit::{make, wrong};
 use crate::form::{Done, Form, Line, Sent};
 use crate::parts::{count, empty, head, saved, table};
 
-/// Teams that are listed.
+/// Teams of one page.
+const PAGE: usize = 100;
+/// Teams that are offered to choose from.
 const MOST: usize = 500;
 
 const HEADS: [&str; 4] = ["Team", "Members", "Groups", "Contact"];
 
 /// The first Teams behind `after` that may be read, and what to ask for what follows.
-async fn all(asked: &Asked, after: Option<Key>) -> Result<Page<Shown, Key>, Refusal> {
-    let listing = Listing { kind: Some(Kind::Team), limit: MOST, after, ..Listing::default() };
+async fn all(asked: &Asked, after: Option<Key>, limit: usize) -> Result<Page<Shown, Key>, Refusal> {
+    let listing = Listing { kind: Some(Kind::Team), limit, after, ..Listing::default() };
     asked.app.resource_list(&asked.op(), &listing).await
 }
 
 /// Names of Teams, for what is offered to choose from.
 pub(super) async fn names(asked: &Asked) -> Result<Vec<String>, Refusal> {
-    let page = all(asked, None).await?;
+    let page = all(asked, None, MOST).await?;
     Ok(page.items.into_iter().map(|team| team.key.name.to_string()).collect())
 }
 
@@ -39,7 +41,7 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
     let After { after } = asked.query();
     let after = Name::parse(&after).ok();
     let after = after.map(|name| Key::new(Kind::Team, Kind::Team.default_namespace(), name));
-    let Page { items: teams, next, .. } = all(&asked, after).await?;
+    let Page { items: teams, next, .. } = all(&asked, after, PAGE).await?;
     drawn(move || {
         let more = next.as_ref().map(|last| {
             view! { <p><a href=format!("/teams?after={}", last.name)>"More teams"</a></p> }

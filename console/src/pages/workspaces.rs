@@ -1,33 +1,83 @@
 //! Workspaces: the borders within which teams work.
 
 use control::Refusal;
-use control::app::WorkspaceRow;
+use control::app::{WorkspaceListing, WorkspaceRow};
 use leptos::prelude::*;
+use model::Name;
+use serde::Deserialize;
 
 use super::{Asked, Drawn, drawn};
-use crate::parts::{Mood, empty, head, mood, table};
+use crate::parts::{Mood, empty, escaped, head, mood, table};
+
+/// Workspaces of one page.
+const PAGE: usize = 50;
 
 const HEADS: [&str; 4] = ["Workspace", "Namespaces", "What no policy speaks of", "Whom to ask"];
 
+#[derive(Debug, Clone, Default, Deserialize)]
+struct Wanted {
+    #[serde(default)]
+    search: String,
+    /// The last of the page before.
+    #[serde(default)]
+    after: String,
+}
+
 pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
-    let all = asked.app.workspace_list(&asked.op()).await?;
+    let wanted: Wanted = asked.query();
+    let search = wanted.search.trim().to_owned();
+    let listing = WorkspaceListing {
+        text: Some(search).filter(|text| !text.is_empty()),
+        after: Name::parse(&wanted.after).ok(),
+        limit: PAGE,
+    };
+    let page = asked.app.workspace_list(&asked.op(), &listing).await?;
     drawn(move || {
-        let rows: Vec<_> = all.iter().map(row).collect();
+        let rows: Vec<_> = page.items.iter().map(row).collect();
+        let more = page.next.as_ref().map(|last| {
+            let to = format!("/workspaces?search={}&after={last}", escaped(&wanted.search));
+            view! { <p><a href=to>"More workspaces"</a></p> }
+        });
+        let is_part = listing.text.is_some() || listing.after.is_some();
+        let nothing = match is_part {
+            true => "No workspace of which you may read something is like this.",
+            false => "There is no workspace of which you may read something.",
+        };
+        let all = is_part.then(|| view! { <p><a href="/workspaces">"Show all"</a></p> });
+        let filter = (is_part || page.next.is_some()).then(|| filter(&wanted));
         view! {
             {head("Workspaces".to_owned(), "The borders within which teams work.".to_owned())}
+            {filter}
             <div id="live">
                 <section class="card" id="workspaces" aria-labelledby="workspaces-title">
                     <h2 id="workspaces-title">"Workspaces"</h2>
                     {if rows.is_empty() {
-                        empty("There is no workspace of which you may read something.", ())
+                        empty(nothing, all)
                     } else {
                         table("workspaces-title".to_owned(), &HEADS, rows)
                     }}
+                    {more}
                 </section>
             </div>
         }
         .into_any()
     })
+}
+
+fn filter(wanted: &Wanted) -> AnyView {
+    view! {
+        <form class="filter" method="get" action="/workspaces" role="search">
+            <input
+                name="search"
+                type="search"
+                value=wanted.search.clone()
+                placeholder="Name, title or namespace"
+                aria-label="Search"
+            />
+            <button>"Show"</button>
+        </form>
+    }
+    .into_any()
 }
 
 fn row(one: &WorkspaceRow) -> AnyView {

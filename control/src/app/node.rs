@@ -1,15 +1,60 @@
 //! Nodes as people see them: who they are, and what each runs of what one may read.
 
+use std::collections::{BTreeMap, HashMap};
+
 use model::access::Rights;
 use model::{Kind, Scope};
 use store::node::Node;
 use time::OffsetDateTime;
 
-use super::fleet::Live;
+use super::fleet::{Live, behind, live, rejection, silent};
 use super::{App, Op, rights};
-use crate::fleet::NodeNow;
+use crate::World;
+use crate::fleet::{NodeNow, NodeState};
 use crate::moment::micros;
 use crate::refusal::Refusal;
+
+/// Which nodes a list shows: all that is given must hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NodeListing {
+    /// Whose name or cluster has this in it, whatever the case of its letters.
+    pub text: Option<String>,
+    /// That are not there, are behind, or have trouble.
+    pub unwell: bool,
+    /// Those behind this place: a cluster, a kind and a name.
+    pub after: Option<NodePlace>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// Where a node stands among all: by cluster, kind and name.
+pub type NodePlace = (String, String, String);
+
+/// A part of the nodes that one may see, beside the counts of all of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NodePage {
+    /// What is in it, by cluster, kind and name.
+    pub items: Vec<(Node, Live)>,
+    /// What to ask for what follows; none at the end.
+    pub next: Option<NodePlace>,
+    /// All nodes that may be seen, by cluster, shown here or not.
+    pub clusters: BTreeMap<String, NodeCounts>,
+}
+
+/// How nodes do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NodeCounts {
+    /// All of them.
+    pub nodes: usize,
+    /// Those that are connected.
+    pub connected: usize,
+    /// Those that are there and do not run something at its last revision.
+    pub behind: usize,
+    /// Those with an application that does not answer.
+    pub silent: usize,
+    /// Those that do not run something as it was committed.
+    pub rejecting: usize,
+}
 
 impl App {
     /// The nodes by cluster, kind and name: all for whoever may read something of the platform, and
@@ -17,14 +62,44 @@ impl App {
     ///
     /// # Errors
     /// [`Refusal::Store`].
-    pub async fn node_list(&self, op: &Op) -> Result<Vec<(Node, Live)>, Refusal> {
+    pub async fn node_list(&self, op: &Op, listing: &NodeListing) -> Result<NodePage, Refusal> {
         let world = self.world().await?;
-        let rights = rights(op, &world);
+        let mut reader = Reader::new(rights(op, &world));
+        let (mut page, mut items) = (NodePage::default(), Vec::new());
+        for (node, now) in self.nodes_seen(&mut reader, op.now).await? {
+            let health = Health::of(&world, &mut reader, &node, &now);
+            page.clusters.entry(node.cluster.clone()).or_default().add(&health);
+            if listing.shows(&node, &health) && items.len() <= listing.limit {
+                items.push((node, now));
+            }
+        }
+        if items.len() > listing.limit {
+            items.truncate(listing.limit);
+            page.next = items.last().map(|(node, _)| place(node));
+        }
+        let shown = items.into_iter().map(|(node, now)| {
+            let live = seen(live(&world, &node, now), &mut reader);
+            (node, live)
+        });
+        page.items = shown.collect();
+        Ok(page)
+    }
+
+    /// The nodes that a reader may see, by cluster, kind and name.
+    pub(super) async fn nodes_seen(
+        &self,
+        reader: &mut Reader,
+        now: OffsetDateTime,
+    ) -> Result<Vec<(Node, NodeNow)>, Refusal> {
         let mut nodes = Vec::new();
         for node in self.store.node_list().await? {
-            let live = self.live(&world, &node, op.now).await?;
-            nodes.extend(seen(live, &rights).map(|live| (node, live)));
+            let now = self.now(&node, micros(now)).await?;
+            if reader.sees(&now) {
+                nodes.push((node, now));
+            }
         }
+        // Databases order letters each in their own way, and places are compared here.
+        nodes.sort_by(|(one, _), (other, _)| rank(one).cmp(&rank(other)));
         Ok(nodes)
     }
 
@@ -52,8 +127,12 @@ impl App {
         let none = || Refusal::None("such node".to_owned());
         let node = self.store.node(id).await?.ok_or_else(none)?;
         let world = self.world().await?;
-        let live = self.live(&world, &node, op.now).await?;
-        let live = seen(live, &rights(op, &world)).ok_or_else(none)?;
+        let now = self.now(&node, micros(op.now)).await?;
+        let mut reader = Reader::new(rights(op, &world));
+        if !reader.sees(&now) {
+            return Err(none());
+        }
+        let live = seen(live(&world, &node, now), &mut reader);
         Ok((node, live))
     }
 
@@ -71,13 +150,109 @@ impl App {
     }
 }
 
-/// What a node runs without the scopes in which nothing may be read; `None` if nothing is left of
-/// it for whoever may read nothing of the platform.
-fn seen(mut live: Live, rights: &Rights) -> Option<Live> {
-    live.vector.retain(|held| reads_any(rights, &held.scope));
-    live.rejected.retain(|one| reads_any(rights, &one.scope));
-    live.silent = live.silent.filter(|one| reads_any(rights, &one.scope));
-    (!live.vector.is_empty() || reads_any(rights, &Scope::Platform)).then_some(live)
+/// Who looks at nodes, with what was found out of scopes: a fleet has few of them and names each
+/// often.
+pub(super) struct Reader {
+    rights: Rights,
+    reads: HashMap<Scope, bool>,
+}
+
+impl Reader {
+    pub(super) fn new(rights: Rights) -> Self {
+        Reader { rights, reads: HashMap::new() }
+    }
+
+    /// Whether anything may be read in a scope.
+    fn reads(&mut self, scope: &Scope) -> bool {
+        if let Some(reads) = self.reads.get(scope) {
+            return *reads;
+        }
+        let reads = reads_any(&self.rights, scope);
+        self.reads.insert(scope.clone(), reads);
+        reads
+    }
+
+    /// Whether a node runs something of which something may be read; whoever may read something of
+    /// the platform sees all.
+    fn sees(&mut self, now: &NodeNow) -> bool {
+        self.reads(&Scope::Platform) || now.running.keys().any(|scope| self.reads(scope))
+    }
+}
+
+/// How one node does.
+struct Health {
+    is_connected: bool,
+    is_behind: bool,
+    is_silent: bool,
+    is_rejecting: bool,
+}
+
+impl Health {
+    fn of(world: &World, reader: &mut Reader, node: &Node, now: &NodeNow) -> Self {
+        let mut rejected = now.rejected.iter().filter_map(|one| rejection(world, one));
+        let silent = silent(world, node, &now.silent);
+        Health {
+            is_connected: now.state == NodeState::Connected,
+            is_behind: now.state != NodeState::Away && behind(world, &now.running) > 0,
+            is_rejecting: rejected.any(|one| reader.reads(&one.scope)),
+            is_silent: silent.is_some_and(|silent| reader.reads(&silent.scope)),
+        }
+    }
+
+    fn is_well(&self) -> bool {
+        self.is_connected && !self.is_behind && !self.is_silent && !self.is_rejecting
+    }
+}
+
+impl NodeCounts {
+    fn add(&mut self, health: &Health) {
+        self.nodes += 1;
+        self.connected += usize::from(health.is_connected);
+        self.behind += usize::from(health.is_behind);
+        self.silent += usize::from(health.is_silent);
+        self.rejecting += usize::from(health.is_rejecting);
+    }
+}
+
+impl std::iter::Sum for NodeCounts {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(NodeCounts::default(), |sum, one| NodeCounts {
+            nodes: sum.nodes + one.nodes,
+            connected: sum.connected + one.connected,
+            behind: sum.behind + one.behind,
+            silent: sum.silent + one.silent,
+            rejecting: sum.rejecting + one.rejecting,
+        })
+    }
+}
+
+impl NodeListing {
+    fn shows(&self, node: &Node, health: &Health) -> bool {
+        let has = |text: &String| {
+            let text = text.to_lowercase();
+            [&node.name, &node.cluster].into_iter().any(|said| said.to_lowercase().contains(&text))
+        };
+        let is_behind = |(cluster, kind, name): &NodePlace| rank(node) > [cluster, kind, name];
+        self.after.as_ref().is_none_or(is_behind)
+            && (!self.unwell || !health.is_well())
+            && self.text.as_ref().is_none_or(has)
+    }
+}
+
+fn rank(node: &Node) -> [&String; 3] {
+    [&node.cluster, &node.kind, &node.name]
+}
+
+fn place(node: &Node) -> NodePlace {
+    (node.cluster.clone(), node.kind.clone(), node.name.clone())
+}
+
+/// What a node runs without the scopes in which nothing may be read.
+fn seen(mut live: Live, reader: &mut Reader) -> Live {
+    live.vector.retain(|held| reader.reads(&held.scope));
+    live.rejected.retain(|one| reader.reads(&one.scope));
+    live.silent = live.silent.filter(|one| reader.reads(&one.scope));
+    live
 }
 
 /// Whether anything may be read in a scope.

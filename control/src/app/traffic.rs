@@ -17,7 +17,7 @@ use model::workload::Workload;
 use model::{Kind, Name, Scope};
 use wire::{Caller, Key, Side};
 
-use super::node::reads_any;
+use super::node::{Reader, reads_any};
 use super::sight::Sight;
 use super::{App, Op};
 use crate::draft::api_of;
@@ -138,7 +138,7 @@ impl App {
         let sight = Sight::new(op, self.world().await?);
         known(&sight, &wanted)?;
         let now = micros(op.now);
-        let unheard = self.unheard(op, now).await?;
+        let unheard = self.unheard(op, &sight, now).await?;
         let traffic = Arc::clone(&self.traffic);
         let (from, rows) = self
             .aside(move || {
@@ -155,8 +155,9 @@ impl App {
     }
 
     /// Nodes that are there and tell nothing, as a node does that tells another server.
-    async fn unheard(&self, op: &Op, now: i64) -> Result<Vec<String>, Refusal> {
-        let nodes = self.node_list(op).await?.into_iter();
+    async fn unheard(&self, op: &Op, sight: &Sight, now: i64) -> Result<Vec<String>, Refusal> {
+        let mut reader = Reader::new(sight.rights.clone());
+        let nodes = self.nodes_seen(&mut reader, op.now).await?.into_iter();
         let unheard = nodes.filter(|(node, live)| {
             live.state != crate::NodeState::Away && !self.traffic.hears(&node.id, now)
         });

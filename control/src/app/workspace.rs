@@ -6,13 +6,25 @@ use std::sync::Arc;
 use model::access::Asked;
 use model::claim::Claim;
 use model::role::{Grant, RoleRule, Verb};
-use model::workspace::DefaultAccess;
+use model::workspace::{DefaultAccess, Workspace};
 use model::{Key, Kind, Name, Resource, Scope};
 
 use super::node::reads_any;
+use super::resource::Page;
 use super::sight::Sight;
 use super::{App, Op};
 use crate::refusal::Refusal;
+
+/// Which workspaces a list shows: all that is given must hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WorkspaceListing {
+    /// Whose name, title or namespaces have this in them, whatever the case of its letters.
+    pub text: Option<String>,
+    /// Those behind this one, by name.
+    pub after: Option<Name>,
+    /// At most so many.
+    pub limit: usize,
+}
 
 /// A workspace in short.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,11 +79,21 @@ impl App {
     ///
     /// # Errors
     /// [`Refusal::Store`].
-    pub async fn workspace_list(&self, op: &Op) -> Result<Vec<WorkspaceRow>, Refusal> {
+    pub async fn workspace_list(
+        &self,
+        op: &Op,
+        listing: &WorkspaceListing,
+    ) -> Result<Page<WorkspaceRow, Name>, Refusal> {
         let sight = Sight::new(op, self.world().await?);
-        let rows =
-            sight.world.of_kind(Kind::Workspace).filter_map(|(key, _)| row(&sight, &key.name));
-        Ok(rows.collect())
+        let all = sight.world.of_kind(Kind::Workspace).filter(|(key, one)| {
+            let Resource::Workspace(workspace) = &one.resource else { return false };
+            listing.after.as_ref().is_none_or(|after| key.name > *after)
+                && listing.text.as_ref().is_none_or(|text| has(workspace, text))
+        });
+        let mut rows = all.filter_map(|(key, _)| row(&sight, &key.name));
+        let items: Vec<_> = rows.by_ref().take(listing.limit).collect();
+        let next = rows.next().and(items.last()).map(|last| last.name.clone());
+        Ok(Page { items, next, revision: sight.world.revision })
     }
 
     /// A workspace with its roles and claims.
@@ -134,6 +156,13 @@ impl App {
 fn given(sight: &Sight, key: &Key, grant: &Arc<Grant>) -> GivenRole {
     let rules = sight.world.directory.role(&key.namespace, &grant.spec.role);
     GivenRole { grant: Arc::clone(grant), rules }
+}
+
+fn has(workspace: &Workspace, text: &str) -> bool {
+    let text = text.to_lowercase();
+    let names = workspace.namespaces().chain([&workspace.metadata.name]);
+    workspace.spec.title.to_lowercase().contains(&text)
+        || names.into_iter().any(|name| name.as_str().contains(&text))
 }
 
 /// A workspace in short, if something of it may be read.

@@ -6,9 +6,10 @@ use serde::Serialize;
 use store::node::Node;
 
 use super::answer::{self, Listed};
-use super::ask::Ask;
+use super::ask::{self, Ask, Page};
+use super::change::flag;
 use super::problem::Problem;
-use crate::app::{Held, Live, Rejected};
+use crate::app::{Held, Live, NodeListing, NodePlace, Rejected};
 use crate::fleet::NodeState;
 use crate::moment::rfc3339;
 
@@ -74,9 +75,17 @@ pub(super) struct RejectedShape {
 }
 
 pub(super) async fn list(ask: Ask) -> Result<Response, Problem> {
-    let nodes = ask.app().node_list(&ask.op()?).await?;
-    let items = nodes.into_iter().map(|(node, live)| shape(node, live)).collect();
-    Ok(answer::ok(&Listed { items, next: None }))
+    let page: Page<NodePlace> = ask.page()?;
+    let listing = NodeListing {
+        text: ask.word("search").map(str::to_owned),
+        unwell: flag(&ask, "unwell")?,
+        after: page.after,
+        limit: usize::try_from(page.limit).unwrap_or_default(),
+    };
+    let found = ask.app().node_list(&ask.op()?, &listing).await?;
+    let next = found.next.as_ref().and_then(ask::cursor);
+    let items = found.items.into_iter().map(|(node, live)| shape(node, live)).collect();
+    Ok(answer::ok(&Listed { items, next }))
 }
 
 pub(super) async fn show(ask: Ask) -> Result<Response, Problem> {

@@ -474,6 +474,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         "The workspaces in which you may read something",
         |ask| Box::pin(workspace::list(ask)),
     )
+    .query(&[word("search", "With this in name, title or namespaces."), CURSOR, LIMIT])
     .gives(&[(200, "By name.", Some(page::<workspace::WorkspaceShape>))]),
     Operation::new(
         Get,
@@ -574,6 +575,12 @@ pub(super) static OPERATIONS: &[Operation] = &[
     Operation::new(Get, "/nodes", "node_list", "The nodes that you may see", |ask| {
         Box::pin(node::list(ask))
     })
+    .query(&[
+        word("search", "With this in name or cluster."),
+        word("unwell", "`true` for those that are not there, are behind, or have trouble."),
+        CURSOR,
+        LIMIT,
+    ])
     .gives(&[(200, "By cluster, kind and name.", Some(page::<node::NodeShape>))]),
     Operation::new(Get, "/nodes/{id}", "node_show", "A node", |ask| Box::pin(node::show(ask)))
         .gives(&[(200, "The node.", Some(form::<node::NodeShape>))]),

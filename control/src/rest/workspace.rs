@@ -7,11 +7,11 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::answer::{self, Listed};
-use super::ask::Ask;
+use super::ask::{self, Ask, Page};
 use super::problem::Problem;
 use super::resource::ResourceShape;
 use crate::Refusal;
-use crate::app::{GivenRole, HeldClaim, WorkspaceInFull, WorkspaceRow};
+use crate::app::{GivenRole, HeldClaim, WorkspaceInFull, WorkspaceListing, WorkspaceRow};
 
 /// A workspace in short.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -64,9 +64,16 @@ struct ClaimShape {
 }
 
 pub(super) async fn list(ask: Ask) -> Result<Response, Problem> {
-    let found = ask.app().workspace_list(&ask.op()?).await?;
-    let items = found.into_iter().map(row).collect();
-    Ok(answer::ok(&Listed::<WorkspaceShape> { items, next: None }))
+    let page: Page<Name> = ask.page()?;
+    let listing = WorkspaceListing {
+        text: ask.word("search").map(str::to_owned),
+        after: page.after,
+        limit: usize::try_from(page.limit).unwrap_or_default(),
+    };
+    let found = ask.app().workspace_list(&ask.op()?, &listing).await?;
+    let next = found.next.as_ref().and_then(ask::cursor);
+    let items = found.items.into_iter().map(row).collect();
+    Ok(answer::ok(&Listed::<WorkspaceShape> { items, next }))
 }
 
 pub(super) async fn show(ask: Ask) -> Result<Response, Problem> {

@@ -104,9 +104,18 @@ impl Directory {
     /// Whom to ask about what belongs to `scope`: the teams and users that own it.
     pub fn owners(&self, scope: &Scope) -> Vec<String> {
         let given = self.grants.iter().filter(|grant| {
-            grant.spec.role.as_str() == "owner" && self.scope(&grant.metadata.namespace) == *scope
+            grant.spec.role.as_str() == "owner" && self.is_in(&grant.metadata.namespace, scope)
         });
         subjects(given)
+    }
+
+    /// Whether what lies in `namespace` is of `scope`.
+    fn is_in(&self, namespace: &Name, scope: &Scope) -> bool {
+        match (self.workspaces.get(namespace), scope) {
+            (None, Scope::Platform) => true,
+            (Some(own), Scope::Workspace(name)) => own == name,
+            (None, Scope::Workspace(_)) | (Some(_), Scope::Platform) => false,
+        }
     }
 
     /// Whom to ask for the Grant `key` of `rules` on `apis` (all if there are none): the teams and
@@ -179,7 +188,7 @@ impl Directory {
     pub fn api(&self, scope: &Scope, name: &Name) -> Option<&Arc<Api>> {
         self.apis
             .iter()
-            .find(|api| api.metadata.name == *name && self.scope(&api.metadata.namespace) == *scope)
+            .find(|api| api.metadata.name == *name && self.is_in(&api.metadata.namespace, scope))
     }
 
     /// What `actor` may do.
