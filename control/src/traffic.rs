@@ -150,7 +150,23 @@ impl Traffic {
         sums
     }
 
-    /// The same without how long requests took, and all steps together: enough to compare many.
+    /// The same with all steps together.
+    pub fn totals<K: Eq + std::hash::Hash>(
+        &self,
+        grain: Grain,
+        (window, now): (i64, i64),
+        mut wanted: impl FnMut(&Label) -> Option<K>,
+    ) -> HashMap<K, Cell> {
+        let first = grain.first(window, now);
+        let mut sums: HashMap<K, Cell> = HashMap::new();
+        self.each(grain, first, &mut wanted, |key, cells| {
+            let sum = sums.entry(key).or_default();
+            cells.for_each(|(_, cell)| sum.merge(cell));
+        });
+        sums
+    }
+
+    /// The same without how long requests took: enough to compare many.
     pub fn outcomes<K: Eq + std::hash::Hash>(
         &self,
         grain: Grain,

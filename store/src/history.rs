@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::AssertSqlSafe;
 
-use crate::db::{Row, unreadable};
+use crate::db::{Row, Value, unreadable};
 use crate::{Error, Key, Scope, Store};
 
 /// Commits that are asked for by number at once.
@@ -132,19 +132,39 @@ impl Store {
         self.db.read(select, &values).await?.into_iter().map(one).collect()
     }
 
-    /// The resources that a revision changed, in the order of keys.
+    /// The resources that each of these revisions changed, in the order of keys; only those that
+    /// belonged to one of the scopes, if some are given.
     ///
     /// # Errors
     /// [`Error`] if the database fails.
-    pub async fn touched(&self, revision: i64) -> Result<Vec<Touched>, Error> {
-        let select = "SELECT cluster, kind, namespace, name, generation, verb, scope FROM history \
-            WHERE revision = $1 ORDER BY cluster, kind, namespace, name";
-        let one = |mut row: Row| {
-            let (key, generation) = (Key::read(&mut row)?, row.int()?);
-            let is_gone = row.text()? == "delete";
-            Ok(Touched { key, generation, is_gone, scope: crate::key::read_scope(&mut row)? })
-        };
-        self.db.read(select, &[revision.into()]).await?.into_iter().map(one).collect()
+    pub async fn touched(
+        &self,
+        numbers: &[i64],
+        within: Option<&[Scope]>,
+    ) -> Result<BTreeMap<i64, Vec<Touched>>, Error> {
+        let mut found = BTreeMap::<_, Vec<_>>::new();
+        for some in numbers.chunks(AT_ONCE) {
+            let mut values: Vec<Value> = some.iter().map(|number| (*number).into()).collect();
+            let is_within = within.map_or(String::new(), |scopes| {
+                let first = values.len() + 1;
+                values.extend(scopes.iter().map(Value::from));
+                format!("AND scope IN ({})", places(first, scopes.len()))
+            });
+            let select = format!(
+                "SELECT revision, cluster, kind, namespace, name, generation, verb, scope \
+                 FROM history WHERE revision IN ({}) {is_within} \
+                 ORDER BY revision, cluster, kind, namespace, name",
+                places(1, some.len())
+            );
+            for mut row in self.db.read(AssertSqlSafe(select), &values).await? {
+                let (revision, key) = (row.int()?, Key::read(&mut row)?);
+                let (generation, is_gone) = (row.int()?, row.text()? == "delete");
+                let scope = crate::key::read_scope(&mut row)?;
+                let touched = Touched { key, generation, is_gone, scope };
+                found.entry(revision).or_default().push(touched);
+            }
+        }
+        Ok(found)
     }
 
     /// All changes behind revision `since` up to revision `until`, in the order of revisions.
@@ -187,11 +207,10 @@ impl Store {
         let mut found = Vec::new();
         let numbers: Vec<_> = numbers.iter().rev().copied().collect();
         for some in numbers.chunks(AT_ONCE) {
-            let places: Vec<_> = (1..=some.len()).map(|place| format!("${place}")).collect();
             let select = format!(
                 "SELECT revision, at, actor, request_id, message, reverts FROM revisions \
                  WHERE revision IN ({}) ORDER BY revision DESC",
-                places.join(", ")
+                places(1, some.len())
             );
             let values: Vec<_> = some.iter().map(|number| (*number).into()).collect();
             for row in self.db.read(AssertSqlSafe(select), &values).await? {
@@ -215,19 +234,41 @@ impl Store {
             FROM revisions r WHERE r.revision < $1 AND ($2 = '' OR EXISTS \
             (SELECT 1 FROM revision_scopes s WHERE s.revision = r.revision AND s.scope = $2)) \
             ORDER BY r.revision DESC LIMIT $3";
-        let moved = "SELECT scope, base FROM revision_scopes WHERE revision = $1 ORDER BY scope";
         let word = scope.map_or(String::new(), Scope::to_string);
         let values = [before.unwrap_or(i64::MAX).into(), word.into(), limit.into()];
-        let mut revisions = Vec::new();
-        for row in self.db.read(select, &values).await? {
-            let mut revision = read_revision(row)?;
-            for mut row in self.db.read(moved, &[revision.revision.into()]).await? {
-                revision.scopes.push((crate::key::read_scope(&mut row)?, row.int()?));
-            }
-            revisions.push(revision);
+        let rows = self.db.read(select, &values).await?.into_iter();
+        let mut revisions = rows.map(read_revision).collect::<Result<Vec<_>, _>>()?;
+        let numbers: Vec<_> = revisions.iter().map(|one| one.revision).collect();
+        let mut moved = self.moved_by(&numbers).await?;
+        for revision in &mut revisions {
+            revision.scopes = moved.remove(&revision.revision).unwrap_or_default();
         }
         Ok(revisions)
     }
+
+    /// The scopes that each of these revisions moved, and where each was before.
+    async fn moved_by(&self, numbers: &[i64]) -> Result<BTreeMap<i64, Vec<(Scope, i64)>>, Error> {
+        let mut found = BTreeMap::<_, Vec<_>>::new();
+        for some in numbers.chunks(AT_ONCE) {
+            let select = format!(
+                "SELECT revision, scope, base FROM revision_scopes WHERE revision IN ({}) \
+                 ORDER BY revision, scope",
+                places(1, some.len())
+            );
+            let values: Vec<_> = some.iter().map(|number| (*number).into()).collect();
+            for mut row in self.db.read(AssertSqlSafe(select), &values).await? {
+                let (revision, scope) = (row.int()?, crate::key::read_scope(&mut row)?);
+                found.entry(revision).or_default().push((scope, row.int()?));
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// So many places for values of a statement, from this one on.
+fn places(first: usize, count: usize) -> String {
+    let places: Vec<_> = (first..first + count).map(|place| format!("${place}")).collect();
+    places.join(", ")
 }
 
 fn read(mut row: Row) -> Result<Version, Error> {

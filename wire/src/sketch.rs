@@ -53,7 +53,17 @@ impl Sketch {
 
     /// Adds all of another one.
     pub fn merge(&mut self, other: &Sketch) {
-        other.buckets.iter().for_each(|(place, count)| self.add(usize::from(*place), *count));
+        // Both are in order, so what lies where something lies already is found on one walk.
+        let mut at = 0;
+        for (place, count) in &other.buckets {
+            while self.buckets.get(at).is_some_and(|(own, _)| own < place) {
+                at += 1;
+            }
+            match self.buckets.get_mut(at) {
+                Some((own, sum)) if own == place => *sum = sum.saturating_add(*count),
+                Some(_) | None => self.buckets.insert(at, (*place, *count)),
+            }
+        }
     }
 
     /// The buckets in which something lies, in order.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::api::{Api, Lifecycle};
+use model::api::{Api, LABEL, Lifecycle};
 use model::{Key, Kind, Name, Resource, Scope};
 use time::OffsetDateTime;
 use wire::Side;
@@ -210,7 +210,13 @@ fn belongings(rows: &mut [Found], sight: &Sight) {
     let places = rows.iter().enumerate();
     let places = places.map(|(at, found)| (found.of(), at));
     let places: HashMap<_, _> = places.collect();
+    let names: HashSet<_> = places.keys().map(|(_, name)| name.as_str().to_owned()).collect();
     for (key, object) in sight.world.objects.iter().filter(|(key, _)| key.kind != Kind::Api) {
+        // Most of what there is belongs to others.
+        let said = object.resource.meta().labels.get(LABEL);
+        if said.is_none_or(|said| !names.contains(said)) {
+            continue;
+        }
         let Some(api) = api_of(&object.resource) else { continue };
         let place = places.get(&(directory.scope(&key.namespace), api)).copied();
         let Some(found) = place.filter(|_| sight.sees(key, object)).map(|place| &mut rows[place])
@@ -241,10 +247,10 @@ fn weigh(rows: &mut [Found], traffic: &Traffic, sight: Sight, now: i64) -> Sight
 /// Tells each Api the requests of its routes in the last minute.
 fn flow(rows: &mut [Found], traffic: &Traffic, sight: Sight, now: i64) -> Sight {
     let mut viewer = Viewer::new(rows, sight);
-    let sums = traffic.sums(FINE, (minute(), now), |label| viewer.of(label));
+    let sums = traffic.totals(FINE, (minute(), now), |label| viewer.of(label));
     let mut flows: HashMap<(Scope, Name), Flow> = HashMap::new();
-    for ((api, backend), cells) in sums {
-        flows.entry(api).or_default().add(backend, &summed(&cells));
+    for ((api, backend), sum) in sums {
+        flows.entry(api).or_default().add(backend, &sum);
     }
     let seconds = seconds(FINE, minute(), now);
     for found in rows {
@@ -272,9 +278,8 @@ impl Viewer {
         if label.side == Side::Inbound || !self.scopes.contains(&label.scope) {
             return None;
         }
-        let row = self.eyes.seen(label)?;
-        let api = self.eyes.api_of(&row)?;
-        Some(((row.scope, api), row.backend))
+        let api = self.eyes.api_seen(label)?;
+        Some(((label.scope.clone(), api), label.backend.clone()))
     }
 }
 

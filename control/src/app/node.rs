@@ -163,7 +163,7 @@ impl Reader {
     }
 
     /// Whether anything may be read in a scope.
-    fn reads(&mut self, scope: &Scope) -> bool {
+    pub(super) fn reads(&mut self, scope: &Scope) -> bool {
         if let Some(reads) = self.reads.get(scope) {
             return *reads;
         }

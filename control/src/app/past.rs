@@ -1,12 +1,14 @@
 //! Reading changes: who changed what when, and how it was before.
 
+use std::collections::BTreeSet;
+
 use model::field::changed;
 use model::{Key, Scope};
 use serde_json::Value;
 use store::{Change, Revision, Version};
 use time::OffsetDateTime;
 
-use super::node::reads_any;
+use super::node::{Reader, reads_any};
 use super::resource::Page;
 use super::sight::{Sight, body};
 use super::{App, Op};
@@ -18,6 +20,9 @@ const LOOKED_AT: usize = 1000;
 
 /// Revisions that are read at once.
 const AT_ONCE: i64 = 100;
+
+/// Revisions of which it is read at once what they touched.
+const TOUCHED_AT_ONCE: usize = 25;
 
 /// What happened to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,19 +117,21 @@ impl App {
         if scope.is_some_and(is_hidden) {
             return Ok(Page { items: Vec::new(), next: None, revision: sight.world.revision });
         }
+        let mut reader = Reader::new(sight.rights.clone());
         let (mut items, mut looked, mut next) = (Vec::new(), 0, before);
         while items.len() < limit && looked < LOOKED_AT {
             let page = self.store.revisions(scope, next, AT_ONCE).await?;
             if page.is_empty() {
                 return Ok(Page { items, next: None, revision: sight.world.revision });
             }
-            for revision in page {
-                next = Some(revision.revision);
-                looked += 1;
-                items.extend(self.seen(&sight, revision).await?);
-                if items.len() == limit {
-                    break;
-                }
+            let mut rest = page.into_iter();
+            while items.len() < limit {
+                let wanted = (limit - items.len()).min(TOUCHED_AT_ONCE);
+                let some: Vec<_> = rest.by_ref().take(wanted).collect();
+                let Some(last) = some.last() else { break };
+                next = Some(last.revision);
+                looked += some.len();
+                items.extend(self.seen(&sight, &mut reader, some).await?);
             }
         }
         let more = self.store.revisions(scope, next, 1).await?;
@@ -146,7 +153,9 @@ impl App {
         let found = self.store.revisions(None, Some(revision.saturating_add(1)), 1).await?;
         let found = found.into_iter().find(|one| one.revision == revision);
         let Some(found) = found else { return Err(none) };
-        let Some(change) = self.seen(&sight, found).await? else { return Err(none) };
+        let mut reader = Reader::new(sight.rights.clone());
+        let seen = self.seen(&sight, &mut reader, vec![found]).await?.pop();
+        let Some(change) = seen else { return Err(none) };
         let mut objects = Vec::new();
         for version in self.store.changes_since(revision - 1, revision).await? {
             let Some(key) = body::key(&version.key) else { continue };
@@ -158,13 +167,52 @@ impl App {
         Ok((change, objects))
     }
 
+    /// What may be seen of changes, of each of which something may be.
+    async fn seen(
+        &self,
+        sight: &Sight,
+        reader: &mut Reader,
+        changes: Vec<Revision>,
+    ) -> Result<Vec<PastChange>, Refusal> {
+        // What lies in a scope in which nothing may be read is not even looked at. Claims of all
+        // workspaces are kept by the platform.
+        let mut within = BTreeSet::new();
+        let mut is_all = true;
+        let moved = changes.iter().flat_map(|change| &change.scopes);
+        for (scope, _) in moved {
+            match *scope == Scope::Platform || reader.reads(scope) {
+                true => drop(within.insert(scope.clone())),
+                false => is_all = false,
+            }
+        }
+        let is_in = |change: &&Revision| change.scopes.iter().any(|(one, _)| within.contains(one));
+        let numbers: Vec<_> = changes.iter().filter(is_in).map(|one| one.revision).collect();
+        let within: Vec<_> = within.iter().cloned().collect();
+        let within = (!is_all).then_some(within.as_slice());
+        let mut touched = self.store.touched(&numbers, within).await?;
+        let mut seen = Vec::new();
+        for change in changes {
+            let touched = touched.remove(&change.revision).unwrap_or_default();
+            seen.extend(self.seen_of(sight, change, touched).await?);
+        }
+        Ok(seen)
+    }
+
     /// What may be seen of a change, if anything.
-    async fn seen(&self, sight: &Sight, of: Revision) -> Result<Option<PastChange>, Refusal> {
+    async fn seen_of(
+        &self,
+        sight: &Sight,
+        of: Revision,
+        all: Vec<store::Touched>,
+    ) -> Result<Option<PastChange>, Refusal> {
         let (mut objects, mut scopes) = (Vec::new(), Vec::new());
-        for touched in self.store.touched(of.revision).await? {
+        for touched in all {
             let Some(key) = body::key(&touched.key) else { continue };
             let is_plain = sight.version(&key, &touched.scope, None);
             if !is_plain {
+                if !sight.may_read(&key, &touched.scope) {
+                    continue;
+                }
                 // Only what it said tells whether it belongs to an Api that may be read.
                 let before = of.revision.saturating_add(1);
                 let versions = self.store.history(&touched.key, Some(before), 2).await?;

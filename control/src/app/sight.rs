@@ -51,12 +51,22 @@ impl Sight {
 
     /// Whether a version may be read: as it was, in the scope it was in, and as it is.
     pub(super) fn version(&self, key: &Key, scope: &Scope, api: Option<&Name>) -> bool {
-        // Claims are kept by the platform and belong to the workspace of their namespace.
-        let scope = match key.kind {
+        !self.is_hidden(key) && self.reads(key, &self.home(key, scope), api)
+    }
+
+    /// Whether a version may be read if only it belongs to the right Api: where not, nobody has to
+    /// look what it said.
+    pub(super) fn may_read(&self, key: &Key, scope: &Scope) -> bool {
+        !self.is_hidden(key) && self.rights.reads(key.kind, &self.home(key, scope))
+    }
+
+    /// Whose a version was that was kept in `scope`: Claims are kept by the platform and belong to
+    /// the workspace of their namespace.
+    fn home(&self, key: &Key, scope: &Scope) -> Scope {
+        match key.kind {
             Kind::Claim => self.world.directory.scope(&key.namespace),
             _ => scope.clone(),
-        };
-        !self.is_hidden(key) && self.reads(key, &scope, api)
+        }
     }
 
     /// Whether it may be seen what an object did while it belonged to `scope`: by whoever may read it

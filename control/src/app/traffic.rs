@@ -144,10 +144,19 @@ impl App {
             .aside(move || {
                 let (grain, window) = (wanted.grain(), micros_of(wanted.window));
                 let mut eyes = Eyes::new(sight);
-                let sums = traffic.sums(grain, (window, now), |label| eyes.row(label, &wanted));
-                let step = wanted.step.map(|step| (grain, micros_of(step) / grain.step));
-                let rows = sums.into_iter().map(|(row, cells)| summed(row, &cells, step));
-                (grain.begins(grain.first(window, now)), rows.collect::<Vec<_>>())
+                let of = |label: &Label| eyes.row(label, &wanted);
+                let rows: Vec<_> = match wanted.step {
+                    Some(step) => {
+                        let count = micros_of(step) / grain.step;
+                        let sums = traffic.sums(grain, (window, now), of).into_iter();
+                        sums.map(|(row, cells)| summed(row, &cells, (grain, count))).collect()
+                    }
+                    None => {
+                        let sums = traffic.totals(grain, (window, now), of).into_iter();
+                        sums.map(|(row, sum)| Sum { row, sum, steps: Vec::new() }).collect()
+                    }
+                };
+                (grain.begins(grain.first(window, now)), rows)
             })
             .await?;
         let (rows, more) = most(rows);
@@ -208,15 +217,17 @@ fn is_there(sight: &Sight, scope: &Scope) -> bool {
 /// What one actor sees of labels.
 pub(super) struct Eyes {
     pub(super) sight: Sight,
-    /// Whether what a label leads to may be read, as was found before.
-    seen: HashMap<(Key, Scope), bool>,
+    /// Whether what a label leads to may be read while it belongs there, as was found before.
+    seen: HashMap<Key, Vec<(Scope, bool)>>,
+    /// The same of what it was sent to, by the words for that.
+    backends: HashMap<String, [Option<bool>; 2]>,
     /// The Api of each route, as was found before.
     apis: HashMap<Key, Option<Name>>,
 }
 
 impl Eyes {
     pub(super) fn new(sight: Sight) -> Self {
-        Eyes { sight, seen: HashMap::new(), apis: HashMap::new() }
+        Eyes { sight, seen: HashMap::new(), backends: HashMap::new(), apis: HashMap::new() }
     }
 
     /// The row that a label belongs to, if it may be seen and is asked for.
@@ -248,16 +259,9 @@ impl Eyes {
             None if label.backend.is_none() => reads_any(&self.sight.rights, &label.scope),
             None => false,
         };
-        let kind = if label.side == Side::Inbound { Kind::Workload } else { Kind::Service };
-        let backend = label.backend.as_deref().and_then(|backend| object(kind, backend));
-        let sees_backend = backend.is_some_and(|backend| {
-            let scope = Name::parse(&backend.namespace);
-            scope.is_ok_and(|name| {
-                let scope = self.sight.world.directory.scope(&name);
-                self.sees(&backend, &scope)
-            })
-        });
-        let sees_caller = label.side == Side::Outbound && self.sees_own(label);
+        // What may be read as a route needs no other reason.
+        let sees_backend = !sees_route && self.sees_backend(label);
+        let sees_caller = !sees_route && label.side == Side::Outbound && self.sees_own(label);
         if !(sees_route || sees_backend || sees_caller) {
             return None;
         }
@@ -276,6 +280,26 @@ impl Eyes {
         })
     }
 
+    /// Whether what was called may be read.
+    fn sees_backend(&mut self, label: &Label) -> bool {
+        let Some(words) = label.backend.as_deref() else { return false };
+        let is_inbound = label.side == Side::Inbound;
+        let place = usize::from(is_inbound);
+        if let Some(sees) = self.backends.get(words).and_then(|found| found[place]) {
+            return sees;
+        }
+        let kind = if is_inbound { Kind::Workload } else { Kind::Service };
+        let sees = object(kind, words).is_some_and(|backend| {
+            let namespace = Name::parse(&backend.namespace);
+            namespace.is_ok_and(|name| {
+                let scope = self.sight.world.directory.scope(&name);
+                self.sees(&backend, &scope)
+            })
+        });
+        self.backends.entry(words.to_owned()).or_default()[place] = Some(sees);
+        sees
+    }
+
     /// Whether the workload may be read whose proxy counted.
     fn sees_own(&mut self, label: &Label) -> bool {
         let node = label.node.as_ref().and_then(|node| Name::parse(&node.name).ok());
@@ -286,14 +310,27 @@ impl Eyes {
     }
 
     fn sees(&mut self, key: &Key, scope: &Scope) -> bool {
-        let sight = &self.sight;
-        let found = || key.known().is_some_and(|key| sight.decided(&key, scope));
-        *self.seen.entry((key.clone(), scope.clone())).or_insert_with(found)
+        let before = self.seen.get(key).and_then(|all| all.iter().find(|(one, _)| one == scope));
+        if let Some((_, sees)) = before {
+            return *sees;
+        }
+        let sees = key.known().is_some_and(|key| self.sight.decided(&key, scope));
+        self.seen.entry(key.clone()).or_default().push((scope.clone(), sees));
+        sees
     }
 
     /// The Api whose requests they are.
     pub(super) fn api_of(&mut self, row: &Row) -> Option<Name> {
-        let route = row.route.as_ref()?;
+        self.api_of_route(row.route.as_ref()?)
+    }
+
+    /// The Api whose requests a label has, if the route may be read.
+    pub(super) fn api_seen(&mut self, label: &Label) -> Option<Name> {
+        let route = label.route.as_ref()?;
+        if self.sees(route, &label.scope) { self.api_of_route(route) } else { None }
+    }
+
+    fn api_of_route(&mut self, route: &Key) -> Option<Name> {
         if let Some(found) = self.apis.get(route) {
             return found.clone();
         }
@@ -348,15 +385,13 @@ fn only(row: Row, by: &BTreeSet<Part>) -> Row {
     }
 }
 
-/// A row with its sum, and its steps if they are asked for: of so many of the grain each.
-fn summed(row: Row, cells: &BTreeMap<i64, Cell>, step: Option<(Grain, i64)>) -> Sum {
+/// A row with its sum and its steps, of so many of the grain each.
+fn summed(row: Row, cells: &BTreeMap<i64, Cell>, (grain, count): (Grain, i64)) -> Sum {
     let (mut sum, mut steps) = (Cell::default(), BTreeMap::<i64, Cell>::new());
     for (at, cell) in cells {
         sum.merge(cell);
-        if let Some((grain, count)) = step {
-            let begins = grain.begins(at - at.rem_euclid(count.max(1)));
-            steps.entry(begins).or_default().merge(cell);
-        }
+        let begins = grain.begins(at - at.rem_euclid(count.max(1)));
+        steps.entry(begins).or_default().merge(cell);
     }
     Sum { row, sum, steps: steps.into_iter().collect() }
 }

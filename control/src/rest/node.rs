@@ -109,7 +109,7 @@ fn shape(node: Node, live: Live) -> NodeShape {
         first_seen: rfc3339(node.first_seen),
         last_seen: rfc3339(node.last_seen),
         certificate_expires: node.certificate.map(|one| rfc3339(one.expires)),
-        vector: live.vector.into_iter().map(held).collect(),
+        vector: held(live.vector),
         rejected: live.rejected.into_iter().map(rejected).collect(),
         silent_ports: live.silent.map(|silent| silent.ports).unwrap_or_default(),
         behind: live.behind,
@@ -124,9 +124,18 @@ pub(super) fn state(state: NodeState) -> NodeStateShape {
     }
 }
 
-fn held(held: Held) -> HeldShape {
-    let Held { scope, revision, applied } = held;
-    HeldShape { scope: scope.to_string(), revision, applied: rfc3339(applied) }
+/// Many scopes of a node came at once, so each time is written once for all in a row that have it.
+fn held(vector: Vec<Held>) -> Vec<HeldShape> {
+    let mut last: Option<(i64, String)> = None;
+    let shape = |Held { scope, revision, applied }: Held| {
+        let when = match last.take() {
+            Some((at, when)) if at == applied => when,
+            Some(_) | None => rfc3339(applied),
+        };
+        last = Some((applied, when.clone()));
+        HeldShape { scope: scope.to_string(), revision, applied: when }
+    };
+    vector.into_iter().map(shape).collect()
 }
 
 pub(super) fn rejected(one: Rejected) -> RejectedShape {

@@ -64,11 +64,15 @@ async fn versions_come_with_their_commits_and_revisions_with_what_they_touched()
     assert_eq!(told, [(2, "bob", gone.at), (1, "alice", gone.at)]);
     assert_eq!(past[1].message, "because");
     assert_eq!(store.past(&key("a"), Some(2), 9).await.unwrap(), past[1..]);
-    let touched = store.touched(1).await.unwrap();
-    let names: Vec<_> = touched.iter().map(|one| (one.key.name.as_str(), one.is_gone)).collect();
+    let touched = store.touched(&[1, 2, 3], None).await.unwrap();
+    let names: Vec<_> =
+        touched[&1].iter().map(|one| (one.key.name.as_str(), one.is_gone)).collect();
     assert_eq!(names, [("a", false), ("b", false)]);
-    assert!(store.touched(2).await.unwrap()[0].is_gone);
-    assert!(store.touched(3).await.unwrap().is_empty());
+    assert!(touched[&2][0].is_gone && !touched.contains_key(&3));
+    let own = [touched[&1][0].scope.clone()];
+    assert_eq!(store.touched(&[2, 1], Some(&own)).await.unwrap(), touched);
+    let elsewhere = [workspace("elsewhere")];
+    assert!(store.touched(&[1, 2], Some(&elsewhere)).await.unwrap().is_empty());
 }
 
 #[tokio::test]

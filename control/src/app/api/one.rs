@@ -326,14 +326,14 @@ fn callers(
     now: i64,
 ) -> (Vec<(Option<String>, u64)>, usize) {
     let mut eyes = Eyes::new(sight);
-    let sums = traffic.sums(COARSE, (WINDOW, now), |label| {
+    let sums = traffic.totals(COARSE, (WINDOW, now), |label| {
         if label.side == Side::Inbound || label.scope != api.scope {
             return None;
         }
         let row = eyes.seen(label)?;
         (eyes.api_of(&row).as_ref() == Some(&api.row.key.name)).then_some(row.caller)
     });
-    let sums = sums.into_iter().map(|(caller, cells)| (caller, summed(&cells).requests()));
+    let sums = sums.into_iter().map(|(caller, sum)| (caller, sum.requests()));
     let mut callers: Vec<_> = sums.collect();
     callers.sort_by(|(one, few), (other, many)| many.cmp(few).then_with(|| one.cmp(other)));
     let more = callers.len().saturating_sub(CALLERS);
