@@ -20,6 +20,7 @@ mod holes;
 mod login;
 mod lookup;
 mod newer;
+mod node;
 mod once;
 mod people;
 mod place;

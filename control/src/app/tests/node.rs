@@ -1,0 +1,78 @@
+//! Lists of nodes and of workspaces come in pages, and nodes with counts of all of them.
+
+use store::node::{Heard, Node};
+
+use super::*;
+use crate::app::{NodeListing, WorkspaceListing};
+
+impl Bed {
+    /// A node that was heard of just now, and ran this of a scope.
+    async fn node(&self, cluster: &str, name: &str, scope: &Scope, revision: i64) {
+        let now = NOW * 1_000_000;
+        let node = Node {
+            id: format!("{cluster}-{name}"),
+            cluster: cluster.to_owned(),
+            kind: "gateway".to_owned(),
+            name: name.to_owned(),
+            version: String::new(),
+            first_seen: now,
+            last_seen: now,
+            certificate: None,
+            connected: true,
+            standing: None,
+        };
+        let id = self.app.store.node_join(&node).await.unwrap();
+        let moved = vec![(scope.clone(), revision, now)];
+        let heard = Heard { id, seen: now, connected: true, moved, ..Heard::default() };
+        self.app.store.node_heard(&[heard]).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn nodes_come_in_pages_with_counts_of_all_that_may_be_seen() {
+    let bed = Bed::shop().await;
+    let (shop, bank) = (Scope::Workspace(name("shop")), Scope::Workspace(name("bank")));
+    let last = bed.revision().await;
+    bed.node("west", "a", &shop, last).await;
+    bed.node("east", "b", &shop, last - 1).await;
+    bed.node("east", "a", &bank, last).await;
+    let names = async |user: &str, listing: &NodeListing| {
+        let page = bed.app.node_list(&op(user), listing).await.unwrap();
+        let names = page.items.iter().map(|(node, _)| format!("{}/{}", node.cluster, node.name));
+        (names.collect::<Vec<_>>().join(" "), page.next, page.clusters)
+    };
+    let two = NodeListing { limit: 2, ..NodeListing::default() };
+    let (first, next, clusters) = names("root", &two).await;
+    assert_eq!(first, "east/a east/b");
+    assert_eq!(
+        (clusters["east"].nodes, clusters["east"].behind, clusters["west"].nodes),
+        (2, 1, 1)
+    );
+    let (second, next, _) = names("root", &NodeListing { after: next, ..two.clone() }).await;
+    assert_eq!((second.as_str(), next), ("west/a", None));
+    let (found, ..) =
+        names("root", &NodeListing { text: Some("EAST".into()), ..two.clone() }).await;
+    assert_eq!(found, "east/a east/b");
+    let (unwell, ..) = names("root", &NodeListing { unwell: true, ..two.clone() }).await;
+    assert_eq!(unwell, "east/b", "it is behind");
+    let (own, next, clusters) = names("sara", &two).await;
+    assert_eq!((own.as_str(), next), ("east/b west/a", None));
+    assert_eq!(clusters["east"].nodes, 1, "what runs nothing of the shop's is not counted");
+}
+
+#[tokio::test]
+async fn workspaces_come_in_pages_and_are_found_by_what_they_are_called() {
+    let bed = Bed::shop().await;
+    let names = async |user: &str, listing: &WorkspaceListing| {
+        let page = bed.app.workspace_list(&op(user), listing).await.unwrap();
+        let names: Vec<_> = page.items.iter().map(|one| one.name.to_string()).collect();
+        (names.join(" "), page.next)
+    };
+    let one = WorkspaceListing { limit: 1, ..WorkspaceListing::default() };
+    let (first, next) = names("root", &one).await;
+    assert_eq!(first, "bank");
+    assert_eq!(names("root", &WorkspaceListing { after: next, ..one.clone() }).await.0, "shop");
+    let found = WorkspaceListing { text: Some("SHO".into()), ..one.clone() };
+    assert_eq!(names("root", &found).await, ("shop".into(), None));
+    assert_eq!(names("sara", &one).await, ("shop".into(), None), "the bank is hidden");
+}
