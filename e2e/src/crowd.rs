@@ -69,7 +69,7 @@ impl Size {
     pub fn check(&self) -> Result<()> {
         let pairs = [
             ("apis", self.apis, "workspaces", self.workspaces),
-            ("services", self.services, "workspaces", 2 * self.workspaces),
+            ("services", self.services, "workspaces", self.workspaces),
             ("workspaces", self.workspaces, "teams", self.teams),
             ("workspaces", self.workspaces, "zones", self.zones),
             ("routes", self.routes, "apis", self.apis),
@@ -77,8 +77,11 @@ impl Size {
         ];
         for (many, count, over, of) in pairs {
             if of == 0 || count % of != 0 || count == 0 && many != "nodes" {
-                bail!("--{many} {count} are not spread evenly: {of} is what --{over} asks for");
+                bail!("--{many} {count} is no multiple of --{over} {of}");
             }
+        }
+        if self.services < 2 * self.workspaces {
+            bail!("each workspace wants two services: --services {}", 2 * self.workspaces);
         }
         Ok(())
     }

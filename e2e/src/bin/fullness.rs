@@ -168,7 +168,7 @@ impl Scene {
 }
 
 /// Pages of the console that are lists, for everybody.
-const PAGES: [&str; 28] = [
+const PAGES: [&str; 27] = [
     "/",
     "/apis",
     ">/apis",
@@ -196,11 +196,11 @@ const PAGES: [&str; 28] = [
     "/settings",
     "/apis/w0/a0",
     "/workspaces/w0",
-    "/teams/t0",
 ];
 
 /// What only admins may ask for.
-const FOR_ADMINS: [&str; 8] = [
+const FOR_ADMINS: [&str; 9] = [
+    "/teams/t0",
     "/users",
     ">/users",
     "/audit",
