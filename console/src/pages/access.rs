@@ -12,8 +12,16 @@ use super::{Asked, Drawn, drawn};
 use crate::form::{Done, Form, Line, Sent};
 use crate::parts::{Mood, empty, escaped, head, mood, saved, when};
 
-/// Requests of one page.
-const PAGE: usize = 100;
+/// Requests of one page: each may have three forms.
+const PAGE: usize = 25;
+
+/// Where a page begins.
+#[derive(Debug, Default, Deserialize)]
+struct After {
+    /// The last of the page before: its time in microseconds, and its id.
+    #[serde(default)]
+    after: String,
+}
 
 /// What is to be asked for.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -42,12 +50,17 @@ pub(crate) fn place(verb: Verb, key: &Key, field: Option<&str>) -> String {
 
 pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
     let op = asked.op();
-    let page = asked.app.access_request_list(&op, None, None, PAGE).await?;
+    let After { after } = asked.query();
+    let after = after.split_once('-').and_then(|(at, id)| Some((at.parse().ok()?, id.to_owned())));
+    let page = asked.app.access_request_list(&op, None, after, PAGE).await?;
     let now = op.now;
     drawn(move || {
         let (others, own): (Vec<_>, Vec<_>) = page.items.iter().partition(|one| !one.is_own);
         let (open, done): (Vec<_>, Vec<_>) =
             others.into_iter().partition(|one| one.state == AccessState::Open);
+        let older = page.next.as_ref().map(|(at, id)| {
+            view! { <p><a href=format!("/access?after={at}-{id}")>"Older requests"</a></p> }
+        });
         let card = |id: &'static str, title: &'static str, nothing: &'static str, of: &[_]| {
             section(&asked, id, title, nothing, of, now)
         };
@@ -59,6 +72,7 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
                 {card("own", "What you asked for", "You asked for nothing. Where you may not change something, \
                       its page leads here.", &own)}
                 {(!done.is_empty()).then(|| card("done", "Decided", "", &done))}
+                {older}
             </div>
         }
         .into_any()

@@ -262,23 +262,27 @@ fn flow(rows: &mut [Found], traffic: &Traffic, sight: Sight, now: i64) -> Sight 
 /// Who looks at what was counted of some Apis.
 struct Viewer {
     eyes: Eyes,
-    /// Where the Apis are; of others nothing has to be found out.
-    scopes: HashSet<Scope>,
+    /// The Apis by their scopes; of others nothing has to be found out.
+    apis: HashMap<Scope, HashSet<Name>>,
 }
 
 impl Viewer {
     fn new(rows: &[Found], sight: Sight) -> Self {
-        let scopes = rows.iter().map(|found| found.scope.clone()).collect();
-        Viewer { eyes: Eyes::new(sight), scopes }
+        let mut apis = HashMap::<_, HashSet<_>>::new();
+        for found in rows {
+            apis.entry(found.scope.clone()).or_default().insert(found.row.key.name.clone());
+        }
+        Viewer { eyes: Eyes::new(sight), apis }
     }
 
     /// The Api whose requests a label has, and what they were sent to, if that may be seen.
     fn of(&mut self, label: &Label) -> Option<((Scope, Name), Option<String>)> {
         // What comes to an application went through a rule of the Api before.
-        if label.side == Side::Inbound || !self.scopes.contains(&label.scope) {
+        if label.side == Side::Inbound {
             return None;
         }
-        let api = self.eyes.api_seen(label)?;
+        let apis = self.apis.get(&label.scope)?;
+        let api = self.eyes.api_seen(label).filter(|api| apis.contains(api))?;
         Some(((label.scope.clone(), api), label.backend.clone()))
     }
 }
