@@ -21,4 +21,9 @@ pub(super) fn run(report: &mut Report) {
         Ok((passed, failed, skipped)) => report.count(title, passed, failed, skipped),
         Err(error) => report.fail(title, &format!("{error:#}")),
     }
+    let profile = report.profile().to_owned();
+    report.check("benchmark of the console, one smoke round", Duration::from_secs(30), || {
+        let mut smoke = build::cargo(["xtask", "bench", "console", "--smoke", "--built"]);
+        shell::run(smoke.args(["--profile", &profile]))
+    });
 }
