@@ -12,7 +12,7 @@ use super::{Asked, Drawn, drawn};
 use crate::edit::wrong;
 use crate::form::{Done, Form, Line, Sent};
 use crate::islands::copy::Copy;
-use crate::parts::{Mood, count, empty, escaped, head, mood, table, when_micros};
+use crate::parts::{Mood, count, empty, escaped, head, mood, search, select, table, when_micros};
 
 /// Nodes of one page.
 const PAGE: usize = 50;
@@ -101,24 +101,10 @@ fn draw(asked: &Asked, page: &NodePage, told: Option<AnyView>, now: OffsetDateTi
 }
 
 fn filter(wanted: &Wanted) -> AnyView {
-    let is_unwell = wanted.show == "unwell";
-    view! {
-        <form class="filter" method="get" action="/fleet" role="search">
-            <input
-                name="search"
-                type="search"
-                value=wanted.search.clone()
-                placeholder="Name or cluster"
-                aria-label="Search"
-            />
-            <select name="show" aria-label="Which nodes">
-                <option value="">"All nodes"</option>
-                <option value="unwell" selected=is_unwell>"Away, behind or with trouble"</option>
-            </select>
-            <button>"Show"</button>
-        </form>
-    }
-    .into_any()
+    let which = [("", "All nodes"), ("unwell", "Away, behind or with trouble")];
+    let which = which.map(|(word, shown)| (word.to_owned(), shown.to_owned()));
+    let more = select("show", "Which nodes", &which, &wanted.show);
+    search("/fleet", &wanted.search, "Name or cluster", more)
 }
 
 /// All nodes in a line, where a page may not have them all.

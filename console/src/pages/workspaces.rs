@@ -7,7 +7,7 @@ use model::Name;
 use serde::Deserialize;
 
 use super::{Asked, Drawn, drawn};
-use crate::parts::{Mood, empty, escaped, head, mood, table};
+use crate::parts::{Mood, empty, escaped, head, mood, search, table};
 
 /// Workspaces of one page.
 const PAGE: usize = 50;
@@ -25,9 +25,9 @@ struct Wanted {
 
 pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
     let wanted: Wanted = asked.query();
-    let search = wanted.search.trim().to_owned();
+    let text = wanted.search.trim().to_owned();
     let listing = WorkspaceListing {
-        text: Some(search).filter(|text| !text.is_empty()),
+        text: Some(text).filter(|text| !text.is_empty()),
         after: Name::parse(&wanted.after).ok(),
         limit: PAGE,
     };
@@ -44,7 +44,8 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
             false => "There is no workspace of which you may read something.",
         };
         let all = is_part.then(|| view! { <p><a href="/workspaces">"Show all"</a></p> });
-        let filter = (is_part || page.next.is_some()).then(|| filter(&wanted));
+        let filter = (is_part || page.next.is_some())
+            .then(|| search("/workspaces", &wanted.search, "Name, title or namespace", ()));
         view! {
             {head("Workspaces".to_owned(), "The borders within which teams work.".to_owned())}
             {filter}
@@ -62,22 +63,6 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
         }
         .into_any()
     })
-}
-
-fn filter(wanted: &Wanted) -> AnyView {
-    view! {
-        <form class="filter" method="get" action="/workspaces" role="search">
-            <input
-                name="search"
-                type="search"
-                value=wanted.search.clone()
-                placeholder="Name, title or namespace"
-                aria-label="Search"
-            />
-            <button>"Show"</button>
-        </form>
-    }
-    .into_any()
 }
 
 fn row(one: &WorkspaceRow) -> AnyView {
