@@ -52,17 +52,21 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
     let op = asked.op();
     let After { after } = asked.query();
     let after = after.split_once('-').and_then(|(at, id)| Some((at.parse().ok()?, id.to_owned())));
+    let is_behind = after.is_some();
     let page = asked.app.access_request_list(&op, None, after, PAGE).await?;
     let now = op.now;
     drawn(move || {
         let (others, own): (Vec<_>, Vec<_>) = page.items.iter().partition(|one| !one.is_own);
         let (open, done): (Vec<_>, Vec<_>) =
             others.into_iter().partition(|one| one.state == AccessState::Open);
+        // What is not on this page may be on another.
+        let is_part = is_behind || page.next.is_some();
+        let nothing = |all| if is_part { "None is on this page." } else { all };
         let older = page.next.as_ref().map(|(at, id)| {
             view! { <p><a href=format!("/access?after={at}-{id}")>"Older requests"</a></p> }
         });
-        let card = |id: &'static str, title: &'static str, nothing: &'static str, of: &[_]| {
-            section(&asked, id, title, nothing, of, now)
+        let card = |id: &'static str, title: &'static str, none: &'static str, of: &[_]| {
+            section(&asked, id, title, nothing(none), of, now)
         };
         view! {
             {head("Access".to_owned(), "What people ask to be allowed, and who allows it.".to_owned())}

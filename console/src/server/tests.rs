@@ -6,15 +6,18 @@ use std::sync::Arc;
 use axum::body::{Body, to_bytes};
 use axum::http::request::Builder;
 use axum::http::{HeaderMap, Request};
-use control::App;
 use control::app::Use;
 use control::keep::{self, Location};
 use control::rest::Settings;
+use control::{App, Op};
+use model::Name;
+use model::access::Actor;
 use time::OffsetDateTime;
 use tower::ServiceExt as _;
 
 use super::*;
 
+mod access;
 mod login;
 
 const PASSWORD: &str = "a password that is long";
@@ -80,6 +83,18 @@ impl Bed {
         let set = answer.header("set-cookie").to_owned();
         assert!(set.contains("HttpOnly; SameSite=Lax"), "{set}");
         set.split(';').next().unwrap().to_owned()
+    }
+}
+
+/// What a user asks for now, past the console.
+fn op(user: &str) -> Op {
+    Op {
+        actor: Actor { user: Name::parse(user).unwrap(), groups: Default::default() },
+        limit: None,
+        request_id: "r".to_owned(),
+        now: OffsetDateTime::now_utc(),
+        message: String::new(),
+        once: None,
     }
 }
 

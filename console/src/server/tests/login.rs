@@ -1,22 +1,7 @@
 //! Login providers as pages show them, and who may do nothing yet. Coming in by one is for the tests in
 //! a browser.
 
-use control::Op;
-use model::Name;
-use model::access::Actor;
-
 use super::*;
-
-fn op() -> Op {
-    Op {
-        actor: Actor { user: Name::parse("admin").unwrap(), groups: Default::default() },
-        limit: None,
-        request_id: "r".to_owned(),
-        now: OffsetDateTime::now_utc(),
-        message: String::new(),
-        once: None,
-    }
-}
 
 /// A provider at which nobody listens.
 const CORP: &str = "
@@ -33,7 +18,7 @@ spec:
 impl Bed {
     async fn with_corp() -> Self {
         let bed = Bed::new().await;
-        bed.app.change_commit(&op(), control::read(CORP).unwrap()).await.unwrap();
+        bed.app.change_commit(&op("admin"), control::read(CORP).unwrap()).await.unwrap();
         bed
     }
 }
@@ -89,7 +74,7 @@ async fn tries_from_one_address_are_counted() {
 #[tokio::test]
 async fn who_may_do_nothing_yet_sees_whom_to_ask_and_their_settings() {
     let bed = Bed::with_corp().await;
-    bed.app.user_create(&op(), "sara", Some(PASSWORD.to_owned())).await.unwrap();
+    bed.app.user_create(&op("admin"), "sara", Some(PASSWORD.to_owned())).await.unwrap();
     let form = format!("user=sara&password={}", PASSWORD.replace(' ', "+"));
     let set = bed.send("/sign-in", "", &form).await;
     let cookie = set.header("set-cookie").split(';').next().unwrap().to_owned();
