@@ -172,8 +172,6 @@ pub struct Nack {
 /// A node is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeHeartbeat {
-    /// What it runs.
-    pub vector: Vector,
     /// [`digest::held`](crate::digest::held) of all it holds.
     pub digest: [u8; 32],
     /// The ports at which the application beside it does not answer; at most [`PORTS`](crate::PORTS).
@@ -185,8 +183,6 @@ pub struct NodeHeartbeat {
 pub struct ControlHeartbeat {
     /// Its clock, microseconds since 1970.
     pub now: i64,
-    /// The last state that it sent to this node.
-    pub vector: Vector,
 }
 
 /// A frame that is not one.
@@ -247,7 +243,6 @@ impl From<NodeFrame> for proto::NodeFrame {
                 Frame::Nack(proto::Nack { nonce: nack.nonce, reason: nack.reason })
             }
             NodeFrame::Heartbeat(heartbeat) => Frame::Heartbeat(proto::NodeHeartbeat {
-                vector: vector(heartbeat.vector),
                 digest: heartbeat.digest.to_vec(),
                 silent: heartbeat.silent.into_iter().map(u32::from).collect(),
             }),
@@ -301,7 +296,6 @@ impl TryFrom<proto::NodeFrame> for NodeFrame {
                 return Err(Malformed::Many(heartbeat.silent.len()));
             }
             Frame::Heartbeat(heartbeat) => NodeFrame::Heartbeat(NodeHeartbeat {
-                vector: read_vector(heartbeat.vector)?,
                 digest: digest(&heartbeat.digest)?,
                 silent: heartbeat.silent.into_iter().map(port).collect::<Result<_, _>>()?,
             }),
@@ -342,10 +336,9 @@ impl From<ControlFrame> for proto::ControlFrame {
                 signature: commit.signature,
                 signer: commit.signer,
             }),
-            ControlFrame::Heartbeat(heartbeat) => Frame::Heartbeat(proto::ControlHeartbeat {
-                now: heartbeat.now,
-                vector: vector(heartbeat.vector),
-            }),
+            ControlFrame::Heartbeat(heartbeat) => {
+                Frame::Heartbeat(proto::ControlHeartbeat { now: heartbeat.now })
+            }
             ControlFrame::Trust(Trust { roots, spread }) => {
                 Frame::Trust(proto::Trust { roots, spread })
             }
@@ -379,10 +372,9 @@ impl TryFrom<proto::ControlFrame> for ControlFrame {
                 signature: commit.signature,
                 signer: commit.signer,
             }),
-            Frame::Heartbeat(heartbeat) => ControlFrame::Heartbeat(ControlHeartbeat {
-                now: heartbeat.now,
-                vector: read_vector(heartbeat.vector)?,
-            }),
+            Frame::Heartbeat(heartbeat) => {
+                ControlFrame::Heartbeat(ControlHeartbeat { now: heartbeat.now })
+            }
             Frame::Trust(trust) if trust.roots.is_empty() => {
                 return Err(Malformed::Missing("roots"));
             }

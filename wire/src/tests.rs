@@ -53,11 +53,7 @@ fn every_frame_comes_back_as_it_was() {
     round(&ControlFrame::Trust(Trust { roots: vec![vec![1]], spread: 1_000 }));
     round(&NodeFrame::Ack(Ack { nonce: 1, vector: vector(), digest, rejected }));
     round(&NodeFrame::Nack(Nack { nonce: 1, reason: "other digest".into() }));
-    round(&NodeFrame::Heartbeat(NodeHeartbeat {
-        vector: vector(),
-        digest,
-        silent: [8080, 65535].into(),
-    }));
+    round(&NodeFrame::Heartbeat(NodeHeartbeat { digest, silent: [8080, 65535].into() }));
     for lane in [Lane::Revocation, Lane::Config, Lane::Endpoint, Lane::Statistics] {
         round(&ControlFrame::Begin(Begin { nonce: 1, lane, vector: vector(), resync: true }));
     }
@@ -81,7 +77,7 @@ fn every_frame_comes_back_as_it_was() {
         signature: vec![1],
         signer: vec![2],
     }));
-    round(&ControlFrame::Heartbeat(ControlHeartbeat { now: 5, vector: vector() }));
+    round(&ControlFrame::Heartbeat(ControlHeartbeat { now: 5 }));
 }
 
 #[test]
@@ -89,17 +85,18 @@ fn what_is_no_frame_is_told() {
     use crate::proto::config as proto;
     let read = |frame| NodeFrame::read(proto::NodeFrame { frame });
     assert_eq!(read(None), Err(Malformed::Empty));
-    let heartbeat = |scope: &str, digest: usize| {
+    let ack = |scope: &str, digest: usize| {
         let vector = vec![proto::ScopeRevision { scope: scope.into(), revision: 1 }];
-        read(Some(proto::node_frame::Frame::Heartbeat(proto::NodeHeartbeat {
+        let digest = vec![0; digest];
+        read(Some(proto::node_frame::Frame::Ack(proto::Ack {
             vector,
-            digest: vec![0; digest],
-            silent: Vec::new(),
+            digest,
+            ..Default::default()
         })))
     };
-    assert!(heartbeat("platform", 32).is_ok());
-    assert_eq!(heartbeat("platform", 31), Err(Malformed::Digest(31)));
-    assert!(matches!(heartbeat("elsewhere", 32), Err(Malformed::Scope(_))));
+    assert!(ack("platform", 32).is_ok());
+    assert_eq!(ack("platform", 31), Err(Malformed::Digest(31)));
+    assert!(matches!(ack("elsewhere", 32), Err(Malformed::Scope(_))));
     let begin = |lane| {
         let begin = proto::Begin { nonce: 1, lane, vector: Vec::new(), resync: false };
         let frame = Some(proto::control_frame::Frame::Begin(begin));

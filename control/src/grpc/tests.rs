@@ -288,7 +288,6 @@ async fn an_idle_stream_says_that_it_is_there_and_ends_when_the_server_stops() {
     stream.take(&mut node).await;
     match stream.next().await.unwrap().unwrap() {
         wire::ControlFrame::Heartbeat(heartbeat) => {
-            assert_eq!(heartbeat.vector, node.vector);
             let behind = micros(OffsetDateTime::now_utc()) - heartbeat.now;
             assert!((0..5_000_000).contains(&behind), "{behind}");
         }

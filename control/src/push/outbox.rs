@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use wire::{
     BATCH, BATCH_BYTES, Begin, Commit, ControlFrame, ControlHeartbeat, Envelope, Lane, Trust,
-    Vector,
 };
 
 use crate::ca::Authority;
@@ -65,9 +64,9 @@ impl Outbox {
     }
 
     /// Who still has frames to come knows that we are there.
-    pub(crate) fn heartbeat(&mut self, now: i64, vector: Vector) {
+    pub(crate) fn heartbeat(&mut self, now: i64) {
         if self.is_empty() {
-            self.heartbeat = Some(ControlHeartbeat { now, vector });
+            self.heartbeat = Some(ControlHeartbeat { now });
         }
     }
 

@@ -60,8 +60,8 @@ pub enum Action {
     Stands(Standing),
     /// Send a transaction.
     Transact(Transaction),
-    /// Say that we are there, and what the node was sent last.
-    Heartbeat(Vector),
+    /// Say that we are there.
+    Heartbeat,
     /// The node runs what it was sent.
     Landed {
         /// What.
@@ -137,7 +137,6 @@ pub struct Session {
     answered: Option<u64>,
     /// Transactions that were refused one after the other.
     refused: u32,
-    sent: Vector,
     /// Whom it is to believe.
     trust: Option<Arc<Trust>>,
     /// Whether it can be told so.
@@ -157,7 +156,6 @@ impl Session {
             nonce: 0,
             answered: None,
             refused: 0,
-            sent: Vector::new(),
             trust: None,
             takes_trust: false,
             unsigned: false,
@@ -331,7 +329,7 @@ impl Session {
         }
         if now >= self.said + HEARTBEAT {
             self.said = now;
-            actions.push(Action::Heartbeat(self.sent.clone()));
+            actions.push(Action::Heartbeat);
         }
     }
 
@@ -339,7 +337,6 @@ impl Session {
         self.nonce += 1;
         self.said = now;
         self.unsigned = false;
-        self.sent = self.target.vector.clone();
         let to = Arc::clone(&self.target);
         let flying = Arc::clone(&to);
         self.phase = Phase::Flying { nonce: self.nonce, to: flying, until: now + FLIGHT };

@@ -197,9 +197,7 @@ impl<'p> Stream<'p> {
                 self.outbox.push(transfer);
                 self.push.fleet.pushed();
             }
-            Action::Heartbeat(vector) => {
-                self.outbox.heartbeat(micros(self.push.clock.now()), vector);
-            }
+            Action::Heartbeat => self.outbox.heartbeat(micros(self.push.clock.now())),
             Action::Landed { snapshot, rejected } => {
                 fleet.landed(&self.ticket, &snapshot, rejected);
             }

@@ -405,7 +405,7 @@ async fn follow(inner: &Inner, mut frames: Streaming<NodeFrame>, say: &Say) -> O
                 NodeFrame::Nack(_) | NodeFrame::Heartbeat(_) => {}
             },
             _ = beat.tick() => {
-                let heartbeat = ControlHeartbeat { now: now(), vector: at.clone() };
+                let heartbeat = ControlHeartbeat { now: now() };
                 say.send(Ok(ControlFrame::Heartbeat(heartbeat))).await.ok()?;
             }
         }

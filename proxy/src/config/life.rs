@@ -13,7 +13,7 @@ use model::identity::Peer;
 use model::workload::Workload;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep_until};
-use wire::{ControlFrame, Rejection, Standing, Trust, Vector};
+use wire::{Rejection, Standing, Trust, Vector};
 
 use super::compiler::{Compiler, Seat};
 use super::counter::Counter;
@@ -413,9 +413,6 @@ impl Life {
                 self.ground.status.change(|standing| {
                     standing.heard = Some(SystemTime::now());
                     standing.trouble = None;
-                    if let ControlFrame::Heartbeat(heartbeat) = &frame {
-                        standing.confirm(&heartbeat.vector);
-                    }
                 });
                 Some(Event::Frame(frame))
             }

@@ -353,9 +353,8 @@ impl Session {
             }
             Phase::Open { greeted: true, .. } if self.said + HEARTBEAT <= now.at => {
                 self.said = now.at;
-                let (vector, digest) = (self.held.vector.clone(), self.held.digest);
-                let silent = self.silent.clone();
-                let heartbeat = NodeHeartbeat { vector, digest, silent };
+                let (digest, silent) = (self.held.digest, self.silent.clone());
+                let heartbeat = NodeHeartbeat { digest, silent };
                 vec![Action::Say(NodeFrame::Heartbeat(heartbeat))]
             }
             Phase::Open { greeted: false, .. } => {

@@ -127,13 +127,6 @@ impl Standing {
         self.applied += 1;
     }
 
-    /// Control says what it sent last; if that is what was kept on disk, it is as good as sent.
-    pub(crate) fn confirm(&mut self, vector: &Vector) {
-        if self.source == Source::Disk && self.vector == *vector {
-            self.source = Source::Server;
-        }
-    }
-
     /// How long ago it was certain that what is served is what control wants.
     fn age(&self) -> Option<Duration> {
         let known = if self.source == Source::Server { self.heard } else { self.issued };

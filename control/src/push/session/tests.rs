@@ -115,11 +115,7 @@ impl Node {
     }
 
     fn heartbeat(&self) -> NodeFrame {
-        NodeFrame::Heartbeat(NodeHeartbeat {
-            vector: self.vector.clone(),
-            digest: self.digest(),
-            silent: [].into(),
-        })
+        NodeFrame::Heartbeat(NodeHeartbeat { digest: self.digest(), silent: [].into() })
     }
 }
 
@@ -155,7 +151,7 @@ impl Stream {
                 Action::Greeted { .. }
                 | Action::Trust(_)
                 | Action::Stands(_)
-                | Action::Heartbeat(_)
+                | Action::Heartbeat
                 | Action::Rejects(_)
                 | Action::Refused { .. } => {}
             }
@@ -379,7 +375,7 @@ fn silence_ends_a_stream_and_so_does_no_answer_to_a_transaction() {
     let ended = loop {
         let now = session.deadline();
         let actions = session.on(Event::Tick, now);
-        beats += actions.iter().filter(|one| matches!(one, Action::Heartbeat(_))).count();
+        beats += actions.iter().filter(|one| matches!(one, Action::Heartbeat)).count();
         if let Some(ended) = ends(&actions) {
             assert_eq!(now - start, GONE);
             break ended;

@@ -106,7 +106,7 @@ pub(crate) fn objects(all: &[Envelope]) -> held::Objects {
 }
 
 fn heartbeat() -> Event {
-    Event::Frame(ControlFrame::Heartbeat(ControlHeartbeat { now: 0, vector: Vector::new() }))
+    Event::Frame(ControlFrame::Heartbeat(ControlHeartbeat { now: 0 }))
 }
 
 fn is_nack(action: &Action, word: &str) -> bool {
