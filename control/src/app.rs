@@ -39,12 +39,15 @@ mod plan;
 mod request;
 mod resource;
 mod rollout;
+mod roster;
 mod session;
 mod sight;
 mod token;
 mod traffic;
 pub(crate) mod user;
 mod workspace;
+
+use roster::Roster;
 
 pub(crate) use access_request::FIELD;
 
@@ -92,6 +95,7 @@ pub struct App {
     cores: Arc<Semaphore>,
     /// The nodes of this server, once it serves some.
     fleet: OnceLock<Arc<Fleet>>,
+    roster: Roster,
     /// What nodes count of requests.
     traffic: Arc<Traffic>,
     /// When answers to earlier requests were last swept, in microseconds since 1970.
@@ -127,6 +131,7 @@ impl App {
             providers: Providers::new(),
             cores: Arc::new(Semaphore::new(cores)),
             fleet: OnceLock::new(),
+            roster: Roster::default(),
             traffic: Arc::default(),
             swept: AtomicI64::new(0),
         }

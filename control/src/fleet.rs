@@ -9,6 +9,8 @@
 //! until each node says what is.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -35,8 +37,39 @@ const LOST: i64 = 30_000_000;
 /// How often it is asked who that is.
 const ROUND: Duration = Duration::from_secs(30);
 
-/// A scope's revision, and since when a node runs it.
-pub type Running = BTreeMap<store::Scope, (i64, i64)>;
+/// What a node runs of each scope: the revision, and since when.
+#[derive(Debug, Default)]
+pub struct Running {
+    vector: BTreeMap<store::Scope, (i64, i64)>,
+    /// How many of them were newer as of a revision: thousands of nodes with hundreds of scopes each
+    /// are compared once for each revision.
+    behind: Mutex<Option<(i64, usize)>>,
+}
+
+impl Running {
+    /// How many scopes are newer as of a revision; `count` counts them.
+    pub(crate) fn behind(&self, revision: i64, count: impl FnOnce() -> usize) -> usize {
+        let mut behind = self.behind.lock().unwrap_or_else(PoisonError::into_inner);
+        match *behind {
+            Some((at, counted)) if at == revision => counted,
+            Some(_) | None => behind.insert((revision, count())).1,
+        }
+    }
+}
+
+impl From<BTreeMap<store::Scope, (i64, i64)>> for Running {
+    fn from(vector: BTreeMap<store::Scope, (i64, i64)>) -> Self {
+        Running { vector, behind: Mutex::default() }
+    }
+}
+
+impl Deref for Running {
+    type Target = BTreeMap<store::Scope, (i64, i64)>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.vector
+    }
+}
 
 /// Whether a node is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,6 +147,8 @@ pub struct Fleet {
     memory: Mutex<Memory>,
     /// Wakes whoever writes.
     unwritten: tokio::sync::Notify,
+    /// How often more was written than that nodes are still there.
+    writes: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -147,7 +182,7 @@ struct Written {
     version: String,
     seen: i64,
     connected: bool,
-    running: Running,
+    running: BTreeMap<store::Scope, (i64, i64)>,
     standing: Option<Standing>,
 }
 
@@ -155,7 +190,7 @@ impl Fleet {
     /// Over `store`.
     pub fn new(store: Store, clock: Clock) -> Self {
         let (memory, unwritten) = (Mutex::default(), tokio::sync::Notify::new());
-        Fleet { store, clock, memory, unwritten }
+        Fleet { store, clock, memory, unwritten, writes: AtomicU64::new(0) }
     }
 
     /// What was counted since the start.
@@ -191,7 +226,7 @@ impl Fleet {
         let fresh = || Live {
             node: node.clone(),
             stream: None,
-            running: Arc::new(running),
+            running: Arc::new(running.into()),
             rejected: Vec::new(),
             silent: BTreeSet::new(),
             standing: None,
@@ -350,6 +385,11 @@ impl Fleet {
             Ok(unknown) => {
                 unsure.ids.clear();
                 let mut memory = self.memory();
+                let is_news =
+                    |one: &Heard| memory.nodes.get(&one.id).is_none_or(|it| it.is_news(one));
+                if batch.iter().any(is_news) {
+                    self.writes.fetch_add(1, Ordering::Release);
+                }
                 for one in &batch {
                     if let Some(live) = memory.nodes.get_mut(&one.id) {
                         live.wrote(one);
@@ -368,6 +408,11 @@ impl Fleet {
                 Vec::new()
             }
         }
+    }
+
+    /// How often more was written than that nodes are still there.
+    pub(crate) fn writes(&self) -> u64 {
+        self.writes.load(Ordering::Acquire)
     }
 
     fn batch(&self) -> Vec<Heard> {
@@ -430,7 +475,7 @@ impl Live {
         let is = |(scope, revision): (&store::Scope, &i64)| {
             (scope.clone(), (*revision, since(scope, *revision)))
         };
-        self.running = Arc::new(vector.iter().map(is).collect());
+        self.running = Arc::new(vector.iter().map(is).collect::<BTreeMap<_, _>>().into());
     }
 
     fn unwritten(&self) -> Heard {
@@ -447,6 +492,12 @@ impl Live {
             standing: self.standing.clone().filter(|is| self.written.standing.as_ref() != Some(is)),
             left: was.keys().filter(|scope| !is.contains_key(*scope)).cloned().collect(),
         }
+    }
+
+    /// Whether the store learns more of it than when it was heard of.
+    fn is_news(&self, heard: &Heard) -> bool {
+        let is_silent = heard.version.is_none() && heard.standing.is_none();
+        !is_silent || heard.connected != self.written.connected
     }
 
     fn wrote(&mut self, heard: &Heard) {

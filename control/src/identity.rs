@@ -84,6 +84,7 @@ impl Identities {
             standing: None,
         };
         let id = self.store.node_join(&row).await.map_err(failed)?;
+        self.app.node_changed();
         tracing::info!(node = id, "{node} joined by the token {}", token.id);
         self.certified(&node, id, &request, now, None).await
     }
@@ -181,6 +182,7 @@ impl Identities {
         let issued = self.ca.certify(node, &id, &serial, request, now).await.map_err(failed)?;
         let certificate = Certificate { serial, expires: micros(issued.expires) };
         let is_noted = self.store.node_certify(&id, &certificate, by).await.map_err(failed)?;
+        self.app.node_changed();
         if !is_noted {
             return Err(match self.store.node(&id).await.map_err(failed)? {
                 None => Status::unauthenticated(FORGOTTEN),

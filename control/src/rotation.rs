@@ -183,8 +183,8 @@ pub fn decide(roots: &Roots, nodes: &[Node], act: Act) -> Result<Decision, Refus
 }
 
 /// The nodes that hold the next step back.
-pub fn holding(roots: &Roots, nodes: &[Node]) -> Vec<Holding> {
-    let held = nodes.iter().filter_map(|node| {
+pub fn holding<'n>(roots: &Roots, nodes: impl IntoIterator<Item = &'n Node>) -> Vec<Holding> {
+    let held = nodes.into_iter().filter_map(|node| {
         let (why, since) = match Phase::of(roots) {
             Phase::Resting => return None,
             Phase::Trusting => {

@@ -1,5 +1,7 @@
 //! The authorities of the installation, and how one root follows another.
 
+use std::borrow::Borrow;
+
 use store::authority::{Authority, Kind, State, Step};
 use store::node::Node;
 
@@ -30,8 +32,8 @@ impl App {
     /// [`Refusal`].
     pub async fn authority_show(&self, op: &Op) -> Result<Authorities, Refusal> {
         self.admin(op, Refusal::nothing).await?;
-        let (all, roots, nodes) = self.authorities().await?;
-        shown(&all, &roots, &nodes)
+        let (all, roots) = self.authorities().await?;
+        shown(&all, &roots, &self.nodes().await?)
     }
 
     /// Takes a step of a rotation, out of the phase `from` if that is said, and says so; the nodes that it left behind, and the authorities
@@ -46,7 +48,9 @@ impl App {
         from: Option<Phase>,
     ) -> Result<(Vec<Holding>, Authorities), Refusal> {
         self.admin(op, Refusal::nothing).await?;
-        let (all, roots, nodes) = self.authorities().await?;
+        let (all, roots) = self.authorities().await?;
+        // Nobody is left behind for what an older copy says of them.
+        let nodes = self.store.node_list().await?;
         let is = Phase::of(&roots);
         if let Some(wanted) = from.filter(|from| *from != is) {
             return Err(Refusal::Rotation(Refused::Elsewhere { is, wanted }));
@@ -62,18 +66,22 @@ impl App {
         if !self.store.authority_step(&step, &said).await.map_err(failed)? {
             return Err(Refusal::Busy);
         }
-        let (all, roots, nodes) = self.authorities().await?;
+        let ((all, roots), nodes) = (self.authorities().await?, self.store.node_list().await?);
         Ok((decision.left, shown(&all, &roots, &nodes)?))
     }
 
-    async fn authorities(&self) -> Result<(Vec<Authority>, Roots, Vec<Node>), Refusal> {
+    async fn authorities(&self) -> Result<(Vec<Authority>, Roots), Refusal> {
         let all = self.store.authority_list(None).await?;
         let roots = Roots::read(&all).map_err(failed)?.ok_or(Refusal::NoRoot)?;
-        Ok((all, roots, self.store.node_list().await?))
+        Ok((all, roots))
     }
 }
 
-fn shown(all: &[Authority], roots: &Roots, nodes: &[Node]) -> Result<Authorities, Refusal> {
+fn shown(
+    all: &[Authority],
+    roots: &Roots,
+    nodes: &[impl Borrow<Node>],
+) -> Result<Authorities, Refusal> {
     let intermediates = all.iter().filter(|one| one.kind == Kind::Intermediate);
     let with_root = |one: &Authority| {
         let certificate = crate::ca::read(&one.certificate).map_err(failed)?;
@@ -84,7 +92,7 @@ fn shown(all: &[Authority], roots: &Roots, nodes: &[Node]) -> Result<Authorities
         phase: Phase::of(roots),
         roots: roots.all().cloned().collect(),
         intermediates: intermediates.map(with_root).collect::<Result<_, _>>()?,
-        holding: rotation::holding(roots, nodes),
+        holding: rotation::holding(roots, nodes.iter().map(Borrow::borrow)),
         nodes: nodes.len(),
     })
 }

@@ -70,7 +70,7 @@ impl App {
         }
         let rejected = fleet.map(|fleet| fleet.rejected(&node.id)).unwrap_or_default();
         let state = NodeState::of(node.connected, node.last_seen, now);
-        let running = Arc::new(self.store.node_vector(&node.id).await?);
+        let running = Arc::new(self.store.node_vector(&node.id).await?.into());
         Ok(NodeNow { state, running, rejected, silent: BTreeSet::new() })
     }
 }
@@ -91,6 +91,10 @@ pub(super) fn live(world: &World, node: &Node, now: NodeNow) -> Live {
 
 /// How many of the scopes that a node runs are newer here.
 pub(super) fn behind(world: &World, running: &Running) -> usize {
+    running.behind(world.revision, || count_behind(world, running))
+}
+
+fn count_behind(world: &World, running: &Running) -> usize {
     // Scopes are never taken away, so a node that runs as many as there are runs these. Of thousands
     // of nodes that saves the comparison of hundreds of names each.
     if running.len() == world.scopes.len() {

@@ -1,6 +1,7 @@
 //! Nodes as people see them: who they are, and what each runs of what one may read.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use model::access::Rights;
 use model::{Kind, Scope};
@@ -70,7 +71,7 @@ impl App {
             let health = Health::of(&world, &mut reader, &node, &now);
             page.clusters.entry(node.cluster.clone()).or_default().add(&health);
             if listing.shows(&node, &health) && items.len() <= listing.limit {
-                items.push((node, now));
+                items.push((Arc::clone(&node), now));
             }
         }
         if items.len() > listing.limit {
@@ -79,7 +80,7 @@ impl App {
         }
         let shown = items.into_iter().map(|(node, now)| {
             let live = seen(live(&world, &node, now), &mut reader);
-            (node, live)
+            (Node::clone(&node), live)
         });
         page.items = shown.collect();
         Ok(page)
@@ -90,16 +91,14 @@ impl App {
         &self,
         reader: &mut Reader,
         now: OffsetDateTime,
-    ) -> Result<Vec<(Node, NodeNow)>, Refusal> {
+    ) -> Result<Vec<(Arc<Node>, NodeNow)>, Refusal> {
         let mut nodes = Vec::new();
-        for node in self.store.node_list().await? {
-            let now = self.now(&node, micros(now)).await?;
+        for node in self.nodes().await?.iter() {
+            let now = self.now(node, micros(now)).await?;
             if reader.sees(&now) {
-                nodes.push((node, now));
+                nodes.push((Arc::clone(node), now));
             }
         }
-        // Databases order letters each in their own way, and places are compared here.
-        nodes.sort_by(|(one, _), (other, _)| rank(one).cmp(&rank(other)));
         Ok(nodes)
     }
 
@@ -110,8 +109,8 @@ impl App {
     /// [`Refusal::Store`].
     pub async fn node_pulse(&self, now: OffsetDateTime) -> Result<String, Refusal> {
         let mut pulse = String::new();
-        for node in self.store.node_list().await? {
-            let NodeNow { state, running, rejected, silent } = self.now(&node, micros(now)).await?;
+        for node in self.nodes().await?.iter() {
+            let NodeNow { state, running, rejected, silent } = self.now(node, micros(now)).await?;
             let last = running.values().map(|(_, applied)| *applied).max().unwrap_or_default();
             let state = state.as_str();
             pulse.push_str(&format!("{} {state} {last} {rejected:?} {silent:?}\n", node.id));
@@ -146,7 +145,9 @@ impl App {
         let node = self.store.node(id).await?.ok_or_else(none)?;
         let detail = format!("{} {} {}", node.cluster, node.kind, node.name);
         let said = op.said("forget", &format!("node {id}"), detail);
-        if self.store.node_forget(id, &said).await? { Ok(()) } else { Err(none()) }
+        let was_there = self.store.node_forget(id, &said).await?;
+        self.node_changed();
+        if was_there { Ok(()) } else { Err(none()) }
     }
 }
 
@@ -239,7 +240,8 @@ impl NodeListing {
     }
 }
 
-fn rank(node: &Node) -> [&String; 3] {
+/// By what nodes are in order.
+pub(super) fn rank(node: &Node) -> [&String; 3] {
     [&node.cluster, &node.kind, &node.name]
 }
 

@@ -96,8 +96,8 @@ impl App {
     /// What every node runs of a scope, without those that nobody waits for.
     pub(super) async fn runs(&self, scope: &Scope, now: i64) -> Result<Vec<Runs>, Refusal> {
         let mut all = Vec::new();
-        for node in self.store.node_list().await? {
-            let NodeNow { state, running, rejected, .. } = self.now(&node, now).await?;
+        for node in self.nodes().await?.iter() {
+            let NodeNow { state, running, rejected, .. } = self.now(node, now).await?;
             if state == NodeState::Away && now.saturating_sub(node.last_seen) >= GONE {
                 continue;
             }
@@ -117,8 +117,8 @@ impl App {
         let world = self.world().await?;
         let rights = rights(op, &world);
         let (mut complete, mut nodes) = (true, Vec::new());
-        for node in self.store.node_list().await? {
-            let NodeNow { state, running, rejected, .. } = self.now(&node, now).await?;
+        for node in self.nodes().await?.iter() {
+            let NodeNow { state, running, rejected, .. } = self.now(node, now).await?;
             let applied = scopes.iter().map(|scope| match running.get(scope) {
                 Some((at, when)) if *at >= revision => Some(*when),
                 Some(_) | None => None,
@@ -135,7 +135,7 @@ impl App {
             }
             let rejected = rejected.iter().filter_map(|one| rejection(&world, one));
             let rejected = rejected.filter(|one| reads_any(&rights, &one.scope)).collect();
-            let Node { id, name, cluster, kind, .. } = node;
+            let Node { id, name, cluster, kind, .. } = Node::clone(node);
             let applied = applied.map(time);
             nodes.push(Rolled { id, name, cluster, kind, state, applied, rejected });
         }

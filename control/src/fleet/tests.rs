@@ -43,6 +43,7 @@ impl Bed {
             standing: None,
         };
         self.world.store.node_join(&node).await.unwrap();
+        self.app.node_changed();
         node
     }
 

@@ -3,6 +3,7 @@
 use store::node::{Heard, Node};
 
 use super::*;
+use crate::app::roster::OLDEST;
 use crate::app::{NodeListing, WorkspaceListing};
 
 impl Bed {
@@ -58,6 +59,26 @@ async fn nodes_come_in_pages_with_counts_of_all_that_may_be_seen() {
     let (own, next, clusters) = names("sara", &two).await;
     assert_eq!((own.as_str(), next), ("east/b west/a", None));
     assert_eq!(clusters["east"].nodes, 1, "what runs nothing of the shop's is not counted");
+}
+
+#[tokio::test]
+async fn nodes_are_read_once_for_all_who_look_and_anew_when_one_changed() {
+    let bed = Bed::shop().await;
+    let shop = Scope::Workspace(name("shop"));
+    let all = NodeListing { limit: 9, ..NodeListing::default() };
+    let count = async || bed.app.node_list(&op("root"), &all).await.unwrap().items.len();
+    bed.node("east", "a", &shop, 1).await;
+    assert_eq!(count().await, 1);
+    let (one, other) = (bed.app.nodes().await.unwrap(), bed.app.nodes().await.unwrap());
+    assert!(Arc::ptr_eq(&one, &other));
+    // As another server does it.
+    bed.node("east", "b", &shop, 1).await;
+    tokio::time::pause();
+    tokio::time::advance(OLDEST).await;
+    tokio::time::resume();
+    assert_eq!(count().await, 2);
+    bed.app.node_forget(&op("root"), "east-a").await.unwrap();
+    assert_eq!(count().await, 1, "what this server does is seen at once");
 }
 
 #[tokio::test]
