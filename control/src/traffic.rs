@@ -10,10 +10,12 @@
 //! others of its scope, so sums stay true.
 //! A restart forgets it all; and each server knows of those nodes that tell it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use foldhash::HashMap;
 use model::Scope;
+use slab::Slab;
 use store::decision::Teller;
 use wire::{Caller, Counts, Key, OUTCOMES, Series, Side};
 
@@ -31,6 +33,8 @@ const SERIES: usize = 10_000;
 const OF_A_SCOPE: usize = 4_000;
 /// How often it is looked what is over, in microseconds.
 const SWEEP: i64 = 10_000_000;
+/// Series that are looked at in one go.
+const PIECE: usize = 128;
 /// A node that told nothing for so long is not heard, in microseconds.
 const SILENT: i64 = 15_000_000;
 
@@ -72,7 +76,9 @@ pub struct Traffic(Mutex<Window>);
 
 #[derive(Debug, Default)]
 struct Window {
-    series: HashMap<Arc<Label>, Counted>,
+    series: Slab<(Arc<Label>, Counted)>,
+    /// Where each label is among them.
+    places: HashMap<Arc<Label>, usize>,
     /// How many series each scope has.
     of_scope: BTreeMap<Scope, usize>,
     nodes: HashMap<String, Heard>,
@@ -142,10 +148,13 @@ impl Traffic {
         mut wanted: impl FnMut(&Label) -> Option<K>,
     ) -> HashMap<K, BTreeMap<i64, Cell>> {
         let first = grain.first(window, now);
-        let mut sums: HashMap<K, BTreeMap<i64, Cell>> = HashMap::new();
-        self.each(grain, first, &mut wanted, |key, cells| {
-            let sum = sums.entry(key).or_default();
-            cells.for_each(|(at, cell)| sum.entry(at).or_default().merge(cell));
+        let mut sums: HashMap<K, BTreeMap<i64, Cell>> = HashMap::default();
+        self.each(&mut wanted, |key, counted| {
+            let mut cells = counted.ring(grain).since(first).peekable();
+            if cells.peek().is_some() {
+                let sum = sums.entry(key).or_default();
+                cells.for_each(|(at, cell)| sum.entry(at).or_default().merge(cell));
+            }
         });
         sums
     }
@@ -158,10 +167,12 @@ impl Traffic {
         mut wanted: impl FnMut(&Label) -> Option<K>,
     ) -> HashMap<K, Cell> {
         let first = grain.first(window, now);
-        let mut sums: HashMap<K, Cell> = HashMap::new();
-        self.each(grain, first, &mut wanted, |key, cells| {
-            let sum = sums.entry(key).or_default();
-            cells.for_each(|(_, cell)| sum.merge(cell));
+        let mut sums: HashMap<K, Cell> = HashMap::default();
+        sums.reserve(self.window().series.len());
+        self.each(&mut wanted, |key, counted| {
+            if let Some(sum) = counted.ring(grain).sum_since(first) {
+                sums.entry(key).or_default().merge(&sum);
+            }
         });
         sums
     }
@@ -174,34 +185,36 @@ impl Traffic {
         mut wanted: impl FnMut(&Label) -> Option<K>,
     ) -> HashMap<K, [u64; OUTCOMES]> {
         let first = grain.first(window, now);
-        let mut sums: HashMap<K, [u64; OUTCOMES]> = HashMap::new();
-        self.each(grain, first, &mut wanted, |key, cells| {
-            let sum = sums.entry(key).or_default();
-            cells.for_each(|(_, cell)| ring::add(sum, &cell.outcomes));
+        let mut sums: HashMap<K, [u64; OUTCOMES]> = HashMap::default();
+        self.each(&mut wanted, |key, counted| {
+            if let Some(sum) = counted.ring(grain).outcomes_since(first) {
+                ring::add(sums.entry(key).or_default(), &sum);
+            }
         });
         sums
     }
 
-    /// Gives every series that `wanted` makes something of, with its steps from `first` on if it
-    /// has some.
+    /// Gives every series that `wanted` makes something of.
     fn each<K>(
         &self,
-        grain: Grain,
-        first: i64,
         wanted: &mut dyn FnMut(&Label) -> Option<K>,
-        mut give: impl FnMut(K, &mut dyn Iterator<Item = (i64, &Cell)>),
+        mut give: impl FnMut(K, &Counted),
     ) {
-        // What is wanted is found out while nodes go on telling.
-        let labels: Vec<_> = self.window().series.keys().cloned().collect();
-        let labels = labels.into_iter().filter_map(|label| Some((wanted(&label)?, label)));
-        let labels: Vec<_> = labels.collect();
-        let held = self.window();
-        for (key, label) in labels {
-            let Some(counted) = held.series.get(&label) else { continue };
-            let mut cells = counted.ring(grain).since(first).peekable();
-            if cells.peek().is_some() {
-                give(key, &mut cells);
+        let mut from = 0;
+        loop {
+            // Between two pieces nodes go on telling.
+            let held = self.window();
+            let until = held.series.capacity().min(from + PIECE);
+            let some = (from..until).filter_map(|place| held.series.get(place));
+            for (label, counted) in some {
+                if let Some(key) = wanted(label) {
+                    give(key, counted);
+                }
             }
+            if until == held.series.capacity() {
+                break;
+            }
+            from = until;
         }
     }
 
@@ -235,13 +248,17 @@ impl Window {
             self.figures.folded = self.figures.folded.saturating_add(requests);
             label.others()
         };
-        let counted = match self.series.get_mut(&label) {
-            Some(counted) => counted,
+        let place = match self.places.get(&label) {
+            Some(place) => *place,
             None => {
                 *self.of_scope.entry(label.scope.clone()).or_default() += 1;
-                self.series.entry(Arc::new(label)).or_default()
+                let label = Arc::new(label);
+                let place = self.series.insert((Arc::clone(&label), Counted::default()));
+                self.places.insert(label, place);
+                place
             }
         };
+        let (_, counted) = &mut self.series[place];
         counted.fine.add(FINE, cell, (from, to), now);
         counted.coarse.add(COARSE, cell, (from, to), now);
     }
@@ -251,7 +268,7 @@ impl Window {
     fn has_room(&self, label: &Label) -> bool {
         let own = self.of_scope.get(&label.scope).copied().unwrap_or_default();
         let left = SERIES.saturating_sub(self.series.len() - own);
-        own < OF_A_SCOPE.min(left / 2) || self.series.contains_key(label)
+        own < OF_A_SCOPE.min(left / 2) || self.places.contains_key(label)
     }
 
     /// Lets go of what is over, once in a while.
@@ -260,13 +277,17 @@ impl Window {
             return;
         }
         self.swept = now;
-        self.series.retain(|_, counted| {
+        self.series.retain(|_, (label, counted)| {
             counted.fine.trim(FINE, now);
             counted.coarse.trim(COARSE, now);
-            !counted.coarse.is_empty()
+            let is_over = counted.coarse.is_empty();
+            if is_over {
+                self.places.remove(label);
+            }
+            !is_over
         });
         self.of_scope.clear();
-        for label in self.series.keys() {
+        for label in self.places.keys() {
             *self.of_scope.entry(label.scope.clone()).or_default() += 1;
         }
         self.nodes.retain(|_, heard| now - heard.at < WINDOW);

@@ -22,12 +22,14 @@ use crate::claims::Grounds;
 use crate::cost::Cost;
 use crate::refusal::Refusal;
 
+mod apis;
 mod aside;
 mod found;
 mod view;
 
 pub use aside::Unreadable;
 
+pub(crate) use apis::Belongings;
 pub(crate) use found::{Found, resource};
 
 /// The hub's own objects; those of clusters come with the fleet.
@@ -79,6 +81,8 @@ pub struct World {
     pub(crate) grounds: Grounds,
     /// What the objects of each kind in a namespace take.
     pub(crate) taken: OrdMap<(Name, Kind), Cost>,
+    /// What belongs to which Api, once somebody wants to know.
+    belongings: OnceLock<Arc<Belongings>>,
     /// What the proxies make of them all, once somebody wants to know.
     assembly: OnceLock<Arc<Assembly>>,
     /// What they made of an older world; what did not change since is taken over from it.
@@ -181,6 +185,7 @@ impl World {
         if changed.borders {
             self.directory = Arc::new(Directory::new(self.people()));
         }
+        self.belongings.take();
         if changed.traffic {
             self.older = self.assembly.take().or(self.older.take());
         }
@@ -194,6 +199,11 @@ impl World {
             let resources = objects.map(|object| object.resource.clone()).collect();
             Arc::new(table::assemble(self.input(resources), self.older.as_deref()))
         })
+    }
+
+    /// What belongs to which Api.
+    pub(crate) fn belongings(&self) -> &Belongings {
+        self.belongings.get_or_init(|| Arc::new(Belongings::of(self)))
     }
 
     /// These objects, beside all that cannot be read.
@@ -247,7 +257,7 @@ impl World {
 
     /// Whether a namespace belongs to a scope.
     pub(crate) fn is_in(&self, namespace: &Name, scope: &Scope) -> bool {
-        self.directory.scope(namespace) == *scope
+        self.directory.is_in(namespace.as_str(), scope)
     }
 
     fn give_back(&mut self, key: &Key, cost: Cost) {

@@ -159,6 +159,17 @@ impl Rights {
         self.held.iter().any(allows) && self.limit.iter().all(allows)
     }
 
+    /// Whether each object of this kind may be read in `scope`, whatever Api it belongs to.
+    pub fn reads_all(&self, kind: Kind, scope: &Scope) -> bool {
+        let allows = |held: &Held| {
+            let mut rules = held.rules.iter();
+            held.apis.is_none()
+                && held.is_in(scope)
+                && rules.any(|rule| rule.allows(Verb::Read, kind))
+        };
+        self.held.iter().any(allows) && self.limit.iter().all(allows)
+    }
+
     /// Whether an actor of these rights may grant `rules` on `apis` (all if there are none) in
     /// `scope`: only what they hold there themselves. Names what they lack.
     ///

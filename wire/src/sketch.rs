@@ -53,6 +53,9 @@ impl Sketch {
 
     /// Adds all of another one.
     pub fn merge(&mut self, other: &Sketch) {
+        if self.buckets.is_empty() {
+            return self.buckets.clone_from(&other.buckets);
+        }
         // Both are in order, so what lies where something lies already is found on one walk.
         let mut at = 0;
         for (place, count) in &other.buckets {
@@ -64,6 +67,23 @@ impl Sketch {
                 Some(_) | None => self.buckets.insert(at, (*place, *count)),
             }
         }
+    }
+
+    /// Takes away all of another one that was added before. What lay in a bucket beyond four thousand
+    /// million was not counted, and is not given back.
+    pub fn take(&mut self, other: &Sketch) {
+        let mut at = 0;
+        for (place, count) in &other.buckets {
+            while self.buckets.get(at).is_some_and(|(own, _)| own < place) {
+                at += 1;
+            }
+            if let Some((own, sum)) = self.buckets.get_mut(at)
+                && own == place
+            {
+                *sum = sum.saturating_sub(*count);
+            }
+        }
+        self.buckets.retain(|(_, count)| *count > 0);
     }
 
     /// The buckets in which something lies, in order.

@@ -1,19 +1,19 @@
 //! The catalogue: every Api with whose it is, where in its life, and how its requests go.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::api::{Api, LABEL, Lifecycle};
+use foldhash::HashMap;
+use model::api::{Api, Lifecycle};
 use model::{Key, Kind, Name, Resource, Scope};
 use time::OffsetDateTime;
 use wire::Side;
 
 use super::resource::Page;
-use super::sight::Sight;
+use super::sight::{Reach, Reaches, Sight};
 use super::traffic::Eyes;
 use super::{App, Op};
-use crate::draft::api_of;
 use crate::moment::{micros, time};
 use crate::refusal::Refusal;
 use crate::traffic::{COARSE, Cell, FINE, Grain, Label, Traffic};
@@ -206,25 +206,23 @@ fn found(sight: &Sight, wanted: impl Fn(&Key, &Api) -> bool) -> Vec<Found> {
 
 /// Tells each Api what belongs to it and may be seen: how many routes, and what changed last.
 fn belongings(rows: &mut [Found], sight: &Sight) {
-    let directory = &sight.world.directory;
-    let places = rows.iter().enumerate();
-    let places = places.map(|(at, found)| (found.of(), at));
-    let places: HashMap<_, _> = places.collect();
-    let names: HashSet<_> = places.keys().map(|(_, name)| name.as_str().to_owned()).collect();
-    for (key, object) in sight.world.objects.iter().filter(|(key, _)| key.kind != Kind::Api) {
-        // Most of what there is belongs to others.
-        let said = object.resource.meta().labels.get(LABEL);
-        if said.is_none_or(|said| !names.contains(said)) {
-            continue;
+    let (world, mut reaches) = (&sight.world, Reaches::default());
+    for found in rows {
+        for one in world.belongings().all(&found.row.key.name) {
+            let key = &one.key;
+            if !world.is_in(&key.namespace, &found.scope) {
+                continue;
+            }
+            let is_seen = match reaches.of(&sight.rights, key.kind, &found.scope) {
+                Reach::All => true,
+                Reach::Some => sight.object(key).is_some(),
+                Reach::Nothing => false,
+            };
+            if is_seen {
+                found.row.routes += usize::from(key.kind == Kind::HttpRoute);
+                found.revision = found.revision.max(one.revision);
+            }
         }
-        let Some(api) = api_of(&object.resource) else { continue };
-        let place = places.get(&(directory.scope(&key.namespace), api)).copied();
-        let Some(found) = place.filter(|_| sight.sees(key, object)).map(|place| &mut rows[place])
-        else {
-            continue;
-        };
-        found.row.routes += usize::from(key.kind == Kind::HttpRoute);
-        found.revision = found.revision.max(object.revision);
     }
 }
 
@@ -236,10 +234,9 @@ fn minute() -> i64 {
 /// Tells each Api how many requests its routes had in the last minute, and nothing else of them.
 fn weigh(rows: &mut [Found], traffic: &Traffic, sight: Sight, now: i64) -> Sight {
     let mut viewer = Viewer::new(rows, sight);
-    let mut sums = traffic.outcomes(FINE, (minute(), now), |label| Some(viewer.of(label)?.0));
-    for found in rows {
-        let sum = sums.remove(&found.of());
-        found.row.requests.sum.outcomes = sum.unwrap_or_default();
+    let sums = traffic.outcomes(FINE, (minute(), now), |label| viewer.of(label));
+    for (place, outcomes) in sums {
+        rows[place].row.requests.sum.outcomes = outcomes;
     }
     viewer.eyes.sight
 }
@@ -247,14 +244,14 @@ fn weigh(rows: &mut [Found], traffic: &Traffic, sight: Sight, now: i64) -> Sight
 /// Tells each Api the requests of its routes in the last minute.
 fn flow(rows: &mut [Found], traffic: &Traffic, sight: Sight, now: i64) -> Sight {
     let mut viewer = Viewer::new(rows, sight);
-    let sums = traffic.totals(FINE, (minute(), now), |label| viewer.of(label));
-    let mut flows: HashMap<(Scope, Name), Flow> = HashMap::new();
-    for ((api, backend), sum) in sums {
-        flows.entry(api).or_default().add(backend, &sum);
-    }
+    let sums = traffic
+        .totals(FINE, (minute(), now), |label| Some((viewer.of(label)?, label.backend.clone())));
     let seconds = seconds(FINE, minute(), now);
-    for found in rows {
-        found.row.requests = Flow { seconds, ..flows.remove(&found.of()).unwrap_or_default() };
+    for found in &mut *rows {
+        found.row.requests = Flow { seconds, ..Flow::default() };
+    }
+    for ((place, backend), sum) in sums {
+        rows[place].row.requests.add(backend, &sum);
     }
     viewer.eyes.sight
 }
@@ -262,35 +259,28 @@ fn flow(rows: &mut [Found], traffic: &Traffic, sight: Sight, now: i64) -> Sight 
 /// Who looks at what was counted of some Apis.
 struct Viewer {
     eyes: Eyes,
-    /// The Apis by their scopes; of others nothing has to be found out.
-    apis: HashMap<Scope, HashSet<Name>>,
+    /// Where each of them is, by its scope and its name.
+    places: HashMap<Scope, HashMap<Name, usize>>,
 }
 
 impl Viewer {
     fn new(rows: &[Found], sight: Sight) -> Self {
-        let mut apis = HashMap::<_, HashSet<_>>::new();
-        for found in rows {
-            apis.entry(found.scope.clone()).or_default().insert(found.row.key.name.clone());
+        let mut places = HashMap::<_, HashMap<_, _>>::default();
+        for (place, found) in rows.iter().enumerate() {
+            let within = places.entry(found.scope.clone()).or_default();
+            within.insert(found.row.key.name.clone(), place);
         }
-        Viewer { eyes: Eyes::new(sight), apis }
+        Viewer { eyes: Eyes::new(sight), places }
     }
 
-    /// The Api whose requests a label has, and what they were sent to, if that may be seen.
-    fn of(&mut self, label: &Label) -> Option<((Scope, Name), Option<String>)> {
+    /// Where the Api is whose requests a label has, if they may be seen.
+    fn of(&mut self, label: &Label) -> Option<usize> {
         // What comes to an application went through a rule of the Api before.
         if label.side == Side::Inbound {
             return None;
         }
-        let apis = self.apis.get(&label.scope)?;
-        let api = self.eyes.api_seen(label).filter(|api| apis.contains(api))?;
-        Some(((label.scope.clone(), api), label.backend.clone()))
-    }
-}
-
-impl Found {
-    /// What tells it among all: its scope and its name.
-    fn of(&self) -> (Scope, Name) {
-        (self.scope.clone(), self.row.key.name.clone())
+        let place = *self.places.get(&label.scope)?.get(self.eyes.api_of(label)?)?;
+        self.eyes.sees_route(label).then_some(place)
     }
 }
 

@@ -3,8 +3,10 @@
 //! What was is seen by whoever could read it then by the borders of then, and may read what is
 //! there now: a namespace that went from one workspace to another took no history along.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use model::access::{Asked, Rights};
 use model::api::LABEL;
 use model::role::Verb;
@@ -86,6 +88,35 @@ impl Sight {
 
     fn reads(&self, key: &Key, scope: &Scope, api: Option<&Name>) -> bool {
         self.rights.permit(&Asked { verb: Verb::Read, key, scope, api, changed: &[] }).is_ok()
+    }
+}
+
+/// How much of a kind may be read in a scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Each object.
+    All,
+    /// Some of them: each has to be asked for.
+    Some,
+    Nothing,
+}
+
+/// That of each kind and scope, once it was found out.
+#[derive(Debug, Default)]
+pub(super) struct Reaches(HashMap<Scope, BTreeMap<Kind, Reach>>);
+
+impl Reaches {
+    pub(super) fn of(&mut self, rights: &Rights, kind: Kind, scope: &Scope) -> Reach {
+        if let Some(found) = self.0.get(scope).and_then(|of| of.get(&kind)) {
+            return *found;
+        }
+        let reach = match rights.reads(kind, scope) {
+            true if rights.reads_all(kind, scope) => Reach::All,
+            true => Reach::Some,
+            false => Reach::Nothing,
+        };
+        self.0.entry(scope.clone()).or_default().insert(kind, reach);
+        reach
     }
 }
 

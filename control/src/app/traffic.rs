@@ -9,18 +9,19 @@
 //! What looks alike once all else is taken away is one row, so nobody can count what they may not
 //! tell apart.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::HashMap;
 use model::workload::Workload;
 use model::{Kind, Name, Scope};
+use store::decision::Teller;
 use wire::{Caller, Key, Side};
 
 use super::node::{Reader, reads_any};
-use super::sight::Sight;
+use super::sight::{Reach, Reaches, Sight};
 use super::{App, Op};
-use crate::draft::api_of;
 use crate::moment::micros;
 use crate::refusal::Refusal;
 use crate::traffic::{COARSE, Cell, FINE, Grain, Label};
@@ -140,7 +141,7 @@ impl App {
         let now = micros(op.now);
         let unheard = self.unheard(op, &sight, now).await?;
         let traffic = Arc::clone(&self.traffic);
-        let (from, rows) = self
+        let (from, (rows, more)) = self
             .aside(move || {
                 let (grain, window) = (wanted.grain(), micros_of(wanted.window));
                 let mut eyes = Eyes::new(sight);
@@ -156,10 +157,9 @@ impl App {
                         sums.map(|(row, sum)| Sum { row, sum, steps: Vec::new() }).collect()
                     }
                 };
-                (grain.begins(grain.first(window, now)), rows)
+                (grain.begins(grain.first(window, now)), most(rows))
             })
             .await?;
-        let (rows, more) = most(rows);
         Ok(Rows { from, to: now, rows, more, unheard })
     }
 
@@ -214,6 +214,73 @@ fn is_there(sight: &Sight, scope: &Scope) -> bool {
     }
 }
 
+/// What may be seen of a label.
+pub(super) struct Seen<'l> {
+    side: Side,
+    scope: &'l Scope,
+    route: Option<&'l Key>,
+    pub(super) rule: Option<&'l str>,
+    pub(super) backend: Option<&'l str>,
+    caller: Option<&'l Caller>,
+    node: Option<&'l Teller>,
+}
+
+impl Seen<'_> {
+    /// Whether it is asked for, as far as it says that itself: of its Api it knows nothing.
+    fn is_wanted(&self, wanted: &Wanted) -> bool {
+        let is = |wanted: &Option<String>, own: Option<&str>| {
+            wanted.as_deref().is_none_or(|wanted| own == Some(wanted))
+        };
+        wanted.side.is_none_or(|side| side == self.side)
+            && wanted.scope.as_ref().is_none_or(|scope| scope == self.scope)
+            && wanted.namespace.as_ref().is_none_or(|namespace| self.is_in(namespace))
+            && wanted.route.as_ref().is_none_or(|(namespace, name)| {
+                self.route.is_some_and(|route| {
+                    route.namespace == namespace.as_str() && route.name == name.as_str()
+                })
+            })
+            && wanted.backend.as_ref().is_none_or(|wanted| self.goes_to(wanted))
+            && (wanted.caller.is_none() || is(&wanted.caller, self.caller().as_deref()))
+            && is(&wanted.node, self.node.map(|node| node.name.as_str()))
+            && is(&wanted.cluster, self.node.map(|node| node.cluster.as_str()))
+    }
+
+    fn is_in(&self, namespace: &Name) -> bool {
+        let of_backend = self.backend.and_then(|backend| backend.split_once('/'));
+        let of_route = self.route.map(|route| route.namespace.as_str());
+        of_route.or(of_backend.map(|(namespace, _)| namespace)) == Some(namespace.as_str())
+    }
+
+    fn goes_to(&self, (namespace, name, port): &(Name, Name, Option<u16>)) -> bool {
+        let Some((whole, own)) = self.backend.and_then(|backend| backend.rsplit_once(':')) else {
+            return false;
+        };
+        whole.split_once('/') == Some((namespace.as_str(), name.as_str()))
+            && port.is_none_or(|port| own.parse().is_ok_and(|own: u16| own == port))
+    }
+
+    /// Who asked, in words.
+    pub(super) fn caller(&self) -> Option<String> {
+        self.caller.map(words)
+    }
+
+    /// The parts that are asked for.
+    fn row(&self, by: &BTreeSet<Part>) -> Row {
+        let has = |part| by.contains(&part);
+        let node = |part| self.node.filter(|_| has(part));
+        Row {
+            side: self.side,
+            scope: self.scope.clone(),
+            route: self.route.filter(|_| has(Part::Route)).cloned(),
+            rule: self.rule.filter(|_| has(Part::Rule)).map(str::to_owned),
+            backend: self.backend.filter(|_| has(Part::Backend)).map(str::to_owned),
+            caller: self.caller.filter(|_| has(Part::Caller)).map(words),
+            node: node(Part::Node).map(|node| node.name.clone()),
+            cluster: node(Part::Cluster).map(|node| node.cluster.clone()),
+        }
+    }
+}
+
 /// What one actor sees of labels.
 pub(super) struct Eyes {
     pub(super) sight: Sight,
@@ -221,41 +288,28 @@ pub(super) struct Eyes {
     seen: HashMap<Key, Vec<(Scope, bool)>>,
     /// The same of what it was sent to, by the words for that.
     backends: HashMap<String, [Option<bool>; 2]>,
-    /// The Api of each route, as was found before.
-    apis: HashMap<Key, Option<Name>>,
+    reaches: Reaches,
 }
 
 impl Eyes {
     pub(super) fn new(sight: Sight) -> Self {
-        Eyes { sight, seen: HashMap::new(), backends: HashMap::new(), apis: HashMap::new() }
+        let (seen, backends) = (HashMap::default(), HashMap::default());
+        Eyes { sight, seen, backends, reaches: Reaches::default() }
     }
 
     /// The row that a label belongs to, if it may be seen and is asked for.
     fn row(&mut self, label: &Label, wanted: &Wanted) -> Option<Row> {
-        let row = self.seen(label)?;
-        let is = |wanted: &Option<String>, own: &Option<String>| {
-            wanted.as_ref().is_none_or(|wanted| own.as_ref() == Some(wanted))
-        };
-        let is_wanted = wanted.side.is_none_or(|side| side == row.side)
-            && wanted.scope.as_ref().is_none_or(|scope| *scope == row.scope)
-            && wanted.namespace.as_ref().is_none_or(|namespace| is_in(&row, namespace))
-            && wanted.route.as_ref().is_none_or(|(namespace, name)| {
-                row.route.as_ref().is_some_and(|route| {
-                    route.namespace == namespace.as_str() && route.name == name.as_str()
-                })
-            })
-            && wanted.backend.as_ref().is_none_or(|wanted| goes_to(&row, wanted))
-            && wanted.api.as_ref().is_none_or(|api| self.api_of(&row).as_ref() == Some(api))
-            && is(&wanted.caller, &row.caller)
-            && is(&wanted.node, &row.node)
-            && is(&wanted.cluster, &row.cluster);
-        is_wanted.then(|| only(row, &wanted.by))
+        if wanted.api.as_ref().is_some_and(|api| !self.is_of(label, api)) {
+            return None;
+        }
+        let seen = self.seen(label)?;
+        seen.is_wanted(wanted).then(|| seen.row(&wanted.by))
     }
 
     /// All that may be seen of a label.
-    pub(super) fn seen(&mut self, label: &Label) -> Option<Row> {
+    pub(super) fn seen<'l>(&mut self, label: &'l Label) -> Option<Seen<'l>> {
         let sees_route = match &label.route {
-            Some(route) => self.sees(route, &label.scope),
+            Some(_) => self.sees_route(label),
             None if label.backend.is_none() => reads_any(&self.sight.rights, &label.scope),
             None => false,
         };
@@ -266,17 +320,14 @@ impl Eyes {
             return None;
         }
         let is_user = matches!(label.caller, Some(Caller::ApiKey(_) | Caller::Issuer(_)));
-        let caller = label.caller.as_ref().filter(|_| sees_route || !is_user);
-        let node = label.node.as_ref().filter(|_| sees_route || sees_caller);
-        Some(Row {
+        Some(Seen {
             side: label.side,
-            scope: label.scope.clone(),
-            route: label.route.clone().filter(|_| sees_route),
-            rule: label.rule.clone().filter(|_| sees_route),
-            backend: label.backend.clone().filter(|_| sees_route || sees_backend),
-            caller: caller.map(words),
-            node: node.map(|node| node.name.clone()),
-            cluster: node.map(|node| node.cluster.clone()),
+            scope: &label.scope,
+            route: label.route.as_ref().filter(|_| sees_route),
+            rule: label.rule.as_deref().filter(|_| sees_route),
+            backend: label.backend.as_deref().filter(|_| sees_route || sees_backend),
+            caller: label.caller.as_ref().filter(|_| sees_route || !is_user),
+            node: label.node.as_deref().filter(|_| sees_route || sees_caller),
         })
     }
 
@@ -310,6 +361,12 @@ impl Eyes {
     }
 
     fn sees(&mut self, key: &Key, scope: &Scope) -> bool {
+        let Some(kind) = Kind::parse(&key.kind) else { return false };
+        match self.reaches.of(&self.sight.rights, kind, scope) {
+            Reach::Nothing => return false,
+            Reach::All if self.sight.world.directory.is_in(&key.namespace, scope) => return true,
+            Reach::All | Reach::Some => {}
+        }
         let before = self.seen.get(key).and_then(|all| all.iter().find(|(one, _)| one == scope));
         if let Some((_, sees)) = before {
             return *sees;
@@ -319,24 +376,19 @@ impl Eyes {
         sees
     }
 
-    /// The Api whose requests they are.
-    pub(super) fn api_of(&mut self, row: &Row) -> Option<Name> {
-        self.api_of_route(row.route.as_ref()?)
+    /// The Api whose requests a label has; whether the route may be read is another question.
+    pub(super) fn api_of(&self, label: &Label) -> Option<&Name> {
+        self.sight.world.belongings().api(label.route.as_ref()?)
     }
 
-    /// The Api whose requests a label has, if the route may be read.
-    pub(super) fn api_seen(&mut self, label: &Label) -> Option<Name> {
-        let route = label.route.as_ref()?;
-        if self.sees(route, &label.scope) { self.api_of_route(route) } else { None }
+    /// Whether what a label led to may be read.
+    pub(super) fn sees_route(&mut self, label: &Label) -> bool {
+        label.route.as_ref().is_some_and(|route| self.sees(route, &label.scope))
     }
 
-    fn api_of_route(&mut self, route: &Key) -> Option<Name> {
-        if let Some(found) = self.apis.get(route) {
-            return found.clone();
-        }
-        let found = route.known().and_then(|key| api_of(&self.sight.object(&key)?.resource));
-        self.apis.insert(route.clone(), found.clone());
-        found
+    /// Whether a label has requests of this Api, by a route that may be read.
+    pub(super) fn is_of(&mut self, label: &Label, api: &Name) -> bool {
+        self.api_of(label) == Some(api) && self.sees_route(label)
     }
 }
 
@@ -348,19 +400,6 @@ fn object(kind: Kind, backend: &str) -> Option<Key> {
     Some(Key { kind, namespace: namespace.to_owned(), name: name.to_owned() })
 }
 
-fn is_in(row: &Row, namespace: &Name) -> bool {
-    let of_backend = row.backend.as_deref().and_then(|backend| backend.split_once('/'));
-    let of_route = row.route.as_ref().map(|route| route.namespace.as_str());
-    of_route.or(of_backend.map(|(namespace, _)| namespace)) == Some(namespace.as_str())
-}
-
-fn goes_to(row: &Row, (namespace, name, port): &(Name, Name, Option<u16>)) -> bool {
-    let Some(backend) = row.backend.as_deref() else { return false };
-    let Some((whole, own)) = backend.rsplit_once(':') else { return false };
-    whole == format!("{namespace}/{name}")
-        && port.is_none_or(|port| own.parse().is_ok_and(|own: u16| own == port))
-}
-
 /// A caller in words, as decisions name it.
 fn words(caller: &Caller) -> String {
     match caller {
@@ -368,20 +407,6 @@ fn words(caller: &Caller) -> String {
         Caller::ApiKey(name) => format!("apikey:{name}"),
         Caller::Issuer(issuer) => format!("jwt:{issuer}"),
         Caller::Others => "others".to_owned(),
-    }
-}
-
-/// A row without what was not asked for.
-fn only(row: Row, by: &BTreeSet<Part>) -> Row {
-    let has = |part| by.contains(&part);
-    Row {
-        route: row.route.filter(|_| has(Part::Route)),
-        rule: row.rule.filter(|_| has(Part::Rule)),
-        backend: row.backend.filter(|_| has(Part::Backend)),
-        caller: row.caller.filter(|_| has(Part::Caller)),
-        node: row.node.filter(|_| has(Part::Node)),
-        cluster: row.cluster.filter(|_| has(Part::Cluster)),
-        ..row
     }
 }
 
@@ -402,9 +427,12 @@ fn most(mut rows: Vec<Sum>) -> (Vec<Sum>, usize) {
         let most = other.sum.requests().cmp(&one.sum.requests());
         most.then_with(|| one.row.cmp(&other.row))
     };
-    rows.sort_by(order);
     let more = rows.len().saturating_sub(ROWS);
-    rows.truncate(ROWS);
+    if more > 0 {
+        rows.select_nth_unstable_by(ROWS, order);
+        rows.truncate(ROWS);
+    }
+    rows.sort_unstable_by(order);
     (rows, more)
 }
 

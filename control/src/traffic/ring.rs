@@ -1,5 +1,6 @@
 //! The counts of one series by time: a cell for each step in which anything was counted.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use wire::{OUTCOMES, Outcome, Sketch};
@@ -27,9 +28,14 @@ pub struct Cell {
     pub latency: Sketch,
 }
 
-/// The steps of one grain, by number, rising.
+/// The steps of one grain.
 #[derive(Debug, Default)]
-pub(super) struct Ring(VecDeque<(i64, Cell)>);
+pub(super) struct Ring {
+    /// By number, rising.
+    steps: VecDeque<(i64, Cell)>,
+    /// All of them together: most who look want all that is kept, or nearly.
+    sum: Cell,
+}
 
 impl Grain {
     /// The first step of which something lies within `window` and at which it was not over before.
@@ -57,9 +63,9 @@ impl Ring {
         for step in (last - steps + 1).max(oldest)..=last {
             let number = step - (last - steps + 1);
             if steps == 1 {
-                self.at(step).merge(cell);
+                self.put(step, cell);
             } else if let Some(part) = cell.part(number as u64, steps as u64) {
-                self.at(step).merge(&part);
+                self.put(step, &part);
             }
         }
         self.trim(grain, now);
@@ -68,26 +74,52 @@ impl Ring {
     /// Lets go of what is over.
     pub(super) fn trim(&mut self, grain: Grain, now: i64) {
         let oldest = grain.oldest(now);
-        while self.0.front().is_some_and(|(step, _)| *step < oldest) {
-            self.0.pop_front();
+        while let Some((_, over)) = self.steps.pop_front_if(|(step, _)| *step < oldest) {
+            self.sum.take(&over);
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.steps.is_empty()
     }
 
     /// The steps from this one on.
     pub(super) fn since(&self, first: i64) -> impl Iterator<Item = (i64, &Cell)> {
-        self.0.iter().filter(move |(step, _)| *step >= first).map(|(step, cell)| (*step, cell))
+        let from = self.steps.partition_point(|(step, _)| *step < first);
+        self.steps.range(from..).map(|(step, cell)| (*step, cell))
     }
 
-    fn at(&mut self, step: i64) -> &mut Cell {
-        let place = self.0.partition_point(|(one, _)| *one < step);
-        if self.0.get(place).is_none_or(|(one, _)| *one != step) {
-            self.0.insert(place, (step, Cell::default()));
+    /// Those steps together; none if there is none of them.
+    pub(super) fn sum_since(&self, first: i64) -> Option<Cow<'_, Cell>> {
+        let from = self.steps.partition_point(|(step, _)| *step < first);
+        if from == self.steps.len() {
+            return None;
         }
-        &mut self.0[place].1
+        let mut sum = Cow::Borrowed(&self.sum);
+        for (_, over) in self.steps.range(..from) {
+            sum.to_mut().take(over);
+        }
+        Some(sum)
+    }
+
+    /// How they ended, of all those steps together.
+    pub(super) fn outcomes_since(&self, first: i64) -> Option<[u64; OUTCOMES]> {
+        let from = self.steps.partition_point(|(step, _)| *step < first);
+        if from == self.steps.len() {
+            return None;
+        }
+        let mut sum = self.sum.outcomes;
+        self.steps.range(..from).for_each(|(_, over)| take(&mut sum, &over.outcomes));
+        Some(sum)
+    }
+
+    fn put(&mut self, step: i64, cell: &Cell) {
+        let place = self.steps.partition_point(|(one, _)| *one < step);
+        if self.steps.get(place).is_none_or(|(one, _)| *one != step) {
+            self.steps.insert(place, (step, Cell::default()));
+        }
+        self.steps[place].1.merge(cell);
+        self.sum.merge(cell);
     }
 }
 
@@ -113,6 +145,12 @@ impl Cell {
         self.latency.merge(&other.latency);
     }
 
+    /// Takes away what was added before.
+    fn take(&mut self, other: &Cell) {
+        take(&mut self.outcomes, &other.outcomes);
+        self.latency.take(&other.latency);
+    }
+
     /// The part of this number, of so many that together are the whole; none if it is empty.
     fn part(&self, number: u64, of: u64) -> Option<Cell> {
         let share = |count: u64| {
@@ -131,5 +169,12 @@ impl Cell {
 pub(super) fn add(sums: &mut [u64; OUTCOMES], counts: &[u64; OUTCOMES]) {
     for (sum, count) in sums.iter_mut().zip(counts) {
         *sum = sum.saturating_add(*count);
+    }
+}
+
+/// Takes counts from counts.
+fn take(sums: &mut [u64; OUTCOMES], counts: &[u64; OUTCOMES]) {
+    for (sum, count) in sums.iter_mut().zip(counts) {
+        *sum = sum.saturating_sub(*count);
     }
 }

@@ -1,5 +1,7 @@
 //! What is kept of counts: each once, for as long as the window goes back, and so much and no more.
 
+use std::borrow::Cow;
+
 use model::Name;
 use wire::Sketch;
 
@@ -41,6 +43,15 @@ fn sum(traffic: &Traffic, grain: Grain, seconds: i64, now: i64) -> (u64, u64) {
     sum.fold((0, 0), |(requests, known), (more, also)| (requests + more, known + also))
 }
 
+/// These cells together, one by one.
+fn added<'c>(cells: impl Iterator<Item = (i64, &'c Cell)>) -> Option<Cell> {
+    cells.fold(None, |sum, (_, cell)| {
+        let mut sum = sum.unwrap_or_default();
+        sum.merge(cell);
+        Some(sum)
+    })
+}
+
 #[test]
 fn what_is_told_again_counts_once_and_a_process_that_began_anew_counts_again() {
     let traffic = Traffic::default();
@@ -59,10 +70,19 @@ fn what_is_told_again_counts_once_and_a_process_that_began_anew_counts_again() {
 fn the_window_goes_on_with_time_and_is_bounded() {
     let traffic = Traffic::default();
     for number in 0..3_600 {
-        keep(&traffic, counts(number, vec![series("a", 1)]), NOW + number as i64 * SECOND);
+        let took = Sketch::place(1_000 + number % 7 * 1_000);
+        let mut one = series("a", 1);
+        one.latency.add(took, 2);
+        keep(&traffic, counts(number, vec![one]), NOW + number as i64 * SECOND);
         let window = traffic.window();
-        let counted = window.series.values().next().unwrap();
-        assert!(counted.fine.since(0).count() <= 31 && counted.coarse.since(0).count() <= 31);
+        let counted = &window.series.iter().next().unwrap().1.1;
+        for ring in [&counted.fine, &counted.coarse] {
+            assert!(ring.since(0).count() <= 31);
+            let first = ring.since(0).nth(number as usize % 31).map_or(i64::MAX, |(at, _)| at);
+            assert_eq!(ring.sum_since(first).map(Cow::into_owned), added(ring.since(first)));
+            let outcomes = ring.sum_since(first).map(|sum| sum.outcomes);
+            assert_eq!(ring.outcomes_since(first), outcomes);
+        }
     }
     let end = NOW + 3_599 * SECOND;
     let (minute, _) = sum(&traffic, FINE, 60, end);

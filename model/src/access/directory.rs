@@ -90,6 +90,15 @@ impl Directory {
         workspace.map_or(Scope::Platform, |name| Scope::Workspace(name.clone()))
     }
 
+    /// Whether what lies in the namespace of this name belongs to `scope`.
+    pub fn is_in(&self, namespace: &str, scope: &Scope) -> bool {
+        match (self.workspaces.get(namespace), scope) {
+            (Some(name), Scope::Workspace(own)) => name == own,
+            (None, Scope::Platform) => true,
+            (Some(_), Scope::Platform) | (None, Scope::Workspace(_)) => false,
+        }
+    }
+
     /// The teams that `actor` is in.
     pub fn teams(&self, actor: &Actor) -> BTreeSet<&Name> {
         let is_in = |team: &Team| {
@@ -104,18 +113,10 @@ impl Directory {
     /// Whom to ask about what belongs to `scope`: the teams and users that own it.
     pub fn owners(&self, scope: &Scope) -> Vec<String> {
         let given = self.grants.iter().filter(|grant| {
-            grant.spec.role.as_str() == "owner" && self.is_in(&grant.metadata.namespace, scope)
+            grant.spec.role.as_str() == "owner"
+                && self.is_in(grant.metadata.namespace.as_str(), scope)
         });
         subjects(given)
-    }
-
-    /// Whether what lies in `namespace` is of `scope`.
-    fn is_in(&self, namespace: &Name, scope: &Scope) -> bool {
-        match (self.workspaces.get(namespace), scope) {
-            (None, Scope::Platform) => true,
-            (Some(own), Scope::Workspace(name)) => own == name,
-            (None, Scope::Workspace(_)) | (Some(_), Scope::Platform) => false,
-        }
     }
 
     /// Whom to ask for the Grant `key` of `rules` on `apis` (all if there are none): the teams and
@@ -186,9 +187,9 @@ impl Directory {
 
     /// The Api of this name in a scope, whatever namespace it lies in.
     pub fn api(&self, scope: &Scope, name: &Name) -> Option<&Arc<Api>> {
-        self.apis
-            .iter()
-            .find(|api| api.metadata.name == *name && self.is_in(&api.metadata.namespace, scope))
+        self.apis.iter().find(|api| {
+            api.metadata.name == *name && self.is_in(api.metadata.namespace.as_str(), scope)
+        })
     }
 
     /// What `actor` may do.

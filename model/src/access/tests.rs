@@ -309,6 +309,38 @@ fn a_token_is_its_users_and_its_own_limit_at_once() {
 }
 
 #[test]
+fn what_is_read_of_all_apis_or_of_none_needs_no_question_for_each() {
+    let viewer = grant("bert", "viewer", "shop");
+    let shop = Scope::Workspace(name("shop"));
+    let narrow = rights("bert", &viewer)
+        .limited(Some(shop.clone()), builtin::role(&name("viewer")).unwrap());
+    let everybody = [
+        ("bert", rights("bert", &viewer)),
+        ("narrow bert", narrow),
+        ("anna", rights("anna", &grant("anna", "admin", "heddle"))),
+        ("olga", rights("olga", "")),
+        ("rita", rights("rita", "")),
+        ("nobody", rights("nobody", "")),
+    ];
+    let scopes = [shop, Scope::Workspace(name("other")), Scope::Platform];
+    let mut told = BTreeSet::new();
+    for (who, rights) in &everybody {
+        for (kind, scope) in
+            Kind::ALL.into_iter().flat_map(|kind| scopes.iter().map(move |s| (kind, s)))
+        {
+            let reads = [None, Some("orders"), Some("other")].map(|api| {
+                object(kind).of(scope.clone(), api).asked(rights, Verb::Read, &[]).is_ok()
+            });
+            let (some, all) = (rights.reads(kind, scope), rights.reads_all(kind, scope));
+            assert_eq!(all, reads == [true; 3], "{who}: {kind} in {scope}");
+            assert!(some || reads == [false; 3], "{who}: {kind} in {scope}");
+            told.insert((some, all));
+        }
+    }
+    assert_eq!(told.len(), 3, "all, some and nothing");
+}
+
+#[test]
 fn roles_of_the_namespace_go_before_those_of_the_platform() {
     let role = |namespace: &str, verb: &str| {
         format!(

@@ -54,4 +54,8 @@ fn parts_in_any_order_make_the_whole() {
     parts.iter().rev().for_each(|part| back.merge(part));
     assert_eq!(forth, sketch(&times));
     assert_eq!((&back, back.count()), (&forth, 3_000));
+    parts[1..].iter().for_each(|part| back.take(part));
+    assert_eq!(back, parts[0]);
+    back.take(&parts[0]);
+    assert_eq!(back, Sketch::default());
 }

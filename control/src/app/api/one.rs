@@ -15,7 +15,6 @@ use super::{ApiRow, COARSE, Cell, Changed, FINE, Found, belongings, flow, found,
 use crate::app::sight::Sight;
 use crate::app::traffic::Eyes;
 use crate::app::{App, Op};
-use crate::draft::api_of;
 use crate::moment::micros;
 use crate::refusal::Refusal;
 use crate::traffic::{Traffic, WINDOW};
@@ -198,15 +197,12 @@ impl May {
 
 /// The first of an Api's routes that may be seen.
 fn routes(sight: &Sight, api: &Found) -> Vec<FoundRoute> {
-    let directory = &sight.world.directory;
     let targets = targets(sight);
     let denies = denies(sight, &api.scope);
-    let routes = sight.world.of_kind(Kind::HttpRoute);
-    let own = routes.filter(|(key, object)| {
-        api_of(&object.resource).as_ref() == Some(&api.row.key.name)
-            && directory.scope(&key.namespace) == api.scope
-            && sight.sees(key, object)
-    });
+    let belongings = sight.world.belongings().all(&api.row.key.name).iter();
+    let routes = belongings.map(|one| &one.key).filter(|key| key.kind == Kind::HttpRoute);
+    let own = routes.filter(|key| sight.world.is_in(&key.namespace, &api.scope));
+    let own = own.filter_map(|key| Some((key, sight.object(key)?)));
     let found = own.take(ROUTES).filter_map(|(key, object)| {
         let Resource::HttpRoute(route) = &object.resource else { return None };
         let shown = ApiRoute {
@@ -326,14 +322,16 @@ fn callers(
     now: i64,
 ) -> (Vec<(Option<String>, u64)>, usize) {
     let mut eyes = Eyes::new(sight);
-    let sums = traffic.totals(COARSE, (WINDOW, now), |label| {
+    let sums = traffic.outcomes(COARSE, (WINDOW, now), |label| {
         if label.side == Side::Inbound || label.scope != api.scope {
             return None;
         }
-        let row = eyes.seen(label)?;
-        (eyes.api_of(&row).as_ref() == Some(&api.row.key.name)).then_some(row.caller)
+        if !eyes.is_of(label, &api.row.key.name) {
+            return None;
+        }
+        Some(eyes.seen(label)?.caller())
     });
-    let sums = sums.into_iter().map(|(caller, sum)| (caller, sum.requests()));
+    let sums = sums.into_iter().map(|(caller, sum)| (caller, sum.iter().sum::<u64>()));
     let mut callers: Vec<_> = sums.collect();
     callers.sort_by(|(one, few), (other, many)| many.cmp(few).then_with(|| one.cmp(other)));
     let more = callers.len().saturating_sub(CALLERS);
@@ -355,8 +353,8 @@ fn splits(
         // What comes to an application went through the route before.
         let route = label.route.as_ref().filter(|_| label.side != Side::Inbound)?;
         let place = *places.get(route)?;
-        let row = eyes.seen(label)?;
-        Some((place, row.rule?, row.backend?))
+        let seen = eyes.seen(label)?;
+        Some((place, seen.rule?.to_owned(), seen.backend?.to_owned()))
     });
     let mut splits: Vec<_> = routes
         .iter()
