@@ -17,6 +17,9 @@ const ROW: usize = 512;
 /// Rows that are looked at and deleted at once, so that no commit waits long behind it.
 const PIECE: i64 = 1_000;
 
+/// Decisions that one statement names.
+const AT_ONCE: usize = 200;
+
 /// What one proxy made of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
@@ -65,6 +68,17 @@ pub struct Teller {
 /// The place of a decision in the order of time.
 pub type Place = (i64, String);
 
+/// Where a decision is found, and where it belongs: enough to know who cannot see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lies {
+    /// Its place.
+    pub place: Place,
+    /// The id of the node that told it.
+    pub node: String,
+    /// Where what it was led to belonged.
+    pub scope: Scope,
+}
+
 /// By what decisions are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum By<'a> {
@@ -112,17 +126,17 @@ impl Store {
         rows.into_iter().map(read).collect()
     }
 
-    /// The decisions before a place, newest first and without their stories; those of `reasons`
-    /// alone, if any are given.
+    /// The decisions before a place, newest first, by their nodes and where they belong; those of
+    /// `reasons` alone, if any are given.
     ///
     /// # Errors
     /// [`Error`] if the database fails.
-    pub async fn decision_list(
+    pub async fn decision_places(
         &self,
         before: Option<&Place>,
         reasons: &[&str],
         limit: i64,
-    ) -> Result<Vec<Told>, Error> {
+    ) -> Result<Vec<Lies>, Error> {
         let (at, span) = before.map_or((i64::MAX, ""), |(at, span)| (*at, span.as_str()));
         let mut values: Vec<Value> = vec![at.into(), span.into(), limit.into()];
         values.extend(reasons.iter().map(|reason| Value::from(*reason)));
@@ -132,12 +146,37 @@ impl Store {
             false => format!("AND reason IN ({})", places.join(", ")),
         };
         let select = format!(
-            "SELECT node, cluster, kind, name, span, request, trace, link, at, reason, scope, body, \
-             CAST(NULL AS TEXT) FROM decisions WHERE (at, span) < ($1, $2) {only} \
+            "SELECT at, span, node, scope FROM decisions WHERE (at, span) < ($1, $2) {only} \
              ORDER BY at DESC, span DESC, node DESC LIMIT $3"
         );
-        let rows = self.db.read(AssertSqlSafe(select), &values).await?;
-        rows.into_iter().map(read).collect()
+        let lies = |mut row: Row| {
+            let (place, node) = ((row.int()?, row.text()?), row.text()?);
+            Ok(Lies { place, node, scope: crate::key::read_scope(&mut row)? })
+        };
+        self.db.read(AssertSqlSafe(select), &values).await?.into_iter().map(lies).collect()
+    }
+
+    /// These decisions, newest first and without their stories; those that are there.
+    ///
+    /// # Errors
+    /// [`Error`] if the database fails.
+    pub async fn decision_list(&self, all: &[Lies]) -> Result<Vec<Told>, Error> {
+        let mut found = Vec::new();
+        for some in all.chunks(AT_ONCE) {
+            let values = some.iter().flat_map(|one| [(&one.node).into(), (&one.place.1).into()]);
+            let values: Vec<Value> = values.collect();
+            let pairs = (1..=some.len()).map(|pair| format!("(${}, ${})", 2 * pair - 1, 2 * pair));
+            let pairs: Vec<_> = pairs.collect();
+            let select = format!(
+                "SELECT node, cluster, kind, name, span, request, trace, link, at, reason, scope, \
+                 body, CAST(NULL AS TEXT) FROM decisions WHERE (node, span) IN (VALUES {}) \
+                 ORDER BY at DESC, span DESC, node DESC",
+                pairs.join(", ")
+            );
+            let rows = self.db.read(AssertSqlSafe(select), &values).await?;
+            found.extend(rows.into_iter().map(read).collect::<Result<Vec<_>, _>>()?);
+        }
+        Ok(found)
     }
 
     /// Forgets decisions, oldest first: those from before a time, and as many more as it takes until

@@ -220,23 +220,35 @@ impl Store {
         Ok(found)
     }
 
-    /// The commits before revision `before`, newest first; those that moved `scope`, if given.
+    /// The commits before revision `before`, newest first; those that moved one of the scopes, if
+    /// some are given.
     ///
     /// # Errors
     /// [`Error`] if the database fails.
     pub async fn revisions(
         &self,
-        scope: Option<&Scope>,
+        within: Option<&[Scope]>,
         before: Option<i64>,
         limit: i64,
     ) -> Result<Vec<Revision>, Error> {
-        let select = "SELECT r.revision, r.at, r.actor, r.request_id, r.message, r.reverts \
-            FROM revisions r WHERE r.revision < $1 AND ($2 = '' OR EXISTS \
-            (SELECT 1 FROM revision_scopes s WHERE s.revision = r.revision AND s.scope = $2)) \
-            ORDER BY r.revision DESC LIMIT $3";
-        let word = scope.map_or(String::new(), Scope::to_string);
-        let values = [before.unwrap_or(i64::MAX).into(), word.into(), limit.into()];
-        let rows = self.db.read(select, &values).await?.into_iter();
+        if within.is_some_and(<[_]>::is_empty) {
+            return Ok(Vec::new());
+        }
+        let mut values: Vec<Value> = vec![before.unwrap_or(i64::MAX).into(), limit.into()];
+        let is_within = within.map_or(String::new(), |scopes| {
+            let first = values.len() + 1;
+            values.extend(scopes.iter().map(Value::from));
+            format!(
+                "AND revision IN (SELECT DISTINCT revision FROM revision_scopes \
+                 WHERE scope IN ({}) AND revision < $1 ORDER BY revision DESC LIMIT $2)",
+                places(first, scopes.len())
+            )
+        });
+        let select = format!(
+            "SELECT revision, at, actor, request_id, message, reverts FROM revisions \
+             WHERE revision < $1 {is_within} ORDER BY revision DESC LIMIT $2"
+        );
+        let rows = self.db.read(AssertSqlSafe(select), &values).await?.into_iter();
         let mut revisions = rows.map(read_revision).collect::<Result<Vec<_>, _>>()?;
         let numbers: Vec<_> = revisions.iter().map(|one| one.revision).collect();
         let mut moved = self.moved_by(&numbers).await?;

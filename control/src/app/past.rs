@@ -18,11 +18,8 @@ use crate::refusal::Refusal;
 /// Revisions that one list looks at, seen or not.
 const LOOKED_AT: usize = 1000;
 
-/// Revisions that are read at once.
-const AT_ONCE: i64 = 100;
-
-/// Revisions of which it is read at once what they touched.
-const TOUCHED_AT_ONCE: usize = 25;
+/// Revisions that are read at once, with what they touched.
+const AT_ONCE: i64 = 25;
 
 /// What happened to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,23 +115,29 @@ impl App {
             return Ok(Page { items: Vec::new(), next: None, revision: sight.world.revision });
         }
         let mut reader = Reader::new(sight.rights.clone());
+        let known = sight.world.scopes.keys();
+        // Claims of all workspaces are kept by the platform.
+        let is_in = |one: &&Scope| match scope {
+            Some(scope) => *one == scope,
+            None => **one == Scope::Platform || reader.reads(one),
+        };
+        let within: Vec<_> = known.filter(is_in).cloned().collect();
+        let within = (within.len() < sight.world.scopes.len()).then_some(within.as_slice());
         let (mut items, mut looked, mut next) = (Vec::new(), 0, before);
         while items.len() < limit && looked < LOOKED_AT {
-            let page = self.store.revisions(scope, next, AT_ONCE).await?;
-            if page.is_empty() {
+            let page = self.store.revisions(within, next, AT_ONCE).await?;
+            let Some(last) = page.last() else {
                 return Ok(Page { items, next: None, revision: sight.world.revision });
-            }
-            let mut rest = page.into_iter();
-            while items.len() < limit {
-                let wanted = (limit - items.len()).min(TOUCHED_AT_ONCE);
-                let some: Vec<_> = rest.by_ref().take(wanted).collect();
-                let Some(last) = some.last() else { break };
-                next = Some(last.revision);
-                looked += some.len();
-                items.extend(self.seen(&sight, &mut reader, some).await?);
-            }
+            };
+            next = Some(last.revision);
+            looked += page.len();
+            items.extend(self.seen(&sight, &mut reader, page).await?);
         }
-        let more = self.store.revisions(scope, next, 1).await?;
+        if items.len() > limit {
+            items.truncate(limit);
+            next = items.last().map(|last| last.revision);
+        }
+        let more = self.store.revisions(within, next, 1).await?;
         let next = next.filter(|_| !more.is_empty());
         Ok(Page { items, next, revision: sight.world.revision })
     }

@@ -19,7 +19,7 @@ use policy::Reason;
 use store::decision::{By, Place, Teller, Told};
 use wire::Decision;
 
-use super::node::reads_any;
+use super::node::{Reader, reads_any};
 use super::resource::Page;
 use super::sight::Sight;
 use super::{App, Op};
@@ -36,8 +36,8 @@ const HOPS: i64 = 200;
 const TRACES: usize = 32;
 /// Decisions that one list looks at, seen or not.
 const LOOKED_AT: usize = 1_000;
-/// Decisions that are read at once.
-const AT_ONCE: i64 = 200;
+/// Decisions of which it is read at once where they belong.
+const AT_ONCE: i64 = 500;
 
 /// The way of one request through the proxies.
 #[derive(Debug, Clone, PartialEq)]
@@ -123,25 +123,40 @@ impl App {
         limit: usize,
     ) -> Result<Page<(Teller, Decision), Place>, Refusal> {
         let sight = Sight::new(op, self.world().await?);
+        let mut reader = Reader::new(sight.rights.clone());
         let revision = sight.world.revision;
         let reasons = ended.reasons();
         let (mut items, mut looked, mut next) = (Vec::new(), 0, before);
         while items.len() < limit && looked < LOOKED_AT {
-            let page = self.store.decision_list(next.as_ref(), &reasons, AT_ONCE).await?;
+            let page = self.store.decision_places(next.as_ref(), &reasons, AT_ONCE).await?;
             if page.is_empty() {
                 return Ok(Page { items, next: None, revision });
             }
-            for told in page {
-                next = Some((told.decision.at, told.decision.span.clone()));
-                looked += 1;
-                let decision = read(&told).filter(|decision| is_seen(&sight, &told, decision));
-                items.extend(decision.map(|decision| (told.by, decision)));
-                if items.len() == limit {
+            let mut rest = page.into_iter();
+            while items.len() < limit {
+                let before = looked;
+                let mut some = Vec::new();
+                while some.len() < limit - items.len()
+                    && let Some(one) = rest.next()
+                {
+                    looked += 1;
+                    next = Some(one.place.clone());
+                    // Of what nothing may be read nobody has to look what it says.
+                    if reader.reads(&one.scope) {
+                        some.push(one);
+                    }
+                }
+                if looked == before {
                     break;
                 }
+                let told = self.store.decision_list(&some).await?.into_iter();
+                items.extend(told.filter_map(|told| {
+                    let decision = read(&told).filter(|one| is_seen(&sight, &told, one))?;
+                    Some((told.by, decision))
+                }));
             }
         }
-        let more = self.store.decision_list(next.as_ref(), &reasons, 1).await?;
+        let more = self.store.decision_places(next.as_ref(), &reasons, 1).await?;
         Ok(Page { items, next: next.filter(|_| !more.is_empty()), revision })
     }
 

@@ -10,6 +10,10 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use super::{Db, READERS, WAIT};
 use crate::Error;
 
+/// Rows that a connection's thread reads ahead: with few, it and who reads wake each other all the
+/// time.
+const ROWS: usize = 1_000;
+
 /// Whether a file is to be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Open {
@@ -42,6 +46,7 @@ pub(super) async fn open(file: &Path, open: Open) -> Result<Db, Error> {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
+        .row_buffer_size(ROWS)
         .busy_timeout(WAIT);
     let writer = SqlitePoolOptions::new()
         .max_connections(1)

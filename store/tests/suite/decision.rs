@@ -1,7 +1,7 @@
 //! Decisions: told twice and kept once, found by what joins them, gone when they are old or many.
 
 use store::Scope;
-use store::decision::{By, Decision, LONGEST, Told};
+use store::decision::{By, Decision, LONGEST, Lies, Told};
 use store::node::Node;
 
 use super::workspace;
@@ -98,7 +98,15 @@ async fn a_list_goes_from_the_newest_back_and_has_no_stories() {
     assert_eq!(keep(&bed, "n1", &all).await, Some(4));
     let list = async |before: Option<(i64, &str)>, reasons: &[&str], limit| {
         let before = before.map(|(at, span)| (at, span.to_owned()));
-        bed.store.decision_list(before.as_ref(), reasons, limit).await.unwrap()
+        let places = bed.store.decision_places(before.as_ref(), reasons, limit).await.unwrap();
+        let told = bed.store.decision_list(&places).await.unwrap();
+        let lies = told.iter().map(|told| Lies {
+            place: (told.decision.at, told.decision.span.clone()),
+            node: told.by.id.clone(),
+            scope: told.decision.scope.clone(),
+        });
+        assert_eq!(lies.collect::<Vec<_>>(), places);
+        told
     };
     assert_eq!(spans(&list(None, &[], 3).await), ["d", "c", "b"]);
     assert_eq!(spans(&list(Some((2, "c")), &[], 3).await), ["b", "a"]);

@@ -47,8 +47,13 @@ async fn revisions_are_listed_with_their_scopes_and_bases() {
     assert_eq!(all.iter().map(|one| one.revision).collect::<Vec<_>>(), [2, 1]);
     assert_eq!(all[0].scopes, [(workspace("bank"), 0), (workspace("shop"), 1)]);
     assert_eq!((all[0].reverts, all[1].reverts), (Some(1), None));
-    let bank = store.revisions(Some(&workspace("bank")), None, 10).await.unwrap();
+    let bank = store.revisions(Some(&[workspace("bank")]), None, 10).await.unwrap();
     assert_eq!(bank, [all[0].clone()]);
+    let both = [workspace("bank"), workspace("shop")];
+    assert_eq!(store.revisions(Some(&both), None, 10).await.unwrap(), all, "each once");
+    assert_eq!(store.revisions(Some(&both), None, 1).await.unwrap(), all[..1]);
+    assert_eq!(store.revisions(Some(&both), Some(2), 10).await.unwrap(), all[1..]);
+    assert_eq!(store.revisions(Some(&[]), None, 10).await.unwrap(), []);
 }
 
 #[tokio::test]
