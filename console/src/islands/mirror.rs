@@ -85,7 +85,9 @@ mod follow {
             let told = found(&document(), &format!("{CHECKED} [role=status]"));
             let words = "The server did not answer to what was typed, which stays. Sign in anew in another \
                          tab if your session is over.";
-            drop(told.map(|told| told.set_text_content(Some(words))));
+            if let Some(told) = told {
+                told.set_text_content(Some(words));
+            }
             return;
         };
         for word in ["form", "yaml"] {
@@ -100,7 +102,9 @@ mod follow {
                 None => drop(old.replace_with_with_node_1(&new)),
             }
         }
-        drop(found(&document(), CHECKED).map(|old| morph(&old, &checked)));
+        if let Some(old) = found(&document(), CHECKED) {
+            morph(&old, &checked);
+        }
         focus(&act);
     }
 
