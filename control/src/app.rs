@@ -56,6 +56,7 @@ pub use access_request::{AccessDecision, AccessRequest, NewAccessRequest, Propos
 pub use api::{
     Access, ApiInFull, ApiListing, ApiOrder, ApiRoute, ApiRow, Changed, Flow, May, Split,
 };
+pub use audit::AuditListing;
 pub use authority::Authorities;
 pub use commit::Receipt;
 pub use first::First;

@@ -12,9 +12,10 @@
 //! kept a head from before: [`Verified::head`].
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use crate::commit::Commit;
-use crate::db::{Row, Tx, Value};
+use crate::db::{Row, Tx, Value, containing};
 use crate::digest::Fields;
 use crate::{Error, Scope, Store};
 
@@ -84,6 +85,29 @@ impl Store {
         let select = "SELECT seq, at, actor, verb, object, outcome, revision, detail, changes, \
                       previous, hash FROM audit WHERE seq < $1 ORDER BY seq DESC LIMIT $2";
         let values = [before.unwrap_or(i64::MAX).into(), limit.into()];
+        self.db.read(select, &values).await?.into_iter().map(read).collect()
+    }
+
+    /// Those of these places in which `text` is part of who, what, to what or the words beside it,
+    /// whatever the case of letters, newest first; those alone that were not done, if only they are
+    /// wanted.
+    ///
+    /// # Errors
+    /// [`Error`] if the database fails.
+    pub async fn audit_search(
+        &self,
+        of: Range<i64>,
+        text: &str,
+        undone: bool,
+        limit: i64,
+    ) -> Result<Vec<Record>, Error> {
+        let select = "SELECT seq, at, actor, verb, object, outcome, revision, detail, changes, \
+                      previous, hash FROM audit WHERE seq >= $1 AND seq < $2 \
+                      AND (lower(actor) LIKE $3 ESCAPE '!' OR lower(verb) LIKE $3 ESCAPE '!' \
+                      OR lower(object) LIKE $3 ESCAPE '!' OR lower(detail) LIKE $3 ESCAPE '!') AND ($4 = 0 OR outcome <> 'done') \
+                      ORDER BY seq DESC LIMIT $5";
+        let (start, end, undone) = (of.start.into(), of.end.into(), i64::from(undone).into());
+        let values = [start, end, containing(text).into(), undone, limit.into()];
         self.db.read(select, &values).await?.into_iter().map(read).collect()
     }
 }

@@ -21,7 +21,7 @@ pub use sqlite::Settings;
 
 pub(crate) use sqlite::{Open, private_folder};
 pub(crate) use tx::Tx;
-pub(crate) use value::{Row, Value, unreadable};
+pub(crate) use value::{Row, Value, containing, unreadable};
 
 /// How long a statement waits for a connection or for somebody else's lock.
 const WAIT: Duration = Duration::from_secs(10);

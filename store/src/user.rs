@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::db::{Row, Tx, Value};
+use crate::db::{Row, Tx, Value, containing};
 use crate::{Entry, Error, Scope, Store, access_request, audit, revision};
 
 /// Somebody who may sign in.
@@ -94,14 +94,16 @@ impl Store {
         rows.into_iter().next().map(read).transpose()
     }
 
-    /// The users behind `after`, by name.
+    /// The users behind `after` who have `text` in their names, whatever the case of letters; by
+    /// name.
     ///
     /// # Errors
     /// [`Error`] if the database fails.
-    pub async fn user_list(&self, after: &str, limit: i64) -> Result<Vec<User>, Error> {
+    pub async fn user_list(&self, text: &str, after: &str, limit: i64) -> Result<Vec<User>, Error> {
         let select = "SELECT id, name, password, disabled, created, updated FROM users \
-                      WHERE name > $1 ORDER BY name LIMIT $2";
-        let rows = self.db.read(select, &[after.into(), limit.into()]).await?;
+                      WHERE name > $1 AND lower(name) LIKE $3 ESCAPE '!' ORDER BY name LIMIT $2";
+        let values = [after.into(), limit.into(), containing(text).into()];
+        let rows = self.db.read(select, &values).await?;
         rows.into_iter().map(read).collect()
     }
 

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use super::{Asked, Drawn, drawn};
 use crate::form::{Done, Form, Line, Sent};
 use crate::islands::copy::Copy;
-use crate::parts::{Mood, escaped, head, mood, saved, table, when_micros};
+use crate::parts::{Mood, empty, escaped, head, mood, saved, search, table, when_micros};
 
 /// Users of one page.
 const PAGE: i64 = 100;
@@ -17,7 +17,10 @@ const PAGE: i64 = 100;
 const HEADS: [&str; 3] = ["User", "State", "Made"];
 
 #[derive(Debug, Default, Deserialize)]
-struct After {
+struct Wanted {
+    #[serde(default)]
+    search: String,
+    /// The last of the page before.
     #[serde(default)]
     after: String,
 }
@@ -28,25 +31,36 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
 }
 
 async fn read(asked: &Asked) -> Result<Vec<User>, Refusal> {
-    let After { after } = asked.query();
-    asked.app.user_list(&asked.op(), &after, PAGE).await
+    let Wanted { search, after } = asked.query();
+    asked.app.user_list(&asked.op(), search.trim(), &after, PAGE).await
 }
 
 fn draw(asked: &Asked, users: &[User], told: Option<AnyView>) -> AnyView {
     let now = asked.visit.now;
     let rows = users.iter().map(|user| row(user, now)).collect_view();
     let is_full = i64::try_from(users.len()).is_ok_and(|users| users == PAGE);
+    let wanted: Wanted = asked.query();
     let more = users.last().filter(|_| is_full).map(|last| {
-        view! { <p><a href=format!("/users?after={}", escaped(&last.name))>"More users"</a></p> }
+        let (search, after) = (escaped(&wanted.search), escaped(&last.name));
+        let to = format!("/users?search={search}&after={after}");
+        view! { <p><a href=to>"More users"</a></p> }
     });
+    let is_part = !(wanted.search.is_empty() && wanted.after.is_empty());
+    let filter = (is_part || is_full).then(|| search("/users", &wanted.search, "Name", ()));
+    let all = is_part.then(|| view! { <p><a href="/users">"Show all"</a></p> });
     view! {
         {head("Users".to_owned(), "Who may sign in; what they may do their teams and roles say.".to_owned())}
         {told}
         {saved(asked)}
+        {filter}
         <div id="live">
             <section class="card" id="users" aria-labelledby="users-title">
                 <h2 id="users-title">"Users"</h2>
-                {table("users-title".to_owned(), &HEADS, rows)}
+                {if users.is_empty() {
+                    empty("No user is called like this.", all).into_any()
+                } else {
+                    table("users-title".to_owned(), &HEADS, rows).into_any()
+                }}
                 {more}
             </section>
             {new_form(asked)}

@@ -18,6 +18,7 @@ use tower::ServiceExt as _;
 use super::*;
 
 mod access;
+mod lists;
 mod login;
 
 const PASSWORD: &str = "a password that is long";

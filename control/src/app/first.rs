@@ -37,7 +37,7 @@ impl App {
     ) -> Result<First, Refusal> {
         // So that the first unknown user takes no longer than the next.
         self.authn.passwords.warm().await?;
-        if !self.store.user_list("", 1).await?.is_empty() {
+        if !self.store.user_list("", "", 1).await?.is_empty() {
             self.authn.first.watch(file);
             return Ok(First::Nobody);
         }

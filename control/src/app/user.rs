@@ -14,13 +14,19 @@ use crate::moment::micros;
 use crate::refusal::Refusal;
 
 impl App {
-    /// The users behind `after`, by name, for a platform admin.
+    /// The users behind `after` who have `text` in their names, by name, for a platform admin.
     ///
     /// # Errors
     /// [`Refusal`].
-    pub async fn user_list(&self, op: &Op, after: &str, limit: i64) -> Result<Vec<User>, Refusal> {
+    pub async fn user_list(
+        &self,
+        op: &Op,
+        text: &str,
+        after: &str,
+        limit: i64,
+    ) -> Result<Vec<User>, Refusal> {
         self.admin(op, Refusal::nothing).await?;
-        Ok(self.store.user_list(after, limit).await?)
+        Ok(self.store.user_list(text, after, limit).await?)
     }
 
     /// Makes a user with this password, or with one that is made and told once.

@@ -6,8 +6,10 @@ use serde::Serialize;
 use store::Record;
 
 use super::answer::{self, Listed};
-use super::ask::{Ask, Page};
+use super::ask::{self, Ask, Page};
+use super::change::flag;
 use super::problem::Problem;
+use crate::app::AuditListing;
 use crate::moment::rfc3339;
 
 /// Who did what.
@@ -45,8 +47,14 @@ pub(super) struct AuditChain {
 
 pub(super) async fn list(ask: Ask) -> Result<Response, Problem> {
     let page: Page<i64> = ask.page()?;
-    let rows = ask.app().audit_list(&ask.op()?, page.after, page.limit).await?;
-    let next = page.next(rows.len(), rows.last().map(|row| row.seq));
+    let listing = AuditListing {
+        text: ask.word("search").unwrap_or_default().to_owned(),
+        undone: flag(&ask, "undone")?,
+        before: page.after,
+        limit: page.limit,
+    };
+    let (rows, next) = ask.app().audit_list(&ask.op()?, &listing).await?;
+    let next = next.as_ref().and_then(ask::cursor);
     Ok(answer::ok(&Listed { items: rows.into_iter().map(shape).collect(), next }))
 }
 

@@ -302,7 +302,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         Box::pin(user::list(ask))
     })
     .who(Who::Admin)
-    .query(PAGE)
+    .query(&[word("search", "With this in their names."), CURSOR, LIMIT])
     .gives(&[(200, "A page of users.", Some(page::<user::UserShape>))]),
     Operation::new(Post, "/users", "user_create", "Make a user", |ask| Box::pin(user::create(ask)))
         .who(Who::Admin)
@@ -674,8 +674,17 @@ pub(super) static OPERATIONS: &[Operation] = &[
         Box::pin(audit::list(ask))
     })
     .who(Who::Admin)
-    .query(PAGE)
-    .gives(&[(200, "A page of its rows.", Some(page::<audit::AuditRow>))]),
+    .query(&[
+        word("search", "With this in who, what, to what or the words beside it."),
+        word("undone", "`true` for those that tell of what was not done."),
+        CURSOR,
+        LIMIT,
+    ])
+    .gives(&[(
+        200,
+        "A page of its rows; of 10,000 at most, so there may be none of which more follow.",
+        Some(page::<audit::AuditRow>),
+    )]),
     Operation::new(
         Get,
         "/audit/verify",

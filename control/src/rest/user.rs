@@ -61,7 +61,8 @@ pub(super) struct CreatedUser {
 pub(super) async fn list(ask: Ask) -> Result<Response, Problem> {
     let page: Page<String> = ask.page()?;
     let after = page.after.as_deref().unwrap_or_default();
-    let users = ask.app().user_list(&ask.op()?, after, page.limit).await?;
+    let text = ask.word("search").unwrap_or_default();
+    let users = ask.app().user_list(&ask.op()?, text, after, page.limit).await?;
     let next = page.next(users.len(), users.last().map(|user| user.name.clone()));
     Ok(answer::ok(&Listed { items: users.into_iter().map(shape).collect(), next }))
 }

@@ -153,6 +153,19 @@ impl Row {
     }
 }
 
+/// The pattern of `LIKE .. ESCAPE '!'` for lower-case text that has this in it.
+pub(crate) fn containing(text: &str) -> String {
+    let mut pattern = String::from("%");
+    for letter in text.to_lowercase().chars() {
+        if let '%' | '_' | '!' = letter {
+            pattern.push('!');
+        }
+        pattern.push(letter);
+    }
+    pattern.push('%');
+    pattern
+}
+
 pub(crate) fn unreadable(what: &str) -> Error {
     Error::Unreadable(what.to_owned())
 }

@@ -46,6 +46,38 @@ async fn an_untouched_chain_holds() {
 }
 
 #[tokio::test]
+async fn rows_are_found_by_who_what_or_to_what_and_by_what_came_of_it() {
+    let bed = Bed::fresh().await;
+    let entry = |actor: &str, verb: &str, object: &str, outcome: &str| Entry {
+        actor: actor.to_owned(),
+        verb: verb.to_owned(),
+        object: object.to_owned(),
+        outcome: outcome.to_owned(),
+        detail: format!("by {verb}"),
+        ..entry("login")
+    };
+    let all = [
+        entry("anna", "sign in", "user anna", "done"),
+        entry("bert", "sign in", "user bert", "refused"),
+        entry("anna", "forget", "node n_1", "done"),
+    ];
+    bed.store.audit_append(&all).await.unwrap();
+    let found = async |of, text: &str, undone, limit| {
+        let rows = bed.store.audit_search(of, text, undone, limit).await.unwrap();
+        rows.into_iter().map(|row| row.seq).collect::<Vec<_>>()
+    };
+    assert_eq!(found(1..4, "", false, 9).await, [3, 2, 1]);
+    assert_eq!(found(1..4, "ANNA", false, 9).await, [3, 1]);
+    assert_eq!(found(1..4, "sign", false, 9).await, [2, 1]);
+    assert_eq!(found(1..4, "n_", false, 9).await, [3]);
+    assert_eq!(found(1..4, "by for", false, 9).await, [3]);
+    assert_eq!(found(1..4, "", true, 9).await, [2]);
+    assert_eq!(found(1..4, "anna", true, 9).await, [0_i64; 0]);
+    assert_eq!(found(2..3, "", false, 9).await, [2]);
+    assert_eq!(found(1..4, "", false, 1).await, [3]);
+}
+
+#[tokio::test]
 async fn what_was_changed_behind_its_back_is_found_where_it_is() {
     let cases = [
         (

@@ -52,7 +52,27 @@ async fn a_name_belongs_to_one_user() {
     assert_eq!(store.user_named("alice").await.unwrap(), Some(user.clone()));
     assert_eq!(store.user("u1").await.unwrap(), Some(user));
     assert_eq!(store.user("u2").await.unwrap(), None);
-    assert_eq!(store.user_list("", 10).await.unwrap().len(), 1);
+    assert_eq!(store.user_list("", "", 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn users_are_found_by_a_part_of_their_names_and_no_letter_stands_for_others() {
+    let bed = Bed::fresh().await;
+    let store = bed.store.clone();
+    let alice = alice(&store).await;
+    for (id, name) in [("u2", "malice"), ("u3", "mal_ice"), ("u4", "bob")] {
+        let user = User { id: id.to_owned(), name: name.to_owned(), ..alice.clone() };
+        store.user_create(&user, &said(2)).await.unwrap();
+    }
+    let found = async |text: &str, after: &str, limit| {
+        let users = store.user_list(text, after, limit).await.unwrap();
+        users.into_iter().map(|user| user.name).collect::<Vec<_>>()
+    };
+    assert_eq!(found("ALICE", "", 9).await, ["alice", "malice"]);
+    assert_eq!(found("alice", "alice", 9).await, ["malice"]);
+    assert_eq!(found("l_", "", 9).await, ["mal_ice"]);
+    assert!(found("%", "", 9).await.is_empty());
+    assert_eq!(found("", "", 2).await.len(), 2);
 }
 
 #[tokio::test]

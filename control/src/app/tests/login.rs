@@ -170,7 +170,7 @@ async fn a_token_is_believed_only_whole_in_time_and_for_this_try() {
         fake.says(|says| says.claims = claims.clone());
         assert_eq!(wrong(bed.sign_in(&fake, "corp").await), expected, "{claims}");
     }
-    assert!(bed.app.store().user_list("", 10).await.unwrap().is_empty(), "nobody was made");
+    assert!(bed.app.store().user_list("", "", 10).await.unwrap().is_empty(), "nobody was made");
     let told = bed.app.store().audit_list(None, 1).await.unwrap().remove(0).entry;
     assert_eq!((told.verb.as_str(), told.outcome.as_str()), ("sign in", "refused"));
     assert_eq!(told.detail, "from 127.0.0.1 by corp: not believed");

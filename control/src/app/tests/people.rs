@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::*;
+use crate::app::AuditListing;
 use crate::authn::{Caller, Proof};
 
 const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
@@ -34,6 +35,32 @@ async fn a_wrong_current_password_is_told_in_the_audit_without_it() {
     let last = bed.app.store.audit_list(None, 1).await.unwrap().remove(0).entry;
     assert_eq!(last.outcome, "done");
     assert!(!format!("{last:?}").contains(MARKER));
+}
+
+#[tokio::test]
+async fn the_audit_is_searched_ten_thousand_rows_at_a_time() {
+    let bed = Bed::new().await;
+    let before = bed.app.store.audit_list(None, 1).await.unwrap().first().map_or(0, |one| one.seq);
+    let entry = |number: i64| store::Entry {
+        actor: if number == 0 { "sara" } else { "tom" }.to_owned(),
+        outcome: if number % 2 == 0 { "refused" } else { "done" }.to_owned(),
+        ..store::Entry::default()
+    };
+    let all: Vec<_> = (0..10_100).map(entry).collect();
+    bed.app.store.audit_append(&all).await.unwrap();
+    let list = async |text: &str, undone, before| {
+        let listing = AuditListing { text: text.to_owned(), undone, before, limit: 100 };
+        let (rows, next) = bed.app.audit_list(&op("root"), &listing).await.unwrap();
+        (rows.iter().map(|row| row.seq).collect::<Vec<_>>(), next)
+    };
+    let (none, next) = list("sara", false, None).await;
+    assert_eq!((none.len(), next), (0, Some(before + 101)));
+    assert_eq!(list("sara", false, next).await, (vec![before + 1], None));
+    let (refused, next) = list("", true, None).await;
+    assert_eq!((refused[0], refused.len()), (before + 10_099, 100));
+    assert_eq!(next, refused.last().copied());
+    let op = op("sara");
+    assert!(bed.app.audit_list(&op, &AuditListing::default()).await.is_err(), "no admin");
 }
 
 /// A grant of a role in the platform.
