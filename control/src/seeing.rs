@@ -102,7 +102,13 @@ impl Seeing {
     /// Keeps what a node counted.
     async fn count(&self, node: &Arc<Teller>, counts: Counts) -> Result<Kept, Status> {
         let world = self.app.world().await.map_err(failed)?;
-        let number = counts.number;
+        let (number, many) = (counts.number, counts.series.len());
+        let series: Vec<_> = counts.series.into_iter().filter(fit::is_named).collect();
+        if series.len() < many {
+            let unfit = many - series.len();
+            tracing::warn!(node = node.id, unfit, "a node counted requests of what has no name");
+        }
+        let counts = Counts { series, ..counts };
         let scope = |series: &Series| fit::scope_of(series, &world);
         self.app.traffic().keep(node, counts, scope, micros(self.clock.now()));
         Ok(Kept { number })

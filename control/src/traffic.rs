@@ -21,7 +21,7 @@ use wire::{Caller, Counts, Key, OUTCOMES, Series, Side};
 
 mod ring;
 
-pub use ring::{COARSE, Cell, FINE, Grain};
+pub use ring::{COARSE, Cell, FINE, Grain, total};
 
 use ring::Ring;
 
@@ -168,6 +168,7 @@ impl Traffic {
     ) -> HashMap<K, Cell> {
         let first = grain.first(window, now);
         let mut sums: HashMap<K, Cell> = HashMap::default();
+        // Rows are large, and not moved while there come to be more of them.
         sums.reserve(self.window().series.len());
         self.each(&mut wanted, |key, counted| {
             if let Some(sum) = counted.ring(grain).sum_since(first) {
@@ -215,6 +216,8 @@ impl Traffic {
                 break;
             }
             from = until;
+            drop(held);
+            std::thread::yield_now();
         }
     }
 

@@ -69,8 +69,13 @@ impl Sketch {
         }
     }
 
-    /// Takes away all of another one that was added before. What lay in a bucket beyond four thousand
-    /// million was not counted, and is not given back.
+    /// Whether a bucket holds as many as it can, so that more may have been added.
+    pub fn is_clipped(&self) -> bool {
+        self.buckets.iter().any(|(_, count)| *count == u32::MAX)
+    }
+
+    /// Takes away all of another one that was added before, unless that [was
+    /// clipped](Self::is_clipped).
     pub fn take(&mut self, other: &Sketch) {
         let mut at = 0;
         for (place, count) in &other.buckets {

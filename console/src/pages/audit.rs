@@ -47,9 +47,10 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
         let which = which.map(|(word, shown)| (word.to_owned(), shown.to_owned()));
         let more = select("show", "What came of it", &which, show);
         let filter = search("/audit", text, "Who, what, to what or why", more);
-        let nothing = match next {
-            Some(_) => "None of the last ten thousand rows is like this.",
-            None => "No row is like this.",
+        let nothing = match (next, wanted.before) {
+            (Some(_), _) => "None of these ten thousand rows is like this.",
+            (None, Some(_)) => "No older row is like this.",
+            (None, None) => "No row is like this.",
         };
         let all = view! { <p><a href="/audit">"Show all"</a></p> };
         let is_none = rows.is_empty();

@@ -47,6 +47,10 @@ fn draw(asked: &Asked, users: &[User], told: Option<AnyView>) -> AnyView {
     });
     let is_part = !(wanted.search.is_empty() && wanted.after.is_empty());
     let filter = (is_part || is_full).then(|| search("/users", &wanted.search, "Name", ()));
+    let nothing = match wanted.after.is_empty() {
+        true => "No user is called like this.",
+        false => "There are no more users like this.",
+    };
     let all = is_part.then(|| view! { <p><a href="/users">"Show all"</a></p> });
     view! {
         {head("Users".to_owned(), "Who may sign in; what they may do their teams and roles say.".to_owned())}
@@ -57,7 +61,7 @@ fn draw(asked: &Asked, users: &[User], told: Option<AnyView>) -> AnyView {
             <section class="card" id="users" aria-labelledby="users-title">
                 <h2 id="users-title">"Users"</h2>
                 {if users.is_empty() {
-                    empty("No user is called like this.", all).into_any()
+                    empty(nothing, all).into_any()
                 } else {
                     table("users-title".to_owned(), &HEADS, rows).into_any()
                 }}

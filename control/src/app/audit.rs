@@ -36,10 +36,8 @@ impl App {
     ) -> Result<(Vec<Record>, Option<i64>), Refusal> {
         self.admin(op, Refusal::nothing).await?;
         let AuditListing { text, undone, before, limit } = listing;
-        let end = match before {
-            Some(before) => *before,
-            None => self.store.audit_list(None, 1).await?.first().map_or(1, |last| last.seq + 1),
-        };
+        let last = self.store.audit_list(None, 1).await?.first().map_or(0, |last| last.seq);
+        let end = before.map_or(last + 1, |before| before.min(last + 1));
         let first = end.saturating_sub(LOOKED_AT).max(1);
         let rows = self.store.audit_search(first..end, text, *undone, *limit).await?;
         let is_full = i64::try_from(rows.len()).is_ok_and(|rows| rows >= *limit);

@@ -1,5 +1,6 @@
 //! How far a revision has come: which nodes run it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Key, Scope};
@@ -84,8 +85,14 @@ impl App {
         loop {
             let passed = i64::try_from(begun.elapsed().as_micros()).unwrap_or(i64::MAX);
             let now = i64::try_from(op.now.unix_timestamp_nanos() / 1000).unwrap_or(i64::MAX);
-            let (complete, nodes) =
-                self.rolled(op, revision, &scopes, now.saturating_add(passed)).await?;
+            let now = now.saturating_add(passed);
+            let all = self.nodes().await?;
+            let (mut complete, mut nodes) = self.rolled(op, revision, &scopes, now, &all).await?;
+            if complete {
+                // A copy may lack who joined at another server.
+                let all = self.nodes_now().await?;
+                (complete, nodes) = self.rolled(op, revision, &scopes, now, &all).await?;
+            }
             if complete || begun.elapsed() + LOOK > wait.min(LONGEST) {
                 return Ok(Rollout { revision, accepted: time(found.at), complete, nodes });
             }
@@ -113,11 +120,12 @@ impl App {
         revision: i64,
         scopes: &[&Scope],
         now: i64,
+        all: &[Arc<Node>],
     ) -> Result<(bool, Vec<Rolled>), Refusal> {
         let world = self.world().await?;
         let rights = rights(op, &world);
         let (mut complete, mut nodes) = (true, Vec::new());
-        for node in self.nodes().await?.iter() {
+        for node in all {
             let NodeNow { state, running, rejected, .. } = self.now(node, now).await?;
             let applied = scopes.iter().map(|scope| match running.get(scope) {
                 Some((at, when)) if *at >= revision => Some(*when),

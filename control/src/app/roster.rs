@@ -5,7 +5,7 @@
 //! whether they are there, is not part of it: that [their streams say](super::fleet).
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use store::node::Node;
@@ -39,12 +39,20 @@ struct Copy {
 impl App {
     /// All nodes by cluster, kind and name, as they were a second ago or later.
     pub(super) async fn nodes(&self) -> Result<Arc<[Arc<Node>]>, Refusal> {
-        if let Some(nodes) = self.copied() {
-            return Ok(nodes);
+        match self.copied() {
+            Some(nodes) => Ok(nodes),
+            None => self.nodes_now().await,
         }
+    }
+
+    /// The same as they are now, whatever servers they are at.
+    pub(super) async fn nodes_now(&self) -> Result<Arc<[Arc<Node>]>, Refusal> {
+        let asked = Instant::now();
         let _one = self.roster.reading.lock().await;
-        if let Some(nodes) = self.copied() {
-            return Ok(nodes);
+        // What was read since is as good as what would be read now: however many ask while nodes
+        // come and go, two reads follow each other for them at most.
+        if let Some(copy) = self.last().as_ref().filter(|copy| copy.at >= asked) {
+            return Ok(Arc::clone(&copy.nodes));
         }
         let (at, changes) = (Instant::now(), self.changes());
         let mut nodes = self.store.node_list().await?;
@@ -62,9 +70,12 @@ impl App {
     }
 
     fn copied(&self) -> Option<Arc<[Arc<Node>]>> {
-        let last = self.roster.last.read().unwrap_or_else(PoisonError::into_inner);
         let is_good = |copy: &&Copy| copy.at.elapsed() < OLDEST && copy.changes == self.changes();
-        last.as_ref().filter(is_good).map(|copy| Arc::clone(&copy.nodes))
+        self.last().as_ref().filter(is_good).map(|copy| Arc::clone(&copy.nodes))
+    }
+
+    fn last(&self) -> RwLockReadGuard<'_, Option<Copy>> {
+        self.roster.last.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn changes(&self) -> u64 {

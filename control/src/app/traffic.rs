@@ -293,6 +293,8 @@ pub(super) struct Eyes {
 
 impl Eyes {
     pub(super) fn new(sight: Sight) -> Self {
+        // Found out here, and not while nodes wait to tell what they count.
+        sight.world.belongings();
         let (seen, backends) = (HashMap::default(), HashMap::default());
         Eyes { sight, seen, backends, reaches: Reaches::default() }
     }

@@ -57,6 +57,12 @@ fn scope(route: Option<&Key>, world: &World) -> Scope {
     namespace.map_or(Scope::Platform, |namespace| world.directory.scope(&namespace))
 }
 
+/// Whether what a series was led to has a name that something may have.
+pub(super) fn is_named(series: &Series) -> bool {
+    let is_name = |word: &str| Name::parse(word).is_ok();
+    series.route.as_ref().is_none_or(|route| is_name(&route.namespace) && is_name(&route.name))
+}
+
 /// Whose a series is: the route's, else that of what was called.
 pub(super) fn scope_of(series: &Series, world: &World) -> Scope {
     let backend = series.backend.as_deref().and_then(|backend| backend.split_once('/'));

@@ -74,8 +74,13 @@ impl Ring {
     /// Lets go of what is over.
     pub(super) fn trim(&mut self, grain: Grain, now: i64) {
         let oldest = grain.oldest(now);
+        let mut was_clipped = false;
         while let Some((_, over)) = self.steps.pop_front_if(|(step, _)| *step < oldest) {
+            was_clipped |= self.sum.is_clipped();
             self.sum.take(&over);
+        }
+        if was_clipped {
+            self.sum = self.added(0);
         }
     }
 
@@ -95,6 +100,9 @@ impl Ring {
         if from == self.steps.len() {
             return None;
         }
+        if from > 0 && self.sum.is_clipped() {
+            return Some(Cow::Owned(self.added(from)));
+        }
         let mut sum = Cow::Borrowed(&self.sum);
         for (_, over) in self.steps.range(..from) {
             sum.to_mut().take(over);
@@ -108,9 +116,19 @@ impl Ring {
         if from == self.steps.len() {
             return None;
         }
+        if from > 0 && self.sum.is_clipped() {
+            return Some(self.added(from).outcomes);
+        }
         let mut sum = self.sum.outcomes;
         self.steps.range(..from).for_each(|(_, over)| take(&mut sum, &over.outcomes));
         Some(sum)
+    }
+
+    /// The steps from this place on, one by one.
+    fn added(&self, from: usize) -> Cell {
+        let mut sum = Cell::default();
+        self.steps.range(from..).for_each(|(_, cell)| sum.merge(cell));
+        sum
     }
 
     fn put(&mut self, step: i64, cell: &Cell) {
@@ -131,7 +149,7 @@ impl Cell {
 
     /// How many there were.
     pub fn requests(&self) -> u64 {
-        self.outcomes.iter().fold(0, |sum, count| sum.saturating_add(*count))
+        total(&self.outcomes)
     }
 
     /// How many got no good answer, for no fault of who asked.
@@ -145,7 +163,12 @@ impl Cell {
         self.latency.merge(&other.latency);
     }
 
-    /// Takes away what was added before.
+    /// Whether more was added than counts can hold, so that nothing can be taken away.
+    fn is_clipped(&self) -> bool {
+        self.outcomes.contains(&u64::MAX) || self.latency.is_clipped()
+    }
+
+    /// Takes away what was added before, unless that [was clipped](Self::is_clipped).
     fn take(&mut self, other: &Cell) {
         take(&mut self.outcomes, &other.outcomes);
         self.latency.take(&other.latency);
@@ -170,6 +193,11 @@ pub(super) fn add(sums: &mut [u64; OUTCOMES], counts: &[u64; OUTCOMES]) {
     for (sum, count) in sums.iter_mut().zip(counts) {
         *sum = sum.saturating_add(*count);
     }
+}
+
+/// All of them, however they ended.
+pub fn total(outcomes: &[u64; OUTCOMES]) -> u64 {
+    outcomes.iter().fold(0, |sum, count| sum.saturating_add(*count))
 }
 
 /// Takes counts from counts.

@@ -96,6 +96,32 @@ fn the_window_goes_on_with_time_and_is_bounded() {
 }
 
 #[test]
+fn counts_beyond_all_bounds_take_nothing_from_others_when_they_are_over() {
+    let traffic = Traffic::default();
+    let mut endless = series("a", u32::MAX);
+    endless.outcomes = [u64::MAX; OUTCOMES];
+    keep(&traffic, counts(1, vec![endless.clone(), endless]), NOW);
+    let honest = NOW + 10 * SECOND;
+    keep(&traffic, counts(2, vec![series("a", 100)]), honest);
+    let total = |seconds: i64, now: i64| {
+        let sums = traffic.totals(FINE, (seconds * SECOND, now), |_| Some(()));
+        let sums = sums.into_values().map(|cell| (cell.requests(), cell.latency.count()));
+        let outcomes = traffic.outcomes(FINE, (seconds * SECOND, now), |_| Some(()));
+        let outcomes = outcomes.into_values().map(|outcomes| total(&outcomes));
+        (sums.collect::<Vec<_>>(), outcomes.collect::<Vec<_>>())
+    };
+    assert_eq!(total(60, honest).1, [u64::MAX]);
+    assert_eq!(
+        total(4, honest),
+        (vec![(100, 100)], vec![100]),
+        "those of before are not asked for"
+    );
+    // The endless step is over, the other is not.
+    keep(&traffic, counts(3, vec![series("a", 1)]), NOW + 64 * SECOND);
+    assert_eq!(total(60, NOW + 64 * SECOND), (vec![(101, 101)], vec![101]));
+}
+
+#[test]
 fn a_long_stretch_is_spread_over_its_time_and_what_is_older_is_told_as_late() {
     let traffic = Traffic::default();
     let long = Counts { lasted: 120_000_000, ..counts(1, vec![series("a", 1_201)]) };

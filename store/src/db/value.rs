@@ -153,17 +153,22 @@ impl Row {
     }
 }
 
-/// The pattern of `LIKE .. ESCAPE '!'` for lower-case text that has this in it.
-pub(crate) fn containing(text: &str) -> String {
+/// The pattern of `lower(..) LIKE lower(..) ESCAPE '!'` for what has this in it, whatever the case of
+/// letters; beyond those of ASCII each database has its own mind about case. None of text with a NUL,
+/// which no row has and PostgreSQL does not take.
+pub(crate) fn containing(text: &str) -> Option<String> {
+    if text.contains('\0') {
+        return None;
+    }
     let mut pattern = String::from("%");
-    for letter in text.to_lowercase().chars() {
+    for letter in text.chars() {
         if let '%' | '_' | '!' = letter {
             pattern.push('!');
         }
         pattern.push(letter);
     }
     pattern.push('%');
-    pattern
+    Some(pattern)
 }
 
 pub(crate) fn unreadable(what: &str) -> Error {

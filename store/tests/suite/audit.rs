@@ -53,7 +53,7 @@ async fn rows_are_found_by_who_what_or_to_what_and_by_what_came_of_it() {
         verb: verb.to_owned(),
         object: object.to_owned(),
         outcome: outcome.to_owned(),
-        detail: format!("by {verb}"),
+        detail: format!("by {verb}{}", if actor == "bert" { " für Ümit" } else { "" }),
         ..entry("login")
     };
     let all = [
@@ -70,7 +70,9 @@ async fn rows_are_found_by_who_what_or_to_what_and_by_what_came_of_it() {
     assert_eq!(found(1..4, "ANNA", false, 9).await, [3, 1]);
     assert_eq!(found(1..4, "sign", false, 9).await, [2, 1]);
     assert_eq!(found(1..4, "n_", false, 9).await, [3]);
-    assert_eq!(found(1..4, "by for", false, 9).await, [3]);
+    assert_eq!(found(1..4, "BY for", false, 9).await, [3]);
+    assert_eq!(found(1..4, "\0", false, 9).await, [0_i64; 0]);
+    assert_eq!(found(1..4, "für Ümit", false, 9).await, [2]);
     assert_eq!(found(1..4, "", true, 9).await, [2]);
     assert_eq!(found(1..4, "anna", true, 9).await, [0_i64; 0]);
     assert_eq!(found(2..3, "", false, 9).await, [2]);

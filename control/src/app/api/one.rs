@@ -17,7 +17,7 @@ use crate::app::traffic::Eyes;
 use crate::app::{App, Op};
 use crate::moment::micros;
 use crate::refusal::Refusal;
-use crate::traffic::{Traffic, WINDOW};
+use crate::traffic::{Traffic, WINDOW, total};
 
 /// Routes of an Api that are shown in full.
 const ROUTES: usize = 100;
@@ -323,15 +323,13 @@ fn callers(
 ) -> (Vec<(Option<String>, u64)>, usize) {
     let mut eyes = Eyes::new(sight);
     let sums = traffic.outcomes(COARSE, (WINDOW, now), |label| {
-        if label.side == Side::Inbound || label.scope != api.scope {
-            return None;
-        }
-        if !eyes.is_of(label, &api.row.key.name) {
+        let is_own = label.side != Side::Inbound && label.scope == api.scope;
+        if !is_own || !eyes.is_of(label, &api.row.key.name) {
             return None;
         }
         Some(eyes.seen(label)?.caller())
     });
-    let sums = sums.into_iter().map(|(caller, sum)| (caller, sum.iter().sum::<u64>()));
+    let sums = sums.into_iter().map(|(caller, sum)| (caller, total(&sum)));
     let mut callers: Vec<_> = sums.collect();
     callers.sort_by(|(one, few), (other, many)| many.cmp(few).then_with(|| one.cmp(other)));
     let more = callers.len().saturating_sub(CALLERS);

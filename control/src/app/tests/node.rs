@@ -69,8 +69,15 @@ async fn nodes_are_read_once_for_all_who_look_and_anew_when_one_changed() {
     let count = async || bed.app.node_list(&op("root"), &all).await.unwrap().items.len();
     bed.node("east", "a", &shop, 1).await;
     assert_eq!(count().await, 1);
-    let (one, other) = (bed.app.nodes().await.unwrap(), bed.app.nodes().await.unwrap());
-    assert!(Arc::ptr_eq(&one, &other));
+    let one = bed.app.nodes_now().await.unwrap();
+    assert!(!Arc::ptr_eq(&one, &bed.app.nodes_now().await.unwrap()), "read anew");
+    bed.app.node_changed();
+    let one = bed.app.nodes().await.unwrap();
+    // No time passes, so it is not a second old.
+    tokio::time::pause();
+    let same = bed.app.nodes().await.unwrap();
+    tokio::time::resume();
+    assert!(Arc::ptr_eq(&one, &same));
     // As another server does it.
     bed.node("east", "b", &shop, 1).await;
     tokio::time::pause();

@@ -169,6 +169,35 @@ async fn of_a_change_each_sees_their_part() {
 }
 
 #[tokio::test]
+async fn who_sees_a_part_of_all_changes_pages_through_it_and_claims_are_in_it() {
+    let bed = Bed::shop().await;
+    let mut made = Vec::new();
+    for port in 81..84 {
+        for namespace in ["shop", "bank"] {
+            let text = service(namespace).replace("80", &port.to_string());
+            let revision = bed.put("root", &text).await.unwrap().revision;
+            made.extend((namespace == "shop").then_some(revision));
+        }
+    }
+    // Kept by the platform, of which sara may read nothing else.
+    let claimed =
+        bed.put("root", &claim("shop", "{ host: paged.shop.test }")).await.unwrap().revision;
+    made.push(claimed);
+    made.reverse();
+    let (mut numbers, mut before) = (Vec::new(), None);
+    loop {
+        let page = bed.app.change_list(&op("sara"), None, before, 2).await.unwrap();
+        assert!(page.items.len() <= 2);
+        numbers.extend(page.items.iter().map(|one| one.revision));
+        before = page.next;
+        if before.is_none() {
+            break;
+        }
+    }
+    assert_eq!(numbers[..made.len()], made);
+}
+
+#[tokio::test]
 async fn a_namespace_that_goes_to_others_takes_no_history_along() {
     let bed = Bed::shop().await;
     let lease = |of: &str| {

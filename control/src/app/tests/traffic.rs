@@ -134,6 +134,29 @@ async fn each_sees_what_they_may_read_and_of_the_rest_no_more_than_concerns_them
 }
 
 #[tokio::test]
+async fn what_a_namespace_counted_goes_to_nobody_with_it_and_stays_with_nobody() {
+    let bed = Bed::shop().await;
+    let lease = |of: &str, more: &str| {
+        format!(
+            "---\napiVersion: heddle.dev/v1alpha1\nkind: Workspace\nmetadata: {{ name: {of} }}\n\
+             spec: {{ namespaces: [{of}{more}] }}\n"
+        )
+    };
+    bed.put("root", &lease("shop", ", lease")).await.unwrap();
+    let edge = key(Kind::HttpRoute, "lease", "front");
+    let clerk = Caller::ApiKey("clerk".to_owned());
+    tell(&bed, "edge", vec![series(Side::Edge, &edge, "elsewhere/app:80", clerk, 7)]).await;
+    assert_eq!(show(&bed, "sara", wanted()).await.rows.len(), 1);
+    bed.put("root", &lease("shop", "")).await.unwrap();
+    bed.put("root", &lease("bank", ", lease")).await.unwrap();
+    let text = service("lease") + &route("lease", "front", "[lease.test]", "/");
+    bed.put("root", &text).await.unwrap();
+    for user in ["sara", "bert"] {
+        assert!(show(&bed, user, wanted()).await.rows.is_empty(), "{user}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_asked_for_is_what_may_be_seen() {
     let bed = told().await;
     let name = |word: &str| Name::parse(word).unwrap();
