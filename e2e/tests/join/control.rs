@@ -365,9 +365,11 @@ async fn follow(inner: &Inner, mut frames: Streaming<NodeFrame>, say: &Say) -> O
     let mut states = inner.states.subscribe();
     let mut beat = tokio::time::interval(Duration::from_millis(200));
     let (mut nonce, mut resync) = (0, false);
+    // As the real one does, whatever the node holds: its Begin says that this is what is wanted.
+    let mut is_first = true;
     loop {
         let state = states.borrow_and_update().clone();
-        if (state.vector != at || resync) && !state.vector.is_empty() {
+        if (state.vector != at || resync || is_first) && !state.vector.is_empty() {
             nonce += 1;
             send(inner, say, &state, nonce, &held, resync).await?;
             loop {
@@ -380,7 +382,7 @@ async fn follow(inner: &Inner, mut frames: Streaming<NodeFrame>, say: &Say) -> O
                             .map(|(key, one)| (key.clone(), one.digest))
                             .collect();
                         at.clone_from(&state.vector);
-                        resync = false;
+                        (resync, is_first) = (false, false);
                     }
                     NodeFrame::Nack(nack) => {
                         inner.note(|seen| seen.nacks.push(nack.reason));
