@@ -103,10 +103,10 @@ impl Store {
     ) -> Result<Vec<Record>, Error> {
         let select = "SELECT seq, at, actor, verb, object, outcome, revision, detail, changes, \
                       previous, hash FROM audit WHERE seq >= $1 AND seq < $2 \
-                      AND (lower(actor) LIKE lower($3) ESCAPE '!' \
-                      OR lower(verb) LIKE lower($3) ESCAPE '!' \
-                      OR lower(object) LIKE lower($3) ESCAPE '!' \
-                      OR lower(detail) LIKE lower($3) ESCAPE '!') \
+                      AND (lower(actor) LIKE $3 ESCAPE '!' \
+                      OR lower(verb) LIKE $3 ESCAPE '!' \
+                      OR lower(object) LIKE $3 ESCAPE '!' \
+                      OR lower(detail) LIKE $3 ESCAPE '!') \
                       AND ($4 = 0 OR outcome <> 'done') \
                       ORDER BY seq DESC LIMIT $5";
         let Some(pattern) = containing(text) else { return Ok(Vec::new()) };

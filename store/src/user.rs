@@ -101,8 +101,7 @@ impl Store {
     /// [`Error`] if the database fails.
     pub async fn user_list(&self, text: &str, after: &str, limit: i64) -> Result<Vec<User>, Error> {
         let select = "SELECT id, name, password, disabled, created, updated FROM users \
-                      WHERE name > $1 AND lower(name) LIKE lower($3) ESCAPE '!' \
-                      ORDER BY name LIMIT $2";
+                      WHERE name > $1 AND lower(name) LIKE $3 ESCAPE '!' ORDER BY name LIMIT $2";
         let Some(pattern) = containing(text) else { return Ok(Vec::new()) };
         let values = [after.into(), limit.into(), pattern.into()];
         let rows = self.db.read(select, &values).await?;

@@ -153,15 +153,15 @@ impl Row {
     }
 }
 
-/// The pattern of `lower(..) LIKE lower(..) ESCAPE '!'` for what has this in it, whatever the case of
-/// letters; beyond those of ASCII each database has its own mind about case. None of text with a NUL,
-/// which no row has and PostgreSQL does not take.
+/// The pattern of `lower(COLUMN) LIKE .. ESCAPE '!'` for what has this in it, whatever the case of
+/// letters from A to Z: of others neither database knows it, by our collations. None of text with a
+/// NUL, which no row has and PostgreSQL does not take.
 pub(crate) fn containing(text: &str) -> Option<String> {
     if text.contains('\0') {
         return None;
     }
     let mut pattern = String::from("%");
-    for letter in text.chars() {
+    for letter in text.to_ascii_lowercase().chars() {
         if let '%' | '_' | '!' = letter {
             pattern.push('!');
         }
