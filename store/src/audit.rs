@@ -89,8 +89,8 @@ impl Store {
     }
 
     /// Those of these places in which `text` is part of who, what, to what or the words beside it,
-    /// whatever the case of letters, newest first; those alone that were not done, if only they are
-    /// wanted.
+    /// whatever the case of letters from A to Z, newest first; those alone that were not done, if only
+    /// they are wanted.
     ///
     /// # Errors
     /// [`Error`] if the database fails.

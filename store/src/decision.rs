@@ -70,7 +70,7 @@ pub type Place = (i64, String);
 
 /// Where a decision is found, and where it belongs: enough to know who cannot see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lies {
+pub struct Located {
     /// Its place.
     pub place: Place,
     /// The id of the node that told it.
@@ -136,7 +136,7 @@ impl Store {
         before: Option<&Place>,
         reasons: &[&str],
         limit: i64,
-    ) -> Result<Vec<Lies>, Error> {
+    ) -> Result<Vec<Located>, Error> {
         let (at, span) = before.map_or((i64::MAX, ""), |(at, span)| (*at, span.as_str()));
         let mut values: Vec<Value> = vec![at.into(), span.into(), limit.into()];
         values.extend(reasons.iter().map(|reason| Value::from(*reason)));
@@ -149,18 +149,18 @@ impl Store {
             "SELECT at, span, node, scope FROM decisions WHERE (at, span) < ($1, $2) {only} \
              ORDER BY at DESC, span DESC, node DESC LIMIT $3"
         );
-        let lies = |mut row: Row| {
+        let located = |mut row: Row| {
             let (place, node) = ((row.int()?, row.text()?), row.text()?);
-            Ok(Lies { place, node, scope: crate::key::read_scope(&mut row)? })
+            Ok(Located { place, node, scope: crate::key::read_scope(&mut row)? })
         };
-        self.db.read(AssertSqlSafe(select), &values).await?.into_iter().map(lies).collect()
+        self.db.read(AssertSqlSafe(select), &values).await?.into_iter().map(located).collect()
     }
 
     /// These decisions, newest first and without their stories; those that are there.
     ///
     /// # Errors
     /// [`Error`] if the database fails.
-    pub async fn decision_list(&self, all: &[Lies]) -> Result<Vec<Told>, Error> {
+    pub async fn decision_list(&self, all: &[Located]) -> Result<Vec<Told>, Error> {
         let mut found = Vec::new();
         for some in all.chunks(AT_ONCE) {
             let values = some.iter().flat_map(|one| [(&one.node).into(), (&one.place.1).into()]);

@@ -94,8 +94,8 @@ impl Store {
         rows.into_iter().next().map(read).transpose()
     }
 
-    /// The users behind `after` who have `text` in their names, whatever the case of letters; by
-    /// name.
+    /// The users behind `after` who have `text` in their names, whatever the case of letters
+    /// from A to Z; by name.
     ///
     /// # Errors
     /// [`Error`] if the database fails.

@@ -12,8 +12,8 @@ const LOOKED_AT: i64 = 10_000;
 /// Which rows of the audit a list shows: all that is given must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AuditListing {
-    /// That have this in who, what, to what or the words beside it, whatever the case of its
-    /// letters; all where empty.
+    /// That have this in who, what, to what or the words beside it, whatever the case of letters
+    /// from A to Z; all where empty.
     pub text: String,
     /// That tell of what was not done.
     pub undone: bool,

@@ -1,7 +1,7 @@
 //! Decisions: told twice and kept once, found by what joins them, gone when they are old or many.
 
 use store::Scope;
-use store::decision::{By, Decision, LONGEST, Lies, Told};
+use store::decision::{By, Decision, LONGEST, Located, Told};
 use store::node::Node;
 
 use super::workspace;
@@ -100,12 +100,12 @@ async fn a_list_goes_from_the_newest_back_and_has_no_stories() {
         let before = before.map(|(at, span)| (at, span.to_owned()));
         let places = bed.store.decision_places(before.as_ref(), reasons, limit).await.unwrap();
         let told = bed.store.decision_list(&places).await.unwrap();
-        let lies = told.iter().map(|told| Lies {
+        let located = told.iter().map(|told| Located {
             place: (told.decision.at, told.decision.span.clone()),
             node: told.by.id.clone(),
             scope: told.decision.scope.clone(),
         });
-        assert_eq!(lies.collect::<Vec<_>>(), places);
+        assert_eq!(located.collect::<Vec<_>>(), places);
         told
     };
     assert_eq!(spans(&list(None, &[], 3).await), ["d", "c", "b"]);
