@@ -10,6 +10,7 @@ const fn short(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::Gateway => &["gw"],
         Kind::HttpRoute => &["route", "routes", "rt"],
+        Kind::GrpcRoute => &["grpc"],
         Kind::Service => &["svc"],
         Kind::EndpointSlice => &["eps", "endpoints"],
         Kind::Workload => &["wl"],

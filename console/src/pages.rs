@@ -102,13 +102,17 @@ pub(crate) fn word(key: &Key) -> String {
 
 /// The object that a word of an address names; none where it is no such word.
 pub(crate) fn key<'de, D: Deserializer<'de>>(word: D) -> Result<Option<Key>, D::Error> {
-    let word = String::deserialize(word)?;
+    Ok(of_word(&String::deserialize(word)?))
+}
+
+/// The same.
+pub(crate) fn of_word(word: &str) -> Option<Key> {
     let mut parts = word.splitn(3, '/');
     let mut part = || parts.next().unwrap_or_default();
-    Ok(match (Kind::parse(part()), Name::parse(part()), Name::parse(part())) {
+    match (Kind::parse(part()), Name::parse(part()), Name::parse(part())) {
         (Some(kind), Ok(namespace), Ok(name)) => Some(Key::new(kind, namespace, name)),
         _ => None,
-    })
+    }
 }
 
 /// What comes of a page that is asked for.

@@ -37,9 +37,9 @@ const MEASURES: [Measure; 8] = [
     },
     Measure {
         field: "routes",
-        words: "HTTPRoutes",
+        words: "routes",
         usual: 5_000,
-        of: |kind, cost| if matches!(kind, Kind::HttpRoute) { cost.objects } else { 0 },
+        of: |kind, cost| if kind.is_route() { cost.objects } else { 0 },
         own: |bounds| bounds.routes,
     },
     Measure {

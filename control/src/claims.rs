@@ -1,10 +1,11 @@
 //! Who holds a host and path, and who would come between.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use model::claim::{Claim, Ground};
 use model::route::{HttpRoute, PathMatchType};
-use model::{Key, Resource, Scope};
+use model::{Key, Kind, Resource, Scope};
 
 use crate::world::World;
 
@@ -79,11 +80,11 @@ pub(crate) fn overlaps(touched: &[&Resource], after: &World) -> Vec<Overlap> {
 /// are for.
 fn meet(one: &Resource, other: &Resource) -> bool {
     let is_traffic =
-        |resource: &Resource| matches!(resource, Resource::HttpRoute(_) | Resource::Gateway(_));
+        |resource: &Resource| resource.kind().is_route() || resource.kind() == Kind::Gateway;
     match (one, other) {
         (Resource::Claim(_), Resource::Claim(_)) => true,
         // Who names no host claims nobody's: it was there first, and yields to whoever names one.
-        (Resource::Claim(_), Resource::HttpRoute(route)) => !route.spec.hostnames.is_empty(),
+        (Resource::Claim(_), route) if route.kind().is_route() => !route.hostnames().is_empty(),
         (Resource::Claim(_), other) => is_traffic(other),
         (one, Resource::Claim(_)) => is_traffic(one),
         (_, _) => false,
@@ -103,8 +104,8 @@ fn grounds(resource: &Resource) -> Vec<Ground<'_>> {
     match resource {
         Resource::Claim(claim) => Claim::grounds(claim).collect(),
         // What applications call is a Service by its name: no host that anybody could hold.
-        Resource::HttpRoute(route) if route.is_of_services() => Vec::new(),
-        Resource::HttpRoute(route) => of_route(route),
+        route if route.is_of_services() => Vec::new(),
+        Resource::HttpRoute(_) | Resource::GrpcRoute(_) => of_route(resource),
         // The most specific listener has all of a host; one without a name has what is left.
         Resource::Gateway(gateway) => {
             let hosts = gateway.spec.listeners.iter().filter_map(|one| one.hostname.as_ref());
@@ -116,19 +117,31 @@ fn grounds(resource: &Resource) -> Vec<Ground<'_>> {
 
 /// What a route asks for: every host where it names none, the whole host where a path is an
 /// expression.
-fn of_route(route: &HttpRoute) -> Vec<Ground<'_>> {
-    let hosts = &route.spec.hostnames;
+fn of_route<'a>(resource: &'a Resource) -> Vec<Ground<'a>> {
+    let hosts = resource.hostnames();
     let hosts: Vec<_> = match hosts.is_empty() {
         true => vec![None],
         false => hosts.iter().map(Some).collect(),
     };
-    let paths = route.spec.rules.iter().flat_map(|rule| {
+    let paths: Vec<Cow<'a, str>> = match resource {
+        Resource::HttpRoute(route) => asked(route).map(Cow::Borrowed).collect(),
+        Resource::GrpcRoute(route) => {
+            asked(&route.as_http()).map(|path| Cow::Owned(path.to_owned())).collect()
+        }
+        _ => Vec::new(),
+    };
+    let on = |path: Cow<'a, str>| hosts.iter().map(move |host| Ground::new(*host, path.clone()));
+    paths.into_iter().flat_map(on).collect()
+}
+
+/// The path prefixes below which a route asks for requests.
+fn asked(route: &HttpRoute) -> impl Iterator<Item = &str> {
+    route.spec.rules.iter().flat_map(|rule| {
         let whole = rule.matches.is_empty().then_some("/");
         let matches = rule.matches.iter().map(|one| match one.path.kind {
             PathMatchType::Exact | PathMatchType::PathPrefix => one.path.value.as_str(),
             PathMatchType::RegularExpression => "/",
         });
         matches.chain(whole)
-    });
-    paths.flat_map(|path| hosts.iter().map(move |host| Ground::new(*host, path))).collect()
+    })
 }

@@ -38,7 +38,8 @@ impl Cost {
         let cost = Cost { objects: 1, bytes, ..Cost::default() };
         match resource {
             Resource::Gateway(gateway) => Cost { listeners: gateway.spec.listeners.len(), ..cost },
-            Resource::HttpRoute(route) => {
+            Resource::HttpRoute(_) | Resource::GrpcRoute(_) => {
+                let Some(route) = resource.as_route() else { return cost };
                 let matches = || route.spec.rules.iter().flat_map(|rule| &rule.matches);
                 let rules = route.spec.rules.iter().map(|rule| rule.matches.len().max(1)).sum();
                 Cost { rules, expressions: matches().flat_map(of_match).map(size).sum(), ..cost }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use model::access::{Asked, Denied, Directory, Rights};
 use model::api::LABEL;
 use model::field::changed;
-use model::policy::TargetKind;
 use model::role::Verb;
 use model::service::SERVICE_NAME_LABEL;
 use model::{Invalid, Key, Kind, Name, Resource, Scope};
@@ -315,16 +314,12 @@ fn ruled(resource: &Resource) -> Vec<Key> {
             service.iter().map(|name| key(Kind::Service, name)).collect()
         }
         Resource::AccessPolicy(policy) => {
-            let targets = policy.spec.target_refs.iter().map(|target| match target.kind {
-                TargetKind::Gateway => key(Kind::Gateway, &target.name),
-                TargetKind::HttpRoute => key(Kind::HttpRoute, &target.name),
-                TargetKind::Service => key(Kind::Service, &target.name),
-            });
-            targets.collect()
+            let targets = policy.spec.target_refs.iter();
+            targets.map(|target| key(target.kind.kind(), &target.name)).collect()
         }
         // Whoever attaches a route to a Service leads its callers.
-        Resource::HttpRoute(route) => {
-            let services = route.spec.parent_refs.iter().filter(|parent| parent.is_service());
+        Resource::HttpRoute(_) | Resource::GrpcRoute(_) => {
+            let services = resource.parent_refs().iter().filter(|parent| parent.is_service());
             services.map(|parent| parent.key(&meta.namespace)).collect()
         }
         _ => Vec::new(),

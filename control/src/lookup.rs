@@ -9,7 +9,7 @@ use model::access::builtin;
 use model::api::LABEL;
 use model::claim::Claim;
 use model::gateway::Gateway;
-use model::policy::{AccessPolicy, TargetKind};
+use model::policy::AccessPolicy;
 use model::role::Grant;
 use model::route::HttpRoute;
 use model::service::SERVICE_NAME_LABEL;
@@ -25,6 +25,7 @@ pub(crate) fn references(resource: &Resource, world: &World) -> Vec<Reference> {
     let namespace = &resource.meta().namespace;
     let mut names = match resource {
         Resource::HttpRoute(route) => of_route(route),
+        Resource::GrpcRoute(route) => of_route(&route.as_http()),
         Resource::Gateway(gateway) => of_gateway(gateway),
         Resource::AccessPolicy(policy) => of_policy(policy),
         Resource::Grant(grant) => of_grant(grant, world),
@@ -139,12 +140,7 @@ fn of_gateway(gateway: &Gateway) -> Vec<Reference> {
 fn of_policy(policy: &AccessPolicy) -> Vec<Reference> {
     let own = &policy.metadata.namespace;
     let targets = policy.spec.target_refs.iter().enumerate().map(|(index, target)| {
-        let kind = match target.kind {
-            TargetKind::Gateway => Kind::Gateway,
-            TargetKind::HttpRoute => Kind::HttpRoute,
-            TargetKind::Service => Kind::Service,
-        };
-        of(&format!("spec.targetRefs[{index}]"), kind, own, &target.name)
+        of(&format!("spec.targetRefs[{index}]"), target.kind.kind(), own, &target.name)
     });
     let keys = policy.spec.credentials.as_ref().and_then(|by| by.api_key.as_ref());
     let keys = keys.map(|keys| {

@@ -276,6 +276,7 @@ pub(crate) const fn is_border(kind: Kind) -> bool {
         Kind::Api | Kind::Workspace | Kind::Cluster | Kind::Team | Kind::Role | Kind::Grant => true,
         Kind::Gateway
         | Kind::HttpRoute
+        | Kind::GrpcRoute
         | Kind::Service
         | Kind::EndpointSlice
         | Kind::Workload
@@ -292,6 +293,7 @@ pub(crate) const fn is_traffic(kind: Kind) -> bool {
     match kind {
         Kind::Gateway
         | Kind::HttpRoute
+        | Kind::GrpcRoute
         | Kind::Service
         | Kind::EndpointSlice
         | Kind::Workload

@@ -30,7 +30,7 @@ test("the owner is offered what another team is not, and is refused", async () =
     assert.equal(await other.getByRole("button", { name }).count(), 0, name);
   }
   const fields = {
-    route: "bookshop/catalog",
+    route: "HTTPRoute/bookshop/catalog",
     generation: "1",
     "weight-0-0": "1",
     "to-0-0": "bookshop/catalog-v1:80",

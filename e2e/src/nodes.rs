@@ -99,13 +99,12 @@ impl Nodes {
         self.0.extend(others.0);
     }
 
-    /// How many have come to the newest revision that any has; waits for all, but not for ever.
-    pub async fn current(&self) -> usize {
+    /// How many have come to a revision; waits for all, but not for ever.
+    pub async fn current(&self, revision: i64) -> usize {
         let began = Instant::now();
         loop {
-            let at = || self.0.iter().map(|node| node.at.load(Ordering::Relaxed));
-            let newest = at().max().unwrap_or_default();
-            let current = at().filter(|at| *at == newest).count();
+            let at = self.0.iter().map(|node| node.at.load(Ordering::Relaxed));
+            let current = at.filter(|at| *at >= revision).count();
             if current == self.0.len() || began.elapsed() > BOUND {
                 return current;
             }

@@ -16,6 +16,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     root: CertificateDer<'static>,
+    pem: String,
 }
 
 /// A certificate with its key, as a Secret holds them.
@@ -44,8 +45,14 @@ impl Authority {
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::new(Vec::<String>::new()).expect("no names");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let root = params.self_signed(&key).expect("an authority's certificate").der().clone();
-        Authority { issuer: Issuer::new(params, key), root }
+        let root = params.self_signed(&key).expect("an authority's certificate");
+        let (pem, root) = (root.pem(), root.der().clone());
+        Authority { issuer: Issuer::new(params, key), root, pem }
+    }
+
+    /// Its own certificate in PEM, for clients that are told of it by a file.
+    pub fn pem(&self) -> &str {
+        &self.pem
     }
 
     /// Signs a new certificate for `host`, with a new key.

@@ -69,11 +69,10 @@ pub struct Ground<'a> {
 
 impl<'a> Ground<'a> {
     /// The ground of a host (every host where there is none) below a path.
-    pub fn new(host: Option<&'a Hostname>, path: &'a str) -> Self {
-        // What has no normal form is refused by its own check, and matches nothing.
-        let path = match path::normalise(path).unwrap_or(Cow::Borrowed(path)) {
-            Cow::Borrowed(path) => trimmed(path),
-            Cow::Owned(path) => Cow::Owned(trimmed(&path).into_owned()),
+    pub fn new(host: Option<&'a Hostname>, path: impl Into<Cow<'a, str>>) -> Self {
+        let path = match path.into() {
+            Cow::Borrowed(path) => normal(path),
+            Cow::Owned(path) => Cow::Owned(normal(&path).into_owned()),
         };
         Ground { host, path }
     }
@@ -94,6 +93,14 @@ impl fmt::Display for Ground<'_> {
             Some(host) => write!(f, "{host}{}", self.path),
             None => write!(f, "every host, {}", self.path),
         }
+    }
+}
+
+/// A path in its one form. What has no normal form is refused by its own check, and matches nothing.
+fn normal(path: &str) -> Cow<'_, str> {
+    match path::normalise(path).unwrap_or(Cow::Borrowed(path)) {
+        Cow::Borrowed(path) => trimmed(path),
+        Cow::Owned(path) => Cow::Owned(trimmed(&path).into_owned()),
     }
 }
 

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::invalid::Checker;
-use crate::{Hostname, Meta, Name};
+use crate::{Hostname, Kind, Meta, Name};
 
 /// Listeners on ports, and what may attach to them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -175,7 +175,7 @@ pub struct RouteGroupKind {
     /// `gateway.networking.k8s.io` where none is written.
     #[serde(default = "gateway_group")]
     pub group: String,
-    /// Such as `HTTPRoute`.
+    /// `HTTPRoute` or `GRPCRoute`.
     pub kind: String,
 }
 
@@ -263,8 +263,9 @@ impl AllowedRoutes {
             at.unenforced("selector", self.namespaces.selector.as_ref());
         });
         at.each("kinds", &self.kinds, |at, kind| {
-            if kind.group != gateway_group() || kind.kind != "HTTPRoute" {
-                at.fault_in("kind", "this version routes HTTPRoute only");
+            let is_route = Kind::parse(&kind.kind).is_some_and(Kind::is_route);
+            if kind.group != gateway_group() || !is_route {
+                at.fault_in("kind", "this version routes HTTPRoute and GRPCRoute only");
             }
         });
     }

@@ -19,6 +19,9 @@ pub enum Kind {
     /// `gateway.networking.k8s.io/v1` HTTPRoute.
     #[serde(rename = "HTTPRoute")]
     HttpRoute,
+    /// `gateway.networking.k8s.io/v1` GRPCRoute.
+    #[serde(rename = "GRPCRoute")]
+    GrpcRoute,
     /// `v1` Service.
     Service,
     /// `discovery.k8s.io/v1` EndpointSlice.
@@ -51,9 +54,10 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order in which listings show them.
-    pub const ALL: [Kind; 16] = [
+    pub const ALL: [Kind; 17] = [
         Kind::Gateway,
         Kind::HttpRoute,
+        Kind::GrpcRoute,
         Kind::Service,
         Kind::EndpointSlice,
         Kind::Workload,
@@ -75,6 +79,7 @@ impl Kind {
         match self {
             Kind::Gateway => "Gateway",
             Kind::HttpRoute => "HTTPRoute",
+            Kind::GrpcRoute => "GRPCRoute",
             Kind::Service => "Service",
             Kind::EndpointSlice => "EndpointSlice",
             Kind::Workload => "Workload",
@@ -95,7 +100,7 @@ impl Kind {
     /// The value of the field `apiVersion`.
     pub const fn api_version(self) -> &'static str {
         match self {
-            Kind::Gateway | Kind::HttpRoute => "gateway.networking.k8s.io/v1",
+            Kind::Gateway | Kind::HttpRoute | Kind::GrpcRoute => "gateway.networking.k8s.io/v1",
             Kind::Service | Kind::Secret | Kind::ConfigMap => "v1",
             Kind::EndpointSlice => "discovery.k8s.io/v1",
             Kind::Workload
@@ -122,6 +127,7 @@ impl Kind {
             Kind::Workspace | Kind::Cluster | Kind::Team | Kind::LoginProvider => true,
             Kind::Gateway
             | Kind::HttpRoute
+            | Kind::GrpcRoute
             | Kind::Service
             | Kind::EndpointSlice
             | Kind::Workload
@@ -133,6 +139,11 @@ impl Kind {
             | Kind::Role
             | Kind::Grant => false,
         }
+    }
+
+    /// Whether its objects lead requests from listeners or callers to Services.
+    pub const fn is_route(self) -> bool {
+        matches!(self, Kind::HttpRoute | Kind::GrpcRoute)
     }
 
     /// The namespace of an object that names none.

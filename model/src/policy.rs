@@ -34,7 +34,7 @@ use crate::gateway::gateway_group;
 use crate::header::why_not_judged;
 use crate::invalid::Checker;
 use crate::route::{HeaderMatch, Method, PathMatch, ValueMatchType};
-use crate::{Hostname, Meta, Name};
+use crate::{Hostname, Kind, Meta, Name};
 
 /// Rules on the traffic of its targets.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -62,7 +62,8 @@ pub struct AccessPolicySpec {
     pub rules: Vec<AccessRule>,
 }
 
-/// A Gateway (`sectionName`: a listener), an HTTPRoute (`sectionName`: a rule's name), or a Service.
+/// A Gateway (`sectionName`: a listener), an HTTPRoute or GRPCRoute (`sectionName`: a rule's name), or
+/// a Service.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PolicyTargetRef {
@@ -86,8 +87,23 @@ pub enum TargetKind {
     /// One route, or one rule of it.
     #[serde(rename = "HTTPRoute")]
     HttpRoute,
+    /// The same of a route for gRPC.
+    #[serde(rename = "GRPCRoute")]
+    GrpcRoute,
     /// Everything that comes through the mesh to a workload behind a Service.
     Service,
+}
+
+impl TargetKind {
+    /// The kind of object that is meant.
+    pub const fn kind(self) -> Kind {
+        match self {
+            TargetKind::Gateway => Kind::Gateway,
+            TargetKind::HttpRoute => Kind::HttpRoute,
+            TargetKind::GrpcRoute => Kind::GrpcRoute,
+            TargetKind::Service => Kind::Service,
+        }
+    }
 }
 
 /// Ways to prove who is calling.

@@ -12,13 +12,13 @@ use crate::invalid::Checker;
 use crate::login::LoginProvider;
 use crate::policy::AccessPolicy;
 use crate::role::{Grant, Role};
-use crate::route::HttpRoute;
+use crate::route::{GrpcRoute, HttpRoute, ParentRef};
 use crate::secret::{ConfigMap, Secret};
 use crate::service::{EndpointSlice, Service};
 use crate::team::Team;
 use crate::workload::Workload;
 use crate::workspace::Workspace;
-use crate::{Key, Kind, Meta};
+use crate::{Hostname, Key, Kind, Meta};
 
 /// One resource; cloning shares it.
 ///
@@ -29,6 +29,7 @@ use crate::{Key, Kind, Meta};
 pub enum Resource {
     Gateway(Arc<Gateway>),
     HttpRoute(Arc<HttpRoute>),
+    GrpcRoute(Arc<GrpcRoute>),
     Service(Arc<Service>),
     EndpointSlice(Arc<EndpointSlice>),
     Workload(Arc<Workload>),
@@ -51,6 +52,7 @@ impl Resource {
         match self {
             Resource::Gateway(_) => Kind::Gateway,
             Resource::HttpRoute(_) => Kind::HttpRoute,
+            Resource::GrpcRoute(_) => Kind::GrpcRoute,
             Resource::Service(_) => Kind::Service,
             Resource::EndpointSlice(_) => Kind::EndpointSlice,
             Resource::Workload(_) => Kind::Workload,
@@ -73,6 +75,7 @@ impl Resource {
         match self {
             Resource::Gateway(object) => &object.metadata,
             Resource::HttpRoute(object) => &object.metadata,
+            Resource::GrpcRoute(object) => &object.metadata,
             Resource::Service(object) => &object.metadata,
             Resource::EndpointSlice(object) => &object.metadata,
             Resource::Workload(object) => &object.metadata,
@@ -101,6 +104,7 @@ impl Resource {
         match (self, other) {
             (Resource::Gateway(one), Resource::Gateway(other)) => Arc::ptr_eq(one, other),
             (Resource::HttpRoute(one), Resource::HttpRoute(other)) => Arc::ptr_eq(one, other),
+            (Resource::GrpcRoute(one), Resource::GrpcRoute(other)) => Arc::ptr_eq(one, other),
             (Resource::Service(one), Resource::Service(other)) => Arc::ptr_eq(one, other),
             (Resource::EndpointSlice(one), Resource::EndpointSlice(other)) => {
                 Arc::ptr_eq(one, other)
@@ -122,6 +126,7 @@ impl Resource {
             (
                 Resource::Gateway(_)
                 | Resource::HttpRoute(_)
+                | Resource::GrpcRoute(_)
                 | Resource::Service(_)
                 | Resource::EndpointSlice(_)
                 | Resource::Workload(_)
@@ -139,6 +144,38 @@ impl Resource {
                 _,
             ) => false,
         }
+    }
+
+    /// What it says as a route, in the words of an HTTPRoute; `None` for what is no route.
+    pub fn as_route(&self) -> Option<Arc<HttpRoute>> {
+        match self {
+            Resource::HttpRoute(route) => Some(Arc::clone(route)),
+            Resource::GrpcRoute(route) => Some(Arc::new(route.as_http())),
+            _ => None,
+        }
+    }
+
+    /// The parents that it names; none of what is no route.
+    pub fn parent_refs(&self) -> &[ParentRef] {
+        match self {
+            Resource::HttpRoute(route) => &route.spec.parent_refs,
+            Resource::GrpcRoute(route) => &route.spec.parent_refs,
+            _ => &[],
+        }
+    }
+
+    /// The hosts that it names; none of what is no route.
+    pub fn hostnames(&self) -> &[Hostname] {
+        match self {
+            Resource::HttpRoute(route) => &route.spec.hostnames,
+            Resource::GrpcRoute(route) => &route.spec.hostnames,
+            _ => &[],
+        }
+    }
+
+    /// Whether it is a route that attaches to Services, and not to Gateways.
+    pub fn is_of_services(&self) -> bool {
+        self.parent_refs().iter().any(ParentRef::is_service)
     }
 
     /// The whole object as JSON, `apiVersion` and `kind` included; secrets as digests.
@@ -161,6 +198,7 @@ impl Resource {
         match self {
             Resource::Gateway(object) => object.check(at),
             Resource::HttpRoute(object) => object.check(at),
+            Resource::GrpcRoute(object) => object.check(at),
             Resource::Service(object) => object.check(at),
             Resource::EndpointSlice(object) => object.check(at),
             Resource::Workload(object) => object.check(at),
@@ -197,6 +235,7 @@ impl Resource {
         Ok(match kind {
             Kind::Gateway => Resource::Gateway(Arc::new(from_value(value)?)),
             Kind::HttpRoute => Resource::HttpRoute(Arc::new(from_value(value)?)),
+            Kind::GrpcRoute => Resource::GrpcRoute(Arc::new(from_value(value)?)),
             Kind::Service => Resource::Service(Arc::new(from_value(value)?)),
             Kind::EndpointSlice => Resource::EndpointSlice(Arc::new(from_value(value)?)),
             Kind::Workload => Resource::Workload(Arc::new(from_value(value)?)),

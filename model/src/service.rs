@@ -115,7 +115,8 @@ pub struct ServicePort {
     /// Transport; only `TCP` is enforced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocol: Option<Transport>,
-    /// What is spoken: `http` (also `kubernetes.io/ws`), `kubernetes.io/h2c`, or `tcp` for bytes.
+    /// What is spoken: `http` (also `kubernetes.io/ws`), `kubernetes.io/h2c` (also `grpc`), or `tcp`
+    /// for bytes; `http` where none is written, but for what a GRPCRoute of a Gateway sends there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app_protocol: Option<String>,
     /// Without effect here.
@@ -163,13 +164,13 @@ impl ServicePort {
 }
 
 /// The words of `appProtocol`.
-pub(crate) const PROTOCOLS: &str = "one of http, kubernetes.io/ws, kubernetes.io/h2c, tcp";
+pub(crate) const PROTOCOLS: &str = "one of http, kubernetes.io/ws, kubernetes.io/h2c, grpc, tcp";
 
 /// What the word of an `appProtocol` means; `None` for one that this version does not know.
 pub(crate) fn speaks(word: Option<&str>) -> Option<AppProtocol> {
     match word {
         None | Some("http" | "kubernetes.io/ws") => Some(AppProtocol::Http1),
-        Some("kubernetes.io/h2c" | "http2") => Some(AppProtocol::H2c),
+        Some("kubernetes.io/h2c" | "http2" | "grpc") => Some(AppProtocol::H2c),
         Some("tcp") => Some(AppProtocol::Tcp),
         Some(_) => None,
     }

@@ -7,7 +7,10 @@ use std::fmt;
 use http::{HeaderMap, HeaderName};
 use model::expression::{Expression, ExpressionError};
 use model::path::{self, PathError};
-use model::route::{HeaderMatch, PathMatch, PathMatchType, QueryMatch, ValueMatchType};
+use model::route::{
+    GrpcMethodMatch, GrpcMethodMatchType, HeaderMatch, PathMatch, PathMatchType, QueryMatch,
+    ValueMatchType,
+};
 
 /// Why a comparison cannot be compiled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,6 +46,14 @@ enum Path {
     /// Without the slash at its end, but for the root.
     Prefix(Box<str>),
     Regex(Expression),
+    Call(Box<Call>),
+}
+
+/// A gRPC call of which not both service and method are known letter by letter.
+#[derive(Debug, Clone)]
+struct Call {
+    service: Option<Text>,
+    method: Option<Text>,
 }
 
 impl PathPattern {
@@ -66,12 +77,75 @@ impl PathPattern {
         }))
     }
 
+    /// Compiles which method of which service a gRPC call is for: `/SERVICE/METHOD`.
+    ///
+    /// # Errors
+    /// [`PatternError`] where a name has no normal form or an expression is none.
+    pub fn of_call(from: &GrpcMethodMatch) -> Result<Self, PatternError> {
+        let (service, method) = (from.service.as_deref(), from.method.as_deref());
+        let path = match (from.kind, service, method) {
+            (GrpcMethodMatchType::Exact, Some(service), Some(method)) => {
+                PathMatch { kind: PathMatchType::Exact, value: format!("/{service}/{method}") }
+            }
+            (GrpcMethodMatchType::Exact, Some(service), None) => {
+                PathMatch { kind: PathMatchType::PathPrefix, value: format!("/{service}") }
+            }
+            (kind, service, method) => {
+                let kind = match kind {
+                    GrpcMethodMatchType::Exact => ValueMatchType::Exact,
+                    GrpcMethodMatchType::RegularExpression => ValueMatchType::RegularExpression,
+                };
+                let text = |text: Option<&str>| text.map(|text| Text::compile(kind, text));
+                let (service, method) = (text(service).transpose()?, text(method).transpose()?);
+                return Ok(PathPattern(Path::Call(Box::new(Call { service, method }))));
+            }
+        };
+        PathPattern::compile(&path)
+    }
+
     /// Whether `path`, in normal form, is meant.
     pub fn matches(&self, path: &str) -> bool {
         match &self.0 {
             Path::Exact(wanted) => path == &**wanted,
             Path::Prefix(prefix) => has_prefix(path, prefix),
             Path::Regex(regex) => regex.is_match(path.as_bytes()),
+            Path::Call(call) => call.is_for(path),
+        }
+    }
+
+    /// Whether `path`, to which an index led by [`prefix`](Self::prefix) or [`exact`](Self::exact), is
+    /// meant; by itself it says all but of calls.
+    pub fn confirms(&self, path: &str) -> bool {
+        match &self.0 {
+            Path::Call(call) => call.is_for(path),
+            Path::Exact(_) | Path::Prefix(_) | Path::Regex(_) => true,
+        }
+    }
+
+    /// The method of any service's, letter by letter, if that is what is meant.
+    pub fn method_alone(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Path::Call(call) => match &**call {
+                Call { service: None, method: Some(Text::Exact(method)) } => Some(method),
+                _ => None,
+            },
+            Path::Exact(_) | Path::Prefix(_) | Path::Regex(_) => None,
+        }
+    }
+
+    /// How many letters of expressions it has, if there are any.
+    pub fn expression_len(&self) -> Option<usize> {
+        match &self.0 {
+            Path::Regex(regex) => Some(regex.as_str().chars().count()),
+            Path::Call(call) => {
+                let parts = [&call.service, &call.method].into_iter().flatten();
+                let lens = parts.filter_map(|part| match part {
+                    Text::Regex(regex) => Some(regex.as_str().chars().count()),
+                    Text::Exact(_) => None,
+                });
+                lens.reduce(|all, one| all + one)
+            }
+            Path::Exact(_) | Path::Prefix(_) => None,
         }
     }
 
@@ -79,7 +153,7 @@ impl PathPattern {
     pub fn prefix(&self) -> Option<&str> {
         match &self.0 {
             Path::Prefix(prefix) => Some(prefix),
-            Path::Exact(_) | Path::Regex(_) => None,
+            Path::Exact(_) | Path::Regex(_) | Path::Call(_) => None,
         }
     }
 
@@ -87,7 +161,7 @@ impl PathPattern {
     pub fn exact(&self) -> Option<&str> {
         match &self.0 {
             Path::Exact(path) => Some(path),
-            Path::Prefix(_) | Path::Regex(_) => None,
+            Path::Prefix(_) | Path::Regex(_) | Path::Call(_) => None,
         }
     }
 }
@@ -98,7 +172,34 @@ impl fmt::Display for PathPattern {
             Path::Exact(path) => write!(f, "exactly {path}"),
             Path::Prefix(prefix) => write!(f, "prefix {prefix}"),
             Path::Regex(regex) => write!(f, "pattern {}", regex.as_str()),
+            Path::Call(call) => write!(f, "{call}"),
         }
+    }
+}
+
+impl Call {
+    fn is_for(&self, path: &str) -> bool {
+        let Some((service, method)) = path.strip_prefix('/').and_then(|path| path.split_once('/'))
+        else {
+            return false;
+        };
+        let fits = |wanted: &Option<Text>, name: &str| {
+            !name.is_empty() && wanted.as_ref().is_none_or(|wanted| wanted.matches(name.as_bytes()))
+        };
+        !method.contains('/') && fits(&self.service, service) && fits(&self.method, method)
+    }
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (what, part) in [("service", &self.service), (", method", &self.method)] {
+            match part {
+                None => write!(f, "{what} any")?,
+                Some(Text::Exact(name)) => write!(f, "{what} {}", String::from_utf8_lossy(name))?,
+                Some(Text::Regex(regex)) => write!(f, "{what} pattern {}", regex.as_str())?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -123,6 +224,13 @@ impl Text {
             ValueMatchType::Exact => Text::Exact(value.as_bytes().into()),
             ValueMatchType::RegularExpression => Text::Regex(expression(value)?),
         })
+    }
+
+    fn matches(&self, value: &[u8]) -> bool {
+        match self {
+            Text::Exact(wanted) => value == &**wanted,
+            Text::Regex(regex) => regex.is_match(value),
+        }
     }
 }
 

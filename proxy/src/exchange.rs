@@ -5,6 +5,7 @@
 //! what the next one uses.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
@@ -13,6 +14,7 @@ use http::{
 };
 use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
+use model::service::AppProtocol;
 use policy::rewrite::TargetTooLong;
 use policy::{Answer, Reason};
 use table::{Rule, Target};
@@ -24,8 +26,9 @@ use crate::balance::Turn;
 use crate::body::{ClientBody, Progress, Upload};
 use crate::failure::{Failure, Retry};
 use crate::forward::{self, Origin};
+use crate::grpc::{self, Code};
 use crate::http::Conn;
-use crate::live::Live;
+use crate::live::{Live, Service};
 use crate::pool::Answered;
 use crate::record::{REQUEST_ID, Record};
 use crate::reply::{Reply, Stream, problem};
@@ -100,6 +103,46 @@ pub(crate) fn refuse(answer: Answer, mut record: Box<Record>) -> Response<Reply>
     response
 }
 
+/// How long each part of an exchange with a backend may take, and how much may come.
+struct Pace {
+    /// Longest silence of the caller inside its body.
+    upload: Duration,
+    /// The most bytes of it.
+    longest: u64,
+    /// Of each try, until the head of the answer.
+    head: Duration,
+    /// Longest silence of the backend inside its answer.
+    answer: Duration,
+    /// When the whole must be over.
+    deadline: Option<Instant>,
+}
+
+impl Pace {
+    /// By rule and settings. Over HTTP/2 on both sides a gRPC call takes as long as its caller says,
+    /// since a stream may well be silent for hours: that there is somebody at either end, pings say. It is
+    /// never held as a whole, so it may be of any length.
+    fn new(conn: &Conn, service: &Service, rule: &Rule, head: &Parts, record: &Record) -> Self {
+        let limits = &conn.shared.settings.limits;
+        let deadline = rule.request_timeout.map(|bound| record.began + bound);
+        let mut pace = Pace {
+            upload: limits.body,
+            longest: limits.body_bytes,
+            head: rule.backend_timeout.unwrap_or(limits.backend_head),
+            answer: limits.backend_silence,
+            deadline,
+        };
+        if record.call.is_some() && service.protocol == AppProtocol::H2c {
+            pace.upload = Rule::UNBOUNDED;
+            pace.longest = u64::MAX;
+            pace.head = rule.backend_timeout.unwrap_or(Rule::UNBOUNDED);
+            pace.answer = Rule::UNBOUNDED;
+            let wanted = grpc::timeout(&head.headers).map(|wanted| record.began + wanted);
+            pace.deadline = [deadline, wanted].into_iter().flatten().min();
+        }
+        pace
+    }
+}
+
 /// Sends the request where it was decided to go, and makes the answer out of what comes back.
 async fn forward(
     conn: &Arc<Conn>,
@@ -128,12 +171,13 @@ async fn forward(
         head.headers.insert(http::header::CONNECTION, HeaderValue::from_static("upgrade"));
         head.headers.insert(http::header::UPGRADE, word.clone());
     }
-    let (upload, progress) = upload(conn, live, rule, &head, body, record.seed());
-    let deadline = rule.request_timeout.map(|bound| record.began + bound);
+    let pace = Pace::new(conn, service, rule, &head, &record);
+    let (upload, progress) = upload(conn, live, rule, &head, body, (&pace, record.seed()));
+    let deadline = pace.deadline;
     let tries = Attempts {
         conn,
         service,
-        bound: rule.backend_timeout.unwrap_or(conn.shared.settings.limits.backend_head),
+        bound: pace.head,
         is_usual: rule.backend_timeout.is_none(),
         deadline,
         progress: progress.as_deref(),
@@ -156,7 +200,7 @@ async fn forward(
         return finish(rule, fail(record, &failure));
     }
     if answered.response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        return finish(rule, stream(conn, answered, turn, progress, deadline, record));
+        return finish(rule, stream(answered, turn, progress, &pace, record));
     }
     let response = match asked {
         Some((client, word, again)) if forward::switches_to(&answered.response, &word) => {
@@ -217,15 +261,14 @@ fn upload(
     rule: &Rule,
     head: &Parts,
     body: Incoming,
-    seed: u64,
+    (pace, seed): (&Pace, u64),
 ) -> (Upload, Option<Arc<Progress>>) {
     let is_empty = body.is_end_stream();
     let copies = mirror::start(conn, live, rule, head, is_empty, seed);
     if is_empty {
         return (Upload::Empty, None);
     }
-    let limits = &conn.shared.settings.limits;
-    let (body, progress) = ClientBody::new(body, limits.body_bytes, limits.body, copies);
+    let (body, progress) = ClientBody::new(body, pace.longest, pace.upload, copies);
     (Upload::Client(Box::new(body)), Some(progress))
 }
 
@@ -244,11 +287,10 @@ pub(crate) fn fail(mut record: Box<Record>, failure: &Failure) -> Response<Reply
 
 /// The backend's answer, its body as it comes.
 fn stream(
-    conn: &Conn,
     answered: Answered,
     turn: Turn,
     upload: Option<Arc<Progress>>,
-    deadline: Option<Instant>,
+    pace: &Pace,
     mut record: Box<Record>,
 ) -> Response<Reply> {
     let (mut head, body) = answered.response.into_parts();
@@ -261,8 +303,11 @@ fn stream(
     head.extensions = http::Extensions::new();
     record.status = Some(head.status);
     record.reason = Reason::Ok;
+    if let Some(call) = &mut record.call {
+        call.code = Code::of(&head.headers);
+    }
     let (lease, turn) = (answered.lease, Some(turn));
-    let silence = conn.shared.settings.limits.backend_silence;
+    let (deadline, silence) = (pace.deadline, pace.answer);
     let mut stream = Stream { body, record, lease, turn, deadline, silence, timer: None, upload };
     if stream.body.is_end_stream() {
         stream.end();

@@ -43,6 +43,7 @@ mod exchange;
 mod failure;
 mod forward;
 mod gather;
+mod grpc;
 mod http;
 mod live;
 mod mesh;

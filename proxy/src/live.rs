@@ -42,6 +42,8 @@ pub(crate) struct Service {
     /// `table::Service::id`.
     pub(crate) id: usize,
     pub(crate) label: Arc<str>,
+    /// What is spoken behind it.
+    pub(crate) protocol: AppProtocol,
     /// The near ones first.
     pub(crate) endpoints: Vec<Arc<Endpoint>>,
     /// How many of them are near.
@@ -92,7 +94,7 @@ impl Live {
     ) -> Self {
         let named = |live: &Live, service: &Arc<Service>| {
             let kind = live.table.services.get(service.id).map(|service| service.key.kind);
-            (kind, Arc::clone(&service.label))
+            (kind, service.protocol, Arc::clone(&service.label))
         };
         let known: HashMap<_, _> = before
             .map(|live| live.services.iter().map(|one| (named(live, one), one)).collect())
@@ -100,7 +102,8 @@ impl Live {
         let services = table.services.iter();
         let services = services
             .map(|service| {
-                let name = (Some(service.key.kind), Arc::clone(&service.label));
+                let kind = Some(service.key.kind);
+                let name = (kind, service.protocol, Arc::clone(&service.label));
                 Service::attach(service, known.get(&name).copied(), ground)
             })
             .collect();
@@ -142,9 +145,10 @@ impl Service {
             Some(before) => Arc::clone(&before.mirrors),
             None => Arc::new(Semaphore::new(MIRRORS)),
         };
-        let (id, label) = (service.id, Arc::clone(&service.label));
+        let table::Service { id, protocol, .. } = *service;
+        let label = Arc::clone(&service.label);
         let is_meshed = endpoints.iter().any(|endpoint| endpoint.way.is_some());
-        Arc::new(Service { id, label, endpoints, near, is_meshed, mirrors })
+        Arc::new(Service { id, label, protocol, endpoints, near, is_meshed, mirrors })
     }
 }
 

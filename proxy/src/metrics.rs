@@ -25,6 +25,7 @@ mod series;
 use connections::Connections;
 use series::Series;
 
+use crate::grpc::Call;
 use crate::traffic::Seen;
 
 /// A label's series is kept for so many tables after the last one that had it.
@@ -80,6 +81,7 @@ pub(crate) struct Sample {
     pub(crate) reason: Reason,
     /// `None` while no answer was given.
     pub(crate) status: Option<u16>,
+    pub(crate) call: Option<Call>,
     pub(crate) took: Duration,
     pub(crate) backend: Option<Duration>,
 }

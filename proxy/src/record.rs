@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use wire::Side;
 
 use crate::forward;
+use crate::grpc::Call;
 use crate::http::{Busy, Conn};
 use crate::live::Live;
 use crate::passport::{Carried, Refused, Stay};
@@ -49,6 +50,8 @@ pub(crate) struct Record {
     pub(crate) source: IpAddr,
     pub(crate) method: Method,
     pub(crate) version: Version,
+    /// The gRPC call that it is, if it is one.
+    pub(crate) call: Option<Call>,
     /// As sent, in normal form where it has one.
     pub(crate) host: Box<str>,
     /// Without the query, which may hold secrets.
@@ -121,6 +124,7 @@ impl Record {
             source: forward::source(peer, &parts.headers, |address| conn.trusts(address)),
             method: parts.method.clone(),
             version: parts.version,
+            call: Call::of(parts),
             host: Box::default(),
             path: Box::default(),
             user_agent: parts.headers.get(USER_AGENT).cloned(),
@@ -145,6 +149,12 @@ impl Record {
             bytes_out: 0,
             backend_time: None,
         })
+    }
+
+    /// How it ended as an HTTP status: of a call as its own status says it, as far as it has one.
+    pub(crate) fn ended_as(&self) -> Option<u16> {
+        let code = self.call.and_then(|call| call.code);
+        code.map(|code| code.as_http()).or(self.status.map(|status| status.as_u16()))
     }
 
     /// 64 random bits that belong to this exchange: what is drawn for it is drawn from these.

@@ -14,6 +14,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::balance::Turn;
 use crate::body::BodyError;
+use crate::grpc::{self, Code};
 use crate::pool::Lease;
 use crate::record::Record;
 use crate::steady;
@@ -74,6 +75,10 @@ impl Stream {
             Some(Ok(frame)) => {
                 steady::gave();
                 self.record.bytes_out += frame.data_ref().map_or(0, |data| data.len() as u64);
+                if let (Some(call), Some(trailers)) = (&mut self.record.call, frame.trailers_ref())
+                {
+                    call.code = Code::of(trailers).or(call.code);
+                }
                 // Nobody asks for what could follow trailers.
                 if self.body.is_end_stream() || frame.is_trailers() {
                     self.end();
@@ -177,7 +182,7 @@ impl Body for Reply {
 }
 
 /// An answer of ours: an RFC 9457 problem with the closed word for what happened and the
-/// request's id, never with what a policy says.
+/// request's id, never with what a policy says; to a gRPC call its status with that word.
 pub(crate) fn problem(
     mut record: Box<Record>,
     status: StatusCode,
@@ -187,6 +192,9 @@ pub(crate) fn problem(
     record.reason = reason;
     // A client that is taken to be gone may still read; its 499 is a word of logs alone.
     let status = if reason == Reason::ClientGone { StatusCode::BAD_REQUEST } else { status };
+    if record.call.is_some() && !status.is_redirection() {
+        return call_answered(record, reason);
+    }
     let body = (!status.is_redirection()).then(|| {
         let id = record.request_id.to_str().unwrap_or_default();
         Bytes::from(format!(
@@ -206,5 +214,17 @@ pub(crate) fn problem(
     if length > 0 {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     }
+    response
+}
+
+/// The same to a gRPC call, which reads no other status than its own.
+fn call_answered(mut record: Box<Record>, reason: Reason) -> Response<Reply> {
+    let mut headers = http::HeaderMap::new();
+    let code = Some(grpc::answer(&mut headers, reason));
+    record.call = Some(grpc::Call { code });
+    record.status = Some(StatusCode::OK);
+    record.bytes_out = 0;
+    let mut response = Response::new(Reply::Ours { body: None, record });
+    *response.headers_mut() = headers;
     response
 }

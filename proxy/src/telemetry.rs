@@ -158,6 +158,7 @@ impl Telemetry {
         let sample = Sample {
             reason: record.reason,
             status: record.status.map(|status| status.as_u16()),
+            call: record.call,
             took,
             backend: record.backend_time,
         };

@@ -179,7 +179,7 @@ impl Seen {
             peer: record.from.as_ref().or(own),
             principal: record.principal.as_ref(),
         };
-        let outcome = outcome(record.reason, record.status.map(|status| status.as_u16()));
+        let outcome = outcome(record.reason, record.ended_as());
         let took = record.backend.as_ref().map(|_| took);
         let rule = record.rule.as_ref().map(|(_, rule)| &**rule);
         let series = asks.found(first).unwrap_or_else(|| self.first(first, &asks, rule));

@@ -1,8 +1,8 @@
 //! From resources to a [`Table`], in the order in which one thing needs another.
 //!
 //! Settle one good form of each object, keep policies whose edit misses its target, draw the borders,
-//! compile policies into levels, gather claims, draft the listeners, find each route's parents, close policies that
-//! deny strangers, resolve services, attach routes.
+//! compile policies into levels, gather claims, draft the listeners, find each route's parents and
+//! rivals, close policies that deny strangers, resolve services, attach routes.
 //! A refused route without a good form stays closed where a policy protects it.
 //! What did not change since the assembly before is taken over from it: objects with their compiled
 //! forms always; the parents of a route and its rules where nothing that they hang on changed, so that
@@ -17,6 +17,7 @@ use crate::assemble::attach::{Around, Attached, Attacher};
 use crate::assemble::borders::Borders;
 use crate::assemble::parents::Parents;
 use crate::assemble::policies::Policies;
+use crate::assemble::rivals::Rivals;
 use crate::claimed::Claimed;
 use crate::isolate::{self, Settled};
 use crate::service::{Catalog, Guards};
@@ -29,6 +30,7 @@ mod listeners;
 mod misled;
 mod parents;
 pub(crate) mod policies;
+mod rivals;
 mod rules;
 mod unknown;
 mod walk;
@@ -114,6 +116,7 @@ pub fn assemble(input: Input, previous: Option<&Assembly>) -> Assembly {
     let alike = previous.filter(|previous| previous.surroundings == surroundings);
     let before = alike.map(|previous| &previous.parents);
     let parents = Parents::find(&settled, &listeners, before, &mut faults);
+    let rivals = Rivals::find(&settled, &listeners, (&parents, &claimed), &mut faults);
     let is_mesh = own.is_some();
     let belief = callers::Belief { borders: &borders, is_mesh };
     callers::check(&mut policies, &listeners, &parents, belief, &mut faults);
@@ -128,7 +131,7 @@ pub fn assemble(input: Input, previous: Option<&Assembly>) -> Assembly {
     });
     let attacher = Attacher::new(around, &catalog, &mut listeners);
     let before = alike.map(|previous| &previous.attached);
-    let (mut rules, attached) = attacher.run(&parents, before, &mut faults);
+    let (mut rules, attached) = attacher.run((&parents, &rivals), before, &mut faults);
     let inbound = own.zip(cluster).and_then(|(own, cluster)| {
         inbound::open((cluster, &own), around, &mut catalog, &mut rules)
     });

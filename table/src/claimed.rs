@@ -19,7 +19,6 @@ use model::{Hostname, Invalid, Key, Kind, Name, Resource, Scope};
 use crate::assemble::borders::{Borders, in_words};
 use crate::hosts::Hosts;
 use crate::isolate::{Settled, fault};
-use crate::precedence::PathRank;
 use crate::route::{Compiled, Match};
 
 /// What is held, by whom.
@@ -88,8 +87,28 @@ impl Claimed {
 
     /// Somebody else than `own` who holds what some request of `ground` falls on. Whoever names no
     /// host asks for none that is held.
-    fn overlap(&self, own: &Scope, ground: &Ground<'_>) -> Option<&Holder> {
-        let host = ground.host?;
+    fn overlap<'c>(&'c self, own: &Scope, ground: &Ground<'_>) -> Option<&'c Holder> {
+        let mut holders = self.holders(ground.host?, &ground.path);
+        holders.find(|holder| visit(holder).scope != *own)
+    }
+
+    /// Whether the owner of a namespace holds something of a host.
+    pub(crate) fn holds(&self, namespace: &Name, host: &Hostname) -> bool {
+        let own = self.scopes.get(namespace);
+        own.is_some_and(|own| self.holders(host, "/").any(|holder| holder.scope == *own))
+    }
+
+    /// Whether two namespaces have one owner.
+    pub(crate) fn are_one(&self, one: &Name, other: &Name) -> bool {
+        one == other || self.scopes.get(one) == self.scopes.get(other)
+    }
+
+    /// Everybody who holds what some request for a host and path prefix falls on.
+    fn holders<'c, 'p>(
+        &'c self,
+        host: &'p Hostname,
+        path: &'p str,
+    ) -> impl Iterator<Item = &'c Holder> + use<'c, 'p> {
         let above = self.hosts.matching(host.as_str());
         let below = host.suffix().map(|suffix| {
             let prefix = backwards(suffix);
@@ -97,11 +116,8 @@ impl Claimed {
             let names = names.take_while(move |(name, _)| name.starts_with(&prefix));
             names.filter_map(|(_, name)| self.hosts.get(Some(name)))
         });
-        let mut all = above.chain(below.into_iter().flatten());
-        all.find_map(|paths| {
-            let mut holders = over(paths, &ground.path).chain(under(paths, &ground.path));
-            holders.find(|holder| visit(holder).scope != *own)
-        })
+        let all = above.chain(below.into_iter().flatten());
+        all.flat_map(move |paths| over(paths, path).chain(under(paths, path)))
     }
 
     /// Who keeps a listener with a host name from serving it.
@@ -171,14 +187,9 @@ fn by_age(settled: &Settled) -> Vec<(&Key, &Arc<Claim>)> {
     claims
 }
 
-/// The path prefix that a match asks for at least: all of them where it is an expression.
+/// The path prefix that a match asks for at least: all of them where that cannot be told.
 fn path_of(of: &Match) -> &str {
-    match of.rank.path {
-        PathRank::Expression(_) => "/",
-        PathRank::Exact | PathRank::Prefix(_) => {
-            of.written().map_or("/", |written| written.path.value.as_str())
-        }
-    }
+    of.path.exact().or(of.prefix()).unwrap_or("/")
 }
 
 /// What is held at `path` or above it.

@@ -6,7 +6,7 @@
 //! names it sees it missing.
 //! An absent workspace denies what no policy speaks of, in the namespaces that its text names; an
 //! absent claim holds the hosts that can be read in it.
-//! Of an absent HTTPRoute it is remembered what it was meant for, as far as that can be read: where a
+//! Of an absent route it is remembered what it was meant for, as far as that can be read: where a
 //! policy protects it, that stays closed.
 //! Nothing here is felt outside the refused object's own namespace, but that a claim goes on holding.
 
@@ -37,7 +37,7 @@ pub(crate) struct Settled {
     objects: BTreeMap<Key, Item>,
     /// What refused policies close: those without a good form, and those that name more than theirs.
     pub(crate) closings: Vec<Closing>,
-    /// Refused HTTPRoutes without a good form.
+    /// Refused routes without a good form.
     pub(crate) strays: Vec<Stray>,
     /// Refused workspaces without a good form.
     pub(crate) unread: Vec<Workspace>,
@@ -61,7 +61,7 @@ pub(crate) struct Item {
     pub(crate) resource: Resource,
     /// Of its key and all it says.
     digest: [u8; 32],
-    /// The compiled form of an HTTPRoute.
+    /// The compiled form of a route.
     route: Option<Arc<Compiled>>,
 }
 
@@ -113,9 +113,9 @@ impl Settled {
         all.take_while(move |(key, _)| key.kind == kind)
     }
 
-    /// Every HTTPRoute, compiled.
+    /// Every route, compiled, in the order of keys.
     pub(crate) fn routes(&self) -> impl Iterator<Item = (&Key, &Arc<Compiled>)> {
-        let routes = self.of_kind(Kind::HttpRoute);
+        let routes = self.of_kind(Kind::HttpRoute).chain(self.of_kind(Kind::GrpcRoute));
         routes.filter_map(|(key, item)| Some((key, item.route.as_ref()?)))
     }
 
@@ -129,7 +129,11 @@ impl Settled {
     /// that there are, and the levels of policies.
     pub(crate) fn surroundings(&self) -> [u8; 32] {
         let mut hash = self.hash(|kind| match kind {
-            Kind::HttpRoute | Kind::Service | Kind::EndpointSlice | Kind::Workload => false,
+            Kind::HttpRoute
+            | Kind::GrpcRoute
+            | Kind::Service
+            | Kind::EndpointSlice
+            | Kind::Workload => false,
             Kind::Gateway
             | Kind::Secret
             | Kind::ConfigMap
@@ -228,12 +232,14 @@ fn accept(key: &Key, resource: &Resource, before: Option<&Item>) -> Result<Item,
         return Ok(same.clone());
     }
     let route = match resource {
-        Resource::HttpRoute(route) => Some(Compiled::new(route).map_err(|errors| {
-            let told = errors.into_iter();
-            told.map(|(path, error)| fault(key, &path, error.to_string())).collect::<Vec<_>>()
-        })?),
+        Resource::HttpRoute(route) => Some(Compiled::new(route)),
+        Resource::GrpcRoute(route) => Some(Compiled::of_grpc(route)),
         _ => None,
     };
+    let route = route.transpose().map_err(|errors| {
+        let told = errors.into_iter();
+        told.map(|(path, error)| fault(key, &path, error.to_string())).collect::<Vec<_>>()
+    })?;
     let text = written(resource);
     let digest = Sha256::new().chain_update(format!("{key}\n")).chain_update(text).finalize();
     Ok(Item { resource: resource.clone(), digest: digest.into(), route: route.map(Arc::new) })
@@ -241,10 +247,7 @@ fn accept(key: &Key, resource: &Resource, before: Option<&Item>) -> Result<Item,
 
 /// What was written of an object that does not compile, which is a route.
 fn raw(resource: &Resource) -> Option<serde_json::Value> {
-    match resource {
-        Resource::HttpRoute(route) => serde_json::to_value(route).ok(),
-        _ => None,
-    }
+    if resource.kind().is_route() { serde_json::to_value(resource).ok() } else { None }
 }
 
 /// All that is said of an object, or of what is known of one.
@@ -268,7 +271,7 @@ fn replace(settled: &mut Settled, refused: &Refused, previous: Option<&Assembly>
     } else {
         if key.kind == Kind::AccessPolicy {
             settled.closings.push(Closing::of(key, refused.raw.as_ref()));
-        } else if key.kind == Kind::HttpRoute {
+        } else if key.kind.is_route() {
             settled.strays.push(Stray::of(key, refused.raw.as_ref()));
         } else if key.kind == Kind::Workspace && key.namespace == key.kind.default_namespace() {
             settled.unread.push(unread::workspace(key, refused.raw.as_ref()));

@@ -7,6 +7,8 @@
 //! `namespace/name`, and the order of rules and matches within it.
 //! The specification leaves regular expressions open: here they come after exact paths and before
 //! prefixes, longer ones first, since a prefix `/` would otherwise hide every one of them.
+//! A GRPCRoute's order, by letters of the service, then of the method, then by headers, is the same
+//! over the paths by which its methods are called.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -45,8 +47,9 @@ pub(crate) enum PathRank {
     Exact,
     /// A regular expression, longer ones first.
     Expression(std::cmp::Reverse<usize>),
-    /// A prefix, longer ones first.
-    Prefix(std::cmp::Reverse<usize>),
+    /// A prefix, longer ones first; of gRPC's calls of any service's method, for which the prefix is the
+    /// root, longer names first.
+    Prefix(std::cmp::Reverse<usize>, std::cmp::Reverse<usize>),
 }
 
 /// The place of one match among those of the same host name; the smaller wins.

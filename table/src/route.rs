@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use model::route::{HttpMatch, HttpRoute, PathMatchType};
+use model::route::{GrpcRoute, HttpMatch, HttpRoute};
 use model::{Hostname, Name};
 use policy::Facts;
 use policy::pattern::{HeaderPattern, PathPattern, PatternError, QueryPattern};
@@ -26,7 +26,10 @@ pub(crate) use paths::VISITED;
 /// A route whose patterns are compiled; shared by every listener and every table that has it.
 #[derive(Debug)]
 pub(crate) struct Compiled {
+    /// What is written, of a GRPCRoute in the words of an HTTPRoute.
     pub(crate) source: Arc<HttpRoute>,
+    /// Whether it is for gRPC.
+    pub(crate) is_grpc: bool,
     /// The matches of each rule.
     pub(crate) rules: Vec<Vec<Arc<Match>>>,
 }
@@ -66,6 +69,29 @@ impl Compiled {
     /// # Errors
     /// The patterns that do not compile, by their path in the object.
     pub(crate) fn new(source: &Arc<HttpRoute>) -> Result<Self, Vec<(String, PatternError)>> {
+        Compiled::by(source, false, |_, _, written| PathPattern::compile(&written.path))
+    }
+
+    /// The same of a route for gRPC.
+    ///
+    /// # Errors
+    /// As above.
+    pub(crate) fn of_grpc(route: &GrpcRoute) -> Result<Self, Vec<(String, PatternError)>> {
+        Compiled::by(&Arc::new(route.as_http()), true, |rule, index, written| {
+            let of = route.spec.rules.get(rule).and_then(|rule| rule.matches.get(index));
+            match of.and_then(|of| of.method.as_ref()) {
+                Some(method) => PathPattern::of_call(method),
+                None => PathPattern::compile(&written.path),
+            }
+        })
+    }
+
+    /// Compiles a route; the path of each match, by rule and place, is compiled by `path`.
+    fn by(
+        source: &Arc<HttpRoute>,
+        is_grpc: bool,
+        path: impl Fn(usize, usize, &HttpMatch) -> Result<PathPattern, PatternError>,
+    ) -> Result<Self, Vec<(String, PatternError)>> {
         let source = without_idle_hosts(source);
         let (mut rules, mut faults) = (Vec::new(), Vec::new());
         let everything = [HttpMatch::default()];
@@ -74,7 +100,8 @@ impl Compiled {
             let matches = if none { &everything[..] } else { &written.matches };
             let mut compiled = Vec::with_capacity(matches.len());
             for (index, one) in matches.iter().enumerate() {
-                match Match::new(&source, one, (rule, index)) {
+                let path = path(rule, index, one);
+                match path.and_then(|path| Match::new(&source, one, path, (rule, index))) {
                     Ok(one) => compiled.push(Arc::new(one)),
                     Err(error) => {
                         faults.push((format!("spec.rules[{rule}].matches[{index}]"), error));
@@ -83,7 +110,7 @@ impl Compiled {
             }
             rules.push(compiled);
         }
-        if faults.is_empty() { Ok(Compiled { source, rules }) } else { Err(faults) }
+        if faults.is_empty() { Ok(Compiled { source, is_grpc, rules }) } else { Err(faults) }
     }
 
     /// The route's own host names; one `None` where it names none.
@@ -106,15 +133,15 @@ impl Match {
     fn new(
         source: &Arc<HttpRoute>,
         written: &HttpMatch,
+        path: PathPattern,
         (rule, index): (usize, usize),
     ) -> Result<Self, PatternError> {
         let headers: Result<_, _> = written.headers.iter().map(HeaderPattern::compile).collect();
         let queries: Result<_, _> =
             written.query_params.iter().map(QueryPattern::compile).collect();
         let method = written.method.map(|method| method.as_str().as_bytes());
-        let path = PathPattern::compile(&written.path)?;
         Ok(Match {
-            rank: rank(source, written, path_rank(written, &path), (rule, index)),
+            rank: rank(source, written, path_rank(&path), (rule, index)),
             source: Arc::clone(source),
             path,
             method: method.and_then(|word| http::Method::from_bytes(word).ok()),
@@ -158,16 +185,15 @@ impl Match {
 }
 
 /// A prefix counts in its normal form: one that is only written longer wins nothing.
-fn path_rank(written: &HttpMatch, path: &PathPattern) -> PathRank {
-    match written.path.kind {
-        PathMatchType::Exact => PathRank::Exact,
-        PathMatchType::RegularExpression => {
-            PathRank::Expression(Reverse(written.path.value.chars().count()))
-        }
-        PathMatchType::PathPrefix => {
-            PathRank::Prefix(Reverse(path.prefix().unwrap_or_default().len()))
-        }
+fn path_rank(path: &PathPattern) -> PathRank {
+    if path.exact().is_some() {
+        return PathRank::Exact;
     }
+    if let Some(len) = path.expression_len() {
+        return PathRank::Expression(Reverse(len));
+    }
+    let method = path.method_alone().map_or(0, <[u8]>::len);
+    PathRank::Prefix(Reverse(path.prefix().unwrap_or("/").len()), Reverse(method))
 }
 
 fn rank(

@@ -53,8 +53,15 @@ pub struct Through {
     pub peer: Peer,
 }
 
-/// A namespace, a Service's name and a port of it.
-type Place = (Name, Name, u16);
+/// A port of a Service.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    namespace: Name,
+    name: Name,
+    port: u16,
+    /// Whether gRPC is sent there, which needs HTTP/2.
+    is_grpc: bool,
+}
 
 /// The Service ports that routes name, built once for each.
 pub(crate) struct Catalog<'a> {
@@ -70,7 +77,10 @@ impl<'a> Catalog<'a> {
         let slices = slices_by_service(settled);
         let workloads = workloads_by_namespace(settled);
         let mut catalog = Catalog { settled, ids: BTreeMap::new(), services: Vec::new() };
-        let all = if guards.is_mesh { every(settled) } else { wanted(settled) };
+        let mut all = wanted(settled);
+        if guards.is_mesh {
+            all.append(&mut every(settled));
+        }
         for place in all {
             let id = catalog.services.len();
             let Some(mut service) = build(settled, &slices, &workloads, guards, &place, id) else {
@@ -89,15 +99,13 @@ impl<'a> Catalog<'a> {
     /// Whether references lead to the same places as among `others`.
     pub(crate) fn has_ids_of(&self, others: &[Arc<Service>]) -> bool {
         let others = others.iter().filter(|other| other.key.kind == Kind::Service);
-        self.services.iter().map(|one| &one.label).eq(others.map(|other| &other.label))
+        let named = |one: &Arc<Service>| (Arc::clone(&one.label), one.protocol);
+        self.services.iter().map(named).eq(others.map(named))
     }
 
-    /// Where a reference from `namespace` leads, or what is wrong with it.
-    pub(crate) fn target(
-        &self,
-        namespace: &Name,
-        to: &BackendRef,
-    ) -> Result<Target, (Reason, String)> {
+    /// Where a reference of a route leads, or what is wrong with it.
+    pub(crate) fn target(&self, route: &Key, to: &BackendRef) -> Result<Target, (Reason, String)> {
+        let namespace = &route.namespace;
         if !to.group.is_empty() || to.kind != "Service" {
             let group = if to.group.is_empty() { "the core group" } else { &to.group };
             let text = format!("{} of {group} is no backend; use a Service", to.kind);
@@ -110,15 +118,30 @@ impl<'a> Catalog<'a> {
             );
             return Err((Reason::BackendNotAllowed, text));
         }
-        let place = to.port.map(|port| (namespace.clone(), to.name.clone(), port));
-        match place.as_ref().and_then(|place| self.ids.get(place)) {
-            Some(&id) if self.services[id].protocol == AppProtocol::Tcp => {
-                let text =
-                    format!("{} carries TCP, and a route leads requests", self.services[id].label);
+        let is_grpc = route.kind == Kind::GrpcRoute;
+        let place = to.port.map(|port| Place {
+            namespace: namespace.clone(),
+            name: to.name.clone(),
+            port,
+            is_grpc,
+        });
+        let Some(&id) = place.as_ref().and_then(|place| self.ids.get(place)) else {
+            return Err((Reason::BackendMissing, self.missing(namespace, to)));
+        };
+        let Service { protocol, label, .. } = &*self.services[id];
+        match protocol {
+            AppProtocol::Tcp => {
+                let text = format!("{label} carries TCP, and a route leads requests");
                 Err((Reason::BackendProtocol, text))
             }
-            Some(&id) => Ok(Target::Service(id)),
-            None => Err((Reason::BackendMissing, self.missing(namespace, to))),
+            AppProtocol::Http1 if is_grpc => {
+                let text = format!(
+                    "{label} speaks HTTP/1.1, and gRPC needs HTTP/2; say appProtocol: grpc at the \
+                     Service's port"
+                );
+                Err((Reason::BackendProtocol, text))
+            }
+            AppProtocol::Http1 | AppProtocol::H2c => Ok(Target::Service(id)),
         }
     }
 
@@ -133,7 +156,8 @@ impl<'a> Catalog<'a> {
 
     /// The place of a port of a Service.
     pub(crate) fn id(&self, service: &Key, port: u16) -> Option<usize> {
-        self.ids.get(&(service.namespace.clone(), service.name.clone(), port)).copied()
+        let (namespace, name) = (service.namespace.clone(), service.name.clone());
+        self.ids.get(&Place { namespace, name, port, is_grpc: false }).copied()
     }
 
     /// The place of a port of the workload that this node stands for.
@@ -189,7 +213,12 @@ fn every(settled: &Settled) -> BTreeSet<Place> {
     let places = services.flat_map(|service| {
         let meta = &service.metadata;
         let ports = service.spec.ports.iter();
-        ports.map(|port| (meta.namespace.clone(), meta.name.clone(), port.port))
+        ports.map(|port| Place {
+            namespace: meta.namespace.clone(),
+            name: meta.name.clone(),
+            port: port.port,
+            is_grpc: false,
+        })
     });
     places.collect()
 }
@@ -207,7 +236,9 @@ fn wanted(settled: &Settled) -> BTreeSet<Place> {
             for (namespace, name, port) in backends.chain(mirrors) {
                 let own = namespace.as_ref().is_none_or(|other| *other == key.namespace);
                 if let Some(port) = port.filter(|_| own) {
-                    places.insert((key.namespace.clone(), name.clone(), port));
+                    let (namespace, name) = (key.namespace.clone(), name.clone());
+                    let is_grpc = key.kind == Kind::GrpcRoute;
+                    places.insert(Place { namespace, name, port, is_grpc });
                 }
             }
         }
@@ -249,11 +280,11 @@ fn build(
     place: &Place,
     id: usize,
 ) -> Option<Service> {
-    let (namespace, name, number) = place;
+    let Place { namespace, name, port: number, is_grpc } = place;
     let key = Key::new(Kind::Service, namespace.clone(), name.clone());
     let Resource::Service(service) = settled.get(&key)? else { return None };
     let port = service.spec.ports.iter().find(|port| port.port == *number)?;
-    let protocol = port.speaks()?;
+    let mut protocol = port.speaks()?;
     let slices = slices.get(&(namespace.clone(), name.clone()));
     let slices = slices.map_or(&[][..], Vec::as_slice);
     let plain = |address| Endpoint { address, through: None, is_far: false };
@@ -265,6 +296,12 @@ fn build(
     let selected = workloads.filter(is_within);
     let selected = selected.filter_map(|workload| endpoint(workload, port, guards.cluster));
     let endpoints: BTreeSet<_> = sliced.chain(selected).collect();
+    // What a port speaks that does not say it, who calls it knows; but the proxy beside an application
+    // knows no caller's routes.
+    let is_plain = !guards.is_mesh && endpoints.iter().all(|one| one.through.is_none());
+    if *is_grpc && is_plain && port.app_protocol.is_none() {
+        protocol = AppProtocol::H2c;
+    }
     Some(Service {
         id,
         key,

@@ -9,6 +9,7 @@ mod callers;
 mod claims;
 mod closing;
 pub(crate) mod fixture;
+mod grpc;
 mod inbound;
 mod lookup;
 mod of_services;

@@ -127,7 +127,7 @@ impl Trial {
         let certificates: Vec<_> = gateways.flat_map(|gateway| certificates(&gateway)).collect();
         resources.extend(certificates);
         let assembly = assemble(Input { resources, ..Input::default() }, None);
-        let is_route = |key: &&Key| key.kind == Kind::HttpRoute;
+        let is_route = |key: &&Key| key.kind.is_route();
         let of_routes = assembly
             .faults
             .iter()
@@ -193,6 +193,7 @@ fn object(mut object: Value) -> Result<Resource, String> {
     let read = match kind {
         Kind::Gateway => from_value(object).map(|one| Resource::Gateway(Arc::new(one))),
         Kind::HttpRoute => from_value(object).map(|one| Resource::HttpRoute(Arc::new(one))),
+        Kind::GrpcRoute => from_value(object).map(|one| Resource::GrpcRoute(Arc::new(one))),
         Kind::Service => from_value(object).map(|one| Resource::Service(Arc::new(one))),
         Kind::Api => from_value(object).map(|one| Resource::Api(Arc::new(one))),
         _ => return Err(format!("no request is tried at a {kind}")),

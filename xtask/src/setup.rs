@@ -11,10 +11,12 @@ use sha2::{Digest, Sha256};
 
 use crate::shell::{output, run, step};
 
+mod go;
 mod node;
 mod postgres;
 mod python;
 
+pub(crate) use go::go_tools;
 pub(crate) use node::{node, npm_ci};
 pub(crate) use postgres::Postgres;
 pub(crate) use python::pip_venv;

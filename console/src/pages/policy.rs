@@ -15,6 +15,7 @@ use super::{Asked, Drawn, drawn, object};
 use crate::edit::{edits, expecting, wrong};
 use crate::form::{Done, Fields, Form, Line, Sent, Tried, access_to};
 use crate::islands::mirror::Mirror;
+use crate::pages;
 use crate::parts::{empty, head, saved, table};
 use crate::shape::{Shape, Typed};
 
@@ -31,7 +32,7 @@ pub(crate) fn place(key: &Key) -> String {
 
 /// Where one for a route of an Api is begun.
 pub(crate) fn place_for(route: &Key, api: &Name) -> String {
-    format!("{NEW}?route={}/{}&api={api}", route.namespace, route.name)
+    format!("{NEW}?route={}&api={api}", pages::word(route))
 }
 
 /// A policy as it is being written.
@@ -110,9 +111,9 @@ impl May {
 /// What a new one is begun with.
 #[derive(Debug, Default, Deserialize)]
 struct Begun {
-    /// The route that it is for, as NAMESPACE/NAME.
-    #[serde(default)]
-    route: String,
+    /// The route that it is for, as KIND/NAMESPACE/NAME.
+    #[serde(default, deserialize_with = "pages::key")]
+    route: Option<Key>,
     #[serde(default)]
     api: String,
 }
@@ -135,19 +136,20 @@ impl Draft {
     /// The least that one is begun with.
     fn begun(asked: &Asked) -> Self {
         let Begun { route, api } = asked.query();
-        let (namespace, route) = route.split_once('/').unwrap_or_default();
+        let namespace = route.as_ref().map_or("", |route| route.namespace.as_str());
+        let name = route.as_ref().map_or("", |route| route.name.as_str());
         let labels = match api.is_empty() {
             true => json!({}),
             false => json!({ model::api::LABEL: api }),
         };
-        let target = match route.is_empty() {
-            true => json!({ "kind": "HTTPRoute" }),
-            false => json!({ "kind": "HTTPRoute", "name": route }),
+        let target = match &route {
+            None => json!({ "kind": Kind::HttpRoute }),
+            Some(route) => json!({ "kind": route.kind, "name": name }),
         };
         let object = json!({
             "apiVersion": KIND.api_version(),
             "kind": KIND.as_str(),
-            "metadata": { "namespace": namespace, "name": route, "labels": labels },
+            "metadata": { "namespace": namespace, "name": name, "labels": labels },
             "spec": { "targetRefs": [target], "rules": [{ "name": "" }] },
         });
         Draft { key: None, object, text: None, generation: None, now: Value::Null }

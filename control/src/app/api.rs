@@ -219,7 +219,7 @@ fn belongings(rows: &mut [Found], sight: &Sight) {
                 Reach::Nothing => false,
             };
             if is_seen {
-                found.row.routes += usize::from(key.kind == Kind::HttpRoute);
+                found.row.routes += usize::from(key.kind.is_route());
                 found.revision = found.revision.max(one.revision);
             }
         }

@@ -6,7 +6,6 @@
 use std::collections::BTreeSet;
 
 use imbl::{OrdMap, OrdSet};
-use model::route::HttpRoute;
 use model::{Hostname, Key, Resource};
 
 type Hosts = OrdMap<Box<str>, OrdSet<Key>>;
@@ -56,10 +55,10 @@ impl Grounds {
                 }
             }
             // A route that names no host wants every one.
-            Resource::HttpRoute(route) if is_of_every_host(route) => {
+            route if is_of_every_host(route) => {
                 near.extend(self.claims.values().flatten().cloned());
             }
-            Resource::HttpRoute(_) | Resource::Gateway(_) => {
+            Resource::HttpRoute(_) | Resource::GrpcRoute(_) | Resource::Gateway(_) => {
                 named(resource).for_each(|host| meeting(&self.claims, host, &mut near));
             }
             _ => {}
@@ -70,23 +69,25 @@ impl Grounds {
     fn hosts(&mut self, resource: &Resource) -> Option<&mut Hosts> {
         match resource {
             Resource::Claim(_) => Some(&mut self.claims),
-            Resource::HttpRoute(_) | Resource::Gateway(_) => Some(&mut self.uses),
+            Resource::HttpRoute(_) | Resource::GrpcRoute(_) | Resource::Gateway(_) => {
+                Some(&mut self.uses)
+            }
             _ => None,
         }
     }
 }
 
 /// Whether a route wants every host, and is no route of Services, which want none.
-fn is_of_every_host(route: &HttpRoute) -> bool {
-    route.spec.hostnames.is_empty() && !route.is_of_services()
+fn is_of_every_host(resource: &Resource) -> bool {
+    resource.kind().is_route() && resource.hostnames().is_empty() && !resource.is_of_services()
 }
 
 /// The hosts that an object names.
 fn named(resource: &Resource) -> Box<dyn Iterator<Item = &Hostname> + '_> {
     match resource {
         Resource::Claim(claim) => Box::new(claim.spec.hosts.iter().map(|one| &one.host)),
-        Resource::HttpRoute(route) if route.is_of_services() => Box::new(std::iter::empty()),
-        Resource::HttpRoute(route) => Box::new(route.spec.hostnames.iter()),
+        route if route.is_of_services() => Box::new(std::iter::empty()),
+        Resource::HttpRoute(_) | Resource::GrpcRoute(_) => Box::new(resource.hostnames().iter()),
         Resource::Gateway(gateway) => {
             Box::new(gateway.spec.listeners.iter().filter_map(|one| one.hostname.as_ref()))
         }

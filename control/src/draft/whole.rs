@@ -95,6 +95,7 @@ impl Draft {
             }
             Resource::Gateway(_)
             | Resource::HttpRoute(_)
+            | Resource::GrpcRoute(_)
             | Resource::Service(_)
             | Resource::EndpointSlice(_)
             | Resource::Workload(_)
@@ -328,6 +329,7 @@ const fn gives_rights(kind: Kind) -> bool {
         Kind::Team | Kind::Role | Kind::Grant => true,
         Kind::Gateway
         | Kind::HttpRoute
+        | Kind::GrpcRoute
         | Kind::Service
         | Kind::EndpointSlice
         | Kind::Workload

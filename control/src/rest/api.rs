@@ -258,8 +258,9 @@ fn short(Changed { revision, at, actor }: Changed) -> ChangedShape {
 }
 
 fn route(found: ApiRoute) -> RouteShape {
-    let ApiRoute { key, route, generation, changed, may_weigh, split, access, denies } = found;
-    let mut body = model::Resource::HttpRoute(route).to_json();
+    let ApiRoute { key, resource, generation, changed, may_weigh, split, access, denies, .. } =
+        found;
+    let mut body = resource.to_json();
     body["metadata"]["generation"] = generation.into();
     let Split { seconds, everywhere, sums } = split;
     let share = |((rule, backend), cell)| {

@@ -240,6 +240,7 @@ fn envelope(key: &Key, scope: String, object: &Object) -> Envelope {
         Resource::AccessPolicy(_) => true,
         Resource::Gateway(_)
         | Resource::HttpRoute(_)
+        | Resource::GrpcRoute(_)
         | Resource::Service(_)
         | Resource::EndpointSlice(_)
         | Resource::Workload(_)

@@ -2,7 +2,6 @@
 
 use super::{BTreeSet, Class, Key, Kind, Name, Resource};
 use crate::ca::NodeKind;
-use model::policy::TargetKind;
 
 /// The label that gives a Gateway to one cluster alone.
 pub(crate) const CLUSTER: &str = "heddle.dev/cluster";
@@ -22,7 +21,7 @@ pub(super) enum Sight {
 pub(super) const fn of(kind: Kind) -> Sight {
     match kind {
         Kind::Gateway | Kind::AccessPolicy | Kind::Secret => Sight::Decides,
-        Kind::HttpRoute => Sight::Hangs,
+        Kind::HttpRoute | Kind::GrpcRoute => Sight::Hangs,
         Kind::Service
         | Kind::EndpointSlice
         | Kind::Workload
@@ -66,7 +65,7 @@ pub(super) fn seen<'r>(
         }
     }
     // Each step looks at what the ones before it let through.
-    for kind in [Kind::HttpRoute, Kind::AccessPolicy] {
+    for kind in [Kind::HttpRoute, Kind::GrpcRoute, Kind::AccessPolicy] {
         for (key, resource) in resources.clone().filter(|(key, _)| key.kind == kind) {
             if hangs(class, resource, |to| seen.contains(to)) {
                 seen.insert(key);
@@ -88,7 +87,7 @@ pub(super) fn seen<'r>(
 /// Whether a route or policy is seen for what it is attached to. A gateway leads to the endpoints of a
 /// Service, so it is not told of the routes that lead its callers elsewhere; each proxy of the mesh is.
 pub(super) fn hangs(class: &Class, resource: &Resource, sees: impl Fn(&Key) -> bool) -> bool {
-    let is_route = resource.kind() == Kind::HttpRoute;
+    let is_route = resource.kind().is_route();
     attached(resource).iter().any(|to| match is_route && to.kind == Kind::Service {
         true => class.kind == NodeKind::Mesh,
         false => sees(to),
@@ -98,18 +97,13 @@ pub(super) fn hangs(class: &Class, resource: &Resource, sees: impl Fn(&Key) -> b
 /// What a route or policy is attached to.
 pub(super) fn attached(resource: &Resource) -> Vec<Key> {
     match resource {
-        Resource::HttpRoute(route) => {
-            let own = &route.metadata.namespace;
-            route.spec.parent_refs.iter().map(|parent| parent.key(own)).collect()
+        Resource::HttpRoute(_) | Resource::GrpcRoute(_) => {
+            let own = &resource.meta().namespace;
+            resource.parent_refs().iter().map(|parent| parent.key(own)).collect()
         }
         Resource::AccessPolicy(policy) => {
             let target = |target: &model::policy::PolicyTargetRef| {
-                let kind = match target.kind {
-                    TargetKind::Gateway => Kind::Gateway,
-                    TargetKind::HttpRoute => Kind::HttpRoute,
-                    TargetKind::Service => Kind::Service,
-                };
-                named(kind, &policy.metadata.namespace, &target.name)
+                named(target.kind.kind(), &policy.metadata.namespace, &target.name)
             };
             policy.spec.target_refs.iter().map(target).collect()
         }
@@ -149,6 +143,7 @@ fn secrets(resource: &Resource) -> Vec<Key> {
                 .collect()
         }
         Resource::HttpRoute(_)
+        | Resource::GrpcRoute(_)
         | Resource::Service(_)
         | Resource::EndpointSlice(_)
         | Resource::Workload(_)

@@ -28,7 +28,7 @@ impl Belongings {
         let mut all = Belongings::default();
         for (key, object) in world.objects.iter().filter(|(key, _)| key.kind != Kind::Api) {
             let Some(api) = api_of(&object.resource) else { continue };
-            if let Kind::HttpRoute | Kind::Service | Kind::Workload = key.kind {
+            if key.kind.is_route() || matches!(key.kind, Kind::Service | Kind::Workload) {
                 all.led.insert(key.into(), api.clone());
             }
             let one = Belonging { key: key.clone(), revision: object.revision };

@@ -115,6 +115,7 @@ pub(super) fn stand_in(key: &store::Key, body: &str, beside: &Snapshot) -> Optio
         }
         Kind::Gateway
         | Kind::HttpRoute
+        | Kind::GrpcRoute
         | Kind::Service
         | Kind::EndpointSlice
         | Kind::Workload

@@ -108,7 +108,7 @@ impl Scene {
     }
 
     async fn measure(&self, args: &Args) -> Result<Value> {
-        let current = self.nodes.current().await;
+        let current = self.nodes.current(self.last).await;
         let mut queries = Vec::new();
         for (who, session) in [("admin", &self.admin), ("member", &self.member)] {
             let mut asking = Asking::new(&self.fleet, session).await?;

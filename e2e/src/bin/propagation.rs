@@ -80,12 +80,13 @@ impl Scene {
         let mut connection = connect(self.web).await?;
         let (server, began) = (self.fleet.pid(), Instant::now());
         let cpu = cpu_seconds(server)?;
+        let mut last = 0;
         for change in 1..=args.changes {
             // Another route of another workspace each time.
             let route = change * 37 % args.routes;
             let text = route_of(route, args.workspaces, change);
             let asked = Instant::now();
-            self.fleet.change(&text).await;
+            last = self.fleet.change(&text).await;
             let replied = Instant::now();
             commits.record(replied - asked);
             let wanted = format!("v{change}");
@@ -104,7 +105,7 @@ impl Scene {
             "routes": args.routes,
             "workspaces": args.workspaces,
             "nodes": args.nodes,
-            "nodes_current": self.nodes.current().await,
+            "nodes_current": self.nodes.current(last).await,
             "changes": args.changes,
             "commit_p50_us": micros(&commits, 0.5),
             "commit_p99_us": micros(&commits, 0.99),

@@ -3,6 +3,7 @@
 mod access;
 mod attack;
 mod border;
+mod call;
 mod cli;
 mod closed;
 mod drain;

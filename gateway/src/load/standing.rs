@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use model::policy::{AccessPolicy, TargetKind};
-use model::route::HttpRoute;
 use model::{Document, Invalid, Key, Kind, Resource};
 use table::{Assembly, Input, Refused};
 
@@ -125,7 +124,7 @@ fn faults_here(document: &Document, resource: &Resource) -> Vec<Invalid> {
     match resource {
         Resource::Secret(secret) => proxy::tls::check(secret),
         Resource::AccessPolicy(policy) => on_services(document, policy),
-        Resource::HttpRoute(route) => of_services(document, route),
+        Resource::HttpRoute(_) | Resource::GrpcRoute(_) => of_services(document, resource),
         Resource::Gateway(_)
         | Resource::Service(_)
         | Resource::EndpointSlice(_)
@@ -150,7 +149,7 @@ fn on_services(document: &Document, policy: &AccessPolicy) -> Vec<Invalid> {
         path: format!("spec.targetRefs[{index}].kind"),
         reason:
             "a gateway that reads files asks no policy of a Service; attach it to a Gateway or \
-                 an HTTPRoute, or join a server"
+                 a route, or join a server"
                 .to_owned(),
         ..not_here(document)
     };
@@ -158,8 +157,8 @@ fn on_services(document: &Document, policy: &AccessPolicy) -> Vec<Invalid> {
 }
 
 /// Parents whose callers no gateway sees: proxies of the mesh follow the routes of Services.
-fn of_services(document: &Document, route: &HttpRoute) -> Vec<Invalid> {
-    let parents = route.spec.parent_refs.iter().enumerate();
+fn of_services(document: &Document, route: &Resource) -> Vec<Invalid> {
+    let parents = route.parent_refs().iter().enumerate();
     let services = parents.filter(|(_, parent)| parent.is_service());
     let fault = |(index, _)| Invalid {
         path: format!("spec.parentRefs[{index}].kind"),
@@ -176,6 +175,7 @@ fn is_read(kind: Kind) -> bool {
     match kind {
         Kind::Gateway
         | Kind::HttpRoute
+        | Kind::GrpcRoute
         | Kind::Service
         | Kind::EndpointSlice
         | Kind::Secret

@@ -7,9 +7,10 @@ use crate::role::{RoleRule, Verb};
 use crate::{Kind, Name};
 
 /// Kinds that say what becomes of traffic.
-const TRAFFIC: [Kind; 7] = [
+const TRAFFIC: [Kind; 8] = [
     Kind::Gateway,
     Kind::HttpRoute,
+    Kind::GrpcRoute,
     Kind::Service,
     Kind::EndpointSlice,
     Kind::Secret,

@@ -46,6 +46,7 @@ impl Directory {
                 Resource::Api(one) => directory.apis.push(Arc::clone(one)),
                 Resource::Gateway(_)
                 | Resource::HttpRoute(_)
+                | Resource::GrpcRoute(_)
                 | Resource::Service(_)
                 | Resource::EndpointSlice(_)
                 | Resource::Workload(_)

@@ -21,7 +21,6 @@ const ELSEWHERE: [(&str, &[&str]); 2] = [
         &[
             "BackendTLSPolicy",
             "BackendTrafficPolicy",
-            "GRPCRoute",
             "GatewayClass",
             "ListenerSet",
             "ReferenceGrant",

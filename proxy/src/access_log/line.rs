@@ -117,6 +117,9 @@ impl Line<'_> {
         if let Some(status) = record.status {
             self.number(key!("status"), status.as_u16().into());
         }
+        if let Some(code) = record.call.and_then(|call| call.code) {
+            self.word(key!("grpc_status"), code.as_str());
+        }
         self.word(key!("reason"), record.reason.as_str());
         if let Some((_, rule)) = &record.rule {
             self.text(key!("route"), &rule.label);

@@ -18,7 +18,16 @@ fn service(count: u16) -> Service {
     let mirrors = Arc::new(tokio::sync::Semaphore::new(1));
     let endpoints: Vec<_> = (1..=count).map(endpoint).collect();
     let near = endpoints.len();
-    Service { id: 0, label: "shop/cart:80".into(), endpoints, near, is_meshed: false, mirrors }
+    let protocol = AppProtocol::Http1;
+    Service {
+        id: 0,
+        label: "shop/cart:80".into(),
+        protocol,
+        endpoints,
+        near,
+        is_meshed: false,
+        mirrors,
+    }
 }
 
 /// Draws that reach every pair.

@@ -52,6 +52,7 @@ pub(crate) fn read(envelope: &Envelope) -> Result<Resource, Unreadable> {
         Resource::Secret(secret) => crate::tls::check(secret),
         Resource::Gateway(_)
         | Resource::HttpRoute(_)
+        | Resource::GrpcRoute(_)
         | Resource::Service(_)
         | Resource::EndpointSlice(_)
         | Resource::Workload(_)

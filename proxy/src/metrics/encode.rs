@@ -126,6 +126,14 @@ impl Scrape {
                 counter(&mut family, &labels, *count)?;
             }
         }
+        let help = "gRPC calls that are over, by route and status";
+        let mut family =
+            to.encode_descriptor("heddle_grpc_requests", help, None, MetricType::Counter)?;
+        for (route, sum) in &self.routes {
+            for (status, count) in &sum.calls {
+                counter(&mut family, &[("route", &**route), ("grpc_status", status)], *count)?;
+            }
+        }
         let help = "Seconds from a request's head to the end of its answer, by route";
         self.histogram(to, "heddle_request_duration_seconds", help, |sum| &sum.duration)?;
         let help = "Seconds from a request's head to the head of the backend's answer, by route";

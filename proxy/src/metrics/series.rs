@@ -7,6 +7,7 @@ use std::time::Duration;
 use policy::Reason;
 
 use super::Sample;
+use crate::grpc::{CODES, Code};
 
 /// Upper bounds of the buckets, in microseconds; a last one takes the rest.
 pub(super) const BOUNDS: [u64; 14] = [
@@ -31,6 +32,8 @@ struct Shard {
     routed: [AtomicU64; CLASSES.len()],
     /// By status class and reason, for the rest; made when first needed.
     others: OnceLock<Box<[[AtomicU64; REASONS]; CLASSES.len()]>>,
+    /// gRPC calls by status, the last without any; made when first needed.
+    calls: OnceLock<Box<[AtomicU64; CODES + 1]>>,
     duration: Histogram,
     backend: Histogram,
 }
@@ -46,6 +49,8 @@ struct Histogram {
 pub(super) struct Sum {
     /// Class, reason and count; only what was counted.
     pub(super) requests: Vec<(&'static str, Reason, u64)>,
+    /// gRPC status and count; only what was counted.
+    pub(super) calls: Vec<(&'static str, u64)>,
     pub(super) duration: HistogramSum,
     pub(super) backend: HistogramSum,
 }
@@ -65,6 +70,10 @@ impl Series {
     pub(super) fn count(&self, worker: usize, sample: Sample) {
         let shard = self.shards[worker % self.shards.len()].get_or_init(Box::default);
         shard.requests(sample).fetch_add(1, Relaxed);
+        if let Some(call) = sample.call {
+            let place = call.code.map_or(CODES, |code| usize::from(code.number()));
+            shard.calls.get_or_init(Box::default)[place].fetch_add(1, Relaxed);
+        }
         shard.duration.observe(sample.took);
         if let Some(took) = sample.backend {
             shard.backend.observe(took);
@@ -80,6 +89,14 @@ impl Series {
                 if count > 0 {
                     sum.requests.push((word, reason, count));
                 }
+            }
+        }
+        let words = Code::all().map(Code::as_str).chain(["none"]);
+        for (place, word) in words.enumerate() {
+            let calls = shards().filter_map(|shard| shard.calls.get());
+            let count = calls.map(|calls| calls[place].load(Relaxed)).sum();
+            if count > 0 {
+                sum.calls.push((word, count));
             }
         }
         for shard in shards() {

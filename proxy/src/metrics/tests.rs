@@ -13,7 +13,7 @@ fn attach(metrics: &Metrics, rules: &[&str]) -> Attached {
 
 fn sample(reason: Reason, status: u16) -> Sample {
     let took = Duration::from_micros(700);
-    Sample { reason, status: Some(status), took, backend: None }
+    Sample { reason, status: Some(status), call: None, took, backend: None }
 }
 
 fn text(metrics: &Metrics) -> String {

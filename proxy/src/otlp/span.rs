@@ -13,6 +13,7 @@ use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 use policy::Reason;
 use table::Rule;
 
+use crate::grpc::{Call, Code};
 use crate::record::{Record, bounded};
 use crate::trace::{Parent, TraceContext};
 
@@ -35,6 +36,7 @@ pub(super) struct Span {
     attempts: u32,
     reason: Reason,
     status: Option<u16>,
+    call: Option<Call>,
 }
 
 impl Span {
@@ -57,6 +59,7 @@ impl Span {
             attempts: record.attempts,
             reason: record.reason,
             status: record.status.map(|status| status.as_u16()),
+            call: record.call,
         }
     }
 
@@ -116,17 +119,41 @@ impl Span {
         add("heddle.backend", self.backend.clone().map(Value::from));
         add("heddle.endpoint", self.endpoint.map(|endpoint| endpoint.to_string().into()));
         add("network.protocol.version", version(self.version).map(Value::from));
-        let failed = self.status.is_some_and(|status| status >= 500);
-        add("error.type", failed.then(|| self.reason.as_str().into()));
+        add("error.type", self.failed().map(Value::from));
+        if self.call.is_some() {
+            list.extend(self.of_call());
+        }
         list
+    }
+
+    fn of_call(&self) -> Vec<KeyValue> {
+        let mut list = vec![KeyValue::new("rpc.system", "grpc")];
+        let code = self.code().map(|code| i64::from(code.number()));
+        list.extend(code.map(|code| KeyValue::new("rpc.grpc.status_code", code)));
+        if let Some((service, method)) = self.path.trim_start_matches('/').split_once('/') {
+            list.push(KeyValue::new("rpc.service", bounded(service)));
+            list.push(KeyValue::new("rpc.method", bounded(method)));
+        }
+        list
+    }
+
+    fn code(&self) -> Option<Code> {
+        self.call.and_then(|call| call.code)
+    }
+
+    /// Why the server failed, if it did.
+    fn failed(&self) -> Option<&'static str> {
+        match (self.code().filter(|code| code.is_of_server()), self.status) {
+            // What the backend itself said has no reason of ours.
+            (Some(code), _) if self.reason == Reason::Ok => Some(code.as_str()),
+            (Some(_), _) | (None, Some(500..)) => Some(self.reason.as_str()),
+            (None, _) => None,
+        }
     }
 
     /// Faults of the server only: what a caller did wrong is no error of this span.
     fn outcome(&self) -> Status {
-        match self.status {
-            Some(status) if status >= 500 => Status::error(self.reason.as_str()),
-            _ => Status::Unset,
-        }
+        self.failed().map_or(Status::Unset, Status::error)
     }
 }
 

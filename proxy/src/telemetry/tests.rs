@@ -23,6 +23,7 @@ pub(crate) fn sample(telemetry: &Arc<Telemetry>) -> Record {
         source: IpAddr::V4(Ipv4Addr::LOCALHOST),
         method: Method::GET,
         version: Version::HTTP_11,
+        call: None,
         host: "shop.example".into(),
         path: "/orders".into(),
         user_agent: None,

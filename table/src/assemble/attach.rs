@@ -16,6 +16,7 @@ use crate::Rule;
 use crate::assemble::borders::Borders;
 use crate::assemble::parents::Parents;
 use crate::assemble::policies::Policies;
+use crate::assemble::rivals::Rivals;
 use crate::assemble::rules::{Draft, drafts};
 use crate::assemble::walk::Walk;
 use crate::claimed::{Claimed, Refused};
@@ -51,6 +52,8 @@ pub(crate) type Attached = BTreeMap<Key, Arc<Attachment>>;
 #[derive(Debug)]
 pub(crate) struct Attachment {
     of: Arc<Compiled>,
+    /// The listeners at which it yields to another route.
+    yielded: BTreeSet<usize>,
     rules: Vec<Arc<Rule>>,
     reached: Vec<Reached>,
     /// Those of a route of Services, which no listener reaches.
@@ -96,7 +99,7 @@ impl<'a> Attacher<'a> {
     /// that did not change is attached as `before`, when all else must have been as it is now.
     pub(crate) fn run(
         mut self,
-        parents: &Parents,
+        (parents, rivals): (&Parents, &Rivals),
         before: Option<&Attached>,
         faults: &mut Vec<Invalid>,
     ) -> (Vec<Arc<Rule>>, Attached) {
@@ -109,8 +112,11 @@ impl<'a> Attacher<'a> {
         }
         let mut before = Walk::over(before);
         let attached = settled.routes().map(|(key, route)| {
+            let yielded = rivals.of(key);
             let same = before.at(key).filter(|before| Arc::ptr_eq(&before.of, route));
-            let made = || Arc::new(self.attachment(key, route, parents));
+            let same = same.filter(|before| before.yielded == *yielded);
+            let admitting = || parents.of(key).difference(yielded).copied().collect();
+            let made = || Arc::new(self.attachment(key, route, &admitting(), yielded));
             let attachment = same.cloned().unwrap_or_else(made);
             self.attach(&attachment);
             faults.extend_from_slice(&attachment.faults);
@@ -121,10 +127,17 @@ impl<'a> Attacher<'a> {
     }
 
     /// What comes of a route.
-    fn attachment(&self, key: &Key, of: &Arc<Compiled>, parents: &Parents) -> Attachment {
+    fn attachment(
+        &self,
+        key: &Key,
+        of: &Arc<Compiled>,
+        admitting: &BTreeSet<usize>,
+        yielded: &BTreeSet<usize>,
+    ) -> Attachment {
         let Around { borders, claimed, .. } = self.around;
         let mut made = Attachment {
             of: Arc::clone(of),
+            yielded: yielded.clone(),
             rules: Vec::new(),
             reached: Vec::new(),
             called: Vec::new(),
@@ -139,7 +152,7 @@ impl<'a> Attacher<'a> {
         }
         let border = Border { stage, denied: borders.denial(key) };
         let refused = claimed.of_route(key, of, faults);
-        let listeners = self.serving(parents.of(key));
+        let listeners = self.serving(admitting);
         let bound = Bound { route: of, listeners, border, refused };
         for draft in drafts(key, &of.source, self.catalog, faults) {
             self.bind(&bound, &draft, &mut made);

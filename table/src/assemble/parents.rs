@@ -229,6 +229,10 @@ fn admits(
     if !fits(listener, &gateway.namespace, &route.namespace) {
         return Err(format!("{place} takes no routes of namespace '{}'", route.namespace));
     }
+    let kinds = listener.allowed_routes.as_ref().map_or(&[][..], |allowed| &allowed.kinds);
+    if !kinds.is_empty() && !kinds.iter().any(|kind| kind.kind == route.kind.as_str()) {
+        return Err(format!("{place} takes no {}", route.kind));
+    }
     match &listener.hostname {
         Some(own) if !hosts.is_empty() && !hosts.iter().any(|h| own.intersect(h).is_some()) => {
             Err(format!("none of the route's host names lies within '{own}' of {place}"))

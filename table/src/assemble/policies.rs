@@ -245,7 +245,7 @@ fn targets(
         if settled.is_elsewhere(&place.object) {
             continue;
         }
-        let is_stray = matches!(place.object.kind, Kind::HttpRoute | Kind::Service)
+        let is_stray = (place.object.kind.is_route() || place.object.kind == Kind::Service)
             && settled.lost.contains(&place.object);
         let so = if settled.get(&place.object).is_some() {
             targets.shut.insert(whole(&place.object));
@@ -262,7 +262,7 @@ fn targets(
 }
 
 fn is_of_services(settled: &Settled, object: &Key) -> bool {
-    matches!(settled.get(object), Some(Resource::HttpRoute(route)) if route.is_of_services())
+    settled.get(object).is_some_and(Resource::is_of_services)
 }
 
 fn whole(object: &Key) -> Place {
@@ -280,6 +280,9 @@ pub(super) fn missing(settled: &Settled, place: &Place) -> Option<String> {
             ("listener", gateway.spec.listeners.iter().any(|one| one.name == *section))
         }
         Resource::HttpRoute(route) => {
+            ("rule", route.spec.rules.iter().any(|one| one.name.as_ref() == Some(section)))
+        }
+        Resource::GrpcRoute(route) => {
             ("rule", route.spec.rules.iter().any(|one| one.name.as_ref() == Some(section)))
         }
         _ => ("part", false),
@@ -309,7 +312,7 @@ fn closed_places(settled: &Settled, closing: &Closing) -> Vec<Place> {
             places.iter().map(narrow).collect()
         }
         None => {
-            let kinds = [Kind::Gateway, Kind::HttpRoute];
+            let kinds = [Kind::Gateway, Kind::HttpRoute, Kind::GrpcRoute];
             let all = kinds.into_iter().flat_map(|kind| settled.of_kind(kind));
             let all = all.map(|(key, _)| key.clone()).chain(unknown::services(settled));
             let own = all.filter(|key| key.namespace == closing.policy.namespace);

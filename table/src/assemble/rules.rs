@@ -64,7 +64,7 @@ fn backends(
     }
     let mut backends = Vec::with_capacity(rule.backend_refs.len());
     for (at, written) in rule.backend_refs.iter().enumerate() {
-        let target = catalog.target(&route.namespace, &written.target());
+        let target = catalog.target(route, &written.target());
         let target = target.unwrap_or_else(|(broken, reason)| {
             let path = format!("spec.rules[{index}].backendRefs[{at}]");
             faults.push(fault(route, &path, reason));
@@ -85,7 +85,7 @@ fn mirrors(
     let mut mirrors = Vec::new();
     for (at, filter) in rule.filters.iter().enumerate() {
         let Some(written) = &filter.request_mirror else { continue };
-        let target = catalog.target(&route.namespace, &written.backend_ref);
+        let target = catalog.target(route, &written.backend_ref);
         let target = target.unwrap_or_else(|(broken, reason)| {
             let path = format!("spec.rules[{index}].filters[{at}].requestMirror.backendRef");
             faults.push(fault(route, &path, reason));

@@ -1,6 +1,6 @@
 //! Whom a policy that cannot be read was meant for, read as leniently as is safe.
 
-use model::policy::{AccessPolicy, PolicyTargetRef, TargetKind};
+use model::policy::{AccessPolicy, PolicyTargetRef};
 use model::{Key, Kind, Name};
 use serde_json::Value;
 
@@ -45,12 +45,7 @@ impl Closing {
 impl Place {
     /// What a policy in `namespace` is attached to.
     pub(crate) fn of(namespace: &Name, target: &PolicyTargetRef) -> Self {
-        let kind = match target.kind {
-            TargetKind::Gateway => Kind::Gateway,
-            TargetKind::HttpRoute => Kind::HttpRoute,
-            TargetKind::Service => Kind::Service,
-        };
-        let object = Key::new(kind, namespace.clone(), target.name.clone());
+        let object = Key::new(target.kind.kind(), namespace.clone(), target.name.clone());
         Place { object, section: target.section_name.clone() }
     }
 
@@ -73,6 +68,7 @@ fn place(namespace: &Name, target: &Value) -> Option<Place> {
     let kind = match word("kind")? {
         "Gateway" => Kind::Gateway,
         "HTTPRoute" => Kind::HttpRoute,
+        "GRPCRoute" => Kind::GrpcRoute,
         "Service" => Kind::Service,
         _ => return None,
     };

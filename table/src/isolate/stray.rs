@@ -1,4 +1,4 @@
-//! Strays: refused HTTPRoutes without a good form, read as leniently as is safe.
+//! Strays: refused routes without a good form, read as leniently as is safe.
 //!
 //! Where a policy protects such a route, the requests that it was meant for must not fall to a
 //! broader route of the same owner that is open, so it must be known which requests those are.
@@ -7,8 +7,11 @@
 use std::sync::Arc;
 
 use model::api::LABEL;
-use model::route::{HttpMatch, HttpRoute, HttpRouteSpec, HttpRule, ParentRef, PathMatch};
-use model::{Checker, Key, Meta, Name};
+use model::route::{
+    GrpcMatch, GrpcRoute, GrpcRouteSpec, GrpcRule, HttpMatch, HttpRoute, HttpRouteSpec, HttpRule,
+    ParentRef, PathMatch,
+};
+use model::{Checker, Key, Kind, Meta, Name};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -21,8 +24,9 @@ const OF_PARENT: [&str; 6] = ["group", "kind", "namespace", "name", "sectionName
 const OF_RULE: [&str; 7] =
     ["name", "matches", "filters", "backendRefs", "timeouts", "retry", "sessionPersistence"];
 const OF_MATCH: [&str; 4] = ["path", "headers", "queryParams", "method"];
+const OF_CALL: [&str; 2] = ["method", "headers"];
 
-/// What a refused HTTPRoute without a good form was meant for.
+/// What a refused route without a good form was meant for.
 #[derive(Debug)]
 pub(crate) struct Stray {
     /// The route.
@@ -105,27 +109,39 @@ fn reach(key: &Key, spec: &Fields) -> Option<Compiled> {
         Some(names) => read(names)?,
         None => Vec::new(),
     };
-    let rules: Vec<_> = match written(spec, "rules", &OF_SPEC)? {
-        Some(rules) => rules.as_array()?.iter().map(rule).collect::<Option<_>>()?,
-        None => vec![HttpRule::default()],
-    };
-    let parent_refs = Vec::new();
-    let spec = HttpRouteSpec { parent_refs, use_default_gateways: None, hostnames, rules };
     let metadata = Meta::new(key.namespace.clone(), key.name.clone());
-    let route = HttpRoute { metadata, spec };
+    let (parent_refs, use_default_gateways) = (Vec::new(), None);
     let mut at = Checker::default();
-    route.check(&mut at);
     // A path that has a fault was meant to be another one.
-    let is_told = at.faults().is_empty() && !route.spec.rules.is_empty();
-    is_told.then(|| Compiled::new(&Arc::new(route)).ok()).flatten()
+    let compiled = if key.kind == Kind::GrpcRoute {
+        let rule = |matches| GrpcRule { matches, ..GrpcRule::default() };
+        let rules = rules(spec, call)?.into_iter().map(rule).collect();
+        let spec = GrpcRouteSpec { parent_refs, use_default_gateways, hostnames, rules };
+        let route = GrpcRoute { metadata, spec };
+        route.check(&mut at);
+        Compiled::of_grpc(&route)
+    } else {
+        let rule = |matches| HttpRule { matches, ..HttpRule::default() };
+        let rules = rules(spec, path)?.into_iter().map(rule).collect();
+        let spec = HttpRouteSpec { parent_refs, use_default_gateways, hostnames, rules };
+        let route = HttpRoute { metadata, spec };
+        route.check(&mut at);
+        Compiled::new(&Arc::new(route))
+    };
+    let compiled = compiled.ok().filter(|compiled| !compiled.rules.is_empty());
+    compiled.filter(|_| at.faults().is_empty())
 }
 
-fn rule(rule: &Value) -> Option<HttpRule> {
-    let matches = match written(rule.as_object()?, "matches", &OF_RULE)? {
-        Some(matches) => matches.as_array()?.iter().map(path).collect::<Option<_>>()?,
-        None => Vec::new(),
+/// The matches of each rule, as far as each can be read by `one`.
+fn rules<M>(spec: &Fields, one: impl Fn(&Value) -> Option<M>) -> Option<Vec<Vec<M>>> {
+    let of_rule = |rule: &Value| match written(rule.as_object()?, "matches", &OF_RULE)? {
+        Some(matches) => matches.as_array()?.iter().map(&one).collect::<Option<_>>(),
+        None => Some(Vec::new()),
     };
-    Some(HttpRule { matches, ..HttpRule::default() })
+    match written(spec, "rules", &OF_SPEC)? {
+        Some(rules) => rules.as_array()?.iter().map(of_rule).collect(),
+        None => Some(vec![Vec::new()]),
+    }
 }
 
 /// A match by its path alone: whatever else it asks of a request only narrows it.
@@ -135,6 +151,15 @@ fn path(one: &Value) -> Option<HttpMatch> {
         None => PathMatch::default(),
     };
     Some(HttpMatch { path, ..HttpMatch::default() })
+}
+
+/// The same of gRPC: by its method alone.
+fn call(one: &Value) -> Option<GrpcMatch> {
+    let method = match written(one.as_object()?, "method", &OF_CALL)? {
+        Some(method) => Some(read(method)?),
+        None => None,
+    };
+    Some(GrpcMatch { method, ..GrpcMatch::default() })
 }
 
 /// A field, `Some(None)` where it is absent; `None` where an unknown one may stand for it.

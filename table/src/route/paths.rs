@@ -50,7 +50,7 @@ impl Paths {
                 hosts::entry(&mut self.exact, path, Vec::new).push(entry);
             }
             PathRank::Expression(_) => self.expressions.push(entry),
-            PathRank::Prefix(_) => self.prefixes.add(entry),
+            PathRank::Prefix(..) => self.prefixes.add(entry),
         }
     }
 
@@ -118,7 +118,7 @@ fn sort(entries: &mut [Entry]) {
 }
 
 fn first<'a>(entries: &'a [Entry], facts: &Facts<'_>) -> Option<&'a Entry> {
-    entries.iter().find(|entry| visit(entry).holds(facts))
+    entries.iter().find(|entry| visit(entry).path.confirms(facts.path) && entry.of.holds(facts))
 }
 
 /// The match of an entry; tests count how many are looked at.

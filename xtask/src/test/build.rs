@@ -29,6 +29,9 @@ const FLEET: &str = "fleet";
 /// Those of them that start proxies of the mesh.
 const MESH: &str = "mesh";
 
+/// Those of them that let programs of others loose on ours, which the suite builds.
+const PEERS: &str = "peers";
+
 /// The crate whose tests want a database server, but for those in the file [`EMBEDDED`].
 const ON_DATABASES: &str = "store";
 
@@ -81,6 +84,8 @@ pub(super) struct TestNames {
     pub(super) fleet: Vec<String>,
     /// They start our programs, proxies of the mesh among them.
     pub(super) mesh: Vec<String>,
+    /// They start our programs, and those of others.
+    pub(super) peers: Vec<String>,
     /// They run the store's suite, one on each database.
     pub(super) databases: Vec<String>,
     /// They need nothing but themselves.
@@ -113,6 +118,7 @@ impl TestNames {
             BLACK_BOX if name == CONTROL => self.control.push(name),
             BLACK_BOX if name == FLEET => self.fleet.push(name),
             BLACK_BOX if name == MESH => self.mesh.push(name),
+            BLACK_BOX if name == PEERS => self.peers.push(name),
             BLACK_BOX => self.black_box.push(name),
             ON_DATABASES => {
                 // On the embedded one it is quick and needs nothing: part of the inner loop, too.

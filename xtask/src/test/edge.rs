@@ -1,13 +1,16 @@
 //! The suite `edge`: the gateway as a stranger meets it, over real processes and sockets.
 
+use std::process::Command;
 use std::time::Duration;
 
 use super::build::{self, TestNames};
 use super::{Report, budget};
-use crate::shell;
+use crate::{setup, shell};
 
 pub(super) fn run(report: &mut Report) {
-    tests(report);
+    if let Some(names) = tests(report) {
+        peers(report, &names);
+    }
     budget::check(report);
     // One round shows that every subject does every case without a failed request. The budget's
     // profile, which is built by now, spares CI the minutes that a release takes to link.
@@ -17,22 +20,43 @@ pub(super) fn run(report: &mut Report) {
     });
 }
 
-fn tests(report: &mut Report) {
+fn tests(report: &mut Report) -> Option<TestNames> {
     let title = "edge tests";
     if build::everything(report).is_none() {
         // The tests would meet no program, or an old one.
-        return report.fail(title, "the programs they start did not build");
+        report.fail(title, "the programs they start did not build");
+        return None;
     }
     let names = match TestNames::load() {
-        Ok(names) => names.black_box,
-        Err(error) => return report.fail(title, &format!("{error:#}")),
+        Ok(names) => names,
+        Err(error) => {
+            report.fail(title, &format!("{error:#}"));
+            return None;
+        }
     };
-    if names.is_empty() {
-        return report.skip(title, "e2e has no tests yet");
+    let mut tests = named(report, &names.black_box);
+    report.tests(title, Duration::from_secs(180), &mut tests);
+    Some(names)
+}
+
+/// Programs of others that know what HTTP/2 and gRPC are.
+fn peers(report: &mut Report, names: &TestNames) {
+    let title = "conformance tests of others";
+    let built = setup::go_tools(&shell::root().join("e2e/peers"));
+    match built {
+        Ok(folder) => {
+            let mut tests = named(report, &names.peers);
+            let tests = tests.env("HEDDLE_PEERS", folder);
+            report.tests(title, Duration::from_secs(30), tests);
+        }
+        Err(error) => report.skip(title, &format!("{error:#}")),
     }
+}
+
+fn named(report: &Report, names: &[String]) -> Command {
     let mut tests = build::test(report.profile());
-    for name in &names {
+    for name in names {
         tests.args(["--test", name]);
     }
-    report.tests(title, Duration::from_secs(180), &mut tests);
+    tests
 }

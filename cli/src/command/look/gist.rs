@@ -9,7 +9,7 @@ use crate::show::{items, word};
 pub(super) fn heads(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::Gateway => &["LISTENERS"],
-        Kind::HttpRoute => &["HOSTS", "BACKENDS"],
+        Kind::HttpRoute | Kind::GrpcRoute => &["HOSTS", "BACKENDS"],
         Kind::Service => &["PORTS"],
         Kind::EndpointSlice => &["ENDPOINTS"],
         Kind::Workload => &["CLUSTER", "ADDRESS", "ACCOUNT"],
@@ -35,7 +35,7 @@ pub(super) fn cells(kind: Kind, object: &Value) -> Vec<String> {
                 ["/name", "/protocol", "/port"].map(|at| word(listener, at));
             format!("{name}:{protocol}/{port}")
         })],
-        Kind::HttpRoute => {
+        Kind::HttpRoute | Kind::GrpcRoute => {
             let rules = items(object, "/spec/rules").iter();
             let backends = rules.flat_map(|rule| items(rule, "/backendRefs"));
             vec![hosts(object, "/spec/hostnames"), distinct(backends.map(|b| word(b, "/name")))]

@@ -33,9 +33,9 @@ pub(super) async fn given(asked: &Asked, api: &ApiInFull) -> Result<Given, Refus
     let mut given = Given::default();
     given.objects.push(Resource::Api(api.row.api.clone()));
     let mut named = BTreeMap::new();
-    for route in api.routes.iter().map(|one| &one.route).filter(|route| !route.is_of_services()) {
-        given.objects.push(Resource::HttpRoute(route.clone()));
-        name(route, &mut named);
+    for one in api.routes.iter().filter(|one| !one.route.is_of_services()) {
+        given.objects.push(one.resource.clone());
+        name(&one.route, &mut named);
     }
     for (key, said) in named {
         let shown = match asked.app.resource_show(&op, &key, None).await {
@@ -159,10 +159,7 @@ impl Given {
 
     /// A request that the first match of the first route is meant for, as far as that can be told.
     fn first(&self) -> Option<Typed> {
-        let route = self.objects.iter().find_map(|object| match object {
-            Resource::HttpRoute(route) => Some(route),
-            _ => None,
-        })?;
+        let route = self.objects.iter().find_map(Resource::as_route)?;
         let (port, of_listener) = self.listeners().next()?;
         let host = route.spec.hostnames.first().map(|host| host.as_str()).or(of_listener);
         let host = host.map_or_else(|| "localhost".to_owned(), |host| host.replacen('*', "www", 1));

@@ -5,7 +5,7 @@ use control::app::ApiRoute;
 use leptos::prelude::*;
 use model::role::Verb;
 use model::route::{HttpBackendRef, HttpMatch, HttpRule};
-use model::{Key, Kind, Name};
+use model::{Key, Kind};
 use serde_json::Value;
 use time::OffsetDateTime;
 
@@ -13,7 +13,7 @@ use super::{access, place};
 use crate::edit::{change, wrong};
 use crate::form::{Done, Form, Sent, access_to};
 use crate::islands::weights::{Weight, Weights};
-use crate::pages::{Asked, object};
+use crate::pages::{self, Asked, object};
 use crate::parts::{Mood, millis, mood, percent, table, when};
 
 const SHARES: [&str; 6] = ["Backend", "Weight", "Requests", "Share", "Errors", "p99"];
@@ -26,7 +26,7 @@ pub(super) fn route(
     now: OffsetDateTime,
 ) -> AnyView {
     let name = format!("{}/{}", route.key.namespace, route.key.name);
-    let id = format!("route:{}/{}", route.key.namespace, route.key.name);
+    let id = format!("route:{}", pages::word(&route.key));
     let hosts = route.route.spec.hostnames.iter().map(ToString::to_string);
     let hosts: Vec<_> = hosts.collect();
     let changed = route.changed.as_ref().map(|changed| {
@@ -155,7 +155,7 @@ fn weights_form(asked: &Asked, api: &Key, route: &ApiRoute, id: &str) -> Option<
         return Some(lacks.into_any());
     }
     let action = format!("{}/weights", place(api));
-    let named = format!("{}/{}", route.key.namespace, route.key.name);
+    let named = pages::word(&route.key);
     let is_this = |form: &Form| form.value("route", &named) == named;
     let form = Form::new(asked, action.clone());
     // Several routes of one page have such a form.
@@ -217,10 +217,7 @@ fn named(route: &Key, to: &serde_json::Map<String, Value>) -> String {
 /// Sets the weights of a route.
 pub(crate) async fn weights(sent: Sent) -> Result<Done, Refusal> {
     let api = sent.asked.key(Kind::Api)?;
-    let route = sent.fields.get("route").split_once('/').and_then(|(namespace, name)| {
-        let names = Name::parse(namespace).ok().zip(Name::parse(name).ok());
-        names.map(|(namespace, name)| Key::new(Kind::HttpRoute, namespace, name))
-    });
+    let route = pages::of_word(sent.fields.get("route")).filter(|key| key.kind.is_route());
     let key = route.ok_or_else(|| Refusal::None("such route".to_owned()))?;
     let (mut wanted, mut faults) = (Vec::new(), Vec::new());
     for (place, value) in sent.fields.starting("weight-") {

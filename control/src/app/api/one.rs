@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use model::access::Asked;
-use model::policy::{AccessPolicy, PolicyTargetRef, TargetKind};
+use model::policy::{AccessPolicy, PolicyTargetRef};
 use model::role::Verb;
 use model::route::{HttpRoute, ParentRef};
 use model::workspace::DefaultAccess;
@@ -50,6 +50,8 @@ pub struct ApiRoute {
     /// Which.
     pub key: Key,
     /// What it says.
+    pub resource: Resource,
+    /// The same in the words of an HTTPRoute.
     pub route: Arc<HttpRoute>,
     /// Its generation.
     pub generation: i64,
@@ -200,19 +202,20 @@ fn routes(sight: &Sight, api: &Found) -> Vec<FoundRoute> {
     let targets = targets(sight);
     let denies = denies(sight, &api.scope);
     let belongings = sight.world.belongings().all(&api.row.key.name).iter();
-    let routes = belongings.map(|one| &one.key).filter(|key| key.kind == Kind::HttpRoute);
+    let routes = belongings.map(|one| &one.key).filter(|key| key.kind.is_route());
     let own = routes.filter(|key| sight.world.is_in(&key.namespace, &api.scope));
     let own = own.filter_map(|key| Some((key, sight.object(key)?)));
     let found = own.take(ROUTES).filter_map(|(key, object)| {
-        let Resource::HttpRoute(route) = &object.resource else { return None };
+        let route = object.resource.as_route()?;
         let shown = ApiRoute {
             key: key.clone(),
-            route: Arc::clone(route),
+            resource: object.resource.clone(),
+            route: Arc::clone(&route),
             generation: object.generation,
             changed: None,
-            may_weigh: may_weigh(sight, key, route, &api.row.key.name),
+            may_weigh: may_weigh(sight, key, &route, &api.row.key.name),
             split: Split::default(),
-            access: access(sight, key, route, &targets),
+            access: access(sight, key, &route, &targets),
             denies,
         };
         Some(FoundRoute { shown, scope: api.scope.clone(), revision: object.revision })
@@ -239,12 +242,7 @@ fn targets(sight: &Sight) -> BTreeMap<Key, Vec<Access>> {
         let Resource::AccessPolicy(policy) = &object.resource else { continue };
         let is_seen = sight.sees(key, object);
         for PolicyTargetRef { kind, name, section_name, .. } in &policy.spec.target_refs {
-            let kind = match kind {
-                TargetKind::Gateway => Kind::Gateway,
-                TargetKind::HttpRoute => Kind::HttpRoute,
-                TargetKind::Service => Kind::Service,
-            };
-            let at = Key::new(kind, key.namespace.clone(), name.clone());
+            let at = Key::new(kind.kind(), key.namespace.clone(), name.clone());
             let (section, policy) = (section_name.clone(), Some(Arc::clone(policy)));
             let access = Access { at: at.clone(), section, policy: policy.filter(|_| is_seen) };
             targets.entry(at).or_default().push(access);

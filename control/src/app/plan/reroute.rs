@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use model::access::{Asked, Rights};
 use model::role::Verb;
-use model::{Hostname, Key, Kind, Resource};
+use model::{Hostname, Key, Kind};
 use policy::Scheme;
 use table::Table;
 
@@ -31,15 +31,13 @@ pub(super) fn reroutes(rights: &Rights, worlds: [&World; 2], now: i64) -> (Vec<R
     let ports = ports(tables);
     let (mut named, mut told, mut more) = (Vec::new(), BTreeSet::new(), 0);
     for (world, key) in asked.routes() {
-        let Some(Resource::HttpRoute(route)) = world.objects.get(key).map(|one| &one.resource)
-        else {
-            continue;
-        };
+        let route = world.objects.get(key).and_then(|one| one.resource.as_route());
+        let Some(route) = route else { continue };
         if route.is_of_services() {
             continue;
         }
         let mut last = None;
-        for sample in Sample::all(route, &ports) {
+        for sample in Sample::all(&route, &ports) {
             let Some(rerouted) = asked.ask(key, &sample) else { continue };
             // What is below a prefix is told where it goes elsewhere than the prefix itself.
             let beside = Rerouted { path: String::new(), ..rerouted.clone() };
@@ -71,8 +69,10 @@ impl<'a> Questions<'a> {
     /// Every route of either world; one that differs, as it is in both.
     fn routes(&self) -> impl Iterator<Item = (&'a World, &'a Key)> {
         let [before, after] = self.worlds;
-        let old = before.of_kind(Kind::HttpRoute).map(move |(key, _)| (before, key));
-        let new = after.of_kind(Kind::HttpRoute);
+        const ROUTES: [Kind; 2] = [Kind::HttpRoute, Kind::GrpcRoute];
+        let old = ROUTES.into_iter().flat_map(|kind| before.of_kind(kind));
+        let old = old.map(move |(key, _)| (before, key));
+        let new = ROUTES.into_iter().flat_map(|kind| after.of_kind(kind));
         let new = new.filter(|(key, object)| before.objects.get(*key) != Some(*object));
         old.chain(new.map(move |(key, _)| (after, key)))
     }

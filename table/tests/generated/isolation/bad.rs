@@ -33,10 +33,11 @@ pub(crate) enum Sort {
 }
 
 impl Sort {
-    pub(crate) const ALL: [Sort; 29] = [
+    pub(crate) const ALL: [Sort; 30] = [
         Sort::NoKey,
         Sort::Unread(Kind::Gateway),
         Sort::Unread(Kind::HttpRoute),
+        Sort::Unread(Kind::GrpcRoute),
         Sort::Unread(Kind::Service),
         Sort::Unread(Kind::EndpointSlice),
         Sort::Unread(Kind::Secret),

@@ -1,0 +1,17 @@
+//! Conformance: programs of others, which know what HTTP/2 and gRPC are, let loose on the gateway.
+//!
+//! They are built from `e2e/peers` by the suite, which names their folder in `HEDDLE_PEERS`.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+mod grpc;
+mod h2;
+
+/// The peer called `name`.
+fn peer(name: &str) -> Command {
+    let Some(folder) = std::env::var_os("HEDDLE_PEERS") else {
+        panic!("HEDDLE_PEERS names no folder: run `cargo xtask test --only edge`");
+    };
+    Command::new(PathBuf::from(folder).join(name))
+}
