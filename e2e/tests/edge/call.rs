@@ -51,7 +51,7 @@ async fn what_we_refuse_is_told_in_words_of_grpc() {
     let policy = yaml::policy(
         "closed",
         "targetRefs: [{ kind: GRPCRoute, name: calls, sectionName: guarded }]\n\
-         rules: [{ name: nobody, effect: Deny, when: {} }]",
+         rules: [{ name: nobody, action: Deny, when: {} }]",
     );
     let gateway = Setup::new()
         .with(yaml::service_speaking("dead", "grpc", &[closed()]))

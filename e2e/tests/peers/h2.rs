@@ -12,14 +12,18 @@ const GROUPS: [&str; 3] = ["generic", "http2", "hpack"];
 /// How many cases these are, so that a run of none is no success.
 const CASES: usize = 146;
 
-/// Runs it with `arguments` and demands that every case passes.
-fn hold(port: u16, arguments: &[&str]) {
+/// Runs it with `arguments` and demands that every case passes, but for one that fails so.
+fn hold(port: u16, arguments: &[&str], but: Option<[&str; 2]>) {
     let mut run = peer("h2spec");
     run.args(GROUPS).args(["--host", "127.0.0.1", "--port", &port.to_string(), "--strict"]);
+    // One case wants an answer that fills a window.
+    run.args(["--path", "/big/1000"]);
     let ended = ended(run.args(arguments));
-    let wanted = format!("{CASES} tests, {CASES} passed, 0 skipped, 0 failed");
-    let said = ended.stdout.lines().last().unwrap_or_default();
-    assert_eq!((ended.code, said), (0, &*wanted), "{}\n{}", ended.stdout, ended.stderr);
+    let failed = usize::from(but.is_some());
+    let wanted = format!("{CASES} tests, {} passed, 0 skipped, {failed} failed", CASES - failed);
+    let said = ended.stdout.trim_end().lines().last().unwrap_or_default();
+    let is_known = but.into_iter().flatten().all(|words| ended.stdout.contains(words));
+    assert!(said == wanted && is_known, "{said}\n{}", of_interest(&ended.stdout));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -31,7 +35,10 @@ async fn a_plain_listener_speaks_http2_as_h2spec_demands() {
         .start()
         .await;
     let port = gateway.web().port();
-    tokio::task::spawn_blocking(move || hold(port, &[])).await.unwrap();
+    // The port speaks HTTP/1.1 as well: what is neither is told so in HTTP/1.1 before it is closed, and
+    // h2spec wants no answer.
+    let but = ["2: Sends invalid connection preface", "looked like an HTTP/1.1 header"];
+    tokio::task::spawn_blocking(move || hold(port, &[], Some(but))).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,5 +54,11 @@ async fn so_does_one_with_tls() {
         .with(yaml::path_route("all", "/", "shop"))
         .start()
         .await;
-    tokio::task::spawn_blocking(move || hold(port, &["--tls", "--insecure"])).await.unwrap();
+    tokio::task::spawn_blocking(move || hold(port, &["--tls", "--insecure"], None)).await.unwrap();
+}
+
+/// The cases that did not pass, with what was wanted of each.
+fn of_interest(said: &str) -> String {
+    let lines = said.lines().filter(|line| !line.contains('\u{2714}') && !line.trim().is_empty());
+    lines.collect::<Vec<_>>().join("\n")
 }
