@@ -31,6 +31,10 @@ pub(crate) mod closing;
 pub(crate) mod stray;
 mod unread;
 
+/// A browser is to load little (ADR 024): it reads a few kinds, of which only a route can fail here, makes
+/// one table of them, and compares it with no other, so nothing has a digest there.
+const IN_BROWSER: bool = cfg!(target_arch = "wasm32");
+
 /// One good form of each object, by key.
 #[derive(Debug, Default)]
 pub(crate) struct Settled {
@@ -121,6 +125,9 @@ impl Settled {
 
     /// A short digest of everything, whatever the order in which it came.
     pub(crate) fn digest(&self) -> String {
+        if IN_BROWSER {
+            return String::new();
+        }
         let hash = self.hash(|_| true).finalize();
         hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
@@ -128,6 +135,9 @@ impl Settled {
     /// A digest of all that a route's attachment may hang on besides the route itself, the services
     /// that there are, and the levels of policies.
     pub(crate) fn surroundings(&self) -> [u8; 32] {
+        if IN_BROWSER {
+            return [0; 32];
+        }
         let mut hash = self.hash(|kind| match kind {
             Kind::HttpRoute
             | Kind::GrpcRoute
@@ -240,14 +250,19 @@ fn accept(key: &Key, resource: &Resource, before: Option<&Item>) -> Result<Item,
         let told = errors.into_iter();
         told.map(|(path, error)| fault(key, &path, error.to_string())).collect::<Vec<_>>()
     })?;
-    let text = written(resource);
-    let digest = Sha256::new().chain_update(format!("{key}\n")).chain_update(text).finalize();
-    Ok(Item { resource: resource.clone(), digest: digest.into(), route: route.map(Arc::new) })
+    let digest = if IN_BROWSER { [0; 32] } else { digest(key, resource) };
+    Ok(Item { resource: resource.clone(), digest, route: route.map(Arc::new) })
+}
+
+fn digest(key: &Key, resource: &Resource) -> [u8; 32] {
+    let named = Sha256::new().chain_update(format!("{key}\n"));
+    named.chain_update(written(resource)).finalize().into()
 }
 
 /// What was written of an object that does not compile, which is a route.
 fn raw(resource: &Resource) -> Option<serde_json::Value> {
-    if resource.kind().is_route() { serde_json::to_value(resource).ok() } else { None }
+    let is_told = !IN_BROWSER && resource.kind().is_route();
+    if is_told { serde_json::to_value(resource).ok() } else { None }
 }
 
 /// All that is said of an object, or of what is known of one.
@@ -265,14 +280,16 @@ fn replace(settled: &mut Settled, refused: &Refused, previous: Option<&Assembly>
     if let Some(item) = before.and_then(|before| before.objects.get(key)) {
         settled.objects.insert(key.clone(), item.clone());
         settled.kept.insert(key.clone());
-        if let Resource::AccessPolicy(good) = &item.resource {
+        if !IN_BROWSER && let Resource::AccessPolicy(good) = &item.resource {
             settled.closings.extend(Closing::beyond(key, refused.raw.as_ref(), good));
         }
     } else {
-        if key.kind == Kind::AccessPolicy {
-            settled.closings.push(Closing::of(key, refused.raw.as_ref()));
+        if IN_BROWSER {
+            settled.strays.push(Stray::untold(key));
         } else if key.kind.is_route() {
             settled.strays.push(Stray::of(key, refused.raw.as_ref()));
+        } else if key.kind == Kind::AccessPolicy {
+            settled.closings.push(Closing::of(key, refused.raw.as_ref()));
         } else if key.kind == Kind::Workspace && key.namespace == key.kind.default_namespace() {
             settled.unread.push(unread::workspace(key, refused.raw.as_ref()));
         } else if key.kind == Kind::Cluster && key.namespace == key.kind.default_namespace() {

@@ -58,6 +58,11 @@ impl Stray {
         Stray { key: key.clone(), parents, services, reach, api }
     }
 
+    /// A refused route of which nothing more is to be told.
+    pub(crate) fn untold(key: &Key) -> Self {
+        Stray { key: key.clone(), parents: None, services: None, reach: None, api: None }
+    }
+
     /// All that is known of it.
     pub(crate) fn written(&self) -> Vec<u8> {
         let reach = self.reach.as_ref().map(|reach| &reach.source);
