@@ -12,6 +12,7 @@ use control::grpc::Nodes;
 use control::seeing::Window;
 use control::{App, Clock};
 use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
 /// What nodes need of the server.
@@ -42,6 +43,7 @@ pub(crate) const FLAGS: [&str; 5] =
 /// The port, bound.
 pub(crate) struct Port {
     nodes: Arc<Nodes>,
+    threads: Threads,
     listener: TcpListener,
     address: SocketAddr,
 }
@@ -61,7 +63,27 @@ pub(crate) async fn open(args: &ForNodes, app: &Arc<App>) -> Result<Port> {
         .with_context(|| format!("listening for nodes on {}", args.config_listen))?;
     let (address, print) = (listener.local_addr()?, ca.fingerprint());
     tracing::info!("listening for nodes on https://{address}, under the root {print}");
-    Ok(Port { nodes: Arc::new(nodes), listener, address })
+    Ok(Port { nodes: Arc::new(nodes), threads: Threads::start()?, listener, address })
+}
+
+/// Threads for nodes alone. A change wakes the streams of all nodes at once, and among so many tasks of one
+/// runtime what people ask would wait for its turn; between threads the kernel shares the processors.
+struct Threads(Option<Runtime>);
+
+impl Threads {
+    fn start() -> Result<Self> {
+        let threads = Builder::new_multi_thread().thread_name("nodes").enable_all().build();
+        Ok(Threads(Some(threads.context("starting the threads for nodes")?)))
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        // A runtime that is dropped waits for its threads, which nobody may do who is a task.
+        if let Some(threads) = self.0.take() {
+            threads.shutdown_background();
+        }
+    }
 }
 
 impl Port {
@@ -72,7 +94,10 @@ impl Port {
 
     /// Serves until `stop` says true, then ends all streams.
     pub(crate) async fn serve(self, stop: watch::Receiver<bool>) {
-        self.nodes.serve(self.listener, stop).await;
+        let Some(threads) = &self.threads.0 else { return };
+        if let Err(error) = threads.spawn(self.nodes.serve(self.listener, stop)).await {
+            tracing::error!(%error, "the port for nodes ended");
+        }
     }
 }
 

@@ -186,6 +186,19 @@ impl App {
         Ok(next)
     }
 
+    /// The same as far as this server has heard of commits, without asking the store: for what nodes tell,
+    /// hundreds a second, while people wait for the same connections to it.
+    ///
+    /// # Errors
+    /// [`Refusal::Store`].
+    pub(crate) async fn world_heard(&self) -> Result<Arc<World>, Refusal> {
+        let world = self.last_world();
+        if world.revision > 0 && world.revision >= *self.store.changes().borrow() {
+            return Ok(world);
+        }
+        self.world().await
+    }
+
     /// Does what keeps a core busy where no request and no node waits behind it, as many at once as
     /// there are cores.
     pub(crate) async fn aside<T: Send + 'static>(

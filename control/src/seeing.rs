@@ -33,6 +33,8 @@ mod fit;
 pub(crate) const BATCH: usize = 2 << 20;
 /// Batches that are written at once.
 const TURNS: usize = 2;
+/// Nodes that are looked up at once: fewer than connections that read, of which people want some.
+const LOOKS: usize = 2;
 /// How often the oldest are looked for.
 const ROUND: Duration = Duration::from_secs(60);
 /// How often it is looked whether a node that counts was forgotten.
@@ -64,6 +66,7 @@ pub struct Seeing {
     clock: Clock,
     window: Window,
     turns: Semaphore,
+    looks: Semaphore,
     stopping: watch::Sender<bool>,
 }
 
@@ -71,7 +74,8 @@ impl Seeing {
     /// Over an app and its store; `fleet` counts.
     pub fn new(app: Arc<App>, fleet: Arc<Fleet>, clock: Clock, window: Window) -> Self {
         let (stopping, _) = watch::channel(false);
-        Seeing { app, fleet, clock, window, turns: Semaphore::new(TURNS), stopping }
+        let (turns, looks) = (Semaphore::new(TURNS), Semaphore::new(LOOKS));
+        Seeing { app, fleet, clock, window, turns, looks, stopping }
     }
 
     /// Ends all streams, and lets no more go on.
@@ -101,7 +105,7 @@ impl Seeing {
 
     /// Keeps what a node counted.
     async fn count(&self, node: &Arc<Teller>, counts: Counts) -> Result<Kept, Status> {
-        let world = self.app.world().await.map_err(failed)?;
+        let world = self.app.world_heard().await.map_err(failed)?;
         let (number, many) = (counts.number, counts.series.len());
         let series: Vec<_> = counts.series.into_iter().filter(fit::is_named).collect();
         if series.len() < many {
@@ -116,7 +120,7 @@ impl Seeing {
 
     /// Keeps a batch of a node.
     pub(crate) async fn keep(&self, node: &str, told: Told) -> Result<Kept, Status> {
-        let world = self.app.world().await.map_err(failed)?;
+        let world = self.app.world_heard().await.map_err(failed)?;
         let now = micros(self.clock.now());
         let many = told.decisions.len();
         let fit = told.decisions.into_iter().filter_map(|one| fit::fit(one, &world, now));
@@ -202,6 +206,8 @@ impl Source {
     /// Refuses a node that was forgotten, not long after.
     async fn still_known(&mut self) -> Result<(), Status> {
         if self.looked.elapsed() > LOOK {
+            // Nobody closes it.
+            let _turn = self.seeing.looks.acquire().await;
             known(self.seeing.app.store(), &self.node).await?;
             self.looked = Instant::now();
         }
