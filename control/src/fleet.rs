@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use store::Store;
 use store::node::{Heard, Node, Standing};
-use wire::{Rejection, STALE, Vector, digest::hex};
+use wire::{Rejection, Vector, digest::hex};
 
 use crate::clock::Clock;
 use crate::moment::micros;
@@ -71,12 +71,16 @@ impl Deref for Running {
     }
 }
 
+/// So long a node may be silent before it is shown as stale: two of its words are missing. Whoever looks on
+/// is to know within 10 s of the last one, and pages look every few.
+const STALE: Duration = Duration::from_secs(7);
+
 /// Whether a node is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NodeState {
     /// It holds a stream and is heard of.
     Connected,
-    /// It holds a stream and has been silent for [`STALE`].
+    /// It holds a stream and has been silent for 7 s.
     Stale,
     /// It holds none.
     Away,

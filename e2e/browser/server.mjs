@@ -43,6 +43,9 @@ export async function startServer() {
     password: PASSWORD,
     /** Ends it as a power cut does. */
     kill: () => kill(running, "SIGKILL"),
+    /** Lets it hang, and go on. */
+    hang: () => running.child.kill("SIGSTOP"),
+    goOn: () => running.child.kill("SIGCONT"),
     /** Starts it again over the same store, where it was. */
     async again() {
       running = await start(new URL(url).host, nodes);

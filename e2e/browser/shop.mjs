@@ -119,6 +119,9 @@ export async function startShop({ mesh = false } = {}) {
     rest,
     people: PEOPLE,
     end: stop,
+    /** Lets it do nothing more, as a partition or a lost machine looks to others; and go on. */
+    freeze: (name) => running.get(name).child.kill("SIGSTOP"),
+    thaw: (name) => running.get(name).child.kill("SIGCONT"),
     /** The gateway's port. */
     edge: ports.get(EDGE),
     /** Asks the shop's gateway; its answer's status and headers. */

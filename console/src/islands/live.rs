@@ -93,8 +93,8 @@ mod follow {
     const SOON: i32 = 100;
     /// Between looks where nothing is said, since some of what is shown passes by itself.
     const BEAT: i32 = 5_000;
-    /// How long a look may take.
-    const PATIENCE: u32 = 10_000;
+    /// How long a look may take: with the beat before it, less than 10 s.
+    const PATIENCE: u32 = 3_500;
 
     /// Follows for as long as the page is there and somebody sees it.
     pub(super) struct Follower {

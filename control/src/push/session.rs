@@ -20,7 +20,7 @@ use wire::{
 
 use crate::snapshot::Snapshot;
 
-/// A node that is silent for so long has its stream ended; from [`STALE`] on it is shown as stale.
+/// A node that is silent for so long has its stream ended; well before, it is shown as stale.
 const GONE: Duration = Duration::from_secs(2 * STALE.as_secs());
 /// How long a node may take over a transaction.
 const FLIGHT: Duration = Duration::from_secs(60);
