@@ -19,7 +19,7 @@ use axum::extract::{DefaultBodyLimit, FromRequestParts as _, RawPathParams};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, get, on};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use crate::App;
 use crate::moment::{self, micros};
@@ -92,7 +92,7 @@ pub struct Rest {
     /// True once the server stops: what would go on forever ends.
     stopping: watch::Receiver<bool>,
     /// Places for streams.
-    streams: Arc<Semaphore>,
+    streams: Arc<stream::Places>,
     /// Room for bodies.
     room: Room,
 }
@@ -100,7 +100,7 @@ pub struct Rest {
 impl Rest {
     /// Over `app`; streams end when `stopping` becomes true.
     pub fn new(app: Arc<App>, settings: Settings, stopping: watch::Receiver<bool>) -> Arc<Self> {
-        let streams = Arc::new(Semaphore::new(stream::STREAMS));
+        let streams = stream::Places::new();
         let (metrics, room) = (Metrics::new(), Room::new());
         Arc::new(Rest { app, settings, metrics, stopping, streams, room })
     }

@@ -10,13 +10,14 @@ use model::{Invalid, Name, Scope, nearest};
 use schemars::JsonSchema;
 use serde::Serialize;
 use time::OffsetDateTime;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use wire::{Outcome, Side};
 
 use super::ask::{Ask, duration};
 use super::problem::Problem;
 use super::request::{ObjectShape, SideShape};
+use super::stream::Place;
 use super::{Rest, answer};
 use crate::Op;
 use crate::app::user::fault;
@@ -135,9 +136,8 @@ pub(super) async fn live(ask: Ask) -> Result<Response, Problem> {
     let wanted = wanted(&ask)?;
     // Whoever may not know of it is told at once.
     ask.app().traffic_show(&ask.op()?, wanted.clone()).await?;
-    let place = Arc::clone(&ask.rest.streams).try_acquire_owned();
-    let place = place.map_err(|_| Problem::unavailable("too many streams are open"))?;
     let caller = ask.caller()?.clone();
+    let place = ask.rest.streams.take(&caller.id)?;
     let mut turns = interval(PACE);
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let stopping = ask.rest.stopping.clone();
@@ -160,7 +160,7 @@ struct Living {
     wanted: Wanted,
     turns: Interval,
     stopping: watch::Receiver<bool>,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Living {
