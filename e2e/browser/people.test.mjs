@@ -29,6 +29,10 @@ test("the owner is offered what another team is not, and is refused", async () =
   for (const name of ["Save the weights", "Give it to this team", "Move it"]) {
     assert.equal(await other.getByRole("button", { name }).count(), 0, name);
   }
+  const { items } = await shop.rest("GET", "/history/HTTPRoute/bookshop/catalog");
+  await other.goto(`${shop.url}/changes/${items[0].revision}`);
+  await other.getByRole("heading", { level: 1 }).waitFor();
+  assert.equal(await other.getByRole("button", { name: /^Take back/ }).count(), 0);
   const fields = {
     route: "HTTPRoute/bookshop/catalog",
     generation: "1",
@@ -196,6 +200,47 @@ for (const colorScheme of ["light", "dark"]) {
     }
   });
 }
+
+test("words of any length stay within a phone's screen", async () => {
+  const long = "n".repeat(60);
+  const meta = (more = "") => `metadata: { name: ${long}, ${more}labels: { team: ${long} } }`;
+  const objects = `
+apiVersion: heddle.dev/v1alpha1
+kind: Team
+${meta()}
+---
+apiVersion: heddle.dev/v1alpha1
+kind: Workspace
+${meta()}
+---
+apiVersion: heddle.dev/v1alpha1
+kind: Api
+${meta(`namespace: ${long}, `)}
+spec: { title: ${long}, owner: ${long} }
+---
+apiVersion: v1
+kind: Service
+${meta(`namespace: ${long}, `)}
+spec: { ports: [{ port: 80 }] }
+---
+apiVersion: heddle.dev/v1alpha1
+kind: AccessPolicy
+${meta(`namespace: ${long}, `)}
+spec: { targetRefs: [{ group: "", kind: Service, name: ${long} }], rules: [{ name: ${long} }] }
+`;
+  const why = `https://tracker.example.com/${long.repeat(2)}`;
+  const made = await shop.rest("POST", `/changes?message=${why}`, objects, "application/yaml");
+  const { page } = await signIn("admin", "/", { viewport: PHONE });
+  const paths = ["/", "/apis", "/changes", "/teams", "/workspaces", "/policies"];
+  paths.push(`/changes/${made.revision}`, `/teams/${long}`, `/workspaces/${long}`);
+  paths.push(`/apis/${long}/${long}`, `/policies/${long}/${long}`);
+  paths.push(`/objects/Workspace/heddle/${long}`, `/access/ask?verb=Update&kind=Api&namespace=${long}&name=${long}`);
+  for (const path of paths) {
+    await page.goto(shop.url + path);
+    await page.getByRole("heading", { level: 1 }).waitFor();
+    await isNotTooWide(page, path);
+  }
+});
 
 test("a host is claimed, and not by two", async () => {
   const { page } = await signIn("alice", "/workspaces/bookshop");

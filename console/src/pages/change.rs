@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use control::app::Review;
 use control::{Deed, NodeState, PastChange, PastObject, Refusal, Rolled, Rollout};
 use leptos::prelude::*;
 use model::difference::{Difference, differences};
+use model::role::Verb;
 use serde_json::Value;
 use time::OffsetDateTime;
 
@@ -28,8 +30,10 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
     let (revision, op) = (revision(asked.part(0))?, asked.op());
     let (change, objects) = asked.app.change_show(&op, revision).await?;
     let rollout = asked.app.change_receipt(&op, revision, Duration::ZERO).await?;
+    let may_take_back = may_take_back(&asked, &objects).await?;
     let now = op.now;
     drawn(move || {
+        let form = || Form::new(&asked, format!("/changes/{revision}/revert"));
         let from = format!("/changes/{revision}/receipt");
         let more = objects.len().saturating_sub(OBJECTS);
         let more = (more > 0).then(|| {
@@ -43,7 +47,7 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
             {objects.iter().take(OBJECTS).map(object).collect_view()}
             {more}
             <div id="live">{receipt(&rollout, now)}</div>
-            {take_back(revision, Form::new(&asked, format!("/changes/{revision}/revert")))}
+            {may_take_back.then(|| take_back(revision, form()))}
         }
         .into_any()
     })
@@ -176,6 +180,24 @@ fn row(node: &Rolled, now: OffsetDateTime) -> AnyView {
         </tr>
     }
     .into_any()
+}
+
+/// Whether who asks may make every object again what it was before.
+async fn may_take_back(asked: &Asked, objects: &[PastObject]) -> Result<bool, Refusal> {
+    for PastObject { key, before, after, fields, .. } in objects {
+        let (verb, fields) = match (before, after) {
+            (Some(_), Some(_)) => (Verb::Update, fields.iter().cloned().map(Some).collect()),
+            (None, _) => (Verb::Delete, vec![None]),
+            (Some(_), None) => (Verb::Create, vec![None]),
+        };
+        for field in fields {
+            let review = Review { verb, key: key.clone(), field, api: None, user: None };
+            if !asked.app.access_review(&asked.op(), &review).await?.allowed {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
 }
 
 fn take_back(revision: i64, form: Form) -> AnyView {
