@@ -5,7 +5,10 @@ use std::ops::{AddAssign, SubAssign};
 use model::Resource;
 use model::expression::Expression;
 use model::policy::Conditions;
-use model::route::{HeaderMatch, HttpMatch, PathMatch, PathMatchType, ValueMatchType};
+use model::route::{
+    GrpcMatch, GrpcMethodMatch, GrpcMethodMatchType, HeaderMatch, HttpMatch, PathMatch,
+    PathMatchType, ValueMatchType,
+};
 
 use crate::body::compared;
 
@@ -38,8 +41,12 @@ impl Cost {
         let cost = Cost { objects: 1, bytes, ..Cost::default() };
         match resource {
             Resource::Gateway(gateway) => Cost { listeners: gateway.spec.listeners.len(), ..cost },
-            Resource::HttpRoute(_) | Resource::GrpcRoute(_) => {
-                let Some(route) = resource.as_route() else { return cost };
+            Resource::GrpcRoute(route) => {
+                let matches = || route.spec.rules.iter().flat_map(|rule| &rule.matches);
+                let rules = route.spec.rules.iter().map(|rule| rule.matches.len().max(1)).sum();
+                Cost { rules, expressions: matches().flat_map(of_call).map(size).sum(), ..cost }
+            }
+            Resource::HttpRoute(route) => {
                 let matches = || route.spec.rules.iter().flat_map(|rule| &rule.matches);
                 let rules = route.spec.rules.iter().map(|rule| rule.matches.len().max(1)).sum();
                 Cost { rules, expressions: matches().flat_map(of_match).map(size).sum(), ..cost }
@@ -107,6 +114,15 @@ fn of_match(one: &HttpMatch) -> impl Iterator<Item = &str> {
     of_path(&one.path).chain(of_headers(&one.headers)).chain(queries.map(|query| &*query.value))
 }
 
+/// Those of service and method apart, as a table compiles them.
+fn of_call(one: &GrpcMatch) -> impl Iterator<Item = &str> {
+    let is_expression =
+        |method: &&GrpcMethodMatch| method.kind == GrpcMethodMatchType::RegularExpression;
+    let method = one.method.iter().filter(is_expression);
+    let parts = method.flat_map(|method| method.service.iter().chain(&method.method));
+    parts.map(String::as_str).chain(of_headers(&one.headers))
+}
+
 fn of_conditions(when: &Conditions) -> impl Iterator<Item = &str> {
     when.paths.iter().flat_map(of_path).chain(of_headers(&when.headers))
 }
@@ -119,4 +135,38 @@ fn of_path(path: &PathMatch) -> impl Iterator<Item = &str> {
 fn of_headers(headers: &[HeaderMatch]) -> impl Iterator<Item = &str> {
     let is_expression = |kind| matches!(kind, ValueMatchType::RegularExpression);
     headers.iter().filter(move |header| is_expression(header.kind)).map(|header| &*header.value)
+}
+
+#[cfg(test)]
+mod tests {
+    use model::Kind;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn expressions(kind: Kind, one: &Value) -> usize {
+        let spec = json!({ "rules": [{ "matches": [one] }] });
+        let metadata = json!({ "namespace": "shop", "name": "r" });
+        let route = json!({ "metadata": metadata, "spec": spec });
+        Cost::of(&Resource::from_json(kind, route).unwrap()).expressions
+    }
+
+    #[test]
+    fn expressions_of_a_call_cost_what_they_take_however_they_are_written() {
+        let expression = "RegularExpression";
+        let http = |value: &str| {
+            let path = json!({ "type": expression, "value": value });
+            expressions(Kind::HttpRoute, &json!({ "path": path }))
+        };
+        let call = |service: &str, method: &str| {
+            let one = json!({ "type": expression, "service": service, "method": method });
+            expressions(Kind::GrpcRoute, &json!({ "method": one }))
+        };
+        // One that ends in a comment would swallow whatever it were put together with.
+        let odd = "(?x)[a-z]{1,200}#";
+        assert_eq!(call(odd, "Get|List"), http(odd) + http("Get|List"));
+        assert!(call(odd, "Get") > 2 * ENGINE);
+        let exact = json!({ "method": { "service": "shop.Books", "method": "Get" } });
+        assert_eq!(expressions(Kind::GrpcRoute, &exact), 0);
+    }
 }
