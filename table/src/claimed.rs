@@ -220,7 +220,7 @@ fn visit(holder: &Holder) -> &Holder {
 }
 
 /// `a.example.com` as `com.example.a`, `.example.com` as `com.example.`.
-fn backwards(name: &str) -> String {
+pub(crate) fn backwards(name: &str) -> String {
     name.rsplit('.').collect::<Vec<_>>().join(".")
 }
 

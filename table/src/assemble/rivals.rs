@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::{Hostname, Invalid, Key, Kind};
 
 use crate::assemble::parents::Parents;
-use crate::claimed::Claimed;
+use crate::claimed::{Claimed, backwards};
 use crate::isolate::{Settled, fault};
 use crate::listener::Listener;
 use crate::route::Compiled;
@@ -19,10 +19,10 @@ pub(crate) struct Rivals {
     yielded: BTreeMap<Key, BTreeSet<usize>>,
 }
 
-/// Hosts with the routes that have them, by their labels turned round: `*.example.com` as
+/// Hosts with the routes that want them, by their labels turned round: `*.example.com` as
 /// `com.example.*`, so that all that is below a name lies side by side.
 #[derive(Debug, Default)]
-struct Hosts<'a> {
+struct Wanted<'a> {
     named: BTreeMap<String, Vec<&'a Key>>,
     every: Vec<&'a Key>,
 }
@@ -39,7 +39,7 @@ impl Rivals {
         if settled.of_kind(Kind::GrpcRoute).next().is_none() {
             return rivals;
         }
-        let mut held = BTreeMap::<usize, [Hosts<'_>; 2]>::new();
+        let mut held = BTreeMap::<usize, [Wanted<'_>; 2]>::new();
         for (key, route) in by_age(settled) {
             for &at in parents.of(key) {
                 let listener = &listeners[at];
@@ -103,17 +103,17 @@ fn hosts<'a>(
     })
 }
 
-impl<'a> Hosts<'a> {
+impl<'a> Wanted<'a> {
     fn add(&mut self, host: Option<&Hostname>, route: &'a Key) {
         match host {
-            Some(host) => self.named.entry(turned(host)).or_default().push(route),
+            Some(host) => self.named.entry(backwards(host.as_str())).or_default().push(route),
             None => self.every.push(route),
         }
     }
 
     /// The routes that have a host in common with `host`.
     fn meeting(&self, host: Option<&Hostname>) -> impl Iterator<Item = &'a Key> {
-        let own = host.map(turned);
+        let own = host.map(|host| backwards(host.as_str()));
         // All that is below a name, or the name itself, or everything.
         let (from, is_below) = match own.as_deref() {
             None => (String::new(), true),
@@ -133,9 +133,4 @@ impl<'a> Hosts<'a> {
         let inside = inside.flat_map(|(_, routes)| routes);
         self.every.iter().chain(above).chain(inside).copied()
     }
-}
-
-/// A host with its labels turned round.
-fn turned(host: &Hostname) -> String {
-    host.as_str().rsplit('.').collect::<Vec<_>>().join(".")
 }
