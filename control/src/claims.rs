@@ -5,39 +5,63 @@ use std::fmt;
 
 use model::claim::{Claim, Ground};
 use model::route::{HttpRoute, PathMatchType};
-use model::{Key, Kind, Resource, Scope};
+use model::{Key, Kind, Name, Resource, Scope};
 
 use crate::world::World;
 
 mod index;
+mod stake;
 
 pub(crate) use index::Grounds;
+pub(crate) use stake::Stakes;
 
-/// Something that was written on what another workspace holds.
+/// Something that was written on what others hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Overlap {
     /// What was written.
     pub key: Key,
-    /// The host and path that it asks for.
+    /// What it asks for: a host and path, or what else in words.
     pub wanted: String,
-    /// What is held.
-    pub held: String,
     /// Who holds it.
-    pub holder: Scope,
-    /// The Claim, or the route, by which it does.
-    pub by: Key,
-    /// Whom to ask: teams and users that own the workspace.
+    pub holder: Holder,
+    /// The Claim, route or listener by which they do, and what that holds; none where that is not for
+    /// who asks to see.
+    pub by: Option<(Key, String)>,
+    /// Whom to ask: teams and users that own it.
     pub ask: Vec<String>,
+}
+
+/// Who holds something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holder {
+    /// A workspace, or the platform.
+    Scope(Scope),
+    /// An Api of the same workspace.
+    Api(Name),
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Holder::Scope(Scope::Platform) => f.write_str("the platform"),
+            Holder::Scope(Scope::Workspace(name)) => write!(f, "workspace '{name}'"),
+            Holder::Api(name) => write!(f, "Api '{name}'"),
+        }
+    }
 }
 
 impl fmt::Display for Overlap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Overlap { key, wanted, held, holder, by, ask } = self;
-        let holder = match holder {
-            Scope::Platform => "the platform".to_owned(),
-            Scope::Workspace(name) => format!("workspace '{name}'"),
-        };
-        write!(f, "{key}: '{wanted}' overlaps with '{held}', which {holder} holds by {by}; ")?;
+        let Overlap { key, wanted, holder, by, ask } = self;
+        match by {
+            Some((by, held)) => {
+                write!(
+                    f,
+                    "{key}: '{wanted}' overlaps with '{held}', which {holder} holds by {by}; "
+                )?;
+            }
+            None => write!(f, "{key}: {wanted} is held by {holder}; ")?,
+        }
         match ask.as_slice() {
             [] => f.write_str("ask whoever runs this installation"),
             ask => write!(f, "ask {}", ask.join(" or ")),
@@ -70,7 +94,8 @@ pub(crate) fn overlaps(touched: &[&Resource], after: &World) -> Vec<Overlap> {
                 continue;
             };
             let (key, by, ask) = (resource.key(), other.key(), directory.owners(&holder));
-            overlaps.push(Overlap { key, wanted, held, holder, by, ask });
+            let (holder, by) = (Holder::Scope(holder), Some((by, held)));
+            overlaps.push(Overlap { key, wanted, holder, by, ask });
         }
     }
     overlaps

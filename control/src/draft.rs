@@ -7,7 +7,6 @@ use model::access::{Asked, Denied, Directory, Rights};
 use model::api::LABEL;
 use model::field::changed;
 use model::role::Verb;
-use model::service::SERVICE_NAME_LABEL;
 use model::{Invalid, Key, Kind, Name, Resource, Scope};
 use store::Committed;
 
@@ -17,6 +16,9 @@ use crate::edit::Edit;
 use crate::refusal::{Conflict, Refusal};
 use crate::world::{Changed, Found, HUB, Object, World};
 
+use beyond::Reached;
+
+mod beyond;
 mod place;
 mod whole;
 
@@ -140,12 +142,14 @@ impl Draft {
 
     /// Judges everything, in an order in which nobody learns of what they may not see.
     pub(crate) fn judge(&mut self, rights: &Rights) -> Result<(), Refusal> {
-        self.permits(rights)?;
+        let reached = self.reached(rights);
+        self.permits(rights, &reached)?;
         self.readable()?;
         self.expectations()?;
         self.whole(rights)?;
         let touched: Vec<_> = self.edits.values().filter_map(|edit| edit.after()).collect();
-        let overlaps = claims::overlaps(&touched, &self.after);
+        let mut overlaps = claims::overlaps(&touched, &self.after);
+        overlaps.extend(self.hidden(&reached));
         if !overlaps.is_empty() {
             return Err(Refusal::Claimed(overlaps));
         }
@@ -154,27 +158,31 @@ impl Draft {
         Ok(())
     }
 
-    fn permits(&self, rights: &Rights) -> Result<(), Refusal> {
-        let changing = self.edits.iter().map(|(key, edit)| (key, self.permit(rights, key, edit)));
+    fn permits(&self, rights: &Rights, reached: &[Reached]) -> Result<(), Refusal> {
+        let changing = self.edits.iter().map(|(key, edit)| self.permit(rights, key, edit));
         // To say again what is there is to write it, though nothing comes of it.
         let idle = self.idle.iter().map(|(key, edit)| {
             let writes = ask(rights, Verb::Update, key, edit.after(), &self.after.directory, &[]);
-            (key, writes)
+            writes.map_err(|why| (key.clone(), why))
         });
-        let denied =
-            changing.chain(idle).filter_map(|(key, permit)| Some((key.clone(), permit.err()?)));
-        let denied: Vec<_> = denied.collect();
+        let denied = changing.chain(idle).filter_map(Result::err);
+        let mut denied: Vec<_> = denied.chain(reached.iter().filter_map(Reached::told)).collect();
+        denied.dedup();
         if denied.is_empty() { Ok(()) } else { Err(Refusal::Denied(denied)) }
     }
 
     /// An object that moves from one Api or workspace to another is asked for at both. What an object
     /// was is judged by the borders before the change, what it is to be by those after it: but
     /// rights are those of before, so that nobody gives them to themselves on the way.
-    fn permit(&self, rights: &Rights, key: &Key, edit: &Edit) -> Result<(), Denied> {
+    fn permit(&self, rights: &Rights, key: &Key, edit: &Edit) -> Result<(), (Key, Denied)> {
+        let own = |why| (key.clone(), why);
         if let Some(aside) = self.world.aside(key) {
             let (scope, api) = (self.world.directory.scope(&key.namespace), aside.api());
             let (verb, scope, api) = (Verb::Read, &scope, api.as_ref());
-            return rights.permit(&Asked { verb, key, scope, api, changed: &[] }).map(drop);
+            return rights
+                .permit(&Asked { verb, key, scope, api, changed: &[] })
+                .map(drop)
+                .map_err(own);
         }
         let before = self.world.objects.get(key).map(|object| &object.resource);
         let after = edit.after();
@@ -190,32 +198,11 @@ impl Draft {
         for (resource, directory) in
             [(before, &self.world.directory), (after, &self.after.directory)]
         {
-            ask(rights, verb, key, resource, directory, &places)?;
-            for target in resource.map(ruled).unwrap_or_default() {
-                self.may_rule(rights, &target)?;
-            }
+            ask(rights, verb, key, resource, directory, &places).map_err(own)?;
         }
+        self.reaches(rights, before, after)?;
         // Nothing is there, which whoever may not see it learns in the same words.
-        if before.is_none() && after.is_none() { Err(Denied::Hidden) } else { Ok(()) }
-    }
-
-    /// Whoever rules over an object through another one must be able to do it by itself.
-    fn may_rule(&self, rights: &Rights, target: &Key) -> Result<(), Denied> {
-        let whole = ["spec".to_owned()];
-        if let Some(aside) = self.world.aside(target) {
-            let scope = self.world.directory.scope(&target.namespace);
-            let (verb, scope, api) = (Verb::Update, &scope, aside.api());
-            let asked = Asked { verb, key: target, scope, api: api.as_ref(), changed: &whole };
-            return rights.permit(&asked).map(drop);
-        }
-        let before = self.world.objects.get(target).map(|object| &object.resource);
-        let after = self.after.objects.get(target).map(|object| &object.resource);
-        ask(rights, Verb::Update, target, before, &self.world.directory, &whole)?;
-        match self.edits.contains_key(target) && before.is_none() {
-            // It is made by the same change, which is asked for by itself.
-            true => Ok(()),
-            false => ask(rights, Verb::Update, target, after, &self.after.directory, &whole),
-        }
+        if before.is_none() && after.is_none() { Err(own(Denied::Hidden)) } else { Ok(()) }
     }
 
     /// What cannot be read is not written over: it says more than this program knows of.
@@ -300,29 +287,6 @@ fn is_idle(world: &World, key: &Key, edit: &Edit) -> bool {
     match (before, edit.after()) {
         (Some(before), Some(after)) => compared(before) == compared(after),
         (Some(_), None) | (None, Some(_)) | (None, None) => false,
-    }
-}
-
-/// The objects that an object rules over without being one of them.
-fn ruled(resource: &Resource) -> Vec<Key> {
-    let meta = resource.meta();
-    let key = |kind, name: &Name| Key::new(kind, meta.namespace.clone(), name.clone());
-    match resource {
-        Resource::EndpointSlice(_) => {
-            let service =
-                meta.labels.get(SERVICE_NAME_LABEL).and_then(|name| Name::parse(name).ok());
-            service.iter().map(|name| key(Kind::Service, name)).collect()
-        }
-        Resource::AccessPolicy(policy) => {
-            let targets = policy.spec.target_refs.iter();
-            targets.map(|target| key(target.kind.kind(), &target.name)).collect()
-        }
-        // Whoever attaches a route to a Service leads its callers.
-        Resource::HttpRoute(_) | Resource::GrpcRoute(_) => {
-            let services = resource.parent_refs().iter().filter(|parent| parent.is_service());
-            services.map(|parent| parent.key(&meta.namespace)).collect()
-        }
-        _ => Vec::new(),
     }
 }
 

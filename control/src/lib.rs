@@ -47,7 +47,7 @@ pub use app::{
     App, Deed, Listing, Op, Page, PastChange, PastObject, PastVersion, Plan, Receipt, Rerouted,
     Review, Reviewed, Rolled, Rollout, Shown, Touched, Would,
 };
-pub use claims::Overlap;
+pub use claims::{Holder, Overlap};
 pub use clock::Clock;
 pub use edit::{Edit, Expect, read};
 pub use fleet::NodeState;

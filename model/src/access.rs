@@ -104,6 +104,10 @@ impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Denied::Hidden => f.write_str("there is none"),
+            Denied::Forbidden { verb: Verb::Use, .. } => f.write_str(
+                "no grant of yours allows Use: to send to it, to select it, to take keys from it or to \
+                 come before it",
+            ),
             Denied::Forbidden { verb, fields } if fields.is_empty() => {
                 write!(f, "no grant of yours allows {verb}")
             }
@@ -159,13 +163,14 @@ impl Rights {
         self.held.iter().any(allows) && self.limit.iter().all(allows)
     }
 
-    /// Whether each object of this kind may be read in `scope`, whatever Api it belongs to.
-    pub fn reads_all(&self, kind: Kind, scope: &Scope) -> bool {
+    /// Whether this may be done with each object of this kind in `scope`, whatever Api it belongs to,
+    /// and with each field.
+    pub fn is_all(&self, verb: Verb, kind: Kind, scope: &Scope) -> bool {
         let allows = |held: &Held| {
             let mut rules = held.rules.iter();
             held.apis.is_none()
                 && held.is_in(scope)
-                && rules.any(|rule| rule.allows(Verb::Read, kind))
+                && rules.any(|rule| rule.allows(verb, kind) && rule.fields_hold(verb, None))
         };
         self.held.iter().any(allows) && self.limit.iter().all(allows)
     }
@@ -289,7 +294,10 @@ impl RoleRule {
     }
 
     fn allows(&self, verb: Verb, kind: Kind) -> bool {
-        self.verbs.contains(&verb) && (self.kinds.is_empty() || self.kinds.contains(&kind))
+        let says = |verb| self.verbs.contains(&verb);
+        let is_said =
+            says(verb) || (verb == Verb::Use && says(Verb::Update) && self.fields.is_empty());
+        is_said && (self.kinds.is_empty() || self.kinds.contains(&kind))
     }
 
     /// Whether `Update` of `field` (of every field if there is none) is within it.

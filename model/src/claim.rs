@@ -83,7 +83,12 @@ impl<'a> Ground<'a> {
             (Some(one), Some(other)) => one.intersect(other).is_some(),
             (None, _) | (_, None) => true,
         };
-        hosts && (is_below(&self.path, &other.path) || is_below(&other.path, &self.path))
+        hosts && (self.is_below(other) || other.is_below(self))
+    }
+
+    /// Whether its path is that of the other one, or below it; whatever their hosts are.
+    pub fn is_below(&self, other: &Ground<'_>) -> bool {
+        is_below(&self.path, &other.path)
     }
 }
 

@@ -65,7 +65,7 @@ pub struct RoleRule {
     #[schemars(length(min = 1, max = 64))]
     pub kinds: Vec<Kind>,
     /// What may be done with them.
-    #[schemars(length(min = 1, max = 5))]
+    #[schemars(length(min = 1, max = 6))]
     pub verbs: Vec<Verb>,
     /// The fields that `Update` may change, and all that is below them; `[]` stands for every place
     /// in a list. Every field where none is written.
@@ -89,12 +89,15 @@ pub enum Verb {
     Delete,
     /// Give it to another team.
     Transfer,
+    /// Lead traffic by it in objects of one's own: send to a Service, select a Workload, take keys from a
+    /// Secret, or come before a route on what it answers. Whoever may change all of it may do so, too.
+    Use,
 }
 
 impl Verb {
     /// Every verb.
-    pub const ALL: [Verb; 5] =
-        [Verb::Read, Verb::Create, Verb::Update, Verb::Delete, Verb::Transfer];
+    pub const ALL: [Verb; 6] =
+        [Verb::Read, Verb::Create, Verb::Update, Verb::Delete, Verb::Transfer, Verb::Use];
 
     /// As it is written.
     pub const fn as_str(self) -> &'static str {
@@ -104,6 +107,7 @@ impl Verb {
             Verb::Update => "Update",
             Verb::Delete => "Delete",
             Verb::Transfer => "Transfer",
+            Verb::Use => "Use",
         }
     }
 }

@@ -58,6 +58,7 @@ pub(crate) enum Verb {
     Update,
     Delete,
     Transfer,
+    Use,
 }
 
 impl Verb {
@@ -69,6 +70,7 @@ impl Verb {
             Verb::Update => "Update",
             Verb::Delete => "Delete",
             Verb::Transfer => "Transfer",
+            Verb::Use => "Use",
         }
     }
 }

@@ -111,7 +111,7 @@ impl Reaches {
             return *found;
         }
         let reach = match rights.reads(kind, scope) {
-            true if rights.reads_all(kind, scope) => Reach::All,
+            true if rights.is_all(Verb::Read, kind, scope) => Reach::All,
             true => Reach::Some,
             false => Reach::Nothing,
         };

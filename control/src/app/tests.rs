@@ -19,6 +19,7 @@ mod bookshop;
 mod holes;
 mod login;
 mod lookup;
+mod neighbours;
 mod newer;
 mod node;
 mod once;

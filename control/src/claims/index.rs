@@ -16,13 +16,19 @@ pub(crate) struct Grounds {
     claims: Hosts,
     /// By routes and listeners that name a host.
     uses: Hosts,
+    /// The routes that name none, and want every one.
+    everywhere: OrdSet<Key>,
 }
 
 impl Grounds {
     /// Notes an object's hosts.
     pub(crate) fn add(&mut self, resource: &Resource) {
-        let Some(hosts) = self.hosts(resource) else { return };
         let key = resource.key();
+        if is_of_every_host(resource) {
+            self.everywhere.insert(key);
+            return;
+        }
+        let Some(hosts) = self.hosts(resource) else { return };
         for host in named(resource) {
             let place = hosts.entry(turned(host)).or_default();
             place.insert(key.clone());
@@ -31,8 +37,12 @@ impl Grounds {
 
     /// Forgets an object's hosts.
     pub(crate) fn remove(&mut self, resource: &Resource) {
-        let Some(hosts) = self.hosts(resource) else { return };
         let key = resource.key();
+        if is_of_every_host(resource) {
+            self.everywhere.remove(&key);
+            return;
+        }
+        let Some(hosts) = self.hosts(resource) else { return };
         for host in named(resource) {
             let host = turned(host);
             let Some(place) = hosts.get_mut(&host) else { continue };
@@ -63,6 +73,17 @@ impl Grounds {
             }
             _ => {}
         }
+        near
+    }
+
+    /// The routes that some host has in common with `route`, which may be one of them.
+    pub(crate) fn rivals(&self, route: &Resource) -> BTreeSet<Key> {
+        let mut near: BTreeSet<_> = self.everywhere.iter().cloned().collect();
+        match is_of_every_host(route) {
+            true => near.extend(self.uses.values().flatten().cloned()),
+            false => named(route).for_each(|host| meeting(&self.uses, host, &mut near)),
+        }
+        near.retain(|key| key.kind.is_route());
         near
     }
 

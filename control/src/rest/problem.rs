@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::BASE;
 use crate::app::FIELD;
-use crate::{Conflict, Overlap, Refusal};
+use crate::{Conflict, Holder, Overlap, Refusal};
 
 /// Where the sorts of problem are named.
 const TYPES: &str = "https://heddle.dev/problems/";
@@ -109,13 +109,14 @@ struct ConflictShape {
 #[schemars(rename = "ClaimConflict")]
 struct ClaimShape {
     object: String,
-    /// The host and path that it asks for.
+    /// The host and path that it asks for, or what else in words.
     path: String,
     reason: String,
-    /// Who holds it.
+    /// Who holds it: `platform`, `workspace/NAME`, or `api/NAME` of the same workspace.
     holder: String,
-    /// By what.
-    by: String,
+    /// By what, where who asks may see it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
     /// Whom to ask.
     ask: Vec<String>,
 }
@@ -341,8 +342,11 @@ impl ClaimShape {
             reason: overlap.to_string(),
             object: overlap.key.to_string(),
             path: overlap.wanted,
-            holder: overlap.holder.to_string(),
-            by: overlap.by.to_string(),
+            holder: match &overlap.holder {
+                Holder::Scope(scope) => scope.to_string(),
+                Holder::Api(name) => format!("api/{name}"),
+            },
+            by: overlap.by.map(|(by, _)| by.to_string()),
             ask: overlap.ask,
         }
     }

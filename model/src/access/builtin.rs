@@ -52,11 +52,12 @@ pub fn ownership() -> Arc<[RoleRule]> {
 static RULES: LazyLock<[Arc<[RoleRule]>; 4]> = LazyLock::new(|| {
     let read = rule(&[], &[Verb::Read]);
     let edit = rule(&TRAFFIC, &[Verb::Create, Verb::Update, Verb::Delete]);
+    let lead = rule(&[Kind::Workload], &[Verb::Use]);
     let own = rule(&BORDERS, &[Verb::Create, Verb::Update, Verb::Delete, Verb::Transfer]);
     [
         [read.clone()].into(),
-        [read.clone(), edit.clone()].into(),
-        [read, edit, own].into(),
+        [read.clone(), edit.clone(), lead.clone()].into(),
+        [read, edit, lead, own].into(),
         [rule(&[], &Verb::ALL)].into(),
     ]
 });
@@ -64,7 +65,8 @@ static RULES: LazyLock<[Arc<[RoleRule]>; 4]> = LazyLock::new(|| {
 static OWNERSHIP: LazyLock<Arc<[RoleRule]>> = LazyLock::new(|| {
     // A Gateway is the door of many: it belongs to no Api.
     let edit = rule(&TRAFFIC[1..], &[Verb::Read, Verb::Create, Verb::Update, Verb::Delete]);
-    [edit, rule(&[Kind::Api], &[Verb::Read, Verb::Update])].into()
+    let lead = rule(&[Kind::Workload], &[Verb::Read, Verb::Use]);
+    [edit, lead, rule(&[Kind::Api], &[Verb::Read, Verb::Update])].into()
 });
 
 fn rule(kinds: &[Kind], verbs: &[Verb]) -> RoleRule {

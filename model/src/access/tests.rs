@@ -100,7 +100,7 @@ impl Object {
 }
 
 /// What is asked in the golden table: a verb and, for updates, a field.
-const ACTIONS: [(&str, Verb, &[&str]); 9] = [
+const ACTIONS: [(&str, Verb, &[&str]); 10] = [
     ("read", Verb::Read, &[]),
     ("create", Verb::Create, &[]),
     ("weight", Verb::Update, &["spec.rules[0].backendRefs[1].weight"]),
@@ -110,6 +110,7 @@ const ACTIONS: [(&str, Verb, &[&str]); 9] = [
     ("owner", Verb::Update, &["spec.owner"]),
     ("delete", Verb::Delete, &[]),
     ("transfer", Verb::Transfer, &[]),
+    ("use", Verb::Use, &[]),
 ];
 
 fn golden() -> String {
@@ -241,7 +242,7 @@ fn the_least_role_that_allows_is_no_more_than_is_needed() {
         let asked = Asked { verb, key: &key, scope: &scope, api: api.as_ref(), changed: &changed };
         builtin::least(&asked).map(String::from)
     };
-    let cases: [(Kind, Verb, &[&str], Option<&str>); 9] = [
+    let cases: [(Kind, Verb, &[&str], Option<&str>); 11] = [
         (Kind::HttpRoute, Verb::Read, &[], Some("viewer")),
         (Kind::Workspace, Verb::Read, &[], Some("viewer")),
         (Kind::HttpRoute, Verb::Update, &["spec.rules[0].backendRefs[1].weight"], Some("editor")),
@@ -250,6 +251,8 @@ fn the_least_role_that_allows_is_no_more_than_is_needed() {
         (Kind::Api, Verb::Update, &["spec.title"], Some("owner")),
         (Kind::Api, Verb::Update, &["spec.owner"], Some("owner")),
         (Kind::HttpRoute, Verb::Transfer, &[], None),
+        (Kind::Workload, Verb::Use, &[], Some("editor")),
+        (Kind::Api, Verb::Use, &[], Some("owner")),
         (Kind::Team, Verb::Update, &[], None),
     ];
     for (kind, verb, changed, wanted) in cases {
@@ -331,7 +334,7 @@ fn what_is_read_of_all_apis_or_of_none_needs_no_question_for_each() {
             let reads = [None, Some("orders"), Some("other")].map(|api| {
                 object(kind).of(scope.clone(), api).asked(rights, Verb::Read, &[]).is_ok()
             });
-            let (some, all) = (rights.reads(kind, scope), rights.reads_all(kind, scope));
+            let (some, all) = (rights.reads(kind, scope), rights.is_all(Verb::Read, kind, scope));
             assert_eq!(all, reads == [true; 3], "{who}: {kind} in {scope}");
             assert!(some || reads == [false; 3], "{who}: {kind} in {scope}");
             told.insert((some, all));

@@ -1,0 +1,236 @@
+//! Two Apis of one workspace: what one team writes for its own changes nothing of the other's
+//! (ADR 026).
+
+use super::*;
+
+/// Ann's team has the Api `alpha`, Bo's `beta`. Vic is in Bo's, and reads everything.
+const PEOPLE: &str = "---
+apiVersion: heddle.dev/v1alpha1
+kind: Team
+metadata: { name: alphas }
+spec: { members: [ann] }
+---
+apiVersion: heddle.dev/v1alpha1
+kind: Team
+metadata: { name: betas }
+spec: { members: [bo, vic] }
+---
+apiVersion: heddle.dev/v1alpha1
+kind: Grant
+metadata: { name: vic, namespace: shop }
+spec: { subjects: [{ user: vic }], role: viewer }
+---
+apiVersion: heddle.dev/v1alpha1
+kind: Api
+metadata: { name: alpha, namespace: shop }
+spec: { owner: alphas, lifecycle: Published }
+---
+apiVersion: heddle.dev/v1alpha1
+kind: Api
+metadata: { name: beta, namespace: shop }
+spec: { owner: betas, lifecycle: Published }
+";
+
+impl Bed {
+    /// Both with a Service, a Workload and a route below a path of their own.
+    async fn neighbours() -> Self {
+        let bed = Bed::shop().await;
+        bed.put("root", PEOPLE).await.unwrap();
+        for (api, port) in [("alpha", 8001), ("beta", 8002)] {
+            let made = service_of(api, api, api)
+                + &workload(api, api, port)
+                + &slice(api, api, "192.0.2.1", port)
+                + &secret(api)
+                + &route_of(api, api, "[www.example.com]", &format!("/{api}"), api);
+            bed.put("sara", &made).await.unwrap();
+        }
+        bed
+    }
+
+    /// What is said to somebody who tries.
+    async fn told(&self, user: &str, text: &str) -> String {
+        said(self.put(user, text).await)
+    }
+}
+
+fn of_api(api: &str, kind: &str, version: &str, name: &str, rest: &str) -> String {
+    format!(
+        "---\napiVersion: {version}\nkind: {kind}\n\
+         metadata: {{ name: {name}, namespace: shop, labels: {{ heddle.dev/api: {api} }} }}\n{rest}\n"
+    )
+}
+
+fn service_of(api: &str, name: &str, app: &str) -> String {
+    let spec = format!("spec: {{ selector: {{ app: {app} }}, ports: [{{ port: 80 }}] }}");
+    of_api(api, "Service", "v1", name, &spec)
+}
+
+fn workload(api: &str, name: &str, port: u16) -> String {
+    let spec =
+        format!("spec: {{ cluster: east, address: 192.0.2.1, ports: [{{ port: {port} }}] }}");
+    let text = of_api(api, "Workload", "heddle.dev/v1alpha1", name, &spec);
+    text.replace("labels: {", &format!("labels: {{ app: {name},"))
+}
+
+fn slice(api: &str, service: &str, address: &str, port: u16) -> String {
+    let rest = format!(
+        "addressType: IPv4\nendpoints: [{{ addresses: [{address}] }}]\nports: [{{ port: {port} }}]"
+    );
+    let text = of_api(api, "EndpointSlice", "discovery.k8s.io/v1", &format!("{service}-1"), &rest);
+    text.replace("labels: {", &format!("labels: {{ kubernetes.io/service-name: {service},"))
+}
+
+fn secret(api: &str) -> String {
+    of_api(api, "Secret", "v1", api, "stringData: { clerk: a-key-of-at-least-16-bytes }")
+}
+
+fn route_of(api: &str, name: &str, hosts: &str, path: &str, to: &str) -> String {
+    let spec = format!(
+        "spec:\n  parentRefs: [{{ name: edge, namespace: platform }}]\n  hostnames: {hosts}\n  \
+         rules: [{{ matches: [{{ path: {{ value: {path} }} }}], \
+         backendRefs: [{{ name: {to}, port: 80 }}] }}]"
+    );
+    of_api(api, "HTTPRoute", "gateway.networking.k8s.io/v1", name, &spec)
+}
+
+#[tokio::test]
+async fn a_route_takes_no_requests_of_another_api() {
+    let bed = Bed::neighbours().await;
+    let take = |hosts: &str, path: &str| route_of("beta", "mine", hosts, path, "beta");
+    let whose = "is held by Api 'alpha'; ask team 'alphas'";
+    for (hosts, path) in [
+        ("[www.example.com]", "/alpha"),
+        ("[www.example.com]", "/alpha/deep"),
+        ("[www.example.com]", "/%61lpha"),
+    ] {
+        let told = bed.told("bo", &take(hosts, path)).await;
+        assert!(told.starts_with("HTTPRoute shop/mine: ") && told.ends_with(whose), "{told}");
+        assert!(!told.contains("shop/alpha"), "{told}");
+    }
+    // Nor by writing more into the route that is there.
+    let more = route_of("beta", "beta", "[www.example.com]", "/beta", "beta")
+        .replace("/beta } }]", "/beta } }, { path: { type: Exact, value: /alpha/list } }]");
+    let told = bed.told("bo", &more).await;
+    assert_eq!(told, format!("HTTPRoute shop/beta: www.example.com/alpha/list {whose}"));
+    // Whoever may see the route is told of it, and what to ask for.
+    let told = bed.told("vic", &take("[www.example.com]", "/alpha")).await;
+    assert!(told.starts_with("HTTPRoute shop/alpha: no grant of yours allows Use: "), "{told}");
+    // A broader path or host takes nothing; nor does what is below one's own.
+    for (hosts, path) in [
+        ("[www.example.com]", "/"),
+        ("['*.example.com']", "/alpha"),
+        ("[www.example.com]", "/beta/deep"),
+        ("[other.example.com]", "/alpha"),
+    ] {
+        bed.put("bo", &take(hosts, path)).await.unwrap();
+    }
+    // What a broader one of another Api answers is taken once, by who may; then it is one's own.
+    let all = route_of("alpha", "all", "[shop.example.com]", "/", "alpha");
+    bed.put("ann", &all).await.unwrap();
+    let told = bed.told("bo", &take("[shop.example.com]", "/new")).await;
+    assert_eq!(told, format!("HTTPRoute shop/mine: shop.example.com/new {whose}"));
+    let given = route_of("beta", "given", "[shop.example.com]", "/new", "beta");
+    bed.put("sara", &given).await.unwrap();
+    bed.put("bo", &take("[shop.example.com]", "/new/below")).await.unwrap();
+    bed.put("bo", &given.replace("/new", "/new/less")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_route_leads_to_no_service_of_another_api_unless_it_may_use_it() {
+    let bed = Bed::neighbours().await;
+    let to = |name: &str| route_of("beta", "beta", "[www.example.com]", "/beta", name);
+    for name in ["alpha", "nothing"] {
+        let none = format!("Service shop/{name}: there is none");
+        assert_eq!(bed.told("bo", &to(name)).await, none);
+        let mirror = to("beta").replace(
+            "backendRefs",
+            &format!(
+                "filters: [{{ type: RequestMirror, requestMirror: {{ backendRef: \
+                 {{ name: {name}, port: 80 }} }} }}], backendRefs"
+            ),
+        );
+        assert_eq!(bed.told("bo", &mirror).await, none);
+    }
+    let told = bed.told("vic", &to("alpha")).await;
+    assert!(told.starts_with("Service shop/alpha: no grant of yours allows Use: "), "{told}");
+    // Consent is a Grant of Use, which gives no more than that.
+    let consent = "---
+apiVersion: heddle.dev/v1alpha1
+kind: Role
+metadata: { name: callers, namespace: shop }
+spec: { rules: [{ kinds: [Service], verbs: [Read, Use] }] }
+---
+apiVersion: heddle.dev/v1alpha1
+kind: Grant
+metadata: { name: beta-calls-alpha, namespace: shop }
+spec: { subjects: [{ team: betas }], role: callers, apis: [alpha] }
+";
+    bed.put("sara", consent).await.unwrap();
+    bed.put("bo", &to("alpha")).await.unwrap();
+    assert!(bed.put("bo", &service_of("alpha", "alpha", "other")).await.is_err());
+    // What leads there already may be edited when the consent is gone, and not led there anew.
+    bed.delete("sara", key(Kind::Grant, "shop", "beta-calls-alpha")).await.unwrap();
+    bed.put("bo", &to("alpha").replace("port: 80", "port: 80, weight: 5")).await.unwrap();
+    bed.put("bo", &to("beta")).await.unwrap();
+    assert_eq!(bed.told("bo", &to("alpha")).await, "Service shop/alpha: there is none");
+}
+
+#[tokio::test]
+async fn a_policy_takes_no_keys_of_another_api() {
+    let bed = Bed::neighbours().await;
+    let policy = |secret: &str| {
+        let spec = format!(
+            "spec: {{ targetRefs: [{{ kind: HTTPRoute, name: beta }}], credentials: \
+             {{ apiKey: {{ secretRef: {{ name: {secret} }} }} }}, rules: [{{ name: any, when: {{}} }}] }}"
+        );
+        of_api("beta", "AccessPolicy", "heddle.dev/v1alpha1", "beta", &spec)
+    };
+    assert_eq!(bed.told("bo", &policy("alpha")).await, "Secret shop/alpha: there is none");
+    bed.put("bo", &policy("beta")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_service_selects_no_workload_of_another_api_nor_joins_one_the_other_way() {
+    let bed = Bed::neighbours().await;
+    let told = bed.told("bo", &service_of("beta", "beta", "alpha")).await;
+    let whose = "is held by Api 'alpha'; ask team 'alphas'";
+    assert_eq!(told, format!("Service shop/beta: a Workload that spec.selector fits {whose}"));
+    let told = bed.told("vic", &service_of("beta", "beta", "alpha")).await;
+    assert!(told.starts_with("Workload shop/alpha: no grant of yours allows Use: "), "{told}");
+    bed.put("bo", &service_of("beta", "more", "beta")).await.unwrap();
+    // Whoever registers Workloads for one Api puts none behind the Services of another.
+    let registrar = "---
+apiVersion: heddle.dev/v1alpha1
+kind: Role
+metadata: { name: registrar, namespace: shop }
+spec: { rules: [{ kinds: [Workload], verbs: [Read, Create, Update, Delete] }] }
+---
+apiVersion: heddle.dev/v1alpha1
+kind: Grant
+metadata: { name: registrars, namespace: shop }
+spec: { subjects: [{ team: betas }], role: registrar, apis: [beta] }
+";
+    bed.put("sara", registrar).await.unwrap();
+    let late = workload("beta", "late", 8009);
+    bed.put("bo", &late.replace("app: late", "app: beta")).await.unwrap();
+    let told = bed.told("bo", &late.replace("app: late", "app: alpha")).await;
+    assert_eq!(told, format!("Workload shop/late: a Service that metadata.labels fit {whose}"));
+}
+
+#[tokio::test]
+async fn endpoints_are_not_put_where_another_api_has_its_own() {
+    let bed = Bed::neighbours().await;
+    let told = bed.told("bo", &slice("beta", "beta", "192.0.2.1", 8001)).await;
+    let whose = "is held by Api 'alpha'; ask team 'alphas'";
+    let said = format!("EndpointSlice shop/beta-1: an endpoint at 192.0.2.1, port 8001 {whose}");
+    assert_eq!(told.lines().next(), Some(&*said));
+    bed.put("bo", &slice("beta", "beta", "192.0.2.1", 8003)).await.unwrap();
+    // Nor are they there before a Service that somebody else is to make.
+    let told = bed.told("bo", &slice("beta", "nothing", "192.0.2.9", 8009)).await;
+    assert_eq!(told, "Service shop/nothing: there is none");
+    let both = service_of("beta", "new", "new") + &slice("beta", "new", "192.0.2.9", 8009);
+    bed.put("bo", &both).await.unwrap();
+    // What names a Service that is gone can still be taken away.
+    bed.delete("bo", key(Kind::Service, "shop", "new")).await.unwrap();
+    bed.delete("bo", key(Kind::EndpointSlice, "shop", "new-1")).await.unwrap();
+}

@@ -1,0 +1,199 @@
+//! Which of two routes comes first on a request that both would answer, as far as their text tells
+//! (ADR 009). Where that leaves it open, such as between expressions, either does.
+
+use std::cmp::Ordering;
+
+use model::claim::Ground;
+use model::route::{HttpMatch, ParentRef, PathMatchType};
+use model::{Hostname, Kind, Name, Resource};
+
+/// What a route would answer, and where.
+#[derive(Debug)]
+pub(crate) struct Stakes<'a> {
+    kind: Kind,
+    namespace: &'a Name,
+    parents: &'a [ParentRef],
+    all: Vec<Stake<'a>>,
+}
+
+/// The requests below a path of a host, or of every host.
+#[derive(Debug)]
+struct Stake<'a> {
+    sort: PathMatchType,
+    /// As it is written.
+    path: String,
+    /// What a request must have besides; empty where nothing is asked.
+    conditions: String,
+    ground: Ground<'a>,
+}
+
+impl<'a> Stakes<'a> {
+    /// Those of a route of requests; none of anything else.
+    pub(crate) fn of(resource: &'a Resource) -> Option<Self> {
+        let route = resource.as_route().filter(|route| !route.is_of_services())?;
+        let hosts: Vec<Option<&Hostname>> = match resource.hostnames() {
+            [] => vec![None],
+            hosts => hosts.iter().map(Some).collect(),
+        };
+        let whole = HttpMatch::default();
+        let matches =
+            route.spec.rules.iter().flat_map(|rule| {
+                rule.matches.iter().chain(rule.matches.is_empty().then_some(&whole))
+            });
+        let stake = |of: &HttpMatch, host| {
+            let (sort, path) = (of.path.kind, of.path.value.clone());
+            let ground = match sort {
+                PathMatchType::Exact | PathMatchType::PathPrefix => path.clone(),
+                PathMatchType::RegularExpression => "/".to_owned(),
+            };
+            let is_any = of.method.is_none() && of.headers.is_empty() && of.query_params.is_empty();
+            let more = || format!("{:?} {:?} {:?}", of.method, of.headers, of.query_params);
+            let conditions = if is_any { String::new() } else { more() };
+            Stake { sort, path, conditions, ground: Ground::new(host, ground) }
+        };
+        let all = matches.flat_map(|of| hosts.iter().map(move |host| stake(of, *host)));
+        let (kind, all) = (resource.kind(), all.collect());
+        let namespace = &resource.meta().namespace;
+        Some(Stakes { kind, namespace, parents: resource.parent_refs(), all })
+    }
+
+    /// The first ground on which this route would take requests that the other one answers, and which
+    /// neither it took as it was `before`, nor do `own`: others that stand already.
+    pub(crate) fn taken_from(
+        &self,
+        other: &Self,
+        before: Option<&Self>,
+        own: &[Self],
+    ) -> Option<&Ground<'a>> {
+        let shared = self.parents.iter().filter(|parent| {
+            other.parents.iter().any(|one| meet((parent, self.namespace), (one, other.namespace)))
+        });
+        for parent in shared {
+            let is_there = |one: &&Self| {
+                let has = |old| holds((old, one.namespace), (parent, self.namespace));
+                one.kind == self.kind && one.parents.iter().any(has)
+            };
+            let before: Vec<_> =
+                before.filter(is_there).into_iter().flat_map(|one| &one.all).collect();
+            let own: Vec<_> = own.iter().filter(is_there).flat_map(|one| &one.all).collect();
+            // A host is there for routes of one kind: the older one has it, whatever the paths are.
+            let takes = |stake: &Stake<'_>| match self.kind == other.kind {
+                true => other.all.iter().any(|theirs| {
+                    let was = before.iter().any(|old| old.is_same(stake));
+                    let is_own = |old: &&Stake<'_>| old.holds(stake) && old.is_before(theirs);
+                    let is_old = was || before.iter().chain(&own).any(|old| is_own(old));
+                    stake.may_be_before(theirs) && !is_old
+                }),
+                false => {
+                    let was = before.iter().any(|old| old.ground.host == stake.ground.host);
+                    other.all.iter().any(|theirs| stake.meets(theirs)) && !was
+                }
+            };
+            if let Some(stake) = self.all.iter().find(|stake| takes(stake)) {
+                return Some(&stake.ground);
+            }
+        }
+        None
+    }
+}
+
+impl Stake<'_> {
+    /// Whether some host is of both.
+    fn meets(&self, other: &Self) -> bool {
+        match (self.ground.host, other.ground.host) {
+            (Some(one), Some(other)) => one.intersect(other).is_some(),
+            (None, _) | (_, None) => true,
+        }
+    }
+
+    /// Which of two hosts that meet goes first; none where they do not meet.
+    fn host_order(&self, other: &Self) -> Option<Ordering> {
+        Some(match (self.ground.host, other.ground.host) {
+            (None, None) => Ordering::Equal,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(_), None) => Ordering::Less,
+            (Some(one), Some(other)) if one == other => Ordering::Equal,
+            (Some(one), Some(other)) => match one.intersect(other)? == one {
+                true => Ordering::Less,
+                false => Ordering::Greater,
+            },
+        })
+    }
+
+    /// Whether some request that falls on both may go to this one.
+    fn may_be_before(&self, other: &Self) -> bool {
+        use PathMatchType::{Exact, PathPrefix, RegularExpression};
+        match self.host_order(other) {
+            None | Some(Ordering::Greater) => false,
+            // The more specific host goes first, whatever the paths are.
+            Some(Ordering::Less) => self.ground.overlaps(&other.ground),
+            Some(Ordering::Equal) => match (self.sort, other.sort) {
+                (PathPrefix, Exact | RegularExpression) | (RegularExpression, Exact) => false,
+                (Exact, RegularExpression)
+                | (RegularExpression, RegularExpression | PathPrefix) => true,
+                (Exact | PathPrefix, PathPrefix) => self.ground.is_below(&other.ground),
+                (Exact, Exact) => self.ground.path == other.ground.path,
+            },
+        }
+    }
+
+    /// Whether each request that falls on both goes to this one.
+    fn is_before(&self, other: &Self) -> bool {
+        use PathMatchType::{Exact, PathPrefix, RegularExpression};
+        match self.host_order(other) {
+            None | Some(Ordering::Greater) => false,
+            Some(Ordering::Less) => true,
+            Some(Ordering::Equal) => match (self.sort, other.sort) {
+                (Exact, RegularExpression | PathPrefix) | (RegularExpression, PathPrefix) => true,
+                // Prefixes of other letters are none of a request that falls on both.
+                (PathPrefix, PathPrefix) => {
+                    self.ground.is_below(&other.ground) && !other.ground.is_below(&self.ground)
+                }
+                (Exact, Exact) | (RegularExpression, RegularExpression | Exact) => false,
+                (PathPrefix, Exact | RegularExpression) => false,
+            },
+        }
+    }
+
+    /// Whether each request that falls on `other` falls on this one.
+    fn holds(&self, other: &Self) -> bool {
+        let is_all = self.sort == PathMatchType::PathPrefix && other.is_within(&self.path);
+        let is_path = (self.sort, &self.path) == (other.sort, &other.path);
+        let is_any = self.conditions.is_empty() || self.conditions == other.conditions;
+        self.ground.host == other.ground.host && is_any && (is_all || is_path)
+    }
+
+    /// Whether it is below a prefix, letter by letter.
+    fn is_within(&self, prefix: &str) -> bool {
+        let prefix = prefix.trim_end_matches('/');
+        let rest = self.path.strip_prefix(prefix);
+        self.sort != PathMatchType::RegularExpression
+            && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// Whether the same requests fall on both.
+    fn is_same(&self, other: &Self) -> bool {
+        let key = |one: &Self| (one.sort, one.ground.host.cloned());
+        key(self) == key(other) && self.path == other.path && self.conditions == other.conditions
+    }
+}
+
+type At<'a> = (&'a ParentRef, &'a Name);
+
+/// Whether two routes attach to a listener that both mean.
+fn meet((one, at): At<'_>, (other, there): At<'_>) -> bool {
+    let (sections, ports) = ((&one.section_name, &other.section_name), (one.port, other.port));
+    one.key(at) == other.key(there)
+        && (sections.0.is_none() || sections.1.is_none() || sections.0 == sections.1)
+        && (ports.0.is_none() || ports.1.is_none() || ports.0 == ports.1)
+}
+
+/// Whether the first means every listener that the second does.
+fn holds((one, at): At<'_>, (other, there): At<'_>) -> bool {
+    one.key(at) == other.key(there)
+        && (one.section_name.is_none() || one.section_name == other.section_name)
+        && (one.port.is_none() || one.port == other.port)
+}
+
+#[cfg(test)]
+mod tests;
