@@ -278,7 +278,12 @@ fn first_grant(admin: &Name) -> Resource {
     let subjects = vec![Subject { user: Some(admin.clone()), team: None }];
     Resource::Grant(Arc::new(Grant {
         metadata: Meta::new(Kind::Team.default_namespace(), name("first-admin")),
-        spec: GrantSpec { subjects, role: name("admin"), apis: Vec::new() },
+        spec: GrantSpec {
+            subjects,
+            role: Some(name("admin")),
+            rules: Vec::new(),
+            apis: Vec::new(),
+        },
     }))
 }
 

@@ -82,7 +82,8 @@ pub(crate) fn grants(resource: &Resource, world: &World) -> Vec<commit::Grant> {
     });
     // Whoever stands in it twice is given it once.
     let subjects: BTreeSet<_> = subjects.collect();
-    let role = grant.spec.role.to_string();
+    // What it says by rules of its own has no name.
+    let role = grant.spec.role.as_ref().map(ToString::to_string).unwrap_or_default();
     let given = |subject| commit::Grant { subject, role: role.clone(), scope: scope.clone() };
     subjects.into_iter().map(given).collect()
 }
@@ -156,8 +157,7 @@ fn of_grant(grant: &Grant, world: &World) -> Vec<Reference> {
         let Some(team) = &subject.team else { continue };
         names.push(of(&format!("spec.subjects[{index}].team"), Kind::Team, &platform, team));
     }
-    let role = &grant.spec.role;
-    if builtin::role(role).is_none() {
+    if let Some(role) = grant.spec.role.as_ref().filter(|role| builtin::role(role).is_none()) {
         let is_own = world.known(&Key::new(Kind::Role, own.clone(), role.clone())).is_some();
         names.push(of("spec.role", Kind::Role, if is_own { own } else { &platform }, role));
     }

@@ -197,9 +197,11 @@ impl Rights {
     }
 
     /// Whether an actor of these rights may make the Grant `key` of `rules` on `apis` (all if there
-    /// are none) in `scope`: create it, and hold there what it gives.
+    /// are none) in `scope`: create it, as one that belongs to the Api if it is of one alone, and hold
+    /// there what it gives.
     pub fn gives(&self, key: &Key, scope: &Scope, apis: &[Name], rules: &[RoleRule]) -> bool {
-        let asked = Asked { verb: Verb::Create, key, scope, api: None, changed: &[] };
+        let api = apis.first().filter(|_| apis.len() == 1);
+        let asked = Asked { verb: Verb::Create, key, scope, api, changed: &[] };
         self.permit(&asked).is_ok() && self.may_grant(scope, apis, rules).is_ok()
     }
 

@@ -20,7 +20,7 @@
 //!
 //! A Grant holds in the workspace of its own namespace, one of the platform everywhere.
 //! It names a Role of its own namespace, of the platform, or one that is built in
-//! ([`crate::access`]).
+//! ([`crate::access`]); or it says by `rules` of its own what it gives.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -136,7 +136,12 @@ pub struct GrantSpec {
     #[schemars(length(min = 1, max = 64))]
     pub subjects: Vec<Subject>,
     /// A Role of the grant's namespace, of the platform, or one that is built in.
-    pub role: Name,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Name>,
+    /// What it gives, in place of a role.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 64))]
+    pub rules: Vec<RoleRule>,
     /// Only objects of these Apis; every object where none is written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1, max = 256))]
@@ -165,13 +170,33 @@ impl Role {
                 format!("the role '{}' is built in; choose another name", self.metadata.name);
             at.within("metadata", |at| at.fault_in("name", reason));
         }
-        at.within("spec", |at| {
-            at.each("rules", &self.spec.rules, |at, rule| {
-                if !rule.fields.is_empty() && !rule.verbs.contains(&Verb::Update) {
-                    at.fault_in("fields", "fields narrow Update, which is not among the verbs");
-                }
-            });
-        });
+        at.within("spec", |at| check_rules(at, &self.spec.rules));
+    }
+}
+
+fn check_rules(at: &mut Checker, rules: &[RoleRule]) {
+    at.each("rules", rules, |at, rule| {
+        if !rule.fields.is_empty() && !rule.verbs.contains(&Verb::Update) {
+            at.fault_in("fields", "fields narrow Update, which is not among the verbs");
+        }
+    });
+}
+
+/// `Read, Update HTTPRoute, only spec.hostnames`.
+impl fmt::Display for RoleRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |words: Vec<String>| words.join(", ");
+        write!(f, "{} ", list(self.verbs.iter().map(ToString::to_string).collect()))?;
+        match self.kinds.is_empty() {
+            true => f.write_str("everything")?,
+            false => f.write_str(&list(self.kinds.iter().map(ToString::to_string).collect()))?,
+        }
+        match self.fields.is_empty() {
+            true => Ok(()),
+            false => {
+                write!(f, ", only {}", list(self.fields.iter().map(ToString::to_string).collect()))
+            }
+        }
     }
 }
 
@@ -179,6 +204,14 @@ impl Grant {
     /// Reports what the schema cannot say.
     pub fn check(&self, at: &mut Checker) {
         at.within("spec", |at| {
+            match (&self.spec.role, self.spec.rules.is_empty()) {
+                (Some(_), true) | (None, false) => {}
+                (None, true) => at.fault_in("role", "wants a role, or rules in its place"),
+                (Some(_), false) => {
+                    at.fault_in("rules", "stand beside a role; write one of the two")
+                }
+            }
+            check_rules(at, &self.spec.rules);
             let mut seen = BTreeSet::new();
             at.each("subjects", &self.spec.subjects, |at, subject| {
                 match (&subject.user, &subject.team) {

@@ -90,16 +90,29 @@ fn whom(request: &Value) -> String {
     all.collect::<Vec<_>>().join(" or ")
 }
 
+/// What granting it gives: a role, or rules.
+fn gives(request: &Value) -> String {
+    let rule = |rule: &Value| {
+        let words = ["/verbs", "/kinds", "/fields"].map(|at| word(rule, at));
+        words.into_iter().filter(|words| words != "-").collect::<Vec<_>>().join(" ")
+    };
+    let rules: Vec<_> = items(request, "/proposal/rules").iter().map(rule).collect();
+    match word(request, "/proposal/role") {
+        role if role == "-" && !rules.is_empty() => rules.join("; "),
+        role => role,
+    }
+}
+
 fn table(requests: &[Value]) -> String {
     let heads =
-        ["ID", "BY", "WHAT", "OBJECT", "FIELD", "ASKED", "STATE", "ROLE", "APIS", "MESSAGE"];
+        ["ID", "BY", "WHAT", "OBJECT", "FIELD", "ASKED", "STATE", "GIVES", "APIS", "MESSAGE"];
     let mut table = Table::new(&heads);
     for request in requests {
         let [id, by, verb, field] = ["/id", "/user", "/verb", "/field"].map(|at| word(request, at));
-        let [state, role, apis, message] =
-            ["/state", "/proposal/role", "/proposal/apis", "/message"].map(|at| word(request, at));
-        let asked = when(request, "/created");
-        table.row([id, by, verb, object(request), field, asked, state, role, apis, message]);
+        let [state, apis, message] =
+            ["/state", "/proposal/apis", "/message"].map(|at| word(request, at));
+        let (asked, gives) = (when(request, "/created"), gives(request));
+        table.row([id, by, verb, object(request), field, asked, state, gives, apis, message]);
     }
     table.text()
 }

@@ -161,10 +161,9 @@ fn decide(asked: &Asked, one: &AccessRequest) -> Option<AnyView> {
         };
         let apis: Vec<_> = proposal.apis.iter().map(ToString::to_string).collect();
         let granting = view! {
-            <input type="hidden" name="role" value=proposal.role.to_string() />
             <input type="hidden" name="apis" value=apis.join(" ") />
-            <button>{format!("Give the role {} to {}", proposal.role, one.user)}</button>
-            <span class="hint">{only}</span>
+            <button>{format!("Give it to {}", one.user)}</button>
+            <span class="hint">{format!("Gives {}, {only}", proposal.gives())}</span>
         };
         view! { {form("grant").draw(None, granting)} {refused.draw(None, refusing)} }
     });
@@ -250,11 +249,10 @@ pub(crate) async fn send(sent: Sent) -> Result<Done, Refusal> {
 pub(crate) async fn grant(sent: Sent) -> Result<Done, Refusal> {
     let op = sent.asked.visit.op(String::new())?;
     // What was seen is given, and nothing that it became meanwhile.
-    let role = Name::parse(sent.fields.get("role")).ok();
     let apis: Result<Vec<_>, _> = sent.fields.words("apis").map(Name::parse).collect();
     let (id, apis) = (sent.asked.part(0), apis.unwrap_or_default());
     let app = &sent.asked.app;
-    let receipt = app.access_request_grant(&op, id, role.as_ref(), Some(&apis)).await?;
+    let receipt = app.access_request_grant(&op, id, None, Some(&apis)).await?;
     Ok(Done::saved("/access", &receipt))
 }
 

@@ -69,11 +69,13 @@ fn key(asked: &Asked) -> Result<Key, Refusal> {
 fn roles(asked: &Asked, key: &Key, given: &[GivenRole], spaces: &[Name]) -> AnyView {
     let rows = given.iter().map(|one| {
         let (meta, spec) = (&one.grant.metadata, &one.grant.spec);
+        let rules = || spec.rules.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        let gives = spec.role.as_ref().map_or_else(rules, ToString::to_string);
         let apis: Vec<_> = spec.apis.iter().map(ToString::to_string).collect();
         view! {
             <tr>
                 <th scope="row">{meta.namespace.to_string()}</th>
-                <td>{spec.role.to_string()}</td>
+                <td class="long">{gives}</td>
                 <td>{apis.join(", ")}</td>
                 <td>{format!("{}/{}", meta.namespace, meta.name)}</td>
             </tr>

@@ -3,7 +3,7 @@
 use control::app::{GivenRole, HeldClaim, WorkspaceInFull};
 use control::{Edit, Expect, Refusal};
 use leptos::prelude::*;
-use model::role::{RoleRule, Subject};
+use model::role::Subject;
 use model::{Key, Kind, Name};
 use serde_json::json;
 
@@ -74,32 +74,20 @@ fn role(given: &GivenRole) -> AnyView {
         (user, None) => user.as_ref().map(|user| format!("user {user} ")).into_any(),
     });
     let may = match &given.rules {
-        Some(rules) => rules.iter().map(rule).collect::<Vec<_>>().join("; "),
+        Some(rules) => rules.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
         None => "nothing: there is no such role".to_owned(),
     };
     let apis: Vec<_> = spec.apis.iter().map(ToString::to_string).collect();
     view! {
         <tr>
             <th scope="row">{who.collect_view()}</th>
-            <td>{spec.role.to_string()}</td>
+            <td>{spec.role.as_ref().map(ToString::to_string)}</td>
             <td class="long">{may}</td>
             <td>{apis.join(", ")}</td>
             <td>{format!("{}/{}", given.grant.metadata.namespace, given.grant.metadata.name)}</td>
         </tr>
     }
     .into_any()
-}
-
-/// What a rule of a role allows, in words.
-fn rule(rule: &RoleRule) -> String {
-    let verbs: Vec<_> = rule.verbs.iter().map(ToString::to_string).collect();
-    let kinds: Vec<_> = rule.kinds.iter().map(ToString::to_string).collect();
-    let kinds = if kinds.is_empty() { "everything".to_owned() } else { kinds.join(", ") };
-    let fields: Vec<_> = rule.fields.iter().map(ToString::to_string).collect();
-    match fields.is_empty() {
-        true => format!("{} {kinds}", verbs.join(", ")),
-        false => format!("{} {kinds}, only {}", verbs.join(", "), fields.join(", ")),
-    }
 }
 
 fn claims(asked: &Asked, shown: &WorkspaceInFull) -> AnyView {

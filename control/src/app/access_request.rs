@@ -143,8 +143,9 @@ impl App {
         Ok(Page { items, next: filter.after, revision })
     }
 
-    /// Gives what was asked for, by one commit that makes one Grant: of `role`, or of the proposed
-    /// one; for these `apis` alone, if the caller says for which it was shown to them. The Grant is there if and only if the request is granted.
+    /// Gives what was asked for, by one commit that makes one Grant: of `role`, or of what is proposed;
+    /// for these `apis` alone, if the caller says for which it was shown to them. The Grant is there if
+    /// and only if the request is granted.
     ///
     /// # Errors
     /// [`Refusal::None`] where there is no such request, or none that the caller may know of,
@@ -177,7 +178,7 @@ impl App {
         let Found { row, want, .. } = found;
         let user = Name::parse(&row.user_name).map_err(|_| none())?;
         let edit = Edit::Put { resource: proposal.resource(user), expected: Expect::Absent };
-        let words = format!("{}: {want}, by the role {}", row.user_name, proposal.role);
+        let words = format!("{}: {want}, by {}", row.user_name, proposal.gives());
         let besides = Besides {
             reverts: None,
             settles: Some(row.id.clone()),
@@ -285,7 +286,7 @@ impl Found {
             let text = format!("the role '{role}' does not give {want}, which is asked for");
             return Err(wrong("role", text));
         }
-        proposal.role = role.clone();
+        (proposal.role, proposal.rules) = (Some(role.clone()), rules);
         Ok(proposal)
     }
 }

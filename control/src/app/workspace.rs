@@ -109,8 +109,8 @@ impl App {
             .world
             .of_kind(Kind::Grant)
             .filter(|(key, one)| is_own(key) && sight.sees(key, one));
-        let roles = grants.filter_map(|(key, one)| match &one.resource {
-            Resource::Grant(grant) => Some(given(&sight, key, grant)),
+        let roles = grants.filter_map(|(_, one)| match &one.resource {
+            Resource::Grant(grant) => Some(given(&sight, grant)),
             _ => None,
         });
         let may = |verb, key: &Key| {
@@ -147,14 +147,14 @@ impl App {
         };
         let grants = sight.world.of_kind(Kind::Grant).filter_map(|(key, one)| {
             let Resource::Grant(grant) = &one.resource else { return None };
-            (is_to(grant) && sight.sees(key, one)).then(|| given(&sight, key, grant))
+            (is_to(grant) && sight.sees(key, one)).then(|| given(&sight, grant))
         });
         Ok(grants.collect())
     }
 }
 
-fn given(sight: &Sight, key: &Key, grant: &Arc<Grant>) -> GivenRole {
-    let rules = sight.world.directory.role(&key.namespace, &grant.spec.role);
+fn given(sight: &Sight, grant: &Arc<Grant>) -> GivenRole {
+    let rules = sight.world.directory.given(grant);
     GivenRole { grant: Arc::clone(grant), rules }
 }
 

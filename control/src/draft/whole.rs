@@ -213,14 +213,15 @@ impl Draft {
             faults.push(fault(key, "metadata.namespace", text));
             return;
         }
-        match self.after.directory.role(&key.namespace, &grant.spec.role) {
+        let path = if grant.spec.role.is_some() { "spec.role" } else { "spec.rules" };
+        match self.after.directory.given(grant) {
             None => {
-                let text = format!("there is no role '{}' here", grant.spec.role);
-                faults.push(fault(key, "spec.role", text));
+                let role = grant.spec.role.as_ref().map(ToString::to_string).unwrap_or_default();
+                faults.push(fault(key, path, format!("there is no role '{role}' here")));
             }
             Some(rules) => {
                 if let Err(lacks) = rights.may_grant(scope, &grant.spec.apis, &rules) {
-                    faults.push(fault(key, "spec.role", not_held(&lacks)));
+                    faults.push(fault(key, path, not_held(&lacks)));
                 }
             }
         }
@@ -302,7 +303,8 @@ impl Draft {
                 let hiding = Key::new(Kind::Role, namespace.clone(), role.metadata.name.clone());
                 let is_platforms =
                     *own == Kind::Team.default_namespace() && self.after.known(&hiding).is_none();
-                grant.spec.role == role.metadata.name && (namespace == own || is_platforms)
+                grant.spec.role.as_ref() == Some(&role.metadata.name)
+                    && (namespace == own || is_platforms)
             }
             (Resource::Api(api), other) => {
                 let scope = self.world.directory.scope(&key.namespace);

@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use axum::response::Response;
-use model::role::Verb;
+use model::role::{RoleRule, Verb};
 use model::{Key, Kind, Name, nearest};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -87,8 +87,11 @@ struct DecisionShape {
 struct ProposalShape {
     /// The name of the Grant, in the namespace of the object.
     grant: Name,
-    role: Name,
-    /// The Api for whose objects alone it gives the role; all of the workspace, if there is none.
+    /// The role that it gives, where just what is asked for cannot be said by rules.
+    role: Option<Name>,
+    /// What it gives.
+    rules: Vec<RoleRule>,
+    /// The Api for whose objects alone it gives that; all of the workspace, if there is none.
     apis: Vec<Name>,
 }
 
@@ -96,7 +99,7 @@ struct ProposalShape {
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewAccessGrant {
-    /// The role that is given instead of the proposed one.
+    /// The role that is given instead of what is proposed.
     role: Option<Name>,
     /// The Apis for whose objects alone it is to be given, as the proposal says: refused where they
     /// became others.
@@ -190,6 +193,7 @@ fn shape(request: AccessRequest) -> AccessRequestShape {
         proposal: request.proposal.map(|proposal| ProposalShape {
             grant: proposal.grant.name,
             role: proposal.role,
+            rules: proposal.rules.to_vec(),
             apis: proposal.apis,
         }),
         ask: request.ask,

@@ -8,6 +8,9 @@ use super::bed::{Client, Hub, problem};
 const ROUTE: &str = "/resources/HTTPRoute/shop/r";
 const WEIGHT: &str = "spec.rules[0].backendRefs[0].weight";
 
+/// The field of a rule that covers it.
+const FIELD: &str = "spec.rules[].backendRefs[].weight";
+
 /// A route of the shop, and its Service.
 const SHOP: &str = "
 apiVersion: v1
@@ -79,7 +82,11 @@ async fn a_refused_edit_is_asked_for_granted_and_made() {
 
     let seen = listed(&asked.sara).await;
     assert_eq!((seen.len(), &seen[0]["user"], &seen[0]["own"]), (1, &json!("vera"), &json!(false)));
-    assert_eq!(seen[0]["proposal"]["role"], "editor");
+    let gives = json!([
+        { "kinds": ["HTTPRoute"], "verbs": ["Read"] },
+        { "kinds": ["HTTPRoute"], "verbs": ["Update"], "fields": [FIELD] },
+    ]);
+    assert_eq!(seen[0]["proposal"]["rules"], gives);
     let granted = asked.sara.send("POST", &asked.path("/grant"), &[], "").await;
     assert_eq!(granted.status, 201, "{}", granted.text());
     let grant = &granted.json()["changed"][0];
@@ -98,8 +105,9 @@ async fn a_refused_edit_is_asked_for_granted_and_made() {
         audit["items"].as_array().unwrap().iter().filter(|row| row["object"] == object).collect();
     let told = |row: &Value| format!("{} {} {}", row["actor"], row["verb"], row["detail"]);
     let want = format!("Update of {WEIGHT} on HTTPRoute shop/r");
+    let by = format!("Read HTTPRoute; Update HTTPRoute, only {FIELD}");
     assert_eq!(rows.len(), 2, "{audit}");
-    assert_eq!(told(rows[0]), format!("\"sara\" \"grant\" \"vera: {want}, by the role editor\""));
+    assert_eq!(told(rows[0]), format!("\"sara\" \"grant\" \"vera: {want}, by {by}\""));
     assert_eq!(told(rows[1]), format!("\"vera\" \"create\" \"{want}\""));
     assert_eq!(asked.hub.admin.get("/audit/verify").await.json()["intact"], true);
 }

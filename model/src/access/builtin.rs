@@ -66,7 +66,9 @@ static OWNERSHIP: LazyLock<Arc<[RoleRule]>> = LazyLock::new(|| {
     // A Gateway is the door of many: it belongs to no Api.
     let edit = rule(&TRAFFIC[1..], &[Verb::Read, Verb::Create, Verb::Update, Verb::Delete]);
     let lead = rule(&[Kind::Workload], &[Verb::Read, Verb::Use]);
-    [edit, lead, rule(&[Kind::Api], &[Verb::Read, Verb::Update])].into()
+    // What one has, one may give on: by a Grant that belongs to the Api.
+    let give = rule(&[Kind::Grant], &[Verb::Read, Verb::Create, Verb::Update, Verb::Delete]);
+    [edit, lead, give, rule(&[Kind::Api], &[Verb::Read, Verb::Update])].into()
 });
 
 fn rule(kinds: &[Kind], verbs: &[Verb]) -> RoleRule {

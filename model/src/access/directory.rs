@@ -114,14 +114,15 @@ impl Directory {
     /// Whom to ask about what belongs to `scope`: the teams and users that own it.
     pub fn owners(&self, scope: &Scope) -> Vec<String> {
         let given = self.grants.iter().filter(|grant| {
-            grant.spec.role.as_str() == "owner"
+            grant.spec.role.as_ref().is_some_and(|role| role.as_str() == "owner")
                 && self.is_in(grant.metadata.namespace.as_str(), scope)
         });
         subjects(given)
     }
 
-    /// Whom to ask for the Grant `key` of `rules` on `apis` (all if there are none): the teams and
-    /// users of its workspace who may make it by what one grant there gives them.
+    /// Whom to ask for the Grant `key` of `rules` on `apis` (all if there are none): the teams that own
+    /// one of them, and the teams and users of its workspace, who may make it by what one Api or grant
+    /// there gives them.
     pub fn givers(&self, key: &Key, apis: &[Name], rules: &[RoleRule]) -> Vec<String> {
         let scope = self.scope(&key.namespace);
         let gives = |grant: &&Arc<Grant>| {
@@ -129,7 +130,14 @@ impl Directory {
             let rights = Rights { held: held.into_iter().collect(), limit: None };
             rights.gives(key, &scope, apis, rules)
         };
-        subjects(self.grants.iter().filter(gives))
+        let owned = apis.iter().filter_map(|api| self.api(&scope, api)).filter(|api| {
+            let rights = Rights { held: vec![self.owned(api)], limit: None };
+            rights.gives(key, &scope, apis, rules)
+        });
+        let mut words: Vec<_> = owned.map(|api| format!("team '{}'", api.spec.owner)).collect();
+        let others = subjects(self.grants.iter().filter(gives));
+        words.extend(others.into_iter().filter(|one| !words.contains(one)).collect::<Vec<_>>());
+        words
     }
 
     /// What everybody in a team holds because of it: where, on which Apis (all if there are none),
@@ -140,8 +148,7 @@ impl Directory {
         };
         let given = self.grants.iter().filter(names).filter_map(|grant| {
             let namespace = &grant.metadata.namespace;
-            let rules = self.role(namespace, &grant.spec.role)?;
-            Some((self.scope(namespace), grant.spec.apis.clone(), rules))
+            Some((self.scope(namespace), grant.spec.apis.clone(), self.given(grant)?))
         });
         let owned = self.apis.iter().filter(|api| api.spec.owner == *team).map(|api| {
             let scope = self.scope(&api.metadata.namespace);
@@ -213,6 +220,14 @@ impl Directory {
         builtin::role(name).or_else(|| of(namespace)).or_else(|| of(&platform_namespace()))
     }
 
+    /// What a grant gives; none where its role is not there.
+    pub fn given(&self, grant: &Grant) -> Option<Arc<[RoleRule]>> {
+        match &grant.spec.role {
+            Some(role) => self.role(&grant.metadata.namespace, role),
+            None => Some(grant.spec.rules.as_slice().into()),
+        }
+    }
+
     /// A grant whose role is not there gives nothing, nor does one in a namespace of no workspace:
     /// what lies there is the platform's, which only the platform's own namespace gives away.
     fn held(&self, grant: &Grant) -> Option<Held> {
@@ -225,7 +240,7 @@ impl Directory {
         let apis = &grant.spec.apis;
         let apis = (!apis.is_empty()).then(|| apis.iter().cloned().collect());
         let by = Some(Key::new(Kind::Grant, namespace.clone(), grant.metadata.name.clone()));
-        Some(Held { by, scope, apis, rules: self.role(namespace, &grant.spec.role)? })
+        Some(Held { by, scope, apis, rules: self.given(grant)? })
     }
 
     fn owned(&self, api: &Api) -> Held {

@@ -64,8 +64,17 @@ pub(super) fn cells(kind: Kind, object: &Value) -> Vec<String> {
         }
         Kind::Team => vec![word(object, "/spec/members")],
         Kind::Role => vec![items(object, "/spec/rules").len().to_string()],
-        Kind::Grant => vec![word(object, "/spec/role"), subjects(object)],
+        Kind::Grant => vec![given(object), subjects(object)],
         Kind::LoginProvider => vec![word(object, "/spec/issuer")],
+    }
+}
+
+/// The role that a Grant gives, or how many rules of its own.
+fn given(grant: &Value) -> String {
+    match items(grant, "/spec/rules").len() {
+        0 => word(grant, "/spec/role"),
+        1 => "1 rule".to_owned(),
+        rules => format!("{rules} rules"),
     }
 }
 

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use model::access::{Asked, builtin};
+use model::access::{Asked, allow, builtin};
+use model::api::LABEL;
+use model::field::FieldPath;
 use model::role::{Grant, GrantSpec, RoleRule, Subject, Verb};
 use model::{Key, Kind, Meta, Name, Resource, Scope};
 use store::access_request::{AccessRequest, State};
@@ -34,8 +36,10 @@ pub(super) struct Want {
 pub struct Proposal {
     /// Its name, in the namespace of the object.
     pub grant: Key,
-    /// The role that it gives.
-    pub role: Name,
+    /// The role that it gives, where it is one with a name.
+    pub role: Option<Name>,
+    /// What it gives.
+    pub rules: Arc<[RoleRule]>,
     /// The Api for whose objects alone it does; everything of the workspace, if there is none.
     pub apis: Vec<Name>,
 }
@@ -101,11 +105,30 @@ impl Want {
             return None;
         }
         let api = self.api(world);
-        let role = builtin::least(&self.asked(api.as_ref()))?;
+        let (role, rules) = self.rules(api.as_ref())?;
         let digits: String = id.chars().filter(char::is_ascii_hexdigit).collect();
         let name = format!("asked-{}", &digits[digits.len().saturating_sub(DIGITS)..]);
         let grant = Key::new(Kind::Grant, self.key.namespace.clone(), Name::parse(&name).ok()?);
-        Some(Proposal { grant, role, apis: api.into_iter().collect() })
+        Some(Proposal { grant, role, rules, apis: api.into_iter().collect() })
+    }
+
+    /// Rules for just what is asked for, or the least of the built-in roles where they cannot say it.
+    fn rules(&self, api: Option<&Name>) -> Option<(Option<Name>, Arc<[RoleRule]>)> {
+        let asked = self.asked(api);
+        let least = builtin::least(&asked)?;
+        let rule =
+            |verb, fields| RoleRule { kinds: vec![self.key.kind], verbs: vec![verb], fields };
+        let is_owner = self.changed.iter().any(|place| place == "spec.owner");
+        let does = match self.key.kind == Kind::Api && is_owner {
+            true => rule(Verb::Transfer, Vec::new()),
+            false => rule(self.verb, self.changed.iter().filter_map(|one| field(one)).collect()),
+        };
+        let reads = (self.verb != Verb::Read).then(|| rule(Verb::Read, Vec::new()));
+        let rules: Arc<[RoleRule]> = reads.into_iter().chain([does]).collect();
+        match allow(&rules, &asked) {
+            true => Some((None, rules)),
+            false => builtin::role(&least).map(|rules| (Some(least), rules)),
+        }
     }
 }
 
@@ -123,25 +146,48 @@ impl Proposal {
     /// Whether whoever sees this may make it, as the commit would judge it.
     pub(super) fn is_for(&self, sight: &Sight) -> bool {
         let scope = sight.world.directory.scope(&self.grant.namespace);
-        let gives =
-            |rules: Arc<[RoleRule]>| sight.rights.gives(&self.grant, &scope, &self.apis, &rules);
-        builtin::role(&self.role).is_some_and(gives)
+        sight.rights.gives(&self.grant, &scope, &self.apis, &self.rules)
     }
 
     /// Who may make it, in words.
     pub(super) fn givers(&self, world: &World) -> Vec<String> {
-        let of = |rules: Arc<[RoleRule]>| world.directory.givers(&self.grant, &self.apis, &rules);
-        let givers = builtin::role(&self.role).map(of).unwrap_or_default();
+        let givers = world.directory.givers(&self.grant, &self.apis, &self.rules);
         if givers.is_empty() { vec!["an admin of the platform".to_owned()] } else { givers }
     }
 
-    /// The Grant for this user.
+    /// The Grant for this user. It belongs to the Api, so that who owns that may take it back.
     pub(super) fn resource(&self, user: Name) -> Resource {
-        let Proposal { grant, role, apis } = self.clone();
+        let Proposal { grant, role, rules, apis } = self.clone();
         let subjects = vec![Subject { user: Some(user), team: None }];
+        let rules = if role.is_some() { Vec::new() } else { rules.to_vec() };
+        let mut metadata = Meta::new(grant.namespace, grant.name);
+        metadata.labels.extend(apis.iter().map(|api| (LABEL.to_owned(), api.to_string())));
         Resource::Grant(Arc::new(Grant {
-            metadata: Meta::new(grant.namespace, grant.name),
-            spec: GrantSpec { subjects, role, apis },
+            metadata,
+            spec: GrantSpec { subjects, role, rules, apis },
         }))
     }
+
+    /// What it gives, in words.
+    pub fn gives(&self) -> String {
+        match &self.role {
+            Some(role) => format!("the role {role}"),
+            None => self.rules.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+        }
+    }
+}
+
+/// The nearest field that a rule can name: every place of a list stands for the one.
+fn field(place: &str) -> Option<FieldPath> {
+    let mut steps = Vec::new();
+    let mut nearest = None;
+    for step in place.split('.') {
+        let name = step.split('[').next().unwrap_or_default();
+        steps.push(format!("{name}{}", "[]".repeat(step.matches('[').count())));
+        match steps.join(".").parse() {
+            Ok(path) => nearest = Some(path),
+            Err(_) => break,
+        }
+    }
+    nearest
 }

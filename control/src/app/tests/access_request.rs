@@ -7,6 +7,9 @@ use super::*;
 
 const WEIGHT: &str = "spec.rules[0].backendRefs[0].weight";
 
+/// The field of a rule that covers it.
+const FIELD: &str = "spec.rules[].backendRefs[].weight";
+
 /// The shop with a route of its own and one of the Api `orders`, which `carol` and `olga` view.
 /// `olga` is in the team that owns the Api; `cleo` may make Grants and view, and no more.
 const MORE: &str = "---
@@ -139,11 +142,14 @@ async fn what_is_refused_is_asked_for_granted_in_one_step_and_done() {
     assert_eq!((seen.len(), seen[0].user.as_str(), seen[0].is_own), (1, "carol", false));
     assert_eq!(seen[0].message, "for the sale");
     let proposal = seen[0].proposal.clone().unwrap();
-    assert_eq!((proposal.role.as_str(), proposal.apis.len()), ("editor", 0));
+    let gives = format!("Read HTTPRoute; Update HTTPRoute, only {FIELD}");
+    assert_eq!((proposal.gives(), proposal.apis.len()), (gives.clone(), 0));
     let before = bed.revision().await;
     let done = bed.grant(&op("sara"), &id, None).await.unwrap();
     assert_eq!((done.revision, &done.changed), (before + 1, &vec![(proposal.grant, Some(1))]));
     bed.weigh("carol", "r").await.unwrap();
+    let text = route("shop", "r", "[other.example]", "/");
+    assert!(bed.put("carol", &text).await.is_err(), "she has that field and no other");
 
     let own = &bed.listed(&op("carol")).await[0];
     let decision = own.decision.clone().unwrap();
@@ -154,7 +160,7 @@ async fn what_is_refused_is_asked_for_granted_in_one_step_and_done() {
     let row = |verb: &str, actor: &str, detail: &str| {
         (verb.to_owned(), actor.to_owned(), detail.to_owned())
     };
-    let granted = format!("carol: {words}, by the role editor");
+    let granted = format!("carol: {words}, by {gives}");
     assert_eq!(audit[1], row("grant", "sara", &granted));
     assert_eq!(audit[2], row("commit", "sara", &format!("grants a request of {granted}")));
     assert_eq!(audit[3], row("create", "carol", &words));
@@ -221,28 +227,75 @@ async fn what_is_asked_for_in_vain_is_told_why() {
 }
 
 #[tokio::test]
-async fn the_proposal_is_the_least_role_and_of_the_api_alone() {
+async fn the_proposal_gives_just_what_is_asked_for_and_of_the_api_alone() {
     let bed = bed().await;
     let of_api = new(Verb::Update, key(Kind::HttpRoute, "shop", "api"), WEIGHT);
     let api = new(Verb::Update, key(Kind::Api, "shop", "orders"), "spec.title");
     let made = new(Verb::Create, key(Kind::Service, "shop", "new"), "");
     let claim = new(Verb::Create, key(Kind::Claim, "shop", "new"), "");
-    for (new, role, apis) in [
-        (of_api.clone(), "editor", "orders"),
-        (api, "owner", "orders"),
-        (made, "editor", ""),
-        (claim, "owner", ""),
+    let owner = new(Verb::Update, key(Kind::Api, "shop", "orders"), "spec.owner");
+    let label = new(Verb::Update, key(Kind::HttpRoute, "shop", "r"), "metadata.labels.a.b/c");
+    let lead = new(Verb::Use, key(Kind::Service, "shop", "app"), "");
+    let weight = format!("Read HTTPRoute; Update HTTPRoute, only {FIELD}");
+    for (new, gives, apis) in [
+        (of_api.clone(), &*weight, "orders"),
+        (api, "Read Api; Update Api, only spec.title", "orders"),
+        (owner, "Read Api; Transfer Api", "orders"),
+        (label, "Read HTTPRoute; Update HTTPRoute, only metadata.labels.a", ""),
+        (lead, "Read Service; Use Service", ""),
+        (made, "Read Service; Create Service", ""),
+        (claim, "Read Claim; Create Claim", ""),
     ] {
         let id = bed.asked("carol", new.clone()).await.id;
         let seen = bed.listed(&op("sara")).await;
         let proposal = seen.into_iter().find(|one| one.id == id).unwrap().proposal.unwrap();
         let of: Vec<_> = proposal.apis.iter().map(|api| api.as_str()).collect();
-        assert_eq!((proposal.role.as_str(), of.join(",").as_str()), (role, apis), "{new:?}");
+        assert_eq!((proposal.gives().as_str(), of.join(",").as_str()), (gives, apis), "{new:?}");
     }
     let id = bed.asked("carol", of_api).await.id;
     bed.grant(&op("sara"), &id, None).await.unwrap();
     bed.weigh("carol", "api").await.unwrap();
     assert!(bed.weigh("carol", "r").await.is_err(), "another route is of no Api");
+}
+
+#[tokio::test]
+async fn the_team_that_owns_an_api_decides_on_what_belongs_to_it() {
+    let bed = bed().await;
+    let of_api = new(Verb::Update, key(Kind::HttpRoute, "shop", "api"), WEIGHT);
+    let asked = bed.asked("carol", of_api).await;
+    assert_eq!(asked.ask, ["team 'orders'", "team 'sellers'"]);
+    let other = bed.asked("carol", weight()).await.id;
+    let title = new(Verb::Update, key(Kind::Api, "shop", "orders"), "spec.owner");
+    let away = bed.asked("carol", title).await;
+    assert_eq!(away.ask, ["team 'sellers'"], "whose an Api is, its workspace says");
+    // Olga is of that team.
+    let seen: Vec<_> = bed.listed(&op("olga")).await.into_iter().map(|one| one.id).collect();
+    assert_eq!(seen, [asked.id.clone()]);
+    assert!(bed.grant(&op("olga"), &other, None).await.is_err());
+    let wider = said(bed.grant(&op("olga"), &asked.id, Some("owner")).await);
+    assert!(wider.contains("which you do not hold here yourself"), "{wider}");
+    let made = bed.grant(&op("olga"), &asked.id, None).await.unwrap();
+    bed.weigh("carol", "api").await.unwrap();
+    assert!(bed.weigh("carol", "r").await.is_err());
+    // What she gave she takes back, and gives by no Grant more than the Api.
+    let (grant, _) = made.changed[0].clone();
+    bed.delete("olga", grant).await.unwrap();
+    assert!(bed.weigh("carol", "api").await.is_err());
+    let give = |apis: &str, role: &str| {
+        format!(
+            "apiVersion: heddle.dev/v1alpha1\nkind: Grant\n\
+             metadata: {{ name: g, namespace: shop, labels: {{ heddle.dev/api: orders }} }}\n\
+             spec: {{ subjects: [{{ user: carol }}], role: {role}{apis} }}\n"
+        )
+    };
+    for (apis, role) in
+        [("", "releaser"), (", apis: [orders]", "owner"), (", apis: [orders, x]", "releaser")]
+    {
+        let refused = said(bed.put("olga", &give(apis, role)).await);
+        assert!(refused.contains("which you do not hold here yourself"), "{refused}");
+    }
+    bed.put("olga", &give(", apis: [orders]", "releaser")).await.unwrap();
+    bed.weigh("carol", "api").await.unwrap();
 }
 
 #[tokio::test]
