@@ -81,7 +81,7 @@ impl<'a> Stakes<'a> {
                 true => other.all.iter().any(|theirs| {
                     let was = before.iter().any(|old| old.is_same(stake));
                     let is_own = |old: &&Stake<'_>| old.holds(stake) && old.is_before(theirs);
-                    let is_old = was || before.iter().chain(&own).any(|old| is_own(old));
+                    let is_old = was || before.iter().chain(&own).any(is_own);
                     stake.may_be_before(theirs) && !is_old
                 }),
                 false => {

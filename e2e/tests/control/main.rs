@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "only tests are here")]
 
 mod access;
+mod apis;
 mod bed;
 mod change;
 mod cli;

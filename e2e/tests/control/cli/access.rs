@@ -32,9 +32,17 @@ async fn a_refusal_says_how_to_ask_and_the_owner_grants_it() {
 
     done(&desk.sign_in("sara", "a password of sara"));
     let list = desk.heddle(&["access", "list"]);
-    for word in
-        ["ID", "MESSAGE", &id, "vera", "Update", "HTTPRoute shop/r", field, "editor", "sale"]
-    {
+    for word in [
+        "ID",
+        "MESSAGE",
+        &id,
+        "vera",
+        "Update",
+        "HTTPRoute shop/r",
+        field,
+        "Update HTTPRoute spec",
+        "sale",
+    ] {
         assert!(done(&list).contains(word), "no '{word}' in\n{}", list.stdout);
     }
     let json = desk.heddle(&["access", "list", "--state", "all", "-o", "json"]);
