@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! form ── POST ── csrf ── use case ── done ──> to where it is seen
-//!                            └─────── refused ──> its page, with what was typed and each fault
-//!                                                 under its field
+//!               │            └─────── refused ──> its page, with what was typed and each fault
+//!               │                                 under its field
+//!               └── signed out, or signed in anew ──> the same, for it to be sent again
 //! ```
 
 use std::fmt;
@@ -47,6 +48,12 @@ impl Fields {
     /// All of it: names with what was typed.
     pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// What a page may show again: no password, and nothing that a page of ours put there to know its
+    /// forms by.
+    pub(crate) fn typed(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.all().filter(|(name, _)| !["csrf", "password", "current"].contains(name))
     }
 
     /// What was typed into fields whose names begin so, with the rest of the name.

@@ -22,6 +22,7 @@ pub(crate) mod change;
 pub(crate) mod changes;
 pub(crate) mod find;
 pub(crate) mod fleet;
+pub(crate) mod kept;
 pub(crate) mod login;
 pub(crate) mod newcomer;
 pub(crate) mod object;

@@ -149,6 +149,46 @@ test("a server that is gone while somebody types takes nothing with it", async (
   await page.getByText("55 (55.0 %)").waitFor();
 });
 
+test("a session that ends while somebody types takes nothing with it", async () => {
+  const { page } = await signIn("carol", CATALOG);
+  await weigh(page, "v1", "33");
+  await page.context().clearCookies();
+  await save(page).click();
+  await page.getByRole("heading", { name: "You are signed out" }).waitFor();
+  await hasNoBarrier(page, "signed out with a form");
+  const [tab] = await Promise.all([
+    page.context().waitForEvent("page"),
+    page.getByRole("link", { name: "Sign in in another tab" }).click(),
+  ]);
+  await tab.getByLabel("User").fill("carol");
+  await tab.getByLabel("Password").fill(shop.people.carol);
+  await tab.getByRole("button", { name: "Sign in" }).click();
+  await tab.getByRole("heading", { level: 1 }).waitFor();
+  await page.getByRole("button", { name: "Go on" }).click();
+  await page.getByRole("alert").getByText("You signed in anew").waitFor();
+  assert.equal(await weight(page, "v1").inputValue(), "33");
+  await save(page).click();
+  await page.getByText(/^Saved: revision/).waitFor();
+  await page.getByText("33 (33.0 %)").waitFor();
+});
+
+test("what was typed before somebody signed in anew is saved at the second try", async () => {
+  const { page } = await signIn("carol", CATALOG);
+  await weigh(page, "v1", "44");
+  const tab = await page.context().newPage();
+  await page.context().clearCookies();
+  await tab.goto(`${shop.url}/sign-in`);
+  await tab.getByLabel("User").fill("carol");
+  await tab.getByLabel("Password").fill(shop.people.carol);
+  await tab.getByRole("button", { name: "Sign in" }).click();
+  await tab.getByRole("heading", { level: 1 }).waitFor();
+  await save(page).click();
+  await page.getByRole("alert").getByText("You signed in anew").waitFor();
+  assert.equal(await weight(page, "v1").inputValue(), "44");
+  await save(page).click();
+  await page.getByText("44 (44.0 %)").waitFor();
+});
+
 test("an Api is deprecated with a day, and published again without one", async () => {
   const { page } = await signIn("carol", CATALOG);
   await page.getByLabel("Stage").selectOption("deprecated");

@@ -167,6 +167,32 @@ test("of two who edit a policy the second is told", async () => {
   await second.getByText(/^Saved: revision/).waitFor();
 });
 
+test("a policy that goes while somebody types takes nothing with it", async () => {
+  const made = {
+    apiVersion: "heddle.dev/v1alpha1",
+    kind: "AccessPolicy",
+    metadata: { name: "passing", namespace: "bookshop", labels: { "heddle.dev/api": "catalog" } },
+    spec: {
+      targetRefs: [{ kind: "HTTPRoute", name: "catalog", sectionName: "slow" }],
+      rules: [{ name: "all", when: {} }],
+    },
+  };
+  await shop.rest("POST", "/changes", JSON.stringify(made), "application/yaml");
+  const { page } = await signIn("carol", "/policies/bookshop/passing");
+  await page.locator("[data-live=live]").waitFor();
+  await field(page, "spec.rules[0].name").fill("typed-with-care");
+  await writes(page, "name: typed-with-care");
+  await shop.rest("DELETE", "/resources/AccessPolicy/bookshop/passing");
+  await page.locator("[data-live=gone]").waitFor();
+  assert.equal(await field(page, "spec.rules[0].name").inputValue(), "typed-with-care");
+  await page.getByRole("button", { name: "Save the form" }).click();
+  await page.getByRole("heading", { name: "No such page" }).waitFor();
+  await page.getByText("What you typed").waitFor();
+  const kept = await page.locator("details textarea").evaluateAll((all) => all.map((one) => one.value));
+  assert.ok(kept.includes("typed-with-care"), kept.join("|"));
+  await hasNoBarrier(page, "what was typed");
+});
+
 for (const colorScheme of ["light", "dark"]) {
   test(`no page of a policy has a barrier in the ${colorScheme} theme`, async () => {
     const { page, complaints } = await signIn("carol", CATALOG, { colorScheme });

@@ -59,8 +59,8 @@ impl State {
             State::Drawn => "As of when it was loaded",
             State::Live => "Live",
             State::Lost => "The server does not answer; trying again",
-            State::Over => "You are signed out; load the page again",
-            State::Gone => "This is not there any more, or not for you",
+            State::Over => "You are signed out; what you typed is kept if you save it",
+            State::Gone => "This is not there any more, or not for you; what you typed stays",
         }
     }
 }
@@ -79,7 +79,7 @@ mod follow {
 
     use super::State;
     use crate::islands::browser::{after, listen, read};
-    use crate::islands::morph::morph;
+    use crate::islands::morph::{morph, strip};
 
     /// Where the server says when to look again.
     const WATCH: &str = "/api/v1/watch";
@@ -194,7 +194,7 @@ mod follow {
             }
             let Some(shown) = document().get_element_by_id(REGION) else { return State::Gone };
             if matches!(answer.status(), 403 | 404) {
-                shown.set_inner_html("");
+                strip(&shown);
                 return State::Gone;
             }
             let page = if answer.ok() { read(&answer).await.ok() } else { None };

@@ -74,25 +74,28 @@ mod follow {
 
     /// Shows what the server makes of a form, if nothing was typed meanwhile.
     async fn follow(form: HtmlFormElement, act: String, typed: Latest, nth: u64) {
-        let page = ask(&form, &act).await;
+        let page = ask(&form, &act).await.ok();
         if !typed.is(nth) {
             return;
         }
-        let Some((page, checked)) = page.ok().and_then(|page| {
-            let checked = found(&page, CHECKED)?;
-            Some((page, checked))
-        }) else {
-            let told = found(&document(), &format!("{CHECKED} [role=status]"));
-            let words = "The server did not answer to what was typed, which stays. Sign in anew in another \
-                         tab if your session is over.";
-            if let Some(told) = told {
-                told.set_text_content(Some(words));
+        let checked = page.as_ref().and_then(|page| found(page, CHECKED));
+        let Some((page, checked)) = page.as_ref().zip(checked) else {
+            // A page that says why there is none, such as that one is signed out.
+            let said = |page: Document| {
+                let [head, lead] = ["h1", ".lead"].map(|at| found(&page, at)?.text_content());
+                Some(format!("{}: {}", head?, lead?))
+            };
+            let words = page.and_then(said);
+            let words =
+                words.unwrap_or_else(|| "The server did not answer to what was typed.".to_owned());
+            if let Some(told) = found(&document(), &format!("{CHECKED} [role=status]")) {
+                told.set_text_content(Some(&format!("{words} It stays as it is here.")));
             }
             return;
         };
         for word in ["form", "yaml"] {
             let side = format!("[data-side={word}]");
-            let (Some(old), Some(new)) = (found(&document(), &side), found(&page, &side)) else {
+            let (Some(old), Some(new)) = (found(&document(), &side), found(page, &side)) else {
                 continue;
             };
             let drawn = new.query_selector("form").ok().flatten();

@@ -34,6 +34,18 @@ pub(super) fn fill(old: &Element, new: &Element) {
     children(old, new);
 }
 
+/// Takes all out of it but forms that somebody may be filling in.
+pub(super) fn strip(of: &Element) {
+    for node in list(of).collect::<Vec<_>>() {
+        let form = format!("[{KEPT}]");
+        match node.dyn_ref::<Element>() {
+            Some(inner) if inner.has_attribute(KEPT) => {}
+            Some(inner) if matches!(inner.query_selector(&form), Ok(Some(_))) => strip(inner),
+            Some(_) | None => drop(of.remove_child(&node)),
+        }
+    }
+}
+
 fn attributes(old: &Element, new: &Element) {
     for name in names(old) {
         if !new.has_attribute(&name) {

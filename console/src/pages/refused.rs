@@ -21,11 +21,13 @@ pub(crate) fn words(refusal: &Refusal) -> (&'static str, String) {
     }
 }
 
-pub(crate) fn draw(head: &'static str, words: String) -> AnyView {
+/// It, with what was typed into the form that led here.
+pub(crate) fn draw(head: &'static str, words: String, typed: Option<AnyView>) -> AnyView {
     view! {
         <section class="card narrow" aria-labelledby="refused">
             <h1 id="refused">{head}</h1>
             <p class="lead lines">{words}</p>
+            {typed}
             <p><a href="/">"Go to the overview"</a></p>
         </section>
     }

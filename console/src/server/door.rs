@@ -19,9 +19,10 @@ use leptos::prelude::*;
 
 use super::draw::{Context, Here, draw};
 use super::{Console, entry, sent};
+use crate::form::Fields;
 use crate::frame::{Place, Reader, Title};
 use crate::pages::{
-    Asked, Drawn, access, api, apis, audit, change, changes, find, fleet, newcomer, object,
+    Asked, Drawn, access, api, apis, audit, change, changes, find, fleet, kept, newcomer, object,
     overview, policies, policy, refused, request, requests, settings, team, teams, users,
     workspace, workspaces,
 };
@@ -182,10 +183,33 @@ fn title(text: &str, place: Place, visit: &Visit) -> Title {
 }
 
 pub(super) async fn refuse(console: &Console, visit: &Visit, refusal: Refusal) -> Response {
-    let (head, words) = refused::words(&refusal);
+    refuse_typed(console, visit, &refusal, Fields::default()).await
+}
+
+/// A page that says why a form is not taken, before it is known what it says.
+pub(super) async fn refuse_as(
+    console: &Console,
+    visit: &Visit,
+    status: StatusCode,
+    words: String,
+) -> Response {
+    let head = "That was not taken";
     let title = title(head, Place::Aside, visit);
-    let body = move || refused::draw(head, words.clone()).into_any();
-    draw(console.options.clone(), status(&refusal), title, Context::default(), body).await
+    let body = move || refused::draw(head, words.clone(), None).into_any();
+    draw(console.options.clone(), status, title, Context::default(), body).await
+}
+
+/// A refusal, with what was typed into the form that is refused.
+pub(super) async fn refuse_typed(
+    console: &Console,
+    visit: &Visit,
+    refusal: &Refusal,
+    typed: Fields,
+) -> Response {
+    let (head, words) = refused::words(refusal);
+    let title = title(head, Place::Aside, visit);
+    let body = move || refused::draw(head, words.clone(), kept::draw(&typed)).into_any();
+    draw(console.options.clone(), status(refusal), title, Context::default(), body).await
 }
 
 async fn missing(State(console): State<Arc<Console>>, request: Request<Body>) -> Response {

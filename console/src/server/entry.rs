@@ -158,8 +158,8 @@ async fn sign_in(State(console): State<Arc<Console>>, request: Request<Body>) ->
 }
 
 async fn sign_out(State(console): State<Arc<Console>>, request: Request<Body>) -> Response {
-    let visit = match made(&console, "/", request).await {
-        Ok((visit, ..)) => visit,
+    let visit = match made(&console, request).await {
+        Ok(visit) => visit,
         Err(answer) => return *answer,
     };
     match console.rest.sign_out(&visit).await {

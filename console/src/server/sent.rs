@@ -7,25 +7,31 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequestParts as _, RawPathParams, State};
-use axum::http::{Request, StatusCode, Uri};
+use axum::http::{Request, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
 use control::Refusal;
 use control::authn::Caller;
 use control::rest::{Visit, status};
 
-use super::door::{self, Page, refuse};
-use super::draw::{Context, Here, Refused};
+use tokio::sync::Semaphore;
+
+use super::door::{self, Page, refuse, refuse_as, refuse_typed};
+use super::draw::{Context, Here, Refused, draw};
 use super::{Console, entry};
 use crate::form::{Done, Fields, Sent, Tried};
+use crate::frame::{Place, Title};
 use crate::pages::{
-    Asked, Drawn, access, api, change, fleet, policy, settings, team, teams, users, workspace,
+    Asked, Drawn, access, api, change, fleet, kept, policy, settings, team, teams, users, workspace,
 };
 
 /// Bytes of a form of somebody whom nobody knows yet.
 const OF_ANYBODY: usize = 16 << 10;
-/// Bytes of one of who is signed in: a large team has room.
-const OF_A_READER: usize = 256 << 10;
+/// Bytes of one of who is signed in, or was: the largest object has room, however it is written.
+const OF_A_READER: usize = 2 << 20;
+
+/// Forms of who is not signed in any more that are read at once.
+static STRAYS: Semaphore = Semaphore::const_new(8);
 
 /// A form of who is signed in.
 #[derive(Debug)]
@@ -108,9 +114,12 @@ async fn send(
     let placed =
         placed.map(|all| all.iter().map(|(_, value)| value.to_owned()).collect::<Vec<_>>());
     let (action, here) = (parts.uri.path().to_owned(), form.stands_on(&parts.uri));
-    let (visit, caller, fields) =
-        match made(&console, &here, Request::from_parts(parts, body)).await {
-            Ok(sent) => sent,
+    let (visit, caller, fields, stray) =
+        match read(&console, (&action, &here), Request::from_parts(parts, body)).await {
+            Ok(Read::Made(visit, caller, fields)) => (visit, caller, fields, None),
+            Ok(Read::Stray(visit, caller, fields)) => {
+                (visit, caller, fields, Some(Refusal::Forbidden(ANEW.to_owned())))
+            }
             Err(answer) => return *answer,
         };
     let placed = placed.unwrap_or_default();
@@ -127,7 +136,11 @@ async fn send(
         nodes: console.nodes(),
         tried,
     };
-    match (form.send)(Sent { asked: asked(None), fields: fields.clone() }).await {
+    let done = match stray {
+        Some(refusal) => Err(refusal),
+        None => (form.send)(Sent { asked: asked(None), fields: fields.clone() }).await,
+    };
+    match done {
         Ok(Done::To(to)) => Redirect::to(&to).into_response(),
         Ok(Done::Told(body)) => {
             let context = Context { here: Some(Here(here.clone())), refused: None };
@@ -144,9 +157,52 @@ async fn send(
                     door::drawn(&console, (page, &named), &visit, status, context, body).await
                 }
                 Ok(Drawn::Elsewhere(to)) => Redirect::to(&to).into_response(),
-                Err(refusal) => refuse(&console, &visit, refusal).await,
+                Err(refusal) => {
+                    refuse_typed(&console, &visit, &refusal, tried.fields.clone()).await
+                }
             }
         }
+    }
+}
+
+/// A form that came from a page of ours.
+enum Read {
+    /// The page was made for who sends it.
+    Made(Visit, Caller, Fields),
+    /// It was made before they signed in anew: nothing is done by it, and it is shown again.
+    Stray(Visit, Caller, Fields),
+}
+
+const ANEW: &str = "You signed in anew since this page was made. What you typed stands in the form; save it \
+                    again.";
+
+/// A form that is sent to `action` from the page at `here`. Of who is signed out it is read where a
+/// browser says that a page of ours sends it, and shown again.
+async fn read(
+    console: &Console,
+    (action, here): (&str, &str),
+    request: Request<Body>,
+) -> Result<Read, Box<Response>> {
+    let (parts, body) = request.into_parts();
+    let visit = console.rest.visit(&parts, true).await?;
+    // Whatever it says is ours: the door lets no other through.
+    let is_ours = parts.headers.contains_key(header::ORIGIN);
+    let Some(caller) = visit.caller.clone() else {
+        let Some(_place) = STRAYS.try_acquire().ok().filter(|_| is_ours) else {
+            return Err(Box::new(entry::sign_in_to(here)));
+        };
+        let typed = fields(console, &visit, body, OF_A_READER).await?;
+        let title = Title { text: "Signed out".to_owned(), place: Place::Aside, reader: None };
+        let (action, here) = (action.to_owned(), here.to_owned());
+        let body = move || kept::signed_out(&action, &here, &typed);
+        let (options, status) = (console.options.clone(), StatusCode::UNAUTHORIZED);
+        return Err(Box::new(draw(options, status, title, Context::default(), body).await));
+    };
+    let fields = fields(console, &visit, body, OF_A_READER).await?;
+    match (visit.made(fields.get("csrf")), is_ours) {
+        (true, _) => Ok(Read::Made(visit, caller, fields)),
+        (false, true) => Ok(Read::Stray(visit, caller, fields)),
+        (false, false) => Err(Box::new(refuse(console, &visit, stranger()).await)),
     }
 }
 
@@ -157,43 +213,58 @@ pub(super) async fn form_of(
 ) -> Result<(Visit, Fields), Box<Response>> {
     let (parts, body) = request.into_parts();
     let visit = console.rest.visit(&parts, true).await?;
-    Ok((visit, fields(body, OF_ANYBODY).await?))
+    let fields = fields(console, &visit, body, OF_ANYBODY).await?;
+    Ok((visit, fields))
 }
 
-/// A form of somebody who is signed in and shows that a page of ours, the one at `here`, made it for
-/// them. Of nobody else it is read.
+/// A form of somebody who is signed in and shows that a page of ours made it for them, in which nothing
+/// is typed. Of nobody else it is read.
 pub(super) async fn made(
     console: &Console,
-    here: &str,
     request: Request<Body>,
-) -> Result<(Visit, Caller, Fields), Box<Response>> {
+) -> Result<Visit, Box<Response>> {
     let (parts, body) = request.into_parts();
     let visit = console.rest.visit(&parts, true).await?;
-    let Some(caller) = visit.caller.clone() else {
-        return Err(Box::new(entry::sign_in_to(here)));
-    };
-    let fields = fields(body, OF_A_READER).await?;
-    if !visit.made(fields.get("csrf")) {
-        let words = "this form was made for another session; load the page again".to_owned();
-        let refusal = Refusal::Forbidden(words);
-        return Err(Box::new(refuse(console, &visit, refusal).await));
+    if visit.caller.is_none() {
+        return Err(Box::new(entry::sign_in_to("/")));
     }
-    Ok((visit, caller, fields))
+    let fields = fields(console, &visit, body, OF_ANYBODY).await?;
+    match visit.made(fields.get("csrf")) {
+        true => Ok(visit),
+        false => Err(Box::new(refuse(console, &visit, stranger()).await)),
+    }
+}
+
+fn stranger() -> Refusal {
+    Refusal::Forbidden("this form was made for another session; load the page again".to_owned())
 }
 
 /// What a form says, of so many bytes at most.
-async fn fields(body: Body, most: usize) -> Result<Fields, Box<Response>> {
-    let sent = to_bytes(body, most).await.map_err(|_| {
-        let words = format!("this form is larger than {most} bytes, or it broke off\n");
-        Box::new((StatusCode::PAYLOAD_TOO_LARGE, words).into_response())
-    })?;
+async fn fields(
+    console: &Console,
+    visit: &Visit,
+    body: Body,
+    most: usize,
+) -> Result<Fields, Box<Response>> {
+    let sent = match to_bytes(body, most).await {
+        Ok(sent) => sent,
+        Err(_) => {
+            let kib = most >> 10;
+            let words = format!(
+                "What was sent is more than the {kib} KiB that a form may have, or it broke off on its \
+                 way. Nothing was saved; an object has at most 512 KiB."
+            );
+            let answer = refuse_as(console, visit, StatusCode::PAYLOAD_TOO_LARGE, words).await;
+            return Err(Box::new(answer));
+        }
+    };
     // No database keeps it.
     let has_nul = sent.contains(&0) || sent.windows(3).any(|three| three == b"%00");
     match serde_urlencoded::from_bytes(&sent) {
         Ok(sent) if !has_nul => Ok(Fields::new(sent)),
         Ok(_) | Err(_) => {
-            let words = "this is no form that a page of the console has\n";
-            Err(Box::new((StatusCode::BAD_REQUEST, words).into_response()))
+            let words = "This is no form that a page of the console has.".to_owned();
+            Err(Box::new(refuse_as(console, visit, StatusCode::BAD_REQUEST, words).await))
         }
     }
 }

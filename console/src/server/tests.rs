@@ -22,6 +22,7 @@ mod lists;
 mod login;
 
 const PASSWORD: &str = "a password that is long";
+const MARKER: &str = "marker-that-must-not-show";
 
 /// A console over a store of its own.
 struct Bed {
@@ -60,7 +61,7 @@ impl Bed {
         let request = request.header("host", "localhost").body(Body::from(body.to_owned()));
         let response = self.router.clone().oneshot(request.unwrap()).await.unwrap();
         let (parts, body) = response.into_parts();
-        let text = to_bytes(body, 1 << 20).await.unwrap();
+        let text = to_bytes(body, 8 << 20).await.unwrap();
         let text = String::from_utf8(text.to_vec()).unwrap();
         Answer { status: parts.status, headers: parts.headers, text }
     }
@@ -361,4 +362,72 @@ fn the_console_calls_nothing_that_rest_does_not_have() {
     assert!(used.len() > 30, "{used:?}");
     let unknown: Vec<_> = used.iter().filter(|one| !known.contains(&one.as_str())).collect();
     assert!(unknown.is_empty(), "REST has no operation for {unknown:?}");
+}
+
+impl Bed {
+    /// Sends a form as a browser does from a page of ours.
+    async fn send_from_page(&self, path: &str, cookie: &str, form: &str) -> Answer {
+        let request = Request::post(path)
+            .header("cookie", cookie)
+            .header("origin", "http://localhost")
+            .header("content-type", "application/x-www-form-urlencoded");
+        self.ask(request, form).await
+    }
+}
+
+#[tokio::test]
+async fn what_was_typed_comes_back_when_the_session_is_over_or_another_one() {
+    let bed = Bed::new().await;
+    let cookie = bed.sign_in().await;
+    let old = csrf(&bed.get("/teams", &cookie).await.text).to_owned();
+    let typed = format!("csrf={old}&name=weavers&members=ann%0Abo&password=secret-{MARKER}");
+    // Signed out: it is kept on the answer, and no password is.
+    let kept = bed.send_from_page("/teams/-/new", "", &typed).await;
+    assert_eq!(kept.status, StatusCode::UNAUTHORIZED);
+    assert!(kept.text.contains("You are signed out") && kept.text.contains(">ann\nbo</textarea>"));
+    assert!(kept.text.contains("href=\"/sign-in?to=%2Fteams\""), "{}", kept.text);
+    assert!(!kept.text.contains(MARKER) && !kept.text.contains(&old));
+    // Whoever cannot say that a page of ours sends it is shown nothing of it.
+    let turned = bed.send("/teams/-/new", "", &typed).await;
+    assert_eq!(turned.status, StatusCode::SEE_OTHER);
+    // Signed in anew: the page comes with what was typed, and can be sent.
+    let anew = bed.sign_in().await;
+    let back = bed.send_from_page("/teams/-/new", &anew, &typed).await;
+    assert_eq!(back.status, StatusCode::FORBIDDEN);
+    assert!(back.text.contains("You signed in anew") && back.text.contains("value=\"weavers\""));
+    assert!(!back.text.contains(MARKER));
+    let new = csrf(&back.text).to_owned();
+    assert_ne!(new, old);
+    assert_eq!(bed.get("/teams/weavers", &anew).await.status, StatusCode::NOT_FOUND);
+    let sent = format!("csrf={new}&name=weavers&members=");
+    let saved = bed.send_from_page("/teams/-/new", &anew, &sent).await;
+    assert!(saved.header("location").starts_with("/teams/weavers?saved="), "{}", saved.text);
+}
+
+#[tokio::test]
+async fn what_was_typed_comes_back_where_its_page_is_gone_or_it_is_too_much() {
+    let bed = Bed::new().await;
+    let cookie = bed.sign_in().await;
+    let csrf = csrf(&bed.get("/teams", &cookie).await.text).to_owned();
+    let typed = format!("csrf={csrf}&generation=1&members=ann%0Abo");
+    let gone = bed.send_from_page("/teams/nobody/change", &cookie, &typed).await;
+    assert_eq!(gone.status, StatusCode::NOT_FOUND);
+    assert!(gone.text.contains("What you typed") && gone.text.contains(">ann\nbo</textarea>"));
+    // An object may have 512 KiB, each byte of it written as three.
+    let large = "%C3%BC".repeat(260 << 10);
+    let told = bed
+        .send_from_page(
+            "/policies/-/new/yaml",
+            &cookie,
+            &format!("csrf={csrf}&yaml={large}&act=save"),
+        )
+        .await;
+    assert_eq!(told.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(told.text.contains("üü"));
+    let huge = "a".repeat(3 << 20);
+    let told = bed
+        .send_from_page("/policies/-/new/yaml", &cookie, &format!("csrf={csrf}&yaml={huge}"))
+        .await;
+    assert_eq!(told.status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert!(told.text.contains("<h1 id=\"refused\">That was not taken</h1>"), "{}", told.text);
 }

@@ -270,7 +270,7 @@ async fn the_team_that_owns_an_api_decides_on_what_belongs_to_it() {
     assert_eq!(away.ask, ["team 'sellers'"], "whose an Api is, its workspace says");
     // Olga is of that team.
     let seen: Vec<_> = bed.listed(&op("olga")).await.into_iter().map(|one| one.id).collect();
-    assert_eq!(seen, [asked.id.clone()]);
+    assert_eq!(seen, std::slice::from_ref(&asked.id));
     assert!(bed.grant(&op("olga"), &other, None).await.is_err());
     let wider = said(bed.grant(&op("olga"), &asked.id, Some("owner")).await);
     assert!(wider.contains("which you do not hold here yourself"), "{wider}");
