@@ -22,12 +22,14 @@ pub(crate) async fn change(
     let found = app.resource_show(&op, key, None).await?;
     // A form that says no generation is none of ours, and matches none.
     let generation = sent.fields.get("generation").parse().unwrap_or(0);
-    if found.generation != generation {
-        let (expected, found) = (Some(generation), Some(found.generation));
-        return Err(Refusal::Conflict(vec![Conflict { key: key.clone(), expected, found }]));
-    }
+    let (expected, is) = (Some(generation), Some(found.generation));
     let mut body = found.body;
-    change(&mut body)?;
+    let changed = change(&mut body);
+    if changed.is_err() && expected != is {
+        return Err(Refusal::Conflict(vec![Conflict { key: key.clone(), expected, found: is }]));
+    }
+    changed?;
+    // Whether somebody was quicker, only whoever may change it is told.
     put(sent, &body, Expect::Generation(generation)).await
 }
 

@@ -89,13 +89,6 @@ impl Asked {
     }
 }
 
-/// Where a page of a list begins that is numbered, newest first.
-#[derive(Debug, Default, Deserialize)]
-pub(crate) struct Before {
-    /// Only what stands before this number.
-    pub(crate) before: Option<i64>,
-}
-
 /// An object as addresses name it.
 pub(crate) fn word(key: &Key) -> String {
     format!("{}/{}/{}", key.kind, key.namespace, key.name)

@@ -41,6 +41,8 @@ test("the owner is offered what another team is not, and is refused", async () =
   };
   const refused = await forge(other, `${CATALOG}/weights`, fields);
   assert.equal(refused.status, 403);
+  const old = await forge(other, `${CATALOG}/weights`, { ...fields, generation: "99" });
+  assert.equal(old.status, 403);
   const given = await forge(other, `${CATALOG}/owner`, { owner: "orders", generation: "1" });
   assert.equal(given.status, 403);
   const shown = await shop.rest("GET", "/apis/bookshop/catalog");

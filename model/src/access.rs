@@ -155,6 +155,12 @@ impl Rights {
         self.held.iter().filter(allows).filter_map(|held| held.by.as_ref()).collect()
     }
 
+    /// Whether this may be done with some object of this kind somewhere.
+    pub fn does(&self, verb: Verb, kind: Kind) -> bool {
+        let allows = |held: &Held| held.rules.iter().any(|rule| rule.allows(verb, kind));
+        self.held.iter().any(allows) && self.limit.iter().all(allows)
+    }
+
     /// Whether an object of this kind may be read somewhere in `scope`.
     pub fn reads(&self, kind: Kind, scope: &Scope) -> bool {
         let allows = |held: &Held| {

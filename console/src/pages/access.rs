@@ -10,14 +10,17 @@ use time::OffsetDateTime;
 
 use super::{Asked, Drawn, drawn};
 use crate::form::{Done, Form, Line, Sent};
-use crate::parts::{Mood, empty, escaped, head, mood, saved, when};
+use crate::parts::{Mood, empty, escaped, head, mood, saved, select, when};
 
 /// Requests of one page: each may have three forms.
 const PAGE: usize = 25;
 
-/// Where a page begins.
+/// Which requests, and where a page begins.
 #[derive(Debug, Default, Deserialize)]
-struct After {
+struct Listed {
+    /// What came of them; all of them where nothing is said.
+    #[serde(default)]
+    state: String,
     /// The last of the page before: its time in microseconds, and its id.
     #[serde(default)]
     after: String,
@@ -50,20 +53,25 @@ pub(crate) fn place(verb: Verb, key: &Key, field: Option<&str>) -> String {
 
 pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
     let op = asked.op();
-    let After { after } = asked.query();
+    let Listed { state, after } = asked.query();
+    let only = AccessState::ALL.into_iter().find(|one| one.as_str() == state);
     let after = after.split_once('-').and_then(|(at, id)| Some((at.parse().ok()?, id.to_owned())));
     let is_behind = after.is_some();
-    let page = asked.app.access_request_list(&op, None, after, PAGE).await?;
+    let page = asked.app.access_request_list(&op, only, after, PAGE).await?;
     let now = op.now;
     drawn(move || {
         let (others, own): (Vec<_>, Vec<_>) = page.items.iter().partition(|one| !one.is_own);
         let (open, done): (Vec<_>, Vec<_>) =
             others.into_iter().partition(|one| one.state == AccessState::Open);
         // What is not on this page may be on another.
-        let is_part = is_behind || page.next.is_some();
+        let is_part = is_behind || page.next.is_some() || only.is_some();
         let nothing = |all| if is_part { "None is on this page." } else { all };
         let older = page.next.as_ref().map(|(at, id)| {
-            view! { <p><a href=format!("/access?after={at}-{id}")>"Older requests"</a></p> }
+            let to = match only {
+                Some(state) => format!("/access?after={at}-{id}&state={}", state.as_str()),
+                None => format!("/access?after={at}-{id}"),
+            };
+            view! { <p><a href=to>"Older requests"</a></p> }
         });
         let card = |id: &'static str, title: &'static str, none: &'static str, of: &[_]| {
             section(&asked, id, title, nothing(none), of, now)
@@ -71,6 +79,7 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
         view! {
             {head("Access".to_owned(), "What people ask to be allowed, and who allows it.".to_owned())}
             {saved(&asked)}
+            {states(only)}
             <div id="live">
                 {card("open", "For you to decide", "Nobody asks for what you could give.", &open)}
                 {card("own", "What you asked for", "You asked for nothing. Where you may not change something, \
@@ -102,6 +111,22 @@ fn section(
                 view! { <ul class="asks">{rows}</ul> }.into_any()
             }}
         </section>
+    }
+    .into_any()
+}
+
+/// The choice of those that one thing came of.
+fn states(only: Option<AccessState>) -> AnyView {
+    let words =
+        AccessState::ALL.map(|state| (state.as_str().to_owned(), state.as_str().to_owned()));
+    let words: Vec<_> =
+        std::iter::once((String::new(), "open and decided".to_owned())).chain(words).collect();
+    let chosen = only.map_or("", AccessState::as_str);
+    view! {
+        <form class="filter" method="get" action="/access">
+            {select("state", "What came of them", &words, chosen)}
+            <button>"Show"</button>
+        </form>
     }
     .into_any()
 }

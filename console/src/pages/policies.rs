@@ -4,6 +4,7 @@ use control::Refusal;
 use control::app::{Listing, Shown};
 use leptos::prelude::*;
 use model::policy::AccessPolicySpec;
+use model::role::Verb;
 use model::{Key, Kind};
 use serde::Deserialize;
 use serde_json::Value;
@@ -37,6 +38,7 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
         ..Listing::default()
     };
     let page = asked.app.resource_list(&asked.op(), &listing).await?;
+    let may_make = asked.visit.does(Verb::Create, Kind::AccessPolicy);
     drawn(move || {
         let lead = "Who may request what: at a Gateway, at a route, or between services.";
         let more = page.next.as_ref().map(|last| {
@@ -51,7 +53,9 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
             {head("Policies".to_owned(), lead.to_owned())}
             {saved(&asked)}
             {search("/policies", &wanted.search, "Name or namespace", ())}
-            <p><a class="button" href="/policies/-/new">"A new policy"</a></p>
+            {may_make.then(|| {
+                view! { <p><a class="button" href="/policies/-/new">"A new policy"</a></p> }
+            })}
             <div id="live">
                 <section class="card" id="policies" aria-labelledby="policies-title">
                     <h2 id="policies-title">"Access policies"</h2>

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{Asked, Drawn, drawn};
 use crate::edit::{make, wrong};
 use crate::form::{Done, Form, Line, Sent};
-use crate::parts::{count, empty, head, saved, table};
+use crate::parts::{count, empty, escaped, head, saved, search, table};
 
 /// Teams of one page.
 const PAGE: usize = 100;
@@ -18,40 +18,55 @@ const MOST: usize = 500;
 
 const HEADS: [&str; 4] = ["Team", "Members", "Groups", "Contact"];
 
-/// The first Teams behind `after` that may be read, and what to ask for what follows.
-async fn all(asked: &Asked, after: Option<Key>, limit: usize) -> Result<Page<Shown, Key>, Refusal> {
-    let listing = Listing { kind: Some(Kind::Team), limit, after, ..Listing::default() };
+/// The first Teams behind `after` that may be read, with this in their names, and what to ask for what
+/// follows.
+async fn all(
+    asked: &Asked,
+    text: Option<String>,
+    after: Option<Key>,
+    limit: usize,
+) -> Result<Page<Shown, Key>, Refusal> {
+    let listing = Listing { kind: Some(Kind::Team), text, limit, after, ..Listing::default() };
     asked.app.resource_list(&asked.op(), &listing).await
 }
 
 /// Names of Teams, for what is offered to choose from.
 pub(super) async fn names(asked: &Asked) -> Result<Vec<String>, Refusal> {
-    let page = all(asked, None, MOST).await?;
+    let page = all(asked, None, None, MOST).await?;
     Ok(page.items.into_iter().map(|team| team.key.name.to_string()).collect())
 }
 
 #[derive(Debug, Default, Deserialize)]
-struct After {
+struct Wanted {
+    #[serde(default)]
+    search: String,
     /// The last of the page before.
     #[serde(default)]
     after: String,
 }
 
 pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
-    let After { after } = asked.query();
+    let Wanted { search: wanted, after } = asked.query();
+    let text = Some(wanted.trim().to_owned()).filter(|text| !text.is_empty());
+    let is_filtered = text.is_some();
     let after = Name::parse(&after).ok();
     let after = after.map(|name| Key::new(Kind::Team, Kind::Team.default_namespace(), name));
-    let Page { items: teams, next, .. } = all(&asked, after, PAGE).await?;
+    let Page { items: teams, next, .. } = all(&asked, text, after, PAGE).await?;
     drawn(move || {
         let more = next.as_ref().map(|last| {
-            view! { <p><a href=format!("/teams?after={}", last.name)>"More teams"</a></p> }
+            let to = format!("/teams?search={}&after={}", escaped(&wanted), last.name);
+            view! { <p><a href=to>"More teams"</a></p> }
         });
         let rows = teams.iter().map(row).collect_view();
-        let nothing = "There is no team that you may see.";
+        let nothing = match is_filtered {
+            true => "No team that you may see has such a name.",
+            false => "There is no team that you may see.",
+        };
         let new = asked.visit.is_admin.then(|| new_form(&asked));
         view! {
             {head("Teams".to_owned(), "Who belongs together, and so owns and may do the same.".to_owned())}
             {saved(&asked)}
+            {search("/teams", &wanted, "Name", ())}
             <p class="tabs">
                 <a href="/workspaces">"Workspaces"</a>
                 {asked.visit.is_admin.then(|| view! { <a href="/users">"Users who sign in here"</a> })}
@@ -60,7 +75,8 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
                 <section class="card" id="teams" aria-labelledby="teams-title">
                     <h2 id="teams-title">"Teams"</h2>
                     {if teams.is_empty() {
-                        empty(nothing, ()).into_any()
+                        let all = view! { <p><a href="/teams">"Show all"</a></p> };
+                        empty(nothing, is_filtered.then_some(all)).into_any()
                     } else {
                         table("teams-title".to_owned(), &HEADS, rows).into_any()
                     }}

@@ -246,17 +246,14 @@ async fn fields(
     body: Body,
     most: usize,
 ) -> Result<Fields, Box<Response>> {
-    let sent = match to_bytes(body, most).await {
-        Ok(sent) => sent,
-        Err(_) => {
-            let kib = most >> 10;
-            let words = format!(
-                "What was sent is more than the {kib} KiB that a form may have, or it broke off on its \
+    let Ok(sent) = to_bytes(body, most).await else {
+        let kib = most >> 10;
+        let words = format!(
+            "What was sent is more than the {kib} KiB that a form may have, or it broke off on its \
                  way. Nothing was saved; an object has at most 512 KiB."
-            );
-            let answer = refuse_as(console, visit, StatusCode::PAYLOAD_TOO_LARGE, words).await;
-            return Err(Box::new(answer));
-        }
+        );
+        let answer = refuse_as(console, visit, StatusCode::PAYLOAD_TOO_LARGE, words).await;
+        return Err(Box::new(answer));
     };
     // No database keeps it.
     let has_nul = sent.contains(&0) || sent.windows(3).any(|three| three == b"%00");

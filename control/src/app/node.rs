@@ -3,14 +3,18 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use model::access::Rights;
-use model::{Kind, Scope};
+use model::access::{Asked, Rights};
+use model::role::Verb;
+use model::workload::Workload;
+use model::{Key, Kind, Name, Scope};
 use store::node::Node;
 use time::OffsetDateTime;
 
 use super::fleet::{Live, behind, live, rejection, silent};
 use super::{App, Op, rights};
 use crate::World;
+use crate::ca::NodeKind;
+use crate::draft::api_of;
 use crate::fleet::{NodeNow, NodeState};
 use crate::moment::micros;
 use crate::refusal::Refusal;
@@ -92,10 +96,10 @@ impl App {
         reader: &mut Reader,
         now: OffsetDateTime,
     ) -> Result<Vec<(Arc<Node>, NodeNow)>, Refusal> {
-        let mut nodes = Vec::new();
+        let (world, mut nodes) = (self.world().await?, Vec::new());
         for node in self.nodes().await?.iter() {
             let now = self.now(node, micros(now)).await?;
-            if reader.sees(&now) {
+            if reader.sees(&world, node, &now) {
                 nodes.push((Arc::clone(node), now));
             }
         }
@@ -128,7 +132,7 @@ impl App {
         let world = self.world().await?;
         let now = self.now(&node, micros(op.now)).await?;
         let mut reader = Reader::new(rights(op, &world));
-        if !reader.sees(&now) {
+        if !reader.sees(&world, &node, &now) {
             return Err(none());
         }
         let live = seen(live(&world, &node, now), &mut reader);
@@ -173,10 +177,25 @@ impl Reader {
         reads
     }
 
-    /// Whether a node runs something of which something may be read; whoever may read something of
-    /// the platform sees all.
-    fn sees(&mut self, now: &NodeNow) -> bool {
-        self.reads(&Scope::Platform) || now.running.keys().any(|scope| self.reads(scope))
+    /// Whether a node runs something of which something may be read. A proxy beside an application
+    /// has its Workload's name, and is for whoever may read that. Whoever may read something of the
+    /// platform sees all.
+    pub(super) fn sees(&mut self, world: &World, node: &Node, now: &NodeNow) -> bool {
+        let name = Name::parse(&node.name).ok().filter(|_| node.kind == NodeKind::Mesh.as_str());
+        let is_open = |reader: &Self| match name.and_then(|name| Workload::of_node(&name)) {
+            Some(workload) => reader.reads_object(world, &workload),
+            None => true,
+        };
+        self.reads(&Scope::Platform)
+            || is_open(self) && now.running.keys().any(|scope| self.reads(scope))
+    }
+
+    /// Whether an object may be read; one that is not there, as if it belonged to no Api.
+    fn reads_object(&self, world: &World, key: &Key) -> bool {
+        let (scope, api) =
+            (world.directory.scope(&key.namespace), world.known(key).and_then(api_of));
+        let (verb, scope, api) = (Verb::Read, &scope, api.as_ref());
+        self.rights.permit(&Asked { verb, key, scope, api, changed: &[] }).is_ok()
     }
 }
 

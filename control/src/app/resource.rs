@@ -23,7 +23,7 @@ pub struct Listing {
     pub scope: Option<Scope>,
     /// With this label.
     pub label: Option<(String, String)>,
-    /// With this in its name or its namespace's.
+    /// With this in its name or its namespace's, whatever the case of its letters.
     pub text: Option<String>,
     /// Those behind this one, by kind, namespace and name.
     pub after: Option<Key>,
@@ -81,9 +81,10 @@ impl App {
         listing: &Listing,
     ) -> Result<Page<Shown, Key>, Refusal> {
         let sight = Sight::new(op, self.world().await?);
+        // Names have no upper case.
+        let text = listing.text.as_ref().map(|text| text.to_lowercase());
         let fits = |key: &Key, object: &Object| {
-            let scope = listing.scope.as_ref();
-            let text = listing.text.as_deref();
+            let (scope, text) = (listing.scope.as_ref(), text.as_deref());
             let labels = &object.resource.meta().labels;
             listing.kind.is_none_or(|kind| key.kind == kind)
                 && listing.namespace.as_ref().is_none_or(|namespace| key.namespace == *namespace)

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use super::fleet::{Rejected, rejection};
-use super::node::reads_any;
+use super::node::Reader;
 use super::past::time;
 use super::{App, Op, rights};
 use crate::fleet::{NodeNow, NodeState};
@@ -123,10 +123,12 @@ impl App {
         all: &[Arc<Node>],
     ) -> Result<(bool, Vec<Rolled>), Refusal> {
         let world = self.world().await?;
-        let rights = rights(op, &world);
+        let mut reader = Reader::new(rights(op, &world));
         let (mut complete, mut nodes) = (true, Vec::new());
         for node in all {
-            let NodeNow { state, running, rejected, .. } = self.now(node, now).await?;
+            let seen = self.now(node, now).await?;
+            let is_seen = reader.sees(&world, node, &seen);
+            let NodeNow { state, running, rejected, .. } = seen;
             let applied = scopes.iter().map(|scope| match running.get(scope) {
                 Some((at, when)) if *at >= revision => Some(*when),
                 Some(_) | None => None,
@@ -136,13 +138,11 @@ impl App {
             let applied = applied.flatten();
             let is_awaited = state != NodeState::Away || now.saturating_sub(node.last_seen) < GONE;
             complete &= applied.is_some() || !is_awaited;
-            let is_seen = reads_any(&rights, &Scope::Platform)
-                || running.keys().any(|scope| reads_any(&rights, scope));
             if !is_seen {
                 continue;
             }
             let rejected = rejected.iter().filter_map(|one| rejection(&world, one));
-            let rejected = rejected.filter(|one| reads_any(&rights, &one.scope)).collect();
+            let rejected = rejected.filter(|one| reader.reads(&one.scope)).collect();
             let Node { id, name, cluster, kind, .. } = Node::clone(node);
             let applied = applied.map(time);
             nodes.push(Rolled { id, name, cluster, kind, state, applied, rejected });

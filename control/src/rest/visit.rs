@@ -7,7 +7,9 @@ use std::sync::Arc;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
+use model::Kind;
 use model::access::Rights;
+use model::role::Verb;
 use serde::Deserialize;
 use time::OffsetDateTime;
 
@@ -31,6 +33,7 @@ pub struct Visit {
     pub is_admin: bool,
     /// Whether they may do anything at all.
     pub has_rights: bool,
+    rights: Arc<Rights>,
     /// When.
     pub now: OffsetDateTime,
     /// The request, as the log names it.
@@ -88,6 +91,11 @@ impl Visit {
         Ok(caller.op(&self.request_id, self.now, ask::said(message)?))
     }
 
+    /// Whether they may do this with some object of a kind somewhere.
+    pub fn does(&self, verb: Verb, kind: Kind) -> bool {
+        self.rights.does(verb, kind)
+    }
+
     /// Where the visitor is.
     pub fn address(&self) -> IpAddr {
         self.address
@@ -136,7 +144,19 @@ impl Rest {
         let origin = guard::own_origin(&self.settings, parts).unwrap_or_default();
         let away = guard::cookie(guard::login_cookie_name(&self.settings), &parts.headers);
         let away = Kept(away.unwrap_or_default().to_owned());
-        Ok(Visit { caller, is_admin, has_rights, now, request_id, address, agent, origin, away })
+        let rights = Arc::new(rights);
+        Ok(Visit {
+            caller,
+            is_admin,
+            has_rights,
+            rights,
+            now,
+            request_id,
+            address,
+            agent,
+            origin,
+            away,
+        })
     }
 
     async fn rights(&self, caller: Option<&Caller>) -> Result<Rights, Problem> {

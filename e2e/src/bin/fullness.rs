@@ -168,7 +168,7 @@ impl Scene {
 }
 
 /// Pages of the console that are lists, for everybody.
-const PAGES: [&str; 27] = [
+const PAGES: [&str; 38] = [
     "/",
     "/apis",
     ">/apis",
@@ -180,31 +180,45 @@ const PAGES: [&str; 27] = [
     ">/apis?order=requests",
     "/apis?order=errors",
     "/apis?order=changed",
+    "/policies",
+    ">/policies",
+    "/policies?search=p7",
     "/teams",
     ">/teams",
+    "/teams?search=7",
     "/workspaces",
     ">/workspaces",
+    "/workspaces?search=7",
     "/access",
     ">/access",
+    "/access?state=open",
     "/fleet",
     ">/fleet",
+    "/fleet?search=7",
+    "/fleet?show=unwell",
     "/requests",
     ">/requests",
     "/requests?show=all",
     "/changes",
     ">/changes",
+    "/changes?search=w0",
+    "/find?search=7",
+    "/objects/HTTPRoute/w0/r0",
     "/settings",
     "/apis/w0/a0",
     "/workspaces/w0",
 ];
 
 /// What only admins may ask for.
-const FOR_ADMINS: [&str; 9] = [
+const FOR_ADMINS: [&str; 12] = [
     "/teams/t0",
     "/users",
     ">/users",
+    "/users?search=7",
     "/audit",
     ">/audit",
+    "/audit?search=7",
+    "/audit?show=undone",
     "/api/v1/users",
     "/api/v1/audit",
     "/api/v1/join-tokens",
@@ -212,7 +226,7 @@ const FOR_ADMINS: [&str; 9] = [
 ];
 
 /// Lists of REST, for everybody.
-const REST: [&str; 22] = [
+const REST: [&str; 25] = [
     "/apis",
     "/apis?search=number+7",
     "/apis?own=true",
@@ -229,26 +243,36 @@ const REST: [&str; 22] = [
     "/teams/t0/roles",
     "/access-requests",
     "/nodes",
+    "/nodes?limit=500",
     "/requests",
     "/traffic",
+    "/traffic?step=2s",
     "/traffic?api=a0&by=route",
     "/changes",
+    "/changes?scope=workspace/w0",
     "/sessions",
     "/tokens",
 ];
 
 /// The main pages, which are painted.
-const PAINTED: [&str; 12] = [
+const PAINTED: [&str; 19] = [
     "/",
     "/apis",
     "/apis/w0/a0",
+    "/policies",
+    "/policies/-/new",
     "/teams",
+    "/teams/t0",
     "/workspaces",
+    "/workspaces/w0",
+    "/find?search=7",
+    "/objects/HTTPRoute/w0/r0",
     "/users",
     "/access",
     "/fleet",
     "/requests",
     "/changes",
+    "/changes/1",
     "/audit",
     "/settings",
 ];

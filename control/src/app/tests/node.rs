@@ -1,5 +1,7 @@
 //! Lists of nodes and of workspaces come in pages, and nodes with counts of all of them.
 
+use std::time::Duration;
+
 use store::node::{Heard, Node};
 
 use super::*;
@@ -9,11 +11,15 @@ use crate::app::{NodeListing, WorkspaceListing};
 impl Bed {
     /// A node that was heard of just now, and ran this of a scope.
     async fn node(&self, cluster: &str, name: &str, scope: &Scope, revision: i64) {
+        self.node_of("gateway", cluster, name, scope, revision).await;
+    }
+
+    async fn node_of(&self, kind: &str, cluster: &str, name: &str, scope: &Scope, revision: i64) {
         let now = NOW * 1_000_000;
         let node = Node {
             id: format!("{cluster}-{name}"),
             cluster: cluster.to_owned(),
-            kind: "gateway".to_owned(),
+            kind: kind.to_owned(),
             name: name.to_owned(),
             version: String::new(),
             first_seen: now,
@@ -59,6 +65,45 @@ async fn nodes_come_in_pages_with_counts_of_all_that_may_be_seen() {
     let (own, next, clusters) = names("sara", &two).await;
     assert_eq!((own.as_str(), next), ("east/b west/a", None));
     assert_eq!(clusters["east"].nodes, 1, "what runs nothing of the shop's is not counted");
+}
+
+#[tokio::test]
+async fn a_proxy_is_for_whoever_may_read_the_workload_that_it_is_named_by() {
+    let bed = Bed::shop().await;
+    let shop = Scope::Workspace(name("shop"));
+    let workload = "apiVersion: heddle.dev/v1alpha1\nkind: Workload\n\
+        metadata: { name: front-1, namespace: shop, labels: { heddle.dev/api: orders } }\n\
+        spec: { cluster: east, address: 192.0.2.1, ports: [{ port: 80 }] }\n---\n\
+        apiVersion: heddle.dev/v1alpha1\nkind: Team\nmetadata: { name: orders }\n\
+        spec: { members: [olga] }\n";
+    let other = api("sellers").replace("name: orders", "name: other");
+    let team = "---\napiVersion: heddle.dev/v1alpha1\nkind: Team\nmetadata: { name: others }\n\
+                spec: { members: [otto] }\n";
+    let other = other.replace("owner: sellers", "owner: others");
+    bed.put("root", &(workload.to_owned() + &api("orders") + team + &other)).await.unwrap();
+    // Every node runs every workspace.
+    let last = bed.revision().await;
+    for (kind, node) in [("gateway", "edge"), ("mesh", "shop.front-1"), ("mesh", "bank.vault-1")] {
+        bed.node_of(kind, "east", node, &shop, last).await;
+    }
+    for (user, wanted) in [
+        ("root", "edge bank.vault-1 shop.front-1"),
+        ("sara", "edge shop.front-1"),
+        ("olga", "edge shop.front-1"),
+        ("otto", "edge"),
+        ("eve", ""),
+    ] {
+        let all = NodeListing { limit: 9, ..NodeListing::default() };
+        let page = bed.app.node_list(&op(user), &all).await.unwrap();
+        let names: Vec<_> = page.items.iter().map(|(node, _)| node.name.as_str()).collect();
+        assert_eq!(names.join(" "), wanted, "{user}");
+        let vault = bed.app.node_show(&op(user), "east-bank.vault-1").await;
+        assert_eq!(vault.is_ok(), user == "root", "{user}");
+        if let Ok(told) = bed.app.change_receipt(&op(user), last, Duration::ZERO).await {
+            let names: Vec<_> = told.nodes.iter().map(|node| node.name.as_str()).collect();
+            assert_eq!(names.join(" "), wanted, "{user}");
+        }
+    }
 }
 
 #[tokio::test]
