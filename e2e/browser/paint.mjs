@@ -23,7 +23,8 @@ async function paint(browser, path) {
     await protocol.send("Network.setCacheDisabled", { cacheDisabled: true });
     await protocol.send("Emulation.setCPUThrottlingRate", { rate: SLOWDOWN });
     const answer = await page.goto(url + path, { waitUntil: "load" });
-    if (!answer.ok() || new URL(page.url()).pathname !== path) {
+    const { pathname, search } = new URL(page.url());
+    if (!answer.ok() || pathname + search !== path) {
       throw new Error(`${path} is not there: ${answer.status()}, at ${page.url()}`);
     }
     const first = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null";
