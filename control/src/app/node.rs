@@ -19,6 +19,9 @@ use crate::fleet::{NodeNow, NodeState};
 use crate::moment::micros;
 use crate::refusal::Refusal;
 
+/// Nodes of one page at most: each tells the revision of every scope.
+const NODES: usize = 200;
+
 /// Which nodes a list shows: all that is given must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NodeListing {
@@ -28,7 +31,7 @@ pub struct NodeListing {
     pub unwell: bool,
     /// Those behind this place: a cluster, a kind and a name.
     pub after: Option<NodePlace>,
-    /// At most so many.
+    /// At most so many, and no more than 200.
     pub limit: usize,
 }
 
@@ -71,15 +74,16 @@ impl App {
         let world = self.world().await?;
         let mut reader = Reader::new(rights(op, &world));
         let (mut page, mut items) = (NodePage::default(), Vec::new());
+        let limit = listing.limit.min(NODES);
         for (node, now) in self.nodes_seen(&mut reader, op.now).await? {
             let health = Health::of(&world, &mut reader, &node, &now);
             page.clusters.entry(node.cluster.clone()).or_default().add(&health);
-            if listing.shows(&node, &health) && items.len() <= listing.limit {
+            if listing.shows(&node, &health) && items.len() <= limit {
                 items.push((Arc::clone(&node), now));
             }
         }
-        if items.len() > listing.limit {
-            items.truncate(listing.limit);
+        if items.len() > limit {
+            items.truncate(limit);
             page.next = items.last().map(|(node, _)| place(node));
         }
         let shown = items.into_iter().map(|(node, now)| {

@@ -94,7 +94,7 @@ pub struct PastObject {
 
 impl App {
     /// The changes before the revision `before`, newest first, of which who asks may see something;
-    /// those that moved `scope`, if given. At most 1000 revisions are looked at: a page may hold
+    /// what was done in `scope` alone, if given. At most 1000 revisions are looked at: a page may hold
     /// fewer than `limit`, or none, and still have a next one.
     ///
     /// # Errors
@@ -131,7 +131,7 @@ impl App {
             };
             next = Some(last.revision);
             looked += page.len();
-            items.extend(self.seen(&sight, &mut reader, page).await?);
+            items.extend(self.seen(&sight, &mut reader, page, scope).await?);
         }
         if items.len() > limit {
             items.truncate(limit);
@@ -157,7 +157,7 @@ impl App {
         let found = found.into_iter().find(|one| one.revision == revision);
         let Some(found) = found else { return Err(none) };
         let mut reader = Reader::new(sight.rights.clone());
-        let seen = self.seen(&sight, &mut reader, vec![found]).await?.pop();
+        let seen = self.seen(&sight, &mut reader, vec![found], None).await?.pop();
         let Some(change) = seen else { return Err(none) };
         let mut objects = Vec::new();
         for version in self.store.changes_since(revision - 1, revision).await? {
@@ -170,12 +170,14 @@ impl App {
         Ok((change, objects))
     }
 
-    /// What may be seen of changes, of each of which something may be.
+    /// What may be seen of changes, of each of which something may be: all, or what was done in one
+    /// scope.
     async fn seen(
         &self,
         sight: &Sight,
         reader: &mut Reader,
         changes: Vec<Revision>,
+        only: Option<&Scope>,
     ) -> Result<Vec<PastChange>, Refusal> {
         // What lies in a scope in which nothing may be read is not even looked at. Claims of all
         // workspaces are kept by the platform.
@@ -183,7 +185,8 @@ impl App {
         let mut is_all = true;
         let moved = changes.iter().flat_map(|change| &change.scopes);
         for (scope, _) in moved {
-            match *scope == Scope::Platform || reader.reads(scope) {
+            let is_wanted = only.is_none_or(|only| only == scope);
+            match is_wanted && (*scope == Scope::Platform || reader.reads(scope)) {
                 true => drop(within.insert(scope.clone())),
                 false => is_all = false,
             }

@@ -28,6 +28,8 @@ use crate::traffic::{COARSE, Cell, FINE, Grain, Label};
 
 /// Rows of one answer at most.
 const ROWS: usize = 1_000;
+/// Steps of one answer at most, over all its rows.
+const STEPS: i64 = 3_000;
 
 /// What is asked for.
 #[derive(Debug, Clone, Default)]
@@ -144,6 +146,10 @@ impl App {
         let (from, (rows, more)) = self
             .aside(move || {
                 let (grain, window) = (wanted.grain(), micros_of(wanted.window));
+                let room = match wanted.step {
+                    Some(step) => rows_of((window / micros_of(step).max(1)).max(1)),
+                    None => ROWS,
+                };
                 let mut eyes = Eyes::new(sight);
                 let of = |label: &Label| eyes.row(label, &wanted);
                 let rows: Vec<_> = match wanted.step {
@@ -157,7 +163,7 @@ impl App {
                         sums.map(|(row, sum)| Sum { row, sum, steps: Vec::new() }).collect()
                     }
                 };
-                (grain.begins(grain.first(window, now)), most(rows))
+                (grain.begins(grain.first(window, now)), most(rows, room))
             })
             .await?;
         Ok(Rows { from, to: now, rows, more, unheard })
@@ -423,16 +429,21 @@ fn summed(row: Row, cells: &BTreeMap<i64, Cell>, (grain, count): (Grain, i64)) -
     Sum { row, sum, steps: steps.into_iter().collect() }
 }
 
-/// Those with the most requests, and how many there are besides.
-fn most(mut rows: Vec<Sum>) -> (Vec<Sum>, usize) {
+/// How many rows of so many steps each have room in one answer.
+fn rows_of(steps: i64) -> usize {
+    usize::try_from((STEPS / steps).max(1)).unwrap_or(ROWS).min(ROWS)
+}
+
+/// Those with the most requests, at most so many, and how many there are besides.
+fn most(mut rows: Vec<Sum>, room: usize) -> (Vec<Sum>, usize) {
     let order = |one: &Sum, other: &Sum| {
         let most = other.sum.requests().cmp(&one.sum.requests());
         most.then_with(|| one.row.cmp(&other.row))
     };
-    let more = rows.len().saturating_sub(ROWS);
+    let more = rows.len().saturating_sub(room);
     if more > 0 {
-        rows.select_nth_unstable_by(ROWS, order);
-        rows.truncate(ROWS);
+        rows.select_nth_unstable_by(room, order);
+        rows.truncate(room);
     }
     rows.sort_unstable_by(order);
     (rows, more)

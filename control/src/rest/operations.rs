@@ -425,7 +425,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
     Operation::new(Get, "/changes", "change_list", "Changes, newest first", |ask| {
         Box::pin(change::list(ask))
     })
-    .query(&[word("scope", "That moved this scope."), CURSOR, LIMIT])
+    .query(&[word("scope", "What was done in this scope alone."), CURSOR, LIMIT])
     .gives(&[(200, "A page of what you may see.", Some(page::<change::Change>))]),
     Operation::new(Get, "/changes/{revision}", "change_show", "A change", |ask| {
         Box::pin(change::show(ask))
@@ -581,7 +581,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         CURSOR,
         LIMIT,
     ])
-    .gives(&[(200, "By cluster, kind and name.", Some(page::<node::NodeShape>))]),
+    .gives(&[(200, "By cluster, kind and name, at most 200.", Some(page::<node::NodeShape>))]),
     Operation::new(Get, "/nodes/{id}", "node_show", "A node", |ask| Box::pin(node::show(ask)))
         .gives(&[(200, "The node.", Some(form::<node::NodeShape>))]),
     Operation::new(Delete, "/nodes/{id}", "node_forget", "Forget a node", |ask| {
