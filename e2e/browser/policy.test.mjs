@@ -142,7 +142,6 @@ test("who may only read sees the YAML, and is refused; a stranger finds nothing"
   const gone = await forge(other, `${CATALOG}/delete`, { generation: "1" });
   assert.ok([403, 409].includes(gone.status), gone.status);
   const { page: stranger } = await signIn("eve", "/policies");
-  assert.equal(await stranger.getByRole("link", { name: "A new policy" }).count(), 0);
   await stranger.getByText("There is no policy that you may see.").waitFor();
   assert.equal((await stranger.goto(shop.url + CATALOG)).status(), 404);
   const forged = await forge(stranger, `${CATALOG}/form`, { generation: "1", act: "check" });
