@@ -57,8 +57,9 @@ impl<'a> Stakes<'a> {
         Some(Stakes { kind, namespace, parents: resource.parent_refs(), all })
     }
 
-    /// The first ground on which this route would take requests that the other one answers, and which
-    /// neither it took as it was `before`, nor do `own`: others that stand already.
+    /// The first ground on which this route would take requests that the other one answers, or lies in
+    /// wait for those that it leaves; and which neither it had as it was `before`, nor do `own`: others
+    /// that stand already.
     pub(crate) fn taken_from(
         &self,
         other: &Self,
@@ -80,9 +81,11 @@ impl<'a> Stakes<'a> {
             let takes = |stake: &Stake<'_>| match self.kind == other.kind {
                 true => other.all.iter().any(|theirs| {
                     let was = before.iter().any(|old| old.is_same(stake));
-                    let is_own = |old: &&Stake<'_>| old.holds(stake) && old.is_before(theirs);
+                    let takes = stake.may_be_before(theirs);
+                    let is_own =
+                        |old: &&Stake<'_>| old.holds(stake) && (!takes || old.is_before(theirs));
                     let is_old = was || before.iter().chain(&own).any(is_own);
-                    stake.may_be_before(theirs) && !is_old
+                    stake.overlaps(theirs) && !is_old
                 }),
                 false => {
                     let was = before.iter().any(|old| old.ground.host == stake.ground.host);
@@ -106,6 +109,20 @@ impl Stake<'_> {
         }
     }
 
+    /// Whether some request may fall on both.
+    fn overlaps(&self, other: &Self) -> bool {
+        use PathMatchType::{Exact, PathPrefix, RegularExpression};
+        let (own, theirs) = (&self.ground, &other.ground);
+        self.meets(other)
+            && match (self.sort, other.sort) {
+                (RegularExpression, _) | (_, RegularExpression) => true,
+                (Exact, Exact) => own.path == theirs.path,
+                (Exact, PathPrefix) => own.is_below(theirs),
+                (PathPrefix, Exact) => theirs.is_below(own),
+                (PathPrefix, PathPrefix) => own.is_below(theirs) || theirs.is_below(own),
+            }
+    }
+
     /// Which of two hosts that meet goes first; none where they do not meet.
     fn host_order(&self, other: &Self) -> Option<Ordering> {
         Some(match (self.ground.host, other.ground.host) {
@@ -126,7 +143,7 @@ impl Stake<'_> {
         match self.host_order(other) {
             None | Some(Ordering::Greater) => false,
             // The more specific host goes first, whatever the paths are.
-            Some(Ordering::Less) => self.ground.overlaps(&other.ground),
+            Some(Ordering::Less) => self.overlaps(other),
             Some(Ordering::Equal) => match (self.sort, other.sort) {
                 (PathPrefix, Exact | RegularExpression) | (RegularExpression, Exact) => false,
                 (Exact, RegularExpression)

@@ -115,13 +115,14 @@ async fn a_route_takes_no_requests_of_another_api() {
     // Whoever may see the route is told of it, and what to ask for.
     let told = bed.told("vic", &take("[www.example.com]", "/alpha")).await;
     assert!(told.starts_with("HTTPRoute shop/alpha: no grant of yours allows Use: "), "{told}");
-    // A broader path or host takes nothing; nor does what is below one's own.
-    for (hosts, path) in [
-        ("[www.example.com]", "/"),
-        ("['*.example.com']", "/alpha"),
-        ("[www.example.com]", "/beta/deep"),
-        ("[other.example.com]", "/alpha"),
-    ] {
+    // Nor does one lie around it, where it could not grow and what it leaves would fall.
+    for (hosts, path) in [("[www.example.com]", "/"), ("['*.example.com']", "/alpha"), ("[]", "/")]
+    {
+        let told = bed.told("bo", &take(hosts, path)).await;
+        assert!(told.ends_with(whose), "{told}");
+    }
+    // What is below one's own is one's own, and so is what nobody has.
+    for (hosts, path) in [("[www.example.com]", "/beta/deep"), ("[other.example.com]", "/alpha")] {
         bed.put("bo", &take(hosts, path)).await.unwrap();
     }
     // What a broader one of another Api answers is taken once, by who may; then it is one's own.

@@ -138,7 +138,7 @@ proptest! {
 }
 
 #[test]
-fn what_takes_nothing_is_told_as_such() {
+fn what_is_new_ground_beside_another_is_told_and_nothing_else() {
     let route = |host: &'static str, sort, path| Written {
         hosts: Some(host).filter(|host| !host.is_empty()).into_iter().collect(),
         section: None,
@@ -147,15 +147,39 @@ fn what_takes_nothing_is_told_as_such() {
     };
     let [prefix, exact, regex] = ["PathPrefix", "Exact", "RegularExpression"];
     for (other, new, own, wanted) in [
-        // A broader path, a broader host, another host.
-        (route("a.example", prefix, "/x"), route("a.example", prefix, "/"), None, None),
-        (route("a.example", prefix, "/x"), route("", exact, "/x"), None, None),
+        // Another host, another path.
         (route("a.example", prefix, "/x"), route("b.a.example", exact, "/x"), None, None),
         (route("a.example", prefix, "/x"), route("a.example", exact, "/z"), None, None),
-        // An exact path goes before any other.
-        (route("a.example", exact, "/x"), route("a.example", prefix, "/x"), None, None),
-        (route("a.example", exact, "/x"), route("a.example", regex, "/x"), None, None),
         (route("a.example", exact, "/x"), route("a.example", exact, "/x/y"), None, None),
+        (route("*.a.example", exact, "/x"), route("b.a.example", exact, "/x/y"), None, None),
+        // Around it: what it leaves, or never had, would fall there; and who is there first could keep it
+        // from growing.
+        (
+            route("a.example", prefix, "/x"),
+            route("a.example", prefix, "/"),
+            None,
+            Some("a.example/"),
+        ),
+        (route("a.example", prefix, "/x"), route("", exact, "/x"), None, Some("every host, /x")),
+        (
+            route("a.example", exact, "/x"),
+            route("a.example", prefix, "/x"),
+            None,
+            Some("a.example/x"),
+        ),
+        (
+            route("a.example", exact, "/x"),
+            route("a.example", regex, "/x"),
+            None,
+            Some("a.example/"),
+        ),
+        // But where one is around it already.
+        (
+            route("a.example", prefix, "/x"),
+            route("a.example", prefix, "/"),
+            Some(route("a.example", prefix, "/")),
+            None,
+        ),
         // The same, and below.
         (
             route("a.example", exact, "/x"),
