@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -13,6 +14,7 @@ use axum::routing::get;
 use control::Refusal;
 use control::authn::Caller;
 use control::rest::{Visit, status};
+use http_body_util::BodyExt as _;
 
 use tokio::sync::Semaphore;
 
@@ -25,13 +27,24 @@ use crate::pages::{
     Asked, Drawn, access, api, change, fleet, kept, policy, settings, team, teams, users, workspace,
 };
 
-/// Bytes of a form of somebody whom nobody knows yet.
-const OF_ANYBODY: usize = 16 << 10;
-/// Bytes of one of who is signed in, or was: the largest object has room, however it is written.
-const OF_A_READER: usize = 2 << 20;
+/// How much a form may be.
+#[derive(Debug, Clone, Copy)]
+struct Most {
+    bytes: usize,
+    fields: usize,
+}
 
-/// Forms of who is not signed in any more that are read at once.
+/// One of somebody whom nobody knows yet.
+const OF_ANYBODY: Most = Most { bytes: 16 << 10, fields: 100 };
+/// One of who is signed in: the largest object has room, however it is written.
+const OF_A_READER: Most = Most { bytes: 2 << 20, fields: 10_000 };
+/// One of who is not signed in any more, or never was, as far as anybody can tell.
+const OF_A_STRAY: Most = Most { bytes: 512 << 10, fields: 4_000 };
+
+/// Forms of strays that are held at once, from their first byte to the last of what shows them again.
 static STRAYS: Semaphore = Semaphore::const_new(8);
+/// How long one of them may take to come.
+const SOON: Duration = Duration::from_secs(5);
 
 /// A form of who is signed in.
 #[derive(Debug)]
@@ -188,15 +201,20 @@ async fn read(
     // Whatever it says is ours: the door lets no other through.
     let is_ours = parts.headers.contains_key(header::ORIGIN);
     let Some(caller) = visit.caller.clone() else {
-        let Some(_place) = STRAYS.try_acquire().ok().filter(|_| is_ours) else {
-            return Err(Box::new(entry::sign_in_to(here)));
-        };
-        let typed = fields(console, &visit, body, OF_A_READER).await?;
+        let turned = || Box::new(entry::sign_in_to(here));
+        let place = STRAYS.try_acquire().ok().filter(|_| is_ours).ok_or_else(turned)?;
+        let read = fields(console, &visit, body, OF_A_STRAY);
+        let typed = tokio::time::timeout(SOON, read).await.map_err(|_| turned())??;
         let title = Title { text: "Signed out".to_owned(), place: Place::Aside, reader: None };
         let (action, here) = (action.to_owned(), here.to_owned());
         let body = move || kept::signed_out(&action, &here, &typed);
         let (options, status) = (console.options.clone(), StatusCode::UNAUTHORIZED);
-        return Err(Box::new(draw(options, status, title, Context::default(), body).await));
+        let answer = draw(options, status, title, Context::default(), body).await;
+        let held = move |frame| {
+            let _until_it_is_sent = &place;
+            frame
+        };
+        return Err(Box::new(answer.map(|body| Body::new(body.map_frame(held)))));
     };
     let fields = fields(console, &visit, body, OF_A_READER).await?;
     match (visit.made(fields.get("csrf")), is_ours) {
@@ -239,15 +257,15 @@ fn stranger() -> Refusal {
     Refusal::Forbidden("this form was made for another session; load the page again".to_owned())
 }
 
-/// What a form says, of so many bytes at most.
+/// What a form says, of at most so much.
 async fn fields(
     console: &Console,
     visit: &Visit,
     body: Body,
-    most: usize,
+    most: Most,
 ) -> Result<Fields, Box<Response>> {
-    let Ok(sent) = to_bytes(body, most).await else {
-        let kib = most >> 10;
+    let Ok(sent) = to_bytes(body, most.bytes).await else {
+        let kib = most.bytes >> 10;
         let words = format!(
             "What was sent is more than the {kib} KiB that a form may have, or it broke off on its \
                  way. Nothing was saved; an object has at most 512 KiB."
@@ -257,9 +275,11 @@ async fn fields(
     };
     // No database keeps it.
     let has_nul = sent.contains(&0) || sent.windows(3).any(|three| three == b"%00");
-    match serde_urlencoded::from_bytes(&sent) {
-        Ok(sent) if !has_nul => Ok(Fields::new(sent)),
-        Ok(_) | Err(_) => {
+    let has_room = sent.iter().filter(|byte| **byte == b'&').count() < most.fields;
+    let read = (has_room && !has_nul).then(|| serde_urlencoded::from_bytes(&sent).ok()).flatten();
+    match read {
+        Some(sent) => Ok(Fields::new(sent)),
+        None => {
             let words = "This is no form that a page of the console has.".to_owned();
             Err(Box::new(refuse_as(console, visit, StatusCode::BAD_REQUEST, words).await))
         }

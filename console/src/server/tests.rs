@@ -390,6 +390,14 @@ async fn what_was_typed_comes_back_when_the_session_is_over_or_another_one() {
     // Whoever cannot say that a page of ours sends it is shown nothing of it.
     let turned = bed.send("/teams/-/new", "", &typed).await;
     assert_eq!(turned.status, StatusCode::SEE_OTHER);
+    // Nor is much kept for who may be anybody.
+    let many = "a&".repeat(5_000);
+    let refused = bed.send_from_page("/teams/-/new", "", &many).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    let refused = bed.send_from_page("/teams/-/new", "", &"a".repeat(600 << 10)).await;
+    assert_eq!(refused.status, StatusCode::PAYLOAD_TOO_LARGE);
+    let refused = bed.send_from_page("/teams/-/new", &cookie, &"a&".repeat(20_000)).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
     // Signed in anew: the page comes with what was typed, and can be sent.
     let anew = bed.sign_in().await;
     let back = bed.send_from_page("/teams/-/new", &anew, &typed).await;
