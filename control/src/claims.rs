@@ -13,7 +13,7 @@ mod index;
 mod stake;
 
 pub(crate) use index::Grounds;
-pub(crate) use stake::Stakes;
+pub(crate) use stake::{Budget, Spent, Stakes};
 
 /// Something that was written on what others hold.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -142,8 +142,12 @@ impl Draft {
 
     /// Judges everything, in an order in which nobody learns of what they may not see.
     pub(crate) fn judge(&mut self, rights: &Rights) -> Result<(), Refusal> {
-        let reached = self.reached(rights);
-        self.permits(rights, &reached)?;
+        self.permits(rights)?;
+        let reached = self.reached(rights)?;
+        let told: Vec<_> = reached.iter().filter_map(Reached::told).collect();
+        if !told.is_empty() {
+            return Err(Refusal::Denied(told));
+        }
         self.readable()?;
         self.expectations()?;
         self.whole(rights)?;
@@ -158,7 +162,7 @@ impl Draft {
         Ok(())
     }
 
-    fn permits(&self, rights: &Rights, reached: &[Reached]) -> Result<(), Refusal> {
+    fn permits(&self, rights: &Rights) -> Result<(), Refusal> {
         let changing = self.edits.iter().map(|(key, edit)| self.permit(rights, key, edit));
         // To say again what is there is to write it, though nothing comes of it.
         let idle = self.idle.iter().map(|(key, edit)| {
@@ -166,8 +170,7 @@ impl Draft {
             writes.map_err(|why| (key.clone(), why))
         });
         let denied = changing.chain(idle).filter_map(Result::err);
-        let mut denied: Vec<_> = denied.chain(reached.iter().filter_map(Reached::told)).collect();
-        denied.dedup();
+        let denied: Vec<_> = denied.collect();
         if denied.is_empty() { Ok(()) } else { Err(Refusal::Denied(denied)) }
     }
 

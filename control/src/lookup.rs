@@ -13,6 +13,7 @@ use model::policy::AccessPolicy;
 use model::role::Grant;
 use model::route::HttpRoute;
 use model::service::SERVICE_NAME_LABEL;
+use model::workload::Workload;
 use model::{Key, Kind, Name, Resource, Scope};
 use store::Reference;
 use store::commit::{self, Sort};
@@ -38,8 +39,8 @@ pub(crate) fn references(resource: &Resource, world: &World) -> Vec<Reference> {
             let teams = Kind::Team.default_namespace();
             vec![of("spec.owner", Kind::Team, &teams, &api.spec.owner)]
         }
+        Resource::Workload(workload) => of_workload(workload),
         Resource::Service(_)
-        | Resource::Workload(_)
         | Resource::Secret(_)
         | Resource::ConfigMap(_)
         | Resource::Claim(_)
@@ -123,6 +124,16 @@ fn of_route(route: &HttpRoute) -> Vec<Reference> {
         }
     }
     names
+}
+
+fn of_workload(workload: &Workload) -> Vec<Reference> {
+    let own = &workload.metadata.namespace;
+    let upstreams = workload.spec.mesh.iter().flat_map(|mesh| &mesh.upstreams).enumerate();
+    let named = upstreams.map(|(index, to)| {
+        let path = format!("spec.mesh.upstreams[{index}]");
+        of(&path, Kind::Service, to.namespace.as_ref().unwrap_or(own), &to.name)
+    });
+    named.collect()
 }
 
 fn of_gateway(gateway: &Gateway) -> Vec<Reference> {

@@ -1,7 +1,7 @@
 //! Service (`v1`) and EndpointSlice (`discovery.k8s.io/v1`): what routes send to.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -300,6 +300,11 @@ pub struct EndpointPort {
     pub app_protocol: Option<String>,
 }
 
+/// The IPv4 address that an IPv6 one is another form of (RFC 4291, section 2.5.5.2).
+pub(crate) fn mapped(address: &str) -> Option<Ipv4Addr> {
+    address.parse::<Ipv6Addr>().ok()?.to_ipv4_mapped()
+}
+
 impl EndpointSlice {
     /// The Service whose endpoints these are.
     pub fn service(&self) -> Option<Name> {
@@ -326,6 +331,8 @@ impl EndpointSlice {
                 };
                 if !fits {
                     at.fault(format!("'{address}' is no {:?} address", self.address_type));
+                } else if let Some(meant) = mapped(address) {
+                    at.fault(format!("'{address}' is the IPv4 address {meant}; write that"));
                 }
             });
         });

@@ -1,11 +1,12 @@
 //! Which of two routes comes first on a request that both would answer, as far as their text tells
 //! (ADR 009). Where that leaves it open, such as between expressions, either does.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use model::claim::Ground;
 use model::route::{HttpMatch, ParentRef, PathMatchType};
-use model::{Hostname, Kind, Name, Resource};
+use model::{Hostname, Kind, Name, Resource, path};
 
 /// What a route would answer, and where.
 #[derive(Debug)]
@@ -20,17 +21,45 @@ pub(crate) struct Stakes<'a> {
 #[derive(Debug)]
 struct Stake<'a> {
     sort: PathMatchType,
-    /// As it is written.
+    /// In the form in which requests are matched; of an expression, as it is written.
     path: String,
     /// What a request must have besides; empty where nothing is asked.
     conditions: String,
     ground: Ground<'a>,
 }
 
+/// How many pairs of matches are compared for one change, and how many matches are looked at, each for
+/// as much as 40 pairs: some seconds and 100 MiB at most, whoever writes what.
+#[derive(Debug)]
+pub(crate) struct Budget(usize);
+
+/// It is used up.
+#[derive(Debug)]
+pub(crate) struct Spent;
+
+impl Budget {
+    /// A whole one.
+    pub(crate) const fn new() -> Self {
+        Budget(20_000_000)
+    }
+
+    /// Takes so much of it.
+    pub(crate) fn spend(&mut self, pairs: usize) -> Result<(), Spent> {
+        self.0 = self.0.checked_sub(pairs).ok_or(Spent)?;
+        Ok(())
+    }
+}
+
 impl<'a> Stakes<'a> {
     /// Those of a route of requests; none of anything else.
-    pub(crate) fn of(resource: &'a Resource) -> Option<Self> {
-        let route = resource.as_route().filter(|route| !route.is_of_services())?;
+    ///
+    /// # Errors
+    /// Where there are more than there is left of `budget`.
+    pub(crate) fn of(resource: &'a Resource, budget: &mut Budget) -> Result<Option<Self>, Spent> {
+        let route = resource.as_route().filter(|route| !route.is_of_services());
+        let Some(route) = route else { return Ok(None) };
+        let matches = route.spec.rules.iter().map(|rule| rule.matches.len().max(1));
+        budget.spend(40 * resource.hostnames().len().max(1) * matches.sum::<usize>())?;
         let hosts: Vec<Option<&Hostname>> = match resource.hostnames() {
             [] => vec![None],
             hosts => hosts.iter().map(Some).collect(),
@@ -41,10 +70,14 @@ impl<'a> Stakes<'a> {
                 rule.matches.iter().chain(rule.matches.is_empty().then_some(&whole))
             });
         let stake = |of: &HttpMatch, host| {
-            let (sort, path) = (of.path.kind, of.path.value.clone());
-            let ground = match sort {
-                PathMatchType::Exact | PathMatchType::PathPrefix => path.clone(),
-                PathMatchType::RegularExpression => "/".to_owned(),
+            let (sort, written) = (of.path.kind, of.path.value.as_str());
+            let (path, ground) = match sort {
+                PathMatchType::Exact | PathMatchType::PathPrefix => {
+                    // What has no normal form matches nothing.
+                    let path = path::normalise(written).unwrap_or(Cow::Borrowed(written));
+                    (path.clone().into_owned(), path.into_owned())
+                }
+                PathMatchType::RegularExpression => (written.to_owned(), "/".to_owned()),
             };
             let is_any = of.method.is_none() && of.headers.is_empty() && of.query_params.is_empty();
             let more = || format!("{:?} {:?} {:?}", of.method, of.headers, of.query_params);
@@ -54,49 +87,88 @@ impl<'a> Stakes<'a> {
         let all = matches.flat_map(|of| hosts.iter().map(move |host| stake(of, *host)));
         let (kind, all) = (resource.kind(), all.collect());
         let namespace = &resource.meta().namespace;
-        Some(Stakes { kind, namespace, parents: resource.parent_refs(), all })
+        Ok(Some(Stakes { kind, namespace, parents: resource.parent_refs(), all }))
     }
 
     /// The first ground on which this route would take requests that the other one answers, or lies in
     /// wait for those that it leaves; and which neither it had as it was `before`, nor do `own`: others
     /// that stand already.
+    ///
+    /// # Errors
+    /// Where there is more to compare than there is left of `budget`.
     pub(crate) fn taken_from(
         &self,
         other: &Self,
         before: Option<&Self>,
-        own: &[Self],
-    ) -> Option<&Ground<'a>> {
+        own: &[&Self],
+        budget: &mut Budget,
+    ) -> Result<Option<&Ground<'a>>, Spent> {
         let shared = self.parents.iter().filter(|parent| {
-            other.parents.iter().any(|one| meet((parent, self.namespace), (one, other.namespace)))
+            let same = |one| share((parent, self.namespace), (one, other.namespace));
+            other.parents.iter().any(same)
         });
         for parent in shared {
-            let is_there = |one: &&Self| {
-                let has = |old| holds((old, one.namespace), (parent, self.namespace));
+            let is_there = |one: &&&Self| {
+                let has = |old| means_all_of((old, one.namespace), (parent, self.namespace));
                 one.kind == self.kind && one.parents.iter().any(has)
             };
-            let before: Vec<_> =
-                before.filter(is_there).into_iter().flat_map(|one| &one.all).collect();
-            let own: Vec<_> = own.iter().filter(is_there).flat_map(|one| &one.all).collect();
-            // A host is there for routes of one kind: the older one has it, whatever the paths are.
-            let takes = |stake: &Stake<'_>| match self.kind == other.kind {
-                true => other.all.iter().any(|theirs| {
-                    let was = before.iter().any(|old| old.is_same(stake));
-                    let takes = stake.may_be_before(theirs);
-                    let is_own =
-                        |old: &&Stake<'_>| old.holds(stake) && (!takes || old.is_before(theirs));
-                    let is_old = was || before.iter().chain(&own).any(is_own);
-                    stake.overlaps(theirs) && !is_old
-                }),
-                false => {
-                    let was = before.iter().any(|old| old.ground.host == stake.ground.host);
-                    other.all.iter().any(|theirs| stake.meets(theirs)) && !was
-                }
+            let had = Had {
+                before: before.iter().filter(is_there).flat_map(|one| &one.all).collect(),
+                own: own.iter().filter(is_there).flat_map(|one| &one.all).collect(),
             };
-            if let Some(stake) = self.all.iter().find(|stake| takes(stake)) {
-                return Some(&stake.ground);
+            for stake in &self.all {
+                let is_new = match self.kind == other.kind {
+                    true => had.lacks(stake, &other.all, budget)?,
+                    // A host is there for routes of one kind: the older one has it, whatever the
+                    // paths are.
+                    false => {
+                        budget.spend(other.all.len() + had.before.len())?;
+                        let had = had.before.iter().any(|old| old.ground.host == stake.ground.host);
+                        !had && other.all.iter().any(|theirs| stake.meets(theirs))
+                    }
+                };
+                if is_new {
+                    return Ok(Some(&stake.ground));
+                }
             }
         }
-        None
+        Ok(None)
+    }
+}
+
+/// What stands already at a listener, of the route itself and of others of its Api.
+struct Had<'s, 'a> {
+    before: Vec<&'s Stake<'a>>,
+    own: Vec<&'s Stake<'a>>,
+}
+
+impl Had<'_, '_> {
+    /// Whether a stake is on ground of some of `theirs`, and nothing that stands was there before it.
+    fn lacks(
+        &self,
+        stake: &Stake<'_>,
+        theirs: &[Stake<'_>],
+        budget: &mut Budget,
+    ) -> Result<bool, Spent> {
+        budget.spend(theirs.len())?;
+        let mut met = theirs.iter().filter(|theirs| stake.overlaps(theirs)).peekable();
+        if met.peek().is_none() {
+            return Ok(false);
+        }
+        budget.spend(self.before.len() + self.own.len())?;
+        if self.before.iter().any(|old| old.is_same(stake)) {
+            return Ok(false);
+        }
+        let holders = self.before.iter().chain(&self.own).filter(|old| old.holds(stake));
+        let holders: Vec<_> = holders.collect();
+        for theirs in met {
+            budget.spend(holders.len() + 1)?;
+            let takes = stake.may_be_before(theirs);
+            if !holders.iter().any(|old| !takes || old.is_before(theirs)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 
@@ -180,7 +252,7 @@ impl Stake<'_> {
         self.ground.host == other.ground.host && is_any && (is_all || is_path)
     }
 
-    /// Whether it is below a prefix, letter by letter.
+    /// Whether it is below a prefix, in the letters in which both are matched.
     fn is_within(&self, prefix: &str) -> bool {
         let prefix = prefix.trim_end_matches('/');
         let rest = self.path.strip_prefix(prefix);
@@ -190,15 +262,17 @@ impl Stake<'_> {
 
     /// Whether the same requests fall on both.
     fn is_same(&self, other: &Self) -> bool {
-        let key = |one: &Self| (one.sort, one.ground.host.cloned());
-        key(self) == key(other) && self.path == other.path && self.conditions == other.conditions
+        self.sort == other.sort
+            && self.path == other.path
+            && self.ground.host == other.ground.host
+            && self.conditions == other.conditions
     }
 }
 
 type At<'a> = (&'a ParentRef, &'a Name);
 
 /// Whether two routes attach to a listener that both mean.
-fn meet((one, at): At<'_>, (other, there): At<'_>) -> bool {
+fn share((one, at): At<'_>, (other, there): At<'_>) -> bool {
     let (sections, ports) = ((&one.section_name, &other.section_name), (one.port, other.port));
     one.key(at) == other.key(there)
         && (sections.0.is_none() || sections.1.is_none() || sections.0 == sections.1)
@@ -206,7 +280,7 @@ fn meet((one, at): At<'_>, (other, there): At<'_>) -> bool {
 }
 
 /// Whether the first means every listener that the second does.
-fn holds((one, at): At<'_>, (other, there): At<'_>) -> bool {
+fn means_all_of((one, at): At<'_>, (other, there): At<'_>) -> bool {
     one.key(at) == other.key(there)
         && (one.section_name.is_none() || one.section_name == other.section_name)
         && (one.port.is_none() || one.port == other.port)

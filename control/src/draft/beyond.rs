@@ -1,19 +1,19 @@
 //! What a change does to objects that it does not write: it rules over some, and leads traffic by
 //! others. Whoever makes it must be able to do that with each (ADR 026).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use model::access::{Asked, Denied, Rights};
+use model::gateway::{Gateway, Listener};
 use model::role::Verb;
-use model::service::{EndpointSlice, Service};
-use model::workload::Workload;
-use model::{Key, Kind, Name, Resource, Scope};
+use model::{Hostname, Invalid, Key, Kind, Name, Resource, Scope};
 
-use super::{Draft, api_of};
-use crate::claims::{Holder, Overlap, Stakes};
+use super::{Draft, api_of, fault};
+use crate::claims::{Budget, Holder, Overlap, Spent, Stakes};
 use crate::lookup;
-use crate::world::World;
+use crate::refusal::Refusal;
+use crate::world::{Unreadable, World};
 
 /// An object that an edit reaches without naming it, and that who asks may not reach so.
 #[derive(Debug)]
@@ -66,38 +66,52 @@ impl Draft {
     }
 
     /// What the edits reach without naming it, and may not.
-    pub(super) fn reached(&self, rights: &Rights) -> Vec<Reached> {
-        let mut reached = Vec::new();
+    ///
+    /// # Errors
+    /// Where it cannot be told: there is too much to compare, or something that cannot be read.
+    pub(super) fn reached(&self, rights: &Rights) -> Result<Vec<Reached>, Refusal> {
+        let (mut reached, mut faults) = (Vec::new(), Vec::new());
+        let mut near =
+            Near { draft: self, rights, denied: BTreeMap::new(), stakes: BTreeMap::new() };
+        let mut budget = Budget::new();
         for (key, edit) in &self.edits {
             let Some(after) = edit.after() else { continue };
             let before = self.world.objects.get(key).map(|object| &object.resource);
             let scope = self.after.directory.scope(&key.namespace);
             let all = |verb, kind| rights.is_all(verb, kind, &scope);
-            let found = match after {
-                Resource::Service(service) if !all(Verb::Use, Kind::Workload) => {
-                    self.selected(service, before)
-                }
-                Resource::Workload(workload) if !all(Verb::Update, Kind::Service) => {
-                    self.selecting(workload, before)
-                }
-                Resource::EndpointSlice(slice)
-                    if !all(Verb::Use, Kind::Workload) || !all(Verb::Use, Kind::Service) =>
+            let leads = [Kind::Service, Kind::EndpointSlice];
+            let is_free = all(Verb::Use, Kind::Workload)
+                && leads.iter().all(|kind| all(Verb::Update, *kind))
+                && (key.kind != Kind::Workload || all(Verb::Update, Kind::Workload));
+            let met = match after {
+                Resource::Service(_) | Resource::Workload(_) | Resource::EndpointSlice(_)
+                    if !is_free =>
                 {
-                    self.addressed(slice, before, &scope)
+                    let was = before.map(endpoints);
+                    if was.as_ref() != Some(&endpoints(after)) {
+                        faults.extend(self.untold(key, &scope));
+                    }
+                    self.met(after, before, &scope, &mut budget)
                 }
-                Resource::HttpRoute(_) | Resource::GrpcRoute(_)
+                Resource::HttpRoute(_) | Resource::GrpcRoute(_) | Resource::Gateway(_)
                     if !all(Verb::Use, Kind::HttpRoute) || !all(Verb::Use, Kind::GrpcRoute) =>
                 {
-                    self.overtaken(rights, after, before, &scope)
+                    near.overtaken(after, before, &scope, &mut budget)
                 }
                 _ => continue,
             };
-            reached.extend(found.into_iter().filter_map(|(verb, target, wanted)| {
+            let Ok(met) = met else {
+                let text = "has, with what is there of other Apis, too much to be compared in one \
+                            change; write less at once";
+                faults.push(fault(key, "spec", text));
+                break;
+            };
+            reached.extend(met.into_iter().filter_map(|Met { verb, target, wanted }| {
                 let why = self.may(rights, verb, &target).err()?;
                 Some(Reached { by: key.clone(), wanted, target, why })
             }));
         }
-        reached
+        if faults.is_empty() { Ok(reached) } else { Err(Refusal::Invalid(faults)) }
     }
 
     /// Whose the hidden ones are, and whom to ask.
@@ -121,115 +135,60 @@ impl Draft {
         overlaps.collect()
     }
 
-    /// The Workloads that a Service selects, and did not before.
-    fn selected(&self, service: &Service, before: Option<&Resource>) -> Vec<(Verb, Key, String)> {
-        let before = match before {
-            Some(Resource::Service(before)) => Some(before),
-            _ => None,
+    /// Why it cannot be told what an edit meets: endpoints of this scope that cannot be read.
+    fn untold(&self, key: &Key, scope: &Scope) -> Option<Invalid> {
+        let is_one = |one: &&Unreadable| {
+            one.scope == *scope && LEADING.iter().any(|kind| one.key.kind == kind.as_str())
         };
-        let workloads = self.after.of_kind(Kind::Workload).filter_map(|(key, object)| {
-            let Resource::Workload(workload) = &object.resource else { return None };
-            let was = match self.world.objects.get(key).map(|object| &object.resource) {
-                Some(Resource::Workload(was)) => before.is_some_and(|one| was.is_selected(one)),
-                _ => false,
-            };
-            (workload.is_selected(service) && !was).then(|| key.clone())
-        });
-        let wanted = "a Workload that spec.selector fits".to_owned();
-        workloads.map(|key| (Verb::Use, key, wanted.clone())).collect()
+        self.world.unreadable.values().find(is_one)?;
+        let text = "whether it leads to what is another Api's cannot be told, since this version of \
+                    heddle-server cannot read some endpoints here; ask somebody who may edit all of them";
+        Some(fault(key, "spec", text))
     }
 
-    /// The Services that select a Workload, and did not before: it is to have their requests.
-    fn selecting(
+    /// The Services, Workloads and slices of a scope that a Service, Workload or slice meets, and did not
+    /// before: by a selector, by the name of a Service, as the same peer, or at an address.
+    fn met(
         &self,
-        workload: &Workload,
-        before: Option<&Resource>,
-    ) -> Vec<(Verb, Key, String)> {
-        let before = match before {
-            Some(Resource::Workload(before)) => Some(before),
-            _ => None,
-        };
-        let services = self.after.of_kind(Kind::Service).filter_map(|(key, object)| {
-            let Resource::Service(service) = &object.resource else { return None };
-            let was = match self.world.objects.get(key).map(|object| &object.resource) {
-                Some(Resource::Service(was)) => before.is_some_and(|one| one.is_selected(was)),
-                _ => false,
-            };
-            (workload.is_selected(service) && !was).then(|| key.clone())
-        });
-        let wanted = "a Service that metadata.labels fit".to_owned();
-        services.map(|key| (Verb::Update, key, wanted.clone())).collect()
-    }
-
-    /// The Services and Workloads of a scope at whose addresses a slice has endpoints, and had not
-    /// before.
-    fn addressed(
-        &self,
-        slice: &EndpointSlice,
+        after: &Resource,
         before: Option<&Resource>,
         scope: &Scope,
-    ) -> Vec<(Verb, Key, String)> {
-        let was = match before {
-            Some(Resource::EndpointSlice(before)) => addresses(before),
-            _ => BTreeSet::new(),
-        };
-        let new = &addresses(slice) - &was;
-        if new.is_empty() {
-            return Vec::new();
+        budget: &mut Budget,
+    ) -> Result<Vec<Met>, Spent> {
+        let own = after.key();
+        let new = &addresses(after) - &before.map(addresses).unwrap_or_default();
+        let others = LEADING.into_iter().flat_map(|kind| self.after.of_kind(kind));
+        let others =
+            others.filter(|(key, _)| **key != own && self.after.is_in(&key.namespace, scope));
+        let mut met = Vec::new();
+        for (key, object) in others {
+            budget.spend(10)?;
+            let other = &object.resource;
+            let was = self.world.objects.get(key).map(|object| &object.resource);
+            let is_new = |meets: fn(&Resource, &Resource) -> bool| {
+                meets(after, other)
+                    && !before.zip(was).is_some_and(|(one, other)| meets(one, other))
+            };
+            for (verb, words, meets) in MEETINGS {
+                if is_new(meets) {
+                    met.push(Met { verb, target: key.clone(), wanted: words.to_owned() });
+                }
+            }
+            let twice = if new.is_empty() {
+                None
+            } else {
+                new.intersection(&addresses(other)).next().copied()
+            };
+            let Some((address, port)) = twice else { continue };
+            // A slice is its Service's.
+            let target = ruled(other).pop_first().filter(|_| key.kind == Kind::EndpointSlice);
+            let target = target.unwrap_or_else(|| key.clone());
+            if !ruled(after).contains(&target) {
+                let wanted = format!("an endpoint at {address}, port {port}");
+                met.push(Met { verb: Verb::Use, target, wanted });
+            }
         }
-        let own = (&slice.metadata.namespace, slice.service());
-        let at = |(address, port): &(IpAddr, u16)| format!("an endpoint at {address}, port {port}");
-        let in_scope = |kind| {
-            self.after.of_kind(kind).filter(|(key, _)| self.after.is_in(&key.namespace, scope))
-        };
-        let services = in_scope(Kind::EndpointSlice).filter_map(|(key, object)| {
-            let Resource::EndpointSlice(other) = &object.resource else { return None };
-            let service = other.service()?;
-            let is_own = (&key.namespace, Some(&service)) == (own.0, own.1.as_ref());
-            let twice = new.intersection(&addresses(other)).next().filter(|_| !is_own).map(at)?;
-            let service = Key::new(Kind::Service, key.namespace.clone(), service);
-            Some((Verb::Use, service, twice))
-        });
-        let workloads = in_scope(Kind::Workload).filter_map(|(key, object)| {
-            let Resource::Workload(workload) = &object.resource else { return None };
-            let address = workload.address()?;
-            let mesh = workload.spec.mesh.iter().map(|mesh| mesh.port);
-            let mut ports = workload.spec.ports.iter().map(|port| port.port).chain(mesh);
-            let twice = ports.find(|port| new.contains(&(address, *port)))?;
-            Some((Verb::Use, key.clone(), at(&(address, twice))))
-        });
-        services.chain(workloads).collect()
-    }
-
-    /// The routes of a scope that answered what a route would now, and no other of its Api did.
-    fn overtaken(
-        &self,
-        rights: &Rights,
-        route: &Resource,
-        before: Option<&Resource>,
-        scope: &Scope,
-    ) -> Vec<(Verb, Key, String)> {
-        let Some(stakes) = Stakes::of(route) else { return Vec::new() };
-        let (own, api) = (route.key(), api_of(route));
-        let near: Vec<_> = self
-            .world
-            .grounds
-            .rivals(route)
-            .into_iter()
-            .filter(|key| *key != own && self.world.is_in(&key.namespace, scope))
-            .filter_map(|key| Some((self.world.known(&key)?, key)))
-            .collect();
-        let is_of_api = |one: &&Resource| api.is_some() && api_of(one) == api;
-        let beside: Vec<_> =
-            near.iter().map(|(one, _)| *one).filter(is_of_api).filter_map(Stakes::of).collect();
-        let before = before.and_then(Stakes::of);
-        let others = near.iter().filter(|(_, key)| self.may(rights, Verb::Use, key).is_err());
-        let taken = others.filter_map(|(other, key)| {
-            let ground =
-                stakes.taken_from(&Stakes::of(other)?, before.as_ref(), &beside)?.to_string();
-            Some((Verb::Use, key.clone(), ground))
-        });
-        taken.collect()
+        Ok(met)
     }
 
     /// Whether an object stands before or after the change.
@@ -264,6 +223,165 @@ impl Draft {
     }
 }
 
+/// An object that another one meets, what must be allowed with it for that, and by what it is met, in
+/// words.
+struct Met {
+    verb: Verb,
+    target: Key,
+    wanted: String,
+}
+
+/// Kinds that lead to endpoints, or are some.
+const LEADING: [Kind; 3] = [Kind::Service, Kind::Workload, Kind::EndpointSlice];
+
+/// How what is written meets another object: what must be allowed with that, in which words, and whether
+/// it does.
+type Meeting = (Verb, &'static str, fn(&Resource, &Resource) -> bool);
+
+const MEETINGS: [Meeting; 4] = [
+    (Verb::Use, "a Workload that spec.selector fits", selects),
+    (Verb::Update, "a Service that metadata.labels fit", |one, other| selects(other, one)),
+    (Verb::Update, "an EndpointSlice for that name", |one, other| names(other, one)),
+    (Verb::Update, "a Workload of that spec.serviceAccount", are_one_peer),
+];
+
+/// The routes near those of a change, with what was found out of them.
+struct Near<'d> {
+    draft: &'d Draft,
+    rights: &'d Rights,
+    /// Whether they may not be used.
+    denied: BTreeMap<Key, bool>,
+    stakes: BTreeMap<Key, Option<Stakes<'d>>>,
+}
+
+impl<'d> Near<'d> {
+    /// The routes of a scope on whose ground a route is, or a Gateway's listener, where neither it was
+    /// before nor another one of its Api is.
+    fn overtaken(
+        &mut self,
+        after: &'d Resource,
+        before: Option<&'d Resource>,
+        scope: &Scope,
+        budget: &mut Budget,
+    ) -> Result<Vec<Met>, Spent> {
+        let world = &*self.draft.world;
+        let (own, api) = (after.key(), api_of(after));
+        let rivals = world.grounds.rivals(after);
+        budget.spend(rivals.len())?;
+        let near =
+            rivals.into_iter().filter(|key| *key != own && world.is_in(&key.namespace, scope));
+        let near: Vec<_> = near.filter_map(|key| Some((world.known(&key)?, key))).collect();
+        for (route, key) in &near {
+            if !self.stakes.contains_key(key) {
+                let denied = self.draft.may(self.rights, Verb::Use, key).is_err();
+                self.denied.insert(key.clone(), denied);
+                self.stakes.insert(key.clone(), Stakes::of(route, budget)?);
+            }
+        }
+        let is_denied = |key: &Key| self.denied.get(key) == Some(&true);
+        if let Resource::Gateway(gateway) = after {
+            let met = near.iter().filter(|(_, key)| is_denied(key));
+            let host = newly_heard(gateway, before);
+            let met = met.filter_map(|(route, key)| {
+                let host = host.iter().find(|host| is_at(route, host))?;
+                Some(Met { verb: Verb::Use, target: key.clone(), wanted: host.to_string() })
+            });
+            return Ok(met.collect());
+        }
+        let Some(stakes) = Stakes::of(after, budget)? else { return Ok(Vec::new()) };
+        let is_of_api = |one: &Resource| api.is_some() && api_of(one) == api;
+        let beside = near.iter().filter(|(one, _)| is_of_api(one));
+        let beside: Vec<_> = beside.filter_map(|(_, key)| self.stakes.get(key)?.as_ref()).collect();
+        let before = match before {
+            Some(before) => Stakes::of(before, budget)?,
+            None => None,
+        };
+        let mut met = Vec::new();
+        for (_, key) in near.iter().filter(|(_, key)| is_denied(key)) {
+            let Some(Some(other)) = self.stakes.get(key) else { continue };
+            let taken = stakes.taken_from(other, before.as_ref(), &beside, budget)?;
+            if let Some(ground) = taken {
+                met.push(Met { verb: Verb::Use, target: key.clone(), wanted: ground.to_string() });
+            }
+        }
+        Ok(met)
+    }
+}
+
+/// The hosts that listeners of a Gateway name, and did not before on their ports. A listener has its host
+/// whole, so it takes that from routes on any other one.
+fn newly_heard<'g>(gateway: &'g Gateway, before: Option<&Resource>) -> Vec<&'g Hostname> {
+    let was: &[Listener] = match before {
+        Some(Resource::Gateway(before)) => &before.spec.listeners,
+        _ => &[],
+    };
+    let is_new = |one: &&Listener| {
+        !was.iter().any(|old| (old.port, &old.hostname) == (one.port, &one.hostname))
+    };
+    gateway.spec.listeners.iter().filter(is_new).filter_map(|one| one.hostname.as_ref()).collect()
+}
+
+/// Whether a route may have requests for a host.
+fn is_at(route: &Resource, host: &Hostname) -> bool {
+    let own = route.hostnames();
+    own.is_empty() || own.iter().any(|own| own.intersect(host).is_some())
+}
+
+/// Whether a Service selects a Workload.
+fn selects(one: &Resource, other: &Resource) -> bool {
+    match (one, other) {
+        (Resource::Service(service), Resource::Workload(workload)) => workload.is_selected(service),
+        _ => false,
+    }
+}
+
+/// Whether a slice names a Service.
+fn names(one: &Resource, other: &Resource) -> bool {
+    match (one, other) {
+        (Resource::EndpointSlice(slice), Resource::Service(service)) => {
+            let (slice, own) = ((&slice.metadata.namespace, slice.service()), &service.metadata);
+            slice == (&own.namespace, Some(own.name.clone()))
+        }
+        _ => false,
+    }
+}
+
+/// Whether two Workloads are the same to policies.
+fn are_one_peer(one: &Resource, other: &Resource) -> bool {
+    match (one, other) {
+        (Resource::Workload(one), Resource::Workload(other)) => one.peer() == other.peer(),
+        _ => false,
+    }
+}
+
+/// By what an object leads to endpoints, or is led to: addresses, and labels.
+fn endpoints(resource: &Resource) -> (BTreeSet<(IpAddr, u16)>, BTreeMap<String, String>) {
+    let labels = match resource {
+        Resource::Service(service) => service.spec.selector.clone(),
+        other => other.meta().labels.clone(),
+    };
+    (addresses(resource), labels)
+}
+
+/// Where an object has endpoints: a slice those that it lists, a Workload itself and its proxy.
+fn addresses(resource: &Resource) -> BTreeSet<(IpAddr, u16)> {
+    let (addresses, ports): (Vec<_>, Vec<_>) = match resource {
+        Resource::EndpointSlice(slice) => {
+            let addresses = slice.endpoints.iter().flat_map(|endpoint| &endpoint.addresses);
+            let addresses = addresses.filter_map(|word| word.parse::<IpAddr>().ok());
+            (addresses.collect(), slice.ports.iter().filter_map(|port| port.port).collect())
+        }
+        Resource::Workload(workload) => {
+            let mesh = workload.spec.mesh.iter().map(|mesh| mesh.port);
+            let ports = workload.spec.ports.iter().map(|port| port.port).chain(mesh);
+            (workload.address().into_iter().collect(), ports.collect())
+        }
+        _ => return BTreeSet::new(),
+    };
+    let at = |address: IpAddr| ports.iter().map(move |port| (address.to_canonical(), *port));
+    addresses.into_iter().flat_map(at).collect()
+}
+
 /// The objects that an object rules over without being one of them.
 fn ruled(resource: &Resource) -> BTreeSet<Key> {
     let meta = resource.meta();
@@ -296,12 +414,4 @@ fn used(resource: &Resource, world: &World) -> BTreeSet<Key> {
         Some(Key::new(kind, Name::parse(&one.namespace).ok()?, Name::parse(&one.name).ok()?))
     });
     named.filter(|key| !ruled.contains(key) && world.is_in(&key.namespace, &scope)).collect()
-}
-
-/// Where a slice has endpoints.
-fn addresses(slice: &EndpointSlice) -> BTreeSet<(IpAddr, u16)> {
-    let addresses = slice.endpoints.iter().flat_map(|endpoint| &endpoint.addresses);
-    let ports: Vec<_> = slice.ports.iter().filter_map(|port| port.port).collect();
-    let at = |address: IpAddr| ports.iter().map(move |port| (address, *port));
-    addresses.filter_map(|word| word.parse().ok()).flat_map(at).collect()
 }

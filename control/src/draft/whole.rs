@@ -213,6 +213,12 @@ impl Draft {
             faults.push(fault(key, "metadata.namespace", text));
             return;
         }
+        for (index, api) in grant.spec.apis.iter().enumerate() {
+            if self.after.directory.api(scope, api).is_none() {
+                let text = format!("{scope} has no Api '{api}'");
+                faults.push(fault(key, &format!("spec.apis[{index}]"), text));
+            }
+        }
         let path = if grant.spec.role.is_some() { "spec.role" } else { "spec.rules" };
         match self.after.directory.given(grant) {
             None => {
@@ -269,6 +275,8 @@ impl Draft {
         let names = match resource {
             Resource::Team(_) => &[Kind::Api, Kind::Grant][..],
             Resource::Role(_) => &[Kind::Grant],
+            // Whoever makes a Service of that name later would have its endpoints.
+            Resource::Service(_) => &[Kind::EndpointSlice],
             Resource::Api(_) | Resource::Workspace(_) => &Kind::ALL,
             // That routes miss what they need, the table tells.
             _ => return None,
@@ -305,6 +313,17 @@ impl Draft {
                     *own == Kind::Team.default_namespace() && self.after.known(&hiding).is_none();
                 grant.spec.role.as_ref() == Some(&role.metadata.name)
                     && (namespace == own || is_platforms)
+            }
+            (Resource::Service(service), Resource::EndpointSlice(slice)) => {
+                slice.metadata.namespace == service.metadata.namespace
+                    && slice.service().as_ref() == Some(&service.metadata.name)
+            }
+            // One of that name that is made later would be another's.
+            (Resource::Api(api), Resource::Grant(grant))
+                if grant.spec.apis.contains(&api.metadata.name) =>
+            {
+                let scope = self.world.directory.scope(&key.namespace);
+                self.after.directory.scope(&grant.metadata.namespace) == scope
             }
             (Resource::Api(api), other) => {
                 let scope = self.world.directory.scope(&key.namespace);

@@ -4,7 +4,7 @@ use model::access::{Denied, builtin};
 use model::role::Verb;
 use model::{Invalid, Key, Scope};
 
-use super::want::Want;
+use super::want::{self, Want};
 use super::wrong;
 use crate::app::sight::Sight;
 use crate::app::user::fault;
@@ -38,6 +38,9 @@ pub(super) fn of_new(new: &NewAccessRequest) -> Vec<Invalid> {
         }
         if !(1..=FIELD).contains(&field.len()) || field.chars().any(char::is_control) {
             let text = format!("a field has 1 to {FIELD} bytes, none of control");
+            faults.push(fault("field", text));
+        } else if want::field(field).is_none() {
+            let text = format!("'{field}' is no field such as spec.hostnames");
             faults.push(fault("field", text));
         }
     }

@@ -121,7 +121,11 @@ impl Want {
         let is_owner = self.changed.iter().any(|place| place == "spec.owner");
         let does = match self.key.kind == Kind::Api && is_owner {
             true => rule(Verb::Transfer, Vec::new()),
-            false => rule(self.verb, self.changed.iter().filter_map(|one| field(one)).collect()),
+            false => {
+                // A field that no rule can name would give them all.
+                let fields: Option<Vec<_>> = self.changed.iter().map(|one| field(one)).collect();
+                rule(self.verb, fields?)
+            }
         };
         let reads = (self.verb != Verb::Read).then(|| rule(Verb::Read, Vec::new()));
         let rules: Arc<[RoleRule]> = reads.into_iter().chain([does]).collect();
@@ -178,7 +182,7 @@ impl Proposal {
 }
 
 /// The nearest field that a rule can name: every place of a list stands for the one.
-fn field(place: &str) -> Option<FieldPath> {
+pub(super) fn field(place: &str) -> Option<FieldPath> {
     let mut steps = Vec::new();
     let mut nearest = None;
     for step in place.split('.') {

@@ -213,6 +213,11 @@ async fn what_is_asked_for_in_vain_is_told_why() {
         ("carol", new(Verb::Create, route.clone(), ""), "is there already; ask for Update of it"),
         ("carol", new(Verb::Delete, route.clone(), WEIGHT), "only Update is of a field"),
         ("carol", NewAccessRequest { message: long, ..weight() }, "at most 500 bytes"),
+        (
+            "carol",
+            new(Verb::Update, route.clone(), "!!"),
+            "'!!' is no field such as spec.hostnames",
+        ),
         ("carol", new(Verb::Transfer, route, ""), "no role of a workspace gives Transfer"),
         ("vi", new(Verb::Update, key(Kind::Gateway, "platform", "edge"), ""), "the platform's"),
         ("vi", new(Verb::Update, key(Kind::Team, "heddle", "sellers"), ""), "the platform's"),

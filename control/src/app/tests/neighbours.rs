@@ -66,8 +66,10 @@ fn service_of(api: &str, name: &str, app: &str) -> String {
 }
 
 fn workload(api: &str, name: &str, port: u16) -> String {
-    let spec =
-        format!("spec: {{ cluster: east, address: 192.0.2.1, ports: [{{ port: {port} }}] }}");
+    let spec = format!(
+        "spec: {{ cluster: east, serviceAccount: {api}, address: 192.0.2.1, \
+         ports: [{{ port: {port} }}] }}"
+    );
     let text = of_api(api, "Workload", "heddle.dev/v1alpha1", name, &spec);
     text.replace("labels: {", &format!("labels: {{ app: {name},"))
 }
@@ -223,15 +225,115 @@ async fn endpoints_are_not_put_where_another_api_has_its_own() {
     let bed = Bed::neighbours().await;
     let told = bed.told("bo", &slice("beta", "beta", "192.0.2.1", 8001)).await;
     let whose = "is held by Api 'alpha'; ask team 'alphas'";
-    let said = format!("EndpointSlice shop/beta-1: an endpoint at 192.0.2.1, port 8001 {whose}");
-    assert_eq!(told.lines().next(), Some(&*said));
+    let wanted = format!("EndpointSlice shop/beta-1: an endpoint at 192.0.2.1, port 8001 {whose}");
+    assert_eq!(told.lines().next(), Some(&*wanted));
     bed.put("bo", &slice("beta", "beta", "192.0.2.1", 8003)).await.unwrap();
     // Nor are they there before a Service that somebody else is to make.
     let told = bed.told("bo", &slice("beta", "nothing", "192.0.2.9", 8009)).await;
     assert_eq!(told, "Service shop/nothing: there is none");
     let both = service_of("beta", "new", "new") + &slice("beta", "new", "192.0.2.9", 8009);
     bed.put("bo", &both).await.unwrap();
-    // What names a Service that is gone can still be taken away.
-    bed.delete("bo", key(Kind::Service, "shop", "new")).await.unwrap();
+    // Nor do they stay when it goes, for whoever makes one of that name.
+    let kept = said(bed.delete("bo", key(Kind::Service, "shop", "new")).await);
+    assert!(kept.contains("EndpointSlice shop/new-1 still needs it"), "{kept}");
     bed.delete("bo", key(Kind::EndpointSlice, "shop", "new-1")).await.unwrap();
+    bed.delete("bo", key(Kind::Service, "shop", "new")).await.unwrap();
+    // One that was there before that was so is asked for.
+    let stray = slice("alpha", "stray", "192.0.2.8", 8008);
+    bed.put("sara", &stray).await.unwrap();
+    let told = bed.told("bo", &service_of("beta", "stray", "stray")).await;
+    assert_eq!(told, format!("Service shop/stray: an EndpointSlice for that name {whose}"));
+    // An address has one form.
+    let mapped = slice("beta", "beta", "'::ffff:192.0.2.1'", 8001).replace("IPv4", "IPv6");
+    let twin = workload("beta", "twin", 8001).replace("192.0.2.1", "'::ffff:192.0.2.1'");
+    for other_form in [mapped, twin] {
+        let told = read(&other_form).unwrap_err();
+        assert!(told[0].reason.contains("is the IPv4 address 192.0.2.1; write that"), "{told:?}");
+    }
+}
+
+/// A Grant of the role `owner` on the Api `beta` alone.
+const OWNER_OF_BETA: &str = "---
+apiVersion: heddle.dev/v1alpha1
+kind: Grant
+metadata: { name: bo, namespace: shop }
+spec: { subjects: [{ user: bo }], role: owner, apis: [beta] }
+";
+
+#[tokio::test]
+async fn who_may_make_workloads_of_one_api_puts_them_in_the_place_of_no_others() {
+    let bed = Bed::neighbours().await;
+    bed.put("root", OWNER_OF_BETA).await.unwrap();
+    let whose = "is held by Api 'alpha'; ask team 'alphas'";
+    let told = bed.told("bo", &workload("beta", "thief", 8001)).await;
+    let wanted = format!("Workload shop/thief: an endpoint at 192.0.2.1, port 8001 {whose}");
+    assert_eq!(told.lines().next(), Some(&*wanted));
+    let own = workload("beta", "copy", 8012);
+    let named =
+        |account: &str| own.replace("serviceAccount: beta", &format!("serviceAccount: {account}"));
+    let told = bed.told("bo", &named("alpha")).await;
+    let said = format!("Workload shop/copy: a Workload of that spec.serviceAccount {whose}");
+    assert_eq!(told, said);
+    bed.put("bo", &named("beta")).await.unwrap();
+    let upstream = |to: &str| {
+        let mesh = format!(
+            "mesh: {{ port: 15008, upstreams: [{{ listen: 15009, name: {to}, port: 80 }}] }}, address:"
+        );
+        named("beta").replace("address:", &mesh)
+    };
+    assert_eq!(bed.told("bo", &upstream("alpha")).await, "Service shop/alpha: there is none");
+    bed.put("bo", &upstream("beta")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_gateway_of_one_api_takes_no_host_of_anothers() {
+    let bed = Bed::neighbours().await;
+    bed.put("root", OWNER_OF_BETA).await.unwrap();
+    let gateway = |host: &str| {
+        let spec = format!(
+            "spec: {{ gatewayClassName: heddle, listeners: \
+             [{{ name: a, protocol: HTTP, port: 8080, hostname: {host} }}] }}"
+        );
+        of_api("beta", "Gateway", "gateway.networking.k8s.io/v1", "mine", &spec)
+    };
+    let whose = "is held by Api 'alpha'; ask team 'alphas'";
+    for host in ["www.example.com", "'*.example.com'"] {
+        let told = bed.told("bo", &gateway(host)).await;
+        let said = format!("Gateway shop/mine: {} {whose}", host.trim_matches('\''));
+        assert_eq!(told, said);
+    }
+    bed.put("bo", &gateway("beta.example.net")).await.unwrap();
+    assert!(bed.told("bo", &gateway("www.example.com")).await.ends_with(whose));
+}
+
+#[tokio::test]
+async fn a_path_is_what_requests_are_matched_by() {
+    let bed = Bed::neighbours().await;
+    let all = route_of("alpha", "all", "[shop.example.com]", "/", "alpha");
+    bed.put("ann", &all).await.unwrap();
+    let given = |path: &str| route_of("beta", "given", "[shop.example.com]", path, "beta");
+    bed.put("sara", &given("/new")).await.unwrap();
+    let told = bed.told("bo", &given("/new/%2e%2e/checkout")).await;
+    let whose = "is held by Api 'alpha'; ask team 'alphas'";
+    assert_eq!(told, format!("HTTPRoute shop/given: shop.example.com/checkout {whose}"));
+    bed.put("bo", &given("/%6eew/%2e/below")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_grant_is_on_apis_that_are_there() {
+    let bed = Bed::neighbours().await;
+    let grant = |api: &str| {
+        format!(
+            "apiVersion: heddle.dev/v1alpha1\nkind: Grant\n\
+             metadata: {{ name: g, namespace: shop }}\n\
+             spec: {{ subjects: [{{ user: vic }}], role: viewer, apis: [{api}] }}\n"
+        )
+    };
+    let told = bed.told("sara", &grant("gamma")).await;
+    assert_eq!(told, "Grant shop/g: spec.apis[0]: workspace/shop has no Api 'gamma'");
+    let gamma = "apiVersion: heddle.dev/v1alpha1\nkind: Api\n\
+                 metadata: { name: gamma, namespace: shop }\nspec: { owner: alphas }\n---\n";
+    bed.put("sara", &(gamma.to_owned() + &grant("gamma"))).await.unwrap();
+    let kept = said(bed.delete("sara", key(Kind::Api, "shop", "gamma")).await);
+    assert!(kept.contains("Grant shop/g still needs it"), "{kept}");
 }

@@ -23,7 +23,7 @@ spec:
 
 const HOSTS: [&str; 5] = ["", "a.example", "b.a.example", "*.a.example", "*.b.a.example"];
 const ASKED: [&str; 5] = ["a.example", "b.a.example", "c.b.a.example", "x.a.example", "else"];
-const PATHS: [&str; 4] = ["/", "/x", "/x/y", "/z"];
+const PATHS: [&str; 6] = ["/", "/x", "/x/y", "/z", "/%78", "/x/%2e%2e/z"];
 
 /// A route in words: hosts, a listener of its Gateway, paths each with its sort and a method.
 #[derive(Debug, Clone)]
@@ -70,6 +70,10 @@ fn written() -> impl Strategy<Value = Written> {
     })
 }
 
+fn stakes(resource: &Resource) -> Stakes<'_> {
+    Stakes::of(resource, &mut Budget::new()).unwrap().unwrap()
+}
+
 fn table(routes: &[&Resource]) -> Table {
     let gateway = model::read(GATEWAY).remove(0).result.unwrap();
     let resources = std::iter::once(gateway).chain(routes.iter().map(|one| (*one).clone()));
@@ -112,13 +116,14 @@ proptest! {
         let after = [&other, &new].into_iter().chain((has_own && !is_itself).then_some(&own));
         let after: Vec<_> = after.collect();
         let (before, after) = (table(&before), table(&after));
-        let [other, new, own] = [&other, &new, &own].map(|one| Stakes::of(one).unwrap());
-        let own = vec![own];
+        let [other, new, own] = [&other, &new, &own].map(stakes);
+        let mut budget = Budget::new();
         let told = match (has_own, is_itself) {
-            (false, _) => new.taken_from(&other, None, &[]),
-            (true, true) => new.taken_from(&other, own.first(), &[]),
-            (true, false) => new.taken_from(&other, None, &own),
+            (false, _) => new.taken_from(&other, None, &[], &mut budget),
+            (true, true) => new.taken_from(&other, Some(&own), &[], &mut budget),
+            (true, false) => new.taken_from(&other, None, &[&own], &mut budget),
         };
+        let told = told.unwrap();
         let key = |name: &str| {
             let [namespace, name] = ["shop", name].map(|word| Name::parse(word).unwrap());
             Some(Key::new(Kind::HttpRoute, namespace, name))
@@ -218,6 +223,13 @@ fn what_is_new_ground_beside_another_is_told_and_nothing_else() {
             Some(route("a.example", prefix, "/x")),
             Some("a.example/x/y"),
         ),
+        // Whatever it is written like: a prefix is what requests are matched by.
+        (
+            route("a.example", prefix, "/"),
+            route("a.example", prefix, "/x/%2e%2e/z"),
+            Some(route("a.example", prefix, "/x")),
+            Some("a.example/z"),
+        ),
         // At a listener where it was not before.
         (
             route("a.example", prefix, "/"),
@@ -228,10 +240,11 @@ fn what_is_new_ground_beside_another_is_told_and_nothing_else() {
     ] {
         let [other, new] = [other, new].map(|one| one.resource("r"));
         let own = own.map(|own| own.resource("own"));
-        let own: Vec<_> = own.iter().filter_map(Stakes::of).collect();
-        let new = Stakes::of(&new).unwrap();
-        let taken =
-            new.taken_from(&Stakes::of(&other).unwrap(), None, &own).map(ToString::to_string);
+        let own: Vec<_> = own.iter().map(stakes).collect();
+        let own: Vec<_> = own.iter().collect();
+        let (new, other) = (stakes(&new), stakes(&other));
+        let taken = new.taken_from(&other, None, &own, &mut Budget::new()).unwrap();
+        let taken = taken.map(ToString::to_string);
         assert_eq!(taken.as_deref(), wanted, "{new:?} from {other:?}");
     }
 }
@@ -248,8 +261,36 @@ fn a_route_of_another_kind_takes_a_host_whole() {
                 metadata: { name: calls, namespace: shop }\nspec:\n  \
                 parentRefs: [{ name: edge }]\n  hostnames: ['*.a.example', a.example]\n";
     let [http, grpc] = [http.resource("pages"), model::read(grpc).remove(0).result.unwrap()];
-    let [http, grpc] = [&http, &grpc].map(|one| Stakes::of(one).unwrap());
-    assert!(
-        grpc.taken_from(&http, None, &[]).is_some() && http.taken_from(&grpc, None, &[]).is_some()
-    );
+    let [http, grpc] = [&http, &grpc].map(stakes);
+    for (one, other) in [(&grpc, &http), (&http, &grpc)] {
+        assert!(one.taken_from(other, None, &[], &mut Budget::new()).unwrap().is_some());
+    }
+}
+
+/// A change of routes with as many matches as the schema lets them have is no way to keep others
+/// waiting.
+#[test]
+fn there_is_an_end_to_comparing() {
+    let paths: Vec<_> = (0..4_000).map(|nth| format!("/p{nth}")).collect();
+    let matches = paths.iter().map(|path| HttpMatch {
+        path: model::route::PathMatch { kind: PathMatchType::PathPrefix, value: path.clone() },
+        ..HttpMatch::default()
+    });
+    let text = "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\n\
+                metadata: { name: many, namespace: shop }\nspec:\n  \
+                parentRefs: [{ name: edge }]\n  hostnames: ['*.a.example', a.example]\n";
+    let Resource::HttpRoute(route) = model::read(text).remove(0).result.unwrap() else {
+        panic!("a route")
+    };
+    let mut route = (*route).clone();
+    route.spec.rules[0].matches = matches.collect();
+    let many = Resource::HttpRoute(route.into());
+    let mut budget = Budget::new();
+    let all = Stakes::of(&many, &mut budget).unwrap().unwrap();
+    let told = all.taken_from(&all, Some(&all), &[], &mut budget);
+    assert!(told.is_err(), "{told:?}");
+    // Nor are more looked at than there is room for.
+    let mut budget = Budget::new();
+    let looked = (0..100).take_while(|_| Stakes::of(&many, &mut budget).is_ok()).count();
+    assert_eq!(looked, 20_000_000 / (40 * 2 * 4_000));
 }
