@@ -157,7 +157,7 @@ impl Draft {
         if !overlaps.is_empty() {
             return Err(Refusal::Claimed(overlaps));
         }
-        self.assembles()?;
+        self.assembles(rights)?;
         self.is_judged = true;
         Ok(())
     }
@@ -236,11 +236,11 @@ impl Draft {
 
     /// The proxies' own compiler finds nothing wrong that was not wrong before, in the scopes that the
     /// change touches: what others lose by it is theirs to see, and no reason to keep it for them.
-    fn assembles(&self) -> Result<(), Refusal> {
+    fn assembles(&self, rights: &Rights) -> Result<(), Refusal> {
         if !self.changed.traffic {
             return Ok(());
         }
-        let new = self.new_faults();
+        let new: Vec<_> = self.new_faults().into_iter().map(|one| self.told(rights, one)).collect();
         if new.is_empty() { Ok(()) } else { Err(Refusal::Invalid(new)) }
     }
 

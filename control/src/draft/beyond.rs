@@ -116,23 +116,49 @@ impl Draft {
 
     /// Whose the hidden ones are, and whom to ask.
     pub(super) fn hidden(&self, reached: &[Reached]) -> Vec<Overlap> {
-        let directory = &self.after.directory;
         let hidden = reached.iter().filter(|one| one.told().is_none());
         let overlaps = hidden.map(|one| {
-            let scope = directory.scope(&one.target.namespace);
-            let api = self.after.known(&one.target).and_then(api_of);
-            let api = api.and_then(|name| directory.api(&scope, &name));
-            let (holder, ask) = match api {
-                Some(api) => {
-                    let ask = vec![format!("team '{}'", api.spec.owner)];
-                    (Holder::Api(api.metadata.name.clone()), ask)
-                }
-                None => (Holder::Scope(scope.clone()), directory.owners(&scope)),
-            };
+            let (holder, ask) = self.holder(&one.target);
             let (key, wanted) = (one.by.clone(), one.wanted.clone());
             Overlap { key, wanted, holder, by: None, ask }
         });
         overlaps.collect()
+    }
+
+    /// What an object is called before somebody: where they may not read it, only whose it is.
+    pub(super) fn called(&self, rights: &Rights, key: &Key) -> String {
+        if self.may(rights, Verb::Read, key).is_ok() {
+            return key.to_string();
+        }
+        match self.holder(key) {
+            (holder, ask) if ask.is_empty() => format!("something of {holder}"),
+            (holder, ask) => format!("something of {holder} (ask {})", ask.join(" or ")),
+        }
+    }
+
+    /// A fault as it is told to somebody.
+    pub(super) fn told(&self, rights: &Rights, fault: Invalid) -> Invalid {
+        let hidden = fault.key.as_ref().filter(|key| !self.edits.contains_key(key));
+        let hidden = hidden.filter(|key| self.may(rights, Verb::Read, key).is_err());
+        let Some(hidden) = hidden else { return fault };
+        let reason = format!("{} would not work any more", self.called(rights, hidden));
+        let by = self.edits.keys().next().filter(|_| self.edits.len() == 1);
+        Invalid { key: by.cloned(), path: String::new(), line: None, reason, nearest: None }
+    }
+
+    /// Whose an object is, and whom to ask about it.
+    fn holder(&self, key: &Key) -> (Holder, Vec<String>) {
+        let directory = &self.after.directory;
+        let scope = directory.scope(&key.namespace);
+        let api = [&self.after, &self.world].into_iter().find_map(|world| world.known(key));
+        let api = api.and_then(api_of).and_then(|name| directory.api(&scope, &name));
+        match api {
+            Some(api) => {
+                let ask = vec![format!("team '{}'", api.spec.owner)];
+                (Holder::Api(api.metadata.name.clone()), ask)
+            }
+            None => (Holder::Scope(scope.clone()), directory.owners(&scope)),
+        }
     }
 
     /// Why it cannot be told what an edit meets: endpoints of this scope that cannot be read.

@@ -15,6 +15,7 @@ use model::{Invalid, Key, Kind, Name, Resource, Scope};
 use super::{Draft, api_of, fault, place};
 use crate::app::user;
 use crate::authn::{is_platform_admin, platform_admins};
+use crate::body;
 use crate::bounds;
 use crate::refusal::Refusal;
 use crate::world::Unreadable;
@@ -30,7 +31,7 @@ impl Draft {
                     let object = self.after.objects.get(key);
                     faults.extend(object.and_then(|object| bounds::object(key, object)));
                 }
-                None => faults.extend(self.gone(key)),
+                None => faults.extend(self.gone(key, rights)),
             }
         }
         faults.extend(self.sizes());
@@ -270,7 +271,7 @@ impl Draft {
     }
 
     /// Who still names what is to be gone.
-    fn gone(&self, key: &Key) -> Option<Invalid> {
+    fn gone(&self, key: &Key, rights: &Rights) -> Option<Invalid> {
         let resource = &self.world.objects.get(key)?.resource;
         let names = match resource {
             Resource::Team(_) => &[Kind::Api, Kind::Grant][..],
@@ -283,8 +284,8 @@ impl Draft {
         };
         let all = names.iter().flat_map(|kind| self.after.of_kind(*kind));
         let mut all = all.map(|(_, object)| &object.resource);
-        let by =
-            all.find(|other| self.names(other, key, resource)).map(|other| other.key().to_string());
+        let by = all.find(|other| self.names(other, key, resource));
+        let by = by.map(|other| self.called(rights, &other.key()));
         let aside = || {
             let may_name = |one: &&Unreadable| match resource {
                 Resource::Workspace(workspace) => {
@@ -292,7 +293,11 @@ impl Draft {
                 }
                 _ => one.may_name(&key.name),
             };
-            Some(self.world.unreadable.values().find(may_name)?.to_string())
+            let one = self.world.unreadable.values().find(may_name)?;
+            Some(
+                body::key(&one.key)
+                    .map_or_else(|| one.to_string(), |key| self.called(rights, &key)),
+            )
         };
         let by = by.or_else(aside)?;
         Some(fault(key, "", format!("{by} still needs it; take that away first")))

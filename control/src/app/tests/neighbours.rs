@@ -337,3 +337,21 @@ async fn a_grant_is_on_apis_that_are_there() {
     let kept = said(bed.delete("sara", key(Kind::Api, "shop", "gamma")).await);
     assert!(kept.contains("Grant shop/g still needs it"), "{kept}");
 }
+
+#[tokio::test]
+async fn what_still_needs_an_object_is_told_as_far_as_it_may_be_seen() {
+    let bed = Bed::neighbours().await;
+    bed.put("sara", &service_of("beta", "more", "more")).await.unwrap();
+    let led = route_of("alpha", "hidden", "[www.example.com]", "/alpha/more", "more");
+    bed.put("sara", &led).await.unwrap();
+    let more = || key(Kind::Service, "shop", "more");
+    let told = said(bed.delete("bo", more()).await);
+    let whose = "something of Api 'alpha' (ask team 'alphas')";
+    assert_eq!(told, format!("Service shop/more: {whose} would not work any more"));
+    let told = said(bed.delete("sara", more()).await);
+    assert!(told.starts_with("HTTPRoute shop/hidden: spec.rules[0]"), "{told}");
+    bed.delete("sara", key(Kind::HttpRoute, "shop", "hidden")).await.unwrap();
+    bed.put("sara", &slice("alpha", "more", "192.0.2.7", 8007)).await.unwrap();
+    let told = said(bed.delete("bo", more()).await);
+    assert_eq!(told, format!("Service shop/more: {whose} still needs it; take that away first"));
+}
