@@ -355,3 +355,22 @@ async fn what_still_needs_an_object_is_told_as_far_as_it_may_be_seen() {
     let told = said(bed.delete("bo", more()).await);
     assert_eq!(told, format!("Service shop/more: {whose} still needs it; take that away first"));
 }
+
+#[tokio::test]
+async fn beside_endpoints_that_cannot_be_read_only_who_may_edit_all_leads_to_others() {
+    let bed = Bed::neighbours().await;
+    let scope = Scope::Workspace(name("shop"));
+    let spec = r#""addressType":"IPv4""#;
+    bed.newer(Kind::EndpointSlice, "shop", "later", spec, scope).await;
+    let moved = |port| slice("beta", "beta", "192.0.2.1", port);
+    for new in [moved(8004), service_of("beta", "new", "new")] {
+        let told = bed.told("bo", &new).await;
+        let why = ": spec: whether it leads to what is another Api's cannot be told, since this \
+                   version of heddle-server cannot read some endpoints here; ask somebody who may \
+                   edit all of them";
+        assert!(told.ends_with(why), "{told}");
+    }
+    // What leads nowhere else than before may be edited.
+    bed.put("bo", &moved(8002).replace("port: 8002", "port: 8002, name: http")).await.unwrap();
+    bed.put("sara", &moved(8004)).await.unwrap();
+}

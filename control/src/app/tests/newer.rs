@@ -37,7 +37,8 @@ fn body(kind: Kind, namespace: &str, name: &str, spec: &str) -> String {
 }
 
 impl Bed {
-    async fn newer(
+    /// An object with a field that this version does not know.
+    pub(super) async fn newer(
         &self,
         kind: Kind,
         namespace: &str,
