@@ -47,6 +47,16 @@ pub(crate) async fn make(sent: &Sent, key: &Key, spec: Value) -> Result<Receipt,
     put(sent, &body, Expect::Absent).await
 }
 
+/// Deletes an object that is as it was when the page was drawn.
+///
+/// # Errors
+/// What a change can be refused for.
+pub(crate) async fn remove(sent: &Sent, key: Key) -> Result<Receipt, Refusal> {
+    let expected = Expect::Generation(sent.fields.get("generation").parse().unwrap_or(0));
+    let op = sent.asked.visit.op(sent.fields.get("message").trim().to_owned())?;
+    sent.asked.app.change_commit(&op, vec![Edit::Delete { key, expected }]).await
+}
+
 async fn put(sent: &Sent, body: &Value, expected: Expect) -> Result<Receipt, Refusal> {
     let op = sent.asked.visit.op(sent.fields.get("message").trim().to_owned())?;
     sent.asked.app.change_commit(&op, edits(body, expected)?).await

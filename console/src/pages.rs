@@ -32,6 +32,7 @@ pub(crate) mod policy;
 pub(crate) mod refused;
 pub(crate) mod request;
 pub(crate) mod requests;
+pub(crate) mod roles;
 pub(crate) mod settings;
 pub(crate) mod sign_in;
 pub(crate) mod team;

@@ -67,6 +67,18 @@ test("who lacks a right asks for it, and has it once its owner gives it", async 
   await weigh(other, "v1", "85");
   await save(other).click();
   await other.getByText("85 (85.0 %)").waitFor();
+  // What was given stands on the Api, and is taken back there by whoever may, and by nobody else.
+  assert.equal(await other.getByRole("button", { name: /^Take back/ }).count(), 0);
+  const { roles } = await shop.rest("GET", "/apis/bookshop/catalog");
+  assert.deepEqual(roles.map((one) => one.mayTake), [true]);
+  const { name } = roles[0].grant.metadata;
+  const taken = await forge(other, `${CATALOG}/take`, { grant: `bookshop/${name}`, generation: "1" });
+  assert.equal(taken.status, 403);
+  await owner.goto(shop.url + CATALOG);
+  await owner.getByRole("row", { name: "user bob" }).getByRole("button", { name: /^Take back/ }).click();
+  await owner.getByText(/^Saved: revision/).waitFor();
+  await owner.getByText("No Grant on it that you may read.").waitFor();
+  await other.getByRole("link", { name: "Ask for access to HTTPRoute bookshop/catalog" }).waitFor();
 });
 
 test("a stranger finds nothing of it, and no address leads there", async () => {

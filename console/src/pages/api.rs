@@ -8,7 +8,7 @@ use model::{Key, Kind, Name};
 use time::OffsetDateTime;
 
 use super::apis::{errors, life as stage, place};
-use super::{Asked, Drawn, drawn, object};
+use super::{Asked, Drawn, drawn, object, roles};
 use crate::edit::{change, set, wrong};
 use crate::form::{Done, Form, Line, Sent};
 use crate::parts::{count, empty, head_of_counts, millis, rate, saved, table, when};
@@ -71,6 +71,7 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
                 {tried}
                 {callers(&api)}
                 {owner_form(&asked, &api, &key, &teams)}
+                {others(&asked, &api, &key)}
                 {life::form(&asked, &api, &key)}
                 {object::whole(&key)}
             </div>
@@ -167,6 +168,24 @@ fn owner_form(asked: &Asked, api: &ApiInFull, key: &Key, teams: &[String]) -> An
             <p>"It belongs to the team " <a href=format!("/teams/{owner}")>{owner.clone()}</a>
             ", which may change its routes and policies."</p>
             {form}
+        </section>
+    }
+    .into_any()
+}
+
+/// Who may do something with it beside the team that owns it. What an Api was given stays when it goes
+/// to another team, until somebody takes it back.
+fn others(asked: &Asked, api: &ApiInFull, key: &Key) -> AnyView {
+    view! {
+        <section class="card" id="roles" aria-labelledby="roles-title">
+            <h2 id="roles-title">"Who else may do something here"</h2>
+            <p class="faint">"These Grants are on this Api, whoever owns it; roles in a whole "
+            <a href="/workspaces">"workspace"</a>" hold here, too."</p>
+            {if api.roles.is_empty() {
+                empty("No Grant on it that you may read.", ()).into_any()
+            } else {
+                roles::list(asked, "roles-title", &api.roles, &place(key))
+            }}
         </section>
     }
     .into_any()

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::change::{COUNTED, lines};
 use super::policies::targets;
 use super::{Asked, Drawn, drawn, object};
-use crate::edit::{edits, expecting, wrong};
+use crate::edit::{edits, expecting, remove, wrong};
 use crate::form::{Done, Fields, Form, Line, Sent, Tried, access_to};
 use crate::islands::mirror::Mirror;
 use crate::pages;
@@ -287,9 +287,7 @@ fn after(edits: &[Edit]) -> Value {
 /// Takes it away.
 pub(crate) async fn delete(sent: Sent) -> Result<Done, Refusal> {
     let key = sent.asked.key(KIND)?;
-    let expected = Expect::Generation(sent.fields.get("generation").parse().unwrap_or(0));
-    let op = sent.asked.visit.op(sent.fields.get("message").trim().to_owned())?;
-    let receipt = sent.asked.app.change_commit(&op, vec![Edit::Delete { key, expected }]).await?;
+    let receipt = remove(&sent, key).await?;
     Ok(Done::saved("/policies", &receipt))
 }
 

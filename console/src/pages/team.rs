@@ -9,15 +9,13 @@ use serde_json::json;
 
 use super::apis::catalogue;
 use super::teams::{fields, spec, texts};
-use super::{Asked, Drawn, drawn};
+use super::{Asked, Drawn, drawn, roles};
 use crate::edit::{change as changed, make, wrong};
 use crate::form::{Done, Form, Line, Sent};
-use crate::parts::{empty, head_of_counts, saved, table};
+use crate::parts::{empty, head_of_counts, saved};
 
 /// Apis that are shown of one team.
 const MOST: usize = 100;
-
-const ROLES: [&str; 4] = ["Where", "Role", "Only for", "By"];
 
 pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
     let (key, op) = (key(&asked)?, asked.op());
@@ -52,7 +50,7 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
                     <h2 id="apis-title">"Apis"</h2>
                     {own}
                 </section>
-                {roles(&asked, &key, &given, &spaces)}
+                {held(&asked, &key, &given, &spaces)}
                 {members(&asked, &team)}
             </div>
         }
@@ -66,22 +64,7 @@ fn key(asked: &Asked) -> Result<Key, Refusal> {
     Ok(Key::new(Kind::Team, Kind::Team.default_namespace(), name))
 }
 
-fn roles(asked: &Asked, key: &Key, given: &[GivenRole], spaces: &[Name]) -> AnyView {
-    let rows = given.iter().map(|one| {
-        let (meta, spec) = (&one.grant.metadata, &one.grant.spec);
-        let rules = || spec.rules.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-        let gives = spec.role.as_ref().map_or_else(rules, ToString::to_string);
-        let apis: Vec<_> = spec.apis.iter().map(ToString::to_string).collect();
-        view! {
-            <tr>
-                <th scope="row">{meta.namespace.to_string()}</th>
-                <td class="long">{gives}</td>
-                <td>{apis.join(", ")}</td>
-                <td>{format!("{}/{}", meta.namespace, meta.name)}</td>
-            </tr>
-        }
-    });
-    let rows: Vec<_> = rows.collect();
+fn held(asked: &Asked, key: &Key, given: &[GivenRole], spaces: &[Name]) -> AnyView {
     let give = asked.visit.is_admin.then(|| {
         let form = Form::new(asked, format!("/teams/{}/role", key.name));
         let first = spaces.first().map(ToString::to_string).unwrap_or_default();
@@ -115,11 +98,11 @@ fn roles(asked: &Asked, key: &Key, given: &[GivenRole], spaces: &[Name]) -> AnyV
     view! {
         <section class="card" id="roles" aria-labelledby="roles-title">
             <h2 id="roles-title">"Roles"</h2>
-            {if rows.is_empty() {
+            {if given.is_empty() {
                 empty("No Grant that you may see names it. What belongs to its Apis it may change \
                        without one.", ()).into_any()
             } else {
-                table("roles-title".to_owned(), &ROLES, rows).into_any()
+                roles::list(asked, "roles-title", given, &format!("/teams/{}", key.name))
             }}
             {give}
         </section>

@@ -1,19 +1,17 @@
 //! A workspace: who may do what in it, field by field, and which hosts and paths it holds.
 
-use control::app::{GivenRole, HeldClaim, WorkspaceInFull};
-use control::{Edit, Expect, Refusal};
+use control::Refusal;
+use control::app::{HeldClaim, WorkspaceInFull};
 use leptos::prelude::*;
-use model::role::Subject;
 use model::{Key, Kind, Name};
 use serde_json::json;
 
 use super::workspaces::default_access;
-use super::{Asked, Drawn, drawn};
-use crate::edit::{make, wrong};
+use super::{Asked, Drawn, drawn, roles};
+use crate::edit::{make, remove, wrong};
 use crate::form::{Done, Form, Line, Sent};
 use crate::parts::{empty, head, saved, table};
 
-const ROLES: [&str; 5] = ["Who", "Role", "May", "Only for", "By"];
 const CLAIMS: [&str; 4] = ["Host", "Paths", "By", "Release it"];
 
 pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
@@ -37,7 +35,7 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
                         <dd>{row.owners.join(", ")}</dd>
                     </dl>
                 </section>
-                {roles(&shown)}
+                {who(&asked, &shown)}
                 {claims(&asked, &shown)}
             </div>
         }
@@ -49,43 +47,18 @@ fn name(asked: &Asked) -> Result<Name, Refusal> {
     Name::parse(asked.part(0)).map_err(|_| Refusal::None("such workspace".to_owned()))
 }
 
-fn roles(shown: &WorkspaceInFull) -> AnyView {
-    let rows: Vec<_> = shown.roles.iter().map(role).collect();
+fn who(asked: &Asked, shown: &WorkspaceInFull) -> AnyView {
+    let place = format!("/workspaces/{}", shown.row.name);
     view! {
         <section class="card" id="roles" aria-labelledby="roles-title">
             <h2 id="roles-title">"Who may do what"</h2>
             <p class="faint">"The team that owns an Api may change what belongs to it without a grant."</p>
-            {if rows.is_empty() {
-                empty("No Grant of this workspace that you may read.", ())
+            {if shown.roles.is_empty() {
+                empty("No Grant of this workspace that you may read.", ()).into_any()
             } else {
-                table("roles-title".to_owned(), &ROLES, rows)
+                roles::list(asked, "roles-title", &shown.roles, &place)
             }}
         </section>
-    }
-    .into_any()
-}
-
-fn role(given: &GivenRole) -> AnyView {
-    let spec = &given.grant.spec;
-    let who = spec.subjects.iter().map(|Subject { user, team }| match (user, team) {
-        (_, Some(team)) => {
-            view! { <a href=format!("/teams/{team}")>{format!("team {team}")}</a> " " }.into_any()
-        }
-        (user, None) => user.as_ref().map(|user| format!("user {user} ")).into_any(),
-    });
-    let may = match &given.rules {
-        Some(rules) => rules.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
-        None => "nothing: there is no such role".to_owned(),
-    };
-    let apis: Vec<_> = spec.apis.iter().map(ToString::to_string).collect();
-    view! {
-        <tr>
-            <th scope="row">{who.collect_view()}</th>
-            <td>{spec.role.as_ref().map(ToString::to_string)}</td>
-            <td class="long">{may}</td>
-            <td>{apis.join(", ")}</td>
-            <td>{format!("{}/{}", given.grant.metadata.namespace, given.grant.metadata.name)}</td>
-        </tr>
     }
     .into_any()
 }
@@ -206,8 +179,6 @@ pub(crate) async fn release(sent: Sent) -> Result<Done, Refusal> {
         names.map(|(namespace, name)| Key::new(Kind::Claim, namespace, name))
     });
     let key = key.ok_or_else(|| Refusal::None("such Claim".to_owned()))?;
-    let expected = Expect::Generation(sent.fields.get("generation").parse().unwrap_or(0));
-    let op = sent.asked.visit.op(String::new())?;
-    let receipt = sent.asked.app.change_commit(&op, vec![Edit::Delete { key, expected }]).await?;
+    let receipt = remove(&sent, key).await?;
     Ok(Done::saved(&format!("/workspaces/{workspace}"), &receipt))
 }

@@ -24,7 +24,8 @@ use super::{Console, entry};
 use crate::form::{Done, Fields, Sent, Tried};
 use crate::frame::{Place, Title};
 use crate::pages::{
-    Asked, Drawn, access, api, change, fleet, kept, policy, settings, team, teams, users, workspace,
+    Asked, Drawn, access, api, change, fleet, kept, policy, roles, settings, team, teams, users,
+    workspace,
 };
 
 /// How much a form may be.
@@ -61,6 +62,7 @@ static FORMS: &[Form] = &[
     form("/apis/{namespace}/{name}/owner", API, |sent| Box::pin(api::owner(sent))),
     form("/apis/{namespace}/{name}/life", API, |sent| Box::pin(api::life::go(sent))),
     form("/apis/{namespace}/{name}/weights", API, |sent| Box::pin(api::split::weights(sent))),
+    form("/apis/{namespace}/{name}/take", API, |sent| Box::pin(roles::take(sent))),
     form("/policies/-/new/form", NEW_POLICY, |sent| Box::pin(policy::make_by_form(sent))),
     form("/policies/-/new/yaml", NEW_POLICY, |sent| Box::pin(policy::make_by_yaml(sent))),
     form("/policies/{namespace}/{name}/form", POLICY, |sent| Box::pin(policy::by_form(sent))),
@@ -69,6 +71,7 @@ static FORMS: &[Form] = &[
     form("/teams/-/new", "/teams", |sent| Box::pin(teams::new(sent))),
     form("/teams/{name}/change", "/teams/{name}", |sent| Box::pin(team::change(sent))),
     form("/teams/{name}/role", "/teams/{name}", |sent| Box::pin(team::role(sent))),
+    form("/teams/{name}/take", "/teams/{name}", |sent| Box::pin(roles::take(sent))),
     form("/fleet/join", "/fleet", |sent| Box::pin(fleet::join(sent))),
     form("/changes/{revision}/revert", "/changes/{revision}", |sent| {
         Box::pin(change::revert(sent))
@@ -79,6 +82,7 @@ static FORMS: &[Form] = &[
     form("/access/{id}/withdraw", "/access", |sent| Box::pin(access::withdraw(sent))),
     form("/workspaces/{name}/claim", WORKSPACE, |sent| Box::pin(workspace::claim_new(sent))),
     form("/workspaces/{name}/release", WORKSPACE, |sent| Box::pin(workspace::release(sent))),
+    form("/workspaces/{name}/take", WORKSPACE, |sent| Box::pin(roles::take(sent))),
     form("/users/new", "/users", |sent| Box::pin(users::new(sent))),
     form("/users/password", "/users", |sent| Box::pin(users::password(sent))),
     form("/users/disable", "/users", |sent| Box::pin(users::disable(sent))),

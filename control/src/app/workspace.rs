@@ -13,6 +13,7 @@ use super::node::reads_any;
 use super::resource::Page;
 use super::sight::Sight;
 use super::{App, Op};
+use crate::draft::api_of;
 use crate::refusal::Refusal;
 
 /// Which workspaces a list shows: all that is given must hold.
@@ -61,6 +62,10 @@ pub struct GivenRole {
     pub grant: Arc<Grant>,
     /// What it allows; none where there is no such role.
     pub rules: Option<Arc<[RoleRule]>>,
+    /// The generation of the Grant.
+    pub generation: i64,
+    /// Whether who asks may delete the Grant.
+    pub may_take: bool,
 }
 
 /// A Claim as it stands.
@@ -105,14 +110,7 @@ impl App {
         let row = row(&sight, name).ok_or_else(|| Refusal::None("such workspace".to_owned()))?;
         let (directory, own) = (&sight.world.directory, Scope::Workspace(name.clone()));
         let is_own = |key: &Key| directory.scope(&key.namespace) == own;
-        let grants = sight
-            .world
-            .of_kind(Kind::Grant)
-            .filter(|(key, one)| is_own(key) && sight.sees(key, one));
-        let roles = grants.filter_map(|(_, one)| match &one.resource {
-            Resource::Grant(grant) => Some(given(&sight, grant)),
-            _ => None,
-        });
+        let roles = roles(&sight, |key, _| is_own(key));
         let may = |verb, key: &Key| {
             let asked = Asked { verb, key, scope: &own, api: None, changed: &[] };
             sight.rights.permit(&asked).is_ok()
@@ -129,7 +127,7 @@ impl App {
             }),
             _ => None,
         });
-        let (roles, claims) = (roles.collect(), claims.collect());
+        let claims = claims.collect();
         let free = |namespace: &Name| Key::new(Kind::Claim, namespace.clone(), name.clone());
         let may_claim = row.namespaces.iter().filter(|one| may(Verb::Create, &free(one)));
         let may_claim = may_claim.cloned().collect();
@@ -145,17 +143,28 @@ impl App {
         let is_to = |grant: &Grant| {
             grant.spec.subjects.iter().any(|subject| subject.team.as_ref() == Some(team))
         };
-        let grants = sight.world.of_kind(Kind::Grant).filter_map(|(key, one)| {
-            let Resource::Grant(grant) = &one.resource else { return None };
-            (is_to(grant) && sight.sees(key, one)).then(|| given(&sight, grant))
-        });
-        Ok(grants.collect())
+        Ok(roles(&sight, |_, grant| is_to(grant)))
     }
 }
 
-fn given(sight: &Sight, grant: &Arc<Grant>) -> GivenRole {
-    let rules = sight.world.directory.given(grant);
-    GivenRole { grant: Arc::clone(grant), rules }
+/// What such Grants give, as far as they may be read.
+pub(super) fn roles(sight: &Sight, is_such: impl Fn(&Key, &Grant) -> bool) -> Vec<GivenRole> {
+    let directory = &sight.world.directory;
+    let roles = sight.world.of_kind(Kind::Grant).filter_map(|(key, one)| {
+        let Resource::Grant(grant) = &one.resource else { return None };
+        if !is_such(key, grant) || !sight.sees(key, one) {
+            return None;
+        }
+        let (scope, api) = (&directory.scope(&key.namespace), api_of(&one.resource));
+        let (verb, api) = (Verb::Delete, api.as_ref());
+        Some(GivenRole {
+            grant: Arc::clone(grant),
+            rules: directory.given(grant),
+            generation: one.generation,
+            may_take: sight.rights.permit(&Asked { verb, key, scope, api, changed: &[] }).is_ok(),
+        })
+    });
+    roles.collect()
 }
 
 fn has(workspace: &Workspace, text: &str) -> bool {

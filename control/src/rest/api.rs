@@ -13,6 +13,7 @@ use super::problem::Problem;
 use super::request::ObjectShape;
 use super::resource::ResourceShape;
 use super::traffic::SumShape;
+use super::workspace::{self, RoleShape};
 use crate::Refusal;
 use crate::app::user::fault;
 use crate::app::{
@@ -88,6 +89,8 @@ pub(super) struct FullShape {
     callers: Vec<CallerShape>,
     /// How many more called, less often.
     more_callers: usize,
+    /// What Grants on it give, as far as you may read them; those of its whole workspace are told there.
+    roles: Vec<RoleShape>,
     /// Its routes, a hundred at most, in the order of their keys.
     routes_in_full: Vec<RouteShape>,
 }
@@ -216,7 +219,7 @@ pub(super) async fn show(ask: Ask) -> Result<Response, Problem> {
     let none = || Refusal::None("such Api".to_owned());
     let part = |name| Name::parse(ask.part(name)).map_err(|_| none());
     let key = Key::new(Kind::Api, part("namespace")?, part("name")?);
-    let ApiInFull { row: own, routes, callers, more_callers, may } =
+    let ApiInFull { row: own, routes, callers, more_callers, roles, may } =
         ask.app().api_show(&ask.op()?, &key).await?;
     let May { transfer, lead } = may;
     let callers = callers.into_iter();
@@ -225,6 +228,7 @@ pub(super) async fn show(ask: Ask) -> Result<Response, Problem> {
         may: MayShape { transfer, lead },
         callers: callers.map(|(caller, requests)| CallerShape { caller, requests }).collect(),
         more_callers,
+        roles: roles.into_iter().map(workspace::role).collect(),
         routes_in_full: routes.into_iter().map(route).collect(),
     }))
 }

@@ -45,11 +45,15 @@ pub(super) struct FullShape {
 
 /// A role that is given.
 #[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 #[schemars(rename = "GivenRole")]
 pub(super) struct RoleShape {
     grant: ResourceShape,
     /// What the role allows; null where there is no such role.
     rules: Option<Vec<RoleRule>>,
+    generation: i64,
+    /// Whether you may delete the Grant.
+    may_take: bool,
 }
 
 /// A Claim.
@@ -102,10 +106,13 @@ pub(super) async fn team_roles(ask: Ask) -> Result<Response, Problem> {
     Ok(answer::ok(&Listed::<RoleShape> { items, next: None }))
 }
 
-fn role(GivenRole { grant, rules }: GivenRole) -> RoleShape {
+pub(super) fn role(given: GivenRole) -> RoleShape {
+    let GivenRole { grant, rules, generation, may_take } = given;
     RoleShape {
         grant: ResourceShape(model::Resource::Grant(grant).to_json()),
         rules: rules.map(|rules| rules.to_vec()),
+        generation,
+        may_take,
     }
 }
 

@@ -14,7 +14,7 @@ use wire::Side;
 use super::{ApiRow, COARSE, Cell, Changed, FINE, Found, belongings, flow, found, seconds, summed};
 use crate::app::sight::Sight;
 use crate::app::traffic::Eyes;
-use crate::app::{App, Op};
+use crate::app::{App, GivenRole, Op, workspace};
 use crate::moment::micros;
 use crate::refusal::Refusal;
 use crate::traffic::{Traffic, WINDOW, total};
@@ -40,6 +40,9 @@ pub struct ApiInFull {
     pub callers: Vec<(Option<String>, u64)>,
     /// How many more called, less often.
     pub more_callers: usize,
+    /// What Grants on it give, as far as they may be read. Beside them stand those of its whole
+    /// workspace.
+    pub roles: Vec<GivenRole>,
     /// What who asks may do with it.
     pub may: May,
 }
@@ -119,14 +122,15 @@ impl App {
             let mut rows = found(&sight, |key, _| *key == wanted);
             belongings(&mut rows, &sight);
             let may = May::of(&sight, &wanted);
+            let roles = roles_on(&sight, &wanted);
             let routes = rows.first().map(|found| routes(&sight, found)).unwrap_or_default();
             let sight = flow(&mut rows, &traffic, sight, now);
             let found = rows.pop()?;
             let callers = callers(&found, &traffic, sight, now);
-            Some((found, routes, callers, may))
+            Some((found, routes, callers, roles, may))
         };
         let looked = self.aside(looked).await?;
-        let (Found { mut row, revision, .. }, found, (callers, more_callers), may) =
+        let (Found { mut row, revision, .. }, found, (callers, more_callers), roles, may) =
             looked.ok_or_else(|| Refusal::hidden(key))?;
         let made = found.iter().map(|route| route.revision).chain([revision]).collect();
         let changes = self.changes_of(&made).await?;
@@ -141,7 +145,7 @@ impl App {
             found.into_iter().zip(splits).map(|(FoundRoute { shown, revision, .. }, split)| {
                 ApiRoute { changed: changes.get(&revision).cloned(), split, ..shown }
             });
-        Ok(ApiInFull { row, routes: routes.collect(), callers, more_callers, may })
+        Ok(ApiInFull { row, routes: routes.collect(), callers, more_callers, roles, may })
     }
 
     /// From when on what is counted of each route shows its last change, in microseconds since 1970, and
@@ -181,6 +185,15 @@ impl App {
         });
         Ok(since.collect())
     }
+}
+
+/// What Grants on an Api give.
+fn roles_on(sight: &Sight, api: &Key) -> Vec<GivenRole> {
+    let directory = &sight.world.directory;
+    let scope = directory.scope(&api.namespace);
+    workspace::roles(sight, |key, grant| {
+        grant.spec.apis.contains(&api.name) && directory.scope(&key.namespace) == scope
+    })
 }
 
 impl May {

@@ -62,6 +62,7 @@ async fn each_finds_what_they_may_read() {
     }
     let shown = bed.app.api_show(&op("sara"), &key(Kind::Api, "shop", "orders")).await.unwrap();
     assert!(shown.may.transfer && shown.may.lead && shown.routes[0].may_weigh);
+    assert!(shown.roles.is_empty());
     for hidden in ["bert", "eve"] {
         let refused = bed.app.api_show(&op(hidden), &key(Kind::Api, "shop", "orders")).await;
         let refused = refused.unwrap_err().to_string();
@@ -179,4 +180,28 @@ async fn what_decides_on_a_route_is_told_from_the_outer_to_the_inner() {
             (Kind::Service, false, own("other")),
         ]
     );
+}
+
+#[tokio::test]
+async fn what_grants_on_an_api_give_is_told_as_far_as_they_may_be_read() {
+    let bed = two().await;
+    let grant = |name: &str, role: &str, apis: &str| {
+        format!(
+            "---\napiVersion: heddle.dev/v1alpha1\nkind: Grant\n\
+             metadata: {{ name: {name}, namespace: shop }}\n\
+             spec: {{ subjects: [{{ user: vic }}], role: {role}{apis} }}\n"
+        )
+    };
+    let wide = grant("wide", "viewer", "");
+    bed.put("root", &(wide + &grant("one", "editor", ", apis: [orders]"))).await.unwrap();
+    let orders = key(Kind::Api, "shop", "orders");
+    let of = async |user: &str| {
+        let roles = bed.app.api_show(&op(user), &orders).await.unwrap().roles;
+        roles
+            .iter()
+            .map(|one| (one.grant.metadata.name.to_string(), one.may_take))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(of("root").await, [("one".to_owned(), true)]);
+    assert_eq!(of("vic").await, [("one".to_owned(), false)]);
 }
