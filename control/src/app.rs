@@ -92,6 +92,9 @@ pub struct App {
     authn: Authn,
     /// What login providers say of themselves.
     providers: Providers,
+    /// Held together by those who try a change for the first time, and alone by who lost such a try to
+    /// them, so that nobody who changes much keeps others from changing anything.
+    changing: tokio::sync::RwLock<()>,
     /// A turn for each core.
     cores: Arc<Semaphore>,
     /// The nodes of this server, once it serves some.
@@ -127,6 +130,7 @@ impl App {
         App {
             store,
             world: RwLock::default(),
+            changing: tokio::sync::RwLock::default(),
             following: tokio::sync::Mutex::default(),
             authn: Authn::new(),
             providers: Providers::new(),

@@ -45,9 +45,9 @@ const MEASURES: [Measure; 8] = [
     Measure {
         // Everybody's routes are compared with them.
         field: "claims",
-        words: "Claims",
-        usual: 200,
-        of: |kind, cost| if matches!(kind, Kind::Claim) { cost.objects } else { 0 },
+        words: "hosts and paths of Claims",
+        usual: 1_000,
+        of: |_, cost| cost.grounds,
         own: |bounds| bounds.claims,
     },
     Measure {

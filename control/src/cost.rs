@@ -3,6 +3,7 @@
 use std::ops::{AddAssign, SubAssign};
 
 use model::Resource;
+use model::claim::Claim;
 use model::expression::Expression;
 use model::policy::Conditions;
 use model::route::{
@@ -32,6 +33,8 @@ pub(crate) struct Cost {
     pub(crate) listeners: usize,
     /// Addresses of endpoints, and Workloads.
     pub(crate) endpoints: usize,
+    /// Hosts, or paths of such, that Claims hold.
+    pub(crate) grounds: usize,
 }
 
 impl Cost {
@@ -60,6 +63,7 @@ impl Cost {
                 let endpoints = slice.endpoints.iter().map(|one| one.addresses.len()).sum();
                 Cost { endpoints, ..cost }
             }
+            Resource::Claim(claim) => Cost { grounds: Claim::grounds(claim).count(), ..cost },
             Resource::Workload(_) => Cost { endpoints: 1, ..cost },
             Resource::Secret(secret) => {
                 let values = secret.values().into_values().map(|value| value.expose().len());
@@ -69,7 +73,6 @@ impl Cost {
             Resource::Service(_)
             | Resource::ConfigMap(_)
             | Resource::Api(_)
-            | Resource::Claim(_)
             | Resource::Workspace(_)
             | Resource::Cluster(_)
             | Resource::Team(_)
@@ -88,6 +91,7 @@ impl AddAssign for Cost {
         self.rules += other.rules;
         self.listeners += other.listeners;
         self.endpoints += other.endpoints;
+        self.grounds += other.grounds;
     }
 }
 
@@ -99,6 +103,7 @@ impl SubAssign for Cost {
         self.rules -= other.rules;
         self.listeners -= other.listeners;
         self.endpoints -= other.endpoints;
+        self.grounds -= other.grounds;
     }
 }
 

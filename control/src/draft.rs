@@ -153,6 +153,8 @@ impl Draft {
         self.whole(rights)?;
         let touched: Vec<_> = self.edits.values().filter_map(|edit| edit.after()).collect();
         let mut overlaps = claims::overlaps(&touched, &self.after);
+        overlaps.iter_mut().for_each(|overlap| self.veil(rights, overlap));
+        overlaps.dedup();
         overlaps.extend(self.hidden(&reached));
         if !overlaps.is_empty() {
             return Err(Refusal::Claimed(overlaps));
@@ -235,12 +237,14 @@ impl Draft {
     }
 
     /// The proxies' own compiler finds nothing wrong that was not wrong before, in the scopes that the
-    /// change touches: what others lose by it is theirs to see, and no reason to keep it for them.
+    /// change touches, and with what who makes it may change: what others lose by it is theirs to see,
+    /// and no reason to keep it for them.
     fn assembles(&self, rights: &Rights) -> Result<(), Refusal> {
         if !self.changed.traffic {
             return Ok(());
         }
-        let new: Vec<_> = self.new_faults().into_iter().map(|one| self.told(rights, one)).collect();
+        let mut new = self.new_faults();
+        new.retain(|fault| self.is_own(rights, fault));
         if new.is_empty() { Ok(()) } else { Err(Refusal::Invalid(new)) }
     }
 

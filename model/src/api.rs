@@ -108,6 +108,11 @@ impl Lifecycle {
         }
     }
 
+    /// Whether its requests are answered by what it leads to.
+    pub const fn answers(self) -> bool {
+        matches!(self, Lifecycle::Published | Lifecycle::Deprecated)
+    }
+
     /// Whether it says that it will be gone, or is.
     pub const fn is_leaving(self) -> bool {
         matches!(self, Lifecycle::Deprecated | Lifecycle::Retired)

@@ -1,7 +1,7 @@
 //! Service (`v1`) and EndpointSlice (`discovery.k8s.io/v1`): what routes send to.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -300,9 +300,27 @@ pub struct EndpointPort {
     pub app_protocol: Option<String>,
 }
 
-/// The IPv4 address that an IPv6 one is another form of (RFC 4291, section 2.5.5.2).
-pub(crate) fn mapped(address: &str) -> Option<Ipv4Addr> {
-    address.parse::<Ipv6Addr>().ok()?.to_ipv4_mapped()
+/// Why nothing that is somebody's can be at an address, as Kubernetes has it for endpoints; or that it is
+/// another form of an IPv4 address (RFC 4291, section 2.5.5.2).
+pub(crate) fn no_endpoint(address: &str) -> Option<String> {
+    let address: IpAddr = address.parse().ok()?;
+    let is_here = match address {
+        IpAddr::V4(address) => address.octets()[0] == 0 || address.is_broadcast(),
+        IpAddr::V6(address) => match address.to_ipv4_mapped() {
+            Some(meant) => return Some(format!("is the IPv4 address {meant}; write that")),
+            None => address.is_unspecified(),
+        },
+    };
+    let is_near = match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    };
+    match (is_here, address.is_multicast(), is_near) {
+        (true, ..) => Some("is the address of no machine".to_owned()),
+        (_, true, _) => Some("is a multicast address; write that of one machine".to_owned()),
+        (.., true) => Some("is link-local, and another machine on each".to_owned()),
+        (false, false, false) => None,
+    }
 }
 
 impl EndpointSlice {
@@ -331,8 +349,8 @@ impl EndpointSlice {
                 };
                 if !fits {
                     at.fault(format!("'{address}' is no {:?} address", self.address_type));
-                } else if let Some(meant) = mapped(address) {
-                    at.fault(format!("'{address}' is the IPv4 address {meant}; write that"));
+                } else if let Some(why) = no_endpoint(address) {
+                    at.fault(format!("'{address}' {why}"));
                 }
             });
         });

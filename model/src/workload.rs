@@ -23,7 +23,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::identity::Peer;
 use crate::invalid::Checker;
-use crate::service::{AppProtocol, PROTOCOLS, Service, ServicePort, TargetPort, mapped, speaks};
+use crate::service::{
+    AppProtocol, PROTOCOLS, Service, ServicePort, TargetPort, no_endpoint, speaks,
+};
 use crate::{Key, Kind, Meta, Name};
 
 /// The port where proxies of the mesh take each other's connections, where none is written.
@@ -198,9 +200,8 @@ impl Workload {
             }
             if self.address().is_none() {
                 at.fault_in("address", format!("'{}' is no IP address", spec.address));
-            } else if let Some(meant) = mapped(&spec.address) {
-                let text = format!("'{}' is the IPv4 address {meant}; write that", spec.address);
-                at.fault_in("address", text);
+            } else if let Some(why) = no_endpoint(&spec.address) {
+                at.fault_in("address", format!("'{}' {why}", spec.address));
             }
             at.each("ports", &spec.ports, |at, port| {
                 if spec.ports.iter().filter(|other| other.port == port.port).count() > 1 {

@@ -69,7 +69,7 @@ pub struct Bounds {
     /// HTTPRoutes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub routes: Option<u32>,
-    /// Claims.
+    /// Hosts that Claims hold, or paths of such.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claims: Option<u32>,
     /// Bytes as stored and sent.

@@ -14,6 +14,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use model::api::LABEL;
 use model::policy::{AccessPolicy, Action};
 use model::secret::Secret;
 use model::{Checker, Invalid, Key, Kind, Name};
@@ -87,6 +88,8 @@ impl Level {
 /// One policy, ready to judge.
 pub struct CompiledPolicy {
     pub(crate) key: Arc<Key>,
+    /// The Api that it belongs to, by its label.
+    pub(crate) api: Option<Box<str>>,
     pub(crate) api_keys: Option<ApiKeys>,
     pub(crate) issuers: Vec<Issuer>,
     pub(crate) deny: Rules,
@@ -146,6 +149,7 @@ pub fn compile(
     let (mut deny, mut allow) = (Vec::new(), Vec::new());
     let mut compiled = CompiledPolicy {
         key: Arc::new(key),
+        api: meta.labels.get(LABEL).map(|api| api.as_str().into()),
         api_keys: None,
         issuers: Vec::new(),
         deny: Rules::default(),

@@ -115,6 +115,24 @@ impl Reason {
                 | Reason::PolicyUnreadable
         )
     }
+
+    /// Whether a request that ended so was let through and got no answer of a backend, for no fault of
+    /// who asked.
+    pub const fn is_failure(self) -> bool {
+        matches!(
+            self,
+            Reason::NoBackend
+                | Reason::BackendMissing
+                | Reason::BackendNotAllowed
+                | Reason::BackendProtocol
+                | Reason::NoEndpoint
+                | Reason::ConnectFailed
+                | Reason::UpstreamReset
+                | Reason::UpstreamProtocol
+                | Reason::RequestTimeout
+                | Reason::BackendTimeout
+        )
+    }
 }
 
 impl fmt::Display for Reason {

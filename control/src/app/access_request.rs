@@ -263,7 +263,9 @@ impl App {
         let want = Want::of(&row).ok_or_else(none)?;
         let sight = Sight::new(op, self.world().await?);
         let proposal = want.proposal(&sight.world, &row.id);
-        let proposal = proposal.filter(|proposal| proposal.is_for(&sight));
+        let is_asked =
+            |proposal: &Proposal| proposal.is_for(&sight) && sight.was(&want.key, row.created);
+        let proposal = proposal.filter(is_asked);
         Ok(Found { row, want, proposal, sight })
     }
 }

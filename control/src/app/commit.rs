@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use model::{Key, Resource};
 use store::{Commit, CommitError, Committed, Delete, Expected, Put, Write};
+use tokio::sync::{RwLockReadGuard, RwLockWriteGuard};
 
 use super::{App, Op, rights};
 use crate::body::{self, Body};
@@ -42,6 +43,12 @@ pub(super) struct Besides {
     pub(super) settles: Option<String>,
     /// What the audit says of it besides.
     pub(super) audit: Vec<store::Entry>,
+}
+
+/// When a change may be tried.
+enum Turn<'a> {
+    Beside(#[expect(dead_code, reason = "it is held")] RwLockReadGuard<'a, ()>),
+    Alone(#[expect(dead_code, reason = "it is held")] RwLockWriteGuard<'a, ()>),
 }
 
 impl App {
@@ -86,7 +93,12 @@ impl App {
     ) -> Result<Receipt, Refusal> {
         let edits: Arc<[Edit]> = edits.into();
         let reverts = besides.reverts;
-        for _ in 0..TRIES {
+        for tried in 0..TRIES {
+            // The lock is fair: who comes later waits behind who lost.
+            let _turn = match tried {
+                0 => Turn::Beside(self.changing.read().await),
+                _ => Turn::Alone(self.changing.write().await),
+            };
             let (world, by, edits) = (self.world().await?, op.clone(), Arc::clone(&edits));
             let judging = move || {
                 let draft = judge(&by, &world, &edits, reverts)?;

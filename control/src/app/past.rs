@@ -90,6 +90,10 @@ pub struct PastObject {
     pub after: Option<Value>,
     /// The fields that differ, where it was there before and after.
     pub fields: Vec<String>,
+    /// Its generation; the first is 1.
+    pub generation: i64,
+    /// The last revision that changed it, if that is not this one.
+    pub later: Option<i64>,
 }
 
 impl App {
@@ -164,10 +168,21 @@ impl App {
             let Some(key) = body::key(&version.key) else { continue };
             let before = self.store.history(&version.key, Some(revision), 1).await?;
             if sight.change(&key, &version, before.first()) {
-                objects.push(object(&sight, key, &version, before.first()));
+                let later = self.last_of(&sight, &key, &version).await?;
+                let later = Some(later).filter(|last| *last > revision);
+                objects.push(PastObject { later, ..object(&sight, key, &version, before.first()) });
             }
         }
         Ok((change, objects))
+    }
+
+    /// The revision that last changed an object of which this version was made.
+    async fn last_of(&self, sight: &Sight, key: &Key, version: &Version) -> Result<i64, Refusal> {
+        if let Some(object) = sight.world.objects.get(key) {
+            return Ok(object.revision);
+        }
+        let last = self.store.history(&version.key, None, 1).await?;
+        Ok(last.first().map_or(version.revision, |last| last.revision))
     }
 
     /// What may be seen of changes, of each of which something may be: all, or what was done in one
@@ -261,7 +276,8 @@ fn object(sight: &Sight, key: Key, version: &Version, before: Option<&Version>) 
         }
         (_, None) | (None, _) => Vec::new(),
     };
-    PastObject { key, deed: Deed::of(&version.change), before, after, fields }
+    let (deed, generation) = (Deed::of(&version.change), version.generation);
+    PastObject { key, deed, before, after, fields, generation, later: None }
 }
 
 /// A time that the store keeps, in microseconds since 1970.

@@ -28,7 +28,7 @@ use crate::refusal::Refusal;
 mod tale;
 mod words;
 
-use tale::Tale;
+use tale::{Tale, Then};
 
 /// Hops of one way at most.
 const HOPS: i64 = 200;
@@ -83,6 +83,9 @@ pub struct HiddenHop {
     pub scope: Scope,
 }
 
+/// What is said where none is kept.
+const NONE: &str = "such request; of those that passed only a share is kept";
+
 /// Which decisions are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
@@ -90,6 +93,8 @@ pub enum Ended {
     Anyhow,
     /// Those that were denied.
     Denied,
+    /// Those that no backend answered.
+    Failed,
     /// Those of one reason.
     By(Reason),
 }
@@ -106,7 +111,7 @@ impl App {
         let hops: Vec<_> = told.into_iter().map(|one| hop(&sight, one, first)).collect();
         match hops.iter().any(|hop| matches!(hop, Hop::Shown(_))) {
             true => Ok(Way { at: first, hops }),
-            false => Err(Refusal::None("such request".to_owned())),
+            false => Err(Refusal::None(NONE.to_owned())),
         }
     }
 
@@ -186,7 +191,8 @@ impl Ended {
     fn reasons(self) -> Vec<&'static str> {
         match self {
             Ended::Anyhow => Vec::new(),
-            Ended::Denied => denials().collect(),
+            Ended::Denied => words_of(Reason::is_denial),
+            Ended::Failed => words_of(Reason::is_failure),
             Ended::By(reason) => vec![reason.as_str()],
         }
     }
@@ -224,7 +230,10 @@ fn read(told: &Told) -> Option<Decision> {
 /// and as it is; where it was led nowhere, by whoever may read something of the platform.
 fn is_seen(sight: &Sight, told: &Told, decision: &Decision) -> bool {
     match &decision.route {
-        Some(route) => route.known().is_some_and(|key| sight.decided(&key, &told.decision.scope)),
+        Some(route) => {
+            let (scope, at) = (&told.decision.scope, told.decision.at);
+            route.known().is_some_and(|key| sight.decided(&key, scope, at))
+        }
         None => reads_any(&sight.rights, &Scope::Platform),
     }
 }
@@ -243,7 +252,7 @@ fn hop(sight: &Sight, told: Told, first: i64) -> Hop {
 fn shown(sight: &Sight, told: Told, mut decision: Decision, began: u64) -> ShownHop {
     let by = told.by;
     let story = told.decision.story.and_then(|story| serde_json::from_str(&story).ok());
-    let tale = Tale::of(sight, story, &decision);
+    let tale = Tale::of(&Then { sight, at: told.decision.at }, story, &decision);
     decision.vector.retain(|scope, _| {
         let scope = Scope::try_from(scope.clone());
         scope.is_ok_and(|scope| reads_any(&sight.rights, &scope))
@@ -261,9 +270,10 @@ fn shown(sight: &Sight, told: Told, mut decision: Decision, began: u64) -> Shown
 
 /// Whether a request that ended by a reason of this name was denied.
 fn is_denial(reason: &str) -> bool {
-    denials().any(|denial| denial == reason)
+    words_of(Reason::is_denial).contains(&reason)
 }
 
-fn denials() -> impl Iterator<Item = &'static str> {
-    Reason::ALL.iter().filter(|reason| reason.is_denial()).map(|reason| reason.as_str())
+fn words_of(is_such: impl Fn(Reason) -> bool) -> Vec<&'static str> {
+    let such = Reason::ALL.iter().filter(|reason| is_such(**reason));
+    such.map(|reason| reason.as_str()).collect()
 }

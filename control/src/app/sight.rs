@@ -16,6 +16,7 @@ use store::{Change, Version};
 
 use super::{Op, rights};
 use crate::draft::api_of;
+use crate::moment::micros;
 use crate::world::{Object, Unreadable, World};
 
 /// What one actor sees of a world.
@@ -71,12 +72,20 @@ impl Sight {
         }
     }
 
-    /// Whether it may be seen what an object did while it belonged to `scope`: by whoever may read it
-    /// as it is, and could read it there.
-    pub(super) fn decided(&self, key: &Key, scope: &Scope) -> bool {
+    /// Whether it may be seen what an object did, at a time in microseconds since 1970 while it belonged
+    /// to `scope`: by whoever may read it as it is, and could read it there. What another one of its name
+    /// did is for who may read it whatever Api it was of.
+    pub(super) fn decided(&self, key: &Key, scope: &Scope, at: i64) -> bool {
         let object = self.world.objects.get(key).map(|object| api_of(&object.resource));
         let api = object.or_else(|| self.world.aside(key).map(Unreadable::api)).flatten();
-        self.version(key, scope, api.as_ref())
+        self.version(key, scope, api.as_ref().filter(|_| self.was(key, at)))
+    }
+
+    /// Whether what has this name now had it at a time, in microseconds since 1970.
+    pub(super) fn was(&self, key: &Key, at: i64) -> bool {
+        let made = |object: &Object| object.resource.meta().creation_timestamp;
+        let made = self.world.objects.get(key).and_then(made);
+        made.is_none_or(|made| micros(made) <= at)
     }
 
     /// Whether a change of one object may be seen, knowing what was there before it.

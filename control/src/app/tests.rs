@@ -274,7 +274,10 @@ async fn what_another_workspace_holds_is_refused_naming_it_and_whom_to_ask() {
     }
     // Nobody claims what others route already.
     let late = said(bed.put("sara", &claim("shop", "{ host: shop.example.com }")).await);
-    assert!(late.contains("which workspace 'bank' holds by HTTPRoute bank/beside"), "{late}");
+    let whose = "is held by workspace 'bank'; ask team 'bankers'";
+    assert_eq!(late, format!("Claim shop/hosts: shop.example.com/ {whose}"));
+    let seen = said(bed.put("root", &claim("shop", "{ host: shop.example.com }")).await);
+    assert!(seen.contains("which workspace 'bank' holds by HTTPRoute bank/beside"), "{seen}");
 }
 
 #[tokio::test]

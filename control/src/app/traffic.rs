@@ -287,6 +287,9 @@ impl Seen<'_> {
     }
 }
 
+/// Counts are kept for minutes, and by name alone.
+const NOW: i64 = i64::MAX;
+
 /// What one actor sees of labels.
 pub(super) struct Eyes {
     pub(super) sight: Sight,
@@ -379,7 +382,7 @@ impl Eyes {
         if let Some((_, sees)) = before {
             return *sees;
         }
-        let sees = key.known().is_some_and(|key| self.sight.decided(&key, scope));
+        let sees = key.known().is_some_and(|key| self.sight.decided(&key, scope, NOW));
         self.seen.entry(key.clone()).or_default().push((scope.clone(), sees));
         sees
     }

@@ -2,7 +2,7 @@
 //! others. Whoever makes it must be able to do that with each (ADR 026).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use model::access::{Asked, Denied, Rights};
 use model::gateway::{Gateway, Listener};
@@ -136,14 +136,12 @@ impl Draft {
         }
     }
 
-    /// A fault as it is told to somebody.
-    pub(super) fn told(&self, rights: &Rights, fault: Invalid) -> Invalid {
-        let hidden = fault.key.as_ref().filter(|key| !self.edits.contains_key(key));
-        let hidden = hidden.filter(|key| self.may(rights, Verb::Read, key).is_err());
-        let Some(hidden) = hidden else { return fault };
-        let reason = format!("{} would not work any more", self.called(rights, hidden));
-        let by = self.edits.keys().next().filter(|_| self.edits.len() == 1);
-        Invalid { key: by.cloned(), path: String::new(), line: None, reason, nearest: None }
+    /// Whether a fault is of something that who makes the change could mend. What is others' is theirs to
+    /// see: it is no reason to keep for them what is somebody's own, and it is not told who needs that.
+    pub(super) fn is_own(&self, rights: &Rights, fault: &Invalid) -> bool {
+        fault.key.as_ref().is_none_or(|key| {
+            self.edits.contains_key(key) || self.may(rights, Verb::Update, key).is_ok()
+        })
     }
 
     /// Whose an object is, and whom to ask about it.
@@ -158,6 +156,15 @@ impl Draft {
                 (Holder::Api(api.metadata.name.clone()), ask)
             }
             None => (Holder::Scope(scope.clone()), directory.owners(&scope)),
+        }
+    }
+
+    /// Takes out of an overlap what may not be read. Who holds a host by a Claim everybody is told.
+    pub(super) fn veil(&self, rights: &Rights, overlap: &mut Overlap) {
+        let is_hidden =
+            |key: &Key| key.kind != Kind::Claim && self.may(rights, Verb::Read, key).is_err();
+        if overlap.by.as_ref().is_some_and(|(by, _)| is_hidden(by)) {
+            overlap.by = None;
         }
     }
 
@@ -226,7 +233,7 @@ impl Draft {
 
     /// Whether this may be done with an object as it was and as it is to be. Of what is not there and
     /// is not made by the same change only its place is known.
-    fn may(&self, rights: &Rights, verb: Verb, key: &Key) -> Result<(), Denied> {
+    pub(super) fn may(&self, rights: &Rights, verb: Verb, key: &Key) -> Result<(), Denied> {
         let whole = ["spec".to_owned()];
         let changed = if verb == Verb::Update { &whole[..] } else { &[] };
         let ask = |api: Option<Name>, world: &World| {
@@ -404,8 +411,16 @@ fn addresses(resource: &Resource) -> BTreeSet<(IpAddr, u16)> {
         }
         _ => return BTreeSet::new(),
     };
-    let at = |address: IpAddr| ports.iter().map(move |port| (address.to_canonical(), *port));
+    let at = |address: IpAddr| ports.iter().map(move |port| (place(address), *port));
     addresses.into_iter().flat_map(at).collect()
+}
+
+/// One address for each place: what listens on a loopback address may listen on all of them.
+fn place(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        address if address.is_loopback() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        address => address,
+    }
 }
 
 /// The objects that an object rules over without being one of them.

@@ -7,7 +7,7 @@ use model::access::{Rights, builtin};
 use model::api::LABEL;
 use model::claim::Claim;
 use model::login::{CLIENT_SECRET, LoginProvider};
-use model::role::Grant;
+use model::role::{Grant, Verb};
 use model::team::Team;
 use model::workspace::Workspace;
 use model::{Invalid, Key, Kind, Name, Resource, Scope};
@@ -221,7 +221,13 @@ impl Draft {
             }
         }
         let path = if grant.spec.role.is_some() { "spec.role" } else { "spec.rules" };
-        match self.after.directory.given(grant) {
+        // Whoever extends a Role gives that to all who have it, and should know who does.
+        let own = grant.spec.role.as_ref().filter(|role| builtin::role(role).is_none());
+        let is_hidden = own.is_some_and(|role| {
+            let role = Key::new(Kind::Role, key.namespace.clone(), role.clone());
+            self.after.objects.contains_key(&role) && self.may(rights, Verb::Read, &role).is_err()
+        });
+        match self.after.directory.given(grant).filter(|_| !is_hidden) {
             None => {
                 let role = grant.spec.role.as_ref().map(ToString::to_string).unwrap_or_default();
                 faults.push(fault(key, path, format!("there is no role '{role}' here")));

@@ -154,6 +154,8 @@ struct ObjectInFull {
     after: Option<ResourceShape>,
     /// The fields that differ, where it was there before and after.
     fields: Vec<String>,
+    /// The last revision that changed it, if that is not this one: to be taken back first.
+    later: Option<i64>,
 }
 
 /// What a change would come to.
@@ -507,9 +509,9 @@ fn change(found: PastChange) -> Change {
 }
 
 fn in_full(object: PastObject) -> ObjectInFull {
-    let PastObject { key, deed, before, after, fields } = object;
+    let PastObject { key, deed, before, after, fields, later, .. } = object;
     let (before, after) = (before.map(ResourceShape), after.map(ResourceShape));
-    ObjectInFull { touched: touched(key, deed.as_str()), before, after, fields }
+    ObjectInFull { touched: touched(key, deed.as_str()), before, after, fields, later }
 }
 
 fn rolled(rolled: Rolled) -> NodeReceipt {

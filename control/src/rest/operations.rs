@@ -636,6 +636,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
     .query(&[
         word("reason", "That ended for this reason, like access_denied."),
         word("denied", "`true` for those that were denied, for whichever reason."),
+        word("failed", "`true` for those that no backend answered, for whichever reason."),
         CURSOR,
         LIMIT,
     ])

@@ -186,14 +186,20 @@ pub(super) async fn show(ask: Ask) -> Result<Response, Problem> {
 
 /// How those ended that are wanted.
 fn ended(ask: &Ask) -> Result<Ended, Problem> {
-    let is_denied = flag(ask, "denied")?;
-    let Some(word) = ask.word("reason") else {
-        return Ok(if is_denied { Ended::Denied } else { Ended::Anyhow });
+    let (is_denied, is_failed) = (flag(ask, "denied")?, flag(ask, "failed")?);
+    let beside = |field, other| {
+        let text = format!("stands beside '{other}'; send one of them");
+        Err(Problem::invalid(vec![fault(field, text)]))
     };
-    if is_denied {
-        let text = "stands beside 'reason'; send one of them";
-        return Err(Problem::invalid(vec![fault("denied", text)]));
-    }
+    let word = match (is_denied, is_failed, ask.word("reason")) {
+        (true, true, _) => return beside("failed", "denied"),
+        (true, false, Some(_)) => return beside("denied", "reason"),
+        (false, true, Some(_)) => return beside("failed", "reason"),
+        (true, false, None) => return Ok(Ended::Denied),
+        (false, true, None) => return Ok(Ended::Failed),
+        (false, false, None) => return Ok(Ended::Anyhow),
+        (false, false, Some(word)) => word,
+    };
     let known = || Reason::ALL.iter().copied();
     known().find(|reason| reason.as_str() == word).map(Ended::By).ok_or_else(|| {
         let nearest = nearest(word, known().map(Reason::as_str));

@@ -7,8 +7,9 @@
 
 use std::sync::Arc;
 
+use model::api::LABEL;
 use model::policy::{AccessPolicy, Action, CallerMatch, TargetKind};
-use model::{Invalid, Key, Kind};
+use model::{Invalid, Key, Kind, Name};
 
 use super::rule::some_of;
 use super::{CompiledPolicy, Level};
@@ -69,9 +70,11 @@ pub fn strangers(policy: &AccessPolicy, levels: &[Arc<Level>]) -> Strangers {
 
 /// All that callers can prove.
 struct Offer<'a> {
+    /// The namespace of who asks, and its Api.
+    own: (&'a Name, Option<&'a str>),
     /// With the policies that declare them.
     keys: Vec<(&'a CompiledPolicy, &'a ApiKeys)>,
-    issuers: Vec<&'a Issuer>,
+    issuers: Vec<(&'a CompiledPolicy, &'a Issuer)>,
     /// Where all of it is declared.
     place: &'static str,
 }
@@ -85,7 +88,7 @@ struct Lack {
 }
 
 impl<'a> Offer<'a> {
-    fn of(policy: &AccessPolicy, levels: &'a [Arc<Level>]) -> Self {
+    fn of(policy: &'a AccessPolicy, levels: &'a [Arc<Level>]) -> Self {
         let is_behind = policy.spec.target_refs.iter().any(|to| to.kind == TargetKind::Service);
         let place = match is_behind {
             true => "by a policy of its workspace or of the platform",
@@ -93,8 +96,11 @@ impl<'a> Offer<'a> {
         };
         let policies = || levels.iter().flat_map(|level| level.policies());
         let keys = policies().filter_map(|policy| Some((&**policy, policy.api_keys.as_ref()?)));
-        let issuers = policies().flat_map(|policy| &policy.issuers);
-        Offer { keys: keys.collect(), issuers: issuers.collect(), place }
+        let issuers =
+            policies().flat_map(|policy| policy.issuers.iter().map(move |one| (&**policy, one)));
+        let meta = &policy.metadata;
+        let own = (&meta.namespace, meta.labels.get(LABEL).map(String::as_str));
+        Offer { own, keys: keys.collect(), issuers: issuers.collect(), place }
     }
 
     /// Whether somebody can be `caller`, as far as that can be told without its token.
@@ -102,7 +108,7 @@ impl<'a> Offer<'a> {
         let CallerMatch { api_key, issuer, subject, claims } = caller;
         match (api_key, issuer) {
             (Some(name), _) => self.keys.iter().any(|(_, keys)| keys.names().contains(&**name)),
-            (None, Some(issuer)) => self.issuers.iter().any(|one| one.issuer() == issuer),
+            (None, Some(issuer)) => self.issuers.iter().any(|(_, one)| one.issuer() == issuer),
             (None, None) if subject.is_some() || !claims.is_empty() => !self.issuers.is_empty(),
             (None, None) => !(self.issuers.is_empty() && self.keys.is_empty()),
         }
@@ -111,12 +117,14 @@ impl<'a> Offer<'a> {
     /// Why nobody can be `caller`.
     fn lack(&self, caller: &CallerMatch) -> Lack {
         let place = self.place;
+        let near = self.issuers.iter().filter(|(policy, _)| self.is_near(policy));
+        let near = near.map(|(_, one)| one.issuer());
         match (&caller.api_key, &caller.issuer) {
             (Some(name), _) => self.lack_of_key(name),
             (None, Some(issuer)) => Lack {
                 field: ".issuer",
                 reason: format!("no jwt credential has the issuer '{}'", Plain(issuer)),
-                nearest: nearest(issuer, self.issuers.iter().map(|one| one.issuer())),
+                nearest: nearest(issuer, near),
             },
             (None, None) => {
                 let any = caller.subject.is_none() && caller.claims.is_empty();
@@ -127,6 +135,11 @@ impl<'a> Offer<'a> {
         }
     }
 
+    /// Whether a policy is of the same owner as who asks.
+    fn is_near(&self, policy: &CompiledPolicy) -> bool {
+        (&policy.key.namespace, policy.api.as_deref()) == self.own
+    }
+
     fn lack_of_key(&self, name: &str) -> Lack {
         let field = ".apiKey";
         let name_shown = Plain(name);
@@ -135,11 +148,18 @@ impl<'a> Offer<'a> {
                 format!("no key '{name_shown}': no apiKey credential is declared {}", self.place);
             return Lack { field, reason, nearest: None };
         }
-        let secrets = some_of(self.keys.iter().map(|(policy, keys)| {
+        // What others have is not for who writes this to know.
+        let near = || self.keys.iter().filter(|(policy, _)| self.is_near(policy));
+        let secrets = near().map(|(policy, keys)| {
             Key::new(Kind::Secret, policy.key.namespace.clone(), keys.secret().clone())
-        }));
-        let names = self.keys.iter().flat_map(|(_, keys)| keys.names()).map(|name| &**name);
-        let reason = format!("no key '{name_shown}' in {secrets}");
+        });
+        let others = self.keys.len() - near().count();
+        let mut places: Vec<_> =
+            (near().count() > 0).then(|| some_of(secrets)).into_iter().collect();
+        places
+            .extend((others > 0).then(|| "what other owners' policies take keys from".to_owned()));
+        let names = near().flat_map(|(_, keys)| keys.names()).map(|name| &**name);
+        let reason = format!("no key '{name_shown}' in {}", places.join(", or in "));
         Lack { field, reason, nearest: nearest(name, names) }
     }
 }

@@ -230,7 +230,7 @@ fn a_policy_of_a_service_may_name_whom_its_workspace_or_the_platform_knows() {
         (
             vec![workspace("one", &["behind"])],
             "alic",
-            format!("{lack} 'alic' in Secret shop/keys; did you mean 'alice'?"),
+            format!("{lack} 'alic' in what other owners' policies take keys from"),
         ),
         // Another workspace's.
         (

@@ -66,7 +66,9 @@ pub(super) fn told(op: &Op, sight: &Sight, row: kept::AccessRequest) -> Option<A
         }
         Some(_) | None => Vec::new(),
     };
-    let proposal = proposal.filter(|proposal| proposal.is_for(sight));
+    // What has the name now may be another's than what was asked for.
+    let proposal =
+        proposal.filter(|proposal| proposal.is_for(sight) && sight.was(&want.key, row.created));
     if !is_own && proposal.is_none() {
         return None;
     }

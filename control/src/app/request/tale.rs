@@ -16,6 +16,12 @@ const PLAIN: [&str; 3] = ["reason", "status", "location"];
 /// What of a level is told, where some of it may not be read.
 const LEVEL: [&str; 5] = ["level", "outcome", "unreadable", "unknown", "policies"];
 
+/// Who hears of something, and when that was, in microseconds since 1970.
+pub(super) struct Then<'s> {
+    pub(super) sight: &'s Sight,
+    pub(super) at: i64,
+}
+
 /// A story.
 pub(super) struct Tale {
     /// It, in JSON; none where the proxy told none.
@@ -34,11 +40,11 @@ pub(super) struct Tale {
 }
 
 impl Tale {
-    /// The story of a decision, as `sight` may have it told.
-    pub(super) fn of(sight: &Sight, story: Option<Value>, decision: &Decision) -> Self {
+    /// The story of a decision, as somebody may have it told.
+    pub(super) fn of(then: &Then<'_>, story: Option<Value>, decision: &Decision) -> Self {
         let policy = decision.policy.as_ref();
-        let is_own = policy.is_some_and(|key| key.known().is_some_and(|key| reads(sight, &key)));
-        let decider = policy.filter(|_| !is_own).map(|policy| whose(sight, &policy.namespace));
+        let is_own = policy.is_some_and(|key| key.known().is_some_and(|key| then.reads(&key)));
+        let decider = policy.filter(|_| !is_own).map(|policy| whose(then.sight, &policy.namespace));
         let mut tale = Tale {
             story: None,
             because: None,
@@ -49,7 +55,7 @@ impl Tale {
             is_own,
         };
         if let Some(Value::Object(story)) = story {
-            tale.tell(sight, story);
+            tale.tell(then, story);
         }
         tale
     }
@@ -70,13 +76,13 @@ impl Tale {
     }
 
     /// Takes what may be told of a story, whatever a proxy wrote there.
-    fn tell(&mut self, sight: &Sight, mut story: Map<String, Value>) {
+    fn tell(&mut self, then: &Then<'_>, mut story: Map<String, Value>) {
         let mut levels = match story.remove("levels") {
             Some(Value::Array(levels)) => levels,
             Some(_) | None => Vec::new(),
         };
         for level in levels.iter_mut().filter_map(Value::as_object_mut) {
-            let others = level_told(sight, level);
+            let others = level_told(then, level);
             let closes = ["denies", "doesNotAllow", "closed"];
             let outcome = level.get("outcome").and_then(Value::as_str).unwrap_or_default();
             // Where no rule decided, it was the want of one.
@@ -105,11 +111,11 @@ impl Tale {
 }
 
 /// Takes out of a level what may not be read; whose that is.
-fn level_told(sight: &Sight, level: &mut Map<String, Value>) -> Vec<String> {
+fn level_told(then: &Then<'_>, level: &mut Map<String, Value>) -> Vec<String> {
     let mut others = Vec::new();
     let policies = level.get_mut("policies").and_then(Value::as_array_mut);
     for policy in policies.into_iter().flatten() {
-        others.extend(others_told(sight, &policy["policy"]).map(|by| {
+        others.extend(others_told(then, &policy["policy"]).map(|by| {
             *policy = json!({ "by": by });
             by
         }));
@@ -117,7 +123,7 @@ fn level_told(sight: &Sight, level: &mut Map<String, Value>) -> Vec<String> {
     // What a proxy could not read, and what it knows only by name.
     for field in ["unreadable", "unknown"] {
         let Some(named) = level.get_mut(field).filter(|named| !named.is_null()) else { continue };
-        others.extend(others_told(sight, named).map(|by| {
+        others.extend(others_told(then, named).map(|by| {
             *named = json!({ "by": by });
             by
         }));
@@ -129,20 +135,22 @@ fn level_told(sight: &Sight, level: &mut Map<String, Value>) -> Vec<String> {
 }
 
 /// Whose a policy is that may not be read; none of one that may.
-fn others_told(sight: &Sight, named: &Value) -> Option<String> {
+fn others_told(then: &Then<'_>, named: &Value) -> Option<String> {
     let (namespace, is_read) = match named {
-        Value::String(text) => by_name(sight, text),
+        Value::String(text) => by_name(then.sight, text),
         key => {
             let namespace = key["namespace"].as_str().unwrap_or_default().to_owned();
             let key: Option<Key> = serde_json::from_value(key.clone()).ok();
-            (namespace, key.is_some_and(|key| reads(sight, &key)))
+            (namespace, key.is_some_and(|key| then.reads(&key)))
         }
     };
-    (!is_read).then(|| whose(sight, &namespace))
+    (!is_read).then(|| whose(then.sight, &namespace))
 }
 
-fn reads(sight: &Sight, key: &Key) -> bool {
-    sight.decided(key, &sight.world.directory.scope(&key.namespace))
+impl Then<'_> {
+    fn reads(&self, key: &Key) -> bool {
+        self.sight.decided(key, &self.sight.world.directory.scope(&key.namespace), self.at)
+    }
 }
 
 /// The namespace of a policy that is told as `KIND NAMESPACE/NAME`, and whether such may be read:

@@ -155,7 +155,10 @@ async fn a_listener_takes_no_host_that_others_hold() {
     }
     bed.put("bert", &gateway("bank", "port: 8081, hostname: bank.example.com")).await.unwrap();
     let late = said(bed.put("sara", &claim("shop", "{ host: '*.example.com' }")).await);
-    assert!(late.contains("which workspace 'bank' holds by Gateway bank/mine"), "{late}");
+    assert_eq!(
+        late,
+        "Claim shop/hosts: *.example.com/ is held by workspace 'bank'; ask team 'bankers'"
+    );
     // The platform opens doors for all.
     bed.put("root", &gateway("platform", "port: 8082, hostname: '*.example.com'")).await.unwrap();
 }

@@ -1,7 +1,11 @@
 //! Two Apis of one workspace: what one team writes for its own changes nothing of the other's
 //! (ADR 026).
 
+use time::Duration;
+
+use super::request::{FIRST, decision, tell};
 use super::*;
+use crate::app::{Ended, NewAccessRequest};
 
 /// Ann's team has the Api `alpha`, Bo's `beta`. Vic is in Bo's, and reads everything.
 const PEOPLE: &str = "---
@@ -243,6 +247,21 @@ async fn endpoints_are_not_put_where_another_api_has_its_own() {
     bed.put("sara", &stray).await.unwrap();
     let told = bed.told("bo", &service_of("beta", "stray", "stray")).await;
     assert_eq!(told, format!("Service shop/stray: an EndpointSlice for that name {whose}"));
+    // All loopback addresses are one place, and what is no machine's is nobody's to list.
+    let here = slice("alpha", "alpha", "127.0.0.1", 8011);
+    bed.put("sara", &here).await.unwrap();
+    let told = bed.told("bo", &slice("beta", "beta", "127.0.0.2", 8011)).await;
+    assert!(told.contains("an endpoint at 127.0.0.1, port 8011 is held by Api 'alpha'"), "{told}");
+    for (nobodys, why) in [
+        ("0.0.0.0", "is the address of no machine"),
+        ("0.1.2.3", "is the address of no machine"),
+        ("255.255.255.255", "is the address of no machine"),
+        ("224.0.0.1", "is a multicast address; write that of one machine"),
+        ("169.254.169.254", "is link-local, and another machine on each"),
+    ] {
+        let told = read(&slice("beta", "beta", nobodys, 8011)).unwrap_err();
+        assert_eq!(told[0].reason, format!("'{nobodys}' {why}"));
+    }
     // An address has one form.
     let mapped = slice("beta", "beta", "'::ffff:192.0.2.1'", 8001).replace("IPv4", "IPv6");
     let twin = workload("beta", "twin", 8001).replace("192.0.2.1", "'::ffff:192.0.2.1'");
@@ -339,21 +358,55 @@ async fn a_grant_is_on_apis_that_are_there() {
 }
 
 #[tokio::test]
-async fn what_still_needs_an_object_is_told_as_far_as_it_may_be_seen() {
+async fn what_others_need_of_an_object_keeps_nobody_from_changing_it() {
     let bed = Bed::neighbours().await;
     bed.put("sara", &service_of("beta", "more", "more")).await.unwrap();
     let led = route_of("alpha", "hidden", "[www.example.com]", "/alpha/more", "more");
     bed.put("sara", &led).await.unwrap();
+    // Who could mend what would break is told of it, and everybody else neither kept from it nor told.
     let more = || key(Kind::Service, "shop", "more");
-    let told = said(bed.delete("bo", more()).await);
-    let whose = "something of Api 'alpha' (ask team 'alphas')";
-    assert_eq!(told, format!("Service shop/more: {whose} would not work any more"));
     let told = said(bed.delete("sara", more()).await);
     assert!(told.starts_with("HTTPRoute shop/hidden: spec.rules[0]"), "{told}");
-    bed.delete("sara", key(Kind::HttpRoute, "shop", "hidden")).await.unwrap();
     bed.put("sara", &slice("alpha", "more", "192.0.2.7", 8007)).await.unwrap();
     let told = said(bed.delete("bo", more()).await);
+    let whose = "something of Api 'alpha' (ask team 'alphas')";
     assert_eq!(told, format!("Service shop/more: {whose} still needs it; take that away first"));
+    bed.delete("sara", key(Kind::EndpointSlice, "shop", "more-1")).await.unwrap();
+    bed.delete("bo", more()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_key_is_revoked_though_a_policy_of_another_api_names_it() {
+    let bed = Bed::neighbours().await;
+    let keys = |names: &str| {
+        of_api("alpha", "Secret", "v1", "shared", &format!("stringData: {{ {names} }}"))
+    };
+    let (good, stolen) = ("good: 0123456789abcdef", "stolen: fedcba9876543210");
+    let policy = |api: &str, name: &str, target: &str, spec: &str| {
+        let spec = format!("spec: {{ targetRefs: [{{ {target} }}], {spec} }}");
+        of_api(api, "AccessPolicy", "heddle.dev/v1alpha1", name, &spec)
+    };
+    let outer = "credentials: { apiKey: { secretRef: { name: shared } } }, rules: [{ name: all }]";
+    let listeners = "spec: { gatewayClassName: heddle, listeners: \
+                     [{ name: http, protocol: HTTP, port: 8443, hostname: www.example.com }] }";
+    let gate = of_api("alpha", "Gateway", "gateway.networking.k8s.io/v1", "mine", listeners);
+    let gate = gate + &policy("alpha", "outer", "kind: Gateway, name: mine", outer);
+    bed.put("sara", &(keys(&format!("{good}, {stolen}")) + &gate)).await.unwrap();
+    let own = route_of("beta", "beta", "[www.example.com]", "/beta", "beta")
+        .replace("name: edge, namespace: platform", "name: mine");
+    bed.put("sara", &own).await.unwrap();
+    let named = |key: &str| {
+        let rules = format!("rules: [{{ name: k, when: {{ callers: [{{ apiKey: {key} }}] }} }}]");
+        policy("beta", "beta", "kind: HTTPRoute, name: beta", &rules)
+    };
+    // Whose Secrets do not have it is not told.
+    let told = bed.told("bo", &named("nobody")).await;
+    assert!(
+        told.contains("no key 'nobody' in what other owners' policies take keys from"),
+        "{told}"
+    );
+    bed.put("bo", &named("stolen")).await.unwrap();
+    bed.put("ann", &keys(good)).await.unwrap();
 }
 
 #[tokio::test]
@@ -373,4 +426,86 @@ async fn beside_endpoints_that_cannot_be_read_only_who_may_edit_all_leads_to_oth
     // What leads nowhere else than before may be edited.
     bed.put("bo", &moved(8002).replace("port: 8002", "port: 8002, name: http")).await.unwrap();
     bed.put("sara", &moved(8004)).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_takes_a_freed_name_sees_nothing_of_the_object_before() {
+    let bed = Bed::neighbours().await;
+    let launch =
+        |api: &str| route_of(api, "launch", "[www.example.com]", &format!("/{api}/x"), api);
+    bed.put("ann", &launch("alpha")).await.unwrap();
+    let launched = key(Kind::HttpRoute, "shop", "launch");
+    tell(&bed, "edge", vec![decision(1, FIRST, 0, &launched)]).await;
+    let asked = NewAccessRequest {
+        verb: Verb::Update,
+        key: launched.clone(),
+        field: None,
+        message: "confidential".to_owned(),
+    };
+    let vic = store::user::User {
+        id: "id-vic".to_owned(),
+        name: "vic".to_owned(),
+        password: None,
+        disabled: false,
+        created: 1,
+        updated: 1,
+    };
+    bed.app.store().user_create(&vic, &store::Entry::default()).await.unwrap();
+    bed.app.access_request_create(&op("vic"), asked).await.unwrap();
+    let later = |user: &str| Op { now: op(user).now + Duration::minutes(5), ..op(user) };
+    let seen = async |user: &str| {
+        let page = bed.app.request_list(&later(user), Ended::Anyhow, None, 10).await.unwrap();
+        let shown = bed.app.request_show(&later(user), "r-1").await.is_ok();
+        let asks = bed.app.access_request_list(&later(user), None, None, 10).await.unwrap();
+        (page.items.len(), shown, asks.items.len())
+    };
+    assert_eq!((seen("ann").await, seen("bo").await), ((1, true, 1), (0, false, 0)));
+    bed.delete("ann", launched).await.unwrap();
+    bed.app.change_commit(&later("bo"), read(&launch("beta")).unwrap()).await.unwrap();
+    assert_eq!(seen("bo").await, (0, false, 0));
+    assert_eq!(seen("sara").await, (1, true, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nobody_who_changes_much_keeps_others_from_changing_anything() {
+    let bed = Arc::new(Bed::neighbours().await);
+    let busy = (0..6).map(|nth| {
+        let bed = Arc::clone(&bed);
+        tokio::spawn(async move {
+            for step in 0..20 {
+                let path = format!("/p{step}");
+                let hosts = format!("{{ host: {nth}.example.org, paths: [{path}] }}");
+                let claim = claim("shop", &hosts).replace("name: hosts", &format!("name: c{nth}"));
+                bed.put("sara", &claim).await.unwrap();
+            }
+        })
+    });
+    let busy: Vec<_> = busy.collect();
+    for weight in 1..=10 {
+        let to = route_of("beta", "beta", "[www.example.com]", "/beta", "beta");
+        let to = to.replace("port: 80", &format!("port: 80, weight: {weight}"));
+        bed.put("bo", &to).await.unwrap();
+    }
+    for one in busy {
+        one.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_role_is_given_on_by_who_may_read_it() {
+    let bed = Bed::neighbours().await;
+    let role = "apiVersion: heddle.dev/v1alpha1\nkind: Role\n\
+                metadata: { name: toolkit, namespace: shop }\n\
+                spec: { rules: [{ kinds: [HTTPRoute], verbs: [Read] }] }\n";
+    bed.put("sara", role).await.unwrap();
+    let grant = of_api(
+        "beta",
+        "Grant",
+        "heddle.dev/v1alpha1",
+        "me",
+        "spec: { subjects: [{ team: betas }], role: toolkit, apis: [beta] }",
+    );
+    let told = bed.told("bo", &grant).await;
+    assert_eq!(told, "Grant shop/me: spec.role: there is no role 'toolkit' here");
+    bed.put("sara", &grant).await.unwrap();
 }

@@ -11,8 +11,9 @@ use crate::app::{Ended, HiddenHop, Hop, ShownHop, Way};
 use crate::seeing::{Seeing, Window};
 use crate::{Clock, fleet::Fleet};
 
-const AT: i64 = NOW * 1_000_000 - 60_000_000;
-const FIRST: &str = "11111111111111111111111111111111";
+/// A minute after everything was made.
+const AT: i64 = NOW * 1_000_000 + 60_000_000;
+pub(super) const FIRST: &str = "11111111111111111111111111111111";
 const SECOND: &str = "22222222222222222222222222222222";
 
 /// The names of the nodes of [`tell`]; the id of each is its name, too.
@@ -20,7 +21,7 @@ const NODES: [(&str, &str); 3] =
     [("gateway", "edge"), ("mesh", "shop.front-1"), ("mesh", "bank.app-1")];
 
 /// Has a node tell some decisions.
-async fn tell(bed: &Bed, node: &str, decisions: Vec<Decision>) {
+pub(super) async fn tell(bed: &Bed, node: &str, decisions: Vec<Decision>) {
     for (kind, name) in NODES {
         let row = Node {
             id: name.to_owned(),
@@ -36,7 +37,7 @@ async fn tell(bed: &Bed, node: &str, decisions: Vec<Decision>) {
         };
         bed.app.store().node_join(&row).await.unwrap();
     }
-    let clock = Clock::of(|| op("root").now);
+    let clock = Clock::of(|| op("root").now + time::Duration::minutes(2));
     let store = bed.app.store().clone();
     let fleet = Arc::new(Fleet::new(store.clone(), clock.clone()));
     let seeing = Seeing::new(Arc::new(App::new(store)), fleet, clock, Window::default());
@@ -44,7 +45,7 @@ async fn tell(bed: &Bed, node: &str, decisions: Vec<Decision>) {
     assert_eq!(seeing.keep(node, told).await.unwrap().number, 1);
 }
 
-fn decision(span: u64, trace: &str, at: i64, route: &Key) -> Decision {
+pub(super) fn decision(span: u64, trace: &str, at: i64, route: &Key) -> Decision {
     Decision {
         span: format!("{span:016x}"),
         trace: trace.to_owned(),
@@ -225,7 +226,10 @@ async fn another_teams_part_is_time_taken_and_whose_it_is() {
     assert!(seen(&way.hops[2]).change.is_some(), "it is their own policy");
     let none = bed.app.request_show(&op("eve"), "r-1").await.unwrap_err().to_string();
     let never = bed.app.request_show(&op("root"), "r-9").await.unwrap_err().to_string();
-    assert_eq!((none.as_str(), never.as_str()), ("there is no such request", none.as_str()));
+    assert_eq!(
+        (none.as_str(), never.as_str()),
+        ("there is no such request; of those that passed only a share is kept", none.as_str())
+    );
 }
 
 #[tokio::test]

@@ -152,7 +152,10 @@ async fn a_hop_says_all_that_may_be_said_and_null_where_there_is_nothing() {
     let wanted = json!({ "id": "r-1", "at": "2023-11-14T22:13:20.000001Z", "hops": [hop] });
     assert_eq!((status, way), (200, wanted));
     let (status, problem) = ask(&bed, "/requests/r-9").await;
-    assert_eq!((status, &problem["detail"]), (404, &json!("there is no such request")));
+    assert_eq!(
+        (status, &problem["detail"]),
+        (404, &json!("there is no such request; of those that passed only a share is kept"))
+    );
 }
 
 #[tokio::test]
