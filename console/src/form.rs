@@ -374,7 +374,7 @@ impl Form {
     }
 
     /// What stands in a field now, where somebody else put something else there than what was typed.
-    fn theirs(&self, field: &str, is: &str) -> Option<AnyView> {
+    pub(crate) fn theirs(&self, field: &str, is: &str) -> Option<AnyView> {
         let differs = self.is_overtaken() && self.value(field, is).trim() != is.trim();
         let theirs = if is.is_empty() { "nothing" } else { is };
         let told = || view! { <p class="theirs lines">"Now: " {theirs.to_owned()}</p> }.into_any();

@@ -4,6 +4,7 @@ use leptos::config::LeptosOptions;
 use leptos::prelude::*;
 
 use crate::islands::palette::Palette;
+use crate::islands::sends::Sends;
 
 /// The places of the bar, in the order of what people come for.
 const PLACES: [(Place, &str, &str); 10] = [
@@ -111,6 +112,15 @@ pub(crate) fn places(
     })
 }
 
+/// Pages that have no place in the bar.
+pub(crate) fn asides(
+    is_admin: bool,
+    has_rights: bool,
+) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let workspaces = has_rights.then_some(("/workspaces", "Workspaces"));
+    workspaces.into_iter().chain(is_admin.then_some(("/users", "Users")))
+}
+
 fn bar(here: Place, reader: Reader) -> impl IntoView {
     let places = places(reader.is_admin, reader.has_rights).map(|(place, href, words)| {
         let current = (place == here).then_some("page");
@@ -119,6 +129,7 @@ fn bar(here: Place, reader: Reader) -> impl IntoView {
     view! {
         <nav aria-label="Console"><ul class="places">{places.collect_view()}</ul></nav>
         {reader.has_rights.then(|| view! { <Palette is_here=here == Place::Find /> })}
+        <Sends />
         <form class="reader" method="post" action="/sign-out">
             <input type="hidden" name="csrf" value=reader.csrf />
             <span class="name">{reader.name}</span>

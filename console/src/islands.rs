@@ -9,4 +9,5 @@ pub mod mirror;
 #[cfg(feature = "hydrate")]
 mod morph;
 pub mod palette;
+pub mod sends;
 pub mod weights;

@@ -39,7 +39,7 @@ test("a team is made, given the catalog, and splits it, by the keyboard alone", 
   await tabTo(page, page.getByRole("link", { name: "Teams" }));
   await page.keyboard.press("Enter");
   await type(page, page.getByLabel("Name", { exact: false }).first(), "readers");
-  await type(page, page.getByLabel("What people read"), "Who look after the books");
+  await type(page, page.getByLabel("Title"), "Who look after the books");
   await tabTo(page, page.getByRole("button", { name: "Make the team" }));
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { name: "Team readers" }).waitFor();

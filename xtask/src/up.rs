@@ -89,7 +89,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let demo = Demo { programs: &programs, data: &data, site: &site, has_visitors };
     let served = start(&demo, &mut running).and_then(|()| {
         summary::write(&data, &running)?;
-        summary::print(&data, &programs)?;
+        summary::print(&data, &programs, has_visitors)?;
         wait(&stop, &data, &mut running)
     });
     eprintln!("==> stopping");

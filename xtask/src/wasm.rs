@@ -65,10 +65,7 @@ pub(crate) fn build(profile: &str) -> Result<PathBuf> {
 
 fn build_with(profile: &str, toolchain: Option<Toolchain>) -> Result<PathBuf> {
     let toolchain = compile::toolchain(toolchain)?;
-    let cold = match toolchain {
-        Toolchain::Rustup => Duration::from_secs(60),
-        Toolchain::Debian => Duration::from_secs(180),
-    };
+    let cold = Duration::from_secs(180);
     let modules = step("compiling the console for the browser", cold, || {
         let compiled = compile::MODULES.iter().map(|module| {
             let code = compile::module(*module, profile, toolchain)?;

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use js_sys::Promise;
 use leptos::prelude::window;
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast as _, JsValue};
@@ -20,6 +21,14 @@ pub(super) fn after(pause: i32, act: impl FnOnce() + 'static) {
     let (act, window) = (Closure::once_into_js(act), window());
     let act = act.unchecked_ref();
     drop(window.set_timeout_with_callback_and_timeout_and_arguments_0(act, pause));
+}
+
+/// Goes on after so many milliseconds.
+pub(super) async fn pause(millis: i32) {
+    let promise = Promise::new(&mut |go, _| {
+        drop(window().set_timeout_with_callback_and_timeout_and_arguments_0(&go, millis));
+    });
+    drop(JsFuture::from(promise).await);
 }
 
 /// The page that an answer is.

@@ -192,7 +192,7 @@ mod follow {
             if answer.type_() == ResponseType::Opaqueredirect {
                 return State::Over;
             }
-            let Some(shown) = document().get_element_by_id(REGION) else { return State::Gone };
+            let Some(shown) = document().get_element_by_id(REGION) else { return State::Drawn };
             if matches!(answer.status(), 403 | 404) {
                 strip(&shown);
                 return State::Gone;

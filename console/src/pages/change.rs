@@ -1,5 +1,6 @@
 //! A change: what it did to each object, how far it has come, and taking it back.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use control::app::Review;
@@ -25,6 +26,8 @@ const LINES: usize = 200;
 const OBJECTS: usize = 50;
 /// Nodes that are shown.
 const NODES: usize = 50;
+/// Later changes that are told.
+const LATER: usize = 10;
 
 pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
     let (revision, op) = (revision(asked.part(0))?, asked.op());
@@ -42,12 +45,15 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
             view! { <p class="faint">{words}</p> }
         });
         view! {
-            {head_from(format!("Revision {revision}"), said(&change), from)}
+            {head_from(format!("Change {revision}"), said(&change), from)}
             <p>{change.actor.clone()} ", " {when(change.at, now)}</p>
             {objects.iter().take(OBJECTS).map(object).collect_view()}
             {more}
             <div id="live">{receipt(&rollout, now)}</div>
-            {may_take_back.then(|| take_back(revision, form()))}
+            {match overtaken(&objects) {
+                Some(told) => Some(told),
+                None => may_take_back.then(|| take_back(revision, form())),
+            }}
         }
         .into_any()
     })
@@ -86,10 +92,11 @@ fn object(object: &PastObject) -> AnyView {
     let nothing = Value::Null;
     let before = object.before.as_ref().unwrap_or(&nothing);
     let after = object.after.as_ref().unwrap_or(&nothing);
-    let deed = match (object.deed, before.is_null()) {
-        (Deed::Put, true) => "is new, or you may not see how it was",
-        (Deed::Put, false) => "was changed",
-        (Deed::Delete, _) => "was taken away",
+    let deed = match (object.deed, before.is_null(), object.generation) {
+        (Deed::Put, true, 1) => "is new",
+        (Deed::Put, true, _) => "is there again, or you may not see how it was",
+        (Deed::Put, false, _) => "was changed",
+        (Deed::Delete, ..) => "was taken away",
     };
     view! {
         <section class="card">
@@ -198,6 +205,24 @@ async fn may_take_back(asked: &Asked, objects: &[PastObject]) -> Result<bool, Re
         }
     }
     Ok(true)
+}
+
+/// That it cannot be taken back as long as later changes of the same objects stand.
+fn overtaken(objects: &[PastObject]) -> Option<AnyView> {
+    let later: BTreeMap<_, _> =
+        objects.iter().filter_map(|one| Some((one.later?, one.key.to_string()))).collect();
+    let rows = later.iter().rev().take(LATER).map(|(later, name)| {
+        let to = format!("/changes/{later}");
+        view! { <li><a href=to>{format!("Revision {later}")}</a> {format!(" changed {name} since.")}</li> }
+    });
+    let told = view! {
+        <section class="card" id="later" aria-labelledby="later-title">
+            <h2 id="later-title">"Taking it back"</h2>
+            <p>"It stands no more as it was made. What came later is taken back first:"</p>
+            <ul>{rows.collect_view()}</ul>
+        </section>
+    };
+    (!later.is_empty()).then(|| told.into_any())
 }
 
 fn take_back(revision: i64, form: Form) -> AnyView {

@@ -7,11 +7,14 @@ use model::{Key, Kind};
 use serde::Deserialize;
 
 use super::{Asked, Drawn, drawn, key, object, word};
-use crate::frame::places;
+use crate::frame::{asides, places};
 use crate::parts::{empty, escaped, head, search, select};
 
 /// Objects of one page.
 const PAGE: usize = 50;
+
+/// Apis, and Teams, that stand before all else that is found.
+const FIRST: usize = 5;
 
 #[derive(Debug, Clone, Default, Deserialize)]
 struct Wanted {
@@ -36,19 +39,30 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
         ..Listing::default()
     };
     let found = asked.app.resource_list(&asked.op(), &listing).await?;
+    // What people come for stands first.
+    let is_wide = text.is_some() && listing.kind.is_none() && listing.after.is_none();
+    let mut first = Vec::new();
+    for kind in [Kind::Api, Kind::Team].into_iter().filter(|_| is_wide) {
+        let listing = Listing { kind: Some(kind), limit: FIRST, ..listing.clone() };
+        first.extend(asked.app.resource_list(&asked.op(), &listing).await?.items);
+    }
+    first.sort_by_key(|one| Some(one.key.name.as_str()) != text.as_deref());
     drawn(move || {
         let is_fit = |words: &str| {
             let words = words.to_lowercase();
             text.as_ref().is_none_or(|text| words.contains(text.as_str()))
         };
         let is_first = wanted.after.is_none() && wanted.kind.is_empty();
-        let pages = places(asked.visit.is_admin, asked.visit.has_rights);
-        let pages =
-            pages.filter(|(_, _, words)| is_first && is_fit(words)).map(|(_, to, words)| {
-                view! { <li><a href=to>{words} " " <span class="faint">"page"</span></a></li> }
-            });
+        let (is_admin, has_rights) = (asked.visit.is_admin, asked.visit.has_rights);
+        let pages = places(is_admin, has_rights).map(|(_, to, words)| (to, words));
+        let pages = pages.chain(asides(is_admin, has_rights));
+        let pages = pages.filter(|(_, words)| is_first && is_fit(words)).map(|(to, words)| {
+            view! { <li><a href=to>{words} " " <span class="faint">"page"</span></a></li> }
+        });
         let pages: Vec<_> = pages.collect();
-        let objects = found.items.iter().map(entry).collect_view();
+        let is_told = |one: &&Shown| first.iter().any(|told| told.key == one.key);
+        let rest = found.items.iter().filter(|one| !is_told(one));
+        let objects = first.iter().chain(rest).map(entry).collect_view();
         let more = found.next.as_ref().map(|last| {
             let to = format!(
                 "/find?search={}&kind={}&after={}",

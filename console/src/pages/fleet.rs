@@ -69,7 +69,7 @@ fn draw(asked: &Asked, page: &NodePage, told: Option<AnyView>, now: OffsetDateTi
     let all = shown.iter().map(|(name, nodes)| cluster(name, &counts(name), nodes, now));
     let all = all.collect_view();
     let known: Vec<_> = page.clusters.keys().cloned().collect();
-    let join = asked.visit.is_admin.then(|| join_form(asked, &known));
+    let join = asked.visit.is_admin.then(|| join_form(asked, &known, &free(page)));
     let more = page.next.as_ref().map(|(cluster, kind, name)| {
         let Wanted { search, show, .. } = &wanted;
         let (search, show) = (escaped(search), escaped(show));
@@ -118,7 +118,14 @@ fn summary(clusters: &BTreeMap<String, NodeCounts>) -> Option<AnyView> {
     })
 }
 
-fn join_form(asked: &Asked, known: &[String]) -> AnyView {
+/// A name that no gateway of the page has.
+fn free(page: &NodePage) -> String {
+    let is_taken = |name: &str| page.items.iter().any(|(node, _)| node.name == name);
+    let names = std::iter::once("edge".to_owned()).chain((2..).map(|nth| format!("edge-{nth}")));
+    names.into_iter().find(|name| !is_taken(name)).unwrap_or_default()
+}
+
+fn join_form(asked: &Asked, known: &[String], free: &str) -> AnyView {
     let form = Form::new(asked, "/fleet/join".to_owned());
     let kinds = [("gateway", "a gateway"), ("mesh", "a proxy beside an application")];
     let kinds = kinds.map(|(word, shown)| (word.to_owned(), shown.to_owned()));
@@ -132,8 +139,8 @@ fn join_form(asked: &Asked, known: &[String]) -> AnyView {
         "pattern",
         "Its name",
         "pattern",
-        "edge",
-        Some("of a proxy, NAMESPACE.WORKLOAD; '*' at the end stands for anything"),
+        free,
+        Some("its own, of a proxy, NAMESPACE.WORKLOAD; '*' at the end stands for anything"),
     );
     let uses = line("uses", "Nodes that it lets in", "uses", "1", None);
     let lasts = line("minutes", "Minutes that it lasts", "expiresIn", "60", None);
@@ -211,12 +218,18 @@ fn cluster(
 ) -> AnyView {
     let words = format!("{} of {} connected", counts.connected, counts.nodes);
     let state = if counts.connected == counts.nodes { Mood::Good } else { Mood::Bad };
+    let trouble =
+        |words: &str, of: usize| (of > 0).then(|| mood(Mood::Bad, format!("{of} {words}")));
+    let troubles = view! {
+        " " {trouble("beside an application that does not answer", counts.silent)}
+        " " {trouble("that reject something", counts.rejecting)}
+    };
     let rows = nodes.iter().map(|(node, live)| row(node, live, now)).collect_view();
     let (section, label) = (format!("cluster:{name}"), format!("cluster:{name}:title"));
     let (heading, labelled) = (label.clone(), label.clone());
     view! {
         <section class="card" id=section aria-labelledby=labelled>
-            <h2 id=heading>{name.to_owned()} " " {mood(state, words)}</h2>
+            <h2 id=heading>{name.to_owned()} " " {mood(state, words)} {troubles}</h2>
             {table(label, &HEADS, rows)}
         </section>
     }
@@ -246,6 +259,11 @@ fn state(live: &Live) -> impl IntoView {
     match (live.state, live.behind) {
         (NodeState::Connected, 0) if !live.rejected.is_empty() => {
             mood(Mood::Bad, format!("rejects {}", count(live.rejected.len(), "object")))
+        }
+        (NodeState::Connected, 0)
+            if live.silent.as_ref().is_some_and(|one| !one.ports.is_empty()) =>
+        {
+            mood(Mood::Bad, "application silent".to_owned())
         }
         (NodeState::Connected, 0) => mood(Mood::Good, "up to date".to_owned()),
         (NodeState::Connected, behind) => mood(Mood::Poor, format!("{behind} behind")),

@@ -1,6 +1,6 @@
 //! The start: what is wrong, and what changed last.
 
-use control::app::{ApiListing, ApiRow, NodeCounts, NodeListing};
+use control::app::{AccessState, ApiListing, ApiRow, NodeCounts, NodeListing};
 use control::{PastChange, Refusal};
 use leptos::prelude::*;
 use time::OffsetDateTime;
@@ -8,10 +8,12 @@ use time::OffsetDateTime;
 use super::apis::catalogue;
 use super::changes::list;
 use super::{Asked, Drawn, drawn};
-use crate::parts::{Mood, empty, head, mood};
+use crate::parts::{Mood, count, empty, head, mood};
 
 /// Changes that are shown.
 const CHANGES: usize = 10;
+/// Requests for access that are counted.
+const ASKED: usize = 25;
 /// Apis that are shown.
 const APIS: usize = 10;
 
@@ -21,19 +23,26 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
     let changes = app.change_list(op, None, None, CHANGES).await?;
     let own = ApiListing { own: true, limit: APIS, ..ApiListing::default() };
     let apis = app.api_list(op, own).await?.items;
+    let open = app.access_request_list(op, Some(AccessState::Open), None, ASKED).await?;
+    let asked = open.items.iter().filter(|one| one.proposal.is_some()).count();
     let now = op.now;
-    drawn(move || draw(&health, &apis, &changes.items, now).into_any())
+    drawn(move || draw(&health, &apis, &changes.items, asked, now).into_any())
 }
 
 fn draw(
     health: &NodeCounts,
     apis: &[ApiRow],
     changes: &[PastChange],
+    asked: usize,
     now: OffsetDateTime,
 ) -> AnyView {
     view! {
         {head("Overview".to_owned(), "What is wrong, and what changed last.".to_owned())}
         <div id="live">
+            {(asked > 0).then(|| {
+                let words = format!("{} for access for you to decide", count(asked, "request"));
+                view! { <p class="saved"><a href="/access">{words}</a></p> }
+            })}
             <section class="card" id="health" aria-labelledby="health-title">
                 <h2 id="health-title">"Health"</h2>
                 <ul class="figures">
@@ -69,7 +78,7 @@ fn draw(
 }
 
 /// A count; one that is not to be is good at none.
-fn figure(words: &'static str, count: usize, otherwise: Mood) -> AnyView {
-    let good = if count == 0 { Mood::Good } else { otherwise };
-    view! { <li>{mood(good, count.to_string())} " " {words}</li> }.into_any()
+fn figure(words: &'static str, found: usize, otherwise: Mood) -> AnyView {
+    let good = if found == 0 { Mood::Good } else { otherwise };
+    view! { <li>{mood(good, found.to_string())} " " {words}</li> }.into_any()
 }

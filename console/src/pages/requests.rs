@@ -19,7 +19,7 @@ struct Wanted {
     /// The id of one.
     #[serde(default)]
     id: String,
-    /// `all`; only those that were denied where nothing is said.
+    /// `failed` or `all`; only those that were denied where nothing is said.
     #[serde(default)]
     show: String,
     /// Only those before this place: a time in microseconds, and a span.
@@ -33,8 +33,11 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
     if !id.is_empty() {
         return Ok(Drawn::Elsewhere(place(id)));
     }
-    let is_all = show == "all";
-    let ended = if is_all { Ended::Anyhow } else { Ended::Denied };
+    let ended = match show.as_str() {
+        "all" => Ended::Anyhow,
+        "failed" => Ended::Failed,
+        _ => Ended::Denied,
+    };
     let op = asked.op();
     let before =
         before.split_once('-').and_then(|(at, span)| Some((at.parse().ok()?, span.into())));
@@ -42,12 +45,22 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
     let now = op.now;
     drawn(move || {
         let rows = page.items.iter().map(|(by, decision)| row(by, decision, now)).collect_view();
-        let nothing = match (is_all, &page.next) {
+        let nothing = match (ended, &page.next) {
             (_, Some(_)) => "None of the last thousand may be seen by you.",
-            (true, None) => "No request has come of which you may see what became.",
-            (false, None) => "No request was denied of which you may see it.",
+            (Ended::Denied, None) => "No request was denied of which you may see it.",
+            (Ended::Failed, None) => "No request failed of which you may see it.",
+            (Ended::Anyhow | Ended::By(_), None) => {
+                "No request has come of which you may see what became."
+            }
         };
-        let show = if is_all { "show=all&" } else { "" };
+        let tab = |word: Ended, to: &'static str, words: &'static str| {
+            view! { <a href=to aria-current=(ended == word).then_some("true")>{words}</a> }
+        };
+        let show = match ended {
+            Ended::Anyhow => "show=all&",
+            Ended::Failed => "show=failed&",
+            Ended::Denied | Ended::By(_) => "",
+        };
         let older = page.next.as_ref().map(|(at, span)| {
             view! { <p><a href=format!("/requests?{show}before={at}-{span}")>"Older ones"</a></p> }
         });
@@ -59,9 +72,12 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
                 <button>"Explain"</button>
             </form>
             <nav class="tabs" aria-label="Which requests">
-                <a href="/requests" aria-current=(!is_all).then_some("true")>"Denied"</a>
-                <a href="/requests?show=all" aria-current=is_all.then_some("true")>"All that are kept"</a>
+                {tab(Ended::Denied, "/requests", "Denied")}
+                {tab(Ended::Failed, "/requests?show=failed", "No backend answered")}
+                {tab(Ended::Anyhow, "/requests?show=all", "All that are kept")}
             </nav>
+            <p class="faint">"Whatever was denied or failed is kept for a while, of all else a share: as much as "
+            <code>"--decision-ratio"</code>" of each node says."</p>
             <div id="live">
                 <section class="card" aria-labelledby="requests-title">
                     <h2 id="requests-title">"The latest"</h2>

@@ -151,8 +151,8 @@ pub(super) fn fields(form: &Form, spec: &Value, members: &str) -> AnyView {
     });
     let groups = groups.collect::<Vec<_>>().join("\n");
     let line = |field, label, path, hint| Line { field, label, path, hint, ..Line::default() };
-    let called = line("title", "What people read", "spec.title", None);
-    let contact_line = line("contact", "Where to write to them", "spec.contact", None);
+    let called = line("title", "Title", "spec.title", None);
+    let contact_line = line("contact", "Contact", "spec.contact", None);
     let who = line("members", "Members", "spec.members", Some("users, one a line"));
     let by_group = line(
         "groups",

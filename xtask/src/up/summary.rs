@@ -43,13 +43,17 @@ fn urls(cluster: Cluster) -> Value {
 }
 
 /// Addresses, the password, and commands to try, on stdout.
-pub(super) fn print(data: &Path, programs: &Path) -> Result<()> {
+pub(super) fn print(data: &Path, programs: &Path, has_visitors: bool) -> Result<()> {
     let root = shell::root();
     let shown = |path: PathBuf| path.strip_prefix(&root).map(Path::to_path_buf).unwrap_or(path);
     let folder = shown(data.to_owned());
     let folder = folder.display();
     let programs = shell::quoted(&programs.display().to_string());
     let password = Founder::password(data)?;
+    let visitors = match has_visitors {
+        true => "ten visitors a second look in at each cluster, so that there is something to see",
+        false => "nobody looks in but you",
+    };
     let mut out = std::io::stdout().lock();
     write!(
         out,
@@ -57,8 +61,9 @@ pub(super) fn print(data: &Path, programs: &Path) -> Result<()> {
 The bookshop is open in two clusters:\n\
 East: http://bookshop.localhost:8080 and https://bookshop.localhost:8443, admin port http://127.0.0.1:9901\n\
 West: http://bookshop.localhost:8180 and https://bookshop.localhost:8543, admin port http://127.0.0.1:9911\n\
-The console: {CONSOLE}, user admin, password {password} (REST: {SERVER}/api/v1)\n\
+The console: {CONSOLE}, user admin, password {password} unless you changed it (REST: {SERVER}/api/v1)\n\
   make a team (Teams), give it the catalog (Apis), move its weights, and see where requests go\n\
+  {visitors}\n\
 \n\
 Try, in another terminal, from this folder:\n\
 \n\

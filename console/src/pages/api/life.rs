@@ -62,6 +62,13 @@ pub(super) fn form(asked: &Asked, api: &ApiInFull, key: &Key) -> Option<AnyView>
         {form.choice(stage, &words)}
         {form.text(sunset)}
         {form.text(successor)}
+        {(spec.lifecycle.answers()).then(|| view! {
+            <label class="tick">
+                <input type="checkbox" name="sure" value="yes" />
+                " Its callers may be answered 404 or 410 at once, as by a draft or a retired Api"
+            </label>
+        })}
+        {form.told("sure").map(|words| view! { <p class="fault">{words}</p> })}
         {form.why("life-why")}
         <button>"Move it"</button>
     };
@@ -87,11 +94,17 @@ pub(crate) async fn go(sent: Sent) -> Result<Done, Refusal> {
         let words = "choose Draft, Published, Deprecated or Retired".to_owned();
         return Err(wrong([("spec.lifecycle".to_owned(), words)]));
     };
+    let is_sure = sent.fields.get("sure") == "yes";
     let today = sent.asked.visit.now.date().to_string();
     let day = |day: &str| format!("{day}T00:00:00Z");
     let receipt = change(&sent, &key, |body| {
         let said = |body: &Value, field: &str| body["spec"][field].as_str().map(str::to_owned);
         let was = said(body, "lifecycle").unwrap_or_default();
+        let answered = Lifecycle::ALL.into_iter().any(|one| one.as_str() == was && one.answers());
+        if answered && !stage.answers() && !is_sure {
+            let words = format!("it answers now, and {stage} it would not; say that this is meant");
+            return Err(wrong([("sure".to_owned(), words)]));
+        }
         let has_left =
             Lifecycle::ALL.into_iter().any(|one| one.as_str() == was && one.is_leaving());
         set(body, "lifecycle", Some(stage.as_str()));

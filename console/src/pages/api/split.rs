@@ -167,6 +167,8 @@ fn weights_form(asked: &Asked, api: &Key, route: &ApiRoute, id: &str) -> Option<
             // What was typed belongs to what stood there then.
             let is_same = form.value(&format!("to-{at}-{backend}"), &name) == name;
             let is = to.weight.to_string();
+            let theirs = is_same.then(|| form.theirs(&field, &is)).flatten();
+            let theirs = theirs.map(|now| view! { <div class="faint">{name.clone()} {now}</div> });
             let typed = if is_same { form.value(&field, &is) } else { is };
             let faults = form.told(&path(at, backend));
             let fault = faults.as_ref().map(|_| format!("{id}:{field}:fault"));
@@ -177,7 +179,7 @@ fn weights_form(asked: &Asked, api: &Key, route: &ApiRoute, id: &str) -> Option<
             let weight = Weight { id, field, backend: name, typed, fault };
             let to = format!("to-{at}-{backend}");
             let to = view! { <input type="hidden" name=to value=weight.backend.clone() /> };
-            (weight, (told, to))
+            (weight, ((told, theirs), to))
         });
         let (weights, more): (Vec<_>, Vec<_>) = weights.unzip();
         let (faults, backends): (Vec<_>, Vec<_>) = more.into_iter().unzip();
@@ -187,7 +189,7 @@ fn weights_form(asked: &Asked, api: &Key, route: &ApiRoute, id: &str) -> Option<
                 <legend>"Weights of rule " {name}</legend>
                 <Weights weights />
                 {backends}
-                {faults.into_iter().flatten().collect_view()}
+                {faults}
             </fieldset>
         }
     });
