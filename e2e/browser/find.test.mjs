@@ -20,7 +20,16 @@ test("some letters and Enter lead to a page, and arrows to an object", async () 
   await page.waitForURL(`${shop.url}/fleet`);
   await page.locator("[data-live=live]").waitFor();
   await page.getByRole("link", { name: /^Find/ }).click();
+  await page.keyboard.type("workspaces");
+  await dialog.getByRole("link", { name: "Workspaces page" }).waitFor();
+  await page.keyboard.press("Control+A");
+  await page.keyboard.type("catalog");
+  // An Api of just this name is what Enter leads to.
+  await dialog.getByRole("link", { name: "bookshop/catalog-v1 Service" }).waitFor();
+  assert.match(await dialog.getByRole("link").first().innerText(), /^bookshop\/catalog Api$/);
+  await page.keyboard.press("Control+A");
   await page.keyboard.type("catalog-v1");
+  await dialog.getByRole("link", { name: "bookshop/catalog Api" }).waitFor({ state: "detached" });
   await dialog.getByRole("link", { name: "bookshop/catalog-v1 Service" }).waitFor();
   await dialog.getByRole("link", { name: "Apis page" }).waitFor({ state: "detached" });
   await hasNoBarrier(page, "the palette");

@@ -60,6 +60,8 @@ test("who lacks a right asks for it, and has it once its owner gives it", async 
   const { page: owner } = await signIn("alice", "/access");
   await owner.getByText("the orders need more of v2").waitFor();
   await hasNoBarrier(owner, "deciding");
+  await owner.goto(shop.url);
+  await owner.getByRole("link", { name: "1 request for access for you to decide" }).click();
   await owner.getByRole("button", { name: "Give it to bob" }).click();
   await owner.getByText(/^Saved: revision/).waitFor();
   await other.locator("#own").getByText("granted").waitFor();
@@ -109,6 +111,7 @@ test("of two who edit one object the second is told, and loses nothing", async (
   assert.match(await second.title(), /^Api bookshop\/catalog/);
   assert.equal(await weight(second, "v1").inputValue(), "40");
   assert.equal(await weight(second, "v2").inputValue(), "60");
+  await second.getByText("Now: 70").waitFor();
   await second.getByText("70 (70.0 %)").waitFor();
   await save(second).click();
   await second.getByText("40 (40.0 %)").waitFor();
@@ -158,9 +161,16 @@ test("a server that is gone while somebody types takes nothing with it", async (
   await shop.again();
   await page.locator("[data-live=live]").waitFor();
   assert.equal(await weight(page, "v1").inputValue(), "55");
+  // What is sent while it is gone waits for it.
+  await shop.kill();
+  await page.getByLabel("Why").first().fill("it came back");
   await save(page).click();
+  await page.getByRole("alert").getByText("This is sent as soon as it does.").waitFor();
+  await shop.again();
   await page.getByText(/^Saved: revision/).waitFor();
   await page.getByText("55 (55.0 %)").waitFor();
+  const { items } = await shop.rest("GET", "/changes?limit=1");
+  assert.equal(items[0].message, "it came back");
 });
 
 test("a session that ends while somebody types takes nothing with it", async () => {
@@ -218,6 +228,17 @@ test("an Api is deprecated with a day, and published again without one", async (
   await page.getByLabel("May be gone from").fill("");
   await page.getByRole("button", { name: "Move it" }).click();
   await page.locator("#summary").getByText("published").waitFor();
+  // What takes it off the air is meant, or not done.
+  await page.getByLabel("Stage").selectOption("draft");
+  await page.getByRole("button", { name: "Move it" }).click();
+  await page.locator("#life-of").getByText("one that is draft does not answer any more").waitFor();
+  assert.equal((await shop.ask("/catalog")).status, 200);
+  await page.getByLabel("Its callers may be answered 404").check();
+  await page.getByRole("button", { name: "Move it" }).click();
+  await page.locator("#summary").getByText("draft").waitFor();
+  await page.getByLabel("Stage").selectOption("published");
+  await page.getByRole("button", { name: "Move it" }).click();
+  await page.locator("#summary").getByText("published").waitFor();
 });
 
 test("a token is told once, and a node joins by the command that is shown", async () => {
@@ -237,7 +258,7 @@ test("a token is told once, and a node joins by the command that is shown", asyn
   await page.getByLabel("Cluster").fill("east");
   await page.getByRole("button", { name: "Make a token, and show the command" }).click();
   const command = await page.locator(".copy code").first().textContent();
-  assert.match(command, new RegExp(`^HEDDLE_JOIN_TOKEN=\\S+ heddle-gateway --name edge --server ${shop.nodes}`));
+  assert.match(command, new RegExp(`^HEDDLE_JOIN_TOKEN=\\S+ heddle-gateway --name edge-2 --server ${shop.nodes}`));
 });
 
 const PAGES = ["/", "/apis", "/apis?search=nothing", CATALOG, "/teams", "/teams/catalog", "/users",
