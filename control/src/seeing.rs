@@ -113,8 +113,8 @@ impl Seeing {
             tracing::warn!(node = node.id, unfit, "a node counted requests of what has no name");
         }
         let counts = Counts { series, ..counts };
-        let scope = |series: &Series| fit::scope_of(series, &world);
-        self.app.traffic().keep(node, counts, scope, micros(self.clock.now()));
+        let whose = |series: &Series| (fit::scope_of(series, &world), fit::made(series, &world));
+        self.app.traffic().keep(node, counts, whose, micros(self.clock.now()));
         Ok(Kept { number })
     }
 

@@ -49,6 +49,8 @@ pub struct Label {
     pub side: Side,
     /// What it led to.
     pub route: Option<Key>,
+    /// When that was made, in microseconds since 1970: another one of its name has series of its own.
+    pub made: i64,
     /// The rule of it.
     pub rule: Option<String>,
     /// What it was sent to.
@@ -101,12 +103,13 @@ struct Heard {
 }
 
 impl Traffic {
-    /// Keeps what a node tells; `scope` says whose a series is. Times in microseconds since 1970.
+    /// Keeps what a node tells; `whose` says whose a series is, and when what it led to was made. Times in
+    /// microseconds since 1970.
     pub(crate) fn keep(
         &self,
         node: &Arc<Teller>,
         counts: Counts,
-        scope: impl Fn(&Series) -> Scope,
+        whose: impl Fn(&Series) -> (Scope, i64),
         now: i64,
     ) {
         let mut window = self.window();
@@ -125,8 +128,10 @@ impl Traffic {
         let to = back(counts.ago);
         let from = back(counts.ago.saturating_add(counts.lasted));
         for series in counts.series {
+            let (scope, made) = whose(&series);
             let label = Label {
-                scope: scope(&series),
+                scope,
+                made,
                 node: Some(Arc::clone(node)),
                 side: series.side,
                 route: series.route,
@@ -307,7 +312,7 @@ impl Label {
     /// All of a scope and side for which there is no room.
     fn others(self) -> Self {
         let caller = Some(Caller::Others);
-        Label { node: None, route: None, rule: None, backend: None, caller, ..self }
+        Label { node: None, route: None, made: 0, rule: None, backend: None, caller, ..self }
     }
 }
 

@@ -287,14 +287,11 @@ impl Seen<'_> {
     }
 }
 
-/// Counts are kept for minutes, and by name alone.
-const NOW: i64 = i64::MAX;
-
 /// What one actor sees of labels.
 pub(super) struct Eyes {
     pub(super) sight: Sight,
     /// Whether what a label leads to may be read while it belongs there, as was found before.
-    seen: HashMap<Key, Vec<(Scope, bool)>>,
+    seen: HashMap<Key, Vec<(Scope, i64, bool)>>,
     /// The same of what it was sent to, by the words for that.
     backends: HashMap<String, [Option<bool>; 2]>,
     reaches: Reaches,
@@ -355,7 +352,7 @@ impl Eyes {
             let namespace = Name::parse(&backend.namespace);
             namespace.is_ok_and(|name| {
                 let scope = self.sight.world.directory.scope(&name);
-                self.sees(&backend, &scope)
+                self.sees(&backend, &scope, i64::MAX)
             })
         });
         self.backends.entry(words.to_owned()).or_default()[place] = Some(sees);
@@ -367,23 +364,24 @@ impl Eyes {
         let node = label.node.as_ref().and_then(|node| Name::parse(&node.name).ok());
         node.and_then(|node| Workload::of_node(&node)).is_some_and(|workload| {
             let scope = self.sight.world.directory.scope(&workload.namespace);
-            self.sees(&Key::from(&workload), &scope)
+            self.sees(&Key::from(&workload), &scope, i64::MAX)
         })
     }
 
-    fn sees(&mut self, key: &Key, scope: &Scope) -> bool {
+    /// Whether an object may be read that stood at a time, and what it did then.
+    fn sees(&mut self, key: &Key, scope: &Scope, at: i64) -> bool {
         let Some(kind) = Kind::parse(&key.kind) else { return false };
         match self.reaches.of(&self.sight.rights, kind, scope) {
             Reach::Nothing => return false,
             Reach::All if self.sight.world.directory.is_in(&key.namespace, scope) => return true,
             Reach::All | Reach::Some => {}
         }
-        let before = self.seen.get(key).and_then(|all| all.iter().find(|(one, _)| one == scope));
-        if let Some((_, sees)) = before {
+        let mut before = self.seen.get(key).into_iter().flatten();
+        if let Some((.., sees)) = before.find(|(one, then, _)| *then == at && one == scope) {
             return *sees;
         }
-        let sees = key.known().is_some_and(|key| self.sight.decided(&key, scope, NOW));
-        self.seen.entry(key.clone()).or_default().push((scope.clone(), sees));
+        let sees = key.known().is_some_and(|key| self.sight.decided(&key, scope, at));
+        self.seen.entry(key.clone()).or_default().push((scope.clone(), at, sees));
         sees
     }
 
@@ -394,7 +392,7 @@ impl Eyes {
 
     /// Whether what a label led to may be read.
     pub(super) fn sees_route(&mut self, label: &Label) -> bool {
-        label.route.as_ref().is_some_and(|route| self.sees(route, &label.scope))
+        label.route.as_ref().is_some_and(|route| self.sees(route, &label.scope, label.made))
     }
 
     /// Whether a label has requests of this Api, by a route that may be read.

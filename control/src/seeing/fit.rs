@@ -4,6 +4,7 @@
 use model::{Name, Scope};
 use wire::{Decision, Key, Series, Side};
 
+use crate::moment::micros;
 use crate::world::World;
 
 /// The longest path, and the longest cause, in bytes.
@@ -71,6 +72,13 @@ pub(super) fn scope_of(series: &Series, world: &World) -> Scope {
         (None, Some(namespace)) => world.directory.scope(&namespace),
         (route, _) => scope(route.as_ref(), world),
     }
+}
+
+/// When the object was made that a series led to, in microseconds since 1970; 0 where none is known.
+pub(super) fn made(series: &Series, world: &World) -> i64 {
+    let object = series.route.as_ref().and_then(|route| world.objects.get(&route.known()?));
+    let made = object.and_then(|object| object.resource.meta().creation_timestamp);
+    made.map_or(0, micros)
 }
 
 /// The same with words of bounded length.

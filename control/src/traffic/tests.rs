@@ -32,7 +32,7 @@ fn counts(number: u64, series: Vec<Series>) -> Counts {
 }
 
 fn keep(traffic: &Traffic, counts: Counts, now: i64) {
-    traffic.keep(&node("n1"), counts, |_| workspace("shop"), now);
+    traffic.keep(&node("n1"), counts, |_| (workspace("shop"), 0), now);
 }
 
 /// How many there were in the last `seconds`, and of how many something is known of the latency.
@@ -62,7 +62,7 @@ fn what_is_told_again_counts_once_and_a_process_that_began_anew_counts_again() {
     let anew = Counts { start: 2, ..counts(1, vec![series("a", 10)]) };
     keep(&traffic, anew, NOW);
     assert_eq!(sum(&traffic, FINE, 60, NOW), (30, 30));
-    traffic.keep(&node("n2"), counts(1, vec![series("a", 10)]), |_| workspace("shop"), NOW);
+    traffic.keep(&node("n2"), counts(1, vec![series("a", 10)]), |_| (workspace("shop"), 0), NOW);
     assert_eq!(sum(&traffic, COARSE, 900, NOW), (40, 40));
 }
 
@@ -148,7 +148,7 @@ fn a_scope_that_has_all_it_may_leaves_room_for_others() {
             traffic.keep(
                 &node(scope),
                 counts(number as u64 + 1, series),
-                |_| workspace(scope),
+                |_| (workspace(scope), 0),
                 NOW,
             );
         }

@@ -102,7 +102,9 @@ pub(crate) async fn go(sent: Sent) -> Result<Done, Refusal> {
         let was = said(body, "lifecycle").unwrap_or_default();
         let answered = Lifecycle::ALL.into_iter().any(|one| one.as_str() == was && one.answers());
         if answered && !stage.answers() && !is_sure {
-            let words = format!("one that is {stage} does not answer any more; tick the box if that is meant");
+            let words = format!(
+                "one that is {stage} does not answer any more; tick the box if that is meant"
+            );
             return Err(wrong([("sure".to_owned(), words)]));
         }
         let has_left =

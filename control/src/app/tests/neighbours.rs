@@ -2,10 +2,14 @@
 //! (ADR 026).
 
 use time::Duration;
+use wire::{Caller, Side};
 
 use super::request::{FIRST, decision, tell};
+use super::traffic::{series, tell_at};
 use super::*;
+use crate::app::traffic::Wanted;
 use crate::app::{Ended, NewAccessRequest};
+use crate::moment::micros;
 
 /// Ann's team has the Api `alpha`, Bo's `beta`. Vic is in Bo's, and reads everything.
 const PEOPLE: &str = "---
@@ -436,6 +440,9 @@ async fn who_takes_a_freed_name_sees_nothing_of_the_object_before() {
     bed.put("ann", &launch("alpha")).await.unwrap();
     let launched = key(Kind::HttpRoute, "shop", "launch");
     tell(&bed, "edge", vec![decision(1, FIRST, 0, &launched)]).await;
+    let minute = |minutes: i64| micros(op("ann").now) + minutes * 60_000_000;
+    let counted = |count| series(Side::Edge, &launched, "shop/alpha:80", Caller::Others, count);
+    tell_at(&bed, "edge", vec![counted(7)], minute(4)).await;
     let asked = NewAccessRequest {
         verb: Verb::Update,
         key: launched.clone(),
@@ -457,13 +464,18 @@ async fn who_takes_a_freed_name_sees_nothing_of_the_object_before() {
         let page = bed.app.request_list(&later(user), Ended::Anyhow, None, 10).await.unwrap();
         let shown = bed.app.request_show(&later(user), "r-1").await.is_ok();
         let asks = bed.app.access_request_list(&later(user), None, None, 10).await.unwrap();
-        (page.items.len(), shown, asks.items.len())
+        let wanted = Wanted { window: Duration::minutes(15).unsigned_abs(), ..Wanted::default() };
+        let rows = bed.app.traffic_show(&later(user), wanted).await.unwrap().rows;
+        let requests: u64 = rows.iter().map(|row| row.sum.requests()).sum();
+        (page.items.len(), shown, asks.items.len(), requests)
     };
-    assert_eq!((seen("ann").await, seen("bo").await), ((1, true, 1), (0, false, 0)));
-    bed.delete("ann", launched).await.unwrap();
+    assert_eq!((seen("ann").await, seen("bo").await), ((1, true, 1, 7), (0, false, 0, 0)));
+    bed.delete("ann", launched.clone()).await.unwrap();
     bed.app.change_commit(&later("bo"), read(&launch("beta")).unwrap()).await.unwrap();
-    assert_eq!(seen("bo").await, (0, false, 0));
-    assert_eq!(seen("sara").await, (1, true, 0));
+    assert_eq!(seen("bo").await, (0, false, 0, 0));
+    tell_at(&bed, "edge", vec![counted(5)], minute(5)).await;
+    assert_eq!(seen("bo").await, (0, false, 0, 5));
+    assert_eq!(seen("sara").await, (1, true, 0, 12));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -48,9 +48,12 @@ async fn tell(bed: &Bed, node: &str, series: Vec<Series>) {
 /// What a node counted in the second before that time.
 pub(super) async fn tell_at(bed: &Bed, node: &str, series: Vec<Series>, now: i64) {
     let world = bed.app.world().await.unwrap();
-    let scope = |series: &Series| {
+    let whose = |series: &Series| {
         let namespace = series.route.as_ref().map(|route| Name::parse(&route.namespace).unwrap());
-        namespace.map_or(Scope::Platform, |namespace| world.directory.scope(&namespace))
+        let scope = namespace.map_or(Scope::Platform, |name| world.directory.scope(&name));
+        let route = series.route.as_ref().and_then(|route| world.objects.get(&route.known()?));
+        let made = route.and_then(|route| route.resource.meta().creation_timestamp);
+        (scope, made.map_or(0, micros))
     };
     let teller = Teller {
         id: node.to_owned(),
@@ -60,7 +63,7 @@ pub(super) async fn tell_at(bed: &Bed, node: &str, series: Vec<Series>, now: i64
     };
     let number = now.unsigned_abs();
     let counts = Counts { start: 1, number, ago: 0, lasted: 1_000_000, series };
-    bed.app.traffic().keep(&Arc::new(teller), counts, scope, now);
+    bed.app.traffic().keep(&Arc::new(teller), counts, whose, now);
 }
 
 /// The shop's route at the edge, and its application that calls one of the bank.

@@ -38,7 +38,7 @@ async fn counted() -> Bed {
     };
     let counts = Counts { start: 1, number: 1, ago: 0, lasted: 0, series: vec![series] };
     let now = micros(OffsetDateTime::now_utc());
-    bed.app.traffic().keep(&Arc::new(teller), counts, |_| Scope::Platform, now);
+    bed.app.traffic().keep(&Arc::new(teller), counts, |_| (Scope::Platform, 0), now);
     bed
 }
 
