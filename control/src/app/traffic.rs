@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
 use model::workload::Workload;
 use model::{Kind, Name, Scope};
 use store::decision::Teller;
@@ -24,7 +24,7 @@ use super::sight::{Reach, Reaches, Sight};
 use super::{App, Op};
 use crate::moment::micros;
 use crate::refusal::Refusal;
-use crate::traffic::{COARSE, Cell, FINE, Grain, Label};
+use crate::traffic::{COARSE, Cell, FINE, Grain, Label, total};
 
 /// Rows of one answer at most.
 const ROWS: usize = 1_000;
@@ -152,18 +152,28 @@ impl App {
                 };
                 let mut eyes = Eyes::new(sight);
                 let of = |label: &Label| eyes.row(label, &wanted);
-                let rows: Vec<_> = match wanted.step {
+                let (rows, more) = match wanted.step {
                     Some(step) => {
                         let count = micros_of(step) / grain.step;
+                        // Steps are many, so only those of the rows that are told are put together.
+                        let all = traffic.outcomes(grain, (window, now), of).into_iter();
+                        let all = all.map(|(row, sum)| (row, total(&sum))).collect();
+                        let (told, more) = most(all, room, |(row, sum)| (*sum, row));
+                        let told: HashSet<_> = told.into_iter().map(|(row, _)| row).collect();
+                        let of = |label: &Label| {
+                            eyes.row(label, &wanted).filter(|row| told.contains(row))
+                        };
                         let sums = traffic.sums(grain, (window, now), of).into_iter();
-                        sums.map(|(row, cells)| summed(row, &cells, (grain, count))).collect()
+                        let rows = sums.map(|(row, cells)| summed(row, &cells, (grain, count)));
+                        (rows.collect::<Vec<_>>(), more)
                     }
                     None => {
                         let sums = traffic.totals(grain, (window, now), of).into_iter();
-                        sums.map(|(row, sum)| Sum { row, sum, steps: Vec::new() }).collect()
+                        (sums.map(|(row, sum)| Sum { row, sum, steps: Vec::new() }).collect(), 0)
                     }
                 };
-                (grain.begins(grain.first(window, now)), most(rows, room))
+                let (rows, besides) = most(rows, room, |one| (one.sum.requests(), &one.row));
+                (grain.begins(grain.first(window, now)), (rows, more + besides))
             })
             .await?;
         Ok(Rows { from, to: now, rows, more, unheard })
@@ -436,10 +446,10 @@ fn rows_of(steps: i64) -> usize {
 }
 
 /// Those with the most requests, at most so many, and how many there are besides.
-fn most(mut rows: Vec<Sum>, room: usize) -> (Vec<Sum>, usize) {
-    let order = |one: &Sum, other: &Sum| {
-        let most = other.sum.requests().cmp(&one.sum.requests());
-        most.then_with(|| one.row.cmp(&other.row))
+fn most<T>(mut rows: Vec<T>, room: usize, of: impl Fn(&T) -> (u64, &Row)) -> (Vec<T>, usize) {
+    let order = |one: &T, other: &T| {
+        let ((few, one), (many, other)) = (of(one), of(other));
+        many.cmp(&few).then_with(|| one.cmp(other))
     };
     let more = rows.len().saturating_sub(room);
     if more > 0 {

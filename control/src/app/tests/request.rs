@@ -106,7 +106,7 @@ fn hidden(began: u64, scope: &str) -> Hop {
 
 /// A request from the edge by a shop's application to one of the bank, which denies it.
 async fn told() -> Bed {
-    let bed = Bed::shop().await;
+    let bed = Box::pin(Bed::shop()).await;
     let front = key(Kind::HttpRoute, "shop", "front");
     let edge = Decision {
         backend: Some("shop/app:80".to_owned()),
@@ -142,9 +142,9 @@ async fn told() -> Bed {
         ..decision(3, SECOND, 300, &key(Kind::Workload, "bank", "app-1"))
     };
     let inbound = denied(inbound, &["bank"], &rule("clerks", "apikey:clerk"));
-    tell(&bed, "edge", vec![edge]).await;
-    tell(&bed, "shop.front-1", vec![out]).await;
-    tell(&bed, "bank.app-1", vec![inbound]).await;
+    Box::pin(tell(&bed, "edge", vec![edge])).await;
+    Box::pin(tell(&bed, "shop.front-1", vec![out])).await;
+    Box::pin(tell(&bed, "bank.app-1", vec![inbound])).await;
     bed
 }
 
