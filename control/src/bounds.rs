@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use model::api::LABEL;
 use model::workspace::Bounds;
 use model::{Invalid, Key, Kind, Name, Resource, Scope};
 
@@ -16,6 +17,8 @@ const OBJECT: usize = 512 << 10;
 /// Bytes of all that nodes are told of: a little less than a node takes, since bodies are counted here
 /// before the store stamps them.
 const EVERYBODY: usize = wire::STATE_BYTES - (32 << 20);
+/// One Api may take this part of what its workspace may.
+const SHARE: usize = 4;
 
 /// Something of which a workspace may have so much, but where its Workspace says otherwise.
 struct Measure {
@@ -131,6 +134,47 @@ fn of_scope(before: &World, after: &World, key: &Key, scope: &Scope) -> Vec<Inva
         ))
     };
     MEASURES.iter().filter_map(over).collect()
+}
+
+/// What is wrong with what an Api comes to take, where who edits it may not edit all of its workspace: so
+/// that none uses up what its neighbours need.
+pub(crate) fn share(before: &World, after: &World, key: &Key, api: &Name) -> Vec<Invalid> {
+    let scope = after.directory.scope(&key.namespace);
+    let Scope::Workspace(workspace) = &scope else { return Vec::new() };
+    let bounds = bounds(after, workspace);
+    let (was, taken) = (of_api(before, &scope, api), of_api(after, &scope, api));
+    let sum = |costs: &BTreeMap<Kind, Cost>, measure: &Measure| -> usize {
+        costs.iter().map(|(kind, cost)| (measure.of)(*kind, cost)).sum()
+    };
+    let over = |measure: &Measure| {
+        let own = (measure.own)(&bounds).map(|most| usize::try_from(most).unwrap_or(usize::MAX));
+        let most = own.unwrap_or(measure.usual) / SHARE;
+        let taken = sum(&taken, measure);
+        if taken <= most || taken <= sum(&was, measure) {
+            return None;
+        }
+        let words = measure.words;
+        Some(fault(
+            key,
+            format!(
+                "Api '{api}' would take {taken} {words}; it may take {most}, a quarter of what {scope} \
+                 may, unless somebody who may edit all of that gives it more"
+            ),
+        ))
+    };
+    MEASURES.iter().filter_map(over).collect()
+}
+
+/// What the objects of an Api take, by kind.
+fn of_api(world: &World, scope: &Scope, api: &Name) -> BTreeMap<Kind, Cost> {
+    let mut costs = BTreeMap::<Kind, Cost>::new();
+    for (key, object) in &world.objects {
+        let label = object.resource.meta().labels.get(LABEL);
+        if label.is_some_and(|label| label == api.as_str()) && world.is_in(&key.namespace, scope) {
+            *costs.entry(key.kind).or_default() += object.cost;
+        }
+    }
+    costs
 }
 
 fn sum(world: &World, scope: &Scope, measure: &Measure) -> usize {

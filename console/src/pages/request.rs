@@ -5,7 +5,7 @@ use control::app::{HiddenHop, Hop, ShownHop};
 use leptos::prelude::*;
 
 use super::requests::answer;
-use super::{Asked, Drawn, drawn};
+use super::{Asked, Drawn, drawn, object};
 use crate::parts::{head, when_micros};
 
 pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
@@ -45,13 +45,17 @@ fn shown(hop: &ShownHop) -> AnyView {
         words.split_first().map_or(("", [].as_slice()), |(first, rest)| (first, rest));
     let rest = rest.iter().map(|words| view! { <p>{words.clone()}</p> }).collect_view();
     let asked = format!("{} {}{}", decision.method, decision.host, decision.path);
-    let route = decision.route.as_ref().map(ToString::to_string);
+    let route = decision.route.as_ref().map(|route| match route.known() {
+        Some(key) => view! { <a href=object::place(&key)>{key.to_string()}</a> }.into_any(),
+        None => route.to_string().into_any(),
+    });
     let ran = decision.vector.iter().map(|(scope, revision)| format!("{scope} at {revision}"));
+    let ran = ran.collect::<Vec<_>>().join(", ");
     let facts = [
         ("Route", route),
-        ("Sent by", decision.peer.clone()),
-        ("On behalf of", decision.caller.clone()),
-        ("Ran", Some(ran.collect::<Vec<_>>().join(", ")).filter(|ran| !ran.is_empty())),
+        ("Sent by", decision.peer.clone().map(|peer| peer.into_any())),
+        ("On behalf of", decision.caller.clone().map(|caller| caller.into_any())),
+        ("Ran", Some(ran).filter(|ran| !ran.is_empty()).map(|ran| ran.into_any())),
     ];
     let facts = facts
         .into_iter()

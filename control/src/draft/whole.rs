@@ -35,6 +35,7 @@ impl Draft {
             }
         }
         faults.extend(self.sizes());
+        faults.extend(self.shares(rights));
         let left = self.left();
         faults.extend(left.filter(BTreeSet::is_empty).map(|_| self.nobody_left()));
         if faults.is_empty() { Ok(()) } else { Err(Refusal::Invalid(faults)) }
@@ -347,6 +348,20 @@ impl Draft {
             }
             _ => false,
         }
+    }
+
+    /// What Apis take, whose workspace who asks may not edit as a whole.
+    fn shares(&self, rights: &Rights) -> Vec<Invalid> {
+        let (mut seen, mut faults) = (BTreeSet::new(), Vec::new());
+        for (key, edit) in self.edits() {
+            let Some(api) = edit.after().and_then(api_of) else { continue };
+            let scope = self.after.directory.scope(&key.namespace);
+            let is_wide = rights.is_all(Verb::Create, key.kind, &scope);
+            if !is_wide && seen.insert((scope, api.clone())) {
+                faults.extend(bounds::share(&self.world, &self.after, key, &api));
+            }
+        }
+        faults
     }
 
     fn sizes(&self) -> Vec<Invalid> {

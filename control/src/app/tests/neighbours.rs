@@ -521,3 +521,24 @@ async fn a_role_is_given_on_by_who_may_read_it() {
     assert_eq!(told, "Grant shop/me: spec.role: there is no role 'toolkit' here");
     bed.put("sara", &grant).await.unwrap();
 }
+
+#[tokio::test]
+async fn one_api_takes_a_part_of_its_workspace_and_leaves_room_for_others() {
+    let bed = Bed::neighbours().await;
+    let bounded = "apiVersion: heddle.dev/v1alpha1\nkind: Workspace\nmetadata: { name: shop }\n\
+                   spec: { namespaces: [shop], bounds: { endpoints: 20 } }\n";
+    bed.put("root", bounded).await.unwrap();
+    let all = |count: usize| {
+        let addresses: Vec<_> = (1..=count).map(|nth| format!("192.0.2.{}", 100 + nth)).collect();
+        slice("beta", "beta", &addresses.join(", "), 8002)
+    };
+    // A Workload is one, too.
+    bed.put("bo", &all(4)).await.unwrap();
+    let told = bed.told("bo", &all(5)).await;
+    let why = "Api 'beta' would take 6 endpoints; it may take 5, a quarter of what workspace/shop may, \
+               unless somebody who may edit all of that gives it more";
+    assert_eq!(told, format!("EndpointSlice shop/beta-1: {why}"));
+    bed.put("sara", &all(5)).await.unwrap();
+    // What is there may be edited on.
+    bed.put("bo", &all(5).replace("port: 8002", "port: 8003")).await.unwrap();
+}
