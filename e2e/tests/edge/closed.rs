@@ -115,7 +115,7 @@ async fn a_gateways_owner_who_takes_a_key_back_closes_nobody_elses_route() {
     refused(&gateway, &reply, 403, "access_denied").await;
 
     gateway.write("keys.yaml", &yaml::secret("keys", &[CLERK]));
-    gateway.until_said("no key 'auditor' in Secret shop/keys").await;
+    gateway.until_said("no key 'auditor' in what other owners' policies take keys from").await;
     wait::until("the auditor's key to go", || async {
         (gateway.get_with(HOST, "/", &auditor).await.status == 401).then_some(())
     })
