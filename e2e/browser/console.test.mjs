@@ -115,10 +115,11 @@ test("an id that nobody told of is told so, and the way to it is a link", async 
 test("who is signed out elsewhere is told so", async () => {
   const { page } = await signIn();
   const other = await signIn("/settings");
-  await other.page.getByRole("button", { name: "End" }).first().waitFor();
-  while ((await other.page.getByRole("button", { name: "End" }).count()) > 0) {
-    await other.page.getByRole("button", { name: "End" }).first().click();
-    await other.page.waitForLoadState();
+  const ends = other.page.getByRole("button", { name: "End" });
+  await ends.first().waitFor();
+  for (let left = await ends.count(); left > 0; left -= 1) {
+    await ends.first().click();
+    await ends.nth(left - 1).waitFor({ state: "detached" });
   }
   await page.locator("[data-live=over]").waitFor();
   await other.page.getByRole("button", { name: "Sign out" }).click();
