@@ -237,14 +237,14 @@ impl Draft {
     }
 
     /// The proxies' own compiler finds nothing wrong that was not wrong before, in the scopes that the
-    /// change touches, and with what who makes it may change: what others lose by it is theirs to see,
-    /// and no reason to keep it for them.
+    /// change touches, and with what is of the same owner, or that who makes it may change: what others
+    /// lose by it is theirs to see, and no reason to keep it for them.
     fn assembles(&self, rights: &Rights) -> Result<(), Refusal> {
         if !self.changed.traffic {
             return Ok(());
         }
-        let mut new = self.new_faults();
-        new.retain(|fault| self.is_own(rights, fault));
+        let new = self.new_faults().into_iter();
+        let new: Vec<_> = new.filter_map(|fault| self.told(rights, fault)).collect();
         if new.is_empty() { Ok(()) } else { Err(Refusal::Invalid(new)) }
     }
 

@@ -40,6 +40,14 @@ fn gateway(name: &str, ports: std::ops::Range<u16>) -> String {
     )
 }
 
+fn claim(name: &str, paths: &str) -> String {
+    format!(
+        "apiVersion: heddle.dev/v1alpha1\nkind: Claim\n\
+         metadata: {{ name: {name}, namespace: shop }}\n\
+         spec: {{ hosts: [{{ host: {name}.example.com, paths: {paths} }}] }}\n"
+    )
+}
+
 /// Why a change is refused.
 async fn refused(bed: &Bed, text: &str) -> String {
     let edits = crate::read(text).unwrap();
@@ -49,8 +57,13 @@ async fn refused(bed: &Bed, text: &str) -> String {
 #[tokio::test]
 async fn a_workspace_takes_no_more_together_than_it_may() {
     let bed = Bed::new().await;
-    bed.put(&shop("routes: 2, listeners: 3, endpoints: 5, rules: 9")).await;
+    bed.put(&shop("routes: 2, listeners: 3, endpoints: 5, rules: 9, claims: 2")).await;
     for (first, more, wanted) in [
+        (
+            claim("a", "[/a, /b]"),
+            claim("b", "[/c]"),
+            "3 hosts and paths of Claims; it may take 2, and Claims in",
+        ),
         (gateway("a", 1..3), gateway("b", 3..5), "4 listeners; it may take 3, and Gateways in"),
         (slice("a", 3), slice("b", 3), "6 endpoints; it may take 5, and EndpointSlices in"),
     ] {

@@ -136,12 +136,27 @@ impl Draft {
         }
     }
 
-    /// Whether a fault is of something that who makes the change could mend. What is others' is theirs to
-    /// see: it is no reason to keep for them what is somebody's own, and it is not told who needs that.
-    pub(super) fn is_own(&self, rights: &Rights, fault: &Invalid) -> bool {
-        fault.key.as_ref().is_none_or(|key| {
-            self.edits.contains_key(key) || self.may(rights, Verb::Update, key).is_ok()
-        })
+    /// A new fault for which the change is refused, as it is told: one of what who makes it could mend, or
+    /// of what has the owner of what is changed. What is others' is theirs to see: it is no reason to keep
+    /// for them what is somebody's own, and it is not told who needs that.
+    pub(super) fn told(&self, rights: &Rights, fault: Invalid) -> Option<Invalid> {
+        let Some(key) = fault.key.clone() else { return Some(fault) };
+        if self.edits.contains_key(&key) || self.may(rights, Verb::Update, &key).is_ok() {
+            return Some(fault);
+        }
+        let owner = |key: &Key| {
+            let known = [&self.after, &self.world].into_iter().find_map(|world| world.known(key));
+            (self.after.directory.scope(&key.namespace), known.and_then(api_of))
+        };
+        let own = owner(&key);
+        if !self.edits.keys().any(|edited| owner(edited) == own) {
+            return None;
+        }
+        if self.may(rights, Verb::Read, &key).is_ok() {
+            return Some(fault);
+        }
+        let reason = format!("{} would not work any more", self.called(rights, &key));
+        Some(Invalid { key: None, path: String::new(), line: None, reason, nearest: None })
     }
 
     /// Whose an object is, and whom to ask about it.

@@ -377,6 +377,16 @@ async fn what_others_need_of_an_object_keeps_nobody_from_changing_it() {
     assert_eq!(told, format!("Service shop/more: {whose} still needs it; take that away first"));
     bed.delete("sara", key(Kind::EndpointSlice, "shop", "more-1")).await.unwrap();
     bed.delete("bo", more()).await.unwrap();
+    // Of one's own Api it is a reason, though one may not mend it.
+    let services = "apiVersion: heddle.dev/v1alpha1\nkind: Grant\n\
+                    metadata: { name: zed, namespace: shop }\n\
+                    spec: { subjects: [{ user: zed }], apis: [alpha], \
+                    rules: [{ kinds: [Service], verbs: [Read, Delete] }] }\n";
+    let own = service_of("alpha", "own", "own");
+    let to = route_of("alpha", "to-own", "[www.example.com]", "/alpha/own", "own");
+    bed.put("sara", &(services.to_owned() + &own + &to)).await.unwrap();
+    let told = said(bed.delete("zed", key(Kind::Service, "shop", "own")).await);
+    assert_eq!(told, format!("{whose} would not work any more"));
 }
 
 #[tokio::test]

@@ -192,6 +192,8 @@ async fn the_latest_come_in_pages_and_by_reason() {
     for (query, words) in [
         ("?reason=acces_denied", "did you mean 'access_denied'?"),
         ("?reason=ok&denied=true", "send one of them"),
+        ("?failed=true&denied=true", "send one of them"),
+        ("?failed=true&reason=ok", "send one of them"),
         ("?denied=yes", "is true or false"),
         ("?cursor=x", "no cursor that this list gave"),
     ] {
