@@ -2,10 +2,11 @@
 
 use control::app::Receipt;
 use control::{Conflict, Edit, Expect, Refusal, read};
-use model::{Invalid, Key};
+use model::{Invalid, Key, Kind};
 use serde_json::{Value, json};
 
 use crate::form::Sent;
+use crate::pages::of_word;
 
 /// Changes an object as it was when the page was drawn; where somebody changed it since, it is
 /// refused and told.
@@ -55,6 +56,15 @@ pub(crate) async fn remove(sent: &Sent, key: Key) -> Result<Receipt, Refusal> {
     let expected = Expect::Generation(sent.fields.get("generation").parse().unwrap_or(0));
     let op = sent.asked.visit.op(sent.fields.get("message").trim().to_owned())?;
     sent.asked.app.change_commit(&op, vec![Edit::Delete { key, expected }]).await
+}
+
+/// Deletes the object of this kind that a button stands for, which was drawn with [`take_away`](crate::form::take_away).
+///
+/// # Errors
+/// What a change can be refused for.
+pub(crate) async fn remove_named(sent: &Sent, kind: Kind) -> Result<Receipt, Refusal> {
+    let key = of_word(sent.fields.get("object")).filter(|key| key.kind == kind);
+    remove(sent, key.ok_or_else(|| Refusal::None(format!("such {kind}")))?).await
 }
 
 async fn put(sent: &Sent, body: &Value, expected: Expect) -> Result<Receipt, Refusal> {

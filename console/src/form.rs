@@ -17,7 +17,7 @@ use model::Key;
 use model::access::Denied;
 use model::role::Verb;
 
-use crate::pages::{Asked, access};
+use crate::pages::{self, Asked, access};
 
 /// What was typed into a form, in its order.
 #[derive(Clone, Default)]
@@ -384,6 +384,24 @@ impl Form {
     fn refusal(&self) -> Option<&Refusal> {
         self.tried.as_ref().map(|tried| &tried.refusal)
     }
+}
+
+/// A button that takes an object away as it is now, by a form that is sent there.
+pub(crate) fn take_away(
+    asked: &Asked,
+    action: String,
+    (key, generation): (&Key, i64),
+    (words, label): (&'static str, String),
+) -> AnyView {
+    view! {
+        <form method="post" action=action>
+            <input type="hidden" name="csrf" value=asked.csrf() />
+            <input type="hidden" name="object" value=pages::word(key) />
+            <input type="hidden" name="generation" value=generation />
+            <button class="quiet" aria-label=label>{words}</button>
+        </form>
+    }
+    .into_any()
 }
 
 /// A field of one line.

@@ -74,7 +74,7 @@ test("who lacks a right asks for it, and has it once its owner gives it", async 
   const { roles } = await shop.rest("GET", "/apis/bookshop/catalog");
   assert.deepEqual(roles.map((one) => one.mayTake), [true]);
   const { name } = roles[0].grant.metadata;
-  const taken = await forge(other, `${CATALOG}/take`, { grant: `bookshop/${name}`, generation: "1" });
+  const taken = await forge(other, `${CATALOG}/take`, { object: `Grant/bookshop/${name}`, generation: "1" });
   assert.equal(taken.status, 403);
   await owner.goto(shop.url + CATALOG);
   await owner.getByRole("row", { name: "user bob" }).getByRole("button", { name: /^Take back/ }).click();

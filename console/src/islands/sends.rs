@@ -55,10 +55,13 @@ mod wait {
         }
     }
 
-    /// Sends a form by the button that was pressed, once the server is there.
+    /// Sends a form by the button that was pressed, once the server is there, if the form is still.
     async fn go(form: HtmlFormElement, by: Option<HtmlElement>) {
         let mut told = None;
         while !is_there().await {
+            if !form.is_connected() {
+                return;
+            }
             if told.is_none() {
                 told = tell(&form);
             }

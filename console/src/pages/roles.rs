@@ -4,23 +4,22 @@ use control::Refusal;
 use control::app::GivenRole;
 use leptos::prelude::*;
 use model::role::Subject;
-use model::{Key, Kind, Name};
+use model::{Key, Kind};
 
 use super::Asked;
-use crate::edit::remove;
-use crate::form::{Done, Sent};
+use crate::edit::remove_named;
+use crate::form::{Done, Sent, take_away};
 use crate::parts::table;
 
 const ROLES: [&str; 6] = ["Who", "Role", "May", "Only for", "By", "Take it back"];
 
 /// Grants in the section of this heading, each with a form of its page, which stands at `place`.
 pub(super) fn list(asked: &Asked, heading: &str, given: &[GivenRole], place: &str) -> AnyView {
-    let csrf = asked.csrf();
-    let rows: Vec<_> = given.iter().map(|one| row(one, &csrf, place)).collect();
+    let rows: Vec<_> = given.iter().map(|one| row(asked, one, place)).collect();
     table(heading.to_owned(), &ROLES, rows).into_any()
 }
 
-fn row(given: &GivenRole, csrf: &str, place: &str) -> AnyView {
+fn row(asked: &Asked, given: &GivenRole, place: &str) -> AnyView {
     let (meta, spec) = (&given.grant.metadata, &given.grant.spec);
     let who = spec.subjects.iter().map(|Subject { user, team }| match (user, team) {
         (_, Some(team)) => {
@@ -34,15 +33,10 @@ fn row(given: &GivenRole, csrf: &str, place: &str) -> AnyView {
     };
     let apis: Vec<_> = spec.apis.iter().map(ToString::to_string).collect();
     let by = format!("{}/{}", meta.namespace, meta.name);
+    let key = Key::new(Kind::Grant, meta.namespace.clone(), meta.name.clone());
     let take = given.may_take.then(|| {
-        view! {
-            <form method="post" action=format!("{place}/take")>
-                <input type="hidden" name="csrf" value=csrf.to_owned() />
-                <input type="hidden" name="grant" value=by.clone() />
-                <input type="hidden" name="generation" value=given.generation />
-                <button class="quiet" aria-label=format!("Take back what {by} gives")>"Take back"</button>
-            </form>
-        }
+        let words = ("Take back", format!("Take back what {by} gives"));
+        take_away(asked, format!("{place}/take"), (&key, given.generation), words)
     });
     view! {
         <tr>
@@ -50,7 +44,7 @@ fn row(given: &GivenRole, csrf: &str, place: &str) -> AnyView {
             <td>{spec.role.as_ref().map(ToString::to_string)}</td>
             <td class="long">{may}</td>
             <td>{apis.join(", ")}</td>
-            <td>{by.clone()}</td>
+            <td>{by}</td>
             <td>{take}</td>
         </tr>
     }
@@ -59,11 +53,6 @@ fn row(given: &GivenRole, csrf: &str, place: &str) -> AnyView {
 
 /// Deletes a Grant, for whoever sent that from a page.
 pub(crate) async fn take(sent: Sent) -> Result<Done, Refusal> {
-    let key = sent.fields.get("grant").split_once('/').and_then(|(namespace, name)| {
-        let names = Name::parse(namespace).ok().zip(Name::parse(name).ok());
-        names.map(|(namespace, name)| Key::new(Kind::Grant, namespace, name))
-    });
-    let key = key.ok_or_else(|| Refusal::None("such Grant".to_owned()))?;
-    let receipt = remove(&sent, key).await?;
+    let receipt = remove_named(&sent, Kind::Grant).await?;
     Ok(Done::saved(sent.asked.uri.path(), &receipt))
 }

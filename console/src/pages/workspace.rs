@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::workspaces::default_access;
 use super::{Asked, Drawn, drawn, roles};
-use crate::edit::{make, remove, wrong};
-use crate::form::{Done, Form, Line, Sent};
+use crate::edit::{make, remove_named, wrong};
+use crate::form::{Done, Form, Line, Sent, take_away};
 use crate::parts::{empty, head, saved, table};
 
 const CLAIMS: [&str; 4] = ["Host", "Paths", "By", "Release it"];
@@ -64,9 +64,8 @@ fn who(asked: &Asked, shown: &WorkspaceInFull) -> AnyView {
 }
 
 fn claims(asked: &Asked, shown: &WorkspaceInFull) -> AnyView {
-    let csrf = asked.csrf();
     let rows: Vec<_> =
-        shown.claims.iter().flat_map(|held| claim(held, &shown.row.name, &csrf)).collect();
+        shown.claims.iter().flat_map(|held| claim(asked, held, &shown.row.name)).collect();
     let new = (!shown.may_claim.is_empty()).then(|| claim_form(asked, shown));
     view! {
         <section class="card" id="claims" aria-labelledby="claims-title">
@@ -83,19 +82,14 @@ fn claims(asked: &Asked, shown: &WorkspaceInFull) -> AnyView {
     .into_any()
 }
 
-fn claim(held: &HeldClaim, workspace: &Name, csrf: &str) -> Vec<AnyView> {
+fn claim(asked: &Asked, held: &HeldClaim, workspace: &Name) -> Vec<AnyView> {
     let meta = &held.claim.metadata;
     let by = format!("{}/{}", meta.namespace, meta.name);
+    let key = Key::new(Kind::Claim, meta.namespace.clone(), meta.name.clone());
     let release = held.may_release.then(|| {
-        view! {
-            <form method="post" action=format!("/workspaces/{workspace}/release")>
-                <input type="hidden" name="csrf" value=csrf.to_owned() />
-                <input type="hidden" name="claim" value=by.clone() />
-                <input type="hidden" name="generation" value=held.generation />
-                <button class="quiet" aria-label=format!("Release all of {by}")>"Release"</button>
-            </form>
-        }
-        .into_any()
+        let words = ("Release", format!("Release all of {by}"));
+        let to = format!("/workspaces/{workspace}/release");
+        take_away(asked, to, (&key, held.generation), words)
     });
     let mut release = release;
     let hosts = held.claim.spec.hosts.iter();
@@ -174,11 +168,6 @@ fn named(host: &str, paths: &[&str]) -> Result<Name, Refusal> {
 /// Lets go of what a Claim holds.
 pub(crate) async fn release(sent: Sent) -> Result<Done, Refusal> {
     let workspace = name(&sent.asked)?;
-    let key = sent.fields.get("claim").split_once('/').and_then(|(namespace, name)| {
-        let names = Name::parse(namespace).ok().zip(Name::parse(name).ok());
-        names.map(|(namespace, name)| Key::new(Kind::Claim, namespace, name))
-    });
-    let key = key.ok_or_else(|| Refusal::None("such Claim".to_owned()))?;
-    let receipt = remove(&sent, key).await?;
+    let receipt = remove_named(&sent, Kind::Claim).await?;
     Ok(Done::saved(&format!("/workspaces/{workspace}"), &receipt))
 }
