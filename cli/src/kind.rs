@@ -11,6 +11,8 @@ const fn short(kind: Kind) -> &'static [&'static str] {
         Kind::Gateway => &["gw"],
         Kind::HttpRoute => &["route", "routes", "rt"],
         Kind::GrpcRoute => &["grpc"],
+        Kind::TlsRoute => &["tls"],
+        Kind::TcpRoute => &["tcp"],
         Kind::Service => &["svc"],
         Kind::EndpointSlice => &["eps", "endpoints"],
         Kind::Workload => &["wl"],

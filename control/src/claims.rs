@@ -130,7 +130,7 @@ fn grounds(resource: &Resource) -> Vec<Ground<'_>> {
         Resource::Claim(claim) => Claim::grounds(claim).collect(),
         // What applications call is a Service by its name: no host that anybody could hold.
         route if route.is_of_services() => Vec::new(),
-        Resource::HttpRoute(_) | Resource::GrpcRoute(_) => of_route(resource),
+        route if route.kind().is_route() => of_route(route),
         // The most specific listener has all of a host; one without a name has what is left.
         Resource::Gateway(gateway) => {
             let hosts = gateway.spec.listeners.iter().filter_map(|one| one.hostname.as_ref());
@@ -153,7 +153,8 @@ fn of_route<'a>(resource: &'a Resource) -> Vec<Ground<'a>> {
         Resource::GrpcRoute(route) => {
             asked(&route.as_http()).map(|path| Cow::Owned(path.to_owned())).collect()
         }
-        _ => Vec::new(),
+        // A connection is for every path of its host.
+        _ => vec![Cow::Borrowed("/")],
     };
     let on = |path: Cow<'a, str>| hosts.iter().map(move |host| Ground::new(*host, path.clone()));
     paths.into_iter().flat_map(on).collect()

@@ -63,6 +63,9 @@ impl Cost {
                 let endpoints = slice.endpoints.iter().map(|one| one.addresses.len()).sum();
                 Cost { endpoints, ..cost }
             }
+            // One for each host, by which a table has an entry.
+            Resource::TlsRoute(route) => Cost { rules: route.spec.hostnames.len().max(1), ..cost },
+            Resource::TcpRoute(_) => Cost { rules: 1, ..cost },
             Resource::Claim(claim) => Cost { grounds: Claim::grounds(claim).count(), ..cost },
             Resource::Workload(_) => Cost { endpoints: 1, ..cost },
             Resource::Secret(secret) => {

@@ -27,6 +27,8 @@ pub(crate) fn references(resource: &Resource, world: &World) -> Vec<Reference> {
     let mut names = match resource {
         Resource::HttpRoute(route) => of_route(route),
         Resource::GrpcRoute(route) => of_route(&route.as_http()),
+        Resource::TlsRoute(route) => of_route(&route.as_http()),
+        Resource::TcpRoute(route) => of_route(&route.as_http()),
         Resource::Gateway(gateway) => of_gateway(gateway),
         Resource::AccessPolicy(policy) => of_policy(policy),
         Resource::Grant(grant) => of_grant(grant, world),

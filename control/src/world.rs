@@ -277,6 +277,8 @@ pub(crate) const fn is_border(kind: Kind) -> bool {
         Kind::Gateway
         | Kind::HttpRoute
         | Kind::GrpcRoute
+        | Kind::TlsRoute
+        | Kind::TcpRoute
         | Kind::Service
         | Kind::EndpointSlice
         | Kind::Workload
@@ -294,6 +296,8 @@ pub(crate) const fn is_traffic(kind: Kind) -> bool {
         Kind::Gateway
         | Kind::HttpRoute
         | Kind::GrpcRoute
+        | Kind::TlsRoute
+        | Kind::TcpRoute
         | Kind::Service
         | Kind::EndpointSlice
         | Kind::Workload

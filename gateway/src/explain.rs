@@ -83,7 +83,7 @@ fn meant_here(table: &Table, port: u16, name: &str, host: &str) -> Result<()> {
     // Addresses are no server names (RFC 6066, section 3).
     let is_address = name.starts_with('[') || name.parse::<Ipv4Addr>().is_ok();
     let shown = if is_address { "".into() } else { policy::host::normalise(name)? };
-    let speaks_tls = |listener: &&Arc<Listener>| listener.scheme == Scheme::Https;
+    let speaks_tls = |listener: &&Arc<Listener>| listener.scheme() == Scheme::Https;
     let Some(meant) = table.listener(port, host).filter(speaks_tls) else { return Ok(()) };
     let Some(shown) = table.listener(port, &shown) else {
         bail!("the handshake for '{name}' would fail: no listener on port {port} has that name");

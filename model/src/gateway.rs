@@ -58,7 +58,7 @@ pub struct Listener {
     pub port: u16,
     /// What is spoken on it.
     pub protocol: Protocol,
-    /// Certificates; needed for HTTPS, refused for HTTP.
+    /// Needed for HTTPS and TLS, refused for HTTP and TCP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<ListenerTls>,
     /// Which routes may attach; those of the same namespace where nothing is written.
@@ -74,22 +74,35 @@ pub enum Protocol {
     Http,
     /// HTTP/1.1 and HTTP/2 over TLS that ends here.
     Https,
-    /// TLS of any content. Not enforced yet.
+    /// TLS of any content, which ends here or goes on to the backend as it came.
     Tls,
-    /// Plain TCP. Not enforced yet.
+    /// Plain TCP.
     Tcp,
     /// Plain UDP. Not enforced yet.
     Udp,
+}
+
+impl Protocol {
+    /// The word of the field `protocol`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Protocol::Http => "HTTP",
+            Protocol::Https => "HTTPS",
+            Protocol::Tls => "TLS",
+            Protocol::Tcp => "TCP",
+            Protocol::Udp => "UDP",
+        }
+    }
 }
 
 /// How a listener ends TLS.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ListenerTls {
-    /// `Terminate` (the default) ends TLS here; `Passthrough` is not enforced yet.
+    /// `Terminate` (the default) ends TLS here; `Passthrough`, for protocol TLS only, at the backend.
     #[serde(default)]
     pub mode: TlsMode,
-    /// Secrets of type `kubernetes.io/tls`.
+    /// Secrets of type `kubernetes.io/tls`; needed where TLS ends here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub certificate_refs: Vec<ObjectRef>,
@@ -175,7 +188,7 @@ pub struct RouteGroupKind {
     /// `gateway.networking.k8s.io` where none is written.
     #[serde(default = "gateway_group")]
     pub group: String,
-    /// `HTTPRoute` or `GRPCRoute`.
+    /// `HTTPRoute`, `GRPCRoute`, `TLSRoute` or `TCPRoute`.
     pub kind: String,
 }
 
@@ -215,19 +228,28 @@ impl Gateway {
 
 impl Listener {
     fn check(&self, at: &mut Checker) {
-        match self.protocol {
-            Protocol::Http => {
-                if self.tls.is_some() {
-                    at.fault_in("tls", "protocol HTTP has no TLS; remove it or say HTTPS");
-                }
+        let protocol = self.protocol;
+        match (protocol, &self.tls) {
+            (Protocol::Http, Some(_)) => {
+                at.fault_in("tls", "protocol HTTP has no TLS; remove it or say HTTPS");
             }
-            Protocol::Https => match &self.tls {
-                None => at.fault("protocol HTTPS needs tls.certificateRefs"),
-                Some(tls) => at.within("tls", |at| tls.check(at)),
-            },
-            Protocol::Tls | Protocol::Tcp | Protocol::Udp => {
-                at.fault_in("protocol", "this version serves HTTP and HTTPS only");
+            (Protocol::Tcp, Some(_)) => {
+                at.fault_in("tls", "protocol TCP has no TLS; remove it or say TLS");
             }
+            (Protocol::Http | Protocol::Tcp, None) => {}
+            (Protocol::Https, None) => at.fault("protocol HTTPS needs tls.certificateRefs"),
+            (Protocol::Tls, None) => {
+                at.fault("protocol TLS needs tls.certificateRefs, or tls.mode Passthrough");
+            }
+            (Protocol::Https | Protocol::Tls, Some(tls)) => {
+                at.within("tls", |at| tls.check(at, protocol));
+            }
+            (Protocol::Udp, _) => {
+                at.fault_in("protocol", "this version serves HTTP, HTTPS, TLS and TCP");
+            }
+        }
+        if protocol == Protocol::Tcp && self.hostname.is_some() {
+            at.fault_in("hostname", "nobody names a host in plain TCP; remove it");
         }
         if let Some(allowed) = &self.allowed_routes {
             at.within("allowedRoutes", |at| allowed.check(at));
@@ -236,12 +258,19 @@ impl Listener {
 }
 
 impl ListenerTls {
-    fn check(&self, at: &mut Checker) {
-        if self.mode == TlsMode::Passthrough {
-            at.fault_in("mode", "this version ends TLS here only; say Terminate");
-        }
-        if self.certificate_refs.is_empty() {
-            at.fault_in("certificateRefs", "at least one Secret of type kubernetes.io/tls");
+    fn check(&self, at: &mut Checker, protocol: Protocol) {
+        match (self.mode, self.certificate_refs.is_empty()) {
+            (TlsMode::Passthrough, _) if protocol == Protocol::Https => {
+                at.fault_in("mode", "HTTPS ends here; say Terminate, or protocol TLS");
+            }
+            (TlsMode::Passthrough, false) => {
+                let text = "with mode Passthrough the backend has the certificate; remove them";
+                at.fault_in("certificateRefs", text);
+            }
+            (TlsMode::Terminate, true) => {
+                at.fault_in("certificateRefs", "at least one Secret of type kubernetes.io/tls");
+            }
+            (TlsMode::Passthrough, true) | (TlsMode::Terminate, false) => {}
         }
         at.each("certificateRefs", &self.certificate_refs, |at, reference| {
             if !reference.group.is_empty() || reference.kind != "Secret" {
@@ -265,7 +294,10 @@ impl AllowedRoutes {
         at.each("kinds", &self.kinds, |at, kind| {
             let is_route = Kind::parse(&kind.kind).is_some_and(Kind::is_route);
             if kind.group != gateway_group() || !is_route {
-                at.fault_in("kind", "this version routes HTTPRoute and GRPCRoute only");
+                at.fault_in(
+                    "kind",
+                    "this version knows HTTPRoute, GRPCRoute, TLSRoute and TCPRoute",
+                );
             }
         });
     }

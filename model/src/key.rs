@@ -22,6 +22,12 @@ pub enum Kind {
     /// `gateway.networking.k8s.io/v1` GRPCRoute.
     #[serde(rename = "GRPCRoute")]
     GrpcRoute,
+    /// `gateway.networking.k8s.io/v1` TLSRoute.
+    #[serde(rename = "TLSRoute")]
+    TlsRoute,
+    /// `gateway.networking.k8s.io/v1` TCPRoute.
+    #[serde(rename = "TCPRoute")]
+    TcpRoute,
     /// `v1` Service.
     Service,
     /// `discovery.k8s.io/v1` EndpointSlice.
@@ -54,10 +60,12 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order in which listings show them.
-    pub const ALL: [Kind; 17] = [
+    pub const ALL: [Kind; 19] = [
         Kind::Gateway,
         Kind::HttpRoute,
         Kind::GrpcRoute,
+        Kind::TlsRoute,
+        Kind::TcpRoute,
         Kind::Service,
         Kind::EndpointSlice,
         Kind::Workload,
@@ -80,6 +88,8 @@ impl Kind {
             Kind::Gateway => "Gateway",
             Kind::HttpRoute => "HTTPRoute",
             Kind::GrpcRoute => "GRPCRoute",
+            Kind::TlsRoute => "TLSRoute",
+            Kind::TcpRoute => "TCPRoute",
             Kind::Service => "Service",
             Kind::EndpointSlice => "EndpointSlice",
             Kind::Workload => "Workload",
@@ -100,7 +110,9 @@ impl Kind {
     /// The value of the field `apiVersion`.
     pub const fn api_version(self) -> &'static str {
         match self {
-            Kind::Gateway | Kind::HttpRoute | Kind::GrpcRoute => "gateway.networking.k8s.io/v1",
+            Kind::Gateway | Kind::HttpRoute | Kind::GrpcRoute | Kind::TlsRoute | Kind::TcpRoute => {
+                "gateway.networking.k8s.io/v1"
+            }
             Kind::Service | Kind::Secret | Kind::ConfigMap => "v1",
             Kind::EndpointSlice => "discovery.k8s.io/v1",
             Kind::Workload
@@ -128,6 +140,8 @@ impl Kind {
             Kind::Gateway
             | Kind::HttpRoute
             | Kind::GrpcRoute
+            | Kind::TlsRoute
+            | Kind::TcpRoute
             | Kind::Service
             | Kind::EndpointSlice
             | Kind::Workload
@@ -141,9 +155,18 @@ impl Kind {
         }
     }
 
-    /// Whether its objects lead requests from listeners or callers to Services.
-    pub const fn is_route(self) -> bool {
-        matches!(self, Kind::HttpRoute | Kind::GrpcRoute)
+    /// Those whose objects lead requests or connections from listeners or callers to Services.
+    pub const ROUTES: [Kind; 4] =
+        [Kind::HttpRoute, Kind::GrpcRoute, Kind::TlsRoute, Kind::TcpRoute];
+
+    /// Whether it is one of [`Kind::ROUTES`].
+    pub fn is_route(self) -> bool {
+        Kind::ROUTES.contains(&self)
+    }
+
+    /// Whether its objects lead connections, of which no request is read.
+    pub const fn is_of_connections(self) -> bool {
+        matches!(self, Kind::TlsRoute | Kind::TcpRoute)
     }
 
     /// The namespace of an object that names none.

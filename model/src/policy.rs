@@ -62,8 +62,8 @@ pub struct AccessPolicySpec {
     pub rules: Vec<AccessRule>,
 }
 
-/// A Gateway (`sectionName`: a listener), an HTTPRoute or GRPCRoute (`sectionName`: a rule's name), or
-/// a Service.
+/// A Gateway (`sectionName`: a listener), a route of any kind (`sectionName`: a rule's name), or a
+/// Service.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PolicyTargetRef {
@@ -90,6 +90,12 @@ pub enum TargetKind {
     /// The same of a route for gRPC.
     #[serde(rename = "GRPCRoute")]
     GrpcRoute,
+    /// The same of a route for connections, by their server name.
+    #[serde(rename = "TLSRoute")]
+    TlsRoute,
+    /// The same of a route for all connections of a listener.
+    #[serde(rename = "TCPRoute")]
+    TcpRoute,
     /// Everything that comes through the mesh to a workload behind a Service.
     Service,
 }
@@ -101,6 +107,8 @@ impl TargetKind {
             TargetKind::Gateway => Kind::Gateway,
             TargetKind::HttpRoute => Kind::HttpRoute,
             TargetKind::GrpcRoute => Kind::GrpcRoute,
+            TargetKind::TlsRoute => Kind::TlsRoute,
+            TargetKind::TcpRoute => Kind::TcpRoute,
             TargetKind::Service => Kind::Service,
         }
     }

@@ -12,7 +12,7 @@ use crate::invalid::Checker;
 use crate::login::LoginProvider;
 use crate::policy::AccessPolicy;
 use crate::role::{Grant, Role};
-use crate::route::{GrpcRoute, HttpRoute, ParentRef};
+use crate::route::{GrpcRoute, HttpRoute, ParentRef, TcpRoute, TlsRoute};
 use crate::secret::{ConfigMap, Secret};
 use crate::service::{EndpointSlice, Service};
 use crate::team::Team;
@@ -30,6 +30,8 @@ pub enum Resource {
     Gateway(Arc<Gateway>),
     HttpRoute(Arc<HttpRoute>),
     GrpcRoute(Arc<GrpcRoute>),
+    TlsRoute(Arc<TlsRoute>),
+    TcpRoute(Arc<TcpRoute>),
     Service(Arc<Service>),
     EndpointSlice(Arc<EndpointSlice>),
     Workload(Arc<Workload>),
@@ -53,6 +55,8 @@ impl Resource {
             Resource::Gateway(_) => Kind::Gateway,
             Resource::HttpRoute(_) => Kind::HttpRoute,
             Resource::GrpcRoute(_) => Kind::GrpcRoute,
+            Resource::TlsRoute(_) => Kind::TlsRoute,
+            Resource::TcpRoute(_) => Kind::TcpRoute,
             Resource::Service(_) => Kind::Service,
             Resource::EndpointSlice(_) => Kind::EndpointSlice,
             Resource::Workload(_) => Kind::Workload,
@@ -76,6 +80,8 @@ impl Resource {
             Resource::Gateway(object) => &object.metadata,
             Resource::HttpRoute(object) => &object.metadata,
             Resource::GrpcRoute(object) => &object.metadata,
+            Resource::TlsRoute(object) => &object.metadata,
+            Resource::TcpRoute(object) => &object.metadata,
             Resource::Service(object) => &object.metadata,
             Resource::EndpointSlice(object) => &object.metadata,
             Resource::Workload(object) => &object.metadata,
@@ -105,6 +111,8 @@ impl Resource {
             (Resource::Gateway(one), Resource::Gateway(other)) => Arc::ptr_eq(one, other),
             (Resource::HttpRoute(one), Resource::HttpRoute(other)) => Arc::ptr_eq(one, other),
             (Resource::GrpcRoute(one), Resource::GrpcRoute(other)) => Arc::ptr_eq(one, other),
+            (Resource::TlsRoute(one), Resource::TlsRoute(other)) => Arc::ptr_eq(one, other),
+            (Resource::TcpRoute(one), Resource::TcpRoute(other)) => Arc::ptr_eq(one, other),
             (Resource::Service(one), Resource::Service(other)) => Arc::ptr_eq(one, other),
             (Resource::EndpointSlice(one), Resource::EndpointSlice(other)) => {
                 Arc::ptr_eq(one, other)
@@ -127,6 +135,8 @@ impl Resource {
                 Resource::Gateway(_)
                 | Resource::HttpRoute(_)
                 | Resource::GrpcRoute(_)
+                | Resource::TlsRoute(_)
+                | Resource::TcpRoute(_)
                 | Resource::Service(_)
                 | Resource::EndpointSlice(_)
                 | Resource::Workload(_)
@@ -151,6 +161,8 @@ impl Resource {
         match self {
             Resource::HttpRoute(route) => Some(Arc::clone(route)),
             Resource::GrpcRoute(route) => Some(Arc::new(route.as_http())),
+            Resource::TlsRoute(route) => Some(Arc::new(route.as_http())),
+            Resource::TcpRoute(route) => Some(Arc::new(route.as_http())),
             _ => None,
         }
     }
@@ -160,6 +172,8 @@ impl Resource {
         match self {
             Resource::HttpRoute(route) => &route.spec.parent_refs,
             Resource::GrpcRoute(route) => &route.spec.parent_refs,
+            Resource::TlsRoute(route) => &route.spec.parent_refs,
+            Resource::TcpRoute(route) => &route.spec.parent_refs,
             _ => &[],
         }
     }
@@ -169,6 +183,7 @@ impl Resource {
         match self {
             Resource::HttpRoute(route) => &route.spec.hostnames,
             Resource::GrpcRoute(route) => &route.spec.hostnames,
+            Resource::TlsRoute(route) => &route.spec.hostnames,
             _ => &[],
         }
     }
@@ -199,6 +214,8 @@ impl Resource {
             Resource::Gateway(object) => object.check(at),
             Resource::HttpRoute(object) => object.check(at),
             Resource::GrpcRoute(object) => object.check(at),
+            Resource::TlsRoute(object) => object.check(at),
+            Resource::TcpRoute(object) => object.check(at),
             Resource::Service(object) => object.check(at),
             Resource::EndpointSlice(object) => object.check(at),
             Resource::Workload(object) => object.check(at),
@@ -236,6 +253,8 @@ impl Resource {
             Kind::Gateway => Resource::Gateway(Arc::new(from_value(value)?)),
             Kind::HttpRoute => Resource::HttpRoute(Arc::new(from_value(value)?)),
             Kind::GrpcRoute => Resource::GrpcRoute(Arc::new(from_value(value)?)),
+            Kind::TlsRoute => Resource::TlsRoute(Arc::new(from_value(value)?)),
+            Kind::TcpRoute => Resource::TcpRoute(Arc::new(from_value(value)?)),
             Kind::Service => Resource::Service(Arc::new(from_value(value)?)),
             Kind::EndpointSlice => Resource::EndpointSlice(Arc::new(from_value(value)?)),
             Kind::Workload => Resource::Workload(Arc::new(from_value(value)?)),

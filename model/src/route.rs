@@ -1,5 +1,5 @@
-//! HTTPRoute and GRPCRoute (`gateway.networking.k8s.io/v1`): which requests, what is done, where
-//! they go.
+//! HTTPRoute, GRPCRoute, TLSRoute and TCPRoute (`gateway.networking.k8s.io/v1`): which requests or
+//! connections, what is done, where they go.
 //!
 //! Every field of the specification is read.
 //! One that this version does not enforce is a fault that says so, so that nobody relies on it.
@@ -19,12 +19,14 @@ pub(crate) use check::{check_header_name, check_path};
 mod check;
 mod duration;
 mod grpc;
+mod stream;
 
 pub use duration::GatewayDuration;
 pub use grpc::{
     GrpcFilter, GrpcFilterType, GrpcMatch, GrpcMethodMatch, GrpcMethodMatchType, GrpcRoute,
     GrpcRouteSpec, GrpcRule,
 };
+pub use stream::{StreamBackendRef, StreamRule, TcpRoute, TcpRouteSpec, TlsRoute, TlsRouteSpec};
 
 /// Rules for requests that come in through the listeners it attaches to, or that applications send to
 /// the Services it attaches to.

@@ -19,7 +19,7 @@ use crate::gateway::Gateway;
 use crate::login::LoginProvider;
 use crate::policy::AccessPolicy;
 use crate::role::{Grant, Role};
-use crate::route::{GrpcRoute, HttpRoute};
+use crate::route::{GrpcRoute, HttpRoute, TcpRoute, TlsRoute};
 use crate::secret::{ConfigMap, Secret};
 use crate::service::{EndpointSlice, Service};
 use crate::team::Team;
@@ -77,6 +77,8 @@ fn define(kind: Kind, generator: &mut SchemaGenerator) {
         Kind::Gateway => generator.subschema_for::<Gateway>(),
         Kind::HttpRoute => generator.subschema_for::<HttpRoute>(),
         Kind::GrpcRoute => generator.subschema_for::<GrpcRoute>(),
+        Kind::TlsRoute => generator.subschema_for::<TlsRoute>(),
+        Kind::TcpRoute => generator.subschema_for::<TcpRoute>(),
         Kind::Service => generator.subschema_for::<Service>(),
         Kind::EndpointSlice => generator.subschema_for::<EndpointSlice>(),
         Kind::Workload => generator.subschema_for::<Workload>(),

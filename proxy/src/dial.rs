@@ -4,6 +4,8 @@
 //! ```text
 //! outbound: the application ── CONNECT orders:5432, or a port that leads there
 //!             ── an endpoint, through its proxy ── bytes
+//! edge:     a client of a listener for TCP or TLS ── may it, by address and server name
+//!             ── an endpoint, through its proxy where it has one ── bytes
 //! inbound:  another proxy ── CONNECT ── may who sends it, by what a connection tells ── the application
 //! ```
 //!
@@ -21,8 +23,10 @@ use hyper_util::server::conn::auto;
 use policy::explain::Story;
 use policy::{Answer, Facts, Layer, Reason, Verdict};
 use table::{Found, Target};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
+use tokio_rustls::server::TlsStream;
 use wire::Side;
 
 use crate::balance::{self, Turn};
@@ -31,6 +35,7 @@ use crate::connect::{self, Stream};
 use crate::exchange::{TRACEPARENT, decide, host_of, port_of, refuse};
 use crate::failure::{Failure, Retry};
 use crate::gather::Gather;
+use crate::hello::{self, Alert, Hello};
 use crate::http::Conn;
 use crate::live::{Live, Service};
 use crate::moment;
@@ -115,8 +120,65 @@ pub(crate) async fn forwarded(
         Asked::new(&conn, host, Some(port)).open(&live, record).await
     };
     let Ok(opened) = opened else { return Outcome::Cut };
-    opened.carry(Buffered::socket(stream, PIECE), Bytes::new()).await;
-    Outcome::Done
+    opened.carried(Buffered::socket(stream, PIECE), Bytes::new()).await
+}
+
+/// Carries a connection that came in through a Gateway's listener for TCP.
+pub(crate) async fn entered(conn: Arc<Conn>, stream: TcpStream) -> Outcome {
+    match at_edge(&conn).await {
+        Ok(opened) => opened.carried(Buffered::socket(stream, PIECE), Bytes::new()).await,
+        Err(_) => {
+            // Who cannot be told why is told at least that it was no end in order.
+            drop(stream.set_zero_linger());
+            Outcome::Cut
+        }
+    }
+}
+
+/// The same of one through a listener for TLS that goes on to the backend as it came.
+pub(crate) async fn handed_on(conn: Arc<Conn>, hello: Hello) -> Outcome {
+    let (ahead, stream) = hello.hand_on();
+    match at_edge(&conn).await {
+        Ok(opened) => opened.carried(Buffered::socket(stream, PIECE), ahead).await,
+        Err(reason) => {
+            hello::alert(stream, of(reason)).await;
+            Outcome::Cut
+        }
+    }
+}
+
+/// The same of one whose TLS ended here.
+pub(crate) async fn deciphered<S>(conn: Arc<Conn>, mut stream: TlsStream<S>) -> Outcome
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    match at_edge(&conn).await {
+        Ok(opened) => opened.carried(Buffered::new(stream, PIECE), Bytes::new()).await,
+        Err(_) => {
+            // Whoever is gone already need not be told.
+            drop(stream.shutdown().await);
+            Outcome::Cut
+        }
+    }
+}
+
+/// Opens what a connection through a Gateway leads to, by the server name that it asked for; where that
+/// may not or cannot be, why.
+async fn at_edge(conn: &Arc<Conn>) -> Result<Opened, Reason> {
+    let live = conn.shared.live.load_full();
+    let mut record = Record::open(conn, &live, &no_head());
+    let host = conn.server_name.as_deref().unwrap_or_default();
+    record.host = host.into();
+    Asked::new(conn, host, None).open(&live, record).await.map_err(|unopened| unopened.reason)
+}
+
+/// How TLS tells why.
+fn of(reason: Reason) -> Alert {
+    match reason {
+        Reason::NoListener | Reason::NoRoute => Alert::UnrecognisedName,
+        reason if reason.is_denial() => Alert::AccessDenied,
+        _ => Alert::InternalError,
+    }
 }
 
 /// The head of a connection for which nobody sent one.
@@ -332,6 +394,12 @@ impl Opened {
                 self.carry(client, Bytes::new()).await;
             }
         }
+    }
+
+    /// The same as a whole connection.
+    async fn carried(self, client: impl End, ahead: Bytes) -> Outcome {
+        self.carry(client, ahead).await;
+        Outcome::Done
     }
 
     /// Carries what `client` sends, behind what it sent `ahead`, and what comes back.

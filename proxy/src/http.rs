@@ -14,7 +14,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use model::identity::Peer;
-use policy::Scheme;
+use policy::{Layer, Scheme};
+use table::Listener;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::task::TaskTracker;
 use wire::Side;
@@ -108,6 +109,17 @@ impl Conn {
             Some(until) => tokio::time::sleep(left(until) + beyond).await,
             None => std::future::pending().await,
         }
+    }
+
+    /// The listener of a Gateway that it comes in through, by the server name of its handshake.
+    pub(crate) fn listener(&self) -> Option<Arc<Listener>> {
+        let name = self.server_name.as_deref().unwrap_or_default();
+        self.shared.live.load().table.listener(self.port, name).cloned()
+    }
+
+    /// What comes on it, where it is plain.
+    pub(crate) fn layer(&self) -> Layer {
+        self.listener().map_or(Layer::Request, |listener| listener.layer())
     }
 
     /// Whether the application beside this proxy sends on it.

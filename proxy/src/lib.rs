@@ -44,6 +44,7 @@ mod failure;
 mod forward;
 mod gather;
 mod grpc;
+mod hello;
 mod http;
 mod live;
 mod mesh;

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::service::AppProtocol;
-use rustls::ServerConfig;
 use rustls::server::ProducesTickets;
 use table::{Table, Through};
 use tokio::sync::Semaphore;
@@ -18,7 +17,7 @@ use crate::balance::Load;
 use crate::mesh::{Membership, Way};
 use crate::pool::Pool;
 use crate::telemetry::{Attached, Telemetry};
-use crate::tls;
+use crate::tls::{self, Tls};
 
 /// Mirrored requests under way to one service; beyond it copies are left out. Fewer than in the
 /// whole process, so that one mirror that hangs does not starve the others.
@@ -28,8 +27,8 @@ const MIRRORS: usize = 128;
 #[derive(Debug)]
 pub(crate) struct Live {
     pub(crate) table: Arc<Table>,
-    /// By port, for HTTPS ports.
-    pub(crate) tls: HashMap<u16, Arc<ServerConfig>>,
+    /// By port, for those with TLS.
+    pub(crate) tls: HashMap<u16, Arc<Tls>>,
     /// By `table::Service::id`.
     pub(crate) services: Vec<Arc<Service>>,
     /// Metric handles.
@@ -108,7 +107,7 @@ impl Live {
             })
             .collect();
         Live {
-            tls: tls::server_configs(&table, &ground.tickets),
+            tls: tls::by_port(&table, &ground.tickets),
             services,
             attached: telemetry.attach(&table),
             table,

@@ -5,7 +5,6 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 
 use model::{Key, Name};
-use policy::Scheme;
 use table::{Outbound, Table};
 use tokio_util::sync::CancellationToken;
 
@@ -43,7 +42,7 @@ pub(crate) struct Ports {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Listening {
     port: u16,
-    scheme: Scheme,
+    protocol: &'static str,
     gateway: Key,
     name: Name,
 }
@@ -145,7 +144,7 @@ impl Ports {
         let serving = table.listeners.iter().filter(|one| one.is_serving());
         let open = serving.filter(|one| self.open.contains_key(&one.port)).map(|one| Listening {
             port: one.port,
-            scheme: one.scheme,
+            protocol: one.protocol.as_str(),
             gateway: one.gateway.clone(),
             name: one.name.clone(),
         });
@@ -158,12 +157,8 @@ impl Ports {
 
 impl Listening {
     fn tell(&self, address: IpAddr, what: &str) {
-        let protocol = match self.scheme {
-            Scheme::Http => "HTTP",
-            Scheme::Https => "HTTPS",
-        };
         let address = SocketAddr::new(address, self.port);
-        let (gateway, listener) = (&self.gateway, &self.name);
+        let Listening { protocol, gateway, name: listener, .. } = self;
         tracing::info!(%address, protocol, %gateway, %listener, "{what}");
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use model::secret::{Secret, SecretBytes, TLS_SECRET};
 use model::{Invalid, Key, Kind};
+use policy::{Layer, Scheme};
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject;
@@ -105,20 +106,32 @@ fn certified(chain: &SecretBytes, key: &SecretBytes) -> Result<CertifiedKey, Err
     Ok(CertifiedKey::new(chain.certificates, key))
 }
 
-/// One `ServerConfig` for each HTTPS port of `table`. A certificate that cannot be read is left
-/// out: its names get no handshake, everybody else's do.
-pub(crate) fn server_configs(
+/// What becomes of connections on one port with TLS.
+#[derive(Debug)]
+pub(crate) struct Tls {
+    /// For those that end here and carry HTTP.
+    pub(crate) http: Arc<ServerConfig>,
+    /// For those that end here and carry anything else, of which nothing is agreed on (RFC 7301).
+    pub(crate) bytes: Arc<ServerConfig>,
+    /// Whether all are of the first sort, so that nobody need look at a server name first.
+    pub(crate) is_http: bool,
+}
+
+/// What becomes of connections on each port of `table` with TLS. A certificate that cannot be read is
+/// left out: its names get no handshake, everybody else's do.
+pub(crate) fn by_port(
     table: &Arc<Table>,
     tickets: &Arc<dyn ProducesTickets>,
-) -> HashMap<u16, Arc<ServerConfig>> {
+) -> HashMap<u16, Arc<Tls>> {
     let mut ports: HashMap<u16, Shown> = HashMap::new();
     for (index, listener) in table.listeners.iter().enumerate() {
         // A refused listener may share its port with somebody's plain HTTP.
-        if listener.scheme != policy::Scheme::Https || !listener.is_serving() {
+        if listener.scheme() != Scheme::Https || !listener.is_serving() {
             continue;
         }
         let port = listener.port;
         let shown = ports.entry(port).or_insert_with(|| Shown::new(Arc::clone(table), port));
+        shown.is_http &= listener.layer() == Layer::Request;
         let keys = shown.keys.entry(index).or_default();
         for certificate in &listener.certificates {
             match certified(&certificate.chain_pem, &certificate.key_pem) {
@@ -129,7 +142,17 @@ pub(crate) fn server_configs(
             }
         }
     }
-    ports.into_iter().map(|(port, shown)| (port, Arc::new(config(shown, tickets)))).collect()
+    ports.into_iter().map(|(port, shown)| (port, Arc::new(Tls::new(shown, tickets)))).collect()
+}
+
+impl Tls {
+    fn new(shown: Shown, tickets: &Arc<dyn ProducesTickets>) -> Self {
+        let is_http = shown.is_http;
+        let http = config(shown, tickets);
+        let mut bytes = http.clone();
+        bytes.alpn_protocols.clear();
+        Tls { http: Arc::new(http), bytes: Arc::new(bytes), is_http }
+    }
 }
 
 fn config(shown: Shown, tickets: &Arc<dyn ProducesTickets>) -> ServerConfig {
@@ -147,13 +170,15 @@ fn config(shown: Shown, tickets: &Arc<dyn ProducesTickets>) -> ServerConfig {
 struct Shown {
     table: Arc<Table>,
     port: u16,
+    /// Whether every listener there carries HTTP.
+    is_http: bool,
     /// By the listener's place in the table.
     keys: HashMap<usize, Vec<Arc<CertifiedKey>>>,
 }
 
 impl Shown {
     fn new(table: Arc<Table>, port: u16) -> Self {
-        Shown { table, port, keys: HashMap::new() }
+        Shown { table, port, is_http: true, keys: HashMap::new() }
     }
 }
 

@@ -9,14 +9,16 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use futures::FutureExt as _;
-use policy::Scheme;
+use policy::{Layer, Scheme};
 use rustls::crypto::aws_lc_rs::Ticketer;
 use serde_json::Value;
 use table::Table;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -28,7 +30,8 @@ use crate::passport::Passports;
 use crate::ports::{ApplyError, Ports, States};
 use crate::settings::Settings;
 use crate::telemetry::{Outcome, Telemetry};
-use crate::{balance, describe, dial};
+use crate::tls::Tls;
+use crate::{balance, describe, dial, hello};
 
 /// How long a listener waits after a failed accept.
 const AGAIN: Duration = Duration::from_millis(20);
@@ -316,7 +319,7 @@ async fn connection(conn: Conn, stream: TcpStream, servers: Arc<Servers>) {
     telemetry.connection_closed(worker, outcome);
 }
 
-/// The handshake where the port has TLS or is the mesh's, then HTTP.
+/// The handshake where the port has TLS or is the mesh's, then HTTP, or whatever it is that nobody reads.
 async fn carry(mut conn: Conn, stream: TcpStream, servers: Arc<Servers>) -> Outcome {
     if stream.set_nodelay(true).is_err() {
         return Outcome::Reset;
@@ -327,23 +330,67 @@ async fn carry(mut conn: Conn, stream: TcpStream, servers: Arc<Servers>) -> Outc
     if let Some((host, port)) = conn.upstream() {
         return dial::forwarded(Arc::new(conn), &host, port, stream).await;
     }
-    let Some(config) = conn.shared.live.load().tls.get(&conn.port).cloned() else {
-        return servers.serve(Arc::new(conn), stream, Spoken::Detect).await;
+    let Some(tls) = conn.shared.live.load().tls.get(&conn.port).cloned() else {
+        return match conn.layer() {
+            Layer::Request => servers.serve(Arc::new(conn), stream, Spoken::Detect).await,
+            Layer::Connection => dial::entered(Arc::new(conn), stream).await,
+        };
     };
     conn.scheme = Scheme::Https;
-    let handshake = TlsAcceptor::from(config).accept(stream);
-    let stream = match tokio::time::timeout(conn.shared.settings.limits.handshake, handshake).await
-    {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => {
-            tracing::debug!(peer = %conn.peer, %error, "TLS handshake failed");
-            return Outcome::HandshakeFailed;
-        }
-        Err(_) => {
-            tracing::debug!(peer = %conn.peer, "TLS handshake took too long");
-            return Outcome::HandshakeFailed;
-        }
+    if !tls.is_http {
+        return sorted(conn, &tls, stream, &servers).await;
+    }
+    let handshake = TlsAcceptor::from(Arc::clone(&tls.http)).accept(stream);
+    match in_time(&conn, handshake).await {
+        Some(stream) => serve_tls(conn, stream, &servers).await,
+        None => Outcome::HandshakeFailed,
+    }
+}
+
+/// On a port where not all TLS ends here as HTTP: what becomes of a connection its server name says.
+async fn sorted(mut conn: Conn, tls: &Tls, stream: TcpStream, servers: &Servers) -> Outcome {
+    let Some(hello) = in_time(&conn, hello::read(stream)).await else {
+        return Outcome::HandshakeFailed;
     };
+    conn.server_name = Some(hello.server_name.clone());
+    let listener = conn.listener();
+    if listener.as_ref().is_some_and(|listener| listener.is_passthrough) {
+        return dial::handed_on(Arc::new(conn), hello).await;
+    }
+    // Where nothing listens for the name, there is no certificate for it either.
+    match listener.map_or(Layer::Request, |listener| listener.layer()) {
+        Layer::Request => {
+            let handshake = hello.end_here().into_stream(Arc::clone(&tls.http));
+            match in_time(&conn, handshake).await {
+                Some(stream) => serve_tls(conn, stream, servers).await,
+                None => Outcome::HandshakeFailed,
+            }
+        }
+        Layer::Connection => {
+            let handshake = hello.end_here().into_stream(Arc::clone(&tls.bytes));
+            match in_time(&conn, handshake).await {
+                Some(stream) => dial::deciphered(Arc::new(conn), stream).await,
+                None => Outcome::HandshakeFailed,
+            }
+        }
+    }
+}
+
+/// What comes of a step of the handshake, if it succeeds within its bound.
+async fn in_time<T>(conn: &Conn, step: impl Future<Output = io::Result<T>>) -> Option<T> {
+    match tokio::time::timeout(conn.shared.settings.limits.handshake, step).await {
+        Ok(Ok(done)) => return Some(done),
+        Ok(Err(error)) => tracing::debug!(peer = %conn.peer, %error, "TLS handshake failed"),
+        Err(_) => tracing::debug!(peer = %conn.peer, "TLS handshake took too long"),
+    }
+    None
+}
+
+/// HTTP behind a handshake.
+async fn serve_tls<S>(mut conn: Conn, stream: TlsStream<S>, servers: &Servers) -> Outcome
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let session = stream.get_ref().1;
     conn.server_name = Some(session.server_name().unwrap_or_default().to_ascii_lowercase().into());
     let spoken = match session.alpn_protocol() {

@@ -170,6 +170,14 @@ impl Claimed {
         let mut holders = self.hosts.matching(host).flat_map(|paths| over(paths, &path));
         holders.find(|holder| holder.scope != *own)
     }
+
+    /// Somebody else than the owner of `namespace` who holds some path of a host: of a connection nobody
+    /// knows which ones are asked for.
+    pub(crate) fn holder_of_any(&self, namespace: &Name, host: &str) -> Option<&Holder> {
+        let own = self.scopes.get(namespace)?;
+        let mut holders = self.hosts.matching(host).flat_map(BTreeMap::values);
+        holders.find(|holder| holder.scope != *own)
+    }
 }
 
 /// Claims, the oldest first; without a time they count as oldest, and by name among themselves. Those

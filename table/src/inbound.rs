@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use model::gateway::Protocol;
 use model::identity::Peer;
 use model::{Key, Name, Resource, workload};
-use policy::{Border, Chain, Level, Scheme, Stage};
+use policy::{Border, Chain, Level, Stage};
 
 use crate::assemble::attach::Around;
 use crate::isolate::Settled;
@@ -138,7 +139,8 @@ fn listener(own: &Key, name: Name, port: u16) -> Listener {
         gateway: own.clone(),
         name,
         port,
-        scheme: Scheme::Http,
+        protocol: Protocol::Http,
+        is_passthrough: false,
         hostname: None,
         certificates: Vec::new(),
         state: State::Serving,

@@ -119,7 +119,7 @@ impl Settled {
 
     /// Every route, compiled, in the order of keys.
     pub(crate) fn routes(&self) -> impl Iterator<Item = (&Key, &Arc<Compiled>)> {
-        let routes = self.of_kind(Kind::HttpRoute).chain(self.of_kind(Kind::GrpcRoute));
+        let routes = Kind::ROUTES.into_iter().flat_map(|kind| self.of_kind(kind));
         routes.filter_map(|(key, item)| Some((key, item.route.as_ref()?)))
     }
 
@@ -141,6 +141,8 @@ impl Settled {
         let mut hash = self.hash(|kind| match kind {
             Kind::HttpRoute
             | Kind::GrpcRoute
+            | Kind::TlsRoute
+            | Kind::TcpRoute
             | Kind::Service
             | Kind::EndpointSlice
             | Kind::Workload => false,
@@ -244,6 +246,8 @@ fn accept(key: &Key, resource: &Resource, before: Option<&Item>) -> Result<Item,
     let route = match resource {
         Resource::HttpRoute(route) => Some(Compiled::new(route)),
         Resource::GrpcRoute(route) => Some(Compiled::of_grpc(route)),
+        Resource::TlsRoute(route) => Some(Compiled::of_connections(route.as_http())),
+        Resource::TcpRoute(route) => Some(Compiled::of_connections(route.as_http())),
         _ => None,
     };
     let route = route.transpose().map_err(|errors| {

@@ -109,9 +109,11 @@ impl Table {
         }
         let listener = self.listener(facts.port, facts.host);
         // A connection may be older than the table: what came in plain is not served as HTTPS.
-        let listener = listener.filter(|listener| listener.scheme == facts.scheme);
-        let listener = listener.ok_or(Reason::NoListener)?;
-        let entry = listener.routes.find(facts).ok_or(Reason::NoRoute)?;
+        let fits = |listener: &&Arc<Listener>| {
+            listener.scheme() == facts.scheme && listener.layer() == facts.layer
+        };
+        let listener = listener.filter(fits).ok_or(Reason::NoListener)?;
+        let entry = listener.lead(facts).ok_or(Reason::NoRoute)?;
         let rule = self.rules.get(entry.rule).ok_or(Reason::NoRoute)?;
         Ok(Found { listener, rule, place: entry.rule, prefix: entry.of.prefix() })
     }

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use model::gateway::Protocol;
 use model::secret::SecretBytes;
 use model::{Hostname, Key, Name};
-use policy::Scheme;
+use policy::{Facts, Layer, Scheme};
 
 use crate::hosts::Hosts;
-use crate::route::Routes;
+use crate::route::{Entry, Routes};
 
 /// One listener of a Gateway.
 #[derive(Debug)]
@@ -19,11 +20,13 @@ pub struct Listener {
     /// The port.
     pub port: u16,
     /// What is spoken.
-    pub scheme: Scheme,
+    pub protocol: Protocol,
+    /// With protocol TLS, whether it goes on to the backend as it came.
+    pub is_passthrough: bool,
     /// The hosts it serves; all where there is none.
     pub hostname: Option<Hostname>,
-    /// With HTTPS, at least one where it serves; which of them fits a server name, their own
-    /// names say.
+    /// Where TLS ends here, at least one where it serves; which of them fits a server name, their
+    /// own names say.
     pub certificates: Vec<Certificate>,
     /// Whether it serves.
     pub state: State,
@@ -54,6 +57,41 @@ impl Listener {
     /// Whether it serves.
     pub fn is_serving(&self) -> bool {
         self.state == State::Serving
+    }
+
+    /// What comes through it.
+    pub fn layer(&self) -> Layer {
+        match self.protocol {
+            Protocol::Http | Protocol::Https => Layer::Request,
+            Protocol::Tls | Protocol::Tcp | Protocol::Udp => Layer::Connection,
+        }
+    }
+
+    /// How it comes: by TLS or plain.
+    pub fn scheme(&self) -> Scheme {
+        scheme(self.protocol)
+    }
+
+    /// The rule that something meets which comes through it.
+    pub(crate) fn lead(&self, facts: &Facts<'_>) -> Option<&Entry> {
+        match facts.layer {
+            Layer::Request => self.routes.find(facts),
+            // No path of it is known, and routes for connections name none.
+            Layer::Connection => self.routes.find(&Facts { path: "/", ..*facts }),
+        }
+    }
+
+    /// Whether TLS ends here.
+    pub fn ends_tls(&self) -> bool {
+        self.scheme() == Scheme::Https && !self.is_passthrough
+    }
+}
+
+/// How what a protocol carries comes: by TLS or plain.
+pub(crate) fn scheme(protocol: Protocol) -> Scheme {
+    match protocol {
+        Protocol::Https | Protocol::Tls => Scheme::Https,
+        Protocol::Http | Protocol::Tcp | Protocol::Udp => Scheme::Http,
     }
 }
 
@@ -91,7 +129,7 @@ impl Port {
 pub(crate) fn ports(listeners: &[Listener]) -> Ports {
     let mut ports = Ports::new();
     for (index, listener) in listeners.iter().enumerate().filter(|(_, one)| one.is_serving()) {
-        let scheme = listener.scheme;
+        let scheme = listener.scheme();
         let port =
             ports.entry(listener.port).or_insert_with(|| Port { scheme, hosts: Hosts::default() });
         port.hosts.entry(listener.hostname.as_ref(), || Slot::Served(index));

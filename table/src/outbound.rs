@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use model::gateway::Protocol;
 use model::service::{Service, ServicePort};
 use model::{Key, Kind, Name, Resource};
 use policy::{Chain, Facts, Layer, Scheme};
@@ -179,7 +180,8 @@ fn listener(service: &Key, port: &ServicePort, routes: Routes) -> Listener {
         gateway: service.clone(),
         name: Name::parse(&number).expect("a number is a name"),
         port: port.port,
-        scheme: Scheme::Http,
+        protocol: Protocol::Http,
+        is_passthrough: false,
         hostname: None,
         certificates: Vec::new(),
         state: State::Serving,

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::route::{GrpcRoute, HttpMatch, HttpRoute};
-use model::{Hostname, Name};
-use policy::Facts;
+use model::{Hostname, Kind, Name};
 use policy::pattern::{HeaderPattern, PathPattern, PatternError, QueryPattern};
+use policy::{Facts, Layer};
 
 use crate::claimed::{Claimed, Holder};
 use crate::hosts::Hosts;
@@ -23,13 +23,35 @@ mod paths;
 #[cfg(test)]
 pub(crate) use paths::VISITED;
 
+/// What routes of a kind lead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Leads {
+    /// Requests of HTTP.
+    Requests,
+    /// Calls of gRPC, which need HTTP/2.
+    Calls,
+    /// Connections, of which no request is read.
+    Connections,
+}
+
+impl Leads {
+    /// What routes of `kind` lead.
+    pub(crate) fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::GrpcRoute => Leads::Calls,
+            kind if kind.is_of_connections() => Leads::Connections,
+            _ => Leads::Requests,
+        }
+    }
+}
+
 /// A route whose patterns are compiled; shared by every listener and every table that has it.
 #[derive(Debug)]
 pub(crate) struct Compiled {
-    /// What is written, of a GRPCRoute in the words of an HTTPRoute.
+    /// What is written, in the words of an HTTPRoute.
     pub(crate) source: Arc<HttpRoute>,
-    /// Whether it is for gRPC.
-    pub(crate) is_grpc: bool,
+    /// What it leads.
+    pub(crate) leads: Leads,
     /// The matches of each rule.
     pub(crate) rules: Vec<Vec<Arc<Match>>>,
 }
@@ -69,7 +91,7 @@ impl Compiled {
     /// # Errors
     /// The patterns that do not compile, by their path in the object.
     pub(crate) fn new(source: &Arc<HttpRoute>) -> Result<Self, Vec<(String, PatternError)>> {
-        Compiled::by(source, false, |_, _, written| PathPattern::compile(&written.path))
+        Compiled::by(source, Leads::Requests, |_, _, written| PathPattern::compile(&written.path))
     }
 
     /// The same of a route for gRPC.
@@ -77,7 +99,7 @@ impl Compiled {
     /// # Errors
     /// As above.
     pub(crate) fn of_grpc(route: &GrpcRoute) -> Result<Self, Vec<(String, PatternError)>> {
-        Compiled::by(&Arc::new(route.as_http()), true, |rule, index, written| {
+        Compiled::by(&Arc::new(route.as_http()), Leads::Calls, |rule, index, written| {
             let of = route.spec.rules.get(rule).and_then(|rule| rule.matches.get(index));
             match of.and_then(|of| of.method.as_ref()) {
                 Some(method) => PathPattern::of_call(method),
@@ -86,10 +108,19 @@ impl Compiled {
         })
     }
 
+    /// The same of a route for connections, in the words of an HTTPRoute.
+    ///
+    /// # Errors
+    /// As above.
+    pub(crate) fn of_connections(route: HttpRoute) -> Result<Self, Vec<(String, PatternError)>> {
+        let path = |_, _, written: &HttpMatch| PathPattern::compile(&written.path);
+        Compiled::by(&Arc::new(route), Leads::Connections, path)
+    }
+
     /// Compiles a route; the path of each match, by rule and place, is compiled by `path`.
     fn by(
         source: &Arc<HttpRoute>,
-        is_grpc: bool,
+        leads: Leads,
         path: impl Fn(usize, usize, &HttpMatch) -> Result<PathPattern, PatternError>,
     ) -> Result<Self, Vec<(String, PatternError)>> {
         let source = without_idle_hosts(source);
@@ -110,7 +141,7 @@ impl Compiled {
             }
             rules.push(compiled);
         }
-        if faults.is_empty() { Ok(Compiled { source, is_grpc, rules }) } else { Err(faults) }
+        if faults.is_empty() { Ok(Compiled { source, leads, rules }) } else { Err(faults) }
     }
 
     /// The route's own host names; one `None` where it names none.
@@ -267,7 +298,11 @@ impl Routes {
     /// Another owner than that of a match who holds what a request asks for.
     pub(crate) fn holder(&self, of: &Match, facts: &Facts<'_>) -> Option<&Holder> {
         let namespace = &of.source.metadata.namespace;
-        self.claimed.as_ref()?.holder(namespace, facts.host, facts.path)
+        let claimed = self.claimed.as_ref()?;
+        match facts.layer {
+            Layer::Request => claimed.holder(namespace, facts.host, facts.path),
+            Layer::Connection => claimed.holder_of_any(namespace, facts.host),
+        }
     }
 
     /// The closed entry that keeps a request from `entry`, if its namespace has one there. An

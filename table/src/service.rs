@@ -15,6 +15,7 @@ use crate::Target;
 use crate::assemble::borders::Borders;
 use crate::assemble::policies::Policies;
 use crate::isolate::Settled;
+use crate::route::Leads;
 
 /// One port of a Service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,8 +60,8 @@ struct Place {
     namespace: Name,
     name: Name,
     port: u16,
-    /// Whether gRPC is sent there, which needs HTTP/2.
-    is_grpc: bool,
+    /// What is sent there.
+    leads: Leads,
 }
 
 /// The Service ports that routes name, built once for each.
@@ -118,30 +119,35 @@ impl<'a> Catalog<'a> {
             );
             return Err((Reason::BackendNotAllowed, text));
         }
-        let is_grpc = route.kind == Kind::GrpcRoute;
+        let leads = Leads::of(route.kind);
         let place = to.port.map(|port| Place {
             namespace: namespace.clone(),
             name: to.name.clone(),
             port,
-            is_grpc,
+            leads,
         });
         let Some(&id) = place.as_ref().and_then(|place| self.ids.get(place)) else {
             return Err((Reason::BackendMissing, self.missing(namespace, to)));
         };
         let Service { protocol, label, .. } = &*self.services[id];
-        match protocol {
-            AppProtocol::Tcp => {
-                let text = format!("{label} carries TCP, and a route leads requests");
+        match (protocol, leads) {
+            (_, Leads::Connections) => Ok(Target::Service(id)),
+            (AppProtocol::Tcp, Leads::Requests | Leads::Calls) => {
+                let text = format!(
+                    "{label} carries TCP, and {} leads requests; use a TCPRoute or TLSRoute",
+                    route.kind
+                );
                 Err((Reason::BackendProtocol, text))
             }
-            AppProtocol::Http1 if is_grpc => {
+            (AppProtocol::Http1, Leads::Calls) => {
                 let text = format!(
                     "{label} speaks HTTP/1.1, and gRPC needs HTTP/2; say appProtocol: grpc at the \
                      Service's port"
                 );
                 Err((Reason::BackendProtocol, text))
             }
-            AppProtocol::Http1 | AppProtocol::H2c => Ok(Target::Service(id)),
+            (AppProtocol::Http1 | AppProtocol::H2c, Leads::Requests)
+            | (AppProtocol::H2c, Leads::Calls) => Ok(Target::Service(id)),
         }
     }
 
@@ -157,7 +163,7 @@ impl<'a> Catalog<'a> {
     /// The place of a port of a Service.
     pub(crate) fn id(&self, service: &Key, port: u16) -> Option<usize> {
         let (namespace, name) = (service.namespace.clone(), service.name.clone());
-        self.ids.get(&Place { namespace, name, port, is_grpc: false }).copied()
+        self.ids.get(&Place { namespace, name, port, leads: Leads::Requests }).copied()
     }
 
     /// The place of a port of the workload that this node stands for.
@@ -217,7 +223,7 @@ fn every(settled: &Settled) -> BTreeSet<Place> {
             namespace: meta.namespace.clone(),
             name: meta.name.clone(),
             port: port.port,
-            is_grpc: false,
+            leads: Leads::Requests,
         })
     });
     places.collect()
@@ -237,8 +243,7 @@ fn wanted(settled: &Settled) -> BTreeSet<Place> {
                 let own = namespace.as_ref().is_none_or(|other| *other == key.namespace);
                 if let Some(port) = port.filter(|_| own) {
                     let (namespace, name) = (key.namespace.clone(), name.clone());
-                    let is_grpc = key.kind == Kind::GrpcRoute;
-                    places.insert(Place { namespace, name, port, is_grpc });
+                    places.insert(Place { namespace, name, port, leads: route.leads });
                 }
             }
         }
@@ -280,11 +285,15 @@ fn build(
     place: &Place,
     id: usize,
 ) -> Option<Service> {
-    let Place { namespace, name, port: number, is_grpc } = place;
+    let Place { namespace, name, port: number, leads } = place;
     let key = Key::new(Kind::Service, namespace.clone(), name.clone());
     let Resource::Service(service) = settled.get(&key)? else { return None };
     let port = service.spec.ports.iter().find(|port| port.port == *number)?;
-    let mut protocol = port.speaks()?;
+    let mut protocol = match leads {
+        Leads::Requests | Leads::Calls => port.speaks()?,
+        // Whatever is spoken goes through as it comes.
+        Leads::Connections => AppProtocol::Tcp,
+    };
     let slices = slices.get(&(namespace.clone(), name.clone()));
     let slices = slices.map_or(&[][..], Vec::as_slice);
     let plain = |address| Endpoint { address, through: None, is_far: false };
@@ -299,7 +308,7 @@ fn build(
     // What a port speaks that does not say it, who calls it knows; but the proxy beside an application
     // knows no caller's routes.
     let is_plain = !guards.is_mesh && endpoints.iter().all(|one| one.through.is_none());
-    if *is_grpc && is_plain && port.app_protocol.is_none() {
+    if *leads == Leads::Calls && is_plain && port.app_protocol.is_none() {
         protocol = AppProtocol::H2c;
     }
     Some(Service {

@@ -19,5 +19,6 @@ mod reach;
 mod reload;
 mod services;
 mod strays;
+mod stream;
 mod tls;
 mod why;

@@ -2,6 +2,7 @@
 //! listener the first thing that did not fit.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use model::Hostname;
 use model::route::{HeaderMatch, HttpMatch, PathMatch, PathMatchType, QueryMatch, ValueMatchType};
@@ -113,13 +114,16 @@ pub(crate) fn lead<'t>(table: &'t Table, facts: &Facts<'_>) -> (Story, Option<Le
         policy: None,
     };
     let listener = table.listener(facts.port, facts.host);
-    let Some(listener) = listener.filter(|listener| listener.scheme == facts.scheme) else {
+    let fits = |listener: &&Arc<Listener>| {
+        listener.scheme() == facts.scheme && listener.layer() == facts.layer
+    };
+    let Some(listener) = listener.filter(fits) else {
         story.reason = Some(Reason::NoListener);
         story.no_listener = Some(no_listener(table, facts));
         return (story, None);
     };
     story.listener = Some(listener_story(listener));
-    let winner = listener.routes.find(facts);
+    let winner = listener.lead(facts);
     story.others = others(table, listener, winner, facts);
     let led = winner.and_then(|entry| Some((entry, &**table.rules.get(entry.rule)?)));
     match led {
@@ -134,6 +138,15 @@ fn no_listener(table: &Table, facts: &Facts<'_>) -> String {
     let (port, asked) = (facts.port, facts.scheme.as_str());
     let ports = table.ports();
     if let Some(scheme) = ports.get(&port) {
+        if let Some(listener) = table.listener(port, facts.host)
+            && listener.layer() != facts.layer
+        {
+            let Listener { gateway, name, protocol, .. } = &**listener;
+            let spoken = protocol.as_str();
+            return format!(
+                "'{name}' of {gateway} on port {port} speaks {spoken}, of which no request is read"
+            );
+        }
         return if *scheme == facts.scheme {
             format!("none on port {port} serves the host '{}': answered 404", facts.host)
         } else {

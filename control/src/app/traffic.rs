@@ -205,12 +205,13 @@ fn known(sight: &Sight, wanted: &Wanted) -> Result<(), Refusal> {
         let key = |kind: &Kind| model::Key::new(*kind, namespace.clone(), name.clone());
         kinds.iter().any(|kind| sight.object(&key(kind)).is_some())
     };
-    let routes = [Kind::HttpRoute, Kind::GrpcRoute, Kind::Service, Kind::Workload];
+    let called = [Kind::Service, Kind::Workload];
+    let routes = [&Kind::ROUTES[..], &called].concat();
     if wanted.route.as_ref().is_some_and(|(namespace, name)| !is_seen(&routes, namespace, name)) {
         return none("route");
     }
     let backend = wanted.backend.as_ref();
-    if backend.is_some_and(|(namespace, name, _)| !is_seen(&routes[2..], namespace, name)) {
+    if backend.is_some_and(|(namespace, name, _)| !is_seen(&called, namespace, name)) {
         return none("backend");
     }
     let is_api = |api: &Name| {

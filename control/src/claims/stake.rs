@@ -51,7 +51,7 @@ impl Budget {
 }
 
 impl<'a> Stakes<'a> {
-    /// Those of a route of requests; none of anything else.
+    /// Those of a route of requests or connections; none of anything else.
     ///
     /// # Errors
     /// Where there are more than there is left of `budget`.
@@ -103,6 +103,11 @@ impl<'a> Stakes<'a> {
         own: &[&Self],
         budget: &mut Budget,
     ) -> Result<Option<&Ground<'a>>, Spent> {
+        let sorts = [self.kind, other.kind].map(Kind::is_of_connections);
+        if sorts[0] != sorts[1] {
+            // No listener leads both.
+            return Ok(None);
+        }
         let shared = self.parents.iter().filter(|parent| {
             let same = |one| share((parent, self.namespace), (one, other.namespace));
             other.parents.iter().any(same)
@@ -117,7 +122,7 @@ impl<'a> Stakes<'a> {
                 own: own.iter().filter(is_there).flat_map(|one| &one.all).collect(),
             };
             for stake in &self.all {
-                let is_new = match self.kind == other.kind {
+                let is_new = match self.kind == other.kind || sorts[0] {
                     true => had.lacks(stake, &other.all, budget)?,
                     // A host is there for routes of one kind: the older one has it, whatever the
                     // paths are.

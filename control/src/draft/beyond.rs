@@ -93,8 +93,9 @@ impl Draft {
                     }
                     self.met(after, before, &scope, &mut budget)
                 }
-                Resource::HttpRoute(_) | Resource::GrpcRoute(_) | Resource::Gateway(_)
-                    if !all(Verb::Use, Kind::HttpRoute) || !all(Verb::Use, Kind::GrpcRoute) =>
+                other
+                    if (other.kind().is_route() || other.kind() == Kind::Gateway)
+                        && !Kind::ROUTES.iter().all(|kind| all(Verb::Use, *kind)) =>
                 {
                     near.overtaken(after, before, &scope, &mut budget)
                 }
@@ -451,7 +452,7 @@ fn ruled(resource: &Resource) -> BTreeSet<Key> {
             targets.map(|target| key(target.kind.kind(), &target.name)).collect()
         }
         // Whoever attaches a route to a Service leads its callers.
-        Resource::HttpRoute(_) | Resource::GrpcRoute(_) => {
+        route if route.kind().is_route() => {
             let services = resource.parent_refs().iter().filter(|parent| parent.is_service());
             services.map(|parent| parent.key(&meta.namespace)).collect()
         }

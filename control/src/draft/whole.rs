@@ -98,6 +98,8 @@ impl Draft {
             Resource::Gateway(_)
             | Resource::HttpRoute(_)
             | Resource::GrpcRoute(_)
+            | Resource::TlsRoute(_)
+            | Resource::TcpRoute(_)
             | Resource::Service(_)
             | Resource::EndpointSlice(_)
             | Resource::Workload(_)
@@ -377,6 +379,8 @@ const fn gives_rights(kind: Kind) -> bool {
         Kind::Gateway
         | Kind::HttpRoute
         | Kind::GrpcRoute
+        | Kind::TlsRoute
+        | Kind::TcpRoute
         | Kind::Service
         | Kind::EndpointSlice
         | Kind::Workload

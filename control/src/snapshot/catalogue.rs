@@ -241,6 +241,8 @@ fn envelope(key: &Key, scope: String, object: &Object) -> Envelope {
         Resource::Gateway(_)
         | Resource::HttpRoute(_)
         | Resource::GrpcRoute(_)
+        | Resource::TlsRoute(_)
+        | Resource::TcpRoute(_)
         | Resource::Service(_)
         | Resource::EndpointSlice(_)
         | Resource::Workload(_)

@@ -21,7 +21,7 @@ pub(super) enum Sight {
 pub(super) const fn of(kind: Kind) -> Sight {
     match kind {
         Kind::Gateway | Kind::AccessPolicy | Kind::Secret => Sight::Decides,
-        Kind::HttpRoute | Kind::GrpcRoute => Sight::Hangs,
+        Kind::HttpRoute | Kind::GrpcRoute | Kind::TlsRoute | Kind::TcpRoute => Sight::Hangs,
         Kind::Service
         | Kind::EndpointSlice
         | Kind::Workload
@@ -65,7 +65,7 @@ pub(super) fn seen<'r>(
         }
     }
     // Each step looks at what the ones before it let through.
-    for kind in [Kind::HttpRoute, Kind::GrpcRoute, Kind::AccessPolicy] {
+    for kind in Kind::ROUTES.into_iter().chain([Kind::AccessPolicy]) {
         for (key, resource) in resources.clone().filter(|(key, _)| key.kind == kind) {
             if hangs(class, resource, |to| seen.contains(to)) {
                 seen.insert(key);
@@ -97,7 +97,10 @@ pub(super) fn hangs(class: &Class, resource: &Resource, sees: impl Fn(&Key) -> b
 /// What a route or policy is attached to.
 pub(super) fn attached(resource: &Resource) -> Vec<Key> {
     match resource {
-        Resource::HttpRoute(_) | Resource::GrpcRoute(_) => {
+        Resource::HttpRoute(_)
+        | Resource::GrpcRoute(_)
+        | Resource::TlsRoute(_)
+        | Resource::TcpRoute(_) => {
             let own = &resource.meta().namespace;
             resource.parent_refs().iter().map(|parent| parent.key(own)).collect()
         }
@@ -144,6 +147,8 @@ fn secrets(resource: &Resource) -> Vec<Key> {
         }
         Resource::HttpRoute(_)
         | Resource::GrpcRoute(_)
+        | Resource::TlsRoute(_)
+        | Resource::TcpRoute(_)
         | Resource::Service(_)
         | Resource::EndpointSlice(_)
         | Resource::Workload(_)

@@ -116,6 +116,8 @@ pub(super) fn stand_in(key: &store::Key, body: &str, beside: &Snapshot) -> Optio
         Kind::Gateway
         | Kind::HttpRoute
         | Kind::GrpcRoute
+        | Kind::TlsRoute
+        | Kind::TcpRoute
         | Kind::Service
         | Kind::EndpointSlice
         | Kind::Workload

@@ -18,6 +18,7 @@ mod reload;
 mod routing;
 mod scene;
 mod seeing;
+mod stream;
 mod tls;
 mod tunnel;
 mod upload;

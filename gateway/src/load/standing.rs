@@ -124,7 +124,10 @@ fn faults_here(document: &Document, resource: &Resource) -> Vec<Invalid> {
     match resource {
         Resource::Secret(secret) => proxy::tls::check(secret),
         Resource::AccessPolicy(policy) => on_services(document, policy),
-        Resource::HttpRoute(_) | Resource::GrpcRoute(_) => of_services(document, resource),
+        Resource::HttpRoute(_)
+        | Resource::GrpcRoute(_)
+        | Resource::TlsRoute(_)
+        | Resource::TcpRoute(_) => of_services(document, resource),
         Resource::Gateway(_)
         | Resource::Service(_)
         | Resource::EndpointSlice(_)
@@ -176,6 +179,8 @@ fn is_read(kind: Kind) -> bool {
         Kind::Gateway
         | Kind::HttpRoute
         | Kind::GrpcRoute
+        | Kind::TlsRoute
+        | Kind::TcpRoute
         | Kind::Service
         | Kind::EndpointSlice
         | Kind::Secret

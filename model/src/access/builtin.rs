@@ -7,10 +7,12 @@ use crate::role::{RoleRule, Verb};
 use crate::{Kind, Name};
 
 /// Kinds that say what becomes of traffic.
-const TRAFFIC: [Kind; 8] = [
+const TRAFFIC: [Kind; 10] = [
     Kind::Gateway,
     Kind::HttpRoute,
     Kind::GrpcRoute,
+    Kind::TlsRoute,
+    Kind::TcpRoute,
     Kind::Service,
     Kind::EndpointSlice,
     Kind::Secret,

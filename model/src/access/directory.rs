@@ -47,6 +47,8 @@ impl Directory {
                 Resource::Gateway(_)
                 | Resource::HttpRoute(_)
                 | Resource::GrpcRoute(_)
+                | Resource::TlsRoute(_)
+                | Resource::TcpRoute(_)
                 | Resource::Service(_)
                 | Resource::EndpointSlice(_)
                 | Resource::Workload(_)

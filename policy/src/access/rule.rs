@@ -13,7 +13,7 @@ use super::caller::Caller;
 use super::methods::Known;
 use super::rules::Hook;
 use super::sources::Sources;
-use crate::facts::{Facts, Layer};
+use crate::facts::{Facts, Layer, Scheme};
 use crate::headers::{is_credential, is_nominated};
 use crate::pattern::{HeaderPattern, PathPattern};
 use crate::principal::Principal;
@@ -114,14 +114,14 @@ impl Condition {
     ];
 
     /// Whether it asks for what a connection tells; else a request is needed to tell whether it holds.
-    const fn is_of_connections(self) -> bool {
+    /// Its host is the server name that TLS asks for.
+    const fn is_told_by(self, connection: Scheme) -> bool {
         match self {
             Condition::Sources | Condition::Workloads => true,
-            Condition::Methods
-            | Condition::Hosts
-            | Condition::Callers
-            | Condition::Paths
-            | Condition::Headers => false,
+            Condition::Hosts => matches!(connection, Scheme::Https),
+            Condition::Methods | Condition::Callers | Condition::Paths | Condition::Headers => {
+                false
+            }
         }
     }
 
@@ -271,7 +271,7 @@ impl Rule {
 
     fn is_untold(&self, condition: Condition, seen: &Seen<'_>) -> bool {
         seen.facts.layer == Layer::Connection
-            && !condition.is_of_connections()
+            && !condition.is_told_by(seen.facts.scheme)
             && self.sets(condition)
     }
 

@@ -462,6 +462,34 @@ fn a_connection_is_judged_by_who_opens_it_from_where() {
 }
 
 #[test]
+fn tls_tells_its_host_before_anything_is_read() {
+    let shop = json!({ "hosts": ["*.example"] });
+    let gets = json!({ "hosts": ["*.example"], "methods": ["GET"] });
+    let opens = |scheme, host: &str| {
+        Request { scheme, host: host.to_owned(), ..Request::get("/") }.connection()
+    };
+    for (of, named, other, plain) in [
+        (vec![rule("shop", &shop)], Reason::Ok, Reason::AccessDenied, Reason::AccessDenied),
+        (vec![deny("shop", &shop)], Reason::AccessDenied, Reason::Ok, Reason::AccessDenied),
+        (vec![rule("gets", &gets)], Reason::AccessDenied, Reason::AccessDenied, Reason::AccessDenied),
+        (
+            vec![rule("all", &json!({})), deny("gets", &gets)],
+            Reason::AccessDenied,
+            Reason::Ok,
+            Reason::AccessDenied,
+        ),
+    ] {
+        let made = chain([level([rules(of.clone())])]);
+        let told = [
+            opens(Scheme::Https, "shop.example"),
+            opens(Scheme::Https, "example.org"),
+            opens(Scheme::Http, "shop.example"),
+        ];
+        assert_eq!(told.map(|one| reason(&made, &one)), [named, other, plain], "{of:?}");
+    }
+}
+
+#[test]
 fn why_a_connection_is_denied_says_what_it_does_not_tell() {
     let near = json!({ "sources": ["10.1.0.0/16"] });
     let reads = json!({ "methods": ["GET"], "sources": ["10.1.0.0/16"] });

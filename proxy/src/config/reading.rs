@@ -53,6 +53,8 @@ pub(crate) fn read(envelope: &Envelope) -> Result<Resource, Unreadable> {
         Resource::Gateway(_)
         | Resource::HttpRoute(_)
         | Resource::GrpcRoute(_)
+        | Resource::TlsRoute(_)
+        | Resource::TcpRoute(_)
         | Resource::Service(_)
         | Resource::EndpointSlice(_)
         | Resource::Workload(_)

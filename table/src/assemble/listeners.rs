@@ -4,10 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use model::gateway::{self, Gateway, ObjectRef, Protocol};
+use model::gateway::{self, Gateway, ObjectRef, Protocol, TlsMode};
 use model::secret::TLS_SECRET;
 use model::{Invalid, Key, Kind, Resource};
-use policy::Scheme;
 
 use crate::claimed::Claimed;
 use crate::isolate::{Settled, fault};
@@ -58,10 +57,10 @@ fn by_age(settled: &Settled) -> Vec<(&Key, &Arc<Gateway>)> {
     gateways
 }
 
-/// What older listeners hold: the scheme of each port, and each host name on it.
+/// What older listeners hold: what is spoken on each port, and each host name on it.
 #[derive(Default)]
 struct Claims {
-    schemes: BTreeMap<u16, (Scheme, String)>,
+    spoken: BTreeMap<u16, (Protocol, String)>,
     hosts: BTreeMap<(u16, String), String>,
 }
 
@@ -69,20 +68,26 @@ impl Claims {
     fn take(&mut self, listener: &Listener) -> Result<(), String> {
         let port = listener.port;
         let by = format!("listener '{}' of {}", listener.name, listener.gateway);
-        if let Some((scheme, holder)) = self.schemes.get(&port)
-            && *scheme != listener.scheme
+        if let Some((spoken, holder)) = self.spoken.get(&port)
+            && !share(*spoken, listener.protocol)
         {
-            let scheme = scheme.as_str();
-            return Err(format!("port {port} is held by {holder}, which speaks {scheme} there"));
+            let spoken = spoken.as_str();
+            return Err(format!("port {port} is held by {holder}, which speaks {spoken} there"));
         }
         let host = listener.hostname.as_ref().map_or("any host", |host| host.as_str()).to_owned();
         if let Some(holder) = self.hosts.get(&(port, host.clone())) {
             return Err(format!("'{host}' on port {port} is held by {holder}"));
         }
-        self.schemes.entry(port).or_insert_with(|| (listener.scheme, by.clone()));
+        self.spoken.entry(port).or_insert_with(|| (listener.protocol, by.clone()));
         self.hosts.insert((port, host), by);
         Ok(())
     }
+}
+
+/// Whether listeners of these protocols may share a port: with TLS the server name tells them apart.
+fn share(one: Protocol, other: Protocol) -> bool {
+    let is_tls = |protocol| matches!(protocol, Protocol::Https | Protocol::Tls);
+    one == other || (is_tls(one) && is_tls(other))
 }
 
 fn listener(
@@ -92,31 +97,29 @@ fn listener(
     at: &str,
     faults: &mut Vec<Invalid>,
 ) -> Listener {
-    let (scheme, mut state) = match written.protocol {
-        Protocol::Http => (Scheme::Http, State::Serving),
-        Protocol::Https => (Scheme::Https, State::Serving),
-        // No Gateway with one of these passes its own check.
-        Protocol::Tls | Protocol::Tcp | Protocol::Udp => {
-            (Scheme::Http, State::Refused("it speaks neither HTTP nor HTTPS".to_owned()))
-        }
-    };
-    let certificates = match scheme {
-        Scheme::Http => Vec::new(),
-        Scheme::Https => certificates(settled, gateway, written, at, faults),
-    };
-    if scheme == Scheme::Https && certificates.is_empty() {
-        state = State::Refused("it has no certificate that can be used".to_owned());
-    }
-    Listener {
+    let tls = written.tls.as_ref();
+    let mut listener = Listener {
         gateway: gateway.clone(),
         name: written.name.clone(),
         port: written.port,
-        scheme,
+        protocol: written.protocol,
+        is_passthrough: tls.is_some_and(|tls| tls.mode == TlsMode::Passthrough),
         hostname: written.hostname.clone(),
-        certificates,
-        state,
+        certificates: Vec::new(),
+        state: State::Serving,
         routes: Routes::default(),
+    };
+    if listener.ends_tls() {
+        listener.certificates = certificates(settled, gateway, written, at, faults);
+        if listener.certificates.is_empty() {
+            listener.state = State::Refused("it has no certificate that can be used".to_owned());
+        }
     }
+    if written.protocol == Protocol::Udp {
+        // No Gateway with one passes its own check.
+        listener.state = State::Refused("this version serves no UDP".to_owned());
+    }
+    listener
 }
 
 /// The certificates that can be used, each once; the others are faults.

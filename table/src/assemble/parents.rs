@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use model::gateway::{self, FromNamespaces, Gateway};
+use model::gateway::{self, FromNamespaces, Gateway, Protocol, TlsMode};
 use model::route::ParentRef;
 use model::service::{AppProtocol, ServicePort};
-use model::{Hostname, Invalid, Key, Name, Resource};
+use model::{Hostname, Invalid, Key, Kind, Name, Resource};
 
 use crate::assemble::walk::Walk;
 use crate::isolate::stray::Stray;
@@ -218,6 +218,17 @@ fn fits(listener: &gateway::Listener, own: &Name, namespace: &Name) -> bool {
     }
 }
 
+/// Whether what a listener speaks can be led by routes of a kind.
+fn leads(listener: &gateway::Listener, kind: Kind) -> bool {
+    let ends_here = listener.tls.as_ref().is_none_or(|tls| tls.mode == TlsMode::Terminate);
+    match listener.protocol {
+        Protocol::Http | Protocol::Https => matches!(kind, Kind::HttpRoute | Kind::GrpcRoute),
+        Protocol::Tls => kind == Kind::TlsRoute || (kind == Kind::TcpRoute && ends_here),
+        Protocol::Tcp => kind == Kind::TcpRoute,
+        Protocol::Udp => false,
+    }
+}
+
 /// Whether a listener lets a route attach, or why not.
 fn admits(
     gateway: &Key,
@@ -228,6 +239,14 @@ fn admits(
     let place = format!("listener '{}' of {gateway}", listener.name);
     if !fits(listener, &gateway.namespace, &route.namespace) {
         return Err(format!("{place} takes no routes of namespace '{}'", route.namespace));
+    }
+    if !leads(listener, route.kind) {
+        let spoken = listener.protocol.as_str();
+        let mode = match listener.tls.as_ref().map(|tls| tls.mode) {
+            Some(TlsMode::Passthrough) => " as it comes",
+            Some(TlsMode::Terminate) | None => "",
+        };
+        return Err(format!("{place} speaks {spoken}{mode}, and leads nothing by {}", route.kind));
     }
     let kinds = listener.allowed_routes.as_ref().map_or(&[][..], |allowed| &allowed.kinds);
     if !kinds.is_empty() && !kinds.iter().any(|kind| kind.kind == route.kind.as_str()) {

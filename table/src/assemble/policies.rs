@@ -285,6 +285,12 @@ pub(super) fn missing(settled: &Settled, place: &Place) -> Option<String> {
         Resource::GrpcRoute(route) => {
             ("rule", route.spec.rules.iter().any(|one| one.name.as_ref() == Some(section)))
         }
+        Resource::TlsRoute(route) => {
+            ("rule", route.spec.rules.iter().any(|one| one.name.as_ref() == Some(section)))
+        }
+        Resource::TcpRoute(route) => {
+            ("rule", route.spec.rules.iter().any(|one| one.name.as_ref() == Some(section)))
+        }
         _ => ("part", false),
     };
     (!found).then(|| format!("{} has no {part} '{section}'", place.object))
@@ -312,8 +318,8 @@ fn closed_places(settled: &Settled, closing: &Closing) -> Vec<Place> {
             places.iter().map(narrow).collect()
         }
         None => {
-            let kinds = [Kind::Gateway, Kind::HttpRoute, Kind::GrpcRoute];
-            let all = kinds.into_iter().flat_map(|kind| settled.of_kind(kind));
+            let kinds = [Kind::Gateway].into_iter().chain(Kind::ROUTES);
+            let all = kinds.flat_map(|kind| settled.of_kind(kind));
             let all = all.map(|(key, _)| key.clone()).chain(unknown::services(settled));
             let own = all.filter(|key| key.namespace == closing.policy.namespace);
             own.map(|key| whole(&key)).collect()

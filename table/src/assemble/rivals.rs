@@ -1,4 +1,5 @@
-//! Rivals: routes for HTTP and for gRPC that want the same host at the same listener.
+//! Rivals: routes for HTTP and for gRPC that want the same host at the same listener. Those for
+//! connections have listeners of their own, and the more specific host or the older route.
 //!
 //! One of the two has it there, the older one, by name where both are of one age; the other is not
 //! attached (Gateway API, `GRPCRouteSpec.hostnames`). Whoever holds the host yields to no stranger.
@@ -11,7 +12,7 @@ use crate::assemble::parents::Parents;
 use crate::claimed::{Claimed, backwards};
 use crate::isolate::{Settled, fault};
 use crate::listener::Listener;
-use crate::route::Compiled;
+use crate::route::{Compiled, Leads};
 
 /// The listeners at which routes yield to older ones of the other kind.
 #[derive(Debug, Default)]
@@ -41,11 +42,17 @@ impl Rivals {
         }
         let mut held = BTreeMap::<usize, [Wanted<'_>; 2]>::new();
         for (key, route) in by_age(settled) {
+            if route.leads == Leads::Connections {
+                continue;
+            }
             for &at in parents.of(key) {
                 let listener = &listeners[at];
                 let hosts: Vec<_> = hosts(route, listener).collect();
                 let [http, grpc] = held.entry(at).or_default();
-                let (own, other) = if route.is_grpc { (grpc, http) } else { (http, grpc) };
+                let (own, other) = match route.leads {
+                    Leads::Calls => (grpc, http),
+                    Leads::Requests | Leads::Connections => (http, grpc),
+                };
                 let stands = |host: Option<&Hostname>, rival: &Key| {
                     let is_stranger = !claimed.are_one(&rival.namespace, &key.namespace);
                     !(is_stranger && host.is_some_and(|host| claimed.holds(&key.namespace, host)))

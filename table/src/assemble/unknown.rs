@@ -17,9 +17,12 @@ pub(super) fn places(settled: &Settled, borders: &Borders, closed: &Closed) -> V
 fn of_target(settled: &Settled, borders: &Borders, target: &Key) -> Vec<Key> {
     let scope = borders.scope(&target.namespace);
     match target.kind {
-        Kind::Gateway | Kind::HttpRoute | Kind::GrpcRoute | Kind::Service => {
-            vec![target.clone()]
-        }
+        Kind::Gateway
+        | Kind::HttpRoute
+        | Kind::GrpcRoute
+        | Kind::TlsRoute
+        | Kind::TcpRoute
+        | Kind::Service => vec![target.clone()],
         Kind::Workspace => {
             let workspace = Scope::Workspace(target.name.clone());
             // Of one that nobody knows it is the namespace of its name, as where it says nothing.

@@ -7,7 +7,7 @@ use serde_json::Value;
 /// An object, or a part of it, that policies attach to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
-    /// A Gateway, an HTTPRoute or a Service.
+    /// A Gateway, a route or a Service.
     pub(crate) object: Key,
     /// A listener or a rule of it.
     pub(crate) section: Option<Name>,
@@ -18,7 +18,7 @@ pub(crate) struct Place {
 pub(crate) struct Closing {
     /// The policy.
     pub(crate) policy: Key,
-    /// Its targets; `None`: every HTTPRoute, Gateway and Service of its namespace, since they cannot
+    /// Its targets; `None`: every route, Gateway and Service of its namespace, since they cannot
     /// be told.
     pub(crate) targets: Option<Vec<Place>>,
 }
@@ -69,6 +69,8 @@ fn place(namespace: &Name, target: &Value) -> Option<Place> {
         "Gateway" => Kind::Gateway,
         "HTTPRoute" => Kind::HttpRoute,
         "GRPCRoute" => Kind::GrpcRoute,
+        "TLSRoute" => Kind::TlsRoute,
+        "TCPRoute" => Kind::TcpRoute,
         "Service" => Kind::Service,
         _ => return None,
     };

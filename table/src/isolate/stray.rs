@@ -125,6 +125,10 @@ fn reach(key: &Key, spec: &Fields) -> Option<Compiled> {
         let route = GrpcRoute { metadata, spec };
         route.check(&mut at);
         Compiled::of_grpc(&route)
+    } else if key.kind.is_of_connections() {
+        let rules = vec![HttpRule::default()];
+        let spec = HttpRouteSpec { parent_refs, use_default_gateways, hostnames, rules };
+        Compiled::of_connections(HttpRoute { metadata, spec })
     } else {
         let rule = |matches| HttpRule { matches, ..HttpRule::default() };
         let rules = rules(spec, path)?.into_iter().map(rule).collect();

@@ -107,7 +107,7 @@ fn of_two_gateways_the_older_keeps_port_and_host() {
         "Gateway aaa/same-host: spec.listeners[0]: 'a.test' on port 80 is held by listener 'web' of \
          Gateway zzz/older",
         "Gateway aaa/same-port: spec.listeners[0]: port 80 is held by listener 'web' of Gateway \
-         zzz/older, which speaks http there",
+         zzz/older, which speaks HTTP there",
     ];
     assert_eq!(faults(&assembly), wanted);
 }

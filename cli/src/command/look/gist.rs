@@ -9,7 +9,8 @@ use crate::show::{items, word};
 pub(super) fn heads(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::Gateway => &["LISTENERS"],
-        Kind::HttpRoute | Kind::GrpcRoute => &["HOSTS", "BACKENDS"],
+        Kind::HttpRoute | Kind::GrpcRoute | Kind::TlsRoute => &["HOSTS", "BACKENDS"],
+        Kind::TcpRoute => &["BACKENDS"],
         Kind::Service => &["PORTS"],
         Kind::EndpointSlice => &["ENDPOINTS"],
         Kind::Workload => &["CLUSTER", "ADDRESS", "ACCOUNT"],
@@ -35,11 +36,10 @@ pub(super) fn cells(kind: Kind, object: &Value) -> Vec<String> {
                 ["/name", "/protocol", "/port"].map(|at| word(listener, at));
             format!("{name}:{protocol}/{port}")
         })],
-        Kind::HttpRoute | Kind::GrpcRoute => {
-            let rules = items(object, "/spec/rules").iter();
-            let backends = rules.flat_map(|rule| items(rule, "/backendRefs"));
-            vec![hosts(object, "/spec/hostnames"), distinct(backends.map(|b| word(b, "/name")))]
+        Kind::HttpRoute | Kind::GrpcRoute | Kind::TlsRoute => {
+            vec![hosts(object, "/spec/hostnames"), backends(object)]
         }
+        Kind::TcpRoute => vec![backends(object)],
         Kind::Service => vec![join(items(object, "/spec/ports"), |port| word(port, "/port"))],
         Kind::EndpointSlice => {
             vec![join(items(object, "/endpoints"), |one| word(one, "/addresses"))]
@@ -125,4 +125,11 @@ fn distinct(words: impl Iterator<Item = String>) -> String {
         }
     }
     if seen.is_empty() { "-".to_owned() } else { seen.join(",") }
+}
+
+/// The backends of a route, each once.
+fn backends(object: &Value) -> String {
+    let rules = items(object, "/spec/rules").iter();
+    let backends = rules.flat_map(|rule| items(rule, "/backendRefs"));
+    distinct(backends.map(|backend| word(backend, "/name")))
 }

@@ -69,10 +69,9 @@ impl<'a> Questions<'a> {
     /// Every route of either world; one that differs, as it is in both.
     fn routes(&self) -> impl Iterator<Item = (&'a World, &'a Key)> {
         let [before, after] = self.worlds;
-        const ROUTES: [Kind; 2] = [Kind::HttpRoute, Kind::GrpcRoute];
-        let old = ROUTES.into_iter().flat_map(|kind| before.of_kind(kind));
+        let old = Kind::ROUTES.into_iter().flat_map(|kind| before.of_kind(kind));
         let old = old.map(move |(key, _)| (before, key));
-        let new = ROUTES.into_iter().flat_map(|kind| after.of_kind(kind));
+        let new = Kind::ROUTES.into_iter().flat_map(|kind| after.of_kind(kind));
         let new = new.filter(|(key, object)| before.objects.get(*key) != Some(*object));
         old.chain(new.map(move |(key, _)| (after, key)))
     }
@@ -123,7 +122,7 @@ fn ports(tables: [&Table; 2]) -> Ports {
     let mut ports = Ports::new();
     for table in tables {
         for listener in table.listeners.iter().filter(|listener| listener.is_serving()) {
-            let hosts = ports.entry((listener.port, listener.scheme)).or_default();
+            let hosts = ports.entry((listener.port, listener.scheme())).or_default();
             hosts.insert(listener.hostname.clone());
         }
     }

@@ -165,8 +165,11 @@ fn is_on(namespace: &Name, target: &PolicyTargetRef, seen: &Seen) -> bool {
     let (text, kind) = match target.kind {
         TargetKind::Gateway => (&seen.listener, "Gateway "),
         TargetKind::HttpRoute => (&seen.rule, ""),
-        // No request at the edge meets what is attached to a Service, and no route here is for gRPC.
-        TargetKind::Service | TargetKind::GrpcRoute => return false,
+        // No request at the edge meets what is attached to a Service, and every route here is for HTTP.
+        TargetKind::Service
+        | TargetKind::GrpcRoute
+        | TargetKind::TlsRoute
+        | TargetKind::TcpRoute => return false,
     };
     let Some((object, part)) = text.as_ref().and_then(|text| text.rsplit_once('/')) else {
         return false;
