@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::Scheme;
 use crate::chain::{Chain, Verdict};
 use crate::facts::Facts;
 use crate::fixtures::{CLERK, GUEST, READER, Request, chain, compile, keys, level, reason};
@@ -471,7 +472,12 @@ fn tls_tells_its_host_before_anything_is_read() {
     for (of, named, other, plain) in [
         (vec![rule("shop", &shop)], Reason::Ok, Reason::AccessDenied, Reason::AccessDenied),
         (vec![deny("shop", &shop)], Reason::AccessDenied, Reason::Ok, Reason::AccessDenied),
-        (vec![rule("gets", &gets)], Reason::AccessDenied, Reason::AccessDenied, Reason::AccessDenied),
+        (
+            vec![rule("gets", &gets)],
+            Reason::AccessDenied,
+            Reason::AccessDenied,
+            Reason::AccessDenied,
+        ),
         (
             vec![rule("all", &json!({})), deny("gets", &gets)],
             Reason::AccessDenied,

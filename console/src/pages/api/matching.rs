@@ -33,7 +33,10 @@ pub(super) async fn given(asked: &Asked, api: &ApiInFull) -> Result<Given, Refus
     let mut given = Given::default();
     given.objects.push(Resource::Api(api.row.api.clone()));
     let mut named = BTreeMap::new();
-    for one in api.routes.iter().filter(|one| !one.route.is_of_services()) {
+    // What is for connections no request meets.
+    let is_tried =
+        |one: &&ApiRoute| !one.route.is_of_services() && !one.resource.kind().is_of_connections();
+    for one in api.routes.iter().filter(is_tried) {
         given.objects.push(one.resource.clone());
         name(&one.route, &mut named);
     }

@@ -1,4 +1,4 @@
-//! The requests that two worlds answer differently: one for each match is asked of both. Of what
+//! The requests and connections that two worlds answer differently: one for each match is asked of both. Of what
 //! applications call it tells nothing: that goes by no Gateway.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,7 +37,7 @@ pub(super) fn reroutes(rights: &Rights, worlds: [&World; 2], now: i64) -> (Vec<R
             continue;
         }
         let mut last = None;
-        for sample in Sample::all(&route, &ports) {
+        for sample in Sample::all(key.kind, &route, &ports) {
             let Some(rerouted) = asked.ask(key, &sample) else { continue };
             // What is below a prefix is told where it goes elsewhere than the prefix itself.
             let beside = Rerouted { path: String::new(), ..rerouted.clone() };

@@ -1,10 +1,11 @@
-//! Sample requests: some that a match of a route was written for.
+//! Sample requests: some that a match of a route was written for. Of a route for connections it is a
+//! connection.
 
 use std::net::{IpAddr, Ipv4Addr};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use model::Hostname;
 use model::route::{HttpMatch, HttpRoute, PathMatchType, ValueMatchType};
+use model::{Hostname, Kind};
 use policy::{Facts, Layer, Scheme};
 
 use super::expression;
@@ -16,10 +17,11 @@ const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 /// What stands for any name, and for any path element: nobody means just this one.
 const ANY: &str = "any-other";
 
-/// A request, and the match that it was made for.
+/// A request or connection, and the match that it was made for.
 #[derive(Debug)]
 pub(super) struct Sample<'r> {
     of: Option<&'r HttpMatch>,
+    layer: Layer,
     pub(super) host: String,
     pub(super) port: u16,
     scheme: Scheme,
@@ -33,7 +35,7 @@ impl<'r> Sample<'r> {
     /// Requests for every match of a route, at every host and port that it could come in by. A
     /// prefix has two, one for itself and one for what is below. An expression of which no example
     /// can be made has none.
-    pub(super) fn all(route: &'r HttpRoute, ports: &Ports) -> Vec<Sample<'r>> {
+    pub(super) fn all(kind: Kind, route: &'r HttpRoute, ports: &Ports) -> Vec<Sample<'r>> {
         let matches = route.spec.rules.iter().flat_map(|rule| {
             let none = rule.matches.is_empty().then_some(None);
             rule.matches.iter().map(Some).chain(none)
@@ -41,6 +43,10 @@ impl<'r> Sample<'r> {
         let matches: Vec<_> = matches.collect();
         let mut samples = Vec::new();
         for (host, port, scheme) in places(route, ports) {
+            if kind.is_of_connections() {
+                samples.push(connection(host, port, scheme));
+                continue;
+            }
             for of in &matches {
                 for path in paths(*of) {
                     samples.extend(sample(*of, &host, (port, scheme), path));
@@ -53,7 +59,7 @@ impl<'r> Sample<'r> {
     /// Asks something of it.
     pub(super) fn ask<T>(&self, now: i64, ask: impl FnOnce(&Facts<'_>) -> T) -> T {
         ask(&Facts {
-            layer: Layer::Request,
+            layer: self.layer,
             now,
             source: SOURCE,
             scheme: self.scheme,
@@ -83,7 +89,13 @@ impl<'r> Sample<'r> {
 
     /// The match in words.
     pub(super) fn matched(&self) -> String {
-        let Some(of) = self.of else { return "every request".to_owned() };
+        let Some(of) = self.of else {
+            let all = match self.layer {
+                Layer::Request => "every request",
+                Layer::Connection => "every connection",
+            };
+            return all.to_owned();
+        };
         let kind = match of.path.kind {
             PathMatchType::Exact => "Exact",
             PathMatchType::PathPrefix => "PathPrefix",
@@ -150,6 +162,14 @@ fn paths(of: Option<&HttpMatch>) -> Vec<String> {
     }
 }
 
+/// Without a host where nobody names one.
+fn connection(host: String, port: u16, scheme: Scheme) -> Sample<'static> {
+    let host = if scheme == Scheme::Https { host } else { String::new() };
+    let (method, path, headers) = (Method::CONNECT, String::new(), HeaderMap::new());
+    let layer = Layer::Connection;
+    Sample { of: None, layer, host, port, scheme, path, query: None, method, headers }
+}
+
 fn sample<'r>(
     of: Option<&'r HttpMatch>,
     host: &str,
@@ -175,5 +195,6 @@ fn sample<'r>(
         }
     }
     let query = (!query.is_empty()).then(|| query.join("&"));
-    Some(Sample { of, host: host.to_owned(), port, scheme, path, query, method, headers })
+    let (host, layer) = (host.to_owned(), Layer::Request);
+    Some(Sample { of, layer, host, port, scheme, path, query, method, headers })
 }

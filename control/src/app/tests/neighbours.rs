@@ -329,6 +329,48 @@ async fn a_gateway_of_one_api_takes_no_host_of_anothers() {
     assert!(bed.told("bo", &gateway("www.example.com")).await.ends_with(whose));
 }
 
+/// A Gateway with a listener for TCP, and one for TLS that goes on as it came.
+const STREAMS: &str = "---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { name: streams, namespace: platform }
+spec:
+  gatewayClassName: heddle
+  listeners:
+    - { name: tcp, protocol: TCP, port: 5432, allowedRoutes: { namespaces: { from: All } } }
+    - { name: tls, protocol: TLS, port: 8443, tls: { mode: Passthrough },
+        allowedRoutes: { namespaces: { from: All } } }
+";
+
+fn stream_of(api: &str, kind: &str, name: &str, hosts: &str) -> String {
+    let hosts = if hosts.is_empty() { String::new() } else { format!("  hostnames: {hosts}\n") };
+    let section = if kind == "TCPRoute" { "tcp" } else { "tls" };
+    let spec = format!(
+        "spec:\n  parentRefs: [{{ name: streams, namespace: platform, sectionName: {section} }}]\n\
+         {hosts}  rules: [{{ backendRefs: [{{ name: {api}, port: 80 }}] }}]"
+    );
+    of_api(api, kind, "gateway.networking.k8s.io/v1", name, &spec)
+}
+
+#[tokio::test]
+async fn a_port_or_server_name_of_one_api_is_no_others() {
+    let bed = Bed::neighbours().await;
+    bed.put("root", STREAMS).await.unwrap();
+    bed.put("ann", &stream_of("alpha", "TCPRoute", "rows", "")).await.unwrap();
+    bed.put("ann", &stream_of("alpha", "TLSRoute", "mail", "[mail.example.com]")).await.unwrap();
+    let whose = "is held by Api 'alpha'; ask team 'alphas'";
+    for (kind, hosts) in
+        [("TCPRoute", ""), ("TLSRoute", "[mail.example.com]"), ("TLSRoute", "['*.example.com']")]
+    {
+        let told = bed.told("bo", &stream_of("beta", kind, "mine", hosts)).await;
+        assert!(told.ends_with(whose), "{kind} {hosts}: {told}");
+    }
+    // What leads requests has other listeners, so its hosts are in nobody's way here.
+    bed.put("bo", &stream_of("beta", "TLSRoute", "mine", "[www.example.com]")).await.unwrap();
+    let told = bed.told("bo", &stream_of("alpha", "TLSRoute", "more", "[x.example.com]")).await;
+    assert_eq!(told, "TLSRoute shop/more: there is none");
+}
+
 #[tokio::test]
 async fn a_path_is_what_requests_are_matched_by() {
     let bed = Bed::neighbours().await;

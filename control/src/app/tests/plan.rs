@@ -73,6 +73,49 @@ spec:
 }
 
 #[tokio::test]
+async fn a_plan_names_connections_that_would_go_elsewhere() {
+    let bed = Bed::shop().await;
+    let text = "---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { name: streams, namespace: shop }
+spec:
+  gatewayClassName: heddle
+  listeners:
+    - { name: tcp, protocol: TCP, port: 5432 }
+    - { name: tls, protocol: TLS, port: 8443, tls: { mode: Passthrough } }
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: TCPRoute
+metadata: { name: rows, namespace: shop }
+spec: { parentRefs: [{ name: streams }], rules: [{ backendRefs: [{ name: app, port: 80 }] }] }
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: TLSRoute
+metadata: { name: mail, namespace: shop }
+spec:
+  parentRefs: [{ name: streams }]
+  hostnames: ['*.shop.example.com']
+  rules: [{ backendRefs: [{ name: app, port: 80 }] }]
+";
+    bed.put("root", &(service("shop") + text)).await.unwrap();
+    let gone = |kind, name| Edit::Delete { key: key(kind, "shop", name), expected: Expect::Any };
+    let gone = vec![gone(Kind::TcpRoute, "rows"), gone(Kind::TlsRoute, "mail")];
+    let plan = bed.plan("root", gone).await;
+    let mut told = told(&plan);
+    told.sort();
+    assert_eq!(
+        told,
+        [
+            "CONNECT :5432 | rule shop/rows/0 of TCPRoute shop/rows to shop/app:80 | none",
+            "CONNECT any-other.shop.example.com:8443 | rule shop/mail/0 of TLSRoute shop/mail to \
+             shop/app:80 | none",
+        ]
+    );
+    assert!(plan.requests.iter().all(|one| one.matched.ends_with("every connection")));
+}
+
+#[tokio::test]
 async fn a_plan_tells_what_would_be_denied() {
     let bed = Bed::shop().await;
     let redirect = "---
