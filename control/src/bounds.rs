@@ -136,13 +136,13 @@ fn of_scope(before: &World, after: &World, key: &Key, scope: &Scope) -> Vec<Inva
     MEASURES.iter().filter_map(over).collect()
 }
 
-/// What is wrong with what an Api comes to take, where who edits it may not edit all of its workspace: so
-/// that none uses up what its neighbours need.
-pub(crate) fn share(before: &World, after: &World, key: &Key, api: &Name) -> Vec<Invalid> {
+/// What is wrong with what the Apis of a team come to take, where who edits one may not edit all of its
+/// workspace: so that no team uses up what its neighbours need.
+pub(crate) fn share(before: &World, after: &World, key: &Key, team: &Name) -> Vec<Invalid> {
     let scope = after.directory.scope(&key.namespace);
     let Scope::Workspace(workspace) = &scope else { return Vec::new() };
     let bounds = bounds(after, workspace);
-    let (was, taken) = (of_api(before, &scope, api), of_api(after, &scope, api));
+    let (was, taken) = (of_team(before, &scope, team), of_team(after, &scope, team));
     let sum = |costs: &BTreeMap<Kind, Cost>, measure: &Measure| -> usize {
         costs.iter().map(|(kind, cost)| (measure.of)(*kind, cost)).sum()
     };
@@ -157,20 +157,27 @@ pub(crate) fn share(before: &World, after: &World, key: &Key, api: &Name) -> Vec
         Some(fault(
             key,
             format!(
-                "Api '{api}' would take {taken} {words}; it may take {most}, a quarter of what {scope} \
-                 may, unless somebody who may edit all of that gives it more"
+                "the Apis of team '{team}' would take {taken} {words}; they may take {most}, a quarter of \
+                 what {scope} may, unless somebody who may edit all of that gives them more"
             ),
         ))
     };
     MEASURES.iter().filter_map(over).collect()
 }
 
-/// What the objects of an Api take, by kind.
-fn of_api(world: &World, scope: &Scope, api: &Name) -> BTreeMap<Kind, Cost> {
+/// What the objects of a team's Apis take, by kind.
+fn of_team(world: &World, scope: &Scope, team: &Name) -> BTreeMap<Kind, Cost> {
+    let apis = world.of_kind(Kind::Api).filter(|(key, _)| world.is_in(&key.namespace, scope));
+    let own = apis.filter(|(_, object)| match &object.resource {
+        Resource::Api(api) => api.spec.owner == *team,
+        _ => false,
+    });
+    let own: BTreeSet<_> = own.map(|(key, _)| key.name.as_str()).collect();
     let mut costs = BTreeMap::<Kind, Cost>::new();
     for (key, object) in &world.objects {
         let label = object.resource.meta().labels.get(LABEL);
-        if label.is_some_and(|label| label == api.as_str()) && world.is_in(&key.namespace, scope) {
+        let is_own = label.is_some_and(|label| own.contains(label.as_str()));
+        if is_own && world.is_in(&key.namespace, scope) {
             *costs.entry(key.kind).or_default() += object.cost;
         }
     }

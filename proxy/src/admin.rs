@@ -8,7 +8,8 @@
 //! | `/config`  | JSON: table, listeners, routes, services, endpoints and faults; secrets as digests |
 //!
 //! On a thread and a runtime of its own, so that it answers however busy the workers are.
-//! It only shows: GET and HEAD are all it takes.
+//! It only shows: GET and HEAD are all it takes, and nothing that came through a proxy: whoever may write
+//! endpoints could lead themselves here, past whom the port is for.
 
 use std::fmt;
 use std::io;

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use model::service::AppProtocol;
@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use crate::balance::Load;
 use crate::mesh::{Membership, Way};
 use crate::pool::Pool;
+use crate::ports;
 use crate::telemetry::{Attached, Telemetry};
 use crate::tls::{self, Tls};
 
@@ -76,6 +77,15 @@ pub(crate) struct Ground {
     pub(crate) tickets: Arc<dyn ProducesTickets>,
     /// As whom we speak in the mesh.
     pub(crate) membership: Arc<Membership>,
+    /// Where this process's own admin port is, which nobody is led to.
+    pub(crate) admin: OnceLock<SocketAddr>,
+}
+
+impl Ground {
+    /// Whether an endpoint is this process's own admin port.
+    fn is_admin(&self, endpoint: &table::Endpoint) -> bool {
+        self.admin.get().is_some_and(|admin| ports::overlap(*admin, endpoint.address))
+    }
 }
 
 impl Live {
@@ -134,7 +144,13 @@ impl Service {
             let place = (endpoint.address, through, endpoint.is_far, service.protocol);
             known.get(&place).copied().cloned()
         };
-        let endpoints = service.endpoints.iter().map(|endpoint| {
+        let (own, others): (Vec<_>, Vec<_>) =
+            service.endpoints.iter().partition(|endpoint| ground.is_admin(endpoint));
+        if let Some(own) = own.first() {
+            let (service, address) = (&service.label, own.address);
+            tracing::warn!(%service, %address, "an endpoint is this process's admin port: left out");
+        }
+        let endpoints = others.into_iter().map(|endpoint| {
             kept(endpoint).unwrap_or_else(|| Endpoint::new(endpoint, service.protocol, ground))
         });
         let mut endpoints: Vec<Arc<Endpoint>> = endpoints.collect();

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -111,6 +111,7 @@ impl Proxy {
             pool: settings.limits.backend_pool,
             tickets: Ticketer::new().map_err(io::Error::other)?,
             membership,
+            admin: OnceLock::new(),
         };
         let live = Live::empty(&ground, &telemetry);
         let passports = Passports::new(settings.workers);
@@ -139,6 +140,8 @@ impl Proxy {
     /// same is told so.
     pub fn admin_is_at(&mut self, address: SocketAddr) {
         self.ports.admin_is_at(address);
+        // The first one stays, and there is no other.
+        let _first = self.shared.ground.admin.set(address);
     }
 
     /// Puts `table` in force: opens its new ports, swaps, closes ports that are gone. Requests

@@ -81,6 +81,7 @@ impl App {
     async fn revert(&self, op: &Op, revision: i64) -> Result<Receipt, Refusal> {
         let sight = Sight::new(op, self.world().await?);
         let (mut edits, mut touched, mut hidden) = (Vec::new(), Vec::new(), 0u32);
+        let at = self.at(revision).await?.ok_or(Refusal::NoRevision(revision))?;
         for version in self.store.changes_since(revision - 1, revision).await? {
             // What this program does not know it cannot take back.
             let Some(key) = body::key(&version.key) else {
@@ -88,7 +89,7 @@ impl App {
                 continue;
             };
             let before = self.store.history(&version.key, Some(revision), 1).await?;
-            if !sight.change(&key, &version, before.first()) {
+            if !sight.change(&key, (&version, at), before.first()) {
                 hidden += 1;
                 continue;
             }

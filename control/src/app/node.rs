@@ -87,7 +87,7 @@ impl App {
             page.next = items.last().map(|(node, _)| place(node));
         }
         let shown = items.into_iter().map(|(node, now)| {
-            let live = seen(live(&world, &node, now), &mut reader);
+            let live = seen(&world, live(&world, &node, now), &mut reader);
             (Node::clone(&node), live)
         });
         page.items = shown.collect();
@@ -139,7 +139,7 @@ impl App {
         if !reader.sees(&world, &node, &now) {
             return Err(none());
         }
-        let live = seen(live(&world, &node, now), &mut reader);
+        let live = seen(&world, live(&world, &node, now), &mut reader);
         Ok((node, live))
     }
 
@@ -195,7 +195,7 @@ impl Reader {
     }
 
     /// Whether an object may be read; one that is not there, as if it belonged to no Api.
-    fn reads_object(&self, world: &World, key: &Key) -> bool {
+    pub(super) fn reads_object(&self, world: &World, key: &Key) -> bool {
         let (scope, api) =
             (world.directory.scope(&key.namespace), world.known(key).and_then(api_of));
         let (verb, scope, api) = (Verb::Read, &scope, api.as_ref());
@@ -218,7 +218,7 @@ impl Health {
         Health {
             is_connected: now.state == NodeState::Connected,
             is_behind: now.state != NodeState::Away && behind(world, &now.running) > 0,
-            is_rejecting: rejected.any(|one| reader.reads(&one.scope)),
+            is_rejecting: rejected.any(|one| reader.reads_object(world, &one.key)),
             is_silent: silent.is_some_and(|silent| reader.reads(&silent.scope)),
         }
     }
@@ -272,10 +272,11 @@ fn place(node: &Node) -> NodePlace {
     (node.cluster.clone(), node.kind.clone(), node.name.clone())
 }
 
-/// What a node runs without the scopes in which nothing may be read.
-fn seen(mut live: Live, reader: &mut Reader) -> Live {
+/// What a node runs and says, without the scopes in which nothing may be read, and of the objects that
+/// may be.
+pub(super) fn seen(world: &World, mut live: Live, reader: &mut Reader) -> Live {
     live.vector.retain(|held| reader.reads(&held.scope));
-    live.rejected.retain(|one| reader.reads(&one.scope));
+    live.rejected.retain(|one| reader.reads_object(world, &one.key));
     live.silent = live.silent.filter(|one| reader.reads(&one.scope));
     live
 }

@@ -160,6 +160,7 @@ impl App {
         let found = self.store.revisions(None, Some(revision.saturating_add(1)), 1).await?;
         let found = found.into_iter().find(|one| one.revision == revision);
         let Some(found) = found else { return Err(none) };
+        let at = found.at;
         let mut reader = Reader::new(sight.rights.clone());
         let seen = self.seen(&sight, &mut reader, vec![found], None).await?.pop();
         let Some(change) = seen else { return Err(none) };
@@ -167,22 +168,46 @@ impl App {
         for version in self.store.changes_since(revision - 1, revision).await? {
             let Some(key) = body::key(&version.key) else { continue };
             let before = self.store.history(&version.key, Some(revision), 1).await?;
-            if sight.change(&key, &version, before.first()) {
+            if sight.change(&key, (&version, at), before.first()) {
                 let later = self.last_of(&sight, &key, &version).await?;
                 let later = Some(later).filter(|last| *last > revision);
-                objects.push(PastObject { later, ..object(&sight, key, &version, before.first()) });
+                let before = self.seen_before(&sight, &key, before.first()).await?;
+                objects.push(PastObject { later, ..object(key, &version, before) });
             }
         }
         Ok((change, objects))
     }
 
-    /// The revision that last changed an object of which this version was made.
+    /// What an object said before, as far as that may be seen.
+    async fn seen_before(
+        &self,
+        sight: &Sight,
+        key: &Key,
+        before: Option<&Version>,
+    ) -> Result<Option<Value>, Refusal> {
+        let Some(before) = before else { return Ok(None) };
+        let at = self.at(before.revision).await?;
+        let seen = at.filter(|at| sight.change(key, (before, *at), None));
+        Ok(seen.and_then(|_| body(before)))
+    }
+
+    /// When a revision was made, in microseconds since 1970.
+    pub(super) async fn at(&self, revision: i64) -> Result<Option<i64>, Refusal> {
+        let found = self.store.revisions(None, Some(revision.saturating_add(1)), 1).await?;
+        Ok(found.into_iter().find(|one| one.revision == revision).map(|one| one.at))
+    }
+
+    /// The revision that last changed an object of which this version was made, as far as that may be
+    /// seen.
     async fn last_of(&self, sight: &Sight, key: &Key, version: &Version) -> Result<i64, Refusal> {
         if let Some(object) = sight.world.objects.get(key) {
             return Ok(object.revision);
         }
-        let last = self.store.history(&version.key, None, 1).await?;
-        Ok(last.first().map_or(version.revision, |last| last.revision))
+        let last = self.store.history(&version.key, None, 2).await?;
+        let [last, before @ ..] = last.as_slice() else { return Ok(version.revision) };
+        let at = self.at(last.revision).await?;
+        let is_seen = at.is_some_and(|at| sight.change(key, (last, at), before.first()));
+        Ok(if is_seen { last.revision } else { version.revision })
     }
 
     /// What may be seen of changes, of each of which something may be: all, or what was done in one
@@ -238,7 +263,7 @@ impl App {
                 let before = of.revision.saturating_add(1);
                 let versions = self.store.history(&touched.key, Some(before), 2).await?;
                 let [version, older @ ..] = versions.as_slice() else { continue };
-                if !sight.change(&key, version, older.first()) {
+                if !sight.change(&key, (version, of.at), older.first()) {
                     continue;
                 }
             }
@@ -264,8 +289,7 @@ impl App {
     }
 }
 
-fn object(sight: &Sight, key: Key, version: &Version, before: Option<&Version>) -> PastObject {
-    let before = before.filter(|before| sight.change(&key, before, None)).and_then(body);
+fn object(key: Key, version: &Version, before: Option<Value>) -> PastObject {
     let after = body(version);
     let fields = match (&before, &after) {
         (Some(before), Some(after)) => {

@@ -125,8 +125,13 @@ impl App {
         };
         let name = store::Key::new(HUB, key);
         let versions = self.store.history(&name, Some(revision.saturating_add(1)), 1).await?;
-        let version = versions.first().filter(|version| sight.change(key, version, None));
-        let found = version.and_then(|version| {
+        let at = match versions.first() {
+            Some(version) => self.at(version.revision).await?,
+            None => None,
+        };
+        let version = versions.first().zip(at);
+        let version = version.filter(|version| sight.change(key, *version, None));
+        let found = version.and_then(|(version, _)| {
             Some(Shown { key: key.clone(), generation: version.generation, body: body(version)? })
         });
         found.ok_or_else(|| Refusal::hidden(key))
@@ -150,7 +155,8 @@ impl App {
         let most = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
         let past = self.store.past(&name, before, most).await?;
         let seen = past.iter().enumerate().take(limit).filter(|(at, one)| {
-            sight.change(key, &one.version, past.get(at + 1).map(|older| &older.version))
+            let older = past.get(at + 1).map(|older| &older.version);
+            sight.change(key, (&one.version, one.at), older)
         });
         let items: Vec<_> = seen
             .map(|(_, one)| PastVersion {

@@ -142,7 +142,7 @@ impl App {
                 continue;
             }
             let rejected = rejected.iter().filter_map(|one| rejection(&world, one));
-            let rejected = rejected.filter(|one| reader.reads(&one.scope)).collect();
+            let rejected = rejected.filter(|one| reader.reads_object(&world, &one.key)).collect();
             let Node { id, name, cluster, kind, .. } = Node::clone(node);
             let applied = applied.map(time);
             nodes.push(Rolled { id, name, cluster, kind, state, applied, rejected });

@@ -88,10 +88,23 @@ impl Sight {
         made.is_none_or(|made| micros(made) <= at)
     }
 
-    /// Whether a change of one object may be seen, knowing what was there before it.
-    pub(super) fn change(&self, key: &Key, version: &Version, before: Option<&Version>) -> bool {
+    /// Whether a change of one object may be seen that was made at a time, in microseconds since 1970,
+    /// knowing what was there before it. What belonged to an Api of before is not for one that only has
+    /// its name.
+    pub(super) fn change(
+        &self,
+        key: &Key,
+        (version, at): (&Version, i64),
+        before: Option<&Version>,
+    ) -> bool {
         let body = body(version).or_else(|| body(before?));
-        let api = body.and_then(|body| api_in(key.kind, &body));
+        let scope = self.home(key, &version.scope);
+        let was_there = |api: &Name| {
+            let api = self.world.directory.api(&scope, api);
+            let made = api.and_then(|api| api.metadata.creation_timestamp);
+            made.is_none_or(|made| micros(made) <= at)
+        };
+        let api = body.and_then(|body| api_in(key.kind, &body)).filter(was_there);
         self.version(key, &version.scope, api.as_ref())
     }
 

@@ -51,19 +51,27 @@ impl Budget {
 }
 
 impl<'a> Stakes<'a> {
-    /// Those of a route of requests or connections; none of anything else.
+    /// Those of a route of requests or connections, at hosts that meet some of `near`, or at all of its
+    /// hosts; none of anything else.
     ///
     /// # Errors
     /// Where there are more than there is left of `budget`.
-    pub(crate) fn of(resource: &'a Resource, budget: &mut Budget) -> Result<Option<Self>, Spent> {
+    pub(crate) fn of(
+        resource: &'a Resource,
+        near: Option<&[&Hostname]>,
+        budget: &mut Budget,
+    ) -> Result<Option<Self>, Spent> {
         let route = resource.as_route().filter(|route| !route.is_of_services());
         let Some(route) = route else { return Ok(None) };
-        let matches = route.spec.rules.iter().map(|rule| rule.matches.len().max(1));
-        budget.spend(40 * resource.hostnames().len().max(1) * matches.sum::<usize>())?;
+        let is_near = |host: &&Hostname| {
+            near.is_none_or(|near| near.iter().any(|one| one.intersect(host).is_some()))
+        };
         let hosts: Vec<Option<&Hostname>> = match resource.hostnames() {
             [] => vec![None],
-            hosts => hosts.iter().map(Some).collect(),
+            hosts => hosts.iter().filter(is_near).map(Some).collect(),
         };
+        let matches = route.spec.rules.iter().map(|rule| rule.matches.len().max(1));
+        budget.spend(40 * hosts.len().max(1) * matches.sum::<usize>())?;
         let whole = HttpMatch::default();
         let matches =
             route.spec.rules.iter().flat_map(|rule| {

@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use model::access::{Asked, Denied, Rights};
 use model::gateway::{Gateway, Listener};
 use model::role::Verb;
+use model::route::HttpRoute;
 use model::{Hostname, Invalid, Key, Kind, Name, Resource, Scope};
 
 use super::{Draft, api_of, fault};
@@ -71,8 +72,7 @@ impl Draft {
     /// Where it cannot be told: there is too much to compare, or something that cannot be read.
     pub(super) fn reached(&self, rights: &Rights) -> Result<Vec<Reached>, Refusal> {
         let (mut reached, mut faults) = (Vec::new(), Vec::new());
-        let mut near =
-            Near { draft: self, rights, denied: BTreeMap::new(), stakes: BTreeMap::new() };
+        let mut near = Near::new(self, rights);
         let mut budget = Budget::new();
         for (key, edit) in &self.edits {
             let Some(after) = edit.after() else { continue };
@@ -99,8 +99,16 @@ impl Draft {
                 {
                     near.overtaken(after, before, &scope, &mut budget)
                 }
-                _ => continue,
+                _ => Ok(Vec::new()),
             };
+            let waiting = match before {
+                Some(_) => Ok(Vec::new()),
+                None => self.waiting(after, &scope, &all, &mut budget),
+            };
+            let met = met.and_then(|mut met| {
+                met.extend(waiting?);
+                Ok(met)
+            });
             let Ok(met) = met else {
                 let text = "has, with what is there of other Apis, too much to be compared in one \
                             change; write less at once";
@@ -240,6 +248,36 @@ impl Draft {
         Ok(met)
     }
 
+    /// The objects of a scope that wait for one of a new object's name: they would rule over it, or lead
+    /// traffic by it, and nobody was asked.
+    fn waiting(
+        &self,
+        after: &Resource,
+        scope: &Scope,
+        all: &impl Fn(Verb, Kind) -> bool,
+        budget: &mut Budget,
+    ) -> Result<Vec<Met>, Spent> {
+        const WAITING: [Kind; 3] = [Kind::AccessPolicy, Kind::Gateway, Kind::Workload];
+        let own = after.key();
+        let is_named =
+            own.kind.is_route() || matches!(own.kind, Kind::Service | Kind::Secret | Kind::Gateway);
+        let kinds = WAITING.into_iter().chain(Kind::ROUTES);
+        let kinds = kinds.filter(|kind| is_named && !all(Verb::Update, *kind));
+        let mut met = Vec::new();
+        for (key, object) in kinds.flat_map(|kind| self.after.of_kind(kind)) {
+            if *key == own || !self.after.is_in(&key.namespace, scope) {
+                continue;
+            }
+            budget.spend(10)?;
+            let other = &object.resource;
+            if ruled(other).contains(&own) || used(other, &self.after).contains(&own) {
+                let wanted = format!("a {} that waits for that name", key.kind);
+                met.push(Met { verb: Verb::Update, target: key.clone(), wanted });
+            }
+        }
+        Ok(met)
+    }
+
     /// Whether an object stands before or after the change.
     fn is_known(&self, key: &Key) -> bool {
         [&self.world, &self.after]
@@ -298,12 +336,25 @@ const MEETINGS: [Meeting; 4] = [
 struct Near<'d> {
     draft: &'d Draft,
     rights: &'d Rights,
+    /// The hosts that routes of the change have, or had; every one where one of them names none.
+    hosts: Option<Vec<&'d Hostname>>,
     /// Whether they may not be used.
     denied: BTreeMap<Key, bool>,
     stakes: BTreeMap<Key, Option<Stakes<'d>>>,
 }
 
 impl<'d> Near<'d> {
+    fn new(draft: &'d Draft, rights: &'d Rights) -> Self {
+        let was = draft.edits.keys().filter_map(|key| draft.world.objects.get(key));
+        let was = was.map(|object| &object.resource);
+        let is = draft.edits.values().filter_map(|edit| edit.after());
+        let routes: Vec<_> = was.chain(is).filter(|one| one.kind().is_route()).collect();
+        let names = routes.iter().flat_map(|route| route.hostnames()).collect();
+        let is_every = routes.iter().any(|route| route.hostnames().is_empty());
+        let hosts = if is_every { None } else { Some(names) };
+        Near { draft, rights, hosts, denied: BTreeMap::new(), stakes: BTreeMap::new() }
+    }
+
     /// The routes of a scope on whose ground a route is, or a Gateway's listener, where neither it was
     /// before nor another one of its Api is.
     fn overtaken(
@@ -315,6 +366,10 @@ impl<'d> Near<'d> {
     ) -> Result<Vec<Met>, Spent> {
         let world = &*self.draft.world;
         let (own, api) = (after.key(), api_of(after));
+        // Shares among backends, filters and the like are nobody else's.
+        if before.is_some_and(|before| api_of(before) == api && are_one_ground(before, after)) {
+            return Ok(Vec::new());
+        }
         let rivals = world.grounds.rivals(after);
         budget.spend(rivals.len())?;
         let near =
@@ -324,7 +379,7 @@ impl<'d> Near<'d> {
             if !self.stakes.contains_key(key) {
                 let denied = self.draft.may(self.rights, Verb::Use, key).is_err();
                 self.denied.insert(key.clone(), denied);
-                self.stakes.insert(key.clone(), Stakes::of(route, budget)?);
+                self.stakes.insert(key.clone(), Stakes::of(route, self.hosts.as_deref(), budget)?);
             }
         }
         let is_denied = |key: &Key| self.denied.get(key) == Some(&true);
@@ -337,12 +392,12 @@ impl<'d> Near<'d> {
             });
             return Ok(met.collect());
         }
-        let Some(stakes) = Stakes::of(after, budget)? else { return Ok(Vec::new()) };
+        let Some(stakes) = Stakes::of(after, None, budget)? else { return Ok(Vec::new()) };
         let is_of_api = |one: &Resource| api.is_some() && api_of(one) == api;
         let beside = near.iter().filter(|(one, _)| is_of_api(one));
         let beside: Vec<_> = beside.filter_map(|(_, key)| self.stakes.get(key)?.as_ref()).collect();
         let before = match before {
-            Some(before) => Stakes::of(before, budget)?,
+            Some(before) => Stakes::of(before, None, budget)?,
             None => None,
         };
         let mut met = Vec::new();
@@ -355,6 +410,19 @@ impl<'d> Near<'d> {
         }
         Ok(met)
     }
+}
+
+/// Whether two forms of a route ask for the same requests at the same places.
+fn are_one_ground(one: &Resource, other: &Resource) -> bool {
+    let matches = |route: &HttpRoute| -> Vec<_> {
+        route.spec.rules.iter().map(|rule| rule.matches.clone()).collect()
+    };
+    let (Some(one_route), Some(other_route)) = (one.as_route(), other.as_route()) else {
+        return false;
+    };
+    one.parent_refs() == other.parent_refs()
+        && one.hostnames() == other.hostnames()
+        && matches(&one_route) == matches(&other_route)
 }
 
 /// The hosts that listeners of a Gateway name, and did not before on their ports. A listener has its host
@@ -412,7 +480,8 @@ fn endpoints(resource: &Resource) -> (BTreeSet<(IpAddr, u16)>, BTreeMap<String, 
     (addresses(resource), labels)
 }
 
-/// Where an object has endpoints: a slice those that it lists, a Workload itself and its proxy.
+/// Where an object has endpoints: a slice those that it lists, a Workload itself and its proxy, which
+/// also listens for what the application sends and would take others for it.
 fn addresses(resource: &Resource) -> BTreeSet<(IpAddr, u16)> {
     let (addresses, ports): (Vec<_>, Vec<_>) = match resource {
         Resource::EndpointSlice(slice) => {
@@ -421,7 +490,8 @@ fn addresses(resource: &Resource) -> BTreeSet<(IpAddr, u16)> {
             (addresses.collect(), slice.ports.iter().filter_map(|port| port.port).collect())
         }
         Resource::Workload(workload) => {
-            let mesh = workload.spec.mesh.iter().map(|mesh| mesh.port);
+            let mesh = workload.spec.mesh.iter().flat_map(|mesh| mesh.ports());
+            let mesh = mesh.map(|(port, _)| port);
             let ports = workload.spec.ports.iter().map(|port| port.port).chain(mesh);
             (workload.address().into_iter().collect(), ports.collect())
         }
@@ -440,7 +510,7 @@ fn place(address: IpAddr) -> IpAddr {
 }
 
 /// The objects that an object rules over without being one of them.
-fn ruled(resource: &Resource) -> BTreeSet<Key> {
+pub(super) fn ruled(resource: &Resource) -> BTreeSet<Key> {
     let meta = resource.meta();
     let key = |kind, name: &Name| Key::new(kind, meta.namespace.clone(), name.clone());
     match resource {
@@ -472,3 +542,6 @@ fn used(resource: &Resource, world: &World) -> BTreeSet<Key> {
     });
     named.filter(|key| !ruled.contains(key) && world.is_in(&key.namespace, &scope)).collect()
 }
+
+#[cfg(test)]
+mod tests;

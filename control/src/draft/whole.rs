@@ -12,6 +12,7 @@ use model::team::Team;
 use model::workspace::Workspace;
 use model::{Invalid, Key, Kind, Name, Resource, Scope};
 
+use super::beyond::ruled;
 use super::{Draft, api_of, fault, place};
 use crate::app::user;
 use crate::authn::{is_platform_admin, platform_admins};
@@ -28,6 +29,7 @@ impl Draft {
             match edit.after() {
                 Some(resource) => {
                     self.put(key, resource, rights, &mut faults);
+                    faults.extend(self.astray(key, resource, rights));
                     let object = self.after.objects.get(key);
                     faults.extend(object.and_then(|object| bounds::object(key, object)));
                 }
@@ -279,6 +281,53 @@ impl Draft {
         self.after.directory.team(team).is_none().then(|| fault(key, path, text()))
     }
 
+    /// What would stay with an Api though it rules over what is another's, or none's: its owner would keep
+    /// a hold on that which nobody sees who has it.
+    fn astray(&self, key: &Key, resource: &Resource, rights: &Rights) -> Vec<Invalid> {
+        let (path, api) = (format!("metadata.labels['{LABEL}']"), api_of(resource));
+        let mut faults = Vec::new();
+        let of = |other: &Resource| match api_of(other) {
+            Some(api) => format!("which belongs to Api '{api}'"),
+            None => "which belongs to no Api".to_owned(),
+        };
+        if let Some(api) = &api {
+            if let Resource::Grant(grant) = resource
+                && grant.spec.apis != [api.clone()]
+            {
+                let text = format!(
+                    "a Grant of Api '{api}' gives on that one alone: write spec.apis: [{api}], or one \
+                     Grant for each Api, with its label"
+                );
+                faults.push(fault(key, &path, text));
+            }
+            for target in ruled(resource) {
+                let Some(target) = self.after.objects.get(&target) else { continue };
+                let target = &target.resource;
+                if api_of(target).as_ref() != Some(api) {
+                    let (called, of) = (self.called(rights, &target.key()), of(target));
+                    let text = format!("it rules over {called}, {of}: give it the same label");
+                    faults.push(fault(key, &path, text));
+                }
+            }
+        }
+        let before = self.world.objects.get(key).map(|object| api_of(&object.resource));
+        if before.is_none_or(|before| before == api) {
+            return faults;
+        }
+        let kinds = Kind::ROUTES.into_iter().chain([Kind::AccessPolicy, Kind::EndpointSlice]);
+        let rulers = kinds.flat_map(|kind| self.after.of_kind(kind));
+        let left = rulers.map(|(_, object)| &object.resource).filter(|ruler| {
+            let own = api_of(ruler);
+            own.is_some() && own != api && ruled(ruler).contains(key)
+        });
+        faults.extend(left.map(|ruler| {
+            let (called, of) = (self.called(rights, &ruler.key()), of(ruler));
+            let text = format!("{called}, {of}, rules over it: give that the same label, too");
+            fault(key, &path, text)
+        }));
+        faults
+    }
+
     /// Who still names what is to be gone.
     fn gone(&self, key: &Key, rights: &Rights) -> Option<Invalid> {
         let resource = &self.world.objects.get(key)?.resource;
@@ -352,15 +401,17 @@ impl Draft {
         }
     }
 
-    /// What Apis take, whose workspace who asks may not edit as a whole.
+    /// What the Apis of a team take, whose workspace who asks may not edit as a whole.
     fn shares(&self, rights: &Rights) -> Vec<Invalid> {
         let (mut seen, mut faults) = (BTreeSet::new(), Vec::new());
         for (key, edit) in self.edits() {
             let Some(api) = edit.after().and_then(api_of) else { continue };
             let scope = self.after.directory.scope(&key.namespace);
             let is_wide = rights.is_all(Verb::Create, key.kind, &scope);
-            if !is_wide && seen.insert((scope, api.clone())) {
-                faults.extend(bounds::share(&self.world, &self.after, key, &api));
+            let api = self.after.directory.api(&scope, &api).filter(|_| !is_wide);
+            let Some(team) = api.map(|api| api.spec.owner.clone()) else { continue };
+            if seen.insert((scope, team.clone())) {
+                faults.extend(bounds::share(&self.world, &self.after, key, &team));
             }
         }
         faults

@@ -149,3 +149,20 @@ async fn health_and_readiness_are_told() {
     // What is of the admin address is nobody else's.
     assert_eq!(gateway.get(HOST, "/readyz").await.origin(), "shop");
 }
+
+#[tokio::test]
+async fn nobody_is_led_to_the_admin_port() {
+    let other = Setup::new().start().await;
+    let gateway = Setup::new()
+        .with(yaml::service("other", &[other.admin]))
+        .with(yaml::path_route("other", "/config", "other"))
+        .start()
+        .await;
+    let own = yaml::service("own", &[gateway.admin]);
+    gateway.write("own.yaml", &yaml::join(&[own, yaml::path_route("own", "/own", "own")]));
+    gateway.until_said("an endpoint is this process's admin port: left out").await;
+    let reply = gateway.get(HOST, "/own").await;
+    refused(&gateway, &reply, 503, "no_endpoint").await;
+    let reply = gateway.get(HOST, "/config").await;
+    assert_eq!((reply.status, reply.text().contains("inForce")), (403, false), "{reply:?}");
+}

@@ -30,6 +30,11 @@ pub(super) fn answer(state: &State, method: &Method, path: &str) -> Answer {
     refusal
 }
 
+/// The answer to what came through a proxy.
+pub(super) fn led_here() -> Answer {
+    text(StatusCode::FORBIDDEN, "this port is not reached through a proxy (X-Forwarded-For)\n")
+}
+
 fn ready(state: &State) -> Answer {
     match state.readiness.phase() {
         Phase::Serving => text(StatusCode::OK, "ready\n"),

@@ -15,7 +15,8 @@ use tokio::task::JoinSet;
 use tokio::time;
 
 use super::State;
-use super::answer::answer;
+use super::answer::{answer, led_here};
+use crate::forward::FORWARDED_FOR;
 
 /// So many connections at once; further ones wait to be accepted.
 const CONNECTIONS: usize = 64;
@@ -62,7 +63,10 @@ async fn accept(listener: &TcpListener, state: &State, connections: &mut JoinSet
 
 async fn serve(stream: TcpStream, state: State) {
     let service = service_fn(|request: Request<Incoming>| {
-        let answer = answer(&state, request.method(), request.uri().path());
+        let answer = match request.headers().contains_key(FORWARDED_FOR) {
+            true => led_here(),
+            false => answer(&state, request.method(), request.uri().path()),
+        };
         async move { Ok::<_, Infallible>(answer) }
     });
     let connection = http1::Builder::new()

@@ -50,6 +50,16 @@ fn a_process_that_can_answer_is_alive() {
 }
 
 #[test]
+fn nobody_is_led_to_it_through_a_proxy() {
+    let handle = started(&state());
+    for path in ["/config", "/metrics", "/healthz"] {
+        let head = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n");
+        let answer = ask(&handle, &format!("{head}X-Forwarded-For: 192.0.2.7\r\n\r\n"));
+        assert!(answer.starts_with("HTTP/1.1 403 ") && !answer.contains("abc"), "{answer}");
+    }
+}
+
+#[test]
 fn it_is_ready_while_a_table_serves_and_else_says_why_not() {
     let state = state();
     let handle = started(&state);

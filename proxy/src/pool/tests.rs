@@ -12,7 +12,8 @@ use crate::live::Ground;
 fn endpoint(address: std::net::SocketAddr) -> Arc<Endpoint> {
     let tickets = rustls::crypto::aws_lc_rs::Ticketer::new().unwrap();
     let membership = Arc::default();
-    let ground = Ground { workers: 1, pool: 8, tickets, membership };
+    let admin = std::sync::OnceLock::new();
+    let ground = Ground { workers: 1, pool: 8, tickets, membership, admin };
     let endpoint = table::Endpoint { address, through: None, is_far: false };
     Endpoint::new(&endpoint, AppProtocol::Http1, &ground)
 }

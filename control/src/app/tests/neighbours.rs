@@ -413,10 +413,11 @@ async fn what_others_need_of_an_object_keeps_nobody_from_changing_it() {
     let more = || key(Kind::Service, "shop", "more");
     let told = said(bed.delete("sara", more()).await);
     assert!(told.starts_with("HTTPRoute shop/hidden: spec.rules[0]"), "{told}");
-    bed.put("sara", &slice("alpha", "more", "192.0.2.7", 8007)).await.unwrap();
+    let workspaces = slice("", "more", "192.0.2.7", 8007).replace(", heddle.dev/api: ", "");
+    bed.put("sara", &workspaces).await.unwrap();
     let told = said(bed.delete("bo", more()).await);
-    let whose = "something of Api 'alpha' (ask team 'alphas')";
-    assert_eq!(told, format!("Service shop/more: {whose} still needs it; take that away first"));
+    let kept = "something of workspace 'shop' (ask team 'sellers')";
+    assert_eq!(told, format!("Service shop/more: {kept} still needs it; take that away first"));
     bed.delete("sara", key(Kind::EndpointSlice, "shop", "more-1")).await.unwrap();
     bed.delete("bo", more()).await.unwrap();
     // Of one's own Api it is a reason, though one may not mend it.
@@ -428,6 +429,7 @@ async fn what_others_need_of_an_object_keeps_nobody_from_changing_it() {
     let to = route_of("alpha", "to-own", "[www.example.com]", "/alpha/own", "own");
     bed.put("sara", &(services.to_owned() + &own + &to)).await.unwrap();
     let told = said(bed.delete("zed", key(Kind::Service, "shop", "own")).await);
+    let whose = "something of Api 'alpha' (ask team 'alphas')";
     assert_eq!(told, format!("{whose} would not work any more"));
 }
 
@@ -587,10 +589,163 @@ async fn one_api_takes_a_part_of_its_workspace_and_leaves_room_for_others() {
     // A Workload is one, too.
     bed.put("bo", &all(4)).await.unwrap();
     let told = bed.told("bo", &all(5)).await;
-    let why = "Api 'beta' would take 6 endpoints; it may take 5, a quarter of what workspace/shop may, \
-               unless somebody who may edit all of that gives it more";
-    assert_eq!(told, format!("EndpointSlice shop/beta-1: {why}"));
+    let why = |taken| {
+        format!(
+            "the Apis of team 'betas' would take {taken} endpoints; they may take 5, a quarter of what \
+             workspace/shop may, unless somebody who may edit all of that gives them more"
+        )
+    };
+    assert_eq!(told, format!("EndpointSlice shop/beta-1: {}", why(6)));
+    // Another Api of the same team is no way to more.
+    let twin = "apiVersion: heddle.dev/v1alpha1\nkind: Api\n\
+                metadata: { name: gamma, namespace: shop }\nspec: { owner: betas }\n";
+    bed.put("sara", &(twin.to_owned() + &service_of("gamma", "gamma", "gamma"))).await.unwrap();
+    let more = slice("gamma", "gamma", "192.0.2.180", 8009);
+    assert_eq!(bed.told("bo", &more).await, format!("EndpointSlice shop/gamma-1: {}", why(6)));
     bed.put("sara", &all(5)).await.unwrap();
     // What is there may be edited on.
     bed.put("bo", &all(5).replace("port: 8002", "port: 8003")).await.unwrap();
+}
+
+/// Bo's team has a second Api with a Service, and `zed` may take away what is of the first.
+const TWIN: &str = "---
+apiVersion: heddle.dev/v1alpha1
+kind: Api
+metadata: { name: gamma, namespace: shop }
+spec: { owner: betas, lifecycle: Published }
+---
+apiVersion: heddle.dev/v1alpha1
+kind: Grant
+metadata: { name: zed, namespace: shop }
+spec: { subjects: [{ user: zed }], apis: [beta], rules: [{ kinds: [Service, Secret], verbs: [Read, Delete] }] }
+";
+
+/// A policy that lets everybody in.
+fn opens(api: &str, name: &str, kind: &str, target: &str) -> String {
+    let spec = format!(
+        "spec: {{ targetRefs: [{{ kind: {kind}, name: {target} }}], \
+         rules: [{{ name: all, when: {{}} }}] }}"
+    );
+    of_api(api, "AccessPolicy", "heddle.dev/v1alpha1", name, &spec)
+}
+
+#[tokio::test]
+async fn what_rules_over_an_object_goes_along_with_it() {
+    let bed = Bed::neighbours().await;
+    bed.put("sara", TWIN).await.unwrap();
+    let wrong = |target: &str| {
+        format!(
+            "metadata.labels['heddle.dev/api']: it rules over {target}, which belongs to Api 'beta': \
+             give it the same label"
+        )
+    };
+    // Both are Bo's, and one of them may be given away.
+    let told = bed.told("bo", &opens("gamma", "p", "HTTPRoute", "beta")).await;
+    assert_eq!(told, format!("AccessPolicy shop/p: {}", wrong("HTTPRoute shop/beta")));
+    let told = bed.told("bo", &slice("gamma", "beta", "192.0.2.9", 8009)).await;
+    assert_eq!(told, format!("EndpointSlice shop/beta-1: {}", wrong("Service shop/beta")));
+    let grant = |apis: &str| {
+        let spec = format!(
+            "spec: {{ subjects: [{{ user: zed }}], rules: [{{ kinds: [Service], verbs: [Read] }}], apis: {apis} }}"
+        );
+        of_api("gamma", "Grant", "heddle.dev/v1alpha1", "g", &spec)
+    };
+    let told = bed.told("bo", &grant("[beta]")).await;
+    let why = "a Grant of Api 'gamma' gives on that one alone: write spec.apis: [gamma], or one Grant \
+               for each Api, with its label";
+    assert_eq!(told, format!("Grant shop/g: metadata.labels['heddle.dev/api']: {why}"));
+    bed.put("bo", &grant("[gamma]")).await.unwrap();
+    // Nor is the object itself moved away from under it.
+    bed.put("bo", &opens("beta", "p", "HTTPRoute", "beta")).await.unwrap();
+    let moved = route_of("gamma", "beta", "[www.example.com]", "/beta", "beta");
+    let told = bed.told("sara", &moved).await;
+    let why = "AccessPolicy shop/p, which belongs to Api 'beta', rules over it: give that the same \
+               label, too";
+    assert_eq!(told, format!("HTTPRoute shop/beta: metadata.labels['heddle.dev/api']: {why}"));
+    let both = moved + &opens("gamma", "p", "HTTPRoute", "beta");
+    bed.put("sara", &both).await.unwrap();
+    // The workspace's owners rule over everything, whose hold nobody is to take for an Api's.
+    let own = opens("", "all", "HTTPRoute", "alpha").replace(", labels: { heddle.dev/api:  }", "");
+    bed.put("sara", &own).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_takes_a_freed_name_meets_nothing_that_waits_for_it() {
+    let bed = Bed::neighbours().await;
+    bed.put("sara", TWIN).await.unwrap();
+    // Of another Api than what it leads by, so that whoever takes that away is not kept from it.
+    let names = |api: &str, name: &str| {
+        let spec = format!(
+            "spec: {{ targetRefs: [{{ kind: HTTPRoute, name: {api} }}], \
+             credentials: {{ apiKey: {{ secretRef: {{ name: {name} }} }} }} }}"
+        );
+        of_api(api, "AccessPolicy", "heddle.dev/v1alpha1", "keys", &spec)
+    };
+    let led = route_of("gamma", "led", "[www.example.com]", "/gamma", "ledger");
+    let keyed = secret("beta").replace("name: beta", "name: ledger");
+    let all = service_of("beta", "ledger", "ledger") + &keyed;
+    let by = route_of("gamma", "gamma", "[www.example.com]", "/gamma/x", "beta");
+    bed.put("sara", &(all + &led + &by + &names("gamma", "ledger"))).await.unwrap();
+    for kind in [Kind::Service, Kind::Secret] {
+        bed.delete("zed", key(kind, "shop", "ledger")).await.unwrap();
+    }
+    let whose = "is held by Api 'gamma'; ask team 'betas'";
+    let told = bed.told("ann", &service_of("alpha", "ledger", "ledger")).await;
+    assert_eq!(told, format!("Service shop/ledger: a HTTPRoute that waits for that name {whose}"));
+    let told = bed.told("ann", &secret("alpha").replace("name: alpha", "name: ledger")).await;
+    assert_eq!(
+        told,
+        format!("Secret shop/ledger: a AccessPolicy that waits for that name {whose}")
+    );
+    // Whose they are may make it, and so may whoever owns the workspace.
+    bed.put("bo", &service_of("gamma", "ledger", "ledger")).await.unwrap();
+    bed.put("sara", &secret("alpha").replace("name: alpha", "name: ledger")).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_past_of_an_api_is_not_for_another_one_of_its_name() {
+    let bed = Bed::neighbours().await;
+    let api = |owner: &str| {
+        format!(
+            "apiVersion: heddle.dev/v1alpha1\nkind: Api\n\
+             metadata: {{ name: orders, namespace: shop }}\nspec: {{ owner: {owner} }}\n"
+        )
+    };
+    bed.put("sara", &api("alphas")).await.unwrap();
+    let plan = of_api("orders", "ConfigMap", "v1", "plan", "data: { plan: secret }");
+    bed.put("ann", &plan).await.unwrap();
+    let made = bed.revision().await;
+    let plan = key(Kind::ConfigMap, "shop", "plan");
+    bed.delete("ann", plan.clone()).await.unwrap();
+    let gone = bed.revision().await;
+    bed.delete("sara", key(Kind::Api, "shop", "orders")).await.unwrap();
+    let later = |user: &str| Op { now: op(user).now + Duration::minutes(5), ..op(user) };
+    bed.app.change_commit(&later("sara"), read(&api("betas")).unwrap()).await.unwrap();
+    let sees = async |user: &str| {
+        let op = later(user);
+        let history = bed.app.resource_history(&op, &plan, None, 10).await;
+        let then = bed.app.resource_show(&op, &plan, Some(made)).await;
+        let change = bed.app.change_show(&op, made).await;
+        let back = bed.app.change_revert(&Op { now: op.now, ..later(user) }, gone).await;
+        (history.is_ok(), then.is_ok(), change.is_ok(), back.is_ok())
+    };
+    assert_eq!(sees("bo").await, (false, false, false, false));
+    assert_eq!(sees("sara").await, (true, true, true, true));
+}
+
+#[tokio::test]
+async fn a_proxy_is_no_endpoint_of_others_wherever_it_listens() {
+    let bed = Bed::neighbours().await;
+    let mesh = "ports: [{ port: 8005 }], mesh: { port: 15005, outbound: 15006, \
+                upstreams: [{ name: alpha, port: 80, listen: 15007 }] } }";
+    let proxied = workload("alpha", "proxied", 8005)
+        .replace("address: 192.0.2.1", "address: 127.0.0.1")
+        .replace("ports: [{ port: 8005 }] }", mesh);
+    bed.put("sara", &proxied).await.unwrap();
+    for port in [8005, 15005, 15006, 15007] {
+        let told = bed.told("bo", &slice("beta", "beta", "127.0.0.7", port)).await;
+        let wanted = format!("an endpoint at 127.0.0.1, port {port} is held by Api 'alpha'");
+        assert!(told.contains(&wanted), "{told}");
+    }
+    bed.put("bo", &slice("beta", "beta", "127.0.0.7", 15008)).await.unwrap();
 }

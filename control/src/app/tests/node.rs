@@ -5,8 +5,11 @@ use std::time::Duration;
 use store::node::{Heard, Node};
 
 use super::*;
+use crate::NodeState;
+use crate::app::fleet::Rejected;
+use crate::app::node::{Reader, seen};
 use crate::app::roster::OLDEST;
-use crate::app::{NodeListing, WorkspaceListing};
+use crate::app::{Live, NodeListing, WorkspaceListing, rights};
 
 impl Bed {
     /// A node that was heard of just now, and ran this of a scope.
@@ -148,4 +151,43 @@ async fn workspaces_come_in_pages_and_are_found_by_what_they_are_called() {
     let found = WorkspaceListing { text: Some("SHO".into()), ..one.clone() };
     assert_eq!(names("root", &found).await, ("shop".into(), None));
     assert_eq!(names("sara", &one).await, ("shop".into(), None), "the bank is hidden");
+}
+
+#[tokio::test]
+async fn what_a_node_says_of_an_object_is_for_whoever_may_read_that() {
+    let bed = Bed::shop().await;
+    let of = |api: &str, text: String| {
+        text.replace(
+            "namespace: shop",
+            &format!("namespace: shop, labels: {{ heddle.dev/api: {api} }}"),
+        )
+    };
+    let teams = "---\napiVersion: heddle.dev/v1alpha1\nkind: Team\nmetadata: { name: others }\n\
+                 spec: { members: [otto] }\n";
+    let other = api("sellers").replace("name: orders", "name: other");
+    let other = other.replace("owner: sellers", "owner: others");
+    bed.put("root", &(teams.to_owned() + &other + &api("sellers"))).await.unwrap();
+    bed.put("sara", &of("orders", service("shop"))).await.unwrap();
+    let world = bed.app.world().await.unwrap();
+    let shop = Scope::Workspace(name("shop"));
+    let rejected = |word: &str| Rejected {
+        scope: shop.clone(),
+        key: key(Kind::Service, "shop", word),
+        path: "spec".to_owned(),
+        reason: "no".to_owned(),
+    };
+    for (user, wanted) in [("sara", "app gone"), ("otto", ""), ("eve", "")] {
+        let live = Live {
+            state: NodeState::Connected,
+            vector: Vec::new(),
+            // Of what is not there any more nobody can tell whose it was.
+            rejected: vec![rejected("app"), rejected("gone")],
+            silent: None,
+            behind: 0,
+        };
+        let mut reader = Reader::new(rights(&op(user), &world));
+        let seen = seen(&world, live, &mut reader).rejected;
+        let names: Vec<_> = seen.iter().map(|one| one.key.name.as_str()).collect();
+        assert_eq!(names.join(" "), wanted, "{user}");
+    }
 }

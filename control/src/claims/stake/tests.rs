@@ -71,7 +71,7 @@ fn written() -> impl Strategy<Value = Written> {
 }
 
 fn stakes(resource: &Resource) -> Stakes<'_> {
-    Stakes::of(resource, &mut Budget::new()).unwrap().unwrap()
+    Stakes::of(resource, None, &mut Budget::new()).unwrap().unwrap()
 }
 
 fn table(routes: &[&Resource]) -> Table {
@@ -286,11 +286,15 @@ fn there_is_an_end_to_comparing() {
     route.spec.rules[0].matches = matches.collect();
     let many = Resource::HttpRoute(route.into());
     let mut budget = Budget::new();
-    let all = Stakes::of(&many, &mut budget).unwrap().unwrap();
+    let all = Stakes::of(&many, None, &mut budget).unwrap().unwrap();
     let told = all.taken_from(&all, Some(&all), &[], &mut budget);
     assert!(told.is_err(), "{told:?}");
     // Nor are more looked at than there is room for.
     let mut budget = Budget::new();
-    let looked = (0..100).take_while(|_| Stakes::of(&many, &mut budget).is_ok()).count();
+    let looked = (0..100).take_while(|_| Stakes::of(&many, None, &mut budget).is_ok()).count();
     assert_eq!(looked, 20_000_000 / (40 * 2 * 4_000));
+    // Of hosts that are far away nothing is.
+    let near: Hostname = serde_json::from_value("b.example".into()).unwrap();
+    let far = Stakes::of(&many, Some(&[&near]), &mut Budget::new()).unwrap().unwrap();
+    assert_eq!(far.all.len(), 0);
 }
