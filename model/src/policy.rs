@@ -297,6 +297,10 @@ pub struct WorkloadMatch {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CallerMatch {
+    /// Where another proxy says who is calling: the Api whose policy knows them. The policy's own Api where
+    /// none is written. Whom a policy without an Api, or one of the platform, knows counts in any case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api: Option<Name>,
     /// The name of the API key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_key: Option<String>,

@@ -32,7 +32,7 @@ mod sources;
 mod stranger;
 
 pub(crate) use judge::{Judgement, judge};
-pub(crate) use methods::{Known, Methods, Refusal};
+pub(crate) use methods::{Known, Methods, Refusal, Someone};
 pub(crate) use rule::{Condition, Rule, Seen};
 pub(crate) use rules::Rules;
 pub use stranger::{Strangers, strangers};
@@ -89,7 +89,7 @@ impl Level {
 pub struct CompiledPolicy {
     pub(crate) key: Arc<Key>,
     /// The Api that it belongs to, by its label.
-    pub(crate) api: Option<Box<str>>,
+    pub(crate) api: Option<Name>,
     pub(crate) api_keys: Option<ApiKeys>,
     pub(crate) issuers: Vec<Issuer>,
     pub(crate) deny: Rules,
@@ -149,17 +149,19 @@ pub fn compile(
     let (mut deny, mut allow) = (Vec::new(), Vec::new());
     let mut compiled = CompiledPolicy {
         key: Arc::new(key),
-        api: meta.labels.get(LABEL).map(|api| api.as_str().into()),
+        api: meta.labels.get(LABEL).and_then(|api| Name::parse(api).ok()),
         api_keys: None,
         issuers: Vec::new(),
         deny: Rules::default(),
         allow: Rules::default(),
     };
+    let api = compiled.api.clone();
+    let own = (&meta.namespace, api.as_ref());
     at.within("spec", |at| {
         at.within("credentials", |at| compile_credentials(policy, secret, &mut compiled, at));
         at.each("rules", &policy.spec.rules, |at, rule| match rule.action {
-            Action::Deny => deny.push(Rule::compile(rule, &meta.namespace, at)),
-            Action::Allow => allow.push(Rule::compile(rule, &meta.namespace, at)),
+            Action::Deny => deny.push(Rule::compile(rule, own, at)),
+            Action::Allow => allow.push(Rule::compile(rule, own, at)),
         });
     });
     let faults = at.faults();

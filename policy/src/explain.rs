@@ -181,10 +181,9 @@ pub(crate) fn tell(
     let change = remedy::change(levels, &seen, verdict);
     let each = levels.iter().enumerate();
     let levels = each.map(|(index, level)| tell_level(level, &seen.at(index))).collect();
-    let callers = known.all().iter().map(|(level, principal)| CallerStory {
-        caller: principal.to_string(),
-        from_level: level + 1,
-    });
+    let callers = known.all().iter();
+    let callers =
+        callers.map(|one| CallerStory { caller: one.to_string(), from_level: one.level + 1 });
     let callers = callers.collect();
     Story { change, callers, refused, levels, ..Story::default() }.ended(verdict)
 }

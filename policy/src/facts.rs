@@ -1,13 +1,12 @@
 //! What is known of a request when it is judged: a borrowed view, made once.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use http::{HeaderMap, Method};
 use model::identity::Peer;
 use serde::Serialize;
 
-use crate::principal::Principal;
+use crate::principal::Believed;
 
 /// A request as every rule sees it.
 #[derive(Debug, Clone, Copy)]
@@ -35,7 +34,7 @@ pub struct Facts<'a> {
     /// Who sent it through the mesh, as their certificate says. What came any other way has none.
     pub peer: Option<&'a Peer>,
     /// Who is calling, as another proxy proved it to one that believes it. They count at every level.
-    pub users: &'a [Arc<Principal>],
+    pub users: &'a [Believed],
 }
 
 /// What is judged.

@@ -31,5 +31,5 @@ pub use access::{CompiledPolicy, Level, RuleRef};
 pub use border::{Border, Stage};
 pub use chain::{Answer, Chain, ChainError, Pass, Verdict};
 pub use facts::{Facts, Layer, Scheme};
-pub use principal::{Principal, Proof};
+pub use principal::{Believed, Principal, Proof};
 pub use reason::Reason;

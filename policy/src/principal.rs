@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use model::Key;
+use model::{Key, Name};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -27,6 +27,16 @@ pub enum Principal {
     },
 }
 
+/// Somebody of whom another proxy says who they are.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Believed {
+    /// Who.
+    pub principal: Arc<Principal>,
+    /// The Api whose policy has their credentials; none where that is the workspace's or the platform's,
+    /// so that they count for every Api.
+    pub api: Option<Name>,
+}
+
 /// Somebody who proved who they are, and by which policy.
 #[derive(Debug, Clone)]
 pub struct Proof {
@@ -34,6 +44,8 @@ pub struct Proof {
     pub principal: Arc<Principal>,
     /// The policy whose credentials they have.
     pub policy: Arc<Key>,
+    /// The Api that the policy belongs to, if it belongs to one.
+    pub api: Option<Name>,
 }
 
 /// A short name for logs: `apikey:clerk`, `jwt:https://issuer#subject`.

@@ -17,7 +17,7 @@ use std::time::SystemTime;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use model::Name;
 use model::identity::Peer;
-use policy::{Principal, Proof};
+use policy::{Believed, Principal, Proof};
 use serde::{Deserialize, Serialize};
 use table::Table;
 
@@ -47,6 +47,9 @@ pub(crate) struct User {
     /// The workspace whose policy has their credentials; none where that is the platform's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) workspace: Option<Name>,
+    /// The Api there whose policy has them; none where that is the workspace's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) api: Option<Name>,
     pub(crate) principal: Arc<Principal>,
 }
 
@@ -170,7 +173,7 @@ impl Passports {
 impl Carried {
     /// Who is calling, of those whom the policies of a namespace believe: who proved themselves
     /// there, in its workspace, or to the platform. Of a workspace only a gateway of its clusters knows.
-    pub(crate) fn users_for(&self, table: &Table, namespace: &Name) -> Vec<Arc<Principal>> {
+    pub(crate) fn users_for(&self, table: &Table, namespace: &Name) -> Vec<Believed> {
         let own = table.workspaces.get(namespace);
         let is_near = table.are_in(namespace, self.issuer.cluster());
         let users = self.passport.users.iter();
@@ -178,7 +181,11 @@ impl Carried {
             None => true,
             Some(workspace) => Some(workspace) == own && is_near,
         });
-        believed.map(|user| Arc::clone(&user.principal)).collect()
+        let believed = believed.map(|user| {
+            let (principal, api) = (Arc::clone(&user.principal), user.api.clone());
+            Believed { principal, api }
+        });
+        believed.collect()
     }
 
     /// The header by which it goes on from `own`, if it still holds and was not in too many hands.
@@ -214,13 +221,16 @@ pub(crate) fn users(proofs: &[Proof], table: &Table) -> Vec<User> {
         let workspace = table.workspaces.get(&proof.policy.namespace).cloned();
         // Where a workspace cannot be read, nobody can tell what is the platform's.
         let is_told = workspace.is_some() || table.knows_workspaces;
-        is_told.then(|| User { workspace, principal: Arc::clone(&proof.principal) })
+        // An Api's name is one of its workspace.
+        let api = proof.api.clone().filter(|_| workspace.is_some());
+        is_told.then(|| User { workspace, api, principal: Arc::clone(&proof.principal) })
     };
     let mut users: Vec<User> = Vec::new();
     for user in proofs.iter().filter_map(user) {
         let is_said = |other: &User| {
-            (other.workspace.is_none() || other.workspace == user.workspace)
-                && other.principal == user.principal
+            let is_wider = other.workspace == user.workspace && other.api.is_none();
+            other.principal == user.principal
+                && (other.workspace.is_none() || is_wider || *other == user)
         };
         if !users.iter().any(is_said) {
             users.push(user);

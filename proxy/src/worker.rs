@@ -336,12 +336,12 @@ async fn carry(mut conn: Conn, stream: TcpStream, servers: Arc<Servers>) -> Outc
     let Some(tls) = conn.shared.live.load().tls.get(&conn.port).cloned() else {
         return match conn.layer() {
             Layer::Request => servers.serve(Arc::new(conn), stream, Spoken::Detect).await,
-            Layer::Connection => dial::entered(Arc::new(conn), stream).await,
+            Layer::Connection => Box::pin(dial::entered(Arc::new(conn), stream)).await,
         };
     };
     conn.scheme = Scheme::Https;
     if !tls.is_http {
-        return sorted(conn, &tls, stream, &servers).await;
+        return Box::pin(sorted(conn, &tls, stream, &servers)).await;
     }
     let handshake = TlsAcceptor::from(Arc::clone(&tls.http)).accept(stream);
     match in_time(&conn, handshake).await {

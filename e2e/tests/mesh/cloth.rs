@@ -106,7 +106,7 @@ pub(crate) async fn send(
     connection.send(asked.body(nothing()).expect("a request")).await.expect("an answer")
 }
 
-fn shop() -> String {
+pub(crate) fn shop() -> String {
     let keys = "  credentials: { apiKey: { header: x-api-key, secretRef: { name: keys } } }\n  \
                 rules: [{ name: known, when: { callers: [{}] } }]\n";
     let front = "  rules:\n    - { name: edge, when: { workloads: [{ cluster: local, gateway: edge }] } }\n    \

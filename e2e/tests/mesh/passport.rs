@@ -6,7 +6,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
-use crate::cloth::{CLERK, Cloth, PASSPORT, READER, TRACE, orders, send};
+use crate::cloth::{CLERK, Cloth, PASSPORT, READER, TRACE, orders, send, shop};
 
 /// The id in a `traceparent`.
 fn id(trace: &str) -> &str {
@@ -105,6 +105,42 @@ async fn a_websocket_of_a_user_outlives_a_change_and_ends_with_the_rule_that_let
     scene.fleet.until_everywhere(revision).await;
     let ended = e2e::wait::within("the end", socket.next()).await;
     assert!(!matches!(ended, Some(Ok(Message::Text(_)))), "{ended:?}");
+    scene.front.open_gate();
+    sent.await.expect("it was sent");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_of_one_api_is_nobody_to_another_that_does_not_name_it() {
+    let scene = Cloth::new().await;
+    let (sent, trace) = scene.under_way(CLERK).await;
+    assert_eq!(scene.asks(&trace).await, 200, "whom the workspace knows, everybody does");
+    scene.front.open_gate();
+    sent.await.expect("it was sent");
+    let api = |name: &str| {
+        format!(
+            "apiVersion: heddle.dev/v1alpha1\nkind: Team\nmetadata: {{ name: {name} }}\n---\n\
+             apiVersion: heddle.dev/v1alpha1\nkind: Api\n\
+             metadata: {{ name: {name}, namespace: shop }}\n\
+             spec: {{ owner: {name}, lifecycle: Published }}\n---\n"
+        )
+    };
+    let of = |api: &str, text: &str| {
+        let label = format!("namespace: shop, labels: {{ heddle.dev/api: {api} }} }}\nspec:");
+        text.replace("namespace: shop }\nspec:", &label)
+    };
+    let all = shop();
+    let edge = all
+        .split("---\n")
+        .filter(|one| one.contains("kind: HTTPRoute") || one.contains("metadata: { name: edge,"));
+    let edge: String = edge.map(|one| of("front", one) + "---\n").collect();
+    let revision = scene.fleet.change(&(api("front") + &edge)).await;
+    scene.fleet.until_everywhere(revision).await;
+    let (sent, trace) = scene.under_way(CLERK).await;
+    assert_eq!(scene.asks(&trace).await, 403, "the front's clerk may be anybody");
+    let named = orders("callers: [{ apiKey: clerk, api: front }]");
+    let revision = scene.fleet.change(&named).await;
+    scene.fleet.until_everywhere(revision).await;
+    assert_eq!(scene.asks(&trace).await, 200);
     scene.front.open_gate();
     sent.await.expect("it was sent");
 }

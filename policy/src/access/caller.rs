@@ -2,19 +2,25 @@
 
 use std::fmt;
 
-use model::Checker;
 use model::policy::CallerMatch;
+use model::{Checker, Name};
 use serde_json::{Map, Value};
 
+use super::methods::Someone;
 use super::rules::Hook;
 use crate::principal::Principal;
 
 /// A caller to compare with; nothing written means any.
 #[derive(Debug, Clone)]
-pub(crate) struct Caller(CallerMatch);
+pub(crate) struct Caller {
+    wanted: CallerMatch,
+    /// Of which Api, where another proxy says who is calling.
+    api: Option<Name>,
+}
 
 impl Caller {
-    pub(crate) fn compile(from: &CallerMatch, at: &mut Checker) -> Self {
+    /// Compiles `from`, in a policy of the Api `own`.
+    pub(crate) fn compile(from: &CallerMatch, own: Option<&Name>, at: &mut Checker) -> Self {
         let of_token = from.issuer.is_some() || from.subject.is_some() || !from.claims.is_empty();
         if from.api_key.is_some() && of_token {
             at.fault(
@@ -22,17 +28,24 @@ impl Caller {
                  two entries for 'either'",
             );
         }
-        Caller(from.clone())
+        let api = from.api.as_ref().or(own).cloned();
+        Caller { wanted: from.clone(), api }
     }
 
     /// What a caller that it means brings, if it names one at all.
     pub(super) fn hook(&self) -> Option<Hook<'_>> {
-        let key = self.0.api_key.as_deref().map(Hook::ApiKey);
-        key.or_else(|| self.0.subject.as_deref().map(Hook::Subject))
+        let key = self.wanted.api_key.as_deref().map(Hook::ApiKey);
+        key.or_else(|| self.wanted.subject.as_deref().map(Hook::Subject))
     }
 
-    pub(crate) fn matches(&self, principal: &Principal) -> bool {
-        let wanted = &self.0;
+    /// Whether it means somebody.
+    pub(super) fn means(&self, one: &Someone) -> bool {
+        let counts = one.api.is_none() || one.api == self.api;
+        counts && self.matches(&one.principal)
+    }
+
+    fn matches(&self, principal: &Principal) -> bool {
+        let wanted = &self.wanted;
         match principal {
             Principal::ApiKey { name } => {
                 wanted.issuer.is_none()
@@ -74,7 +87,7 @@ fn is(claim: &Value, value: &str) -> bool {
 
 impl fmt::Display for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let wanted = &self.0;
+        let wanted = &self.wanted;
         let mut parts = Vec::new();
         parts.extend(wanted.api_key.as_ref().map(|name| format!("apikey:{name}")));
         parts.extend(wanted.issuer.as_ref().map(|issuer| format!("issuer {issuer}")));
@@ -83,7 +96,8 @@ impl fmt::Display for Caller {
         if parts.is_empty() {
             parts.push("any proved caller".to_owned());
         }
-        f.write_str(&parts.join(" with "))
+        f.write_str(&parts.join(" with "))?;
+        wanted.api.as_ref().map_or(Ok(()), |api| write!(f, " of Api '{api}'"))
     }
 }
 
@@ -127,7 +141,7 @@ mod tests {
             ..CallerMatch::default()
         };
         let mut at = Checker::default();
-        Caller::compile(&both, &mut at);
+        Caller::compile(&both, None, &mut at);
         assert_eq!(at.faults().len(), 1);
     }
 }

@@ -1,15 +1,17 @@
 //! Every way to prove oneself on the way of a request, and who is known by them.
 
+use std::fmt;
 use std::sync::Arc;
 
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use model::Name;
 
 use super::{CompiledPolicy, Level};
 use crate::apikey::KeyError;
 use crate::facts::Facts;
 use crate::jwt::{self, Issuer, TokenError};
-use crate::principal::{Principal, Proof};
+use crate::principal::{Believed, Principal, Proof};
 
 /// The credential methods of all levels, gathered once.
 #[derive(Debug, Default)]
@@ -27,10 +29,29 @@ pub(crate) struct Methods {
 /// Who proved who it is, and for which levels that counts.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
-    principals: Vec<(usize, Arc<Principal>)>,
+    all: Vec<Someone>,
     /// By which policies of ours.
     proofs: Vec<Proof>,
     key_headers: Vec<HeaderName>,
+}
+
+/// Somebody, and for whose rules that counts.
+#[derive(Debug, Clone)]
+pub(crate) struct Someone {
+    pub(crate) principal: Arc<Principal>,
+    /// For those of this level and narrower ones.
+    pub(crate) level: usize,
+    /// For those of this Api, or that name it; for all where there is none.
+    pub(crate) api: Option<Name>,
+}
+
+impl fmt::Display for Someone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.api {
+            Some(api) => write!(f, "{} of Api '{api}'", self.principal),
+            None => self.principal.fmt(f),
+        }
+    }
 }
 
 /// A credential that was shown and that no method accepts.
@@ -44,14 +65,21 @@ pub(crate) enum Refusal {
 
 impl Known {
     /// Takes over who was proved elsewhere.
-    pub(crate) fn believe(&mut self, users: &[Arc<Principal>]) {
-        self.principals.extend(users.iter().map(|user| (0, Arc::clone(user))));
+    pub(crate) fn believe(&mut self, users: &[Believed]) {
+        let someone = |user: &Believed| {
+            let Believed { principal, api } = user.clone();
+            Someone { principal, level: 0, api }
+        };
+        self.all.extend(users.iter().map(someone));
     }
 
     fn prove(&mut self, level: usize, principal: Arc<Principal>, policy: &CompiledPolicy) {
-        self.proofs
-            .push(Proof { principal: Arc::clone(&principal), policy: Arc::clone(&policy.key) });
-        self.principals.push((level, principal));
+        self.proofs.push(Proof {
+            principal: Arc::clone(&principal),
+            policy: Arc::clone(&policy.key),
+            api: policy.api.clone(),
+        });
+        self.all.push(Someone { principal, level, api: None });
     }
 
     /// Who proved themselves here, and by what; taken out.
@@ -60,22 +88,21 @@ impl Known {
     }
 
     /// Who counts for the rules of `level`: proved there or at a broader level.
-    pub(crate) fn at(&self, level: usize) -> impl Iterator<Item = &Arc<Principal>> {
-        let counts = move |(of, _): &&(usize, _)| *of <= level;
-        self.principals.iter().filter(counts).map(|(_, principal)| principal)
+    pub(crate) fn at(&self, level: usize) -> impl Iterator<Item = &Someone> {
+        self.all.iter().filter(move |one| one.level <= level)
     }
 
-    /// All, each with the level from which on it counts.
-    pub(crate) fn all(&self) -> &[(usize, Arc<Principal>)] {
-        &self.principals
+    /// All of them.
+    pub(crate) fn all(&self) -> &[Someone] {
+        &self.all
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.principals.is_empty()
+        self.all.is_empty()
     }
 
     pub(crate) fn first(&self) -> Option<&Arc<Principal>> {
-        self.principals.iter().min_by_key(|(level, _)| *level).map(|(_, principal)| principal)
+        self.all.iter().min_by_key(|one| one.level).map(|one| &one.principal)
     }
 
     /// Remembers where keys stand, so that explain never shows one.
@@ -91,7 +118,9 @@ impl Known {
 #[cfg(test)]
 impl FromIterator<(usize, Arc<Principal>)> for Known {
     fn from_iter<I: IntoIterator<Item = (usize, Arc<Principal>)>>(principals: I) -> Self {
-        Known { principals: principals.into_iter().collect(), ..Known::default() }
+        let all = principals.into_iter();
+        let all = all.map(|(level, principal)| Someone { principal, level, api: None }).collect();
+        Known { all, ..Known::default() }
     }
 }
 
@@ -161,14 +190,14 @@ impl Methods {
             return Err(KeyError::Several);
         }
         let digest = crate::apikey::digest(line.as_bytes());
-        let before = known.principals.len();
+        let before = known.all.len();
         for (level, policy) in &self.keys {
             let keys = policy.api_keys.as_ref().filter(|keys| keys.header() == header);
             if let Some(caller) = keys.and_then(|keys| keys.find(&digest)) {
                 known.prove(*level, Arc::clone(caller), policy);
             }
         }
-        if known.principals.len() == before { Err(KeyError::Unknown) } else { Ok(()) }
+        if known.all.len() == before { Err(KeyError::Unknown) } else { Ok(()) }
     }
 
     fn prove_token(&self, facts: &Facts<'_>, known: &mut Known) -> Result<(), TokenError> {

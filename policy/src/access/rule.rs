@@ -10,7 +10,7 @@ use model::policy::{AccessRule, Action, WorkloadMatch};
 use model::{Checker, Hostname, Name};
 
 use super::caller::Caller;
-use super::methods::Known;
+use super::methods::{Known, Someone};
 use super::rules::Hook;
 use super::sources::Sources;
 use crate::facts::{Facts, Layer, Scheme};
@@ -168,8 +168,12 @@ impl<'a> Seen<'a> {
 impl Rule {
     /// Compiles `from`. A rule that is incomplete since a fault was reported to `at` is never
     /// judged: a fault refuses the whole policy.
-    /// What names no namespace means that of its policy, `namespace`.
-    pub(crate) fn compile(from: &AccessRule, namespace: &Name, at: &mut Checker) -> Self {
+    /// What names no namespace or Api means that of its policy.
+    pub(crate) fn compile(
+        from: &AccessRule,
+        (namespace, api): (&Name, Option<&Name>),
+        at: &mut Checker,
+    ) -> Self {
         let when = &from.when;
         let peer = |one| PeerPattern::compile(one, namespace);
         let mut rule = Rule {
@@ -191,7 +195,7 @@ impl Rule {
                 Err(fault) => at.fault(fault.to_string()),
             });
             at.each("callers", &when.callers, |at, caller| {
-                rule.callers.push(Caller::compile(caller, at));
+                rule.callers.push(Caller::compile(caller, api, at));
             });
             at.each("headers", &when.headers, |at, header| match HeaderPattern::compile(header) {
                 Ok(header) => rule.headers.push(header),
@@ -298,8 +302,8 @@ impl Rule {
 
     /// The caller that the rule's `callers` name, if they name one that is known.
     pub(crate) fn caller<'k>(&self, seen: &Seen<'k>) -> Option<&'k Arc<Principal>> {
-        let fits = |one: &&Arc<Principal>| self.callers.iter().any(|caller| caller.matches(one));
-        seen.known.at(seen.level).find(fits)
+        let fits = |one: &&Someone| self.callers.iter().any(|caller| caller.means(one));
+        seen.known.at(seen.level).find(fits).map(|one| &one.principal)
     }
 
     /// What `condition` would have needed, and what it saw instead.

@@ -130,8 +130,8 @@ impl Rules {
         if self.api_keys.is_empty() && self.subjects.is_empty() {
             return;
         }
-        for principal in first.seen.known.at(first.seen.level) {
-            match &**principal {
+        for one in first.seen.known.at(first.seen.level) {
+            match &*one.principal {
                 Principal::ApiKey { name } => first.among(self.api_keys.get(name.as_str())),
                 Principal::Jwt { subject: Some(subject), .. } => {
                     first.among(self.subjects.get(subject.as_str()));

@@ -75,6 +75,8 @@ struct Offer<'a> {
     /// With the policies that declare them.
     keys: Vec<(&'a CompiledPolicy, &'a ApiKeys)>,
     issuers: Vec<(&'a CompiledPolicy, &'a Issuer)>,
+    /// Whether it is asked where another proxy says who is calling, and by whose policy.
+    is_behind: bool,
     /// Where all of it is declared.
     place: &'static str,
 }
@@ -91,7 +93,10 @@ impl<'a> Offer<'a> {
     fn of(policy: &'a AccessPolicy, levels: &'a [Arc<Level>]) -> Self {
         let is_behind = policy.spec.target_refs.iter().any(|to| to.kind == TargetKind::Service);
         let place = match is_behind {
-            true => "by a policy of its workspace or of the platform",
+            true => {
+                "by a policy of its Api, of its workspace or of the platform; for callers of another Api \
+                 say which, by 'api'"
+            }
             false => "at the policy's targets or above them",
         };
         let policies = || levels.iter().flat_map(|level| level.policies());
@@ -100,17 +105,24 @@ impl<'a> Offer<'a> {
             policies().flat_map(|policy| policy.issuers.iter().map(move |one| (&**policy, one)));
         let meta = &policy.metadata;
         let own = (&meta.namespace, meta.labels.get(LABEL).map(String::as_str));
-        Offer { own, keys: keys.collect(), issuers: issuers.collect(), place }
+        Offer { own, is_behind, keys: keys.collect(), issuers: issuers.collect(), place }
     }
 
     /// Whether somebody can be `caller`, as far as that can be told without its token.
     fn has(&self, caller: &CallerMatch) -> bool {
-        let CallerMatch { api_key, issuer, subject, claims } = caller;
+        let CallerMatch { api, api_key, issuer, subject, claims } = caller;
+        let api = api.as_ref().map(Name::as_str).or(self.own.1);
+        let counts = |policy: &CompiledPolicy| {
+            let of = policy.api.as_ref().map(Name::as_str);
+            !self.is_behind || of.is_none() || of == api || policy.key.namespace != *self.own.0
+        };
+        let mut keys = self.keys.iter().filter(|(policy, _)| counts(policy));
+        let mut issuers = self.issuers.iter().filter(|(policy, _)| counts(policy));
         match (api_key, issuer) {
-            (Some(name), _) => self.keys.iter().any(|(_, keys)| keys.names().contains(&**name)),
-            (None, Some(issuer)) => self.issuers.iter().any(|(_, one)| one.issuer() == issuer),
-            (None, None) if subject.is_some() || !claims.is_empty() => !self.issuers.is_empty(),
-            (None, None) => !(self.issuers.is_empty() && self.keys.is_empty()),
+            (Some(name), _) => keys.any(|(_, keys)| keys.names().contains(&**name)),
+            (None, Some(issuer)) => issuers.any(|(_, one)| one.issuer() == issuer),
+            (None, None) if subject.is_some() || !claims.is_empty() => issuers.next().is_some(),
+            (None, None) => issuers.next().is_some() || keys.next().is_some(),
         }
     }
 
@@ -137,7 +149,7 @@ impl<'a> Offer<'a> {
 
     /// Whether a policy is of the same owner as who asks.
     fn is_near(&self, policy: &CompiledPolicy) -> bool {
-        (&policy.key.namespace, policy.api.as_deref()) == self.own
+        (&policy.key.namespace, policy.api.as_ref().map(Name::as_str)) == self.own
     }
 
     fn lack_of_key(&self, name: &str) -> Lack {
@@ -238,6 +250,38 @@ mod tests {
             let place = "AccessPolicy shop/p: spec.rules[0].when.callers[0]";
             let wanted = if wanted.is_empty() { wanted } else { format!("{place}{wanted}") };
             assert_eq!(told(&caller, &levels), wanted, "{caller}");
+        }
+    }
+
+    #[test]
+    fn behind_the_edge_callers_are_those_of_ones_own_api_or_of_the_one_that_is_named() {
+        let keyed = |api: Option<&str>| {
+            let labels = api.map_or_else(|| json!({}), |api| json!({ LABEL: api }));
+            let metadata = json!({ "name": "k", "namespace": "shop", "labels": labels });
+            let spec = json!({ "targetRefs": [{ "kind": "HTTPRoute", "name": "r" }],
+                "credentials": keys() });
+            let policy = json!({ "metadata": metadata, "spec": spec });
+            let policy = serde_json::from_value(policy).unwrap();
+            let compiled = super::super::compile(&policy, &crate::fixtures::secret).unwrap();
+            Arc::new(Level::Rules(vec![Arc::new(compiled)]))
+        };
+        let behind = |caller: Value, level: Arc<Level>| {
+            let mut policy = policy(&json!([{ "name": "r", "when": { "callers": [caller] } }]));
+            policy.metadata.labels.insert(LABEL.to_owned(), "alpha".to_owned());
+            policy.spec.target_refs[0].kind = TargetKind::Service;
+            strangers(&policy, &[level]).faults.len()
+        };
+        let (plain, named) =
+            (json!({ "apiKey": "clerk" }), json!({ "apiKey": "clerk", "api": "beta" }));
+        for (caller, of, wanted) in [
+            (&plain, Some("alpha"), 0),
+            (&plain, None, 0),
+            (&plain, Some("beta"), 1),
+            (&named, Some("beta"), 0),
+            (&named, Some("alpha"), 1),
+            (&json!({}), Some("beta"), 1),
+        ] {
+            assert_eq!(behind(caller.clone(), keyed(of)), wanted, "{caller} {of:?}");
         }
     }
 

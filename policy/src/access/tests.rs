@@ -10,6 +10,7 @@ use crate::Scheme;
 use crate::chain::{Chain, Verdict};
 use crate::facts::Facts;
 use crate::fixtures::{CLERK, GUEST, READER, Request, chain, compile, keys, level, reason};
+use crate::principal::Believed;
 use crate::reason::Reason;
 
 fn rule(name: &str, when: &Value) -> Value {
@@ -462,6 +463,59 @@ fn a_connection_is_judged_by_who_opens_it_from_where() {
     }
 }
 
+fn believed(key: &str, api: Option<&str>) -> Believed {
+    let api = api.map(|api| Name::parse(api).unwrap());
+    Believed { principal: Arc::new(crate::Principal::ApiKey { name: key.to_owned() }), api }
+}
+
+#[test]
+fn whom_one_api_knows_is_nobody_to_another_that_does_not_say_so() {
+    let name = |word: &str| Name::parse(word).unwrap();
+    let (cluster, namespace) = (name("east"), name("shop"));
+    let peer = Peer::Workload { cluster, namespace, service_account: name("front") };
+    let of = |own: Option<&str>, caller: Value| {
+        let rules = json!([rule("known", &json!({ "callers": [caller] }))]);
+        let spec = json!({ "targetRefs": [{ "kind": "Service", "name": "s" }], "rules": rules });
+        let labels = own.map_or_else(|| json!({}), |own| json!({ "heddle.dev/api": own }));
+        let metadata = json!({ "name": "p0", "namespace": "shop", "labels": labels });
+        let policy = json!({ "metadata": metadata, "spec": spec });
+        let policy = serde_json::from_value(policy).unwrap();
+        let compiled = Arc::new(super::compile(&policy, &|_| None).unwrap());
+        chain([Arc::new(Level::Rules(vec![compiled]))])
+    };
+    let clerk = || json!({ "apiKey": "clerk" });
+    let of_beta = || json!({ "apiKey": "clerk", "api": "beta" });
+    for (own, caller, user, wanted) in [
+        (Some("alpha"), clerk(), Some("alpha"), Reason::Ok),
+        (Some("alpha"), clerk(), Some("beta"), Reason::AccessDenied),
+        (Some("alpha"), clerk(), None, Reason::Ok),
+        (Some("alpha"), json!({}), Some("beta"), Reason::AccessDenied),
+        (Some("alpha"), of_beta(), Some("beta"), Reason::Ok),
+        (Some("alpha"), of_beta(), Some("alpha"), Reason::AccessDenied),
+        (Some("alpha"), json!({ "api": "beta" }), Some("beta"), Reason::Ok),
+        (None, clerk(), Some("beta"), Reason::AccessDenied),
+        (None, of_beta(), Some("beta"), Reason::Ok),
+        (None, clerk(), None, Reason::Ok),
+    ] {
+        let made = of(own, caller.clone());
+        let users = [believed("clerk", user)];
+        let request = Request::get("/");
+        let facts = Facts { peer: Some(&peer), users: &users, ..request.facts() };
+        let told = match made.decide(&facts, None) {
+            Verdict::Pass(_) => Reason::Ok,
+            Verdict::Answer(answer) => answer.reason,
+        };
+        assert_eq!(told, wanted, "{own:?} {caller} {user:?}");
+        if let (Reason::AccessDenied, Some(user)) = (told, user) {
+            let story = made.explain(&facts, None);
+            let saw = format!("callers: saw apikey:clerk of Api '{user}', wanted");
+            assert!(story.to_string().contains(&saw), "{story}");
+            let named = format!("named {{apiKey: clerk, api: {user}}}");
+            assert!(story.change.is_some_and(|change| change.contains(&named)));
+        }
+    }
+}
+
 #[test]
 fn tls_tells_its_host_before_anything_is_read() {
     let shop = json!({ "hosts": ["*.example"] });
@@ -570,7 +624,7 @@ proptest! {
         let peer = Peer::Workload { cluster, namespace, service_account: name(account) };
         let request = Request { host: host.to_owned(), ..Request::get(path).from(source) };
         let request = value.into_iter().fold(request.method(method), |one, value| one.with("x", value));
-        let users = [Arc::new(crate::Principal::ApiKey { name: "clerk".to_owned() })];
+        let users = [believed("clerk", None)];
         let users = if is_known { &users[..] } else { &[] };
         let passes = |request: &Request| {
             let facts = Facts { peer: Some(&peer), users, ..request.facts() };

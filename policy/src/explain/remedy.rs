@@ -7,7 +7,7 @@ use model::Name;
 use model::identity::Peer;
 
 use super::Verdict;
-use crate::access::{CompiledPolicy, Condition, Level, Rule, Seen};
+use crate::access::{CompiledPolicy, Condition, Level, Rule, Seen, Someone};
 use crate::principal::Principal;
 use crate::reason::Reason;
 
@@ -80,7 +80,7 @@ fn lack(policy: &CompiledPolicy, rule: &Rule, condition: Condition, seen: &Seen<
     let (wanted, saw) = rule.describe(condition, seen);
     let entry = match condition {
         Condition::Callers => match seen.known.at(seen.level).next() {
-            Some(principal) => caller(principal).unwrap_or(saw),
+            Some(one) => caller(one).unwrap_or(saw),
             None => return format!("the caller were proved to be {wanted}"),
         },
         Condition::Workloads => match seen.facts.peer {
@@ -94,11 +94,12 @@ fn lack(policy: &CompiledPolicy, rule: &Rule, condition: Condition, seen: &Seen<
 }
 
 /// The entry of `callers` that means this one alone; none where no entry can.
-fn caller(principal: &Principal) -> Option<String> {
-    match principal {
-        Principal::ApiKey { name } => Some(format!("{{apiKey: {name}}}")),
+fn caller(one: &Someone) -> Option<String> {
+    let api = one.api.as_ref().map(|api| format!(", api: {api}")).unwrap_or_default();
+    match &*one.principal {
+        Principal::ApiKey { name } => Some(format!("{{apiKey: {name}{api}}}")),
         Principal::Jwt { issuer, subject, .. } => {
-            Some(format!("{{issuer: {issuer}, subject: {}}}", subject.as_ref()?))
+            Some(format!("{{issuer: {issuer}, subject: {}{api}}}", subject.as_ref()?))
         }
     }
 }

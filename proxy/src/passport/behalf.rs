@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue};
-use policy::{Principal, Proof};
+use policy::{Believed, Proof};
 use wire::Side;
 
 use super::{Carried, PASSPORT, users};
@@ -33,7 +33,7 @@ pub(crate) fn admit(conn: &Conn, live: &Live, headers: &mut HeaderMap, record: &
         let own = live.table.outbound.as_ref().map(|outbound| outbound.namespace());
         let known = record.behalf.as_ref().zip(own);
         let known = known.and_then(|(behalf, own)| behalf.users_for(&live.table, own).pop());
-        record.principal = known;
+        record.principal = known.map(|user| user.principal);
     }
     // One look over the few names that came is cheaper than looking it up.
     if headers.keys().any(|name| *name == PASSPORT) {
@@ -62,11 +62,7 @@ pub(crate) fn enter(conn: &Conn, live: &Live, record: &mut Record) {
 }
 
 /// Who is calling, as far as the policies of this proxy's workload believe it.
-pub(crate) fn believed(
-    live: &Live,
-    side: Side,
-    behalf: Option<&Arc<Carried>>,
-) -> Vec<Arc<Principal>> {
+pub(crate) fn believed(live: &Live, side: Side, behalf: Option<&Arc<Carried>>) -> Vec<Believed> {
     match (behalf, &live.table.inbound) {
         (Some(behalf), Some(inbound)) if side == Side::Inbound => {
             behalf.users_for(&live.table, &inbound.workload.namespace)

@@ -28,14 +28,14 @@ fn workload(account: &str) -> Peer {
 
 fn clerk(workspace: Option<&str>) -> User {
     let principal = Arc::new(Principal::ApiKey { name: "clerk".to_owned() });
-    User { workspace: workspace.map(name), principal }
+    User { workspace: workspace.map(name), api: None, principal }
 }
 
 fn ann(claims: serde_json::Value) -> User {
     let claims = serde_json::from_value::<Map<_, _>>(claims).unwrap();
     let subject = Some("ann".to_owned());
     let principal = Principal::Jwt { issuer: "https://id.example".to_owned(), subject, claims };
-    User { workspace: None, principal: Arc::new(principal) }
+    User { workspace: None, api: None, principal: Arc::new(principal) }
 }
 
 fn shown(value: &HeaderValue) -> HeaderMap {
@@ -246,7 +246,10 @@ fn users_count_in_the_workspace_to_which_they_proved_themselves() {
     let proof = |namespace: &str, user: &User| Proof {
         principal: Arc::clone(&user.principal),
         policy: Arc::new(Key::new(Kind::AccessPolicy, name(namespace), name("p"))),
+        api: None,
     };
+    let believed =
+        |user: &User| Believed { principal: Arc::clone(&user.principal), api: user.api.clone() };
     let (clerk, ann) = (clerk(Some("shop")), ann(json!({})));
     let proofs = [
         proof("platform", &ann),
@@ -258,7 +261,7 @@ fn users_count_in_the_workspace_to_which_they_proved_themselves() {
     assert_eq!(users, [ann.clone(), clerk.clone()]);
     let value = bed.mint(&users, bed.now).unwrap();
     let carried = bed.read(&value, &gateway("east"), bed.now).unwrap();
-    let both = [ann.principal.clone(), clerk.principal.clone()];
+    let both = [believed(&ann), believed(&clerk)];
     for (namespace, believed) in
         [("shop", &both[..]), ("shop-more", &both[..]), ("bank", &both[..1]), ("infra", &both[..1])]
     {
@@ -275,6 +278,32 @@ fn users_count_in_the_workspace_to_which_they_proved_themselves() {
         super::users(&proofs, &table),
         [User { workspace: Some(name("shop")), ..ann }, clerk]
     );
+}
+
+#[test]
+fn a_passport_says_of_which_api_somebody_is_known() {
+    let bed = Bed::new();
+    let mut table = Table::default();
+    table.knows_workspaces = true;
+    table.workspaces.insert(name("shop"), name("shop"));
+    let clerk = clerk(Some("shop"));
+    let proof = |namespace: &str, api: Option<&str>| Proof {
+        principal: Arc::clone(&clerk.principal),
+        policy: Arc::new(Key::new(Kind::AccessPolicy, name(namespace), name("p"))),
+        api: api.map(name),
+    };
+    let apis = |proofs: &[Proof]| {
+        let users = users(proofs, &table);
+        let value = bed.mint(&users, bed.now).unwrap();
+        let carried = bed.read(&value, &gateway("east"), bed.now).unwrap();
+        let believed = carried.users_for(&table, &name("shop")).into_iter();
+        believed.map(|user| user.api.map(|api| api.to_string())).collect::<Vec<_>>()
+    };
+    let [alpha, beta] = ["alpha", "beta"].map(|api| Some(api.to_owned()));
+    assert_eq!(apis(&[proof("shop", Some("alpha")), proof("shop", Some("beta"))]), [alpha, beta]);
+    // Whom the workspace itself knows, or the platform, counts for every Api.
+    assert_eq!(apis(&[proof("shop", None), proof("shop", Some("alpha"))]), [None]);
+    assert_eq!(apis(&[proof("infra", Some("alpha"))]), [None]);
 }
 
 #[test]

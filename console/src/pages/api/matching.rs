@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use control::Refusal;
-use control::app::ApiInFull;
+use control::app::{ApiInFull, ApiRoute};
 use leptos::prelude::*;
 use model::route::{HttpRoute, PathMatchType, ValueMatchType};
 use model::{Key, Kind, Name, Resource};

@@ -15,7 +15,7 @@ fn rule(place: usize, when: &Value) -> Rule {
     let rule = json!({ "name": format!("r{place}"), "when": when });
     let rule: AccessRule = serde_json::from_value(rule).unwrap();
     let mut at = Checker::default();
-    let rule = Rule::compile(&rule, &Name::parse("shop").unwrap(), &mut at);
+    let rule = Rule::compile(&rule, (&Name::parse("shop").unwrap(), None), &mut at);
     assert!(at.faults().is_empty());
     rule
 }

@@ -12,7 +12,7 @@ use super::*;
 
 fn of(user: &str) -> Option<Arc<Carried>> {
     let principal = Arc::new(Principal::ApiKey { name: user.to_owned() });
-    let users = vec![User { workspace: Some(Name::parse("shop").unwrap()), principal }];
+    let users = vec![User { workspace: Some(Name::parse("shop").unwrap()), api: None, principal }];
     let passport = Arc::new(Passport { issued: 0, ends: 0, users });
     let issuer = Arc::new(Peer::Gateway { cluster: name("east"), name: name("edge") });
     Some(Arc::new(Carried { token: user.into(), passport, issuer, via: Vec::new() }))
