@@ -57,6 +57,8 @@ struct Asked {
     host: Box<str>,
     port: Option<u16>,
     headers: HeaderMap,
+    /// Whether what is carried was under TLS that ended here.
+    is_deciphered: bool,
     conn: Arc<Conn>,
 }
 
@@ -125,7 +127,7 @@ pub(crate) async fn forwarded(
 
 /// Carries a connection that came in through a Gateway's listener for TCP.
 pub(crate) async fn entered(conn: Arc<Conn>, stream: TcpStream) -> Outcome {
-    match at_edge(&conn).await {
+    match at_edge(&conn, false).await {
         Ok(opened) => opened.carried(Buffered::socket(stream, PIECE), Bytes::new()).await,
         Err(_) => {
             // Who cannot be told why is told at least that it was no end in order.
@@ -138,7 +140,7 @@ pub(crate) async fn entered(conn: Arc<Conn>, stream: TcpStream) -> Outcome {
 /// The same of one through a listener for TLS that goes on to the backend as it came.
 pub(crate) async fn handed_on(conn: Arc<Conn>, hello: Hello) -> Outcome {
     let (ahead, stream) = hello.hand_on();
-    match at_edge(&conn).await {
+    match at_edge(&conn, false).await {
         Ok(opened) => opened.carried(Buffered::socket(stream, PIECE), ahead).await,
         Err(reason) => {
             hello::alert(stream, of(reason)).await;
@@ -152,7 +154,7 @@ pub(crate) async fn deciphered<S>(conn: Arc<Conn>, mut stream: TlsStream<S>) -> 
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    match at_edge(&conn).await {
+    match at_edge(&conn, true).await {
         Ok(opened) => opened.carried(Buffered::new(stream, PIECE), Bytes::new()).await,
         Err(_) => {
             // Whoever is gone already need not be told.
@@ -164,12 +166,13 @@ where
 
 /// Opens what a connection through a Gateway leads to, by the server name that it asked for; where that
 /// may not or cannot be, why.
-async fn at_edge(conn: &Arc<Conn>) -> Result<Opened, Reason> {
+async fn at_edge(conn: &Arc<Conn>, is_deciphered: bool) -> Result<Opened, Reason> {
     let live = conn.shared.live.load_full();
     let mut record = Record::open(conn, &live, &no_head());
     let host = conn.server_name.as_deref().unwrap_or_default();
     record.host = host.into();
-    Asked::new(conn, host, None).open(&live, record).await.map_err(|unopened| unopened.reason)
+    let asked = Asked { is_deciphered, ..Asked::new(conn, host, None) };
+    asked.open(&live, record).await.map_err(|unopened| unopened.reason)
 }
 
 /// How TLS tells why.
@@ -251,7 +254,8 @@ impl Unopened {
 
 impl Asked {
     fn new(conn: &Arc<Conn>, host: &str, port: Option<u16>) -> Self {
-        Asked { host: host.into(), port, headers: HeaderMap::new(), conn: Arc::clone(conn) }
+        let (headers, conn) = (HeaderMap::new(), Arc::clone(conn));
+        Asked { host: host.into(), port, headers, is_deciphered: false, conn }
     }
 
     fn facts(&self, record: Option<&Record>) -> Facts<'_> {
@@ -273,9 +277,14 @@ impl Asked {
 
     /// What it leads to.
     fn found<'l>(&self, live: &'l Live, facts: &Facts<'_>) -> Result<Found<'l>, Reason> {
-        match self.conn.is_outbound(live) {
+        let found = match self.conn.is_outbound(live) {
             true => live.table.called(facts, self.port),
             false => live.table.find(facts),
+        }?;
+        // A listener that has begun to end TLS, or does so no more, leads elsewhere than to what was meant.
+        match found.listener.ends_tls() == self.is_deciphered {
+            true => Ok(found),
+            false => Err(Reason::NoListener),
         }
     }
 

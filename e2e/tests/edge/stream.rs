@@ -399,3 +399,26 @@ async fn of_two_routes_the_older_has_the_port() {
     .await;
     assert_eq!(said(connect(&gateway).await, "").await, "films\nbye");
 }
+
+#[tokio::test]
+async fn a_listener_that_begins_to_end_tls_lets_go_of_what_it_handed_on() {
+    let authority = Authority::new();
+    let mail = authority.sign("mail.test");
+    let letters = sealed("letters", &mail).await;
+    let port = free_port();
+    let setup = |tls: &str| {
+        let listener = format!("{{ name: bytes, port: {port}, protocol: TLS, tls: {tls} }}");
+        Setup::bare()
+            .listener(PORT, port, listener)
+            .with(service("letters", &[letters]))
+            .with(tls_route("letters", "mail.test"))
+            .with(yaml::tls_secret("mail", &mail))
+    };
+    let gateway = setup("{ mode: Passthrough }").start().await;
+    let mut open = connect_tls(&gateway, &authority, "mail.test", &[]).await.unwrap();
+    let mut name = [0; 8];
+    open.read_exact(&mut name).await.unwrap();
+    gateway.write("gateway.yaml", &setup("{ certificateRefs: [{ name: mail }] }").text());
+    let cut = wait::within("the new listener to cut it", open.read(&mut name)).await;
+    assert!(matches!(&cut, Ok(0) | Err(_)), "{cut:?}");
+}

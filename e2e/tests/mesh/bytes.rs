@@ -423,7 +423,7 @@ async fn requests_and_connections_do_not_stand_for_each_other() {
     );
     let reply = shop.fleet.try_change(&route, None).await.expect("an answer");
     assert_eq!(reply.status, 422);
-    let told = "shop/db:5432 carries TCP, and a route leads requests";
+    let told = "shop/db:5432 carries TCP, and HTTPRoute leads requests; use a TCPRoute or TLSRoute";
     assert_eq!(reply.json()["faults"][0]["reason"], told);
     assert_eq!(shop.echo.count(), 0);
 }

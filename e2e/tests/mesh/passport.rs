@@ -133,7 +133,14 @@ async fn a_user_of_one_api_is_nobody_to_another_that_does_not_name_it() {
         .split("---\n")
         .filter(|one| one.contains("kind: HTTPRoute") || one.contains("metadata: { name: edge,"));
     let edge: String = edge.map(|one| of("front", one) + "---\n").collect();
-    let revision = scene.fleet.change(&(api("front") + &edge)).await;
+    // The workspace knows a clerk, too, by another key.
+    let other = "apiVersion: v1\nkind: Secret\nmetadata: { name: other, namespace: shop }\n\
+                 stringData: { clerk: another-key-of-16-bytes }\n---\n\
+                 apiVersion: heddle.dev/v1alpha1\nkind: AccessPolicy\n\
+                 metadata: { name: other, namespace: shop }\nspec:\n  \
+                 targetRefs: [{ kind: HTTPRoute, name: front }]\n  \
+                 credentials: { apiKey: { header: x-other-key, secretRef: { name: other } } }\n---\n";
+    let revision = scene.fleet.change(&(api("front") + &edge + other)).await;
     scene.fleet.until_everywhere(revision).await;
     let (sent, trace) = scene.under_way(CLERK).await;
     assert_eq!(scene.asks(&trace).await, 403, "the front's clerk may be anybody");

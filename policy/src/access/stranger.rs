@@ -132,7 +132,13 @@ impl<'a> Offer<'a> {
         let near = self.issuers.iter().filter(|(policy, _)| self.is_near(policy));
         let near = near.map(|(_, one)| one.issuer());
         match (&caller.api_key, &caller.issuer) {
-            (Some(name), _) => self.lack_of_key(name),
+            (Some(name), _) => {
+                let mut lack = self.lack_of_key(name);
+                if self.is_behind && caller.api.is_none() && !self.keys.is_empty() {
+                    lack.reason += "; for callers of another Api say which, by 'api'";
+                }
+                lack
+            }
             (None, Some(issuer)) => Lack {
                 field: ".issuer",
                 reason: format!("no jwt credential has the issuer '{}'", Plain(issuer)),
