@@ -171,10 +171,11 @@ pub(crate) struct Explain {
     /// A YAML file, or a folder of them.
     #[arg(long, value_name = "FILE|DIR")]
     pub(crate) config: PathBuf,
-    /// The method, such as GET.
+    /// The method, such as GET; of a connection CONNECT.
     #[arg(value_parser = explain::method)]
     pub(crate) method: http::Method,
-    /// The whole URL with the listener's port, such as http://bookshop.localhost:8080/catalog.
+    /// The whole URL with the listener's port, such as http://bookshop.localhost:8080/catalog; of a
+    /// connection tls://mail.example.com:8443 or tcp://127.0.0.1:5432.
     #[arg(value_parser = explain::url)]
     pub(crate) url: http::Uri,
     /// A header `name: value`; may be repeated. `Host` is asked for in the place of the URL's.

@@ -1,5 +1,7 @@
-//! `heddle-gateway explain`: what would become of a request, by the code that would decide it.
+//! `heddle-gateway explain`: what would become of a request or a connection, by the code that would
+//! decide it.
 
+use std::borrow::Cow;
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -33,18 +35,36 @@ pub(crate) fn run(args: &Explain) -> Result<ExitCode> {
     for (name, value) in &args.headers {
         headers.append(name, value.clone());
     }
-    ensure!(args.method != Method::CONNECT, "CONNECT would be answered 400");
-    let scheme = scheme(&args.url).context("the URL must begin with http:// or https://")?;
-    let port = args.url.port_u16().unwrap_or(scheme.well_known_port());
-    let host = host(args, &headers)?;
-    if scheme == Scheme::Https {
-        meant_here(table, port, args.url.host().unwrap_or_default(), &host)?;
-    }
-    let path = model::path::normalise(args.url.path())
-        .with_context(|| format!("'{}' would be answered 400", args.url.path()))?;
+    let (layer, scheme) =
+        spoken(&args.url).context("the URL must begin with http:// or https://")?;
+    let (port, host, path) = match layer {
+        Layer::Request => {
+            ensure!(args.method != Method::CONNECT, "CONNECT would be answered 400");
+            let port = args.url.port_u16().unwrap_or(scheme.well_known_port());
+            let host = host(args, &headers)?;
+            if scheme == Scheme::Https {
+                meant_here(table, port, args.url.host().unwrap_or_default(), &host)?;
+            }
+            let path = model::path::normalise(args.url.path())
+                .with_context(|| format!("'{}' would be answered 400", args.url.path()))?;
+            (port, host, path)
+        }
+        Layer::Connection => {
+            ensure!(
+                args.method == Method::CONNECT,
+                "a connection has no method: write CONNECT {}",
+                args.url
+            );
+            let port = args.url.port_u16().context("the URL must name the listener's port")?;
+            // Of plain TCP nobody tells a host.
+            let named = args.url.host().filter(|_| scheme == Scheme::Https).unwrap_or_default();
+            let host = if named.is_empty() { String::new() } else { server_name(named)?.into() };
+            (port, host, "".into())
+        }
+    };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?;
     let facts = Facts {
-        layer: Layer::Request,
+        layer,
         now: i64::try_from(now.as_secs()).context("the clock is far beyond our time")?,
         source: args.from,
         scheme,
@@ -80,9 +100,7 @@ fn host(args: &Explain, headers: &HeaderMap) -> Result<String> {
 /// Over TLS the server name, which is the URL's host, chooses the listener; a host that belongs
 /// to another one is refused before any route is looked at.
 fn meant_here(table: &Table, port: u16, name: &str, host: &str) -> Result<()> {
-    // Addresses are no server names (RFC 6066, section 3).
-    let is_address = name.starts_with('[') || name.parse::<Ipv4Addr>().is_ok();
-    let shown = if is_address { "".into() } else { policy::host::normalise(name)? };
+    let shown = server_name(name)?;
     let speaks_tls = |listener: &&Arc<Listener>| listener.scheme() == Scheme::Https;
     let Some(meant) = table.listener(port, host).filter(speaks_tls) else { return Ok(()) };
     let Some(shown) = table.listener(port, &shown) else {
@@ -100,10 +118,19 @@ fn meant_here(table: &Table, port: u16, name: &str, host: &str) -> Result<()> {
     Ok(())
 }
 
-fn scheme(url: &Uri) -> Option<Scheme> {
+/// The server name that a handshake with a host asks for; addresses are none (RFC 6066, section 3).
+fn server_name(host: &str) -> Result<Cow<'_, str>> {
+    let is_address = host.starts_with('[') || host.parse::<Ipv4Addr>().is_ok();
+    if is_address { Ok("".into()) } else { Ok(policy::host::normalise(host)?) }
+}
+
+/// What is asked about, and whether it comes by TLS.
+fn spoken(url: &Uri) -> Option<(Layer, Scheme)> {
     match url.scheme_str() {
-        Some("http") => Some(Scheme::Http),
-        Some("https") => Some(Scheme::Https),
+        Some("http") => Some((Layer::Request, Scheme::Http)),
+        Some("https") => Some((Layer::Request, Scheme::Https)),
+        Some("tcp") => Some((Layer::Connection, Scheme::Http)),
+        Some("tls") => Some((Layer::Connection, Scheme::Https)),
         Some(_) | None => None,
     }
 }
@@ -114,11 +141,11 @@ pub(crate) fn method(text: &str) -> Result<Method, String> {
     method.map_err(|_| format!("is no method; write METHOD URL, such as GET {EXAMPLE}"))
 }
 
-/// Reads the argument URL: whole, with the scheme.
+/// Reads the argument URL: whole, with the scheme; of a connection `tls` or `tcp`.
 pub(crate) fn url(text: &str) -> Result<Uri, String> {
     let whole = |text: &str| {
         let url = text.parse::<Uri>().ok()?;
-        (scheme(&url).is_some() && url.host().is_some()).then_some(url)
+        (spoken(&url).is_some() && url.host().is_some()).then_some(url)
     };
     whole(text).ok_or_else(|| {
         let wanted = format!("wants a whole URL with http:// or https://, such as {EXAMPLE}");

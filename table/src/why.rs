@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use model::Hostname;
 use model::route::{HeaderMatch, HttpMatch, PathMatch, PathMatchType, QueryMatch, ValueMatchType};
-use policy::{Facts, Reason, explain};
+use policy::{Facts, Layer, Reason, explain};
 use serde::Serialize;
 
 use crate::listener::Listener;
@@ -143,12 +143,18 @@ fn no_listener(table: &Table, facts: &Facts<'_>) -> String {
         {
             let Listener { gateway, name, protocol, .. } = &**listener;
             let spoken = protocol.as_str();
-            return format!(
-                "'{name}' of {gateway} on port {port} speaks {spoken}, of which no request is read"
-            );
+            let so = match facts.layer {
+                Layer::Request => "of which no request is read",
+                Layer::Connection => "and leads requests, not connections",
+            };
+            return format!("'{name}' of {gateway} on port {port} speaks {spoken}, {so}");
         }
         return if *scheme == facts.scheme {
-            format!("none on port {port} serves the host '{}': answered 404", facts.host)
+            let end = match facts.layer {
+                Layer::Request => "answered 404",
+                Layer::Connection => "closed",
+            };
+            format!("none on port {port} serves the host '{}': {end}", facts.host)
         } else {
             format!("port {port} speaks {}, not {asked}", scheme.as_str())
         };
@@ -195,7 +201,7 @@ fn others(
             Other {
                 route: entry.of.rank.route.to_string(),
                 rule: table.rules.get(entry.rule).map_or("", |rule| &rule.label).to_owned(),
-                matched: in_words(&entry.of),
+                matched: in_words(&entry.of, facts.layer),
                 obstacle,
                 why,
             }
@@ -255,7 +261,10 @@ fn lower(of: &Match, winner: Option<&Entry>, facts: &Facts<'_>) -> String {
 }
 
 /// A match in words, all of which must hold.
-fn in_words(of: &Match) -> String {
+fn in_words(of: &Match, layer: Layer) -> String {
+    if layer == Layer::Connection {
+        return "every connection".to_owned();
+    }
     let everything = HttpMatch::default();
     let written = of.written().unwrap_or(&everything);
     let mut words = vec![path(&written.path)];

@@ -273,6 +273,60 @@ fn explain_says_what_listens_where_nothing_serves_the_request() {
 }
 
 #[test]
+fn explain_tells_of_connections_as_of_requests() {
+    let route = |kind: &str, hosts: &str| {
+        let spec = format!(
+            "spec:\n  parentRefs: [{{ name: edge }}]\n{hosts}  \
+             rules: [{{ backendRefs: [{{ name: rows, port: 80 }}] }}]"
+        );
+        yaml::document("gateway.networking.k8s.io/v1", kind, "rows", &spec)
+    };
+    let (_folder, path) = file(&yaml::join(&[
+        yaml::gateway(&[
+            "{ name: raw, port: 8443, protocol: TLS, tls: { mode: Passthrough } }".to_owned(),
+            "{ name: tcp, port: 5432, protocol: TCP }".to_owned(),
+            yaml::http("web", 8080),
+        ]),
+        yaml::service_speaking("rows", "tcp", &[]),
+        route("TLSRoute", "  hostnames: [db.test]\n"),
+        route("TCPRoute", ""),
+        yaml::policy(
+            "near",
+            "targetRefs: [{ kind: TCPRoute, name: rows }]\n\
+             rules: [{ name: near, when: { sources: [127.0.0.1] } }]",
+        ),
+    ]));
+    for (rest, words) in [
+        (
+            &["CONNECT", "tls://db.test:8443"][..],
+            &["by every connection, host db.test", "passes"][..],
+        ),
+        (&["CONNECT", "tls://x.test:8443"], &["no_route"]),
+        (
+            &["CONNECT", "tcp://127.0.0.1:5432"],
+            &["listener  tcp", "rule      shop/rows/0", "passes"],
+        ),
+        (&["CONNECT", "tcp://h:5432", "--from", "192.0.2.7"], &["access_denied", "saw 192.0.2.7"]),
+        (&["CONNECT", "tcp://h:8080"], &["speaks HTTP, and leads requests, not connections"]),
+        (&["GET", "https://db.test:8443/"], &["speaks TLS, of which no request is read"]),
+    ] {
+        let ended = explain(&path, rest);
+        assert_eq!(ended.code, 0, "{rest:?}: {ended:?}");
+        for word in words {
+            assert!(ended.stdout.contains(word), "{rest:?}: no '{word}' in\n{}", ended.stdout);
+        }
+    }
+    for (rest, words) in [
+        (["GET", "tcp://h:5432"], "write CONNECT tcp://h:5432"),
+        (["CONNECT", "tls://db.test"], "must name the listener's port"),
+        (["CONNECT", "http://h:8080/"], "CONNECT would be answered 400"),
+    ] {
+        let ended = explain(&path, &rest);
+        assert!(ended.code == 1 && ended.stderr.contains(words), "{rest:?}: {ended:?}");
+    }
+}
+
+#[test]
 fn explain_takes_the_host_from_the_header_as_curl_does() {
     let listeners = [yaml::http_for("a", 8080, "a.test"), yaml::http_for("b", 8080, "b.test")];
     let (_folder, path) = file(&yaml::join(&[yaml::gateway(&listeners)]));

@@ -87,7 +87,7 @@ pub(super) fn won(table: &Table, entry: &Entry, rule: &Rule, facts: &Facts<'_>) 
         route: entry.of.rank.route.to_string(),
         rule: rule.label.to_string(),
         host: entry.of.best_host(facts.host).flatten().map(Hostname::to_string),
-        matched: in_words(&entry.of),
+        matched: in_words(&entry.of, facts.layer),
         backends: backends.collect(),
         changes: rule.chain.explain_changes(facts, entry.of.prefix()),
         mirrors: mirrors.collect(),
