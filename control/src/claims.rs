@@ -130,6 +130,8 @@ fn grounds(resource: &Resource) -> Vec<Ground<'_>> {
         Resource::Claim(claim) => Claim::grounds(claim).collect(),
         // What applications call is a Service by its name: no host that anybody could hold.
         route if route.is_of_services() => Vec::new(),
+        // Nobody names a host in plain TCP, so it has none that anybody could hold.
+        Resource::TcpRoute(_) => Vec::new(),
         route if route.kind().is_route() => of_route(route),
         // The most specific listener has all of a host; one without a name has what is left.
         Resource::Gateway(gateway) => {
@@ -154,7 +156,8 @@ fn of_route<'a>(resource: &'a Resource) -> Vec<Ground<'a>> {
             asked(&route.as_http()).map(|path| Cow::Owned(path.to_owned())).collect()
         }
         // A connection is for every path of its host.
-        _ => vec![Cow::Borrowed("/")],
+        Resource::TlsRoute(_) => vec![Cow::Borrowed("/")],
+        _ => Vec::new(),
     };
     let on = |path: Cow<'a, str>| hosts.iter().map(move |host| Ground::new(*host, path.clone()));
     paths.into_iter().flat_map(on).collect()

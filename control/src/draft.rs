@@ -17,6 +17,7 @@ use crate::refusal::{Conflict, Refusal};
 use crate::world::{Changed, Found, HUB, Object, World};
 
 use beyond::Reached;
+pub(crate) use beyond::{created, waited_for};
 
 mod beyond;
 mod place;
@@ -29,6 +30,8 @@ pub(crate) struct Draft {
     edits: BTreeMap<Key, Edit>,
     /// By object: those that leave everything as it is.
     idle: BTreeMap<Key, Edit>,
+    /// Of new objects for whose names others wait, the Api of the last one that had it.
+    formerly: BTreeMap<Key, Option<Name>>,
     /// The world once the change is made.
     after: World,
     changed: Changed,
@@ -64,7 +67,13 @@ impl Draft {
             after.take(&store::Key::new(HUB, key), found, &mut changed);
         }
         after.settle(changed);
-        Ok(Draft { world, edits, idle, after, changed, is_judged: false })
+        let formerly = BTreeMap::new();
+        Ok(Draft { world, edits, idle, formerly, after, changed, is_judged: false })
+    }
+
+    /// The same, where some names were had before by objects of these Apis.
+    pub(crate) fn knowing(self, formerly: BTreeMap<Key, Option<Name>>) -> Self {
+        Draft { formerly, ..self }
     }
 
     /// The world with this change in it, if it is the commit next to the world it was judged by.

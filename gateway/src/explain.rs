@@ -36,7 +36,7 @@ pub(crate) fn run(args: &Explain) -> Result<ExitCode> {
         headers.append(name, value.clone());
     }
     let (layer, scheme) =
-        spoken(&args.url).context("the URL must begin with http:// or https://")?;
+        spoken(&args.url).context("the URL must begin with http://, https://, tls:// or tcp://")?;
     let (port, host, path) = match layer {
         Layer::Request => {
             ensure!(args.method != Method::CONNECT, "CONNECT would be answered 400");
@@ -148,7 +148,7 @@ pub(crate) fn url(text: &str) -> Result<Uri, String> {
         (spoken(&url).is_some() && url.host().is_some()).then_some(url)
     };
     whole(text).ok_or_else(|| {
-        let wanted = format!("wants a whole URL with http:// or https://, such as {EXAMPLE}");
+        let wanted = format!("wants a whole URL with http:// or https:// (of a connection tls:// or tcp://), such as {EXAMPLE}");
         let with_scheme = format!("http://{text}");
         let meant =
             !text.contains("://") && !text.starts_with('/') && whole(&with_scheme).is_some();

@@ -11,31 +11,33 @@
 //!
 //! A connection is one exchange: it has one record, told when it is over.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 use policy::explain::Story;
 use policy::{Answer, Facts, Layer, Reason, Verdict};
 use table::{Found, Target};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
 use wire::Side;
 
+use crate::address;
 use crate::balance::{self, Turn};
 use crate::carry::{Buffered, End, Ends};
 use crate::connect::{self, Stream};
 use crate::exchange::{TRACEPARENT, decide, host_of, port_of, refuse};
 use crate::failure::{Failure, Retry};
+use crate::forward::FORWARDED_FOR;
 use crate::gather::Gather;
-use crate::hello::{self, Alert, Hello};
+use crate::hello::{self, Alert, Hello, Tap};
 use crate::http::Conn;
 use crate::live::{Live, Service};
 use crate::moment;
@@ -47,6 +49,9 @@ use crate::telemetry::Outcome;
 /// What hyper has of a plain connection.
 type Plain = TokioIo<Steady<Gather<TcpStream>>>;
 
+/// Says of a tunnel that it is a connection's: else what comes through it is requests.
+const CARRIES: HeaderName = HeaderName::from_static("heddle-carries");
+
 /// The most that is read at once: a whole frame of the mesh.
 const PIECE: usize = 64 << 10;
 
@@ -57,6 +62,8 @@ struct Asked {
     host: Box<str>,
     port: Option<u16>,
     headers: HeaderMap,
+    /// Where it comes from.
+    source: IpAddr,
     /// Whether what is carried was under TLS that ended here.
     is_deciphered: bool,
     conn: Arc<Conn>,
@@ -88,7 +95,7 @@ pub(crate) async fn outbound(
         Ok(named) => named,
         Err(reason) => return refuse(Answer::new(reason), record),
     };
-    let asked = Asked::new(conn, &host, Some(port));
+    let asked = Asked::new(conn, &record, &host, Some(port));
     record.host = format!("{host}:{port}").into();
     let opened = match asked.open(live, record).await {
         Ok(opened) => opened,
@@ -119,7 +126,7 @@ pub(crate) async fn forwarded(
         let live = conn.shared.live.load_full();
         let mut record = Record::open(&conn, &live, &no_head());
         record.host = format!("{host}:{port}").into();
-        Asked::new(&conn, host, Some(port)).open(&live, record).await
+        Asked::new(&conn, &record, host, Some(port)).open(&live, record).await
     };
     let Ok(opened) = opened else { return Outcome::Cut };
     opened.carried(Buffered::socket(stream, PIECE), Bytes::new()).await
@@ -150,15 +157,11 @@ pub(crate) async fn handed_on(conn: Arc<Conn>, hello: Hello) -> Outcome {
 }
 
 /// The same of one whose TLS ended here.
-pub(crate) async fn deciphered<S>(conn: Arc<Conn>, mut stream: TlsStream<S>) -> Outcome
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+pub(crate) async fn deciphered(conn: Arc<Conn>, stream: TlsStream<Tap>) -> Outcome {
     match at_edge(&conn, true).await {
         Ok(opened) => opened.carried(Buffered::new(stream, PIECE), Bytes::new()).await,
         Err(_) => {
-            // Whoever is gone already need not be told.
-            drop(stream.shutdown().await);
+            stream.get_ref().0.break_off();
             Outcome::Cut
         }
     }
@@ -171,7 +174,7 @@ async fn at_edge(conn: &Arc<Conn>, is_deciphered: bool) -> Result<Opened, Reason
     let mut record = Record::open(conn, &live, &no_head());
     let host = conn.server_name.as_deref().unwrap_or_default();
     record.host = host.into();
-    let asked = Asked { is_deciphered, ..Asked::new(conn, host, None) };
+    let asked = Asked { is_deciphered, ..Asked::new(conn, &record, host, None) };
     asked.open(&live, record).await.map_err(|unopened| unopened.reason)
 }
 
@@ -199,12 +202,17 @@ pub(crate) async fn inbound(
     parts: &Parts,
 ) -> Result<Opened, StatusCode> {
     let record = Record::open(&conn, live, parts);
-    let opened = Asked::new(&conn, "", None).open(live, record).await;
+    let opened = Asked::new(&conn, &record, "", None).open(live, record).await;
     opened.map_err(|unopened| match unopened.reason.is_denial() {
         // Whatever it is for, who asks is not let in, and is to ask nobody else.
         true => StatusCode::FORBIDDEN,
         false => unopened.status,
     })
+}
+
+/// Whether a CONNECT of another proxy is for a connection.
+pub(crate) fn is_meant(parts: &Parts) -> bool {
+    parts.headers.contains_key(CARRIES)
 }
 
 /// Tells of somebody who was not let in, since they proved to be nobody: they were led to nothing, and
@@ -253,16 +261,17 @@ impl Unopened {
 }
 
 impl Asked {
-    fn new(conn: &Arc<Conn>, host: &str, port: Option<u16>) -> Self {
+    fn new(conn: &Arc<Conn>, record: &Record, host: &str, port: Option<u16>) -> Self {
         let (headers, conn) = (HeaderMap::new(), Arc::clone(conn));
-        Asked { host: host.into(), port, headers, is_deciphered: false, conn }
+        let (host, source) = (host.into(), record.source);
+        Asked { host, port, headers, source, is_deciphered: false, conn }
     }
 
     fn facts(&self, record: Option<&Record>) -> Facts<'_> {
         Facts {
             layer: Layer::Connection,
             now: moment::signed(record.map_or_else(SystemTime::now, |record| record.began_at)),
-            source: self.conn.peer.ip(),
+            source: self.source,
             scheme: self.conn.scheme,
             port: self.conn.port,
             host: &self.host,
@@ -374,9 +383,17 @@ async fn reach(
     }
 }
 
-/// By what the proxy at the other end joins its record with this one.
+/// By what the proxy at the other end knows that it is a connection, joins its record with this one, and
+/// judges where it comes from.
 fn heads(record: &Record) -> HeaderMap {
-    let mut heads = HeaderMap::with_capacity(2);
+    let mut heads = HeaderMap::with_capacity(4);
+    heads.insert(CARRIES, HeaderValue::from_static("bytes"));
+    if record.side == Side::Edge {
+        let mut source = Vec::new();
+        address::write_ip(record.source, &mut source);
+        let source = HeaderValue::try_from(source).expect("an address is visible ASCII");
+        heads.insert(FORWARDED_FOR, source);
+    }
     heads.insert(TRACEPARENT, record.trace.header_value());
     heads.insert(REQUEST_ID, record.request_id.clone());
     heads

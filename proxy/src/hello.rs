@@ -11,6 +11,8 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
+use crate::tls;
+
 /// A socket of which is kept what is read, until that is taken or known to be needless.
 #[derive(Debug)]
 pub(crate) struct Tap {
@@ -40,8 +42,16 @@ pub(crate) enum Alert {
 pub(crate) async fn read(socket: TcpStream) -> io::Result<Hello> {
     let tap = Tap { socket, read: Some(BytesMut::new()) };
     let start = LazyConfigAcceptor::new(Acceptor::default(), tap).await?;
-    let name = start.client_hello().server_name().unwrap_or_default().to_ascii_lowercase();
-    Ok(Hello { start, server_name: name.into() })
+    let server_name = tls::server_name(start.client_hello().server_name());
+    Ok(Hello { start, server_name })
+}
+
+impl Tap {
+    /// Has the client learn that it was no end in order.
+    pub(crate) fn break_off(&self) {
+        // What cannot be set any more has ended itself.
+        drop(self.socket.set_zero_linger());
+    }
 }
 
 impl Hello {

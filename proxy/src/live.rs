@@ -16,7 +16,6 @@ use tokio::sync::Semaphore;
 use crate::balance::Load;
 use crate::mesh::{Membership, Way};
 use crate::pool::Pool;
-use crate::ports;
 use crate::telemetry::{Attached, Telemetry};
 use crate::tls::{self, Tls};
 
@@ -84,8 +83,16 @@ pub(crate) struct Ground {
 impl Ground {
     /// Whether an endpoint is this process's own admin port.
     fn is_admin(&self, endpoint: &table::Endpoint) -> bool {
-        self.admin.get().is_some_and(|admin| ports::overlap(*admin, endpoint.address))
+        self.admin.get().is_some_and(|admin| reaches(endpoint.address, *admin))
     }
+}
+
+/// Whether an address is where this process listens at `own`: of every address those that are surely its
+/// own machine's.
+fn reaches(address: SocketAddr, own: SocketAddr) -> bool {
+    let (ip, at) = (address.ip().to_canonical(), own.ip().to_canonical());
+    let is_here = ip == at || (at.is_unspecified() && (ip.is_loopback() || ip.is_unspecified()));
+    address.port() == own.port() && is_here
 }
 
 impl Live {
@@ -186,5 +193,26 @@ impl Endpoint {
     fn place(&self) -> (SocketAddr, Option<&Through>, bool, AppProtocol) {
         let through = self.way.as_ref().map(|way| &*way.through);
         (self.address, through, self.is_far, self.protocol)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_surely_here_is_this_process() {
+        for (address, own, wanted) in [
+            ("127.0.0.1:9901", "127.0.0.1:9901", true),
+            ("127.0.0.1:9902", "127.0.0.1:9901", false),
+            ("127.0.0.2:9901", "127.0.0.1:9901", false),
+            ("127.0.0.2:9901", "0.0.0.0:9901", true),
+            ("[::1]:9901", "[::]:9901", true),
+            ("10.0.0.7:9901", "0.0.0.0:9901", false),
+            ("10.0.0.7:9901", "10.0.0.7:9901", true),
+        ] {
+            let (address, own) = (address.parse().unwrap(), own.parse().unwrap());
+            assert_eq!(reaches(address, own), wanted, "{address} {own}");
+        }
     }
 }

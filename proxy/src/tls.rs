@@ -164,6 +164,13 @@ fn config(shown: Shown, tickets: &Arc<dyn ProducesTickets>) -> ServerConfig {
     config
 }
 
+/// The server name of a handshake as hosts are compared: in lower case, without the dot of the root, which
+/// names the same host (RFC 6066, section 3, wants none there); empty where it had none.
+pub(crate) fn server_name(sent: Option<&str>) -> Box<str> {
+    let sent = sent.unwrap_or_default();
+    sent.strip_suffix('.').unwrap_or(sent).to_ascii_lowercase().into()
+}
+
 /// The certificates that one port shows. Which listener a name selects, the table says, here as for
 /// requests.
 #[derive(Debug)]
@@ -184,7 +191,7 @@ impl Shown {
 
 impl ResolvesServerCert for Shown {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let name = hello.server_name().unwrap_or_default().to_ascii_lowercase();
+        let name = server_name(hello.server_name());
         let keys = self.keys.get(&self.table.listener_index(self.port, &name)?)?;
         let fits =
             |key: &&Arc<CertifiedKey>| key.key.choose_scheme(hello.signature_schemes()).is_some();

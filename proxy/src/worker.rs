@@ -30,7 +30,7 @@ use crate::passport::Passports;
 use crate::ports::{ApplyError, Ports, States};
 use crate::settings::Settings;
 use crate::telemetry::{Outcome, Telemetry};
-use crate::tls::Tls;
+use crate::tls::{self, Tls};
 use crate::{balance, describe, dial, hello};
 
 /// How long a listener waits after a failed accept.
@@ -395,7 +395,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let session = stream.get_ref().1;
-    conn.server_name = Some(session.server_name().unwrap_or_default().to_ascii_lowercase().into());
+    conn.server_name = Some(tls::server_name(session.server_name()));
     let spoken = match session.alpn_protocol() {
         Some(b"h2") => Spoken::Http2,
         Some(_) | None => Spoken::Http1,

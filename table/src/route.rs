@@ -39,7 +39,7 @@ impl Leads {
     pub(crate) fn of(kind: Kind) -> Self {
         match kind {
             Kind::GrpcRoute => Leads::Calls,
-            kind if kind.is_of_connections() => Leads::Connections,
+            Kind::TlsRoute | Kind::TcpRoute => Leads::Connections,
             _ => Leads::Requests,
         }
     }

@@ -303,7 +303,9 @@ fn build(
         workload.is_selected(service) && guards.borders.are_in(namespace, &workload.spec.cluster)
     };
     let selected = workloads.filter(is_within);
-    let selected = selected.filter_map(|workload| endpoint(workload, port, guards.cluster));
+    let is_bytes = protocol == AppProtocol::Tcp;
+    let selected =
+        selected.filter_map(|workload| endpoint(workload, port, is_bytes, guards.cluster));
     let endpoints: BTreeSet<_> = sliced.chain(selected).collect();
     // What a port speaks that does not say it, who calls it knows; but the proxy beside an application
     // knows no caller's routes.
@@ -321,9 +323,20 @@ fn build(
     })
 }
 
-/// Where a workload is that a Service's port means, as seen from a cluster.
-fn endpoint(workload: &Workload, port: &ServicePort, from: Option<&Name>) -> Option<Endpoint> {
-    let (ip, port) = (workload.address()?, workload.port_of(port)?.port);
+/// Where a workload is that a Service's port means, as seen from a cluster. Its proxy takes requests or
+/// bytes, as the workload's port says: what is sent as the other is nothing that it could judge.
+fn endpoint(
+    workload: &Workload,
+    port: &ServicePort,
+    is_bytes: bool,
+    from: Option<&Name>,
+) -> Option<Endpoint> {
+    let (ip, port) = (workload.address()?, workload.port_of(port)?);
+    let takes_bytes = port.speaks() == Some(AppProtocol::Tcp);
+    if workload.spec.mesh.is_some() && takes_bytes != is_bytes {
+        return None;
+    }
+    let port = port.port;
     let through = workload.spec.mesh.as_ref().map(|mesh| {
         Arc::new(Through { address: SocketAddr::new(ip, mesh.port), peer: workload.peer() })
     });

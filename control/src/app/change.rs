@@ -30,7 +30,8 @@ impl App {
     pub async fn change_dry_run(&self, op: &Op, edits: Vec<Edit>) -> Result<Receipt, Refusal> {
         let world = self.world().await?;
         let (by, seen) = (op.clone(), Arc::clone(&world));
-        let draft = self.aside(move || judge(&by, &seen, &edits, None)).await??;
+        let formerly = self.formerly(&world, &edits).await?;
+        let draft = self.aside(move || judge(&by, &seen, &edits, None, formerly)).await??;
         self.keeps(&draft).await?;
         let mut changed = Vec::new();
         for (key, edit) in draft.edits() {

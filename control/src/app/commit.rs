@@ -1,18 +1,20 @@
 //! The door itself: a change is judged against the world and becomes a revision.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use model::{Key, Resource};
+use model::{Key, Name, Resource};
 use store::{Commit, CommitError, Committed, Delete, Expected, Put, Write};
 use tokio::sync::{RwLockReadGuard, RwLockWriteGuard};
 
+use super::sight::{api_in, body};
 use super::{App, Op, rights};
 use crate::body::{self, Body};
-use crate::draft::Draft;
+use crate::draft::{Draft, created, waited_for};
 use crate::edit::Edit;
 use crate::lookup;
+use crate::moment;
 use crate::refusal::Refusal;
 use crate::world::{HUB, World};
 
@@ -22,6 +24,9 @@ pub(super) const TRIES: usize = 5;
 /// How often answers to earlier requests are swept, and how long each is kept, in microseconds.
 const SWEEP: i64 = 3600 * 1_000_000;
 const KEPT: i64 = 24 * SWEEP;
+
+/// By name, the Api of the last object that had it, where others wait for one.
+pub(super) type Formerly = BTreeMap<Key, Option<Name>>;
 
 /// What became of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,8 +105,9 @@ impl App {
                 _ => Turn::Alone(self.changing.write().await),
             };
             let (world, by, edits) = (self.world().await?, op.clone(), Arc::clone(&edits));
+            let formerly = self.formerly(&world, &edits).await?;
             let judging = move || {
-                let draft = judge(&by, &world, &edits, reverts)?;
+                let draft = judge(&by, &world, &edits, reverts, formerly)?;
                 let commit = commit(&by, &world, &draft, reverts);
                 Ok::<_, Refusal>((draft, commit))
             };
@@ -123,6 +129,30 @@ impl App {
             }
         }
         Err(Refusal::Busy)
+    }
+
+    /// Of the new objects among edits for whose names others wait, the Api of the last one that had it. One
+    /// of an Api that only had the name of today's is nobody's.
+    pub(super) async fn formerly(
+        &self,
+        world: &World,
+        edits: &[Edit],
+    ) -> Result<Formerly, Refusal> {
+        let mut formerly = Formerly::new();
+        for key in waited_for(world, created(world, edits)) {
+            let versions = self.store.history(&store::Key::new(HUB, &key), None, 2).await?;
+            let said = versions.iter().find_map(|one| Some((one.revision, body(one)?)));
+            let Some((revision, body)) = said else { continue };
+            let api = api_in(key.kind, &body);
+            let scope = world.directory.scope(&key.namespace);
+            let api_now = api.as_ref().and_then(|api| world.directory.api(&scope, api));
+            let made = api_now.and_then(|api| api.metadata.creation_timestamp).map(moment::micros);
+            let was = self.at(revision).await?;
+            if made.zip(was).is_none_or(|(made, was)| made <= was) {
+                formerly.insert(key, api);
+            }
+        }
+        Ok(formerly)
     }
 
     /// What the store would say of a change that is judged and not made.
@@ -154,9 +184,11 @@ pub(super) fn judge(
     world: &Arc<World>,
     edits: &[Edit],
     reverts: Option<i64>,
+    formerly: Formerly,
 ) -> Result<Draft, Refusal> {
     let edits = edits.iter().map(|edit| in_stored_form(op, world, edit, reverts));
-    let mut draft = Draft::new(Arc::clone(world), edits.collect::<Result<_, _>>()?)?;
+    let draft = Draft::new(Arc::clone(world), edits.collect::<Result<_, _>>()?)?;
+    let mut draft = draft.knowing(formerly);
     draft.judge(&rights(op, world))?;
     Ok(draft)
 }

@@ -1,6 +1,6 @@
 //! Reading changes: who changed what when, and how it was before.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::field::changed;
 use model::{Key, Scope};
@@ -14,6 +14,9 @@ use super::sight::{Sight, body};
 use super::{App, Op};
 use crate::body;
 use crate::refusal::Refusal;
+
+/// When revisions were made, in microseconds since 1970; none of one that there is not.
+type Times = BTreeMap<i64, Option<i64>>;
 
 /// Revisions that one list looks at, seen or not.
 const LOOKED_AT: usize = 1000;
@@ -164,14 +167,14 @@ impl App {
         let mut reader = Reader::new(sight.rights.clone());
         let seen = self.seen(&sight, &mut reader, vec![found], None).await?.pop();
         let Some(change) = seen else { return Err(none) };
-        let mut objects = Vec::new();
+        let (mut objects, mut times) = (Vec::new(), Times::from([(revision, Some(at))]));
         for version in self.store.changes_since(revision - 1, revision).await? {
             let Some(key) = body::key(&version.key) else { continue };
             let before = self.store.history(&version.key, Some(revision), 1).await?;
             if sight.change(&key, (&version, at), before.first()) {
-                let later = self.last_of(&sight, &key, &version).await?;
+                let later = self.last_of(&sight, &key, &version, &mut times).await?;
                 let later = Some(later).filter(|last| *last > revision);
-                let before = self.seen_before(&sight, &key, before.first()).await?;
+                let before = self.seen_before(&sight, &key, before.first(), &mut times).await?;
                 objects.push(PastObject { later, ..object(key, &version, before) });
             }
         }
@@ -184,11 +187,22 @@ impl App {
         sight: &Sight,
         key: &Key,
         before: Option<&Version>,
+        times: &mut Times,
     ) -> Result<Option<Value>, Refusal> {
         let Some(before) = before else { return Ok(None) };
-        let at = self.at(before.revision).await?;
+        let at = self.known_at(before.revision, times).await?;
         let seen = at.filter(|at| sight.change(key, (before, *at), None));
         Ok(seen.and_then(|_| body(before)))
+    }
+
+    /// The same as [`App::at`], asked once for each revision: of a large change most objects share few.
+    async fn known_at(&self, revision: i64, times: &mut Times) -> Result<Option<i64>, Refusal> {
+        if let Some(at) = times.get(&revision) {
+            return Ok(*at);
+        }
+        let at = self.at(revision).await?;
+        times.insert(revision, at);
+        Ok(at)
     }
 
     /// When a revision was made, in microseconds since 1970.
@@ -199,13 +213,19 @@ impl App {
 
     /// The revision that last changed an object of which this version was made, as far as that may be
     /// seen.
-    async fn last_of(&self, sight: &Sight, key: &Key, version: &Version) -> Result<i64, Refusal> {
+    async fn last_of(
+        &self,
+        sight: &Sight,
+        key: &Key,
+        version: &Version,
+        times: &mut Times,
+    ) -> Result<i64, Refusal> {
         if let Some(object) = sight.world.objects.get(key) {
             return Ok(object.revision);
         }
         let last = self.store.history(&version.key, None, 2).await?;
         let [last, before @ ..] = last.as_slice() else { return Ok(version.revision) };
-        let at = self.at(last.revision).await?;
+        let at = self.known_at(last.revision, times).await?;
         let is_seen = at.is_some_and(|at| sight.change(key, (last, at), before.first()));
         Ok(if is_seen { last.revision } else { version.revision })
     }

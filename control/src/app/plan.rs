@@ -5,7 +5,7 @@ use std::sync::Arc;
 use model::Key;
 use model::field::changed;
 
-use super::commit::judge;
+use super::commit::{Formerly, judge};
 use super::past::Deed;
 use super::sight::Sight;
 use super::{App, Op};
@@ -70,14 +70,20 @@ impl App {
     /// What the change would be refused for.
     pub async fn change_plan(&self, op: &Op, edits: Vec<Edit>) -> Result<Plan, Refusal> {
         let (op, world) = (op.clone(), self.world().await?);
-        let (plan, draft) = self.aside(move || plan(&op, &world, &edits)).await??;
+        let formerly = self.formerly(&world, &edits).await?;
+        let (plan, draft) = self.aside(move || plan(&op, &world, &edits, formerly)).await??;
         self.keeps(&draft).await?;
         Ok(plan)
     }
 }
 
-fn plan(op: &Op, world: &Arc<World>, edits: &[Edit]) -> Result<(Plan, Draft), Refusal> {
-    let draft = judge(op, world, edits, None)?;
+fn plan(
+    op: &Op,
+    world: &Arc<World>,
+    edits: &[Edit],
+    formerly: Formerly,
+) -> Result<(Plan, Draft), Refusal> {
+    let draft = judge(op, world, edits, None, formerly)?;
     let objects = draft.edits().map(|(key, edit)| would(world, key, edit)).collect();
     let sight = Sight::new(op, Arc::clone(world));
     let (requests, more) = match draft.changes_traffic() {

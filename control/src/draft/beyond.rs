@@ -12,9 +12,50 @@ use model::{Hostname, Invalid, Key, Kind, Name, Resource, Scope};
 
 use super::{Draft, api_of, fault};
 use crate::claims::{Budget, Holder, Overlap, Spent, Stakes};
+use crate::edit::Edit;
 use crate::lookup;
 use crate::refusal::Refusal;
 use crate::world::{Unreadable, World};
+
+/// Said of a change that would take too long to be judged.
+const TOO_MUCH: &str = "has, with what is there of other Apis, too much to be compared in one change; \
+                        write less at once";
+
+/// The new objects among edits that others may wait for by name.
+pub(crate) fn created<'e>(world: &World, edits: impl IntoIterator<Item = &'e Edit>) -> Vec<Key> {
+    let new = edits.into_iter().filter(|edit| edit.after().is_some()).map(Edit::key);
+    let is_named = |key: &Key| {
+        key.kind.is_route() || matches!(key.kind, Kind::Service | Kind::Secret | Kind::Gateway)
+    };
+    new.filter(|key| is_named(key) && !world.objects.contains_key(key)).collect()
+}
+
+/// The objects that may wait for others.
+fn waiting(world: &World) -> impl Iterator<Item = (&Key, &Resource)> {
+    let kinds = [Kind::AccessPolicy, Kind::Gateway, Kind::Workload].into_iter().chain(Kind::ROUTES);
+    let all = kinds.flat_map(|kind| world.of_kind(kind));
+    all.map(|(key, object)| (key, &object.resource))
+}
+
+/// Those of some names that an object of a world waits for.
+pub(crate) fn waited_for(world: &World, names: Vec<Key>) -> Vec<Key> {
+    if names.is_empty() {
+        return names;
+    }
+    let named = waiting(world).flat_map(|(_, other)| {
+        let (ruled, used) = (ruled(other), used(other, world));
+        ruled.into_iter().chain(used)
+    });
+    let named: BTreeSet<_> = named.collect();
+    names.into_iter().filter(|key| named.contains(key)).collect()
+}
+
+/// A kind with its article.
+fn a(kind: Kind) -> String {
+    let word = kind.as_str();
+    let is_vowel = word.starts_with("HTTP") || word.starts_with(['A', 'E', 'I', 'O', 'U']);
+    format!("{} {word}", if is_vowel { "an" } else { "a" })
+}
 
 /// An object that an edit reaches without naming it, and that who asks may not reach so.
 #[derive(Debug)]
@@ -101,26 +142,29 @@ impl Draft {
                 }
                 _ => Ok(Vec::new()),
             };
-            let waiting = match before {
-                Some(_) => Ok(Vec::new()),
-                None => self.waiting(after, &scope, &all, &mut budget),
-            };
-            let met = met.and_then(|mut met| {
-                met.extend(waiting?);
-                Ok(met)
-            });
             let Ok(met) = met else {
-                let text = "has, with what is there of other Apis, too much to be compared in one \
-                            change; write less at once";
-                faults.push(fault(key, "spec", text));
+                faults.push(fault(key, "spec", TOO_MUCH));
                 break;
             };
-            reached.extend(met.into_iter().filter_map(|Met { verb, target, wanted }| {
-                let why = self.may(rights, verb, &target).err()?;
-                Some(Reached { by: key.clone(), wanted, target, why })
-            }));
+            reached.extend(met.into_iter().filter_map(|met| self.reach(rights, key, met)));
+        }
+        match (self.awaited(rights, &mut budget), self.edits.keys().next()) {
+            (Ok(met), _) => {
+                let met = met.into_iter();
+                reached.extend(met.filter_map(|(key, met)| self.reach(rights, &key, met)));
+            }
+            (Err(Spent), first) => {
+                faults.extend(first.map(|key| fault(key, "spec", TOO_MUCH)));
+            }
         }
         if faults.is_empty() { Ok(reached) } else { Err(Refusal::Invalid(faults)) }
+    }
+
+    /// What an edit meets, if that may not be.
+    fn reach(&self, rights: &Rights, by: &Key, met: Met) -> Option<Reached> {
+        let Met { verb, target, wanted } = met;
+        let why = self.may(rights, verb, &target).err()?;
+        Some(Reached { by: by.clone(), wanted, target, why })
     }
 
     /// Whose the hidden ones are, and whom to ask.
@@ -248,31 +292,32 @@ impl Draft {
         Ok(met)
     }
 
-    /// The objects of a scope that wait for one of a new object's name: they would rule over it, or lead
-    /// traffic by it, and nobody was asked.
-    fn waiting(
-        &self,
-        after: &Resource,
-        scope: &Scope,
-        all: &impl Fn(Verb, Kind) -> bool,
-        budget: &mut Budget,
-    ) -> Result<Vec<Met>, Spent> {
-        const WAITING: [Kind; 3] = [Kind::AccessPolicy, Kind::Gateway, Kind::Workload];
-        let own = after.key();
-        let is_named =
-            own.kind.is_route() || matches!(own.kind, Kind::Service | Kind::Secret | Kind::Gateway);
-        let kinds = WAITING.into_iter().chain(Kind::ROUTES);
-        let kinds = kinds.filter(|kind| is_named && !all(Verb::Update, *kind));
+    /// The new objects of the change for whose names others wait: those would rule over them, or lead
+    /// traffic by them, and nobody was asked. Of one whose name an object of the same Api had last, its
+    /// owner was.
+    fn awaited(&self, rights: &Rights, budget: &mut Budget) -> Result<Vec<(Key, Met)>, Spent> {
+        let new: BTreeSet<_> = created(&self.world, self.edits.values()).into_iter().collect();
+        let is_anew = |key: &Key| {
+            let after = self.edits.get(key).and_then(Edit::after);
+            self.formerly.get(key).zip(after).is_some_and(|(was, after)| *was == api_of(after))
+        };
         let mut met = Vec::new();
-        for (key, object) in kinds.flat_map(|kind| self.after.of_kind(kind)) {
-            if *key == own || !self.after.is_in(&key.namespace, scope) {
+        if new.iter().all(is_anew) {
+            return Ok(met);
+        }
+        for (key, other) in waiting(&self.after) {
+            let scope = self.after.directory.scope(&key.namespace);
+            if new.contains(key) || rights.is_all(Verb::Update, key.kind, &scope) {
                 continue;
             }
             budget.spend(10)?;
-            let other = &object.resource;
-            if ruled(other).contains(&own) || used(other, &self.after).contains(&own) {
-                let wanted = format!("a {} that waits for that name", key.kind);
-                met.push(Met { verb: Verb::Update, target: key.clone(), wanted });
+            for named in ruled(other).union(&used(other, &self.after)) {
+                let is_met = new.contains(named) && !is_anew(named);
+                if is_met && self.after.is_in(&named.namespace, &scope) {
+                    let wanted = format!("what waits for that name, {}", a(key.kind));
+                    let target = key.clone();
+                    met.push((named.clone(), Met { verb: Verb::Update, target, wanted }));
+                }
             }
         }
         Ok(met)

@@ -7,6 +7,7 @@ use model::access::{Rights, builtin};
 use model::api::LABEL;
 use model::claim::Claim;
 use model::login::{CLIENT_SECRET, LoginProvider};
+use model::policy::AccessPolicy;
 use model::role::{Grant, Verb};
 use model::team::Team;
 use model::workspace::Workspace;
@@ -107,8 +108,14 @@ impl Draft {
             | Resource::Workload(_)
             | Resource::Secret(_)
             | Resource::ConfigMap(_)
-            | Resource::AccessPolicy(_)
             | Resource::Cluster(_) => {}
+            Resource::AccessPolicy(policy) => {
+                for (path, api) in apis_called(policy) {
+                    if self.after.directory.api(&scope, api).is_none() {
+                        faults.push(fault(key, &path, format!("{scope} has no Api '{api}'")));
+                    }
+                }
+            }
             Resource::LoginProvider(provider) => self.provider(key, provider, rights, faults),
             Resource::Claim(claim) => self.claim(key, claim, faults),
         }
@@ -381,6 +388,12 @@ impl Draft {
                 slice.metadata.namespace == service.metadata.namespace
                     && slice.service().as_ref() == Some(&service.metadata.name)
             }
+            (Resource::Api(api), Resource::AccessPolicy(policy))
+                if apis_called(policy).any(|(_, name)| *name == api.metadata.name) =>
+            {
+                let scope = self.world.directory.scope(&key.namespace);
+                self.after.directory.scope(&policy.metadata.namespace) == scope
+            }
             // One of that name that is made later would be another's.
             (Resource::Api(api), Resource::Grant(grant))
                 if grant.spec.apis.contains(&api.metadata.name) =>
@@ -421,6 +434,16 @@ impl Draft {
         let edited: Vec<_> = self.edits().map(|(key, _)| key).collect();
         bounds::together(&self.world, &self.after, &edited)
     }
+}
+
+/// The Apis whose users a policy names, each by its place.
+fn apis_called(policy: &AccessPolicy) -> impl Iterator<Item = (String, &Name)> {
+    policy.spec.rules.iter().enumerate().flat_map(|(rule, of)| {
+        let callers = of.when.callers.iter().enumerate();
+        callers.filter_map(move |(at, caller)| {
+            Some((format!("spec.rules[{rule}].when.callers[{at}].api"), caller.api.as_ref()?))
+        })
+    })
 }
 
 /// Whether objects of a kind decide on who may do everything.

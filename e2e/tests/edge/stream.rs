@@ -422,3 +422,61 @@ async fn a_listener_that_begins_to_end_tls_lets_go_of_what_it_handed_on() {
     let cut = wait::within("the new listener to cut it", open.read(&mut name)).await;
     assert!(matches!(&cut, Ok(0) | Err(_)), "{cut:?}");
 }
+
+#[tokio::test]
+async fn a_server_name_is_compared_as_a_host_is() {
+    let authority = Authority::new();
+    let mail = authority.sign("mail.test");
+    let letters = sealed("letters", &mail).await;
+    let gateway =
+        handing_on(&[service("letters", &[letters]), tls_route("letters", "mail.test")]).await;
+    // As openssl writes it: a client of ours would put it in order.
+    let ask = async |name: &str| {
+        let mut command = std::process::Command::new("openssl");
+        command.args(["s_client", "-brief", "-connect", &gateway.listener(PORT).to_string()]);
+        command.args(["-servername", name]).stdin(std::process::Stdio::null());
+        let asking = tokio::task::spawn_blocking(move || command.output());
+        let ended = wait::within("openssl to end", asking).await.unwrap().expect("openssl starts");
+        String::from_utf8_lossy(&ended.stderr).into_owned()
+    };
+    for name in ["mail.test", "MAIL.Test", "mail.test."] {
+        let said = ask(name).await;
+        assert!(said.contains("CONNECTION ESTABLISHED"), "{name}: {said}");
+    }
+    let said = ask("mail.test.example").await;
+    assert!(said.to_lowercase().contains("unrecognized name"), "{said}");
+}
+
+#[tokio::test]
+async fn who_names_no_host_is_denied_by_a_rule_that_denies_hosts() {
+    let authority = Authority::new();
+    let db = authority.sign("db.test");
+    let rows = plain("rows").await;
+    let port = free_port();
+    let listener = format!(
+        "{{ name: bytes, port: {port}, protocol: TLS, tls: {{ certificateRefs: [{{ name: db }}] }} }}"
+    );
+    let gateway = Setup::bare()
+        .listener(PORT, port, listener)
+        .with(yaml::tls_secret("db", &db))
+        .with(service("rows", &[rows]))
+        .with(tcp_route("rows", "[{ name: rows, port: 80 }]"))
+        .with(yaml::policy(
+            "rows",
+            "targetRefs: [{ kind: TCPRoute, name: rows }]\n\
+             rules: [{ name: db, action: Deny, when: { hosts: [db.test] } }]",
+        ))
+        .start()
+        .await;
+    let connector = TlsConnector::from(e2e::trust::credulous(None));
+    for (name, wanted) in [("db.test", false), ("127.0.0.1", false), ("other.test", true)] {
+        let name = rustls::pki_types::ServerName::try_from(name).unwrap();
+        let stream = connect(&gateway).await;
+        let mut stream = wait::within("the handshake", connector.connect(name.clone(), stream))
+            .await
+            .expect("the certificate is shown to everybody");
+        let mut said = [0; 5];
+        let heard = wait::within("words or an end", stream.read_exact(&mut said)).await;
+        assert_eq!(heard.is_ok(), wanted, "{name:?}: {heard:?}");
+    }
+}

@@ -427,3 +427,54 @@ async fn requests_and_connections_do_not_stand_for_each_other() {
     assert_eq!(reply.json()["faults"][0]["reason"], told);
     assert_eq!(shop.echo.count(), 0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_gateway_leads_here_is_judged_by_where_it_comes_from_and_taken_as_it_is_meant() {
+    let shop = Shop::new().await;
+    let [to_db, to_front] = [(); 2].map(|()| somewhere());
+    let route = |name: &str, port: u16, service: &str, number: u16| {
+        format!(
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: TCPRoute\n\
+             metadata: {{ name: {name}, namespace: shop }}\nspec:\n  \
+             parentRefs: [{{ name: raw, port: {port} }}]\n  \
+             rules: [{{ backendRefs: [{{ name: {service}, port: {number} }}] }}]\n---\n\
+             apiVersion: heddle.dev/v1alpha1\nkind: AccessPolicy\n\
+             metadata: {{ name: {name}-edge, namespace: shop }}\nspec:\n  \
+             targetRefs: [{{ kind: TCPRoute, name: {name} }}]\n  rules: [{{ name: all }}]\n---\n"
+        )
+    };
+    let listeners = format!(
+        "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n\
+         metadata: {{ name: raw, namespace: shop }}\nspec:\n  gatewayClassName: heddle\n  listeners:\n    \
+         - {{ name: db, protocol: TCP, port: {} }}\n    - {{ name: front, protocol: TCP, port: {} }}\n---\n",
+        to_db.port(),
+        to_front.port()
+    );
+    let text = listeners
+        + &route("db", to_db.port(), "db", 5432)
+        + &route("front", to_front.port(), "front", 80);
+    shop.change(&text).await;
+    shop.rules("{ name: near, when: { workloads: [{ cluster: local, gateway: edge }], sources: [127.0.0.9] } }").await;
+    let connect = async |from: &str, to: SocketAddr| {
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        socket.bind(format!("{from}:0").parse().expect("an address")).expect("it is free");
+        let mut stream = socket.connect(to).await?;
+        let mut said = [0; 4];
+        stream.write_all(b"ping").await?;
+        stream.read_exact(&mut said).await.map(|_| said)
+    };
+    assert_eq!(connect("127.0.0.9", to_db).await.expect("it is let in"), *b"ping");
+    assert!(connect("127.0.0.1", to_db).await.is_err(), "it is the gateway that is near");
+    wait::until_true("the client in the log of the database's proxy", || {
+        let log = shop.db.access_log();
+        let has = |source: &str, reason: &str| {
+            let source = format!(r#""source":"{source}""#);
+            log.lines().any(|line| line.contains(&source) && line.contains(reason))
+        };
+        has("127.0.0.9", r#""reason":"ok""#) && has("127.0.0.1", "access_denied")
+    })
+    .await;
+    // What takes requests is sent no bytes, in which somebody could say that they are somebody else.
+    let told = connect("127.0.0.9", to_front).await;
+    assert_eq!(told.expect_err("it is refused").kind(), std::io::ErrorKind::ConnectionReset);
+}

@@ -235,19 +235,15 @@ impl HeaderModifier {
                 at.fault(format!("'{name}' is no header name (RFC 9110, section 5.1)"));
             }
         });
-        for header in self.set.iter().chain(&self.add) {
-            let name = header.name.to_ascii_lowercase();
-            if is_of_origin(&name) {
-                at.fault(format!(
-                    "'{name}' says where a request comes from, which only the proxy may say; it \
-                     can be removed"
-                ));
-            }
-        }
         let mut names = BTreeSet::new();
         let all = self.set.iter().chain(&self.add).map(|header| &header.name).chain(&self.remove);
         for name in all {
             let name = name.to_ascii_lowercase();
+            if is_of_origin(&name) {
+                at.fault(format!(
+                    "'{name}' says where a request comes from, which only the proxy may say"
+                ));
+            }
             if is_of_connection(&name) {
                 at.fault(format!("'{name}' belongs to the connection and cannot be changed"));
             }

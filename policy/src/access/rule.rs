@@ -114,11 +114,11 @@ impl Condition {
     ];
 
     /// Whether it asks for what a connection tells; else a request is needed to tell whether it holds.
-    /// Its host is the server name that TLS asks for.
-    const fn is_told_by(self, connection: Scheme) -> bool {
+    /// Its host is the server name that TLS asks for, if it asks for one.
+    fn is_told_by(self, connection: &Facts<'_>) -> bool {
         match self {
             Condition::Sources | Condition::Workloads => true,
-            Condition::Hosts => matches!(connection, Scheme::Https),
+            Condition::Hosts => connection.scheme == Scheme::Https && !connection.host.is_empty(),
             Condition::Methods | Condition::Callers | Condition::Paths | Condition::Headers => {
                 false
             }
@@ -275,7 +275,7 @@ impl Rule {
 
     fn is_untold(&self, condition: Condition, seen: &Seen<'_>) -> bool {
         seen.facts.layer == Layer::Connection
-            && !condition.is_told_by(seen.facts.scheme)
+            && !condition.is_told_by(seen.facts)
             && self.sets(condition)
     }
 

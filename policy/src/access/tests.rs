@@ -543,8 +543,11 @@ fn tls_tells_its_host_before_anything_is_read() {
         let told = [
             opens(Scheme::Https, "shop.example"),
             opens(Scheme::Https, "example.org"),
-            opens(Scheme::Http, "shop.example"),
+            opens(Scheme::Https, ""),
         ];
+        // Of plain TCP no more than of TLS without a name.
+        let tcp = opens(Scheme::Http, "shop.example");
+        assert_eq!(reason(&made, &tcp), plain, "{of:?}");
         assert_eq!(told.map(|one| reason(&made, &one)), [named, other, plain], "{of:?}");
     }
 }

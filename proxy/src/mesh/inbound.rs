@@ -177,7 +177,14 @@ async fn admit(outer: &Arc<Conn>, opener: &Opener, parts: &Parts) -> (StatusCode
     let (shared, worker, tasks) = (Arc::clone(&outer.shared), outer.worker, outer.tasks.clone());
     let conn = Conn::new(shared, worker, outer.peer, port, tasks).of(Arc::clone(from), opener.ends);
     let (conn, live) = (Arc::new(conn), outer.shared.live.load_full());
-    if conn.is_stranger(&live) || live.table.takes(port) == Some(Layer::Connection) {
+    let is_bytes = live.table.takes(port) == Some(Layer::Connection);
+    if dial::is_meant(parts) != is_bytes {
+        // Requests that nobody reads would not be judged, and bytes of whoever is behind a gateway would
+        // be taken for what that says.
+        tracing::info!(%port, %from, is_bytes, "what is sent is not what the port takes");
+        return (StatusCode::MISDIRECTED_REQUEST, None);
+    }
+    if conn.is_stranger(&live) || is_bytes {
         return match dial::inbound(conn, &live, parts).await {
             Ok(opened) => (StatusCode::OK, Some(Use::Bytes(Box::new(opened)))),
             Err(status) => (status, None),

@@ -127,6 +127,8 @@ fn reach(key: &Key, spec: &Fields) -> Option<Compiled> {
         Compiled::of_grpc(&route)
     } else if key.kind.is_of_connections() {
         let rules = vec![HttpRule::default()];
+        // Nobody names a host in plain TCP.
+        let hostnames = if key.kind == Kind::TcpRoute { Vec::new() } else { hostnames };
         let spec = HttpRouteSpec { parent_refs, use_default_gateways, hostnames, rules };
         Compiled::of_connections(HttpRoute { metadata, spec })
     } else {

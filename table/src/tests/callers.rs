@@ -219,8 +219,11 @@ fn workspace(name: &str, namespaces: &[&str]) -> Resource {
 #[test]
 fn a_policy_of_a_service_may_name_whom_its_workspace_or_the_platform_knows() {
     let lack = "AccessPolicy behind/p: spec.rules[0].when.callers[0].apiKey: no key";
-    let nowhere = ": no apiKey credential is declared by a policy of its workspace or of the \
-                   platform";
+    let hint = "for callers of another Api say which, by 'api'";
+    let nowhere = format!(
+        ": no apiKey credential is declared by a policy of its Api, of its workspace or of the \
+         platform; {hint}"
+    );
     for (spaces, caller, wanted) in [
         // Where there are no workspaces, and where both namespaces are in one.
         (vec![], "alice", String::new()),
@@ -230,7 +233,7 @@ fn a_policy_of_a_service_may_name_whom_its_workspace_or_the_platform_knows() {
         (
             vec![workspace("one", &["behind"])],
             "alic",
-            format!("{lack} 'alic' in what other owners' policies take keys from"),
+            format!("{lack} 'alic' in what other owners' policies take keys from; {hint}"),
         ),
         // Another workspace's.
         (

@@ -134,8 +134,16 @@ fn nothing_goes_past_a_proxy_where_one_is_to_be_asked() {
 #[test]
 fn a_port_that_carries_tcp_takes_connections_and_no_requests_and_no_route_leads_there() {
     let ports = json!([{ "name": "http", "port": 80, "targetPort": 8080 },
-        { "name": "tcp", "port": 5432, "targetPort": 8080, "appProtocol": "tcp" }]);
-    let tcp = json!([{ "port": 5432, "targetPort": 8080, "appProtocol": "tcp" }]);
+        { "name": "tcp", "port": 5432, "targetPort": 8081, "appProtocol": "tcp" },
+        { "name": "odd", "port": 5433, "targetPort": 8080, "appProtocol": "tcp" },
+        { "name": "mad", "port": 81, "targetPort": 8081 }]);
+    let tcp = json!([{ "port": 5432, "targetPort": 8081, "appProtocol": "tcp" }]);
+    let both = json!([{ "port": 8080 }, { "port": 8081, "appProtocol": "tcp" }]);
+    let orders = |ports: &Value| {
+        let mut written = workload("orders-1", "orders", json!({})).to_json();
+        written["spec"]["ports"] = ports.clone();
+        Resource::from_json(Kind::Workload, written).unwrap()
+    };
     let route = |service: &str, port: Value| {
         let mut parent = json!({ "group": "", "kind": "Service", "name": service });
         if !port.is_null() {
@@ -147,7 +155,7 @@ fn a_port_that_carries_tcp_takes_connections_and_no_requests_and_no_route_leads_
     };
     let with = |more: Option<Resource>| {
         let resources = [
-            workload("orders-1", "orders", json!({})),
+            orders(&both),
             service("shop", "orders", ports.clone()),
             service("shop", "db", tcp.clone()),
         ];
@@ -159,7 +167,10 @@ fn a_port_that_carries_tcp_takes_connections_and_no_requests_and_no_route_leads_
         (called(&made, "orders", Some(5432)), "backend_protocol"),
         (opened(&made, "orders", 5432), "shop/orders:5432 1"),
         (opened(&made, "orders", 80), "backend_protocol"),
-        (opened(&made, "orders", 81), "no_route"),
+        (opened(&made, "orders", 82), "no_route"),
+        // Nothing is sent to a proxy as what its port does not take.
+        (opened(&made, "orders", 5433), "shop/orders:5433 0"),
+        (called(&made, "orders", Some(81)), "shop/orders:81 0"),
     ] {
         assert_eq!(of, wanted);
     }

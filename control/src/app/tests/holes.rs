@@ -1,5 +1,7 @@
 //! Ways around the door that somebody found; each is shut.
 
+use std::collections::BTreeMap;
+
 use super::*;
 
 /// A team of one, with a role in `shop` that allows `rules`.
@@ -179,7 +181,7 @@ async fn behind(
     edits: &[Edit],
 ) -> Result<(), CommitError> {
     let op = op(user);
-    let draft = commit::judge(&op, world, edits, None).unwrap();
+    let draft = commit::judge(&op, world, edits, None, BTreeMap::new()).unwrap();
     app.store.commit(&commit::commit(&op, world, &draft, None)).await.map(drop)
 }
 

@@ -691,12 +691,22 @@ async fn who_takes_a_freed_name_meets_nothing_that_waits_for_it() {
     }
     let whose = "is held by Api 'gamma'; ask team 'betas'";
     let told = bed.told("ann", &service_of("alpha", "ledger", "ledger")).await;
-    assert_eq!(told, format!("Service shop/ledger: a HTTPRoute that waits for that name {whose}"));
+    assert_eq!(
+        told,
+        format!("Service shop/ledger: what waits for that name, an HTTPRoute {whose}")
+    );
     let told = bed.told("ann", &secret("alpha").replace("name: alpha", "name: ledger")).await;
     assert_eq!(
         told,
-        format!("Secret shop/ledger: a AccessPolicy that waits for that name {whose}")
+        format!("Secret shop/ledger: what waits for that name, an AccessPolicy {whose}")
     );
+    // Who had it last makes it anew, and takes back that it went.
+    bed.put("bo", &service_of("beta", "ledger", "ledger")).await.unwrap();
+    bed.delete("zed", key(Kind::Service, "shop", "ledger")).await.unwrap();
+    let gone = bed.revision().await;
+    bed.app.change_revert(&op("bo"), gone).await.unwrap();
+    bed.delete("zed", key(Kind::Service, "shop", "ledger")).await.unwrap();
+    assert!(bed.told("ann", &service_of("alpha", "ledger", "ledger")).await.ends_with(whose));
     // Whose they are may make it, and so may whoever owns the workspace.
     bed.put("bo", &service_of("gamma", "ledger", "ledger")).await.unwrap();
     bed.put("sara", &secret("alpha").replace("name: alpha", "name: ledger")).await.unwrap();
@@ -748,4 +758,53 @@ async fn a_proxy_is_no_endpoint_of_others_wherever_it_listens() {
         assert!(told.contains(&wanted), "{told}");
     }
     bed.put("bo", &slice("beta", "beta", "127.0.0.7", 15008)).await.unwrap();
+}
+
+#[tokio::test]
+async fn whose_own_object_went_makes_it_anew_whoever_rules_over_it() {
+    let bed = Bed::neighbours().await;
+    let own = opens("", "all", "HTTPRoute", "alpha").replace(", labels: { heddle.dev/api:  }", "");
+    bed.put("sara", &own).await.unwrap();
+    let led = route_of("alpha", "alpha", "[www.example.com]", "/alpha", "alpha");
+    bed.delete("ann", key(Kind::HttpRoute, "shop", "alpha")).await.unwrap();
+    let gone = bed.revision().await;
+    // Of another Api it is somebody else's who comes under the workspace's policy.
+    let told = bed.told("bo", &route_of("beta", "alpha", "[b.example.com]", "/", "beta")).await;
+    assert!(told.contains("what waits for that name, an AccessPolicy"), "{told}");
+    bed.app.change_revert(&op("ann"), gone).await.unwrap();
+    bed.delete("ann", key(Kind::HttpRoute, "shop", "alpha")).await.unwrap();
+    bed.put("ann", &led).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_api_whose_users_a_policy_names_does_not_go() {
+    let bed = Bed::neighbours().await;
+    let named = |api: &str| {
+        let spec = format!(
+            "spec: {{ targetRefs: [{{ kind: HTTPRoute, name: alpha }}], \
+             credentials: {{ apiKey: {{ secretRef: {{ name: alpha }} }} }}, \
+             rules: [{{ name: theirs, when: {{ callers: [{{ apiKey: clerk, api: {api} }}] }} }}] }}"
+        );
+        of_api("alpha", "AccessPolicy", "heddle.dev/v1alpha1", "theirs", &spec)
+    };
+    let told = bed.told("ann", &named("gamma")).await;
+    let at = "AccessPolicy shop/theirs: spec.rules[0].when.callers[0].api";
+    assert_eq!(told, format!("{at}: workspace/shop has no Api 'gamma'"));
+    let gamma = "apiVersion: heddle.dev/v1alpha1\nkind: Api\n\
+                 metadata: { name: gamma, namespace: shop }\nspec: { owner: betas }\n";
+    bed.put("sara", gamma).await.unwrap();
+    bed.put("ann", &named("gamma")).await.unwrap();
+    let told = said(bed.delete("sara", key(Kind::Api, "shop", "gamma")).await);
+    assert!(told.contains("AccessPolicy shop/theirs still needs it"), "{told}");
+}
+
+#[tokio::test]
+async fn a_route_for_a_whole_port_is_on_no_host_that_others_hold() {
+    let bed = Bed::neighbours().await;
+    bed.put("root", &(STREAMS.to_owned() + &claim("bank", "{ host: bank.example.com }")))
+        .await
+        .unwrap();
+    bed.put("ann", &stream_of("alpha", "TCPRoute", "rows", "")).await.unwrap();
+    let told = bed.told("ann", &stream_of("alpha", "TLSRoute", "mail", "[bank.example.com]")).await;
+    assert!(told.contains("which workspace 'bank' holds"), "{told}");
 }
