@@ -1,5 +1,5 @@
-//! Rivals: routes for HTTP and for gRPC that want the same host at the same listener. Those for
-//! connections have listeners of their own, and the more specific host or the older route.
+//! Rivals: routes for HTTP and for gRPC that want the same host at the same listener, and TCPRoutes that
+//! want the same port. Other routes for connections have the more specific host, or are the older one.
 //!
 //! One of the two has it there, the older one, by name where both are of one age; the other is not
 //! attached (Gateway API, `GRPCRouteSpec.hostnames`). Whoever holds the host yields to no stranger.
@@ -37,7 +37,11 @@ impl Rivals {
         faults: &mut Vec<Invalid>,
     ) -> Self {
         let mut rivals = Rivals::default();
-        if settled.of_kind(Kind::GrpcRoute).next().is_none() {
+        let is_there = |kind| settled.of_kind(kind).next().is_some();
+        if is_there(Kind::TcpRoute) {
+            outdated(settled, listeners, parents, faults);
+        }
+        if !is_there(Kind::GrpcRoute) {
             return rivals;
         }
         let mut held = BTreeMap::<usize, [Wanted<'_>; 2]>::new();
@@ -86,6 +90,36 @@ impl Rivals {
     pub(crate) fn of(&self, route: &Key) -> &BTreeSet<usize> {
         static NONE: BTreeSet<usize> = BTreeSet::new();
         self.yielded.get(route).unwrap_or(&NONE)
+    }
+}
+
+/// Tells of TCPRoutes to which nothing comes at a listener, since an older one has all of its connections.
+fn outdated(
+    settled: &Settled,
+    listeners: &[Listener],
+    parents: &Parents,
+    faults: &mut Vec<Invalid>,
+) {
+    let mut held = BTreeMap::<usize, &Key>::new();
+    for (key, _) in by_age(settled).into_iter().filter(|(key, _)| key.kind == Kind::TcpRoute) {
+        for &at in parents.of(key) {
+            let older = *held.entry(at).or_insert(key);
+            if older == key {
+                continue;
+            }
+            // Routes of others are theirs to know.
+            let who = match older.namespace == key.namespace {
+                true => older.to_string(),
+                false => "an older TCPRoute".to_owned(),
+            };
+            let listener = &listeners[at];
+            let text = format!(
+                "{who} is older and has the connections of listener '{}' of {}; name another \
+                 listener there, by 'sectionName', for one of the two",
+                listener.name, listener.gateway
+            );
+            faults.push(fault(key, "spec.parentRefs", text));
+        }
     }
 }
 

@@ -246,3 +246,21 @@ fn a_refused_route_under_a_policy_leaves_its_names_to_no_other() {
     let verdict = found.rule.chain.decide(&facts, found.prefix);
     assert!(!matches!(verdict, policy::Verdict::Pass(_)), "it was let through");
 }
+
+#[test]
+fn whose_port_an_older_route_has_is_told_so() {
+    let assembly = with([
+        stream(Kind::TcpRoute, "a", &[], None),
+        stream(Kind::TcpRoute, "b", &[], Some("tcp")),
+        stream(Kind::TcpRoute, "c", &[], Some("db")),
+    ]);
+    assert_eq!(led(&assembly.table, TCP, ""), "shop/a/0");
+    let told = |name: &str, listener: &str| {
+        format!(
+            "TCPRoute shop/{name}: spec.parentRefs: TCPRoute shop/a is older and has the connections of \
+             listener '{listener}' of Gateway infra/edge; name another listener there, by \
+             'sectionName', for one of the two"
+        )
+    };
+    assert_eq!(faults(&assembly), [told("b", "tcp"), told("c", "db")]);
+}
