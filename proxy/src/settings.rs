@@ -82,8 +82,8 @@ pub struct Limits {
     pub backend_pool: usize,
     /// A tunnel (WebSocket) without a byte either way is closed after this long, or a quarter longer: 5 min.
     pub tunnel_idle: Duration,
-    /// A connection of TCP or TLS, through the mesh or a listener, without a byte either way is closed after this long, or a quarter
-    /// longer: 1 h.
+    /// A connection of TCP or TLS, through the mesh or a listener, without a byte either way is closed after
+    /// this long, or a quarter longer: 1 h.
     pub connection_idle: Duration,
 }
 

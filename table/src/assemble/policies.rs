@@ -279,19 +279,12 @@ pub(super) fn missing(settled: &Settled, place: &Place) -> Option<String> {
         Resource::Gateway(gateway) => {
             ("listener", gateway.spec.listeners.iter().any(|one| one.name == *section))
         }
-        Resource::HttpRoute(route) => {
-            ("rule", route.spec.rules.iter().any(|one| one.name.as_ref() == Some(section)))
-        }
-        Resource::GrpcRoute(route) => {
-            ("rule", route.spec.rules.iter().any(|one| one.name.as_ref() == Some(section)))
-        }
-        Resource::TlsRoute(route) => {
-            ("rule", route.spec.rules.iter().any(|one| one.name.as_ref() == Some(section)))
-        }
-        Resource::TcpRoute(route) => {
-            ("rule", route.spec.rules.iter().any(|one| one.name.as_ref() == Some(section)))
-        }
-        _ => ("part", false),
+        other => match other.as_route() {
+            Some(route) => {
+                ("rule", route.spec.rules.iter().any(|one| one.name.as_ref() == Some(section)))
+            }
+            None => ("part", false),
+        },
     };
     (!found).then(|| format!("{} has no {part} '{section}'", place.object))
 }
