@@ -139,16 +139,8 @@ fn of_workload(workload: &Workload) -> Vec<Reference> {
 }
 
 fn of_gateway(gateway: &Gateway) -> Vec<Reference> {
-    let own = &gateway.metadata.namespace;
-    let mut names = Vec::new();
-    for (listener, written) in gateway.spec.listeners.iter().enumerate() {
-        let refs = written.tls.as_ref().map_or(&[][..], |tls| &tls.certificate_refs);
-        for (index, to) in refs.iter().enumerate() {
-            let path = format!("spec.listeners[{listener}].tls.certificateRefs[{index}]");
-            names.push(named(&path, &to.kind, to.namespace.as_ref().unwrap_or(own), &to.name));
-        }
-    }
-    names
+    let named = gateway.certificates();
+    named.map(|(path, key)| of(&path, key.kind, &key.namespace, &key.name)).collect()
 }
 
 fn of_policy(policy: &AccessPolicy) -> Vec<Reference> {

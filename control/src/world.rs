@@ -302,13 +302,13 @@ pub(crate) const fn is_traffic(kind: Kind) -> bool {
         | Kind::EndpointSlice
         | Kind::Workload
         | Kind::Secret
+        | Kind::ConfigMap
         | Kind::AccessPolicy
         | Kind::Api
         | Kind::Claim
         | Kind::Workspace
         | Kind::Cluster => true,
-        // Nothing that proxies do names a ConfigMap yet.
-        Kind::ConfigMap | Kind::Team | Kind::Role | Kind::Grant | Kind::LoginProvider => false,
+        Kind::Team | Kind::Role | Kind::Grant | Kind::LoginProvider => false,
     }
 }
 

@@ -166,6 +166,12 @@ impl Seen {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
+    /// Every line of a header.
+    pub fn all(&self, name: &str) -> Vec<String> {
+        let lines = self.headers.get_all(name).iter();
+        lines.map(|value| value.to_str().unwrap_or_default().to_owned()).collect()
+    }
+
     fn of(request: &Request<Incoming>) -> Self {
         let authority = request.uri().authority().map(ToString::to_string);
         let host = || request.headers().get("host")?.to_str().ok().map(str::to_owned);

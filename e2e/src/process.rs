@@ -16,9 +16,10 @@ use crate::wait;
 use crate::yaml;
 
 /// What a gateway shall be started with.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Setup {
     listeners: Vec<String>,
+    asked: Option<String>,
     ports: BTreeMap<String, u16>,
     documents: Vec<String>,
     files: BTreeMap<String, String>,
@@ -48,6 +49,7 @@ impl Setup {
     pub fn bare() -> Self {
         Setup {
             listeners: Vec::new(),
+            asked: None,
             ports: BTreeMap::new(),
             documents: Vec::new(),
             files: BTreeMap::new(),
@@ -70,6 +72,13 @@ impl Setup {
     pub fn listener(mut self, name: &str, port: u16, text: String) -> Self {
         self.listeners.push(text);
         self.ports.insert(name.to_owned(), port);
+        self
+    }
+
+    /// Where TLS ends, callers are asked for certificates as this says.
+    #[must_use]
+    pub fn asking(mut self, validation: Option<&str>) -> Self {
+        self.asked = validation.map(str::to_owned);
         self
     }
 
@@ -110,7 +119,10 @@ impl Setup {
 
     /// The whole configuration as one text.
     pub fn text(&self) -> String {
-        let mut all = vec![yaml::gateway(&self.listeners)];
+        let mut all = vec![match &self.asked {
+            Some(validation) => yaml::asking_gateway(&self.listeners, validation),
+            None => yaml::gateway(&self.listeners),
+        }];
         all.extend(self.documents.iter().cloned());
         yaml::join(&all)
     }

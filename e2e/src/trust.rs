@@ -9,7 +9,9 @@ use rcgen::{
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme, SupportedProtocolVersion,
+};
 
 /// An authority that exists for one test.
 #[derive(Debug)]
@@ -83,17 +85,41 @@ impl Authority {
 
     /// A client that believes this authority and offers `alpn`.
     pub fn client(&self, alpn: &[&str]) -> Arc<ClientConfig> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.root.clone()).expect("the authority is a certificate");
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("the provider has the default versions");
-        let mut config = config.with_root_certificates(roots).with_no_client_auth();
+        let mut config = self.client_showing(None);
         config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         // Each handshake is a whole one, so that it shows the certificate of now.
         config.resumption = rustls::client::Resumption::disabled();
         Arc::new(config)
+    }
+
+    /// A client that believes this authority, shows `papers` if it has any, and resumes sessions.
+    ///
+    /// # Panics
+    /// Where they are no certificate with its key.
+    pub fn client_showing(&self, papers: Option<Papers>) -> ClientConfig {
+        self.client_speaking(rustls::DEFAULT_VERSIONS, papers)
+    }
+
+    /// The same, of these versions of TLS.
+    ///
+    /// # Panics
+    /// Where the papers are no certificate with its key.
+    pub fn client_speaking(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+        papers: Option<Papers>,
+    ) -> ClientConfig {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.root.clone()).expect("the authority is a certificate");
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)
+            .expect("the provider has these versions");
+        let config = config.with_root_certificates(roots);
+        match papers {
+            Some((chain, key)) => config.with_client_auth_cert(chain, key).expect("a certificate"),
+            None => config.with_no_client_auth(),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
-use crate::trust::Certificate;
+use crate::trust::{Authority, Certificate};
 
 /// The namespace of everything that says nothing else.
 pub const NAMESPACE: &str = "shop";
@@ -24,6 +24,18 @@ pub fn gateway(listeners: &[String]) -> String {
     let listeners: String = listeners.iter().map(|one| format!("    - {one}\n")).collect();
     let rest = format!("spec:\n  gatewayClassName: heddle\n  listeners:\n{listeners}");
     document("gateway.networking.k8s.io/v1", "Gateway", GATEWAY, &rest)
+}
+
+/// The Gateway with these listeners, one of which asks callers for certificates as `validation` says.
+pub fn asking_gateway(listeners: &[String], validation: &str) -> String {
+    let asked = format!("  tls: {{ frontend: {{ default: {{ validation: {validation} }} }} }}");
+    format!("{}{asked}\n", gateway(listeners))
+}
+
+/// A ConfigMap with the certificate of an authority.
+pub fn bundle(name: &str, authority: &Authority) -> String {
+    let pem = indent(authority.pem()).replace("  ", "    ");
+    document("v1", "ConfigMap", name, &format!("data:\n  ca.crt: |\n{pem}"))
 }
 
 /// A listener of plain HTTP for every host.

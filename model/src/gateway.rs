@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::invalid::Checker;
-use crate::{Hostname, Kind, Meta, Name};
+use crate::{Hostname, Key, Kind, Meta, Name};
 
 /// Listeners on ports, and what may attach to them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -36,12 +36,131 @@ pub struct GatewaySpec {
     /// Which ListenerSets may attach. Not enforced yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_listeners: Option<serde_json::Value>,
-    /// Client certificates at both sides. Not enforced yet.
+    /// Certificates of callers, and of the gateway as a caller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls: Option<serde_json::Value>,
+    pub tls: Option<GatewayTls>,
     /// Makes it the default for routes without a parent. Not enforced yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_scope: Option<serde_json::Value>,
+}
+
+/// What certificates prove beyond that the gateway is who it says.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GatewayTls {
+    /// What the gateway shows to backends. Not enforced yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend: Option<serde_json::Value>,
+    /// What callers show to the gateway.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frontend: Option<FrontendTls>,
+}
+
+/// What callers show, where TLS ends at the gateway.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FrontendTls {
+    /// On every port that `perPort` does not name.
+    pub default: TlsConfig,
+    /// On single ports, in the place of `default`; each once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub per_port: Vec<TlsPortConfig>,
+}
+
+/// What callers show on one port.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TlsPortConfig {
+    /// The port, 1 to 65535, of a listener of this Gateway at which TLS ends.
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: u16,
+    /// What holds there.
+    pub tls: TlsConfig,
+}
+
+/// What callers show. Nothing is asked of them where nothing is written.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TlsConfig {
+    /// By what their certificates are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<FrontendValidation>,
+}
+
+/// By what certificates of callers are known.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FrontendValidation {
+    /// ConfigMaps that hold certificates of authorities, in PEM under `ca.crt`; any of them may have signed.
+    #[schemars(length(min = 1, max = 8))]
+    pub ca_certificate_refs: Vec<ObjectReference>,
+    /// What becomes of who shows none, or one that nobody of them signed.
+    #[serde(default)]
+    pub mode: FrontendValidationMode,
+}
+
+/// What becomes of who proves nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum FrontendValidationMode {
+    /// The handshake fails.
+    #[default]
+    AllowValidOnly,
+    /// They are let in all the same, as somebody who proved nothing.
+    AllowInsecureFallback,
+}
+
+impl FrontendTls {
+    /// What holds on a port.
+    pub fn on(&self, port: u16) -> Option<&FrontendValidation> {
+        let own = self.per_port.iter().find(|one| one.port == port);
+        own.map_or(&self.default, |own| &own.tls).validation.as_ref()
+    }
+
+    /// All that it says, each behind the place at which it does.
+    fn all(&self) -> impl Iterator<Item = (String, &FrontendValidation)> {
+        let place = |at: &str| format!("spec.tls.frontend.{at}.validation");
+        let own = self.per_port.iter().enumerate();
+        let own = own.map(move |(index, one)| (place(&format!("perPort[{index}].tls")), &one.tls));
+        let all = [(place("default"), &self.default)].into_iter().chain(own);
+        all.filter_map(|(at, one)| Some((at, one.validation.as_ref()?)))
+    }
+
+    fn check(&self, at: &mut Checker, listeners: &[Listener]) {
+        let ends_at = |port: Option<u16>| {
+            let mut ends = listeners.iter().filter(|one| one.ends_tls());
+            ends.any(|one| port.is_none_or(|port| port == one.port))
+        };
+        at.within("default", |at| {
+            self.default.check(at);
+            if self.default.validation.is_some() && !ends_at(None) {
+                at.fault_in("validation", "no listener of this Gateway ends TLS; remove it");
+            }
+        });
+        let mut ports = BTreeSet::new();
+        at.each("perPort", &self.per_port, |at, own| {
+            if !ports.insert(own.port) {
+                at.fault_in("port", format!("port {} stands above", own.port));
+            } else if !ends_at(Some(own.port)) {
+                let text = format!("no listener of this Gateway ends TLS on port {}", own.port);
+                at.fault_in("port", text);
+            }
+            at.within("tls", |at| own.tls.check(at));
+        });
+    }
+}
+
+impl TlsConfig {
+    fn check(&self, at: &mut Checker) {
+        let Some(validation) = &self.validation else { return };
+        at.within("validation", |at| {
+            at.each("caCertificateRefs", &validation.ca_certificate_refs, |at, reference| {
+                if !reference.group.is_empty() || reference.kind != Kind::ConfigMap.as_str() {
+                    at.fault_in("kind", "authorities come from a ConfigMap of the core group");
+                }
+            });
+        });
+    }
 }
 
 /// One port, protocol and host name on which the gateway listens.
@@ -106,10 +225,25 @@ pub struct ListenerTls {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub certificate_refs: Vec<ObjectRef>,
-    /// Implementation-specific options; none exist.
+    /// Options of Heddle's own. `heddle.dev/tls-min-version`: `1.2` (the default) or `1.3`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub options: BTreeMap<String, String>,
 }
+
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub enum TlsVersion {
+    /// RFC 5246.
+    #[default]
+    #[serde(rename = "1.2")]
+    V12,
+    /// RFC 8446.
+    #[serde(rename = "1.3")]
+    V13,
+}
+
+/// The option that says the oldest version of TLS which a listener speaks.
+const MIN_VERSION: &str = "heddle.dev/tls-min-version";
 
 /// Where TLS ends.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -132,6 +266,21 @@ pub struct ObjectRef {
     #[serde(default = "secret_kind")]
     pub kind: String,
     /// Namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<Name>,
+    /// Name.
+    pub name: Name,
+}
+
+/// A reference to an object whose kind is always written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ObjectReference {
+    /// API group; empty for the core group.
+    pub group: String,
+    /// Kind.
+    pub kind: String,
+    /// Namespace; that of the referring object where none is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<Name>,
     /// Name.
@@ -198,6 +347,32 @@ pub(crate) fn gateway_group() -> String {
 }
 
 impl Gateway {
+    /// The Secrets and ConfigMaps that hold the certificates which it names, each behind the place at which
+    /// it does.
+    pub fn certificates(&self) -> impl Iterator<Item = (String, Key)> {
+        let own = &self.metadata.namespace;
+        let key = move |kind, namespace: Option<&Name>, name: &Name| {
+            Key::new(kind, namespace.unwrap_or(own).clone(), name.clone())
+        };
+        let listeners = self.spec.listeners.iter().enumerate();
+        let shown = listeners.flat_map(move |(listener, written)| {
+            let refs = written.tls.iter().flat_map(|tls| &tls.certificate_refs).enumerate();
+            refs.map(move |(index, to)| {
+                let path = format!("spec.listeners[{listener}].tls.certificateRefs[{index}]");
+                (path, key(Kind::Secret, to.namespace.as_ref(), &to.name))
+            })
+        });
+        let frontend = self.spec.tls.as_ref().and_then(|tls| tls.frontend.as_ref());
+        let asked = frontend.into_iter().flat_map(FrontendTls::all).flat_map(move |(at, asked)| {
+            let refs = asked.ca_certificate_refs.iter().enumerate();
+            refs.map(move |(index, to)| {
+                let path = format!("{at}.caCertificateRefs[{index}]");
+                (path, key(Kind::ConfigMap, to.namespace.as_ref(), &to.name))
+            })
+        });
+        shown.chain(asked)
+    }
+
     /// Reports what the schema cannot say.
     pub fn check(&self, at: &mut Checker) {
         let spec = &self.spec;
@@ -205,7 +380,12 @@ impl Gateway {
             at.unenforced("addresses", spec.addresses.as_ref());
             at.unenforced("infrastructure", spec.infrastructure.as_ref());
             at.unenforced("allowedListeners", spec.allowed_listeners.as_ref());
-            at.unenforced("tls", spec.tls.as_ref());
+            at.within("tls", |at| {
+                let Some(tls) = &spec.tls else { return };
+                at.unenforced("backend", tls.backend.as_ref());
+                let Some(frontend) = &tls.frontend else { return };
+                at.within("frontend", |at| frontend.check(at, &spec.listeners));
+            });
             at.unenforced("defaultScope", spec.default_scope.as_ref());
             at.each("listeners", &spec.listeners, |at, listener| listener.check(at));
             let (mut names, mut places) = (BTreeSet::new(), BTreeSet::new());
@@ -227,6 +407,12 @@ impl Gateway {
 }
 
 impl Listener {
+    /// Whether TLS ends at it.
+    pub fn ends_tls(&self) -> bool {
+        let is_passthrough = self.tls.as_ref().is_some_and(|tls| tls.mode == TlsMode::Passthrough);
+        matches!(self.protocol, Protocol::Https | Protocol::Tls) && !is_passthrough
+    }
+
     fn check(&self, at: &mut Checker) {
         let protocol = self.protocol;
         match (protocol, &self.tls) {
@@ -258,6 +444,14 @@ impl Listener {
 }
 
 impl ListenerTls {
+    /// The oldest version that is spoken.
+    pub fn min_version(&self) -> TlsVersion {
+        match self.options.get(MIN_VERSION).map(String::as_str) {
+            Some("1.3") => TlsVersion::V13,
+            Some(_) | None => TlsVersion::V12,
+        }
+    }
+
     fn check(&self, at: &mut Checker, protocol: Protocol) {
         match (self.mode, self.certificate_refs.is_empty()) {
             (TlsMode::Passthrough, _) if protocol == Protocol::Https => {
@@ -277,9 +471,19 @@ impl ListenerTls {
                 at.fault_in("kind", "a certificate comes from a Secret of the core group");
             }
         });
-        for option in self.options.keys() {
-            at.fault_in("options", format!("no option '{option}' exists"));
-        }
+        at.within("options", |at| {
+            for (option, value) in &self.options {
+                let fault = match (option.as_str(), value.as_str()) {
+                    (MIN_VERSION, _) if self.mode == TlsMode::Passthrough => {
+                        "with mode Passthrough the backend says which versions it speaks"
+                    }
+                    (MIN_VERSION, "1.2" | "1.3") => continue,
+                    (MIN_VERSION, _) => "wants '1.2' or '1.3'",
+                    _ => "no such option exists; there is 'heddle.dev/tls-min-version'",
+                };
+                at.fault_in(&format!("['{option}']"), fault);
+            }
+        });
     }
 }
 

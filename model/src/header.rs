@@ -26,6 +26,12 @@ pub fn is_of_connection(name: &str) -> bool {
 /// says there. `name` is in lower case.
 pub(crate) fn is_of_origin(name: &str) -> bool {
     matches!(name, "forwarded" | "x-forwarded-for" | "x-real-ip" | "heddle-passport")
+        || is_of_certificate(name)
+}
+
+/// Whether a header says which certificate a caller showed (RFC 9440, and what Envoy calls it).
+fn is_of_certificate(name: &str) -> bool {
+    matches!(name, "x-forwarded-client-cert" | "client-cert" | "client-cert-chain")
 }
 
 /// Why no access rule may ask for a header, and what to ask for instead: a backend does not get
@@ -41,6 +47,10 @@ pub(crate) fn why_not_judged(name: &str) -> Option<&'static str> {
             Some("the gateway writes it anew; attach the policy to the listener (sectionName)")
         }
         "traceparent" | "tracestate" | "x-request-id" => Some("the gateway writes it anew"),
+        name if is_of_certificate(name) => Some(
+            "the gateway replaces what strangers say of certificates; ask for one by \
+             spec.tls.frontend of the Gateway",
+        ),
         name if is_of_connection(name) => {
             Some("it belongs to the connection and does not go on to the backend")
         }
@@ -82,6 +92,8 @@ mod tests {
             ("x-request-id", "the gateway writes it anew"),
             ("traceparent", "the gateway writes it anew"),
             ("tracestate", "the gateway writes it anew"),
+            ("x-forwarded-client-cert", "ask for one by spec.tls.frontend"),
+            ("Client-Cert", "ask for one by spec.tls.frontend"),
             ("Connection", "belongs to the connection"),
             ("keep-alive", "belongs to the connection"),
             ("proxy-connection", "belongs to the connection"),

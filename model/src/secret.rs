@@ -15,6 +15,8 @@ use crate::invalid::Checker;
 
 /// The `type` of a Secret that holds a certificate chain and its key.
 pub const TLS_SECRET: &str = "kubernetes.io/tls";
+/// The entry of a ConfigMap that holds certificates of authorities, in PEM.
+pub const CA_ENTRY: &str = "ca.crt";
 
 /// Bytes that are never shown: `Debug` and `Serialize` give a digest.
 ///

@@ -32,6 +32,10 @@ fn listener(listener: &Listener, ports: &States) -> Value {
     };
     let certificates: Vec<_> =
         listener.certificates.iter().map(|certificate| certificate.secret.to_string()).collect();
+    let asked = listener.client_validation.as_deref().map(|asked| {
+        let named = asked.authorities.iter().map(|one| one.config_map.to_string());
+        json!({ "authorities": named.collect::<Vec<_>>(), "mode": asked.mode })
+    });
     json!({
         "gateway": listener.gateway.to_string(),
         "name": listener.name,
@@ -41,6 +45,8 @@ fn listener(listener: &Listener, ports: &States) -> Value {
         "passthrough": listener.is_passthrough,
         "hostname": listener.hostname,
         "certificates": certificates,
+        "minVersion": listener.ends_tls().then_some(listener.min_version),
+        "clientValidation": asked,
         "refused": refused,
         "open": not_open.is_none(),
         "notOpen": not_open,

@@ -291,9 +291,13 @@ impl Asked {
             false => live.table.find(facts),
         }?;
         // A listener that has begun to end TLS, or does so no more, leads elsewhere than to what was meant.
-        match found.listener.ends_tls() == self.is_deciphered {
+        if found.listener.ends_tls() != self.is_deciphered {
+            return Err(Reason::NoListener);
+        }
+        // And one that asks clients for something else than it did does not know this one.
+        match self.conn.was_asked(found.listener) {
             true => Ok(found),
-            false => Err(Reason::NoListener),
+            false => Err(Reason::Misdirected),
         }
     }
 

@@ -43,7 +43,7 @@ const DEBUG: HeaderName = HeaderName::from_static("heddle-debug");
 pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Headers that [`outgoing`] adds.
-const ADDED: usize = 7;
+const ADDED: usize = 8;
 
 /// Answers one request; whatever happens, there is an answer and a record.
 pub(crate) async fn exchange(conn: Arc<Conn>, mut request: Request<Incoming>) -> Response<Reply> {
@@ -232,7 +232,8 @@ fn outgoing(
     let (peer, port, host) = (&conn.peer_text, &conn.port_text, &way.host);
     // Room for what is added here, at once.
     head.headers.reserve(ADDED);
-    Origin { peer, trusted, scheme: conn.scheme, port, host }.write(&mut head.headers);
+    let client = conn.client.as_deref().map(|client| &client.told);
+    Origin { peer, trusted, scheme: conn.scheme, port, host, client }.write(&mut head.headers);
     head.headers.insert(HOST, way.host.clone());
     head.uri = Uri::from(way.path.clone());
     head.version = Version::HTTP_11;

@@ -22,6 +22,12 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+const CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
+// The same by RFC 9440.
+const CERT: HeaderName = HeaderName::from_static("client-cert");
+const CERT_CHAIN: HeaderName = HeaderName::from_static("client-cert-chain");
+/// What is said of the certificate that a caller showed.
+const CERTIFICATES: [HeaderName; 3] = [CLIENT_CERT, CERT, CERT_CHAIN];
 
 /// By which the proxy of an application says that a request did not reach it, to the proxy that sent
 /// it. It comes from nobody else and goes to nobody else.
@@ -215,10 +221,12 @@ pub(crate) struct Origin<'a> {
     /// The listener's port.
     pub(crate) port: &'a HeaderValue,
     pub(crate) host: &'a HeaderValue,
+    /// The certificate that the peer proved to be its own.
+    pub(crate) client: Option<&'a HeaderValue>,
 }
 
 /// What only a trusted proxy may say, and what is not for the backend.
-const CLAIMS: [HeaderName; 8] = [
+const CLAIMS: [HeaderName; 11] = [
     TRACESTATE,
     FORWARDED,
     FORWARDED_FOR,
@@ -227,12 +235,22 @@ const CLAIMS: [HeaderName; 8] = [
     FORWARDED_PORT,
     REAL_IP,
     PROXY_AUTHORIZATION,
+    CLIENT_CERT,
+    CERT,
+    CERT_CHAIN,
 ];
 
 impl Origin<'_> {
     /// Writes `X-Forwarded-For`, `-Proto`, `-Host` and `-Port`: in place of a stranger's, behind
-    /// those of a trusted proxy.
+    /// those of a trusted proxy. Of certificates, what was proved here stands in place of anybody's.
     pub(crate) fn write(&self, headers: &mut HeaderMap) {
+        self.write_place(headers);
+        if let Some(client) = self.client {
+            headers.insert(CLIENT_CERT, client.clone());
+        }
+    }
+
+    fn write_place(&self, headers: &mut HeaderMap) {
         let scheme = match self.scheme {
             Scheme::Http => HeaderValue::from_static("http"),
             Scheme::Https => HeaderValue::from_static("https"),
@@ -252,6 +270,9 @@ impl Origin<'_> {
         if !self.trusted {
             headers.remove(REAL_IP);
             headers.remove(TRACESTATE);
+        }
+        if !self.trusted || self.client.is_some() {
+            CERTIFICATES.iter().for_each(|name| drop(headers.remove(name)));
         }
         let chain = self.chain(headers);
         for (name, value) in ours {

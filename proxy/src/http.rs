@@ -15,8 +15,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use model::identity::Peer;
 use policy::{Layer, Scheme};
-use table::Listener;
+use table::{ClientValidation, Listener};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 use wire::Side;
 
@@ -30,6 +31,7 @@ use crate::reply::Reply;
 use crate::settings::Limits;
 use crate::steady::{Steady, Streams};
 use crate::telemetry::Outcome;
+use crate::tls::client::Client;
 use crate::worker::Shared;
 
 /// A client connection and what holds for all its requests.
@@ -52,8 +54,14 @@ pub(crate) struct Conn {
     bound: Option<IpAddr>,
     /// Who sends it through the mesh; nobody where it came any other way.
     pub(crate) from: Option<Arc<Peer>>,
-    /// When the certificate ends that says so.
+    /// What was asked of the client in its handshake.
+    pub(crate) asked: Option<Arc<ClientValidation>>,
+    /// What it proved then.
+    pub(crate) client: Option<Arc<Client>>,
+    /// When the certificate ends of who sends it.
     until: Option<SystemTime>,
+    /// Says that it is good for no more requests.
+    over: Notify,
     /// What must end before its worker does.
     pub(crate) tasks: TaskTracker,
     /// Requests begun, in the upper half, and under way, in the lower.
@@ -86,7 +94,10 @@ impl Conn {
             server_name,
             bound: None,
             from: None,
+            asked: None,
+            client: None,
             until: None,
+            over: Notify::new(),
             tasks,
             requests,
         }
@@ -100,6 +111,26 @@ impl Conn {
     /// The same, come through the mesh from somebody, until their certificate ends.
     pub(crate) fn of(self, from: Arc<Peer>, until: SystemTime) -> Self {
         Conn { from: Some(from), until: Some(until), ..self }
+    }
+
+    /// The same, of a client of whom something was asked, and what it proved.
+    pub(crate) fn asked(self, asked: &Arc<ClientValidation>, client: Option<Arc<Client>>) -> Self {
+        let until = client.as_ref().map(|client| client.until);
+        Conn { asked: Some(Arc::clone(asked)), client, until, ..self }
+    }
+
+    /// Whether its client was asked what a listener asks now; one that was not cannot have proved it.
+    pub(crate) fn was_asked(&self, listener: &Listener) -> bool {
+        match (&self.asked, &listener.client_validation) {
+            (None, None) => true,
+            (Some(then), Some(now)) => Arc::ptr_eq(then, now),
+            (None, Some(_)) | (Some(_), None) => false,
+        }
+    }
+
+    /// Has it end once what is under way is over.
+    pub(crate) fn retire(&self) {
+        self.over.notify_one();
     }
 
     /// Waits until the certificate of the sender has ended, and so long beyond; for ever where there
@@ -280,6 +311,7 @@ where
         () = conn.shared.phase.draining() => Outcome::Cut,
         () = idle(conn) => Outcome::TimedOut,
         () = conn.outlived(Duration::ZERO) => Outcome::TimedOut,
+        () = conn.over.notified() => Outcome::Cut,
     };
     end(serving.as_mut());
     let bound = conn.shared.settings.limits.head;

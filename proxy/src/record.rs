@@ -26,6 +26,7 @@ use crate::http::{Busy, Conn};
 use crate::live::Live;
 use crate::passport::{Carried, Refused, Stay};
 use crate::telemetry::{Attached, Caller, Telemetry};
+use crate::tls::client::Client;
 use crate::trace::{TraceContext, request_id};
 
 /// One exchange: the facts that log, metrics and span need.
@@ -70,6 +71,8 @@ pub(crate) struct Record {
     pub(crate) endpoint: Option<SocketAddr>,
     /// How many endpoints were tried.
     pub(crate) attempts: u32,
+    /// The certificate that its client proved to be its own.
+    pub(crate) client: Option<Arc<Client>>,
     /// Who sends it through the mesh.
     pub(crate) from: Option<Arc<Peer>>,
     /// On whose behalf, as another proxy says.
@@ -135,6 +138,7 @@ impl Record {
             backend: None,
             endpoint: None,
             attempts: 0,
+            client: conn.client.clone(),
             from: conn.from.clone(),
             behalf: None,
             refused: None,

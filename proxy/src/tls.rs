@@ -3,119 +3,58 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use model::secret::{Secret, SecretBytes, TLS_SECRET};
-use model::{Invalid, Key, Kind};
+use model::gateway::TlsVersion;
 use policy::{Layer, Scheme};
 use rustls::ServerConfig;
-use rustls::crypto::aws_lc_rs::sign::any_supported_type;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert};
-use rustls::sign::{CertifiedKey, SigningKey};
-use table::Table;
-use x509_parser::prelude::{FromDer as _, X509Certificate, X509Error};
+use rustls::sign::CertifiedKey;
+use rustls::version::{TLS12, TLS13};
+use table::{ClientValidation, Listener, Table};
 
-/// Why certificate and key cannot be served.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// `tls.crt` holds no certificate.
-    #[error("tls.crt holds no PEM certificate")]
-    NoCertificate,
-    /// What stands between the PEM lines is none.
-    #[error("the first certificate of tls.crt is no X.509 certificate")]
-    OddCertificate(#[source] x509_parser::nom::Err<X509Error>),
-    /// `tls.key` holds no key.
-    #[error("tls.key holds no PEM private key")]
-    NoKey,
-    /// The key is of a sort that is not known.
-    #[error("tls.key is of no supported sort (RSA, ECDSA P-256 or P-384, Ed25519)")]
-    OddKey(#[source] rustls::Error),
-    /// Certificate and key do not belong together.
-    #[error("tls.key does not belong to the first certificate of tls.crt")]
-    Mismatch,
-}
+use certificate::certified;
+use client::Asks;
+use tickets::Bound;
 
-/// What is wrong with a Secret of type `kubernetes.io/tls`; nothing with any other Secret.
-///
-/// Said before a table is assembled, so that a bad certificate is refused like any bad object and
-/// its last good form stays in force.
-pub fn check(secret: &Secret) -> Vec<Invalid> {
-    if secret.kind != TLS_SECRET {
-        return Vec::new();
-    }
-    let (Some(chain), Some(key)) = (secret.value("tls.crt"), secret.value("tls.key")) else {
-        return Vec::new();
-    };
-    let (chain, key) = (Chain::read(chain), read_key(key));
-    let (in_chain, in_key) = match (chain, key) {
-        (Ok(chain), Ok(key)) => (None, chain.fits(&key).err()),
-        (chain, key) => (chain.err(), key.err()),
-    };
-    let faults = [("tls.crt", in_chain), ("tls.key", in_key)].into_iter();
-    faults.filter_map(|(entry, error)| Some(fault(secret, entry, &error?))).collect()
-}
+mod certificate;
+pub(crate) mod client;
+mod tickets;
 
-fn fault(secret: &Secret, entry: &str, error: &Error) -> Invalid {
-    let meta = &secret.metadata;
-    let field = if secret.string_data.contains_key(entry) { "stringData" } else { "data" };
-    Invalid {
-        key: Some(Key::new(Kind::Secret, meta.namespace.clone(), meta.name.clone())),
-        path: format!("{field}['{entry}']"),
-        line: None,
-        reason: error.to_string(),
-        nearest: None,
-    }
-}
-
-/// A certificate with those that vouch for it, and its public key.
-struct Chain {
-    certificates: Vec<CertificateDer<'static>>,
-    public_key: Vec<u8>,
-}
-
-impl Chain {
-    fn read(pem: &SecretBytes) -> Result<Self, Error> {
-        let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem.expose())
-            .collect::<Result<_, _>>()
-            .map_err(|_| Error::NoCertificate)?;
-        let first = certificates.first().ok_or(Error::NoCertificate)?;
-        let (_, first) = X509Certificate::from_der(first).map_err(Error::OddCertificate)?;
-        let public_key = first.public_key().raw.to_vec();
-        Ok(Chain { certificates, public_key })
-    }
-
-    /// rustls' own comparison refuses the version 1 certificates that openssl makes without
-    /// extensions and that other servers serve; what a certificate is good for, clients judge.
-    fn fits(&self, key: &Arc<dyn SigningKey>) -> Result<(), Error> {
-        match key.public_key() {
-            Some(public) if *public != *self.public_key => Err(Error::Mismatch),
-            Some(_) | None => Ok(()),
-        }
-    }
-}
-
-fn read_key(pem: &SecretBytes) -> Result<Arc<dyn SigningKey>, Error> {
-    let key = PrivateKeyDer::from_pem_slice(pem.expose()).map_err(|_| Error::NoKey)?;
-    any_supported_type(&key).map_err(Error::OddKey)
-}
-
-/// A chain and its key, which belong together.
-fn certified(chain: &SecretBytes, key: &SecretBytes) -> Result<CertifiedKey, Error> {
-    let (chain, key) = (Chain::read(chain)?, read_key(key)?);
-    chain.fits(&key)?;
-    Ok(CertifiedKey::new(chain.certificates, key))
-}
+pub use certificate::check;
+pub use client::check as check_authorities;
 
 /// What becomes of connections on one port with TLS.
 #[derive(Debug)]
 pub(crate) struct Tls {
-    /// For those that end here and carry HTTP.
-    pub(crate) http: Arc<ServerConfig>,
-    /// For those that end here and carry anything else, of which nothing is agreed on (RFC 7301).
-    pub(crate) bytes: Arc<ServerConfig>,
-    /// Whether all are of the first sort, so that nobody need look at a server name first.
-    pub(crate) is_http: bool,
+    shown: Arc<Shown>,
+    /// By the listener's place in the table; one that goes on to the backend as it came has none.
+    ends: HashMap<usize, Arc<Ending>>,
+    /// What becomes of all of them, where it is the same, so that nobody need look at a server name first.
+    pub(crate) only: Option<Arc<Ending>>,
+    /// For names that no listener has: the handshake fails.
+    nobody: Arc<Ending>,
 }
+
+/// How TLS ends here.
+#[derive(Debug)]
+pub(crate) struct Ending {
+    pub(crate) config: Arc<ServerConfig>,
+    /// What it carries.
+    pub(crate) layer: Layer,
+    /// What callers are asked to prove.
+    pub(crate) asks: Option<Asks>,
+}
+
+/// What becomes of a connection.
+pub(crate) enum Fate {
+    /// It goes on as it came.
+    HandedOn,
+    /// It ends here.
+    Ends(Arc<Ending>),
+}
+
+/// What makes endings of a port differ.
+type Sort = (Layer, TlsVersion, Option<Arc<ClientValidation>>);
 
 /// What becomes of connections on each port of `table` with TLS. A certificate that cannot be read is
 /// left out: its names get no handshake, everybody else's do.
@@ -123,16 +62,41 @@ pub(crate) fn by_port(
     table: &Arc<Table>,
     tickets: &Arc<dyn ProducesTickets>,
 ) -> HashMap<u16, Arc<Tls>> {
-    let mut ports: HashMap<u16, Shown> = HashMap::new();
+    let mut ports: HashMap<u16, Draft> = HashMap::new();
     for (index, listener) in table.listeners.iter().enumerate() {
         // A refused listener may share its port with somebody's plain HTTP.
         if listener.scheme() != Scheme::Https || !listener.is_serving() {
             continue;
         }
         let port = listener.port;
-        let shown = ports.entry(port).or_insert_with(|| Shown::new(Arc::clone(table), port));
-        shown.is_http &= listener.layer() == Layer::Request;
-        let keys = shown.keys.entry(index).or_default();
+        ports.entry(port).or_insert_with(|| Draft::new(table, port)).add(index, listener);
+    }
+    ports.into_iter().map(|(port, draft)| (port, Arc::new(Tls::new(draft, tickets)))).collect()
+}
+
+/// What the listeners of a port come to.
+struct Draft {
+    shown: Shown,
+    /// By the listener's place in the table.
+    ends: Vec<(usize, Sort)>,
+    /// Whether TLS ends here at each of them.
+    ends_all: bool,
+}
+
+impl Draft {
+    fn new(table: &Arc<Table>, port: u16) -> Self {
+        let shown = Shown { table: Arc::clone(table), port, keys: HashMap::new() };
+        Draft { shown, ends: Vec::new(), ends_all: true }
+    }
+
+    fn add(&mut self, index: usize, listener: &Listener) {
+        self.ends_all &= listener.ends_tls();
+        if !listener.ends_tls() {
+            return;
+        }
+        let asked = listener.client_validation.clone();
+        self.ends.push((index, (listener.layer(), listener.min_version, asked)));
+        let keys = self.shown.keys.entry(index).or_default();
         for certificate in &listener.certificates {
             match certified(&certificate.chain_pem, &certificate.key_pem) {
                 Ok(key) => keys.push(Arc::new(key)),
@@ -142,24 +106,90 @@ pub(crate) fn by_port(
             }
         }
     }
-    ports.into_iter().map(|(port, shown)| (port, Arc::new(Tls::new(shown, tickets)))).collect()
 }
 
 impl Tls {
-    fn new(shown: Shown, tickets: &Arc<dyn ProducesTickets>) -> Self {
-        let is_http = shown.is_http;
-        let http = config(shown, tickets);
-        let mut bytes = http.clone();
-        bytes.alpn_protocols.clear();
-        Tls { http: Arc::new(http), bytes: Arc::new(bytes), is_http }
+    fn new(draft: Draft, tickets: &Arc<dyn ProducesTickets>) -> Self {
+        let Draft { shown, ends, ends_all } = draft;
+        let shown = Arc::new(shown);
+        let mut endings: HashMap<Sort, Arc<Ending>> = HashMap::new();
+        let nobody = Arc::new(Ending::nobody(tickets));
+        let ends = ends.into_iter().map(|(index, sort)| {
+            let made = || match Ending::new(&sort, &shown, tickets) {
+                Ok(ending) => Arc::new(ending),
+                Err(error) => {
+                    // Such a ConfigMap is refused before a table is assembled.
+                    tracing::error!(%error, "nobody can be believed: its listeners get no handshake");
+                    Arc::clone(&nobody)
+                }
+            };
+            (index, Arc::clone(endings.entry(sort.clone()).or_insert_with(made)))
+        });
+        let ends: HashMap<_, _> = ends.collect();
+        let mut all = endings.into_values();
+        let only = match (all.next(), all.next()) {
+            (Some(one), None) if ends_all && one.layer == Layer::Request => Some(one),
+            _ => None,
+        };
+        Tls { shown, ends, only, nobody }
+    }
+
+    /// What becomes of a connection that asks for a server name.
+    pub(crate) fn fate(&self, name: &str) -> Fate {
+        let table = &self.shown.table;
+        let Some(index) = table.listener_index(self.shown.port, name) else {
+            return Fate::Ends(Arc::clone(&self.nobody));
+        };
+        match self.ends.get(&index) {
+            Some(ending) => Fate::Ends(Arc::clone(ending)),
+            None => Fate::HandedOn,
+        }
     }
 }
 
-fn config(shown: Shown, tickets: &Arc<dyn ProducesTickets>) -> ServerConfig {
-    let mut config =
-        ServerConfig::builder().with_no_client_auth().with_cert_resolver(Arc::new(shown));
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    config.ticketer = Arc::clone(tickets);
+impl Ending {
+    fn new(
+        (layer, oldest, asked): &Sort,
+        shown: &Arc<Shown>,
+        tickets: &Arc<dyn ProducesTickets>,
+    ) -> Result<Self, client::Error> {
+        let asks = asked.as_ref().map(Asks::new).transpose()?;
+        let tickets = Arc::new(Bound::new(tickets, asked.as_deref()));
+        let verifier = asks.as_ref().map(Asks::verifier);
+        let config = config(Arc::clone(shown) as _, verifier, *oldest, *layer, tickets);
+        Ok(Ending { config: Arc::new(config), layer: *layer, asks })
+    }
+
+    /// Where no handshake succeeds.
+    fn nobody(tickets: &Arc<dyn ProducesTickets>) -> Self {
+        let (layer, tickets) = (Layer::Request, Arc::clone(tickets));
+        let config = config(Arc::new(NoCertificate), None, TlsVersion::default(), layer, tickets);
+        Ending { config: Arc::new(config), layer, asks: None }
+    }
+}
+
+fn config(
+    shown: Arc<dyn ResolvesServerCert>,
+    verifier: Option<Arc<dyn ClientCertVerifier>>,
+    oldest: TlsVersion,
+    layer: Layer,
+    tickets: Arc<dyn ProducesTickets>,
+) -> ServerConfig {
+    let versions = match oldest {
+        TlsVersion::V12 => &[&TLS13, &TLS12][..],
+        TlsVersion::V13 => &[&TLS13],
+    };
+    let builder = ServerConfig::builder_with_protocol_versions(versions);
+    let builder = match verifier {
+        Some(verifier) => builder.with_client_cert_verifier(verifier),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_cert_resolver(shown);
+    // Of what carries anything else nothing is agreed on (RFC 7301).
+    if layer == Layer::Request {
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    }
+    config.ticketer = tickets;
     config.send_tls13_tickets = 1;
     config
 }
@@ -177,16 +207,8 @@ pub(crate) fn server_name(sent: Option<&str>) -> Box<str> {
 struct Shown {
     table: Arc<Table>,
     port: u16,
-    /// Whether every listener there carries HTTP.
-    is_http: bool,
     /// By the listener's place in the table.
     keys: HashMap<usize, Vec<Arc<CertifiedKey>>>,
-}
-
-impl Shown {
-    fn new(table: Arc<Table>, port: u16) -> Self {
-        Shown { table, port, is_http: true, keys: HashMap::new() }
-    }
 }
 
 impl ResolvesServerCert for Shown {
@@ -199,82 +221,12 @@ impl ResolvesServerCert for Shown {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use base64::Engine as _;
+/// Shows none to anybody.
+#[derive(Debug)]
+struct NoCertificate;
 
-    use super::*;
-
-    fn pair() -> (SecretBytes, SecretBytes) {
-        let made = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
-        (SecretBytes::new(made.cert.pem()), SecretBytes::new(made.signing_key.serialize_pem()))
-    }
-
-    #[test]
-    fn a_key_of_another_certificate_is_refused() {
-        let ((chain, key), (other, _)) = (pair(), pair());
-        assert!(certified(&chain, &key).is_ok());
-        assert!(matches!(certified(&other, &key), Err(Error::Mismatch)));
-        assert!(matches!(certified(&SecretBytes::new("no"), &key), Err(Error::NoCertificate)));
-        assert!(matches!(certified(&chain, &SecretBytes::new("no")), Err(Error::NoKey)));
-    }
-
-    #[test]
-    fn each_entry_that_is_wrong_is_told_at_its_own_place() {
-        let pem = |bytes: &SecretBytes| String::from_utf8(bytes.expose().to_vec()).unwrap();
-        let ((chain, key), (_, other)) = (pair(), pair());
-        let (chain, key, other) = (pem(&chain), pem(&key), pem(&other));
-        let cases: [(&str, &str, &[&str]); 4] = [
-            (&chain, &key, &[]),
-            ("no", "no", &["stringData['tls.crt']", "stringData['tls.key']"]),
-            ("no", &key, &["stringData['tls.crt']"]),
-            (&chain, &other, &["stringData['tls.key']"]),
-        ];
-        for (chain, key, wanted) in cases {
-            let secret = serde_json::json!({
-                "metadata": { "name": "a" },
-                "type": TLS_SECRET,
-                "stringData": { "tls.crt": chain, "tls.key": key },
-            });
-            let faults = check(&serde_json::from_value(secret).unwrap());
-            let paths: Vec<_> = faults.iter().map(|fault| fault.path.as_str()).collect();
-            assert_eq!(paths, wanted);
-        }
-    }
-
-    /// A DER sequence of 256 bytes or more.
-    fn sequence(content: &[u8]) -> Vec<u8> {
-        let length = u16::try_from(content.len()).unwrap().to_be_bytes();
-        [&[0x30, 0x82], &length[..], content].concat()
-    }
-
-    /// The same certificate as X.509 had it first: no version, no extensions.
-    fn version_1(der: &[u8]) -> Vec<u8> {
-        const VERSION_3: [u8; 5] = [0xa0, 3, 2, 1, 2];
-        let (_, modern) = X509Certificate::from_der(der).unwrap();
-        let signed = modern.tbs_certificate.as_ref();
-        let key = modern.public_key().raw;
-        let begin = signed.windows(5).position(|at| at == VERSION_3).unwrap() + VERSION_3.len();
-        let end = signed.windows(key.len()).position(|at| at == key).unwrap() + key.len();
-        let tail = der.windows(signed.len()).position(|at| at == signed).unwrap() + signed.len();
-        sequence(&[&sequence(&signed[begin..end])[..], &der[tail..]].concat())
-    }
-
-    #[test]
-    fn a_certificate_of_version_1_is_served() {
-        let made = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
-        let old = version_1(made.cert.der());
-        let (_, read) = X509Certificate::from_der(&old).unwrap();
-        assert_eq!(read.version(), x509_parser::x509::X509Version::V1);
-        let pem = |der: &[u8]| {
-            let text = base64::engine::general_purpose::STANDARD.encode(der);
-            SecretBytes::new(format!(
-                "-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n"
-            ))
-        };
-        let key = SecretBytes::new(made.signing_key.serialize_pem());
-        assert!(certified(&pem(&old), &key).is_ok());
-        assert!(matches!(certified(&pem(&old), &pair().1), Err(Error::Mismatch)));
-        assert!(matches!(certified(&pem(b"no"), &key), Err(Error::OddCertificate(_))));
+impl ResolvesServerCert for NoCertificate {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        None
     }
 }

@@ -30,7 +30,8 @@ use crate::passport::Passports;
 use crate::ports::{ApplyError, Ports, States};
 use crate::settings::Settings;
 use crate::telemetry::{Outcome, Telemetry};
-use crate::tls::{self, Tls};
+use crate::tls::client::Known;
+use crate::tls::{self, Ending, Fate, Tls};
 use crate::{balance, describe, dial, hello};
 
 /// How long a listener waits after a failed accept.
@@ -340,41 +341,48 @@ async fn carry(mut conn: Conn, stream: TcpStream, servers: Arc<Servers>) -> Outc
         };
     };
     conn.scheme = Scheme::Https;
-    if !tls.is_http {
+    let Some(ending) = &tls.only else {
         return Box::pin(sorted(conn, &tls, stream, &servers)).await;
-    }
-    let handshake = TlsAcceptor::from(Arc::clone(&tls.http)).accept(stream);
+    };
+    let handshake = TlsAcceptor::from(Arc::clone(&ending.config)).accept(stream);
     match in_time(&conn, handshake).await {
-        Some(stream) => serve_tls(conn, stream, &servers).await,
+        Some(stream) => serve_tls(conn, stream, ending, &servers).await,
         None => Outcome::HandshakeFailed,
     }
 }
 
-/// On a port where not all TLS ends here as HTTP: what becomes of a connection its server name says.
+/// On a port where not all TLS ends here alike: what becomes of a connection its server name says.
 async fn sorted(mut conn: Conn, tls: &Tls, stream: TcpStream, servers: &Servers) -> Outcome {
     let Some(hello) = in_time(&conn, hello::read(stream)).await else {
         return Outcome::HandshakeFailed;
     };
     conn.server_name = Some(hello.server_name.clone());
-    let listener = conn.listener();
-    if listener.as_ref().is_some_and(|listener| listener.is_passthrough) {
-        return dial::handed_on(Arc::new(conn), hello).await;
+    let ending = match tls.fate(&hello.server_name) {
+        Fate::HandedOn => return dial::handed_on(Arc::new(conn), hello).await,
+        Fate::Ends(ending) => ending,
+    };
+    let handshake = hello.end_here().into_stream(Arc::clone(&ending.config));
+    let Some(stream) = in_time(&conn, handshake).await else {
+        return Outcome::HandshakeFailed;
+    };
+    match ending.layer {
+        Layer::Request => serve_tls(conn, stream, &ending, servers).await,
+        Layer::Connection => match known(conn, &stream, &ending) {
+            Some(conn) => dial::deciphered(Arc::new(conn), stream).await,
+            None => Outcome::HandshakeFailed,
+        },
     }
-    // Where nothing listens for the name, there is no certificate for it either.
-    match listener.map_or(Layer::Request, |listener| listener.layer()) {
-        Layer::Request => {
-            let handshake = hello.end_here().into_stream(Arc::clone(&tls.http));
-            match in_time(&conn, handshake).await {
-                Some(stream) => serve_tls(conn, stream, servers).await,
-                None => Outcome::HandshakeFailed,
-            }
-        }
-        Layer::Connection => {
-            let handshake = hello.end_here().into_stream(Arc::clone(&tls.bytes));
-            match in_time(&conn, handshake).await {
-                Some(stream) => dial::deciphered(Arc::new(conn), stream).await,
-                None => Outcome::HandshakeFailed,
-            }
+}
+
+/// A connection and what its client proved in the handshake; none where that is not enough.
+fn known<S>(conn: Conn, stream: &TlsStream<S>, ending: &Ending) -> Option<Conn> {
+    let Some(asks) = &ending.asks else { return Some(conn) };
+    match asks.known(stream.get_ref().1) {
+        Known::Proved(client) => Some(conn.asked(&asks.of, Some(client))),
+        Known::Nobody => Some(conn.asked(&asks.of, None)),
+        Known::Unproved(error) => {
+            tracing::debug!(peer = %conn.peer, %error, "a resumed session proves nothing any more");
+            None
         }
     }
 }
@@ -390,10 +398,18 @@ async fn in_time<T>(conn: &Conn, step: impl Future<Output = io::Result<T>>) -> O
 }
 
 /// HTTP behind a handshake.
-async fn serve_tls<S>(mut conn: Conn, stream: TlsStream<S>, servers: &Servers) -> Outcome
+async fn serve_tls<S>(
+    conn: Conn,
+    stream: TlsStream<S>,
+    ending: &Ending,
+    servers: &Servers,
+) -> Outcome
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let Some(mut conn) = known(conn, &stream, ending) else {
+        return Outcome::HandshakeFailed;
+    };
     let session = stream.get_ref().1;
     conn.server_name = Some(tls::server_name(session.server_name()));
     let spoken = match session.alpn_protocol() {

@@ -111,7 +111,8 @@ pub fn assemble(input: Input, previous: Option<&Assembly>) -> Assembly {
     let borders = Borders::new(&settled);
     let mut policies = Policies::compile(&settled, &borders, previous, &mut faults);
     let claimed = Arc::new(Claimed::new(&settled, &borders, &mut faults));
-    let mut listeners = listeners::draft(&settled, &claimed, &mut faults);
+    let before = previous.map_or(&[][..], |assembly| &assembly.table.listeners);
+    let mut listeners = listeners::draft(&settled, &claimed, before, &mut faults);
     let surroundings = settled.surroundings();
     let alike = previous.filter(|previous| previous.surroundings == surroundings);
     let before = alike.map(|previous| &previous.parents);

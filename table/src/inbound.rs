@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use model::gateway::Protocol;
+use model::gateway::{Protocol, TlsVersion};
 use model::identity::Peer;
 use model::{Key, Name, Resource, workload};
 use policy::{Border, Chain, Level, Stage};
@@ -143,6 +143,8 @@ fn listener(own: &Key, name: Name, port: u16) -> Listener {
         is_passthrough: false,
         hostname: None,
         certificates: Vec::new(),
+        min_version: TlsVersion::default(),
+        client_validation: None,
         state: State::Serving,
         routes: crate::route::Routes::default(),
     }

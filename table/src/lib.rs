@@ -35,7 +35,7 @@ pub mod why;
 
 pub use assemble::{Assembly, Closed, Input, Refused, assemble};
 pub use inbound::Inbound;
-pub use listener::{Certificate, Listener, State};
+pub use listener::{Authority, Certificate, ClientValidation, Listener, State};
 pub use outbound::Outbound;
 pub use rule::{Backend, Backends, Mirror, Rule, Target};
 pub use service::{Endpoint, Service, Through};

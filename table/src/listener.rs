@@ -1,8 +1,9 @@
 //! Listeners: which one serves a host on a port, with which certificates.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use model::gateway::Protocol;
+use model::gateway::{FrontendValidationMode, Protocol, TlsVersion};
 use model::secret::SecretBytes;
 use model::{Hostname, Key, Name};
 use policy::{Facts, Layer, Scheme};
@@ -28,6 +29,11 @@ pub struct Listener {
     /// Where TLS ends here, at least one where it serves; which of them fits a server name, their
     /// own names say.
     pub certificates: Vec<Certificate>,
+    /// The oldest version of TLS that is spoken where it ends here.
+    pub min_version: TlsVersion,
+    /// What callers prove by certificates, where that is asked of them. While it says the same from one
+    /// assembly to the next it is the same value.
+    pub client_validation: Option<Arc<ClientValidation>>,
     /// Whether it serves.
     pub state: State,
     pub(crate) routes: Routes,
@@ -51,6 +57,24 @@ pub struct Certificate {
     pub chain_pem: SecretBytes,
     /// PEM of the key.
     pub key_pem: SecretBytes,
+}
+
+/// By what certificates of callers are known, and what becomes of those who show none.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ClientValidation {
+    /// Any of them may have signed; at least one.
+    pub authorities: Vec<Authority>,
+    /// What becomes of who proves nothing.
+    pub mode: FrontendValidationMode,
+}
+
+/// Certificates of authorities, as a ConfigMap holds them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Authority {
+    /// The ConfigMap.
+    pub config_map: Key,
+    /// PEM.
+    pub pem: String,
 }
 
 impl Listener {

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use model::gateway::Protocol;
+use model::gateway::{Protocol, TlsVersion};
 use model::service::{Service, ServicePort};
 use model::{Key, Kind, Name, Resource};
 use policy::{Chain, Facts, Layer, Scheme};
@@ -184,6 +184,8 @@ fn listener(service: &Key, port: &ServicePort, routes: Routes) -> Listener {
         is_passthrough: false,
         hostname: None,
         certificates: Vec::new(),
+        min_version: TlsVersion::default(),
+        client_validation: None,
         state: State::Serving,
         routes,
     }

@@ -16,7 +16,7 @@ use http::header::HOST;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use model::gateway::Gateway;
-use model::secret::TLS_SECRET;
+use model::secret::{CA_ENTRY, TLS_SECRET};
 use model::{Key, Kind, Resource};
 use policy::{Facts, Layer, Reason, Scheme};
 use serde_json::{Value, from_value, json};
@@ -232,19 +232,23 @@ fn forget_endpoints(won: &mut Won) {
     won.mirrors.iter_mut().for_each(|mirror| mirror.endpoints = None);
 }
 
-/// Stands for the certificates of a Gateway's listeners.
+/// Stands for the certificates that a Gateway names.
 fn certificates(gateway: &Gateway) -> Vec<Resource> {
-    let tls = gateway.spec.listeners.iter().filter_map(|listener| listener.tls.as_ref());
-    let named = tls.flat_map(|tls| &tls.certificate_refs).filter_map(|reference| {
-        let namespace = reference.namespace.as_ref().unwrap_or(&gateway.metadata.namespace);
-        let secret = json!({
-            "metadata": { "namespace": namespace, "name": reference.name },
-            "type": TLS_SECRET,
-            "data": { "tls.crt": "", "tls.key": "" },
-        });
-        from_value(secret).ok().map(|one| Resource::Secret(Arc::new(one)))
-    });
-    named.collect()
+    let stand_in = |Key { kind, namespace, name }: Key| {
+        let metadata = json!({ "namespace": namespace, "name": name });
+        match kind {
+            Kind::Secret => {
+                let data = json!({ "tls.crt": "", "tls.key": "" });
+                let secret = json!({ "metadata": metadata, "type": TLS_SECRET, "data": data });
+                from_value(secret).ok().map(|one| Resource::Secret(Arc::new(one)))
+            }
+            _ => {
+                let map = json!({ "metadata": metadata, "data": { CA_ENTRY: "" } });
+                from_value(map).ok().map(|one| Resource::ConfigMap(Arc::new(one)))
+            }
+        }
+    };
+    gateway.certificates().filter_map(|(_, key)| stand_in(key)).collect()
 }
 
 impl<'t> Request<'t> {

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use model::Hostname;
+use model::gateway::FrontendValidationMode;
 use model::route::{HeaderMatch, HttpMatch, PathMatch, PathMatchType, QueryMatch, ValueMatchType};
 use policy::{Facts, Layer, Reason, explain};
 use serde::Serialize;
@@ -12,7 +13,7 @@ use serde::Serialize;
 use crate::listener::Listener;
 use crate::precedence::{By, HostRank};
 use crate::route::{Entry, Match};
-use crate::{Rule, State, Table};
+use crate::{ClientValidation, Rule, State, Table};
 use won::won;
 
 mod text;
@@ -54,6 +55,9 @@ pub struct ListenerStory {
     pub port: u16,
     /// Its host name, if it has one.
     pub hostname: Option<String>,
+    /// What callers prove by certificates, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
 }
 
 /// A match that did not win.
@@ -178,6 +182,21 @@ fn listener_story(listener: &Listener) -> ListenerStory {
         name: listener.name.to_string(),
         port: listener.port,
         hostname: listener.hostname.as_ref().map(Hostname::to_string),
+        client: listener.client_validation.as_deref().map(client),
+    }
+}
+
+/// What callers prove by certificates.
+fn client(asked: &ClientValidation) -> String {
+    let named = asked.authorities.iter().map(|one| one.config_map.to_string());
+    let named = named.collect::<Vec<_>>().join(" or ");
+    match asked.mode {
+        FrontendValidationMode::AllowValidOnly => {
+            format!("shows a certificate signed by {named}, or gets no connection")
+        }
+        FrontendValidationMode::AllowInsecureFallback => {
+            format!("may show a certificate; one signed by {named} is passed on")
+        }
     }
 }
 

@@ -117,7 +117,7 @@ fn what_all_take_together_stays_below_what_a_node_takes() {
         let taken = [("shop", Kind::Service, bytes), ("bank", Kind::HttpRoute, EVERYBODY / 2)];
         let taken = taken.map(|(of, kind, bytes)| ((name(of), kind), cost(bytes)));
         // No node is told of it.
-        let note = ((name("shop"), Kind::ConfigMap), cost(EVERYBODY));
+        let note = ((name("shop"), Kind::Role), cost(EVERYBODY));
         let mut world = World::default();
         world.taken = taken.into_iter().chain([note]).collect();
         world

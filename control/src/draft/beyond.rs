@@ -25,9 +25,16 @@ const TOO_MUCH: &str = "has, with what is there of other Apis, too much to be co
 pub(crate) fn created<'e>(world: &World, edits: impl IntoIterator<Item = &'e Edit>) -> Vec<Key> {
     let new = edits.into_iter().filter(|edit| edit.after().is_some()).map(Edit::key);
     let is_named = |key: &Key| {
-        key.kind.is_route() || matches!(key.kind, Kind::Service | Kind::Secret | Kind::Gateway)
+        key.kind.is_route()
+            || is_held(key.kind)
+            || matches!(key.kind, Kind::Service | Kind::Gateway)
     };
     new.filter(|key| is_named(key) && !world.objects.contains_key(key)).collect()
+}
+
+/// Whether objects of a kind hold what others prove themselves or their callers by.
+const fn is_held(kind: Kind) -> bool {
+    matches!(kind, Kind::Secret | Kind::ConfigMap)
 }
 
 /// The objects that may wait for others.
@@ -575,14 +582,14 @@ pub(super) fn ruled(resource: &Resource) -> BTreeSet<Key> {
     }
 }
 
-/// The Services and Secrets that an object leads traffic by, in its own workspace: references into
-/// others are refused for everybody.
+/// The Services, Secrets and ConfigMaps that an object leads traffic by, in its own workspace: references
+/// into others are refused for everybody.
 fn used(resource: &Resource, world: &World) -> BTreeSet<Key> {
     let ruled = ruled(resource);
     let scope = world.directory.scope(&resource.meta().namespace);
     let named = lookup::references(resource, world).into_iter().filter_map(|one| {
         let kind =
-            Kind::parse(&one.kind).filter(|kind| matches!(kind, Kind::Service | Kind::Secret))?;
+            Kind::parse(&one.kind).filter(|kind| is_held(*kind) || *kind == Kind::Service)?;
         Some(Key::new(kind, Name::parse(&one.namespace).ok()?, Name::parse(&one.name).ok()?))
     });
     named.filter(|key| !ruled.contains(key) && world.is_in(&key.namespace, &scope)).collect()

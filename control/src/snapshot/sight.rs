@@ -20,12 +20,11 @@ pub(super) enum Sight {
 /// How objects of a kind are seen.
 pub(super) const fn of(kind: Kind) -> Sight {
     match kind {
-        Kind::Gateway | Kind::AccessPolicy | Kind::Secret => Sight::Decides,
+        Kind::Gateway | Kind::AccessPolicy | Kind::Secret | Kind::ConfigMap => Sight::Decides,
         Kind::HttpRoute | Kind::GrpcRoute | Kind::TlsRoute | Kind::TcpRoute => Sight::Hangs,
         Kind::Service
         | Kind::EndpointSlice
         | Kind::Workload
-        | Kind::ConfigMap
         | Kind::Api
         | Kind::Claim
         | Kind::Workspace
@@ -74,13 +73,13 @@ pub(super) fn seen<'r>(
     }
     // Nothing is proved by a credential at a proxy of the mesh, so no key goes there.
     let shows = class.kind == NodeKind::Gateway;
-    let secrets: BTreeSet<Key> = resources
+    let named: BTreeSet<Key> = resources
         .clone()
         .filter(|(key, _)| shows && seen.contains(key))
-        .flat_map(|(_, resource)| secrets(resource))
+        .flat_map(|(_, resource)| held(resource))
         .collect();
-    let held = resources.clone().map(|(key, _)| key).filter(|key| key.kind == Kind::Secret);
-    seen.extend(held.filter(|key| secrets.contains(*key)));
+    let all = resources.clone().map(|(key, _)| key);
+    seen.extend(all.filter(|key| named.contains(*key)));
     seen
 }
 
@@ -127,17 +126,16 @@ pub(super) fn attached(resource: &Resource) -> Vec<Key> {
     }
 }
 
-/// The Secrets that an object names.
-fn secrets(resource: &Resource) -> Vec<Key> {
+/// The Secrets and ConfigMaps that an object names.
+fn held(resource: &Resource) -> Vec<Key> {
     match resource {
         Resource::Gateway(gateway) => {
             let own = &gateway.metadata.namespace;
-            let shown = gateway.spec.listeners.iter().filter_map(|listener| listener.tls.as_ref());
-            shown
-                .flat_map(|tls| &tls.certificate_refs)
-                // No node takes those of other namespaces, so none is told of them.
-                .filter(|one| one.namespace.as_ref().is_none_or(|namespace| namespace == own))
-                .map(|one| named(Kind::Secret, own, &one.name))
+            // No node takes those of other namespaces, so none is told of them.
+            gateway
+                .certificates()
+                .filter(|(_, key)| key.namespace == *own)
+                .map(|(_, key)| key)
                 .collect()
         }
         Resource::AccessPolicy(policy) => {

@@ -75,6 +75,39 @@ async fn a_class_sees_its_own_gateways_and_what_hangs_on_them() {
 }
 
 #[tokio::test]
+async fn gateways_are_told_of_the_authorities_that_they_name_and_of_no_other_config_map() {
+    let bed = Bed::new().await;
+    bed.put(TRAFFIC).await;
+    let map = |name: &str| {
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: {name}, namespace: platform }}\n\
+             data: {{ ca.crt: pem }}\n"
+        )
+    };
+    let asking = "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n\
+         metadata: { name: asking, namespace: platform }\nspec:\n  gatewayClassName: heddle\n  \
+         listeners: [{ name: tls, port: 443, protocol: TLS, tls: { certificateRefs: [{ name: cert }] } }]\n  \
+         tls: { frontend: { default: { validation: { caCertificateRefs: \
+         [{ group: '', kind: ConfigMap, name: partners }] } } } }\n---\n\
+         apiVersion: v1\nkind: Secret\nmetadata: { name: cert, namespace: platform }\n\
+         type: kubernetes.io/tls\nstringData: { tls.crt: chain, tls.key: key }\n";
+    let mesh = Class { cluster: Name::parse("east").unwrap(), kind: NodeKind::Mesh };
+    let mut catalogue = Catalogue::default();
+    for (text, is_told) in
+        [(map("partners"), false), (map("others"), false), (asking.to_owned(), true)]
+    {
+        bed.put(&text).await;
+        advanced(&bed, &mut catalogue).await;
+        for (class, is_told) in [(&class("east"), is_told), (&mesh, false)] {
+            let seen = names(&catalogue.snapshot(class));
+            let maps: Vec<_> = seen.iter().filter(|name| name.starts_with("ConfigMap")).collect();
+            let wanted = if is_told { vec!["ConfigMap platform/partners"] } else { vec![] };
+            assert_eq!(maps, wanted, "{class:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn proxies_of_the_mesh_are_told_of_routes_of_services_and_gateways_are_not() {
     let bed = Bed::new().await;
     bed.put(TRAFFIC).await;

@@ -1,7 +1,7 @@
 //! What the proxies' compiler says of some scopes, without the rest of the installation.
 //!
-//! Nothing is felt outside its own namespace but what a Gateway offers (its listeners, their
-//! certificates and the policies on it) and what a workspace claims. So the faults of a scope's
+//! Nothing is felt outside its own namespace but what a Gateway offers (its listeners, the
+//! certificates that it names and the policies on it) and what a workspace claims. So the faults of a scope's
 //! objects are the same whether all objects are assembled or only these: the scope's own, every
 //! Gateway with what stands on it, and every claim. The cost of a change is that of the scopes that
 //! it touches, not that of the installation.
@@ -31,14 +31,14 @@ impl World {
         for kind in AROUND {
             for (_, object) in self.of_kind(kind).filter(|(key, _)| outside(key)) {
                 if stands_on_gateways(&object.resource) {
-                    around.extend(secrets(&object.resource));
+                    around.extend(held(&object.resource));
                     resources.push(object.resource.clone());
                 }
             }
         }
-        let secrets = around.iter().filter(|key| outside(key));
-        let secrets = secrets.filter_map(|key| self.objects.get(key));
-        resources.extend(secrets.map(|object| object.resource.clone()));
+        let around = around.iter().filter(|key| outside(key));
+        let around = around.filter_map(|key| self.objects.get(key));
+        resources.extend(around.map(|object| object.resource.clone()));
         table::assemble(self.input(resources), previous)
     }
 
@@ -66,17 +66,12 @@ fn stands_on_gateways(resource: &Resource) -> bool {
     }
 }
 
-/// The Secrets that a Gateway or a policy names.
-fn secrets(resource: &Resource) -> Vec<Key> {
+/// The Secrets and ConfigMaps that a Gateway or a policy names.
+fn held(resource: &Resource) -> Vec<Key> {
     let key =
         |namespace: &Name, name: &Name| Key::new(Kind::Secret, namespace.clone(), name.clone());
     match resource {
-        Resource::Gateway(gateway) => {
-            let own = &gateway.metadata.namespace;
-            let tls = gateway.spec.listeners.iter().filter_map(|one| one.tls.as_ref());
-            let refs = tls.flat_map(|tls| &tls.certificate_refs);
-            refs.map(|to| key(to.namespace.as_ref().unwrap_or(own), &to.name)).collect()
-        }
+        Resource::Gateway(gateway) => gateway.certificates().map(|(_, key)| key).collect(),
         Resource::AccessPolicy(policy) => {
             let AccessPolicy { metadata, spec } = policy.as_ref();
             let keys = spec.credentials.as_ref().and_then(|by| by.api_key.as_ref());

@@ -5,6 +5,7 @@ mod attack;
 mod border;
 mod call;
 mod cli;
+mod client_cert;
 mod closed;
 mod drain;
 mod failure;

@@ -123,15 +123,13 @@ fn left_out(document: &Document, path: &Path, line: usize) -> Invalid {
 fn faults_here(document: &Document, resource: &Resource) -> Vec<Invalid> {
     match resource {
         Resource::Secret(secret) => proxy::tls::check(secret),
+        Resource::ConfigMap(map) => proxy::tls::check_authorities(map),
         Resource::AccessPolicy(policy) => on_services(document, policy),
         Resource::HttpRoute(_)
         | Resource::GrpcRoute(_)
         | Resource::TlsRoute(_)
         | Resource::TcpRoute(_) => of_services(document, resource),
-        Resource::Gateway(_)
-        | Resource::Service(_)
-        | Resource::EndpointSlice(_)
-        | Resource::ConfigMap(_) => Vec::new(),
+        Resource::Gateway(_) | Resource::Service(_) | Resource::EndpointSlice(_) => Vec::new(),
         Resource::Workload(_)
         | Resource::Api(_)
         | Resource::Claim(_)

@@ -129,6 +129,9 @@ impl Line<'_> {
             let text = format_args!("{}/{}/{}", policy.namespace, policy.name, by.rule);
             self.display(key!("rule"), text);
         }
+        if let Some(client) = &record.client {
+            self.text(key!("client_certificate"), &client.fingerprint);
+        }
         if let Some(from) = &record.from {
             self.display(key!("peer"), from);
         }

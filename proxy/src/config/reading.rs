@@ -50,6 +50,7 @@ pub(crate) fn read(envelope: &Envelope) -> Result<Resource, Unreadable> {
     }
     let faults = match &resource {
         Resource::Secret(secret) => crate::tls::check(secret),
+        Resource::ConfigMap(map) => crate::tls::check_authorities(map),
         Resource::Gateway(_)
         | Resource::HttpRoute(_)
         | Resource::GrpcRoute(_)
@@ -58,7 +59,6 @@ pub(crate) fn read(envelope: &Envelope) -> Result<Resource, Unreadable> {
         | Resource::Service(_)
         | Resource::EndpointSlice(_)
         | Resource::Workload(_)
-        | Resource::ConfigMap(_)
         | Resource::AccessPolicy(_)
         | Resource::Api(_)
         | Resource::Claim(_)

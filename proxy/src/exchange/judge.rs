@@ -63,6 +63,12 @@ pub(super) fn judge<'l>(
         false => live.table.find(&facts),
     };
     let found = found.map_err(Answer::new)?;
+    if !conn.was_asked(found.listener) {
+        conn.retire();
+        let why =
+            "the listener asks callers for other certificates than when this connection was opened";
+        return Err(Answer { detail: Some(why.into()), ..Answer::new(Reason::Misdirected) });
+    }
     // What is called is a Service's port, and not the one where its callers' proxy listens.
     let facts = Facts { port: found.listener.port, ..facts };
     let pass = decide(conn, live, &found, &facts, record)?;

@@ -44,13 +44,54 @@ fn a_stranger_says_nothing_about_where_it_came_from() {
     assert_eq!(source(peer, &parts.headers, |_| false), peer);
     let value = HeaderValue::from_static;
     let (seen, port, host) = (value("192.0.2.1"), value("8080"), value("a.example"));
-    let origin =
-        Origin { peer: &seen, trusted: false, scheme: Scheme::Http, port: &port, host: &host };
+    let origin = Origin {
+        peer: &seen,
+        trusted: false,
+        scheme: Scheme::Http,
+        port: &port,
+        host: &host,
+        client: None,
+    };
     origin.write(&mut parts.headers);
     assert_eq!(parts.headers["x-forwarded-for"], "192.0.2.1");
     assert_eq!(parts.headers["x-forwarded-proto"], "http");
     assert_eq!(parts.headers["x-forwarded-host"], "a.example");
     assert!(!parts.headers.contains_key("forwarded") && !parts.headers.contains_key("x-real-ip"));
+}
+
+#[test]
+fn of_certificates_only_what_was_proved_here_or_by_who_is_trusted_goes_on() {
+    let value = HeaderValue::from_static;
+    let (seen, port, host) = (value("192.0.2.1"), value("8080"), value("a.example"));
+    let (sent, proved) = (value("Hash=sent"), value("Hash=proved"));
+    for (trusted, client, wanted) in [
+        (false, None, None),
+        (false, Some(&proved), Some("Hash=proved")),
+        (true, None, Some("Hash=sent")),
+        (true, Some(&proved), Some("Hash=proved")),
+    ] {
+        let scheme = Scheme::Https;
+        let origin = Origin { peer: &seen, trusted, scheme, port: &port, host: &host, client };
+        for name in ["x-forwarded-client-cert", "client-cert", "client-cert-chain"] {
+            let mut headers = HeaderMap::new();
+            headers.append(name, sent.clone());
+            headers.append(name, sent.clone());
+            origin.write(&mut headers);
+            let told = headers.get("x-forwarded-client-cert").map(|told| told.to_str().unwrap());
+            let is_ours = name == "x-forwarded-client-cert";
+            assert_eq!(told, wanted.filter(|wanted| is_ours || *wanted == "Hash=proved"));
+            assert_eq!(
+                headers.get_all("x-forwarded-client-cert").iter().count(),
+                match told {
+                    Some("Hash=sent") => 2,
+                    Some(_) => 1,
+                    None => 0,
+                }
+            );
+            let kept = trusted && client.is_none();
+            assert_eq!(headers.contains_key(name), kept || (is_ours && client.is_some()), "{name}");
+        }
+    }
 }
 
 #[test]

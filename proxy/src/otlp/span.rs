@@ -15,6 +15,7 @@ use table::Rule;
 
 use crate::grpc::{Call, Code};
 use crate::record::{Record, bounded};
+use crate::tls::client::Client;
 use crate::trace::{Parent, TraceContext};
 
 /// What is kept of a record until it is sent; cheap to make, since a worker does.
@@ -34,6 +35,7 @@ pub(super) struct Span {
     backend: Option<Arc<str>>,
     endpoint: Option<SocketAddr>,
     attempts: u32,
+    client: Option<Arc<Client>>,
     reason: Reason,
     status: Option<u16>,
     call: Option<Call>,
@@ -57,6 +59,7 @@ impl Span {
             backend: record.backend.take(),
             endpoint: record.endpoint,
             attempts: record.attempts,
+            client: record.client.take(),
             reason: record.reason,
             status: record.status.map(|status| status.as_u16()),
             call: record.call,
@@ -116,6 +119,9 @@ impl Span {
         add("heddle.request_id", request_id.map(|id| bounded(id).into()));
         add("http.response.status_code", self.status.map(|status| i64::from(status).into()));
         add("http.route", self.rule.as_ref().map(|rule| Arc::clone(&rule.label).into()));
+        // In upper case, as the semantic conventions want it.
+        let client = self.client.as_ref().map(|client| client.fingerprint.to_uppercase().into());
+        add("tls.client.hash.sha256", client);
         add("heddle.backend", self.backend.clone().map(Value::from));
         add("heddle.endpoint", self.endpoint.map(|endpoint| endpoint.to_string().into()));
         add("network.protocol.version", version(self.version).map(Value::from));

@@ -34,6 +34,7 @@ pub(crate) fn sample(telemetry: &Arc<Telemetry>) -> Record {
         backend: None,
         endpoint: None,
         attempts: 1,
+        client: None,
         from: None,
         behalf: None,
         refused: None,

@@ -4,27 +4,46 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use model::gateway::{self, Gateway, ObjectRef, Protocol, TlsMode};
-use model::secret::TLS_SECRET;
-use model::{Invalid, Key, Kind, Resource};
+use model::gateway::{
+    self, FrontendValidation, Gateway, ListenerTls, ObjectRef, ObjectReference, Protocol, TlsMode,
+};
+use model::secret::{CA_ENTRY, TLS_SECRET};
+use model::{Invalid, Key, Kind, Name, Resource};
 
 use crate::claimed::Claimed;
 use crate::isolate::{Settled, fault};
-use crate::listener::{Certificate, Listener, State};
+use crate::listener::{Authority, Certificate, ClientValidation, Listener, State};
 use crate::route::Routes;
 
-/// Every listener, older Gateways first, each accepted or refused with a fault.
+/// Every listener, older Gateways first, each accepted or refused with a fault. What is asked of callers is
+/// taken over from `before`.
 pub(crate) fn draft(
     settled: &Settled,
     claimed: &Claimed,
+    before: &[Arc<Listener>],
     faults: &mut Vec<Invalid>,
 ) -> Vec<Listener> {
     let mut drafts = Vec::new();
     let mut claims = Claims::default();
+    let mut known: BTreeMap<&Key, Vec<_>> = BTreeMap::new();
+    for listener in before {
+        known.entry(&listener.gateway).or_default().extend(&listener.client_validation);
+    }
     for (key, gateway) in by_age(settled) {
+        let known = known.get(key).map_or(&[][..], Vec::as_slice);
+        let mut callers = Callers { settled, key, gateway, known, ports: BTreeMap::new() };
         for (index, written) in gateway.spec.listeners.iter().enumerate() {
             let at = format!("spec.listeners[{index}]");
             let mut listener = listener(settled, key, written, &at, faults);
+            if listener.ends_tls() {
+                match callers.on(written.port, faults) {
+                    Ok(validation) => listener.client_validation = validation,
+                    Err(reason) if listener.is_serving() => {
+                        listener.state = State::Refused(reason);
+                    }
+                    Err(_) => {}
+                }
+            }
             let host = written.hostname.as_ref().filter(|_| listener.is_serving());
             if let Some(reason) = host.and_then(|host| claimed.of_listener(key, host)) {
                 faults.push(fault(key, &format!("{at}.hostname"), reason.clone()));
@@ -106,6 +125,8 @@ fn listener(
         is_passthrough: tls.is_some_and(|tls| tls.mode == TlsMode::Passthrough),
         hostname: written.hostname.clone(),
         certificates: Vec::new(),
+        min_version: tls.map(ListenerTls::min_version).unwrap_or_default(),
+        client_validation: None,
         state: State::Serving,
         routes: Routes::default(),
     };
@@ -150,15 +171,8 @@ fn certificate(
     gateway: &Key,
     reference: &ObjectRef,
 ) -> Result<Certificate, String> {
-    let namespace = reference.namespace.as_ref().unwrap_or(&gateway.namespace);
-    let name = &reference.name;
-    if *namespace != gateway.namespace {
-        return Err(format!(
-            "Secret {namespace}/{name} lies in another namespace; this version does not enforce \
-             ReferenceGrant and takes certificates of the Gateway's own namespace only"
-        ));
-    }
-    let key = Key::new(Kind::Secret, namespace.clone(), name.clone());
+    let key = own(gateway, Kind::Secret, reference.namespace.as_ref(), &reference.name)?;
+    let Key { namespace, name, .. } = &key;
     let Some(secret) = settled.secret(namespace, name) else {
         return Err(settled.absence(&key));
     };
@@ -169,5 +183,94 @@ fn certificate(
         let found = secret.value(entry).cloned();
         found.ok_or_else(|| format!("Secret {namespace}/{name} has no '{entry}'"))
     };
-    Ok(Certificate { secret: key, chain_pem: value("tls.crt")?, key_pem: value("tls.key")? })
+    let (chain_pem, key_pem) = (value("tls.crt")?, value("tls.key")?);
+    Ok(Certificate { secret: key, chain_pem, key_pem })
+}
+
+/// What an object is called that a Gateway names, which lies in its own namespace.
+fn own(gateway: &Key, kind: Kind, namespace: Option<&Name>, name: &Name) -> Result<Key, String> {
+    let namespace = namespace.unwrap_or(&gateway.namespace);
+    if *namespace != gateway.namespace {
+        return Err(format!(
+            "{kind} {namespace}/{name} lies in another namespace; this version does not enforce \
+             ReferenceGrant and takes certificates of the Gateway's own namespace only"
+        ));
+    }
+    Ok(Key::new(kind, namespace.clone(), name.clone()))
+}
+
+/// What a Gateway asks of callers, each port's looked at once.
+struct Callers<'a> {
+    settled: &'a Settled,
+    key: &'a Key,
+    gateway: &'a Gateway,
+    /// What it asked before.
+    known: &'a [&'a Arc<ClientValidation>],
+    ports: BTreeMap<Option<u16>, Asked>,
+}
+
+/// What is asked of callers, or why who asks it has nobody to believe.
+type Asked = Result<Option<Arc<ClientValidation>>, String>;
+
+impl Callers<'_> {
+    /// What is asked on a port.
+    fn on(&mut self, port: u16, faults: &mut Vec<Invalid>) -> Asked {
+        let tls = self.gateway.spec.tls.as_ref();
+        let Some(frontend) = tls.and_then(|tls| tls.frontend.as_ref()) else { return Ok(None) };
+        let own = frontend.per_port.iter().position(|one| one.port == port);
+        let (place, at) = match own {
+            Some(index) => (Some(port), format!("spec.tls.frontend.perPort[{index}].tls")),
+            None => (None, "spec.tls.frontend.default".to_owned()),
+        };
+        if let Some(asked) = self.ports.get(&place) {
+            return asked.clone();
+        }
+        let asked = match frontend.on(port) {
+            Some(written) => self.ask(written, &format!("{at}.validation"), faults).map(Some),
+            None => Ok(None),
+        };
+        self.ports.insert(place, asked.clone());
+        asked
+    }
+
+    /// Where no authority is left, nobody could prove anything, and who asks for proof serves nobody.
+    fn ask(
+        &self,
+        written: &FrontendValidation,
+        at: &str,
+        faults: &mut Vec<Invalid>,
+    ) -> Result<Arc<ClientValidation>, String> {
+        let mut authorities: Vec<Authority> = Vec::new();
+        for (index, reference) in written.ca_certificate_refs.iter().enumerate() {
+            match authority(self.settled, self.key, reference) {
+                Ok(one) if authorities.contains(&one) => {}
+                Ok(one) => authorities.push(one),
+                Err(reason) => {
+                    let at = format!("{at}.caCertificateRefs[{index}]");
+                    faults.push(fault(self.key, &at, reason));
+                }
+            }
+        }
+        if authorities.is_empty() {
+            return Err("no certificate of an authority that it names can be used".to_owned());
+        }
+        let asked = ClientValidation { authorities, mode: written.mode };
+        let same = self.known.iter().find(|known| ****known == asked);
+        Ok(same.map_or_else(|| Arc::new(asked), |same| Arc::clone(same)))
+    }
+}
+
+fn authority(
+    settled: &Settled,
+    gateway: &Key,
+    reference: &ObjectReference,
+) -> Result<Authority, String> {
+    let key = own(gateway, Kind::ConfigMap, reference.namespace.as_ref(), &reference.name)?;
+    let Some(Resource::ConfigMap(found)) = settled.get(&key) else {
+        return Err(settled.absence(&key));
+    };
+    match found.data.get(CA_ENTRY) {
+        Some(pem) => Ok(Authority { pem: pem.clone(), config_map: key }),
+        None => Err(format!("{key} has no '{CA_ENTRY}'")),
+    }
 }

@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 use crate::{Assembly, Input, Table, Target, assemble};
 
-/// An object with the spec (or, for a Secret and an EndpointSlice, the fields) `body`.
+/// An object with the spec (or, for a Secret, a ConfigMap and an EndpointSlice, the fields) `body`.
 pub(crate) fn object(kind: Kind, namespace: &str, name: &str, body: Value) -> Resource {
     let mut object = match kind {
-        Kind::Secret | Kind::EndpointSlice => body,
+        Kind::Secret | Kind::ConfigMap | Kind::EndpointSlice => body,
         _ => json!({ "spec": body }),
     };
     if object["metadata"].is_null() {

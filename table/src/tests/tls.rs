@@ -1,5 +1,7 @@
 //! Certificates, and what becomes of a listener without.
 
+use std::sync::Arc;
+
 use model::{Kind, Resource};
 use serde_json::{Value, json};
 
@@ -68,4 +70,82 @@ fn hosts_of_a_refused_listener_do_not_fall_to_its_broader_sibling() {
     let table = made(vec![gateway(listeners), route("r", &[], path("PathPrefix", "/"))]).table;
     assert_eq!(get("a.safe.test", "/").rule(&table), "no_listener");
     assert_eq!(get("safe.test", "/").rule(&table), "shop/r/0");
+}
+
+fn bundle(name: &str, pem: Option<&str>) -> Resource {
+    let data = pem.map_or(json!({}), |pem| json!({ "ca.crt": pem }));
+    object(Kind::ConfigMap, "infra", name, json!({ "data": data }))
+}
+
+/// A Gateway that asks callers for certificates on its port 443, and has a listener on 80.
+fn asking(validation: Value) -> Vec<Resource> {
+    let listeners = json!([
+        https("web", None, json!([{ "name": "cert" }])),
+        { "name": "plain", "port": 80, "protocol": "HTTP" },
+    ]);
+    let frontend = json!({ "default": {}, "perPort": [
+        { "port": 443, "tls": { "validation": validation } },
+    ] });
+    let spec = json!({ "gatewayClassName": "heddle", "listeners": listeners,
+        "tls": { "frontend": frontend } });
+    vec![
+        object(Kind::Gateway, "infra", "edge", spec),
+        secret("infra", "cert", "kubernetes.io/tls"),
+        bundle("partners", Some("one")),
+        bundle("others", Some("two")),
+        bundle("empty", None),
+    ]
+}
+
+fn named(names: &[&str]) -> Value {
+    let reference = |name| json!({ "group": "", "kind": "ConfigMap", "name": name });
+    json!({ "caCertificateRefs": names.iter().map(reference).collect::<Vec<_>>() })
+}
+
+#[test]
+fn callers_are_asked_for_certificates_where_that_is_written() {
+    let assembly = made(asking(named(&["partners", "others", "partners"])));
+    assert_eq!(faults(&assembly), [""; 0]);
+    let asked =
+        |port| assembly.table.listener(port, "a.example").unwrap().client_validation.clone();
+    let pems: Vec<_> = asked(443).unwrap().authorities.iter().map(|one| one.pem.clone()).collect();
+    assert_eq!(pems, ["one", "two"]);
+    assert!(asked(80).is_none());
+}
+
+#[test]
+fn what_is_asked_of_callers_stays_one_value_while_it_says_the_same() {
+    let asked = |assembly: &Assembly| {
+        assembly.table.listener(443, "a").unwrap().client_validation.clone().unwrap()
+    };
+    let first = made(asking(named(&["partners"])));
+    let mut resources = asking(named(&["partners"]));
+    resources.push(bundle("unrelated", Some("three")));
+    let same = crate::assemble(crate::Input { resources, ..Default::default() }, Some(&first));
+    assert!(Arc::ptr_eq(&asked(&first), &asked(&same)));
+    let resources = asking(named(&["others"]));
+    let other = crate::assemble(crate::Input { resources, ..Default::default() }, Some(&same));
+    assert!(!Arc::ptr_eq(&asked(&first), &asked(&other)));
+}
+
+#[test]
+fn whoever_asks_for_proof_and_believes_nobody_serves_nobody() {
+    let far = json!({ "caCertificateRefs": [
+        { "group": "", "kind": "ConfigMap", "name": "partners", "namespace": "shop" },
+    ] });
+    let cases = [
+        (named(&["nowhere"]), "no ConfigMap infra/nowhere", false),
+        (named(&["empty"]), "ConfigMap infra/empty has no 'ca.crt'", false),
+        (far, "ConfigMap shop/partners lies in another namespace", false),
+        (named(&["nowhere", "partners"]), "no ConfigMap infra/nowhere", true),
+    ];
+    for (validation, wanted, serves) in cases {
+        let assembly = made(asking(validation));
+        let told = faults(&assembly);
+        assert!(told.len() == 1 && told[0].contains(wanted), "{told:?}");
+        let at = "spec.tls.frontend.perPort[0].tls.validation.caCertificateRefs[0]";
+        assert!(told[0].contains(at), "{told:?}");
+        assert_eq!(assembly.table.listener(443, "a.example").is_some(), serves, "{wanted}");
+        assert!(assembly.table.listener(80, "a.example").is_some());
+    }
 }

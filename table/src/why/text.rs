@@ -10,6 +10,9 @@ impl fmt::Display for Story {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(listener) = &self.listener {
             writeln!(f, "listener  {listener}")?;
+            if let Some(client) = &listener.client {
+                writeln!(f, "client    {client}")?;
+            }
         }
         if let Some(why) = &self.no_listener {
             writeln!(f, "listener  none: {why}")?;

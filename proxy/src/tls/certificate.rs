@@ -1,0 +1,105 @@
+//! A listener's certificate and its key, as a Secret holds them.
+
+use std::sync::Arc;
+
+use model::secret::{Secret, SecretBytes, TLS_SECRET};
+use model::{Invalid, Key, Kind};
+use rustls::crypto::aws_lc_rs::sign::any_supported_type;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::{CertifiedKey, SigningKey};
+use x509_parser::prelude::{FromDer as _, X509Certificate, X509Error};
+
+/// Why certificate and key cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    /// `tls.crt` holds no certificate.
+    #[error("tls.crt holds no PEM certificate")]
+    NoCertificate,
+    /// What stands between the PEM lines is none.
+    #[error("the first certificate of tls.crt is no X.509 certificate")]
+    OddCertificate(#[source] x509_parser::nom::Err<X509Error>),
+    /// `tls.key` holds no key.
+    #[error("tls.key holds no PEM private key")]
+    NoKey,
+    /// The key is of a sort that is not known.
+    #[error("tls.key is of no supported sort (RSA, ECDSA P-256 or P-384, Ed25519)")]
+    OddKey(#[source] rustls::Error),
+    /// Certificate and key do not belong together.
+    #[error("tls.key does not belong to the first certificate of tls.crt")]
+    Mismatch,
+}
+
+/// What is wrong with a Secret of type `kubernetes.io/tls`; nothing with any other Secret.
+///
+/// Said before a table is assembled, so that a bad certificate is refused like any bad object and
+/// its last good form stays in force.
+pub fn check(secret: &Secret) -> Vec<Invalid> {
+    if secret.kind != TLS_SECRET {
+        return Vec::new();
+    }
+    let (Some(chain), Some(key)) = (secret.value("tls.crt"), secret.value("tls.key")) else {
+        return Vec::new();
+    };
+    let (chain, key) = (Chain::read(chain), read_key(key));
+    let (in_chain, in_key) = match (chain, key) {
+        (Ok(chain), Ok(key)) => (None, chain.fits(&key).err()),
+        (chain, key) => (chain.err(), key.err()),
+    };
+    let faults = [("tls.crt", in_chain), ("tls.key", in_key)].into_iter();
+    faults.filter_map(|(entry, error)| Some(fault(secret, entry, &error?))).collect()
+}
+
+fn fault(secret: &Secret, entry: &str, error: &Error) -> Invalid {
+    let meta = &secret.metadata;
+    let field = if secret.string_data.contains_key(entry) { "stringData" } else { "data" };
+    Invalid {
+        key: Some(Key::new(Kind::Secret, meta.namespace.clone(), meta.name.clone())),
+        path: format!("{field}['{entry}']"),
+        line: None,
+        reason: error.to_string(),
+        nearest: None,
+    }
+}
+
+/// A certificate with those that vouch for it, and its public key.
+struct Chain {
+    certificates: Vec<CertificateDer<'static>>,
+    public_key: Vec<u8>,
+}
+
+impl Chain {
+    fn read(pem: &SecretBytes) -> Result<Self, Error> {
+        let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem.expose())
+            .collect::<Result<_, _>>()
+            .map_err(|_| Error::NoCertificate)?;
+        let first = certificates.first().ok_or(Error::NoCertificate)?;
+        let (_, first) = X509Certificate::from_der(first).map_err(Error::OddCertificate)?;
+        let public_key = first.public_key().raw.to_vec();
+        Ok(Chain { certificates, public_key })
+    }
+
+    /// rustls' own comparison refuses the version 1 certificates that openssl makes without
+    /// extensions and that other servers serve; what a certificate is good for, clients judge.
+    fn fits(&self, key: &Arc<dyn SigningKey>) -> Result<(), Error> {
+        match key.public_key() {
+            Some(public) if *public != *self.public_key => Err(Error::Mismatch),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+fn read_key(pem: &SecretBytes) -> Result<Arc<dyn SigningKey>, Error> {
+    let key = PrivateKeyDer::from_pem_slice(pem.expose()).map_err(|_| Error::NoKey)?;
+    any_supported_type(&key).map_err(Error::OddKey)
+}
+
+/// A chain and its key, which belong together.
+pub(super) fn certified(chain: &SecretBytes, key: &SecretBytes) -> Result<CertifiedKey, Error> {
+    let (chain, key) = (Chain::read(chain)?, read_key(key)?);
+    chain.fits(&key)?;
+    Ok(CertifiedKey::new(chain.certificates, key))
+}
+
+#[cfg(test)]
+mod tests;
