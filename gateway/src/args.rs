@@ -67,6 +67,10 @@ pub(crate) struct Serve {
     /// Callers whose X-Forwarded-*, x-request-id and traceparent are believed.
     #[arg(long, value_name = "CIDR")]
     pub(crate) trust_forwarded: Vec<IpNet>,
+    /// A file of secrets by which gateways share TLS sessions, so that one that began at any of them
+    /// resumes at each: lines of base64, of which the first seals and all open. Looked at every 5 s.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ticket_keys: Option<PathBuf>,
     /// Name table, route and backend in a header `heddle-debug` of every answer.
     #[arg(long)]
     pub(crate) debug_header: bool,

@@ -85,6 +85,7 @@ impl Files {
 
     /// Reads the configuration anew. What cannot be read or opened leaves what is in force.
     fn reload(&mut self) {
+        self.process.look_at_tickets();
         let loaded = match self.config.look(Instant::now()) {
             Ok(loaded) => loaded,
             Err(error) => return self.refuse(format!("{error:#}")),

@@ -74,6 +74,7 @@ impl Args {
                 ..Default::default()
             },
             admin: self.admin.0,
+            ticket_keys: None,
             drain: Duration::from_secs(self.drain_timeout),
             decision_ratio: self.decision_ratio,
         }

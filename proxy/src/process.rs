@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,9 @@ use crate::telemetry::{self, Telemetry};
 use crate::traffic::Traffic;
 use crate::{ApplyError, Membership, Proxy};
 
+use tickets::Tickets;
+
+pub mod tickets;
 pub mod words;
 
 /// What is left of logs and spans is written within this time at the end.
@@ -37,6 +41,8 @@ pub struct Outfit {
     pub telemetry: telemetry::Settings,
     /// Where its admin port is, if it has one.
     pub admin: Option<SocketAddr>,
+    /// The file of the secrets by which it shares TLS sessions with others; none where it does not.
+    pub ticket_keys: Option<PathBuf>,
     /// How long requests under way have at the end.
     pub drain: Duration,
     /// The share of requests that pass of which a server is told why: 0.0 to 1.0.
@@ -52,6 +58,9 @@ pub enum ProcessError {
     /// A worker does not start.
     #[error("starting workers")]
     Workers(#[source] io::Error),
+    /// The secrets of tickets cannot be used.
+    #[error(transparent)]
+    Tickets(#[from] tickets::Error),
     /// The admin port does not open.
     #[error("opening the admin port")]
     Admin(#[source] io::Error),
@@ -77,6 +86,7 @@ pub struct Process {
     /// Whether a port could not be opened.
     missing: bool,
     membership: Arc<Membership>,
+    tickets: Tickets,
     /// Whether it is the proxy beside an application, which lets nobody in before it has a
     /// certificate.
     is_beside: bool,
@@ -93,15 +103,26 @@ impl Process {
         show: Show,
     ) -> Result<Self, ProcessError> {
         let telemetry = Telemetry::start(&outfit.telemetry).map_err(ProcessError::Telemetry)?;
-        let shared = Arc::clone(&membership);
-        let proxy = Proxy::start(outfit.settings, Arc::clone(&telemetry), shared);
+        let tickets = Tickets::begin(outfit.ticket_keys)?;
+        let (shared, keyring) = (Arc::clone(&membership), tickets.keyring());
+        let proxy = Proxy::start(outfit.settings, Arc::clone(&telemetry), shared, keyring);
         let mut proxy = proxy.map_err(ProcessError::Workers)?;
         let readiness = Arc::new(Readiness::default());
         let admin = outfit.admin.map(|at| open_admin(at, &proxy, &telemetry, &readiness, show));
         let admin = admin.transpose().map_err(ProcessError::Admin)?;
         admin.iter().for_each(|admin| proxy.admin_is_at(admin.address()));
         let (drain, missing, is_beside) = (outfit.drain, false, false);
-        Ok(Process { proxy, telemetry, readiness, admin, drain, missing, membership, is_beside })
+        Ok(Process {
+            proxy,
+            telemetry,
+            readiness,
+            admin,
+            drain,
+            missing,
+            membership,
+            tickets,
+            is_beside,
+        })
     }
 
     /// Puts a table in force; the ports that cannot be opened, which are tried again.
@@ -126,6 +147,11 @@ impl Process {
     /// Opens the access log anew, as after it was moved away.
     pub fn reopen_log(&self) {
         self.telemetry.reopen_log();
+    }
+
+    /// Looks whether there are other secrets for tickets.
+    pub fn look_at_tickets(&mut self) {
+        self.tickets.look();
     }
 
     /// Tries again to open what could not be opened; what still cannot be, if anything was tried.
@@ -255,8 +281,12 @@ impl Following {
             tokio::select! {
                 _ = terminate.recv() => return Ok(()),
                 _ = interrupt.recv() => return Ok(()),
-                _ = again.recv() => process.reopen_log(),
+                _ = again.recv() => {
+                    process.reopen_log();
+                    process.look_at_tickets();
+                }
                 _ = retry.tick() => {
+                    process.look_at_tickets();
                     if let Some(failed) = process.retry() {
                         self.joined.unopened(&failed);
                     }

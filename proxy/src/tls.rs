@@ -18,7 +18,7 @@ use tickets::Bound;
 
 mod certificate;
 pub(crate) mod client;
-mod tickets;
+pub mod tickets;
 
 pub use certificate::check;
 pub use client::check as check_authorities;

@@ -10,7 +10,6 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use futures::FutureExt as _;
 use policy::{Layer, Scheme};
-use rustls::crypto::aws_lc_rs::Ticketer;
 use serde_json::Value;
 use table::Table;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -31,6 +30,7 @@ use crate::ports::{ApplyError, Ports, States};
 use crate::settings::Settings;
 use crate::telemetry::{Outcome, Telemetry};
 use crate::tls::client::Known;
+use crate::tls::tickets::Keyring;
 use crate::tls::{self, Ending, Fate, Tls};
 use crate::{balance, describe, dial, hello};
 
@@ -97,20 +97,21 @@ enum Order {
 }
 
 impl Proxy {
-    /// Starts the workers, which speak in the mesh by `membership`; nothing is served until a table is
-    /// applied.
+    /// Starts the workers, which speak in the mesh by `membership` and seal sessions of TLS by `tickets`;
+    /// nothing is served until a table is applied.
     ///
     /// # Errors
-    /// If a thread, a runtime or the random key of session tickets cannot be had.
+    /// If a thread or a runtime cannot be had.
     pub fn start(
         settings: Settings,
         telemetry: Arc<Telemetry>,
         membership: Arc<Membership>,
+        tickets: Arc<Keyring>,
     ) -> io::Result<Self> {
         let ground = Ground {
             workers: settings.workers,
             pool: settings.limits.backend_pool,
-            tickets: Ticketer::new().map_err(io::Error::other)?,
+            tickets,
             membership,
             admin: OnceLock::new(),
         };

@@ -16,6 +16,7 @@ use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
 use e2e::yaml;
 use proxy::telemetry::{self, Sink, Telemetry};
+use proxy::tls::tickets::Keyring;
 use proxy::{Proxy, Settings};
 use table::{Input, Table};
 
@@ -42,7 +43,12 @@ fn main() -> Result<()> {
     let log = Sink::File("/dev/null".into());
     let telemetry =
         Telemetry::start(&telemetry::Settings { access_log: log, ..Default::default() })?;
-    let mut proxy = Proxy::start(Settings::default(), Arc::clone(&telemetry), Arc::default())?;
+    let mut proxy = Proxy::start(
+        Settings::default(),
+        Arc::clone(&telemetry),
+        Arc::default(),
+        Arc::new(Keyring::new()?),
+    )?;
     let table = table(address.port(), origin)?;
     telemetry.table_applied(&table.digest, 0);
     if let Some(failed) = proxy.apply(table).into_iter().next() {

@@ -118,6 +118,48 @@ async fn post_quantum_key_exchange_is_preferred() {
     assert_eq!(group.name(), rustls::NamedGroup::X25519MLKEM768);
 }
 
+#[tokio::test]
+async fn secrets_of_tickets_that_are_of_no_use_stop_the_start_and_change_nothing_later() {
+    let (origin, authority) = (Origin::start("shop").await, Authority::new());
+    let folder = tempfile::TempDir::new().unwrap();
+    let keys = folder.path().join("keys");
+    let named = keys.to_str().unwrap().to_owned();
+    std::fs::write(&keys, "short\n").unwrap();
+    let port = free_port();
+    let setup = Setup::bare()
+        .listener(PORT, port, yaml::https("tls", port, "shop.test", "cert"))
+        .with(yaml::tls_secret("cert", &authority.sign("shop.test")))
+        .with(yaml::service("shop", &[origin.address]))
+        .with(yaml::path_route("all", "/", "shop"))
+        .arguments(&["--ticket-keys", &named]);
+    let mut refused = setup.clone().spawn();
+    assert_eq!(refused.exited().await, 1);
+    let wanted =
+        format!("--ticket-keys {named}: line 1 is no key: wants 32 to 256 bytes in base64");
+    assert!(refused.stderr().contains(&wanted), "{}", refused.stderr());
+
+    std::fs::write(&keys, "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg5YWJjZGVm")
+        .unwrap();
+    let gateway = setup.start().await;
+    let client = std::sync::Arc::new(authority.client_showing(None));
+    let kind = async || {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::clone(&client));
+        let stream = tokio::net::TcpStream::connect(gateway.listener(PORT)).await.unwrap();
+        let mut stream = connector.connect("shop.test".try_into().unwrap(), stream).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: shop.test\r\n\r\n").await.unwrap();
+        stream.read_u8().await.unwrap();
+        stream.get_ref().1.handshake_kind().unwrap()
+    };
+    assert_ne!(kind().await, rustls::HandshakeKind::Resumed);
+    std::fs::write(&keys, "").unwrap();
+    wait::until_true("the complaint", || {
+        gateway.stderr().contains("holds no key") && gateway.stderr().contains("seal on")
+    })
+    .await;
+    assert_eq!(kind().await, rustls::HandshakeKind::Resumed);
+}
+
 /// A Gateway of `namespace` whose one listener, HTTPS, has no certificate that exists.
 fn refused_in(namespace: &str, port: u16) -> String {
     let listener = yaml::https("tls", port, "other.test", "nowhere");

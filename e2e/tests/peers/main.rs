@@ -1,12 +1,14 @@
-//! Conformance: programs of others, which know what HTTP/2 and gRPC are, let loose on the gateway.
+//! Programs of others around the gateway: which know what HTTP/2 and gRPC are, and which stand before it.
 //!
-//! They are built from `e2e/peers` by the suite, which names their folder in `HEDDLE_PEERS`.
+//! The first are built from `e2e/peers` by the suite, which names their folder in `HEDDLE_PEERS`; the others
+//! are packages that it installs.
 
 use std::path::PathBuf;
 use std::process::Command;
 
 mod grpc;
 mod h2;
+mod pair;
 
 /// The peer called `name`.
 fn peer(name: &str) -> Command {

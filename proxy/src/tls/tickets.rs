@@ -1,23 +1,200 @@
-//! Tickets of sessions, each good only where the same is asked of callers as where it was given.
+//! Tickets, by which sessions resume: what seals them, and where each is good.
 //!
-//! A session that is resumed proves again what it proved at first, so one that began where nothing was asked,
-//! or where others were believed, must not be resumed where something is.
+//! A process makes keys of its own, unless it is told of some that it shares with others: then a session that
+//! began at one resumes at each of them.
 
+use std::fmt;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use arc_swap::ArcSwap;
+use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::digest::{Context, SHA256};
+use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
+use aws_lc_rs::rand;
 use model::gateway::FrontendValidationMode;
+use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::server::ProducesTickets;
 use table::ClientValidation;
 
-const LENGTH: usize = 32;
+/// How long a ticket is good, in seconds: half a day.
+const LIFETIME: u32 = 12 * 60 * 60;
+/// A secret has so many bytes at least, and at most.
+const SECRET: std::ops::RangeInclusive<usize> = 32..=256;
+/// The most keys that are looked through for each ticket.
+const KEYS: usize = 16;
+const NAME: usize = 16;
+const TIME: usize = 8;
+const DIGEST: usize = 32;
 
-/// Tickets for one sort of listeners.
+/// Why secrets make no keys.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// There is none.
+    #[error("holds no key; write at least one line, such as `openssl rand -base64 48` makes")]
+    Nothing,
+    /// There are more than are looked through.
+    #[error("holds {0} keys; 16 at most are used, and the first one seals")]
+    TooMany(usize),
+    /// One is none.
+    #[error("line {0} is no key: wants 32 to 256 bytes in base64")]
+    Odd(usize),
+    /// No randomness is to be had.
+    #[error("no key can be made")]
+    Unmade,
+}
+
+/// What seals tickets, for all listeners of a process.
+#[derive(Debug)]
+pub struct Keyring {
+    /// Of the process's own, which it makes anew by itself.
+    own: Arc<dyn ProducesTickets>,
+    /// Shared with others: the first one seals, each opens. The process's own do where there is none.
+    shared: ArcSwap<Vec<Sealer>>,
+}
+
+impl Keyring {
+    /// With keys of the process's own.
+    ///
+    /// # Errors
+    /// If no randomness is to be had.
+    pub fn new() -> Result<Self, Error> {
+        let own = Ticketer::new().map_err(|_| Error::Unmade)?;
+        Ok(Keyring { own, shared: ArcSwap::default() })
+    }
+
+    /// Has tickets sealed by what is shared from now on: by the first of the lines of a text, each a secret in
+    /// base64. Those that were sealed by others of them are good, too.
+    ///
+    /// # Errors
+    /// If one of them is none; then nothing changes.
+    pub fn share(&self, lines: &str) -> Result<(), Error> {
+        use base64::Engine as _;
+        let lines = lines.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
+        let written = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+        let secrets = written.map(|(number, line)| {
+            let read = base64::engine::general_purpose::STANDARD.decode(line);
+            read.ok().filter(|read| SECRET.contains(&read.len())).ok_or(Error::Odd(number))
+        });
+        let secrets: Vec<_> = secrets.collect::<Result<_, _>>()?;
+        match secrets.len() {
+            0 => return Err(Error::Nothing),
+            1..=KEYS => {}
+            many => return Err(Error::TooMany(many)),
+        }
+        let sealers = secrets.iter().map(|secret| Sealer::new(secret).ok_or(Error::Unmade));
+        self.shared.store(Arc::new(sealers.collect::<Result<_, _>>()?));
+        Ok(())
+    }
+
+    fn seal(&self, session: &[u8], now: u64) -> Option<Vec<u8>> {
+        match self.shared.load().first() {
+            Some(first) => first.seal(session, now),
+            None => self.own.encrypt(session),
+        }
+    }
+
+    fn open(&self, ticket: &[u8], now: u64) -> Option<Vec<u8>> {
+        let shared = self.shared.load();
+        if shared.is_empty() {
+            return self.own.decrypt(ticket);
+        }
+        let named = shared.iter().find(|one| ticket.starts_with(&one.name))?;
+        named.open(ticket, now)
+    }
+}
+
+impl ProducesTickets for Keyring {
+    fn enabled(&self) -> bool {
+        true
+    }
+
+    fn lifetime(&self) -> u32 {
+        match self.shared.load().is_empty() {
+            true => self.own.lifetime(),
+            false => LIFETIME,
+        }
+    }
+
+    fn encrypt(&self, session: &[u8]) -> Option<Vec<u8>> {
+        self.seal(session, now())
+    }
+
+    fn decrypt(&self, ticket: &[u8]) -> Option<Vec<u8>> {
+        self.open(ticket, now())
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// A key that several processes may have, so that each draws its nonces by itself: a cipher that bears to
+/// see one twice (RFC 8452).
+///
+/// A ticket is the key's name, a nonce, and sealed: when it was made, in seconds since 1970, and the session.
+struct Sealer {
+    name: [u8; NAME],
+    key: LessSafeKey,
+}
+
+/// Shows whose it is, and nothing of the key.
+impl fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sealer").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// How much of a secret is drawn.
+struct Length(usize);
+
+impl KeyType for Length {
+    fn len(&self) -> usize {
+        self.0
+    }
+}
+
+impl Sealer {
+    /// Key and name are drawn from the secret alone, so that each process comes to the same.
+    fn new(secret: &[u8]) -> Option<Self> {
+        let drawn = Salt::new(HKDF_SHA256, b"heddle tickets").extract(secret);
+        let (mut name, mut key) = ([0; NAME], [0; DIGEST]);
+        drawn.expand(&[b"name"], Length(NAME)).ok()?.fill(&mut name).ok()?;
+        drawn.expand(&[b"key"], Length(DIGEST)).ok()?.fill(&mut key).ok()?;
+        let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM_SIV, &key).ok()?);
+        Some(Sealer { name, key })
+    }
+
+    fn seal(&self, session: &[u8], now: u64) -> Option<Vec<u8>> {
+        let mut nonce = [0; NONCE_LEN];
+        rand::fill(&mut nonce).ok()?;
+        let mut sealed = [&now.to_be_bytes()[..], session].concat();
+        let at = Nonce::assume_unique_for_key(nonce);
+        self.key.seal_in_place_append_tag(at, Aad::from(self.name), &mut sealed).ok()?;
+        Some([&self.name[..], &nonce, &sealed].concat())
+    }
+
+    fn open(&self, ticket: &[u8], now: u64) -> Option<Vec<u8>> {
+        let (nonce, sealed) = ticket.strip_prefix(&self.name)?.split_first_chunk::<NONCE_LEN>()?;
+        let mut sealed = sealed.to_vec();
+        let at = Nonce::assume_unique_for_key(*nonce);
+        let opened = self.key.open_in_place(at, Aad::from(self.name), &mut sealed).ok()?;
+        let (made, session) = opened.split_first_chunk::<TIME>()?;
+        // Clocks of processes differ; one that was made later than now was made now.
+        let age = now.saturating_sub(u64::from_be_bytes(*made));
+        (age < u64::from(LIFETIME)).then(|| session.to_vec())
+    }
+}
+
+/// Tickets of one sort of listeners, each good only where the same is asked of callers as where it was given.
+///
+/// A session that is resumed proves again what it proved at first, so one that began where nothing was asked,
+/// or where others were believed, must not be resumed where something is.
 #[derive(Debug)]
 pub(super) struct Bound {
     by: Arc<dyn ProducesTickets>,
     /// Of all that is asked.
-    asked: [u8; LENGTH],
+    asked: [u8; DIGEST],
 }
 
 impl Bound {
@@ -56,3 +233,6 @@ impl ProducesTickets for Bound {
         opened.strip_prefix(&self.asked[..]).map(<[u8]>::to_vec)
     }
 }
+
+#[cfg(test)]
+mod tests;

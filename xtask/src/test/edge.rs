@@ -39,10 +39,11 @@ fn tests(report: &mut Report) -> Option<TestNames> {
     Some(names)
 }
 
-/// Programs of others that know what HTTP/2 and gRPC are.
+/// Programs of others: that know what HTTP/2 and gRPC are, and that stand before gateways.
 fn peers(report: &mut Report, names: &TestNames) {
     let title = "conformance tests of others";
-    let built = setup::go_tools(&shell::root().join("e2e/peers"));
+    let built = setup::apt(&["haproxy", "openssl"])
+        .and_then(|()| setup::go_tools(&shell::root().join("e2e/peers")));
     match built {
         Ok(folder) => {
             let mut tests = named(report, &names.peers);
