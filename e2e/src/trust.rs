@@ -1,9 +1,10 @@
 //! Certificates of a test: one authority, what it signs, and who believes it or anybody.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, SanType,
 };
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -47,6 +48,7 @@ impl Authority {
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::new(Vec::<String>::new()).expect("no names");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let root = params.self_signed(&key).expect("an authority's certificate");
         let (pem, root) = (root.pem(), root.der().clone());
         Authority { issuer: Issuer::new(params, key), root, pem }
@@ -63,6 +65,13 @@ impl Authority {
         let mut params = CertificateParams::new(Vec::<String>::new()).expect("no names");
         let name = host.try_into().expect("a host is ASCII");
         params.subject_alt_names = vec![SanType::DnsName(name)];
+        params.distinguished_name.push(DnType::CommonName, host);
+        params.use_authority_key_identifier_extension = true;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let (now, day) = (SystemTime::now(), Duration::from_secs(24 * 60 * 60));
+        params.not_before = (now - day).into();
+        params.not_after = (now + 30 * day).into();
         let signed = params.signed_by(&key, &self.issuer).expect("a certificate");
         Certificate { chain: signed.pem(), key: key.serialize_pem(), der: signed.der().clone() }
     }

@@ -12,6 +12,7 @@ use proxy::process::words::{Admin, Hidden, ratio};
 use crate::explain;
 use crate::joined::Join;
 use crate::load::foreign;
+use crate::load::pair::TlsSecret;
 
 /// An API gateway that serves Gateway API resources, from files or joined to a server.
 #[derive(Debug, Parser)]
@@ -38,6 +39,10 @@ pub(crate) struct Serve {
     /// A YAML file, or a folder whose .yaml, .yml and .json files count together.
     #[arg(long, value_name = "FILE|DIR", conflicts_with_all = ["join", "server", "state", "name"])]
     pub(crate) config: Option<PathBuf>,
+    /// A Secret with the certificate and the key of two files, for a Gateway to name; may be repeated. They
+    /// are looked at every 5 s while it serves.
+    #[arg(long = "tls-secret", value_name = "NAMESPACE/NAME=CERTIFICATE,KEY", requires = "config")]
+    pub(crate) tls_secrets: Vec<TlsSecret>,
     /// Follows a server by the token it printed: the token, `-` for standard input, or `@FILE`.
     /// HEDDLE_JOIN_TOKEN holds it where --join is absent. Once joined, --state alone suffices.
     #[arg(long, value_name = "TOKEN|-|@FILE")]
@@ -67,6 +72,10 @@ pub(crate) struct Serve {
     /// Callers whose X-Forwarded-*, x-request-id and traceparent are believed.
     #[arg(long, value_name = "CIDR")]
     pub(crate) trust_forwarded: Vec<IpNet>,
+    /// Balancers whose connections begin with a PROXY header, of version 1 or 2, which says where they
+    /// came from; one that does not is closed.
+    #[arg(long, value_name = "CIDR")]
+    pub(crate) proxy_protocol: Vec<IpNet>,
     /// A file of secrets by which gateways share TLS sessions, so that one that began at any of them
     /// resumes at each: lines of base64, of which the first seals and all open. Looked at every 5 s.
     #[arg(long, value_name = "FILE")]
@@ -161,6 +170,9 @@ pub(crate) struct Check {
     /// A YAML file, or a folder of them.
     #[arg(long, value_name = "FILE|DIR")]
     pub(crate) config: PathBuf,
+    /// A Secret with the certificate and the key of two files, for a Gateway to name; may be repeated.
+    #[arg(long = "tls-secret", value_name = "NAMESPACE/NAME=CERTIFICATE,KEY")]
+    pub(crate) tls_secrets: Vec<TlsSecret>,
     /// Pass over objects of these kinds, which are none that Heddle reads; may be repeated.
     #[arg(long, value_name = "KIND,...", value_delimiter = ',', value_parser = foreign::kind)]
     pub(crate) ignore_kinds: Vec<String>,
@@ -175,6 +187,9 @@ pub(crate) struct Explain {
     /// A YAML file, or a folder of them.
     #[arg(long, value_name = "FILE|DIR")]
     pub(crate) config: PathBuf,
+    /// A Secret with the certificate and the key of two files, for a Gateway to name; may be repeated.
+    #[arg(long = "tls-secret", value_name = "NAMESPACE/NAME=CERTIFICATE,KEY")]
+    pub(crate) tls_secrets: Vec<TlsSecret>,
     /// The method, such as GET; of a connection CONNECT.
     #[arg(value_parser = explain::method)]
     pub(crate) method: http::Method,

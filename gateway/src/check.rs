@@ -12,7 +12,8 @@ use crate::print::{self, count};
 
 /// Prints all faults to standard output; 0 if there is none and something to serve, else 1.
 pub(crate) fn run(args: &Check) -> Result<ExitCode> {
-    let loaded = Config::at(&args.config).ignoring(&args.ignore_kinds).load()?;
+    let config = Config::at(&args.config).ignoring(&args.ignore_kinds);
+    let loaded = config.with(&args.tls_secrets).load()?;
     match args.output {
         Output::Text => text(args, &loaded)?,
         Output::Json => print::result(&json(&loaded)?)?,

@@ -22,7 +22,7 @@ const EXAMPLE: &str = "http://bookshop.localhost:8080/catalog";
 
 /// Prints the story of the request; 0 whatever it says, 1 if it cannot be told.
 pub(crate) fn run(args: &Explain) -> Result<ExitCode> {
-    let mut config = Config::at(&args.config);
+    let mut config = Config::at(&args.config).with(&args.tls_secrets);
     let loaded = config.load()?;
     if !loaded.faults.is_empty() {
         let faults = print::count(loaded.faults.len(), "fault");

@@ -29,7 +29,7 @@ struct Files {
 
 /// Serves what the files at `path` say until told to stop.
 pub(crate) fn run(args: &Serve, path: &Path) -> Result<ExitCode> {
-    let mut config = Config::at(path).ignoring(&args.ignore_kinds);
+    let mut config = Config::at(path).ignoring(&args.ignore_kinds).with(&args.tls_secrets);
     let loaded = config.first(thread::sleep)?;
     report(&loaded);
     if loaded.objects == 0 {

@@ -19,6 +19,7 @@ use table::{Assembly, assemble};
 use fault::{Fault, Instead};
 use file::{File, hides_a_border, keys, whole};
 use foreign::Foreign;
+use pair::TlsSecret;
 use pending::Pending;
 use reading::{Reading, read, read_still};
 use retained::{Retained, TOGETHER, policies};
@@ -27,6 +28,7 @@ use standing::{Standing, input, standings};
 mod fault;
 mod file;
 pub(crate) mod foreign;
+pub(crate) mod pair;
 mod pending;
 mod reading;
 mod retained;
@@ -58,6 +60,8 @@ pub(crate) struct Loaded {
 #[derive(Debug)]
 pub(crate) struct Config {
     path: PathBuf,
+    /// What else is read.
+    pairs: Vec<TlsSecret>,
     foreign: Foreign,
     files: BTreeMap<PathBuf, File>,
     pending: Pending,
@@ -73,6 +77,7 @@ impl Config {
     pub(crate) fn at(path: &Path) -> Self {
         Config {
             path: path.to_owned(),
+            pairs: Vec::new(),
             foreign: Foreign::default(),
             files: BTreeMap::new(),
             pending: Pending::default(),
@@ -86,6 +91,22 @@ impl Config {
     /// The same, passing over objects of these kinds, which are none that we read.
     pub(crate) fn ignoring(self, kinds: &[String]) -> Self {
         Config { foreign: Foreign::new(kinds), ..self }
+    }
+
+    /// The same, with these Secrets.
+    pub(crate) fn with(self, pairs: &[TlsSecret]) -> Self {
+        Config { pairs: pairs.to_vec(), ..self }
+    }
+
+    /// Reads all that there is.
+    fn read(&self) -> Result<Reading> {
+        let mut reading = read(&self.path)?;
+        for pair in &self.pairs {
+            if reading.insert(pair.place(), pair.seen()).is_some() {
+                bail!("{} stands twice on the command line", pair.place().display());
+            }
+        }
+        Ok(reading)
     }
 
     /// The table of the last load.
@@ -123,7 +144,8 @@ impl Config {
     /// Also if a file or a document cannot be read: nobody can tell what it would have protected,
     /// and there is no last good content to keep.
     pub(crate) fn first(&mut self, pause: impl FnMut(Duration)) -> Result<Loaded> {
-        let loaded = self.take_all(read_still(&self.path, pause)?);
+        let reading = read_still(&self.path, || self.read(), pause)?;
+        let loaded = self.take_all(reading);
         let torn = self.files.iter().flat_map(|(path, file)| {
             let documents = file.good.iter().filter(|document| hides_a_border(document));
             let faults = documents.flat_map(|document| {
@@ -142,7 +164,7 @@ impl Config {
     /// # Errors
     /// If the path is gone or cannot be listed; everything then stays as it was.
     pub(crate) fn load(&mut self) -> Result<Loaded> {
-        let reading = read(&self.path)?;
+        let reading = self.read()?;
         Ok(self.take_all(reading))
     }
 
@@ -152,7 +174,7 @@ impl Config {
     /// # Errors
     /// If the path is gone or cannot be listed; everything then stays as it was.
     pub(crate) fn look(&mut self, now: Instant) -> Result<Loaded> {
-        let reading = read(&self.path).inspect_err(|_| self.pending.clear())?;
+        let reading = self.read().inspect_err(|_| self.pending.clear())?;
         self.pending.note(reading, &self.files, &self.foreign, now);
         let ready = self.pending.ready(now);
         let mut changed = !ready.is_empty();

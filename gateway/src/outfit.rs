@@ -31,6 +31,7 @@ fn settings(args: &Serve) -> Settings {
         workers: workers(args),
         bind: args.bind,
         trusted: args.trust_forwarded.clone(),
+        proxy_protocol: args.proxy_protocol.clone(),
         debug_header: args.debug_header,
         limits: Limits {
             head: args.head_timeout,

@@ -13,6 +13,8 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
+use crate::forward;
+
 pub(crate) mod copy;
 
 /// What ends a body before its end.
@@ -146,7 +148,10 @@ where
         Poll::Ready(self.cut(|progress| &progress.slow, "the client's body fell silent"))
     }
 
-    fn pass(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyError> {
+    fn pass(&mut self, mut frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyError> {
+        if let Some(trailers) = frame.trailers_mut() {
+            forward::strip_trailers(trailers);
+        }
         if let Some(data) = frame.data_ref() {
             let len = data.len() as u64;
             self.progress.bytes.fetch_add(len, Relaxed);

@@ -5,8 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use http::Response;
 use http::header::{
-    CONNECTION, COOKIE, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue,
-    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderMap,
+    HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
 use model::cookie;
@@ -240,6 +241,27 @@ const CLAIMS: [HeaderName; 11] = [
     CERT_CHAIN,
 ];
 
+/// Whether a name is one of those to who reads `_` as `-`, as everybody does who makes variables of headers
+/// (RFC 3875, section 4.1.18).
+fn is_respelled(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name.contains('_') && {
+        let read = name.replace('_', "-");
+        CLAIMS.iter().any(|claim| claim.as_str() == read)
+    }
+}
+
+/// Takes off of a request's trailers what may not stand there (RFC 9110, section 6.5.1): what frames it, leads
+/// it, or says who sends it, to whoever puts them with its headers.
+pub(crate) fn strip_trailers(trailers: &mut HeaderMap) {
+    const NEVER: [HeaderName; 4] = [HOST, CONTENT_LENGTH, AUTHORIZATION, COOKIE];
+    let is_odd = |name: &HeaderName| {
+        NEVER.contains(name) || HOP.contains(name) || CLAIMS.contains(name) || is_respelled(name)
+    };
+    let odd: Vec<_> = trailers.keys().filter(|name| is_odd(name)).cloned().collect();
+    odd.iter().for_each(|name| drop(trailers.remove(name)));
+}
+
 impl Origin<'_> {
     /// Writes `X-Forwarded-For`, `-Proto`, `-Host` and `-Port`: in place of a stranger's, behind
     /// those of a trusted proxy. Of certificates, what was proved here stands in place of anybody's.
@@ -261,9 +283,15 @@ impl Origin<'_> {
             (FORWARDED_HOST, self.host.clone()),
             (FORWARDED_PORT, self.port.clone()),
         ];
-        if !headers.keys().any(|name| CLAIMS.contains(name)) {
+        let is_claim = |name: &HeaderName| CLAIMS.contains(name) || is_respelled(name);
+        if !headers.keys().any(is_claim) {
             headers.extend(ours);
             return;
+        }
+        if !self.trusted || self.client.is_some() {
+            let respelled: Vec<_> =
+                headers.keys().filter(|name| is_respelled(name)).cloned().collect();
+            respelled.iter().for_each(|name| drop(headers.remove(name)));
         }
         headers.remove(FORWARDED);
         headers.remove(PROXY_AUTHORIZATION);

@@ -79,9 +79,7 @@ impl Conn {
         tasks: TaskTracker,
     ) -> Self {
         let (scheme, server_name, requests) = (Scheme::Http, None, AtomicU64::new(0));
-        let mut text = Vec::new();
-        address::write_ip(peer.ip(), &mut text);
-        let peer_text = HeaderValue::try_from(text).expect("an address is visible ASCII");
+        let peer_text = told(peer);
         let port_text = HeaderValue::from(port);
         Conn {
             shared,
@@ -106,6 +104,11 @@ impl Conn {
     /// The same, taken by a socket at an address.
     pub(crate) fn at(self, bound: IpAddr) -> Self {
         Conn { bound: Some(bound), ..self }
+    }
+
+    /// The same, come from elsewhere than from who opened it.
+    pub(crate) fn come_from(self, peer: SocketAddr) -> Self {
+        Conn { peer, peer_text: told(peer), ..self }
     }
 
     /// The same, come through the mesh from somebody, until their certificate ends.
@@ -194,6 +197,13 @@ impl Conn {
     pub(crate) fn goes_on(&self, live: &Live) -> bool {
         self.from.is_some() || self.shared.settings.trusts(self.peer.ip()) || self.is_outbound(live)
     }
+}
+
+/// An address as backends are told it.
+fn told(peer: SocketAddr) -> HeaderValue {
+    let mut text = Vec::new();
+    address::write_ip(peer.ip(), &mut text);
+    HeaderValue::try_from(text).expect("an address is visible ASCII")
 }
 
 /// A request on its way, or its answer; also over when the client takes it back.

@@ -55,6 +55,7 @@ mod otlp;
 mod passport;
 mod pool;
 mod ports;
+mod proxy_protocol;
 mod record;
 mod reply;
 mod steady;

@@ -21,6 +21,7 @@ use crate::{ApplyError, Membership, Proxy};
 
 use tickets::Tickets;
 
+pub mod small;
 pub mod tickets;
 pub mod words;
 

@@ -15,6 +15,9 @@ pub struct Settings {
     /// Callers whose `X-Forwarded-For`, `x-request-id` and `traceparent` are believed; none by
     /// default.
     pub trusted: Vec<IpNet>,
+    /// Who begins connections to listeners with a PROXY header, which says where they came from; none by
+    /// default.
+    pub proxy_protocol: Vec<IpNet>,
     /// Whether answers carry `heddle-debug` (table, route and backend); off by default.
     pub debug_header: bool,
     /// Bounds on what strangers and backends may cost.
@@ -27,6 +30,7 @@ impl Default for Settings {
             workers: 1,
             bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
             trusted: Vec::new(),
+            proxy_protocol: Vec::new(),
             debug_header: false,
             limits: Limits::default(),
         }
@@ -37,6 +41,11 @@ impl Settings {
     /// Whether `source` is believed about where a request came from.
     pub(crate) fn trusts(&self, source: IpAddr) -> bool {
         !self.trusted.is_empty() && self.trusted.iter().any(|net| net.contains(&source))
+    }
+
+    /// Whether connections from `peer` begin with a PROXY header.
+    pub(crate) fn is_proxied(&self, peer: IpAddr) -> bool {
+        !self.proxy_protocol.is_empty() && self.proxy_protocol.iter().any(|net| net.contains(&peer))
     }
 }
 

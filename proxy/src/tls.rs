@@ -7,14 +7,16 @@ use model::gateway::TlsVersion;
 use policy::{Layer, Scheme};
 use rustls::ServerConfig;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert};
+use rustls::server::{
+    ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert,
+    ServerSessionMemoryCache,
+};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use table::{ClientValidation, Listener, Table};
 
 use certificate::certified;
 use client::Asks;
-use tickets::Bound;
 
 mod certificate;
 pub(crate) mod client;
@@ -22,6 +24,9 @@ pub mod tickets;
 
 pub use certificate::check;
 pub use client::check as check_authorities;
+
+/// Sessions of TLS 1.2 that are kept for clients which take no tickets.
+const SESSIONS: usize = 256;
 
 /// What becomes of connections on one port with TLS.
 #[derive(Debug)]
@@ -113,7 +118,7 @@ impl Tls {
         let Draft { shown, ends, ends_all } = draft;
         let shown = Arc::new(shown);
         let mut endings: HashMap<Sort, Arc<Ending>> = HashMap::new();
-        let nobody = Arc::new(Ending::nobody(tickets));
+        let nobody = Arc::new(Ending::nobody());
         let ends = ends.into_iter().map(|(index, sort)| {
             let made = || match Ending::new(&sort, &shown, tickets) {
                 Ok(ending) => Arc::new(ending),
@@ -154,26 +159,32 @@ impl Ending {
         tickets: &Arc<dyn ProducesTickets>,
     ) -> Result<Self, client::Error> {
         let asks = asked.as_ref().map(Asks::new).transpose()?;
-        let tickets = Arc::new(Bound::new(tickets, asked.as_deref()));
         let verifier = asks.as_ref().map(Asks::verifier);
-        let config = config(Arc::clone(shown) as _, verifier, *oldest, *layer, tickets);
+        let mut config = config(Arc::clone(shown) as _, verifier, *oldest, *layer);
+        // Who resumes a session proves nothing anew: neither that they have the key still, nor that their
+        // certificate holds. So where that is asked for, each handshake is a whole one.
+        if asks.is_none() {
+            config.ticketer = Arc::clone(tickets);
+            config.send_tls13_tickets = 1;
+            config.session_storage = ServerSessionMemoryCache::new(SESSIONS);
+        }
         Ok(Ending { config: Arc::new(config), layer: *layer, asks })
     }
 
     /// Where no handshake succeeds.
-    fn nobody(tickets: &Arc<dyn ProducesTickets>) -> Self {
-        let (layer, tickets) = (Layer::Request, Arc::clone(tickets));
-        let config = config(Arc::new(NoCertificate), None, TlsVersion::default(), layer, tickets);
+    fn nobody() -> Self {
+        let layer = Layer::Request;
+        let config = config(Arc::new(NoCertificate), None, TlsVersion::default(), layer);
         Ending { config: Arc::new(config), layer, asks: None }
     }
 }
 
+/// By which no session resumes.
 fn config(
     shown: Arc<dyn ResolvesServerCert>,
     verifier: Option<Arc<dyn ClientCertVerifier>>,
     oldest: TlsVersion,
     layer: Layer,
-    tickets: Arc<dyn ProducesTickets>,
 ) -> ServerConfig {
     let versions = match oldest {
         TlsVersion::V12 => &[&TLS13, &TLS12][..],
@@ -189,8 +200,8 @@ fn config(
     if layer == Layer::Request {
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     }
-    config.ticketer = tickets;
-    config.send_tls13_tickets = 1;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
     config
 }
 
@@ -217,7 +228,8 @@ impl ResolvesServerCert for Shown {
         let keys = self.keys.get(&self.table.listener_index(self.port, &name)?)?;
         let fits =
             |key: &&Arc<CertifiedKey>| key.key.choose_scheme(hello.signature_schemes()).is_some();
-        keys.iter().find(fits).cloned()
+        // Where none fits, what is found out next is that no suite does, and the client is told so.
+        keys.iter().find(fits).or(keys.first()).cloned()
     }
 }
 

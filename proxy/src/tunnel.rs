@@ -81,7 +81,8 @@ impl Asked {
         !conn.is_stranger(live)
             && meant_here(conn, live, &self.host).is_ok()
             && found.is_ok_and(|found| {
-                matches!(found.rule.chain.decide(&facts, found.prefix), Verdict::Pass(_))
+                conn.was_asked(found.listener)
+                    && matches!(found.rule.chain.decide(&facts, found.prefix), Verdict::Pass(_))
             })
     }
 }

@@ -27,12 +27,13 @@ use crate::live::{Ground, Live};
 use crate::mesh::{self, Membership};
 use crate::passport::Passports;
 use crate::ports::{ApplyError, Ports, States};
+use crate::proxy_protocol::Said;
 use crate::settings::Settings;
 use crate::telemetry::{Outcome, Telemetry};
 use crate::tls::client::Known;
 use crate::tls::tickets::Keyring;
 use crate::tls::{self, Ending, Fate, Tls};
-use crate::{balance, describe, dial, hello};
+use crate::{balance, describe, dial, hello, proxy_protocol};
 
 /// How long a listener waits after a failed accept.
 const AGAIN: Duration = Duration::from_millis(20);
@@ -325,7 +326,7 @@ async fn connection(conn: Conn, stream: TcpStream, servers: Arc<Servers>) {
 }
 
 /// The handshake where the port has TLS or is the mesh's, then HTTP, or whatever it is that nobody reads.
-async fn carry(mut conn: Conn, stream: TcpStream, servers: Arc<Servers>) -> Outcome {
+async fn carry(mut conn: Conn, mut stream: TcpStream, servers: Arc<Servers>) -> Outcome {
     if stream.set_nodelay(true).is_err() {
         return Outcome::Reset;
     }
@@ -334,6 +335,15 @@ async fn carry(mut conn: Conn, stream: TcpStream, servers: Arc<Servers>) -> Outc
     }
     if let Some((host, port)) = conn.upstream() {
         return dial::forwarded(Arc::new(conn), &host, port, stream).await;
+    }
+    if conn.shared.settings.is_proxied(conn.peer.ip()) {
+        match in_time(&conn, proxy_protocol::read(&mut stream)).await {
+            Some(Said::From(from)) => conn = conn.come_from(from),
+            Some(Said::Own) => {}
+            // The balancer looked whether anybody is here.
+            Some(Said::Nothing) => return Outcome::Done,
+            None => return Outcome::ParseFailed,
+        }
     }
     let Some(tls) = conn.shared.live.load().tls.get(&conn.port).cloned() else {
         return match conn.layer() {
@@ -381,19 +391,19 @@ fn known<S>(conn: Conn, stream: &TlsStream<S>, ending: &Ending) -> Option<Conn> 
     match asks.known(stream.get_ref().1) {
         Known::Proved(client) => Some(conn.asked(&asks.of, Some(client))),
         Known::Nobody => Some(conn.asked(&asks.of, None)),
-        Known::Unproved(error) => {
-            tracing::debug!(peer = %conn.peer, %error, "a resumed session proves nothing any more");
+        Known::Unproved => {
+            tracing::debug!(peer = %conn.peer, "the client's certificate proves nothing");
             None
         }
     }
 }
 
-/// What comes of a step of the handshake, if it succeeds within its bound.
+/// What comes of a step before the first request, if it succeeds within its bound.
 async fn in_time<T>(conn: &Conn, step: impl Future<Output = io::Result<T>>) -> Option<T> {
     match tokio::time::timeout(conn.shared.settings.limits.handshake, step).await {
         Ok(Ok(done)) => return Some(done),
-        Ok(Err(error)) => tracing::debug!(peer = %conn.peer, %error, "TLS handshake failed"),
-        Err(_) => tracing::debug!(peer = %conn.peer, "TLS handshake took too long"),
+        Ok(Err(error)) => tracing::debug!(peer = %conn.peer, %error, "handshake failed"),
+        Err(_) => tracing::debug!(peer = %conn.peer, "handshake took too long"),
     }
     None
 }

@@ -31,8 +31,8 @@ pub struct Listener {
     pub certificates: Vec<Certificate>,
     /// The oldest version of TLS that is spoken where it ends here.
     pub min_version: TlsVersion,
-    /// What callers prove by certificates, where that is asked of them. While it says the same from one
-    /// assembly to the next it is the same value.
+    /// What callers prove by certificates, where that is asked of them: one value for all listeners that ask
+    /// the same, and the same one from one assembly to the next.
     pub client_validation: Option<Arc<ClientValidation>>,
     /// Whether it serves.
     pub state: State,

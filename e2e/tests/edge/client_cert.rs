@@ -8,6 +8,7 @@ use e2e::client::{nothing, request};
 use e2e::program::free_port;
 use e2e::trust::{Authority, Papers};
 use e2e::{Connection, Gateway, Origin, Reply, Setup, wait, yaml};
+use futures::{SinkExt as _, StreamExt as _};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, HandshakeKind};
 use serde_json::Value;
@@ -16,6 +17,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
 use crate::scene::{HOST, answered};
 
@@ -164,21 +167,18 @@ async fn where_nobody_is_asked_nobody_is_told_of_a_certificate() {
 }
 
 #[tokio::test]
-async fn sessions_resume_and_what_was_proved_is_told_again() {
-    let scene = Scene::start(Some(NEEDED)).await;
-    for version in [&TLS13, &TLS12] {
-        let papers = scene.partner.sign_uri(TILL);
-        let hash = fingerprint(&papers);
-        let client = Arc::new(scene.own.client_speaking(&[version], Some(papers)));
-        let kinds = [HandshakeKind::Full, HandshakeKind::Resumed];
-        for wanted in kinds {
-            let stream = scene.stream(&client).await.unwrap();
-            let kind = stream.get_ref().1.handshake_kind().unwrap();
-            // A handshake that asks for another share of the key is a whole one, too.
-            let is_whole = kind != HandshakeKind::Resumed;
-            assert_eq!(is_whole, wanted == HandshakeKind::Full, "{version:?}: {kind:?}");
-            let told = scene.origin.last().all(TOLD);
-            assert!(told[0].starts_with(&format!("Hash={hash};")), "{told:?}");
+async fn who_is_asked_proves_it_in_each_handshake() {
+    for (validation, resumes) in [(Some(NEEDED), false), (Some(WANTED), false), (None, true)] {
+        let scene = Scene::start(validation).await;
+        for version in [&TLS13, &TLS12] {
+            let client = Arc::new(scene.own.client_speaking(&[version], scene.till()));
+            for is_first in [true, false] {
+                let stream = scene.stream(&client).await.unwrap();
+                let kind = stream.get_ref().1.handshake_kind().unwrap();
+                let resumed = kind == HandshakeKind::Resumed;
+                assert_eq!(resumed, resumes && !is_first, "{version:?} {validation:?}");
+                assert_eq!(scene.origin.last().all(TOLD).len(), usize::from(validation.is_some()));
+            }
         }
     }
 }
@@ -207,6 +207,22 @@ async fn what_began_before_anything_was_asked_goes_on_nowhere() {
     scene.stream(&client).await.unwrap_err();
     assert_eq!(scene.origin.count(), before);
     assert_eq!(scene.get(&scene.client(scene.till(), "h2")).await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn a_tunnel_from_before_anything_was_asked_is_cut() {
+    let scene = Scene::start(None).await;
+    let connector = TlsConnector::from(scene.client(None, "http/1.1"));
+    let stream = TcpStream::connect(scene.address).await.unwrap();
+    let stream = connector.connect(HOST.try_into().unwrap(), stream).await.unwrap();
+    let asked = format!("wss://{HOST}/ws").into_client_request().unwrap();
+    let opened = tokio_tungstenite::client_async(asked, stream);
+    let (mut socket, _) = Box::pin(wait::within("the handshake", opened)).await.unwrap();
+    socket.send(Message::text("before")).await.unwrap();
+    assert_eq!(socket.next().await.unwrap().unwrap(), Message::text("before"));
+    scene.ask(Some(NEEDED)).await;
+    let next = wait::within("the end of the tunnel", socket.next()).await;
+    assert!(!matches!(next, Some(Ok(_))), "{next:?}");
 }
 
 #[tokio::test]
@@ -252,12 +268,9 @@ async fn an_edit_of_anything_else_breaks_no_connection() {
     let scene = Scene::start(Some(NEEDED)).await;
     let client = scene.client(scene.till(), "http/1.1");
     let mut old = scene.connect(&client).await.unwrap();
-    scene.stream(&client).await.unwrap();
     scene.edit("more.yaml", &yaml::path_route("more", "/more", "shop")).await;
     let reply = old.send(request("GET", HOST, "/more").body(nothing()).unwrap()).await.unwrap();
     answered(&scene.gateway, &reply, "shop").await;
-    let stream = scene.stream(&client).await.unwrap();
-    assert_eq!(stream.get_ref().1.handshake_kind(), Some(HandshakeKind::Resumed));
 }
 
 #[tokio::test]
@@ -287,4 +300,66 @@ async fn the_oldest_version_is_the_listeners() {
     scene.stream(&old).await.unwrap_err();
     let new = Arc::new(scene.own.client_speaking(&[&TLS13], None));
     scene.stream(&new).await.unwrap();
+}
+
+#[tokio::test]
+async fn bytes_of_whom_nothing_was_asked_are_cut_and_a_port_may_ask_for_itself() {
+    let (own, partner) = (Authority::new(), Authority::new());
+    let (origin, [bytes, open]) = (Origin::start("shop").await, [free_port(), free_port()]);
+    let route = yaml::document(
+        "gateway.networking.k8s.io/v1",
+        "TCPRoute",
+        "bytes",
+        "spec:\n  parentRefs: [{ name: edge, sectionName: bytes }]\n  \
+         rules: [{ backendRefs: [{ name: bytes, port: 80 }] }]",
+    );
+    let ends = |name: &str, port: u16| {
+        yaml::https(name, port, HOST, "cert").replace("protocol: HTTPS", "protocol: TLS")
+    };
+    let setup = Setup::bare()
+        .listener("bytes", bytes, ends("bytes", bytes))
+        .listener("open", open, yaml::https("open", open, HOST, "cert"))
+        .with(yaml::tls_secret("cert", &own.sign(HOST)))
+        .with(yaml::service("shop", &[origin.address]))
+        .with(yaml::service_speaking("bytes", "tcp", &[origin.address]))
+        .with(yaml::path_route("all", "/", "shop"))
+        .with(route)
+        .with(yaml::bundle("partner", &partner));
+    let gateway = setup.clone().start().await;
+    let client = |papers| Arc::new(own.client_showing(papers));
+    let ask =
+        async |port: &str, client: Arc<ClientConfig>| -> std::io::Result<TlsStream<TcpStream>> {
+            let stream = TcpStream::connect(gateway.listener(port)).await?;
+            let mut stream =
+                TlsConnector::from(client).connect(HOST.try_into().unwrap(), stream).await?;
+            stream.write_all(format!("GET / HTTP/1.1\r\nhost: {HOST}\r\n\r\n").as_bytes()).await?;
+            stream.read_u8().await?;
+            Ok(stream)
+        };
+    let mut old = ask("bytes", client(None)).await.unwrap();
+    let asking = setup.asking(Some(NEEDED)).text();
+    let per_port = format!("perPort: [{{ port: {open}, tls: {{}} }}], default:");
+    gateway.write("gateway.yaml", &asking.replace("default:", &per_port));
+    let mut rest = Vec::new();
+    let _reset = wait::within("the old one to be cut", old.read_to_end(&mut rest)).await;
+    ask("bytes", client(None)).await.unwrap_err();
+    ask("bytes", client(Some(partner.sign_uri(TILL)))).await.unwrap();
+    ask("open", client(None)).await.unwrap();
+}
+
+#[tokio::test]
+async fn two_gateways_on_a_port_may_ask_the_same() {
+    let scene = Scene::start(Some(NEEDED)).await;
+    let listener = yaml::https("more", scene.address.port(), "more.test", "more");
+    let other = yaml::asking_gateway(&[listener], NEEDED).replace("name: edge", "name: more");
+    let route = yaml::path_route("more", "/", "shop").replace("name: edge", "name: more");
+    let secret = yaml::tls_secret("more", &scene.own.sign("more.test"));
+    scene.edit("more.yaml", &yaml::join(&[other, route, secret])).await;
+    let client = scene.client(scene.till(), "h2");
+    for host in [HOST, "more.test"] {
+        let connected = Connection::tls_as(scene.address, host, Arc::clone(&client)).await;
+        let asked = request("GET", host, "/").body(nothing()).unwrap();
+        let reply = connected.unwrap().send(asked).await.unwrap();
+        answered(&scene.gateway, &reply, "shop").await;
+    }
 }

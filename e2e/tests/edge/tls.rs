@@ -160,6 +160,49 @@ async fn secrets_of_tickets_that_are_of_no_use_stop_the_start_and_change_nothing
     assert_eq!(kind().await, rustls::HandshakeKind::Resumed);
 }
 
+#[tokio::test]
+async fn certificates_are_taken_from_files_and_anew_when_those_change() {
+    let (origin, authority) = (Origin::start("shop").await, Authority::new());
+    let folder = tempfile::TempDir::new().unwrap();
+    let [chain, key] = ["chain.pem", "key.pem"].map(|name| folder.path().join(name));
+    let port = free_port();
+    let named = format!("shop/cert={},{}", chain.display(), key.display());
+    let setup = Setup::bare()
+        .listener(PORT, port, yaml::https("tls", port, "shop.test", "cert"))
+        .with(yaml::service("shop", &[origin.address]))
+        .with(yaml::path_route("all", "/", "shop"))
+        .arguments(&["--tls-secret", &named]);
+    let mut refused = setup.clone().spawn();
+    assert_eq!(refused.exited().await, 1);
+    let wanted = format!("--tls-secret shop/cert: {} cannot be read", chain.display());
+    assert!(refused.stderr().contains(&wanted), "{}", refused.stderr());
+
+    let [first, second] = [(); 2].map(|()| authority.sign("shop.test"));
+    std::fs::write(&chain, &first.chain).unwrap();
+    std::fs::write(&key, &first.key).unwrap();
+    let gateway = setup.start().await;
+    let shown = async || {
+        let address = gateway.listener(PORT);
+        let connection = Connection::tls(address, "shop.test", &authority, &["h2"]).await.unwrap();
+        connection.certificate.clone().unwrap()
+    };
+    assert_eq!(shown().await, first.der);
+    // The certificate alone is no pair with the key of before, and changes nothing.
+    std::fs::write(&chain, &second.chain).unwrap();
+    wait::until_true("the fault", || {
+        gateway.stderr().contains("tls.key does not belong to the first certificate")
+    })
+    .await;
+    assert_eq!(shown().await, first.der);
+    std::fs::write(&key, &second.key).unwrap();
+    let is_new = async || Box::pin(shown()).await == second.der;
+    wait::until_true_of("the new one", is_new).await;
+    std::fs::remove_file(&key).unwrap();
+    wait::until_true("the other fault", || gateway.stderr().contains("key.pem cannot be read"))
+        .await;
+    assert_eq!(shown().await, second.der);
+}
+
 /// A Gateway of `namespace` whose one listener, HTTPS, has no certificate that exists.
 fn refused_in(namespace: &str, port: u16) -> String {
     let listener = yaml::https("tls", port, "other.test", "nowhere");

@@ -54,19 +54,23 @@ pub(super) fn read(path: &Path) -> Result<Reading> {
     bail!("{} is swapped again and again while it is read", path.display())
 }
 
-/// Reads until two readings, [`STILL`](super::STILL) apart, are the same.
+/// Reads until two readings, [`STILL`](super::STILL) apart, of what is at the path and beside it are the same.
 ///
 /// # Errors
-/// As [`read`], and if the files go on changing.
-pub(super) fn read_still(path: &Path, mut pause: impl FnMut(Duration)) -> Result<Reading> {
-    let mut reading = read(path)?;
+/// As `read`, and if the files go on changing.
+pub(super) fn read_still(
+    path: &Path,
+    read: impl Fn() -> Result<Reading>,
+    mut pause: impl FnMut(Duration),
+) -> Result<Reading> {
+    let mut reading = read()?;
     if is_stream(path) {
         // It gives what it has once.
         return Ok(reading);
     }
     for _ in 0..LOOKS {
         pause(super::STILL);
-        let again = read(path)?;
+        let again = read()?;
         if again == reading {
             return Ok(reading);
         }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use http::header::{CONTENT_LENGTH, HOST};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Version};
@@ -62,13 +62,17 @@ pub(super) fn judge<'l>(
         true => live.table.called(&facts, port_of(named)),
         false => live.table.find(&facts),
     };
-    let found = found.map_err(Answer::new)?;
-    if !conn.was_asked(found.listener) {
+    let listener = match &found {
+        Ok(found) => Some(found.listener),
+        Err(_) => live.table.listener(conn.port, &host).filter(|_| conn.from.is_none()),
+    };
+    if listener.is_some_and(|listener| !conn.was_asked(listener)) {
         conn.retire();
         let why =
             "the listener asks callers for other certificates than when this connection was opened";
         return Err(Answer { detail: Some(why.into()), ..Answer::new(Reason::Misdirected) });
     }
+    let found = found.map_err(Answer::new)?;
     // What is called is a Service's port, and not the one where its callers' proxy listens.
     let facts = Facts { port: found.listener.port, ..facts };
     let pass = decide(conn, live, &found, &facts, record)?;
@@ -161,14 +165,14 @@ fn host_value(parts: &Parts, named: &str) -> Option<HeaderValue> {
 /// What is refused whatever the table says. Only the application beside a proxy opens connections.
 fn bound(conn: &Conn, parts: &Parts) -> Result<(), Answer> {
     if parts.method == Method::CONNECT {
-        return Err(Answer::new(Reason::BadRequest));
+        return Err(last(parts, Reason::BadRequest));
     }
     // HTTP/2 has no bound on the number of headers in hyper; HTTP/1.1 has one while it parses.
     if parts.headers.len() > conn.shared.settings.limits.headers {
         return Err(Answer::new(Reason::HeadersTooLarge));
     }
     if !forward::is_framed_plainly(&parts.headers) {
-        return Err(Answer::new(Reason::BadRequest));
+        return Err(last(parts, Reason::BadRequest));
     }
     let length = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let length = length.and_then(|value| value.parse::<u64>().ok()).unwrap_or(0);
@@ -176,6 +180,15 @@ fn bound(conn: &Conn, parts: &Parts) -> Result<(), Answer> {
         return Err(Answer::new(Reason::BodyTooLarge));
     }
     Ok(())
+}
+
+/// The last answer on its connection: what follows there may be meant otherwise than it would be read.
+fn last(parts: &Parts, reason: Reason) -> Answer {
+    let mut answer = Answer::new(reason);
+    if parts.version < Version::HTTP_2 {
+        answer.headers.push((CONNECTION, HeaderValue::from_static("close")));
+    }
+    answer
 }
 
 /// Path and query alone, the path replaced by its normal form; `None` where that grew too long.

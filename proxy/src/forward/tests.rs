@@ -95,6 +95,36 @@ fn of_certificates_only_what_was_proved_here_or_by_who_is_trusted_goes_on() {
 }
 
 #[test]
+fn what_only_a_trusted_proxy_may_say_goes_on_in_no_spelling() {
+    let value = HeaderValue::from_static;
+    let (seen, port, host) = (value("192.0.2.1"), value("8080"), value("a.example"));
+    for (trusted, client, goes) in [(false, None, false), (true, None, true)] {
+        let scheme = Scheme::Http;
+        let origin = Origin { peer: &seen, trusted, scheme, port: &port, host: &host, client };
+        for name in ["x_forwarded_client_cert", "x_forwarded-client_cert", "x_real_ip"] {
+            let mut headers = HeaderMap::new();
+            headers.append(name, value("forged"));
+            headers.append("x_other", value("kept"));
+            origin.write(&mut headers);
+            assert_eq!(headers.contains_key(name), goes, "{name}");
+            assert!(headers.contains_key("x_other"));
+        }
+    }
+}
+
+#[test]
+fn trailers_say_nothing_that_headers_must() {
+    let mut trailers = HeaderMap::new();
+    for name in
+        ["x-checksum", "host", "content-length", "x-forwarded-client-cert", "x_real_ip", "te"]
+    {
+        trailers.append(name, HeaderValue::from_static("1"));
+    }
+    strip_trailers(&mut trailers);
+    assert_eq!(trailers.keys().collect::<Vec<_>>(), ["x-checksum"]);
+}
+
+#[test]
 fn behind_trusted_proxies_the_last_untrusted_address_counts() {
     let trusted: ipnet::IpNet = "10.0.0.0/8".parse().unwrap();
     let peer: IpAddr = "10.0.0.9".parse().unwrap();

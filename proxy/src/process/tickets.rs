@@ -1,9 +1,10 @@
 //! The file of the secrets by which several processes share TLS sessions.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::{fs, io};
 
+use super::small;
 use crate::tls::tickets::{self, Keyring};
 
 /// The most bytes of the file.
@@ -61,12 +62,7 @@ impl Tickets {
     fn read(&mut self) -> Result<(), Error> {
         let Some(path) = &self.path else { return Ok(()) };
         let shown = || path.display().to_string();
-        let size = fs::metadata(path).map_err(|error| Error::Unread(shown(), error))?.len();
-        if size > MOST {
-            let error = io::Error::new(io::ErrorKind::FileTooLarge, "more than 64 KiB");
-            return Err(Error::Unread(shown(), error));
-        }
-        let text = fs::read_to_string(path).map_err(|error| Error::Unread(shown(), error))?;
+        let text = small::text(path, MOST).map_err(|error| Error::Unread(shown(), error))?;
         if self.last.as_ref() != Ok(&text) {
             self.keyring.share(&text).map_err(|error| Error::Unusable(shown(), error))?;
             tracing::info!(path = %path.display(), "keys for TLS sessions taken");

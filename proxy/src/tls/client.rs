@@ -14,13 +14,13 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{
-    DigitallySignedStruct, DistinguishedName, HandshakeKind, RootCertStore, ServerConnection,
-    SignatureScheme, client::danger::HandshakeSignatureValid,
+    DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConnection, SignatureScheme,
+    client::danger::HandshakeSignatureValid,
 };
 use table::ClientValidation;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
-use x509_parser::x509::X509Name;
+use x509_parser::x509::{X509Name, X509Version};
 
 /// The most that backends are told of one certificate, in bytes.
 const MOST: usize = 4 << 10;
@@ -31,9 +31,9 @@ pub(super) enum Error {
     /// It holds no certificate.
     #[error("holds no PEM certificate")]
     Nothing,
-    /// What stands between the PEM lines is none, or none that could sign.
+    /// What stands between the PEM lines is none, or one that may sign no other.
     #[error("certificate {0} is none that an authority can have")]
-    Odd(usize, #[source] rustls::Error),
+    Odd(usize),
     /// rustls takes none of them.
     #[error("no certificate of it can be used")]
     Refused(#[from] VerifierBuilderError),
@@ -58,8 +58,14 @@ pub fn check(map: &ConfigMap) -> Vec<Invalid> {
 fn read(pem: &str) -> Result<RootCertStore, Error> {
     let mut roots = RootCertStore::empty();
     for (index, one) in CertificateDer::pem_slice_iter(pem.as_bytes()).enumerate() {
-        let one = one.map_err(|_| Error::Nothing)?;
-        roots.add(one).map_err(|error| Error::Odd(index + 1, error))?;
+        let odd = || Error::Odd(index + 1);
+        let one = one.map_err(|_| odd())?;
+        let (_, read) = X509Certificate::from_der(&one).map_err(|_| odd())?;
+        // Those of version 1 cannot say so.
+        if read.version() == X509Version::V3 && !read.is_ca() {
+            return Err(odd());
+        }
+        roots.add(one).map_err(|_| odd())?;
     }
     if roots.is_empty() { Err(Error::Nothing) } else { Ok(roots) }
 }
@@ -79,7 +85,7 @@ pub(crate) enum Known {
     /// Nobody, which is enough.
     Nobody,
     /// Nobody, and that is not enough.
-    Unproved(rustls::Error),
+    Unproved,
 }
 
 /// A caller's certificate that an authority signed.
@@ -113,29 +119,20 @@ impl Asks {
         }
     }
 
-    /// What a handshake proved. A session that is resumed brings a certificate that was looked at when it
-    /// began, so it is looked at again.
+    /// What a handshake proved.
     pub(crate) fn known(&self, session: &ServerConnection) -> Known {
         let is_needed = self.of.mode == FrontendValidationMode::AllowValidOnly;
         let Some([leaf, above @ ..]) = session.peer_certificates() else {
-            return match is_needed {
-                true => Known::Unproved(rustls::Error::NoCertificatesPresented),
-                false => Known::Nobody,
-            };
+            return if is_needed { Known::Unproved } else { Known::Nobody };
         };
-        if !is_needed || session.handshake_kind() == Some(HandshakeKind::Resumed) {
-            match self.by.verify_client_cert(leaf, above, UnixTime::now()) {
-                Ok(_) => {}
-                Err(error) if is_needed => return Known::Unproved(error),
-                Err(error) => {
-                    tracing::debug!(%error, "a caller's certificate proves nothing");
-                    return Known::Nobody;
-                }
-            }
+        // Where it is needed, that was looked at during the handshake.
+        if !is_needed && let Err(error) = self.by.verify_client_cert(leaf, above, UnixTime::now()) {
+            tracing::debug!(%error, "a caller's certificate proves nothing");
+            return Known::Nobody;
         }
         match Client::of(leaf) {
             Some(client) => Known::Proved(Arc::new(client)),
-            None if is_needed => Known::Unproved(rustls::CertificateError::BadEncoding.into()),
+            None if is_needed => Known::Unproved,
             None => Known::Nobody,
         }
     }

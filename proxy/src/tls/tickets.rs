@@ -1,4 +1,4 @@
-//! Tickets, by which sessions resume: what seals them, and where each is good.
+//! Tickets, by which sessions resume, and what seals them.
 //!
 //! A process makes keys of its own, unless it is told of some that it shares with others: then a session that
 //! began at one resumes at each of them.
@@ -9,13 +9,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use aws_lc_rs::digest::{Context, SHA256};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 use aws_lc_rs::rand;
-use model::gateway::FrontendValidationMode;
 use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::server::ProducesTickets;
-use table::ClientValidation;
 
 /// How long a ticket is good, in seconds: half a day.
 const LIFETIME: u32 = 12 * 60 * 60;
@@ -24,8 +21,8 @@ const SECRET: std::ops::RangeInclusive<usize> = 32..=256;
 /// The most keys that are looked through for each ticket.
 const KEYS: usize = 16;
 const NAME: usize = 16;
+const KEY: usize = 32;
 const TIME: usize = 8;
-const DIGEST: usize = 32;
 
 /// Why secrets make no keys.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -158,9 +155,9 @@ impl Sealer {
     /// Key and name are drawn from the secret alone, so that each process comes to the same.
     fn new(secret: &[u8]) -> Option<Self> {
         let drawn = Salt::new(HKDF_SHA256, b"heddle tickets").extract(secret);
-        let (mut name, mut key) = ([0; NAME], [0; DIGEST]);
+        let (mut name, mut key) = ([0; NAME], [0; KEY]);
         drawn.expand(&[b"name"], Length(NAME)).ok()?.fill(&mut name).ok()?;
-        drawn.expand(&[b"key"], Length(DIGEST)).ok()?.fill(&mut key).ok()?;
+        drawn.expand(&[b"key"], Length(KEY)).ok()?.fill(&mut key).ok()?;
         let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM_SIV, &key).ok()?);
         Some(Sealer { name, key })
     }
@@ -183,54 +180,6 @@ impl Sealer {
         // Clocks of processes differ; one that was made later than now was made now.
         let age = now.saturating_sub(u64::from_be_bytes(*made));
         (age < u64::from(LIFETIME)).then(|| session.to_vec())
-    }
-}
-
-/// Tickets of one sort of listeners, each good only where the same is asked of callers as where it was given.
-///
-/// A session that is resumed proves again what it proved at first, so one that began where nothing was asked,
-/// or where others were believed, must not be resumed where something is.
-#[derive(Debug)]
-pub(super) struct Bound {
-    by: Arc<dyn ProducesTickets>,
-    /// Of all that is asked.
-    asked: [u8; DIGEST],
-}
-
-impl Bound {
-    pub(super) fn new(by: &Arc<dyn ProducesTickets>, asked: Option<&ClientValidation>) -> Self {
-        let mut hash = Context::new(&SHA256);
-        if let Some(asked) = asked {
-            hash.update(match asked.mode {
-                FrontendValidationMode::AllowValidOnly => b"needed",
-                FrontendValidationMode::AllowInsecureFallback => b"wanted",
-            });
-            for authority in &asked.authorities {
-                hash.update(&authority.pem.len().to_be_bytes());
-                hash.update(authority.pem.as_bytes());
-            }
-        }
-        let asked = hash.finish().as_ref().try_into().expect("SHA-256 has 32 bytes");
-        Bound { by: Arc::clone(by), asked }
-    }
-}
-
-impl ProducesTickets for Bound {
-    fn enabled(&self) -> bool {
-        self.by.enabled()
-    }
-
-    fn lifetime(&self) -> u32 {
-        self.by.lifetime()
-    }
-
-    fn encrypt(&self, session: &[u8]) -> Option<Vec<u8>> {
-        self.by.encrypt(&[&self.asked[..], session].concat())
-    }
-
-    fn decrypt(&self, ticket: &[u8]) -> Option<Vec<u8>> {
-        let opened = self.by.decrypt(ticket)?;
-        opened.strip_prefix(&self.asked[..]).map(<[u8]>::to_vec)
     }
 }
 

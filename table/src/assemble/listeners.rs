@@ -1,7 +1,7 @@
 //! Listeners of all Gateways: certificates resolved, those on another's ground refused, conflicts
 //! decided by age.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use model::gateway::{
@@ -25,12 +25,10 @@ pub(crate) fn draft(
 ) -> Vec<Listener> {
     let mut drafts = Vec::new();
     let mut claims = Claims::default();
-    let mut known: BTreeMap<&Key, Vec<_>> = BTreeMap::new();
-    for listener in before {
-        known.entry(&listener.gateway).or_default().extend(&listener.client_validation);
-    }
+    let mut known: HashSet<_> =
+        before.iter().filter_map(|listener| listener.client_validation.clone()).collect();
     for (key, gateway) in by_age(settled) {
-        let known = known.get(key).map_or(&[][..], Vec::as_slice);
+        let known = &mut known;
         let mut callers = Callers { settled, key, gateway, known, ports: BTreeMap::new() };
         for (index, written) in gateway.spec.listeners.iter().enumerate() {
             let at = format!("spec.listeners[{index}]");
@@ -204,8 +202,8 @@ struct Callers<'a> {
     settled: &'a Settled,
     key: &'a Key,
     gateway: &'a Gateway,
-    /// What it asked before.
-    known: &'a [&'a Arc<ClientValidation>],
+    /// What was asked before, and what others ask.
+    known: &'a mut HashSet<Arc<ClientValidation>>,
     ports: BTreeMap<Option<u16>, Asked>,
 }
 
@@ -235,7 +233,7 @@ impl Callers<'_> {
 
     /// Where no authority is left, nobody could prove anything, and who asks for proof serves nobody.
     fn ask(
-        &self,
+        &mut self,
         written: &FrontendValidation,
         at: &str,
         faults: &mut Vec<Invalid>,
@@ -255,8 +253,12 @@ impl Callers<'_> {
             return Err("no certificate of an authority that it names can be used".to_owned());
         }
         let asked = ClientValidation { authorities, mode: written.mode };
-        let same = self.known.iter().find(|known| ****known == asked);
-        Ok(same.map_or_else(|| Arc::new(asked), |same| Arc::clone(same)))
+        if let Some(same) = self.known.get(&asked) {
+            return Ok(Arc::clone(same));
+        }
+        let asked = Arc::new(asked);
+        self.known.insert(Arc::clone(&asked));
+        Ok(asked)
     }
 }
 

@@ -129,6 +129,43 @@ fn what_is_asked_of_callers_stays_one_value_while_it_says_the_same() {
 }
 
 #[test]
+fn listeners_that_ask_the_same_share_one_value() {
+    let with = |name: &str, ports: &[u16], frontend: Value| {
+        let listener = |port| {
+            let host = format!("{name}.example");
+            let mut one = https(&format!("tls-{port}"), Some(&host), json!([{ "name": "cert" }]));
+            one["port"] = json!(port);
+            one
+        };
+        let listeners: Vec<_> = ports.iter().map(listener).collect();
+        let spec = json!({ "gatewayClassName": "heddle", "listeners": listeners,
+            "tls": { "frontend": frontend } });
+        object(Kind::Gateway, "infra", name, spec)
+    };
+    let alike = json!({ "validation": named(&["partners"]) });
+    let resources = || {
+        vec![
+            with("a", &[443], json!({ "default": alike })),
+            with(
+                "b",
+                &[443, 8443],
+                json!({ "default": alike,
+                "perPort": [{ "port": 8443, "tls": alike }] }),
+            ),
+            secret("infra", "cert", "kubernetes.io/tls"),
+            bundle("partners", Some("one")),
+        ]
+    };
+    let first = made(resources());
+    let input = crate::Input { resources: resources(), ..Default::default() };
+    let second = crate::assemble(input, Some(&first));
+    let all = [&first, &second].into_iter().flat_map(|assembly| &assembly.table.listeners);
+    let all: Vec<_> = all.map(|one| one.client_validation.clone().unwrap()).collect();
+    assert_eq!(all.len(), 6);
+    assert!(all.iter().all(|one| Arc::ptr_eq(one, &all[0])));
+}
+
+#[test]
 fn whoever_asks_for_proof_and_believes_nobody_serves_nobody() {
     let far = json!({ "caCertificateRefs": [
         { "group": "", "kind": "ConfigMap", "name": "partners", "namespace": "shop" },

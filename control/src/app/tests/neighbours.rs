@@ -187,6 +187,60 @@ spec: { subjects: [{ team: betas }], role: callers, apis: [alpha] }
 }
 
 #[tokio::test]
+async fn a_gateway_believes_no_authorities_of_another_api_and_takes_none_that_are_waited_for() {
+    let bed = Bed::neighbours().await;
+    bed.put("sara", TWIN).await.unwrap();
+    let map = |api: &str, name: &str| of_api(api, "ConfigMap", "v1", name, "data: { ca.crt: pem }");
+    let cert = of_api(
+        "beta",
+        "Secret",
+        "v1",
+        "cert",
+        "type: kubernetes.io/tls\nstringData: { tls.crt: chain, tls.key: key }",
+    );
+    let asking = |name: &str| {
+        let spec = format!(
+            "spec:\n  gatewayClassName: heddle\n  listeners: [{{ name: own, port: 9443, protocol: HTTPS, \
+             hostname: own.example.org, tls: {{ certificateRefs: [{{ name: cert }}] }} }}]\n  tls: \
+             {{ frontend: {{ default: {{ validation: {{ caCertificateRefs: [{{ group: '', \
+             kind: ConfigMap, name: {name} }}] }} }} }} }}"
+        );
+        // Of another Api of theirs than what it names, so that whoever takes that away is not kept from it.
+        of_api("gamma", "Gateway", "gateway.networking.k8s.io/v1", "own", &spec)
+    };
+    let gates = "---
+apiVersion: heddle.dev/v1alpha1
+kind: Role
+metadata: { name: gates, namespace: shop }
+spec: { rules: [{ kinds: [Gateway], verbs: [Read, Create, Update] }] }
+---
+apiVersion: heddle.dev/v1alpha1
+kind: Grant
+metadata: { name: beta-gates, namespace: shop }
+spec: { subjects: [{ team: betas }], role: gates, apis: [gamma] }
+---
+apiVersion: heddle.dev/v1alpha1
+kind: Grant
+metadata: { name: sweeper, namespace: shop }
+spec: { subjects: [{ user: zed }], apis: [beta], rules: [{ kinds: [ConfigMap], verbs: [Read, Delete] }] }
+";
+    bed.put("sara", gates).await.unwrap();
+    bed.put("ann", &map("alpha", "partners")).await.unwrap();
+    bed.put("bo", &(cert + &map("beta", "own"))).await.unwrap();
+    for name in ["partners", "nothing"] {
+        let none = format!("ConfigMap shop/{name}: there is none");
+        assert_eq!(bed.told("bo", &asking(name)).await, none);
+    }
+    bed.put("bo", &asking("own")).await.unwrap();
+    // Whoever takes the name once it is free would say whom the Gateway believes.
+    bed.delete("zed", key(Kind::ConfigMap, "shop", "own")).await.unwrap();
+    let told = bed.told("ann", &map("alpha", "own")).await;
+    let waits = "ConfigMap shop/own: what waits for that name, a Gateway";
+    assert!(told.starts_with(waits), "{told}");
+    bed.put("bo", &map("beta", "own")).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_policy_takes_no_keys_of_another_api() {
     let bed = Bed::neighbours().await;
     let policy = |secret: &str| {

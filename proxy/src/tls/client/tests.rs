@@ -64,7 +64,10 @@ fn what_no_authority_can_have_is_a_fault_of_its_config_map() {
         serde_json::from_value(serde_json::json!({ "metadata": { "name": "a" }, "data": data }))
             .unwrap()
     };
-    let made = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap().cert.pem();
+    let leaf = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap().cert.pem();
+    let mut params = CertificateParams::default();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let made = params.self_signed(&KeyPair::generate().unwrap()).unwrap().pem();
     let odd = "-----BEGIN CERTIFICATE-----\nbm8=\n-----END CERTIFICATE-----\n";
     for (data, wanted) in [
         (vec![("plan", "no certificate")], None),
@@ -72,6 +75,7 @@ fn what_no_authority_can_have_is_a_fault_of_its_config_map() {
         (vec![("ca.crt", "")], Some("holds no PEM certificate")),
         (vec![("ca.crt", "no")], Some("holds no PEM certificate")),
         (vec![("ca.crt", odd)], Some("certificate 1 is none")),
+        (vec![("ca.crt", &*leaf)], Some("certificate 1 is none")),
         (vec![("ca.crt", &*format!("{made}{odd}"))], Some("certificate 2 is none")),
     ] {
         let faults = check(&map(&data));

@@ -76,38 +76,3 @@ fn what_is_no_list_of_keys_is_told_and_changes_nothing() {
     }
     assert!(!format!("{keyring:?}").contains("key:"), "{keyring:?}");
 }
-
-#[test]
-fn a_ticket_is_good_only_where_the_same_is_asked() {
-    let by: Arc<dyn ProducesTickets> = Arc::new(sharing(&[1]));
-    let asked = |pems: &[&str], mode| ClientValidation {
-        authorities: pems
-            .iter()
-            .map(|pem| table::Authority {
-                config_map: model::Key::new(
-                    model::Kind::ConfigMap,
-                    model::Name::parse("shop").unwrap(),
-                    model::Name::parse("any").unwrap(),
-                ),
-                pem: (*pem).to_owned(),
-            })
-            .collect(),
-        mode,
-    };
-    let (needed, wanted) =
-        (FrontendValidationMode::AllowValidOnly, FrontendValidationMode::AllowInsecureFallback);
-    let all = [
-        None,
-        Some(asked(&["ab", "c"], needed)),
-        Some(asked(&["ab", "c"], wanted)),
-        Some(asked(&["a", "bc"], needed)),
-        Some(asked(&["ab"], needed)),
-    ];
-    for (one, given) in all.iter().enumerate() {
-        let ticket = Bound::new(&by, given.as_ref()).encrypt(b"session").unwrap();
-        for (other, asked) in all.iter().enumerate() {
-            let opened = Bound::new(&by, asked.as_ref()).decrypt(&ticket);
-            assert_eq!(opened.is_some(), one == other, "{one} {other}");
-        }
-    }
-}

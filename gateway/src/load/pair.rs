@@ -1,0 +1,94 @@
+//! A certificate and its key that lie in files of their own, as what renews them writes them: together they
+//! count as a Secret.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use model::Name;
+use model::secret::TLS_SECRET;
+use proxy::process::small;
+use serde_json::json;
+
+use super::reading::Seen;
+
+/// The most bytes of either file.
+const MOST: u64 = 1 << 20;
+
+/// A Secret of type `kubernetes.io/tls` and the files that it is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TlsSecret {
+    namespace: Name,
+    name: Name,
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+/// `NAMESPACE/NAME=CERTIFICATE,KEY`, as the command line has it.
+impl FromStr for TlsSecret {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wanted = || {
+            "NAMESPACE/NAME=CERTIFICATE,KEY, such as demo/site=fullchain.pem,privkey.pem".to_owned()
+        };
+        let (object, files) = text.split_once('=').ok_or_else(wanted)?;
+        let (namespace, name) = object.split_once('/').ok_or_else(wanted)?;
+        let (certificate, key) = files.split_once(',').ok_or_else(wanted)?;
+        if certificate.is_empty() || key.is_empty() {
+            return Err(wanted());
+        }
+        let read = |name: &str| Name::parse(name).map_err(|error| error.to_string());
+        Ok(TlsSecret {
+            namespace: read(namespace)?,
+            name: read(name)?,
+            certificate: certificate.into(),
+            key: key.into(),
+        })
+    }
+}
+
+impl TlsSecret {
+    /// What stands for its file where faults are told.
+    pub(super) fn place(&self) -> PathBuf {
+        format!("--tls-secret {}/{}", self.namespace, self.name).into()
+    }
+
+    /// The Secret as a file would hold it. One of which a file is gone keeps its last content, too: nobody
+    /// takes a certificate back by that.
+    pub(super) fn seen(&self) -> Seen {
+        match (text(&self.certificate), text(&self.key)) {
+            (Ok(certificate), Ok(key)) => Seen::Text(
+                json!({
+                    "apiVersion": "v1",
+                    "kind": "Secret",
+                    "metadata": { "namespace": self.namespace, "name": self.name },
+                    "type": TLS_SECRET,
+                    "stringData": { "tls.crt": certificate, "tls.key": key },
+                })
+                .to_string(),
+            ),
+            (Err(why), _) | (_, Err(why)) => Seen::Unreadable(why),
+        }
+    }
+}
+
+fn text(path: &Path) -> Result<String, String> {
+    small::text(path, MOST).map_err(|error| format!("{} cannot be read: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_meant_is_read_off_the_command_line() {
+        let read: TlsSecret = "demo/site=/a,b/c=d".parse().unwrap();
+        assert_eq!(read.place(), Path::new("--tls-secret demo/site"));
+        assert_eq!((read.certificate, read.key), ("/a".into(), "b/c=d".into()));
+        for bad in ["", "demo/site", "site=a,b", "demo/site=a", "demo/site=,b", "demo/site=a,"] {
+            let error = bad.parse::<TlsSecret>().unwrap_err();
+            assert!(error.starts_with("NAMESPACE/NAME=CERTIFICATE,KEY"), "{bad}: {error}");
+        }
+        "Demo/site=a,b".parse::<TlsSecret>().unwrap_err();
+    }
+}

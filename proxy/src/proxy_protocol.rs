@@ -1,0 +1,167 @@
+//! The PROXY protocol, versions 1 and 2: where a connection came from, as the balancer before us says in its
+//! first bytes (HAProxy's specification, "The PROXY protocol", 2020-03-05).
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+
+/// The longest line of version 1, with its end.
+const LINE: usize = 107;
+/// What version 2 begins with.
+const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
+/// Signature, command, family and length.
+const HEAD: usize = 16;
+/// The most that may follow: addresses, and what else a balancer tells, which nobody here asks for.
+const MOST: usize = 4 << 10;
+
+/// Why the first bytes of a connection say nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Odd {
+    /// They are those of something else.
+    #[error("it does not begin with a PROXY header")]
+    Missing,
+    /// The line of version 1 is no such line.
+    #[error("its PROXY line is malformed")]
+    Line,
+    /// The header of version 2 is no such header.
+    #[error("its PROXY header of version 2 is malformed")]
+    Header,
+}
+
+impl From<Odd> for io::Error {
+    fn from(odd: Odd) -> Self {
+        io::Error::new(io::ErrorKind::InvalidData, odd)
+    }
+}
+
+/// What a balancer says of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Said {
+    /// Where it came from.
+    From(SocketAddr),
+    /// It is the balancer's own.
+    Own,
+    /// Nothing, and it is over.
+    Nothing,
+}
+
+/// Reads the header off a connection, and nothing beyond it.
+///
+/// # Errors
+/// If there is no such header, or the connection ends within it.
+pub(crate) async fn read(stream: &mut TcpStream) -> io::Result<Said> {
+    let mut first = [0];
+    if stream.peek(&mut first).await? == 0 {
+        return Ok(Said::Nothing);
+    }
+    let from = match first {
+        [b'P'] => line(&read_line(stream).await?)?,
+        [b'\r'] => {
+            let mut head = [0; HEAD];
+            stream.read_exact(&mut head).await?;
+            let mut rest = vec![0; length(&head)?];
+            stream.read_exact(&mut rest).await?;
+            header(&head, &rest)?
+        }
+        _ => return Err(Odd::Missing.into()),
+    };
+    Ok(from.map_or(Said::Own, Said::From))
+}
+
+/// Reads a line with its end, and nothing beyond it.
+async fn read_line(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let mut line = Vec::with_capacity(LINE);
+    loop {
+        let mut ahead = [0; LINE];
+        let seen = stream.peek(&mut ahead[line.len()..]).await?;
+        let seen = &ahead[line.len()..line.len() + seen];
+        if seen.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let end = seen.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
+        let taken = end.unwrap_or(seen.len());
+        let begin = line.len();
+        line.resize(begin + taken, 0);
+        stream.read_exact(&mut line[begin..]).await?;
+        if end.is_some() {
+            return Ok(line);
+        }
+        if line.len() == LINE {
+            return Err(Odd::Line.into());
+        }
+    }
+}
+
+/// What a line of version 1 says, its end included.
+fn line(line: &[u8]) -> Result<Option<SocketAddr>, Odd> {
+    let text = line.strip_suffix(b"\r\n").filter(|_| line.len() <= LINE).ok_or(Odd::Line)?;
+    let text = std::str::from_utf8(text).map_err(|_| Odd::Line)?;
+    let rest = text.strip_prefix("PROXY ").ok_or(Odd::Missing)?;
+    // Whatever follows this word is to be passed over.
+    if rest == "UNKNOWN" || rest.starts_with("UNKNOWN ") {
+        return Ok(None);
+    }
+    let words: Vec<_> = rest.split(' ').collect();
+    let [family, from, to, from_port, to_port] = words[..] else { return Err(Odd::Line) };
+    let address = |text: &str| -> Result<IpAddr, Odd> {
+        match family {
+            "TCP4" => text.parse::<Ipv4Addr>().map(IpAddr::V4).map_err(|_| Odd::Line),
+            "TCP6" => text.parse::<Ipv6Addr>().map(IpAddr::V6).map_err(|_| Odd::Line),
+            _ => Err(Odd::Line),
+        }
+    };
+    let (from, _to) = (address(from)?, address(to)?);
+    let (from_port, _to_port) = (port(from_port)?, port(to_port)?);
+    Ok(Some(SocketAddr::new(from.to_canonical(), from_port)))
+}
+
+/// A port in decimal digits, without any zero before.
+fn port(text: &str) -> Result<u16, Odd> {
+    let is_plain = text == "0" || !text.starts_with(['0', '+']);
+    text.parse().ok().filter(|_| is_plain).ok_or(Odd::Line)
+}
+
+/// How much follows the first bytes of version 2.
+fn length(head: &[u8; HEAD]) -> Result<usize, Odd> {
+    if !head.starts_with(&SIGNATURE) {
+        return Err(Odd::Missing);
+    }
+    let length = usize::from(u16::from_be_bytes([head[14], head[15]]));
+    if length <= MOST { Ok(length) } else { Err(Odd::Header) }
+}
+
+/// What a header of version 2 says.
+fn header(head: &[u8; HEAD], rest: &[u8]) -> Result<Option<SocketAddr>, Odd> {
+    const LOCAL: u8 = 0x20;
+    const PROXY: u8 = 0x21;
+    const TCP4: u8 = 0x11;
+    const TCP6: u8 = 0x21;
+    match (head[12], head[13]) {
+        (LOCAL, _) => Ok(None),
+        (PROXY, TCP4) => {
+            // Two addresses, and two ports.
+            let (from, rest) = rest.split_first_chunk::<4>().ok_or(Odd::Header)?;
+            let (_to, rest) = rest.split_first_chunk::<4>().ok_or(Odd::Header)?;
+            said(Ipv4Addr::from(*from).into(), rest)
+        }
+        (PROXY, TCP6) => {
+            let (from, rest) = rest.split_first_chunk::<16>().ok_or(Odd::Header)?;
+            let (_to, rest) = rest.split_first_chunk::<16>().ok_or(Odd::Header)?;
+            said(Ipv6Addr::from(*from).into(), rest)
+        }
+        // Of what is no TCP over IP the header says nothing that anybody could go by.
+        (PROXY, 0x00 | 0x12 | 0x22 | 0x31 | 0x32) => Ok(None),
+        _ => Err(Odd::Header),
+    }
+}
+
+fn said(from: IpAddr, ports: &[u8]) -> Result<Option<SocketAddr>, Odd> {
+    let (port, rest) = ports.split_first_chunk::<2>().ok_or(Odd::Header)?;
+    let (_to, _more) = rest.split_first_chunk::<2>().ok_or(Odd::Header)?;
+    Ok(Some(SocketAddr::new(from.to_canonical(), u16::from_be_bytes(*port))))
+}
+
+#[cfg(test)]
+mod tests;
