@@ -1,4 +1,5 @@
-//! Programs of others around the gateway: which know what HTTP/2 and gRPC are, and which stand before it.
+//! Programs of others around the gateway: which know what HTTP/2, gRPC and TLS are, and which
+//! stand before it.
 //!
 //! The first are built from `e2e/peers` by the suite, which names their folder in `HEDDLE_PEERS`; the others
 //! are packages that it installs.
@@ -6,9 +7,11 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+mod desync;
 mod grpc;
 mod h2;
 mod pair;
+mod tls;
 
 /// The peer called `name`.
 fn peer(name: &str) -> Command {

@@ -1,5 +1,5 @@
-//! Two gateways that share keys, behind HAProxy, which knows nothing of what goes through: sessions resume
-//! across them, and the end of one hurts no request but those that it had.
+//! Gateways behind HAProxy, which knows nothing of what goes through: sessions resume across two that share
+//! keys, the end of one hurts no request but those that it had, and each learns who is calling.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
@@ -42,11 +42,12 @@ impl Drop for Balancer {
 }
 
 impl Balancer {
-    fn start(folder: &TempDir, port: u16, servers: &[SocketAddr]) -> Self {
+    /// With these words for each server.
+    fn start(folder: &TempDir, port: u16, servers: &[SocketAddr], words: &str) -> Self {
         let servers: String = servers
             .iter()
             .enumerate()
-            .map(|(number, at)| format!("  server s{number} {at} check inter 200ms fall 1\n"))
+            .map(|(number, at)| format!("  server s{number} {at} {words}\n"))
             .collect();
         let text = format!(
             "defaults\n  mode tcp\n  timeout connect 2s\n  timeout client 60s\n  timeout server 60s\n  \
@@ -82,7 +83,7 @@ impl Pair {
         }
         let port = free_port();
         let servers: Vec<_> = gateways.iter().map(|gateway| gateway.listener("tls")).collect();
-        let balancer = Balancer::start(&folder, port, &servers);
+        let balancer = Balancer::start(&folder, port, &servers, "check inter 200ms fall 1");
         let pair = Pair { _origin: origin, authority, gateways, port, _balancer: balancer, folder };
         wait::until("HAProxy to listen", || async { Box::pin(pair.connect()).await.ok() }).await;
         pair
@@ -228,4 +229,34 @@ async fn the_end_of_one_fails_at_most_what_it_had() {
     assert_eq!(late, 0, "failed though they began after the end: {} of all", failed.len());
     assert!(failed.len() <= CALLERS / 2 + 1, "{} failed", failed.len());
     assert!(answered + failed.len() >= 2_500, "{answered} answered: not 500 a second");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_balancer_says_who_is_calling_by_either_version() {
+    let origin = Origin::start("shop").await;
+    let gateway = Setup::new()
+        .with(yaml::service("shop", &[origin.address]))
+        .with(yaml::path_route("all", "/", "shop"))
+        .arguments(&["--proxy-protocol", "127.0.0.1/32"])
+        .start()
+        .await;
+    let folder = TempDir::new().unwrap();
+    for (number, words) in
+        ["send-proxy", "send-proxy-v2", "send-proxy-v2-ssl-cn"].into_iter().enumerate()
+    {
+        let port = free_port();
+        // Its own checks speak for themselves.
+        let words = format!("{words} check inter 100ms check-send-proxy");
+        let _balancer = Balancer::start(&folder, port, &[gateway.web()], &words);
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let source = Ipv4Addr::new(127, 0, 0, 20 + number as u8);
+        let reply = wait::until("an answer", || async {
+            let mut connection = Connection::h1_from(source, address).await.ok()?;
+            let asked = request("GET", HOST, "/").body(nothing()).ok()?;
+            Box::pin(connection.send(asked)).await.ok()
+        })
+        .await;
+        assert_eq!(reply.status, 200, "{words}");
+        assert_eq!(origin.last().header("x-forwarded-for"), source.to_string(), "{words}");
+    }
 }

@@ -7,6 +7,9 @@ use super::build::{self, TestNames};
 use super::{Report, budget};
 use crate::{setup, shell};
 
+/// Knows what Mozilla asks of TLS.
+const SSLYZE: &str = "sslyze==6.3.1";
+
 pub(super) fn run(report: &mut Report) {
     if let Some(names) = tests(report) {
         peers(report, &names);
@@ -39,16 +42,18 @@ fn tests(report: &mut Report) -> Option<TestNames> {
     Some(names)
 }
 
-/// Programs of others: that know what HTTP/2 and gRPC are, and that stand before gateways.
+/// Programs of others: that know what HTTP/2, gRPC and TLS are, and that stand before gateways.
 fn peers(report: &mut Report, names: &TestNames) {
     let title = "conformance tests of others";
-    let built = setup::apt(&["haproxy", "openssl"])
-        .and_then(|()| setup::go_tools(&shell::root().join("e2e/peers")));
+    let built = setup::apt(&["haproxy", "openssl"]).and_then(|()| {
+        let sslyze = setup::pip_venv("sslyze", &[SSLYZE])?.join("bin/sslyze");
+        Ok((setup::go_tools(&shell::root().join("e2e/peers"))?, sslyze))
+    });
     match built {
-        Ok(folder) => {
+        Ok((folder, sslyze)) => {
             let mut tests = named(report, &names.peers);
-            let tests = tests.env("HEDDLE_PEERS", folder);
-            report.tests(title, Duration::from_secs(30), tests);
+            let tests = tests.env("HEDDLE_PEERS", folder).env("HEDDLE_SSLYZE", sslyze);
+            report.tests(title, Duration::from_secs(60), tests);
         }
         Err(error) => report.skip(title, &format!("{error:#}")),
     }
