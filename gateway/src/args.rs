@@ -39,9 +39,9 @@ pub(crate) struct Serve {
     /// A YAML file, or a folder whose .yaml, .yml and .json files count together.
     #[arg(long, value_name = "FILE|DIR", conflicts_with_all = ["join", "server", "state", "name"])]
     pub(crate) config: Option<PathBuf>,
-    /// A Secret with the certificate and the key of two files, for a Gateway to name; may be repeated. They
-    /// are looked at every 5 s while it serves.
-    #[arg(long = "tls-secret", value_name = "NAMESPACE/NAME=CERTIFICATE,KEY", requires = "config")]
+    /// NAMESPACE/NAME=CERT,KEY: a Secret with the certificate and the key of two files, for a Gateway to
+    /// name; may be repeated. They are looked at every 5 s while it serves.
+    #[arg(long = "tls-secret", value_name = "NAME=CERT,KEY", requires = "config")]
     pub(crate) tls_secrets: Vec<TlsSecret>,
     /// Follows a server by the token it printed: the token, `-` for standard input, or `@FILE`.
     /// HEDDLE_JOIN_TOKEN holds it where --join is absent. Once joined, --state alone suffices.
@@ -72,6 +72,11 @@ pub(crate) struct Serve {
     /// Callers whose X-Forwarded-*, x-request-id and traceparent are believed.
     #[arg(long, value_name = "CIDR")]
     pub(crate) trust_forwarded: Vec<IpNet>,
+    /// How many proxies stand before the gateway, each of which adds to X-Forwarded-For: the caller is that
+    /// many addresses from its end. Whoever can connect past them can be anybody.
+    #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "trust_forwarded")]
+    #[arg(value_parser = clap::value_parser!(u8).range(..=16))]
+    pub(crate) trusted_hops: u8,
     /// Balancers whose connections begin with a PROXY header, of version 1 or 2, which says where they
     /// came from; one that does not is closed.
     #[arg(long, value_name = "CIDR")]
@@ -111,6 +116,12 @@ pub(crate) struct Serve {
     /// Longest silence inside a request's body.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = seconds)]
     pub(crate) body_timeout: Duration,
+    /// Connections that may be open at once; any number by default.
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub(crate) max_connections: Option<usize>,
+    /// The same from one address, of IPv6 from one network of 64 bits; any number by default.
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub(crate) max_connections_per_ip: Option<usize>,
     /// Largest request body in bytes, or in units of 1024 such as 512K, 20M and 1G.
     #[arg(long, value_name = "BYTES", default_value = "1G", value_parser = bytes)]
     pub(crate) max_body: u64,
@@ -152,6 +163,12 @@ fn seconds(text: &str) -> Result<Duration, String> {
     model::route::GatewayDuration::try_from(text.to_owned()).map(Duration::from)
 }
 
+/// A number from 1 on.
+fn count(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| "a number from 1 on".to_owned())
+}
+
 /// A number of bytes: `512`, or with one of the suffixes below.
 fn bytes(text: &str) -> Result<u64, String> {
     const UNITS: [(&str, u32); 6] =
@@ -170,8 +187,9 @@ pub(crate) struct Check {
     /// A YAML file, or a folder of them.
     #[arg(long, value_name = "FILE|DIR")]
     pub(crate) config: PathBuf,
-    /// A Secret with the certificate and the key of two files, for a Gateway to name; may be repeated.
-    #[arg(long = "tls-secret", value_name = "NAMESPACE/NAME=CERTIFICATE,KEY")]
+    /// NAMESPACE/NAME=CERT,KEY: a Secret with the certificate and the key of two files, for a Gateway to
+    /// name; may be repeated.
+    #[arg(long = "tls-secret", value_name = "NAME=CERT,KEY")]
     pub(crate) tls_secrets: Vec<TlsSecret>,
     /// Pass over objects of these kinds, which are none that Heddle reads; may be repeated.
     #[arg(long, value_name = "KIND,...", value_delimiter = ',', value_parser = foreign::kind)]
@@ -187,8 +205,9 @@ pub(crate) struct Explain {
     /// A YAML file, or a folder of them.
     #[arg(long, value_name = "FILE|DIR")]
     pub(crate) config: PathBuf,
-    /// A Secret with the certificate and the key of two files, for a Gateway to name; may be repeated.
-    #[arg(long = "tls-secret", value_name = "NAMESPACE/NAME=CERTIFICATE,KEY")]
+    /// NAMESPACE/NAME=CERT,KEY: a Secret with the certificate and the key of two files, for a Gateway to
+    /// name; may be repeated.
+    #[arg(long = "tls-secret", value_name = "NAME=CERT,KEY")]
     pub(crate) tls_secrets: Vec<TlsSecret>,
     /// The method, such as GET; of a connection CONNECT.
     #[arg(value_parser = explain::method)]

@@ -31,9 +31,12 @@ fn settings(args: &Serve) -> Settings {
         workers: workers(args),
         bind: args.bind,
         trusted: args.trust_forwarded.clone(),
+        trusted_hops: args.trusted_hops.into(),
         proxy_protocol: args.proxy_protocol.clone(),
         debug_header: args.debug_header,
         limits: Limits {
+            connections: args.max_connections,
+            connections_each: args.max_connections_per_ip,
             head: args.head_timeout,
             idle: args.idle_timeout,
             write: args.write_timeout,

@@ -117,6 +117,21 @@ pub(crate) fn source(peer: IpAddr, headers: &HeaderMap, trusts: impl Fn(IpAddr) 
     source
 }
 
+/// Where a request came from that passed so many proxies before us: each wrote behind the others where it got it
+/// from, so it is that many addresses from the end of `X-Forwarded-For`. Whoever comes with fewer passed by some
+/// of them, and is themselves where it came from.
+pub(crate) fn source_behind(peer: IpAddr, headers: &HeaderMap, hops: usize) -> IpAddr {
+    let lines = headers.get_all(FORWARDED_FOR).iter().rev();
+    let words = lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(','));
+    match words.map(str::trim).nth(hops.saturating_sub(1)) {
+        Some(word) => match forwarded(word) {
+            Some(address) => address.to_canonical(),
+            None => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        },
+        None => peer,
+    }
+}
+
 /// An address, also with the port that some proxies add.
 fn forwarded(hop: &str) -> Option<IpAddr> {
     let bare = || hop.strip_prefix('[')?.strip_suffix(']')?.parse().ok();

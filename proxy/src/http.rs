@@ -28,6 +28,7 @@ use crate::gather::Gather;
 use crate::live::Live;
 use crate::mesh::left;
 use crate::reply::Reply;
+use crate::seats::Seat;
 use crate::settings::Limits;
 use crate::steady::{Steady, Streams};
 use crate::telemetry::Outcome;
@@ -62,6 +63,8 @@ pub(crate) struct Conn {
     until: Option<SystemTime>,
     /// Says that it is good for no more requests.
     over: Notify,
+    /// Counts it, where that is bounded, until it and its tunnel are over.
+    _seat: Seat,
     /// What must end before its worker does.
     pub(crate) tasks: TaskTracker,
     /// Requests begun, in the upper half, and under way, in the lower.
@@ -96,6 +99,7 @@ impl Conn {
             client: None,
             until: None,
             over: Notify::new(),
+            _seat: Seat::default(),
             tasks,
             requests,
         }
@@ -109,6 +113,11 @@ impl Conn {
     /// The same, come from elsewhere than from who opened it.
     pub(crate) fn come_from(self, peer: SocketAddr) -> Self {
         Conn { peer, peer_text: told(peer), ..self }
+    }
+
+    /// The same, counted.
+    pub(crate) fn seated(self, seat: Seat) -> Self {
+        Conn { _seat: seat, ..self }
     }
 
     /// The same, come through the mesh from somebody, until their certificate ends.

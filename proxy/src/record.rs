@@ -124,7 +124,10 @@ impl Record {
             began_at,
             request_id: sent.cloned().unwrap_or_else(|| request_id(began_at)),
             trace,
-            source: forward::source(peer, &parts.headers, |address| conn.trusts(address)),
+            source: match conn.shared.settings.trusted_hops {
+                0 => forward::source(peer, &parts.headers, |address| conn.trusts(address)),
+                hops => forward::source_behind(peer, &parts.headers, hops),
+            },
             method: parts.method.clone(),
             version: parts.version,
             call: Call::of(parts),

@@ -15,6 +15,9 @@ pub struct Settings {
     /// Callers whose `X-Forwarded-For`, `x-request-id` and `traceparent` are believed; none by
     /// default.
     pub trusted: Vec<IpNet>,
+    /// How many proxies stand before every listener, each of which adds to `X-Forwarded-For`; where it is not 0,
+    /// whoever opens a connection is believed to be the last of them, and `trusted` is not looked at.
+    pub trusted_hops: usize,
     /// Who begins connections to listeners with a PROXY header, which says where they came from; none by
     /// default.
     pub proxy_protocol: Vec<IpNet>,
@@ -30,6 +33,7 @@ impl Default for Settings {
             workers: 1,
             bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
             trusted: Vec::new(),
+            trusted_hops: 0,
             proxy_protocol: Vec::new(),
             debug_header: false,
             limits: Limits::default(),
@@ -40,7 +44,8 @@ impl Default for Settings {
 impl Settings {
     /// Whether `source` is believed about where a request came from.
     pub(crate) fn trusts(&self, source: IpAddr) -> bool {
-        !self.trusted.is_empty() && self.trusted.iter().any(|net| net.contains(&source))
+        self.trusted_hops > 0
+            || (!self.trusted.is_empty() && self.trusted.iter().any(|net| net.contains(&source)))
     }
 
     /// Whether connections from `peer` begin with a PROXY header.
@@ -52,6 +57,10 @@ impl Settings {
 /// The floor at the border: bounds that hold for every connection and request.
 #[derive(Debug, Clone)]
 pub struct Limits {
+    /// Connections through listeners that are open at once: any number.
+    pub connections: Option<usize>,
+    /// The same from one address; of IPv6 from a network of 64 bits: any number.
+    pub connections_each: Option<usize>,
     /// Time for a TLS handshake: 10 s.
     pub handshake: Duration,
     /// Time from a connection's start, or the last answer, to a whole HTTP/1.1 head: 30 s. It so
@@ -99,6 +108,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Limits {
+            connections: None,
+            connections_each: None,
             handshake: Duration::from_secs(10),
             head: Duration::from_secs(30),
             body: Duration::from_secs(30),

@@ -28,6 +28,7 @@ use crate::mesh::{self, Membership};
 use crate::passport::Passports;
 use crate::ports::{ApplyError, Ports, States};
 use crate::proxy_protocol::Said;
+use crate::seats::Seats;
 use crate::settings::Settings;
 use crate::telemetry::{Outcome, Telemetry};
 use crate::tls::client::Known;
@@ -66,6 +67,8 @@ pub(crate) struct Shared {
     pub(crate) passports: Passports,
     /// For the bounds on attempts, by worker.
     pub(crate) alarms: Box<[Alarms]>,
+    /// The connections through listeners.
+    pub(crate) seats: Arc<Seats>,
     /// What `balance` counts time from.
     pub(crate) epoch: Instant,
 }
@@ -130,6 +133,7 @@ impl Proxy {
             mirrors: Arc::new(Semaphore::new(MIRRORS)),
             passports,
             alarms,
+            seats: Arc::default(),
             epoch: Instant::now(),
         });
         let workers = (0..shared.settings.workers)
@@ -320,7 +324,7 @@ async fn connection(conn: Conn, stream: TcpStream, servers: Arc<Servers>) {
     match outcome {
         Outcome::HandshakeFailed => telemetry.handshake_failed(worker),
         Outcome::ParseFailed => telemetry.parse_failed(worker),
-        Outcome::Done | Outcome::Reset | Outcome::TimedOut | Outcome::Cut => {}
+        Outcome::Done | Outcome::Reset | Outcome::TimedOut | Outcome::Cut | Outcome::Refused => {}
     }
     telemetry.connection_closed(worker, outcome);
 }
@@ -345,6 +349,13 @@ async fn carry(mut conn: Conn, mut stream: TcpStream, servers: Arc<Servers>) -> 
             None => return Outcome::ParseFailed,
         }
     }
+    let seat = conn.shared.seats.take(&conn.shared.settings.limits, conn.peer.ip());
+    let Some(seat) = seat else {
+        tracing::debug!(peer = %conn.peer, "refused: as many connections are open as may be");
+        drop(stream.set_zero_linger());
+        return Outcome::Refused;
+    };
+    conn = conn.seated(seat);
     let Some(tls) = conn.shared.live.load().tls.get(&conn.port).cloned() else {
         return match conn.layer() {
             Layer::Request => servers.serve(Arc::new(conn), stream, Spoken::Detect).await,

@@ -261,3 +261,24 @@ async fn the_servers_own_words_are_kept_and_ours_are_few() {
         assert!(known.contains(&name.as_str()), "the answer also carries {name}");
     }
 }
+
+#[tokio::test]
+async fn so_many_hops_away_is_the_caller_and_who_comes_past_them_is_themselves() {
+    let (origin, setup) = shop().await;
+    let near = "targetRefs: [{ kind: Gateway, name: edge }]\n\
+                rules: [{ name: near, when: { sources: [192.0.2.7/32] } }]";
+    let setup = setup.with(yaml::policy("near", near));
+    let gateway = setup.arguments(&["--trusted-hops", "2"]).start().await;
+    for (sent, status) in [
+        ("192.0.2.7, 10.0.0.1", 200),
+        ("198.51.100.1, 192.0.2.7, 10.0.0.1", 200),
+        ("192.0.2.7, 198.51.100.1, 10.0.0.1", 403),
+        ("192.0.2.7", 403),
+    ] {
+        let reply = gateway.get_with(HOST, "/", &[("x-forwarded-for", sent)]).await;
+        assert_eq!(reply.status, status, "{sent}");
+    }
+    assert_eq!(gateway.get(HOST, "/").await.status, 403);
+    let told = origin.last().header("x-forwarded-for").to_owned();
+    assert_eq!(told, "198.51.100.1, 192.0.2.7, 10.0.0.1, 127.0.0.1");
+}

@@ -146,6 +146,31 @@ fn behind_trusted_proxies_the_last_untrusted_address_counts() {
 }
 
 #[test]
+fn behind_so_many_proxies_the_caller_is_so_many_addresses_from_the_end() {
+    let peer: IpAddr = "10.0.0.9".parse().unwrap();
+    for (lines, hops, wanted) in [
+        (&["203.0.113.7"][..], 1, "203.0.113.7"),
+        (&["1.1.1.1, 203.0.113.7"], 1, "203.0.113.7"),
+        (&["1.1.1.1, 203.0.113.7, 10.0.0.3"], 2, "203.0.113.7"),
+        (&["1.1.1.1", "203.0.113.7", "10.0.0.3"], 2, "203.0.113.7"),
+        (&["203.0.113.7:51514, 10.0.0.3"], 2, "203.0.113.7"),
+        (&["junk, 10.0.0.3"], 2, "0.0.0.0"),
+        // Past one of them, or all.
+        (&["203.0.113.7"], 2, "10.0.0.9"),
+        (&[], 1, "10.0.0.9"),
+    ] {
+        let parts = parts(|mut request| {
+            for line in lines {
+                request = request.header("x-forwarded-for", *line);
+            }
+            request
+        });
+        let found = source_behind(peer, &parts.headers, hops);
+        assert_eq!(found, wanted.parse::<IpAddr>().unwrap(), "{lines:?} {hops}");
+    }
+}
+
+#[test]
 fn host_and_authority_must_agree() {
     let cases = [
         (("/", Some("a.example")), Some("a.example")),

@@ -17,17 +17,20 @@ pub enum Outcome {
     ParseFailed,
     /// We ended it: drain, or a table that forbids it.
     Cut,
+    /// There were as many as there may be.
+    Refused,
 }
 
 impl Outcome {
     /// Every outcome.
-    pub const ALL: [Outcome; 6] = [
+    pub const ALL: [Outcome; 7] = [
         Outcome::Done,
         Outcome::Reset,
         Outcome::TimedOut,
         Outcome::HandshakeFailed,
         Outcome::ParseFailed,
         Outcome::Cut,
+        Outcome::Refused,
     ];
 
     /// The metric label.
@@ -39,6 +42,7 @@ impl Outcome {
             Outcome::HandshakeFailed => "handshake_failed",
             Outcome::ParseFailed => "parse_failed",
             Outcome::Cut => "cut",
+            Outcome::Refused => "refused",
         }
     }
 }

@@ -1,0 +1,114 @@
+//! How many connections are open through listeners, in all and from one address: beyond the bounds nobody is let
+//! in. Without bounds nothing is counted.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::settings::Limits;
+
+/// The connections that are open.
+#[derive(Debug, Default)]
+pub(crate) struct Seats {
+    all: AtomicUsize,
+    /// Looked at where a connection begins and ends, and by no request.
+    each: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// What a connection has of them for as long as it is open.
+#[derive(Debug, Default)]
+pub(crate) struct Seat {
+    seats: Option<Arc<Seats>>,
+    of: Option<IpAddr>,
+}
+
+impl Seats {
+    /// One for a connection from an address, if the bounds leave one.
+    pub(crate) fn take(self: &Arc<Self>, limits: &Limits, from: IpAddr) -> Option<Seat> {
+        if limits.connections.is_none() && limits.connections_each.is_none() {
+            return Some(Seat::default());
+        }
+        let before = self.all.fetch_add(1, Relaxed);
+        // Gives back what it has so far where it gets no further.
+        let mut seat = Seat { seats: Some(Arc::clone(self)), of: None };
+        if limits.connections.is_some_and(|most| before >= most) {
+            return None;
+        }
+        if let Some(most) = limits.connections_each {
+            let from = together(from);
+            let mut each = self.each.lock().unwrap_or_else(PoisonError::into_inner);
+            let open = each.entry(from).or_default();
+            if *open >= most {
+                return None;
+            }
+            *open += 1;
+            seat.of = Some(from);
+        }
+        Some(seat)
+    }
+}
+
+/// What counts as one address: of IPv6 a network of 64 bits, all of which anybody has who has one.
+fn together(from: IpAddr) -> IpAddr {
+    match from.to_canonical() {
+        IpAddr::V6(from) => {
+            let [a, b, c, d, ..] = from.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+        from @ IpAddr::V4(_) => from,
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let Some(seats) = &self.seats else { return };
+        seats.all.fetch_sub(1, Relaxed);
+        let Some(of) = self.of else { return };
+        let mut each = seats.each.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = each.get_mut(&of) {
+            *open -= 1;
+            if *open == 0 {
+                each.remove(&of);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bounded(connections: Option<usize>, connections_each: Option<usize>) -> Limits {
+        Limits { connections, connections_each, ..Limits::default() }
+    }
+
+    #[test]
+    fn each_address_has_its_own_share_and_gets_it_back() {
+        let (seats, limits) = (Arc::new(Seats::default()), bounded(None, Some(2)));
+        let take = |from: &str| seats.take(&limits, from.parse().unwrap());
+        let (first, second) = (take("192.0.2.1"), take("::ffff:192.0.2.1"));
+        assert!(first.is_some() && second.is_some() && take("192.0.2.1").is_none());
+        assert!(take("192.0.2.2").is_some());
+        drop(first);
+        assert!(take("192.0.2.1").is_some());
+        let _six = [take("2001:db8::1"), take("2001:db8::ffff:0:0:1")];
+        assert!(take("2001:db8::2").is_none());
+        assert!(take("2001:db8:0:1::1").is_some());
+        drop(second);
+        assert_eq!(seats.each.lock().unwrap().len(), 1, "only who has one is remembered");
+        assert_eq!(seats.all.load(Relaxed), 2);
+    }
+
+    #[test]
+    fn all_together_have_no_more_than_there_are() {
+        let (seats, limits) = (Arc::new(Seats::default()), bounded(Some(2), Some(2)));
+        let take = |last: u8| seats.take(&limits, IpAddr::from([192, 0, 2, last]));
+        let taken = [take(1), take(2)];
+        assert!(taken.iter().all(Option::is_some) && take(3).is_none());
+        drop(taken);
+        assert!(take(3).is_some());
+        assert_eq!(seats.all.load(Relaxed), 0);
+        assert!(seats.each.lock().unwrap().is_empty());
+    }
+}
