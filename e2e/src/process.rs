@@ -20,6 +20,7 @@ use crate::yaml;
 pub struct Setup {
     listeners: Vec<String>,
     asked: Option<String>,
+    open: Option<u32>,
     ports: BTreeMap<String, u16>,
     documents: Vec<String>,
     files: BTreeMap<String, String>,
@@ -50,6 +51,7 @@ impl Setup {
         Setup {
             listeners: Vec::new(),
             asked: None,
+            open: None,
             ports: BTreeMap::new(),
             documents: Vec::new(),
             files: BTreeMap::new(),
@@ -79,6 +81,13 @@ impl Setup {
     #[must_use]
     pub fn asking(mut self, validation: Option<&str>) -> Self {
         self.asked = validation.map(str::to_owned);
+        self
+    }
+
+    /// It may have so many files open.
+    #[must_use]
+    pub fn with_files(mut self, most: u32) -> Self {
+        self.open = Some(most);
         self
     }
 
@@ -153,7 +162,14 @@ impl Setup {
         let named = if self.folder { config } else { config.join("gateway.yaml") };
         let said = File::create(folder.path().join("stderr")).expect("a file for stderr");
         // Ended by the kernel if the test is killed before it can.
-        let mut command = Command::new("setpriv");
+        let mut command = match self.open {
+            Some(most) => {
+                let mut command = Command::new("prlimit");
+                command.arg(format!("--nofile={most}:{most}")).arg("setpriv");
+                command
+            }
+            None => Command::new("setpriv"),
+        };
         command.args(["--pdeathsig", "KILL"]).arg(program::gateway());
         if !self.joined {
             command.arg("--config").arg(named);

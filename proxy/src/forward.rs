@@ -13,6 +13,9 @@ use http::request::Parts;
 use model::cookie;
 use policy::Scheme;
 
+use crate::exchange::TRACEPARENT;
+use crate::passport::PASSPORT;
+use crate::record::REQUEST_ID;
 use crate::trace::TRACESTATE;
 
 pub(crate) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -122,14 +125,11 @@ pub(crate) fn source(peer: IpAddr, headers: &HeaderMap, trusts: impl Fn(IpAddr) 
 /// of them, and is themselves where it came from.
 pub(crate) fn source_behind(peer: IpAddr, headers: &HeaderMap, hops: usize) -> IpAddr {
     let lines = headers.get_all(FORWARDED_FOR).iter().rev();
-    let words = lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(','));
-    match words.map(str::trim).nth(hops.saturating_sub(1)) {
-        Some(word) => match forwarded(word) {
-            Some(address) => address.to_canonical(),
-            None => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        },
-        None => peer,
-    }
+    // What is no text counts as the address that it stands for, too: else it would move all others.
+    let words = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
+    let Some(word) = words.into_iter().nth(hops.saturating_sub(1)) else { return peer };
+    let address = std::str::from_utf8(word).ok().and_then(|word| forwarded(word.trim()));
+    address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.to_canonical())
 }
 
 /// An address, also with the port that some proxies add.
@@ -262,20 +262,27 @@ fn is_respelled(name: &HeaderName) -> bool {
     let name = name.as_str();
     name.contains('_') && {
         let read = name.replace('_', "-");
-        CLAIMS.iter().any(|claim| claim.as_str() == read)
+        let is_it = |names: &[HeaderName]| names.iter().any(|name| name.as_str() == read);
+        is_it(&CLAIMS) || is_it(&WRITTEN)
     }
 }
 
 /// Takes off of a request's trailers what may not stand there (RFC 9110, section 6.5.1): what frames it, leads
 /// it, or says who sends it, to whoever puts them with its headers.
 pub(crate) fn strip_trailers(trailers: &mut HeaderMap) {
-    const NEVER: [HeaderName; 4] = [HOST, CONTENT_LENGTH, AUTHORIZATION, COOKIE];
+    const NEVER: [HeaderName; 6] =
+        [HOST, CONTENT_LENGTH, AUTHORIZATION, COOKIE, PASSPORT, UNREACHED];
     let is_odd = |name: &HeaderName| {
-        NEVER.contains(name) || HOP.contains(name) || CLAIMS.contains(name) || is_respelled(name)
+        [&NEVER[..], &HOP, &CLAIMS, &WRITTEN].iter().any(|names| names.contains(name))
+            || OTHER_TRACES.contains(&name.as_str())
+            || is_respelled(name)
     };
     let odd: Vec<_> = trailers.keys().filter(|name| is_odd(name)).cloned().collect();
     odd.iter().for_each(|name| drop(trailers.remove(name)));
 }
+
+/// What is written anew on every request.
+const WRITTEN: [HeaderName; 2] = [REQUEST_ID, TRACEPARENT];
 
 impl Origin<'_> {
     /// Writes `X-Forwarded-For`, `-Proto`, `-Host` and `-Port`: in place of a stranger's, behind

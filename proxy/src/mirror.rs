@@ -17,6 +17,7 @@ use crate::failure::Retry;
 use crate::http::Conn;
 use crate::live::{Live, Service};
 use crate::pool;
+use crate::worker::Shared;
 
 /// Body chunks that a mirror may lag behind before it is given up.
 const LAG: usize = 32;
@@ -56,7 +57,9 @@ pub(crate) fn start(
         let request = Request::from_parts(head.clone(), upload);
         let service = Arc::clone(service);
         // Bounded by the permits and by the bounds on connecting and on a backend's head.
-        tokio::spawn(send(Arc::clone(conn), service, request, seed, permits));
+        let (shared, worker) = (Arc::clone(&conn.shared), conn.worker);
+        // The connection may be over before the copy is.
+        tokio::spawn(send(shared, worker, service, request, seed, permits));
     }
     copies
 }
@@ -76,22 +79,23 @@ fn drawn(mirror: &Mirror, random: u64) -> bool {
 
 /// Sends one copy and drops whatever comes back.
 async fn send(
-    conn: Arc<Conn>,
+    shared: Arc<Shared>,
+    worker: usize,
     service: Arc<Service>,
     mut request: Request<Upload>,
     seed: u64,
     _permits: Permits,
 ) {
-    let limits = &conn.shared.settings.limits;
+    let limits = &shared.settings.limits;
     let now = Instant::now();
-    let at = balance::nanos(conn.shared.epoch, now);
+    let at = balance::nanos(shared.epoch, now);
     let Some(endpoint) = balance::pick(&service, &[], false, at, seed) else { return };
-    let mut turn = Turn::at(endpoint, conn.shared.epoch, now);
+    let mut turn = Turn::at(endpoint, shared.epoch, now);
     let is_empty = matches!(request.body(), Upload::Empty);
     address(endpoint, &mut request);
     let mut slot = Some(request);
     let sending = async {
-        let answered = match pool::send(endpoint, conn.worker, limits, now, &mut slot).await {
+        let answered = match pool::send(endpoint, worker, limits, now, &mut slot).await {
             Ok(answered) => answered,
             Err(failure) => {
                 if failure.retry == Retry::Elsewhere {

@@ -21,6 +21,7 @@ use crate::{ApplyError, Membership, Proxy};
 
 use tickets::Tickets;
 
+mod files;
 pub mod small;
 pub mod tickets;
 pub mod words;
@@ -99,10 +100,14 @@ impl Process {
     /// # Errors
     /// If one of them does not start.
     pub fn start(
-        outfit: Outfit,
+        mut outfit: Outfit,
         membership: Arc<Membership>,
         show: Show,
     ) -> Result<Self, ProcessError> {
+        let files = files::raise();
+        let most = &mut outfit.settings.limits.connections;
+        // One file for the client of each, and one for a backend.
+        *most = most.or(files.map(|files| (files / 2).max(1)));
         let telemetry = Telemetry::start(&outfit.telemetry).map_err(ProcessError::Telemetry)?;
         let tickets = Tickets::begin(outfit.ticket_keys)?;
         let (shared, keyring) = (Arc::clone(&membership), tickets.keyring());

@@ -24,28 +24,31 @@ pub(crate) struct Seat {
 }
 
 impl Seats {
-    /// One for a connection from an address, if the bounds leave one.
-    pub(crate) fn take(self: &Arc<Self>, limits: &Limits, from: IpAddr) -> Option<Seat> {
+    /// One for a connection, if there is one left.
+    pub(crate) fn take(self: &Arc<Self>, limits: &Limits) -> Option<Seat> {
         if limits.connections.is_none() && limits.connections_each.is_none() {
             return Some(Seat::default());
         }
-        let before = self.all.fetch_add(1, Relaxed);
-        // Gives back what it has so far where it gets no further.
-        let mut seat = Seat { seats: Some(Arc::clone(self)), of: None };
-        if limits.connections.is_some_and(|most| before >= most) {
-            return None;
+        let most = limits.connections.unwrap_or(usize::MAX);
+        let one_more = |open: usize| (open < most).then(|| open + 1);
+        self.all.fetch_update(Relaxed, Relaxed, one_more).ok()?;
+        Some(Seat { seats: Some(Arc::clone(self)), of: None })
+    }
+}
+
+impl Seat {
+    /// Whether an address has it, too; else it is to be given back.
+    pub(crate) fn is_for(&mut self, limits: &Limits, from: IpAddr) -> bool {
+        let (Some(seats), Some(most)) = (&self.seats, limits.connections_each) else { return true };
+        let from = together(from);
+        let mut each = seats.each.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = each.entry(from).or_default();
+        if *open >= most {
+            return false;
         }
-        if let Some(most) = limits.connections_each {
-            let from = together(from);
-            let mut each = self.each.lock().unwrap_or_else(PoisonError::into_inner);
-            let open = each.entry(from).or_default();
-            if *open >= most {
-                return None;
-            }
-            *open += 1;
-            seat.of = Some(from);
-        }
-        Some(seat)
+        *open += 1;
+        self.of = Some(from);
+        true
     }
 }
 
@@ -86,7 +89,10 @@ mod tests {
     #[test]
     fn each_address_has_its_own_share_and_gets_it_back() {
         let (seats, limits) = (Arc::new(Seats::default()), bounded(None, Some(2)));
-        let take = |from: &str| seats.take(&limits, from.parse().unwrap());
+        let take = |from: &str| {
+            let mut seat = seats.take(&limits)?;
+            seat.is_for(&limits, from.parse().unwrap()).then_some(seat)
+        };
         let (first, second) = (take("192.0.2.1"), take("::ffff:192.0.2.1"));
         assert!(first.is_some() && second.is_some() && take("192.0.2.1").is_none());
         assert!(take("192.0.2.2").is_some());
@@ -103,7 +109,10 @@ mod tests {
     #[test]
     fn all_together_have_no_more_than_there_are() {
         let (seats, limits) = (Arc::new(Seats::default()), bounded(Some(2), Some(2)));
-        let take = |last: u8| seats.take(&limits, IpAddr::from([192, 0, 2, last]));
+        let take = |last: u8| {
+            let mut seat = seats.take(&limits)?;
+            seat.is_for(&limits, IpAddr::from([192, 0, 2, last])).then_some(seat)
+        };
         let taken = [take(1), take(2)];
         assert!(taken.iter().all(Option::is_some) && take(3).is_none());
         drop(taken);

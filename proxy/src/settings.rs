@@ -57,7 +57,8 @@ impl Settings {
 /// The floor at the border: bounds that hold for every connection and request.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Connections through listeners that are open at once: any number.
+    /// Connections through listeners that are open at once: any number here, and half as many as the process
+    /// may have files where it is one.
     pub connections: Option<usize>,
     /// The same from one address; of IPv6 from a network of 64 bits: any number.
     pub connections_each: Option<usize>,

@@ -340,7 +340,10 @@ async fn carry(mut conn: Conn, mut stream: TcpStream, servers: Arc<Servers>) -> 
     if let Some((host, port)) = conn.upstream() {
         return dial::forwarded(Arc::new(conn), &host, port, stream).await;
     }
-    if conn.shared.settings.is_proxied(conn.peer.ip()) {
+    let shared = Arc::clone(&conn.shared);
+    let limits = &shared.settings.limits;
+    let Some(mut seat) = shared.seats.take(limits) else { return refused(&conn, &stream) };
+    if shared.settings.is_proxied(conn.peer.ip()) {
         match in_time(&conn, proxy_protocol::read(&mut stream)).await {
             Some(Said::From(from)) => conn = conn.come_from(from),
             Some(Said::Own) => {}
@@ -349,12 +352,9 @@ async fn carry(mut conn: Conn, mut stream: TcpStream, servers: Arc<Servers>) -> 
             None => return Outcome::ParseFailed,
         }
     }
-    let seat = conn.shared.seats.take(&conn.shared.settings.limits, conn.peer.ip());
-    let Some(seat) = seat else {
-        tracing::debug!(peer = %conn.peer, "refused: as many connections are open as may be");
-        drop(stream.set_zero_linger());
-        return Outcome::Refused;
-    };
+    if !seat.is_for(limits, conn.peer.ip()) {
+        return refused(&conn, &stream);
+    }
     conn = conn.seated(seat);
     let Some(tls) = conn.shared.live.load().tls.get(&conn.port).cloned() else {
         return match conn.layer() {
@@ -371,6 +371,14 @@ async fn carry(mut conn: Conn, mut stream: TcpStream, servers: Arc<Servers>) -> 
         Some(stream) => serve_tls(conn, stream, ending, &servers).await,
         None => Outcome::HandshakeFailed,
     }
+}
+
+/// The end of a connection for which there is no room.
+fn refused(conn: &Conn, stream: &TcpStream) -> Outcome {
+    tracing::debug!(peer = %conn.peer, "refused: as many connections are open as may be");
+    // What cannot be set any more has ended itself.
+    drop(stream.set_zero_linger());
+    Outcome::Refused
 }
 
 /// On a port where not all TLS ends here alike: what becomes of a connection its server name says.

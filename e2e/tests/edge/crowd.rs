@@ -20,12 +20,15 @@ async fn served(gateway: &Gateway, last: u8) -> Option<Connection> {
     (reply.status == 200).then_some(connection)
 }
 
-/// How many were refused.
-async fn refused(gateway: &Gateway) -> String {
-    let metrics = gateway.admin("/metrics").await.expect("it answers").text();
+/// Waits until so many were refused, which is counted once a connection is over.
+async fn until_refused(gateway: &Gateway, least: u32) {
     let name = "heddle_connections_closed_total{outcome=\"refused\"} ";
-    let line = metrics.lines().find_map(|line| line.strip_prefix(name));
-    line.expect("it is counted").to_owned()
+    wait::until("the refused to be counted", || async {
+        let metrics = gateway.admin("/metrics").await.ok()?.text();
+        let count = metrics.lines().find_map(|line| line.strip_prefix(name))?;
+        (count.parse::<u32>().ok()? >= least).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -34,7 +37,7 @@ async fn an_address_has_no_more_connections_than_it_may() {
     let gateway = setup.arguments(&["--max-connections-per-ip", "2"]).start().await;
     let (first, _second) = (served(&gateway, 1).await.unwrap(), served(&gateway, 1).await.unwrap());
     assert!(served(&gateway, 1).await.is_none());
-    assert_eq!(refused(&gateway).await, "1");
+    until_refused(&gateway, 1).await;
     let _other = served(&gateway, 2).await.unwrap();
     drop(first);
     wait::until("room", || async { Box::pin(served(&gateway, 1)).await }).await;
@@ -49,6 +52,7 @@ async fn all_together_have_no_more_than_there_may_be() {
         open.push(served(&gateway, last).await.unwrap());
     }
     assert!(served(&gateway, 4).await.is_none());
+    until_refused(&gateway, 1).await;
     open.pop();
     wait::until("room", || async { Box::pin(served(&gateway, 4)).await }).await;
 }
@@ -88,4 +92,28 @@ async fn behind_a_balancer_who_it_names_is_counted() {
     let _first = ask(1).await.unwrap();
     assert!(ask(1).await.is_none());
     ask(2).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_crowd_leaves_files_for_backends() {
+    const FILES: u32 = 200;
+    let (_origin, setup) = shop().await;
+    let gateway = setup.with_files(FILES).start().await;
+    // As many as there are files for, and more; nothing is said on them.
+    let mut silent = Vec::new();
+    for _ in 0..FILES * 3 / 2 {
+        silent.extend(TcpStream::connect(gateway.web()).await.ok());
+    }
+    until_refused(&gateway, FILES).await;
+    // Half of the files are for clients, and each of these is still served.
+    let mut answered = 0;
+    for stream in &mut silent {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let asked = format!("GET / HTTP/1.1\r\nhost: {HOST}\r\n\r\n");
+        let mut said = [0; 12];
+        let _reset = stream.write_all(asked.as_bytes()).await;
+        let is_answered = stream.read_exact(&mut said).await.is_ok() && &said == b"HTTP/1.1 200";
+        answered += u32::from(is_answered);
+    }
+    assert_eq!(answered, FILES / 2);
 }

@@ -17,8 +17,11 @@ use corpus::{FRAMED, Fate, Framed, PLAIN, Plain, REQUEST};
 
 mod corpus;
 
-/// So long an answer, and then silence, are waited for.
+/// So long it is waited for more behind what was said.
 const SILENCE: Duration = Duration::from_millis(300);
+/// So long for what has to come, and for what need not.
+const DUE: Duration = Duration::from_secs(10);
+const OTHERWISE: Duration = Duration::from_secs(1);
 
 /// What came on a connection, and whether that has ended.
 #[derive(Default)]
@@ -92,27 +95,33 @@ impl Upstream {
         (Upstream { name, program, heard, log, _folder: folder }, address)
     }
 
-    /// What came since the last time: the requests that are whole, and whether anything else came on a connection
-    /// that still goes on.
-    fn heard(&self) -> (Vec<Request>, bool) {
+    /// What came since the last time: the requests that are whole, the targets of those that were broken off, and
+    /// whether anything else came, or something that is neither yet.
+    fn heard(&self) -> Came {
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut whole, mut is_odd) = (Vec::new(), false);
+        let mut came = Came::default();
         for Talk { bytes, ended } in heard.iter_mut() {
             let mut rest = &bytes[..];
             while let Some((request, behind)) = Request::read(rest) {
-                whole.push(request);
+                came.whole.push(request);
                 rest = behind;
             }
-            is_odd |= !rest.is_empty() && !*ended;
-            bytes.clear();
+            match Request::head(rest) {
+                Some((target, ..)) if *ended => came.broken.push(target.to_owned()),
+                Some(_) => came.is_odd = true,
+                None => came.is_odd |= !rest.is_empty(),
+            }
+            // What is not over is looked at again.
+            let length = if *ended || rest.is_empty() { 0 } else { rest.len() };
+            *bytes = bytes.split_off(bytes.len() - length);
         }
-        (whole, is_odd)
+        came
     }
 
-    /// The requests that it says it saw.
+    /// The targets of the requests that it says it saw.
     fn seen(&self) -> Vec<String> {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
-        log.lines().filter(|line| !line.contains("/honest")).map(str::to_owned).collect()
+        log.lines().filter_map(|line| Some(line.split_once(' ')?.1.to_owned())).collect()
     }
 }
 
@@ -152,6 +161,14 @@ async fn carry(client: TcpStream, there: SocketAddr, heard: Heard) -> std::io::R
     Ok(())
 }
 
+/// What came to an upstream.
+#[derive(Debug, Default)]
+struct Came {
+    whole: Vec<Request>,
+    broken: Vec<String>,
+    is_odd: bool,
+}
+
 /// A request as a reader that bears nothing odd reads it (RFC 9112).
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Request {
@@ -159,12 +176,19 @@ struct Request {
     body: usize,
 }
 
+/// What a head says of its body.
+enum Framing {
+    Length(usize),
+    Chunks,
+}
+
 impl Request {
-    /// The first one of these bytes, and what is behind it; nothing where none is whole.
+    /// Target and framing of the head at the beginning of these bytes, and what is behind it; nothing where it is
+    /// not whole.
     ///
     /// # Panics
     /// Where it has anything that two readers may read in two ways.
-    fn read(bytes: &[u8]) -> Option<(Self, &[u8])> {
+    fn head(bytes: &[u8]) -> Option<(&str, Framing, &[u8])> {
         let end = find(bytes, b"\r\n\r\n")?;
         let head = std::str::from_utf8(&bytes[..end]).expect("no other bytes are sent");
         let is_line =
@@ -178,27 +202,32 @@ impl Request {
             let (name, value) = line.split_once(':').expect("a header");
             let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
             assert!(!name.is_empty() && name.bytes().all(is_name), "an odd name in {head:?}");
-            match (&*name.to_ascii_lowercase(), value.trim()) {
-                ("content-length", length) => lengths.push(length.to_owned()),
-                ("transfer-encoding", coding) => codings.push(coding.to_owned()),
+            match (&*name.to_ascii_lowercase(), value.trim_matches([' ', '\t'])) {
+                ("content-length", length) => lengths.push(length),
+                ("transfer-encoding", coding) => codings.push(coding),
                 ("host", _) => hosts += 1,
                 _ => {}
             }
         }
         assert_eq!(hosts, 1, "{head:?}");
-        let rest = &bytes[end + 4..];
-        let (body, rest) = match (&lengths[..], &codings[..]) {
-            ([], []) => (0, rest),
+        let framing = match (&lengths[..], &codings[..]) {
+            ([], []) => Framing::Length(0),
             ([length], []) => {
                 assert!(length.bytes().all(|byte| byte.is_ascii_digit()), "{head:?}");
-                let length = length.parse().expect("a length");
-                (length, rest.get(length..)?)
+                Framing::Length(length.parse().expect("a length"))
             }
-            ([], [coding]) => {
-                assert_eq!(coding, "chunked", "{head:?}");
-                Self::chunks(rest)?
-            }
-            _ => panic!("framed twice: {head:?}"),
+            ([], ["chunked"]) => Framing::Chunks,
+            _ => panic!("framed oddly, or twice: {head:?}"),
+        };
+        Some((target, framing, &bytes[end + 4..]))
+    }
+
+    /// The first one of these bytes, and what is behind it; nothing where none is whole.
+    fn read(bytes: &[u8]) -> Option<(Self, &[u8])> {
+        let (target, framing, rest) = Self::head(bytes)?;
+        let (body, rest) = match framing {
+            Framing::Length(length) => (length, rest.get(length..)?),
+            Framing::Chunks => Self::chunks(rest)?,
         };
         Some((Request { target: target.to_owned(), body }, rest))
     }
@@ -229,17 +258,33 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     haystack.windows(needle.len()).position(|window| window == needle)
 }
 
-/// All that is said to these bytes until it is silent or closes.
-async fn said(gateway: &Gateway, bytes: &[u8]) -> Vec<u8> {
+/// All that is said to these bytes until it is silent or closes; for the first of it is waited so long.
+async fn said(gateway: &Gateway, bytes: &[u8], first: Duration) -> Vec<u8> {
     let mut stream = TcpStream::connect(gateway.web()).await.expect("a connection");
     let _closed_meanwhile = stream.write_all(bytes).await;
-    let mut said = Vec::new();
-    while let Ok(Ok(1..)) = tokio::time::timeout(SILENCE, stream.read_buf(&mut said)).await {}
+    let (mut said, mut patience) = (Vec::new(), first);
+    while let Ok(Ok(1..)) = tokio::time::timeout(patience, stream.read_buf(&mut said)).await {
+        patience = SILENCE;
+    }
     said
 }
 
+/// The status of an answer over HTTP/2 as far as it is told one from another: 200, or none of it.
+fn framed_status(mut said: &[u8]) -> &'static str {
+    while let Some((head, rest)) = said.split_first_chunk::<9>() {
+        let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
+        let Some(payload) = rest.get(..length) else { break };
+        // HEADERS, whose first field is `:status: 200` of the static table (RFC 7541, appendix A).
+        if head[3] == 1 && payload.first() == Some(&0x88) {
+            return "200";
+        }
+        said = &rest[length..];
+    }
+    ""
+}
+
 /// The bytes of a request over HTTP/2 whose headers are whatever stands there.
-fn frames(case: &Framed, host: &str) -> Vec<u8> {
+fn frames(case: &Framed, own: impl Fn(&str) -> String) -> Vec<u8> {
     let frame = |kind: u8, flags: u8, stream: u32, payload: &[u8]| {
         let length = (payload.len() as u32).to_be_bytes();
         [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
@@ -254,22 +299,22 @@ fn frames(case: &Framed, host: &str) -> Vec<u8> {
             block.extend_from_slice(text.as_bytes());
         }
     };
-    let (own, others): (Vec<_>, Vec<_>) = case
+    let (usual, others): (Vec<_>, Vec<_>) = case
         .headers
         .iter()
         .copied()
-        .partition(|(name, _)| REQUEST.iter().any(|(usual, _)| name == usual));
+        .partition(|(name, _)| REQUEST.iter().any(|(one, _)| name == one));
     // Of the class that is about their order they come where they stand.
     let is_late = case.class == "h2-pseudo";
     for (name, value) in REQUEST {
-        let instead = own.iter().filter(|(other, _)| !is_late && *other == name);
+        let instead = usual.iter().filter(|(other, _)| !is_late && *other == name);
         let values: Vec<_> = instead.map(|(_, value)| *value).collect();
         for value in if values.is_empty() { vec![value] } else { values } {
-            header(name, &value.replace("HOST", host));
+            header(name, &own(value));
         }
     }
     for (name, value) in if is_late { case.headers.to_vec() } else { others } {
-        header(name, &value.replace("HOST", host));
+        header(name, &own(value));
     }
     let ends = if case.body.is_empty() { 1 } else { 0 };
     let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
@@ -281,58 +326,134 @@ fn frames(case: &Framed, host: &str) -> Vec<u8> {
     bytes
 }
 
-/// Whether what came is what a case may come to; else why not.
-async fn judge(
-    gateway: &Gateway,
-    upstream: &Upstream,
+/// A case as it is sent, by a number of its own.
+struct Case {
     number: usize,
-    (fate, status): (Fate, Option<&str>),
-    before: usize,
-) -> Result<(), String> {
-    // Who comes next gets what they asked for: no answer to somebody else was left behind.
-    for _ in 0..2 {
-        let path = format!("/honest-{number}");
-        let asked =
-            format!("GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", upstream.name);
-        let answer = String::from_utf8_lossy(&said(gateway, asked.as_bytes()).await).into_owned();
-        let is_own = answer.starts_with("HTTP/1.1 200") && answer.contains(&path);
-        if !is_own || answer.contains("smuggled") {
-            return Err(format!("the next one was answered {answer:?}"));
+    fate: Fate,
+    told: String,
+}
+
+impl Case {
+    /// A target of the corpus as this case asks for it, by which it is known from those of others.
+    fn target(&self, of: &str) -> String {
+        format!("{of}-{}-", self.number)
+    }
+
+    /// The same with all targets of the corpus in a text.
+    fn own(&self, text: &str, upstream: &Upstream) -> String {
+        let text = text.replace("HOST", upstream.name).replace("/a", &self.target("/a"));
+        text.replace("/second", &self.target("/second"))
+    }
+
+    fn wanted(&self) -> Vec<Request> {
+        match self.fate {
+            Fate::Refused => vec![],
+            Fate::One(target, body) => vec![Request { target: self.target(target), body }],
+            Fate::Two(target, body) => vec![
+                Request { target: self.target(target), body },
+                Request { target: self.target("/second"), body: 0 },
+            ],
         }
     }
-    let (whole, is_odd) = upstream.heard();
-    let whole: Vec<_> =
-        whole.into_iter().filter(|one| !one.target.starts_with("/honest")).collect();
-    let seen = upstream.seen()[before..].to_vec();
-    let wanted = match fate {
-        Fate::Refused => vec![],
-        Fate::One(target, body) => vec![Request { target: target.to_owned(), body }],
-        Fate::Two(target, body) => vec![
-            Request { target: target.to_owned(), body },
-            Request { target: "/second".to_owned(), body: 0 },
-        ],
-    };
-    // Of one that is refused within its body the head may have gone on.
-    let is_seen = match fate {
-        Fate::Refused => seen.len() <= 1 && seen.iter().all(|one| one.ends_with(" /a")),
-        Fate::One(..) | Fate::Two(..) => {
-            seen.len() == wanted.len()
-                && seen.iter().zip(&wanted).all(|(one, wanted)| one.ends_with(&wanted.target))
-        }
-    };
-    let is_answered = status.is_none_or(|status| match fate {
-        // Who answers heads before bodies has answered this one, and sees that its body was cut.
-        Fate::Refused if !seen.is_empty() => ["", "200", "400"].contains(&status),
-        Fate::Refused => ["", "400", "505"].contains(&status),
-        Fate::One(..) | Fate::Two(..) => status == "200",
-    });
-    if is_odd || whole != wanted || !is_seen || !is_answered {
-        return Err(format!(
-            "answered as is right: {is_answered}; {whole:?} arrived, more on a connection: {is_odd}; \
-             it saw {seen:?}"
-        ));
+
+    fn patience(&self) -> Duration {
+        if self.fate == Fate::Refused { OTHERWISE } else { DUE }
     }
-    Ok(())
+
+    /// Whether what came is what it may come to; else why not.
+    async fn judge(
+        &self,
+        gateway: &Gateway,
+        upstream: &Upstream,
+        status: &str,
+    ) -> Result<(), String> {
+        // Who comes next gets what they asked for: no answer to somebody else was left behind.
+        for turn in ["first", "second"] {
+            let path = format!("/honest-{}-{turn}-", self.number);
+            let host = upstream.name;
+            let asked = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+            let answer = said(gateway, asked.as_bytes(), DUE).await;
+            let answer = String::from_utf8_lossy(&answer).into_owned();
+            if !answer.starts_with("HTTP/1.1 200") || !answer.contains(&path) {
+                return Err(format!("the next one was answered {answer:?}"));
+            }
+        }
+        let mut came = Came::default();
+        // What is broken off takes a moment to get there.
+        for _ in 0..40 {
+            let more = upstream.heard();
+            came.whole.extend(more.whole);
+            came.broken.extend(more.broken);
+            came.is_odd = more.is_odd;
+            if !came.is_odd {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        came.whole.retain(|one| !one.target.starts_with("/honest-"));
+        let is_answered = match self.fate {
+            // Who answers heads before bodies has answered this one, and sees that its body was cut.
+            Fate::Refused if !came.broken.is_empty() => ["", "200", "400"].contains(&status),
+            Fate::Refused => ["", "400", "505"].contains(&status),
+            Fate::One(..) | Fate::Two(..) => status == "200",
+        };
+        let is_broken = match self.fate {
+            Fate::Refused => came.broken.iter().all(|target| *target == self.target("/a")),
+            Fate::One(..) | Fate::Two(..) => came.broken.is_empty(),
+        };
+        match came.whole == self.wanted() && is_broken && !came.is_odd && is_answered {
+            true => Ok(()),
+            false => Err(format!("answered as is right: {is_answered}; {came:?}")),
+        }
+    }
+
+    /// What an upstream's own log may say of it.
+    fn is_seen(&self, seen: &[String]) -> bool {
+        let own = seen.iter().filter(|target| target.ends_with(&format!("-{}-", self.number)));
+        let own: Vec<_> = own.collect();
+        let wanted: Vec<_> = self.wanted().into_iter().map(|one| one.target).collect();
+        match self.fate {
+            // Of one that is refused within its body the head may have gone on.
+            Fate::Refused => own.len() <= 1 && own.iter().all(|one| **one == self.target("/a")),
+            Fate::One(..) | Fate::Two(..) => own.into_iter().eq(&wanted),
+        }
+    }
+}
+
+/// Sends every case to an upstream; says what is wrong.
+async fn attack(gateway: &Gateway, upstream: &Upstream) -> Vec<String> {
+    let (mut wrong, mut cases) = (Vec::new(), Vec::new());
+    for Plain { class, text, fate } in PLAIN {
+        let told = format!("{} {class} {text:?}", upstream.name);
+        let case = Case { number: cases.len(), fate: *fate, told };
+        let bytes = case.own(text, upstream);
+        let answer = said(gateway, bytes.as_bytes(), case.patience()).await;
+        let status = String::from_utf8_lossy(answer.get(9..12).unwrap_or_default()).into_owned();
+        if let Err(why) = case.judge(gateway, upstream, &status).await {
+            wrong.push(format!("{}: status '{status}'; {why}", case.told));
+        }
+        cases.push(case);
+    }
+    for framed in FRAMED {
+        let told = format!("{} {} {:?}", upstream.name, framed.class, framed.headers);
+        let case = Case { number: cases.len(), fate: framed.fate, told };
+        let bytes = frames(framed, |text| case.own(text, upstream));
+        let answer = said(gateway, &bytes, case.patience()).await;
+        let status = framed_status(&answer);
+        if let Err(why) = case.judge(gateway, upstream, status).await {
+            wrong.push(format!("{}: status '{status}'; {why}", case.told));
+        }
+        cases.push(case);
+    }
+    // What was cut is written once that was noticed.
+    let honest = format!("/honest-{}-second-", cases.len() - 1);
+    wait::until_true("the last log line", || upstream.seen().contains(&honest)).await;
+    tokio::time::sleep(OTHERWISE).await;
+    let seen = upstream.seen();
+    wrong.extend(seen.iter().filter(|target| target.contains("smuggled")).cloned());
+    let unseen = cases.iter().filter(|case| !case.is_seen(&seen));
+    wrong.extend(unseen.map(|case| format!("{}: its log says otherwise", case.told)));
+    wrong
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -345,40 +466,21 @@ async fn nothing_is_smuggled_to_either_upstream_over_either_version() {
         );
         yaml::route(name, &rules)
     };
+    // One worker, whose connections to an upstream whoever comes next uses.
     let gateway = Setup::new()
         .with(yaml::service("nginx", &[at_nginx]))
         .with(yaml::service("node", &[at_node]))
         .with(route("nginx"))
         .with(route("node"))
+        .arguments(&["--workers", "1"])
         .start()
         .await;
-    let (mut wrong, mut number) = (Vec::new(), 0);
-    for upstream in [&nginx, &node] {
-        for Plain { class, text, fate } in PLAIN {
-            number += 1;
-            let (before, bytes) = (upstream.seen().len(), text.replace("HOST", upstream.name));
-            let answer = said(&gateway, bytes.as_bytes()).await;
-            let status =
-                String::from_utf8_lossy(answer.get(9..12).unwrap_or_default()).into_owned();
-            let judged = judge(&gateway, upstream, number, (*fate, Some(&status)), before).await;
-            if let Err(why) = judged {
-                wrong.push(format!("{} {class} {text:?}: status '{status}'; {why}", upstream.name));
-            }
-        }
-        for case in FRAMED {
-            number += 1;
-            let before = upstream.seen().len();
-            said(&gateway, &frames(case, upstream.name)).await;
-            let judged = judge(&gateway, upstream, number, (case.fate, None), before).await;
-            if let Err(why) = judged {
-                let headers = case.headers;
-                wrong.push(format!("{} {} {headers:?}: {why}", upstream.name, case.class));
-            }
-        }
-    }
-    let mut told = std::io::stderr();
+    let (at_nginx, at_node) = tokio::join!(attack(&gateway, &nginx), attack(&gateway, &node));
+    let wrong = [at_nginx, at_node].concat();
     let classes = PLAIN.iter().map(|one| one.class).chain(FRAMED.iter().map(|one| one.class));
     let classes: std::collections::BTreeSet<_> = classes.collect();
-    writeln!(told, "{number} requests of {} classes", classes.len()).unwrap();
-    assert!(wrong.is_empty(), "{} of {number} are wrong:\n{}", wrong.len(), wrong.join("\n"));
+    let number = PLAIN.len() + FRAMED.len();
+    let mut told = std::io::stderr();
+    writeln!(told, "{number} requests of {} classes to each upstream", classes.len()).unwrap();
+    assert!(wrong.is_empty(), "{} are wrong:\n{}", wrong.len(), wrong.join("\n"));
 }

@@ -36,6 +36,17 @@ pub(super) fn judge<'l>(
     parts: &Parts,
     record: &mut Record,
 ) -> Result<Way<'l>, Answer> {
+    way(conn, live, parts, record).map_err(|answer| last(parts, answer))
+}
+
+// Every request takes this way, and what it returns is large.
+#[inline(always)]
+fn way<'l>(
+    conn: &Conn,
+    live: &'l Live,
+    parts: &Parts,
+    record: &mut Record,
+) -> Result<Way<'l>, Answer> {
     let (named, host) = host_of(parts).ok_or_else(|| Answer::new(Reason::HostInvalid))?;
     record.host = host.as_ref().into();
     let path =
@@ -165,14 +176,14 @@ fn host_value(parts: &Parts, named: &str) -> Option<HeaderValue> {
 /// What is refused whatever the table says. Only the application beside a proxy opens connections.
 fn bound(conn: &Conn, parts: &Parts) -> Result<(), Answer> {
     if parts.method == Method::CONNECT {
-        return Err(last(parts, Reason::BadRequest));
+        return Err(Answer::new(Reason::BadRequest));
     }
     // HTTP/2 has no bound on the number of headers in hyper; HTTP/1.1 has one while it parses.
     if parts.headers.len() > conn.shared.settings.limits.headers {
         return Err(Answer::new(Reason::HeadersTooLarge));
     }
     if !forward::is_framed_plainly(&parts.headers) {
-        return Err(last(parts, Reason::BadRequest));
+        return Err(Answer::new(Reason::BadRequest));
     }
     let length = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let length = length.and_then(|value| value.parse::<u64>().ok()).unwrap_or(0);
@@ -182,10 +193,11 @@ fn bound(conn: &Conn, parts: &Parts) -> Result<(), Answer> {
     Ok(())
 }
 
-/// The last answer on its connection: what follows there may be meant otherwise than it would be read.
-fn last(parts: &Parts, reason: Reason) -> Answer {
-    let mut answer = Answer::new(reason);
-    if parts.version < Version::HTTP_2 {
+/// A refusal, which is the last answer on its connection where what follows there may be meant otherwise than it
+/// would be read.
+fn last(parts: &Parts, mut answer: Answer) -> Answer {
+    let is_odd = parts.method == Method::CONNECT || !forward::is_framed_plainly(&parts.headers);
+    if is_odd && parts.version < Version::HTTP_2 {
         answer.headers.push((CONNECTION, HeaderValue::from_static("close")));
     }
     answer

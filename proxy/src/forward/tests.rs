@@ -101,7 +101,9 @@ fn what_only_a_trusted_proxy_may_say_goes_on_in_no_spelling() {
     for (trusted, client, goes) in [(false, None, false), (true, None, true)] {
         let scheme = Scheme::Http;
         let origin = Origin { peer: &seen, trusted, scheme, port: &port, host: &host, client };
-        for name in ["x_forwarded_client_cert", "x_forwarded-client_cert", "x_real_ip"] {
+        for name in
+            ["x_forwarded_client_cert", "x_forwarded-client_cert", "x_real_ip", "x_request_id"]
+        {
             let mut headers = HeaderMap::new();
             headers.append(name, value("forged"));
             headers.append("x_other", value("kept"));
@@ -115,9 +117,17 @@ fn what_only_a_trusted_proxy_may_say_goes_on_in_no_spelling() {
 #[test]
 fn trailers_say_nothing_that_headers_must() {
     let mut trailers = HeaderMap::new();
-    for name in
-        ["x-checksum", "host", "content-length", "x-forwarded-client-cert", "x_real_ip", "te"]
-    {
+    for name in [
+        "x-checksum",
+        "x-request-id",
+        "heddle-passport",
+        "b3",
+        "host",
+        "content-length",
+        "x-forwarded-client-cert",
+        "x_real_ip",
+        "te",
+    ] {
         trailers.append(name, HeaderValue::from_static("1"));
     }
     strip_trailers(&mut trailers);
@@ -155,6 +165,8 @@ fn behind_so_many_proxies_the_caller_is_so_many_addresses_from_the_end() {
         (&["1.1.1.1", "203.0.113.7", "10.0.0.3"], 2, "203.0.113.7"),
         (&["203.0.113.7:51514, 10.0.0.3"], 2, "203.0.113.7"),
         (&["junk, 10.0.0.3"], 2, "0.0.0.0"),
+        (&["\u{e9}, 203.0.113.7, 10.0.0.3"], 2, "203.0.113.7"),
+        (&["\u{e9}", "10.0.0.3"], 2, "0.0.0.0"),
         // Past one of them, or all.
         (&["203.0.113.7"], 2, "10.0.0.9"),
         (&[], 1, "10.0.0.9"),

@@ -45,7 +45,7 @@ fn tests(report: &mut Report) -> Option<TestNames> {
 /// Programs of others: that know what HTTP/2, gRPC and TLS are, and that stand before gateways.
 fn peers(report: &mut Report, names: &TestNames) {
     let title = "conformance tests of others";
-    let built = setup::apt(&["haproxy", "openssl"]).and_then(|()| {
+    let built = setup::apt(&["haproxy", "nginx-light", "nodejs", "openssl"]).and_then(|()| {
         let sslyze = setup::pip_venv("sslyze", &[SSLYZE])?.join("bin/sslyze");
         Ok((setup::go_tools(&shell::root().join("e2e/peers"))?, sslyze))
     });

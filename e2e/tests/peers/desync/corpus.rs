@@ -184,6 +184,28 @@ pub(crate) const PLAIN: &[Plain] = &[
     plain("request-line", "GET /a HTTP/1.2\r\nhost: HOST\r\n\r\n", Refused),
     plain("request-line", "GET /a HTTP/0.9\r\nhost: HOST\r\n\r\n", Refused),
     plain("request-line", "GET /a\r\n\r\n", Refused),
+    // Two faults at once: what follows is not served for the one that is told.
+    plain(
+        "two-faults",
+        concat!(
+            "POST /%zz HTTP/1.1\r\nhost: HOST\r\ntransfer-encoding: identity, chunked\r\n\r\n0\r\n\r\n",
+            smuggled!()
+        ),
+        Refused,
+    ),
+    plain(
+        "two-faults",
+        concat!(
+            "POST http://other.test/b HTTP/1.1\r\nhost: HOST\r\ntransfer-encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+            smuggled!()
+        ),
+        Refused,
+    ),
+    plain(
+        "two-faults",
+        concat!("CONNECT other.test:80 HTTP/1.1\r\nhost: HOST:80\r\n\r\n", smuggled!()),
+        Refused,
+    ),
     // A switch that does not happen, or that would hide what follows.
     plain(
         "upgrade",
