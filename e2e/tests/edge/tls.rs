@@ -124,7 +124,6 @@ async fn secrets_of_tickets_that_are_of_no_use_stop_the_start_and_change_nothing
     let folder = tempfile::TempDir::new().unwrap();
     let keys = folder.path().join("keys");
     let named = keys.to_str().unwrap().to_owned();
-    std::fs::write(&keys, "short\n").unwrap();
     let port = free_port();
     let setup = Setup::bare()
         .listener(PORT, port, yaml::https("tls", port, "shop.test", "cert"))
@@ -132,11 +131,15 @@ async fn secrets_of_tickets_that_are_of_no_use_stop_the_start_and_change_nothing
         .with(yaml::service("shop", &[origin.address]))
         .with(yaml::path_route("all", "/", "shop"))
         .arguments(&["--ticket-keys", &named]);
-    let mut refused = setup.clone().spawn();
-    assert_eq!(refused.exited().await, 1);
-    let wanted =
-        format!("--ticket-keys {named}: line 1 is no key: wants 32 to 256 bytes in base64");
-    assert!(refused.stderr().contains(&wanted), "{}", refused.stderr());
+    for (text, why) in
+        [("", "holds no key"), ("short\n", "line 1 is no key: wants 32 to 256 bytes in base64")]
+    {
+        std::fs::write(&keys, text).unwrap();
+        let mut refused = setup.clone().spawn();
+        assert_eq!(refused.exited().await, 1);
+        let wanted = format!("--ticket-keys {named}: {why}");
+        assert!(refused.stderr().contains(&wanted), "{}", refused.stderr());
+    }
 
     std::fs::write(&keys, "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg5YWJjZGVm")
         .unwrap();

@@ -360,12 +360,13 @@ impl Case {
         if self.fate == Fate::Refused { OTHERWISE } else { DUE }
     }
 
-    /// Whether what came is what it may come to; else why not.
+    /// Whether what came is what it may come to; else why not. Notes what was broken off.
     async fn judge(
         &self,
         gateway: &Gateway,
         upstream: &Upstream,
         status: &str,
+        broken: &mut Vec<String>,
     ) -> Result<(), String> {
         // Who comes next gets what they asked for: no answer to somebody else was left behind.
         for turn in ["first", "second"] {
@@ -380,16 +381,14 @@ impl Case {
         }
         let mut came = Came::default();
         // What is broken off takes a moment to get there.
-        for _ in 0..40 {
+        let over = wait::until("what came to be over", || {
             let more = upstream.heard();
             came.whole.extend(more.whole);
             came.broken.extend(more.broken);
             came.is_odd = more.is_odd;
-            if !came.is_odd {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+            std::future::ready((!more.is_odd).then_some(()))
+        });
+        let _odd_else = tokio::time::timeout(DUE, over).await;
         came.whole.retain(|one| !one.target.starts_with("/honest-"));
         let is_answered = match self.fate {
             // Who answers heads before bodies has answered this one, and sees that its body was cut.
@@ -401,6 +400,7 @@ impl Case {
             Fate::Refused => came.broken.iter().all(|target| *target == self.target("/a")),
             Fate::One(..) | Fate::Two(..) => came.broken.is_empty(),
         };
+        broken.extend(came.broken.iter().cloned());
         match came.whole == self.wanted() && is_broken && !came.is_odd && is_answered {
             true => Ok(()),
             false => Err(format!("answered as is right: {is_answered}; {came:?}")),
@@ -422,14 +422,14 @@ impl Case {
 
 /// Sends every case to an upstream; says what is wrong.
 async fn attack(gateway: &Gateway, upstream: &Upstream) -> Vec<String> {
-    let (mut wrong, mut cases) = (Vec::new(), Vec::new());
+    let (mut wrong, mut cases, mut broken) = (Vec::new(), Vec::new(), Vec::new());
     for Plain { class, text, fate } in PLAIN {
         let told = format!("{} {class} {text:?}", upstream.name);
         let case = Case { number: cases.len(), fate: *fate, told };
         let bytes = case.own(text, upstream);
         let answer = said(gateway, bytes.as_bytes(), case.patience()).await;
         let status = String::from_utf8_lossy(answer.get(9..12).unwrap_or_default()).into_owned();
-        if let Err(why) = case.judge(gateway, upstream, &status).await {
+        if let Err(why) = case.judge(gateway, upstream, &status, &mut broken).await {
             wrong.push(format!("{}: status '{status}'; {why}", case.told));
         }
         cases.push(case);
@@ -440,15 +440,18 @@ async fn attack(gateway: &Gateway, upstream: &Upstream) -> Vec<String> {
         let bytes = frames(framed, |text| case.own(text, upstream));
         let answer = said(gateway, &bytes, case.patience()).await;
         let status = framed_status(&answer);
-        if let Err(why) = case.judge(gateway, upstream, status).await {
+        if let Err(why) = case.judge(gateway, upstream, status, &mut broken).await {
             wrong.push(format!("{}: status '{status}'; {why}", case.told));
         }
         cases.push(case);
     }
-    // What was cut is written once that was noticed.
-    let honest = format!("/honest-{}-second-", cases.len() - 1);
-    wait::until_true("the last log line", || upstream.seen().contains(&honest)).await;
-    tokio::time::sleep(OTHERWISE).await;
+    // What was broken off is written once that was noticed.
+    broken.push(format!("/honest-{}-second-", cases.len() - 1));
+    wait::until_true("the last log lines", || {
+        let seen = upstream.seen();
+        broken.iter().all(|target| seen.contains(target))
+    })
+    .await;
     let seen = upstream.seen();
     wrong.extend(seen.iter().filter(|target| target.contains("smuggled")).cloned());
     let unseen = cases.iter().filter(|case| !case.is_seen(&seen));

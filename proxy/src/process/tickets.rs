@@ -37,7 +37,8 @@ impl Tickets {
     /// By the file, if there is one.
     pub(super) fn begin(path: Option<PathBuf>) -> Result<Self, Error> {
         let keyring = Arc::new(Keyring::new().map_err(Error::Unmade)?);
-        let mut tickets = Tickets { keyring, path, last: Ok(String::new()) };
+        // Nothing was looked at yet, and a file that holds nothing is of no use.
+        let mut tickets = Tickets { keyring, path, last: Err(String::new()) };
         tickets.read()?;
         Ok(tickets)
     }
