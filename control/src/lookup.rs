@@ -118,10 +118,9 @@ fn of_route(route: &HttpRoute) -> Vec<Reference> {
             let path = format!("spec.rules[{rule}].backendRefs[{index}]");
             names.push(named(&path, &to.kind, to.namespace.as_ref().unwrap_or(own), &to.name));
         }
-        for (index, filter) in written.filters.iter().enumerate() {
-            let Some(mirror) = &filter.request_mirror else { continue };
-            let (to, path) = (&mirror.backend_ref, format!("spec.rules[{rule}].filters[{index}]"));
-            let path = format!("{path}.requestMirror.backendRef");
+        for (path, mirror) in written.mirrors() {
+            let to = &mirror.backend_ref;
+            let path = format!("spec.rules[{rule}].{path}.backendRef");
             names.push(named(&path, &to.kind, to.namespace.as_ref().unwrap_or(own), &to.name));
         }
     }

@@ -29,7 +29,7 @@ pub mod yaml;
 
 pub use client::{Connection, Reply};
 pub use fleet::{Fleet, Joined};
-pub use origin::Origin;
+pub use origin::{Ill, Origin};
 pub use process::{Gateway, Setup};
 pub use scripted::Scripted;
 pub use server::Server;

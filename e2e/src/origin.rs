@@ -19,6 +19,7 @@
 //! | anything else | 200 with the origin's name                                        |
 //!
 //! Every answer carries the name as `x-origin`.
+//! One that is [`Ill`] does the same to every path.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -72,9 +73,22 @@ pub struct Taken {
     pub whole: bool,
 }
 
+/// What ails an origin. It reads a request's body all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ill {
+    /// It answers with this status.
+    Answers(u16),
+    /// It closes the connection instead of answering.
+    BreaksOff,
+    /// It never answers.
+    Mute,
+}
+
 #[derive(Debug)]
 struct State {
     name: String,
+    /// For how many requests it is ill yet, and how.
+    ill: Mutex<Option<(usize, Ill)>>,
     count: AtomicUsize,
     connections: AtomicUsize,
     open: AtomicUsize,
@@ -102,6 +116,7 @@ impl Origin {
         let address = listener.local_addr().expect("a bound socket has an address");
         let state = Arc::new(State {
             name: name.to_owned(),
+            ill: Mutex::default(),
             count: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
             open: AtomicUsize::new(0),
@@ -148,6 +163,11 @@ impl Origin {
         seen.unwrap_or_else(|| panic!("{} got no request", self.state.name))
     }
 
+    /// It is ill for the next `count` requests, or for none.
+    pub fn ail(&self, ill: Ill, count: usize) {
+        *self.state.ill.lock().unwrap_or_else(PoisonError::into_inner) = Some((count, ill));
+    }
+
     /// Lets every request to `/gate` be answered.
     pub fn open_gate(&self) {
         self.state.gate.add_permits(Semaphore::MAX_PERMITS / 2);
@@ -186,6 +206,14 @@ impl Seen {
 }
 
 impl State {
+    /// What ails it at this request.
+    fn ails(&self) -> Option<Ill> {
+        let mut ill = self.ill.lock().unwrap_or_else(PoisonError::into_inner);
+        let (left, what) = ill.as_mut()?;
+        *left = left.checked_sub(1)?;
+        Some(*what)
+    }
+
     fn took(&self, length: usize, whole: bool) {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         taken.push(Taken { length, whole });

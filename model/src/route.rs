@@ -19,13 +19,15 @@ pub(crate) use check::{check_header_name, check_path};
 mod check;
 mod duration;
 mod grpc;
+mod retry;
 mod stream;
 
 pub use duration::GatewayDuration;
 pub use grpc::{
-    GrpcFilter, GrpcFilterType, GrpcMatch, GrpcMethodMatch, GrpcMethodMatchType, GrpcRoute,
-    GrpcRouteSpec, GrpcRule,
+    GrpcBackendRef, GrpcFilter, GrpcFilterType, GrpcMatch, GrpcMethodMatch, GrpcMethodMatchType,
+    GrpcRoute, GrpcRouteSpec, GrpcRule,
 };
+pub use retry::Retry;
 pub use stream::{StreamBackendRef, StreamRule, TcpRoute, TcpRouteSpec, TlsRoute, TlsRouteSpec};
 
 /// Rules for requests that come in through the listeners it attaches to, or that applications send to
@@ -137,9 +139,9 @@ pub struct HttpRule {
     /// Bounds on time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeouts: Option<Timeouts>,
-    /// Retries by code. Not enforced yet (a failed connect is always tried on another endpoint).
+    /// Retries. A request of which nothing was sent is tried at another endpoint in any case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retry: Option<serde_json::Value>,
+    pub retry: Option<Retry>,
     /// Stickiness. Not enforced yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_persistence: Option<serde_json::Value>,
@@ -504,13 +506,34 @@ pub struct HttpBackendRef {
     #[serde(default = "one")]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub weight: u32,
-    /// Filters for this backend alone. Not enforced yet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub filters: Option<Vec<serde_json::Value>>,
+    /// What is done to requests that go to this backend alone, after what the rule does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub filters: Vec<HttpFilter>,
 }
 
 fn one() -> u32 {
     1
+}
+
+impl HttpRule {
+    /// Who gets copies of its requests, by the rule's filters and by those of its backends, each with its
+    /// path within the rule.
+    pub fn mirrors(&self) -> impl Iterator<Item = (String, &RequestMirror)> {
+        let own = mirrors(&self.filters);
+        let backends = self.backend_refs.iter().enumerate();
+        own.chain(backends.flat_map(|(at, backend)| {
+            let mirrors = mirrors(&backend.filters);
+            mirrors.map(move |(path, mirror)| (format!("backendRefs[{at}].{path}"), mirror))
+        }))
+    }
+}
+
+fn mirrors(filters: &[HttpFilter]) -> impl Iterator<Item = (String, &RequestMirror)> {
+    let filters = filters.iter().enumerate();
+    filters.filter_map(|(at, filter)| {
+        Some((format!("filters[{at}].requestMirror"), filter.request_mirror.as_ref()?))
+    })
 }
 
 impl HttpBackendRef {

@@ -290,7 +290,8 @@ impl Chain {
         self.noted(Answer::new(reason))
     }
 
-    fn noted(&self, mut answer: Answer) -> Answer {
+    /// An answer of what stands behind the chain, with what the chain adds to every answer.
+    pub fn noted(&self, mut answer: Answer) -> Answer {
         if let Some(notice) = self.notice() {
             answer.headers.extend(notice.set.iter().chain(&notice.add).cloned());
         }
@@ -373,6 +374,12 @@ impl Chain {
         let closed = || self.is_closed().then(|| Answer::new(Reason::PolicyUnreadable));
         let answer = lifeless.or_else(closed).or_else(|| self.redirect(facts, matched_prefix))?;
         Some(Story::default().ended(&Verdict::Answer(answer)))
+    }
+
+    /// Where a request is redirected, if it is.
+    pub fn explain_redirect(&self, facts: &Facts<'_>, prefix: Option<&str>) -> Option<String> {
+        let location = self.redirect.as_ref()?.location(facts, prefix).ok()?;
+        Some(String::from_utf8_lossy(location.as_bytes()).into_owned())
     }
 
     /// What would be changed of a request that passes, and of its answer.

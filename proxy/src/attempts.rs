@@ -1,5 +1,6 @@
 //! One request's tries at the endpoints of a service, each within its bounds.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use crate::live::{Endpoint, Service};
 use crate::passport::PASSPORT;
 use crate::pool::{self, Answered, Slot};
 use crate::record::Record;
+use crate::retry::Again;
 
 /// One request's tries at a service's endpoints.
 pub(crate) struct Attempts<'a> {
@@ -34,13 +36,25 @@ pub(crate) struct Attempts<'a> {
     pub(crate) progress: Option<&'a Progress>,
     /// On whose behalf, for other proxies.
     pub(crate) passport: Option<HeaderValue>,
+    /// Whether it is sent again once it was sent.
+    pub(crate) again: Option<Again<'a>>,
+}
+
+/// What comes after a try.
+enum Next {
+    /// What came of it.
+    Nothing,
+    /// Another endpoint, at once: nothing was sent.
+    Elsewhere,
+    /// The same request anew, after a while.
+    Anew(Box<Request<Upload>>, Duration),
 }
 
 impl Attempts<'_> {
-    /// Tries endpoints until one answers, the failure says that no other may be tried, or the
+    /// Tries endpoints until one gives an answer that may be passed on, nothing more may be tried, or the
     /// bound on tries or time is reached. The first try begins with the exchange.
     pub(crate) async fn run(
-        &self,
+        mut self,
         request: Request<Upload>,
         record: &mut Record,
     ) -> Result<(Answered, Turn), Failure> {
@@ -48,9 +62,12 @@ impl Attempts<'_> {
         let mut slot = Some(request);
         let mut tried = Vec::new();
         let mut now = record.began;
+        if self.again.is_some() {
+            service.retries.lend();
+        }
         loop {
             let at = balance::nanos(conn.shared.epoch, now);
-            let random = record.seed().rotate_left(29).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            let random = draw(record);
             let is_last = record.attempts + 1 >= conn.shared.settings.limits.attempts;
             let Some(endpoint) = balance::pick(service, &tried, is_last, at, random) else {
                 return Err(Failure::backend(Reason::NoEndpoint));
@@ -62,61 +79,145 @@ impl Attempts<'_> {
                 self.show_passport(endpoint, request);
                 address(endpoint, request);
             });
-            let spare = match endpoint.way {
-                Some(_) => self.spare(slot.as_ref()),
-                None => None,
-            };
-            let mut sent = self.once(endpoint, now, &mut slot).await;
-            if sent.as_ref().is_ok_and(|answered| is_unreached(endpoint, answered)) {
-                // Nothing of the same kind is to be tried.
-                endpoint.pools[conn.worker].clear();
-                slot = spare.map(|spare| *spare);
-                sent = Err(Failure::unreached("its proxy cannot reach the application"));
-            }
-            // What the client took for its body is no time of the endpoint's.
-            let whole = self.progress.map_or(Some(now), Progress::whole_since);
-            if let Some(whole) = whole {
-                turn.waits_since(whole);
-            }
-            let failure = match sent {
-                Ok(answered) => {
-                    let answered_at = Instant::now();
-                    record.backend_time = Some(answered_at - now);
-                    match whole {
-                        Some(_) => turn.answered(answered_at),
-                        None => turn.blameless(),
-                    }
-                    return Ok((answered, turn));
+            let spare = self.spare(endpoint, slot.as_ref());
+            let sent = self.once(endpoint, now, &mut slot).await;
+            let sent = self.reached(endpoint, sent);
+            let outcome = self.learn(sent, &mut turn, now, record);
+            match self.next(&outcome, endpoint, spare, &mut slot, &mut tried, record) {
+                Next::Nothing => return outcome.map(|answered| (answered, turn)),
+                Next::Elsewhere => now = Instant::now(),
+                Next::Anew(request, wait) => {
+                    outcome.into_iter().for_each(let_go);
+                    drop(turn);
+                    slot = Some(*request);
+                    now = Instant::now() + wait;
+                    conn.shared.alarms[conn.worker].at(now).await;
                 }
-                Err(failure) => blame(failure, self.progress),
-            };
-            match (failure.side, failure.retry) {
-                (Side::Client | Side::Proxy, _) => turn.blameless(),
-                (Side::Backend, Retry::Elsewhere) => {
-                    turn.unreached();
-                    record.table.connect_failed(service.id);
-                }
-                // Time that ran out is learnt as waited for, all else as the answer it is.
-                (Side::Backend, Retry::Never) => {}
             }
-            let spent = record.attempts >= conn.shared.settings.limits.attempts
-                || tried.len() + 1 >= service.endpoints.len();
-            if failure.retry != Retry::Elsewhere || spent || slot.is_none() {
-                return Err(failure);
-            }
-            tried.push(endpoint.address);
-            now = Instant::now();
         }
     }
 
-    /// What is sent again where a proxy says that its application was not reached: a request without
-    /// a body, if there is another endpoint.
-    fn spare(&self, request: Option<&Request<Upload>>) -> Option<Box<Request<Upload>>> {
-        let request = request.filter(|request| matches!(request.body(), Upload::Empty))?;
-        if self.service.endpoints.len() < 2 {
+    /// A proxy that says that its application was not reached is a failure to reach it.
+    fn reached(
+        &self,
+        endpoint: &Endpoint,
+        sent: Result<Answered, Failure>,
+    ) -> Result<Answered, Failure> {
+        if !sent.as_ref().is_ok_and(|answered| is_unreached(endpoint, answered)) {
+            return sent;
+        }
+        // Nothing of the same kind is to be tried.
+        endpoint.pools[self.conn.worker].clear();
+        Err(Failure::unreached("its proxy cannot reach the application"))
+    }
+
+    /// Learns what came of a try that began at `began`.
+    fn learn(
+        &self,
+        sent: Result<Answered, Failure>,
+        turn: &mut Turn,
+        began: Instant,
+        record: &mut Record,
+    ) -> Result<Answered, Failure> {
+        // What the client took for its body is no time of the endpoint's.
+        let whole = self.progress.map_or(Some(began), Progress::whole_since);
+        if let Some(whole) = whole {
+            turn.waits_since(whole);
+        }
+        let failure = match sent {
+            Ok(answered) => {
+                let answered_at = Instant::now();
+                record.backend_time = Some(answered_at - began);
+                match whole {
+                    Some(_) => turn.answered(answered_at),
+                    None => turn.blameless(),
+                }
+                return Ok(answered);
+            }
+            Err(failure) => blame(failure, self.progress),
+        };
+        match (failure.side, failure.retry) {
+            (Side::Client | Side::Proxy, _) => turn.blameless(),
+            (Side::Backend, Retry::Elsewhere) => {
+                turn.unreached();
+                record.table.connect_failed(self.service.id);
+            }
+            // Time that ran out is learnt as waited for, all else as the answer it is.
+            (Side::Backend, Retry::Never) => {}
+        }
+        Err(failure)
+    }
+
+    /// What comes after a try at `endpoint`. What was not sent is in `slot`, or, where a proxy said that it
+    /// was not, in `spare`.
+    fn next(
+        &mut self,
+        outcome: &Result<Answered, Failure>,
+        endpoint: &Endpoint,
+        spare: Option<Box<Request<()>>>,
+        slot: &mut Slot,
+        tried: &mut Vec<SocketAddr>,
+        record: &Record,
+    ) -> Next {
+        let limits = &self.conn.shared.settings.limits;
+        let is_unsent = matches!(outcome, Err(failure) if failure.retry == Retry::Elsewhere);
+        let is_another = tried.len() + 1 < self.service.endpoints.len();
+        tried.push(endpoint.address);
+        if is_unsent && is_another && record.attempts < limits.attempts {
+            if slot.is_none() && self.progress.is_none() {
+                *slot = spare.as_ref().map(|head| (**head).clone().map(|()| Upload::Empty));
+            }
+            if slot.is_some() {
+                return Next::Elsewhere;
+            }
+        }
+        self.anew(outcome, spare, slot, record).map_or(Next::Nothing, |(request, wait)| {
+            if !is_another {
+                tried.clear();
+            }
+            Next::Anew(Box::new(request), wait)
+        })
+    }
+
+    /// The request for another time, and how long to wait before; none where the rule, the request's own time
+    /// or the budget leaves none.
+    fn anew(
+        &mut self,
+        outcome: &Result<Answered, Failure>,
+        spare: Option<Box<Request<()>>>,
+        slot: &mut Slot,
+        record: &Record,
+    ) -> Option<(Request<Upload>, Duration)> {
+        let again = self.again.as_mut().filter(|again| again.is_wanted(outcome))?;
+        let wait = again.wait(draw(record).rotate_left(17));
+        let now = Instant::now();
+        if self.deadline.is_some_and(|deadline| now + wait >= deadline) {
             return None;
         }
-        let mut spare = Box::new(Request::new(Upload::Empty));
+        let shared = &self.conn.shared;
+        if !self.service.retries.take(balance::nanos(shared.epoch, now)) {
+            shared.telemetry.retry_left_out();
+            return None;
+        }
+        let head = slot.take().map(|request| Box::new(request.map(|_| ()))).or(spare)?;
+        let request = again.next(*head)?;
+        record.table.retried(self.service.id);
+        Some((request, wait))
+    }
+
+    /// The head of a request, by which it could be sent again: one that a rule lets be, or one without a
+    /// body, where a proxy may say that its application was not reached and there is another endpoint.
+    fn spare(
+        &self,
+        endpoint: &Endpoint,
+        request: Option<&Request<Upload>>,
+    ) -> Option<Box<Request<()>>> {
+        let may_be_again = self.again.as_ref().is_some_and(Again::is_left);
+        let may_be_unreached = endpoint.way.is_some() && self.service.endpoints.len() > 1;
+        let is_empty = |request: &&Request<Upload>| matches!(request.body(), Upload::Empty);
+        let request =
+            request.filter(|request| may_be_again || (may_be_unreached && is_empty(request)))?;
+        let mut spare = Box::new(Request::new(()));
         spare.method_mut().clone_from(request.method());
         spare.uri_mut().clone_from(request.uri());
         spare.headers_mut().clone_from(request.headers());
@@ -170,6 +271,19 @@ impl Attempts<'_> {
         }
         let before = std::mem::replace(sent, progress.bytes());
         (*sent > before).then(|| until + self.bound)
+    }
+}
+
+/// What is drawn for the next try.
+fn draw(record: &Record) -> u64 {
+    let seed = record.seed().rotate_left(29 + 7 * record.attempts);
+    seed.wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+/// An answer that nobody gets: where it has no body, its connection serves another request.
+fn let_go(answered: Answered) {
+    if let Some(lease) = answered.lease.filter(|_| answered.response.body().is_end_stream()) {
+        lease.end();
     }
 }
 

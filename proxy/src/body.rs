@@ -16,6 +16,7 @@ use tokio::time::{Instant, Sleep};
 use crate::forward;
 
 pub(crate) mod copy;
+pub(crate) mod replay;
 
 /// What ends a body before its end.
 pub(crate) type BodyError = Box<dyn Error + Send + Sync>;
@@ -27,6 +28,8 @@ pub(crate) enum Upload {
     Empty,
     /// The client's, as it comes.
     Client(Box<ClientBody>),
+    /// The client's, which may be sent again.
+    Replay(Box<replay::Reader>),
     /// A mirror's copy.
     Copy(copy::Receiver),
 }
@@ -138,6 +141,14 @@ where
         })
     }
 
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+
     /// The client is silent: ready once that is for too long.
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<BodyError> {
         if !self.waiting {
@@ -211,6 +222,7 @@ impl Body for Upload {
         match self.get_mut() {
             Upload::Empty => Poll::Ready(None),
             Upload::Client(body) => body.poll(cx),
+            Upload::Replay(body) => body.poll(cx),
             Upload::Copy(copy) => copy.poll(cx),
         }
     }
@@ -218,7 +230,8 @@ impl Body for Upload {
     fn is_end_stream(&self) -> bool {
         match self {
             Upload::Empty => true,
-            Upload::Client(body) => body.body.is_end_stream(),
+            Upload::Client(body) => body.is_end_stream(),
+            Upload::Replay(body) => body.is_end_stream(),
             Upload::Copy(_) => false,
         }
     }
@@ -226,7 +239,8 @@ impl Body for Upload {
     fn size_hint(&self) -> SizeHint {
         match self {
             Upload::Empty => SizeHint::with_exact(0),
-            Upload::Client(body) => body.body.size_hint(),
+            Upload::Client(body) => body.size_hint(),
+            Upload::Replay(body) => body.size_hint(),
             Upload::Copy(_) => SizeHint::default(),
         }
     }

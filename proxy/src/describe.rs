@@ -59,7 +59,7 @@ fn rule(table: &Table, rule: &Rule) -> Value {
             Target::Service(id) => table.services.get(id).map(|service| service.label.to_string()),
             Target::Broken(reason) => Some(reason.to_string()),
         };
-        json!({ "weight": backend.weight, "to": to })
+        json!({ "weight": backend.weight, "to": to, "filters": backend.filters.is_some() })
     };
     json!({
         "rule": rule.label,
@@ -67,6 +67,11 @@ fn rule(table: &Table, rule: &Rule) -> Value {
         "backends": rule.backends.iter().map(backend).collect::<Vec<_>>(),
         "requestTimeoutMillis": rule.request_timeout.map(|bound| bound.as_millis() as u64),
         "backendTimeoutMillis": rule.backend_timeout.map(|bound| bound.as_millis() as u64),
+        "retry": rule.retry.as_ref().map(|retry| json!({
+            "codes": retry.codes,
+            "attempts": retry.attempts,
+            "backoffMillis": retry.backoff.as_millis() as u64,
+        })),
     })
 }
 

@@ -23,6 +23,7 @@ use wire::Side;
 
 use crate::attempts::Attempts;
 use crate::balance::Turn;
+use crate::body::replay::Replay;
 use crate::body::{ClientBody, Progress, Upload};
 use crate::failure::{Failure, Retry};
 use crate::forward::{self, Origin};
@@ -32,6 +33,7 @@ use crate::live::{Live, Service};
 use crate::pool::Answered;
 use crate::record::{REQUEST_ID, Record};
 use crate::reply::{Reply, Stream, problem};
+use crate::retry::{self, Again};
 use crate::{dial, mirror, passport, tunnel};
 use judge::{Way, judge};
 
@@ -154,9 +156,9 @@ async fn forward(
     mut record: Box<Record>,
 ) -> Response<Reply> {
     let rule = way.found.rule;
-    let service = match way.target {
-        Target::Service(id) => &live.services[*id],
-        Target::Broken(reason) => return finish(rule, fail(record, &Failure::proxy(*reason))),
+    let service = match way.backend.target {
+        Target::Service(id) => &live.services[id],
+        Target::Broken(reason) => return finish(&way, fail(record, &Failure::proxy(reason))),
     };
     record.backend = Some(Arc::clone(&service.label));
     let upgrade = asked.and_then(|asked| Some((asked, forward::wanted_upgrade(&head)?)));
@@ -165,14 +167,17 @@ async fn forward(
         (asked, word, again)
     });
     if outgoing(conn, &way, &mut head, &record).is_err() {
-        return finish(rule, fail(record, &Failure::client(Reason::PathInvalid)));
+        return finish(&way, fail(record, &Failure::client(Reason::PathInvalid)));
     }
     if let Some((_, word, _)) = &asked {
         head.headers.insert(http::header::CONNECTION, HeaderValue::from_static("upgrade"));
         head.headers.insert(http::header::UPGRADE, word.clone());
     }
     let pace = Pace::new(conn, service, rule, &head, &record);
-    let (upload, progress) = upload(conn, live, rule, &head, body, (&pace, record.seed()));
+    let Uploading { upload, progress, replay } =
+        upload(conn, live, &way, &head, body, (&pace, record.seed()));
+    let again = rule.retry.as_ref();
+    let again = again.map(|retry| Again::new(retry, &head.method, &head.headers, replay));
     let deadline = pace.deadline;
     let tries = Attempts {
         conn,
@@ -182,6 +187,7 @@ async fn forward(
         deadline,
         progress: progress.as_deref(),
         passport: passport::onward(conn, live, service, &way.proofs, &record),
+        again,
     };
     let sent = tries.run(Request::from_parts(head, upload), &mut record).await;
     if let Some(progress) = &progress {
@@ -189,7 +195,7 @@ async fn forward(
     }
     let (mut answered, turn) = match sent {
         Ok(sent) => sent,
-        Err(failure) => return finish(rule, fail(record, &failure)),
+        Err(failure) => return finish(&way, fail(record, &failure)),
     };
     if record.side == Side::Inbound {
         answered.response.headers_mut().remove(forward::UNREACHED);
@@ -197,10 +203,10 @@ async fn forward(
     if !forward::is_framed_plainly(answered.response.headers()) {
         let failure = Failure::backend(Reason::UpstreamProtocol);
         let failure = failure.because("its answer has a transfer coding other than chunked");
-        return finish(rule, fail(record, &failure));
+        return finish(&way, fail(record, &failure));
     }
     if answered.response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        return finish(rule, stream(answered, turn, progress, &pace, record));
+        return finish(&way, stream(answered, turn, progress, &pace, record));
     }
     let response = match asked {
         Some((client, word, again)) if forward::switches_to(&answered.response, &word) => {
@@ -211,7 +217,7 @@ async fn forward(
             fail(record, &failure.because("it switched to a protocol that nobody asked for"))
         }
     };
-    finish(rule, response)
+    finish(&way, response)
 }
 
 /// Makes of the client's head the one that goes to the backend.
@@ -238,6 +244,9 @@ fn outgoing(
     head.uri = Uri::from(way.path.clone());
     head.version = Version::HTTP_11;
     way.found.rule.chain.alter_request(head, way.found.prefix)?;
+    if let Some(filters) = &way.backend.filters {
+        filters.chain.alter_request(head, way.found.prefix)?;
+    }
     if record.side == Side::Inbound {
         forward::strip_other_traces(&mut head.headers);
     }
@@ -255,22 +264,38 @@ fn one_length(headers: &mut HeaderMap) {
     }
 }
 
-/// The body that goes to the backend, and to the rule's mirrors.
+/// A body on its way to a backend.
+struct Uploading {
+    upload: Upload,
+    /// How far it is, where there is one.
+    progress: Option<Arc<Progress>>,
+    /// From where it comes again, where it may have to be sent more than once.
+    replay: Option<Arc<Replay>>,
+}
+
+/// The body that goes to the backend, and to the mirrors.
 fn upload(
     conn: &Arc<Conn>,
     live: &Arc<Live>,
-    rule: &Rule,
+    way: &Way<'_>,
     head: &Parts,
     body: Incoming,
     (pace, seed): (&Pace, u64),
-) -> (Upload, Option<Arc<Progress>>) {
+) -> Uploading {
     let is_empty = body.is_end_stream();
-    let copies = mirror::start(conn, live, rule, head, is_empty, seed);
+    let rule = way.found.rule;
+    let own = way.backend.filters.iter().flat_map(|filters| &filters.mirrors);
+    let copies = mirror::start(conn, live, rule.mirrors.iter().chain(own), head, is_empty, seed);
     if is_empty {
-        return (Upload::Empty, None);
+        return Uploading { upload: Upload::Empty, progress: None, replay: None };
     }
     let (body, progress) = ClientBody::new(body, pace.longest, pace.upload, copies);
-    (Upload::Client(Box::new(body)), Some(progress))
+    let progress = Some(progress);
+    if rule.retry.is_some() && retry::is_safe(&head.method, &head.headers) {
+        let (replay, upload) = Replay::new(body);
+        return Uploading { upload, progress, replay: Some(replay) };
+    }
+    Uploading { upload: Upload::Client(Box::new(body)), progress, replay: None }
 }
 
 /// Our answer to a failure.
@@ -316,12 +341,16 @@ fn stream(
     Response::from_parts(head, Reply::Backend(Box::new(stream)))
 }
 
-/// What the rule does to every answer of its own.
-fn finish(rule: &Rule, response: Response<Reply>) -> Response<Reply> {
-    if !rule.chain.changes_response() {
+/// What the backend's filters and then the rule do to every answer of theirs.
+fn finish(way: &Way<'_>, response: Response<Reply>) -> Response<Reply> {
+    let rule = &way.found.rule.chain;
+    let own = way.backend.filters.as_ref().map(|filters| &filters.chain);
+    let own = own.filter(|own| own.changes_response());
+    if own.is_none() && !rule.changes_response() {
         return response;
     }
     let (mut head, body) = response.into_parts();
-    rule.chain.alter_response(&mut head);
+    own.into_iter().for_each(|own| own.alter_response(&mut head));
+    rule.alter_response(&mut head);
     Response::from_parts(head, body)
 }

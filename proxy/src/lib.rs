@@ -58,6 +58,7 @@ mod ports;
 mod proxy_protocol;
 mod record;
 mod reply;
+mod retry;
 mod seats;
 mod steady;
 mod traffic;

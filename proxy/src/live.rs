@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use crate::balance::Load;
 use crate::mesh::{Membership, Way};
 use crate::pool::Pool;
+use crate::retry::Budget;
 use crate::telemetry::{Attached, Telemetry};
 use crate::tls::{self, Tls};
 
@@ -51,6 +52,8 @@ pub(crate) struct Service {
     pub(crate) is_meshed: bool,
     /// Room for copies under way to it.
     pub(crate) mirrors: Arc<Semaphore>,
+    /// How many retries it bears.
+    pub(crate) retries: Arc<Budget>,
 }
 
 /// An endpoint in force.
@@ -163,14 +166,14 @@ impl Service {
         let mut endpoints: Vec<Arc<Endpoint>> = endpoints.collect();
         endpoints.sort_by_key(|endpoint| endpoint.is_far);
         let near = endpoints.partition_point(|endpoint| !endpoint.is_far);
-        let mirrors = match before {
-            Some(before) => Arc::clone(&before.mirrors),
-            None => Arc::new(Semaphore::new(MIRRORS)),
+        let (mirrors, retries) = match before {
+            Some(before) => (Arc::clone(&before.mirrors), Arc::clone(&before.retries)),
+            None => (Arc::new(Semaphore::new(MIRRORS)), Arc::default()),
         };
         let table::Service { id, protocol, .. } = *service;
         let label = Arc::clone(&service.label);
         let is_meshed = endpoints.iter().any(|endpoint| endpoint.way.is_some());
-        Arc::new(Service { id, label, protocol, endpoints, near, is_meshed, mirrors })
+        Arc::new(Service { id, label, protocol, endpoints, near, is_meshed, mirrors, retries })
     }
 }
 

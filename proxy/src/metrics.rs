@@ -42,6 +42,7 @@ pub(crate) struct Metrics {
     faults: AtomicU64,
     ports_missing: AtomicU64,
     mirrors_left_out: AtomicU64,
+    retries_left_out: AtomicU64,
     /// Touched when a table is attached and when the counts are read, never by a request.
     registry: Mutex<Registry>,
 }
@@ -52,7 +53,7 @@ struct Registry {
     tables: u64,
     digest: Arc<str>,
     routes: HashMap<Arc<str>, Kept<Series>>,
-    backends: HashMap<Arc<str>, Kept<AtomicU64>>,
+    backends: HashMap<Arc<str>, Kept<OfService>>,
 }
 
 #[derive(Debug)]
@@ -69,10 +70,19 @@ pub struct Attached {
     rules: Box<[Arc<Series>]>,
     /// For what no rule was found for.
     unrouted: Arc<Series>,
-    /// Failures to connect, by service.
-    services: Box<[Arc<AtomicU64>]>,
+    /// What is counted of each service.
+    services: Box<[Arc<OfService>]>,
     /// What is counted for the server, if there is one.
     pub(crate) traffic: Option<Seen>,
+}
+
+/// What is counted of a service.
+#[derive(Debug, Default)]
+struct OfService {
+    /// Failures to connect.
+    connect_failed: AtomicU64,
+    /// Requests that were sent again.
+    retried: AtomicU64,
 }
 
 /// What one exchange adds.
@@ -97,6 +107,7 @@ impl Metrics {
             faults: AtomicU64::new(0),
             ports_missing: AtomicU64::new(0),
             mirrors_left_out: AtomicU64::new(0),
+            retries_left_out: AtomicU64::new(0),
             registry: Mutex::default(),
         }
     }
@@ -117,7 +128,7 @@ impl Metrics {
         let unrouted = keep(routes, &Arc::default(), table, || Series::new(workers));
         let series = |label| keep(routes, label, table, || Series::new(workers));
         let rules = rules.map(series).collect();
-        let services = services.map(|label| keep(backends, label, table, AtomicU64::default));
+        let services = services.map(|label| keep(backends, label, table, OfService::default));
         let services = services.collect();
         routes.retain(|_, kept| kept.table + KEPT_TABLES >= table);
         backends.retain(|_, kept| kept.table + KEPT_TABLES >= table);
@@ -144,6 +155,10 @@ impl Metrics {
 
     pub(crate) fn mirror_left_out(&self) {
         self.mirrors_left_out.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn retry_left_out(&self) {
+        self.retries_left_out.fetch_add(1, Relaxed);
     }
 
     fn registry(&self) -> MutexGuard<'_, Registry> {
@@ -176,7 +191,14 @@ impl Attached {
     /// An endpoint of the service with this id could not be connected to.
     pub fn connect_failed(&self, service: usize) {
         if let Some(count) = self.services.get(service) {
-            count.fetch_add(1, Relaxed);
+            count.connect_failed.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// A request to the service with this id is sent again.
+    pub fn retried(&self, service: usize) {
+        if let Some(count) = self.services.get(service) {
+            count.retried.fetch_add(1, Relaxed);
         }
     }
 

@@ -6,7 +6,7 @@ use http::Request;
 use http::header::UPGRADE;
 use http::request::Parts;
 use http_body_util::BodyExt as _;
-use table::{Mirror, Rule, Target};
+use table::{Mirror, Target};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
@@ -22,13 +22,13 @@ use crate::worker::Shared;
 /// Body chunks that a mirror may lag behind before it is given up.
 const LAG: usize = 32;
 
-/// Starts the rule's mirrors for a request whose head is `head`; each gets a copy of the body
+/// Starts these mirrors for a request whose head is `head`; each gets a copy of the body
 /// through the sender that is returned for it. None is started over the bounds of its service and
 /// of the process, and none for an upgrade, whose answer nobody would speak to.
-pub(crate) fn start(
+pub(crate) fn start<'a>(
     conn: &Arc<Conn>,
     live: &Arc<Live>,
-    rule: &Rule,
+    mirrors: impl Iterator<Item = &'a Mirror>,
     head: &Parts,
     is_empty: bool,
     seed: u64,
@@ -37,7 +37,7 @@ pub(crate) fn start(
     if head.headers.contains_key(UPGRADE) {
         return copies;
     }
-    for (nth, mirror) in rule.mirrors.iter().enumerate() {
+    for (nth, mirror) in mirrors.enumerate() {
         if !drawn(mirror, seed.rotate_left(7 * nth as u32 + 13)) {
             continue;
         }

@@ -236,6 +236,11 @@ impl Telemetry {
         self.metrics.mirror_left_out();
     }
 
+    /// A request was not sent again for want of budget.
+    pub(crate) fn retry_left_out(&self) {
+        self.metrics.retry_left_out();
+    }
+
     /// All counts, in the format that [`CONTENT_TYPE`] names.
     pub fn metrics(&self) -> String {
         let log_lines = self.access_log.as_ref().map_or(0, AccessLog::dropped);

@@ -78,7 +78,7 @@ pub(crate) fn open(
         // Where nobody but this proxy reaches it.
         let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port.port);
         let id = catalog.local(own, address, protocol);
-        let backend = Backend { weight: 1, target: Target::Service(id) };
+        let backend = Backend::whole(Target::Service(id));
         let (place, name) = (rules.len(), named(port));
         rules.push(Arc::new(Rule {
             route: own.clone(),
@@ -90,6 +90,7 @@ pub(crate) fn open(
             mirrors: Vec::new(),
             request_timeout: None,
             backend_timeout: None,
+            retry: None,
         }));
         inbound.ports.insert(port.port, (Arc::new(listener(own, name, port.port)), place));
     }

@@ -37,7 +37,7 @@ pub use assemble::{Assembly, Closed, Input, Refused, assemble};
 pub use inbound::Inbound;
 pub use listener::{Authority, Certificate, ClientValidation, Listener, State};
 pub use outbound::Outbound;
-pub use rule::{Backend, Backends, Mirror, Rule, Target};
+pub use rule::{Backend, Backends, Filters, Mirror, Retry, Rule, Target};
 pub use service::{Endpoint, Service, Through};
 
 /// All that a proxy needs to answer requests; immutable.

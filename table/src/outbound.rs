@@ -167,10 +167,11 @@ fn plainly(service: &Key, index: usize, port: &ServicePort, id: usize) -> Rule {
         name: None,
         label: format!("{}/{}:{}", service.namespace, service.name, port.port).into(),
         chain: Chain::default(),
-        backends: Backends::new(vec![Backend { weight: 1, target: Target::Service(id) }]),
+        backends: Backends::new(vec![Backend::whole(Target::Service(id))]),
         mirrors: Vec::new(),
         request_timeout: None,
         backend_timeout: None,
+        retry: None,
     }
 }
 

@@ -30,6 +30,19 @@ pub struct Rule {
     /// For each try at a backend; none where the rule leaves it to the proxy, and
     /// [`UNBOUNDED`](Self::UNBOUNDED) where it wants no bound.
     pub backend_timeout: Option<Duration>,
+    /// When a request is sent again that was sent; never where the rule says nothing of it.
+    pub retry: Option<Retry>,
+}
+
+/// When, and how often, a request is sent again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retry {
+    /// The statuses of answers that are not passed on, in order.
+    pub codes: Box<[u16]>,
+    /// How often it may be sent again.
+    pub attempts: u32,
+    /// The least time before it is sent again, twice as long each further time.
+    pub backoff: Duration,
 }
 
 impl Rule {
@@ -38,7 +51,7 @@ impl Rule {
 }
 
 /// Backends that share requests by weight.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Backends {
     all: Vec<Backend>,
     /// Running sums of the weights.
@@ -62,12 +75,17 @@ impl Backends {
         self.all.iter()
     }
 
-    /// The target that `random` falls on; `None` where no weight is above 0.
+    /// Where the backend that `random` falls on leads; `None` where no weight is above 0.
     pub fn target(&self, random: u32) -> Option<&Target> {
+        self.drawn(random).map(|backend| &backend.target)
+    }
+
+    /// The backend that `random` falls on; `None` where no weight is above 0.
+    pub fn drawn(&self, random: u32) -> Option<&Backend> {
         if let [only] = self.all.as_slice()
             && only.weight > 0
         {
-            return Some(&only.target);
+            return Some(only);
         }
         let whole = *self.sums.last()?;
         if whole == 0 {
@@ -75,17 +93,35 @@ impl Backends {
         }
         let drawn = (u64::from(random) * u64::from(whole)) >> 32;
         let at = self.sums.partition_point(|sum| u64::from(*sum) <= drawn);
-        self.all.get(at).map(|backend| &backend.target)
+        self.all.get(at)
     }
 }
 
 /// A backend with its share. A broken one keeps its share, and answers for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Backend {
     /// Its share of the sum of all weights.
     pub weight: u32,
     /// Where it leads.
     pub target: Target,
+    /// Filters of its own, if it has any.
+    pub filters: Option<Arc<Filters>>,
+}
+
+impl Backend {
+    /// All of a rule's requests, as they are.
+    pub(crate) fn whole(target: Target) -> Self {
+        Backend { weight: 1, target, filters: None }
+    }
+}
+
+/// What is done to the requests of one backend, after what its rule does.
+#[derive(Debug)]
+pub struct Filters {
+    /// Redirect, headers and rewrite; it has no policies.
+    pub chain: Chain,
+    /// Where copies go.
+    pub mirrors: Vec<Mirror>,
 }
 
 /// Where a reference leads.

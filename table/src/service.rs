@@ -235,9 +235,9 @@ fn wanted(settled: &Settled) -> BTreeSet<Place> {
     for (key, route) in settled.routes() {
         for rule in &route.source.spec.rules {
             let backends = rule.backend_refs.iter().map(|to| (&to.namespace, &to.name, to.port));
-            let mirrors = rule.filters.iter().filter_map(|filter| {
-                let to = &filter.request_mirror.as_ref()?.backend_ref;
-                Some((&to.namespace, &to.name, to.port))
+            let mirrors = rule.mirrors().map(|(_, mirror)| {
+                let to = &mirror.backend_ref;
+                (&to.namespace, &to.name, to.port)
             });
             for (namespace, name, port) in backends.chain(mirrors) {
                 let own = namespace.as_ref().is_none_or(|other| *other == key.namespace);

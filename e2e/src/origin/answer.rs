@@ -16,7 +16,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use super::State;
+use super::{Ill, State};
 
 /// The fault of an origin that breaks off on purpose.
 #[derive(Debug)]
@@ -38,13 +38,24 @@ pub(super) async fn answer(
     state: Arc<State>,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, BrokenOff> {
+    let mut response = match state.ails() {
+        Some(ill) => ail(&state, ill, request).await?,
+        None => well(&state, request).await?,
+    };
+    if let Ok(name) = HeaderValue::from_str(&state.name) {
+        response.headers_mut().insert("x-origin", name);
+    }
+    Ok(response)
+}
+
+async fn well(state: &State, request: Request<Incoming>) -> Result<Response<Body>, BrokenOff> {
     let path = request.uri().path().to_owned();
     let (first, rest) = path[1..].split_once('/').unwrap_or((&path[1..], ""));
     let number = rest.parse().unwrap_or(0);
-    let mut response = match first {
+    let response = match first {
         "echo" => Response::new(request.into_body().map_err(|_| BrokenOff).boxed_unsync()),
         "sink" => {
-            let told = sink(&state, request).await?;
+            let told = sink(state, request).await?;
             tokio::time::sleep(Duration::from_millis(number as u64)).await;
             told
         }
@@ -67,10 +78,20 @@ pub(super) async fn answer(
         "ws" => socket(request),
         _ => text(&state.name),
     };
-    if let Ok(name) = HeaderValue::from_str(&state.name) {
-        response.headers_mut().insert("x-origin", name);
-    }
     Ok(response)
+}
+
+async fn ail(
+    state: &State,
+    ill: Ill,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, BrokenOff> {
+    drop(sink(state, request).await?);
+    match ill {
+        Ill::Answers(status) => Ok(with_status(&state.name, usize::from(status))),
+        Ill::BreaksOff => Err(BrokenOff),
+        Ill::Mute => std::future::pending().await,
+    }
 }
 
 /// Says what proxies say of an application that they cannot reach.

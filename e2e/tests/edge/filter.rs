@@ -226,3 +226,70 @@ async fn mirrors_get_their_percentage() {
     assert_share(half.count(), 400, 0.5);
     assert_eq!((origin.count(), none.count()), (400, 0));
 }
+
+/// Two backends of one rule, the second behind `filters` of its own.
+fn two(filters: &str) -> String {
+    yaml::route(
+        "two",
+        &format!(
+            "rules: [{{ matches: [{{ path: {{ value: /two }} }}],
+            filters: [{{ type: RequestHeaderModifier, requestHeaderModifier: {{
+              set: [{{ name: x-who, value: rule }}] }} }}],
+            backendRefs: [{{ name: shop, port: 80 }},
+              {{ name: other, port: 80, filters: [{filters}] }}] }}]"
+        ),
+    )
+}
+
+#[tokio::test]
+async fn a_backend_has_filters_of_its_own_which_come_after_the_rules() {
+    let (origin, setup) = shop().await;
+    let (other, mirror) = (Origin::start("other").await, Origin::start("mirror").await);
+    let filters = "{ type: RequestHeaderModifier, requestHeaderModifier: {
+          add: [{ name: x-who, value: backend }] } },
+        { type: ResponseHeaderModifier, responseHeaderModifier: {
+          set: [{ name: x-from, value: backend }] } },
+        { type: RequestMirror, requestMirror: { backendRef: { name: mirror, port: 80 } } },
+        { type: URLRewrite, urlRewrite: {
+          hostname: inner.test, path: { type: ReplacePrefixMatch, replacePrefixMatch: /deep } } }";
+    let gateway = setup
+        .with(yaml::service("other", &[other.address]))
+        .with(yaml::service("mirror", &[mirror.address]))
+        .with(two(filters))
+        .start()
+        .await;
+    for _ in 0..60 {
+        let reply = gateway.get(HOST, "/two/x").await;
+        let from = if reply.origin() == "other" { "backend" } else { "" };
+        assert_eq!(reply.header("x-from"), from, "{reply:?}");
+    }
+    assert!(origin.count() > 0 && other.count() > 0, "one of two got none of 60");
+    let (plain, own) = (origin.last(), other.last());
+    assert_eq!((plain.target.as_str(), plain.host.as_str()), ("/two/x", HOST));
+    assert_eq!(values(&plain.headers, "x-who"), ["rule"]);
+    assert_eq!((own.target.as_str(), own.host.as_str()), ("/deep/x", "inner.test"));
+    assert_eq!(values(&own.headers, "x-who"), ["rule", "backend"]);
+    let copies = other.count();
+    wait::until_true("a copy of each", || mirror.count() == copies).await;
+    assert_eq!(mirror.last().target, "/deep/x");
+}
+
+#[tokio::test]
+async fn a_backend_may_be_a_redirect_for_its_share() {
+    let (origin, setup) = shop().await;
+    let filter =
+        "{ type: RequestRedirect, requestRedirect: { hostname: elsewhere.test, port: 80 } }";
+    let gateway = setup.with(two(filter).replace("name: other", "name: shop")).start().await;
+    let mut redirected = 0;
+    for _ in 0..400 {
+        let reply = gateway.get(HOST, "/two/x").await;
+        if reply.status == 302 {
+            assert_eq!(reply.header("location"), "http://elsewhere.test/two/x");
+            redirected += 1;
+        } else {
+            assert_eq!((reply.status, reply.origin()), (200, "shop"));
+        }
+    }
+    assert_share(redirected, 400, 0.5);
+    assert_eq!(origin.count() + redirected, 400);
+}

@@ -18,6 +18,7 @@ mod ports;
 mod protocol;
 mod proxied;
 mod reload;
+mod retry;
 mod routing;
 mod scene;
 mod seeing;

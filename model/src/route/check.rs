@@ -73,37 +73,47 @@ impl ParentRef {
 impl HttpRule {
     fn check(&self, at: &mut Checker, expressions: &mut Expressions) {
         at.each("matches", &self.matches, |at, one| one.check(at, expressions));
-        at.each("filters", &self.filters, |at, filter| filter.check(at, &self.matches));
-        self.check_filters_together(at);
-        at.each("backendRefs", &self.backend_refs, |at, backend| backend.check(at));
+        check_filters(at, &self.filters, &self.matches);
+        let redirects = self.filters.iter().any(|one| one.kind == FilterType::RequestRedirect);
+        if redirects && !self.backend_refs.is_empty() {
+            at.fault_in("backendRefs", "a rule that redirects has no backends; remove them");
+        }
+        at.each("backendRefs", &self.backend_refs, |at, backend| backend.check(at, &self.matches));
+        let rewrites = |filters: &[HttpFilter]| filters.iter().any(|one| one.url_rewrite.is_some());
+        if rewrites(&self.filters) {
+            at.each("backendRefs", &self.backend_refs, |at, backend| {
+                if rewrites(&backend.filters) {
+                    let text = "the rule rewrites already; rewrite there or at its backends";
+                    at.fault_in("filters", text);
+                }
+            });
+        }
         if let Some(timeouts) = &self.timeouts {
             at.within("timeouts", |at| timeouts.check(at));
         }
-        at.unenforced("retry", self.retry.as_ref());
+        if let Some(retry) = &self.retry {
+            at.within("retry", |at| retry.check(at));
+        }
         at.unenforced("sessionPersistence", self.session_persistence.as_ref());
     }
+}
 
-    /// Which filters may stand beside each other.
-    fn check_filters_together(&self, at: &mut Checker) {
-        let count = |kind| self.filters.iter().filter(|filter| filter.kind == kind).count();
-        for (kind, word) in [
-            (FilterType::RequestHeaderModifier, "RequestHeaderModifier"),
-            (FilterType::ResponseHeaderModifier, "ResponseHeaderModifier"),
-            (FilterType::RequestRedirect, "RequestRedirect"),
-            (FilterType::UrlRewrite, "URLRewrite"),
-        ] {
-            if count(kind) > 1 {
-                at.fault_in("filters", format!("{word} may stand once in a rule"));
-            }
+/// Each filter of a list, and which may stand beside each other.
+fn check_filters(at: &mut Checker, filters: &[HttpFilter], matches: &[HttpMatch]) {
+    at.each("filters", filters, |at, filter| filter.check(at, matches));
+    let count = |kind| filters.iter().filter(|filter| filter.kind == kind).count();
+    for (kind, word) in [
+        (FilterType::RequestHeaderModifier, "RequestHeaderModifier"),
+        (FilterType::ResponseHeaderModifier, "ResponseHeaderModifier"),
+        (FilterType::RequestRedirect, "RequestRedirect"),
+        (FilterType::UrlRewrite, "URLRewrite"),
+    ] {
+        if count(kind) > 1 {
+            at.fault_in("filters", format!("{word} may stand once among the filters of one place"));
         }
-        if count(FilterType::RequestRedirect) > 0 {
-            if count(FilterType::UrlRewrite) > 0 {
-                at.fault_in("filters", "RequestRedirect and URLRewrite exclude each other");
-            }
-            if !self.backend_refs.is_empty() {
-                at.fault_in("backendRefs", "a rule that redirects has no backends; remove them");
-            }
-        }
+    }
+    if count(FilterType::RequestRedirect) > 0 && count(FilterType::UrlRewrite) > 0 {
+        at.fault_in("filters", "RequestRedirect and URLRewrite exclude each other");
     }
 }
 
@@ -337,9 +347,9 @@ impl BackendRef {
 }
 
 impl HttpBackendRef {
-    fn check(&self, at: &mut Checker) {
+    fn check(&self, at: &mut Checker, matches: &[HttpMatch]) {
         self.target().check(at);
-        at.unenforced("filters", self.filters.as_ref());
+        check_filters(at, &self.filters, matches);
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     FilterType, HeaderMatch, HeaderModifier, HttpBackendRef, HttpFilter, HttpMatch, HttpRoute,
-    HttpRouteSpec, HttpRule, ParentRef, PathMatch, PathMatchType, RequestMirror,
+    HttpRouteSpec, HttpRule, ParentRef, PathMatch, PathMatchType, RequestMirror, one, service_kind,
 };
 use crate::expression::Expressions;
 use crate::invalid::Checker;
@@ -70,10 +70,39 @@ pub struct GrpcRule {
     /// Where calls go, by weight, over HTTP/2; answered UNKNOWN where there is none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
-    pub backend_refs: Vec<HttpBackendRef>,
+    pub backend_refs: Vec<GrpcBackendRef>,
     /// Stickiness. Not enforced yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_persistence: Option<serde_json::Value>,
+}
+
+/// A backend of a rule, with its share.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GrpcBackendRef {
+    /// The core group where none is written.
+    #[serde(default)]
+    pub group: String,
+    /// `Service` where none is written.
+    #[serde(default = "service_kind")]
+    pub kind: String,
+    /// The route's own namespace where none is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<Name>,
+    /// The Service's name.
+    pub name: Name,
+    /// The Service's port; needed for a Service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: Option<u16>,
+    /// Its share of the sum of all weights; 1 where none is written, 0 for none.
+    #[serde(default = "one")]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub weight: u32,
+    /// What is done to calls that go to this backend alone, after what the rule does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub filters: Vec<GrpcFilter>,
 }
 
 /// All of what is written here must hold.
@@ -166,7 +195,7 @@ impl GrpcRoute {
             name: rule.name.clone(),
             matches: rule.matches.iter().map(one).collect(),
             filters: rule.filters.iter().map(GrpcFilter::as_http).collect(),
-            backend_refs: rule.backend_refs.clone(),
+            backend_refs: rule.backend_refs.iter().map(GrpcBackendRef::as_http).collect(),
             session_persistence: rule.session_persistence.clone(),
             ..HttpRule::default()
         };
@@ -196,6 +225,20 @@ impl GrpcRoute {
                 });
             });
         });
+    }
+}
+
+impl GrpcBackendRef {
+    fn as_http(&self) -> HttpBackendRef {
+        HttpBackendRef {
+            group: self.group.clone(),
+            kind: self.kind.clone(),
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
+            port: self.port,
+            weight: self.weight,
+            filters: self.filters.iter().map(GrpcFilter::as_http).collect(),
+        }
     }
 }
 

@@ -157,7 +157,7 @@ impl StreamRule {
             name: to.name.clone(),
             port: to.port,
             weight: to.weight,
-            filters: None,
+            filters: Vec::new(),
         };
         HttpRule {
             name: self.name.clone(),

@@ -27,6 +27,7 @@ fn service(count: u16) -> Service {
         near,
         is_meshed: false,
         mirrors,
+        retries: Arc::default(),
     }
 }
 

@@ -9,7 +9,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Version};
 use policy::explain::Story;
 use policy::{Answer, Facts, Layer, Pass, Proof, Reason, Verdict};
-use table::{Found, Target};
+use table::{Backend, Found};
 
 use crate::decisions::discreet;
 use crate::http::Conn;
@@ -24,7 +24,8 @@ pub(super) struct Way<'l> {
     pub(super) host: HeaderValue,
     /// Path and query, the path in normal form.
     pub(super) path: PathAndQuery,
-    pub(super) target: &'l Target,
+    /// The backend that was drawn.
+    pub(super) backend: &'l Backend,
     /// Who proved here that it is they who call.
     pub(super) proofs: Vec<Proof>,
 }
@@ -88,12 +89,17 @@ fn way<'l>(
     let facts = Facts { port: found.listener.port, ..facts };
     let pass = decide(conn, live, &found, &facts, record)?;
     let seed = record.seed();
-    let target = found.rule.backends.target(seed as u32);
+    let backend = found.rule.backends.drawn(seed as u32);
     let answer = |reason| found.rule.chain.answer(reason);
-    let target = target.ok_or_else(|| answer(Reason::NoBackend))?;
+    let backend = backend.ok_or_else(|| answer(Reason::NoBackend))?;
+    if let Some(filters) = &backend.filters
+        && let Verdict::Answer(own) = filters.chain.decide(&facts, found.prefix)
+    {
+        return Err(found.rule.chain.noted(own));
+    }
     let whole = whole_path(parts, &path).ok_or_else(|| answer(Reason::PathInvalid))?;
     let host = host_value(parts, named).ok_or_else(|| answer(Reason::HostInvalid))?;
-    Ok(Way { found, host, path: whole, target, proofs: pass.proofs })
+    Ok(Way { found, host, path: whole, backend, proofs: pass.proofs })
 }
 
 /// What stands before what was found says of a request or a connection; the record is told.

@@ -1,8 +1,9 @@
 //! The counts as text, in the OpenMetrics format.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::UNIX_EPOCH;
 
 use prometheus_client::collector::Collector;
@@ -37,13 +38,14 @@ struct Scrape {
     digest: Arc<str>,
     started: f64,
     routes: Vec<(Arc<str>, Sum)>,
-    connect_failures: Vec<(Arc<str>, u64)>,
+    backends: Vec<(Arc<str>, Arc<super::OfService>)>,
     connections: connections::Sum,
     applied: u64,
     refused: u64,
     faults: u64,
     ports_missing: u64,
     mirrors_left_out: u64,
+    retries_left_out: u64,
     dropped: Dropped,
     joined: Option<Counts>,
     usage: Option<process::Usage>,
@@ -65,19 +67,20 @@ impl Metrics {
     fn scrape(&self, dropped: Dropped, joined: Option<Counts>) -> Scrape {
         let mut connections = connections::Sum::default();
         self.connections.iter().for_each(|worker| worker.add_to(&mut connections));
-        let (digest, routes, connect_failures) = self.shown();
+        let (digest, routes, backends) = self.shown();
         Scrape {
             service: self.service,
             digest,
             started: self.started.duration_since(UNIX_EPOCH).map_or(0.0, |t| t.as_secs_f64()),
             routes: routes.into_iter().map(|(label, series)| (label, series.sum())).collect(),
-            connect_failures,
+            backends,
             connections,
             applied: self.applied.load(Relaxed),
             refused: self.refused.load(Relaxed),
             faults: self.faults.load(Relaxed),
             ports_missing: self.ports_missing.load(Relaxed),
             mirrors_left_out: self.mirrors_left_out.load(Relaxed),
+            retries_left_out: self.retries_left_out.load(Relaxed),
             dropped,
             joined,
             usage: process::usage(),
@@ -85,23 +88,20 @@ impl Metrics {
     }
 
     /// What the registry shows, sorted; summed up only after its lock is free again.
-    #[expect(clippy::type_complexity, reason = "taken apart by the one caller, just above")]
-    fn shown(&self) -> (Arc<str>, Vec<(Arc<str>, Arc<super::Series>)>, Vec<(Arc<str>, u64)>) {
+    fn shown(&self) -> (Arc<str>, Labelled<super::Series>, Labelled<super::OfService>) {
         let registry = self.registry();
-        let routes = registry.routes.iter();
-        let mut routes: Vec<_> =
-            routes.map(|(label, kept)| (Arc::clone(label), Arc::clone(&kept.series))).collect();
-        let failures = registry.backends.iter();
-        let mut failures: Vec<_> = failures
-            .map(|(label, kept)| (Arc::clone(label), kept.series.load(Relaxed)))
-            .filter(|(_, count)| *count > 0)
-            .collect();
-        let digest = Arc::clone(&registry.digest);
-        drop(registry);
-        routes.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-        failures.sort_unstable();
-        (digest, routes, failures)
+        (Arc::clone(&registry.digest), labelled(&registry.routes), labelled(&registry.backends))
     }
+}
+
+/// Series behind their labels.
+type Labelled<T> = Vec<(Arc<str>, Arc<T>)>;
+
+fn labelled<T>(kept: &HashMap<Arc<str>, super::Kept<T>>) -> Labelled<T> {
+    let all = kept.iter().map(|(label, kept)| (Arc::clone(label), Arc::clone(&kept.series)));
+    let mut all: Labelled<T> = all.collect();
+    all.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    all
 }
 
 impl Collector for Scrape {
@@ -140,9 +140,25 @@ impl Scrape {
         self.histogram(to, "heddle_backend_duration_seconds", help, |sum| &sum.backend)?;
         let name = "heddle_backend_connect_failures";
         let help = "Endpoints that could not be connected to, by backend";
+        self.of_backends(to, name, help, |one| &one.connect_failed)?;
+        let help = "Requests that were sent again after they had been sent, by backend";
+        self.of_backends(to, "heddle_backend_retries", help, |one| &one.retried)
+    }
+
+    /// A count of each backend that has one.
+    fn of_backends(
+        &self,
+        to: &mut DescriptorEncoder<'_>,
+        name: &str,
+        help: &str,
+        of: impl Fn(&super::OfService) -> &AtomicU64,
+    ) -> fmt::Result {
         let mut family = to.encode_descriptor(name, help, None, MetricType::Counter)?;
-        for (backend, count) in &self.connect_failures {
-            counter(&mut family, &[("backend", &**backend)], *count)?;
+        for (backend, counts) in &self.backends {
+            let count = of(counts).load(Relaxed);
+            if count > 0 {
+                counter(&mut family, &[("backend", &**backend)], count)?;
+            }
         }
         Ok(())
     }
@@ -184,6 +200,8 @@ impl Scrape {
         single(to, "heddle_http_parse_failures", help, sum.parses_failed)?;
         let help = "Mirrored requests that were left out because too many were under way";
         single(to, "heddle_mirrors_left_out", help, self.mirrors_left_out)?;
+        let help = "Requests that were not sent again because their service had no budget left";
+        single(to, "heddle_retries_left_out", help, self.retries_left_out)?;
         let help = "Log lines that were dropped because they could not be written in time";
         single(to, "heddle_access_log_dropped", help, self.dropped.log_lines)?;
         let help = "Spans that were dropped because the collector could not take them in time";

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::route::{HttpRoute, HttpRule, RequestMirror, Timeouts};
+use model::route::{HttpFilter, HttpRoute, HttpRule, RequestMirror, Timeouts};
 use model::{Invalid, Key};
 use policy::{Border, Chain, Level, Reason};
 
 use crate::isolate::fault;
 use crate::service::Catalog;
-use crate::{Backend, Backends, Mirror, Rule, Target};
+use crate::{Backend, Backends, Filters, Mirror, Retry, Rule, Target};
 
 /// A rule but for its policies, which depend on the listener.
 pub(crate) struct Draft<'a> {
@@ -36,7 +36,10 @@ pub(crate) fn drafts<'a>(
             written,
             label: label(route, index, written),
             backends: Backends::new(backends(route, index, written, catalog, faults)),
-            mirrors: mirrors(route, index, written, catalog, faults),
+            mirrors: {
+                let path = format!("spec.rules[{index}]");
+                mirrors(route, &path, &written.filters, catalog, faults)
+            },
         })
         .collect()
 }
@@ -60,34 +63,49 @@ fn backends(
     if rule.backend_refs.is_empty() && !redirects {
         let reason = "neither backends nor a redirect: requests are answered 500";
         faults.push(fault(route, &format!("spec.rules[{index}]"), reason));
-        return vec![Backend { weight: 1, target: Target::Broken(Reason::NoBackend) }];
+        return vec![Backend::whole(Target::Broken(Reason::NoBackend))];
     }
     let mut backends = Vec::with_capacity(rule.backend_refs.len());
     for (at, written) in rule.backend_refs.iter().enumerate() {
+        let path = format!("spec.rules[{index}].backendRefs[{at}]");
         let target = catalog.target(route, &written.target());
-        let target = target.unwrap_or_else(|(broken, reason)| {
-            let path = format!("spec.rules[{index}].backendRefs[{at}]");
+        let mut target = target.unwrap_or_else(|(broken, reason)| {
             faults.push(fault(route, &path, reason));
             Target::Broken(broken)
         });
-        backends.push(Backend { weight: written.weight, target });
+        let filters = match written.filters.as_slice() {
+            [] => None,
+            some => match Chain::compile(Vec::new(), some) {
+                Ok(chain) => {
+                    let mirrors = mirrors(route, &path, some, catalog, faults);
+                    Some(Arc::new(Filters { chain, mirrors }))
+                }
+                Err(error) => {
+                    faults.push(fault(route, &format!("{path}.filters"), error.to_string()));
+                    target = Target::Broken(Reason::PolicyUnreadable);
+                    None
+                }
+            },
+        };
+        backends.push(Backend { weight: written.weight, target, filters });
     }
     backends
 }
 
+/// Where the filters at `path` send copies.
 fn mirrors(
     route: &Key,
-    index: usize,
-    rule: &HttpRule,
+    path: &str,
+    filters: &[HttpFilter],
     catalog: &Catalog<'_>,
     faults: &mut Vec<Invalid>,
 ) -> Vec<Mirror> {
     let mut mirrors = Vec::new();
-    for (at, filter) in rule.filters.iter().enumerate() {
+    for (at, filter) in filters.iter().enumerate() {
         let Some(written) = &filter.request_mirror else { continue };
         let target = catalog.target(route, &written.backend_ref);
         let target = target.unwrap_or_else(|(broken, reason)| {
-            let path = format!("spec.rules[{index}].filters[{at}].requestMirror.backendRef");
+            let path = format!("{path}.filters[{at}].requestMirror.backendRef");
             faults.push(fault(route, &path, reason));
             Target::Broken(broken)
         });
@@ -134,8 +152,16 @@ impl Draft<'_> {
             mirrors: self.mirrors.clone(),
             request_timeout: timeouts.request_bound(),
             backend_timeout: backend_timeout(timeouts),
+            retry: self.written.retry.as_ref().map(retry),
         })
     }
+}
+
+fn retry(written: &model::route::Retry) -> Retry {
+    let mut codes = written.codes.clone();
+    codes.sort_unstable();
+    codes.dedup();
+    Retry { codes: codes.into(), attempts: written.attempts, backoff: written.backoff() }
 }
 
 /// The bound of each try. A rule that says `0s`, or only how long the whole may take, wants none of

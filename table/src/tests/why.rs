@@ -131,3 +131,29 @@ policy    passes: no policy stands here
     assert_eq!(won["timeouts"], json!({ "request": "1m30s", "backendRequest": null }));
     assert!(!json.to_string().contains("hidden"));
 }
+
+#[test]
+fn a_backends_own_filters_and_retries_are_told() {
+    let own = json!([
+        { "type": "URLRewrite", "urlRewrite": { "hostname": "inner.test" } },
+        { "type": "RequestMirror", "requestMirror": { "backendRef": { "name": "no", "port": 80 } } },
+    ]);
+    let away = json!([{ "type": "RequestRedirect", "requestRedirect": { "statusCode": 301 } }]);
+    let rules = json!([{
+        "retry": { "codes": [503, 500, 503], "attempts": 2, "backoff": "100ms" },
+        "backendRefs": [
+            { "name": "no", "port": 80, "filters": own },
+            { "name": "no", "port": 80, "filters": away },
+        ],
+    }]);
+    let table = made(vec![plain(), route("r", &["a.org"], rules)]).table;
+    let story = table.why(&get("a.org", "/x").facts()).to_string();
+    let wanted = "\
+backend   backend_missing, weight 1, 0 endpoints ready
+rewrite   to it alone: to path /x, host inner.test
+mirror    of its requests: backend_missing, every request, 0 endpoints ready
+backend   backend_missing, weight 1, 0 endpoints ready; redirected to http://a.org/x in its place
+retries   2 times at most, after 100ms or longer, where the backend breaks off or answers 500, 503
+";
+    assert!(story.contains(wanted), "{story}");
+}

@@ -4,7 +4,9 @@ use std::fmt;
 
 use policy::explain::{Changes, HeaderLine, HeaderStory};
 
-use super::{BackendStory, ListenerStory, MirrorStory, Other, Story, TimeoutStory, Won};
+use super::{
+    BackendStory, ListenerStory, MirrorStory, Other, RetryStory, Story, TimeoutStory, Won,
+};
 
 impl fmt::Display for Story {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -70,10 +72,18 @@ impl Won {
             line("route", self.route.clone()),
             line("rule", format!("{} by {}{host}", self.rule, self.matched)),
         ];
-        lines.extend(self.backends.iter().map(|one| line("backend", one.to_string())));
+        for one in &self.backends {
+            lines.push(line("backend", one.to_string()));
+            let own = changes(&one.changes).into_iter();
+            let own = own.map(|line| Line { text: format!("to it alone: {}", line.text), ..line });
+            lines.extend(own);
+            let mirrors = one.mirrors.iter();
+            lines.extend(mirrors.map(|copy| line("mirror", format!("of its requests: {copy}"))));
+        }
         lines.extend(changes(&self.changes));
         lines.extend(self.mirrors.iter().map(|one| line("mirror", one.to_string())));
         lines.extend(self.timeouts.iter().map(|bounds| line("timeouts", bounds.to_string())));
+        lines.extend(self.retry.iter().map(|retry| line("retries", retry.to_string())));
         lines
     }
 }
@@ -110,8 +120,9 @@ fn headers(change: &HeaderStory) -> String {
 
 impl fmt::Display for BackendStory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let BackendStory { to, weight, endpoints } = self;
-        write!(f, "{to}, weight {weight}{}", ready(*endpoints))
+        let BackendStory { to, weight, endpoints, redirect, .. } = self;
+        write!(f, "{to}, weight {weight}{}", ready(*endpoints))?;
+        redirect.iter().try_for_each(|to| write!(f, "; redirected to {to} in its place"))
     }
 }
 
@@ -138,6 +149,18 @@ impl fmt::Display for TimeoutStory {
         let bound =
             |bound: &Option<String>| bound.clone().unwrap_or_else(|| "unbounded".to_owned());
         write!(f, "request {}, each try {}", bound(&self.request), bound(&self.backend_request))
+    }
+}
+
+impl fmt::Display for RetryStory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let RetryStory { attempts, codes, backoff } = self;
+        let times = if *attempts == 1 { "once".to_owned() } else { format!("{attempts} times") };
+        write!(f, "{times} at most, after {backoff} or longer, where the backend breaks off")?;
+        match codes.iter().map(u16::to_string).collect::<Vec<_>>().as_slice() {
+            [] => Ok(()),
+            codes => write!(f, " or answers {}", codes.join(", ")),
+        }
     }
 }
 

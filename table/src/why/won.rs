@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::in_words;
 use crate::route::Entry;
-use crate::{Mirror, Rule, Table, Target};
+use crate::{Backend, Mirror, Retry, Rule, Table, Target};
 
 /// The rule that won.
 #[derive(Debug, Serialize)]
@@ -34,10 +34,13 @@ pub struct Won {
     /// How long it may take; none where the rule leaves that to the proxy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeouts: Option<TimeoutStory>,
+    /// When it is sent again; none where the rule says nothing of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetryStory>,
 }
 
 /// A backend in a story.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BackendStory {
     /// `namespace/name:port`, or what is wrong.
@@ -47,6 +50,15 @@ pub struct BackendStory {
     /// How many endpoints are ready; none where nobody looked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoints: Option<usize>,
+    /// Where its requests are redirected, in its place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redirect: Option<String>,
+    /// What would be changed for it alone.
+    #[serde(flatten)]
+    pub changes: explain::Changes,
+    /// Where copies of its requests would go.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mirrors: Vec<MirrorStory>,
 }
 
 /// A mirror in a story.
@@ -74,24 +86,59 @@ pub struct TimeoutStory {
     pub backend_request: Option<String>,
 }
 
+/// When and how often a request is sent again.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RetryStory {
+    /// How often.
+    pub attempts: u32,
+    /// The statuses of answers that are not passed on.
+    pub codes: Vec<u16>,
+    /// The least time before, such as `25ms`, twice as long each further time.
+    pub backoff: String,
+}
+
 pub(super) fn won(table: &Table, entry: &Entry, rule: &Rule, facts: &Facts<'_>) -> Won {
-    let backends = rule.backends.iter().map(|backend| {
-        let (to, endpoints) = reached(table, backend.target);
-        BackendStory { to, weight: backend.weight, endpoints: Some(endpoints) }
-    });
-    let mirrors = rule.mirrors.iter().map(|&Mirror { target, numerator, denominator }| {
-        let (to, endpoints) = reached(table, target);
-        MirrorStory { to, numerator, denominator, endpoints: Some(endpoints) }
-    });
+    let prefix = entry.of.prefix();
+    let backends = rule.backends.iter().map(|one| backend(table, one, facts, prefix));
     Won {
         route: entry.of.rank.route.to_string(),
         rule: rule.label.to_string(),
         host: entry.of.best_host(facts.host).flatten().map(Hostname::to_string),
         matched: in_words(&entry.of, facts.layer),
         backends: backends.collect(),
-        changes: rule.chain.explain_changes(facts, entry.of.prefix()),
-        mirrors: mirrors.collect(),
+        changes: rule.chain.explain_changes(facts, prefix),
+        mirrors: mirrors(table, &rule.mirrors),
         timeouts: timeouts(rule),
+        retry: rule.retry.as_ref().map(retry),
+    }
+}
+
+fn backend(table: &Table, of: &Backend, facts: &Facts<'_>, prefix: Option<&str>) -> BackendStory {
+    let (to, endpoints) = reached(table, of.target);
+    let (weight, endpoints) = (of.weight, Some(endpoints));
+    let mut story = BackendStory { to, weight, endpoints, ..BackendStory::default() };
+    if let Some(filters) = &of.filters {
+        story.redirect = filters.chain.explain_redirect(facts, prefix);
+        story.changes = filters.chain.explain_changes(facts, prefix);
+        story.mirrors = mirrors(table, &filters.mirrors);
+    }
+    story
+}
+
+fn mirrors(table: &Table, all: &[Mirror]) -> Vec<MirrorStory> {
+    let mirrors = all.iter().map(|&Mirror { target, numerator, denominator }| {
+        let (to, endpoints) = reached(table, target);
+        MirrorStory { to, numerator, denominator, endpoints: Some(endpoints) }
+    });
+    mirrors.collect()
+}
+
+fn retry(retry: &Retry) -> RetryStory {
+    RetryStory {
+        attempts: retry.attempts,
+        codes: retry.codes.to_vec(),
+        backoff: GatewayDuration::from(retry.backoff).into(),
     }
 }
 

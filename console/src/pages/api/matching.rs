@@ -68,8 +68,7 @@ fn name(route: &HttpRoute, named: &mut BTreeMap<Key, Said>) {
         said.insert((parent.section_name.clone(), parent.port));
     }
     let backends = spec.rules.iter().flat_map(|rule| {
-        let mirrors = rule.filters.iter().filter_map(|filter| filter.request_mirror.as_ref());
-        let mirrors = mirrors.map(|mirror| mirror.backend_ref.clone());
+        let mirrors = rule.mirrors().map(|(_, mirror)| mirror.backend_ref.clone());
         rule.backend_refs.iter().map(|backend| backend.target()).chain(mirrors)
     });
     for backend in backends.filter(|backend| backend.kind == Kind::Service.as_str()) {
