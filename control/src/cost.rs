@@ -73,7 +73,8 @@ impl Cost {
                 // They travel in base64.
                 Cost { bytes: bytes + values.sum::<usize>().div_ceil(3) * 4, ..cost }
             }
-            Resource::Service(_)
+            Resource::ReferenceGrant(_)
+            | Resource::Service(_)
             | Resource::ConfigMap(_)
             | Resource::Api(_)
             | Resource::Workspace(_)

@@ -42,6 +42,12 @@ pub(crate) fn references(resource: &Resource, world: &World) -> Vec<Reference> {
             vec![of("spec.owner", Kind::Team, &teams, &api.spec.owner)]
         }
         Resource::Workload(workload) => of_workload(workload),
+        Resource::ReferenceGrant(grant) => {
+            let named = grant
+                .named()
+                .map(|(index, to)| of(&format!("spec.to[{index}]"), to.kind, namespace, &to.name));
+            named.collect()
+        }
         Resource::Service(_)
         | Resource::Secret(_)
         | Resource::ConfigMap(_)

@@ -279,6 +279,7 @@ pub(crate) const fn is_border(kind: Kind) -> bool {
         | Kind::GrpcRoute
         | Kind::TlsRoute
         | Kind::TcpRoute
+        | Kind::ReferenceGrant
         | Kind::Service
         | Kind::EndpointSlice
         | Kind::Workload
@@ -298,6 +299,7 @@ pub(crate) const fn is_traffic(kind: Kind) -> bool {
         | Kind::GrpcRoute
         | Kind::TlsRoute
         | Kind::TcpRoute
+        | Kind::ReferenceGrant
         | Kind::Service
         | Kind::EndpointSlice
         | Kind::Workload

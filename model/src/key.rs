@@ -28,6 +28,8 @@ pub enum Kind {
     /// `gateway.networking.k8s.io/v1` TCPRoute.
     #[serde(rename = "TCPRoute")]
     TcpRoute,
+    /// `gateway.networking.k8s.io/v1` ReferenceGrant.
+    ReferenceGrant,
     /// `v1` Service.
     Service,
     /// `discovery.k8s.io/v1` EndpointSlice.
@@ -60,12 +62,13 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order in which listings show them.
-    pub const ALL: [Kind; 19] = [
+    pub const ALL: [Kind; 20] = [
         Kind::Gateway,
         Kind::HttpRoute,
         Kind::GrpcRoute,
         Kind::TlsRoute,
         Kind::TcpRoute,
+        Kind::ReferenceGrant,
         Kind::Service,
         Kind::EndpointSlice,
         Kind::Workload,
@@ -90,6 +93,7 @@ impl Kind {
             Kind::GrpcRoute => "GRPCRoute",
             Kind::TlsRoute => "TLSRoute",
             Kind::TcpRoute => "TCPRoute",
+            Kind::ReferenceGrant => "ReferenceGrant",
             Kind::Service => "Service",
             Kind::EndpointSlice => "EndpointSlice",
             Kind::Workload => "Workload",
@@ -110,9 +114,12 @@ impl Kind {
     /// The value of the field `apiVersion`.
     pub const fn api_version(self) -> &'static str {
         match self {
-            Kind::Gateway | Kind::HttpRoute | Kind::GrpcRoute | Kind::TlsRoute | Kind::TcpRoute => {
-                "gateway.networking.k8s.io/v1"
-            }
+            Kind::Gateway
+            | Kind::HttpRoute
+            | Kind::GrpcRoute
+            | Kind::TlsRoute
+            | Kind::TcpRoute
+            | Kind::ReferenceGrant => "gateway.networking.k8s.io/v1",
             Kind::Service | Kind::Secret | Kind::ConfigMap => "v1",
             Kind::EndpointSlice => "discovery.k8s.io/v1",
             Kind::Workload
@@ -126,6 +133,19 @@ impl Kind {
             | Kind::Grant
             | Kind::LoginProvider => "heddle.dev/v1alpha1",
         }
+    }
+
+    /// Older values of `apiVersion` under which it means the same.
+    pub fn older_versions(self) -> &'static [&'static str] {
+        match self == Kind::ReferenceGrant {
+            true => &["gateway.networking.k8s.io/v1beta1"],
+            false => &[],
+        }
+    }
+
+    /// Whether an object of this kind may say this `apiVersion`.
+    pub fn is_version(self, word: &str) -> bool {
+        word == self.api_version() || self.older_versions().contains(&word)
     }
 
     /// The API group: `api_version` without the version; empty for the core group.
@@ -142,6 +162,7 @@ impl Kind {
             | Kind::GrpcRoute
             | Kind::TlsRoute
             | Kind::TcpRoute
+            | Kind::ReferenceGrant
             | Kind::Service
             | Kind::EndpointSlice
             | Kind::Workload

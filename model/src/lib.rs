@@ -29,6 +29,7 @@ pub mod name;
 pub mod path;
 pub mod policy;
 pub mod read;
+pub mod reference;
 pub mod resource;
 pub mod role;
 pub mod route;

@@ -11,6 +11,7 @@ use crate::gateway::Gateway;
 use crate::invalid::Checker;
 use crate::login::LoginProvider;
 use crate::policy::AccessPolicy;
+use crate::reference::ReferenceGrant;
 use crate::role::{Grant, Role};
 use crate::route::{GrpcRoute, HttpRoute, ParentRef, TcpRoute, TlsRoute};
 use crate::secret::{ConfigMap, Secret};
@@ -32,6 +33,7 @@ pub enum Resource {
     GrpcRoute(Arc<GrpcRoute>),
     TlsRoute(Arc<TlsRoute>),
     TcpRoute(Arc<TcpRoute>),
+    ReferenceGrant(Arc<ReferenceGrant>),
     Service(Arc<Service>),
     EndpointSlice(Arc<EndpointSlice>),
     Workload(Arc<Workload>),
@@ -57,6 +59,7 @@ impl Resource {
             Resource::GrpcRoute(_) => Kind::GrpcRoute,
             Resource::TlsRoute(_) => Kind::TlsRoute,
             Resource::TcpRoute(_) => Kind::TcpRoute,
+            Resource::ReferenceGrant(_) => Kind::ReferenceGrant,
             Resource::Service(_) => Kind::Service,
             Resource::EndpointSlice(_) => Kind::EndpointSlice,
             Resource::Workload(_) => Kind::Workload,
@@ -82,6 +85,7 @@ impl Resource {
             Resource::GrpcRoute(object) => &object.metadata,
             Resource::TlsRoute(object) => &object.metadata,
             Resource::TcpRoute(object) => &object.metadata,
+            Resource::ReferenceGrant(object) => &object.metadata,
             Resource::Service(object) => &object.metadata,
             Resource::EndpointSlice(object) => &object.metadata,
             Resource::Workload(object) => &object.metadata,
@@ -113,6 +117,9 @@ impl Resource {
             (Resource::GrpcRoute(one), Resource::GrpcRoute(other)) => Arc::ptr_eq(one, other),
             (Resource::TlsRoute(one), Resource::TlsRoute(other)) => Arc::ptr_eq(one, other),
             (Resource::TcpRoute(one), Resource::TcpRoute(other)) => Arc::ptr_eq(one, other),
+            (Resource::ReferenceGrant(one), Resource::ReferenceGrant(other)) => {
+                Arc::ptr_eq(one, other)
+            }
             (Resource::Service(one), Resource::Service(other)) => Arc::ptr_eq(one, other),
             (Resource::EndpointSlice(one), Resource::EndpointSlice(other)) => {
                 Arc::ptr_eq(one, other)
@@ -137,6 +144,7 @@ impl Resource {
                 | Resource::GrpcRoute(_)
                 | Resource::TlsRoute(_)
                 | Resource::TcpRoute(_)
+                | Resource::ReferenceGrant(_)
                 | Resource::Service(_)
                 | Resource::EndpointSlice(_)
                 | Resource::Workload(_)
@@ -216,6 +224,7 @@ impl Resource {
             Resource::GrpcRoute(object) => object.check(at),
             Resource::TlsRoute(object) => object.check(at),
             Resource::TcpRoute(object) => object.check(at),
+            Resource::ReferenceGrant(object) => object.check(at),
             Resource::Service(object) => object.check(at),
             Resource::EndpointSlice(object) => object.check(at),
             Resource::Workload(object) => object.check(at),
@@ -241,8 +250,16 @@ impl Resource {
     pub fn from_json(kind: Kind, mut value: serde_json::Value) -> Result<Self, serde_json::Error> {
         use serde_json::from_value;
         if let Some(fields) = value.as_object_mut() {
-            for (field, own) in [("apiVersion", kind.api_version()), ("kind", kind.as_str())] {
-                if let Some(written) = fields.remove(field).filter(|written| written != own) {
+            let is_version = |word: &str| kind.is_version(word);
+            let is_kind = |word: &str| word == kind.as_str();
+            let words: [(&str, &str, &dyn Fn(&str) -> bool); 2] = [
+                ("apiVersion", kind.api_version(), &is_version),
+                ("kind", kind.as_str(), &is_kind),
+            ];
+            for (field, own, is_right) in words {
+                let written = fields.remove(field);
+                let wrong = written.filter(|written| !written.as_str().is_some_and(is_right));
+                if let Some(written) = wrong {
                     let text = format!("{field} is {written}, not {own}");
                     return Err(serde::de::Error::custom(text));
                 }
@@ -255,6 +272,7 @@ impl Resource {
             Kind::GrpcRoute => Resource::GrpcRoute(Arc::new(from_value(value)?)),
             Kind::TlsRoute => Resource::TlsRoute(Arc::new(from_value(value)?)),
             Kind::TcpRoute => Resource::TcpRoute(Arc::new(from_value(value)?)),
+            Kind::ReferenceGrant => Resource::ReferenceGrant(Arc::new(from_value(value)?)),
             Kind::Service => Resource::Service(Arc::new(from_value(value)?)),
             Kind::EndpointSlice => Resource::EndpointSlice(Arc::new(from_value(value)?)),
             Kind::Workload => Resource::Workload(Arc::new(from_value(value)?)),

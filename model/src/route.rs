@@ -73,6 +73,22 @@ impl HttpRoute {
     pub fn is_of_services(&self) -> bool {
         self.spec.parent_refs.iter().any(ParentRef::is_service)
     }
+
+    /// The Services that its backends and mirrors name.
+    pub fn services(&self) -> Vec<Key> {
+        let own = &self.metadata.namespace;
+        let of_rule = |rule: &HttpRule| -> Vec<_> {
+            let mirrors = rule.filters.iter().filter_map(|one| one.request_mirror.as_ref());
+            let mirrors = mirrors.map(|mirror| mirror.backend_ref.clone());
+            rule.backend_refs.iter().map(HttpBackendRef::target).chain(mirrors).collect()
+        };
+        let named = self.spec.rules.iter().flat_map(of_rule);
+        let services = named.filter(|to| to.group.is_empty() && to.kind == Kind::Service.as_str());
+        let key = |to: BackendRef| {
+            Key::new(Kind::Service, to.namespace.unwrap_or_else(|| own.clone()), to.name)
+        };
+        services.map(key).collect()
+    }
 }
 
 /// The parent that a route attaches to.

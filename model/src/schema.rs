@@ -18,6 +18,7 @@ use crate::cluster::Cluster;
 use crate::gateway::Gateway;
 use crate::login::LoginProvider;
 use crate::policy::AccessPolicy;
+use crate::reference::ReferenceGrant;
 use crate::role::{Grant, Role};
 use crate::route::{GrpcRoute, HttpRoute, TcpRoute, TlsRoute};
 use crate::secret::{ConfigMap, Secret};
@@ -79,6 +80,7 @@ fn define(kind: Kind, generator: &mut SchemaGenerator) {
         Kind::GrpcRoute => generator.subschema_for::<GrpcRoute>(),
         Kind::TlsRoute => generator.subschema_for::<TlsRoute>(),
         Kind::TcpRoute => generator.subschema_for::<TcpRoute>(),
+        Kind::ReferenceGrant => generator.subschema_for::<ReferenceGrant>(),
         Kind::Service => generator.subschema_for::<Service>(),
         Kind::EndpointSlice => generator.subschema_for::<EndpointSlice>(),
         Kind::Workload => generator.subschema_for::<Workload>(),
@@ -101,7 +103,14 @@ fn define(kind: Kind, generator: &mut SchemaGenerator) {
 fn identify(kind: Kind, schema: &mut Map<String, Value>) {
     let fields = schema.entry("properties").or_insert_with(|| json!({}));
     if let Value::Object(fields) = fields {
-        fields.insert("apiVersion".to_owned(), json!({ "const": kind.api_version() }));
+        let version = match kind.older_versions() {
+            [] => json!({ "const": kind.api_version() }),
+            older => {
+                let all = [&[kind.api_version()], older].concat();
+                json!({ "enum": all })
+            }
+        };
+        fields.insert("apiVersion".to_owned(), version);
         fields.insert("kind".to_owned(), json!({ "const": kind.as_str() }));
         fields.insert("status".to_owned(), json!({ "description": "Not read." }));
     }

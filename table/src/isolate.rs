@@ -6,6 +6,7 @@
 //! names it sees it missing.
 //! An absent workspace denies what no policy speaks of, in the namespaces that its text names; an
 //! absent claim holds the hosts that can be read in it.
+//! An absent ReferenceGrant opens nothing.
 //! Of an absent route it is remembered what it was meant for, as far as that can be read: where a
 //! policy protects it, that stays closed.
 //! Nothing here is felt outside the refused object's own namespace, but that a claim goes on holding.
@@ -16,6 +17,7 @@ use std::sync::Arc;
 
 use model::claim::Claim;
 use model::cluster::Cluster;
+use model::reference::ReferenceGrant;
 use model::secret::Secret;
 use model::workspace::Workspace;
 use model::{Invalid, Key, Kind, Name, Resource};
@@ -110,6 +112,32 @@ impl Settled {
         }
     }
 
+    /// Whether the object `from` may refer to `to`: it lies beside it, or is let by a grant that does.
+    pub(crate) fn permits(&self, from: &Key, to: &Key) -> bool {
+        from.namespace == to.namespace
+            || self.grants(&to.namespace).any(|one| one.permits(from, to))
+    }
+
+    /// The grants of a namespace.
+    fn grants(&self, namespace: &Name) -> impl Iterator<Item = &ReferenceGrant> {
+        let kind = Kind::ReferenceGrant;
+        let first = Name::parse("0").expect("a digit is the first of all names");
+        let all = self.objects.range(Key::new(kind, namespace.clone(), first)..);
+        let own = all.take_while(move |(key, _)| key.kind == kind && key.namespace == *namespace);
+        own.filter_map(|(_, item)| match &item.resource {
+            Resource::ReferenceGrant(grant) => Some(&**grant),
+            _ => None,
+        })
+    }
+
+    /// Why the object `from` may not refer to `to`, in the same words whether that is there or not.
+    pub(crate) fn not_permitted(from: &Key, to: &Key) -> String {
+        format!(
+            "{to} lies in another namespace, and no ReferenceGrant in '{}' lets {}s of '{}' refer to it",
+            to.namespace, from.kind, from.namespace
+        )
+    }
+
     /// All objects of a kind, in the order of their names.
     pub(crate) fn of_kind(&self, kind: Kind) -> impl Iterator<Item = (&Key, &Item)> {
         let first = Name::parse("0").expect("a digit is the first of all names");
@@ -147,6 +175,7 @@ impl Settled {
             | Kind::EndpointSlice
             | Kind::Workload => false,
             Kind::Gateway
+            | Kind::ReferenceGrant
             | Kind::Secret
             | Kind::ConfigMap
             | Kind::AccessPolicy

@@ -106,18 +106,15 @@ impl<'a> Catalog<'a> {
 
     /// Where a reference of a route leads, or what is wrong with it.
     pub(crate) fn target(&self, route: &Key, to: &BackendRef) -> Result<Target, (Reason, String)> {
-        let namespace = &route.namespace;
         if !to.group.is_empty() || to.kind != "Service" {
             let group = if to.group.is_empty() { "the core group" } else { &to.group };
             let text = format!("{} of {group} is no backend; use a Service", to.kind);
             return Err((Reason::BackendMissing, text));
         }
-        if let Some(other) = to.namespace.as_ref().filter(|other| *other != namespace) {
-            let text = format!(
-                "the backend lies in namespace '{other}'; this version does not enforce \
-                 ReferenceGrant and sends to the route's own namespace only"
-            );
-            return Err((Reason::BackendNotAllowed, text));
+        let namespace = to.namespace.as_ref().unwrap_or(&route.namespace);
+        let service = Key::new(Kind::Service, namespace.clone(), to.name.clone());
+        if !self.settled.permits(route, &service) {
+            return Err((Reason::BackendNotAllowed, Settled::not_permitted(route, &service)));
         }
         let leads = Leads::of(route.kind);
         let place = to.port.map(|port| Place {
@@ -127,7 +124,7 @@ impl<'a> Catalog<'a> {
             leads,
         });
         let Some(&id) = place.as_ref().and_then(|place| self.ids.get(place)) else {
-            return Err((Reason::BackendMissing, self.missing(namespace, to)));
+            return Err((Reason::BackendMissing, self.missing(&service, to.port)));
         };
         let Service { protocol, label, .. } = &*self.services[id];
         match (protocol, leads) {
@@ -151,12 +148,11 @@ impl<'a> Catalog<'a> {
         }
     }
 
-    fn missing(&self, namespace: &Name, to: &BackendRef) -> String {
-        let key = Key::new(Kind::Service, namespace.clone(), to.name.clone());
-        match to.port {
-            _ if self.settled.lost.contains(&key) => self.settled.absence(&key),
-            Some(port) => format!("no {key} with port {port}"),
-            None => format!("no port of {key} is named"),
+    fn missing(&self, service: &Key, port: Option<u16>) -> String {
+        match port {
+            _ if self.settled.lost.contains(service) => self.settled.absence(service),
+            Some(port) => format!("no {service} with port {port}"),
+            None => format!("no port of {service} is named"),
         }
     }
 
@@ -240,9 +236,10 @@ fn wanted(settled: &Settled) -> BTreeSet<Place> {
                 (&to.namespace, &to.name, to.port)
             });
             for (namespace, name, port) in backends.chain(mirrors) {
-                let own = namespace.as_ref().is_none_or(|other| *other == key.namespace);
-                if let Some(port) = port.filter(|_| own) {
-                    let (namespace, name) = (key.namespace.clone(), name.clone());
+                let namespace = namespace.as_ref().unwrap_or(&key.namespace).clone();
+                let service = Key::new(Kind::Service, namespace, name.clone());
+                if let Some(port) = port.filter(|_| settled.permits(key, &service)) {
+                    let Key { namespace, name, .. } = service;
                     places.insert(Place { namespace, name, port, leads: route.leads });
                 }
             }

@@ -9,6 +9,7 @@ mod callers;
 mod claims;
 mod closing;
 pub(crate) mod fixture;
+mod grants;
 mod grpc;
 mod inbound;
 mod lookup;

@@ -17,6 +17,7 @@ mod access_request;
 mod api;
 mod bookshop;
 mod holes;
+mod lent;
 mod login;
 mod lookup;
 mod neighbours;

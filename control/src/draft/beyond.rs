@@ -582,8 +582,8 @@ pub(super) fn ruled(resource: &Resource) -> BTreeSet<Key> {
     }
 }
 
-/// The Services, Secrets and ConfigMaps that an object leads traffic by, in its own workspace: references
-/// into others are refused for everybody.
+/// The Services, Secrets and ConfigMaps that an object leads traffic by, or lets others do so, in its own
+/// workspace: of references into others their ReferenceGrants decide, whoever makes them.
 fn used(resource: &Resource, world: &World) -> BTreeSet<Key> {
     let ruled = ruled(resource);
     let scope = world.directory.scope(&resource.meta().namespace);

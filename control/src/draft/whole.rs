@@ -103,6 +103,7 @@ impl Draft {
             | Resource::GrpcRoute(_)
             | Resource::TlsRoute(_)
             | Resource::TcpRoute(_)
+            | Resource::ReferenceGrant(_)
             | Resource::Service(_)
             | Resource::EndpointSlice(_)
             | Resource::Workload(_)
@@ -298,6 +299,11 @@ impl Draft {
             None => "which belongs to no Api".to_owned(),
         };
         if let Some(api) = &api {
+            if matches!(resource, Resource::ReferenceGrant(_)) {
+                let text = "a ReferenceGrant opens what its namespace has to others, and belongs to no \
+                            Api; take the label away";
+                faults.push(fault(key, &path, text));
+            }
             if let Resource::Grant(grant) = resource
                 && grant.spec.apis != [api.clone()]
             {
@@ -455,6 +461,7 @@ const fn gives_rights(kind: Kind) -> bool {
         | Kind::GrpcRoute
         | Kind::TlsRoute
         | Kind::TcpRoute
+        | Kind::ReferenceGrant
         | Kind::Service
         | Kind::EndpointSlice
         | Kind::Workload

@@ -243,6 +243,7 @@ fn envelope(key: &Key, scope: String, object: &Object) -> Envelope {
         | Resource::GrpcRoute(_)
         | Resource::TlsRoute(_)
         | Resource::TcpRoute(_)
+        | Resource::ReferenceGrant(_)
         | Resource::Service(_)
         | Resource::EndpointSlice(_)
         | Resource::Workload(_)

@@ -1,6 +1,8 @@
 //! Which objects nodes of a class see, and what an object names.
 
-use super::{BTreeSet, Class, Key, Kind, Name, Resource};
+use model::reference::ReferenceGrant;
+
+use super::{BTreeMap, BTreeSet, Class, Key, Kind, Name, Resource};
 use crate::ca::NodeKind;
 
 /// The label that gives a Gateway to one cluster alone.
@@ -20,7 +22,11 @@ pub(super) enum Sight {
 /// How objects of a kind are seen.
 pub(super) const fn of(kind: Kind) -> Sight {
     match kind {
-        Kind::Gateway | Kind::AccessPolicy | Kind::Secret | Kind::ConfigMap => Sight::Decides,
+        Kind::Gateway
+        | Kind::ReferenceGrant
+        | Kind::AccessPolicy
+        | Kind::Secret
+        | Kind::ConfigMap => Sight::Decides,
         Kind::HttpRoute | Kind::GrpcRoute | Kind::TlsRoute | Kind::TcpRoute => Sight::Hangs,
         Kind::Service
         | Kind::EndpointSlice
@@ -53,6 +59,8 @@ pub(super) fn seen<'r>(
             Sight::Always => true,
             // What is attached to others comes after them.
             Sight::Hangs => false,
+            // What it opens is judged at each node, too.
+            Sight::Decides if key.kind == Kind::ReferenceGrant => true,
             Sight::Decides => {
                 key.kind == Kind::Gateway && class.kind == NodeKind::Gateway && {
                     is_of(class, resource.meta().labels.get(CLUSTER).map(String::as_str))
@@ -73,10 +81,14 @@ pub(super) fn seen<'r>(
     }
     // Nothing is proved by a credential at a proxy of the mesh, so no key goes there.
     let shows = class.kind == NodeKind::Gateway;
+    let grants = Grants::new(resources.clone());
     let named: BTreeSet<Key> = resources
         .clone()
         .filter(|(key, _)| shows && seen.contains(key))
-        .flat_map(|(_, resource)| held(resource))
+        .flat_map(|(key, resource)| {
+            // Those of other namespaces are nobody's to use, and to be told of, without a grant there.
+            held(resource).into_iter().filter(|to| grants.permit(key, to))
+        })
         .collect();
     let all = resources.clone().map(|(key, _)| key);
     seen.extend(all.filter(|key| named.contains(*key)));
@@ -110,6 +122,7 @@ pub(super) fn attached(resource: &Resource) -> Vec<Key> {
             policy.spec.target_refs.iter().map(target).collect()
         }
         Resource::Gateway(_)
+        | Resource::ReferenceGrant(_)
         | Resource::Service(_)
         | Resource::EndpointSlice(_)
         | Resource::Workload(_)
@@ -126,18 +139,31 @@ pub(super) fn attached(resource: &Resource) -> Vec<Key> {
     }
 }
 
+/// The grants of references, by their namespace.
+struct Grants<'r>(BTreeMap<&'r Name, Vec<&'r ReferenceGrant>>);
+
+impl<'r> Grants<'r> {
+    fn new(resources: impl Iterator<Item = (&'r Key, &'r Resource)>) -> Self {
+        let mut grants = BTreeMap::<_, Vec<_>>::new();
+        for (key, resource) in resources {
+            if let Resource::ReferenceGrant(grant) = resource {
+                grants.entry(&key.namespace).or_default().push(&**grant);
+            }
+        }
+        Grants(grants)
+    }
+
+    /// Whether `from` may refer to `to`.
+    fn permit(&self, from: &Key, to: &Key) -> bool {
+        let grants = || self.0.get(&to.namespace).into_iter().flatten();
+        from.namespace == to.namespace || grants().any(|grant| grant.permits(from, to))
+    }
+}
+
 /// The Secrets and ConfigMaps that an object names.
 fn held(resource: &Resource) -> Vec<Key> {
     match resource {
-        Resource::Gateway(gateway) => {
-            let own = &gateway.metadata.namespace;
-            // No node takes those of other namespaces, so none is told of them.
-            gateway
-                .certificates()
-                .filter(|(_, key)| key.namespace == *own)
-                .map(|(_, key)| key)
-                .collect()
-        }
+        Resource::Gateway(gateway) => gateway.certificates().map(|(_, key)| key).collect(),
         Resource::AccessPolicy(policy) => {
             let keys = policy.spec.credentials.iter().filter_map(|all| all.api_key.as_ref());
             keys.map(|one| named(Kind::Secret, &policy.metadata.namespace, &one.secret_ref.name))
@@ -147,6 +173,7 @@ fn held(resource: &Resource) -> Vec<Key> {
         | Resource::GrpcRoute(_)
         | Resource::TlsRoute(_)
         | Resource::TcpRoute(_)
+        | Resource::ReferenceGrant(_)
         | Resource::Service(_)
         | Resource::EndpointSlice(_)
         | Resource::Workload(_)

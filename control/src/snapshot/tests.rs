@@ -108,6 +108,72 @@ async fn gateways_are_told_of_the_authorities_that_they_name_and_of_no_other_con
 }
 
 #[tokio::test]
+async fn a_gateway_gets_the_secret_of_another_namespace_while_a_grant_there_lets_it() {
+    let bed = Bed::new().await;
+    bed.put(TRAFFIC).await;
+    let held = "apiVersion: heddle.dev/v1alpha1\nkind: Workspace\nmetadata: { name: bank }\n\
+         spec: { access: open }\n---\n\
+         apiVersion: v1\nkind: Secret\nmetadata: { name: cert, namespace: bank }\n\
+         type: kubernetes.io/tls\nstringData: { tls.crt: chain, tls.key: key }\n---\n\
+         apiVersion: v1\nkind: ConfigMap\nmetadata: { name: partners, namespace: bank }\n\
+         data: { ca.crt: pem }\n";
+    let secret_of = |name: &str| {
+        format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{ name: {name}, namespace: bank }}\n\
+             stringData: {{ word: unlent }}\n"
+        )
+    };
+    let grant = |to: &str| {
+        format!(
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: ReferenceGrant\n\
+             metadata: {{ name: lends, namespace: bank }}\nspec:\n  \
+             from: [{{ group: gateway.networking.k8s.io, kind: Gateway, namespace: platform }}]\n  \
+             to: [{to}]\n"
+        )
+    };
+    let both = grant("{ group: '', kind: Secret }, { group: '', kind: ConfigMap, name: partners }");
+    let door = "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n\
+         metadata: { name: door, namespace: platform }\nspec:\n  gatewayClassName: heddle\n  \
+         listeners: [{ name: tls, port: 443, protocol: TLS, \
+         tls: { certificateRefs: [{ name: cert, namespace: bank }] } }]\n  \
+         tls: { frontend: { default: { validation: { caCertificateRefs: \
+         [{ group: '', kind: ConfigMap, name: partners, namespace: bank }] } } } }\n";
+    let mesh = Class { cluster: Name::parse("east").unwrap(), kind: NodeKind::Mesh };
+    let mut catalogue = Catalogue::default();
+    let (cert, partners) = ("Secret bank/cert", "ConfigMap bank/partners");
+    for step in 0..7 {
+        match step {
+            0 => bed.put(&format!("{held}---\n{}", secret_of("other"))).await,
+            1 => bed.put(&both).await,
+            2 => bed.put(door).await,
+            // Of one kind no longer.
+            3 => bed.put(&grant("{ group: '', kind: ConfigMap }")).await,
+            4 => bed.put(&grant("{ group: '', kind: Secret, name: other }")).await,
+            5 => bed.put(&both).await,
+            _ => bed.delete((Kind::ReferenceGrant, "bank", "lends")).await,
+        };
+        let wanted = match step {
+            2 | 5 => vec![partners, cert],
+            3 => vec![partners],
+            _ => vec![],
+        };
+        advanced(&bed, &mut catalogue).await;
+        let mut fresh = Catalogue::default();
+        advanced(&bed, &mut fresh).await;
+        for (class, wanted) in [(&class("east"), wanted), (&mesh, vec![])] {
+            let seen = catalogue.snapshot(class);
+            assert_eq!(seen.digest, fresh.snapshot(class).digest, "step {step}");
+            let seen = names(&seen);
+            let lent: Vec<_> = seen
+                .iter()
+                .filter(|name| name.contains(" bank/") && !name.starts_with("ReferenceGrant"))
+                .collect();
+            assert_eq!(lent, wanted, "step {step}, {class:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn proxies_of_the_mesh_are_told_of_routes_of_services_and_gateways_are_not() {
     let bed = Bed::new().await;
     bed.put(TRAFFIC).await;

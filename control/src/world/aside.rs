@@ -118,6 +118,7 @@ pub(super) fn stand_in(key: &store::Key, body: &str, beside: &Snapshot) -> Optio
         | Kind::GrpcRoute
         | Kind::TlsRoute
         | Kind::TcpRoute
+        | Kind::ReferenceGrant
         | Kind::Service
         | Kind::EndpointSlice
         | Kind::Workload

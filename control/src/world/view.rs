@@ -1,10 +1,11 @@
 //! What the proxies' compiler says of some scopes, without the rest of the installation.
 //!
 //! Nothing is felt outside its own namespace but what a Gateway offers (its listeners, the
-//! certificates that it names and the policies on it) and what a workspace claims. So the faults of a scope's
-//! objects are the same whether all objects are assembled or only these: the scope's own, every
-//! Gateway with what stands on it, and every claim. The cost of a change is that of the scopes that
-//! it touches, not that of the installation.
+//! certificates that it names and the policies on it), what a workspace claims, and what a
+//! ReferenceGrant lets others refer to. So the faults of a scope's objects are the same whether all
+//! objects are assembled or only these: the scope's own, every Gateway with what stands on it, every
+//! claim and grant, and what the scope's routes and Gateways name elsewhere. The cost of a change is
+//! that of the scopes that it touches, not that of the installation.
 
 use std::collections::BTreeSet;
 
@@ -26,11 +27,18 @@ impl World {
             }
         }
         let outside = |key: &Key| !seen.contains(&key.namespace);
-        const AROUND: [Kind; 5] =
-            [Kind::Gateway, Kind::AccessPolicy, Kind::Claim, Kind::Workspace, Kind::Cluster];
+        around.extend(resources.iter().flat_map(held));
+        const AROUND: [Kind; 6] = [
+            Kind::Gateway,
+            Kind::ReferenceGrant,
+            Kind::AccessPolicy,
+            Kind::Claim,
+            Kind::Workspace,
+            Kind::Cluster,
+        ];
         for kind in AROUND {
             for (_, object) in self.of_kind(kind).filter(|(key, _)| outside(key)) {
-                if stands_on_gateways(&object.resource) {
+                if may_be_felt(&object.resource) {
                     around.extend(held(&object.resource));
                     resources.push(object.resource.clone());
                 }
@@ -51,14 +59,16 @@ impl World {
     }
 }
 
-/// Whether an object of another scope may be felt: a Gateway, a policy on one, claims and borders.
-fn stands_on_gateways(resource: &Resource) -> bool {
+/// Whether an object of another scope may be felt: a Gateway, a policy on one, grants of references,
+/// claims and borders.
+fn may_be_felt(resource: &Resource) -> bool {
     let is_gateway = |kind| matches!(kind, TargetKind::Gateway);
     match resource {
         Resource::AccessPolicy(policy) => {
             policy.spec.target_refs.iter().any(|target| is_gateway(target.kind))
         }
         Resource::Gateway(_)
+        | Resource::ReferenceGrant(_)
         | Resource::Claim(_)
         | Resource::Workspace(_)
         | Resource::Cluster(_) => true,
@@ -66,7 +76,7 @@ fn stands_on_gateways(resource: &Resource) -> bool {
     }
 }
 
-/// The Secrets and ConfigMaps that a Gateway or a policy names.
+/// The Secrets and ConfigMaps that a Gateway or a policy names, and the Services that a route does.
 fn held(resource: &Resource) -> Vec<Key> {
     let key =
         |namespace: &Name, name: &Name| Key::new(Kind::Secret, namespace.clone(), name.clone());
@@ -77,6 +87,6 @@ fn held(resource: &Resource) -> Vec<Key> {
             let keys = spec.credentials.as_ref().and_then(|by| by.api_key.as_ref());
             keys.map(|keys| key(&metadata.namespace, &keys.secret_ref.name)).into_iter().collect()
         }
-        _ => Vec::new(),
+        other => other.as_route().map(|route| route.services()).unwrap_or_default(),
     }
 }

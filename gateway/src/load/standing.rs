@@ -129,7 +129,10 @@ fn faults_here(document: &Document, resource: &Resource) -> Vec<Invalid> {
         | Resource::GrpcRoute(_)
         | Resource::TlsRoute(_)
         | Resource::TcpRoute(_) => of_services(document, resource),
-        Resource::Gateway(_) | Resource::Service(_) | Resource::EndpointSlice(_) => Vec::new(),
+        Resource::Gateway(_)
+        | Resource::ReferenceGrant(_)
+        | Resource::Service(_)
+        | Resource::EndpointSlice(_) => Vec::new(),
         Resource::Workload(_)
         | Resource::Api(_)
         | Resource::Claim(_)
@@ -179,6 +182,7 @@ fn is_read(kind: Kind) -> bool {
         | Kind::GrpcRoute
         | Kind::TlsRoute
         | Kind::TcpRoute
+        | Kind::ReferenceGrant
         | Kind::Service
         | Kind::EndpointSlice
         | Kind::Secret

@@ -20,8 +20,10 @@ const TRAFFIC: [Kind; 10] = [
     Kind::AccessPolicy,
 ];
 
-/// Kinds that say who may do what inside a workspace; a Workload says who speaks as whom.
-const BORDERS: [Kind; 5] = [Kind::Api, Kind::Claim, Kind::Grant, Kind::Role, Kind::Workload];
+/// Kinds that say who may do what inside a workspace, or with what is in it; a Workload says who speaks
+/// as whom.
+const BORDERS: [Kind; 6] =
+    [Kind::Api, Kind::Claim, Kind::Grant, Kind::ReferenceGrant, Kind::Role, Kind::Workload];
 
 /// The names of the roles that are built in, and what they are for.
 pub const ROLES: [(&str, &str); 4] = [

@@ -49,6 +49,7 @@ impl Directory {
                 | Resource::GrpcRoute(_)
                 | Resource::TlsRoute(_)
                 | Resource::TcpRoute(_)
+                | Resource::ReferenceGrant(_)
                 | Resource::Service(_)
                 | Resource::EndpointSlice(_)
                 | Resource::Workload(_)

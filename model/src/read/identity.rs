@@ -23,7 +23,6 @@ const ELSEWHERE: [(&str, &[&str]); 2] = [
             "BackendTrafficPolicy",
             "GatewayClass",
             "ListenerSet",
-            "ReferenceGrant",
             "TCPRoute",
             "TLSRoute",
             "UDPRoute",
@@ -81,7 +80,7 @@ pub(super) fn identify(map: &Map) -> Identity {
             false
         }
         (None, Ok(_)) => false,
-        (Some(kind), Ok(version)) if version == kind.api_version() => true,
+        (Some(kind), Ok(version)) if kind.is_version(version) => true,
         (Some(kind), Ok(version)) => {
             let (wanted, version_found) = (kind.api_version(), short(version));
             fault("apiVersion", format!("{kind} is '{wanted}', not '{version_found}'"), None);

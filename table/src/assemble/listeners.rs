@@ -169,7 +169,8 @@ fn certificate(
     gateway: &Key,
     reference: &ObjectRef,
 ) -> Result<Certificate, String> {
-    let key = own(gateway, Kind::Secret, reference.namespace.as_ref(), &reference.name)?;
+    let own = (reference.namespace.as_ref(), &reference.name);
+    let key = referred(settled, gateway, Kind::Secret, own)?;
     let Key { namespace, name, .. } = &key;
     let Some(secret) = settled.secret(namespace, name) else {
         return Err(settled.absence(&key));
@@ -185,16 +186,19 @@ fn certificate(
     Ok(Certificate { secret: key, chain_pem, key_pem })
 }
 
-/// What an object is called that a Gateway names, which lies in its own namespace.
-fn own(gateway: &Key, kind: Kind, namespace: Option<&Name>, name: &Name) -> Result<Key, String> {
+/// What an object is called that a Gateway names and may refer to.
+fn referred(
+    settled: &Settled,
+    gateway: &Key,
+    kind: Kind,
+    (namespace, name): (Option<&Name>, &Name),
+) -> Result<Key, String> {
     let namespace = namespace.unwrap_or(&gateway.namespace);
-    if *namespace != gateway.namespace {
-        return Err(format!(
-            "{kind} {namespace}/{name} lies in another namespace; this version does not enforce \
-             ReferenceGrant and takes certificates of the Gateway's own namespace only"
-        ));
+    let key = Key::new(kind, namespace.clone(), name.clone());
+    match settled.permits(gateway, &key) {
+        true => Ok(key),
+        false => Err(Settled::not_permitted(gateway, &key)),
     }
-    Ok(Key::new(kind, namespace.clone(), name.clone()))
 }
 
 /// What a Gateway asks of callers, each port's looked at once.
@@ -267,7 +271,8 @@ fn authority(
     gateway: &Key,
     reference: &ObjectReference,
 ) -> Result<Authority, String> {
-    let key = own(gateway, Kind::ConfigMap, reference.namespace.as_ref(), &reference.name)?;
+    let own = (reference.namespace.as_ref(), &reference.name);
+    let key = referred(settled, gateway, Kind::ConfigMap, own)?;
     let Some(Resource::ConfigMap(found)) = settled.get(&key) else {
         return Err(settled.absence(&key));
     };

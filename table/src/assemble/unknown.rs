@@ -38,7 +38,8 @@ fn of_target(settled: &Settled, borders: &Borders, target: &Key) -> Vec<Key> {
             borders.scope(&key.namespace) == scope && api == Some(target.name.as_str())
         }),
         // Nothing here says what these protect, so all of their namespace is closed.
-        Kind::EndpointSlice
+        Kind::ReferenceGrant
+        | Kind::EndpointSlice
         | Kind::Workload
         | Kind::Secret
         | Kind::ConfigMap

@@ -27,11 +27,11 @@ fn world() -> Vec<Resource> {
     ]
 }
 
-fn parent(service: &str) -> Value {
+pub(super) fn parent(service: &str) -> Value {
     json!({ "group": "", "kind": "Service", "name": service })
 }
 
-fn route(namespace: &str, called: &str, parents: Value, rules: Value) -> Resource {
+pub(super) fn route(namespace: &str, called: &str, parents: Value, rules: Value) -> Resource {
     let spec = json!({ "parentRefs": parents, "rules": rules });
     object(Kind::HttpRoute, namespace, called, spec)
 }
@@ -53,7 +53,7 @@ fn split() -> Resource {
     route("shop", "split", json!([parent("orders")]), rules)
 }
 
-fn with(more: Vec<Resource>) -> Vec<Resource> {
+pub(super) fn with(more: Vec<Resource>) -> Vec<Resource> {
     world().into_iter().chain(more).collect()
 }
 

@@ -77,7 +77,7 @@ fn broken_backends_keep_their_share_and_say_why() {
     let said = faults(&assembly);
     assert_eq!(said.len(), 5);
     assert!(said[0].contains("spec.rules[0].backendRefs[1]: no Service shop/web with port 81"));
-    assert!(said[2].contains("does not enforce ReferenceGrant"), "{}", said[2]);
+    assert!(said[2].contains("no ReferenceGrant in 'other'"), "{}", said[2]);
 }
 
 #[test]

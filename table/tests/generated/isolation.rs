@@ -24,11 +24,13 @@ fn input(resources: &[model::Resource]) -> Input {
     Input { resources: resources.to_vec(), ..Input::default() }
 }
 
-/// Whether a request concerns the owner of `namespace`, by host or by what serves it without X.
+/// Whether a request concerns the owner of `namespace`, by host, by what serves it without X, or by where
+/// it is led, which is for its owner to let.
 fn concerns(namespace: &str, request: &Request, seen: &Seen) -> bool {
     request.host.ends_with(&format!("{namespace}.test"))
         || seen.gateway.as_deref() == Some(namespace)
         || seen.owner.as_deref() == Some(namespace)
+        || seen.led_to.contains(namespace)
 }
 
 /// Compares `after` with `before` outside the namespace; how many requests differ inside.

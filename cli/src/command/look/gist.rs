@@ -11,6 +11,7 @@ pub(super) fn heads(kind: Kind) -> &'static [&'static str] {
         Kind::Gateway => &["LISTENERS"],
         Kind::HttpRoute | Kind::GrpcRoute | Kind::TlsRoute => &["HOSTS", "BACKENDS"],
         Kind::TcpRoute => &["BACKENDS"],
+        Kind::ReferenceGrant => &["FROM", "TO"],
         Kind::Service => &["PORTS"],
         Kind::EndpointSlice => &["ENDPOINTS"],
         Kind::Workload => &["CLUSTER", "ADDRESS", "ACCOUNT"],
@@ -40,6 +41,15 @@ pub(super) fn cells(kind: Kind, object: &Value) -> Vec<String> {
             vec![hosts(object, "/spec/hostnames"), backends(object)]
         }
         Kind::TcpRoute => vec![backends(object)],
+        Kind::ReferenceGrant => vec![
+            join(items(object, "/spec/from"), |from| {
+                format!("{}/{}", word(from, "/namespace"), word(from, "/kind"))
+            }),
+            join(items(object, "/spec/to"), |to| match to.get("name") {
+                Some(name) => format!("{}/{}", word(to, "/kind"), word(name, "")),
+                None => word(to, "/kind"),
+            }),
+        ],
         Kind::Service => vec![join(items(object, "/spec/ports"), |port| word(port, "/port"))],
         Kind::EndpointSlice => {
             vec![join(items(object, "/endpoints"), |one| word(one, "/addresses"))]

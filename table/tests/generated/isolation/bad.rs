@@ -33,11 +33,12 @@ pub(crate) enum Sort {
 }
 
 impl Sort {
-    pub(crate) const ALL: [Sort; 30] = [
+    pub(crate) const ALL: [Sort; 31] = [
         Sort::NoKey,
         Sort::Unread(Kind::Gateway),
         Sort::Unread(Kind::HttpRoute),
         Sort::Unread(Kind::GrpcRoute),
+        Sort::Unread(Kind::ReferenceGrant),
         Sort::Unread(Kind::Service),
         Sort::Unread(Kind::EndpointSlice),
         Sort::Unread(Kind::Secret),

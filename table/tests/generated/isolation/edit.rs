@@ -20,15 +20,18 @@ pub(crate) enum Change {
     PolicyOnGateway,
     /// A route has a policy more.
     PolicyOnRoute,
+    /// A namespace lets others no longer refer to what it has.
+    GrantRemoved,
 }
 
 impl Change {
-    pub(crate) const ALL: [Change; 5] = [
+    pub(crate) const ALL: [Change; 6] = [
         Change::KeyRemoved,
         Change::GatewayRemoved,
         Change::GatewayToItself,
         Change::PolicyOnGateway,
         Change::PolicyOnRoute,
+        Change::GrantRemoved,
     ];
 }
 
@@ -49,6 +52,11 @@ impl Edit {
             Change::KeyRemoved | Change::GatewayToItself => &world[0],
             Change::GatewayRemoved | Change::PolicyOnGateway => *dice.pick(&of_kind(Kind::Gateway)),
             Change::PolicyOnRoute => *dice.pick(&of_kind(Kind::HttpRoute)),
+            // Not every world has one.
+            Change::GrantRemoved => match of_kind(Kind::ReferenceGrant).first() {
+                Some(grant) => *grant,
+                None => &world[0],
+            },
         };
         let meta = edited.meta();
         let (owner, name) = (meta.namespace.as_str(), meta.name.as_str());
@@ -62,6 +70,7 @@ impl Edit {
                 there.into_iter().for_each(|there| *there = rest.clone());
             }
             Change::GatewayRemoved => drop(after.remove(at)),
+            Change::GrantRemoved => after.retain(|one| one.kind() != Kind::ReferenceGrant),
             Change::GatewayToItself => {
                 let mut fields = serde_json::to_value(&after[at]).unwrap();
                 let allowed = fields.pointer_mut("/spec/listeners/0/allowedRoutes/namespaces/from");
@@ -75,7 +84,7 @@ impl Edit {
     }
 
     /// Whether a request, which was served as `seen`, met what its owner changed: the very caller,
-    /// Gateway or route.
+    /// Gateway or route, or the reference that was let.
     pub(crate) fn concerns(&self, request: &Request, seen: &Seen) -> bool {
         let is_at_gateway = seen.gateway.as_ref() == Some(&self.owner);
         match self.change {
@@ -84,6 +93,9 @@ impl Edit {
                 is_at_gateway
             }
             Change::PolicyOnRoute => seen.owner.as_ref() == Some(&self.owner),
+            Change::GrantRemoved => {
+                seen.owner.as_ref() != Some(&self.owner) && seen.led_to.contains(&self.owner)
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What a caller and a backend would see of a request.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
 use http::{HeaderMap, Method};
@@ -30,6 +31,8 @@ pub(crate) struct Seen {
     /// Whether the answer is changed on its way back.
     pub(crate) says_more: bool,
     pub(crate) backends: Vec<(u32, String)>,
+    /// The namespaces of the Services to which it is led.
+    pub(crate) led_to: BTreeSet<String>,
 }
 
 /// Asks the table.
@@ -59,7 +62,12 @@ pub(crate) fn observe(table: &Table, request: &Request) -> Seen {
     });
     let certificates = listener.into_iter().flat_map(|listener| &listener.certificates);
     let backends = rule.into_iter().flat_map(|rule| rule.backends.iter());
+    let led_to = backends.clone().filter_map(|one| match one.target {
+        Target::Service(id) => Some(table.services[id].key.namespace.to_string()),
+        Target::Broken(_) => None,
+    });
     Seen {
+        led_to: led_to.collect(),
         gateway: listener.map(|listener| listener.gateway.namespace.to_string()),
         owner: rule.map(|rule| rule.route.namespace.to_string()),
         listener: listener.map(|listener| format!("{}/{}", listener.gateway, listener.name)),

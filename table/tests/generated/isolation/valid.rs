@@ -41,10 +41,32 @@ pub(crate) fn world(dice: &mut Dice) -> Vec<Resource> {
     if knows_guests {
         world.extend(guests());
     }
-    for team in TEAMS.iter().take(2 + dice.roll(3)) {
+    let teams = &TEAMS[..2 + dice.roll(3)];
+    for team in teams {
         namespace(dice, team, knows_guests, &mut world);
     }
+    if dice.once_in(2) {
+        across(dice, teams, &mut world);
+    }
     world
+}
+
+/// A route of one team to the Service of another, which lets it.
+fn across(dice: &mut Dice, teams: &[&str], world: &mut Vec<Resource>) {
+    let owner = dice.roll(teams.len());
+    let (owner, other) = (teams[owner], teams[(owner + 1) % teams.len()]);
+    let from =
+        json!([{ "group": Kind::HttpRoute.group(), "kind": "HTTPRoute", "namespace": other }]);
+    let to = json!([{ "group": "", "kind": "Service", "name": "web" }]);
+    let grant = json!({ "spec": { "from": from, "to": to } });
+    world.push(object(Kind::ReferenceGrant, owner, "open", grant));
+    let spec = json!({
+        "parentRefs": [{ "namespace": SHARED, "name": "edge" }],
+        "hostnames": [format!("{other}.test")],
+        "rules": [{ "matches": [{ "path": { "value": "/c" } }],
+            "backendRefs": [{ "name": "web", "namespace": owner, "port": 80 }] }],
+    });
+    world.push(object(Kind::HttpRoute, other, "across", json!({ "spec": spec })));
 }
 
 /// Two guests whom the shared Gateway knows.
