@@ -12,6 +12,7 @@ mod drain;
 mod failure;
 mod faults;
 mod filter;
+mod grant;
 mod heads;
 mod pace;
 mod ports;
