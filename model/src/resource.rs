@@ -250,17 +250,11 @@ impl Resource {
     pub fn from_json(kind: Kind, mut value: serde_json::Value) -> Result<Self, serde_json::Error> {
         use serde_json::from_value;
         if let Some(fields) = value.as_object_mut() {
-            let is_version = |word: &str| kind.is_version(word);
-            let is_kind = |word: &str| word == kind.as_str();
-            let words: [(&str, &str, &dyn Fn(&str) -> bool); 2] = [
-                ("apiVersion", kind.api_version(), &is_version),
-                ("kind", kind.as_str(), &is_kind),
-            ];
-            for (field, own, is_right) in words {
+            let versions = [&[kind.api_version()], kind.older_versions()].concat();
+            for (field, right) in [("apiVersion", &versions[..]), ("kind", &[kind.as_str()])] {
                 let written = fields.remove(field);
-                let wrong = written.filter(|written| !written.as_str().is_some_and(is_right));
-                if let Some(written) = wrong {
-                    let text = format!("{field} is {written}, not {own}");
+                if let Some(wrong) = written.filter(|word| !right.iter().any(|one| word == one)) {
+                    let text = format!("{field} is {wrong}, not {}", right[0]);
                     return Err(serde::de::Error::custom(text));
                 }
             }

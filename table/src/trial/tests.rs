@@ -235,3 +235,27 @@ fn a_route_that_cannot_be_tried_is_named_with_each_answer() {
     assert_eq!(told.sum, wanted);
     assert!(told.faults.concat().contains("unclosed group"), "{:?}", told.faults);
 }
+
+#[test]
+fn grants_of_other_namespaces_are_taken_to_be_there() {
+    let far = json!({ "name": "cert", "namespace": "bank" });
+    let listeners = json!([
+        { "name": "web" },
+        { "name": "safe", "port": 443, "protocol": "HTTPS", "tls": { "certificateRefs": [far] } },
+    ]);
+    let to = json!([{ "name": "books", "namespace": "bank", "port": 80 }]);
+    let ports = json!({ "ports": [{ "port": 80 }] });
+    let resources = vec![
+        gateway(listeners),
+        object(Kind::Service, "bank", "books", ports),
+        route("r", &[], json!([{ "backendRefs": to }])),
+    ];
+    let trial = Trial::new(resources);
+    let http = typed("GET", "h", "/", "");
+    for port in [80, 443] {
+        let told = trial.tell(&Typed { port, ..http.clone() });
+        assert!(told.sum.starts_with("Of these routes it meets rule shop/r/0"), "{told:?}");
+        assert!(text(&told).contains("bank/books:80"), "{told:?}");
+        assert_eq!(told.faults, [""; 0]);
+    }
+}
