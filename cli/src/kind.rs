@@ -20,6 +20,7 @@ const fn short(kind: Kind) -> &'static [&'static str] {
         Kind::Secret => &["sec"],
         Kind::ConfigMap => &["cm"],
         Kind::AccessPolicy => &["policy", "policies", "ap"],
+        Kind::TrafficPolicy => &["tp"],
         Kind::Api => &[],
         Kind::Claim => &[],
         Kind::Workspace => &["ws"],

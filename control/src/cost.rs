@@ -74,6 +74,7 @@ impl Cost {
                 Cost { bytes: bytes + values.sum::<usize>().div_ceil(3) * 4, ..cost }
             }
             Resource::ReferenceGrant(_)
+            | Resource::TrafficPolicy(_)
             | Resource::Service(_)
             | Resource::ConfigMap(_)
             | Resource::Api(_)

@@ -48,6 +48,13 @@ pub(crate) fn references(resource: &Resource, world: &World) -> Vec<Reference> {
                 .map(|(index, to)| of(&format!("spec.to[{index}]"), to.kind, namespace, &to.name));
             named.collect()
         }
+        Resource::TrafficPolicy(policy) => {
+            let targets = policy.targets().enumerate();
+            let named = targets.map(|(index, to)| {
+                of(&format!("spec.targetRefs[{index}]"), to.kind, &to.namespace, &to.name)
+            });
+            named.collect()
+        }
         Resource::Service(_)
         | Resource::Secret(_)
         | Resource::ConfigMap(_)

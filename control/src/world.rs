@@ -286,6 +286,7 @@ pub(crate) const fn is_border(kind: Kind) -> bool {
         | Kind::Secret
         | Kind::ConfigMap
         | Kind::AccessPolicy
+        | Kind::TrafficPolicy
         | Kind::Claim
         | Kind::LoginProvider => false,
     }
@@ -306,6 +307,7 @@ pub(crate) const fn is_traffic(kind: Kind) -> bool {
         | Kind::Secret
         | Kind::ConfigMap
         | Kind::AccessPolicy
+        | Kind::TrafficPolicy
         | Kind::Api
         | Kind::Claim
         | Kind::Workspace

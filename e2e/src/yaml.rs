@@ -125,6 +125,13 @@ pub fn policy(name: &str, spec: &str) -> String {
     document("heddle.dev/v1alpha1", "AccessPolicy", name, &rest)
 }
 
+/// A TrafficPolicy for the Service of its name.
+pub fn traffic(name: &str, spec: &str) -> String {
+    let targets = format!("targetRefs: [{{ group: \"\", kind: Service, name: {name} }}]\n");
+    let rest = format!("spec:\n{}", indent(&(targets + spec)));
+    document("heddle.dev/v1alpha1", "TrafficPolicy", name, &rest)
+}
+
 /// Several documents as one text.
 pub fn join(documents: &[String]) -> String {
     documents.join("---\n")

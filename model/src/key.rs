@@ -42,6 +42,8 @@ pub enum Kind {
     ConfigMap,
     /// `heddle.dev/v1alpha1` AccessPolicy.
     AccessPolicy,
+    /// `heddle.dev/v1alpha1` TrafficPolicy.
+    TrafficPolicy,
     /// `heddle.dev/v1alpha1` Api.
     Api,
     /// `heddle.dev/v1alpha1` Claim.
@@ -62,7 +64,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order in which listings show them.
-    pub const ALL: [Kind; 20] = [
+    pub const ALL: [Kind; 21] = [
         Kind::Gateway,
         Kind::HttpRoute,
         Kind::GrpcRoute,
@@ -75,6 +77,7 @@ impl Kind {
         Kind::Secret,
         Kind::ConfigMap,
         Kind::AccessPolicy,
+        Kind::TrafficPolicy,
         Kind::Api,
         Kind::Claim,
         Kind::Workspace,
@@ -100,6 +103,7 @@ impl Kind {
             Kind::Secret => "Secret",
             Kind::ConfigMap => "ConfigMap",
             Kind::AccessPolicy => "AccessPolicy",
+            Kind::TrafficPolicy => "TrafficPolicy",
             Kind::Api => "Api",
             Kind::Claim => "Claim",
             Kind::Workspace => "Workspace",
@@ -124,6 +128,7 @@ impl Kind {
             Kind::EndpointSlice => "discovery.k8s.io/v1",
             Kind::Workload
             | Kind::AccessPolicy
+            | Kind::TrafficPolicy
             | Kind::Api
             | Kind::Claim
             | Kind::Workspace
@@ -169,6 +174,7 @@ impl Kind {
             | Kind::Secret
             | Kind::ConfigMap
             | Kind::AccessPolicy
+            | Kind::TrafficPolicy
             | Kind::Api
             | Kind::Claim
             | Kind::Role

@@ -37,6 +37,7 @@ pub mod schema;
 pub mod secret;
 pub mod service;
 pub mod team;
+pub mod traffic;
 mod walk;
 pub mod workload;
 pub mod workspace;

@@ -356,7 +356,7 @@ impl AccessPolicy {
 }
 
 impl PolicyTargetRef {
-    fn check(&self, at: &mut Checker) {
+    pub(crate) fn check(&self, at: &mut Checker) {
         let is_core = self.group.is_empty() && self.kind == TargetKind::Service;
         if self.group != gateway_group() && !is_core {
             let text = "a policy attaches to gateway.networking.k8s.io, and to Services of the \

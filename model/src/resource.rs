@@ -17,6 +17,7 @@ use crate::route::{GrpcRoute, HttpRoute, ParentRef, TcpRoute, TlsRoute};
 use crate::secret::{ConfigMap, Secret};
 use crate::service::{EndpointSlice, Service};
 use crate::team::Team;
+use crate::traffic::TrafficPolicy;
 use crate::workload::Workload;
 use crate::workspace::Workspace;
 use crate::{Hostname, Key, Kind, Meta};
@@ -40,6 +41,7 @@ pub enum Resource {
     Secret(Arc<Secret>),
     ConfigMap(Arc<ConfigMap>),
     AccessPolicy(Arc<AccessPolicy>),
+    TrafficPolicy(Arc<TrafficPolicy>),
     Api(Arc<Api>),
     Claim(Arc<Claim>),
     Workspace(Arc<Workspace>),
@@ -66,6 +68,7 @@ impl Resource {
             Resource::Secret(_) => Kind::Secret,
             Resource::ConfigMap(_) => Kind::ConfigMap,
             Resource::AccessPolicy(_) => Kind::AccessPolicy,
+            Resource::TrafficPolicy(_) => Kind::TrafficPolicy,
             Resource::Api(_) => Kind::Api,
             Resource::Claim(_) => Kind::Claim,
             Resource::Workspace(_) => Kind::Workspace,
@@ -92,6 +95,7 @@ impl Resource {
             Resource::Secret(object) => &object.metadata,
             Resource::ConfigMap(object) => &object.metadata,
             Resource::AccessPolicy(object) => &object.metadata,
+            Resource::TrafficPolicy(object) => &object.metadata,
             Resource::Api(object) => &object.metadata,
             Resource::Claim(object) => &object.metadata,
             Resource::Workspace(object) => &object.metadata,
@@ -128,6 +132,9 @@ impl Resource {
             (Resource::Secret(one), Resource::Secret(other)) => Arc::ptr_eq(one, other),
             (Resource::ConfigMap(one), Resource::ConfigMap(other)) => Arc::ptr_eq(one, other),
             (Resource::AccessPolicy(one), Resource::AccessPolicy(other)) => Arc::ptr_eq(one, other),
+            (Resource::TrafficPolicy(one), Resource::TrafficPolicy(other)) => {
+                Arc::ptr_eq(one, other)
+            }
             (Resource::Api(one), Resource::Api(other)) => Arc::ptr_eq(one, other),
             (Resource::Claim(one), Resource::Claim(other)) => Arc::ptr_eq(one, other),
             (Resource::Workspace(one), Resource::Workspace(other)) => Arc::ptr_eq(one, other),
@@ -151,6 +158,7 @@ impl Resource {
                 | Resource::Secret(_)
                 | Resource::ConfigMap(_)
                 | Resource::AccessPolicy(_)
+                | Resource::TrafficPolicy(_)
                 | Resource::Api(_)
                 | Resource::Claim(_)
                 | Resource::Workspace(_)
@@ -231,6 +239,7 @@ impl Resource {
             Resource::Secret(object) => object.check(at),
             Resource::ConfigMap(_) => {}
             Resource::AccessPolicy(object) => object.check(at),
+            Resource::TrafficPolicy(object) => object.check(at),
             Resource::Api(object) => object.check(at),
             Resource::Claim(object) => object.check(at),
             Resource::Workspace(object) => object.check(at),
@@ -273,6 +282,7 @@ impl Resource {
             Kind::Secret => Resource::Secret(Arc::new(from_value(value)?)),
             Kind::ConfigMap => Resource::ConfigMap(Arc::new(from_value(value)?)),
             Kind::AccessPolicy => Resource::AccessPolicy(Arc::new(from_value(value)?)),
+            Kind::TrafficPolicy => Resource::TrafficPolicy(Arc::new(from_value(value)?)),
             Kind::Api => Resource::Api(Arc::new(from_value(value)?)),
             Kind::Claim => Resource::Claim(Arc::new(from_value(value)?)),
             Kind::Workspace => Resource::Workspace(Arc::new(from_value(value)?)),

@@ -24,6 +24,7 @@ use crate::route::{GrpcRoute, HttpRoute, TcpRoute, TlsRoute};
 use crate::secret::{ConfigMap, Secret};
 use crate::service::{EndpointSlice, Service};
 use crate::team::Team;
+use crate::traffic::TrafficPolicy;
 use crate::workload::Workload;
 use crate::workspace::Workspace;
 
@@ -87,6 +88,7 @@ fn define(kind: Kind, generator: &mut SchemaGenerator) {
         Kind::Secret => generator.subschema_for::<Secret>(),
         Kind::ConfigMap => generator.subschema_for::<ConfigMap>(),
         Kind::AccessPolicy => generator.subschema_for::<AccessPolicy>(),
+        Kind::TrafficPolicy => generator.subschema_for::<TrafficPolicy>(),
         Kind::Api => generator.subschema_for::<Api>(),
         Kind::Claim => generator.subschema_for::<Claim>(),
         Kind::Workspace => generator.subschema_for::<Workspace>(),

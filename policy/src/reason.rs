@@ -89,6 +89,8 @@ reasons! {
     BackendProtocol = "backend_protocol", 500;
     /// The backend has no endpoint that is ready.
     NoEndpoint = "no_endpoint", 503;
+    /// As many requests are under way to the backend as it is to get.
+    Overloaded = "overloaded", 503;
     /// No endpoint could be connected to.
     ConnectFailed = "connect_failed", 503;
     /// The backend broke off.

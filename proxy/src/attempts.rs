@@ -5,16 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
-use http::{HeaderValue, Request, Uri, Version};
+use http::{HeaderValue, Request, StatusCode, Uri, Version};
 use hyper::body::Body as _;
 use model::service::AppProtocol;
+use model::traffic::Ejection;
 use policy::Reason;
 use tokio::time::Instant;
 
-use crate::balance::{self, Turn};
+use crate::balance::{self, Draw, Said, Turn};
 use crate::body::{Progress, Upload};
 use crate::failure::{Failure, Retry, Side};
 use crate::forward::UNREACHED;
+use crate::grpc::Code;
 use crate::http::Conn;
 use crate::live::{Endpoint, Service};
 use crate::passport::PASSPORT;
@@ -34,10 +36,14 @@ pub(crate) struct Attempts<'a> {
     pub(crate) deadline: Option<Instant>,
     /// How far the client's body is.
     pub(crate) progress: Option<&'a Progress>,
+    /// Whether it is a call of gRPC.
+    pub(crate) is_call: bool,
     /// On whose behalf, for other proxies.
     pub(crate) passport: Option<HeaderValue>,
     /// Whether it is sent again once it was sent.
     pub(crate) again: Option<Again<'a>>,
+    /// What of it decides which endpoint it goes to, where something does.
+    pub(crate) key: Option<u64>,
 }
 
 /// What comes after a try.
@@ -62,14 +68,15 @@ impl Attempts<'_> {
         let mut slot = Some(request);
         let mut tried = Vec::new();
         let mut now = record.began;
+        let seat = service.seat()?;
         if self.again.is_some() {
             service.retries.lend();
         }
         loop {
             let at = balance::nanos(conn.shared.epoch, now);
-            let random = draw(record);
+            let draw = Draw { now: at, random: random(record), key: self.key };
             let is_last = record.attempts + 1 >= conn.shared.settings.limits.attempts;
-            let Some(endpoint) = balance::pick(service, &tried, is_last, at, random) else {
+            let Some(endpoint) = balance::pick(service, &tried, is_last, draw) else {
                 return Err(Failure::backend(Reason::NoEndpoint));
             };
             let mut turn = Turn::at(endpoint, conn.shared.epoch, now);
@@ -82,9 +89,12 @@ impl Attempts<'_> {
             let spare = self.spare(endpoint, slot.as_ref());
             let sent = self.once(endpoint, now, &mut slot).await;
             let sent = self.reached(endpoint, sent);
-            let outcome = self.learn(sent, &mut turn, now, record);
+            let outcome = self.learn(sent, endpoint, &mut turn, now, record);
             match self.next(&outcome, endpoint, spare, &mut slot, &mut tried, record) {
-                Next::Nothing => return outcome.map(|answered| (answered, turn)),
+                Next::Nothing => {
+                    turn.hold(seat);
+                    return outcome.map(|answered| (answered, turn));
+                }
                 Next::Elsewhere => now = Instant::now(),
                 Next::Anew(request, wait) => {
                     outcome.into_iter().for_each(let_go);
@@ -115,6 +125,7 @@ impl Attempts<'_> {
     fn learn(
         &self,
         sent: Result<Answered, Failure>,
+        endpoint: &Endpoint,
         turn: &mut Turn,
         began: Instant,
         record: &mut Record,
@@ -128,10 +139,13 @@ impl Attempts<'_> {
             Ok(answered) => {
                 let answered_at = Instant::now();
                 record.backend_time = Some(answered_at - began);
+                let said = self.said(&answered);
                 match whole {
-                    Some(_) => turn.answered(answered_at),
+                    Some(_) => turn.answered(answered_at, said),
                     None => turn.blameless(),
                 }
+                let at = balance::nanos(self.conn.shared.epoch, answered_at);
+                self.service.judge(endpoint, said, at);
                 return Ok(answered);
             }
             Err(failure) => blame(failure, self.progress),
@@ -143,9 +157,27 @@ impl Attempts<'_> {
                 record.table.connect_failed(self.service.id);
             }
             // Time that ran out is learnt as waited for, all else as the answer it is.
-            (Side::Backend, Retry::Never) => {}
+            (Side::Backend, Retry::Never) => {
+                let now = balance::nanos(self.conn.shared.epoch, Instant::now());
+                self.service.judge(endpoint, Said::Failed, now);
+            }
         }
         Err(failure)
+    }
+
+    /// What an answer says of the endpoint.
+    fn said(&self, answered: &Answered) -> Said {
+        let (status, headers) = (answered.response.status(), answered.response.headers());
+        let of_call = Code::of(headers).filter(|_| self.is_call);
+        let usual = Ejection::default();
+        let rule = self.service.traffic.as_ref().map_or(&usual, |policy| &policy.spec.ejection);
+        if of_call == Some(Code::RESOURCE_EXHAUSTED) || status == StatusCode::TOO_MANY_REQUESTS {
+            Said::Burdened
+        } else if of_call == Some(Code::UNAVAILABLE) || rule.is_failure(status.as_u16()) {
+            Said::Failed
+        } else {
+            Said::Well
+        }
     }
 
     /// What comes after a try at `endpoint`. What was not sent is in `slot`, or, where a proxy said that it
@@ -189,7 +221,7 @@ impl Attempts<'_> {
         record: &Record,
     ) -> Option<(Request<Upload>, Duration)> {
         let again = self.again.as_mut().filter(|again| again.is_wanted(outcome))?;
-        let wait = again.wait(draw(record).rotate_left(17));
+        let wait = again.wait(random(record).rotate_left(17));
         let now = Instant::now();
         if self.deadline.is_some_and(|deadline| now + wait >= deadline) {
             return None;
@@ -275,7 +307,7 @@ impl Attempts<'_> {
 }
 
 /// What is drawn for the next try.
-fn draw(record: &Record) -> u64 {
+fn random(record: &Record) -> u64 {
     let seed = record.seed().rotate_left(29 + 7 * record.attempts);
     seed.wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }

@@ -20,6 +20,7 @@ pub(crate) fn live(live: &Live, ports: &States, now: u64) -> Value {
         "listeners": table.listeners.iter().map(|one| listener(one, ports)).collect::<Vec<_>>(),
         "rules": table.rules.iter().map(|one| rule(table, one)).collect::<Vec<_>>(),
         "services": services.collect::<serde_json::Map<_, _>>(),
+        "traffic": live.services.iter().filter_map(traffic).collect::<serde_json::Map<_, _>>(),
     })
 }
 
@@ -79,6 +80,27 @@ fn state(service: &Arc<Service>, now: u64) -> Value {
     service.endpoints.iter().map(|endpoint| endpoint_state(endpoint, now)).collect()
 }
 
+/// The policy that says how a service's requests are spread, where there is one.
+fn traffic(service: &Arc<Service>) -> Option<(String, Value)> {
+    let name = &service.traffic.as_ref()?.metadata;
+    Some((service.label.to_string(), format!("{}/{}", name.namespace, name.name).into()))
+}
+
+/// Whether an endpoint gets requests, and if not why, and until when.
+fn gets_requests(endpoint: &Endpoint, now: u64) -> String {
+    let rests = endpoint.load.rests(now);
+    if endpoint.load.is_ailing() {
+        "no: it does not answer health checks as it should".to_owned()
+    } else if !endpoint.load.is_resting() {
+        "yes".to_owned()
+    } else if rests.is_zero() {
+        "one, by which it is tried: requests to it failed, or it could not be reached".to_owned()
+    } else {
+        let left = rests.as_millis();
+        format!("no: requests to it failed, or it could not be reached; tried again in {left} ms")
+    }
+}
+
 fn endpoint_state(endpoint: &Endpoint, now: u64) -> Value {
     json!({
         "address": endpoint.address,
@@ -87,6 +109,7 @@ fn endpoint_state(endpoint: &Endpoint, now: u64) -> Value {
         "underWay": endpoint.load.under_way(),
         "estimateMicros": endpoint.load.estimate().as_micros() as u64,
         "restsMillis": endpoint.load.rests(now).as_millis() as u64,
+        "getsRequests": gets_requests(endpoint, now),
         "idleConnections": endpoint.pools.iter().map(Pool::idle).sum::<usize>(),
     })
 }

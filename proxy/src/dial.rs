@@ -30,7 +30,7 @@ use tokio_rustls::server::TlsStream;
 use wire::Side;
 
 use crate::address;
-use crate::balance::{self, Turn};
+use crate::balance::{self, Draw, Said, Turn};
 use crate::carry::{Buffered, End, Ends};
 use crate::connect::{self, Stream};
 use crate::exchange::{TRACEPARENT, decide, host_of, port_of, refuse};
@@ -355,9 +355,10 @@ async fn reach(
     let mut tried = Vec::new();
     let mut now = record.began;
     loop {
-        let at = balance::nanos(conn.shared.epoch, now);
+        let (at, random) = (balance::nanos(conn.shared.epoch, now), record.seed());
         let is_last = record.attempts + 1 >= limits.attempts;
-        let Some(endpoint) = balance::pick(service, &tried, is_last, at, record.seed()) else {
+        let draw = Draw { now: at, random, key: service.key(&HeaderMap::new(), record.source) };
+        let Some(endpoint) = balance::pick(service, &tried, is_last, draw) else {
             return Err(Failure::backend(Reason::NoEndpoint));
         };
         let mut turn = Turn::at(endpoint, conn.shared.epoch, now);
@@ -368,7 +369,7 @@ async fn reach(
             Ok(stream) => {
                 let opened = Instant::now();
                 record.backend_time = Some(opened - now);
-                turn.answered(opened);
+                turn.answered(opened, Said::Well);
                 return Ok((stream, turn));
             }
             Err(failure) => failure,

@@ -162,6 +162,7 @@ async fn forward(
     };
     record.backend = Some(Arc::clone(&service.label));
     let upgrade = asked.and_then(|asked| Some((asked, forward::wanted_upgrade(&head)?)));
+    let key = service.key(&head.headers, record.source);
     let asked = upgrade.map(|(asked, word)| {
         let again = tunnel::Asked::new(&head, &record);
         (asked, word, again)
@@ -188,6 +189,8 @@ async fn forward(
         progress: progress.as_deref(),
         passport: passport::onward(conn, live, service, &way.proofs, &record),
         again,
+        key,
+        is_call: record.call.is_some(),
     };
     let sent = tries.run(Request::from_parts(head, upload), &mut record).await;
     if let Some(progress) = &progress {

@@ -30,15 +30,15 @@ pub(crate) struct Call {
 pub(crate) struct Code(u8);
 
 impl Code {
-    const OK: Code = Code(0);
+    pub(crate) const OK: Code = Code(0);
     const CANCELLED: Code = Code(1);
     const UNKNOWN: Code = Code(2);
     const DEADLINE_EXCEEDED: Code = Code(4);
     const PERMISSION_DENIED: Code = Code(7);
-    const RESOURCE_EXHAUSTED: Code = Code(8);
+    pub(crate) const RESOURCE_EXHAUSTED: Code = Code(8);
     const UNIMPLEMENTED: Code = Code(12);
     const INTERNAL: Code = Code(13);
-    const UNAVAILABLE: Code = Code(14);
+    pub(crate) const UNAVAILABLE: Code = Code(14);
     const UNAUTHENTICATED: Code = Code(16);
 
     const NAMES: [&str; CODES] = [
@@ -119,6 +119,7 @@ impl Code {
             Reason::Misdirected
             | Reason::PolicyUnreadable
             | Reason::NoEndpoint
+            | Reason::Overloaded
             | Reason::ConnectFailed
             | Reason::UpstreamReset
             | Reason::UpstreamProtocol => Code::UNAVAILABLE,

@@ -44,6 +44,7 @@ mod failure;
 mod forward;
 mod gather;
 mod grpc;
+mod health;
 mod hello;
 mod http;
 mod live;

@@ -4,16 +4,21 @@
 //! costs a request nothing, since each holds the `Arc` it began with.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use http::{HeaderMap, HeaderValue};
 use model::service::AppProtocol;
+use model::traffic::{Balance, Ejection, TrafficPolicy};
+use policy::Reason;
 use rustls::server::ProducesTickets;
 use table::{Table, Through};
 use tokio::sync::Semaphore;
 
-use crate::balance::Load;
+use crate::balance::{Load, Said, Spread, ring};
+use crate::failure::Failure;
 use crate::mesh::{Membership, Way};
 use crate::pool::Pool;
 use crate::retry::Budget;
@@ -54,6 +59,22 @@ pub(crate) struct Service {
     pub(crate) mirrors: Arc<Semaphore>,
     /// How many retries it bears.
     pub(crate) retries: Arc<Budget>,
+    /// How its requests are spread.
+    pub(crate) spread: Spread,
+    /// What is said of that, where something is.
+    pub(crate) traffic: Option<Arc<TrafficPolicy>>,
+    /// Its requests under way.
+    pub(crate) under_way: Arc<AtomicU32>,
+}
+
+/// A request's place among those of a service.
+#[derive(Debug)]
+pub(crate) struct Seat(Arc<AtomicU32>);
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
 }
 
 /// An endpoint in force.
@@ -166,15 +187,75 @@ impl Service {
         let mut endpoints: Vec<Arc<Endpoint>> = endpoints.collect();
         endpoints.sort_by_key(|endpoint| endpoint.is_far);
         let near = endpoints.partition_point(|endpoint| !endpoint.is_far);
-        let (mirrors, retries) = match before {
-            Some(before) => (Arc::clone(&before.mirrors), Arc::clone(&before.retries)),
-            None => (Arc::new(Semaphore::new(MIRRORS)), Arc::default()),
-        };
-        let table::Service { id, protocol, .. } = *service;
-        let label = Arc::clone(&service.label);
-        let is_meshed = endpoints.iter().any(|endpoint| endpoint.way.is_some());
-        Arc::new(Service { id, label, protocol, endpoints, near, is_meshed, mirrors, retries })
+        let usual = Balance::default();
+        let balance = service.traffic.as_ref().map_or(&usual, |policy| &policy.spec.balance);
+        let addresses = endpoints[..near].iter().map(|endpoint| endpoint.address);
+        Arc::new(Service {
+            id: service.id,
+            label: Arc::clone(&service.label),
+            protocol: service.protocol,
+            near,
+            is_meshed: endpoints.iter().any(|endpoint| endpoint.way.is_some()),
+            mirrors: match before {
+                Some(before) => Arc::clone(&before.mirrors),
+                None => Arc::new(Semaphore::new(MIRRORS)),
+            },
+            retries: before.map(|before| Arc::clone(&before.retries)).unwrap_or_default(),
+            spread: Spread::new(balance, addresses, before.map(|before| &before.spread)),
+            traffic: service.traffic.clone(),
+            under_way: before.map(|before| Arc::clone(&before.under_way)).unwrap_or_default(),
+            endpoints,
+        })
     }
+
+    /// A place for one more request; an error where it takes no more.
+    pub(crate) fn seat(&self) -> Result<Option<Seat>, Failure> {
+        let bounds = self.traffic.as_ref().map(|policy| &policy.spec.bounds);
+        let Some(most) = bounds.and_then(|bounds| bounds.requests) else { return Ok(None) };
+        let seat = Seat(Arc::clone(&self.under_way));
+        if self.under_way.fetch_add(1, Relaxed) >= most {
+            let text = format!("{most} requests are under way to it");
+            return Err(Failure::proxy(Reason::Overloaded).because(text));
+        }
+        Ok(Some(seat))
+    }
+
+    /// What of a request decides where it goes; none where nothing does, or it has nothing of the kind.
+    pub(crate) fn key(&self, headers: &HeaderMap, source: IpAddr) -> Option<u64> {
+        let on = self.traffic.as_ref()?.spec.balance.hash_on.as_ref()?;
+        if let Some(name) = &on.header {
+            let lines = headers.get_all(name).iter().map(HeaderValue::as_bytes);
+            let lines: Vec<_> = lines.collect();
+            return (!lines.is_empty()).then(|| ring::hash(&lines.join(&b","[..])));
+        }
+        if let Some(name) = &on.cookie {
+            return cookie(headers, name).map(|value| ring::hash(value.as_bytes()));
+        }
+        Some(ring::hash(source.to_string().as_bytes()))
+    }
+
+    /// Learns what an endpoint said, `now`: where too much fails there, it gets no requests for a while.
+    pub(crate) fn judge(&self, endpoint: &Endpoint, said: Said, now: u64) {
+        let usual = Ejection::default();
+        let rule = self.traffic.as_ref().map_or(&usual, |policy| &policy.spec.ejection);
+        if !endpoint.load.fails(said, now, rule) {
+            return;
+        }
+        let is_resting = endpoint.load.is_resting();
+        let resting = self.endpoints.iter().filter(|one| one.load.is_resting()).count();
+        let most = self.endpoints.len() * usize::from(rule.max_percent);
+        if is_resting || (resting + 1) * 100 <= most {
+            endpoint.load.rest(now, rule.rest());
+        }
+    }
+}
+
+/// The value of a cookie.
+fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let lines = headers.get_all(http::header::COOKIE).iter();
+    let pairs = lines.flat_map(|line| line.to_str().unwrap_or_default().split(';'));
+    let mut pairs = pairs.filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
 }
 
 impl Endpoint {

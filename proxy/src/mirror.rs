@@ -11,7 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use crate::attempts::address;
-use crate::balance::{self, Turn};
+use crate::balance::{self, Draw, Said, Turn};
 use crate::body::{Upload, copy};
 use crate::failure::Retry;
 use crate::http::Conn;
@@ -88,8 +88,8 @@ async fn send(
 ) {
     let limits = &shared.settings.limits;
     let now = Instant::now();
-    let at = balance::nanos(shared.epoch, now);
-    let Some(endpoint) = balance::pick(&service, &[], false, at, seed) else { return };
+    let draw = Draw { now: balance::nanos(shared.epoch, now), random: seed, key: None };
+    let Some(endpoint) = balance::pick(&service, &[], false, draw) else { return };
     let mut turn = Turn::at(endpoint, shared.epoch, now);
     let is_empty = matches!(request.body(), Upload::Empty);
     address(endpoint, &mut request);
@@ -105,7 +105,7 @@ async fn send(
             }
         };
         if is_empty {
-            turn.answered(Instant::now());
+            turn.answered(Instant::now(), Said::Well);
         } else {
             // How long the client took for its body, a copy does not know.
             turn.blameless();

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::alarm::Alarms;
+use crate::health;
 use crate::http::{Conn, Servers, Spoken};
 use crate::live::{Ground, Live};
 use crate::mesh::{self, Membership};
@@ -226,6 +227,10 @@ impl Worker {
 /// Follows orders until told to drain; then waits for the connections, but not for ever.
 async fn run(id: usize, shared: Arc<Shared>, mut orders: mpsc::UnboundedReceiver<Order>) {
     let tasks = TaskTracker::new();
+    if id == 0 {
+        // Ends with the worker's runtime.
+        tokio::spawn(health::follow(Arc::clone(&shared)));
+    }
     let mut sweep = tokio::time::interval(SWEEP);
     loop {
         let order = tokio::select! {

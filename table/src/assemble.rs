@@ -18,6 +18,7 @@ use crate::assemble::borders::Borders;
 use crate::assemble::parents::Parents;
 use crate::assemble::policies::Policies;
 use crate::assemble::rivals::Rivals;
+use crate::assemble::traffic::Traffic;
 use crate::claimed::Claimed;
 use crate::isolate::{self, Settled};
 use crate::service::{Catalog, Guards};
@@ -32,6 +33,7 @@ mod parents;
 pub(crate) mod policies;
 mod rivals;
 mod rules;
+pub(crate) mod traffic;
 mod unknown;
 mod walk;
 
@@ -124,7 +126,8 @@ pub fn assemble(input: Input, previous: Option<&Assembly>) -> Assembly {
     let before = previous.map_or(&[][..], |assembly| &assembly.table.services);
     let (policed, cluster) = (&policies, cluster.as_ref());
     let guards = Guards { policies: policed, borders: &borders, is_mesh, cluster };
-    let mut catalog = Catalog::new(&settled, &guards, before);
+    let traffic = Traffic::new(&settled, &mut faults);
+    let mut catalog = Catalog::new(&settled, &guards, &traffic, before);
     let around =
         Around { settled: &settled, policies: &policies, borders: &borders, claimed: &claimed };
     let alike = alike.filter(|previous| {

@@ -172,6 +172,7 @@ impl Settled {
             | Kind::TlsRoute
             | Kind::TcpRoute
             | Kind::Service
+            | Kind::TrafficPolicy
             | Kind::EndpointSlice
             | Kind::Workload => false,
             Kind::Gateway

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use model::identity::Peer;
 use model::route::BackendRef;
 use model::service::{AppProtocol, EndpointSlice, ServicePort};
+use model::traffic::TrafficPolicy;
 use model::workload::Workload;
 use model::{Key, Kind, Name, Resource};
 use policy::Reason;
@@ -14,11 +15,12 @@ use policy::Reason;
 use crate::Target;
 use crate::assemble::borders::Borders;
 use crate::assemble::policies::Policies;
+use crate::assemble::traffic::Traffic;
 use crate::isolate::Settled;
 use crate::route::Leads;
 
 /// One port of a Service.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Service {
     /// Its place in [`Table::services`](crate::Table::services).
     pub id: usize,
@@ -32,6 +34,8 @@ pub struct Service {
     pub endpoints: Vec<Endpoint>,
     /// `namespace/name:port`, for metrics and logs.
     pub label: Arc<str>,
+    /// How requests are spread over its endpoints, where something is said of that.
+    pub traffic: Option<Arc<TrafficPolicy>>,
 }
 
 /// Where an application listens.
@@ -74,7 +78,12 @@ pub(crate) struct Catalog<'a> {
 impl<'a> Catalog<'a> {
     /// Builds what the routes name; a service that did not change, its id included, stays the very
     /// one of `before`.
-    pub(crate) fn new(settled: &'a Settled, guards: &Guards<'_>, before: &[Arc<Service>]) -> Self {
+    pub(crate) fn new(
+        settled: &'a Settled,
+        guards: &Guards<'_>,
+        traffic: &Traffic,
+        before: &[Arc<Service>],
+    ) -> Self {
         let slices = slices_by_service(settled);
         let workloads = workloads_by_namespace(settled);
         let mut catalog = Catalog { settled, ids: BTreeMap::new(), services: Vec::new() };
@@ -87,6 +96,7 @@ impl<'a> Catalog<'a> {
             let Some(mut service) = build(settled, &slices, &workloads, guards, &place, id) else {
                 continue;
             };
+            service.traffic = traffic.of(&service.key).cloned();
             if guards.want_proxy(&service.key) {
                 service.endpoints.retain(|endpoint| endpoint.through.is_some());
             }
@@ -179,6 +189,7 @@ impl<'a> Catalog<'a> {
             protocol,
             endpoints: vec![Endpoint { address, through: None, is_far: false }],
             label: format!("{namespace}/{name}:{port}").into(),
+            traffic: None,
         }));
         id
     }
@@ -317,6 +328,7 @@ fn build(
         protocol,
         endpoints: endpoints.into_iter().collect(),
         label: format!("{namespace}/{name}:{number}").into(),
+        traffic: None,
     })
 }
 

@@ -53,6 +53,14 @@ const SOAKS: &[Soak] = &[
         count: 100_000,
     },
     Soak {
+        name: "failover",
+        about: "flips of one endpoint of four between well and failing, at 400 requests a second",
+        starts_programs: true,
+        files: &["edge"],
+        test: "failover::few_requests_fail_when_an_endpoint_does_and_it_is_found_well_again_soon",
+        count: 20,
+    },
+    Soak {
         name: "isolation",
         about: "sets of valid objects that an invalid one must not change",
         starts_programs: false,

@@ -104,6 +104,7 @@ impl Draft {
             | Resource::TlsRoute(_)
             | Resource::TcpRoute(_)
             | Resource::ReferenceGrant(_)
+            | Resource::TrafficPolicy(_)
             | Resource::Service(_)
             | Resource::EndpointSlice(_)
             | Resource::Workload(_)
@@ -327,7 +328,8 @@ impl Draft {
         if before.is_none_or(|before| before == api) {
             return faults;
         }
-        let kinds = Kind::ROUTES.into_iter().chain([Kind::AccessPolicy, Kind::EndpointSlice]);
+        let others = [Kind::AccessPolicy, Kind::TrafficPolicy, Kind::EndpointSlice];
+        let kinds = Kind::ROUTES.into_iter().chain(others);
         let rulers = kinds.flat_map(|kind| self.after.of_kind(kind));
         let left = rulers.map(|(_, object)| &object.resource).filter(|ruler| {
             let own = api_of(ruler);
@@ -468,6 +470,7 @@ const fn gives_rights(kind: Kind) -> bool {
         | Kind::Secret
         | Kind::ConfigMap
         | Kind::AccessPolicy
+        | Kind::TrafficPolicy
         | Kind::Api
         | Kind::Claim
         | Kind::Workspace

@@ -244,6 +244,7 @@ fn envelope(key: &Key, scope: String, object: &Object) -> Envelope {
         | Resource::TlsRoute(_)
         | Resource::TcpRoute(_)
         | Resource::ReferenceGrant(_)
+        | Resource::TrafficPolicy(_)
         | Resource::Service(_)
         | Resource::EndpointSlice(_)
         | Resource::Workload(_)

@@ -29,6 +29,7 @@ pub(super) const fn of(kind: Kind) -> Sight {
         | Kind::ConfigMap => Sight::Decides,
         Kind::HttpRoute | Kind::GrpcRoute | Kind::TlsRoute | Kind::TcpRoute => Sight::Hangs,
         Kind::Service
+        | Kind::TrafficPolicy
         | Kind::EndpointSlice
         | Kind::Workload
         | Kind::Api
@@ -123,6 +124,7 @@ pub(super) fn attached(resource: &Resource) -> Vec<Key> {
         }
         Resource::Gateway(_)
         | Resource::ReferenceGrant(_)
+        | Resource::TrafficPolicy(_)
         | Resource::Service(_)
         | Resource::EndpointSlice(_)
         | Resource::Workload(_)
@@ -174,6 +176,7 @@ fn held(resource: &Resource) -> Vec<Key> {
         | Resource::TlsRoute(_)
         | Resource::TcpRoute(_)
         | Resource::ReferenceGrant(_)
+        | Resource::TrafficPolicy(_)
         | Resource::Service(_)
         | Resource::EndpointSlice(_)
         | Resource::Workload(_)

@@ -125,6 +125,7 @@ pub(super) fn stand_in(key: &store::Key, body: &str, beside: &Snapshot) -> Optio
         | Kind::Secret
         | Kind::ConfigMap
         | Kind::AccessPolicy
+        | Kind::TrafficPolicy
         | Kind::Api
         | Kind::Team
         | Kind::Grant

@@ -131,6 +131,7 @@ fn faults_here(document: &Document, resource: &Resource) -> Vec<Invalid> {
         | Resource::TcpRoute(_) => of_services(document, resource),
         Resource::Gateway(_)
         | Resource::ReferenceGrant(_)
+        | Resource::TrafficPolicy(_)
         | Resource::Service(_)
         | Resource::EndpointSlice(_) => Vec::new(),
         Resource::Workload(_)
@@ -187,7 +188,8 @@ fn is_read(kind: Kind) -> bool {
         | Kind::EndpointSlice
         | Kind::Secret
         | Kind::ConfigMap
-        | Kind::AccessPolicy => true,
+        | Kind::AccessPolicy
+        | Kind::TrafficPolicy => true,
         Kind::Workload
         | Kind::Api
         | Kind::Claim

@@ -7,7 +7,7 @@ use crate::role::{RoleRule, Verb};
 use crate::{Kind, Name};
 
 /// Kinds that say what becomes of traffic.
-const TRAFFIC: [Kind; 10] = [
+const TRAFFIC: [Kind; 11] = [
     Kind::Gateway,
     Kind::HttpRoute,
     Kind::GrpcRoute,
@@ -18,6 +18,7 @@ const TRAFFIC: [Kind; 10] = [
     Kind::Secret,
     Kind::ConfigMap,
     Kind::AccessPolicy,
+    Kind::TrafficPolicy,
 ];
 
 /// Kinds that say who may do what inside a workspace, or with what is in it; a Workload says who speaks

@@ -56,6 +56,7 @@ impl Directory {
                 | Resource::Secret(_)
                 | Resource::ConfigMap(_)
                 | Resource::AccessPolicy(_)
+                | Resource::TrafficPolicy(_)
                 | Resource::Claim(_)
                 | Resource::LoginProvider(_) => {}
             }

@@ -50,7 +50,6 @@ const ELSEWHERE: [(&str, &[&str]); 2] = [
             "Rollout",
             "Share",
             "TelemetryPolicy",
-            "TrafficPolicy",
             "TransformPolicy",
             "ValidationPolicy",
             "Workload",

@@ -1,8 +1,12 @@
 //! Which endpoint gets the request, by what was learnt of them.
 
 use model::service::AppProtocol;
+use model::traffic::Ejection;
 
 use super::*;
+
+/// The longest rest of one that cannot be reached.
+const LONGEST_REST: Duration = Duration::from_secs(4);
 
 fn service(count: u16) -> Service {
     let endpoint = |port| {
@@ -28,12 +32,19 @@ fn service(count: u16) -> Service {
         is_meshed: false,
         mirrors,
         retries: Arc::default(),
+        spread: Spread::default(),
+        traffic: None,
+        under_way: Arc::default(),
     }
 }
 
 /// Draws that reach every pair.
 fn draws() -> impl Iterator<Item = u64> {
     (0..64u64).map(|n| n.wrapping_mul(0x9E37_79B9_7F4A_7C15))
+}
+
+fn by(now: u64, random: u64) -> Draw {
+    Draw { now, random, key: None }
 }
 
 fn port(endpoint: &Arc<Endpoint>) -> u16 {
@@ -43,10 +54,10 @@ fn port(endpoint: &Arc<Endpoint>) -> u16 {
 #[test]
 fn the_faster_of_two_gets_the_request() {
     let service = service(2);
-    service.endpoints[0].load.answered(1, Duration::from_millis(50));
-    service.endpoints[1].load.answered(1, Duration::from_millis(1));
+    service.endpoints[0].load.answered(1, 1, Duration::from_millis(50), Said::Well);
+    service.endpoints[1].load.answered(1, 1, Duration::from_millis(1), Said::Well);
     for random in draws() {
-        assert_eq!(port(pick(&service, &[], false, 2, random).unwrap()), 2);
+        assert_eq!(port(pick(&service, &[], false, by(2, random)).unwrap()), 2);
     }
 }
 
@@ -54,10 +65,10 @@ fn the_faster_of_two_gets_the_request() {
 fn an_endpoint_that_never_answers_does_not_draw_everybody() {
     let service = service(2);
     let epoch = Instant::now();
-    service.endpoints[1].load.answered(1, Duration::from_millis(100));
+    service.endpoints[1].load.answered(1, 1, Duration::from_millis(100), Said::Well);
     let _waiting = Turn::at(&service.endpoints[0], epoch, epoch);
     for random in draws() {
-        assert_eq!(port(pick(&service, &[], false, 2, random).unwrap()), 2);
+        assert_eq!(port(pick(&service, &[], false, by(2, random)).unwrap()), 2);
     }
 }
 
@@ -86,17 +97,17 @@ fn what_was_not_the_endpoints_doing_teaches_nothing() {
 fn an_endpoint_that_was_tried_is_not_tried_again() {
     let service = service(3);
     let tried: Vec<_> = service.endpoints[..2].iter().map(|endpoint| endpoint.address).collect();
-    assert_eq!(port(pick(&service, &tried, false, 0, 7).unwrap()), 3);
+    assert_eq!(port(pick(&service, &tried, false, by(0, 7)).unwrap()), 3);
     let all: Vec<_> = service.endpoints.iter().map(|endpoint| endpoint.address).collect();
-    assert!(pick(&service, &all, false, 0, 7).is_none());
-    assert!(pick(&self::service(0), &[], false, 0, 7).is_none());
+    assert!(pick(&service, &all, false, by(0, 7)).is_none());
+    assert!(pick(&self::service(0), &[], false, by(0, 7)).is_none());
 }
 
 #[test]
 fn every_endpoint_is_drawn() {
     let service = service(5);
     let drawn: std::collections::BTreeSet<_> =
-        draws().map(|random| port(pick(&service, &[], false, 0, random).unwrap())).collect();
+        draws().map(|random| port(pick(&service, &[], false, by(0, random)).unwrap())).collect();
     assert!(drawn.len() >= 4, "{drawn:?}");
 }
 
@@ -107,18 +118,18 @@ fn far_endpoints_are_asked_when_no_near_one_is_left() {
     let at = |index: usize| service.endpoints[index].address;
     for random in 0..64_u64 {
         let random = random.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let first = pick(&service, &[], false, 0, random).unwrap().address;
+        let first = pick(&service, &[], false, by(0, random)).unwrap().address;
         assert!(first == at(0) || first == at(1), "{first}");
     }
-    assert_eq!(pick(&service, &[at(0)], false, 0, 0).unwrap().address, at(1));
-    let far = pick(&service, &[at(0), at(1)], false, 0, 0).unwrap().address;
+    assert_eq!(pick(&service, &[at(0)], false, by(0, 0)).unwrap().address, at(1));
+    let far = pick(&service, &[at(0), at(1)], false, by(0, 0)).unwrap().address;
     assert!(far == at(2) || far == at(3), "{far}");
     // What ails one here may ail all that are here: the last try is elsewhere.
-    let last = pick(&service, &[at(0)], true, 0, 0).unwrap().address;
+    let last = pick(&service, &[at(0)], true, by(0, 0)).unwrap().address;
     assert!(last == at(2) || last == at(3), "{last}");
-    assert_eq!(pick(&service, &[at(0), at(2), at(3)], true, 0, 0).unwrap().address, at(1));
+    assert_eq!(pick(&service, &[at(0), at(2), at(3)], true, by(0, 0)).unwrap().address, at(1));
     service.near = 0;
-    assert!(pick(&service, &[], false, 0, 0).is_some());
+    assert!(pick(&service, &[], false, by(0, 0)).is_some());
 }
 
 #[test]
@@ -126,7 +137,7 @@ fn one_that_cannot_be_reached_rests_and_is_then_tried_by_one_request_at_a_time()
     let mut service = service(2);
     service.near = 1;
     let second = |n: u64| n * Duration::from_secs(1).as_nanos() as u64;
-    let picked = |now: u64| port(pick(&service, &[], false, now, 7).unwrap());
+    let picked = |now: u64| port(pick(&service, &[], false, by(now, 7)).unwrap());
     let load = &service.endpoints[0].load;
     assert_eq!(picked(0), 1);
     load.unreached(0, second(1));
@@ -138,7 +149,7 @@ fn one_that_cannot_be_reached_rests_and_is_then_tried_by_one_request_at_a_time()
     load.unreached(second(2), second(2));
     assert_eq!(load.rests(second(2)), Duration::from_secs(2));
     assert_eq!((picked(second(3)), picked(second(4))), (2, 1));
-    load.answered(second(4), Duration::from_millis(3));
+    load.answered(second(4), second(4), Duration::from_millis(3), Said::Well);
     assert_eq!(load.estimate(), Duration::from_millis(3), "what was before counts no more");
     assert_eq!((picked(second(4)), picked(second(4))), (1, 1));
 }
@@ -151,11 +162,11 @@ fn where_none_is_well_any_is_tried() {
         endpoint.load.unreached(0, 1);
     }
     for random in draws() {
-        assert_eq!(port(pick(&service, &[], false, 2, random).unwrap()), 1);
+        assert_eq!(port(pick(&service, &[], false, by(2, random)).unwrap()), 1);
     }
     service.near = 0;
     let drawn: std::collections::BTreeSet<_> =
-        draws().map(|random| port(pick(&service, &[], false, 2, random).unwrap())).collect();
+        draws().map(|random| port(pick(&service, &[], false, by(2, random)).unwrap())).collect();
     assert_eq!(drawn.len(), 3);
 }
 
@@ -167,4 +178,164 @@ fn no_rest_is_longer_than_the_bound() {
         assert!(load.rests(n * 2 + 1) <= LONGEST_REST);
     }
     assert_eq!(load.rests(199), LONGEST_REST);
+}
+
+/// The same endpoints, spread over as `balance` says.
+fn spread(count: u16, balance: Balance) -> Service {
+    let mut service = service(count);
+    let addresses: Vec<_> = service.endpoints.iter().map(|one| one.address).collect();
+    service.spread = Spread::new(&balance, addresses.into_iter(), None);
+    service
+}
+
+fn algorithm(algorithm: Algorithm) -> Balance {
+    Balance { algorithm, ..Balance::default() }
+}
+
+/// How many of `draws` fell on each port.
+fn counts(service: &Service, draws: impl Iterator<Item = Draw>) -> Vec<usize> {
+    let mut counts = vec![0; service.endpoints.len()];
+    for draw in draws {
+        counts[usize::from(port(pick(service, &[], false, draw).unwrap())) - 1] += 1;
+    }
+    counts
+}
+
+fn many(number: u64) -> impl Iterator<Item = u64> {
+    (1..=number).map(|n| ring::hash(&n.to_be_bytes()))
+}
+
+#[test]
+fn round_robin_gives_each_its_turn_and_steps_over_who_rests() {
+    let service = spread(4, algorithm(Algorithm::RoundRobin));
+    assert_eq!(counts(&service, many(40).map(|n| by(5, n))), [10; 4]);
+    service.endpoints[1].load.rest(5, Duration::from_secs(1));
+    let counted = counts(&service, many(40).map(|n| by(6, n)));
+    assert_eq!((counted[1], counted.iter().sum::<usize>()), (0, 40));
+    // What was counted goes on in the next table.
+    let next =
+        Spread::new(&algorithm(Algorithm::RoundRobin), [].into_iter(), Some(&service.spread));
+    let By::RoundRobin(turn) = &next.by else { panic!("{next:?}") };
+    assert_eq!(turn.load(Relaxed), 80);
+}
+
+#[test]
+fn random_and_least_request_do_what_they_say() {
+    let random = spread(4, algorithm(Algorithm::Random));
+    let counted = counts(&random, many(4000).map(|n| by(5, n)));
+    assert!(counted.iter().all(|count| (850..1150).contains(count)), "{counted:?}");
+    let least = spread(2, algorithm(Algorithm::LeastRequest));
+    let epoch = Instant::now();
+    least.endpoints[0].load.answered(1, 1, Duration::from_millis(1), Said::Well);
+    least.endpoints[1].load.answered(1, 1, Duration::from_secs(1), Said::Well);
+    let _under_way = Turn::at(&least.endpoints[0], epoch, epoch);
+    let counted = counts(&least, many(50).map(|n| by(5, n)));
+    assert_eq!(counted, [0, 50], "the slow one has none under way");
+}
+
+#[test]
+fn a_key_stays_with_its_endpoint_and_few_move_when_one_is_gone() {
+    let balance = Balance { algorithm: Algorithm::RingHash, ..Balance::default() };
+    let (ten, nine) = (spread(10, balance.clone()), spread(9, balance));
+    let keyed = |key: u64| Draw { key: Some(key), ..by(5, 7) };
+    let counted = counts(&ten, many(10_000).map(keyed));
+    assert!(counted.iter().all(|count| (600..1500).contains(count)), "{counted:?}");
+    let of = |service: &Service, key| port(pick(service, &[], false, keyed(key)).unwrap());
+    let moved = many(10_000).filter(|key| of(&ten, *key) != of(&nine, *key)).count();
+    assert_eq!(moved, counted[9], "only those of the one that is gone");
+    // Those of one that rests are spread over the others, and come back.
+    let key = many(10_000).find(|key| of(&ten, *key) == 3).unwrap();
+    ten.endpoints[2].load.rest(5, Duration::from_secs(1));
+    let stand_in = of(&ten, key);
+    assert_ne!(stand_in, 3);
+    assert_eq!(of(&ten, key), stand_in);
+}
+
+#[test]
+fn who_starts_slowly_gets_more_and_more() {
+    let slow = |algorithm| Balance {
+        slow_start: Some(Duration::from_secs(100).into()),
+        ..self::algorithm(algorithm)
+    };
+    let second = Duration::from_secs(1).as_nanos() as u64;
+    for algorithm in [Algorithm::RoundRobin, Algorithm::Random, Algorithm::LeastRequest] {
+        let service = spread(2, slow(algorithm));
+        service.endpoints[0].load.checked(false, 0);
+        service.endpoints[0].load.checked(true, second);
+        service.endpoints[1].load.checked(false, 0);
+        service.endpoints[1].load.checked(true, 200 * second);
+        let share = |at: u64| counts(&service, many(1000).map(|n| by(at * second, n)))[1];
+        let (early, late) = (share(210), share(301));
+        assert!(early < 100, "{algorithm:?}: {early} of 1000 after a tenth of its time");
+        assert!(late >= 400, "{algorithm:?}: {late} of 1000 after it");
+    }
+}
+
+#[test]
+fn in_a_panic_those_that_rest_get_requests_too() {
+    let balance = Balance { panic_percent: 50, ..Balance::default() };
+    let service = spread(4, balance);
+    let rest = |index: usize| service.endpoints[index].load.rest(5, Duration::from_secs(9));
+    rest(0);
+    rest(1);
+    let counted = counts(&service, many(200).map(|n| by(6, n)));
+    assert_eq!((counted[0], counted[1]), (0, 0), "half are well, which is enough");
+    rest(2);
+    let counted = counts(&service, many(200).map(|n| by(6, n)));
+    assert!(counted.iter().all(|count| *count > 20), "{counted:?}");
+}
+
+#[test]
+fn too_many_failures_make_an_endpoint_rest_but_not_too_many_endpoints() {
+    let service = service(4);
+    let fail = |index: usize, times: u32, now: u64| {
+        let endpoint = &service.endpoints[index];
+        (0..times).for_each(|_| service.judge(endpoint, Said::Failed, now));
+    };
+    let resting = || service.endpoints.iter().filter(|one| one.load.is_resting()).count();
+    fail(0, 4, 1);
+    service.judge(&service.endpoints[0], Said::Well, 1);
+    fail(0, 4, 1);
+    assert_eq!(resting(), 0, "never five in a row");
+    fail(0, 1, 1);
+    assert_eq!(service.endpoints[0].load.rests(1), Duration::from_secs(1));
+    fail(1, 9, 1);
+    fail(2, 9, 1);
+    assert_eq!(resting(), 2, "half of them at most");
+    // A trial that fails makes it rest longer, and one that does not ends it.
+    let second = Duration::from_secs(1).as_nanos() as u64;
+    fail(0, 1, 2 * second);
+    assert_eq!(service.endpoints[0].load.rests(2 * second), Duration::from_secs(2));
+    let load = &service.endpoints[0].load;
+    load.answered(second, 3 * second, Duration::from_millis(1), Said::Well);
+    assert!(load.is_resting(), "that began before");
+    load.answered(4 * second, 5 * second, Duration::from_millis(1), Said::Well);
+    assert!(load.is_well());
+}
+
+#[test]
+fn a_share_of_failures_counts_from_so_many_requests_on_and_within_its_time() {
+    let rule =
+        Ejection { consecutive: 0, percent: Some(40), minimum_requests: 10, ..Ejection::default() };
+    let second = Duration::from_secs(1).as_nanos() as u64;
+    let load = Load::default();
+    let told = |said, now: u64| load.fails(said, now * second, &rule);
+    for _ in 0..3 {
+        assert!(!told(Said::Failed, 21), "too few requests");
+        assert!(!told(Said::Well, 21));
+        assert!(!told(Said::Well, 22));
+    }
+    assert!(told(Said::Failed, 29), "four of ten");
+    assert!(!told(Said::Failed, 31), "those are past");
+}
+
+#[test]
+fn who_asks_for_fewer_requests_gets_fewer() {
+    let service = service(2);
+    for endpoint in &service.endpoints {
+        endpoint.load.answered(1, 1, Duration::from_millis(1), Said::Well);
+    }
+    service.endpoints[0].load.answered(1, 2, Duration::from_millis(1), Said::Burdened);
+    assert!(service.endpoints[0].load.is_well());
+    assert_eq!(counts(&service, many(50).map(|n| by(3, n))), [0, 50]);
 }

@@ -57,6 +57,7 @@ pub(crate) fn read(envelope: &Envelope) -> Result<Resource, Unreadable> {
         | Resource::TlsRoute(_)
         | Resource::TcpRoute(_)
         | Resource::ReferenceGrant(_)
+        | Resource::TrafficPolicy(_)
         | Resource::Service(_)
         | Resource::EndpointSlice(_)
         | Resource::Workload(_)

@@ -44,6 +44,7 @@ fn of_target(settled: &Settled, borders: &Borders, target: &Key) -> Vec<Key> {
         | Kind::Secret
         | Kind::ConfigMap
         | Kind::AccessPolicy
+        | Kind::TrafficPolicy
         | Kind::Claim
         | Kind::Cluster
         | Kind::Team

@@ -17,7 +17,7 @@ pub(super) fn heads(kind: Kind) -> &'static [&'static str] {
         Kind::Workload => &["CLUSTER", "ADDRESS", "ACCOUNT"],
         Kind::Secret => &["TYPE", "KEYS"],
         Kind::ConfigMap => &["KEYS"],
-        Kind::AccessPolicy => &["TARGETS"],
+        Kind::AccessPolicy | Kind::TrafficPolicy => &["TARGETS"],
         Kind::Api => &["OWNER"],
         Kind::Claim => &["HOSTS"],
         Kind::Workspace => &["NAMESPACES", "CLUSTERS"],
@@ -61,9 +61,11 @@ pub(super) fn cells(kind: Kind, object: &Value) -> Vec<String> {
         ],
         Kind::Secret => vec![word(object, "/type"), keys(object, "/data")],
         Kind::ConfigMap => vec![keys(object, "/data")],
-        Kind::AccessPolicy => vec![join(items(object, "/spec/targetRefs"), |target| {
-            format!("{}/{}", word(target, "/kind"), word(target, "/name"))
-        })],
+        Kind::AccessPolicy | Kind::TrafficPolicy => {
+            vec![join(items(object, "/spec/targetRefs"), |target| {
+                format!("{}/{}", word(target, "/kind"), word(target, "/name"))
+            })]
+        }
         Kind::Api => vec![word(object, "/spec/owner")],
         Kind::Claim => vec![hosts(object, "/spec/hosts")],
         Kind::Workspace => {

@@ -1,0 +1,296 @@
+//! How an endpoint has been doing, shared by all workers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use model::traffic::Ejection;
+use tokio::time::Instant;
+
+use super::nanos;
+use crate::live::{Endpoint, Seat};
+
+/// What an endpoint that could not be reached is taken to cost.
+const UNREACHED: Duration = Duration::from_secs(5);
+/// What a request is taken to cost at an endpoint that has not answered any.
+const UNKNOWN: Duration = Duration::from_secs(1);
+/// What an answer at least is taken to have cost that asks for fewer requests.
+const BURDENED: Duration = Duration::from_millis(100);
+/// How long an endpoint rests that could not be reached; twice as long each further time.
+const REST: Duration = Duration::from_secs(1);
+/// It rests no longer than so many times the first rest.
+const LONGEST_REST: u32 = 4;
+/// How fast an estimate forgets: it falls to a third of the distance in this time.
+const DECAY: Duration = Duration::from_secs(10);
+/// An endpoint that starts slowly gets no smaller share than this.
+const LEAST_SHARE: f64 = 0.05;
+
+/// How an endpoint has been doing.
+#[derive(Debug, Default)]
+pub(crate) struct Load {
+    /// Estimate of the time to an answer's head, in nanoseconds.
+    ewma: AtomicU64,
+    /// When it was last touched, in nanoseconds since the process's epoch.
+    touched: AtomicU64,
+    under_way: AtomicU32,
+    /// How often in a row it had to rest: it could not be reached, or too much failed.
+    missed: AtomicU32,
+    /// Since when it rests for that, in nanoseconds since the process's epoch.
+    rests_since: AtomicU64,
+    /// And until when.
+    rests_until: AtomicU64,
+    /// How many requests failed in a row.
+    failed: AtomicU32,
+    /// Requests and failures of the time being: [`Window`].
+    window: AtomicU64,
+    /// It does not answer when it is asked whether it is well.
+    ailing: AtomicBool,
+    /// Since when it is well, in nanoseconds since the process's epoch; 0 before it was drawn.
+    well_since: AtomicU64,
+}
+
+/// What one answer, or none, says of an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Said {
+    /// It does what it is there for.
+    Well,
+    /// It does that, and asks for fewer requests.
+    Burdened,
+    /// The request failed there.
+    Failed,
+}
+
+impl Load {
+    /// The estimated cost of one more request. An endpoint that has a request and never answered
+    /// one is taken to be slow, so that a mute one does not draw everybody.
+    pub(super) fn cost(&self, now: u64) -> f64 {
+        let under_way = self.under_way.load(Relaxed);
+        let known = self.ewma.load(Relaxed);
+        if known == 0 {
+            return f64::from(under_way) * UNKNOWN.as_nanos() as f64;
+        }
+        let idle = now.saturating_sub(self.touched.load(Relaxed)) as f64;
+        let estimate = known as f64 * (-idle / DECAY.as_nanos() as f64).exp();
+        (estimate + 1.0) * f64::from(under_way + 1)
+    }
+
+    /// Learns from an answer that took `took` to a request that `began`, and what it says. Of one that
+    /// rests only what began after that counts.
+    pub(crate) fn answered(&self, began: u64, now: u64, took: Duration, said: Said) {
+        if said != Said::Failed && self.missed.load(Relaxed) > 0 {
+            if began < self.rests_since.load(Relaxed) {
+                return;
+            }
+            self.missed.store(0, Relaxed);
+            self.failed.store(0, Relaxed);
+            self.window.store(0, Relaxed);
+            // The first answer after none came says all that is known.
+            self.ewma.store(0, Relaxed);
+            self.well_since.store(now, Relaxed);
+        }
+        match said {
+            Said::Well | Said::Failed => self.took(now, took),
+            Said::Burdened => self.took(now, took.max(self.estimate() * 2).max(BURDENED)),
+        }
+    }
+
+    /// Learns that an answer takes as long as this, or longer.
+    fn took(&self, now: u64, took: Duration) {
+        let took = took.as_nanos() as f64;
+        let idle = now.saturating_sub(self.touched.swap(now, Relaxed)) as f64;
+        let before = self.ewma.load(Relaxed) as f64;
+        let keep = (-idle / DECAY.as_nanos() as f64).exp();
+        let after = if took > before { took } else { before * keep + took * (1.0 - keep) };
+        self.ewma.store((after as u64).max(1), Relaxed);
+    }
+
+    /// Learns `now` that a request which `began` could not reach it. Of those who find that at once, one
+    /// counts.
+    pub(super) fn unreached(&self, began: u64, now: u64) {
+        if self.missed.load(Relaxed) > 0 && began < self.rests_since.load(Relaxed) {
+            return;
+        }
+        self.touched.store(now, Relaxed);
+        self.ewma.store(UNREACHED.as_nanos() as u64, Relaxed);
+        self.rest(now, REST);
+    }
+
+    /// It gets no requests for a while, `first` the first time.
+    pub(crate) fn rest(&self, now: u64, first: Duration) {
+        let missed = self.missed.fetch_add(1, Relaxed);
+        let rest = first * (1 << missed.min(8)).min(LONGEST_REST);
+        self.rests_since.store(now, Relaxed);
+        self.rests_until.store(now + rest.as_nanos() as u64, Relaxed);
+    }
+
+    /// Whether what an answer says makes it one that is to rest.
+    pub(crate) fn fails(&self, said: Said, now: u64, rule: &Ejection) -> bool {
+        let has_failed = said == Said::Failed;
+        let in_a_row = match has_failed {
+            true => self.failed.fetch_add(1, Relaxed) + 1,
+            false => {
+                if self.failed.load(Relaxed) > 0 {
+                    self.failed.store(0, Relaxed);
+                }
+                0
+            }
+        };
+        let is_row = rule.consecutive > 0 && in_a_row >= rule.consecutive;
+        let is_share = rule.percent.is_some_and(|percent| {
+            let window = Window::add(&self.window, now, rule.interval(), has_failed);
+            window.requests >= u64::from(rule.minimum_requests)
+                && window.failures * 100 >= u64::from(percent) * window.requests
+        });
+        has_failed && (is_row || is_share)
+    }
+
+    /// How long it rests yet.
+    pub(crate) fn rests(&self, now: u64) -> Duration {
+        match self.missed.load(Relaxed) {
+            0 => Duration::ZERO,
+            _ => Duration::from_nanos(self.rests_until.load(Relaxed).saturating_sub(now)),
+        }
+    }
+
+    /// Whether it gets requests like others.
+    pub(crate) fn is_well(&self) -> bool {
+        self.missed.load(Relaxed) == 0 && !self.is_ailing()
+    }
+
+    /// Whether it has to rest, or is tried after that.
+    pub(crate) fn is_resting(&self) -> bool {
+        self.missed.load(Relaxed) > 0
+    }
+
+    /// Whether it does not answer when it is asked whether it is well.
+    pub(crate) fn is_ailing(&self) -> bool {
+        self.ailing.load(Relaxed)
+    }
+
+    /// Learns, `now`, whether it answers when it is asked.
+    pub(crate) fn checked(&self, is_well: bool, now: u64) {
+        if self.ailing.swap(!is_well, Relaxed) && is_well {
+            self.well_since.store(now, Relaxed);
+        }
+    }
+
+    /// Whether it has rested and this request is the one that tries it. The others wait for as long as
+    /// the first rest was.
+    pub(super) fn takes_trial(&self, now: u64) -> bool {
+        let until = self.rests_until.load(Relaxed);
+        let next = now + REST.as_nanos() as u64;
+        self.missed.load(Relaxed) > 0
+            && !self.is_ailing()
+            && now >= until
+            && self.rests_until.compare_exchange(until, next, Relaxed, Relaxed).is_ok()
+    }
+
+    /// Which share of its requests it gets, if such a time passes before it gets them all.
+    pub(super) fn share(&self, now: u64, slow_start: Duration) -> f64 {
+        let fresh = self.well_since.compare_exchange(0, now.max(1), Relaxed, Relaxed);
+        let since = fresh.map_or_else(|known| known, |_| now);
+        let well = now.saturating_sub(since) as f64;
+        (well / slow_start.as_nanos().max(1) as f64).clamp(LEAST_SHARE, 1.0)
+    }
+
+    /// Requests under way.
+    pub(crate) fn under_way(&self) -> u32 {
+        self.under_way.load(Relaxed)
+    }
+
+    /// The estimate as it stands.
+    pub(crate) fn estimate(&self) -> Duration {
+        Duration::from_nanos(self.ewma.load(Relaxed))
+    }
+}
+
+/// Requests and failures within a length of time, as one number: which such time it is (24 bits), and
+/// both counts (20 bits each; they stop when they are full).
+#[derive(Debug, Clone, Copy)]
+struct Window {
+    requests: u64,
+    failures: u64,
+}
+
+impl Window {
+    const FULL: u64 = (1 << 20) - 1;
+
+    /// Adds a request to those of the time being.
+    fn add(to: &AtomicU64, now: u64, interval: Duration, has_failed: bool) -> Self {
+        let number = now / (interval.as_nanos().max(1) as u64) & 0xFF_FFFF;
+        let mut last = Window { requests: 0, failures: 0 };
+        let add = |packed: u64| {
+            let is_now = packed >> 40 == number;
+            let before = if is_now { packed } else { number << 40 };
+            last.requests = ((before >> 20 & Self::FULL) + 1).min(Self::FULL);
+            last.failures = ((before & Self::FULL) + u64::from(has_failed)).min(Self::FULL);
+            Some(number << 40 | last.requests << 20 | last.failures)
+        };
+        // It always gives a number to put in the place of the one that was there.
+        let _before = to.fetch_update(Relaxed, Relaxed, add);
+        last
+    }
+}
+
+/// A request's turn at an endpoint: counted as under way for as long as it is held.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    endpoint: Arc<Endpoint>,
+    epoch: Instant,
+    began: Instant,
+    learnt: bool,
+    /// The request's place among all of its service.
+    seat: Option<Seat>,
+}
+
+impl Turn {
+    pub(crate) fn at(endpoint: &Arc<Endpoint>, epoch: Instant, began: Instant) -> Self {
+        endpoint.load.under_way.fetch_add(1, Relaxed);
+        Turn { endpoint: Arc::clone(endpoint), epoch, began, learnt: false, seat: None }
+    }
+
+    /// Holds a place among the requests of a service to the end.
+    pub(crate) fn hold(&mut self, seat: Option<Seat>) {
+        self.seat = seat;
+    }
+
+    /// From here on it is the endpoint that is waited for, and no longer the client.
+    pub(crate) fn waits_since(&mut self, whole: Instant) {
+        self.began = self.began.max(whole);
+    }
+
+    /// The endpoint answered, `now`, and said this.
+    pub(crate) fn answered(&mut self, now: Instant, said: Said) {
+        let took = now.saturating_duration_since(self.began);
+        let (began, now) = (nanos(self.epoch, self.began), nanos(self.epoch, now));
+        self.endpoint.load.answered(began, now, took, said);
+        self.learnt = true;
+    }
+
+    /// The endpoint could not be reached.
+    pub(crate) fn unreached(&mut self) {
+        let (began, now) = (nanos(self.epoch, self.began), nanos(self.epoch, Instant::now()));
+        self.endpoint.load.unreached(began, now);
+        self.learnt = true;
+    }
+
+    /// What went wrong was not the endpoint's doing: nothing is learnt from it.
+    pub(crate) fn blameless(&mut self) {
+        self.learnt = true;
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let load = &self.endpoint.load;
+        load.under_way.fetch_sub(1, Relaxed);
+        if !self.learnt {
+            // Given up before an answer: it would have taken at least as long as this.
+            let now = Instant::now();
+            let waited = now.saturating_duration_since(self.began);
+            if waited > load.estimate() {
+                load.took(nanos(self.epoch, now), waited);
+            }
+        }
+    }
+}

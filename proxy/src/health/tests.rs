@@ -1,0 +1,108 @@
+//! What a check asks, and what an answer means, without a table.
+
+use std::convert::Infallible;
+
+use http::HeaderMap;
+use http_body::Frame;
+use http_body_util::StreamBody;
+use hyper::server::conn::{http1 as serve1, http2 as serve2};
+use hyper::service::service_fn;
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use super::*;
+
+fn check(written: serde_json::Value) -> HealthCheck {
+    serde_json::from_value(written).unwrap()
+}
+
+/// A server that answers every request with `status`, and the path it saw last.
+async fn http1_server(status: u16) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let answer = service_fn(move |request: Request<Incoming>| async move {
+                let is_meant =
+                    request.uri() == "/live?deep=1" && request.headers()[HOST] == "in.test";
+                let status = if is_meant { status } else { 418 };
+                let answer = Response::builder().status(status).body(Full::<Bytes>::default());
+                Ok::<_, Infallible>(answer.unwrap())
+            });
+            tokio::spawn(serve1::Builder::new().serve_connection(TokioIo::new(stream), answer));
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_check_by_http_goes_by_the_status() {
+    let written = json!({ "type": "HTTP", "path": "/live?deep=1", "host": "in.test" });
+    for (status, codes, is_well) in [
+        (200, json!([]), true),
+        (204, json!([]), true),
+        (302, json!([]), false),
+        (503, json!([]), false),
+        (302, json!([302]), true),
+        (200, json!([302]), false),
+    ] {
+        let mut written = written.clone();
+        if codes != json!([]) {
+            written["codes"] = codes.clone();
+        }
+        let address = http1_server(status).await;
+        let asked = by_http(address, AppProtocol::Http1, &check(written)).await;
+        assert_eq!(asked.is_ok(), is_well, "{status} {codes}: {asked:?}");
+    }
+}
+
+/// A server of `grpc.health.v1` that says `status` of the service `shop`, and ends with `code`.
+async fn grpc_server(says: u8, code: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let answer = service_fn(move |request: Request<Incoming>| async move {
+                assert_eq!(request.uri().path(), "/grpc.health.v1.Health/Check");
+                let asked = request.into_body().collect().await.unwrap().to_bytes();
+                assert_eq!(&asked[..], b"\0\0\0\0\x06\x0a\x04shop");
+                let mut trailers = HeaderMap::new();
+                trailers.insert("grpc-status", HeaderValue::from_static(code));
+                let data = Bytes::copy_from_slice(&[0, 0, 0, 0, 2, 8, says]);
+                let frames =
+                    [Ok::<_, Infallible>(Frame::data(data)), Ok(Frame::trailers(trailers))];
+                Ok::<_, Infallible>(Response::new(StreamBody::new(futures::stream::iter(frames))))
+            });
+            let serving = serve2::Builder::new(TokioExecutor::new());
+            tokio::spawn(serving.serve_connection(TokioIo::new(stream), answer));
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_check_by_grpc_goes_by_what_the_server_says_of_the_service() {
+    let check = check(json!({ "type": "GRPC", "service": "shop" }));
+    for (says, code, is_well) in [(1, "0", true), (2, "0", false), (3, "0", false), (1, "5", false)]
+    {
+        let asked = by_grpc(grpc_server(says, code).await, &check).await;
+        assert_eq!(asked.is_ok(), is_well, "{says} {code}: {asked:?}");
+    }
+}
+
+#[test]
+fn a_long_name_of_a_service_is_framed_as_protobuf_frames_it() {
+    let asked = question(&"s".repeat(300));
+    assert_eq!(&asked[..8], [0, 0, 0, 1, 47, 0x0A, 0xAC, 0x02]);
+    assert_eq!(asked.len(), 8 + 300);
+    assert_eq!(&question("")[..], [0; 5]);
+}
+
+#[test]
+fn checks_do_not_all_come_at_once() {
+    let interval = Duration::from_secs(10);
+    for chance in (0..1000).map(|n: u64| ring::hash(&n.to_be_bytes())) {
+        let next = next(interval, chance);
+        assert!((Duration::from_secs(9)..=Duration::from_secs(11)).contains(&next), "{next:?}");
+    }
+}
