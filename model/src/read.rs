@@ -23,7 +23,7 @@
 //! Bounds, per document: 3 MiB, 64 levels, 500,000 values after aliases are spelled out, and 100
 //! faults told. A file may hold any number of documents; its size is its reader's matter.
 
-use crate::walk::path::{follows, locate};
+use crate::walk::path::{follows, is_below, locate};
 use crate::walk::shape::SHAPES;
 use crate::walk::wording::{found, printable};
 use crate::walk::{Fault, walk};
@@ -204,7 +204,10 @@ fn typed(root: &Node, map: &Map, kind: Kind, faults: &mut Vec<Fault>) -> Option<
     };
     let mut checker = Checker::default();
     resource.check(&mut checker);
-    let may_follow = |path: &str| walked.gaps.iter().any(|gap| follows(gap, path));
+    let may_follow = |path: &str| {
+        let is_made_up = walked.made_up.iter().any(|place| is_below(place, path));
+        is_made_up || walked.gaps.iter().any(|gap| follows(gap, path))
+    };
     for (path, reason) in checker.faults() {
         if !may_follow(&path) {
             add(path, reason);

@@ -43,6 +43,8 @@ pub(crate) struct Walked {
     pub(crate) untold: usize,
     /// Where something was left out, or something else stands in for it.
     pub(crate) gaps: Vec<String>,
+    /// What stands in, with all that is below.
+    pub(crate) made_up: Vec<String>,
 }
 
 /// Walks `map`, the fields of the object `root`, beside the outermost `fields` of its kind.
@@ -53,10 +55,12 @@ pub(crate) fn walk(root: &Node, map: &Map, fields: &Fields, shapes: &Shapes) -> 
         faults: Vec::new(),
         told: 0,
         gaps: Vec::new(),
+        made_up: Vec::new(),
     };
     let value = walker.map(map, fields);
     let untold = walker.told - walker.faults.len();
-    Walked { value, faults: walker.faults, untold, gaps: walker.gaps }
+    let Walker { faults, gaps, made_up, .. } = walker;
+    Walked { value, faults, untold, gaps, made_up }
 }
 
 struct Walker<'t> {
@@ -65,6 +69,7 @@ struct Walker<'t> {
     faults: Vec<Fault>,
     told: usize,
     gaps: Vec<String>,
+    made_up: Vec<String>,
 }
 
 impl<'t> Walker<'t> {
@@ -165,7 +170,11 @@ impl<'t> Walker<'t> {
         let mut values = Vec::with_capacity(items.len());
         for (index, item) in items.iter().enumerate() {
             let value = self.within(Step::Item(index), item.line, |walk| {
-                walk.value(item, shape).or_else(|| walk.stand_in(shape))
+                let value = walk.value(item, shape);
+                value.or_else(|| {
+                    walk.gaps.push(walk.path.to_string());
+                    walk.stand_in(shape)
+                })
             });
             values.push(value?);
         }
@@ -177,8 +186,15 @@ impl<'t> Walker<'t> {
 
     /// What stands where a value of `shape` has a fault.
     fn stand_in(&mut self, shape: &'t Shape) -> Option<Value> {
+        self.made_up.push(self.path.to_string());
+        stand_in::stand_in(self.shapes, shape, self.made_up.len())
+    }
+
+    /// The same for a field of the mapping where the walker stands.
+    fn stand_in_for(&mut self, name: &'t str, shape: &'t Shape) -> Option<Value> {
         self.gaps.push(self.path.to_string());
-        stand_in::stand_in(self.shapes, shape, self.gaps.len())
+        let line = self.path.line();
+        self.within(Step::Field(name), line, |walk| walk.stand_in(shape))
     }
 
     fn map(&mut self, map: &'t Map, fields: &'t Fields) -> Option<Value> {
@@ -195,7 +211,7 @@ impl<'t> Walker<'t> {
                 Some(value) => drop(object.insert(key.clone(), value)),
                 None if told == self.told => {}
                 None if fields.required.contains(key) => {
-                    object.insert(key.clone(), self.stand_in(shape?)?);
+                    object.insert(key.clone(), self.stand_in_for(key, shape?)?);
                 }
                 None => self.gaps.push(self.path.to_string()),
             }
@@ -207,7 +223,7 @@ impl<'t> Walker<'t> {
                 let wanted = shape.map(|shape| wanted(walk.shapes, shape)).unwrap_or_default();
                 walk.fault::<()>(format!("is missing; wants {wanted}"));
             });
-            object.insert(name.clone(), self.stand_in(shape?)?);
+            object.insert(name.clone(), self.stand_in_for(name, shape?)?);
         }
         Some(Value::Object(object))
     }
@@ -251,7 +267,8 @@ impl<'t> Walker<'t> {
 
     /// The first branch that holds; else the faults of the first that is of the same sort.
     fn either(&mut self, node: &'t Node, shape: &'t Shape, all: &'t [Shape]) -> Option<Value> {
-        let (faults, told, gaps) = (self.faults.len(), self.told, self.gaps.len());
+        let (faults, told) = (self.faults.len(), self.told);
+        let (gaps, made_up) = (self.gaps.len(), self.made_up.len());
         for branch in all {
             let value = self.value(node, branch);
             if self.told == told {
@@ -259,6 +276,7 @@ impl<'t> Walker<'t> {
             }
             self.faults.truncate(faults);
             self.gaps.truncate(gaps);
+            self.made_up.truncate(made_up);
             self.told = told;
         }
         match all.iter().find(|branch| same_sort(node, self.shapes.follow(branch))) {

@@ -76,6 +76,26 @@ fn all_kinds_are_read() {
 }
 
 #[test]
+fn what_stands_in_for_something_required_is_not_judged() {
+    let route = |spec: &str| {
+        let head =
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: TLSRoute\nmetadata: { name: r }\n";
+        faults(&format!("{head}{spec}\n"))
+    };
+    for (spec, wanted) in [
+        ("", "line 1: TLSRoute default/r: spec: is missing"),
+        ("spec: { hostnames: [a.b] }", "line 4: TLSRoute default/r: spec.rules: is missing"),
+        (
+            "spec: { hostnames: [a.b], rules: [x] }",
+            "line 4: TLSRoute default/r: spec.rules[0]: wants",
+        ),
+    ] {
+        let faults = route(spec);
+        assert!(matches!(&faults[..], [one] if one.starts_with(wanted)), "{spec}: {faults:?}");
+    }
+}
+
+#[test]
 fn one_bad_document_leaves_the_others_alone() {
     let good = "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: NAME }\n";
     for bad in ["a: [1\n", "\"open\n", "{ kind: Nope }\n", "- 1\n", "a: b: c\n", "*no\n", "\u{1}\n"]

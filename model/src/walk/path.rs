@@ -103,12 +103,19 @@ fn steps(path: &str) -> impl Iterator<Item = Step<'_>> {
 /// Whether a fault at `fault` may only follow from what was left out of the mapping at `gap`: it
 /// stands there, at a field of it, or above it.
 pub(crate) fn follows(gap: &str, fault: &str) -> bool {
-    let below = |outer: &str, inner: &str| -> Option<usize> {
-        let rest = inner.strip_prefix(outer)?;
-        let is_step = outer.is_empty() || rest.is_empty() || rest.starts_with(['.', '[']);
-        is_step.then(|| rest.split(['.', '[']).filter(|word| !word.is_empty()).count())
-    };
-    below(gap, fault).is_some_and(|steps| steps <= 1) || below(fault, gap).is_some()
+    below(gap, fault).is_some_and(|steps| steps <= 1) || is_below(fault, gap)
+}
+
+/// Whether `inner` is the place `outer`, or below it.
+pub(crate) fn is_below(outer: &str, inner: &str) -> bool {
+    below(outer, inner).is_some()
+}
+
+/// How many steps `inner` is below `outer`.
+fn below(outer: &str, inner: &str) -> Option<usize> {
+    let rest = inner.strip_prefix(outer)?;
+    let is_step = outer.is_empty() || rest.is_empty() || rest.starts_with(['.', '[']);
+    is_step.then(|| rest.split(['.', '[']).filter(|word| !word.is_empty()).count())
 }
 
 #[cfg(test)]
