@@ -180,9 +180,10 @@ impl Builder {
     }
 
     /// YAML forbids control characters; to the parser a NUL would be the end of the file, and
-    /// whatever stands behind it would be dropped in silence.
+    /// whatever stands behind it would be dropped in silence. The one of them that JSON allows, U+007F,
+    /// may stand in a quoted text, and is no harm elsewhere.
     fn refuse_controls(&self, text: &str) -> Step {
-        let is_control = |byte: &u8| matches!(byte, 0..=8 | 11 | 12 | 14..=31 | 127);
+        let is_control = |byte: &u8| matches!(byte, 0..=8 | 11 | 12 | 14..=31);
         let Some(place) = text.as_bytes().iter().position(is_control) else {
             return Ok(());
         };

@@ -16,3 +16,19 @@ fn every_kind_but_secret_survives_the_round_trip() {
         survives_round_trip(&document.result.unwrap());
     }
 }
+
+#[test]
+fn text_of_any_letters_survives_the_round_trip() {
+    let letters = ('\0'..='\u{2ff}').chain('\u{2000}'..='\u{206f}').chain(['\u{feff}', '\u{ffff}']);
+    for letter in letters {
+        let mut written = serde_json::json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "a" },
+        });
+        written["data"] = serde_json::json!({ "a": format!("x{letter}y"), "b": letter });
+        for text in [written.to_string(), crate::yaml::text(&written)] {
+            let resource = read(&text).remove(0).result.unwrap();
+            assert_eq!(resource.to_json()["data"], written["data"], "{text}");
+            survives_round_trip(&resource);
+        }
+    }
+}
