@@ -59,7 +59,7 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     if !headers.keys().any(|name| HOP.contains(name)) {
         return;
     }
-    let wants_trailers = headers.get(TE).is_some_and(|te| names(te).any(|word| word == "trailers"));
+    let wants_trailers = headers.get_all(TE).iter().flat_map(names).any(|word| word == "trailers");
     let named: Vec<_> = headers.get_all(CONNECTION).iter().flat_map(names).collect();
     for name in named {
         // What frames or addresses the message is not the client's to take off.
@@ -75,10 +75,11 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// The comma-parted words of a header, in lower case.
+/// The comma-parted words of a header, in lower case. What is no text hides no word beside it.
 fn names(value: &HeaderValue) -> impl Iterator<Item = String> {
-    let text = value.to_str().unwrap_or_default();
-    text.split(',').map(|word| word.trim().to_ascii_lowercase()).filter(|word| !word.is_empty())
+    let words = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    let words = words.filter(|word| !word.is_empty());
+    words.map(|word| String::from_utf8_lossy(word).to_ascii_lowercase())
 }
 
 /// The protocol that the client asks to switch to; `h2c` is never switched to (RFC 9113 took it
@@ -95,7 +96,10 @@ pub(crate) fn wanted_upgrade(parts: &Parts) -> Option<HeaderValue> {
 /// Whether a 101 switches to a protocol that was asked for.
 pub(crate) fn switches_to<B>(response: &Response<B>, asked: &HeaderValue) -> bool {
     let chosen = response.headers().get(UPGRADE);
-    chosen.is_some_and(|chosen| names(chosen).all(|word| names(asked).any(|one| one == word)))
+    chosen.is_some_and(|chosen| {
+        names(chosen).next().is_some()
+            && names(chosen).all(|word| names(asked).any(|one| one == word))
+    })
 }
 
 /// Where the request came from: the connection's peer or, if that is trusted, the last address

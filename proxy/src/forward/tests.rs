@@ -32,6 +32,40 @@ fn what_belongs_to_the_connection_stays_there() {
 }
 
 #[test]
+fn what_is_no_text_hides_no_word_beside_it() {
+    let odd = |text: &[u8]| HeaderValue::from_bytes(text).unwrap();
+    let mut headers = HeaderMap::new();
+    headers.append(CONNECTION, odd(b"x-secret, \xff"));
+    headers.append("x-secret", odd(b"1"));
+    headers.append(TE, odd(b"gzip"));
+    headers.append(TE, odd(b"trailers, \xff"));
+    strip_hop_by_hop(&mut headers);
+    assert_eq!(headers.keys().collect::<Vec<_>>(), [TE]);
+    assert_eq!(headers[TE], "trailers");
+
+    let asks = parts(|request| {
+        request.header("connection", odd(b"\xff, upgrade")).header("upgrade", odd(b"h2c, \xff"))
+    });
+    assert!(wanted_upgrade(&asks).is_none(), "h2c beside what is no text");
+}
+
+#[test]
+fn a_switch_to_nothing_or_to_what_is_no_text_was_not_asked_for() {
+    let asked = HeaderValue::from_static("websocket, chat");
+    for (chosen, wanted) in [
+        (&b"WebSocket"[..], true),
+        (b"tls", false),
+        (b"websocket, \xff", false),
+        (b"", false),
+        (b",", false),
+    ] {
+        let response = Response::builder().header("upgrade", chosen).body(()).unwrap();
+        assert_eq!(switches_to(&response, &asked), wanted, "{}", chosen.escape_ascii());
+    }
+    assert!(!switches_to(&Response::new(()), &asked));
+}
+
+#[test]
 fn a_stranger_says_nothing_about_where_it_came_from() {
     let peer: IpAddr = "192.0.2.1".parse().unwrap();
     let mut parts = parts(|request| {
