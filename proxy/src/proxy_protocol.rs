@@ -52,45 +52,61 @@ pub(crate) enum Said {
 /// # Errors
 /// If there is no such header, or the connection ends within it.
 pub(crate) async fn read(stream: &mut TcpStream) -> io::Result<Said> {
-    let mut first = [0];
-    if stream.peek(&mut first).await? == 0 {
-        return Ok(Said::Nothing);
-    }
-    let from = match first {
-        [b'P'] => line(&read_line(stream).await?)?,
-        [b'\r'] => {
-            let mut head = [0; HEAD];
-            stream.read_exact(&mut head).await?;
-            let mut rest = vec![0; length(&head)?];
-            stream.read_exact(&mut rest).await?;
-            header(&head, &rest)?
+    let mut seen = Vec::with_capacity(LINE);
+    loop {
+        let (mut ahead, before) = ([0; LINE], seen.len());
+        let many = stream.peek(&mut ahead).await?;
+        match (many, before) {
+            (0, 0) => return Ok(Said::Nothing),
+            (0, _) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => seen.extend_from_slice(&ahead[..many]),
         }
-        _ => return Err(Odd::Missing.into()),
-    };
-    Ok(from.map_or(Said::Own, Said::From))
+        let header = judge(&seen)?;
+        // What is behind the header is not ours to take.
+        let taken = header.map_or(many, |header| header.length - before);
+        stream.read_exact(&mut ahead[..taken]).await?;
+        if let Some(header) = header {
+            return Ok(header.from.map_or(Said::Own, Said::From));
+        }
+    }
 }
 
-/// Reads a line with its end, and nothing beyond it.
-async fn read_line(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
-    let mut line = Vec::with_capacity(LINE);
-    loop {
-        let mut ahead = [0; LINE];
-        let seen = stream.peek(&mut ahead[line.len()..]).await?;
-        let seen = &ahead[line.len()..line.len() + seen];
-        if seen.is_empty() {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+/// A whole header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Header {
+    /// Where the connection came from; none where it is the balancer's own.
+    pub(crate) from: Option<SocketAddr>,
+    /// How many bytes it has.
+    pub(crate) length: usize,
+}
+
+/// What the first bytes of a connection come to; none where more must be seen, all of which belong to
+/// the header. More bytes never change what fewer came to.
+pub(crate) fn judge(seen: &[u8]) -> Result<Option<Header>, Odd> {
+    match seen {
+        [] => Ok(None),
+        [b'P', ..] => {
+            let most = &seen[..seen.len().min(LINE)];
+            match most.iter().position(|byte| *byte == b'\n') {
+                Some(end) => {
+                    let from = line(&seen[..=end])?;
+                    Ok(Some(Header { from, length: end + 1 }))
+                }
+                None if seen.len() >= LINE => Err(Odd::Line),
+                None => Ok(None),
+            }
         }
-        let end = seen.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
-        let taken = end.unwrap_or(seen.len());
-        let begin = line.len();
-        line.resize(begin + taken, 0);
-        stream.read_exact(&mut line[begin..]).await?;
-        if end.is_some() {
-            return Ok(line);
+        [b'\r', ..] => {
+            let Some((head, rest)) = seen.split_first_chunk::<HEAD>() else { return Ok(None) };
+            match rest.get(..length(head)?) {
+                Some(rest) => {
+                    let from = header(head, rest)?;
+                    Ok(Some(Header { from, length: HEAD + rest.len() }))
+                }
+                None => Ok(None),
+            }
         }
-        if line.len() == LINE {
-            return Err(Odd::Line.into());
-        }
+        [_, ..] => Err(Odd::Missing),
     }
 }
 

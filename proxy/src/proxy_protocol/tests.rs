@@ -105,3 +105,24 @@ fn what_is_no_header_of_version_2_is_refused() {
     head[0] = b'\n';
     assert_eq!(length(&head), Err(Odd::Missing));
 }
+
+#[test]
+fn a_header_is_told_as_soon_as_it_is_whole_and_what_is_behind_it_is_not_looked_at() {
+    let (head, rest) = framed(0x21, 0x11, &V4);
+    let long = format!("PROXY UNKNOWN {}\r\n", "x".repeat(LINE - 16));
+    assert_eq!(long.len(), LINE);
+    for header in [
+        b"PROXY TCP4 192.0.2.7 198.51.100.1 51514 443\r\n".to_vec(),
+        long.into_bytes(),
+        [&head[..], &rest].concat(),
+    ] {
+        for end in 0..header.len() {
+            assert_eq!(judge(&header[..end]), Ok(None), "{end} of {}", header.escape_ascii());
+        }
+        let told = judge(&header).unwrap().unwrap();
+        assert_eq!(told.length, header.len());
+        assert_eq!(judge(&[&header[..], b"GET /\r\n"].concat()), Ok(Some(told)));
+    }
+    assert_eq!(judge(&[&b"PROXY "[..], &[b'x'; LINE]].concat()), Err(Odd::Line), "it never ends");
+    assert_eq!(judge(b"GET / HTTP/1.1\r\n"), Err(Odd::Missing));
+}
