@@ -20,6 +20,8 @@
 
 pub mod admin;
 pub mod config;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 pub mod identity;
 pub mod process;
 pub mod settings;

@@ -18,6 +18,8 @@ mod counts;
 pub mod digest;
 mod envelope;
 mod frame;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod identity;
 mod key;
 mod name;

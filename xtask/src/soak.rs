@@ -1,7 +1,7 @@
 //! `cargo xtask soak NAME`: the long checks at full count, by the code that CI runs at a small one.
 //!
 //! A soak is a test that takes its count from `HEDDLE_SOAK_COUNT` and its seed from
-//! `HEDDLE_SOAK_SEED`, and prints both with what it found.
+//! `HEDDLE_SOAK_SEED`, and prints both with what it found. Fuzzers take minutes instead.
 
 use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -12,6 +12,8 @@ use crate::setup::Postgres;
 use crate::shell;
 use crate::test::{build, stream};
 
+mod fuzz;
+
 /// What `cargo xtask soak` may be told.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -20,6 +22,12 @@ pub(crate) struct Args {
     /// How many cases, sets or requests, instead of the full count.
     #[arg(long)]
     count: Option<u64>,
+    /// How many minutes each fuzzer runs.
+    #[arg(long, default_value_t = 10, conflicts_with = "count")]
+    minutes: u64,
+    /// The one fuzzer to run.
+    #[arg(long)]
+    target: Option<String>,
     /// The seed of an earlier run, to see the same cases again.
     #[arg(long)]
     seed: Option<u64>,
@@ -190,9 +198,16 @@ const SOAKS: &[Soak] = &[
     },
 ];
 
+/// The one that is no test: fuzzers, each for so many minutes.
+const FUZZ: &str = "fuzz";
+
 /// Runs one soak to its end with its output shown.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let Some(name) = &args.name else { bail!("name one of them:\n{}", listed()) };
+    if name == FUZZ {
+        let seed = args.seed.unwrap_or_else(fresh_seed);
+        return fuzz::run(args.minutes, args.target.as_deref(), seed);
+    }
     let Some(soak) = SOAKS.iter().find(|soak| soak.name == name) else {
         bail!("there is no soak {name}; there are:\n{}", listed());
     };
@@ -242,5 +257,7 @@ fn fresh_seed() -> u64 {
 
 fn listed() -> String {
     let line = |soak: &Soak| format!("  {:<12}{} {}", soak.name, soak.count, soak.about);
-    SOAKS.iter().map(line).collect::<Vec<_>>().join("\n")
+    let lines = SOAKS.iter().map(line);
+    let fuzzers = format!("  {FUZZ:<12}--minutes of each fuzzer, with what it covers");
+    lines.chain([fuzzers]).collect::<Vec<_>>().join("\n")
 }

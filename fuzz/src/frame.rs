@@ -1,0 +1,200 @@
+//! Frames between the control plane and its nodes: what is written is read as it was, and what is read
+//! of any bytes is written and read as the same.
+
+use std::fmt::Debug;
+
+use bytes::Bytes;
+use model::identity::Peer;
+use model::{Name, Scope};
+use wire::fuzz::Frame;
+use wire::{
+    Ack, Begin, Caller, Commit, ControlFrame, ControlHeartbeat, Counts, Envelope, Held, Hello, Key,
+    Lane, Nack, NodeFrame, NodeHeartbeat, Rejection, Series, Side, Sketch, Standing, Told, Trust,
+    Vector,
+};
+
+use crate::dice::Dice;
+
+const LANES: [Lane; 4] = [Lane::Revocation, Lane::Config, Lane::Endpoint, Lane::Statistics];
+const NAMES: [&str; 4] = ["shop", "a", "a-b.c", "0"];
+
+/// Any bytes as each sort of frame, and frames made of them.
+pub fn frame(data: &[u8]) {
+    again::<NodeFrame>(data);
+    again::<ControlFrame>(data);
+    again::<Told>(data);
+    again::<Counts>(data);
+    let dice = &mut Dice::new(data);
+    match dice.roll(3) {
+        0 => round(node(dice)),
+        1 => round(control(dice)),
+        _ => round(counts(dice)),
+    }
+}
+
+fn again<T: Frame + Clone + PartialEq + Debug>(data: &[u8]) {
+    if let Ok(frame) = T::from_bytes(data) {
+        round(frame);
+    }
+}
+
+fn round<T: Frame + Clone + PartialEq + Debug>(frame: T) {
+    let bytes = frame.clone().into_bytes();
+    assert_eq!(T::from_bytes(&bytes), Ok(frame), "what came of {}", bytes.escape_ascii());
+}
+
+fn node(dice: &mut Dice) -> NodeFrame {
+    match dice.roll(5) {
+        0 => NodeFrame::Hello(Hello {
+            version: dice.text(20),
+            schema: number(dice) as u32,
+            vector: vector(dice),
+            digest: dice.array(),
+            held: dice.some(4, held),
+            more: dice.once_in(2),
+            takes_trust: dice.once_in(2),
+        }),
+        1 => NodeFrame::Ack(Ack {
+            nonce: number(dice),
+            vector: vector(dice),
+            digest: dice.array(),
+            rejected: dice.some(4, rejection),
+        }),
+        2 => NodeFrame::Nack(Nack { nonce: number(dice), reason: dice.text(300) }),
+        3 => NodeFrame::Heartbeat(NodeHeartbeat {
+            digest: dice.array(),
+            silent: dice.some(wire::PORTS, |dice| number(dice) as u16).into_iter().collect(),
+        }),
+        _ => NodeFrame::Standing(Standing {
+            trusts: dice.some(wire::ROOTS, Dice::array),
+            certificate: dice.array(),
+            workload: dice.once_in(2).then(|| dice.array()),
+            state: dice.once_in(2).then(|| dice.array()),
+        }),
+    }
+}
+
+fn control(dice: &mut Dice) -> ControlFrame {
+    match dice.roll(6) {
+        0 => ControlFrame::Begin(Begin {
+            nonce: number(dice),
+            lane: *dice.pick(&LANES),
+            vector: vector(dice),
+            resync: dice.once_in(2),
+        }),
+        1 => ControlFrame::Put(dice.some(4, envelope)),
+        2 => ControlFrame::Drop(dice.some(4, key)),
+        3 => ControlFrame::Commit(Commit {
+            nonce: number(dice),
+            digest: dice.array(),
+            issued_at: number(dice).cast_signed(),
+            signature: blob(dice),
+            signer: blob(dice),
+        }),
+        4 => ControlFrame::Heartbeat(ControlHeartbeat { now: number(dice).cast_signed() }),
+        _ => {
+            let mut roots = dice.some(wire::ROOTS - 1, blob);
+            roots.push(blob(dice));
+            ControlFrame::Trust(Trust { roots, spread: number(dice) as u32 })
+        }
+    }
+}
+
+fn counts(dice: &mut Dice) -> Counts {
+    Counts {
+        start: number(dice),
+        number: number(dice),
+        ago: number(dice),
+        lasted: number(dice),
+        series: dice.some(4, series),
+    }
+}
+
+fn series(dice: &mut Dice) -> Series {
+    let mut latency = Sketch::default();
+    for (place, count) in dice.some(8, |dice| (dice.roll(600), number(dice) as u32)) {
+        latency.add(place, count);
+    }
+    // There is no empty word.
+    let some = |word: String| Some(word).filter(|word| !word.is_empty());
+    Series {
+        side: *dice.pick(&[Side::Edge, Side::Outbound, Side::Inbound]),
+        route: dice.once_in(2).then(|| key(dice)),
+        rule: some(dice.text(40)),
+        backend: some(dice.text(40)),
+        caller: dice.once_in(2).then(|| caller(dice)),
+        outcomes: std::array::from_fn(|_| number(dice)),
+        latency,
+    }
+}
+
+fn caller(dice: &mut Dice) -> Caller {
+    match dice.roll(5) {
+        0 => Caller::Peer(Peer::Workload {
+            cluster: name(dice),
+            namespace: name(dice),
+            service_account: name(dice),
+        }),
+        1 => Caller::Peer(Peer::Gateway { cluster: name(dice), name: name(dice) }),
+        2 => Caller::ApiKey(dice.text(40)),
+        3 => Caller::Issuer(dice.text(40)),
+        _ => Caller::Others,
+    }
+}
+
+fn rejection(dice: &mut Dice) -> Rejection {
+    Rejection {
+        key: key(dice),
+        generation: number(dice).cast_signed(),
+        path: dice.text(60),
+        reason: dice.text(60),
+        closed: dice.some(4, key),
+    }
+}
+
+fn envelope(dice: &mut Dice) -> Envelope {
+    let envelope = Envelope {
+        key: key(dice),
+        scope: dice.text(60),
+        generation: number(dice).cast_signed(),
+        digest: dice.array(),
+        body: Bytes::from(blob(dice)),
+        schema: number(dice) as u32,
+        policy: dice.once_in(2),
+        targets: dice.some(4, key),
+    };
+    let digested = envelope.clone().digested();
+    assert!(digested.is_whole(), "an envelope has the digest that it was given");
+    if dice.once_in(2) { digested } else { envelope }
+}
+
+fn held(dice: &mut Dice) -> Held {
+    Held { key: key(dice), generation: number(dice).cast_signed(), digest: dice.array() }
+}
+
+fn key(dice: &mut Dice) -> Key {
+    Key { kind: dice.text(20), namespace: dice.text(20), name: dice.text(60) }
+}
+
+fn vector(dice: &mut Dice) -> Vector {
+    let one = |dice: &mut Dice| match dice.roll(3) {
+        0 => (Scope::Platform, number(dice).cast_signed()),
+        _ => (Scope::Workspace(name(dice)), number(dice).cast_signed()),
+    };
+    dice.some(4, one).into_iter().collect()
+}
+
+fn name(dice: &mut Dice) -> Name {
+    Name::parse(dice.pick::<&str>(&NAMES)).expect("each of them is a name")
+}
+
+/// A number of any size, small ones among them.
+fn number(dice: &mut Dice) -> u64 {
+    let bits = dice.roll(65);
+    u64::from_be_bytes(dice.array()).checked_shr(64 - bits as u32).unwrap_or_default()
+}
+
+fn blob(dice: &mut Dice) -> Vec<u8> {
+    let many = dice.roll(200);
+    dice.bytes(many).to_vec()
+}
