@@ -1,10 +1,12 @@
 //! A running `heddle-gateway`: written its configuration, started, waited for, asked, ended.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 
 use http::Request;
 use serde_json::Value;
@@ -28,6 +30,7 @@ pub struct Setup {
     debug: bool,
     folder: bool,
     joined: bool,
+    replaceable: bool,
 }
 
 impl Default for Setup {
@@ -59,6 +62,7 @@ impl Setup {
             debug: true,
             folder: true,
             joined: false,
+            replaceable: false,
         }
     }
 
@@ -81,6 +85,13 @@ impl Setup {
     #[must_use]
     pub fn asking(mut self, validation: Option<&str>) -> Self {
         self.asked = validation.map(str::to_owned);
+        self
+    }
+
+    /// Another process can follow it: [`Gateway::next`].
+    #[must_use]
+    pub fn replaceable(mut self) -> Self {
+        self.replaceable = true;
         self
     }
 
@@ -160,36 +171,48 @@ impl Setup {
         }
         let admin = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         let named = if self.folder { config } else { config.join("gateway.yaml") };
-        let said = File::create(folder.path().join("stderr")).expect("a file for stderr");
+        let mut command: Vec<OsString> = Vec::new();
+        if let Some(most) = self.open {
+            command.extend(["prlimit".into(), format!("--nofile={most}:{most}").into()]);
+        }
         // Ended by the kernel if the test is killed before it can.
-        let mut command = match self.open {
-            Some(most) => {
-                let mut command = Command::new("prlimit");
-                command.arg(format!("--nofile={most}:{most}")).arg("setpriv");
-                command
-            }
-            None => Command::new("setpriv"),
-        };
-        command.args(["--pdeathsig", "KILL"]).arg(program::gateway());
+        command.extend(["setpriv", "--pdeathsig", "KILL"].map(OsString::from));
+        command.push(program::gateway().into());
         if !self.joined {
-            command.arg("--config").arg(named);
+            command.extend(["--config".into(), named.into()]);
         }
-        command.args(["--admin", &admin.to_string()]);
-        command.arg("--access-log").arg(folder.path().join("access.log"));
+        command.extend(["--admin".into(), admin.to_string().into()]);
+        command.extend(["--access-log".into(), folder.path().join("access.log").into()]);
         if self.debug {
-            command.arg("--debug-header");
+            command.push("--debug-header".into());
         }
-        command.args(&self.arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(said);
-        let child = command.spawn().expect("setpriv (of util-linux) starts");
-        Gateway { child, folder, admin, ports: self.ports, ended: None }
+        if self.replaceable {
+            command.extend(["--handover".into(), folder.path().join("handover").into()]);
+        }
+        let said = folder.path().join("stderr");
+        let child = spawned(&command, &self.arguments, &said);
+        let folder = Arc::new(folder);
+        Gateway { child, command, said, folder, admin, ports: self.ports, ended: None }
     }
+}
+
+fn spawned(command: &[OsString], arguments: &[String], said: &Path) -> Child {
+    let said = File::create(said).expect("a file for stderr");
+    let (program, first) = command.split_first().expect("a program");
+    let mut command = Command::new(program);
+    command.args(first).args(arguments);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said);
+    command.spawn().expect("setpriv (of util-linux) starts")
 }
 
 /// A running gateway, which ends when this is dropped.
 #[derive(Debug)]
 pub struct Gateway {
     child: Child,
-    folder: TempDir,
+    /// What started it, but for the arguments of the setup.
+    command: Vec<OsString>,
+    said: PathBuf,
+    folder: Arc<TempDir>,
     /// Its admin address.
     pub admin: SocketAddr,
     ports: BTreeMap<String, u16>,
@@ -289,7 +312,7 @@ impl Gateway {
 
     /// What it wrote to stderr so far.
     pub fn stderr(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("stderr")).unwrap_or_default()
+        std::fs::read_to_string(&self.said).unwrap_or_default()
     }
 
     /// The access log so far.
@@ -353,10 +376,29 @@ impl Gateway {
         }
     }
 
+    /// Starts another process on the same files and addresses, with these arguments in place of the setup's,
+    /// and waits for nothing.
+    ///
+    /// # Panics
+    /// Where the program is not built.
+    pub fn next(&self, arguments: &[&str]) -> Gateway {
+        let arguments: Vec<_> = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        let said = self.said.with_added_extension("next");
+        let (command, folder) = (self.command.clone(), Arc::clone(&self.folder));
+        let child = spawned(&command, &arguments, &said);
+        let ports = self.ports.clone();
+        Gateway { child, command, said, folder, admin: self.admin, ports, ended: None }
+    }
+
     /// Asks it to end, by SIGTERM.
     pub fn terminate(&self) {
         let mut kill = Command::new("kill");
         let _gone_already = kill.args(["-TERM", &self.child.id().to_string()]).status();
+    }
+
+    /// The id of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Its exit code, once it has ended; -1 where a signal ended it.

@@ -63,6 +63,10 @@ pub(crate) struct Serve {
     /// Where /healthz, /readyz, /metrics and /config answer; `off` for nowhere.
     #[arg(long, value_name = "ADDR|off", default_value = "127.0.0.1:9901")]
     pub(crate) admin: Admin,
+    /// A Unix socket, in a folder of this user's own: a process that serves there hands its listening sockets
+    /// over, so that no connection is refused, and this one does so for the next.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) handover: Option<PathBuf>,
     /// Where access log lines (JSON) go: a file, `-` for standard error, or `off`.
     #[arg(long, value_name = "FILE|-|off", default_value = "-")]
     pub(crate) access_log: String,

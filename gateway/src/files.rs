@@ -1,4 +1,4 @@
-//! A gateway from files: read, start, serve, look again, drain.
+//! A gateway from files: read, take over, start, serve, look again, hand over, drain.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use proxy::process::handover::Place;
 use proxy::process::{Process, Signals, tell_missing};
 use tokio::sync::watch;
 
@@ -38,20 +39,21 @@ pub(crate) fn run(args: &Serve, path: &Path) -> Result<ExitCode> {
     let shown = watch::Sender::new(config.show(None));
     let show = shown.subscribe();
     let show = Arc::new(move || show.borrow().clone());
-    let process = Process::start(outfit(args), Arc::default(), show)?;
-    let mut files = Files { config, process, shown, again: None, unreadable: None };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("starting the main loop")?;
+    let place = runtime.block_on(Place::find(args.handover.as_deref()))?;
+    let process = Process::start(outfit(args), Arc::default(), show, place)?;
+    let mut files = Files { config, process, shown, again: None, unreadable: None };
     // Before anybody is told that we are ready: who hears it may tell us to stop at once.
     let signals = runtime.block_on(async { Signals::listen() })?;
     files.begin(&loaded)?;
-    files.process.ready();
+    runtime.block_on(files.process.ready())?;
     tracing::info!(config = %path.display(), objects = loaded.objects, "ready");
-    runtime.block_on(files.follow(path, signals));
+    let followed = runtime.block_on(files.follow(path, signals));
     files.process.end();
-    Ok(ExitCode::SUCCESS)
+    followed.map(|()| ExitCode::SUCCESS)
 }
 
 impl Files {
@@ -66,19 +68,29 @@ impl Files {
         Ok(())
     }
 
-    /// Looks again whenever the configuration may have changed, until told to stop.
-    async fn follow(&mut self, path: &Path, signals: Signals) {
+    /// Looks again whenever the configuration may have changed, until told to stop or until another process
+    /// serves.
+    async fn follow(&mut self, path: &Path, signals: Signals) -> Result<()> {
         let Signals { mut terminate, mut interrupt, mut again } = signals;
         let mut watch = Watch::on(path);
         loop {
             tokio::select! {
-                _ = terminate.recv() => return,
-                _ = interrupt.recv() => return,
+                _ = terminate.recv() => return Ok(()),
+                _ = interrupt.recv() => return Ok(()),
                 _ = again.recv() => {
                     self.process.reopen_log();
                     self.reload();
                 }
                 () = watch.changed(self.again) => self.reload(),
+                heir = self.process.called() => {
+                    // There is no state folder to let go of.
+                    let hands_over = self.process.hand_over(heir?, || {});
+                    tokio::select! {
+                        _ = terminate.recv() => return Ok(()),
+                        _ = interrupt.recv() => return Ok(()),
+                        is_followed = hands_over => if is_followed { return Ok(()) },
+                    }
+                }
             }
         }
     }

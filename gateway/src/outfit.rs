@@ -14,6 +14,7 @@ pub(crate) fn outfit(args: &Serve) -> Outfit {
         settings: settings(args),
         telemetry: told(args),
         admin: args.admin.0,
+        handover: args.handover.clone(),
         ticket_keys: args.ticket_keys.clone(),
         drain: args.drain_timeout,
         decision_ratio: args.decision_ratio,

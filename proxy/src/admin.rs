@@ -20,7 +20,7 @@ use std::thread::{self, JoinHandle};
 
 use serde_json::Value;
 use tokio::runtime;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::telemetry::Telemetry;
 
@@ -77,6 +77,9 @@ impl Readiness {
 #[derive(Debug)]
 pub struct Handle {
     address: SocketAddr,
+    /// A copy, for whoever takes the port over.
+    listener: TcpListener,
+    accepts: watch::Sender<bool>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -85,6 +88,16 @@ impl Handle {
     /// Where it listens, the port chosen by the system included.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The socket, for whoever takes the port over.
+    pub(crate) fn listener(&self) -> &TcpListener {
+        &self.listener
+    }
+
+    /// Takes connections, where another process did at the same socket.
+    pub(crate) fn accept(&self) {
+        self.accepts.send_replace(true);
     }
 
     /// Closes the port and ends the thread.
@@ -106,16 +119,26 @@ impl Drop for Handle {
 /// # Errors
 /// The address cannot be listened on, or the thread not be started; the message says which.
 pub fn serve(address: SocketAddr, state: State) -> io::Result<Handle> {
-    let listener = bind(address).map_err(|error| explained(address, &error))?;
-    let address = listener.local_addr()?;
+    let handle = serve_given(bind(address).map_err(|error| explained(address, &error))?, state)?;
+    handle.accept();
+    Ok(handle)
+}
+
+/// The same at the socket of another process, once it is told to accept.
+///
+/// # Errors
+/// If the socket is of no use, or the thread cannot be started.
+pub(crate) fn serve_given(listener: TcpListener, state: State) -> io::Result<Handle> {
+    let (address, copy) = (listener.local_addr()?, listener.try_clone()?);
+    let (accepts, may_accept) = watch::channel(false);
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let (stop, stopped) = oneshot::channel();
     let thread = thread::Builder::new().name("admin".to_owned()).spawn(move || {
-        if let Err(error) = runtime.block_on(server::run(listener, state, stopped)) {
+        if let Err(error) = runtime.block_on(server::run(listener, state, may_accept, stopped)) {
             tracing::error!(%error, "the admin port ended");
         }
     })?;
-    Ok(Handle { address, stop: Some(stop), thread: Some(thread) })
+    Ok(Handle { address, listener: copy, accepts, stop: Some(stop), thread: Some(thread) })
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 4096;
@@ -23,6 +23,27 @@ pub(crate) fn open(address: IpAddr, port: u16, count: usize) -> io::Result<Vec<T
             Ok(socket.into())
         })
         .collect()
+}
+
+/// Adds to sockets that another process opened at `place` until there are `count`. Those that are added take no
+/// connection before [`listen`]: nobody would accept it if this process came to nothing.
+///
+/// # Errors
+/// If no more can be had.
+pub(crate) fn complete(
+    mut sockets: Vec<TcpListener>,
+    place: SocketAddr,
+    count: usize,
+) -> io::Result<Vec<TcpListener>> {
+    while sockets.len() < count {
+        sockets.push(socket(place, true)?.into());
+    }
+    Ok(sockets)
+}
+
+/// Has a socket take connections; one that does already goes on.
+pub(crate) fn listen(socket: &TcpListener) -> io::Result<()> {
+    SockRef::from(socket).listen(BACKLOG)
 }
 
 fn socket(place: SocketAddr, shared: bool) -> io::Result<Socket> {
@@ -47,6 +68,19 @@ mod tests {
         let port = ours[0].local_addr().unwrap().port();
         let again = open(IpAddr::V4(Ipv4Addr::LOCALHOST), port, 1).unwrap_err();
         assert_eq!(again.kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn sockets_of_another_are_added_to_and_take_nothing_before_they_are_told_to() {
+        let given = open(IpAddr::V4(Ipv4Addr::LOCALHOST), 0, 1).unwrap();
+        let place = given[0].local_addr().unwrap();
+        let all = complete(given, place, 3).unwrap();
+        assert_eq!(all.len(), 3);
+        let listening = |socket: &TcpListener| SockRef::from(socket).is_listener().unwrap();
+        assert_eq!(all.iter().filter(|socket| listening(socket)).count(), 1);
+        all.iter().for_each(|socket| listen(socket).unwrap());
+        assert!(all.iter().all(listening));
+        assert_eq!(complete(all, place, 2).unwrap().len(), 3, "none is left alone");
     }
 
     #[test]

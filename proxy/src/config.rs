@@ -149,32 +149,29 @@ impl Ready {
     }
 }
 
-/// A node that follows a server; [`Joined::stop`] ends it.
+/// A node that follows a server until it is dropped; what is in force is on disk then, and the folder is let go.
 #[derive(Debug)]
 pub struct Joined {
     updates: mpsc::Receiver<Update>,
     unopened: watch::Sender<Vec<ApplyError>>,
-    status: Arc<Status>,
     stop: CancellationToken,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Joined {
     /// Opens the folder and begins to follow; what it may speak by in the mesh it shows in
-    /// `membership`, and it takes
-    /// `decisions` and `traffic` to the server.
+    /// `membership`, how it stands in `status`, and it takes decisions and traffic to the server.
     ///
     /// # Errors
     /// If the folder cannot be used, or the node neither has an identity nor a token.
     pub(crate) fn start(
         settings: Settings,
         membership: Arc<Membership>,
-        decisions: Arc<Decisions>,
-        traffic: Arc<Traffic>,
+        (decisions, traffic): (Arc<Decisions>, Arc<Traffic>),
+        status: Arc<Status>,
     ) -> Result<Self, Error> {
         let folder = Folder::open(&settings.folder)?;
         let (key, identity) = opened(&folder, &settings)?;
-        let status = Arc::<Status>::default();
         status.change(|standing| standing.server = settings.server.as_str().into());
         // One at a time: a state is answered before the next is taken.
         let (tell, updates) = mpsc::channel(1);
@@ -184,7 +181,7 @@ impl Joined {
             settings: Arc::new(settings),
             folder: Arc::new(folder),
             key: Arc::new(key),
-            status: Arc::clone(&status),
+            status,
             updates: tell,
             unopened: ports,
             membership,
@@ -203,12 +200,7 @@ impl Joined {
                 runtime.shutdown_timeout(LINGER);
             })
             .map_err(Error::Thread)?;
-        Ok(Joined { updates, unopened, status, stop, thread: Some(thread) })
-    }
-
-    /// How the node stands.
-    pub fn status(&self) -> Arc<Status> {
-        Arc::clone(&self.status)
+        Ok(Joined { updates, unopened, stop, thread: Some(thread) })
     }
 
     /// The next thing to do; `None` if nothing more will come.
@@ -225,9 +217,6 @@ impl Joined {
             is_news
         });
     }
-
-    /// Ends it, once what is in force is kept on disk.
-    pub fn stop(self) {}
 }
 
 impl Drop for Joined {

@@ -52,7 +52,8 @@ pub(crate) async fn exchange(conn: Arc<Conn>, mut request: Request<Incoming>) ->
     let live = conn.shared.live.load_full();
     let asked = asked_upgrade(&mut request);
     let (mut parts, body) = request.into_parts();
-    if parts.version == Version::HTTP_2 {
+    let version = parts.version;
+    if version == Version::HTTP_2 {
         forward::join_cookies(&mut parts.headers);
     }
     let mut record = Record::open(&conn, &live, &parts);
@@ -75,6 +76,7 @@ pub(crate) async fn exchange(conn: Arc<Conn>, mut request: Request<Incoming>) ->
         let value = response.body().record().and_then(debug);
         value.map(|value| response.headers_mut().insert(DEBUG, value));
     }
+    conn.part(version, &mut response);
     response
 }
 

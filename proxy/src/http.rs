@@ -4,10 +4,11 @@ use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderValue, Request, Response};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -69,6 +70,8 @@ pub(crate) struct Conn {
     pub(crate) tasks: TaskTracker,
     /// Requests begun, in the upper half, and under way, in the lower.
     requests: AtomicU64,
+    /// Whether it is of HTTP/2, as far as is known.
+    is_http2: AtomicBool,
 }
 
 const BEGUN: u64 = 1 << 32;
@@ -102,6 +105,7 @@ impl Conn {
             _seat: Seat::default(),
             tasks,
             requests,
+            is_http2: AtomicBool::new(false),
         }
     }
 
@@ -143,6 +147,14 @@ impl Conn {
     /// Has it end once what is under way is over.
     pub(crate) fn retire(&self) {
         self.over.notify_one();
+    }
+
+    /// Says in an answer of HTTP/1.1 that no other will come, if the process is ending.
+    pub(crate) fn part(&self, version: Version, answer: &mut Response<Reply>) {
+        let is_over = version < Version::HTTP_2 && self.shared.phase.grace().is_some();
+        if is_over && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
     }
 
     /// Waits until the certificate of the sender has ended, and so long beyond; for ever where there
@@ -309,6 +321,7 @@ impl Servers {
                 drive(&conn, serving, |serving| serving.graceful_shutdown()).await
             }
             Spoken::Http2 => {
+                conn.is_http2.store(true, Relaxed);
                 let serving = self.http2.serve_connection(io, service);
                 drive(&conn, serving, |serving| serving.graceful_shutdown()).await
             }
@@ -317,7 +330,9 @@ impl Servers {
 }
 
 /// Runs a connection to its end. One that is told to end has the bound on heads for it, unless
-/// requests are still under way. `end` tells it.
+/// requests are still under way. `end` tells it: HTTP/2 loses nothing by that, and over HTTP/1.1 a request may be
+/// on its way, so that at the end of the process one that is idle is told after a while, and any other in its
+/// answer.
 async fn drive<C, E>(conn: &Conn, serving: C, end: impl FnOnce(Pin<&mut C>)) -> Outcome
 where
     C: Future<Output = Result<(), E>>,
@@ -332,6 +347,14 @@ where
         () = conn.outlived(Duration::ZERO) => Outcome::TimedOut,
         () = conn.over.notified() => Outcome::Cut,
     };
+    if let Some(grace) = conn.shared.phase.grace().filter(|_| !conn.is_http2.load(Relaxed)) {
+        tokio::select! {
+            biased;
+            result = serving.as_mut() => return ended(conn, result.map_err(Into::into), closing),
+            () = quiet(conn, grace) => {}
+            () = conn.outlived(Duration::ZERO) => {}
+        }
+    }
     end(serving.as_mut());
     let bound = conn.shared.settings.limits.head;
     tokio::select! {
@@ -345,6 +368,9 @@ async fn answer(
     conn: Arc<Conn>,
     request: Request<Incoming>,
 ) -> Result<Response<Reply>, std::convert::Infallible> {
+    if request.version() == Version::HTTP_2 {
+        conn.is_http2.store(true, Relaxed);
+    }
     Ok(exchange(conn, request).await)
 }
 

@@ -32,10 +32,22 @@ pub(crate) struct Ports {
     workers: usize,
     /// Where this process's own admin port is, if it has one.
     admin: Option<SocketAddr>,
-    /// Where each is, and what closes it.
-    open: BTreeMap<u16, (IpAddr, CancellationToken)>,
+    open: BTreeMap<u16, Open>,
+    /// Whether another process may take them over.
+    lends: bool,
+    /// Sockets of the process before, by where they are, that no table wanted yet.
+    given: BTreeMap<SocketAddr, Vec<TcpListener>>,
     /// What was last said to be open.
     told: BTreeSet<Listening>,
+}
+
+/// A port that is open.
+#[derive(Debug)]
+struct Open {
+    address: IpAddr,
+    closed: CancellationToken,
+    /// Copies of its sockets, where another process may take them over.
+    sockets: Vec<TcpListener>,
 }
 
 /// A listener whose port is open.
@@ -50,7 +62,40 @@ struct Listening {
 impl Ports {
     /// None is open yet; each will be at `address`, with a socket for each of the workers.
     pub(crate) fn new(address: IpAddr, workers: usize) -> Self {
-        Ports { address, workers, admin: None, open: BTreeMap::new(), told: BTreeSet::new() }
+        Ports {
+            address,
+            workers,
+            admin: None,
+            open: BTreeMap::new(),
+            lends: false,
+            given: BTreeMap::new(),
+            told: BTreeSet::new(),
+        }
+    }
+
+    /// Keeps copies of all sockets from now on, so that another process can take them over.
+    pub(crate) fn lend(&mut self) {
+        self.lends = true;
+    }
+
+    /// Uses sockets of the process before where a table wants a port of theirs.
+    pub(crate) fn are_given(&mut self, sockets: Vec<TcpListener>) -> io::Result<()> {
+        for socket in sockets {
+            self.given.entry(socket.local_addr()?).or_default().push(socket);
+        }
+        Ok(())
+    }
+
+    /// Closes those of the process before that nobody wanted.
+    pub(crate) fn forget_given(&mut self) {
+        for place in std::mem::take(&mut self.given).into_keys() {
+            tracing::info!(%place, "nothing is served here any more; its sockets are closed");
+        }
+    }
+
+    /// All sockets of open ports, where another process may take them over.
+    pub(crate) fn sockets(&self) -> impl Iterator<Item = &TcpListener> {
+        self.open.values().flat_map(|open| &open.sockets)
     }
 
     /// Takes note of where the admin port is.
@@ -61,10 +106,10 @@ impl Ports {
     /// Closes the ports that `table` does not want.
     pub(crate) fn close_unwanted(&mut self, table: &Table) {
         let wanted = self.wanted(table);
-        self.open.retain(|port, (address, closed)| {
-            let keep = wanted.get(port) == Some(address);
+        self.open.retain(|port, open| {
+            let keep = wanted.get(port) == Some(&open.address);
             if !keep {
-                closed.cancel();
+                open.close();
             }
             keep
         });
@@ -83,11 +128,10 @@ impl Ports {
                 continue;
             }
             let place = SocketAddr::new(address, port);
-            match bind::open(address, port, self.workers) {
-                Ok(sockets) => {
-                    let closed = CancellationToken::new();
-                    hand(place, sockets, &closed);
-                    self.open.insert(port, (address, closed));
+            match self.open_at(place) {
+                Ok((sockets, open)) => {
+                    hand(place, sockets, &open.closed);
+                    self.open.insert(port, open);
                 }
                 Err(error) => failed.push(ApplyError {
                     port,
@@ -100,6 +144,18 @@ impl Ports {
         failed
     }
 
+    /// The sockets of a place: of the process before where it had some, and copies for the one after.
+    fn open_at(&mut self, place: SocketAddr) -> io::Result<(Vec<TcpListener>, Open)> {
+        let sockets = match self.given.remove(&place) {
+            Some(given) => bind::complete(given, place, self.workers)?,
+            None => bind::open(place.ip(), place.port(), self.workers)?,
+        };
+        let copied = sockets.iter().filter(|_| self.lends).map(TcpListener::try_clone);
+        let copies = copied.collect::<io::Result<_>>()?;
+        let closed = CancellationToken::new();
+        Ok((sockets, Open { address: place.ip(), closed, sockets: copies }))
+    }
+
     /// What became of the ports, of which these failed.
     pub(crate) fn states(&self, failed: &[ApplyError]) -> States {
         let open = self.open.keys().map(|port| (*port, Ok(())));
@@ -107,8 +163,8 @@ impl Ports {
     }
 
     /// Closes all.
-    pub(crate) fn close(&self) {
-        self.open.values().for_each(|(_, closed)| closed.cancel());
+    pub(crate) fn close(&mut self) {
+        self.open.values_mut().for_each(Open::close);
     }
 
     /// The ports to open, and where: of listeners, and of the mesh. What an application sends is taken
@@ -152,6 +208,14 @@ impl Ports {
         self.told.difference(&now).for_each(|one| one.tell(self.address, "listener closed"));
         now.difference(&self.told).for_each(|one| one.tell(self.address, "listener opened"));
         self.told = now;
+    }
+}
+
+impl Open {
+    /// Copies go first: what waits in a queue is for whoever closes it last, and a worker takes it.
+    fn close(&mut self) {
+        self.sockets.clear();
+        self.closed.cancel();
     }
 }
 

@@ -1,8 +1,8 @@
 //! What every process around a proxy is: workers, an admin port, telemetry, signals, and an end;
-//! and the loop of one that is joined to a server.
+//! the loop of one that is joined to a server, and how one follows another.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,24 +12,26 @@ use table::Table;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::admin::{self, Phase, Readiness};
-use crate::config::{self, Joined, Ready, Update};
-use crate::decisions::Decisions;
+use crate::config;
 use crate::settings::Settings;
 use crate::telemetry::{self, Telemetry};
-use crate::traffic::Traffic;
 use crate::{ApplyError, Membership, Proxy};
 
+use handover::{Given, Place};
 use tickets::Tickets;
 
 mod files;
+mod following;
+pub mod handover;
 pub mod small;
+mod succession;
 pub mod tickets;
 pub mod words;
 
+pub use following::follow;
+
 /// What is left of logs and spans is written within this time at the end.
 const FLUSH: Duration = Duration::from_secs(3);
-/// How often it is tried to open ports that could not be opened.
-const AGAIN: Duration = Duration::from_secs(5);
 
 /// Gives the configuration for `/config`.
 pub type Show = Arc<dyn Fn() -> Value + Send + Sync>;
@@ -43,6 +45,8 @@ pub struct Outfit {
     pub telemetry: telemetry::Settings,
     /// Where its admin port is, if it has one.
     pub admin: Option<SocketAddr>,
+    /// Where the process before is found, and the one after finds this one; none where nobody follows.
+    pub handover: Option<PathBuf>,
     /// The file of the secrets by which it shares TLS sessions with others; none where it does not.
     pub ticket_keys: Option<PathBuf>,
     /// How long requests under way have at the end.
@@ -66,6 +70,12 @@ pub enum ProcessError {
     /// The admin port does not open.
     #[error("opening the admin port")]
     Admin(#[source] io::Error),
+    /// It cannot take the place of the process before it.
+    #[error(transparent)]
+    Place(#[from] handover::Error),
+    /// Sockets of the process before are of no use.
+    #[error("taking over its sockets")]
+    Given(#[source] io::Error),
     /// The main loop does not start.
     #[error("starting the main loop")]
     Loop(#[source] io::Error),
@@ -84,6 +94,7 @@ pub struct Process {
     telemetry: Arc<Telemetry>,
     readiness: Arc<Readiness>,
     admin: Option<admin::Handle>,
+    place: Place,
     drain: Duration,
     /// Whether a port could not be opened.
     missing: bool,
@@ -95,7 +106,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts workers, telemetry and the admin port; nothing is served yet.
+    /// Starts workers, telemetry and the admin port, with what the process before gave; nothing is served yet.
     ///
     /// # Errors
     /// If one of them does not start.
@@ -103,6 +114,7 @@ impl Process {
         mut outfit: Outfit,
         membership: Arc<Membership>,
         show: Show,
+        (place, given): (Place, Option<Given>),
     ) -> Result<Self, ProcessError> {
         let files = files::raise();
         let most = &mut outfit.settings.limits.connections;
@@ -114,7 +126,16 @@ impl Process {
         let proxy = Proxy::start(outfit.settings, Arc::clone(&telemetry), shared, keyring);
         let mut proxy = proxy.map_err(ProcessError::Workers)?;
         let readiness = Arc::new(Readiness::default());
-        let admin = outfit.admin.map(|at| open_admin(at, &proxy, &telemetry, &readiness, show));
+        if outfit.handover.is_some() {
+            proxy.lend();
+        }
+        let admins = given.map(|Given { traffic, admin }| {
+            proxy.are_given(traffic).map_err(ProcessError::Given)?;
+            Ok::<_, ProcessError>(admin)
+        });
+        let admins = admins.transpose()?.unwrap_or_default();
+        let state = |proxy| admin_state(proxy, &telemetry, &readiness, show);
+        let admin = outfit.admin.map(|at| open_admin(at, admins, state(&proxy)));
         let admin = admin.transpose().map_err(ProcessError::Admin)?;
         admin.iter().for_each(|admin| proxy.admin_is_at(admin.address()));
         let (drain, missing, is_beside) = (outfit.drain, false, false);
@@ -123,6 +144,7 @@ impl Process {
             telemetry,
             readiness,
             admin,
+            place,
             drain,
             missing,
             membership,
@@ -138,11 +160,6 @@ impl Process {
         self.is_beside = table.inbound.is_some();
         self.telemetry.table_applied(&table.digest, faults);
         failed
-    }
-
-    /// Says to whoever asks that a table serves.
-    pub fn ready(&self) {
-        self.readiness.set(Phase::Serving);
     }
 
     /// Notes that what is to be served cannot be read.
@@ -171,17 +188,6 @@ impl Process {
             tracing::info!("every port is open now");
         }
         Some(failed)
-    }
-
-    /// Finishes what is under way within the bound, and ends.
-    pub fn end(self) {
-        tracing::info!(seconds = self.drain.as_secs(), "stopping; finishing what is under way");
-        self.readiness.set(Phase::Draining);
-        self.proxy.drain(self.drain);
-        if !self.telemetry.stop(FLUSH) {
-            tracing::warn!("not all logs and spans could be written");
-        }
-        drop(self.admin);
     }
 }
 
@@ -218,119 +224,32 @@ impl Signals {
     }
 }
 
+/// Opens the admin port, at the socket of the process before if that was there.
 fn open_admin(
     address: SocketAddr,
+    given: Vec<TcpListener>,
+    state: admin::State,
+) -> io::Result<admin::Handle> {
+    let is_here = |socket: &TcpListener| socket.local_addr().is_ok_and(|at| at == address);
+    let handle = match given.into_iter().find(is_here) {
+        Some(given) => admin::serve_given(given, state)?,
+        None => admin::serve(address, state)?,
+    };
+    tracing::info!(address = %handle.address(), "admin port");
+    Ok(handle)
+}
+
+fn admin_state(
     proxy: &Proxy,
     telemetry: &Arc<Telemetry>,
     readiness: &Arc<Readiness>,
     show: Show,
-) -> io::Result<admin::Handle> {
+) -> admin::State {
     let in_force = proxy.describe();
     let config = Arc::new(move || {
         let mut whole = show();
         whole["inForce"] = in_force();
         whole
     });
-    let state =
-        admin::State { telemetry: Arc::clone(telemetry), readiness: Arc::clone(readiness), config };
-    let handle = admin::serve(address, state)?;
-    tracing::info!(address = %handle.address(), "admin port");
-    Ok(handle)
-}
-
-/// Joins a server and serves what it says until told to stop.
-///
-/// # Errors
-/// If it cannot start, or turns out to be one that may not join.
-pub fn follow(outfit: Outfit, node: config::Settings) -> Result<(), ProcessError> {
-    let membership = Arc::<Membership>::default();
-    let decisions = Decisions::new(outfit.settings.workers, outfit.decision_ratio);
-    let decisions = Arc::new(decisions);
-    let traffic = Arc::new(Traffic::new(outfit.settings.workers));
-    let (told, counted) = (Arc::clone(&decisions), Arc::clone(&traffic));
-    let joined = Joined::start(node, Arc::clone(&membership), told, counted)?;
-    let show = joined.status();
-    let mut process = Process::start(outfit, membership, Arc::new(move || show.show()))?;
-    process.telemetry.joined(joined.status(), decisions, traffic);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(ProcessError::Loop)?;
-    let signals = runtime.block_on(async { Signals::listen() })?;
-    let mut following = Following { joined, applied: false, serves: false };
-    let followed = runtime.block_on(following.follow(&mut process, signals));
-    // What is in force is kept before the drain, which may take long.
-    following.joined.stop();
-    process.end();
-    followed
-}
-
-/// A process that follows a server.
-struct Following {
-    joined: Joined,
-    /// Whether a table is in force.
-    applied: bool,
-    /// Whether it was said that it serves.
-    serves: bool,
-}
-
-impl Following {
-    /// Puts in force what comes, until told to stop or until it cannot join.
-    async fn follow(
-        &mut self,
-        process: &mut Process,
-        signals: Signals,
-    ) -> Result<(), ProcessError> {
-        let Signals { mut terminate, mut interrupt, mut again } = signals;
-        let mut retry = tokio::time::interval(AGAIN);
-        let mut news = process.membership.news();
-        let mut follows = true;
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => return Ok(()),
-                _ = interrupt.recv() => return Ok(()),
-                _ = again.recv() => {
-                    process.reopen_log();
-                    process.look_at_tickets();
-                }
-                _ = retry.tick() => {
-                    process.look_at_tickets();
-                    if let Some(failed) = process.retry() {
-                        self.joined.unopened(&failed);
-                    }
-                    self.tell_ready(process);
-                }
-                _ = news.changed() => self.tell_ready(process),
-                update = self.joined.next(), if follows => match update {
-                    Some(Update::Table(ready)) => self.take(process, ready),
-                    Some(Update::Failed(error)) => return Err(error.into()),
-                    None => {
-                        tracing::error!("following the server broke off; what is in force is served on");
-                        follows = false;
-                    }
-                },
-            }
-        }
-    }
-
-    /// Puts a table in force.
-    fn take(&mut self, process: &mut Process, ready: Ready) {
-        for fault in &ready.faults {
-            tracing::error!("{fault}");
-        }
-        let failed = process.apply(&ready.table, ready.faults.len());
-        tell_missing(&failed);
-        self.joined.unopened(&failed);
-        ready.applied();
-        self.applied = true;
-        self.tell_ready(process);
-    }
-
-    /// Says once that it serves: when a table is in force and every port of it is open.
-    fn tell_ready(&mut self, process: &Process) {
-        let speaks = !process.is_beside || process.membership.now().is_some();
-        if self.applied && !self.serves && !process.missing && speaks {
-            self.serves = true;
-            process.ready();
-            tracing::info!("ready");
-        }
-    }
+    admin::State { telemetry: Arc::clone(telemetry), readiness: Arc::clone(readiness), config }
 }

@@ -35,10 +35,13 @@ use crate::telemetry::{Outcome, Telemetry};
 use crate::tls::client::Known;
 use crate::tls::tickets::Keyring;
 use crate::tls::{self, Ending, Fate, Tls};
-use crate::{balance, describe, dial, hello, proxy_protocol};
+use crate::{balance, bind, describe, dial, hello, proxy_protocol};
 
 /// How long a listener waits after a failed accept.
 const AGAIN: Duration = Duration::from_millis(20);
+/// At the end an HTTP/1.1 connection is kept for one more request for so long, or half of the drain: its client
+/// may be sending it already, and cannot be told before it has.
+const GRACE: Duration = Duration::from_secs(5);
 /// How often idle connections to backends are looked through.
 const SWEEP: Duration = Duration::from_secs(10);
 /// Mirrored requests under way in the whole process; beyond it copies are left out.
@@ -74,14 +77,52 @@ pub(crate) struct Shared {
     pub(crate) epoch: Instant,
 }
 
-/// Whether the process is ending.
-#[derive(Debug, Default)]
-pub(crate) struct Phase(CancellationToken);
+/// Whether connections are taken, and whether the process is ending.
+#[derive(Debug)]
+pub(crate) struct Phase {
+    /// False while the process before takes them at the same sockets.
+    accepts: watch::Sender<bool>,
+    ends: OnceLock<End>,
+    drains: CancellationToken,
+}
+
+/// How a process ends.
+#[derive(Debug, Clone, Copy)]
+struct End {
+    bound: Duration,
+    /// Another process has its sockets and takes what waits at them.
+    is_followed: bool,
+}
+
+impl Default for Phase {
+    fn default() -> Self {
+        Phase {
+            accepts: watch::channel(true).0,
+            ends: OnceLock::new(),
+            drains: CancellationToken::new(),
+        }
+    }
+}
 
 impl Phase {
     /// Ends when draining begins.
     pub(crate) async fn draining(&self) {
-        self.0.cancelled().await;
+        self.drains.cancelled().await;
+    }
+
+    /// Whether it began; and then how long a connection without a request is kept for one more.
+    pub(crate) fn grace(&self) -> Option<Duration> {
+        self.ends.get().map(|end| GRACE.min(end.bound / 2))
+    }
+
+    fn end(&self, end: End) {
+        // A process ends once.
+        let _first = self.ends.set(end);
+        self.drains.cancel();
+    }
+
+    fn is_followed(&self) -> bool {
+        self.ends.get().is_some_and(|end| end.is_followed)
     }
 }
 
@@ -152,6 +193,32 @@ impl Proxy {
         let _first = self.shared.ground.admin.set(address);
     }
 
+    /// Keeps copies of the sockets, so that another process can take them over.
+    pub(crate) fn lend(&mut self) {
+        self.ports.lend();
+    }
+
+    /// Uses sockets of the process before, and takes no connection before [`Proxy::accept`]; before a table is
+    /// applied.
+    ///
+    /// # Errors
+    /// If one of them is at no address.
+    pub(crate) fn are_given(&mut self, sockets: Vec<TcpListener>) -> io::Result<()> {
+        self.shared.phase.accepts.send_replace(false);
+        self.ports.are_given(sockets)
+    }
+
+    /// Takes connections: the process before takes them no more. What it had open and no table wanted is closed.
+    pub(crate) fn accept(&mut self) {
+        self.shared.phase.accepts.send_replace(true);
+        self.ports.forget_given();
+    }
+
+    /// All sockets of open ports, where another process may take them over.
+    pub(crate) fn sockets(&self) -> impl Iterator<Item = &TcpListener> {
+        self.ports.sockets()
+    }
+
     /// Puts `table` in force: opens its new ports, swaps, closes ports that are gone. Requests
     /// that are under way end by the table they began with.
     ///
@@ -174,7 +241,8 @@ impl Proxy {
     pub fn open_missing(&mut self) -> Vec<ApplyError> {
         let live = self.shared.live.load();
         let failed = self.ports.open_missing(&live.table, |at, sockets, closed| {
-            for (worker, socket) in self.workers.iter().zip(sockets) {
+            // The process before may have had more workers: each socket needs somebody who accepts.
+            for (worker, socket) in self.workers.iter().cycle().zip(sockets) {
                 let order = Order::Listen { at, socket, closed: closed.clone() };
                 // A worker that ended takes no orders; its thread's fate is seen by `drain`.
                 drop(worker.orders.send(order));
@@ -199,12 +267,23 @@ impl Proxy {
 
     /// Takes no new connections, finishes what is under way within `bound`, and ends.
     pub fn drain(self, bound: Duration) {
+        self.finish(End { bound, is_followed: false });
+    }
+
+    /// The same where another process has the sockets, and takes the connections that wait at them.
+    pub(crate) fn leave(self, bound: Duration) {
+        self.finish(End { bound, is_followed: true });
+    }
+
+    fn finish(mut self, end: End) {
+        let bound = end.bound;
         for worker in &self.workers {
             drop(worker.orders.send(Order::Drain(bound)));
         }
+        // Before the ports close, since whether somebody follows says what becomes of those who wait there.
+        self.shared.phase.end(end);
         self.ports.close();
         self.shared.ports.store(Arc::default());
-        self.shared.phase.0.cancel();
         for worker in self.workers {
             if worker.thread.join().is_err() {
                 tracing::error!("a worker had panicked");
@@ -287,6 +366,12 @@ impl Accepting {
 
     /// Accepts until `closed`, and then what the kernel had already accepted for us.
     async fn run(self, socket: TcpListener, closed: CancellationToken) -> io::Result<()> {
+        let mut accepts = self.shared.phase.accepts.subscribe();
+        tokio::select! {
+            _ = accepts.wait_for(|accepts| *accepts) => {}
+            () = closed.cancelled() => return Ok(()),
+        }
+        bind::listen(&socket)?;
         let socket = tokio::net::TcpListener::from_std(socket)?;
         loop {
             let accepted = tokio::select! {
@@ -302,7 +387,9 @@ impl Accepting {
                 }
             }
         }
-        while let Some(Ok((stream, peer))) = socket.accept().now_or_never() {
+        while !self.shared.phase.is_followed()
+            && let Some(Ok((stream, peer))) = socket.accept().now_or_never()
+        {
             self.serve(stream, peer);
         }
         Ok(())

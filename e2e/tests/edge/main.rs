@@ -14,6 +14,7 @@ mod failure;
 mod faults;
 mod filter;
 mod grant;
+mod handover;
 mod heads;
 mod pace;
 mod ports;

@@ -6,5 +6,6 @@ mod bed;
 mod certificate;
 mod control;
 mod entry;
+mod followed;
 mod future;
 mod states;

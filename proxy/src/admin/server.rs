@@ -10,9 +10,10 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time;
+use tokio_util::sync::CancellationToken;
 
 use super::State;
 use super::answer::{answer, led_here};
@@ -24,26 +25,45 @@ const CONNECTIONS: usize = 64;
 const HEAD: Duration = Duration::from_secs(5);
 /// A connection may live this long; a scraper opens the next one.
 const LIFE: Duration = Duration::from_secs(120);
+/// An answer that is under way at the end has so long.
+const LAST: Duration = Duration::from_secs(1);
 /// After a failed accept (no file left, say) there is a pause, or the loop would spin.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until `stopped` is dropped or told.
+/// Serves, once it may accept, until `stopped` is dropped or told.
 pub(super) async fn run(
     listener: std::net::TcpListener,
     state: State,
+    mut may_accept: watch::Receiver<bool>,
     stopped: oneshot::Receiver<()>,
 ) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
-    let mut connections = JoinSet::new();
+    let (mut connections, ends) = (JoinSet::new(), CancellationToken::new());
+    let accepting = async {
+        if may_accept.wait_for(|may| *may).await.is_ok() {
+            accept(&listener, &state, &mut connections, &ends).await;
+        }
+    };
     tokio::select! {
-        () = accept(&listener, &state, &mut connections) => {}
+        () = accepting => {}
         _ = stopped => {}
     }
+    // Who asks on may be asking the process after this one.
+    drop(listener);
+    ends.cancel();
+    let all = async { while connections.join_next().await.is_some() {} };
+    // Whoever takes longer is broken off.
+    let _ = time::timeout(LAST, all).await;
     connections.shutdown().await;
     Ok(())
 }
 
-async fn accept(listener: &TcpListener, state: &State, connections: &mut JoinSet<()>) {
+async fn accept(
+    listener: &TcpListener,
+    state: &State,
+    connections: &mut JoinSet<()>,
+    ends: &CancellationToken,
+) {
     loop {
         while connections.try_join_next().is_some() {}
         if connections.len() >= CONNECTIONS {
@@ -51,7 +71,7 @@ async fn accept(listener: &TcpListener, state: &State, connections: &mut JoinSet
         }
         match listener.accept().await {
             Ok((stream, _)) => {
-                connections.spawn(serve(stream, state.clone()));
+                connections.spawn(serve(stream, state.clone(), ends.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept on the admin port");
@@ -61,7 +81,7 @@ async fn accept(listener: &TcpListener, state: &State, connections: &mut JoinSet
     }
 }
 
-async fn serve(stream: TcpStream, state: State) {
+async fn serve(stream: TcpStream, state: State, ends: CancellationToken) {
     let service = service_fn(|request: Request<Incoming>| {
         let answer = match request.headers().contains_key(FORWARDED_FOR) {
             true => led_here(),
@@ -74,6 +94,13 @@ async fn serve(stream: TcpStream, state: State) {
         .header_read_timeout(HEAD)
         .max_buf_size(16 << 10)
         .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
     // A client that breaks off or dawdles is of no interest here.
-    let _ = time::timeout(LIFE, connection).await;
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = time::sleep(LIFE) => return,
+        () = ends.cancelled() => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    let _ = connection.await;
 }

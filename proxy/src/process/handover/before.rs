@@ -1,0 +1,135 @@
+//! The process before this one, as this one sees it.
+
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+use socket2::SockRef;
+use tokio::time::timeout;
+
+use super::channel::{Channel, Use, Word};
+use super::heir::Door;
+use super::{Error, STEP, VERSION};
+
+/// The process that serves until this one does.
+#[derive(Debug)]
+pub(crate) struct Before {
+    channel: Channel,
+    door: UnixListener,
+    path: PathBuf,
+    is_gone: bool,
+}
+
+/// What it gave.
+#[derive(Debug)]
+pub struct Given {
+    pub(crate) traffic: Vec<TcpListener>,
+    pub(crate) admin: Vec<TcpListener>,
+}
+
+impl Before {
+    /// Takes copies of all its sockets; none if it ended before it gave any.
+    pub(super) async fn take(
+        mut channel: Channel,
+        path: &Path,
+    ) -> Result<Option<(Self, Given)>, Error> {
+        let (mut given, mut door) = (Given { traffic: Vec::new(), admin: Vec::new() }, None);
+        let mut heard = match channel.say(&Word::Speaks(VERSION)).await {
+            Ok(()) => channel.hear().await,
+            // Its last word may be there to be read.
+            Err(Error::Gone) => channel.hear().await,
+            Err(error) => return Err(error),
+        };
+        if matches!(heard, Err(Error::Gone)) {
+            return Ok(None);
+        }
+        loop {
+            match heard? {
+                Word::Socket(Use::Traffic) => given.traffic.push(listening(channel.socket()?)?),
+                Word::Socket(Use::Admin) => given.admin.push(listening(channel.socket()?)?),
+                Word::Socket(Use::Door) => door = Some(UnixListener::from(channel.socket()?)),
+                Word::All => break,
+                Word::No(why) => return Err(Error::Refused(why)),
+                Word::Speaks(_) | Word::Folder | Word::Free | Word::Serves | Word::Yours => {
+                    return Err(Error::Odd);
+                }
+            }
+            heard = channel.hear().await;
+        }
+        let (door, path, is_gone) = (door.ok_or(Error::Odd)?, path.to_owned(), false);
+        tracing::info!(sockets = given.traffic.len(), "following the process that serves");
+        Ok(Some((Before { channel, door, path, is_gone }, given)))
+    }
+
+    /// Has it let go of its state folder; one that is gone did.
+    pub(super) async fn want_folder(&mut self) -> Result<(), Error> {
+        self.ask(&Word::Folder, &Word::Free).await
+    }
+
+    /// Takes the sockets as this process's own, since it serves.
+    pub(super) async fn serve(mut self) -> Result<Door, Error> {
+        self.ask(&Word::Serves, &Word::Yours).await?;
+        Door::of(self.door, self.path)
+    }
+
+    /// Ends when it says that it serves on.
+    pub(super) async fn refusal(&mut self) -> Error {
+        while !self.is_gone {
+            match self.channel.hear().await {
+                Ok(word) => return refused(word),
+                Err(Error::Gone) => self.is_gone = true,
+                Err(error) => return error,
+            }
+        }
+        std::future::pending().await
+    }
+
+    async fn ask(&mut self, word: &Word, wanted: &Word) -> Result<(), Error> {
+        if self.is_gone {
+            return Ok(());
+        }
+        let asking = async {
+            // If it is gone, or gave up, that is heard.
+            match self.channel.say(word).await {
+                Ok(()) | Err(Error::Gone) => self.channel.hear().await,
+                Err(error) => Err(error),
+            }
+        };
+        match timeout(STEP, asking).await.map_err(|_| Error::Silent)? {
+            Ok(heard) if heard == *wanted => Ok(()),
+            Ok(other) => Err(refused(other)),
+            Err(Error::Gone) => {
+                tracing::warn!("the process before ended without a word; its sockets are ours");
+                self.is_gone = true;
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn refused(word: Word) -> Error {
+    match word {
+        Word::No(why) => Error::Refused(why),
+        Word::Speaks(_)
+        | Word::Socket(_)
+        | Word::All
+        | Word::Folder
+        | Word::Free
+        | Word::Serves
+        | Word::Yours => Error::Odd,
+    }
+}
+
+/// A socket as what it has to be: one of TCP that listens.
+fn listening(socket: OwnedFd) -> Result<TcpListener, Error> {
+    let socket = TcpListener::from(socket);
+    let is_tcp = socket.local_addr().is_ok();
+    let listens = SockRef::from(&socket).is_listener().unwrap_or_default();
+    if !is_tcp || !listens {
+        return Err(Error::Odd);
+    }
+    socket.set_nonblocking(true).map_err(Error::Broken)?;
+    Ok(socket)
+}

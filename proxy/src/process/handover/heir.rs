@@ -1,0 +1,158 @@
+//! The process after this one, as this one sees it; and the door at which it knocks.
+
+use std::fs::{self, Permissions};
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::net::{UnixListener, UnixStream};
+use tokio::time::{sleep, timeout};
+
+use super::channel::{Channel, NoChannel, Use, Word};
+use super::{Error, START, STEP, VERSION};
+
+/// How long nobody is let in after a failed accept.
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// Where processes come that want to follow. One at a time is heard, the others wait there.
+#[derive(Debug)]
+pub(crate) struct Door {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+/// A process that wants to follow.
+#[derive(Debug)]
+pub struct Heir {
+    channel: Channel,
+}
+
+impl Door {
+    /// Opens it, in the place of what an ended process left there.
+    pub(super) fn open(path: PathBuf) -> Result<Self, Error> {
+        let beside = path.with_added_extension("new");
+        let opened = || {
+            // One that a crash left is in the way.
+            let _ = fs::remove_file(&beside);
+            let listener = net::UnixListener::bind(&beside)?;
+            // Before anybody can find it.
+            fs::set_permissions(&beside, Permissions::from_mode(0o600))?;
+            fs::rename(&beside, &path)?;
+            Ok(listener)
+        };
+        match opened() {
+            Ok(listener) => Self::of(listener, path),
+            Err(error) => Err(Error::Place(path, error)),
+        }
+    }
+
+    /// One that is open already.
+    pub(super) fn of(listener: net::UnixListener, path: PathBuf) -> Result<Self, Error> {
+        let listener =
+            listener.set_nonblocking(true).and_then(|()| UnixListener::from_std(listener));
+        match listener {
+            Ok(listener) => Ok(Door { listener, path }),
+            Err(error) => Err(Error::Place(path, error)),
+        }
+    }
+
+    /// The next process that may follow.
+    pub(super) async fn heir(&self) -> Heir {
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, _)) => match self.let_in(stream).await {
+                    Some(heir) => return heir,
+                    None => continue,
+                },
+                Err(error) => {
+                    tracing::warn!(%error, "nobody can follow at --handover for now");
+                    sleep(AGAIN).await;
+                }
+            }
+        }
+    }
+
+    async fn let_in(&self, stream: UnixStream) -> Option<Heir> {
+        match Channel::new(stream) {
+            Ok(channel) => Some(Heir { channel }),
+            Err(NoChannel::Stranger(stranger)) => {
+                tracing::warn!(user = stranger.user, "refused the sockets to another user");
+                // A stranger does not keep us from others.
+                let _ = timeout(AGAIN, stranger.refuse()).await;
+                None
+            }
+            Err(NoChannel::Unknown(error)) => {
+                tracing::warn!(%error, "refused the sockets to who cannot be told");
+                None
+            }
+        }
+    }
+
+    pub(crate) fn socket(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
+    }
+
+    /// Closes it for good.
+    pub(crate) fn close(self) {
+        // It is gone first, so that nobody finds one who does not answer.
+        if let Err(error) = fs::remove_file(&self.path) {
+            tracing::warn!(path = %self.path.display(), %error, "cannot be removed");
+        }
+    }
+}
+
+impl Heir {
+    /// Gives it copies of the sockets and waits until it serves; `let_go` ends whatever uses the state folder.
+    /// Once this is done the sockets are its own; if it fails they are ours as before.
+    pub(crate) async fn follow(
+        mut self,
+        sockets: &[(Use, BorrowedFd<'_>)],
+        let_go: impl FnMut(),
+    ) -> Result<(), Error> {
+        let done = match timeout(START, self.converse(sockets, let_go)).await {
+            Ok(done) => done,
+            Err(_) => Err(Error::Silent),
+        };
+        let why = match &done {
+            Err(Error::Silent) => format!("it waited for {} s", START.as_secs()),
+            Err(Error::Odd) => "it was asked in words that it does not know".to_owned(),
+            Ok(()) | Err(_) => return done,
+        };
+        // It may be gone.
+        let _ = timeout(STEP, self.channel.say(&Word::No(why))).await;
+        done
+    }
+
+    async fn converse(
+        &mut self,
+        sockets: &[(Use, BorrowedFd<'_>)],
+        mut let_go: impl FnMut(),
+    ) -> Result<(), Error> {
+        // Who opens a connection and says nothing keeps the main loop from its work.
+        let first = timeout(AGAIN * 10, self.channel.hear()).await.map_err(|_| Error::Silent)?;
+        if first? != Word::Speaks(VERSION) {
+            return Err(Error::Odd);
+        }
+        for (of, socket) in sockets {
+            self.channel.give(*of, *socket).await?;
+        }
+        self.channel.say(&Word::All).await?;
+        loop {
+            match self.channel.hear().await? {
+                Word::Folder => {
+                    let_go();
+                    self.channel.say(&Word::Free).await?;
+                }
+                Word::Serves => return self.channel.say(&Word::Yours).await,
+                Word::Speaks(_)
+                | Word::Socket(_)
+                | Word::All
+                | Word::Free
+                | Word::Yours
+                | Word::No(_) => return Err(Error::Odd),
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Two processes in one: what is handed over, and what becomes of it when either is gone.
+
+use std::io::{Read as _, Write as _};
+use std::net::{self, Ipv4Addr, TcpListener};
+use std::os::fd::AsFd as _;
+
+use super::channel::{Word, may_follow};
+use super::*;
+
+/// A door in a folder of its own, a socket, and who is to follow.
+struct Scene {
+    folder: tempfile::TempDir,
+    door: Door,
+    socket: TcpListener,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let door = Door::open(folder.path().join("door")).unwrap();
+        let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        Scene { folder, door, socket }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("door")
+    }
+
+    /// Hands the socket over, with another copy for the admin port; how often the folder was asked for.
+    async fn hand_over(&self) -> (Result<(), Error>, usize) {
+        let heir = self.door.heir().await;
+        let mut asked = 0;
+        let sockets = [
+            (Use::Traffic, self.socket.as_fd()),
+            (Use::Admin, self.socket.as_fd()),
+            (Use::Door, self.door.socket()),
+        ];
+        let done = heir.follow(&sockets, || asked += 1).await;
+        (done, asked)
+    }
+}
+
+async fn found(path: &Path) -> (Place, Given) {
+    let (place, given) = Place::find(Some(path)).await.unwrap();
+    (place, given.unwrap())
+}
+
+#[test]
+fn only_the_same_user_and_root_follow() {
+    for (user, own, may) in
+        [(1000, 1000, true), (0, 1000, true), (0, 0, true), (1001, 1000, false), (1000, 0, false)]
+    {
+        assert_eq!(may_follow(user, own), may, "{user} after {own}");
+    }
+}
+
+#[tokio::test]
+async fn who_waits_at_a_socket_is_taken_by_the_next() {
+    let scene = Scene::new();
+    let at = scene.socket.local_addr().unwrap();
+    let mut caller = net::TcpStream::connect(at).unwrap();
+    caller.write_all(b"hello").unwrap();
+    let path = scene.path();
+    let next = async {
+        let (mut place, given) = found(&path).await;
+        place.want_folder().await.unwrap();
+        place.serve().await.unwrap();
+        (place, given)
+    };
+    let ((done, asked), (place, given)) = tokio::join!(scene.hand_over(), next);
+    done.unwrap();
+    assert_eq!((asked, given.traffic.len(), given.admin.len()), (1, 1, 1));
+    let Scene { folder, door, socket } = scene;
+    drop((door, socket));
+    let socket = given.traffic.into_iter().next().unwrap();
+    socket.set_nonblocking(false).unwrap();
+    let (mut taken, _) = socket.accept().unwrap();
+    let mut said = [0; 5];
+    taken.read_exact(&mut said).unwrap();
+    assert_eq!(&said, b"hello");
+    // And the next can be followed, at the same place.
+    let Stands::Serving(door) = place.0 else { panic!("it does not serve: {place:?}") };
+    let third = Scene { folder, door, socket };
+    let dies = async { drop(found(&path).await) };
+    let ((done, _), ()) = tokio::join!(third.hand_over(), dies);
+    assert!(matches!(done, Err(Error::Gone)), "{done:?}");
+}
+
+#[tokio::test]
+async fn if_the_one_before_is_gone_the_next_goes_on() {
+    let scene = Scene::new();
+    let path = scene.path();
+    let before = async { tokio::time::timeout(STEP / 100, scene.hand_over()).await.unwrap_err() };
+    let (_broken_off, (mut place, given)) = tokio::join!(before, found(&path));
+    place.want_folder().await.unwrap();
+    place.serve().await.unwrap();
+    assert_eq!(given.traffic.len(), 1);
+    assert!(matches!(place.0, Stands::Serving(_)), "{place:?}");
+}
+
+#[tokio::test]
+async fn what_is_not_understood_is_refused_in_words() {
+    let scene = Scene::new();
+    let path = scene.path();
+    let other = async {
+        let mut channel = Channel::new(UnixStream::connect(&path).await.unwrap()).unwrap();
+        channel.say(&Word::Speaks(VERSION + 1)).await.unwrap();
+        channel.hear().await
+    };
+    let ((done, _), heard) = tokio::join!(scene.hand_over(), other);
+    assert!(matches!(done, Err(Error::Odd)), "{done:?}");
+    assert!(matches!(heard, Ok(Word::No(_))), "{heard:?}");
+}
+
+#[tokio::test]
+async fn a_socket_that_does_not_listen_is_not_taken() {
+    let scene = Scene::new();
+    let path = scene.path();
+    let other = net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let before = async {
+        let heir = scene.door.heir().await;
+        heir.follow(&[(Use::Traffic, other.as_fd())], || {}).await
+    };
+    let (_gone, found) = tokio::join!(before, Place::find(Some(&path)));
+    assert!(matches!(found, Err(Error::Odd)), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_place_is_looked_at_before_anything_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let absent = Place::find(Some(&folder.path().join("none").join("door"))).await;
+    assert!(matches!(absent, Err(Error::Place(..))), "{absent:?}");
+    let (file, stale) = (folder.path().join("file"), folder.path().join("stale"));
+    std::fs::write(&file, "").unwrap();
+    let odd = Place::find(Some(&file)).await;
+    assert!(matches!(odd, Err(Error::NoSocket(_))), "{odd:?}");
+    drop(std::os::unix::net::UnixListener::bind(&stale).unwrap());
+    let (mut place, given) = Place::find(Some(&stale)).await.unwrap();
+    assert!(given.is_none());
+    place.serve().await.unwrap();
+    assert!(UnixStream::connect(&stale).await.is_ok());
+}

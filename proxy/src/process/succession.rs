@@ -1,0 +1,83 @@
+//! How a process takes the place of the one before it, and gives its own to the next.
+
+use std::os::fd::{AsFd as _, BorrowedFd};
+
+use super::handover::{Heir, Stands, Use};
+use super::{FLUSH, Phase, Process, ProcessError};
+
+impl Process {
+    /// Says to whoever asks that a table serves, and takes connections from now on: until then the process
+    /// before did, if there was one.
+    ///
+    /// # Errors
+    /// If that one does not give way, or others could not follow this one.
+    pub async fn ready(&mut self) -> Result<(), ProcessError> {
+        self.place.serve().await?;
+        self.proxy.accept();
+        self.admin.iter().for_each(|admin| admin.accept());
+        self.readiness.set(Phase::Serving);
+        Ok(())
+    }
+
+    /// Ends when another process wants to follow this one.
+    ///
+    /// # Errors
+    /// If, before this one serves, the process before says that it serves on.
+    pub async fn called(&mut self) -> Result<Heir, ProcessError> {
+        Ok(self.place.called().await?)
+    }
+
+    /// Gives what it has open to the next process and waits until that serves; then this one has to [`end`].
+    /// Else it serves on. `let_go` ends whatever uses the state folder.
+    ///
+    /// [`end`]: Process::end
+    pub async fn hand_over(&mut self, heir: Heir, let_go: impl FnMut()) -> bool {
+        tracing::info!("another process wants to follow; serving on until it serves");
+        match heir.follow(&self.sockets(), let_go).await {
+            Ok(()) => {
+                tracing::info!("the other process serves");
+                self.place.0 = Stands::Followed;
+                true
+            }
+            Err(error) => {
+                let error = &error as &(dyn std::error::Error + 'static);
+                tracing::warn!(error, "the other process does not follow; serving on");
+                false
+            }
+        }
+    }
+
+    fn sockets(&self) -> Vec<(Use, BorrowedFd<'_>)> {
+        let traffic = self.proxy.sockets().map(|socket| (Use::Traffic, socket.as_fd()));
+        let admin = self.admin.iter().map(|admin| (Use::Admin, admin.listener().as_fd()));
+        let door = match &self.place.0 {
+            Stands::Serving(door) => Some((Use::Door, door.socket())),
+            Stands::Alone | Stands::First(_) | Stands::After(_) | Stands::Followed => None,
+        };
+        traffic.chain(admin).chain(door).collect()
+    }
+
+    /// Finishes what is under way within the bound, and ends.
+    pub fn end(self) {
+        let seconds = self.drain.as_secs();
+        tracing::info!(seconds, "stopping; finishing what is under way");
+        self.readiness.set(Phase::Draining);
+        let mut admin = self.admin;
+        match self.place.0 {
+            Stands::Followed => {
+                // Whoever asks how the gateway is means the one that serves.
+                drop(admin.take());
+                self.proxy.leave(self.drain);
+            }
+            Stands::Serving(door) => {
+                door.close();
+                self.proxy.drain(self.drain);
+            }
+            Stands::Alone | Stands::First(_) | Stands::After(_) => self.proxy.drain(self.drain),
+        }
+        if !self.telemetry.stop(FLUSH) {
+            tracing::warn!("not all logs and spans could be written");
+        }
+        drop(admin);
+    }
+}
