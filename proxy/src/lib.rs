@@ -56,6 +56,7 @@ mod mirror;
 mod moment;
 mod otlp;
 mod passport;
+mod phase;
 mod pool;
 mod ports;
 mod proxy_protocol;

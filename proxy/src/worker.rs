@@ -27,6 +27,7 @@ use crate::http::{Conn, Servers, Spoken};
 use crate::live::{Ground, Live};
 use crate::mesh::{self, Membership};
 use crate::passport::Passports;
+use crate::phase::{End, Phase};
 use crate::ports::{ApplyError, Ports, States};
 use crate::proxy_protocol::Said;
 use crate::seats::Seats;
@@ -39,9 +40,6 @@ use crate::{balance, bind, describe, dial, hello, proxy_protocol};
 
 /// How long a listener waits after a failed accept.
 const AGAIN: Duration = Duration::from_millis(20);
-/// At the end an HTTP/1.1 connection is kept for one more request for so long, or half of the drain: its client
-/// may be sending it already, and cannot be told before it has.
-const GRACE: Duration = Duration::from_secs(5);
 /// How often idle connections to backends are looked through.
 const SWEEP: Duration = Duration::from_secs(10);
 /// Mirrored requests under way in the whole process; beyond it copies are left out.
@@ -75,55 +73,6 @@ pub(crate) struct Shared {
     pub(crate) seats: Arc<Seats>,
     /// What `balance` counts time from.
     pub(crate) epoch: Instant,
-}
-
-/// Whether connections are taken, and whether the process is ending.
-#[derive(Debug)]
-pub(crate) struct Phase {
-    /// False while the process before takes them at the same sockets.
-    accepts: watch::Sender<bool>,
-    ends: OnceLock<End>,
-    drains: CancellationToken,
-}
-
-/// How a process ends.
-#[derive(Debug, Clone, Copy)]
-struct End {
-    bound: Duration,
-    /// Another process has its sockets and takes what waits at them.
-    is_followed: bool,
-}
-
-impl Default for Phase {
-    fn default() -> Self {
-        Phase {
-            accepts: watch::channel(true).0,
-            ends: OnceLock::new(),
-            drains: CancellationToken::new(),
-        }
-    }
-}
-
-impl Phase {
-    /// Ends when draining begins.
-    pub(crate) async fn draining(&self) {
-        self.drains.cancelled().await;
-    }
-
-    /// Whether it began; and then how long a connection without a request is kept for one more.
-    pub(crate) fn grace(&self) -> Option<Duration> {
-        self.ends.get().map(|end| GRACE.min(end.bound / 2))
-    }
-
-    fn end(&self, end: End) {
-        // A process ends once.
-        let _first = self.ends.set(end);
-        self.drains.cancel();
-    }
-
-    fn is_followed(&self) -> bool {
-        self.ends.get().is_some_and(|end| end.is_followed)
-    }
 }
 
 /// A worker's thread and the way to tell it what to do.
@@ -204,13 +153,13 @@ impl Proxy {
     /// # Errors
     /// If one of them is at no address.
     pub(crate) fn are_given(&mut self, sockets: Vec<TcpListener>) -> io::Result<()> {
-        self.shared.phase.accepts.send_replace(false);
+        self.shared.phase.accept(false);
         self.ports.are_given(sockets)
     }
 
     /// Takes connections: the process before takes them no more. What it had open and no table wanted is closed.
     pub(crate) fn accept(&mut self) {
-        self.shared.phase.accepts.send_replace(true);
+        self.shared.phase.accept(true);
         self.ports.forget_given();
     }
 
@@ -366,9 +315,8 @@ impl Accepting {
 
     /// Accepts until `closed`, and then what the kernel had already accepted for us.
     async fn run(self, socket: TcpListener, closed: CancellationToken) -> io::Result<()> {
-        let mut accepts = self.shared.phase.accepts.subscribe();
         tokio::select! {
-            _ = accepts.wait_for(|accepts| *accepts) => {}
+            () = self.shared.phase.accepting() => {}
             () = closed.cancelled() => return Ok(()),
         }
         bind::listen(&socket)?;

@@ -175,7 +175,8 @@ async fn an_idle_connection_has_one_more_answer_and_is_told_that_it_was_the_last
 async fn assert_serves_on(mut first: Gateway) {
     let load: Vec<_> = futures::future::join_all((0..50).map(|_| first.get(HOST, "/"))).await;
     assert!(load.iter().all(|reply| (reply.status, reply.origin()) == (200, "shop")));
-    assert_eq!(first.admin("/readyz").await.unwrap().status, 200);
+    let ready = first.admin("/readyz").await.expect("/readyz answers");
+    assert_eq!(ready.status, 200);
     assert!(first.try_exit().is_none());
     let second = followed(&first, &[]).await;
     assert_eq!(second.get(HOST, "/").await.status, 200);
