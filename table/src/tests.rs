@@ -22,4 +22,5 @@ mod services;
 mod strays;
 mod stream;
 mod tls;
+mod traffic;
 mod why;
