@@ -34,6 +34,12 @@ fn is_of_certificate(name: &str) -> bool {
     matches!(name, "x-forwarded-client-cert" | "client-cert" | "client-cert-chain")
 }
 
+/// Whether a header of an answer says which pages of other origins may read it, or what they may send
+/// (Fetch standard, section 3.3.3). `name` is in lower case.
+pub fn is_of_cors(name: &str) -> bool {
+    name.starts_with("access-control-")
+}
+
 /// Why no access rule may ask for a header, and what to ask for instead: a backend does not get
 /// it, or gets another value than the one that came. `None` where a rule may.
 pub(crate) fn why_not_judged(name: &str) -> Option<&'static str> {

@@ -17,11 +17,13 @@ use crate::{Hostname, Key, Kind, Meta, Name};
 pub(crate) use check::{check_header_name, check_path};
 
 mod check;
+mod cors;
 mod duration;
 mod grpc;
 mod retry;
 mod stream;
 
+pub use cors::{Cors, CorsMethod, Host, Origin, OriginError};
 pub use duration::GatewayDuration;
 pub use grpc::{
     GrpcBackendRef, GrpcFilter, GrpcFilterType, GrpcMatch, GrpcMethodMatch, GrpcMethodMatchType,
@@ -313,9 +315,9 @@ pub struct HttpFilter {
     /// Changes host or path on the way to the backend.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url_rewrite: Option<UrlRewrite>,
-    /// Cross-origin rules. Not enforced yet.
+    /// Says which pages of other origins may read answers, and answers preflights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cors: Option<serde_json::Value>,
+    pub cors: Option<Cors>,
     /// Authorisation by another service. Not enforced yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_auth: Option<serde_json::Value>,

@@ -11,6 +11,7 @@ use model::route::{FilterType, HttpFilter};
 
 use crate::access::{Judgement, Known, Level, Methods, Refusal, RuleRef, judge};
 use crate::border::Border;
+use crate::cors::{Cors, Reader};
 use crate::explain::{Changes, HeaderStory, RewriteStory, Story, tell};
 use crate::facts::Facts;
 use crate::headers::HeaderChange;
@@ -24,6 +25,8 @@ use crate::rewrite::{Rewrite, TargetTooLong};
 pub enum Step {
     /// Whether the Api answers at all.
     Lifecycle,
+    /// Which pages of other origins may ask, and read the answer.
+    Cors,
     /// Who is calling.
     Authn,
     /// May it pass.
@@ -47,6 +50,7 @@ pub enum Step {
 /// The order of all steps; each row says why it stands where it stands.
 pub const ORDER: &[(Step, &str)] = &[
     (Step::Lifecycle, "first, since what is not there yet or any more is so for every caller"),
+    (Step::Cors, "before authn, since browsers ask without credentials and have to read refusals"),
     (Step::Authn, "before access, since rules name callers and a wrong credential is refused"),
     (Step::Access, "before anything that answers, so that nothing tells a stranger what is here"),
     (Step::Border, "after access, since it says what becomes of what no policy has spoken of"),
@@ -67,7 +71,8 @@ pub struct Chain {
     request_headers: Option<HeaderChange>,
     rewrite: Option<Rewrite>,
     response_headers: Option<HeaderChange>,
-    /// Boxed, since few rules have one.
+    /// Boxed as the border is, since few rules have one.
+    cors: Option<Box<Cors>>,
     border: Option<Box<Border>>,
 }
 
@@ -83,6 +88,9 @@ pub enum ChainError {
     /// No single host.
     #[error("'{0}' is no single host")]
     Host(String),
+    /// No origin.
+    #[error("'{0}' is no origin")]
+    Origin(String),
     /// No status that redirects.
     #[error("{0} is no status of a redirect")]
     Status(u16),
@@ -109,6 +117,8 @@ pub struct Pass {
     pub proofs: Vec<Proof>,
     /// The narrowest allow rule that matched.
     pub rule: Option<RuleRef>,
+    /// Whose pages may read the answer.
+    pub reader: Reader,
 }
 
 /// An answer of our own.
@@ -177,10 +187,12 @@ impl Chain {
                 let rewrite = filter.url_rewrite.as_ref().ok_or(missing)?;
                 self.rewrite = Some(Rewrite::compile(rewrite)?);
             }
-            FilterType::RequestMirror => {}
-            FilterType::Cors | FilterType::ExternalAuth | FilterType::ExtensionRef => {
-                return Err(missing);
+            FilterType::Cors => {
+                let cors = filter.cors.as_ref().ok_or(missing)?;
+                self.cors = Some(Box::new(Cors::compile(cors)?));
             }
+            FilterType::RequestMirror => {}
+            FilterType::ExternalAuth | FilterType::ExtensionRef => return Err(missing),
         }
         Ok(())
     }
@@ -189,10 +201,11 @@ impl Chain {
     /// matched, if it matched one. Pure, and free of cost where there is nothing to decide.
     pub fn decide(&self, facts: &Facts<'_>, matched_prefix: Option<&str>) -> Verdict {
         let mut known = Known::default();
-        let mut pass = Pass::default();
+        let mut pass = Pass { reader: self.reader(facts), ..Pass::default() };
         for (step, _) in ORDER {
             let answer = match step {
                 Step::Lifecycle => self.border.as_ref().and_then(|border| border.lifeless()),
+                Step::Cors => self.preflight(facts, &pass.reader),
                 Step::Authn => self.authn(facts, &mut known, &mut pass),
                 Step::Access => self.access(facts, &known, &mut pass),
                 Step::Border => self.border.as_ref().and_then(|border| border.denial()),
@@ -205,10 +218,18 @@ impl Chain {
             };
             if let Some(mut answer) = answer {
                 answer.principal = answer.principal.or(pass.principal);
-                return Verdict::Answer(self.noted(answer));
+                return Verdict::Answer(self.noted(answer, &pass.reader));
             }
         }
         Verdict::Pass(pass)
+    }
+
+    fn reader(&self, facts: &Facts<'_>) -> Reader {
+        self.cors.as_ref().map(|cors| cors.reader(facts)).unwrap_or_default()
+    }
+
+    fn preflight(&self, facts: &Facts<'_>, reader: &Reader) -> Option<Answer> {
+        self.cors.as_ref()?.preflight(facts, reader)
     }
 
     fn authn(&self, facts: &Facts<'_>, known: &mut Known, pass: &mut Pass) -> Option<Answer> {
@@ -285,13 +306,16 @@ impl Chain {
         Answer { headers, detail, ..Answer::new(reason) }
     }
 
-    /// An answer of ours that has to be given after the chain let a request pass.
-    pub fn answer(&self, reason: Reason) -> Answer {
-        self.noted(Answer::new(reason))
+    /// An answer of ours that has to be given after the chain let a request pass, to whom `reader` says.
+    pub fn answer(&self, reason: Reason, reader: &Reader) -> Answer {
+        self.noted(Answer::new(reason), reader)
     }
 
     /// An answer of what stands behind the chain, with what the chain adds to every answer.
-    pub fn noted(&self, mut answer: Answer) -> Answer {
+    pub fn noted(&self, mut answer: Answer, reader: &Reader) -> Answer {
+        if let Some(cors) = &self.cors {
+            answer.headers.extend(cors.said(reader).chain(cors.varies()));
+        }
         if let Some(notice) = self.notice() {
             answer.headers.extend(notice.set.iter().chain(&notice.add).cloned());
         }
@@ -335,6 +359,7 @@ impl Chain {
                     }
                 }
                 Step::Lifecycle
+                | Step::Cors
                 | Step::Authn
                 | Step::Access
                 | Step::Border
@@ -346,10 +371,14 @@ impl Chain {
         Ok(())
     }
 
-    /// Changes the head of the backend's answer, or of ours that stands for it.
-    pub fn alter_response(&self, head: &mut http::response::Parts) {
+    /// Changes the head of the backend's answer, or of ours that stands for it. Who may read it is
+    /// said after what the filter changes, so that no cache gives it to others.
+    pub fn alter_response(&self, head: &mut http::response::Parts, reader: &Reader) {
         if let Some(change) = &self.response_headers {
             change.apply(&mut head.headers);
+        }
+        if let Some(cors) = &self.cors {
+            cors.apply(&mut head.headers, reader);
         }
         if let Some(notice) = self.notice() {
             notice.apply(&mut head.headers);
@@ -358,7 +387,7 @@ impl Chain {
 
     /// Whether [`Chain::alter_response`] may change anything.
     pub fn changes_response(&self) -> bool {
-        self.response_headers.is_some() || self.notice().is_some()
+        self.response_headers.is_some() || self.cors.is_some() || self.notice().is_some()
     }
 
     /// The whole story of a decision: every level, policy and rule, and what decided.
@@ -368,11 +397,13 @@ impl Chain {
     }
 
     /// What is answered in the place of everything behind the rule, whatever its policies say: by the
-    /// life of its Api, or by its redirect. It asks for no credential.
+    /// life of its Api, to a preflight, or by its redirect. It asks for no credential.
     pub fn explain_answer(&self, facts: &Facts<'_>, matched_prefix: Option<&str>) -> Option<Story> {
         let lifeless = self.border.as_ref().and_then(|border| border.lifeless());
         let closed = || self.is_closed().then(|| Answer::new(Reason::PolicyUnreadable));
-        let answer = lifeless.or_else(closed).or_else(|| self.redirect(facts, matched_prefix))?;
+        let preflight = || self.preflight(facts, &self.reader(facts));
+        let redirect = || self.redirect(facts, matched_prefix);
+        let answer = lifeless.or_else(preflight).or_else(closed).or_else(redirect)?;
         Some(Story::default().ended(&Verdict::Answer(answer)))
     }
 
@@ -389,6 +420,9 @@ impl Chain {
         };
         let rewrite = self.rewrite.as_ref();
         let mut response = headers(&self.response_headers);
+        if let Some(cors) = &self.cors {
+            response.get_or_insert_default().extend(cors.story(facts));
+        }
         if let Some(notice) = self.notice() {
             response.get_or_insert_default().extend(HeaderStory::tell(notice, &[]));
         }

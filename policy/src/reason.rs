@@ -44,6 +44,8 @@ reasons! {
     Ok = "ok", 200;
     /// Answered with a redirect.
     Redirected = "redirected", 302;
+    /// A browser asked what a page may send, and was told.
+    Preflight = "preflight", 204;
     /// The request is no HTTP that we take.
     BadRequest = "bad_request", 400;
     /// The path has no normal form.

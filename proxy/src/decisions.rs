@@ -248,7 +248,7 @@ fn written(story: &Story) -> (Option<Value>, usize) {
 }
 
 fn went_wrong(reason: Reason) -> bool {
-    !matches!(reason, Reason::Ok | Reason::Redirected)
+    !matches!(reason, Reason::Ok | Reason::Redirected | Reason::Preflight)
 }
 
 fn hex(bytes: &[u8]) -> String {

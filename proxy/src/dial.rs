@@ -22,7 +22,7 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 use policy::explain::Story;
-use policy::{Answer, Facts, Layer, Reason, Verdict};
+use policy::{Answer, Facts, Layer, Reader, Reason, Verdict};
 use table::{Found, Target};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -334,7 +334,7 @@ impl Asked {
         // What is called is a Service's port, and not the one where its callers' proxy listens.
         let facts = Facts { port: found.listener.port, ..facts };
         decide(&self.conn, live, &found, &facts, record)?;
-        let answer = |reason| found.rule.chain.answer(reason);
+        let answer = |reason| found.rule.chain.answer(reason, &Reader::default());
         let target = found.rule.backends.target(record.seed() as u32);
         match target.ok_or_else(|| answer(Reason::NoBackend))? {
             Target::Service(id) => Ok(&live.services[*id]),

@@ -355,7 +355,7 @@ fn finish(way: &Way<'_>, response: Response<Reply>) -> Response<Reply> {
         return response;
     }
     let (mut head, body) = response.into_parts();
-    own.into_iter().for_each(|own| own.alter_response(&mut head));
-    rule.alter_response(&mut head);
+    own.into_iter().for_each(|own| own.alter_response(&mut head, &way.reader));
+    rule.alter_response(&mut head, &way.reader);
     Response::from_parts(head, body)
 }

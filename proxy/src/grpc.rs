@@ -115,7 +115,8 @@ impl Code {
             | Reason::BackendMissing
             | Reason::BackendNotAllowed
             | Reason::BackendProtocol
-            | Reason::Redirected => Code::UNKNOWN,
+            | Reason::Redirected
+            | Reason::Preflight => Code::UNKNOWN,
             Reason::Misdirected
             | Reason::PolicyUnreadable
             | Reason::NoEndpoint

@@ -125,7 +125,7 @@ impl Shared {
 
 fn went_wrong(record: &Record) -> bool {
     let failed = record.status.is_none_or(|status| status.is_server_error());
-    failed || !matches!(record.reason, Reason::Ok | Reason::Redirected)
+    failed || !matches!(record.reason, Reason::Ok | Reason::Redirected | Reason::Preflight)
 }
 
 fn check(endpoint: &str) -> Result<(), Error> {

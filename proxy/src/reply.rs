@@ -192,10 +192,12 @@ pub(crate) fn problem(
     record.reason = reason;
     // A client that is taken to be gone may still read; its 499 is a word of logs alone.
     let status = if reason == Reason::ClientGone { StatusCode::BAD_REQUEST } else { status };
-    if record.call.is_some() && !status.is_redirection() {
+    // A redirect, or what a browser asks before a page may call: gRPC has no words for either.
+    let is_bare = status.is_redirection() || status == StatusCode::NO_CONTENT;
+    if record.call.is_some() && !is_bare {
         return call_answered(record, reason);
     }
-    let body = (!status.is_redirection()).then(|| {
+    let body = (!is_bare).then(|| {
         let id = record.request_id.to_str().unwrap_or_default();
         Bytes::from(format!(
             "{{\"status\":{},\"reason\":\"{}\",\"request_id\":\"{id}\"}}\n",
@@ -210,7 +212,10 @@ pub(crate) fn problem(
     let mut response = Response::new(Reply::Ours { body, record });
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    // A 204 has no length to tell of (RFC 9110, section 8.6).
+    if status != StatusCode::NO_CONTENT {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
     if length > 0 {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     }

@@ -295,11 +295,12 @@ fn is_alike(one: &Principal, other: &Principal) -> bool {
 
 /// What a request's end means.
 fn outcome(reason: Reason, status: Option<u16>) -> Outcome {
+    use Reason::{ClientGone, Ok, Preflight, Redirected};
     match (reason, status) {
-        (Reason::ClientGone, _) | (Reason::Ok | Reason::Redirected, None) => Outcome::Gone,
-        (Reason::Ok | Reason::Redirected, Some(500..)) => Outcome::BackendError,
-        (Reason::Ok | Reason::Redirected, Some(400..)) => Outcome::ClientError,
-        (Reason::Ok | Reason::Redirected, Some(_)) => Outcome::Ok,
+        (ClientGone, _) | (Ok | Redirected | Preflight, None) => Outcome::Gone,
+        (Ok | Redirected | Preflight, Some(500..)) => Outcome::BackendError,
+        (Ok | Redirected | Preflight, Some(400..)) => Outcome::ClientError,
+        (Ok | Redirected | Preflight, Some(_)) => Outcome::Ok,
         (reason, _) if reason.is_denial() => Outcome::Denied,
         (reason, _) if reason.status().is_server_error() => Outcome::Failed,
         _ => Outcome::ClientError,

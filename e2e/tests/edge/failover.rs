@@ -101,7 +101,7 @@ fn judge(Flip { ill, fails, heals }: &Flip, answers: &[Answer]) {
         answers.iter().filter(|(at, origin)| at > heals && origin.as_deref() == Some("shop-0"));
     let back = back.map(|(at, _)| *at - *heals).min();
     let share = 100.0 * failed as f64 / looked.max(1) as f64;
-    println!(
+    eprintln!(
         "{ill:?}: {at_once} failed in the first {SETTLES:?}, then {failed} of {looked} \
          ({share:.2}%); found well again after {back:?}"
     );

@@ -90,9 +90,9 @@ async fn a_listener_shows_the_certificate_of_another_namespace_while_a_grant_the
     let asked = request("GET", HOST, "/").body(nothing()).expect("a request");
     answered(&gateway, &connection.send(asked).await.expect("an answer"), "shop").await;
     gateway.write(GRANT, &grant("Gateway", "kind: Secret, name: other"));
-    wait::until_true_of("nobody to be shown it", async || connect().await.is_err()).await;
+    wait::until_true_of("nobody to be shown it", async || Box::pin(connect()).await.is_err()).await;
     gateway.until_said("no ReferenceGrant in 'bank' lets Gateways of 'shop'").await;
     answered(&gateway, &gateway.get(HOST, "/").await, "shop").await;
     gateway.write(GRANT, &grant("Gateway", "kind: Secret"));
-    wait::until_true_of("it to be shown again", async || connect().await.is_ok()).await;
+    wait::until_true_of("it to be shown again", async || Box::pin(connect()).await.is_ok()).await;
 }

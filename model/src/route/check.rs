@@ -10,7 +10,7 @@ use super::{
     RequestMirror, RequestRedirect, Timeouts, ValueMatchType,
 };
 use crate::expression::Expressions;
-use crate::header::{is_of_connection, is_of_origin};
+use crate::header::{is_of_connection, is_of_cors, is_of_origin};
 use crate::invalid::Checker;
 use crate::{Name, path};
 
@@ -74,20 +74,8 @@ impl HttpRule {
     fn check(&self, at: &mut Checker, expressions: &mut Expressions) {
         at.each("matches", &self.matches, |at, one| one.check(at, expressions));
         check_filters(at, &self.filters, &self.matches);
-        let redirects = self.filters.iter().any(|one| one.kind == FilterType::RequestRedirect);
-        if redirects && !self.backend_refs.is_empty() {
-            at.fault_in("backendRefs", "a rule that redirects has no backends; remove them");
-        }
         at.each("backendRefs", &self.backend_refs, |at, backend| backend.check(at, &self.matches));
-        let rewrites = |filters: &[HttpFilter]| filters.iter().any(|one| one.url_rewrite.is_some());
-        if rewrites(&self.filters) {
-            at.each("backendRefs", &self.backend_refs, |at, backend| {
-                if rewrites(&backend.filters) {
-                    let text = "the rule rewrites already; rewrite there or at its backends";
-                    at.fault_in("filters", text);
-                }
-            });
-        }
+        self.check_beside_filters(at);
         if let Some(timeouts) = &self.timeouts {
             at.within("timeouts", |at| timeouts.check(at));
         }
@@ -96,6 +84,43 @@ impl HttpRule {
         }
         at.unenforced("sessionPersistence", self.session_persistence.as_ref());
     }
+
+    /// What the rule's filters leave no room for at its backends.
+    fn check_beside_filters(&self, at: &mut Checker) {
+        let has = |filters: &[HttpFilter], kind| filters.iter().any(|one| one.kind == kind);
+        let says = |kind| has(&self.filters, kind);
+        if says(FilterType::RequestRedirect) && !self.backend_refs.is_empty() {
+            at.fault_in("backendRefs", "a rule that redirects has no backends; remove them");
+        }
+        if says(FilterType::Cors) {
+            check_beside_cors(at, &self.filters);
+        }
+        at.each("backendRefs", &self.backend_refs, |at, backend| {
+            if says(FilterType::UrlRewrite) && has(&backend.filters, FilterType::UrlRewrite) {
+                let text = "the rule rewrites already; rewrite there or at its backends";
+                at.fault_in("filters", text);
+            }
+            if has(&backend.filters, FilterType::Cors) {
+                let text = "CORS belongs to the rule, since who asks for it is answered before a \
+                            backend is drawn";
+                at.fault_in("filters", text);
+            }
+            if says(FilterType::Cors) {
+                check_beside_cors(at, &backend.filters);
+            }
+        });
+    }
+}
+
+/// Who may read answers is said in one place.
+fn check_beside_cors(at: &mut Checker, filters: &[HttpFilter]) {
+    at.each("filters", filters, |at, filter| {
+        let Some(modifier) = &filter.response_header_modifier else { return };
+        for name in modifier.names().filter(|name| is_of_cors(&name.to_ascii_lowercase())) {
+            let text = format!("'{name}' is written by the rule's CORS filter; say it there");
+            at.fault_in("responseHeaderModifier", text);
+        }
+    });
 }
 
 /// Each filter of a list, and which may stand beside each other.
@@ -107,6 +132,7 @@ fn check_filters(at: &mut Checker, filters: &[HttpFilter], matches: &[HttpMatch]
         (FilterType::ResponseHeaderModifier, "ResponseHeaderModifier"),
         (FilterType::RequestRedirect, "RequestRedirect"),
         (FilterType::UrlRewrite, "URLRewrite"),
+        (FilterType::Cors, "CORS"),
     ] {
         if count(kind) > 1 {
             at.fault_in("filters", format!("{word} may stand once among the filters of one place"));
@@ -185,7 +211,6 @@ pub(crate) fn check_header_name(at: &mut Checker, name: &str) {
 impl HttpFilter {
     fn check(&self, at: &mut Checker, matches: &[HttpMatch]) {
         self.check_fields_agree(at);
-        at.unenforced("cors", self.cors.as_ref());
         at.unenforced("externalAuth", self.external_auth.as_ref());
         at.unenforced("extensionRef", self.extension_ref.as_ref());
         if let Some(modifier) = &self.request_header_modifier {
@@ -199,6 +224,9 @@ impl HttpFilter {
         }
         if let Some(redirect) = &self.request_redirect {
             at.within("requestRedirect", |at| redirect.check(at, matches));
+        }
+        if let Some(cors) = &self.cors {
+            at.within("cors", |at| cors.check(at));
         }
         if let Some(path) = self.url_rewrite.as_ref().and_then(|rewrite| rewrite.path.as_ref()) {
             at.within("urlRewrite", |at| at.within("path", |at| path.check(at, matches)));
@@ -246,8 +274,7 @@ impl HeaderModifier {
             }
         });
         let mut names = BTreeSet::new();
-        let all = self.set.iter().chain(&self.add).map(|header| &header.name).chain(&self.remove);
-        for name in all {
+        for name in self.names() {
             let name = name.to_ascii_lowercase();
             if is_of_origin(&name) {
                 at.fault(format!(
@@ -261,6 +288,11 @@ impl HeaderModifier {
                 at.fault(format!("header '{name}' is named twice; name it once"));
             }
         }
+    }
+
+    /// Every header that it names.
+    fn names(&self) -> impl Iterator<Item = &String> {
+        self.set.iter().chain(&self.add).map(|header| &header.name).chain(&self.remove)
     }
 }
 

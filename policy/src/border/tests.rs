@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::chain::{Chain, Verdict};
+use crate::cors::Reader;
 use crate::fixtures::{Request, chain, keys, level, reason};
 
 fn stage(spec: Value) -> Stage {
@@ -30,7 +31,7 @@ fn answer(chain: &Chain, request: &Request) -> Answer {
 
 fn headers(chain: &Chain) -> Vec<String> {
     let mut head = Response::new(()).into_parts().0;
-    chain.alter_response(&mut head);
+    chain.alter_response(&mut head, &Reader::default());
     head.headers
         .iter()
         .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
@@ -80,7 +81,7 @@ fn a_deprecated_api_says_so_in_every_answer() {
     assert_eq!(denied.reason, Reason::AccessDenied);
     let said = denied.headers.iter().map(|(name, to)| format!("{name}: {}", to.to_str().unwrap()));
     assert_eq!(said.collect::<Vec<_>>(), wanted);
-    assert_eq!(open.answer(Reason::NoBackend).headers.len(), 3);
+    assert_eq!(open.answer(Reason::NoBackend, &Reader::default()).headers.len(), 3);
     let told = serde_json::to_value(open.explain_changes(&Request::get("/").facts(), None));
     let set = &told.unwrap()["responseHeaders"]["set"][0];
     assert_eq!(*set, json!({ "name": "deprecation", "value": "@1798757999" }));

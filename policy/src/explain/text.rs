@@ -27,6 +27,10 @@ pub(super) fn because(story: &Story, verdict: &Verdict) -> String {
             Some(location) => format!("the rule redirects to {location}"),
             None => "the rule redirects".to_owned(),
         },
+        (Reason::Preflight, _) => match &answer.detail {
+            Some(why) => format!("a preflight, and {why}"),
+            None => "a preflight, and the CORS filter allows its origin".to_owned(),
+        },
         (Reason::CredentialInvalid, _) => {
             story.refused.clone().unwrap_or_else(|| "a credential is refused".to_owned())
         }

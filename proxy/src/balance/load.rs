@@ -217,7 +217,7 @@ impl Window {
 
     /// Adds a request to those of the time being.
     fn add(to: &AtomicU64, now: u64, interval: Duration, has_failed: bool) -> Self {
-        let number = now / (interval.as_nanos().max(1) as u64) & 0xFF_FFFF;
+        let number = (now / (interval.as_nanos().max(1) as u64)) & 0xFF_FFFF;
         let mut last = Window { requests: 0, failures: 0 };
         let add = |packed: u64| {
             let is_now = packed >> 40 == number;

@@ -181,10 +181,10 @@ fn no_rest_is_longer_than_the_bound() {
 }
 
 /// The same endpoints, spread over as `balance` says.
-fn spread(count: u16, balance: Balance) -> Service {
+fn spread(count: u16, balance: &Balance) -> Service {
     let mut service = service(count);
     let addresses: Vec<_> = service.endpoints.iter().map(|one| one.address).collect();
-    service.spread = Spread::new(&balance, addresses.into_iter(), None);
+    service.spread = Spread::new(balance, addresses.into_iter(), None);
     service
 }
 
@@ -207,7 +207,7 @@ fn many(number: u64) -> impl Iterator<Item = u64> {
 
 #[test]
 fn round_robin_gives_each_its_turn_and_steps_over_who_rests() {
-    let service = spread(4, algorithm(Algorithm::RoundRobin));
+    let service = spread(4, &algorithm(Algorithm::RoundRobin));
     assert_eq!(counts(&service, many(40).map(|n| by(5, n))), [10; 4]);
     service.endpoints[1].load.rest(5, Duration::from_secs(1));
     let counted = counts(&service, many(40).map(|n| by(6, n)));
@@ -221,10 +221,10 @@ fn round_robin_gives_each_its_turn_and_steps_over_who_rests() {
 
 #[test]
 fn random_and_least_request_do_what_they_say() {
-    let random = spread(4, algorithm(Algorithm::Random));
+    let random = spread(4, &algorithm(Algorithm::Random));
     let counted = counts(&random, many(4000).map(|n| by(5, n)));
     assert!(counted.iter().all(|count| (850..1150).contains(count)), "{counted:?}");
-    let least = spread(2, algorithm(Algorithm::LeastRequest));
+    let least = spread(2, &algorithm(Algorithm::LeastRequest));
     let epoch = Instant::now();
     least.endpoints[0].load.answered(1, 1, Duration::from_millis(1), Said::Well);
     least.endpoints[1].load.answered(1, 1, Duration::from_secs(1), Said::Well);
@@ -236,7 +236,7 @@ fn random_and_least_request_do_what_they_say() {
 #[test]
 fn a_key_stays_with_its_endpoint_and_few_move_when_one_is_gone() {
     let balance = Balance { algorithm: Algorithm::RingHash, ..Balance::default() };
-    let (ten, nine) = (spread(10, balance.clone()), spread(9, balance));
+    let (ten, nine) = (spread(10, &balance), spread(9, &balance));
     let keyed = |key: u64| Draw { key: Some(key), ..by(5, 7) };
     let counted = counts(&ten, many(10_000).map(keyed));
     assert!(counted.iter().all(|count| (600..1500).contains(count)), "{counted:?}");
@@ -259,7 +259,7 @@ fn who_starts_slowly_gets_more_and_more() {
     };
     let second = Duration::from_secs(1).as_nanos() as u64;
     for algorithm in [Algorithm::RoundRobin, Algorithm::Random, Algorithm::LeastRequest] {
-        let service = spread(2, slow(algorithm));
+        let service = spread(2, &slow(algorithm));
         service.endpoints[0].load.checked(false, 0);
         service.endpoints[0].load.checked(true, second);
         service.endpoints[1].load.checked(false, 0);
@@ -274,7 +274,7 @@ fn who_starts_slowly_gets_more_and_more() {
 #[test]
 fn in_a_panic_those_that_rest_get_requests_too() {
     let balance = Balance { panic_percent: 50, ..Balance::default() };
-    let service = spread(4, balance);
+    let service = spread(4, &balance);
     let rest = |index: usize| service.endpoints[index].load.rest(5, Duration::from_secs(9));
     rest(0);
     rest(1);

@@ -23,6 +23,7 @@ fn what_is_denied_or_fails_is_told_and_of_the_rest_a_share() {
     for (reason, status, is_told) in [
         (Reason::Ok, Some(200), false),
         (Reason::Redirected, Some(301), false),
+        (Reason::Preflight, Some(204), false),
         // Whatever the backend says of its clients is its own.
         (Reason::Ok, Some(404), false),
         (Reason::Ok, Some(500), true),

@@ -8,7 +8,7 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Version};
 use policy::explain::Story;
-use policy::{Answer, Facts, Layer, Pass, Proof, Reason, Verdict};
+use policy::{Answer, Facts, Layer, Pass, Proof, Reader, Reason, Verdict};
 use table::{Backend, Found};
 
 use crate::decisions::discreet;
@@ -28,6 +28,8 @@ pub(super) struct Way<'l> {
     pub(super) backend: &'l Backend,
     /// Who proved here that it is they who call.
     pub(super) proofs: Vec<Proof>,
+    /// Whose pages may read the answer.
+    pub(super) reader: Reader,
 }
 
 /// Decides everything that can be decided before a byte is sent.
@@ -90,16 +92,17 @@ fn way<'l>(
     let pass = decide(conn, live, &found, &facts, record)?;
     let seed = record.seed();
     let backend = found.rule.backends.drawn(seed as u32);
-    let answer = |reason| found.rule.chain.answer(reason);
+    let answer = |reason| found.rule.chain.answer(reason, &pass.reader);
     let backend = backend.ok_or_else(|| answer(Reason::NoBackend))?;
     if let Some(filters) = &backend.filters
         && let Verdict::Answer(own) = filters.chain.decide(&facts, found.prefix)
     {
-        return Err(found.rule.chain.noted(own));
+        return Err(found.rule.chain.noted(own, &pass.reader));
     }
     let whole = whole_path(parts, &path).ok_or_else(|| answer(Reason::PathInvalid))?;
     let host = host_value(parts, named).ok_or_else(|| answer(Reason::HostInvalid))?;
-    Ok(Way { found, host, path: whole, backend, proofs: pass.proofs })
+    let Pass { proofs, reader, .. } = pass;
+    Ok(Way { found, host, path: whole, backend, proofs, reader })
 }
 
 /// What stands before what was found says of a request or a connection; the record is told.

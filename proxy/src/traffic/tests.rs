@@ -62,6 +62,7 @@ fn each_end_has_its_class() {
     for (reason, status, wanted) in [
         (Reason::Ok, Some(204), Outcome::Ok),
         (Reason::Redirected, Some(302), Outcome::Ok),
+        (Reason::Preflight, Some(204), Outcome::Ok),
         (Reason::Ok, Some(404), Outcome::ClientError),
         (Reason::Ok, Some(500), Outcome::BackendError),
         (Reason::NoRoute, Some(404), Outcome::ClientError),

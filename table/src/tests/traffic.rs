@@ -74,7 +74,7 @@ fn one_that_is_refused_keeps_its_last_good_form_and_closes_nothing() {
     let name = |word: &str| Name::parse(word).unwrap();
     let refused = |raw: Value| Refused {
         key: Some(Key::new(Kind::TrafficPolicy, name("shop"), name("calm"))),
-        raw: Some(raw.into()),
+        raw: Some(raw),
         faults: Vec::new(),
     };
     let raw = json!({ "spec": { "targetRefs": "?" } });
