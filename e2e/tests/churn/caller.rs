@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use e2e::Connection;
-use e2e::client::{nothing, request};
+use e2e::client::{Fault, nothing, request};
 use http::Request;
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::plan::{ROUTES, SECURE_HOST, mix};
 use crate::verdict::Judge;
@@ -23,19 +25,33 @@ pub(crate) enum Kind {
     HttpsH2,
 }
 
+impl Kind {
+    /// How many requests it sends at once.
+    pub(crate) fn at_once(self) -> u32 {
+        if self.is_http2() { STREAMS } else { 1 }
+    }
+
+    fn is_http2(self) -> bool {
+        matches!(self, Kind::H2c | Kind::HttpsH2)
+    }
+}
+
 /// Requests (or bursts of them) on an HTTPS connection before the next handshake.
 const BEFORE_NEXT_HANDSHAKE: u32 = 20;
 /// Requests at once on an HTTP/2 connection.
-const STREAMS: usize = 8;
+const STREAMS: u32 = 8;
 
-/// Calls until the judge stops it.
+/// Calls every so often, until the judge stops it.
 pub(crate) async fn call(
     caller: usize,
     kind: Kind,
     (web, tls): (SocketAddr, SocketAddr),
+    every: Duration,
     judge: Arc<Judge>,
 ) {
     let mut chance = mix(caller as u64);
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !judge.is_stopped() {
         let since = judge.in_force();
         let connected = match kind {
@@ -58,8 +74,15 @@ pub(crate) async fn call(
             judge.handshake(since, connection.certificate.as_ref());
         }
         let bound = if secure { BEFORE_NEXT_HANDSHAKE } else { u32::MAX };
-        talk(caller, kind, connection, bound, &mut chance, &judge).await;
+        let mut pace = Pace { chance: &mut chance, ticks: &mut ticks };
+        talk(caller, kind, connection, bound, &mut pace, &judge).await;
     }
+}
+
+/// What is asked for next, and when.
+struct Pace<'a> {
+    chance: &'a mut u64,
+    ticks: &'a mut Interval,
 }
 
 /// Sends up to `bound` requests on one connection.
@@ -68,16 +91,20 @@ async fn talk(
     kind: Kind,
     mut connection: Connection,
     bound: u32,
-    chance: &mut u64,
+    pace: &mut Pace<'_>,
     judge: &Judge,
 ) {
-    let many = matches!(kind, Kind::H2c | Kind::HttpsH2);
     // A connection stays at its worker, whose table only gets newer.
     let (mut sent, mut newest) = (0, 0);
     // An error before anything was sent means that the gateway has said good-bye: no loss.
-    while sent < bound && !judge.is_stopped() && connection.ready().await {
+    while sent < bound && !judge.is_stopped() {
+        pace.ticks.tick().await;
+        if !connection.ready().await {
+            return;
+        }
+        let chance = &mut *pace.chance;
         let since = judge.in_force().max(newest);
-        let versions = if many {
+        let versions = if kind.is_http2() {
             burst(&connection, since, chance, judge).await
         } else {
             let (route, asked) = next(chance);
@@ -109,10 +136,16 @@ async fn burst(connection: &Connection, since: u64, chance: &mut u64, judge: &Ju
     for (route, answer) in begun {
         match answer.await.expect("a request does not panic") {
             Ok(reply) => versions.extend(judge.answer(route, since, &reply)),
+            // It was told to go elsewhere before it had said anything.
+            Err(error) if is_unsent(&error) => {}
             Err(error) => judge.fail(&format!("stream to /r{route}: {error}")),
         }
     }
     versions
+}
+
+fn is_unsent(error: &Fault) -> bool {
+    error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled)
 }
 
 /// The next request, and its route.

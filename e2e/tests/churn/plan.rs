@@ -1,6 +1,7 @@
 //! What each version of the configuration says, from the seed alone.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 
 use e2e::trust::Certificate;
 use e2e::yaml;
@@ -11,6 +12,8 @@ pub(crate) const FILE: &str = "churn.yaml";
 pub(crate) const SECURE_HOST: &str = "shop.test";
 /// The Services, by the names of their origins.
 pub(crate) const ORIGINS: [&str; 4] = ["o0", "o1", "o2", "o3"];
+/// What the names of the two origins of each Service end in.
+pub(crate) const COPIES: [&str; 2] = ["", "b"];
 /// Paths are `/r0` to `/r11`, each a route of its own.
 pub(crate) const ROUTES: u64 = 12;
 
@@ -21,7 +24,40 @@ pub(crate) struct Plan {
     pub(crate) seed: u64,
 }
 
+/// Where things are.
+#[derive(Debug)]
+pub(crate) struct Places {
+    /// Of each Service both origins.
+    origins: Vec<[SocketAddr; 2]>,
+    /// The ports of the listener that moves.
+    moving: [u16; 2],
+}
+
+impl Places {
+    /// The origins Service by Service, and two ports that are free.
+    pub(crate) fn new(origins: impl Iterator<Item = SocketAddr>, moving: [u16; 2]) -> Self {
+        let all: Vec<_> = origins.collect();
+        let pairs = all.chunks_exact(2).map(|pair| [pair[0], pair[1]]);
+        Places { origins: pairs.collect(), moving }
+    }
+
+    /// The port of the listener that moves in `version`, and the one where it was.
+    pub(crate) fn moving(&self, version: u64) -> [u16; 2] {
+        let at = (version % 2) as usize;
+        [self.moving[at], self.moving[1 - at]]
+    }
+}
+
 impl Plan {
+    /// Which origins of Service `origin` are ready in `version`; at least one is.
+    pub(crate) fn ready(self, version: u64, origin: u64) -> [bool; 2] {
+        match mix(self.seed ^ mix(!(version * 4 + origin))) % 3 {
+            0 => [true, false],
+            1 => [false, true],
+            _ => [true, true],
+        }
+    }
+
     /// The weights of the origins for route `route` in `version`; at least one is not 0.
     pub(crate) fn weights(self, version: u64, route: u64) -> [u64; 4] {
         let chance = mix(self.seed ^ mix(version * ROUTES + route));
@@ -41,8 +77,18 @@ impl Plan {
     }
 
     /// The file of `version`.
-    pub(crate) fn text(self, version: u64, certificate: &Certificate) -> String {
+    pub(crate) fn text(self, version: u64, certificate: &Certificate, places: &Places) -> String {
         let mut documents = vec![yaml::tls_secret("cert", certificate)];
+        documents.push(moving_gateway(places.moving(version)[0]));
+        for (origin, addresses) in places.origins.iter().enumerate() {
+            for (copy, address) in addresses.iter().enumerate() {
+                let name = ORIGINS[origin];
+                let slice = yaml::slice(&format!("{name}-{copy}"), name, *address);
+                let is_ready = self.ready(version, origin as u64)[copy];
+                let ready = format!("'], conditions: {{ ready: {is_ready} }} }}]");
+                documents.push(slice.replace("'] }]", &ready));
+            }
+        }
         documents.extend((0..ROUTES).map(|route| self.route(version, route)));
         yaml::join(&documents)
     }
@@ -63,6 +109,13 @@ impl Plan {
             ),
         )
     }
+}
+
+/// A Gateway of its own, to which no route leads.
+fn moving_gateway(port: u16) -> String {
+    let listener = yaml::http("moving", port);
+    let spec = format!("spec:\n  gatewayClassName: heddle\n  listeners: [{listener}]\n");
+    yaml::document("gateway.networking.k8s.io/v1", "Gateway", "moving", &spec)
 }
 
 /// A number as good as random (the finaliser of SplitMix64).

@@ -8,7 +8,7 @@ use e2e::Reply;
 use e2e::trust::{Authority, Certificate};
 use rustls::pki_types::CertificateDer;
 
-use crate::plan::{ORIGINS, Plan, SECURE_HOST};
+use crate::plan::{COPIES, ORIGINS, Places, Plan, SECURE_HOST};
 
 /// How many faults are kept in words.
 const KEPT: usize = 20;
@@ -17,6 +17,8 @@ const KEPT: usize = 20;
 #[derive(Debug)]
 pub(crate) struct Judge {
     plan: Plan,
+    /// Where everything is.
+    pub(crate) places: Places,
     /// Signs the certificates.
     pub(crate) authority: Authority,
     /// The newest version that was written, before it was.
@@ -36,9 +38,10 @@ pub(crate) struct Judge {
 }
 
 impl Judge {
-    pub(crate) fn new(plan: Plan, authority: Authority, callers: usize) -> Self {
+    pub(crate) fn new(plan: Plan, places: Places, authority: Authority, callers: usize) -> Self {
         Judge {
             plan,
+            places,
             authority,
             written: AtomicU64::new(0),
             confirmed: AtomicU64::new(0),
@@ -59,7 +62,7 @@ impl Judge {
         let certificate: Certificate = self.authority.sign(SECURE_HOST);
         let mut known = self.certificates.lock().unwrap_or_else(PoisonError::into_inner);
         known.insert(certificate.der.to_vec(), version);
-        self.plan.text(version, &certificate)
+        self.plan.text(version, &certificate, &self.places)
     }
 
     /// The least version that a request that is sent now may meet.
@@ -107,10 +110,13 @@ impl Judge {
         if !(since..=written).contains(&version) {
             return Err(format!("version {version} is not of {since} to {written}"));
         }
-        let origin = reply.origin();
-        let index = ORIGINS.iter().position(|name| *name == origin).ok_or("no known origin")?;
+        let (index, copy) = told(reply.origin()).ok_or("no known origin")?;
+        let origin = ORIGINS[index];
         if self.plan.weights(version, route)[index] == 0 {
             return Err(format!("version {version} gives {origin} nothing of it"));
+        }
+        if !self.plan.ready(version, index as u64)[copy] {
+            return Err(format!("version {version} has {} not ready", reply.origin()));
         }
         let debug = reply.header("heddle-debug");
         let part = |name: &str| debug.split(' ').find_map(|part| part.strip_prefix(name));
@@ -189,6 +195,14 @@ impl Judge {
     }
 }
 
+/// Which Service's origin says this name, and which of the two.
+fn told(name: &str) -> Option<(usize, usize)> {
+    let all = (0..ORIGINS.len()).flat_map(|index| (0..COPIES.len()).map(move |copy| (index, copy)));
+    let mut all =
+        all.filter(|(index, copy)| format!("{}{}", ORIGINS[*index], COPIES[*copy]) == name);
+    all.next()
+}
+
 /// An answer of `version` by `origin`, as the gateway would label it.
 #[cfg(test)]
 fn labelled(version: u64, origin: &str, backend: &str, route: u64, table: &str) -> Reply {
@@ -211,23 +225,38 @@ fn labelled(version: u64, origin: &str, backend: &str, route: u64, table: &str) 
 #[test]
 fn every_way_to_stray_is_noticed() {
     let plan = Plan { seed: 3 };
-    let [given, spared] = [true, false].map(|wanted| {
-        let weights = plan.weights(5, 2);
-        ORIGINS[weights.iter().position(|weight| (*weight > 0) == wanted).unwrap()]
+    // A version in which one origin of a Service with some weight is ready and the other is not.
+    let with_weight = |version, wanted| {
+        let weights = plan.weights(version, 2);
+        weights.iter().position(|weight| (*weight > 0) == wanted)
+    };
+    let found = (5..100).find_map(|version| {
+        let (given, spared) = (with_weight(version, true)?, with_weight(version, false)?);
+        let ready = plan.ready(version, given as u64);
+        let is_ready_at = |wanted| ready.iter().position(|is_ready| *is_ready == wanted);
+        Some((version, given, spared, is_ready_at(true)?, is_ready_at(false)?))
     });
+    let (version, given, spared, ready, idle) = found.expect("chance gives one of a hundred");
+    let named = |index: usize, copy: usize| format!("{}{}", ORIGINS[index], COPIES[copy]);
+    let (well, ill) = (named(given, ready), named(given, idle));
+    let other = named(spared, 0);
+    let (given, spared) = (ORIGINS[given], ORIGINS[spared]);
     let judge = || {
-        let judge = Judge::new(plan, Authority::new(), 1);
-        judge.written(6);
+        let nowhere = Places::new(std::iter::empty(), [1, 2]);
+        let judge = Judge::new(plan, nowhere, Authority::new(), 1);
+        judge.written(version + 1);
         judge
     };
-    let right = labelled(5, given, given, 2, "t5");
-    assert_eq!(judge().answer(2, 4, &right), Some(5));
+    let right = labelled(version, &well, given, 2, "t5");
+    assert_eq!(judge().answer(2, version - 1, &right), Some(version));
     for (what, since, reply) in [
-        ("an old version", 6, right.clone()),
-        ("a version to come", 4, labelled(7, given, given, 2, "t7")),
-        ("a backend without weight", 4, labelled(5, spared, spared, 2, "t5")),
-        ("a label that lies", 4, labelled(5, given, spared, 2, "t5")),
-        ("another route", 4, labelled(5, given, given, 3, "t5")),
+        ("an old version", version + 1, right.clone()),
+        ("a version to come", 4, labelled(version + 2, &well, given, 2, "t7")),
+        ("a backend without weight", 4, labelled(version, &other, spared, 2, "t5")),
+        ("an endpoint that is not ready", 4, labelled(version, &ill, given, 2, "t5")),
+        ("an origin that nobody knows", 4, labelled(version, "o9", given, 2, "t5")),
+        ("a label that lies", 4, labelled(version, &well, spared, 2, "t5")),
+        ("another route", 4, labelled(version, &well, given, 3, "t5")),
         ("no status 200", 4, Reply { status: 503, ..right.clone() }),
     ] {
         let judge = judge();
@@ -235,6 +264,7 @@ fn every_way_to_stray_is_noticed() {
         assert!(!judge.is_clean(), "{what}");
     }
     let judge = judge();
-    judge.answer(2, 4, &right);
-    assert_eq!(judge.answer(2, 4, &labelled(6, given, given, 2, "t5")), None, "one table, twice");
+    judge.answer(2, version - 1, &right);
+    let twice = labelled(version + 1, &well, given, 2, "t5");
+    assert_eq!(judge.answer(2, version - 1, &twice), None, "one table, twice");
 }
