@@ -43,6 +43,20 @@ pub struct TrafficPolicySpec {
     /// What is not sent, so that the Service is not overwhelmed.
     #[serde(default)]
     pub bounds: Bounds,
+    /// The version of the PROXY protocol by which connections that a TLSRoute or TCPRoute leads say where
+    /// they came from; none where nothing is written. Requests of many callers share connections, so
+    /// those say nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy_protocol: Option<ProxyProtocol>,
+}
+
+/// A version of the PROXY protocol (HAProxy's specification, 2020-03-05).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum ProxyProtocol {
+    /// A line of text.
+    V1,
+    /// A header in binary.
+    V2,
 }
 
 /// Which endpoint gets a request.

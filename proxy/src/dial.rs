@@ -11,9 +11,9 @@
 //!
 //! A connection is one exchange: it has one record, told when it is over.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -24,6 +24,7 @@ use hyper_util::server::conn::auto;
 use policy::explain::Story;
 use policy::{Answer, Facts, Layer, Reader, Reason, Verdict};
 use table::{Found, Target};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
@@ -40,11 +41,11 @@ use crate::gather::Gather;
 use crate::hello::{self, Alert, Hello, Tap};
 use crate::http::Conn;
 use crate::live::{Live, Service};
-use crate::moment;
 use crate::record::{REQUEST_ID, Record};
 use crate::reply::{Reply, problem};
 use crate::steady::Steady;
 use crate::telemetry::Outcome;
+use crate::{moment, proxy_protocol};
 
 /// What hyper has of a plain connection.
 type Plain = TokioIo<Steady<Gather<TcpStream>>>;
@@ -365,6 +366,10 @@ async fn reach(
         record.attempts += 1;
         record.endpoint = Some(endpoint.address);
         let opened = connect::to(endpoint, conn.worker, limits, heads(record)).await;
+        let opened = match opened {
+            Ok(stream) => introduced(stream, conn, service, record, limits.connect).await,
+            Err(failure) => Err(failure),
+        };
         let failure = match opened {
             Ok(stream) => {
                 let opened = Instant::now();
@@ -385,6 +390,26 @@ async fn reach(
             return Err(failure);
         }
         now = Instant::now();
+    }
+}
+
+/// A connection on which the backend was told where it came from, where it wants that. What goes through the
+/// mesh says it there.
+async fn introduced(
+    mut stream: Stream,
+    conn: &Conn,
+    service: &Service,
+    record: &Record,
+    bound: Duration,
+) -> Result<Stream, Failure> {
+    let wanted = service.traffic.as_ref().and_then(|policy| policy.spec.proxy_protocol);
+    let (Some(version), Stream::Plain(plain)) = (wanted, &mut stream) else { return Ok(stream) };
+    let from = SocketAddr::new(record.source, conn.peer.port());
+    let header = proxy_protocol::header_of(version, from, conn.taken_at());
+    match tokio::time::timeout(bound, plain.write_all(&header)).await {
+        Ok(Ok(())) => Ok(stream),
+        Ok(Err(error)) => Err(Failure::unreached(error)),
+        Err(late) => Err(Failure::unreached(late)),
     }
 }
 

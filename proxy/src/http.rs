@@ -1,7 +1,7 @@
 //! One client connection: which HTTP is spoken on it, its bounds, its end.
 
 use std::error::Error;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -77,6 +77,15 @@ pub(crate) struct Conn {
 const BEGUN: u64 = 1 << 32;
 
 impl Conn {
+    /// Where it was taken: the socket's address, as far as that is one, with the listener's port.
+    pub(crate) fn taken_at(&self) -> SocketAddr {
+        let any = match self.peer.ip() {
+            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        };
+        SocketAddr::new(self.bound.unwrap_or(any), self.port)
+    }
+
     pub(crate) fn new(
         shared: Arc<Shared>,
         worker: usize,

@@ -1,9 +1,10 @@
 //! The PROXY protocol, versions 1 and 2: where a connection came from, as the balancer before us says in its
-//! first bytes (HAProxy's specification, "The PROXY protocol", 2020-03-05).
+//! first bytes, and as we say it to a backend (HAProxy's specification, "The PROXY protocol", 2020-03-05).
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use model::traffic::ProxyProtocol;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
@@ -177,6 +178,48 @@ fn said(from: IpAddr, ports: &[u8]) -> Result<Option<SocketAddr>, Odd> {
     let (port, rest) = ports.split_first_chunk::<2>().ok_or(Odd::Header)?;
     let (_to, _more) = rest.split_first_chunk::<2>().ok_or(Odd::Header)?;
     Ok(Some(SocketAddr::new(from.to_canonical(), u16::from_be_bytes(*port))))
+}
+
+/// The header by which a connection from `from` to `to` says so to a backend.
+pub(crate) fn header_of(version: ProxyProtocol, from: SocketAddr, to: SocketAddr) -> Vec<u8> {
+    let (from_ip, to_ip) = match (from.ip().to_canonical(), to.ip().to_canonical()) {
+        (IpAddr::V4(from), IpAddr::V4(to)) => (IpAddr::V4(from), IpAddr::V4(to)),
+        // Both are of one family there.
+        (from, to) => (wide(from), wide(to)),
+    };
+    match version {
+        ProxyProtocol::V1 => {
+            let family = if from_ip.is_ipv4() { "TCP4" } else { "TCP6" };
+            let (from, to) = (from.port(), to.port());
+            format!("PROXY {family} {from_ip} {to_ip} {from} {to}\r\n").into_bytes()
+        }
+        ProxyProtocol::V2 => {
+            let (family, mut addresses) = match (from_ip, to_ip) {
+                (IpAddr::V4(from), IpAddr::V4(to)) => {
+                    (0x11, [&from.octets()[..], &to.octets()].concat())
+                }
+                (from, to) => (0x21, [octets(from), octets(to)].concat()),
+            };
+            addresses.extend(from.port().to_be_bytes());
+            addresses.extend(to.port().to_be_bytes());
+            let length = u16::try_from(addresses.len()).expect("36 bytes at most").to_be_bytes();
+            [&SIGNATURE[..], &[0x21, family], &length, &addresses].concat()
+        }
+    }
+}
+
+fn wide(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(address) => IpAddr::V6(address.to_ipv6_mapped()),
+        IpAddr::V6(_) => address,
+    }
+}
+
+fn octets(address: IpAddr) -> [u8; 16] {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+        IpAddr::V6(address) => address.octets(),
+    }
 }
 
 #[cfg(test)]

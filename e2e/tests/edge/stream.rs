@@ -105,12 +105,17 @@ async fn with_tcp(documents: &[String]) -> Gateway {
 }
 
 /// What is said to `words` when nothing more is sent.
-async fn said(mut stream: impl AsyncRead + AsyncWrite + Unpin, words: &str) -> String {
-    let mut heard = String::new();
+async fn said(stream: impl AsyncRead + AsyncWrite + Unpin, words: &str) -> String {
+    String::from_utf8(bytes_said(stream, words).await).expect("the backend speaks text")
+}
+
+/// The same where it may be no text.
+async fn bytes_said(mut stream: impl AsyncRead + AsyncWrite + Unpin, words: &str) -> Vec<u8> {
+    let mut heard = Vec::new();
     wait::within("the backend to answer", async {
         stream.write_all(words.as_bytes()).await.expect("it is open");
         stream.shutdown().await.expect("it is open");
-        stream.read_to_string(&mut heard).await.expect("an end in order");
+        stream.read_to_end(&mut heard).await.expect("an end in order");
     })
     .await;
     heard
@@ -143,6 +148,35 @@ async fn logged(gateway: &Gateway, host: &str) -> Value {
         std::future::ready(lines.find(|line| line["host"] == host && line["method"] == "CONNECT"))
     })
     .await
+}
+
+#[tokio::test]
+async fn a_backend_that_wants_it_is_told_by_a_proxy_header_who_connects() {
+    for (version, begins) in
+        [("V1", "PROXY TCP4 127.0.0.1 127.0.0.1 "), ("V2", "\r\n\r\n\0\r\nQUIT\n")]
+    {
+        let address = plain("told").await;
+        let gateway = with_tcp(&[
+            service("told", &[address]),
+            yaml::traffic("told", &format!("proxyProtocol: {version}")),
+            tcp_route("all", "[{ name: told, port: 80 }]"),
+        ])
+        .await;
+        let stream = TcpStream::connect(gateway.listener(PORT)).await.expect("a connection");
+        let own = stream.local_addr().expect("it is connected");
+        let heard = bytes_said(stream, "hello").await;
+        let heard = heard.strip_prefix(b"told\n").expect("the backend's name");
+        let (from, to) = (own.port(), gateway.listener(PORT).port());
+        let header = match version {
+            "V1" => format!("{begins}{from} {to}\r\n").into_bytes(),
+            _ => {
+                let addresses = [127, 0, 0, 1, 127, 0, 0, 1];
+                let ports = [from.to_be_bytes(), to.to_be_bytes()].concat();
+                [begins.as_bytes(), b"\x21\x11\0\x0c", &addresses, &ports].concat()
+            }
+        };
+        assert_eq!(heard, [&header[..], b"hellobye"].concat(), "{version}");
+    }
 }
 
 #[tokio::test]

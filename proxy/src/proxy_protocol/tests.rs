@@ -126,3 +126,38 @@ fn a_header_is_told_as_soon_as_it_is_whole_and_what_is_behind_it_is_not_looked_a
     assert_eq!(judge(&[&b"PROXY "[..], &[b'x'; LINE]].concat()), Err(Odd::Line), "it never ends");
     assert_eq!(judge(b"GET / HTTP/1.1\r\n"), Err(Odd::Missing));
 }
+
+#[test]
+fn what_is_said_to_a_backend_is_what_a_proxy_reads() {
+    let addresses = [
+        ("192.0.2.7:4711", "198.51.100.1:443", "192.0.2.7:4711"),
+        ("[2001:db8::7]:1", "[2001:db8::1]:65535", "[2001:db8::7]:1"),
+        ("[::ffff:192.0.2.7]:1", "198.51.100.1:443", "192.0.2.7:1"),
+        ("192.0.2.7:4711", "[2001:db8::1]:443", "192.0.2.7:4711"),
+        ("[2001:db8::7]:4711", "198.51.100.1:443", "[2001:db8::7]:4711"),
+    ];
+    for version in [ProxyProtocol::V1, ProxyProtocol::V2] {
+        for (from, to, read) in addresses {
+            let mut bytes = header_of(version, from.parse().unwrap(), to.parse().unwrap());
+            let length = bytes.len();
+            assert!(length <= LINE || version == ProxyProtocol::V2, "{from} {to}");
+            bytes.extend(b"what follows");
+            let from = Some(read.parse().unwrap());
+            assert_eq!(
+                judge(&bytes),
+                Ok(Some(Header { from, length })),
+                "{version:?} {from:?} {to}"
+            );
+        }
+    }
+}
+
+#[test]
+fn headers_are_as_the_specification_shows_them() {
+    let (from, to) = ("192.168.0.1:56324".parse().unwrap(), "192.168.0.11:443".parse().unwrap());
+    let line = header_of(ProxyProtocol::V1, from, to);
+    assert_eq!(line, b"PROXY TCP4 192.168.0.1 192.168.0.11 56324 443\r\n");
+    let binary = header_of(ProxyProtocol::V2, from, to);
+    assert_eq!(binary[..16], *b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c");
+    assert_eq!(binary[16..], [192, 168, 0, 1, 192, 168, 0, 11, 0xDC, 0x04, 0x01, 0xBB]);
+}
