@@ -1,7 +1,7 @@
 //! Pages of other origins: what they may send, and which answers they may read.
 
 use e2e::client::{nothing, request};
-use e2e::{Gateway, Origin, Reply, Setup, yaml};
+use e2e::{Gateway, Ill, Origin, Reply, Setup, yaml};
 
 use crate::scene::{HOST, answered, closed, refused, shop};
 
@@ -212,4 +212,41 @@ async fn pages_read_why_a_request_was_refused_or_failed() {
     let reply = send(&gateway, ("PUT", "/clerks"), &[("origin", PAGE), ("x-api-key", KEY)]).await;
     answered(&gateway, &reply, "shop").await;
     assert_eq!(told(&reply), [("allow-origin", PAGE)]);
+}
+
+#[tokio::test]
+async fn answers_after_a_retry_an_upgrade_and_a_backends_redirect_can_be_read() {
+    let (origin, setup) = pages().await;
+    let cors = "{ allowOrigins: ['https://pages.test'] }";
+    let again = format!("retry: {{ codes: [503], attempts: 1, backoff: 1ms }}\n    {TO_SHOP}");
+    let moved = "backendRefs: [{ name: shop, port: 80, filters: [\
+                 { type: RequestRedirect, requestRedirect: { scheme: https } }] }]";
+    let gateway = setup
+        .with(rule("/again", cors, &again))
+        .with(rule("/ws", cors, TO_SHOP))
+        .with(rule("/moved", cors, moved))
+        .start()
+        .await;
+    let upgrade = [
+        ("connection", "upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ];
+    for (path, ills, headers, status, tries) in [
+        ("/again", 1, &[][..], 200, 2),
+        ("/again", 2, &[], 503, 2),
+        ("/ws", 0, &upgrade, 101, 1),
+        ("/ws", 0, &[], 426, 1),
+        ("/moved", 0, &[], 302, 0),
+    ] {
+        for (from, wanted) in [(PAGE, &[("allow-origin", PAGE)][..]), (EVIL, &[])] {
+            origin.ail(Ill::Answers(503), ills);
+            let before = origin.count();
+            let headers = [headers, &[("origin", from)]].concat();
+            let reply = send(&gateway, ("GET", path), &headers).await;
+            assert_eq!((reply.status, origin.count() - before), (status, tries), "{path} {ills}");
+            assert_eq!((told(&reply), varies_by(&reply).as_str()), (wanted.to_vec(), "origin"));
+        }
+    }
 }

@@ -1,4 +1,5 @@
-//! Two versions of an application behind one Service, by a route that is attached to it.
+//! What routes that are attached to a Service do for its callers: two versions of an application behind
+//! one name, and pages that are told what they may read.
 
 use std::net::SocketAddr;
 
@@ -97,4 +98,47 @@ async fn a_route_of_a_service_leads_its_callers_for_as_long_as_it_is_there() {
     for _ in 0..20 {
         assert_eq!(call(proxy, "/echo", true).await.header("x-origin"), "orders");
     }
+}
+
+/// Pages of one origin may read what orders answers.
+const PAGES: &str = "\
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: pages, namespace: shop }
+spec:
+  parentRefs: [{ group: '', kind: Service, name: orders }]
+  rules:
+    - filters: [{ type: CORS, cors: { allowOrigins: ['https://pages.test'] } }]
+      backendRefs: [{ name: orders, port: 80 }]
+---
+";
+
+#[tokio::test]
+async fn pages_are_told_in_the_mesh_as_at_the_edge_what_they_may_read() {
+    let (scene, outbound) = (Scene::new().await, free_port());
+    scene.change(&(storefront(free_port(), outbound) + PAGES)).await;
+    let front = scene.fleet.join_in("local", Kind::Mesh, "shop/front-1").await;
+    until_speaking(&front, "workload shop/storefront of local").await;
+    let proxy = SocketAddr::from(([127, 0, 0, 1], outbound));
+    let ask = async |method: &str, origin: &str| {
+        let asked = request(method, "orders", "/echo").header("origin", origin);
+        let asked = asked.header("access-control-request-method", "PUT").body(nothing());
+        let mut connection = e2e::Connection::h1(proxy).await.expect("the proxy listens");
+        let asked = asked.expect("a well-formed request");
+        connection.send(asked).await.expect("an answer")
+    };
+    // Who is called lets nobody in, and a preflight does not get that far.
+    for (origin, allowed) in [("https://pages.test", "https://pages.test"), ("null", "")] {
+        for (method, status) in [("OPTIONS", 204), ("GET", 403)] {
+            let reply = ask(method, origin).await;
+            assert_eq!(reply.status, status, "{method} {}", reply.text());
+            assert_eq!(reply.header("access-control-allow-origin"), allowed, "{method} {origin}");
+        }
+    }
+    assert_eq!(scene.origin.count(), 0);
+    scene.change(&policy(FRONT)).await;
+    let reply = ask("GET", "https://pages.test").await;
+    assert_eq!((reply.status, reply.header("x-origin")), (200, "orders"), "{}", reply.text());
+    assert_eq!(reply.header("access-control-allow-origin"), "https://pages.test");
+    assert_eq!(reply.header("vary"), "origin");
 }
