@@ -80,8 +80,7 @@ impl HttpRoute {
     pub fn services(&self) -> Vec<Key> {
         let own = &self.metadata.namespace;
         let of_rule = |rule: &HttpRule| -> Vec<_> {
-            let mirrors = rule.filters.iter().filter_map(|one| one.request_mirror.as_ref());
-            let mirrors = mirrors.map(|mirror| mirror.backend_ref.clone());
+            let mirrors = rule.mirrors().map(|(_, mirror)| mirror.backend_ref.clone());
             rule.backend_refs.iter().map(HttpBackendRef::target).chain(mirrors).collect()
         };
         let named = self.spec.rules.iter().flat_map(of_rule);

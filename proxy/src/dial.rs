@@ -302,8 +302,8 @@ impl Asked {
         }
     }
 
-    /// Whether `live` would let it be opened, were that asked now.
-    fn passes(&self, live: &Live) -> bool {
+    /// Whether `live` would let it be opened to the same backend, were that asked now.
+    fn passes(&self, live: &Live, backend: Option<&Arc<str>>) -> bool {
         let facts = self.facts(None);
         let is_bytes =
             self.conn.from.is_none() || live.table.takes(self.conn.port) == Some(Layer::Connection);
@@ -312,7 +312,7 @@ impl Asked {
             && self.found(live, &facts).is_ok_and(|found| {
                 let facts = Facts { port: found.listener.port, ..facts };
                 let verdict = found.rule.chain.decide(&facts, found.prefix);
-                matches!(verdict, Verdict::Pass(_))
+                live.leaves(found.rule, backend) && matches!(verdict, Verdict::Pass(_))
             })
     }
 
@@ -463,7 +463,8 @@ impl Opened {
         let Opened { asked, backend, turn: _turn, mut record } = self;
         (record.status, record.reason) = (Some(StatusCode::OK), Reason::Ok);
         let (conn, idle) = (&asked.conn, asked.conn.shared.settings.limits.connection_idle);
-        let passes = |live: &Live| asked.passes(live);
+        let to = record.backend.clone();
+        let passes = |live: &Live| asked.passes(live, to.as_ref());
         match backend {
             Stream::Plain(backend) => {
                 Ends::new(client, Buffered::socket(backend, PIECE))

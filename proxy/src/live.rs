@@ -14,7 +14,7 @@ use model::service::AppProtocol;
 use model::traffic::{Balance, Ejection, TrafficPolicy};
 use policy::Reason;
 use rustls::server::ProducesTickets;
-use table::{Table, Through};
+use table::{Rule, Table, Target, Through};
 use tokio::sync::Semaphore;
 
 use crate::balance::{Load, Said, Spread, ring};
@@ -153,6 +153,18 @@ impl Live {
             attached: telemetry.attach(&table),
             table,
         }
+    }
+
+    /// Whether a rule lets what goes to `backend` go on: it leads there yet, or nowhere that it may not. One
+    /// that leads elsewhere now takes nobody off.
+    pub(crate) fn leaves(&self, rule: &Rule, backend: Option<&Arc<str>>) -> bool {
+        let mut targets = rule.backends.iter().map(|one| one.target);
+        let leads_there = |target: Target| match target {
+            Target::Service(id) => Some(&self.services[id].label) == backend,
+            Target::Broken(_) => false,
+        };
+        let is_forbidden = |target| target == Target::Broken(Reason::BackendNotAllowed);
+        targets.clone().any(leads_there) || !targets.any(is_forbidden)
     }
 
     /// Closes a worker's connections to endpoints that lay idle for longer than `age`.

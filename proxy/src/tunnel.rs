@@ -57,8 +57,8 @@ impl Asked {
         }
     }
 
-    /// Whether `live` would let the request pass, were it made now.
-    fn passes(&self, conn: &Conn, live: &Live) -> bool {
+    /// Whether `live` would let the request pass to the same backend, were it made now.
+    fn passes(&self, conn: &Conn, live: &Live, backend: Option<&Arc<str>>) -> bool {
         let users = passport::believed(live, self.side, self.behalf.as_ref());
         let facts = Facts {
             layer: Layer::Request,
@@ -82,6 +82,7 @@ impl Asked {
             && meant_here(conn, live, &self.host).is_ok()
             && found.is_ok_and(|found| {
                 conn.was_asked(found.listener)
+                    && live.leaves(found.rule, backend)
                     && matches!(found.rule.chain.decide(&facts, found.prefix), Verdict::Pass(_))
             })
     }
@@ -142,6 +143,8 @@ impl Tunnel {
         let end = |upgraded| Buffered::new(TokioIo::new(upgraded), PIECE);
         let (conn, asked) = (&*self.conn, &self.asked);
         let ends = Ends::new(end(client), end(backend));
-        ends.carry(conn, self.record, limits.tunnel_idle, |live| asked.passes(conn, live)).await;
+        let to = self.record.backend.clone();
+        let passes = |live: &Live| asked.passes(conn, live, to.as_ref());
+        ends.carry(conn, self.record, limits.tunnel_idle, passes).await;
     }
 }

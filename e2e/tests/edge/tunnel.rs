@@ -104,6 +104,40 @@ async fn a_tunnel_is_cut_by_a_table_that_forbids_it() {
     assert_eq!(gateway.get(HOST, "/").await.status, 403);
 }
 
+#[tokio::test]
+async fn a_tunnel_into_another_namespace_is_cut_when_its_grant_goes_and_by_nothing_else() {
+    let origin = e2e::Origin::start("books").await;
+    let bank = |document: &str| document.replace("namespace: shop", "namespace: bank");
+    let across = |to: &str| {
+        let backends = format!("backendRefs: [{{ name: {to}, namespace: bank, port: 80 }}]");
+        yaml::route("across", &format!("rules: [{{ {backends} }}]"))
+    };
+    let head = yaml::document("gateway.networking.k8s.io/v1", "ReferenceGrant", "lends", "");
+    let grant = bank(&head)
+        + "spec:\n  from: [{ group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: shop }]\n  \
+           to: [{ group: '', kind: Service }]\n";
+    let gateway = Setup::new()
+        .with(bank(&yaml::service("books", &[origin.address])))
+        .with(bank(&yaml::service("others", &[origin.address])))
+        .file("across.yaml", across("books"))
+        .file("grant.yaml", grant)
+        .start()
+        .await;
+    let (mut socket, id) = socket(&gateway).await;
+    echoed(&mut socket, "before").await;
+    // A route that leads elsewhere now takes nobody off.
+    gateway.write("across.yaml", &across("others"));
+    wait::until_true_of("a request to lead elsewhere", async || {
+        gateway.get(HOST, "/").await.header("heddle-debug").contains("backend=bank/others:80")
+    })
+    .await;
+    echoed(&mut socket, "between").await;
+    gateway.write("across.yaml", &across("books"));
+    std::fs::remove_file(gateway.file("grant.yaml")).expect("the grant's file is there");
+    while let Some(Ok(_)) = wait::within("the cut", socket.next()).await {}
+    assert_eq!(gateway.logged_as(&id).await["backend"], "bank/books:80");
+}
+
 /// A backend that switches to the protocol `other`, whatever it is asked.
 async fn odd() -> (Scripted, Gateway) {
     let answer = "HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: other\r\n\r\nsecret";

@@ -30,7 +30,7 @@ const BORDERS: [Kind; 6] =
 pub const ROLES: [(&str, &str); 4] = [
     ("viewer", "reads everything"),
     ("editor", "reads everything, and changes what becomes of traffic"),
-    ("owner", "edits, and says who may do what: Apis, Claims, Grants and Roles"),
+    ("owner", "edits, and says who may do what: Apis, Claims, Grants, ReferenceGrants and Roles"),
     ("admin", "does everything"),
 ];
 

@@ -169,8 +169,8 @@ fn certificate(
     gateway: &Key,
     reference: &ObjectRef,
 ) -> Result<Certificate, String> {
-    let own = (reference.namespace.as_ref(), &reference.name);
-    let key = referred(settled, gateway, Kind::Secret, own)?;
+    let called = (reference.namespace.as_ref(), &reference.name);
+    let key = referred(settled, gateway, Kind::Secret, called)?;
     let Key { namespace, name, .. } = &key;
     let Some(secret) = settled.secret(namespace, name) else {
         return Err(settled.absence(&key));
@@ -271,8 +271,8 @@ fn authority(
     gateway: &Key,
     reference: &ObjectReference,
 ) -> Result<Authority, String> {
-    let own = (reference.namespace.as_ref(), &reference.name);
-    let key = referred(settled, gateway, Kind::ConfigMap, own)?;
+    let called = (reference.namespace.as_ref(), &reference.name);
+    let key = referred(settled, gateway, Kind::ConfigMap, called)?;
     let Some(Resource::ConfigMap(found)) = settled.get(&key) else {
         return Err(settled.absence(&key));
     };

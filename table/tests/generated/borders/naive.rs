@@ -1,5 +1,7 @@
 //! A reading of the borders, rule by rule, without any index.
 
+use std::collections::BTreeSet;
+
 use model::api::{LABEL, Lifecycle};
 use model::claim::Ground;
 use model::policy::{PolicyTargetRef, TargetKind};
@@ -27,6 +29,7 @@ impl<'w> Reading<'w> {
                 owner: None,
                 verdict: Err(Reason::NoRoute),
                 backends: Vec::new(),
+                led_to: BTreeSet::new(),
                 ..bare.clone()
             };
         }
