@@ -149,29 +149,21 @@ pub struct Ejection {
     pub max_percent: u8,
 }
 
-fn five() -> u32 {
+const fn five() -> u32 {
     5
 }
 
-fn twenty() -> u32 {
+const fn twenty() -> u32 {
     20
 }
 
-fn fifty() -> u8 {
+const fn fifty() -> u8 {
     50
 }
 
 impl Default for Ejection {
     fn default() -> Self {
-        Ejection {
-            consecutive: five(),
-            percent: None,
-            minimum_requests: twenty(),
-            interval: None,
-            codes: Vec::new(),
-            rest: None,
-            max_percent: fifty(),
-        }
+        Self::USUAL
     }
 }
 
@@ -312,6 +304,17 @@ impl HashOn {
 }
 
 impl Ejection {
+    /// What holds where nothing is written.
+    pub const USUAL: Self = Ejection {
+        consecutive: five(),
+        percent: None,
+        minimum_requests: twenty(),
+        interval: None,
+        codes: Vec::new(),
+        rest: None,
+        max_percent: fifty(),
+    };
+
     /// How long failures are counted.
     pub fn interval(&self) -> Duration {
         self.interval.map_or(Duration::from_secs(10), Duration::from)

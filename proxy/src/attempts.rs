@@ -8,7 +8,6 @@ use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderValue, Request, StatusCode, Uri, Version};
 use hyper::body::Body as _;
 use model::service::AppProtocol;
-use model::traffic::Ejection;
 use policy::Reason;
 use tokio::time::Instant;
 
@@ -169,8 +168,7 @@ impl Attempts<'_> {
     fn said(&self, answered: &Answered) -> Said {
         let (status, headers) = (answered.response.status(), answered.response.headers());
         let of_call = Code::of(headers).filter(|_| self.is_call);
-        let usual = Ejection::default();
-        let rule = self.service.traffic.as_ref().map_or(&usual, |policy| &policy.spec.ejection);
+        let rule = self.service.ejection();
         if of_call == Some(Code::RESOURCE_EXHAUSTED) || status == StatusCode::TOO_MANY_REQUESTS {
             Said::Burdened
         } else if of_call == Some(Code::UNAVAILABLE) || rule.is_failure(status.as_u16()) {
@@ -191,6 +189,9 @@ impl Attempts<'_> {
         tried: &mut Vec<SocketAddr>,
         record: &Record,
     ) -> Next {
+        if outcome.is_ok() && self.again.is_none() {
+            return Next::Nothing;
+        }
         let limits = &self.conn.shared.settings.limits;
         let is_unsent = matches!(outcome, Err(failure) if failure.retry == Retry::Elsewhere);
         let is_another = tried.len() + 1 < self.service.endpoints.len();
@@ -244,6 +245,9 @@ impl Attempts<'_> {
         endpoint: &Endpoint,
         request: Option<&Request<Upload>>,
     ) -> Option<Box<Request<()>>> {
+        if self.again.is_none() && endpoint.way.is_none() {
+            return None;
+        }
         let may_be_again = self.again.as_ref().is_some_and(Again::is_left);
         let may_be_unreached = endpoint.way.is_some() && self.service.endpoints.len() > 1;
         let is_empty = |request: &&Request<Upload>| matches!(request.body(), Upload::Empty);

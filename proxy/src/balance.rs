@@ -190,6 +190,7 @@ impl Spread {
     ) -> Option<&'s Arc<Endpoint>> {
         let (one, other) = match all {
             [] => return None,
+            [only] if only.load.is_well() => return Some(only),
             [only] => (only, only),
             _ => {
                 let first = (random as u32 as usize) % all.len();

@@ -29,6 +29,9 @@ use crate::tls::{self, Tls};
 /// whole process, so that one mirror that hangs does not starve the others.
 const MIRRORS: usize = 128;
 
+/// When endpoints rest where nothing is said of it.
+static USUAL: Ejection = Ejection::USUAL;
+
 /// A table in force.
 #[derive(Debug)]
 pub(crate) struct Live {
@@ -246,10 +249,14 @@ impl Service {
         Some(ring::hash(source.to_string().as_bytes()))
     }
 
+    /// When an endpoint of it is to rest.
+    pub(crate) fn ejection(&self) -> &Ejection {
+        self.traffic.as_ref().map_or(&USUAL, |policy| &policy.spec.ejection)
+    }
+
     /// Learns what an endpoint said, `now`: where too much fails there, it gets no requests for a while.
     pub(crate) fn judge(&self, endpoint: &Endpoint, said: Said, now: u64) {
-        let usual = Ejection::default();
-        let rule = self.traffic.as_ref().map_or(&usual, |policy| &policy.spec.ejection);
+        let rule = self.ejection();
         if !endpoint.load.fails(said, now, rule) {
             return;
         }

@@ -49,6 +49,8 @@ pub struct Input {
     /// Whether this is only what one node is told of: what is not there may be elsewhere, so no
     /// edit is taken for a slip and a Gateway that nobody refused is no fault for its absence.
     pub slice: bool,
+    /// Whether every reference across namespaces counts as let: for who is not told of the grants.
+    pub lends: bool,
     /// The Workload that whoever asks is the proxy of, if it runs in their cluster.
     pub stands_for: Option<Key>,
     /// The cluster of whoever asks, where there are clusters.

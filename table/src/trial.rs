@@ -16,9 +16,8 @@ use http::header::HOST;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use model::gateway::Gateway;
-use model::reference::{ReferenceGrant, ReferenceGrantFrom, ReferenceGrantSpec, ReferenceGrantTo};
 use model::secret::{CA_ENTRY, TLS_SECRET};
-use model::{Key, Kind, Meta, Name, Resource};
+use model::{Key, Kind, Resource};
 use policy::{Facts, Layer, Reason, Scheme};
 use serde_json::{Value, from_value, json};
 
@@ -127,8 +126,8 @@ impl Trial {
         });
         let certificates: Vec<_> = gateways.flat_map(|gateway| certificates(&gateway)).collect();
         resources.extend(certificates);
-        resources.extend(grants(&resources));
-        let assembly = assemble(Input { resources, ..Input::default() }, None);
+        // Grants of others are nothing that they are told of.
+        let assembly = assemble(Input { resources, lends: true, ..Input::default() }, None);
         let is_route = |key: &&Key| key.kind.is_route();
         let of_routes = assembly
             .faults
@@ -251,30 +250,6 @@ fn certificates(gateway: &Gateway) -> Vec<Resource> {
         }
     };
     gateway.certificates().filter_map(|(_, key)| stand_in(key)).collect()
-}
-
-/// Stands for the grants by which objects refer to others across namespaces.
-fn grants(resources: &[Resource]) -> Vec<Resource> {
-    let references = resources.iter().flat_map(|one| {
-        let from = one.key();
-        let to = match one {
-            Resource::Gateway(gateway) => gateway.certificates().map(|(_, to)| to).collect(),
-            other => other.as_route().map(|route| route.services()).unwrap_or_default(),
-        };
-        to.into_iter().map(move |to| (from.clone(), to))
-    });
-    let far = references.filter(|(from, to)| from.namespace != to.namespace).enumerate();
-    let stand_in = |(number, (from, to)): (usize, (Key, Key))| {
-        let name = Name::parse(&format!("g{number}")).ok()?;
-        let (group, kind) = (from.kind.group().to_owned(), from.kind.to_string());
-        let from = ReferenceGrantFrom { group, kind, namespace: from.namespace };
-        let (group, kind) = (to.kind.group().to_owned(), to.kind.to_string());
-        let to_one = ReferenceGrantTo { group, kind, name: Some(to.name) };
-        let spec = ReferenceGrantSpec { from: vec![from], to: vec![to_one] };
-        let metadata = Meta::new(to.namespace, name);
-        Some(Resource::ReferenceGrant(Arc::new(ReferenceGrant { metadata, spec })))
-    };
-    far.filter_map(stand_in).collect()
 }
 
 impl<'t> Request<'t> {

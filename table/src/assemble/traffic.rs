@@ -6,7 +6,7 @@ use std::sync::Arc;
 use model::traffic::TrafficPolicy;
 use model::{Invalid, Key, Kind, Resource};
 
-use crate::isolate::{Settled, fault};
+use crate::isolate::{IN_BROWSER, Settled, fault};
 
 /// The policies by the Services that they hold for.
 #[derive(Debug, Default)]
@@ -17,6 +17,10 @@ impl Traffic {
     /// there, and so are those of a Service that is not there.
     pub(crate) fn new(settled: &Settled, faults: &mut Vec<Invalid>) -> Self {
         let mut traffic = Traffic::default();
+        // No browser is told of endpoints, or sends to them.
+        if IN_BROWSER {
+            return traffic;
+        }
         for (key, policy) in by_age(settled) {
             for (index, service) in policy.targets().enumerate() {
                 let path = format!("spec.targetRefs[{index}]");
