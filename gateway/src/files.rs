@@ -44,13 +44,14 @@ pub(crate) fn run(args: &Serve, path: &Path) -> Result<ExitCode> {
         .build()
         .context("starting the main loop")?;
     let place = runtime.block_on(Place::find(args.handover.as_deref()))?;
+    // Before anybody is told that we are ready: who hears it may tell us to stop at once.
+    let mut signals = runtime.block_on(async { Signals::listen() })?;
     let process = Process::start(outfit(args), Arc::default(), show, place)?;
     let mut files = Files { config, process, shown, again: None, unreadable: None };
-    // Before anybody is told that we are ready: who hears it may tell us to stop at once.
-    let signals = runtime.block_on(async { Signals::listen() })?;
     files.begin(&loaded)?;
-    runtime.block_on(files.process.ready())?;
-    tracing::info!(config = %path.display(), objects = loaded.objects, "ready");
+    if runtime.block_on(files.process.ready(&mut signals.stop))? {
+        tracing::info!(config = %path.display(), objects = loaded.objects, "ready");
+    }
     let followed = runtime.block_on(files.follow(path, signals));
     files.process.end();
     followed.map(|()| ExitCode::SUCCESS)
@@ -71,12 +72,12 @@ impl Files {
     /// Looks again whenever the configuration may have changed, until told to stop or until another process
     /// serves.
     async fn follow(&mut self, path: &Path, signals: Signals) -> Result<()> {
-        let Signals { mut terminate, mut interrupt, mut again } = signals;
+        let Signals { mut stop, mut again } = signals;
         let mut watch = Watch::on(path);
         loop {
             tokio::select! {
-                _ = terminate.recv() => return Ok(()),
-                _ = interrupt.recv() => return Ok(()),
+                biased;
+                () = stop.told() => return Ok(()),
                 _ = again.recv() => {
                     self.process.reopen_log();
                     self.reload();
@@ -86,8 +87,7 @@ impl Files {
                     // There is no state folder to let go of.
                     let hands_over = self.process.hand_over(heir?, || {});
                     tokio::select! {
-                        _ = terminate.recv() => return Ok(()),
-                        _ = interrupt.recv() => return Ok(()),
+                        () = stop.told() => return Ok(()),
                         is_followed = hands_over => if is_followed { return Ok(()) },
                     }
                 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use serde_json::Value;
 use table::Table;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -202,11 +203,18 @@ pub fn tell_missing(failed: &[ApplyError]) {
 #[derive(Debug)]
 pub struct Signals {
     /// To end.
-    pub terminate: Signal,
-    /// To end, by a person.
-    pub interrupt: Signal,
+    pub stop: Stop,
     /// To look again.
     pub again: Signal,
+}
+
+/// Being told to end, which is not forgotten.
+#[derive(Debug)]
+pub struct Stop {
+    terminate: Signal,
+    /// By a person.
+    interrupt: Signal,
+    was_told: bool,
 }
 
 impl Signals {
@@ -216,11 +224,30 @@ impl Signals {
     /// If the system does not let us.
     pub fn listen() -> Result<Self, ProcessError> {
         let of = |kind, name| signal(kind).map_err(|error| ProcessError::Signal(name, error));
-        Ok(Signals {
-            terminate: of(SignalKind::terminate(), "SIGTERM")?,
-            interrupt: of(SignalKind::interrupt(), "SIGINT")?,
-            again: of(SignalKind::hangup(), "SIGHUP")?,
-        })
+        let terminate = of(SignalKind::terminate(), "SIGTERM")?;
+        let interrupt = of(SignalKind::interrupt(), "SIGINT")?;
+        let again = of(SignalKind::hangup(), "SIGHUP")?;
+        Ok(Signals { stop: Stop { terminate, interrupt, was_told: false }, again })
+    }
+}
+
+impl Stop {
+    /// Ends when this process is told to end, at once if it was before.
+    pub async fn told(&mut self) {
+        if !self.was_told {
+            tokio::select! {
+                _ = self.terminate.recv() => {}
+                _ = self.interrupt.recv() => {}
+            }
+            self.was_told = true;
+        }
+    }
+
+    /// Whether this process was told to end.
+    async fn was_told(&mut self) -> bool {
+        // What came since the main loop last waited is seen when it waits again.
+        tokio::task::yield_now().await;
+        self.told().now_or_never().is_some()
     }
 }
 

@@ -1,8 +1,9 @@
 //! One process after the other at the same sockets: nobody is refused, whoever fails leaves the other serving.
 
+use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -211,6 +212,49 @@ async fn one_that_fails_once_it_has_the_sockets_leaves_the_other_serving() {
     assert!(next.stderr().contains("in use by another process"), "{}", next.stderr());
     first.until_said("does not follow").await;
     first.write("gateway.yaml", &good);
+    assert_serves_on(first).await;
+}
+
+/// Something that keeps a process from its access log, and so from serving, once it has the sockets.
+struct Hold(PathBuf);
+
+impl Hold {
+    /// Holds those that start from now on.
+    fn on(gateway: &Gateway) -> Self {
+        let log = gateway.folder().join("access.log");
+        std::fs::rename(&log, gateway.folder().join("access.log.1")).expect("a log to move away");
+        // Nobody opens a pipe for writing before another one reads.
+        let made = Command::new("mkfifo").arg(&log).status().expect("mkfifo (of coreutils) starts");
+        assert!(made.success());
+        Hold(log)
+    }
+
+    /// Lets go of them for as long as what this gives is there.
+    fn release(self) -> File {
+        // Whoever would write as well waits for nobody.
+        File::options().read(true).write(true).open(self.0).expect("the pipe")
+    }
+}
+
+fn catches_sigterm(process: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let caught = caught.and_then(|caught| u64::from_str_radix(caught.trim(), 16).ok());
+    caught.is_some_and(|caught| caught & (1 << (15 - 1)) != 0)
+}
+
+#[tokio::test]
+async fn one_told_to_stop_before_it_serves_leaves_the_other_serving() {
+    let (_origin, first) = replaceable(&[]).await;
+    let hold = Hold::on(&first);
+    let mut next = first.next(&[]);
+    next.until_said("following the process that serves").await;
+    wait::until_true("it to listen for SIGTERM", || catches_sigterm(next.id())).await;
+    next.terminate();
+    let _reader = hold.release();
+    assert_eq!(next.exited().await, 0, "{}", next.stderr());
+    assert!(!next.stderr().contains("objects="), "{}", next.stderr());
+    first.until_said("does not follow").await;
     assert_serves_on(first).await;
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::handover::Place;
-use super::{Outfit, Process, ProcessError, Signals, tell_missing};
+use super::{Outfit, Process, ProcessError, Signals, Stop, tell_missing};
 use crate::Membership;
 use crate::config::{self, Joined, Ready, Update};
 use crate::decisions::Decisions;
@@ -79,13 +79,14 @@ impl Following {
         process: &mut Process,
         signals: Signals,
     ) -> Result<(), ProcessError> {
-        let Signals { mut terminate, mut interrupt, mut again } = signals;
+        let Signals { mut stop, mut again } = signals;
         let mut retry = tokio::time::interval(AGAIN);
         let mut news = process.membership.news();
         loop {
             tokio::select! {
-                _ = terminate.recv() => return Ok(()),
-                _ = interrupt.recv() => return Ok(()),
+                // Whoever is told to stop does not take the place of another first.
+                biased;
+                () = stop.told() => return Ok(()),
                 _ = again.recv() => {
                     process.reopen_log();
                     process.look_at_tickets();
@@ -96,11 +97,14 @@ impl Following {
                         self.joined.iter().for_each(|joined| joined.unopened(&failed));
                     }
                     self.join_again();
-                    self.tell_ready(process).await?;
+                    self.tell_ready(process, &mut stop).await?;
                 }
-                _ = news.changed() => self.tell_ready(process).await?,
+                _ = news.changed() => self.tell_ready(process, &mut stop).await?,
                 update = next(&mut self.joined), if self.follows => match update {
-                    Some(Update::Table(ready)) => self.take(process, ready).await?,
+                    Some(Update::Table(ready)) => {
+                        self.take(process, ready);
+                        self.tell_ready(process, &mut stop).await?;
+                    }
                     Some(Update::Failed(error)) => return Err(error.into()),
                     None => {
                         tracing::error!("following the server broke off; what is in force is served on");
@@ -111,8 +115,7 @@ impl Following {
                     let heir = heir?;
                     let hands_over = process.hand_over(heir, || self.joined = None);
                     tokio::select! {
-                        _ = terminate.recv() => return Ok(()),
-                        _ = interrupt.recv() => return Ok(()),
+                        () = stop.told() => return Ok(()),
                         is_followed = hands_over => if is_followed { return Ok(()) },
                     }
                     self.join_again();
@@ -135,7 +138,7 @@ impl Following {
     }
 
     /// Puts a table in force.
-    async fn take(&mut self, process: &mut Process, ready: Ready) -> Result<(), ProcessError> {
+    fn take(&mut self, process: &mut Process, ready: Ready) {
         for fault in &ready.faults {
             tracing::error!("{fault}");
         }
@@ -144,16 +147,20 @@ impl Following {
         self.joined.iter().for_each(|joined| joined.unopened(&failed));
         ready.applied();
         self.applied = true;
-        self.tell_ready(process).await
     }
 
     /// Says once that it serves: when a table is in force and every port of it is open.
-    async fn tell_ready(&mut self, process: &mut Process) -> Result<(), ProcessError> {
+    async fn tell_ready(
+        &mut self,
+        process: &mut Process,
+        stop: &mut Stop,
+    ) -> Result<(), ProcessError> {
         let speaks = !process.is_beside || process.membership.now().is_some();
         if self.applied && !self.serves && !process.missing && speaks {
-            process.ready().await?;
-            self.serves = true;
-            tracing::info!("ready");
+            self.serves = process.ready(stop).await?;
+            if self.serves {
+                tracing::info!("ready");
+            }
         }
         Ok(())
     }

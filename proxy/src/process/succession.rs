@@ -3,20 +3,24 @@
 use std::os::fd::{AsFd as _, BorrowedFd};
 
 use super::handover::{Heir, Stands, Use};
-use super::{FLUSH, Phase, Process, ProcessError};
+use super::{FLUSH, Phase, Process, ProcessError, Stop};
 
 impl Process {
     /// Says to whoever asks that a table serves, and takes connections from now on: until then the process
-    /// before did, if there was one.
+    /// before did, if there was one. Says no if this one was told to stop: then that one serves on.
     ///
     /// # Errors
     /// If that one does not give way, or others could not follow this one.
-    pub async fn ready(&mut self) -> Result<(), ProcessError> {
+    pub async fn ready(&mut self, stop: &mut Stop) -> Result<bool, ProcessError> {
+        // Else the one before would leave, and this one right after it.
+        if stop.was_told().await {
+            return Ok(false);
+        }
         self.place.serve().await?;
         self.proxy.accept();
         self.admin.iter().for_each(|admin| admin.accept());
         self.readiness.set(Phase::Serving);
-        Ok(())
+        Ok(true)
     }
 
     /// Ends when another process wants to follow this one.
