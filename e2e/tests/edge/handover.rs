@@ -236,6 +236,24 @@ impl Hold {
     }
 }
 
+#[tokio::test]
+async fn where_the_one_before_is_told_to_stop_the_next_one_serves_and_can_be_followed() {
+    let (_origin, mut first) = replaceable(&[]).await;
+    let hold = Hold::on(&first);
+    let mut second = first.next(&[]);
+    second.until_said("following the process that serves").await;
+    first.terminate();
+    assert_eq!(first.exited().await, 0);
+    let _reader = hold.release();
+    second.until_said("objects=").await;
+    assert_eq!(second.get(HOST, "/").await.status, 200);
+    let ready = second.admin("/readyz").await.expect("/readyz answers");
+    assert_eq!(ready.status, 200);
+    let third = followed(&second, &[]).await;
+    assert_eq!(second.exited().await, 0);
+    assert_eq!(third.get(HOST, "/").await.status, 200);
+}
+
 fn catches_sigterm(process: u32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));

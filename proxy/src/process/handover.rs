@@ -88,6 +88,8 @@ pub(super) enum Stands {
     After(Before),
     /// This one serves.
     Serving(Door),
+    /// This one serves, and another one may have copies of all its sockets, of the door too.
+    Lent(Door),
     /// Another one does.
     Followed,
 }
@@ -131,7 +133,11 @@ impl Place {
     pub async fn want_folder(&mut self) -> Result<(), Error> {
         match &mut self.0 {
             Stands::After(before) => before.want_folder().await,
-            Stands::Alone | Stands::First(_) | Stands::Serving(_) | Stands::Followed => Ok(()),
+            Stands::Alone
+            | Stands::First(_)
+            | Stands::Serving(_)
+            | Stands::Lent(_)
+            | Stands::Followed => Ok(()),
         }
     }
 
@@ -141,7 +147,7 @@ impl Place {
         self.0 = match stands {
             Stands::First(path) => Stands::Serving(Door::open(path)?),
             Stands::After(before) => Stands::Serving(before.serve().await?),
-            Stands::Alone | Stands::Serving(_) | Stands::Followed => stands,
+            Stands::Alone | Stands::Serving(_) | Stands::Lent(_) | Stands::Followed => stands,
         };
         Ok(())
     }
@@ -151,8 +157,34 @@ impl Place {
         match &mut self.0 {
             Stands::Serving(door) => Ok(door.heir().await),
             Stands::After(before) => Err(before.refusal().await),
-            Stands::Alone | Stands::First(_) | Stands::Followed => std::future::pending().await,
+            Stands::Alone | Stands::First(_) | Stands::Lent(_) | Stands::Followed => {
+                std::future::pending().await
+            }
         }
+    }
+
+    /// Another one is given copies.
+    pub(super) fn lend(&mut self) {
+        self.0 = match std::mem::replace(&mut self.0, Stands::Alone) {
+            Stands::Serving(door) => Stands::Lent(door),
+            stands @ (Stands::Alone
+            | Stands::First(_)
+            | Stands::After(_)
+            | Stands::Lent(_)
+            | Stands::Followed) => stands,
+        };
+    }
+
+    /// It has none any more, after so long: this one serves on.
+    pub(super) fn take_back(&mut self) {
+        self.0 = match std::mem::replace(&mut self.0, Stands::Alone) {
+            Stands::Lent(door) => Stands::Serving(door),
+            stands @ (Stands::Alone
+            | Stands::First(_)
+            | Stands::After(_)
+            | Stands::Serving(_)
+            | Stands::Followed) => stands,
+        };
     }
 }
 

@@ -37,6 +37,7 @@ impl Process {
     /// [`end`]: Process::end
     pub async fn hand_over(&mut self, heir: Heir, let_go: impl FnMut()) -> bool {
         tracing::info!("another process wants to follow; serving on until it serves");
+        self.place.lend();
         match heir.follow(&self.sockets(), let_go).await {
             Ok(()) => {
                 tracing::info!("the other process serves");
@@ -46,6 +47,7 @@ impl Process {
             Err(error) => {
                 let error = &error as &(dyn std::error::Error + 'static);
                 tracing::warn!(error, "the other process does not follow; serving on");
+                self.place.take_back();
                 false
             }
         }
@@ -55,7 +57,7 @@ impl Process {
         let traffic = self.proxy.sockets().map(|socket| (Use::Traffic, socket.as_fd()));
         let admin = self.admin.iter().map(|admin| (Use::Admin, admin.listener().as_fd()));
         let door = match &self.place.0 {
-            Stands::Serving(door) => Some((Use::Door, door.socket())),
+            Stands::Serving(door) | Stands::Lent(door) => Some((Use::Door, door.socket())),
             Stands::Alone | Stands::First(_) | Stands::After(_) | Stands::Followed => None,
         };
         traffic.chain(admin).chain(door).collect()
@@ -72,6 +74,12 @@ impl Process {
                 // Whoever asks how the gateway is means the one that serves.
                 drop(admin.take());
                 self.proxy.leave(self.drain);
+            }
+            Stands::Lent(door) => {
+                // It is found at the door and asked at the admin port from now on, if it comes to something. What
+                // waits at the other sockets is still served here, since it may not.
+                drop((door, admin.take()));
+                self.proxy.drain(self.drain);
             }
             Stands::Serving(door) => {
                 door.close();

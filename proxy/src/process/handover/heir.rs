@@ -2,9 +2,9 @@
 
 use std::fs::{self, Permissions};
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::net::{UnixListener, UnixStream};
@@ -21,6 +21,8 @@ const AGAIN: Duration = Duration::from_millis(100);
 pub(crate) struct Door {
     listener: UnixListener,
     path: PathBuf,
+    /// The device and inode of what lies at the path.
+    file: Option<(u64, u64)>,
 }
 
 /// A process that wants to follow.
@@ -53,7 +55,7 @@ impl Door {
         let listener =
             listener.set_nonblocking(true).and_then(|()| UnixListener::from_std(listener));
         match listener {
-            Ok(listener) => Ok(Door { listener, path }),
+            Ok(listener) => Ok(Door { listener, file: lies_at(&path), path }),
             Err(error) => Err(Error::Place(path, error)),
         }
     }
@@ -96,11 +98,20 @@ impl Door {
 
     /// Closes it for good.
     pub(crate) fn close(self) {
+        if self.file.is_none() || self.file != lies_at(&self.path) {
+            tracing::warn!(path = %self.path.display(), "something else lies there; it is left");
+            return;
+        }
         // It is gone first, so that nobody finds one who does not answer.
         if let Err(error) = fs::remove_file(&self.path) {
             tracing::warn!(path = %self.path.display(), %error, "cannot be removed");
         }
     }
+}
+
+fn lies_at(path: &Path) -> Option<(u64, u64)> {
+    let file = fs::symlink_metadata(path).ok()?;
+    Some((file.dev(), file.ino()))
 }
 
 impl Heir {

@@ -126,6 +126,19 @@ async fn a_socket_that_does_not_listen_is_not_taken() {
 }
 
 #[tokio::test]
+async fn only_its_own_socket_is_taken_away_at_the_end() {
+    let own = Scene::new();
+    own.door.close();
+    assert!(!own.folder.path().join("door").exists());
+    let replaced = Scene::new();
+    let path = replaced.path();
+    std::fs::write(replaced.folder.path().join("other"), "mine").unwrap();
+    std::fs::rename(replaced.folder.path().join("other"), &path).unwrap();
+    replaced.door.close();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
+}
+
+#[tokio::test]
 async fn a_place_is_looked_at_before_anything_starts() {
     let folder = tempfile::tempdir().unwrap();
     let absent = Place::find(Some(&folder.path().join("none").join("door"))).await;
