@@ -96,6 +96,10 @@ pub struct Process {
     readiness: Arc<Readiness>,
     admin: Option<admin::Handle>,
     place: Place,
+    /// Whether it takes connections, if anything is open.
+    accepts: bool,
+    /// Whether a table is in force.
+    applied: bool,
     drain: Duration,
     /// Whether a port could not be opened.
     missing: bool,
@@ -130,6 +134,7 @@ impl Process {
         if outfit.handover.is_some() {
             proxy.lend();
         }
+        let accepts = given.is_none();
         let admins = given.map(|Given { traffic, admin }| {
             proxy.are_given(traffic).map_err(ProcessError::Given)?;
             Ok::<_, ProcessError>(admin)
@@ -146,6 +151,8 @@ impl Process {
             readiness,
             admin,
             place,
+            accepts,
+            applied: false,
             drain,
             missing,
             membership,
@@ -160,6 +167,8 @@ impl Process {
         self.missing = !failed.is_empty();
         self.is_beside = table.inbound.is_some();
         self.telemetry.table_applied(&table.digest, faults);
+        self.applied = true;
+        self.stand_in();
         failed
     }
 

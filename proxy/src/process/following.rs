@@ -34,7 +34,7 @@ pub fn follow(outfit: Outfit, node: config::Settings) -> Result<(), ProcessError
     let (status, decisions) = (Arc::clone(&node.status), Arc::clone(&node.decisions));
     process.telemetry.joined(status, decisions, Arc::clone(&node.traffic));
     let joined = Some(joined);
-    let mut following = Following { node, joined, follows: true, applied: false, serves: false };
+    let mut following = Following { node, joined, follows: true, serves: false };
     let followed = runtime.block_on(following.follow(&mut process, signals));
     // What is in force is kept before the drain, which may take long.
     drop(following.joined);
@@ -66,8 +66,6 @@ struct Following {
     joined: Option<Joined>,
     /// Whether anything more may come of it.
     follows: bool,
-    /// Whether a table is in force.
-    applied: bool,
     /// Whether it was said that it serves.
     serves: bool,
 }
@@ -146,7 +144,6 @@ impl Following {
         tell_missing(&failed);
         self.joined.iter().for_each(|joined| joined.unopened(&failed));
         ready.applied();
-        self.applied = true;
     }
 
     /// Says once that it serves: when a table is in force and every port of it is open.
@@ -156,7 +153,7 @@ impl Following {
         stop: &mut Stop,
     ) -> Result<(), ProcessError> {
         let speaks = !process.is_beside || process.membership.now().is_some();
-        if self.applied && !self.serves && !process.missing && speaks {
+        if process.applied && !self.serves && !process.missing && speaks {
             self.serves = process.ready(stop).await?;
             if self.serves {
                 tracing::info!("ready");

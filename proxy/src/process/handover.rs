@@ -15,16 +15,19 @@
 //! A socket with its queue lives as long as anybody has a copy, so what waits there is taken by whoever is left.
 //! Until they are its own the next one accepts nothing and listens at nothing else of those ports: it may fail
 //! at any point, and the one before has lost nothing.
-//! If the one before is gone without a word, its sockets are with the next one alone, which goes on.
+//! If the one before is gone without a word, its sockets are with the next one alone, which goes on, and accepts
+//! as soon as it has a table.
 
 use std::io;
 use std::os::unix::fs::FileTypeExt as _;
+use std::os::unix::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
+use super::files;
 use before::Before;
 use channel::Channel;
 use heir::Door;
@@ -102,8 +105,12 @@ impl Place {
     /// If somebody answers and gives nothing, or the place is of no use.
     pub async fn find(path: Option<&Path>) -> Result<(Self, Option<Given>), Error> {
         let Some(path) = path else { return Ok((Place(Stands::Alone), None)) };
+        // What is given may be more than may be open at first.
+        files::raise();
         let first = || Ok((Place(Stands::First(path.to_owned())), None));
         let unfit = |error| Error::Place(path.to_owned(), error);
+        // It is made beside the place, under a longer name.
+        SocketAddr::from_pathname(heir::beside(path)).map_err(unfit)?;
         let stream = match UnixStream::connect(path).await {
             Ok(stream) => stream,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -152,15 +159,21 @@ impl Place {
         Ok(())
     }
 
-    /// Ends when another process wants to follow, or when the one before says that it does not give way.
-    pub(super) async fn called(&mut self) -> Result<Heir, Error> {
+    /// Ends when another process wants to follow, with none when the one before is gone, or when that says that
+    /// it does not give way.
+    pub(super) async fn called(&mut self) -> Result<Option<Heir>, Error> {
         match &mut self.0 {
-            Stands::Serving(door) => Ok(door.heir().await),
-            Stands::After(before) => Err(before.refusal().await),
+            Stands::Serving(door) => Ok(Some(door.heir().await)),
+            Stands::After(before) => before.leaving().await.map(|()| None),
             Stands::Alone | Stands::First(_) | Stands::Lent(_) | Stands::Followed => {
                 std::future::pending().await
             }
         }
+    }
+
+    /// Whether the one before is gone, so that nobody serves at its sockets.
+    pub(super) fn is_left(&self) -> bool {
+        matches!(&self.0, Stands::After(before) if before.is_gone())
     }
 
     /// Another one is given copies.

@@ -17,8 +17,7 @@ impl Process {
             return Ok(false);
         }
         self.place.serve().await?;
-        self.proxy.accept();
-        self.admin.iter().for_each(|admin| admin.accept());
+        self.accept();
         self.readiness.set(Phase::Serving);
         Ok(true)
     }
@@ -28,7 +27,27 @@ impl Process {
     /// # Errors
     /// If, before this one serves, the process before says that it serves on.
     pub async fn called(&mut self) -> Result<Heir, ProcessError> {
-        Ok(self.place.called().await?)
+        loop {
+            match self.place.called().await? {
+                Some(heir) => return Ok(heir),
+                None => self.stand_in(),
+            }
+        }
+    }
+
+    /// Takes connections before this process is ready, as one that nobody was before does, if the one before is
+    /// gone.
+    pub(super) fn stand_in(&mut self) {
+        if self.applied && !self.accepts && self.place.is_left() {
+            tracing::warn!("taking connections before everything is ready, since nobody else does");
+            self.accept();
+        }
+    }
+
+    fn accept(&mut self) {
+        self.accepts = true;
+        self.proxy.accept();
+        self.admin.iter().for_each(|admin| admin.accept());
     }
 
     /// Gives what it has open to the next process and waits until that serves; then this one has to [`end`].

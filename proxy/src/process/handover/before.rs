@@ -29,11 +29,19 @@ pub struct Given {
 }
 
 impl Before {
-    /// Takes copies of all its sockets; none if it ended before it gave any.
+    /// Takes copies of all its sockets; none if it ended before it had given them all.
     pub(super) async fn take(
-        mut channel: Channel,
+        channel: Channel,
         path: &Path,
     ) -> Result<Option<(Self, Given)>, Error> {
+        match Self::take_all(channel, path).await {
+            Ok(taken) => Ok(Some(taken)),
+            Err(Error::Gone) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn take_all(mut channel: Channel, path: &Path) -> Result<(Self, Given), Error> {
         let (mut given, mut door) = (Given { traffic: Vec::new(), admin: Vec::new() }, None);
         let mut heard = match channel.say(&Word::Speaks(VERSION)).await {
             Ok(()) => channel.hear().await,
@@ -41,9 +49,6 @@ impl Before {
             Err(Error::Gone) => channel.hear().await,
             Err(error) => return Err(error),
         };
-        if matches!(heard, Err(Error::Gone)) {
-            return Ok(None);
-        }
         loop {
             match heard? {
                 Word::Socket(Use::Traffic) => given.traffic.push(listening(channel.socket()?)?),
@@ -59,7 +64,7 @@ impl Before {
         }
         let (door, path, is_gone) = (door.ok_or(Error::Odd)?, path.to_owned(), false);
         tracing::info!(sockets = given.traffic.len(), "following the process that serves");
-        Ok(Some((Before { channel, door, path, is_gone }, given)))
+        Ok((Before { channel, door, path, is_gone }, given))
     }
 
     /// Has it let go of its state folder; one that is gone did.
@@ -73,16 +78,29 @@ impl Before {
         Door::of(self.door, self.path)
     }
 
-    /// Ends when it says that it serves on.
-    pub(super) async fn refusal(&mut self) -> Error {
-        while !self.is_gone {
-            match self.channel.hear().await {
-                Ok(word) => return refused(word),
-                Err(Error::Gone) => self.is_gone = true,
-                Err(error) => return error,
-            }
+    /// Ends, once, when it is gone; or fails, since it says that it serves on.
+    pub(super) async fn leaving(&mut self) -> Result<(), Error> {
+        if self.is_gone {
+            return std::future::pending().await;
         }
-        std::future::pending().await
+        match self.channel.hear().await {
+            Ok(word) => Err(refused(word)),
+            Err(Error::Gone) => {
+                self.left();
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether it is known to be gone.
+    pub(super) fn is_gone(&self) -> bool {
+        self.is_gone
+    }
+
+    fn left(&mut self) {
+        tracing::warn!("the process before ended without a word; its sockets are ours");
+        self.is_gone = true;
     }
 
     async fn ask(&mut self, word: &Word, wanted: &Word) -> Result<(), Error> {
@@ -100,8 +118,7 @@ impl Before {
             Ok(heard) if heard == *wanted => Ok(()),
             Ok(other) => Err(refused(other)),
             Err(Error::Gone) => {
-                tracing::warn!("the process before ended without a word; its sockets are ours");
-                self.is_gone = true;
+                self.left();
                 Ok(())
             }
             Err(error) => Err(error),

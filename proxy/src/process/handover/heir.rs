@@ -2,7 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -34,10 +34,15 @@ pub struct Heir {
 impl Door {
     /// Opens it, in the place of what an ended process left there.
     pub(super) fn open(path: PathBuf) -> Result<Self, Error> {
-        let beside = path.with_added_extension("new");
-        let opened = || {
-            // One that a crash left is in the way.
+        let beside = beside(&path);
+        if let Ok(found) = fs::symlink_metadata(&beside) {
+            if !found.file_type().is_socket() {
+                return Err(Error::NoSocket(beside));
+            }
+            // One that a crash left is in the way. If it cannot be removed, nothing can be opened there.
             let _ = fs::remove_file(&beside);
+        }
+        let opened = || {
             let listener = net::UnixListener::bind(&beside)?;
             // Before anybody can find it.
             fs::set_permissions(&beside, Permissions::from_mode(0o600))?;
@@ -107,6 +112,11 @@ impl Door {
             tracing::warn!(path = %self.path.display(), %error, "cannot be removed");
         }
     }
+}
+
+/// Where a door is made, before it takes the place of another.
+pub(super) fn beside(path: &Path) -> PathBuf {
+    path.with_added_extension("new")
 }
 
 fn lies_at(path: &Path) -> Option<(u64, u64)> {

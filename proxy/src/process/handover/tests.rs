@@ -4,6 +4,9 @@ use std::io::{Read as _, Write as _};
 use std::net::{self, Ipv4Addr, TcpListener};
 use std::os::fd::AsFd as _;
 
+use futures::FutureExt as _;
+use tokio::net::UnixListener;
+
 use super::channel::{Word, may_follow};
 use super::*;
 
@@ -99,6 +102,34 @@ async fn if_the_one_before_is_gone_the_next_goes_on() {
 }
 
 #[tokio::test]
+async fn that_the_one_before_is_gone_is_heard_once() {
+    let scene = Scene::new();
+    let path = scene.path();
+    let before = async { tokio::time::timeout(STEP / 100, scene.hand_over()).await.unwrap_err() };
+    let (_broken_off, (mut place, _given)) = tokio::join!(before, found(&path));
+    assert!(!place.is_left());
+    assert!(place.called().await.unwrap().is_none());
+    assert!(place.is_left());
+    assert!(place.called().now_or_never().is_none());
+}
+
+#[tokio::test]
+async fn whoever_is_gone_amid_its_sockets_was_not_there() {
+    let scene = Scene::new();
+    let path = scene.folder.path().join("other");
+    let listener = UnixListener::bind(&path).unwrap();
+    let before = async {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut channel = Channel::new(stream).unwrap();
+        assert_eq!(channel.hear().await.unwrap(), Word::Speaks(VERSION));
+        channel.give(Use::Traffic, scene.socket.as_fd()).await.unwrap();
+    };
+    let ((), found) = tokio::join!(before, Place::find(Some(&path)));
+    let (place, given) = found.unwrap();
+    assert!(matches!(place.0, Stands::First(_)) && given.is_none(), "{place:?}");
+}
+
+#[tokio::test]
 async fn what_is_not_understood_is_refused_in_words() {
     let scene = Scene::new();
     let path = scene.path();
@@ -143,6 +174,10 @@ async fn a_place_is_looked_at_before_anything_starts() {
     let folder = tempfile::tempdir().unwrap();
     let absent = Place::find(Some(&folder.path().join("none").join("door"))).await;
     assert!(matches!(absent, Err(Error::Place(..))), "{absent:?}");
+    // Itself it is not too long, but what is made beside it is.
+    let rest = 107 - folder.path().as_os_str().len() - 1;
+    let long = Place::find(Some(&folder.path().join("x".repeat(rest)))).await;
+    assert!(matches!(long, Err(Error::Place(..))), "{long:?}");
     let (file, stale) = (folder.path().join("file"), folder.path().join("stale"));
     std::fs::write(&file, "").unwrap();
     let odd = Place::find(Some(&file)).await;
@@ -150,6 +185,13 @@ async fn a_place_is_looked_at_before_anything_starts() {
     drop(std::os::unix::net::UnixListener::bind(&stale).unwrap());
     let (mut place, given) = Place::find(Some(&stale)).await.unwrap();
     assert!(given.is_none());
+    let beside = heir::beside(&stale);
+    std::fs::write(&beside, "mine").unwrap();
+    let odd = place.serve().await;
+    assert!(matches!(odd, Err(Error::NoSocket(_))), "{odd:?}");
+    assert_eq!(std::fs::read_to_string(&beside).unwrap(), "mine");
+    std::fs::remove_file(&beside).unwrap();
+    let (mut place, _) = Place::find(Some(&stale)).await.unwrap();
     place.serve().await.unwrap();
     assert!(UnixStream::connect(&stale).await.is_ok());
 }
