@@ -14,15 +14,18 @@ const BACKLOG: i32 = 4096;
 /// `AddrInUse` also where another process shares the port by `SO_REUSEPORT`: the kernel would let
 /// us in, and half the connections would go elsewhere.
 pub(crate) fn open(address: IpAddr, port: u16, count: usize) -> io::Result<Vec<TcpListener>> {
-    let place = SocketAddr::new(address, port);
+    let sockets = reserve(SocketAddr::new(address, port), count)?;
+    sockets.iter().try_for_each(listen)?;
+    Ok(sockets)
+}
+
+/// The same, but they take no connection before [`listen`].
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn reserve(place: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
     drop(socket(place, false)?);
-    (0..count)
-        .map(|_| {
-            let socket = socket(place, true)?;
-            socket.listen(BACKLOG)?;
-            Ok(socket.into())
-        })
-        .collect()
+    complete(Vec::new(), place, count)
 }
 
 /// Adds to sockets that another process opened at `place` until there are `count`. Those that are added take no
@@ -81,6 +84,18 @@ mod tests {
         all.iter().for_each(|socket| listen(socket).unwrap());
         assert!(all.iter().all(listening));
         assert_eq!(complete(all, place, 2).unwrap().len(), 3, "none is left alone");
+    }
+
+    #[test]
+    fn a_reserved_port_takes_nothing_before_it_is_told_to() {
+        let probe = open(IpAddr::V4(Ipv4Addr::LOCALHOST), 0, 1).unwrap();
+        let place = probe[0].local_addr().unwrap();
+        assert_eq!(reserve(place, 2).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        drop(probe);
+        let reserved = reserve(place, 2).unwrap();
+        assert!(std::net::TcpStream::connect(place).is_err());
+        reserved.iter().for_each(|socket| listen(socket).unwrap());
+        assert!(std::net::TcpStream::connect(place).is_ok());
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub(crate) struct Ports {
     open: BTreeMap<u16, Open>,
     /// Whether another process may take them over.
     lends: bool,
+    /// Whether connections are for the process before, so that nothing new may listen.
+    waits: bool,
     /// Sockets of the process before, by where they are, that no table wanted yet.
     given: BTreeMap<SocketAddr, Vec<TcpListener>>,
     /// What was last said to be open.
@@ -68,6 +70,7 @@ impl Ports {
             admin: None,
             open: BTreeMap::new(),
             lends: false,
+            waits: false,
             given: BTreeMap::new(),
             told: BTreeSet::new(),
         }
@@ -80,14 +83,20 @@ impl Ports {
 
     /// Uses sockets of the process before where a table wants a port of theirs.
     pub(crate) fn are_given(&mut self, sockets: Vec<TcpListener>) -> io::Result<()> {
+        self.waits = true;
         for socket in sockets {
             self.given.entry(socket.local_addr()?).or_default().push(socket);
         }
         Ok(())
     }
 
-    /// Closes those of the process before that nobody wanted.
-    pub(crate) fn forget_given(&mut self) {
+    /// Has all sockets listen, and closes those of the process before that nobody wanted.
+    pub(crate) fn accept(&mut self) {
+        self.waits = false;
+        for socket in self.sockets() {
+            // Where it fails the worker that has the socket fails too, and says so.
+            let _ = bind::listen(socket);
+        }
         for place in std::mem::take(&mut self.given).into_keys() {
             tracing::info!(%place, "nothing is served here any more; its sockets are closed");
         }
@@ -148,6 +157,7 @@ impl Ports {
     fn open_at(&mut self, place: SocketAddr) -> io::Result<(Vec<TcpListener>, Open)> {
         let sockets = match self.given.remove(&place) {
             Some(given) => bind::complete(given, place, self.workers)?,
+            None if self.waits => bind::reserve(place, self.workers)?,
             None => bind::open(place.ip(), place.port(), self.workers)?,
         };
         let copied = sockets.iter().filter(|_| self.lends).map(TcpListener::try_clone);

@@ -159,8 +159,8 @@ impl Proxy {
 
     /// Takes connections: the process before takes them no more. What it had open and no table wanted is closed.
     pub(crate) fn accept(&mut self) {
+        self.ports.accept();
         self.shared.phase.accept(true);
-        self.ports.forget_given();
     }
 
     /// All sockets of open ports, where another process may take them over.
