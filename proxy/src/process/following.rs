@@ -103,6 +103,11 @@ impl Following {
                         self.take(process, ready);
                         self.tell_ready(process, &mut stop).await?;
                     }
+                    // It had joined before, and another process had the folder meanwhile.
+                    Some(Update::Failed(error)) if self.serves => {
+                        tracing::error!("{error}; it is tried again, and what is in force is served on");
+                        self.joined = None;
+                    }
                     Some(Update::Failed(error)) => return Err(error.into()),
                     None => {
                         tracing::error!("following the server broke off; what is in force is served on");
