@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   the next one                          the one before
-//!        │ ── speaks ────────────────────> │  of the same user, or root; else refused
+//!        │ ── speaks ────────────────────> │  of the same user; else refused
 //!        │ <─────────── socket, socket ... │  copies; it serves on
 //!        │ ── folder ────────────────────> │  joined to a server: follows it no more
 //!        │ <──────────────────────── free  │

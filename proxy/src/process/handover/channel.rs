@@ -99,7 +99,7 @@ impl Stranger {
 }
 
 impl Channel {
-    /// With whoever is at the other end, if the kernel says that they are of the same user, or root.
+    /// With whoever is at the other end, if the kernel says that they are of the same user.
     pub(super) fn new(stream: UnixStream) -> Result<Self, NoChannel> {
         let user = stream.peer_cred().map_err(NoChannel::Unknown)?.uid();
         if !may_follow(user, geteuid().as_raw()) {
@@ -157,7 +157,7 @@ impl Channel {
 
 /// Whether a process of `user` may have the sockets of one of `own`, or give it any.
 pub(super) fn may_follow(user: u32, own: u32) -> bool {
-    user == own || user == 0
+    user == own
 }
 
 /// Whoever ended with words unread leaves an error behind.
