@@ -189,9 +189,12 @@ impl Place {
     }
 
     /// It has none any more, after so long: this one serves on.
-    pub(super) fn take_back(&mut self) {
+    pub(super) fn take_back(&mut self, after: Duration) {
         self.0 = match std::mem::replace(&mut self.0, Stands::Alone) {
-            Stands::Lent(door) => Stands::Serving(door),
+            Stands::Lent(mut door) => {
+                door.rest(after);
+                Stands::Serving(door)
+            }
             stands @ (Stands::Alone
             | Stands::First(_)
             | Stands::After(_)

@@ -2,6 +2,8 @@
 
 use std::os::fd::{AsFd as _, BorrowedFd};
 
+use tokio::time::Instant;
+
 use super::handover::{Heir, Stands, Use};
 use super::{FLUSH, Phase, Process, ProcessError, Stop};
 
@@ -56,6 +58,7 @@ impl Process {
     /// [`end`]: Process::end
     pub async fn hand_over(&mut self, heir: Heir, let_go: impl FnMut()) -> bool {
         tracing::info!("another process wants to follow; serving on until it serves");
+        let began = Instant::now();
         self.place.lend();
         match heir.follow(&self.sockets(), let_go).await {
             Ok(()) => {
@@ -66,7 +69,7 @@ impl Process {
             Err(error) => {
                 let error = &error as &(dyn std::error::Error + 'static);
                 tracing::warn!(error, "the other process does not follow; serving on");
-                self.place.take_back();
+                self.place.take_back(began.elapsed());
                 false
             }
         }

@@ -8,13 +8,18 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::net::{UnixListener, UnixStream};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::channel::{Channel, NoChannel, Use, Word};
 use super::{Error, START, STEP, VERSION};
 
 /// How long nobody is let in after a failed accept.
 const AGAIN: Duration = Duration::from_millis(100);
+/// After one that came to nothing the next is let in when so much time has passed as that one took: nothing new
+/// is put in force while one is in. It is this at least,
+const REST: Duration = Duration::from_secs(5);
+/// and this at most, since who waits at the door does so for [`STEP`].
+const MOST_REST: Duration = Duration::from_secs(20);
 
 /// Where processes come that want to follow. One at a time is heard, the others wait there.
 #[derive(Debug)]
@@ -23,6 +28,8 @@ pub(crate) struct Door {
     path: PathBuf,
     /// The device and inode of what lies at the path.
     file: Option<(u64, u64)>,
+    /// Nobody is let in before.
+    opens: Instant,
 }
 
 /// A process that wants to follow.
@@ -60,13 +67,16 @@ impl Door {
         let listener =
             listener.set_nonblocking(true).and_then(|()| UnixListener::from_std(listener));
         match listener {
-            Ok(listener) => Ok(Door { listener, file: lies_at(&path), path }),
+            Ok(listener) => {
+                Ok(Door { listener, file: lies_at(&path), path, opens: Instant::now() })
+            }
             Err(error) => Err(Error::Place(path, error)),
         }
     }
 
     /// The next process that may follow.
     pub(super) async fn heir(&self) -> Heir {
+        sleep_until(self.opens).await;
         loop {
             match self.listener.accept().await {
                 Ok((stream, _)) => match self.let_in(stream).await {
@@ -79,6 +89,11 @@ impl Door {
                 }
             }
         }
+    }
+
+    /// Lets nobody in for a while, since one was in for so long and came to nothing.
+    pub(super) fn rest(&mut self, was_in: Duration) {
+        self.opens = Instant::now() + was_in.clamp(REST, MOST_REST);
     }
 
     async fn let_in(&self, stream: UnixStream) -> Option<Heir> {

@@ -113,6 +113,18 @@ async fn that_the_one_before_is_gone_is_heard_once() {
     assert!(place.called().now_or_never().is_none());
 }
 
+#[tokio::test(start_paused = true)]
+async fn after_one_that_failed_the_next_waits_as_long_as_it_took_within_bounds() {
+    for (took, wanted) in [(0, 5), (7, 7), (60, 20)] {
+        let mut scene = Scene::new();
+        scene.door.rest(Duration::from_secs(took));
+        let began = tokio::time::Instant::now();
+        let _waits = UnixStream::connect(&scene.path()).await.unwrap();
+        scene.door.heir().await;
+        assert_eq!(began.elapsed().as_secs(), wanted, "after {took} s");
+    }
+}
+
 #[tokio::test]
 async fn whoever_is_gone_amid_its_sockets_was_not_there() {
     let scene = Scene::new();
