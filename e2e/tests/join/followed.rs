@@ -1,6 +1,7 @@
 //! A joined gateway is followed by another process with the same folder, or goes on where that fails.
 
 use std::net::TcpListener;
+use std::process::Command;
 
 use e2e::Gateway;
 
@@ -52,4 +53,23 @@ async fn the_one_before_takes_the_folder_again_if_the_next_comes_to_nothing() {
     bed.control.acknowledged(3).await;
     assert_served(&first.get("shop.test", "/carts").await);
     assert!(first.try_exit().is_none());
+}
+
+#[tokio::test]
+async fn the_next_one_serves_what_it_can_if_the_one_before_is_killed_meanwhile() {
+    let bed = Bed::new().await;
+    let mut first = first(&bed).await;
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    bed.control.set(2, bed.shop_at(&["orders"], Some(held.local_addr().unwrap().port())));
+    first.until_said("in use by another process").await;
+    let mut second = next(&bed, &first);
+    second.until_said("in use by another process").await;
+    let killed = Command::new("kill").args(["-KILL", &first.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    assert_eq!(first.exited().await, -1);
+    second.until_said("since nobody else does").await;
+    assert_served(&second.get("shop.test", "/orders").await);
+    assert_eq!(second.admin("/readyz").await.unwrap().status, 503);
+    drop(held);
+    second.until_ready().await;
 }
