@@ -14,7 +14,11 @@ use super::channel::{Channel, NoChannel, Use, Word};
 use super::{Error, START, STEP, VERSION};
 
 /// How long nobody is let in after a failed accept.
-const AGAIN: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(100);
+/// How long a stranger is listened to, who shall not keep us from others.
+const REFUSAL: Duration = Duration::from_millis(100);
+/// How long the first word may take: who says nothing keeps the main loop from its work.
+const FIRST: Duration = Duration::from_secs(1);
 /// After one that came to nothing the next is let in when so much time has passed as that one took: nothing new
 /// is put in force while one is in. It is this at least,
 const REST: Duration = Duration::from_secs(5);
@@ -85,7 +89,7 @@ impl Door {
                 },
                 Err(error) => {
                     tracing::warn!(%error, "nobody can follow at --handover for now");
-                    sleep(AGAIN).await;
+                    sleep(PAUSE).await;
                 }
             }
         }
@@ -101,8 +105,8 @@ impl Door {
             Ok(channel) => Some(Heir { channel }),
             Err(NoChannel::Stranger(stranger)) => {
                 tracing::warn!(user = stranger.user, "refused the sockets to another user");
-                // A stranger does not keep us from others.
-                let _ = timeout(AGAIN, stranger.refuse()).await;
+                // It may not listen.
+                let _ = timeout(REFUSAL, stranger.refuse()).await;
                 None
             }
             Err(NoChannel::Unknown(error)) => {
@@ -166,8 +170,7 @@ impl Heir {
         sockets: &[(Use, BorrowedFd<'_>)],
         mut let_go: impl FnMut(),
     ) -> Result<(), Error> {
-        // Who opens a connection and says nothing keeps the main loop from its work.
-        let first = timeout(AGAIN * 10, self.channel.hear()).await.map_err(|_| Error::Silent)?;
+        let first = timeout(FIRST, self.channel.hear()).await.map_err(|_| Error::Silent)?;
         if first? != Word::Speaks(VERSION) {
             return Err(Error::Odd);
         }
