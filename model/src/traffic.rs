@@ -352,7 +352,7 @@ impl HealthCheck {
 
     /// How long an answer may take.
     pub fn timeout(&self) -> Duration {
-        self.timeout.map_or(Duration::from_secs(1), Duration::from)
+        self.timeout.map_or(Duration::from_secs(1).min(self.interval()), Duration::from)
     }
 
     /// Whether an endpoint that answers with this status is well.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
-use http::{HeaderValue, Request, StatusCode, Uri, Version};
+use http::{HeaderValue, Request, Uri, Version};
 use hyper::body::Body as _;
 use model::service::AppProtocol;
 use policy::Reason;
@@ -15,7 +15,6 @@ use crate::balance::{self, Draw, Said, Turn};
 use crate::body::{Progress, Upload};
 use crate::failure::{Failure, Retry, Side};
 use crate::forward::UNREACHED;
-use crate::grpc::Code;
 use crate::http::Conn;
 use crate::live::{Endpoint, Service};
 use crate::passport::PASSPORT;
@@ -68,13 +67,15 @@ impl Attempts<'_> {
         let mut tried = Vec::new();
         let mut now = record.began;
         let seat = service.seat()?;
+        let most = conn.shared.settings.limits.attempts;
+        let most = self.again.as_ref().map_or(most, |again| most.max(again.most()));
         if self.again.is_some() {
             service.retries.lend();
         }
         loop {
             let at = balance::nanos(conn.shared.epoch, now);
             let draw = Draw { now: at, random: random(record), key: self.key };
-            let is_last = record.attempts + 1 >= conn.shared.settings.limits.attempts;
+            let is_last = record.attempts + 1 >= most;
             let Some(endpoint) = balance::pick(service, &tried, is_last, draw) else {
                 return Err(Failure::backend(Reason::NoEndpoint));
             };
@@ -96,7 +97,8 @@ impl Attempts<'_> {
                 }
                 Next::Elsewhere => now = Instant::now(),
                 Next::Anew(request, wait) => {
-                    outcome.into_iter().for_each(let_go);
+                    let is_whole = self.progress.is_none_or(Progress::is_whole);
+                    outcome.into_iter().filter(|_| is_whole).for_each(let_go);
                     drop(turn);
                     slot = Some(*request);
                     now = Instant::now() + wait;
@@ -129,6 +131,7 @@ impl Attempts<'_> {
         began: Instant,
         record: &mut Record,
     ) -> Result<Answered, Failure> {
+        let at = |instant| balance::nanos(self.conn.shared.epoch, instant);
         // What the client took for its body is no time of the endpoint's.
         let whole = self.progress.map_or(Some(began), Progress::whole_since);
         if let Some(whole) = whole {
@@ -138,13 +141,12 @@ impl Attempts<'_> {
             Ok(answered) => {
                 let answered_at = Instant::now();
                 record.backend_time = Some(answered_at - began);
-                let said = self.said(&answered);
+                let said = self.service.said(&answered.response, self.is_call);
                 match whole {
                     Some(_) => turn.answered(answered_at, said),
-                    None => turn.blameless(),
+                    None => turn.reached(answered_at, said),
                 }
-                let at = balance::nanos(self.conn.shared.epoch, answered_at);
-                self.service.judge(endpoint, said, at);
+                self.service.judge(endpoint, said, (at(began), at(answered_at)));
                 return Ok(answered);
             }
             Err(failure) => blame(failure, self.progress),
@@ -157,25 +159,17 @@ impl Attempts<'_> {
             }
             // Time that ran out is learnt as waited for, all else as the answer it is.
             (Side::Backend, Retry::Never) => {
-                let now = balance::nanos(self.conn.shared.epoch, Instant::now());
-                self.service.judge(endpoint, Said::Failed, now);
+                let is_its_own = match failure.reason {
+                    Reason::BackendTimeout => whole.is_some(),
+                    // The caller's own time is over: that says nothing of the endpoint.
+                    reason => reason != Reason::RequestTimeout,
+                };
+                if is_its_own {
+                    self.service.judge(endpoint, Said::Failed, (at(began), at(Instant::now())));
+                }
             }
         }
         Err(failure)
-    }
-
-    /// What an answer says of the endpoint.
-    fn said(&self, answered: &Answered) -> Said {
-        let (status, headers) = (answered.response.status(), answered.response.headers());
-        let of_call = Code::of(headers).filter(|_| self.is_call);
-        let rule = self.service.ejection();
-        if of_call == Some(Code::RESOURCE_EXHAUSTED) || status == StatusCode::TOO_MANY_REQUESTS {
-            Said::Burdened
-        } else if of_call == Some(Code::UNAVAILABLE) || rule.is_failure(status.as_u16()) {
-            Said::Failed
-        } else {
-            Said::Well
-        }
     }
 
     /// What comes after a try at `endpoint`. What was not sent is in `slot`, or, where a proxy said that it
@@ -227,13 +221,21 @@ impl Attempts<'_> {
         if self.deadline.is_some_and(|deadline| now + wait >= deadline) {
             return None;
         }
+        // What was not sent goes as it is; what was needs its head, and its body from the beginning.
+        let is_there = spare.is_some() && again.has_body(self.progress.is_some());
+        if slot.is_none() && !is_there {
+            return None;
+        }
         let shared = &self.conn.shared;
         if !self.service.retries.take(balance::nanos(shared.epoch, now)) {
             shared.telemetry.retry_left_out();
             return None;
         }
-        let head = slot.take().map(|request| Box::new(request.map(|_| ()))).or(spare)?;
-        let request = again.next(*head)?;
+        again.count();
+        let request = match slot.take() {
+            Some(unsent) => unsent,
+            None => again.anew(*spare?)?,
+        };
         record.table.retried(self.service.id);
         Some((request, wait))
     }

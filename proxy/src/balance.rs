@@ -125,11 +125,12 @@ pub(crate) fn pick<'s>(
     let (near, far) = service.endpoints.split_at(service.near);
     if tried.is_empty() {
         // Another cluster's are asked where this one has none, or none that can be reached.
-        let all = if near.is_empty() { far } else { near };
-        if spread.is_panic(all) {
+        let (all, others) = if near.is_empty() { (far, &[][..]) } else { (near, far) };
+        let draw = Draw { key: draw.key.filter(|_| !near.is_empty()), ..draw };
+        if spread.is_panic(all) && !others.iter().any(|other| other.load.is_well()) {
             return any(all, draw.random);
         }
-        let well = spread.draw(near, draw).or_else(|| spread.draw(far, Draw { key: None, ..draw }));
+        let well = spread.draw(all, draw).or_else(|| spread.better_of_two(others, draw));
         return well.or_else(|| any(all, draw.random));
     }
     let left = |all: &'s [Arc<Endpoint>], wants_well: bool| {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use model::service::AppProtocol;
 use model::traffic::{Balance, Ejection, TrafficPolicy};
 use policy::Reason;
@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 
 use crate::balance::{Load, Said, Spread, ring};
 use crate::failure::Failure;
+use crate::grpc::Code;
 use crate::mesh::{Membership, Way};
 use crate::pool::Pool;
 use crate::retry::Budget;
@@ -254,10 +255,25 @@ impl Service {
         self.traffic.as_ref().map_or(&USUAL, |policy| &policy.spec.ejection)
     }
 
-    /// Learns what an endpoint said, `now`: where too much fails there, it gets no requests for a while.
-    pub(crate) fn judge(&self, endpoint: &Endpoint, said: Said, now: u64) {
+    /// What an answer, to a call or not, says of the endpoint that gave it.
+    pub(crate) fn said<B>(&self, answer: &Response<B>, is_call: bool) -> Said {
+        let (status, headers) = (answer.status(), answer.headers());
+        let of_call = Code::of(headers).filter(|_| is_call);
+        if of_call == Some(Code::RESOURCE_EXHAUSTED) || status == StatusCode::TOO_MANY_REQUESTS {
+            Said::Burdened
+        } else if of_call == Some(Code::UNAVAILABLE) || self.ejection().is_failure(status.as_u16())
+        {
+            Said::Failed
+        } else {
+            Said::Well
+        }
+    }
+
+    /// Learns what an endpoint said, `now`, to a request that `began`: where too much fails there, it gets
+    /// no requests for a while. What began before it came to that says nothing more.
+    pub(crate) fn judge(&self, endpoint: &Endpoint, said: Said, (began, now): (u64, u64)) {
         let rule = self.ejection();
-        if !endpoint.load.fails(said, now, rule) {
+        if endpoint.load.rested_since(began) || !endpoint.load.fails(said, now, rule) {
             return;
         }
         let is_resting = endpoint.load.is_resting();

@@ -11,7 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use crate::attempts::address;
-use crate::balance::{self, Draw, Said, Turn};
+use crate::balance::{self, Draw, Turn};
 use crate::body::{Upload, copy};
 use crate::failure::Retry;
 use crate::http::Conn;
@@ -104,12 +104,15 @@ async fn send(
                 return tracing::debug!(%failure, "mirror failed");
             }
         };
+        let (answered_at, said) = (Instant::now(), service.said(&answered.response, false));
         if is_empty {
-            turn.answered(Instant::now(), Said::Well);
+            turn.answered(answered_at, said);
         } else {
             // How long the client took for its body, a copy does not know.
-            turn.blameless();
+            turn.reached(answered_at, said);
         }
+        let began = draw.now;
+        service.judge(endpoint, said, (began, balance::nanos(shared.epoch, answered_at)));
         let mut body = answered.response.into_body();
         while let Some(Ok(_)) = body.frame().await {}
         if let Some(lease) = answered.lease {

@@ -86,13 +86,30 @@ impl<'a> Again<'a> {
         least + least.mul_f64(f64::from(random as u32) / f64::from(u32::MAX) / 2.0)
     }
 
-    /// The request for the next time, made of its head; none where its body is not there any more.
-    pub(crate) fn next(&mut self, head: Request<()>) -> Option<Request<Upload>> {
+    /// How often the request may be sent in all.
+    pub(crate) fn most(&self) -> u32 {
+        self.rule.attempts + 1
+    }
+
+    /// It is sent once more.
+    pub(crate) fn count(&mut self) {
+        self.count += 1;
+    }
+
+    /// Whether its body is there from the beginning, of a request that has one.
+    pub(crate) fn has_body(&self, has_one: bool) -> bool {
+        match &self.body {
+            Some(body) => body.is_there(),
+            None => !has_one,
+        }
+    }
+
+    /// The request anew, made of its head; none where its body is not there any more.
+    pub(crate) fn anew(&self, head: Request<()>) -> Option<Request<Upload>> {
         let body = match &self.body {
             Some(body) => body.begin()?,
             None => Upload::Empty,
         };
-        self.count += 1;
         Some(head.map(|()| body))
     }
 }
@@ -132,9 +149,11 @@ impl Budget {
     /// Whether a request may be sent again, `now`.
     pub(crate) fn take(&self, now: u64) -> bool {
         let before = self.filled.load(Relaxed);
-        let gained = now.saturating_sub(before) / (1_000_000_000 / EACH_SECOND);
+        let each = 1_000_000_000 / EACH_SECOND;
+        let gained = now.saturating_sub(before) / each;
+        let filled = before + gained * each;
         // Of several who see it at once, one fills it.
-        if gained > 0 && self.filled.compare_exchange(before, now, Relaxed, Relaxed).is_ok() {
+        if gained > 0 && self.filled.compare_exchange(before, filled, Relaxed, Relaxed).is_ok() {
             self.add(i64::try_from(gained).unwrap_or(FULL));
         }
         let take = |left: i64| (left >= TAKEN).then_some(left - TAKEN);

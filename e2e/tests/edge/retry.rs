@@ -147,7 +147,9 @@ async fn an_endpoint_that_comes_up_between_two_tries_is_reached() {
     let retry = "{ attempts: 10, backoff: 100ms }";
     let setup = Setup::new().with(yaml::service("shop", &[address])).with(route(retry, ""));
     let gateway = setup.start().await;
-    let asked = gateway.get(HOST, "/");
+    // Of which nothing was sent, whatever its method: it arrives whole.
+    let asked = request("POST", HOST, "/echo").body(bytes("one order")).expect("a request");
+    let asked = gateway.send(asked);
     let starts = async {
         e2e::wait::until_true_of("a try that failed", async || {
             gateway.metric("heddle_backend_connect_failures_total", &[]).await > 0.0
@@ -157,4 +159,5 @@ async fn an_endpoint_that_comes_up_between_two_tries_is_reached() {
     };
     let (reply, _origin) = tokio::join!(asked, starts);
     answered(&gateway, &reply, "late").await;
+    assert_eq!(reply.text(), "one order");
 }

@@ -43,6 +43,9 @@ impl Retry {
 
     /// Reports what the schema cannot say.
     pub(super) fn check(&self, at: &mut Checker) {
+        if self.backoff() > Duration::from_secs(60) {
+            at.fault_in("backoff", "is 1m at most: the caller waits for it");
+        }
         at.each("codes", &self.codes, |at, code| {
             if !(400..600).contains(code) {
                 at.fault(format!("{code} is no status of a failure; write one of 400 to 599"));

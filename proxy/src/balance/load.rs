@@ -77,21 +77,32 @@ impl Load {
     /// Learns from an answer that took `took` to a request that `began`, and what it says. Of one that
     /// rests only what began after that counts.
     pub(crate) fn answered(&self, began: u64, now: u64, took: Duration, said: Said) {
-        if said != Said::Failed && self.missed.load(Relaxed) > 0 {
-            if began < self.rests_since.load(Relaxed) {
-                return;
-            }
-            self.missed.store(0, Relaxed);
-            self.failed.store(0, Relaxed);
-            self.window.store(0, Relaxed);
-            // The first answer after none came says all that is known.
-            self.ewma.store(0, Relaxed);
-            self.well_since.store(now, Relaxed);
+        if self.rested_since(began) {
+            return;
         }
+        self.reached(began, now, said);
         match said {
             Said::Well | Said::Failed => self.took(now, took),
             Said::Burdened => self.took(now, took.max(self.estimate() * 2).max(BURDENED)),
         }
+    }
+
+    /// Learns what an answer says, and nothing of how long it took.
+    pub(super) fn reached(&self, began: u64, now: u64, said: Said) {
+        if said == Said::Failed || self.missed.load(Relaxed) == 0 || self.rested_since(began) {
+            return;
+        }
+        self.missed.store(0, Relaxed);
+        self.failed.store(0, Relaxed);
+        self.window.store(0, Relaxed);
+        // The first answer after none came says all that is known.
+        self.ewma.store(0, Relaxed);
+        self.well_since.store(now, Relaxed);
+    }
+
+    /// Whether it had to rest after a request began.
+    pub(crate) fn rested_since(&self, began: u64) -> bool {
+        self.missed.load(Relaxed) > 0 && began < self.rests_since.load(Relaxed)
     }
 
     /// Learns that an answer takes as long as this, or longer.
@@ -107,7 +118,7 @@ impl Load {
     /// Learns `now` that a request which `began` could not reach it. Of those who find that at once, one
     /// counts.
     pub(super) fn unreached(&self, began: u64, now: u64) {
-        if self.missed.load(Relaxed) > 0 && began < self.rests_since.load(Relaxed) {
+        if self.rested_since(began) {
             return;
         }
         self.touched.store(now, Relaxed);
@@ -264,6 +275,13 @@ impl Turn {
         let took = now.saturating_duration_since(self.began);
         let (began, now) = (nanos(self.epoch, self.began), nanos(self.epoch, now));
         self.endpoint.load.answered(began, now, took, said);
+        self.learnt = true;
+    }
+
+    /// The endpoint answered, `now`, and said this, while it was the client who was waited for.
+    pub(crate) fn reached(&mut self, now: Instant, said: Said) {
+        let (began, now) = (nanos(self.epoch, self.began), nanos(self.epoch, now));
+        self.endpoint.load.reached(began, now, said);
         self.learnt = true;
     }
 

@@ -290,11 +290,11 @@ fn too_many_failures_make_an_endpoint_rest_but_not_too_many_endpoints() {
     let service = service(4);
     let fail = |index: usize, times: u32, now: u64| {
         let endpoint = &service.endpoints[index];
-        (0..times).for_each(|_| service.judge(endpoint, Said::Failed, now));
+        (0..times).for_each(|_| service.judge(endpoint, Said::Failed, (now, now)));
     };
     let resting = || service.endpoints.iter().filter(|one| one.load.is_resting()).count();
     fail(0, 4, 1);
-    service.judge(&service.endpoints[0], Said::Well, 1);
+    service.judge(&service.endpoints[0], Said::Well, (1, 1));
     fail(0, 4, 1);
     assert_eq!(resting(), 0, "never five in a row");
     fail(0, 1, 1);
@@ -338,4 +338,34 @@ fn who_asks_for_fewer_requests_gets_fewer() {
     service.endpoints[0].load.answered(1, 2, Duration::from_millis(1), Said::Burdened);
     assert!(service.endpoints[0].load.is_well());
     assert_eq!(counts(&service, many(50).map(|n| by(3, n))), [0, 50]);
+}
+
+#[test]
+fn what_was_under_way_when_it_came_to_rest_adds_nothing() {
+    let service = service(2);
+    let fail =
+        |began: u64, now: u64| service.judge(&service.endpoints[0], Said::Failed, (began, now));
+    let load = &service.endpoints[0].load;
+    (0..100).for_each(|nth| fail(nth, 100));
+    assert_eq!(load.rests(100), Duration::from_secs(1), "they all began before");
+    let second = Duration::from_secs(1).as_nanos() as u64;
+    fail(2 * second, 3 * second);
+    assert_eq!(load.rests(3 * second), Duration::from_secs(2), "this one tried it");
+    // An answer that tells no time ends the rest as well.
+    load.reached(5 * second, 6 * second, Said::Well);
+    assert!(load.is_well());
+}
+
+#[test]
+fn in_a_panic_those_of_another_cluster_that_are_well_come_first() {
+    let balance =
+        Balance { panic_percent: 50, algorithm: Algorithm::RoundRobin, ..Balance::default() };
+    let mut service = spread(4, &balance);
+    service.near = 2;
+    for index in 0..2 {
+        service.endpoints[index].load.rest(5, Duration::from_secs(9));
+    }
+    let counted = counts(&service, many(100).map(|n| by(6, n)));
+    assert_eq!((counted[0], counted[1]), (0, 0));
+    assert!(counted[2] > 20 && counted[3] > 20, "{counted:?}");
 }

@@ -4,7 +4,7 @@
 //! was kept and goes on with the client; whoever sent it before gets no more of it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -15,6 +15,8 @@ use super::{BodyError, ClientBody, Upload};
 
 /// The most bytes of a body that are kept to be sent again.
 pub(crate) const KEPT: usize = 64 << 10;
+/// And in how many pieces: each costs something, however short it is.
+const PIECES: usize = 1024;
 
 /// A body with what was passed on of it.
 #[derive(Debug)]
@@ -31,6 +33,8 @@ struct Source<B> {
     ended: bool,
     /// Which reader gets it: each one that begins takes it from the one before.
     turn: u32,
+    /// Who waits for more of it.
+    waits: Option<Waker>,
 }
 
 /// One sending of the body.
@@ -49,6 +53,11 @@ impl Replay {
     pub(crate) fn new(body: ClientBody) -> (Arc<Self>, Upload) {
         let (replay, reader) = Self::of(body);
         (replay, Upload::Replay(Box::new(reader)))
+    }
+
+    /// Whether the body is there from its beginning.
+    pub(crate) fn is_there(&self) -> bool {
+        self.lock().is_short
     }
 
     /// The body from its beginning; none once too much of it was passed on.
@@ -71,6 +80,7 @@ where
             is_short: true,
             ended: false,
             turn: 0,
+            waits: None,
         })));
         let reader = Reader { replay: Arc::clone(&replay), turn: 0, next: 0, ended: false };
         (replay, reader)
@@ -82,6 +92,8 @@ where
             return None;
         }
         source.turn += 1;
+        // Who read before waits for nothing any more, and is to know it.
+        source.waits.take().into_iter().for_each(Waker::wake);
         let (replay, turn) = (Arc::clone(self), source.turn);
         Some(Reader { replay, turn, next: 0, ended: false })
     }
@@ -99,7 +111,11 @@ where
 {
     /// The next frame of the client's, kept if it may be.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = match ready!(self.body.poll(cx)) {
+        let Poll::Ready(frame) = self.body.poll(cx) else {
+            self.waits = Some(cx.waker().clone());
+            return Poll::Pending;
+        };
+        let frame = match frame {
             Some(Ok(frame)) => frame,
             Some(Err(error)) => {
                 self.is_short = false;
@@ -122,8 +138,10 @@ where
 
     fn keep(&mut self, data: &Bytes) {
         self.bytes += data.len();
-        if self.is_short && self.bytes <= KEPT {
-            self.kept.push(data.clone());
+        if self.is_short && self.bytes <= KEPT && self.kept.len() < PIECES {
+            if !data.is_empty() {
+                self.kept.push(data.clone());
+            }
         } else {
             self.is_short = false;
             self.kept = Vec::new();

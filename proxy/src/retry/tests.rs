@@ -46,7 +46,7 @@ fn it_ends_when_the_rule_says_so() {
     let mut again = again(&rule, &Method::GET, &headers);
     for _ in 0..2 {
         assert!(again.is_wanted(&Err(Failure::backend(Reason::UpstreamReset))));
-        assert!(again.next(Request::new(())).is_some());
+        again.count();
     }
     assert!(!again.is_wanted(&Err(Failure::backend(Reason::UpstreamReset))));
     let never = self::rule(0);
@@ -62,11 +62,11 @@ fn the_wait_doubles_and_varies_by_half_at_most() {
         let least = (rule.backoff * 2u32.pow(nth)).min(LONGEST_WAIT);
         assert_eq!(again.wait(0), least);
         assert_eq!(again.wait(u64::MAX), least + least / 2);
-        again.next(Request::new(())).unwrap();
+        again.count();
     }
     let patient = Retry { backoff: Duration::from_secs(30), ..self::rule(2) };
     let mut again = self::again(&patient, &Method::GET, &headers);
-    again.next(Request::new(())).unwrap();
+    again.count();
     assert_eq!(again.wait(0), patient.backoff, "what a rule wants is not cut");
 }
 
@@ -81,4 +81,12 @@ fn a_budget_bears_ten_a_second_and_a_fifth_of_what_is_sent() {
     (0..50).for_each(|_| budget.lend());
     assert_eq!(spend(SECOND), 10);
     assert_eq!(spend(3600 * SECOND), 100, "it holds no more");
+}
+
+#[test]
+fn a_body_that_was_not_kept_is_not_taken_for_none() {
+    let (rule, headers) = (rule(1), HeaderMap::new());
+    let again = again(&rule, &Method::POST, &headers);
+    assert!(again.has_body(false), "it has none to be sent");
+    assert!(!again.has_body(true));
 }

@@ -92,3 +92,13 @@ async fn how_much_is_left_counts_what_was_kept() {
     next(&mut again).await.unwrap().unwrap();
     assert_eq!(again.size_hint().lower(), 12);
 }
+
+#[tokio::test]
+async fn pieces_without_end_are_not_kept_however_short_they_are() {
+    let (replay, mut first) = of((0..3 * PIECES).map(|_| chunk(0, 0)).chain([chunk(1, 2)]));
+    assert_eq!(whole(&mut first).await.0.len(), 2);
+    assert_eq!(replay.lock().kept.len(), 1, "what is empty is nothing");
+    let (replay, mut first) = of((0..2 * PIECES).map(|_| chunk(7, 1)));
+    assert_eq!(whole(&mut first).await.0.len(), 2 * PIECES);
+    assert!(replay.read().is_none() && replay.lock().kept.is_empty());
+}
