@@ -1,12 +1,12 @@
 //! One endpoint of four flips between well and failing, under a steady load and without retries.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use e2e::client::{Connection, nothing, request};
 use e2e::soak::count;
-use e2e::{Gateway, Ill, Origin, Setup, yaml};
+use e2e::{Gateway, Ill, Origin, Setup, wait, yaml};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::scene::HOST;
@@ -25,13 +25,29 @@ const RECOVERS: Duration = Duration::from_secs(5);
 /// One answer: when it was there, and who gave it; none where it is a failure.
 type Answer = (Instant, Option<String>);
 
+/// What all callers share.
+#[derive(Default)]
+struct Load {
+    ends: AtomicBool,
+    answers: AtomicUsize,
+}
+
+impl Load {
+    /// Waits until so many more answers are there as come in `time` at the steady rate, at the soonest.
+    async fn goes_on_for(&self, time: Duration) {
+        let each = time.as_millis() / EVERY.as_millis();
+        let wanted = self.answers.load(Relaxed) + each as usize * CALLERS;
+        wait::until_true("the load to go on", || self.answers.load(Relaxed) >= wanted).await;
+    }
+}
+
 /// Sends at a steady rate until told to end.
-async fn send(gateway: Arc<Gateway>, ends: Arc<AtomicBool>) -> Vec<Answer> {
+async fn send(gateway: Arc<Gateway>, load: Arc<Load>) -> Vec<Answer> {
     let mut answers = Vec::new();
     let mut connection = None;
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while !ends.load(Ordering::Relaxed) {
+    while !load.ends.load(Relaxed) {
         ticks.tick().await;
         let held = match connection.take() {
             Some(held) => held,
@@ -42,6 +58,7 @@ async fn send(gateway: Arc<Gateway>, ends: Arc<AtomicBool>) -> Vec<Answer> {
         let answer = held.send(asked).await.expect("the gateway answers");
         let origin = (answer.status == 200).then(|| answer.origin().to_owned());
         answers.push((Instant::now(), origin));
+        load.answers.fetch_add(1, Relaxed);
         connection = Some(held);
     }
     answers
@@ -66,21 +83,21 @@ async fn few_requests_fail_when_an_endpoint_does_and_it_is_found_well_again_soon
         .with(yaml::path_route("all", "/", "shop"))
         .start()
         .await;
-    let (gateway, ends) = (Arc::new(gateway), Arc::new(AtomicBool::new(false)));
+    let (gateway, load) = (Arc::new(gateway), Arc::<Load>::default());
     let callers: Vec<_> =
-        (0..CALLERS).map(|_| tokio::spawn(send(Arc::clone(&gateway), Arc::clone(&ends)))).collect();
+        (0..CALLERS).map(|_| tokio::spawn(send(Arc::clone(&gateway), Arc::clone(&load)))).collect();
     let mut flips = Vec::new();
     for nth in 0..count(2) {
         let ill = if nth % 2 == 0 { Ill::Answers(503) } else { Ill::BreaksOff };
         origins[0].ail(ill, usize::MAX);
         let fails = Instant::now();
-        tokio::time::sleep(SETTLES + LOOKED).await;
+        load.goes_on_for(SETTLES + LOOKED).await;
         origins[0].ail(ill, 0);
         let heals = Instant::now();
-        tokio::time::sleep(RECOVERS + SETTLES).await;
+        load.goes_on_for(RECOVERS + SETTLES).await;
         flips.push(Flip { ill, fails, heals });
     }
-    ends.store(true, Ordering::Relaxed);
+    load.ends.store(true, Relaxed);
     let mut answers = Vec::new();
     for caller in callers {
         answers.extend(caller.await.expect("a caller ends"));
