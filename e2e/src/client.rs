@@ -273,6 +273,18 @@ impl Connection {
     }
 }
 
+/// Whether nothing was done about a request, since the other side had said good-bye before: it was not
+/// sent, or its stream is above the last one that GOAWAY names (RFC 9113, section 6.8).
+pub fn is_unheard(error: &Fault) -> bool {
+    let Some(error) = error.downcast_ref::<hyper::Error>() else { return false };
+    // Only what GOAWAY leaves out ends by it: h2 lets the other streams go on.
+    let left_out = error.source().and_then(|source| source.downcast_ref::<h2::Error>());
+    let left_out = left_out.is_some_and(|error| {
+        error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR)
+    });
+    error.is_canceled() || error.is_closed() || left_out
+}
+
 async fn connect(address: SocketAddr) -> std::io::Result<TcpStream> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use e2e::Connection;
-use e2e::client::{Fault, nothing, request};
+use e2e::client::{is_unheard, nothing, request};
 use http::Request;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
@@ -137,15 +137,11 @@ async fn burst(connection: &Connection, since: u64, chance: &mut u64, judge: &Ju
         match answer.await.expect("a request does not panic") {
             Ok(reply) => versions.extend(judge.answer(route, since, &reply)),
             // It was told to go elsewhere before it had said anything.
-            Err(error) if is_unsent(&error) => {}
+            Err(error) if is_unheard(&error) => {}
             Err(error) => judge.fail(&format!("stream to /r{route}: {error}")),
         }
     }
     versions
-}
-
-fn is_unsent(error: &Fault) -> bool {
-    error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled)
 }
 
 /// The next request, and its route.

@@ -137,6 +137,9 @@ async fn rewrite(gateway: &Gateway, judge: &Judge, version: u64) {
     // The callers may all be at one worker, and another be a moment behind; a whole rewrite behind
     // it may not be.
     judge.confirm(version - 1);
+    if !judge.is_clean() {
+        return;
+    }
     let [open, closed] = judge.places.moving(version).map(local);
     let found = wait::within("the listener that moved", ask(open)).await;
     if found != Some(404) {
