@@ -23,6 +23,9 @@ mod grpc;
 mod retry;
 mod stream;
 
+#[cfg(test)]
+mod tests;
+
 pub use cors::{Cors, CorsMethod, Host, Origin, OriginError};
 pub use duration::GatewayDuration;
 pub use grpc::{

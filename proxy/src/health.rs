@@ -94,26 +94,20 @@ fn ask(
     policy: &Arc<TrafficPolicy>,
     check: &HealthCheck,
 ) -> Asking {
-    let task = asks(Arc::clone(shared), Arc::clone(endpoint), check.clone());
+    let task = asks(shared.epoch, Arc::clone(endpoint), check.clone());
     Asking { endpoint: Arc::clone(endpoint), policy: Arc::clone(policy), task: tokio::spawn(task) }
 }
 
 /// Asks an endpoint again and again.
-async fn asks(shared: Arc<Shared>, endpoint: Arc<Endpoint>, check: HealthCheck) {
+async fn asks(epoch: Instant, endpoint: Arc<Endpoint>, check: HealthCheck) {
     let port = check.port.unwrap_or(endpoint.address.port());
     let address = SocketAddr::new(endpoint.address.ip(), port);
-    let mut in_a_row = 0;
+    let mut row = Row::default();
     let mut chance = ring::hash(address.to_string().as_bytes());
     loop {
-        let asked = tokio::time::timeout(check.timeout(), once(address, &endpoint, &check)).await;
-        let asked = asked.unwrap_or_else(|_| Err("no answer in time".into()));
-        let is_ailing = endpoint.load.is_ailing();
-        // What contradicts what was thought until now has to be seen so many times.
-        in_a_row = if asked.is_ok() == is_ailing { in_a_row + 1 } else { 0 };
-        let wanted = if is_ailing { check.healthy_after } else { check.unhealthy_after };
-        if in_a_row >= wanted {
-            in_a_row = 0;
-            endpoint.load.checked(asked.is_ok(), nanos(shared.epoch, Instant::now()));
+        let asked = in_time(&check, once(address, &endpoint, &check)).await;
+        if row.turns(asked.is_ok(), endpoint.load.is_ailing(), &check) {
+            endpoint.load.checked(asked.is_ok(), nanos(epoch, Instant::now()));
             match &asked {
                 Ok(()) => tracing::info!(%address, "an endpoint is well"),
                 Err(why) => tracing::warn!(%address, %why, "an endpoint is not well"),
@@ -122,6 +116,32 @@ async fn asks(shared: Arc<Shared>, endpoint: Arc<Endpoint>, check: HealthCheck) 
         chance = ring::hash(&chance.to_be_bytes());
         tokio::time::sleep(next(check.interval(), chance)).await;
     }
+}
+
+/// How many answers in a row contradict what is thought of an endpoint.
+#[derive(Debug, Default)]
+struct Row(u32);
+
+impl Row {
+    /// Whether another answer changes what is thought: what contradicts it has to be seen so many times.
+    fn turns(&mut self, is_well: bool, is_ailing: bool, check: &HealthCheck) -> bool {
+        self.0 = if is_well == is_ailing { self.0 + 1 } else { 0 };
+        let wanted = if is_ailing { check.healthy_after } else { check.unhealthy_after };
+        let turns = self.0 >= wanted;
+        if turns {
+            self.0 = 0;
+        }
+        turns
+    }
+}
+
+/// What is asked, for no longer than an answer may take.
+async fn in_time(
+    check: &HealthCheck,
+    asked: impl Future<Output = Result<(), Why>>,
+) -> Result<(), Why> {
+    let asked = tokio::time::timeout(check.timeout(), asked).await;
+    asked.unwrap_or_else(|_| Err("no answer in time".into()))
 }
 
 /// A tenth more or less, so that not all are asked at once.

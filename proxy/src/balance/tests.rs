@@ -5,6 +5,8 @@ use model::traffic::Ejection;
 
 use super::*;
 
+mod traffic;
+
 /// The longest rest of one that cannot be reached.
 const LONGEST_REST: Duration = Duration::from_secs(4);
 

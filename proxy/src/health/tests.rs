@@ -106,3 +106,57 @@ fn checks_do_not_all_come_at_once() {
         assert!((Duration::from_secs(9)..=Duration::from_secs(11)).contains(&next), "{next:?}");
     }
 }
+
+#[test]
+fn an_endpoint_is_well_or_not_after_so_many_answers_in_a_row() {
+    let check = check(json!({ "type": "TCP", "healthyAfter": 2, "unhealthyAfter": 4 }));
+    let (mut row, mut is_ailing) = (Row::default(), false);
+    let mut thought = String::new();
+    for letter in "---+----+-++-".chars() {
+        let is_well = letter == '+';
+        if row.turns(is_well, is_ailing, &check) {
+            is_ailing = !is_well;
+        }
+        thought.push(if is_ailing { '-' } else { '+' });
+    }
+    assert_eq!(thought, "+++++++----++");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_may_take_as_long_as_the_check_says() {
+    let check = check(json!({ "type": "TCP", "timeout": "3s" }));
+    for (millis, is_well) in [(2_900, true), (3_100, false)] {
+        let answer = async {
+            tokio::time::sleep(Duration::from_millis(millis)).await;
+            Ok(())
+        };
+        assert_eq!(in_time(&check, answer).await.is_ok(), is_well, "{millis}");
+    }
+}
+
+#[tokio::test]
+async fn the_port_that_a_check_names_is_asked_as_often_as_it_says() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let check = check(json!({ "type": "TCP", "port": port, "interval": "100ms",
+        "unhealthyAfter": 1 }));
+    let endpoint = Arc::new(Endpoint {
+        way: None,
+        is_far: false,
+        // Requests would go to a port at which nobody is.
+        address: SocketAddr::from(([127, 0, 0, 1], 1)),
+        protocol: AppProtocol::Http1,
+        load: crate::balance::Load::default(),
+        pools: Box::default(),
+    });
+    let asking = tokio::spawn(asks(Instant::now(), Arc::clone(&endpoint), check));
+    let thrice = async {
+        for _ in 0..3 {
+            listener.accept().await.unwrap();
+        }
+    };
+    // Where nothing is written the second would come after five seconds.
+    tokio::time::timeout(Duration::from_secs(4), thrice).await.expect("it is asked thrice");
+    asking.abort();
+    assert!(!endpoint.load.is_ailing(), "nothing but a connection is wanted");
+}

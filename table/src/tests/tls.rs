@@ -114,6 +114,37 @@ fn callers_are_asked_for_certificates_where_that_is_written() {
 }
 
 #[test]
+fn a_port_asks_what_is_written_for_it_and_others_what_is_written_for_all() {
+    let listener = |port: u16| {
+        let mut one = https(&format!("tls-{port}"), None, json!([{ "name": "cert" }]));
+        one["port"] = json!(port);
+        one
+    };
+    let asks = |name: &str, mode: &str| {
+        let mut one = named(&[name]);
+        one["mode"] = json!(mode);
+        json!({ "validation": one })
+    };
+    for [all, own] in
+        [["AllowValidOnly", "AllowInsecureFallback"], ["AllowInsecureFallback", "AllowValidOnly"]]
+    {
+        let spec = json!({ "gatewayClassName": "heddle", "listeners": [listener(443), listener(8443)],
+            "tls": { "frontend": { "default": asks("partners", all),
+                "perPort": [{ "port": 8443, "tls": asks("others", own) }] } } });
+        let mut resources = asking(named(&["partners"]));
+        resources[0] = object(Kind::Gateway, "infra", "edge", spec);
+        let assembly = made(resources);
+        assert_eq!(faults(&assembly), [""; 0]);
+        let asked = [443, 8443].map(|port| {
+            let listener = assembly.table.listener(port, "a.example").unwrap();
+            let asked = listener.client_validation.as_ref().unwrap();
+            (asked.authorities[0].pem.clone(), json!(asked.mode))
+        });
+        assert_eq!(asked, [("one".to_owned(), json!(all)), ("two".to_owned(), json!(own))]);
+    }
+}
+
+#[test]
 fn what_is_asked_of_callers_stays_one_value_while_it_says_the_same() {
     let asked = |assembly: &Assembly| {
         assembly.table.listener(443, "a").unwrap().client_validation.clone().unwrap()
