@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::shell;
+use crate::{fields, shell};
 
 /// What `cargo xtask codegen` may be told.
 #[derive(Debug, clap::Args)]
@@ -24,8 +24,10 @@ struct Generated {
     text: fn() -> Result<String>,
 }
 
-const FILES: &[Generated] =
-    &[Generated { path: "model/schema/heddle.schema.json", text: model_schema }];
+const FILES: &[Generated] = &[
+    Generated { path: "model/schema/heddle.schema.json", text: model_schema },
+    Generated { path: fields::PAGE, text: fields::page },
+];
 
 /// A file that a program of another crate prints, since that crate's own dependencies are many:
 /// whoever calls another command of ours need not build them.

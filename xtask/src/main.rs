@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod codegen;
+mod fields;
 mod setup;
 mod shell;
 mod soak;
@@ -37,7 +38,7 @@ enum Task {
     Wasm(wasm::Args),
     /// Check layers, file layout and what must never be imported.
     Tidy(tidy::Args),
-    /// Generate what is generated and checked in (JSON Schema); `--check` only compares.
+    /// Generate what is generated and checked in (JSON Schema, the page of fields); `--check` only compares.
     Codegen(codegen::Args),
 }
 

@@ -14,6 +14,7 @@ use anyhow::{Result, bail};
 use crate::shell;
 
 mod crates;
+mod fields;
 mod layers;
 mod licences;
 mod sources;
@@ -100,6 +101,8 @@ const RULES: &[Rule] = &[
     Rule { name: "versions in one place", check: crates::versions_in_root },
     Rule { name: "every crate on the map", check: crates::on_the_map },
     Rule { name: "links lead somewhere", check: texts::links },
+    Rule { name: "tests that are named are there", check: fields::named },
+    Rule { name: "every field has its test", check: fields::held },
     Rule { name: "no machine in the text", check: texts::machine_paths },
     Rule { name: "no registry but the public ones", check: texts::registries },
 ];

@@ -180,6 +180,63 @@ const SPOILT: &[Spoilt] = &[
         says: "README.md: links outside: ../elsewhere.md",
     },
     Spoilt {
+        rule: "tests that are named are there",
+        spoil: |w| append(w, "README.md", "Shown by `proxy/src/tests.rs: it_flies`.\n"),
+        says: "README.md:3: names the test proxy/src/tests.rs: it_flies, which is not: name what",
+    },
+    Spoilt {
+        rule: "tests that are named are there",
+        spoil: |w| append(w, "README.md", "Shown by `proxy/src/tests.rs: a_function`.\n"),
+        says: "names the test proxy/src/tests.rs: a_function, which is not",
+    },
+    Spoilt {
+        rule: "every field has its test",
+        spoil: |w| edit(w, FIELDS, "TCPRoute\tspec.port\tproxy/src/tests.rs: it_runs\n", ""),
+        says: "docs/fields.tsv: has no line for TCPRoute spec.port: name a test that fails if",
+    },
+    Spoilt {
+        rule: "every field has its test",
+        spoil: |w| append(w, FIELDS, "TCPRoute\tspec.ports\tproxy/src/tests.rs: it_runs\n"),
+        says: "docs/fields.tsv:4: TCPRoute spec.ports: is no field of the schema: remove the line",
+    },
+    Spoilt {
+        rule: "every field has its test",
+        spoil: |w| append(w, FIELDS, "TCPRoute\tspec.port\tproxy/src/tests.rs: it_runs\n"),
+        says: "docs/fields.tsv:4: TCPRoute spec.port: stands twice",
+    },
+    Spoilt {
+        rule: "every field has its test",
+        spoil: |w| append(w, FIELDS, "TCPRoute spec.port\n"),
+        says: "docs/fields.tsv:4: has not three columns: write kind, field and test",
+    },
+    Spoilt {
+        rule: "every field has its test",
+        spoil: |w| {
+            edit(w, FIELDS, "tests.rs: it_runs", "tests.rs: it_runs; proxy/src/tests.rs: no")
+        },
+        says: "TCPRoute spec.port: `proxy/src/tests.rs: no` is no test",
+    },
+    Spoilt {
+        rule: "every field has its test",
+        spoil: |w| edit(w, FIELDS, "proxy/src/tests.rs: it_runs", "proxy/src/test.rs: it_runs"),
+        says: "TCPRoute spec.port: `proxy/src/test.rs: it_runs` is no test",
+    },
+    Spoilt {
+        rule: "every field has its test",
+        spoil: |w| edit(w, FIELDS, "refused: ", ""),
+        says: "docs/fields.tsv:3: TCPRoute spec.later: nothing reads it: write 'refused: ' before",
+    },
+    Spoilt {
+        rule: "every field has its test",
+        spoil: |w| edit(w, TOLD, "TCPRoute a/b", "TLSRoute a/b"),
+        says: "TCPRoute spec.later: no document of the tests has it: add it to the .yaml beside",
+    },
+    Spoilt {
+        rule: "every field has its test",
+        spoil: |w| file(w, "model/schema/heddle.schema.json", "{"),
+        says: "model/schema/heddle.schema.json: is no JSON",
+    },
+    Spoilt {
         rule: "no machine in the text",
         spoil: |w| append(w, "README.md", concat!("cd /ro", "ot/clone\n")),
         says: "README.md:3: names ",
@@ -389,7 +446,27 @@ fn tidy() -> Workspace {
     file(&mut workspace, "Cargo.lock", source);
     file(&mut workspace, "deny.toml", "[licenses]\nallow = [\n  \"MIT\",\n  \"ISC\",\n]\n");
     licence(&mut workspace, "hyper", "MIT");
+    fields(&mut workspace);
     workspace
+}
+
+const FIELDS: &str = "docs/fields.tsv";
+const TOLD: &str = "model/src/read/tests/invalid.txt";
+
+/// A kind of two fields, one of which is refused, and the tests of both.
+fn fields(workspace: &mut Workspace) {
+    let schema = json!({ "$defs": { "TCPRoute": { "properties": { "spec": { "properties": {
+        "later": { "description": "Not enforced yet." }, "port": { "type": "integer" },
+    } } } } } });
+    file(workspace, "model/schema/heddle.schema.json", &schema.to_string());
+    let tests = "//! T.\n#[test]\nfn it_runs() {}\n\n#[tokio::test]\n// Why.\n#[cfg(unix)]\n\
+                 async fn it_waits() {}\n\nfn a_function() {}\n";
+    file(workspace, "proxy/src/tests.rs", tests);
+    let told = "    line 4: TCPRoute a/b: spec.later: this version does not enforce this field; remove it\n";
+    file(workspace, TOLD, told);
+    let list = "# What holds what.\nTCPRoute\tspec.port\tproxy/src/tests.rs: it_runs\n\
+                TCPRoute\tspec.later\trefused: proxy/src/tests.rs: it_waits\n";
+    file(workspace, FIELDS, list);
 }
 
 fn named<'a>(workspace: &'a mut Workspace, name: &str) -> &'a mut super::workspace::Crate {
@@ -410,6 +487,12 @@ fn licence(workspace: &mut Workspace, name: &str, licence: &str) {
 
 fn file(workspace: &mut Workspace, path: &str, text: &str) {
     workspace.files.insert(path.into(), text.into());
+}
+
+fn edit(workspace: &mut Workspace, path: &str, from: &str, to: &str) {
+    let text = workspace.files.get_mut(path).unwrap();
+    assert!(text.contains(from), "{path} has no {from}");
+    *text = text.replace(from, to);
 }
 
 fn append(workspace: &mut Workspace, path: &str, text: &str) {
