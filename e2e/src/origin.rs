@@ -3,7 +3,7 @@
 //!
 //! | path          | what happens                                                      |
 //! |---------------|-------------------------------------------------------------------|
-//! | `/echo`       | the request's body comes back, trailers too                       |
+//! | `/echo`       | the request's body comes back, trailers and its type too          |
 //! | `/sink`       | the body is read; its length and trailers are told                |
 //! | `/sink/MS`    | the same, later                                                   |
 //! | `/big/N`      | N bytes                                                           |

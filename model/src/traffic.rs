@@ -13,6 +13,10 @@ use crate::policy::{PolicyTargetRef, TargetKind};
 use crate::route::GatewayDuration;
 use crate::{Key, Meta};
 
+pub use compression::{Coding, Compression};
+
+mod compression;
+
 /// How requests are spread over the endpoints of Services.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -43,6 +47,9 @@ pub struct TrafficPolicySpec {
     /// What is not sent, so that the Service is not overwhelmed.
     #[serde(default)]
     pub bounds: Bounds,
+    /// Which answers a gateway compresses; none where nothing is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compression: Option<Compression>,
     /// The version of the PROXY protocol by which connections that a TLSRoute or TCPRoute leads say where
     /// they came from; none where nothing is written. Requests of many callers share connections, so
     /// those say nothing.
@@ -262,6 +269,9 @@ impl TrafficPolicy {
             at.within("ejection", |at| spec.ejection.check(at));
             if let Some(check) = &spec.health_check {
                 at.within("healthCheck", |at| check.check(at));
+            }
+            if let Some(compression) = &spec.compression {
+                at.within("compression", |at| compression.check(at));
             }
         });
     }

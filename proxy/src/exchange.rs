@@ -34,7 +34,7 @@ use crate::pool::Answered;
 use crate::record::{REQUEST_ID, Record};
 use crate::reply::{Reply, Stream, problem};
 use crate::retry::{self, Again};
-use crate::{dial, mirror, passport, tunnel};
+use crate::{compress, dial, mirror, passport, tunnel};
 use judge::{Way, judge};
 
 mod judge;
@@ -165,6 +165,7 @@ async fn forward(
     record.backend = Some(Arc::clone(&service.label));
     let upgrade = asked.and_then(|asked| Some((asked, forward::wanted_upgrade(&head)?)));
     let key = service.key(&head.headers, record.source);
+    let smaller = compress::Asked::of(service, &head, &record);
     let asked = upgrade.map(|(asked, word)| {
         let again = tunnel::Asked::new(&head, &record);
         (asked, word, again)
@@ -211,7 +212,12 @@ async fn forward(
         return finish(&way, fail(record, &failure));
     }
     if answered.response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        return finish(&way, stream(answered, turn, progress, &pace, record));
+        let response = stream(answered, turn, progress, &pace, record);
+        let response = match smaller {
+            Some(smaller) => smaller.answer(response),
+            None => response,
+        };
+        return finish(&way, response);
     }
     let response = match asked {
         Some((client, word, again)) if forward::switches_to(&answered.response, &word) => {

@@ -37,6 +37,7 @@ mod balance;
 mod bind;
 mod body;
 mod carry;
+mod compress;
 mod connect;
 mod decisions;
 mod describe;

@@ -14,6 +14,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::balance::Turn;
 use crate::body::BodyError;
+use crate::compress::Compressed;
 use crate::grpc::{self, Code};
 use crate::pool::Lease;
 use crate::record::Record;
@@ -28,6 +29,8 @@ pub(crate) enum Reply {
     Switched,
     /// A backend's, as it comes.
     Backend(Box<Stream>),
+    /// A backend's, compressed here.
+    Compressed(Box<Compressed>),
 }
 
 /// A backend's body and what is held until it has ended.
@@ -55,13 +58,22 @@ impl Reply {
         match self {
             Reply::Ours { record, .. } => Some(record),
             Reply::Backend(stream) => Some(&stream.record),
+            Reply::Compressed(body) => Some(&body.stream.record),
             Reply::Switched => None,
         }
     }
 }
 
 impl Stream {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    /// Whether nothing more comes.
+    pub(crate) fn is_end(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         steady::asked();
         let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
             return self.wait(cx);
@@ -158,6 +170,7 @@ impl Body for Reply {
                 Poll::Ready(data.map(|data| Ok(Frame::data(data))))
             }
             Reply::Backend(stream) => stream.poll(cx),
+            Reply::Compressed(body) => body.poll(cx),
             Reply::Switched => Poll::Ready(None),
         }
     }
@@ -165,7 +178,8 @@ impl Body for Reply {
     fn is_end_stream(&self) -> bool {
         match self {
             Reply::Ours { body, .. } => body.is_none(),
-            Reply::Backend(stream) => stream.body.is_end_stream(),
+            Reply::Backend(stream) => stream.is_end(),
+            Reply::Compressed(body) => body.is_end(),
             Reply::Switched => true,
         }
     }
@@ -176,6 +190,7 @@ impl Body for Reply {
                 SizeHint::with_exact(body.as_ref().map_or(0, |data| data.len() as u64))
             }
             Reply::Backend(stream) => stream.body.size_hint(),
+            Reply::Compressed(_) => SizeHint::default(),
             Reply::Switched => SizeHint::with_exact(0),
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{SinkExt as _, StreamExt as _, stream};
-use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
+use http::header::{CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Empty, Full, StreamBody};
@@ -53,7 +53,7 @@ async fn well(state: &State, request: Request<Incoming>) -> Result<Response<Body
     let (first, rest) = path[1..].split_once('/').unwrap_or((&path[1..], ""));
     let number = rest.parse().unwrap_or(0);
     let response = match first {
-        "echo" => Response::new(request.into_body().map_err(|_| BrokenOff).boxed_unsync()),
+        "echo" => echo(request),
         "sink" => {
             let told = sink(state, request).await?;
             tokio::time::sleep(Duration::from_millis(number as u64)).await;
@@ -92,6 +92,13 @@ async fn ail(
         Ill::BreaksOff => Err(BrokenOff),
         Ill::Mute => std::future::pending().await,
     }
+}
+
+fn echo(mut request: Request<Incoming>) -> Response<Body> {
+    let media = request.headers_mut().remove(CONTENT_TYPE);
+    let mut response = Response::new(request.into_body().map_err(|_| BrokenOff).boxed_unsync());
+    media.map(|media| response.headers_mut().insert(CONTENT_TYPE, media));
+    response
 }
 
 /// Says what proxies say of an application that they cannot reach.

@@ -7,6 +7,7 @@ mod call;
 mod cli;
 mod client_cert;
 mod closed;
+mod compression;
 mod cors;
 mod crowd;
 mod drain;

@@ -29,9 +29,8 @@ fn a_policy_says_how_many_failures_are_too_many_and_for_how_long() {
     let usual = self::service(1);
     let told = json!({ "ejection": { "codes": [500] } });
     let told = under(1, told);
-    let failures = |service: &Service| {
-        [500, 503].map(|status| service.ejection().is_failure(status))
-    };
+    let failures =
+        |service: &Service| [500, 503].map(|status| service.ejection().is_failure(status));
     assert_eq!((failures(&usual), failures(&told)), ([false, true], [true, false]));
 }
 
