@@ -21,6 +21,7 @@ mod cors;
 mod duration;
 mod grpc;
 mod retry;
+mod session;
 mod stream;
 
 #[cfg(test)]
@@ -33,6 +34,7 @@ pub use grpc::{
     GrpcRoute, GrpcRouteSpec, GrpcRule,
 };
 pub use retry::Retry;
+pub use session::{CookieConfig, CookieLifetime, SessionPersistence, SessionType};
 pub use stream::{StreamBackendRef, StreamRule, TcpRoute, TcpRouteSpec, TlsRoute, TlsRouteSpec};
 
 /// Rules for requests that come in through the listeners it attaches to, or that applications send to
@@ -162,9 +164,9 @@ pub struct HttpRule {
     /// Retries. A request of which nothing was sent is tried at another endpoint in any case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
-    /// Stickiness. Not enforced yet.
+    /// Which requests go to one and the same endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub session_persistence: Option<serde_json::Value>,
+    pub session_persistence: Option<SessionPersistence>,
 }
 
 /// All of what is written here must hold.

@@ -42,6 +42,8 @@ pub(crate) struct Attempts<'a> {
     pub(crate) again: Option<Again<'a>>,
     /// What of it decides which endpoint it goes to, where something does.
     pub(crate) key: Option<u64>,
+    /// The endpoint at which its session is.
+    pub(crate) stays_at: Option<SocketAddr>,
 }
 
 /// What comes after a try.
@@ -54,7 +56,7 @@ enum Next {
     Anew(Box<Request<Upload>>, Duration),
 }
 
-impl Attempts<'_> {
+impl<'a> Attempts<'a> {
     /// Tries endpoints until one gives an answer that may be passed on, nothing more may be tried, or the
     /// bound on tries or time is reached. The first try begins with the exchange.
     pub(crate) async fn run(
@@ -76,7 +78,9 @@ impl Attempts<'_> {
             let at = balance::nanos(conn.shared.epoch, now);
             let draw = Draw { now: at, random: random(record), key: self.key };
             let is_last = record.attempts + 1 >= most;
-            let Some(endpoint) = balance::pick(service, &tried, is_last, draw) else {
+            let kept = self.kept(&tried);
+            let picked = kept.or_else(|| balance::pick(service, &tried, is_last, draw));
+            let Some(endpoint) = picked else {
                 return Err(Failure::backend(Reason::NoEndpoint));
             };
             let mut turn = Turn::at(endpoint, conn.shared.epoch, now);
@@ -106,6 +110,11 @@ impl Attempts<'_> {
                 }
             }
         }
+    }
+
+    /// The endpoint of the request's session, which is tried first.
+    fn kept(&self, tried: &[SocketAddr]) -> Option<&'a Arc<Endpoint>> {
+        balance::kept(self.service, self.stays_at.filter(|_| tried.is_empty())?)
     }
 
     /// A proxy that says that its application was not reached is a failure to reach it.

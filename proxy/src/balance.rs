@@ -18,6 +18,7 @@ use model::traffic::{Algorithm, Balance};
 use tokio::time::Instant;
 
 use crate::live::{Endpoint, Service};
+use crate::session::canonical;
 use ring::Ring;
 
 mod load;
@@ -111,6 +112,14 @@ pub(crate) struct Draw {
 /// Nanoseconds since `epoch`.
 pub(crate) fn nanos(epoch: Instant, now: Instant) -> u64 {
     u64::try_from(now.saturating_duration_since(epoch).as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The endpoint of `service` at an address, where a session is kept there: one that is well, or none is.
+pub(crate) fn kept(service: &Service, at: SocketAddr) -> Option<&Arc<Endpoint>> {
+    let all = &service.endpoints;
+    let endpoint = all.iter().find(|endpoint| canonical(endpoint.address) == at)?;
+    let counts = || !service.spread.is_panic(all) && all.iter().any(|one| one.load.is_well());
+    (endpoint.load.is_well() || !counts()).then_some(endpoint)
 }
 
 /// Picks an endpoint of `service` that is not among `tried`; `None` when all were tried.

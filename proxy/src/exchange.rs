@@ -34,6 +34,7 @@ use crate::pool::Answered;
 use crate::record::{REQUEST_ID, Record};
 use crate::reply::{Reply, Stream, problem};
 use crate::retry::{self, Again};
+use crate::session::Seat;
 use crate::{compress, dial, mirror, passport, tunnel};
 use judge::{Way, judge};
 
@@ -193,12 +194,15 @@ async fn forward(
         passport: passport::onward(conn, live, service, &way.proofs, &record),
         again,
         key,
+        stays_at: way.session.as_ref().and_then(|session| session.endpoint(service)),
         is_call: record.call.is_some(),
     };
     let sent = tries.run(Request::from_parts(head, upload), &mut record).await;
     if let Some(progress) = &progress {
         record.bytes_in = progress.bytes();
     }
+    let backend = way.backend;
+    let seat = |endpoint| Seat::new(rule, backend, service, endpoint);
     let (mut answered, turn) = match sent {
         Ok(sent) => sent,
         Err(failure) => return finish(&way, fail(record, &failure)),
@@ -212,23 +216,49 @@ async fn forward(
         return finish(&way, fail(record, &failure));
     }
     if answered.response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        let seat = record.endpoint.map(seat);
         let response = stream(answered, turn, progress, &pace, record);
         let response = match smaller {
             Some(smaller) => smaller.answer(response),
             None => response,
         };
-        return finish(&way, response);
+        return keep(conn, &way, seat, finish(&way, response));
     }
-    let response = match asked {
+    match asked {
         Some((client, word, again)) if forward::switches_to(&answered.response, &word) => {
-            tunnel::start(conn, again, client, answered, turn, record)
+            let seat = record.endpoint.map(seat);
+            let response = tunnel::start(conn, again, client, answered, turn, record);
+            keep(conn, &way, seat, finish(&way, response))
         }
         Some(_) | None => {
             let failure = Failure::backend(Reason::UpstreamProtocol);
-            fail(record, &failure.because("it switched to a protocol that nobody asked for"))
+            let failure = failure.because("it switched to a protocol that nobody asked for");
+            finish(&way, fail(record, &failure))
         }
-    };
-    finish(&way, response)
+    }
+}
+
+/// Has an answer say by what its caller comes back to where it was answered.
+fn keep(
+    conn: &Conn,
+    way: &Way<'_>,
+    seat: Option<Seat>,
+    mut response: Response<Reply>,
+) -> Response<Reply> {
+    if let Some((session, seat)) = way.session.as_ref().zip(seat) {
+        session.mark(&conn.shared.ground.sessions, seat, conn.scheme, &mut response);
+    }
+    response
+}
+
+/// Takes off what carries sessions, of the console and of rules: browsers send cookies to more than the
+/// rule that gave them.
+fn strip_sessions(conn: &Conn, way: &Way<'_>, headers: &mut HeaderMap) {
+    let sessions = &conn.shared.ground.sessions;
+    let session = way.session.as_ref();
+    let is_its = |name: &[u8]| session.is_some_and(|session| session.is_cookie(name));
+    forward::strip_session(headers, |name, value| is_its(name) || sessions.is_token(value));
+    session.into_iter().for_each(|session| session.strip(headers));
 }
 
 /// Makes of the client's head the one that goes to the backend.
@@ -244,7 +274,7 @@ fn outgoing(
     }
     forward::strip_hop_by_hop(&mut head.headers);
     if record.side == Side::Edge {
-        forward::strip_session(&mut head.headers);
+        strip_sessions(conn, way, &mut head.headers);
     }
     let (peer, port, host) = (&conn.peer_text, &conn.port_text, &way.host);
     // Room for what is added here, at once.

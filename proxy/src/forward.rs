@@ -154,18 +154,20 @@ pub(crate) fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// Takes off the cookies of the console, which browsers send to every port of its host. All others
-/// stay byte for byte.
-pub(crate) fn strip_session(headers: &mut HeaderMap) {
+/// Takes off the cookies of the console, which browsers send to every port of its host, and those that are ours
+/// besides by name and value. All others stay byte for byte.
+pub(crate) fn strip_session(headers: &mut HeaderMap, is_ours: impl Fn(&[u8], &[u8]) -> bool) {
     // One look over the few names that came is cheaper than looking it up.
     if !headers.keys().any(|name| *name == COOKIE) {
         return;
     }
+    let is_session = |cookie: &[u8]| is_session(cookie, &is_ours);
     let is_clean = |line: &HeaderValue| !cookies(line).any(is_session);
     if headers.get_all(COOKIE).iter().all(is_clean) {
         return;
     }
-    let lines: Vec<_> = headers.get_all(COOKIE).iter().filter_map(without_session).collect();
+    let kept = headers.get_all(COOKIE).iter().filter_map(|line| without(line, is_session));
+    let lines: Vec<_> = kept.collect();
     headers.remove(COOKIE);
     for line in lines {
         headers.append(COOKIE, line);
@@ -177,17 +179,20 @@ fn cookies(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
     line.as_bytes().split(|byte| *byte == b';')
 }
 
-fn is_session(cookie: &[u8]) -> bool {
-    let mut parts = cookie.splitn(2, |byte| *byte == b'=');
-    let name = parts.next().unwrap_or_default().trim_ascii();
-    parts.next().is_some() && cookie::ALL.iter().any(|ours| name == ours.as_bytes())
+fn is_session(cookie: &[u8], is_ours: impl Fn(&[u8], &[u8]) -> bool) -> bool {
+    let mut parts = cookie.splitn(2, |byte| *byte == b'=').map(<[u8]>::trim_ascii);
+    let name = parts.next().unwrap_or_default();
+    let is_ours = |value: &[u8]| {
+        cookie::ALL.iter().any(|ours| name == ours.as_bytes()) || is_ours(name, value)
+    };
+    parts.next().is_some_and(is_ours)
 }
 
 /// A line without our cookies; none where nothing is left.
-fn without_session(line: &HeaderValue) -> Option<HeaderValue> {
+fn without(line: &HeaderValue, is_session: impl Fn(&[u8]) -> bool) -> Option<HeaderValue> {
     let kept: Vec<_> = cookies(line).filter(|cookie| !is_session(cookie)).collect();
     let joined = kept.join(&b';');
-    let kept = if cookies(line).next().is_some_and(is_session) {
+    let kept = if cookies(line).next().is_some_and(&is_session) {
         joined.trim_ascii_start()
     } else {
         &joined

@@ -31,7 +31,7 @@ pub fn strip_trailers(trailers: &mut HeaderMap) {
 
 /// Takes off the console's cookies.
 pub fn strip_session(headers: &mut HeaderMap) {
-    forward::strip_session(headers);
+    forward::strip_session(headers, |_, _| false);
 }
 
 /// Where a request came from, by the proxies that are trusted.

@@ -65,6 +65,7 @@ mod record;
 mod reply;
 mod retry;
 mod seats;
+mod session;
 mod steady;
 mod traffic;
 mod tunnel;

@@ -23,6 +23,7 @@ use crate::grpc::Code;
 use crate::mesh::{Membership, Way};
 use crate::pool::Pool;
 use crate::retry::Budget;
+use crate::session::{Mark, Seals};
 use crate::telemetry::{Attached, Telemetry};
 use crate::tls::{self, Tls};
 
@@ -51,6 +52,8 @@ pub(crate) struct Service {
     /// `table::Service::id`.
     pub(crate) id: usize,
     pub(crate) label: Arc<str>,
+    /// What stands for it in sessions.
+    pub(crate) mark: Mark,
     /// What is spoken behind it.
     pub(crate) protocol: AppProtocol,
     /// The near ones first.
@@ -102,6 +105,8 @@ pub(crate) struct Ground {
     /// Idle HTTP/1.1 connections kept by each worker to each endpoint.
     pub(crate) pool: usize,
     pub(crate) tickets: Arc<dyn ProducesTickets>,
+    /// What seals sessions of rules.
+    pub(crate) sessions: Arc<Seals>,
     /// As whom we speak in the mesh.
     pub(crate) membership: Arc<Membership>,
     /// Where this process's own admin port is, which nobody is led to.
@@ -209,6 +214,7 @@ impl Service {
         Arc::new(Service {
             id: service.id,
             label: Arc::clone(&service.label),
+            mark: Mark::of(&service.label),
             protocol: service.protocol,
             near,
             is_meshed: endpoints.iter().any(|endpoint| endpoint.way.is_some()),

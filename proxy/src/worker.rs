@@ -92,8 +92,8 @@ enum Order {
 }
 
 impl Proxy {
-    /// Starts the workers, which speak in the mesh by `membership` and seal sessions of TLS by `tickets`;
-    /// nothing is served until a table is applied.
+    /// Starts the workers, which speak in the mesh by `membership` and seal sessions, of TLS and of rules, by
+    /// `tickets`; nothing is served until a table is applied.
     ///
     /// # Errors
     /// If a thread or a runtime cannot be had.
@@ -106,6 +106,7 @@ impl Proxy {
         let ground = Ground {
             workers: settings.workers,
             pool: settings.limits.backend_pool,
+            sessions: Arc::clone(tickets.sessions()),
             tickets,
             membership,
             admin: OnceLock::new(),

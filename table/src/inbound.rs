@@ -91,6 +91,7 @@ pub(crate) fn open(
             request_timeout: None,
             backend_timeout: None,
             retry: None,
+            session: None,
         }));
         inbound.ports.insert(port.port, (Arc::new(listener(own, name, port.port)), place));
     }

@@ -30,6 +30,7 @@ mod precedence;
 mod route;
 mod rule;
 mod service;
+mod session;
 pub mod trial;
 pub mod why;
 
@@ -39,6 +40,7 @@ pub use listener::{Authority, Certificate, ClientValidation, Listener, State};
 pub use outbound::Outbound;
 pub use rule::{Backend, Backends, Filters, Mirror, Retry, Rule, Target};
 pub use service::{Endpoint, Service, Through};
+pub use session::{Carrier, Session};
 
 /// All that a proxy needs to answer requests; immutable.
 #[derive(Debug, Default)]

@@ -172,6 +172,7 @@ fn plainly(service: &Key, index: usize, port: &ServicePort, id: usize) -> Rule {
         request_timeout: None,
         backend_timeout: None,
         retry: None,
+        session: None,
     }
 }
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 use model::{Key, Name};
 use policy::{Chain, Reason};
 
+use crate::Session;
+
 /// One rule of a route, as one set of Gateway and listener policies sees it. Tables that follow
 /// each other share those that did not change.
 #[derive(Debug)]
@@ -32,6 +34,8 @@ pub struct Rule {
     pub backend_timeout: Option<Duration>,
     /// When a request is sent again that was sent; never where the rule says nothing of it.
     pub retry: Option<Retry>,
+    /// By what requests are known that go to one and the same endpoint.
+    pub session: Option<Session>,
 }
 
 /// When, and how often, a request is sent again.

@@ -20,7 +20,7 @@ mod text;
 mod won;
 
 pub use text::Line;
-pub use won::{BackendStory, MirrorStory, RetryStory, TimeoutStory, Won};
+pub use won::{BackendStory, MirrorStory, RetryStory, SessionStory, TimeoutStory, Won};
 
 /// The story of one request. `Display` tells it in plain text.
 #[derive(Debug, Serialize)]

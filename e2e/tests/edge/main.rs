@@ -27,6 +27,7 @@ mod retry;
 mod routing;
 mod scene;
 mod seeing;
+mod session;
 mod spread;
 mod stream;
 mod tls;

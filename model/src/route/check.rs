@@ -31,6 +31,11 @@ impl HttpRoute {
             at.each("rules", &spec.rules, |at, rule| rule.check(at, &mut expressions));
             let mut names = BTreeSet::new();
             at.each("rules", &spec.rules, |at, rule| {
+                if self.is_of_services() && rule.session_persistence.is_some() {
+                    let text = "sessions are kept by gateways, and this route attaches to Services; \
+                                remove it";
+                    at.fault_in("sessionPersistence", text);
+                }
                 if let Some(name) = &rule.name
                     && !names.insert(name)
                 {
@@ -82,7 +87,9 @@ impl HttpRule {
         if let Some(retry) = &self.retry {
             at.within("retry", |at| retry.check(at));
         }
-        at.unenforced("sessionPersistence", self.session_persistence.as_ref());
+        if let Some(session) = &self.session_persistence {
+            at.within("sessionPersistence", |at| session.check(at));
+        }
     }
 
     /// What the rule's filters leave no room for at its backends.
@@ -91,6 +98,10 @@ impl HttpRule {
         let says = |kind| has(&self.filters, kind);
         if says(FilterType::RequestRedirect) && !self.backend_refs.is_empty() {
             at.fault_in("backendRefs", "a rule that redirects has no backends; remove them");
+        }
+        if says(FilterType::RequestRedirect) && self.session_persistence.is_some() {
+            let text = "a rule that redirects keeps no session; remove it";
+            at.fault_in("sessionPersistence", text);
         }
         if says(FilterType::Cors) {
             check_beside_cors(at, &self.filters);

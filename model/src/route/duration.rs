@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 const LONGEST: u64 = 100_000 * 3_600_000 - 1;
 
 /// A length of time of at most four parts, each at most five digits with `h`, `m`, `s` or `ms`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct GatewayDuration(Duration);
 

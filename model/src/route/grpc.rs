@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     FilterType, HeaderMatch, HeaderModifier, HttpBackendRef, HttpFilter, HttpMatch, HttpRoute,
-    HttpRouteSpec, HttpRule, ParentRef, PathMatch, PathMatchType, RequestMirror, one, service_kind,
+    HttpRouteSpec, HttpRule, ParentRef, PathMatch, PathMatchType, RequestMirror,
+    SessionPersistence, one, service_kind,
 };
 use crate::expression::Expressions;
 use crate::invalid::Checker;
@@ -71,9 +72,9 @@ pub struct GrpcRule {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub backend_refs: Vec<GrpcBackendRef>,
-    /// Stickiness. Not enforced yet.
+    /// Which calls go to one and the same endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub session_persistence: Option<serde_json::Value>,
+    pub session_persistence: Option<SessionPersistence>,
 }
 
 /// A backend of a rule, with its share.

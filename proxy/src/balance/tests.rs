@@ -28,6 +28,7 @@ fn service(count: u16) -> Service {
     Service {
         id: 0,
         label: "shop/cart:80".into(),
+        mark: crate::session::Mark::of("shop/cart:80"),
         protocol,
         endpoints,
         near,
@@ -51,6 +52,21 @@ fn by(now: u64, random: u64) -> Draw {
 
 fn port(endpoint: &Arc<Endpoint>) -> u16 {
     endpoint.address.port()
+}
+
+#[test]
+fn a_session_stays_where_it_is_while_that_is_well_or_nothing_is() {
+    let service = service(3);
+    let at = service.endpoints[1].address;
+    let is_kept = |at| kept(&service, at).map(port);
+    assert_eq!(is_kept(at), Some(2));
+    assert_eq!(is_kept(SocketAddr::from(([127, 0, 0, 1], 9))), None, "it is none of them");
+    service.endpoints[1].load.unreached(1, 1);
+    assert_eq!(is_kept(at), None);
+    for other in [0, 2] {
+        service.endpoints[other].load.unreached(1, 1);
+    }
+    assert_eq!(is_kept(at), Some(2), "nobody else would be better");
 }
 
 #[test]

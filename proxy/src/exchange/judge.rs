@@ -15,6 +15,7 @@ use crate::decisions::discreet;
 use crate::http::Conn;
 use crate::live::Live;
 use crate::record::Record;
+use crate::session::Visit;
 use crate::{forward, moment, passport};
 
 /// What was decided about a request that may pass.
@@ -26,6 +27,8 @@ pub(super) struct Way<'l> {
     pub(super) path: PathAndQuery,
     /// The backend that was drawn.
     pub(super) backend: &'l Backend,
+    /// The session that it is of, where the rule keeps some.
+    pub(super) session: Option<Box<Visit<'l>>>,
     /// Who proved here that it is they who call.
     pub(super) proofs: Vec<Proof>,
     /// Whose pages may read the answer.
@@ -91,7 +94,11 @@ fn way<'l>(
     let facts = Facts { port: found.listener.port, ..facts };
     let pass = decide(conn, live, &found, &facts, record)?;
     let seed = record.seed();
-    let backend = found.rule.backends.drawn(seed as u32);
+    let sessions = &conn.shared.ground.sessions;
+    let visit = |session| Visit::new(session, sessions, &parts.headers, record.began_at);
+    let session = found.rule.session.as_ref().map(|session| Box::new(visit(session)));
+    let kept = session.as_ref().and_then(|session| session.backend(live, found.rule));
+    let backend = kept.or_else(|| found.rule.backends.drawn(seed as u32));
     let answer = |reason| found.rule.chain.answer(reason, &pass.reader);
     let backend = backend.ok_or_else(|| answer(Reason::NoBackend))?;
     if let Some(filters) = &backend.filters
@@ -102,7 +109,7 @@ fn way<'l>(
     let whole = whole_path(parts, &path).ok_or_else(|| answer(Reason::PathInvalid))?;
     let host = host_value(parts, named).ok_or_else(|| answer(Reason::HostInvalid))?;
     let Pass { proofs, reader, .. } = pass;
-    Ok(Way { found, host, path: whole, backend, proofs, reader })
+    Ok(Way { found, host, path: whole, backend, session, proofs, reader })
 }
 
 /// What stands before what was found says of a request or a connection; the record is told.

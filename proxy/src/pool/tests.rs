@@ -13,7 +13,8 @@ fn endpoint(address: std::net::SocketAddr) -> Arc<Endpoint> {
     let tickets = rustls::crypto::aws_lc_rs::Ticketer::new().unwrap();
     let membership = Arc::default();
     let admin = std::sync::OnceLock::new();
-    let ground = Ground { workers: 1, pool: 8, tickets, membership, admin };
+    let sessions = Arc::new(crate::session::Seals::new().unwrap());
+    let ground = Ground { workers: 1, pool: 8, tickets, sessions, membership, admin };
     let endpoint = table::Endpoint { address, through: None, is_far: false };
     Endpoint::new(&endpoint, AppProtocol::Http1, &ground)
 }

@@ -14,6 +14,8 @@ use aws_lc_rs::rand;
 use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::server::ProducesTickets;
 
+use crate::session::Seals;
+
 /// How long a ticket is good, in seconds: half a day.
 const LIFETIME: u32 = 12 * 60 * 60;
 /// A secret has so many bytes at least, and at most.
@@ -41,13 +43,15 @@ pub enum Error {
     Unmade,
 }
 
-/// What seals tickets, for all listeners of a process.
+/// What seals tickets, and sessions of rules, for all listeners of a process.
 #[derive(Debug)]
 pub struct Keyring {
     /// Of the process's own, which it makes anew by itself.
     own: Arc<dyn ProducesTickets>,
     /// Shared with others: the first one seals, each opens. The process's own do where there is none.
     shared: ArcSwap<Vec<Sealer>>,
+    /// What seals sessions of rules, by keys of its own of the same secrets.
+    sessions: Arc<Seals>,
 }
 
 impl Keyring {
@@ -57,7 +61,13 @@ impl Keyring {
     /// If no randomness is to be had.
     pub fn new() -> Result<Self, Error> {
         let own = Ticketer::new().map_err(|_| Error::Unmade)?;
-        Ok(Keyring { own, shared: ArcSwap::default() })
+        let sessions = Arc::new(Seals::new().ok_or(Error::Unmade)?);
+        Ok(Keyring { own, shared: ArcSwap::default(), sessions })
+    }
+
+    /// What seals sessions of rules.
+    pub(crate) fn sessions(&self) -> &Arc<Seals> {
+        &self.sessions
     }
 
     /// Has tickets sealed by what is shared from now on: by the first of the lines of a text, each a secret in
@@ -80,7 +90,9 @@ impl Keyring {
             many => return Err(Error::TooMany(many)),
         }
         let sealers = secrets.iter().map(|secret| Sealer::new(secret).ok_or(Error::Unmade));
-        self.shared.store(Arc::new(sealers.collect::<Result<_, _>>()?));
+        let sealers = sealers.collect::<Result<_, _>>()?;
+        self.sessions.share(Seals::of(&secrets).ok_or(Error::Unmade)?);
+        self.shared.store(Arc::new(sealers));
         Ok(())
     }
 

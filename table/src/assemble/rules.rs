@@ -9,7 +9,7 @@ use policy::{Border, Chain, Level, Reason};
 
 use crate::isolate::fault;
 use crate::service::Catalog;
-use crate::{Backend, Backends, Filters, Mirror, Retry, Rule, Target};
+use crate::{Backend, Backends, Filters, Mirror, Retry, Rule, Session, Target};
 
 /// A rule but for its policies, which depend on the listener.
 pub(crate) struct Draft<'a> {
@@ -153,6 +153,7 @@ impl Draft<'_> {
             request_timeout: timeouts.request_bound(),
             backend_timeout: backend_timeout(timeouts),
             retry: self.written.retry.as_ref().map(retry),
+            session: Session::of(self.route, self.index, self.written),
         })
     }
 }

@@ -133,6 +133,27 @@ policy    passes: no policy stands here
 }
 
 #[test]
+fn by_what_a_rule_keeps_sessions_is_told() {
+    let rules = json!([
+        { "name": "cart", "matches": [{ "path": { "value": "/cart" } }],
+          "sessionPersistence": { "sessionName": "seat", "absoluteTimeout": "8h", "idleTimeout": "30m" } },
+        { "sessionPersistence": { "sessionName": "X-Seat", "type": "Header" } },
+    ]);
+    let table = made(vec![plain(), route("r", &["a.org"], rules)]).table;
+    let of = |path| table.why(&get("a.org", path).facts());
+    let told = of("/cart").to_string();
+    let line =
+        "session   stays at its endpoint by cookie seat at /cart, for 8h, 30m without a request\n";
+    assert!(told.contains(line), "{told}");
+    let told = of("/").to_string();
+    assert!(told.contains("session   stays at its endpoint by header X-Seat\n"), "{told}");
+    let json = serde_json::to_value(of("/cart")).unwrap();
+    let wanted = json!({ "type": "Cookie", "name": "seat", "path": "/cart",
+        "absoluteTimeout": "8h", "idleTimeout": "30m" });
+    assert_eq!(json["won"]["session"], wanted);
+}
+
+#[test]
 fn a_backends_own_filters_and_retries_are_told() {
     let own = json!([
         { "type": "URLRewrite", "urlRewrite": { "hostname": "inner.test" } },

@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use model::route::SessionType;
 use policy::explain::{Changes, HeaderLine, HeaderStory};
 
 use super::{
-    BackendStory, ListenerStory, MirrorStory, Other, RetryStory, Story, TimeoutStory, Won,
+    BackendStory, ListenerStory, MirrorStory, Other, RetryStory, SessionStory, Story, TimeoutStory,
+    Won,
 };
 
 impl fmt::Display for Story {
@@ -84,6 +86,7 @@ impl Won {
         lines.extend(self.mirrors.iter().map(|one| line("mirror", one.to_string())));
         lines.extend(self.timeouts.iter().map(|bounds| line("timeouts", bounds.to_string())));
         lines.extend(self.retry.iter().map(|retry| line("retries", retry.to_string())));
+        lines.extend(self.session.iter().map(|session| line("session", session.to_string())));
         lines
     }
 }
@@ -161,6 +164,20 @@ impl fmt::Display for RetryStory {
             [] => Ok(()),
             codes => write!(f, " or answers {}", codes.join(", ")),
         }
+    }
+}
+
+impl fmt::Display for SessionStory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let SessionStory { kind, name, path, absolute_timeout, idle_timeout } = self;
+        let kind = match kind {
+            SessionType::Cookie => "cookie",
+            SessionType::Header => "header",
+        };
+        write!(f, "stays at its endpoint by {kind} {name}")?;
+        path.iter().try_for_each(|path| write!(f, " at {path}"))?;
+        absolute_timeout.iter().try_for_each(|bound| write!(f, ", for {bound}"))?;
+        idle_timeout.iter().try_for_each(|bound| write!(f, ", {bound} without a request"))
     }
 }
 

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use model::Hostname;
-use model::route::GatewayDuration;
+use model::route::{GatewayDuration, SessionType};
 use policy::{Facts, Reason, explain};
 use serde::Serialize;
 
 use super::in_words;
 use crate::route::Entry;
-use crate::{Backend, Mirror, Retry, Rule, Table, Target};
+use crate::{Backend, Carrier, Mirror, Retry, Rule, Session, Table, Target};
 
 /// The rule that won.
 #[derive(Debug, Serialize)]
@@ -37,6 +37,9 @@ pub struct Won {
     /// When it is sent again; none where the rule says nothing of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryStory>,
+    /// By what requests are known that go to one endpoint; none where nothing is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionStory>,
 }
 
 /// A backend in a story.
@@ -98,6 +101,24 @@ pub struct RetryStory {
     pub backoff: String,
 }
 
+/// By what a rule knows the requests that go to one and the same endpoint.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionStory {
+    /// `Cookie` or `Header`.
+    #[serde(rename = "type")]
+    pub kind: SessionType,
+    /// Its name.
+    pub name: String,
+    /// The paths to which browsers send the cookie.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// How long a session lasts, such as `1h`; none where there is no bound.
+    pub absolute_timeout: Option<String>,
+    /// How long it lasts without a request.
+    pub idle_timeout: Option<String>,
+}
+
 pub(super) fn won(table: &Table, entry: &Entry, rule: &Rule, facts: &Facts<'_>) -> Won {
     let prefix = entry.of.prefix();
     let backends = rule.backends.iter().map(|one| backend(table, one, facts, prefix));
@@ -111,6 +132,7 @@ pub(super) fn won(table: &Table, entry: &Entry, rule: &Rule, facts: &Facts<'_>) 
         mirrors: mirrors(table, &rule.mirrors),
         timeouts: timeouts(rule),
         retry: rule.retry.as_ref().map(retry),
+        session: rule.session.as_ref().map(session),
     }
 }
 
@@ -139,6 +161,21 @@ fn retry(retry: &Retry) -> RetryStory {
         attempts: retry.attempts,
         codes: retry.codes.to_vec(),
         backoff: GatewayDuration::from(retry.backoff).into(),
+    }
+}
+
+fn session(session: &Session) -> SessionStory {
+    let bound = |bound: Option<Duration>| bound.map(|bound| GatewayDuration::from(bound).into());
+    let (kind, path) = match &session.carrier {
+        Carrier::Cookie { path, .. } => (SessionType::Cookie, Some(path.to_string())),
+        Carrier::Header(_) => (SessionType::Header, None),
+    };
+    SessionStory {
+        kind,
+        name: session.name.to_string(),
+        path,
+        absolute_timeout: bound(session.absolute),
+        idle_timeout: bound(session.idle),
     }
 }
 
