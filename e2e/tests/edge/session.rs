@@ -21,9 +21,11 @@ async fn origins(name: &str, count: usize) -> Vec<Origin> {
     origins
 }
 
+/// A Service with these endpoints, of which each gets its turn: who does not stay is somewhere else next time.
 fn service(name: &str, origins: &[Origin]) -> String {
     let addresses: Vec<_> = origins.iter().map(|origin| origin.address).collect();
-    yaml::service(name, &addresses)
+    let traffic = yaml::traffic(name, "balance: { algorithm: RoundRobin }");
+    yaml::join(&[yaml::service(name, &addresses), traffic])
 }
 
 /// Which of its origins one is.
@@ -81,7 +83,7 @@ async fn a_caller_stays_at_its_endpoint_by_a_cookie_that_tells_nothing() {
         }
         used.insert(origin);
     }
-    assert!(used.len() >= 3, "{used:?}");
+    assert_eq!(used.len(), 4, "{used:?}");
     let reply = gateway.get(HOST, "/").await;
     let set = reply.header("set-cookie");
     let (pair, rest) = set.split_once(';').expect("attributes");
@@ -197,8 +199,9 @@ async fn an_endpoint_that_rests_keeps_no_session() {
     let origins = origins("shop", 2).await;
     let spec = "healthCheck: { type: HTTP, path: /well, interval: 100ms, timeout: 100ms, \
                 unhealthyAfter: 2 }";
+    let addresses = [origins[0].address, origins[1].address];
     let setup = Setup::new()
-        .with(service("shop", &origins))
+        .with(yaml::service("shop", &addresses))
         .with(yaml::traffic("shop", spec))
         .with(plain("{ sessionName: cart }"));
     let gateway = setup.start().await;
@@ -314,7 +317,10 @@ async fn calls_of_grpc_stay_at_their_endpoint() {
                  backendRefs: [{ name: books, port: 80 }] }]";
     let spec = format!("spec:\n  parentRefs: [{{ name: edge }}]\n  rules: {rules}");
     let route = yaml::document("gateway.networking.k8s.io/v1", "GRPCRoute", "calls", &spec);
-    let setup = Setup::new().with(yaml::service_speaking("books", "grpc", &addresses)).with(route);
+    let setup = Setup::new()
+        .with(yaml::service_speaking("books", "grpc", &addresses))
+        .with(yaml::traffic("books", "balance: { algorithm: RoundRobin }"))
+        .with(route);
     let gateway = setup.start().await;
     let mut connection = Connection::h2c(gateway.web()).await.expect("a connection");
     let mut call = async |token: &str| {
