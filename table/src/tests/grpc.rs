@@ -1,10 +1,14 @@
 //! Routes for gRPC: which call goes where, beside routes for HTTP.
 
+use std::time::Duration;
+
+use model::route::CookieLifetime;
 use model::service::AppProtocol;
 use model::{Kind, Resource};
 use serde_json::{Value, json};
 
 use super::fixture::{faults, gateway, get, made, object, path, plain, route};
+use crate::{Carrier, Session};
 
 /// The GRPCRoute `shop/name` of `infra/edge`, its rules by the methods that they are for.
 fn grpc(name: &str, hosts: &[&str], rules: Value) -> Resource {
@@ -49,6 +53,33 @@ fn a_call_is_led_by_service_then_method_then_headers() {
     assert_eq!(beta("/shop.v1.Books/Get"), "shop/calls/get-beta");
     assert_eq!(beta("/shop.v1.Books/List"), "shop/calls/beta");
     assert_eq!(beta("/shop.v1.Orders/Get"), "shop/calls/orders", "a service is more than a header");
+}
+
+#[test]
+fn a_rule_for_calls_keeps_sessions_as_one_for_requests_does() {
+    let rules = json!([{
+        "name": "orders",
+        "matches": [{ "method": { "service": "shop.v1.Orders" } }],
+        "sessionPersistence": {
+            "sessionName": "seat",
+            "absoluteTimeout": "8h",
+            "idleTimeout": "30m",
+            "cookieConfig": { "lifetimeType": "Permanent" },
+        },
+    }]);
+    let table = made(vec![plain(), grpc("calls", &[], rules)]).table;
+    let wanted = Session {
+        name: "seat".into(),
+        carrier: Carrier::Cookie {
+            path: "/shop.v1.Orders".into(),
+            lifetime: CookieLifetime::Permanent,
+        },
+        absolute: Some(Duration::from_secs(8 * 3600)),
+        idle: Some(Duration::from_secs(30 * 60)),
+        of: "GRPCRoute/shop/calls/orders".into(),
+    };
+    let sessions: Vec<_> = table.rules.iter().filter_map(|rule| rule.session.as_ref()).collect();
+    assert_eq!(sessions, [&wanted]);
 }
 
 #[test]
