@@ -21,6 +21,7 @@ const fn short(kind: Kind) -> &'static [&'static str] {
         Kind::ConfigMap => &["cm"],
         Kind::AccessPolicy => &["policy", "policies", "ap"],
         Kind::TrafficPolicy => &["tp"],
+        Kind::BackendTlsPolicy => &["btls"],
         Kind::Api => &[],
         Kind::Claim => &[],
         Kind::Workspace => &["ws"],

@@ -75,6 +75,7 @@ impl Cost {
             }
             Resource::ReferenceGrant(_)
             | Resource::TrafficPolicy(_)
+            | Resource::BackendTlsPolicy(_)
             | Resource::Service(_)
             | Resource::ConfigMap(_)
             | Resource::Api(_)

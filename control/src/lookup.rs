@@ -55,6 +55,16 @@ pub(crate) fn references(resource: &Resource, world: &World) -> Vec<Reference> {
             });
             named.collect()
         }
+        Resource::BackendTlsPolicy(policy) => {
+            let targets = policy.targets().enumerate();
+            let targets = targets.map(|(index, to)| (format!("spec.targetRefs[{index}]"), to));
+            let held = policy
+                .authorities()
+                .enumerate()
+                .map(|(index, to)| (format!("spec.validation.caCertificateRefs[{index}]"), to));
+            let named = targets.chain(held);
+            named.map(|(path, to)| of(&path, to.kind, &to.namespace, &to.name)).collect()
+        }
         Resource::Service(_)
         | Resource::Secret(_)
         | Resource::ConfigMap(_)

@@ -287,6 +287,7 @@ pub(crate) const fn is_border(kind: Kind) -> bool {
         | Kind::ConfigMap
         | Kind::AccessPolicy
         | Kind::TrafficPolicy
+        | Kind::BackendTlsPolicy
         | Kind::Claim
         | Kind::LoginProvider => false,
     }
@@ -308,6 +309,7 @@ pub(crate) const fn is_traffic(kind: Kind) -> bool {
         | Kind::ConfigMap
         | Kind::AccessPolicy
         | Kind::TrafficPolicy
+        | Kind::BackendTlsPolicy
         | Kind::Api
         | Kind::Claim
         | Kind::Workspace

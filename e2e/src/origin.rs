@@ -25,20 +25,27 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use http::{HeaderMap, Method, Request, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
+use rustls::pki_types::CertificateDer;
+use rustls::{ServerConfig, ServerConnection};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 
 mod answer;
 
 /// How many requests are remembered.
 const REMEMBERED: usize = 1000;
+/// How long a caller may take to show who they are.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// A running origin, which ends when this is dropped.
 #[derive(Debug)]
@@ -62,6 +69,19 @@ pub struct Seen {
     pub version: Version,
     /// The headers.
     pub headers: HeaderMap,
+    /// What TLS told of who sent it; nothing where it came in the clear.
+    pub sealed: Option<Sealed>,
+}
+
+/// What TLS tells of a caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealed {
+    /// The server name that was asked for.
+    pub server_name: String,
+    /// What was agreed on (ALPN).
+    pub alpn: String,
+    /// The certificate that was shown.
+    pub shown: Option<CertificateDer<'static>>,
 }
 
 /// A body that `/sink` read to its end, or to where it broke off.
@@ -101,7 +121,15 @@ impl Origin {
     /// Starts one on a free port.
     pub async fn start(name: &str) -> Origin {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        Self::serve(name, listener)
+        Self::serve(name, listener, None)
+    }
+
+    /// Starts one that is reached by TLS alone, such as [`Authority::server`] makes.
+    ///
+    /// [`Authority::server`]: crate::trust::Authority::server
+    pub async fn start_tls(name: &str, tls: Arc<ServerConfig>) -> Origin {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Self::serve(name, listener, Some(TlsAcceptor::from(tls)))
     }
 
     /// Starts one where another was.
@@ -109,10 +137,10 @@ impl Origin {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.set_reuseaddr(true).expect("an option of every socket");
         socket.bind(address).expect("an address that nobody has");
-        Self::serve(name, socket.listen(1024).expect("a socket that listens"))
+        Self::serve(name, socket.listen(1024).expect("a socket that listens"), None)
     }
 
-    fn serve(name: &str, listener: TcpListener) -> Origin {
+    fn serve(name: &str, listener: TcpListener, tls: Option<TlsAcceptor>) -> Origin {
         let address = listener.local_addr().expect("a bound socket has an address");
         let state = Arc::new(State {
             name: name.to_owned(),
@@ -124,7 +152,7 @@ impl Origin {
             taken: Mutex::new(Vec::new()),
             gate: Semaphore::new(0),
         });
-        let task = tokio::spawn(accept(listener, Arc::clone(&state)));
+        let task = tokio::spawn(accept(listener, tls, Arc::clone(&state)));
         Origin { address, state, task }
     }
 
@@ -201,6 +229,18 @@ impl Seen {
             host: authority.or_else(host).unwrap_or_default(),
             version: request.version(),
             headers: request.headers().clone(),
+            sealed: None,
+        }
+    }
+}
+
+impl Sealed {
+    fn of(session: &ServerConnection) -> Self {
+        let alpn = session.alpn_protocol().unwrap_or_default();
+        Sealed {
+            server_name: session.server_name().unwrap_or_default().to_owned(),
+            alpn: String::from_utf8_lossy(alpn).into_owned(),
+            shown: session.peer_certificates().and_then(|chain| chain.first()).cloned(),
         }
     }
 }
@@ -219,13 +259,13 @@ impl State {
         taken.push(Taken { length, whole });
     }
 
-    fn remember(&self, request: &Request<Incoming>) {
+    fn remember(&self, request: &Request<Incoming>, sealed: Option<&Sealed>) {
         self.count.fetch_add(1, Ordering::SeqCst);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.len() == REMEMBERED {
             seen.pop_front();
         }
-        seen.push_back(Seen::of(request));
+        seen.push_back(Seen { sealed: sealed.cloned(), ..Seen::of(request) });
     }
 }
 
@@ -245,7 +285,7 @@ impl Drop for Open {
     }
 }
 
-async fn accept(listener: TcpListener, state: Arc<State>) {
+async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, state: Arc<State>) {
     let mut connections = tokio::task::JoinSet::new();
     loop {
         // Without this, finished connections would be kept until the end.
@@ -253,17 +293,32 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
         let Ok((stream, _)) = listener.accept().await else { continue };
         let _best_effort = stream.set_nodelay(true);
         state.connections.fetch_add(1, Ordering::SeqCst);
-        let state = Arc::clone(&state);
+        let (state, tls) = (Arc::clone(&state), tls.clone());
         connections.spawn(async move {
             let _open = Open::on(Arc::clone(&state));
-            let service = service_fn(move |request: Request<Incoming>| {
-                state.remember(&request);
-                answer::answer(Arc::clone(&state), request)
-            });
-            let builder = auto::Builder::new(TokioExecutor::new());
-            let served = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-            // An origin that is told to break a connection ends with an error.
-            let _broken = served.await;
+            let Some(tls) = tls else { return talk(stream, None, state).await };
+            // Nobody who comes with something else gets an answer.
+            let shaken = tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await;
+            if let Ok(Ok(stream)) = shaken {
+                let sealed = Some(Sealed::of(stream.get_ref().1));
+                talk(stream, sealed, state).await;
+            }
         });
     }
+}
+
+/// Answers what comes on a connection.
+async fn talk(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    sealed: Option<Sealed>,
+    state: Arc<State>,
+) {
+    let service = service_fn(move |request: Request<Incoming>| {
+        state.remember(&request, sealed.as_ref());
+        answer::answer(Arc::clone(&state), request)
+    });
+    let builder = auto::Builder::new(TokioExecutor::new());
+    let served = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    // An origin that is told to break a connection ends with an error.
+    let _broken = served.await;
 }

@@ -22,6 +22,7 @@ use crate::yaml;
 pub struct Setup {
     listeners: Vec<String>,
     asked: Option<String>,
+    shown: Option<String>,
     open: Option<u32>,
     ports: BTreeMap<String, u16>,
     documents: Vec<String>,
@@ -54,6 +55,7 @@ impl Setup {
         Setup {
             listeners: Vec::new(),
             asked: None,
+            shown: None,
             open: None,
             ports: BTreeMap::new(),
             documents: Vec::new(),
@@ -85,6 +87,13 @@ impl Setup {
     #[must_use]
     pub fn asking(mut self, validation: Option<&str>) -> Self {
         self.asked = validation.map(str::to_owned);
+        self
+    }
+
+    /// Backends are shown the certificate in this Secret.
+    #[must_use]
+    pub fn showing(mut self, secret: Option<&str>) -> Self {
+        self.shown = secret.map(str::to_owned);
         self
     }
 
@@ -139,10 +148,8 @@ impl Setup {
 
     /// The whole configuration as one text.
     pub fn text(&self) -> String {
-        let mut all = vec![match &self.asked {
-            Some(validation) => yaml::asking_gateway(&self.listeners, validation),
-            None => yaml::gateway(&self.listeners),
-        }];
+        let (asked, shown) = (self.asked.as_deref(), self.shown.as_deref());
+        let mut all = vec![yaml::proving_gateway(&self.listeners, asked, shown)];
         all.extend(self.documents.iter().cloned());
         yaml::join(&all)
     }

@@ -9,9 +9,12 @@ use rcgen::{
 };
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
+use rustls::server::WebPkiClientVerifier;
 use rustls::{
-    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme, SupportedProtocolVersion,
+    ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme,
+    SupportedProtocolVersion,
 };
 
 /// An authority that exists for one test.
@@ -61,14 +64,53 @@ impl Authority {
 
     /// Signs a new certificate for `host`, with a new key.
     pub fn sign(&self, host: &str) -> Certificate {
+        self.sign_as(&[host], ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
+    /// Signs a new certificate by which a client is known.
+    pub fn sign_client(&self, host: &str) -> Certificate {
+        self.sign_as(&[host], ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
+    /// A server whose certificate has these names, hosts and URIs; it asks for a certificate that `callers`
+    /// signed.
+    ///
+    /// # Panics
+    /// Where one of them is no name.
+    pub fn server(&self, names: &[&str], callers: Option<&Authority>) -> Arc<ServerConfig> {
+        let certificate = self.sign_as(names, ExtendedKeyUsagePurpose::ServerAuth);
+        let key = PrivateKeyDer::from_pem_slice(certificate.key.as_bytes()).expect("a key");
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .expect("the provider has the default versions");
+        let config = match callers {
+            None => config.with_no_client_auth(),
+            Some(callers) => {
+                let mut roots = RootCertStore::empty();
+                roots.add(callers.root.clone()).expect("the authority is a certificate");
+                let check = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+                config.with_client_cert_verifier(check.build().expect("it has a root"))
+            }
+        };
+        let config = config.with_single_cert(vec![certificate.der], key);
+        let mut config = config.expect("a certificate and its key");
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Arc::new(config)
+    }
+
+    fn sign_as(&self, names: &[&str], usage: ExtendedKeyUsagePurpose) -> Certificate {
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::new(Vec::<String>::new()).expect("no names");
-        let name = host.try_into().expect("a host is ASCII");
-        params.subject_alt_names = vec![SanType::DnsName(name)];
-        params.distinguished_name.push(DnType::CommonName, host);
+        let named = names.iter().map(|name| match name.contains("://") {
+            true => SanType::URI((*name).try_into().expect("a URI is ASCII")),
+            false => SanType::DnsName((*name).try_into().expect("a host is ASCII")),
+        });
+        params.subject_alt_names = named.collect();
+        params.distinguished_name.push(DnType::CommonName, names.join(" "));
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.extended_key_usages = vec![usage];
         let (now, day) = (SystemTime::now(), Duration::from_secs(24 * 60 * 60));
         params.not_before = (now - day).into();
         params.not_after = (now + 30 * day).into();

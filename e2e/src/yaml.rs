@@ -26,10 +26,20 @@ pub fn gateway(listeners: &[String]) -> String {
     document("gateway.networking.k8s.io/v1", "Gateway", GATEWAY, &rest)
 }
 
-/// The Gateway with these listeners, one of which asks callers for certificates as `validation` says.
-pub fn asking_gateway(listeners: &[String], validation: &str) -> String {
-    let asked = format!("  tls: {{ frontend: {{ default: {{ validation: {validation} }} }} }}");
-    format!("{}{asked}\n", gateway(listeners))
+/// The Gateway with these listeners, which asks callers for certificates as `asked` says, and shows backends
+/// the one in the Secret `shown`.
+pub fn proving_gateway(listeners: &[String], asked: Option<&str>, shown: Option<&str>) -> String {
+    let mut text = gateway(listeners);
+    if asked.is_some() || shown.is_some() {
+        text.push_str("  tls:\n");
+    }
+    if let Some(validation) = asked {
+        text.push_str(&format!("    frontend: {{ default: {{ validation: {validation} }} }}\n"));
+    }
+    if let Some(secret) = shown {
+        text.push_str(&format!("    backend: {{ clientCertificateRef: {{ name: {secret} }} }}\n"));
+    }
+    text
 }
 
 /// A ConfigMap with the certificate of an authority.
@@ -130,6 +140,13 @@ pub fn traffic(name: &str, spec: &str) -> String {
     let targets = format!("targetRefs: [{{ group: \"\", kind: Service, name: {name} }}]\n");
     let rest = format!("spec:\n{}", indent(&(targets + spec)));
     document("heddle.dev/v1alpha1", "TrafficPolicy", name, &rest)
+}
+
+/// A BackendTLSPolicy for the Service of its name; `validation` is what stands in that field.
+pub fn backend_tls(name: &str, validation: &str) -> String {
+    let targets = format!("targetRefs: [{{ group: \"\", kind: Service, name: {name} }}]");
+    let rest = format!("spec:\n  {targets}\n  validation: {validation}");
+    document("gateway.networking.k8s.io/v1", "BackendTLSPolicy", name, &rest)
 }
 
 /// Several documents as one text.

@@ -48,12 +48,22 @@ pub struct GatewaySpec {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GatewayTls {
-    /// What the gateway shows to backends. Not enforced yet.
+    /// What the gateway shows to backends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub backend: Option<serde_json::Value>,
+    pub backend: Option<GatewayBackendTls>,
     /// What callers show to the gateway.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frontend: Option<FrontendTls>,
+}
+
+/// What the gateway shows to backends that it speaks TLS with.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GatewayBackendTls {
+    /// A Secret of type `kubernetes.io/tls`: the certificate by which it proves who it is, and its key. It
+    /// proves nothing where none is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_certificate_ref: Option<ObjectRef>,
 }
 
 /// What callers show, where TLS ends at the gateway.
@@ -370,7 +380,13 @@ impl Gateway {
                 (path, key(Kind::ConfigMap, to.namespace.as_ref(), &to.name))
             })
         });
-        shown.chain(asked)
+        let backend = self.spec.tls.as_ref().and_then(|tls| tls.backend.as_ref());
+        let presented = backend.and_then(|backend| backend.client_certificate_ref.as_ref());
+        let presented = presented.map(move |to| {
+            let path = "spec.tls.backend.clientCertificateRef".to_owned();
+            (path, key(Kind::Secret, to.namespace.as_ref(), &to.name))
+        });
+        shown.chain(asked).chain(presented)
     }
 
     /// Reports what the schema cannot say.
@@ -382,7 +398,15 @@ impl Gateway {
             at.unenforced("allowedListeners", spec.allowed_listeners.as_ref());
             at.within("tls", |at| {
                 let Some(tls) = &spec.tls else { return };
-                at.unenforced("backend", tls.backend.as_ref());
+                let presented =
+                    tls.backend.as_ref().and_then(|one| one.client_certificate_ref.as_ref());
+                at.within("backend.clientCertificateRef", |at| {
+                    if let Some(to) = presented
+                        && (!to.group.is_empty() || to.kind != Kind::Secret.as_str())
+                    {
+                        at.fault_in("kind", "certificates come from a Secret of the core group");
+                    }
+                });
                 let Some(frontend) = &tls.frontend else { return };
                 at.within("frontend", |at| frontend.check(at, &spec.listeners));
             });

@@ -30,6 +30,9 @@ pub enum Kind {
     TcpRoute,
     /// `gateway.networking.k8s.io/v1` ReferenceGrant.
     ReferenceGrant,
+    /// `gateway.networking.k8s.io/v1` BackendTLSPolicy.
+    #[serde(rename = "BackendTLSPolicy")]
+    BackendTlsPolicy,
     /// `v1` Service.
     Service,
     /// `discovery.k8s.io/v1` EndpointSlice.
@@ -64,13 +67,14 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order in which listings show them.
-    pub const ALL: [Kind; 21] = [
+    pub const ALL: [Kind; 22] = [
         Kind::Gateway,
         Kind::HttpRoute,
         Kind::GrpcRoute,
         Kind::TlsRoute,
         Kind::TcpRoute,
         Kind::ReferenceGrant,
+        Kind::BackendTlsPolicy,
         Kind::Service,
         Kind::EndpointSlice,
         Kind::Workload,
@@ -97,6 +101,7 @@ impl Kind {
             Kind::TlsRoute => "TLSRoute",
             Kind::TcpRoute => "TCPRoute",
             Kind::ReferenceGrant => "ReferenceGrant",
+            Kind::BackendTlsPolicy => "BackendTLSPolicy",
             Kind::Service => "Service",
             Kind::EndpointSlice => "EndpointSlice",
             Kind::Workload => "Workload",
@@ -123,7 +128,8 @@ impl Kind {
             | Kind::GrpcRoute
             | Kind::TlsRoute
             | Kind::TcpRoute
-            | Kind::ReferenceGrant => "gateway.networking.k8s.io/v1",
+            | Kind::ReferenceGrant
+            | Kind::BackendTlsPolicy => "gateway.networking.k8s.io/v1",
             Kind::Service | Kind::Secret | Kind::ConfigMap => "v1",
             Kind::EndpointSlice => "discovery.k8s.io/v1",
             Kind::Workload
@@ -142,9 +148,12 @@ impl Kind {
 
     /// Older values of `apiVersion` under which it means the same.
     pub fn older_versions(self) -> &'static [&'static str] {
-        match self == Kind::ReferenceGrant {
-            true => &["gateway.networking.k8s.io/v1beta1"],
-            false => &[],
+        if self == Kind::ReferenceGrant {
+            &["gateway.networking.k8s.io/v1beta1"]
+        } else if self == Kind::BackendTlsPolicy {
+            &["gateway.networking.k8s.io/v1alpha3"]
+        } else {
+            &[]
         }
     }
 
@@ -168,6 +177,7 @@ impl Kind {
             | Kind::TlsRoute
             | Kind::TcpRoute
             | Kind::ReferenceGrant
+            | Kind::BackendTlsPolicy
             | Kind::Service
             | Kind::EndpointSlice
             | Kind::Workload

@@ -12,6 +12,7 @@
 
 pub mod access;
 pub mod api;
+pub mod backend_tls;
 pub mod claim;
 pub mod cluster;
 pub mod cookie;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::api::Api;
+use crate::backend_tls::BackendTlsPolicy;
 use crate::claim::Claim;
 use crate::cluster::Cluster;
 use crate::gateway::Gateway;
@@ -35,6 +36,7 @@ pub enum Resource {
     TlsRoute(Arc<TlsRoute>),
     TcpRoute(Arc<TcpRoute>),
     ReferenceGrant(Arc<ReferenceGrant>),
+    BackendTlsPolicy(Arc<BackendTlsPolicy>),
     Service(Arc<Service>),
     EndpointSlice(Arc<EndpointSlice>),
     Workload(Arc<Workload>),
@@ -62,6 +64,7 @@ impl Resource {
             Resource::TlsRoute(_) => Kind::TlsRoute,
             Resource::TcpRoute(_) => Kind::TcpRoute,
             Resource::ReferenceGrant(_) => Kind::ReferenceGrant,
+            Resource::BackendTlsPolicy(_) => Kind::BackendTlsPolicy,
             Resource::Service(_) => Kind::Service,
             Resource::EndpointSlice(_) => Kind::EndpointSlice,
             Resource::Workload(_) => Kind::Workload,
@@ -89,6 +92,7 @@ impl Resource {
             Resource::TlsRoute(object) => &object.metadata,
             Resource::TcpRoute(object) => &object.metadata,
             Resource::ReferenceGrant(object) => &object.metadata,
+            Resource::BackendTlsPolicy(object) => &object.metadata,
             Resource::Service(object) => &object.metadata,
             Resource::EndpointSlice(object) => &object.metadata,
             Resource::Workload(object) => &object.metadata,
@@ -124,6 +128,9 @@ impl Resource {
             (Resource::ReferenceGrant(one), Resource::ReferenceGrant(other)) => {
                 Arc::ptr_eq(one, other)
             }
+            (Resource::BackendTlsPolicy(one), Resource::BackendTlsPolicy(other)) => {
+                Arc::ptr_eq(one, other)
+            }
             (Resource::Service(one), Resource::Service(other)) => Arc::ptr_eq(one, other),
             (Resource::EndpointSlice(one), Resource::EndpointSlice(other)) => {
                 Arc::ptr_eq(one, other)
@@ -152,6 +159,7 @@ impl Resource {
                 | Resource::TlsRoute(_)
                 | Resource::TcpRoute(_)
                 | Resource::ReferenceGrant(_)
+                | Resource::BackendTlsPolicy(_)
                 | Resource::Service(_)
                 | Resource::EndpointSlice(_)
                 | Resource::Workload(_)
@@ -233,6 +241,7 @@ impl Resource {
             Resource::TlsRoute(object) => object.check(at),
             Resource::TcpRoute(object) => object.check(at),
             Resource::ReferenceGrant(object) => object.check(at),
+            Resource::BackendTlsPolicy(object) => object.check(at),
             Resource::Service(object) => object.check(at),
             Resource::EndpointSlice(object) => object.check(at),
             Resource::Workload(object) => object.check(at),
@@ -276,6 +285,7 @@ impl Resource {
             Kind::TlsRoute => Resource::TlsRoute(Arc::new(from_value(value)?)),
             Kind::TcpRoute => Resource::TcpRoute(Arc::new(from_value(value)?)),
             Kind::ReferenceGrant => Resource::ReferenceGrant(Arc::new(from_value(value)?)),
+            Kind::BackendTlsPolicy => Resource::BackendTlsPolicy(Arc::new(from_value(value)?)),
             Kind::Service => Resource::Service(Arc::new(from_value(value)?)),
             Kind::EndpointSlice => Resource::EndpointSlice(Arc::new(from_value(value)?)),
             Kind::Workload => Resource::Workload(Arc::new(from_value(value)?)),

@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::Kind;
 use crate::api::Api;
+use crate::backend_tls::BackendTlsPolicy;
 use crate::claim::Claim;
 use crate::cluster::Cluster;
 use crate::gateway::Gateway;
@@ -82,6 +83,7 @@ fn define(kind: Kind, generator: &mut SchemaGenerator) {
         Kind::TlsRoute => generator.subschema_for::<TlsRoute>(),
         Kind::TcpRoute => generator.subschema_for::<TcpRoute>(),
         Kind::ReferenceGrant => generator.subschema_for::<ReferenceGrant>(),
+        Kind::BackendTlsPolicy => generator.subschema_for::<BackendTlsPolicy>(),
         Kind::Service => generator.subschema_for::<Service>(),
         Kind::EndpointSlice => generator.subschema_for::<EndpointSlice>(),
         Kind::Workload => generator.subschema_for::<Workload>(),

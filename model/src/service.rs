@@ -115,8 +115,9 @@ pub struct ServicePort {
     /// Transport; only `TCP` is enforced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocol: Option<Transport>,
-    /// What is spoken: `http` (also `kubernetes.io/ws`), `kubernetes.io/h2c` (also `grpc`), or `tcp`
-    /// for bytes; `http` where none is written, but for what a GRPCRoute of a Gateway sends there.
+    /// What is spoken: `http` (also `kubernetes.io/ws`), `https` for the same under the TLS of a
+    /// BackendTLSPolicy alone, `kubernetes.io/h2c` (also `grpc`), or `tcp` for bytes; `http` where none is
+    /// written, but for what a GRPCRoute of a Gateway sends there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app_protocol: Option<String>,
     /// Without effect here.
@@ -159,7 +160,15 @@ pub enum AppProtocol {
 impl ServicePort {
     /// What is spoken; `None` for a word that this version does not know.
     pub fn speaks(&self) -> Option<AppProtocol> {
-        speaks(self.app_protocol.as_deref())
+        match self.wants_tls() {
+            true => Some(AppProtocol::Http1),
+            false => speaks(self.app_protocol.as_deref()),
+        }
+    }
+
+    /// Whether it takes nothing in the clear.
+    pub fn wants_tls(&self) -> bool {
+        self.app_protocol.as_deref() == Some("https")
     }
 }
 
@@ -192,7 +201,7 @@ impl Service {
                     at.fault_in("protocol", "this version sends to TCP only");
                 }
                 if port.speaks().is_none() {
-                    at.fault_in("appProtocol", PROTOCOLS);
+                    at.fault_in("appProtocol", format!("{PROTOCOLS}, https"));
                 }
                 let same = |other: &&ServicePort| other.port == port.port;
                 if spec.ports.iter().filter(same).count() > 1 {

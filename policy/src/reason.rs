@@ -89,12 +89,16 @@ reasons! {
     /// The backend does not speak what was sent: bytes alone where a request came, or HTTP where a
     /// connection did.
     BackendProtocol = "backend_protocol", 500;
+    /// The backend is to be reached by TLS, and what says how cannot be used: closed.
+    BackendTls = "backend_tls", 500;
     /// The backend has no endpoint that is ready.
     NoEndpoint = "no_endpoint", 503;
     /// As many requests are under way to the backend as it is to get.
     Overloaded = "overloaded", 503;
     /// No endpoint could be connected to.
     ConnectFailed = "connect_failed", 503;
+    /// The backend did not prove that it is who must answer, or speaks no TLS that we take.
+    UpstreamTls = "upstream_tls", 502;
     /// The backend broke off.
     UpstreamReset = "upstream_reset", 502;
     /// The backend spoke no HTTP that we take.
@@ -129,8 +133,10 @@ impl Reason {
                 | Reason::BackendMissing
                 | Reason::BackendNotAllowed
                 | Reason::BackendProtocol
+                | Reason::BackendTls
                 | Reason::NoEndpoint
                 | Reason::ConnectFailed
+                | Reason::UpstreamTls
                 | Reason::UpstreamReset
                 | Reason::UpstreamProtocol
                 | Reason::RequestTimeout

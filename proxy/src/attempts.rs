@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::balance::{self, Draw, Said, Turn};
 use crate::body::{Progress, Upload};
+use crate::connect::Hop;
 use crate::failure::{Failure, Retry, Side};
 use crate::forward::UNREACHED;
 use crate::http::Conn;
@@ -21,11 +22,14 @@ use crate::passport::PASSPORT;
 use crate::pool::{self, Answered, Slot};
 use crate::record::Record;
 use crate::retry::Again;
+use crate::tls::backend::Face;
 
 /// One request's tries at a service's endpoints.
 pub(crate) struct Attempts<'a> {
     pub(crate) conn: &'a Conn,
     pub(crate) service: &'a Service,
+    /// As whom it is reached.
+    pub(crate) face: &'a Face,
     /// Of each try, until the head.
     pub(crate) bound: Duration,
     /// The bound is the proxy's own, and runs from the end of the upload.
@@ -292,7 +296,8 @@ impl<'a> Attempts<'a> {
         let within = |until: Instant| self.deadline.map_or(until, |deadline| deadline.min(until));
         let mut until = within(now + self.bound);
         let mut sent = self.progress.map_or(0, Progress::bytes);
-        let sending = pool::send(endpoint, self.conn.worker, limits, now, slot);
+        let hop = Hop { endpoint, worker: self.conn.worker, face: self.face };
+        let sending = pool::send(hop, limits, now, slot);
         let mut sending = std::pin::pin!(sending);
         let mut alarm = self.conn.shared.alarms[self.conn.worker].at(until);
         loop {
@@ -371,6 +376,7 @@ pub(crate) fn address(endpoint: &Endpoint, request: &mut Request<Upload>) {
 
 fn address_http2(endpoint: &Endpoint, request: &mut Request<Upload>) {
     *request.version_mut() = Version::HTTP_2;
+    let scheme = if endpoint.is_tls() { "https" } else { "http" };
     let headers = request.headers_mut();
     headers.remove(TRANSFER_ENCODING);
     headers.remove(http::header::CONNECTION);
@@ -384,7 +390,7 @@ fn address_http2(endpoint: &Endpoint, request: &mut Request<Upload>) {
     if let Some(host) = host
         && let Some(path) = uri.path_and_query().cloned()
         && let Ok(uri) =
-            Uri::builder().scheme("http").authority(host.as_bytes()).path_and_query(path).build()
+            Uri::builder().scheme(scheme).authority(host.as_bytes()).path_and_query(path).build()
     {
         *request.uri_mut() = uri;
     }

@@ -14,6 +14,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use policy::Reason;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 use tokio_util::io::poll_read_buf;
 
 use crate::http::Conn;
@@ -86,6 +87,14 @@ impl Buffered<TcpStream> {
     pub(crate) fn socket(io: TcpStream, largest: usize) -> Self {
         // What cannot be set any more has ended itself.
         let break_off = |socket: &TcpStream| drop(socket.set_zero_linger());
+        Buffered { break_off, ..Buffered::new(io, largest) }
+    }
+}
+
+impl Buffered<TlsStream<TcpStream>> {
+    /// The same of one under TLS of ours.
+    pub(crate) fn encrypted(io: TlsStream<TcpStream>, largest: usize) -> Self {
+        let break_off = |stream: &TlsStream<TcpStream>| drop(stream.get_ref().0.set_zero_linger());
         Buffered { break_off, ..Buffered::new(io, largest) }
     }
 }

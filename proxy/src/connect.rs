@@ -1,44 +1,97 @@
-//! A new connection to an endpoint, with a deadline: plain, or through the mesh.
+//! A new connection to an endpoint, with a deadline: plain, by TLS, or through the mesh.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::HeaderMap;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use policy::Reason;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio_rustls::client::TlsStream;
 
 use crate::failure::Failure;
-use crate::live::Endpoint;
+use crate::live::{Endpoint, Wire};
 use crate::mesh::Tunnel;
 use crate::settings::Limits;
+use crate::tls::backend::Face;
 
 /// A connection to an application.
 #[derive(Debug)]
 pub(crate) enum Stream {
     /// Straight to it.
     Plain(TcpStream),
+    /// The same by TLS, which ends there.
+    Tls(Box<TlsStream<TcpStream>>),
     /// Through its proxy.
     Mesh(Box<Tunnel>),
 }
 
-/// Opens a connection of `worker` to an endpoint, in the way that it is reached; its proxy, where it has
-/// one, is told `heads`.
-pub(crate) async fn to(
-    endpoint: &Endpoint,
-    worker: usize,
-    limits: &Limits,
-    heads: HeaderMap,
-) -> Result<Stream, Failure> {
-    match &endpoint.way {
-        None => plain(endpoint.address, limits.connect).await.map(Stream::Plain),
-        Some(way) => {
-            let tunnel = way.tunnel(endpoint.address, worker, limits, heads).await?;
-            Ok(Stream::Mesh(Box::new(tunnel)))
-        }
+/// To which endpoint something goes, from which worker, and as whom.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Hop<'a> {
+    pub(crate) endpoint: &'a Arc<Endpoint>,
+    pub(crate) worker: usize,
+    pub(crate) face: &'a Face,
+}
+
+/// What comes before all else on a new connection.
+#[derive(Debug, Default)]
+pub(crate) struct Preface {
+    /// What the proxy of an application is told.
+    pub(crate) heads: HeaderMap,
+    /// What an application is sent that has none, also before TLS begins.
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// Opens a connection in the way that the endpoint is reached, within the bound on connecting.
+pub(crate) async fn to(hop: Hop<'_>, limits: &Limits, preface: Preface) -> Result<Stream, Failure> {
+    let Hop { endpoint, worker, face } = hop;
+    if let Some(way) = &endpoint.way {
+        let tunnel = way.tunnel(endpoint.address, worker, limits, preface.heads).await?;
+        return Ok(Stream::Mesh(Box::new(tunnel)));
     }
+    straight((endpoint.address, &endpoint.wire), face, limits.connect, &preface.bytes).await
+}
+
+/// The same at another port of an endpoint, and with nothing before.
+pub(crate) async fn at(
+    address: SocketAddr,
+    endpoint: &Endpoint,
+    face: &Face,
+    bound: Duration,
+) -> Result<Stream, Failure> {
+    straight((address, &endpoint.wire), face, bound, &[]).await
+}
+
+async fn straight(
+    (address, wire): (SocketAddr, &Wire),
+    face: &Face,
+    bound: Duration,
+    first: &[u8],
+) -> Result<Stream, Failure> {
+    let tls = match (wire, face) {
+        (Wire::Clear | Wire::Tls(_) | Wire::Closed, Face::Plain) => None,
+        (Wire::Tls(tls), Face::Tls(shown)) => Some((tls, shown.as_ref())),
+        // What wants TLS is not sent where nobody can say how.
+        (Wire::Clear | Wire::Closed, Face::Tls(_)) => {
+            return Err(Failure::proxy(Reason::BackendTls));
+        }
+    };
+    let until = Instant::now() + bound;
+    let mut stream = plain(address, bound).await?;
+    if !first.is_empty() {
+        let told = tokio::time::timeout_at(until, stream.write_all(first)).await;
+        told.map_err(Failure::unreached)?.map_err(Failure::unreached)?;
+    }
+    let Some((tls, shown)) = tls else { return Ok(Stream::Plain(stream)) };
+    let proved = tokio::time::timeout_at(until, tls.handshake(stream, shown)).await;
+    let stream = proved.map_err(Failure::unproved)?.map_err(Failure::unproved)?;
+    Ok(Stream::Tls(Box::new(stream)))
 }
 
 /// Opens a plain TCP connection to `address` within `bound`.
@@ -62,6 +115,10 @@ macro_rules! either {
         match $stream.get_mut() {
             Stream::Plain(stream) => {
                 let $io = Pin::new(stream);
+                $call
+            }
+            Stream::Tls(stream) => {
+                let $io = Pin::new(&mut **stream);
                 $call
             }
             Stream::Mesh(tunnel) => {
@@ -102,6 +159,7 @@ impl AsyncWrite for Stream {
     fn is_write_vectored(&self) -> bool {
         match self {
             Stream::Plain(stream) => stream.is_write_vectored(),
+            Stream::Tls(stream) => stream.is_write_vectored(),
             Stream::Mesh(tunnel) => tunnel.is_write_vectored(),
         }
     }

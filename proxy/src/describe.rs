@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use table::{Backend, Listener, Rule, State, Table, Target};
+use table::{Backend, Encryption, Listener, Presented, Rule, State, Table, Target};
 
 use crate::live::{Endpoint, Live, Service};
 use crate::pool::Pool;
@@ -20,6 +20,7 @@ pub(crate) fn live(live: &Live, ports: &States, now: u64) -> Value {
         "listeners": table.listeners.iter().map(|one| listener(one, ports)).collect::<Vec<_>>(),
         "rules": table.rules.iter().map(|one| rule(table, one)).collect::<Vec<_>>(),
         "services": services.collect::<serde_json::Map<_, _>>(),
+        "backendTls": live.services.iter().filter_map(|one| encryption(table, one)).collect::<serde_json::Map<_, _>>(),
         "traffic": live.services.iter().filter_map(traffic).collect::<serde_json::Map<_, _>>(),
     })
 }
@@ -37,6 +38,11 @@ fn listener(listener: &Listener, ports: &States) -> Value {
         let named = asked.authorities.iter().map(|one| one.config_map.to_string());
         json!({ "authorities": named.collect::<Vec<_>>(), "mode": asked.mode })
     });
+    let presented = match &listener.presented {
+        Presented::Nothing => Value::Null,
+        Presented::Certificate(shown) => json!({ "certificate": shown.secret.to_string() }),
+        Presented::Unusable(why) => json!({ "unusable": why }),
+    };
     json!({
         "gateway": listener.gateway.to_string(),
         "name": listener.name,
@@ -48,6 +54,7 @@ fn listener(listener: &Listener, ports: &States) -> Value {
         "certificates": certificates,
         "minVersion": listener.ends_tls().then_some(listener.min_version),
         "clientValidation": asked,
+        "shownToBackends": presented,
         "refused": refused,
         "open": not_open.is_none(),
         "notOpen": not_open,
@@ -84,6 +91,16 @@ fn state(service: &Arc<Service>, now: u64) -> Value {
 fn traffic(service: &Arc<Service>) -> Option<(String, Value)> {
     let name = &service.traffic.as_ref()?.metadata;
     Some((service.label.to_string(), format!("{}/{}", name.namespace, name.name).into()))
+}
+
+/// How what goes to a service is encrypted, or why nothing goes there; none where it goes in the clear.
+fn encryption(table: &Table, service: &Arc<Service>) -> Option<(String, Value)> {
+    let told = match &table.services.get(service.id)?.encryption {
+        Encryption::None => return None,
+        Encryption::Tls(tls) => json!({ "wanted": tls.to_string() }),
+        Encryption::Closed(why) => json!({ "closed": why }),
+    };
+    Some((service.label.to_string(), told))
 }
 
 /// Whether an endpoint gets requests, and if not why, and until when.

@@ -13,7 +13,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -24,7 +24,6 @@ use hyper_util::server::conn::auto;
 use policy::explain::Story;
 use policy::{Answer, Facts, Layer, Reader, Reason, Verdict};
 use table::{Found, Target};
-use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
@@ -33,7 +32,7 @@ use wire::Side;
 use crate::address;
 use crate::balance::{self, Draw, Said, Turn};
 use crate::carry::{Buffered, End, Ends};
-use crate::connect::{self, Stream};
+use crate::connect::{self, Hop, Preface, Stream};
 use crate::exchange::{TRACEPARENT, decide, host_of, port_of, refuse};
 use crate::failure::{Failure, Retry};
 use crate::forward::FORWARDED_FOR;
@@ -45,6 +44,7 @@ use crate::record::{REQUEST_ID, Record};
 use crate::reply::{Reply, problem};
 use crate::steady::Steady;
 use crate::telemetry::Outcome;
+use crate::tls::backend::Face;
 use crate::{moment, proxy_protocol};
 
 /// What hyper has of a plain connection.
@@ -318,18 +318,22 @@ impl Asked {
 
     /// Opens it, if it may be.
     async fn open(self, live: &Arc<Live>, mut record: Box<Record>) -> Result<Opened, Unopened> {
-        let service = match self.judge(live, &mut record) {
-            Ok(service) => service,
+        let (service, face) = match self.judge(live, &mut record) {
+            Ok(to) => to,
             Err(answer) => return Err(Unopened::refused(answer, record)),
         };
-        match reach(&self.conn, service, &mut record).await {
+        match reach(&self.conn, (service, &face), &mut record).await {
             Ok((backend, turn)) => Ok(Opened { asked: self, backend, turn, record }),
             Err(failure) => Err(Unopened::failed(&failure, record)),
         }
     }
 
     /// Where it may go.
-    fn judge<'l>(&self, live: &'l Live, record: &mut Record) -> Result<&'l Service, Answer> {
+    fn judge<'l>(
+        &self,
+        live: &'l Live,
+        record: &mut Record,
+    ) -> Result<(&'l Service, Face), Answer> {
         let facts = self.facts(Some(record));
         let found = self.found(live, &facts).map_err(Answer::new)?;
         // What is called is a Service's port, and not the one where its callers' proxy listens.
@@ -338,7 +342,14 @@ impl Asked {
         let answer = |reason| found.rule.chain.answer(reason, &Reader::default());
         let target = found.rule.backends.target(record.seed() as u32);
         match target.ok_or_else(|| answer(Reason::NoBackend))? {
-            Target::Service(id) => Ok(&live.services[*id]),
+            Target::Service(id) => {
+                let service = &live.services[*id];
+                let face = live.face(service, found.listener).map_err(|failure| {
+                    record.backend = Some(Arc::clone(&service.label));
+                    Answer { detail: Some(failure.to_string().into()), ..answer(failure.reason) }
+                })?;
+                Ok((service, face))
+            }
             Target::Broken(reason) => Err(answer(*reason)),
         }
     }
@@ -348,7 +359,7 @@ impl Asked {
 /// reached.
 async fn reach(
     conn: &Conn,
-    service: &Service,
+    (service, face): (&Service, &Face),
     record: &mut Record,
 ) -> Result<(Stream, Turn), Failure> {
     record.backend = Some(Arc::clone(&service.label));
@@ -365,12 +376,10 @@ async fn reach(
         let mut turn = Turn::at(endpoint, conn.shared.epoch, now);
         record.attempts += 1;
         record.endpoint = Some(endpoint.address);
-        let opened = connect::to(endpoint, conn.worker, limits, heads(record)).await;
-        let opened = match opened {
-            Ok(stream) => introduced(stream, conn, service, record, limits.connect).await,
-            Err(failure) => Err(failure),
-        };
-        let failure = match opened {
+        let hop = Hop { endpoint, worker: conn.worker, face };
+        let bytes = introduction(conn, service, record);
+        let preface = Preface { heads: heads(record), bytes };
+        let failure = match connect::to(hop, limits, preface).await {
             Ok(stream) => {
                 let opened = Instant::now();
                 record.backend_time = Some(opened - now);
@@ -393,24 +402,13 @@ async fn reach(
     }
 }
 
-/// A connection on which the backend was told where it came from, where it wants that. What goes through the
-/// mesh says it there.
-async fn introduced(
-    mut stream: Stream,
-    conn: &Conn,
-    service: &Service,
-    record: &Record,
-    bound: Duration,
-) -> Result<Stream, Failure> {
+/// What tells the backend where a connection came from, where it wants that. What goes through the mesh says
+/// it there.
+fn introduction(conn: &Conn, service: &Service, record: &Record) -> Vec<u8> {
     let wanted = service.traffic.as_ref().and_then(|policy| policy.spec.proxy_protocol);
-    let (Some(version), Stream::Plain(plain)) = (wanted, &mut stream) else { return Ok(stream) };
+    let Some(version) = wanted else { return Vec::new() };
     let from = SocketAddr::new(record.source, conn.peer.port());
-    let header = proxy_protocol::header_of(version, from, conn.taken_at());
-    match tokio::time::timeout(bound, plain.write_all(&header)).await {
-        Ok(Ok(())) => Ok(stream),
-        Ok(Err(error)) => Err(Failure::unreached(error)),
-        Err(late) => Err(Failure::unreached(late)),
-    }
+    proxy_protocol::header_of(version, from, conn.taken_at())
 }
 
 /// By what the proxy at the other end knows that it is a connection, joins its record with this one, and
@@ -468,6 +466,12 @@ impl Opened {
         match backend {
             Stream::Plain(backend) => {
                 Ends::new(client, Buffered::socket(backend, PIECE))
+                    .ahead(ahead)
+                    .carry(conn, record, idle, passes)
+                    .await;
+            }
+            Stream::Tls(backend) => {
+                Ends::new(client, Buffered::encrypted(*backend, PIECE))
                     .ahead(ahead)
                     .carry(conn, record, idle, passes)
                     .await;

@@ -164,6 +164,10 @@ async fn forward(
         Target::Broken(reason) => return finish(&way, fail(record, &Failure::proxy(reason))),
     };
     record.backend = Some(Arc::clone(&service.label));
+    let face = match live.face(service, way.found.listener) {
+        Ok(face) => face,
+        Err(failure) => return finish(&way, fail(record, &failure)),
+    };
     let upgrade = asked.and_then(|asked| Some((asked, forward::wanted_upgrade(&head)?)));
     let key = service.key(&head.headers, record.source);
     let smaller = compress::Asked::of(service, &head, &record);
@@ -187,6 +191,7 @@ async fn forward(
     let tries = Attempts {
         conn,
         service,
+        face: &face,
         bound: pace.head,
         is_usual: rule.backend_timeout.is_none(),
         deadline,
@@ -326,7 +331,9 @@ fn upload(
     let is_empty = body.is_end_stream();
     let rule = way.found.rule;
     let own = way.backend.filters.iter().flat_map(|filters| &filters.mirrors);
-    let copies = mirror::start(conn, live, rule.mirrors.iter().chain(own), head, is_empty, seed);
+    let mirrors = rule.mirrors.iter().chain(own);
+    let from = mirror::From { conn, live, listener: way.found.listener };
+    let copies = mirror::start(from, mirrors, head, is_empty, seed);
     if is_empty {
         return Uploading { upload: Upload::Empty, progress: None, replay: None };
     }

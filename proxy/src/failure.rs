@@ -61,6 +61,11 @@ impl Failure {
         }
     }
 
+    /// Whoever answered at the endpoint did not prove to be who must: nothing was sent.
+    pub(crate) fn unproved(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Failure { reason: Reason::UpstreamTls, ..Self::unreached(source) }
+    }
+
     /// The same with its cause, for the log.
     pub(crate) fn because(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());

@@ -115,6 +115,7 @@ impl Code {
             | Reason::BackendMissing
             | Reason::BackendNotAllowed
             | Reason::BackendProtocol
+            | Reason::BackendTls
             | Reason::Redirected
             | Reason::Preflight => Code::UNKNOWN,
             Reason::Misdirected
@@ -123,6 +124,7 @@ impl Code {
             | Reason::Overloaded
             | Reason::ConnectFailed
             | Reason::UpstreamReset
+            | Reason::UpstreamTls
             | Reason::UpstreamProtocol => Code::UNAVAILABLE,
         }
     }

@@ -26,9 +26,10 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::balance::{nanos, ring};
-use crate::connect;
+use crate::connect::{self, Stream};
 use crate::grpc::Code;
 use crate::live::{Endpoint, Live};
+use crate::tls::backend::Face;
 use crate::worker::Shared;
 
 const AGENT: HeaderValue = HeaderValue::from_static("heddle-health-check");
@@ -54,6 +55,7 @@ pub(crate) async fn follow(shared: Arc<Shared>) {
 struct Asking {
     endpoint: Arc<Endpoint>,
     policy: Arc<TrafficPolicy>,
+    face: Face,
     task: JoinHandle<()>,
 }
 
@@ -69,13 +71,16 @@ fn reconcile(shared: &Arc<Shared>, live: &Live, mut before: Vec<Asking>) -> Vec<
     for service in &live.services {
         let Some(policy) = &service.traffic else { continue };
         let Some(check) = &policy.spec.health_check else { continue };
+        // Where nothing is sent, nobody asks.
+        let Ok(face) = live.usual_face(service) else { continue };
         for endpoint in service.endpoints.iter().filter(|endpoint| endpoint.way.is_none()) {
             let is_same = |one: &Asking| {
                 Arc::ptr_eq(&one.endpoint, endpoint)
+                    && one.face.is(&face)
                     && one.policy.spec.health_check.as_ref() == Some(check)
             };
             let kept = before.iter().position(is_same).map(|at| before.swap_remove(at));
-            after.push(kept.unwrap_or_else(|| ask(shared, endpoint, policy, check)));
+            after.push(kept.unwrap_or_else(|| ask(shared, endpoint, policy, (check, &face))));
         }
     }
     for gone in before {
@@ -92,20 +97,22 @@ fn ask(
     shared: &Arc<Shared>,
     endpoint: &Arc<Endpoint>,
     policy: &Arc<TrafficPolicy>,
-    check: &HealthCheck,
+    (check, face): (&HealthCheck, &Face),
 ) -> Asking {
-    let task = asks(shared.epoch, Arc::clone(endpoint), check.clone());
-    Asking { endpoint: Arc::clone(endpoint), policy: Arc::clone(policy), task: tokio::spawn(task) }
+    let task = asks(shared.epoch, Arc::clone(endpoint), check.clone(), face.clone());
+    let (endpoint, policy, task) = (Arc::clone(endpoint), Arc::clone(policy), tokio::spawn(task));
+    Asking { endpoint, policy, face: face.clone(), task }
 }
 
 /// Asks an endpoint again and again.
-async fn asks(epoch: Instant, endpoint: Arc<Endpoint>, check: HealthCheck) {
+async fn asks(epoch: Instant, endpoint: Arc<Endpoint>, check: HealthCheck, face: Face) {
     let port = check.port.unwrap_or(endpoint.address.port());
     let address = SocketAddr::new(endpoint.address.ip(), port);
+    let at = At { address, endpoint: &endpoint, face: &face };
     let mut row = Row::default();
     let mut chance = ring::hash(address.to_string().as_bytes());
     loop {
-        let asked = in_time(&check, once(address, &endpoint, &check)).await;
+        let asked = in_time(&check, once(at, &check)).await;
         if row.turns(asked.is_ok(), endpoint.load.is_ailing(), &check) {
             endpoint.load.checked(asked.is_ok(), nanos(epoch, Instant::now()));
             match &asked {
@@ -151,51 +158,66 @@ fn next(interval: Duration, chance: u64) -> Duration {
 
 type Why = Box<dyn std::error::Error + Send + Sync>;
 
-/// Asks once; an error says what is wrong.
-async fn once(address: SocketAddr, endpoint: &Endpoint, check: &HealthCheck) -> Result<(), Why> {
-    match check.kind {
-        HealthCheckType::Tcp => {
-            let connected = connect::plain(address, check.timeout()).await;
-            connected.map(drop).map_err(|failure| failure.to_string().into())
-        }
-        HealthCheckType::Http => by_http(address, endpoint.protocol, check).await,
-        HealthCheckType::Grpc => by_grpc(address, check).await,
+/// Who is asked, and by whom.
+#[derive(Debug, Clone, Copy)]
+struct At<'a> {
+    address: SocketAddr,
+    endpoint: &'a Endpoint,
+    face: &'a Face,
+}
+
+impl At<'_> {
+    /// A connection to it, as requests would get it.
+    async fn connect(self, check: &HealthCheck) -> Result<Stream, Why> {
+        let opened = connect::at(self.address, self.endpoint, self.face, check.timeout()).await;
+        opened.map_err(|failure| failure.to_string().into())
+    }
+
+    /// How HTTP/2 names what is asked for.
+    fn scheme(self) -> &'static str {
+        if self.endpoint.is_tls() { "https" } else { "http" }
     }
 }
 
-async fn by_http(
-    address: SocketAddr,
-    protocol: AppProtocol,
-    check: &HealthCheck,
-) -> Result<(), Why> {
+/// Asks once; an error says what is wrong.
+async fn once(at: At<'_>, check: &HealthCheck) -> Result<(), Why> {
+    match check.kind {
+        HealthCheckType::Tcp => at.connect(check).await.map(drop),
+        HealthCheckType::Http => by_http(at, check).await,
+        HealthCheckType::Grpc => by_grpc(at, check).await,
+    }
+}
+
+async fn by_http(at: At<'_>, check: &HealthCheck) -> Result<(), Why> {
     let path = check.path.as_deref().unwrap_or("/");
-    let host = check.host.as_ref().map_or_else(|| address.to_string(), ToString::to_string);
+    let host = check.host.as_ref().map_or_else(|| at.address.to_string(), ToString::to_string);
     let request = Request::builder().method(Method::GET).header(USER_AGENT, AGENT);
-    let answer = match protocol {
+    let answer = match at.endpoint.protocol {
         AppProtocol::Http1 | AppProtocol::Tcp => {
             let request = request.uri(path).header(HOST, host).body(Full::default())?;
-            over_http1(address, check, request).await?
+            over_http1(at, check, request).await?
         }
         AppProtocol::H2c => {
-            let request = request.version(Version::HTTP_2).uri(format!("http://{host}{path}"));
-            over_http2(address, check, request.body(Full::default())?).await?
+            let uri = format!("{}://{host}{path}", at.scheme());
+            let request = request.version(Version::HTTP_2).uri(uri);
+            over_http2(at, check, request.body(Full::default())?).await?
         }
     };
     let status = answer.status();
     if check.is_well(status.as_u16()) { Ok(()) } else { Err(format!("it answers {status}").into()) }
 }
 
-async fn by_grpc(address: SocketAddr, check: &HealthCheck) -> Result<(), Why> {
-    let host = check.host.as_ref().map_or_else(|| address.to_string(), ToString::to_string);
+async fn by_grpc(at: At<'_>, check: &HealthCheck) -> Result<(), Why> {
+    let host = check.host.as_ref().map_or_else(|| at.address.to_string(), ToString::to_string);
     let request = Request::builder()
         .method(Method::POST)
         .version(Version::HTTP_2)
-        .uri(format!("http://{host}/grpc.health.v1.Health/Check"))
+        .uri(format!("{}://{host}/grpc.health.v1.Health/Check", at.scheme()))
         .header(CONTENT_TYPE, "application/grpc")
         .header(TE, "trailers")
         .header(USER_AGENT, AGENT)
         .body(Full::new(question(check.service.as_deref().unwrap_or_default())))?;
-    let answer = over_http2(address, check, request).await?;
+    let answer = over_http2(at, check, request).await?;
     let (head, body) = answer.into_parts();
     let body = Limited::new(body, LONGEST).collect().await?;
     let code = body.trailers().and_then(Code::of).or(Code::of(&head.headers));
@@ -230,22 +252,22 @@ fn question(service: &str) -> Bytes {
 }
 
 async fn over_http1(
-    address: SocketAddr,
+    at: At<'_>,
     check: &HealthCheck,
     request: Request<Full<Bytes>>,
 ) -> Result<Response<Incoming>, Why> {
-    let stream = connect::plain(address, check.timeout()).await.map_err(|why| why.to_string())?;
+    let stream = at.connect(check).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let _connection = Ending(tokio::spawn(async move { drop(connection.await) }));
     Ok(sender.send_request(request).await?)
 }
 
 async fn over_http2(
-    address: SocketAddr,
+    at: At<'_>,
     check: &HealthCheck,
     request: Request<Full<Bytes>>,
 ) -> Result<Response<Incoming>, Why> {
-    let stream = connect::plain(address, check.timeout()).await.map_err(|why| why.to_string())?;
+    let stream = at.connect(check).await?;
     let (mut sender, connection) =
         http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
     // Ends once the answer was read and the sender is gone.

@@ -10,11 +10,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use model::Key;
 use model::service::AppProtocol;
 use model::traffic::{Balance, Ejection, TrafficPolicy};
 use policy::Reason;
 use rustls::server::ProducesTickets;
-use table::{Rule, Table, Target, Through};
+use table::{Encryption, Listener, Presented, Rule, Table, Target, Through};
 use tokio::sync::Semaphore;
 
 use crate::balance::{Load, Said, Spread, ring};
@@ -25,6 +26,7 @@ use crate::pool::Pool;
 use crate::retry::Budget;
 use crate::session::{Mark, Seals};
 use crate::telemetry::{Attached, Telemetry};
+use crate::tls::backend::{Backend, Face, Shown};
 use crate::tls::{self, Tls};
 
 /// Mirrored requests under way to one service; beyond it copies are left out. Fewer than in the
@@ -42,6 +44,8 @@ pub(crate) struct Live {
     pub(crate) tls: HashMap<u16, Arc<Tls>>,
     /// By `table::Service::id`.
     pub(crate) services: Vec<Arc<Service>>,
+    /// What Gateways show to backends, by Gateway.
+    shown: HashMap<Key, Arc<Shown>>,
     /// Metric handles.
     pub(crate) attached: Arc<Attached>,
 }
@@ -56,6 +60,8 @@ pub(crate) struct Service {
     pub(crate) mark: Mark,
     /// What is spoken behind it.
     pub(crate) protocol: AppProtocol,
+    /// How it is sent there.
+    pub(crate) wire: Wire,
     /// The near ones first.
     pub(crate) endpoints: Vec<Arc<Endpoint>>,
     /// How many of them are near.
@@ -74,6 +80,17 @@ pub(crate) struct Service {
     pub(crate) under_way: Arc<AtomicU32>,
 }
 
+/// How what is sent to an endpoint is encrypted.
+#[derive(Debug, Clone)]
+pub(crate) enum Wire {
+    /// It is not.
+    Clear,
+    /// By TLS.
+    Tls(Arc<Backend>),
+    /// It should be, and cannot: nothing is sent.
+    Closed,
+}
+
 /// A request's place among those of a service.
 #[derive(Debug)]
 pub(crate) struct Seat(Arc<AtomicU32>);
@@ -89,8 +106,10 @@ impl Drop for Seat {
 pub(crate) struct Endpoint {
     pub(crate) address: SocketAddr,
     pub(crate) protocol: AppProtocol,
-    /// Through which proxy it is reached; plainly where there is none.
+    /// Through which proxy it is reached; straight where there is none.
     pub(crate) way: Option<Way>,
+    /// How what is sent there straight is encrypted.
+    pub(crate) wire: Wire,
     /// `table::Endpoint::is_far`.
     pub(crate) is_far: bool,
     pub(crate) load: Load,
@@ -157,11 +176,41 @@ impl Live {
             })
             .collect();
         Live {
+            shown: shown(&table, before),
             tls: tls::by_port(&table, &ground.tickets),
             services,
             attached: telemetry.attach(&table),
             table,
         }
+    }
+
+    /// As whom what came through `listener` goes on to a service, or why it does not.
+    pub(crate) fn face(&self, service: &Service, listener: &Listener) -> Result<Face, Failure> {
+        let closed = |why: &str| Failure::proxy(Reason::BackendTls).because(why);
+        let of = self.table.services.get(service.id).ok_or_else(|| closed("it is not there"))?;
+        let Some(onward) = of.onward(listener).map_err(closed)? else { return Ok(Face::Plain) };
+        if let Wire::Clear | Wire::Closed = service.wire {
+            return Err(closed("no TLS can be spoken as its policy wants it"));
+        }
+        let Some(shown) = onward.shown else { return Ok(Face::Tls(None)) };
+        match self.shown.get(&listener.gateway) {
+            Some(one) => Ok(Face::Tls(Some(Arc::clone(one)))),
+            None => Err(closed(&format!("{} cannot be shown", shown.secret))),
+        }
+    }
+
+    /// As whom a service is asked whether it is well: as the first listener that leads there.
+    pub(crate) fn usual_face(&self, service: &Service) -> Result<Face, Failure> {
+        if let Wire::Clear = service.wire {
+            return Ok(Face::Plain);
+        }
+        let leads_there = |rule: &&Arc<Rule>| {
+            let mut targets = rule.backends.iter().map(|one| one.target);
+            targets.any(|target| target == Target::Service(service.id))
+        };
+        let mut listeners = self.table.listeners.iter().filter(|one| one.is_serving());
+        let leads = listeners.find(|one| self.table.led(one).any(|rule| leads_there(&rule)));
+        leads.map_or(Ok(Face::Tls(None)), |listener| self.face(service, listener))
     }
 
     /// Whether a rule lets what goes to `backend` go on: it leads there yet, or nowhere that it may not. One
@@ -189,7 +238,10 @@ impl Service {
         before: Option<&Arc<Service>>,
         ground: &Ground,
     ) -> Arc<Self> {
-        let known = before.map_or(&[][..], |before| &before.endpoints);
+        let wire = Wire::new(service, before.map(|before| &before.wire));
+        // What was opened in another way is not used any more.
+        let alike = before.filter(|before| before.wire.is(&wire));
+        let known = alike.map_or(&[][..], |before| &before.endpoints);
         let known: HashMap<_, _> = known.iter().map(|one| (one.place(), one)).collect();
         let kept = |endpoint: &table::Endpoint| {
             let through = endpoint.through.as_deref();
@@ -203,7 +255,9 @@ impl Service {
             tracing::warn!(%service, %address, "an endpoint is this process's admin port: left out");
         }
         let endpoints = others.into_iter().map(|endpoint| {
-            kept(endpoint).unwrap_or_else(|| Endpoint::new(endpoint, service.protocol, ground))
+            kept(endpoint).unwrap_or_else(|| {
+                Endpoint::new(endpoint, (service.protocol, wire.clone()), ground)
+            })
         });
         let mut endpoints: Vec<Arc<Endpoint>> = endpoints.collect();
         endpoints.sort_by_key(|endpoint| endpoint.is_far);
@@ -216,6 +270,7 @@ impl Service {
             label: Arc::clone(&service.label),
             mark: Mark::of(&service.label),
             protocol: service.protocol,
+            wire,
             near,
             is_meshed: endpoints.iter().any(|endpoint| endpoint.way.is_some()),
             mirrors: match before {
@@ -291,6 +346,56 @@ impl Service {
     }
 }
 
+impl Wire {
+    /// As the table says; the very one of `before` where it is the same.
+    fn new(service: &table::Service, before: Option<&Wire>) -> Self {
+        let of = match &service.encryption {
+            Encryption::None => return Wire::Clear,
+            Encryption::Closed(_) => return Wire::Closed,
+            Encryption::Tls(of) => of,
+        };
+        if let Some(Wire::Tls(same)) = before
+            && same.is(of, service.protocol)
+        {
+            return Wire::Tls(Arc::clone(same));
+        }
+        match Backend::new(of, service.protocol) {
+            Ok(backend) => Wire::Tls(Arc::new(backend)),
+            Err(error) => {
+                // Such a ConfigMap is refused before a table is assembled.
+                tracing::error!(policy = %of.policy, %error, "its backends are closed");
+                Wire::Closed
+            }
+        }
+    }
+
+    /// Whether what was opened by it may be used by the other.
+    fn is(&self, other: &Wire) -> bool {
+        match (self, other) {
+            (Wire::Clear, Wire::Clear) | (Wire::Closed, Wire::Closed) => true,
+            (Wire::Tls(one), Wire::Tls(other)) => Arc::ptr_eq(one, other),
+            (Wire::Clear | Wire::Closed | Wire::Tls(_), _) => false,
+        }
+    }
+}
+
+/// What Gateways show to backends; the very ones of `before` where they are the same.
+fn shown(table: &Table, before: Option<&Live>) -> HashMap<Key, Arc<Shown>> {
+    let mut all = HashMap::new();
+    for listener in &table.listeners {
+        let Presented::Certificate(of) = &listener.presented else { continue };
+        if all.contains_key(&listener.gateway) {
+            continue;
+        }
+        let known = before.iter().flat_map(|live| live.shown.values()).chain(all.values());
+        let same = known.into_iter().find(|one| *one.of == **of).cloned();
+        if let Some(one) = same.or_else(|| Shown::new(of).map(Arc::new)) {
+            all.insert(listener.gateway.clone(), one);
+        }
+    }
+    all
+}
+
 /// The value of a cookie.
 fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let lines = headers.get_all(http::header::COOKIE).iter();
@@ -300,18 +405,22 @@ fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 }
 
 impl Endpoint {
-    pub(crate) fn new(from: &table::Endpoint, protocol: AppProtocol, ground: &Ground) -> Arc<Self> {
+    pub(crate) fn new(
+        from: &table::Endpoint,
+        (protocol, wire): (AppProtocol, Wire),
+        ground: &Ground,
+    ) -> Arc<Self> {
         let pools = (0..ground.workers).map(|_| Pool::new(ground.pool)).collect();
         let through = from.through.as_ref();
         let way = through
             .map(|through| Way::new(Arc::clone(through), &ground.membership, ground.workers));
         let table::Endpoint { address, is_far, .. } = *from;
-        Arc::new(Endpoint { address, protocol, way, is_far, load: Load::default(), pools })
+        Arc::new(Endpoint { address, protocol, way, wire, is_far, load: Load::default(), pools })
     }
 
-    /// By which credentials a connection to it is opened now, where that is through the mesh.
-    pub(crate) fn opened(&self) -> Option<u64> {
-        self.way.as_ref().and_then(Way::number)
+    /// Whether TLS ends there that begins here.
+    pub(crate) fn is_tls(&self) -> bool {
+        self.way.is_none() && matches!(self.wire, Wire::Tls(_))
     }
 
     /// What makes it another endpoint.

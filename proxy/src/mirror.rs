@@ -6,33 +6,43 @@ use http::Request;
 use http::header::UPGRADE;
 use http::request::Parts;
 use http_body_util::BodyExt as _;
-use table::{Mirror, Target};
+use table::{Listener, Mirror, Target};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use crate::attempts::address;
 use crate::balance::{self, Draw, Turn};
 use crate::body::{Upload, copy};
+use crate::connect::Hop;
 use crate::failure::Retry;
 use crate::http::Conn;
 use crate::live::{Live, Service};
 use crate::pool;
+use crate::tls::backend::Face;
 use crate::worker::Shared;
 
 /// Body chunks that a mirror may lag behind before it is given up.
 const LAG: usize = 32;
 
+/// Where copies come from.
+#[derive(Clone, Copy)]
+pub(crate) struct From<'a> {
+    pub(crate) conn: &'a Arc<Conn>,
+    pub(crate) live: &'a Arc<Live>,
+    pub(crate) listener: &'a Listener,
+}
+
 /// Starts these mirrors for a request whose head is `head`; each gets a copy of the body
 /// through the sender that is returned for it. None is started over the bounds of its service and
 /// of the process, and none for an upgrade, whose answer nobody would speak to.
 pub(crate) fn start<'a>(
-    conn: &Arc<Conn>,
-    live: &Arc<Live>,
+    from: From<'_>,
     mirrors: impl Iterator<Item = &'a Mirror>,
     head: &Parts,
     is_empty: bool,
     seed: u64,
 ) -> Vec<copy::Sender> {
+    let From { conn, live, listener } = from;
     let mut copies = Vec::new();
     if head.headers.contains_key(UPGRADE) {
         return copies;
@@ -43,6 +53,13 @@ pub(crate) fn start<'a>(
         }
         let Target::Service(id) = mirror.target else { continue };
         let service = &live.services[id];
+        let face = match live.face(service, listener) {
+            Ok(face) => face,
+            Err(failure) => {
+                tracing::debug!(%failure, "a mirror is closed");
+                continue;
+            }
+        };
         let Some(permits) = permits(conn, service) else {
             conn.shared.telemetry.mirror_left_out();
             continue;
@@ -55,7 +72,7 @@ pub(crate) fn start<'a>(
             Upload::Copy(receiver)
         };
         let request = Request::from_parts(head.clone(), upload);
-        let service = Arc::clone(service);
+        let service = (Arc::clone(service), face);
         // Bounded by the permits and by the bounds on connecting and on a backend's head.
         let (shared, worker) = (Arc::clone(&conn.shared), conn.worker);
         // The connection may be over before the copy is.
@@ -81,7 +98,7 @@ fn drawn(mirror: &Mirror, random: u64) -> bool {
 async fn send(
     shared: Arc<Shared>,
     worker: usize,
-    service: Arc<Service>,
+    (service, face): (Arc<Service>, Face),
     mut request: Request<Upload>,
     seed: u64,
     _permits: Permits,
@@ -95,7 +112,8 @@ async fn send(
     address(endpoint, &mut request);
     let mut slot = Some(request);
     let sending = async {
-        let answered = match pool::send(endpoint, worker, limits, now, &mut slot).await {
+        let hop = Hop { endpoint, worker, face: &face };
+        let answered = match pool::send(hop, limits, now, &mut slot).await {
             Ok(answered) => answered,
             Err(failure) => {
                 if failure.retry == Retry::Elsewhere {

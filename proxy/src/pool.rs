@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
-use http::{HeaderMap, Request, Response};
+use arc_swap::ArcSwap;
+use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -16,11 +16,12 @@ use policy::Reason;
 use tokio::time::Instant;
 
 use crate::body::Upload;
-use crate::connect;
+use crate::connect::{self, Hop, Preface};
 use crate::failure::Failure;
 use crate::gather::Gather;
 use crate::live::Endpoint;
 use crate::settings::Limits;
+use crate::tls::backend::Remembered;
 
 /// The most bytes that one HTTP/1.1 connection buffers of its backend's answers, so also the bound
 /// on an answer's head. A larger buffer saves system calls; hyper fits it to what comes.
@@ -36,12 +37,41 @@ pub(crate) struct Pool {
     /// How many those are, for whoever looks from another thread.
     count: AtomicUsize,
     capacity: usize,
-    shared: ArcSwapOption<(Opened, Shared)>,
+    /// One for each of those as whom it is reached, of whom there is seldom more than one.
+    shared: ArcSwap<Vec<Arc<(Opened, Shared)>>>,
     opening: tokio::sync::Mutex<()>,
 }
 
-/// By which credentials a connection through the mesh was opened; always the same elsewhere.
-type Opened = Option<u64>;
+/// As whom a connection was opened.
+#[derive(Debug, Clone)]
+pub(crate) enum Opened {
+    /// Through the mesh, by these credentials.
+    Mesh(Option<u64>),
+    /// Straight, and what was shown there.
+    Straight(Remembered),
+}
+
+impl Opened {
+    /// Whether it is the same.
+    fn is(&self, other: &Opened) -> bool {
+        match (self, other) {
+            (Opened::Mesh(one), Opened::Mesh(other)) => one == other,
+            (Opened::Straight(None), Opened::Straight(None)) => true,
+            (Opened::Straight(Some(one)), Opened::Straight(Some(other))) => one.ptr_eq(other),
+            (Opened::Mesh(_) | Opened::Straight(_), _) => false,
+        }
+    }
+
+    /// Whether nobody is so any more: the certificate is no Gateway's now.
+    fn is_over(&self) -> bool {
+        matches!(self, Opened::Straight(Some(shown)) if shown.strong_count() == 0)
+    }
+
+    /// The same, as is known to who is so `now`: in the mesh there is one at a time.
+    fn is_past(&self, now: &Opened) -> bool {
+        self.is_over() || (matches!(self, Opened::Mesh(_)) && !self.is(now))
+    }
+}
 
 #[derive(Debug)]
 struct Idle {
@@ -69,6 +99,20 @@ impl Lease {
     }
 }
 
+impl<'a> Hop<'a> {
+    fn pool(&self) -> &'a Pool {
+        &self.endpoint.pools[self.worker]
+    }
+
+    /// As whom a connection is opened now.
+    fn opened(&self) -> Opened {
+        match &self.endpoint.way {
+            Some(way) => Opened::Mesh(way.number()),
+            None => Opened::Straight(self.face.remembered()),
+        }
+    }
+}
+
 /// A response's head and body, with the connection it came on if that is ours alone.
 #[derive(Debug)]
 pub(crate) struct Answered {
@@ -86,20 +130,30 @@ impl Pool {
             idle: Mutex::default(),
             count: AtomicUsize::new(0),
             capacity,
-            shared: ArcSwapOption::empty(),
+            shared: ArcSwap::default(),
             opening: tokio::sync::Mutex::new(()),
         }
     }
 
     /// The shared connection, if it was opened so and is not closed.
-    fn usable(&self, opened: Opened) -> Option<Arc<(Opened, Shared)>> {
-        let shared = self.shared.load_full()?;
-        (shared.0 == opened && !shared.1.is_closed()).then_some(shared)
+    fn usable(&self, opened: &Opened) -> Option<Arc<(Opened, Shared)>> {
+        let all = self.shared.load();
+        all.iter().find(|one| one.0.is(opened) && !one.1.is_closed()).cloned()
+    }
+
+    /// Shares a connection from now on, in the place of those that nobody will use.
+    fn share(&self, new: &Arc<(Opened, Shared)>) {
+        let all = self.shared.load();
+        let is_kept = |one: &&Arc<(Opened, Shared)>| {
+            !one.1.is_closed() && !one.0.is(&new.0) && !one.0.is_past(&new.0)
+        };
+        let kept = all.iter().filter(is_kept).chain([new]).cloned();
+        self.shared.store(Arc::new(kept.collect()));
     }
 
     /// Uses no connection that is open any more: what they lead to is not there.
     pub(crate) fn clear(&self) {
-        self.shared.store(None);
+        self.shared.store(Arc::default());
         self.lock().clear();
         self.count.store(0, Relaxed);
     }
@@ -122,10 +176,17 @@ impl Pool {
         self.count.store(kept.len(), Relaxed);
     }
 
-    /// Closes what lay idle for longer than `age`.
+    /// Closes what lay idle for longer than `age`, or is opened as somebody who is over.
     pub(crate) fn sweep(&self, age: Duration) {
+        let all = self.shared.load();
+        if all.iter().any(|one| one.0.is_over()) {
+            let kept = all.iter().filter(|one| !one.0.is_over()).cloned();
+            self.shared.store(Arc::new(kept.collect()));
+        }
         let mut kept = self.lock();
-        kept.retain(|idle| !idle.sender.is_closed() && idle.since.elapsed() <= age);
+        kept.retain(|idle| {
+            !idle.sender.is_closed() && idle.since.elapsed() <= age && !idle.opened.is_over()
+        });
         if kept.is_empty() {
             *kept = Vec::new();
         }
@@ -135,17 +196,18 @@ impl Pool {
     /// An idle connection that is ready, was opened so and, `now`, is not older than `age`.
     fn take(
         &self,
-        opened: Opened,
+        opened: &Opened,
         now: Instant,
         age: Duration,
     ) -> Option<http1::SendRequest<Upload>> {
         let mut kept = self.lock();
         // The others are still finishing their last exchange.
-        while let Some(last) = kept.iter().rposition(|idle| !idle.is_busy()) {
+        let is_meant = |idle: &Idle| idle.opened.is(opened) || idle.opened.is_past(opened);
+        while let Some(last) = kept.iter().rposition(|idle| is_meant(idle) && !idle.is_busy()) {
             let idle = kept.remove(last);
             self.count.store(kept.len(), Relaxed);
             let is_young = now.saturating_duration_since(idle.since) <= age;
-            if idle.sender.is_ready() && idle.opened == opened && is_young {
+            if idle.sender.is_ready() && idle.opened.is(opened) && is_young {
                 return Some(idle.sender);
             }
         }
@@ -160,60 +222,54 @@ impl Idle {
     }
 }
 
-/// Sends what is in `slot` to `endpoint` on a connection of `worker`'s and waits for the answer's
+/// Sends what is in `slot` to an endpoint on a connection of the worker's and waits for the answer's
 /// head; it is `now`. A failure that leaves the request in the slot had sent nothing.
 pub(crate) async fn send(
-    endpoint: &Arc<Endpoint>,
-    worker: usize,
+    hop: Hop<'_>,
     limits: &Limits,
     now: Instant,
     slot: &mut Slot,
 ) -> Result<Answered, Failure> {
-    match endpoint.protocol {
-        AppProtocol::Http1 => send_http1(endpoint, worker, limits, now, slot).await,
-        AppProtocol::H2c => send_http2(endpoint, worker, limits, slot).await,
+    match hop.endpoint.protocol {
+        AppProtocol::Http1 => send_http1(hop, limits, now, slot).await,
+        AppProtocol::H2c => send_http2(hop, limits, slot).await,
         AppProtocol::Tcp => Err(Failure::proxy(Reason::BackendProtocol)),
     }
 }
 
-/// Makes sure that `worker` has a connection to `endpoint` for who comes next, `now`.
-pub(crate) async fn reach(
-    endpoint: &Endpoint,
-    worker: usize,
-    limits: &Limits,
-    now: Instant,
-) -> Result<(), Failure> {
-    let pool = &endpoint.pools[worker];
-    match endpoint.protocol {
+/// Makes sure that the worker has a connection to the endpoint for who comes next, `now`.
+pub(crate) async fn reach(hop: Hop<'_>, limits: &Limits, now: Instant) -> Result<(), Failure> {
+    let pool = hop.pool();
+    let opened = hop.opened();
+    match hop.endpoint.protocol {
         AppProtocol::Http1 => {
-            let opened = endpoint.opened();
-            let sender = match pool.take(opened, now, limits.backend_idle) {
+            let sender = match pool.take(&opened, now, limits.backend_idle) {
                 Some(sender) => sender,
-                None => open_http1(endpoint, worker, limits).await?,
+                None => open_http1(hop, limits).await?,
             };
             pool.put(Idle { sender, opened, since: Instant::now() });
         }
-        AppProtocol::H2c if pool.usable(endpoint.opened()).is_some() => {}
-        AppProtocol::H2c => drop(open_http2(endpoint, worker, limits).await?),
+        AppProtocol::H2c if pool.usable(&opened).is_some() => {}
+        AppProtocol::H2c => drop(open_http2(hop, limits).await?),
         AppProtocol::Tcp => return Err(Failure::proxy(Reason::BackendProtocol)),
     }
     Ok(())
 }
 
 async fn send_http1(
-    endpoint: &Arc<Endpoint>,
-    worker: usize,
+    hop: Hop<'_>,
     limits: &Limits,
     now: Instant,
     slot: &mut Slot,
 ) -> Result<Answered, Failure> {
     // The proxy at the other end closes what idles for as long as we would keep it: we are sooner.
+    let Hop { endpoint, worker, .. } = hop;
     let age = if endpoint.way.is_some() { limits.backend_idle / 2 } else { limits.backend_idle };
     loop {
-        let opened = endpoint.opened();
-        let (mut sender, reused) = match endpoint.pools[worker].take(opened, now, age) {
+        let opened = hop.opened();
+        let (mut sender, reused) = match hop.pool().take(&opened, now, age) {
             Some(sender) => (sender, true),
-            None => (open_http1(endpoint, worker, limits).await?, false),
+            None => (open_http1(hop, limits).await?, false),
         };
         let request = slot.take().expect("whoever sends puts a request in");
         match sender.try_send_request(request).await {
@@ -226,12 +282,8 @@ async fn send_http1(
     }
 }
 
-async fn open_http1(
-    endpoint: &Endpoint,
-    worker: usize,
-    limits: &Limits,
-) -> Result<http1::SendRequest<Upload>, Failure> {
-    let stream = connect::to(endpoint, worker, limits, HeaderMap::new()).await?;
+async fn open_http1(hop: Hop<'_>, limits: &Limits) -> Result<http1::SendRequest<Upload>, Failure> {
+    let stream = connect::to(hop, limits, Preface::default()).await?;
     let (sender, connection) = http1::Builder::new()
         .max_headers(limits.headers)
         .max_buf_size(READ)
@@ -247,19 +299,13 @@ async fn open_http1(
     Ok(sender)
 }
 
-async fn send_http2(
-    endpoint: &Arc<Endpoint>,
-    worker: usize,
-    limits: &Limits,
-    slot: &mut Slot,
-) -> Result<Answered, Failure> {
-    let pool = &endpoint.pools[worker];
+async fn send_http2(hop: Hop<'_>, limits: &Limits, slot: &mut Slot) -> Result<Answered, Failure> {
     loop {
-        let held = pool.usable(endpoint.opened());
+        let held = hop.pool().usable(&hop.opened());
         let (shared, reused) = match held {
             Some(shared) => (shared, true),
             None => {
-                let opening = open_http2(endpoint, worker, limits);
+                let opening = open_http2(hop, limits);
                 let opened = tokio::time::timeout(limits.connect, opening).await;
                 // Too late also for those who waited for another's attempt.
                 opened.map_err(Failure::unreached)??
@@ -275,17 +321,16 @@ async fn send_http2(
 
 /// Opens the shared connection; of several who want it at once, one opens it.
 async fn open_http2(
-    endpoint: &Endpoint,
-    worker: usize,
+    hop: Hop<'_>,
     limits: &Limits,
 ) -> Result<(Arc<(Opened, Shared)>, bool), Failure> {
-    let pool = &endpoint.pools[worker];
+    let pool = hop.pool();
     let _alone = pool.opening.lock().await;
-    let opened = endpoint.opened();
-    if let Some(shared) = pool.usable(opened) {
+    let opened = hop.opened();
+    if let Some(shared) = pool.usable(&opened) {
         return Ok((shared, true));
     }
-    let stream = connect::to(endpoint, worker, limits, HeaderMap::new()).await?;
+    let stream = connect::to(hop, limits, Preface::default()).await?;
     let list = u32::try_from(limits.head_bytes).unwrap_or(u32::MAX);
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
@@ -303,7 +348,7 @@ async fn open_http2(
         }
     });
     let shared = Arc::new((opened, sender));
-    pool.shared.store(Some(Arc::clone(&shared)));
+    pool.share(&shared);
     Ok((shared, false))
 }
 
@@ -325,4 +370,4 @@ fn not_sent(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

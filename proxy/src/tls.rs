@@ -18,6 +18,7 @@ use table::{ClientValidation, Listener, Table};
 use certificate::certified;
 use client::Asks;
 
+pub(crate) mod backend;
 mod certificate;
 pub(crate) mod client;
 pub mod tickets;

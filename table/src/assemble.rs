@@ -15,6 +15,7 @@ use model::{Invalid, Key, Name, Resource};
 
 use crate::assemble::attach::{Around, Attached, Attacher};
 use crate::assemble::borders::Borders;
+use crate::assemble::encryptions::Encryptions;
 use crate::assemble::parents::Parents;
 use crate::assemble::policies::Policies;
 use crate::assemble::rivals::Rivals;
@@ -27,6 +28,7 @@ use crate::{Table, inbound, listener, outbound};
 pub(crate) mod attach;
 pub(crate) mod borders;
 mod callers;
+pub(crate) mod encryptions;
 mod listeners;
 mod misled;
 mod parents;
@@ -129,7 +131,8 @@ pub fn assemble(input: Input, previous: Option<&Assembly>) -> Assembly {
     let (policed, cluster) = (&policies, cluster.as_ref());
     let guards = Guards { policies: policed, borders: &borders, is_mesh, cluster };
     let traffic = Traffic::new(&settled, &mut faults);
-    let mut catalog = Catalog::new(&settled, &guards, &traffic, before);
+    let encryptions = Encryptions::new(&settled, &mut faults);
+    let mut catalog = Catalog::new(&settled, &guards, (&traffic, &encryptions), before);
     let around =
         Around { settled: &settled, policies: &policies, borders: &borders, claimed: &claimed };
     let alike = alike.filter(|previous| {
@@ -162,7 +165,8 @@ pub fn assemble(input: Input, previous: Option<&Assembly>) -> Assembly {
         ports,
     });
     let kept = std::mem::take(&mut settled.kept);
-    let (closed, lost) = (policies.closed(), settled.lost.clone());
+    let (mut closed, lost) = (policies.closed(), settled.lost.clone());
+    closed.extend(encryptions.unusable().cloned());
     Assembly {
         table,
         faults,

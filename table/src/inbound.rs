@@ -12,7 +12,7 @@ use policy::{Border, Chain, Level, Stage};
 use crate::assemble::attach::Around;
 use crate::isolate::Settled;
 use crate::service::Catalog;
-use crate::{Backend, Backends, Listener, Rule, State, Target};
+use crate::{Backend, Backends, Listener, Presented, Rule, State, Target};
 
 /// The workload of a proxy, and its ports.
 #[derive(Debug)]
@@ -147,6 +147,7 @@ fn listener(own: &Key, name: Name, port: u16) -> Listener {
         certificates: Vec::new(),
         min_version: TlsVersion::default(),
         client_validation: None,
+        presented: Presented::default(),
         state: State::Serving,
         routes: crate::route::Routes::default(),
     }

@@ -25,7 +25,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::assemble::{Assembly, Closed, Input, Refused};
-use crate::isolate::closing::Closing;
+use crate::isolate::closing::{Closing, Place};
 use crate::isolate::stray::Stray;
 use crate::route::Compiled;
 
@@ -43,6 +43,8 @@ pub(crate) struct Settled {
     objects: BTreeMap<Key, Item>,
     /// What refused policies close: those without a good form, and those that name more than theirs.
     pub(crate) closings: Vec<Closing>,
+    /// The same of policies that say how a Service is reached by TLS.
+    pub(crate) unread_tls: Vec<Closing>,
     /// Refused routes without a good form.
     pub(crate) strays: Vec<Stray>,
     /// Refused workspaces without a good form.
@@ -176,6 +178,7 @@ impl Settled {
             | Kind::TcpRoute
             | Kind::Service
             | Kind::TrafficPolicy
+            | Kind::BackendTlsPolicy
             | Kind::EndpointSlice
             | Kind::Workload => false,
             Kind::Gateway
@@ -205,7 +208,7 @@ impl Settled {
         for (_, item) in self.objects.iter().filter(|(key, _)| is_in(key.kind)) {
             hash.update(item.digest);
         }
-        for closing in &self.closings {
+        for closing in self.closings.iter().chain(&self.unread_tls) {
             hash.update(format!("{closing:?}"));
         }
         for stray in &self.strays {
@@ -265,6 +268,7 @@ pub(crate) fn settle(
     settled.unread_clusters.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
     settled.closings.sort();
     settled.closings.dedup();
+    settled.unread_tls.sort();
     settled.strays.sort_by_cached_key(Stray::written);
     settled
 }
@@ -317,8 +321,18 @@ fn replace(settled: &mut Settled, refused: &Refused, previous: Option<&Assembly>
     if let Some(item) = before.and_then(|before| before.objects.get(key)) {
         settled.objects.insert(key.clone(), item.clone());
         settled.kept.insert(key.clone());
-        if !IN_BROWSER && let Resource::AccessPolicy(good) = &item.resource {
-            settled.closings.extend(Closing::beyond(key, refused.raw.as_ref(), good));
+        if IN_BROWSER {
+            return;
+        }
+        let raw = refused.raw.as_ref();
+        match &item.resource {
+            Resource::AccessPolicy(good) => {
+                settled.closings.extend(Closing::beyond(key, raw, &Place::all_of(good)));
+            }
+            Resource::BackendTlsPolicy(good) => {
+                settled.unread_tls.extend(Closing::beyond(key, raw, &Place::all_of_tls(good)));
+            }
+            _ => {}
         }
     } else {
         if IN_BROWSER {
@@ -327,6 +341,8 @@ fn replace(settled: &mut Settled, refused: &Refused, previous: Option<&Assembly>
             settled.strays.push(Stray::of(key, refused.raw.as_ref()));
         } else if key.kind == Kind::AccessPolicy {
             settled.closings.push(Closing::of(key, refused.raw.as_ref()));
+        } else if key.kind == Kind::BackendTlsPolicy {
+            settled.unread_tls.push(Closing::of(key, refused.raw.as_ref()));
         } else if key.kind == Kind::Workspace && key.namespace == key.kind.default_namespace() {
             settled.unread.push(unread::workspace(key, refused.raw.as_ref()));
         } else if key.kind == Kind::Cluster && key.namespace == key.kind.default_namespace() {

@@ -21,6 +21,7 @@ use policy::{Facts, Layer, Reason, Scheme};
 
 mod assemble;
 mod claimed;
+mod encryption;
 mod hosts;
 mod inbound;
 mod isolate;
@@ -35,6 +36,7 @@ pub mod trial;
 pub mod why;
 
 pub use assemble::{Assembly, Closed, Input, Refused, assemble};
+pub use encryption::{Authorities, BackendTls, Encryption, Onward, Presented};
 pub use inbound::Inbound;
 pub use listener::{Authority, Certificate, ClientValidation, Listener, State};
 pub use outbound::Outbound;
@@ -135,6 +137,12 @@ impl Table {
         let (place, prefix) = port.lead(facts).ok_or(Reason::NoRoute)?;
         let rule = self.rules.get(place).ok_or(Reason::NoRoute)?;
         Ok(Found { listener: &port.listener, rule, place, prefix })
+    }
+
+    /// The rules that requests or connections through a listener may meet.
+    pub fn led<'t>(&'t self, listener: &'t Listener) -> impl Iterator<Item = &'t Arc<Rule>> {
+        let all = listener.routes.all().into_iter();
+        all.filter_map(|entry| self.rules.get(entry.rule))
     }
 
     /// What a port of the application beside this proxy takes; none where it has no such port.

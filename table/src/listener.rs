@@ -8,6 +8,7 @@ use model::secret::SecretBytes;
 use model::{Hostname, Key, Name};
 use policy::{Facts, Layer, Scheme};
 
+use crate::encryption::Presented;
 use crate::hosts::Hosts;
 use crate::route::{Entry, Routes};
 
@@ -34,6 +35,8 @@ pub struct Listener {
     /// What callers prove by certificates, where that is asked of them: one value for all listeners that ask
     /// the same, and the same one from one assembly to the next.
     pub client_validation: Option<Arc<ClientValidation>>,
+    /// What its Gateway shows to backends.
+    pub presented: Presented,
     /// Whether it serves.
     pub state: State,
     pub(crate) routes: Routes,

@@ -18,7 +18,7 @@ use policy::{Chain, Facts, Layer, Scheme};
 use crate::assemble::attach::{Around, Attached};
 use crate::route::Routes;
 use crate::service::Catalog;
-use crate::{Backend, Backends, Listener, Rule, State, Target};
+use crate::{Backend, Backends, Listener, Presented, Rule, State, Target};
 use attached::OfServices;
 
 mod attached;
@@ -188,6 +188,7 @@ fn listener(service: &Key, port: &ServicePort, routes: Routes) -> Listener {
         certificates: Vec::new(),
         min_version: TlsVersion::default(),
         client_validation: None,
+        presented: Presented::default(),
         state: State::Serving,
         routes,
     }

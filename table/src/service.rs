@@ -14,8 +14,10 @@ use policy::Reason;
 
 use crate::Target;
 use crate::assemble::borders::Borders;
+use crate::assemble::encryptions::Encryptions;
 use crate::assemble::policies::Policies;
 use crate::assemble::traffic::Traffic;
+use crate::encryption::Encryption;
 use crate::isolate::Settled;
 use crate::route::Leads;
 
@@ -36,6 +38,8 @@ pub struct Service {
     pub label: Arc<str>,
     /// How requests are spread over its endpoints, where something is said of that.
     pub traffic: Option<Arc<TrafficPolicy>>,
+    /// How what goes to its endpoints is encrypted, but to those that are reached through a proxy.
+    pub encryption: Encryption,
 }
 
 /// Where an application listens.
@@ -81,7 +85,7 @@ impl<'a> Catalog<'a> {
     pub(crate) fn new(
         settled: &'a Settled,
         guards: &Guards<'_>,
-        traffic: &Traffic,
+        (traffic, encryptions): (&Traffic, &Encryptions),
         before: &[Arc<Service>],
     ) -> Self {
         let slices = slices_by_service(settled);
@@ -97,6 +101,9 @@ impl<'a> Catalog<'a> {
                 continue;
             };
             service.traffic = traffic.of(&service.key).cloned();
+            let port = port(settled, &service.key, service.port);
+            let encryption = port.map(|port| encryptions.of(&service.key, port));
+            service.encryption = encryption.unwrap_or_default();
             if guards.want_proxy(&service.key) {
                 service.endpoints.retain(|endpoint| endpoint.through.is_some());
             }
@@ -190,6 +197,7 @@ impl<'a> Catalog<'a> {
             endpoints: vec![Endpoint { address, through: None, is_far: false }],
             label: format!("{namespace}/{name}:{port}").into(),
             traffic: None,
+            encryption: Encryption::None,
         }));
         id
     }
@@ -296,7 +304,7 @@ fn build(
     let Place { namespace, name, port: number, leads } = place;
     let key = Key::new(Kind::Service, namespace.clone(), name.clone());
     let Resource::Service(service) = settled.get(&key)? else { return None };
-    let port = service.spec.ports.iter().find(|port| port.port == *number)?;
+    let port = port(settled, &key, *number)?;
     let mut protocol = match leads {
         Leads::Requests | Leads::Calls => port.speaks()?,
         // Whatever is spoken goes through as it comes.
@@ -329,7 +337,14 @@ fn build(
         endpoints: endpoints.into_iter().collect(),
         label: format!("{namespace}/{name}:{number}").into(),
         traffic: None,
+        encryption: Encryption::None,
     })
+}
+
+/// A port of a Service, by its number.
+fn port<'s>(settled: &'s Settled, service: &Key, number: u16) -> Option<&'s ServicePort> {
+    let Resource::Service(service) = settled.get(service)? else { return None };
+    service.spec.ports.iter().find(|port| port.port == number)
 }
 
 /// Where a workload is that a Service's port means, as seen from a cluster. Its proxy takes requests or

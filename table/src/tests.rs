@@ -8,6 +8,7 @@ mod borders;
 mod callers;
 mod claims;
 mod closing;
+mod encryption;
 mod filters;
 pub(crate) mod fixture;
 mod grants;

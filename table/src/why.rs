@@ -132,7 +132,7 @@ pub(crate) fn lead<'t>(table: &'t Table, facts: &Facts<'_>) -> (Story, Option<Le
     let led = winner.and_then(|entry| Some((entry, &**table.rules.get(entry.rule)?)));
     match led {
         None => story.reason = Some(Reason::NoRoute),
-        Some((entry, rule)) => story.won = Some(won(table, entry, rule, facts)),
+        Some((entry, rule)) => story.won = Some(won((table, listener), entry, rule, facts)),
     }
     (story, led)
 }

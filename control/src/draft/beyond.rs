@@ -39,8 +39,8 @@ const fn is_held(kind: Kind) -> bool {
 
 /// The objects that may wait for others.
 fn waiting(world: &World) -> impl Iterator<Item = (&Key, &Resource)> {
-    let kinds = [Kind::AccessPolicy, Kind::TrafficPolicy, Kind::Gateway, Kind::Workload];
-    let kinds = kinds.into_iter().chain(Kind::ROUTES);
+    let policies = [Kind::AccessPolicy, Kind::TrafficPolicy, Kind::BackendTlsPolicy];
+    let kinds = policies.into_iter().chain([Kind::Gateway, Kind::Workload]).chain(Kind::ROUTES);
     let all = kinds.flat_map(|kind| world.of_kind(kind));
     all.map(|(key, object)| (key, &object.resource))
 }
@@ -575,6 +575,7 @@ pub(super) fn ruled(resource: &Resource) -> BTreeSet<Key> {
             targets.map(|target| key(target.kind.kind(), &target.name)).collect()
         }
         Resource::TrafficPolicy(policy) => policy.targets().collect(),
+        Resource::BackendTlsPolicy(policy) => policy.targets().collect(),
         // Whoever attaches a route to a Service leads its callers.
         route if route.kind().is_route() => {
             let services = resource.parent_refs().iter().filter(|parent| parent.is_service());

@@ -105,6 +105,7 @@ impl Draft {
             | Resource::TcpRoute(_)
             | Resource::ReferenceGrant(_)
             | Resource::TrafficPolicy(_)
+            | Resource::BackendTlsPolicy(_)
             | Resource::Service(_)
             | Resource::EndpointSlice(_)
             | Resource::Workload(_)
@@ -328,7 +329,8 @@ impl Draft {
         if before.is_none_or(|before| before == api) {
             return faults;
         }
-        let others = [Kind::AccessPolicy, Kind::TrafficPolicy, Kind::EndpointSlice];
+        let others =
+            [Kind::AccessPolicy, Kind::TrafficPolicy, Kind::BackendTlsPolicy, Kind::EndpointSlice];
         let kinds = Kind::ROUTES.into_iter().chain(others);
         let rulers = kinds.flat_map(|kind| self.after.of_kind(kind));
         let left = rulers.map(|(_, object)| &object.resource).filter(|ruler| {
@@ -471,6 +473,7 @@ const fn gives_rights(kind: Kind) -> bool {
         | Kind::ConfigMap
         | Kind::AccessPolicy
         | Kind::TrafficPolicy
+        | Kind::BackendTlsPolicy
         | Kind::Api
         | Kind::Claim
         | Kind::Workspace

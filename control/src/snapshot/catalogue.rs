@@ -245,6 +245,7 @@ fn envelope(key: &Key, scope: String, object: &Object) -> Envelope {
         | Resource::TcpRoute(_)
         | Resource::ReferenceGrant(_)
         | Resource::TrafficPolicy(_)
+        | Resource::BackendTlsPolicy(_)
         | Resource::Service(_)
         | Resource::EndpointSlice(_)
         | Resource::Workload(_)

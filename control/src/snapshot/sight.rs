@@ -24,6 +24,7 @@ pub(super) const fn of(kind: Kind) -> Sight {
     match kind {
         Kind::Gateway
         | Kind::ReferenceGrant
+        | Kind::BackendTlsPolicy
         | Kind::AccessPolicy
         | Kind::Secret
         | Kind::ConfigMap => Sight::Decides,
@@ -60,8 +61,10 @@ pub(super) fn seen<'r>(
             Sight::Always => true,
             // What is attached to others comes after them.
             Sight::Hangs => false,
-            // What it opens is judged at each node, too.
-            Sight::Decides if key.kind == Kind::ReferenceGrant => true,
+            // What it opens is judged at each node, too, and how a Service is reached matters to all.
+            Sight::Decides if matches!(key.kind, Kind::ReferenceGrant | Kind::BackendTlsPolicy) => {
+                true
+            }
             Sight::Decides => {
                 key.kind == Kind::Gateway && class.kind == NodeKind::Gateway && {
                     is_of(class, resource.meta().labels.get(CLUSTER).map(String::as_str))
@@ -80,12 +83,13 @@ pub(super) fn seen<'r>(
             }
         }
     }
-    // Nothing is proved by a credential at a proxy of the mesh, so no key goes there.
-    let shows = class.kind == NodeKind::Gateway;
+    // Nothing is proved by a credential at a proxy of the mesh, so no key goes there; but by which authorities
+    // backends are known, it has to know.
+    let shows = |kind| class.kind == NodeKind::Gateway || kind == Kind::BackendTlsPolicy;
     let grants = Grants::new(resources.clone());
     let named: BTreeSet<Key> = resources
         .clone()
-        .filter(|(key, _)| shows && seen.contains(key))
+        .filter(|(key, _)| shows(key.kind) && seen.contains(key))
         .flat_map(|(key, resource)| {
             // Those of other namespaces are nobody's to use, and to be told of, without a grant there.
             held(resource).into_iter().filter(|to| grants.permit(key, to))
@@ -125,6 +129,7 @@ pub(super) fn attached(resource: &Resource) -> Vec<Key> {
         Resource::Gateway(_)
         | Resource::ReferenceGrant(_)
         | Resource::TrafficPolicy(_)
+        | Resource::BackendTlsPolicy(_)
         | Resource::Service(_)
         | Resource::EndpointSlice(_)
         | Resource::Workload(_)
@@ -171,6 +176,7 @@ fn held(resource: &Resource) -> Vec<Key> {
             keys.map(|one| named(Kind::Secret, &policy.metadata.namespace, &one.secret_ref.name))
                 .collect()
         }
+        Resource::BackendTlsPolicy(policy) => policy.authorities().collect(),
         Resource::HttpRoute(_)
         | Resource::GrpcRoute(_)
         | Resource::TlsRoute(_)

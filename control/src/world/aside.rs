@@ -126,6 +126,7 @@ pub(super) fn stand_in(key: &store::Key, body: &str, beside: &Snapshot) -> Optio
         | Kind::ConfigMap
         | Kind::AccessPolicy
         | Kind::TrafficPolicy
+        | Kind::BackendTlsPolicy
         | Kind::Api
         | Kind::Team
         | Kind::Grant

@@ -87,6 +87,7 @@ fn held(resource: &Resource) -> Vec<Key> {
             let keys = spec.credentials.as_ref().and_then(|by| by.api_key.as_ref());
             keys.map(|keys| key(&metadata.namespace, &keys.secret_ref.name)).into_iter().collect()
         }
+        Resource::BackendTlsPolicy(policy) => policy.authorities().collect(),
         other => other.as_route().map(|route| route.services()).unwrap_or_default(),
     }
 }

@@ -351,7 +351,8 @@ async fn bytes_of_whom_nothing_was_asked_are_cut_and_a_port_may_ask_for_itself()
 async fn two_gateways_on_a_port_may_ask_the_same() {
     let scene = Scene::start(Some(NEEDED)).await;
     let listener = yaml::https("more", scene.address.port(), "more.test", "more");
-    let other = yaml::asking_gateway(&[listener], NEEDED).replace("name: edge", "name: more");
+    let other =
+        yaml::proving_gateway(&[listener], Some(NEEDED), None).replace("name: edge", "name: more");
     let route = yaml::path_route("more", "/", "shop").replace("name: edge", "name: more");
     let secret = yaml::tls_secret("more", &scene.own.sign("more.test"));
     scene.edit("more.yaml", &yaml::join(&[other, route, secret])).await;

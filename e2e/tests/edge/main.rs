@@ -2,6 +2,7 @@
 
 mod access;
 mod attack;
+mod backend_tls;
 mod border;
 mod call;
 mod cli;

@@ -132,6 +132,7 @@ fn faults_here(document: &Document, resource: &Resource) -> Vec<Invalid> {
         Resource::Gateway(_)
         | Resource::ReferenceGrant(_)
         | Resource::TrafficPolicy(_)
+        | Resource::BackendTlsPolicy(_)
         | Resource::Service(_)
         | Resource::EndpointSlice(_) => Vec::new(),
         Resource::Workload(_)
@@ -189,7 +190,8 @@ fn is_read(kind: Kind) -> bool {
         | Kind::Secret
         | Kind::ConfigMap
         | Kind::AccessPolicy
-        | Kind::TrafficPolicy => true,
+        | Kind::TrafficPolicy
+        | Kind::BackendTlsPolicy => true,
         Kind::Workload
         | Kind::Api
         | Kind::Claim

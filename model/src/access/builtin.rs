@@ -7,7 +7,7 @@ use crate::role::{RoleRule, Verb};
 use crate::{Kind, Name};
 
 /// Kinds that say what becomes of traffic.
-const TRAFFIC: [Kind; 11] = [
+const TRAFFIC: [Kind; 12] = [
     Kind::Gateway,
     Kind::HttpRoute,
     Kind::GrpcRoute,
@@ -19,6 +19,7 @@ const TRAFFIC: [Kind; 11] = [
     Kind::ConfigMap,
     Kind::AccessPolicy,
     Kind::TrafficPolicy,
+    Kind::BackendTlsPolicy,
 ];
 
 /// Kinds that say who may do what inside a workspace, or with what is in it; a Workload says who speaks

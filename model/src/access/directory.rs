@@ -57,6 +57,7 @@ impl Directory {
                 | Resource::ConfigMap(_)
                 | Resource::AccessPolicy(_)
                 | Resource::TrafficPolicy(_)
+                | Resource::BackendTlsPolicy(_)
                 | Resource::Claim(_)
                 | Resource::LoginProvider(_) => {}
             }

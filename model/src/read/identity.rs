@@ -19,7 +19,6 @@ const ELSEWHERE: [(&str, &[&str]); 2] = [
     (
         "gateway.networking.k8s.io",
         &[
-            "BackendTLSPolicy",
             "BackendTrafficPolicy",
             "GatewayClass",
             "ListenerSet",

@@ -14,6 +14,7 @@ fn service(count: u16) -> Service {
     let endpoint = |port| {
         Arc::new(Endpoint {
             way: None,
+            wire: crate::live::Wire::Clear,
             is_far: false,
             address: SocketAddr::from(([127, 0, 0, 1], port)),
             protocol: AppProtocol::Http1,
@@ -30,6 +31,7 @@ fn service(count: u16) -> Service {
         label: "shop/cart:80".into(),
         mark: crate::session::Mark::of("shop/cart:80"),
         protocol,
+        wire: crate::live::Wire::Clear,
         endpoints,
         near,
         is_meshed: false,

@@ -58,6 +58,7 @@ pub(crate) fn read(envelope: &Envelope) -> Result<Resource, Unreadable> {
         | Resource::TcpRoute(_)
         | Resource::ReferenceGrant(_)
         | Resource::TrafficPolicy(_)
+        | Resource::BackendTlsPolicy(_)
         | Resource::Service(_)
         | Resource::EndpointSlice(_)
         | Resource::Workload(_)

@@ -11,9 +11,19 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::live::Wire;
 
 fn check(written: serde_json::Value) -> HealthCheck {
     serde_json::from_value(written).unwrap()
+}
+
+fn endpoint(address: SocketAddr, protocol: AppProtocol) -> Arc<Endpoint> {
+    let endpoint = table::Endpoint { address, through: None, is_far: false };
+    Endpoint::new(&endpoint, (protocol, Wire::Clear), &crate::pool::tests::ground())
+}
+
+fn at(endpoint: &Endpoint) -> At<'_> {
+    At { address: endpoint.address, endpoint, face: &Face::Plain }
 }
 
 /// A server that answers every request with `status`, and the path it saw last.
@@ -51,7 +61,8 @@ async fn a_check_by_http_goes_by_the_status() {
             written["codes"] = codes.clone();
         }
         let address = http1_server(status).await;
-        let asked = by_http(address, AppProtocol::Http1, &check(written)).await;
+        let endpoint = endpoint(address, AppProtocol::Http1);
+        let asked = once(at(&endpoint), &check(written)).await;
         assert_eq!(asked.is_ok(), is_well, "{status} {codes}: {asked:?}");
     }
 }
@@ -85,7 +96,8 @@ async fn a_check_by_grpc_goes_by_what_the_server_says_of_the_service() {
     let check = check(json!({ "type": "GRPC", "service": "shop" }));
     for (says, code, is_well) in [(1, "0", true), (2, "0", false), (3, "0", false), (1, "5", false)]
     {
-        let asked = by_grpc(grpc_server(says, code).await, &check).await;
+        let endpoint = endpoint(grpc_server(says, code).await, AppProtocol::H2c);
+        let asked = once(at(&endpoint), &check).await;
         assert_eq!(asked.is_ok(), is_well, "{says} {code}: {asked:?}");
     }
 }
@@ -146,10 +158,12 @@ async fn the_port_that_a_check_names_is_asked_as_often_as_it_says() {
         // Requests would go to a port at which nobody is.
         address: SocketAddr::from(([127, 0, 0, 1], 1)),
         protocol: AppProtocol::Http1,
+        wire: Wire::Clear,
         load: crate::balance::Load::default(),
         pools: Box::default(),
     });
-    let asking = tokio::spawn(asks(Instant::now(), Arc::clone(&endpoint), check));
+    let asked = asks(Instant::now(), Arc::clone(&endpoint), check, Face::Plain);
+    let asking = tokio::spawn(asked);
     let thrice = async {
         for _ in 0..3 {
             listener.accept().await.unwrap();

@@ -19,11 +19,13 @@ use tokio_rustls::server::TlsStream;
 
 use super::stream::{Tunnel, gone};
 use super::{DISOWNED, FRAME, HEAD, TUNNELS, WINDOW, WINDOWS, left};
+use crate::connect::Hop;
 use crate::dial::{self, Opened};
 use crate::failure::Failure;
 use crate::http::{Conn, Servers, Spoken};
 use crate::pool;
 use crate::telemetry::Outcome;
+use crate::tls::backend::Face;
 
 type Connection = server::Connection<TlsStream<TcpStream>, Bytes>;
 
@@ -209,7 +211,8 @@ async fn reach(outer: &Conn, port: u16) -> Result<(), Failure> {
     };
     let limits = &outer.shared.settings.limits;
     for endpoint in &live.services[*id].endpoints {
-        pool::reach(endpoint, outer.worker, limits, Instant::now()).await?;
+        let hop = Hop { endpoint, worker: outer.worker, face: &Face::Plain };
+        pool::reach(hop, limits, Instant::now()).await?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The counts of one route: a shard for each worker, made when that worker first needs it.
 
+use std::array::from_fn;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -112,7 +113,7 @@ impl Shard {
         let class = class(sample.status);
         match sample.reason {
             Reason::Ok => &self.routed[class],
-            other => &self.others.get_or_init(Box::default)[class][other as usize],
+            other => &self.others.get_or_init(nothing_yet)[class][other as usize],
         }
     }
 
@@ -124,6 +125,11 @@ impl Shard {
             }
         }
     }
+}
+
+/// Arrays of this length have no default of their own.
+fn nothing_yet() -> Box<[[AtomicU64; REASONS]; CLASSES.len()]> {
+    Box::new(from_fn(|_| from_fn(|_| AtomicU64::new(0))))
 }
 
 fn class(status: Option<u16>) -> usize {

@@ -6,17 +6,24 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::failure::Retry;
-use crate::live::Ground;
+use crate::live::{Ground, Wire};
+use crate::tls::backend::tests::shown;
+use crate::tls::backend::{Face, Shown};
 
-/// An endpoint of one worker.
-fn endpoint(address: std::net::SocketAddr) -> Arc<Endpoint> {
+/// What endpoints of one worker need.
+pub(crate) fn ground() -> Ground {
     let tickets = rustls::crypto::aws_lc_rs::Ticketer::new().unwrap();
     let membership = Arc::default();
     let admin = std::sync::OnceLock::new();
     let sessions = Arc::new(crate::session::Seals::new().unwrap());
-    let ground = Ground { workers: 1, pool: 8, tickets, sessions, membership, admin };
+    Ground { workers: 1, pool: 8, tickets, sessions, membership, admin }
+}
+
+/// An endpoint of one worker.
+fn endpoint(address: std::net::SocketAddr) -> Arc<Endpoint> {
+    let ground = ground();
     let endpoint = table::Endpoint { address, through: None, is_far: false };
-    Endpoint::new(&endpoint, AppProtocol::Http1, &ground)
+    Endpoint::new(&endpoint, (AppProtocol::Http1, Wire::Clear), &ground)
 }
 
 /// A backend that answers each request with the number of the connection it came on, and ends a
@@ -51,7 +58,8 @@ fn request() -> Slot {
 
 async fn sent(endpoint: &Arc<Endpoint>) -> Answered {
     let mut slot = request();
-    let sent = send(endpoint, 0, &Limits::default(), Instant::now(), &mut slot).await.unwrap();
+    let hop = Hop { endpoint, worker: 0, face: &Face::Plain };
+    let sent = send(hop, &Limits::default(), Instant::now(), &mut slot).await.unwrap();
     assert!(slot.is_none(), "it was sent");
     sent
 }
@@ -100,7 +108,8 @@ async fn a_request_that_reaches_nobody_stays_to_be_sent_elsewhere() {
     drop(listener);
     let mut slot = request();
     let limits = Limits::default();
-    let failure = send(&endpoint, 0, &limits, Instant::now(), &mut slot).await.unwrap_err();
+    let hop = Hop { endpoint: &endpoint, worker: 0, face: &Face::Plain };
+    let failure = send(hop, &limits, Instant::now(), &mut slot).await.unwrap_err();
     assert_eq!(failure.retry, Retry::Elsewhere);
     assert_eq!(slot.unwrap().uri(), "/");
 }
@@ -121,4 +130,47 @@ async fn a_full_or_swept_pool_lets_connections_go() {
     assert_eq!(pool.idle(), 8);
     pool.sweep(Duration::ZERO);
     assert_eq!(pool.idle(), 0);
+}
+
+/// A connection that lies idle, opened by who shows this.
+async fn idle(endpoint: &Arc<Endpoint>, shown: Option<&Arc<Shown>>) {
+    let answered = sent(endpoint).await;
+    let mut lease = answered.lease.unwrap();
+    lease.opened = opened(shown);
+    drop(answered.response);
+    lease.end();
+    tokio::task::yield_now().await;
+}
+
+fn opened(shown: Option<&Arc<Shown>>) -> Opened {
+    Opened::Straight(shown.map(Arc::downgrade))
+}
+
+#[tokio::test]
+async fn a_connection_serves_only_those_who_show_what_it_was_opened_with() {
+    let endpoint = backend(usize::MAX).await;
+    let pool = &endpoint.pools[0];
+    let (one, other) = (shown(), shown());
+    let take = |shown| pool.take(&opened(shown), Instant::now(), Duration::from_secs(60));
+    let all = [None, Some(&one), Some(&other)];
+    for (at, by) in all.into_iter().enumerate() {
+        idle(&endpoint, by).await;
+        for (_, who) in all.into_iter().enumerate().filter(|(place, _)| *place != at) {
+            assert!(take(who).is_none());
+        }
+        assert!(take(by).is_some(), "it is still there for who opened it");
+    }
+}
+
+#[tokio::test]
+async fn what_was_opened_with_a_certificate_that_is_gone_is_let_go() {
+    let endpoint = backend(usize::MAX).await;
+    let pool = &endpoint.pools[0];
+    let (one, other) = (shown(), shown());
+    idle(&endpoint, Some(&other)).await;
+    idle(&endpoint, Some(&one)).await;
+    drop(one);
+    assert_eq!(pool.idle(), 2);
+    pool.sweep(Duration::from_secs(60));
+    assert_eq!(pool.idle(), 1);
 }

@@ -27,7 +27,7 @@ const MOST: usize = 4 << 10;
 
 /// Why nobody could prove anything by what a ConfigMap holds.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Error {
+pub(crate) enum Error {
     /// It holds no certificate.
     #[error("holds no PEM certificate")]
     Nothing,
@@ -55,7 +55,7 @@ pub fn check(map: &ConfigMap) -> Vec<Invalid> {
 }
 
 /// The authorities of a text in PEM.
-fn read(pem: &str) -> Result<RootCertStore, Error> {
+pub(super) fn read(pem: &str) -> Result<RootCertStore, Error> {
     let mut roots = RootCertStore::empty();
     for (index, one) in CertificateDer::pem_slice_iter(pem.as_bytes()).enumerate() {
         let odd = || Error::Odd(index + 1);

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use model::gateway::{
     self, FrontendValidation, Gateway, ListenerTls, ObjectRef, ObjectReference, Protocol, TlsMode,
 };
-use model::secret::{CA_ENTRY, TLS_SECRET};
+use model::secret::TLS_SECRET;
 use model::{Invalid, Key, Kind, Name, Resource};
 
+use crate::assemble::encryptions;
 use crate::claimed::Claimed;
+use crate::encryption::Presented;
 use crate::isolate::{Settled, fault};
 use crate::listener::{Authority, Certificate, ClientValidation, Listener, State};
 use crate::route::Routes;
@@ -28,11 +30,13 @@ pub(crate) fn draft(
     let mut known: HashSet<_> =
         before.iter().filter_map(|listener| listener.client_validation.clone()).collect();
     for (key, gateway) in by_age(settled) {
+        let presented = presented(settled, key, gateway, before, faults);
         let known = &mut known;
         let mut callers = Callers { settled, key, gateway, known, ports: BTreeMap::new() };
         for (index, written) in gateway.spec.listeners.iter().enumerate() {
             let at = format!("spec.listeners[{index}]");
             let mut listener = listener(settled, key, written, &at, faults);
+            listener.presented = presented.clone();
             if listener.ends_tls() {
                 match callers.on(written.port, faults) {
                     Ok(validation) => listener.client_validation = validation,
@@ -125,6 +129,7 @@ fn listener(
         certificates: Vec::new(),
         min_version: tls.map(ListenerTls::min_version).unwrap_or_default(),
         client_validation: None,
+        presented: Presented::default(),
         state: State::Serving,
         routes: Routes::default(),
     };
@@ -184,6 +189,35 @@ fn certificate(
     };
     let (chain_pem, key_pem) = (value("tls.crt")?, value("tls.key")?);
     Ok(Certificate { secret: key, chain_pem, key_pem })
+}
+
+/// What a Gateway shows to backends; the very one of `before` where it is the same.
+fn presented(
+    settled: &Settled,
+    key: &Key,
+    gateway: &Gateway,
+    before: &[Arc<Listener>],
+    faults: &mut Vec<Invalid>,
+) -> Presented {
+    let backend = gateway.spec.tls.as_ref().and_then(|tls| tls.backend.as_ref());
+    let Some(to) = backend.and_then(|backend| backend.client_certificate_ref.as_ref()) else {
+        return Presented::Nothing;
+    };
+    match certificate(settled, key, to) {
+        Ok(one) => {
+            let shown = before.iter().filter_map(|listener| match &listener.presented {
+                Presented::Certificate(shown) => Some(shown),
+                Presented::Nothing | Presented::Unusable(_) => None,
+            });
+            let same = shown.into_iter().find(|shown| ***shown == one);
+            Presented::Certificate(same.cloned().unwrap_or_else(|| Arc::new(one)))
+        }
+        Err(reason) => {
+            let why = format!("the certificate that {key} is to show cannot be used: {reason}");
+            faults.push(fault(key, "spec.tls.backend.clientCertificateRef", reason));
+            Presented::Unusable(why.into())
+        }
+    }
 }
 
 /// What an object is called that a Gateway names and may refer to.
@@ -273,11 +307,5 @@ fn authority(
 ) -> Result<Authority, String> {
     let called = (reference.namespace.as_ref(), &reference.name);
     let key = referred(settled, gateway, Kind::ConfigMap, called)?;
-    let Some(Resource::ConfigMap(found)) = settled.get(&key) else {
-        return Err(settled.absence(&key));
-    };
-    match found.data.get(CA_ENTRY) {
-        Some(pem) => Ok(Authority { pem: pem.clone(), config_map: key }),
-        None => Err(format!("{key} has no '{CA_ENTRY}'")),
-    }
+    encryptions::authority(settled, key)
 }

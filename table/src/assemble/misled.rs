@@ -5,7 +5,6 @@
 //! and what the policy protected would stand open.
 //! Then the policy keeps the form that it had.
 
-use model::policy::AccessPolicy;
 use model::{Invalid, Key, Kind, Resource};
 
 use super::policies::missing;
@@ -16,11 +15,12 @@ use crate::isolate::{Settled, fault};
 /// Gives such policies back the form of `previous`, with a fault for each missing target.
 pub(super) fn keep(settled: &mut Settled, previous: Option<&Assembly>, faults: &mut Vec<Invalid>) {
     let Some(previous) = previous else { return };
-    let policies = settled.of_kind(Kind::AccessPolicy);
+    let kinds = [Kind::AccessPolicy, Kind::BackendTlsPolicy].into_iter();
+    let policies = kinds.flat_map(|kind| settled.of_kind(kind));
     let misled = policies.filter_map(|(key, item)| {
-        let after = as_policy(&item.resource)?;
-        let before = as_policy(previous.settled.get(key)?)?;
-        let faults = misled(settled, key, before, after);
+        let after = places(&item.resource)?;
+        let before = places(previous.settled.get(key)?)?;
+        let faults = misled(settled, key, before, &after);
         (!faults.is_empty()).then(|| (key.clone(), faults))
     });
     let misled: Vec<_> = misled.collect();
@@ -30,30 +30,22 @@ pub(super) fn keep(settled: &mut Settled, previous: Option<&Assembly>, faults: &
     }
 }
 
-fn as_policy(resource: &Resource) -> Option<&AccessPolicy> {
+/// What a policy that protects is attached to.
+fn places(resource: &Resource) -> Option<Vec<Place>> {
     match resource {
-        Resource::AccessPolicy(policy) => Some(policy),
+        Resource::AccessPolicy(policy) => Some(Place::all_of(policy)),
+        Resource::BackendTlsPolicy(policy) => Some(Place::all_of_tls(policy)),
         _ => None,
     }
 }
 
 /// The missing targets of `after`, if it lets go of one of `before` that is there. What is there but
 /// for the part that is named, or is refused, is closed whole, so it is no door.
-fn misled(
-    settled: &Settled,
-    key: &Key,
-    before: &AccessPolicy,
-    after: &AccessPolicy,
-) -> Vec<Invalid> {
-    let places = |policy: &AccessPolicy| -> Vec<_> {
-        let refs = policy.spec.target_refs.iter();
-        refs.map(|target| Place::of(&key.namespace, target)).collect()
-    };
-    let after = places(after);
+fn misled(settled: &Settled, key: &Key, before: Vec<Place>, after: &[Place]) -> Vec<Invalid> {
     let holds = |after: &Place, place: &Place| {
         after.covers(place) || (after.object == place.object && missing(settled, after).is_some())
     };
-    let lost = places(before).into_iter().find(|place| {
+    let lost = before.into_iter().find(|place| {
         missing(settled, place).is_none() && !after.iter().any(|after| holds(after, place))
     });
     let Some(lost) = lost else { return Vec::new() };

@@ -279,6 +279,10 @@ pub(super) fn missing(settled: &Settled, place: &Place) -> Option<String> {
         Resource::Gateway(gateway) => {
             ("listener", gateway.spec.listeners.iter().any(|one| one.name == *section))
         }
+        Resource::Service(service) => {
+            let mut names = service.spec.ports.iter().filter_map(|port| port.name.as_deref());
+            ("port", names.any(|name| name == section.as_str()))
+        }
         other => match other.as_route() {
             Some(route) => {
                 ("rule", route.spec.rules.iter().any(|one| one.name.as_ref() == Some(section)))
@@ -290,7 +294,7 @@ pub(super) fn missing(settled: &Settled, place: &Place) -> Option<String> {
 }
 
 /// A place that a refused policy names and its good form did not.
-fn beyond(policy: &Key, place: &Place) -> Invalid {
+pub(super) fn beyond(policy: &Key, place: &Place) -> Invalid {
     let part = place.section.as_ref().map(|part| format!(" (part '{part}')")).unwrap_or_default();
     let text = format!(
         "the good form of this policy was not attached to {}{part}, which stays closed until the \

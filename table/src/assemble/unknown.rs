@@ -45,6 +45,7 @@ fn of_target(settled: &Settled, borders: &Borders, target: &Key) -> Vec<Key> {
         | Kind::ConfigMap
         | Kind::AccessPolicy
         | Kind::TrafficPolicy
+        | Kind::BackendTlsPolicy
         | Kind::Claim
         | Kind::Cluster
         | Kind::Team

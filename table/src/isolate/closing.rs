@@ -1,5 +1,6 @@
 //! Whom a policy that cannot be read was meant for, read as leniently as is safe.
 
+use model::backend_tls::BackendTlsPolicy;
 use model::policy::{AccessPolicy, PolicyTargetRef};
 use model::{Key, Kind, Name};
 use serde_json::Value;
@@ -31,11 +32,9 @@ impl Closing {
         Closing { policy: policy.clone(), targets: targets.filter(|all| !all.is_empty()) }
     }
 
-    /// Of a policy with a `good` form: those of its targets that can be read and that the good form
-    /// is not attached to, if there are any.
-    pub(crate) fn beyond(policy: &Key, raw: Option<&Value>, good: &AccessPolicy) -> Option<Self> {
-        let refs = good.spec.target_refs.iter();
-        let good: Vec<_> = refs.map(|target| Place::of(&policy.namespace, target)).collect();
+    /// Of a policy whose good form is attached to the places `good`: those of its targets that can be read
+    /// and are not among them, if there are any.
+    pub(crate) fn beyond(policy: &Key, raw: Option<&Value>, good: &[Place]) -> Option<Self> {
         let is_new = |place: &Place| !good.iter().any(|good| good.covers(place));
         let targets: Vec<_> = targets(policy, raw).into_iter().flatten().filter(is_new).collect();
         (!targets.is_empty()).then(|| Closing { policy: policy.clone(), targets: Some(targets) })
@@ -47,6 +46,19 @@ impl Place {
     pub(crate) fn of(namespace: &Name, target: &PolicyTargetRef) -> Self {
         let object = Key::new(target.kind.kind(), namespace.clone(), target.name.clone());
         Place { object, section: target.section_name.clone() }
+    }
+
+    /// What a policy is attached to.
+    pub(crate) fn all_of(policy: &AccessPolicy) -> Vec<Self> {
+        let own = &policy.metadata.namespace;
+        policy.spec.target_refs.iter().map(|target| Place::of(own, target)).collect()
+    }
+
+    /// The same of one that says how Services are reached by TLS.
+    pub(crate) fn all_of_tls(policy: &BackendTlsPolicy) -> Vec<Self> {
+        let sections = policy.spec.target_refs.iter().map(|target| target.section_name.clone());
+        let places = policy.targets().zip(sections);
+        places.map(|(object, section)| Place { object, section }).collect()
     }
 
     /// Whether what is attached here is attached to `other`, too.

@@ -123,21 +123,23 @@ fn headers(change: &HeaderStory) -> String {
 
 impl fmt::Display for BackendStory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let BackendStory { to, weight, endpoints, redirect, .. } = self;
+        let BackendStory { to, weight, endpoints, tls, redirect, .. } = self;
         write!(f, "{to}, weight {weight}{}", ready(*endpoints))?;
+        tls.iter().try_for_each(|tls| write!(f, "; {tls}"))?;
         redirect.iter().try_for_each(|to| write!(f, "; redirected to {to} in its place"))
     }
 }
 
 impl fmt::Display for MirrorStory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let MirrorStory { to, numerator, denominator, endpoints } = self;
+        let MirrorStory { to, numerator, denominator, endpoints, tls } = self;
         let share = if numerator == denominator {
             "every request".to_owned()
         } else {
             format!("{numerator} of {denominator} requests")
         };
-        write!(f, "{to}, {share}{}", ready(*endpoints))
+        write!(f, "{to}, {share}{}", ready(*endpoints))?;
+        tls.iter().try_for_each(|tls| write!(f, "; {tls}"))
     }
 }
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::in_words;
 use crate::route::Entry;
-use crate::{Backend, Carrier, Mirror, Retry, Rule, Session, Table, Target};
+use crate::{Backend, Carrier, Listener, Mirror, Retry, Rule, Service, Session, Table, Target};
 
 /// The rule that won.
 #[derive(Debug, Serialize)]
@@ -53,6 +53,9 @@ pub struct BackendStory {
     /// How many endpoints are ready; none where nobody looked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoints: Option<usize>,
+    /// How what goes to it is encrypted, or why nothing goes to it; none where it goes in the clear.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<String>,
     /// Where its requests are redirected, in its place.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redirect: Option<String>,
@@ -77,6 +80,9 @@ pub struct MirrorStory {
     /// How many endpoints are ready; none where nobody looked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoints: Option<usize>,
+    /// How what goes to it is encrypted, or why nothing goes to it; none where it goes in the clear.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<String>,
 }
 
 /// The bounds of a rule that writes one of them, such as `1m30s`; none where there is no bound.
@@ -119,9 +125,15 @@ pub struct SessionStory {
     pub idle_timeout: Option<String>,
 }
 
-pub(super) fn won(table: &Table, entry: &Entry, rule: &Rule, facts: &Facts<'_>) -> Won {
+pub(super) fn won(
+    (table, listener): (&Table, &Listener),
+    entry: &Entry,
+    rule: &Rule,
+    facts: &Facts<'_>,
+) -> Won {
     let prefix = entry.of.prefix();
-    let backends = rule.backends.iter().map(|one| backend(table, one, facts, prefix));
+    let to = Ways { table, listener };
+    let backends = rule.backends.iter().map(|one| to.backend(one, facts, prefix));
     Won {
         route: entry.of.rank.route.to_string(),
         rule: rule.label.to_string(),
@@ -129,31 +141,75 @@ pub(super) fn won(table: &Table, entry: &Entry, rule: &Rule, facts: &Facts<'_>) 
         matched: in_words(&entry.of, facts.layer),
         backends: backends.collect(),
         changes: rule.chain.explain_changes(facts, prefix),
-        mirrors: mirrors(table, &rule.mirrors),
+        mirrors: to.mirrors(&rule.mirrors),
         timeouts: timeouts(rule),
         retry: rule.retry.as_ref().map(retry),
         session: rule.session.as_ref().map(session),
     }
 }
 
-fn backend(table: &Table, of: &Backend, facts: &Facts<'_>, prefix: Option<&str>) -> BackendStory {
-    let (to, endpoints) = reached(table, of.target);
-    let (weight, endpoints) = (of.weight, Some(endpoints));
-    let mut story = BackendStory { to, weight, endpoints, ..BackendStory::default() };
-    if let Some(filters) = &of.filters {
-        story.redirect = filters.chain.explain_redirect(facts, prefix);
-        story.changes = filters.chain.explain_changes(facts, prefix);
-        story.mirrors = mirrors(table, &filters.mirrors);
-    }
-    story
+/// The ways from a listener to Services.
+#[derive(Clone, Copy)]
+struct Ways<'t> {
+    table: &'t Table,
+    listener: &'t Listener,
 }
 
-fn mirrors(table: &Table, all: &[Mirror]) -> Vec<MirrorStory> {
-    let mirrors = all.iter().map(|&Mirror { target, numerator, denominator }| {
-        let (to, endpoints) = reached(table, target);
-        MirrorStory { to, numerator, denominator, endpoints: Some(endpoints) }
-    });
-    mirrors.collect()
+impl Ways<'_> {
+    fn backend(self, of: &Backend, facts: &Facts<'_>, prefix: Option<&str>) -> BackendStory {
+        let Reached { to, endpoints, tls } = self.reached(of.target);
+        let (weight, endpoints) = (of.weight, Some(endpoints));
+        let mut story = BackendStory { to, weight, endpoints, tls, ..BackendStory::default() };
+        if let Some(filters) = &of.filters {
+            story.redirect = filters.chain.explain_redirect(facts, prefix);
+            story.changes = filters.chain.explain_changes(facts, prefix);
+            story.mirrors = self.mirrors(&filters.mirrors);
+        }
+        story
+    }
+
+    fn mirrors(self, all: &[Mirror]) -> Vec<MirrorStory> {
+        let mirrors = all.iter().map(|&Mirror { target, numerator, denominator }| {
+            let Reached { to, endpoints, tls } = self.reached(target);
+            MirrorStory { to, numerator, denominator, endpoints: Some(endpoints), tls }
+        });
+        mirrors.collect()
+    }
+
+    fn reached(self, target: Target) -> Reached {
+        let service = match target {
+            Target::Service(id) => self.table.services.get(id).ok_or(Reason::BackendMissing),
+            Target::Broken(reason) => Err(reason),
+        };
+        match service {
+            Ok(service) => Reached {
+                to: service.label.to_string(),
+                endpoints: service.endpoints.len(),
+                tls: self.tls(service),
+            },
+            Err(broken) => Reached { to: broken.to_string(), ..Reached::default() },
+        }
+    }
+
+    /// How it is encrypted, or why nothing goes there.
+    fn tls(self, service: &Service) -> Option<String> {
+        match service.onward(self.listener) {
+            Ok(onward) => onward.map(|onward| onward.to_string()),
+            Err(why) => {
+                let reason = Reason::BackendTls;
+                let status = reason.status().as_u16();
+                Some(format!("{why}: answered {status} {reason}"))
+            }
+        }
+    }
+}
+
+/// What a target is called, or what is wrong with it; how many endpoints it has; and how it is encrypted.
+#[derive(Default)]
+struct Reached {
+    to: String,
+    endpoints: usize,
+    tls: Option<String>,
 }
 
 fn retry(retry: &Retry) -> RetryStory {
@@ -177,18 +233,6 @@ fn session(session: &Session) -> SessionStory {
         absolute_timeout: bound(session.absolute),
         idle_timeout: bound(session.idle),
     }
-}
-
-/// The name of a target, or what is wrong with it, and how many endpoints it has.
-fn reached(table: &Table, target: Target) -> (String, usize) {
-    let broken = match target {
-        Target::Service(id) => match table.services.get(id) {
-            Some(service) => return (service.label.to_string(), service.endpoints.len()),
-            None => Reason::BackendMissing,
-        },
-        Target::Broken(reason) => reason,
-    };
-    (broken.as_str().to_owned(), 0)
 }
 
 fn timeouts(rule: &Rule) -> Option<TimeoutStory> {
