@@ -73,6 +73,7 @@ struct Asked {
 /// One that was opened, to where.
 pub(crate) struct Opened {
     asked: Asked,
+    face: Face,
     backend: Stream,
     turn: Turn,
     record: Box<Record>,
@@ -303,7 +304,7 @@ impl Asked {
     }
 
     /// Whether `live` would let it be opened to the same backend, were that asked now.
-    fn passes(&self, live: &Live, backend: Option<&Arc<str>>) -> bool {
+    fn passes(&self, live: &Live, face: &Face, backend: Option<&Arc<str>>) -> bool {
         let facts = self.facts(None);
         let is_bytes =
             self.conn.from.is_none() || live.table.takes(self.conn.port) == Some(Layer::Connection);
@@ -312,7 +313,7 @@ impl Asked {
             && self.found(live, &facts).is_ok_and(|found| {
                 let facts = Facts { port: found.listener.port, ..facts };
                 let verdict = found.rule.chain.decide(&facts, found.prefix);
-                live.leaves(found.rule, backend) && matches!(verdict, Verdict::Pass(_))
+                live.leaves(&found, face, backend) && matches!(verdict, Verdict::Pass(_))
             })
     }
 
@@ -323,7 +324,9 @@ impl Asked {
             Err(answer) => return Err(Unopened::refused(answer, record)),
         };
         match reach(&self.conn, (service, &face), &mut record).await {
-            Ok((backend, turn)) => Ok(Opened { asked: self, backend, turn, record }),
+            Ok((backend, turn)) => {
+                Ok(Opened { asked: self, face: face.bare(), backend, turn, record })
+            }
             Err(failure) => Err(Unopened::failed(&failure, record)),
         }
     }
@@ -458,11 +461,11 @@ impl Opened {
 
     /// Carries what `client` sends, behind what it sent `ahead`, and what comes back.
     pub(crate) async fn carry(self, client: impl End, ahead: Bytes) {
-        let Opened { asked, backend, turn: _turn, mut record } = self;
+        let Opened { asked, face, backend, turn: _turn, mut record } = self;
         (record.status, record.reason) = (Some(StatusCode::OK), Reason::Ok);
         let (conn, idle) = (&asked.conn, asked.conn.shared.settings.limits.connection_idle);
         let to = record.backend.clone();
-        let passes = |live: &Live| asked.passes(live, to.as_ref());
+        let passes = |live: &Live| asked.passes(live, &face, to.as_ref());
         match backend {
             Stream::Plain(backend) => {
                 Ends::new(client, Buffered::socket(backend, PIECE))

@@ -172,7 +172,7 @@ async fn forward(
     let key = service.key(&head.headers, record.source);
     let smaller = compress::Asked::of(service, &head, &record);
     let asked = upgrade.map(|(asked, word)| {
-        let again = tunnel::Asked::new(&head, &record);
+        let again = tunnel::Asked::new(&head, &record, &face);
         (asked, word, again)
     });
     if outgoing(conn, &way, &mut head, &record).is_err() {

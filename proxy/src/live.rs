@@ -15,7 +15,7 @@ use model::service::AppProtocol;
 use model::traffic::{Balance, Ejection, TrafficPolicy};
 use policy::Reason;
 use rustls::server::ProducesTickets;
-use table::{Encryption, Listener, Presented, Rule, Table, Target, Through};
+use table::{Encryption, Found, Listener, Presented, Rule, Table, Target, Through};
 use tokio::sync::Semaphore;
 
 use crate::balance::{Load, Said, Spread, ring};
@@ -213,10 +213,27 @@ impl Live {
         leads.map_or(Ok(Face::Tls(None)), |listener| self.face(service, listener))
     }
 
-    /// Whether a rule lets what goes to `backend` go on: it leads there yet, or nowhere that it may not. One
-    /// that leads elsewhere now takes nobody off.
-    pub(crate) fn leaves(&self, rule: &Rule, backend: Option<&Arc<str>>) -> bool {
-        let mut targets = rule.backends.iter().map(|one| one.target);
+    /// Whether a rule lets what goes to `backend`, as `face`, go on: it leads there yet, or nowhere that it may
+    /// not. One that leads elsewhere now takes nobody off; but what goes in the clear where only TLS may go
+    /// now, ends.
+    pub(crate) fn leaves(
+        &self,
+        found: &Found<'_>,
+        face: &Face,
+        backend: Option<&Arc<str>>,
+    ) -> bool {
+        let mut targets = found.rule.backends.iter().map(|one| one.target);
+        let is_sealed = |target: Target| match target {
+            Target::Service(id) => {
+                let service = &self.services[id];
+                let is_clear = || matches!(self.face(service, found.listener), Ok(Face::Plain));
+                Some(&service.label) == backend && !is_clear()
+            }
+            Target::Broken(_) => false,
+        };
+        if matches!(face, Face::Plain) && targets.clone().any(is_sealed) {
+            return false;
+        }
         let leads_there = |target: Target| match target {
             Target::Service(id) => Some(&self.services[id].label) == backend,
             Target::Broken(_) => false,

@@ -23,6 +23,7 @@ use crate::passport::{self, Carried};
 use crate::pool::Answered;
 use crate::record::Record;
 use crate::reply::Reply;
+use crate::tls::backend::Face;
 
 /// What is read at once: of many tunnels most are idle, and what there is, is short.
 const PIECE: usize = 8 << 10;
@@ -40,10 +41,12 @@ pub(crate) struct Asked {
     source: IpAddr,
     side: Side,
     behalf: Option<Arc<Carried>>,
+    /// As whom it went to the backend.
+    face: Face,
 }
 
 impl Asked {
-    pub(crate) fn new(parts: &Parts, record: &Record) -> Self {
+    pub(crate) fn new(parts: &Parts, record: &Record, face: &Face) -> Self {
         Asked {
             method: parts.method.clone(),
             uri: parts.uri.clone(),
@@ -54,6 +57,7 @@ impl Asked {
             source: record.source,
             side: record.side,
             behalf: record.behalf.clone(),
+            face: face.bare(),
         }
     }
 
@@ -82,7 +86,7 @@ impl Asked {
             && meant_here(conn, live, &self.host).is_ok()
             && found.is_ok_and(|found| {
                 conn.was_asked(found.listener)
-                    && live.leaves(found.rule, backend)
+                    && live.leaves(&found, &self.face, backend)
                     && matches!(found.rule.chain.decide(&facts, found.prefix), Verdict::Pass(_))
             })
     }

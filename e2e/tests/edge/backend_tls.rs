@@ -255,6 +255,27 @@ async fn a_websocket_goes_through_it() {
 }
 
 #[tokio::test]
+async fn a_tunnel_in_the_clear_is_cut_where_only_tls_may_go() {
+    let origin = Origin::start("shop").await;
+    let gateway = Setup::new()
+        .with(yaml::service("shop", &[origin.address]))
+        .with(yaml::path_route("all", "/", "shop"))
+        .with(yaml::bundle("ca", &Authority::new()))
+        .file("tls.yaml", "")
+        .start()
+        .await;
+    let stream = TcpStream::connect(gateway.web()).await.unwrap();
+    let opened = tokio_tungstenite::client_async(format!("ws://{HOST}/ws"), stream).await;
+    let (mut socket, _) = opened.unwrap();
+    socket.send(Message::text("one")).await.unwrap();
+    let echo = wait::within("an echo", socket.next()).await.unwrap().unwrap();
+    assert_eq!(echo, Message::text("one"));
+    edit(&gateway, "tls.yaml", &yaml::backend_tls("shop", &known(NAME))).await;
+    let end = wait::within("an end", socket.next()).await;
+    assert!(!matches!(end, Some(Ok(Message::Text(_)))), "{end:?}");
+}
+
+#[tokio::test]
 async fn an_endpoint_that_proves_nothing_is_passed_over_for_another() {
     let scene = Scene::new("http").await;
     let stranger = Authority::new();

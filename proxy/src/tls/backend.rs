@@ -78,6 +78,15 @@ impl Face {
         }
     }
 
+    /// The same without what is shown, for who remembers it for long: a certificate is to be gone when no
+    /// Gateway has it.
+    pub(crate) fn bare(&self) -> Face {
+        match self {
+            Face::Plain => Face::Plain,
+            Face::Tls(_) => Face::Tls(None),
+        }
+    }
+
     /// Whether it is the other one.
     pub(crate) fn is(&self, other: &Face) -> bool {
         match (self, other) {
