@@ -9,6 +9,7 @@ use model::{Key, Kind, Name};
 const fn short(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::Gateway => &["gw"],
+        Kind::ListenerSet => &["ls"],
         Kind::HttpRoute => &["route", "routes", "rt"],
         Kind::GrpcRoute => &["grpc"],
         Kind::TlsRoute => &["tls"],
@@ -161,7 +162,7 @@ mod tests {
     fn a_mistyped_kind_is_told_the_nearest() {
         let told = kind("htproute").unwrap_err();
         assert_eq!(told, "there is no kind 'htproute'; did you mean 'httproute'?");
-        assert!(kind("zebra-crossing").unwrap_err().contains("there are Gateway, HTTPRoute"));
+        assert!(kind("zebra-crossing").unwrap_err().contains("there are Gateway, ListenerSet"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::fmt;
 
 use model::claim::{Claim, Ground};
 use model::route::{HttpRoute, PathMatchType};
-use model::{Key, Kind, Name, Resource, Scope};
+use model::{Key, Name, Resource, Scope};
 
 use crate::world::World;
 
@@ -105,7 +105,7 @@ pub(crate) fn overlaps(touched: &[&Resource], after: &World) -> Vec<Overlap> {
 /// are for.
 fn meet(one: &Resource, other: &Resource) -> bool {
     let is_traffic =
-        |resource: &Resource| resource.kind().is_route() || resource.kind() == Kind::Gateway;
+        |resource: &Resource| resource.kind().is_route() || resource.kind().has_listeners();
     match (one, other) {
         (Resource::Claim(_), Resource::Claim(_)) => true,
         // Who names no host claims nobody's: it was there first, and yields to whoever names one.
@@ -134,11 +134,10 @@ fn grounds(resource: &Resource) -> Vec<Ground<'_>> {
         Resource::TcpRoute(_) => Vec::new(),
         route if route.kind().is_route() => of_route(route),
         // The most specific listener has all of a host; one without a name has what is left.
-        Resource::Gateway(gateway) => {
-            let hosts = gateway.spec.listeners.iter().filter_map(|one| one.hostname.as_ref());
+        other => {
+            let hosts = other.listeners().iter().filter_map(|one| one.hostname.as_ref());
             hosts.map(|host| Ground::new(Some(host), "/")).collect()
         }
-        _ => Vec::new(),
     }
 }
 

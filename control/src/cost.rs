@@ -43,7 +43,9 @@ impl Cost {
         let bytes = compared(resource).to_string().len() + STAMP;
         let cost = Cost { objects: 1, bytes, ..Cost::default() };
         match resource {
-            Resource::Gateway(gateway) => Cost { listeners: gateway.spec.listeners.len(), ..cost },
+            Resource::Gateway(_) | Resource::ListenerSet(_) => {
+                Cost { listeners: resource.listeners().len(), ..cost }
+            }
             Resource::GrpcRoute(route) => {
                 let matches = || route.spec.rules.iter().flat_map(|rule| &rule.matches);
                 let rules = route.spec.rules.iter().map(|rule| rule.matches.len().max(1)).sum();

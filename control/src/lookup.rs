@@ -8,7 +8,6 @@ use std::collections::BTreeSet;
 use model::access::builtin;
 use model::api::LABEL;
 use model::claim::Claim;
-use model::gateway::Gateway;
 use model::policy::AccessPolicy;
 use model::role::Grant;
 use model::route::HttpRoute;
@@ -29,7 +28,12 @@ pub(crate) fn references(resource: &Resource, world: &World) -> Vec<Reference> {
         Resource::GrpcRoute(route) => of_route(&route.as_http()),
         Resource::TlsRoute(route) => of_route(&route.as_http()),
         Resource::TcpRoute(route) => of_route(&route.as_http()),
-        Resource::Gateway(gateway) => of_gateway(gateway),
+        Resource::Gateway(_) => certificates(resource),
+        Resource::ListenerSet(set) => {
+            let to = set.gateway();
+            let parent = of("spec.parentRef", to.kind, &to.namespace, &to.name);
+            [vec![parent], certificates(resource)].concat()
+        }
         Resource::AccessPolicy(policy) => of_policy(policy),
         Resource::Grant(grant) => of_grant(grant, world),
         Resource::EndpointSlice(slice) => {
@@ -160,8 +164,8 @@ fn of_workload(workload: &Workload) -> Vec<Reference> {
     named.collect()
 }
 
-fn of_gateway(gateway: &Gateway) -> Vec<Reference> {
-    let named = gateway.certificates();
+fn certificates(resource: &Resource) -> Vec<Reference> {
+    let named = resource.certificates().into_iter();
     named.map(|(path, key)| of(&path, key.kind, &key.namespace, &key.name)).collect()
 }
 

@@ -275,6 +275,7 @@ pub(crate) const fn is_border(kind: Kind) -> bool {
     match kind {
         Kind::Api | Kind::Workspace | Kind::Cluster | Kind::Team | Kind::Role | Kind::Grant => true,
         Kind::Gateway
+        | Kind::ListenerSet
         | Kind::HttpRoute
         | Kind::GrpcRoute
         | Kind::TlsRoute
@@ -297,6 +298,7 @@ pub(crate) const fn is_border(kind: Kind) -> bool {
 pub(crate) const fn is_traffic(kind: Kind) -> bool {
     match kind {
         Kind::Gateway
+        | Kind::ListenerSet
         | Kind::HttpRoute
         | Kind::GrpcRoute
         | Kind::TlsRoute

@@ -111,9 +111,9 @@ fn meant_here(table: &Table, port: u16, name: &str, host: &str) -> Result<()> {
         "the host '{host}' would be answered 421: the handshake for '{name}' leads to listener \
          '{}' of {}, the host belongs to '{}' of {}",
         shown.name,
-        shown.gateway,
+        shown.whose(),
         meant.name,
-        meant.gateway
+        meant.whose()
     );
     Ok(())
 }

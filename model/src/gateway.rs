@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::invalid::Checker;
 use crate::{Hostname, Key, Kind, Meta, Name};
 
+mod set;
+
+pub use set::{AllowedListeners, ListenerNamespaces, ListenerSet, ListenerSetSpec, ParentGateway};
+
 /// Listeners on ports, and what may attach to them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -33,9 +37,9 @@ pub struct GatewaySpec {
     /// Labels and annotations for what a cluster makes of it. Not enforced yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub infrastructure: Option<serde_json::Value>,
-    /// Which ListenerSets may attach. Not enforced yet.
+    /// Which ListenerSets may attach; none where nothing is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub allowed_listeners: Option<serde_json::Value>,
+    pub allowed_listeners: Option<AllowedListeners>,
     /// Certificates of callers, and of the gateway as a caller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<GatewayTls>,
@@ -82,7 +86,7 @@ pub struct FrontendTls {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TlsPortConfig {
-    /// The port, 1 to 65535, of a listener of this Gateway at which TLS ends.
+    /// The port, 1 to 65535, of a listener of this Gateway, or of its ListenerSets, at which TLS ends.
     #[schemars(range(min = 1, max = 65535))]
     pub port: u16,
     /// What holds there.
@@ -136,10 +140,12 @@ impl FrontendTls {
         all.filter_map(|(at, one)| Some((at, one.validation.as_ref()?)))
     }
 
-    fn check(&self, at: &mut Checker, listeners: &[Listener]) {
+    fn check(&self, at: &mut Checker, gateway: &GatewaySpec) {
+        // Where ListenerSets may attach, nobody knows here on which ports they do.
         let ends_at = |port: Option<u16>| {
-            let mut ends = listeners.iter().filter(|one| one.ends_tls());
-            ends.any(|one| port.is_none_or(|port| port == one.port))
+            let mut ends = gateway.listeners.iter().filter(|one| one.ends_tls());
+            gateway.lets_from() != FromNamespaces::None
+                || ends.any(|one| port.is_none_or(|port| port == one.port))
         };
         at.within("default", |at| {
             self.default.check(at);
@@ -177,7 +183,7 @@ impl TlsConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Listener {
-    /// Its name within the Gateway; routes attach to it as `sectionName`.
+    /// Its name within the Gateway or ListenerSet; routes attach to it as `sectionName`.
     pub name: Name,
     /// The hosts it serves; all where none is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -333,7 +339,7 @@ pub enum FromNamespaces {
     All,
     /// Those that `selector` picks. Not enforced yet.
     Selector,
-    /// The Gateway's own.
+    /// The Gateway's own; of a listener of a ListenerSet the set's.
     #[default]
     Same,
     /// None at all.
@@ -356,35 +362,41 @@ pub(crate) fn gateway_group() -> String {
     "gateway.networking.k8s.io".to_owned()
 }
 
+impl GatewaySpec {
+    /// From which namespaces ListenerSets may attach.
+    pub fn lets_from(&self) -> FromNamespaces {
+        self.allowed_listeners.as_ref().map_or(FromNamespaces::None, |one| one.namespaces.from)
+    }
+}
+
 impl Gateway {
+    /// Whether it lets ListenerSets of a namespace attach.
+    pub fn lets(&self, namespace: &Name) -> bool {
+        match self.spec.lets_from() {
+            FromNamespaces::All => true,
+            FromNamespaces::Same => self.metadata.namespace == *namespace,
+            FromNamespaces::Selector | FromNamespaces::None => false,
+        }
+    }
+
     /// The Secrets and ConfigMaps that hold the certificates which it names, each behind the place at which
     /// it does.
     pub fn certificates(&self) -> impl Iterator<Item = (String, Key)> {
         let own = &self.metadata.namespace;
-        let key = move |kind, namespace: Option<&Name>, name: &Name| {
-            Key::new(kind, namespace.unwrap_or(own).clone(), name.clone())
-        };
-        let listeners = self.spec.listeners.iter().enumerate();
-        let shown = listeners.flat_map(move |(listener, written)| {
-            let refs = written.tls.iter().flat_map(|tls| &tls.certificate_refs).enumerate();
-            refs.map(move |(index, to)| {
-                let path = format!("spec.listeners[{listener}].tls.certificateRefs[{index}]");
-                (path, key(Kind::Secret, to.namespace.as_ref(), &to.name))
-            })
-        });
+        let shown = certificates(own, &self.spec.listeners);
         let frontend = self.spec.tls.as_ref().and_then(|tls| tls.frontend.as_ref());
         let asked = frontend.into_iter().flat_map(FrontendTls::all).flat_map(move |(at, asked)| {
             let refs = asked.ca_certificate_refs.iter().enumerate();
             refs.map(move |(index, to)| {
                 let path = format!("{at}.caCertificateRefs[{index}]");
-                (path, key(Kind::ConfigMap, to.namespace.as_ref(), &to.name))
+                (path, named(Kind::ConfigMap, own, to.namespace.as_ref(), &to.name))
             })
         });
         let backend = self.spec.tls.as_ref().and_then(|tls| tls.backend.as_ref());
         let presented = backend.and_then(|backend| backend.client_certificate_ref.as_ref());
         let presented = presented.map(move |to| {
             let path = "spec.tls.backend.clientCertificateRef".to_owned();
-            (path, key(Kind::Secret, to.namespace.as_ref(), &to.name))
+            (path, named(Kind::Secret, own, to.namespace.as_ref(), &to.name))
         });
         shown.chain(asked).chain(presented)
     }
@@ -395,7 +407,9 @@ impl Gateway {
         at.within("spec", |at| {
             at.unenforced("addresses", spec.addresses.as_ref());
             at.unenforced("infrastructure", spec.infrastructure.as_ref());
-            at.unenforced("allowedListeners", spec.allowed_listeners.as_ref());
+            if let Some(allowed) = &spec.allowed_listeners {
+                at.within("allowedListeners", |at| allowed.check(at));
+            }
             at.within("tls", |at| {
                 let Some(tls) = &spec.tls else { return };
                 let presented =
@@ -408,26 +422,47 @@ impl Gateway {
                     }
                 });
                 let Some(frontend) = &tls.frontend else { return };
-                at.within("frontend", |at| frontend.check(at, &spec.listeners));
+                at.within("frontend", |at| frontend.check(at, spec));
             });
             at.unenforced("defaultScope", spec.default_scope.as_ref());
-            at.each("listeners", &spec.listeners, |at, listener| listener.check(at));
-            let (mut names, mut places) = (BTreeSet::new(), BTreeSet::new());
-            at.each("listeners", &spec.listeners, |at, listener| {
-                if !names.insert(&listener.name) {
-                    at.fault_in("name", format!("a listener '{}' stands above", listener.name));
-                }
-                let host = listener.hostname.as_ref().map_or("", Hostname::as_str);
-                if !places.insert((listener.port, listener.protocol as u8, host)) {
-                    at.fault(format!(
-                        "another listener of this Gateway has the same port {}, protocol and host \
-                         name; change one of them",
-                        listener.port
-                    ));
-                }
-            });
+            check_listeners(at, &spec.listeners, Kind::Gateway);
         });
     }
+}
+
+/// The Secrets that listeners of a namespace name for their certificates, each behind its place.
+fn certificates(own: &Name, listeners: &[Listener]) -> impl Iterator<Item = (String, Key)> {
+    listeners.iter().enumerate().flat_map(move |(listener, written)| {
+        let refs = written.tls.iter().flat_map(|tls| &tls.certificate_refs).enumerate();
+        refs.map(move |(index, to)| {
+            let path = format!("spec.listeners[{listener}].tls.certificateRefs[{index}]");
+            (path, named(Kind::Secret, own, to.namespace.as_ref(), &to.name))
+        })
+    })
+}
+
+/// What an object of the namespace `own` names.
+fn named(kind: Kind, own: &Name, namespace: Option<&Name>, name: &Name) -> Key {
+    Key::new(kind, namespace.unwrap_or(own).clone(), name.clone())
+}
+
+/// Reports what is wrong with each listener of an object, and what two of them have in common.
+fn check_listeners(at: &mut Checker, listeners: &[Listener], of: Kind) {
+    at.each("listeners", listeners, |at, listener| listener.check(at));
+    let (mut names, mut places) = (BTreeSet::new(), BTreeSet::new());
+    at.each("listeners", listeners, |at, listener| {
+        if !names.insert(&listener.name) {
+            at.fault_in("name", format!("a listener '{}' stands above", listener.name));
+        }
+        let host = listener.hostname.as_ref().map_or("", Hostname::as_str);
+        if !places.insert((listener.port, listener.protocol as u8, host)) {
+            at.fault(format!(
+                "another listener of this {of} has the same port {}, protocol and host name; \
+                 change one of them",
+                listener.port
+            ));
+        }
+    });
 }
 
 impl Listener {

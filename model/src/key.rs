@@ -16,6 +16,8 @@ use crate::meta::default_namespace;
 pub enum Kind {
     /// `gateway.networking.k8s.io/v1` Gateway.
     Gateway,
+    /// `gateway.networking.k8s.io/v1` ListenerSet.
+    ListenerSet,
     /// `gateway.networking.k8s.io/v1` HTTPRoute.
     #[serde(rename = "HTTPRoute")]
     HttpRoute,
@@ -67,8 +69,9 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order in which listings show them.
-    pub const ALL: [Kind; 22] = [
+    pub const ALL: [Kind; 23] = [
         Kind::Gateway,
+        Kind::ListenerSet,
         Kind::HttpRoute,
         Kind::GrpcRoute,
         Kind::TlsRoute,
@@ -96,6 +99,7 @@ impl Kind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Kind::Gateway => "Gateway",
+            Kind::ListenerSet => "ListenerSet",
             Kind::HttpRoute => "HTTPRoute",
             Kind::GrpcRoute => "GRPCRoute",
             Kind::TlsRoute => "TLSRoute",
@@ -124,6 +128,7 @@ impl Kind {
     pub const fn api_version(self) -> &'static str {
         match self {
             Kind::Gateway
+            | Kind::ListenerSet
             | Kind::HttpRoute
             | Kind::GrpcRoute
             | Kind::TlsRoute
@@ -172,6 +177,7 @@ impl Kind {
         match self {
             Kind::Workspace | Kind::Cluster | Kind::Team | Kind::LoginProvider => true,
             Kind::Gateway
+            | Kind::ListenerSet
             | Kind::HttpRoute
             | Kind::GrpcRoute
             | Kind::TlsRoute
@@ -199,6 +205,11 @@ impl Kind {
     /// Whether it is one of [`Kind::ROUTES`].
     pub fn is_route(self) -> bool {
         Kind::ROUTES.contains(&self)
+    }
+
+    /// Whether its objects have listeners.
+    pub const fn has_listeners(self) -> bool {
+        matches!(self, Kind::Gateway | Kind::ListenerSet)
     }
 
     /// Whether its objects lead connections, of which no request is read.

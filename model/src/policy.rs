@@ -62,8 +62,8 @@ pub struct AccessPolicySpec {
     pub rules: Vec<AccessRule>,
 }
 
-/// A Gateway (`sectionName`: a listener), a route of any kind (`sectionName`: a rule's name), or a
-/// Service.
+/// A Gateway or ListenerSet (`sectionName`: a listener), a route of any kind (`sectionName`: a rule's
+/// name), or a Service.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PolicyTargetRef {
@@ -84,6 +84,8 @@ pub struct PolicyTargetRef {
 pub enum TargetKind {
     /// Everything that comes in through a Gateway, or through one listener of it.
     Gateway,
+    /// Everything that comes in through the listeners of a ListenerSet, or through one of them.
+    ListenerSet,
     /// One route, or one rule of it.
     #[serde(rename = "HTTPRoute")]
     HttpRoute,
@@ -105,6 +107,7 @@ impl TargetKind {
     pub const fn kind(self) -> Kind {
         match self {
             TargetKind::Gateway => Kind::Gateway,
+            TargetKind::ListenerSet => Kind::ListenerSet,
             TargetKind::HttpRoute => Kind::HttpRoute,
             TargetKind::GrpcRoute => Kind::GrpcRoute,
             TargetKind::TlsRoute => Kind::TlsRoute,

@@ -21,8 +21,14 @@ use crate::invalid::Checker;
 use crate::{Key, Kind, Meta, Name};
 
 /// The kinds that refer to others across namespaces.
-pub const REFERRING: [Kind; 5] =
-    [Kind::Gateway, Kind::HttpRoute, Kind::GrpcRoute, Kind::TlsRoute, Kind::TcpRoute];
+pub const REFERRING: [Kind; 6] = [
+    Kind::Gateway,
+    Kind::ListenerSet,
+    Kind::HttpRoute,
+    Kind::GrpcRoute,
+    Kind::TlsRoute,
+    Kind::TcpRoute,
+];
 
 /// The kinds that are referred to across namespaces.
 pub const REFERRED: [Kind; 3] = [Kind::Service, Kind::Secret, Kind::ConfigMap];
@@ -55,7 +61,7 @@ pub struct ReferenceGrantSpec {
 pub struct ReferenceGrantFrom {
     /// `gateway.networking.k8s.io`.
     pub group: String,
-    /// `Gateway`, `HTTPRoute`, `GRPCRoute`, `TLSRoute` or `TCPRoute`.
+    /// `Gateway`, `ListenerSet`, `HTTPRoute`, `GRPCRoute`, `TLSRoute` or `TCPRoute`.
     pub kind: String,
     /// Where they lie.
     pub namespace: Name,

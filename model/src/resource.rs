@@ -8,7 +8,7 @@ use crate::api::Api;
 use crate::backend_tls::BackendTlsPolicy;
 use crate::claim::Claim;
 use crate::cluster::Cluster;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Listener, ListenerSet};
 use crate::invalid::Checker;
 use crate::login::LoginProvider;
 use crate::policy::AccessPolicy;
@@ -31,6 +31,7 @@ use crate::{Hostname, Key, Kind, Meta};
 #[allow(missing_docs)]
 pub enum Resource {
     Gateway(Arc<Gateway>),
+    ListenerSet(Arc<ListenerSet>),
     HttpRoute(Arc<HttpRoute>),
     GrpcRoute(Arc<GrpcRoute>),
     TlsRoute(Arc<TlsRoute>),
@@ -59,6 +60,7 @@ impl Resource {
     pub fn kind(&self) -> Kind {
         match self {
             Resource::Gateway(_) => Kind::Gateway,
+            Resource::ListenerSet(_) => Kind::ListenerSet,
             Resource::HttpRoute(_) => Kind::HttpRoute,
             Resource::GrpcRoute(_) => Kind::GrpcRoute,
             Resource::TlsRoute(_) => Kind::TlsRoute,
@@ -87,6 +89,7 @@ impl Resource {
     pub fn meta(&self) -> &Meta {
         match self {
             Resource::Gateway(object) => &object.metadata,
+            Resource::ListenerSet(object) => &object.metadata,
             Resource::HttpRoute(object) => &object.metadata,
             Resource::GrpcRoute(object) => &object.metadata,
             Resource::TlsRoute(object) => &object.metadata,
@@ -121,6 +124,7 @@ impl Resource {
     pub fn is_shared(&self, other: &Resource) -> bool {
         match (self, other) {
             (Resource::Gateway(one), Resource::Gateway(other)) => Arc::ptr_eq(one, other),
+            (Resource::ListenerSet(one), Resource::ListenerSet(other)) => Arc::ptr_eq(one, other),
             (Resource::HttpRoute(one), Resource::HttpRoute(other)) => Arc::ptr_eq(one, other),
             (Resource::GrpcRoute(one), Resource::GrpcRoute(other)) => Arc::ptr_eq(one, other),
             (Resource::TlsRoute(one), Resource::TlsRoute(other)) => Arc::ptr_eq(one, other),
@@ -154,6 +158,7 @@ impl Resource {
             }
             (
                 Resource::Gateway(_)
+                | Resource::ListenerSet(_)
                 | Resource::HttpRoute(_)
                 | Resource::GrpcRoute(_)
                 | Resource::TlsRoute(_)
@@ -212,6 +217,25 @@ impl Resource {
         }
     }
 
+    /// The listeners that it adds; none of what is no Gateway and no ListenerSet.
+    pub fn listeners(&self) -> &[Listener] {
+        match self {
+            Resource::Gateway(gateway) => &gateway.spec.listeners,
+            Resource::ListenerSet(set) => &set.spec.listeners,
+            _ => &[],
+        }
+    }
+
+    /// The Secrets and ConfigMaps that its listeners name, each behind the place at which they do; none of
+    /// what has no listeners.
+    pub fn certificates(&self) -> Vec<(String, Key)> {
+        match self {
+            Resource::Gateway(gateway) => gateway.certificates().collect(),
+            Resource::ListenerSet(set) => set.certificates().collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Whether it is a route that attaches to Services, and not to Gateways.
     pub fn is_of_services(&self) -> bool {
         self.parent_refs().iter().any(ParentRef::is_service)
@@ -236,6 +260,7 @@ impl Resource {
         }
         match self {
             Resource::Gateway(object) => object.check(at),
+            Resource::ListenerSet(object) => object.check(at),
             Resource::HttpRoute(object) => object.check(at),
             Resource::GrpcRoute(object) => object.check(at),
             Resource::TlsRoute(object) => object.check(at),
@@ -280,6 +305,7 @@ impl Resource {
         }
         Ok(match kind {
             Kind::Gateway => Resource::Gateway(Arc::new(from_value(value)?)),
+            Kind::ListenerSet => Resource::ListenerSet(Arc::new(from_value(value)?)),
             Kind::HttpRoute => Resource::HttpRoute(Arc::new(from_value(value)?)),
             Kind::GrpcRoute => Resource::GrpcRoute(Arc::new(from_value(value)?)),
             Kind::TlsRoute => Resource::TlsRoute(Arc::new(from_value(value)?)),

@@ -104,13 +104,13 @@ pub struct ParentRef {
     /// `gateway.networking.k8s.io` where none is written; of a Service the empty group.
     #[serde(default = "gateway_group")]
     pub group: String,
-    /// `Gateway` where none is written; or `Service`.
+    /// `Gateway` where none is written; or `ListenerSet`, or `Service`.
     #[serde(default = "gateway_kind")]
     pub kind: String,
     /// The route's own namespace where none is written; a Service is always of that one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<Name>,
-    /// The name of the Gateway or Service.
+    /// The name of the Gateway, ListenerSet or Service.
     pub name: Name,
     /// One listener by name; all that fit where none is written. A Service has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -131,10 +131,19 @@ impl ParentRef {
         self.group.is_empty() && self.kind == "Service"
     }
 
-    /// What it means in a route of the namespace `own`: a Gateway or a Service, since a check refuses
-    /// any other kind.
+    /// Whether it means a ListenerSet.
+    pub fn is_set(&self) -> bool {
+        self.group == gateway_group() && self.kind == Kind::ListenerSet.as_str()
+    }
+
+    /// What it means in a route of the namespace `own`: a Gateway, a ListenerSet or a Service, since a
+    /// check refuses any other kind.
     pub fn key(&self, own: &Name) -> Key {
-        let kind = if self.is_service() { Kind::Service } else { Kind::Gateway };
+        let kind = match (self.is_service(), self.is_set()) {
+            (true, _) => Kind::Service,
+            (false, true) => Kind::ListenerSet,
+            (false, false) => Kind::Gateway,
+        };
         Key::new(kind, self.namespace.as_ref().unwrap_or(own).clone(), self.name.clone())
     }
 }

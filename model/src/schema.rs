@@ -16,7 +16,7 @@ use crate::api::Api;
 use crate::backend_tls::BackendTlsPolicy;
 use crate::claim::Claim;
 use crate::cluster::Cluster;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, ListenerSet};
 use crate::login::LoginProvider;
 use crate::policy::AccessPolicy;
 use crate::reference::ReferenceGrant;
@@ -78,6 +78,7 @@ fn definitions() -> Map<String, Value> {
 fn define(kind: Kind, generator: &mut SchemaGenerator) {
     match kind {
         Kind::Gateway => generator.subschema_for::<Gateway>(),
+        Kind::ListenerSet => generator.subschema_for::<ListenerSet>(),
         Kind::HttpRoute => generator.subschema_for::<HttpRoute>(),
         Kind::GrpcRoute => generator.subschema_for::<GrpcRoute>(),
         Kind::TlsRoute => generator.subschema_for::<TlsRoute>(),

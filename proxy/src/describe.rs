@@ -45,6 +45,7 @@ fn listener(listener: &Listener, ports: &States) -> Value {
     };
     json!({
         "gateway": listener.gateway.to_string(),
+        "set": listener.set.as_ref().map(ToString::to_string),
         "name": listener.name,
         "port": listener.port,
         "protocol": listener.protocol,

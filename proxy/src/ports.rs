@@ -58,6 +58,8 @@ struct Listening {
     port: u16,
     protocol: &'static str,
     gateway: Key,
+    /// The ListenerSet that adds it, if one does.
+    set: Option<Key>,
     name: Name,
 }
 
@@ -212,6 +214,7 @@ impl Ports {
             port: one.port,
             protocol: one.protocol.as_str(),
             gateway: one.gateway.clone(),
+            set: one.set.clone(),
             name: one.name.clone(),
         });
         let now: BTreeSet<_> = open.collect();
@@ -232,8 +235,11 @@ impl Open {
 impl Listening {
     fn tell(&self, address: IpAddr, what: &str) {
         let address = SocketAddr::new(address, self.port);
-        let Listening { protocol, gateway, name: listener, .. } = self;
-        tracing::info!(%address, protocol, %gateway, %listener, "{what}");
+        let Listening { protocol, gateway, set, name: listener, .. } = self;
+        match set {
+            Some(set) => tracing::info!(%address, protocol, %gateway, %set, %listener, "{what}"),
+            None => tracing::info!(%address, protocol, %gateway, %listener, "{what}"),
+        }
     }
 }
 
@@ -251,7 +257,7 @@ fn listeners(table: &Table, port: u16) -> Vec<(Key, Name)> {
         inbound.is_at(port) || outbound.any(|address| address.port() == port)
     });
     let mesh = mesh.map(|inbound| (inbound.workload.clone(), proxys()));
-    wanting.map(|one| (one.gateway.clone(), one.name.clone())).chain(mesh).collect()
+    wanting.map(|one| (one.owner().clone(), one.name.clone())).chain(mesh).collect()
 }
 
 /// What a port of a workload's proxy is called beside the listeners of Gateways.

@@ -35,6 +35,7 @@ mod parents;
 pub(crate) mod policies;
 mod rivals;
 mod rules;
+mod sets;
 pub(crate) mod traffic;
 mod unknown;
 mod walk;
@@ -76,7 +77,7 @@ pub struct Refused {
 pub struct Closed {
     /// Its name in words, such as `RegoPolicy shop/orders`.
     pub policy: String,
-    /// Gateways, HTTPRoutes, Services, Workspaces and Apis; a Workspace stands for all its routes and
+    /// Gateways, ListenerSets, HTTPRoutes, Services, Workspaces and Apis; a Workspace stands for all its routes and
     /// Services, an Api for its routes. Any other kind stands for every Gateway, HTTPRoute and Service
     /// of its namespace.
     pub targets: Vec<Key>,

@@ -121,8 +121,8 @@ impl Claimed {
     }
 
     /// Who keeps a listener with a host name from serving it.
-    pub(crate) fn of_listener(&self, gateway: &Key, host: &Hostname) -> Option<String> {
-        let own = self.scopes.get(&gateway.namespace)?;
+    pub(crate) fn of_listener(&self, owner: &Key, host: &Hostname) -> Option<String> {
+        let own = self.scopes.get(&owner.namespace)?;
         let ground = Ground::new(Some(host), "/");
         let holder = self.overlap(own, &ground)?;
         Some(format!("'{ground}' overlaps with {holder}"))

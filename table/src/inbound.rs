@@ -139,6 +139,7 @@ fn named(port: &workload::WorkloadPort) -> Name {
 fn listener(own: &Key, name: Name, port: u16) -> Listener {
     Listener {
         gateway: own.clone(),
+        set: None,
         name,
         port,
         protocol: Protocol::Http,

@@ -182,6 +182,7 @@ impl Settled {
             | Kind::EndpointSlice
             | Kind::Workload => false,
             Kind::Gateway
+            | Kind::ListenerSet
             | Kind::ReferenceGrant
             | Kind::Secret
             | Kind::ConfigMap

@@ -49,7 +49,7 @@ pub use session::{Carrier, Session};
 pub struct Table {
     /// Short hexadecimal digest of what it was made from; the order of the input is irrelevant.
     pub digest: String,
-    /// Every listener, the refused ones included; older Gateways first.
+    /// Every listener, the refused ones included; older Gateways first, then older ListenerSets.
     pub listeners: Vec<Arc<Listener>>,
     /// Every rule that some listener or Service leads to.
     pub rules: Vec<Arc<Rule>>,

@@ -12,12 +12,14 @@ use crate::encryption::Presented;
 use crate::hosts::Hosts;
 use crate::route::{Entry, Routes};
 
-/// One listener of a Gateway.
+/// One listener of a Gateway, or of a ListenerSet.
 #[derive(Debug)]
 pub struct Listener {
     /// The Gateway.
     pub gateway: Key,
-    /// The listener's name within it.
+    /// The ListenerSet that adds it, unless it is the Gateway's own.
+    pub set: Option<Key>,
+    /// The listener's name within the Gateway, or the set.
     pub name: Name,
     /// The port.
     pub port: u16,
@@ -81,6 +83,20 @@ pub struct Authority {
 }
 
 impl Listener {
+    /// The object that has it: the Gateway or the ListenerSet.
+    pub fn owner(&self) -> &Key {
+        self.set.as_ref().unwrap_or(&self.gateway)
+    }
+
+    /// Whose it is, in words.
+    pub fn whose(&self) -> String {
+        let gateway = &self.gateway;
+        match &self.set {
+            Some(set) => format!("{set} of {gateway}"),
+            None => gateway.to_string(),
+        }
+    }
+
     /// Whether it serves.
     pub fn is_serving(&self) -> bool {
         self.state == State::Serving
@@ -137,8 +153,8 @@ pub(crate) struct Port {
 enum Slot {
     /// This listener serves it.
     Served(usize),
-    /// A refused listener of the Gateway that would serve it otherwise names it: nobody does,
-    /// since that Gateway's broader listener may have weaker policies.
+    /// A refused listener of the Gateway or ListenerSet that would serve it otherwise names it: nobody
+    /// does, since a broader listener there may have weaker policies.
     Blocked,
 }
 
@@ -165,7 +181,8 @@ pub(crate) fn ports(listeners: &[Listener]) -> Ports {
     ports
 }
 
-/// Keeps the hosts of refused listeners from broader listeners of the same Gateway.
+/// Keeps the hosts of refused listeners from broader listeners of the same Gateway, its ListenerSets
+/// included; those of a set only from that set, since others are not to feel what is wrong with it.
 fn block(listeners: &[Listener], ports: &mut Ports) {
     let mut blocked = Vec::new();
     for refused in listeners.iter().filter(|one| !one.is_serving()) {
@@ -180,7 +197,11 @@ fn block(listeners: &[Listener], ports: &mut Ports) {
         };
         let free = port.hosts.get(Some(name)).is_none();
         let instead = port.listener(&host).and_then(|index| listeners.get(index));
-        if free && instead.is_some_and(|other| other.gateway == refused.gateway) {
+        let is_near = |other: &Listener| {
+            let is_of_set = refused.set.is_none() || refused.set == other.set;
+            other.gateway == refused.gateway && is_of_set
+        };
+        if free && instead.is_some_and(is_near) {
             blocked.push((refused.port, name));
         }
     }

@@ -180,6 +180,7 @@ fn listener(service: &Key, port: &ServicePort, routes: Routes) -> Listener {
     let number = port.port.to_string();
     Listener {
         gateway: service.clone(),
+        set: None,
         name: Name::parse(&number).expect("a number is a name"),
         port: port.port,
         protocol: Protocol::Http,

@@ -21,6 +21,7 @@ mod precedence;
 mod reach;
 mod reload;
 mod services;
+mod sets;
 mod strays;
 mod stream;
 mod tls;

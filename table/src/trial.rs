@@ -15,7 +15,6 @@ use std::sync::Arc;
 use http::header::HOST;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use model::gateway::Gateway;
 use model::secret::{CA_ENTRY, TLS_SECRET};
 use model::{Key, Kind, Resource};
 use policy::{Facts, Layer, Reason, Scheme};
@@ -120,11 +119,7 @@ struct Request<'t> {
 impl Trial {
     /// What may be tried at these objects.
     pub fn new(mut resources: Vec<Resource>) -> Self {
-        let gateways = resources.iter().filter_map(|one| match one {
-            Resource::Gateway(gateway) => Some(Arc::clone(gateway)),
-            _ => None,
-        });
-        let certificates: Vec<_> = gateways.flat_map(|gateway| certificates(&gateway)).collect();
+        let certificates: Vec<_> = resources.iter().flat_map(certificates).collect();
         resources.extend(certificates);
         // Grants of others are nothing that they are told of.
         let assembly = assemble(Input { resources, lends: true, ..Input::default() }, None);
@@ -193,6 +188,7 @@ fn object(mut object: Value) -> Result<Resource, String> {
     }
     let read = match kind {
         Kind::Gateway => from_value(object).map(|one| Resource::Gateway(Arc::new(one))),
+        Kind::ListenerSet => from_value(object).map(|one| Resource::ListenerSet(Arc::new(one))),
         Kind::HttpRoute => from_value(object).map(|one| Resource::HttpRoute(Arc::new(one))),
         Kind::GrpcRoute => from_value(object).map(|one| Resource::GrpcRoute(Arc::new(one))),
         Kind::Service => from_value(object).map(|one| Resource::Service(Arc::new(one))),
@@ -233,8 +229,8 @@ fn forget_endpoints(won: &mut Won) {
     won.mirrors.iter_mut().for_each(|mirror| mirror.endpoints = None);
 }
 
-/// Stands for the certificates that a Gateway names.
-fn certificates(gateway: &Gateway) -> Vec<Resource> {
+/// Stands for the certificates that a Gateway or ListenerSet names.
+fn certificates(of: &Resource) -> Vec<Resource> {
     let stand_in = |Key { kind, namespace, name }: Key| {
         let metadata = json!({ "namespace": namespace, "name": name });
         match kind {
@@ -249,7 +245,7 @@ fn certificates(gateway: &Gateway) -> Vec<Resource> {
             }
         }
     };
-    gateway.certificates().filter_map(|(_, key)| stand_in(key)).collect()
+    of.certificates().into_iter().filter_map(|(_, key)| stand_in(key)).collect()
 }
 
 impl<'t> Request<'t> {

@@ -4,9 +4,9 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use model::Hostname;
 use model::gateway::FrontendValidationMode;
 use model::route::{HeaderMatch, HttpMatch, PathMatch, PathMatchType, QueryMatch, ValueMatchType};
+use model::{Hostname, Key};
 use policy::{Facts, Layer, Reason, explain};
 use serde::Serialize;
 
@@ -49,6 +49,9 @@ pub struct Story {
 pub struct ListenerStory {
     /// `namespace/name` of the Gateway.
     pub gateway: String,
+    /// `namespace/name` of the ListenerSet that adds it, unless it is the Gateway's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub set: Option<String>,
     /// The listener's name.
     pub name: String,
     /// Its port.
@@ -145,13 +148,13 @@ fn no_listener(table: &Table, facts: &Facts<'_>) -> String {
         if let Some(listener) = table.listener(port, facts.host)
             && listener.layer() != facts.layer
         {
-            let Listener { gateway, name, protocol, .. } = &**listener;
+            let (Listener { name, protocol, .. }, whose) = (&**listener, listener.whose());
             let spoken = protocol.as_str();
             let so = match facts.layer {
                 Layer::Request => "of which no request is read",
                 Layer::Connection => "and leads requests, not connections",
             };
-            return format!("'{name}' of {gateway} on port {port} speaks {spoken}, {so}");
+            return format!("'{name}' of {whose} on port {port} speaks {spoken}, {so}");
         }
         return if *scheme == facts.scheme {
             let end = match facts.layer {
@@ -164,9 +167,10 @@ fn no_listener(table: &Table, facts: &Facts<'_>) -> String {
         };
     }
     let refused = table.listeners.iter().filter(|listener| listener.port == port);
-    for Listener { gateway, name, state, .. } in refused.map(|listener| &**listener) {
-        if let State::Refused(why) = state {
-            return format!("'{name}' of {gateway}, the one for port {port}, is refused: {why}");
+    for listener in refused {
+        if let State::Refused(why) = &listener.state {
+            let (name, whose) = (&listener.name, listener.whose());
+            return format!("'{name}' of {whose}, the one for port {port}, is refused: {why}");
         }
     }
     let ports = ports.iter().map(|(port, scheme)| format!("{port} ({})", scheme.as_str()));
@@ -177,8 +181,10 @@ fn no_listener(table: &Table, facts: &Facts<'_>) -> String {
 }
 
 fn listener_story(listener: &Listener) -> ListenerStory {
+    let short = |key: &Key| format!("{}/{}", key.namespace, key.name);
     ListenerStory {
-        gateway: format!("{}/{}", listener.gateway.namespace, listener.gateway.name),
+        gateway: short(&listener.gateway),
+        set: listener.set.as_ref().map(short),
         name: listener.name.to_string(),
         port: listener.port,
         hostname: listener.hostname.as_ref().map(Hostname::to_string),

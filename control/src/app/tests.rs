@@ -29,6 +29,7 @@ mod place;
 mod plan;
 mod reading;
 mod request;
+mod sets;
 mod traffic;
 mod turn;
 mod world;

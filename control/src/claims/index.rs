@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use imbl::{OrdMap, OrdSet};
-use model::{Hostname, Key, Kind, Resource};
+use model::{Hostname, Key, Resource};
 
 type Hosts = OrdMap<Box<str>, OrdSet<Key>>;
 
@@ -68,7 +68,7 @@ impl Grounds {
             route if is_of_every_host(route) => {
                 near.extend(self.claims.values().flatten().cloned());
             }
-            other if other.kind().is_route() || other.kind() == Kind::Gateway => {
+            other if other.kind().is_route() || other.kind().has_listeners() => {
                 named(resource).for_each(|host| meeting(&self.claims, host, &mut near));
             }
             _ => {}
@@ -90,7 +90,7 @@ impl Grounds {
     fn hosts(&mut self, resource: &Resource) -> Option<&mut Hosts> {
         match resource {
             Resource::Claim(_) => Some(&mut self.claims),
-            other if other.kind().is_route() || other.kind() == Kind::Gateway => {
+            other if other.kind().is_route() || other.kind().has_listeners() => {
                 Some(&mut self.uses)
             }
             _ => None,
@@ -109,10 +109,7 @@ fn named(resource: &Resource) -> Box<dyn Iterator<Item = &Hostname> + '_> {
         Resource::Claim(claim) => Box::new(claim.spec.hosts.iter().map(|one| &one.host)),
         route if route.is_of_services() => Box::new(std::iter::empty()),
         route if route.kind().is_route() => Box::new(route.hostnames().iter()),
-        Resource::Gateway(gateway) => {
-            Box::new(gateway.spec.listeners.iter().filter_map(|one| one.hostname.as_ref()))
-        }
-        _ => Box::new(std::iter::empty()),
+        other => Box::new(other.listeners().iter().filter_map(|one| one.hostname.as_ref())),
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use model::access::{Asked, Denied, Rights};
-use model::gateway::{Gateway, Listener};
+use model::gateway::Listener;
 use model::role::Verb;
 use model::route::HttpRoute;
 use model::{Hostname, Invalid, Key, Kind, Name, Resource, Scope};
@@ -27,7 +27,8 @@ pub(crate) fn created<'e>(world: &World, edits: impl IntoIterator<Item = &'e Edi
     let is_named = |key: &Key| {
         key.kind.is_route()
             || is_held(key.kind)
-            || matches!(key.kind, Kind::Service | Kind::Gateway)
+            || key.kind.has_listeners()
+            || key.kind == Kind::Service
     };
     new.filter(|key| is_named(key) && !world.objects.contains_key(key)).collect()
 }
@@ -40,7 +41,8 @@ const fn is_held(kind: Kind) -> bool {
 /// The objects that may wait for others.
 fn waiting(world: &World) -> impl Iterator<Item = (&Key, &Resource)> {
     let policies = [Kind::AccessPolicy, Kind::TrafficPolicy, Kind::BackendTlsPolicy];
-    let kinds = policies.into_iter().chain([Kind::Gateway, Kind::Workload]).chain(Kind::ROUTES);
+    let others = [Kind::Gateway, Kind::ListenerSet, Kind::Workload];
+    let kinds = policies.into_iter().chain(others).chain(Kind::ROUTES);
     let all = kinds.flat_map(|kind| world.of_kind(kind));
     all.map(|(key, object)| (key, &object.resource))
 }
@@ -143,7 +145,7 @@ impl Draft {
                     self.met(after, before, &scope, &mut budget)
                 }
                 other
-                    if (other.kind().is_route() || other.kind() == Kind::Gateway)
+                    if (other.kind().is_route() || other.kind().has_listeners())
                         && !Kind::ROUTES.iter().all(|kind| all(Verb::Use, *kind)) =>
                 {
                     near.overtaken(after, before, &scope, &mut budget)
@@ -408,7 +410,7 @@ impl<'d> Near<'d> {
         Near { draft, rights, hosts, denied: BTreeMap::new(), stakes: BTreeMap::new() }
     }
 
-    /// The routes of a scope on whose ground a route is, or a Gateway's listener, where neither it was
+    /// The routes of a scope on whose ground a route is, or a listener, where neither it was
     /// before nor another one of its Api is.
     fn overtaken(
         &mut self,
@@ -436,9 +438,9 @@ impl<'d> Near<'d> {
             }
         }
         let is_denied = |key: &Key| self.denied.get(key) == Some(&true);
-        if let Resource::Gateway(gateway) = after {
+        if after.kind().has_listeners() {
             let met = near.iter().filter(|(_, key)| is_denied(key));
-            let host = newly_heard(gateway, before);
+            let host = newly_heard(after, before);
             let met = met.filter_map(|(route, key)| {
                 let host = host.iter().find(|host| is_at(route, host))?;
                 Some(Met { verb: Verb::Use, target: key.clone(), wanted: host.to_string() })
@@ -478,17 +480,14 @@ fn are_one_ground(one: &Resource, other: &Resource) -> bool {
         && matches(&one_route) == matches(&other_route)
 }
 
-/// The hosts that listeners of a Gateway name, and did not before on their ports. A listener has its host
+/// The hosts that listeners of an object name, and did not before on their ports. A listener has its host
 /// whole, so it takes that from routes on any other one.
-fn newly_heard<'g>(gateway: &'g Gateway, before: Option<&Resource>) -> Vec<&'g Hostname> {
-    let was: &[Listener] = match before {
-        Some(Resource::Gateway(before)) => &before.spec.listeners,
-        _ => &[],
-    };
+fn newly_heard<'r>(after: &'r Resource, before: Option<&Resource>) -> Vec<&'r Hostname> {
+    let was = before.map(Resource::listeners).unwrap_or_default();
     let is_new = |one: &&Listener| {
         !was.iter().any(|old| (old.port, &old.hostname) == (one.port, &one.hostname))
     };
-    gateway.spec.listeners.iter().filter(is_new).filter_map(|one| one.hostname.as_ref()).collect()
+    after.listeners().iter().filter(is_new).filter_map(|one| one.hostname.as_ref()).collect()
 }
 
 /// Whether a route may have requests for a host.

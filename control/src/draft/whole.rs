@@ -99,6 +99,7 @@ impl Draft {
                 }
             }
             Resource::Gateway(_)
+            | Resource::ListenerSet(_)
             | Resource::HttpRoute(_)
             | Resource::GrpcRoute(_)
             | Resource::TlsRoute(_)
@@ -461,6 +462,7 @@ const fn gives_rights(kind: Kind) -> bool {
     match kind {
         Kind::Team | Kind::Role | Kind::Grant => true,
         Kind::Gateway
+        | Kind::ListenerSet
         | Kind::HttpRoute
         | Kind::GrpcRoute
         | Kind::TlsRoute

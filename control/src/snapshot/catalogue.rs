@@ -239,6 +239,7 @@ fn envelope(key: &Key, scope: String, object: &Object) -> Envelope {
     let is_policy = match &object.resource {
         Resource::AccessPolicy(_) => true,
         Resource::Gateway(_)
+        | Resource::ListenerSet(_)
         | Resource::HttpRoute(_)
         | Resource::GrpcRoute(_)
         | Resource::TlsRoute(_)

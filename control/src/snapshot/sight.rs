@@ -23,6 +23,7 @@ pub(super) enum Sight {
 pub(super) const fn of(kind: Kind) -> Sight {
     match kind {
         Kind::Gateway
+        | Kind::ListenerSet
         | Kind::ReferenceGrant
         | Kind::BackendTlsPolicy
         | Kind::AccessPolicy
@@ -76,7 +77,8 @@ pub(super) fn seen<'r>(
         }
     }
     // Each step looks at what the ones before it let through.
-    for kind in Kind::ROUTES.into_iter().chain([Kind::AccessPolicy]) {
+    let kinds = [Kind::ListenerSet].into_iter().chain(Kind::ROUTES).chain([Kind::AccessPolicy]);
+    for kind in kinds {
         for (key, resource) in resources.clone().filter(|(key, _)| key.kind == kind) {
             if hangs(class, resource, |to| seen.contains(to)) {
                 seen.insert(key);
@@ -100,7 +102,7 @@ pub(super) fn seen<'r>(
     seen
 }
 
-/// Whether a route or policy is seen for what it is attached to. A gateway leads to the endpoints of a
+/// Whether a ListenerSet, route or policy is seen for what it is attached to. A gateway leads to the endpoints of a
 /// Service, so it is not told of the routes that lead its callers elsewhere; each proxy of the mesh is.
 pub(super) fn hangs(class: &Class, resource: &Resource, sees: impl Fn(&Key) -> bool) -> bool {
     let is_route = resource.kind().is_route();
@@ -110,7 +112,7 @@ pub(super) fn hangs(class: &Class, resource: &Resource, sees: impl Fn(&Key) -> b
     })
 }
 
-/// What a route or policy is attached to.
+/// What a ListenerSet, route or policy is attached to.
 pub(super) fn attached(resource: &Resource) -> Vec<Key> {
     match resource {
         Resource::HttpRoute(_)
@@ -126,6 +128,7 @@ pub(super) fn attached(resource: &Resource) -> Vec<Key> {
             };
             policy.spec.target_refs.iter().map(target).collect()
         }
+        Resource::ListenerSet(set) => vec![set.gateway()],
         Resource::Gateway(_)
         | Resource::ReferenceGrant(_)
         | Resource::TrafficPolicy(_)
@@ -170,7 +173,9 @@ impl<'r> Grants<'r> {
 /// The Secrets and ConfigMaps that an object names.
 fn held(resource: &Resource) -> Vec<Key> {
     match resource {
-        Resource::Gateway(gateway) => gateway.certificates().map(|(_, key)| key).collect(),
+        Resource::Gateway(_) | Resource::ListenerSet(_) => {
+            resource.certificates().into_iter().map(|(_, key)| key).collect()
+        }
         Resource::AccessPolicy(policy) => {
             let keys = policy.spec.credentials.iter().filter_map(|all| all.api_key.as_ref());
             keys.map(|one| named(Kind::Secret, &policy.metadata.namespace, &one.secret_ref.name))

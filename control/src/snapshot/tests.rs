@@ -174,6 +174,57 @@ async fn a_gateway_gets_the_secret_of_another_namespace_while_a_grant_there_lets
 }
 
 #[tokio::test]
+async fn a_listener_set_goes_with_its_gateway_and_what_hangs_on_it_goes_with_the_set() {
+    let bed = Bed::new().await;
+    bed.put(TRAFFIC).await;
+    let lets = "allowedListeners: { namespaces: { from: All } }";
+    let all =
+        TRAFFIC.replace("gatewayClassName: heddle", &format!("gatewayClassName: heddle\n  {lets}"));
+    bed.put(&all).await;
+    let added = |gateway: &str| {
+        format!(
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: ListenerSet\n\
+             metadata: {{ name: s, namespace: team }}\nspec:\n  \
+             parentRef: {{ name: {gateway}, namespace: platform }}\n  \
+             listeners: [{{ name: a, port: 8443, protocol: HTTPS, hostname: a.example.com, \
+             tls: {{ certificateRefs: [{{ name: cert }}] }} }}]\n"
+        )
+    };
+    let beside = "---\napiVersion: v1\nkind: Secret\nmetadata: { name: cert, namespace: team }\n\
+         type: kubernetes.io/tls\nstringData: { tls.crt: chain, tls.key: key }\n\
+         ---\napiVersion: v1\nkind: Secret\nmetadata: { name: other, namespace: team }\n\
+         stringData: { word: unnamed }\n\
+         ---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\n\
+         metadata: { name: r, namespace: team }\n\
+         spec: { parentRefs: [{ kind: ListenerSet, name: s }], rules: [{ filters: \
+         [{ type: RequestRedirect, requestRedirect: { hostname: b.example.com } }] }] }\n\
+         ---\napiVersion: heddle.dev/v1alpha1\nkind: AccessPolicy\n\
+         metadata: { name: p, namespace: team }\n\
+         spec: { targetRefs: [{ kind: ListenerSet, name: s }], rules: [{ name: any }] }\n";
+    let mesh = Class { cluster: Name::parse("east").unwrap(), kind: NodeKind::Mesh };
+    let (east, west) = (class("east"), class("west"));
+    let told =
+        ["AccessPolicy team/p", "HTTPRoute team/r", "ListenerSet team/s", "Secret team/cert"];
+    let mut catalogue = Catalogue::default();
+    bed.put(&(added("edge") + beside)).await;
+    for (gateway, in_east) in [("edge", true), ("west", false), ("edge", true)] {
+        bed.put(&added(gateway)).await;
+        advanced(&bed, &mut catalogue).await;
+        let mut fresh = Catalogue::default();
+        advanced(&bed, &mut fresh).await;
+        for (class, is_told) in [(&east, in_east), (&west, true), (&mesh, false)] {
+            let seen = catalogue.snapshot(class);
+            assert_eq!(seen.digest, fresh.snapshot(class).digest, "{gateway}");
+            let mut seen = names(&seen);
+            seen.retain(|name| name.contains(" team/"));
+            seen.sort();
+            let wanted = if is_told { &told[..] } else { &[] };
+            assert_eq!(seen, wanted, "{gateway}, {class:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn proxies_of_the_mesh_are_told_of_routes_of_services_and_gateways_are_not() {
     let bed = Bed::new().await;
     bed.put(TRAFFIC).await;

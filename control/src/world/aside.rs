@@ -114,6 +114,7 @@ pub(super) fn stand_in(key: &store::Key, body: &str, beside: &Snapshot) -> Optio
             Some(Resource::Claim(Arc::new(Claim { metadata: meta, spec })))
         }
         Kind::Gateway
+        | Kind::ListenerSet
         | Kind::HttpRoute
         | Kind::GrpcRoute
         | Kind::TlsRoute

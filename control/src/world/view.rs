@@ -1,10 +1,10 @@
 //! What the proxies' compiler says of some scopes, without the rest of the installation.
 //!
-//! Nothing is felt outside its own namespace but what a Gateway offers (its listeners, the
-//! certificates that it names and the policies on it), what a workspace claims, and what a
+//! Nothing is felt outside its own namespace but what a Gateway offers (its listeners and those of its
+//! ListenerSets, the certificates that they name and the policies on them), what a workspace claims, and what a
 //! ReferenceGrant lets others refer to. So the faults of a scope's objects are the same whether all
-//! objects are assembled or only these: the scope's own, every Gateway with what stands on it, every
-//! claim and grant, and what the scope's routes and Gateways name elsewhere. The cost of a change is
+//! objects are assembled or only these: the scope's own, every Gateway and ListenerSet with what stands
+//! on it, every claim and grant, and what the scope's routes and listeners name elsewhere. The cost of a change is
 //! that of the scopes that it touches, not that of the installation.
 
 use std::collections::BTreeSet;
@@ -28,8 +28,9 @@ impl World {
         }
         let outside = |key: &Key| !seen.contains(&key.namespace);
         around.extend(resources.iter().flat_map(held));
-        const AROUND: [Kind; 6] = [
+        const AROUND: [Kind; 7] = [
             Kind::Gateway,
+            Kind::ListenerSet,
             Kind::ReferenceGrant,
             Kind::AccessPolicy,
             Kind::Claim,
@@ -59,15 +60,16 @@ impl World {
     }
 }
 
-/// Whether an object of another scope may be felt: a Gateway, a policy on one, grants of references,
+/// Whether an object of another scope may be felt: a Gateway or ListenerSet, a policy on one, grants of references,
 /// claims and borders.
 fn may_be_felt(resource: &Resource) -> bool {
-    let is_gateway = |kind| matches!(kind, TargetKind::Gateway);
+    let is_gateway = |kind| matches!(kind, TargetKind::Gateway | TargetKind::ListenerSet);
     match resource {
         Resource::AccessPolicy(policy) => {
             policy.spec.target_refs.iter().any(|target| is_gateway(target.kind))
         }
         Resource::Gateway(_)
+        | Resource::ListenerSet(_)
         | Resource::ReferenceGrant(_)
         | Resource::Claim(_)
         | Resource::Workspace(_)
@@ -76,12 +78,14 @@ fn may_be_felt(resource: &Resource) -> bool {
     }
 }
 
-/// The Secrets and ConfigMaps that a Gateway or a policy names, and the Services that a route does.
+/// The Secrets and ConfigMaps that listeners or a policy name, and the Services that a route does.
 fn held(resource: &Resource) -> Vec<Key> {
     let key =
         |namespace: &Name, name: &Name| Key::new(Kind::Secret, namespace.clone(), name.clone());
     match resource {
-        Resource::Gateway(gateway) => gateway.certificates().map(|(_, key)| key).collect(),
+        Resource::Gateway(_) | Resource::ListenerSet(_) => {
+            resource.certificates().into_iter().map(|(_, key)| key).collect()
+        }
         Resource::AccessPolicy(policy) => {
             let AccessPolicy { metadata, spec } = policy.as_ref();
             let keys = spec.credentials.as_ref().and_then(|by| by.api_key.as_ref());

@@ -130,6 +130,7 @@ fn faults_here(document: &Document, resource: &Resource) -> Vec<Invalid> {
         | Resource::TlsRoute(_)
         | Resource::TcpRoute(_) => of_services(document, resource),
         Resource::Gateway(_)
+        | Resource::ListenerSet(_)
         | Resource::ReferenceGrant(_)
         | Resource::TrafficPolicy(_)
         | Resource::BackendTlsPolicy(_)
@@ -180,6 +181,7 @@ fn of_services(document: &Document, route: &Resource) -> Vec<Invalid> {
 fn is_read(kind: Kind) -> bool {
     match kind {
         Kind::Gateway
+        | Kind::ListenerSet
         | Kind::HttpRoute
         | Kind::GrpcRoute
         | Kind::TlsRoute

@@ -7,8 +7,9 @@ use crate::role::{RoleRule, Verb};
 use crate::{Kind, Name};
 
 /// Kinds that say what becomes of traffic.
-const TRAFFIC: [Kind; 12] = [
+const TRAFFIC: [Kind; 13] = [
     Kind::Gateway,
+    Kind::ListenerSet,
     Kind::HttpRoute,
     Kind::GrpcRoute,
     Kind::TlsRoute,
@@ -69,8 +70,8 @@ static RULES: LazyLock<[Arc<[RoleRule]>; 4]> = LazyLock::new(|| {
 });
 
 static OWNERSHIP: LazyLock<Arc<[RoleRule]>> = LazyLock::new(|| {
-    // A Gateway is the door of many: it belongs to no Api.
-    let edit = rule(&TRAFFIC[1..], &[Verb::Read, Verb::Create, Verb::Update, Verb::Delete]);
+    // A Gateway is the door of many, and so is what adds listeners to it: they belong to no Api.
+    let edit = rule(&TRAFFIC[2..], &[Verb::Read, Verb::Create, Verb::Update, Verb::Delete]);
     let lead = rule(&[Kind::Workload], &[Verb::Read, Verb::Use]);
     // What one has, one may give on: by a Grant that belongs to the Api.
     let give = rule(&[Kind::Grant], &[Verb::Read, Verb::Create, Verb::Update, Verb::Delete]);

@@ -45,6 +45,7 @@ impl Directory {
                 Resource::Grant(one) => directory.grants.push(Arc::clone(one)),
                 Resource::Api(one) => directory.apis.push(Arc::clone(one)),
                 Resource::Gateway(_)
+                | Resource::ListenerSet(_)
                 | Resource::HttpRoute(_)
                 | Resource::GrpcRoute(_)
                 | Resource::TlsRoute(_)

@@ -21,7 +21,6 @@ const ELSEWHERE: [(&str, &[&str]); 2] = [
         &[
             "BackendTrafficPolicy",
             "GatewayClass",
-            "ListenerSet",
             "TCPRoute",
             "TLSRoute",
             "UDPRoute",

@@ -23,8 +23,8 @@ impl HttpRoute {
             let own = &self.metadata.namespace;
             at.each("parentRefs", &spec.parent_refs, |at, parent| parent.check(at, own));
             if self.is_of_services() && !spec.parent_refs.iter().all(ParentRef::is_service) {
-                let text = "a route attaches to Gateways or to Services, not to both; write one \
-                            for each";
+                let text = "a route attaches to Gateways and ListenerSets, or to Services, not to both; \
+                            write one for each";
                 at.fault_in("parentRefs", text);
             }
             let mut expressions = Expressions::default();
@@ -52,8 +52,9 @@ impl ParentRef {
             self.check_service(at, own);
         } else if self.kind == "Service" {
             at.fault_in("group", "a Service is of the empty group; write group: \"\"");
-        } else if self.group != super::gateway_group() || self.kind != "Gateway" {
-            let text = "a route attaches to a Gateway, or to a Service of the empty group";
+        } else if !self.is_set() && (self.group != super::gateway_group() || self.kind != "Gateway")
+        {
+            let text = "a route attaches to a Gateway or a ListenerSet, or to a Service of the empty group";
             at.fault_in("kind", text);
         }
     }

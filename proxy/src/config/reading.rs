@@ -52,6 +52,7 @@ pub(crate) fn read(envelope: &Envelope) -> Result<Resource, Unreadable> {
         Resource::Secret(secret) => crate::tls::check(secret),
         Resource::ConfigMap(map) => crate::tls::check_authorities(map),
         Resource::Gateway(_)
+        | Resource::ListenerSet(_)
         | Resource::HttpRoute(_)
         | Resource::GrpcRoute(_)
         | Resource::TlsRoute(_)

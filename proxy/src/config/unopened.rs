@@ -13,13 +13,13 @@ pub(super) fn rejections(
     served: &Served,
     status: &Status,
 ) -> Vec<Rejection> {
-    let each = failed.iter().flat_map(|failed| {
-        failed.listeners.iter().map(move |(gateway, name)| (failed, gateway, name))
-    });
-    let told = each.filter_map(|(failed, gateway, name)| {
-        let key = wire::Key::from(gateway);
+    let each = failed
+        .iter()
+        .flat_map(|failed| failed.listeners.iter().map(move |(owner, name)| (failed, owner, name)));
+    let told = each.filter_map(|(failed, owner, name)| {
+        let key = wire::Key::from(owner);
         let generation = served.state.objects.get(&key)?.generation;
-        let path = path(status.resource(gateway).as_ref(), name, failed.port)?;
+        let path = path(status.resource(owner).as_ref(), name, failed.port)?;
         // In an older form it may stand at another place than in what was sent.
         let is_older = served.good.contains_key(&key);
         let path = if is_older { "spec.listeners".to_owned() } else { path };
@@ -29,11 +29,12 @@ pub(super) fn rejections(
     told.collect()
 }
 
-/// Where a Gateway says the port of a listener, or a Workload one of its proxy's; none if it has no such
+/// Where a Gateway or ListenerSet says the port of a listener, or a Workload one of its proxy's; none if it has no such
 /// listener, or port, any more.
-fn path(gateway: Option<&Resource>, name: &Name, port: u16) -> Option<String> {
-    let gateway = match gateway? {
-        Resource::Gateway(gateway) => gateway,
+fn path(owner: Option<&Resource>, name: &Name, port: u16) -> Option<String> {
+    let owner = owner?;
+    let listeners = match owner {
+        Resource::Gateway(_) | Resource::ListenerSet(_) => owner.listeners(),
         Resource::Workload(workload) => {
             let mut ports = workload.spec.mesh.as_ref()?.ports();
             let (_, field) = ports.find(|(number, _)| *number == port)?;
@@ -41,6 +42,6 @@ fn path(gateway: Option<&Resource>, name: &Name, port: u16) -> Option<String> {
         }
         _ => return None,
     };
-    let at = gateway.spec.listeners.iter().position(|one| one.name == *name)?;
+    let at = listeners.iter().position(|one| one.name == *name)?;
     Some(format!("spec.listeners[{at}].port"))
 }

@@ -188,11 +188,9 @@ impl<'a> Attacher<'a> {
             return Some((closed, listeners));
         }
         borders.denial(&stray.key)?;
-        let is_own = |gateway: &Key| borders.are_one(&gateway.namespace, &stray.key.namespace);
-        let is_opened = |at: &usize| {
-            let gateway = &self.listeners[*at].gateway;
-            is_own(gateway) && self.inward(*at).into_iter().flatten().next().is_some()
-        };
+        let is_own = |of: &Key| borders.are_one(&of.namespace, &stray.key.namespace);
+        let is_opened =
+            |at: &usize| policies.inward(&self.listeners[*at]).any(|(of, _)| is_own(of));
         Some((closed, listeners.into_iter().filter(|at| !is_opened(at)).collect()))
     }
 
@@ -267,13 +265,6 @@ impl<'a> Attacher<'a> {
         }
     }
 
-    /// The levels of a listener's Gateway and its own.
-    fn inward(&self, at: usize) -> [Option<&'a Arc<Level>>; 2] {
-        let listener = &self.listeners[at];
-        let sections = [None, Some(&listener.name)];
-        sections.map(|section| self.around.policies.level(&listener.gateway, section))
-    }
-
     /// The levels of a rule's route and its own.
     fn own(&self, draft: &Draft<'_>) -> [Option<&'a Arc<Level>>; 2] {
         let (policies, name) = (self.around.policies, draft.written.name.as_ref());
@@ -283,16 +274,16 @@ impl<'a> Attacher<'a> {
 
     /// The policies that a request of this rule passes.
     fn above(&self, at: usize, draft: &Draft<'_>) -> Above {
-        let borders = self.around.borders;
-        let inward = self.inward(at).into_iter().flatten();
+        let Around { borders, policies, .. } = self.around;
         let [route, rule] = self.own(draft);
         let own = [self.sealed[at].get(&draft.route.namespace), route, rule];
-        let mut levels: Vec<_> = inward.cloned().collect();
-        // A Gateway of somebody else may narrow what passes, and opens nothing.
-        let gateway = &self.listeners[at].gateway;
-        let mut speaks =
-            !levels.is_empty() && borders.are_one(&gateway.namespace, &draft.route.namespace);
-        speaks |= own.iter().any(Option::is_some);
+        let mut speaks = own.iter().any(Option::is_some);
+        let mut levels = Vec::new();
+        for (of, level) in policies.inward(&self.listeners[at]) {
+            // A Gateway of somebody else may narrow what passes, and opens nothing.
+            speaks |= borders.are_one(&of.namespace, &draft.route.namespace);
+            levels.push(Arc::clone(level));
+        }
         levels.extend(own.into_iter().flatten().cloned());
         Above { levels, speaks }
     }

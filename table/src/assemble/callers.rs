@@ -63,7 +63,7 @@ pub(crate) struct Belief<'a> {
 struct Scope<'a> {
     belief: Belief<'a>,
     policies: &'a Policies,
-    /// The levels of each listener: its Gateway's and its own.
+    /// The levels of each listener: its Gateway's, its ListenerSet's and its own.
     inward: Vec<Vec<&'a Arc<Level>>>,
     parents: &'a Parents,
 }
@@ -75,12 +75,8 @@ impl<'a> Scope<'a> {
         parents: &'a Parents,
         belief: Belief<'a>,
     ) -> Self {
-        let levels = |listener: &Listener| {
-            let sections = [None, Some(&listener.name)];
-            let levels = sections.map(|section| policies.level(&listener.gateway, section));
-            levels.into_iter().flatten().collect()
-        };
-        let inward = listeners.iter().map(levels).collect();
+        let levels = |listener: &'a Listener| policies.inward(listener).map(|(_, level)| level);
+        let inward = listeners.iter().map(|one| levels(one).collect()).collect();
         Scope { belief, policies, inward, parents }
     }
 
@@ -103,6 +99,8 @@ impl<'a> Scope<'a> {
             if self.parents.are_partial(object) {
                 return None;
             }
+            let gateway = self.parents.gateway(object);
+            all.extend(gateway.and_then(|gateway| self.policies.level(gateway, None)));
             let parents = self.parents.of(object).iter().flat_map(|&at| &self.inward[at]);
             all.extend(parents);
         }

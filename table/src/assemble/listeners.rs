@@ -1,4 +1,4 @@
-//! Listeners of all Gateways: certificates resolved, those on another's ground refused, conflicts
+//! Listeners of all Gateways and ListenerSets: certificates resolved, those on another's ground refused, conflicts
 //! decided by age.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -11,34 +11,76 @@ use model::secret::TLS_SECRET;
 use model::{Invalid, Key, Kind, Name, Resource};
 
 use crate::assemble::encryptions;
+use crate::assemble::sets::{self, Taken};
 use crate::claimed::Claimed;
 use crate::encryption::Presented;
 use crate::isolate::{Settled, fault};
 use crate::listener::{Authority, Certificate, ClientValidation, Listener, State};
 use crate::route::Routes;
 
-/// Every listener, older Gateways first, each accepted or refused with a fault. What is asked of callers is
-/// taken over from `before`.
+/// Every listener, older Gateways first, then those of ListenerSets, older sets first, so that none of them
+/// takes what is a Gateway's own; each accepted or refused with a fault. What is asked of callers is taken
+/// over from `before`.
 pub(crate) fn draft(
     settled: &Settled,
     claimed: &Claimed,
     before: &[Arc<Listener>],
     faults: &mut Vec<Invalid>,
 ) -> Vec<Listener> {
-    let mut drafts = Vec::new();
-    let mut claims = Claims::default();
-    let mut known: HashSet<_> =
-        before.iter().filter_map(|listener| listener.client_validation.clone()).collect();
+    let known = before.iter().filter_map(|listener| listener.client_validation.clone()).collect();
+    let (callers, presents) = (BTreeMap::new(), BTreeMap::new());
+    let (claims, all) = (Claims::default(), Vec::new());
+    let mut drafts = Drafts { settled, claimed, claims, known, callers, presented: presents, all };
     for (key, gateway) in by_age(settled) {
         let presented = presented(settled, key, gateway, before, faults);
-        let known = &mut known;
-        let mut callers = Callers { settled, key, gateway, known, ports: BTreeMap::new() };
-        for (index, written) in gateway.spec.listeners.iter().enumerate() {
+        drafts.presented.insert(key.clone(), presented);
+        let owner = Owner { key, gateway: key, of: gateway };
+        drafts.add(owner, &gateway.spec.listeners, faults);
+    }
+    for Taken { key, set, gateway } in sets::taken(settled, faults) {
+        let owner = Owner { key, gateway: &set.gateway(), of: gateway };
+        drafts.add(owner, &set.spec.listeners, faults);
+    }
+    drafts.all
+}
+
+/// Listeners while they are drafted, and what that hangs on.
+struct Drafts<'a> {
+    settled: &'a Settled,
+    claimed: &'a Claimed,
+    claims: Claims,
+    /// What was asked of callers before, and what others ask.
+    known: HashSet<Arc<ClientValidation>>,
+    /// What each Gateway asks of callers.
+    callers: BTreeMap<Key, Callers>,
+    /// What each Gateway shows to backends.
+    presented: BTreeMap<Key, Presented>,
+    all: Vec<Listener>,
+}
+
+/// Who has listeners: a Gateway, or a ListenerSet and the Gateway that takes it.
+#[derive(Clone, Copy)]
+struct Owner<'a> {
+    key: &'a Key,
+    gateway: &'a Key,
+    of: &'a Gateway,
+}
+
+impl Drafts<'_> {
+    fn add(
+        &mut self,
+        owner: Owner<'_>,
+        listeners: &[gateway::Listener],
+        faults: &mut Vec<Invalid>,
+    ) {
+        let (settled, key) = (self.settled, owner.key);
+        let presented = self.presented.get(owner.gateway).cloned().unwrap_or_default();
+        for (index, written) in listeners.iter().enumerate() {
             let at = format!("spec.listeners[{index}]");
-            let mut listener = listener(settled, key, written, &at, faults);
+            let mut listener = listener(settled, owner, written, &at, faults);
             listener.presented = presented.clone();
             if listener.ends_tls() {
-                match callers.on(written.port, faults) {
+                match self.asked(owner, written.port, faults) {
                     Ok(validation) => listener.client_validation = validation,
                     Err(reason) if listener.is_serving() => {
                         listener.state = State::Refused(reason);
@@ -47,20 +89,27 @@ pub(crate) fn draft(
                 }
             }
             let host = written.hostname.as_ref().filter(|_| listener.is_serving());
-            if let Some(reason) = host.and_then(|host| claimed.of_listener(key, host)) {
+            if let Some(reason) = host.and_then(|host| self.claimed.of_listener(key, host)) {
                 faults.push(fault(key, &format!("{at}.hostname"), reason.clone()));
                 listener.state = State::Refused(reason);
             }
             if listener.is_serving()
-                && let Err(reason) = claims.take(&listener)
+                && let Err(reason) = self.claims.take(&listener)
             {
                 faults.push(fault(key, &at, reason.clone()));
                 listener.state = State::Refused(reason);
             }
-            drafts.push(listener);
+            self.all.push(listener);
         }
     }
-    drafts
+
+    /// What a Gateway asks of callers on a port, whoever has the listener there.
+    fn asked(&mut self, owner: Owner<'_>, port: u16, faults: &mut Vec<Invalid>) -> Asked {
+        let Owner { gateway: key, of: gateway, .. } = owner;
+        let asker = Asker { settled: self.settled, key, gateway };
+        let callers = self.callers.entry(key.clone()).or_default();
+        callers.on(asker, port, &mut self.known, faults)
+    }
 }
 
 /// Gateways, the oldest first; without a time they count as oldest, and by name among themselves.
@@ -78,25 +127,45 @@ fn by_age(settled: &Settled) -> Vec<(&Key, &Arc<Gateway>)> {
     gateways
 }
 
-/// What older listeners hold: what is spoken on each port, and each host name on it.
+/// What listeners hold that come first: what is spoken on each port, and each host name on it.
 #[derive(Default)]
 struct Claims {
-    spoken: BTreeMap<u16, (Protocol, String)>,
-    hosts: BTreeMap<(u16, String), String>,
+    spoken: BTreeMap<u16, (Protocol, Holder)>,
+    hosts: BTreeMap<(u16, String), Holder>,
+}
+
+/// A listener that holds something.
+#[derive(Clone)]
+struct Holder {
+    owner: Key,
+    name: Name,
+}
+
+impl Holder {
+    /// What it is called before another one. ListenerSets of others are theirs to know.
+    fn told(&self, to: &Listener) -> String {
+        let Holder { owner, name } = self;
+        let is_hidden = owner.kind == Kind::ListenerSet && owner.namespace != to.owner().namespace;
+        match is_hidden {
+            true => "a listener of an older ListenerSet".to_owned(),
+            false => format!("listener '{name}' of {owner}"),
+        }
+    }
 }
 
 impl Claims {
     fn take(&mut self, listener: &Listener) -> Result<(), String> {
         let port = listener.port;
-        let by = format!("listener '{}' of {}", listener.name, listener.gateway);
+        let by = Holder { owner: listener.owner().clone(), name: listener.name.clone() };
         if let Some((spoken, holder)) = self.spoken.get(&port)
             && !share(*spoken, listener.protocol)
         {
-            let spoken = spoken.as_str();
+            let (spoken, holder) = (spoken.as_str(), holder.told(listener));
             return Err(format!("port {port} is held by {holder}, which speaks {spoken} there"));
         }
         let host = listener.hostname.as_ref().map_or("any host", |host| host.as_str()).to_owned();
         if let Some(holder) = self.hosts.get(&(port, host.clone())) {
+            let holder = holder.told(listener);
             return Err(format!("'{host}' on port {port} is held by {holder}"));
         }
         self.spoken.entry(port).or_insert_with(|| (listener.protocol, by.clone()));
@@ -113,14 +182,16 @@ fn share(one: Protocol, other: Protocol) -> bool {
 
 fn listener(
     settled: &Settled,
-    gateway: &Key,
+    owner: Owner<'_>,
     written: &gateway::Listener,
     at: &str,
     faults: &mut Vec<Invalid>,
 ) -> Listener {
     let tls = written.tls.as_ref();
+    let Owner { key, gateway, .. } = owner;
     let mut listener = Listener {
         gateway: gateway.clone(),
+        set: (key != gateway).then(|| key.clone()),
         name: written.name.clone(),
         port: written.port,
         protocol: written.protocol,
@@ -134,7 +205,7 @@ fn listener(
         routes: Routes::default(),
     };
     if listener.ends_tls() {
-        listener.certificates = certificates(settled, gateway, written, at, faults);
+        listener.certificates = certificates(settled, key, written, at, faults);
         if listener.certificates.is_empty() {
             listener.state = State::Refused("it has no certificate that can be used".to_owned());
         }
@@ -149,7 +220,7 @@ fn listener(
 /// The certificates that can be used, each once; the others are faults.
 fn certificates(
     settled: &Settled,
-    gateway: &Key,
+    owner: &Key,
     written: &gateway::Listener,
     at: &str,
     faults: &mut Vec<Invalid>,
@@ -157,12 +228,12 @@ fn certificates(
     let refs = written.tls.as_ref().map_or(&[][..], |tls| &tls.certificate_refs);
     let (mut seen, mut found) = (BTreeSet::new(), Vec::new());
     for (index, reference) in refs.iter().enumerate() {
-        match certificate(settled, gateway, reference) {
+        match certificate(settled, owner, reference) {
             Ok(one) if seen.insert(one.secret.clone()) => found.push(one),
             Ok(_) => {}
             Err(reason) => {
                 let at = format!("{at}.tls.certificateRefs[{index}]");
-                faults.push(fault(gateway, &at, reason));
+                faults.push(fault(owner, &at, reason));
             }
         }
     }
@@ -171,11 +242,11 @@ fn certificates(
 
 fn certificate(
     settled: &Settled,
-    gateway: &Key,
+    owner: &Key,
     reference: &ObjectRef,
 ) -> Result<Certificate, String> {
     let called = (reference.namespace.as_ref(), &reference.name);
-    let key = referred(settled, gateway, Kind::Secret, called)?;
+    let key = referred(settled, owner, Kind::Secret, called)?;
     let Key { namespace, name, .. } = &key;
     let Some(secret) = settled.secret(namespace, name) else {
         return Err(settled.absence(&key));
@@ -220,38 +291,48 @@ fn presented(
     }
 }
 
-/// What an object is called that a Gateway names and may refer to.
+/// What an object is called that a Gateway or ListenerSet names and may refer to.
 fn referred(
     settled: &Settled,
-    gateway: &Key,
+    owner: &Key,
     kind: Kind,
     (namespace, name): (Option<&Name>, &Name),
 ) -> Result<Key, String> {
-    let namespace = namespace.unwrap_or(&gateway.namespace);
+    let namespace = namespace.unwrap_or(&owner.namespace);
     let key = Key::new(kind, namespace.clone(), name.clone());
-    match settled.permits(gateway, &key) {
+    match settled.permits(owner, &key) {
         true => Ok(key),
-        false => Err(Settled::not_permitted(gateway, &key)),
+        false => Err(Settled::not_permitted(owner, &key)),
     }
 }
 
 /// What a Gateway asks of callers, each port's looked at once.
-struct Callers<'a> {
+#[derive(Default)]
+struct Callers {
+    ports: BTreeMap<Option<u16>, Asked>,
+}
+
+/// The Gateway that asks.
+#[derive(Clone, Copy)]
+struct Asker<'a> {
     settled: &'a Settled,
     key: &'a Key,
     gateway: &'a Gateway,
-    /// What was asked before, and what others ask.
-    known: &'a mut HashSet<Arc<ClientValidation>>,
-    ports: BTreeMap<Option<u16>, Asked>,
 }
 
 /// What is asked of callers, or why who asks it has nobody to believe.
 type Asked = Result<Option<Arc<ClientValidation>>, String>;
 
-impl Callers<'_> {
-    /// What is asked on a port.
-    fn on(&mut self, port: u16, faults: &mut Vec<Invalid>) -> Asked {
-        let tls = self.gateway.spec.tls.as_ref();
+impl Callers {
+    /// What is asked on a port; one of `known` where it is the same.
+    fn on(
+        &mut self,
+        asker: Asker<'_>,
+        port: u16,
+        known: &mut HashSet<Arc<ClientValidation>>,
+        faults: &mut Vec<Invalid>,
+    ) -> Asked {
+        let tls = asker.gateway.spec.tls.as_ref();
         let Some(frontend) = tls.and_then(|tls| tls.frontend.as_ref()) else { return Ok(None) };
         let own = frontend.per_port.iter().position(|one| one.port == port);
         let (place, at) = match own {
@@ -262,20 +343,29 @@ impl Callers<'_> {
             return asked.clone();
         }
         let asked = match frontend.on(port) {
-            Some(written) => self.ask(written, &format!("{at}.validation"), faults).map(Some),
+            Some(written) => asker.ask(written, &format!("{at}.validation"), faults).map(|asked| {
+                let same = known.get(&asked).cloned();
+                Some(same.unwrap_or_else(|| {
+                    let asked = Arc::new(asked);
+                    known.insert(Arc::clone(&asked));
+                    asked
+                }))
+            }),
             None => Ok(None),
         };
         self.ports.insert(place, asked.clone());
         asked
     }
+}
 
+impl Asker<'_> {
     /// Where no authority is left, nobody could prove anything, and who asks for proof serves nobody.
     fn ask(
-        &mut self,
+        self,
         written: &FrontendValidation,
         at: &str,
         faults: &mut Vec<Invalid>,
-    ) -> Result<Arc<ClientValidation>, String> {
+    ) -> Result<ClientValidation, String> {
         let mut authorities: Vec<Authority> = Vec::new();
         for (index, reference) in written.ca_certificate_refs.iter().enumerate() {
             match authority(self.settled, self.key, reference) {
@@ -290,13 +380,7 @@ impl Callers<'_> {
         if authorities.is_empty() {
             return Err("no certificate of an authority that it names can be used".to_owned());
         }
-        let asked = ClientValidation { authorities, mode: written.mode };
-        if let Some(same) = self.known.get(&asked) {
-            return Ok(Arc::clone(same));
-        }
-        let asked = Arc::new(asked);
-        self.known.insert(Arc::clone(&asked));
-        Ok(asked)
+        Ok(ClientValidation { authorities, mode: written.mode })
     }
 }
 

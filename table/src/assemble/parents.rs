@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use model::gateway::{self, FromNamespaces, Gateway, Protocol, TlsMode};
+use model::gateway::{self, FromNamespaces, ListenerSet, Protocol, TlsMode};
 use model::route::ParentRef;
 use model::service::{AppProtocol, ServicePort};
 use model::{Hostname, Invalid, Key, Kind, Name, Resource};
 
+use crate::assemble::sets;
 use crate::assemble::walk::Walk;
 use crate::isolate::stray::Stray;
 use crate::isolate::{Settled, fault};
@@ -21,6 +22,16 @@ pub(crate) struct Parents {
     found: BTreeMap<Key, Arc<Found>>,
     /// The listeners of each of [`Settled::strays`], all where its Gateways cannot be told.
     pub(crate) strays: Vec<BTreeSet<usize>>,
+    sets: BTreeMap<Key, OfSet>,
+}
+
+/// The Gateway of a ListenerSet.
+#[derive(Debug)]
+struct OfSet {
+    gateway: Key,
+    abroad: Abroad,
+    /// Whether it has no good form.
+    is_lost: bool,
 }
 
 /// The parents of one route.
@@ -35,7 +46,7 @@ struct Found {
     faults: Vec<Invalid>,
 }
 
-/// The Gateways of other namespaces that a route names.
+/// The Gateways of other namespaces that a route or ListenerSet names, or those of its sets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Abroad {
     /// None.
@@ -68,7 +79,8 @@ impl Parents {
             faults.extend_from_slice(&found.faults);
             (key.clone(), found)
         });
-        Parents { found: found.collect(), strays }
+        let sets = sets::all(settled).map(|(key, set)| (key.clone(), search.of_set(key, set)));
+        Parents { found: found.collect(), strays, sets: sets.collect() }
     }
 
     /// The listeners that admit a route, by their places.
@@ -77,26 +89,33 @@ impl Parents {
         self.found.get(route).map_or(&NONE, |found| &found.listeners)
     }
 
-    /// Whether a route names a Gateway of which nobody can tell what it would be.
-    pub(crate) fn are_partial(&self, route: &Key) -> bool {
-        self.found.get(route).is_some_and(|found| found.is_partial)
+    /// Whether a route or ListenerSet names a Gateway of which nobody can tell what it would be.
+    pub(crate) fn are_partial(&self, object: &Key) -> bool {
+        self.found.get(object).is_some_and(|found| found.is_partial)
+            || self.sets.get(object).is_some_and(|set| set.is_lost)
     }
 
-    /// The Gateways of other namespaces that an object names, which only a route does.
+    /// The Gateways of other namespaces that an object names, which only routes and ListenerSets do.
     pub(crate) fn abroad(&self, object: &Key) -> Abroad {
-        self.found.get(object).map(|found| found.abroad).unwrap_or_default()
+        let of_route = self.found.get(object).map(|found| found.abroad);
+        of_route.or(self.sets.get(object).map(|set| set.abroad)).unwrap_or_default()
+    }
+
+    /// The Gateway that a ListenerSet names.
+    pub(crate) fn gateway(&self, set: &Key) -> Option<&Key> {
+        self.sets.get(set).map(|set| &set.gateway)
     }
 }
 
 struct Search<'a> {
     settled: &'a Settled,
-    /// Where each listener stands, by Gateway and name.
+    /// Where each listener stands, by whose it is and its name.
     places: BTreeMap<(Key, Name), usize>,
 }
 
 impl<'a> Search<'a> {
     fn new(settled: &'a Settled, listeners: &[Listener]) -> Self {
-        let named = listeners.iter().map(|one| (one.gateway.clone(), one.name.clone()));
+        let named = listeners.iter().map(|one| (one.owner().clone(), one.name.clone()));
         Search { settled, places: named.enumerate().map(|(at, name)| (name, at)).collect() }
     }
 
@@ -108,8 +127,10 @@ impl<'a> Search<'a> {
         for (index, parent) in spec.parent_refs.iter().enumerate() {
             let name = parent.key(&key.namespace);
             let found = self.parent(key, &spec.hostnames, parent);
-            is_partial |= self.settled.lost.contains(&name);
-            if name.namespace != key.namespace {
+            let gateway = self.gateway(&name);
+            let named = [Some(&name), gateway.as_ref()].into_iter().flatten();
+            is_partial |= named.clone().any(|one| self.settled.lost.contains(one));
+            if named.clone().any(|one| one.namespace != key.namespace) {
                 let seen = if found.is_ok() { Abroad::Attached } else { Abroad::Untold };
                 abroad = abroad.max(seen);
             }
@@ -126,6 +147,26 @@ impl<'a> Search<'a> {
             faults.push(fault(key, "spec.parentRefs", reason));
         }
         Found { of: Arc::clone(of), listeners, abroad, is_partial, faults }
+    }
+
+    /// The Gateway that an object names, if it is a ListenerSet.
+    fn gateway(&self, object: &Key) -> Option<Key> {
+        match self.settled.get(object)? {
+            Resource::ListenerSet(set) => Some(set.gateway()),
+            _ => None,
+        }
+    }
+
+    fn of_set(&self, key: &Key, set: &ListenerSet) -> OfSet {
+        let gateway = set.gateway();
+        let is_taken = set.spec.listeners.iter().any(|one| self.listener(key, one).is_some());
+        let abroad = match (gateway.namespace == key.namespace, is_taken) {
+            (true, _) => Abroad::Nowhere,
+            (false, true) => Abroad::Attached,
+            (false, false) => Abroad::Untold,
+        };
+        let is_lost = self.settled.lost.contains(&gateway);
+        OfSet { gateway, abroad, is_lost }
     }
 
     /// The listeners that a stray would have had, as far as that can be told; else all.
@@ -148,29 +189,28 @@ impl<'a> Search<'a> {
         if parent.is_service() {
             return self.service(key, &name, parent.port).map(|()| Vec::new());
         }
-        let found = match self.settled.get(&name) {
-            Some(Resource::Gateway(gateway)) => Some(gateway),
-            Some(_) | None => None,
-        };
+        let found = self.settled.get(&name).map(Resource::listeners);
         let is_near = name.namespace == key.namespace;
-        let Some(gateway) = found.filter(|gateway| is_near || takes(gateway, key)) else {
+        let Some(listeners) = found.filter(|all| is_near || take(all, &name, key)) else {
             // One of others that is not for them is no other than none.
             return Err(match is_near || self.settled.lost.contains(&name) {
                 true => self.settled.absence(&name),
                 false => format!("no {name} takes routes of namespace '{}'", key.namespace),
             });
         };
-        let written = gateway.spec.listeners.iter();
-        let meant = written.filter(|one| {
+        let meant = listeners.iter().filter(|one| {
             parent.section_name.as_ref().is_none_or(|section| *section == one.name)
                 && parent.port.is_none_or(|port| port == one.port)
         });
         let mut attached = Vec::new();
         let mut obstacle = format!("{name} has no such listener");
         for one in meant {
-            match admits(&name, one, key, hosts) {
-                Ok(()) => attached.extend(self.listener(&name, one)),
-                Err(reason) => obstacle = reason,
+            match (admits(&name, one, key, hosts), self.listener(&name, one)) {
+                (Ok(()), Some(at)) => attached.push(at),
+                (Ok(()), None) => {
+                    obstacle = format!("no Gateway takes {name}, see the faults of that one");
+                }
+                (Err(reason), _) => obstacle = reason,
             }
         }
         if attached.is_empty() { Err(obstacle) } else { Ok(attached) }
@@ -197,18 +237,18 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn listener(&self, gateway: &Key, written: &gateway::Listener) -> Option<usize> {
-        self.places.get(&(gateway.clone(), written.name.clone())).copied()
+    /// Where a listener stands; nowhere if it is of a ListenerSet that no Gateway takes.
+    fn listener(&self, owner: &Key, written: &gateway::Listener) -> Option<usize> {
+        self.places.get(&(owner.clone(), written.name.clone())).copied()
     }
 }
 
-/// Whether any listener takes routes of the namespace of this one.
-fn takes(gateway: &Gateway, route: &Key) -> bool {
-    let own = &gateway.metadata.namespace;
-    gateway.spec.listeners.iter().any(|listener| fits(listener, own, &route.namespace))
+/// Whether any of these listeners takes routes of the namespace of this one.
+fn take(listeners: &[gateway::Listener], owner: &Key, route: &Key) -> bool {
+    listeners.iter().any(|listener| fits(listener, &owner.namespace, &route.namespace))
 }
 
-/// Whether a listener of a Gateway in `own` takes routes of a namespace.
+/// Whether a listener of a Gateway or ListenerSet in `own` takes routes of a namespace.
 fn fits(listener: &gateway::Listener, own: &Name, namespace: &Name) -> bool {
     let from = listener.allowed_routes.as_ref().map(|allowed| allowed.namespaces.from);
     match from.unwrap_or_default() {
@@ -231,13 +271,13 @@ fn leads(listener: &gateway::Listener, kind: Kind) -> bool {
 
 /// Whether a listener lets a route attach, or why not.
 fn admits(
-    gateway: &Key,
+    owner: &Key,
     listener: &gateway::Listener,
     route: &Key,
     hosts: &[Hostname],
 ) -> Result<(), String> {
-    let place = format!("listener '{}' of {gateway}", listener.name);
-    if !fits(listener, &gateway.namespace, &route.namespace) {
+    let place = format!("listener '{}' of {owner}", listener.name);
+    if !fits(listener, &owner.namespace, &route.namespace) {
         return Err(format!("{place} takes no routes of namespace '{}'", route.namespace));
     }
     if !leads(listener, route.kind) {

@@ -13,6 +13,7 @@ use crate::assemble::borders::Borders;
 use crate::assemble::{Assembly, unknown};
 use crate::isolate::closing::{Closing, Place};
 use crate::isolate::{Settled, fault};
+use crate::listener::Listener;
 
 /// The levels by what they are attached to, and what the next assembly may take over.
 #[derive(Debug, Default)]
@@ -101,6 +102,18 @@ impl Policies {
     /// The level of an object, or of a part of it, if a policy is attached there.
     pub(crate) fn level(&self, object: &Key, section: Option<&Name>) -> Option<&Arc<Level>> {
         self.levels.get(&Place { object: object.clone(), section: section.cloned() })
+    }
+
+    /// The levels that are met by what comes through a listener, broadest first, each with whose it is:
+    /// those of its Gateway, of its ListenerSet, and its own.
+    pub(crate) fn inward<'a>(
+        &'a self,
+        listener: &'a Listener,
+    ) -> impl Iterator<Item = (&'a Key, &'a Arc<Level>)> {
+        let whole = [Some(&listener.gateway), listener.set.as_ref()].into_iter().flatten();
+        let whole = whole.map(|owner| (owner, None));
+        let all = whole.chain([(listener.owner(), Some(&listener.name))]);
+        all.filter_map(|(owner, section)| Some((owner, self.level(owner, section)?)))
     }
 
     /// The levels of whatever lies in namespaces for which `counts` holds.
@@ -276,8 +289,8 @@ pub(super) fn missing(settled: &Settled, place: &Place) -> Option<String> {
     };
     let section = place.section.as_ref()?;
     let (part, found) = match object {
-        Resource::Gateway(gateway) => {
-            ("listener", gateway.spec.listeners.iter().any(|one| one.name == *section))
+        owner if owner.kind().has_listeners() => {
+            ("listener", owner.listeners().iter().any(|one| one.name == *section))
         }
         Resource::Service(service) => {
             let mut names = service.spec.ports.iter().filter_map(|port| port.name.as_deref());
@@ -315,7 +328,7 @@ fn closed_places(settled: &Settled, closing: &Closing) -> Vec<Place> {
             places.iter().map(narrow).collect()
         }
         None => {
-            let kinds = [Kind::Gateway].into_iter().chain(Kind::ROUTES);
+            let kinds = [Kind::Gateway, Kind::ListenerSet].into_iter().chain(Kind::ROUTES);
             let all = kinds.flat_map(|kind| settled.of_kind(kind));
             let all = all.map(|(key, _)| key.clone()).chain(unknown::services(settled));
             let own = all.filter(|key| key.namespace == closing.policy.namespace);

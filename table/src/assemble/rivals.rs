@@ -78,7 +78,8 @@ impl Rivals {
                 let text = format!(
                     "{who} has a host of it at listener '{}' of {}, and a host is there for routes \
                      of one kind; it is not attached there: use another host or listener",
-                    listener.name, listener.gateway
+                    listener.name,
+                    listener.whose()
                 );
                 faults.push(fault(key, "spec.parentRefs", text));
             }
@@ -116,7 +117,8 @@ fn outdated(
             let text = format!(
                 "{who} is older and has the connections of listener '{}' of {}; name another \
                  listener there, by 'sectionName', for one of the two",
-                listener.name, listener.gateway
+                listener.name,
+                listener.whose()
             );
             faults.push(fault(key, "spec.parentRefs", text));
         }

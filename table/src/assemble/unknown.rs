@@ -18,6 +18,7 @@ fn of_target(settled: &Settled, borders: &Borders, target: &Key) -> Vec<Key> {
     let scope = borders.scope(&target.namespace);
     match target.kind {
         Kind::Gateway
+        | Kind::ListenerSet
         | Kind::HttpRoute
         | Kind::GrpcRoute
         | Kind::TlsRoute
@@ -55,9 +56,10 @@ fn of_target(settled: &Settled, borders: &Borders, target: &Key) -> Vec<Key> {
     }
 }
 
-/// Every Gateway, Service and route of a namespace.
+/// Every Gateway, ListenerSet, Service and route of a namespace.
 fn of_namespace(settled: &Settled, namespace: &Name) -> Vec<Key> {
-    let gateways = settled.of_kind(Kind::Gateway).map(|(key, _)| key.clone());
+    let kinds = [Kind::Gateway, Kind::ListenerSet].into_iter();
+    let gateways = kinds.flat_map(|kind| settled.of_kind(kind)).map(|(key, _)| key.clone());
     let doors = gateways.chain(services(settled)).filter(|key| key.namespace == *namespace);
     doors.chain(routes(settled, |key, _| key.namespace == *namespace)).collect()
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 /// An object, or a part of it, that policies attach to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
-    /// A Gateway, a route or a Service.
+    /// A Gateway, a ListenerSet, a route or a Service.
     pub(crate) object: Key,
     /// A listener or a rule of it.
     pub(crate) section: Option<Name>,
@@ -19,8 +19,8 @@ pub(crate) struct Place {
 pub(crate) struct Closing {
     /// The policy.
     pub(crate) policy: Key,
-    /// Its targets; `None`: every route, Gateway and Service of its namespace, since they cannot
-    /// be told.
+    /// Its targets; `None`: every route, Gateway, ListenerSet and Service of its namespace, since
+    /// they cannot be told.
     pub(crate) targets: Option<Vec<Place>>,
 }
 
@@ -79,6 +79,7 @@ fn place(namespace: &Name, target: &Value) -> Option<Place> {
     let word = |field| target.get(field).and_then(Value::as_str);
     let kind = match word("kind")? {
         "Gateway" => Kind::Gateway,
+        "ListenerSet" => Kind::ListenerSet,
         "HTTPRoute" => Kind::HttpRoute,
         "GRPCRoute" => Kind::GrpcRoute,
         "TLSRoute" => Kind::TlsRoute,

@@ -31,7 +31,7 @@ const OF_CALL: [&str; 2] = ["method", "headers"];
 pub(crate) struct Stray {
     /// The route.
     pub(crate) key: Key,
-    /// The Gateways or Services that it names; `None`: they cannot be told.
+    /// The Gateways, ListenerSets or Services that it names; `None`: they cannot be told.
     pub(crate) parents: Option<Vec<ParentRef>>,
     /// The Services among them, even where not all else of them can be told; `None`: nor can these.
     services: Option<Vec<Served>>,
@@ -83,7 +83,9 @@ impl Stray {
 
 fn parents(spec: &Fields) -> Option<Vec<ParentRef>> {
     let parents: Vec<ParentRef> = read(spec.get("parentRefs")?)?;
-    let is_known = |parent: &ParentRef| parent.is_service() || parent.kind == "Gateway";
+    let is_known = |parent: &ParentRef| {
+        parent.is_service() || parent.kind == "Gateway" || parent.kind == "ListenerSet"
+    };
     (parents.iter().all(is_known) && !parents.is_empty()).then_some(parents)
 }
 

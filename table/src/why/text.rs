@@ -41,7 +41,9 @@ impl fmt::Display for Story {
 
 impl fmt::Display for ListenerStory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of Gateway {}, port {}", self.name, self.gateway, self.port)?;
+        write!(f, "{}", self.name)?;
+        self.set.iter().try_for_each(|set| write!(f, " of ListenerSet {set}"))?;
+        write!(f, " of Gateway {}, port {}", self.gateway, self.port)?;
         self.hostname.iter().try_for_each(|host| write!(f, ", host {host}"))
     }
 }

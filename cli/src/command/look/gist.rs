@@ -9,6 +9,7 @@ use crate::show::{items, word};
 pub(super) fn heads(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::Gateway => &["LISTENERS"],
+        Kind::ListenerSet => &["GATEWAY", "LISTENERS"],
         Kind::HttpRoute | Kind::GrpcRoute | Kind::TlsRoute => &["HOSTS", "BACKENDS"],
         Kind::TcpRoute => &["BACKENDS"],
         Kind::ReferenceGrant => &["FROM", "TO"],
@@ -32,11 +33,8 @@ pub(super) fn heads(kind: Kind) -> &'static [&'static str] {
 /// The same for one object.
 pub(super) fn cells(kind: Kind, object: &Value) -> Vec<String> {
     match kind {
-        Kind::Gateway => vec![join(items(object, "/spec/listeners"), |listener| {
-            let [name, protocol, port] =
-                ["/name", "/protocol", "/port"].map(|at| word(listener, at));
-            format!("{name}:{protocol}/{port}")
-        })],
+        Kind::Gateway => vec![listeners(object)],
+        Kind::ListenerSet => vec![word(object, "/spec/parentRef/name"), listeners(object)],
         Kind::HttpRoute | Kind::GrpcRoute | Kind::TlsRoute => {
             vec![hosts(object, "/spec/hostnames"), backends(object)]
         }
@@ -79,6 +77,13 @@ pub(super) fn cells(kind: Kind, object: &Value) -> Vec<String> {
         Kind::Grant => vec![given(object), subjects(object)],
         Kind::LoginProvider => vec![word(object, "/spec/issuer")],
     }
+}
+
+fn listeners(object: &Value) -> String {
+    join(items(object, "/spec/listeners"), |listener| {
+        let [name, protocol, port] = ["/name", "/protocol", "/port"].map(|at| word(listener, at));
+        format!("{name}:{protocol}/{port}")
+    })
 }
 
 /// The role that a Grant gives, or how many rules of its own.

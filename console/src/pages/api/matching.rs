@@ -40,27 +40,37 @@ pub(super) async fn given(asked: &Asked, api: &ApiInFull) -> Result<Given, Refus
         given.objects.push(one.resource.clone());
         name(&one.route, &mut named);
     }
-    for (key, said) in named {
+    let mut left: Vec<_> = named.into_iter().rev().collect();
+    while let Some((key, said)) = left.pop() {
         let shown = match asked.app.resource_show(&op, &key, None).await {
             Ok(shown) => Resource::from_json(key.kind, shown.body).ok(),
             Err(Refusal::Denied(_) | Refusal::None(_)) => None,
             Err(refusal) => return Err(refusal),
         };
-        match shown {
-            Some(object) => given.objects.push(object),
-            None => {
-                given.objects.extend(stand_in(&key, &said));
-                given.unseen.push(key);
+        let is_seen = shown.is_some();
+        let Some(object) = shown.or_else(|| stand_in(&key, &said)) else { continue };
+        // What a set adds is there by its Gateway alone.
+        if let Resource::ListenerSet(set) = &object {
+            let gateway = set.gateway();
+            let is_known = |key: &Key| *key == gateway;
+            if !left.iter().any(|(key, _)| is_known(key))
+                && !given.objects.iter().any(|one| is_known(&one.key()))
+            {
+                left.push((gateway, Said::new()));
             }
+        }
+        given.objects.push(object);
+        if !is_seen {
+            given.unseen.push(key);
         }
     }
     Ok(given)
 }
 
-/// What routes say of a Gateway or Service: sections with ports.
+/// What routes say of a Gateway, ListenerSet or Service: sections with ports.
 type Said = BTreeSet<(Option<Name>, Option<u16>)>;
 
-/// Notes each Gateway and Service that a route names.
+/// Notes each Gateway, ListenerSet and Service that a route names.
 fn name(route: &HttpRoute, named: &mut BTreeMap<Key, Said>) {
     let (spec, own) = (&route.spec, &route.metadata.namespace);
     for parent in &spec.parent_refs {
@@ -78,19 +88,27 @@ fn name(route: &HttpRoute, named: &mut BTreeMap<Key, Said>) {
     }
 }
 
-/// What stands in the place of a Gateway or Service that may not be read.
+/// What stands in the place of a Gateway, ListenerSet or Service that may not be read.
 fn stand_in(key: &Key, said: &Said) -> Option<Resource> {
+    let everybody = json!({ "namespaces": { "from": "All" } });
+    let listeners = || -> Vec<_> {
+        let all = said.iter().enumerate().map(|(at, (section, port))| {
+            let name = section.as_ref().map_or_else(|| format!("l{at}"), ToString::to_string);
+            json!({
+                "name": name, "port": port.unwrap_or(80), "protocol": "HTTP",
+                "allowedRoutes": everybody,
+            })
+        });
+        all.collect()
+    };
     let spec = match key.kind {
-        Kind::Gateway => {
-            let listeners = said.iter().enumerate().map(|(at, (section, port))| {
-                let name = section.as_ref().map_or_else(|| format!("l{at}"), ToString::to_string);
-                json!({
-                    "name": name, "port": port.unwrap_or(80), "protocol": "HTTP",
-                    "allowedRoutes": { "namespaces": { "from": "All" } },
-                })
-            });
-            json!({ "gatewayClassName": "heddle", "listeners": listeners.collect::<Vec<_>>() })
-        }
+        Kind::Gateway => json!({
+            "gatewayClassName": "heddle", "listeners": listeners(), "allowedListeners": everybody,
+        }),
+        // Which Gateway has it nobody tells who may not read it.
+        Kind::ListenerSet => json!({
+            "parentRef": { "name": "unknown" }, "listeners": listeners(),
+        }),
         _ => {
             let ports = said.iter().filter_map(|(_, port)| *port);
             let ports = ports.map(|port| json!({ "name": format!("p{port}"), "port": port }));
@@ -148,11 +166,7 @@ impl Given {
 
     /// The port of each listener, with its host.
     fn listeners(&self) -> impl Iterator<Item = (Port, Option<&str>)> {
-        let gateways = self.objects.iter().filter_map(|object| match object {
-            Resource::Gateway(gateway) => Some(gateway),
-            _ => None,
-        });
-        gateways.flat_map(|gateway| &gateway.spec.listeners).map(|listener| {
+        self.objects.iter().flat_map(Resource::listeners).map(|listener| {
             let speaks = format!("{:?}", listener.protocol).to_lowercase();
             let host = listener.hostname.as_ref().map(|host| host.as_str());
             (Port { number: listener.port, speaks }, host)

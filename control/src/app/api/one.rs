@@ -279,6 +279,9 @@ fn access(
     let mut passed = Vec::new();
     for parent in &route.spec.parent_refs {
         let Some(at) = place(&parent.kind, &parent.namespace, &parent.name) else { continue };
+        // What is said of a Gateway as a whole holds for what its ListenerSets add.
+        let above = gateway_of(sight, &at).and_then(|gateway| targets.get(&gateway));
+        passed.extend(above.into_iter().flatten().filter(|one| one.section.is_none()));
         let here = targets.get(&at).into_iter().flatten();
         passed.extend(here.filter(|one| is_passed(sight, &at, parent, one.section.as_ref())));
     }
@@ -299,15 +302,23 @@ fn access(
     all
 }
 
+/// The Gateway that an object names, if it is a ListenerSet.
+fn gateway_of(sight: &Sight, at: &Key) -> Option<Key> {
+    match &sight.world.objects.get(at)?.resource {
+        Resource::ListenerSet(set) => Some(set.gateway()),
+        _ => None,
+    }
+}
+
 /// Whether what comes by a route's parent passes this listener of it.
 fn is_passed(sight: &Sight, at: &Key, parent: &ParentRef, listener: Option<&Name>) -> bool {
     let Some(listener) = listener else { return true };
     let port = || match sight.world.objects.get(at).map(|object| &object.resource) {
-        Some(Resource::Gateway(gateway)) => {
-            let mut all = gateway.spec.listeners.iter();
+        Some(owner) => {
+            let mut all = owner.listeners().iter();
             all.find(|one| one.name == *listener).map(|one| one.port)
         }
-        _ => None,
+        None => None,
     };
     parent.section_name.as_ref().is_none_or(|wanted| wanted == listener)
         && parent.port.is_none_or(|wanted| port() == Some(wanted))

@@ -88,6 +88,26 @@ async fn who_names_an_object_is_found_for_as_long_as_it_does() {
 }
 
 #[tokio::test]
+async fn a_listener_set_names_its_gateway_and_its_certificates() {
+    let bed = Bed::shop().await;
+    let text = "apiVersion: gateway.networking.k8s.io/v1\nkind: ListenerSet\n\
+                metadata: { name: s, namespace: platform }\nspec:\n  parentRef: { name: edge }\n  \
+                listeners: [{ name: a, port: 443, protocol: HTTPS, hostname: a.example.com, \
+                tls: { certificateRefs: [{ name: cert }] } }]\n\
+                ---\napiVersion: v1\nkind: Secret\nmetadata: { name: cert, namespace: platform }\n\
+                type: kubernetes.io/tls\nstringData: { tls.crt: chain, tls.key: key }\n\
+                ---\napiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n\
+                metadata: { name: edge, namespace: platform }\nspec:\n  gatewayClassName: heddle\n  \
+                allowedListeners: { namespaces: { from: Same } }\n  \
+                listeners: [{ name: http, protocol: HTTP, port: 8080 }]\n";
+    bed.put("root", text).await.unwrap();
+    let to = async |kind, word| bed.names(kind, "platform", word).await;
+    assert_eq!(to(Kind::Gateway, "edge").await, ["ListenerSet platform/s spec.parentRef"]);
+    let place = "ListenerSet platform/s spec.listeners[0].tls.certificateRefs[0]";
+    assert_eq!(to(Kind::Secret, "cert").await, [place]);
+}
+
+#[tokio::test]
 async fn what_is_claimed_stands_in_a_table_and_by_one_claim() {
     let bed = Bed::shop().await;
     let held =

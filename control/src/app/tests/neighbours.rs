@@ -363,24 +363,31 @@ async fn who_may_make_workloads_of_one_api_puts_them_in_the_place_of_no_others()
 }
 
 #[tokio::test]
-async fn a_gateway_of_one_api_takes_no_host_of_anothers() {
+async fn a_gateway_or_listener_set_of_one_api_takes_no_host_of_anothers() {
     let bed = Bed::neighbours().await;
     bed.put("root", OWNER_OF_BETA).await.unwrap();
-    let gateway = |host: &str| {
+    let listening = |kind: &str, head: &str, host: &str| {
         let spec = format!(
-            "spec: {{ gatewayClassName: heddle, listeners: \
+            "spec: {{ {head}, listeners: \
              [{{ name: a, protocol: HTTP, port: 8080, hostname: {host} }}] }}"
         );
-        of_api("beta", "Gateway", "gateway.networking.k8s.io/v1", "mine", &spec)
+        of_api("beta", kind, "gateway.networking.k8s.io/v1", "mine", &spec)
     };
+    let gateway = "gatewayClassName: heddle, allowedListeners: { namespaces: { from: Same } }";
+    let set = "parentRef: { name: mine }";
     let whose = "is held by Api 'alpha'; ask team 'alphas'";
-    for host in ["www.example.com", "'*.example.com'"] {
-        let told = bed.told("bo", &gateway(host)).await;
-        let said = format!("Gateway shop/mine: {} {whose}", host.trim_matches('\''));
-        assert_eq!(told, said);
+    for (kind, head, free) in
+        [("Gateway", gateway, "beta.example.net"), ("ListenerSet", set, "more.example.net")]
+    {
+        for host in ["www.example.com", "'*.example.com'"] {
+            let told = bed.told("bo", &listening(kind, head, host)).await;
+            let said = format!("{kind} shop/mine: {} {whose}", host.trim_matches('\''));
+            assert_eq!(told, said);
+        }
+        bed.put("bo", &listening(kind, head, free)).await.unwrap();
+        let told = bed.told("bo", &listening(kind, head, "www.example.com")).await;
+        assert!(told.ends_with(whose), "{told}");
     }
-    bed.put("bo", &gateway("beta.example.net")).await.unwrap();
-    assert!(bed.told("bo", &gateway("www.example.com")).await.ends_with(whose));
 }
 
 /// A Gateway with a listener for TCP, and one for TLS that goes on as it came.

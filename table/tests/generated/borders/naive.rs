@@ -170,6 +170,7 @@ fn is_on(namespace: &Name, target: &PolicyTargetRef, seen: &Seen) -> bool {
         TargetKind::HttpRoute => (&seen.rule, ""),
         // No request at the edge meets what is attached to a Service, and every route here is for HTTP.
         TargetKind::Service
+        | TargetKind::ListenerSet
         | TargetKind::GrpcRoute
         | TargetKind::TlsRoute
         | TargetKind::TcpRoute => return false,
