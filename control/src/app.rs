@@ -29,6 +29,7 @@ mod audit;
 mod authority;
 mod change;
 mod commit;
+mod endpoint;
 mod first;
 mod fleet;
 mod join_token;
@@ -59,6 +60,7 @@ pub use api::{
 pub use audit::AuditListing;
 pub use authority::Authorities;
 pub use commit::Receipt;
+pub use endpoint::{EndpointNow, Endpoints, PortEndpoints, RestingAt};
 pub use first::First;
 pub use fleet::{Held, Live, Rejected, Silent};
 pub use join_token::NewJoinToken;

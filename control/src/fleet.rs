@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use store::Store;
 use store::node::{Heard, Node, Standing};
-use wire::{Rejection, Vector, digest::hex};
+use wire::{NodeHeartbeat, Rejection, Resting, Vector, digest::hex};
 
 use crate::clock::Clock;
 use crate::moment::micros;
@@ -120,6 +120,8 @@ pub struct NodeNow {
     pub rejected: Vec<Rejection>,
     /// The ports at which the application beside it does not answer.
     pub silent: BTreeSet<u16>,
+    /// The endpoints that get no requests from it.
+    pub resting: Arc<[Resting]>,
 }
 
 /// Nodes that are being written; still to be written if that ends early, as at the end of a server.
@@ -175,6 +177,7 @@ struct Live {
     running: Arc<Running>,
     rejected: Vec<Rejection>,
     silent: BTreeSet<u16>,
+    resting: Arc<[Resting]>,
     /// Under which roots it lives, once its stream said so.
     standing: Option<Standing>,
     written: Written,
@@ -233,6 +236,7 @@ impl Fleet {
             running: Arc::new(running.into()),
             rejected: Vec::new(),
             silent: BTreeSet::new(),
+            resting: Arc::default(),
             standing: None,
             written,
         };
@@ -299,11 +303,17 @@ impl Fleet {
         self.change(ticket, |live, _, _| live.standing = Some(standing));
     }
 
-    /// The application beside a node does not answer at these ports.
-    pub fn silent(&self, ticket: &Ticket, ports: &BTreeSet<u16>) {
+    /// What a node said of what is around it: where the application beside it does not answer, and which
+    /// endpoints get no requests from it.
+    pub fn beats(&self, ticket: &Ticket, heartbeat: &NodeHeartbeat) {
         let mut memory = self.memory();
-        let live = memory.of(ticket).filter(|live| live.silent != *ports);
-        live.into_iter().for_each(|live| live.silent.clone_from(ports));
+        let Some(live) = memory.of(ticket) else { return };
+        if live.silent != heartbeat.silent {
+            live.silent.clone_from(&heartbeat.silent);
+        }
+        if *live.resting != *heartbeat.resting {
+            live.resting = heartbeat.resting.as_slice().into();
+        }
     }
 
     /// A node refused what it was sent.
@@ -466,6 +476,7 @@ impl Live {
             running: Arc::clone(&live.running),
             rejected: live.rejected.clone(),
             silent: live.silent.clone(),
+            resting: Arc::clone(&live.resting),
         }
     }
 

@@ -32,6 +32,7 @@ mod ask;
 mod audit;
 mod authority;
 mod change;
+mod endpoint;
 mod guard;
 mod join_token;
 mod login;

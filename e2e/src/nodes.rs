@@ -181,7 +181,7 @@ async fn follow(sender: SendRequest<Body>, at: Arc<AtomicI64>) -> Result<()> {
         let frame = tokio::select! {
             frame = incoming.message() => frame.context("the stream broke")?,
             _ = beat.tick() => {
-                let heartbeat = NodeHeartbeat { digest, silent: [].into() };
+                let heartbeat = NodeHeartbeat { digest, silent: [].into(), resting: Vec::new() };
                 frames.send(NodeFrame::Heartbeat(heartbeat)).await.context("the stream ended")?;
                 continue;
             }

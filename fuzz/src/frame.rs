@@ -2,15 +2,16 @@
 //! of any bytes is written and read as the same.
 
 use std::fmt::Debug;
+use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 use model::identity::Peer;
 use model::{Name, Scope};
 use wire::fuzz::Frame;
 use wire::{
-    Ack, Begin, Caller, Commit, ControlFrame, ControlHeartbeat, Counts, Envelope, Held, Hello, Key,
-    Lane, Nack, NodeFrame, NodeHeartbeat, Rejection, Series, Side, Sketch, Standing, Told, Trust,
-    Vector,
+    Ack, Begin, Caller, Cause, Commit, ControlFrame, ControlHeartbeat, Counts, Envelope, Held,
+    Hello, Key, Lane, Nack, NodeFrame, NodeHeartbeat, Rejection, Resting, Series, Side, Sketch,
+    Standing, Told, Trust, Vector,
 };
 
 use crate::dice::Dice;
@@ -64,6 +65,7 @@ fn node(dice: &mut Dice) -> NodeFrame {
         3 => NodeFrame::Heartbeat(NodeHeartbeat {
             digest: dice.array(),
             silent: dice.some(wire::PORTS, |dice| number(dice) as u16).into_iter().collect(),
+            resting: dice.some(4, resting),
         }),
         _ => NodeFrame::Standing(Standing {
             trusts: dice.some(wire::ROOTS, Dice::array),
@@ -71,6 +73,19 @@ fn node(dice: &mut Dice) -> NodeFrame {
             workload: dice.once_in(2).then(|| dice.array()),
             state: dice.once_in(2).then(|| dice.array()),
         }),
+    }
+}
+
+fn resting(dice: &mut Dice) -> Resting {
+    let ip = match dice.once_in(2) {
+        true => IpAddr::from(dice.array::<4>()),
+        false => IpAddr::from(dice.array::<16>()),
+    };
+    Resting {
+        service: key(dice),
+        port: number(dice) as u16,
+        address: SocketAddr::new(ip, number(dice) as u16),
+        cause: *dice.pick(&[Cause::Unhealthy, Cause::Failing]),
     }
 }
 

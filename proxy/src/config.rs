@@ -22,6 +22,7 @@ use model::Invalid;
 use table::Table;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
+use wire::Resting;
 
 use crate::decisions::Decisions;
 use crate::identity::{EnrollError, Folder, FolderError, Identity, JoinToken, KeyError, NodeKey};
@@ -154,6 +155,7 @@ impl Ready {
 pub struct Joined {
     updates: mpsc::Receiver<Update>,
     unopened: watch::Sender<Vec<ApplyError>>,
+    resting: watch::Sender<Vec<Resting>>,
     stop: CancellationToken,
     thread: Option<JoinHandle<()>>,
 }
@@ -177,6 +179,7 @@ impl Joined {
         let (tell, updates) = mpsc::channel(1);
         let stop = CancellationToken::new();
         let (unopened, ports) = watch::channel(Vec::new());
+        let (resting, rests) = watch::channel(Vec::new());
         let ground = Ground {
             settings: Arc::new(settings),
             folder: Arc::new(folder),
@@ -184,6 +187,7 @@ impl Joined {
             status,
             updates: tell,
             unopened: ports,
+            resting: rests,
             membership,
             decisions,
             traffic,
@@ -200,7 +204,7 @@ impl Joined {
                 runtime.shutdown_timeout(LINGER);
             })
             .map_err(Error::Thread)?;
-        Ok(Joined { updates, unopened, stop, thread: Some(thread) })
+        Ok(Joined { updates, unopened, resting, stop, thread: Some(thread) })
     }
 
     /// The next thing to do; `None` if nothing more will come.
@@ -214,6 +218,15 @@ impl Joined {
         self.unopened.send_if_modified(|last| {
             let is_news = last != failed;
             *last = failed.to_vec();
+            is_news
+        });
+    }
+
+    /// Takes note of which endpoints get no requests, so that the server learns of it with the next heartbeat.
+    pub fn resting(&self, endpoints: Vec<Resting>) {
+        self.resting.send_if_modified(|last| {
+            let is_news = *last != endpoints;
+            *last = endpoints;
             is_news
         });
     }

@@ -63,6 +63,7 @@ mod ports;
 mod proxy_protocol;
 mod record;
 mod reply;
+mod resting;
 mod retry;
 mod seats;
 mod session;

@@ -187,6 +187,11 @@ impl Process {
         self.tickets.look();
     }
 
+    /// The endpoints that get no requests.
+    pub(crate) fn resting(&self) -> Vec<wire::Resting> {
+        self.proxy.resting()
+    }
+
     /// Tries again to open what could not be opened; what still cannot be, if anything was tried.
     pub fn retry(&mut self) -> Option<Vec<ApplyError>> {
         if !self.missing {

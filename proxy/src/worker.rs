@@ -20,6 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use wire::Resting;
 
 use crate::alarm::Alarms;
 use crate::health;
@@ -36,7 +37,7 @@ use crate::telemetry::{Outcome, Telemetry};
 use crate::tls::client::Known;
 use crate::tls::tickets::Keyring;
 use crate::tls::{self, Ending, Fate, Tls};
-use crate::{balance, bind, describe, dial, hello, proxy_protocol};
+use crate::{balance, bind, describe, dial, hello, proxy_protocol, resting};
 
 /// How long a listener waits after a failed accept.
 const AGAIN: Duration = Duration::from_millis(20);
@@ -213,6 +214,11 @@ impl Proxy {
             told["speaksAs"] = speaks.into();
             told
         }
+    }
+
+    /// The endpoints that get no requests, or only one by which they are tried.
+    pub(crate) fn resting(&self) -> Vec<Resting> {
+        resting::of(&self.shared.live.load())
     }
 
     /// Takes no new connections, finishes what is under way within `bound`, and ends.

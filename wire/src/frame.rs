@@ -1,11 +1,14 @@
 //! The frames of the stream between control and one node.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 
 use model::Scope;
 
 use crate::proto::config as proto;
-use crate::{CLOSED, Envelope, HELD, Key, PORTS, REJECTIONS, ROOTS, VERSION, Vector, WORD};
+use crate::{
+    CLOSED, Envelope, HELD, Key, PORTS, REJECTIONS, RESTING, ROOTS, VERSION, Vector, WORD,
+};
 
 /// What a node says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -176,6 +179,31 @@ pub struct NodeHeartbeat {
     pub digest: [u8; 32],
     /// The ports at which the application beside it does not answer; at most [`PORTS`](crate::PORTS).
     pub silent: BTreeSet<u16>,
+    /// The endpoints that get no requests from it, or only one by which they are tried; at most
+    /// [`RESTING`](crate::RESTING).
+    pub resting: Vec<Resting>,
+}
+
+/// An endpoint that gets no requests from a node.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Resting {
+    /// The Service.
+    pub service: Key,
+    /// Its port.
+    pub port: u16,
+    /// Where the endpoint is.
+    pub address: SocketAddr,
+    /// Why it gets none.
+    pub cause: Cause,
+}
+
+/// Why an endpoint gets no requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// It does not answer health checks as it should.
+    Unhealthy,
+    /// Requests to it failed, or it could not be reached.
+    Failing,
 }
 
 /// Control is there.
@@ -209,6 +237,12 @@ pub enum Malformed {
     /// A port that is none.
     #[error("a port {0}, which is none")]
     Port(u32),
+    /// An address that is none.
+    #[error("an address '{0}', which is none")]
+    Address(String),
+    /// A cause that this program does not know.
+    #[error("a cause {0} that this version does not know")]
+    Cause(i32),
     /// More objects than one frame may tell of.
     #[error("{0} objects in one frame, which are too many")]
     Many(usize),
@@ -245,6 +279,7 @@ impl From<NodeFrame> for proto::NodeFrame {
             NodeFrame::Heartbeat(heartbeat) => Frame::Heartbeat(proto::NodeHeartbeat {
                 digest: heartbeat.digest.to_vec(),
                 silent: heartbeat.silent.into_iter().map(u32::from).collect(),
+                resting: heartbeat.resting.into_iter().map(Into::into).collect(),
             }),
             NodeFrame::Standing(standing) => Frame::Standing(proto::Standing {
                 trusts: standing.trusts.iter().map(|root| root.to_vec()).collect(),
@@ -295,9 +330,17 @@ impl TryFrom<proto::NodeFrame> for NodeFrame {
             Frame::Heartbeat(heartbeat) if heartbeat.silent.len() > PORTS => {
                 return Err(Malformed::Many(heartbeat.silent.len()));
             }
+            Frame::Heartbeat(heartbeat) if heartbeat.resting.len() > RESTING => {
+                return Err(Malformed::Many(heartbeat.resting.len()));
+            }
             Frame::Heartbeat(heartbeat) => NodeFrame::Heartbeat(NodeHeartbeat {
                 digest: digest(&heartbeat.digest)?,
                 silent: heartbeat.silent.into_iter().map(port).collect::<Result<_, _>>()?,
+                resting: heartbeat
+                    .resting
+                    .into_iter()
+                    .map(TryInto::try_into)
+                    .collect::<Result<_, _>>()?,
             }),
             Frame::Standing(standing) if standing.trusts.len() > ROOTS => {
                 return Err(Malformed::Many(standing.trusts.len()));
@@ -520,6 +563,43 @@ fn read_vector(vector: Vec<proto::ScopeRevision>) -> Result<Vector, Malformed> {
         Ok((Scope::try_from(one.scope).map_err(Malformed::Scope)?, one.revision))
     };
     vector.into_iter().map(one).collect()
+}
+
+impl From<Resting> for proto::Resting {
+    fn from(resting: Resting) -> Self {
+        let cause = match resting.cause {
+            Cause::Unhealthy => proto::Cause::Unhealthy,
+            Cause::Failing => proto::Cause::Failing,
+        };
+        proto::Resting {
+            service: Some(resting.service.into()),
+            port: resting.port.into(),
+            address: resting.address.to_string(),
+            cause: cause.into(),
+        }
+    }
+}
+
+impl TryFrom<proto::Resting> for Resting {
+    type Error = Malformed;
+
+    fn try_from(resting: proto::Resting) -> Result<Self, Malformed> {
+        let cause = match proto::Cause::try_from(resting.cause) {
+            Ok(proto::Cause::Unhealthy) => Cause::Unhealthy,
+            Ok(proto::Cause::Failing) => Cause::Failing,
+            Ok(proto::Cause::Unspecified) | Err(_) => return Err(Malformed::Cause(resting.cause)),
+        };
+        if resting.address.len() > WORD {
+            return Err(Malformed::Long(resting.address.len()));
+        }
+        let address = resting.address.parse();
+        Ok(Resting {
+            service: short(key(resting.service)?)?,
+            port: port(resting.port)?,
+            address: address.map_err(|_| Malformed::Address(resting.address))?,
+            cause,
+        })
+    }
 }
 
 fn port(number: u32) -> Result<u16, Malformed> {

@@ -29,8 +29,8 @@ mod sketch;
 pub use counts::{Caller, Counts, OUTCOMES, Outcome, Series};
 pub use envelope::{Envelope, SCHEMA};
 pub use frame::{
-    Ack, Begin, Commit, ControlFrame, ControlHeartbeat, Held, Hello, Lane, Nack, NodeFrame,
-    NodeHeartbeat, Rejection, Standing, Trust,
+    Ack, Begin, Cause, Commit, ControlFrame, ControlHeartbeat, Held, Hello, Lane, Nack, NodeFrame,
+    NodeHeartbeat, Rejection, Resting, Standing, Trust,
 };
 pub use identity::{Certified, Join, Rejoin, Renew, Speak, Spoken};
 pub use key::Key;
@@ -45,6 +45,8 @@ pub type Vector = std::collections::BTreeMap<model::Scope, i64>;
 pub const HELD: usize = 1_000;
 /// Ports of an application that a node tells of at most, as many as a Workload may have.
 pub const PORTS: usize = 16;
+/// Endpoints without requests that a node tells of at most.
+pub const RESTING: usize = 256;
 /// At most so many rejections are told in one [`Ack`].
 pub const REJECTIONS: usize = 1_000;
 /// At most so many closed objects are told with one [`Rejection`].

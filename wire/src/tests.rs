@@ -53,7 +53,12 @@ fn every_frame_comes_back_as_it_was() {
     round(&ControlFrame::Trust(Trust { roots: vec![vec![1]], spread: 1_000 }));
     round(&NodeFrame::Ack(Ack { nonce: 1, vector: vector(), digest, rejected }));
     round(&NodeFrame::Nack(Nack { nonce: 1, reason: "other digest".into() }));
-    round(&NodeFrame::Heartbeat(NodeHeartbeat { digest, silent: [8080, 65535].into() }));
+    let service = Key { kind: "Service".into(), namespace: "shop".into(), name: "orders".into() };
+    let address = "[2001:db8::1]:8080".parse().unwrap();
+    let rests = |cause| Resting { service: service.clone(), port: 80, address, cause };
+    let resting = vec![rests(Cause::Unhealthy), rests(Cause::Failing)];
+    let silent = [8080, 65535].into();
+    round(&NodeFrame::Heartbeat(NodeHeartbeat { digest, silent, resting }));
     for lane in [Lane::Revocation, Lane::Config, Lane::Endpoint, Lane::Statistics] {
         round(&ControlFrame::Begin(Begin { nonce: 1, lane, vector: vector(), resync: true }));
     }

@@ -127,8 +127,28 @@ pub(crate) async fn describe(context: &Context, args: &Describe) -> Result<Done,
     let [namespace, name] = [&key.namespace, &key.name].map(model::Name::as_str);
     let past = Ask::get(&["history", key.kind.as_str(), namespace, name]);
     let past = context.client.first(&past, VERSIONS).await?;
-    show::result(&described(&resource, items(&past, "/items")))?;
+    let mut text = described(&resource, items(&past, "/items"));
+    if key.kind == Kind::Service {
+        let endpoints = Ask::get(&["services", namespace, name, "endpoints"]);
+        text.push_str(&endpoints_told(&context.client.json(&endpoints).await?));
+    }
+    show::result(&text)?;
     Ok(Done::Yes)
+}
+
+/// Which endpoints of a Service get requests, and why the others get none.
+fn endpoints_told(answer: &Value) -> String {
+    let mut table = Table::new(&["PORT", "ENDPOINT", "GETS REQUESTS"]);
+    for port in items(answer, "/ports") {
+        for endpoint in items(port, "/endpoints") {
+            let [address, told] = ["/address", "/getsRequests"].map(|at| word(endpoint, at));
+            table.row([word(port, "/port"), address, told]);
+        }
+    }
+    match table.text() {
+        text if text.is_empty() => "\nno EndpointSlice and no Workload is behind it\n".to_owned(),
+        text => format!("\nendpoints\n{text}"),
+    }
 }
 
 fn described(resource: &Value, past: &[Value]) -> String {

@@ -71,13 +71,14 @@ impl App {
         let rejected = fleet.map(|fleet| fleet.rejected(&node.id)).unwrap_or_default();
         let state = NodeState::of(node.connected, node.last_seen, now);
         let running = Arc::new(self.store.node_vector(&node.id).await?.into());
-        Ok(NodeNow { state, running, rejected, silent: BTreeSet::new() })
+        let (silent, resting) = (BTreeSet::new(), Arc::default());
+        Ok(NodeNow { state, running, rejected, silent, resting })
     }
 }
 
 /// What a node runs.
 pub(super) fn live(world: &World, node: &Node, now: NodeNow) -> Live {
-    let NodeNow { state, running, rejected, silent: ports } = now;
+    let NodeNow { state, running, rejected, silent: ports, resting: _ } = now;
     let behind = behind(world, &running);
     let held = |(scope, (revision, applied)): (&Scope, &(i64, i64))| Held {
         scope: scope.clone(),

@@ -118,7 +118,9 @@ impl App {
     pub async fn node_pulse(&self, now: OffsetDateTime) -> Result<String, Refusal> {
         let mut pulse = String::new();
         for node in self.nodes().await?.iter() {
-            let NodeNow { state, running, rejected, silent } = self.now(node, micros(now)).await?;
+            let now = self.now(node, micros(now)).await?;
+            // Endpoints that rest come and go by the second.
+            let NodeNow { state, running, rejected, silent, resting: _ } = now;
             let last = running.values().map(|(_, applied)| *applied).max().unwrap_or_default();
             let state = state.as_str();
             pulse.push_str(&format!("{} {state} {last} {rejected:?} {silent:?}\n", node.id));

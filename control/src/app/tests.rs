@@ -16,6 +16,7 @@ use crate::edit::read;
 mod access_request;
 mod api;
 mod bookshop;
+mod endpoint;
 mod holes;
 mod lent;
 mod login;

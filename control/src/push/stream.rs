@@ -137,7 +137,7 @@ impl<'p> Stream<'p> {
                         Ok(Some(frame)) => {
                             self.push.fleet.heard(&self.ticket);
                             if let NodeFrame::Heartbeat(heartbeat) = &frame {
-                                self.push.fleet.silent(&self.ticket, &heartbeat.silent);
+                                self.push.fleet.beats(&self.ticket, heartbeat);
                             }
                             break Event::Frame(frame);
                         }

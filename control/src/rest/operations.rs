@@ -13,8 +13,8 @@ use super::ask::Ask;
 use super::problem::Problem;
 use super::resource::ResourceShape;
 use super::{
-    access, access_request, api, audit, authority, change, join_token, login, node, openapi,
-    request, resource, session, stream, token, traffic, user, workspace,
+    access, access_request, api, audit, authority, change, endpoint, join_token, login, node,
+    openapi, request, resource, session, stream, token, traffic, user, workspace,
 };
 use crate::authn::Caller;
 use crate::{App, Refusal};
@@ -584,6 +584,14 @@ pub(super) static OPERATIONS: &[Operation] = &[
     .gives(&[(200, "By cluster, kind and name, at most 200.", Some(page::<node::NodeShape>))]),
     Operation::new(Get, "/nodes/{id}", "node_show", "A node", |ask| Box::pin(node::show(ask)))
         .gives(&[(200, "The node.", Some(form::<node::NodeShape>))]),
+    Operation::new(
+        Get,
+        "/services/{namespace}/{name}/endpoints",
+        "endpoint_list",
+        "The endpoints of a Service, and why one gets no requests",
+        |ask| Box::pin(endpoint::list(ask)),
+    )
+    .gives(&[(200, "By port and address.", Some(form::<endpoint::EndpointsShape>))]),
     Operation::new(Delete, "/nodes/{id}", "node_forget", "Forget a node", |ask| {
         Box::pin(node::forget(ask))
     })

@@ -6,6 +6,7 @@
 mod borders;
 mod claim;
 mod crash;
+mod endpoint;
 mod full;
 mod moving;
 mod renewal;

@@ -270,6 +270,7 @@ impl Life {
     async fn follow(&mut self) {
         let stop = self.ground.stop.clone();
         let mut unopened = self.ground.unopened.clone();
+        let mut resting = self.ground.resting.clone();
         let mut spoken = self.spoken.clone();
         loop {
             let wakes = self.session.wakes();
@@ -293,6 +294,9 @@ impl Life {
                 Ok(()) = unopened.changed() => Some(Event::Rejects(self.show_rejected())),
                 Ok(()) = self.silent.changed() => {
                     Some(Event::Silent(self.silent.borrow_and_update().clone()))
+                }
+                Ok(()) = resting.changed() => {
+                    Some(Event::Resting(resting.borrow_and_update().clone()))
                 }
                 // Who the node is does not change under an assembly, which holds the compiler.
                 next = &mut self.renewing, if self.taking.is_none() => {

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+use wire::Resting;
 
 use super::status::Status;
 use super::{Error, Settings, Update};
@@ -33,6 +34,8 @@ pub(super) struct Ground {
     pub(super) updates: mpsc::Sender<Update>,
     /// The ports of the table in force that are not open.
     pub(super) unopened: watch::Receiver<Vec<ApplyError>>,
+    /// The endpoints that get no requests.
+    pub(super) resting: watch::Receiver<Vec<Resting>>,
     /// As whom the process speaks in the mesh.
     pub(super) membership: Arc<Membership>,
     /// What is to be told of requests.

@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 use wire::{
     Ack, ControlFrame, HEARTBEAT, HELD, Held as Holds, Hello, Nack, NodeFrame, NodeHeartbeat,
-    Rejection, SCHEMA, STALE, Standing, Trust,
+    Rejection, Resting, SCHEMA, STALE, Standing, Trust,
 };
 
 use super::held::Held;
@@ -45,6 +45,8 @@ pub(crate) enum Event {
     Stands(Standing),
     /// The ports at which the application beside it does not answer are others now.
     Silent(BTreeSet<u16>),
+    /// The endpoints that get no requests are others now.
+    Resting(Vec<Resting>),
     /// It is the time that [`Session::wakes`] named.
     Tick,
 }
@@ -100,6 +102,8 @@ pub(crate) struct Session {
     stood: Option<Standing>,
     /// What the next heartbeat says of the application.
     silent: BTreeSet<u16>,
+    /// What it says of endpoints.
+    resting: Vec<Resting>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,6 +137,7 @@ impl Session {
             heard: now,
             said: now,
             silent: BTreeSet::new(),
+            resting: Vec::new(),
             incoming: None,
             taking: None,
             landed: None,
@@ -192,6 +197,10 @@ impl Session {
             Event::Stands(standing) => self.stands(standing),
             Event::Silent(ports) => {
                 self.silent = ports;
+                Vec::new()
+            }
+            Event::Resting(endpoints) => {
+                self.resting = endpoints;
                 Vec::new()
             }
             Event::Tick => self.tick(now),
@@ -353,8 +362,8 @@ impl Session {
             }
             Phase::Open { greeted: true, .. } if self.said + HEARTBEAT <= now.at => {
                 self.said = now.at;
-                let (digest, silent) = (self.held.digest, self.silent.clone());
-                let heartbeat = NodeHeartbeat { digest, silent };
+                let (silent, resting) = (self.silent.clone(), self.resting.clone());
+                let heartbeat = NodeHeartbeat { digest: self.held.digest, silent, resting };
                 vec![Action::Say(NodeFrame::Heartbeat(heartbeat))]
             }
             Phase::Open { greeted: false, .. } => {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::MissedTickBehavior;
+
 use super::handover::Place;
 use super::{Outfit, Process, ProcessError, Signals, Stop, tell_missing};
 use crate::Membership;
@@ -12,6 +14,9 @@ use crate::traffic::Traffic;
 
 /// How often it is tried to open ports that could not be opened, or the folder after another process had it.
 const AGAIN: Duration = Duration::from_secs(5);
+
+/// How often it is looked which endpoints get no requests; the server learns of it every few seconds.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Joins a server and serves what it says until told to stop, or until another process does.
 ///
@@ -79,6 +84,8 @@ impl Following {
     ) -> Result<(), ProcessError> {
         let Signals { mut stop, mut again } = signals;
         let mut retry = tokio::time::interval(AGAIN);
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut news = process.membership.news();
         loop {
             tokio::select! {
@@ -96,6 +103,9 @@ impl Following {
                     }
                     self.join_again();
                     self.tell_ready(process, &mut stop).await?;
+                }
+                _ = look.tick() => {
+                    self.joined.iter().for_each(|joined| joined.resting(process.resting()));
                 }
                 _ = news.changed() => self.tell_ready(process, &mut stop).await?,
                 update = next(&mut self.joined), if self.follows => match update {

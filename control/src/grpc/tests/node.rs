@@ -293,7 +293,7 @@ impl Open {
         node.vector.clone_from(&received.begin.vector);
         check_signature(node, &received);
         let (nonce, vector, digest) = (received.begin.nonce, node.vector.clone(), node.digest());
-        let beat = NodeHeartbeat { digest, silent: [].into() };
+        let beat = NodeHeartbeat { digest, silent: [].into(), resting: Vec::new() };
         self.beat = Some(NodeFrame::Heartbeat(beat));
         self.say(NodeFrame::Ack(Ack { nonce, vector, digest, rejected: Vec::new() })).await;
         received

@@ -115,7 +115,11 @@ impl Node {
     }
 
     fn heartbeat(&self) -> NodeFrame {
-        NodeFrame::Heartbeat(NodeHeartbeat { digest: self.digest(), silent: [].into() })
+        NodeFrame::Heartbeat(NodeHeartbeat {
+            digest: self.digest(),
+            silent: [].into(),
+            resting: Vec::new(),
+        })
     }
 }
 
