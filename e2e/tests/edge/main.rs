@@ -29,6 +29,7 @@ mod routing;
 mod scene;
 mod seeing;
 mod session;
+mod sets;
 mod spread;
 mod stream;
 mod tls;

@@ -108,3 +108,70 @@ fn a_stranger_to_ones_own_keys_closes_on_the_gateway_of_another_namespace_too() 
         assert_eq!(verdict(&after, port, Some(CLERK)), SHUT);
     }
 }
+
+/// `infra/edge`, which takes ListenerSets of all namespaces and knows these callers.
+fn lending(callers: Value) -> Vec<Resource> {
+    let mut all = infra(callers, "All");
+    let mut gateway = all[0].to_json();
+    gateway["spec"]["allowedListeners"] = json!({ "namespaces": { "from": "All" } });
+    all[0] = Resource::from_json(Kind::Gateway, gateway).unwrap();
+    all
+}
+
+/// The set `shop/set` of `infra/edge` on port 82, a route of it and of `shop/own`, and a policy on one of
+/// the two that denies `bob`.
+fn shop_by_set(target: &str) -> Vec<Resource> {
+    let mut all = shop("bob", false);
+    let listeners = json!([{ "name": "web", "port": 82, "protocol": "HTTP" }]);
+    let spec =
+        json!({ "parentRef": { "namespace": "infra", "name": "edge" }, "listeners": listeners });
+    let parents = json!([{ "kind": "ListenerSet", "name": "set" }, { "name": "own" }]);
+    all[1] = object(Kind::HttpRoute, "shop", "r", json!({ "parentRefs": parents }));
+    let mut policy = all[3].to_json();
+    let name = if target == "ListenerSet" { "set" } else { "r" };
+    policy["spec"]["targetRefs"] = json!([{ "kind": target, "name": name }]);
+    all[3] = Resource::from_json(Kind::AccessPolicy, policy).unwrap();
+    all.push(object(Kind::ListenerSet, "shop", "set", spec));
+    all
+}
+
+#[test]
+fn what_another_namespace_takes_back_closes_nothing_behind_a_set_of_its_gateway() {
+    for target in ["HTTPRoute", "ListenerSet"] {
+        let before = made([lending(all()), shop_by_set(target)].concat());
+        assert_eq!(faults(&before), [""; 0]);
+        assert_eq!(verdict(&before, 82, Some(BOB)), "access_denied", "{target}");
+        assert_eq!(verdict(&before, 82, Some(ALICE)), "ok", "{target}");
+        let mut gone = lending(all());
+        for (what, later, on_82) in [
+            ("the key", lending(json!({ "alice": ALICE })), "ok"),
+            ("the way in", infra(all(), "All"), "no_listener"),
+            ("the Gateway", gone.split_off(1), "no_listener"),
+        ] {
+            for previous in [None, Some(&before)] {
+                let resources = [later.clone(), shop_by_set(target)].concat();
+                let after = assemble(Input { resources, ..Input::default() }, previous);
+                assert!(after.closed.is_empty(), "{target}, {what}: {:?}", after.closed);
+                assert_eq!(verdict(&after, 82, None), on_82, "{target}, {what}");
+                assert_eq!(verdict(&after, 81, None), "ok", "{target}, {what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stranger_to_all_of_ones_own_closes_a_set_of_ones_own_gateway() {
+    let mut own = shop_by_set("ListenerSet");
+    let mut gateway = own[0].to_json();
+    gateway["spec"]["allowedListeners"] = json!({ "namespaces": { "from": "Same" } });
+    own[0] = Resource::from_json(Kind::Gateway, gateway).unwrap();
+    let mut set = own[4].to_json();
+    set["spec"]["parentRef"] = json!({ "name": "own" });
+    own[4] = Resource::from_json(Kind::ListenerSet, set).unwrap();
+    let after = made(own);
+    assert_eq!(after.closed.len(), 1, "{:?}", faults(&after));
+    assert_eq!(
+        (verdict(&after, 82, None).as_str(), verdict(&after, 81, None).as_str()),
+        (SHUT, "ok")
+    );
+}

@@ -1,7 +1,7 @@
 //! Trying a request at the routes of an Api: what browsers are told for that.
 //!
-//! They are told what who reads may read, and no Secret. Of a Gateway or Service that they may not read,
-//! they are told what the routes themselves say of it, and the page says so.
+//! They are told what who reads may read, and no Secret. Of a Gateway, ListenerSet or Service that they may
+//! not read, they are told what the routes themselves say of it, and the page says so.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -220,5 +220,19 @@ mod tests {
         assert_eq!((&*first.method, &*first.host, &*first.path), ("GET", "localhost", "/"));
         let Resource::Service(service) = &given.objects[2] else { panic!("a Service") };
         assert_eq!(service.spec.ports[0].port, 81);
+    }
+
+    #[test]
+    fn a_set_that_may_not_be_read_is_taken_by_a_gateway_that_stands_in() {
+        let name = |word: &str| Name::parse(word).unwrap();
+        let key = Key::new(Kind::ListenerSet, name("shop"), name("books"));
+        let set = stand_in(&key, &Said::from([(None, Some(8080))])).unwrap();
+        let given = Given { objects: vec![set], ..Given::default() };
+        let ports: Vec<_> = given.listeners().collect();
+        assert_eq!(ports, [(Port { number: 8080, speaks: "http".to_owned() }, None)]);
+        let Resource::ListenerSet(set) = &given.objects[0] else { panic!("a set") };
+        let gateway = stand_in(&set.gateway(), &Said::new());
+        let Some(Resource::Gateway(gateway)) = gateway else { panic!("a Gateway") };
+        assert!(gateway.lets(&set.metadata.namespace) && gateway.spec.listeners.is_empty());
     }
 }
