@@ -26,13 +26,15 @@ pub(crate) const LIST: &str = "docs/fields.tsv";
 pub(crate) const PAGE: &str = "docs/fields.md";
 
 /// The kinds whose fields change what becomes of traffic, in the order of the page.
-const KINDS: [&str; 7] = [
+const KINDS: [&str; 9] = [
     "Gateway",
+    "ListenerSet",
     "HTTPRoute",
     "GRPCRoute",
     "TLSRoute",
     "TCPRoute",
     "ReferenceGrant",
+    "BackendTLSPolicy",
     "TrafficPolicy",
 ];
 
