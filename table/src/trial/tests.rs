@@ -259,3 +259,24 @@ fn grants_of_other_namespaces_are_taken_to_be_there() {
         assert_eq!(told.faults, [""; 0]);
     }
 }
+
+#[test]
+fn listeners_that_a_set_adds_are_tried_with_its_gateway() {
+    let mut door = gateway(json!([{ "name": "web", "hostname": "infra.test" }])).to_json();
+    door["spec"]["allowedListeners"] = json!({ "namespaces": { "from": "All" } });
+    let refs = json!([{ "name": "cert" }]);
+    let listeners = json!([{ "name": "safe", "port": 443, "protocol": "HTTPS",
+        "hostname": "*.shop.test", "tls": { "certificateRefs": refs } }]);
+    let parent = json!({ "name": "edge", "namespace": "infra" });
+    let set = json!({ "parentRef": parent, "listeners": listeners });
+    let parents = json!([{ "kind": "ListenerSet", "name": "s" }]);
+    let resources = [
+        object(Kind::ListenerSet, "shop", "s", set),
+        object(Kind::HttpRoute, "shop", "r", json!({ "parentRefs": parents })),
+    ];
+    let shown = resources.iter().map(Resource::to_json).chain([door]).collect();
+    let trial = Trial::of_json(shown).unwrap();
+    let told = trial.tell(&Typed { port: 443, ..typed("GET", "www.shop.test", "/", "") });
+    assert!(told.sum.starts_with("Of these routes it meets rule shop/r/0"), "{told:?}");
+    assert!(text(&told).contains("safe of ListenerSet shop/s of Gateway infra/edge"), "{told:?}");
+}
