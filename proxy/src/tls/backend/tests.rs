@@ -55,7 +55,7 @@ pub(crate) fn shown() -> Arc<Shown> {
     let chain = CertificateParams::default().self_signed(&key).unwrap().pem();
     let secret = self::key(model::Kind::Secret, "own");
     let [chain_pem, key_pem] =
-        [chain, key.serialize_pem()].map(|pem| model::secret::SecretBytes::new(pem));
+        [chain, key.serialize_pem()].map(model::secret::SecretBytes::new);
     Arc::new(Shown::new(&Arc::new(Certificate { secret, chain_pem, key_pem })).unwrap())
 }
 
