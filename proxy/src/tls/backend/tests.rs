@@ -54,8 +54,7 @@ pub(crate) fn shown() -> Arc<Shown> {
     let key = KeyPair::generate().unwrap();
     let chain = CertificateParams::default().self_signed(&key).unwrap().pem();
     let secret = self::key(model::Kind::Secret, "own");
-    let [chain_pem, key_pem] =
-        [chain, key.serialize_pem()].map(model::secret::SecretBytes::new);
+    let [chain_pem, key_pem] = [chain, key.serialize_pem()].map(model::secret::SecretBytes::new);
     Arc::new(Shown::new(&Arc::new(Certificate { secret, chain_pem, key_pem })).unwrap())
 }
 
