@@ -206,8 +206,11 @@ async fn forward(
     if let Some(progress) = &progress {
         record.bytes_in = progress.bytes();
     }
-    let backend = way.backend;
-    let seat = |endpoint| Seat::new(rule, backend, service, endpoint);
+    let (backend, keeps) = (way.backend, way.session.is_some());
+    let seat = |record: &Record| {
+        let endpoint = record.endpoint.filter(|_| keeps)?;
+        Some(Seat::new(rule, backend, service, endpoint))
+    };
     let (mut answered, turn) = match sent {
         Ok(sent) => sent,
         Err(failure) => return finish(&way, fail(record, &failure)),
@@ -221,7 +224,7 @@ async fn forward(
         return finish(&way, fail(record, &failure));
     }
     if answered.response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        let seat = record.endpoint.map(seat);
+        let seat = seat(&record);
         let response = stream(answered, turn, progress, &pace, record);
         let response = match smaller {
             Some(smaller) => smaller.answer(response),
@@ -231,7 +234,7 @@ async fn forward(
     }
     match asked {
         Some((client, word, again)) if forward::switches_to(&answered.response, &word) => {
-            let seat = record.endpoint.map(seat);
+            let seat = seat(&record);
             let response = tunnel::start(conn, again, client, answered, turn, record);
             keep(conn, &way, seat, finish(&way, response))
         }
