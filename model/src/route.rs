@@ -131,6 +131,11 @@ impl ParentRef {
         self.group.is_empty() && self.kind == "Service"
     }
 
+    /// Whether it means a Gateway.
+    pub fn is_gateway(&self) -> bool {
+        self.group == gateway_group() && self.kind == Kind::Gateway.as_str()
+    }
+
     /// Whether it means a ListenerSet.
     pub fn is_set(&self) -> bool {
         self.group == gateway_group() && self.kind == Kind::ListenerSet.as_str()

@@ -103,7 +103,8 @@ impl<'a> Catalog<'a> {
             service.traffic = traffic.of(&service.key).cloned();
             let port = port(settled, &service.key, service.port);
             let encryption = port.map(|port| encryptions.of(&service.key, port));
-            service.encryption = encryption.unwrap_or_default();
+            let lost = || Encryption::Closed("its port is not there".into());
+            service.encryption = encryption.unwrap_or_else(lost);
             if guards.want_proxy(&service.key) {
                 service.endpoints.retain(|endpoint| endpoint.through.is_some());
             }

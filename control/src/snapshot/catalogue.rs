@@ -184,7 +184,10 @@ impl Catalogue {
                 (_, None) => false,
                 (Sight::Always, Some(_)) => true,
                 (Sight::Hangs, Some(entry)) => {
-                    let sees = |to: &Key| last.contains_key(&wire::Key::from(to));
+                    let sees = |to: &Key| {
+                        last.contains_key(&wire::Key::from(to))
+                            && sight::takes(self.resource(to), &entry.resource)
+                    };
                     sight::hangs(class, &entry.resource, sees)
                 }
             };
@@ -199,6 +202,10 @@ impl Catalogue {
             };
         }
         Some(objects)
+    }
+
+    fn resource(&self, key: &Key) -> Option<&Resource> {
+        self.objects.get(key).map(|entry| &entry.resource)
     }
 
     /// Whether an object's workspace is in the cluster of a class. What draws the borders is told

@@ -76,11 +76,14 @@ pub(super) fn seen<'r>(
             seen.insert(key);
         }
     }
+    let of_gateways = resources.clone().filter(|(key, _)| key.kind == Kind::Gateway);
+    let gateways: BTreeMap<&Key, &Resource> = of_gateways.collect();
     // Each step looks at what the ones before it let through.
     let kinds = [Kind::ListenerSet].into_iter().chain(Kind::ROUTES).chain([Kind::AccessPolicy]);
     for kind in kinds {
         for (key, resource) in resources.clone().filter(|(key, _)| key.kind == kind) {
-            if hangs(class, resource, |to| seen.contains(to)) {
+            let sees = |to: &Key| seen.contains(to) && takes(gateways.get(to).copied(), resource);
+            if hangs(class, resource, sees) {
                 seen.insert(key);
             }
         }
@@ -110,6 +113,18 @@ pub(super) fn hangs(class: &Class, resource: &Resource, sees: impl Fn(&Key) -> b
         true => class.kind == NodeKind::Mesh,
         false => sees(to),
     })
+}
+
+/// Whether an object takes what is attached to it: a Gateway does not take ListenerSets of namespaces that it
+/// does not let.
+pub(super) fn takes(to: Option<&Resource>, resource: &Resource) -> bool {
+    match (to, resource) {
+        (Some(Resource::Gateway(gateway)), Resource::ListenerSet(set)) => {
+            gateway.lets(&set.metadata.namespace)
+        }
+        (_, Resource::ListenerSet(_)) => false,
+        (_, _) => true,
+    }
 }
 
 /// What a ListenerSet, route or policy is attached to.

@@ -224,6 +224,40 @@ async fn a_listener_set_goes_with_its_gateway_and_what_hangs_on_it_goes_with_the
     }
 }
 
+#[test]
+fn nodes_of_a_gateway_that_lets_no_set_are_told_nothing_of_it_nor_its_keys() {
+    let object = |kind, namespace: &str, name: &str, more: serde_json::Value| {
+        let mut body = serde_json::json!({ "metadata": { "namespace": namespace, "name": name } });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        Resource::from_json(kind, body).unwrap()
+    };
+    let listener = serde_json::json!({ "name": "a", "port": 443, "protocol": "HTTPS",
+        "tls": { "certificateRefs": [{ "name": "cert" }] } });
+    let parent = serde_json::json!({ "namespace": "platform", "name": "edge" });
+    let spec = serde_json::json!({ "spec": { "parentRef": parent, "listeners": [listener] } });
+    let set = object(Kind::ListenerSet, "team", "s", spec);
+    let pair = serde_json::json!({ "tls.crt": "chain", "tls.key": "key" });
+    let pair = serde_json::json!({ "type": "kubernetes.io/tls", "stringData": pair });
+    let secret = object(Kind::Secret, "team", "cert", pair);
+    let to =
+        serde_json::json!({ "spec": { "parentRefs": [{ "kind": "ListenerSet", "name": "s" }] } });
+    let route = object(Kind::HttpRoute, "team", "r", to);
+    for (from, told) in [("All", 4), ("Same", 1), ("None", 1)] {
+        let web = serde_json::json!({ "name": "web", "port": 80, "protocol": "HTTP" });
+        let spec = serde_json::json!({ "spec": { "gatewayClassName": "heddle", "listeners": [web],
+            "allowedListeners": { "namespaces": { "from": from } } } });
+        let all = [
+            object(Kind::Gateway, "platform", "edge", spec),
+            set.clone(),
+            secret.clone(),
+            route.clone(),
+        ];
+        let all: Vec<_> = all.into_iter().map(|one| (one.key(), one)).collect();
+        let all = all.iter().map(|(key, one)| (key, one));
+        assert_eq!(sight::seen(&class("east"), &all, std::iter::empty()).len(), told, "{from}");
+    }
+}
+
 #[tokio::test]
 async fn proxies_of_the_mesh_are_told_of_routes_of_services_and_gateways_are_not() {
     let bed = Bed::new().await;

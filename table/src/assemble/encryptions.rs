@@ -11,7 +11,7 @@ use model::secret::CA_ENTRY;
 use model::service::ServicePort;
 use model::{Invalid, Key, Kind, Name, Resource};
 
-use crate::assemble::policies::{beyond, missing};
+use crate::assemble::policies::beyond;
 use crate::encryption::{Authorities, BackendTls, Encryption};
 use crate::isolate::closing::Place;
 use crate::isolate::{IN_BROWSER, Settled, fault};
@@ -52,7 +52,7 @@ impl Encryptions {
             }
             for (index, place) in Place::all_of_tls(policy).into_iter().enumerate() {
                 let at = format!("spec.targetRefs[{index}]");
-                let reason = missing(settled, &place);
+                let reason = lacks(settled, &place);
                 if let Some(reason) = reason.filter(|_| !settled.is_elsewhere(&place.object)) {
                     faults.push(fault(key, &at, reason.clone()));
                     nowhere.push((key, place, reason));
@@ -81,13 +81,17 @@ impl Encryptions {
         for closing in &settled.unread_tls {
             let policy = &closing.policy;
             self.unusable.insert(policy.clone());
-            let Some(targets) = &closing.targets else {
+            // A target that is no Service is a word for one that cannot be told.
+            let is_kept = settled.get(policy).is_some();
+            let is_told = |place: &Place| is_kept || place.object.kind == Kind::Service;
+            let targets = closing.targets.as_ref().filter(|all| all.iter().all(is_told));
+            let Some(targets) = targets else {
                 self.closed.entry(policy.namespace.clone()).or_insert_with(|| policy.clone());
                 continue;
             };
             for place in targets.iter().filter(|place| place.object.kind == Kind::Service) {
-                let is_there = missing(settled, place).is_none();
-                if settled.get(policy).is_some() {
+                let is_there = lacks(settled, place).is_none();
+                if is_kept {
                     faults.push(beyond(policy, place));
                 }
                 let closed = if is_there { place.clone() } else { whole(place) };
@@ -198,6 +202,17 @@ pub(super) fn authority(settled: &Settled, key: Key) -> Result<Authority, String
         Some(pem) => Ok(Authority { pem: pem.clone(), config_map: key }),
         None => Err(format!("{key} has no '{CA_ENTRY}'")),
     }
+}
+
+/// What a Service, or a port of it, lacks to exist.
+fn lacks(settled: &Settled, place: &Place) -> Option<String> {
+    let Some(Resource::Service(service)) = settled.get(&place.object) else {
+        return Some(settled.absence(&place.object));
+    };
+    let section = place.section.as_ref()?;
+    let mut names = service.spec.ports.iter().filter_map(|port| port.name.as_deref());
+    let is_there = names.any(|name| name == section.as_str());
+    (!is_there).then(|| format!("{} has no port '{section}'", place.object))
 }
 
 /// All policies, the oldest first.

@@ -29,8 +29,9 @@ pub(crate) fn draft(
 ) -> Vec<Listener> {
     let known = before.iter().filter_map(|listener| listener.client_validation.clone()).collect();
     let (callers, presents) = (BTreeMap::new(), BTreeMap::new());
-    let (claims, all) = (Claims::default(), Vec::new());
-    let mut drafts = Drafts { settled, claimed, claims, known, callers, presented: presents, all };
+    let (claims, kept, all) = (Claims::default(), Claims::default(), Vec::new());
+    let mut drafts =
+        Drafts { settled, claimed, claims, kept, known, callers, presented: presents, all };
     for (key, gateway) in by_age(settled) {
         let presented = presented(settled, key, gateway, before, faults);
         drafts.presented.insert(key.clone(), presented);
@@ -49,6 +50,8 @@ struct Drafts<'a> {
     settled: &'a Settled,
     claimed: &'a Claimed,
     claims: Claims,
+    /// What listeners of Gateways hold from sets that cannot serve for what is wrong with themselves.
+    kept: Claims,
     /// What was asked of callers before, and what others ask.
     known: HashSet<Arc<ClientValidation>>,
     /// What each Gateway asks of callers.
@@ -74,7 +77,8 @@ impl Drafts<'_> {
         faults: &mut Vec<Invalid>,
     ) {
         let (settled, key) = (self.settled, owner.key);
-        let presented = self.presented.get(owner.gateway).cloned().unwrap_or_default();
+        let lost = || Presented::Unusable("its Gateway is not there".into());
+        let presented = self.presented.get(owner.gateway).cloned().unwrap_or_else(lost);
         for (index, written) in listeners.iter().enumerate() {
             let at = format!("spec.listeners[{index}]");
             let mut listener = listener(settled, owner, written, &at, faults);
@@ -88,18 +92,33 @@ impl Drafts<'_> {
                     Err(_) => {}
                 }
             }
-            let host = written.hostname.as_ref().filter(|_| listener.is_serving());
-            if let Some(reason) = host.and_then(|host| self.claimed.of_listener(key, host)) {
+            let host = written.hostname.as_ref();
+            let anothers = host.and_then(|host| self.claimed.of_listener(key, host));
+            if !listener.is_serving() && listener.set.is_none() && anothers.is_none() {
+                self.kept.hold(&listener);
+            }
+            if let Some(reason) = anothers.filter(|_| listener.is_serving()) {
                 faults.push(fault(key, &format!("{at}.hostname"), reason.clone()));
                 listener.state = State::Refused(reason);
             }
             if listener.is_serving()
-                && let Err(reason) = self.claims.take(&listener)
+                && let Err(reason) = self.take(&listener)
             {
                 faults.push(fault(key, &at, reason.clone()));
                 listener.state = State::Refused(reason);
             }
             self.all.push(listener);
+        }
+    }
+
+    fn take(&mut self, listener: &Listener) -> Result<(), String> {
+        let kept = listener.set.as_ref().and_then(|_| self.kept.rival(listener));
+        match kept.or_else(|| self.claims.rival(listener)) {
+            Some(reason) => Err(reason),
+            None => {
+                self.claims.hold(listener);
+                Ok(())
+            }
         }
     }
 
@@ -154,24 +173,31 @@ impl Holder {
 }
 
 impl Claims {
-    fn take(&mut self, listener: &Listener) -> Result<(), String> {
+    /// Why a listener cannot have what it wants: another one has it.
+    fn rival(&self, listener: &Listener) -> Option<String> {
         let port = listener.port;
-        let by = Holder { owner: listener.owner().clone(), name: listener.name.clone() };
         if let Some((spoken, holder)) = self.spoken.get(&port)
             && !share(*spoken, listener.protocol)
         {
             let (spoken, holder) = (spoken.as_str(), holder.told(listener));
-            return Err(format!("port {port} is held by {holder}, which speaks {spoken} there"));
+            return Some(format!("port {port} is held by {holder}, which speaks {spoken} there"));
         }
-        let host = listener.hostname.as_ref().map_or("any host", |host| host.as_str()).to_owned();
-        if let Some(holder) = self.hosts.get(&(port, host.clone())) {
-            let holder = holder.told(listener);
-            return Err(format!("'{host}' on port {port} is held by {holder}"));
-        }
-        self.spoken.entry(port).or_insert_with(|| (listener.protocol, by.clone()));
-        self.hosts.insert((port, host), by);
-        Ok(())
+        let (_, host) = place(listener);
+        let holder = self.hosts.get(&place(listener))?.told(listener);
+        Some(format!("'{host}' on port {port} is held by {holder}"))
     }
+
+    fn hold(&mut self, listener: &Listener) {
+        let by = Holder { owner: listener.owner().clone(), name: listener.name.clone() };
+        self.spoken.entry(listener.port).or_insert_with(|| (listener.protocol, by.clone()));
+        self.hosts.entry(place(listener)).or_insert(by);
+    }
+}
+
+/// The port and the host name that a listener wants.
+fn place(listener: &Listener) -> (u16, String) {
+    let host = listener.hostname.as_ref().map_or("any host", |host| host.as_str());
+    (listener.port, host.to_owned())
 }
 
 /// Whether listeners of these protocols may share a port: with TLS the server name tells them apart.

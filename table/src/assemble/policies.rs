@@ -282,7 +282,8 @@ fn whole(object: &Key) -> Place {
     Place { object: object.clone(), section: None }
 }
 
-/// What a place lacks to exist.
+/// What a place lacks to exist as one that an AccessPolicy may be attached to: a Service has no parts, since
+/// nobody asks for those of one of its ports.
 pub(super) fn missing(settled: &Settled, place: &Place) -> Option<String> {
     let Some(object) = settled.get(&place.object) else {
         return Some(settled.absence(&place.object));
@@ -291,10 +292,6 @@ pub(super) fn missing(settled: &Settled, place: &Place) -> Option<String> {
     let (part, found) = match object {
         owner if owner.kind().has_listeners() => {
             ("listener", owner.listeners().iter().any(|one| one.name == *section))
-        }
-        Resource::Service(service) => {
-            let mut names = service.spec.ports.iter().filter_map(|port| port.name.as_deref());
-            ("port", names.any(|name| name == section.as_str()))
         }
         other => match other.as_route() {
             Some(route) => {

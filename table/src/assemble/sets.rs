@@ -54,7 +54,7 @@ fn gateway<'a>(settled: &'a Settled, key: &Key, set: &ListenerSet) -> Result<&'a
     let is_near = name.namespace == key.namespace;
     match found {
         Some(gateway) if gateway.lets(&key.namespace) => Ok(gateway),
-        None if is_near || settled.lost.contains(&name) => Err(settled.absence(&name)),
+        None if is_near => Err(settled.absence(&name)),
         Some(_) | None => Err(format!(
             "no {name} takes ListenerSets of namespace '{}'; it would say so by \
              spec.allowedListeners.namespaces.from",

@@ -83,9 +83,8 @@ impl Stray {
 
 fn parents(spec: &Fields) -> Option<Vec<ParentRef>> {
     let parents: Vec<ParentRef> = read(spec.get("parentRefs")?)?;
-    let is_known = |parent: &ParentRef| {
-        parent.is_service() || parent.kind == "Gateway" || parent.kind == "ListenerSet"
-    };
+    let is_known =
+        |parent: &ParentRef| parent.is_service() || parent.is_set() || parent.is_gateway();
     (parents.iter().all(is_known) && !parents.is_empty()).then_some(parents)
 }
 

@@ -208,6 +208,7 @@ fn one_that_is_refused_keeps_its_last_good_form_and_without_one_closes() {
         (port("c"), ["closed", "closed"]),
         (json!("?"), ["closed", "closed"]),
         (json!([{ "kind": "Service" }]), ["closed", "closed"]),
+        (json!([{ "kind": "HTTPRoute", "name": "r" }]), ["closed", "closed"]),
     ] {
         assert_eq!(held(&assemble(refused(raw(targets.clone())), None)), wanted, "{targets}");
     }

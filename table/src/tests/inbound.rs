@@ -136,14 +136,30 @@ fn what_cannot_be_read_closes_the_application_and_no_other_port() {
         faults: Vec::<Invalid>::new(),
     };
     let (ask, front) = (get("h", "/"), storefront("east"));
-    let target = json!({ "spec": { "targetRefs": [{ "kind": "Service", "name": "orders" }] } });
-    let policy_lost = Input {
-        refused: vec![refused(Kind::AccessPolicy, "a", Some(target))],
-        ..input(vec![meshed(), service("orders", json!(8080))])
-    };
-    let made = assemble(policy_lost, None);
-    assert_eq!(meets(&made, &ask, 8080, &front), "policy_unreadable");
-    assert_eq!(meets(&made, &ask, 9090, &front), "ok");
+    let named = json!([{ "name": "http", "port": 80, "targetPort": 8080 }]);
+    let named = object(
+        Kind::Service,
+        "shop",
+        "orders",
+        json!({ "selector": { "app": "orders" }, "ports": named }),
+    );
+    // A Service has no parts for a policy: one that names a port was meant for all of it.
+    for (service, more) in [
+        (service("orders", json!(8080)), json!({})),
+        (named.clone(), json!({ "sectionName": "http" })),
+        (named, json!({ "sectionName": "nobody" })),
+    ] {
+        let mut target = json!({ "group": "", "kind": "Service", "name": "orders" });
+        target.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let target = json!({ "spec": { "targetRefs": [target] } });
+        let policy_lost = Input {
+            refused: vec![refused(Kind::AccessPolicy, "a", Some(target))],
+            ..input(vec![meshed(), service])
+        };
+        let made = assemble(policy_lost, None);
+        assert_eq!(meets(&made, &ask, 8080, &front), "policy_unreadable", "{more}");
+        assert_eq!(meets(&made, &ask, 9090, &front), "ok");
+    }
     // Of a Service that cannot be read nobody knows over which workloads it is.
     let all = json!([{ "name": "all" }]);
     let service_lost = Input {

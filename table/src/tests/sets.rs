@@ -4,7 +4,7 @@ use model::{Key, Kind, Name, Resource};
 use serde_json::{Value, json};
 
 use super::fixture::{faults, get, made, object};
-use crate::{Assembly, Input, Refused, assemble};
+use crate::{Assembly, Input, Presented, Refused, assemble};
 
 const SHUT: &str = "policy_unreadable";
 
@@ -199,6 +199,53 @@ fn what_a_gateway_has_no_set_takes_and_among_sets_the_older_one_has_it() {
          infra/edge, which speaks HTTP there",
     ];
     assert_eq!(told, wanted);
+}
+
+#[test]
+fn no_set_takes_what_a_gateway_names_and_cannot_serve() {
+    let own = https("own", "own.infra.test", json!({ "name": "cert" }));
+    let of_set = json!([
+        https("taken", "own.infra.test", json!({ "name": "cert" })),
+        https("free", "free.test", json!({ "name": "cert" })),
+        { "name": "plain", "hostname": "plain.test", "port": 443, "protocol": "HTTP" },
+    ]);
+    let waiting = || set("shop", "s", of_set.clone());
+    for (held, by) in [(true, vec![secret("infra")]), (false, vec![])] {
+        let gateway = with_listeners("All", json!([own.clone()]));
+        let assembly = made([gateway, secret("shop"), waiting()].into_iter().chain(by).collect());
+        assert_eq!(chain(&assembly, "own.infra.test").as_deref(), held.then_some("chain of infra"));
+        assert_eq!(chain(&assembly, "free.test").as_deref(), Some("chain of shop"));
+        let at = "ListenerSet shop/s: spec.listeners";
+        let told = [
+            format!(
+                "{at}[0]: 'own.infra.test' on port 443 is held by listener 'own' of Gateway infra/edge"
+            ),
+            format!(
+                "{at}[2]: port 443 is held by listener 'own' of Gateway infra/edge, which speaks HTTPS there"
+            ),
+        ];
+        let faults = faults(&assembly);
+        assert!(told.iter().all(|one| faults.contains(one)), "{faults:?}");
+    }
+}
+
+#[test]
+fn what_a_gateway_shows_to_backends_is_shown_for_its_sets_and_closes_them_where_it_cannot_be() {
+    let mut gateway = edge("All").to_json();
+    gateway["spec"]["tls"] = json!({ "backend": { "clientCertificateRef": { "name": "cert" } } });
+    let gateway = Resource::from_json(Kind::Gateway, gateway).unwrap();
+    // The set's own Secret of that name is not the Gateway's.
+    let all = [gateway, secret("shop"), set("shop", "s", json!([at("a", "a.shop.test")]))];
+    let shown = |more: Option<Resource>| {
+        let assembly = made(all.iter().cloned().chain(more).collect());
+        match &assembly.table.listener(80, "a.shop.test").unwrap().presented {
+            Presented::Certificate(one) => one.secret.to_string(),
+            Presented::Nothing => "nothing".to_owned(),
+            Presented::Unusable(_) => "closed".to_owned(),
+        }
+    };
+    assert_eq!(shown(Some(secret("infra"))), "Secret infra/cert");
+    assert_eq!(shown(None), "closed");
 }
 
 #[test]
