@@ -3,7 +3,7 @@
 //! Endpoints that two tables share keep their connections and what was learnt of them; a swap
 //! costs a request nothing, since each holds the `Arc` it began with.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -44,6 +44,8 @@ pub(crate) struct Live {
     pub(crate) tls: HashMap<u16, Arc<Tls>>,
     /// By `table::Service::id`.
     pub(crate) services: Vec<Arc<Service>>,
+    /// The labels of services to which nothing goes in the clear.
+    sealed: HashSet<Arc<str>>,
     /// What Gateways show to backends, by Gateway.
     shown: HashMap<Key, Arc<Shown>>,
     /// Metric handles.
@@ -174,8 +176,9 @@ impl Live {
                 let name = (kind, service.protocol, Arc::clone(&service.label));
                 Service::attach(service, known.get(&name).copied(), ground)
             })
-            .collect();
+            .collect::<Vec<_>>();
         Live {
+            sealed: sealed(&services),
             shown: shown(&table, before),
             tls: tls::by_port(&table, &ground.tickets),
             services,
@@ -205,12 +208,21 @@ impl Live {
             return Ok(Face::Plain);
         }
         let leads_there = |rule: &&Arc<Rule>| {
-            let mut targets = rule.backends.iter().map(|one| one.target);
+            let copies = rule.mirrors.iter().map(|mirror| mirror.target);
+            let mut targets = rule.backends.iter().map(|one| one.target).chain(copies);
             targets.any(|target| target == Target::Service(service.id))
         };
-        let mut listeners = self.table.listeners.iter().filter(|one| one.is_serving());
-        let leads = listeners.find(|one| self.table.led(one).any(|rule| leads_there(&rule)));
-        leads.map_or(Ok(Face::Tls(None)), |listener| self.face(service, listener))
+        // What goes on as it came has TLS of its own, and a check has none.
+        let listeners = self.table.listeners.iter().filter(|one| one.is_serving());
+        let mut ending = listeners.filter(|one| !one.is_passthrough);
+        let leads = ending.find(|one| self.table.led(one).any(|rule| leads_there(&rule)));
+        match (leads, &service.wire) {
+            (Some(listener), _) => self.face(service, listener),
+            (None, Wire::Tls(_)) => Ok(Face::Tls(None)),
+            (None, Wire::Clear | Wire::Closed) => {
+                Err(Failure::proxy(Reason::BackendTls).because("nothing is sent there"))
+            }
+        }
     }
 
     /// Whether a rule lets what goes to `backend`, as `face`, go on: it leads there yet, or nowhere that it may
@@ -222,18 +234,11 @@ impl Live {
         face: &Face,
         backend: Option<&Arc<str>>,
     ) -> bool {
-        let mut targets = found.rule.backends.iter().map(|one| one.target);
-        let is_sealed = |target: Target| match target {
-            Target::Service(id) => {
-                let service = &self.services[id];
-                let is_clear = || matches!(self.face(service, found.listener), Ok(Face::Plain));
-                Some(&service.label) == backend && !is_clear()
-            }
-            Target::Broken(_) => false,
-        };
-        if matches!(face, Face::Plain) && targets.clone().any(is_sealed) {
+        let is_sealed = |label| self.sealed.contains(label) && !found.listener.is_passthrough;
+        if matches!(face, Face::Plain) && backend.is_some_and(is_sealed) {
             return false;
         }
+        let mut targets = found.rule.backends.iter().map(|one| one.target);
         let leads_there = |target: Target| match target {
             Target::Service(id) => Some(&self.services[id].label) == backend,
             Target::Broken(_) => false,
@@ -394,6 +399,11 @@ impl Wire {
             (Wire::Clear | Wire::Closed | Wire::Tls(_), _) => false,
         }
     }
+}
+
+fn sealed(services: &[Arc<Service>]) -> HashSet<Arc<str>> {
+    let sealed = services.iter().filter(|service| !matches!(service.wire, Wire::Clear));
+    sealed.map(|service| Arc::clone(&service.label)).collect()
 }
 
 /// What Gateways show to backends; the very ones of `before` where they are the same.

@@ -256,23 +256,29 @@ async fn a_websocket_goes_through_it() {
 
 #[tokio::test]
 async fn a_tunnel_in_the_clear_is_cut_where_only_tls_may_go() {
-    let origin = Origin::start("shop").await;
-    let gateway = Setup::new()
-        .with(yaml::service("shop", &[origin.address]))
-        .with(yaml::path_route("all", "/", "shop"))
-        .with(yaml::bundle("ca", &Authority::new()))
-        .file("tls.yaml", "")
-        .start()
-        .await;
-    let stream = TcpStream::connect(gateway.web()).await.unwrap();
-    let opened = tokio_tungstenite::client_async(format!("ws://{HOST}/ws"), stream).await;
-    let (mut socket, _) = opened.unwrap();
-    socket.send(Message::text("one")).await.unwrap();
-    let echo = wait::within("an echo", socket.next()).await.unwrap().unwrap();
-    assert_eq!(echo, Message::text("one"));
-    edit(&gateway, "tls.yaml", &yaml::backend_tls("shop", &known(NAME))).await;
-    let end = wait::within("an end", socket.next()).await;
-    assert!(!matches!(end, Some(Ok(Message::Text(_)))), "{end:?}");
+    let to_shop = yaml::path_route("all", "/", "shop");
+    let elsewhere =
+        yaml::join(&[yaml::path_route("all", "/", "other"), yaml::service("other", &[])]);
+    // It makes no difference that new requests go elsewhere from then on.
+    for then in [&to_shop, &elsewhere] {
+        let origin = Origin::start("shop").await;
+        let gateway = Setup::new()
+            .with(yaml::service("shop", &[origin.address]))
+            .with(yaml::bundle("ca", &Authority::new()))
+            .file("route.yaml", &to_shop)
+            .start()
+            .await;
+        let stream = TcpStream::connect(gateway.web()).await.unwrap();
+        let opened = tokio_tungstenite::client_async(format!("ws://{HOST}/ws"), stream).await;
+        let (mut socket, _) = opened.unwrap();
+        socket.send(Message::text("one")).await.unwrap();
+        let echo = wait::within("an echo", socket.next()).await.unwrap().unwrap();
+        assert_eq!(echo, Message::text("one"));
+        let policy = yaml::backend_tls("shop", &known(NAME));
+        edit(&gateway, "route.yaml", &yaml::join(&[policy, then.clone()])).await;
+        let end = wait::within("an end", socket.next()).await;
+        assert!(!matches!(end, Some(Ok(Message::Text(_)))), "{end:?}");
+    }
 }
 
 #[tokio::test]
@@ -397,4 +403,29 @@ async fn connections_that_go_on_as_they_came_have_their_own_tls_alone() {
     let said = asked_over_tls(&gateway, &authority, HOST).await.expect("an answer");
     assert!(said.starts_with("HTTP/1.1 200"), "{said}");
     assert_eq!(origin.last().sealed.map(|sealed| sealed.server_name).as_deref(), Some(HOST));
+}
+
+#[tokio::test]
+async fn where_connections_go_on_as_they_came_checks_go_by_tls_all_the_same() {
+    let authority = Authority::new();
+    let origin = Origin::start_tls("shop", authority.server(&[HOST, NAME], None)).await;
+    let port = free_port();
+    let listener = format!(
+        "{{ name: bytes, port: {port}, protocol: TLS, hostname: {HOST}, tls: {{ mode: Passthrough }} }}"
+    );
+    let checks = "healthCheck: { type: HTTP, path: /well, interval: 100ms, unhealthyAfter: 1 }";
+    let gateway = Setup::bare()
+        .listener("bytes", port, listener)
+        .with(yaml::service_speaking("shop", "tcp", &[origin.address]))
+        .with(tls_route())
+        .with(yaml::traffic("shop", checks))
+        .with(yaml::bundle("ca", &authority))
+        .with(yaml::backend_tls("shop", &known(NAME)))
+        .start()
+        .await;
+    let checked = || origin.seen().into_iter().find(|seen| seen.target == "/well");
+    let seen = wait::until("a check", || async { checked() }).await;
+    assert_eq!(seen.sealed.map(|sealed| sealed.server_name).as_deref(), Some(NAME));
+    let said = asked_over_tls(&gateway, &authority, HOST).await.expect("an answer");
+    assert!(said.starts_with("HTTP/1.1 200"), "{said}");
 }
