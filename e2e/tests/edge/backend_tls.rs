@@ -257,9 +257,12 @@ async fn a_websocket_goes_through_it() {
 #[tokio::test]
 async fn a_tunnel_in_the_clear_is_cut_where_only_tls_may_go() {
     let to_shop = yaml::path_route("all", "/", "shop");
-    let elsewhere =
-        yaml::join(&[yaml::path_route("all", "/", "other"), yaml::service("other", &[])]);
-    // It makes no difference that new requests go elsewhere from then on.
+    let elsewhere = yaml::join(&[
+        yaml::path_route("all", "/", "other"),
+        yaml::service("other", &[]),
+        yaml::path_route("rest", "/rest", "shop"),
+    ]);
+    // It makes no difference that its rule leads elsewhere from then on.
     for then in [&to_shop, &elsewhere] {
         let origin = Origin::start("shop").await;
         let gateway = Setup::new()
