@@ -13,6 +13,7 @@ use http::header::{
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, response};
 use model::traffic::{Coding, Compression, TrafficPolicy};
+use tokio::sync::Semaphore;
 use wire::Side;
 
 use crate::live::Service;
@@ -49,32 +50,56 @@ impl Asked {
             return None;
         }
         let coding = negotiate(&head.headers, compression.codings());
+        let coding = coding.filter(|_| !may_not_be_transformed(&head.headers));
         let is_head = head.method == Method::HEAD;
         Some(Asked { policy: Arc::clone(policy), coding, is_head })
     }
 
-    /// The answer, compressed if it may be. That it could have been is told to caches in any case.
-    pub(crate) fn answer(self, response: Response<Reply>) -> Response<Reply> {
+    /// The answer, compressed if it may be and one of `encoders` is free. That it could have been is told to
+    /// caches in any case.
+    pub(crate) fn answer(
+        self,
+        response: Response<Reply>,
+        encoders: &Arc<Semaphore>,
+    ) -> Response<Reply> {
         let Some(compression) = &self.policy.spec.compression else { return response };
         let (mut head, body) = response.into_parts();
+        if head.status == StatusCode::NOT_MODIFIED {
+            self.freshen(compression, &mut head.headers);
+            return Response::from_parts(head, body);
+        }
         if !is_fit(compression, &head) {
             return Response::from_parts(head, body);
         }
         add_vary(&mut head.headers);
-        let (Some(coding), false) = (self.coding, self.is_head) else {
-            return Response::from_parts(head, body);
-        };
-        match body {
-            Reply::Backend(stream) if !stream.is_end() => match Compressed::new(coding, stream) {
-                Ok(body) => {
-                    alter(&mut head.headers, coding);
-                    Response::from_parts(head, Reply::Compressed(Box::new(body)))
-                }
-                Err(stream) => Response::from_parts(head, Reply::Backend(stream)),
-            },
-            Reply::Backend(_) | Reply::Compressed(_) | Reply::Ours { .. } | Reply::Switched => {
-                Response::from_parts(head, body)
+        let Some(coding) = self.coding else { return Response::from_parts(head, body) };
+        let body = match body {
+            // HEAD is told what GET would be (RFC 9110, section 9.3.2).
+            Reply::Backend(stream) if self.is_head => {
+                alter(&mut head.headers, coding);
+                Reply::Backend(stream)
             }
+            Reply::Backend(stream) if !stream.is_end() => {
+                match Compressed::new(coding, stream, encoders) {
+                    Ok(body) => {
+                        alter(&mut head.headers, coding);
+                        Reply::Compressed(Box::new(body))
+                    }
+                    Err(stream) => Reply::Backend(stream),
+                }
+            }
+            Reply::Backend(_) | Reply::Compressed(_) | Reply::Ours { .. } | Reply::Switched => body,
+        };
+        Response::from_parts(head, body)
+    }
+
+    /// A 304 says of a stored answer what a 200 would (RFC 9110, section 15.4.5), of which it does not tell the
+    /// media type.
+    fn freshen(&self, compression: &Compression, headers: &mut HeaderMap) {
+        let media = headers.get(CONTENT_TYPE).and_then(|media| media.to_str().ok());
+        if media.is_none_or(|media| compression.takes(media)) {
+            add_vary(headers);
+            self.coding.into_iter().for_each(|_| weaken(headers));
         }
     }
 }
@@ -87,8 +112,7 @@ fn is_fit(compression: &Compression, head: &response::Parts) -> bool {
         .and_then(|length| length.parse::<u64>().ok())
         .is_some_and(|length| length < u64::from(compression.min_bytes));
     let is_bare = head.status.is_informational()
-        || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED, StatusCode::PARTIAL_CONTENT]
-            .contains(&head.status);
+        || [StatusCode::NO_CONTENT, StatusCode::PARTIAL_CONTENT].contains(&head.status);
     let is_fixed = |name: &HeaderName| {
         *name == CONTENT_ENCODING || *name == CONTENT_RANGE || OF_BYTES.contains(name)
     };
@@ -111,6 +135,10 @@ fn alter(headers: &mut HeaderMap, coding: Coding) {
     headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.as_str()));
     headers.remove(CONTENT_LENGTH);
     headers.remove(ACCEPT_RANGES);
+    weaken(headers);
+}
+
+fn weaken(headers: &mut HeaderMap) {
     // The same thing in other bytes has a weak tag (RFC 9110, section 8.8.1).
     if let Some(tag) = headers.get(ETAG)
         && !tag.as_bytes().starts_with(b"W/")
@@ -160,13 +188,16 @@ fn negotiate(headers: &HeaderMap, ours: &[Coding]) -> Option<Coding> {
     best.map(|(coding, _)| coding)
 }
 
-/// A coding and its weight in thousandths; `None` for what is no such wish.
+/// A coding and its weight in thousandths: what is no weight wishes nothing.
 fn wish(text: &str) -> Option<(&str, u16)> {
     let mut parts = text.split(';').map(str::trim);
     let name = parts.next().filter(|name| !name.is_empty())?;
     let weight = match parts.next() {
         None => 1000,
-        Some(weight) => thousandths(weight.strip_prefix("q=").or(weight.strip_prefix("Q="))?)?,
+        Some(weight) => {
+            let weight = weight.strip_prefix("q=").or(weight.strip_prefix("Q="));
+            weight.and_then(thousandths).unwrap_or(0)
+        }
     };
     Some((name, weight))
 }
@@ -175,9 +206,9 @@ fn wish(text: &str) -> Option<(&str, u16)> {
 fn thousandths(text: &str) -> Option<u16> {
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));
     let is_number = part.len() <= 3 && part.bytes().all(|byte| byte.is_ascii_digit());
-    let whole: u16 = whole.parse().ok().filter(|whole| *whole <= 1 && is_number)?;
+    let whole = ["0", "1"].iter().position(|one| *one == whole && is_number)?;
     let part: u16 = format!("{part:0<3}").parse().ok()?;
-    Some(whole * 1000 + part).filter(|weight| *weight <= 1000)
+    Some(whole as u16 * 1000 + part).filter(|weight| *weight <= 1000)
 }
 
 #[cfg(test)]

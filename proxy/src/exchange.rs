@@ -225,12 +225,12 @@ async fn forward(
     }
     if answered.response.status() != StatusCode::SWITCHING_PROTOCOLS {
         let seat = seat(&record);
-        let response = stream(answered, turn, progress, &pace, record);
+        let response = finish(&way, stream(answered, turn, progress, &pace, record));
         let response = match smaller {
-            Some(smaller) => smaller.answer(response),
+            Some(smaller) => smaller.answer(response, &conn.shared.encoders),
             None => response,
         };
-        return keep(conn, &way, seat, finish(&way, response));
+        return keep(conn, &way, seat, response);
     }
     match asked {
         Some((client, word, again)) if forward::switches_to(&answered.response, &word) => {

@@ -46,6 +46,9 @@ const SWEEP: Duration = Duration::from_secs(10);
 /// Mirrored requests under way in the whole process; beyond it copies are left out.
 const MIRRORS: usize = 1024;
 
+/// Answers that are compressed at once; beyond it they go as they are. Each takes about 1 MiB at most.
+const ENCODERS: usize = 1024;
+
 /// The data plane of one process.
 #[derive(Debug)]
 pub struct Proxy {
@@ -67,6 +70,8 @@ pub(crate) struct Shared {
     pub(crate) changes: watch::Sender<()>,
     pub(crate) phase: Phase,
     pub(crate) mirrors: Arc<Semaphore>,
+    /// Room for answers that are being compressed.
+    pub(crate) encoders: Arc<Semaphore>,
     pub(crate) passports: Passports,
     /// For the bounds on attempts, by worker.
     pub(crate) alarms: Box<[Alarms]>,
@@ -124,6 +129,7 @@ impl Proxy {
             changes: watch::channel(()).0,
             phase: Phase::default(),
             mirrors: Arc::new(Semaphore::new(MIRRORS)),
+            encoders: Arc::new(Semaphore::new(ENCODERS)),
             passports,
             alarms,
             seats: Arc::default(),

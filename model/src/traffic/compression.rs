@@ -14,8 +14,9 @@ pub struct Compression {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 3))]
     pub algorithms: Vec<Coding>,
-    /// The media types, as `type/subtype` or `type/*`. Where none is written: `text/*`, JSON, JavaScript,
-    /// XML, WebAssembly, SVG, fonts that are not compressed, and all that end in `+json` or `+xml`.
+    /// The media types, as `type/subtype` or `type/*`. Where none is written: `text/*` but streams of events,
+    /// JSON, JavaScript, XML, WebAssembly, fonts that are not compressed, and all that end in `+json` or
+    /// `+xml`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 3, max = 128)))]
     pub types: Vec<String>,
@@ -56,19 +57,16 @@ impl Coding {
 }
 
 /// What is compressed where nothing else is written, besides `text/*`, `+json` and `+xml`.
-const USUAL: [&str; 12] = [
+const USUAL: [&str; 9] = [
     "application/json",
     "application/javascript",
     "application/x-javascript",
     "application/xml",
     "application/wasm",
-    "application/x-ndjson",
-    "application/graphql",
     "application/vnd.ms-fontobject",
     "application/x-font-ttf",
     "font/ttf",
     "font/otf",
-    "image/bmp",
 ];
 
 impl Compression {
@@ -81,7 +79,8 @@ impl Compression {
     pub fn takes(&self, media: &str) -> bool {
         let media = media.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         if self.types.is_empty() {
-            return media.starts_with("text/")
+            // One that may last for hours holds an encoder for as long.
+            return media.starts_with("text/") && media != "text/event-stream"
                 || ["+json", "+xml"].iter().any(|end| media.ends_with(end))
                 || USUAL.contains(&&*media);
         }
@@ -134,7 +133,8 @@ mod tests {
         for media in ["text/html; charset=utf-8", "Application/JSON", "application/problem+json"] {
             assert!(usual.takes(media), "{media}");
         }
-        for media in ["image/png", "application/octet-stream", "application/grpc", "video/mp4", ""]
+        for media in
+            ["image/png", "application/octet-stream", "application/grpc", "text/event-stream", ""]
         {
             assert!(!usual.takes(media), "{media}");
         }

@@ -1,6 +1,7 @@
 //! A backend's body, compressed as it comes: what came is passed on before the backend is waited for.
 
 use std::io::{self, Write as _};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -8,7 +9,10 @@ use flate2::write::GzEncoder;
 use http::HeaderMap;
 use http_body::Frame;
 use model::traffic::Coding;
+use policy::Reason;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::OF_BYTES;
 use crate::body::BodyError;
 use crate::reply::Stream;
 use crate::steady;
@@ -18,7 +22,7 @@ const GZIP_LEVEL: u32 = 5;
 const BROTLI_LEVEL: u32 = 4;
 const BROTLI_WINDOW: u32 = 18;
 const ZSTD_LEVEL: i32 = 3;
-const ZSTD_WINDOW: u32 = 18;
+const ZSTD_WINDOW: u32 = 17;
 
 /// What the brotli encoder gathers before it writes, in bytes.
 const BROTLI_BUFFER: usize = 4096;
@@ -33,6 +37,8 @@ pub(crate) struct Compressed {
     /// What comes behind the last bytes.
     trailers: Option<HeaderMap>,
     bytes: u64,
+    /// Its place among the encoders of the process.
+    _permit: OwnedSemaphorePermit,
 }
 
 impl std::fmt::Debug for Compressed {
@@ -42,8 +48,13 @@ impl std::fmt::Debug for Compressed {
 }
 
 impl Compressed {
-    /// The body as it was where there is no memory for an encoder.
-    pub(crate) fn new(coding: Coding, stream: Box<Stream>) -> Result<Self, Box<Stream>> {
+    /// The body as it was where all `encoders` are taken, or there is no memory for one.
+    pub(crate) fn new(
+        coding: Coding,
+        stream: Box<Stream>,
+        encoders: &Arc<Semaphore>,
+    ) -> Result<Self, Box<Stream>> {
+        let Ok(permit) = Arc::clone(encoders).try_acquire_owned() else { return Err(stream) };
         match Encoder::new(coding) {
             Ok(encoder) => Ok(Compressed {
                 stream,
@@ -51,6 +62,7 @@ impl Compressed {
                 is_holding: false,
                 trailers: None,
                 bytes: 0,
+                _permit: permit,
             }),
             Err(_) => Err(stream),
         }
@@ -71,7 +83,7 @@ impl Compressed {
                         encoder.write(&data)
                     }
                     Err(frame) => {
-                        self.trailers = frame.into_trailers().ok();
+                        self.trailers = frame.into_trailers().ok().map(without_digests);
                         self.finish()
                     }
                 },
@@ -90,7 +102,11 @@ impl Compressed {
                     self.bytes += made.len() as u64;
                     return Poll::Ready(Some(Ok(Frame::data(made))));
                 }
-                Err(error) => return Poll::Ready(Some(Err(error.into()))),
+                Err(error) => {
+                    self.stream.record.reason = Reason::Overloaded;
+                    self.stream.record.detail = Some(format!("compressing it: {error}").into());
+                    return Poll::Ready(Some(Err(error.into())));
+                }
             }
         }
     }
@@ -109,6 +125,12 @@ impl Drop for Compressed {
         // What the caller was sent is what counts as sent.
         self.stream.record.bytes_out = self.bytes;
     }
+}
+
+/// Trailers without what tells of the bytes of before.
+fn without_digests(mut trailers: HeaderMap) -> HeaderMap {
+    OF_BYTES.iter().for_each(|name| drop(trailers.remove(name)));
+    trailers
 }
 
 /// Takes bytes, and gives fewer.
