@@ -39,33 +39,42 @@ pub fn normalise(raw: &str) -> Result<Cow<'_, str>, HostError> {
     if raw.starts_with('[') {
         return literal(raw);
     }
-    let (name, port) = raw.split_once(':').map_or((raw, ""), |(name, port)| (name, port));
+    let (name, port) = match raw.bytes().position(|byte| byte == b':') {
+        Some(colon) => (&raw[..colon], &raw[colon + 1..]),
+        None => (raw, ""),
+    };
     check_port(port)?;
     let name = name.strip_suffix('.').unwrap_or(name);
-    check_name(name)?;
-    if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        Ok(Cow::Owned(name.to_ascii_lowercase()))
-    } else {
-        Ok(Cow::Borrowed(name))
+    match check_name(name)? {
+        Letters::Lower => Ok(Cow::Borrowed(name)),
+        Letters::Upper => Ok(Cow::Owned(name.to_ascii_lowercase())),
     }
 }
 
-fn check_name(name: &str) -> Result<(), HostError> {
+/// Whether a name has letters in upper case.
+enum Letters {
+    Lower,
+    Upper,
+}
+
+fn check_name(name: &str) -> Result<Letters, HostError> {
     if name.is_empty() {
         return Err(HostError::Empty);
     }
     if name.len() > 253 {
         return Err(HostError::Long);
     }
-    let mut before = b'.';
+    let (mut before, mut letters) = (b'.', Letters::Lower);
     for byte in name.bytes() {
         match byte {
             b'.' if before == b'.' => return Err(HostError::Label),
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => before = byte,
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' => {}
+            b'A'..=b'Z' => letters = Letters::Upper,
             _ => return Err(HostError::Character),
         }
+        before = byte;
     }
-    if before == b'.' { Err(HostError::Label) } else { Ok(()) }
+    if before == b'.' { Err(HostError::Label) } else { Ok(letters) }
 }
 
 /// Digits of a port; nothing after the colon is allowed (RFC 3986, section 3.2.3).

@@ -7,10 +7,11 @@ use std::net::{IpAddr, SocketAddr};
 pub(crate) fn write_ip(address: IpAddr, to: &mut Vec<u8>) {
     match address {
         IpAddr::V4(address) => {
-            let (mut text, mut end) = ([b'.'; 15], 0);
+            let (mut text, mut end) = ([0; 16], 0);
             for octet in address.octets() {
-                // Behind each but the last there is a dot already.
-                end += write_octet(octet, &mut text[end..]) + 1;
+                let (digits, length) = OCTETS[usize::from(octet)];
+                text[end..end + 4].copy_from_slice(&digits);
+                end += length;
             }
             to.extend_from_slice(&text[..end - 1]);
         }
@@ -19,19 +20,29 @@ pub(crate) fn write_ip(address: IpAddr, to: &mut Vec<u8>) {
     }
 }
 
-/// Writes the decimal digits of `octet` and says how many they are.
-fn write_octet(octet: u8, text: &mut [u8]) -> usize {
-    let digits = [octet / 100, octet / 10 % 10, octet % 10].map(|digit| b'0' + digit);
-    let first = if octet >= 100 {
-        0
-    } else if octet >= 10 {
-        1
-    } else {
-        2
-    };
-    text[..3 - first].copy_from_slice(&digits[first..]);
-    3 - first
-}
+/// The decimal digits of each octet with a dot behind, and how many bytes that is.
+static OCTETS: [([u8; 4], usize); 256] = {
+    let mut all = [([b'.'; 4], 0); 256];
+    let mut octet = 0;
+    while octet < 256 {
+        let digits = [octet / 100, octet / 10 % 10, octet % 10];
+        let first = if octet >= 100 {
+            0
+        } else if octet >= 10 {
+            1
+        } else {
+            2
+        };
+        let mut at = first;
+        while at < 3 {
+            all[octet].0[at - first] = b'0' + digits[at] as u8;
+            at += 1;
+        }
+        all[octet].1 = 4 - first;
+        octet += 1;
+    }
+    all
+};
 
 /// Writes address and port behind what is there.
 pub(crate) fn write_socket(address: SocketAddr, to: &mut Vec<u8>) {

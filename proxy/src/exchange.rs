@@ -91,8 +91,14 @@ fn debug(record: &Record) -> Option<HeaderValue> {
 
 /// The client's side of an upgrade that it asks for, or of a connection that it opens.
 fn asked_upgrade(request: &mut Request<Incoming>) -> Option<OnUpgrade> {
-    let is_connect = request.method() == Method::CONNECT;
-    let asks = is_connect || request.headers().contains_key(http::header::UPGRADE);
+    let asks = match request.version() {
+        // The header is an error there (RFC 9113, section 8.2.2), and never comes to here.
+        Version::HTTP_2 => request.method() == Method::CONNECT,
+        _ => {
+            request.method() == Method::CONNECT
+                || request.headers().contains_key(http::header::UPGRADE)
+        }
+    };
     asks.then(|| hyper::upgrade::on(request))
 }
 
@@ -333,7 +339,7 @@ fn upload(
 ) -> Uploading {
     let is_empty = body.is_end_stream();
     let rule = way.found.rule;
-    let own = way.backend.filters.iter().flat_map(|filters| &filters.mirrors);
+    let own = way.backend.filters.as_ref().map_or(&[][..], |filters| &filters.mirrors);
     let mirrors = rule.mirrors.iter().chain(own);
     let from = mirror::From { conn, live, listener: way.found.listener };
     let copies = mirror::start(from, mirrors, head, is_empty, seed);

@@ -31,15 +31,16 @@ const CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert
 const CERT: HeaderName = HeaderName::from_static("client-cert");
 const CERT_CHAIN: HeaderName = HeaderName::from_static("client-cert-chain");
 /// What is said of the certificate that a caller showed.
-const CERTIFICATES: [HeaderName; 3] = [CLIENT_CERT, CERT, CERT_CHAIN];
+static CERTIFICATES: [HeaderName; 3] = [CLIENT_CERT, CERT, CERT_CHAIN];
 
 /// By which the proxy of an application says that a request did not reach it, to the proxy that sent
 /// it. It comes from nobody else and goes to nobody else.
 pub(crate) const UNREACHED: HeaderName = HeaderName::from_static("heddle-unreached");
 
 /// The headers that end at each hop (RFC 9110, section 7.6.1, and their old companions). What
-/// `Expect` asks for is answered here.
-const HOP: [HeaderName; 10] = [
+/// `Expect` asks for is answered here. `static`, as are the other lists: a `const` of names is built anew
+/// wherever it is looked at.
+static HOP: [HeaderName; 10] = [
     EXPECT,
     CONNECTION,
     KEEP_ALIVE,
@@ -51,24 +52,52 @@ const HOP: [HeaderName; 10] = [
     HTTP2_SETTINGS,
     PROXY_AUTHENTICATE,
 ];
+/// The place of a name among those, if it is one. By its text, which the compiler tells apart by length and
+/// whole words, where names would be compared one after the other.
+fn hop(name: &HeaderName) -> Option<usize> {
+    match name.as_str() {
+        "expect" => Some(0),
+        "connection" => Some(1),
+        "keep-alive" => Some(2),
+        "proxy-connection" => Some(3),
+        "transfer-encoding" => Some(4),
+        "upgrade" => Some(5),
+        "te" => Some(6),
+        "trailer" => Some(7),
+        "http2-settings" => Some(8),
+        "proxy-authenticate" => Some(9),
+        _ => None,
+    }
+}
 
 /// Takes off what belongs to the connection, and what its `Connection` header names.
 /// `TE: trailers` stays, since gRPC needs it (RFC 9110, section 10.1.4).
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     // One look over the few names that came is cheaper than looking up each of these.
-    if !headers.keys().any(|name| HOP.contains(name)) {
-        return;
-    }
-    let wants_trailers = headers.get_all(TE).iter().flat_map(names).any(|word| word == "trailers");
-    let named: Vec<_> = headers.get_all(CONNECTION).iter().flat_map(names).collect();
-    for name in named {
-        // What frames or addresses the message is not the client's to take off.
-        if !matches!(&*name, "host" | "content-length" | "authorization") {
-            headers.remove(&*name);
+    let (mut came, mut names_others, mut wants_trailers) = (0_u32, false, false);
+    for (name, value) in &*headers {
+        let Some(at) = hop(name) else { continue };
+        came |= 1 << at;
+        if *name == CONNECTION {
+            // What nearly all say names nothing but what goes in any case.
+            names_others |= !matches!(value.as_bytes(), b"keep-alive" | b"close");
+        } else if *name == TE {
+            wants_trailers |= names(value).any(|word| word == "trailers");
         }
     }
-    for name in &HOP {
-        headers.remove(name);
+    if names_others {
+        let named: Vec<_> = headers.get_all(CONNECTION).iter().flat_map(names).collect();
+        for name in named {
+            // What frames or addresses the message is not the client's to take off.
+            if !matches!(&*name, "host" | "content-length" | "authorization") {
+                headers.remove(&*name);
+            }
+        }
+    }
+    for (at, name) in HOP.iter().enumerate() {
+        if came & 1 << at != 0 {
+            headers.remove(name);
+        }
     }
     if wants_trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
@@ -146,10 +175,11 @@ fn forwarded(hop: &str) -> Option<IpAddr> {
 /// Joins the lines of `Cookie`, into which HTTP/2 may part it, as HTTP/1.1 wants it and as everybody
 /// reads it (RFC 9113, section 8.2.3).
 pub(crate) fn join_cookies(headers: &mut HeaderMap) {
+    if headers.get_all(COOKIE).iter().nth(1).is_none() {
+        return;
+    }
     let lines: Vec<_> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
-    if lines.len() > 1
-        && let Ok(whole) = HeaderValue::from_bytes(&lines.join(&b"; "[..]))
-    {
+    if let Ok(whole) = HeaderValue::from_bytes(&lines.join(&b"; "[..])) {
         headers.insert(COOKIE, whole);
     }
 }
@@ -251,7 +281,7 @@ pub(crate) struct Origin<'a> {
 }
 
 /// What only a trusted proxy may say, and what is not for the backend.
-const CLAIMS: [HeaderName; 11] = [
+static CLAIMS: [HeaderName; 11] = [
     TRACESTATE,
     FORWARDED,
     FORWARDED_FOR,
@@ -269,7 +299,7 @@ const CLAIMS: [HeaderName; 11] = [
 /// (RFC 3875, section 4.1.18).
 fn is_respelled(name: &HeaderName) -> bool {
     let name = name.as_str();
-    name.contains('_') && {
+    name.as_bytes().contains(&b'_') && {
         let read = name.replace('_', "-");
         let is_it = |names: &[HeaderName]| names.iter().any(|name| name.as_str() == read);
         is_it(&CLAIMS) || is_it(&WRITTEN)
@@ -291,7 +321,7 @@ pub(crate) fn strip_trailers(trailers: &mut HeaderMap) {
 }
 
 /// What is written anew on every request.
-const WRITTEN: [HeaderName; 2] = [REQUEST_ID, TRACEPARENT];
+static WRITTEN: [HeaderName; 2] = [REQUEST_ID, TRACEPARENT];
 
 impl Origin<'_> {
     /// Writes `X-Forwarded-For`, `-Proto`, `-Host` and `-Port`: in place of a stranger's, behind
@@ -316,7 +346,9 @@ impl Origin<'_> {
         ];
         let is_claim = |name: &HeaderName| CLAIMS.contains(name) || is_respelled(name);
         if !headers.keys().any(is_claim) {
-            headers.extend(ours);
+            for (name, value) in ours {
+                headers.insert(name, value);
+            }
             return;
         }
         if !self.trusted || self.client.is_some() {
@@ -370,7 +402,7 @@ pub(crate) fn one_host(parts: &Parts) -> Option<&str> {
         (None, _) => None,
     };
     match (parts.uri.authority(), header) {
-        (Some(authority), _) if authority.as_str().contains('@') => None,
+        (Some(authority), _) if authority.as_str().as_bytes().contains(&b'@') => None,
         (Some(authority), None) => Some(authority.as_str()),
         (Some(authority), Some(host)) => {
             authority.as_str().eq_ignore_ascii_case(host).then_some(host)

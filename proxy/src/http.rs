@@ -28,6 +28,7 @@ use crate::exchange::exchange;
 use crate::gather::Gather;
 use crate::live::Live;
 use crate::mesh::left;
+use crate::rarely::Rarely;
 use crate::reply::Reply;
 use crate::seats::Seat;
 use crate::settings::Limits;
@@ -318,7 +319,8 @@ impl Servers {
         let io = TokioIo::new(Steady::new(Gather(stream), conn.shared.settings.limits.write));
         let service = {
             let conn = Arc::clone(&conn);
-            service_fn(move |request| answer(Arc::clone(&conn), request))
+            // Boxed, since an exchange takes a few KiB, and hyper and tokio move what runs one several times.
+            service_fn(move |request| Box::pin(answer(Arc::clone(&conn), request)))
         };
         match spoken {
             Spoken::Detect => {
@@ -348,13 +350,11 @@ where
     E: Into<Box<dyn Error + Send + Sync>>,
 {
     let mut serving = std::pin::pin!(serving);
+    let parting = Rarely::new(Box::pin(parting(conn)));
     let closing = tokio::select! {
         biased;
         result = serving.as_mut() => return ended(conn, result.map_err(Into::into), Outcome::Done),
-        () = conn.shared.phase.draining() => Outcome::Cut,
-        () = idle(conn) => Outcome::TimedOut,
-        () = conn.outlived(Duration::ZERO) => Outcome::TimedOut,
-        () = conn.over.notified() => Outcome::Cut,
+        closing = parting => closing,
     };
     if let Some(grace) = conn.shared.phase.grace().filter(|_| !conn.is_http2.load(Relaxed)) {
         tokio::select! {
@@ -370,6 +370,17 @@ where
         result = serving.as_mut() => ended(conn, result.map_err(Into::into), closing),
         () = quiet(conn, bound) => closing,
         () = conn.outlived(bound) => closing,
+    }
+}
+
+/// Ends when a connection has to, and how it will have ended.
+async fn parting(conn: &Conn) -> Outcome {
+    tokio::select! {
+        biased;
+        () = conn.shared.phase.draining() => Outcome::Cut,
+        () = idle(conn) => Outcome::TimedOut,
+        () = conn.outlived(Duration::ZERO) => Outcome::TimedOut,
+        () = conn.over.notified() => Outcome::Cut,
     }
 }
 

@@ -61,6 +61,7 @@ mod phase;
 mod pool;
 mod ports;
 mod proxy_protocol;
+mod rarely;
 mod record;
 mod reply;
 mod resting;

@@ -341,7 +341,7 @@ impl Service {
     /// What an answer, to a call or not, says of the endpoint that gave it.
     pub(crate) fn said<B>(&self, answer: &Response<B>, is_call: bool) -> Said {
         let (status, headers) = (answer.status(), answer.headers());
-        let of_call = Code::of(headers).filter(|_| is_call);
+        let of_call = if is_call { Code::of(headers) } else { None };
         if of_call == Some(Code::RESOURCE_EXHAUSTED) || status == StatusCode::TOO_MANY_REQUESTS {
             Said::Burdened
         } else if of_call == Some(Code::UNAVAILABLE) || self.ejection().is_failure(status.as_u16())

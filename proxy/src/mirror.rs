@@ -44,7 +44,8 @@ pub(crate) fn start<'a>(
 ) -> Vec<copy::Sender> {
     let From { conn, live, listener } = from;
     let mut copies = Vec::new();
-    if head.headers.contains_key(UPGRADE) {
+    let mut mirrors = mirrors.peekable();
+    if mirrors.peek().is_none() || head.headers.contains_key(UPGRADE) {
         return copies;
     }
     for (nth, mirror) in mirrors.enumerate() {

@@ -27,7 +27,7 @@ use crate::live::Live;
 use crate::passport::{Carried, Refused, Stay};
 use crate::telemetry::{Attached, Caller, Telemetry};
 use crate::tls::client::Client;
-use crate::trace::{TraceContext, request_id};
+use crate::trace::{TraceContext, request_id, unique};
 
 /// One exchange: the facts that log, metrics and span need.
 #[derive(Debug)]
@@ -122,7 +122,7 @@ impl Record {
             worker: conn.worker,
             began: Instant::now(),
             began_at,
-            request_id: sent.cloned().unwrap_or_else(|| request_id(began_at)),
+            request_id: sent.cloned().map_or_else(|| request_id(began_at), unique),
             trace,
             source: match conn.shared.settings.trusted_hops {
                 0 => forward::source(peer, &parts.headers, |address| conn.trusts(address)),

@@ -109,16 +109,22 @@ pub struct TraceContext {
 impl TraceContext {
     /// Opens a trace of our own; what a stranger sent becomes the link.
     pub fn fresh(ratio: Ratio, stranger: Option<Parent>) -> Self {
-        let trace_id = fresh_id();
+        // Both by one draw: many small ones cost more.
+        let (mut trace_id, mut span_id) = ([0; 16], [0; 8]);
+        while trace_id == [0; 16] || span_id == [0; 8] {
+            let drawn = drawn::<24>();
+            trace_id.copy_from_slice(&drawn[..16]);
+            span_id.copy_from_slice(&drawn[16..]);
+        }
         let sampled = ratio.keeps(trace_id);
-        TraceContext { trace_id, span_id: fresh_id(), sampled, parent: None, link: stranger }
+        TraceContext { trace_id, span_id, sampled, parent: None, link: stranger }
     }
 
     /// Continues the trace of a caller that is trusted, its decision to record it included.
     pub fn from_trusted(parent: Parent) -> Self {
         TraceContext {
             trace_id: parent.trace_id,
-            span_id: fresh_id(),
+            span_id: fresh_span(),
             sampled: parent.sampled,
             parent: Some(parent.span_id),
             link: None,
@@ -131,26 +137,42 @@ impl TraceContext {
         write_hex(&self.trace_id, &mut text[3..35]);
         write_hex(&self.span_id, &mut text[36..52]);
         text[54] = b'0' + u8::from(self.sampled);
-        HeaderValue::from_bytes(&text).expect("hexadecimal digits and dashes are header text")
+        unique(
+            HeaderValue::from_bytes(&text).expect("hexadecimal digits and dashes are header text"),
+        )
     }
 }
 
 /// A request id: a UUID of version 7, so that ids sort by time; its 74 other bits are random.
 pub fn request_id(now: SystemTime) -> HeaderValue {
     let millis = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
-    let id = uuid::Builder::from_unix_timestamp_millis(millis, &rand::rng().random()).into_uuid();
+    let id = uuid::Builder::from_unix_timestamp_millis(millis, &drawn()).into_uuid();
     let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
     let text = id.hyphenated().encode_lower(&mut text);
-    HeaderValue::from_str(text).expect("hexadecimal digits and dashes are header text")
+    unique(HeaderValue::from_str(text).expect("hexadecimal digits and dashes are header text"))
 }
 
-/// Random bytes that are not all zeros, which would mean "none".
-fn fresh_id<const N: usize>() -> [u8; N] {
-    let mut id = [0; N];
-    while id == [0; N] {
-        rand::rng().fill(&mut id[..]);
+/// A value that no other message has. HTTP/2 keeps it in no table of headers (RFC 7541, section 7.1.3), where it
+/// would push out those that come again, and where each new one would be compared with all before it.
+pub(crate) fn unique(mut value: HeaderValue) -> HeaderValue {
+    value.set_sensitive(true);
+    value
+}
+
+/// The id of a span: not all zeros, which would mean "none".
+fn fresh_span() -> [u8; 8] {
+    let mut id = [0; 8];
+    while id == [0; 8] {
+        id = drawn();
     }
     id
+}
+
+/// Random bytes.
+fn drawn<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    rand::rng().fill(&mut bytes[..]);
+    bytes
 }
 
 fn hex<const N: usize>(text: &[u8]) -> Option<[u8; N]> {

@@ -103,7 +103,7 @@ impl Line<'_> {
         write_hex(&record.trace.trace_id, &mut trace);
         self.quoted(key!("trace_id"), |line| line.put(&trace));
         self.quoted(key!("source"), |line| address::write_ip(record.source, line.0));
-        self.text(key!("method"), record.method.as_str());
+        self.plain(key!("method"), record.method.as_str());
         self.text(key!("host"), &record.host);
         self.text(key!("path"), &record.path);
         self.word(key!("protocol"), protocol(record.version));
@@ -122,7 +122,7 @@ impl Line<'_> {
         }
         self.word(key!("reason"), record.reason.as_str());
         if let Some((_, rule)) = &record.rule {
-            self.text(key!("route"), &rule.label);
+            self.plain(key!("route"), &rule.label);
         }
         if let Some(by) = &record.decided_by {
             let policy = &by.policy;
@@ -141,7 +141,7 @@ impl Line<'_> {
         if let Some(refused) = &record.refused {
             self.display(key!("passport"), refused);
         }
-        self.text(key!("table"), record.table.digest());
+        self.plain(key!("table"), record.table.digest());
         if let Some(detail) = &record.detail {
             self.text(key!("detail"), detail);
         }
@@ -149,7 +149,7 @@ impl Line<'_> {
 
     fn backend(&mut self, record: &Record) {
         if let Some(backend) = &record.backend {
-            self.text(key!("backend"), backend);
+            self.plain(key!("backend"), backend);
         }
         if let Some(endpoint) = record.endpoint {
             self.quoted(key!("endpoint"), |line| address::write_socket(endpoint, line.0));
@@ -182,9 +182,15 @@ impl Line<'_> {
         self.put(itoa::Buffer::new().format(value).as_bytes());
     }
 
-    /// A word of ours, which needs no escape.
+    /// A word of ours.
     fn word(&mut self, key: &'static str, word: &'static str) {
-        self.quoted(key, |line| line.put(word.as_bytes()));
+        self.plain(key, word);
+    }
+
+    /// A text that needs no escape: names of objects, digests, tokens of HTTP.
+    fn plain(&mut self, key: &'static str, text: &str) {
+        debug_assert!(is_plain(text.as_bytes()), "{text:?} needs an escape");
+        self.quoted(key, |line| line.put(text.as_bytes()));
     }
 
     fn text(&mut self, key: &'static str, text: &str) {

@@ -282,3 +282,13 @@ fn the_consoles_cookies_are_taken_off_and_others_stay_byte_for_byte() {
         assert_eq!(left, wanted, "{lines:?}");
     }
 }
+
+#[test]
+fn every_name_that_ends_here_is_told_from_others() {
+    for (at, name) in HOP.iter().enumerate() {
+        assert_eq!(hop(name), Some(at), "{name}");
+    }
+    for other in ["accept", "te-", "connections", "x-forwarded-for", &"t".repeat(34)] {
+        assert_eq!(hop(&HeaderName::from_bytes(other.as_bytes()).unwrap()), None, "{other}");
+    }
+}

@@ -94,7 +94,7 @@ impl Prefixes {
     /// Down as far as the path's elements lead, then up until a match holds.
     fn find(&self, facts: &Facts<'_>) -> Option<&Entry> {
         let mut at = 0;
-        for element in facts.path.strip_prefix('/').unwrap_or_default().split('/') {
+        for element in elements(facts.path) {
             match self.nodes[at].children.get(element) {
                 Some(&next) => at = next,
                 None => break,
@@ -111,6 +111,17 @@ impl Prefixes {
             at = node.parent;
         }
     }
+}
+
+/// The elements of a path. Most are shorter than what it takes to set up a search for the slash.
+fn elements(path: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(path.strip_prefix('/').unwrap_or_default());
+    std::iter::from_fn(move || {
+        let path = rest?;
+        let end = path.bytes().position(|byte| byte == b'/');
+        rest = end.map(|end| &path[end + 1..]);
+        Some(&path[..end.unwrap_or(path.len())])
+    })
 }
 
 fn sort(entries: &mut [Entry]) {
