@@ -30,6 +30,9 @@ pub enum Protocol {
     H2c,
     /// HTTP/1.1 over TLS 1.3.
     Https,
+    /// Calls of gRPC with one message, over HTTP/2 without TLS. One that fails has no body of the length that
+    /// is asked for.
+    Grpc,
 }
 
 /// One run of load: where to, what, how much and for how long.
@@ -62,7 +65,7 @@ impl Plan {
     pub fn run(&self) -> Result<Tally> {
         match self.protocol {
             Protocol::H1 | Protocol::Https => http1::run(self),
-            Protocol::H2c => http2::run(self),
+            Protocol::H2c | Protocol::Grpc => http2::run(self),
         }
     }
 }

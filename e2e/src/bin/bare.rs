@@ -1,7 +1,8 @@
 //! `bare`: what hyper itself costs, a forwarder without routes, metrics or log.
 //!
 //! One current-thread runtime, three listeners (HTTP/1.1, HTTP/2 without TLS, HTTP/1.1 over TLS),
-//! one upstream reached through a pool of HTTP/1.1 connections. The benchmarks take it as the
+//! one upstream reached through a pool of HTTP/1.1 connections. With `--callee`, what comes over HTTP/2 goes
+//! there, over one connection of HTTP/2. The benchmarks take it as the
 //! floor that a gateway built on hyper can come near to, so it has the gateway's allocator.
 #![forbid(unsafe_code)]
 
@@ -16,7 +17,7 @@ use bytes::Bytes;
 use clap::Parser;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::SendRequest;
+use hyper::client::conn::{http1::SendRequest, http2};
 use hyper::header::{CONNECTION, HOST, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Request, Response, Uri, Version};
@@ -50,6 +51,9 @@ struct Args {
     /// The upstream, HTTP/1.1.
     #[arg(long)]
     upstream: SocketAddr,
+    /// Where what comes over HTTP/2 goes, over HTTP/2.
+    #[arg(long)]
+    callee: Option<SocketAddr>,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -60,13 +64,18 @@ async fn main() -> Result<()> {
     let http = listen(args.http).await?;
     let h2c = listen(args.h2c).await?;
     let https = listen(args.https).await?;
+    let callee = Arc::new(Callee { address: args.callee, shared: tokio::sync::Mutex::default() });
     loop {
         tokio::select! {
             accepted = http.accept() => {
                 tokio::spawn(serve_http1(nodelay(accepted)?, Arc::clone(&pool)));
             }
             accepted = h2c.accept() => {
-                tokio::spawn(serve_http2(nodelay(accepted)?, Arc::clone(&pool)));
+                let stream = nodelay(accepted)?;
+                match args.callee {
+                    Some(_) => tokio::spawn(serve_calls(stream, Arc::clone(&callee))),
+                    None => tokio::spawn(serve_http2(stream, Arc::clone(&pool))),
+                };
             }
             accepted = https.accept() => {
                 let (stream, acceptor) = (nodelay(accepted)?, acceptor.clone());
@@ -119,6 +128,41 @@ async fn serve_http2(stream: TcpStream, pool: Arc<Pool>) {
     let _ended = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
         .serve_connection(TokioIo::new(stream), service)
         .await;
+}
+
+async fn serve_calls(stream: TcpStream, callee: Arc<Callee>) {
+    let service = service_fn(move |request| call(request, Arc::clone(&callee)));
+    let _ended = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}
+
+/// The one connection to who answers calls.
+struct Callee {
+    address: Option<SocketAddr>,
+    shared: tokio::sync::Mutex<Option<http2::SendRequest<Incoming>>>,
+}
+
+impl Callee {
+    async fn sender(&self) -> Result<http2::SendRequest<Incoming>> {
+        let mut shared = self.shared.lock().await;
+        if let Some(sender) = shared.as_ref().filter(|sender| !sender.is_closed()) {
+            return Ok(sender.clone());
+        }
+        let stream = TcpStream::connect(self.address.context("nobody answers calls")?).await?;
+        stream.set_nodelay(true)?;
+        let (sender, connection) =
+            http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        Ok(shared.insert(sender).clone())
+    }
+}
+
+async fn call(
+    call: Request<Incoming>,
+    callee: Arc<Callee>,
+) -> Result<Response<Incoming>, anyhow::Error> {
+    Ok(callee.sender().await?.send_request(call).await?)
 }
 
 async fn forward(

@@ -3,8 +3,8 @@
 //! The instruction budget runs it under callgrind with two N and takes the difference, so all that
 //! matters here is that one request costs what the next one does: one worker, one connection on
 //! each side, the next request only after the whole answer to the last one, nothing that waits
-//! for time. The features of the benchmarks are on: 100 routes, metrics, access log; the route in
-//! the middle asks for an API key.
+//! for time. The features of the benchmarks are on: 100 routes, or as many as one says, metrics, access
+//! log; the route in the middle asks for an API key.
 #![forbid(unsafe_code)]
 
 use std::io::{Read, Write};
@@ -23,7 +23,8 @@ use table::{Input, Table};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const ROUTES: usize = 100;
+/// How many routes a host has; where there are more in all, they are spread over hosts.
+const A_HOST: usize = 100;
 const BODY: &[u8] = b"hello, world";
 const KEY: &str = "not-a-secret-outside-this-program";
 /// Under callgrind all takes fifty times as long; in this time something hangs.
@@ -32,6 +33,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug, Parser)]
 #[command(about = "Send requests through a proxy in this process, one after the other")]
 struct Args {
+    /// How many routes there are.
+    #[arg(long, default_value_t = A_HOST)]
+    routes: usize,
     /// How many.
     number: u64,
 }
@@ -49,12 +53,12 @@ fn main() -> Result<()> {
         Arc::default(),
         Arc::new(Keyring::new()?),
     )?;
-    let table = table(address.port(), origin)?;
+    let table = table(args.routes, address.port(), origin)?;
     telemetry.table_applied(&table.digest, 0);
     if let Some(failed) = proxy.apply(table).into_iter().next() {
         return Err(failed.into());
     }
-    send(address, args.number)?;
+    send(&Route::called(args.routes), address, args.number)?;
     proxy.drain(PATIENCE);
     ensure!(telemetry.stop(PATIENCE), "the access log was not written");
     Ok(())
@@ -64,13 +68,44 @@ fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
-/// 100 routes by path prefix to one Service; the one in the middle is for callers with a key.
-fn table(port: u16, origin: SocketAddr) -> Result<Arc<Table>> {
+/// A route by path prefix, and by host where they are spread over hosts.
+struct Route {
+    name: String,
+    host: Option<String>,
+    prefix: String,
+}
+
+impl Route {
+    /// One of so many.
+    fn of(number: usize, routes: usize) -> Self {
+        let (host, place) = (number / A_HOST, number % A_HOST);
+        let host = (routes > A_HOST).then(|| format!("h{host}.shop.example"));
+        Route { name: format!("r{number}"), host, prefix: format!("/r{place}") }
+    }
+
+    /// The one in the middle.
+    fn called(routes: usize) -> Self {
+        Route::of(routes / A_HOST / 2 * A_HOST + A_HOST / 2, routes)
+    }
+
+    fn yaml(&self) -> String {
+        let Route { name, host, prefix } = self;
+        let hosts = host.iter().map(|host| format!("hostnames: [{host}]\n")).collect::<String>();
+        let rules = format!(
+            "rules:\n  - matches: [{{ path: {{ value: {prefix} }} }}]\n    \
+             backendRefs: [{{ name: origin, port: 80 }}]"
+        );
+        yaml::route(name, &(hosts + &rules))
+    }
+}
+
+/// So many routes to one Service; the one in the middle is for callers with a key.
+fn table(routes: usize, port: u16, origin: SocketAddr) -> Result<Arc<Table>> {
     let policy = format!(
-        "targetRefs: [{{ kind: HTTPRoute, name: r{} }}]\n\
+        "targetRefs: [{{ kind: HTTPRoute, name: {} }}]\n\
          credentials:\n  apiKey: {{ secretRef: {{ name: keys }} }}\n\
          rules:\n  - name: readers\n    when: {{ methods: [GET], callers: [{{ apiKey: reader }}] }}",
-        ROUTES / 2
+        Route::called(routes).name
     );
     let mut documents = vec![
         yaml::gateway(&[yaml::http("http", port)]),
@@ -78,9 +113,7 @@ fn table(port: u16, origin: SocketAddr) -> Result<Arc<Table>> {
         yaml::secret("keys", &[("reader", KEY)]),
         yaml::policy("readers", &policy),
     ];
-    let routes =
-        (0..ROUTES).map(|n| yaml::path_route(&format!("r{n}"), &format!("/r{n}"), "origin"));
-    documents.extend(routes);
+    documents.extend((0..routes).map(|number| Route::of(number, routes).yaml()));
     let mut input = Input::default();
     for document in model::read(&yaml::join(&documents)) {
         let resource = document.result.map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
@@ -92,12 +125,13 @@ fn table(port: u16, origin: SocketAddr) -> Result<Arc<Table>> {
 }
 
 /// The caller: every answer is read to its end and looked at before the next request.
-fn send(address: SocketAddr, number: u64) -> Result<()> {
+fn send(route: &Route, address: SocketAddr, number: u64) -> Result<()> {
     let mut stream = connection(TcpStream::connect(address).context("connecting to the proxy")?)?;
     let request = format!(
-        "GET /r{}/small HTTP/1.1\r\nhost: shop.example\r\nuser-agent: exchanges\r\n\
+        "GET {}/small HTTP/1.1\r\nhost: {}\r\nuser-agent: exchanges\r\n\
          accept: */*\r\nx-api-key: {KEY}\r\n\r\n",
-        ROUTES / 2
+        route.prefix,
+        route.host.as_deref().unwrap_or("shop.example"),
     );
     let mut answer = Vec::with_capacity(4096);
     for n in 0..number {

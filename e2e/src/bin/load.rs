@@ -13,7 +13,9 @@ use clap::Parser;
 use e2e::load::{Plan, Protocol};
 
 #[derive(Debug, Parser)]
-#[command(about = "Send GET requests at a fixed rate; latency counts from the intended moment")]
+#[command(
+    about = "Send GET requests, or calls, at a fixed rate; latency counts from the intended moment"
+)]
 struct Args {
     /// The address to dial.
     target: SocketAddr,

@@ -65,7 +65,7 @@ struct Dialer<'a> {
 impl<'a> Dialer<'a> {
     fn new(plan: &'a Plan) -> Result<Self> {
         let tls = match plan.protocol {
-            Protocol::H1 | Protocol::H2c => None,
+            Protocol::H1 | Protocol::H2c | Protocol::Grpc => None,
             Protocol::Https => Some((client_config(plan)?, server_name(plan)?)),
         };
         Ok(Self { plan, tls })

@@ -1,8 +1,8 @@
 //! HTTP/2 load without TLS: few connections, many streams, one thread writing and one reading.
 //!
 //! Connection `c` of `n` carries the requests `c`, `c + n`, `c + 2n`, ... in that order, so a
-//! stream's number alone tells the reader when its request was due. Only what a fixed GET needs
-//! is spoken: heads are written without compression state, and of an answer's head the load
+//! stream's number alone tells the reader when its request was due. Only what a fixed GET, or a call of
+//! gRPC with one message, needs is spoken: heads are written without compression state, and of an answer's head the load
 //! looks at `:status` alone, which comes first and which every server writes as index 8 (200).
 
 use std::collections::HashMap;
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, ensure};
 
 use super::schedule::{Schedule, sharpen_sleep};
-use super::{Plan, Reply, Tally, Ticket};
+use super::{Plan, Protocol, Reply, Tally, Ticket};
 
 mod frame;
 
@@ -28,6 +28,8 @@ const WINDOW: u32 = 1 << 30;
 /// Streams at a time, fewer if the server says so. A request that has to wait for a stream is
 /// charged for the wait, and an overloaded subject does not exhaust the upstream's connections.
 const STREAMS: u32 = 100;
+/// What every call says.
+const MESSAGE: &[u8] = b"hello world\n";
 
 pub(super) fn run(plan: &Plan) -> Result<Tally> {
     ensure!(plan.path.len() < 127 && plan.host.len() < 127, "the path or the host is too long");
@@ -91,7 +93,11 @@ impl Link {
 
     /// Sends the lane's requests when they are due, then waits for the last answers and closes.
     fn send(&self, lane: &Lane<'_>) {
-        let request = frame::request(&lane.plan.host, &lane.plan.path);
+        let Plan { host, path, .. } = lane.plan;
+        let request = match lane.plan.protocol {
+            Protocol::Grpc => frame::call(host, path, MESSAGE),
+            Protocol::H1 | Protocol::Https | Protocol::H2c => frame::request(host, path),
+        };
         let mut turn = 0;
         while let Some(ticket) = lane.ticket(turn) {
             ticket.wait();

@@ -1,4 +1,4 @@
-//! What all subjects stand on: a folder in memory, a certificate, an upstream.
+//! What all subjects stand on: a folder in memory, a certificate, and who answers.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
-use super::case::{LARGE, ROUTES, SMALL};
+use super::case::{Case, LARGE, SMALL};
 use super::process::{OTHER_CORE, Process, pinned};
 use crate::shell;
 
@@ -19,8 +19,13 @@ pub(super) struct Bed {
     pub(super) dir: PathBuf,
     pub(super) certificate: PathBuf,
     pub(super) key: PathBuf,
+    /// Who answers requests over HTTP/1.1.
     pub(super) upstream: u16,
-    running: Option<Process>,
+    /// Who answers calls of gRPC, where somebody does.
+    pub(super) callee: u16,
+    /// What every call says.
+    pub(super) message: PathBuf,
+    running: Vec<Process>,
 }
 
 impl Bed {
@@ -30,15 +35,19 @@ impl Bed {
         sweep(&base)?;
         let dir = base.join(format!("{FOLDER}{}", std::process::id()));
         std::fs::create_dir(&dir).with_context(|| format!("creating {}", dir.display()))?;
+        let [upstream, callee] = free_ports()?;
         let mut bed = Self {
             certificate: dir.join("certificate.pem"),
             key: dir.join("key.pem"),
-            upstream: free_ports::<1>()?[0],
+            message: dir.join("message"),
+            upstream,
+            callee,
             dir,
-            running: None,
+            running: Vec::new(),
         };
         bed.make_certificate()?;
-        bed.running = Some(bed.start_upstream()?);
+        std::fs::write(&bed.message, message())?;
+        bed.running.push(bed.start_upstream()?);
         Ok(bed)
     }
 
@@ -72,11 +81,20 @@ impl Bed {
         command.arg("-e").arg(dir.join("stderr")).arg("-c").arg(config);
         Process::start(&mut command, &dir).context("the upstream")
     }
+
+    /// Has calls answered.
+    pub(super) fn start_callee(&mut self, program: &Path) -> Result<()> {
+        let dir = self.folder("callee")?;
+        let mut command = pinned(OTHER_CORE, program);
+        command.arg(format!("127.0.0.1:{}", self.callee));
+        self.running.push(Process::start(&mut command, &dir).context("who answers calls")?);
+        Ok(())
+    }
 }
 
 impl Drop for Bed {
     fn drop(&mut self) {
-        self.running = None;
+        self.running.clear();
         if let Err(error) = std::fs::remove_dir_all(&self.dir) {
             eprintln!("could not remove {}: {error}", self.dir.display());
         }
@@ -96,6 +114,12 @@ fn sweep(base: &Path) -> Result<()> {
     Ok(())
 }
 
+/// A message of gRPC as it is sent: not compressed, its length, and itself.
+fn message() -> Vec<u8> {
+    let length = (SMALL.len() as u32).to_be_bytes();
+    [&[0], &length[..], SMALL.as_bytes()].concat()
+}
+
 /// What openssl needs to make one certificate that is no authority.
 const OPENSSL: &str = "\
 [req]
@@ -113,7 +137,6 @@ subjectAltName = DNS:localhost
 fn upstream_config(dir: &Path, large: &Path, port: u16) -> String {
     let (large, temp) = (large.display(), nginx_temp(dir));
     let small = SMALL.escape_default();
-    let middle = ROUTES / 2;
     format!(
         "daemon off; worker_processes 1; pid {pid}; error_log stderr warn;
 events {{ worker_connections 16384; }}
@@ -123,12 +146,14 @@ http {{
   keepalive_requests 1000000000; keepalive_timeout 1h;
   server {{
     listen 127.0.0.1:{port};
-    location = /r{middle}/small {{ return 200 \"{small}\"; }}
-    location = /r{middle}/64k {{ alias {large}; }}
+    location = {path_small} {{ return 200 \"{small}\"; }}
+    location = {path_large} {{ alias {large}; }}
   }}
 }}
 ",
         pid = dir.join("pid").display(),
+        path_small = Case::H1Small.path(),
+        path_large = Case::H1Large.path(),
     )
 }
 

@@ -45,7 +45,7 @@ impl Field {
         bed: &Bed,
     ) -> Result<Running> {
         match self {
-            Self::Edge => proxy::start(subject, programs, bed),
+            Self::Edge => proxy::start(case, subject, programs, bed),
             Self::Mesh => pair::start(case, subject, programs, bed),
         }
     }
@@ -144,7 +144,10 @@ impl<'a> Run<'a> {
                 Err(reason) => report.skipped.push((subject, format!("{reason:#}"))),
             }
         }
-        let (driver, bed) = (Driver::new(&terms.ours)?, Bed::lay()?);
+        let (driver, mut bed) = (Driver::new(&terms.ours)?, Bed::lay()?);
+        if field == Field::Edge {
+            bed.start_callee(&terms.ours.program("e2e", "callee")?)?;
+        }
         Ok(Self { field, terms, rounds, pace, driver, bed, entrants, report })
     }
 
@@ -205,7 +208,8 @@ impl<'a> Run<'a> {
         let index = *envoy.or(able.first()).context("nobody is able")?;
         let running = self.start(case, index)?;
         self.warm_up(case, &running)?;
-        let Closed { requests, seconds, .. } = closed(case, &running, self.pace.seconds.min(5))?;
+        let Closed { requests, seconds, .. } =
+            closed(case, &self.bed, &running, self.pace.seconds.min(5))?;
         let share = self.field.share(case);
         let rate = requests as f64 / seconds * share;
         let (case, whose) = (case.name(), self.entrants[index].0.name());
@@ -215,7 +219,7 @@ impl<'a> Run<'a> {
 
     fn warm_up(&self, case: Case, running: &Running) -> Result<()> {
         if self.pace.warmup > 0 {
-            closed(case, running, self.pace.warmup)?;
+            closed(case, &self.bed, running, self.pace.warmup)?;
         }
         Ok(())
     }
@@ -226,7 +230,7 @@ impl<'a> Run<'a> {
         let running = self.start(case, index).with_context(context)?;
         self.warm_up(case, &running).with_context(context)?;
         let before = running.cpu_seconds()?;
-        let full = closed(case, &running, self.pace.seconds).with_context(context)?;
+        let full = closed(case, &self.bed, &running, self.pace.seconds).with_context(context)?;
         let cpu = running.cpu_seconds()? - before;
         let rss_anon_kib = running.rss_anon_kib()? as f64;
         let paced = self.driver.open(case, &self.bed, &running, rate, self.pace);

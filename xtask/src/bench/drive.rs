@@ -76,7 +76,7 @@ impl Driver {
     ) -> Result<Open> {
         let connections = match case.wire() {
             Wire::Http1 | Wire::Https => CONNECTIONS,
-            Wire::Http2 => H2_CONNECTIONS,
+            Wire::Http2 | Wire::Grpc => H2_CONNECTIONS,
         };
         let mut command = self.load(case, bed, subject);
         command.args(["--connections", &connections.to_string()]);
@@ -105,10 +105,11 @@ impl Driver {
             Wire::Http1 => "h1",
             Wire::Http2 => "h2c",
             Wire::Https => "https",
+            Wire::Grpc => "grpc",
         };
         let mut command = pinned(OTHER_CORE, &self.load);
         command.arg(format!("127.0.0.1:{port}"));
-        command.args(["--protocol", protocol, "--host", case.host(), "--path", &case.path()]);
+        command.args(["--protocol", protocol, "--host", &case.host(), "--path", &case.path()]);
         command.args(["--body", &case.body().to_string()]).arg("--ca").arg(&bed.certificate);
         command
     }
@@ -122,12 +123,14 @@ pub(super) struct Pace {
 }
 
 /// Gives the subject all it can take for that many seconds.
-pub(super) fn closed(case: Case, subject: &Running, seconds: u64) -> Result<Closed> {
+pub(super) fn closed(case: Case, bed: &Bed, subject: &Running, seconds: u64) -> Result<Closed> {
     let (port, path) = (subject.ports.of(case.wire()), case.path());
     match case.wire() {
         Wire::Http1 => wrk(case, &format!("http://127.0.0.1:{port}{path}"), seconds),
         Wire::Https => wrk(case, &format!("https://localhost:{port}{path}"), seconds),
-        Wire::Http2 => h2load(&format!("http://127.0.0.1:{port}{path}"), seconds),
+        Wire::Http2 | Wire::Grpc => {
+            h2load(case, bed, &format!("http://127.0.0.1:{port}{path}"), seconds)
+        }
     }
 }
 
@@ -154,19 +157,24 @@ fn wrk_result(text: &str) -> Result<Closed> {
     Ok(Closed { requests: requests.parse()?, failed, seconds: length_seconds(length)? })
 }
 
-fn h2load(url: &str, seconds: u64) -> Result<Closed> {
+fn h2load(case: Case, bed: &Bed, url: &str, seconds: u64) -> Result<Closed> {
     let streams = CONNECTIONS / H2_CONNECTIONS;
     let mut command = pinned(OTHER_CORE, "h2load");
     command.args(["-t1", &format!("-c{H2_CONNECTIONS}"), &format!("-m{streams}")]);
+    if case.wire() == Wire::Grpc {
+        command.arg("-d").arg(&bed.message);
+        command.args(["-H", "content-type: application/grpc", "-H", "te: trailers"]);
+    }
     let out = command.args(["-D", &seconds.to_string(), url]).output();
     let out = out.context("starting h2load")?;
     ensure!(out.status.success(), "h2load failed: {}", said(&out));
-    h2load_result(&String::from_utf8_lossy(&out.stdout))
+    h2load_result(&String::from_utf8_lossy(&out.stdout), case.body() as u64)
 }
 
 /// Reads `finished in 10.00s, ...`, `requests: ... N done, ... N failed, ...`,
-/// `status codes: N 2xx, ...`.
-fn h2load_result(text: &str) -> Result<Closed> {
+/// `status codes: N 2xx, ...`, `traffic: ... (N) data`. A call that fails has the status 200, and less of a
+/// body than `body` bytes.
+fn h2load_result(text: &str, body: u64) -> Result<Closed> {
     let after = |start: &str| text.lines().find_map(|line| line.strip_prefix(start));
     let count = |line: &str, what: &str| -> Result<u64> {
         let entry = line.split(',').find_map(|entry| entry.trim().strip_suffix(what));
@@ -176,7 +184,11 @@ fn h2load_result(text: &str) -> Result<Closed> {
     let requests = after("requests: ").context("h2load's requests")?;
     let good = count(after("status codes: ").context("h2load's status codes")?, " 2xx")?;
     let done = count(requests, " done")?;
-    let failed = count(requests, " failed")? + done.saturating_sub(good);
+    let traffic = after("traffic: ").context("h2load's traffic")?;
+    let data = traffic.rsplit_once('(').and_then(|(_, rest)| rest.strip_suffix(") data"));
+    let data: u64 = data.context("h2load's data")?.parse()?;
+    let short = (done * body).saturating_sub(data).div_ceil(body);
+    let failed = count(requests, " failed")? + done.saturating_sub(good).max(short);
     let length = length.split(',').next().unwrap_or_default();
     Ok(Closed { requests: done, failed, seconds: length_seconds(length)? })
 }

@@ -80,17 +80,17 @@ pub(super) fn start(
     let trust = Trust::lay(&dir)?;
     let ports = Ports { http, h2c: own, https, admin: outer };
     let hub = (subject == Subject::Heddle)
-        .then(|| Hub::start(case, programs, &Ground { bed, ports, dir: &dir }))
+        .then(|| Hub::start(programs, &Ground { case, bed, ports, dir: &dir }))
         .transpose()?;
     let mut processes = Vec::new();
     for (side, admin) in Side::BOTH.into_iter().zip([outer, inner]) {
         let dir = bed.folder(&format!("{}/{}", subject.name(), side.name()))?;
-        let ground = Ground { bed, ports: Ports { admin, ..ports }, dir: &dir };
+        let ground = Ground { case, bed, ports: Ports { admin, ..ports }, dir: &dir };
         let mut command = pinned(SUBJECT_CORE, program);
         match &hub {
             Some(hub) => hub.arguments(&mut command, side, &ground),
             None if subject == Subject::Envoy => {
-                envoy::arguments(&mut command, case, side, &ground, &trust)?;
+                envoy::arguments(&mut command, side, &ground, &trust)?;
             }
             None => tunnel_arguments(&mut command, side, &ground, &trust),
         }

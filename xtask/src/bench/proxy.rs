@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use super::bed::{self, Bed};
+use super::case::Case;
 use super::ours::Ours;
 use super::process::{Process, SUBJECT_CORE, pinned};
 use super::subject::{Ground, Ports, Running, Subject};
@@ -33,10 +34,15 @@ pub(super) fn obtain(subject: Subject, ours: &Ours) -> Result<Vec<PathBuf>> {
 }
 
 /// Starts it on the subject's core.
-pub(super) fn start(subject: Subject, programs: &[PathBuf], bed: &Bed) -> Result<Running> {
+pub(super) fn start(
+    case: Case,
+    subject: Subject,
+    programs: &[PathBuf],
+    bed: &Bed,
+) -> Result<Running> {
     let (dir, ports) = (bed.folder(subject.name())?, ports(subject)?);
     let program = programs.first().context("no program")?;
-    let ground = Ground { bed, ports, dir: &dir };
+    let ground = Ground { case, bed, ports, dir: &dir };
     let mut command = pinned(SUBJECT_CORE, program);
     match subject {
         Subject::Heddle => heddle::arguments(&mut command, &ground)?,
@@ -67,8 +73,10 @@ fn on_path(program: &str) -> PathBuf {
 
 fn bare_arguments(command: &mut Command, ground: &Ground<'_>) {
     let Ports { http, h2c, https, admin: _ } = ground.ports;
-    let upstream = ground.bed.upstream;
-    for (flag, port) in [("http", http), ("h2c", h2c), ("https", https), ("upstream", upstream)] {
+    let Bed { upstream, callee, .. } = *ground.bed;
+    let called = ground.is_grpc().then_some(("callee", callee));
+    let all = [("http", http), ("h2c", h2c), ("https", https), ("upstream", upstream)];
+    for (flag, port) in all.into_iter().chain(called) {
         command.args([format!("--{flag}"), format!("127.0.0.1:{port}")]);
     }
     command.arg("--certificate").arg(&ground.bed.certificate);

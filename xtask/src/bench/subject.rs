@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::bed::Bed;
-use super::case::Wire;
+use super::case::{Case, Wire};
 use super::process::Process;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -34,7 +34,7 @@ impl Ports {
     pub(super) fn of(self, wire: Wire) -> u16 {
         match wire {
             Wire::Http1 => self.http,
-            Wire::Http2 => self.h2c,
+            Wire::Http2 | Wire::Grpc => self.h2c,
             Wire::Https => self.https,
         }
     }
@@ -88,12 +88,26 @@ impl Subject {
 
 /// What a subject's configuration is written from.
 pub(super) struct Ground<'a> {
+    pub(super) case: Case,
     pub(super) bed: &'a Bed,
     pub(super) ports: Ports,
     pub(super) dir: &'a Path,
 }
 
 impl Ground<'_> {
+    /// The port of who answers.
+    pub(super) fn upstream(&self) -> u16 {
+        match self.case.wire() {
+            Wire::Http1 | Wire::Http2 | Wire::Https => self.bed.upstream,
+            Wire::Grpc => self.bed.callee,
+        }
+    }
+
+    /// Whether calls are passed on over HTTP/2, and not requests over HTTP/1.1.
+    pub(super) fn is_grpc(&self) -> bool {
+        self.case.wire() == Wire::Grpc
+    }
+
     /// Writes a file into the subject's folder.
     pub(super) fn write(&self, name: &str, text: impl AsRef<[u8]>) -> Result<PathBuf> {
         let file = self.dir.join(name);

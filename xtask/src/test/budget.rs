@@ -46,11 +46,17 @@ pub(crate) struct Args {
     /// Makes what is measured the new budget.
     #[arg(long)]
     renew: bool,
+    /// Measures with so many routes beside 100, instead, and fails where a request costs over 10 % more.
+    #[arg(long, conflicts_with = "renew", value_parser = clap::value_parser!(u64).range(101..))]
+    routes: Option<u64>,
 }
 
 /// Prints what a request costs and where, and compares or renews the budget.
 pub(crate) fn run(args: &Args) -> Result<()> {
     setup::apt(&["valgrind"])?;
+    if let Some(routes) = args.routes {
+        return grow(routes as usize);
+    }
     let spent = shell::step("instructions of a request", Duration::from_secs(180), measure)?;
     let mut out = std::io::stdout().lock();
     let functions = spent.by(|place| &place.function);
@@ -68,6 +74,21 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         return Ok(());
     }
     writeln!(out, "{}", Budget::load()?.judge(&found)?)?;
+    Ok(())
+}
+
+/// What more routes cost, in percent, may be no more than this.
+const GROWTH: f64 = 10.0;
+
+/// Prints what a request costs with 100 routes and with so many, and compares the two.
+fn grow(routes: usize) -> Result<()> {
+    let (few, many) = (measure()?.figures(), measure_of(routes)?.figures());
+    let more = |few: f64, many: f64| 100.0 * (many / few - 1.0);
+    let (own, worker) = (more(few.own, many.own), more(few.worker, many.worker));
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "with 100 routes: {few}")?;
+    writeln!(out, "with {routes}: {many}, which is {own:+.1} % and {worker:+.1} %")?;
+    ensure!(worker <= GROWTH, "a request may cost {GROWTH} % more, not {worker:.1} %");
     Ok(())
 }
 
@@ -93,11 +114,20 @@ struct Spent {
     worker: f64,
 }
 
+/// What a request costs where there are 100 routes.
 fn measure() -> Result<Spent> {
+    measure_of(100)
+}
+
+/// The same of so many routes, spread over hosts where they are more.
+fn measure_of(routes: usize) -> Result<Spent> {
     let mut cargo = build::cargo(["build", "--quiet", "--profile", PROFILE]);
     shell::run(cargo.args(["-p", "e2e", "--bin", "exchanges"]))?;
     let program = build::program(PROFILE, "exchanges")?;
-    let count = |number: u64| callgrind::profile(&program, &[OsString::from(number.to_string())]);
+    let count = |number: u64| {
+        let arguments = ["--routes".to_owned(), routes.to_string(), number.to_string()];
+        callgrind::profile(&program, &arguments.map(OsString::from))
+    };
     Spent::between(&count(WARMUP)?, &count(WARMUP + COUNT)?)
 }
 

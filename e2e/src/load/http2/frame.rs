@@ -93,21 +93,48 @@ pub(super) fn opening(window: u32) -> Vec<u8> {
     bytes
 }
 
-/// A GET's head, without its stream's number.
+/// A GET, without its stream's number.
 pub(super) fn request(host: &str, path: &str) -> Vec<u8> {
-    // The static table: 2 is `:method: GET`, 6 `:scheme: http`, 4 `:path`, 1 `:authority`.
+    // The static table: 2 is `:method: GET`, 6 `:scheme: http`.
     let mut block = vec![0x82, 0x86];
-    for (name, value) in [(0x04, path), (0x01, host)] {
-        block.extend([name, value.len() as u8]);
-        block.extend(value.as_bytes());
-    }
+    block.extend(target(host, path));
     frame(1, Flags::END_HEADERS | Flags::END_STREAM, 0, &block)
 }
 
-/// The same frame on the stream of that number.
-pub(super) fn on_stream(frame: &[u8], stream: u32) -> Vec<u8> {
-    let mut bytes = frame.to_vec();
-    bytes[5..9].copy_from_slice(&stream.to_be_bytes());
+/// A call of gRPC with one message, without its stream's number.
+pub(super) fn call(host: &str, path: &str, message: &[u8]) -> Vec<u8> {
+    // The static table: 3 is `:method: POST`, 6 `:scheme: http`, 31 `content-type`; `te` is not in it.
+    let mut block = vec![0x83, 0x86];
+    block.extend(target(host, path));
+    block.extend([0x0f, 31 - 0x0f]);
+    block.extend(text("application/grpc"));
+    block.push(0);
+    block.extend(text("te"));
+    block.extend(text("trailers"));
+    let mut frames = frame(1, Flags::END_HEADERS, 0, &block);
+    let length = (message.len() as u32).to_be_bytes();
+    frames.extend(frame(0, Flags::END_STREAM, 0, &[&[0], &length[..], message].concat()));
+    frames
+}
+
+/// `:path` and `:authority`, which are 4 and 1 in the static table.
+fn target(host: &str, path: &str) -> Vec<u8> {
+    [&[0x04], &text(path)[..], &[0x01], &text(host)].concat()
+}
+
+/// A text of less than 127 bytes, as it is.
+fn text(text: &str) -> Vec<u8> {
+    [&[text.len() as u8], text.as_bytes()].concat()
+}
+
+/// The same frames on the stream of that number.
+pub(super) fn on_stream(frames: &[u8], stream: u32) -> Vec<u8> {
+    let mut bytes = frames.to_vec();
+    let mut at = 0;
+    while let Some([a, b, c]) = bytes.get(at..at + 3).and_then(<[u8]>::first_chunk).copied() {
+        bytes[at + 5..at + 9].copy_from_slice(&stream.to_be_bytes());
+        at += 9 + u32::from_be_bytes([0, a, b, c]) as usize;
+    }
     bytes
 }
 
@@ -146,4 +173,22 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     bytes.extend(stream.to_be_bytes());
     bytes.extend(payload);
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_frames_of_a_call_are_on_its_stream() {
+        let bytes = on_stream(&call("localhost", "/bench.R50/Unary", b"hello"), 7);
+        let (mut input, mut payload, mut seen) = (&bytes[..], Vec::new(), Vec::new());
+        while let Ok(frame) = Frame::read(&mut input, &mut payload) {
+            let ends = frame.flags.has(Flags::END_STREAM);
+            seen.push((frame.kind, frame.stream, ends, payload.clone()));
+        }
+        let [head, message] = &seen[..] else { panic!("{seen:?}") };
+        assert_eq!((head.0, head.1, head.2), (Kind::Headers, 7, false));
+        assert_eq!(*message, (Kind::Data, 7, true, b"\0\0\0\0\x05hello".to_vec()));
+    }
 }

@@ -14,15 +14,15 @@ use crate::bench::subject::Ground;
 
 pub(super) fn arguments(
     command: &mut Command,
-    case: Case,
     side: Side,
     ground: &Ground<'_>,
     trust: &Trust,
 ) -> Result<()> {
+    let case = ground.case;
     let rules = if side == Side::Inbound { vec![rule(case)] } else { Vec::new() };
     let filters = match case.is_bytes() {
         true => rules.into_iter().chain([carrier(side, ground)]).collect(),
-        false => vec![manager(side.name(), ground, &host(), &rules)],
+        false => vec![manager(side.name(), ground, &[host()], &rules)],
     };
     match side {
         Side::Outbound => {
@@ -33,7 +33,7 @@ pub(super) fn arguments(
         }
         Side::Inbound => {
             let listener = listener(ground.ports.https, &filters, Some(tls(side, trust)));
-            configure(command, ground, &[listener], &cluster(ground.bed.upstream))
+            configure(command, ground, &[listener], &cluster(ground.upstream()))
         }
     }
 }

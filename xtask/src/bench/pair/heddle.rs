@@ -34,10 +34,10 @@ pub(super) struct Hub {
 }
 
 impl Hub {
-    pub(super) fn start(case: Case, programs: &[PathBuf], ground: &Ground<'_>) -> Result<Self> {
+    pub(super) fn start(programs: &[PathBuf], ground: &Ground<'_>) -> Result<Self> {
         let [_mesh, server, hub] = programs else { bail!("not all programs are there") };
         let dir = ground.bed.folder("hub")?;
-        let objects = objects(case, ground.ports, ground.bed.upstream);
+        let objects = objects(ground.case, ground.ports, ground.bed.upstream);
         let objects = ground.write("objects.yaml", objects)?;
         let mut command = pinned(OTHER_CORE, hub);
         command.arg("--objects").arg(objects).env("HEDDLE_SERVER", server);

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use crate::bench::case::ROUTES;
+use crate::bench::case::Route;
 use crate::bench::subject::Ground;
 use crate::setup;
 
@@ -30,12 +30,17 @@ fn program(venv: &Path) -> Result<PathBuf> {
 }
 
 pub(super) fn arguments(command: &mut Command, ground: &Ground<'_>) -> Result<()> {
-    let manager = |name| manager(name, ground, &virtual_host(), &[]);
+    let hosts = virtual_hosts(&ground.case.routes());
+    let manager = |name| manager(name, ground, &hosts, &[]);
     let listeners = [
         listener(ground.ports.http, &[manager("http")], None),
         listener(ground.ports.https, &[manager("https")], Some(tls(ground))),
     ];
-    configure(command, ground, &listeners, &cluster(ground.bed.upstream))
+    let mut cluster = cluster(ground.upstream());
+    if ground.is_grpc() {
+        cluster["typed_extension_protocol_options"] = http2();
+    }
+    configure(command, ground, &listeners, &cluster)
 }
 
 /// Writes the configuration, and tells Envoy of it.
@@ -72,7 +77,7 @@ pub(in crate::bench) fn listener(port: u16, filters: &[Value], tls: Option<Value
 pub(in crate::bench) fn manager(
     name: &str,
     ground: &Ground<'_>,
-    virtual_host: &Value,
+    virtual_hosts: &[Value],
     filters: &[Value],
 ) -> Value {
     let router = json!({
@@ -90,7 +95,7 @@ pub(in crate::bench) fn manager(
             "stat_prefix": name,
             "codec_type": "AUTO",
             "access_log": [access_log(ground)],
-            "route_config": { "name": "routes", "virtual_hosts": [virtual_host] },
+            "route_config": { "name": "routes", "virtual_hosts": virtual_hosts },
             "http_filters": filters,
         },
     })
@@ -107,16 +112,33 @@ pub(in crate::bench) fn access_log(ground: &Ground<'_>) -> Value {
     })
 }
 
-/// Every host, with a route for each prefix.
-fn virtual_host() -> Value {
-    let routes: Vec<_> = (0..ROUTES).map(route).collect();
-    json!({ "name": "all", "domains": ["*"], "routes": routes })
+/// Each host of the list, with a route for each prefix; every host where it names none.
+fn virtual_hosts(routes: &[Route]) -> Vec<Value> {
+    let hosts = routes.chunk_by(|one, next| one.host == next.host);
+    hosts.map(virtual_host).collect()
 }
 
-fn route(number: usize) -> Value {
+fn virtual_host(routes: &[Route]) -> Value {
+    let host = routes.first().and_then(|route| route.host.as_deref()).unwrap_or("*");
+    let routes: Vec<_> = routes.iter().map(route).collect();
+    json!({ "name": host, "domains": [host], "routes": routes })
+}
+
+fn route(route: &Route) -> Value {
     json!({
-        "match": { "path_separated_prefix": format!("/r{number}") },
+        "match": { "path_separated_prefix": route.prefix },
         "route": { "cluster": "upstream" },
+    })
+}
+
+/// What has a cluster spoken to over HTTP/2.
+fn http2() -> Value {
+    json!({
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": "type.googleapis.com/envoy.extensions.upstreams\
+                .http.v3.HttpProtocolOptions",
+            "explicit_http_config": { "http2_protocol_options": {} },
+        },
     })
 }
 

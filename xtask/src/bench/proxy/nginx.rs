@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::bench::bed::nginx_temp;
-use crate::bench::case::ROUTES;
+use crate::bench::case::Route;
 use crate::bench::subject::{Ground, Ports};
 
 pub(super) fn arguments(command: &mut Command, ground: &Ground<'_>) -> Result<()> {
@@ -16,10 +16,10 @@ pub(super) fn arguments(command: &mut Command, ground: &Ground<'_>) -> Result<()
 }
 
 fn config(ground: &Ground<'_>) -> String {
-    let Ports { http, h2c, https, admin } = ground.ports;
-    let locations: String = (0..ROUTES)
-        .map(|number| format!("    location /r{number}/ {{ proxy_pass http://upstream; }}\n"))
-        .collect();
+    let admin = ground.ports.admin;
+    let routes = ground.case.routes();
+    let hosts = routes.chunk_by(|one, next| one.host == next.host);
+    let servers: String = hosts.map(|routes| server(ground, routes)).collect();
     format!(
         "daemon off; worker_processes 1; pid {pid}; error_log stderr warn;
 events {{ worker_connections 16384; }}
@@ -34,13 +34,8 @@ http {{
     server 127.0.0.1:{upstream};
     keepalive 256; keepalive_requests 1000000000; keepalive_timeout 1h;
   }}
-  server {{
-    listen 127.0.0.1:{http};
-    listen 127.0.0.1:{h2c} http2;
-    listen 127.0.0.1:{https} ssl;
-    ssl_protocols TLSv1.3; ssl_certificate {certificate}; ssl_certificate_key {key};
-{locations}  }}
-  server {{
+  server_names_hash_max_size 8192; server_names_hash_bucket_size 128;
+{servers}  server {{
     listen 127.0.0.1:{admin}; access_log off;
     location = /status {{ stub_status; }}
   }}
@@ -49,7 +44,27 @@ http {{
         pid = ground.dir.join("pid").display(),
         temp = nginx_temp(ground.dir),
         log = ground.access_log().display(),
-        upstream = ground.bed.upstream,
+        upstream = ground.upstream(),
+    )
+}
+
+/// A host of the list, with a location for each prefix; every host where it names none.
+fn server(ground: &Ground<'_>, routes: &[Route]) -> String {
+    let Ports { http, h2c, https, .. } = ground.ports;
+    let name = routes.first().and_then(|route| route.host.as_deref()).unwrap_or("_");
+    let pass = if ground.is_grpc() { "grpc_pass grpc" } else { "proxy_pass http" };
+    let location =
+        |route: &Route| format!("    location {}/ {{ {pass}://upstream; }}\n", route.prefix);
+    let locations: String = routes.iter().map(location).collect();
+    format!(
+        "  server {{
+    listen 127.0.0.1:{http};
+    listen 127.0.0.1:{h2c} http2;
+    listen 127.0.0.1:{https} ssl;
+    server_name {name};
+    ssl_protocols TLSv1.3; ssl_certificate {certificate}; ssl_certificate_key {key};
+{locations}  }}
+",
         certificate = ground.bed.certificate.display(),
         key = ground.bed.key.display(),
     )
