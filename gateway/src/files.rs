@@ -12,6 +12,7 @@ use proxy::process::{Process, Signals, tell_missing};
 use tokio::sync::watch;
 
 use crate::args::Serve;
+use crate::load::shown::Shown;
 use crate::load::{Config, Loaded};
 use crate::outfit::outfit;
 use crate::watch::Watch;
@@ -21,7 +22,7 @@ struct Files {
     config: Config,
     process: Process,
     /// The resources in force, for `/config`.
-    shown: watch::Sender<serde_json::Value>,
+    shown: watch::Sender<Arc<Shown>>,
     /// When to look at the configuration again, since something in it waits to be taken.
     again: Option<Duration>,
     /// Why the configuration cannot be read, as it was last told.
@@ -36,9 +37,9 @@ pub(crate) fn run(args: &Serve, path: &Path) -> Result<ExitCode> {
     if loaded.objects == 0 {
         bail!("{} holds no object that can be served", path.display());
     }
-    let shown = watch::Sender::new(config.show(None));
+    let shown = watch::Sender::new(Arc::new(config.show(None)));
     let show = shown.subscribe();
-    let show = Arc::new(move || show.borrow().clone());
+    let show = Arc::new(move || Arc::clone(&show.borrow()).to_json());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -106,7 +107,7 @@ impl Files {
         let was_unreadable = self.unreadable.take().is_some();
         if !loaded.changed {
             if was_unreadable {
-                self.shown.send_replace(self.config.show(None));
+                self.show(None);
             }
             self.process.retry();
             return;
@@ -114,7 +115,12 @@ impl Files {
         report(&loaded);
         let Some(table) = self.config.table() else { return };
         tell_missing(&self.process.apply(table, loaded.faults.len()));
-        self.shown.send_replace(self.config.show(None));
+        self.show(None);
+    }
+
+    /// Has `/config` show what is in force from now on.
+    fn show(&self, unreadable: Option<&str>) {
+        self.shown.send_replace(Arc::new(self.config.show(unreadable)));
     }
 
     /// Tells, once, why the configuration cannot be read.
@@ -123,7 +129,7 @@ impl Files {
         if self.unreadable.as_ref() != Some(&why) {
             self.process.refused();
             tracing::error!("{why}; what was in force stays in force");
-            self.shown.send_replace(self.config.show(Some(&why)));
+            self.show(Some(&why));
             self.unreadable = Some(why);
         }
     }

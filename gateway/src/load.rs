@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use model::{Document, Invalid, Key, Resource};
-use serde_json::{Value, json};
 use table::{Assembly, assemble};
 
 use fault::{Fault, Instead};
@@ -23,6 +22,7 @@ use pair::TlsSecret;
 use pending::Pending;
 use reading::{Reading, read, read_still};
 use retained::{Retained, TOGETHER, policies};
+use shown::Shown;
 use standing::{Standing, input, standings};
 
 mod fault;
@@ -32,6 +32,7 @@ pub(crate) mod pair;
 mod pending;
 mod reading;
 mod retained;
+pub(crate) mod shown;
 mod standing;
 
 /// A change must be the same for so long before it counts.
@@ -114,18 +115,16 @@ impl Config {
         self.assembly.as_ref().map(|assembly| &assembly.table)
     }
 
-    /// The configuration as `/config` shows it, secrets as digests: the objects in force, the keys
-    /// of those that are served in their last good form, and all faults. `unreadable` is why the
-    /// files cannot be read any more, if that is so.
-    pub(crate) fn show(&self, unreadable: Option<&str>) -> Value {
+    /// The configuration as `/config` shows it: the objects in force, the keys of those that are
+    /// served in their last good form, and all faults. `unreadable` is why the files cannot be read
+    /// any more, if that is so.
+    pub(crate) fn show(&self, unreadable: Option<&str>) -> Shown {
         let unreadable = unreadable.map(|why| Fault::new(Some(&self.path), whole(why)));
-        let faults = unreadable.iter().chain(&self.faults).map(Fault::to_json);
-        let kept = self.kept();
-        json!({
-            "resources": self.shown.values().map(Resource::to_json).collect::<Vec<_>>(),
-            "kept": kept.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "faults": faults.collect::<Vec<_>>(),
-        })
+        Shown {
+            resources: self.shown.values().cloned().collect(),
+            kept: self.kept().into_iter().cloned().collect(),
+            faults: unreadable.into_iter().chain(self.faults.iter().cloned()).collect(),
+        }
     }
 
     /// The objects that are served in an older form than the one that stands in their file.

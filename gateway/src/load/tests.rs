@@ -137,7 +137,7 @@ data: { other: bWFya2VyLXRoYXQtbXVzdC1ub3Qtc2hvdw== }
     let folder = folder(&[("a.yaml", secret.to_owned())]);
     let mut config = Config::at(folder.path());
     config.load().unwrap();
-    let shown = config.show(None).to_string();
+    let shown = config.show(None).to_json().to_string();
     assert!(shown.contains("sha256:") && shown.contains("clerk"), "{shown}");
     assert!(!shown.contains("marker-that") && !shown.contains("bWFya2Vy"), "{shown}");
 }

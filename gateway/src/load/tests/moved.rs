@@ -147,6 +147,6 @@ fn a_policy_that_stands_in_another_file_is_not_waited_for() {
 #[test]
 fn what_is_retained_is_shown_as_kept() {
     let scene = moved();
-    let kept = &scene.config.show(None)["kept"];
+    let kept = &scene.config.show(None).to_json()["kept"];
     assert_eq!(kept, &serde_json::json!(["AccessPolicy shop/a"]));
 }
