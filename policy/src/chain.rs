@@ -67,11 +67,11 @@ pub const ORDER: &[(Step, &str)] = &[
 pub struct Chain {
     levels: Vec<Arc<Level>>,
     methods: Methods,
-    redirect: Option<Redirect>,
-    request_headers: Option<HeaderChange>,
-    rewrite: Option<Rewrite>,
-    response_headers: Option<HeaderChange>,
-    /// Boxed as the border is, since few rules have one.
+    // Few rules have any of these, and there may be very many rules: so each is boxed.
+    redirect: Option<Box<Redirect>>,
+    request_headers: Option<Box<HeaderChange>>,
+    rewrite: Option<Box<Rewrite>>,
+    response_headers: Option<Box<HeaderChange>>,
     cors: Option<Box<Cors>>,
     border: Option<Box<Border>>,
 }
@@ -173,19 +173,19 @@ impl Chain {
         match filter.kind {
             FilterType::RequestHeaderModifier => {
                 let change = filter.request_header_modifier.as_ref().ok_or(missing)?;
-                self.request_headers = Some(HeaderChange::compile(change)?);
+                self.request_headers = Some(Box::new(HeaderChange::compile(change)?));
             }
             FilterType::ResponseHeaderModifier => {
                 let change = filter.response_header_modifier.as_ref().ok_or(missing)?;
-                self.response_headers = Some(HeaderChange::compile(change)?);
+                self.response_headers = Some(Box::new(HeaderChange::compile(change)?));
             }
             FilterType::RequestRedirect => {
                 let redirect = filter.request_redirect.as_ref().ok_or(missing)?;
-                self.redirect = Some(Redirect::compile(redirect)?);
+                self.redirect = Some(Box::new(Redirect::compile(redirect)?));
             }
             FilterType::UrlRewrite => {
                 let rewrite = filter.url_rewrite.as_ref().ok_or(missing)?;
-                self.rewrite = Some(Rewrite::compile(rewrite)?);
+                self.rewrite = Some(Box::new(Rewrite::compile(rewrite)?));
             }
             FilterType::Cors => {
                 let cors = filter.cors.as_ref().ok_or(missing)?;
@@ -415,7 +415,7 @@ impl Chain {
 
     /// What would be changed of a request that passes, and of its answer.
     pub fn explain_changes(&self, facts: &Facts<'_>, matched_prefix: Option<&str>) -> Changes {
-        let headers = |change: &Option<HeaderChange>| {
+        let headers = |change: &Option<Box<HeaderChange>>| {
             change.as_ref().map(|change| HeaderStory::tell(change, self.methods.key_headers()))
         };
         let rewrite = self.rewrite.as_ref();

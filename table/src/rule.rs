@@ -33,9 +33,9 @@ pub struct Rule {
     /// [`UNBOUNDED`](Self::UNBOUNDED) where it wants no bound.
     pub backend_timeout: Option<Duration>,
     /// When a request is sent again that was sent; never where the rule says nothing of it.
-    pub retry: Option<Retry>,
+    pub retry: Option<Box<Retry>>,
     /// By what requests are known that go to one and the same endpoint.
-    pub session: Option<Session>,
+    pub session: Option<Box<Session>>,
 }
 
 /// When, and how often, a request is sent again.

@@ -157,6 +157,9 @@ impl<'a> Attacher<'a> {
         for draft in drafts(key, &of.source, self.catalog, faults) {
             self.bind(&bound, &draft, &mut made);
         }
+        // They stay, and most routes have one of each.
+        made.rules.shrink_to_fit();
+        made.reached.shrink_to_fit();
         made
     }
 

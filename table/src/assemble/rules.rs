@@ -152,8 +152,8 @@ impl Draft<'_> {
             mirrors: self.mirrors.clone(),
             request_timeout: timeouts.request_bound(),
             backend_timeout: backend_timeout(timeouts),
-            retry: self.written.retry.as_ref().map(retry),
-            session: Session::of(self.route, self.index, self.written),
+            retry: self.written.retry.as_ref().map(retry).map(Box::new),
+            session: Session::of(self.route, self.index, self.written).map(Box::new),
         })
     }
 }

@@ -55,8 +55,9 @@ impl Paths {
     }
 
     pub(crate) fn sort(&mut self) {
-        self.exact.values_mut().for_each(|entries| sort(entries));
+        self.exact.values_mut().for_each(sort);
         sort(&mut self.expressions);
+        self.prefixes.nodes.shrink_to_fit();
         self.prefixes.nodes.iter_mut().for_each(|node| sort(&mut node.entries));
     }
 
@@ -124,7 +125,9 @@ fn elements(path: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-fn sort(entries: &mut [Entry]) {
+/// The last that is done to them: nothing is added after that.
+fn sort(entries: &mut Vec<Entry>) {
+    entries.shrink_to_fit();
     entries.sort_by(|a, b| a.of.rank.cmp(&b.of.rank));
 }
 

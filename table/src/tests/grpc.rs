@@ -78,7 +78,7 @@ fn a_rule_for_calls_keeps_sessions_as_one_for_requests_does() {
         idle: Some(Duration::from_secs(30 * 60)),
         of: "GRPCRoute/shop/calls/orders".into(),
     };
-    let sessions: Vec<_> = table.rules.iter().filter_map(|rule| rule.session.as_ref()).collect();
+    let sessions: Vec<_> = table.rules.iter().filter_map(|rule| rule.session.as_deref()).collect();
     assert_eq!(sessions, [&wanted]);
 }
 

@@ -143,8 +143,8 @@ pub(super) fn won(
         changes: rule.chain.explain_changes(facts, prefix),
         mirrors: to.mirrors(&rule.mirrors),
         timeouts: timeouts(rule),
-        retry: rule.retry.as_ref().map(retry),
-        session: rule.session.as_ref().map(session),
+        retry: rule.retry.as_deref().map(retry),
+        session: rule.session.as_deref().map(session),
     }
 }
 
