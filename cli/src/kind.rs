@@ -14,6 +14,7 @@ const fn short(kind: Kind) -> &'static [&'static str] {
         Kind::GrpcRoute => &["grpc"],
         Kind::TlsRoute => &["tls"],
         Kind::TcpRoute => &["tcp"],
+        Kind::UdpRoute => &["udp"],
         Kind::ReferenceGrant => &["refgrant", "refgrants"],
         Kind::Service => &["svc"],
         Kind::EndpointSlice => &["eps", "endpoints"],

@@ -132,6 +132,7 @@ fn grounds(resource: &Resource) -> Vec<Ground<'_>> {
         route if route.is_of_services() => Vec::new(),
         // Nobody names a host in plain TCP, so it has none that anybody could hold.
         Resource::TcpRoute(_) => Vec::new(),
+        Resource::UdpRoute(_) => Vec::new(),
         route if route.kind().is_route() => of_route(route),
         // The most specific listener has all of a host; one without a name has what is left.
         other => {

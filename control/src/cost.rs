@@ -68,6 +68,7 @@ impl Cost {
             // One for each host, by which a table has an entry.
             Resource::TlsRoute(route) => Cost { rules: route.spec.hostnames.len().max(1), ..cost },
             Resource::TcpRoute(_) => Cost { rules: 1, ..cost },
+            Resource::UdpRoute(_) => Cost { rules: 1, ..cost },
             Resource::Claim(claim) => Cost { grounds: Claim::grounds(claim).count(), ..cost },
             Resource::Workload(_) => Cost { endpoints: 1, ..cost },
             Resource::Secret(secret) => {

@@ -28,6 +28,7 @@ pub(crate) fn references(resource: &Resource, world: &World) -> Vec<Reference> {
         Resource::GrpcRoute(route) => of_route(&route.as_http()),
         Resource::TlsRoute(route) => of_route(&route.as_http()),
         Resource::TcpRoute(route) => of_route(&route.as_http()),
+        Resource::UdpRoute(route) => of_route(&route.as_http()),
         Resource::Gateway(_) => certificates(resource),
         Resource::ListenerSet(set) => {
             let to = set.gateway();

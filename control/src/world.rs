@@ -280,6 +280,7 @@ pub(crate) const fn is_border(kind: Kind) -> bool {
         | Kind::GrpcRoute
         | Kind::TlsRoute
         | Kind::TcpRoute
+        | Kind::UdpRoute
         | Kind::ReferenceGrant
         | Kind::Service
         | Kind::EndpointSlice
@@ -303,6 +304,7 @@ pub(crate) const fn is_traffic(kind: Kind) -> bool {
         | Kind::GrpcRoute
         | Kind::TlsRoute
         | Kind::TcpRoute
+        | Kind::UdpRoute
         | Kind::ReferenceGrant
         | Kind::Service
         | Kind::EndpointSlice

@@ -126,6 +126,13 @@ pub(crate) struct Serve {
     /// The same from one address, of IPv6 from one network of 64 bits; any number by default.
     #[arg(long, value_name = "N", value_parser = count)]
     pub(crate) max_connections_per_ip: Option<usize>,
+    /// The datagrams of UDP between a caller and a listener are one flow until none came, either way, for so
+    /// long.
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = seconds)]
+    pub(crate) udp_idle: Duration,
+    /// Flows of UDP that each worker may have at once; datagrams that would begin another one are dropped.
+    #[arg(long, value_name = "N", default_value_t = 16384, value_parser = count)]
+    pub(crate) max_udp_flows: usize,
     /// Largest request body in bytes, or in units of 1024 such as 512K, 20M and 1G.
     #[arg(long, value_name = "BYTES", default_value = "1G", value_parser = bytes)]
     pub(crate) max_body: u64,
@@ -213,11 +220,11 @@ pub(crate) struct Explain {
     /// name; may be repeated.
     #[arg(long = "tls-secret", value_name = "NAME=CERT,KEY")]
     pub(crate) tls_secrets: Vec<TlsSecret>,
-    /// The method, such as GET; of a connection CONNECT.
+    /// The method, such as GET; of a connection CONNECT, of datagrams UDP.
     #[arg(value_parser = explain::method)]
     pub(crate) method: http::Method,
     /// The whole URL with the listener's port, such as http://bookshop.localhost:8080/catalog; of a
-    /// connection tls://mail.example.com:8443 or tcp://127.0.0.1:5432.
+    /// connection tls://mail.example.com:8443 or tcp://127.0.0.1:5432, of datagrams udp://127.0.0.1:53.
     #[arg(value_parser = explain::url)]
     pub(crate) url: http::Uri,
     /// A header `name: value`; may be repeated. `Host` is asked for in the place of the URL's.

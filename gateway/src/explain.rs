@@ -1,4 +1,4 @@
-//! `heddle-gateway explain`: what would become of a request or a connection, by the code that would
+//! `heddle-gateway explain`: what would become of a request, a connection or datagrams, by the code that would
 //! decide it.
 
 use std::borrow::Cow;
@@ -35,8 +35,8 @@ pub(crate) fn run(args: &Explain) -> Result<ExitCode> {
     for (name, value) in &args.headers {
         headers.append(name, value.clone());
     }
-    let (layer, scheme) =
-        spoken(&args.url).context("the URL must begin with http://, https://, tls:// or tcp://")?;
+    let (layer, scheme) = spoken(&args.url)
+        .context("the URL must begin with http://, https://, tls://, tcp:// or udp://")?;
     let (port, host, path) = match layer {
         Layer::Request => {
             ensure!(args.method != Method::CONNECT, "CONNECT would be answered 400");
@@ -60,6 +60,16 @@ pub(crate) fn run(args: &Explain) -> Result<ExitCode> {
             let named = args.url.host().filter(|_| scheme == Scheme::Https).unwrap_or_default();
             let host = if named.is_empty() { String::new() } else { server_name(named)?.into() };
             (port, host, "".into())
+        }
+        Layer::Datagrams => {
+            ensure!(
+                args.method == policy::udp(),
+                "datagrams have no method: write {} {}",
+                policy::udp(),
+                args.url
+            );
+            let port = args.url.port_u16().context("the URL must name the listener's port")?;
+            (port, String::new(), "".into())
         }
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?;
@@ -131,6 +141,7 @@ fn spoken(url: &Uri) -> Option<(Layer, Scheme)> {
         Some("https") => Some((Layer::Request, Scheme::Https)),
         Some("tcp") => Some((Layer::Connection, Scheme::Http)),
         Some("tls") => Some((Layer::Connection, Scheme::Https)),
+        Some("udp") => Some((Layer::Datagrams, Scheme::Http)),
         Some(_) | None => None,
     }
 }
@@ -141,14 +152,14 @@ pub(crate) fn method(text: &str) -> Result<Method, String> {
     method.map_err(|_| format!("is no method; write METHOD URL, such as GET {EXAMPLE}"))
 }
 
-/// Reads the argument URL: whole, with the scheme; of a connection `tls` or `tcp`.
+/// Reads the argument URL: whole, with the scheme; of a connection `tls` or `tcp`, of datagrams `udp`.
 pub(crate) fn url(text: &str) -> Result<Uri, String> {
     let whole = |text: &str| {
         let url = text.parse::<Uri>().ok()?;
         (spoken(&url).is_some() && url.host().is_some()).then_some(url)
     };
     whole(text).ok_or_else(|| {
-        let wanted = format!("wants a whole URL with http:// or https:// (of a connection tls:// or tcp://), such as {EXAMPLE}");
+        let wanted = format!("wants a whole URL with http:// or https:// (of a connection tls:// or tcp://, of datagrams udp://), such as {EXAMPLE}");
         let with_scheme = format!("http://{text}");
         let meant =
             !text.contains("://") && !text.starts_with('/') && whole(&with_scheme).is_some();

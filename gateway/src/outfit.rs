@@ -44,6 +44,8 @@ fn settings(args: &Serve) -> Settings {
             backend_head: args.backend_timeout,
             body: args.body_timeout,
             body_bytes: args.max_body,
+            flow_idle: args.udp_idle,
+            flows: args.max_udp_flows,
             ..Limits::default()
         },
     }

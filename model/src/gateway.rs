@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::invalid::Checker;
+use crate::service::Transport;
 use crate::{Hostname, Key, Kind, Meta, Name};
 
 mod set;
@@ -193,7 +194,7 @@ pub struct Listener {
     pub port: u16,
     /// What is spoken on it.
     pub protocol: Protocol,
-    /// Needed for HTTPS and TLS, refused for HTTP and TCP.
+    /// Needed for HTTPS and TLS, refused for HTTP, TCP and UDP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<ListenerTls>,
     /// Which routes may attach; those of the same namespace where nothing is written.
@@ -213,7 +214,7 @@ pub enum Protocol {
     Tls,
     /// Plain TCP.
     Tcp,
-    /// Plain UDP. Not enforced yet.
+    /// Plain UDP. A port of it is another one than that of the same number of any other protocol.
     Udp,
 }
 
@@ -226,6 +227,14 @@ impl Protocol {
             Protocol::Tls => "TLS",
             Protocol::Tcp => "TCP",
             Protocol::Udp => "UDP",
+        }
+    }
+
+    /// What carries it.
+    pub const fn transport(self) -> Transport {
+        match self {
+            Protocol::Http | Protocol::Https | Protocol::Tls | Protocol::Tcp => Transport::Tcp,
+            Protocol::Udp => Transport::Udp,
         }
     }
 }
@@ -353,7 +362,7 @@ pub struct RouteGroupKind {
     /// `gateway.networking.k8s.io` where none is written.
     #[serde(default = "gateway_group")]
     pub group: String,
-    /// `HTTPRoute`, `GRPCRoute`, `TLSRoute` or `TCPRoute`.
+    /// `HTTPRoute`, `GRPCRoute`, `TLSRoute`, `TCPRoute` or `UDPRoute`.
     pub kind: String,
 }
 
@@ -481,7 +490,10 @@ impl Listener {
             (Protocol::Tcp, Some(_)) => {
                 at.fault_in("tls", "protocol TCP has no TLS; remove it or say TLS");
             }
-            (Protocol::Http | Protocol::Tcp, None) => {}
+            (Protocol::Udp, Some(_)) => {
+                at.fault_in("tls", "protocol UDP has no TLS; remove it or say TLS");
+            }
+            (Protocol::Http | Protocol::Tcp | Protocol::Udp, None) => {}
             (Protocol::Https, None) => at.fault("protocol HTTPS needs tls.certificateRefs"),
             (Protocol::Tls, None) => {
                 at.fault("protocol TLS needs tls.certificateRefs, or tls.mode Passthrough");
@@ -489,12 +501,12 @@ impl Listener {
             (Protocol::Https | Protocol::Tls, Some(tls)) => {
                 at.within("tls", |at| tls.check(at, protocol));
             }
-            (Protocol::Udp, _) => {
-                at.fault_in("protocol", "this version serves HTTP, HTTPS, TLS and TCP");
-            }
         }
-        if protocol == Protocol::Tcp && self.hostname.is_some() {
-            at.fault_in("hostname", "nobody names a host in plain TCP; remove it");
+        if let Protocol::Tcp | Protocol::Udp = protocol
+            && self.hostname.is_some()
+        {
+            let text = format!("nobody names a host in plain {}; remove it", protocol.as_str());
+            at.fault_in("hostname", text);
         }
         if let Some(allowed) = &self.allowed_routes {
             at.within("allowedRoutes", |at| allowed.check(at));
@@ -559,7 +571,7 @@ impl AllowedRoutes {
             if kind.group != gateway_group() || !is_route {
                 at.fault_in(
                     "kind",
-                    "this version knows HTTPRoute, GRPCRoute, TLSRoute and TCPRoute",
+                    "this version knows HTTPRoute, GRPCRoute, TLSRoute, TCPRoute and UDPRoute",
                 );
             }
         });

@@ -30,6 +30,9 @@ pub enum Kind {
     /// `gateway.networking.k8s.io/v1` TCPRoute.
     #[serde(rename = "TCPRoute")]
     TcpRoute,
+    /// `gateway.networking.k8s.io/v1` UDPRoute.
+    #[serde(rename = "UDPRoute")]
+    UdpRoute,
     /// `gateway.networking.k8s.io/v1` ReferenceGrant.
     ReferenceGrant,
     /// `gateway.networking.k8s.io/v1` BackendTLSPolicy.
@@ -69,13 +72,14 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order in which listings show them.
-    pub const ALL: [Kind; 23] = [
+    pub const ALL: [Kind; 24] = [
         Kind::Gateway,
         Kind::ListenerSet,
         Kind::HttpRoute,
         Kind::GrpcRoute,
         Kind::TlsRoute,
         Kind::TcpRoute,
+        Kind::UdpRoute,
         Kind::ReferenceGrant,
         Kind::BackendTlsPolicy,
         Kind::Service,
@@ -104,6 +108,7 @@ impl Kind {
             Kind::GrpcRoute => "GRPCRoute",
             Kind::TlsRoute => "TLSRoute",
             Kind::TcpRoute => "TCPRoute",
+            Kind::UdpRoute => "UDPRoute",
             Kind::ReferenceGrant => "ReferenceGrant",
             Kind::BackendTlsPolicy => "BackendTLSPolicy",
             Kind::Service => "Service",
@@ -133,6 +138,7 @@ impl Kind {
             | Kind::GrpcRoute
             | Kind::TlsRoute
             | Kind::TcpRoute
+            | Kind::UdpRoute
             | Kind::ReferenceGrant
             | Kind::BackendTlsPolicy => "gateway.networking.k8s.io/v1",
             Kind::Service | Kind::Secret | Kind::ConfigMap => "v1",
@@ -157,6 +163,8 @@ impl Kind {
             &["gateway.networking.k8s.io/v1beta1"]
         } else if self == Kind::BackendTlsPolicy {
             &["gateway.networking.k8s.io/v1alpha3"]
+        } else if self == Kind::UdpRoute {
+            &["gateway.networking.k8s.io/v1alpha2"]
         } else {
             &[]
         }
@@ -182,6 +190,7 @@ impl Kind {
             | Kind::GrpcRoute
             | Kind::TlsRoute
             | Kind::TcpRoute
+            | Kind::UdpRoute
             | Kind::ReferenceGrant
             | Kind::BackendTlsPolicy
             | Kind::Service
@@ -198,9 +207,9 @@ impl Kind {
         }
     }
 
-    /// Those whose objects lead requests or connections from listeners or callers to Services.
-    pub const ROUTES: [Kind; 4] =
-        [Kind::HttpRoute, Kind::GrpcRoute, Kind::TlsRoute, Kind::TcpRoute];
+    /// Those whose objects lead requests, connections or datagrams from listeners or callers to Services.
+    pub const ROUTES: [Kind; 5] =
+        [Kind::HttpRoute, Kind::GrpcRoute, Kind::TlsRoute, Kind::TcpRoute, Kind::UdpRoute];
 
     /// Whether it is one of [`Kind::ROUTES`].
     pub fn is_route(self) -> bool {
@@ -212,9 +221,9 @@ impl Kind {
         matches!(self, Kind::Gateway | Kind::ListenerSet)
     }
 
-    /// Whether its objects lead connections, of which no request is read.
+    /// Whether its objects lead connections or datagrams, of which no request is read.
     pub const fn is_of_connections(self) -> bool {
-        matches!(self, Kind::TlsRoute | Kind::TcpRoute)
+        matches!(self, Kind::TlsRoute | Kind::TcpRoute | Kind::UdpRoute)
     }
 
     /// The namespace of an object that names none.

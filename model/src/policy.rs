@@ -98,6 +98,9 @@ pub enum TargetKind {
     /// The same of a route for all connections of a listener.
     #[serde(rename = "TCPRoute")]
     TcpRoute,
+    /// The same of a route for all datagrams of a listener.
+    #[serde(rename = "UDPRoute")]
+    UdpRoute,
     /// Everything that comes through the mesh to a workload behind a Service.
     Service,
 }
@@ -112,6 +115,7 @@ impl TargetKind {
             TargetKind::GrpcRoute => Kind::GrpcRoute,
             TargetKind::TlsRoute => Kind::TlsRoute,
             TargetKind::TcpRoute => Kind::TcpRoute,
+            TargetKind::UdpRoute => Kind::UdpRoute,
             TargetKind::Service => Kind::Service,
         }
     }

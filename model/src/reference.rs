@@ -21,13 +21,14 @@ use crate::invalid::Checker;
 use crate::{Key, Kind, Meta, Name};
 
 /// The kinds that refer to others across namespaces.
-pub const REFERRING: [Kind; 6] = [
+pub const REFERRING: [Kind; 7] = [
     Kind::Gateway,
     Kind::ListenerSet,
     Kind::HttpRoute,
     Kind::GrpcRoute,
     Kind::TlsRoute,
     Kind::TcpRoute,
+    Kind::UdpRoute,
 ];
 
 /// The kinds that are referred to across namespaces.
@@ -61,7 +62,7 @@ pub struct ReferenceGrantSpec {
 pub struct ReferenceGrantFrom {
     /// `gateway.networking.k8s.io`.
     pub group: String,
-    /// `Gateway`, `ListenerSet`, `HTTPRoute`, `GRPCRoute`, `TLSRoute` or `TCPRoute`.
+    /// `Gateway`, `ListenerSet`, `HTTPRoute`, `GRPCRoute`, `TLSRoute`, `TCPRoute` or `UDPRoute`.
     pub kind: String,
     /// Where they lie.
     pub namespace: Name,

@@ -14,7 +14,7 @@ use crate::login::LoginProvider;
 use crate::policy::AccessPolicy;
 use crate::reference::ReferenceGrant;
 use crate::role::{Grant, Role};
-use crate::route::{GrpcRoute, HttpRoute, ParentRef, TcpRoute, TlsRoute};
+use crate::route::{GrpcRoute, HttpRoute, ParentRef, TcpRoute, TlsRoute, UdpRoute};
 use crate::secret::{ConfigMap, Secret};
 use crate::service::{EndpointSlice, Service};
 use crate::team::Team;
@@ -36,6 +36,7 @@ pub enum Resource {
     GrpcRoute(Arc<GrpcRoute>),
     TlsRoute(Arc<TlsRoute>),
     TcpRoute(Arc<TcpRoute>),
+    UdpRoute(Arc<UdpRoute>),
     ReferenceGrant(Arc<ReferenceGrant>),
     BackendTlsPolicy(Arc<BackendTlsPolicy>),
     Service(Arc<Service>),
@@ -65,6 +66,7 @@ impl Resource {
             Resource::GrpcRoute(_) => Kind::GrpcRoute,
             Resource::TlsRoute(_) => Kind::TlsRoute,
             Resource::TcpRoute(_) => Kind::TcpRoute,
+            Resource::UdpRoute(_) => Kind::UdpRoute,
             Resource::ReferenceGrant(_) => Kind::ReferenceGrant,
             Resource::BackendTlsPolicy(_) => Kind::BackendTlsPolicy,
             Resource::Service(_) => Kind::Service,
@@ -94,6 +96,7 @@ impl Resource {
             Resource::GrpcRoute(object) => &object.metadata,
             Resource::TlsRoute(object) => &object.metadata,
             Resource::TcpRoute(object) => &object.metadata,
+            Resource::UdpRoute(object) => &object.metadata,
             Resource::ReferenceGrant(object) => &object.metadata,
             Resource::BackendTlsPolicy(object) => &object.metadata,
             Resource::Service(object) => &object.metadata,
@@ -129,6 +132,7 @@ impl Resource {
             (Resource::GrpcRoute(one), Resource::GrpcRoute(other)) => Arc::ptr_eq(one, other),
             (Resource::TlsRoute(one), Resource::TlsRoute(other)) => Arc::ptr_eq(one, other),
             (Resource::TcpRoute(one), Resource::TcpRoute(other)) => Arc::ptr_eq(one, other),
+            (Resource::UdpRoute(one), Resource::UdpRoute(other)) => Arc::ptr_eq(one, other),
             (Resource::ReferenceGrant(one), Resource::ReferenceGrant(other)) => {
                 Arc::ptr_eq(one, other)
             }
@@ -163,6 +167,7 @@ impl Resource {
                 | Resource::GrpcRoute(_)
                 | Resource::TlsRoute(_)
                 | Resource::TcpRoute(_)
+                | Resource::UdpRoute(_)
                 | Resource::ReferenceGrant(_)
                 | Resource::BackendTlsPolicy(_)
                 | Resource::Service(_)
@@ -192,6 +197,7 @@ impl Resource {
             Resource::GrpcRoute(route) => Some(Arc::new(route.as_http())),
             Resource::TlsRoute(route) => Some(Arc::new(route.as_http())),
             Resource::TcpRoute(route) => Some(Arc::new(route.as_http())),
+            Resource::UdpRoute(route) => Some(Arc::new(route.as_http())),
             _ => None,
         }
     }
@@ -203,6 +209,7 @@ impl Resource {
             Resource::GrpcRoute(route) => &route.spec.parent_refs,
             Resource::TlsRoute(route) => &route.spec.parent_refs,
             Resource::TcpRoute(route) => &route.spec.parent_refs,
+            Resource::UdpRoute(route) => &route.spec.parent_refs,
             _ => &[],
         }
     }
@@ -265,6 +272,7 @@ impl Resource {
             Resource::GrpcRoute(object) => object.check(at),
             Resource::TlsRoute(object) => object.check(at),
             Resource::TcpRoute(object) => object.check(at),
+            Resource::UdpRoute(object) => object.check(at),
             Resource::ReferenceGrant(object) => object.check(at),
             Resource::BackendTlsPolicy(object) => object.check(at),
             Resource::Service(object) => object.check(at),
@@ -310,6 +318,7 @@ impl Resource {
             Kind::GrpcRoute => Resource::GrpcRoute(Arc::new(from_value(value)?)),
             Kind::TlsRoute => Resource::TlsRoute(Arc::new(from_value(value)?)),
             Kind::TcpRoute => Resource::TcpRoute(Arc::new(from_value(value)?)),
+            Kind::UdpRoute => Resource::UdpRoute(Arc::new(from_value(value)?)),
             Kind::ReferenceGrant => Resource::ReferenceGrant(Arc::new(from_value(value)?)),
             Kind::BackendTlsPolicy => Resource::BackendTlsPolicy(Arc::new(from_value(value)?)),
             Kind::Service => Resource::Service(Arc::new(from_value(value)?)),

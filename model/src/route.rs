@@ -1,5 +1,5 @@
-//! HTTPRoute, GRPCRoute, TLSRoute and TCPRoute (`gateway.networking.k8s.io/v1`): which requests or
-//! connections, what is done, where they go.
+//! HTTPRoute, GRPCRoute, TLSRoute, TCPRoute and UDPRoute (`gateway.networking.k8s.io/v1`): which requests,
+//! connections or datagrams, what is done, where they go.
 //!
 //! Every field of the specification is read.
 //! One that this version does not enforce is a fault that says so, so that nobody relies on it.
@@ -35,7 +35,10 @@ pub use grpc::{
 };
 pub use retry::Retry;
 pub use session::{CookieConfig, CookieLifetime, SessionPersistence, SessionType};
-pub use stream::{StreamBackendRef, StreamRule, TcpRoute, TcpRouteSpec, TlsRoute, TlsRouteSpec};
+pub use stream::{
+    StreamBackendRef, StreamRule, TcpRoute, TcpRouteSpec, TlsRoute, TlsRouteSpec, UdpRoute,
+    UdpRouteSpec,
+};
 
 /// Rules for requests that come in through the listeners it attaches to, or that applications send to
 /// the Services it attaches to.

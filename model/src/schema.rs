@@ -21,7 +21,7 @@ use crate::login::LoginProvider;
 use crate::policy::AccessPolicy;
 use crate::reference::ReferenceGrant;
 use crate::role::{Grant, Role};
-use crate::route::{GrpcRoute, HttpRoute, TcpRoute, TlsRoute};
+use crate::route::{GrpcRoute, HttpRoute, TcpRoute, TlsRoute, UdpRoute};
 use crate::secret::{ConfigMap, Secret};
 use crate::service::{EndpointSlice, Service};
 use crate::team::Team;
@@ -83,6 +83,7 @@ fn define(kind: Kind, generator: &mut SchemaGenerator) {
         Kind::GrpcRoute => generator.subschema_for::<GrpcRoute>(),
         Kind::TlsRoute => generator.subschema_for::<TlsRoute>(),
         Kind::TcpRoute => generator.subschema_for::<TcpRoute>(),
+        Kind::UdpRoute => generator.subschema_for::<UdpRoute>(),
         Kind::ReferenceGrant => generator.subschema_for::<ReferenceGrant>(),
         Kind::BackendTlsPolicy => generator.subschema_for::<BackendTlsPolicy>(),
         Kind::Service => generator.subschema_for::<Service>(),

@@ -112,10 +112,10 @@ pub struct ServicePort {
     /// The port at the Workloads, number or name; that of an EndpointSlice it says itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_port: Option<TargetPort>,
-    /// Transport; only `TCP` is enforced.
+    /// Transport: `TCP`, also where none is written, or `UDP`, to which UDPRoutes alone lead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocol: Option<Transport>,
-    /// What is spoken: `http` (also `kubernetes.io/ws`), `https` for the same under the TLS of a
+    /// What is spoken, of a port of TCP: `http` (also `kubernetes.io/ws`), `https` for the same under the TLS of a
     /// BackendTLSPolicy alone, `kubernetes.io/h2c` (also `grpc`), or `tcp` for bytes; `http` where none is
     /// written, but for what a GRPCRoute of a Gateway sends there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -136,10 +136,24 @@ pub enum TargetPort {
 }
 
 /// A transport.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
 #[serde(rename_all = "UPPERCASE")]
 #[allow(missing_docs)]
 pub enum Transport {
+    #[default]
     Tcp,
     Udp,
     Sctp,
@@ -155,15 +169,35 @@ pub enum AppProtocol {
     H2c,
     /// Bytes that nobody reads on their way.
     Tcp,
+    /// Datagrams that nobody reads on their way.
+    Udp,
+}
+
+impl Transport {
+    /// The word of the field `protocol`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Transport::Tcp => "TCP",
+            Transport::Udp => "UDP",
+            Transport::Sctp => "SCTP",
+        }
+    }
 }
 
 impl ServicePort {
     /// What is spoken; `None` for a word that this version does not know.
     pub fn speaks(&self) -> Option<AppProtocol> {
-        match self.wants_tls() {
-            true => Some(AppProtocol::Http1),
-            false => speaks(self.app_protocol.as_deref()),
+        match self.transport() {
+            Transport::Tcp if self.wants_tls() => Some(AppProtocol::Http1),
+            Transport::Tcp => speaks(self.app_protocol.as_deref()),
+            Transport::Udp => Some(AppProtocol::Udp),
+            Transport::Sctp => None,
         }
+    }
+
+    /// What carries it.
+    pub fn transport(&self) -> Transport {
+        self.protocol.unwrap_or_default()
     }
 
     /// Whether it takes nothing in the clear.
@@ -197,13 +231,21 @@ impl Service {
                 at.fault_in("sessionAffinity", "this version enforces 'None' only");
             }
             at.each("ports", &spec.ports, |at, port| {
-                if port.protocol.is_some_and(|word| word != Transport::Tcp) {
-                    at.fault_in("protocol", "this version sends to TCP only");
+                match port.transport() {
+                    Transport::Tcp if port.speaks().is_none() => {
+                        at.fault_in("appProtocol", format!("{PROTOCOLS}, https"));
+                    }
+                    Transport::Udp if port.app_protocol.is_some() => {
+                        at.fault_in("appProtocol", "of datagrams nothing is read; remove it");
+                    }
+                    Transport::Sctp => {
+                        at.fault_in("protocol", "this version sends to TCP and UDP only");
+                    }
+                    Transport::Tcp | Transport::Udp => {}
                 }
-                if port.speaks().is_none() {
-                    at.fault_in("appProtocol", format!("{PROTOCOLS}, https"));
-                }
-                let same = |other: &&ServicePort| other.port == port.port;
+                let same = |other: &&ServicePort| {
+                    (other.port, other.transport()) == (port.port, port.transport())
+                };
                 if spec.ports.iter().filter(same).count() > 1 {
                     at.fault_in("port", format!("port {} stands twice", port.port));
                 }
@@ -301,7 +343,7 @@ pub struct EndpointPort {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65535))]
     pub port: Option<u16>,
-    /// Transport; only `TCP` is enforced.
+    /// Transport, which is that of the Service's port; `TCP` where none is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocol: Option<Transport>,
     /// Without effect here; the Service's port says it.

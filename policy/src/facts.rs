@@ -47,6 +47,24 @@ pub enum Layer {
     /// port is known. Host, method, path, query, headers and users are not, whatever stands there: a rule
     /// that asks for one of them allows no connection, and denies each that its other conditions mean.
     Connection,
+    /// The datagrams of one caller to one port of UDP, of which nobody reads any: the same is known of them
+    /// as of a connection, and nothing more.
+    Datagrams,
+}
+
+impl Layer {
+    /// Whether what is asked for is read.
+    pub const fn is_read(self) -> bool {
+        match self {
+            Layer::Request => true,
+            Layer::Connection | Layer::Datagrams => false,
+        }
+    }
+}
+
+/// What stands for the method of datagrams, which have none.
+pub fn udp() -> Method {
+    Method::from_bytes(b"UDP").expect("three letters are a method")
 }
 
 /// What a listener speaks, as it stands in a URL.

@@ -32,6 +32,6 @@ pub use access::{CompiledPolicy, Level, RuleRef};
 pub use border::{Border, Stage};
 pub use chain::{Answer, Chain, ChainError, Pass, Verdict};
 pub use cors::Reader;
-pub use facts::{Facts, Layer, Scheme};
+pub use facts::{Facts, Layer, Scheme, udp};
 pub use principal::{Believed, Principal, Proof};
 pub use reason::Reason;

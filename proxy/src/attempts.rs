@@ -370,7 +370,7 @@ pub(crate) fn address(endpoint: &Endpoint, request: &mut Request<Upload>) {
         }
         AppProtocol::H2c => address_http2(endpoint, request),
         // None is sent there.
-        AppProtocol::Tcp => {}
+        AppProtocol::Tcp | AppProtocol::Udp => {}
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) fn live(live: &Live, ports: &States, now: u64) -> Value {
 }
 
 fn listener(listener: &Listener, ports: &States) -> Value {
-    let (refused, not_open) = match (&listener.state, ports.get(&listener.port)) {
+    let (refused, not_open) = match (&listener.state, ports.get(&listener.place())) {
         (State::Refused(why), _) => (Some(why), Some(why.as_str())),
         (State::Serving, Some(Ok(()))) => (None, None),
         (State::Serving, Some(Err(why))) => (None, Some(why.as_str())),

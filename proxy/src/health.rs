@@ -73,6 +73,10 @@ fn reconcile(shared: &Arc<Shared>, live: &Live, mut before: Vec<Asking>) -> Vec<
         let Some(check) = &policy.spec.health_check else { continue };
         // Where nothing is sent, nobody asks.
         let Ok(face) = live.usual_face(service) else { continue };
+        // At a port of UDP nobody answers: it is another one that is asked.
+        if service.protocol == AppProtocol::Udp && check.port.is_none() {
+            continue;
+        }
         for endpoint in service.endpoints.iter().filter(|endpoint| endpoint.way.is_none()) {
             let is_same = |one: &Asking| {
                 Arc::ptr_eq(&one.endpoint, endpoint)
@@ -193,7 +197,7 @@ async fn by_http(at: At<'_>, check: &HealthCheck) -> Result<(), Why> {
     let host = check.host.as_ref().map_or_else(|| at.address.to_string(), ToString::to_string);
     let request = Request::builder().method(Method::GET).header(USER_AGENT, AGENT);
     let answer = match at.endpoint.protocol {
-        AppProtocol::Http1 | AppProtocol::Tcp => {
+        AppProtocol::Http1 | AppProtocol::Tcp | AppProtocol::Udp => {
             let request = request.uri(path).header(HOST, host).body(Full::default())?;
             over_http1(at, check, request).await?
         }

@@ -143,7 +143,7 @@ impl Ground {
 
 /// Whether an address is where this process listens at `own`: of every address those that are surely its
 /// own machine's.
-fn reaches(address: SocketAddr, own: SocketAddr) -> bool {
+pub(crate) fn reaches(address: SocketAddr, own: SocketAddr) -> bool {
     let (ip, at) = (address.ip().to_canonical(), own.ip().to_canonical());
     let is_here = ip == at || (at.is_unspecified() && (ip.is_loopback() || ip.is_unspecified()));
     address.port() == own.port() && is_here
@@ -402,7 +402,9 @@ impl Wire {
 }
 
 fn sealed(services: &[Arc<Service>]) -> HashSet<Arc<str>> {
-    let sealed = services.iter().filter(|service| !matches!(service.wire, Wire::Clear));
+    // Datagrams, which have no TLS, go nowhere then, and a port of TCP may have the same label.
+    let of_tcp = services.iter().filter(|service| service.protocol != AppProtocol::Udp);
+    let sealed = of_tcp.filter(|service| !matches!(service.wire, Wire::Clear));
     sealed.map(|service| Arc::clone(&service.label)).collect()
 }
 

@@ -19,10 +19,12 @@ use policy::Reason;
 
 pub(crate) mod connections;
 pub(crate) mod encode;
+pub(crate) mod flows;
 mod process;
 mod series;
 
 use connections::Connections;
+use flows::Flows;
 use series::Series;
 
 use crate::grpc::Call;
@@ -37,6 +39,7 @@ pub(crate) struct Metrics {
     service: &'static str,
     started: SystemTime,
     connections: Box<[Connections]>,
+    flows: Box<[Flows]>,
     applied: AtomicU64,
     refused: AtomicU64,
     faults: AtomicU64,
@@ -102,6 +105,7 @@ impl Metrics {
             service,
             started: SystemTime::now(),
             connections: (0..workers.max(1)).map(|_| Connections::default()).collect(),
+            flows: (0..workers.max(1)).map(|_| Flows::default()).collect(),
             applied: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             faults: AtomicU64::new(0),
@@ -138,6 +142,11 @@ impl Metrics {
     /// The counts of a worker's connections.
     pub(crate) fn connections(&self, worker: usize) -> &Connections {
         &self.connections[worker % self.connections.len()]
+    }
+
+    /// The counts of a worker's flows.
+    pub(crate) fn flows(&self, worker: usize) -> &Flows {
+        &self.flows[worker % self.flows.len()]
     }
 
     pub(crate) fn table_applied(&self, faults: usize) {

@@ -233,7 +233,7 @@ pub(crate) async fn send(
     match hop.endpoint.protocol {
         AppProtocol::Http1 => send_http1(hop, limits, now, slot).await,
         AppProtocol::H2c => send_http2(hop, limits, slot).await,
-        AppProtocol::Tcp => Err(Failure::proxy(Reason::BackendProtocol)),
+        AppProtocol::Tcp | AppProtocol::Udp => Err(Failure::proxy(Reason::BackendProtocol)),
     }
 }
 
@@ -251,7 +251,7 @@ pub(crate) async fn reach(hop: Hop<'_>, limits: &Limits, now: Instant) -> Result
         }
         AppProtocol::H2c if pool.usable(&opened).is_some() => {}
         AppProtocol::H2c => drop(open_http2(hop, limits).await?),
-        AppProtocol::Tcp => return Err(Failure::proxy(Reason::BackendProtocol)),
+        AppProtocol::Tcp | AppProtocol::Udp => return Err(Failure::proxy(Reason::BackendProtocol)),
     }
     Ok(())
 }

@@ -2,21 +2,27 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr};
 
+use model::service::Transport;
 use model::{Key, Name};
 use table::{Outbound, Table};
 use tokio_util::sync::CancellationToken;
 
-use crate::bind;
+use crate::bind::{self, Inlet, Place};
+
+/// A port of a transport.
+type Port = (Transport, u16);
 
 /// What became of each port that is wanted; those that nobody tried to open yet are absent.
-pub(crate) type States = BTreeMap<u16, Result<(), String>>;
+pub(crate) type States = BTreeMap<Port, Result<(), String>>;
 
 /// A port that could not be opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("port {port} is not open for {}: {reason}", words(listeners))]
+#[error("port {port}{} is not open for {}: {reason}", of(*transport), words(listeners))]
 pub struct ApplyError {
+    /// What carries what comes to it.
+    pub transport: Transport,
     /// The port.
     pub port: u16,
     /// The listeners that want it: each with its Gateway and its name there.
@@ -32,13 +38,13 @@ pub(crate) struct Ports {
     workers: usize,
     /// Where this process's own admin port is, if it has one.
     admin: Option<SocketAddr>,
-    open: BTreeMap<u16, Open>,
+    open: BTreeMap<Port, Open>,
     /// Whether another process may take them over.
     lends: bool,
     /// Whether connections are for the process before, so that nothing new may listen.
     waits: bool,
     /// Sockets of the process before, by where they are, that no table wanted yet.
-    given: BTreeMap<SocketAddr, Vec<TcpListener>>,
+    given: BTreeMap<Place, Vec<Inlet>>,
     /// What was last said to be open.
     told: BTreeSet<Listening>,
 }
@@ -49,7 +55,7 @@ struct Open {
     address: IpAddr,
     closed: CancellationToken,
     /// Copies of its sockets, where another process may take them over.
-    sockets: Vec<TcpListener>,
+    sockets: Vec<Inlet>,
 }
 
 /// A listener whose port is open.
@@ -84,10 +90,10 @@ impl Ports {
     }
 
     /// Uses sockets of the process before where a table wants a port of theirs.
-    pub(crate) fn are_given(&mut self, sockets: Vec<TcpListener>) -> io::Result<()> {
+    pub(crate) fn are_given(&mut self, sockets: Vec<Inlet>) -> io::Result<()> {
         self.waits = true;
         for socket in sockets {
-            self.given.entry(socket.local_addr()?).or_default().push(socket);
+            self.given.entry(socket.place()?).or_default().push(socket);
         }
         Ok(())
     }
@@ -97,15 +103,15 @@ impl Ports {
         self.waits = false;
         for socket in self.sockets() {
             // Where it fails the worker that has the socket fails too, and says so.
-            let _ = bind::listen(socket);
+            let _ = socket.listen();
         }
-        for place in std::mem::take(&mut self.given).into_keys() {
+        for (_, place) in std::mem::take(&mut self.given).into_keys() {
             tracing::info!(%place, "nothing is served here any more; its sockets are closed");
         }
     }
 
     /// All sockets of open ports, where another process may take them over.
-    pub(crate) fn sockets(&self) -> impl Iterator<Item = &TcpListener> {
+    pub(crate) fn sockets(&self) -> impl Iterator<Item = &Inlet> {
         self.open.values().flat_map(|open| &open.sockets)
     }
 
@@ -131,21 +137,23 @@ impl Ports {
     pub(crate) fn open_missing(
         &mut self,
         table: &Table,
-        mut hand: impl FnMut(SocketAddr, Vec<TcpListener>, &CancellationToken),
+        mut hand: impl FnMut(SocketAddr, Vec<Inlet>, &CancellationToken),
     ) -> Vec<ApplyError> {
         let mut failed = Vec::new();
         for (port, address) in self.wanted(table) {
             if self.open.contains_key(&port) {
                 continue;
             }
-            let place = SocketAddr::new(address, port);
+            let (transport, number) = port;
+            let place = (transport, SocketAddr::new(address, number));
             match self.open_at(place) {
                 Ok((sockets, open)) => {
-                    hand(place, sockets, &open.closed);
+                    hand(place.1, sockets, &open.closed);
                     self.open.insert(port, open);
                 }
                 Err(error) => failed.push(ApplyError {
-                    port,
+                    transport,
+                    port: number,
                     listeners: listeners(table, port),
                     reason: self.explain(place, &error),
                 }),
@@ -156,22 +164,23 @@ impl Ports {
     }
 
     /// The sockets of a place: of the process before where it had some, and copies for the one after.
-    fn open_at(&mut self, place: SocketAddr) -> io::Result<(Vec<TcpListener>, Open)> {
+    fn open_at(&mut self, place: Place) -> io::Result<(Vec<Inlet>, Open)> {
         let sockets = match self.given.remove(&place) {
             Some(given) => bind::complete(given, place, self.workers)?,
             None if self.waits => bind::reserve(place, self.workers)?,
-            None => bind::open(place.ip(), place.port(), self.workers)?,
+            None => bind::open(place, self.workers)?,
         };
-        let copied = sockets.iter().filter(|_| self.lends).map(TcpListener::try_clone);
+        let copied = sockets.iter().filter(|_| self.lends).map(Inlet::try_clone);
         let copies = copied.collect::<io::Result<_>>()?;
         let closed = CancellationToken::new();
-        Ok((sockets, Open { address: place.ip(), closed, sockets: copies }))
+        Ok((sockets, Open { address: place.1.ip(), closed, sockets: copies }))
     }
 
     /// What became of the ports, of which these failed.
     pub(crate) fn states(&self, failed: &[ApplyError]) -> States {
         let open = self.open.keys().map(|port| (*port, Ok(())));
-        open.chain(failed.iter().map(|one| (one.port, Err(one.reason.clone())))).collect()
+        open.chain(failed.iter().map(|one| ((one.transport, one.port), Err(one.reason.clone()))))
+            .collect()
     }
 
     /// Closes all.
@@ -181,17 +190,21 @@ impl Ports {
 
     /// The ports to open, and where: of listeners, and of the mesh. What an application sends is taken
     /// from it alone.
-    fn wanted(&self, table: &Table) -> BTreeMap<u16, IpAddr> {
+    fn wanted(&self, table: &Table) -> BTreeMap<Port, IpAddr> {
         let inbound = table.inbound.iter().map(|inbound| inbound.address.port());
         let ports = table.ports().into_keys().chain(inbound);
         let outbound = table.outbound.iter().flat_map(Outbound::addresses);
         let outbound = outbound.map(|address| (address.port(), address.ip()));
-        ports.map(|port| (port, self.address)).chain(outbound).collect()
+        let ports = ports.map(|port| (port, self.address)).chain(outbound);
+        let ports = ports.map(|(port, address)| ((Transport::Tcp, port), address));
+        let udp = table.udp_ports().map(|port| ((Transport::Udp, port), self.address));
+        ports.chain(udp).collect()
     }
 
-    fn explain(&self, place: SocketAddr, error: &io::Error) -> String {
+    fn explain(&self, (transport, place): Place, error: &io::Error) -> String {
+        let is_admin = || self.admin.is_some_and(|admin| overlap(admin, place));
         match error.kind() {
-            io::ErrorKind::AddrInUse if self.admin.is_some_and(|admin| overlap(admin, place)) => {
+            io::ErrorKind::AddrInUse if transport == Transport::Tcp && is_admin() => {
                 format!(
                     "{place} is held by this process's own admin port; name another port there, \
                      or another address with --admin"
@@ -210,13 +223,14 @@ impl Ports {
     /// Says which listeners are open now and were not, and the other way round.
     fn tell(&mut self, table: &Table) {
         let serving = table.listeners.iter().filter(|one| one.is_serving());
-        let open = serving.filter(|one| self.open.contains_key(&one.port)).map(|one| Listening {
-            port: one.port,
-            protocol: one.protocol.as_str(),
-            gateway: one.gateway.clone(),
-            set: one.set.clone(),
-            name: one.name.clone(),
-        });
+        let open =
+            serving.filter(|one| self.open.contains_key(&one.place())).map(|one| Listening {
+                port: one.port,
+                protocol: one.protocol.as_str(),
+                gateway: one.gateway.clone(),
+                set: one.set.clone(),
+                name: one.name.clone(),
+            });
         let now: BTreeSet<_> = open.collect();
         self.told.difference(&now).for_each(|one| one.tell(self.address, "listener closed"));
         now.difference(&self.told).for_each(|one| one.tell(self.address, "listener opened"));
@@ -250,14 +264,25 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
 }
 
 /// Who wants a port.
-fn listeners(table: &Table, port: u16) -> Vec<(Key, Name)> {
-    let wanting = table.listeners.iter().filter(|one| one.is_serving() && one.port == port);
+fn listeners(table: &Table, port: Port) -> Vec<(Key, Name)> {
+    let wanting = table.listeners.iter().filter(|one| one.is_serving() && one.place() == port);
+    let (transport, port) = port;
     let mesh = table.inbound.iter().filter(|inbound| {
         let mut outbound = table.outbound.iter().flat_map(Outbound::addresses);
-        inbound.is_at(port) || outbound.any(|address| address.port() == port)
+        let is_theirs = inbound.is_at(port) || outbound.any(|address| address.port() == port);
+        transport == Transport::Tcp && is_theirs
     });
     let mesh = mesh.map(|inbound| (inbound.workload.clone(), proxys()));
     wanting.map(|one| (one.owner().clone(), one.name.clone())).chain(mesh).collect()
+}
+
+/// What is said behind a port's number.
+fn of(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Tcp => "",
+        Transport::Udp => " of UDP",
+        Transport::Sctp => " of SCTP",
+    }
 }
 
 /// What a port of a workload's proxy is called beside the listeners of Gateways.

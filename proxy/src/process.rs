@@ -122,9 +122,12 @@ impl Process {
         (place, given): (Place, Option<Given>),
     ) -> Result<Self, ProcessError> {
         let files = files::raise();
-        let most = &mut outfit.settings.limits.connections;
+        let Settings { limits, workers, .. } = &mut outfit.settings;
         // One file for the client of each, and one for a backend.
-        *most = most.or(files.map(|files| (files / 2).max(1)));
+        limits.connections = limits.connections.or(files.map(|files| (files / 2).max(1)));
+        // And one for each flow of datagrams.
+        let flows = files.map(|files| (files / 4 / (*workers).max(1)).max(1));
+        limits.flows = limits.flows.min(flows.unwrap_or(usize::MAX));
         let telemetry = Telemetry::start(&outfit.telemetry).map_err(ProcessError::Telemetry)?;
         let tickets = Tickets::begin(outfit.ticket_keys)?;
         let (shared, keyring) = (Arc::clone(&membership), tickets.keyring());

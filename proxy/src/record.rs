@@ -97,6 +97,8 @@ pub(crate) struct Record {
     pub(crate) bytes_in: u64,
     /// Body bytes to the client.
     pub(crate) bytes_out: u64,
+    /// Datagrams from the client and to it, where it is a flow of them.
+    pub(crate) datagrams: Option<[u64; 2]>,
     /// From the head to the backend's head.
     pub(crate) backend_time: Option<Duration>,
 }
@@ -154,6 +156,7 @@ impl Record {
             status: None,
             bytes_in: 0,
             bytes_out: 0,
+            datagrams: None,
             backend_time: None,
         })
     }

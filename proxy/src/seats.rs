@@ -36,6 +36,18 @@ impl Seats {
     }
 }
 
+impl Seats {
+    /// One for the datagrams of an address, if it may have one more; in all they are bounded elsewhere.
+    pub(crate) fn take_for(self: &Arc<Self>, limits: &Limits, from: IpAddr) -> Option<Seat> {
+        let mut seat = Seat::default();
+        if limits.connections_each.is_some() {
+            self.all.fetch_add(1, Relaxed);
+            seat.seats = Some(Arc::clone(self));
+        }
+        seat.is_for(limits, from).then_some(seat)
+    }
+}
+
 impl Seat {
     /// Whether an address has it, too; else it is to be given back.
     pub(crate) fn is_for(&mut self, limits: &Limits, from: IpAddr) -> bool {
@@ -104,6 +116,19 @@ mod tests {
         drop(second);
         assert_eq!(seats.each.lock().unwrap().len(), 1, "only who has one is remembered");
         assert_eq!(seats.all.load(Relaxed), 2);
+    }
+
+    #[test]
+    fn the_datagrams_of_an_address_are_bounded_alone() {
+        let seats = Arc::new(Seats::default());
+        let (limits, from) = (bounded(Some(1), Some(2)), IpAddr::from([192, 0, 2, 1]));
+        let taken = [seats.take_for(&limits, from), seats.take_for(&limits, from)];
+        assert!(taken.iter().all(Option::is_some) && seats.take_for(&limits, from).is_none());
+        assert!(seats.take_for(&limits, IpAddr::from([192, 0, 2, 2])).is_some());
+        drop(taken);
+        assert!(seats.take_for(&limits, from).is_some());
+        assert!(seats.take_for(&bounded(Some(0), None), from).is_some());
+        assert_eq!(seats.all.load(Relaxed), 0);
     }
 
     #[test]

@@ -104,6 +104,12 @@ pub struct Limits {
     /// A connection of TCP or TLS, through the mesh or a listener, without a byte either way is closed after
     /// this long, or a quarter longer: 1 h.
     pub connection_idle: Duration,
+    /// A flow (all datagrams of UDP from one address and port to one listener) without a datagram either way is
+    /// over after this long: 60 s.
+    pub flow_idle: Duration,
+    /// Flows at once of each worker: 16,384, and all together no more than a quarter of the files that the
+    /// process may have where it is one. Datagrams that would begin another one are dropped.
+    pub flows: usize,
 }
 
 impl Default for Limits {
@@ -130,6 +136,8 @@ impl Default for Limits {
             backend_pool: 256,
             tunnel_idle: Duration::from_secs(300),
             connection_idle: Duration::from_secs(3600),
+            flow_idle: Duration::from_secs(60),
+            flows: 16 << 10,
         }
     }
 }

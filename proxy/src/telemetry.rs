@@ -23,6 +23,7 @@ use crate::access_log::AccessLog;
 use crate::config::Status;
 use crate::decisions::Decisions;
 use crate::metrics::encode::Dropped;
+use crate::metrics::flows::Flows;
 use crate::metrics::{Metrics, Sample};
 use crate::otlp::Exporter;
 use crate::record::Record;
@@ -185,6 +186,11 @@ impl Telemetry {
     /// A connection that was opened is over.
     pub fn connection_closed(&self, worker: usize, outcome: Outcome) {
         self.metrics.connections(worker).closed(outcome);
+    }
+
+    /// The counts of a worker's flows of datagrams.
+    pub(crate) fn flows(&self, worker: usize) -> &Flows {
+        self.metrics.flows(worker)
     }
 
     /// A TLS handshake failed.

@@ -23,6 +23,8 @@ use tokio_util::task::TaskTracker;
 use wire::Resting;
 
 use crate::alarm::Alarms;
+use crate::bind::Inlet;
+use crate::flows::{self, Taking};
 use crate::health;
 use crate::http::{Conn, Servers, Spoken};
 use crate::live::{Ground, Live};
@@ -77,6 +79,8 @@ pub(crate) struct Shared {
     pub(crate) alarms: Box<[Alarms]>,
     /// The connections through listeners.
     pub(crate) seats: Arc<Seats>,
+    /// The flows of datagrams, by address.
+    pub(crate) flow_seats: Arc<Seats>,
     /// What `balance` counts time from.
     pub(crate) epoch: Instant,
 }
@@ -91,8 +95,8 @@ struct Worker {
 /// What a worker is told.
 #[derive(Debug)]
 enum Order {
-    /// Accept on this socket until the token is cancelled.
-    Listen { at: SocketAddr, socket: TcpListener, closed: CancellationToken },
+    /// Take what comes to this socket until the token is cancelled.
+    Listen { at: SocketAddr, socket: Inlet, closed: CancellationToken },
     /// Finish what is under way within the bound, then end.
     Drain(Duration),
 }
@@ -133,6 +137,7 @@ impl Proxy {
             passports,
             alarms,
             seats: Arc::default(),
+            flow_seats: Arc::default(),
             epoch: Instant::now(),
         });
         let workers = (0..shared.settings.workers)
@@ -160,7 +165,7 @@ impl Proxy {
     ///
     /// # Errors
     /// If one of them is at no address.
-    pub(crate) fn are_given(&mut self, sockets: Vec<TcpListener>) -> io::Result<()> {
+    pub(crate) fn are_given(&mut self, sockets: Vec<Inlet>) -> io::Result<()> {
         self.shared.phase.accept(false);
         self.ports.are_given(sockets)
     }
@@ -172,7 +177,7 @@ impl Proxy {
     }
 
     /// All sockets of open ports, where another process may take them over.
-    pub(crate) fn sockets(&self) -> impl Iterator<Item = &TcpListener> {
+    pub(crate) fn sockets(&self) -> impl Iterator<Item = &Inlet> {
         self.ports.sockets()
     }
 
@@ -267,7 +272,7 @@ impl Worker {
 
 /// Follows orders until told to drain; then waits for the connections, but not for ever.
 async fn run(id: usize, shared: Arc<Shared>, mut orders: mpsc::UnboundedReceiver<Order>) {
-    let tasks = TaskTracker::new();
+    let (tasks, flows) = (TaskTracker::new(), flows::Count::default());
     if id == 0 {
         // Ends with the worker's runtime.
         tokio::spawn(health::follow(Arc::clone(&shared)));
@@ -283,7 +288,15 @@ async fn run(id: usize, shared: Arc<Shared>, mut orders: mpsc::UnboundedReceiver
         };
         let Some(order) = order else { return };
         match order {
-            Order::Listen { at, socket, closed } => {
+            Order::Listen { at, socket: Inlet::Udp(socket), closed } => {
+                let taking = Taking::new(id, at, &shared, &tasks, &flows);
+                tasks.spawn(async move {
+                    if let Err(error) = taking.run(socket, closed).await {
+                        tracing::error!(%at, %error, "cannot take datagrams");
+                    }
+                });
+            }
+            Order::Listen { at, socket: Inlet::Tcp(socket), closed } => {
                 let accepting = Accepting::new(id, at, &shared, &tasks);
                 tasks.spawn(async move {
                     if let Err(error) = accepting.run(socket, closed).await {
@@ -365,7 +378,7 @@ impl Accepting {
 }
 
 /// An IPv4 caller on an IPv6 socket is the IPv4 caller.
-fn canonical(peer: SocketAddr) -> SocketAddr {
+pub(crate) fn canonical(peer: SocketAddr) -> SocketAddr {
     SocketAddr::new(peer.ip().to_canonical(), peer.port())
 }
 
@@ -412,7 +425,9 @@ async fn carry(mut conn: Conn, mut stream: TcpStream, servers: Arc<Servers>) -> 
     let Some(tls) = conn.shared.live.load().tls.get(&conn.port).cloned() else {
         return match conn.layer() {
             Layer::Request => servers.serve(Arc::new(conn), stream, Spoken::Detect).await,
-            Layer::Connection => Box::pin(dial::entered(Arc::new(conn), stream)).await,
+            Layer::Connection | Layer::Datagrams => {
+                Box::pin(dial::entered(Arc::new(conn), stream)).await
+            }
         };
     };
     conn.scheme = Scheme::Https;
@@ -450,7 +465,7 @@ async fn sorted(mut conn: Conn, tls: &Tls, stream: TcpStream, servers: &Servers)
     };
     match ending.layer {
         Layer::Request => serve_tls(conn, stream, &ending, servers).await,
-        Layer::Connection => match known(conn, &stream, &ending) {
+        Layer::Connection | Layer::Datagrams => match known(conn, &stream, &ending) {
             Some(conn) => dial::deciphered(Arc::new(conn), stream).await,
             None => Outcome::HandshakeFailed,
         },

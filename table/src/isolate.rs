@@ -27,7 +27,7 @@ use sha2::{Digest as _, Sha256};
 use crate::assemble::{Assembly, Closed, Input, Refused};
 use crate::isolate::closing::{Closing, Place};
 use crate::isolate::stray::Stray;
-use crate::route::Compiled;
+use crate::route::{Compiled, Leads};
 
 pub(crate) mod closing;
 pub(crate) mod stray;
@@ -176,6 +176,7 @@ impl Settled {
             | Kind::GrpcRoute
             | Kind::TlsRoute
             | Kind::TcpRoute
+            | Kind::UdpRoute
             | Kind::Service
             | Kind::TrafficPolicy
             | Kind::BackendTlsPolicy
@@ -284,8 +285,15 @@ fn accept(key: &Key, resource: &Resource, before: Option<&Item>) -> Result<Item,
     let route = match resource {
         Resource::HttpRoute(route) => Some(Compiled::new(route)),
         Resource::GrpcRoute(route) => Some(Compiled::of_grpc(route)),
-        Resource::TlsRoute(route) => Some(Compiled::of_connections(route.as_http())),
-        Resource::TcpRoute(route) => Some(Compiled::of_connections(route.as_http())),
+        Resource::TlsRoute(route) => {
+            Some(Compiled::of_connections(route.as_http(), Leads::Connections))
+        }
+        Resource::TcpRoute(route) => {
+            Some(Compiled::of_connections(route.as_http(), Leads::Connections))
+        }
+        Resource::UdpRoute(route) => {
+            Some(Compiled::of_connections(route.as_http(), Leads::Datagrams))
+        }
         _ => None,
     };
     let route = route.transpose().map_err(|errors| {

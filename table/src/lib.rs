@@ -16,7 +16,7 @@ use std::sync::Arc;
 use model::Name;
 use model::cluster::Reach;
 use model::identity::Peer;
-use model::service::AppProtocol;
+use model::service::{AppProtocol, Transport};
 use policy::{Facts, Layer, Reason, Scheme};
 
 mod assemble;
@@ -82,12 +82,24 @@ pub struct Found<'t> {
 }
 
 impl Table {
-    /// The sockets to open, and what is spoken on each.
+    /// The ports of TCP to open, and what is spoken on each.
     pub fn ports(&self) -> BTreeMap<u16, Scheme> {
-        self.ports.iter().map(|(&number, port)| (number, port.scheme)).collect()
+        let of_tcp = self.ports.iter().filter(|((of, _), _)| *of == Transport::Tcp);
+        of_tcp.map(|(&(_, number), port)| (number, port.scheme)).collect()
     }
 
-    /// The most specific listener for `host` on `port`: it alone serves the request (listener
+    /// The ports of UDP to open.
+    pub fn udp_ports(&self) -> impl Iterator<Item = u16> {
+        let of_udp = self.ports.keys().filter(|(of, _)| *of == Transport::Udp);
+        of_udp.map(|(_, number)| *number)
+    }
+
+    /// The listener for datagrams on a port; there is one.
+    pub fn udp_listener(&self, port: u16) -> Option<&Arc<Listener>> {
+        self.listeners.get(self.ports.get(&(Transport::Udp, port))?.listener("")?)
+    }
+
+    /// The most specific listener for `host` on a port of TCP: it alone serves the request (listener
     /// isolation). The same choice by server name gives the certificates of a connection.
     pub fn listener(&self, port: u16, host: &str) -> Option<&Arc<Listener>> {
         self.listeners.get(self.listener_index(port, host)?)
@@ -95,7 +107,7 @@ impl Table {
 
     /// Where in `listeners` it stands.
     pub fn listener_index(&self, port: u16, host: &str) -> Option<usize> {
-        self.ports.get(&port)?.listener(host)
+        self.ports.get(&(Transport::Tcp, port))?.listener(host)
     }
 
     /// The rule that a request leads to: through the mesh that of the application's port, whatever
@@ -111,7 +123,10 @@ impl Table {
             let rule = self.rules.get(place).ok_or(Reason::NoRoute)?;
             return Ok(Found { listener, rule, place, prefix: None });
         }
-        let listener = self.listener(facts.port, facts.host);
+        let listener = match facts.layer {
+            Layer::Request | Layer::Connection => self.listener(facts.port, facts.host),
+            Layer::Datagrams => self.udp_listener(facts.port),
+        };
         // A connection may be older than the table: what came in plain is not served as HTTPS.
         let fits = |listener: &&Arc<Listener>| {
             listener.scheme() == facts.scheme && listener.layer() == facts.layer
@@ -180,6 +195,7 @@ fn layer(protocol: AppProtocol) -> Layer {
     match protocol {
         AppProtocol::Http1 | AppProtocol::H2c => Layer::Request,
         AppProtocol::Tcp => Layer::Connection,
+        AppProtocol::Udp => Layer::Datagrams,
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use model::gateway::{FrontendValidationMode, Protocol, TlsVersion};
 use model::secret::SecretBytes;
+use model::service::Transport;
 use model::{Hostname, Key, Name};
 use policy::{Facts, Layer, Scheme};
 
@@ -83,6 +84,11 @@ pub struct Authority {
 }
 
 impl Listener {
+    /// What carries what it speaks, and its port of that.
+    pub fn place(&self) -> (Transport, u16) {
+        (self.protocol.transport(), self.port)
+    }
+
     /// The object that has it: the Gateway or the ListenerSet.
     pub fn owner(&self) -> &Key {
         self.set.as_ref().unwrap_or(&self.gateway)
@@ -106,7 +112,8 @@ impl Listener {
     pub fn layer(&self) -> Layer {
         match self.protocol {
             Protocol::Http | Protocol::Https => Layer::Request,
-            Protocol::Tls | Protocol::Tcp | Protocol::Udp => Layer::Connection,
+            Protocol::Tls | Protocol::Tcp => Layer::Connection,
+            Protocol::Udp => Layer::Datagrams,
         }
     }
 
@@ -120,7 +127,9 @@ impl Listener {
         match facts.layer {
             Layer::Request => self.routes.find(facts),
             // No path of it is known, and routes for connections name none.
-            Layer::Connection => self.routes.find(&Facts { path: "/", ..*facts }),
+            Layer::Connection | Layer::Datagrams => {
+                self.routes.find(&Facts { path: "/", ..*facts })
+            }
         }
     }
 
@@ -138,8 +147,8 @@ pub(crate) fn scheme(protocol: Protocol) -> Scheme {
     }
 }
 
-/// What serves, by port.
-pub(crate) type Ports = BTreeMap<u16, Port>;
+/// What serves, by port: those of UDP are others than those of TCP.
+pub(crate) type Ports = BTreeMap<(Transport, u16), Port>;
 
 /// The listeners that share a port.
 #[derive(Debug)]
@@ -173,8 +182,9 @@ pub(crate) fn ports(listeners: &[Listener]) -> Ports {
     let mut ports = Ports::new();
     for (index, listener) in listeners.iter().enumerate().filter(|(_, one)| one.is_serving()) {
         let scheme = listener.scheme();
-        let port =
-            ports.entry(listener.port).or_insert_with(|| Port { scheme, hosts: Hosts::default() });
+        let port = ports
+            .entry(listener.place())
+            .or_insert_with(|| Port { scheme, hosts: Hosts::default() });
         port.hosts.entry(listener.hostname.as_ref(), || Slot::Served(index));
     }
     block(listeners, &mut ports);
@@ -186,7 +196,7 @@ pub(crate) fn ports(listeners: &[Listener]) -> Ports {
 fn block(listeners: &[Listener], ports: &mut Ports) {
     let mut blocked = Vec::new();
     for refused in listeners.iter().filter(|one| !one.is_serving()) {
-        let (Some(port), Some(name)) = (ports.get(&refused.port), &refused.hostname) else {
+        let (Some(port), Some(name)) = (ports.get(&refused.place()), &refused.hostname) else {
             continue;
         };
         // Any host that the refused listener alone would have had: its own name, or for a
@@ -202,11 +212,11 @@ fn block(listeners: &[Listener], ports: &mut Ports) {
             other.gateway == refused.gateway && is_of_set
         };
         if free && instead.is_some_and(is_near) {
-            blocked.push((refused.port, name));
+            blocked.push((refused.place(), name));
         }
     }
-    for (port, name) in blocked {
-        if let Some(port) = ports.get_mut(&port) {
+    for (place, name) in blocked {
+        if let Some(port) = ports.get_mut(&place) {
             port.hosts.entry(Some(name), || Slot::Blocked);
         }
     }

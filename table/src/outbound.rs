@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use model::gateway::{Protocol, TlsVersion};
-use model::service::{Service, ServicePort};
+use model::service::{Service, ServicePort, Transport};
 use model::{Key, Kind, Name, Resource};
 use policy::{Chain, Facts, Layer, Scheme};
 
@@ -138,12 +138,13 @@ fn ports(
     rules: &mut Vec<Arc<Rule>>,
 ) -> Vec<Port> {
     let mut ports = Vec::new();
-    for (index, port) in service.spec.ports.iter().enumerate() {
+    let of_tcp = |(_, port): &(usize, &ServicePort)| port.transport() == Transport::Tcp;
+    for (index, port) in service.spec.ports.iter().enumerate().filter(of_tcp) {
         let Some(id) = catalog.id(key, port.port) else { continue };
         let Some(layer) = port.speaks().map(crate::layer) else { continue };
         let routes = match layer {
             Layer::Request => of_services.of(key, port.port),
-            Layer::Connection => None,
+            Layer::Connection | Layer::Datagrams => None,
         };
         let plain = routes.is_none().then_some(rules.len());
         if plain.is_some() {

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::route::{GrpcRoute, HttpMatch, HttpRoute};
+use model::service::Transport;
 use model::{Hostname, Kind, Name};
 use policy::pattern::{HeaderPattern, PathPattern, PatternError, QueryPattern};
 use policy::{Facts, Layer};
@@ -32,6 +33,8 @@ pub(crate) enum Leads {
     Calls,
     /// Connections, of which no request is read.
     Connections,
+    /// Datagrams of UDP.
+    Datagrams,
 }
 
 impl Leads {
@@ -40,7 +43,24 @@ impl Leads {
         match kind {
             Kind::GrpcRoute => Leads::Calls,
             Kind::TlsRoute | Kind::TcpRoute => Leads::Connections,
+            Kind::UdpRoute => Leads::Datagrams,
             _ => Leads::Requests,
+        }
+    }
+
+    /// What carries what it leads.
+    pub(crate) const fn transport(self) -> Transport {
+        match self {
+            Leads::Requests | Leads::Calls | Leads::Connections => Transport::Tcp,
+            Leads::Datagrams => Transport::Udp,
+        }
+    }
+
+    /// Whether a request is read of it.
+    pub(crate) const fn is_read(self) -> bool {
+        match self {
+            Leads::Requests | Leads::Calls => true,
+            Leads::Connections | Leads::Datagrams => false,
         }
     }
 }
@@ -108,13 +128,16 @@ impl Compiled {
         })
     }
 
-    /// The same of a route for connections, in the words of an HTTPRoute.
+    /// The same of a route for connections or datagrams, in the words of an HTTPRoute.
     ///
     /// # Errors
     /// As above.
-    pub(crate) fn of_connections(route: HttpRoute) -> Result<Self, Vec<(String, PatternError)>> {
+    pub(crate) fn of_connections(
+        route: HttpRoute,
+        leads: Leads,
+    ) -> Result<Self, Vec<(String, PatternError)>> {
         let path = |_, _, written: &HttpMatch| PathPattern::compile(&written.path);
-        Compiled::by(&Arc::new(route), Leads::Connections, path)
+        Compiled::by(&Arc::new(route), leads, path)
     }
 
     /// Compiles a route; the path of each match, by rule and place, is compiled by `path`.
@@ -301,7 +324,7 @@ impl Routes {
         let claimed = self.claimed.as_ref()?;
         match facts.layer {
             Layer::Request => claimed.holder(namespace, facts.host, facts.path),
-            Layer::Connection => claimed.holder_of_any(namespace, facts.host),
+            Layer::Connection | Layer::Datagrams => claimed.holder_of_any(namespace, facts.host),
         }
     }
 

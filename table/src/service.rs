@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use model::identity::Peer;
 use model::route::BackendRef;
-use model::service::{AppProtocol, EndpointSlice, ServicePort};
+use model::service::{AppProtocol, EndpointSlice, ServicePort, Transport};
 use model::traffic::TrafficPolicy;
 use model::workload::Workload;
 use model::{Key, Kind, Name, Resource};
@@ -101,7 +101,7 @@ impl<'a> Catalog<'a> {
                 continue;
             };
             service.traffic = traffic.of(&service.key).cloned();
-            let port = port(settled, &service.key, service.port);
+            let port = port(settled, &service.key, service.port, place.leads.transport());
             let encryption = port.map(|port| encryptions.of(&service.key, port));
             let lost = || Encryption::Closed("its port is not there".into());
             service.encryption = encryption.unwrap_or_else(lost);
@@ -142,11 +142,20 @@ impl<'a> Catalog<'a> {
             leads,
         });
         let Some(&id) = place.as_ref().and_then(|place| self.ids.get(place)) else {
-            return Err((Reason::BackendMissing, self.missing(&service, to.port)));
+            return Err(
+                match to.port.and_then(|number| self.is_carried(&service, number, route)) {
+                    Some(text) => (Reason::BackendProtocol, text),
+                    None => (Reason::BackendMissing, self.missing(&service, to.port)),
+                },
+            );
         };
         let Service { protocol, label, .. } = &*self.services[id];
         match (protocol, leads) {
-            (_, Leads::Connections) => Ok(Target::Service(id)),
+            (_, Leads::Connections | Leads::Datagrams) => Ok(Target::Service(id)),
+            // No request leads to a port of UDP: it is another one than that of TCP of its number.
+            (AppProtocol::Udp, Leads::Requests | Leads::Calls) => {
+                Err((Reason::BackendProtocol, format!("{label} carries UDP")))
+            }
             (AppProtocol::Tcp, Leads::Requests | Leads::Calls) => {
                 let text = format!(
                     "{label} carries TCP, and {} leads requests; use a TCPRoute or TLSRoute",
@@ -164,6 +173,26 @@ impl<'a> Catalog<'a> {
             (AppProtocol::Http1 | AppProtocol::H2c, Leads::Requests)
             | (AppProtocol::H2c, Leads::Calls) => Ok(Target::Service(id)),
         }
+    }
+
+    /// What is wrong with a port that is there, and is carried by something else than what a route leads.
+    fn is_carried(&self, service: &Key, number: u16, route: &Key) -> Option<String> {
+        let leads = Leads::of(route.kind);
+        let other = match leads.transport() {
+            Transport::Tcp | Transport::Sctp => Transport::Udp,
+            Transport::Udp => Transport::Tcp,
+        };
+        let port = port(self.settled, service, number, other)?;
+        let Key { namespace, name, .. } = service;
+        let instead = match (other, leads) {
+            (Transport::Udp, _) => "use a UDPRoute",
+            (Transport::Tcp | Transport::Sctp, _) => "say protocol: UDP at the Service's port",
+        };
+        let (carried, kind) = (port.transport().as_str(), route.kind);
+        let led = leads.transport().as_str();
+        Some(format!(
+            "port {number} of {namespace}/{name} is one of {carried}, and {kind} leads to {led}; {instead}"
+        ))
     }
 
     fn missing(&self, service: &Key, port: Option<u16>) -> String {
@@ -234,7 +263,8 @@ fn every(settled: &Settled) -> BTreeSet<Place> {
     });
     let places = services.flat_map(|service| {
         let meta = &service.metadata;
-        let ports = service.spec.ports.iter();
+        // No application sends datagrams through the mesh.
+        let ports = service.spec.ports.iter().filter(|port| port.transport() == Transport::Tcp);
         ports.map(|port| Place {
             namespace: meta.namespace.clone(),
             name: meta.name.clone(),
@@ -305,11 +335,12 @@ fn build(
     let Place { namespace, name, port: number, leads } = place;
     let key = Key::new(Kind::Service, namespace.clone(), name.clone());
     let Resource::Service(service) = settled.get(&key)? else { return None };
-    let port = port(settled, &key, *number)?;
+    let port = port(settled, &key, *number, leads.transport())?;
     let mut protocol = match leads {
         Leads::Requests | Leads::Calls => port.speaks()?,
         // Whatever is spoken goes through as it comes.
         Leads::Connections => AppProtocol::Tcp,
+        Leads::Datagrams => AppProtocol::Udp,
     };
     let slices = slices.get(&(namespace.clone(), name.clone()));
     let slices = slices.map_or(&[][..], Vec::as_slice);
@@ -320,9 +351,8 @@ fn build(
         workload.is_selected(service) && guards.borders.are_in(namespace, &workload.spec.cluster)
     };
     let selected = workloads.filter(is_within);
-    let is_bytes = protocol == AppProtocol::Tcp;
     let selected =
-        selected.filter_map(|workload| endpoint(workload, port, is_bytes, guards.cluster));
+        selected.filter_map(|workload| endpoint(workload, port, protocol, guards.cluster));
     let endpoints: BTreeSet<_> = sliced.chain(selected).collect();
     // What a port speaks that does not say it, who calls it knows; but the proxy beside an application
     // knows no caller's routes.
@@ -342,23 +372,35 @@ fn build(
     })
 }
 
-/// A port of a Service, by its number.
-fn port<'s>(settled: &'s Settled, service: &Key, number: u16) -> Option<&'s ServicePort> {
+/// A port of a Service, by its number and what carries it.
+fn port<'s>(
+    settled: &'s Settled,
+    service: &Key,
+    number: u16,
+    transport: Transport,
+) -> Option<&'s ServicePort> {
     let Resource::Service(service) = settled.get(service)? else { return None };
-    service.spec.ports.iter().find(|port| port.port == number)
+    let mut ports = service.spec.ports.iter();
+    ports.find(|port| (port.port, port.transport()) == (number, transport))
 }
 
 /// Where a workload is that a Service's port means, as seen from a cluster. Its proxy takes requests or
-/// bytes, as the workload's port says: what is sent as the other is nothing that it could judge.
+/// bytes, as the workload's port says: what is sent as the other is nothing that it could judge. Datagrams
+/// it takes none, and nothing goes past it.
 fn endpoint(
     workload: &Workload,
     port: &ServicePort,
-    is_bytes: bool,
+    protocol: AppProtocol,
     from: Option<&Name>,
 ) -> Option<Endpoint> {
     let (ip, port) = (workload.address()?, workload.port_of(port)?);
     let takes_bytes = port.speaks() == Some(AppProtocol::Tcp);
-    if workload.spec.mesh.is_some() && takes_bytes != is_bytes {
+    let is_taken = match protocol {
+        AppProtocol::Http1 | AppProtocol::H2c => !takes_bytes,
+        AppProtocol::Tcp => takes_bytes,
+        AppProtocol::Udp => false,
+    };
+    if workload.spec.mesh.is_some() && !is_taken {
         return None;
     }
     let port = port.port;
@@ -369,12 +411,15 @@ fn endpoint(
     Some(Endpoint { address: SocketAddr::new(ip, port), through, is_far })
 }
 
-/// The ready endpoints of a slice behind the Service's port, matched by the port's name.
+/// The ready endpoints of a slice behind the Service's port, matched by the port's name and by what carries
+/// it.
 fn ready(slice: &EndpointSlice, port: &ServicePort) -> Vec<SocketAddr> {
     let wanted = port.name.as_deref().unwrap_or_default();
-    let same_name =
-        slice.ports.iter().filter(|at| at.name.as_deref().unwrap_or_default() == wanted);
-    let numbers: Vec<u16> = same_name.filter_map(|at| at.port).collect();
+    let same = slice.ports.iter().filter(|at| {
+        let transport = at.protocol.unwrap_or_default();
+        at.name.as_deref().unwrap_or_default() == wanted && transport == port.transport()
+    });
+    let numbers: Vec<u16> = same.filter_map(|at| at.port).collect();
     let ready = slice.endpoints.iter().filter(|endpoint| endpoint.conditions.ready != Some(false));
     let addresses = ready.filter_map(|endpoint| endpoint.addresses.first()?.parse::<IpAddr>().ok());
     addresses

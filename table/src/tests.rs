@@ -8,6 +8,7 @@ mod borders;
 mod callers;
 mod claims;
 mod closing;
+mod datagrams;
 mod encryption;
 mod filters;
 pub(crate) mod fixture;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use model::gateway::FrontendValidationMode;
 use model::route::{HeaderMatch, HttpMatch, PathMatch, PathMatchType, QueryMatch, ValueMatchType};
+use model::service::Transport;
 use model::{Hostname, Key};
 use policy::{Facts, Layer, Reason, explain};
 use serde::Serialize;
@@ -120,7 +121,10 @@ pub(crate) fn lead<'t>(table: &'t Table, facts: &Facts<'_>) -> (Story, Option<Le
         others: Vec::new(),
         policy: None,
     };
-    let listener = table.listener(facts.port, facts.host);
+    let listener = match facts.layer {
+        Layer::Request | Layer::Connection => table.listener(facts.port, facts.host),
+        Layer::Datagrams => table.udp_listener(facts.port),
+    };
     let fits = |listener: &&Arc<Listener>| {
         listener.scheme() == facts.scheme && listener.layer() == facts.layer
     };
@@ -143,6 +147,9 @@ pub(crate) fn lead<'t>(table: &'t Table, facts: &Facts<'_>) -> (Story, Option<Le
 /// What is there instead of a listener for the request.
 fn no_listener(table: &Table, facts: &Facts<'_>) -> String {
     let (port, asked) = (facts.port, facts.scheme.as_str());
+    if facts.layer == Layer::Datagrams {
+        return no_udp_listener(table, port);
+    }
     let ports = table.ports();
     if let Some(scheme) = ports.get(&port) {
         if let Some(listener) = table.listener(port, facts.host)
@@ -152,32 +159,50 @@ fn no_listener(table: &Table, facts: &Facts<'_>) -> String {
             let spoken = protocol.as_str();
             let so = match facts.layer {
                 Layer::Request => "of which no request is read",
-                Layer::Connection => "and leads requests, not connections",
+                Layer::Connection | Layer::Datagrams => "and leads requests, not connections",
             };
             return format!("'{name}' of {whose} on port {port} speaks {spoken}, {so}");
         }
         return if *scheme == facts.scheme {
             let end = match facts.layer {
                 Layer::Request => "answered 404",
-                Layer::Connection => "closed",
+                Layer::Connection | Layer::Datagrams => "closed",
             };
             format!("none on port {port} serves the host '{}': {end}", facts.host)
         } else {
             format!("port {port} speaks {}, not {asked}", scheme.as_str())
         };
     }
-    let refused = table.listeners.iter().filter(|listener| listener.port == port);
-    for listener in refused {
-        if let State::Refused(why) = &listener.state {
-            let (name, whose) = (&listener.name, listener.whose());
-            return format!("'{name}' of {whose}, the one for port {port}, is refused: {why}");
-        }
+    if let Some(refused) = refused(table, (Transport::Tcp, port)) {
+        return refused;
     }
     let ports = ports.iter().map(|(port, scheme)| format!("{port} ({})", scheme.as_str()));
     let ports = ports.collect::<Vec<_>>().join(", ");
     let there =
         if ports.is_empty() { "no port is open".to_owned() } else { format!("there are {ports}") };
     format!("nothing listens on port {port}; {there}")
+}
+
+/// The same for datagrams.
+fn no_udp_listener(table: &Table, port: u16) -> String {
+    if let Some(refused) = refused(table, (Transport::Udp, port)) {
+        return refused;
+    }
+    let ports: Vec<_> = table.udp_ports().map(|port| port.to_string()).collect();
+    let there = match ports.is_empty() {
+        true => "no port of UDP is open".to_owned(),
+        false => format!("there are {}", ports.join(", ")),
+    };
+    format!("nothing takes datagrams on port {port}; {there}")
+}
+
+/// The listener that would be at a place, and why it is refused.
+fn refused(table: &Table, place: (Transport, u16)) -> Option<String> {
+    table.listeners.iter().filter(|listener| listener.place() == place).find_map(|listener| {
+        let State::Refused(why) = &listener.state else { return None };
+        let (name, whose, port) = (&listener.name, listener.whose(), listener.port);
+        Some(format!("'{name}' of {whose}, the one for port {port}, is refused: {why}"))
+    })
 }
 
 fn listener_story(listener: &Listener) -> ListenerStory {
@@ -287,8 +312,10 @@ fn lower(of: &Match, winner: Option<&Entry>, facts: &Facts<'_>) -> String {
 
 /// A match in words, all of which must hold.
 fn in_words(of: &Match, layer: Layer) -> String {
-    if layer == Layer::Connection {
-        return "every connection".to_owned();
+    match layer {
+        Layer::Request => {}
+        Layer::Connection => return "every connection".to_owned(),
+        Layer::Datagrams => return "every datagram".to_owned(),
     }
     let everything = HttpMatch::default();
     let written = of.written().unwrap_or(&everything);

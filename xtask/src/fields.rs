@@ -26,13 +26,14 @@ pub(crate) const LIST: &str = "docs/fields.tsv";
 pub(crate) const PAGE: &str = "docs/fields.md";
 
 /// The kinds whose fields change what becomes of traffic, in the order of the page.
-const KINDS: [&str; 9] = [
+const KINDS: [&str; 10] = [
     "Gateway",
     "ListenerSet",
     "HTTPRoute",
     "GRPCRoute",
     "TLSRoute",
     "TCPRoute",
+    "UDPRoute",
     "ReferenceGrant",
     "BackendTLSPolicy",
     "TrafficPolicy",

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
-use model::service::{EndpointSlice, Service};
+use model::service::{EndpointPort, EndpointSlice, Service, ServicePort};
 use model::{Key, Kind, Name, Resource};
 use wire::Cause;
 
@@ -103,8 +103,7 @@ fn known(world: &World, key: &Key, service: &Service) -> BTreeMap<u16, ByAddress
     let mut ports = BTreeMap::new();
     for port in &service.spec.ports {
         let endpoints: &mut ByAddress = ports.entry(port.port).or_default();
-        let name = port.name.as_deref().unwrap_or_default();
-        for (address, is_ready) in slices(world, key).flat_map(|slice| sliced(slice, name)) {
+        for (address, is_ready) in slices(world, key).flat_map(|slice| sliced(slice, port)) {
             let endpoint = endpoints.entry(address).or_insert_with(|| fresh(address, is_ready));
             endpoint.is_ready |= is_ready;
         }
@@ -145,13 +144,16 @@ fn slices<'w>(world: &'w World, key: &'w Key) -> impl Iterator<Item = &'w Endpoi
     .filter(|slice| slice.service().as_ref() == Some(&key.name))
 }
 
-/// The addresses of a slice at the port of this name, and whether each is ready.
+/// The addresses of a slice behind a Service's port, and whether each is ready.
 fn sliced<'s>(
     slice: &'s EndpointSlice,
-    name: &'s str,
+    port: &'s ServicePort,
 ) -> impl Iterator<Item = (SocketAddr, bool)> + 's {
-    let is_of =
-        move |at: &&model::service::EndpointPort| at.name.as_deref().unwrap_or_default() == name;
+    let name = port.name.as_deref().unwrap_or_default();
+    let is_of = move |at: &&EndpointPort| {
+        let transport = at.protocol.unwrap_or_default();
+        at.name.as_deref().unwrap_or_default() == name && transport == port.transport()
+    };
     let numbers = slice.ports.iter().filter(is_of).filter_map(|at| at.port);
     numbers.flat_map(|number| {
         slice.endpoints.iter().filter_map(move |endpoint| {

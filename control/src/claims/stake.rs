@@ -111,11 +111,13 @@ impl<'a> Stakes<'a> {
         own: &[&Self],
         budget: &mut Budget,
     ) -> Result<Option<&Ground<'a>>, Spent> {
-        let sorts = [self.kind, other.kind].map(Kind::is_of_connections);
+        let sorts =
+            [self.kind, other.kind].map(|kind| (kind.is_of_connections(), kind == Kind::UdpRoute));
         if sorts[0] != sorts[1] {
             // No listener leads both.
             return Ok(None);
         }
+        let (is_of_connections, _) = sorts[0];
         let shared = self.parents.iter().filter(|parent| {
             let same = |one| share((parent, self.namespace), (one, other.namespace));
             other.parents.iter().any(same)
@@ -130,7 +132,7 @@ impl<'a> Stakes<'a> {
                 own: own.iter().filter(is_there).flat_map(|one| &one.all).collect(),
             };
             for stake in &self.all {
-                let is_new = match self.kind == other.kind || sorts[0] {
+                let is_new = match self.kind == other.kind || is_of_connections {
                     true => had.lacks(stake, &other.all, budget)?,
                     // A host is there for routes of one kind: the older one has it, whatever the
                     // paths are.

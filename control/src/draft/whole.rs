@@ -104,6 +104,7 @@ impl Draft {
             | Resource::GrpcRoute(_)
             | Resource::TlsRoute(_)
             | Resource::TcpRoute(_)
+            | Resource::UdpRoute(_)
             | Resource::ReferenceGrant(_)
             | Resource::TrafficPolicy(_)
             | Resource::BackendTlsPolicy(_)
@@ -467,6 +468,7 @@ const fn gives_rights(kind: Kind) -> bool {
         | Kind::GrpcRoute
         | Kind::TlsRoute
         | Kind::TcpRoute
+        | Kind::UdpRoute
         | Kind::ReferenceGrant
         | Kind::Service
         | Kind::EndpointSlice

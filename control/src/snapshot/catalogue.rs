@@ -251,6 +251,7 @@ fn envelope(key: &Key, scope: String, object: &Object) -> Envelope {
         | Resource::GrpcRoute(_)
         | Resource::TlsRoute(_)
         | Resource::TcpRoute(_)
+        | Resource::UdpRoute(_)
         | Resource::ReferenceGrant(_)
         | Resource::TrafficPolicy(_)
         | Resource::BackendTlsPolicy(_)

@@ -29,7 +29,9 @@ pub(super) const fn of(kind: Kind) -> Sight {
         | Kind::AccessPolicy
         | Kind::Secret
         | Kind::ConfigMap => Sight::Decides,
-        Kind::HttpRoute | Kind::GrpcRoute | Kind::TlsRoute | Kind::TcpRoute => Sight::Hangs,
+        Kind::HttpRoute | Kind::GrpcRoute | Kind::TlsRoute | Kind::TcpRoute | Kind::UdpRoute => {
+            Sight::Hangs
+        }
         Kind::Service
         | Kind::TrafficPolicy
         | Kind::EndpointSlice
@@ -133,7 +135,8 @@ pub(super) fn attached(resource: &Resource) -> Vec<Key> {
         Resource::HttpRoute(_)
         | Resource::GrpcRoute(_)
         | Resource::TlsRoute(_)
-        | Resource::TcpRoute(_) => {
+        | Resource::TcpRoute(_)
+        | Resource::UdpRoute(_) => {
             let own = &resource.meta().namespace;
             resource.parent_refs().iter().map(|parent| parent.key(own)).collect()
         }
@@ -201,6 +204,7 @@ fn held(resource: &Resource) -> Vec<Key> {
         | Resource::GrpcRoute(_)
         | Resource::TlsRoute(_)
         | Resource::TcpRoute(_)
+        | Resource::UdpRoute(_)
         | Resource::ReferenceGrant(_)
         | Resource::TrafficPolicy(_)
         | Resource::Service(_)

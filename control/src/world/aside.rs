@@ -119,6 +119,7 @@ pub(super) fn stand_in(key: &store::Key, body: &str, beside: &Snapshot) -> Optio
         | Kind::GrpcRoute
         | Kind::TlsRoute
         | Kind::TcpRoute
+        | Kind::UdpRoute
         | Kind::ReferenceGrant
         | Kind::Service
         | Kind::EndpointSlice

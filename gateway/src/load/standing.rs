@@ -128,7 +128,8 @@ fn faults_here(document: &Document, resource: &Resource) -> Vec<Invalid> {
         Resource::HttpRoute(_)
         | Resource::GrpcRoute(_)
         | Resource::TlsRoute(_)
-        | Resource::TcpRoute(_) => of_services(document, resource),
+        | Resource::TcpRoute(_)
+        | Resource::UdpRoute(_) => of_services(document, resource),
         Resource::Gateway(_)
         | Resource::ListenerSet(_)
         | Resource::ReferenceGrant(_)
@@ -186,6 +187,7 @@ fn is_read(kind: Kind) -> bool {
         | Kind::GrpcRoute
         | Kind::TlsRoute
         | Kind::TcpRoute
+        | Kind::UdpRoute
         | Kind::ReferenceGrant
         | Kind::Service
         | Kind::EndpointSlice

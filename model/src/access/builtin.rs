@@ -7,13 +7,14 @@ use crate::role::{RoleRule, Verb};
 use crate::{Kind, Name};
 
 /// Kinds that say what becomes of traffic.
-const TRAFFIC: [Kind; 13] = [
+const TRAFFIC: [Kind; 14] = [
     Kind::Gateway,
     Kind::ListenerSet,
     Kind::HttpRoute,
     Kind::GrpcRoute,
     Kind::TlsRoute,
     Kind::TcpRoute,
+    Kind::UdpRoute,
     Kind::Service,
     Kind::EndpointSlice,
     Kind::Secret,

@@ -50,6 +50,7 @@ impl Directory {
                 | Resource::GrpcRoute(_)
                 | Resource::TlsRoute(_)
                 | Resource::TcpRoute(_)
+                | Resource::UdpRoute(_)
                 | Resource::ReferenceGrant(_)
                 | Resource::Service(_)
                 | Resource::EndpointSlice(_)

@@ -23,7 +23,6 @@ const ELSEWHERE: [(&str, &[&str]); 2] = [
             "GatewayClass",
             "TCPRoute",
             "TLSRoute",
-            "UDPRoute",
             "XBackendTrafficPolicy",
             "XListenerSet",
             "XMesh",

@@ -1,7 +1,7 @@
-//! TLSRoute and TCPRoute (`gateway.networking.k8s.io/v1`): where connections go of which nothing is
-//! read but the server name.
+//! TLSRoute, TCPRoute and UDPRoute (`gateway.networking.k8s.io/v1`): where connections and datagrams go of
+//! which nothing is read but the server name.
 //!
-//! A connection is led as a request would be for any path of its host, so such a route says what an
+//! A connection, and all datagrams of one caller, is led as a request would be for any path of its host, so such a route says what an
 //! HTTPRoute of one rule without matches would; [`TlsRoute::as_http`] is that HTTPRoute.
 
 use schemars::JsonSchema;
@@ -69,14 +69,42 @@ pub struct TcpRouteSpec {
     pub rules: Vec<StreamRule>,
 }
 
-/// Where connections go.
+/// Where datagrams go that come in through listeners of protocol UDP.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "UDPRoute")]
+pub struct UdpRoute {
+    /// Who it is.
+    pub metadata: Meta,
+    /// What is wanted.
+    pub spec: UdpRouteSpec,
+}
+
+/// `spec` of a UDPRoute.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UdpRouteSpec {
+    /// The Gateways (or single listeners) that it attaches to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub parent_refs: Vec<ParentRef>,
+    /// Attach to default Gateways. Not enforced yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub use_default_gateways: Option<serde_json::Value>,
+    /// Where datagrams go; there is one rule.
+    #[schemars(length(min = 1, max = 1))]
+    pub rules: Vec<StreamRule>,
+}
+
+/// Where connections, or the datagrams of a caller, go.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StreamRule {
     /// Its name within the route; policies attach to it as `sectionName`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Name>,
-    /// Where they go, by weight. The share of a backend that is not there is closed at once.
+    /// Where they go, by weight. The share of a backend that is not there is closed at once; datagrams of
+    /// it are dropped.
     #[schemars(length(min = 1, max = 16))]
     pub backend_refs: Vec<StreamBackendRef>,
 }
@@ -148,6 +176,27 @@ impl TcpRoute {
     }
 }
 
+impl UdpRoute {
+    /// The HTTPRoute that leads requests as this one leads datagrams.
+    pub fn as_http(&self) -> HttpRoute {
+        let UdpRouteSpec { parent_refs, use_default_gateways, rules } = &self.spec;
+        HttpRoute {
+            metadata: self.metadata.clone(),
+            spec: HttpRouteSpec {
+                parent_refs: parent_refs.clone(),
+                use_default_gateways: use_default_gateways.clone(),
+                hostnames: Vec::new(),
+                rules: rules.iter().map(StreamRule::as_http).collect(),
+            },
+        }
+    }
+
+    /// Reports what the schema cannot say.
+    pub fn check(&self, at: &mut Checker) {
+        check(&self.as_http(), at);
+    }
+}
+
 impl StreamRule {
     fn as_http(&self) -> HttpRule {
         let backend = |to: &StreamBackendRef| HttpBackendRef {
@@ -173,7 +222,8 @@ fn check(route: &HttpRoute, at: &mut Checker) {
     at.within("spec", |at| {
         at.each("parentRefs", &route.spec.parent_refs, |at, parent| {
             if parent.is_service() {
-                let text = "this version attaches a route for connections to Gateways only";
+                let text =
+                    "this version attaches a route for connections or datagrams to Gateways only";
                 at.fault_in("kind", text);
             }
         });

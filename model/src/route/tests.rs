@@ -70,6 +70,7 @@ fn a_route_for_connections_says_the_same_as_an_http_route() {
     let mut spec = json!({ "parentRefs": parents(),
         "rules": [{ "name": "main", "backendRefs": [backend()] }] });
     assert_eq!(read::<TcpRoute>(&spec).as_http(), read(&spec));
+    assert_eq!(read::<UdpRoute>(&spec).as_http(), read(&spec));
     spec["hostnames"] = json!(["a.example", "*.b.example"]);
     assert_eq!(read::<TlsRoute>(&spec).as_http(), read(&spec));
 }

@@ -13,7 +13,7 @@ use super::caller::Caller;
 use super::methods::{Known, Someone};
 use super::rules::Hook;
 use super::sources::Sources;
-use crate::facts::{Facts, Layer, Scheme};
+use crate::facts::{Facts, Scheme};
 use crate::headers::{is_credential, is_nominated};
 use crate::pattern::{HeaderPattern, PathPattern};
 use crate::principal::Principal;
@@ -225,7 +225,7 @@ impl Rule {
 
     /// The first condition that does not hold.
     pub(crate) fn first_failing(&self, seen: &Seen<'_>) -> Option<Condition> {
-        if seen.facts.layer == Layer::Connection {
+        if !seen.facts.layer.is_read() {
             return self.failing(seen).first().copied();
         }
         // One by one, since this runs for each rule that is asked: each is known when it is compiled.
@@ -274,9 +274,7 @@ impl Rule {
     }
 
     fn is_untold(&self, condition: Condition, seen: &Seen<'_>) -> bool {
-        seen.facts.layer == Layer::Connection
-            && !condition.is_told_by(seen.facts)
-            && self.sets(condition)
+        !seen.facts.layer.is_read() && !condition.is_told_by(seen.facts) && self.sets(condition)
     }
 
     #[inline(always)]

@@ -11,7 +11,6 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::rule::{Rule, Seen};
-use crate::facts::Layer;
 use crate::principal::Principal;
 
 /// Fewer rules than this are asked one by one.
@@ -112,7 +111,7 @@ impl Rules {
     /// The first rule, as written, that means what is seen.
     pub(crate) fn first_matching(&self, seen: &Seen<'_>) -> Option<&Rule> {
         // What most hang on is not told of a connection.
-        if seen.facts.layer == Layer::Connection {
+        if !seen.facts.layer.is_read() {
             return self.rules.iter().find(|rule| rule.matches(seen));
         }
         let mut first = Search { rules: &self.rules, seen, found: usize::MAX };

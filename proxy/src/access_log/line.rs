@@ -106,7 +106,7 @@ impl Line<'_> {
         self.plain(key!("method"), record.method.as_str());
         self.text(key!("host"), &record.host);
         self.text(key!("path"), &record.path);
-        self.word(key!("protocol"), protocol(record.version));
+        self.word(key!("protocol"), protocol(record));
         if let Some(agent) = &record.user_agent {
             self.bytes(key!("user_agent"), agent.as_bytes());
         }
@@ -163,6 +163,10 @@ impl Line<'_> {
     fn cost(&mut self, record: &Record, took: Duration) {
         self.number(key!("bytes_in"), record.bytes_in);
         self.number(key!("bytes_out"), record.bytes_out);
+        if let Some([there, back]) = record.datagrams {
+            self.number(key!("datagrams_in"), there);
+            self.number(key!("datagrams_out"), back);
+        }
         self.number(key!("duration_us"), took.as_micros() as u64);
     }
 
@@ -219,8 +223,9 @@ impl Line<'_> {
     }
 }
 
-fn protocol(version: Version) -> &'static str {
-    match version {
+fn protocol(record: &Record) -> &'static str {
+    match record.version {
+        _ if record.datagrams.is_some() => "UDP",
         Version::HTTP_10 => "HTTP/1.0",
         Version::HTTP_11 => "HTTP/1.1",
         Version::HTTP_2 => "HTTP/2",

@@ -117,7 +117,7 @@ impl Load {
 
     /// Learns `now` that a request which `began` could not reach it. Of those who find that at once, one
     /// counts.
-    pub(super) fn unreached(&self, began: u64, now: u64) {
+    pub(crate) fn unreached(&self, began: u64, now: u64) {
         if self.rested_since(began) {
             return;
         }

@@ -57,6 +57,7 @@ pub(crate) fn read(envelope: &Envelope) -> Result<Resource, Unreadable> {
         | Resource::GrpcRoute(_)
         | Resource::TlsRoute(_)
         | Resource::TcpRoute(_)
+        | Resource::UdpRoute(_)
         | Resource::ReferenceGrant(_)
         | Resource::TrafficPolicy(_)
         | Resource::BackendTlsPolicy(_)

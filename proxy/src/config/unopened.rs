@@ -1,5 +1,6 @@
 //! Ports that could not be opened, told as what the node rejects of the Gateways that want them.
 
+use model::service::Transport;
 use model::{Name, Resource};
 use wire::Rejection;
 
@@ -23,7 +24,11 @@ pub(super) fn rejections(
         // In an older form it may stand at another place than in what was sent.
         let is_older = served.good.contains_key(&key);
         let path = if is_older { "spec.listeners".to_owned() } else { path };
-        let reason = format!("port {} is not open: {}", failed.port, failed.reason);
+        let of = match failed.transport {
+            Transport::Tcp => "",
+            Transport::Udp | Transport::Sctp => " of UDP",
+        };
+        let reason = format!("port {}{of} is not open: {}", failed.port, failed.reason);
         Some(Rejection { key, generation, path, reason, closed: Vec::new() })
     });
     told.collect()

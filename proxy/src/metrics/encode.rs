@@ -14,6 +14,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use super::connections::{self, Outcome};
+use super::flows::{self, Dropped as DroppedDatagram, Way};
 use super::series::{HistogramSum, Sum};
 use super::{Metrics, process};
 use crate::config::Counts;
@@ -40,6 +41,7 @@ struct Scrape {
     routes: Vec<(Arc<str>, Sum)>,
     backends: Vec<(Arc<str>, Arc<super::OfService>)>,
     connections: connections::Sum,
+    flows: flows::Sum,
     applied: u64,
     refused: u64,
     faults: u64,
@@ -67,6 +69,8 @@ impl Metrics {
     fn scrape(&self, dropped: Dropped, joined: Option<Counts>) -> Scrape {
         let mut connections = connections::Sum::default();
         self.connections.iter().for_each(|worker| worker.add_to(&mut connections));
+        let mut flows = flows::Sum::default();
+        self.flows.iter().for_each(|worker| worker.add_to(&mut flows));
         let (digest, routes, backends) = self.shown();
         Scrape {
             service: self.service,
@@ -75,6 +79,7 @@ impl Metrics {
             routes: routes.into_iter().map(|(label, series)| (label, series.sum())).collect(),
             backends,
             connections,
+            flows,
             applied: self.applied.load(Relaxed),
             refused: self.refused.load(Relaxed),
             faults: self.faults.load(Relaxed),
@@ -108,6 +113,7 @@ impl Collector for Scrape {
     fn encode(&self, mut to: DescriptorEncoder<'_>) -> fmt::Result {
         self.requests(&mut to)?;
         self.connections(&mut to)?;
+        self.flows(&mut to)?;
         self.tables(&mut to)?;
         self.joined(&mut to)?;
         self.process(&mut to)
@@ -213,6 +219,31 @@ impl Scrape {
         single(to, "heddle_traffic_folded", help, self.dropped.folded)?;
         let help = "Requests whose counts the server would not take";
         single(to, "heddle_traffic_lost", help, self.dropped.uncounted)
+    }
+
+    fn flows(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let sum = &self.flows;
+        gauge(to, "heddle_udp_flows_open", "Flows of UDP that are open", &(sum.open() as i64))?;
+        single(to, "heddle_udp_flows", "Flows of UDP that began", sum.begun)?;
+        let help = "Datagrams that were sent on, by direction";
+        let mut family =
+            to.encode_descriptor("heddle_udp_datagrams", help, None, MetricType::Counter)?;
+        for (way, count) in Way::ALL.into_iter().zip(sum.datagrams) {
+            counter(&mut family, &[("direction", way.as_str())], count)?;
+        }
+        let help = "Bytes in datagrams that were sent on, by direction";
+        let mut family =
+            to.encode_descriptor("heddle_udp_bytes", help, None, MetricType::Counter)?;
+        for (way, count) in Way::ALL.into_iter().zip(sum.bytes) {
+            counter(&mut family, &[("direction", way.as_str())], count)?;
+        }
+        let help = "Datagrams that went nowhere, by reason";
+        let mut family =
+            to.encode_descriptor("heddle_udp_dropped", help, None, MetricType::Counter)?;
+        for (why, count) in DroppedDatagram::ALL.into_iter().zip(sum.dropped) {
+            counter(&mut family, &[("reason", why.as_str())], count)?;
+        }
+        Ok(())
     }
 
     fn tables(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::handover::{Heir, Stands, Use};
 use super::{FLUSH, Phase, Process, ProcessError, Stop};
+use crate::bind::Inlet;
 
 impl Process {
     /// Says to whoever asks that a table serves, and takes connections from now on: until then the process
@@ -76,7 +77,10 @@ impl Process {
     }
 
     fn sockets(&self) -> Vec<(Use, BorrowedFd<'_>)> {
-        let traffic = self.proxy.sockets().map(|socket| (Use::Traffic, socket.as_fd()));
+        let traffic = self.proxy.sockets().map(|socket| match socket {
+            Inlet::Tcp(socket) => (Use::Traffic, socket.as_fd()),
+            Inlet::Udp(socket) => (Use::Datagrams, socket.as_fd()),
+        });
         let admin = self.admin.iter().map(|admin| (Use::Admin, admin.listener().as_fd()));
         let door = match &self.place.0 {
             Stands::Serving(door) | Stands::Lent(door) => Some((Use::Door, door.socket())),

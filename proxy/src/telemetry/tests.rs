@@ -47,6 +47,7 @@ pub(crate) fn sample(telemetry: &Arc<Telemetry>) -> Record {
         status: Some(StatusCode::OK),
         bytes_in: 0,
         bytes_out: 0,
+        datagrams: None,
         backend_time: None,
     }
 }

@@ -161,7 +161,7 @@ impl Backend {
             AppProtocol::Http1 => vec![b"http/1.1".to_vec()],
             AppProtocol::H2c => vec![b"h2".to_vec()],
             // Of what is carried nothing is known.
-            AppProtocol::Tcp => Vec::new(),
+            AppProtocol::Tcp | AppProtocol::Udp => Vec::new(),
         };
         config.resumption = Resumption::disabled();
         config

@@ -8,6 +8,7 @@ use model::gateway::{
     self, FrontendValidation, Gateway, ListenerTls, ObjectRef, ObjectReference, Protocol, TlsMode,
 };
 use model::secret::TLS_SECRET;
+use model::service::Transport;
 use model::{Invalid, Key, Kind, Name, Resource};
 
 use crate::assemble::encryptions;
@@ -149,9 +150,12 @@ fn by_age(settled: &Settled) -> Vec<(&Key, &Arc<Gateway>)> {
 /// What listeners hold that come first: what is spoken on each port, and each host name on it.
 #[derive(Default)]
 struct Claims {
-    spoken: BTreeMap<u16, (Protocol, Holder)>,
-    hosts: BTreeMap<(u16, String), Holder>,
+    spoken: BTreeMap<(Transport, u16), (Protocol, Holder)>,
+    hosts: BTreeMap<Place, Holder>,
 }
+
+/// A port of what carries a listener, and a host name on it.
+type Place = (Transport, u16, String);
 
 /// A listener that holds something.
 #[derive(Clone)]
@@ -176,28 +180,34 @@ impl Claims {
     /// Why a listener cannot have what it wants: another one has it.
     fn rival(&self, listener: &Listener) -> Option<String> {
         let port = listener.port;
-        if let Some((spoken, holder)) = self.spoken.get(&port)
+        if let Some((spoken, holder)) = self.spoken.get(&listener.place())
             && !share(*spoken, listener.protocol)
         {
             let (spoken, holder) = (spoken.as_str(), holder.told(listener));
             return Some(format!("port {port} is held by {holder}, which speaks {spoken} there"));
         }
-        let (_, host) = place(listener);
-        let holder = self.hosts.get(&place(listener))?.told(listener);
-        Some(format!("'{host}' on port {port} is held by {holder}"))
+        let place = place(listener);
+        let holder = self.hosts.get(&place)?.told(listener);
+        let (transport, _, host) = &place;
+        Some(match transport {
+            Transport::Udp => format!("port {port} of UDP is held by {holder}"),
+            Transport::Tcp | Transport::Sctp => {
+                format!("'{host}' on port {port} is held by {holder}")
+            }
+        })
     }
 
     fn hold(&mut self, listener: &Listener) {
         let by = Holder { owner: listener.owner().clone(), name: listener.name.clone() };
-        self.spoken.entry(listener.port).or_insert_with(|| (listener.protocol, by.clone()));
+        self.spoken.entry(listener.place()).or_insert_with(|| (listener.protocol, by.clone()));
         self.hosts.entry(place(listener)).or_insert(by);
     }
 }
 
 /// The port and the host name that a listener wants.
-fn place(listener: &Listener) -> (u16, String) {
+fn place(listener: &Listener) -> Place {
     let host = listener.hostname.as_ref().map_or("any host", |host| host.as_str());
-    (listener.port, host.to_owned())
+    (listener.protocol.transport(), listener.port, host.to_owned())
 }
 
 /// Whether listeners of these protocols may share a port: with TLS the server name tells them apart.
@@ -235,10 +245,6 @@ fn listener(
         if listener.certificates.is_empty() {
             listener.state = State::Refused("it has no certificate that can be used".to_owned());
         }
-    }
-    if written.protocol == Protocol::Udp {
-        // No Gateway with one passes its own check.
-        listener.state = State::Refused("this version serves no UDP".to_owned());
     }
     listener
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use model::gateway::{self, FromNamespaces, ListenerSet, Protocol, TlsMode};
 use model::route::ParentRef;
-use model::service::{AppProtocol, ServicePort};
+use model::service::{AppProtocol, ServicePort, Transport};
 use model::{Hostname, Invalid, Key, Kind, Name, Resource};
 
 use crate::assemble::sets;
@@ -224,7 +224,10 @@ impl<'a> Search<'a> {
         let Some(Resource::Service(service)) = self.settled.get(name) else {
             return Err(self.settled.absence(name));
         };
-        let meant = |one: &&ServicePort| port.is_none_or(|port| port == one.port);
+        // Routes of Services lead what TCP carries.
+        let meant = |one: &&ServicePort| {
+            one.transport() == Transport::Tcp && port.is_none_or(|port| port == one.port)
+        };
         let mut meant = service.spec.ports.iter().filter(meant).peekable();
         match port {
             Some(port) if meant.peek().is_none() => Err(format!("{name} has no port {port}")),
@@ -265,7 +268,7 @@ fn leads(listener: &gateway::Listener, kind: Kind) -> bool {
         Protocol::Http | Protocol::Https => matches!(kind, Kind::HttpRoute | Kind::GrpcRoute),
         Protocol::Tls => kind == Kind::TlsRoute || (kind == Kind::TcpRoute && ends_here),
         Protocol::Tcp => kind == Kind::TcpRoute,
-        Protocol::Udp => false,
+        Protocol::Udp => kind == Kind::UdpRoute,
     }
 }
 

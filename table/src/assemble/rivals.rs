@@ -1,5 +1,5 @@
-//! Rivals: routes for HTTP and for gRPC that want the same host at the same listener, and TCPRoutes that
-//! want the same port. Other routes for connections have the more specific host, or are the older one.
+//! Rivals: routes for HTTP and for gRPC that want the same host at the same listener, and TCPRoutes or
+//! UDPRoutes that want the same port. Other routes for connections have the more specific host, or are the older one.
 //!
 //! One of the two has it there, the older one, by name where both are of one age; the other is not
 //! attached (Gateway API, `GRPCRouteSpec.hostnames`). Whoever holds the host yields to no stranger.
@@ -38,15 +38,15 @@ impl Rivals {
     ) -> Self {
         let mut rivals = Rivals::default();
         let is_there = |kind| settled.of_kind(kind).next().is_some();
-        if is_there(Kind::TcpRoute) {
-            outdated(settled, listeners, parents, faults);
+        for kind in [Kind::TcpRoute, Kind::UdpRoute].into_iter().filter(|kind| is_there(*kind)) {
+            outdated((settled, kind), listeners, parents, faults);
         }
         if !is_there(Kind::GrpcRoute) {
             return rivals;
         }
         let mut held = BTreeMap::<usize, [Wanted<'_>; 2]>::new();
         for (key, route) in by_age(settled) {
-            if route.leads == Leads::Connections {
+            if !route.leads.is_read() {
                 continue;
             }
             for &at in parents.of(key) {
@@ -55,7 +55,7 @@ impl Rivals {
                 let [http, grpc] = held.entry(at).or_default();
                 let (own, other) = match route.leads {
                     Leads::Calls => (grpc, http),
-                    Leads::Requests | Leads::Connections => (http, grpc),
+                    Leads::Requests | Leads::Connections | Leads::Datagrams => (http, grpc),
                 };
                 let stands = |host: Option<&Hostname>, rival: &Key| {
                     let is_stranger = !claimed.are_one(&rival.namespace, &key.namespace);
@@ -94,15 +94,16 @@ impl Rivals {
     }
 }
 
-/// Tells of TCPRoutes to which nothing comes at a listener, since an older one has all of its connections.
+/// Tells of TCPRoutes or UDPRoutes to which nothing comes at a listener, since an older one has all of its
+/// connections or datagrams.
 fn outdated(
-    settled: &Settled,
+    (settled, kind): (&Settled, Kind),
     listeners: &[Listener],
     parents: &Parents,
     faults: &mut Vec<Invalid>,
 ) {
     let mut held = BTreeMap::<usize, &Key>::new();
-    for (key, _) in by_age(settled).into_iter().filter(|(key, _)| key.kind == Kind::TcpRoute) {
+    for (key, _) in by_age(settled).into_iter().filter(|(key, _)| key.kind == kind) {
         for &at in parents.of(key) {
             let older = *held.entry(at).or_insert(key);
             if older == key {
@@ -111,17 +112,25 @@ fn outdated(
             // Routes of others are theirs to know.
             let who = match older.namespace == key.namespace {
                 true => older.to_string(),
-                false => "an older TCPRoute".to_owned(),
+                false => format!("an older {kind}"),
             };
-            let listener = &listeners[at];
+            let (listener, led) = (&listeners[at], led(kind));
             let text = format!(
-                "{who} is older and has the connections of listener '{}' of {}; name another \
+                "{who} is older and has the {led} of listener '{}' of {}; name another \
                  listener there, by 'sectionName', for one of the two",
                 listener.name,
                 listener.whose()
             );
             faults.push(fault(key, "spec.parentRefs", text));
         }
+    }
+}
+
+/// What such a route has of a listener, all of it.
+fn led(kind: Kind) -> &'static str {
+    match Leads::of(kind) {
+        Leads::Datagrams => "datagrams",
+        Leads::Connections | Leads::Requests | Leads::Calls => "connections",
     }
 }
 

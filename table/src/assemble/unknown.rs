@@ -23,6 +23,7 @@ fn of_target(settled: &Settled, borders: &Borders, target: &Key) -> Vec<Key> {
         | Kind::GrpcRoute
         | Kind::TlsRoute
         | Kind::TcpRoute
+        | Kind::UdpRoute
         | Kind::Service => vec![target.clone()],
         Kind::Workspace => {
             let workspace = Scope::Workspace(target.name.clone());

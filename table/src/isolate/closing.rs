@@ -84,6 +84,7 @@ fn place(namespace: &Name, target: &Value) -> Option<Place> {
         "GRPCRoute" => Kind::GrpcRoute,
         "TLSRoute" => Kind::TlsRoute,
         "TCPRoute" => Kind::TcpRoute,
+        "UDPRoute" => Kind::UdpRoute,
         "Service" => Kind::Service,
         _ => return None,
     };

@@ -15,7 +15,7 @@ use model::{Checker, Key, Kind, Meta, Name};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::route::Compiled;
+use crate::route::{Compiled, Leads};
 
 type Fields = Map<String, Value>;
 
@@ -128,10 +128,10 @@ fn reach(key: &Key, spec: &Fields) -> Option<Compiled> {
         Compiled::of_grpc(&route)
     } else if key.kind.is_of_connections() {
         let rules = vec![HttpRule::default()];
-        // Nobody names a host in plain TCP.
-        let hostnames = if key.kind == Kind::TcpRoute { Vec::new() } else { hostnames };
+        // Nobody names a host in plain TCP or UDP.
+        let hostnames = if key.kind == Kind::TlsRoute { hostnames } else { Vec::new() };
         let spec = HttpRouteSpec { parent_refs, use_default_gateways, hostnames, rules };
-        Compiled::of_connections(HttpRoute { metadata, spec })
+        Compiled::of_connections(HttpRoute { metadata, spec }, Leads::of(key.kind))
     } else {
         let rule = |matches| HttpRule { matches, ..HttpRule::default() };
         let rules = rules(spec, path)?.into_iter().map(rule).collect();

@@ -12,7 +12,8 @@ use crate::{Assembly, Input, Refused, State, Table, Target, assemble};
 const TLS: u16 = 443;
 const TCP: u16 = 5432;
 
-/// Port 443 with TLS of three sorts, one each for plain TCP and plain HTTP.
+/// Port 443 with TLS of three sorts, one each for plain TCP and plain HTTP, and one for UDP at the number of
+/// that for TCP.
 fn listeners() -> Value {
     let secret = json!({ "certificateRefs": [{ "name": "cert" }] });
     json!([
@@ -21,6 +22,7 @@ fn listeners() -> Value {
         { "name": "raw", "port": TLS, "protocol": "TLS", "tls": { "mode": "Passthrough" } },
         { "name": "tcp", "port": TCP, "protocol": "TCP" },
         { "name": "plain", "port": 80 },
+        { "name": "udp", "port": TCP, "protocol": "UDP" },
     ])
 }
 
@@ -46,7 +48,9 @@ fn stream(kind: Kind, name: &str, hosts: &[&str], section: Option<&str>) -> Reso
 }
 
 fn rows() -> Resource {
-    object(Kind::Service, "shop", "rows", json!({ "ports": [{ "port": 80 }] }))
+    let ports = json!([{ "name": "tcp", "port": 80 },
+        { "name": "udp", "port": 80, "protocol": "UDP" }]);
+    object(Kind::Service, "shop", "rows", json!({ "ports": ports }))
 }
 
 fn with(more: impl IntoIterator<Item = Resource>) -> Assembly {
@@ -126,13 +130,14 @@ fn no_request_meets_a_listener_for_connections() {
 
 #[test]
 fn a_listener_takes_the_routes_that_its_protocol_can_be_led_by() {
-    use Kind::{GrpcRoute, HttpRoute, TcpRoute, TlsRoute};
+    use Kind::{GrpcRoute, HttpRoute, TcpRoute, TlsRoute, UdpRoute};
     for (section, taken) in [
         ("web", &[HttpRoute, GrpcRoute][..]),
         ("plain", &[HttpRoute, GrpcRoute]),
         ("db", &[TlsRoute, TcpRoute]),
         ("raw", &[TlsRoute]),
         ("tcp", &[TcpRoute]),
+        ("udp", &[UdpRoute]),
     ] {
         for kind in Kind::ROUTES {
             let assembly = with([match kind {
@@ -155,7 +160,7 @@ fn a_listener_takes_the_routes_that_its_protocol_can_be_led_by() {
 }
 
 #[test]
-fn tls_of_all_sorts_shares_a_port_and_nothing_else_does() {
+fn tls_of_all_sorts_shares_a_port_and_datagrams_have_one_of_their_own() {
     let sorts = [
         json!({ "name": "http", "protocol": "HTTP" }),
         json!({ "name": "tcp", "protocol": "TCP" }),
@@ -163,6 +168,7 @@ fn tls_of_all_sorts_shares_a_port_and_nothing_else_does() {
             "tls": { "certificateRefs": [{ "name": "cert" }] } }),
         json!({ "name": "tls", "protocol": "TLS", "hostname": "b.test",
             "tls": { "mode": "Passthrough" } }),
+        json!({ "name": "udp", "protocol": "UDP" }),
     ];
     for (one, first) in sorts.iter().enumerate() {
         for (other, second) in sorts.iter().enumerate().filter(|(other, _)| *other != one) {
@@ -170,7 +176,7 @@ fn tls_of_all_sorts_shares_a_port_and_nothing_else_does() {
             let states = assembly.table.listeners.iter().map(|one| one.state.clone());
             let refused: Vec<_> = states.filter(|state| *state != State::Serving).collect();
             match (one, other) {
-                (2, 3) | (3, 2) => assert_eq!(refused, [], "{first} {second}"),
+                (2, 3) | (3, 2) | (4, _) | (_, 4) => assert_eq!(refused, [], "{first} {second}"),
                 _ => assert!(matches!(&*refused, [State::Refused(why)] if why.contains("speaks"))),
             }
         }

@@ -12,6 +12,7 @@ pub(super) fn heads(kind: Kind) -> &'static [&'static str] {
         Kind::ListenerSet => &["GATEWAY", "LISTENERS"],
         Kind::HttpRoute | Kind::GrpcRoute | Kind::TlsRoute => &["HOSTS", "BACKENDS"],
         Kind::TcpRoute => &["BACKENDS"],
+        Kind::UdpRoute => &["BACKENDS"],
         Kind::ReferenceGrant => &["FROM", "TO"],
         Kind::Service => &["PORTS"],
         Kind::EndpointSlice => &["ENDPOINTS"],
@@ -39,6 +40,7 @@ pub(super) fn cells(kind: Kind, object: &Value) -> Vec<String> {
             vec![hosts(object, "/spec/hostnames"), backends(object)]
         }
         Kind::TcpRoute => vec![backends(object)],
+        Kind::UdpRoute => vec![backends(object)],
         Kind::ReferenceGrant => vec![
             join(items(object, "/spec/from"), |from| {
                 format!("{}/{}", word(from, "/namespace"), word(from, "/kind"))

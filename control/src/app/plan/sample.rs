@@ -1,5 +1,5 @@
 //! Sample requests: some that a match of a route was written for. Of a route for connections it is a
-//! connection.
+//! connection, and of one for datagrams the datagrams of a caller.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -44,7 +44,7 @@ impl<'r> Sample<'r> {
         let mut samples = Vec::new();
         for (host, port, scheme) in places(route, ports) {
             if kind.is_of_connections() {
-                samples.push(connection(host, port, scheme));
+                samples.push(unread(kind, host, port, scheme));
                 continue;
             }
             for of in &matches {
@@ -84,7 +84,7 @@ impl<'r> Sample<'r> {
 
     /// What it sets besides host, path and method.
     pub(super) fn conditions(&self) -> String {
-        format!("{:?}", self.headers)
+        format!("{:?} {:?}", self.layer, self.headers)
     }
 
     /// The match in words.
@@ -93,6 +93,7 @@ impl<'r> Sample<'r> {
             let all = match self.layer {
                 Layer::Request => "every request",
                 Layer::Connection => "every connection",
+                Layer::Datagrams => "every datagram",
             };
             return all.to_owned();
         };
@@ -162,11 +163,14 @@ fn paths(of: Option<&HttpMatch>) -> Vec<String> {
     }
 }
 
-/// Without a host where nobody names one.
-fn connection(host: String, port: u16, scheme: Scheme) -> Sample<'static> {
+/// A connection or datagrams, without a host where nobody names one.
+fn unread(kind: Kind, host: String, port: u16, scheme: Scheme) -> Sample<'static> {
     let host = if scheme == Scheme::Https { host } else { String::new() };
-    let (method, path, headers) = (Method::CONNECT, String::new(), HeaderMap::new());
-    let layer = Layer::Connection;
+    let (path, headers) = (String::new(), HeaderMap::new());
+    let (layer, method) = match kind {
+        Kind::UdpRoute => (Layer::Datagrams, policy::udp()),
+        _ => (Layer::Connection, Method::CONNECT),
+    };
     Sample { of: None, layer, host, port, scheme, path, query: None, method, headers }
 }
 

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::Layer;
 use crate::access::Known;
 use crate::fixtures::Request;
 
@@ -73,7 +74,7 @@ proptest! {
         source in prop::sample::select(vec!["10.1.1.1", "10.2.2.2", "11.1.1.1", "::1", "::ffff:10.1.1.1"]),
         path in prop::sample::select(vec!["/", "/a", "/a/", "/a/b", "/a/b/", "/ab"]),
         known in any_known(),
-        layer in prop::sample::select(vec![Layer::Request, Layer::Connection]),
+        layer in prop::sample::select(vec![Layer::Request, Layer::Connection, Layer::Datagrams]),
     ) {
         let rules = || whens.iter().enumerate().map(|(place, when)| rule(place, when));
         let request = Request { layer, host: host.to_owned(), ..Request::get(path).from(source) };

@@ -1,16 +1,17 @@
 //! The process before this one, as this one sees it.
 
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
-use socket2::SockRef;
+use socket2::{SockRef, Type};
 use tokio::time::timeout;
 
 use super::channel::{Channel, Use, Word};
 use super::heir::Door;
 use super::{Error, STEP, VERSION};
+use crate::bind::Inlet;
 
 /// The process that serves until this one does.
 #[derive(Debug)]
@@ -24,7 +25,7 @@ pub(crate) struct Before {
 /// What it gave.
 #[derive(Debug)]
 pub struct Given {
-    pub(crate) traffic: Vec<TcpListener>,
+    pub(crate) traffic: Vec<Inlet>,
     pub(crate) admin: Vec<TcpListener>,
 }
 
@@ -51,7 +52,12 @@ impl Before {
         };
         loop {
             match heard? {
-                Word::Socket(Use::Traffic) => given.traffic.push(listening(channel.socket()?)?),
+                Word::Socket(Use::Traffic) => {
+                    given.traffic.push(Inlet::Tcp(listening(channel.socket()?)?));
+                }
+                Word::Socket(Use::Datagrams) => {
+                    given.traffic.push(Inlet::Udp(of_datagrams(channel.socket()?)?));
+                }
                 Word::Socket(Use::Admin) => given.admin.push(listening(channel.socket()?)?),
                 Word::Socket(Use::Door) => door = Some(UnixListener::from(channel.socket()?)),
                 Word::All => break,
@@ -145,6 +151,17 @@ fn listening(socket: OwnedFd) -> Result<TcpListener, Error> {
     let is_tcp = socket.local_addr().is_ok();
     let listens = SockRef::from(&socket).is_listener().unwrap_or_default();
     if !is_tcp || !listens {
+        return Err(Error::Odd);
+    }
+    socket.set_nonblocking(true).map_err(Error::Broken)?;
+    Ok(socket)
+}
+
+/// The same for datagrams: one of UDP that has a place.
+fn of_datagrams(socket: OwnedFd) -> Result<UdpSocket, Error> {
+    let socket = UdpSocket::from(socket);
+    let is_udp = SockRef::from(&socket).r#type().is_ok_and(|kind| kind == Type::DGRAM);
+    if !is_udp || socket.local_addr().is_err() {
         return Err(Error::Odd);
     }
     socket.set_nonblocking(true).map_err(Error::Broken)?;

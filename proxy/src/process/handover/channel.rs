@@ -46,8 +46,10 @@ pub(super) enum Word {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Use {
-    /// Traffic.
+    /// Connections.
     Traffic,
+    /// Datagrams.
+    Datagrams,
     /// The admin port.
     Admin,
     /// Processes that want to follow.

@@ -9,6 +9,7 @@ use tokio::net::UnixListener;
 
 use super::channel::{Word, may_follow};
 use super::*;
+use crate::bind::Inlet;
 
 /// A door in a folder of its own, a socket, and who is to follow.
 struct Scene {
@@ -75,7 +76,7 @@ async fn who_waits_at_a_socket_is_taken_by_the_next() {
     assert_eq!((asked, given.traffic.len(), given.admin.len()), (1, 1, 1));
     let Scene { folder, door, socket } = scene;
     drop((door, socket));
-    let socket = given.traffic.into_iter().next().unwrap();
+    let Some(Inlet::Tcp(socket)) = given.traffic.into_iter().next() else { panic!("none came") };
     socket.set_nonblocking(false).unwrap();
     let (mut taken, _) = socket.accept().unwrap();
     let mut said = [0; 5];
@@ -166,6 +167,35 @@ async fn a_socket_that_does_not_listen_is_not_taken() {
     };
     let (_gone, found) = tokio::join!(before, Place::find(Some(&path)));
     assert!(matches!(found, Err(Error::Odd)), "{found:?}");
+}
+
+#[tokio::test]
+async fn what_waits_at_a_socket_for_datagrams_is_taken_by_the_next() {
+    let scene = Scene::new();
+    let path = scene.path();
+    let given = net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let caller = net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    caller.send_to(b"hello", given.local_addr().unwrap()).unwrap();
+    for (of, is_taken) in [(Use::Datagrams, &given), (Use::Traffic, &given)].map(|(of, socket)| {
+        let sockets = [(of, socket.as_fd()), (Use::Door, scene.door.socket())];
+        (of, sockets)
+    }) {
+        let before = async { scene.door.heir().await.follow(&is_taken, || {}).await };
+        let next = async { Place::find(Some(&path)).await.map(|(_, given)| given) };
+        let (_gone, given) = tokio::join!(before, next);
+        match (of, given) {
+            (Use::Datagrams, Ok(Some(taken))) => {
+                let Some(Inlet::Udp(socket)) = taken.traffic.into_iter().next() else {
+                    panic!("none came")
+                };
+                let mut said = [0; 5];
+                assert_eq!(socket.recv(&mut said).unwrap(), 5);
+                assert_eq!(&said, b"hello");
+            }
+            (Use::Traffic, Err(Error::Odd)) => {}
+            (of, given) => panic!("{of:?}: {given:?}"),
+        }
+    }
 }
 
 #[tokio::test]

@@ -173,7 +173,8 @@ fn is_on(namespace: &Name, target: &PolicyTargetRef, seen: &Seen) -> bool {
         | TargetKind::ListenerSet
         | TargetKind::GrpcRoute
         | TargetKind::TlsRoute
-        | TargetKind::TcpRoute => return false,
+        | TargetKind::TcpRoute
+        | TargetKind::UdpRoute => return false,
     };
     let Some((object, part)) = text.as_ref().and_then(|text| text.rsplit_once('/')) else {
         return false;
