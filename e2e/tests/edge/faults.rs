@@ -91,7 +91,7 @@ fn a_reference_to_an_object_with_faults_does_not_say_that_there_is_none() {
     let edge = yaml::gateway(&[yaml::https("web", 8443, HOST, "cert")]);
     let secret = "apiVersion: v1\nkind: Secret\nmetadata: { name: cert, namespace: shop }\n\
                   type: kubernetes.io/tls\nstringData: { tls.crt: no, tls.key: no }\n";
-    let service = SERVICE.replace("port: 80", "port: 80, protocol: UDP");
+    let service = SERVICE.replace("port: 80", "port: 80, protocol: SCTP");
     let lost = edge.replace("name: edge", "name: lost").replace("gatewayClassName", "className");
     let route = yaml::path_route("r", "/", "s");
     let route = route.replace("[{ name: edge }]", "[{ name: edge }, { name: lost }]");

@@ -11,6 +11,7 @@ mod closed;
 mod compression;
 mod cors;
 mod crowd;
+mod datagrams;
 mod drain;
 mod failover;
 mod failure;
