@@ -285,11 +285,13 @@ fn explain_tells_of_connections_as_of_requests() {
         yaml::gateway(&[
             "{ name: raw, port: 8443, protocol: TLS, tls: { mode: Passthrough } }".to_owned(),
             "{ name: tcp, port: 5432, protocol: TCP }".to_owned(),
+            "{ name: udp, port: 5432, protocol: UDP }".to_owned(),
             yaml::http("web", 8080),
         ]),
         yaml::service_speaking("rows", "tcp", &[]),
         route("TLSRoute", "  hostnames: [db.test]\n"),
         route("TCPRoute", ""),
+        route("UDPRoute", "").replace("port: 80", "port: 81"),
         yaml::policy(
             "near",
             "targetRefs: [{ kind: TCPRoute, name: rows }]\n\
@@ -308,6 +310,8 @@ fn explain_tells_of_connections_as_of_requests() {
         ),
         (&["CONNECT", "tcp://h:5432", "--from", "192.0.2.7"], &["access_denied", "saw 192.0.2.7"]),
         (&["CONNECT", "tcp://h:8080"], &["speaks HTTP, and leads requests, not connections"]),
+        (&["UDP", "udp://h:5432"], &["listener  udp", "by every datagram", "passes"]),
+        (&["UDP", "udp://h:53"], &["nothing takes datagrams on port 53; there are 5432"]),
         (&["GET", "https://db.test:8443/"], &["speaks TLS, of which no request is read"]),
     ] {
         let ended = explain(&path, rest);
@@ -318,6 +322,8 @@ fn explain_tells_of_connections_as_of_requests() {
     }
     for (rest, words) in [
         (["GET", "tcp://h:5432"], "write CONNECT tcp://h:5432"),
+        (["CONNECT", "udp://h:5432"], "write UDP udp://h:5432"),
+        (["UDP", "udp://h"], "must name the listener's port"),
         (["CONNECT", "tls://db.test"], "must name the listener's port"),
         (["CONNECT", "http://h:8080/"], "CONNECT would be answered 400"),
     ] {

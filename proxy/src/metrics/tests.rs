@@ -49,6 +49,36 @@ fn requests_are_counted_by_route_class_and_reason_over_all_workers() {
 }
 
 #[test]
+fn flows_are_counted_over_all_workers() {
+    let metrics = Metrics::new("heddle-gateway", 2);
+    for worker in [0, 1, 2] {
+        metrics.flows(worker).begun();
+        metrics.flows(worker).carried(flows::Way::There, 10);
+    }
+    metrics.flows(0).over();
+    metrics.flows(1).carried(flows::Way::Back, 7);
+    for why in flows::Dropped::ALL {
+        metrics.flows(1).dropped(why);
+    }
+    let text = text(&metrics);
+    let mut wanted = vec![
+        ("heddle_udp_flows_total".to_owned(), 3.0),
+        ("heddle_udp_flows_open".to_owned(), 2.0),
+        (r#"heddle_udp_datagrams_total{direction="to_backend"}"#.to_owned(), 3.0),
+        (r#"heddle_udp_datagrams_total{direction="to_caller"}"#.to_owned(), 1.0),
+        (r#"heddle_udp_bytes_total{direction="to_backend"}"#.to_owned(), 30.0),
+        (r#"heddle_udp_bytes_total{direction="to_caller"}"#.to_owned(), 7.0),
+    ];
+    let dropped = flows::Dropped::ALL
+        .into_iter()
+        .map(|why| (format!(r#"heddle_udp_dropped_total{{reason="{}"}}"#, why.as_str()), 1.0));
+    wanted.extend(dropped);
+    for (name, count) in wanted {
+        assert_eq!(value(&text, &name), Some(count), "{name} in\n{text}");
+    }
+}
+
+#[test]
 fn every_reason_and_class_is_counted_apart() {
     let metrics = Metrics::new("heddle-gateway", 1);
     let attached = attach(&metrics, &["shop/a/0"]);
