@@ -124,7 +124,7 @@ impl Socket {
         let send = |beside: &[ControlMessage<'_>]| {
             sendmsg(fd, &piece, beside, MsgFlags::empty(), Some(&to)).map(drop)
         };
-        Ok(match ends.own {
+        match ends.own {
             None => send(&[])?,
             Some(IpAddr::V4(own)) => {
                 let own = libc::in_addr { s_addr: u32::from_ne_bytes(own.octets()) };
@@ -140,7 +140,8 @@ impl Socket {
                 let info = libc::in6_pktinfo { ipi6_addr: own, ipi6_ifindex: 0 };
                 send(&[ControlMessage::Ipv6PacketInfo(&info)])?;
             }
-        })
+        }
+        Ok(())
     }
 }
 

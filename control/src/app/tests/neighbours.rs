@@ -399,16 +399,18 @@ spec:
   gatewayClassName: heddle
   listeners:
     - { name: tcp, protocol: TCP, port: 5432, allowedRoutes: { namespaces: { from: All } } }
+    - { name: udp, protocol: UDP, port: 5432, allowedRoutes: { namespaces: { from: All } } }
     - { name: tls, protocol: TLS, port: 8443, tls: { mode: Passthrough },
         allowedRoutes: { namespaces: { from: All } } }
 ";
 
 fn stream_of(api: &str, kind: &str, name: &str, hosts: &str) -> String {
     let hosts = if hosts.is_empty() { String::new() } else { format!("  hostnames: {hosts}\n") };
-    let section = if kind == "TCPRoute" { "tcp" } else { "tls" };
+    let section = kind.strip_suffix("Route").unwrap_or_default().to_lowercase();
+    let to = if kind == "UDPRoute" { format!("{api}-names") } else { api.to_owned() };
     let spec = format!(
         "spec:\n  parentRefs: [{{ name: streams, namespace: platform, sectionName: {section} }}]\n\
-         {hosts}  rules: [{{ backendRefs: [{{ name: {api}, port: 80 }}] }}]"
+         {hosts}  rules: [{{ backendRefs: [{{ name: {to}, port: 80 }}] }}]"
     );
     of_api(api, kind, "gateway.networking.k8s.io/v1", name, &spec)
 }
@@ -419,6 +421,14 @@ async fn a_port_or_server_name_of_one_api_is_no_others() {
     bed.put("root", STREAMS).await.unwrap();
     bed.put("ann", &stream_of("alpha", "TCPRoute", "rows", "")).await.unwrap();
     bed.put("ann", &stream_of("alpha", "TLSRoute", "mail", "[mail.example.com]")).await.unwrap();
+    // A number is another port of UDP, and so nobody's yet.
+    for (who, api) in [("ann", "alpha"), ("bo", "beta")] {
+        let ports = "spec: { ports: [{ port: 80, protocol: UDP }] }";
+        bed.put(who, &of_api(api, "Service", "v1", &format!("{api}-names"), ports)).await.unwrap();
+    }
+    bed.put("bo", &stream_of("beta", "UDPRoute", "first", "")).await.unwrap();
+    let told = bed.told("ann", &stream_of("alpha", "UDPRoute", "second", "")).await;
+    assert!(told.ends_with("is held by Api 'beta'; ask team 'betas'"), "{told}");
     let whose = "is held by Api 'alpha'; ask team 'alphas'";
     for (kind, hosts) in
         [("TCPRoute", ""), ("TLSRoute", "[mail.example.com]"), ("TLSRoute", "['*.example.com']")]

@@ -73,7 +73,7 @@ spec:
 }
 
 #[tokio::test]
-async fn a_plan_names_connections_that_would_go_elsewhere() {
+async fn a_plan_names_connections_and_datagrams_that_would_go_elsewhere() {
     let bed = Bed::shop().await;
     let text = "---
 apiVersion: gateway.networking.k8s.io/v1
@@ -83,7 +83,18 @@ spec:
   gatewayClassName: heddle
   listeners:
     - { name: tcp, protocol: TCP, port: 5432 }
+    - { name: udp, protocol: UDP, port: 5432 }
     - { name: tls, protocol: TLS, port: 8443, tls: { mode: Passthrough } }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: names, namespace: shop }
+spec: { ports: [{ port: 53, protocol: UDP }] }
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: UDPRoute
+metadata: { name: names, namespace: shop }
+spec: { parentRefs: [{ name: streams }], rules: [{ backendRefs: [{ name: names, port: 53 }] }] }
 ---
 apiVersion: gateway.networking.k8s.io/v1
 kind: TCPRoute
@@ -100,7 +111,11 @@ spec:
 ";
     bed.put("root", &(service("shop") + text)).await.unwrap();
     let gone = |kind, name| Edit::Delete { key: key(kind, "shop", name), expected: Expect::Any };
-    let gone = vec![gone(Kind::TcpRoute, "rows"), gone(Kind::TlsRoute, "mail")];
+    let gone = vec![
+        gone(Kind::TcpRoute, "rows"),
+        gone(Kind::TlsRoute, "mail"),
+        gone(Kind::UdpRoute, "names"),
+    ];
     let plan = bed.plan("root", gone).await;
     let mut told = told(&plan);
     told.sort();
@@ -110,9 +125,11 @@ spec:
             "CONNECT :5432 | rule shop/rows/0 of TCPRoute shop/rows to shop/app:80 | none",
             "CONNECT any-other.shop.example.com:8443 | rule shop/mail/0 of TLSRoute shop/mail to \
              shop/app:80 | none",
+            "UDP :5432 | rule shop/names/0 of UDPRoute shop/names to shop/names:53 | none",
         ]
     );
-    assert!(plan.requests.iter().all(|one| one.matched.ends_with("every connection")));
+    let words = |method: &str| if method == "UDP" { "every datagram" } else { "every connection" };
+    assert!(plan.requests.iter().all(|one| one.matched.ends_with(words(&one.method))));
 }
 
 #[tokio::test]
