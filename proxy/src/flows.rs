@@ -23,9 +23,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::datagram::{Ends, Room, Socket};
+use crate::datagram::{Ends, LONGEST, Room, Socket};
 use crate::flow::{Caller, Flow};
-use crate::http::Conn;
 use crate::metrics::flows::Dropped;
 use crate::worker::{Shared, canonical};
 
@@ -54,16 +53,23 @@ pub(crate) struct Taking {
     told: Option<Instant>,
 }
 
-/// A flow's place among those of its worker, which is told when it is over.
-struct Held {
-    open: Count,
+/// A flow's place among those of its worker.
+struct Place(Count);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Tells whoever reads the socket that a flow is over.
+struct Told {
     over: mpsc::UnboundedSender<Ends>,
     ends: Ends,
 }
 
-impl Drop for Held {
+impl Drop for Told {
     fn drop(&mut self) {
-        self.open.fetch_sub(1, Relaxed);
         // Where nobody reads any more, nobody looks for it.
         let _ = self.over.send(self.ends);
     }
@@ -140,13 +146,21 @@ impl Taking {
     }
 
     fn take(&mut self, socket: &Arc<Socket>, room: &mut Room) -> io::Result<()> {
+        // No more flows are over than began here, and those are few each time.
+        while let Ok(ends) = self.ended.try_recv() {
+            self.forget(ends);
+        }
         for _ in 0..TURN {
             let (ends, length) = match socket.receive(room) {
                 Ok(came) => came,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
             };
-            if let Err(why) = self.carry(socket, ends, room.datagram(length)) {
+            let carried = match length {
+                ..=LONGEST => self.carry(socket, ends, room.datagram(length)),
+                _ => Err(Dropped::Unsent),
+            };
+            if let Err(why) = carried {
                 self.shared.telemetry.flows(self.worker).dropped(why);
             }
         }
@@ -185,36 +199,31 @@ impl Taking {
             return Err(Dropped::Draining);
         }
         let from = canonical(ends.caller);
-        let live = shared.live.load_full();
-        let caller = Caller { shared: &shared, worker: self.worker, from, port: self.port };
-        // Nothing is kept of one that may not, and little is told.
-        let refusal = caller.refusal(&live);
-        if let Some(reason) = refusal.filter(|_| !self.tells()) {
-            return Err(dropped(reason));
-        }
         let limits = &shared.settings.limits;
         let one_more = |open: usize| (open < limits.flows).then(|| open + 1);
         self.open.fetch_update(Relaxed, Relaxed, one_more).map_err(|_| Dropped::TooManyFlows)?;
-        let held = Held { open: Arc::clone(&self.open), over: self.over.clone(), ends };
+        let place = Place(Arc::clone(&self.open));
         let seat = shared.flow_seats.take_for(limits, from.ip());
         let seat = seat.ok_or(Dropped::TooManyOfAddress)?;
-        let tasks = self.tasks.clone();
-        let conn = Conn::new(Arc::clone(&shared), self.worker, from, self.port, tasks);
-        let begun = caller.begin(&live, conn).map_err(dropped)?;
+        let (live, tasks) = (shared.live.load_full(), &self.tasks);
+        let (worker, port) = (self.worker, self.port);
+        let caller = Caller { shared: &shared, tasks, worker, from, port };
+        let begun = caller.begin(&live, || tells(&mut self.told)).map_err(dropped)?;
         let flow = Arc::clone(&begun.flow);
-        self.tasks.spawn(begun.carry(socket, ends, (seat, held)).run());
+        let told = Told { over: self.over.clone(), ends };
+        self.tasks.spawn(begun.carry(socket, ends, (seat, place, told)).run());
         Ok(flow)
     }
+}
 
-    /// Whether it is time to tell of one that leads nowhere.
-    fn tells(&mut self) -> bool {
-        let now = Instant::now();
-        let is_time = self.told.is_none_or(|told| now.saturating_duration_since(told) >= TOLD);
-        if is_time {
-            self.told = Some(now);
-        }
-        is_time
+/// Whether it is time to tell of one that leads nowhere, since this was `told`.
+fn tells(told: &mut Option<Instant>) -> bool {
+    let now = Instant::now();
+    let is_time = told.is_none_or(|told| now.saturating_duration_since(told) >= TOLD);
+    if is_time {
+        *told = Some(now);
     }
+    is_time
 }
 
 /// What a reason means for a datagram.

@@ -334,6 +334,33 @@ async fn a_listener_without_a_route_answers_nothing() {
 }
 
 #[tokio::test]
+async fn a_backend_without_endpoints_answers_nothing() {
+    let gateway =
+        with_udp(&[service("books", &[]), udp_route("all", "[{ name: books, port: 53 }]")]);
+    let gateway = gateway.start().await;
+    let caller = caller(&gateway).await;
+    for _ in 0..20 {
+        caller.send(b"a").await.unwrap();
+    }
+    until_dropped(&gateway, "no_backend", 20.0).await;
+    let line = logged(&gateway, "no_endpoint").await;
+    let told = ["route", "backend"].map(|field| line[field].as_str());
+    assert_eq!(told, [Some("shop/all/0"), Some("shop/books:53")], "{line}");
+    assert!(gateway.access_log().lines().count() < 10);
+}
+
+#[tokio::test]
+async fn at_every_address_answers_come_from_the_one_that_was_asked() {
+    let gateway = to_books().await.arguments(&["--bind", "0.0.0.0"]).start().await;
+    let port = gateway.listener(PORT).port();
+    for last in [1, 2, 3] {
+        let caller = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        caller.connect((Ipv4Addr::new(127, 0, 0, last), port)).await.unwrap();
+        assert!(asked(&caller, "a").await.starts_with("books "), "127.0.0.{last}");
+    }
+}
+
+#[tokio::test]
 async fn a_policy_holds_for_datagrams_as_for_connections() {
     let policy = |rules: &str| {
         yaml::policy("near", &format!("targetRefs: [{{ kind: UDPRoute, name: all }}]\n{rules}"))

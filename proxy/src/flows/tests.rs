@@ -24,6 +24,13 @@ fn a_place_is_given_back_and_told_when_a_flow_is_over() {
     let (open, (over, mut ended)) = (Count::default(), mpsc::unbounded_channel());
     let ends = Ends { caller: SocketAddr::from(([192, 0, 2, 1], 5)), own: None };
     open.fetch_add(1, Relaxed);
-    drop(Held { open: Arc::clone(&open), over, ends });
+    drop((Place(Arc::clone(&open)), Told { over, ends }));
     assert_eq!((open.load(Relaxed), ended.try_recv()), (0, Ok(ends)));
+}
+
+#[test]
+fn of_many_that_lead_nowhere_one_is_told_of() {
+    let mut told = None;
+    let count = (0..1000).filter(|_| tells(&mut told)).count();
+    assert!((1..10).contains(&count), "{count}");
 }
