@@ -66,6 +66,22 @@ pub(super) fn call(assembly: &Assembly, ask: &Ask, port: Option<u16>) -> String 
 }
 
 #[test]
+fn a_port_of_udp_is_none_that_applications_call() {
+    let port = |name: &str, number: u16, protocol: &str| {
+        json!({ "name": name, "port": number, "targetPort": 8080, "protocol": protocol,
+            "appProtocol": (protocol == "TCP").then_some("tcp") })
+    };
+    let ports = json!([port("udp", 53, "UDP"), port("tcp", 53, "TCP"), port("log", 54, "UDP")]);
+    let names = workload("names-1", "names", Value::Null);
+    let made = made(vec![names, service("shop", "names", ports)]);
+    assert_eq!(opened(&made, "names", 53), "shop/names:53 1");
+    assert_eq!(opened(&made, "names", 54), "no_route");
+    let services = made.table.services.iter().filter(|one| one.key.kind == Kind::Service);
+    assert_eq!(services.count(), 1);
+    assert_eq!(made.table.udp_ports().count(), 0);
+}
+
+#[test]
 fn services_are_called_by_the_names_that_they_have_in_kubernetes() {
     let one = json!([{ "port": 80, "targetPort": 8080 }]);
     let two = json!([{ "name": "a", "port": 80 }, { "name": "b", "port": 81 }]);
