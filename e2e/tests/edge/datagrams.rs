@@ -417,6 +417,18 @@ async fn what_leads_back_to_its_own_port_is_dropped() {
 }
 
 #[tokio::test]
+async fn a_port_that_another_has_is_told_with_its_listener() {
+    let port = free_port();
+    let _another = UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).await.unwrap();
+    let listener = format!("{{ name: names, port: {port}, protocol: UDP }}");
+    let mut gateway = Setup::bare().listener(PORT, port, listener).spawn();
+    assert_ne!(gateway.exited().await, 0);
+    let wanted =
+        format!("port {port} of UDP is not open for listener 'names' of Gateway shop/edge");
+    assert!(gateway.stderr().contains(&wanted), "{}", gateway.stderr());
+}
+
+#[tokio::test]
 async fn at_the_end_flows_go_on_and_none_begins() {
     let mut gateway = to_books().await.arguments(&["--drain-timeout", "4s"]).start().await;
     let caller = caller(&gateway).await;
