@@ -13,8 +13,10 @@ use crate::policy::{PolicyTargetRef, TargetKind};
 use crate::route::GatewayDuration;
 use crate::{Key, Meta};
 
+pub use bounds::Bounds;
 pub use compression::{Coding, Compression};
 
+mod bounds;
 mod compression;
 
 /// How requests are spread over the endpoints of Services.
@@ -236,17 +238,6 @@ pub enum HealthCheckType {
     Grpc,
 }
 
-/// What is not sent.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Bounds {
-    /// The most requests under way at once from one proxy to each port of the Service; others are answered
-    /// 503 `overloaded`. Any number where none is written.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 1_000_000))]
-    pub requests: Option<u32>,
-}
-
 impl TrafficPolicy {
     /// The Services that it holds for.
     pub fn targets(&self) -> impl Iterator<Item = Key> {
@@ -267,6 +258,7 @@ impl TrafficPolicy {
             });
             at.within("balance", |at| spec.balance.check(at));
             at.within("ejection", |at| spec.ejection.check(at));
+            at.within("bounds", |at| spec.bounds.check(at));
             if let Some(check) = &spec.health_check {
                 at.within("healthCheck", |at| check.check(at));
             }

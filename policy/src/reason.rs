@@ -93,7 +93,7 @@ reasons! {
     BackendTls = "backend_tls", 500;
     /// The backend has no endpoint that is ready.
     NoEndpoint = "no_endpoint", 503;
-    /// As many requests are under way to the backend as it is to get.
+    /// As many requests are under way to the backend as it is to get, or as many connections open.
     Overloaded = "overloaded", 503;
     /// No endpoint could be connected to.
     ConnectFailed = "connect_failed", 503;

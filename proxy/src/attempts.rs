@@ -22,6 +22,7 @@ use crate::passport::PASSPORT;
 use crate::pool::{self, Answered, Slot};
 use crate::record::Record;
 use crate::retry::Again;
+use crate::room::{Got, Granted, Takes, Wish};
 use crate::tls::backend::Face;
 
 /// One request's tries at a service's endpoints.
@@ -73,6 +74,7 @@ impl<'a> Attempts<'a> {
         let mut tried = Vec::new();
         let mut now = record.began;
         let seat = service.seat()?;
+        let is_bounded = service.is_bounded();
         let most = conn.shared.settings.limits.attempts;
         let most = self.again.as_ref().map_or(most, |again| most.max(again.most()));
         if self.again.is_some() {
@@ -84,9 +86,16 @@ impl<'a> Attempts<'a> {
             let is_last = record.attempts + 1 >= most;
             let kept = self.kept(&tried);
             let picked = kept.or_else(|| balance::pick(service, &tried, is_last, draw));
-            let Some(endpoint) = picked else {
+            let Some(picked) = picked else {
                 return Err(Failure::backend(Reason::NoEndpoint));
             };
+            let (mut meant, mut granted) = (None, None);
+            if is_bounded {
+                let got = Box::pin(self.granted(picked, &tried, now)).await?;
+                (meant, granted) = (Some(got.0), Some(Box::new(got.1)));
+                now = Instant::now();
+            }
+            let endpoint = meant.as_ref().unwrap_or(picked);
             let mut turn = Turn::at(endpoint, conn.shared.epoch, now);
             record.attempts += 1;
             record.endpoint = Some(endpoint.address);
@@ -95,7 +104,7 @@ impl<'a> Attempts<'a> {
                 address(endpoint, request);
             });
             let spare = self.spare(endpoint, slot.as_ref());
-            let sent = self.once(endpoint, now, &mut slot).await;
+            let sent = self.once(endpoint, now, &mut slot, granted).await;
             let sent = self.reached(endpoint, sent);
             let outcome = self.learn(sent, endpoint, &mut turn, now, record);
             match self.next(&outcome, endpoint, spare, &mut slot, &mut tried, record) {
@@ -119,6 +128,21 @@ impl<'a> Attempts<'a> {
     /// The endpoint of the request's session, which is tried first.
     fn kept(&self, tried: &[SocketAddr]) -> Option<&'a Arc<Endpoint>> {
         balance::kept(self.service, self.stays_at.filter(|_| tried.is_empty())?)
+    }
+
+    /// A connection where the service bears only so many: to the endpoint that was picked, or, where one has to
+    /// be waited for and nothing binds the request to that endpoint, to another.
+    async fn granted(
+        &self,
+        picked: &Arc<Endpoint>,
+        tried: &[SocketAddr],
+        now: Instant,
+    ) -> Result<Got, Failure> {
+        let is_bound = self.key.is_some() || self.stays_at.is_some();
+        let takes = if is_bound { Takes::Here } else { Takes::Anywhere };
+        let hop = Hop { endpoint: picked, worker: self.conn.worker, face: self.face };
+        let limits = &self.conn.shared.settings.limits;
+        Wish { hop, takes, tried }.granted(limits, now, self.deadline).await
     }
 
     /// A proxy that says that its application was not reached is a failure to reach it.
@@ -291,13 +315,14 @@ impl<'a> Attempts<'a> {
         endpoint: &Arc<Endpoint>,
         now: Instant,
         slot: &mut Slot,
+        granted: Option<Box<Granted>>,
     ) -> Result<Answered, Failure> {
         let limits = &self.conn.shared.settings.limits;
         let within = |until: Instant| self.deadline.map_or(until, |deadline| deadline.min(until));
         let mut until = within(now + self.bound);
         let mut sent = self.progress.map_or(0, Progress::bytes);
         let hop = Hop { endpoint, worker: self.conn.worker, face: self.face };
-        let sending = pool::send(hop, limits, now, slot);
+        let sending = pool::send(hop, limits, now, slot, granted);
         let mut sending = std::pin::pin!(sending);
         let mut alarm = self.conn.shared.alarms[self.conn.worker].at(until);
         loop {

@@ -17,12 +17,21 @@ use tokio_rustls::client::TlsStream;
 use crate::failure::Failure;
 use crate::live::{Endpoint, Wire};
 use crate::mesh::Tunnel;
+use crate::room::Place;
 use crate::settings::Limits;
 use crate::tls::backend::Face;
 
 /// A connection to an application.
 #[derive(Debug)]
-pub(crate) enum Stream {
+pub(crate) struct Stream {
+    pub(crate) io: Io,
+    /// Its place among those of its service, until it is closed; of a health check there is none.
+    pub(crate) place: Option<Place>,
+}
+
+/// How it goes there.
+#[derive(Debug)]
+pub(crate) enum Io {
     /// Straight to it.
     Plain(TcpStream),
     /// The same by TLS, which ends there.
@@ -48,14 +57,26 @@ pub(crate) struct Preface {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// Opens a connection in the way that the endpoint is reached, within the bound on connecting.
-pub(crate) async fn to(hop: Hop<'_>, limits: &Limits, preface: Preface) -> Result<Stream, Failure> {
+/// Opens a connection in the way that the endpoint is reached, within the bound on connecting. It has this
+/// place until it is closed.
+pub(crate) async fn to(
+    hop: Hop<'_>,
+    limits: &Limits,
+    preface: Preface,
+    place: Place,
+) -> Result<Stream, Failure> {
     let Hop { endpoint, worker, face } = hop;
-    if let Some(way) = &endpoint.way {
-        let tunnel = way.tunnel(endpoint.address, worker, limits, preface.heads).await?;
-        return Ok(Stream::Mesh(Box::new(tunnel)));
-    }
-    straight((endpoint.address, &endpoint.wire), face, limits.connect, &preface.bytes).await
+    let io = match &endpoint.way {
+        Some(way) => {
+            let tunnel = way.tunnel(endpoint.address, worker, limits, preface.heads).await?;
+            Io::Mesh(Box::new(tunnel))
+        }
+        None => {
+            let to = (endpoint.address, &endpoint.wire);
+            straight(to, face, limits.connect, &preface.bytes).await?
+        }
+    };
+    Ok(Stream { io, place: Some(place) })
 }
 
 /// The same at another port of an endpoint, and with nothing before.
@@ -65,7 +86,8 @@ pub(crate) async fn at(
     face: &Face,
     bound: Duration,
 ) -> Result<Stream, Failure> {
-    straight((address, &endpoint.wire), face, bound, &[]).await
+    let io = straight((address, &endpoint.wire), face, bound, &[]).await?;
+    Ok(Stream { io, place: None })
 }
 
 async fn straight(
@@ -73,7 +95,7 @@ async fn straight(
     face: &Face,
     bound: Duration,
     first: &[u8],
-) -> Result<Stream, Failure> {
+) -> Result<Io, Failure> {
     let tls = match (wire, face) {
         (Wire::Clear | Wire::Tls(_) | Wire::Closed, Face::Plain) => None,
         (Wire::Tls(tls), Face::Tls(shown)) => Some((tls, shown.as_ref())),
@@ -88,10 +110,10 @@ async fn straight(
         let told = tokio::time::timeout_at(until, stream.write_all(first)).await;
         told.map_err(Failure::unreached)?.map_err(Failure::unreached)?;
     }
-    let Some((tls, shown)) = tls else { return Ok(Stream::Plain(stream)) };
+    let Some((tls, shown)) = tls else { return Ok(Io::Plain(stream)) };
     let proved = tokio::time::timeout_at(until, tls.handshake(stream, shown)).await;
     let stream = proved.map_err(Failure::unproved)?.map_err(Failure::unproved)?;
-    Ok(Stream::Tls(Box::new(stream)))
+    Ok(Io::Tls(Box::new(stream)))
 }
 
 /// Opens a plain TCP connection to `address` within `bound`.
@@ -112,16 +134,16 @@ pub(crate) async fn plain(address: SocketAddr, bound: Duration) -> Result<TcpStr
 /// Hands a call on to whichever it is.
 macro_rules! either {
     ($stream:expr, $io:ident => $call:expr) => {
-        match $stream.get_mut() {
-            Stream::Plain(stream) => {
+        match &mut $stream.get_mut().io {
+            Io::Plain(stream) => {
                 let $io = Pin::new(stream);
                 $call
             }
-            Stream::Tls(stream) => {
+            Io::Tls(stream) => {
                 let $io = Pin::new(&mut **stream);
                 $call
             }
-            Stream::Mesh(tunnel) => {
+            Io::Mesh(tunnel) => {
                 let $io = Pin::new(&mut **tunnel);
                 $call
             }
@@ -157,10 +179,10 @@ impl AsyncWrite for Stream {
     }
 
     fn is_write_vectored(&self) -> bool {
-        match self {
-            Stream::Plain(stream) => stream.is_write_vectored(),
-            Stream::Tls(stream) => stream.is_write_vectored(),
-            Stream::Mesh(tunnel) => tunnel.is_write_vectored(),
+        match &self.io {
+            Io::Plain(stream) => stream.is_write_vectored(),
+            Io::Tls(stream) => stream.is_write_vectored(),
+            Io::Mesh(tunnel) => tunnel.is_write_vectored(),
         }
     }
 

@@ -9,6 +9,7 @@ use table::{Backend, Encryption, Listener, Presented, Rule, State, Table, Target
 use crate::live::{Endpoint, Live, Service};
 use crate::pool::Pool;
 use crate::ports::States;
+use crate::room::Counts;
 
 /// Everything that is in force, what became of its ports, and how every endpoint is doing.
 pub(crate) fn live(live: &Live, ports: &States, now: u64) -> Value {
@@ -22,6 +23,7 @@ pub(crate) fn live(live: &Live, ports: &States, now: u64) -> Value {
         "services": services.collect::<serde_json::Map<_, _>>(),
         "backendTls": live.services.iter().filter_map(|one| encryption(table, one)).collect::<serde_json::Map<_, _>>(),
         "traffic": live.services.iter().filter_map(traffic).collect::<serde_json::Map<_, _>>(),
+        "connections": live.services.iter().map(connections).collect::<serde_json::Map<_, _>>(),
     })
 }
 
@@ -92,6 +94,14 @@ fn state(service: &Arc<Service>, now: u64) -> Value {
 fn traffic(service: &Arc<Service>) -> Option<(String, Value)> {
     let name = &service.traffic.as_ref()?.metadata;
     Some((service.label.to_string(), format!("{}/{}", name.namespace, name.name).into()))
+}
+
+/// How many connections to a service are open and may be, how many requests wait for one, and how many were
+/// refused since there was none.
+fn connections(service: &Arc<Service>) -> (String, Value) {
+    let Counts { open, most, waiting, refused } = service.room.counts();
+    let told = json!({ "open": open, "most": most, "waiting": waiting, "refused": refused });
+    (service.label.to_string(), told)
 }
 
 /// How what goes to a service is encrypted, or why nothing goes there; none where it goes in the clear.

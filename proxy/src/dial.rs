@@ -32,7 +32,7 @@ use wire::Side;
 use crate::address;
 use crate::balance::{self, Draw, Said, Turn};
 use crate::carry::{Buffered, End, Ends};
-use crate::connect::{self, Hop, Preface, Stream};
+use crate::connect::{self, Hop, Io, Preface, Stream};
 use crate::exchange::{TRACEPARENT, decide, host_of, port_of, refuse};
 use crate::failure::{Failure, Retry};
 use crate::forward::FORWARDED_FOR;
@@ -42,6 +42,8 @@ use crate::http::Conn;
 use crate::live::{Live, Service};
 use crate::record::{REQUEST_ID, Record};
 use crate::reply::{Reply, problem};
+use crate::room::{Granted, Place, Takes, Wish};
+use crate::settings::Limits;
 use crate::steady::Steady;
 use crate::telemetry::Outcome;
 use crate::tls::backend::Face;
@@ -376,13 +378,15 @@ async fn reach(
         let Some(endpoint) = balance::pick(service, &tried, is_last, draw) else {
             return Err(Failure::backend(Reason::NoEndpoint));
         };
+        let hop = Hop { endpoint, worker: conn.worker, face };
+        let place = place(hop, service, (limits, now)).await?;
+        now = Instant::now();
         let mut turn = Turn::at(endpoint, conn.shared.epoch, now);
         record.attempts += 1;
         record.endpoint = Some(endpoint.address);
-        let hop = Hop { endpoint, worker: conn.worker, face };
         let bytes = introduction(conn, service, record);
         let preface = Preface { heads: heads(record), bytes };
-        let failure = match connect::to(hop, limits, preface).await {
+        let failure = match connect::to(hop, limits, preface, place).await {
             Ok(stream) => {
                 let opened = Instant::now();
                 record.backend_time = Some(opened - now);
@@ -402,6 +406,23 @@ async fn reach(
             return Err(failure);
         }
         now = Instant::now();
+    }
+}
+
+/// The place that a connection takes, for which it waits where a service bears only so many.
+async fn place(
+    hop: Hop<'_>,
+    service: &Service,
+    (limits, now): (&Limits, Instant),
+) -> Result<Place, Failure> {
+    if !service.is_bounded() {
+        return Ok(hop.endpoint.room.one_more());
+    }
+    let wish = Wish { hop, takes: Takes::Room, tried: &[] };
+    match wish.granted(limits, now, None).await? {
+        (_, Granted::Place(place)) => Ok(place),
+        // None was asked for.
+        (_, Granted::Idle(_) | Granted::Shared(_)) => Err(Failure::proxy(Reason::Overloaded)),
     }
 }
 
@@ -466,20 +487,22 @@ impl Opened {
         let (conn, idle) = (&asked.conn, asked.conn.shared.settings.limits.connection_idle);
         let to = record.backend.clone();
         let passes = |live: &Live| asked.passes(live, &face, to.as_ref());
-        match backend {
-            Stream::Plain(backend) => {
+        // It has its place to the end.
+        let Stream { io, place: _place } = backend;
+        match io {
+            Io::Plain(backend) => {
                 Ends::new(client, Buffered::socket(backend, PIECE))
                     .ahead(ahead)
                     .carry(conn, record, idle, passes)
                     .await;
             }
-            Stream::Tls(backend) => {
+            Io::Tls(backend) => {
                 Ends::new(client, Buffered::encrypted(*backend, PIECE))
                     .ahead(ahead)
                     .carry(conn, record, idle, passes)
                     .await;
             }
-            Stream::Mesh(backend) => {
+            Io::Mesh(backend) => {
                 Ends::new(client, *backend).ahead(ahead).carry(conn, record, idle, passes).await;
             }
         }

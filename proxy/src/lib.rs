@@ -69,6 +69,7 @@ mod record;
 mod reply;
 mod resting;
 mod retry;
+mod room;
 mod seats;
 mod session;
 mod steady;

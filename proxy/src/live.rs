@@ -24,10 +24,14 @@ use crate::grpc::Code;
 use crate::mesh::{Membership, Way};
 use crate::pool::Pool;
 use crate::retry::Budget;
+use crate::room::Room;
 use crate::session::{Mark, Seals};
 use crate::telemetry::{Attached, Telemetry};
 use crate::tls::backend::{Backend, Face, Shown};
 use crate::tls::{self, Tls};
+use rooms::Rooms;
+
+mod rooms;
 
 /// Mirrored requests under way to one service; beyond it copies are left out. Fewer than in the
 /// whole process, so that one mirror that hangs does not starve the others.
@@ -80,6 +84,8 @@ pub(crate) struct Service {
     pub(crate) traffic: Option<Arc<TrafficPolicy>>,
     /// Its requests under way.
     pub(crate) under_way: Arc<AtomicU32>,
+    /// Its connections, with those of whatever else is spoken behind its port.
+    pub(crate) room: Arc<Room>,
 }
 
 /// How what is sent to an endpoint is encrypted.
@@ -115,6 +121,8 @@ pub(crate) struct Endpoint {
     /// `table::Endpoint::is_far`.
     pub(crate) is_far: bool,
     pub(crate) load: Load,
+    /// The connections of its service.
+    pub(crate) room: Arc<Room>,
     /// One for each worker: a connection never leaves the worker that opened it.
     pub(crate) pools: Box<[Pool]>,
 }
@@ -169,20 +177,25 @@ impl Live {
         let known: HashMap<_, _> = before
             .map(|live| live.services.iter().map(|one| (named(live, one), one)).collect())
             .unwrap_or_default();
+        let mut rooms = Rooms::of(before);
         let services = table.services.iter();
         let services = services
             .map(|service| {
                 let kind = Some(service.key.kind);
                 let name = (kind, service.protocol, Arc::clone(&service.label));
-                Service::attach(service, known.get(&name).copied(), ground)
+                let room = rooms.of_service(service);
+                Service::attach(service, known.get(&name).copied(), ground, room)
             })
             .collect::<Vec<_>>();
+        rooms::bound(&services);
+        let attached = telemetry.attach(&table);
+        services.iter().for_each(|service| attached.counts(service.id, &service.room));
         Live {
             sealed: sealed(&services),
             shown: shown(&table, before),
             tls: tls::by_port(&table, &ground.tickets),
             services,
-            attached: telemetry.attach(&table),
+            attached,
             table,
         }
     }
@@ -251,6 +264,10 @@ impl Live {
     pub(crate) fn sweep(&self, worker: usize, age: Duration) {
         let endpoints = self.services.iter().flat_map(|service| &service.endpoints);
         endpoints.for_each(|endpoint| endpoint.pools[worker].sweep(age));
+        // One of them does it for all.
+        if worker == 0 {
+            self.services.iter().for_each(|service| service.room.trim());
+        }
     }
 }
 
@@ -259,6 +276,7 @@ impl Service {
         service: &table::Service,
         before: Option<&Arc<Service>>,
         ground: &Ground,
+        room: Arc<Room>,
     ) -> Arc<Self> {
         let wire = Wire::new(service, before.map(|before| &before.wire));
         // What was opened in another way is not used any more.
@@ -278,7 +296,8 @@ impl Service {
         }
         let endpoints = others.into_iter().map(|endpoint| {
             kept(endpoint).unwrap_or_else(|| {
-                Endpoint::new(endpoint, (service.protocol, wire.clone()), ground)
+                let spoken = (service.protocol, wire.clone());
+                Endpoint::new(endpoint, spoken, ground, Arc::clone(&room))
             })
         });
         let mut endpoints: Vec<Arc<Endpoint>> = endpoints.collect();
@@ -303,6 +322,7 @@ impl Service {
             spread: Spread::new(balance, addresses, before.map(|before| &before.spread)),
             traffic: service.traffic.clone(),
             under_way: before.map(|before| Arc::clone(&before.under_way)).unwrap_or_default(),
+            room,
             endpoints,
         })
     }
@@ -317,6 +337,11 @@ impl Service {
             return Err(Failure::proxy(Reason::Overloaded).because(text));
         }
         Ok(Some(seat))
+    }
+
+    /// Whether only so many connections to it may be open.
+    pub(crate) fn is_bounded(&self) -> bool {
+        self.traffic.as_ref().is_some_and(|policy| policy.spec.bounds.connections.is_some())
     }
 
     /// What of a request decides where it goes; none where nothing does, or it has nothing of the kind.
@@ -438,13 +463,15 @@ impl Endpoint {
         from: &table::Endpoint,
         (protocol, wire): (AppProtocol, Wire),
         ground: &Ground,
+        room: Arc<Room>,
     ) -> Arc<Self> {
         let pools = (0..ground.workers).map(|_| Pool::new(ground.pool)).collect();
         let through = from.through.as_ref();
         let way = through
             .map(|through| Way::new(Arc::clone(through), &ground.membership, ground.workers));
         let table::Endpoint { address, is_far, .. } = *from;
-        Arc::new(Endpoint { address, protocol, way, wire, is_far, load: Load::default(), pools })
+        let load = Load::default();
+        Arc::new(Endpoint { address, protocol, way, wire, is_far, load, room, pools })
     }
 
     /// Whether TLS ends there that begins here.

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwapOption;
 use policy::Reason;
 
 pub(crate) mod connections;
@@ -28,6 +29,7 @@ use flows::Flows;
 use series::Series;
 
 use crate::grpc::Call;
+use crate::room::Room;
 use crate::traffic::Seen;
 
 /// A label's series is kept for so many tables after the last one that had it.
@@ -86,6 +88,8 @@ struct OfService {
     connect_failed: AtomicU64,
     /// Requests that were sent again.
     retried: AtomicU64,
+    /// Its connections, as the newest table has them.
+    room: ArcSwapOption<Room>,
 }
 
 /// What one exchange adds.
@@ -201,6 +205,13 @@ impl Attached {
     pub fn connect_failed(&self, service: usize) {
         if let Some(count) = self.services.get(service) {
             count.connect_failed.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// The connections to the service with this id are counted there.
+    pub(crate) fn counts(&self, service: usize, room: &Arc<Room>) {
+        if let Some(of) = self.services.get(service) {
+            of.room.store(Some(Arc::clone(room)));
         }
     }
 

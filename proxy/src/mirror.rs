@@ -18,6 +18,7 @@ use crate::failure::Retry;
 use crate::http::Conn;
 use crate::live::{Live, Service};
 use crate::pool;
+use crate::room::{Takes, Wish};
 use crate::tls::backend::Face;
 use crate::worker::Shared;
 
@@ -108,13 +109,22 @@ async fn send(
     let now = Instant::now();
     let draw = Draw { now: balance::nanos(shared.epoch, now), random: seed, key: None };
     let Some(endpoint) = balance::pick(&service, &[], false, draw) else { return };
+    let hop = Hop { endpoint, worker, face: &face };
+    let mut granted = None;
+    if service.is_bounded() {
+        // A copy waits for no connection, and nobody closes one for it.
+        let Some((_, got)) = Wish { hop, takes: Takes::Here, tried: &[] }.at_once(limits, now)
+        else {
+            return shared.telemetry.mirror_left_out();
+        };
+        granted = Some(Box::new(got));
+    }
     let mut turn = Turn::at(endpoint, shared.epoch, now);
     let is_empty = matches!(request.body(), Upload::Empty);
     address(endpoint, &mut request);
     let mut slot = Some(request);
     let sending = async {
-        let hop = Hop { endpoint, worker, face: &face };
-        let answered = match pool::send(hop, limits, now, &mut slot).await {
+        let answered = match pool::send(hop, limits, now, &mut slot, granted).await {
             Ok(answered) => answered,
             Err(failure) => {
                 if failure.retry == Retry::Elsewhere {

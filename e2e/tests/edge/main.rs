@@ -4,6 +4,7 @@ mod access;
 mod attack;
 mod backend_tls;
 mod border;
+mod bounds;
 mod call;
 mod cli;
 mod client_cert;

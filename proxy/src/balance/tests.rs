@@ -19,6 +19,7 @@ fn service(count: u16) -> Service {
             address: SocketAddr::from(([127, 0, 0, 1], port)),
             protocol: AppProtocol::Http1,
             load: Load::default(),
+            room: Arc::default(),
             pools: Box::default(),
         })
     };
@@ -40,6 +41,7 @@ fn service(count: u16) -> Service {
         spread: Spread::default(),
         traffic: None,
         under_way: Arc::default(),
+        room: Arc::default(),
     }
 }
 

@@ -19,7 +19,8 @@ fn check(written: serde_json::Value) -> HealthCheck {
 
 fn endpoint(address: SocketAddr, protocol: AppProtocol) -> Arc<Endpoint> {
     let endpoint = table::Endpoint { address, through: None, is_far: false };
-    Endpoint::new(&endpoint, (protocol, Wire::Clear), &crate::pool::tests::ground())
+    let ground = crate::pool::tests::ground();
+    Endpoint::new(&endpoint, (protocol, Wire::Clear), &ground, Arc::default())
 }
 
 fn at(endpoint: &Endpoint) -> At<'_> {
@@ -160,6 +161,7 @@ async fn the_port_that_a_check_names_is_asked_as_often_as_it_says() {
         protocol: AppProtocol::Http1,
         wire: Wire::Clear,
         load: crate::balance::Load::default(),
+        room: Arc::default(),
         pools: Box::default(),
     });
     let asked = asks(Instant::now(), Arc::clone(&endpoint), check, Face::Plain);

@@ -148,7 +148,39 @@ impl Scrape {
         let help = "Endpoints that could not be connected to, by backend";
         self.of_backends(to, name, help, |one| &one.connect_failed)?;
         let help = "Requests that were sent again after they had been sent, by backend";
-        self.of_backends(to, "heddle_backend_retries", help, |one| &one.retried)
+        self.of_backends(to, "heddle_backend_retries", help, |one| &one.retried)?;
+        self.rooms(to)
+    }
+
+    /// The connections to backends, and who waits for one or was turned away.
+    fn rooms(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let rooms = self.backends.iter().filter_map(|(backend, counts)| {
+            let room = counts.room.load();
+            Some((backend, room.as_ref()?.counts()))
+        });
+        let rooms: Vec<_> = rooms.collect();
+        let (name, help) =
+            ("heddle_backend_connections_open", "Connections that are open, by backend");
+        let mut family = to.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (backend, counts) in &rooms {
+            let open = i64::from(counts.open);
+            family.encode_family(&[("backend", &***backend)])?.encode_gauge(&open)?;
+        }
+        let bounded = || rooms.iter().filter(|(_, counts)| counts.most.is_some());
+        let help = "Requests that wait for a connection, by backend that has a bound on them";
+        let mut family =
+            to.encode_descriptor("heddle_backend_waiting", help, None, MetricType::Gauge)?;
+        for (backend, counts) in bounded() {
+            let waiting = counts.waiting as i64;
+            family.encode_family(&[("backend", &***backend)])?.encode_gauge(&waiting)?;
+        }
+        let help = "Requests that were refused since no connection was free, by backend";
+        let mut family =
+            to.encode_descriptor("heddle_backend_refused", help, None, MetricType::Counter)?;
+        for (backend, counts) in bounded() {
+            counter(&mut family, &[("backend", &***backend)], counts.refused)?;
+        }
+        Ok(())
     }
 
     /// A count of each backend that has one.

@@ -21,14 +21,23 @@ pub(crate) fn ground() -> Ground {
 
 /// An endpoint of one worker.
 fn endpoint(address: std::net::SocketAddr) -> Arc<Endpoint> {
-    let ground = ground();
+    in_room(address, &Arc::default())
+}
+
+/// The same, of a service with these connections.
+pub(crate) fn in_room(address: std::net::SocketAddr, room: &Arc<Room>) -> Arc<Endpoint> {
     let endpoint = table::Endpoint { address, through: None, is_far: false };
-    Endpoint::new(&endpoint, (AppProtocol::Http1, Wire::Clear), &ground)
+    Endpoint::new(&endpoint, (AppProtocol::Http1, Wire::Clear), &ground(), Arc::clone(room))
 }
 
 /// A backend that answers each request with the number of the connection it came on, and ends a
 /// connection after so many answers without saying so.
 async fn backend(answers: usize) -> Arc<Endpoint> {
+    backend_in(answers, &Arc::default()).await
+}
+
+/// The same, of a service with these connections.
+pub(crate) async fn backend_in(answers: usize, room: &Arc<Room>) -> Arc<Endpoint> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -48,7 +57,7 @@ async fn backend(answers: usize) -> Arc<Endpoint> {
             });
         }
     });
-    endpoint(address)
+    in_room(address, room)
 }
 
 fn request() -> Slot {
@@ -56,10 +65,10 @@ fn request() -> Slot {
     Some(request.body(Upload::Empty).unwrap())
 }
 
-async fn sent(endpoint: &Arc<Endpoint>) -> Answered {
+pub(crate) async fn sent(endpoint: &Arc<Endpoint>) -> Answered {
     let mut slot = request();
     let hop = Hop { endpoint, worker: 0, face: &Face::Plain };
-    let sent = send(hop, &Limits::default(), Instant::now(), &mut slot).await.unwrap();
+    let sent = send(hop, &Limits::default(), Instant::now(), &mut slot, None).await.unwrap();
     assert!(slot.is_none(), "it was sent");
     sent
 }
@@ -69,7 +78,7 @@ fn number(headers: &HeaderMap) -> &str {
 }
 
 /// Reads an answer, which has no body, to its end and gives the connection back.
-async fn end(answered: Answered) {
+pub(crate) async fn end(answered: Answered) {
     drop(answered.response);
     answered.lease.unwrap().end();
     // The connection's own task sees that the answer is over.
@@ -109,7 +118,7 @@ async fn a_request_that_reaches_nobody_stays_to_be_sent_elsewhere() {
     let mut slot = request();
     let limits = Limits::default();
     let hop = Hop { endpoint: &endpoint, worker: 0, face: &Face::Plain };
-    let failure = send(hop, &limits, Instant::now(), &mut slot).await.unwrap_err();
+    let failure = send(hop, &limits, Instant::now(), &mut slot, None).await.unwrap_err();
     assert_eq!(failure.retry, Retry::Elsewhere);
     assert_eq!(slot.unwrap().uri(), "/");
 }

@@ -1,0 +1,275 @@
+//! How many connections to a Service are open at once, and who waits for one.
+
+use std::time::{Duration, Instant};
+
+use e2e::client::{Fault, nothing, request};
+use e2e::{Connection, Gateway, Origin, Reply, Setup, wait, yaml};
+use futures::future::join_all;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+
+use crate::scene::{HOST, answered, refused};
+
+const ONE: &[&str] = &["--workers", "1"];
+const TWO: &[&str] = &["--workers", "2"];
+
+/// What stands in the policy's file.
+fn bounds(text: &str) -> String {
+    yaml::traffic("shop", &format!("bounds: {{ {text} }}"))
+}
+
+/// So many origins behind the Service `shop`, which speaks so, under these bounds.
+async fn behind(
+    count: usize,
+    protocol: &str,
+    text: &str,
+    workers: &[&str],
+) -> (Vec<Origin>, Gateway) {
+    let mut origins = Vec::new();
+    for index in 0..count {
+        origins.push(Origin::start(&format!("shop-{index}")).await);
+    }
+    let addresses: Vec<_> = origins.iter().map(|origin| origin.address).collect();
+    let setup = Setup::new()
+        .with(yaml::service_speaking("shop", protocol, &addresses))
+        .file("bounds.yaml", bounds(text))
+        .with(yaml::path_route("all", "/", "shop"));
+    (origins, setup.arguments(workers).start().await)
+}
+
+/// A request on a connection of its own that is under way.
+fn begun(gateway: &Gateway, path: &'static str) -> JoinHandle<Result<Reply, Fault>> {
+    let web = gateway.web();
+    tokio::spawn(async move {
+        let asked = request("GET", HOST, path).body(nothing())?;
+        Connection::h1(web).await?.send(asked).await
+    })
+}
+
+async fn ended(begun: JoinHandle<Result<Reply, Fault>>) -> Reply {
+    wait::within("an answer", begun).await.expect("it ended").expect("an answer")
+}
+
+/// What `/config` says of the connections to the Service.
+async fn told(gateway: &Gateway) -> Value {
+    let config = gateway.admin("/config").await.expect("/config answers").json();
+    config["inForce"]["connections"]["shop/shop:80"].clone()
+}
+
+async fn until_waiting(gateway: &Gateway, count: u64) {
+    wait::until_true_of("requests that wait", async || told(gateway).await["waiting"] == count)
+        .await;
+}
+
+/// Nothing is under way: whatever counts lies idle, and the origins have as many.
+async fn until_nothing_leaked(gateway: &Gateway, origins: &[Origin]) {
+    wait::until_true_of("as many connections as lie idle", async || {
+        let config = gateway.admin("/config").await.expect("/config answers").json();
+        let told = &config["inForce"]["connections"]["shop/shop:80"];
+        let endpoints = config["inForce"]["services"]["shop/shop:80"].as_array().cloned();
+        let idle = endpoints.unwrap_or_default().into_iter();
+        let idle: u64 = idle.filter_map(|one| one["idleConnections"].as_u64()).sum();
+        let open: usize = origins.iter().map(Origin::open).sum();
+        told["waiting"] == 0 && told["open"] == idle && open as u64 == idle
+    })
+    .await;
+}
+
+/// All of 50 callers get an answer to each of their requests.
+async fn fifty_callers(gateway: &Gateway) {
+    let web = gateway.web();
+    let callers = (0..50).map(|_| async move {
+        let mut connection = Connection::h1(web).await?;
+        for _ in 0..4 {
+            let asked = request("GET", HOST, "/delay/5").body(nothing())?;
+            let reply = connection.send(asked).await?;
+            assert_eq!(reply.status, 200, "{reply:?}");
+        }
+        Ok::<_, Fault>(())
+    });
+    for caller in wait::within("fifty callers", join_all(callers)).await {
+        caller.expect("each is answered");
+    }
+}
+
+#[tokio::test]
+async fn no_more_connections_are_open_than_a_service_bears() {
+    let text = "connections: 4, pendingTimeout: 20s";
+    let (origins, gateway) = behind(1, "http", text, ONE).await;
+    fifty_callers(&gateway).await;
+    assert_eq!(origins[0].count(), 200);
+    // Each was handed on as it came back, so that no fifth was opened in the place of another.
+    assert_eq!(origins[0].connections(), 4);
+    until_nothing_leaked(&gateway, &origins).await;
+    let told = told(&gateway).await;
+    assert_eq!((&told["open"], &told["most"], &told["refused"]), (&4.into(), &4.into(), &0.into()));
+}
+
+#[tokio::test]
+async fn workers_and_endpoints_share_the_bound_and_nobody_starves() {
+    let text = "connections: 3, pendingTimeout: 20s";
+    let (origins, gateway) = behind(2, "http", text, TWO).await;
+    fifty_callers(&gateway).await;
+    assert!(origins.iter().all(|origin| origin.count() > 0), "each gets its share");
+    until_nothing_leaked(&gateway, &origins).await;
+    assert_eq!(gateway.metric("heddle_backend_refused_total", &["shop/shop:80"]).await, 0.0);
+    let open = gateway.metric("heddle_backend_connections_open", &["shop/shop:80"]).await;
+    assert!((1.0..=3.0).contains(&open), "{open}");
+}
+
+#[tokio::test]
+async fn what_lies_idle_makes_room_for_another_endpoint() {
+    let (origins, gateway) = behind(3, "http", "connections: 1, pending: 0", ONE).await;
+    let mut used = std::collections::BTreeSet::new();
+    for _ in 0..60 {
+        let reply = gateway.get(HOST, "/").await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        used.insert(reply.origin().to_owned());
+    }
+    assert_eq!(used.len(), 3, "{used:?}");
+    until_nothing_leaked(&gateway, &origins).await;
+}
+
+#[tokio::test]
+async fn requests_that_share_a_connection_wait_for_none() {
+    let (origins, gateway) =
+        behind(1, "kubernetes.io/h2c", "connections: 1, pendingTimeout: 20s", ONE).await;
+    fifty_callers(&gateway).await;
+    assert_eq!(origins[0].connections(), 1);
+    assert_eq!(told(&gateway).await["open"], 1);
+}
+
+#[tokio::test]
+async fn workers_that_share_nothing_take_turns_at_one_connection() {
+    let (origins, gateway) =
+        behind(1, "kubernetes.io/h2c", "connections: 1, pendingTimeout: 20s", TWO).await;
+    fifty_callers(&gateway).await;
+    assert_eq!(origins[0].count(), 200);
+    assert_eq!(told(&gateway).await["refused"], 0);
+}
+
+#[tokio::test]
+async fn beyond_those_who_may_wait_a_request_is_refused_at_once() {
+    let text = "connections: 1, pending: 1, pendingTimeout: 20s";
+    let (origins, gateway) = behind(1, "http", text, ONE).await;
+    let held = begun(&gateway, "/gate");
+    wait::until_true("one under way", || origins[0].count() == 1).await;
+    let waits = begun(&gateway, "/");
+    until_waiting(&gateway, 1).await;
+    let line = refused(&gateway, &gateway.get(HOST, "/").await, 503, "overloaded").await;
+    let why = "proxy: 1 connections may be open to it, and 1 requests wait for one";
+    assert_eq!((&line["detail"], &line["attempts"]), (&why.into(), &0.into()), "{line}");
+    assert_eq!(gateway.metric("heddle_backend_waiting", &["shop/shop:80"]).await, 1.0);
+    assert_eq!(gateway.metric("heddle_backend_refused_total", &["shop/shop:80"]).await, 1.0);
+    origins[0].open_gate();
+    answered(&gateway, &ended(held).await, "shop-0").await;
+    answered(&gateway, &ended(waits).await, "shop-0").await;
+    assert_eq!(origins[0].connections(), 1);
+    until_nothing_leaked(&gateway, &origins).await;
+}
+
+#[tokio::test]
+async fn who_waits_too_long_is_refused_and_no_endpoint_is_blamed() {
+    let text = "connections: 1, pendingTimeout: 200ms";
+    let (origins, gateway) = behind(1, "http", text, ONE).await;
+    let held = begun(&gateway, "/gate");
+    wait::until_true("one under way", || origins[0].count() == 1).await;
+    let began = Instant::now();
+    // As many as would have an endpoint rest that failed each.
+    for reply in join_all((0..10).map(|_| gateway.get(HOST, "/"))).await {
+        let line = refused(&gateway, &reply, 503, "overloaded").await;
+        let why = "proxy: 1 connections may be open to it, and none was free within 200 ms";
+        assert_eq!(line["detail"], why);
+    }
+    assert!(began.elapsed() >= Duration::from_millis(200));
+    let config = gateway.admin("/config").await.expect("/config answers").json();
+    let endpoint = &config["inForce"]["services"]["shop/shop:80"][0];
+    assert_eq!((&endpoint["getsRequests"], &endpoint["underWay"]), (&"yes".into(), &1.into()));
+    origins[0].open_gate();
+    answered(&gateway, &ended(held).await, "shop-0").await;
+}
+
+#[tokio::test]
+async fn who_goes_away_waits_no_longer() {
+    let text = "connections: 1, pending: 1, pendingTimeout: 20s";
+    let (origins, gateway) = behind(1, "http", text, ONE).await;
+    let held = begun(&gateway, "/gate");
+    wait::until_true("one under way", || origins[0].count() == 1).await;
+    let waits = begun(&gateway, "/");
+    until_waiting(&gateway, 1).await;
+    waits.abort();
+    until_waiting(&gateway, 0).await;
+    let waits = begun(&gateway, "/");
+    until_waiting(&gateway, 1).await;
+    origins[0].open_gate();
+    answered(&gateway, &ended(held).await, "shop-0").await;
+    answered(&gateway, &ended(waits).await, "shop-0").await;
+    assert_eq!(origins[0].count(), 2);
+}
+
+#[tokio::test]
+async fn a_higher_bound_wakes_those_who_wait() {
+    let (origins, gateway) = behind(1, "http", "connections: 1, pendingTimeout: 20s", ONE).await;
+    let held = begun(&gateway, "/gate");
+    wait::until_true("one under way", || origins[0].count() == 1).await;
+    let waits = begun(&gateway, "/");
+    until_waiting(&gateway, 1).await;
+    gateway.write("bounds.yaml", &bounds("connections: 2"));
+    answered(&gateway, &ended(waits).await, "shop-0").await;
+    assert_eq!(told(&gateway).await["most"], 2);
+    origins[0].open_gate();
+    answered(&gateway, &ended(held).await, "shop-0").await;
+    until_nothing_leaked(&gateway, &origins).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_was_upgraded_counts_until_it_ends() {
+    let (origins, gateway) = behind(1, "http", "connections: 1, pending: 0", ONE).await;
+    let asked = format!("ws://{HOST}/ws").into_client_request().expect("a request");
+    let stream = TcpStream::connect(gateway.web()).await.expect("a connection");
+    let opened = tokio_tungstenite::client_async(asked, stream);
+    let (socket, _) = wait::within("the handshake", opened).await.expect("a tunnel");
+    refused(&gateway, &gateway.get(HOST, "/").await, 503, "overloaded").await;
+    drop(socket);
+    wait::until_true_of("room", async || gateway.get(HOST, "/").await.status == 200).await;
+    until_nothing_leaked(&gateway, &origins).await;
+}
+
+#[tokio::test]
+async fn connections_of_which_nothing_is_read_count_too() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    let backend = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut rest = Vec::new();
+                stream.write_all(b"hello\n").await?;
+                stream.read_to_end(&mut rest).await
+            });
+        }
+    });
+    let port = e2e::program::free_port();
+    let route = "spec:\n  parentRefs: [{ name: edge }]\n  \
+                 rules: [{ backendRefs: [{ name: shop, port: 80 }] }]";
+    let gateway = Setup::bare()
+        .listener("bytes", port, format!("{{ name: bytes, port: {port}, protocol: TCP }}"))
+        .with(yaml::service_speaking("shop", "tcp", &[address]))
+        .with(bounds("connections: 1, pendingTimeout: 20s"))
+        .with(yaml::document("gateway.networking.k8s.io/v1", "TCPRoute", "all", route))
+        .start()
+        .await;
+    let connect = || TcpStream::connect(gateway.listener("bytes"));
+    let mut first = BufReader::new(connect().await.expect("a connection"));
+    let mut line = String::new();
+    wait::within("its word", first.read_line(&mut line)).await.expect("a line");
+    let mut second = connect().await.expect("a connection");
+    until_waiting(&gateway, 1).await;
+    drop(first);
+    let mut word = [0; 6];
+    wait::within("its turn", second.read_exact(&mut word)).await.expect("a line");
+    assert_eq!((line.as_bytes(), told(&gateway).await["open"].as_u64()), (&word[..], Some(1)));
+    backend.abort();
+}

@@ -1,0 +1,50 @@
+//! What bounds connections, from table to table: one room for each port of a Service, whatever is spoken
+//! behind it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+
+use model::Kind;
+
+use super::{Endpoint, Live, Service};
+use crate::room::Room;
+
+/// The rooms of a table's services.
+#[derive(Debug, Default)]
+pub(super) struct Rooms(HashMap<(Kind, Arc<str>), Arc<Room>>);
+
+impl Rooms {
+    /// Those of a table that was in force.
+    pub(super) fn of(before: Option<&Live>) -> Self {
+        let Some(before) = before else { return Self::default() };
+        let all = before.table.services.iter().zip(&before.services);
+        let all = all.map(|(of, service)| (named(of), Arc::clone(&service.room)));
+        Rooms(all.collect())
+    }
+
+    pub(super) fn of_service(&mut self, service: &table::Service) -> Arc<Room> {
+        Arc::clone(self.0.entry(named(service)).or_default())
+    }
+}
+
+/// By what a port of a Service, or of a workload, is the same in another table.
+fn named(service: &table::Service) -> (Kind, Arc<str>) {
+    (service.key.kind, Arc::clone(&service.label))
+}
+
+/// Has rooms hold to what is said of their services.
+pub(super) fn bound(services: &[Arc<Service>]) {
+    let mut all: HashMap<*const Room, (&Arc<Service>, Vec<Weak<Endpoint>>)> = HashMap::new();
+    for service in services {
+        let (_, endpoints) =
+            all.entry(Arc::as_ptr(&service.room)).or_insert_with(|| (service, Vec::new()));
+        // Only where there is a bound is one closed for another.
+        if service.is_bounded() {
+            endpoints.extend(service.endpoints.iter().map(Arc::downgrade));
+        }
+    }
+    for (service, endpoints) in all.into_values() {
+        let bounds = service.traffic.as_ref().map(|policy| &policy.spec.bounds);
+        service.room.set(bounds, endpoints);
+    }
+}

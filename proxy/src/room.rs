@@ -1,0 +1,254 @@
+//! How many connections to a port of a Service may be open, and who waits for one.
+//!
+//! ```text
+//! a new connection ── takes a place ── holds it until it is closed ── the first who waits gets it
+//! one that is through with an exchange ── the first of its worker's who waits, or back into the pool
+//! ```
+//!
+//! All workers count together, in a number that is touched where a connection is opened or closed and by
+//! no request; where no bound is written, that is all.
+//!
+//! Who waits stands in the queue before they look for what lies idle, and what comes back lies in its pool
+//! before it is asked whether somebody waits: neither misses the other.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use model::traffic::Bounds;
+
+use crate::live::Endpoint;
+use crate::pool::{Idle, Shared};
+use queue::Queue;
+
+pub(crate) use wish::{Got, Takes, Wish};
+
+mod queue;
+mod wish;
+
+/// The number that stands for any number of connections.
+const ANY: u32 = u32::MAX;
+
+/// The connections to one port of a Service.
+#[derive(Debug)]
+pub(crate) struct Room {
+    /// Those that are open, or being opened.
+    open: AtomicU32,
+    most: AtomicU32,
+    /// How many requests may wait.
+    pending: AtomicU32,
+    /// For how long, in milliseconds.
+    patience: AtomicU64,
+    /// How many stand in the queue.
+    waiting: AtomicUsize,
+    /// How many were turned away.
+    refused: AtomicU64,
+    /// Touched only where as many are open as may be.
+    queue: Mutex<Queue>,
+    /// Whose connections those are, where there is a bound.
+    endpoints: ArcSwap<Vec<Weak<Endpoint>>>,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Room {
+            open: AtomicU32::new(0),
+            most: AtomicU32::new(ANY),
+            pending: AtomicU32::new(0),
+            patience: AtomicU64::new(0),
+            waiting: AtomicUsize::new(0),
+            refused: AtomicU64::new(0),
+            queue: Mutex::default(),
+            endpoints: ArcSwap::default(),
+        }
+    }
+}
+
+/// A connection's place among those to its service.
+#[derive(Debug)]
+pub(crate) struct Place(Arc<Room>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, SeqCst);
+        self.0.settle();
+    }
+}
+
+/// What somebody may use who wants a connection.
+#[derive(Debug)]
+pub(crate) enum Granted {
+    /// This one, alone.
+    Idle(Idle),
+    /// This one, with others.
+    Shared(Shared),
+    /// A new one.
+    Place(Place),
+}
+
+/// The counts of a room at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) open: u32,
+    /// How many may be open, where that is bounded.
+    pub(crate) most: Option<u32>,
+    pub(crate) waiting: usize,
+    pub(crate) refused: u64,
+}
+
+impl Room {
+    /// Holds to these bounds from now on, for the connections to these endpoints. Who waits gets what a
+    /// higher one lets be.
+    pub(crate) fn set(self: &Arc<Self>, bounds: Option<&Bounds>, endpoints: Vec<Weak<Endpoint>>) {
+        let most = bounds.and_then(|bounds| bounds.connections);
+        let patience = bounds.map_or(Duration::ZERO, Bounds::pending_timeout);
+        self.pending.store(bounds.map_or(0, Bounds::pending), SeqCst);
+        let patience = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+        self.patience.store(patience, SeqCst);
+        self.endpoints.store(Arc::new(endpoints));
+        self.most.store(most.unwrap_or(ANY), SeqCst);
+        self.settle();
+    }
+
+    /// What is open, waits and was turned away.
+    pub(crate) fn counts(&self) -> Counts {
+        let most = Some(self.most.load(Relaxed)).filter(|most| *most != ANY);
+        let (open, waiting) = (self.open.load(Relaxed), self.waiting.load(Relaxed));
+        Counts { open, most, waiting, refused: self.refused.load(Relaxed) }
+    }
+
+    /// A place for one more, if there is one and nobody waits for it.
+    pub(crate) fn place(self: &Arc<Self>) -> Option<Place> {
+        if self.is_awaited() { None } else { self.reserve() }
+    }
+
+    /// A place for one more in any case: no bound holds for who asks, or it comes for one that is closed.
+    pub(crate) fn one_more(self: &Arc<Self>) -> Place {
+        self.open.fetch_add(1, SeqCst);
+        Place(Arc::clone(self))
+    }
+
+    fn reserve(self: &Arc<Self>) -> Option<Place> {
+        let most = self.most.load(SeqCst);
+        let more = |open: u32| (open < most).then_some(open + 1);
+        self.open.fetch_update(SeqCst, SeqCst, more).ok()?;
+        Some(Place(Arc::clone(self)))
+    }
+
+    /// Whether somebody waits.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.waiting.load(SeqCst) > 0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the places that are free to those who wait, in turn.
+    fn settle(self: &Arc<Self>) {
+        if !self.is_awaited() {
+            return;
+        }
+        let mut queue = self.lock();
+        let mut unwanted = None;
+        while !queue.is_empty() {
+            let Some(place) = unwanted.take().or_else(|| self.reserve()) else { break };
+            unwanted = queue.give(place);
+        }
+        self.left(&queue);
+        // A place that nobody took is given back, which locks.
+        drop(queue);
+    }
+
+    /// Tells how many are left in the queue.
+    fn left(&self, queue: &Queue) {
+        self.waiting.store(queue.len(), SeqCst);
+    }
+
+    /// Offers to those who wait what came back to a worker from an exchange at an endpoint. It is given back
+    /// where nobody waits, and closed where whoever waits wants another.
+    pub(crate) fn offer(&self, at: &Arc<Endpoint>, worker: usize, idle: Idle) -> Option<Idle> {
+        let mut queue = self.lock();
+        let (mut idle, mut unwanted) = (Some(idle), None);
+        while let Some(offered) = idle.take() {
+            if queue.is_empty() {
+                unwanted = Some(offered);
+            } else if let Some(waiter) = queue.next_for(at, worker, &offered.opened) {
+                idle = waiter.take((Arc::clone(at), Granted::Idle(offered))).and_then(idle_of);
+            }
+        }
+        self.left(&queue);
+        unwanted
+    }
+
+    /// Tells a worker's of a connection to an endpoint that is shared from now on.
+    pub(crate) fn share(&self, at: &Arc<Endpoint>, worker: usize, shared: &Shared) {
+        if !self.is_awaited() {
+            return;
+        }
+        let mut queue = self.lock();
+        for waiter in queue.all_for(at, worker, &shared.0) {
+            // Who is gone needs none.
+            drop(waiter.take((Arc::clone(at), Granted::Shared(Arc::clone(shared)))));
+        }
+        self.left(&queue);
+        if !queue.is_empty() {
+            // The others wait for this one's place: it closes once those who got it are through.
+            at.pools[worker].unshare();
+        }
+    }
+
+    /// Closes the connection that lies idle for longest, of whichever worker; whether there was one.
+    fn close_idle(&self) -> bool {
+        let endpoints = self.endpoints();
+        let pools = || endpoints.iter().flat_map(|endpoint| &endpoint.pools);
+        loop {
+            let oldest = pools().filter_map(|pool| Some((pool.oldest()?, pool)));
+            let Some((_, pool)) = oldest.min_by_key(|(since, _)| *since) else { return false };
+            // Its own worker may have lent it meanwhile.
+            if pool.close_oldest() {
+                return true;
+            }
+        }
+    }
+
+    /// Sends no more requests over a shared connection of the endpoint that has the fewest under way; whether
+    /// it has none, so that it is closed at once.
+    fn close_shared(&self) -> bool {
+        let endpoints = self.endpoints();
+        let shared = endpoints.iter().filter_map(|endpoint| {
+            Some((endpoint, endpoint.pools.iter().find(|pool| pool.is_shared())?))
+        });
+        let Some((endpoint, pool)) = shared.min_by_key(|(one, _)| one.load.under_way()) else {
+            return false;
+        };
+        pool.unshare();
+        endpoint.load.under_way() == 0
+    }
+
+    /// Closes what lies idle over a bound that was lowered.
+    pub(crate) fn trim(&self) {
+        let over = self.open.load(SeqCst).saturating_sub(self.most.load(SeqCst));
+        for _ in 0..over {
+            if !self.close_idle() {
+                return;
+            }
+        }
+    }
+
+    fn endpoints(&self) -> Vec<Arc<Endpoint>> {
+        self.endpoints.load().iter().filter_map(Weak::upgrade).collect()
+    }
+}
+
+/// The connection in what was not taken.
+fn idle_of((_, granted): (Arc<Endpoint>, Granted)) -> Option<Idle> {
+    match granted {
+        Granted::Idle(idle) => Some(idle),
+        Granted::Shared(_) | Granted::Place(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

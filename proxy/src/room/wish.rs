@@ -1,0 +1,220 @@
+//! One who wants a connection where only so many may be open: what they get at once, and what they wait for.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use model::service::AppProtocol;
+use policy::Reason;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+
+use super::queue::Waiter;
+use super::{Granted, Room};
+use crate::connect::Hop;
+use crate::failure::Failure;
+use crate::live::Endpoint;
+use crate::pool::Idle;
+use crate::settings::Limits;
+
+/// What somebody may use, and at which endpoint.
+pub(crate) type Got = (Arc<Endpoint>, Granted);
+
+/// One who wants a connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wish<'a> {
+    pub(crate) hop: Hop<'a>,
+    pub(crate) takes: Takes,
+    /// Where they have been, and do not want to go again.
+    pub(crate) tried: &'a [SocketAddr],
+}
+
+/// With what they are content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Takes {
+    /// With a new one of their own, and no other.
+    Room,
+    /// Also with one that is there, to their endpoint.
+    Here,
+    /// Also with one to another endpoint, where they have to wait.
+    Anywhere,
+}
+
+/// Whether who meant to go to one endpoint may as well go to the other.
+pub(super) fn may_go(meant: &Endpoint, other: &Endpoint, tried: &[SocketAddr]) -> bool {
+    other.protocol == meant.protocol
+        && other.is_far == meant.is_far
+        && other.load.is_well()
+        && !tried.contains(&other.address)
+}
+
+impl Wish<'_> {
+    fn room(&self) -> &Arc<Room> {
+        &self.hop.endpoint.room
+    }
+
+    fn here(&self, granted: Granted) -> Got {
+        (Arc::clone(self.hop.endpoint), granted)
+    }
+
+    /// What is there without waiting, `now`.
+    pub(crate) fn at_once(&self, limits: &Limits, now: Instant) -> Option<Got> {
+        let ready = match self.takes {
+            Takes::Room => None,
+            Takes::Here | Takes::Anywhere => self.hop.ready(limits, now),
+        };
+        let granted = ready.or_else(|| self.room().place().map(Granted::Place));
+        granted.map(|granted| self.here(granted)).or_else(|| self.elsewhere())
+    }
+
+    /// A shared connection to another endpoint: it is worth more than a new one for which others would have
+    /// to be closed.
+    fn elsewhere(&self) -> Option<Got> {
+        let Hop { endpoint, worker, face } = self.hop;
+        if self.takes != Takes::Anywhere || endpoint.protocol != AppProtocol::H2c {
+            return None;
+        }
+        self.room().endpoints().into_iter().find_map(|other| {
+            let hop = Hop { endpoint: &other, worker, face };
+            let is_meant = may_go(endpoint, &other, self.tried);
+            let shared = other.pools[worker].usable(&hop.opened()).filter(|_| is_meant)?;
+            Some((other, Granted::Shared(shared)))
+        })
+    }
+
+    /// Waits for a connection as long as the bounds of its service let one, and no longer than to the
+    /// `deadline`.
+    pub(crate) async fn granted(
+        self,
+        limits: &Limits,
+        now: Instant,
+        deadline: Option<Instant>,
+    ) -> Result<Got, Failure> {
+        if let Some(got) = self.at_once(limits, now) {
+            return Ok(got);
+        }
+        let room = self.room();
+        let began = Instant::now();
+        let patience = Duration::from_millis(room.patience.load(Relaxed));
+        let until = deadline.map_or(began + patience, |at| at.min(began + patience));
+        let mut waiting = Waiting::begin(&self, began);
+        if let Some(got) = waiting.given() {
+            return Ok(got);
+        }
+        if let Some(idle) = self.claim() {
+            return self.readied(self.here(Granted::Idle(idle)), until).await;
+        }
+        let is_coming =
+            self.hop.is_opening() || room.close_idle() || (waiting.is_first && room.close_shared());
+        if !is_coming && !waiting.is_let() {
+            return Err(self.refused(full(room)));
+        }
+        let given = timeout_at(until, &mut waiting.given).await;
+        // It may have come at the last moment.
+        match given.ok().and_then(Result::ok).or_else(|| waiting.given()) {
+            Some(got) => self.readied(got, until).await,
+            None if deadline == Some(until) => {
+                let over = Failure::backend(Reason::RequestTimeout);
+                Err(over.because("the request's time is over"))
+            }
+            None => Err(self.refused(late(room, patience))),
+        }
+    }
+
+    /// One of the worker's own to the endpoint that is finishing its last exchange.
+    fn claim(&self) -> Option<Idle> {
+        match self.takes {
+            Takes::Room => None,
+            Takes::Here | Takes::Anywhere => {
+                self.hop.endpoint.pools[self.hop.worker].claim(&self.hop.opened())
+            }
+        }
+    }
+
+    /// What was given, once it is ready; in the place of one that closed meanwhile a new one.
+    async fn readied(&self, (endpoint, granted): Got, until: Instant) -> Result<Got, Failure> {
+        let Granted::Idle(mut idle) = granted else { return Ok((endpoint, granted)) };
+        match timeout_at(until, idle.sender.ready()).await {
+            Ok(Ok(())) => Ok((endpoint, Granted::Idle(idle))),
+            Ok(Err(_)) | Err(_) => {
+                drop(idle);
+                let place = self.room().one_more();
+                Ok((endpoint, Granted::Place(place)))
+            }
+        }
+    }
+
+    fn refused(&self, why: String) -> Failure {
+        self.room().refused.fetch_add(1, Relaxed);
+        Failure::proxy(Reason::Overloaded).because(why)
+    }
+}
+
+fn full(room: &Room) -> String {
+    let (most, pending) = (room.most.load(Relaxed), room.pending.load(Relaxed));
+    format!("{most} connections may be open to it, and {pending} requests wait for one")
+}
+
+fn late(room: &Room, patience: Duration) -> String {
+    let most = room.most.load(Relaxed);
+    let patience = patience.as_millis();
+    format!("{most} connections may be open to it, and none was free within {patience} ms")
+}
+
+/// A place in the queue, which is left with it.
+struct Waiting<'r> {
+    room: &'r Arc<Room>,
+    number: u64,
+    /// Nobody else of its worker's waits for the same endpoint.
+    is_first: bool,
+    given: oneshot::Receiver<Got>,
+}
+
+impl<'r> Waiting<'r> {
+    fn begin(wish: &'r Wish<'_>, since: Instant) -> Self {
+        let Hop { endpoint, worker, face } = wish.hop;
+        let (sender, given) = oneshot::channel();
+        let waiter = Waiter {
+            worker,
+            endpoint: Arc::clone(endpoint),
+            face: face.clone(),
+            takes: wish.takes,
+            tried: wish.tried.to_vec(),
+            since,
+            is_counted: false,
+            sender,
+        };
+        let room = wish.room();
+        let (number, is_first) = {
+            let mut queue = room.lock();
+            let is_first = !queue.has(worker, endpoint);
+            let number = queue.enter(waiter);
+            room.left(&queue);
+            (number, is_first)
+        };
+        // What was closed before it was in the queue told nobody.
+        room.settle();
+        Waiting { room, number, is_first, given }
+    }
+
+    /// What it was given.
+    fn given(&mut self) -> Option<Got> {
+        self.given.try_recv().ok()
+    }
+
+    /// Whether it may go on waiting, with as many as do.
+    fn is_let(&self) -> bool {
+        self.room.lock().count(self.number, self.room.pending.load(Relaxed))
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut queue = self.room.lock();
+        let gone = queue.remove(self.number);
+        self.room.left(&queue);
+        drop(queue);
+        drop(gone);
+    }
+}
