@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
-use proxy::process::words::{Admin, Hidden, ratio};
+use proxy::process::words::{self, Admin, Hidden, ratio};
 
 use crate::explain;
 use crate::joined::Join;
@@ -73,6 +73,9 @@ pub(crate) struct Serve {
     /// The address that listeners bind to; loopback unless told otherwise.
     #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     pub(crate) bind: IpAddr,
+    /// The zone that the gateway is in: endpoints there come first, where a TrafficPolicy or a Service says so.
+    #[arg(long, value_name = "NAME", value_parser = words::zone)]
+    pub(crate) zone: Option<String>,
     /// Callers whose X-Forwarded-*, x-request-id and traceparent are believed.
     #[arg(long, value_name = "CIDR")]
     pub(crate) trust_forwarded: Vec<IpNet>,

@@ -31,6 +31,7 @@ fn settings(args: &Serve) -> Settings {
     Settings {
         workers: workers(args),
         bind: args.bind,
+        zone: args.zone.clone().filter(|zone| !zone.is_empty()),
         trusted: args.trust_forwarded.clone(),
         trusted_hops: args.trusted_hops.into(),
         proxy_protocol: args.proxy_protocol.clone(),

@@ -37,6 +37,10 @@ pub(crate) struct Args {
     /// The address on which other proxies are taken in; loopback unless told otherwise.
     #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     pub(crate) bind: IpAddr,
+    /// The zone that the application is in: endpoints there come first, where a TrafficPolicy or a Service
+    /// says so.
+    #[arg(long, value_name = "NAME", value_parser = words::zone)]
+    pub(crate) zone: Option<String>,
     /// Where /healthz, /readyz, /metrics and /config answer; `off` for nowhere.
     #[arg(long, value_name = "ADDR|off", default_value = "127.0.0.1:9902")]
     pub(crate) admin: Admin,
@@ -69,8 +73,9 @@ impl Args {
     /// How it runs.
     pub(crate) fn outfit(&self) -> Outfit {
         let workers = usize::from(self.workers);
+        let zone = self.zone.clone().filter(|zone| !zone.is_empty());
         Outfit {
-            settings: Settings { workers, bind: self.bind, ..Settings::default() },
+            settings: Settings { workers, bind: self.bind, zone, ..Settings::default() },
             telemetry: telemetry::Settings {
                 service: "heddle-mesh",
                 workers,

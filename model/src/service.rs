@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 use crate::invalid::Checker;
 use crate::{Meta, Name};
 
+pub use zone::{EndpointHints, Meant, ZONE_LABEL};
+
+mod zone;
+
 /// The label by which an EndpointSlice names its Service.
 pub const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
 
@@ -62,7 +66,8 @@ pub struct ServiceSpec {
     /// Without effect here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_traffic_policy: Option<String>,
-    /// A wish as to which endpoints are near; without effect here.
+    /// A wish that endpoints near by are preferred, where no TrafficPolicy says otherwise: `PreferSameZone`,
+    /// which is also what `PreferClose` and `PreferSameNode` mean here; without effect otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traffic_distribution: Option<String>,
     /// Addresses outside the cluster; without effect here.
@@ -303,7 +308,7 @@ pub struct Endpoint {
     /// The node it runs on; without effect here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node_name: Option<String>,
-    /// The zone it runs in; without effect here.
+    /// The zone it runs in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
     /// The object behind it; without effect here.
@@ -312,9 +317,9 @@ pub struct Endpoint {
     /// What `nodeName` and `zone` were before; without effect here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deprecated_topology: Option<serde_json::Value>,
-    /// Topology hints; without effect here.
+    /// For whom it is meant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hints: Option<serde_json::Value>,
+    pub hints: Option<EndpointHints>,
 }
 
 /// How an endpoint is. An unset condition counts as Kubernetes says: ready.

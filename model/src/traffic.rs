@@ -87,6 +87,19 @@ pub struct Balance {
     #[serde(default)]
     #[schemars(range(min = 0, max = 100))]
     pub panic_percent: u8,
+    /// Whether endpoints in the proxy's own zone come first; what the Service's `trafficDistribution` says
+    /// where nothing is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zones: Option<Zones>,
+}
+
+/// The word of `balance.zones`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Zones {
+    /// Endpoints in the proxy's own zone get all requests as long as enough of them are well.
+    Prefer,
+    /// All zones are alike.
+    Ignore,
 }
 
 /// The word of `balance.algorithm`.
@@ -278,6 +291,12 @@ impl Balance {
             (Algorithm::RingHash, Some(on)) => at.within("hashOn", |at| on.check(at)),
             (_, Some(_)) => at.fault_in("hashOn", "belongs to RingHash alone"),
             (_, None) => {}
+        }
+        if self.algorithm == Algorithm::RingHash && self.zones == Some(Zones::Prefer) {
+            at.fault_in(
+                "zones",
+                "is of no use beside RingHash, which goes by 'hashOn' in all zones",
+            );
         }
         check_positive(at, "slowStart", self.slow_start);
     }

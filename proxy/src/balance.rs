@@ -7,7 +7,8 @@
 //!
 //! One that could not be reached, or at which too much failed, rests, longer each time, and then gets
 //! single requests until it answers one; one that does not answer when it is asked whether it is well
-//! gets none. While all that are near rest, those of other clusters are asked.
+//! gets none. While all that are near rest, those of other clusters are asked. Where the own zone is
+//! preferred, those near by in other zones get what too few that are well leave of it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -139,7 +140,12 @@ pub(crate) fn pick<'s>(
         if spread.is_panic(all) && !others.iter().any(|other| other.load.is_well()) {
             return any(all, draw.random);
         }
-        let well = spread.draw(all, draw).or_else(|| spread.better_of_two(others, draw));
+        let (own, elsewhere) = all.split_at(service.own.min(all.len()));
+        let well = match own.is_empty() || elsewhere.is_empty() {
+            true => spread.draw(all, draw),
+            false => spread.by_zone(own, elsewhere, draw),
+        };
+        let well = well.or_else(|| spread.better_of_two(others, draw));
         return well.or_else(|| any(all, draw.random));
     }
     let left = |all: &'s [Arc<Endpoint>], wants_well: bool| {
@@ -147,13 +153,49 @@ pub(crate) fn pick<'s>(
         let left = left.filter(|endpoint| !wants_well || endpoint.load.is_well());
         left.reduce(|best, other| spread.cheaper(best, other, draw.now))
     };
-    // The last try is at another cluster's, if there are any: what ails this one may ail all of it.
-    let (first, second) = if is_last { (far, near) } else { (near, far) };
-    let well = left(first, true).or_else(|| left(second, true));
-    well.or_else(|| left(first, false)).or_else(|| left(second, false))
+    let (own, elsewhere) = near.split_at(service.own);
+    // The last try is at another cluster's, or in another zone, if there are any: what ails this one may ail
+    // all of it.
+    let levels = if is_last { [far, elsewhere, own] } else { [own, elsewhere, far] };
+    let well = levels.iter().find_map(|level| left(level, true));
+    well.or_else(|| levels.iter().find_map(|level| left(level, false)))
+}
+
+/// How many times its usual share an endpoint bears: while not fewer than 100 / 1.4 of a hundred are well in the
+/// own zone, no request leaves it (Envoy's "overprovisioning factor").
+const BEARS: f64 = 1.4;
+
+/// How much of all requests endpoints bear, by how many of them are well.
+fn bears(all: &[Arc<Endpoint>]) -> f64 {
+    let well = all.iter().filter(|endpoint| endpoint.load.is_well()).count();
+    (BEARS * well as f64 / all.len().max(1) as f64).min(1.0)
 }
 
 impl Spread {
+    /// One of the own zone, or, as far as too few there are well, of elsewhere.
+    fn by_zone<'s>(
+        &self,
+        own: &'s [Arc<Endpoint>],
+        elsewhere: &'s [Arc<Endpoint>],
+        draw: Draw,
+    ) -> Option<&'s Arc<Endpoint>> {
+        let here = bears(own);
+        if here >= 1.0 {
+            return self.draw(own, draw).or_else(|| self.draw(elsewhere, draw));
+        }
+        // However few requests stay, one tries whoever has rested there.
+        let mut rested = own.iter().filter(|one| !one.load.is_well());
+        if let Some(trial) = rested.find(|one| one.load.takes_trial(draw.now)) {
+            return Some(trial);
+        }
+        let there = bears(elsewhere).min(1.0 - here);
+        // By other bits than those that say which endpoint.
+        let chance = f64::from(ring::hash(&draw.random.to_be_bytes()) as u32) / 2f64.powi(32);
+        let stays = chance * (here + there) < here;
+        let [first, second] = if stays { [own, elsewhere] } else { [elsewhere, own] };
+        self.draw(first, draw).or_else(|| self.draw(second, draw))
+    }
+
     /// One of `all` that is well, or that has rested and is tried; `None` where none is.
     fn draw<'s>(&self, all: &'s [Arc<Endpoint>], draw: Draw) -> Option<&'s Arc<Endpoint>> {
         let Draw { now, random, key } = draw;

@@ -87,7 +87,13 @@ fn rule(table: &Table, rule: &Rule) -> Value {
 }
 
 fn state(service: &Arc<Service>, now: u64) -> Value {
-    service.endpoints.iter().map(|endpoint| endpoint_state(endpoint, now)).collect()
+    let endpoints = service.endpoints.iter().enumerate();
+    let state = |(index, endpoint)| {
+        let mut state = endpoint_state(endpoint, now);
+        state["ownZone"] = (index < service.own).into();
+        state
+    };
+    endpoints.map(state).collect()
 }
 
 /// The policy that says how a service's requests are spread, where there is one.
@@ -129,7 +135,7 @@ fn gets_requests(endpoint: &Endpoint, now: u64) -> String {
     }
 }
 
-fn endpoint_state(endpoint: &Endpoint, now: u64) -> Value {
+fn endpoint_state(endpoint: &Arc<Endpoint>, now: u64) -> Value {
     json!({
         "address": endpoint.address,
         "protocol": endpoint.protocol,

@@ -12,7 +12,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use model::Key;
 use model::service::AppProtocol;
-use model::traffic::{Balance, Ejection, TrafficPolicy};
+use model::traffic::{Algorithm, Balance, Ejection, TrafficPolicy};
 use policy::Reason;
 use rustls::server::ProducesTickets;
 use table::{Encryption, Found, Listener, Presented, Rule, Table, Target, Through};
@@ -68,10 +68,12 @@ pub(crate) struct Service {
     pub(crate) protocol: AppProtocol,
     /// How it is sent there.
     pub(crate) wire: Wire,
-    /// The near ones first.
+    /// The near ones first, and of them those of the own zone.
     pub(crate) endpoints: Vec<Arc<Endpoint>>,
     /// How many of them are near.
     pub(crate) near: usize,
+    /// How many are in the own zone, where that is preferred.
+    pub(crate) own: usize,
     /// Whether some of them are reached through a proxy.
     pub(crate) is_meshed: bool,
     /// Room for copies under way to it.
@@ -133,6 +135,8 @@ pub(crate) struct Ground {
     pub(crate) workers: usize,
     /// Idle HTTP/1.1 connections kept by each worker to each endpoint.
     pub(crate) pool: usize,
+    /// The zone that this process is in.
+    pub(crate) zone: Option<Arc<str>>,
     pub(crate) tickets: Arc<dyn ProducesTickets>,
     /// What seals sessions of rules.
     pub(crate) sessions: Arc<Seals>,
@@ -143,6 +147,11 @@ pub(crate) struct Ground {
 }
 
 impl Ground {
+    /// Whether an endpoint is to be preferred, since it is in this process's zone.
+    fn is_own(&self, endpoint: &table::Endpoint) -> bool {
+        !endpoint.is_far && self.zone.as_ref().is_some_and(|zone| endpoint.zones.contains(zone))
+    }
+
     /// Whether an endpoint is this process's own admin port.
     fn is_admin(&self, endpoint: &table::Endpoint) -> bool {
         self.admin.get().is_some_and(|admin| reaches(endpoint.address, *admin))
@@ -294,17 +303,24 @@ impl Service {
             let (service, address) = (&service.label, own.address);
             tracing::warn!(%service, %address, "an endpoint is this process's admin port: left out");
         }
-        let endpoints = others.into_iter().map(|endpoint| {
-            kept(endpoint).unwrap_or_else(|| {
-                let spoken = (service.protocol, wire.clone());
-                Endpoint::new(endpoint, spoken, ground, Arc::clone(&room))
-            })
-        });
-        let mut endpoints: Vec<Arc<Endpoint>> = endpoints.collect();
-        endpoints.sort_by_key(|endpoint| endpoint.is_far);
-        let near = endpoints.partition_point(|endpoint| !endpoint.is_far);
         let usual = Balance::default();
         let balance = service.traffic.as_ref().map_or(&usual, |policy| &policy.spec.balance);
+        // A hash decides for all zones alike.
+        let is_own =
+            |one: &table::Endpoint| balance.algorithm != Algorithm::RingHash && ground.is_own(one);
+        let endpoints = others.into_iter().map(|endpoint| {
+            let place = (endpoint.is_far, !is_own(endpoint));
+            let attached = kept(endpoint).unwrap_or_else(|| {
+                let spoken = (service.protocol, wire.clone());
+                Endpoint::new(endpoint, spoken, ground, Arc::clone(&room))
+            });
+            (place, attached)
+        });
+        let mut endpoints: Vec<_> = endpoints.collect();
+        endpoints.sort_by_key(|(place, _)| *place);
+        let near = endpoints.partition_point(|((is_far, _), _)| !is_far);
+        let own = endpoints.partition_point(|(place, _)| *place == (false, false));
+        let endpoints: Vec<_> = endpoints.into_iter().map(|(_, endpoint)| endpoint).collect();
         let addresses = endpoints[..near].iter().map(|endpoint| endpoint.address);
         Arc::new(Service {
             id: service.id,
@@ -313,6 +329,7 @@ impl Service {
             protocol: service.protocol,
             wire,
             near,
+            own,
             is_meshed: endpoints.iter().any(|endpoint| endpoint.way.is_some()),
             mirrors: match before {
                 Some(before) => Arc::clone(&before.mirrors),

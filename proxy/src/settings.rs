@@ -12,6 +12,8 @@ pub struct Settings {
     pub workers: usize,
     /// The address that listeners bind to; loopback by default.
     pub bind: IpAddr,
+    /// The zone that the process is in; none by default.
+    pub zone: Option<String>,
     /// Callers whose `X-Forwarded-For`, `x-request-id` and `traceparent` are believed; none by
     /// default.
     pub trusted: Vec<IpNet>,
@@ -32,6 +34,7 @@ impl Default for Settings {
         Settings {
             workers: 1,
             bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            zone: None,
             trusted: Vec::new(),
             trusted_hops: 0,
             proxy_protocol: Vec::new(),

@@ -116,6 +116,7 @@ impl Proxy {
         let ground = Ground {
             workers: settings.workers,
             pool: settings.limits.backend_pool,
+            zone: settings.zone.as_deref().map(Arc::from),
             sessions: Arc::clone(tickets.sessions()),
             tickets,
             membership,

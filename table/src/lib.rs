@@ -34,6 +34,7 @@ mod service;
 mod session;
 pub mod trial;
 pub mod why;
+mod zones;
 
 pub use assemble::{Assembly, Closed, Input, Refused, assemble};
 pub use encryption::{Authorities, BackendTls, Encryption, Onward, Presented};

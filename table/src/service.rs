@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use model::identity::Peer;
 use model::route::BackendRef;
-use model::service::{AppProtocol, EndpointSlice, ServicePort, Transport};
+use model::service::{AppProtocol, Endpoint as Sliced, EndpointSlice, ServicePort, Transport};
 use model::traffic::TrafficPolicy;
 use model::workload::Workload;
 use model::{Key, Kind, Name, Resource};
@@ -20,6 +20,7 @@ use crate::assemble::traffic::Traffic;
 use crate::encryption::Encryption;
 use crate::isolate::Settled;
 use crate::route::Leads;
+use crate::zones;
 
 /// One port of a Service.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,6 +52,15 @@ pub struct Endpoint {
     pub through: Option<Arc<Through>>,
     /// Whether it is in another cluster than whoever sends: it is asked when no nearer one answers.
     pub is_far: bool,
+    /// The zones from which it is near; none where near ones are not preferred.
+    pub zones: Vec<Arc<str>>,
+}
+
+impl Endpoint {
+    /// Here, and reached straight.
+    pub fn plain(address: SocketAddr) -> Self {
+        Endpoint { address, through: None, is_far: false, zones: Vec::new() }
+    }
 }
 
 /// A workload's proxy.
@@ -102,6 +112,13 @@ impl<'a> Catalog<'a> {
             };
             service.traffic = traffic.of(&service.key).cloned();
             let port = port(settled, &service.key, service.port, place.leads.transport());
+            if let Some(Resource::Service(source)) = settled.get(&service.key)
+                && zones::are_preferred(source, service.traffic.as_deref())
+                && let Some(port) = port
+            {
+                let (slices, workloads) = of_service(&service.key, &slices, &workloads);
+                zones::tell(&mut service.endpoints, zoned(slices, workloads, port));
+            }
             let encryption = port.map(|port| encryptions.of(&service.key, port));
             let lost = || Encryption::Closed("its port is not there".into());
             service.encryption = encryption.unwrap_or_else(lost);
@@ -224,7 +241,7 @@ impl<'a> Catalog<'a> {
             key: workload.clone(),
             port,
             protocol,
-            endpoints: vec![Endpoint { address, through: None, is_far: false }],
+            endpoints: vec![Endpoint::plain(address)],
             label: format!("{namespace}/{name}:{port}").into(),
             traffic: None,
             encryption: Encryption::None,
@@ -324,6 +341,17 @@ fn workloads_by_namespace(settled: &Settled) -> Workloads<'_> {
     workloads
 }
 
+/// The slices of a Service, and the workloads of its namespace.
+fn of_service<'s, 'a>(
+    service: &Key,
+    slices: &'s Slices<'a>,
+    workloads: &'s Workloads<'a>,
+) -> (&'s [&'a EndpointSlice], &'s [&'a Workload]) {
+    let slices = slices.get(&(service.namespace.clone(), service.name.clone()));
+    let workloads = workloads.get(&service.namespace);
+    (slices.map_or(&[][..], Vec::as_slice), workloads.map_or(&[][..], Vec::as_slice))
+}
+
 fn build(
     settled: &Settled,
     slices: &Slices<'_>,
@@ -342,11 +370,10 @@ fn build(
         Leads::Connections => AppProtocol::Tcp,
         Leads::Datagrams => AppProtocol::Udp,
     };
-    let slices = slices.get(&(namespace.clone(), name.clone()));
-    let slices = slices.map_or(&[][..], Vec::as_slice);
-    let plain = |address| Endpoint { address, through: None, is_far: false };
-    let sliced = slices.iter().flat_map(|slice| ready(slice, port)).map(plain);
-    let workloads = workloads.get(namespace).map_or(&[][..], Vec::as_slice).iter();
+    let (slices, workloads) = of_service(&key, slices, workloads);
+    let sliced = slices.iter().flat_map(|slice| ready(slice, port));
+    let sliced = sliced.map(|(address, _)| Endpoint::plain(address));
+    let workloads = workloads.iter();
     let is_within = |workload: &&&Workload| {
         workload.is_selected(service) && guards.borders.are_in(namespace, &workload.spec.cluster)
     };
@@ -408,12 +435,27 @@ fn endpoint(
         Arc::new(Through { address: SocketAddr::new(ip, mesh.port), peer: workload.peer() })
     });
     let is_far = from.is_some_and(|from| *from != workload.spec.cluster);
-    Some(Endpoint { address: SocketAddr::new(ip, port), through, is_far })
+    Some(Endpoint { address: SocketAddr::new(ip, port), through, is_far, zones: Vec::new() })
+}
+
+/// In which zones that is said to be which a Service's port means.
+fn zoned<'a>(
+    slices: &'a [&EndpointSlice],
+    workloads: &'a [&Workload],
+    port: &'a ServicePort,
+) -> impl Iterator<Item = (SocketAddr, &'a str)> {
+    let sliced = slices.iter().flat_map(|slice| ready(slice, port));
+    let sliced = sliced.flat_map(|(at, endpoint)| endpoint.zones().map(move |zone| (at, zone)));
+    let workloads = workloads.iter().filter_map(|workload| {
+        let address = SocketAddr::new(workload.address()?, workload.port_of(port)?.port);
+        Some((address, workload.zone()?))
+    });
+    sliced.chain(workloads)
 }
 
 /// The ready endpoints of a slice behind the Service's port, matched by the port's name and by what carries
 /// it.
-fn ready(slice: &EndpointSlice, port: &ServicePort) -> Vec<SocketAddr> {
+fn ready<'a>(slice: &'a EndpointSlice, port: &ServicePort) -> Vec<(SocketAddr, &'a Sliced)> {
     let wanted = port.name.as_deref().unwrap_or_default();
     let same = slice.ports.iter().filter(|at| {
         let transport = at.protocol.unwrap_or_default();
@@ -421,8 +463,11 @@ fn ready(slice: &EndpointSlice, port: &ServicePort) -> Vec<SocketAddr> {
     });
     let numbers: Vec<u16> = same.filter_map(|at| at.port).collect();
     let ready = slice.endpoints.iter().filter(|endpoint| endpoint.conditions.ready != Some(false));
-    let addresses = ready.filter_map(|endpoint| endpoint.addresses.first()?.parse::<IpAddr>().ok());
-    addresses
-        .flat_map(|address| numbers.iter().map(move |&number| SocketAddr::new(address, number)))
-        .collect()
+    let addresses = ready.filter_map(|endpoint| {
+        Some((endpoint.addresses.first()?.parse::<IpAddr>().ok()?, endpoint))
+    });
+    let at = |(address, endpoint): (IpAddr, &'a Sliced)| {
+        numbers.iter().map(move |&number| (SocketAddr::new(address, number), endpoint))
+    };
+    addresses.flat_map(at).collect()
 }

@@ -28,3 +28,4 @@ mod stream;
 mod tls;
 mod traffic;
 mod why;
+mod zones;

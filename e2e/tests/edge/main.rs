@@ -38,3 +38,4 @@ mod tls;
 mod tunnel;
 mod upload;
 mod websocket;
+mod zones;

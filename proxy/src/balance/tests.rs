@@ -6,6 +6,7 @@ use model::traffic::Ejection;
 use super::*;
 
 mod traffic;
+mod zones;
 
 /// The longest rest of one that cannot be reached.
 const LONGEST_REST: Duration = Duration::from_secs(4);
@@ -35,6 +36,7 @@ fn service(count: u16) -> Service {
         wire: crate::live::Wire::Clear,
         endpoints,
         near,
+        own: 0,
         is_meshed: false,
         mirrors,
         retries: Arc::default(),

@@ -18,7 +18,7 @@ fn check(written: serde_json::Value) -> HealthCheck {
 }
 
 fn endpoint(address: SocketAddr, protocol: AppProtocol) -> Arc<Endpoint> {
-    let endpoint = table::Endpoint { address, through: None, is_far: false };
+    let endpoint = table::Endpoint::plain(address);
     let ground = crate::pool::tests::ground();
     Endpoint::new(&endpoint, (protocol, Wire::Clear), &ground, Arc::default())
 }

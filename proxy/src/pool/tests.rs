@@ -16,7 +16,7 @@ pub(crate) fn ground() -> Ground {
     let membership = Arc::default();
     let admin = std::sync::OnceLock::new();
     let sessions = Arc::new(crate::session::Seals::new().unwrap());
-    Ground { workers: 1, pool: 8, tickets, sessions, membership, admin }
+    Ground { workers: 1, pool: 8, zone: None, tickets, sessions, membership, admin }
 }
 
 /// An endpoint of one worker.
@@ -26,7 +26,7 @@ fn endpoint(address: std::net::SocketAddr) -> Arc<Endpoint> {
 
 /// The same, of a service with these connections.
 pub(crate) fn in_room(address: std::net::SocketAddr, room: &Arc<Room>) -> Arc<Endpoint> {
-    let endpoint = table::Endpoint { address, through: None, is_far: false };
+    let endpoint = table::Endpoint::plain(address);
     Endpoint::new(&endpoint, (AppProtocol::Http1, Wire::Clear), &ground(), Arc::clone(room))
 }
 

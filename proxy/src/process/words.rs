@@ -53,6 +53,24 @@ pub fn ratio(text: &str) -> Result<f64, String> {
     share.ok_or_else(|| "a number from 0 to 1".to_owned())
 }
 
+/// The name of a zone, as a label of a node has it; an empty one stands for none.
+///
+/// # Errors
+/// What would be right.
+pub fn zone(text: &str) -> Result<String, String> {
+    let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let is_end = |byte: Option<&u8>| byte.is_none_or(u8::is_ascii_alphanumeric);
+    let bytes = text.as_bytes();
+    let is_name = bytes.len() <= 63
+        && bytes.iter().copied().all(is_inner)
+        && is_end(bytes.first())
+        && is_end(bytes.last());
+    match is_name {
+        true => Ok(text.to_owned()),
+        false => Err("63 letters, digits, '-', '_' and '.' at most, such as eu-west-1a".to_owned()),
+    }
+}
+
 /// Where access log lines go: a file, `-` for standard error, or `off`.
 pub fn sink(text: &str) -> Sink {
     match text {
@@ -71,4 +89,19 @@ pub fn log() {
         .with_ansi(ansi)
         .with_env_filter(filter)
         .init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zone_is_named_as_a_label_of_a_node_has_it() {
+        for name in ["", "a", "eu-west-1a", "westeurope-2", "rack_7.b", &"a".repeat(63)] {
+            assert_eq!(zone(name).as_deref(), Ok(name));
+        }
+        for odd in ["-a", "a.", "a b", "é", "a,b", &"a".repeat(64)] {
+            assert!(zone(odd).is_err(), "{odd}");
+        }
+    }
 }
