@@ -434,7 +434,7 @@ impl Wire {
     }
 
     /// Whether what was opened by it may be used by the other.
-    fn is(&self, other: &Wire) -> bool {
+    pub(crate) fn is(&self, other: &Wire) -> bool {
         match (self, other) {
             (Wire::Clear, Wire::Clear) | (Wire::Closed, Wire::Closed) => true,
             (Wire::Tls(one), Wire::Tls(other)) => Arc::ptr_eq(one, other),

@@ -43,7 +43,9 @@ pub(crate) enum Takes {
 
 /// Whether who meant to go to one endpoint may as well go to the other.
 pub(super) fn may_go(meant: &Endpoint, other: &Endpoint, tried: &[SocketAddr]) -> bool {
+    // A newer table may have others, which are sent to in another way.
     other.protocol == meant.protocol
+        && other.wire.is(&meant.wire)
         && other.is_far == meant.is_far
         && other.load.is_well()
         && !tried.contains(&other.address)
