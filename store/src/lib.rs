@@ -38,6 +38,7 @@ pub mod resource;
 mod revision;
 pub mod seal;
 pub mod session;
+pub mod session_secret;
 pub mod token;
 pub mod user;
 

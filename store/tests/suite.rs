@@ -23,6 +23,7 @@ mod node;
 mod open;
 mod resource;
 mod seal;
+mod session_secret;
 mod user;
 
 /// How long anything may take before a test gives up on it.

@@ -29,7 +29,8 @@ macro_rules! of_resource {
 }
 
 /// In an order in which a row comes after those that it refers to. Decisions are not among them:
-/// they are of a day, and of no use where the requests are not. Neither are logins, of minutes.
+/// they are of a day, and of no use where the requests are not. Neither are logins, of minutes; nor secrets of
+/// sessions, which are made anew: what is deleted each day must not lie in backups for years.
 pub(super) const TABLES: &[Table] = &[
     Table { name: "counter", key: 1, columns: &[("id", Int), ("revision", Int)] },
     Table { name: "scopes", key: 1, columns: &[("scope", Text), ("revision", Int)] },

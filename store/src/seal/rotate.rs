@@ -1,9 +1,8 @@
 //! A new key, and everything sealed anew under it.
 
 use super::{SealError, Sealed};
-use crate::authority;
 use crate::db::Tx;
-use crate::{Error, Key, Store};
+use crate::{Error, Key, Store, authority, session_secret};
 
 /// Why a rotation did not finish. What it had resealed stays so; run it again.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +29,8 @@ impl Store {
         loop {
             let mut tx = self.db.write().await?;
             let done = self.reseal_secrets(&mut tx, &newest).await?
-                + self.reseal_authorities(&mut tx, &newest).await?;
+                + self.reseal_authorities(&mut tx, &newest).await?
+                + self.reseal_session_secrets(&mut tx, &newest).await?;
             tx.commit().await?;
             if done == 0 {
                 return Ok(count);
@@ -60,12 +60,29 @@ impl Store {
     async fn reseal_authorities(&self, tx: &mut Tx, newest: &str) -> Result<u64, RotateError> {
         let old = "SELECT id, key_id, sealed FROM authorities WHERE key_id <> $1 LIMIT $2";
         let new = "UPDATE authorities SET key_id = $2, sealed = $3 WHERE id = $1";
+        self.reseal_by_id(tx, newest, (old, new), authority::row).await
+    }
+
+    async fn reseal_session_secrets(&self, tx: &mut Tx, newest: &str) -> Result<u64, RotateError> {
+        let old = "SELECT id, key_id, sealed FROM session_secrets WHERE key_id <> $1 LIMIT $2";
+        let new = "UPDATE session_secrets SET key_id = $2, sealed = $3 WHERE id = $1";
+        self.reseal_by_id(tx, newest, (old, new), session_secret::row).await
+    }
+
+    /// Reseals rows that have an id, which `place` makes what they are bound to.
+    async fn reseal_by_id(
+        &self,
+        tx: &mut Tx,
+        newest: &str,
+        (old, new): (&'static str, &'static str),
+        place: fn(&str) -> String,
+    ) -> Result<u64, RotateError> {
         let rows = tx.rows(old, &[newest.into(), BATCH.into()]).await?;
         let count = rows.len() as u64;
         for mut row in rows {
             let id = row.text()?;
             let sealed = Sealed { key_id: row.text()?, bytes: row.bytes()? };
-            let sealed = self.resealed(&authority::row(&id), &sealed)?;
+            let sealed = self.resealed(&place(&id), &sealed)?;
             tx.execute(new, &[id.into(), sealed.key_id.into(), sealed.bytes.into()]).await?;
         }
         Ok(count)

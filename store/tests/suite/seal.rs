@@ -1,7 +1,9 @@
 //! What is sealed opens in its place, with its key, and nowhere else.
 
+use model::secret::SecretBytes;
 use store::authority::{Authority, Kind, State};
 use store::seal::{RotateError, SealError};
+use store::session_secret::{SessionSecret, Step};
 use store::{OpenError, Put, Store};
 
 use super::{key, put, puts};
@@ -10,10 +12,8 @@ use crate::Bed;
 const MARKER: &[u8] = b"marker-3b1f-of-a-secret";
 
 async fn two_secrets(store: &Store) {
-    let secret = |name: &str, value: &[u8]| Put {
-        secret: Some(model::secret::SecretBytes::new(value)),
-        ..put(name, "1")
-    };
+    let secret =
+        |name: &str, value: &[u8]| Put { secret: Some(SecretBytes::new(value)), ..put(name, "1") };
     store.commit(&puts([secret("a", MARKER), secret("b", b"other")])).await.unwrap();
     let authority = Authority {
         id: "root".to_owned(),
@@ -26,6 +26,10 @@ async fn two_secrets(store: &Store) {
         since: 1,
     };
     store.authority_settle(&authority, MARKER, 0).await.unwrap();
+    let secret = SessionSecret { id: "today".to_owned(), begins: 1 };
+    let new = [(secret, SecretBytes::new(MARKER))];
+    let step = Step { seen: &[], gone: &[], new: &new };
+    assert!(store.session_secret_step(&step, None).await.unwrap());
 }
 
 #[tokio::test]
@@ -64,12 +68,14 @@ async fn rotation_seals_everything_anew() {
     two_secrets(&bed.store).await;
     let other = Store::open(&bed.location()).await.unwrap();
     let before = bed.store.keys().ids();
-    assert_eq!(bed.store.seal_rotate().await.unwrap(), 3);
+    assert_eq!(bed.store.seal_rotate().await.unwrap(), 4);
     let after = bed.store.keys().ids();
     assert_eq!((before.len(), after.len()), (1, 2));
     for store in [&bed.store, &other, &Store::open(&bed.location()).await.unwrap()] {
         assert_eq!(store.secret(&key("a"), 1).await.unwrap().as_deref(), Some(MARKER));
         assert_eq!(store.authority_key("root").await.unwrap().as_deref(), Some(MARKER));
+        let today = store.session_secret("today").await.unwrap();
+        assert_eq!(today.as_ref().map(SecretBytes::expose), Some(MARKER));
     }
     // The old key is needed no more: a file with the newest alone opens all.
     let file = keys_file(&bed);
