@@ -7,7 +7,7 @@ use crate::args::{Args, Command, Everywhere};
 use crate::client::{Address, Client};
 use crate::command::{
     access, audit, authority, change, completion, diff, explain, fleet, join, look, node, past,
-    plan, rights, sign, token, traffic, user,
+    plan, rights, session_secret, sign, token, traffic, user,
 };
 use crate::failure::{Done, Failure};
 use crate::kept::{self, Kept};
@@ -91,6 +91,7 @@ async fn command(Args { everywhere, command }: Args) -> Result<Done, Failure> {
         Command::JoinToken(args) => join::run(context, &args).await,
         Command::Node(args) => node::run(context, &args).await,
         Command::Authority(args) => authority::run(context, &args).await,
+        Command::SessionSecret(args) => session_secret::run(context, &args).await,
         Command::Audit(args) => audit::run(context, &args).await,
         Command::Completion(_) | Command::Version => Ok(Done::Yes),
     }

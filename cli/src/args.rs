@@ -25,7 +25,7 @@ pub(crate) use output::{GetOutput, Output, Show};
 pub(crate) use traffic::Traffic;
 
 use access::Access;
-use people::{Audit, Auth, Authority, JoinToken, Login, Node, Token, User};
+use people::{Audit, Auth, Authority, JoinToken, Login, Node, SessionSecret, Token, User};
 use span::span;
 
 /// The command line of Heddle: shows and edits what the control plane keeps.
@@ -126,6 +126,9 @@ pub(crate) enum Command {
     /// The roots that nodes trust, and their rotation, for admins of the platform.
     #[command(subcommand)]
     Authority(Authority),
+    /// The secrets by which gateways seal sessions, for admins of the platform.
+    #[command(subcommand)]
+    SessionSecret(SessionSecret),
     /// Read the audit, for admins of the platform.
     Audit(Audit),
     /// Print what a shell needs to complete these commands.

@@ -15,6 +15,7 @@ pub(crate) mod past;
 pub(crate) mod plan;
 pub(crate) mod receipt;
 pub(crate) mod rights;
+pub(crate) mod session_secret;
 pub(crate) mod sign;
 pub(crate) mod token;
 pub(crate) mod traffic;

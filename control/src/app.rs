@@ -42,6 +42,7 @@ mod resource;
 mod rollout;
 mod roster;
 mod session;
+mod session_secret;
 mod sight;
 mod token;
 mod traffic;

@@ -156,6 +156,7 @@ impl Nodes {
         let mut tasks = JoinSet::new();
         tasks.spawn(Arc::clone(&self.ca).follow());
         tasks.spawn(Arc::clone(&self.push).follow());
+        tasks.spawn(Arc::clone(&self.push).keep_secrets());
         tasks.spawn(Arc::clone(&self.seeing).tidy());
         tasks.spawn(Arc::clone(&self).renew());
         let push = Arc::clone(&self.push);

@@ -39,6 +39,7 @@ mod edit;
 mod lookup;
 mod moment;
 mod refusal;
+mod session_secret;
 #[cfg(test)]
 mod test;
 mod world;
@@ -52,6 +53,7 @@ pub use clock::Clock;
 pub use edit::{Edit, Expect, read};
 pub use fleet::NodeState;
 pub use refusal::{Conflict, Refusal};
+pub use session_secret::Others;
 pub use store::Once;
 pub use store::node::Node;
 pub use world::{Object, Objects, Unreadable, World};

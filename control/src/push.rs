@@ -17,7 +17,7 @@ use store::Store;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tonic::{Request, Response, Status, Streaming};
-use wire::{ControlFrame, NodeFrame};
+use wire::{ControlFrame, NodeFrame, SessionSecrets};
 
 use crate::App;
 use crate::ca::{Ca, Proven};
@@ -25,7 +25,8 @@ use crate::clock::Clock;
 use crate::fleet::Fleet;
 use crate::identity::{failed, known, proven};
 use crate::refusal::Refusal;
-use crate::snapshot::{Catalogue, Class, Snapshot};
+use crate::session_secret::{Keeper, Ring};
+use crate::snapshot::{Catalogue, Class, Served, Snapshot};
 
 mod outbox;
 pub mod session;
@@ -54,6 +55,17 @@ pub struct Push {
     /// The revision that the catalogue is at.
     news: watch::Sender<i64>,
     streams: Mutex<Streams>,
+    secrets: Keeper,
+    /// What classes were last told of sessions.
+    told: Mutex<BTreeMap<Class, Told>>,
+}
+
+/// What a class was told of sessions, and of what that was drawn.
+#[derive(Debug)]
+struct Told {
+    ring: Arc<Ring>,
+    gateways: Vec<Served>,
+    sessions: Arc<SessionSecrets>,
 }
 
 /// The streams that are open.
@@ -71,7 +83,9 @@ impl Push {
     pub fn new(app: Arc<App>, store: Store, ca: Arc<Ca>, fleet: Arc<Fleet>, clock: Clock) -> Self {
         let (news, _) = watch::channel(-1);
         let (catalogue, streams) = (Mutex::default(), Mutex::default());
-        Push { app, store, ca, fleet, clock, catalogue, news, streams }
+        let secrets = Keeper::new(store.clone(), clock.clone());
+        let told = Mutex::default();
+        Push { app, store, ca, fleet, clock, catalogue, news, streams, secrets, told }
     }
 
     /// Follows commits until it is aborted.
@@ -108,6 +122,34 @@ impl Push {
             self.news.send_replace(world.revision);
         }
         Ok(())
+    }
+
+    /// Has secrets of sessions follow each other until it is aborted.
+    pub(crate) async fn keep_secrets(self: Arc<Self>) {
+        self.secrets.follow().await;
+    }
+
+    /// Wakes when other secrets seal.
+    fn ring(&self) -> watch::Receiver<Arc<Ring>> {
+        self.secrets.ring()
+    }
+
+    /// By what nodes of a class seal sessions of the Gateways in a snapshot; none if we do not know yet.
+    fn sessions(&self, class: &Class, snapshot: &Snapshot) -> Option<Arc<SessionSecrets>> {
+        let ring = Arc::clone(&self.ring().borrow());
+        if ring.is_empty() {
+            return None;
+        }
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_same =
+            |told: &&Told| Arc::ptr_eq(&told.ring, &ring) && told.gateways == snapshot.gateways;
+        if let Some(same) = told.get(class).filter(is_same) {
+            return Some(Arc::clone(&same.sessions));
+        }
+        let (gateways, sessions) = (snapshot.gateways.clone(), ring.of(class, &snapshot.gateways)?);
+        let now = Told { ring, gateways, sessions: Arc::clone(&sessions) };
+        told.insert(class.clone(), now);
+        Some(sessions)
     }
 
     /// What a class is to run, once the first revision was read.

@@ -46,6 +46,7 @@ mod request;
 mod resource;
 mod room;
 mod session;
+mod session_secret;
 mod stream;
 mod token;
 mod traffic;

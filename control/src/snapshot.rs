@@ -25,6 +25,7 @@ mod aside;
 mod catalogue;
 mod sight;
 
+pub use crate::session_secret::Served;
 pub use catalogue::Catalogue;
 pub(crate) use sight::CLUSTER;
 
@@ -48,6 +49,8 @@ pub struct Snapshot {
     pub committed: Option<i64>,
     /// Every scope with the revision that last changed it.
     pub vector: Vector,
+    /// The Gateways among the objects that we can read.
+    pub gateways: Vec<Served>,
     /// [`digest::held`] of the objects.
     pub digest: [u8; 32],
     /// The objects; snapshots of a class share what they have in common.

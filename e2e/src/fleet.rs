@@ -337,9 +337,22 @@ impl Fleet {
     /// # Panics
     /// Where it does not.
     pub async fn join_in(&self, cluster: &str, kind: Kind, name: &str) -> Joined {
+        self.join_so(cluster, kind, name, &[]).await
+    }
+
+    /// Starts a gateway with more arguments than others have, and waits until it serves.
+    ///
+    /// # Panics
+    /// Where it does not.
+    pub async fn join_with(&self, name: &str, arguments: &[&str]) -> Joined {
+        self.join_so("local", Kind::Gateway, name, arguments).await
+    }
+
+    async fn join_so(&self, cluster: &str, kind: Kind, name: &str, words: &[&str]) -> Joined {
         let token = self.join_token_of(kind, cluster, 1).await;
         let state = self.path(&format!("state-{cluster}-{}", name.replace('/', "-")));
-        let more = self.plan.node_arguments.clone();
+        let mut more = self.plan.node_arguments.clone();
+        more.extend(words.iter().map(|word| (*word).to_owned()));
         let node = Node { kind, name: name.to_owned(), state, nodes: self.nodes, more };
         let mut joined = Joined::start(node, Some(&token));
         joined.until_ready().await;

@@ -169,6 +169,7 @@ async fn follow(sender: SendRequest<Body>, at: Arc<AtomicI64>) -> Result<()> {
         held: Vec::new(),
         more: false,
         takes_trust: false,
+        takes_sessions: false,
     };
     frames.send(NodeFrame::Hello(hello)).await.context("the stream ended")?;
     let outgoing =
@@ -191,7 +192,8 @@ async fn follow(sender: SendRequest<Body>, at: Arc<AtomicI64>) -> Result<()> {
             ControlFrame::Put(_)
             | ControlFrame::Drop(_)
             | ControlFrame::Heartbeat(_)
-            | ControlFrame::Trust(_) => {}
+            | ControlFrame::Trust(_)
+            | ControlFrame::Sessions(_) => {}
             ControlFrame::Commit(commit) => {
                 (vector, digest) = (coming.clone(), commit.digest);
                 let nonce = commit.nonce;

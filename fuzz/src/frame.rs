@@ -6,12 +6,13 @@ use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 use model::identity::Peer;
+use model::secret::SecretBytes;
 use model::{Name, Scope};
 use wire::fuzz::Frame;
 use wire::{
-    Ack, Begin, Caller, Cause, Commit, ControlFrame, ControlHeartbeat, Counts, Envelope, Held,
-    Hello, Key, Lane, Nack, NodeFrame, NodeHeartbeat, Rejection, Resting, Series, Side, Sketch,
-    Standing, Told, Trust, Vector,
+    Ack, Begin, Caller, Cause, Commit, ControlFrame, ControlHeartbeat, Counts, Envelope,
+    GatewaySessions, Held, Hello, Key, Lane, Nack, NodeFrame, NodeHeartbeat, Rejection, Resting,
+    Series, SessionSecrets, Side, Sketch, Standing, Told, Trust, Vector,
 };
 
 use crate::dice::Dice;
@@ -54,6 +55,7 @@ fn node(dice: &mut Dice) -> NodeFrame {
             held: dice.some(4, held),
             more: dice.once_in(2),
             takes_trust: dice.once_in(2),
+            takes_sessions: dice.once_in(2),
         }),
         1 => NodeFrame::Ack(Ack {
             nonce: number(dice),
@@ -90,7 +92,7 @@ fn resting(dice: &mut Dice) -> Resting {
 }
 
 fn control(dice: &mut Dice) -> ControlFrame {
-    match dice.roll(6) {
+    match dice.roll(7) {
         0 => ControlFrame::Begin(Begin {
             nonce: number(dice),
             lane: *dice.pick(&LANES),
@@ -107,12 +109,23 @@ fn control(dice: &mut Dice) -> ControlFrame {
             signer: blob(dice),
         }),
         4 => ControlFrame::Heartbeat(ControlHeartbeat { now: number(dice).cast_signed() }),
+        5 => ControlFrame::Sessions(SessionSecrets {
+            gateways: dice.some(4, sessions),
+            more: dice.once_in(2),
+        }),
         _ => {
             let mut roots = dice.some(wire::ROOTS - 1, blob);
             roots.push(blob(dice));
             ControlFrame::Trust(Trust { roots, spread: number(dice) as u32 })
         }
     }
+}
+
+fn sessions(dice: &mut Dice) -> GatewaySessions {
+    let secret = |dice: &mut Dice| SecretBytes::new(dice.array::<{ wire::SECRET }>());
+    let mut secrets = dice.some(wire::SECRETS - 1, secret);
+    secrets.push(secret(dice));
+    GatewaySessions { gateway: key(dice), secrets }
 }
 
 fn counts(dice: &mut Dice) -> Counts {

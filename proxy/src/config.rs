@@ -26,6 +26,7 @@ use wire::Resting;
 
 use crate::decisions::Decisions;
 use crate::identity::{EnrollError, Folder, FolderError, Identity, JoinToken, KeyError, NodeKey};
+use crate::tls::tickets::Told;
 use crate::traffic::Traffic;
 use crate::{ApplyError, Membership};
 use member::Ground;
@@ -41,6 +42,7 @@ mod life;
 mod link;
 mod member;
 mod reading;
+mod secrets;
 mod session;
 mod speaker;
 mod status;
@@ -150,6 +152,21 @@ impl Ready {
     }
 }
 
+/// What a node shares with the process that it is of.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    /// Where it shows what it may speak by in the mesh.
+    pub(crate) membership: Arc<Membership>,
+    /// What it takes to the server.
+    pub(crate) decisions: Arc<Decisions>,
+    /// The same, counted.
+    pub(crate) traffic: Arc<Traffic>,
+    /// Where it shows how it stands.
+    pub(crate) status: Arc<Status>,
+    /// Where it puts by what sessions are sealed.
+    pub(crate) told: Arc<Told>,
+}
+
 /// A node that follows a server until it is dropped; what is in force is on disk then, and the folder is let go.
 #[derive(Debug)]
 pub struct Joined {
@@ -161,17 +178,12 @@ pub struct Joined {
 }
 
 impl Joined {
-    /// Opens the folder and begins to follow; what it may speak by in the mesh it shows in
-    /// `membership`, how it stands in `status`, and it takes decisions and traffic to the server.
+    /// Opens the folder and begins to follow.
     ///
     /// # Errors
     /// If the folder cannot be used, or the node neither has an identity nor a token.
-    pub(crate) fn start(
-        settings: Settings,
-        membership: Arc<Membership>,
-        (decisions, traffic): (Arc<Decisions>, Arc<Traffic>),
-        status: Arc<Status>,
-    ) -> Result<Self, Error> {
+    pub(crate) fn start(settings: Settings, parts: Parts) -> Result<Self, Error> {
+        let Parts { membership, decisions, traffic, status, told } = parts;
         let folder = Folder::open(&settings.folder)?;
         let (key, identity) = opened(&folder, &settings)?;
         status.change(|standing| standing.server = settings.server.as_str().into());
@@ -191,6 +203,7 @@ impl Joined {
             membership,
             decisions,
             traffic,
+            told,
             stop: stop.clone(),
             due: Arc::default(),
         };

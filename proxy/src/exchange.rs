@@ -260,7 +260,8 @@ fn keep(
     mut response: Response<Reply>,
 ) -> Response<Reply> {
     if let Some((session, seat)) = way.session.as_ref().zip(seat) {
-        session.mark(&conn.shared.ground.sessions, seat, conn.scheme, &mut response);
+        let seals = conn.shared.ground.keyring.sessions_at(&way.found.listener.gateway);
+        session.mark(&seals, seat, conn.scheme, &mut response);
     }
     response
 }
@@ -268,10 +269,10 @@ fn keep(
 /// Takes off what carries sessions, of the console and of rules: browsers send cookies to more than the
 /// rule that gave them.
 fn strip_sessions(conn: &Conn, way: &Way<'_>, headers: &mut HeaderMap) {
-    let sessions = &conn.shared.ground.sessions;
+    let keyring = &conn.shared.ground.keyring;
     let session = way.session.as_ref();
     let is_its = |name: &[u8]| session.is_some_and(|session| session.is_cookie(name));
-    forward::strip_session(headers, |name, value| is_its(name) || sessions.is_token(value));
+    forward::strip_session(headers, |name, value| is_its(name) || keyring.is_token(value));
     session.into_iter().for_each(|session| session.strip(headers));
 }
 

@@ -14,7 +14,6 @@ use model::Key;
 use model::service::AppProtocol;
 use model::traffic::{Algorithm, Balance, Ejection, TrafficPolicy};
 use policy::Reason;
-use rustls::server::ProducesTickets;
 use table::{Encryption, Found, Listener, Presented, Rule, Table, Target, Through};
 use tokio::sync::Semaphore;
 
@@ -25,9 +24,10 @@ use crate::mesh::{Membership, Way};
 use crate::pool::Pool;
 use crate::retry::Budget;
 use crate::room::Room;
-use crate::session::{Mark, Seals};
+use crate::session::Mark;
 use crate::telemetry::{Attached, Telemetry};
 use crate::tls::backend::{Backend, Face, Shown};
+use crate::tls::tickets::Keyring;
 use crate::tls::{self, Tls};
 use rooms::Rooms;
 
@@ -137,9 +137,8 @@ pub(crate) struct Ground {
     pub(crate) pool: usize,
     /// The zone that this process is in.
     pub(crate) zone: Option<Arc<str>>,
-    pub(crate) tickets: Arc<dyn ProducesTickets>,
-    /// What seals sessions of rules.
-    pub(crate) sessions: Arc<Seals>,
+    /// What seals sessions, of TLS and of rules.
+    pub(crate) keyring: Arc<Keyring>,
     /// As whom we speak in the mesh.
     pub(crate) membership: Arc<Membership>,
     /// Where this process's own admin port is, which nobody is led to.
@@ -202,7 +201,7 @@ impl Live {
         Live {
             sealed: sealed(&services),
             shown: shown(&table, before),
-            tls: tls::by_port(&table, &ground.tickets),
+            tls: tls::by_port(&table, &ground.keyring),
             services,
             attached,
             table,

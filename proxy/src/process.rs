@@ -16,6 +16,7 @@ use crate::admin::{self, Phase, Readiness};
 use crate::config;
 use crate::settings::Settings;
 use crate::telemetry::{self, Telemetry};
+use crate::tls::tickets::Told;
 use crate::{ApplyError, Membership, Proxy};
 
 use handover::{Given, Place};
@@ -112,12 +113,14 @@ pub struct Process {
 
 impl Process {
     /// Starts workers, telemetry and the admin port, with what the process before gave; nothing is served yet.
+    /// Sessions are sealed by what is `told`, where a server is followed.
     ///
     /// # Errors
     /// If one of them does not start.
     pub fn start(
         mut outfit: Outfit,
         membership: Arc<Membership>,
+        told: Option<Arc<Told>>,
         show: Show,
         (place, given): (Place, Option<Given>),
     ) -> Result<Self, ProcessError> {
@@ -129,7 +132,7 @@ impl Process {
         let flows = files.map(|files| (files / 4 / (*workers).max(1)).max(1));
         limits.flows = limits.flows.min(flows.unwrap_or(usize::MAX));
         let telemetry = Telemetry::start(&outfit.telemetry).map_err(ProcessError::Telemetry)?;
-        let tickets = Tickets::begin(outfit.ticket_keys)?;
+        let tickets = Tickets::begin(outfit.ticket_keys, told)?;
         let (shared, keyring) = (Arc::clone(&membership), tickets.keyring());
         let proxy = Proxy::start(outfit.settings, Arc::clone(&telemetry), shared, keyring);
         let mut proxy = proxy.map_err(ProcessError::Workers)?;

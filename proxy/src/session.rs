@@ -233,4 +233,4 @@ fn cookie(name: &str, token: &str, path: &str, ends: Option<u64>, scheme: Scheme
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

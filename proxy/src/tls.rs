@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use model::Key;
 use model::gateway::TlsVersion;
 use policy::{Layer, Scheme};
 use rustls::ServerConfig;
@@ -17,6 +18,7 @@ use table::{ClientValidation, Listener, Table};
 
 use certificate::certified;
 use client::Asks;
+use tickets::Keyring;
 
 pub(crate) mod backend;
 mod certificate;
@@ -60,14 +62,18 @@ pub(crate) enum Fate {
 }
 
 /// What makes endings of a port differ.
-type Sort = (Layer, TlsVersion, Option<Arc<ClientValidation>>);
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Sort {
+    layer: Layer,
+    oldest: TlsVersion,
+    asked: Option<Arc<ClientValidation>>,
+    /// Whose sessions resume, where each Gateway has its own.
+    gateway: Option<Key>,
+}
 
 /// What becomes of connections on each port of `table` with TLS. A certificate that cannot be read is
 /// left out: its names get no handshake, everybody else's do.
-pub(crate) fn by_port(
-    table: &Arc<Table>,
-    tickets: &Arc<dyn ProducesTickets>,
-) -> HashMap<u16, Arc<Tls>> {
+pub(crate) fn by_port(table: &Arc<Table>, keyring: &Arc<Keyring>) -> HashMap<u16, Arc<Tls>> {
     let mut ports: HashMap<u16, Draft> = HashMap::new();
     for (index, listener) in table.listeners.iter().enumerate() {
         // A refused listener may share its port with somebody's plain HTTP.
@@ -75,16 +81,17 @@ pub(crate) fn by_port(
             continue;
         }
         let port = listener.port;
-        ports.entry(port).or_insert_with(|| Draft::new(table, port)).add(index, listener);
+        let draft = ports.entry(port).or_insert_with(|| Draft::new(table, port));
+        draft.add(index, listener, keyring);
     }
-    ports.into_iter().map(|(port, draft)| (port, Arc::new(Tls::new(draft, tickets)))).collect()
+    ports.into_iter().map(|(port, draft)| (port, Arc::new(Tls::new(draft)))).collect()
 }
 
 /// What the listeners of a port come to.
 struct Draft {
     shown: Shown,
     /// By the listener's place in the table.
-    ends: Vec<(usize, Sort)>,
+    ends: Vec<(usize, Sort, Arc<dyn ProducesTickets>)>,
     /// Whether TLS ends here at each of them.
     ends_all: bool,
 }
@@ -95,13 +102,17 @@ impl Draft {
         Draft { shown, ends: Vec::new(), ends_all: true }
     }
 
-    fn add(&mut self, index: usize, listener: &Listener) {
+    fn add(&mut self, index: usize, listener: &Listener, keyring: &Arc<Keyring>) {
         self.ends_all &= listener.ends_tls();
         if !listener.ends_tls() {
             return;
         }
         let asked = listener.client_validation.clone();
-        self.ends.push((index, (listener.layer(), listener.min_version, asked)));
+        let (gateway, tickets) = keyring.at(&listener.gateway);
+        // Where callers are to prove themselves, nobody's sessions resume.
+        let gateway = gateway.filter(|_| asked.is_none());
+        let sort = Sort { layer: listener.layer(), oldest: listener.min_version, asked, gateway };
+        self.ends.push((index, sort, tickets));
         let keys = self.shown.keys.entry(index).or_default();
         for certificate in &listener.certificates {
             match certified(&certificate.chain_pem, &certificate.key_pem) {
@@ -115,13 +126,13 @@ impl Draft {
 }
 
 impl Tls {
-    fn new(draft: Draft, tickets: &Arc<dyn ProducesTickets>) -> Self {
+    fn new(draft: Draft) -> Self {
         let Draft { shown, ends, ends_all } = draft;
         let shown = Arc::new(shown);
         let mut endings: HashMap<Sort, Arc<Ending>> = HashMap::new();
         let nobody = Arc::new(Ending::nobody());
-        let ends = ends.into_iter().map(|(index, sort)| {
-            let made = || match Ending::new(&sort, &shown, tickets) {
+        let ends = ends.into_iter().map(|(index, sort, tickets)| {
+            let made = || match Ending::new(&sort, &shown, &tickets) {
                 Ok(ending) => Arc::new(ending),
                 Err(error) => {
                     // Such a ConfigMap is refused before a table is assembled.
@@ -155,7 +166,7 @@ impl Tls {
 
 impl Ending {
     fn new(
-        (layer, oldest, asked): &Sort,
+        Sort { layer, oldest, asked, gateway: _ }: &Sort,
         shown: &Arc<Shown>,
         tickets: &Arc<dyn ProducesTickets>,
     ) -> Result<Self, client::Error> {

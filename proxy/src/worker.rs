@@ -103,7 +103,7 @@ enum Order {
 
 impl Proxy {
     /// Starts the workers, which speak in the mesh by `membership` and seal sessions, of TLS and of rules, by
-    /// `tickets`; nothing is served until a table is applied.
+    /// `keyring`; nothing is served until a table is applied.
     ///
     /// # Errors
     /// If a thread or a runtime cannot be had.
@@ -111,14 +111,13 @@ impl Proxy {
         settings: Settings,
         telemetry: Arc<Telemetry>,
         membership: Arc<Membership>,
-        tickets: Arc<Keyring>,
+        keyring: Arc<Keyring>,
     ) -> io::Result<Self> {
         let ground = Ground {
             workers: settings.workers,
             pool: settings.limits.backend_pool,
             zone: settings.zone.as_deref().map(Arc::from),
-            sessions: Arc::clone(tickets.sessions()),
-            tickets,
+            keyring,
             membership,
             admin: OnceLock::new(),
         };

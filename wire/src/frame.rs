@@ -7,7 +7,8 @@ use model::Scope;
 
 use crate::proto::config as proto;
 use crate::{
-    CLOSED, Envelope, HELD, Key, PORTS, REJECTIONS, RESTING, ROOTS, VERSION, Vector, WORD,
+    CLOSED, Envelope, HELD, Key, PORTS, REJECTIONS, RESTING, ROOTS, SessionSecrets, VERSION,
+    Vector, WORD,
 };
 
 /// What a node says.
@@ -40,6 +41,8 @@ pub enum ControlFrame {
     Heartbeat(ControlHeartbeat),
     /// Whom the node believes from now on.
     Trust(Trust),
+    /// By what the node seals sessions from now on, once all parts are there.
+    Sessions(SessionSecrets),
 }
 
 /// By which queue a transaction goes; of two that wait, the lesser is sent first.
@@ -83,6 +86,8 @@ pub struct Hello {
     pub more: bool,
     /// Whether it takes [`Trust`].
     pub takes_trust: bool,
+    /// Whether it takes [`SessionSecrets`].
+    pub takes_sessions: bool,
 }
 
 /// Whom a node believes.
@@ -240,6 +245,9 @@ pub enum Malformed {
     /// An address that is none.
     #[error("an address '{0}', which is none")]
     Address(String),
+    /// A secret of another length.
+    #[error("a secret of {0} bytes where there are 32")]
+    Secret(usize),
     /// A cause that this program does not know.
     #[error("a cause {0} that this version does not know")]
     Cause(i32),
@@ -266,6 +274,7 @@ impl From<NodeFrame> for proto::NodeFrame {
                 held: hello.held.into_iter().map(Into::into).collect(),
                 more: hello.more,
                 takes_trust: hello.takes_trust,
+                takes_sessions: hello.takes_sessions,
             }),
             NodeFrame::Ack(ack) => Frame::Ack(proto::Ack {
                 nonce: ack.nonce,
@@ -312,6 +321,7 @@ impl TryFrom<proto::NodeFrame> for NodeFrame {
                 held: hello.held.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
                 more: hello.more,
                 takes_trust: hello.takes_trust,
+                takes_sessions: hello.takes_sessions,
             }),
             Frame::Ack(ack) if ack.rejected.len() > REJECTIONS => {
                 return Err(Malformed::Many(ack.rejected.len()));
@@ -385,6 +395,7 @@ impl From<ControlFrame> for proto::ControlFrame {
             ControlFrame::Trust(Trust { roots, spread }) => {
                 Frame::Trust(proto::Trust { roots, spread })
             }
+            ControlFrame::Sessions(sessions) => Frame::Sessions(sessions.into()),
         };
         proto::ControlFrame { frame: Some(frame) }
     }
@@ -427,6 +438,7 @@ impl TryFrom<proto::ControlFrame> for ControlFrame {
             Frame::Trust(proto::Trust { roots, spread }) => {
                 ControlFrame::Trust(Trust { roots, spread })
             }
+            Frame::Sessions(sessions) => ControlFrame::Sessions(sessions.try_into()?),
         })
     }
 }
@@ -606,7 +618,7 @@ fn port(number: u32) -> Result<u16, Malformed> {
     u16::try_from(number).map_err(|_| Malformed::Port(number))
 }
 
-fn key(key: Option<proto::Key>) -> Result<Key, Malformed> {
+pub(crate) fn key(key: Option<proto::Key>) -> Result<Key, Malformed> {
     key.map(Into::into).ok_or(Malformed::Missing("key"))
 }
 

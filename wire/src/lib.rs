@@ -24,6 +24,7 @@ mod identity;
 mod key;
 mod name;
 mod seeing;
+mod session;
 mod sketch;
 
 pub use counts::{Caller, Counts, OUTCOMES, Outcome, Series};
@@ -36,6 +37,7 @@ pub use identity::{Certified, Join, Rejoin, Renew, Speak, Spoken};
 pub use key::Key;
 pub use name::{SERVER, asks_for, server_under};
 pub use seeing::{Decision, Kept, Side, Told};
+pub use session::{GatewaySessions, SessionSecrets};
 pub use sketch::Sketch;
 
 /// The scopes of a node, each with the revision that last changed it.
@@ -53,6 +55,12 @@ pub const REJECTIONS: usize = 1_000;
 pub const CLOSED: usize = 100;
 /// At most so many roots are believed at once.
 pub const ROOTS: usize = 8;
+/// At most so many Gateways have their secrets in one frame of [`SessionSecrets`].
+pub const GATEWAYS: usize = 1_000;
+/// Secrets that a Gateway has at most.
+pub const SECRETS: usize = 16;
+/// The length of each of them, in bytes.
+pub const SECRET: usize = 32;
 /// The longest word of a key that a node says, in bytes.
 pub const WORD: usize = 253;
 /// The longest version that a node says, in bytes.

@@ -43,6 +43,7 @@ fn every_frame_comes_back_as_it_was() {
         held,
         more: true,
         takes_trust: true,
+        takes_sessions: true,
     }));
     round(&NodeFrame::Standing(Standing {
         trusts: vec![digest],
@@ -51,6 +52,7 @@ fn every_frame_comes_back_as_it_was() {
         state: Some([0; 32]),
     }));
     round(&ControlFrame::Trust(Trust { roots: vec![vec![1]], spread: 1_000 }));
+    round(&ControlFrame::Sessions(sessions(vec![vec![1; SECRET], vec![2; SECRET]], 1)));
     round(&NodeFrame::Ack(Ack { nonce: 1, vector: vector(), digest, rejected }));
     round(&NodeFrame::Nack(Nack { nonce: 1, reason: "other digest".into() }));
     let service = Key { kind: "Service".into(), namespace: "shop".into(), name: "orders".into() };
@@ -134,6 +136,29 @@ fn there_is_a_root_to_trust_and_not_any_number_of_them() {
     assert_eq!(standing(ROOTS + 1), Err(Malformed::Many(ROOTS + 1)));
 }
 
+fn sessions(secrets: Vec<Vec<u8>>, gateways: usize) -> SessionSecrets {
+    let secrets = secrets.into_iter().map(model::secret::SecretBytes::new).collect();
+    let one = GatewaySessions { gateway: key("edge"), secrets };
+    SessionSecrets { gateways: vec![one; gateways], more: true }
+}
+
+#[test]
+fn secrets_of_sessions_have_bounds_and_are_never_shown() {
+    let read = |secrets, gateways| {
+        ControlFrame::read(ControlFrame::Sessions(sessions(secrets, gateways)).write())
+    };
+    let secret = || b"marker-of-32-bytes--------------".to_vec();
+    let shown = format!("{:?}", read(vec![secret()], 1).unwrap());
+    assert!(shown.contains("edge") && !shown.contains("marker"), "{shown}");
+    assert!(!shown.contains(&format!("{:?}", secret())), "{shown}");
+    assert!(!shown.contains("sha256"), "{shown}");
+    assert!(read(vec![secret(); SECRETS], GATEWAYS).is_ok());
+    assert_eq!(read(vec![secret(); SECRETS + 1], 1), Err(Malformed::Many(SECRETS + 1)));
+    assert_eq!(read(vec![secret()], GATEWAYS + 1), Err(Malformed::Many(GATEWAYS + 1)));
+    assert_eq!(read(Vec::new(), 1), Err(Malformed::Missing("secrets")));
+    assert_eq!(read(vec![vec![1; 31]], 1), Err(Malformed::Secret(31)));
+}
+
 #[test]
 fn what_a_node_says_has_bounds() {
     let held = |name: &str| Held { key: key(name), generation: 1, digest: [0; 32] };
@@ -141,7 +166,9 @@ fn what_a_node_says_has_bounds() {
         let version = "1".repeat(version);
         let (schema, vector, digest, more) = (SCHEMA, vector(), [0; 32], false);
         let takes_trust = false;
-        let hello = Hello { version, schema, vector, digest, held, more, takes_trust };
+        let takes_sessions = false;
+        let hello =
+            Hello { version, schema, vector, digest, held, more, takes_trust, takes_sessions };
         NodeFrame::read(NodeFrame::Hello(hello).write())
     };
     assert!(hello(VERSION, vec![held(&"a".repeat(WORD)); HELD]).is_ok());

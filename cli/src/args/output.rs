@@ -3,7 +3,7 @@
 use clap::{Args as ClapArgs, ValueEnum};
 
 use super::Command;
-use super::people::{Audit, AuditCommand, Auth, Authority, JoinToken, Token, User};
+use super::people::{Audit, AuditCommand, Auth, Authority, JoinToken, SessionSecret, Token, User};
 
 /// How results are shown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -64,6 +64,7 @@ impl Command {
             Command::User(args) => args.output(),
             Command::JoinToken(args) => args.output(),
             Command::Authority(args) => args.output(),
+            Command::SessionSecret(SessionSecret::Rotate(args)) => args.show.output,
             Command::Audit(args) => args.output(),
             Command::Login(_)
             | Command::Logout

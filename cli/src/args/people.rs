@@ -236,6 +236,22 @@ pub(crate) struct Advance {
     pub(crate) show: Show,
 }
 
+/// By what gateways seal sessions, of TLS and of rules.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SessionSecret {
+    /// Have another one seal before the day is over.
+    Rotate(SecretRotate),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct SecretRotate {
+    /// Have nothing open any more that those of before sealed, as when somebody may know them.
+    #[arg(long)]
+    pub(crate) forget: bool,
+    #[command(flatten)]
+    pub(crate) show: Show,
+}
+
 #[derive(Debug, ClapArgs)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Audit {

@@ -72,6 +72,7 @@ fn what_is_documented_can_be_typed() {
         "authority rotate",
         "authority advance --force",
         "authority abandon",
+        "session-secret rotate --forget",
         "login --server http://console.localhost:7080 --user alice --password-stdin",
         "apply -f a -f b -f - -m why --wait --server https://x",
         "apply -f a --wait=5m -o json",
@@ -146,6 +147,7 @@ fn whatever_takes_an_output_tells_its_errors_in_it() {
         "authority rotate",
         "authority advance",
         "authority abandon",
+        "session-secret rotate",
         "audit",
         "audit verify",
     ] {
@@ -162,5 +164,5 @@ fn whatever_takes_an_output_tells_its_errors_in_it() {
     let below =
         |command: &clap::Command| command.get_subcommands().map(takes_output).sum::<usize>();
     let all = commands.get_subcommands().map(|one| takes_output(one) + below(one)).sum::<usize>();
-    assert_eq!(all, 28, "each has a line here");
+    assert_eq!(all, 29, "each has a line here");
 }

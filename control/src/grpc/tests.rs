@@ -238,6 +238,43 @@ async fn secrets_go_only_to_nodes_that_something_gives_them_to() {
 }
 
 #[tokio::test]
+async fn secrets_of_sessions_go_to_nodes_of_the_same_cluster_and_gateway_alone() {
+    let running = Running::new().await;
+    let mut told = Vec::new();
+    for (cluster, name) in [("east", "edge-1"), ("east", "edge-2"), ("west", "edge-1")] {
+        let mut node = running.node(cluster, name).await;
+        node.takes_sessions = true;
+        let mut stream = Open::open(&node, running.at).await.unwrap();
+        stream.take(&mut node).await;
+        // They may come before the state or after, as soon as there are any.
+        let sessions = loop {
+            match stream.sessions.pop() {
+                Some(sessions) => break sessions,
+                None => match stream.next().await.unwrap().unwrap() {
+                    wire::ControlFrame::Sessions(sessions) => break sessions,
+                    wire::ControlFrame::Heartbeat(_) => {}
+                    other => panic!("{other:?}"),
+                },
+            }
+        };
+        let of = |one: &wire::GatewaySessions| (one.gateway.name.clone(), one.secrets.clone());
+        told.push(sessions.gateways.iter().map(of).collect::<Vec<_>>());
+    }
+    let names = |told: &[(String, _)]| told.iter().map(|one| one.0.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&told[0]), ["edge"]);
+    assert_eq!(names(&told[2]), ["edge", "west"]);
+    assert_eq!(told[0], told[1], "each replica is told the same");
+    assert_eq!(told[0][0].1.len(), 2, "what seals, and what will");
+    let west: Vec<_> = told[2].iter().flat_map(|one| &one.1).collect();
+    assert!(told[0][0].1.iter().all(|secret| !west.contains(&secret)));
+    let plain = running.node("east", "edge-3").await;
+    let mut plain = (Open::open(&plain, running.at).await.unwrap(), plain);
+    plain.0.take(&mut plain.1).await;
+    assert!(plain.0.sessions.is_empty(), "an older node is told nothing");
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn a_node_has_one_stream_and_a_forgotten_one_has_none() {
     let running = Running::new().await;
     let mut node = running.node("east", "edge-1").await;

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use wire::{
-    BATCH, BATCH_BYTES, Begin, Commit, ControlFrame, ControlHeartbeat, Envelope, Lane, Trust,
+    BATCH, BATCH_BYTES, Begin, Commit, ControlFrame, ControlHeartbeat, Envelope, GATEWAYS, Lane,
+    SessionSecrets, Trust,
 };
 
 use crate::ca::Authority;
@@ -43,11 +44,17 @@ pub(crate) struct Outbox {
     heartbeat: Option<ControlHeartbeat>,
     /// Goes before all else: what follows may be signed under a root that it brings.
     trust: Option<Arc<Trust>>,
+    /// By what the node is to seal sessions.
+    sessions: Option<Arc<SessionSecrets>>,
+    /// What of that is being said, and how much was: parts of two of them must not mix.
+    telling: Option<(Arc<SessionSecrets>, usize)>,
 }
 
 impl Outbox {
     pub(crate) fn is_empty(&self) -> bool {
         self.trust.is_none()
+            && self.sessions.is_none()
+            && self.telling.is_none()
             && self.current.is_none()
             && self.heartbeat.is_none()
             && self.waiting.is_empty()
@@ -61,6 +68,11 @@ impl Outbox {
     /// Whom the node is to believe; what was said before and not sent yet counts no more.
     pub(crate) fn trust(&mut self, trust: Arc<Trust>) {
         self.trust = Some(trust);
+    }
+
+    /// By what the node is to seal sessions; what waited to be said counts no more.
+    pub(crate) fn sessions(&mut self, sessions: Arc<SessionSecrets>) {
+        self.sessions = Some(sessions);
     }
 
     /// Who still has frames to come knows that we are there.
@@ -82,6 +94,9 @@ impl Outbox {
         if let Some(trust) = self.trust.take() {
             return Ok(Some(ControlFrame::Trust(Trust::clone(&trust))));
         }
+        if let Some(part) = self.part() {
+            return Ok(Some(ControlFrame::Sessions(part)));
+        }
         if self.current.is_none() {
             self.current = self.first();
         }
@@ -93,6 +108,17 @@ impl Outbox {
             self.current = None;
         }
         Ok(Some(frame))
+    }
+
+    /// The next part of what is said of sessions.
+    fn part(&mut self) -> Option<SessionSecrets> {
+        let next = || self.sessions.take().map(|sessions| (sessions, 0));
+        let (whole, from) = self.telling.take().or_else(next)?;
+        let to = whole.gateways.len().min(from + GATEWAYS);
+        let more = to < whole.gateways.len();
+        let part = SessionSecrets { gateways: whole.gateways[from..to].to_vec(), more };
+        self.telling = more.then_some((whole, to));
+        Some(part)
     }
 
     fn first(&mut self) -> Option<Transfer> {
@@ -173,6 +199,44 @@ pub(crate) fn weight(frame: &ControlFrame) -> usize {
         | ControlFrame::Drop(_)
         | ControlFrame::Commit(_)
         | ControlFrame::Heartbeat(_)
-        | ControlFrame::Trust(_) => 0,
+        | ControlFrame::Trust(_)
+        | ControlFrame::Sessions(_) => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// So many Gateways, each of whose secrets are of this byte.
+    fn sessions(gateways: usize, secret: u8) -> Arc<SessionSecrets> {
+        let one = |name: usize| wire::GatewaySessions {
+            gateway: wire::Key {
+                kind: "Gateway".into(),
+                namespace: "shop".into(),
+                name: name.to_string(),
+            },
+            secrets: vec![model::secret::SecretBytes::new([secret; wire::SECRET])],
+        };
+        Arc::new(SessionSecrets { gateways: (0..gateways).map(one).collect(), more: false })
+    }
+
+    #[test]
+    fn what_seals_sessions_is_said_in_parts_that_do_not_mix() {
+        let next = |outbox: &mut Outbox| match outbox.next("node", 0) {
+            Ok(Some(ControlFrame::Sessions(part))) => {
+                let secret = part.gateways.first().map(|one| one.secrets[0].expose()[0]);
+                (part.gateways.len(), secret, part.more)
+            }
+            other => panic!("{other:?}"),
+        };
+        let mut outbox = Outbox::default();
+        outbox.sessions(sessions(GATEWAYS + 1, 1));
+        assert_eq!(next(&mut outbox), (GATEWAYS, Some(1), true));
+        outbox.sessions(sessions(1, 2));
+        outbox.sessions(sessions(0, 3));
+        assert_eq!(next(&mut outbox), (1, Some(1), false));
+        assert_eq!(next(&mut outbox), (0, None, false), "the last word alone");
+        assert!(outbox.is_empty());
     }
 }

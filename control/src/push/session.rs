@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use wire::{
-    Ack, HEARTBEAT, Held, Hello, Nack, NodeFrame, NodeHeartbeat, Rejection, STALE, Standing, Trust,
-    Vector,
+    Ack, HEARTBEAT, Held, Hello, Nack, NodeFrame, NodeHeartbeat, Rejection, STALE, SessionSecrets,
+    Standing, Trust, Vector,
 };
 
 use crate::snapshot::Snapshot;
@@ -40,6 +40,8 @@ pub enum Event {
     Target(Arc<Snapshot>),
     /// These are the roots that it is to believe; another one may sign now.
     Trust(Arc<Trust>),
+    /// This is by what it seals sessions.
+    Sessions(Arc<SessionSecrets>),
     /// Time passed; see [`Session::deadline`].
     Tick,
 }
@@ -56,6 +58,8 @@ pub enum Action {
     },
     /// Say whom it is to believe.
     Trust(Arc<Trust>),
+    /// Say by what it seals sessions.
+    Sessions(Arc<SessionSecrets>),
     /// The node said under which roots it lives.
     Stands(Standing),
     /// Send a transaction.
@@ -141,6 +145,10 @@ pub struct Session {
     trust: Option<Arc<Trust>>,
     /// Whether it can be told so.
     takes_trust: bool,
+    /// By what it seals sessions, if we know that.
+    sessions: Option<Arc<SessionSecrets>>,
+    /// Whether it can be told so.
+    takes_sessions: bool,
     /// Whether what it holds is to be signed anew.
     unsigned: bool,
 }
@@ -158,6 +166,8 @@ impl Session {
             refused: 0,
             trust: None,
             takes_trust: false,
+            sessions: None,
+            takes_sessions: false,
             unsigned: false,
         }
     }
@@ -185,6 +195,7 @@ impl Session {
                 Event::Target(target) if target.number > self.target.number => self.target = target,
                 Event::Target(_) => {}
                 Event::Trust(trust) => self.trust(trust, &mut actions),
+                Event::Sessions(sessions) => self.sessions(sessions, &mut actions),
                 Event::Tick => {}
             }
             self.proceed(now, &mut actions);
@@ -215,6 +226,17 @@ impl Session {
         self.unsigned = true;
     }
 
+    /// Tells a node by what it seals sessions, if that is news and it can be told.
+    fn sessions(&mut self, sessions: Arc<SessionSecrets>, actions: &mut Vec<Action>) {
+        if self.sessions.as_ref() == Some(&sessions) {
+            return;
+        }
+        if self.takes_sessions {
+            actions.push(Action::Sessions(Arc::clone(&sessions)));
+        }
+        self.sessions = Some(sessions);
+    }
+
     fn hello(&mut self, hello: Hello, now: Instant, actions: &mut Vec<Action>) {
         let Phase::Greeting(held) = &mut self.phase else {
             return actions.push(disorder("a Hello after the first one was complete"));
@@ -232,6 +254,9 @@ impl Session {
         self.takes_trust = hello.takes_trust;
         // Before anything that a root unknown to it may have signed.
         actions.extend(self.trust.clone().filter(|_| self.takes_trust).map(Action::Trust));
+        self.takes_sessions = hello.takes_sessions;
+        let told = self.sessions.clone().filter(|_| self.takes_sessions);
+        actions.extend(told.map(Action::Sessions));
         self.transact(from, now, actions);
     }
 

@@ -111,11 +111,12 @@ impl<'p> Stream<'p> {
         let mut moves = self.push.ca.moves();
         let trust = self.trust(&moves.borrow_and_update());
         self.session.on(Event::Trust(trust), Instant::now());
+        let mut ring = self.push.ring();
+        ring.mark_unchanged();
         // What came between the first target and now.
         let mut event = Event::Target(self.push.target(&self.class));
         loop {
-            let actions = self.session.on(event, Instant::now());
-            for action in actions {
+            for action in self.on(event) {
                 if let Err(status) = self.act(action).await {
                     return Some(status);
                 }
@@ -160,6 +161,8 @@ impl<'p> Stream<'p> {
                             Ok(()) | Err(_) => return Some(Status::unauthenticated(RETIRED)),
                         }
                     }
+                    // The same state as before, with what seals now.
+                    Ok(()) = ring.changed() => break Event::Target(self.push.target(&self.class)),
                     () = tokio::time::sleep_until(deadline) => break Event::Tick,
                     room = self.to_node.reserve(), if !self.outbox.is_empty() => {
                         let Ok(room) = room else { return None };
@@ -178,6 +181,19 @@ impl<'p> Stream<'p> {
         }
     }
 
+    /// What to do about an event, and before a new state about what seals sessions of its Gateways.
+    fn on(&mut self, event: Event) -> Vec<Action> {
+        let now = Instant::now();
+        let mut actions = Vec::new();
+        if let Event::Target(target) = &event
+            && let Some(sessions) = self.push.sessions(&self.class, target)
+        {
+            actions = self.session.on(Event::Sessions(sessions), now);
+        }
+        actions.extend(self.session.on(event, now));
+        actions
+    }
+
     /// Whom nodes are to believe, who ask for other certificates the more slowly the more they are.
     fn trust(&self, roots: &Roots) -> Arc<Trust> {
         let nodes = self.push.fleet.figures().connected;
@@ -191,6 +207,7 @@ impl<'p> Stream<'p> {
         match action {
             Action::Greeted { version, vector } => fleet.greeted(&self.ticket, &version, &vector),
             Action::Trust(trust) => self.outbox.trust(trust),
+            Action::Sessions(sessions) => self.outbox.sessions(sessions),
             Action::Stands(standing) => fleet.stands(&self.ticket, &standing),
             Action::Transact(transaction) => {
                 let transfer = self.transfer(transaction).await?;

@@ -14,7 +14,7 @@ use super::problem::Problem;
 use super::resource::ResourceShape;
 use super::{
     access, access_request, api, audit, authority, change, endpoint, join_token, login, node,
-    openapi, request, resource, session, stream, token, traffic, user, workspace,
+    openapi, request, resource, session, session_secret, stream, token, traffic, user, workspace,
 };
 use crate::authn::Caller;
 use crate::{App, Refusal};
@@ -634,6 +634,16 @@ pub(super) static OPERATIONS: &[Operation] = &[
     )
     .who(Who::Admin)
     .gives(&[(200, "The step that was taken.", Some(form::<authority::StepShape>))]),
+    Operation::new(
+        Post,
+        "/session-secrets/rotation",
+        "session_secret_rotate",
+        "Have gateways seal sessions by another secret",
+        |ask| Box::pin(session_secret::rotate(ask)),
+    )
+    .who(Who::Admin)
+    .takes(form::<session_secret::RotationShape>)
+    .gives(&[(201, "Since when it seals.", Some(form::<session_secret::SecretShape>))]),
     Operation::new(
         Get,
         "/requests",

@@ -8,9 +8,10 @@ use time::OffsetDateTime;
 use super::sight::Sight;
 use super::{
     Arc, BTreeMap, Class, DiffItem, Difference, Envelope, Key, Kind, Name, Objects, Resource,
-    Snapshot, Vector, World, aside, digest_of, sight,
+    Served, Snapshot, Vector, World, aside, digest_of, sight,
 };
 use crate::body::Body;
+use crate::moment::micros;
 use crate::world::{self, Object, is_traffic};
 
 /// Two snapshots of a class are seldom asked for apart from the last ones.
@@ -133,11 +134,25 @@ impl Catalogue {
             revision: self.revision,
             committed: self.committed,
             vector: self.vector.clone(),
+            gateways: self.gateways(&objects),
             digest: digest_of(&objects),
             objects,
         });
         self.classes.insert(class, Arc::clone(&snapshot));
         snapshot
+    }
+
+    /// The Gateways among what a class sees, but for those that we cannot read.
+    fn gateways(&self, objects: &Objects) -> Vec<Served> {
+        let kind = Kind::Gateway.as_str();
+        let (namespace, name) = (String::new(), String::new());
+        let first = wire::Key { kind: kind.to_owned(), namespace, name };
+        let keys = objects.range(first..).map(|(key, _)| key).take_while(|key| key.kind == kind);
+        let served = |key: &wire::Key| {
+            let created = micros(self.objects.get(&key.known()?)?.created);
+            Some(Served { key: key.clone(), created })
+        };
+        keys.filter_map(served).collect()
     }
 
     /// The objects that a class sees, from nothing.

@@ -34,6 +34,32 @@ fn put_names(difference: &Difference) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn a_snapshot_names_the_gateways_that_a_class_serves() {
+    let bed = Bed::new().await;
+    bed.put(TRAFFIC).await;
+    let mut catalogue = Catalogue::default();
+    advanced(&bed, &mut catalogue).await;
+    let served = |catalogue: &mut Catalogue, cluster: &str| {
+        let snapshot = catalogue.snapshot(&class(cluster));
+        let one = |one: &Served| (one.key.name.clone(), one.created);
+        snapshot.gateways.iter().map(one).collect::<Vec<_>>()
+    };
+    let (east, west) = (served(&mut catalogue, "east"), served(&mut catalogue, "west"));
+    assert_eq!(east.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["edge"]);
+    assert_eq!(west.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["edge", "west"]);
+    assert_eq!(east[0], west[0]);
+    let mesh = Class { kind: NodeKind::Mesh, ..class("east") };
+    assert!(catalogue.snapshot(&mesh).gateways.is_empty());
+    // One that was made anew under the same name is another one.
+    for kind in [Kind::AccessPolicy, Kind::HttpRoute, Kind::Gateway] {
+        bed.delete((kind, "platform", "west")).await;
+    }
+    bed.put(TRAFFIC).await;
+    advanced(&bed, &mut catalogue).await;
+    assert_ne!(served(&mut catalogue, "west")[1].1, west[1].1);
+}
+
+#[tokio::test]
 async fn a_class_sees_its_own_gateways_and_what_hangs_on_them() {
     let bed = Bed::new().await;
     bed.put(TRAFFIC).await;
@@ -455,7 +481,8 @@ async fn an_object_whose_targets_alone_changed_is_sent_again() {
     objects.insert(wider.key.clone(), Arc::new(wider));
     let digest = digest_of(&objects);
     let (number, revision, vector) = (from.number + 1, from.revision, from.vector.clone());
-    let to = Snapshot { number, revision, committed: None, vector, digest, objects };
+    let gateways = from.gateways.clone();
+    let to = Snapshot { number, revision, committed: None, vector, gateways, digest, objects };
     assert_ne!(from.digest, to.digest);
     for difference in [to.since(&from), to.since_held(&held(&from))] {
         assert_eq!(put_names(&difference), ["AccessPolicy platform/west"]);

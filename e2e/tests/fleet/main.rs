@@ -12,4 +12,5 @@ mod moving;
 mod renewal;
 mod scene;
 mod secret;
+mod session;
 mod together;

@@ -68,7 +68,8 @@ pub(crate) struct Unsealed;
 pub(crate) fn seal(served: &Served, node: &Identity, key: &NodeKey) -> Result<Vec<u8>, Unsealed> {
     let mut sealed = serde_json::to_vec(&Written::of(served)).map_err(|_| Unsealed)?;
     let aad = Aad::from(node.node.as_bytes());
-    let nonce = sealing(key)?.seal_in_place_append_tag(aad, &mut sealed).map_err(|_| Unsealed)?;
+    let nonce =
+        sealing(key, USE)?.seal_in_place_append_tag(aad, &mut sealed).map_err(|_| Unsealed)?;
     let mut file = [MAGIC, node.node.as_bytes(), b"\n"].concat();
     file.extend_from_slice(nonce.as_ref());
     file.extend_from_slice(&sealed);
@@ -95,7 +96,7 @@ pub(crate) fn open(
     let (nonce, sealed) =
         rest[1..].split_first_chunk::<NONCE_LEN>().ok_or(Refusal::Damaged("it is cut off"))?;
     let (nonce, mut sealed) = (Nonce::from(nonce), sealed.to_vec());
-    let opening = sealing(key).map_err(|Unsealed| Refusal::Tampered)?;
+    let opening = sealing(key, USE).map_err(|Unsealed| Refusal::Tampered)?;
     let plain = opening.open_in_place(nonce, Aad::from(node.node.as_bytes()), &mut sealed);
     let plain = plain.map_err(|_| Refusal::Tampered)?;
     let written: Written = serde_json::from_slice(plain)
@@ -111,11 +112,12 @@ pub(crate) fn open(
     Ok(served)
 }
 
-/// The key that seals, which only the holder of the private key can make.
-fn sealing(key: &NodeKey) -> Result<RandomizedNonceKey, Unsealed> {
+/// The key that seals for some use, which only the holder of the private key can make.
+pub(super) fn sealing(key: &NodeKey, usage: &[u8]) -> Result<RandomizedNonceKey, Unsealed> {
     let secret = key.der();
     let drawn = Salt::new(HKDF_SHA256, &[]).extract(secret.expose());
-    let drawn = drawn.expand(&[USE], &AES_256_GCM).map_err(|_| Unsealed)?;
+    let usage = [usage];
+    let drawn = drawn.expand(&usage, &AES_256_GCM).map_err(|_| Unsealed)?;
     let mut bytes = [0; 32];
     drawn.fill(&mut bytes).map_err(|_| Unsealed)?;
     RandomizedNonceKey::new(&AES_256_GCM, &bytes).map_err(|_| Unsealed)

@@ -25,14 +25,14 @@ use super::session::{Action, Event, Now, Session};
 use super::speaker::{self, Wanted};
 use super::status::{Source, written};
 use super::teller::Teller;
-use super::{Error, Ready, Update, application, lane, unopened};
+use super::{Error, Ready, Update, application, lane, secrets, unopened};
 use crate::identity::{
     Away, Certificate, Dialer, EnrollError, Fingerprint, Identity, Shown, above,
 };
 use crate::mesh::Papers;
 
 /// The kind of node that is a gateway.
-const GATEWAY: &str = "gateway";
+pub(super) const GATEWAY: &str = "gateway";
 
 /// Something that goes on beside the loop.
 pub(super) type Doing<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -182,6 +182,7 @@ impl Life {
 
     /// Puts in force what was kept on disk, before the server is asked.
     async fn serve_last_good(&mut self) {
+        secrets::kept(&self.identity, &self.ground);
         let Some(served) = self.keeper.kept(&self.identity) else { return };
         let state = Arc::clone(&served.state);
         let version = self.ground.settings.version.clone();
@@ -359,6 +360,7 @@ impl Life {
                 return self.link.as_ref().is_none_or(|link| link.say(frame));
             }
             Action::Believe(trust) => self.believe(trust),
+            Action::Share(sessions) => secrets::share(&sessions, &self.identity, &self.ground),
             Action::Take(state) => {
                 let compiler = self.compiler.take().unwrap_or_default();
                 self.taking = Some(Box::pin(self.take(compiler, state, Source::Server)));

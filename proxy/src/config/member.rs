@@ -15,6 +15,7 @@ use crate::identity::{
     Anchor, Asking, Certificate, Dialer, EnrollError, Folder, Identity, JoinToken, NodeKey, Shown,
     again, due,
 };
+use crate::tls::tickets::Told;
 use crate::traffic::Traffic;
 use crate::{ApplyError, Membership};
 
@@ -42,6 +43,8 @@ pub(super) struct Ground {
     pub(super) decisions: Arc<Decisions>,
     /// What is counted of them.
     pub(super) traffic: Arc<Traffic>,
+    /// By what sessions are sealed.
+    pub(super) told: Arc<Told>,
     pub(super) stop: CancellationToken,
     /// The server knows this node no more: the certificate is due at once.
     pub(super) due: Arc<Notify>,

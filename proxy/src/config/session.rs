@@ -15,11 +15,12 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 use wire::{
-    Ack, ControlFrame, HEARTBEAT, HELD, Held as Holds, Hello, Nack, NodeFrame, NodeHeartbeat,
-    Rejection, Resting, SCHEMA, STALE, Standing, Trust,
+    Ack, ControlFrame, GatewaySessions, HEARTBEAT, HELD, Held as Holds, Hello, Nack, NodeFrame,
+    NodeHeartbeat, Rejection, Resting, SCHEMA, STALE, SessionSecrets, Standing, Trust,
 };
 
 use super::held::Held;
+use super::life::GATEWAY;
 use super::transaction::Incoming;
 use crate::identity::Identity;
 
@@ -27,6 +28,9 @@ use crate::identity::Identity;
 const FIRST: Duration = Duration::from_millis(100);
 /// No wait is longer.
 const LONGEST: Duration = Duration::from_secs(10);
+
+/// Of so many Gateways it takes secrets at most.
+const GATEWAYS: usize = 100_000;
 
 /// What happened.
 #[derive(Debug)]
@@ -60,6 +64,8 @@ pub(crate) enum Action {
     Say(NodeFrame),
     /// Believe these roots from now on, then tell [`Event::Stands`].
     Believe(Trust),
+    /// Seal sessions by these from now on.
+    Share(Vec<GatewaySessions>),
     /// Put this state in force, then tell [`Event::Taken`].
     Take(Arc<Held>),
     /// Tell that a transaction was refused.
@@ -94,6 +100,8 @@ pub(crate) struct Session {
     said: Instant,
     incoming: Option<Incoming>,
     taking: Option<Taking>,
+    /// What was told of sessions so far, in parts.
+    secrets: Vec<GatewaySessions>,
     /// The transaction that brought what is held, if it came on this stream.
     landed: Option<u64>,
     /// Whether control wants to be told under which roots we live: since this stream told of roots.
@@ -140,6 +148,7 @@ impl Session {
             resting: Vec::new(),
             incoming: None,
             taking: None,
+            secrets: Vec::new(),
             landed: None,
             asked: false,
             stood: None,
@@ -210,6 +219,7 @@ impl Session {
     /// Says what we hold, once nothing is on the way to being held.
     fn opened(&mut self, now: Now) -> Vec<Action> {
         self.incoming = None;
+        self.secrets.clear();
         self.landed = None;
         (self.asked, self.stood) = (false, None);
         self.opened = now.at;
@@ -249,6 +259,7 @@ impl Session {
                 held,
                 more: at < last,
                 takes_trust: true,
+                takes_sessions: self.node.kind == GATEWAY,
             })
         };
         parts.into_iter().enumerate().map(hello).collect()
@@ -267,6 +278,7 @@ impl Session {
                 self.asked = true;
                 vec![Action::Believe(trust)]
             }
+            (ControlFrame::Sessions(part), _) => self.sessions(part, now),
             (ControlFrame::Begin(begin), None) if self.taking.is_none() => {
                 self.incoming = Some(Incoming::begin(begin, &self.held));
                 Vec::new()
@@ -289,6 +301,19 @@ impl Session {
             (ControlFrame::Put(_) | ControlFrame::Drop(_) | ControlFrame::Commit(_), None) => {
                 self.close("the server spoke of a transaction that it did not begin", now)
             }
+        }
+    }
+
+    /// Takes by what sessions are sealed, once all parts are there.
+    fn sessions(&mut self, part: SessionSecrets, now: Now) -> Vec<Action> {
+        self.secrets.extend(part.gateways);
+        if self.secrets.len() > GATEWAYS {
+            self.secrets.clear();
+            return self.close("the server told of more Gateways than a node takes", now);
+        }
+        match part.more {
+            true => Vec::new(),
+            false => vec![Action::Share(std::mem::take(&mut self.secrets))],
         }
     }
 

@@ -94,8 +94,10 @@ fn way<'l>(
     let facts = Facts { port: found.listener.port, ..facts };
     let pass = decide(conn, live, &found, &facts, record)?;
     let seed = record.seed();
-    let sessions = &conn.shared.ground.sessions;
-    let visit = |session| Visit::new(session, sessions, &parts.headers, record.began_at);
+    let visit = |session| {
+        let seals = conn.shared.ground.keyring.sessions_at(&found.listener.gateway);
+        Visit::new(session, &seals, &parts.headers, record.began_at)
+    };
     let session = found.rule.session.as_ref().map(|session| Box::new(visit(session)));
     let kept = session.as_ref().and_then(|session| session.backend(live, found.rule));
     let backend = kept.or_else(|| found.rule.backends.drawn(seed as u32));

@@ -24,6 +24,7 @@ const KEY: &str = "key.pem";
 const IDENTITY: &str = "identity.json";
 const WORKLOAD: &str = "workload.json";
 const LAST_GOOD: &str = "last-good";
+const SESSIONS: &str = "session-secrets";
 
 /// A node's folder, held by this process alone.
 #[derive(Debug)]
@@ -158,6 +159,16 @@ impl Folder {
     /// Keeps the state that is served, sealed.
     pub(crate) fn keep_last_good(&self, sealed: &[u8]) -> Result<(), FolderError> {
         self.write(LAST_GOOD, sealed)
+    }
+
+    /// By what sessions were sealed last, sealed, if that was kept.
+    pub(crate) fn sessions(&self) -> Result<Option<Vec<u8>>, FolderError> {
+        self.read(SESSIONS)
+    }
+
+    /// Keeps by what sessions are sealed, sealed.
+    pub(crate) fn keep_sessions(&self, sealed: &[u8]) -> Result<(), FolderError> {
+        self.write(SESSIONS, sealed)
     }
 
     fn read(&self, name: &str) -> Result<Option<Vec<u8>>, FolderError> {

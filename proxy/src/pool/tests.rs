@@ -12,11 +12,10 @@ use crate::tls::backend::{Face, Shown};
 
 /// What endpoints of one worker need.
 pub(crate) fn ground() -> Ground {
-    let tickets = rustls::crypto::aws_lc_rs::Ticketer::new().unwrap();
+    let keyring = Arc::new(crate::tls::tickets::Keyring::new().unwrap());
     let membership = Arc::default();
     let admin = std::sync::OnceLock::new();
-    let sessions = Arc::new(crate::session::Seals::new().unwrap());
-    Ground { workers: 1, pool: 8, zone: None, tickets, sessions, membership, admin }
+    Ground { workers: 1, pool: 8, zone: None, keyring, membership, admin }
 }
 
 /// An endpoint of one worker.

@@ -10,6 +10,7 @@ use super::{Outfit, Process, ProcessError, Signals, Stop, tell_missing};
 use crate::Membership;
 use crate::config::{self, Joined, Ready, Update};
 use crate::decisions::Decisions;
+use crate::tls::tickets::Told;
 use crate::traffic::Traffic;
 
 /// How often it is tried to open ports that could not be opened, or the folder after another process had it.
@@ -31,11 +32,13 @@ pub fn follow(outfit: Outfit, node: config::Settings) -> Result<(), ProcessError
     let traffic = Arc::new(Traffic::new(outfit.settings.workers));
     let (mut place, given) = runtime.block_on(Place::find(outfit.handover.as_deref()))?;
     runtime.block_on(place.want_folder())?;
-    let node = Node { settings: node, membership, decisions, traffic, status: Arc::default() };
+    let (status, told) = (Arc::default(), Arc::<Told>::default());
+    let node = Node { settings: node, membership, decisions, traffic, status, told };
     let joined = node.join()?;
     let (show, shared) = (Arc::clone(&node.status), Arc::clone(&node.membership));
     let show = Arc::new(move || show.show());
-    let mut process = Process::start(outfit, shared, show, (place, given))?;
+    let told = Some(Arc::clone(&node.told));
+    let mut process = Process::start(outfit, shared, told, show, (place, given))?;
     let (status, decisions) = (Arc::clone(&node.status), Arc::clone(&node.decisions));
     process.telemetry.joined(status, decisions, Arc::clone(&node.traffic));
     let joined = Some(joined);
@@ -54,13 +57,20 @@ struct Node {
     decisions: Arc<Decisions>,
     traffic: Arc<Traffic>,
     status: Arc<config::Status>,
+    /// By what the server says that sessions are sealed.
+    told: Arc<Told>,
 }
 
 impl Node {
     fn join(&self) -> Result<Joined, config::Error> {
-        let told = (Arc::clone(&self.decisions), Arc::clone(&self.traffic));
-        let membership = Arc::clone(&self.membership);
-        Joined::start(self.settings.clone(), membership, told, Arc::clone(&self.status))
+        let parts = config::Parts {
+            membership: Arc::clone(&self.membership),
+            decisions: Arc::clone(&self.decisions),
+            traffic: Arc::clone(&self.traffic),
+            status: Arc::clone(&self.status),
+            told: Arc::clone(&self.told),
+        };
+        Joined::start(self.settings.clone(), parts)
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::small;
-use crate::tls::tickets::{self, Keyring};
+use crate::tls::tickets::{self, Keyring, Told};
 
 /// The most bytes of the file.
 const MOST: u64 = 64 << 10;
@@ -34,9 +34,14 @@ pub(super) struct Tickets {
 }
 
 impl Tickets {
-    /// By the file, if there is one.
-    pub(super) fn begin(path: Option<PathBuf>) -> Result<Self, Error> {
-        let keyring = Arc::new(Keyring::new().map_err(Error::Unmade)?);
+    /// By the file, if there is one; else by what is told, if a server is followed.
+    pub(super) fn begin(path: Option<PathBuf>, told: Option<Arc<Told>>) -> Result<Self, Error> {
+        // What a file says wins over what a server does.
+        let keyring = match told.filter(|_| path.is_none()) {
+            Some(told) => Keyring::following(told),
+            None => Keyring::new(),
+        };
+        let keyring = Arc::new(keyring.map_err(Error::Unmade)?);
         // Nothing was looked at yet, and a file that holds nothing is of no use.
         let mut tickets = Tickets { keyring, path, last: Err(String::new()) };
         tickets.read()?;

@@ -14,7 +14,7 @@ fn by_cookie(lifetime: CookieLifetime) -> Carrier {
     Carrier::Cookie { path: "/cart".into(), lifetime }
 }
 
-fn at(began: u64, seen: u64) -> Place {
+pub(crate) fn at(began: u64, seen: u64) -> Place {
     let address = "10.0.0.1:80".parse().unwrap();
     Place { service: Mark::of("shop/a:80"), backend: 0, address, began, seen }
 }

@@ -80,6 +80,13 @@ impl Seals {
         Some(Seals { own: Seal::new(&secret)?, shared: ArcSwap::default() })
     }
 
+    /// By secrets of which the first one seals and each opens; none if there is none, or it makes no key.
+    pub(crate) fn told<'s>(secrets: impl Iterator<Item = &'s [u8]> + Clone) -> Option<Self> {
+        let own = Seal::new(secrets.clone().next()?)?;
+        let shared = secrets.map(Seal::new).collect::<Option<Vec<_>>>()?;
+        Some(Seals { own, shared: ArcSwap::from_pointee(shared) })
+    }
+
     /// The seals of these secrets, in their order.
     pub(crate) fn of(secrets: &[Vec<u8>]) -> Option<Vec<Seal>> {
         secrets.iter().map(|secret| Seal::new(secret)).collect()

@@ -1,7 +1,8 @@
 //! Tickets, by which sessions resume, and what seals them.
 //!
-//! A process makes keys of its own, unless it is told of some that it shares with others: then a session that
-//! began at one resumes at each of them.
+//! A process makes keys of its own, unless it has some that it shares with others: then a session that began
+//! at one resumes at each of them. A file gives the same for all listeners; a server tells others for each
+//! Gateway ([`told`]).
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,10 +12,17 @@ use arc_swap::ArcSwap;
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 use aws_lc_rs::rand;
+use model::Key;
 use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::server::ProducesTickets;
 
 use crate::session::Seals;
+
+mod told;
+
+pub use told::Told;
+
+use told::AtGateway;
 
 /// How long a ticket is good, in seconds: half a day.
 const LIFETIME: u32 = 12 * 60 * 60;
@@ -52,6 +60,8 @@ pub struct Keyring {
     shared: ArcSwap<Vec<Sealer>>,
     /// What seals sessions of rules, by keys of its own of the same secrets.
     sessions: Arc<Seals>,
+    /// What a server tells, if it follows one. What is shared wins.
+    told: Option<Arc<Told>>,
 }
 
 impl Keyring {
@@ -62,12 +72,39 @@ impl Keyring {
     pub fn new() -> Result<Self, Error> {
         let own = Ticketer::new().map_err(|_| Error::Unmade)?;
         let sessions = Arc::new(Seals::new().ok_or(Error::Unmade)?);
-        Ok(Keyring { own, shared: ArcSwap::default(), sessions })
+        Ok(Keyring { own, shared: ArcSwap::default(), sessions, told: None })
     }
 
-    /// What seals sessions of rules.
-    pub(crate) fn sessions(&self) -> &Arc<Seals> {
-        &self.sessions
+    /// With what a server tells, and keys of the process's own until it does.
+    ///
+    /// # Errors
+    /// If no randomness is to be had.
+    pub fn following(told: Arc<Told>) -> Result<Self, Error> {
+        Ok(Keyring { told: Some(told), ..Keyring::new()? })
+    }
+
+    /// What is told, unless something is shared.
+    fn told(&self) -> Option<&Arc<Told>> {
+        self.told.as_ref().filter(|_| self.shared.load().is_empty())
+    }
+
+    /// What seals tickets at a Gateway; and which one, if it is not the same at all of them.
+    pub(crate) fn at(self: &Arc<Self>, gateway: &Key) -> (Option<Key>, Arc<dyn ProducesTickets>) {
+        let Some(told) = self.told() else { return (None, Arc::clone(self) as _) };
+        let (keyring, told) = (Arc::clone(self), Arc::clone(told));
+        let at = AtGateway { keyring, told, gateway: gateway.clone() };
+        (Some(gateway.clone()), Arc::new(at))
+    }
+
+    /// What seals sessions of rules at a Gateway.
+    pub(crate) fn sessions_at(&self, gateway: &Key) -> Arc<Seals> {
+        let ring = self.told().and_then(|told| told.of(gateway));
+        Arc::clone(ring.as_ref().map_or(&self.sessions, |ring| ring.sessions()))
+    }
+
+    /// Whether it is a token of these keys, of whatever rule and Gateway: by its looks alone.
+    pub(crate) fn is_token(&self, text: &[u8]) -> bool {
+        self.sessions.is_token(text) || self.told().is_some_and(|told| told.has_token(text))
     }
 
     /// Has tickets sealed by what is shared from now on: by the first of the lines of a text, each a secret in
@@ -108,8 +145,7 @@ impl Keyring {
         if shared.is_empty() {
             return self.own.decrypt(ticket);
         }
-        let named = shared.iter().find(|one| ticket.starts_with(&one.name))?;
-        named.open(ticket, now)
+        opened(&shared, ticket, now)
     }
 }
 
@@ -132,6 +168,12 @@ impl ProducesTickets for Keyring {
     fn decrypt(&self, ticket: &[u8]) -> Option<Vec<u8>> {
         self.open(ticket, now())
     }
+}
+
+/// What a ticket holds that one of these sealed.
+fn opened(sealers: &[Sealer], ticket: &[u8], now: u64) -> Option<Vec<u8>> {
+    let named = sealers.iter().find(|one| ticket.starts_with(&one.name))?;
+    named.open(ticket, now)
 }
 
 fn now() -> u64 {

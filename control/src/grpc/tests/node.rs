@@ -20,7 +20,7 @@ use tonic::{Status, Streaming};
 use wire::client::{ConfigClient, IdentityClient, SeeingClient};
 use wire::{
     Ack, Begin, Certified, Commit, ControlFrame, Counts, Envelope, Held, Hello, Join, Kept, Key,
-    Nack, NodeFrame, NodeHeartbeat, Told, Vector, digest,
+    Nack, NodeFrame, NodeHeartbeat, SessionSecrets, Told, Vector, digest,
 };
 
 use crate::ca::SERVER_NAME;
@@ -139,12 +139,14 @@ pub(super) struct Node {
     pub(super) vector: Vector,
     /// Every byte of every body that it was ever sent.
     pub(super) seen: Vec<u8>,
+    /// Whether it is told by what it seals sessions.
+    pub(super) takes_sessions: bool,
 }
 
 impl Node {
     pub(super) fn new(key: KeyPair, certified: Certified) -> Self {
         let (held, vector) = (BTreeMap::new(), Vector::new());
-        Node { key, certified, held, vector, seen: Vec::new() }
+        Node { key, certified, held, vector, seen: Vec::new(), takes_sessions: false }
     }
 
     pub(super) fn chain(&self) -> Vec<CertificateDer<'static>> {
@@ -178,6 +180,7 @@ impl Node {
             held: held.collect(),
             more: false,
             takes_trust: false,
+            takes_sessions: self.takes_sessions,
         })
     }
 
@@ -207,6 +210,8 @@ pub(super) struct Open {
     /// What it says while nothing comes, once it has taken something.
     beat: Option<NodeFrame>,
     next_beat: tokio::time::Instant,
+    /// What it was told of sessions so far.
+    pub(super) sessions: Vec<SessionSecrets>,
 }
 
 struct Outgoing<T>(mpsc::Receiver<T>);
@@ -231,7 +236,8 @@ impl Open {
         frames.send(hello).await.unwrap();
         let from = channel.config().stream(Outgoing(outgoing)).await?.into_inner();
         let next_beat = tokio::time::Instant::now() + wire::HEARTBEAT;
-        Ok(Open { _channel: channel, frames, from, beat: None, next_beat })
+        let sessions = Vec::new();
+        Ok(Open { _channel: channel, frames, from, beat: None, next_beat, sessions })
     }
 
     pub(super) async fn say(&self, frame: NodeFrame) {
@@ -270,6 +276,7 @@ impl Open {
                     return Received { begin, puts, drops, commit };
                 }
                 ControlFrame::Heartbeat(_) => assert!(begun.is_none(), "amidst a transaction"),
+                ControlFrame::Sessions(sessions) => self.sessions.push(sessions),
                 ControlFrame::Trust(_) => panic!("told of roots, which this node cannot take"),
             }
         }

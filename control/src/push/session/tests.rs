@@ -50,7 +50,8 @@ fn snapshot(number: u64, chance: &mut Chance) -> Arc<Snapshot> {
     let digest = digest_of(objects.values().map(|one| (&one.key, one.generation, &one.digest)));
     let revision = i64::try_from(number).unwrap();
     let vector = [(Scope::Platform, revision)].into_iter().collect();
-    Arc::new(Snapshot { number, revision, committed: None, vector, digest, objects })
+    let gateways = Vec::new();
+    Arc::new(Snapshot { number, revision, committed: None, vector, gateways, digest, objects })
 }
 
 fn digest_of<'k>(held: impl IntoIterator<Item = (&'k Key, i64, &'k [u8; 32])>) -> [u8; 32] {
@@ -87,6 +88,7 @@ impl Node {
                     held: held.chunks(parts).nth(at).unwrap_or_default().to_vec(),
                     more: at + 1 < count,
                     takes_trust: false,
+                    takes_sessions: false,
                 })
             })
             .collect()
@@ -154,6 +156,7 @@ impl Stream {
                 Action::End(Ended::Silent | Ended::Unanswered) => return false,
                 Action::Greeted { .. }
                 | Action::Trust(_)
+                | Action::Sessions(_)
                 | Action::Stands(_)
                 | Action::Heartbeat
                 | Action::Rejects(_)
@@ -365,6 +368,7 @@ fn a_digest_that_is_not_that_of_what_is_told_is_not_believed() {
         held: Vec::new(),
         more: false,
         takes_trust: false,
+        takes_sessions: false,
     };
     let it = transaction(session.on(Event::Frame(NodeFrame::Hello(hello)), now));
     assert!(matches!(it.from, Base::Unknown));
@@ -447,5 +451,34 @@ fn roots_are_told_before_what_they_sign_and_what_is_held_is_signed_anew() {
         assert_eq!(again.to.digest, target.digest);
         let actions = session.on(Event::Frame(node.take(&again)), now);
         assert!(matches!(actions[..], [Action::Landed { .. }]), "{actions:?}");
+    }
+}
+
+fn sessions(secret: u8) -> Arc<SessionSecrets> {
+    let gateway = Key { kind: "Gateway".into(), namespace: "shop".into(), name: "edge".into() };
+    let secrets = vec![model::secret::SecretBytes::new([secret; wire::SECRET])];
+    let gateways = vec![wire::GatewaySessions { gateway, secrets }];
+    Arc::new(SessionSecrets { gateways, more: false })
+}
+
+#[test]
+fn secrets_of_sessions_are_told_to_whom_takes_them_once_each_and_before_the_state() {
+    let (now, mut chance) = (Instant::now(), Chance(7));
+    let target = snapshot(1, &mut chance);
+    for takes_sessions in [true, false] {
+        let (node, mut session) = (Node::default(), Session::new(Arc::clone(&target), now));
+        assert!(session.on(Event::Sessions(sessions(1)), now).is_empty(), "before the Hello");
+        let NodeFrame::Hello(hello) = node.hellos(100).remove(0) else { panic!("no Hello") };
+        let hello = NodeFrame::Hello(Hello { takes_sessions, ..hello });
+        let told = |actions: &[Action]| -> Vec<bool> {
+            let is_told = |action: &Action| matches!(action, Action::Sessions(_));
+            actions.iter().map(is_told).collect()
+        };
+        let actions = session.on(Event::Frame(hello), now);
+        let wanted = if takes_sessions { vec![false, true, false] } else { vec![false, false] };
+        assert_eq!(told(&actions), wanted, "{actions:?}");
+        assert!(session.on(Event::Sessions(sessions(1)), now).is_empty(), "they are the same");
+        let actions = session.on(Event::Sessions(sessions(2)), now);
+        assert_eq!(told(&actions), vec![true; usize::from(takes_sessions)], "{actions:?}");
     }
 }

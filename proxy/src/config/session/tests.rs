@@ -420,3 +420,32 @@ fn a_state_counts_that_is_signed_under_a_root_which_was_told_a_moment_before() {
     bed.on(Event::Opened);
     assert!(matches!(bed.send(1, &all)[..], [Action::Take(_)]));
 }
+
+#[test]
+fn secrets_of_sessions_are_taken_once_all_parts_are_there() {
+    let mut bed = Bed::new();
+    let hello = bed.open();
+    assert!(
+        matches!(&hello[..], [Action::Say(NodeFrame::Hello(hello))] if hello.takes_sessions),
+        "{hello:?}"
+    );
+    let part = |name: &str, more| {
+        let (kind, namespace) = ("Gateway".to_owned(), "shop".to_owned());
+        let gateway = wire::Key { kind, namespace, name: name.to_owned() };
+        let secrets = vec![model::secret::SecretBytes::new([1; wire::SECRET])];
+        let gateways = vec![wire::GatewaySessions { gateway, secrets }];
+        Event::Frame(ControlFrame::Sessions(wire::SessionSecrets { gateways, more }))
+    };
+    let names = |actions: Vec<Action>| match &actions[..] {
+        [Action::Share(all)] => all.iter().map(|one| one.gateway.name.clone()).collect(),
+        [] => Vec::new(),
+        other => panic!("{other:?}"),
+    };
+    assert!(names(bed.on(part("a", true))).is_empty());
+    assert_eq!(names(bed.on(part("b", false))), ["a", "b"]);
+    assert_eq!(names(bed.on(part("c", false))), ["c"], "in place of those of before");
+    // What was not whole when a stream ended is told anew on the next.
+    assert!(names(bed.on(part("d", true))).is_empty());
+    bed.on(Event::Opened);
+    assert_eq!(names(bed.on(part("e", false))), ["e"]);
+}

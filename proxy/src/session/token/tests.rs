@@ -87,10 +87,12 @@ fn a_token_is_known_by_its_looks() {
 #[test]
 fn sessions_and_tickets_of_one_secret_have_keys_of_their_own() {
     let keyring = crate::tls::tickets::Keyring::new().unwrap();
+    let name = model::Name::parse("edge").unwrap();
+    let gateway = model::Key::new(model::Kind::Gateway, name.clone(), name);
     let secret = base64::engine::general_purpose::STANDARD.encode([1; 32]);
     keyring.share(&secret).unwrap();
     let token = sharing(&[1]).seal(&place(), OF).unwrap();
-    assert!(keyring.sessions().open(token.as_bytes(), OF).is_some(), "the same secret");
+    assert!(keyring.sessions_at(&gateway).open(token.as_bytes(), OF).is_some(), "the same secret");
     let raw = URL_SAFE_NO_PAD.decode(token).unwrap();
     let opened = rustls::server::ProducesTickets::decrypt(&keyring, &raw);
     assert_eq!(opened, None);

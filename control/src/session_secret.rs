@@ -1,0 +1,198 @@
+//! The secrets by which gateways seal sessions, of TLS and of rules: another one each day.
+//!
+//! ```text
+//! made: told, and opens ── a day ──> seals ── a day ──> opens ── a day ──> deleted
+//! ```
+//!
+//! One is told a day before it seals, so that whatever a gateway seals by it, each other one opens. What
+//! is stored is of the whole installation; a node is told only what is drawn of it for each Gateway that
+//! it serves, by which nothing of another Gateway or cluster opens ([`drawn`]).
+
+use std::sync::Arc;
+
+use model::secret::SecretBytes;
+use store::Store;
+use store::session_secret::{SessionSecret, SessionSecretError, Step};
+use time::Duration;
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+use crate::moment::micros;
+
+mod drawn;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use drawn::Ring;
+pub use drawn::Served;
+
+/// How long one seals, and how long it opens before that and after.
+const DAY: Duration = Duration::hours(24);
+/// One that somebody asked for is told for so long before it seals: every server sees it within a second.
+const AHEAD: Duration = Duration::seconds(5);
+/// How often it is looked whether there are others.
+const LOOK: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Why secrets are not to be had.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The store failed.
+    #[error("the store of secrets of sessions failed")]
+    Store(#[from] store::Error),
+    /// One cannot be sealed or opened.
+    #[error("a secret of sessions cannot be used")]
+    Secret(#[from] SessionSecretError),
+    /// The system gave no randomness.
+    #[error("the system gave no randomness")]
+    Chance,
+}
+
+/// What becomes of those of before when somebody asks for another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Others {
+    /// They open for a day.
+    Open,
+    /// Nothing opens that they sealed.
+    Forgotten,
+}
+
+/// What is to be done about the secrets that there are.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Due {
+    /// The ids of those that are deleted.
+    pub(crate) gone: Vec<String>,
+    /// Since when those seal that are made.
+    pub(crate) begins: Vec<i64>,
+}
+
+impl Due {
+    /// What time asks for; `held` are in the order in which they seal.
+    pub(crate) fn at(held: &[SessionSecret], now: i64) -> Self {
+        let day = micros_of(DAY);
+        let pairs = held.windows(2);
+        let over = pairs.filter(|pair| pair[1].begins.saturating_add(day) <= now);
+        let gone = over.map(|pair| pair[0].id.clone()).collect();
+        let begins = match held.last() {
+            // Nobody knows any, so that there is nothing to wait for.
+            None => vec![now, now + day],
+            Some(last) if last.begins <= now => vec![now + day],
+            Some(_) => Vec::new(),
+        };
+        Due { gone, begins }
+    }
+
+    /// What somebody asks for: another one at once. Those of before open on for a day, unless they are to be
+    /// forgotten, as when they may be known to somebody.
+    pub(crate) fn by_hand(held: &[SessionSecret], now: i64, others: Others) -> Self {
+        let is_gone = |one: &&SessionSecret| match others {
+            Others::Open => one.begins > now,
+            Others::Forgotten => true,
+        };
+        let begins = match others {
+            Others::Open => now + micros_of(AHEAD),
+            Others::Forgotten => now,
+        };
+        let gone = held.iter().filter(is_gone).map(|one| one.id.clone()).collect();
+        Due { gone, begins: vec![begins] }
+    }
+
+    fn is_none(&self) -> bool {
+        self.gone.is_empty() && self.begins.is_empty()
+    }
+
+    /// The secrets that are to be made.
+    pub(crate) fn made(&self) -> Result<Vec<(SessionSecret, SecretBytes)>, Error> {
+        let made = |begins: &i64| {
+            let mut bytes = [0; wire::SECRET];
+            aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Error::Chance)?;
+            let id = uuid::Uuid::now_v7().simple().to_string();
+            Ok((SessionSecret { id, begins: *begins }, SecretBytes::new(bytes)))
+        };
+        self.begins.iter().map(made).collect()
+    }
+}
+
+/// In the order in which they are used: the one that seals now, those of before, the newest first, and
+/// those that are to come.
+fn ordered(held: &[SessionSecret], now: i64) -> Vec<&SessionSecret> {
+    let (begun, coming): (Vec<_>, Vec<_>) = held.iter().partition(|one| one.begins <= now);
+    begun.into_iter().rev().chain(coming).collect()
+}
+
+fn micros_of(time: Duration) -> i64 {
+    i64::try_from(time.whole_microseconds()).unwrap_or(i64::MAX)
+}
+
+/// Has secrets follow each other, and knows those of now.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    store: Store,
+    clock: Clock,
+    ring: watch::Sender<Arc<Ring>>,
+}
+
+impl Keeper {
+    pub(crate) fn new(store: Store, clock: Clock) -> Self {
+        let (ring, _) = watch::channel(Arc::default());
+        Keeper { store, clock, ring }
+    }
+
+    /// The secrets of now; none before they were looked at first.
+    pub(crate) fn ring(&self) -> watch::Receiver<Arc<Ring>> {
+        self.ring.subscribe()
+    }
+
+    /// Looks at them until it is aborted.
+    pub(crate) async fn follow(&self) {
+        let mut told = String::new();
+        loop {
+            match self.look().await {
+                Ok(()) => told.clear(),
+                Err(error) => {
+                    let why = error.to_string();
+                    let cause = std::error::Error::source(&error).map(ToString::to_string);
+                    if told != why {
+                        tracing::warn!(cause, "{why}; gateways go on with those of before");
+                        told = why;
+                    }
+                }
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Does what is due, and takes what there is then.
+    pub(crate) async fn look(&self) -> Result<(), Error> {
+        let now = micros(self.clock.now());
+        let mut held = self.store.session_secret_list().await?;
+        let due = Due::at(&held, now);
+        if !due.is_none() {
+            let step = Step { seen: &held, gone: &due.gone, new: &due.made()? };
+            // If another server was quicker, it has done the same.
+            self.store.session_secret_step(&step, None).await?;
+            held = self.store.session_secret_list().await?;
+        }
+        self.take(&ordered(&held, now)).await
+    }
+
+    /// Takes these, unless they are as they were.
+    async fn take(&self, ordered: &[&SessionSecret]) -> Result<(), Error> {
+        let before = Arc::clone(&self.ring.borrow());
+        if before.ids().eq(ordered.iter().map(|one| one.id.as_str())) {
+            return Ok(());
+        }
+        let mut secrets = Vec::new();
+        for one in ordered {
+            let known = before.secret(&one.id).cloned();
+            let secret = match known {
+                Some(known) => Some(known),
+                None => self.store.session_secret(&one.id).await?,
+            };
+            // One that is gone meanwhile is left out at the next look.
+            secrets.extend(secret.map(|secret| (one.id.clone(), secret)));
+        }
+        self.ring.send_replace(Arc::new(Ring::new(secrets)));
+        Ok(())
+    }
+}

@@ -1,0 +1,105 @@
+//! The secrets that a server told, apart for each Gateway: what one seals opens at no other.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use model::Key;
+use rustls::server::ProducesTickets;
+use wire::GatewaySessions;
+
+use super::{Error, Keyring, LIFETIME, Sealer, now, opened};
+use crate::session::Seals;
+
+/// What a server told; nothing before it did.
+#[derive(Debug, Default)]
+pub struct Told(ArcSwap<HashMap<Key, Arc<Ring>>>);
+
+/// What seals sessions of one Gateway.
+#[derive(Debug)]
+pub(crate) struct Ring {
+    /// The first one seals, each opens.
+    tickets: Vec<Sealer>,
+    sessions: Arc<Seals>,
+}
+
+impl Told {
+    /// Seals by these from now on, in place of what was told before. Of Gateways that this program does not
+    /// know nothing is taken.
+    ///
+    /// # Errors
+    /// If one of them makes no key; then nothing changes.
+    pub(crate) fn take(&self, secrets: &[GatewaySessions]) -> Result<(), Error> {
+        let rings = secrets.iter().filter_map(|one| Some((one.gateway.known()?, one)));
+        let rings = rings.map(|(key, one)| Ok((key, Arc::new(Ring::new(one)?))));
+        self.0.store(Arc::new(rings.collect::<Result<_, Error>>()?));
+        Ok(())
+    }
+
+    /// What seals at a Gateway, if that was told.
+    pub(super) fn of(&self, gateway: &Key) -> Option<Arc<Ring>> {
+        self.0.load().get(gateway).cloned()
+    }
+
+    /// Whether it is a token of any of them, by its looks alone.
+    pub(super) fn has_token(&self, text: &[u8]) -> bool {
+        self.0.load().values().any(|ring| ring.sessions.is_token(text))
+    }
+}
+
+impl Ring {
+    fn new(of: &GatewaySessions) -> Result<Self, Error> {
+        let secrets = || of.secrets.iter().map(|secret| secret.expose());
+        let tickets = secrets().map(|secret| Sealer::new(secret).ok_or(Error::Unmade));
+        let sessions = Seals::told(secrets()).ok_or(Error::Unmade)?;
+        Ok(Ring { tickets: tickets.collect::<Result<_, _>>()?, sessions: Arc::new(sessions) })
+    }
+
+    pub(super) fn sessions(&self) -> &Arc<Seals> {
+        &self.sessions
+    }
+}
+
+/// What seals tickets at one Gateway: by what was told for it, and by the process's own until then.
+pub(super) struct AtGateway {
+    pub(super) keyring: Arc<Keyring>,
+    pub(super) told: Arc<Told>,
+    pub(super) gateway: Key,
+}
+
+impl fmt::Debug for AtGateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AtGateway").field("gateway", &self.gateway).finish_non_exhaustive()
+    }
+}
+
+impl ProducesTickets for AtGateway {
+    fn enabled(&self) -> bool {
+        true
+    }
+
+    fn lifetime(&self) -> u32 {
+        match self.told.of(&self.gateway) {
+            Some(_) => LIFETIME,
+            None => self.keyring.lifetime(),
+        }
+    }
+
+    fn encrypt(&self, session: &[u8]) -> Option<Vec<u8>> {
+        match self.told.of(&self.gateway) {
+            Some(ring) => ring.tickets.first()?.seal(session, now()),
+            None => self.keyring.encrypt(session),
+        }
+    }
+
+    fn decrypt(&self, ticket: &[u8]) -> Option<Vec<u8>> {
+        match self.told.of(&self.gateway) {
+            Some(ring) => opened(&ring.tickets, ticket, now()),
+            None => self.keyring.decrypt(ticket),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
