@@ -9,8 +9,10 @@ use crate::invalid::Checker;
 use crate::service::Transport;
 use crate::{Hostname, Key, Kind, Meta, Name};
 
+mod selector;
 mod set;
 
+pub use selector::{NamespaceExpression, NamespaceSelector, SelectorOperator};
 pub use set::{AllowedListeners, ListenerNamespaces, ListenerSet, ListenerSetSpec, ParentGateway};
 
 /// Listeners on ports, and what may attach to them.
@@ -336,9 +338,9 @@ pub struct RouteNamespaces {
     /// `Same` where nothing is written.
     #[serde(default)]
     pub from: FromNamespaces,
-    /// With `Selector`, labels of namespaces. Not enforced yet.
+    /// With `Selector`, labels of namespaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub selector: Option<serde_json::Value>,
+    pub selector: Option<NamespaceSelector>,
 }
 
 /// The word of `namespaces.from`.
@@ -346,7 +348,7 @@ pub struct RouteNamespaces {
 pub enum FromNamespaces {
     /// Every namespace.
     All,
-    /// Those that `selector` picks. Not enforced yet.
+    /// Those that `selector` picks.
     Selector,
     /// The Gateway's own; of a listener of a ListenerSet the set's.
     #[default]
@@ -371,6 +373,13 @@ pub(crate) fn gateway_group() -> String {
     "gateway.networking.k8s.io".to_owned()
 }
 
+impl RouteNamespaces {
+    /// Whether a listener of what is in the namespace `own` takes routes of a namespace.
+    pub fn lets(&self, own: &Name, namespace: &Name) -> bool {
+        self.from.lets(self.selector.as_ref(), own, namespace)
+    }
+}
+
 impl GatewaySpec {
     /// From which namespaces ListenerSets may attach.
     pub fn lets_from(&self) -> FromNamespaces {
@@ -381,11 +390,10 @@ impl GatewaySpec {
 impl Gateway {
     /// Whether it lets ListenerSets of a namespace attach.
     pub fn lets(&self, namespace: &Name) -> bool {
-        match self.spec.lets_from() {
-            FromNamespaces::All => true,
-            FromNamespaces::Same => self.metadata.namespace == *namespace,
-            FromNamespaces::Selector | FromNamespaces::None => false,
-        }
+        self.spec.allowed_listeners.as_ref().is_some_and(|allowed| {
+            let ListenerNamespaces { from, selector } = &allowed.namespaces;
+            from.lets(selector.as_ref(), &self.metadata.namespace, namespace)
+        })
     }
 
     /// The Secrets and ConfigMaps that hold the certificates which it names, each behind the place at which
@@ -560,12 +568,8 @@ impl ListenerTls {
 
 impl AllowedRoutes {
     fn check(&self, at: &mut Checker) {
-        at.within("namespaces", |at| {
-            if self.namespaces.from == FromNamespaces::Selector {
-                at.fault_in("from", "this version knows All, Same and None");
-            }
-            at.unenforced("selector", self.namespaces.selector.as_ref());
-        });
+        let RouteNamespaces { from, selector } = &self.namespaces;
+        at.within("namespaces", |at| from.check(selector.as_ref(), at));
         at.each("kinds", &self.kinds, |at, kind| {
             let is_route = Kind::parse(&kind.kind).is_some_and(Kind::is_route);
             if kind.group != gateway_group() || !is_route {

@@ -19,7 +19,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{FromNamespaces, Listener, certificates, check_listeners, gateway_group};
+use super::{
+    FromNamespaces, Listener, NamespaceSelector, certificates, check_listeners, gateway_group,
+};
 use crate::invalid::Checker;
 use crate::{Key, Kind, Meta, Name};
 
@@ -82,9 +84,9 @@ pub struct ListenerNamespaces {
     /// `None` where nothing is written.
     #[serde(default = "nowhere")]
     pub from: FromNamespaces,
-    /// With `Selector`, labels of namespaces. Not enforced yet.
+    /// With `Selector`, labels of namespaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub selector: Option<serde_json::Value>,
+    pub selector: Option<NamespaceSelector>,
 }
 
 const fn nowhere() -> FromNamespaces {
@@ -128,11 +130,7 @@ impl ListenerSet {
 
 impl AllowedListeners {
     pub(super) fn check(&self, at: &mut Checker) {
-        at.within("namespaces", |at| {
-            if self.namespaces.from == FromNamespaces::Selector {
-                at.fault_in("from", "this version knows All, Same and None");
-            }
-            at.unenforced("selector", self.namespaces.selector.as_ref());
-        });
+        let ListenerNamespaces { from, selector } = &self.namespaces;
+        at.within("namespaces", |at| from.check(selector.as_ref(), at));
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use model::gateway::{self, FromNamespaces, ListenerSet, Protocol, TlsMode};
+use model::gateway::{self, ListenerSet, Protocol, RouteNamespaces, TlsMode};
 use model::route::ParentRef;
 use model::service::{AppProtocol, ServicePort, Transport};
 use model::{Hostname, Invalid, Key, Kind, Name, Resource};
@@ -253,12 +253,9 @@ fn take(listeners: &[gateway::Listener], owner: &Key, route: &Key) -> bool {
 
 /// Whether a listener of a Gateway or ListenerSet in `own` takes routes of a namespace.
 fn fits(listener: &gateway::Listener, own: &Name, namespace: &Name) -> bool {
-    let from = listener.allowed_routes.as_ref().map(|allowed| allowed.namespaces.from);
-    match from.unwrap_or_default() {
-        FromNamespaces::All => true,
-        FromNamespaces::Same => own == namespace,
-        FromNamespaces::Selector | FromNamespaces::None => false,
-    }
+    let usual = RouteNamespaces::default();
+    let from = listener.allowed_routes.as_ref().map(|allowed| &allowed.namespaces);
+    from.unwrap_or(&usual).lets(own, namespace)
 }
 
 /// Whether what a listener speaks can be led by routes of a kind.

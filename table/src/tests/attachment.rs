@@ -25,13 +25,19 @@ fn a_route_attaches_where_parent_and_listener_agree() {
     };
     let from =
         |word: &str| json!({ "name": "web", "allowedRoutes": { "namespaces": { "from": word } } });
+    let picking = |operator: &str| {
+        let one = json!({ "key": "kubernetes.io/metadata.name", "operator": operator,
+            "values": ["shop", "bank"] });
+        let namespaces = json!({ "from": "Selector", "selector": { "matchExpressions": [one] } });
+        json!({ "name": "web", "allowedRoutes": { "namespaces": namespaces } })
+    };
     let hosted = json!({ "name": "web", "hostname": "*.example.com" });
     let web = json!({ "name": "web" });
     let other = json!({ "namespace": "infra", "name": "other" });
     // Of others, one that is not for them is told in the words for none.
     let none = |name: &str| format!("no Gateway infra/{name} takes routes of namespace 'shop'");
     let (not_theirs, not_there) = (none("edge"), none("other"));
-    let cases: [(Value, &str, &[&str], Value, &str); 13] = [
+    let cases: [(Value, &str, &[&str], Value, &str); 16] = [
         (edge.clone(), "shop", &[], web.clone(), "attached"),
         (json!({ "name": "edge" }), "infra", &[], web.clone(), "attached"),
         (json!({ "name": "edge" }), "shop", &[], web.clone(), "no Gateway shop/edge"),
@@ -42,6 +48,9 @@ fn a_route_attaches_where_parent_and_listener_agree() {
         (edge.clone(), "infra", &[], from("Same"), "attached"),
         (edge.clone(), "shop", &[], from("Same"), &not_theirs),
         (other, "shop", &[], from("All"), &not_there),
+        (edge.clone(), "shop", &[], picking("In"), "attached"),
+        (edge.clone(), "infra", &[], picking("In"), "takes no routes of namespace 'infra'"),
+        (edge.clone(), "shop", &[], picking("NotIn"), &not_theirs),
         (edge.clone(), "infra", &[], from("None"), "takes no routes of namespace 'infra'"),
         (edge.clone(), "shop", &["a.example.com", "b.org"], hosted.clone(), "attached"),
         (edge, "shop", &["b.org"], hosted, "none of the route's host names lies within"),

@@ -26,6 +26,14 @@ fn with_listeners(lets: &str, listeners: Value) -> Resource {
     object(Kind::Gateway, "infra", "edge", spec)
 }
 
+/// The same which lets sets of the namespace of this name attach.
+fn picking(name: &str) -> Resource {
+    let mut gateway = edge("Selector").to_json();
+    gateway["spec"]["allowedListeners"]["namespaces"]["selector"] =
+        json!({ "matchLabels": { "kubernetes.io/metadata.name": name } });
+    Resource::from_json(Kind::Gateway, gateway).unwrap()
+}
+
 /// A plain listener of a set, for one host.
 fn at(name: &str, host: &str) -> Value {
     json!({ "name": name, "hostname": host, "port": 80, "protocol": "HTTP" })
@@ -80,6 +88,8 @@ fn a_gateway_says_from_which_namespaces_it_takes_sets_and_from_none_where_it_say
         (edge("None"), [false, false]),
         (edge("Same"), [true, false]),
         (edge("All"), [true, true]),
+        (picking("shop"), [false, true]),
+        (picking("infra"), [true, false]),
     ];
     for (gateway, wanted) in cases {
         let what = format!("{gateway:?}");
