@@ -106,8 +106,14 @@ fn item<'v, 'p>(items: &'v [Value], path: &'p str) -> Option<(&'v Value, &'p str
     Some((items.get(index.parse::<usize>().ok()?)?, rest))
 }
 
-/// How a path goes on behind a field's name.
+/// How a path goes on behind a field's name, of which controls are told as escapes.
 fn after<'p>(name: &str, path: &'p str) -> Option<&'p str> {
+    let printed = |letter: char| match letter.is_control() {
+        true => letter.escape_default().to_string(),
+        false => letter.to_string(),
+    };
+    let name: String = name.chars().map(printed).collect();
+    let name = name.as_str();
     let bare = path.strip_prefix('.').unwrap_or(path);
     let quoted = || path.strip_prefix("['")?.strip_prefix(name)?.strip_prefix("']");
     let rest = quoted().or_else(|| bare.strip_prefix(name))?;
