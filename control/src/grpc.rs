@@ -156,7 +156,9 @@ impl Nodes {
         let mut tasks = JoinSet::new();
         tasks.spawn(Arc::clone(&self.ca).follow());
         tasks.spawn(Arc::clone(&self.push).follow());
-        tasks.spawn(Arc::clone(&self.push).keep_secrets());
+        let (leave, leaving) = watch::channel(false);
+        let secrets = tokio::spawn(Arc::clone(&self.push).keep_secrets(leaving));
+        let mut secrets = AbortOnDrop(secrets);
         tasks.spawn(Arc::clone(&self.seeing).tidy());
         tasks.spawn(Arc::clone(&self).renew());
         let push = Arc::clone(&self.push);
@@ -170,6 +172,9 @@ impl Nodes {
         self.push.stop().await;
         close.send_replace(true);
         let _ = tokio::time::timeout(GRACE, &mut accepting.0).await;
+        // What it writes is not broken off: that would leave the store's connection open.
+        leave.send_replace(true);
+        let _ = tokio::time::timeout(GRACE, &mut secrets.0).await;
         tasks.shutdown().await;
         self.fleet.flush().await;
     }

@@ -124,9 +124,9 @@ impl Push {
         Ok(())
     }
 
-    /// Has secrets of sessions follow each other until it is aborted.
-    pub(crate) async fn keep_secrets(self: Arc<Self>) {
-        self.secrets.follow().await;
+    /// Has secrets of sessions follow each other until `leaving` says true.
+    pub(crate) async fn keep_secrets(self: Arc<Self>, leaving: watch::Receiver<bool>) {
+        self.secrets.follow(leaving).await;
     }
 
     /// Wakes when other secrets seal.

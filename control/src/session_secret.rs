@@ -143,8 +143,8 @@ impl Keeper {
         self.ring.subscribe()
     }
 
-    /// Looks at them until it is aborted.
-    pub(crate) async fn follow(&self) {
+    /// Looks at them until `leaving` says true, which breaks off no look.
+    pub(crate) async fn follow(&self, mut leaving: watch::Receiver<bool>) {
         let mut told = String::new();
         loop {
             match self.look().await {
@@ -158,7 +158,10 @@ impl Keeper {
                     }
                 }
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                _ = leaving.wait_for(|leaves| *leaves) => return,
+            }
         }
     }
 

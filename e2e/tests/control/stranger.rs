@@ -174,7 +174,7 @@ fn body(id: &str) -> Value {
         "join_token_create" => json!({ "cluster": "east", "kind": "gateway" }),
         "resource_put" => note("shop", "marker-n", "changed"),
         "change_commit" | "change_plan" => change,
-        "change_revert" | "authority_advance" => json!({}),
+        "change_revert" | "authority_advance" | "session_secret_rotate" => json!({}),
         "access_request_create" => json!({
             "verb": "Delete", "kind": "ConfigMap", "namespace": "shop", "name": "marker-n",
         }),
