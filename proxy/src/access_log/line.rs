@@ -103,7 +103,7 @@ impl Line<'_> {
         write_hex(&record.trace.trace_id, &mut trace);
         self.quoted(key!("trace_id"), |line| line.put(&trace));
         self.quoted(key!("source"), |line| address::write_ip(record.source, line.0));
-        self.plain(key!("method"), record.method.as_str());
+        self.text(key!("method"), record.method.as_str());
         self.text(key!("host"), &record.host);
         self.text(key!("path"), &record.path);
         self.word(key!("protocol"), protocol(record));
@@ -191,7 +191,7 @@ impl Line<'_> {
         self.plain(key, word);
     }
 
-    /// A text that needs no escape: names of objects, digests, tokens of HTTP.
+    /// A text of ours that needs no escape and no bound: names of objects, and digests.
     fn plain(&mut self, key: &'static str, text: &str) {
         debug_assert!(is_plain(text.as_bytes()), "{text:?} needs an escape");
         self.quoted(key, |line| line.put(text.as_bytes()));

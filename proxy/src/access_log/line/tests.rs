@@ -105,7 +105,9 @@ fn a_long_text_is_cut_at_a_character_and_says_so() {
     let long = [b"x".repeat(LONGEST - 1).as_slice(), &[0xff; 9_000]].concat();
     record.user_agent = Some(HeaderValue::from_bytes(&long).unwrap());
     record.detail = Some("\u{1}".repeat(9_000).into());
+    record.method = http::Method::from_bytes(&b"M".repeat(9_000)).unwrap();
     let line = line(&record);
+    assert_eq!(line["method"].as_str().unwrap().len(), LONGEST + "…".len());
     let path = line["path"].as_str().unwrap();
     assert!(path.ends_with("é…") && path.len() <= LONGEST + 3, "{}", path.len());
     let agent = line["user_agent"].as_str().unwrap();
