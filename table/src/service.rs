@@ -117,7 +117,10 @@ impl<'a> Catalog<'a> {
                 && let Some(port) = port
             {
                 let (slices, workloads) = of_service(&service.key, &slices, &workloads);
-                zones::tell(&mut service.endpoints, zoned(slices, workloads, port));
+                // Others may have the same addresses, and say nothing of these.
+                let is_meant = |one: &&&Workload| guards.means_near(source, one);
+                let told = zoned(slices, workloads.iter().filter(is_meant), port);
+                zones::tell(&mut service.endpoints, told);
             }
             let encryption = port.map(|port| encryptions.of(&service.key, port));
             let lost = || Encryption::Closed("its port is not there".into());
@@ -270,6 +273,18 @@ impl Guards<'_> {
         self.policies.level(service, None).is_some()
             || (self.is_mesh && self.borders.denial(service).is_some())
     }
+
+    /// Whether a Service means a workload of its namespace, which is where its workspace is.
+    fn means(&self, service: &model::service::Service, workload: &Workload) -> bool {
+        let (namespace, cluster) = (&service.metadata.namespace, &workload.spec.cluster);
+        workload.is_selected(service) && self.borders.are_in(namespace, cluster)
+    }
+
+    /// The same of those in the cluster from which is sent.
+    fn means_near(&self, service: &model::service::Service, workload: &Workload) -> bool {
+        let is_near = self.cluster.is_none_or(|own| *own == workload.spec.cluster);
+        is_near && self.means(service, workload)
+    }
 }
 
 /// Every Service port.
@@ -373,11 +388,7 @@ fn build(
     let (slices, workloads) = of_service(&key, slices, workloads);
     let sliced = slices.iter().flat_map(|slice| ready(slice, port));
     let sliced = sliced.map(|(address, _)| Endpoint::plain(address));
-    let workloads = workloads.iter();
-    let is_within = |workload: &&&Workload| {
-        workload.is_selected(service) && guards.borders.are_in(namespace, &workload.spec.cluster)
-    };
-    let selected = workloads.filter(is_within);
+    let selected = workloads.iter().filter(|workload| guards.means(service, workload));
     let selected =
         selected.filter_map(|workload| endpoint(workload, port, protocol, guards.cluster));
     let endpoints: BTreeSet<_> = sliced.chain(selected).collect();
@@ -441,12 +452,12 @@ fn endpoint(
 /// In which zones that is said to be which a Service's port means.
 fn zoned<'a>(
     slices: &'a [&EndpointSlice],
-    workloads: &'a [&Workload],
+    workloads: impl Iterator<Item = &'a &'a Workload>,
     port: &'a ServicePort,
 ) -> impl Iterator<Item = (SocketAddr, &'a str)> {
     let sliced = slices.iter().flat_map(|slice| ready(slice, port));
     let sliced = sliced.flat_map(|(at, endpoint)| endpoint.zones().map(move |zone| (at, zone)));
-    let workloads = workloads.iter().filter_map(|workload| {
+    let workloads = workloads.filter_map(|workload| {
         let address = SocketAddr::new(workload.address()?, workload.port_of(port)?.port);
         Some((address, workload.zone()?))
     });

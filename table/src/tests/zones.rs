@@ -67,15 +67,20 @@ fn endpoints_are_in_zones_where_a_policy_or_else_their_service_prefers_near_ones
 fn a_workload_is_in_the_zone_of_its_label() {
     let workload = json!({ "cluster": "east", "address": "10.0.0.9",
         "ports": [{ "name": "http", "port": 8080 }] });
-    let labels = json!({ "app": "web", "topology.kubernetes.io/zone": "a" });
-    let metadata = json!({ "namespace": "shop", "name": "web-1", "labels": labels });
-    let workload = json!({ "metadata": metadata, "spec": workload });
+    let at = |name: &str, app: &str, zone: &str| {
+        let labels = json!({ "app": app, "topology.kubernetes.io/zone": zone });
+        let metadata = json!({ "namespace": "shop", "name": name, "labels": labels });
+        let one = json!({ "metadata": metadata, "spec": workload });
+        Resource::from_json(Kind::Workload, one).unwrap()
+    };
     let service = json!({ "ports": [{ "port": 80, "targetPort": 8080 }],
         "selector": { "app": "web" }, "trafficDistribution": "PreferClose" });
     let assembly = made(vec![
         plain(),
         object(Kind::Service, "shop", "web", service),
-        Resource::from_json(Kind::Workload, workload).unwrap(),
+        at("web-1", "web", "a"),
+        // Another at the same address, which the Service does not mean, says nothing of it.
+        at("other-1", "other", "b"),
         route("r", &[], json!([{ "backendRefs": [{ "name": "web", "port": 80 }] }])),
     ]);
     let [endpoint] = &assembly.table.services[0].endpoints[..] else { panic!("there is one") };
