@@ -80,7 +80,7 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
         came |= 1 << at;
         if *name == CONNECTION {
             // What nearly all say names nothing but what goes in any case.
-            names_others |= !matches!(value.as_bytes(), b"keep-alive" | b"close");
+            names_others |= value.as_bytes() != b"keep-alive";
         } else if *name == TE {
             wants_trailers |= names(value).any(|word| word == "trailers");
         }
