@@ -123,7 +123,7 @@ pub(crate) struct Serve {
     /// Longest silence inside a request's body.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = seconds)]
     pub(crate) body_timeout: Duration,
-    /// Connections that may be open at once; half as many as the process may have files by default.
+    /// Connections that may be open at once; seven for sixteen files that the process may have by default.
     #[arg(long, value_name = "N", value_parser = count)]
     pub(crate) max_connections: Option<usize>,
     /// The same from one address, of IPv6 from one network of 64 bits; any number by default.

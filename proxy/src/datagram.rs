@@ -83,42 +83,45 @@ impl Socket {
         self.socket.readable().await
     }
 
-    /// Reads a datagram that is there: between whom it goes, and its length.
+    /// Reads a datagram that is there: between whom it goes, and its length. One that was sent to many has
+    /// no ends: the kernel gives it to every socket of the port.
     ///
     /// # Errors
     /// `WouldBlock` where there is none.
-    pub(crate) fn receive(&self, room: &mut Room) -> io::Result<(Ends, usize)> {
+    pub(crate) fn receive(&self, room: &mut Room) -> io::Result<(Option<Ends>, usize)> {
         self.socket.try_io(Interest::READABLE, || self.read(room))
     }
 
-    fn read(&self, room: &mut Room) -> io::Result<(Ends, usize)> {
+    fn read(&self, room: &mut Room) -> io::Result<(Option<Ends>, usize)> {
         let fd = self.socket.as_fd().as_raw_fd();
         let into = &mut [IoSliceMut::new(&mut room.bytes)];
         let beside = self.is_everywhere.then_some(&mut room.beside[..]);
         let came = recvmsg::<SockaddrStorage>(fd, into, beside, MsgFlags::empty())?;
         let caller = came.address.as_ref().and_then(address);
         let caller = caller.ok_or_else(|| io::Error::other("a datagram of nobody"))?;
-        let own = came.cmsgs()?.find_map(|said| match said {
+        // The address that it was sent to, and the one of ours that it came to.
+        let to = came.cmsgs()?.find_map(|said| match said {
             ControlMessageOwned::Ipv4PacketInfo(info) => {
-                Some(IpAddr::V4(Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes())))
+                let address =
+                    |of: libc::in_addr| IpAddr::V4(Ipv4Addr::from(of.s_addr.to_ne_bytes()));
+                Some((address(info.ipi_addr), address(info.ipi_spec_dst)))
             }
             ControlMessageOwned::Ipv6PacketInfo(info) => {
-                Some(IpAddr::V6(Ipv6Addr::from(info.ipi6_addr.s6_addr)))
+                let own = IpAddr::V6(Ipv6Addr::from(info.ipi6_addr.s6_addr));
+                Some((own, own))
             }
             _ => None,
         });
-        Ok((Ends { caller, own }, came.bytes))
+        let is_for_many = to.is_some_and(|(to, own)| to != own || to.is_multicast());
+        let ends = Ends { caller, own: to.map(|(_, own)| own) };
+        Ok(((!is_for_many).then_some(ends), came.bytes))
     }
 
-    /// Sends an answer back.
+    /// Sends an answer back, at once or not at all.
     ///
     /// # Errors
-    /// If the system does not send it.
-    pub(crate) async fn answer(&self, ends: Ends, datagram: &[u8]) -> io::Result<()> {
-        self.socket.async_io(Interest::WRITABLE, || self.write(ends, datagram)).await
-    }
-
-    fn write(&self, ends: Ends, datagram: &[u8]) -> io::Result<()> {
+    /// If the system does not send it now.
+    pub(crate) fn answer(&self, ends: Ends, datagram: &[u8]) -> io::Result<()> {
         let fd = self.socket.as_fd().as_raw_fd();
         let (piece, to) = ([IoSlice::new(datagram)], SockaddrStorage::from(ends.caller));
         let send = |beside: &[ControlMessage<'_>]| {

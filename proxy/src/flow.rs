@@ -11,12 +11,14 @@ use http::HeaderMap;
 use policy::Reason;
 use socket2::SockRef;
 use table::Target;
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::balance::{self, Said, Turn};
 use crate::datagram::{Ends, LONGEST, Socket};
+use crate::flows::Telling;
 use crate::live::{Endpoint, Live};
 use crate::metrics::flows::{Dropped, Way};
 use crate::record::Record;
@@ -61,6 +63,7 @@ pub(crate) struct Carrying<H> {
     begun: Begun,
     socket: Arc<Socket>,
     ends: Ends,
+    telling: Arc<Telling>,
     /// Is dropped with it.
     _held: H,
 }
@@ -73,6 +76,11 @@ fn is_unreachable(error: &io::Error) -> bool {
             | io::ErrorKind::HostUnreachable
             | io::ErrorKind::NetworkUnreachable
     )
+}
+
+/// Whether an error is that of one datagram, which was longer than the way takes.
+fn is_passing(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(nix::libc::EMSGSIZE)
 }
 
 impl Flow {
@@ -206,8 +214,14 @@ impl Flow {
     async fn answers(&self, socket: &Socket, ends: Ends, turn: &mut Turn) -> io::Error {
         let mut is_first = true;
         loop {
-            if let Err(error) = self.socket.readable().await {
-                return error;
+            // Errors also by themselves: a refusal comes without anything to read.
+            match self.socket.ready(Interest::READABLE | Interest::ERROR).await {
+                Ok(ready) if ready.is_error() => match self.error() {
+                    Some(error) if !is_passing(&error) => return error,
+                    Some(_) | None => {}
+                },
+                Ok(_) => {}
+                Err(error) => return error,
             }
             // Of many flows most are idle: none has room of its own for what may come.
             let mut room = Vec::with_capacity(LONGEST + 1);
@@ -216,6 +230,7 @@ impl Flow {
                 match self.socket.try_recv_buf(&mut room) {
                     Ok(_) => {}
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    Err(error) if is_passing(&error) => continue,
                     Err(error) => return error,
                 }
                 if std::mem::take(&mut is_first) {
@@ -225,7 +240,7 @@ impl Flow {
                     self.shared.telemetry.flows(self.worker).dropped(Dropped::Unsent);
                     continue;
                 }
-                match socket.answer(ends, &room).await {
+                match socket.answer(ends, &room) {
                     Ok(()) => self.count(Way::Back, room.len()),
                     Err(error) => {
                         tracing::debug!(caller = %ends.caller, %error, "an answer was not sent");
@@ -233,15 +248,32 @@ impl Flow {
                     }
                 }
             }
+            drop(room);
+            tokio::task::yield_now().await;
         }
+    }
+
+    /// What the socket was told of; it is not told again.
+    fn error(&self) -> Option<io::Error> {
+        // That it blocks says that this was heard.
+        let heard = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+        let error = SockRef::from(&self.socket).take_error().ok().flatten();
+        let _heard = self.socket.try_io(Interest::ERROR, heard);
+        error
     }
 }
 
 impl Begun {
     /// Carries answers to its caller until the flow is over; what is `held` is dropped then.
-    pub(crate) fn carry<H>(self, socket: &Arc<Socket>, ends: Ends, held: H) -> Carrying<H> {
+    pub(crate) fn carry<H>(
+        self,
+        (socket, ends): (&Arc<Socket>, Ends),
+        telling: &Arc<Telling>,
+        held: H,
+    ) -> Carrying<H> {
         self.flow.shared.telemetry.flows(self.flow.worker).begun();
-        Carrying { begun: self, socket: Arc::clone(socket), ends, _held: held }
+        let (socket, telling) = (Arc::clone(socket), Arc::clone(telling));
+        Carrying { begun: self, socket, ends, telling, _held: held }
     }
 }
 
@@ -272,6 +304,9 @@ impl<H> Carrying<H> {
             Learnt::Refused => {
                 flow.fail();
                 turn.blameless();
+                // It led nowhere, if nobody ever answered: of those few are told.
+                let has_answered = flow.counts[Way::Back as usize][0].load(Relaxed) > 0;
+                record.is_untold = !has_answered && !self.telling.is_time();
             }
             // Where nobody ever answers, that nobody refused it says that somebody is there.
             Learnt::Silence => turn.reached(Instant::now(), Said::Well),

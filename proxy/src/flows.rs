@@ -13,8 +13,8 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use policy::Reason;
@@ -50,7 +50,24 @@ pub(crate) struct Taking {
     /// Flows say here that they are over.
     over: mpsc::UnboundedSender<Ends>,
     ended: mpsc::UnboundedReceiver<Ends>,
-    told: Option<Instant>,
+    telling: Arc<Telling>,
+}
+
+/// When it was told of a flow that led nowhere, so that few are told of.
+#[derive(Debug, Default)]
+pub(crate) struct Telling(Mutex<Option<Instant>>);
+
+impl Telling {
+    /// Whether it is time to tell of one more.
+    pub(crate) fn is_time(&self) -> bool {
+        let (mut told, now) =
+            (self.0.lock().unwrap_or_else(PoisonError::into_inner), Instant::now());
+        let is_time = told.is_none_or(|told| now.saturating_duration_since(told) >= TOLD);
+        if is_time {
+            *told = Some(now);
+        }
+        is_time
+    }
 }
 
 /// A flow's place among those of its worker.
@@ -93,7 +110,7 @@ impl Taking {
             flows: HashMap::new(),
             over,
             ended,
-            told: None,
+            telling: Arc::default(),
         }
     }
 
@@ -156,9 +173,11 @@ impl Taking {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
             };
-            let carried = match length {
-                ..=LONGEST => self.carry(socket, ends, room.datagram(length)),
-                _ => Err(Dropped::Unsent),
+            // Nobody has the port 0, so nobody could be answered there.
+            let ends = ends.filter(|ends| ends.caller.port() != 0 && length <= LONGEST);
+            let carried = match ends {
+                Some(ends) => self.carry(socket, ends, room.datagram(length)),
+                None => Err(Dropped::Unsent),
             };
             if let Err(why) = carried {
                 self.shared.telemetry.flows(self.worker).dropped(why);
@@ -206,24 +225,15 @@ impl Taking {
         let seat = shared.flow_seats.take_for(limits, from.ip());
         let seat = seat.ok_or(Dropped::TooManyOfAddress)?;
         let (live, tasks) = (shared.live.load_full(), &self.tasks);
-        let (worker, port) = (self.worker, self.port);
-        let caller = Caller { shared: &shared, tasks, worker, from, port };
-        let begun = caller.begin(&live, || tells(&mut self.told)).map_err(dropped)?;
+        let (worker, at) = (self.worker, (ends.own, self.port));
+        let caller = Caller { shared: &shared, tasks, worker, from, at };
+        let begun = caller.begin(&live, || self.telling.is_time()).map_err(dropped)?;
         let flow = Arc::clone(&begun.flow);
         let told = Told { over: self.over.clone(), ends };
-        self.tasks.spawn(begun.carry(socket, ends, (seat, place, told)).run());
+        let carrying = begun.carry((socket, ends), &self.telling, (seat, place, told));
+        self.tasks.spawn(carrying.run());
         Ok(flow)
     }
-}
-
-/// Whether it is time to tell of one that leads nowhere, since this was `told`.
-fn tells(told: &mut Option<Instant>) -> bool {
-    let now = Instant::now();
-    let is_time = told.is_none_or(|told| now.saturating_duration_since(told) >= TOLD);
-    if is_time {
-        *told = Some(now);
-    }
-    is_time
 }
 
 /// What a reason means for a datagram.

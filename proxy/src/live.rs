@@ -54,6 +54,8 @@ pub(crate) struct Live {
     shown: HashMap<Key, Arc<Shown>>,
     /// Metric handles.
     pub(crate) attached: Arc<Attached>,
+    /// Endpoints of UDP: what comes from one is an answer, and begins nothing.
+    answering: HashSet<SocketAddr>,
 }
 
 /// A service's endpoints in force.
@@ -199,6 +201,7 @@ impl Live {
         let attached = telemetry.attach(&table);
         services.iter().for_each(|service| attached.counts(service.id, &service.room));
         Live {
+            answering: answering(&services),
             sealed: sealed(&services),
             shown: shown(&table, before),
             tls: tls::by_port(&table, &ground.keyring),
@@ -206,6 +209,11 @@ impl Live {
             attached,
             table,
         }
+    }
+
+    /// Whether an endpoint of datagrams is at an address.
+    pub(crate) fn answers_at(&self, address: SocketAddr) -> bool {
+        self.answering.contains(&address)
     }
 
     /// As whom what came through `listener` goes on to a service, or why it does not.
@@ -440,6 +448,14 @@ impl Wire {
             (Wire::Clear | Wire::Closed | Wire::Tls(_), _) => false,
         }
     }
+}
+
+/// Where datagrams are answered: at every endpoint of UDP.
+fn answering(services: &[Arc<Service>]) -> HashSet<SocketAddr> {
+    let of_udp = services.iter().filter(|service| service.protocol == AppProtocol::Udp);
+    let endpoints = of_udp.flat_map(|service| &service.endpoints);
+    let canonical = |at: SocketAddr| SocketAddr::new(at.ip().to_canonical(), at.port());
+    endpoints.map(|endpoint| canonical(endpoint.address)).collect()
 }
 
 fn sealed(services: &[Arc<Service>]) -> HashSet<Arc<str>> {

@@ -126,11 +126,14 @@ impl Process {
     ) -> Result<Self, ProcessError> {
         let files = files::raise();
         let Settings { limits, workers, .. } = &mut outfit.settings;
-        // One file for the client of each, and one for a backend.
-        limits.connections = limits.connections.or(files.map(|files| (files / 2).max(1)));
-        // And one for each flow of datagrams.
-        let flows = files.map(|files| (files / 4 / (*workers).max(1)).max(1));
-        limits.flows = limits.flows.min(flows.unwrap_or(usize::MAX));
+        // One for each flow of datagrams, which takes a port of the machine's, too: half of those are for others.
+        let flows = files.map(|files| files / 8);
+        let ports = files::local_ports().map(|ports| ports / 2);
+        let of_all = flows.into_iter().chain(ports).min().unwrap_or(usize::MAX);
+        limits.flows = limits.flows.min((of_all / (*workers).max(1)).max(1));
+        // Of the rest one for the client of each connection, and one for a backend.
+        let rest = files.zip(flows).map(|(files, flows)| ((files - flows) / 2).max(1));
+        limits.connections = limits.connections.or(rest);
         let telemetry = Telemetry::start(&outfit.telemetry).map_err(ProcessError::Telemetry)?;
         let tickets = Tickets::begin(outfit.ticket_keys, told)?;
         let (shared, keyring) = (Arc::clone(&membership), tickets.keyring());

@@ -101,6 +101,8 @@ pub(crate) struct Record {
     pub(crate) datagrams: Option<[u64; 2]>,
     /// From the head to the backend's head.
     pub(crate) backend_time: Option<Duration>,
+    /// It is one of many alike, of which another is told.
+    pub(crate) is_untold: bool,
 }
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -158,6 +160,7 @@ impl Record {
             bytes_out: 0,
             datagrams: None,
             backend_time: None,
+            is_untold: false,
         })
     }
 
@@ -187,6 +190,9 @@ fn is_short(id: &HeaderValue) -> bool {
 
 impl Drop for Record {
     fn drop(&mut self) {
+        if self.is_untold {
+            return;
+        }
         let telemetry = Arc::clone(&self.telemetry);
         telemetry.tell(self);
     }

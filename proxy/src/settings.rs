@@ -110,8 +110,8 @@ pub struct Limits {
     /// A flow (all datagrams of UDP from one address and port to one listener) without a datagram either way is
     /// over after this long: 60 s.
     pub flow_idle: Duration,
-    /// Flows at once of each worker: 16,384, and all together no more than a quarter of the files that the
-    /// process may have where it is one. Datagrams that would begin another one are dropped.
+    /// Flows at once of each worker: 16,384, and all together no more than an eighth of the files that the
+    /// process may have, where it is one, and half of the ports that the system lends. Datagrams that would begin another one are dropped.
     pub flows: usize,
 }
 

@@ -1,6 +1,7 @@
 //! Datagrams of UDP: by port, to one endpoint for as long as a caller goes on, and never more than came.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use e2e::program::free_port;
@@ -414,6 +415,89 @@ async fn what_leads_back_to_its_own_port_is_dropped() {
     caller(&gateway).await.send(b"a").await.unwrap();
     until_dropped(&gateway, "no_backend", 1.0).await;
     assert_eq!(gateway.metric("heddle_udp_flows_total", &[]).await, 0.0);
+}
+
+/// An address of this machine beside loopback.
+async fn own_address() -> IpAddr {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await.expect("a free port");
+    // Nothing is sent: the kernel says from where it would be.
+    socket.connect("198.51.100.1:9").await.expect("a way out, and so an address beside loopback");
+    socket.local_addr().expect("it is connected").ip()
+}
+
+#[tokio::test]
+async fn at_every_address_what_leads_back_is_dropped_by_whichever() {
+    let port = free_port();
+    let own = SocketAddr::from((own_address().await, port));
+    let gateway = Setup::bare()
+        .listener(PORT, port, format!("{{ name: names, port: {port}, protocol: UDP }}"))
+        .with(service("books", &[own]))
+        .with(udp_route("all", "[{ name: books, port: 53 }]"))
+        .arguments(&["--bind", "0.0.0.0"])
+        .start()
+        .await;
+    caller(&gateway).await.send(b"a").await.unwrap();
+    until_dropped(&gateway, "no_backend", 1.0).await;
+    assert_eq!(gateway.metric("heddle_udp_flows_total", &[]).await, 0.0);
+}
+
+#[tokio::test]
+async fn who_answers_datagrams_is_not_answered_for_ever() {
+    // Two backends, each of which answers whatever comes to it.
+    let [books, music] = [echo().await, echo().await];
+    let addresses = [&books, &music].map(|one| one.local_addr().unwrap());
+    let gateway =
+        with_udp(&[service("books", &addresses), udp_route("all", "[{ name: books, port: 53 }]")])
+            .start()
+            .await;
+    asked(&caller(&gateway).await, "a").await;
+    for one in [&books, &music] {
+        one.send_to(b"b", gateway.listener(PORT)).await.unwrap();
+    }
+    until_dropped(&gateway, "no_backend", 2.0).await;
+    let carried = gateway.metric("heddle_udp_datagrams_total", &[]).await;
+    assert_eq!(carried, 2.0, "there and back once");
+}
+
+/// A socket by which whatever comes is sent back.
+async fn echo() -> Arc<UdpSocket> {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+    let socket = Arc::new(socket);
+    let answering = Arc::clone(&socket);
+    tokio::spawn(async move {
+        let mut said = vec![0; LONGEST];
+        while let Ok((length, from)) = answering.recv_from(&mut said).await {
+            let _gone = answering.send_to(&said[..length], from).await;
+        }
+    });
+    socket
+}
+
+#[tokio::test]
+async fn a_refusal_is_heard_though_nobody_asks_again() {
+    let books = named("books").await;
+    // The same endpoint for a caller's address, as long as it is well.
+    let policy = "targetRefs: [{ kind: Service, name: books }]\n\
+                  balance: { algorithm: RingHash, hashOn: { source: true } }";
+    let gateway = with_udp(&[
+        service("books", &[closed(), books]),
+        udp_route("all", "[{ name: books, port: 53 }]"),
+        yaml::traffic("spread", policy),
+    ])
+    .start()
+    .await;
+    // Each asks once and from a port of its own, as who looks up names does.
+    for last in 1..=32 {
+        caller_at(&gateway, last).await.send(b"a").await.unwrap();
+    }
+    wait::until_true_of("the endpoint that refuses to rest", async || {
+        let config = gateway.admin("/config").await.unwrap().text();
+        config.contains("could not be reached")
+    })
+    .await;
+    let refused = gateway.access_log();
+    let refused = refused.lines().filter(|line| line.contains("upstream_reset")).count();
+    assert!(refused <= 4, "{refused} lines of what led nowhere");
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ async fn next(socket: &Socket, room: &mut Room) -> (Ends, Vec<u8>) {
     loop {
         socket.readable().await.unwrap();
         match socket.receive(room) {
-            Ok((ends, length)) => return (ends, room.datagram(length).to_vec()),
+            Ok((ends, length)) => return (ends.unwrap(), room.datagram(length).to_vec()),
             Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
         }
     }
@@ -38,7 +38,7 @@ async fn an_answer_goes_from_the_address_that_was_asked() {
             caller.send(said.as_bytes()).await.unwrap();
             let (ends, datagram) = next(&socket, &mut room).await;
             assert_eq!(datagram, said.as_bytes(), "{at}");
-            socket.answer(ends, said.as_bytes()).await.unwrap();
+            socket.answer(ends, said.as_bytes()).unwrap();
             let mut heard = [0; 8];
             let length = caller.recv(&mut heard).await.unwrap();
             assert_eq!(&heard[..length], said.as_bytes(), "{at} {own}");
@@ -56,7 +56,25 @@ async fn the_longest_datagram_goes_both_ways() {
     let mut room = Room::new();
     let (ends, datagram) = next(&socket, &mut room).await;
     assert!(datagram == said);
-    socket.answer(ends, &datagram).await.unwrap();
+    socket.answer(ends, &datagram).unwrap();
     let mut heard = vec![0; LONGEST + 1];
     assert_eq!(caller.recv(&mut heard).await.unwrap(), LONGEST);
+}
+
+#[tokio::test]
+async fn what_was_sent_to_many_goes_between_nobody() {
+    let (socket, port) = bound("0.0.0.0:0");
+    let caller = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    caller.set_broadcast(true).unwrap();
+    // The last address of the loopback network reaches all of it.
+    caller.send_to(b"all", ("127.255.255.255", port)).await.unwrap();
+    let mut room = Room::new();
+    let came = loop {
+        socket.readable().await.unwrap();
+        match socket.receive(&mut room) {
+            Ok(came) => break came,
+            Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+        }
+    };
+    assert_eq!(came, (None, 3));
 }

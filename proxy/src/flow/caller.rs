@@ -26,6 +26,9 @@ use crate::record::Record;
 use crate::tls::backend::Face;
 use crate::worker::Shared;
 
+/// More datagrams do not come to a socket before it is connected.
+const EARLY: usize = 64;
+
 /// Who begins a flow, and where.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Caller<'a> {
@@ -34,8 +37,8 @@ pub(crate) struct Caller<'a> {
     pub(crate) worker: usize,
     /// Where it comes from.
     pub(crate) from: SocketAddr,
-    /// The listener's port.
-    pub(crate) port: u16,
+    /// The address of ours that it was sent to, where the listener has several, and the listener's port.
+    pub(crate) at: (Option<IpAddr>, u16),
 }
 
 /// How far it came, for its record.
@@ -58,9 +61,16 @@ impl Caller<'_> {
         tells: impl FnOnce() -> bool,
     ) -> Result<Begun, Reason> {
         let (method, headers) = (policy::udp(), HeaderMap::new());
-        let facts = facts(self.from.ip(), self.port, SystemTime::now(), (&method, &headers));
+        let facts = facts(self.from.ip(), self.at.1, SystemTime::now(), (&method, &headers));
         let (random, mut trail) = (rand::random(), Trail::default());
         let led = lead(live, &facts, random, &mut trail);
+        let led = led.and_then(|service| match self.is_an_answer(live) {
+            true => {
+                trail.detail = Some("it comes from where datagrams are answered".into());
+                Err(Reason::NoEndpoint)
+            }
+            false => Ok(service),
+        });
         let reached = led.and_then(|service| self.reach(live, service, random, &mut trail));
         if let Err(reason) = &reached
             && !tells()
@@ -75,9 +85,17 @@ impl Caller<'_> {
         Ok(Begun { flow: Arc::new(flow), record, turn })
     }
 
+    /// Whether it is sent from a port that answers what comes to it, an endpoint's or a listener's of this process:
+    /// each would answer the other for ever. Whoever wants that only has to write that address.
+    fn is_an_answer(self, live: &Live) -> bool {
+        let is_ours = self.at.0.is_some_and(|own| own.to_canonical() == self.from.ip());
+        let is_listening = is_ours && live.table.udp_ports().any(|port| port == self.from.port());
+        is_listening || is_own(self.shared, live, self.from) || live.answers_at(self.from)
+    }
+
     /// The record of it, with what decided.
     fn record(self, live: &Arc<Live>, facts: &Facts<'_>, trail: Trail) -> Box<Record> {
-        let Caller { shared, tasks, worker, from, port } = self;
+        let Caller { shared, tasks, worker, from, at: (_, port) } = self;
         let conn = Arc::new(Conn::new(Arc::clone(shared), worker, from, port, tasks.clone()));
         let mut record = Record::open(&conn, live, &head());
         record.datagrams = Some([0, 0]);
@@ -119,6 +137,12 @@ impl Caller<'_> {
             }
             let mut turn = Turn::at(endpoint, shared.epoch, now);
             match connected(endpoint.address) {
+                // Of the addresses of this machine each is reached from itself.
+                Ok(socket) if comes_back(&socket, shared, live, endpoint.address) => {
+                    turn.blameless();
+                    trail.detail = Some("its endpoint is a listener of this process".into());
+                    return Err(Reason::NoEndpoint);
+                }
                 Ok(socket) => {
                     let (shared, endpoint) = (Arc::clone(shared), Arc::clone(endpoint));
                     return Ok((Flow::new(socket, endpoint, shared, self.worker, at), turn));
@@ -212,6 +236,13 @@ fn is_own(shared: &Shared, live: &Live, address: SocketAddr) -> bool {
     live.table.udp_ports().any(|port| reaches(address, SocketAddr::new(bind, port)))
 }
 
+/// The same, of a socket that is connected to the address.
+fn comes_back(socket: &UdpSocket, shared: &Shared, live: &Live, to: SocketAddr) -> bool {
+    let is_here = socket.local_addr().is_ok_and(|own| own.ip() == to.ip());
+    let is_everywhere = shared.settings.bind.is_unspecified();
+    is_here && is_everywhere && live.table.udp_ports().any(|port| port == to.port())
+}
+
 fn connected(to: SocketAddr) -> io::Result<UdpSocket> {
     let any: IpAddr = match to {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
@@ -220,5 +251,11 @@ fn connected(to: SocketAddr) -> io::Result<UdpSocket> {
     let socket = std::net::UdpSocket::bind((any, 0))?;
     socket.set_nonblocking(true)?;
     socket.connect(to)?;
+    // What came before it was connected may be anybody's: nothing was asked yet.
+    for _ in 0..EARLY {
+        if socket.recv(&mut [0]).is_err() {
+            break;
+        }
+    }
     UdpSocket::from_std(socket)
 }

@@ -1,4 +1,4 @@
-//! How many files the process may have open, each connection being one.
+//! What the system lets the process have: files, each connection being one, and ports to send from.
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
@@ -15,4 +15,27 @@ pub(super) fn raise() -> Option<usize> {
         }
     }
     limit.current.map(|most| usize::try_from(most).unwrap_or(usize::MAX))
+}
+
+/// How many ports the system chooses from for sockets that name none; none where it does not say.
+pub(super) fn local_ports() -> Option<usize> {
+    range(&std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?)
+}
+
+/// Reads the first and the last of them.
+fn range(text: &str) -> Option<usize> {
+    let mut ends = text.split_whitespace().map(|end| end.parse::<usize>().ok());
+    let (first, last) = (ends.next()??, ends.next()??);
+    Some((last + 1).saturating_sub(first))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_counted_from_the_first_to_the_last() {
+        assert_eq!(range("32768\t60999\n"), Some(28_232));
+        assert_eq!((range("5000 4999"), range("5000"), range("")), (Some(0), None, None));
+    }
 }

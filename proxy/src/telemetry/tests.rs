@@ -49,6 +49,7 @@ pub(crate) fn sample(telemetry: &Arc<Telemetry>) -> Record {
         bytes_out: 0,
         datagrams: None,
         backend_time: None,
+        is_untold: false,
     }
 }
 
