@@ -213,7 +213,7 @@ impl Pool {
     /// Whether somebody waits for a connection. A full pool closes this one.
     fn put(&self, idle: Idle, room: &Room) -> bool {
         let mut kept = self.lock();
-        if kept.len() < self.capacity {
+        if kept.len() < self.capacity && !idle.sender.is_closed() {
             kept.push(idle);
         }
         self.count.store(kept.len(), Relaxed);

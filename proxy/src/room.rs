@@ -19,7 +19,7 @@ use arc_swap::ArcSwap;
 use model::traffic::Bounds;
 
 use crate::live::Endpoint;
-use crate::pool::{Idle, Shared};
+use crate::pool::{Idle, Pool, Shared};
 use queue::Queue;
 
 pub(crate) use wish::{Got, Takes, Wish};
@@ -103,6 +103,10 @@ impl Room {
     pub(crate) fn set(self: &Arc<Self>, bounds: Option<&Bounds>, endpoints: Vec<Weak<Endpoint>>) {
         let most = bounds.and_then(|bounds| bounds.connections);
         let patience = bounds.map_or(Duration::ZERO, Bounds::pending_timeout);
+        if most.is_none() {
+            // At first, so that nobody finds the bound of before with nobody let wait.
+            self.most.store(ANY, SeqCst);
+        }
         self.pending.store(bounds.map_or(0, Bounds::pending), SeqCst);
         let patience = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
         self.patience.store(patience, SeqCst);
@@ -213,25 +217,31 @@ impl Room {
         }
     }
 
-    /// Sends no more requests over a shared connection of the endpoint that has the fewest under way; whether
-    /// it has none, so that it is closed at once.
-    fn close_shared(&self) -> bool {
+    /// Closes a shared connection to an endpoint that has no request under way; whether there was one.
+    fn close_unused(&self) -> bool {
+        let endpoints = self.endpoints();
+        let mut unused = endpoints.iter().filter(|one| one.load.under_way() == 0);
+        let shared = unused.find_map(|one| one.pools.iter().find(|pool| pool.is_shared()));
+        shared.map(Pool::unshare).is_some()
+    }
+
+    /// Sends no more requests over a shared connection of the endpoint that has the fewest under way, which
+    /// closes once they are over.
+    fn close_shared(&self) {
         let endpoints = self.endpoints();
         let shared = endpoints.iter().filter_map(|endpoint| {
             Some((endpoint, endpoint.pools.iter().find(|pool| pool.is_shared())?))
         });
-        let Some((endpoint, pool)) = shared.min_by_key(|(one, _)| one.load.under_way()) else {
-            return false;
-        };
-        pool.unshare();
-        endpoint.load.under_way() == 0
+        if let Some((_, pool)) = shared.min_by_key(|(one, _)| one.load.under_way()) {
+            pool.unshare();
+        }
     }
 
-    /// Closes what lies idle over a bound that was lowered.
+    /// Closes what nobody uses over a bound that was lowered.
     pub(crate) fn trim(&self) {
         let over = self.open.load(SeqCst).saturating_sub(self.most.load(SeqCst));
         for _ in 0..over {
-            if !self.close_idle() {
+            if !self.close_idle() && !self.close_unused() {
                 return;
             }
         }

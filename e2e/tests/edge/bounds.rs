@@ -1,5 +1,8 @@
 //! How many connections to a Service are open at once, and who waits for one.
 
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use e2e::client::{Fault, nothing, request};
@@ -7,7 +10,7 @@ use e2e::{Connection, Gateway, Origin, Reply, Setup, wait, yaml};
 use futures::future::join_all;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
@@ -106,6 +109,67 @@ async fn no_more_connections_are_open_than_a_service_bears() {
     until_nothing_leaked(&gateway, &origins).await;
     let told = told(&gateway).await;
     assert_eq!((&told["open"], &told["most"], &told["refused"]), (&4.into(), &4.into(), &0.into()));
+}
+
+/// An origin that closes its connection after each answer; the most that were open at once.
+async fn closing() -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    let (open, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let told = Arc::clone(&most);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let (open, most) = (Arc::clone(&open), Arc::clone(&most));
+            most.fetch_max(open.fetch_add(1, Relaxed) + 1, Relaxed);
+            tokio::spawn(async move {
+                let (mut head, mut piece) = (Vec::new(), [0; 1024]);
+                while !head.ends_with(b"\r\n\r\n") {
+                    match stream.read(&mut piece).await {
+                        Ok(length) if length > 0 => head.extend_from_slice(&piece[..length]),
+                        Ok(_) | Err(_) => break,
+                    }
+                }
+                let answer = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\n";
+                let _gone = stream.write_all(answer).await;
+                // From its last byte on, who asked may open another.
+                open.fetch_sub(1, Relaxed);
+                let _gone = stream.write_all(b"ok").await;
+            });
+        }
+    });
+    (address, told)
+}
+
+#[tokio::test]
+async fn connections_that_backends_close_are_no_more_than_others() {
+    let (address, most) = closing().await;
+    let gateway = Setup::new()
+        .with(yaml::service("shop", &[address]))
+        .file("bounds.yaml", bounds("connections: 4, pendingTimeout: 20s"))
+        .with(yaml::path_route("all", "/", "shop"))
+        .arguments(TWO)
+        .start()
+        .await;
+    fifty_callers(&gateway).await;
+    assert!((1..=4).contains(&most.load(Relaxed)), "{most:?}");
+}
+
+#[tokio::test]
+async fn who_is_refused_closes_no_connection_of_others() {
+    let (origins, gateway) =
+        behind(1, "kubernetes.io/h2c", "connections: 1, pending: 0", TWO).await;
+    // Both workers want the one connection, on which a request stays.
+    let stays = begun(&gateway, "/gate");
+    wait::until_true_of("it to be there", async || origins[0].count() == 1).await;
+    let mut statuses = std::collections::BTreeSet::new();
+    for _ in 0..64 {
+        statuses.insert(gateway.get(HOST, "/").await.status);
+    }
+    // Who comes to its worker shares it, before and after others were refused.
+    assert!(statuses.contains(&200), "{statuses:?}");
+    assert_eq!(origins[0].connections(), 1);
+    origins[0].open_gate();
+    assert_eq!(ended(stays).await.status, 200);
 }
 
 #[tokio::test]

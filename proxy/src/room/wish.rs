@@ -93,34 +93,55 @@ impl Wish<'_> {
         now: Instant,
         deadline: Option<Instant>,
     ) -> Result<Got, Failure> {
-        if let Some(got) = self.at_once(limits, now) {
-            return Ok(got);
-        }
-        let room = self.room();
         let began = Instant::now();
-        let patience = Duration::from_millis(room.patience.load(Relaxed));
+        let patience = Duration::from_millis(self.room().patience.load(Relaxed));
         let until = deadline.map_or(began + patience, |at| at.min(began + patience));
+        loop {
+            if let Some(got) = self.at_once(limits, now) {
+                return Ok(got);
+            }
+            let got = match timeout_at(until, self.waited(began)).await {
+                Ok(given) => given?,
+                Err(_) => None,
+            };
+            match got {
+                Some(got) => return Ok(got),
+                // What was given had closed: the place that it had is another's by now, so this one waits on.
+                None if Instant::now() < until => {}
+                None if deadline == Some(until) => {
+                    let over = Failure::backend(Reason::RequestTimeout);
+                    return Err(over.because("the request's time is over"));
+                }
+                None => return Err(self.refused(late(self.room(), patience))),
+            }
+        }
+    }
+
+    /// Stands in the queue until it is given something, since it `began`; nothing where that had closed.
+    async fn waited(self, began: Instant) -> Result<Option<Got>, Failure> {
+        let room = self.room();
         let mut waiting = Waiting::begin(&self, began);
         if let Some(got) = waiting.given() {
-            return Ok(got);
+            return Ok(readied(got).await);
         }
         if let Some(idle) = self.claim() {
-            return self.readied(self.here(Granted::Idle(idle)), until).await;
+            // It is in no queue any more: what came meanwhile is the next one's.
+            drop(waiting);
+            return Ok(readied(self.here(Granted::Idle(idle))).await);
         }
-        let is_coming =
-            self.hop.is_opening() || room.close_idle() || (waiting.is_first && room.close_shared());
-        if !is_coming && !waiting.is_let() {
-            return Err(self.refused(full(room)));
-        }
-        let given = timeout_at(until, &mut waiting.given).await;
-        // It may have come at the last moment.
-        match given.ok().and_then(Result::ok).or_else(|| waiting.given()) {
-            Some(got) => self.readied(got, until).await,
-            None if deadline == Some(until) => {
-                let over = Failure::backend(Reason::RequestTimeout);
-                Err(over.because("the request's time is over"))
+        let is_coming = self.hop.is_opening() || room.close_idle() || room.close_unused();
+        if !is_coming {
+            if !waiting.is_let() {
+                return Err(self.refused(full(room)));
             }
-            None => Err(self.refused(late(room, patience))),
+            // None that is refused takes a connection from those who use it.
+            if waiting.is_first {
+                room.close_shared();
+            }
+        }
+        match (&mut waiting.given).await {
+            Ok(got) => Ok(readied(got).await),
+            Err(_) => Ok(None),
         }
     }
 
@@ -134,23 +155,16 @@ impl Wish<'_> {
         }
     }
 
-    /// What was given, once it is ready; in the place of one that closed meanwhile a new one.
-    async fn readied(&self, (endpoint, granted): Got, until: Instant) -> Result<Got, Failure> {
-        let Granted::Idle(mut idle) = granted else { return Ok((endpoint, granted)) };
-        match timeout_at(until, idle.sender.ready()).await {
-            Ok(Ok(())) => Ok((endpoint, Granted::Idle(idle))),
-            Ok(Err(_)) | Err(_) => {
-                drop(idle);
-                let place = self.room().one_more();
-                Ok((endpoint, Granted::Place(place)))
-            }
-        }
-    }
-
     fn refused(&self, why: String) -> Failure {
         self.room().refused.fetch_add(1, Relaxed);
         Failure::proxy(Reason::Overloaded).because(why)
     }
+}
+
+/// What was given, once it is ready; nothing where it closed meanwhile.
+async fn readied((endpoint, granted): Got) -> Option<Got> {
+    let Granted::Idle(mut idle) = granted else { return Some((endpoint, granted)) };
+    idle.sender.ready().await.ok().map(|()| (endpoint, Granted::Idle(idle)))
 }
 
 fn full(room: &Room) -> String {
