@@ -196,6 +196,11 @@ impl Answers<'_> {
             Kind::Settings | Kind::Ping | Kind::Other => {}
         }
         if frame.kind.ends_streams() && frame.flags.has(Flags::END_STREAM) {
+            // How a call ended its trailers say; without any it broke off.
+            let is_call = self.lane.plan.protocol == Protocol::Grpc;
+            if is_call && frame.kind == Kind::Data {
+                self.open.insert(frame.stream, Reply { status: 0, body: 0 });
+            }
             self.finish(frame.stream);
         }
         Ok(())

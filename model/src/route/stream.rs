@@ -138,15 +138,8 @@ impl TlsRoute {
     /// The HTTPRoute that leads requests as this one leads connections.
     pub fn as_http(&self) -> HttpRoute {
         let TlsRouteSpec { parent_refs, use_default_gateways, hostnames, rules } = &self.spec;
-        HttpRoute {
-            metadata: self.metadata.clone(),
-            spec: HttpRouteSpec {
-                parent_refs: parent_refs.clone(),
-                use_default_gateways: use_default_gateways.clone(),
-                hostnames: hostnames.clone(),
-                rules: rules.iter().map(StreamRule::as_http).collect(),
-            },
-        }
+        let attached = (&parent_refs[..], use_default_gateways);
+        as_http(&self.metadata, attached, hostnames, rules)
     }
 
     /// Reports what the schema cannot say.
@@ -159,15 +152,8 @@ impl TcpRoute {
     /// The HTTPRoute that leads requests as this one leads connections.
     pub fn as_http(&self) -> HttpRoute {
         let TcpRouteSpec { parent_refs, use_default_gateways, rules } = &self.spec;
-        HttpRoute {
-            metadata: self.metadata.clone(),
-            spec: HttpRouteSpec {
-                parent_refs: parent_refs.clone(),
-                use_default_gateways: use_default_gateways.clone(),
-                hostnames: Vec::new(),
-                rules: rules.iter().map(StreamRule::as_http).collect(),
-            },
-        }
+        let attached = (&parent_refs[..], use_default_gateways);
+        as_http(&self.metadata, attached, &[], rules)
     }
 
     /// Reports what the schema cannot say.
@@ -180,15 +166,8 @@ impl UdpRoute {
     /// The HTTPRoute that leads requests as this one leads datagrams.
     pub fn as_http(&self) -> HttpRoute {
         let UdpRouteSpec { parent_refs, use_default_gateways, rules } = &self.spec;
-        HttpRoute {
-            metadata: self.metadata.clone(),
-            spec: HttpRouteSpec {
-                parent_refs: parent_refs.clone(),
-                use_default_gateways: use_default_gateways.clone(),
-                hostnames: Vec::new(),
-                rules: rules.iter().map(StreamRule::as_http).collect(),
-            },
-        }
+        let attached = (&parent_refs[..], use_default_gateways);
+        as_http(&self.metadata, attached, &[], rules)
     }
 
     /// Reports what the schema cannot say.
@@ -213,6 +192,24 @@ impl StreamRule {
             backend_refs: self.backend_refs.iter().map(backend).collect(),
             ..HttpRule::default()
         }
+    }
+}
+
+/// A route of these rules for requests, attached where one for connections is.
+fn as_http(
+    metadata: &Meta,
+    (parent_refs, use_default_gateways): (&[ParentRef], &Option<serde_json::Value>),
+    hostnames: &[Hostname],
+    rules: &[StreamRule],
+) -> HttpRoute {
+    HttpRoute {
+        metadata: metadata.clone(),
+        spec: HttpRouteSpec {
+            parent_refs: parent_refs.to_vec(),
+            use_default_gateways: use_default_gateways.clone(),
+            hostnames: hostnames.to_vec(),
+            rules: rules.iter().map(StreamRule::as_http).collect(),
+        },
     }
 }
 

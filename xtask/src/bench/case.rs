@@ -63,6 +63,16 @@ pub(super) struct Route {
     pub(super) prefix: String,
 }
 
+/// What the upstream answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    Small,
+    Large,
+    /// One of gRPC, or a stream of them.
+    Message,
+    Messages,
+}
+
 impl Case {
     /// Those of a proxy at the edge.
     pub(super) const EDGE: [Self; 8] = [
@@ -167,34 +177,37 @@ impl Case {
     }
 
     pub(super) fn path(self) -> String {
-        let leaf = match self {
-            Self::GrpcUnary => "Unary",
-            Self::GrpcStream => "Stream",
-            Self::H1Large | Self::MeshLarge | Self::BytesLarge => "64k",
-            Self::H1Small
-            | Self::H2Small
-            | Self::HttpsSmall
-            | Self::H1Small5000
-            | Self::H1Small40000
-            | Self::MeshSmall
-            | Self::BytesSmall => "small",
+        let leaf = match self.answer() {
+            Answer::Small => "small",
+            Answer::Large => "64k",
+            Answer::Message => "Unary",
+            Answer::Messages => "Stream",
         };
         format!("{}/{leaf}", self.called().prefix)
     }
 
     /// The bytes of an answer's body.
     pub(super) fn body(self) -> usize {
+        match self.answer() {
+            Answer::Small => SMALL.len(),
+            Answer::Large => LARGE,
+            Answer::Message => PREFIX + SMALL.len(),
+            Answer::Messages => STREAMED.0 * (PREFIX + STREAMED.1),
+        }
+    }
+
+    fn answer(self) -> Answer {
         match self {
-            Self::GrpcUnary => PREFIX + SMALL.len(),
-            Self::GrpcStream => STREAMED.0 * (PREFIX + STREAMED.1),
-            Self::H1Large | Self::MeshLarge | Self::BytesLarge => LARGE,
+            Self::GrpcUnary => Answer::Message,
+            Self::GrpcStream => Answer::Messages,
+            Self::H1Large | Self::MeshLarge | Self::BytesLarge => Answer::Large,
             Self::H1Small
             | Self::H2Small
             | Self::HttpsSmall
             | Self::H1Small5000
             | Self::H1Small40000
             | Self::MeshSmall
-            | Self::BytesSmall => SMALL.len(),
+            | Self::BytesSmall => Answer::Small,
         }
     }
 
