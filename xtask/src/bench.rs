@@ -20,6 +20,7 @@ mod process;
 mod proxy;
 mod report;
 mod spread;
+mod stages;
 mod subject;
 
 #[derive(Debug, clap::Args)]
@@ -38,6 +39,8 @@ enum Bench {
     Control(control::Args),
     /// How long the lists of a full console take, and how soon its pages are seen.
     Console(console::Args),
+    /// Where the time of a request goes at the edge, stage by stage, beside the bare forwarder.
+    Stages(stages::Args),
     /// Instructions that a program spends in the functions of given names.
     Callgrind(callgrind::Args),
     /// What a request costs in instructions, beside the budget that is checked in.
@@ -50,6 +53,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Bench::Mesh(args) => mesh::run(args),
         Bench::Control(args) => control::run(args),
         Bench::Console(args) => console::run(args),
+        Bench::Stages(args) => stages::run(args),
         Bench::Callgrind(args) => callgrind::run(args),
         Bench::Budget(args) => budget::run(args),
     }

@@ -99,6 +99,10 @@ impl Process {
         Ok(())
     }
 
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it wrote to stdout so far.
     pub(super) fn stdout(&self) -> Result<String> {
         let file = self.dir.join("stdout");
