@@ -1,6 +1,6 @@
 //! The normal form of paths, against RFC 3986 read to the letter.
 
-use model::path::normalise;
+use model::path::{EscapedSlash, normalise, normalise_with};
 
 /// Whether a path has a normal form, and which.
 pub fn path(data: &[u8]) {
@@ -8,12 +8,29 @@ pub fn path(data: &[u8]) {
     let got = normalise(raw);
     let wanted = naive(raw);
     assert_eq!(got.as_deref().ok(), wanted.as_deref(), "the normal form of {raw:?}: {got:?}");
+    slashes(raw, wanted.as_deref());
     let Ok(normal) = got else { return };
     assert_eq!(normalise(&normal).as_deref(), Ok(&*normal), "a normal form is its own");
     assert!(normal.starts_with('/') && !normal.contains("//"), "{normal:?}");
     assert!(normal.bytes().all(|byte| byte.is_ascii_graphic()), "{normal:?} has an odd letter");
     assert!(!normal.contains(['\\', '?', '#', '"', '<', '>']), "{normal:?} has an odd letter");
     assert!(normal.split('/').all(|one| one != "." && one != ".."), "{normal:?} has dots left");
+}
+
+/// That escaped slashes are refused, or read as slashes, where that is asked for; `kept` is the normal form
+/// where they are letters.
+fn slashes(raw: &str, kept: Option<&str>) {
+    let bare = raw.replace("%2f", "/").replace("%2F", "/");
+    let refused = normalise_with(raw, EscapedSlash::Refuse).ok();
+    assert_eq!(
+        refused.as_deref(),
+        kept.filter(|_| raw == bare),
+        "{raw:?}, without escaped slashes"
+    );
+    let decoded = normalise_with(raw, EscapedSlash::Decode).ok();
+    let begins = raw.is_empty() || raw.starts_with('/');
+    let wanted = Some(bare).filter(|_| begins).and_then(|bare| naive(&bare));
+    assert_eq!(decoded, wanted.map(Into::into), "{raw:?}, with escaped slashes read");
 }
 
 /// Spells every byte in its one way, merges slashes, and removes dot segments as RFC 3986 says.

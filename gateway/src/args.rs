@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
+use model::path::EscapedSlash;
 use proxy::process::words::{self, Admin, Hidden, ratio};
 
 use crate::explain;
@@ -139,6 +140,10 @@ pub(crate) struct Serve {
     /// Largest request body in bytes, or in units of 1024 such as 512K, 20M and 1G.
     #[arg(long, value_name = "BYTES", default_value = "1G", value_parser = bytes)]
     pub(crate) max_body: u64,
+    /// What an escaped slash (%2F) in a request's path is: a letter that stays escaped, a reason to refuse the
+    /// request, or a slash, for the backend, too.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) escaped_slashes: EscapedSlashes,
     /// Pass over objects of these kinds, which are none that Heddle reads; may be repeated.
     #[arg(long, value_name = "KIND,...", value_delimiter = ',', value_parser = foreign::kind)]
     pub(crate) ignore_kinds: Vec<String>,
@@ -236,9 +241,31 @@ pub(crate) struct Explain {
     /// The caller's address.
     #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     pub(crate) from: IpAddr,
+    /// What an escaped slash is, as the gateway was told.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) escaped_slashes: EscapedSlashes,
     /// How to print.
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Output,
+}
+
+/// What an escaped slash in a path is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EscapedSlashes {
+    #[default]
+    Keep,
+    Refuse,
+    Decode,
+}
+
+impl From<EscapedSlashes> for EscapedSlash {
+    fn from(told: EscapedSlashes) -> Self {
+        match told {
+            EscapedSlashes::Keep => EscapedSlash::Keep,
+            EscapedSlashes::Refuse => EscapedSlash::Refuse,
+            EscapedSlashes::Decode => EscapedSlash::Decode,
+        }
+    }
 }
 
 /// For people or for programs.

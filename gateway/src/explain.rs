@@ -45,7 +45,7 @@ pub(crate) fn run(args: &Explain) -> Result<ExitCode> {
             if scheme == Scheme::Https {
                 meant_here(table, port, args.url.host().unwrap_or_default(), &host)?;
             }
-            let path = model::path::normalise(args.url.path())
+            let path = model::path::normalise_with(args.url.path(), args.escaped_slashes.into())
                 .with_context(|| format!("'{}' would be answered 400", args.url.path()))?;
             (port, host, path)
         }

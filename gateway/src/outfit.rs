@@ -35,6 +35,7 @@ fn settings(args: &Serve) -> Settings {
         trusted: args.trust_forwarded.clone(),
         trusted_hops: args.trusted_hops.into(),
         proxy_protocol: args.proxy_protocol.clone(),
+        escaped_slashes: args.escaped_slashes.into(),
         debug_header: args.debug_header,
         limits: Limits {
             connections: args.max_connections,

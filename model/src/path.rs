@@ -6,11 +6,23 @@
 //! ```
 //!
 //! Escapes of unreserved characters are decoded, all others stay escapes in upper case: `%2F` is
-//! no slash. Bytes that may not stand in a path unescaped become escapes. Slashes are merged,
+//! no slash, unless one is [told otherwise](EscapedSlash). Bytes that may not stand in a path unescaped become escapes. Slashes are merged,
 //! then dot segments resolved. What a backend could read in two ways is refused. Normalising
 //! twice changes nothing.
 
 use std::borrow::Cow;
+
+/// What an escaped slash (`%2F`) in a path is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum EscapedSlash {
+    /// A letter of its segment, which stays escaped.
+    #[default]
+    Keep,
+    /// No part of any path.
+    Refuse,
+    /// A slash.
+    Decode,
+}
 
 /// Why a path has no normal form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +48,9 @@ pub enum PathError {
     /// A dot segment beside an escaped slash or `;`, which some backends would resolve.
     #[error("the path hides a dot segment behind an escaped slash or a ';'")]
     HiddenDots,
+    /// An escaped slash, where those are refused.
+    #[error("the path has an escaped slash")]
+    EscapedSlash,
 }
 
 /// The normal form of `raw`; borrowed where `raw` has it already.
@@ -43,6 +58,14 @@ pub enum PathError {
 /// # Errors
 /// [`PathError`] where there is none.
 pub fn normalise(raw: &str) -> Result<Cow<'_, str>, PathError> {
+    normalise_with(raw, EscapedSlash::Keep)
+}
+
+/// The same, where escaped slashes are what `slash` says.
+///
+/// # Errors
+/// [`PathError`] where there is none.
+pub fn normalise_with(raw: &str, slash: EscapedSlash) -> Result<Cow<'_, str>, PathError> {
     if raw.is_empty() {
         return Ok(Cow::Borrowed("/"));
     }
@@ -52,7 +75,7 @@ pub fn normalise(raw: &str) -> Result<Cow<'_, str>, PathError> {
     if is_plain(raw.as_bytes()) {
         return Ok(Cow::Borrowed(raw));
     }
-    let path = resolve(&unescape(raw)?)?;
+    let path = resolve(&unescape(raw, slash)?)?;
     Ok(if path == raw { Cow::Borrowed(raw) } else { Cow::Owned(path) })
 }
 
@@ -90,8 +113,8 @@ const fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
-/// Every byte in its one spelling; slashes and dots still as they came.
-fn unescape(raw: &str) -> Result<String, PathError> {
+/// Every byte in its one spelling; bare slashes and dots still as they came.
+fn unescape(raw: &str, slash: EscapedSlash) -> Result<String, PathError> {
     let mut path = String::with_capacity(raw.len() + 8);
     let mut bytes = raw.bytes();
     while let Some(byte) = bytes.next() {
@@ -103,6 +126,11 @@ fn unescape(raw: &str) -> Result<String, PathError> {
                 match byte {
                     b'\\' => return Err(PathError::Backslash),
                     0..=0x1f | 0x7f => return Err(PathError::Control),
+                    b'/' => match slash {
+                        EscapedSlash::Keep => escape(&mut path, byte),
+                        EscapedSlash::Refuse => return Err(PathError::EscapedSlash),
+                        EscapedSlash::Decode => path.push('/'),
+                    },
                     _ if is_unreserved(byte) => path.push(char::from(byte)),
                     _ => escape(&mut path, byte),
                 }

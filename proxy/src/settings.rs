@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use model::path::EscapedSlash;
 
 /// Settings of one proxy process.
 #[derive(Debug, Clone)]
@@ -23,6 +24,8 @@ pub struct Settings {
     /// Who begins connections to listeners with a PROXY header, which says where they came from; none by
     /// default.
     pub proxy_protocol: Vec<IpNet>,
+    /// What escaped slashes in a path are: letters by default.
+    pub escaped_slashes: EscapedSlash,
     /// Whether answers carry `heddle-debug` (table, route and backend); off by default.
     pub debug_header: bool,
     /// Bounds on what strangers and backends may cost.
@@ -38,6 +41,7 @@ impl Default for Settings {
             trusted: Vec::new(),
             trusted_hops: 0,
             proxy_protocol: Vec::new(),
+            escaped_slashes: EscapedSlash::Keep,
             debug_header: false,
             limits: Limits::default(),
         }

@@ -10,6 +10,10 @@ use crate::scene::{HOST, open_shop, shop};
 
 /// `/admin` is denied by policy to everybody; `/` is open.
 async fn guarded() -> (Origin, Gateway) {
+    guarded_with(&[]).await
+}
+
+async fn guarded_with(arguments: &[&str]) -> (Origin, Gateway) {
     let (origin, setup) = shop().await;
     let policy = yaml::policy(
         "no-admin",
@@ -19,7 +23,7 @@ async fn guarded() -> (Origin, Gateway) {
           - { name: anyone }
           - { name: not-admin, action: Deny, when: { paths: [{ value: /admin }] } }",
     );
-    (origin, setup.with(policy).start().await)
+    (origin, setup.arguments(arguments).with(policy).start().await)
 }
 
 fn get(path: &str) -> String {
@@ -84,6 +88,25 @@ async fn paths_without_a_meaning_are_400() {
         assert_eq!(answer.status, 400, "{path}: {}", answer.text);
     }
     assert_eq!(origin.count(), 0);
+}
+
+#[tokio::test]
+async fn an_escaped_slash_is_what_the_gateway_is_told() {
+    let (origin, gateway) = guarded_with(&["--escaped-slashes", "decode"]).await;
+    for path in ["/admin%2Fx", "/a%2f..%2fadmin", "/%2fadmin"] {
+        assert_eq!(ask(gateway.web(), get(path)).await.status, 403, "{path}");
+    }
+    assert_eq!(ask(gateway.web(), get("/a%2f..%2f..%2fadmin")).await.status, 400);
+    assert_eq!(origin.count(), 0);
+    assert_eq!(ask(gateway.web(), get("/a%2fb%252fc")).await.status, 200);
+    assert_eq!(origin.last().target, "/a/b%252fc");
+
+    let (origin, gateway) = guarded_with(&["--escaped-slashes", "refuse"]).await;
+    for path in ["/a%2fb", "/a%2Fb/..", "/admin%2fx"] {
+        assert_eq!(ask(gateway.web(), get(path)).await.status, 400, "{path}");
+    }
+    assert_eq!(origin.count(), 0);
+    assert_eq!(ask(gateway.web(), get("/a/b")).await.status, 200);
 }
 
 #[tokio::test]

@@ -92,3 +92,23 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn an_escaped_slash_is_what_it_is_told_to_be() {
+    let with = |raw, slash| normalise_with(raw, slash).map(Cow::into_owned);
+    for (raw, kept, decoded) in [
+        ("/a%2fb", Ok("/a%2Fb"), Ok("/a/b")),
+        ("/a%2F%2fb/", Ok("/a%2F%2Fb/"), Ok("/a/b/")),
+        ("/a%2f..%2fb", Err(PathError::HiddenDots), Ok("/b")),
+        ("/a%2f%2e%2e%2f..", Err(PathError::HiddenDots), Err(PathError::Climbs)),
+        ("%2fa", Err(PathError::Relative), Err(PathError::Relative)),
+        ("/a%2f..;x", Err(PathError::HiddenDots), Err(PathError::HiddenDots)),
+        // What was escaped twice is escaped once for whoever decodes it, and no slash here.
+        ("/a%252fb", Ok("/a%252fb"), Ok("/a%252fb")),
+    ] {
+        assert_eq!(with(raw, EscapedSlash::Keep), kept.map(str::to_owned), "{raw}, kept");
+        assert_eq!(with(raw, EscapedSlash::Decode), decoded.map(str::to_owned), "{raw}, decoded");
+    }
+    assert_eq!(with("/a%2fb", EscapedSlash::Refuse), Err(PathError::EscapedSlash));
+    assert_eq!(with("/a%252fb", EscapedSlash::Refuse), Ok("/a%252fb".to_owned()));
+}

@@ -7,6 +7,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, HOST};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Version};
+use model::path::normalise_with;
 use policy::explain::Story;
 use policy::{Answer, Facts, Layer, Pass, Proof, Reader, Reason, Verdict};
 use table::{Backend, Found};
@@ -55,8 +56,9 @@ fn way<'l>(
 ) -> Result<Way<'l>, Answer> {
     let (named, host) = host_of(parts).ok_or_else(|| Answer::new(Reason::HostInvalid))?;
     record.host = host.as_ref().into();
+    let slashes = conn.shared.settings.escaped_slashes;
     let path =
-        model::path::normalise(parts.uri.path()).map_err(|_| Answer::new(Reason::PathInvalid))?;
+        normalise_with(parts.uri.path(), slashes).map_err(|_| Answer::new(Reason::PathInvalid))?;
     record.path = path.as_ref().into();
     bound(conn, parts)?;
     let users = passport::believed(live, record.side, record.behalf.as_ref());
