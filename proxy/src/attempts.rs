@@ -62,15 +62,14 @@ enum Next {
 }
 
 impl<'a> Attempts<'a> {
-    /// Tries endpoints until one gives an answer that may be passed on, nothing more may be tried, or the
-    /// bound on tries or time is reached. The first try begins with the exchange.
+    /// Tries endpoints with the request in `slot` until one gives an answer that may be passed on, nothing more
+    /// may be tried, or the bound on tries or time is reached. The first try begins with the exchange.
     pub(crate) async fn run(
-        mut self,
-        request: Request<Upload>,
+        &mut self,
+        slot: &mut Slot,
         record: &mut Record,
     ) -> Result<(Answered, Turn), Failure> {
         let (conn, service) = (self.conn, self.service);
-        let mut slot = Some(request);
         let mut tried = Vec::new();
         let mut now = record.began;
         let seat = service.seat()?;
@@ -104,10 +103,10 @@ impl<'a> Attempts<'a> {
                 address(endpoint, request);
             });
             let spare = self.spare(endpoint, slot.as_ref());
-            let sent = self.once(endpoint, now, &mut slot, granted).await;
+            let sent = self.once(endpoint, now, slot, granted).await;
             let sent = self.reached(endpoint, sent);
             let outcome = self.learn(sent, endpoint, &mut turn, now, record);
-            match self.next(&outcome, endpoint, spare, &mut slot, &mut tried, record) {
+            match self.next(&outcome, endpoint, spare, slot, &mut tried, record) {
                 Next::Nothing => {
                     turn.hold(seat);
                     return outcome.map(|answered| (answered, turn));
@@ -117,7 +116,7 @@ impl<'a> Attempts<'a> {
                     let is_whole = self.progress.is_none_or(Progress::is_whole);
                     outcome.into_iter().filter(|_| is_whole).for_each(let_go);
                     drop(turn);
-                    slot = Some(*request);
+                    *slot = Some(*request);
                     now = Instant::now() + wait;
                     conn.shared.alarms[conn.worker].at(now).await;
                 }

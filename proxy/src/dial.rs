@@ -20,7 +20,6 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use hyper_util::server::conn::auto;
 use policy::explain::Story;
 use policy::{Answer, Facts, Layer, Reader, Reason, Verdict};
 use table::{Found, Target};
@@ -33,6 +32,7 @@ use crate::address;
 use crate::balance::{self, Draw, Said, Turn};
 use crate::carry::{Buffered, End, Ends};
 use crate::connect::{self, Hop, Io, Preface, Stream};
+use crate::detect::Ahead;
 use crate::exchange::{TRACEPARENT, decide, host_of, port_of, refuse};
 use crate::failure::{Failure, Retry};
 use crate::forward::FORWARDED_FOR;
@@ -50,7 +50,7 @@ use crate::tls::backend::Face;
 use crate::{moment, proxy_protocol};
 
 /// What hyper has of a plain connection.
-type Plain = TokioIo<Steady<Gather<TcpStream>>>;
+type Plain = TokioIo<Steady<Gather<Ahead<TcpStream>>>>;
 
 /// Says of a tunnel that it is a connection's: else what comes through it is requests.
 const CARRIES: HeaderName = HeaderName::from_static("heddle-carries");
@@ -462,10 +462,12 @@ impl Opened {
             Err(_) => return self.record.reason = Reason::ClientTimeout,
         };
         // Nothing but bytes is written from here on, so the socket is used as it is.
-        match auto::upgrade::downcast::<Plain>(upgraded) {
+        match upgraded.downcast::<Plain>() {
             Ok(parts) => {
-                let stream = parts.io.into_inner().into_inner().0;
-                self.carry(Buffered::socket(stream, PIECE), parts.read_buf).await;
+                let (stream, left) = parts.io.into_inner().into_inner().0.into_parts();
+                // hyper has what came first.
+                let ahead = [parts.read_buf, left].concat().into();
+                self.carry(Buffered::socket(stream, PIECE), ahead).await;
             }
             Err(upgraded) => {
                 let client = Buffered::new(TokioIo::<Upgraded>::new(upgraded), PIECE);

@@ -194,7 +194,7 @@ async fn forward(
     let again = rule.retry.as_ref();
     let again = again.map(|retry| Again::new(retry, &head.method, &head.headers, replay));
     let deadline = pace.deadline;
-    let tries = Attempts {
+    let mut tries = Attempts {
         conn,
         service,
         face: &face,
@@ -208,7 +208,8 @@ async fn forward(
         stays_at: way.session.as_ref().and_then(|session| session.endpoint(service)),
         is_call: record.call.is_some(),
     };
-    let sent = tries.run(Request::from_parts(head, upload), &mut record).await;
+    let mut slot = Some(Request::from_parts(head, upload));
+    let sent = tries.run(&mut slot, &mut record).await;
     if let Some(progress) = &progress {
         record.bytes_in = progress.bytes();
     }

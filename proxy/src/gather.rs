@@ -4,6 +4,7 @@
 //! takes longer than for `send` of the same bytes.
 
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -38,13 +39,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gather<S> {
         if length > SMALL {
             return io.poll_write_vectored(cx, data);
         }
-        let mut whole = [0; SMALL];
-        let mut end = 0;
-        for piece in data {
-            whole[end..end + piece.len()].copy_from_slice(piece);
-            end += piece.len();
-        }
-        io.poll_write(cx, &whole[..length])
+        let mut room = [const { MaybeUninit::uninit() }; SMALL];
+        let mut whole = ReadBuf::uninit(&mut room);
+        data.iter().for_each(|piece| whole.put_slice(piece));
+        io.poll_write(cx, whole.filled())
     }
 
     fn is_write_vectored(&self) -> bool {

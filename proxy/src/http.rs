@@ -1,8 +1,10 @@
 //! One client connection: which HTTP is spoken on it, its bounds, its end.
 
+use std::convert::Infallible;
 use std::error::Error;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
@@ -11,9 +13,8 @@ use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
-use hyper::service::service_fn;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use model::identity::Peer;
 use policy::{Layer, Scheme};
 use table::{ClientValidation, Listener};
@@ -24,6 +25,7 @@ use wire::Side;
 
 use crate::address;
 use crate::alarm::Alarms;
+use crate::detect::{self, Ahead};
 use crate::exchange::exchange;
 use crate::gather::Gather;
 use crate::live::Live;
@@ -265,50 +267,35 @@ pub(crate) enum Spoken {
     Http2,
 }
 
-/// hyper's server side with our bounds, one for each way to know what is spoken.
+/// hyper's server side with our bounds.
 pub(crate) struct Servers {
-    detect: auto::Builder<Streams>,
     http1: http1::Builder,
     http2: http2::Builder<Streams>,
 }
 
-/// Sets the bounds on HTTP/1.1. A macro, since hyper's builders share their words and no trait.
-macro_rules! bound_http1 {
-    ($builder:expr, $limits:expr, $alarms:expr) => {
-        $builder
-            .timer($alarms.clone())
-            .header_read_timeout($limits.head)
-            .max_headers($limits.headers)
-            .max_buf_size($limits.head_bytes.max(8192))
-    };
-}
-
-/// The same for HTTP/2.
-macro_rules! bound_http2 {
-    ($builder:expr, $limits:expr) => {
-        $builder
-            .timer(TokioTimer::new())
-            .max_concurrent_streams($limits.streams)
-            .max_header_list_size(u32::try_from($limits.head_bytes).unwrap_or(u32::MAX))
-            .max_pending_accept_reset_streams($limits.pending_resets)
-            .max_local_error_reset_streams($limits.local_resets)
-            .keep_alive_interval($limits.idle)
-            .keep_alive_timeout($limits.head)
-    };
-}
+/// An exchange under way.
+type Answering = Pin<Box<dyn Future<Output = Result<Response<Reply>, Infallible>> + Send>>;
+/// When a connection has to end, and how it will have ended.
+type Parting<'c> = Rarely<Pin<Box<dyn Future<Output = Outcome> + Send + 'c>>>;
 
 impl Servers {
     pub(crate) fn new(limits: &Limits) -> Self {
-        let streams = Streams::new(limits.write);
-        let heads = Alarms::default();
-        let mut detect = auto::Builder::new(streams.clone());
-        bound_http1!(detect.http1(), limits, heads);
-        bound_http2!(detect.http2(), limits);
         let mut http1 = http1::Builder::new();
-        bound_http1!(http1, limits, heads);
-        let mut http2 = http2::Builder::new(streams);
-        bound_http2!(http2, limits);
-        Servers { detect, http1, http2 }
+        http1
+            .timer(Alarms::default())
+            .header_read_timeout(limits.head)
+            .max_headers(limits.headers)
+            .max_buf_size(limits.head_bytes.max(8192));
+        let mut http2 = http2::Builder::new(Streams::new(limits.write));
+        http2
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(limits.streams)
+            .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
+            .max_pending_accept_reset_streams(limits.pending_resets)
+            .max_local_error_reset_streams(limits.local_resets)
+            .keep_alive_interval(limits.idle)
+            .keep_alive_timeout(limits.head);
+        Servers { http1, http2 }
     }
 
     /// Serves the requests of one connection until it ends, idles too long, or the process drains.
@@ -316,27 +303,80 @@ impl Servers {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let io = TokioIo::new(Steady::new(Gather(stream), conn.shared.settings.limits.write));
-        let service = {
-            let conn = Arc::clone(&conn);
-            // Boxed, since an exchange takes a few KiB, and hyper and tokio move what runs one several times.
-            service_fn(move |request| Box::pin(answer(Arc::clone(&conn), request)))
-        };
+        let mut parting = parting(&conn);
         match spoken {
-            Spoken::Detect => {
-                let serving = self.detect.serve_connection_with_upgrades(io, service);
-                drive(&conn, serving, |serving| serving.graceful_shutdown()).await
-            }
-            Spoken::Http1 => {
-                let serving = self.http1.serve_connection(io, service).with_upgrades();
-                drive(&conn, serving, |serving| serving.graceful_shutdown()).await
-            }
-            Spoken::Http2 => {
-                conn.is_http2.store(true, Relaxed);
-                let serving = self.http2.serve_connection(io, service);
-                drive(&conn, serving, |serving| serving.graceful_shutdown()).await
-            }
+            Spoken::Detect => match detected(&conn, stream, &mut parting).await {
+                Ok((Spoken::Http2, stream)) => self.http2(&conn, stream, parting).await,
+                Ok((Spoken::Http1 | Spoken::Detect, stream)) => {
+                    self.http1(&conn, stream, parting).await
+                }
+                Err(outcome) => outcome,
+            },
+            Spoken::Http1 => self.http1(&conn, stream, parting).await,
+            Spoken::Http2 => self.http2(&conn, stream, parting).await,
         }
+    }
+
+    async fn http1<S>(&self, conn: &Arc<Conn>, stream: S, parting: Parting<'_>) -> Outcome
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let serving = self.http1.serve_connection(io(conn, stream), service(conn)).with_upgrades();
+        drive(conn, pin!(serving), parting, |serving| serving.graceful_shutdown()).await
+    }
+
+    async fn http2<S>(&self, conn: &Arc<Conn>, stream: S, parting: Parting<'_>) -> Outcome
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        conn.is_http2.store(true, Relaxed);
+        let serving = self.http2.serve_connection(io(conn, stream), service(conn));
+        drive(conn, pin!(serving), parting, |serving| serving.graceful_shutdown()).await
+    }
+}
+
+/// What a stream is read and written through.
+fn io<S: AsyncRead + AsyncWrite + Unpin>(conn: &Conn, stream: S) -> TokioIo<Steady<Gather<S>>> {
+    TokioIo::new(Steady::new(Gather(stream), conn.shared.settings.limits.write))
+}
+
+/// What answers the requests of a connection.
+fn service(
+    conn: &Arc<Conn>,
+) -> impl Service<Request<Incoming>, Response = Response<Reply>, Error = Infallible, Future = Answering>
++ use<> {
+    let conn = Arc::clone(conn);
+    // Boxed, since an exchange takes a few KiB, and hyper and tokio move what runs one several times.
+    service_fn(move |request| {
+        let conn = Arc::clone(&conn);
+        Box::pin(async move { Ok(exchange(conn, request).await) }) as Answering
+    })
+}
+
+/// What is spoken on a connection, unless it has to end before that is clear. At the end of the process a first
+/// request may be on its way as any other may.
+async fn detected<S>(
+    conn: &Conn,
+    stream: S,
+    parting: &mut Parting<'_>,
+) -> Result<(Spoken, Ahead<S>), Outcome>
+where
+    S: AsyncRead + Unpin,
+{
+    let broken = |error: io::Error| ended(conn, Err(error.into()), Outcome::Done);
+    let mut reading = pin!(detect::spoken(stream));
+    let closing = tokio::select! {
+        biased;
+        read = reading.as_mut() => return read.map_err(broken),
+        closing = &mut *parting => closing,
+    };
+    *parting = Rarely::new(Box::pin(std::future::ready(closing)));
+    let Some(grace) = conn.shared.phase.grace() else { return Err(closing) };
+    tokio::select! {
+        biased;
+        read = reading => read.map_err(broken),
+        () = quiet(conn, grace) => Err(closing),
+        () = conn.outlived(Duration::ZERO) => Err(closing),
     }
 }
 
@@ -344,13 +384,16 @@ impl Servers {
 /// requests are still under way. `end` tells it: HTTP/2 loses nothing by that, and over HTTP/1.1 a request may be
 /// on its way, so that at the end of the process one that is idle is told after a while, and any other in its
 /// answer.
-async fn drive<C, E>(conn: &Conn, serving: C, end: impl FnOnce(Pin<&mut C>)) -> Outcome
+async fn drive<C, E>(
+    conn: &Conn,
+    mut serving: Pin<&mut C>,
+    parting: Parting<'_>,
+    end: impl FnOnce(Pin<&mut C>),
+) -> Outcome
 where
     C: Future<Output = Result<(), E>>,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
-    let mut serving = std::pin::pin!(serving);
-    let parting = Rarely::new(Box::pin(parting(conn)));
     let closing = tokio::select! {
         biased;
         result = serving.as_mut() => return ended(conn, result.map_err(Into::into), Outcome::Done),
@@ -373,25 +416,16 @@ where
     }
 }
 
-/// Ends when a connection has to, and how it will have ended.
-async fn parting(conn: &Conn) -> Outcome {
-    tokio::select! {
-        biased;
-        () = conn.shared.phase.draining() => Outcome::Cut,
-        () = idle(conn) => Outcome::TimedOut,
-        () = conn.outlived(Duration::ZERO) => Outcome::TimedOut,
-        () = conn.over.notified() => Outcome::Cut,
-    }
-}
-
-async fn answer(
-    conn: Arc<Conn>,
-    request: Request<Incoming>,
-) -> Result<Response<Reply>, std::convert::Infallible> {
-    if request.version() == Version::HTTP_2 {
-        conn.is_http2.store(true, Relaxed);
-    }
-    Ok(exchange(conn, request).await)
+fn parting(conn: &Conn) -> Parting<'_> {
+    Rarely::new(Box::pin(async {
+        tokio::select! {
+            biased;
+            () = conn.shared.phase.draining() => Outcome::Cut,
+            () = idle(conn) => Outcome::TimedOut,
+            () = conn.outlived(Duration::ZERO) => Outcome::TimedOut,
+            () = conn.over.notified() => Outcome::Cut,
+        }
+    }))
 }
 
 /// Ends when no request came at all within the bound on heads, which hyper keeps only once it

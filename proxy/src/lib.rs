@@ -42,6 +42,7 @@ mod connect;
 mod datagram;
 mod decisions;
 mod describe;
+mod detect;
 mod dial;
 mod exchange;
 mod failure;

@@ -396,21 +396,22 @@ async fn connection(conn: Conn, stream: TcpStream, servers: Arc<Servers>) {
 }
 
 /// The handshake where the port has TLS or is the mesh's, then HTTP, or whatever it is that nobody reads.
+// Each way is boxed: they take up to 10 KiB, and a connection lives in one alone.
 async fn carry(mut conn: Conn, mut stream: TcpStream, servers: Arc<Servers>) -> Outcome {
     if stream.set_nodelay(true).is_err() {
         return Outcome::Reset;
     }
     if conn.shared.live.load().table.inbound.as_ref().is_some_and(|mesh| mesh.is_at(conn.port)) {
-        return mesh::serve(conn, stream, &servers).await;
+        return Box::pin(mesh::serve(conn, stream, &servers)).await;
     }
     if let Some((host, port)) = conn.upstream() {
-        return dial::forwarded(Arc::new(conn), &host, port, stream).await;
+        return Box::pin(dial::forwarded(Arc::new(conn), &host, port, stream)).await;
     }
     let shared = Arc::clone(&conn.shared);
     let limits = &shared.settings.limits;
     let Some(mut seat) = shared.seats.take(limits) else { return refused(&conn, &stream) };
     if shared.settings.is_proxied(conn.peer.ip()) {
-        match in_time(&conn, proxy_protocol::read(&mut stream)).await {
+        match Box::pin(in_time(&conn, proxy_protocol::read(&mut stream))).await {
             Some(Said::From(from)) => conn = conn.come_from(from),
             Some(Said::Own) => {}
             // The balancer looked whether anybody is here.
@@ -424,7 +425,7 @@ async fn carry(mut conn: Conn, mut stream: TcpStream, servers: Arc<Servers>) -> 
     conn = conn.seated(seat);
     let Some(tls) = conn.shared.live.load().tls.get(&conn.port).cloned() else {
         return match conn.layer() {
-            Layer::Request => servers.serve(Arc::new(conn), stream, Spoken::Detect).await,
+            Layer::Request => Box::pin(servers.serve(Arc::new(conn), stream, Spoken::Detect)).await,
             Layer::Connection | Layer::Datagrams => {
                 Box::pin(dial::entered(Arc::new(conn), stream)).await
             }
@@ -435,8 +436,8 @@ async fn carry(mut conn: Conn, mut stream: TcpStream, servers: Arc<Servers>) -> 
         return Box::pin(sorted(conn, &tls, stream, &servers)).await;
     };
     let handshake = TlsAcceptor::from(Arc::clone(&ending.config)).accept(stream);
-    match in_time(&conn, handshake).await {
-        Some(stream) => serve_tls(conn, stream, ending, &servers).await,
+    match Box::pin(in_time(&conn, handshake)).await {
+        Some(stream) => Box::pin(serve_tls(conn, stream, ending, &servers)).await,
         None => Outcome::HandshakeFailed,
     }
 }

@@ -47,12 +47,12 @@ pub(crate) async fn reach(hop: Hop<'_>, limits: &Limits, now: Instant) -> Result
         AppProtocol::Http1 => {
             let sender = match pool.take(&opened, now, limits.backend_idle) {
                 Some(idle) => idle.sender,
-                None => open_http1(hop, limits, endpoint.room.one_more()).await?,
+                None => Box::pin(open_http1(hop, limits, endpoint.room.one_more())).await?,
             };
             put(endpoint, worker, Idle { sender, opened, since: Instant::now() });
         }
         AppProtocol::H2c if pool.usable(&opened).is_some() => {}
-        AppProtocol::H2c => drop(open_http2(hop, limits, None).await?),
+        AppProtocol::H2c => drop(Box::pin(open_http2(hop, limits, None)).await?),
         AppProtocol::Tcp | AppProtocol::Udp => return Err(Failure::proxy(Reason::BackendProtocol)),
     }
     Ok(())
@@ -83,7 +83,8 @@ async fn send_http1(
             Err(place) => {
                 // Of a second one the first is closed, which had its place.
                 let place = place.unwrap_or_else(|| endpoint.room.one_more());
-                (open_http1(hop, limits, place).await?, opened, false)
+                // Boxed, since most requests need none, and what opens one takes 5 KiB.
+                (Box::pin(open_http1(hop, limits, place)).await?, opened, false)
             }
         };
         let request = slot.take().expect("whoever sends puts a request in");
@@ -137,7 +138,7 @@ async fn send_http2(
         let (shared, reused) = match held {
             Ok(shared) => (shared, true),
             Err(place) => {
-                let opening = open_http2(hop, limits, place);
+                let opening = Box::pin(open_http2(hop, limits, place));
                 let opened = tokio::time::timeout(limits.connect, opening).await;
                 // Too late also for those who waited for another's attempt.
                 opened.map_err(Failure::unreached)??
