@@ -130,16 +130,13 @@ impl Push {
     }
 
     /// Wakes when other secrets seal.
-    fn ring(&self) -> watch::Receiver<Arc<Ring>> {
+    fn ring(&self) -> watch::Receiver<Option<Arc<Ring>>> {
         self.secrets.ring()
     }
 
     /// By what nodes of a class seal sessions of the Gateways in a snapshot; none if we do not know yet.
     fn sessions(&self, class: &Class, snapshot: &Snapshot) -> Option<Arc<SessionSecrets>> {
-        let ring = Arc::clone(&self.ring().borrow());
-        if ring.is_empty() {
-            return None;
-        }
+        let ring = self.ring().borrow().clone()?;
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let is_same =
             |told: &&Told| Arc::ptr_eq(&told.ring, &ring) && told.gateways == snapshot.gateways;

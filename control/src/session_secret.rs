@@ -70,9 +70,15 @@ impl Due {
     /// What time asks for; `held` are in the order in which they seal.
     pub(crate) fn at(held: &[SessionSecret], now: i64) -> Self {
         let day = micros_of(DAY);
-        let pairs = held.windows(2);
-        let over = pairs.filter(|pair| pair[1].begins.saturating_add(day) <= now);
-        let gone = over.map(|pair| pair[0].id.clone()).collect();
+        // By a clock that was ahead one was made that would end all change until then.
+        let real = held.partition_point(|one| one.begins <= now.saturating_add(2 * day));
+        let (held, ahead) = held.split_at(real);
+        // The next one may have begun while nobody told so; the one behind it was made by who did.
+        let is_over = |three: &&[SessionSecret]| {
+            three[1].begins.saturating_add(day) <= now && three[2].begins <= now
+        };
+        let over = held.windows(3).filter(is_over).map(|three| &three[0]);
+        let gone = over.chain(ahead).map(|one| one.id.clone()).collect();
         let begins = match held.last() {
             // Nobody knows any, so that there is nothing to wait for.
             None => vec![now, now + day],
@@ -113,11 +119,13 @@ impl Due {
     }
 }
 
-/// In the order in which they are used: the one that seals now, those of before, the newest first, and
-/// those that are to come.
+/// In the order in which they are used: the one that seals now, those that are to come, and those of before,
+/// the newest first. The oldest are left out where there are more than a node takes.
 fn ordered(held: &[SessionSecret], now: i64) -> Vec<&SessionSecret> {
     let (begun, coming): (Vec<_>, Vec<_>) = held.iter().partition(|one| one.begins <= now);
-    begun.into_iter().rev().chain(coming).collect()
+    let mut begun = begun.into_iter().rev();
+    let seals = begun.next();
+    seals.into_iter().chain(coming).chain(begun).take(wire::SECRETS).collect()
 }
 
 fn micros_of(time: Duration) -> i64 {
@@ -129,17 +137,17 @@ fn micros_of(time: Duration) -> i64 {
 pub(crate) struct Keeper {
     store: Store,
     clock: Clock,
-    ring: watch::Sender<Arc<Ring>>,
+    ring: watch::Sender<Option<Arc<Ring>>>,
 }
 
 impl Keeper {
     pub(crate) fn new(store: Store, clock: Clock) -> Self {
-        let (ring, _) = watch::channel(Arc::default());
+        let (ring, _) = watch::channel(None);
         Keeper { store, clock, ring }
     }
 
     /// The secrets of now; none before they were looked at first.
-    pub(crate) fn ring(&self) -> watch::Receiver<Arc<Ring>> {
+    pub(crate) fn ring(&self) -> watch::Receiver<Option<Arc<Ring>>> {
         self.ring.subscribe()
     }
 
@@ -179,23 +187,30 @@ impl Keeper {
         self.take(&ordered(&held, now)).await
     }
 
-    /// Takes these, unless they are as they were.
+    /// Takes these, unless they are as they were. One that cannot be opened is left out: those that are gone
+    /// are to open nothing meanwhile.
+    ///
+    /// # Errors
+    /// If one cannot be had; the others are taken.
     async fn take(&self, ordered: &[&SessionSecret]) -> Result<(), Error> {
-        let before = Arc::clone(&self.ring.borrow());
-        if before.ids().eq(ordered.iter().map(|one| one.id.as_str())) {
-            return Ok(());
-        }
-        let mut secrets = Vec::new();
+        let before = self.ring.borrow().clone();
+        let (mut secrets, mut failed) = (Vec::new(), Ok(()));
         for one in ordered {
-            let known = before.secret(&one.id).cloned();
+            let known = before.as_ref().and_then(|ring| ring.secret(&one.id)).cloned();
             let secret = match known {
                 Some(known) => Some(known),
-                None => self.store.session_secret(&one.id).await?,
+                None => self.store.session_secret(&one.id).await.unwrap_or_else(|error| {
+                    failed = Err(Error::from(error));
+                    None
+                }),
             };
             // One that is gone meanwhile is left out at the next look.
             secrets.extend(secret.map(|secret| (one.id.clone(), secret)));
         }
-        self.ring.send_replace(Arc::new(Ring::new(secrets)));
-        Ok(())
+        let ring = Ring::new(secrets);
+        if before.is_none_or(|before| !before.ids().eq(ring.ids())) {
+            self.ring.send_replace(Some(Arc::new(ring)));
+        }
+        failed
     }
 }

@@ -47,6 +47,7 @@ async fn an_acknowledged_commit_is_on_the_disk() {
     assert_eq!(settings.journal, "wal");
     assert_eq!(settings.synchronous, 2, "FULL");
     assert!(settings.foreign_keys);
+    assert!(settings.secure_delete);
     assert!(settings.busy_timeout >= 1_000);
 }
 

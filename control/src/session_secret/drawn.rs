@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 use model::secret::SecretBytes;
-use wire::{GatewaySessions, Key, SECRET, SECRETS, SessionSecrets};
+use wire::{GatewaySessions, Key, SECRET, SessionSecrets};
 
 use crate::snapshot::Class;
 
@@ -18,8 +18,7 @@ pub struct Served {
     pub created: i64,
 }
 
-/// The secrets of now, the one that seals first.
-#[derive(Default)]
+/// The secrets of now, the one that seals first; no more than a node takes.
 pub(crate) struct Ring(Vec<(String, SecretBytes)>);
 
 /// Shows which they are, and nothing of them.
@@ -30,13 +29,8 @@ impl fmt::Debug for Ring {
 }
 
 impl Ring {
-    pub(crate) fn new(mut secrets: Vec<(String, SecretBytes)>) -> Self {
-        secrets.truncate(SECRETS);
+    pub(crate) fn new(secrets: Vec<(String, SecretBytes)>) -> Self {
         Ring(secrets)
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 
     pub(super) fn ids(&self) -> impl Iterator<Item = &str> {
@@ -47,14 +41,16 @@ impl Ring {
         self.0.iter().find(|(one, _)| one == id).map(|(_, secret)| secret)
     }
 
-    /// What nodes of a class are told, who serve these Gateways; none if nothing can be drawn.
+    /// What nodes of a class are told, who serve these Gateways: of no Gateway anything where there is no
+    /// secret, so that each seals by its own; none if nothing can be drawn.
     pub(crate) fn of(&self, class: &Class, gateways: &[Served]) -> Option<Arc<SessionSecrets>> {
         let one = |of: &Served| {
             let drawn = self.0.iter().map(|(_, secret)| draw(secret, class, of));
             let secrets = drawn.collect::<Option<_>>()?;
             Some(GatewaySessions { gateway: of.key.clone(), secrets })
         };
-        let gateways = gateways.iter().map(one).collect::<Option<_>>()?;
+        let told = if self.0.is_empty() { &[] } else { gateways };
+        let gateways = told.iter().map(one).collect::<Option<_>>()?;
         Some(Arc::new(SessionSecrets { gateways, more: false }))
     }
 }

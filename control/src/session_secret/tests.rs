@@ -28,8 +28,16 @@ fn each_is_told_a_day_before_it_seals_and_opens_a_day_after() {
         (&[0, 24 * HOUR], 24 * HOUR, &[], &[48 * HOUR]),
         (&[0, 24 * HOUR, 48 * HOUR], 47 * HOUR, &[], &[]),
         (&[0, 24 * HOUR, 48 * HOUR], 48 * HOUR, &["0"], &[72 * HOUR]),
-        // Nobody looked for days.
-        (&[0, 24 * HOUR], 100 * HOUR, &["0"], &[124 * HOUR]),
+        // Nobody looked for days: gateways sealed by the first one until now.
+        (&[0, 24 * HOUR], 100 * HOUR, &[], &[124 * HOUR]),
+        (&[0, 24 * HOUR, 124 * HOUR], 123 * HOUR, &[], &[]),
+        (&[0, 24 * HOUR, 124 * HOUR], 124 * HOUR, &["0"], &[148 * HOUR]),
+        // Two were asked for within an hour, and the first one opens for its day.
+        (&[0, 2 * HOUR, 3 * HOUR, 27 * HOUR], 24 * HOUR, &[], &[]),
+        (&[0, 2 * HOUR, 3 * HOUR, 27 * HOUR], 26 * HOUR, &["0"], &[]),
+        // A clock was ahead.
+        (&[0, 24 * HOUR, 9_000 * HOUR], HOUR, &["32400000000000"], &[]),
+        (&[0, 9_000 * HOUR], HOUR, &["32400000000000"], &[25 * HOUR]),
     ] {
         let due = Due::at(&held(there), now);
         assert_eq!(due.gone, gone, "{there:?} {now}");
@@ -51,8 +59,13 @@ fn one_by_hand_is_told_before_it_seals_unless_the_others_are_forgotten() {
 fn the_newest_that_began_seals_and_all_open() {
     let there = held(&[0, 10, 20, 30]);
     let order = |now| ordered(&there, now).into_iter().map(|one| one.begins).collect::<Vec<_>>();
-    assert_eq!(order(25), [20, 10, 0, 30]);
+    assert_eq!(order(25), [20, 30, 10, 0]);
     assert_eq!(order(30), [30, 20, 10, 0]);
+    // Of too many the oldest are left out, and never the one that is to come.
+    let there = held(&Vec::from_iter(0..30));
+    let order: Vec<_> = ordered(&there, 28).into_iter().map(|one| one.begins).collect();
+    assert_eq!(order.len(), wire::SECRETS);
+    assert_eq!(order[..3], [28, 29, 27]);
 }
 
 fn class(cluster: &str) -> Class {
@@ -97,7 +110,7 @@ async fn servers_over_one_store_come_to_the_same_and_follow_each_day() {
     };
     let [one, other] = [(); 2].map(|()| Keeper::new(bed.store.clone(), clock.clone()));
     let told = |keeper: &Keeper| {
-        let ring = Arc::clone(&keeper.ring().borrow());
+        let ring = keeper.ring().borrow().clone().unwrap();
         ring.of(&class("east"), &[gateway("shop", "edge", 1)]).unwrap()
     };
     let (mut seals, mut last) = (BTreeSet::new(), None);
@@ -116,4 +129,28 @@ async fn servers_over_one_store_come_to_the_same_and_follow_each_day() {
     }
     assert_eq!(seals.len(), 4);
     assert_eq!(bed.store.session_secret_list().await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn what_is_gone_is_not_kept_for_want_of_what_comes() {
+    let bed = Bed::new().await;
+    let keeper = Keeper::new(bed.store.clone(), Clock::of(OffsetDateTime::now_utc));
+    keeper.look().await.unwrap();
+    let ids = || {
+        let ring = keeper.ring().borrow().clone().unwrap();
+        ring.ids().map(ToOwned::to_owned).collect::<Vec<_>>()
+    };
+    let before = ids();
+    bed.app.session_secret_rotate(&crate::test::op(), Others::Forgotten).await.unwrap();
+    bed.tamper("UPDATE session_secrets SET sealed = x'00'").await;
+    assert!(matches!(keeper.look().await, Err(Error::Secret(_))));
+    assert!(
+        ids().iter().all(|id| !before.contains(id)),
+        "forgotten, though no other can be opened"
+    );
+    let ring = keeper.ring().borrow().clone().unwrap();
+    let told = ring.of(&class("east"), &[gateway("shop", "edge", 1)]).unwrap();
+    assert_eq!(told.gateways[0].secrets.len(), 1, "the one that comes seals, which all open");
+    let none = Ring::new(Vec::new()).of(&class("east"), &[gateway("shop", "edge", 1)]).unwrap();
+    assert!(none.gateways.is_empty(), "each gateway seals by its own");
 }

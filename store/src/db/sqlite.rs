@@ -32,6 +32,8 @@ pub struct Settings {
     pub synchronous: i64,
     /// References hold.
     pub foreign_keys: bool,
+    /// What is deleted is overwritten, so that no secret stays behind in the file.
+    pub secure_delete: bool,
     /// How long a statement waits for another process, in milliseconds.
     pub busy_timeout: i64,
 }
@@ -46,6 +48,7 @@ pub(super) async fn open(file: &Path, open: Open) -> Result<Db, Error> {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
+        .pragma("secure_delete", "ON")
         .row_buffer_size(ROWS)
         .busy_timeout(WAIT);
     let writer = SqlitePoolOptions::new()
@@ -86,17 +89,20 @@ impl Db {
             "PRAGMA journal_mode",
             "PRAGMA synchronous",
             "PRAGMA foreign_keys",
+            "PRAGMA secure_delete",
             "PRAGMA busy_timeout",
         ] {
             all.extend(self.returning(pragma, &[]).await?);
         }
-        let [journal, synchronous, foreign_keys, busy_timeout] = all.as_mut_slice() else {
+        let [journal, synchronous, foreign_keys, secure_delete, busy_timeout] = all.as_mut_slice()
+        else {
             return Ok(None);
         };
         Ok(Some(Settings {
             journal: journal.text()?,
             synchronous: synchronous.int()?,
             foreign_keys: foreign_keys.is()?,
+            secure_delete: secure_delete.is()?,
             busy_timeout: busy_timeout.int()?,
         }))
     }
