@@ -112,7 +112,7 @@ impl Socket {
             }
             _ => None,
         });
-        let is_for_many = to.is_some_and(|(to, own)| to != own || to.is_multicast());
+        let is_for_many = to.is_some_and(|(to, own)| to != own || is_for_many(to.to_canonical()));
         let ends = Ends { caller, own: to.map(|(_, own)| own) };
         Ok(((!is_for_many).then_some(ends), came.bytes))
     }
@@ -146,6 +146,12 @@ impl Socket {
         }
         Ok(())
     }
+}
+
+/// Whether an address is of many by itself; that one is a network's broadcast the kernel alone knows, which says
+/// it of IPv4 by another address of ours beside.
+fn is_for_many(to: IpAddr) -> bool {
+    to.is_multicast() || to == IpAddr::V4(Ipv4Addr::BROADCAST)
 }
 
 fn address(of: &SockaddrStorage) -> Option<SocketAddr> {

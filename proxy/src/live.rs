@@ -211,9 +211,16 @@ impl Live {
         }
     }
 
-    /// Whether an endpoint of datagrams is at an address.
-    pub(crate) fn answers_at(&self, address: SocketAddr) -> bool {
-        self.answering.contains(&address)
+    /// Whether an endpoint of datagrams to which the rule leads is at an address.
+    pub(crate) fn answers_at(&self, address: SocketAddr, rule: &Rule) -> bool {
+        let leads_there = |backend: &table::Backend| match backend.target {
+            Target::Service(id) => {
+                let endpoints = &self.services[id].endpoints;
+                endpoints.iter().any(|endpoint| canonical(endpoint.address) == address)
+            }
+            Target::Broken(_) => false,
+        };
+        self.answering.contains(&address) && rule.backends.iter().any(leads_there)
     }
 
     /// As whom what came through `listener` goes on to a service, or why it does not.
@@ -450,11 +457,14 @@ impl Wire {
     }
 }
 
+fn canonical(at: SocketAddr) -> SocketAddr {
+    SocketAddr::new(at.ip().to_canonical(), at.port())
+}
+
 /// Where datagrams are answered: at every endpoint of UDP.
 fn answering(services: &[Arc<Service>]) -> HashSet<SocketAddr> {
     let of_udp = services.iter().filter(|service| service.protocol == AppProtocol::Udp);
     let endpoints = of_udp.flat_map(|service| &service.endpoints);
-    let canonical = |at: SocketAddr| SocketAddr::new(at.ip().to_canonical(), at.port());
     endpoints.map(|endpoint| canonical(endpoint.address)).collect()
 }
 

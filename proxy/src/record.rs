@@ -190,9 +190,6 @@ fn is_short(id: &HeaderValue) -> bool {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        if self.is_untold {
-            return;
-        }
         let telemetry = Arc::clone(&self.telemetry);
         telemetry.tell(self);
     }

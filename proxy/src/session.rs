@@ -19,7 +19,7 @@ use token::{Opened, Place};
 
 mod token;
 
-pub(crate) use token::{Mark, Seals};
+pub(crate) use token::{KeyName, Mark, Seals};
 
 /// The most values of one name that are looked at: browsers send one for each path.
 const MOST: usize = 4;

@@ -167,6 +167,10 @@ impl Telemetry {
         if let Some(seen) = &record.table.traffic {
             seen.count(record, took);
         }
+        // All are counted, and not all are told of.
+        if record.is_untold {
+            return;
+        }
         if let Some(decisions) = self.decisions() {
             decisions.tell(record, took);
         }

@@ -67,8 +67,9 @@ struct Sort {
     layer: Layer,
     oldest: TlsVersion,
     asked: Option<Arc<ClientValidation>>,
-    /// Whose sessions resume, where each Gateway has its own.
-    gateway: Option<Key>,
+    /// Whose sessions resume: who resumes one is shown no certificate, so those of another owner's listener do
+    /// not. Nobody's do where callers are to prove themselves.
+    owner: Option<Key>,
 }
 
 /// What becomes of connections on each port of `table` with TLS. A certificate that cannot be read is
@@ -108,10 +109,10 @@ impl Draft {
             return;
         }
         let asked = listener.client_validation.clone();
-        let (gateway, tickets) = keyring.at(&listener.gateway);
-        // Where callers are to prove themselves, nobody's sessions resume.
-        let gateway = gateway.filter(|_| asked.is_none());
-        let sort = Sort { layer: listener.layer(), oldest: listener.min_version, asked, gateway };
+        let owner = listener.set.as_ref().unwrap_or(&listener.gateway);
+        let tickets = keyring.at(&listener.gateway, owner);
+        let owner = asked.is_none().then(|| owner.clone());
+        let sort = Sort { layer: listener.layer(), oldest: listener.min_version, asked, owner };
         self.ends.push((index, sort, tickets));
         let keys = self.shown.keys.entry(index).or_default();
         for certificate in &listener.certificates {
@@ -166,7 +167,7 @@ impl Tls {
 
 impl Ending {
     fn new(
-        Sort { layer, oldest, asked, gateway: _ }: &Sort,
+        Sort { layer, oldest, asked, owner: _ }: &Sort,
         shown: &Arc<Shown>,
         tickets: &Arc<dyn ProducesTickets>,
     ) -> Result<Self, client::Error> {

@@ -459,6 +459,25 @@ async fn who_answers_datagrams_is_not_answered_for_ever() {
     assert_eq!(carried, 2.0, "there and back once");
 }
 
+#[tokio::test]
+async fn nobody_keeps_callers_from_others_by_calling_them_endpoints() {
+    let books = named("books").await;
+    let caller = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    // Another team's route leads to whoever calls this one.
+    let meant = service("music", &[caller.local_addr().unwrap()]);
+    let gateway = with_udp(&[
+        service("books", &[books]),
+        udp_route("all", "[{ name: books, port: 53 }]"),
+        meant,
+        udp_route("other", "[{ name: music, port: 53 }]"),
+    ])
+    .start()
+    .await;
+    caller.connect(gateway.listener(PORT)).await.unwrap();
+    let answer = asked(&caller, "a").await;
+    assert!(answer.starts_with("books ") && answer.ends_with(" a"), "{answer}");
+}
+
 /// A socket by which whatever comes is sent back.
 async fn echo() -> Arc<UdpSocket> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");

@@ -34,9 +34,19 @@ pub(super) fn share(sessions: &[GatewaySessions], node: &Identity, ground: &Grou
     let sealed = seal(sessions, node, &ground.key, SystemTime::now());
     let kept = sealed.map(|sealed| ground.folder.keep_sessions(&sealed));
     match kept {
-        Some(Ok(())) => tracing::debug!(gateways = sessions.len(), "secrets of sessions taken"),
+        Some(Ok(())) => {
+            return tracing::debug!(gateways = sessions.len(), "secrets of sessions taken");
+        }
         Some(Err(error)) => tracing::error!("{error}; secrets of sessions are in memory alone"),
         None => tracing::error!("secrets of sessions cannot be sealed; they are in memory alone"),
+    }
+    drop_kept(ground);
+}
+
+/// Removes what is on disk: it may have been forgotten.
+fn drop_kept(ground: &Ground) {
+    if let Err(error) = ground.folder.drop_sessions() {
+        tracing::error!("{error}; secrets of sessions of before stay there");
     }
 }
 
@@ -51,6 +61,7 @@ pub(super) fn kept(node: &Identity, ground: &Ground) {
     let taken = opened.map(|sessions| ground.told.take(&sessions));
     if !matches!(taken, Some(Ok(()))) {
         tracing::info!("secrets of sessions on disk are too old, or not of this node");
+        drop_kept(ground);
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 use policy::{Facts, Layer, Reason, Scheme, Verdict};
-use table::{Found, Target};
+use table::{Found, Rule, Target};
 use tokio::net::UdpSocket;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -64,7 +64,7 @@ impl Caller<'_> {
         let facts = facts(self.from.ip(), self.at.1, SystemTime::now(), (&method, &headers));
         let (random, mut trail) = (rand::random(), Trail::default());
         let led = lead(live, &facts, random, &mut trail);
-        let led = led.and_then(|service| match self.is_an_answer(live) {
+        let led = led.and_then(|(rule, service)| match self.is_an_answer(live, rule) {
             true => {
                 trail.detail = Some("it comes from where datagrams are answered".into());
                 Err(Reason::NoEndpoint)
@@ -85,12 +85,13 @@ impl Caller<'_> {
         Ok(Begun { flow: Arc::new(flow), record, turn })
     }
 
-    /// Whether it is sent from a port that answers what comes to it, an endpoint's or a listener's of this process:
-    /// each would answer the other for ever. Whoever wants that only has to write that address.
-    fn is_an_answer(self, live: &Live) -> bool {
+    /// Whether it is sent from a port that answers what comes to it, of an endpoint to which the rule leads or of
+    /// a listener of this process: each would answer the other for ever. Whoever wants that only has to write
+    /// that address. Endpoints of other rules may be whoever others say, so they are no reason.
+    fn is_an_answer(self, live: &Live, rule: &Rule) -> bool {
         let is_ours = self.at.0.is_some_and(|own| own.to_canonical() == self.from.ip());
         let is_listening = is_ours && live.table.udp_ports().any(|port| port == self.from.port());
-        is_listening || is_own(self.shared, live, self.from) || live.answers_at(self.from)
+        is_listening || is_own(self.shared, live, self.from) || live.answers_at(self.from, rule)
     }
 
     /// The record of it, with what decided.
@@ -209,7 +210,7 @@ fn lead<'l>(
     facts: &Facts<'_>,
     random: u64,
     trail: &mut Trail,
-) -> Result<&'l Service, Reason> {
+) -> Result<(&'l Rule, &'l Service), Reason> {
     let found = may(live, facts)?;
     let target = found.rule.backends.target(random as u32);
     let service = match target.ok_or(Reason::NoBackend)? {
@@ -218,7 +219,7 @@ fn lead<'l>(
     };
     trail.backend = Some(Arc::clone(&service.label));
     match live.face(service, found.listener) {
-        Ok(Face::Plain) => Ok(service),
+        Ok(Face::Plain) => Ok((found.rule, service)),
         Ok(Face::Tls(_)) => {
             trail.detail = Some("no TLS can be spoken over UDP".into());
             Err(Reason::BackendTls)

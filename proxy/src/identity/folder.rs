@@ -171,6 +171,17 @@ impl Folder {
         self.write(SESSIONS, sealed)
     }
 
+    /// Keeps nothing of the kind any more.
+    pub(crate) fn drop_sessions(&self) -> Result<(), FolderError> {
+        let path = self.path.join(SESSIONS);
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(FolderError::Io { doing: "removing", path, source })
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
     fn read(&self, name: &str) -> Result<Option<Vec<u8>>, FolderError> {
         let path = self.path.join(name);
         match fs::read(&path) {

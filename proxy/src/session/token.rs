@@ -114,10 +114,27 @@ impl Seals {
         text.len() == TEXT && self.named(&self.shared.load(), text).is_some()
     }
 
+    /// The names of its shared keys.
+    pub(crate) fn names(&self) -> Vec<KeyName> {
+        self.shared.load().iter().map(|seal| KeyName(seal.name_text)).collect()
+    }
+
     /// The key that sealed a token.
     fn named<'s>(&'s self, shared: &'s [Seal], token: &[u8]) -> Option<(usize, &'s Seal)> {
         let all = if shared.is_empty() { std::slice::from_ref(&self.own) } else { shared };
         all.iter().enumerate().find(|(_, seal)| token.starts_with(&seal.name_text))
+    }
+}
+
+/// By what a token says which key sealed it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct KeyName([u8; NAME_TEXT]);
+
+impl KeyName {
+    /// Of what looks like a token.
+    pub(crate) fn of(text: &[u8]) -> Option<Self> {
+        let name = text.first_chunk().filter(|_| text.len() == TEXT);
+        name.copied().map(KeyName)
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 use aws_lc_rs::rand;
 use model::Key;
@@ -88,12 +89,17 @@ impl Keyring {
         self.told.as_ref().filter(|_| self.shared.load().is_empty())
     }
 
-    /// What seals tickets at a Gateway; and which one, if it is not the same at all of them.
-    pub(crate) fn at(self: &Arc<Self>, gateway: &Key) -> (Option<Key>, Arc<dyn ProducesTickets>) {
-        let Some(told) = self.told() else { return (None, Arc::clone(self) as _) };
-        let (keyring, told) = (Arc::clone(self), Arc::clone(told));
-        let at = AtGateway { keyring, told, gateway: gateway.clone() };
-        (Some(gateway.clone()), Arc::new(at))
+    /// What seals tickets at the listeners of a Gateway that somebody owns: itself, or a ListenerSet.
+    pub(crate) fn at(self: &Arc<Self>, gateway: &Key, owner: &Key) -> Arc<dyn ProducesTickets> {
+        let sealer: Arc<dyn ProducesTickets> = match self.told() {
+            None => Arc::clone(self) as _,
+            Some(told) => {
+                let (keyring, told) = (Arc::clone(self), Arc::clone(told));
+                Arc::new(AtGateway { keyring, told, gateway: gateway.clone() })
+            }
+        };
+        let name = digest(&SHA256, owner.to_string().as_bytes());
+        Arc::new(Owned { sealer, owner: name.as_ref().to_vec() })
     }
 
     /// What seals sessions of rules at a Gateway.
@@ -167,6 +173,34 @@ impl ProducesTickets for Keyring {
 
     fn decrypt(&self, ticket: &[u8]) -> Option<Vec<u8>> {
         self.open(ticket, now())
+    }
+}
+
+/// Seals tickets for the listeners of one owner: those of another do not open here, though the same keys
+/// sealed them.
+#[derive(Debug)]
+struct Owned {
+    sealer: Arc<dyn ProducesTickets>,
+    /// Who it is, in front of each session.
+    owner: Vec<u8>,
+}
+
+impl ProducesTickets for Owned {
+    fn enabled(&self) -> bool {
+        self.sealer.enabled()
+    }
+
+    fn lifetime(&self) -> u32 {
+        self.sealer.lifetime()
+    }
+
+    fn encrypt(&self, session: &[u8]) -> Option<Vec<u8>> {
+        self.sealer.encrypt(&[&self.owner, session].concat())
+    }
+
+    fn decrypt(&self, ticket: &[u8]) -> Option<Vec<u8>> {
+        let opened = self.sealer.decrypt(ticket)?;
+        opened.strip_prefix(&self.owner[..]).map(<[u8]>::to_vec)
     }
 }
 

@@ -1,8 +1,9 @@
 //! The secrets that a server told, apart for each Gateway: what one seals opens at no other.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use model::Key;
@@ -10,11 +11,24 @@ use rustls::server::ProducesTickets;
 use wire::GatewaySessions;
 
 use super::{Error, Keyring, LIFETIME, Sealer, now, opened};
-use crate::session::Seals;
+use crate::session::{KeyName, Seals};
+
+/// A server tells another secret each day. One that is away for longer is waited for so long; then each
+/// process makes keys of its own again, or one key would seal for as long as the process lives.
+const LASTS: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 
 /// What a server told; nothing before it did.
 #[derive(Debug, Default)]
-pub struct Told(ArcSwap<HashMap<Key, Arc<Ring>>>);
+pub struct Told(ArcSwap<Rings>);
+
+#[derive(Debug, Default)]
+struct Rings {
+    /// When it was told, if it was.
+    since: Option<Instant>,
+    rings: HashMap<Key, Arc<Ring>>,
+    /// Those of all keys that seal sessions of rules.
+    names: HashSet<KeyName>,
+}
 
 /// What seals sessions of one Gateway.
 #[derive(Debug)]
@@ -31,20 +45,28 @@ impl Told {
     /// # Errors
     /// If one of them makes no key; then nothing changes.
     pub(crate) fn take(&self, secrets: &[GatewaySessions]) -> Result<(), Error> {
+        self.take_at(secrets, Instant::now())
+    }
+
+    fn take_at(&self, secrets: &[GatewaySessions], now: Instant) -> Result<(), Error> {
         let rings = secrets.iter().filter_map(|one| Some((one.gateway.known()?, one)));
         let rings = rings.map(|(key, one)| Ok((key, Arc::new(Ring::new(one)?))));
-        self.0.store(Arc::new(rings.collect::<Result<_, Error>>()?));
+        let rings = rings.collect::<Result<HashMap<_, _>, Error>>()?;
+        let names = rings.values().flat_map(|ring| ring.sessions.names()).collect();
+        self.0.store(Arc::new(Rings { since: Some(now), rings, names }));
         Ok(())
     }
 
-    /// What seals at a Gateway, if that was told.
+    /// What seals at a Gateway, if that was told, and not too long ago.
     pub(super) fn of(&self, gateway: &Key) -> Option<Arc<Ring>> {
-        self.0.load().get(gateway).cloned()
+        let told = self.0.load();
+        let is_good = told.since.is_some_and(|since| since.elapsed() < LASTS);
+        told.rings.get(gateway).filter(|_| is_good).cloned()
     }
 
     /// Whether it is a token of any of them, by its looks alone.
     pub(super) fn has_token(&self, text: &[u8]) -> bool {
-        self.0.load().values().any(|ring| ring.sessions.is_token(text))
+        KeyName::of(text).is_some_and(|name| self.0.load().names.contains(&name))
     }
 }
 

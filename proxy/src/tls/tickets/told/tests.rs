@@ -23,7 +23,7 @@ fn process(told: &[GatewaySessions]) -> (Arc<Keyring>, Arc<Told>) {
 }
 
 fn tickets(keyring: &Arc<Keyring>, name: &str) -> Arc<dyn ProducesTickets> {
-    keyring.at(&key(name)).1
+    keyring.at(&key(name), &key(name))
 }
 
 #[test]
@@ -76,5 +76,34 @@ fn what_a_file_says_wins() {
     let (keyring, _) = process(&[secrets("edge", &[1])]);
     keyring.share(&base64::engine::general_purpose::STANDARD.encode([9; 48])).unwrap();
     let ticket = tickets(&keyring, "edge").encrypt(b"session").unwrap();
-    assert!(tickets(&keyring, "other").decrypt(&ticket).is_some(), "one for all Gateways");
+    let other = keyring.at(&key("other"), &key("edge"));
+    assert!(other.decrypt(&ticket).is_some(), "one for all Gateways");
+}
+
+#[test]
+fn nobody_resumes_what_began_at_a_listener_of_somebody_else() {
+    let set =
+        Key::new(Kind::ListenerSet, Name::parse("shop").unwrap(), Name::parse("edge").unwrap());
+    let told = process(&[secrets("edge", &[1])]).0;
+    let own = Arc::new(Keyring::new().unwrap());
+    for keyring in [told, own] {
+        let ticket = keyring.at(&key("edge"), &key("edge")).encrypt(b"session").unwrap();
+        assert!(keyring.at(&key("edge"), &key("edge")).decrypt(&ticket).is_some());
+        assert!(keyring.at(&key("edge"), &set).decrypt(&ticket).is_none());
+    }
+}
+
+#[test]
+fn what_was_told_long_ago_seals_no_more() {
+    let told = Arc::<Told>::default();
+    let keyring = Arc::new(Keyring::following(Arc::clone(&told)).unwrap());
+    let then = Instant::now().checked_sub(LASTS).unwrap();
+    let edge = tickets(&keyring, "edge");
+    told.take_at(&[secrets("edge", &[1])], Instant::now()).unwrap();
+    let ticket = edge.encrypt(b"session").unwrap();
+    told.take_at(&[secrets("edge", &[1])], then).unwrap();
+    assert!(edge.decrypt(&ticket).is_none(), "it seals by its own again");
+    let own = edge.encrypt(b"session").unwrap();
+    told.take_at(&[secrets("edge", &[1])], Instant::now()).unwrap();
+    assert!(edge.decrypt(&ticket).is_some() && edge.decrypt(&own).is_none());
 }
