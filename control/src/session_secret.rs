@@ -187,28 +187,38 @@ impl Keeper {
         self.take(&ordered(&held, now)).await
     }
 
-    /// Takes these, unless they are as they were. One that cannot be opened is left out: those that are gone
-    /// are to open nothing meanwhile.
-    ///
-    /// # Errors
-    /// If one cannot be had; the others are taken.
+    /// Takes these, of which it opens those that it does not have.
     async fn take(&self, ordered: &[&SessionSecret]) -> Result<(), Error> {
         let before = self.ring.borrow().clone();
-        let (mut secrets, mut failed) = (Vec::new(), Ok(()));
+        let mut opened = Vec::new();
         for one in ordered {
             let known = before.as_ref().and_then(|ring| ring.secret(&one.id)).cloned();
             let secret = match known {
-                Some(known) => Some(known),
-                None => self.store.session_secret(&one.id).await.unwrap_or_else(|error| {
-                    failed = Err(Error::from(error));
-                    None
-                }),
+                Some(known) => Ok(Some(known)),
+                None => self.store.session_secret(&one.id).await.map_err(Error::from),
             };
-            // One that is gone meanwhile is left out at the next look.
-            secrets.extend(secret.map(|secret| (one.id.clone(), secret)));
+            opened.push((one.id.clone(), secret));
+        }
+        self.hold(opened)
+    }
+
+    /// Has those that were opened, unless they are as they were. One that cannot be is left out, or those that
+    /// are gone would open meanwhile; one that is gone by now is left out, too.
+    ///
+    /// # Errors
+    /// The last of why one cannot be opened.
+    fn hold(&self, opened: Vec<(String, Result<Option<SecretBytes>, Error>)>) -> Result<(), Error> {
+        let (mut secrets, mut failed) = (Vec::new(), Ok(()));
+        for (id, secret) in opened {
+            match secret {
+                Ok(secret) => secrets.extend(secret.map(|secret| (id, secret))),
+                Err(error) => failed = Err(error),
+            }
         }
         let ring = Ring::new(secrets);
-        if before.is_none_or(|before| !before.ids().eq(ring.ids())) {
+        let is_new =
+            |held: &Option<Arc<Ring>>| held.as_ref().is_none_or(|held| !held.ids().eq(ring.ids()));
+        if is_new(&self.ring.borrow()) {
             self.ring.send_replace(Some(Arc::new(ring)));
         }
         failed

@@ -45,7 +45,7 @@ pub(crate) async fn forget(store: &Store, id: &str) -> bool {
 pub(crate) struct Bed {
     pub(crate) app: Arc<App>,
     pub(crate) store: Store,
-    dir: tempfile::TempDir,
+    _dir: tempfile::TempDir,
 }
 
 impl Bed {
@@ -54,16 +54,7 @@ impl Bed {
         let store = Store::open(&Location::Folder(dir.path().to_owned())).await.unwrap();
         let app = Arc::new(App::new(store.clone()));
         assert!(app.found(&op().actor.user, op().now).await.unwrap());
-        Bed { app, store, dir }
-    }
-
-    /// Does with the database what the store never would, behind its back.
-    pub(crate) async fn tamper(&self, sql: &'static str) {
-        let file = self.dir.path().join("heddle.db");
-        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file);
-        let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
-        sqlx::query(sql).execute(&pool).await.unwrap();
-        pool.close().await;
+        Bed { app, store, _dir: dir }
     }
 
     /// Puts the objects of a text; the revision.
