@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -129,6 +129,8 @@ pub(crate) struct Endpoint {
     pub(crate) room: Arc<Room>,
     /// One for each worker: a connection never leaves the worker that opened it.
     pub(crate) pools: Box<[Pool]>,
+    /// No table has it any more: only what is in use there lives on.
+    pub(crate) gone: AtomicBool,
 }
 
 /// What all tables of a process share.
@@ -197,10 +199,9 @@ impl Live {
                 Service::attach(service, known.get(&name).copied(), ground, room)
             })
             .collect::<Vec<_>>();
-        rooms::bound(&services);
         let attached = telemetry.attach(&table);
         services.iter().for_each(|service| attached.counts(service.id, &service.room));
-        Live {
+        let live = Live {
             answering: answering(&services),
             sealed: sealed(&services),
             shown: shown(&table, before),
@@ -208,7 +209,11 @@ impl Live {
             services,
             attached,
             table,
-        }
+        };
+        // The last of all: until the swap requests go to endpoints that are gone.
+        rooms::leave(before, &live.services);
+        rooms::bound(&live.services);
+        live
     }
 
     /// Whether an endpoint of datagrams to which the rule leads is at an address.
@@ -513,7 +518,20 @@ impl Endpoint {
             .map(|through| Way::new(Arc::clone(through), &ground.membership, ground.workers));
         let table::Endpoint { address, is_far, .. } = *from;
         let load = Load::default();
-        Arc::new(Endpoint { address, protocol, way, wire, is_far, load, room, pools })
+        let gone = AtomicBool::new(false);
+        Arc::new(Endpoint { address, protocol, way, wire, is_far, load, room, pools, gone })
+    }
+
+    /// The table that comes into force has it no more: it keeps no connection that nobody uses.
+    pub(crate) fn leave(&self) {
+        // At first, so that what is opened meanwhile is not shared behind our back.
+        self.gone.store(true, SeqCst);
+        self.pools.iter().for_each(Pool::close);
+    }
+
+    /// Whether no table has it any more.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.load(SeqCst)
     }
 
     /// Whether TLS ends there that begins here.

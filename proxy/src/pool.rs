@@ -1,6 +1,7 @@
 //! Connections to one endpoint, kept by one worker.
 //!
 //! HTTP/1.1 connections are lent to one exchange at a time; one HTTP/2 connection is shared.
+//! Once no table has the endpoint any more nothing is kept: what is in use is closed when it is through.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -36,7 +37,8 @@ pub(crate) struct Pool {
     idle: Mutex<Vec<Idle>>,
     /// How many those are, for whoever looks from another thread.
     count: AtomicUsize,
-    capacity: usize,
+    /// How many are kept; none once the endpoint is gone.
+    capacity: AtomicUsize,
     /// One for each of those as whom it is reached, of whom there is seldom more than one.
     shared: ArcSwap<Vec<Shared>>,
     opening: tokio::sync::Mutex<()>,
@@ -173,7 +175,7 @@ impl Pool {
         Pool {
             idle: Mutex::default(),
             count: AtomicUsize::new(0),
-            capacity,
+            capacity: AtomicUsize::new(capacity),
             shared: ArcSwap::default(),
             opening: tokio::sync::Mutex::new(()),
         }
@@ -187,11 +189,10 @@ impl Pool {
 
     /// Shares a connection from now on, in the place of those that nobody will use.
     fn share(&self, new: &Shared) {
-        let all = self.shared.load();
         let is_kept =
             |one: &&Shared| !one.1.is_closed() && !one.0.is(&new.0) && !one.0.is_past(&new.0);
-        let kept = all.iter().filter(is_kept).chain([new]).cloned();
-        self.shared.store(Arc::new(kept.collect()));
+        // Others may be taken out of use meanwhile, by whoever wants their places.
+        self.shared.rcu(|all| all.iter().filter(is_kept).chain([new]).cloned().collect::<Vec<_>>());
     }
 
     /// Uses no connection that is open any more: what they lead to is not there.
@@ -199,6 +200,12 @@ impl Pool {
         self.shared.store(Arc::default());
         self.lock().clear();
         self.count.store(0, Relaxed);
+    }
+
+    /// Keeps none from now on, since nobody is to come for one: each is closed as it comes back.
+    pub(crate) fn close(&self) {
+        self.capacity.store(0, Relaxed);
+        self.clear();
     }
 
     /// How many connections lie idle.
@@ -213,7 +220,7 @@ impl Pool {
     /// Whether somebody waits for a connection. A full pool closes this one.
     fn put(&self, idle: Idle, room: &Room) -> bool {
         let mut kept = self.lock();
-        if kept.len() < self.capacity && !idle.sender.is_closed() {
+        if kept.len() < self.capacity.load(Relaxed) && !idle.sender.is_closed() {
             kept.push(idle);
         }
         self.count.store(kept.len(), Relaxed);
@@ -266,10 +273,9 @@ impl Pool {
 
     /// Closes what lay idle for longer than `age`, or is opened as somebody who is over.
     pub(crate) fn sweep(&self, age: Duration) {
-        let all = self.shared.load();
-        if all.iter().any(|one| one.0.is_over()) {
-            let kept = all.iter().filter(|one| !one.0.is_over()).cloned();
-            self.shared.store(Arc::new(kept.collect()));
+        if self.shared.load().iter().any(|one| one.0.is_over()) {
+            let is_kept = |one: &&Shared| !one.0.is_over();
+            self.shared.rcu(|all| all.iter().filter(is_kept).cloned().collect::<Vec<_>>());
         }
         let mut kept = self.lock();
         kept.retain(|idle| {

@@ -12,12 +12,16 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
 use crate::scene::{HOST, answered, refused};
 
 const ONE: &[&str] = &["--workers", "1"];
 const TWO: &[&str] = &["--workers", "2"];
+
+/// The file that has the Service `shop`.
+const SHOP: &str = "shop.yaml";
 
 /// What stands in the policy's file.
 fn bounds(text: &str) -> String {
@@ -37,7 +41,7 @@ async fn behind(
     }
     let addresses: Vec<_> = origins.iter().map(|origin| origin.address).collect();
     let setup = Setup::new()
-        .with(yaml::service_speaking("shop", protocol, &addresses))
+        .file(SHOP, yaml::service_speaking("shop", protocol, &addresses))
         .file("bounds.yaml", bounds(text))
         .with(yaml::path_route("all", "/", "shop"));
     (origins, setup.arguments(workers).start().await)
@@ -65,6 +69,26 @@ async fn told(gateway: &Gateway) -> Value {
 async fn until_waiting(gateway: &Gateway, count: u64) {
     wait::until_true_of("requests that wait", async || told(gateway).await["waiting"] == count)
         .await;
+}
+
+/// From now on this origin alone is behind the Service `shop`.
+async fn moved_to(gateway: &Gateway, origin: &Origin) {
+    gateway.write(SHOP, &yaml::service("shop", &[origin.address]));
+    wait::until_true_of("the new endpoint", async || {
+        let config = gateway.admin("/config").await.expect("/config answers").json();
+        let at = &config["inForce"]["services"]["shop/shop:80"][0]["address"];
+        *at == origin.address.to_string()
+    })
+    .await;
+}
+
+/// A WebSocket through the gateway.
+async fn socket(gateway: &Gateway) -> WebSocketStream<TcpStream> {
+    let asked = format!("ws://{HOST}/ws").into_client_request().expect("a request");
+    let stream = TcpStream::connect(gateway.web()).await.expect("a connection");
+    let opened = tokio_tungstenite::client_async(asked, stream);
+    let (socket, _) = wait::within("the handshake", opened).await.expect("a tunnel");
+    socket
 }
 
 /// Nothing is under way: whatever counts lies idle, and the origins have as many.
@@ -292,14 +316,32 @@ async fn a_higher_bound_wakes_those_who_wait() {
 #[tokio::test]
 async fn a_connection_that_was_upgraded_counts_until_it_ends() {
     let (origins, gateway) = behind(1, "http", "connections: 1, pending: 0", ONE).await;
-    let asked = format!("ws://{HOST}/ws").into_client_request().expect("a request");
-    let stream = TcpStream::connect(gateway.web()).await.expect("a connection");
-    let opened = tokio_tungstenite::client_async(asked, stream);
-    let (socket, _) = wait::within("the handshake", opened).await.expect("a tunnel");
+    let socket = socket(&gateway).await;
     refused(&gateway, &gateway.get(HOST, "/").await, 503, "overloaded").await;
     drop(socket);
     wait::until_true_of("room", async || gateway.get(HOST, "/").await.status == 200).await;
     until_nothing_leaked(&gateway, &origins).await;
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_gone_keeps_the_place_of_its_tunnel_alone() {
+    let (origins, gateway) = behind(1, "http", "connections: 2, pending: 0", ONE).await;
+    let socket = socket(&gateway).await;
+    assert_eq!(gateway.get(HOST, "/").await.status, 200);
+    assert_eq!(told(&gateway).await["open"], 2);
+    let other = Origin::start("other").await;
+    moved_to(&gateway, &other).await;
+    // What lay idle is closed, and what is in use lives on.
+    wait::until_true("one to be closed", || origins[0].open() == 0).await;
+    assert_eq!(told(&gateway).await["open"], 1);
+    let held = begun(&gateway, "/gate");
+    wait::until_true("one under way", || other.count() == 1).await;
+    refused(&gateway, &gateway.get(HOST, "/").await, 503, "overloaded").await;
+    drop(socket);
+    wait::until_true_of("room", async || gateway.get(HOST, "/").await.status == 200).await;
+    other.open_gate();
+    answered(&gateway, &ended(held).await, "other").await;
+    until_nothing_leaked(&gateway, &[other]).await;
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@ fn service(count: u16) -> Service {
             load: Load::default(),
             room: Arc::default(),
             pools: Box::default(),
+            gone: Default::default(),
         })
     };
     let mirrors = Arc::new(tokio::sync::Semaphore::new(1));

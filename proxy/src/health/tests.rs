@@ -163,6 +163,7 @@ async fn the_port_that_a_check_names_is_asked_as_often_as_it_says() {
         load: crate::balance::Load::default(),
         room: Arc::default(),
         pools: Box::default(),
+        gone: Default::default(),
     });
     let asked = asks(Instant::now(), Arc::clone(&endpoint), check, Face::Plain);
     let asking = tokio::spawn(asked);

@@ -1,7 +1,7 @@
 //! What bounds connections, from table to table: one room for each port of a Service, whatever is spoken
 //! behind it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
 
 use model::Kind;
@@ -30,6 +30,18 @@ impl Rooms {
 /// By what a port of a Service, or of a workload, is the same in another table.
 fn named(service: &table::Service) -> (Kind, Arc<str>) {
     (service.key.kind, Arc::clone(&service.label))
+}
+
+/// Takes leave of endpoints of before that are not among those of these services.
+pub(super) fn leave(before: Option<&Live>, services: &[Arc<Service>]) {
+    let Some(before) = before else { return };
+    let kept: HashSet<_> = endpoints(services).map(Arc::as_ptr).collect();
+    let gone = endpoints(&before.services).filter(|one| !kept.contains(&Arc::as_ptr(one)));
+    gone.for_each(|one| one.leave());
+}
+
+fn endpoints(services: &[Arc<Service>]) -> impl Iterator<Item = &Arc<Endpoint>> {
+    services.iter().flat_map(|service| &service.endpoints)
 }
 
 /// Has rooms hold to what is said of their services.

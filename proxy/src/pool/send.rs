@@ -186,6 +186,9 @@ async fn open_http2(
     });
     let shared = Arc::new((opened, sender));
     pool.share(&shared);
+    if endpoint.is_gone() {
+        pool.unshare();
+    }
     endpoint.room.share(endpoint, worker, &shared);
     Ok((shared, false))
 }

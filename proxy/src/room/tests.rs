@@ -46,6 +46,17 @@ fn open_and_waiting(room: &Room) -> (u32, usize) {
     (counts.open, counts.waiting)
 }
 
+/// Waits until something holds of a room: a connection closes in a task of its own.
+async fn until(room: &Room, holds: impl Fn(&Room) -> bool) {
+    let held = async {
+        while !holds(room) {
+            tokio::task::yield_now().await;
+        }
+    };
+    let held = tokio::time::timeout(Duration::from_secs(20), held).await;
+    held.unwrap_or_else(|_| panic!("it came to {:?}", room.counts()));
+}
+
 #[test]
 fn there_are_as_many_places_as_the_bound_says_and_any_number_without_one() {
     let room = room(2, 0);
@@ -214,6 +225,21 @@ async fn a_connection_that_ends_has_no_place_any_more() {
     drop(answered);
     drop(place(Some(waiting.await.unwrap())));
     assert_eq!(open_and_waiting(&room), (0, 0));
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_gone_keeps_the_places_of_what_is_in_use_alone() {
+    let room = room(2, 0);
+    let endpoint = backend_in(usize::MAX, &room).await;
+    let [idle, used] = [sent(&endpoint).await, sent(&endpoint).await];
+    end(idle).await;
+    assert_eq!(endpoint.pools[0].idle(), 1);
+    endpoint.leave();
+    let open = |count| move |room: &Room| room.counts().open == count;
+    until(&room, open(1)).await;
+    end(used).await;
+    assert_eq!(endpoint.pools[0].idle(), 0, "nothing is kept that comes back");
+    until(&room, open(0)).await;
 }
 
 /// What the callers of one worker do: each takes a place and gives it back, again and again. Counts how many
