@@ -39,7 +39,7 @@ use crate::forward::FORWARDED_FOR;
 use crate::gather::Gather;
 use crate::hello::{self, Alert, Hello, Tap};
 use crate::http::Conn;
-use crate::live::{Live, Service};
+use crate::live::{Endpoint, Live, Service};
 use crate::record::{REQUEST_ID, Record};
 use crate::reply::{Reply, problem};
 use crate::room::{Granted, Place, Takes, Wish};
@@ -375,11 +375,13 @@ async fn reach(
         let (at, random) = (balance::nanos(conn.shared.epoch, now), record.seed());
         let is_last = record.attempts + 1 >= limits.attempts;
         let draw = Draw { now: at, random, key: service.key(&HeaderMap::new(), record.source) };
-        let Some(endpoint) = balance::pick(service, &tried, is_last, draw) else {
+        let Some(picked) = balance::pick(service, &tried, is_last, draw) else {
             return Err(Failure::backend(Reason::NoEndpoint));
         };
-        let hop = Hop { endpoint, worker: conn.worker, face };
-        let place = place(hop, service, (limits, now)).await?;
+        let hop = Hop { endpoint: picked, worker: conn.worker, face };
+        let (meant, place) = place(hop, service, &tried, (limits, now)).await?;
+        let endpoint = meant.as_ref().unwrap_or(picked);
+        let hop = Hop { endpoint, ..hop };
         now = Instant::now();
         let mut turn = Turn::at(endpoint, conn.shared.epoch, now);
         record.attempts += 1;
@@ -409,18 +411,20 @@ async fn reach(
     }
 }
 
-/// The place that a connection takes, for which it waits where a service bears only so many.
+/// The place that a connection takes, for which it waits where a service bears only so many, and then to which
+/// endpoint: the one that was picked may be gone by its turn.
 async fn place(
     hop: Hop<'_>,
     service: &Service,
+    tried: &[SocketAddr],
     (limits, now): (&Limits, Instant),
-) -> Result<Place, Failure> {
+) -> Result<(Option<Arc<Endpoint>>, Place), Failure> {
     if !service.is_bounded() {
-        return Ok(hop.endpoint.room.one_more());
+        return Ok((None, hop.endpoint.room.one_more()));
     }
-    let wish = Wish { hop, takes: Takes::Room, tried: &[] };
+    let wish = Wish { hop, takes: Takes::Room, tried };
     match wish.granted(limits, now, None).await? {
-        (_, Granted::Place(place)) => Ok(place),
+        (endpoint, Granted::Place(place)) => Ok((Some(endpoint), place)),
         // None was asked for.
         (_, Granted::Idle(_) | Granted::Shared(_)) => Err(Failure::proxy(Reason::Overloaded)),
     }

@@ -11,8 +11,9 @@
 //! Who waits stands in the queue before they look for what lies idle, and what comes back lies in its pool
 //! before it is asked whether somebody waits: neither misses the other.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -20,10 +21,13 @@ use model::traffic::Bounds;
 
 use crate::live::Endpoint;
 use crate::pool::{Idle, Pool, Shared};
+use members::Members;
 use queue::Queue;
 
+pub(crate) use members::{Level, Member};
 pub(crate) use wish::{Got, Takes, Wish};
 
+mod members;
 mod queue;
 mod wish;
 
@@ -46,8 +50,8 @@ pub(crate) struct Room {
     refused: AtomicU64,
     /// Touched only where as many are open as may be.
     queue: Mutex<Queue>,
-    /// Whose connections those are, where there is a bound.
-    endpoints: ArcSwap<Vec<Weak<Endpoint>>>,
+    /// Whose connections those are, but for endpoints that are gone.
+    members: ArcSwap<Members>,
 }
 
 impl Default for Room {
@@ -60,7 +64,7 @@ impl Default for Room {
             waiting: AtomicUsize::new(0),
             refused: AtomicU64::new(0),
             queue: Mutex::default(),
-            endpoints: ArcSwap::default(),
+            members: ArcSwap::default(),
         }
     }
 }
@@ -98,9 +102,9 @@ pub(crate) struct Counts {
 }
 
 impl Room {
-    /// Holds to these bounds from now on, for the connections to these endpoints. Who waits gets what a
-    /// higher one lets be.
-    pub(crate) fn set(self: &Arc<Self>, bounds: Option<&Bounds>, endpoints: Vec<Weak<Endpoint>>) {
+    /// Holds to these bounds from now on, for the connections to these endpoints. Who waits goes to one of
+    /// them, and gets what a higher bound lets be.
+    pub(crate) fn set(self: &Arc<Self>, bounds: Option<&Bounds>, members: Vec<Member>) {
         let most = bounds.and_then(|bounds| bounds.connections);
         let patience = bounds.map_or(Duration::ZERO, Bounds::pending_timeout);
         if most.is_none() {
@@ -110,9 +114,28 @@ impl Room {
         self.pending.store(bounds.map_or(0, Bounds::pending), SeqCst);
         let patience = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
         self.patience.store(patience, SeqCst);
-        self.endpoints.store(Arc::new(endpoints));
+        self.lead_to(members);
         self.most.store(most.unwrap_or(ANY), SeqCst);
         self.settle();
+    }
+
+    /// Leads those who wait for an endpoint that is gone to another of these; who can go to none of them is
+    /// told by the end of their wait.
+    pub(crate) fn lead_to(&self, members: Vec<Member>) {
+        self.members.store(Arc::new(Members::new(members)));
+        if self.is_awaited() {
+            let mut queue = self.lock();
+            queue.lead(|waiter| self.instead_of(&waiter.endpoint, &waiter.tried));
+            self.left(&queue);
+        }
+    }
+
+    /// Where who meant to go to an endpoint that is gone goes in its stead.
+    fn instead_of(&self, gone: &Arc<Endpoint>, tried: &[SocketAddr]) -> Option<Arc<Endpoint>> {
+        let is_left =
+            |one: &Arc<Endpoint>| wish::is_alike(gone, one) && !tried.contains(&one.address);
+        let other = self.members.load().instead(gone, |one| is_left(one).then_some(()));
+        other.map(|(other, ())| other)
     }
 
     /// What is open, waits and was turned away.
@@ -248,7 +271,7 @@ impl Room {
     }
 
     fn endpoints(&self) -> Vec<Arc<Endpoint>> {
-        self.endpoints.load().iter().filter_map(Weak::upgrade).collect()
+        self.members.load().all().map(|(_, endpoint)| endpoint).collect()
     }
 }
 

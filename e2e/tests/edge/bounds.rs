@@ -345,6 +345,39 @@ async fn an_endpoint_that_is_gone_keeps_the_place_of_its_tunnel_alone() {
 }
 
 #[tokio::test]
+async fn who_waits_for_an_endpoint_that_is_gone_goes_to_another() {
+    let (origins, gateway) = behind(1, "http", "connections: 1, pendingTimeout: 20s", ONE).await;
+    let held = begun(&gateway, "/gate");
+    wait::until_true("one under way", || origins[0].count() == 1).await;
+    let waits = begun(&gateway, "/");
+    until_waiting(&gateway, 1).await;
+    let other = Origin::start("other").await;
+    moved_to(&gateway, &other).await;
+    until_waiting(&gateway, 1).await;
+    origins[0].open_gate();
+    answered(&gateway, &ended(held).await, "shop-0").await;
+    answered(&gateway, &ended(waits).await, "other").await;
+    assert_eq!((origins[0].count(), other.count()), (1, 1));
+    until_nothing_leaked(&gateway, &[other]).await;
+}
+
+#[tokio::test]
+async fn who_waits_for_a_service_that_is_gone_is_told() {
+    let (origins, gateway) = behind(1, "http", "connections: 1, pendingTimeout: 20s", ONE).await;
+    let held = begun(&gateway, "/gate");
+    wait::until_true("one under way", || origins[0].count() == 1).await;
+    let waits = begun(&gateway, "/");
+    until_waiting(&gateway, 1).await;
+    gateway.write(SHOP, &yaml::service("shop", &[]));
+    let line = refused(&gateway, &ended(waits).await, 503, "no_endpoint").await;
+    let why =
+        "backend: the endpoint that it waited for is gone, and there is no other where it may go";
+    assert_eq!(line["detail"], why);
+    origins[0].open_gate();
+    answered(&gateway, &ended(held).await, "shop-0").await;
+}
+
+#[tokio::test]
 async fn connections_of_which_nothing_is_read_count_too() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("it is bound");

@@ -2,12 +2,12 @@
 //! behind it.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use model::Kind;
 
 use super::{Endpoint, Live, Service};
-use crate::room::Room;
+use crate::room::{Level, Member, Room};
 
 /// The rooms of a table's services.
 #[derive(Debug, Default)]
@@ -38,6 +38,10 @@ pub(super) fn leave(before: Option<&Live>, services: &[Arc<Service>]) {
     let kept: HashSet<_> = endpoints(services).map(Arc::as_ptr).collect();
     let gone = endpoints(&before.services).filter(|one| !kept.contains(&Arc::as_ptr(one)));
     gone.for_each(|one| one.leave());
+    let rooms: HashSet<_> = services.iter().map(|service| Arc::as_ptr(&service.room)).collect();
+    let left = before.services.iter().filter(|one| !rooms.contains(&Arc::as_ptr(&one.room)));
+    // Their services are gone, too: there is nowhere to wait for.
+    left.for_each(|service| service.room.lead_to(Vec::new()));
 }
 
 fn endpoints(services: &[Arc<Service>]) -> impl Iterator<Item = &Arc<Endpoint>> {
@@ -46,17 +50,25 @@ fn endpoints(services: &[Arc<Service>]) -> impl Iterator<Item = &Arc<Endpoint>> 
 
 /// Has rooms hold to what is said of their services.
 pub(super) fn bound(services: &[Arc<Service>]) {
-    let mut all: HashMap<*const Room, (&Arc<Service>, Vec<Weak<Endpoint>>)> = HashMap::new();
+    let mut all: HashMap<*const Room, (&Arc<Service>, Vec<Member>)> = HashMap::new();
     for service in services {
-        let (_, endpoints) =
+        let (_, known) =
             all.entry(Arc::as_ptr(&service.room)).or_insert_with(|| (service, Vec::new()));
-        // Only where there is a bound is one closed for another.
-        if service.is_bounded() {
-            endpoints.extend(service.endpoints.iter().map(Arc::downgrade));
-        }
+        known.extend(members(service));
     }
-    for (service, endpoints) in all.into_values() {
+    for (service, members) in all.into_values() {
         let bounds = service.traffic.as_ref().map(|policy| &policy.spec.bounds);
-        service.room.set(bounds, endpoints);
+        service.room.set(bounds, members);
     }
+}
+
+fn members(service: &Service) -> impl Iterator<Item = Member> {
+    service.endpoints.iter().enumerate().map(|(index, endpoint)| {
+        let level = match index {
+            index if index < service.own => Level::Own,
+            index if index < service.near => Level::Near,
+            _ => Level::Far,
+        };
+        Member { level, endpoint: Arc::downgrade(endpoint) }
+    })
 }

@@ -12,7 +12,7 @@ use super::wish::{Got, Takes, may_go};
 use super::{Granted, Place};
 use crate::connect::Hop;
 use crate::live::Endpoint;
-use crate::pool::Opened;
+use crate::pool::{Opened, Shared};
 use crate::tls::backend::Face;
 
 /// A worker's own get what comes back to it before others who came sooner, but not by more than this: to
@@ -47,6 +47,15 @@ impl Waiter {
     /// Takes what it was given; comes back where nobody is there any more.
     pub(super) fn take(self, got: Got) -> Option<Got> {
         self.sender.send(got).err()
+    }
+
+    /// What it would share with others at another endpoint.
+    fn shared(&self, other: &Arc<Endpoint>) -> Option<Shared> {
+        let hop = Hop { endpoint: other, worker: self.worker, face: &self.face };
+        match self.takes {
+            Takes::Room => None,
+            Takes::Here | Takes::Anywhere => other.pools[self.worker].usable(&hop.opened()),
+        }
     }
 
     /// Whether it takes a connection to `at` that was opened so.
@@ -109,6 +118,25 @@ impl Queue {
             self.counted -= 1;
         }
         Some(gone)
+    }
+
+    /// Leads those who wait for an endpoint that is gone to where `instead` says, at their place in the queue.
+    /// Who is led nowhere waits no longer.
+    pub(super) fn lead(&mut self, instead: impl Fn(&Waiter) -> Option<Arc<Endpoint>>) {
+        let gone = self.waiting.iter().filter(|(_, one)| one.endpoint.is_gone());
+        let gone: Vec<_> = gone.map(|(number, one)| (*number, instead(one))).collect();
+        for (number, other) in gone {
+            let Some(waiter) = self.waiting.get_mut(&number) else { continue };
+            match other.map(|other| (waiter.shared(&other), other)) {
+                None => drop(self.remove(number)),
+                Some((None, other)) => waiter.endpoint = other,
+                Some((Some(shared), other)) => {
+                    let waiter = self.remove(number);
+                    // Who is gone needs none.
+                    drop(waiter.map(|one| one.take((other, Granted::Shared(shared)))));
+                }
+            }
+        }
     }
 
     /// Gives a place to the first; comes back where they are gone.

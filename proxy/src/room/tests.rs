@@ -25,6 +25,12 @@ fn endpoint(room: &Arc<Room>) -> Arc<Endpoint> {
     in_room(([127, 0, 0, 1], 1).into(), room)
 }
 
+/// Endpoints of a table, all as near.
+fn members(all: &[&Arc<Endpoint>]) -> Vec<Member> {
+    let near = |one: &&Arc<Endpoint>| Member { level: Level::Near, endpoint: Arc::downgrade(one) };
+    all.iter().map(near).collect()
+}
+
 /// What one of the only worker's gets who wants to go to an endpoint.
 async fn wishes(endpoint: &Arc<Endpoint>, takes: Takes) -> Result<Granted, Failure> {
     let hop = Hop { endpoint, worker: 0, face: &Face::Plain };
@@ -171,7 +177,7 @@ async fn who_waits_too_long_is_refused_or_has_no_time_left() {
 async fn what_comes_back_goes_to_who_waits_for_it_and_not_into_the_pool() {
     let room = room(1, 10);
     let endpoint = backend_in(usize::MAX, &room).await;
-    room.set(Some(&bounds(1, 10)), vec![Arc::downgrade(&endpoint)]);
+    room.set(Some(&bounds(1, 10)), members(&[&endpoint]));
     let answered = sent(&endpoint).await;
     let mut waiting = Box::pin(wishes(&endpoint, Takes::Here));
     assert!((&mut waiting).now_or_never().is_none());
@@ -187,8 +193,7 @@ async fn what_lies_idle_is_closed_for_who_goes_to_another_endpoint() {
     let room = room(1, 0);
     let one = backend_in(usize::MAX, &room).await;
     let other = backend_in(usize::MAX, &room).await;
-    let all = [&one, &other].into_iter().map(Arc::downgrade).collect();
-    room.set(Some(&bounds(1, 0)), all);
+    room.set(Some(&bounds(1, 0)), members(&[&one, &other]));
     end(sent(&one).await).await;
     assert_eq!(one.pools[0].idle(), 1);
     let got = wishes(&other, Takes::Anywhere).await.unwrap();
@@ -240,6 +245,54 @@ async fn an_endpoint_that_is_gone_keeps_the_places_of_what_is_in_use_alone() {
     end(used).await;
     assert_eq!(endpoint.pools[0].idle(), 0, "nothing is kept that comes back");
     until(&room, open(0)).await;
+}
+
+#[tokio::test]
+async fn who_waits_for_an_endpoint_that_is_gone_goes_to_another_in_their_turn() {
+    for takes in [Takes::Anywhere, Takes::Here, Takes::Room] {
+        let room = room(1, 10);
+        let (old, new) = (endpoint(&room), endpoint(&room));
+        let held = room.place().unwrap();
+        let hop = Hop { endpoint: &old, worker: 0, face: &Face::Plain };
+        let wish = Wish { hop, takes, tried: &[] };
+        let (limits, now) = (Limits::default(), Instant::now());
+        let mut first = Box::pin(wish.granted(&limits, now, None));
+        let mut next = Box::pin(wishes(&new, takes));
+        assert!((&mut first).now_or_never().is_none() && (&mut next).now_or_never().is_none());
+        old.leave();
+        room.set(Some(&bounds(1, 10)), members(&[&new]));
+        assert!((&mut first).now_or_never().is_none());
+        drop(held);
+        assert!((&mut next).now_or_never().is_none(), "it came later");
+        let (at, granted) = first.now_or_never().unwrap().unwrap();
+        assert!(Arc::ptr_eq(&at, &new), "{takes:?}: {granted:?}");
+        // So does who comes by an older table.
+        drop(granted);
+        drop(place(next.now_or_never()));
+        let (at, _) = wish.granted(&limits, now, None).now_or_never().unwrap().unwrap();
+        assert!(Arc::ptr_eq(&at, &new));
+    }
+}
+
+#[tokio::test]
+async fn who_waits_for_an_endpoint_that_is_gone_is_told_where_there_is_no_other() {
+    let room = room(1, 10);
+    let (old, tried) = (endpoint(&room), endpoint(&room));
+    let _held = room.place().unwrap();
+    let at = [tried.address];
+    let hop = Hop { endpoint: &old, worker: 0, face: &Face::Plain };
+    let wish = Wish { hop, takes: Takes::Anywhere, tried: &at };
+    let limits = Limits::default();
+    let mut waiting = Box::pin(wish.granted(&limits, Instant::now(), None));
+    assert!((&mut waiting).now_or_never().is_none());
+    old.leave();
+    room.set(Some(&bounds(1, 10)), members(&[&tried]));
+    let failure = waiting.now_or_never().unwrap().unwrap_err();
+    assert_eq!((failure.reason, failure.retry), (Reason::NoEndpoint, Retry::Never));
+    let why =
+        "backend: the endpoint that it waited for is gone, and there is no other where it may go";
+    assert_eq!(failure.to_string(), why);
+    assert_eq!(open_and_waiting(&room), (1, 0));
 }
 
 /// What the callers of one worker do: each takes a place and gives it back, again and again. Counts how many

@@ -43,12 +43,15 @@ pub(crate) enum Takes {
 
 /// Whether who meant to go to one endpoint may as well go to the other.
 pub(super) fn may_go(meant: &Endpoint, other: &Endpoint, tried: &[SocketAddr]) -> bool {
-    // A newer table may have others, which are sent to in another way.
-    other.protocol == meant.protocol
-        && other.wire.is(&meant.wire)
+    is_alike(meant, other)
         && other.is_far == meant.is_far
         && other.load.is_well()
         && !tried.contains(&other.address)
+}
+
+/// Whether the other endpoint is there, and is sent to in the same way: a newer table may have others.
+pub(super) fn is_alike(meant: &Endpoint, other: &Endpoint) -> bool {
+    other.protocol == meant.protocol && other.wire.is(&meant.wire) && !other.is_gone()
 }
 
 impl Wish<'_> {
@@ -96,17 +99,25 @@ impl Wish<'_> {
         let began = Instant::now();
         let patience = Duration::from_millis(self.room().patience.load(Relaxed));
         let until = deadline.map_or(began + patience, |at| at.min(began + patience));
+        let mut other = None;
         loop {
-            if let Some(got) = self.at_once(limits, now) {
+            let meant = other.as_ref().unwrap_or(self.hop.endpoint);
+            if meant.is_gone() {
+                other = Some(self.room().instead_of(meant, self.tried).ok_or_else(gone)?);
+            }
+            let endpoint = other.as_ref().unwrap_or(self.hop.endpoint);
+            let wish = Wish { hop: Hop { endpoint, ..self.hop }, ..self };
+            if let Some(got) = wish.at_once(limits, now) {
                 return Ok(got);
             }
-            let got = match timeout_at(until, self.waited(began)).await {
+            let got = match timeout_at(until, wish.waited(began)).await {
                 Ok(given) => given?,
                 Err(_) => None,
             };
             match got {
                 Some(got) => return Ok(got),
                 // What was given had closed: the place that it had is another's by now, so this one waits on.
+                // Or the endpoint is gone.
                 None if Instant::now() < until => {}
                 None if deadline == Some(until) => {
                     let over = Failure::backend(Reason::RequestTimeout);
@@ -117,12 +128,17 @@ impl Wish<'_> {
         }
     }
 
-    /// Stands in the queue until it is given something, since it `began`; nothing where that had closed.
+    /// Stands in the queue until it is given something, since it `began`; nothing where that had closed, or
+    /// the endpoint is gone.
     async fn waited(self, began: Instant) -> Result<Option<Got>, Failure> {
         let room = self.room();
         let mut waiting = Waiting::begin(&self, began);
         if let Some(got) = waiting.given() {
             return Ok(readied(got).await);
+        }
+        if self.hop.endpoint.is_gone() {
+            // It may have come too late to be led elsewhere.
+            return Ok(None);
         }
         if let Some(idle) = self.claim() {
             // It is in no queue any more: what came meanwhile is the next one's.
@@ -165,6 +181,11 @@ impl Wish<'_> {
 async fn readied((endpoint, granted): Got) -> Option<Got> {
     let Granted::Idle(mut idle) = granted else { return Some((endpoint, granted)) };
     idle.sender.ready().await.ok().map(|()| (endpoint, Granted::Idle(idle)))
+}
+
+fn gone() -> Failure {
+    let why = "the endpoint that it waited for is gone, and there is no other where it may go";
+    Failure::backend(Reason::NoEndpoint).because(why)
 }
 
 fn full(room: &Room) -> String {

@@ -1,0 +1,58 @@
+//! The endpoints to which the connections of a room lead, by the table in force.
+
+use std::sync::{Arc, Weak};
+
+use crate::live::Endpoint;
+
+/// How near an endpoint is; what is nearest comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Level {
+    /// In this process's zone, where that is preferred.
+    Own,
+    /// Elsewhere in this cluster.
+    Near,
+    /// In another cluster.
+    Far,
+}
+
+/// One of them.
+#[derive(Debug, Clone)]
+pub(crate) struct Member {
+    pub(crate) level: Level,
+    pub(crate) endpoint: Weak<Endpoint>,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(super) struct Members(Vec<Member>);
+
+impl Members {
+    pub(super) fn new(all: Vec<Member>) -> Self {
+        Members(all)
+    }
+
+    /// Those that are there.
+    pub(super) fn all(&self) -> impl Iterator<Item = (Level, Arc<Endpoint>)> {
+        self.0.iter().filter_map(|one| Some((one.level, one.endpoint.upgrade()?)))
+    }
+
+    /// Where who meant to go to an endpoint goes in its stead: to the one that balancing would rather have,
+    /// of those at which there is what `has` looks for.
+    pub(super) fn instead<T>(
+        &self,
+        meant: &Arc<Endpoint>,
+        has: impl Fn(&Arc<Endpoint>) -> Option<T>,
+    ) -> Option<(Arc<Endpoint>, T)> {
+        let is_meant = |one: &&Member| std::ptr::eq(one.endpoint.as_ptr(), Arc::as_ptr(meant));
+        let level = self.0.iter().find(is_meant).map(|one| one.level);
+        let others = self.all().filter(|(_, other)| !Arc::ptr_eq(other, meant));
+        let having = others.filter_map(|(at, other)| {
+            let found = has(&other)?;
+            // Of the same level at first, then the nearest.
+            let cost = (!other.load.is_well(), level != Some(at), at, other.load.under_way());
+            Some((cost, other, found))
+        });
+        let best = having.min_by_key(|(cost, ..)| *cost)?;
+        Some((best.1, best.2))
+    }
+}
