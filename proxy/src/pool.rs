@@ -188,7 +188,7 @@ impl Pool {
     }
 
     /// Shares a connection from now on, in the place of those that nobody will use.
-    fn share(&self, new: &Shared) {
+    pub(crate) fn share(&self, new: &Shared) {
         let is_kept =
             |one: &&Shared| !one.1.is_closed() && !one.0.is(&new.0) && !one.0.is_past(&new.0);
         // Others may be taken out of use meanwhile, by whoever wants their places.

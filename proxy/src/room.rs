@@ -220,8 +220,8 @@ impl Room {
             drop(waiter.take((Arc::clone(at), Granted::Shared(Arc::clone(shared)))));
         }
         self.left(&queue);
-        if !queue.is_empty() {
-            // The others wait for this one's place: it closes once those who got it are through.
+        if queue.needs_place(at, worker) {
+            // They wait for this one's place: it closes once those who got it are through.
             at.pools[worker].unshare();
         }
     }
@@ -284,4 +284,4 @@ fn idle_of((_, granted): (Arc<Endpoint>, Granted)) -> Option<Idle> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

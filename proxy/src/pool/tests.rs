@@ -1,12 +1,16 @@
 //! Which connection is lent, and what becomes of a request that could not be sent.
 
+use futures::FutureExt as _;
 use http::HeaderMap;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::*;
 use crate::failure::Retry;
 use crate::live::{Ground, Wire};
+use crate::room::tests::{bounds, members};
+use crate::room::{Takes, Wish};
 use crate::tls::backend::tests::shown;
 use crate::tls::backend::{Face, Shown};
 
@@ -62,6 +66,24 @@ pub(crate) async fn backend_in(answers: usize, room: &Arc<Room>) -> Arc<Endpoint
 fn request() -> Slot {
     let request = Request::get("/").header("host", "backend.test");
     Some(request.body(Upload::Empty).unwrap())
+}
+
+/// An endpoint of HTTP/2 at which nobody is, of a service with these connections.
+pub(crate) fn of_http2(room: &Arc<Room>) -> Arc<Endpoint> {
+    let at = table::Endpoint::plain(([127, 0, 0, 1], 1).into());
+    Endpoint::new(&at, (AppProtocol::H2c, Wire::Clear), &ground(), Arc::clone(room))
+}
+
+/// A connection that requests share, with nobody at its other end.
+pub(crate) async fn shared() -> Shared {
+    let (near, far) = tokio::io::duplex(1 << 16);
+    let (sender, connection) =
+        http2::handshake(TokioExecutor::new(), TokioIo::new(near)).await.unwrap();
+    tokio::spawn(async move {
+        let _held = far;
+        connection.await
+    });
+    Arc::new((opened(None), sender))
 }
 
 pub(crate) async fn sent(endpoint: &Arc<Endpoint>) -> Answered {
@@ -181,4 +203,28 @@ async fn what_was_opened_with_a_certificate_that_is_gone_is_let_go() {
     assert_eq!(pool.idle(), 2);
     pool.sweep(Duration::from_secs(60));
     assert_eq!(pool.idle(), 1);
+}
+
+#[tokio::test]
+async fn who_waits_shares_no_other_connection_while_one_to_their_endpoint_is_opened() {
+    let room = Arc::<Room>::default();
+    let (one, other) = (of_http2(&room), of_http2(&room));
+    room.set(Some(&bounds(2, 10)), members(&[&one, &other]));
+    let _both = [room.place().unwrap(), room.place().unwrap()];
+    let hop = Hop { endpoint: &one, worker: 0, face: &Face::Plain };
+    let wish = Wish { hop, takes: Takes::Anywhere, tried: &[] };
+    let limits = Limits::default();
+    for is_opened in [true, false] {
+        let opening = is_opened.then(|| one.pools[0].opening.try_lock().unwrap());
+        let mut waiting = Box::pin(wish.granted(&limits, Instant::now(), None));
+        assert!((&mut waiting).now_or_never().is_none());
+        let shared = shared().await;
+        other.pools[0].share(&shared);
+        room.share(&other, 0, &shared);
+        let got = waiting.now_or_never();
+        assert_eq!(got.is_none(), is_opened, "{got:?}");
+        assert!(other.pools[0].is_shared(), "nobody waits for its place");
+        other.pools[0].unshare();
+        drop(opening);
+    }
 }

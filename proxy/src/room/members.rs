@@ -4,6 +4,10 @@ use std::sync::{Arc, Weak};
 
 use crate::live::Endpoint;
 
+/// As many requests one connection of HTTP/2 bears at the least (RFC 9113, section 6.5.2), and an endpoint often
+/// has but one.
+const STREAMS: u32 = 100;
+
 /// How near an endpoint is; what is nearest comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Level {
@@ -48,8 +52,11 @@ impl Members {
         let others = self.all().filter(|(_, other)| !Arc::ptr_eq(other, meant));
         let having = others.filter_map(|(at, other)| {
             let found = has(&other)?;
-            // Of the same level at first, then the nearest.
-            let cost = (!other.load.is_well(), level != Some(at), at, other.load.under_way());
+            // Of the same level at first, then the nearest; but for what is left of those, not where requests
+            // would wait on the connection for each other.
+            let under_way = other.load.under_way();
+            let is_full = under_way >= STREAMS;
+            let cost = (!other.load.is_well(), is_full, level != Some(at), at, under_way);
             Some((cost, other, found))
         });
         let best = having.min_by_key(|(cost, ..)| *cost)?;

@@ -70,6 +70,17 @@ impl Waiter {
         goes_there && opened.is(&hop.opened())
     }
 
+    /// Whether it takes one that is shared: at another endpoint only where none to its own is on its way.
+    fn takes_shared(&self, at: &Arc<Endpoint>, opened: &Opened) -> bool {
+        self.takes(at, opened) && (Arc::ptr_eq(&self.endpoint, at) || !self.is_opening())
+    }
+
+    /// Whether somebody opens what it could share.
+    fn is_opening(&self) -> bool {
+        let hop = Hop { endpoint: &self.endpoint, worker: self.worker, face: &self.face };
+        hop.is_opening()
+    }
+
     /// Whether it takes one for itself alone: at another endpoint only where that has no more than its own, so
     /// that each gets its share, one that is new too.
     fn takes_alone(&self, at: &Arc<Endpoint>, opened: &Opened) -> bool {
@@ -167,6 +178,12 @@ impl Queue {
         if is_fair { self.remove(number) } else { None }
     }
 
+    /// Whether somebody needs a place for whom nothing was opened, but for what the worker has opened there.
+    pub(super) fn needs_place(&self, at: &Arc<Endpoint>, worker: usize) -> bool {
+        let had = |one: &Waiter| one.worker == worker && Arc::ptr_eq(&one.endpoint, at);
+        self.waiting.values().any(|one| had(one) || !one.is_opening())
+    }
+
     /// All of the worker's who take such a connection, which they share.
     pub(super) fn all_for(
         &mut self,
@@ -174,7 +191,7 @@ impl Queue {
         worker: usize,
         opened: &Opened,
     ) -> Vec<Waiter> {
-        let is_meant = |one: &Waiter| one.worker == worker && one.takes(at, opened);
+        let is_meant = |one: &Waiter| one.worker == worker && one.takes_shared(at, opened);
         let meant = self.waiting.iter().filter(|(_, one)| is_meant(one));
         let numbers: Vec<_> = meant.map(|(number, _)| *number).collect();
         numbers.into_iter().filter_map(|number| self.remove(number)).collect()

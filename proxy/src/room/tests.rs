@@ -5,13 +5,14 @@ use policy::Reason;
 use tokio::time::Instant;
 
 use super::*;
+use crate::balance::Turn;
 use crate::connect::Hop;
 use crate::failure::{Failure, Retry, Side};
-use crate::pool::tests::{backend_in, end, in_room, sent};
+use crate::pool::tests::{backend_in, end, in_room, of_http2, sent, shared};
 use crate::settings::Limits;
 use crate::tls::backend::Face;
 
-fn bounds(connections: u32, pending: u32) -> Bounds {
+pub(crate) fn bounds(connections: u32, pending: u32) -> Bounds {
     Bounds { connections: Some(connections), pending: Some(pending), ..Bounds::default() }
 }
 
@@ -26,7 +27,7 @@ fn endpoint(room: &Arc<Room>) -> Arc<Endpoint> {
 }
 
 /// Endpoints of a table, all as near.
-fn members(all: &[&Arc<Endpoint>]) -> Vec<Member> {
+pub(crate) fn members(all: &[&Arc<Endpoint>]) -> Vec<Member> {
     let near = |one: &&Arc<Endpoint>| Member { level: Level::Near, endpoint: Arc::downgrade(one) };
     all.iter().map(near).collect()
 }
@@ -293,6 +294,42 @@ async fn who_waits_for_an_endpoint_that_is_gone_is_told_where_there_is_no_other(
         "backend: the endpoint that it waited for is gone, and there is no other where it may go";
     assert_eq!(failure.to_string(), why);
     assert_eq!(open_and_waiting(&room), (1, 0));
+}
+
+#[tokio::test]
+async fn who_shares_another_connection_goes_where_balancing_would_send_them() {
+    let room = room(3, 0);
+    let [meant, busy, idle, elsewhere] = [(); 4].map(|()| of_http2(&room));
+    let levels = [Level::Own, Level::Own, Level::Own, Level::Near];
+    // What is elsewhere stands first, so that the order says nothing.
+    let mut all = members(&[&meant, &busy, &idle, &elsewhere]);
+    all.iter_mut().zip(levels).for_each(|(one, level)| one.level = level);
+    all.reverse();
+    room.set(Some(&bounds(3, 0)), all);
+    let _all = [(); 3].map(|()| room.place().unwrap());
+    for one in [&busy, &idle, &elsewhere] {
+        one.pools[0].share(&shared().await);
+    }
+    let now = Instant::now();
+    let turns = |one: &Arc<Endpoint>, count| (0..count).map(|_| Turn::at(one, now, now)).collect();
+    let goes_to = async |wanted: &Arc<Endpoint>| {
+        let hop = Hop { endpoint: &meant, worker: 0, face: &Face::Plain };
+        let wish = Wish { hop, takes: Takes::Anywhere, tried: &[] };
+        let got = wish.granted(&Limits::default(), now, None).await.unwrap();
+        assert!(matches!(got.1, Granted::Shared(_)), "{got:?}");
+        assert!(Arc::ptr_eq(&got.0, wanted), "{:?}", got.0.load);
+    };
+    let mut held: Vec<Turn> = turns(&busy, 2);
+    held.extend::<Vec<Turn>>(turns(&idle, 1));
+    goes_to(&idle).await;
+    held.extend::<Vec<Turn>>(turns(&idle, 2));
+    goes_to(&busy).await;
+    // Where a connection of the own zone bears no more, one elsewhere may.
+    held.extend::<Vec<Turn>>(turns(&busy, 100));
+    held.extend::<Vec<Turn>>(turns(&idle, 100));
+    goes_to(&elsewhere).await;
+    elsewhere.load.rest(1, Duration::from_secs(1));
+    goes_to(&busy).await;
 }
 
 /// What the callers of one worker do: each takes a place and gives it back, again and again. Counts how many

@@ -80,12 +80,13 @@ impl Wish<'_> {
         if self.takes != Takes::Anywhere || endpoint.protocol != AppProtocol::H2c {
             return None;
         }
-        self.room().endpoints().into_iter().find_map(|other| {
-            let hop = Hop { endpoint: &other, worker, face };
-            let is_meant = may_go(endpoint, &other, self.tried);
-            let shared = other.pools[worker].usable(&hop.opened()).filter(|_| is_meant)?;
-            Some((other, Granted::Shared(shared)))
-        })
+        let shared = |other: &Arc<Endpoint>| {
+            let hop = Hop { endpoint: other, worker, face };
+            let is_meant = may_go(endpoint, other, self.tried);
+            other.pools[worker].usable(&hop.opened()).filter(|_| is_meant)
+        };
+        let (other, shared) = self.room().members.load().instead(endpoint, shared)?;
+        Some((other, Granted::Shared(shared)))
     }
 
     /// Waits for a connection as long as the bounds of its service let one, and no longer than to the
