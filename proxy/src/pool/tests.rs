@@ -228,3 +228,27 @@ async fn who_waits_shares_no_other_connection_while_one_to_their_endpoint_is_ope
         drop(opening);
     }
 }
+
+#[tokio::test]
+async fn no_more_wait_behind_who_opens_what_they_will_share_than_may() {
+    let room = Arc::<Room>::default();
+    let endpoint = of_http2(&room);
+    room.set(Some(&bounds(1, 2)), members(&[&endpoint]));
+    let _place = room.place().unwrap();
+    let _opening = endpoint.pools[0].opening.try_lock().unwrap();
+    let hop = Hop { endpoint: &endpoint, worker: 0, face: &Face::Plain };
+    let wish = Wish { hop, takes: Takes::Anywhere, tried: &[] };
+    let limits = Limits::default();
+    let mut waiting: Vec<_> =
+        (0..2).map(|_| Box::pin(wish.granted(&limits, Instant::now(), None))).collect();
+    assert!(waiting.iter_mut().all(|one| one.now_or_never().is_none()));
+    let refused = wish.granted(&limits, Instant::now(), None).now_or_never().unwrap();
+    assert_eq!(refused.unwrap_err().reason, policy::Reason::Overloaded);
+    let shared = shared().await;
+    endpoint.pools[0].share(&shared);
+    room.share(&endpoint, 0, &shared);
+    for one in waiting {
+        let (_, granted) = one.now_or_never().unwrap().unwrap();
+        assert!(matches!(granted, Granted::Shared(_)), "{granted:?}");
+    }
+}

@@ -146,13 +146,15 @@ impl Wish<'_> {
             drop(waiting);
             return Ok(readied(self.here(Granted::Idle(idle))).await);
         }
-        let is_coming = self.hop.is_opening() || room.close_idle() || room.close_unused();
-        if !is_coming {
+        // Where another opens what it will share there is nothing to close for it; it counts as one who waits.
+        let is_opening = self.hop.is_opening();
+        let is_closed = !is_opening && (room.close_idle() || room.close_unused());
+        if !is_closed {
             if !waiting.is_let() {
                 return Err(self.refused(full(room)));
             }
             // None that is refused takes a connection from those who use it.
-            if waiting.is_first {
+            if waiting.is_first && !is_opening {
                 room.close_shared();
             }
         }
