@@ -56,6 +56,8 @@ pub(crate) struct Live {
     pub(crate) attached: Arc<Attached>,
     /// Endpoints of UDP: what comes from one is an answer, and begins nothing.
     answering: HashSet<SocketAddr>,
+    /// What bounds connections, to be found again by the next table.
+    rooms: Rooms,
 }
 
 /// A service's endpoints in force.
@@ -208,6 +210,7 @@ impl Live {
             tls: tls::by_port(&table, &ground.keyring),
             services,
             attached,
+            rooms,
             table,
         };
         // The last of all: until the swap requests go to endpoints that are gone.

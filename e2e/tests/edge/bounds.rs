@@ -378,6 +378,30 @@ async fn who_waits_for_a_service_that_is_gone_is_told() {
 }
 
 #[tokio::test]
+async fn a_service_that_comes_back_has_its_bound_once() {
+    let (origins, gateway) = behind(1, "http", "connections: 2, pending: 0", ONE).await;
+    let shop = yaml::service("shop", &[origins[0].address]);
+    let socket = socket(&gateway).await;
+    let is_led = async |path: &str| gateway.get(HOST, path).await.status == 200;
+    // Two tables without it.
+    gateway.write(SHOP, &yaml::service("other", &[origins[0].address]));
+    wait::until_true_of("nobody to be led there", async || !is_led("/").await).await;
+    gateway.write("other.yaml", &yaml::path_route("other", "/other", "other"));
+    wait::until_true_of("another table", async || is_led("/other").await).await;
+    gateway.write(SHOP, &shop);
+    wait::until_true_of("it to be back", async || is_led("/").await).await;
+    assert_eq!(told(&gateway).await["open"], 2, "the socket, and what lies idle");
+    let held = begun(&gateway, "/gate");
+    wait::until_true("one under way", || origins[0].last().target == "/gate").await;
+    refused(&gateway, &gateway.get(HOST, "/").await, 503, "overloaded").await;
+    drop(socket);
+    wait::until_true_of("room", async || is_led("/").await).await;
+    origins[0].open_gate();
+    answered(&gateway, &ended(held).await, "shop-0").await;
+    until_nothing_leaked(&gateway, &origins).await;
+}
+
+#[tokio::test]
 async fn connections_of_which_nothing_is_read_count_too() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("it is bound");

@@ -1,29 +1,34 @@
 //! What bounds connections, from table to table: one room for each port of a Service, whatever is spoken
-//! behind it.
+//! behind it. A Service that comes back finds its own, as long as connections of before are open.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use model::Kind;
 
 use super::{Endpoint, Live, Service};
 use crate::room::{Level, Member, Room};
 
-/// The rooms of a table's services.
+/// Rooms by the ports that they are of.
 #[derive(Debug, Default)]
-pub(super) struct Rooms(HashMap<(Kind, Arc<str>), Arc<Room>>);
+pub(super) struct Rooms(HashMap<(Kind, Arc<str>), Weak<Room>>);
 
 impl Rooms {
-    /// Those of a table that was in force.
+    /// Those of the services of a table that was in force, and of others that left before it while what was
+    /// open to them still is: should one come back, its bound is to hold for all.
     pub(super) fn of(before: Option<&Live>) -> Self {
         let Some(before) = before else { return Self::default() };
-        let all = before.table.services.iter().zip(&before.services);
-        let all = all.map(|(of, service)| (named(of), Arc::clone(&service.room)));
-        Rooms(all.collect())
+        let known = before.rooms.0.iter().filter(|(_, room)| room.strong_count() > 0);
+        Rooms(known.map(|(name, room)| (name.clone(), Weak::clone(room))).collect())
     }
 
     pub(super) fn of_service(&mut self, service: &table::Service) -> Arc<Room> {
-        Arc::clone(self.0.entry(named(service)).or_default())
+        let known = self.0.entry(named(service)).or_default();
+        known.upgrade().unwrap_or_else(|| {
+            let room = Arc::default();
+            *known = Arc::downgrade(&room);
+            room
+        })
     }
 }
 
