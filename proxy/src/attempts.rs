@@ -104,6 +104,13 @@ impl<'a> Attempts<'a> {
             });
             let spare = self.spare(endpoint, slot.as_ref());
             let sent = self.once(endpoint, now, slot, granted).await;
+            if matches!(&sent, Err(failure) if failure.retry == Retry::Anew) {
+                // That was no try.
+                turn.blameless();
+                record.attempts -= 1;
+                now = Instant::now();
+                continue;
+            }
             let sent = self.reached(endpoint, sent);
             let outcome = self.learn(sent, endpoint, &mut turn, now, record);
             match self.next(&outcome, endpoint, spare, slot, &mut tried, record) {
@@ -194,7 +201,7 @@ impl<'a> Attempts<'a> {
                 record.table.connect_failed(self.service.id);
             }
             // Time that ran out is learnt as waited for, all else as the answer it is.
-            (Side::Backend, Retry::Never) => {
+            (Side::Backend, Retry::Anew | Retry::Never) => {
                 let is_its_own = match failure.reason {
                     Reason::BackendTimeout => whole.is_some(),
                     // The caller's own time is over: that says nothing of the endpoint.

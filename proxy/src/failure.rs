@@ -22,6 +22,8 @@ pub(crate) enum Side {
 pub(crate) enum Retry {
     /// Nothing of it reached a backend: safe for every method.
     Elsewhere,
+    /// The same, and no endpoint failed: the connection that it was granted had ended.
+    Anew,
     /// Some of it may have.
     Never,
 }
@@ -59,6 +61,12 @@ impl Failure {
             retry: Retry::Elsewhere,
             source: Some(source.into()),
         }
+    }
+
+    /// The connection that was granted had ended: nothing was sent.
+    pub(crate) fn ended() -> Self {
+        Failure { retry: Retry::Anew, ..Self::proxy(Reason::Overloaded) }
+            .because("the connection that it was given had ended")
     }
 
     /// Whoever answered at the endpoint did not prove to be who must: nothing was sent.

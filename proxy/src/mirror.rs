@@ -127,8 +127,13 @@ async fn send(
         let answered = match pool::send(hop, limits, now, &mut slot, granted).await {
             Ok(answered) => answered,
             Err(failure) => {
-                if failure.retry == Retry::Elsewhere {
-                    turn.unreached();
+                match failure.retry {
+                    Retry::Elsewhere => turn.unreached(),
+                    Retry::Anew => {
+                        turn.blameless();
+                        return shared.telemetry.mirror_left_out();
+                    }
+                    Retry::Never => {}
                 }
                 return tracing::debug!(%failure, "mirror failed");
             }

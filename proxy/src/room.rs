@@ -150,7 +150,7 @@ impl Room {
         if self.is_awaited() { None } else { self.reserve() }
     }
 
-    /// A place for one more in any case: no bound holds for who asks, or it comes for one that is closed.
+    /// A place for one more in any case: no bound holds for who asks.
     pub(crate) fn one_more(self: &Arc<Self>) -> Place {
         self.open.fetch_add(1, SeqCst);
         Place(Arc::clone(self))

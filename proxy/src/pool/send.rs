@@ -22,8 +22,9 @@ use crate::settings::Limits;
 const READ: usize = 128 << 10;
 
 /// Sends what is in `slot` to an endpoint on a connection of the worker's and waits for the answer's
-/// head; it is `now`. What was `granted` is used where its service bears only so many connections. A failure
-/// that leaves the request in the slot had sent nothing.
+/// head; it is `now`. Where its service bears only so many connections what was `granted` is used, and nothing
+/// else: had that ended, the request is to be granted something anew. A failure that leaves the request in the
+/// slot had sent nothing.
 pub(crate) async fn send(
     hop: Hop<'_>,
     limits: &Limits,
@@ -66,22 +67,23 @@ async fn send_http1(
     mut granted: Option<Box<Granted>>,
 ) -> Result<Answered, Failure> {
     let Hop { endpoint, worker, .. } = hop;
-    let age = hop.age(limits);
+    let (age, is_bounded) = (hop.age(limits), granted.is_some());
     loop {
         let opened = hop.opened();
         let held = match granted.take() {
+            // The place of what had ended is another's by now.
+            None if is_bounded => return Err(Failure::ended()),
             None => hop.pool().take(&opened, now, age).ok_or(None),
             Some(granted) => match *granted {
                 Granted::Idle(idle) => Ok(idle),
                 Granted::Place(place) => Err(Some(place)),
                 // It is for HTTP/2.
-                Granted::Shared(_) => Err(None),
+                Granted::Shared(_) => return Err(Failure::proxy(Reason::BackendProtocol)),
             },
         };
         let (mut sender, opened, reused) = match held {
             Ok(Idle { sender, opened, .. }) => (sender, opened, true),
             Err(place) => {
-                // Of a second one the first is closed, which had its place.
                 let place = place.unwrap_or_else(|| endpoint.room.one_more());
                 // Boxed, since most requests need none, and what opens one takes 5 KiB.
                 (Box::pin(open_http1(hop, limits, place)).await?, opened, false)
@@ -125,14 +127,17 @@ async fn send_http2(
     slot: &mut Slot,
     mut granted: Option<Box<Granted>>,
 ) -> Result<Answered, Failure> {
+    let is_bounded = granted.is_some();
     loop {
         let held = match granted.take() {
+            // The place of what had ended is another's by now.
+            None if is_bounded => return Err(Failure::ended()),
             None => hop.pool().usable(&hop.opened()).ok_or(None),
             Some(granted) => match *granted {
                 Granted::Shared(shared) => Ok(shared),
                 Granted::Place(place) => hop.pool().usable(&hop.opened()).ok_or(Some(place)),
                 // It is for HTTP/1.1.
-                Granted::Idle(_) => hop.pool().usable(&hop.opened()).ok_or(None),
+                Granted::Idle(_) => return Err(Failure::proxy(Reason::BackendProtocol)),
             },
         };
         let (shared, reused) = match held {
@@ -165,7 +170,6 @@ async fn open_http2(
     if let Some(shared) = pool.usable(&opened) {
         return Ok((shared, true));
     }
-    // Of a second one the first is closed, which had its place.
     let place = place.unwrap_or_else(|| endpoint.room.one_more());
     let stream = connect::to(hop, limits, Preface::default(), place).await?;
     let list = u32::try_from(limits.head_bytes).unwrap_or(u32::MAX);

@@ -132,6 +132,34 @@ async fn a_request_that_meets_a_closed_connection_goes_out_on_another() {
 }
 
 #[tokio::test]
+async fn a_request_whose_granted_connection_has_ended_takes_no_place_of_another() {
+    let room = Arc::<Room>::default();
+    let endpoint = backend_in(1, &room).await;
+    room.set(Some(&bounds(1, 0)), members(&[&endpoint]));
+    let answered = sent(&endpoint).await;
+    let Lease { sender, opened, .. } = answered.lease.unwrap();
+    let idle = Idle { sender, opened, since: Instant::now() };
+    drop(answered.response);
+    // It was granted before anybody knew that it ended, and its place is taken since.
+    while !idle.sender.is_closed() {
+        tokio::task::yield_now().await;
+    }
+    let _another = loop {
+        match room.place() {
+            Some(place) => break place,
+            None => tokio::task::yield_now().await,
+        }
+    };
+    let mut slot = request();
+    let hop = Hop { endpoint: &endpoint, worker: 0, face: &Face::Plain };
+    let granted = Some(Box::new(Granted::Idle(idle)));
+    let ended = send(hop, &Limits::default(), Instant::now(), &mut slot, granted).await;
+    assert_eq!(ended.unwrap_err().retry, Retry::Anew);
+    assert!(slot.is_some(), "it may be sent yet");
+    assert_eq!(room.counts().open, 1);
+}
+
+#[tokio::test]
 async fn a_request_that_reaches_nobody_stays_to_be_sent_elsewhere() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = endpoint(listener.local_addr().unwrap());
