@@ -15,7 +15,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -48,6 +48,9 @@ use crate::steady::Steady;
 use crate::telemetry::Outcome;
 use crate::tls::backend::Face;
 use crate::{moment, proxy_protocol};
+use caller::Caller;
+
+mod caller;
 
 /// What hyper has of a plain connection.
 type Plain = TokioIo<Steady<Gather<Ahead<TcpStream>>>>;
@@ -101,7 +104,7 @@ pub(crate) async fn outbound(
     };
     let asked = Asked::new(conn, &record, &host, Some(port));
     record.host = format!("{host}:{port}").into();
-    let opened = match asked.open(live, record).await {
+    let opened = match asked.open(live, record, Caller::Asker).await {
         Ok(opened) => opened,
         Err(Unopened { status, reason, record }) => {
             let told = record.reason;
@@ -130,7 +133,8 @@ pub(crate) async fn forwarded(
         let live = conn.shared.live.load_full();
         let mut record = Record::open(&conn, &live, &no_head());
         record.host = format!("{host}:{port}").into();
-        Asked::new(&conn, &record, host, Some(port)).open(&live, record).await
+        let asked = Asked::new(&conn, &record, host, Some(port));
+        asked.open(&live, record, Caller::Socket(&stream)).await
     };
     let Ok(opened) = opened else { return Outcome::Cut };
     opened.carried(Buffered::socket(stream, PIECE), Bytes::new()).await
@@ -138,7 +142,7 @@ pub(crate) async fn forwarded(
 
 /// Carries a connection that came in through a Gateway's listener for TCP.
 pub(crate) async fn entered(conn: Arc<Conn>, stream: TcpStream) -> Outcome {
-    match at_edge(&conn, false).await {
+    match at_edge(&conn, false, Caller::Socket(&stream)).await {
         Ok(opened) => opened.carried(Buffered::socket(stream, PIECE), Bytes::new()).await,
         Err(_) => {
             // Who cannot be told why is told at least that it was no end in order.
@@ -151,7 +155,7 @@ pub(crate) async fn entered(conn: Arc<Conn>, stream: TcpStream) -> Outcome {
 /// The same of one through a listener for TLS that goes on to the backend as it came.
 pub(crate) async fn handed_on(conn: Arc<Conn>, hello: Hello) -> Outcome {
     let (ahead, stream) = hello.hand_on();
-    match at_edge(&conn, false).await {
+    match at_edge(&conn, false, Caller::Socket(&stream)).await {
         Ok(opened) => opened.carried(Buffered::socket(stream, PIECE), ahead).await,
         Err(reason) => {
             hello::alert(stream, of(reason)).await;
@@ -161,9 +165,10 @@ pub(crate) async fn handed_on(conn: Arc<Conn>, hello: Hello) -> Outcome {
 }
 
 /// The same of one whose TLS ended here.
-pub(crate) async fn deciphered(conn: Arc<Conn>, stream: TlsStream<Tap>) -> Outcome {
-    match at_edge(&conn, true).await {
-        Ok(opened) => opened.carried(Buffered::new(stream, PIECE), Bytes::new()).await,
+pub(crate) async fn deciphered(conn: Arc<Conn>, mut stream: TlsStream<Tap>) -> Outcome {
+    let mut ahead = BytesMut::new();
+    match at_edge(&conn, true, Caller::Sealed(&mut stream, &mut ahead)).await {
+        Ok(opened) => opened.carried(Buffered::new(stream, PIECE), ahead.freeze()).await,
         Err(_) => {
             stream.get_ref().0.break_off();
             Outcome::Cut
@@ -173,13 +178,17 @@ pub(crate) async fn deciphered(conn: Arc<Conn>, stream: TlsStream<Tap>) -> Outco
 
 /// Opens what a connection through a Gateway leads to, by the server name that it asked for; where that
 /// may not or cannot be, why.
-async fn at_edge(conn: &Arc<Conn>, is_deciphered: bool) -> Result<Opened, Reason> {
+async fn at_edge(
+    conn: &Arc<Conn>,
+    is_deciphered: bool,
+    caller: Caller<'_>,
+) -> Result<Opened, Reason> {
     let live = conn.shared.live.load_full();
     let mut record = Record::open(conn, &live, &no_head());
     let host = conn.server_name.as_deref().unwrap_or_default();
     record.host = host.into();
     let asked = Asked { is_deciphered, ..Asked::new(conn, &record, host, None) };
-    asked.open(&live, record).await.map_err(|unopened| unopened.reason)
+    asked.open(&live, record, caller).await.map_err(|unopened| unopened.reason)
 }
 
 /// How TLS tells why.
@@ -206,7 +215,8 @@ pub(crate) async fn inbound(
     parts: &Parts,
 ) -> Result<Opened, StatusCode> {
     let record = Record::open(&conn, live, parts);
-    let opened = Asked::new(&conn, &record, "", None).open(live, record).await;
+    let asked = Asked::new(&conn, &record, "", None);
+    let opened = asked.open(live, record, Caller::Asker).await;
     opened.map_err(|unopened| match unopened.reason.is_denial() {
         // Whatever it is for, who asks is not let in, and is to ask nobody else.
         true => StatusCode::FORBIDDEN,
@@ -319,13 +329,18 @@ impl Asked {
             })
     }
 
-    /// Opens it, if it may be.
-    async fn open(self, live: &Arc<Live>, mut record: Box<Record>) -> Result<Opened, Unopened> {
+    /// Opens it, if it may be, for a caller who may go while they wait.
+    async fn open(
+        self,
+        live: &Arc<Live>,
+        mut record: Box<Record>,
+        caller: Caller<'_>,
+    ) -> Result<Opened, Unopened> {
         let (service, face) = match self.judge(live, &mut record) {
             Ok(to) => to,
             Err(answer) => return Err(Unopened::refused(answer, record)),
         };
-        match reach(&self.conn, (service, &face), &mut record).await {
+        match reach(&self.conn, (service, &face), caller, &mut record).await {
             Ok((backend, turn)) => {
                 Ok(Opened { asked: self, face: face.bare(), backend, turn, record })
             }
@@ -365,6 +380,7 @@ impl Asked {
 async fn reach(
     conn: &Conn,
     (service, face): (&Service, &Face),
+    mut caller: Caller<'_>,
     record: &mut Record,
 ) -> Result<(Stream, Turn), Failure> {
     record.backend = Some(Arc::clone(&service.label));
@@ -379,7 +395,13 @@ async fn reach(
             return Err(Failure::backend(Reason::NoEndpoint));
         };
         let hop = Hop { endpoint: picked, worker: conn.worker, face };
-        let (meant, place) = place(hop, service, &tried, (limits, now)).await?;
+        let (mut meant, mut place) = (None, None);
+        if service.is_bounded() {
+            let wish = Wish { hop, takes: Takes::Room, tried: &tried };
+            let got = waited(wish, &mut caller, (limits, now)).await?;
+            (meant, place) = (Some(got.0), Some(got.1));
+        }
+        let place = place.unwrap_or_else(|| picked.room.one_more());
         let endpoint = meant.as_ref().unwrap_or(picked);
         let hop = Hop { endpoint, ..hop };
         now = Instant::now();
@@ -411,20 +433,20 @@ async fn reach(
     }
 }
 
-/// The place that a connection takes, for which it waits where a service bears only so many, and then to which
-/// endpoint: the one that was picked may be gone by its turn.
-async fn place(
-    hop: Hop<'_>,
-    service: &Service,
-    tried: &[SocketAddr],
+/// The place that a connection takes, for which its caller waits where a service bears only so many, and to
+/// which endpoint: the one that was picked may be gone by its turn.
+async fn waited(
+    wish: Wish<'_>,
+    caller: &mut Caller<'_>,
     (limits, now): (&Limits, Instant),
-) -> Result<(Option<Arc<Endpoint>>, Place), Failure> {
-    if !service.is_bounded() {
-        return Ok((None, hop.endpoint.room.one_more()));
-    }
-    let wish = Wish { hop, takes: Takes::Room, tried };
-    match wish.granted(limits, now, None).await? {
-        (endpoint, Granted::Place(place)) => Ok((Some(endpoint), place)),
+) -> Result<(Arc<Endpoint>, Place), Failure> {
+    let got = tokio::select! {
+        biased;
+        got = wish.granted(limits, now, None) => got?,
+        () = caller.gone() => return Err(Failure::client(Reason::ClientGone)),
+    };
+    match got {
+        (endpoint, Granted::Place(place)) => Ok((endpoint, place)),
         // None was asked for.
         (_, Granted::Idle(_) | Granted::Shared(_)) => Err(Failure::proxy(Reason::Overloaded)),
     }

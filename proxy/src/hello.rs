@@ -52,6 +52,11 @@ impl Tap {
         // What cannot be set any more has ended itself.
         drop(self.socket.set_zero_linger());
     }
+
+    /// What it reads from.
+    pub(crate) fn socket(&self) -> &TcpStream {
+        &self.socket
+    }
 }
 
 impl Hello {

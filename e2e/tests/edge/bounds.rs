@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use e2e::client::{Fault, nothing, request};
+use e2e::trust::{Authority, Certificate};
 use e2e::{Connection, Gateway, Origin, Reply, Setup, wait, yaml};
 use futures::future::join_all;
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsConnector;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
@@ -401,38 +403,111 @@ async fn a_service_that_comes_back_has_its_bound_once() {
     until_nothing_leaked(&gateway, &origins).await;
 }
 
-#[tokio::test]
-async fn connections_of_which_nothing_is_read_count_too() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let address = listener.local_addr().expect("it is bound");
+/// A gateway with one listener, `bytes`, that carries connections, one at a time, to a backend which says
+/// `hello` and then what it hears; what its listener is besides its name and port.
+async fn of_bytes(listener: &str, certificate: Option<&Certificate>) -> (Gateway, JoinHandle<()>) {
+    let backend = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+    let address = backend.local_addr().expect("it is bound");
     let backend = tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
+        while let Ok((mut stream, _)) = backend.accept().await {
             tokio::spawn(async move {
-                let mut rest = Vec::new();
                 stream.write_all(b"hello\n").await?;
-                stream.read_to_end(&mut rest).await
+                let (mut heard, mut said) = stream.split();
+                tokio::io::copy(&mut heard, &mut said).await
             });
         }
     });
     let port = e2e::program::free_port();
     let route = "spec:\n  parentRefs: [{ name: edge }]\n  \
                  rules: [{ backendRefs: [{ name: shop, port: 80 }] }]";
-    let gateway = Setup::bare()
-        .listener("bytes", port, format!("{{ name: bytes, port: {port}, protocol: TCP }}"))
+    let setup = Setup::bare()
+        .listener("bytes", port, format!("{{ name: bytes, port: {port}, {listener} }}"))
         .with(yaml::service_speaking("shop", "tcp", &[address]))
         .with(bounds("connections: 1, pendingTimeout: 20s"))
-        .with(yaml::document("gateway.networking.k8s.io/v1", "TCPRoute", "all", route))
-        .start()
-        .await;
-    let connect = || TcpStream::connect(gateway.listener("bytes"));
-    let mut first = BufReader::new(connect().await.expect("a connection"));
-    let mut line = String::new();
-    wait::within("its word", first.read_line(&mut line)).await.expect("a line");
-    let mut second = connect().await.expect("a connection");
+        .with(yaml::document("gateway.networking.k8s.io/v1", "TCPRoute", "all", route));
+    let secret = certificate.map(|one| yaml::tls_secret("door", one));
+    let setup = secret.into_iter().fold(setup, Setup::with);
+    (setup.start().await, backend)
+}
+
+async fn connect(gateway: &Gateway) -> TcpStream {
+    let connecting = TcpStream::connect(gateway.listener("bytes"));
+    wait::within("a connection", connecting).await.expect("somebody listens")
+}
+
+/// Reads what the backend says first.
+async fn greeted(stream: &mut (impl AsyncRead + Unpin)) {
+    heard(stream, b"hello\n").await;
+}
+
+async fn heard(stream: &mut (impl AsyncRead + Unpin), wanted: &[u8; 6]) {
+    let mut word = [0; 6];
+    wait::within("its turn", stream.read_exact(&mut word)).await.expect("six bytes");
+    assert_eq!(&word, wanted);
+}
+
+#[tokio::test]
+async fn connections_of_which_nothing_is_read_count_too() {
+    let (gateway, backend) = of_bytes("protocol: TCP", None).await;
+    let mut first = connect(&gateway).await;
+    greeted(&mut first).await;
+    let mut second = connect(&gateway).await;
     until_waiting(&gateway, 1).await;
     drop(first);
-    let mut word = [0; 6];
-    wait::within("its turn", second.read_exact(&mut word)).await.expect("a line");
-    assert_eq!((line.as_bytes(), told(&gateway).await["open"].as_u64()), (&word[..], Some(1)));
+    greeted(&mut second).await;
+    assert_eq!(told(&gateway).await["open"], 1);
+    backend.abort();
+}
+
+#[tokio::test]
+async fn who_closes_a_connection_waits_no_longer() {
+    let (gateway, backend) = of_bytes("protocol: TCP", None).await;
+    let mut first = connect(&gateway).await;
+    greeted(&mut first).await;
+    let waits = connect(&gateway).await;
+    until_waiting(&gateway, 1).await;
+    drop(waits);
+    until_waiting(&gateway, 0).await;
+    // Who said something may be closing its own half alone, until it breaks off.
+    let mut asks = connect(&gateway).await;
+    asks.write_all(b"hello?").await.expect("it is open");
+    let mut breaks_off = connect(&gateway).await;
+    breaks_off.write_all(b"hello?").await.expect("it is open");
+    until_waiting(&gateway, 2).await;
+    asks.shutdown().await.expect("it is open");
+    breaks_off.set_zero_linger().expect("it is open");
+    drop(breaks_off);
+    until_waiting(&gateway, 1).await;
+    drop(first);
+    greeted(&mut asks).await;
+    heard(&mut asks, b"hello?").await;
+    assert_eq!(told(&gateway).await["refused"], 0);
+    backend.abort();
+}
+
+#[tokio::test]
+async fn who_closes_a_connection_by_tls_waits_no_longer() {
+    let authority = Authority::new();
+    let certificate = authority.sign("shop.test");
+    let listener = "protocol: TLS, tls: { certificateRefs: [{ name: door }] }";
+    let (gateway, backend) = of_bytes(listener, Some(&certificate)).await;
+    let connector = TlsConnector::from(authority.client(&[]));
+    let secure = async || {
+        let name = HOST.to_owned().try_into().expect("a host");
+        let shaken = connector.connect(name, connect(&gateway).await);
+        wait::within("the handshake", shaken).await.expect("TLS")
+    };
+    let mut first = secure().await;
+    greeted(&mut first).await;
+    let mut waits = secure().await;
+    until_waiting(&gateway, 1).await;
+    waits.shutdown().await.expect("it is open");
+    until_waiting(&gateway, 0).await;
+    let mut asks = secure().await;
+    asks.write_all(b"hello?").await.expect("it is open");
+    until_waiting(&gateway, 1).await;
+    drop(first);
+    greeted(&mut asks).await;
+    heard(&mut asks, b"hello?").await;
     backend.abort();
 }
