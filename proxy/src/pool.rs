@@ -217,7 +217,7 @@ impl Pool {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether somebody waits for a connection. A full pool closes this one.
+    /// Whether somebody is to be offered a connection. A full pool closes this one.
     fn put(&self, idle: Idle, room: &Room) -> bool {
         let mut kept = self.lock();
         if kept.len() < self.capacity.load(Relaxed) && !idle.sender.is_closed() {
@@ -225,7 +225,7 @@ impl Pool {
         }
         self.count.store(kept.len(), Relaxed);
         // Under the lock: who waits looks into the pool after they began to.
-        room.is_awaited()
+        room.is_curious()
     }
 
     /// The one that came back last.

@@ -10,6 +10,8 @@
 //!
 //! Who waits stands in the queue before they look for what lies idle, and what comes back lies in its pool
 //! before it is asked whether somebody waits: neither misses the other.
+//! Who is refused has found all pools empty, and notes it: those after it are refused without a look at them,
+//! or at the queue, until something comes back.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
@@ -34,6 +36,9 @@ mod wish;
 /// The number that stands for any number of connections.
 const ANY: u32 = u32::MAX;
 
+/// Stands beside the number of those who wait where nothing lies idle, as one found who was refused.
+const BARE: usize = 1 << (usize::BITS - 1);
+
 /// The connections to one port of a Service.
 #[derive(Debug)]
 pub(crate) struct Room {
@@ -44,8 +49,10 @@ pub(crate) struct Room {
     pending: AtomicU32,
     /// For how long, in milliseconds.
     patience: AtomicU64,
-    /// How many stand in the queue.
+    /// How many stand in the queue, and [`BARE`].
     waiting: AtomicUsize,
+    /// How many of them count against the bound on waiting.
+    counted: AtomicU32,
     /// How many were turned away.
     refused: AtomicU64,
     /// Touched only where as many are open as may be.
@@ -62,6 +69,7 @@ impl Default for Room {
             pending: AtomicU32::new(0),
             patience: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
+            counted: AtomicU32::new(0),
             refused: AtomicU64::new(0),
             queue: Mutex::default(),
             members: ArcSwap::default(),
@@ -123,8 +131,9 @@ impl Room {
     /// told by the end of their wait.
     pub(crate) fn lead_to(&self, members: Vec<Member>) {
         self.members.store(Arc::new(Members::new(members)));
-        if self.is_awaited() {
+        if self.is_curious() {
             let mut queue = self.lock();
+            queue.is_bare = false;
             queue.lead(|waiter| self.instead_of(&waiter.endpoint, &waiter.tried));
             self.left(&queue);
         }
@@ -141,7 +150,7 @@ impl Room {
     /// What is open, waits and was turned away.
     pub(crate) fn counts(&self) -> Counts {
         let most = Some(self.most.load(Relaxed)).filter(|most| *most != ANY);
-        let (open, waiting) = (self.open.load(Relaxed), self.waiting.load(Relaxed));
+        let (open, waiting) = (self.open.load(Relaxed), self.waiting.load(Relaxed) & !BARE);
         Counts { open, most, waiting, refused: self.refused.load(Relaxed) }
     }
 
@@ -164,8 +173,21 @@ impl Room {
     }
 
     /// Whether somebody waits.
-    pub(crate) fn is_awaited(&self) -> bool {
+    fn is_awaited(&self) -> bool {
+        self.waiting.load(SeqCst) & !BARE > 0
+    }
+
+    /// Whether what comes back is to be offered: somebody waits, or is refused as long as nothing does.
+    pub(crate) fn is_curious(&self) -> bool {
         self.waiting.load(SeqCst) > 0
+    }
+
+    /// Whether who has to wait is refused without a look at the queue or at any pool: as many wait as may, and
+    /// there is nothing to close for one more.
+    fn is_full(&self) -> bool {
+        self.counted.load(SeqCst) >= self.pending.load(SeqCst)
+            && self.waiting.load(SeqCst) & BARE > 0
+            && self.members.load().unused().is_none()
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -190,7 +212,9 @@ impl Room {
 
     /// Tells how many are left in the queue.
     fn left(&self, queue: &Queue) {
-        self.waiting.store(queue.len(), SeqCst);
+        let bare = if queue.is_bare { BARE } else { 0 };
+        self.counted.store(queue.counted(), SeqCst);
+        self.waiting.store(queue.len() | bare, SeqCst);
     }
 
     /// Offers to those who wait what came back to a worker from an exchange at an endpoint. It is given back
@@ -200,6 +224,7 @@ impl Room {
         let (mut idle, mut unwanted) = (Some(idle), None);
         while let Some(offered) = idle.take() {
             if queue.is_empty() {
+                queue.is_bare = false;
                 unwanted = Some(offered);
             } else if let Some(waiter) = queue.next_for(at, worker, &offered.opened) {
                 idle = waiter.take((Arc::clone(at), Granted::Idle(offered))).and_then(idle_of);
@@ -242,9 +267,8 @@ impl Room {
 
     /// Closes a shared connection to an endpoint that has no request under way; whether there was one.
     fn close_unused(&self) -> bool {
-        let endpoints = self.endpoints();
-        let mut unused = endpoints.iter().filter(|one| one.load.under_way() == 0);
-        let shared = unused.find_map(|one| one.pools.iter().find(|pool| pool.is_shared()));
+        let Some(unused) = self.members.load().unused() else { return false };
+        let shared = unused.pools.iter().find(|pool| pool.is_shared());
         shared.map(Pool::unshare).is_some()
     }
 

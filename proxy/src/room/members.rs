@@ -2,7 +2,10 @@
 
 use std::sync::{Arc, Weak};
 
+use model::service::AppProtocol;
+
 use crate::live::Endpoint;
+use crate::pool::Pool;
 
 /// As many requests one connection of HTTP/2 bears at the least (RFC 9113, section 6.5.2), and an endpoint often
 /// has but one.
@@ -28,16 +31,32 @@ pub(crate) struct Member {
 
 /// All of them.
 #[derive(Debug, Default)]
-pub(super) struct Members(Vec<Member>);
+pub(super) struct Members {
+    all: Vec<Member>,
+    /// Whether connections to some of them are shared.
+    shares: bool,
+}
 
 impl Members {
     pub(super) fn new(all: Vec<Member>) -> Self {
-        Members(all)
+        let is_shared = |one: &Arc<Endpoint>| one.protocol == AppProtocol::H2c;
+        let shares = all.iter().filter_map(|one| one.endpoint.upgrade()).any(|one| is_shared(&one));
+        Members { all, shares }
+    }
+
+    /// One that has shared connections, and no request under way.
+    pub(super) fn unused(&self) -> Option<Arc<Endpoint>> {
+        if !self.shares {
+            return None;
+        }
+        let is_shared = |one: &Arc<Endpoint>| one.pools.iter().any(Pool::is_shared);
+        let mut all = self.all().map(|(_, one)| one);
+        all.find(|one| one.load.under_way() == 0 && is_shared(one))
     }
 
     /// Those that are there.
     pub(super) fn all(&self) -> impl Iterator<Item = (Level, Arc<Endpoint>)> {
-        self.0.iter().filter_map(|one| Some((one.level, one.endpoint.upgrade()?)))
+        self.all.iter().filter_map(|one| Some((one.level, one.endpoint.upgrade()?)))
     }
 
     /// Where who meant to go to an endpoint goes in its stead: to the one that balancing would rather have,
@@ -48,7 +67,7 @@ impl Members {
         has: impl Fn(&Arc<Endpoint>) -> Option<T>,
     ) -> Option<(Arc<Endpoint>, T)> {
         let is_meant = |one: &&Member| std::ptr::eq(one.endpoint.as_ptr(), Arc::as_ptr(meant));
-        let level = self.0.iter().find(is_meant).map(|one| one.level);
+        let level = self.all.iter().find(is_meant).map(|one| one.level);
         let others = self.all().filter(|(_, other)| !Arc::ptr_eq(other, meant));
         let having = others.filter_map(|(at, other)| {
             let found = has(&other)?;

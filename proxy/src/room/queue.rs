@@ -1,6 +1,7 @@
 //! Who waits for a connection, the one who came first at the front.
 
-use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +27,10 @@ pub(super) struct Queue {
     /// How many of them count against the bound on waiting.
     counted: u32,
     waiting: BTreeMap<u64, Waiter>,
+    /// How many of each worker's wait to go to each endpoint, by its address in memory.
+    going: HashMap<(usize, usize), usize>,
+    /// Nothing lies idle in any pool, and who has just been refused wants to know when something does.
+    pub(super) is_bare: bool,
 }
 
 /// One who waits.
@@ -100,18 +105,37 @@ impl Queue {
 
     /// Whether somebody of a worker's waits to go to an endpoint.
     pub(super) fn has(&self, worker: usize, endpoint: &Arc<Endpoint>) -> bool {
-        let is_there = |one: &Waiter| one.worker == worker && Arc::ptr_eq(&one.endpoint, endpoint);
-        self.waiting.values().any(is_there)
+        self.going.contains_key(&(worker, Arc::as_ptr(endpoint).addr()))
+    }
+
+    /// How many count against the bound on waiting.
+    pub(super) fn counted(&self) -> u32 {
+        self.counted
+    }
+
+    fn goes(&mut self, worker: usize, endpoint: &Arc<Endpoint>) {
+        *self.going.entry((worker, Arc::as_ptr(endpoint).addr())).or_default() += 1;
+    }
+
+    fn goes_no_more(&mut self, worker: usize, endpoint: &Arc<Endpoint>) {
+        if let Entry::Occupied(mut going) = self.going.entry((worker, Arc::as_ptr(endpoint).addr()))
+        {
+            *going.get_mut() -= 1;
+            if *going.get() == 0 {
+                going.remove();
+            }
+        }
     }
 
     /// The number of who comes last now.
     pub(super) fn enter(&mut self, waiter: Waiter) -> u64 {
         self.drawn += 1;
+        self.goes(waiter.worker, &waiter.endpoint);
         self.waiting.insert(self.drawn, waiter);
         self.drawn
     }
 
-    /// Who of this number may go on waiting, where so many may; who was given something may.
+    /// Whether who has this number may go on waiting, where so many may; who was given something may.
     pub(super) fn count(&mut self, number: u64, most: u32) -> bool {
         let Some(waiter) = self.waiting.get_mut(&number) else { return true };
         let has_room = self.counted < most;
@@ -125,6 +149,7 @@ impl Queue {
     /// Waits no longer.
     pub(super) fn remove(&mut self, number: u64) -> Option<Waiter> {
         let gone = self.waiting.remove(&number)?;
+        self.goes_no_more(gone.worker, &gone.endpoint);
         if gone.is_counted {
             self.counted -= 1;
         }
@@ -140,7 +165,12 @@ impl Queue {
             let Some(waiter) = self.waiting.get_mut(&number) else { continue };
             match other.map(|other| (waiter.shared(&other), other)) {
                 None => drop(self.remove(number)),
-                Some((None, other)) => waiter.endpoint = other,
+                Some((None, other)) => {
+                    let (worker, before) = (waiter.worker, Arc::clone(&waiter.endpoint));
+                    waiter.endpoint = Arc::clone(&other);
+                    self.goes_no_more(worker, &before);
+                    self.goes(worker, &other);
+                }
                 Some((Some(shared), other)) => {
                     let waiter = self.remove(number);
                     // Who is gone needs none.

@@ -332,6 +332,30 @@ async fn who_shares_another_connection_goes_where_balancing_would_send_them() {
     goes_to(&busy).await;
 }
 
+#[tokio::test]
+async fn who_is_refused_again_looks_at_no_queue_and_no_pool_until_something_comes_back() {
+    let room = room(1, 0);
+    let [one, other] = [backend_in(usize::MAX, &room).await, backend_in(usize::MAX, &room).await];
+    room.set(Some(&bounds(1, 0)), members(&[&one, &other]));
+    let answered = sent(&one).await;
+    let refused = wishes(&other, Takes::Anywhere).now_or_never().unwrap();
+    assert_eq!(refused.unwrap_err().reason, Reason::Overloaded);
+    let (sender, told) = std::sync::mpsc::channel();
+    let locked = room.lock();
+    let again = Arc::clone(&other);
+    std::thread::spawn(move || {
+        let refused = wishes(&again, Takes::Anywhere).now_or_never().unwrap().unwrap_err();
+        sender.send(refused.reason).unwrap();
+    });
+    // Who wanted the lock would say nothing while it is held.
+    assert_eq!(told.recv_timeout(Duration::from_secs(20)).unwrap(), Reason::Overloaded);
+    drop(locked);
+    end(answered).await;
+    assert_eq!((one.pools[0].idle(), open_and_waiting(&room)), (1, (1, 0)));
+    let got = wishes(&other, Takes::Anywhere).await.unwrap();
+    assert!(matches!(got, Granted::Place(_)), "{got:?}");
+}
+
 /// What the callers of one worker do: each takes a place and gives it back, again and again. Counts how many
 /// of all workers' had one at once.
 fn work(endpoint: &Arc<Endpoint>, (open, most): (Arc<AtomicU32>, Arc<AtomicU32>)) {

@@ -111,6 +111,9 @@ impl Wish<'_> {
             if let Some(got) = wish.at_once(limits, now) {
                 return Ok(got);
             }
+            if self.room().is_full() {
+                return Err(self.refused(full(self.room())));
+            }
             let got = match timeout_at(until, wish.waited(began)).await {
                 Ok(given) => given?,
                 Err(_) => None,
@@ -150,7 +153,8 @@ impl Wish<'_> {
         let is_opening = self.hop.is_opening();
         let is_closed = !is_opening && (room.close_idle() || room.close_unused());
         if !is_closed {
-            if !waiting.is_let() {
+            // Whoever skipped that look learnt nothing of it.
+            if !waiting.is_let(!is_opening) {
                 return Err(self.refused(full(room)));
             }
             // None that is refused takes a connection from those who use it.
@@ -243,9 +247,14 @@ impl<'r> Waiting<'r> {
         self.given.try_recv().ok()
     }
 
-    /// Whether it may go on waiting, with as many as do.
-    fn is_let(&self) -> bool {
-        self.room.lock().count(self.number, self.room.pending.load(Relaxed))
+    /// Whether it may go on waiting, with as many as do. Others need not look at the pools where it may not and
+    /// `has_looked`: it stood in the queue, so nothing was put there meanwhile.
+    fn is_let(&self, has_looked: bool) -> bool {
+        let mut queue = self.room.lock();
+        let is_let = queue.count(self.number, self.room.pending.load(Relaxed));
+        queue.is_bare |= has_looked && !is_let;
+        self.room.left(&queue);
+        is_let
     }
 }
 
