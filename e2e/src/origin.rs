@@ -40,7 +40,12 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
+use meter::Counted;
+
+pub use meter::{Meter, Open};
+
 mod answer;
+mod meter;
 
 /// How many requests are remembered.
 const REMEMBERED: usize = 1000;
@@ -111,7 +116,9 @@ struct State {
     ill: Mutex<Option<(usize, Ill)>>,
     count: AtomicUsize,
     connections: AtomicUsize,
-    open: AtomicUsize,
+    open: Meter,
+    /// With those beside it.
+    all_open: Meter,
     seen: Mutex<VecDeque<Seen>>,
     taken: Mutex<Vec<Taken>>,
     gate: Semaphore,
@@ -121,7 +128,13 @@ impl Origin {
     /// Starts one on a free port.
     pub async fn start(name: &str) -> Origin {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        Self::serve(name, listener, None)
+        Self::serve(name, listener, (None, Meter::default()))
+    }
+
+    /// Starts one whose connections [`Origin::most`] counts together with those of another.
+    pub async fn start_beside(other: &Origin, name: &str) -> Origin {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Self::serve(name, listener, (None, other.state.all_open.clone()))
     }
 
     /// Starts one that is reached by TLS alone, such as [`Authority::server`] makes.
@@ -129,7 +142,7 @@ impl Origin {
     /// [`Authority::server`]: crate::trust::Authority::server
     pub async fn start_tls(name: &str, tls: Arc<ServerConfig>) -> Origin {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        Self::serve(name, listener, Some(TlsAcceptor::from(tls)))
+        Self::serve(name, listener, (Some(TlsAcceptor::from(tls)), Meter::default()))
     }
 
     /// Starts one where another was.
@@ -137,17 +150,23 @@ impl Origin {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.set_reuseaddr(true).expect("an option of every socket");
         socket.bind(address).expect("an address that nobody has");
-        Self::serve(name, socket.listen(1024).expect("a socket that listens"), None)
+        let listener = socket.listen(1024).expect("a socket that listens");
+        Self::serve(name, listener, (None, Meter::default()))
     }
 
-    fn serve(name: &str, listener: TcpListener, tls: Option<TlsAcceptor>) -> Origin {
+    fn serve(
+        name: &str,
+        listener: TcpListener,
+        (tls, all_open): (Option<TlsAcceptor>, Meter),
+    ) -> Origin {
         let address = listener.local_addr().expect("a bound socket has an address");
         let state = Arc::new(State {
             name: name.to_owned(),
             ill: Mutex::default(),
             count: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
-            open: AtomicUsize::new(0),
+            open: Meter::default(),
+            all_open,
             seen: Mutex::default(),
             taken: Mutex::new(Vec::new()),
             gate: Semaphore::new(0),
@@ -168,7 +187,13 @@ impl Origin {
 
     /// How many connections are open now.
     pub fn open(&self) -> usize {
-        self.state.open.load(Ordering::SeqCst)
+        self.state.open.open()
+    }
+
+    /// The most connections that were open at once, here and at those beside it. In a test of one thread it is
+    /// no more than the gateway had open.
+    pub fn most(&self) -> usize {
+        self.state.all_open.most()
     }
 
     /// The bodies that `/sink` took, oldest first.
@@ -269,22 +294,6 @@ impl State {
     }
 }
 
-/// A connection that is open for as long as this is held.
-struct Open(Arc<State>);
-
-impl Open {
-    fn on(state: Arc<State>) -> Self {
-        state.open.fetch_add(1, Ordering::SeqCst);
-        Open(state)
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
 async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, state: Arc<State>) {
     let mut connections = tokio::task::JoinSet::new();
     loop {
@@ -293,9 +302,10 @@ async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, state: Arc<Stat
         let Ok((stream, _)) = listener.accept().await else { continue };
         let _best_effort = stream.set_nodelay(true);
         state.connections.fetch_add(1, Ordering::SeqCst);
+        let stream = Counted { stream, _open: [state.open.begin(), state.all_open.begin()] };
+        state.all_open.note().await;
         let (state, tls) = (Arc::clone(&state), tls.clone());
         connections.spawn(async move {
-            let _open = Open::on(Arc::clone(&state));
             let Some(tls) = tls else { return talk(stream, None, state).await };
             // Nobody who comes with something else gets an answer.
             let shaken = tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await;

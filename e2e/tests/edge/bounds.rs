@@ -6,18 +6,19 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use e2e::client::{Fault, nothing, request};
-use e2e::trust::{Authority, Certificate};
 use e2e::{Connection, Gateway, Origin, Reply, Setup, wait, yaml};
 use futures::future::join_all;
 use serde_json::Value;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
-use tokio_rustls::TlsConnector;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
 use crate::scene::{HOST, answered, refused};
+
+mod bytes;
+mod swap;
 
 const ONE: &[&str] = &["--workers", "1"];
 const TWO: &[&str] = &["--workers", "2"];
@@ -37,9 +38,9 @@ async fn behind(
     text: &str,
     workers: &[&str],
 ) -> (Vec<Origin>, Gateway) {
-    let mut origins = Vec::new();
-    for index in 0..count {
-        origins.push(Origin::start(&format!("shop-{index}")).await);
+    let mut origins = vec![Origin::start("shop-0").await];
+    for index in 1..count {
+        origins.push(Origin::start_beside(&origins[0], &format!("shop-{index}")).await);
     }
     let addresses: Vec<_> = origins.iter().map(|origin| origin.address).collect();
     let setup = Setup::new()
@@ -73,17 +74,6 @@ async fn until_waiting(gateway: &Gateway, count: u64) {
         .await;
 }
 
-/// From now on this origin alone is behind the Service `shop`.
-async fn moved_to(gateway: &Gateway, origin: &Origin) {
-    gateway.write(SHOP, &yaml::service("shop", &[origin.address]));
-    wait::until_true_of("the new endpoint", async || {
-        let config = gateway.admin("/config").await.expect("/config answers").json();
-        let at = &config["inForce"]["services"]["shop/shop:80"][0]["address"];
-        *at == origin.address.to_string()
-    })
-    .await;
-}
-
 /// A WebSocket through the gateway.
 async fn socket(gateway: &Gateway) -> WebSocketStream<TcpStream> {
     let asked = format!("ws://{HOST}/ws").into_client_request().expect("a request");
@@ -105,6 +95,12 @@ async fn until_nothing_leaked(gateway: &Gateway, origins: &[Origin]) {
         told["waiting"] == 0 && told["open"] == idle && open as u64 == idle
     })
     .await;
+}
+
+/// So many connections were open at once at the origins together, and never more.
+#[track_caller]
+fn assert_most(origins: &[Origin], most: usize) {
+    assert_eq!(origins[0].most(), most);
 }
 
 /// All of 50 callers get an answer to each of their requests.
@@ -135,6 +131,7 @@ async fn no_more_connections_are_open_than_a_service_bears() {
     until_nothing_leaked(&gateway, &origins).await;
     let told = told(&gateway).await;
     assert_eq!((&told["open"], &told["most"], &told["refused"]), (&4.into(), &4.into(), &0.into()));
+    assert_most(&origins, 4);
 }
 
 /// An origin that closes its connection after each answer; the most that were open at once.
@@ -196,6 +193,7 @@ async fn who_is_refused_closes_no_connection_of_others() {
     assert_eq!(origins[0].connections(), 1);
     origins[0].open_gate();
     assert_eq!(ended(stays).await.status, 200);
+    assert_most(&origins, 1);
 }
 
 #[tokio::test]
@@ -208,6 +206,7 @@ async fn workers_and_endpoints_share_the_bound_and_nobody_starves() {
     assert_eq!(gateway.metric("heddle_backend_refused_total", &["shop/shop:80"]).await, 0.0);
     let open = gateway.metric("heddle_backend_connections_open", &["shop/shop:80"]).await;
     assert!((1.0..=3.0).contains(&open), "{open}");
+    assert_most(&origins, 3);
 }
 
 #[tokio::test]
@@ -221,6 +220,7 @@ async fn what_lies_idle_makes_room_for_another_endpoint() {
     }
     assert_eq!(used.len(), 3, "{used:?}");
     until_nothing_leaked(&gateway, &origins).await;
+    assert_most(&origins, 1);
 }
 
 #[tokio::test]
@@ -230,6 +230,7 @@ async fn requests_that_share_a_connection_wait_for_none() {
     fifty_callers(&gateway).await;
     assert_eq!(origins[0].connections(), 1);
     assert_eq!(told(&gateway).await["open"], 1);
+    assert_most(&origins, 1);
 }
 
 #[tokio::test]
@@ -239,6 +240,7 @@ async fn workers_that_share_nothing_take_turns_at_one_connection() {
     fifty_callers(&gateway).await;
     assert_eq!(origins[0].count(), 200);
     assert_eq!(told(&gateway).await["refused"], 0);
+    assert_most(&origins, 1);
 }
 
 #[tokio::test]
@@ -259,6 +261,7 @@ async fn beyond_those_who_may_wait_a_request_is_refused_at_once() {
     answered(&gateway, &ended(waits).await, "shop-0").await;
     assert_eq!(origins[0].connections(), 1);
     until_nothing_leaked(&gateway, &origins).await;
+    assert_most(&origins, 1);
 }
 
 #[tokio::test]
@@ -280,6 +283,7 @@ async fn who_waits_too_long_is_refused_and_no_endpoint_is_blamed() {
     assert_eq!((&endpoint["getsRequests"], &endpoint["underWay"]), (&"yes".into(), &1.into()));
     origins[0].open_gate();
     answered(&gateway, &ended(held).await, "shop-0").await;
+    assert_most(&origins, 1);
 }
 
 #[tokio::test]
@@ -298,21 +302,7 @@ async fn who_goes_away_waits_no_longer() {
     answered(&gateway, &ended(held).await, "shop-0").await;
     answered(&gateway, &ended(waits).await, "shop-0").await;
     assert_eq!(origins[0].count(), 2);
-}
-
-#[tokio::test]
-async fn a_higher_bound_wakes_those_who_wait() {
-    let (origins, gateway) = behind(1, "http", "connections: 1, pendingTimeout: 20s", ONE).await;
-    let held = begun(&gateway, "/gate");
-    wait::until_true("one under way", || origins[0].count() == 1).await;
-    let waits = begun(&gateway, "/");
-    until_waiting(&gateway, 1).await;
-    gateway.write("bounds.yaml", &bounds("connections: 2"));
-    answered(&gateway, &ended(waits).await, "shop-0").await;
-    assert_eq!(told(&gateway).await["most"], 2);
-    origins[0].open_gate();
-    answered(&gateway, &ended(held).await, "shop-0").await;
-    until_nothing_leaked(&gateway, &origins).await;
+    assert_most(&origins, 1);
 }
 
 #[tokio::test]
@@ -323,191 +313,5 @@ async fn a_connection_that_was_upgraded_counts_until_it_ends() {
     drop(socket);
     wait::until_true_of("room", async || gateway.get(HOST, "/").await.status == 200).await;
     until_nothing_leaked(&gateway, &origins).await;
-}
-
-#[tokio::test]
-async fn an_endpoint_that_is_gone_keeps_the_place_of_its_tunnel_alone() {
-    let (origins, gateway) = behind(1, "http", "connections: 2, pending: 0", ONE).await;
-    let socket = socket(&gateway).await;
-    assert_eq!(gateway.get(HOST, "/").await.status, 200);
-    assert_eq!(told(&gateway).await["open"], 2);
-    let other = Origin::start("other").await;
-    moved_to(&gateway, &other).await;
-    // What lay idle is closed, and what is in use lives on.
-    wait::until_true("one to be closed", || origins[0].open() == 0).await;
-    assert_eq!(told(&gateway).await["open"], 1);
-    let held = begun(&gateway, "/gate");
-    wait::until_true("one under way", || other.count() == 1).await;
-    refused(&gateway, &gateway.get(HOST, "/").await, 503, "overloaded").await;
-    drop(socket);
-    wait::until_true_of("room", async || gateway.get(HOST, "/").await.status == 200).await;
-    other.open_gate();
-    answered(&gateway, &ended(held).await, "other").await;
-    until_nothing_leaked(&gateway, &[other]).await;
-}
-
-#[tokio::test]
-async fn who_waits_for_an_endpoint_that_is_gone_goes_to_another() {
-    let (origins, gateway) = behind(1, "http", "connections: 1, pendingTimeout: 20s", ONE).await;
-    let held = begun(&gateway, "/gate");
-    wait::until_true("one under way", || origins[0].count() == 1).await;
-    let waits = begun(&gateway, "/");
-    until_waiting(&gateway, 1).await;
-    let other = Origin::start("other").await;
-    moved_to(&gateway, &other).await;
-    until_waiting(&gateway, 1).await;
-    origins[0].open_gate();
-    answered(&gateway, &ended(held).await, "shop-0").await;
-    answered(&gateway, &ended(waits).await, "other").await;
-    assert_eq!((origins[0].count(), other.count()), (1, 1));
-    until_nothing_leaked(&gateway, &[other]).await;
-}
-
-#[tokio::test]
-async fn who_waits_for_a_service_that_is_gone_is_told() {
-    let (origins, gateway) = behind(1, "http", "connections: 1, pendingTimeout: 20s", ONE).await;
-    let held = begun(&gateway, "/gate");
-    wait::until_true("one under way", || origins[0].count() == 1).await;
-    let waits = begun(&gateway, "/");
-    until_waiting(&gateway, 1).await;
-    gateway.write(SHOP, &yaml::service("shop", &[]));
-    let line = refused(&gateway, &ended(waits).await, 503, "no_endpoint").await;
-    let why =
-        "backend: the endpoint that it waited for is gone, and there is no other where it may go";
-    assert_eq!(line["detail"], why);
-    origins[0].open_gate();
-    answered(&gateway, &ended(held).await, "shop-0").await;
-}
-
-#[tokio::test]
-async fn a_service_that_comes_back_has_its_bound_once() {
-    let (origins, gateway) = behind(1, "http", "connections: 2, pending: 0", ONE).await;
-    let shop = yaml::service("shop", &[origins[0].address]);
-    let socket = socket(&gateway).await;
-    let is_led = async |path: &str| gateway.get(HOST, path).await.status == 200;
-    // Two tables without it.
-    gateway.write(SHOP, &yaml::service("other", &[origins[0].address]));
-    wait::until_true_of("nobody to be led there", async || !is_led("/").await).await;
-    gateway.write("other.yaml", &yaml::path_route("other", "/other", "other"));
-    wait::until_true_of("another table", async || is_led("/other").await).await;
-    gateway.write(SHOP, &shop);
-    wait::until_true_of("it to be back", async || is_led("/").await).await;
-    assert_eq!(told(&gateway).await["open"], 2, "the socket, and what lies idle");
-    let held = begun(&gateway, "/gate");
-    wait::until_true("one under way", || origins[0].last().target == "/gate").await;
-    refused(&gateway, &gateway.get(HOST, "/").await, 503, "overloaded").await;
-    drop(socket);
-    wait::until_true_of("room", async || is_led("/").await).await;
-    origins[0].open_gate();
-    answered(&gateway, &ended(held).await, "shop-0").await;
-    until_nothing_leaked(&gateway, &origins).await;
-}
-
-/// A gateway with one listener, `bytes`, that carries connections, one at a time, to a backend which says
-/// `hello` and then what it hears; what its listener is besides its name and port.
-async fn of_bytes(listener: &str, certificate: Option<&Certificate>) -> (Gateway, JoinHandle<()>) {
-    let backend = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
-    let address = backend.local_addr().expect("it is bound");
-    let backend = tokio::spawn(async move {
-        while let Ok((mut stream, _)) = backend.accept().await {
-            tokio::spawn(async move {
-                stream.write_all(b"hello\n").await?;
-                let (mut heard, mut said) = stream.split();
-                tokio::io::copy(&mut heard, &mut said).await
-            });
-        }
-    });
-    let port = e2e::program::free_port();
-    let route = "spec:\n  parentRefs: [{ name: edge }]\n  \
-                 rules: [{ backendRefs: [{ name: shop, port: 80 }] }]";
-    let setup = Setup::bare()
-        .listener("bytes", port, format!("{{ name: bytes, port: {port}, {listener} }}"))
-        .with(yaml::service_speaking("shop", "tcp", &[address]))
-        .with(bounds("connections: 1, pendingTimeout: 20s"))
-        .with(yaml::document("gateway.networking.k8s.io/v1", "TCPRoute", "all", route));
-    let secret = certificate.map(|one| yaml::tls_secret("door", one));
-    let setup = secret.into_iter().fold(setup, Setup::with);
-    (setup.start().await, backend)
-}
-
-async fn connect(gateway: &Gateway) -> TcpStream {
-    let connecting = TcpStream::connect(gateway.listener("bytes"));
-    wait::within("a connection", connecting).await.expect("somebody listens")
-}
-
-/// Reads what the backend says first.
-async fn greeted(stream: &mut (impl AsyncRead + Unpin)) {
-    heard(stream, b"hello\n").await;
-}
-
-async fn heard(stream: &mut (impl AsyncRead + Unpin), wanted: &[u8; 6]) {
-    let mut word = [0; 6];
-    wait::within("its turn", stream.read_exact(&mut word)).await.expect("six bytes");
-    assert_eq!(&word, wanted);
-}
-
-#[tokio::test]
-async fn connections_of_which_nothing_is_read_count_too() {
-    let (gateway, backend) = of_bytes("protocol: TCP", None).await;
-    let mut first = connect(&gateway).await;
-    greeted(&mut first).await;
-    let mut second = connect(&gateway).await;
-    until_waiting(&gateway, 1).await;
-    drop(first);
-    greeted(&mut second).await;
-    assert_eq!(told(&gateway).await["open"], 1);
-    backend.abort();
-}
-
-#[tokio::test]
-async fn who_closes_a_connection_waits_no_longer() {
-    let (gateway, backend) = of_bytes("protocol: TCP", None).await;
-    let mut first = connect(&gateway).await;
-    greeted(&mut first).await;
-    let waits = connect(&gateway).await;
-    until_waiting(&gateway, 1).await;
-    drop(waits);
-    until_waiting(&gateway, 0).await;
-    // Who said something may be closing its own half alone, until it breaks off.
-    let mut asks = connect(&gateway).await;
-    asks.write_all(b"hello?").await.expect("it is open");
-    let mut breaks_off = connect(&gateway).await;
-    breaks_off.write_all(b"hello?").await.expect("it is open");
-    until_waiting(&gateway, 2).await;
-    asks.shutdown().await.expect("it is open");
-    breaks_off.set_zero_linger().expect("it is open");
-    drop(breaks_off);
-    until_waiting(&gateway, 1).await;
-    drop(first);
-    greeted(&mut asks).await;
-    heard(&mut asks, b"hello?").await;
-    assert_eq!(told(&gateway).await["refused"], 0);
-    backend.abort();
-}
-
-#[tokio::test]
-async fn who_closes_a_connection_by_tls_waits_no_longer() {
-    let authority = Authority::new();
-    let certificate = authority.sign("shop.test");
-    let listener = "protocol: TLS, tls: { certificateRefs: [{ name: door }] }";
-    let (gateway, backend) = of_bytes(listener, Some(&certificate)).await;
-    let connector = TlsConnector::from(authority.client(&[]));
-    let secure = async || {
-        let name = HOST.to_owned().try_into().expect("a host");
-        let shaken = connector.connect(name, connect(&gateway).await);
-        wait::within("the handshake", shaken).await.expect("TLS")
-    };
-    let mut first = secure().await;
-    greeted(&mut first).await;
-    let mut waits = secure().await;
-    until_waiting(&gateway, 1).await;
-    waits.shutdown().await.expect("it is open");
-    until_waiting(&gateway, 0).await;
-    let mut asks = secure().await;
-    asks.write_all(b"hello?").await.expect("it is open");
-    until_waiting(&gateway, 1).await;
-    drop(first);
-    greeted(&mut asks).await;
-    heard(&mut asks, b"hello?").await;
-    backend.abort();
+    assert_most(&origins, 1);
 }

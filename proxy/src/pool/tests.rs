@@ -16,10 +16,15 @@ use crate::tls::backend::{Face, Shown};
 
 /// What endpoints of one worker need.
 pub(crate) fn ground() -> Ground {
+    ground_of(1)
+}
+
+/// What endpoints of so many workers need.
+fn ground_of(workers: usize) -> Ground {
     let keyring = Arc::new(crate::tls::tickets::Keyring::new().unwrap());
     let membership = Arc::default();
     let admin = std::sync::OnceLock::new();
-    Ground { workers: 1, pool: 8, zone: None, keyring, membership, admin }
+    Ground { workers, pool: 8, zone: None, keyring, membership, admin }
 }
 
 /// An endpoint of one worker.
@@ -279,4 +284,84 @@ async fn no_more_wait_behind_who_opens_what_they_will_share_than_may() {
         let (_, granted) = one.now_or_never().unwrap().unwrap();
         assert!(matches!(granted, Granted::Shared(_)), "{granted:?}");
     }
+}
+
+/// A face that shows this.
+fn face(shown: &Arc<Shown>) -> Face {
+    Face::Tls(Some(Arc::clone(shown)))
+}
+
+#[tokio::test]
+async fn those_who_show_different_certificates_have_one_bound_and_no_connection_in_common() {
+    let room = Arc::<Room>::default();
+    let endpoint = backend_in(usize::MAX, &room).await;
+    room.set(Some(&bounds(1, 10)), members(&[&endpoint]));
+    let (one, other) = (shown(), shown());
+    let (as_one, as_other) = (face(&one), face(&other));
+    let limits = Limits::default();
+    let granted = async |face| {
+        let hop = Hop { endpoint: &endpoint, worker: 0, face };
+        let wish = Wish { hop, takes: Takes::Anywhere, tried: &[] };
+        wish.granted(&limits, Instant::now(), None).await.unwrap().1
+    };
+    // What lies idle by the one is its own, and is closed for the other.
+    idle(&endpoint, Some(&one)).await;
+    let Granted::Idle(held) = granted(&as_one).await else { panic!("it was there") };
+    put(&endpoint, 0, held);
+    let got = granted(&as_other).await;
+    assert!(matches!(got, Granted::Place(_)), "{got:?}");
+    assert_eq!((endpoint.pools[0].idle(), room.counts().open), (0, 1));
+    drop(got);
+    // So is what comes back while the other waits.
+    let mut answered = sent(&endpoint).await;
+    answered.lease.as_mut().unwrap().opened = opened(Some(&one));
+    let mut waiting = Box::pin(granted(&as_other));
+    assert!((&mut waiting).now_or_never().is_none());
+    end(answered).await;
+    let got = waiting.await;
+    assert!(matches!(got, Granted::Place(_)), "{got:?}");
+    assert_eq!((endpoint.pools[0].idle(), room.counts().open), (0, 1));
+}
+
+/// What the callers of one worker do: each has so many requests answered, under the bound of the service.
+fn work(endpoint: &Arc<Endpoint>, worker: usize) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(futures::future::join_all((0..10).map(|_| async {
+        for _ in 0..50 {
+            let hop = Hop { endpoint, worker, face: &Face::Plain };
+            let wish = Wish { hop, takes: Takes::Anywhere, tried: &[] };
+            let (limits, mut slot) = (Limits::default(), request());
+            let sent = loop {
+                let granted = wish.granted(&limits, Instant::now(), None).await.unwrap().1;
+                let granted = Some(Box::new(granted));
+                match send(hop, &limits, Instant::now(), &mut slot, granted).await {
+                    Ok(answered) => break answered,
+                    Err(failure) => assert_eq!(failure.retry, Retry::Anew, "{failure}"),
+                }
+            };
+            drop(sent.response);
+            sent.lease.unwrap().end();
+        }
+    })));
+}
+
+#[tokio::test]
+async fn workers_hand_over_their_places_and_nobody_is_forgotten() {
+    let room = Arc::<Room>::default();
+    let backend = backend_in(usize::MAX, &room).await;
+    let at = table::Endpoint::plain(backend.address);
+    let spoken = (AppProtocol::Http1, Wire::Clear);
+    let endpoint = Endpoint::new(&at, spoken, &ground_of(3), Arc::clone(&room));
+    let patience = serde_json::json!({ "connections": 2, "pendingTimeout": "60s" });
+    room.set(Some(&serde_json::from_value(patience).unwrap()), members(&[&endpoint]));
+    let workers = (0..3).map(|worker| {
+        let endpoint = Arc::clone(&endpoint);
+        tokio::task::spawn_blocking(move || work(&endpoint, worker))
+    });
+    for worker in workers.collect::<Vec<_>>() {
+        worker.await.unwrap();
+    }
+    let counts = room.counts();
+    assert_eq!((counts.waiting, counts.refused), (0, 0), "{counts:?}");
+    assert!(counts.open <= 2, "{counts:?}");
 }
