@@ -214,8 +214,7 @@ impl Live {
             table,
         };
         // The last of all: until the swap requests go to endpoints that are gone.
-        rooms::leave(before, &live.services);
-        rooms::bound(&live.services);
+        rooms::swap(before, &live.services);
         live
     }
 

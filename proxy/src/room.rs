@@ -110,9 +110,14 @@ pub(crate) struct Counts {
 }
 
 impl Room {
-    /// Holds to these bounds from now on, for the connections to these endpoints. Who waits goes to one of
-    /// them, and gets what a higher bound lets be.
-    pub(crate) fn set(self: &Arc<Self>, bounds: Option<&Bounds>, members: Vec<Member>) {
+    /// Leads to these endpoints from now on.
+    pub(crate) fn know(&self, members: Vec<Member>) {
+        self.members.store(Arc::new(Members::new(members)));
+    }
+
+    /// Holds to these bounds from now on. Who waits gets what a higher one lets be, at an endpoint that is not
+    /// gone.
+    pub(crate) fn set(self: &Arc<Self>, bounds: Option<&Bounds>) {
         let most = bounds.and_then(|bounds| bounds.connections);
         let patience = bounds.map_or(Duration::ZERO, Bounds::pending_timeout);
         if most.is_none() {
@@ -122,15 +127,14 @@ impl Room {
         self.pending.store(bounds.map_or(0, Bounds::pending), SeqCst);
         let patience = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
         self.patience.store(patience, SeqCst);
-        self.lead_to(members);
+        self.lead();
         self.most.store(most.unwrap_or(ANY), SeqCst);
         self.settle();
     }
 
-    /// Leads those who wait for an endpoint that is gone to another of these; who can go to none of them is
-    /// told by the end of their wait.
-    pub(crate) fn lead_to(&self, members: Vec<Member>) {
-        self.members.store(Arc::new(Members::new(members)));
+    /// Leads those who wait for an endpoint that is gone to another; who can go to none is told by the end of
+    /// their wait.
+    pub(crate) fn lead(&self) {
         if self.is_curious() {
             let mut queue = self.lock();
             queue.is_bare = false;

@@ -1,6 +1,7 @@
 //! Proxies beside applications, as their users meet them: who reaches an application, and by which
 //! policy.
 
+mod bounds;
 mod bytes;
 mod capture;
 mod cloth;

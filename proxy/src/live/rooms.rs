@@ -37,34 +37,36 @@ fn named(service: &table::Service) -> (Kind, Arc<str>) {
     (service.key.kind, Arc::clone(&service.label))
 }
 
-/// Takes leave of endpoints of before that are not among those of these services.
-pub(super) fn leave(before: Option<&Live>, services: &[Arc<Service>]) {
-    let Some(before) = before else { return };
-    let kept: HashSet<_> = endpoints(services).map(Arc::as_ptr).collect();
-    let gone = endpoints(&before.services).filter(|one| !kept.contains(&Arc::as_ptr(one)));
-    gone.for_each(|one| one.leave());
-    let rooms: HashSet<_> = services.iter().map(|service| Arc::as_ptr(&service.room)).collect();
-    let left = before.services.iter().filter(|one| !rooms.contains(&Arc::as_ptr(&one.room)));
-    // Their services are gone, too: there is nowhere to wait for.
-    left.for_each(|service| service.room.lead_to(Vec::new()));
-}
-
-fn endpoints(services: &[Arc<Service>]) -> impl Iterator<Item = &Arc<Endpoint>> {
-    services.iter().flat_map(|service| &service.endpoints)
-}
-
-/// Has rooms hold to what is said of their services.
-pub(super) fn bound(services: &[Arc<Service>]) {
+/// Has rooms lead to the endpoints of these services, and hold to what is said of them; takes leave of
+/// endpoints of before that are not among them.
+pub(super) fn swap(before: Option<&Live>, services: &[Arc<Service>]) {
     let mut all: HashMap<*const Room, (&Arc<Service>, Vec<Member>)> = HashMap::new();
     for service in services {
         let (_, known) =
             all.entry(Arc::as_ptr(&service.room)).or_insert_with(|| (service, Vec::new()));
         known.extend(members(service));
     }
-    for (service, members) in all.into_values() {
-        let bounds = service.traffic.as_ref().map(|policy| &policy.spec.bounds);
-        service.room.set(bounds, members);
+    let before = before.map(|live| &live.services[..]).unwrap_or_default();
+    let is_left = |one: &&Arc<Service>| !all.contains_key(&Arc::as_ptr(&one.room));
+    let left: Vec<_> = before.iter().filter(is_left).collect();
+    // At first, so that whoever finds an endpoint gone finds the others.
+    left.iter().for_each(|service| service.room.know(Vec::new()));
+    let now = all.into_values().map(|(service, members)| {
+        service.room.know(members);
+        service
+    });
+    let now: Vec<_> = now.collect();
+    let kept: HashSet<_> = endpoints(services).map(Arc::as_ptr).collect();
+    let gone = endpoints(before).filter(|one| !kept.contains(&Arc::as_ptr(one)));
+    gone.for_each(|one| one.leave());
+    left.iter().for_each(|service| service.room.lead());
+    for service in now {
+        service.room.set(service.traffic.as_ref().map(|policy| &policy.spec.bounds));
     }
+}
+
+fn endpoints(services: &[Arc<Service>]) -> impl Iterator<Item = &Arc<Endpoint>> {
+    services.iter().flat_map(|service| &service.endpoints)
 }
 
 fn members(service: &Service) -> impl Iterator<Item = Member> {

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::failure::Retry;
 use crate::live::{Ground, Wire};
-use crate::room::tests::{bounds, members};
+use crate::room::tests::{bounds, members, set};
 use crate::room::{Takes, Wish};
 use crate::tls::backend::tests::shown;
 use crate::tls::backend::{Face, Shown};
@@ -140,7 +140,7 @@ async fn a_request_that_meets_a_closed_connection_goes_out_on_another() {
 async fn a_request_whose_granted_connection_has_ended_takes_no_place_of_another() {
     let room = Arc::<Room>::default();
     let endpoint = backend_in(1, &room).await;
-    room.set(Some(&bounds(1, 0)), members(&[&endpoint]));
+    set(&room, Some(&bounds(1, 0)), members(&[&endpoint]));
     let answered = sent(&endpoint).await;
     let Lease { sender, opened, .. } = answered.lease.unwrap();
     let idle = Idle { sender, opened, since: Instant::now() };
@@ -242,7 +242,7 @@ async fn what_was_opened_with_a_certificate_that_is_gone_is_let_go() {
 async fn who_waits_shares_no_other_connection_while_one_to_their_endpoint_is_opened() {
     let room = Arc::<Room>::default();
     let (one, other) = (of_http2(&room), of_http2(&room));
-    room.set(Some(&bounds(2, 10)), members(&[&one, &other]));
+    set(&room, Some(&bounds(2, 10)), members(&[&one, &other]));
     let _both = [room.place().unwrap(), room.place().unwrap()];
     let hop = Hop { endpoint: &one, worker: 0, face: &Face::Plain };
     let wish = Wish { hop, takes: Takes::Anywhere, tried: &[] };
@@ -266,7 +266,7 @@ async fn who_waits_shares_no_other_connection_while_one_to_their_endpoint_is_ope
 async fn no_more_wait_behind_who_opens_what_they_will_share_than_may() {
     let room = Arc::<Room>::default();
     let endpoint = of_http2(&room);
-    room.set(Some(&bounds(1, 2)), members(&[&endpoint]));
+    set(&room, Some(&bounds(1, 2)), members(&[&endpoint]));
     let _place = room.place().unwrap();
     let _opening = endpoint.pools[0].opening.try_lock().unwrap();
     let hop = Hop { endpoint: &endpoint, worker: 0, face: &Face::Plain };
@@ -295,7 +295,7 @@ fn face(shown: &Arc<Shown>) -> Face {
 async fn those_who_show_different_certificates_have_one_bound_and_no_connection_in_common() {
     let room = Arc::<Room>::default();
     let endpoint = backend_in(usize::MAX, &room).await;
-    room.set(Some(&bounds(1, 10)), members(&[&endpoint]));
+    set(&room, Some(&bounds(1, 10)), members(&[&endpoint]));
     let (one, other) = (shown(), shown());
     let (as_one, as_other) = (face(&one), face(&other));
     let limits = Limits::default();
@@ -353,7 +353,7 @@ async fn workers_hand_over_their_places_and_nobody_is_forgotten() {
     let spoken = (AppProtocol::Http1, Wire::Clear);
     let endpoint = Endpoint::new(&at, spoken, &ground_of(3), Arc::clone(&room));
     let patience = serde_json::json!({ "connections": 2, "pendingTimeout": "60s" });
-    room.set(Some(&serde_json::from_value(patience).unwrap()), members(&[&endpoint]));
+    set(&room, Some(&serde_json::from_value(patience).unwrap()), members(&[&endpoint]));
     let workers = (0..3).map(|worker| {
         let endpoint = Arc::clone(&endpoint);
         tokio::task::spawn_blocking(move || work(&endpoint, worker))

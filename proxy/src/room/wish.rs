@@ -100,12 +100,18 @@ impl Wish<'_> {
         let began = Instant::now();
         let patience = Duration::from_millis(self.room().patience.load(Relaxed));
         let until = deadline.map_or(began + patience, |at| at.min(began + patience));
-        let mut other = None;
+        let (mut other, mut has_waited) = (None, false);
         loop {
             let meant = other.as_ref().unwrap_or(self.hop.endpoint);
             if meant.is_gone() {
-                other = Some(self.room().instead_of(meant, self.tried).ok_or_else(gone)?);
+                match self.room().instead_of(meant, self.tried) {
+                    None if has_waited => return Err(gone()),
+                    // It may be reached yet by who began before that.
+                    None => {}
+                    instead => other = instead,
+                }
             }
+            has_waited = true;
             let endpoint = other.as_ref().unwrap_or(self.hop.endpoint);
             let wish = Wish { hop: Hop { endpoint, ..self.hop }, ..self };
             if let Some(got) = wish.at_once(limits, now) {
