@@ -18,6 +18,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use crate::scene::{HOST, answered, refused};
 
 mod bytes;
+mod faces;
 mod swap;
 
 const ONE: &[&str] = &["--workers", "1"];
