@@ -3,7 +3,7 @@
 //! HTTP/1.1 connections are lent to one exchange at a time; one HTTP/2 connection is shared.
 //! Once no table has the endpoint any more nothing is kept: what is in use is closed when it is through.
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -42,6 +42,21 @@ pub(crate) struct Pool {
     /// One for each of those as whom it is reached, of whom there is seldom more than one.
     shared: ArcSwap<Vec<Shared>>,
     opening: tokio::sync::Mutex<()>,
+    /// Whether somebody holds that, for whoever looks from another thread.
+    is_opening: AtomicBool,
+}
+
+/// Held by who opens what others will share.
+#[derive(Debug)]
+struct Alone<'p> {
+    pool: &'p Pool,
+    _alone: tokio::sync::MutexGuard<'p, ()>,
+}
+
+impl Drop for Alone<'_> {
+    fn drop(&mut self) {
+        self.pool.is_opening.store(false, SeqCst);
+    }
 }
 
 /// As whom a connection was opened.
@@ -146,7 +161,7 @@ impl<'a> Hop<'a> {
 
     /// Whether one that requests will share is being opened.
     pub(crate) fn is_opening(&self) -> bool {
-        self.pool().opening.try_lock().is_err()
+        self.pool().is_opening.load(SeqCst)
     }
 
     /// How long a connection may have lain idle that is used again. The proxy at the other end closes what
@@ -178,7 +193,15 @@ impl Pool {
             capacity: AtomicUsize::new(capacity),
             shared: ArcSwap::default(),
             opening: tokio::sync::Mutex::new(()),
+            is_opening: AtomicBool::new(false),
         }
+    }
+
+    /// Waits until nobody else opens a connection that requests will share.
+    async fn alone(&self) -> Alone<'_> {
+        let alone = self.opening.lock().await;
+        self.is_opening.store(true, SeqCst);
+        Alone { pool: self, _alone: alone }
     }
 
     /// The shared connection, if it was opened so and is not closed.

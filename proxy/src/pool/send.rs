@@ -165,7 +165,7 @@ async fn open_http2(
 ) -> Result<(Shared, bool), Failure> {
     let Hop { endpoint, worker, .. } = hop;
     let pool = hop.pool();
-    let _alone = pool.opening.lock().await;
+    let _alone = pool.alone().await;
     let opened = hop.opened();
     if let Some(shared) = pool.usable(&opened) {
         return Ok((shared, true));

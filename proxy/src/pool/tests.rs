@@ -248,7 +248,7 @@ async fn who_waits_shares_no_other_connection_while_one_to_their_endpoint_is_ope
     let wish = Wish { hop, takes: Takes::Anywhere, tried: &[] };
     let limits = Limits::default();
     for is_opened in [true, false] {
-        let opening = is_opened.then(|| one.pools[0].opening.try_lock().unwrap());
+        let opening = is_opened.then(|| one.pools[0].alone().now_or_never().unwrap());
         let mut waiting = Box::pin(wish.granted(&limits, Instant::now(), None));
         assert!((&mut waiting).now_or_never().is_none());
         let shared = shared().await;
@@ -268,7 +268,7 @@ async fn no_more_wait_behind_who_opens_what_they_will_share_than_may() {
     let endpoint = of_http2(&room);
     set(&room, Some(&bounds(1, 2)), members(&[&endpoint]));
     let _place = room.place().unwrap();
-    let _opening = endpoint.pools[0].opening.try_lock().unwrap();
+    let _opening = endpoint.pools[0].alone().await;
     let hop = Hop { endpoint: &endpoint, worker: 0, face: &Face::Plain };
     let wish = Wish { hop, takes: Takes::Anywhere, tried: &[] };
     let limits = Limits::default();

@@ -37,7 +37,7 @@ async fn of_bytes(listener: &str, certificate: Option<&Certificate>) -> (Gateway
     let setup = Setup::bare()
         .listener("bytes", port, format!("{{ name: bytes, port: {port}, {listener} }}"))
         .with(yaml::service_speaking("shop", "tcp", &[address]))
-        .with(bounds("connections: 1, pendingTimeout: 20s"))
+        .with(bounds("connections: 1, pendingTimeout: 60s"))
         .with(yaml::document("gateway.networking.k8s.io/v1", "TCPRoute", "all", route));
     let secret = certificate.map(|one| yaml::tls_secret("door", one));
     let setup = secret.into_iter().fold(setup, Setup::with);
