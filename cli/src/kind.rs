@@ -16,6 +16,7 @@ const fn short(kind: Kind) -> &'static [&'static str] {
         Kind::TcpRoute => &["tcp"],
         Kind::UdpRoute => &["udp"],
         Kind::ReferenceGrant => &["refgrant", "refgrants"],
+        Kind::Namespace => &["ns"],
         Kind::Service => &["svc"],
         Kind::EndpointSlice => &["eps", "endpoints"],
         Kind::Workload => &["wl"],

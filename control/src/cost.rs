@@ -77,6 +77,7 @@ impl Cost {
                 Cost { bytes: bytes + values.sum::<usize>().div_ceil(3) * 4, ..cost }
             }
             Resource::ReferenceGrant(_)
+            | Resource::Namespace(_)
             | Resource::TrafficPolicy(_)
             | Resource::BackendTlsPolicy(_)
             | Resource::Service(_)

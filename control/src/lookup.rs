@@ -70,7 +70,8 @@ pub(crate) fn references(resource: &Resource, world: &World) -> Vec<Reference> {
             let named = targets.chain(held);
             named.map(|(path, to)| of(&path, to.kind, &to.namespace, &to.name)).collect()
         }
-        Resource::Service(_)
+        Resource::Namespace(_)
+        | Resource::Service(_)
         | Resource::Secret(_)
         | Resource::ConfigMap(_)
         | Resource::Claim(_)

@@ -282,6 +282,7 @@ pub(crate) const fn is_border(kind: Kind) -> bool {
         | Kind::TcpRoute
         | Kind::UdpRoute
         | Kind::ReferenceGrant
+        | Kind::Namespace
         | Kind::Service
         | Kind::EndpointSlice
         | Kind::Workload
@@ -306,6 +307,7 @@ pub(crate) const fn is_traffic(kind: Kind) -> bool {
         | Kind::TcpRoute
         | Kind::UdpRoute
         | Kind::ReferenceGrant
+        | Kind::Namespace
         | Kind::Service
         | Kind::EndpointSlice
         | Kind::Workload

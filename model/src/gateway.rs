@@ -6,13 +6,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::invalid::Checker;
+use crate::namespace::Labelled;
 use crate::service::Transport;
 use crate::{Hostname, Key, Kind, Meta, Name};
 
 mod selector;
 mod set;
 
-pub use selector::{NamespaceExpression, NamespaceSelector, SelectorOperator};
+pub use selector::{NamespaceExpression, NamespaceSelector, SelectorOperator, Unmet};
 pub use set::{AllowedListeners, ListenerNamespaces, ListenerSet, ListenerSetSpec, ParentGateway};
 
 /// Listeners on ports, and what may attach to them.
@@ -375,8 +376,13 @@ pub(crate) fn gateway_group() -> String {
 
 impl RouteNamespaces {
     /// Whether a listener of what is in the namespace `own` takes routes of a namespace.
-    pub fn lets(&self, own: &Name, namespace: &Name) -> bool {
+    pub fn lets(&self, own: &Name, namespace: Labelled<'_>) -> bool {
         self.from.lets(self.selector.as_ref(), own, namespace)
+    }
+
+    /// What its selector asks for in vain of a namespace.
+    pub fn unmet<'a>(&'a self, namespace: Labelled<'a>) -> Option<Unmet<'a>> {
+        self.from.unmet(self.selector.as_ref(), namespace)
     }
 }
 
@@ -389,11 +395,18 @@ impl GatewaySpec {
 
 impl Gateway {
     /// Whether it lets ListenerSets of a namespace attach.
-    pub fn lets(&self, namespace: &Name) -> bool {
+    pub fn lets(&self, namespace: Labelled<'_>) -> bool {
         self.spec.allowed_listeners.as_ref().is_some_and(|allowed| {
             let ListenerNamespaces { from, selector } = &allowed.namespaces;
             from.lets(selector.as_ref(), &self.metadata.namespace, namespace)
         })
+    }
+
+    /// What its selector of ListenerSets asks for in vain of a namespace.
+    pub fn unmet<'a>(&'a self, namespace: Labelled<'a>) -> Option<Unmet<'a>> {
+        let ListenerNamespaces { from, selector } =
+            &self.spec.allowed_listeners.as_ref()?.namespaces;
+        from.unmet(selector.as_ref(), namespace)
     }
 
     /// The Secrets and ConfigMaps that hold the certificates which it names, each behind the place at which

@@ -35,6 +35,8 @@ pub enum Kind {
     UdpRoute,
     /// `gateway.networking.k8s.io/v1` ReferenceGrant.
     ReferenceGrant,
+    /// `v1` Namespace.
+    Namespace,
     /// `gateway.networking.k8s.io/v1` BackendTLSPolicy.
     #[serde(rename = "BackendTLSPolicy")]
     BackendTlsPolicy,
@@ -72,7 +74,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order in which listings show them.
-    pub const ALL: [Kind; 24] = [
+    pub const ALL: [Kind; 25] = [
         Kind::Gateway,
         Kind::ListenerSet,
         Kind::HttpRoute,
@@ -81,6 +83,7 @@ impl Kind {
         Kind::TcpRoute,
         Kind::UdpRoute,
         Kind::ReferenceGrant,
+        Kind::Namespace,
         Kind::BackendTlsPolicy,
         Kind::Service,
         Kind::EndpointSlice,
@@ -110,6 +113,7 @@ impl Kind {
             Kind::TcpRoute => "TCPRoute",
             Kind::UdpRoute => "UDPRoute",
             Kind::ReferenceGrant => "ReferenceGrant",
+            Kind::Namespace => "Namespace",
             Kind::BackendTlsPolicy => "BackendTLSPolicy",
             Kind::Service => "Service",
             Kind::EndpointSlice => "EndpointSlice",
@@ -141,7 +145,7 @@ impl Kind {
             | Kind::UdpRoute
             | Kind::ReferenceGrant
             | Kind::BackendTlsPolicy => "gateway.networking.k8s.io/v1",
-            Kind::Service | Kind::Secret | Kind::ConfigMap => "v1",
+            Kind::Namespace | Kind::Service | Kind::Secret | Kind::ConfigMap => "v1",
             Kind::EndpointSlice => "discovery.k8s.io/v1",
             Kind::Workload
             | Kind::AccessPolicy
@@ -183,7 +187,11 @@ impl Kind {
     /// Whether its objects are the whole installation's, and so lie in the platform's own namespace.
     pub const fn is_of_platform(self) -> bool {
         match self {
-            Kind::Workspace | Kind::Cluster | Kind::Team | Kind::LoginProvider => true,
+            Kind::Namespace
+            | Kind::Workspace
+            | Kind::Cluster
+            | Kind::Team
+            | Kind::LoginProvider => true,
             Kind::Gateway
             | Kind::ListenerSet
             | Kind::HttpRoute

@@ -27,6 +27,7 @@ pub mod key;
 pub mod login;
 pub mod meta;
 pub mod name;
+pub mod namespace;
 pub mod path;
 pub mod policy;
 pub mod read;

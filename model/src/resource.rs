@@ -11,6 +11,7 @@ use crate::cluster::Cluster;
 use crate::gateway::{Gateway, Listener, ListenerSet};
 use crate::invalid::Checker;
 use crate::login::LoginProvider;
+use crate::namespace::Namespace;
 use crate::policy::AccessPolicy;
 use crate::reference::ReferenceGrant;
 use crate::role::{Grant, Role};
@@ -38,6 +39,7 @@ pub enum Resource {
     TcpRoute(Arc<TcpRoute>),
     UdpRoute(Arc<UdpRoute>),
     ReferenceGrant(Arc<ReferenceGrant>),
+    Namespace(Arc<Namespace>),
     BackendTlsPolicy(Arc<BackendTlsPolicy>),
     Service(Arc<Service>),
     EndpointSlice(Arc<EndpointSlice>),
@@ -68,6 +70,7 @@ impl Resource {
             Resource::TcpRoute(_) => Kind::TcpRoute,
             Resource::UdpRoute(_) => Kind::UdpRoute,
             Resource::ReferenceGrant(_) => Kind::ReferenceGrant,
+            Resource::Namespace(_) => Kind::Namespace,
             Resource::BackendTlsPolicy(_) => Kind::BackendTlsPolicy,
             Resource::Service(_) => Kind::Service,
             Resource::EndpointSlice(_) => Kind::EndpointSlice,
@@ -98,6 +101,7 @@ impl Resource {
             Resource::TcpRoute(object) => &object.metadata,
             Resource::UdpRoute(object) => &object.metadata,
             Resource::ReferenceGrant(object) => &object.metadata,
+            Resource::Namespace(object) => &object.metadata,
             Resource::BackendTlsPolicy(object) => &object.metadata,
             Resource::Service(object) => &object.metadata,
             Resource::EndpointSlice(object) => &object.metadata,
@@ -136,6 +140,7 @@ impl Resource {
             (Resource::ReferenceGrant(one), Resource::ReferenceGrant(other)) => {
                 Arc::ptr_eq(one, other)
             }
+            (Resource::Namespace(one), Resource::Namespace(other)) => Arc::ptr_eq(one, other),
             (Resource::BackendTlsPolicy(one), Resource::BackendTlsPolicy(other)) => {
                 Arc::ptr_eq(one, other)
             }
@@ -169,6 +174,7 @@ impl Resource {
                 | Resource::TcpRoute(_)
                 | Resource::UdpRoute(_)
                 | Resource::ReferenceGrant(_)
+                | Resource::Namespace(_)
                 | Resource::BackendTlsPolicy(_)
                 | Resource::Service(_)
                 | Resource::EndpointSlice(_)
@@ -274,6 +280,7 @@ impl Resource {
             Resource::TcpRoute(object) => object.check(at),
             Resource::UdpRoute(object) => object.check(at),
             Resource::ReferenceGrant(object) => object.check(at),
+            Resource::Namespace(object) => object.check(at),
             Resource::BackendTlsPolicy(object) => object.check(at),
             Resource::Service(object) => object.check(at),
             Resource::EndpointSlice(object) => object.check(at),
@@ -320,6 +327,7 @@ impl Resource {
             Kind::TcpRoute => Resource::TcpRoute(Arc::new(from_value(value)?)),
             Kind::UdpRoute => Resource::UdpRoute(Arc::new(from_value(value)?)),
             Kind::ReferenceGrant => Resource::ReferenceGrant(Arc::new(from_value(value)?)),
+            Kind::Namespace => Resource::Namespace(Arc::new(from_value(value)?)),
             Kind::BackendTlsPolicy => Resource::BackendTlsPolicy(Arc::new(from_value(value)?)),
             Kind::Service => Resource::Service(Arc::new(from_value(value)?)),
             Kind::EndpointSlice => Resource::EndpointSlice(Arc::new(from_value(value)?)),

@@ -18,6 +18,7 @@ use crate::claim::Claim;
 use crate::cluster::Cluster;
 use crate::gateway::{Gateway, ListenerSet};
 use crate::login::LoginProvider;
+use crate::namespace::Namespace;
 use crate::policy::AccessPolicy;
 use crate::reference::ReferenceGrant;
 use crate::role::{Grant, Role};
@@ -85,6 +86,7 @@ fn define(kind: Kind, generator: &mut SchemaGenerator) {
         Kind::TcpRoute => generator.subschema_for::<TcpRoute>(),
         Kind::UdpRoute => generator.subschema_for::<UdpRoute>(),
         Kind::ReferenceGrant => generator.subschema_for::<ReferenceGrant>(),
+        Kind::Namespace => generator.subschema_for::<Namespace>(),
         Kind::BackendTlsPolicy => generator.subschema_for::<BackendTlsPolicy>(),
         Kind::Service => generator.subschema_for::<Service>(),
         Kind::EndpointSlice => generator.subschema_for::<EndpointSlice>(),

@@ -185,6 +185,7 @@ impl Settled {
             Kind::Gateway
             | Kind::ListenerSet
             | Kind::ReferenceGrant
+            | Kind::Namespace
             | Kind::Secret
             | Kind::ConfigMap
             | Kind::AccessPolicy

@@ -16,6 +16,7 @@ mod grants;
 mod grpc;
 mod inbound;
 mod lookup;
+mod namespaces;
 mod of_services;
 mod outbound;
 mod precedence;

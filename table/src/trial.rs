@@ -191,6 +191,7 @@ fn object(mut object: Value) -> Result<Resource, String> {
         Kind::ListenerSet => from_value(object).map(|one| Resource::ListenerSet(Arc::new(one))),
         Kind::HttpRoute => from_value(object).map(|one| Resource::HttpRoute(Arc::new(one))),
         Kind::GrpcRoute => from_value(object).map(|one| Resource::GrpcRoute(Arc::new(one))),
+        Kind::Namespace => from_value(object).map(|one| Resource::Namespace(Arc::new(one))),
         Kind::Service => from_value(object).map(|one| Resource::Service(Arc::new(one))),
         Kind::Api => from_value(object).map(|one| Resource::Api(Arc::new(one))),
         _ => return Err(format!("no request is tried at a {kind}")),

@@ -26,7 +26,7 @@ pub(crate) const LIST: &str = "docs/fields.tsv";
 pub(crate) const PAGE: &str = "docs/fields.md";
 
 /// The kinds whose fields change what becomes of traffic, in the order of the page.
-const KINDS: [&str; 10] = [
+const KINDS: [&str; 11] = [
     "Gateway",
     "ListenerSet",
     "HTTPRoute",
@@ -35,6 +35,7 @@ const KINDS: [&str; 10] = [
     "TCPRoute",
     "UDPRoute",
     "ReferenceGrant",
+    "Namespace",
     "BackendTLSPolicy",
     "TrafficPolicy",
 ];

@@ -106,6 +106,7 @@ impl Draft {
             | Resource::TcpRoute(_)
             | Resource::UdpRoute(_)
             | Resource::ReferenceGrant(_)
+            | Resource::Namespace(_)
             | Resource::TrafficPolicy(_)
             | Resource::BackendTlsPolicy(_)
             | Resource::Service(_)
@@ -470,6 +471,7 @@ const fn gives_rights(kind: Kind) -> bool {
         | Kind::TcpRoute
         | Kind::UdpRoute
         | Kind::ReferenceGrant
+        | Kind::Namespace
         | Kind::Service
         | Kind::EndpointSlice
         | Kind::Workload

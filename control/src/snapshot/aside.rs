@@ -7,7 +7,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use model::{Key, Kind};
+use model::namespace::{Labelled, Namespace, NamespaceSpec};
+use model::{Key, Kind, Meta, cluster};
 use serde_json::Value;
 use wire::Envelope;
 
@@ -16,19 +17,28 @@ use crate::body;
 use crate::world::{Unreadable, is_traffic};
 
 /// The kind of a target that stands for its whole namespace.
-const WHOLE: &str = "Namespace";
+const WHOLE: &str = Kind::Namespace.as_str();
 
 /// An object that nodes are told of unread.
 #[derive(Debug)]
 pub(super) struct Aside {
     /// By which others may name it, if we know its kind.
     pub(super) key: Option<Key>,
+    /// A namespace with the labels that can be read of it.
+    pub(super) labels: Option<Namespace>,
     /// The cluster that it is for alone.
     pub(super) cluster: Option<String>,
     pub(super) envelope: Arc<Envelope>,
 }
 
 impl Aside {
+    /// The labels of a namespace, if it is that. Nodes judge by the last form that they could read, so what can
+    /// be read of it decides here what they are told.
+    pub(super) fn labelled(&self) -> Option<Labelled<'_>> {
+        let key = self.key.as_ref().filter(|key| key.kind == Kind::Namespace)?;
+        Some(self.labels.as_ref().map_or(Labelled::untold(&key.name), Labelled::by))
+    }
+
     /// An object as nodes are told of it; none if they are not. A Secret is none of theirs, since its
     /// values are nothing that we could find in it, and a ConfigMap is for those alone whose Gateways name
     /// it.
@@ -52,8 +62,10 @@ impl Aside {
         };
         let store::Key { kind, namespace, name, .. } = aside.key.clone();
         let body = Bytes::copy_from_slice(aside.body.as_bytes());
+        let own = body::key(&aside.key);
         Some(Aside {
-            key: body::key(&aside.key),
+            labels: own.as_ref().and_then(|key| labels(key, raw.pointer("/metadata/labels"))),
+            key: own,
             cluster: raw["metadata"]["labels"][CLUSTER].as_str().map(str::to_owned),
             envelope: Arc::new(
                 Envelope {
@@ -72,7 +84,20 @@ impl Aside {
     }
 }
 
-/// What stands for all of a namespace, be it made later: a kind that no node knows.
+/// A namespace with its labels, where they can be read.
+fn labels(key: &Key, written: Option<&Value>) -> Option<Namespace> {
+    let is_read = key.kind == Kind::Namespace && written.is_some_and(Value::is_object);
+    is_read.then(|| Namespace {
+        metadata: Meta {
+            labels: cluster::labels(written),
+            ..Meta::new(key.namespace.clone(), key.name.clone())
+        },
+        spec: NamespaceSpec::default(),
+    })
+}
+
+/// What stands for all of a namespace, be it made later. What bears its name in it is no object, as a
+/// Namespace lies with the platform.
 fn whole(namespace: &str) -> wire::Key {
     let namespace = namespace.to_owned();
     wire::Key { kind: WHOLE.to_owned(), namespace: namespace.clone(), name: namespace }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use imbl::OrdMap;
 use model::access::Directory;
+use model::namespace::{Labelled, Namespace};
 use time::OffsetDateTime;
 
 use super::sight::Sight;
@@ -169,7 +170,7 @@ impl Catalogue {
             is_near && sight::is_of(class, one.cluster.as_deref())
         };
         let aside = || self.aside.iter().filter(is_near);
-        let seen = sight::seen(class, &all, aside().filter_map(|one| one.key.as_ref()));
+        let seen = sight::seen(class, &all, aside());
         let seen = self.objects.iter().filter(|(key, _)| seen.contains(key));
         let envelopes = seen.map(|(_, entry)| &entry.envelope);
         let envelopes = envelopes.chain(aside().map(|one| &one.envelope));
@@ -199,9 +200,12 @@ impl Catalogue {
                 (_, None) => false,
                 (Sight::Always, Some(_)) => true,
                 (Sight::Hangs, Some(entry)) => {
+                    let labels = self.resource(&Namespace::key(&key.namespace));
+                    let namespace = labels.and_then(sight::labelled);
+                    let namespace = namespace.unwrap_or_else(|| Labelled::bare(&key.namespace));
                     let sees = |to: &Key| {
                         last.contains_key(&wire::Key::from(to))
-                            && sight::takes(self.resource(to), &entry.resource)
+                            && sight::takes(self.resource(to), &entry.resource, namespace)
                     };
                     sight::hangs(class, &entry.resource, sees)
                 }
@@ -223,10 +227,11 @@ impl Catalogue {
         self.objects.get(key).map(|entry| &entry.resource)
     }
 
-    /// Whether an object's workspace is in the cluster of a class. What draws the borders is told
-    /// everywhere.
+    /// Whether an object's workspace is in the cluster of a class. What draws the borders, or says who attaches,
+    /// is told everywhere.
     fn is_near(&self, class: &Class, key: &Key) -> bool {
-        let is_border = matches!(key.kind, Kind::Workspace | Kind::Cluster | Kind::Claim);
+        let is_border =
+            matches!(key.kind, Kind::Workspace | Kind::Cluster | Kind::Claim | Kind::Namespace);
         is_border || self.directory.reach(&key.namespace).has(&class.cluster)
     }
 
@@ -268,6 +273,7 @@ fn envelope(key: &Key, scope: String, object: &Object) -> Envelope {
         | Resource::TcpRoute(_)
         | Resource::UdpRoute(_)
         | Resource::ReferenceGrant(_)
+        | Resource::Namespace(_)
         | Resource::TrafficPolicy(_)
         | Resource::BackendTlsPolicy(_)
         | Resource::Service(_)

@@ -1,7 +1,9 @@
 //! Which objects nodes of a class see, and what an object names.
 
+use model::namespace::Labelled;
 use model::reference::ReferenceGrant;
 
+use super::aside::Aside;
 use super::{BTreeMap, BTreeSet, Class, Key, Kind, Name, Resource};
 use crate::ca::NodeKind;
 
@@ -25,6 +27,7 @@ pub(super) const fn of(kind: Kind) -> Sight {
         Kind::Gateway
         | Kind::ListenerSet
         | Kind::ReferenceGrant
+        | Kind::Namespace
         | Kind::BackendTlsPolicy
         | Kind::AccessPolicy
         | Kind::Secret
@@ -56,9 +59,9 @@ pub(super) fn is_of(class: &Class, cluster: Option<&str>) -> bool {
 pub(super) fn seen<'r>(
     class: &Class,
     resources: &(impl Iterator<Item = (&'r Key, &'r Resource)> + Clone),
-    aside: impl Iterator<Item = &'r Key>,
+    aside: impl Iterator<Item = &'r Aside> + Clone,
 ) -> BTreeSet<&'r Key> {
-    let mut seen: BTreeSet<_> = aside.collect();
+    let mut seen: BTreeSet<_> = aside.clone().filter_map(|one| one.key.as_ref()).collect();
     for (key, resource) in resources.clone() {
         let is_seen = match of(key.kind) {
             Sight::Always => true,
@@ -68,6 +71,8 @@ pub(super) fn seen<'r>(
             Sight::Decides if matches!(key.kind, Kind::ReferenceGrant | Kind::BackendTlsPolicy) => {
                 true
             }
+            // By labels of namespaces gateways judge who attaches; nobody attaches to others.
+            Sight::Decides if key.kind == Kind::Namespace => class.kind == NodeKind::Gateway,
             Sight::Decides => {
                 key.kind == Kind::Gateway && class.kind == NodeKind::Gateway && {
                     is_of(class, resource.meta().labels.get(CLUSTER).map(String::as_str))
@@ -80,11 +85,19 @@ pub(super) fn seen<'r>(
     }
     let of_gateways = resources.clone().filter(|(key, _)| key.kind == Kind::Gateway);
     let gateways: BTreeMap<&Key, &Resource> = of_gateways.collect();
+    let read = resources.clone().filter_map(|(_, resource)| labelled(resource));
+    let namespaces = read.chain(aside.filter_map(Aside::labelled));
+    let namespaces: BTreeMap<&Name, Labelled<'_>> =
+        namespaces.map(|one| (one.name(), one)).collect();
     // Each step looks at what the ones before it let through.
     let kinds = [Kind::ListenerSet].into_iter().chain(Kind::ROUTES).chain([Kind::AccessPolicy]);
     for kind in kinds {
         for (key, resource) in resources.clone().filter(|(key, _)| key.kind == kind) {
-            let sees = |to: &Key| seen.contains(to) && takes(gateways.get(to).copied(), resource);
+            let own = &key.namespace;
+            let namespace = namespaces.get(own).copied().unwrap_or_else(|| Labelled::bare(own));
+            let sees = |to: &Key| {
+                seen.contains(to) && takes(gateways.get(to).copied(), resource, namespace)
+            };
             if hangs(class, resource, sees) {
                 seen.insert(key);
             }
@@ -119,13 +132,19 @@ pub(super) fn hangs(class: &Class, resource: &Resource, sees: impl Fn(&Key) -> b
 
 /// Whether an object takes what is attached to it: a Gateway does not take ListenerSets of namespaces that it
 /// does not let.
-pub(super) fn takes(to: Option<&Resource>, resource: &Resource) -> bool {
+pub(super) fn takes(to: Option<&Resource>, resource: &Resource, namespace: Labelled<'_>) -> bool {
     match (to, resource) {
-        (Some(Resource::Gateway(gateway)), Resource::ListenerSet(set)) => {
-            gateway.lets(&set.metadata.namespace)
-        }
+        (Some(Resource::Gateway(gateway)), Resource::ListenerSet(_)) => gateway.lets(namespace),
         (_, Resource::ListenerSet(_)) => false,
         (_, _) => true,
+    }
+}
+
+/// The namespace whose labels an object has, if it is such.
+pub(super) fn labelled(resource: &Resource) -> Option<Labelled<'_>> {
+    match resource {
+        Resource::Namespace(object) => Some(Labelled::by(object)),
+        _ => None,
     }
 }
 
@@ -149,6 +168,7 @@ pub(super) fn attached(resource: &Resource) -> Vec<Key> {
         Resource::ListenerSet(set) => vec![set.gateway()],
         Resource::Gateway(_)
         | Resource::ReferenceGrant(_)
+        | Resource::Namespace(_)
         | Resource::TrafficPolicy(_)
         | Resource::BackendTlsPolicy(_)
         | Resource::Service(_)
@@ -206,6 +226,7 @@ fn held(resource: &Resource) -> Vec<Key> {
         | Resource::TcpRoute(_)
         | Resource::UdpRoute(_)
         | Resource::ReferenceGrant(_)
+        | Resource::Namespace(_)
         | Resource::TrafficPolicy(_)
         | Resource::Service(_)
         | Resource::EndpointSlice(_)

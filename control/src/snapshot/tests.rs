@@ -1,7 +1,10 @@
 //! What nodes see, and that no more is sent than it takes.
 
+use model::namespace::Namespace;
+
 use super::*;
 use crate::test::{Bed, TRAFFIC, slice};
+use crate::world::Unreadable;
 
 fn class(cluster: &str) -> Class {
     Class { cluster: Name::parse(cluster).unwrap(), kind: NodeKind::Gateway }
@@ -515,4 +518,103 @@ async fn a_policy_that_control_cannot_read_still_reaches_what_it_protects() {
         assert_eq!(targets(name), ["Namespace platform/platform"], "all that it may mean");
     }
     assert!(!names(&east).iter().any(|name| name.contains("cake") || name.contains("odd")));
+}
+
+/// A Gateway `door` of the platform that takes the ListenerSets of namespaces of the team `shop`, one of `team`, and
+/// the Secret that this shows.
+const LABELLED: &str = "apiVersion: heddle.dev/v1alpha1
+kind: Workspace
+metadata: { name: team }
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { name: door, namespace: platform }
+spec:
+  gatewayClassName: heddle
+  listeners: [{ name: own, port: 9080, protocol: HTTP }]
+  allowedListeners: { namespaces: { from: Selector, selector: { matchLabels: { team: shop } } } }
+---
+apiVersion: v1
+kind: Namespace
+metadata: { name: team, labels: { team: shop } }
+---
+apiVersion: v1
+kind: Secret
+metadata: { name: cert, namespace: team }
+type: kubernetes.io/tls
+stringData: { tls.crt: chain, tls.key: key }
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: ListenerSet
+metadata: { name: s, namespace: team }
+spec:
+  parentRef: { name: door, namespace: platform }
+  listeners: [{ name: l, port: 9443, protocol: HTTPS, hostname: team.test, tls: { certificateRefs: [{ name: cert }] } }]
+";
+
+#[tokio::test]
+async fn gateways_are_told_of_labels_and_of_a_set_while_the_labels_of_its_namespace_let_it_attach()
+{
+    let bed = Bed::new().await;
+    bed.put(LABELLED).await;
+    let mut catalogue = Catalogue::default();
+    let mesh = Class { cluster: Name::parse("east").unwrap(), kind: NodeKind::Mesh };
+    let label = "Namespace heddle/team";
+    let set = ["ListenerSet team/s", "Secret team/cert"];
+    let labelled = |team: &str| {
+        format!(
+            "apiVersion: v1\nkind: Namespace\nmetadata: {{ name: team, labels: {{ team: {team} }} }}\n"
+        )
+    };
+    for (team, is_told) in [("shop", true), ("bank", false), ("shop", true)] {
+        bed.put(&labelled(team)).await;
+        advanced(&bed, &mut catalogue).await;
+        let seen = names(&catalogue.snapshot(&class("east")));
+        assert!(seen.iter().any(|name| name == label), "{seen:?}");
+        assert!(set.iter().all(|one| seen.iter().any(|name| name == one) == is_told), "{seen:?}");
+        let seen = names(&catalogue.snapshot(&mesh));
+        assert!(seen.iter().all(|name| name != label && !set.contains(&&**name)), "{seen:?}");
+    }
+    // A set that comes while the labels stay is told of by the same.
+    let more = LABELLED.split("---\n").last().unwrap().replace("name: s,", "name: more,");
+    let more = more.replace("team.test", "more.test");
+    bed.put(&more).await;
+    advanced(&bed, &mut catalogue).await;
+    let seen = names(&catalogue.snapshot(&class("east")));
+    assert!(seen.iter().any(|name| name == "ListenerSet team/more"), "{seen:?}");
+    bed.delete((Kind::Namespace, "heddle", "team")).await;
+    advanced(&bed, &mut catalogue).await;
+    let seen = names(&catalogue.snapshot(&class("east")));
+    assert_eq!(seen, ["Gateway platform/door", "Workspace heddle/team"]);
+}
+
+#[tokio::test]
+async fn of_labels_that_cannot_be_read_what_can_be_made_out_says_which_sets_are_told() {
+    let bed = Bed::new().await;
+    bed.put(LABELLED).await;
+    let key = Namespace::key(&Name::parse("team").unwrap());
+    for (body, is_told) in [
+        (r#"{"metadata":{"labels":{"team":"shop"}},"new":true}"#, true),
+        (r#"{"metadata":{"labels":{"team":"bank"}},"new":true}"#, false),
+        (r#"{"metadata":{"labels":"team=shop"}}"#, false),
+        ("no object at all", false),
+    ] {
+        let mut world = World::clone(&*bed.app.world().await.unwrap());
+        world.objects.remove(&key);
+        let aside = Unreadable {
+            key: store::Key::new("hub", &key),
+            scope: model::Scope::Platform,
+            generation: 2,
+            reason: "is of a newer version".to_owned(),
+            body: body.into(),
+            stand_in: None,
+        };
+        world.unreadable.insert(aside.key.clone(), aside);
+        let mut catalogue = Catalogue::default();
+        catalogue.advance(&world, None);
+        let seen = names(&catalogue.snapshot(&class("east")));
+        assert!(seen.contains(&"Namespace heddle/team".to_owned()), "{seen:?}");
+        assert_eq!(seen.contains(&"ListenerSet team/s".to_owned()), is_told, "{body}: {seen:?}");
+        assert_eq!(seen.contains(&"Secret team/cert".to_owned()), is_told, "{body}: {seen:?}");
+    }
 }

@@ -121,6 +121,7 @@ pub(super) fn stand_in(key: &store::Key, body: &str, beside: &Snapshot) -> Optio
         | Kind::TcpRoute
         | Kind::UdpRoute
         | Kind::ReferenceGrant
+        | Kind::Namespace
         | Kind::Service
         | Kind::EndpointSlice
         | Kind::Workload

@@ -1,11 +1,11 @@
 //! What the proxies' compiler says of some scopes, without the rest of the installation.
 //!
 //! Nothing is felt outside its own namespace but what a Gateway offers (its listeners and those of its
-//! ListenerSets, the certificates that they name and the policies on them), what a workspace claims, and what a
-//! ReferenceGrant lets others refer to. So the faults of a scope's objects are the same whether all
+//! ListenerSets, the certificates that they name and the policies on them), what a workspace claims, the
+//! labels of its namespaces, and what a ReferenceGrant lets others refer to. So the faults of a scope's objects are the same whether all
 //! objects are assembled or only these: the scope's own, every Gateway and ListenerSet with what stands
-//! on it, every claim and grant, and what the scope's routes and listeners name elsewhere. The cost of a change is
-//! that of the scopes that it touches, not that of the installation.
+//! on it, every claim and grant, the labels of every namespace, and what the scope's routes and listeners name
+//! elsewhere. The cost of a change is that of the scopes that it touches, not that of the installation.
 
 use std::collections::BTreeSet;
 
@@ -28,10 +28,11 @@ impl World {
         }
         let outside = |key: &Key| !seen.contains(&key.namespace);
         around.extend(resources.iter().flat_map(held));
-        const AROUND: [Kind; 7] = [
+        const AROUND: [Kind; 8] = [
             Kind::Gateway,
             Kind::ListenerSet,
             Kind::ReferenceGrant,
+            Kind::Namespace,
             Kind::AccessPolicy,
             Kind::Claim,
             Kind::Workspace,
@@ -61,7 +62,7 @@ impl World {
 }
 
 /// Whether an object of another scope may be felt: a Gateway or ListenerSet, a policy on one, grants of references,
-/// claims and borders.
+/// labels of namespaces, claims and borders.
 fn may_be_felt(resource: &Resource) -> bool {
     let is_gateway = |kind| matches!(kind, TargetKind::Gateway | TargetKind::ListenerSet);
     match resource {
@@ -71,6 +72,7 @@ fn may_be_felt(resource: &Resource) -> bool {
         Resource::Gateway(_)
         | Resource::ListenerSet(_)
         | Resource::ReferenceGrant(_)
+        | Resource::Namespace(_)
         | Resource::Claim(_)
         | Resource::Workspace(_)
         | Resource::Cluster(_) => true,

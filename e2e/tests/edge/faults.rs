@@ -121,8 +121,8 @@ fn a_fault_of_an_object_without_a_name_names_its_kind() {
 }
 
 const FOREIGN: &str = "\
-apiVersion: v1
-kind: Namespace
+apiVersion: apps/v1
+kind: Deployment
 metadata: { name: shop }
 ---
 apiVersion: gateway.networking.k8s.io/v1
@@ -138,13 +138,13 @@ fn kinds_of_others_are_passed_over_where_they_are_named() {
     let folder = folder(&[("a.yaml", &text)]);
     assert_eq!(check(folder.path(), &[]).stdout.lines().count(), 2);
     for arguments in [
-        &["--ignore-kinds", "Namespace,GatewayClass"][..],
-        &["--ignore-kinds", "Namespace", "--ignore-kinds", "GatewayClass"],
+        &["--ignore-kinds", "Deployment,GatewayClass"][..],
+        &["--ignore-kinds", "Deployment", "--ignore-kinds", "GatewayClass"],
     ] {
         let ended = check(folder.path(), arguments);
         assert!(ended.code == 0 && ended.stdout.contains("1 object, no fault"), "{ended:?}");
     }
-    let some = check(folder.path(), &["--ignore-kinds", "Namespace"]).stdout;
+    let some = check(folder.path(), &["--ignore-kinds", "Deployment"]).stdout;
     assert!(some.lines().count() == 1 && some.contains("GatewayClass"), "{some}");
     let ours = check(folder.path(), &["--ignore-kinds", "Service"]);
     assert!(ours.code == 2 && ours.stderr.contains("Service is a kind that"), "{ours:?}");
@@ -166,7 +166,7 @@ async fn a_gateway_that_passes_kinds_over_serves_and_reloads_without_a_fault() {
     let more = yaml::path_route("more", "/more", "shop");
     let gateway = setup
         .file("more.yaml", format!("{FOREIGN}{more}"))
-        .arguments(&["--ignore-kinds", "Namespace,GatewayClass"])
+        .arguments(&["--ignore-kinds", "Deployment,GatewayClass"])
         .start()
         .await;
     assert_eq!(gateway.metric("heddle_config_faults", &[]).await, 0.0);

@@ -21,6 +21,7 @@ mod filter;
 mod grant;
 mod handover;
 mod heads;
+mod namespaces;
 mod pace;
 mod ports;
 mod protocol;

@@ -54,13 +54,14 @@ fn a_number_of_bytes_may_have_a_unit_of_1024() {
 
 #[test]
 fn only_kinds_of_others_can_be_ignored() {
-    let kinds = serve(&["--ignore-kinds", "Namespace,Deployment", "--ignore-kinds", "Role"]);
-    assert_eq!(kinds.unwrap().ignore_kinds, ["Namespace", "Deployment", "Role"]);
+    let kinds = serve(&["--ignore-kinds", "ServiceAccount,Deployment", "--ignore-kinds", "Role"]);
+    assert_eq!(kinds.unwrap().ignore_kinds, ["ServiceAccount", "Deployment", "Role"]);
     for (kinds, word) in [
+        ("Deployment,Namespace", "Namespace is a kind that"),
         ("Service", "Service is a kind that"),
-        ("Namespace,AccessPolicy", "AccessPolicy is a kind that"),
+        ("Deployment,AccessPolicy", "AccessPolicy is a kind that"),
         ("gateway", "Gateway is a kind that"),
-        ("Namespace,", "parted by commas"),
+        ("Deployment,", "parted by commas"),
         ("a b", "parted by commas"),
     ] {
         let said = serve(&["--ignore-kinds", kinds]).unwrap_err();

@@ -133,6 +133,7 @@ fn faults_here(document: &Document, resource: &Resource) -> Vec<Invalid> {
         Resource::Gateway(_)
         | Resource::ListenerSet(_)
         | Resource::ReferenceGrant(_)
+        | Resource::Namespace(_)
         | Resource::TrafficPolicy(_)
         | Resource::BackendTlsPolicy(_)
         | Resource::Service(_)
@@ -189,6 +190,7 @@ fn is_read(kind: Kind) -> bool {
         | Kind::TcpRoute
         | Kind::UdpRoute
         | Kind::ReferenceGrant
+        | Kind::Namespace
         | Kind::Service
         | Kind::EndpointSlice
         | Kind::Secret

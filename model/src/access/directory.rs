@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Actor, Held, Rights, builtin};
+use super::{Actor, Asked, Denied, Held, Permit, Rights, builtin};
 use crate::api::Api;
 use crate::cluster::Reach;
 use crate::key::platform_namespace;
-use crate::role::{Grant, Role, RoleRule};
+use crate::role::{Grant, Role, RoleRule, Verb};
 use crate::team::Team;
 use crate::{Key, Kind, Name, Resource, Scope};
 
@@ -52,6 +52,7 @@ impl Directory {
                 | Resource::TcpRoute(_)
                 | Resource::UdpRoute(_)
                 | Resource::ReferenceGrant(_)
+                | Resource::Namespace(_)
                 | Resource::Service(_)
                 | Resource::EndpointSlice(_)
                 | Resource::Workload(_)
@@ -215,6 +216,34 @@ impl Directory {
         let owned = self.apis.iter().filter(|api| teams.contains(&api.spec.owner));
         let owned = owned.map(|api| self.owned(api));
         Rights { held: given.chain(owned).collect(), limit: None }
+    }
+
+    /// Proof that this may be done, or why not. What says the labels of a namespace is the platform's, and may be
+    /// read by whoever reads in the workspace that has the namespace.
+    ///
+    /// # Errors
+    /// [`Denied::Hidden`] where the object may not be read, [`Denied::Forbidden`] else.
+    pub fn permit(&self, rights: &Rights, asked: &Asked<'_>) -> Result<Permit, Denied> {
+        match rights.permit(asked) {
+            Err(Denied::Hidden) if asked.key.kind == Kind::Namespace => {
+                let scope = &self.scope(&asked.key.name);
+                let read =
+                    rights.permit(&Asked { verb: Verb::Read, scope, changed: &[], ..*asked })?;
+                let (verb, fields) = (asked.verb, asked.changed.to_vec());
+                if verb == Verb::Read { Ok(read) } else { Err(Denied::Forbidden { verb, fields }) }
+            }
+            decided => decided,
+        }
+    }
+
+    /// The Grants, and the Apis that are owned, each of which allows this by itself as far as it goes.
+    pub fn by<'r>(&self, rights: &'r Rights, asked: &Asked<'_>) -> Vec<&'r Key> {
+        let mut by = rights.by(asked);
+        if asked.key.kind == Kind::Namespace && asked.verb == Verb::Read {
+            let there = rights.by(&Asked { scope: &self.scope(&asked.key.name), ..*asked });
+            by.extend(there.into_iter().filter(|one| !by.contains(one)).collect::<Vec<_>>());
+        }
+        by
     }
 
     /// The rules of the role that a grant in `namespace` calls `name`: the namespace's own before

@@ -5,14 +5,17 @@
 //!   namespaces:
 //!     from: Selector
 //!     selector:
+//!       matchLabels: { stage: production }
 //!       matchExpressions:
 //!         - { key: kubernetes.io/metadata.name, operator: In, values: [shop, bank] }
 //! ```
 //!
-//! Every namespace has one label, its name, which nobody writes and so nobody can give to another. Other labels
-//! are not known here: whoever could write them would say who may attach to whose Gateway.
+//! Every namespace has one label, its name, which nobody writes and so nobody can give to another. Further ones
+//! are those of its [`Namespace`](crate::namespace::Namespace). Of labels that cannot be read nothing holds, not
+//! even that one is not there.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -20,11 +23,7 @@ use serde::{Deserialize, Serialize};
 use super::FromNamespaces;
 use crate::Name;
 use crate::invalid::Checker;
-
-/// The label that every namespace has: its name.
-const NAME: &str = "kubernetes.io/metadata.name";
-const ONE_LABEL: &str = "this version knows one label of namespaces, \
-                         'kubernetes.io/metadata.name', which is the name of each";
+use crate::namespace::{Labelled, key_fault, value_fault};
 
 /// Labels that a namespace must have; an empty one picks every namespace.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -42,7 +41,7 @@ pub struct NamespaceSelector {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NamespaceExpression {
-    /// The label: `kubernetes.io/metadata.name`.
+    /// The label.
     pub key: String,
     /// How it is compared.
     pub operator: SelectorOperator,
@@ -64,34 +63,60 @@ pub enum SelectorOperator {
     DoesNotExist,
 }
 
+/// What a selector asks of one label, and what a namespace has there instead.
+#[derive(Debug, Clone, Copy)]
+pub struct Unmet<'a> {
+    key: &'a str,
+    operator: SelectorOperator,
+    /// None where they are not to be told.
+    values: Option<&'a [String]>,
+    found: Found<'a>,
+}
+
+/// What a namespace has by a key.
+#[derive(Debug, Clone, Copy)]
+enum Found<'a> {
+    Value(&'a str),
+    Nothing,
+    Untold,
+}
+
 impl NamespaceSelector {
-    /// Whether it picks a namespace; none where it asks for a label that is not known.
-    pub fn picks(&self, namespace: &Name) -> bool {
-        let is_called = |value: &String| value == namespace.as_str();
-        let labels = self.match_labels.iter().all(|(key, value)| key == NAME && is_called(value));
-        labels
-            && self.match_expressions.iter().all(|one| {
-                let is_in = one.values.iter().any(is_called);
-                let holds = match one.operator {
-                    SelectorOperator::In => is_in,
-                    SelectorOperator::NotIn => !is_in,
-                    SelectorOperator::Exists => true,
-                    SelectorOperator::DoesNotExist => false,
-                };
-                one.key == NAME && holds
-            })
+    /// Whether it picks a namespace.
+    pub fn picks(&self, namespace: Labelled<'_>) -> bool {
+        self.unmet(namespace).is_none()
+    }
+
+    /// The first thing that it asks for and a namespace does not meet, if it does not pick that.
+    pub fn unmet<'a>(&'a self, namespace: Labelled<'a>) -> Option<Unmet<'a>> {
+        let labels = self.match_labels.iter();
+        let labels =
+            labels.map(|(key, value)| (&**key, SelectorOperator::In, std::slice::from_ref(value)));
+        let expressions = self.match_expressions.iter();
+        let expressions = expressions.map(|one| (&*one.key, one.operator, &*one.values));
+        labels.chain(expressions).find_map(|(key, operator, values)| {
+            let found = match namespace.label(key) {
+                Ok(Some(value)) => Found::Value(value),
+                Ok(None) => Found::Nothing,
+                Err(_) => Found::Untold,
+            };
+            let unmet = Unmet { key, operator, values: Some(values), found };
+            (!operator.holds(found, values)).then_some(unmet)
+        })
     }
 
     fn check(&self, at: &mut Checker) {
         at.within("matchLabels", |at| {
-            for key in self.match_labels.keys().filter(|key| *key != NAME) {
-                at.fault_in(&format!("['{key}']"), ONE_LABEL);
+            for (key, value) in &self.match_labels {
+                let wrong = key_fault(key).or_else(|| value_fault(value));
+                wrong.into_iter().for_each(|wrong| at.fault_in(&format!("['{key}']"), wrong));
             }
         });
         at.each("matchExpressions", &self.match_expressions, |at, one| {
-            if one.key != NAME {
-                at.fault_in("key", ONE_LABEL);
-            }
+            key_fault(&one.key).into_iter().for_each(|wrong| at.fault_in("key", wrong));
+            at.each("values", &one.values, |at, value| {
+                value_fault(value).into_iter().for_each(|wrong| at.fault(wrong));
+            });
             match (one.operator, one.values.is_empty()) {
                 (SelectorOperator::In | SelectorOperator::NotIn, true) => {
                     at.fault_in("values", "In and NotIn want one value at least");
@@ -106,19 +131,88 @@ impl NamespaceSelector {
     }
 }
 
+impl SelectorOperator {
+    /// Whether it holds of what is there; nothing holds of what cannot be told.
+    fn holds(self, found: Found<'_>, values: &[String]) -> bool {
+        let is_in = |value| values.iter().any(|one| one == value);
+        match (self, found) {
+            (_, Found::Untold) => false,
+            (SelectorOperator::In, Found::Value(value)) => is_in(value),
+            (SelectorOperator::NotIn, Found::Value(value)) => !is_in(value),
+            (SelectorOperator::Exists, Found::Value(_))
+            | (SelectorOperator::NotIn | SelectorOperator::DoesNotExist, Found::Nothing) => true,
+            (SelectorOperator::DoesNotExist, Found::Value(_))
+            | (SelectorOperator::In | SelectorOperator::Exists, Found::Nothing) => false,
+        }
+    }
+}
+
+impl Unmet<'_> {
+    /// The same without what is wanted of the label, for whom that is not.
+    #[must_use]
+    pub fn veiled(self) -> Self {
+        Unmet { values: None, ..self }
+    }
+}
+
+/// `wants the label 'team' to be 'shop', and the namespace has 'bank' there`
+impl fmt::Display for Unmet<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.values {
+            Some(values) => wants(f, self.key, self.operator, values)?,
+            None => write!(f, "judges by the label '{}'", self.key)?,
+        }
+        match self.found {
+            Found::Value(value) => write!(f, ", and the namespace has '{value}' there"),
+            Found::Nothing => f.write_str(", and the namespace has none of that name"),
+            Found::Untold => f.write_str(", and the labels of the namespace cannot be read"),
+        }
+    }
+}
+
+fn wants(
+    f: &mut fmt::Formatter<'_>,
+    key: &str,
+    operator: SelectorOperator,
+    values: &[String],
+) -> fmt::Result {
+    let all: Vec<_> = values.iter().map(|value| format!("'{value}'")).collect();
+    let all = all.join(", ");
+    match (operator, values.len()) {
+        (SelectorOperator::In, 1) => write!(f, "wants the label '{key}' to be {all}"),
+        (SelectorOperator::In, _) => write!(f, "wants the label '{key}' to be one of {all}"),
+        (SelectorOperator::NotIn, 1) => write!(f, "wants the label '{key}' not to be {all}"),
+        (SelectorOperator::NotIn, _) => write!(f, "wants the label '{key}' to be none of {all}"),
+        (SelectorOperator::Exists, _) => write!(f, "wants a label '{key}'"),
+        (SelectorOperator::DoesNotExist, _) => write!(f, "wants no label '{key}'"),
+    }
+}
+
 impl FromNamespaces {
     /// Whether what is in the namespace `own` lets what is in another one attach.
     pub(super) fn lets(
         self,
         selector: Option<&NamespaceSelector>,
         own: &Name,
-        namespace: &Name,
+        namespace: Labelled<'_>,
     ) -> bool {
         match self {
             FromNamespaces::All => true,
-            FromNamespaces::Same => own == namespace,
+            FromNamespaces::Same => own == namespace.name(),
             FromNamespaces::Selector => selector.is_some_and(|one| one.picks(namespace)),
             FromNamespaces::None => false,
+        }
+    }
+
+    /// What a selector asks for in vain of a namespace; none where no selector decides.
+    pub(super) fn unmet<'a>(
+        self,
+        selector: Option<&'a NamespaceSelector>,
+        namespace: Labelled<'a>,
+    ) -> Option<Unmet<'a>> {
+        match self {
+            FromNamespaces::Selector => selector?.unmet(namespace),
+            FromNamespaces::All | FromNamespaces::Same | FromNamespaces::None => None,
         }
     }
 
@@ -140,40 +234,4 @@ impl FromNamespaces {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn picks(text: &str) -> [bool; 2] {
-        let selector: NamespaceSelector = serde_json::from_str(text).unwrap();
-        ["shop", "bank"].map(|name| selector.picks(&Name::parse(name).unwrap()))
-    }
-
-    #[test]
-    fn all_that_a_selector_says_holds_of_what_it_picks() {
-        let name = |operator: &str, values: &str| {
-            format!(
-                r#"{{"matchExpressions": [{{"key": "kubernetes.io/metadata.name",
-                    "operator": "{operator}"{values}}}]}}"#
-            )
-        };
-        for (text, wanted) in [
-            ("{}".to_owned(), [true, true]),
-            (r#"{"matchLabels": {"kubernetes.io/metadata.name": "shop"}}"#.into(), [true, false]),
-            (name("In", r#", "values": ["shop", "x"]"#), [true, false]),
-            (name("NotIn", r#", "values": ["shop", "x"]"#), [false, true]),
-            (name("Exists", ""), [true, true]),
-            (name("DoesNotExist", ""), [false, false]),
-            // Such are refused; what is not known opens nothing all the same.
-            (r#"{"matchLabels": {"team": "shop"}}"#.into(), [false, false]),
-            (name("NotIn", r#", "values": ["x"]"#).replace("name\"", "x\""), [false, false]),
-            (
-                r#"{"matchLabels": {"kubernetes.io/metadata.name": "shop"}, "matchExpressions":
-                    [{"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["bank"]}]}"#
-                    .into(),
-                [false, false],
-            ),
-        ] {
-            assert_eq!(picks(&text), wanted, "{text}");
-        }
-    }
-}
+mod tests;

@@ -59,6 +59,7 @@ pub(crate) fn read(envelope: &Envelope) -> Result<Resource, Unreadable> {
         | Resource::TcpRoute(_)
         | Resource::UdpRoute(_)
         | Resource::ReferenceGrant(_)
+        | Resource::Namespace(_)
         | Resource::TrafficPolicy(_)
         | Resource::BackendTlsPolicy(_)
         | Resource::Service(_)

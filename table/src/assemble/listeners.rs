@@ -12,6 +12,7 @@ use model::service::Transport;
 use model::{Invalid, Key, Kind, Name, Resource};
 
 use crate::assemble::encryptions;
+use crate::assemble::namespaces::Namespaces;
 use crate::assemble::sets::{self, Taken};
 use crate::claimed::Claimed;
 use crate::encryption::Presented;
@@ -24,7 +25,7 @@ use crate::route::Routes;
 /// over from `before`.
 pub(crate) fn draft(
     settled: &Settled,
-    claimed: &Claimed,
+    (claimed, namespaces): (&Claimed, &Namespaces<'_>),
     before: &[Arc<Listener>],
     faults: &mut Vec<Invalid>,
 ) -> Vec<Listener> {
@@ -39,7 +40,7 @@ pub(crate) fn draft(
         let owner = Owner { key, gateway: key, of: gateway };
         drafts.add(owner, &gateway.spec.listeners, faults);
     }
-    for Taken { key, set, gateway } in sets::taken(settled, faults) {
+    for Taken { key, set, gateway } in sets::taken(settled, namespaces, faults) {
         let owner = Owner { key, gateway: &set.gateway(), of: gateway };
         drafts.add(owner, &set.spec.listeners, faults);
     }

@@ -9,6 +9,7 @@ use model::route::ParentRef;
 use model::service::{AppProtocol, ServicePort, Transport};
 use model::{Hostname, Invalid, Key, Kind, Name, Resource};
 
+use crate::assemble::namespaces::Namespaces;
 use crate::assemble::sets;
 use crate::assemble::walk::Walk;
 use crate::isolate::stray::Stray;
@@ -63,12 +64,12 @@ impl Parents {
     /// Those of a route that did not change are taken over from `before`, which the surroundings
     /// must be those of; they say nothing of Services, so what is attached to those is looked at anew.
     pub(crate) fn find(
-        settled: &Settled,
+        (settled, namespaces): (&Settled, &Namespaces<'_>),
         listeners: &[Listener],
         before: Option<&Parents>,
         faults: &mut Vec<Invalid>,
     ) -> Self {
-        let search = Search::new(settled, listeners);
+        let search = Search::new(settled, namespaces, listeners);
         let strays = settled.strays.iter().map(|stray| search.of_stray(stray, listeners.len()));
         let strays = strays.collect();
         let mut before = Walk::over(before.map(|before| &before.found));
@@ -109,14 +110,16 @@ impl Parents {
 
 struct Search<'a> {
     settled: &'a Settled,
+    namespaces: &'a Namespaces<'a>,
     /// Where each listener stands, by whose it is and its name.
     places: BTreeMap<(Key, Name), usize>,
 }
 
 impl<'a> Search<'a> {
-    fn new(settled: &'a Settled, listeners: &[Listener]) -> Self {
+    fn new(settled: &'a Settled, namespaces: &'a Namespaces<'a>, listeners: &[Listener]) -> Self {
         let named = listeners.iter().map(|one| (one.owner().clone(), one.name.clone()));
-        Search { settled, places: named.enumerate().map(|(at, name)| (name, at)).collect() }
+        let places = named.enumerate().map(|(at, name)| (name, at)).collect();
+        Search { settled, namespaces, places }
     }
 
     /// The listeners that admit a route, each once, and all else that is known of its parents.
@@ -191,21 +194,26 @@ impl<'a> Search<'a> {
         }
         let found = self.settled.get(&name).map(Resource::listeners);
         let is_near = name.namespace == key.namespace;
-        let Some(listeners) = found.filter(|all| is_near || take(all, &name, key)) else {
-            // One of others that is not for them is no other than none.
-            return Err(match is_near || self.settled.lost.contains(&name) {
-                true => self.settled.absence(&name),
-                false => format!("no {name} takes routes of namespace '{}'", key.namespace),
-            });
-        };
-        let meant = listeners.iter().filter(|one| {
+        let is_meant = |one: &&gateway::Listener| {
             parent.section_name.as_ref().is_none_or(|section| *section == one.name)
                 && parent.port.is_none_or(|port| port == one.port)
-        });
+        };
+        let is_taken =
+            |all: &&[gateway::Listener]| all.iter().any(|one| self.fits(one, &name, key));
+        let Some(listeners) = found.filter(|all| is_near || is_taken(all)) else {
+            let mut meant = found.into_iter().flatten().filter(is_meant);
+            return Err(match meant.find_map(|one| self.unmet(one, &name, key)) {
+                Some(unmet) => format!("{name} takes no routes of {unmet}"),
+                None if is_near || self.settled.lost.contains(&name) => self.settled.absence(&name),
+                // One of others that is not for them is no other than none.
+                None => format!("no {name} takes routes of namespace '{}'", key.namespace),
+            });
+        };
+        let meant = listeners.iter().filter(is_meant);
         let mut attached = Vec::new();
         let mut obstacle = format!("{name} has no such listener");
         for one in meant {
-            match (admits(&name, one, key, hosts), self.listener(&name, one)) {
+            match (self.admits(&name, one, key, hosts), self.listener(&name, one)) {
                 (Ok(()), Some(at)) => attached.push(at),
                 (Ok(()), None) => {
                     obstacle = format!("no Gateway takes {name}, see the faults of that one");
@@ -244,18 +252,60 @@ impl<'a> Search<'a> {
     fn listener(&self, owner: &Key, written: &gateway::Listener) -> Option<usize> {
         self.places.get(&(owner.clone(), written.name.clone())).copied()
     }
-}
 
-/// Whether any of these listeners takes routes of the namespace of this one.
-fn take(listeners: &[gateway::Listener], owner: &Key, route: &Key) -> bool {
-    listeners.iter().any(|listener| fits(listener, &owner.namespace, &route.namespace))
-}
+    /// Whether a listener of a Gateway or ListenerSet takes routes of the namespace of this one.
+    fn fits(&self, listener: &gateway::Listener, owner: &Key, route: &Key) -> bool {
+        let usual = RouteNamespaces::default();
+        let from = listener.allowed_routes.as_ref().map(|allowed| &allowed.namespaces);
+        let namespace = self.namespaces.get(&route.namespace);
+        from.unwrap_or(&usual).lets(&owner.namespace, namespace)
+    }
 
-/// Whether a listener of a Gateway or ListenerSet in `own` takes routes of a namespace.
-fn fits(listener: &gateway::Listener, own: &Name, namespace: &Name) -> bool {
-    let usual = RouteNamespaces::default();
-    let from = listener.allowed_routes.as_ref().map(|allowed| &allowed.namespaces);
-    from.unwrap_or(&usual).lets(own, namespace)
+    /// The namespace of a route with what a listener's selector asks of it in vain, as far as that may be told.
+    fn unmet(&self, listener: &gateway::Listener, owner: &Key, route: &Key) -> Option<String> {
+        let own = &route.namespace;
+        let from = &listener.allowed_routes.as_ref()?.namespaces;
+        let unmet = from.unmet(self.namespaces.get(own))?;
+        let told = self.namespaces.told(unmet, &owner.namespace, own)?;
+        Some(format!("namespace '{own}': its selector {told}"))
+    }
+
+    /// Whether a listener lets a route attach, or why not.
+    fn admits(
+        &self,
+        owner: &Key,
+        listener: &gateway::Listener,
+        route: &Key,
+        hosts: &[Hostname],
+    ) -> Result<(), String> {
+        let place = format!("listener '{}' of {owner}", listener.name);
+        if !self.fits(listener, owner, route) {
+            let unmet = self.unmet(listener, owner, route);
+            let of = unmet.unwrap_or_else(|| format!("namespace '{}'", route.namespace));
+            return Err(format!("{place} takes no routes of {of}"));
+        }
+        if !leads(listener, route.kind) {
+            let spoken = listener.protocol.as_str();
+            let mode = match listener.tls.as_ref().map(|tls| tls.mode) {
+                Some(TlsMode::Passthrough) => " as it comes",
+                Some(TlsMode::Terminate) | None => "",
+            };
+            return Err(format!(
+                "{place} speaks {spoken}{mode}, and leads nothing by {}",
+                route.kind
+            ));
+        }
+        let kinds = listener.allowed_routes.as_ref().map_or(&[][..], |allowed| &allowed.kinds);
+        if !kinds.is_empty() && !kinds.iter().any(|kind| kind.kind == route.kind.as_str()) {
+            return Err(format!("{place} takes no {}", route.kind));
+        }
+        match &listener.hostname {
+            Some(own) if !hosts.is_empty() && !hosts.iter().any(|h| own.intersect(h).is_some()) => {
+                Err(format!("none of the route's host names lies within '{own}' of {place}"))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
 }
 
 /// Whether what a listener speaks can be led by routes of a kind.
@@ -266,36 +316,5 @@ fn leads(listener: &gateway::Listener, kind: Kind) -> bool {
         Protocol::Tls => kind == Kind::TlsRoute || (kind == Kind::TcpRoute && ends_here),
         Protocol::Tcp => kind == Kind::TcpRoute,
         Protocol::Udp => kind == Kind::UdpRoute,
-    }
-}
-
-/// Whether a listener lets a route attach, or why not.
-fn admits(
-    owner: &Key,
-    listener: &gateway::Listener,
-    route: &Key,
-    hosts: &[Hostname],
-) -> Result<(), String> {
-    let place = format!("listener '{}' of {owner}", listener.name);
-    if !fits(listener, &owner.namespace, &route.namespace) {
-        return Err(format!("{place} takes no routes of namespace '{}'", route.namespace));
-    }
-    if !leads(listener, route.kind) {
-        let spoken = listener.protocol.as_str();
-        let mode = match listener.tls.as_ref().map(|tls| tls.mode) {
-            Some(TlsMode::Passthrough) => " as it comes",
-            Some(TlsMode::Terminate) | None => "",
-        };
-        return Err(format!("{place} speaks {spoken}{mode}, and leads nothing by {}", route.kind));
-    }
-    let kinds = listener.allowed_routes.as_ref().map_or(&[][..], |allowed| &allowed.kinds);
-    if !kinds.is_empty() && !kinds.iter().any(|kind| kind.kind == route.kind.as_str()) {
-        return Err(format!("{place} takes no {}", route.kind));
-    }
-    match &listener.hostname {
-        Some(own) if !hosts.is_empty() && !hosts.iter().any(|h| own.intersect(h).is_some()) => {
-            Err(format!("none of the route's host names lies within '{own}' of {place}"))
-        }
-        Some(_) | None => Ok(()),
     }
 }

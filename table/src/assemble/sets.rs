@@ -2,13 +2,14 @@
 //!
 //! A Gateway says which namespaces may add listeners to it, none where it says nothing.
 //! A set that is not let has no effect, and is told so; that a Gateway of others is not for it, in the
-//! same words whether it is there or not.
+//! same words whether it is there or not, but where a selector of the platform's or its own does not pick it.
 
 use std::sync::Arc;
 
 use model::gateway::{Gateway, ListenerSet};
 use model::{Invalid, Key, Kind, Resource};
 
+use crate::assemble::namespaces::Namespaces;
 use crate::isolate::{Settled, fault};
 
 /// A set and the Gateway that takes it.
@@ -21,10 +22,14 @@ pub(super) struct Taken<'a> {
 
 /// The sets that their Gateways take, the oldest first; without a time they count as oldest, and by name
 /// among themselves.
-pub(super) fn taken<'a>(settled: &'a Settled, faults: &mut Vec<Invalid>) -> Vec<Taken<'a>> {
+pub(super) fn taken<'a>(
+    settled: &'a Settled,
+    namespaces: &Namespaces<'_>,
+    faults: &mut Vec<Invalid>,
+) -> Vec<Taken<'a>> {
     let mut taken = Vec::new();
     for (key, set) in all(settled) {
-        match gateway(settled, key, set) {
+        match gateway(settled, namespaces, key, set) {
             Ok(gateway) => taken.push(Taken { key, set, gateway }),
             Err(_) if settled.is_elsewhere(&set.gateway()) => {}
             Err(reason) => faults.push(fault(key, "spec.parentRef", reason)),
@@ -45,20 +50,30 @@ pub(super) fn all(settled: &Settled) -> impl Iterator<Item = (&Key, &Arc<Listene
 }
 
 /// The Gateway that takes a set, or why none does.
-fn gateway<'a>(settled: &'a Settled, key: &Key, set: &ListenerSet) -> Result<&'a Gateway, String> {
+fn gateway<'a>(
+    settled: &'a Settled,
+    namespaces: &Namespaces<'_>,
+    key: &Key,
+    set: &ListenerSet,
+) -> Result<&'a Gateway, String> {
     let name = set.gateway();
     let found = match settled.get(&name) {
         Some(Resource::Gateway(gateway)) => Some(&**gateway),
         Some(_) | None => None,
     };
-    let is_near = name.namespace == key.namespace;
-    match found {
-        Some(gateway) if gateway.lets(&key.namespace) => Ok(gateway),
-        None if is_near => Err(settled.absence(&name)),
-        Some(_) | None => Err(format!(
-            "no {name} takes ListenerSets of namespace '{}'; it would say so by \
-             spec.allowedListeners.namespaces.from",
-            key.namespace
+    let (own, namespace) = (&key.namespace, namespaces.get(&key.namespace));
+    let is_near = name.namespace == *own;
+    let unmet = found.and_then(|gateway| gateway.unmet(namespace));
+    let unmet = unmet.and_then(|unmet| namespaces.told(unmet, &name.namespace, own));
+    match (found, unmet) {
+        (Some(gateway), _) if gateway.lets(namespace) => Ok(gateway),
+        (Some(_), Some(unmet)) => {
+            Err(format!("{name} takes no ListenerSets of namespace '{own}': its selector {unmet}"))
+        }
+        (None, _) if is_near => Err(settled.absence(&name)),
+        (Some(_) | None, _) => Err(format!(
+            "no {name} takes ListenerSets of namespace '{own}'; it would say so by \
+             spec.allowedListeners.namespaces.from"
         )),
     }
 }

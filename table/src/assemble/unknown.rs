@@ -41,6 +41,7 @@ fn of_target(settled: &Settled, borders: &Borders, target: &Key) -> Vec<Key> {
         }),
         // Nothing here says what these protect, so all of their namespace is closed.
         Kind::ReferenceGrant
+        | Kind::Namespace
         | Kind::EndpointSlice
         | Kind::Workload
         | Kind::Secret

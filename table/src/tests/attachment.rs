@@ -50,7 +50,7 @@ fn a_route_attaches_where_parent_and_listener_agree() {
         (other, "shop", &[], from("All"), &not_there),
         (edge.clone(), "shop", &[], picking("In"), "attached"),
         (edge.clone(), "infra", &[], picking("In"), "takes no routes of namespace 'infra'"),
-        (edge.clone(), "shop", &[], picking("NotIn"), &not_theirs),
+        (edge.clone(), "shop", &[], picking("NotIn"), "to be none of 'shop', 'bank', and the"),
         (edge.clone(), "infra", &[], from("None"), "takes no routes of namespace 'infra'"),
         (edge.clone(), "shop", &["a.example.com", "b.org"], hosted.clone(), "attached"),
         (edge, "shop", &["b.org"], hosted, "none of the route's host names lies within"),

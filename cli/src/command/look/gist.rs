@@ -14,6 +14,7 @@ pub(super) fn heads(kind: Kind) -> &'static [&'static str] {
         Kind::TcpRoute => &["BACKENDS"],
         Kind::UdpRoute => &["BACKENDS"],
         Kind::ReferenceGrant => &["FROM", "TO"],
+        Kind::Namespace => &["LABELS"],
         Kind::Service => &["PORTS"],
         Kind::EndpointSlice => &["ENDPOINTS"],
         Kind::Workload => &["CLUSTER", "ADDRESS", "ACCOUNT"],
@@ -50,6 +51,7 @@ pub(super) fn cells(kind: Kind, object: &Value) -> Vec<String> {
                 None => word(to, "/kind"),
             }),
         ],
+        Kind::Namespace => vec![labels(object, "/metadata/labels", "")],
         Kind::Service => vec![join(items(object, "/spec/ports"), |port| word(port, "/port"))],
         Kind::EndpointSlice => {
             vec![join(items(object, "/endpoints"), |one| word(one, "/addresses"))]

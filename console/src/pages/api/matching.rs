@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use control::Refusal;
 use control::app::{ApiInFull, ApiRoute};
 use leptos::prelude::*;
+use model::namespace::Namespace;
 use model::route::{HttpRoute, PathMatchType, ValueMatchType};
 use model::{Key, Kind, Name, Resource};
 use serde_json::{Value, json};
@@ -29,7 +30,6 @@ pub(super) struct Given {
 
 /// All that says which requests the routes of an Api get, as far as who asks may read it.
 pub(super) async fn given(asked: &Asked, api: &ApiInFull) -> Result<Given, Refusal> {
-    let op = asked.op();
     let mut given = Given::default();
     given.objects.push(Resource::Api(api.row.api.clone()));
     let mut named = BTreeMap::new();
@@ -42,11 +42,7 @@ pub(super) async fn given(asked: &Asked, api: &ApiInFull) -> Result<Given, Refus
     }
     let mut left: Vec<_> = named.into_iter().rev().collect();
     while let Some((key, said)) = left.pop() {
-        let shown = match asked.app.resource_show(&op, &key, None).await {
-            Ok(shown) => Resource::from_json(key.kind, shown.body).ok(),
-            Err(Refusal::Denied(_) | Refusal::None(_)) => None,
-            Err(refusal) => return Err(refusal),
-        };
+        let shown = read(asked, &key).await?;
         let is_seen = shown.is_some();
         let Some(object) = shown.or_else(|| stand_in(&key, &said)) else { continue };
         // What a set adds is there by its Gateway alone.
@@ -64,7 +60,22 @@ pub(super) async fn given(asked: &Asked, api: &ApiInFull) -> Result<Given, Refus
             given.unseen.push(key);
         }
     }
+    // By their labels Gateways judge who attaches.
+    let namespaces = given.objects.iter().map(|one| &one.meta().namespace);
+    let namespaces: BTreeSet<_> = namespaces.map(Namespace::key).collect();
+    for key in namespaces {
+        given.objects.extend(read(asked, &key).await?);
+    }
     Ok(given)
+}
+
+/// An object, if it is there and may be read.
+async fn read(asked: &Asked, key: &Key) -> Result<Option<Resource>, Refusal> {
+    match asked.app.resource_show(&asked.op(), key, None).await {
+        Ok(shown) => Ok(Resource::from_json(key.kind, shown.body).ok()),
+        Err(Refusal::Denied(_) | Refusal::None(_)) => Ok(None),
+        Err(refusal) => Err(refusal),
+    }
 }
 
 /// What routes say of a Gateway, ListenerSet or Service: sections with ports.
@@ -195,6 +206,8 @@ impl Given {
 
 #[cfg(test)]
 mod tests {
+    use model::namespace::Labelled;
+
     use super::*;
 
     #[test]
@@ -233,6 +246,9 @@ mod tests {
         let Resource::ListenerSet(set) = &given.objects[0] else { panic!("a set") };
         let gateway = stand_in(&set.gateway(), &Said::new());
         let Some(Resource::Gateway(gateway)) = gateway else { panic!("a Gateway") };
-        assert!(gateway.lets(&set.metadata.namespace) && gateway.spec.listeners.is_empty());
+        assert!(
+            gateway.lets(Labelled::bare(&set.metadata.namespace))
+                && gateway.spec.listeners.is_empty()
+        );
     }
 }
