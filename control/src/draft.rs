@@ -193,10 +193,8 @@ impl Draft {
         if let Some(aside) = self.world.aside(key) {
             let (scope, api) = (self.world.directory.scope(&key.namespace), aside.api());
             let (verb, scope, api) = (Verb::Read, &scope, api.as_ref());
-            return rights
-                .permit(&Asked { verb, key, scope, api, changed: &[] })
-                .map(drop)
-                .map_err(own);
+            let asked = Asked { verb, key, scope, api, changed: &[] };
+            return self.world.directory.permit(rights, &asked).map(drop).map_err(own);
         }
         let before = self.world.objects.get(key).map(|object| &object.resource);
         let after = edit.after();
@@ -287,7 +285,7 @@ fn ask(
     let Some(resource) = resource else { return Ok(()) };
     let (scope, api) = (directory.scope(&key.namespace), api_of(resource));
     let (scope, api) = (&scope, api.as_ref());
-    rights.permit(&Asked { verb, key, scope, api, changed }).map(drop)
+    directory.permit(rights, &Asked { verb, key, scope, api, changed }).map(drop)
 }
 
 /// What makes two faults one.

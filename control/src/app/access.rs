@@ -58,8 +58,10 @@ impl App {
         let mut by: Vec<Key> = Vec::new();
         for api in apis(review, sight.world.objects.get(key).map(|object| &object.resource)) {
             let asked = Asked { verb, key, scope: &scope, api: api.as_ref(), changed: &changed };
-            match sight.rights.permit(&asked) {
-                Ok(_) => by.extend(sight.rights.by(&asked).into_iter().cloned()),
+            match sight.world.directory.permit(&sight.rights, &asked) {
+                Ok(_) => {
+                    by.extend(sight.world.directory.by(&sight.rights, &asked).into_iter().cloned())
+                }
                 Err(denied @ (Denied::Hidden | Denied::Forbidden { .. })) => {
                     let (reason, by) = (denied.to_string(), Vec::new());
                     return Ok(Reviewed { allowed: false, reason, by });

@@ -201,7 +201,8 @@ impl Reader {
         let (scope, api) =
             (world.directory.scope(&key.namespace), world.known(key).and_then(api_of));
         let (verb, scope, api) = (Verb::Read, &scope, api.as_ref());
-        self.rights.permit(&Asked { verb, key, scope, api, changed: &[] }).is_ok()
+        let asked = Asked { verb, key, scope, api, changed: &[] };
+        world.directory.permit(&self.rights, &asked).is_ok()
     }
 }
 

@@ -109,7 +109,8 @@ impl Sight {
     }
 
     fn reads(&self, key: &Key, scope: &Scope, api: Option<&Name>) -> bool {
-        self.rights.permit(&Asked { verb: Verb::Read, key, scope, api, changed: &[] }).is_ok()
+        let asked = Asked { verb: Verb::Read, key, scope, api, changed: &[] };
+        self.world.directory.permit(&self.rights, &asked).is_ok()
     }
 }
 

@@ -21,6 +21,7 @@ mod holes;
 mod lent;
 mod login;
 mod lookup;
+mod namespaces;
 mod neighbours;
 mod newer;
 mod node;

@@ -347,7 +347,8 @@ impl Draft {
         let changed = if verb == Verb::Update { &whole[..] } else { &[] };
         let ask = |api: Option<Name>, world: &World| {
             let (scope, api) = (&world.directory.scope(&key.namespace), api.as_ref());
-            rights.permit(&Asked { verb, key, scope, api, changed }).map(drop)
+            let asked = Asked { verb, key, scope, api, changed };
+            world.directory.permit(rights, &asked).map(drop)
         };
         if let Some(aside) = self.world.aside(key) {
             return ask(aside.api(), &self.world);

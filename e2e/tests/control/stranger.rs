@@ -82,6 +82,46 @@ async fn what_is_hidden_and_what_is_not_there_are_told_alike() {
 }
 
 #[tokio::test]
+async fn labels_of_a_namespace_are_the_platforms_to_write_and_its_workspaces_to_read() {
+    let hub = Hub::peopled().await;
+    let labels = |name: &str, team: &str| {
+        json!({ "apiVersion": "v1", "kind": "Namespace",
+            "metadata": { "name": name, "namespace": "heddle", "labels": { "team": team } } })
+    };
+    let path = |name: &str| format!("/resources/Namespace/heddle/{name}");
+    let made = hub.admin.put(&path("shop"), &[], &labels("shop", MARKER)).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    // Whoever edits in the workspace reads them, and writes none.
+    let sara = hub.user("sara").await;
+    assert!(sara.get(&path("shop")).await.text().contains(MARKER));
+    for reply in [
+        sara.put(&path("shop"), &[], &labels("shop", "bank")).await,
+        sara.put(&path("shop"), &[], &labels("shop", MARKER)).await,
+        sara.delete(&path("shop")).await,
+    ] {
+        assert_eq!((reply.status, &*problem(&reply)), (403, "forbidden"), "{}", reply.text());
+        assert!(reply.text().contains("no grant of yours allows"), "{}", reply.text());
+    }
+    // Whoever is of another workspace cannot tell whether there are any.
+    let bert = hub.user("bert").await;
+    let told = async |name: &str| {
+        let write = labels(name, "bank");
+        let asked = [
+            bert.get(&path(name)).await,
+            bert.delete(&path(name)).await,
+            bert.put(&path(name), &[], &write).await,
+        ];
+        asked.map(|reply| {
+            let detail = reply.json()["detail"].as_str().unwrap().replace(name, "NAME");
+            (reply.status, detail)
+        })
+    };
+    assert_eq!(told("shop").await, told("nothing").await);
+    assert!(!bert.get("/resources?kind=Namespace").await.text().contains(MARKER));
+    assert_eq!(hub.admin.delete(&path("shop")).await.status, 200);
+}
+
+#[tokio::test]
 async fn who_may_read_is_told_what_they_may_not_do() {
     let hub = Hub::peopled().await;
     let found = found(&hub).await;

@@ -76,6 +76,30 @@ async fn a_workspace_that_denies_by_default_is_opened_by_a_rule_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_platform_says_by_labels_whose_routes_attach_and_gateways_follow() {
+    let scene = Scene::new(fleet::Plan::default()).await;
+    let gateway = scene.fleet.get("/resources/Gateway/platform/edge").await;
+    let port = gateway["spec"]["listeners"][0]["port"].as_u64().expect("a port");
+    let picking = format!(
+        "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n\
+         metadata: {{ name: edge, namespace: platform }}\nspec:\n  gatewayClassName: heddle\n  \
+         listeners:\n    - name: http\n      protocol: HTTP\n      port: {port}\n      \
+         allowedRoutes: {{ namespaces: {{ from: Selector, selector: {{ matchLabels: \
+         {{ tier: gold }} }} }} }}\n"
+    );
+    let labels = |tier: &str| {
+        format!(
+            "apiVersion: v1\nkind: Namespace\nmetadata: {{ name: shop, labels: {{ tier: {tier} }} }}\n"
+        )
+    };
+    for (text, status) in [(picking, 404), (labels("gold"), 200), (labels("silver"), 404)] {
+        let revision = scene.fleet.change(&text).await;
+        scene.fleet.until_everywhere(revision).await;
+        assert_eq!(get(&scene).await.status, status, "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_are_seen_by_who_may_read_something_of_what_they_run() {
     let scene = Scene::new(fleet::Plan::default()).await;
     let nodes = async |token: &str| {

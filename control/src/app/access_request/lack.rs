@@ -60,7 +60,7 @@ pub(super) fn lacking(sight: &Sight, want: &Want) -> Result<(), Refusal> {
     let is_there = world.objects.contains_key(key);
     let api = want.api(world);
     let asked = want.asked(api.as_ref());
-    match sight.rights.permit(&asked) {
+    match sight.world.directory.permit(&sight.rights, &asked) {
         Err(Denied::Hidden) => return Err(Refusal::hidden(key)),
         // What cannot be read is not told from what is not there.
         _ if world.aside(key).is_some() => return Err(Refusal::hidden(key)),
@@ -70,7 +70,8 @@ pub(super) fn lacking(sight: &Sight, want: &Want) -> Result<(), Refusal> {
             return Err(wrong("verb", text));
         }
         Ok(_) => {
-            let by: Vec<_> = sight.rights.by(&asked).into_iter().map(ToString::to_string).collect();
+            let by = world.directory.by(&sight.rights, &asked).into_iter();
+            let by: Vec<_> = by.map(ToString::to_string).collect();
             let text = format!("you may do this already, allowed by {}", by.join(", "));
             return Err(wrong("verb", text));
         }

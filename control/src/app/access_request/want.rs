@@ -95,7 +95,7 @@ impl Want {
     pub(super) fn is_read_by(&self, sight: &Sight) -> bool {
         let api = self.api(&sight.world);
         let asked = Asked { verb: Verb::Read, changed: &[], ..self.asked(api.as_ref()) };
-        sight.rights.permit(&asked).is_ok()
+        sight.world.directory.permit(&sight.rights, &asked).is_ok()
     }
 
     /// The Grant that gives it; none where the object is no longer where it was, or in no workspace.

@@ -113,7 +113,8 @@ impl<'a> Questions<'a> {
             let Some(object) = world.objects.get(key) else { return false };
             let (scope, api) = (world.directory.scope(&key.namespace), api_of(&object.resource));
             let (verb, scope, api) = (Verb::Read, &scope, api.as_ref());
-            self.rights.permit(&Asked { verb, key, scope, api, changed: &[] }).is_ok()
+            let asked = Asked { verb, key, scope, api, changed: &[] };
+            world.directory.permit(self.rights, &asked).is_ok()
         })
     }
 }

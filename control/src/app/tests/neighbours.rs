@@ -879,3 +879,29 @@ async fn a_route_for_a_whole_port_is_on_no_host_that_others_hold() {
     let told = bed.told("ann", &stream_of("alpha", "TLSRoute", "mail", "[bank.example.com]")).await;
     assert!(told.contains("which workspace 'bank' holds"), "{told}");
 }
+
+#[tokio::test]
+async fn the_labels_of_their_namespace_are_of_no_api() {
+    let bed = Bed::neighbours().await;
+    let labels = |of: &str| {
+        format!("apiVersion: v1\nkind: Namespace\nmetadata: {{ name: shop, labels: {{ {of} }} }}\n")
+    };
+    let (labelled, shop) = (labels("tier: gold"), key(Kind::Namespace, "heddle", "shop"));
+    // Nor by the label of an Api, which makes an object belong to one elsewhere.
+    let given = labels("heddle.dev/api: beta");
+    let (none, forbidden) =
+        (format!("{shop}: there is none"), format!("{shop}: no grant of yours allows Create"));
+    for (user, wanted) in [("ann", &none), ("bo", &none), ("vic", &forbidden), ("sara", &forbidden)]
+    {
+        assert_eq!(bed.told(user, &labelled).await, *wanted, "{user}");
+        assert_eq!(bed.told(user, &given).await, *wanted, "{user}");
+    }
+    assert!(bed.told("root", &given).await.contains("platform has no Api 'beta'"));
+    bed.put("root", &labelled).await.unwrap();
+    for (user, reads) in
+        [("ann", false), ("bo", false), ("vic", true), ("sara", true), ("bert", false)]
+    {
+        let shown = bed.app.resource_show(&op(user), &shop, None).await;
+        assert_eq!(shown.is_ok(), reads, "{user}");
+    }
+}
