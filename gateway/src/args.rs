@@ -142,7 +142,7 @@ pub(crate) struct Serve {
     pub(crate) max_body: u64,
     /// What an escaped slash (%2F) in a request's path is: a letter that stays escaped, a reason to refuse the
     /// request, or a slash, for the backend, too.
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_name = "HOW", value_enum, default_value_t)]
     pub(crate) escaped_slashes: EscapedSlashes,
     /// Pass over objects of these kinds, which are none that Heddle reads; may be repeated.
     #[arg(long, value_name = "KIND,...", value_delimiter = ',', value_parser = foreign::kind)]
@@ -242,7 +242,7 @@ pub(crate) struct Explain {
     #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     pub(crate) from: IpAddr,
     /// What an escaped slash is, as the gateway was told.
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_name = "HOW", value_enum, default_value_t)]
     pub(crate) escaped_slashes: EscapedSlashes,
     /// How to print.
     #[arg(short, long, value_enum, default_value_t)]

@@ -7,8 +7,6 @@ use std::task::{Context, Poll};
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
-use crate::http::Spoken;
-
 /// With what HTTP/2 begins (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// So many bytes are read at first: most heads are no longer, and hyper takes a larger buffer for one that it
@@ -22,12 +20,12 @@ pub(crate) struct Ahead<S> {
     io: S,
 }
 
-/// Reads until it is clear what is spoken: HTTP/1.1 unless it is HTTP/2 by its preface. What was read is not
+/// Reads until it is clear whether it is HTTP/2, as its preface tells, or else HTTP/1.1. What was read is not
 /// lost.
 ///
 /// # Errors
 /// If the stream cannot be read.
-pub(crate) async fn spoken<S>(mut io: S) -> io::Result<(Spoken, Ahead<S>)>
+pub(crate) async fn is_http2<S>(mut io: S) -> io::Result<(bool, Ahead<S>)>
 where
     S: AsyncRead + Unpin,
 {
@@ -37,10 +35,10 @@ where
         let known = read.len().min(PREFACE.len());
         let may_be = read[..known] == PREFACE[..known];
         if may_be && known == PREFACE.len() {
-            return Ok((Spoken::Http2, Ahead { read, io }));
+            return Ok((true, Ahead { read, io }));
         }
         if is_over || !may_be {
-            return Ok((Spoken::Http1, Ahead { read, io }));
+            return Ok((false, Ahead { read, io }));
         }
     }
 }

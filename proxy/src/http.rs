@@ -306,10 +306,8 @@ impl Servers {
         let mut parting = parting(&conn);
         match spoken {
             Spoken::Detect => match detected(&conn, stream, &mut parting).await {
-                Ok((Spoken::Http2, stream)) => self.http2(&conn, stream, parting).await,
-                Ok((Spoken::Http1 | Spoken::Detect, stream)) => {
-                    self.http1(&conn, stream, parting).await
-                }
+                Ok((true, stream)) => self.http2(&conn, stream, parting).await,
+                Ok((false, stream)) => self.http1(&conn, stream, parting).await,
                 Err(outcome) => outcome,
             },
             Spoken::Http1 => self.http1(&conn, stream, parting).await,
@@ -353,18 +351,18 @@ fn service(
     })
 }
 
-/// What is spoken on a connection, unless it has to end before that is clear. At the end of the process a first
+/// Whether HTTP/2 is spoken on a connection, unless that has to end before it is clear. At the end of the process a first
 /// request may be on its way as any other may.
 async fn detected<S>(
     conn: &Conn,
     stream: S,
     parting: &mut Parting<'_>,
-) -> Result<(Spoken, Ahead<S>), Outcome>
+) -> Result<(bool, Ahead<S>), Outcome>
 where
     S: AsyncRead + Unpin,
 {
     let broken = |error: io::Error| ended(conn, Err(error.into()), Outcome::Done);
-    let mut reading = pin!(detect::spoken(stream));
+    let mut reading = pin!(detect::is_http2(stream));
     let closing = tokio::select! {
         biased;
         read = reading.as_mut() => return read.map_err(broken),
