@@ -533,7 +533,7 @@ async fn a_port_that_another_has_is_told_with_its_listener() {
 
 #[tokio::test]
 async fn at_the_end_flows_go_on_and_none_begins() {
-    let mut gateway = to_books().await.arguments(&["--drain-timeout", "4s"]).start().await;
+    let mut gateway = to_books().await.arguments(&["--drain-timeout", "10s"]).start().await;
     let caller = caller(&gateway).await;
     let first = parts(&asked(&caller, "a").await);
     let new = caller_at(&gateway, 2).await;
