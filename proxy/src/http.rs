@@ -351,8 +351,8 @@ fn service(
     })
 }
 
-/// Whether HTTP/2 is spoken on a connection, unless that has to end before it is clear. At the end of the process a first
-/// request may be on its way as any other may.
+/// Whether HTTP/2 is spoken on a connection, unless that has to end before it is clear. At the end of the
+/// process a first request may be on its way as any other may.
 async fn detected<S>(
     conn: &Conn,
     stream: S,
@@ -378,10 +378,9 @@ where
     }
 }
 
-/// Runs a connection to its end. One that is told to end has the bound on heads for it, unless
-/// requests are still under way. `end` tells it: HTTP/2 loses nothing by that, and over HTTP/1.1 a request may be
-/// on its way, so that at the end of the process one that is idle is told after a while, and any other in its
-/// answer.
+/// Runs a connection to its end. One that is told to end has the bound on heads for it, unless requests are
+/// still under way. `end` tells it: HTTP/2 loses nothing by that, and over HTTP/1.1 a request may be on its
+/// way, so that at the end of the process one that is idle is told after a while, and any other in its answer.
 async fn drive<C, E>(
     conn: &Conn,
     mut serving: Pin<&mut C>,

@@ -22,6 +22,7 @@ mod report;
 mod spread;
 mod stages;
 mod subject;
+pub(crate) mod training;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

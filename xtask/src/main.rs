@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 mod bench;
 mod codegen;
 mod fields;
+mod pgo;
 mod setup;
 mod shell;
 mod soak;
@@ -32,6 +33,8 @@ enum Task {
     Test(test::Args),
     /// Measure Heddle beside its peers, in the same run.
     Bench(bench::Args),
+    /// Build the gateway guided by a profile of its own work (PGO): the build for production.
+    Pgo(pgo::Args),
     /// Run one of the long checks at full count.
     Soak(soak::Args),
     /// Build the browser's half of the console and check its size.
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Task::Up(args) => up::run(&args),
         Task::Test(args) => test::run(&args),
         Task::Bench(args) => bench::run(&args),
+        Task::Pgo(args) => pgo::run(&args),
         Task::Soak(args) => soak::run(&args),
         Task::Wasm(args) => wasm::run(&args),
         Task::Tidy(args) => tidy::run(&args),

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::Once;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
 
 use crate::shell::{output, run, step};
@@ -21,7 +21,7 @@ pub(crate) use node::{node, npm_ci};
 pub(crate) use postgres::Postgres;
 pub(crate) use python::pip_venv;
 
-/// How long rustup may take to fetch the target before the other way is taken.
+/// How long rustup may take to fetch what is missing.
 const RUSTUP_LIMIT: Duration = Duration::from_secs(60);
 
 /// Sees to it that these Debian or Ubuntu packages are installed.
@@ -98,6 +98,23 @@ fn has_wasm_target() -> Result<bool> {
     let mut ask = Command::new("rustc");
     ask.args(["--print", "target-libdir", "--target", "wasm32-unknown-unknown"]);
     Ok(Path::new(output(&mut ask)?.trim()).is_dir())
+}
+
+/// LLVM's program for profiles, of the active toolchain's own version: no other reads what it writes.
+pub(crate) fn llvm_profdata() -> Result<PathBuf> {
+    let ask = |what: &[&str]| output(Command::new("rustc").args(what));
+    let lib = ask(&["--print", "target-libdir"])?;
+    let bin = Path::new(lib.trim()).with_file_name("bin");
+    let program = bin.join("llvm-profdata");
+    if program.is_file() {
+        return Ok(program);
+    }
+    step("rustup component add llvm-tools", Duration::from_secs(20), || {
+        let mut add = Command::new("rustup");
+        run_within(add.args(["component", "add", "llvm-tools"]), RUSTUP_LIMIT)
+    })?;
+    ensure!(program.is_file(), "rustup added llvm-tools to another toolchain than the active one");
+    Ok(program)
 }
 
 /// Runs `command`, and ends it when it takes longer than `limit`.

@@ -25,6 +25,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_rustls::TlsAcceptor;
 
 #[global_allocator]
@@ -65,8 +66,11 @@ async fn main() -> Result<()> {
     let h2c = listen(args.h2c).await?;
     let https = listen(args.https).await?;
     let callee = Arc::new(Callee { address: args.callee, shared: tokio::sync::Mutex::default() });
+    // It ends as any program does: what counts branches in it is written down then.
+    let mut ended = signal(SignalKind::terminate())?;
     loop {
         tokio::select! {
+            _ = ended.recv() => return Ok(()),
             accepted = http.accept() => {
                 tokio::spawn(serve_http1(nodelay(accepted)?, Arc::clone(&pool)));
             }

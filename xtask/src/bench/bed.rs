@@ -74,7 +74,7 @@ impl Bed {
     fn start_upstream(&self) -> Result<Process> {
         let dir = self.folder("upstream")?;
         let large = dir.join("64k");
-        std::fs::write(&large, vec![b'x'; LARGE])?;
+        std::fs::write(&large, orders(LARGE))?;
         let config = dir.join("nginx.conf");
         std::fs::write(&config, upstream_config(&dir, &large, self.upstream))?;
         let mut command = pinned(OTHER_CORE, "nginx");
@@ -118,6 +118,15 @@ fn sweep(base: &Path) -> Result<()> {
 fn message() -> Vec<u8> {
     let length = (SMALL.len() as u32).to_be_bytes();
     [&[0], &length[..], SMALL.as_bytes()].concat()
+}
+
+/// So many bytes of text as a service would answer with.
+fn orders(length: usize) -> Vec<u8> {
+    let order = |number: usize| {
+        let sum = number * 7919 % 10_007;
+        format!("{{\"order\":{number},\"sum\":{sum},\"state\":\"sent\"}}\n")
+    };
+    (0..).flat_map(|number| order(number).into_bytes()).take(length).collect()
 }
 
 /// What openssl needs to make one certificate that is no authority.

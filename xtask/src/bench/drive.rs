@@ -126,17 +126,21 @@ pub(super) struct Pace {
 pub(super) fn closed(case: Case, bed: &Bed, subject: &Running, seconds: u64) -> Result<Closed> {
     let (port, path) = (subject.ports.of(case.wire()), case.path());
     match case.wire() {
-        Wire::Http1 => wrk(case, &format!("http://127.0.0.1:{port}{path}"), seconds),
-        Wire::Https => wrk(case, &format!("https://localhost:{port}{path}"), seconds),
+        Wire::Http1 => wrk(&case.host(), &[], &format!("http://127.0.0.1:{port}{path}"), seconds),
+        Wire::Https => wrk(&case.host(), &[], &format!("https://localhost:{port}{path}"), seconds),
         Wire::Http2 | Wire::Grpc => {
             h2load(case, bed, &format!("http://127.0.0.1:{port}{path}"), seconds)
         }
     }
 }
 
-fn wrk(case: Case, url: &str, seconds: u64) -> Result<Closed> {
+/// All that can be taken of HTTP/1.1, with these headers.
+pub(super) fn wrk(host: &str, headers: &[&str], url: &str, seconds: u64) -> Result<Closed> {
     let mut command = pinned(OTHER_CORE, "wrk");
-    command.arg("-H").arg(format!("Host: {}", case.host()));
+    command.arg("-H").arg(format!("Host: {host}"));
+    for header in headers {
+        command.args(["-H", header]);
+    }
     command.args(["-t1", &format!("-c{CONNECTIONS}"), &format!("-d{seconds}s")]);
     let out = command.args(["--timeout", "5s", url]).output().context("starting wrk")?;
     ensure!(out.status.success(), "wrk failed: {}", said(&out));

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::shell;
 use crate::test::build;
+use crate::{pgo, shell};
 
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Ours {
@@ -16,11 +16,19 @@ pub(super) struct Ours {
     /// Takes them as the last build of that profile left them.
     #[arg(long)]
     built: bool,
+    /// Takes those that `cargo xtask pgo` builds as it left them.
+    #[arg(long)]
+    pgo: bool,
 }
 
 impl Ours {
     /// The file of a program of the workspace.
     pub(super) fn program(&self, package: &str, name: &str) -> Result<PathBuf> {
+        if self.pgo && pgo::has(name) {
+            let file = pgo::program(&self.profile, name)?;
+            ensure!(file.is_file(), "{name} is not there: `cargo xtask pgo` builds it");
+            return Ok(file);
+        }
         if self.built {
             let file = build::program(&self.profile, name)?;
             ensure!(file.is_file(), "{name} is not built: there is no {}", file.display());

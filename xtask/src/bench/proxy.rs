@@ -14,7 +14,7 @@ use crate::setup;
 
 pub(super) mod envoy;
 mod haproxy;
-mod heddle;
+pub(super) mod heddle;
 mod nginx;
 
 /// Sees to it that the subject is there; returns its program.

@@ -52,9 +52,12 @@ pub(crate) fn programs(profile: &str) -> Result<()> {
 
 /// Where [`programs`] leaves a program.
 pub(crate) fn program(profile: &str, name: &str) -> Result<PathBuf> {
-    // Cargo keeps the profile `dev` in a folder of another name.
-    let folder = if profile == "dev" { "debug" } else { profile };
-    Ok(shell::target()?.join(folder).join(name))
+    Ok(shell::target()?.join(folder(profile)).join(name))
+}
+
+/// The folder of a profile: cargo keeps `dev` in one of another name.
+pub(crate) fn folder(profile: &str) -> &str {
+    if profile == "dev" { "debug" } else { profile }
 }
 
 /// `cargo test` over the whole workspace; what it runs is for the caller to add.
@@ -65,7 +68,7 @@ pub(crate) fn test(profile: &str) -> Command {
 }
 
 /// The cargo that runs us, at the workspace's root.
-pub(super) fn cargo<const N: usize>(args: [&str; N]) -> Command {
+pub(crate) fn cargo<const N: usize>(args: [&str; N]) -> Command {
     let mut command = shell::cargo();
     command.args(args).current_dir(shell::root());
     command

@@ -21,6 +21,11 @@ pub(super) fn run(report: &mut Report) {
         let smoke = ["xtask", "bench", "edge", "--smoke", "--profile", budget::PROFILE];
         shell::run(&mut build::cargo(smoke))
     });
+    // How much faster it is, a release alone can tell: this shows that it is built and answers.
+    report.check("a gateway guided by a profile", Duration::from_secs(400), || {
+        let pgo = ["xtask", "pgo", "--profile", "dev", "--seconds", "1"];
+        shell::run(&mut build::cargo(pgo))
+    });
 }
 
 fn tests(report: &mut Report) -> Option<TestNames> {

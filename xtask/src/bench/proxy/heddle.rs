@@ -24,7 +24,7 @@ pub(super) fn arguments(command: &mut Command, ground: &Ground<'_>) -> Result<()
 
 fn gateway(ports: Ports, certificate: &str, key: &str) -> String {
     let Ports { http, h2c: _, https, admin: _ } = ports;
-    let (certificate, key) = (block(certificate), block(key));
+    let secret = secret("edge", certificate, key);
     format!(
         "apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
@@ -38,9 +38,17 @@ spec:
       protocol: HTTPS
       tls: {{ mode: Terminate, certificateRefs: [{{ name: edge }}] }}
 ---
-apiVersion: v1
+{secret}"
+    )
+}
+
+/// A certificate with its key.
+pub(in crate::bench) fn secret(name: &str, certificate: &str, key: &str) -> String {
+    let (certificate, key) = (block(certificate), block(key));
+    format!(
+        "apiVersion: v1
 kind: Secret
-metadata: {{ name: edge, namespace: bench }}
+metadata: {{ name: {name}, namespace: bench }}
 type: kubernetes.io/tls
 stringData:
   tls.crt: |
@@ -55,20 +63,24 @@ fn block(text: &str) -> String {
 }
 
 fn upstream(port: u16, is_grpc: bool) -> String {
-    let protocol = if is_grpc { "kubernetes.io/h2c" } else { "http" };
+    service("upstream", port, if is_grpc { "kubernetes.io/h2c" } else { "http" })
+}
+
+/// A Service with one endpoint, on loopback.
+pub(in crate::bench) fn service(name: &str, port: u16, protocol: &str) -> String {
     format!(
         "apiVersion: v1
 kind: Service
-metadata: {{ name: upstream, namespace: bench }}
+metadata: {{ name: {name}, namespace: bench }}
 spec:
   ports: [{{ name: http, port: 80, targetPort: {port}, appProtocol: {protocol} }}]
 ---
 apiVersion: discovery.k8s.io/v1
 kind: EndpointSlice
 metadata:
-  name: upstream-1
+  name: {name}-1
   namespace: bench
-  labels: {{ kubernetes.io/service-name: upstream }}
+  labels: {{ kubernetes.io/service-name: {name} }}
 addressType: IPv4
 ports: [{{ name: http, port: {port} }}]
 endpoints: [{{ addresses: [127.0.0.1], conditions: {{ ready: true }} }}]
