@@ -399,8 +399,22 @@ impl Gateway {
 
     /// Asks it to end, by SIGTERM.
     pub fn terminate(&self) {
+        self.signal("-TERM");
+    }
+
+    /// Lets it do nothing until [`Self::resume`].
+    pub fn halt(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
         let mut kill = Command::new("kill");
-        let _gone_already = kill.args(["-TERM", &self.child.id().to_string()]).status();
+        let _gone_already = kill.args([signal, &self.child.id().to_string()]).status();
     }
 
     /// The id of its process.

@@ -11,7 +11,7 @@ use model::service::AppProtocol;
 use policy::Reason;
 use tokio::time::Instant;
 
-use crate::balance::{self, Draw, Said, Turn};
+use crate::balance::{self, Draw, Said, Sending, Turn};
 use crate::body::{Progress, Upload};
 use crate::connect::Hop;
 use crate::failure::{Failure, Retry, Side};
@@ -38,7 +38,7 @@ pub(crate) struct Attempts<'a> {
     /// Of all tries together.
     pub(crate) deadline: Option<Instant>,
     /// How far the client's body is.
-    pub(crate) progress: Option<&'a Progress>,
+    pub(crate) progress: Option<&'a Arc<Progress>>,
     /// Whether it is a call of gRPC.
     pub(crate) is_call: bool,
     /// On whose behalf, for other proxies.
@@ -96,6 +96,9 @@ impl<'a> Attempts<'a> {
             }
             let endpoint = meant.as_ref().unwrap_or(picked);
             let mut turn = Turn::at(endpoint, conn.shared.epoch, now);
+            if let Some(progress) = self.progress {
+                turn.takes(Sending::Told(Arc::clone(progress)));
+            }
             record.attempts += 1;
             record.endpoint = Some(endpoint.address);
             slot.iter_mut().for_each(|request| {
@@ -120,7 +123,7 @@ impl<'a> Attempts<'a> {
                 }
                 Next::Elsewhere => now = Instant::now(),
                 Next::Anew(request, wait) => {
-                    let is_whole = self.progress.is_none_or(Progress::is_whole);
+                    let is_whole = self.progress.is_none_or(|progress| progress.is_whole());
                     outcome.into_iter().filter(|_| is_whole).for_each(let_go);
                     drop(turn);
                     *slot = Some(*request);
@@ -176,7 +179,7 @@ impl<'a> Attempts<'a> {
     ) -> Result<Answered, Failure> {
         let at = |instant| balance::nanos(self.conn.shared.epoch, instant);
         // What the client took for its body is no time of the endpoint's.
-        let whole = self.progress.map_or(Some(began), Progress::whole_since);
+        let whole = self.progress.map_or(Some(began), |progress| progress.whole_since());
         if let Some(whole) = whole {
             turn.waits_since(whole);
         }
@@ -192,7 +195,7 @@ impl<'a> Attempts<'a> {
                 self.service.judge(endpoint, said, (at(began), at(answered_at)));
                 return Ok(answered);
             }
-            Err(failure) => blame(failure, self.progress),
+            Err(failure) => blame(failure, self.progress.map(|progress| &**progress)),
         };
         match (failure.side, failure.retry) {
             (Side::Client | Side::Proxy, _) => turn.blameless(),
@@ -258,6 +261,12 @@ impl<'a> Attempts<'a> {
         slot: &mut Slot,
         record: &Record,
     ) -> Option<(Request<Upload>, Duration)> {
+        // A client that still sends its body keeps every further try waiting, too.
+        let is_held_up = self.progress.is_some_and(|progress| !progress.is_whole());
+        if is_held_up && matches!(outcome, Err(failure) if failure.reason == Reason::BackendTimeout)
+        {
+            return None;
+        }
         let again = self.again.as_mut().filter(|again| again.is_wanted(outcome))?;
         let wait = again.wait(random(record).rotate_left(17));
         let now = Instant::now();
@@ -326,7 +335,7 @@ impl<'a> Attempts<'a> {
         let limits = &self.conn.shared.settings.limits;
         let within = |until: Instant| self.deadline.map_or(until, |deadline| deadline.min(until));
         let mut until = within(now + self.bound);
-        let mut sent = self.progress.map_or(0, Progress::bytes);
+        let mut sent = self.progress.map_or(0, |progress| progress.bytes());
         let hop = Hop { endpoint, worker: self.conn.worker, face: self.face };
         let sending = pool::send(hop, limits, now, slot, granted);
         let mut sending = std::pin::pin!(sending);

@@ -25,7 +25,7 @@ use ring::Ring;
 mod load;
 pub(crate) mod ring;
 
-pub(crate) use load::{Load, Said, Turn};
+pub(crate) use load::{Load, Said, Sending, Turn};
 
 /// How requests are spread over endpoints, ready to be asked.
 #[derive(Debug, Default)]

@@ -11,7 +11,7 @@ use model::service::Transport;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 /// Connections that may wait to be accepted.
-const BACKLOG: i32 = 4096;
+pub(crate) const BACKLOG: i32 = 4096;
 /// Bytes of datagrams that may wait to be read, as far as the system lets us: a worker may be at something else.
 const WAITING: usize = 1 << 20;
 

@@ -46,6 +46,12 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
+    /// Of a body that was whole at that time.
+    #[cfg(test)]
+    pub(crate) fn whole_at(at: Instant) -> Self {
+        Progress { whole: OnceLock::from(at), ..Progress::default() }
+    }
+
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.load(Relaxed)
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use http::header::{
     ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
-    CONTENT_TYPE, ETAG, VARY,
+    CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY,
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, response};
@@ -39,6 +39,8 @@ pub(crate) struct Asked {
     /// The coding in which the caller gets it; `None` for as it is.
     coding: Option<Coding>,
     is_head: bool,
+    /// What it says that it holds (`If-None-Match`); several lines are several.
+    held: Vec<HeaderValue>,
 }
 
 impl Asked {
@@ -52,7 +54,8 @@ impl Asked {
         let coding = negotiate(&head.headers, compression.codings());
         let coding = coding.filter(|_| !may_not_be_transformed(&head.headers));
         let is_head = head.method == Method::HEAD;
-        Some(Asked { policy: Arc::clone(policy), coding, is_head })
+        let held = head.headers.get_all(IF_NONE_MATCH).iter().cloned().collect();
+        Some(Asked { policy: Arc::clone(policy), coding, is_head, held })
     }
 
     /// The answer, compressed if it may be and one of `encoders` is free. That it could have been is told to
@@ -94,13 +97,26 @@ impl Asked {
     }
 
     /// A 304 says of a stored answer what a 200 would (RFC 9110, section 15.4.5), of which it does not tell the
-    /// media type.
+    /// media type. Who holds it by the tag that it has was given it as it is, and keeps that tag.
     fn freshen(&self, compression: &Compression, headers: &mut HeaderMap) {
         let media = headers.get(CONTENT_TYPE).and_then(|media| media.to_str().ok());
-        if media.is_none_or(|media| compression.takes(media)) {
-            add_vary(headers);
-            self.coding.into_iter().for_each(|_| weaken(headers));
+        if media.is_some_and(|media| !compression.takes(media)) || may_not_be_transformed(headers) {
+            return;
         }
+        add_vary(headers);
+        if self.coding.is_some() && !self.holds_as_it_is(headers) {
+            weaken(headers);
+        }
+    }
+
+    /// Whether the caller named the answer's tag, and not in its weak form alone (RFC 9110, section 13.1.2).
+    fn holds_as_it_is(&self, headers: &HeaderMap) -> bool {
+        let Some(tag) = headers.get(ETAG).map(HeaderValue::as_bytes) else { return false };
+        let mut lines = self.held.iter().map(HeaderValue::as_bytes);
+        lines.any(|line| {
+            let places = line.windows(tag.len()).enumerate().filter(|(_, part)| *part == tag);
+            places.into_iter().any(|(at, _)| !line[..at].ends_with(b"W/"))
+        })
     }
 }
 

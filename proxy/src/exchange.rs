@@ -201,7 +201,7 @@ async fn forward(
         bound: pace.head,
         is_usual: rule.backend_timeout.is_none(),
         deadline,
-        progress: progress.as_deref(),
+        progress: progress.as_ref(),
         passport: passport::onward(conn, live, service, &way.proofs, &record),
         again,
         key,

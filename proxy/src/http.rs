@@ -396,7 +396,12 @@ where
         result = serving.as_mut() => return ended(conn, result.map_err(Into::into), Outcome::Done),
         closing = parting => closing,
     };
-    if let Some(grace) = conn.shared.phase.grace().filter(|_| !conn.is_http2.load(Relaxed)) {
+    let is_http1 = !conn.is_http2.load(Relaxed);
+    if closing == Outcome::TimedOut && is_http1 && conn.requests.load(Relaxed) == 0 {
+        // The first head took too long: there is nothing to wait for.
+        return closing;
+    }
+    if let Some(grace) = conn.shared.phase.grace().filter(|_| is_http1) {
         tokio::select! {
             biased;
             result = serving.as_mut() => return ended(conn, result.map_err(Into::into), closing),

@@ -419,10 +419,16 @@ impl Service {
     /// no requests for a while. What began before it came to that says nothing more.
     pub(crate) fn judge(&self, endpoint: &Endpoint, said: Said, (began, now): (u64, u64)) {
         let rule = self.ejection();
-        if endpoint.load.rested_since(began) || !endpoint.load.fails(said, now, rule) {
+        if endpoint.load.rested_since(began) {
             return;
         }
         let is_resting = endpoint.load.is_resting();
+        // A trial after a rest says by itself whether it has to rest on.
+        let is_judged = rule.consecutive > 0 || rule.percent.is_some();
+        let has_failed_again = is_judged && is_resting && said == Said::Failed;
+        if !endpoint.load.fails(said, now, rule) && !has_failed_again {
+            return;
+        }
         let resting = self.endpoints.iter().filter(|one| one.load.is_resting()).count();
         let most = self.endpoints.len() * usize::from(rule.max_percent);
         if is_resting || (resting + 1) * 100 <= most {

@@ -11,7 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use crate::attempts::address;
-use crate::balance::{self, Draw, Turn};
+use crate::balance::{self, Draw, Sending, Turn};
 use crate::body::{Upload, copy};
 use crate::connect::Hop;
 use crate::failure::Retry;
@@ -121,6 +121,10 @@ async fn send(
     }
     let mut turn = Turn::at(endpoint, shared.epoch, now);
     let is_empty = matches!(request.body(), Upload::Empty);
+    if !is_empty {
+        // How long the client takes for its body, a copy does not know.
+        turn.takes(Sending::Untold);
+    }
     address(endpoint, &mut request);
     let mut slot = Some(request);
     let sending = async {
@@ -142,7 +146,6 @@ async fn send(
         if is_empty {
             turn.answered(answered_at, said);
         } else {
-            // How long the client took for its body, a copy does not know.
             turn.reached(answered_at, said);
         }
         let began = draw.now;

@@ -8,7 +8,6 @@ use std::thread;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use futures::FutureExt as _;
 use policy::{Layer, Scheme};
 use serde_json::Value;
 use table::Table;
@@ -361,10 +360,25 @@ impl Accepting {
                 }
             }
         }
-        while !self.shared.phase.is_followed()
-            && let Some(Ok((stream, peer))) = socket.accept().now_or_never()
-        {
-            self.serve(stream, peer);
+        if !self.shared.phase.is_followed() {
+            self.take_what_waits(&socket.into_std()?)?;
+        }
+        Ok(())
+    }
+
+    /// Serves whom the kernel has accepted already. Asked without tokio, which lets a task have so much at once
+    /// and no more, and then says that there is nothing.
+    fn take_what_waits(&self, socket: &TcpListener) -> io::Result<()> {
+        for _ in 0..bind::BACKLOG {
+            match socket.accept() {
+                Ok((stream, peer)) => {
+                    stream.set_nonblocking(true)?;
+                    self.serve(TcpStream::from_std(stream)?, peer);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                // Of one that left before it was taken.
+                Err(error) => tracing::debug!(at = %self.at, %error, "accept failed"),
+            }
         }
         Ok(())
     }

@@ -33,7 +33,8 @@ enum Task {
     Test(test::Args),
     /// Measure Heddle beside its peers, in the same run.
     Bench(bench::Args),
-    /// Build the gateway guided by a profile of its own work (PGO): the build for production.
+    /// Build the gateway guided by a profile of its own work (PGO): the build for production. Flags of the
+    /// compiler are taken from RUSTFLAGS alone, and not from cargo's files.
     Pgo(pgo::Args),
     /// Run one of the long checks at full count.
     Soak(soak::Args),

@@ -16,10 +16,10 @@ use crate::bench::training::{self, Programs};
 use crate::test::build;
 use crate::{setup, shell};
 
-/// What is built by the counts, with a function that has counted if the program was heard: package, program,
-/// and a part of the function's symbol.
+/// What is built by the counts, with a function that no other program has, and that has counted if this one was
+/// heard: package, program, and a part of the function's symbol.
 const GUIDED: [(&str, &str, &str); 2] =
-    [("gateway", "heddle-gateway", "5proxy8exchange"), ("e2e", "bare", "4bare7forward")];
+    [("gateway", "heddle-gateway", "14heddle_gateway4main"), ("e2e", "bare", "4bare7forward")];
 /// What the work is done with.
 const BESIDE: [(&str, &str); 2] = [("e2e", "exchanges"), ("e2e", "callee")];
 /// Separates the words of `CARGO_ENCODED_RUSTFLAGS`.
@@ -50,20 +50,21 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let guided = workshop.build_by(&counts)?;
     let [gateway, bare] = GUIDED.map(|(_, program, _)| guided.join(program));
     training::try_out(&gateway, &bare)?;
-    let done = |name| program(&args.profile, name);
-    std::fs::create_dir_all(workshop.dir.join(build::folder(&args.profile)))?;
     for (_, name, _) in GUIDED {
-        replace(&guided.join(name), &done(name)?)?;
+        replace(&guided.join(name), &workshop.dir.join(name))?;
+    }
+    if args.counts.is_none() {
+        workshop.forget_counts_but(&counts)?;
     }
     let mut out = io::stdout().lock();
-    writeln!(out, "{}", done("heddle-gateway")?.display())?;
+    writeln!(out, "{}", workshop.dir.join("heddle-gateway").display())?;
     writeln!(out, "by the counts in {}", counts.display())?;
     Ok(())
 }
 
 /// Where a program lies once it is built by counts with that profile.
 pub(crate) fn program(profile: &str, name: &str) -> Result<PathBuf> {
-    Ok(folder()?.join(build::folder(profile)).join(name))
+    Ok(folder(profile)?.join(name))
 }
 
 /// Whether a program is built by counts.
@@ -71,8 +72,9 @@ pub(crate) fn has(name: &str) -> bool {
     GUIDED.iter().any(|(_, program, _)| *program == name)
 }
 
-fn folder() -> Result<PathBuf> {
-    Ok(shell::target()?.join("pgo"))
+/// Where all of a profile lies: what was counted beside what was built by it.
+fn folder(profile: &str) -> Result<PathBuf> {
+    Ok(shell::target()?.join("pgo").join(build::folder(profile)))
 }
 
 /// Where both builds are made.
@@ -85,7 +87,7 @@ struct Workshop<'a> {
 
 impl<'a> Workshop<'a> {
     fn open(profile: &'a str) -> Result<Self> {
-        let dir = folder()?;
+        let dir = folder(profile)?;
         std::fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
         let said = shell::output(Command::new("rustc").arg("-vV"))?;
         let host = said.lines().find_map(|line| line.strip_prefix("host: "));
@@ -136,6 +138,17 @@ impl<'a> Workshop<'a> {
         })
     }
 
+    /// Removes what was counted before.
+    fn forget_counts_but(&self, counts: &Path) -> Result<()> {
+        for entry in std::fs::read_dir(&self.dir)? {
+            let file = entry?.path();
+            if file != counts && file.extension().is_some_and(|end| end == "profdata") {
+                std::fs::remove_file(&file)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Builds programs with flags of the compiler, in a folder of their own; returns where they lie.
     fn build<'p>(
         &self,
@@ -168,7 +181,7 @@ fn replace(from: &Path, to: &Path) -> Result<()> {
     std::fs::rename(&beside, to).with_context(|| format!("putting {} there", to.display()))
 }
 
-/// Flags after those that cargo was told by the environment.
+/// Flags after those that cargo was told by the environment; its files are not looked at.
 fn with_those_of_the_caller(flags: &[OsString]) -> OsString {
     let told = std::env::var("CARGO_ENCODED_RUSTFLAGS").ok();
     let plain = || std::env::var("RUSTFLAGS").unwrap_or_default();
@@ -186,13 +199,6 @@ fn merged(profdata: &Path, dir: &Path, raw: &Path) -> Result<PathBuf> {
     shell::run(merge.args(["merge", "-o"]).arg(&merged).arg(raw))?;
     let digest = setup::digest(&std::fs::read(&merged)?);
     let named = dir.join(format!("{digest}.profdata"));
-    for entry in std::fs::read_dir(dir)? {
-        let file = entry?.path();
-        let is_former = file.extension().is_some_and(|end| end == "profdata") && file != merged;
-        if is_former {
-            std::fs::remove_file(&file)?;
-        }
-    }
     std::fs::rename(&merged, &named)?;
     Ok(named)
 }
@@ -217,7 +223,7 @@ mod tests {
 
     #[test]
     fn a_function_that_was_never_called_was_not_heard() {
-        let never = "Counters:\n  _ZN5proxy8exchange4keep17h0E:\n    Hash: 0x1\n    Counters: 2\n    \
+        let never = "Counters:\n  _ZN14heddle_gateway4main17h0E:\n    Hash: 0x1\n    Counters: 2\n    \
             Block counts: [0, 0]\nFunctions shown: 1\nMaximum function count: 912\n";
         assert!(!counted(never));
         assert!(counted(&never.replace("[0, 0]", "[0, 7]")));

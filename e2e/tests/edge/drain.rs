@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use e2e::client::{nothing, request};
+use e2e::raw::Raw;
 use e2e::{Connection, wait};
 use tokio::net::TcpStream;
 
@@ -45,6 +46,25 @@ async fn sigterm_lets_running_requests_finish() {
     assert_eq!(gateway.exited().await, 0);
     let log = gateway.access_log();
     assert_eq!(log.matches("\"/gate\"").count(), 2, "{log}");
+}
+
+#[tokio::test]
+async fn whom_the_kernel_let_in_before_the_end_is_served() {
+    let (_origin, setup) = shop().await;
+    let mut gateway = setup.arguments(&["--workers", "1"]).start().await;
+    gateway.halt();
+    let mut waiting = Vec::new();
+    for _ in 0..400 {
+        waiting.push(Raw::connect(gateway.web()).await);
+    }
+    gateway.terminate();
+    gateway.resume();
+    for (number, caller) in waiting.iter_mut().enumerate() {
+        caller.write(format!("GET / HTTP/1.1\r\nhost: {HOST}\r\n\r\n")).await;
+        let answer = caller.head().await;
+        assert_eq!(answer.status, 200, "caller {number}: {}", answer.text);
+    }
+    assert_eq!(gateway.exited().await, 0);
 }
 
 #[tokio::test]

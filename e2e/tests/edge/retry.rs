@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use e2e::client::{bytes, request};
+use e2e::raw::Raw;
 use e2e::{Gateway, Ill, Origin, Setup, yaml};
 use http::Method;
 
@@ -94,6 +95,23 @@ async fn a_try_that_takes_too_long_is_followed_by_another_within_the_requests_ti
     origin.ail(Ill::Mute, 9);
     let line = refused(&gateway, &gateway.get(HOST, "/").await, 504, "backend_timeout").await;
     assert_eq!(line["attempts"], 3);
+}
+
+#[tokio::test]
+async fn a_caller_that_still_sends_its_body_has_no_second_try() {
+    let rest = "timeouts: { request: 20s, backendRequest: 200ms },";
+    let (_origin, gateway) = alone("{ attempts: 2, backoff: 1ms }", rest).await;
+    let mut slow = Raw::connect(gateway.web()).await;
+    slow.write(format!("PUT /sink HTTP/1.1\r\nhost: {HOST}\r\ncontent-length: 9\r\n\r\nhalf"))
+        .await;
+    let answer = slow.head().await;
+    assert_eq!(answer.status, 504, "{}", answer.text);
+    let line = gateway.logged_as(answer.header("x-request-id")).await;
+    assert_eq!(
+        (&line["reason"], &line["attempts"]),
+        (&"backend_timeout".into(), &1.into()),
+        "{line}"
+    );
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use model::traffic::Ejection;
 use tokio::time::Instant;
 
 use super::nanos;
+use crate::body::Progress;
 use crate::live::{Endpoint, Seat};
 
 /// What an endpoint that could not be reached is taken to cost.
@@ -243,6 +244,17 @@ impl Window {
     }
 }
 
+/// How long a client takes for its body, for which no endpoint answers.
+#[derive(Debug)]
+pub(crate) enum Sending {
+    /// There is none.
+    Nothing,
+    /// It is told when all of it was there.
+    Told(Arc<Progress>),
+    /// Nobody tells.
+    Untold,
+}
+
 /// A request's turn at an endpoint: counted as under way for as long as it is held.
 #[derive(Debug)]
 pub(crate) struct Turn {
@@ -250,6 +262,8 @@ pub(crate) struct Turn {
     epoch: Instant,
     began: Instant,
     learnt: bool,
+    /// What the client still sends meanwhile.
+    sending: Sending,
     /// The request's place among all of its service.
     seat: Option<Seat>,
 }
@@ -257,12 +271,24 @@ pub(crate) struct Turn {
 impl Turn {
     pub(crate) fn at(endpoint: &Arc<Endpoint>, epoch: Instant, began: Instant) -> Self {
         endpoint.load.under_way.fetch_add(1, Relaxed);
-        Turn { endpoint: Arc::clone(endpoint), epoch, began, learnt: false, seat: None }
+        Turn {
+            endpoint: Arc::clone(endpoint),
+            epoch,
+            began,
+            learnt: false,
+            sending: Sending::Nothing,
+            seat: None,
+        }
     }
 
     /// Holds a place among the requests of a service to the end.
     pub(crate) fn hold(&mut self, seat: Option<Seat>) {
         self.seat = seat;
+    }
+
+    /// The client may still be sending meanwhile.
+    pub(crate) fn takes(&mut self, sending: Sending) {
+        self.sending = sending;
     }
 
     /// From here on it is the endpoint that is waited for, and no longer the client.
@@ -304,8 +330,15 @@ impl Drop for Turn {
         load.under_way.fetch_sub(1, Relaxed);
         if !self.learnt {
             // Given up before an answer: it would have taken at least as long as this.
+            let since = match &self.sending {
+                Sending::Nothing => Some(self.began),
+                Sending::Told(progress) => {
+                    progress.whole_since().map(|whole| whole.max(self.began))
+                }
+                Sending::Untold => None,
+            };
             let now = Instant::now();
-            let waited = now.saturating_duration_since(self.began);
+            let waited = since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
             if waited > load.estimate() {
                 load.took(nanos(self.epoch, now), waited);
             }

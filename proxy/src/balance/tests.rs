@@ -1,9 +1,10 @@
 //! Which endpoint gets the request, by what was learnt of them.
 
 use model::service::AppProtocol;
-use model::traffic::Ejection;
+use model::traffic::{Ejection, TrafficPolicy};
 
 use super::*;
+use crate::body::Progress;
 
 mod traffic;
 mod zones;
@@ -116,6 +117,24 @@ fn what_was_not_the_endpoints_doing_teaches_nothing() {
     turn.blameless();
     drop(turn);
     assert_eq!(service.endpoints[0].load.estimate(), Duration::ZERO);
+}
+
+#[test]
+fn the_time_that_a_client_takes_for_its_body_is_no_endpoints() {
+    let service = service(1);
+    let load = &service.endpoints[0].load;
+    let began = Instant::now().checked_sub(Duration::from_secs(3600)).unwrap();
+    let given_up = |sending: Sending| {
+        let mut turn = Turn::at(&service.endpoints[0], began, began);
+        turn.takes(sending);
+    };
+    given_up(Sending::Told(Arc::default()));
+    given_up(Sending::Untold);
+    assert_eq!(load.estimate(), Duration::ZERO, "the body never came");
+    let whole = began + Duration::from_secs(3598);
+    given_up(Sending::Told(Arc::new(Progress::whole_at(whole))));
+    let estimate = load.estimate().as_secs();
+    assert!((2..60).contains(&estimate), "it was whole 2 s ago: {estimate} s");
 }
 
 #[test]
@@ -336,6 +355,27 @@ fn too_many_failures_make_an_endpoint_rest_but_not_too_many_endpoints() {
     assert!(load.is_resting(), "that began before");
     load.answered(4 * second, 5 * second, Duration::from_millis(1), Said::Well);
     assert!(load.is_well());
+}
+
+#[test]
+fn one_trial_that_fails_is_enough_to_rest_longer_also_by_a_share() {
+    let rule =
+        Ejection { consecutive: 0, percent: Some(50), minimum_requests: 4, ..Ejection::default() };
+    let policy = serde_json::json!({ "metadata": { "name": "p", "namespace": "shop" }, "spec": {
+        "targetRefs": [{ "group": "", "kind": "Service", "name": "s" }] } });
+    let mut policy: TrafficPolicy = serde_json::from_value(policy).unwrap();
+    policy.spec.ejection = rule.clone();
+    let mut service = service(4);
+    service.traffic = Some(Arc::new(policy));
+    let endpoint = &service.endpoints[0];
+    let second = Duration::from_secs(1).as_nanos() as u64;
+    for _ in 0..4 {
+        service.judge(endpoint, Said::Failed, (1, 1));
+    }
+    assert_eq!(endpoint.load.rests(1), rule.rest());
+    let later = 1 + 60 * second;
+    service.judge(endpoint, Said::Failed, (later, later));
+    assert_eq!(endpoint.load.rests(later), rule.rest() * 2);
 }
 
 #[test]

@@ -107,23 +107,34 @@ fn what_a_stored_answer_is_freshened_by_says_of_it_what_it_said_itself() {
     let policy = serde_json::json!({ "metadata": { "name": "p", "namespace": "shop" }, "spec": {
         "targetRefs": [{ "group": "", "kind": "Service", "name": "s" }], "compression": {} } });
     let policy: TrafficPolicy = serde_json::from_value(policy).unwrap();
-    let fresh = |coding, media: Option<&'static str>| {
+    let held = |coding, media: Option<&'static str>, held: &[&'static str]| {
         let mut response = Response::new(Reply::Switched);
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         let headers = response.headers_mut();
         headers.insert(ETAG, HeaderValue::from_static("\"v1\""));
         media.map(|media| headers.insert(CONTENT_TYPE, HeaderValue::from_static(media)));
-        let asked = Asked { policy: Arc::new(policy.clone()), coding, is_head: false };
+        let held = held.iter().map(|line| HeaderValue::from_static(line)).collect();
+        let asked = Asked { policy: Arc::new(policy.clone()), coding, is_head: false, held };
         let response = asked.answer(response, &Arc::new(Semaphore::new(1)));
         let headers = response.headers();
         let text = |name| headers.get(name).map_or("", |value| value.to_str().unwrap()).to_owned();
         assert!(!headers.contains_key(CONTENT_ENCODING));
         (text(ETAG), text(VARY))
     };
+    let fresh = |coding, media| held(coding, media, &[]);
     let words = |tag: &str, vary: &str| (tag.to_owned(), vary.to_owned());
     assert_eq!(fresh(Some(Coding::Gzip), None), words("W/\"v1\"", "accept-encoding"));
     assert_eq!(fresh(None, None), words("\"v1\"", "accept-encoding"));
     assert_eq!(fresh(Some(Coding::Gzip), Some("image/png")), words("\"v1\"", ""));
+    // By the tag that the caller holds it was compressed or not.
+    let tag = |lines: &[&'static str]| held(Some(Coding::Gzip), None, lines).0;
+    for weak in ["W/\"v1\"", "\"v0\", W/\"v1\"", "*", "\"v10\""] {
+        assert_eq!(tag(&[weak]), "W/\"v1\"", "{weak}");
+    }
+    for strong in ["\"v1\"", "W/\"v0\",\"v1\"", "W/\"v1\", \"v1\""] {
+        assert_eq!(tag(&[strong]), "\"v1\"", "{strong}");
+    }
+    assert_eq!(tag(&["W/\"v0\"", "\"v1\""]), "\"v1\"", "of several lines");
 }
 
 #[test]

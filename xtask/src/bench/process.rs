@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::shell;
 
@@ -154,8 +154,18 @@ impl Process {
     }
 }
 
-impl Drop for Process {
-    fn drop(&mut self) {
+impl Process {
+    /// Asks it to end; fails where it has to be killed, since what it had to write down then is lost.
+    pub(super) fn end(mut self) -> Result<()> {
+        ensure!(self.say_goodbye(), "{} had to be killed", self.dir.display());
+        Ok(())
+    }
+
+    /// Whether it ended when asked to.
+    fn say_goodbye(&mut self) -> bool {
+        if let Ok(Some(_)) = self.child.try_wait() {
+            return true;
+        }
         let pid = self.child.id().to_string();
         let _asked = Command::new("kill").args(["-TERM", &pid]).stderr(Stdio::null()).status();
         let deadline = Instant::now() + GOODBYE;
@@ -163,10 +173,17 @@ impl Drop for Process {
             if Instant::now() > deadline {
                 let _forced = self.child.kill();
                 let _ended = self.child.wait();
-                return;
+                return false;
             }
             std::thread::sleep(Duration::from_millis(20));
         }
+        true
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.say_goodbye();
     }
 }
 

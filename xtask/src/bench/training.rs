@@ -79,7 +79,8 @@ fn load(case: Case, subject: Subject, program: &Path, bed: &Bed, seconds: u64) -
         .iter_mut()
         .try_for_each(|process| await_listener(process, port))
         .with_context(what)?;
-    good(closed(case, bed, &running, seconds)).with_context(what)
+    good(closed(case, bed, &running, seconds)).with_context(what)?;
+    running.processes.into_iter().try_for_each(Process::end).with_context(what)
 }
 
 /// Answers that are compressed, and connections that are carried.
@@ -107,7 +108,7 @@ fn beyond_the_benches(gateway: &Path, bed: &Bed, seconds: u64) -> Result<()> {
         good(wrk("localhost", &[], &url("http", ports.tcp, path), seconds)).context("TCP")?;
         good(wrk("localhost", &[], &url("https", ports.tls, path), seconds)).context("TLS")?;
     }
-    Ok(())
+    process.end()
 }
 
 fn good(done: Result<Closed>) -> Result<()> {
