@@ -111,7 +111,8 @@ impl Asked {
 
     /// Whether the caller named the answer's tag, and not in its weak form alone (RFC 9110, section 13.1.2).
     fn holds_as_it_is(&self, headers: &HeaderMap) -> bool {
-        let Some(tag) = headers.get(ETAG).map(HeaderValue::as_bytes) else { return false };
+        let tag = headers.get(ETAG).map(HeaderValue::as_bytes).filter(|tag| !tag.is_empty());
+        let Some(tag) = tag else { return false };
         let mut lines = self.held.iter().map(HeaderValue::as_bytes);
         lines.any(|line| {
             let places = line.windows(tag.len()).enumerate().filter(|(_, part)| *part == tag);

@@ -135,6 +135,15 @@ fn what_a_stored_answer_is_freshened_by_says_of_it_what_it_said_itself() {
         assert_eq!(tag(&[strong]), "\"v1\"", "{strong}");
     }
     assert_eq!(tag(&["W/\"v0\"", "\"v1\""]), "\"v1\"", "of several lines");
+    // A backend may write anything, nothing included.
+    let asked = Asked {
+        policy: Arc::new(policy.clone()),
+        coding: Some(Coding::Gzip),
+        is_head: false,
+        held: vec![HeaderValue::from_static("\"v1\"")],
+    };
+    let empty = HeaderMap::from_iter([(ETAG, HeaderValue::from_static(""))]);
+    assert!(!asked.holds_as_it_is(&empty) && !asked.holds_as_it_is(&HeaderMap::new()));
 }
 
 #[test]
