@@ -94,7 +94,8 @@ pub(crate) struct ClientBody<B = Incoming> {
     progress: Arc<Progress>,
     left: u64,
     silence: Duration,
-    timer: Pin<Box<Sleep>>,
+    /// Made when the client is first waited for.
+    timer: Option<Pin<Box<Sleep>>>,
     /// The timer runs only while the client is waited for, not while the backend is.
     waiting: bool,
     copies: Vec<copy::Sender>,
@@ -113,9 +114,17 @@ where
         copies: Vec<copy::Sender>,
     ) -> (Self, Arc<Progress>) {
         let progress = Arc::new(Progress::default());
-        let timer = Box::pin(tokio::time::sleep(silence));
         let shared = Arc::clone(&progress);
-        (ClientBody { body, progress, left: limit, silence, timer, waiting: false, copies }, shared)
+        let body = ClientBody {
+            body,
+            progress,
+            left: limit,
+            silence,
+            timer: None,
+            waiting: false,
+            copies,
+        };
+        (body, shared)
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
@@ -157,11 +166,12 @@ where
 
     /// The client is silent: ready once that is for too long.
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<BodyError> {
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(self.silence)));
         if !self.waiting {
             self.waiting = true;
-            self.timer.as_mut().reset(Instant::now() + self.silence);
+            timer.as_mut().reset(Instant::now() + self.silence);
         }
-        ready!(self.timer.as_mut().poll(cx));
+        ready!(timer.as_mut().poll(cx));
         Poll::Ready(self.cut(|progress| &progress.slow, "the client's body fell silent"))
     }
 
