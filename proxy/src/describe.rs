@@ -1,6 +1,7 @@
 //! The table in force as `/config` shows it. Secrets are not in it: certificates appear by the name
 //! of their Secret.
 
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -14,13 +15,11 @@ use crate::room::Counts;
 /// Everything that is in force, what became of its ports, and how every endpoint is doing.
 pub(crate) fn live(live: &Live, ports: &States, now: u64) -> Value {
     let table = &live.table;
-    let services =
-        live.services.iter().map(|service| (service.label.to_string(), state(service, now)));
     json!({
         "table": table.digest,
         "listeners": table.listeners.iter().map(|one| listener(one, ports)).collect::<Vec<_>>(),
         "rules": table.rules.iter().map(|one| rule(table, one)).collect::<Vec<_>>(),
-        "services": services.collect::<serde_json::Map<_, _>>(),
+        "services": services(live, now),
         "backendTls": live.services.iter().filter_map(|one| encryption(table, one)).collect::<serde_json::Map<_, _>>(),
         "traffic": live.services.iter().filter_map(traffic).collect::<serde_json::Map<_, _>>(),
         "connections": live.services.iter().map(connections).collect::<serde_json::Map<_, _>>(),
@@ -86,14 +85,21 @@ fn rule(table: &Table, rule: &Rule) -> Value {
     })
 }
 
-fn state(service: &Arc<Service>, now: u64) -> Value {
-    let endpoints = service.endpoints.iter().enumerate();
-    let state = |(index, endpoint)| {
-        let mut state = endpoint_state(endpoint, now);
-        state["ownZone"] = (index < service.own).into();
-        state
-    };
-    endpoints.map(state).collect()
+/// The endpoints of each service, by its label: those of several protocols where routes lead to its port by
+/// several.
+fn services(live: &Live, now: u64) -> BTreeMap<&str, Vec<Value>> {
+    let (mut told, mut seen) = (BTreeMap::<_, Vec<_>>::new(), HashSet::new());
+    for service in &live.services {
+        let states = told.entry(&*service.label).or_default();
+        for (index, endpoint) in service.endpoints.iter().enumerate() {
+            if seen.insert(Arc::as_ptr(endpoint)) {
+                let mut state = endpoint_state(endpoint, now);
+                state["ownZone"] = (index < service.own).into();
+                states.push(state);
+            }
+        }
+    }
+    told
 }
 
 /// The policy that says how a service's requests are spread, where there is one.

@@ -1,7 +1,8 @@
 //! Endpoints are asked whether they are well, where a TrafficPolicy says so.
 //!
-//! Each is asked once for the whole process, whatever the number of workers and routes: by a task that
-//! lives as long as a table in force wants it, and tells what it learns to the endpoint's [`Load`].
+//! Each is asked once for the whole process, whatever the number of workers and routes, and of protocols by
+//! which these reach it: by a task that lives as long as a table in force wants it, and tells what it learns
+//! to the endpoint's [`Load`].
 //! An endpoint is taken to be well until it was asked.
 //!
 //! One that is reached through a proxy is not asked: that proxy would be, which says nothing of the
@@ -9,6 +10,7 @@
 //!
 //! [`Load`]: crate::balance::Load
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,7 +70,11 @@ impl Drop for Asking {
 /// Asks those that `live` wants asked, and no others; who is asked already goes on to be.
 fn reconcile(shared: &Arc<Shared>, live: &Live, mut before: Vec<Asking>) -> Vec<Asking> {
     let mut after = Vec::new();
-    for service in &live.services {
+    let mut asked = HashSet::new();
+    // Where routes reach a port by several protocols, it is asked by the plainest.
+    let (plain, others): (Vec<_>, Vec<_>) =
+        live.services.iter().partition(|service| service.protocol == AppProtocol::Http1);
+    for service in plain.into_iter().chain(others) {
         let Some(policy) = &service.traffic else { continue };
         let Some(check) = &policy.spec.health_check else { continue };
         // Where nothing is sent, nobody asks.
@@ -77,7 +83,11 @@ fn reconcile(shared: &Arc<Shared>, live: &Live, mut before: Vec<Asking>) -> Vec<
         if service.protocol == AppProtocol::Udp && check.port.is_none() {
             continue;
         }
-        for endpoint in service.endpoints.iter().filter(|endpoint| endpoint.way.is_none()) {
+        let straight = service.endpoints.iter().filter(|endpoint| endpoint.way.is_none());
+        for endpoint in straight {
+            if !asked.insert(Arc::as_ptr(&endpoint.load)) {
+                continue;
+            }
             let is_same = |one: &Asking| {
                 Arc::ptr_eq(&one.endpoint, endpoint)
                     && one.face.is(&face)
@@ -89,8 +99,7 @@ fn reconcile(shared: &Arc<Shared>, live: &Live, mut before: Vec<Asking>) -> Vec<
     }
     for gone in before {
         // Whoever is not asked any more is well as far as anybody knows.
-        let is_asked = after.iter().any(|one| Arc::ptr_eq(&one.endpoint, &gone.endpoint));
-        if !is_asked {
+        if !asked.contains(&Arc::as_ptr(&gone.endpoint.load)) {
             gone.endpoint.load.checked(true, nanos(shared.epoch, Instant::now()));
         }
     }

@@ -29,8 +29,10 @@ use crate::telemetry::{Attached, Telemetry};
 use crate::tls::backend::{Backend, Face, Shown};
 use crate::tls::tickets::Keyring;
 use crate::tls::{self, Tls};
+use port::{Port, Ports};
 use rooms::Rooms;
 
+mod port;
 mod rooms;
 
 /// Mirrored requests under way to one service; beyond it copies are left out. Fewer than in the
@@ -80,15 +82,15 @@ pub(crate) struct Service {
     pub(crate) own: usize,
     /// Whether some of them are reached through a proxy.
     pub(crate) is_meshed: bool,
-    /// Room for copies under way to it.
+    /// Room for copies under way to its port.
     pub(crate) mirrors: Arc<Semaphore>,
-    /// How many retries it bears.
+    /// How many retries its port bears.
     pub(crate) retries: Arc<Budget>,
     /// How its requests are spread.
     pub(crate) spread: Spread,
     /// What is said of that, where something is.
     pub(crate) traffic: Option<Arc<TrafficPolicy>>,
-    /// Its requests under way.
+    /// The requests under way to its port.
     pub(crate) under_way: Arc<AtomicU32>,
     /// Its connections, with those of whatever else is spoken behind its port.
     pub(crate) room: Arc<Room>,
@@ -126,7 +128,8 @@ pub(crate) struct Endpoint {
     pub(crate) wire: Wire,
     /// `table::Endpoint::is_far`.
     pub(crate) is_far: bool,
-    pub(crate) load: Load,
+    /// How it has been doing, whatever is spoken behind its port.
+    pub(crate) load: Arc<Load>,
     /// The connections of its service.
     pub(crate) room: Arc<Room>,
     /// One for each worker: a connection never leaves the worker that opened it.
@@ -184,23 +187,14 @@ impl Live {
         ground: &Ground,
         telemetry: &Telemetry,
     ) -> Self {
-        let named = |live: &Live, service: &Arc<Service>| {
-            let kind = live.table.services.get(service.id).map(|service| service.key.kind);
-            (kind, service.protocol, Arc::clone(&service.label))
-        };
-        let known: HashMap<_, _> = before
-            .map(|live| live.services.iter().map(|one| (named(live, one), one)).collect())
-            .unwrap_or_default();
-        let mut rooms = Rooms::of(before);
-        let services = table.services.iter();
-        let services = services
-            .map(|service| {
-                let kind = Some(service.key.kind);
-                let name = (kind, service.protocol, Arc::clone(&service.label));
-                let room = rooms.of_service(service);
-                Service::attach(service, known.get(&name).copied(), ground, room)
-            })
-            .collect::<Vec<_>>();
+        let (mut ports, mut rooms) = (Ports::of(before), Rooms::of(before));
+        let services = table.services.iter().map(|service| {
+            let port = ports.of_service(service, None);
+            let attached = Service::attach(service, port, ground, rooms.of_service(service));
+            port.learn(&attached, service);
+            attached
+        });
+        let services: Vec<_> = services.collect();
         let attached = telemetry.attach(&table);
         services.iter().for_each(|service| attached.counts(service.id, &service.room));
         let live = Live {
@@ -304,10 +298,11 @@ impl Live {
 impl Service {
     fn attach(
         service: &table::Service,
-        before: Option<&Arc<Service>>,
+        port: &Port<'_>,
         ground: &Ground,
         room: Arc<Room>,
     ) -> Arc<Self> {
+        let before = port.known(service.protocol);
         let wire = Wire::new(service, before.map(|before| &before.wire));
         // What was opened in another way is not used any more.
         let alike = before.filter(|before| before.wire.is(&wire));
@@ -317,6 +312,11 @@ impl Service {
             let through = endpoint.through.as_deref();
             let place = (endpoint.address, through, endpoint.is_far, service.protocol);
             known.get(&place).copied().cloned()
+        };
+        let loads = port.loads(service);
+        let load = |endpoint: &table::Endpoint| {
+            let place = (endpoint.address, endpoint.through.as_deref(), endpoint.is_far);
+            loads.get(&place).copied().cloned().unwrap_or_default()
         };
         let (own, others): (Vec<_>, Vec<_>) =
             service.endpoints.iter().partition(|endpoint| ground.is_admin(endpoint));
@@ -333,7 +333,7 @@ impl Service {
             let place = (endpoint.is_far, !is_own(endpoint));
             let attached = kept(endpoint).unwrap_or_else(|| {
                 let spoken = (service.protocol, wire.clone());
-                Endpoint::new(endpoint, spoken, ground, Arc::clone(&room))
+                Endpoint::new(endpoint, spoken, ground, (load(endpoint), Arc::clone(&room)))
             });
             (place, attached)
         });
@@ -352,14 +352,11 @@ impl Service {
             near,
             own,
             is_meshed: endpoints.iter().any(|endpoint| endpoint.way.is_some()),
-            mirrors: match before {
-                Some(before) => Arc::clone(&before.mirrors),
-                None => Arc::new(Semaphore::new(MIRRORS)),
-            },
-            retries: before.map(|before| Arc::clone(&before.retries)).unwrap_or_default(),
+            mirrors: Arc::clone(&port.mirrors),
+            retries: Arc::clone(&port.retries),
             spread: Spread::new(balance, addresses, before.map(|before| &before.spread)),
             traffic: service.traffic.clone(),
-            under_way: before.map(|before| Arc::clone(&before.under_way)).unwrap_or_default(),
+            under_way: Arc::clone(&port.under_way),
             room,
             endpoints,
         })
@@ -518,14 +515,13 @@ impl Endpoint {
         from: &table::Endpoint,
         (protocol, wire): (AppProtocol, Wire),
         ground: &Ground,
-        room: Arc<Room>,
+        (load, room): (Arc<Load>, Arc<Room>),
     ) -> Arc<Self> {
         let pools = (0..ground.workers).map(|_| Pool::new(ground.pool)).collect();
         let through = from.through.as_ref();
         let way = through
             .map(|through| Way::new(Arc::clone(through), &ground.membership, ground.workers));
         let table::Endpoint { address, is_far, .. } = *from;
-        let load = Load::default();
         let gone = AtomicBool::new(false);
         Arc::new(Endpoint { address, protocol, way, wire, is_far, load, room, pools, gone })
     }

@@ -21,6 +21,7 @@ mod filter;
 mod grant;
 mod handover;
 mod heads;
+mod kinds;
 mod namespaces;
 mod pace;
 mod ports;

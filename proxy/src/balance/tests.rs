@@ -20,7 +20,7 @@ fn service(count: u16) -> Service {
             is_far: false,
             address: SocketAddr::from(([127, 0, 0, 1], port)),
             protocol: AppProtocol::Http1,
-            load: Load::default(),
+            load: Arc::default(),
             room: Arc::default(),
             pools: Box::default(),
             gone: Default::default(),

@@ -20,7 +20,7 @@ fn check(written: serde_json::Value) -> HealthCheck {
 fn endpoint(address: SocketAddr, protocol: AppProtocol) -> Arc<Endpoint> {
     let endpoint = table::Endpoint::plain(address);
     let ground = crate::pool::tests::ground();
-    Endpoint::new(&endpoint, (protocol, Wire::Clear), &ground, Arc::default())
+    Endpoint::new(&endpoint, (protocol, Wire::Clear), &ground, Default::default())
 }
 
 fn at(endpoint: &Endpoint) -> At<'_> {
@@ -160,7 +160,7 @@ async fn the_port_that_a_check_names_is_asked_as_often_as_it_says() {
         address: SocketAddr::from(([127, 0, 0, 1], 1)),
         protocol: AppProtocol::Http1,
         wire: Wire::Clear,
-        load: crate::balance::Load::default(),
+        load: Arc::default(),
         room: Arc::default(),
         pools: Box::default(),
         gone: Default::default(),

@@ -44,7 +44,10 @@ pub(super) fn swap(before: Option<&Live>, services: &[Arc<Service>]) {
     for service in services {
         let (_, known) =
             all.entry(Arc::as_ptr(&service.room)).or_insert_with(|| (service, Vec::new()));
-        known.extend(members(service));
+        // Routes of two kinds that lead to one port by one protocol have its endpoints in common.
+        let is_new = |one: &Member| !known.iter().any(|other| other.endpoint.ptr_eq(&one.endpoint));
+        let new: Vec<_> = members(service).filter(is_new).collect();
+        known.extend(new);
     }
     let before = before.map(|live| &live.services[..]).unwrap_or_default();
     let is_left = |one: &&Arc<Service>| !all.contains_key(&Arc::as_ptr(&one.room));

@@ -35,7 +35,12 @@ fn endpoint(address: std::net::SocketAddr) -> Arc<Endpoint> {
 /// The same, of a service with these connections.
 pub(crate) fn in_room(address: std::net::SocketAddr, room: &Arc<Room>) -> Arc<Endpoint> {
     let endpoint = table::Endpoint::plain(address);
-    Endpoint::new(&endpoint, (AppProtocol::Http1, Wire::Clear), &ground(), Arc::clone(room))
+    Endpoint::new(
+        &endpoint,
+        (AppProtocol::Http1, Wire::Clear),
+        &ground(),
+        (Arc::default(), Arc::clone(room)),
+    )
 }
 
 /// A backend that answers each request with the number of the connection it came on, and ends a
@@ -76,7 +81,12 @@ fn request() -> Slot {
 /// An endpoint of HTTP/2 at which nobody is, of a service with these connections.
 pub(crate) fn of_http2(room: &Arc<Room>) -> Arc<Endpoint> {
     let at = table::Endpoint::plain(([127, 0, 0, 1], 1).into());
-    Endpoint::new(&at, (AppProtocol::H2c, Wire::Clear), &ground(), Arc::clone(room))
+    Endpoint::new(
+        &at,
+        (AppProtocol::H2c, Wire::Clear),
+        &ground(),
+        (Arc::default(), Arc::clone(room)),
+    )
 }
 
 /// A connection that requests share, with nobody at its other end.
@@ -351,7 +361,7 @@ async fn workers_hand_over_their_places_and_nobody_is_forgotten() {
     let backend = backend_in(usize::MAX, &room).await;
     let at = table::Endpoint::plain(backend.address);
     let spoken = (AppProtocol::Http1, Wire::Clear);
-    let endpoint = Endpoint::new(&at, spoken, &ground_of(3), Arc::clone(&room));
+    let endpoint = Endpoint::new(&at, spoken, &ground_of(3), (Arc::default(), Arc::clone(&room)));
     let patience = serde_json::json!({ "connections": 2, "pendingTimeout": "60s" });
     set(&room, Some(&serde_json::from_value(patience).unwrap()), members(&[&endpoint]));
     let workers = (0..3).map(|worker| {
