@@ -106,7 +106,11 @@ pub(crate) struct Serve {
     /// explain`; of failures and denials it always is.
     #[arg(long, value_name = "RATIO", default_value_t = 0.01, value_parser = ratio)]
     pub(crate) decision_ratio: f64,
-    /// How long a request under way may take to finish once the process is told to stop.
+    /// How long, once it is told to stop, the gateway takes connections while /readyz says that it ends, for
+    /// balancers to learn of it; a second signal ends it.
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = seconds)]
+    pub(crate) drain_delay: Duration,
+    /// How long a request under way may take to finish once no more connections are taken.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = seconds)]
     pub(crate) drain_timeout: Duration,
     /// Longest wait for a request's head; on HTTP/1.1 also for the next request.

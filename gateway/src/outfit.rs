@@ -16,6 +16,7 @@ pub(crate) fn outfit(args: &Serve) -> Outfit {
         admin: args.admin.0,
         handover: args.handover.clone(),
         ticket_keys: args.ticket_keys.clone(),
+        notice: args.drain_delay,
         drain: args.drain_timeout,
         decision_ratio: args.decision_ratio,
     }

@@ -85,6 +85,8 @@ impl Args {
             admin: self.admin.0,
             handover: self.handover.clone(),
             ticket_keys: None,
+            // Applications reach it by the kernel's doing, and no balancer asks it.
+            notice: Duration::ZERO,
             drain: Duration::from_secs(self.drain_timeout),
             decision_ratio: self.decision_ratio,
         }

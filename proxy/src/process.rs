@@ -11,6 +11,7 @@ use futures::FutureExt as _;
 use serde_json::Value;
 use table::Table;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::Instant;
 
 use crate::admin::{self, Phase, Readiness};
 use crate::config;
@@ -51,6 +52,8 @@ pub struct Outfit {
     pub handover: Option<PathBuf>,
     /// The file of the secrets by which it shares TLS sessions with others; none where it does not.
     pub ticket_keys: Option<PathBuf>,
+    /// How long it takes connections on once it is told to end, so that who leads callers to it learns of that.
+    pub notice: Duration,
     /// How long requests under way have at the end.
     pub drain: Duration,
     /// The share of requests that pass of which a server is told why: 0.0 to 1.0.
@@ -101,6 +104,7 @@ pub struct Process {
     accepts: bool,
     /// Whether a table is in force.
     applied: bool,
+    notice: Duration,
     drain: Duration,
     /// Whether a port could not be opened.
     missing: bool,
@@ -153,7 +157,8 @@ impl Process {
         let admin = outfit.admin.map(|at| open_admin(at, admins, state(&proxy)));
         let admin = admin.transpose().map_err(ProcessError::Admin)?;
         admin.iter().for_each(|admin| proxy.admin_is_at(admin.address()));
-        let (drain, missing, is_beside) = (outfit.drain, false, false);
+        let (notice, drain) = (outfit.notice, outfit.drain);
+        let (missing, is_beside) = (false, false);
         Ok(Process {
             proxy,
             telemetry,
@@ -162,6 +167,7 @@ impl Process {
             place,
             accepts,
             applied: false,
+            notice,
             drain,
             missing,
             membership,
@@ -237,7 +243,10 @@ pub struct Stop {
     terminate: Signal,
     /// By a person.
     interrupt: Signal,
-    was_told: bool,
+    /// When it is to end, once it was told.
+    at: Option<Instant>,
+    /// Who is shown that it will, and for how long before it does.
+    notice: Option<(Arc<Readiness>, Duration)>,
 }
 
 impl Signals {
@@ -250,20 +259,46 @@ impl Signals {
         let terminate = of(SignalKind::terminate(), "SIGTERM")?;
         let interrupt = of(SignalKind::interrupt(), "SIGINT")?;
         let again = of(SignalKind::hangup(), "SIGHUP")?;
-        Ok(Signals { stop: Stop { terminate, interrupt, was_told: false }, again })
+        Ok(Signals { stop: Stop { terminate, interrupt, at: None, notice: None }, again })
     }
 }
 
 impl Stop {
-    /// Ends when this process is told to end, at once if it was before.
+    /// Ends when this process is to end: it was told to, and who asks whether it is ready was shown so for as
+    /// long as it wanted, or it was told twice. At once if that was before.
     pub async fn told(&mut self) {
-        if !self.was_told {
-            tokio::select! {
-                _ = self.terminate.recv() => {}
-                _ = self.interrupt.recv() => {}
+        let at = match self.at {
+            Some(at) => at,
+            None => {
+                self.signal().await;
+                let at = Instant::now() + self.give_notice();
+                *self.at.insert(at)
             }
-            self.was_told = true;
+        };
+        if at > Instant::now() {
+            tokio::select! {
+                () = tokio::time::sleep_until(at) => {}
+                () = self.signal() => self.at = Some(Instant::now()),
+            }
         }
+    }
+
+    async fn signal(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
+    /// Shows that this process will end; gives for how long it still takes connections.
+    fn give_notice(&self) -> Duration {
+        let Some((readiness, notice)) = &self.notice else { return Duration::ZERO };
+        readiness.set(Phase::Draining);
+        if !notice.is_zero() {
+            let seconds = notice.as_secs();
+            tracing::info!(seconds, "told to stop; taking connections until it is known");
+        }
+        *notice
     }
 
     /// Whether this process was told to end.

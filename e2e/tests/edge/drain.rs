@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use e2e::client::{nothing, request};
 use e2e::raw::Raw;
-use e2e::{Connection, wait};
+use e2e::{Connection, wait, yaml};
+use http::Version;
 use tokio::net::TcpStream;
 
 use crate::scene::{HOST, open_shop, shop};
@@ -42,10 +43,33 @@ async fn sigterm_lets_running_requests_finish() {
     for running in [over_h1, over_h2] {
         let reply = wait::within("a running request", running).await.unwrap().unwrap();
         assert_eq!((reply.status, reply.origin()), (200, "shop"));
+        let is_last = reply.header("connection") == "close";
+        assert_eq!(is_last, reply.version == Version::HTTP_11, "{reply:?}");
     }
     assert_eq!(gateway.exited().await, 0);
     let log = gateway.access_log();
     assert_eq!(log.matches("\"/gate\"").count(), 2, "{log}");
+}
+
+#[tokio::test]
+async fn before_the_end_balancers_have_the_time_that_they_were_given() {
+    let (_origin, setup) = shop().await;
+    let mut gateway = setup.arguments(&["--drain-delay", "1h"]).start().await;
+    gateway.terminate();
+    wait::until("/readyz to say draining", || async {
+        gateway.admin("/readyz").await.ok().filter(|reply| reply.status == 503)
+    })
+    .await;
+    // Each of these is a connection of its own, and what changes meanwhile is followed.
+    assert_eq!(gateway.get(HOST, "/").await.status, 200);
+    gateway.write("none.yaml", &yaml::path_route("none", "/none", "nobody"));
+    wait::until_true_of("another table", async || {
+        gateway.get(HOST, "/none").await.status == 500
+    })
+    .await;
+    assert!(gateway.try_exit().is_none(), "{}", gateway.stderr());
+    gateway.terminate();
+    assert_eq!(gateway.exited().await, 0);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! How a process takes the place of the one before it, and gives its own to the next.
 
 use std::os::fd::{AsFd as _, BorrowedFd};
+use std::sync::Arc;
 
 use tokio::time::Instant;
 
@@ -22,6 +23,7 @@ impl Process {
         self.place.serve().await?;
         self.accept();
         self.readiness.set(Phase::Serving);
+        stop.notice = Some((Arc::clone(&self.readiness), self.notice));
         Ok(true)
     }
 
