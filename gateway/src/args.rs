@@ -113,10 +113,10 @@ pub(crate) struct Serve {
     /// How long a request under way may take to finish once no more connections are taken.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = seconds)]
     pub(crate) drain_timeout: Duration,
-    /// Longest wait for a request's head; on HTTP/1.1 also for the next request.
+    /// Longest wait for a request's head, once it or its connection has begun.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = seconds)]
     pub(crate) head_timeout: Duration,
-    /// An HTTP/2 connection without a request is closed after this long.
+    /// A connection without a request is closed after this long.
     #[arg(long, value_name = "TIME", default_value = "75s", value_parser = seconds)]
     pub(crate) idle_timeout: Duration,
     /// Longest time in which a client takes nothing of what it is sent.

@@ -73,6 +73,8 @@ pub(crate) struct Conn {
     pub(crate) tasks: TaskTracker,
     /// Requests begun, in the upper half, and under way, in the lower.
     requests: AtomicU64,
+    /// Whether something came since the last answer.
+    heard: AtomicBool,
     /// Whether it is of HTTP/2, as far as is known.
     is_http2: AtomicBool,
 }
@@ -117,6 +119,7 @@ impl Conn {
             _seat: Seat::default(),
             tasks,
             requests,
+            heard: AtomicBool::new(false),
             is_http2: AtomicBool::new(false),
         }
     }
@@ -154,6 +157,17 @@ impl Conn {
             (Some(then), Some(now)) => Arc::ptr_eq(then, now),
             (None, Some(_)) | (Some(_), None) => false,
         }
+    }
+
+    /// Something came.
+    pub(crate) fn hears(&self) {
+        self.heard.store(true, Relaxed);
+    }
+
+    /// Whether the next request has begun to come, and not all of its head is there; of HTTP/1.1 alone.
+    fn is_within_head(&self) -> bool {
+        let is_idle = self.requests.load(Relaxed).is_multiple_of(BEGUN);
+        is_idle && self.heard.load(Relaxed) && !self.is_http2.load(Relaxed)
     }
 
     /// Has it end once what is under way is over.
@@ -252,6 +266,7 @@ impl Busy {
 
 impl Drop for Busy {
     fn drop(&mut self) {
+        self.0.heard.store(false, Relaxed);
         self.0.requests.fetch_sub(1, Relaxed);
     }
 }
@@ -283,7 +298,8 @@ impl Servers {
         let mut http1 = http1::Builder::new();
         http1
             .timer(Alarms::default())
-            .header_read_timeout(limits.head)
+            // For hyper a head begins with the answer before it; [`idle`] knows better.
+            .header_read_timeout(limits.idle.max(limits.head))
             .max_headers(limits.headers)
             .max_buf_size(limits.head_bytes.max(8192));
         let mut http2 = http2::Builder::new(Streams::new(limits.write));
@@ -334,8 +350,11 @@ impl Servers {
 }
 
 /// What a stream is read and written through.
-fn io<S: AsyncRead + AsyncWrite + Unpin>(conn: &Conn, stream: S) -> TokioIo<Steady<Gather<S>>> {
-    TokioIo::new(Steady::new(Gather(stream), conn.shared.settings.limits.write))
+fn io<S: AsyncRead + AsyncWrite + Unpin>(
+    conn: &Arc<Conn>,
+    stream: S,
+) -> TokioIo<Steady<Gather<S>>> {
+    TokioIo::new(Steady::new(Gather(stream), conn))
 }
 
 /// What answers the requests of a connection.
@@ -397,8 +416,9 @@ where
         closing = parting => closing,
     };
     let is_http1 = !conn.is_http2.load(Relaxed);
-    if closing == Outcome::TimedOut && is_http1 && conn.requests.load(Relaxed) == 0 {
-        // The first head took too long: there is nothing to wait for.
+    let is_first = is_http1 && conn.requests.load(Relaxed) == 0;
+    if closing == Outcome::TimedOut && (is_first || conn.is_within_head()) {
+        // The head took too long: there is nothing to wait for.
         return closing;
     }
     if let Some(grace) = conn.shared.phase.grace().filter(|_| is_http1) {
@@ -431,12 +451,32 @@ fn parting(conn: &Conn) -> Parting<'_> {
 }
 
 /// Ends when no request came at all within the bound on heads, which hyper keeps only once it
-/// knows what is spoken; later, when there was no request for the bound on idleness.
+/// knows what is spoken; later, when a head takes longer than that, or there was no request for the bound on
+/// idleness. It looks now and then, so that each of these may take twice as long.
 async fn idle(conn: &Conn) {
     let limits = &conn.shared.settings.limits;
     tokio::time::sleep(limits.head).await;
-    if conn.requests.load(Relaxed) > 0 {
-        quiet(conn, limits.idle).await;
+    let mut before = conn.requests.load(Relaxed);
+    if before == 0 {
+        return;
+    }
+    let each = limits.head.min(limits.idle);
+    let (mut silent, mut within_head) = (Duration::ZERO, None);
+    loop {
+        tokio::time::sleep(each).await;
+        let now = conn.requests.load(Relaxed);
+        let is_idle = now == before && now.is_multiple_of(BEGUN);
+        silent = if is_idle { silent + each } else { Duration::ZERO };
+        // That of the time before, if it is the same.
+        within_head = match (conn.is_within_head(), within_head.filter(|_| now == before)) {
+            (true, Some(long)) => Some(long + each),
+            (true, None) => Some(Duration::ZERO),
+            (false, _) => None,
+        };
+        if silent >= limits.idle || within_head.is_some_and(|long| long >= limits.head) {
+            return;
+        }
+        before = now;
     }
 }
 

@@ -71,14 +71,14 @@ pub struct Limits {
     pub connections_each: Option<usize>,
     /// Time for a TLS handshake: 10 s.
     pub handshake: Duration,
-    /// Time from a connection's start, or the last answer, to a whole HTTP/1.1 head: 30 s. It so
-    /// bounds how long an HTTP/1.1 connection is kept alive between requests.
+    /// Time from a connection's start to a whole HTTP/1.1 head, and from the first byte of a later one to its
+    /// end, which may take twice as long: 30 s.
     pub head: Duration,
     /// Longest silence inside a request body: 30 s.
     pub body: Duration,
     /// Longest time in which a client takes nothing of what it is sent: 30 s.
     pub write: Duration,
-    /// An HTTP/2 connection without a request is closed after this long: 75 s.
+    /// A connection without a request is closed after this long: 75 s.
     pub idle: Duration,
     /// Bytes of a request head, also of an HTTP/2 header list: 64 KiB.
     pub head_bytes: usize,

@@ -1,4 +1,4 @@
-//! A client that must keep taking what it is sent.
+//! A client that must keep taking what it is sent, and of which it is noted that it began to say something.
 //!
 //! A client that stops reading would otherwise hold its request, and the backend's connection, for
 //! as long as it likes: over HTTP/1.1 by a full socket ([`Steady`]), over HTTP/2 also by a window
@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -15,18 +16,20 @@ use hyper::rt::Executor;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-/// Fails writes that made no progress for a bound.
+use crate::http::Conn;
+
+/// Fails writes that made no progress for a bound, and tells the connection what is heard.
 #[derive(Debug)]
 pub(crate) struct Steady<S> {
     io: S,
-    bound: Duration,
+    conn: Arc<Conn>,
     /// Runs while a write waits for the client.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Steady<S> {
-    pub(crate) fn new(io: S, bound: Duration) -> Self {
-        Steady { io, bound, timer: None }
+    pub(crate) fn new(io: S, conn: &Arc<Conn>) -> Self {
+        Steady { io, conn: Arc::clone(conn), timer: None }
     }
 
     /// What is written to.
@@ -40,7 +43,7 @@ impl<S> Steady<S> {
             self.timer = None;
             return said;
         }
-        let bound = self.bound;
+        let bound = self.conn.shared.settings.limits.write;
         let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(bound)));
         ready!(timer.as_mut().poll(cx));
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing")))
@@ -53,7 +56,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Steady<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.io).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.conn.hears();
+        }
+        read
     }
 }
 

@@ -187,6 +187,24 @@ async fn a_head_that_does_not_come_is_not_waited_for() {
 }
 
 #[tokio::test]
+async fn who_was_answered_may_wait_for_longer_than_a_head_may_take() {
+    let (_origin, setup) = shop().await;
+    let gateway = setup.arguments(&["--head-timeout", "1s", "--idle-timeout", "1h"]).start().await;
+    let whole = format!("GET / HTTP/1.1\r\nhost: {HOST}\r\n\r\n");
+    let (mut waiting, mut slow) =
+        (Raw::connect(gateway.web()).await, Raw::connect(gateway.web()).await);
+    for connection in [&mut waiting, &mut slow] {
+        connection.write(&whole).await;
+        assert_eq!(connection.head().await.status, 200);
+    }
+    slow.write("GET / HTTP/1.1\r\nhost: ").await;
+    let closed = slow.closes_within(std::time::Duration::from_secs(10)).await;
+    assert!(closed, "a caller that sent half a head is still connected after 10 s");
+    waiting.write(&whole).await;
+    assert_eq!(waiting.head().await.status, 200);
+}
+
+#[tokio::test]
 async fn a_body_that_is_too_large_is_413() {
     let (_origin, setup) = shop().await;
     let gateway = setup.arguments(&["--max-body", "1000"]).start().await;

@@ -63,10 +63,8 @@ async fn before_the_end_balancers_have_the_time_that_they_were_given() {
     // Each of these is a connection of its own, and what changes meanwhile is followed.
     assert_eq!(gateway.get(HOST, "/").await.status, 200);
     gateway.write("none.yaml", &yaml::path_route("none", "/none", "nobody"));
-    wait::until_true_of("another table", async || {
-        gateway.get(HOST, "/none").await.status == 500
-    })
-    .await;
+    wait::until_true_of("another table", async || gateway.get(HOST, "/none").await.status == 500)
+        .await;
     assert!(gateway.try_exit().is_none(), "{}", gateway.stderr());
     gateway.terminate();
     assert_eq!(gateway.exited().await, 0);
