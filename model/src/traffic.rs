@@ -15,9 +15,11 @@ use crate::{Key, Meta};
 
 pub use bounds::Bounds;
 pub use compression::{Coding, Compression};
+pub use timeouts::Timeouts;
 
 mod bounds;
 mod compression;
+mod timeouts;
 
 /// How requests are spread over the endpoints of Services.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -49,6 +51,9 @@ pub struct TrafficPolicySpec {
     /// What is not sent, so that the Service is not overwhelmed.
     #[serde(default)]
     pub bounds: Bounds,
+    /// How long it may take to reach it, and how long what goes to it may be silent.
+    #[serde(default)]
+    pub timeouts: Timeouts,
     /// Which answers a gateway compresses; none where nothing is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression: Option<Compression>,
@@ -272,6 +277,7 @@ impl TrafficPolicy {
             at.within("balance", |at| spec.balance.check(at));
             at.within("ejection", |at| spec.ejection.check(at));
             at.within("bounds", |at| spec.bounds.check(at));
+            at.within("timeouts", |at| spec.timeouts.check(at));
             if let Some(check) = &spec.health_check {
                 at.within("healthCheck", |at| check.check(at));
             }

@@ -66,14 +66,16 @@ pub(crate) async fn to(
     place: Place,
 ) -> Result<Stream, Failure> {
     let Hop { endpoint, worker, face } = hop;
+    let bound = endpoint.room.opening(limits.connect);
     let io = match &endpoint.way {
         Some(way) => {
-            let tunnel = way.tunnel(endpoint.address, worker, limits, preface.heads).await?;
+            let tunnel = way.tunnel(endpoint.address, worker, (limits, bound), preface.heads);
+            let tunnel = tunnel.await?;
             Io::Mesh(Box::new(tunnel))
         }
         None => {
             let to = (endpoint.address, &endpoint.wire);
-            straight(to, face, limits.connect, &preface.bytes).await?
+            straight(to, face, bound, &preface.bytes).await?
         }
     };
     Ok(Stream { io, place: Some(place) })

@@ -13,13 +13,14 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
+use model::traffic::Timeouts;
 use policy::explain::Story;
 use policy::{Answer, Facts, Layer, Reader, Reason, Verdict};
 use table::{Found, Target};
@@ -80,6 +81,8 @@ pub(crate) struct Opened {
     asked: Asked,
     face: Face,
     backend: Stream,
+    /// The longest silence of both sides.
+    silence: Duration,
     turn: Turn,
     record: Box<Record>,
 }
@@ -342,7 +345,10 @@ impl Asked {
         };
         match reach(&self.conn, (service, &face), caller, &mut record).await {
             Ok((backend, turn)) => {
-                Ok(Opened { asked: self, face: face.bare(), backend, turn, record })
+                let usual = self.conn.shared.settings.limits.connection_idle;
+                let told = service.timeouts().and_then(Timeouts::connection_idle);
+                let (face, silence) = (face.bare(), told.unwrap_or(usual));
+                Ok(Opened { asked: self, face, backend, silence, turn, record })
             }
             Err(failure) => Err(Unopened::failed(&failure, record)),
         }
@@ -510,9 +516,9 @@ impl Opened {
 
     /// Carries what `client` sends, behind what it sent `ahead`, and what comes back.
     pub(crate) async fn carry(self, client: impl End, ahead: Bytes) {
-        let Opened { asked, face, backend, turn: _turn, mut record } = self;
+        let Opened { asked, face, backend, silence, turn: _turn, mut record } = self;
         (record.status, record.reason) = (Some(StatusCode::OK), Reason::Ok);
-        let (conn, idle) = (&asked.conn, asked.conn.shared.settings.limits.connection_idle);
+        let conn = &asked.conn;
         let to = record.backend.clone();
         let passes = |live: &Live| asked.passes(live, &face, to.as_ref());
         // It has its place to the end.
@@ -521,17 +527,17 @@ impl Opened {
             Io::Plain(backend) => {
                 Ends::new(client, Buffered::socket(backend, PIECE))
                     .ahead(ahead)
-                    .carry(conn, record, idle, passes)
+                    .carry(conn, record, silence, passes)
                     .await;
             }
             Io::Tls(backend) => {
                 Ends::new(client, Buffered::encrypted(*backend, PIECE))
                     .ahead(ahead)
-                    .carry(conn, record, idle, passes)
+                    .carry(conn, record, silence, passes)
                     .await;
             }
             Io::Mesh(backend) => {
-                Ends::new(client, *backend).ahead(ahead).carry(conn, record, idle, passes).await;
+                Ends::new(client, *backend).ahead(ahead).carry(conn, record, silence, passes).await;
             }
         }
     }

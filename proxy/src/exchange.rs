@@ -15,6 +15,7 @@ use http::{
 use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
 use model::service::AppProtocol;
+use model::traffic::Timeouts;
 use policy::rewrite::TargetTooLong;
 use policy::{Answer, Reason};
 use table::{Rule, Target};
@@ -139,7 +140,10 @@ impl Pace {
             upload: limits.body,
             longest: limits.body_bytes,
             head: rule.backend_timeout.unwrap_or(limits.backend_head),
-            answer: limits.backend_silence,
+            answer: service
+                .timeouts()
+                .and_then(Timeouts::stream_idle)
+                .unwrap_or(limits.stream_idle),
             deadline,
         };
         if record.call.is_some() && service.protocol == AppProtocol::H2c {
@@ -177,10 +181,8 @@ async fn forward(
     let upgrade = asked.and_then(|asked| Some((asked, forward::wanted_upgrade(&head)?)));
     let key = service.key(&head.headers, record.source);
     let smaller = compress::Asked::of(service, &head, &record);
-    let asked = upgrade.map(|(asked, word)| {
-        let again = tunnel::Asked::new(&head, &record, &face);
-        (asked, word, again)
-    });
+    let asked =
+        upgrade.map(|(asked, word)| (asked, word, tunnel::Asked::new(&head, &record, &face)));
     if outgoing(conn, &way, &mut head, &record).is_err() {
         return finish(&way, fail(record, &Failure::client(Reason::PathInvalid)));
     }
@@ -242,7 +244,8 @@ async fn forward(
     match asked {
         Some((client, word, again)) if forward::switches_to(&answered.response, &word) => {
             let seat = seat(&record);
-            let response = tunnel::start(conn, again, client, answered, turn, record);
+            let response =
+                tunnel::start(conn, (again, pace.answer), client, answered, turn, record);
             keep(conn, &way, seat, finish(&way, response))
         }
         Some(_) | None => {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use model::Key;
 use model::service::AppProtocol;
-use model::traffic::{Algorithm, Balance, Ejection, TrafficPolicy};
+use model::traffic::{Algorithm, Balance, Ejection, Timeouts, TrafficPolicy};
 use policy::Reason;
 use table::{Encryption, Found, Listener, Presented, Rule, Table, Target, Through};
 use tokio::sync::Semaphore;
@@ -391,6 +391,11 @@ impl Service {
             return cookie(headers, name).map(|value| ring::hash(value.as_bytes()));
         }
         Some(ring::hash(source.to_string().as_bytes()))
+    }
+
+    /// How long it may take to reach it and be silent, where something is said of that.
+    pub(crate) fn timeouts(&self) -> Option<&Timeouts> {
+        self.traffic.as_ref().map(|policy| &policy.spec.timeouts)
     }
 
     /// When an endpoint of it is to rest.

@@ -45,6 +45,8 @@ pub(crate) struct Room {
     /// Those that are open, or being opened.
     open: AtomicU32,
     most: AtomicU32,
+    /// How long opening one may take, in milliseconds; 0 where nothing is said.
+    opening: AtomicU64,
     /// How many requests may wait.
     pending: AtomicU32,
     /// For how long, in milliseconds.
@@ -66,6 +68,7 @@ impl Default for Room {
         Room {
             open: AtomicU32::new(0),
             most: AtomicU32::new(ANY),
+            opening: AtomicU64::new(0),
             pending: AtomicU32::new(0),
             patience: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
@@ -113,6 +116,20 @@ impl Room {
     /// Leads to these endpoints from now on.
     pub(crate) fn know(&self, members: Vec<Member>) {
         self.members.store(Arc::new(Members::new(members)));
+    }
+
+    /// Connections may take so long to open from now on; as long as usual where nothing is said.
+    pub(crate) fn open_within(&self, told: Option<Duration>) {
+        let millis = told.map_or(0, |told| u64::try_from(told.as_millis()).unwrap_or(u64::MAX));
+        self.opening.store(millis, Relaxed);
+    }
+
+    /// How long one may take to open, where `usual` is what holds if nothing is said.
+    pub(crate) fn opening(&self, usual: Duration) -> Duration {
+        match self.opening.load(Relaxed) {
+            0 => usual,
+            millis => Duration::from_millis(millis),
+        }
     }
 
     /// Holds to these bounds from now on. Who waits gets what a higher one lets be, at an endpoint that is not

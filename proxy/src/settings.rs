@@ -93,23 +93,22 @@ pub struct Limits {
     pub pending_resets: usize,
     /// HTTP/2 streams reset by us for the client's errors: 256, then the connection goes.
     pub local_resets: usize,
-    /// Time to connect to an endpoint: 2 s.
+    /// Time to connect to an endpoint, where its TrafficPolicy says nothing: 2 s.
     pub connect: Duration,
     /// Endpoints that are tried when connecting fails: 3.
     pub attempts: u32,
     /// Longest wait for a backend's head, once the request's body is whole, where the rule says
     /// nothing of either of its timeouts: 60 s.
     pub backend_head: Duration,
-    /// Longest silence of a backend inside a response body: 5 min.
-    pub backend_silence: Duration,
+    /// Longest silence of a backend inside a response body, and of both sides of a tunnel (WebSocket), which may
+    /// be silent for a quarter longer, where a TrafficPolicy says nothing: 5 min.
+    pub stream_idle: Duration,
     /// An idle connection to a backend is dropped after this long: 30 s.
     pub backend_idle: Duration,
     /// Idle HTTP/1.1 connections kept to an endpoint by each worker: 256.
     pub backend_pool: usize,
-    /// A tunnel (WebSocket) without a byte either way is closed after this long, or a quarter longer: 5 min.
-    pub tunnel_idle: Duration,
     /// A connection of TCP or TLS, through the mesh or a listener, without a byte either way is closed after
-    /// this long, or a quarter longer: 1 h.
+    /// this long, or a quarter longer, where a TrafficPolicy says nothing: 1 h.
     pub connection_idle: Duration,
     /// A flow (all datagrams of UDP from one address and port to one listener) without a datagram either way is
     /// over after this long: 60 s.
@@ -138,10 +137,9 @@ impl Default for Limits {
             connect: Duration::from_secs(2),
             attempts: 3,
             backend_head: Duration::from_secs(60),
-            backend_silence: Duration::from_secs(300),
+            stream_idle: Duration::from_secs(300),
             backend_idle: Duration::from_secs(30),
             backend_pool: 256,
-            tunnel_idle: Duration::from_secs(300),
             connection_idle: Duration::from_secs(3600),
             flow_idle: Duration::from_secs(60),
             flows: 16 << 10,

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
@@ -92,10 +92,10 @@ impl Asked {
     }
 }
 
-/// Answers 101 and carries bytes between the two from then on.
+/// Answers 101 and carries bytes between the two from then on, until both are silent for so long.
 pub(crate) fn start(
     conn: &Arc<Conn>,
-    asked: Asked,
+    (asked, silence): (Asked, Duration),
     client: OnUpgrade,
     mut answered: Answered,
     turn: Turn,
@@ -111,7 +111,7 @@ pub(crate) fn start(
     }
     record.status = Some(StatusCode::SWITCHING_PROTOCOLS);
     record.reason = Reason::Ok;
-    let tunnel = Tunnel { conn: Arc::clone(conn), asked, record, _turn: turn };
+    let tunnel = Tunnel { conn: Arc::clone(conn), asked, silence, record, _turn: turn };
     // Ends by itself, by either side, silence or a new table; a worker that drains waits for it.
     conn.tasks.spawn(tunnel.run(client, backend));
     let mut response = Response::new(Reply::Switched);
@@ -124,6 +124,7 @@ pub(crate) fn start(
 struct Tunnel {
     conn: Arc<Conn>,
     asked: Asked,
+    silence: Duration,
     record: Box<Record>,
     _turn: Turn,
 }
@@ -149,6 +150,6 @@ impl Tunnel {
         let ends = Ends::new(end(client), end(backend));
         let to = self.record.backend.clone();
         let passes = |live: &Live| asked.passes(conn, live, to.as_ref());
-        ends.carry(conn, self.record, limits.tunnel_idle, passes).await;
+        ends.carry(conn, self.record, self.silence, passes).await;
     }
 }

@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::interval;
 
 use crate::scene::{HOST, answered, refused, shop};
@@ -248,4 +248,46 @@ async fn a_backend_that_does_not_read_an_upload_does_not_hold_it() {
     let asked = request("POST", HOST, "/").body(bytes(vec![0; 64 * MIB])).unwrap();
     let reply = gateway.send(asked).await;
     assert_eq!((reply.status / 100, reply.origin()), (5, ""), "{reply:?}");
+}
+
+#[tokio::test]
+async fn an_answer_that_falls_silent_for_longer_than_its_service_may_is_broken_off() {
+    let half = Scripted::start("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf").await;
+    let gateway = Setup::new()
+        .with(yaml::service("shop", &[half.address]))
+        .with(yaml::traffic("shop", "timeouts: { streamIdle: 1s }"))
+        .with(yaml::path_route("all", "/", "shop"))
+        .start()
+        .await;
+    let mut raw = Raw::connect(gateway.web()).await;
+    raw.write(format!("GET / HTTP/1.1\r\nhost: {HOST}\r\n\r\n")).await;
+    let head = raw.head().await;
+    assert_eq!(head.status, 200, "{}", head.text);
+    assert_eq!(raw.rest().await, b"half");
+    let line = gateway.logged_as(head.header("x-request-id")).await;
+    assert_eq!(line["reason"], "backend_timeout", "{line}");
+    wait::until_true("the backend's connection to close", || half.heard()[0].ended).await;
+}
+
+#[tokio::test]
+async fn a_service_says_how_long_connecting_to_it_may_take() {
+    // Whoever listens, and takes nobody: beyond those who wait to be taken the system answers none.
+    let full = TcpSocket::new_v4().unwrap();
+    full.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let full = full.listen(1).unwrap();
+    let address = full.local_addr().unwrap();
+    let filling: Vec<_> = (0..8).map(|_| tokio::spawn(TcpStream::connect(address))).collect();
+    wait::until_true("two that wait", || {
+        filling.iter().filter(|connecting| connecting.is_finished()).count() >= 2
+    })
+    .await;
+    let gateway = Setup::new()
+        .with(yaml::service("shop", &[address]))
+        .with(yaml::traffic("shop", "timeouts: { connect: 300ms }"))
+        .with(yaml::path_route("all", "/", "shop"))
+        .start()
+        .await;
+    let line = refused(&gateway, &gateway.get(HOST, "/").await, 503, "connect_failed").await;
+    let detail = line["detail"].as_str().unwrap_or_default();
+    assert!(detail.contains("no connection within 300 ms"), "{line}");
 }

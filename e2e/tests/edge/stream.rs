@@ -514,3 +514,21 @@ async fn who_names_no_host_is_denied_by_a_rule_that_denies_hosts() {
         assert_eq!(heard.is_ok(), wanted, "{name:?}: {heard:?}");
     }
 }
+
+#[tokio::test]
+async fn a_connection_that_falls_silent_for_longer_than_its_service_may_is_closed() {
+    let origin = plain("origin").await;
+    let gateway = with_tcp(&[
+        service("origin", &[origin]),
+        yaml::traffic("origin", "timeouts: { connectionIdle: 1s }"),
+        tcp_route("bytes", "[{ name: origin, port: 80 }]"),
+    ])
+    .await;
+    let mut stream = connect(&gateway).await;
+    stream.write_all(b"words").await.unwrap();
+    let mut heard = Vec::new();
+    // That the end is a reset or none is the system's affair.
+    let _end = wait::within("the end", stream.read_to_end(&mut heard)).await;
+    let line = logged(&gateway, "").await;
+    assert_eq!(line["detail"], "closed after silence", "{line}");
+}

@@ -169,3 +169,15 @@ async fn a_switch_that_nobody_asked_for_is_a_502() {
     let reply = wait::within("an answer over HTTP/2", sent).await.unwrap();
     refused(&gateway, &reply, 502, "upstream_protocol").await;
 }
+
+#[tokio::test]
+async fn a_tunnel_that_falls_silent_for_longer_than_its_service_may_is_closed() {
+    let (_origin, setup) = shop().await;
+    let quiet = yaml::traffic("shop", "timeouts: { streamIdle: 1s }");
+    let gateway = setup.with(quiet).start().await;
+    let (mut socket, id) = socket(&gateway).await;
+    echoed(&mut socket, "before").await;
+    let end = wait::within("the end of the tunnel", socket.next()).await;
+    assert!(matches!(end, None | Some(Err(_))), "{end:?}");
+    assert_eq!(gateway.logged_as(&id).await["detail"], "closed after silence");
+}

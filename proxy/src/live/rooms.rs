@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use model::Kind;
 
@@ -64,6 +65,8 @@ pub(super) fn swap(before: Option<&Live>, services: &[Arc<Service>]) {
     gone.for_each(|one| one.leave());
     left.iter().for_each(|service| service.room.lead());
     for service in now {
+        let connect = service.timeouts().and_then(|timeouts| timeouts.connect);
+        service.room.open_within(connect.map(Duration::from));
         service.room.set(service.traffic.as_ref().map(|policy| &policy.spec.bounds));
     }
 }

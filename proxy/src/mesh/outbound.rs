@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
@@ -59,16 +60,16 @@ impl Way {
         self.membership.now().map(|now| now.number)
     }
 
-    /// A tunnel to `to`, within the bound on connecting; the proxy is told `heads` of it.
+    /// A tunnel to `to`, within `bound`; the proxy is told `heads` of it.
     pub(crate) async fn tunnel(
         &self,
         to: SocketAddr,
         worker: usize,
-        limits: &Limits,
+        (limits, bound): (&Limits, Duration),
         heads: HeaderMap,
     ) -> Result<Tunnel, Failure> {
         let opening = self.open(to, worker, limits, heads);
-        let opened = tokio::time::timeout(limits.connect, opening).await;
+        let opened = tokio::time::timeout(bound, opening).await;
         opened.map_err(Failure::unreached)?
     }
 

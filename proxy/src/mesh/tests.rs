@@ -215,7 +215,7 @@ async fn without_a_certificate_nothing_is_opened() {
     let through = Arc::new(table::Through { address, peer: peer("east", "orders") });
     let way = Way::new(through, &Arc::default(), 1);
     let limits = crate::Limits::default();
-    let tunnel = way.tunnel(address, 0, &limits, http::HeaderMap::new());
+    let tunnel = way.tunnel(address, 0, (&limits, limits.connect), http::HeaderMap::new());
     let refused = tunnel.await.unwrap_err();
     assert!(refused.to_string().contains("no certificate yet"), "{refused}");
 }

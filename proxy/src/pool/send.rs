@@ -144,7 +144,8 @@ async fn send_http2(
             Ok(shared) => (shared, true),
             Err(place) => {
                 let opening = Box::pin(open_http2(hop, limits, place));
-                let opened = tokio::time::timeout(limits.connect, opening).await;
+                let bound = hop.endpoint.room.opening(limits.connect);
+                let opened = tokio::time::timeout(bound, opening).await;
                 // Too late also for those who waited for another's attempt.
                 opened.map_err(Failure::unreached)??
             }
