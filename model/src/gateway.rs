@@ -254,6 +254,8 @@ pub struct ListenerTls {
     #[schemars(length(max = 64))]
     pub certificate_refs: Vec<ObjectRef>,
     /// Options of Heddle's own. `heddle.dev/tls-min-version`: `1.2` (the default) or `1.3`.
+    /// `heddle.dev/client-certificate`: `required` (the default) or `optional`, where the Gateway asks callers
+    /// for certificates: who shows none is let in, and one that is shown has to be good.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub options: BTreeMap<String, String>,
 }
@@ -272,6 +274,8 @@ pub enum TlsVersion {
 
 /// The option that says the oldest version of TLS which a listener speaks.
 const MIN_VERSION: &str = "heddle.dev/tls-min-version";
+/// The option that says whether callers may show no certificate where they are asked for one.
+pub const CLIENT_CERTIFICATE: &str = "heddle.dev/client-certificate";
 
 /// Where TLS ends.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -536,6 +540,11 @@ impl Listener {
 }
 
 impl ListenerTls {
+    /// Whether callers who are asked for a certificate may show none.
+    pub fn lets_callers_show_none(&self) -> bool {
+        self.options.get(CLIENT_CERTIFICATE).is_some_and(|value| value == "optional")
+    }
+
     /// The oldest version that is spoken.
     pub fn min_version(&self) -> TlsVersion {
         match self.options.get(MIN_VERSION).map(String::as_str) {
@@ -571,7 +580,15 @@ impl ListenerTls {
                     }
                     (MIN_VERSION, "1.2" | "1.3") => continue,
                     (MIN_VERSION, _) => "wants '1.2' or '1.3'",
-                    _ => "no such option exists; there is 'heddle.dev/tls-min-version'",
+                    (CLIENT_CERTIFICATE, _) if self.mode == TlsMode::Passthrough => {
+                        "with mode Passthrough the backend says what it asks for"
+                    }
+                    (CLIENT_CERTIFICATE, "required" | "optional") => continue,
+                    (CLIENT_CERTIFICATE, _) => "wants 'required' or 'optional'",
+                    _ => {
+                        "no such option exists; there are 'heddle.dev/tls-min-version' and \
+                         'heddle.dev/client-certificate'"
+                    }
                 };
                 at.fault_in(&format!("['{option}']"), fault);
             }

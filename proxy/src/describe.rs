@@ -37,7 +37,11 @@ fn listener(listener: &Listener, ports: &States) -> Value {
         listener.certificates.iter().map(|certificate| certificate.secret.to_string()).collect();
     let asked = listener.client_validation.as_deref().map(|asked| {
         let named = asked.authorities.iter().map(|one| one.config_map.to_string());
-        json!({ "authorities": named.collect::<Vec<_>>(), "mode": asked.mode })
+        json!({
+            "authorities": named.collect::<Vec<_>>(),
+            "mode": asked.mode,
+            "optional": asked.is_optional,
+        })
     });
     let presented = match &listener.presented {
         Presented::Nothing => Value::Null,

@@ -72,6 +72,9 @@ pub struct ClientValidation {
     pub authorities: Vec<Authority>,
     /// What becomes of who proves nothing.
     pub mode: FrontendValidationMode,
+    /// Whether who shows no certificate is let in all the same; with `AllowValidOnly` alone, by which one that is
+    /// shown has to be good.
+    pub is_optional: bool,
 }
 
 /// Certificates of authorities, as a ConfigMap holds them.

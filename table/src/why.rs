@@ -222,6 +222,9 @@ fn client(asked: &ClientValidation) -> String {
     let named = asked.authorities.iter().map(|one| one.config_map.to_string());
     let named = named.collect::<Vec<_>>().join(" or ");
     match asked.mode {
+        FrontendValidationMode::AllowValidOnly if asked.is_optional => {
+            format!("may show a certificate, which {named} has to have signed, and is passed on")
+        }
         FrontendValidationMode::AllowValidOnly => {
             format!("shows a certificate signed by {named}, or gets no connection")
         }

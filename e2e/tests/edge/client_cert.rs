@@ -159,6 +159,38 @@ async fn with_the_fallback_everybody_is_let_in_and_only_what_was_proved_is_told(
 }
 
 #[tokio::test]
+async fn where_it_is_optional_who_shows_none_is_let_in_and_a_bad_one_is_not() {
+    let scene = Scene::start(Some(NEEDED)).await;
+    let text = scene.setup.text().replace(
+        "certificateRefs: [{ name: cert }]",
+        "certificateRefs: [{ name: cert }], options: { heddle.dev/client-certificate: optional }",
+    );
+    // Who came before, and had to show one, is asked anew.
+    let client = scene.client(scene.till(), "h2");
+    let mut early = scene.connect(&client).await.unwrap();
+    scene.edit("gateway.yaml", &text).await;
+    let asked = || request("GET", HOST, "/").body(nothing()).unwrap();
+    assert_eq!(early.send(asked()).await.unwrap().status, 421);
+    for alpn in ["h2", "http/1.1"] {
+        for (papers, is_let_in, is_told) in [
+            (None, true, false),
+            (Some(Authority::new().sign_uri(TILL)), false, false),
+            (scene.till(), true, true),
+        ] {
+            let reply = scene.get(&scene.client(papers, alpn)).await;
+            assert_eq!(reply.is_some(), is_let_in, "{alpn}: {reply:?}");
+            if let Some(reply) = reply {
+                let line = answered(&scene.gateway, &reply, "shop").await;
+                assert_eq!(line["client_certificate"].is_string(), is_told, "{line}");
+                assert_eq!(scene.origin.last().all(TOLD).len(), usize::from(is_told));
+            }
+        }
+    }
+    let listener = &scene.config().await["inForce"]["listeners"][0];
+    assert_eq!(listener["clientValidation"]["optional"], true, "{listener}");
+}
+
+#[tokio::test]
 async fn where_nobody_is_asked_nobody_is_told_of_a_certificate() {
     let scene = Scene::start(None).await;
     let reply = scene.get(&scene.client(scene.till(), "h2")).await.unwrap();

@@ -105,7 +105,9 @@ impl Asks {
         for authority in &of.authorities {
             roots.roots.extend(read(&authority.pem)?.roots);
         }
-        let by = WebPkiClientVerifier::builder(Arc::new(roots)).build()?;
+        let by = WebPkiClientVerifier::builder(Arc::new(roots));
+        let by = if of.is_optional { by.allow_unauthenticated() } else { by };
+        let by = by.build()?;
         Ok(Asks { of: Arc::clone(of), by })
     }
 
@@ -121,19 +123,20 @@ impl Asks {
 
     /// What a handshake proved.
     pub(crate) fn known(&self, session: &ServerConnection) -> Known {
-        let is_needed = self.of.mode == FrontendValidationMode::AllowValidOnly;
+        let is_lenient = self.of.mode == FrontendValidationMode::AllowInsecureFallback;
         let Some([leaf, above @ ..]) = session.peer_certificates() else {
-            return if is_needed { Known::Unproved } else { Known::Nobody };
+            let is_enough = is_lenient || self.of.is_optional;
+            return if is_enough { Known::Nobody } else { Known::Unproved };
         };
-        // Where it is needed, that was looked at during the handshake.
-        if !is_needed && let Err(error) = self.by.verify_client_cert(leaf, above, UnixTime::now()) {
+        // Else that was looked at during the handshake.
+        if is_lenient && let Err(error) = self.by.verify_client_cert(leaf, above, UnixTime::now()) {
             tracing::debug!(%error, "a caller's certificate proves nothing");
             return Known::Nobody;
         }
         match Client::of(leaf) {
             Some(client) => Known::Proved(Arc::new(client)),
-            None if is_needed => Known::Unproved,
-            None => Known::Nobody,
+            None if is_lenient => Known::Nobody,
+            None => Known::Unproved,
         }
     }
 }

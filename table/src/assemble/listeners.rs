@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use model::gateway::{
-    self, FrontendValidation, Gateway, ListenerTls, ObjectRef, ObjectReference, Protocol, TlsMode,
+    self, CLIENT_CERTIFICATE, FrontendValidation, FrontendValidationMode, Gateway, ListenerTls,
+    ObjectRef, ObjectReference, Protocol, TlsMode,
 };
 use model::secret::TLS_SECRET;
 use model::service::Transport;
@@ -87,7 +88,15 @@ impl Drafts<'_> {
             listener.presented = presented.clone();
             if listener.ends_tls() {
                 match self.asked(owner, written.port, faults) {
-                    Ok(validation) => listener.client_validation = validation,
+                    Ok(asked) => {
+                        let optional =
+                            written.tls.as_ref().map(ListenerTls::lets_callers_show_none);
+                        listener.client_validation = if optional.unwrap_or_default() {
+                            self.optional(owner, asked, &at, faults)
+                        } else {
+                            asked
+                        };
+                    }
                     Err(reason) if listener.is_serving() => {
                         listener.state = State::Refused(reason);
                     }
@@ -111,6 +120,32 @@ impl Drafts<'_> {
             }
             self.all.push(listener);
         }
+    }
+
+    /// What is asked of callers who may show no certificate. Where that cannot be said it is as if it were not.
+    fn optional(
+        &mut self,
+        owner: Owner<'_>,
+        asked: Option<Arc<ClientValidation>>,
+        at: &str,
+        faults: &mut Vec<Invalid>,
+    ) -> Option<Arc<ClientValidation>> {
+        let why = match &asked {
+            None => "its Gateway asks nothing of callers on this port; see 'spec.tls.frontend'",
+            Some(_) if owner.key != owner.gateway => {
+                "what a Gateway asks of callers, its own listeners alone may make optional"
+            }
+            Some(asked) if asked.mode == FrontendValidationMode::AllowInsecureFallback => {
+                "with mode AllowInsecureFallback nothing is required"
+            }
+            Some(asked) => {
+                let optional = ClientValidation { is_optional: true, ..(**asked).clone() };
+                return Some(shared(&mut self.known, optional));
+            }
+        };
+        let at = format!("{at}.tls.options['{CLIENT_CERTIFICATE}']");
+        faults.push(fault(owner.key, &at, why.to_owned()));
+        asked
     }
 
     fn take(&mut self, listener: &Listener) -> Result<(), String> {
@@ -376,19 +411,28 @@ impl Callers {
             return asked.clone();
         }
         let asked = match frontend.on(port) {
-            Some(written) => asker.ask(written, &format!("{at}.validation"), faults).map(|asked| {
-                let same = known.get(&asked).cloned();
-                Some(same.unwrap_or_else(|| {
-                    let asked = Arc::new(asked);
-                    known.insert(Arc::clone(&asked));
-                    asked
-                }))
-            }),
+            Some(written) => {
+                let asked = asker.ask(written, &format!("{at}.validation"), faults);
+                asked.map(|asked| Some(shared(known, asked)))
+            }
             None => Ok(None),
         };
         self.ports.insert(place, asked.clone());
         asked
     }
+}
+
+/// The one of `known` that asks the same.
+fn shared(
+    known: &mut HashSet<Arc<ClientValidation>>,
+    asked: ClientValidation,
+) -> Arc<ClientValidation> {
+    if let Some(same) = known.get(&asked) {
+        return Arc::clone(same);
+    }
+    let asked = Arc::new(asked);
+    known.insert(Arc::clone(&asked));
+    asked
 }
 
 impl Asker<'_> {
@@ -413,7 +457,7 @@ impl Asker<'_> {
         if authorities.is_empty() {
             return Err("no certificate of an authority that it names can be used".to_owned());
         }
-        Ok(ClientValidation { authorities, mode: written.mode })
+        Ok(ClientValidation { authorities, mode: written.mode, is_optional: false })
     }
 }
 

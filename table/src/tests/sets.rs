@@ -337,7 +337,9 @@ fn what_a_gateway_asks_of_callers_on_a_port_holds_for_sets_there_too() {
             "default": {}, "perPort": [{ "port": 443, "tls": ask("ca") }] } });
         let mut other = https("other", "shop.test", json!({ "name": "cert" }));
         other["port"] = json!(8443);
-        let listeners = json!([https("own", "shop.test", json!({ "name": "cert" })), other]);
+        let mut own = https("own", "shop.test", json!({ "name": "cert" }));
+        own["tls"]["options"] = json!({ "heddle.dev/client-certificate": "optional" });
+        let listeners = json!([own, other]);
         let gateway = Resource::from_json(Kind::Gateway, gateway).unwrap();
         made([vec![gateway, secret("shop"), set("shop", "s", listeners)], more].concat())
     };
@@ -345,15 +347,19 @@ fn what_a_gateway_asks_of_callers_on_a_port_holds_for_sets_there_too() {
     let assembly = world(vec![ca]);
     let asks = |port| {
         let listener = assembly.table.listener(port, "shop.test").unwrap();
-        listener.client_validation.is_some()
+        listener.client_validation.as_ref().map(|asked| asked.is_optional)
     };
-    assert_eq!([asks(443), asks(8443)], [true, false]);
+    // Whose listener it is not lowers nothing.
+    assert_eq!([asks(443), asks(8443)], [Some(false), None]);
+    let told = faults(&assembly);
+    assert!(told[0].contains("its own listeners alone may make optional"), "{told:?}");
     // Where nobody could prove anything, nobody is served.
     let without = world(vec![]);
     assert!(without.table.listener(443, "shop.test").is_none());
     assert!(without.table.listener(8443, "shop.test").is_some());
     let told = faults(&without);
-    assert!(told[0].starts_with("Gateway infra/edge: spec.tls.frontend.perPort[0]"), "{told:?}");
+    let wanted = "Gateway infra/edge: spec.tls.frontend.perPort[0]";
+    assert!(told.iter().any(|one| one.starts_with(wanted)), "{told:?}");
 }
 
 /// A policy that admits nobody who does not say the word, on an object of its namespace.

@@ -145,6 +145,42 @@ fn a_port_asks_what_is_written_for_it_and_others_what_is_written_for_all() {
 }
 
 #[test]
+fn only_a_listener_of_the_gateway_that_asks_may_make_it_optional() {
+    let option = "heddle.dev/client-certificate";
+    let optional = |asked: Option<(Value, &str)>| {
+        let mut one = https("tls", None, json!([{ "name": "cert" }]));
+        one["tls"]["options"] = json!({ option: "optional" });
+        let mut spec = json!({ "gatewayClassName": "heddle", "listeners": [one] });
+        if let Some((mut validation, mode)) = asked {
+            validation["mode"] = json!(mode);
+            spec["tls"] = json!({ "frontend": { "default": { "validation": validation } } });
+        }
+        let mut resources = asking(named(&["partners"]));
+        resources[0] = object(Kind::Gateway, "infra", "edge", spec);
+        made(resources)
+    };
+    let asked = |assembly: &Assembly| {
+        assembly.table.listener(443, "a.example").unwrap().client_validation.clone()
+    };
+    let good = optional(Some((named(&["partners"]), "AllowValidOnly")));
+    assert_eq!(faults(&good), [""; 0]);
+    assert!(asked(&good).unwrap().is_optional);
+    let at = format!("spec.listeners[0].tls.options['{option}']");
+    for (asks, why) in [
+        (None, "asks nothing of callers"),
+        (Some((named(&["partners"]), "AllowInsecureFallback")), "nothing is required"),
+    ] {
+        let assembly = optional(asks);
+        let faults = faults(&assembly);
+        assert!(
+            faults.len() == 1 && faults[0].contains(&at) && faults[0].contains(why),
+            "{faults:?}"
+        );
+        assert!(asked(&assembly).is_none_or(|asked| !asked.is_optional));
+    }
+}
+
+#[test]
 fn what_is_asked_of_callers_stays_one_value_while_it_says_the_same() {
     let asked = |assembly: &Assembly| {
         assembly.table.listener(443, "a").unwrap().client_validation.clone().unwrap()
