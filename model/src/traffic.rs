@@ -54,6 +54,10 @@ pub struct TrafficPolicySpec {
     /// How long it may take to reach it, and how long what goes to it may be silent.
     #[serde(default)]
     pub timeouts: Timeouts,
+    /// Where a rule leads to others as well, it gets requests only in the place of one of those that has no
+    /// endpoint which takes any.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fallback: bool,
     /// Which answers a gateway compresses; none where nothing is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression: Option<Compression>,

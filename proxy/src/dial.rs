@@ -366,17 +366,18 @@ impl Asked {
         let facts = Facts { port: found.listener.port, ..facts };
         decide(&self.conn, live, &found, &facts, record)?;
         let answer = |reason| found.rule.chain.answer(reason, &Reader::default());
-        let target = found.rule.backends.target(record.seed() as u32);
-        match target.ok_or_else(|| answer(Reason::NoBackend))? {
+        let now = balance::nanos(self.conn.shared.epoch, record.began);
+        let backend = live.backend(found.rule, None, (record.seed() as u32, now));
+        match backend.ok_or_else(|| answer(Reason::NoBackend))?.target {
             Target::Service(id) => {
-                let service = &live.services[*id];
+                let service = &live.services[id];
                 let face = live.face(service, found.listener).map_err(|failure| {
                     record.backend = Some(Arc::clone(&service.label));
                     Answer { detail: Some(failure.to_string().into()), ..answer(failure.reason) }
                 })?;
                 Ok((service, face))
             }
-            Target::Broken(reason) => Err(answer(*reason)),
+            Target::Broken(reason) => Err(answer(reason)),
         }
     }
 }

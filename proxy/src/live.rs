@@ -50,6 +50,8 @@ pub(crate) struct Live {
     pub(crate) tls: HashMap<u16, Arc<Tls>>,
     /// By `table::Service::id`.
     pub(crate) services: Vec<Arc<Service>>,
+    /// Whether a service gets requests only in the place of others.
+    has_fallbacks: bool,
     /// The labels of services to which nothing goes in the clear.
     sealed: HashSet<Arc<str>>,
     /// What Gateways show to backends, by Gateway.
@@ -199,6 +201,7 @@ impl Live {
         services.iter().for_each(|service| attached.counts(service.id, &service.room));
         let live = Live {
             answering: answering(&services),
+            has_fallbacks: table.services.iter().any(|service| service.is_fallback()),
             sealed: sealed(&services),
             shown: shown(&table, before),
             tls: tls::by_port(&table, &ground.keyring),
@@ -222,6 +225,40 @@ impl Live {
             Target::Broken(_) => false,
         };
         self.answering.contains(&address) && rule.backends.iter().any(leads_there)
+    }
+
+    /// The backend of a rule to which a request goes that began at `now`: the one that it `kept`, or that
+    /// `random` falls on. In the place of one of which no endpoint takes requests a fallback gets it, if there
+    /// is one that does.
+    pub(crate) fn backend<'r>(
+        &self,
+        rule: &'r Rule,
+        kept: Option<&'r table::Backend>,
+        (random, now): (u32, u64),
+    ) -> Option<&'r table::Backend> {
+        let backends = &rule.backends;
+        let usual = || kept.or_else(|| backends.drawn(random));
+        let is_fallback = |one: &table::Backend| {
+            self.service(one).is_some_and(|service| self.table.services[service.id].is_fallback())
+        };
+        if !self.has_fallbacks || !backends.iter().any(is_fallback) {
+            return usual();
+        }
+        // What is broken answers for its share all the same.
+        let takes = |one: &table::Backend| self.service(one).is_none_or(|one| one.takes(now));
+        let first = kept.or_else(|| backends.drawn_of(random, |one| !is_fallback(one)));
+        first.filter(|one| takes(one)).or_else(|| {
+            let instead =
+                backends.drawn_of(random.rotate_left(16), |one| is_fallback(one) && takes(one));
+            instead.or(first).or_else(usual)
+        })
+    }
+
+    fn service(&self, backend: &table::Backend) -> Option<&Arc<Service>> {
+        match backend.target {
+            Target::Service(id) => self.services.get(id),
+            Target::Broken(_) => None,
+        }
     }
 
     /// As whom what came through `listener` goes on to a service, or why it does not.
@@ -360,6 +397,12 @@ impl Service {
             room,
             endpoints,
         })
+    }
+
+    /// Whether an endpoint of it gets requests like others, or is to be tried.
+    fn takes(&self, now: u64) -> bool {
+        let takes = |one: &Arc<Endpoint>| one.load.is_well() || one.load.is_due(now);
+        self.endpoints.iter().any(takes)
     }
 
     /// A place for one more request; an error where it takes no more.

@@ -99,6 +99,20 @@ impl Backends {
         let at = self.sums.partition_point(|sum| u64::from(*sum) <= drawn);
         self.all.get(at)
     }
+
+    /// The backend that `random` falls on of those that count; `None` where none of them has a weight above 0.
+    pub fn drawn_of(&self, random: u32, counts: impl Fn(&Backend) -> bool) -> Option<&Backend> {
+        let those = || self.all.iter().filter(|backend| counts(backend));
+        let whole: u128 = those().map(|backend| u128::from(backend.weight)).sum();
+        let mut drawn = (u128::from(random) * whole) >> 32;
+        let mut those = those();
+        those.find(|backend| {
+            let weight = u128::from(backend.weight);
+            let is_it = drawn < weight;
+            drawn = drawn.saturating_sub(weight);
+            is_it
+        })
+    }
 }
 
 /// A backend with its share. A broken one keeps its share, and answers for it.
@@ -146,4 +160,28 @@ pub struct Mirror {
     pub numerator: u32,
     /// See `numerator`; never 0.
     pub denominator: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_those_that_count_each_is_drawn_by_its_share() {
+        let weights = [3, 0, 5, 1, u32::MAX];
+        let all = weights.map(|weight| Backend {
+            weight,
+            ..Backend::whole(Target::Broken(Reason::BackendMissing))
+        });
+        let backends = Backends::new(all.to_vec());
+        let small = |one: &Backend| one.weight < 9;
+        let drawn = |of_ninth: u64| {
+            let random = ((of_ninth << 32) / 9 + 1) as u32;
+            backends.drawn_of(random, small).map(|one| one.weight)
+        };
+        assert_eq!([0, 2, 3, 7, 8].map(drawn), [3, 3, 5, 5, 1].map(Some));
+        assert_eq!(backends.drawn_of(u32::MAX, small).map(|one| one.weight), Some(1));
+        assert_eq!(backends.drawn_of(7, |one| one.weight == 0).map(|one| one.weight), None);
+        assert_eq!(backends.drawn_of(u32::MAX, |_| true).map(|one| one.weight), Some(u32::MAX));
+    }
 }

@@ -56,6 +56,13 @@ pub struct Endpoint {
     pub zones: Vec<Arc<str>>,
 }
 
+impl Service {
+    /// Whether it gets requests only in the place of another backend that takes none.
+    pub fn is_fallback(&self) -> bool {
+        self.traffic.as_ref().is_some_and(|policy| policy.spec.fallback)
+    }
+}
+
 impl Endpoint {
     /// Here, and reached straight.
     pub fn plain(address: SocketAddr) -> Self {

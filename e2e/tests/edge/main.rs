@@ -16,6 +16,7 @@ mod datagrams;
 mod drain;
 mod failover;
 mod failure;
+mod fallback;
 mod faults;
 mod filter;
 mod grant;

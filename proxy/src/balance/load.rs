@@ -186,15 +186,17 @@ impl Load {
         }
     }
 
+    /// Whether it has rested, so that a request may try it.
+    pub(crate) fn is_due(&self, now: u64) -> bool {
+        self.is_resting() && !self.is_ailing() && now >= self.rests_until.load(Relaxed)
+    }
+
     /// Whether it has rested and this request is the one that tries it. The others wait for as long as
     /// the first rest was.
     pub(super) fn takes_trial(&self, now: u64) -> bool {
         let until = self.rests_until.load(Relaxed);
         let next = now + REST.as_nanos() as u64;
-        self.missed.load(Relaxed) > 0
-            && !self.is_ailing()
-            && now >= until
-            && self.rests_until.compare_exchange(until, next, Relaxed, Relaxed).is_ok()
+        self.is_due(now) && self.rests_until.compare_exchange(until, next, Relaxed, Relaxed).is_ok()
     }
 
     /// Which share of its requests it gets, if such a time passes before it gets them all.

@@ -12,6 +12,7 @@ use policy::explain::Story;
 use policy::{Answer, Facts, Layer, Pass, Proof, Reader, Reason, Verdict};
 use table::{Backend, Found};
 
+use crate::balance;
 use crate::decisions::discreet;
 use crate::http::Conn;
 use crate::live::Live;
@@ -102,7 +103,8 @@ fn way<'l>(
     };
     let session = found.rule.session.as_ref().map(|session| Box::new(visit(session)));
     let kept = session.as_ref().and_then(|session| session.backend(live, found.rule));
-    let backend = kept.or_else(|| found.rule.backends.drawn(seed as u32));
+    let now = balance::nanos(conn.shared.epoch, record.began);
+    let backend = live.backend(found.rule, kept, (seed as u32, now));
     let answer = |reason| found.rule.chain.answer(reason, &pass.reader);
     let backend = backend.ok_or_else(|| answer(Reason::NoBackend))?;
     if let Some(filters) = &backend.filters

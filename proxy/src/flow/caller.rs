@@ -63,7 +63,8 @@ impl Caller<'_> {
         let (method, headers) = (policy::udp(), HeaderMap::new());
         let facts = facts(self.from.ip(), self.at.1, SystemTime::now(), (&method, &headers));
         let (random, mut trail) = (rand::random(), Trail::default());
-        let led = lead(live, &facts, random, &mut trail);
+        let now = balance::nanos(self.shared.epoch, Instant::now());
+        let led = lead(live, &facts, (random, now), &mut trail);
         let led = led.and_then(|(rule, service)| match self.is_an_answer(live, rule) {
             true => {
                 trail.detail = Some("it comes from where datagrams are answered".into());
@@ -208,14 +209,14 @@ pub(super) fn may<'l>(live: &'l Live, facts: &Facts<'_>) -> Result<Found<'l>, Re
 fn lead<'l>(
     live: &'l Live,
     facts: &Facts<'_>,
-    random: u64,
+    (random, now): (u64, u64),
     trail: &mut Trail,
 ) -> Result<(&'l Rule, &'l Service), Reason> {
     let found = may(live, facts)?;
-    let target = found.rule.backends.target(random as u32);
-    let service = match target.ok_or(Reason::NoBackend)? {
-        Target::Service(id) => &live.services[*id],
-        Target::Broken(reason) => return Err(*reason),
+    let backend = live.backend(found.rule, None, (random as u32, now));
+    let service = match backend.ok_or(Reason::NoBackend)?.target {
+        Target::Service(id) => &live.services[id],
+        Target::Broken(reason) => return Err(reason),
     };
     trail.backend = Some(Arc::clone(&service.label));
     match live.face(service, found.listener) {

@@ -125,8 +125,9 @@ fn headers(change: &HeaderStory) -> String {
 
 impl fmt::Display for BackendStory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let BackendStory { to, weight, endpoints, tls, redirect, .. } = self;
-        write!(f, "{to}, weight {weight}{}", ready(*endpoints))?;
+        let BackendStory { to, weight, fallback, endpoints, tls, redirect, .. } = self;
+        let fallback = if *fallback { ", as a fallback" } else { "" };
+        write!(f, "{to}, weight {weight}{fallback}{}", ready(*endpoints))?;
         tls.iter().try_for_each(|tls| write!(f, "; {tls}"))?;
         redirect.iter().try_for_each(|to| write!(f, "; redirected to {to} in its place"))
     }

@@ -50,6 +50,9 @@ pub struct BackendStory {
     pub to: String,
     /// Its share.
     pub weight: u32,
+    /// Whether it gets requests only in the place of another that takes none.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub fallback: bool,
     /// How many endpoints are ready; none where nobody looked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoints: Option<usize>,
@@ -159,7 +162,12 @@ impl Ways<'_> {
     fn backend(self, of: &Backend, facts: &Facts<'_>, prefix: Option<&str>) -> BackendStory {
         let Reached { to, endpoints, tls } = self.reached(of.target);
         let (weight, endpoints) = (of.weight, Some(endpoints));
-        let mut story = BackendStory { to, weight, endpoints, tls, ..BackendStory::default() };
+        let fallback = match of.target {
+            Target::Service(id) => self.table.services.get(id).is_some_and(|one| one.is_fallback()),
+            Target::Broken(_) => false,
+        };
+        let mut story =
+            BackendStory { to, weight, fallback, endpoints, tls, ..BackendStory::default() };
         if let Some(filters) = &of.filters {
             story.redirect = filters.chain.explain_redirect(facts, prefix);
             story.changes = filters.chain.explain_changes(facts, prefix);
