@@ -200,7 +200,7 @@ impl<'a> Attempts<'a> {
         match (failure.side, failure.retry) {
             (Side::Client | Side::Proxy, _) => turn.blameless(),
             (Side::Backend, Retry::Elsewhere) => {
-                turn.unreached();
+                turn.unreached(&failure);
                 record.table.connect_failed(self.service.id);
             }
             // Time that ran out is learnt as waited for, all else as the answer it is.

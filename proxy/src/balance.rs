@@ -261,6 +261,37 @@ impl Spread {
     }
 }
 
+/// Who gets the requests that an endpoint which is well does not get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Nearer {
+    /// Those of this cluster.
+    Cluster,
+    /// Those of the own zone.
+    Zone,
+}
+
+impl Service {
+    /// Who gets what the endpoint of this index would get; nobody where it gets requests.
+    pub(crate) fn nearer_ones(&self, index: usize) -> Option<Nearer> {
+        let (near, _) = self.endpoints.split_at(self.near);
+        let (own, _) = near.split_at(self.own);
+        if index >= near.len() {
+            return near.iter().any(|one| one.load.is_well()).then_some(Nearer::Cluster);
+        }
+        let is_elsewhere = index >= own.len() && !own.is_empty();
+        (is_elsewhere && bears(own) >= 1.0).then_some(Nearer::Zone)
+    }
+
+    /// Whether an endpoint that is not well gets requests all the same.
+    pub(crate) fn is_anybody_as_good(&self, endpoint: &Endpoint) -> bool {
+        let (near, far) = self.endpoints.split_at(self.near);
+        let all = if near.is_empty() || endpoint.is_far { far } else { near };
+        let others = if near.is_empty() || endpoint.is_far { &[][..] } else { far };
+        let is_well = |one: &Arc<Endpoint>| one.load.is_well();
+        !others.iter().any(is_well) && (self.spread.is_panic(all) || !all.iter().any(is_well))
+    }
+}
+
 /// Any, where none is well.
 fn any(all: &[Arc<Endpoint>], random: u64) -> Option<&Arc<Endpoint>> {
     let drawn = (random as u32 as usize).checked_rem(all.len())?;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use table::{Backend, Encryption, Listener, Presented, Rule, State, Table, Target};
 
+use crate::balance::Nearer;
 use crate::live::{Endpoint, Live, Service};
 use crate::pool::Pool;
 use crate::ports::States;
@@ -99,6 +100,7 @@ fn services(live: &Live, now: u64) -> BTreeMap<&str, Vec<Value>> {
             if seen.insert(Arc::as_ptr(endpoint)) {
                 let mut state = endpoint_state(endpoint, now);
                 state["ownZone"] = (index < service.own).into();
+                state["getsRequests"] = gets_requests(live, service, index, now).into();
                 states.push(state);
             }
         }
@@ -130,22 +132,42 @@ fn encryption(table: &Table, service: &Arc<Service>) -> Option<(String, Value)> 
     Some((service.label.to_string(), told))
 }
 
-/// Whether an endpoint gets requests, and if not why, and until when.
-fn gets_requests(endpoint: &Endpoint, now: u64) -> String {
-    let rests = endpoint.load.rests(now);
-    if endpoint.load.is_ailing() {
-        "no: it does not answer health checks as it should".to_owned()
-    } else if !endpoint.load.is_resting() {
-        "yes".to_owned()
-    } else if rests.is_zero() {
-        "one, by which it is tried: requests to it failed, or it could not be reached".to_owned()
+/// Whether an endpoint of a service gets requests, and if not why, and until when.
+fn gets_requests(live: &Live, service: &Service, index: usize, now: u64) -> String {
+    let endpoint = &service.endpoints[index];
+    let of_table = live.table.services.get(service.id);
+    if let Some(Encryption::Closed(why)) = of_table.map(|one| &one.encryption)
+        && endpoint.way.is_none()
+    {
+        return format!("no: nothing is sent there: {why}");
+    }
+    if !live.leads_to(service) {
+        return "no: no rule leads there, or none with a weight".to_owned();
+    }
+    let (rests, trouble) = (endpoint.load.rests(now), endpoint.load.trouble());
+    if !endpoint.load.is_well() {
+        if service.is_anybody_as_good(endpoint) {
+            return format!("yes, since too few are well for that to count: {trouble}");
+        } else if endpoint.load.is_ailing() {
+            return format!("no: {trouble}");
+        } else if rests.is_zero() {
+            return format!("one, by which it is tried: {trouble}");
+        }
+        return format!("no: {trouble}; tried again in {} ms", rests.as_millis());
+    }
+    let yes = if of_table.is_some_and(|one| one.is_fallback()) {
+        "yes, in the place of others that take none"
     } else {
-        let left = rests.as_millis();
-        format!("no: requests to it failed, or it could not be reached; tried again in {left} ms")
+        "yes"
+    };
+    match service.nearer_ones(index) {
+        Some(Nearer::Cluster) => "no: endpoints in this cluster get them".to_owned(),
+        Some(Nearer::Zone) => "no: endpoints in the own zone get them".to_owned(),
+        None => yes.to_owned(),
     }
 }
 
-fn endpoint_state(endpoint: &Arc<Endpoint>, now: u64) -> Value {
+fn endpoint_state(endpoint: &Endpoint, now: u64) -> Value {
     json!({
         "address": endpoint.address,
         "protocol": endpoint.protocol,
@@ -153,7 +175,6 @@ fn endpoint_state(endpoint: &Arc<Endpoint>, now: u64) -> Value {
         "underWay": endpoint.load.under_way(),
         "estimateMicros": endpoint.load.estimate().as_micros() as u64,
         "restsMillis": endpoint.load.rests(now).as_millis() as u64,
-        "getsRequests": gets_requests(endpoint, now),
         "idleConnections": endpoint.pools.iter().map(Pool::idle).sum::<usize>(),
     })
 }

@@ -430,7 +430,7 @@ async fn reach(
             turn.blameless();
             return Err(failure);
         }
-        turn.unreached();
+        turn.unreached(&failure);
         record.table.connect_failed(service.id);
         tried.push(endpoint.address);
         if is_last || tried.len() >= service.endpoints.len() {

@@ -134,7 +134,9 @@ impl Flow {
     fn fail(&self) {
         if !self.is_over.swap(true, Relaxed) {
             let now = self.now();
-            self.endpoint.load.unreached(self.touched.load(Relaxed), now);
+            if self.endpoint.load.unreached(self.touched.load(Relaxed), now) {
+                self.endpoint.load.ails_of("it takes no datagrams");
+            }
         }
     }
 

@@ -130,7 +130,10 @@ async fn asks(epoch: Instant, endpoint: Arc<Endpoint>, check: HealthCheck, face:
             endpoint.load.checked(asked.is_ok(), nanos(epoch, Instant::now()));
             match &asked {
                 Ok(()) => tracing::info!(%address, "an endpoint is well"),
-                Err(why) => tracing::warn!(%address, %why, "an endpoint is not well"),
+                Err(why) => {
+                    tracing::warn!(%address, %why, "an endpoint is not well");
+                    endpoint.load.ails_of(format_args!("it fails its health checks: {why}"));
+                }
             }
         }
         chance = ring::hash(&chance.to_be_bytes());

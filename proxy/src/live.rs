@@ -198,7 +198,7 @@ impl Live {
         });
         let services: Vec<_> = services.collect();
         let attached = telemetry.attach(&table);
-        services.iter().for_each(|service| attached.counts(service.id, &service.room));
+        services.iter().for_each(|service| attached.counts(service));
         let live = Live {
             answering: answering(&services),
             has_fallbacks: table.services.iter().any(|service| service.is_fallback()),
@@ -251,6 +251,19 @@ impl Live {
             let instead =
                 backends.drawn_of(random.rotate_left(16), |one| is_fallback(one) && takes(one));
             instead.or(first).or_else(usual)
+        })
+    }
+
+    /// Whether a rule has a service get requests, or copies of them.
+    pub(crate) fn leads_to(&self, service: &Service) -> bool {
+        let is_it = |target: Target| target == Target::Service(service.id);
+        self.table.rules.iter().any(|rule| {
+            let own = |one: &table::Backend| {
+                let copies = one.filters.iter().flat_map(|filters| &filters.mirrors);
+                let is_copied = copies.map(|mirror| mirror.target).any(is_it);
+                one.weight > 0 && (is_it(one.target) || is_copied)
+            };
+            rule.backends.iter().any(own) || rule.mirrors.iter().any(|one| is_it(one.target))
         })
     }
 
@@ -476,9 +489,23 @@ impl Service {
         }
         let resting = self.endpoints.iter().filter(|one| one.load.is_resting()).count();
         let most = self.endpoints.len() * usize::from(rule.max_percent);
-        if is_resting || (resting + 1) * 100 <= most {
-            endpoint.load.rest(now, rule.rest());
+        if !is_resting && (resting + 1) * 100 > most {
+            return;
         }
+        endpoint.load.rest(now, rule.rest());
+        let in_a_row = endpoint.load.failed_in_a_row();
+        let why = match rule.percent {
+            _ if is_resting => "it was tried, and failed again".to_owned(),
+            Some(percent) if rule.consecutive == 0 || in_a_row < rule.consecutive => {
+                format!("{percent} % of its requests failed, or more")
+            }
+            Some(_) | None => format!("{in_a_row} requests in a row failed there"),
+        };
+        if !is_resting {
+            let (service, address) = (&self.label, endpoint.address);
+            tracing::warn!(%service, %address, %why, "an endpoint rests");
+        }
+        endpoint.load.ails_of(why);
     }
 }
 

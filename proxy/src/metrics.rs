@@ -12,7 +12,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwapOption;
@@ -29,6 +29,7 @@ use flows::Flows;
 use series::Series;
 
 use crate::grpc::Call;
+use crate::live::Service;
 use crate::room::Room;
 use crate::traffic::Seen;
 
@@ -90,6 +91,8 @@ struct OfService {
     retried: AtomicU64,
     /// Its connections, as the newest table has them.
     room: ArcSwapOption<Room>,
+    /// Its endpoints, as that has them, for as long as it is in force.
+    endpoints: Mutex<Weak<Service>>,
 }
 
 /// What one exchange adds.
@@ -208,10 +211,11 @@ impl Attached {
         }
     }
 
-    /// The connections to the service with this id are counted there.
-    pub(crate) fn counts(&self, service: usize, room: &Arc<Room>) {
-        if let Some(of) = self.services.get(service) {
-            of.room.store(Some(Arc::clone(room)));
+    /// The connections to a service are counted in its room, and how many of its endpoints are well at them.
+    pub(crate) fn counts(&self, service: &Arc<Service>) {
+        if let Some(of) = self.services.get(service.id) {
+            of.room.store(Some(Arc::clone(&service.room)));
+            *of.endpoints.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(service);
         }
     }
 

@@ -132,7 +132,7 @@ async fn send(
             Ok(answered) => answered,
             Err(failure) => {
                 match failure.retry {
-                    Retry::Elsewhere => turn.unreached(),
+                    Retry::Elsewhere => turn.unreached(&failure),
                     Retry::Anew => {
                         turn.blameless();
                         return shared.telemetry.mirror_left_out();

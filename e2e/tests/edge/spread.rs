@@ -73,7 +73,7 @@ async fn an_endpoint_that_fails_checks_gets_no_requests_until_it_is_well() {
     let [ill, well] = &origins[..] else { panic!("there are two") };
     ill.ail(Ill::Answers(500), usize::MAX);
     wait::until_true_of("one that is not well", async || {
-        says(&state(&gateway, ill).await).starts_with("no: it does not answer health checks")
+        says(&state(&gateway, ill).await).starts_with("no: it fails its health checks")
     })
     .await;
     assert_eq!(says(&state(&gateway, well).await), "yes");
@@ -150,4 +150,65 @@ async fn of_two_policies_for_a_service_the_older_holds_and_the_other_is_a_fault(
     assert_eq!(fault["object"], "TrafficPolicy shop/younger");
     assert_eq!(fault["path"], "spec.targetRefs[0]");
     assert_eq!(fault["message"], "TrafficPolicy 'shop' holds for Service shop/shop already");
+}
+
+#[tokio::test]
+async fn config_log_and_metrics_say_what_is_wrong_with_an_endpoint() {
+    let (origin, gone) = (Origin::start("shop").await, crate::scene::closed());
+    let setup = Setup::new()
+        .with(yaml::service("shop", &[origin.address, gone]))
+        .with(yaml::service("none", &[origin.address]))
+        .with(yaml::traffic("shop", "balance: { algorithm: RoundRobin }"))
+        .with(yaml::route(
+            "all",
+            "rules: [{ backendRefs: [{ name: shop, port: 80 }, { name: none, port: 80, weight: 0 }] }]",
+        ));
+    let gateway = setup.start().await;
+    for _ in 0..4 {
+        assert_eq!(gateway.get(HOST, "/").await.status, 200);
+    }
+    let config = gateway.admin("/config").await.expect("/config answers").json();
+    let services = &config["inForce"]["services"];
+    let said = |name: &str, address: std::net::SocketAddr| {
+        let all = services[name].as_array().cloned().unwrap_or_default();
+        let address = address.to_string();
+        let one = all.into_iter().find(|one| one["address"] == address.as_str());
+        one.and_then(|one| Some(one["getsRequests"].as_str()?.to_owned())).unwrap_or_default()
+    };
+    let wrong = said("shop/shop:80", gone);
+    assert!(wrong.starts_with("no: it could not be reached: "), "{wrong}");
+    assert!(wrong.contains("refused") && wrong.contains("; tried again in "), "{wrong}");
+    assert_eq!(said("shop/shop:80", origin.address), "yes");
+    assert_eq!(
+        said("shop/none:80", origin.address),
+        "no: no rule leads there, or none with a weight"
+    );
+    assert!(gateway.stderr().contains("an endpoint cannot be reached"), "{}", gateway.stderr());
+    for (state, count) in [("well", 1.0), ("resting", 1.0), ("unhealthy", 0.0)] {
+        let labels = ["backend=\"shop/shop:80\"".to_owned(), format!("state=\"{state}\"")];
+        let labels = [&*labels[0], &*labels[1]];
+        let told = gateway.metric("heddle_backend_endpoints", &labels).await;
+        assert!((told - count).abs() < f64::EPSILON, "{state}: {told}");
+    }
+    let _back = Origin::start_at("back", gone).await;
+    wait::until_true_of("it to answer again", async || {
+        gateway.get(HOST, "/").await.origin() == "back"
+    })
+    .await;
+    assert!(gateway.stderr().contains("an endpoint answers again"), "{}", gateway.stderr());
+}
+
+#[tokio::test]
+async fn who_asks_for_fewer_requests_gets_fewer_and_no_rest() {
+    let (origins, gateway) = behind(2, "ejection: { consecutive: 1 }").await;
+    let [burdened, other] = &origins[..] else { panic!("there are two") };
+    burdened.ail(Ill::Answers(429), usize::MAX);
+    for _ in 0..100 {
+        gateway.get(HOST, "/").await;
+    }
+    assert!(burdened.count() < 20, "{} of 100", burdened.count());
+    assert_eq!(burdened.count() + other.count(), 100);
+    let said = state(&gateway, burdened).await;
+    assert_eq!(said["getsRequests"], "yes", "{said}");
+    assert!(said["estimateMicros"].as_u64() >= Some(100_000), "{said}");
 }

@@ -1,7 +1,8 @@
 //! How an endpoint has been doing, shared by all workers.
 
-use std::sync::Arc;
+use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use model::traffic::Ejection;
@@ -46,6 +47,8 @@ pub(crate) struct Load {
     window: AtomicU64,
     /// It does not answer when it is asked whether it is well.
     ailing: AtomicBool,
+    /// What was wrong with it, in words; touched when that changes.
+    trouble: Mutex<Option<Box<str>>>,
     /// Since when it is well, in nanoseconds since the process's epoch; 0 before it was drawn.
     well_since: AtomicU64,
 }
@@ -76,29 +79,31 @@ impl Load {
     }
 
     /// Learns from an answer that took `took` to a request that `began`, and what it says. Of one that
-    /// rests only what began after that counts.
-    pub(crate) fn answered(&self, began: u64, now: u64, took: Duration, said: Said) {
+    /// rests only what began after that counts. Whether it is well again by it.
+    pub(crate) fn answered(&self, began: u64, now: u64, took: Duration, said: Said) -> bool {
         if self.rested_since(began) {
-            return;
+            return false;
         }
-        self.reached(began, now, said);
+        let is_well_again = self.reached(began, now, said);
         match said {
             Said::Well | Said::Failed => self.took(now, took),
             Said::Burdened => self.took(now, took.max(self.estimate() * 2).max(BURDENED)),
         }
+        is_well_again
     }
 
-    /// Learns what an answer says, and nothing of how long it took.
-    pub(super) fn reached(&self, began: u64, now: u64, said: Said) {
+    /// Learns what an answer says, and nothing of how long it took; whether it was that by which it is well again.
+    pub(super) fn reached(&self, began: u64, now: u64, said: Said) -> bool {
         if said == Said::Failed || self.missed.load(Relaxed) == 0 || self.rested_since(began) {
-            return;
+            return false;
         }
-        self.missed.store(0, Relaxed);
+        let is_first = self.missed.swap(0, Relaxed) > 0;
         self.failed.store(0, Relaxed);
         self.window.store(0, Relaxed);
         // The first answer after none came says all that is known.
         self.ewma.store(0, Relaxed);
         self.well_since.store(now, Relaxed);
+        is_first
     }
 
     /// Whether it had to rest after a request began.
@@ -117,14 +122,27 @@ impl Load {
     }
 
     /// Learns `now` that a request which `began` could not reach it. Of those who find that at once, one
-    /// counts.
-    pub(crate) fn unreached(&self, began: u64, now: u64) {
+    /// counts; whether it is this one.
+    pub(crate) fn unreached(&self, began: u64, now: u64) -> bool {
         if self.rested_since(began) {
-            return;
+            return false;
         }
         self.touched.store(now, Relaxed);
         self.ewma.store(UNREACHED.as_nanos() as u64, Relaxed);
         self.rest(now, REST);
+        true
+    }
+
+    /// Learns what is wrong with it.
+    pub(crate) fn ails_of(&self, trouble: impl Display) {
+        let trouble = trouble.to_string().into();
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(trouble);
+    }
+
+    /// What was wrong with it last; nothing where nothing ever was.
+    pub(crate) fn trouble(&self) -> Box<str> {
+        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        trouble.clone().unwrap_or_default()
     }
 
     /// It gets no requests for a while, `first` the first time.
@@ -154,6 +172,11 @@ impl Load {
                 && window.failures * 100 >= u64::from(percent) * window.requests
         });
         has_failed && (is_row || is_share)
+    }
+
+    /// How many requests failed in a row.
+    pub(crate) fn failed_in_a_row(&self) -> u32 {
+        self.failed.load(Relaxed)
     }
 
     /// How long it rests yet.
@@ -302,21 +325,35 @@ impl Turn {
     pub(crate) fn answered(&mut self, now: Instant, said: Said) {
         let took = now.saturating_duration_since(self.began);
         let (began, now) = (nanos(self.epoch, self.began), nanos(self.epoch, now));
-        self.endpoint.load.answered(began, now, took, said);
-        self.learnt = true;
+        let is_well_again = self.endpoint.load.answered(began, now, took, said);
+        self.learn(is_well_again);
     }
 
     /// The endpoint answered, `now`, and said this, while it was the client who was waited for.
     pub(crate) fn reached(&mut self, now: Instant, said: Said) {
         let (began, now) = (nanos(self.epoch, self.began), nanos(self.epoch, now));
-        self.endpoint.load.reached(began, now, said);
+        let is_well_again = self.endpoint.load.reached(began, now, said);
+        self.learn(is_well_again);
+    }
+
+    fn learn(&mut self, is_well_again: bool) {
+        if is_well_again {
+            tracing::info!(address = %self.endpoint.address, "an endpoint answers again");
+        }
         self.learnt = true;
     }
 
-    /// The endpoint could not be reached.
-    pub(crate) fn unreached(&mut self) {
+    /// The endpoint could not be reached, for this reason.
+    pub(crate) fn unreached(&mut self, why: impl Display) {
         let (began, now) = (nanos(self.epoch, self.began), nanos(self.epoch, Instant::now()));
-        self.endpoint.load.unreached(began, now);
+        let Endpoint { address, load, .. } = &*self.endpoint;
+        let was_resting = load.is_resting();
+        if load.unreached(began, now) {
+            if !was_resting {
+                tracing::warn!(%address, %why, "an endpoint cannot be reached");
+            }
+            load.ails_of(format_args!("it could not be reached: {why}"));
+        }
         self.learnt = true;
     }
 

@@ -149,7 +149,7 @@ impl Caller<'_> {
                     let (shared, endpoint) = (Arc::clone(shared), Arc::clone(endpoint));
                     return Ok((Flow::new(socket, endpoint, shared, self.worker, at), turn));
                 }
-                Err(error) if is_unreachable(&error) => turn.unreached(),
+                Err(error) if is_unreachable(&error) => turn.unreached(&error),
                 Err(error) => {
                     // It is this process that has no more sockets, say.
                     turn.blameless();

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, PoisonError};
 use std::time::UNIX_EPOCH;
 
 use prometheus_client::collector::Collector;
@@ -149,7 +149,31 @@ impl Scrape {
         self.of_backends(to, name, help, |one| &one.connect_failed)?;
         let help = "Requests that were sent again after they had been sent, by backend";
         self.of_backends(to, "heddle_backend_retries", help, |one| &one.retried)?;
-        self.rooms(to)
+        self.rooms(to)?;
+        self.endpoints(to)
+    }
+
+    /// How many endpoints of backends are well, rest, or fail their health checks.
+    fn endpoints(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "Endpoints that are well, that rest since requests failed there, and that fail health \
+                    checks, by backend";
+        let mut family =
+            to.encode_descriptor("heddle_backend_endpoints", help, None, MetricType::Gauge)?;
+        for (backend, counts) in &self.backends {
+            let service = counts.endpoints.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+            let Some(service) = service else { continue };
+            let mut all = [("well", 0i64), ("resting", 0), ("unhealthy", 0)];
+            for endpoint in &service.endpoints {
+                let load = &endpoint.load;
+                let state = usize::from(!load.is_well()) + usize::from(load.is_ailing());
+                all[state].1 += 1;
+            }
+            for (state, count) in all {
+                let labels = [("backend", &**backend), ("state", state)];
+                family.encode_family(&labels)?.encode_gauge(&count)?;
+            }
+        }
+        Ok(())
     }
 
     /// The connections to backends, and who waits for one or was turned away.
