@@ -16,6 +16,7 @@ use crate::body::{Progress, Upload};
 use crate::connect::Hop;
 use crate::failure::{Failure, Retry, Side};
 use crate::forward::UNREACHED;
+use crate::grpc::Code;
 use crate::http::Conn;
 use crate::live::{Endpoint, Service};
 use crate::passport::PASSPORT;
@@ -192,7 +193,10 @@ impl<'a> Attempts<'a> {
                     Some(_) => turn.answered(answered_at, said),
                     None => turn.reached(answered_at, said),
                 }
-                self.service.judge(endpoint, said, (at(began), at(answered_at)));
+                // Of a call that goes on its end says what is to be thought of the endpoint.
+                if !self.is_call || Code::of(answered.response.headers()).is_some() {
+                    self.service.judge(endpoint, said, (at(began), at(answered_at)));
+                }
                 return Ok(answered);
             }
             Err(failure) => blame(failure, self.progress.map(|progress| &**progress)),

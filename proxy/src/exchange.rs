@@ -234,7 +234,8 @@ async fn forward(
     }
     if answered.response.status() != StatusCode::SWITCHING_PROTOCOLS {
         let seat = seat(&record);
-        let response = finish(&way, stream(answered, turn, progress, &pace, record));
+        let response = stream(answered, (turn, service), progress, &pace, record);
+        let response = finish(&way, response);
         let response = match smaller {
             Some(smaller) => smaller.answer(response, &conn.shared.encoders),
             None => response,
@@ -376,7 +377,7 @@ pub(crate) fn fail(mut record: Box<Record>, failure: &Failure) -> Response<Reply
 /// The backend's answer, its body as it comes.
 fn stream(
     answered: Answered,
-    turn: Turn,
+    (turn, service): (Turn, &Arc<Service>),
     upload: Option<Arc<Progress>>,
     pace: &Pace,
     mut record: Box<Record>,
@@ -396,7 +397,10 @@ fn stream(
     }
     let (lease, turn) = (answered.lease, Some(turn));
     let (deadline, silence) = (pace.deadline, pace.answer);
-    let mut stream = Stream { body, record, lease, turn, deadline, silence, timer: None, upload };
+    let goes_on = record.call.as_ref().is_some_and(|call| call.code.is_none());
+    let judge = goes_on.then(|| Arc::clone(service));
+    let timer = None;
+    let mut stream = Stream { body, record, lease, turn, judge, deadline, silence, timer, upload };
     if stream.body.is_end_stream() {
         stream.end();
     }

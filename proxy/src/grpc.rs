@@ -11,6 +11,8 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use policy::Reason;
 
+use crate::balance::Said;
+
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
@@ -72,6 +74,15 @@ impl Code {
         let text = headers.get(STATUS)?.to_str().unwrap_or_default();
         let code = text.parse().ok().filter(|code| usize::from(*code) < CODES);
         Some(code.map_or(Code::UNKNOWN, Code))
+    }
+
+    /// What it says of the endpoint that ended a call by it.
+    pub(crate) fn says(self) -> Said {
+        match self {
+            Code::RESOURCE_EXHAUSTED => Said::Burdened,
+            Code::UNAVAILABLE => Said::Failed,
+            _ => Said::Well,
+        }
     }
 
     /// The number, from 0 on.

@@ -461,15 +461,14 @@ impl Service {
 
     /// What an answer, to a call or not, says of the endpoint that gave it.
     pub(crate) fn said<B>(&self, answer: &Response<B>, is_call: bool) -> Said {
-        let (status, headers) = (answer.status(), answer.headers());
-        let of_call = if is_call { Code::of(headers) } else { None };
-        if of_call == Some(Code::RESOURCE_EXHAUSTED) || status == StatusCode::TOO_MANY_REQUESTS {
+        let status = answer.status();
+        let of_call = if is_call { Code::of(answer.headers()) } else { None };
+        if status == StatusCode::TOO_MANY_REQUESTS {
             Said::Burdened
-        } else if of_call == Some(Code::UNAVAILABLE) || self.ejection().is_failure(status.as_u16())
-        {
+        } else if self.ejection().is_failure(status.as_u16()) {
             Said::Failed
         } else {
-            Said::Well
+            of_call.map_or(Said::Well, Code::says)
         }
     }
 

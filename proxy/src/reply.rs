@@ -1,6 +1,7 @@
 //! Answers on their way to the client, each carrying the record of its exchange to the end.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -12,10 +13,11 @@ use hyper::body::Incoming;
 use policy::Reason;
 use tokio::time::{Instant, Sleep};
 
-use crate::balance::Turn;
+use crate::balance::{Said, Turn};
 use crate::body::BodyError;
 use crate::compress::Compressed;
 use crate::grpc::{self, Code};
+use crate::live::Service;
 use crate::pool::Lease;
 use crate::record::Record;
 use crate::steady;
@@ -42,6 +44,8 @@ pub(crate) struct Stream {
     pub(crate) lease: Option<Lease>,
     /// The endpoint's turn, over with the body.
     pub(crate) turn: Option<Turn>,
+    /// Who is told what a call says at its end, where its head said nothing.
+    pub(crate) judge: Option<Arc<Service>>,
     /// When the whole exchange must be over.
     pub(crate) deadline: Option<Instant>,
     /// Longest silence of the backend.
@@ -49,7 +53,7 @@ pub(crate) struct Stream {
     /// Runs while the backend is waited for.
     pub(crate) timer: Option<Pin<Box<Sleep>>>,
     /// How far the client's body is.
-    pub(crate) upload: Option<std::sync::Arc<crate::body::Progress>>,
+    pub(crate) upload: Option<Arc<crate::body::Progress>>,
 }
 
 impl Reply {
@@ -129,6 +133,10 @@ impl Stream {
     /// The whole body went through: the connection may serve another request, unless the client's
     /// body is still on it.
     pub(crate) fn end(&mut self) {
+        let code = self.record.call.as_ref().and_then(|call| call.code);
+        if let (Some(service), Some(turn)) = (self.judge.take(), &self.turn) {
+            turn.ended(&service, code.map_or(Said::Well, Code::says));
+        }
         self.turn = None;
         let whole = self.upload.as_ref().is_none_or(|upload| upload.is_whole());
         if let Some(lease) = self.lease.take()

@@ -3,12 +3,15 @@
 use bytes::Bytes;
 use e2e::client::{Payload, nothing, request};
 use e2e::{Connection, Gateway, Origin, Reply, Setup, wait, yaml};
-use futures::{SinkExt as _, StreamExt as _};
-use http::{Request, Version};
+use futures::{SinkExt as _, StreamExt as _, stream};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Version};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
+use serde_json::Value;
 
 use crate::scene::{HOST, closed};
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// A GRPCRoute of everything with these rules.
 fn grpc_route(rules: &str) -> String {
@@ -118,4 +121,31 @@ async fn a_call_ends_when_its_callers_time_is_over() {
     let asked = call("/gate").header("grpc-timeout", "100m").body(nothing()).unwrap();
     let reply = send(&gateway, asked).await;
     refused(&gateway, &reply, ("4", "DEADLINE_EXCEEDED"), "request_timeout").await;
+}
+
+#[tokio::test]
+async fn what_a_call_says_at_its_end_counts_for_its_endpoint() {
+    let (_origin, setup) = called().await;
+    let policy = "ejection: { consecutive: 3, maxPercent: 100, rest: 60s }";
+    let gateway = setup.with(yaml::traffic("books", policy)).start().await;
+    let ended = async |status: &'static str| {
+        let last = HeaderMap::from_iter([(GRPC_STATUS, HeaderValue::from_static(status))]);
+        let frames = [Frame::data(Bytes::from_static(b"words")), Frame::trailers(last)];
+        let body: Payload = BodyExt::boxed(StreamBody::new(stream::iter(frames.map(Ok))));
+        let reply = send(&gateway, call("/echo").body(body).unwrap()).await;
+        let code = reply.trailers.as_ref().and_then(|trailers| trailers.get(GRPC_STATUS));
+        assert_eq!(code.map(HeaderValue::as_bytes), Some(status.as_bytes()), "{reply:?}");
+        let config = gateway.admin("/config").await.expect("/config answers").json();
+        config["inForce"]["services"]["shop/books:80"][0].clone()
+    };
+    let said = |told: &Value| told["getsRequests"].as_str().unwrap_or_default().to_owned();
+    // RESOURCE_EXHAUSTED asks for fewer calls.
+    let told = ended("8").await;
+    assert!(told["estimateMicros"].as_u64() >= Some(100_000), "{told}");
+    // Of UNAVAILABLE two in a row, and then one in a row, are not too many.
+    for status in ["14", "14", "0", "14", "14"] {
+        assert_eq!(said(&ended(status).await), "yes");
+    }
+    let told = said(&ended("14").await);
+    assert!(told.contains("3 requests in a row failed there"), "{told}");
 }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::nanos;
 use crate::body::Progress;
-use crate::live::{Endpoint, Seat};
+use crate::live::{Endpoint, Seat, Service};
 
 /// What an endpoint that could not be reached is taken to cost.
 const UNREACHED: Duration = Duration::from_secs(5);
@@ -355,6 +355,16 @@ impl Turn {
             load.ails_of(format_args!("it could not be reached: {why}"));
         }
         self.learnt = true;
+    }
+
+    /// What was answered before ends now, and says this at its end.
+    pub(crate) fn ended(&self, service: &Service, said: Said) {
+        let (began, now) = (nanos(self.epoch, self.began), nanos(self.epoch, Instant::now()));
+        if said == Said::Burdened {
+            // That it took its time is no sign of it: a stream may.
+            self.endpoint.load.answered(began, now, Duration::ZERO, said);
+        }
+        service.judge(&self.endpoint, said, (began, now));
     }
 
     /// What went wrong was not the endpoint's doing: nothing is learnt from it.
