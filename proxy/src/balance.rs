@@ -81,7 +81,7 @@ impl Spread {
     /// The cost of one more request, more where an endpoint starts slowly.
     fn cost(&self, endpoint: &Endpoint, now: u64) -> f64 {
         let cost = match &self.by {
-            By::LeastRequest => f64::from(endpoint.load.under_way() + 1),
+            By::LeastRequest => f64::from(endpoint.load.under_way() + 1) / endpoint.load.eased(now),
             By::PeakEwma | By::RoundRobin(_) | By::Random | By::Hash(_) => endpoint.load.cost(now),
         };
         match self.slow_start {
@@ -216,17 +216,18 @@ impl Spread {
         }
     }
 
-    /// The first from `first` on that is well or tried; one that starts slowly is stepped over for its
-    /// share of times.
+    /// The first from `first` on that is well or tried; one that starts slowly, or asked for fewer requests, is
+    /// stepped over for its share of times.
     fn next<'s>(
         &self,
         all: &'s [Arc<Endpoint>],
         first: usize,
         Draw { now, random, .. }: Draw,
     ) -> Option<&'s Arc<Endpoint>> {
-        let chance = (random >> 32) as f64 / f64::from(u32::MAX);
+        let chance = (random >> 32) as f64 / 2f64.powi(32);
         let has_share = |endpoint: &Endpoint| {
-            self.slow_start.is_none_or(|time| chance < endpoint.load.share(now, time))
+            let load = &endpoint.load;
+            chance < load.eased(now) * self.slow_start.map_or(1.0, |time| load.share(now, time))
         };
         let in_turn = || all.iter().cycle().skip(first).take(all.len());
         let mut ready = in_turn().filter(|one| {

@@ -18,6 +18,11 @@ const UNREACHED: Duration = Duration::from_secs(5);
 const UNKNOWN: Duration = Duration::from_secs(1);
 /// What an answer at least is taken to have cost that asks for fewer requests.
 const BURDENED: Duration = Duration::from_millis(100);
+/// For how long an answer that asks for fewer requests has an endpoint get fewer, where these do not go by how
+/// long answers take; several such answers add up.
+const EASE: Duration = Duration::from_secs(2);
+/// They add up to no more than this, by which it gets [`LEAST_SHARE`].
+const LONGEST_EASE: Duration = Duration::from_secs(10);
 /// How long an endpoint rests that could not be reached; twice as long each further time.
 const REST: Duration = Duration::from_secs(1);
 /// It rests no longer than so many times the first rest.
@@ -47,6 +52,8 @@ pub(crate) struct Load {
     window: AtomicU64,
     /// It does not answer when it is asked whether it is well.
     ailing: AtomicBool,
+    /// Until when it gets fewer requests since it asked for that, in nanoseconds since the process's epoch.
+    eased_until: AtomicU64,
     /// What was wrong with it, in words; touched when that changes.
     trouble: Mutex<Option<Box<str>>>,
     /// Since when it is well, in nanoseconds since the process's epoch; 0 before it was drawn.
@@ -94,6 +101,9 @@ impl Load {
 
     /// Learns what an answer says, and nothing of how long it took; whether it was that by which it is well again.
     pub(super) fn reached(&self, began: u64, now: u64, said: Said) -> bool {
+        if said == Said::Burdened {
+            self.ease(now);
+        }
         if said == Said::Failed || self.missed.load(Relaxed) == 0 || self.rested_since(began) {
             return false;
         }
@@ -104,6 +114,20 @@ impl Load {
         self.ewma.store(0, Relaxed);
         self.well_since.store(now, Relaxed);
         is_first
+    }
+
+    fn ease(&self, now: u64) {
+        let longest = now + LONGEST_EASE.as_nanos() as u64;
+        let later = |until: u64| Some((until.max(now) + EASE.as_nanos() as u64).min(longest));
+        // It always gives a time to put in the place of the one that was there.
+        let _before = self.eased_until.fetch_update(Relaxed, Relaxed, later);
+    }
+
+    /// Which share of its requests it gets after it asked for fewer.
+    pub(super) fn eased(&self, now: u64) -> f64 {
+        let left = self.eased_until.load(Relaxed).saturating_sub(now) as f64;
+        let part = (left / LONGEST_EASE.as_nanos() as f64).min(1.0);
+        1.0 - part * (1.0 - LEAST_SHARE)
     }
 
     /// Whether it had to rest after a request began.

@@ -58,6 +58,10 @@ fn by(now: u64, random: u64) -> Draw {
     Draw { now, random, key: None }
 }
 
+/// What decides where nothing of a request does.
+const ALL: [Algorithm; 4] =
+    [Algorithm::PeakEwma, Algorithm::LeastRequest, Algorithm::RoundRobin, Algorithm::Random];
+
 fn port(endpoint: &Arc<Endpoint>) -> u16 {
     endpoint.address.port()
 }
@@ -302,12 +306,14 @@ fn who_starts_slowly_gets_more_and_more() {
         ..self::algorithm(algorithm)
     };
     let second = Duration::from_secs(1).as_nanos() as u64;
-    for algorithm in [Algorithm::RoundRobin, Algorithm::Random, Algorithm::LeastRequest] {
+    for algorithm in ALL {
         let service = spread(2, &slow(algorithm));
-        service.endpoints[0].load.checked(false, 0);
-        service.endpoints[0].load.checked(true, second);
-        service.endpoints[1].load.checked(false, 0);
-        service.endpoints[1].load.checked(true, 200 * second);
+        for (endpoint, well_since) in service.endpoints.iter().zip([1, 200]) {
+            endpoint.load.checked(false, 0);
+            endpoint.load.checked(true, well_since * second);
+            let (began, took) = (200 * second, Duration::from_millis(1));
+            endpoint.load.answered(began, began + 1, took, Said::Well);
+        }
         let share = |at: u64| counts(&service, many(1000).map(|n| by(at * second, n)))[1];
         let (early, late) = (share(210), share(301));
         assert!(early < 100, "{algorithm:?}: {early} of 1000 after a tenth of its time");
@@ -403,6 +409,29 @@ fn who_asks_for_fewer_requests_gets_fewer() {
     service.endpoints[0].load.answered(1, 2, Duration::from_millis(1), Said::Burdened);
     assert!(service.endpoints[0].load.is_well());
     assert_eq!(counts(&service, many(50).map(|n| by(3, n))), [0, 50]);
+}
+
+#[test]
+fn whatever_decides_who_asks_for_fewer_requests_gets_fewer_for_a_while() {
+    let second = Duration::from_secs(1).as_nanos() as u64;
+    for algorithm in ALL {
+        let service = spread(2, &self::algorithm(algorithm));
+        let (asks, other) = (&service.endpoints[0].load, &service.endpoints[1].load);
+        let share = |at: u64| counts(&service, many(1000).map(|n| by(at, n)))[0];
+        for load in [asks, other] {
+            load.answered(1, 2, Duration::from_millis(1), Said::Well);
+        }
+        for _ in 0..9 {
+            asks.answered(3, 4, Duration::from_millis(1), Said::Burdened);
+        }
+        assert!(asks.is_well());
+        let early = share(5);
+        assert!(early < 100, "{algorithm:?}: {early} of 1000");
+        let later = 120 * second;
+        other.answered(later, later, Duration::from_millis(1), Said::Well);
+        let late = share(later);
+        assert!(late >= 400, "{algorithm:?}: {late} of 1000 once that is long ago");
+    }
 }
 
 #[test]
