@@ -81,14 +81,15 @@ pub(crate) async fn to(
     Ok(Stream { io, place: Some(place) })
 }
 
-/// The same at another port of an endpoint, and with nothing before.
+/// The same at another port of an endpoint, within `bound`; it is sent these bytes `first`.
 pub(crate) async fn at(
     address: SocketAddr,
     endpoint: &Endpoint,
     face: &Face,
     bound: Duration,
+    first: &[u8],
 ) -> Result<Stream, Failure> {
-    let io = straight((address, &endpoint.wire), face, bound, &[]).await?;
+    let io = straight((address, &endpoint.wire), face, bound, first).await?;
     Ok(Stream { io, place: None })
 }
 

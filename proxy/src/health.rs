@@ -31,6 +31,7 @@ use crate::balance::{nanos, ring};
 use crate::connect::{self, Stream};
 use crate::grpc::Code;
 use crate::live::{Endpoint, Live};
+use crate::proxy_protocol;
 use crate::tls::backend::Face;
 use crate::worker::Shared;
 
@@ -92,6 +93,7 @@ fn reconcile(shared: &Arc<Shared>, live: &Live, mut before: Vec<Asking>) -> Vec<
                 Arc::ptr_eq(&one.endpoint, endpoint)
                     && one.face.is(&face)
                     && one.policy.spec.health_check.as_ref() == Some(check)
+                    && one.policy.spec.proxy_protocol == policy.spec.proxy_protocol
             };
             let kept = before.iter().position(is_same).map(|at| before.swap_remove(at));
             after.push(kept.unwrap_or_else(|| ask(shared, endpoint, policy, (check, &face))));
@@ -112,16 +114,25 @@ fn ask(
     policy: &Arc<TrafficPolicy>,
     (check, face): (&HealthCheck, &Face),
 ) -> Asking {
-    let task = asks(shared.epoch, Arc::clone(endpoint), check.clone(), face.clone());
+    // At another port nobody was said to want it.
+    let first = policy.spec.proxy_protocol.filter(|_| check.port.is_none());
+    let first = first.map(proxy_protocol::header_of_own).unwrap_or_default();
+    let ways = (face.clone(), first);
+    let task = asks(shared.epoch, Arc::clone(endpoint), check.clone(), ways);
     let (endpoint, policy, task) = (Arc::clone(endpoint), Arc::clone(policy), tokio::spawn(task));
     Asking { endpoint, policy, face: face.clone(), task }
 }
 
-/// Asks an endpoint again and again.
-async fn asks(epoch: Instant, endpoint: Arc<Endpoint>, check: HealthCheck, face: Face) {
+/// Asks an endpoint again and again, as `face` and with these bytes first.
+async fn asks(
+    epoch: Instant,
+    endpoint: Arc<Endpoint>,
+    check: HealthCheck,
+    (face, first): (Face, Vec<u8>),
+) {
     let port = check.port.unwrap_or(endpoint.address.port());
     let address = SocketAddr::new(endpoint.address.ip(), port);
-    let at = At { address, endpoint: &endpoint, face: &face };
+    let at = At { address, endpoint: &endpoint, face: &face, first: &first };
     let mut row = Row::default();
     let mut chance = ring::hash(address.to_string().as_bytes());
     loop {
@@ -180,12 +191,15 @@ struct At<'a> {
     address: SocketAddr,
     endpoint: &'a Endpoint,
     face: &'a Face,
+    /// What a connection begins with.
+    first: &'a [u8],
 }
 
 impl At<'_> {
     /// A connection to it, as requests would get it.
     async fn connect(self, check: &HealthCheck) -> Result<Stream, Why> {
-        let opened = connect::at(self.address, self.endpoint, self.face, check.timeout()).await;
+        let At { address, endpoint, face, first } = self;
+        let opened = connect::at(address, endpoint, face, check.timeout(), first).await;
         opened.map_err(|failure| failure.to_string().into())
     }
 

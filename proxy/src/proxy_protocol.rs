@@ -180,6 +180,15 @@ fn said(from: IpAddr, ports: &[u8]) -> Result<Option<SocketAddr>, Odd> {
     Ok(Some(SocketAddr::new(from.to_canonical(), u16::from_be_bytes(*port))))
 }
 
+/// The header by which a connection of our own says to a backend that it stands for nobody's: `UNKNOWN`, or
+/// `LOCAL`.
+pub(crate) fn header_of_own(version: ProxyProtocol) -> Vec<u8> {
+    match version {
+        ProxyProtocol::V1 => b"PROXY UNKNOWN\r\n".to_vec(),
+        ProxyProtocol::V2 => [&SIGNATURE[..], &[0x20, 0, 0, 0]].concat(),
+    }
+}
+
 /// The header by which a connection from `from` to `to` says so to a backend.
 pub(crate) fn header_of(version: ProxyProtocol, from: SocketAddr, to: SocketAddr) -> Vec<u8> {
     let (from_ip, to_ip) = match (from.ip().to_canonical(), to.ip().to_canonical()) {

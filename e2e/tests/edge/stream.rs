@@ -7,7 +7,7 @@ use std::time::Duration;
 use e2e::client::{nothing, request};
 use e2e::program::free_port;
 use e2e::trust::{Authority, Certificate};
-use e2e::{Connection, Gateway, Origin, Setup, wait, yaml};
+use e2e::{Connection, Gateway, Origin, Scripted, Setup, wait, yaml};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -531,4 +531,22 @@ async fn a_connection_that_falls_silent_for_longer_than_its_service_may_is_close
     let _end = wait::within("the end", stream.read_to_end(&mut heard)).await;
     let line = logged(&gateway, "").await;
     assert_eq!(line["detail"], "closed after silence", "{line}");
+}
+
+#[tokio::test]
+async fn a_backend_that_wants_a_proxy_header_gets_one_from_health_checks_too() {
+    for (version, begins) in
+        [("V1", &b"PROXY UNKNOWN\r\n"[..]), ("V2", b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0")]
+    {
+        let asked = Scripted::start("").await;
+        let check = "healthCheck: { type: TCP, interval: 100ms }";
+        let _gateway = with_tcp(&[
+            service("asked", &[asked.address]),
+            yaml::traffic("asked", &format!("proxyProtocol: {version}\n{check}")),
+            tcp_route("all", "[{ name: asked, port: 80 }]"),
+        ])
+        .await;
+        wait::until_true("a check", || asked.heard().first().is_some_and(|one| one.ended)).await;
+        assert_eq!(asked.heard()[0].bytes, begins, "{version}");
+    }
 }

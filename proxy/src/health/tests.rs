@@ -24,7 +24,7 @@ fn endpoint(address: SocketAddr, protocol: AppProtocol) -> Arc<Endpoint> {
 }
 
 fn at(endpoint: &Endpoint) -> At<'_> {
-    At { address: endpoint.address, endpoint, face: &Face::Plain }
+    At { address: endpoint.address, endpoint, face: &Face::Plain, first: &[] }
 }
 
 /// A server that answers every request with `status`, and the path it saw last.
@@ -165,7 +165,7 @@ async fn the_port_that_a_check_names_is_asked_as_often_as_it_says() {
         pools: Box::default(),
         gone: Default::default(),
     });
-    let asked = asks(Instant::now(), Arc::clone(&endpoint), check, Face::Plain);
+    let asked = asks(Instant::now(), Arc::clone(&endpoint), check, (Face::Plain, Vec::new()));
     let asking = tokio::spawn(asked);
     let thrice = async {
         for _ in 0..3 {
