@@ -38,11 +38,26 @@ fn a_good_file_is_accepted() {
 }
 
 #[test]
-fn the_bookshops_example_is_accepted() {
-    let example: PathBuf =
-        [env!("CARGO_MANIFEST_DIR"), "..", "examples", "bookshop", "gateway.yaml"].iter().collect();
-    let ended = check(example.to_str().unwrap());
-    assert_eq!(ended.code, 0, "{ended:?}");
+fn every_example_is_accepted() {
+    let (pair, certificate) = (TempDir::new().unwrap(), Authority::new().sign("site.localhost"));
+    let [chain, key] = ["site.crt", "site.key"].map(|name| pair.path().join(name));
+    std::fs::write(&chain, certificate.chain).unwrap();
+    std::fs::write(&key, certificate.key).unwrap();
+    // The one that ends TLS takes its certificate from files.
+    let given = format!("demo/site={},{}", chain.display(), key.display());
+    let examples: PathBuf = [env!("CARGO_MANIFEST_DIR"), "..", "examples"].iter().collect();
+    let mut paths = vec![examples.join("bookshop/gateway.yaml")];
+    let folder = std::fs::read_dir(examples.join("gateway")).unwrap();
+    paths.extend(folder.map(|entry| entry.unwrap().path()));
+    assert!(paths.len() > 10, "{paths:?}");
+    for path in paths {
+        let mut arguments = vec!["check", "--config", path.to_str().unwrap()];
+        if path.ends_with("https.yaml") {
+            arguments.extend(["--tls-secret", &given]);
+        }
+        let ended = run(&arguments);
+        assert_eq!(ended.code, 0, "{}: {ended:?}", path.display());
+    }
 }
 
 /// Eight faults in six objects.
