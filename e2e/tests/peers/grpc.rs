@@ -1,5 +1,6 @@
 //! The gRPC project's own client and server, with the gateway between.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, Stdio};
 
@@ -11,8 +12,9 @@ use tokio::net::TcpStream;
 use crate::peer;
 
 /// Every case that these two hold with nothing between: not those that want an account at a cloud, nor
-/// `pick_first_unary`, `orca_per_rpc` and `orca_oob`, for which this server has no name and no loads.
-const CASES: [&str; 16] = [
+/// `pick_first_unary`, which fails even then, since this server tells no name of its own. The last one makes as
+/// many calls as the loads take to arrive, all others make the same each time.
+const CASES: [&str; 18] = [
     "empty_unary",
     "large_unary",
     "client_streaming",
@@ -29,7 +31,12 @@ const CASES: [&str; 16] = [
     "unimplemented_service",
     "rpc_soak",
     "channel_soak",
+    "orca_per_rpc",
+    "orca_oob",
 ];
+
+/// What has a client look at the loads that a server reports, in trailers and on a stream of their own.
+const LOADS: &str = r#"--service_config_json={"loadBalancingConfig": [{"test_backend_metrics_load_balancer": {}}]}"#;
 
 /// The peers' server, killed with the value.
 struct Server {
@@ -70,15 +77,18 @@ impl Server {
     }
 }
 
-/// Runs every case with `arguments` against a port and demands that each passes.
-async fn hold(port: u16, arguments: &[&str]) {
+/// Runs these cases with `arguments` against a port and demands that each passes.
+async fn hold(cases: &[&str], port: u16, arguments: &[&str]) {
     let mut failed = Vec::new();
-    for case in CASES {
+    for case in cases {
         let mut run = peer("interop-client");
         run.args(["--server_host=127.0.0.1", &format!("--server_port={port}")]);
         run.arg(format!("--test_case={case}")).args(arguments);
         if case.ends_with("soak") {
             run.args(["--soak_iterations=20", "--soak_overall_timeout_seconds=30"]);
+        }
+        if case.starts_with("orca") {
+            run.arg(LOADS);
         }
         let ended = tokio::task::spawn_blocking(move || ended(&mut run)).await.expect("it ends");
         // It ends with 0 only when the case holds; what it says of the case, it says last.
@@ -89,30 +99,42 @@ async fn hold(port: u16, arguments: &[&str]) {
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
-/// The statuses of calls that the gateway counted.
-async fn counted(gateway: &Gateway) -> Vec<(String, u64)> {
+/// How many calls the gateway counted, by their statuses.
+async fn counted(gateway: &Gateway) -> BTreeMap<String, u64> {
     let text = gateway.admin("/metrics").await.expect("counts").text();
     let lines = text.lines().filter(|line| line.starts_with("heddle_grpc_requests_total{"));
-    let counts = lines.filter_map(|line| {
-        let (labels, count) = line.rsplit_once(' ')?;
-        let status = labels.split_once("grpc_status=\"")?.1.split_once('"')?.0;
-        Some((status.to_owned(), count.parse().ok()?))
-    });
-    counts.collect()
+    let mut counts = BTreeMap::new();
+    for line in lines {
+        let (labels, count) = line.rsplit_once(' ').expect("a count");
+        let status = labels.split_once("grpc_status=\"").expect("a status").1;
+        let status = status.split_once('"').expect("its end").0.to_owned();
+        *counts.entry(status).or_default() += count.parse::<u64>().expect("a number");
+    }
+    counts
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_case_holds_through_a_plain_listener_and_is_counted() {
     let server = Server::start().await;
     let gateway = server.led(Setup::new()).start().await;
-    hold(gateway.web().port(), &["--use_tls=false"]).await;
-    let counted = counted(&gateway).await;
-    let of = |wanted: &str| {
-        counted.iter().filter(|(status, _)| status == wanted).map(|(_, count)| count).sum::<u64>()
-    };
+    let port = gateway.web().port();
+    let (waits, steady) = CASES.split_last().expect("there are some");
+    hold(steady, port, &["--use_tls=false"]).await;
+    let before = counted(&gateway).await;
+    let of =
+        |counts: &BTreeMap<String, u64>, status: &str| counts.get(status).copied().unwrap_or(0);
     // What the cases provoke: a code of their choice three times, and what does not exist twice.
-    let wanted = (48, 3, 2);
-    assert_eq!((of("OK"), of("UNKNOWN"), of("UNIMPLEMENTED")), wanted, "{counted:?}");
+    for (status, wanted) in [("OK", 49), ("UNKNOWN", 3), ("UNIMPLEMENTED", 2)] {
+        assert_eq!(of(&before, status), wanted, "{status}: {before:?}");
+    }
+    hold(&[*waits], port, &["--use_tls=false"]).await;
+    // Two loads, of which each is asked for once at least; two streams, which it leaves without an end.
+    wait::until_true_of("the calls to be counted", async || {
+        let after = counted(&gateway).await;
+        let more = |status| of(&after, status) - of(&before, status);
+        more("OK") >= 2 && more("none") == 2
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -129,5 +151,5 @@ async fn every_case_holds_over_tls() {
     std::fs::write(&root, authority.pem()).unwrap();
     let root = format!("--ca_file={}", root.display());
     let host = "--server_host_override=shop.test";
-    hold(port, &["--use_tls=true", "--use_test_ca=true", &root, host]).await;
+    hold(&CASES, port, &["--use_tls=true", "--use_test_ca=true", &root, host]).await;
 }
