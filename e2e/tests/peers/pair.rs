@@ -3,16 +3,14 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::time::Duration;
 
 use e2e::client::{nothing, request};
 use e2e::program::free_port;
 use e2e::trust::Authority;
 use e2e::{Connection, Gateway, Origin, Setup, wait, yaml};
-use rustls::ClientConfig;
 use tempfile::TempDir;
-use tokio::time::Instant;
+
+mod end;
 
 const HOST: &str = "shop.test";
 /// 48 bytes each, in base64.
@@ -23,7 +21,7 @@ const KEYS: [&str; 2] = [
 
 /// Two gateways behind one port.
 struct Pair {
-    _origin: Origin,
+    origin: Origin,
     authority: Authority,
     gateways: Vec<Gateway>,
     port: u16,
@@ -84,7 +82,7 @@ impl Pair {
         let port = free_port();
         let servers: Vec<_> = gateways.iter().map(|gateway| gateway.listener("tls")).collect();
         let balancer = Balancer::start(&folder, port, &servers, "check inter 200ms fall 1");
-        let pair = Pair { _origin: origin, authority, gateways, port, _balancer: balancer, folder };
+        let pair = Pair { origin, authority, gateways, port, _balancer: balancer, folder };
         wait::until("HAProxy to listen", || async { Box::pin(pair.connect()).await.ok() }).await;
         pair
     }
@@ -162,73 +160,6 @@ async fn until_taken(gateway: &Gateway, twice: bool) {
         gateway.stderr().matches("keys for TLS sessions taken").count() >= wanted
     })
     .await;
-}
-
-/// What became of a caller's requests: how many were answered, and when each of the others began.
-#[derive(Default)]
-struct Told {
-    answered: usize,
-    failed: Vec<Instant>,
-}
-
-/// Asks on a lasting connection, one request after another at each tick, until told to stop.
-async fn call(address: SocketAddr, client: Arc<ClientConfig>, until: Instant) -> Told {
-    const EACH: Duration = Duration::from_millis(50);
-    let mut told = Told::default();
-    let mut connection = None::<Connection>;
-    let mut tick = tokio::time::interval(EACH);
-    while Instant::now() < until {
-        tick.tick().await;
-        let began = Instant::now();
-        let mut open = match connection.take().filter(|open| !open.is_closed()) {
-            Some(open) => open,
-            None => match Box::pin(Connection::tls_as(address, HOST, Arc::clone(&client))).await {
-                Ok(open) => open,
-                Err(_) => {
-                    told.failed.push(began);
-                    continue;
-                }
-            },
-        };
-        let asked = request("GET", HOST, "/").body(nothing()).expect("a request");
-        match open.send(asked).await {
-            Ok(reply) if reply.status == 200 => {
-                told.answered += 1;
-                connection = Some(open);
-            }
-            Ok(_) | Err(_) => told.failed.push(began),
-        }
-    }
-    told
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_end_of_one_fails_at_most_what_it_had() {
-    const CALLERS: usize = 25;
-    let mut pair = Pair::start().await;
-    let client = pair.authority.client(&["http/1.1"]);
-    let until = Instant::now() + Duration::from_secs(6);
-    // 25 callers, each 20 times a second.
-    let callers: Vec<_> = (0..CALLERS)
-        .map(|_| tokio::spawn(call(pair.address(), Arc::clone(&client), until)))
-        .collect();
-    tokio::time::sleep_until(until - Duration::from_secs(3)).await;
-    let spread = pair.logged(0).await;
-    assert!(spread.iter().all(|count| *count > 100), "{spread:?}");
-    // Killed at once, and waited for.
-    drop(pair.gateways.remove(0));
-    let gone = Instant::now();
-    let (mut answered, mut failed) = (0, Vec::new());
-    for caller in callers {
-        let told = caller.await.unwrap();
-        answered += told.answered;
-        failed.extend(told.failed);
-    }
-    // HAProxy hears of it from the kernel, and passes it on.
-    let late = failed.iter().filter(|began| **began > gone + Duration::from_millis(20)).count();
-    assert_eq!(late, 0, "failed though they began after the end: {} of all", failed.len());
-    assert!(failed.len() <= CALLERS / 2 + 1, "{} failed", failed.len());
-    assert!(answered + failed.len() >= 2_500, "{answered} answered: not 500 a second");
 }
 
 #[tokio::test(flavor = "multi_thread")]
