@@ -144,13 +144,14 @@ async fn until_settled(pair: &Pair, held: Vec<Held>) {
     let (lost, kept): (Vec<_>, Vec<_>) = held.into_iter().partition(|one| one.gateway == 0);
     assert_eq!((lost.len(), kept.len()), (HELD / 2, HELD / 2), "they take turns");
     for one in lost {
-        let ended = wait::within("what went with the gateway", one.request).await.unwrap();
+        let ended =
+            wait::within("what went with the gateway", one.request).await.expect("no panic");
         assert!(ended.is_err(), "{ended:?}");
     }
     assert!(kept.iter().all(|one| !one.request.is_finished()), "nobody answered these");
     pair.origin.open_gate();
     for one in kept {
-        let ended = wait::within("an answer", one.request).await.unwrap();
+        let ended = wait::within("an answer", one.request).await.expect("no panic");
         assert_eq!(ended.expect("the other one has it").status, 200);
     }
 }
