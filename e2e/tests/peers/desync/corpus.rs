@@ -5,7 +5,7 @@
 mod framed;
 mod plain;
 
-pub(super) use framed::{FRAMED, REQUEST};
+pub(super) use framed::{ABSENT, FRAMED, REQUEST};
 pub(super) use plain::PLAIN;
 
 /// Whence requests come.

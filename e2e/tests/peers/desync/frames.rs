@@ -1,6 +1,6 @@
 //! Requests over HTTP/2, with whatever stands there for headers: byte for byte, as no client would send them.
 
-use super::corpus::{Framed, REQUEST};
+use super::corpus::{ABSENT, Framed, REQUEST};
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -41,25 +41,25 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 /// Those that each request has, or what the case has instead, before all others.
-fn in_order<'a>(case: &Framed) -> Vec<(&'a str, &'a str)>
-where
-    'static: 'a,
-{
-    let is_usual = |name: &str| REQUEST.iter().any(|(one, _)| name == *one);
-    // Of a class that is about their order they come where they stand.
-    let is_late = case.class == "pseudo";
-    let (usual, others): (Vec<_>, Vec<_>) =
-        case.headers.iter().copied().partition(|(name, _)| !is_late && is_usual(name));
+fn in_order(case: &Framed) -> Vec<(&str, &str)> {
     let mut headers = Vec::new();
+    // One that stands behind another is where it has no business, and is left there.
+    let leading = case.headers.iter().take_while(|(name, _)| is_usual(name)).count();
+    let (instead, others) = case.headers.split_at(leading);
     for default in REQUEST {
         let before = headers.len();
-        headers.extend(usual.iter().filter(|(name, _)| *name == default.0));
+        headers.extend(instead.iter().copied().filter(|(name, _)| *name == default.0));
         if headers.len() == before {
             headers.push(default);
         }
     }
+    headers.retain(|(_, value)| *value != ABSENT);
     headers.extend(others);
     headers
+}
+
+fn is_usual(name: &str) -> bool {
+    REQUEST.iter().any(|(one, _)| name == *one)
 }
 
 /// Literals that are in no table (RFC 7541, section 6.2.2).

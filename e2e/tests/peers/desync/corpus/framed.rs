@@ -15,6 +15,9 @@ const BAD: Fate = Refused(Status(400));
 pub(in super::super) const REQUEST: [(&str, &str); 4] =
     [(":method", "POST"), (":scheme", "http"), (":authority", "HOST"), (":path", "/a")];
 
+/// For a value of one of these: the request is without it.
+pub(in super::super) const ABSENT: &str = "absent";
+
 type Headers = &'static [(&'static str, &'static str)];
 
 const fn framed(class: &'static str, headers: Headers, body: &'static str, fate: Fate) -> Framed {
@@ -63,6 +66,17 @@ pub(in super::super) const FRAMED: &[Framed] = &[
     framed("method", &[(":method", "GET /smuggled HTTP/1.1\r\nx: y\r\n\r\nGET")], "", GIVEN_UP),
     framed("method", &[(":method", "GET /smuggled")], "", GIVEN_UP),
     framed("method", &[(":method", "CONNECT")], "", MALFORMED),
+    framed(
+        "method",
+        &[
+            (":method", "CONNECT"),
+            (":scheme", ABSENT),
+            (":path", ABSENT),
+            (":authority", "HOST:80"),
+        ],
+        "GET /smuggled HTTP/1.1\r\nhost: HOST\r\n\r\n",
+        BAD,
+    ),
     framed("scheme", &[(":scheme", "http://other.test/?x=")], "", MALFORMED),
     // What TLS and the listener say counts, not this.
     framed("scheme", &[(":scheme", "gopher")], "", One("/a", 0)),
@@ -71,10 +85,18 @@ pub(in super::super) const FRAMED: &[Framed] = &[
     framed("authority", &[(":authority", "HOST/smuggled")], "", MALFORMED),
     framed("authority", &[(":authority", "HOST@other.test")], "", BAD),
     framed("authority", &[(":authority", "")], "", MALFORMED),
+    framed("authority", &[(":authority", ABSENT)], "", BAD),
+    framed("authority", &[(":authority", ABSENT), ("host", "HOST")], "", One("/a", 0)),
     framed("host-twice", &[(":authority", "HOST"), (":authority", "other.test")], "", MALFORMED),
     framed("host-twice", &[("host", "other.test")], "", BAD),
     framed("host-twice", &[("host", "HOST"), ("host", "other.test")], "", BAD),
     framed("host-twice", &[("host", "HOST")], "", One("/a", 0)),
+    framed(
+        "host-twice",
+        &[(":authority", ABSENT), ("host", "HOST"), ("host", "other.test")],
+        "",
+        BAD,
+    ),
     // Two lengths, or one that is not that of the frames.
     framed("cl-untrue", &[("content-length", "0")], "GET /smuggled HTTP/1.1\r\n\r\n", MALFORMED),
     framed("cl-untrue", &[("content-length", "100")], "abc", MALFORMED),
@@ -116,6 +138,9 @@ pub(in super::super) const FRAMED: &[Framed] = &[
     framed("upgrade", &[("upgrade", "websocket")], "abc", MALFORMED),
     framed("upgrade", &[("upgrade", "websocket"), ("content-length", "3")], "abc", MALFORMED),
     framed("pseudo", &[("x", "y"), (":path", "/smuggled")], "", MALFORMED),
+    framed("pseudo", &[(":method", ABSENT)], "", MALFORMED),
+    framed("pseudo", &[(":scheme", ABSENT)], "", MALFORMED),
+    framed("pseudo", &[(":path", ABSENT)], "", MALFORMED),
     framed("pseudo", &[(":status", "200")], "", MALFORMED),
     framed("pseudo", &[(":protocol", "websocket")], "", MALFORMED),
     framed("two-faults", &[(":path", "/%zz"), ("transfer-encoding", "chunked")], "abc", MALFORMED),
