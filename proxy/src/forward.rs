@@ -265,6 +265,13 @@ pub(crate) fn is_framed_plainly(headers: &HeaderMap) -> bool {
         && codings.next().is_none()
 }
 
+/// Whether no value has a blank before or behind it (RFC 9113, section 8.2.1): rules would compare it, and who comes
+/// next over HTTP/1.1 would not see it.
+pub(crate) fn is_without_margins(headers: &HeaderMap) -> bool {
+    let mut values = headers.values().map(HeaderValue::as_bytes);
+    values.all(|value| !matches!(value, [b' ' | b'\t', ..] | [.., b' ' | b'\t']))
+}
+
 /// What the backend is told of where the request came from.
 #[derive(Debug)]
 pub(crate) struct Origin<'a> {

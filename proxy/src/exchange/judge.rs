@@ -207,6 +207,10 @@ fn bound(conn: &Conn, parts: &Parts) -> Result<(), Answer> {
     if !forward::is_framed_plainly(&parts.headers) {
         return Err(Answer::new(Reason::BadRequest));
     }
+    // HTTP/1.1 cuts them off while it parses.
+    if !forward::is_without_margins(&parts.headers) {
+        return Err(Answer::new(Reason::BadRequest));
+    }
     let length = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let length = length.and_then(|value| value.parse::<u64>().ok()).unwrap_or(0);
     if length > conn.shared.settings.limits.body_bytes {

@@ -111,8 +111,8 @@ pub(in super::super) const FRAMED: &[Framed] = &[
     framed("cl-malformed", &[("content-length", "")], "abc", MALFORMED),
     framed("cl-malformed", &[("content-length", "99999999999999999999")], "abc", MALFORMED),
     framed("spaced", &[("content-length", " 3 ")], "abc", MALFORMED),
-    framed("spaced", &[("x", " y")], "", One("/a", 0)),
-    framed("spaced", &[("x", "y\t")], "", One("/a", 0)),
+    framed("spaced", &[("x", " y")], "", BAD),
+    framed("spaced", &[("x", "y\t")], "", BAD),
     // What HTTP/2 has no use for.
     framed("te-obfuscated", &[("transfer-encoding", "chunked")], "0\r\n\r\n", MALFORMED),
     framed("te-obfuscated", &[("transfer-encoding", "chunked ")], "0\r\n\r\n", MALFORMED),
