@@ -112,9 +112,11 @@ impl Files {
             self.process.retry();
             return;
         }
+        let Some(table) = self.config.table() else { return report(&loaded) };
+        let missing = self.process.apply(table, loaded.faults.len());
+        // Whoever reads of a fault finds that in force which has it.
         report(&loaded);
-        let Some(table) = self.config.table() else { return };
-        tell_missing(&self.process.apply(table, loaded.faults.len()));
+        tell_missing(&missing);
         self.show(None);
     }
 
