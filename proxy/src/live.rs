@@ -197,6 +197,8 @@ impl Live {
             attached
         });
         let services: Vec<_> = services.collect();
+        let tls = tls::by_port(&table, &ground.keyring);
+        telemetry.certificates(tls.values().flat_map(|tls| &tls.shown_until));
         let attached = telemetry.attach(&table);
         services.iter().for_each(|service| attached.counts(service));
         let live = Live {
@@ -204,7 +206,7 @@ impl Live {
             has_fallbacks: table.services.iter().any(|service| service.is_fallback()),
             sealed: sealed(&services),
             shown: shown(&table, before),
-            tls: tls::by_port(&table, &ground.keyring),
+            tls,
             services,
             attached,
             rooms,

@@ -10,7 +10,7 @@
 //! Series of labels that are gone from the last [`KEPT_TABLES`] tables are let go of, which bounds
 //! their number by the tables and not by time.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
@@ -60,6 +60,8 @@ struct Registry {
     digest: Arc<str>,
     routes: HashMap<Arc<str>, Kept<Series>>,
     backends: HashMap<Arc<str>, Kept<OfService>>,
+    /// When the certificate of each Secret ends that is shown, in seconds since 1970.
+    certificates: BTreeMap<String, i64>,
 }
 
 #[derive(Debug)]
@@ -134,7 +136,7 @@ impl Metrics {
         let mut registry = self.registry();
         registry.tables += 1;
         registry.digest = digest.into();
-        let Registry { tables, digest, routes, backends } = &mut *registry;
+        let Registry { tables, digest, routes, backends, certificates: _ } = &mut *registry;
         let (table, digest) = (*tables, Arc::clone(digest));
         let unrouted = keep(routes, &Arc::default(), table, || Series::new(workers));
         let series = |label| keep(routes, label, table, || Series::new(workers));
@@ -144,6 +146,11 @@ impl Metrics {
         routes.retain(|_, kept| kept.table + KEPT_TABLES >= table);
         backends.retain(|_, kept| kept.table + KEPT_TABLES >= table);
         Attached { digest, rules, unrouted, services, traffic: None }
+    }
+
+    /// These certificates are shown from now on, and no others.
+    pub(crate) fn certificates(&self, until: BTreeMap<String, i64>) {
+        self.registry().certificates = until;
     }
 
     /// The counts of a worker's connections.

@@ -16,6 +16,7 @@ use std::thread;
 use std::time::Duration;
 
 use http::HeaderMap;
+use model::Key;
 use table::Table;
 use tokio::time::Instant;
 
@@ -148,6 +149,15 @@ impl Telemetry {
         let mut attached = self.metrics.attach(&table.digest, rules, services);
         attached.traffic = self.joined.get().map(|member| member.traffic.attach(table));
         Arc::new(attached)
+    }
+
+    /// Listeners show the certificates of these Secrets, which end then, in seconds since 1970.
+    pub(crate) fn certificates<'k>(&self, until: impl Iterator<Item = &'k (Key, i64)>) {
+        let named = |(secret, until): &(Key, i64)| {
+            let name = format!("{}/{}", secret.namespace, secret.name);
+            (name, *until)
+        };
+        self.metrics.certificates(until.map(named).collect());
     }
 
     /// Tells of an exchange that is over; called once, when its record is dropped.

@@ -41,6 +41,8 @@ pub(crate) struct Tls {
     pub(crate) only: Option<Arc<Ending>>,
     /// For names that no listener has: the handshake fails.
     nobody: Arc<Ending>,
+    /// The Secrets whose certificates are shown, and when these end, in seconds since 1970.
+    pub(crate) shown_until: Vec<(Key, i64)>,
 }
 
 /// How TLS ends here.
@@ -95,12 +97,13 @@ struct Draft {
     ends: Vec<(usize, Sort, Arc<dyn ProducesTickets>)>,
     /// Whether TLS ends here at each of them.
     ends_all: bool,
+    until: Vec<(Key, i64)>,
 }
 
 impl Draft {
     fn new(table: &Arc<Table>, port: u16) -> Self {
         let shown = Shown { table: Arc::clone(table), port, keys: HashMap::new() };
-        Draft { shown, ends: Vec::new(), ends_all: true }
+        Draft { shown, ends: Vec::new(), ends_all: true, until: Vec::new() }
     }
 
     fn add(&mut self, index: usize, listener: &Listener, keyring: &Arc<Keyring>) {
@@ -117,7 +120,11 @@ impl Draft {
         let keys = self.shown.keys.entry(index).or_default();
         for certificate in &listener.certificates {
             match certified(&certificate.chain_pem, &certificate.key_pem) {
-                Ok(key) => keys.push(Arc::new(key)),
+                Ok(key) => {
+                    let until = key.cert.first().and_then(certificate::ends);
+                    self.until.extend(until.map(|until| (certificate.secret.clone(), until)));
+                    keys.push(Arc::new(key));
+                }
                 Err(error) => {
                     tracing::error!(secret = %certificate.secret, %error, "certificate left out")
                 }
@@ -128,7 +135,7 @@ impl Draft {
 
 impl Tls {
     fn new(draft: Draft) -> Self {
-        let Draft { shown, ends, ends_all } = draft;
+        let Draft { shown, ends, ends_all, until } = draft;
         let shown = Arc::new(shown);
         let mut endings: HashMap<Sort, Arc<Ending>> = HashMap::new();
         let nobody = Arc::new(Ending::nobody());
@@ -149,7 +156,7 @@ impl Tls {
             (Some(one), None) if ends_all && one.layer == Layer::Request => Some(one),
             _ => None,
         };
-        Tls { shown, ends, only, nobody }
+        Tls { shown, ends, only, nobody, shown_until: until }
     }
 
     /// What becomes of a connection that asks for a server name.

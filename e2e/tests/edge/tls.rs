@@ -108,6 +108,17 @@ async fn a_handshake_that_does_not_come_is_not_waited_for() {
 }
 
 #[tokio::test]
+async fn metrics_say_when_certificates_end() {
+    let (_origin, _, _, gateway) = secure().await;
+    let ends = gateway
+        .metric("heddle_listener_certificate_expiry_timestamp_seconds", &["secret=\"shop/cert-1\""])
+        .await;
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs_f64();
+    let days = (ends - now) / 86_400.0;
+    assert!(days > 29.0 && days < 31.0, "{days} days: the authority signs for 30");
+}
+
+#[tokio::test]
 async fn post_quantum_key_exchange_is_preferred() {
     let (_origin, authority, _, gateway) = secure().await;
     let connector = tokio_rustls::TlsConnector::from(authority.client(&["h2"]));

@@ -1,6 +1,6 @@
 //! The counts as text, in the OpenMetrics format.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError};
@@ -40,6 +40,7 @@ struct Scrape {
     started: f64,
     routes: Vec<(Arc<str>, Sum)>,
     backends: Vec<(Arc<str>, Arc<super::OfService>)>,
+    certificates: BTreeMap<String, i64>,
     connections: connections::Sum,
     flows: flows::Sum,
     applied: u64,
@@ -72,12 +73,14 @@ impl Metrics {
         let mut flows = flows::Sum::default();
         self.flows.iter().for_each(|worker| worker.add_to(&mut flows));
         let (digest, routes, backends) = self.shown();
+        let certificates = self.registry().certificates.clone();
         Scrape {
             service: self.service,
             digest,
             started: self.started.duration_since(UNIX_EPOCH).map_or(0.0, |t| t.as_secs_f64()),
             routes: routes.into_iter().map(|(label, series)| (label, series.sum())).collect(),
             backends,
+            certificates,
             connections,
             flows,
             applied: self.applied.load(Relaxed),
@@ -115,12 +118,25 @@ impl Collector for Scrape {
         self.connections(&mut to)?;
         self.flows(&mut to)?;
         self.tables(&mut to)?;
+        self.certificates(&mut to)?;
         self.joined(&mut to)?;
         self.process(&mut to)
     }
 }
 
 impl Scrape {
+    fn certificates(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let (name, help) = (
+            "heddle_listener_certificate_expiry_timestamp_seconds",
+            "When a certificate ends that listeners show, in seconds since 1970, by its Secret",
+        );
+        let mut family = to.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (secret, until) in &self.certificates {
+            family.encode_family(&[("secret", &**secret)])?.encode_gauge(until)?;
+        }
+        Ok(())
+    }
+
     fn requests(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let help = "Requests that are over, by route, class of status and reason";
         let mut family =

@@ -50,6 +50,12 @@ pub fn check(secret: &Secret) -> Vec<Invalid> {
     faults.filter_map(|(entry, error)| Some(fault(secret, entry, &error?))).collect()
 }
 
+/// When a certificate ends, in seconds since 1970.
+pub(super) fn ends(certificate: &CertificateDer<'_>) -> Option<i64> {
+    let (_, read) = X509Certificate::from_der(certificate).ok()?;
+    Some(read.validity().not_after.timestamp())
+}
+
 fn fault(secret: &Secret, entry: &str, error: &Error) -> Invalid {
     let meta = &secret.metadata;
     let field = if secret.string_data.contains_key(entry) { "stringData" } else { "data" };
