@@ -1,6 +1,9 @@
 //! How much of a long check is run: all of it by `cargo xtask soak`, a little in CI.
 
 /// How many rounds, requests or seconds: `HEDDLE_SOAK_COUNT`, or the `default` of CI.
+///
+/// # Panics
+/// Where it is set and no number.
 pub fn count(default: u64) -> u64 {
     setting("HEDDLE_SOAK_COUNT", default)
 }
@@ -8,15 +11,25 @@ pub fn count(default: u64) -> u64 {
 /// How many a second: `full` where a count is given, and in CI, whose programs are not optimised and
 /// whose machine may be a slow one, `small`.
 pub fn rate(small: u32, full: u32) -> u32 {
-    if std::env::var_os("HEDDLE_SOAK_COUNT").is_some() { full } else { small }
+    if is_full() { full } else { small }
+}
+
+/// Whether a count is given.
+pub fn is_full() -> bool {
+    std::env::var_os("HEDDLE_SOAK_COUNT").is_some()
 }
 
 /// The seed of what is left to chance: `HEDDLE_SOAK_SEED`, or 1.
+///
+/// # Panics
+/// Where it is set and no number.
 pub fn seed() -> u64 {
     setting("HEDDLE_SOAK_SEED", 1)
 }
 
+/// Where it is set and no number it panics: a soak that is asked for shall not be a small one unnoticed.
 fn setting(name: &str, default: u64) -> u64 {
-    let text = std::env::var(name).ok();
-    text.and_then(|text| text.parse().ok()).unwrap_or(default)
+    let Some(value) = std::env::var_os(name) else { return default };
+    let number = value.to_str().and_then(|text| text.parse().ok());
+    number.unwrap_or_else(|| panic!("{name} is to be a whole number, and is {value:?}"))
 }
