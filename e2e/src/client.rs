@@ -21,6 +21,9 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
 use crate::trust::Authority;
+use goodbye::{Goodbye, Watched};
+
+mod goodbye;
 
 /// A body that a test sends.
 pub type Payload = BoxBody<Bytes, Box<dyn Error + Send + Sync>>;
@@ -100,6 +103,7 @@ pub fn nothing() -> Payload {
 pub struct Connection {
     sender: Sender,
     task: JoinHandle<()>,
+    goodbye: Goodbye,
     /// The certificate that was shown, over TLS.
     pub certificate: Option<CertificateDer<'static>>,
     /// What was agreed on by ALPN.
@@ -203,19 +207,24 @@ impl Connection {
         let task = tokio::spawn(async move {
             let _seen_by_sender = driver.with_upgrades().await;
         });
-        Ok(Connection { sender: Sender::H1(sender), task, certificate: None, alpn: None })
+        Ok(Self::of(Sender::H1(sender), task, Goodbye::default()))
     }
 
     async fn speak_h2<S>(stream: S) -> Result<Self, Fault>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let io = TokioIo::new(stream);
+        let goodbye = Goodbye::default();
+        let io = TokioIo::new(Watched::new(stream, goodbye.clone()));
         let (sender, driver) = http2::handshake(TokioExecutor::new(), io).await?;
         let task = tokio::spawn(async move {
             let _seen_by_sender = driver.await;
         });
-        Ok(Connection { sender: Sender::H2(sender), task, certificate: None, alpn: None })
+        Ok(Self::of(Sender::H2(sender), task, goodbye))
+    }
+
+    fn of(sender: Sender, task: JoinHandle<()>, goodbye: Goodbye) -> Self {
+        Connection { sender, task, goodbye, certificate: None, alpn: None }
     }
 
     /// Sends `request` and reads the whole answer.
@@ -271,18 +280,25 @@ impl Connection {
             Sender::H2(sender) => sender.is_closed(),
         }
     }
-}
 
-/// Whether nothing was done about a request, since the other side had said good-bye before: it was not
-/// sent, or its stream is above the last one that GOAWAY names (RFC 9113, section 6.8).
-pub fn is_unheard(error: &Fault) -> bool {
-    let Some(error) = error.downcast_ref::<hyper::Error>() else { return false };
-    // Only what GOAWAY leaves out ends by it: h2 lets the other streams go on.
-    let left_out = error.source().and_then(|source| source.downcast_ref::<h2::Error>());
-    let left_out = left_out.is_some_and(|error| {
-        error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR)
-    });
-    error.is_canceled() || error.is_closed() || left_out
+    /// Whether nothing was done about a request that ended so, and the other side has said it: by GOAWAY
+    /// without an error, which came before it was sent or names an earlier stream as its last, or by refusing
+    /// its stream (RFC 9113, sections 6.8 and 8.7). Such a request is to be sent again on another connection.
+    pub fn is_unheard(&self, error: &Fault) -> bool {
+        let Some(error) = error.downcast_ref::<hyper::Error>() else { return false };
+        match error.source().and_then(|source| source.downcast_ref::<h2::Error>()) {
+            // Only what GOAWAY leaves out ends by it: h2 lets the other streams go on.
+            Some(told) if told.is_remote() && told.is_go_away() => {
+                told.reason() == Some(h2::Reason::NO_ERROR)
+            }
+            Some(told) if told.is_remote() && told.is_reset() => {
+                told.reason() == Some(h2::Reason::REFUSED_STREAM)
+            }
+            Some(_) => false,
+            // Not sent, hyper says, and not why: the connection may have broken, too.
+            None => (error.is_canceled() || error.is_closed()) && self.goodbye.was_said(),
+        }
+    }
 }
 
 async fn connect(address: SocketAddr) -> std::io::Result<TcpStream> {

@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use e2e::Connection;
-use e2e::client::{is_unheard, nothing, request};
+use e2e::client::{Fault, Payload, nothing, request};
+use e2e::{Connection, Reply};
 use http::Request;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
@@ -23,6 +23,10 @@ pub(crate) enum Kind {
     HttpsH1,
     /// HTTP/2 over TLS, a new connection now and then.
     HttpsH2,
+    /// HTTP/1.1 at the listener that moves.
+    MovingH1,
+    /// HTTP/2 at the listener that moves.
+    MovingH2c,
 }
 
 impl Kind {
@@ -32,7 +36,27 @@ impl Kind {
     }
 
     fn is_http2(self) -> bool {
-        matches!(self, Kind::H2c | Kind::HttpsH2)
+        matches!(self, Kind::H2c | Kind::HttpsH2 | Kind::MovingH2c)
+    }
+
+    fn is_secure(self) -> bool {
+        matches!(self, Kind::HttpsH1 | Kind::HttpsH2)
+    }
+
+    async fn connect(
+        self,
+        (web, tls): (SocketAddr, SocketAddr),
+        judge: &Judge,
+    ) -> Result<(Connection, SocketAddr), Fault> {
+        let secure = |alpn| Connection::tls(tls, SECURE_HOST, &judge.authority, alpn);
+        Ok(match self {
+            Kind::H1 => (Connection::h1(web).await?, web),
+            Kind::H2c => (Connection::h2c(web).await?, web),
+            Kind::HttpsH1 => (secure(&["http/1.1"]).await?, tls),
+            Kind::HttpsH2 => (secure(&["h2"]).await?, tls),
+            Kind::MovingH1 => moved(judge, Connection::h1).await?,
+            Kind::MovingH2c => moved(judge, Connection::h2c).await?,
+        })
     }
 }
 
@@ -41,113 +65,195 @@ const BEFORE_NEXT_HANDSHAKE: u32 = 20;
 /// Requests at once on an HTTP/2 connection.
 const STREAMS: u32 = 8;
 
-/// Calls every so often, until the judge stops it.
-pub(crate) async fn call(
-    caller: usize,
+/// A request to a route, and when it was to be sent.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    route: u64,
+    due: Instant,
+}
+
+impl Asked {
+    fn request(self) -> Request<Payload> {
+        let asked = request("GET", SECURE_HOST, &format!("/r{}", self.route)).body(nothing());
+        asked.expect("a well-formed request")
+    }
+}
+
+/// What became of a request on one connection.
+enum Answer {
+    Came(Box<Reply>),
+    /// Nothing was done about it, and the gateway said so.
+    Unheard,
+    Failed(Fault),
+}
+
+impl Answer {
+    fn of(answer: Result<Reply, Fault>, connection: &Connection) -> Self {
+        match answer {
+            Ok(reply) => Answer::Came(Box::new(reply)),
+            Err(error) if connection.is_unheard(&error) => Answer::Unheard,
+            Err(error) => Answer::Failed(error),
+        }
+    }
+}
+
+/// One who calls.
+struct Caller {
+    index: usize,
     kind: Kind,
-    (web, tls): (SocketAddr, SocketAddr),
+    chance: u64,
+    ticks: Interval,
+    /// What has no answer and is to be sent on the next connection.
+    owed: Vec<Asked>,
+    judge: Arc<Judge>,
+}
+
+/// Calls every so often, until the judge stops it and nothing is owed.
+pub(crate) async fn call(
+    index: usize,
+    kind: Kind,
+    places: (SocketAddr, SocketAddr),
     every: Duration,
     judge: Arc<Judge>,
 ) {
-    let mut chance = mix(caller as u64);
     let mut ticks = interval(every);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while !judge.is_stopped() {
-        let since = judge.in_force();
-        let connected = match kind {
-            Kind::H1 => Connection::h1(web).await,
-            Kind::H2c => Connection::h2c(web).await,
-            Kind::HttpsH1 => {
-                Connection::tls(tls, SECURE_HOST, &judge.authority, &["http/1.1"]).await
-            }
-            Kind::HttpsH2 => Connection::tls(tls, SECURE_HOST, &judge.authority, &["h2"]).await,
-        };
-        let connection = match connected {
-            Ok(connection) => connection,
-            Err(error) => {
-                judge.fail(&format!("{kind:?} connect: {error}"));
-                continue;
-            }
-        };
-        let secure = matches!(kind, Kind::HttpsH1 | Kind::HttpsH2);
-        if secure {
-            judge.handshake(since, connection.certificate.as_ref());
-        }
-        let bound = if secure { BEFORE_NEXT_HANDSHAKE } else { u32::MAX };
-        let mut pace = Pace { chance: &mut chance, ticks: &mut ticks };
-        talk(caller, kind, connection, bound, &mut pace, &judge).await;
-    }
-}
-
-/// What is asked for next, and when.
-struct Pace<'a> {
-    chance: &'a mut u64,
-    ticks: &'a mut Interval,
-}
-
-/// Sends up to `bound` requests on one connection.
-async fn talk(
-    caller: usize,
-    kind: Kind,
-    mut connection: Connection,
-    bound: u32,
-    pace: &mut Pace<'_>,
-    judge: &Judge,
-) {
-    // A connection stays at its worker, whose table only gets newer.
-    let (mut sent, mut newest) = (0, 0);
-    // An error before anything was sent means that the gateway has said good-bye: no loss.
-    while sent < bound && !judge.is_stopped() {
-        pace.ticks.tick().await;
-        if !connection.ready().await {
-            return;
-        }
-        let chance = &mut *pace.chance;
-        let since = judge.in_force().max(newest);
-        let versions = if kind.is_http2() {
-            burst(&connection, since, chance, judge).await
-        } else {
-            let (route, asked) = next(chance);
-            match connection.send(asked).await {
-                Ok(reply) => judge.answer(route, since, &reply).into_iter().collect(),
-                Err(error) => {
-                    judge.fail(&format!("{kind:?} /r{route}: {error}"));
-                    return;
+    // Who was kept waiting does not make up for it, so that a stall costs some of the rate.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let chance = mix(index as u64);
+    let mut caller = Caller { index, kind, chance, ticks, owed: Vec::new(), judge };
+    while caller.goes_on() {
+        let since = caller.judge.in_force();
+        match kind.connect(places, &caller.judge).await {
+            Ok((connection, place)) => {
+                if kind.is_secure() {
+                    caller.judge.handshake(since, connection.certificate.as_ref());
                 }
+                caller.talk(connection, place).await;
             }
-        };
-        if let Some(oldest) = versions.iter().min() {
-            judge.saw(caller, *oldest);
+            Err(error) => {
+                caller.judge.fail(&format!("{kind:?} connect: {error}"));
+                caller.ticks.tick().await;
+            }
         }
-        newest = versions.into_iter().max().unwrap_or(newest);
-        sent += 1;
     }
 }
 
-/// Some requests at once; the versions of the right answers.
-async fn burst(connection: &Connection, since: u64, chance: &mut u64, judge: &Judge) -> Vec<u64> {
-    let begun: Vec<_> = (0..STREAMS)
-        .map(|_| {
-            let (route, asked) = next(chance);
-            (route, connection.begin(asked))
-        })
-        .collect();
-    let mut versions = Vec::new();
-    for (route, answer) in begun {
-        match answer.await.expect("a request does not panic") {
-            Ok(reply) => versions.extend(judge.answer(route, since, &reply)),
-            // It was told to go elsewhere before it had said anything.
-            Err(error) if is_unheard(&error) => {}
-            Err(error) => judge.fail(&format!("stream to /r{route}: {error}")),
+/// A connection to the listener that moves: where it is, or else where it was before.
+async fn moved(
+    judge: &Judge,
+    connect: impl AsyncFn(SocketAddr) -> Result<Connection, Fault>,
+) -> Result<(Connection, SocketAddr), Fault> {
+    loop {
+        let version = judge.newest();
+        let [now, before] = judge.places.moving(version);
+        let mut refused = None;
+        // It may open here and close there between the two, but then it is open here.
+        for place in [now, before, now] {
+            match connect(place).await {
+                Ok(connection) => return Ok((connection, place)),
+                Err(error) => refused = Some(error),
+            }
+        }
+        if let Some(refused) = refused
+            && judge.newest() == version
+        {
+            return Err(refused);
         }
     }
-    versions
 }
 
-/// The next request, and its route.
-fn next(chance: &mut u64) -> (u64, Request<e2e::client::Payload>) {
-    *chance = mix(*chance);
-    let route = *chance % ROUTES;
-    let asked = request("GET", SECURE_HOST, &format!("/r{route}")).body(nothing());
-    (route, asked.expect("a well-formed request"))
+impl Caller {
+    fn goes_on(&self) -> bool {
+        !self.judge.is_stopped() || (!self.owed.is_empty() && self.judge.is_clean())
+    }
+
+    /// Sends on one connection, as long as it is kept and leads somewhere.
+    async fn talk(&mut self, mut connection: Connection, place: SocketAddr) {
+        let bound = if self.kind.is_secure() { BEFORE_NEXT_HANDSHAKE } else { u32::MAX };
+        // A connection stays at its worker, whose table only gets newer.
+        let (mut sent, mut newest) = (0, 0);
+        while sent < bound && self.goes_on() {
+            let asked = self.next().await;
+            // Closed before anything was sent: the gateway has said good-bye, to no request.
+            if !connection.ready().await {
+                self.owed = asked;
+                return;
+            }
+            let since = self.judge.in_force().max(newest);
+            let answers = self.send(&mut connection, &asked).await;
+            let mut versions = Vec::new();
+            for (one, answer) in asked.into_iter().zip(answers) {
+                versions.extend(self.take(one, answer, (place, since)));
+            }
+            if let Some(oldest) = versions.iter().min() {
+                self.judge.saw(self.index, *oldest);
+            }
+            newest = versions.into_iter().max().unwrap_or(newest);
+            sent += 1;
+            if !self.owed.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// What is owed, or else some more once it is due; no more than are sent at once.
+    async fn next(&mut self) -> Vec<Asked> {
+        if !self.owed.is_empty() {
+            return std::mem::take(&mut self.owed);
+        }
+        let due = self.ticks.tick().await.into_std();
+        let asked = (0..self.kind.at_once()).map(|_| {
+            self.chance = mix(self.chance);
+            self.judge.asked();
+            Asked { route: self.chance % ROUTES, due }
+        });
+        asked.collect()
+    }
+
+    /// Sends all at once over HTTP/2, and over HTTP/1.1 one after the other.
+    async fn send(&self, connection: &mut Connection, asked: &[Asked]) -> Vec<Answer> {
+        let mut answers = Vec::new();
+        if self.kind.is_http2() {
+            let begun = asked.iter().map(|one| connection.begin(one.request()));
+            for answer in begun.collect::<Vec<_>>() {
+                let answer = answer.await.expect("a request does not panic");
+                answers.push(Answer::of(answer, connection));
+            }
+        } else {
+            for one in asked {
+                let answer = connection.send(one.request()).await;
+                answers.push(Answer::of(answer, connection));
+            }
+        }
+        answers
+    }
+
+    /// Takes an answer from `place` to what was sent when `since` was in force; gives its version where it is
+    /// right. What was not answered there is owed.
+    fn take(
+        &mut self,
+        one: Asked,
+        answer: Answer,
+        (place, since): (SocketAddr, u64),
+    ) -> Option<u64> {
+        match answer {
+            Answer::Came(reply) if self.judge.is_turned_away(place, since, &reply) => {
+                self.owed.push(one);
+                None
+            }
+            Answer::Came(reply) => {
+                self.judge.pace.answered(one.due);
+                self.judge.answer(one.route, since, &reply)
+            }
+            Answer::Unheard => {
+                self.judge.pace.again();
+                self.owed.push(one);
+                None
+            }
+            Answer::Failed(error) => {
+                self.judge.fail(&format!("{:?} /r{}: {error}", self.kind, one.route));
+                None
+            }
+        }
+    }
 }

@@ -1,7 +1,8 @@
 //! What each version of the configuration says, from the seed alone.
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
 
 use e2e::trust::Certificate;
 use e2e::yaml;
@@ -27,8 +28,8 @@ pub(crate) struct Plan {
 /// Where things are.
 #[derive(Debug)]
 pub(crate) struct Places {
-    /// Of each Service both origins.
-    origins: Vec<[SocketAddr; 2]>,
+    /// Of each Service both origins, which may move.
+    origins: Mutex<Vec<[SocketAddr; 2]>>,
     /// The ports of the listener that moves.
     moving: [u16; 2],
 }
@@ -38,13 +39,18 @@ impl Places {
     pub(crate) fn new(origins: impl Iterator<Item = SocketAddr>, moving: [u16; 2]) -> Self {
         let all: Vec<_> = origins.collect();
         let pairs = all.chunks_exact(2).map(|pair| [pair[0], pair[1]]);
-        Places { origins: pairs.collect(), moving }
+        Places { origins: Mutex::new(pairs.collect()), moving }
     }
 
-    /// The port of the listener that moves in `version`, and the one where it was.
-    pub(crate) fn moving(&self, version: u64) -> [u16; 2] {
+    /// The origin of a Service is found here from the next version on.
+    pub(crate) fn put(&self, [origin, copy]: [usize; 2], address: SocketAddr) {
+        self.origins.lock().unwrap_or_else(PoisonError::into_inner)[origin][copy] = address;
+    }
+
+    /// Where the listener that moves is in `version`, and where it was before.
+    pub(crate) fn moving(&self, version: u64) -> [SocketAddr; 2] {
         let at = (version % 2) as usize;
-        [self.moving[at], self.moving[1 - at]]
+        [self.moving[at], self.moving[1 - at]].map(|port| (Ipv4Addr::LOCALHOST, port).into())
     }
 }
 
@@ -79,8 +85,9 @@ impl Plan {
     /// The file of `version`.
     pub(crate) fn text(self, version: u64, certificate: &Certificate, places: &Places) -> String {
         let mut documents = vec![yaml::tls_secret("cert", certificate)];
-        documents.push(moving_gateway(places.moving(version)[0]));
-        for (origin, addresses) in places.origins.iter().enumerate() {
+        documents.push(moving_gateway(places.moving(version)[0].port()));
+        let origins = places.origins.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for (origin, addresses) in origins.iter().enumerate() {
             for (copy, address) in addresses.iter().enumerate() {
                 let name = ORIGINS[origin];
                 let slice = yaml::slice(&format!("{name}-{copy}"), name, *address);
@@ -100,18 +107,19 @@ impl Plan {
                 .expect("a String takes everything");
         }
         let modifier = format!("set: [{{ name: x-version, value: '{version}' }}]");
-        yaml::route(
+        let route = yaml::route(
             &format!("r{route}"),
             &format!(
                 "rules:\n  - matches: [{{ path: {{ value: /r{route} }} }}]\n    filters: \
                  [{{ type: ResponseHeaderModifier, responseHeaderModifier: {{ {modifier} }} }}]\n    \
                  backendRefs: [{backends}]"
             ),
-        )
+        );
+        route.replace("{ name: edge }", "{ name: edge }, { name: moving }")
     }
 }
 
-/// A Gateway of its own, to which no route leads.
+/// A Gateway of its own, so that one listener of it is all that moves.
 fn moving_gateway(port: u16) -> String {
     let listener = yaml::http("moving", port);
     let spec = format!("spec:\n  gatewayClassName: heddle\n  listeners: [{listener}]\n");

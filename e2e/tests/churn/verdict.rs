@@ -1,6 +1,7 @@
 //! Which answers are right: what was in force when, and what each version allows.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -8,6 +9,7 @@ use e2e::Reply;
 use e2e::trust::{Authority, Certificate};
 use rustls::pki_types::CertificateDer;
 
+use crate::pace::Pace;
 use crate::plan::{COPIES, ORIGINS, Places, Plan, SECURE_HOST};
 
 /// How many faults are kept in words.
@@ -21,6 +23,8 @@ pub(crate) struct Judge {
     pub(crate) places: Places,
     /// Signs the certificates.
     pub(crate) authority: Authority,
+    /// How steadily answers come.
+    pub(crate) pace: Pace,
     /// The newest version that was written, before it was.
     written: AtomicU64,
     /// The version below which none is in force any more.
@@ -29,7 +33,9 @@ pub(crate) struct Judge {
     seen: Vec<AtomicU64>,
     certificates: Mutex<HashMap<Vec<u8>, u64>>,
     tables: Mutex<HashMap<String, u64>>,
+    asked: AtomicU64,
     served: AtomicU64,
+    turned_away: AtomicU64,
     handshakes: AtomicU64,
     failed: AtomicU64,
     misrouted: AtomicU64,
@@ -43,12 +49,15 @@ impl Judge {
             plan,
             places,
             authority,
+            pace: Pace::new(),
             written: AtomicU64::new(0),
             confirmed: AtomicU64::new(0),
             seen: (0..callers).map(|_| AtomicU64::new(0)).collect(),
             certificates: Mutex::default(),
             tables: Mutex::default(),
+            asked: AtomicU64::new(0),
             served: AtomicU64::new(0),
+            turned_away: AtomicU64::new(0),
             handshakes: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             misrouted: AtomicU64::new(0),
@@ -70,6 +79,11 @@ impl Judge {
         self.confirmed.load(Ordering::SeqCst)
     }
 
+    /// The newest version that may be in force.
+    pub(crate) fn newest(&self) -> u64 {
+        self.written.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn written(&self, version: u64) {
         self.written.store(version, Ordering::SeqCst);
     }
@@ -84,6 +98,11 @@ impl Judge {
 
     pub(crate) fn seen_by_all(&self) -> u64 {
         self.seen.iter().map(|seen| seen.load(Ordering::SeqCst)).min().unwrap_or(0)
+    }
+
+    /// A request is to be sent: once, however often it has to be.
+    pub(crate) fn asked(&self) {
+        self.asked.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Judges an answer to `/rROUTE` that was asked for when `since` was in force; gives its
@@ -104,9 +123,19 @@ impl Judge {
         }
     }
 
+    /// Whether the answer is that nobody listens at `place` any more, and some version that may be in force
+    /// has it so: connections that were open there are judged by it, too. It is to be asked elsewhere.
+    pub(crate) fn is_turned_away(&self, place: SocketAddr, since: u64, reply: &Reply) -> bool {
+        let is_told = reply.status == 404 && reply.json()["reason"] == "no_listener";
+        let goes = |version| self.places.moving(version)[1] == place;
+        let is_right = is_told && (since..=self.newest()).any(goes);
+        self.turned_away.fetch_add(u64::from(is_right), Ordering::Relaxed);
+        is_right
+    }
+
     fn fault(&self, route: u64, since: u64, reply: &Reply) -> Result<u64, String> {
         let version: u64 = reply.header("x-version").parse().map_err(|_| "no version")?;
-        let written = self.written.load(Ordering::SeqCst);
+        let written = self.newest();
         if !(since..=written).contains(&version) {
             return Err(format!("version {version} is not of {since} to {written}"));
         }
@@ -141,7 +170,7 @@ impl Judge {
         let known = self.certificates.lock().unwrap_or_else(PoisonError::into_inner);
         let version = shown.and_then(|shown| known.get(shown.as_ref()).copied());
         drop(known);
-        let written = self.written.load(Ordering::SeqCst);
+        let written = self.newest();
         if !version.is_some_and(|version| (since..=written).contains(&version)) {
             self.misrouted.fetch_add(1, Ordering::Relaxed);
             self.keep(format!("a certificate of version {version:?}, not of {since} to {written}"));
@@ -165,6 +194,11 @@ impl Judge {
         self.served.load(Ordering::Relaxed)
     }
 
+    /// Whether each request that was to be sent has its answer.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.asked.load(Ordering::Relaxed) == self.served()
+    }
+
     pub(crate) fn is_clean(&self) -> bool {
         self.failed.load(Ordering::Relaxed) == 0 && self.misrouted.load(Ordering::Relaxed) == 0
     }
@@ -185,10 +219,13 @@ impl Judge {
     pub(crate) fn summary(&self) -> String {
         let tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner).len();
         format!(
-            "{} requests, {} failed, {} misrouted; {} tables seen, {} handshakes",
+            "{} requests, {} answered, {} failed, {} misrouted; {} turned away where nobody \
+             listens any more and sent elsewhere; {} tables seen, {} handshakes",
+            self.asked.load(Ordering::Relaxed),
             self.served(),
             self.failed.load(Ordering::Relaxed),
             self.misrouted.load(Ordering::Relaxed),
+            self.turned_away.load(Ordering::Relaxed),
             tables,
             self.handshakes.load(Ordering::Relaxed)
         )
@@ -267,4 +304,26 @@ fn every_way_to_stray_is_noticed() {
     judge.answer(2, version - 1, &right);
     let twice = labelled(version + 1, &well, given, 2, "t5");
     assert_eq!(judge.answer(2, version - 1, &twice), None, "one table, twice");
+}
+
+#[test]
+fn only_where_a_version_has_nobody_listen_may_callers_be_turned_away() {
+    let places = Places::new(std::iter::empty(), [1, 2]);
+    let judge = Judge::new(Plan { seed: 3 }, places, Authority::new(), 1);
+    judge.written(7);
+    let [now, before] = judge.places.moving(7);
+    let plain = labelled(7, "o0", "o0", 2, "t7");
+    let told = |status, reason: &str| Reply {
+        status,
+        body: format!("{{\"reason\":\"{reason}\"}}").into(),
+        ..plain.clone()
+    };
+    let away = told(404, "no_listener");
+    assert!(judge.is_turned_away(before, 7, &away));
+    // Version 6 may be in force yet, which has the listener there.
+    assert!(judge.is_turned_away(now, 6, &away));
+    assert!(!judge.is_turned_away(now, 7, &away));
+    assert!(!judge.is_turned_away(before, 7, &told(404, "no_route")));
+    assert!(!judge.is_turned_away(before, 7, &told(503, "no_listener")));
+    assert!(!judge.is_turned_away(SocketAddr::from(([127, 0, 0, 1], 3)), 6, &away));
 }

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
-use e2e::client::{Fault, is_unheard, nothing, request};
+use e2e::client::{Fault, nothing, request};
 use e2e::{Connection, Gateway, Origin, Setup, program, wait, yaml};
 use http_body_util::BodyExt as _;
 use tokio::task::JoinHandle;
@@ -50,7 +50,7 @@ impl Habit {
             match connection.send(asked).await {
                 Ok(reply) => assert_eq!((reply.status, reply.body.len()), (200, 2000), "{self:?}"),
                 // It was told to go elsewhere before it had said anything.
-                Err(error) if matches!(self, Habit::Http2) && is_unheard(&error) => continue,
+                Err(error) if connection.is_unheard(&error) => continue,
                 Err(error) => panic!("{self:?}: {error:?}"),
             }
             all.fetch_add(1, Relaxed);
