@@ -33,3 +33,11 @@ fn setting(name: &str, default: u64) -> u64 {
     let number = value.to_str().and_then(|text| text.parse().ok());
     number.unwrap_or_else(|| panic!("{name} is to be a whole number, and is {value:?}"))
 }
+
+/// A number as good as random (the finaliser of SplitMix64).
+pub fn mix(seed: u64) -> u64 {
+    let mut word = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    word ^ (word >> 31)
+}

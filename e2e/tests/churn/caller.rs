@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use e2e::client::{Fault, Payload, nothing, request};
+use e2e::soak::mix;
 use e2e::{Connection, Reply};
 use http::Request;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use crate::plan::{ROUTES, SECURE_HOST, mix};
+use crate::plan::{ROUTES, SECURE_HOST};
 use crate::verdict::Judge;
 
 /// How a caller calls.

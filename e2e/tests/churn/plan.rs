@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
 
+use e2e::soak::mix;
 use e2e::trust::Certificate;
 use e2e::yaml;
 
@@ -124,14 +125,6 @@ fn moving_gateway(port: u16) -> String {
     let listener = yaml::http("moving", port);
     let spec = format!("spec:\n  gatewayClassName: heddle\n  listeners: [{listener}]\n");
     yaml::document("gateway.networking.k8s.io/v1", "Gateway", "moving", &spec)
-}
-
-/// A number as good as random (the finaliser of SplitMix64).
-pub(crate) fn mix(seed: u64) -> u64 {
-    let mut word = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    word ^ (word >> 31)
 }
 
 #[test]

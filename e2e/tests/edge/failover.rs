@@ -1,11 +1,15 @@
 //! One endpoint of four flips between well and failing, under a steady load and without retries.
+//!
+//! It fails in each of four ways, and for a time that the seed chooses, so that it is well again at any
+//! moment of a rest.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use e2e::client::{Connection, nothing, request};
-use e2e::soak::count;
+use e2e::soak::{count, mix, seed};
 use e2e::{Gateway, Ill, Origin, Setup, wait, yaml};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -19,8 +23,17 @@ const EVERY: Duration = Duration::from_millis(20);
 const SETTLES: Duration = Duration::from_secs(2);
 /// How long is looked from there on.
 const LOOKED: Duration = Duration::from_secs(3);
+/// By how much at most an endpoint is ill for longer than that.
+const LONGER: Duration = Duration::from_secs(4);
 /// How soon an endpoint has to get requests again once it is well.
 const RECOVERS: Duration = Duration::from_secs(5);
+/// How soon one that was mute does. Tries that were given up count as slow answers, and may be too few in a
+/// row to have it rest and be tried after that: it gets requests as that is forgotten.
+const FORGETS: Duration = Duration::from_secs(60);
+/// In how long a time from there on it gets half of its quarter of them at least.
+const WINDOW: Duration = Duration::from_secs(1);
+/// How long one try may take: a mute endpoint fails by that.
+const TRY: &str = "250ms";
 
 /// One answer: when it was there, and who gave it; none where it is a failure.
 type Answer = (Instant, Option<String>);
@@ -30,6 +43,8 @@ type Answer = (Instant, Option<String>);
 struct Load {
     ends: AtomicBool,
     answers: AtomicUsize,
+    /// Those of the endpoint that flips.
+    its: AtomicUsize,
 }
 
 impl Load {
@@ -39,6 +54,20 @@ impl Load {
         let wanted = self.answers.load(Relaxed) + each as usize * CALLERS;
         wait::until_true("the load to go on", || self.answers.load(Relaxed) >= wanted).await;
     }
+
+    /// Waits until the endpoint that flips gives half of its quarter of the answers, at least.
+    async fn is_shared(&self) {
+        let began = Instant::now();
+        loop {
+            let (all, its) = (self.answers.load(Relaxed), self.its.load(Relaxed));
+            self.goes_on_for(WINDOW).await;
+            let (all, its) = (self.answers.load(Relaxed) - all, self.its.load(Relaxed) - its);
+            if its * 8 >= all {
+                return;
+            }
+            assert!(began.elapsed() < FORGETS, "{FLIPPING} gives {its} of {all}");
+        }
+    }
 }
 
 /// Sends at a steady rate until told to end.
@@ -46,7 +75,7 @@ async fn send(gateway: Arc<Gateway>, load: Arc<Load>) -> Vec<Answer> {
     let mut answers = Vec::new();
     let mut connection = None;
     let mut ticks = interval(EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     while !load.ends.load(Relaxed) {
         ticks.tick().await;
         let held = match connection.take() {
@@ -59,16 +88,54 @@ async fn send(gateway: Arc<Gateway>, load: Arc<Load>) -> Vec<Answer> {
         let origin = (answer.status == 200).then(|| answer.origin().to_owned());
         answers.push((Instant::now(), origin));
         load.answers.fetch_add(1, Relaxed);
+        load.its.fetch_add(usize::from(answer.origin() == FLIPPING), Relaxed);
         connection = Some(held);
     }
     answers
 }
 
-/// When one endpoint was made ill, and when well again.
+/// How an endpoint fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Ill(Ill),
+    /// Nobody listens at its address.
+    Refuses,
+}
+
+const WAYS: [Way; 4] =
+    [Way::Ill(Ill::Answers(503)), Way::Refuses, Way::Ill(Ill::BreaksOff), Way::Ill(Ill::Mute)];
+/// The name of the endpoint that flips.
+const FLIPPING: &str = "shop-0";
+
+/// The endpoint that flips.
+struct Flipping {
+    address: SocketAddr,
+    /// None while nobody listens.
+    origin: Option<Origin>,
+}
+
+impl Flipping {
+    fn fail(&mut self, way: Way) {
+        match (way, &self.origin) {
+            (Way::Ill(ill), Some(origin)) => origin.ail(ill, usize::MAX),
+            (Way::Refuses, _) | (_, None) => self.origin = None,
+        }
+    }
+
+    async fn heal(&mut self) {
+        match &self.origin {
+            Some(origin) => origin.ail(Ill::Mute, 0),
+            None => self.origin = Some(Origin::start_at(FLIPPING, self.address).await),
+        }
+    }
+}
+
+/// When one endpoint began to fail, and when it was well again.
 struct Flip {
-    ill: Ill,
+    way: Way,
     fails: Instant,
     heals: Instant,
+    ends: Instant,
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -78,53 +145,79 @@ async fn few_requests_fail_when_an_endpoint_does_and_it_is_found_well_again_soon
         origins.push(Origin::start(&format!("shop-{index}")).await);
     }
     let addresses: Vec<_> = origins.iter().map(|origin| origin.address).collect();
+    let rule = format!(
+        "rules: [{{ backendRefs: [{{ name: shop, port: 80 }}], timeouts: {{ backendRequest: {TRY} }} }}]"
+    );
     let gateway = Setup::new()
         .with(yaml::service("shop", &addresses))
-        .with(yaml::path_route("all", "/", "shop"))
+        .with(yaml::route("all", &rule))
         .start()
         .await;
     let (gateway, load) = (Arc::new(gateway), Arc::<Load>::default());
     let callers: Vec<_> =
         (0..CALLERS).map(|_| tokio::spawn(send(Arc::clone(&gateway), Arc::clone(&load)))).collect();
+    let mut flipping = Flipping { address: addresses[0], origin: Some(origins.remove(0)) };
     let mut flips = Vec::new();
-    for nth in 0..count(2) {
-        let ill = if nth % 2 == 0 { Ill::Answers(503) } else { Ill::BreaksOff };
-        origins[0].ail(ill, usize::MAX);
+    for nth in 0..count(WAYS.len() as u64) {
+        let way = WAYS[nth as usize % WAYS.len()];
+        let longer = LONGER.mul_f64((mix(seed() ^ mix(nth)) % 1000) as f64 / 1000.0);
+        load.is_shared().await;
+        flipping.fail(way);
         let fails = Instant::now();
-        load.goes_on_for(SETTLES + LOOKED).await;
-        origins[0].ail(ill, 0);
+        load.goes_on_for(SETTLES + LOOKED + longer).await;
+        flipping.heal().await;
         let heals = Instant::now();
         load.goes_on_for(RECOVERS + SETTLES).await;
-        flips.push(Flip { ill, fails, heals });
+        flips.push(Flip { way, fails, heals, ends: Instant::now() });
     }
     load.ends.store(true, Relaxed);
     let mut answers = Vec::new();
     for caller in callers {
         answers.extend(caller.await.expect("a caller ends"));
     }
+    answers.sort_by_key(|(at, _)| *at);
     for flip in &flips {
         judge(flip, &answers);
     }
 }
 
-fn judge(Flip { ill, fails, heals }: &Flip, answers: &[Answer]) {
+fn judge(Flip { way, fails, heals, ends }: &Flip, answers: &[Answer]) {
     let between = |from: Instant, to: Instant| {
         answers.iter().filter(move |(at, _)| (from..to).contains(at)).map(|(_, origin)| origin)
     };
-    let at_once = between(*fails, *fails + SETTLES).filter(|origin| origin.is_none()).count();
+    let failures =
+        |from: Instant, to: Instant| between(from, to).filter(|origin| origin.is_none()).count();
+    let at_once = failures(*fails, *fails + SETTLES);
     let looked = between(*fails + SETTLES, *heals).count();
-    let failed = between(*fails + SETTLES, *heals).filter(|origin| origin.is_none()).count();
-    let back =
-        answers.iter().filter(|(at, origin)| at > heals && origin.as_deref() == Some("shop-0"));
-    let back = back.map(|(at, _)| *at - *heals).min();
+    let failed = failures(*fails + SETTLES, *heals);
+    let again = back(*heals, answers);
+    let full = CALLERS as f64 / EVERY.as_secs_f64();
+    let rate = between(*fails, *ends).count() as f64 / (*ends - *fails).as_secs_f64();
     let share = 100.0 * failed as f64 / looked.max(1) as f64;
+    let lasted = *heals - *fails;
     eprintln!(
-        "{ill:?}: {at_once} failed in the first {SETTLES:?}, then {failed} of {looked} \
-         ({share:.2}%); found well again after {back:?}"
+        "{way:?} for {lasted:.1?}: {at_once} failed in the first {SETTLES:?}, then {failed} of {looked} \
+         ({share:.2}%); its share again after {again:.1?}; {rate:.0}/s"
     );
-    assert!(looked > 100, "the load was too small to judge: {looked}");
-    assert!(failed * 100 < looked, "{ill:?}: {failed} of {looked}");
-    assert!(back.is_some_and(|back| back <= RECOVERS), "{ill:?}: {back:?}");
-    let after = between(*heals + RECOVERS, *heals + RECOVERS + SETTLES);
-    assert_eq!(after.filter(|origin| origin.is_none()).count(), 0, "{ill:?}");
+    assert!(rate >= 0.8 * full, "{way:?}: the load was too small to judge: {rate:.0} of {full}/s");
+    // Who finds nobody listening is sent elsewhere at once, so that none needs to fail.
+    assert!(at_once > 0 || *way == Way::Refuses, "{way:?}: nothing failed");
+    assert!(failed * 100 < looked, "{way:?}: {failed} of {looked}");
+    // How soon one that was mute is back is judged before it flips again.
+    let is_soon = again.is_some_and(|again| again <= RECOVERS);
+    assert!(is_soon || *way == Way::Ill(Ill::Mute), "{way:?}: {again:?}");
+    assert_eq!(failures(*heals + RECOVERS, *heals + RECOVERS + SETTLES), 0, "{way:?}");
+}
+
+/// After how long the first window begins in which the endpoint gives half of its quarter of the answers.
+fn back(heals: Instant, answers: &[Answer]) -> Option<Duration> {
+    let is_its = |(_, origin): &&Answer| origin.as_deref() == Some(FLIPPING);
+    let since = &answers[answers.partition_point(|(at, _)| *at < heals)..];
+    let first = since.iter().enumerate().filter(|(_, answer)| is_its(answer));
+    let mut begins = first.map(|(index, (at, _))| (*at, &since[index..]));
+    let found = begins.find(|(begin, rest)| {
+        let window = &rest[..rest.partition_point(|(at, _)| *at < *begin + WINDOW)];
+        window.iter().filter(is_its).count() * 8 >= window.len()
+    });
+    found.map(|(begin, _)| begin - heals)
 }
