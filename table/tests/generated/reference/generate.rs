@@ -1,4 +1,4 @@
-//! Worlds and requests out of small pools, so that routes tie, overlap and are hit.
+//! Worlds and requests out of small pools and of few letters, so that routes tie, overlap and are hit.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use model::route::{HttpMatch, PathMatchType, ValueMatchType};
@@ -47,6 +47,13 @@ const REQUEST_PATHS: [&str; 11] =
     ["/", "/a", "/a/", "/a/b", "/a/b/", "/ab", "/a/b/c", "/b", "/a/x", "/abc", "/a/b/c/d"];
 const METHODS: [&str; 3] = ["GET", "POST", "DELETE"];
 const VALUES: [&str; 3] = ["1", "2", "12"];
+/// What the element of a path is made of, in its normal form.
+const ELEMENT: [&str; 7] = ["a", "b", "~", "-", ".a", "%20", "%C3%A9"];
+/// What names and values of queries are made of, before anything is escaped.
+const QUERY_NAME: [&str; 6] = ["p", "q", "+", "%", "&", "%70"];
+const QUERY_VALUE: [&str; 9] = ["1", "2", "a", " ", "+", "%", "=", "&", "é"];
+/// What stands in a query as it comes, well escaped or not.
+const QUERY: [&str; 12] = ["p", "q", "=", "&", "+", "%", "%2", "%70", "%2B", "%zz", "1", "%25"];
 const TIMES: [Option<&str>; 4] =
     [None, None, Some("2026-01-01T00:00:00Z"), Some("2026-01-02T00:00:00+01:00")];
 
@@ -84,7 +91,11 @@ fn metadata(dice: &mut Dice, namespaces: &[&str], name: &str) -> Value {
 fn gateway(dice: &mut Dice, name: &str, namespace: &str) -> Resource {
     let mut listeners: Vec<Value> = Vec::new();
     for index in 0..=dice.roll(4) {
-        let (port, host) = (*dice.pick(&[80, 80, 80, 81]), *dice.pick(&LISTENER_HOSTS));
+        let port = *dice.pick(&[80, 80, 80, 81]);
+        let host = match dice.once_in(8) {
+            true => Some(pattern(dice)),
+            false => dice.pick(&LISTENER_HOSTS).map(str::to_owned),
+        };
         let taken = |one: &Value| one["port"] == port && one["hostname"] == json!(host);
         if listeners.iter().any(taken) {
             continue;
@@ -101,7 +112,11 @@ fn gateway(dice: &mut Dice, name: &str, namespace: &str) -> Resource {
 }
 
 fn route(dice: &mut Dice, name: &str) -> Resource {
-    let hosts: Vec<_> = (0..dice.roll(3)).map(|_| *dice.pick(&ROUTE_HOSTS)).collect();
+    let host = |dice: &mut Dice| match dice.once_in(4) {
+        true => pattern(dice),
+        false => (*dice.pick(&ROUTE_HOSTS)).to_owned(),
+    };
+    let hosts: Vec<_> = (0..dice.roll(3)).map(|_| host(dice)).collect();
     let parents: Vec<_> = (0..=dice.roll(2)).map(|_| parent(dice)).collect();
     let rules: Vec<_> = (0..=dice.roll(3))
         .map(|_| json!({ "matches": (0..dice.roll(4)).map(|_| one_match(dice)).collect::<Vec<_>>() }))
@@ -130,8 +145,8 @@ fn one_match(dice: &mut Dice) -> Value {
     let mut one = json!({});
     one["path"] = match dice.roll(6) {
         0 => json!({}),
-        1 | 2 => json!({ "type": "PathPrefix", "value": dice.pick(&PATHS) }),
-        3 | 4 => json!({ "type": "Exact", "value": dice.pick(&PATHS) }),
+        1 | 2 => json!({ "type": "PathPrefix", "value": path(dice, &PATHS) }),
+        3 | 4 => json!({ "type": "Exact", "value": path(dice, &PATHS) }),
         _ => json!({ "type": "RegularExpression", "value": dice.pick(&EXPRESSIONS) }),
     };
     if dice.once_in(4) {
@@ -141,7 +156,7 @@ fn one_match(dice: &mut Dice) -> Value {
         one["headers"] = values(dice, &["x-a", "X-B"]);
     }
     if dice.once_in(4) {
-        one["queryParams"] = values(dice, &["p", "q"]);
+        one["queryParams"] = queries(dice);
     }
     one
 }
@@ -157,12 +172,91 @@ fn values(dice: &mut Dice, names: &[&str; 2]) -> Value {
     json!((first..first + count).map(|at| one(at, dice)).collect::<Vec<_>>())
 }
 
+/// The same of a query, some of them with what is escaped there.
+fn queries(dice: &mut Dice) -> Value {
+    let mut values = values(dice, &["p", "q"]);
+    if dice.once_in(2) {
+        values[0]["name"] = json!(text(dice, &QUERY_NAME));
+        // No name stands twice in one match.
+        values.as_array_mut().unwrap().truncate(1);
+    }
+    if dice.once_in(2) {
+        values[0] = json!({ "name": values[0]["name"].clone(), "value": text(dice, &QUERY_VALUE) });
+    }
+    values
+}
+
+/// One to three of these.
+fn text(dice: &mut Dice, pieces: &[&str]) -> String {
+    (0..=dice.roll(3)).map(|_| *dice.pick(pieces)).collect()
+}
+
+/// One to three labels.
+fn host(dice: &mut Dice) -> String {
+    let label = |dice: &mut Dice| match dice.once_in(4) {
+        true => format!("{}-{}", text(dice, &["a", "b"]), text(dice, &["a", "0"])),
+        false => text(dice, &["a", "b"]),
+    };
+    (0..=dice.roll(3)).map(|_| label(dice)).collect::<Vec<_>>().join(".")
+}
+
+/// A host, or all below it.
+fn pattern(dice: &mut Dice) -> String {
+    let all = if dice.once_in(2) { "*." } else { "" };
+    format!("{all}{}", host(dice))
+}
+
+/// One of these paths, or one of other elements.
+fn path(dice: &mut Dice, pool: &[&str]) -> String {
+    if !dice.once_in(4) {
+        return (*dice.pick(pool)).to_owned();
+    }
+    let elements = (0..=dice.roll(3)).map(|_| format!("/{}", text(dice, &ELEMENT)));
+    let mut path: String = elements.collect();
+    if dice.once_in(4) {
+        path.push('/');
+    }
+    path
+}
+
+/// A query that begins with what comes before it.
+fn query(dice: &mut Dice, before: Vec<String>) -> String {
+    let names = ["p", "q", "r"];
+    let pairs = (0..dice.roll(4)).map(|_| match dice.roll(4) {
+        0 => (0..dice.roll(6)).map(|_| *dice.pick(&QUERY)).collect(),
+        1 => {
+            let (name, value) = (text(dice, &QUERY_NAME), text(dice, &QUERY_VALUE));
+            pair(dice, &name, &value)
+        }
+        _ => format!("{}={}", dice.pick(&names), dice.pick(&VALUES)),
+    });
+    let pairs: Vec<_> = before.into_iter().chain(pairs).collect();
+    pairs.join("&")
+}
+
+/// A parameter as a client writes it: what may not stand as it is is escaped, and some of the rest.
+fn pair(dice: &mut Dice, name: &str, value: &str) -> String {
+    let mut escaped = |text: &str| -> String {
+        let bytes = text.bytes().map(|byte| match byte {
+            b' ' if dice.once_in(2) => "+".to_owned(),
+            byte if byte.is_ascii_alphanumeric() && !dice.once_in(4) => char::from(byte).into(),
+            byte if dice.once_in(2) => format!("%{byte:02x}"),
+            byte => format!("%{byte:02X}"),
+        });
+        bytes.collect()
+    };
+    format!("{}={}", escaped(name), escaped(value))
+}
+
 /// A request, most of the time aimed at some match of the world.
 pub(crate) fn request(dice: &mut Dice, world: &[Resource]) -> Request {
     let mut request = Request {
         port: *dice.pick(&[80, 80, 80, 80, 80, 81, 81, 82]),
-        host: (*dice.pick(&HOSTS)).to_owned(),
-        path: (*dice.pick(&REQUEST_PATHS)).to_owned(),
+        host: match dice.once_in(8) {
+            true => host(dice),
+            false => (*dice.pick(&HOSTS)).to_owned(),
+        },
+        path: path(dice, &REQUEST_PATHS),
         method: Method::from_bytes(dice.pick(&METHODS).as_bytes()).unwrap(),
         headers: HeaderMap::new(),
         query: None,
@@ -176,29 +270,26 @@ pub(crate) fn request(dice: &mut Dice, world: &[Resource]) -> Request {
         }
     }
     if !dice.once_in(3) {
-        let names = ["p", "q", "r"];
-        let pairs: Vec<_> = (0..dice.roll(4))
-            .map(|_| format!("{}={}", dice.pick(&names), dice.pick(&VALUES)))
-            .collect();
-        request.query = Some(pairs.join("&"));
+        request.query = Some(query(dice, Vec::new()));
     }
-    if !dice.once_in(3)
+    if !dice.once_in(4)
         && let Resource::HttpRoute(route) = dice.pick(world)
     {
         request.port = 80;
         if let Some(host) = route.spec.hostnames.first() {
-            request.host = host.as_str().replace('*', "b");
+            request.host = host.as_str().replace('*', dice.pick::<&str>(&["b", "b.a"]));
         }
         let rule = dice.pick(&route.spec.rules);
         if !rule.matches.is_empty() {
-            aim(&mut request, dice.pick(&rule.matches));
+            let one = dice.pick(&rule.matches);
+            aim(dice, &mut request, one);
         }
     }
     request
 }
 
 /// Makes a request fit a match.
-fn aim(request: &mut Request, one: &HttpMatch) {
+fn aim(dice: &mut Dice, request: &mut Request, one: &HttpMatch) {
     if one.path.kind != PathMatchType::RegularExpression {
         request.path.clone_from(&one.path.value);
     }
@@ -216,8 +307,8 @@ fn aim(request: &mut Request, one: &HttpMatch) {
     }
     let pairs = one.query_params.iter();
     let pairs: Vec<_> =
-        pairs.map(|query| format!("{}={}", query.name, value(query.kind, &query.value))).collect();
+        pairs.map(|one| pair(dice, &one.name, &value(one.kind, &one.value))).collect();
     if !pairs.is_empty() {
-        request.query = Some(pairs.join("&"));
+        request.query = Some(query(dice, pairs));
     }
 }

@@ -189,11 +189,37 @@ fn fits(one: &HttpMatch, request: &Request) -> bool {
         !lines.is_empty() && value_fits(header.kind, &header.value, &lines.join(","))
     });
     let queries = one.query_params.iter().all(|query| {
-        let mut pairs = request.query.as_deref().unwrap_or("").split('&');
-        let first = pairs.find_map(|pair| pair.split_once('=').filter(|(n, _)| *n == query.name));
-        first.is_some_and(|(_, value)| value_fits(query.kind, &query.value, value))
+        // A parameter without a value has the empty one; without a query there is none.
+        let pairs = request.query.iter().flat_map(|query| query.split('&'));
+        let mut pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        let first = pairs.find(|(name, _)| meant(name) == query.name.as_bytes());
+        let value = first.map(|(_, value)| meant(value));
+        let value = value.and_then(|value| String::from_utf8(value).ok());
+        value.is_some_and(|value| value_fits(query.kind, &query.value, &value))
     });
     path && method && headers && queries
+}
+
+/// What is meant by a part of a query, as forms are read (URL Standard, section 5.1): a plus is a space, and a
+/// percent sign with two digits behind it a byte.
+fn meant(text: &str) -> Vec<u8> {
+    let text = text.replace('+', " ");
+    let mut parts = text.split('%');
+    let mut meant = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let digits = part.get(..2).filter(|two| two.bytes().all(|one| one.is_ascii_hexdigit()));
+        match digits.map(|digits| u8::from_str_radix(digits, 16).unwrap()) {
+            Some(byte) => {
+                meant.push(byte);
+                meant.extend(part[2..].bytes());
+            }
+            None => {
+                meant.push(b'%');
+                meant.extend(part.bytes());
+            }
+        }
+    }
+    meant
 }
 
 /// The elements of a path; a slash at its end is ignored.
