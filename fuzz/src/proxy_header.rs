@@ -1,14 +1,14 @@
-//! The PROXY header: what an encoder of the specification writes is read, byte by byte and at once, and
-//! nothing behind it is taken.
+//! The PROXY header: of any bytes the same is read, or refused, as by a naive reading of the specification;
+//! what an encoder writes is read, byte by byte and at once, and nothing behind it is taken.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use proxy::fuzz::proxy_header as judge;
 
 use crate::dice::Dice;
+use naive::{LONGEST, Read, read};
 
-/// The longest header: that of version 2 with all that may be told in it.
-const LONGEST: usize = 16 + (4 << 10);
+mod naive;
 
 /// What the first bytes of a connection come to.
 pub fn proxy_header(data: &[u8]) {
@@ -25,11 +25,26 @@ pub fn proxy_header(data: &[u8]) {
     let got = judge(&whole);
     assert_eq!(got, Ok(Some((wanted, header.len()))), "{}", whole.escape_ascii());
     grows(&whole);
+    let mut bent = whole;
+    for _ in 0..=dice.roll(2) {
+        let at = dice.roll(bent.len());
+        bent[at] = match dice.once_in(2) {
+            true => dice.byte(),
+            false => *dice.pick(b" .:0\r\n"),
+        };
+    }
+    grows(&bent);
 }
 
 /// Of more and more bytes nothing is said until it is clear, and that holds.
 fn grows(data: &[u8]) {
     let whole = judge(data);
+    let got = match &whole {
+        Ok(Some((from, length))) => Read::Header { from: *from, length: *length },
+        Ok(None) => Read::Waits,
+        Err(_) => Read::Refused,
+    };
+    assert_eq!(got, read(data), "{}", data.escape_ascii());
     if let Ok(Some((_, length))) = whole {
         assert!(length <= data.len() && length <= LONGEST, "{length} of {}", data.len());
         assert_eq!(judge(&data[..length]), whole, "what is behind a header is not looked at");
