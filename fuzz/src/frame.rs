@@ -1,5 +1,5 @@
-//! Frames between the control plane and its nodes: what is written is read as it was, and what is read
-//! of any bytes is written and read as the same.
+//! Frames between the control plane and its nodes, not those of HTTP/2: what is written is read as it was,
+//! and what is read of any bytes is written and read as the same.
 
 use std::fmt::Debug;
 use std::net::{IpAddr, SocketAddr};
@@ -8,9 +8,10 @@ use bytes::Bytes;
 use model::identity::Peer;
 use model::secret::SecretBytes;
 use model::{Name, Scope};
+use serde_json::json;
 use wire::fuzz::Frame;
 use wire::{
-    Ack, Begin, Caller, Cause, Commit, ControlFrame, ControlHeartbeat, Counts, Envelope,
+    Ack, Begin, Caller, Cause, Commit, ControlFrame, ControlHeartbeat, Counts, Decision, Envelope,
     GatewaySessions, Held, Hello, Key, Lane, Nack, NodeFrame, NodeHeartbeat, Rejection, Resting,
     Series, SessionSecrets, Side, Sketch, Standing, Told, Trust, Vector,
 };
@@ -27,9 +28,10 @@ pub fn frame(data: &[u8]) {
     again::<Told>(data);
     again::<Counts>(data);
     let dice = &mut Dice::new(data);
-    match dice.roll(3) {
+    match dice.roll(4) {
         0 => round(node(dice)),
         1 => round(control(dice)),
+        2 => round(told(dice)),
         _ => round(counts(dice)),
     }
 }
@@ -128,6 +130,53 @@ fn sessions(dice: &mut Dice) -> GatewaySessions {
     GatewaySessions { gateway: key(dice), secrets }
 }
 
+fn told(dice: &mut Dice) -> Told {
+    Told { number: number(dice), decisions: dice.some(4, decision), dropped: number(dice) }
+}
+
+fn decision(dice: &mut Dice) -> Decision {
+    let maybe = |dice: &mut Dice| dice.once_in(2).then(|| dice.text(40));
+    Decision {
+        span: dice.text(20),
+        parent: maybe(dice),
+        trace: dice.text(40),
+        link: maybe(dice),
+        request: dice.text(40),
+        side: side(dice),
+        at: number(dice).cast_signed(),
+        took: number(dice),
+        backend_took: dice.once_in(2).then(|| number(dice)),
+        table: dice.text(20),
+        vector: dice
+            .some(4, |dice| (dice.text(20), number(dice).cast_signed()))
+            .into_iter()
+            .collect(),
+        source: dice.text(40),
+        peer: maybe(dice),
+        caller: maybe(dice),
+        passport: maybe(dice),
+        method: dice.text(10),
+        host: dice.text(40),
+        path: dice.text(60),
+        port: number(dice) as u16,
+        route: dice.once_in(2).then(|| key(dice)),
+        rule: maybe(dice),
+        backend: maybe(dice),
+        endpoint: maybe(dice),
+        attempts: number(dice) as u32,
+        status: dice.once_in(2).then(|| number(dice) as u16),
+        reason: dice.text(20),
+        detail: maybe(dice),
+        policy: dice.once_in(2).then(|| key(dice)),
+        policy_rule: maybe(dice),
+        story: dice.once_in(2).then(|| json!({ "because": dice.text(60), "level": number(dice) })),
+    }
+}
+
+fn side(dice: &mut Dice) -> Side {
+    *dice.pick(&[Side::Edge, Side::Outbound, Side::Inbound])
+}
+
 fn counts(dice: &mut Dice) -> Counts {
     Counts {
         start: number(dice),
@@ -146,7 +195,7 @@ fn series(dice: &mut Dice) -> Series {
     // There is no empty word.
     let some = |word: String| Some(word).filter(|word| !word.is_empty());
     Series {
-        side: *dice.pick(&[Side::Edge, Side::Outbound, Side::Inbound]),
+        side: side(dice),
         route: dice.once_in(2).then(|| key(dice)),
         rule: some(dice.text(40)),
         backend: some(dice.text(40)),
