@@ -92,7 +92,7 @@ fn frames_agree_with_their_oracle() {
 
 #[test]
 fn the_walker_agrees_with_its_oracle() {
-    agrees("walker", 500);
+    agrees("walker", 1_000);
 }
 
 #[test]

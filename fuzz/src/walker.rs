@@ -1,5 +1,6 @@
-//! Reading resources: whatever is accepted is written and read again as the same, and whatever is
-//! refused is told by at least one fault, of which each stands at a place of the document.
+//! Reading resources: whatever is accepted is written with all that was said in it and read again as
+//! the same, and whatever is refused is told by at least one fault, of which each stands at a place of
+//! the document.
 
 use std::sync::LazyLock;
 
@@ -30,16 +31,62 @@ static WORDS: LazyLock<Vec<Value>> = LazyLock::new(|| {
     .unwrap_or_default()
 });
 
-/// Text as it comes or, behind a control character, an object of ours that the rest bends.
+/// Text as it comes, unless a control character says that it is none, and an object of ours that it bends.
 pub fn walker(data: &[u8]) {
-    let text = match data {
-        [0..=8, rest @ ..] => bent(&mut Dice::new(rest)),
-        data => String::from_utf8_lossy(data).into_owned(),
-    };
-    for document in read(&text) {
+    if !matches!(data, [0..=8, ..]) {
+        let text = String::from_utf8_lossy(data);
+        is_read(&text, &serde_json::from_str(&text).unwrap_or_default());
+    }
+    let (text, said) = bent(&mut Dice::new(data));
+    is_read(&text, &said);
+}
+
+/// What becomes of a text, by which `said` is meant, where that is known.
+fn is_read(text: &str, said: &Value) {
+    let documents = read(text);
+    if let [Document { result: Ok(resource), .. }] = &documents[..] {
+        nothing_is_passed_over(said, resource);
+    }
+    for document in documents {
         match &document.result {
             Ok(resource) => accepted(&document, resource),
-            Err(faults) => refused(&text, &document, faults),
+            Err(faults) => refused(text, &document, faults),
+        }
+    }
+}
+
+/// Each leaf of what was said stands in what was made of it, which has no fault to tell.
+fn nothing_is_passed_over(said: &Value, resource: &Resource) {
+    // Of a Secret only digests are written.
+    if resource.kind() != Kind::Secret {
+        let written = resource.to_json();
+        let mut lost = Vec::new();
+        leaves(said, Some(&written), "", &mut lost);
+        assert!(lost.is_empty(), "{lost:#?} of\n{said:#}\nin\n{written:#}");
+    }
+}
+
+/// The leaves of `said` that do not stand in `written`.
+fn leaves(said: &Value, written: Option<&Value>, path: &str, lost: &mut Vec<String>) {
+    match said {
+        Value::Object(fields) => {
+            for (name, said) in fields {
+                let written = written.and_then(|written| written.get(name));
+                leaves(said, written, &format!("{path}.{name}"), lost);
+            }
+        }
+        Value::Array(items) => {
+            for (index, said) in items.iter().enumerate() {
+                let written = written.and_then(|written| written.get(index));
+                leaves(said, written, &format!("{path}[{index}]"), lost);
+            }
+        }
+        // To say null is to say nothing.
+        Value::Null => {}
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            if written != Some(said) {
+                lost.push(format!("{path}: {said}, written {written:?}"));
+            }
         }
     }
 }
@@ -92,13 +139,18 @@ fn leads(node: &Value, path: &str) -> bool {
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
     };
-    // An item that is not there is nothing that anybody could mend.
-    let is_index = |word: &str| word.starts_with(|letter: char| letter.is_ascii_digit());
     match &next[..] {
         _ if path.is_empty() => true,
-        [] => !path.split('[').skip(1).any(is_index),
+        [] => may_be_missing(node, path),
         next => next.iter().any(|(below, rest)| leads(below, rest)),
     }
+}
+
+/// Whether the rest of a path names one field that a mapping may have, and has not. An item that is not
+/// there, or what is below a scalar, is nothing that anybody could mend.
+fn may_be_missing(node: &Value, rest: &str) -> bool {
+    let name = rest.strip_prefix('.').unwrap_or(rest);
+    node.is_object() && !name.is_empty() && !name.contains(['.', '['])
 }
 
 fn item<'v, 'p>(items: &'v [Value], path: &'p str) -> Option<(&'v Value, &'p str)> {
@@ -120,13 +172,46 @@ fn after<'p>(name: &str, path: &'p str) -> Option<&'p str> {
     (rest.is_empty() || rest.starts_with(['.', '['])).then_some(rest)
 }
 
-/// An object with a few things changed, as JSON or as YAML.
-fn bent(dice: &mut Dice) -> String {
+/// An object with a few things changed, as JSON or as YAML, and the object itself.
+fn bent(dice: &mut Dice) -> (String, Value) {
     let mut object = dice.pick(&OBJECTS).clone();
     for _ in 0..=dice.roll(3) {
-        bend(dice, &mut object);
+        if dice.once_in(3) {
+            bend(dice, &mut object);
+        } else {
+            let any = dice.once_in(3);
+            let others = OBJECTS.iter().filter(|one| any || one["kind"] == object["kind"]);
+            // Its own kind is none of ours once that was bent.
+            let others: Vec<_> = others.collect();
+            let other = others.get(dice.roll(others.len())).copied().unwrap_or(&Value::Null);
+            graft(dice, &mut object, other);
+        }
     }
-    if dice.once_in(2) { object.to_string() } else { model::yaml::text(&object) }
+    let text = if dice.once_in(2) { object.to_string() } else { model::yaml::text(&object) };
+    (text, object)
+}
+
+/// Goes some way down where two objects are alike, and takes over what stands there: much of it is accepted.
+fn graft(dice: &mut Dice, node: &mut Value, other: &Value) {
+    let goes_on = !dice.once_in(3);
+    match (node, other) {
+        (Value::Object(fields), Value::Object(others)) if !others.is_empty() => {
+            let (name, other) = others.iter().nth(dice.roll(others.len())).expect("one of them");
+            match fields.get_mut(name) {
+                Some(below) if goes_on => graft(dice, below, other),
+                Some(_) | None => drop(fields.insert(name.clone(), other.clone())),
+            }
+        }
+        (Value::Array(items), Value::Array(others)) if !others.is_empty() => {
+            let other = dice.pick(others);
+            let place = dice.roll(items.len());
+            match items.get_mut(place) {
+                Some(below) if goes_on => graft(dice, below, other),
+                Some(_) | None => items.push(other.clone()),
+            }
+        }
+        (node, other) => *node = other.clone(),
+    }
 }
 
 /// Goes some way down, and changes what is there.
@@ -202,4 +287,21 @@ fn name(dice: &mut Dice) -> String {
         }
         node = below;
     }
+}
+
+#[test]
+fn what_is_passed_over_is_noticed() {
+    let said = json!({ "a": { "b": 1, "c": null, "d": [] }, "e": ["x", "y"] });
+    let lost = |written: Value| {
+        let mut lost = Vec::new();
+        leaves(&said, Some(&written), "", &mut lost);
+        lost.len()
+    };
+    assert_eq!(lost(json!({ "a": { "b": 1 }, "e": ["x", "y"], "more": 1 })), 0);
+    assert_eq!(lost(json!({ "a": {}, "e": ["x", "y"] })), 1);
+    assert_eq!(lost(json!({ "a": { "b": 2 }, "e": ["y"] })), 3);
+    for (path, wanted) in [("a.b", true), ("a.z", true), ("a.b.z", false), ("z.y", false)] {
+        assert_eq!(leads(&said, path), wanted, "{path}");
+    }
+    assert!(leads(&said, "e[1]") && !leads(&said, "e[2]"));
 }
