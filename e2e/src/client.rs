@@ -317,3 +317,6 @@ fn origin_form(mut request: Request<Payload>) -> Result<Request<Payload>, Fault>
     *request.uri_mut() = Uri::try_from(path)?;
     Ok(request)
 }
+
+#[cfg(test)]
+mod tests;

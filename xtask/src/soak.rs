@@ -62,7 +62,7 @@ const SOAKS: &[Soak] = &[
     },
     Soak {
         name: "failover",
-        about: "flips of one endpoint of four between well and failing, at 400 requests a second",
+        about: "flips of one endpoint of four that fails in each of four ways, at 400 requests a second",
         starts_programs: true,
         files: &["edge"],
         test: "failover::few_requests_fail_when_an_endpoint_does_and_it_is_found_well_again_soon",
@@ -102,7 +102,7 @@ const SOAKS: &[Soak] = &[
     },
     Soak {
         name: "churn",
-        about: "requests while routes, weights and certificates are rewritten",
+        about: "requests while routes, certificates, endpoints, listeners and the program itself change",
         starts_programs: true,
         files: &["churn"],
         test: "changes_lose_nothing",
