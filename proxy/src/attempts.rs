@@ -209,13 +209,14 @@ impl<'a> Attempts<'a> {
             }
             // Time that ran out is learnt as waited for, all else as the answer it is.
             (Side::Backend, Retry::Anew | Retry::Never) => {
-                let is_its_own = match failure.reason {
-                    Reason::BackendTimeout => whole.is_some(),
+                let said = match failure.reason {
+                    Reason::BackendTimeout => whole.map(|_| Said::Silent),
                     // The caller's own time is over: that says nothing of the endpoint.
-                    reason => reason != Reason::RequestTimeout,
+                    Reason::RequestTimeout => None,
+                    _ => Some(Said::Failed),
                 };
-                if is_its_own {
-                    self.service.judge(endpoint, Said::Failed, (at(began), at(Instant::now())));
+                if let Some(said) = said {
+                    self.service.judge(endpoint, said, (at(began), at(Instant::now())));
                 }
             }
         }

@@ -70,6 +70,11 @@ impl Spread {
         Spread { by, slow_start, panic_percent: usize::from(balance.panic_percent) }
     }
 
+    /// Whether an endpoint that is slow gets few requests for that alone, and so no chance to fail often.
+    pub(crate) fn goes_by_time(&self) -> bool {
+        matches!(self.by, By::PeakEwma)
+    }
+
     /// Whether fewer are well than are needed for that to count.
     fn is_panic(&self, all: &[Arc<Endpoint>]) -> bool {
         self.panic_percent > 0 && {

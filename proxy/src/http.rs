@@ -20,6 +20,7 @@ use policy::{Layer, Scheme};
 use table::{ClientValidation, Listener};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wire::Side;
 
@@ -30,6 +31,7 @@ use crate::exchange::exchange;
 use crate::gather::Gather;
 use crate::live::Live;
 use crate::mesh::left;
+use crate::phase::GRACE;
 use crate::rarely::Rarely;
 use crate::reply::Reply;
 use crate::seats::Seat;
@@ -65,6 +67,8 @@ pub(crate) struct Conn {
     pub(crate) client: Option<Arc<Client>>,
     /// When the certificate ends of who sends it.
     until: Option<SystemTime>,
+    /// Says that nobody listens any more where it was taken.
+    closed: Option<CancellationToken>,
     /// Says that it is good for no more requests.
     over: Notify,
     /// Counts it, where that is bounded, until it and its tunnel are over.
@@ -111,6 +115,7 @@ impl Conn {
             scheme,
             server_name,
             bound: None,
+            closed: None,
             from: None,
             asked: None,
             client: None,
@@ -124,9 +129,9 @@ impl Conn {
         }
     }
 
-    /// The same, taken by a socket at an address.
-    pub(crate) fn at(self, bound: IpAddr) -> Self {
-        Conn { bound: Some(bound), ..self }
+    /// The same, taken by a socket at an address, until that is `closed`.
+    pub(crate) fn at(self, bound: IpAddr, closed: &CancellationToken) -> Self {
+        Conn { bound: Some(bound), closed: Some(closed.clone()), ..self }
     }
 
     /// The same, come from elsewhere than from who opened it.
@@ -175,9 +180,24 @@ impl Conn {
         self.over.notify_one();
     }
 
-    /// Says in an answer of HTTP/1.1 that no other will come, if the process is ending.
+    /// Waits until nobody listens any more where it was taken.
+    async fn left(&self) {
+        match &self.closed {
+            Some(closed) => closed.cancelled().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Whether it is to end, with the process or its listener; and then how long it is kept without a request
+    /// for one more.
+    fn grace(&self) -> Option<Duration> {
+        let is_left = self.closed.as_ref().is_some_and(CancellationToken::is_cancelled);
+        self.shared.phase.grace().or(is_left.then_some(GRACE))
+    }
+
+    /// Says in an answer of HTTP/1.1 that no other will come, if it is to end.
     pub(crate) fn part(&self, version: Version, answer: &mut Response<Reply>) {
-        let is_over = version < Version::HTTP_2 && self.shared.phase.grace().is_some();
+        let is_over = version < Version::HTTP_2 && self.grace().is_some();
         if is_over && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
@@ -388,7 +408,7 @@ where
         closing = &mut *parting => closing,
     };
     *parting = Rarely::new(Box::pin(std::future::ready(closing)));
-    let Some(grace) = conn.shared.phase.grace() else { return Err(closing) };
+    let Some(grace) = conn.grace() else { return Err(closing) };
     tokio::select! {
         biased;
         read = reading => read.map_err(broken),
@@ -421,7 +441,7 @@ where
         // The head took too long: there is nothing to wait for.
         return closing;
     }
-    if let Some(grace) = conn.shared.phase.grace().filter(|_| is_http1) {
+    if let Some(grace) = conn.grace().filter(|_| is_http1) {
         tokio::select! {
             biased;
             result = serving.as_mut() => return ended(conn, result.map_err(Into::into), closing),
@@ -443,6 +463,7 @@ fn parting(conn: &Conn) -> Parting<'_> {
         tokio::select! {
             biased;
             () = conn.shared.phase.draining() => Outcome::Cut,
+            () = conn.left() => Outcome::Cut,
             () = idle(conn) => Outcome::TimedOut,
             () = conn.outlived(Duration::ZERO) => Outcome::TimedOut,
             () = conn.over.notified() => Outcome::Cut,

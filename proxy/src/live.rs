@@ -484,8 +484,10 @@ impl Service {
         let is_resting = endpoint.load.is_resting();
         // A trial after a rest says by itself whether it has to rest on.
         let is_judged = rule.consecutive > 0 || rule.percent.is_some();
-        let has_failed_again = is_judged && is_resting && said == Said::Failed;
-        if !endpoint.load.fails(said, now, rule) && !has_failed_again {
+        let has_failed_again = is_judged && is_resting && said.is_failure();
+        // No request would come to it for long, and nobody learn that it answers again.
+        let is_silent = is_judged && said == Said::Silent && self.spread.goes_by_time();
+        if !endpoint.load.fails(said, now, rule) && !has_failed_again && !is_silent {
             return;
         }
         let resting = self.endpoints.iter().filter(|one| one.load.is_resting()).count();
@@ -497,6 +499,7 @@ impl Service {
         let in_a_row = endpoint.load.failed_in_a_row();
         let why = match rule.percent {
             _ if is_resting => "it was tried, and failed again".to_owned(),
+            _ if is_silent => "it gave no answer in time".to_owned(),
             Some(percent) if rule.consecutive == 0 || in_a_row < rule.consecutive => {
                 format!("{percent} % of its requests failed, or more")
             }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// At the end an HTTP/1.1 connection is kept for one more request for so long, or half of the drain: its client
-/// may be sending it already, and cannot be told before it has.
-const GRACE: Duration = Duration::from_secs(5);
+/// At the end of a process, or of a listener, an HTTP/1.1 connection is kept for one more request for so long, or
+/// half of the drain: its client may be sending it already, and cannot be told before it has.
+pub(crate) const GRACE: Duration = Duration::from_secs(5);
 
 /// Whether connections are taken, and whether the process is ending.
 #[derive(Debug)]

@@ -352,7 +352,7 @@ impl Accepting {
                 () = closed.cancelled() => break,
             };
             match accepted {
-                Ok((stream, peer)) => self.serve(stream, peer),
+                Ok((stream, peer)) => self.serve(stream, peer, &closed),
                 // Out of descriptors or a client that left: neither ends the listener.
                 Err(error) => {
                     tracing::warn!(at = %self.at, %error, "accept failed");
@@ -361,19 +361,19 @@ impl Accepting {
             }
         }
         if !self.shared.phase.is_followed() {
-            self.take_what_waits(&socket.into_std()?)?;
+            self.take_what_waits(&socket.into_std()?, &closed)?;
         }
         Ok(())
     }
 
     /// Serves whom the kernel has accepted already. Asked without tokio, which lets a task have so much at once
     /// and no more, and then says that there is nothing.
-    fn take_what_waits(&self, socket: &TcpListener) -> io::Result<()> {
+    fn take_what_waits(&self, socket: &TcpListener, closed: &CancellationToken) -> io::Result<()> {
         for _ in 0..bind::BACKLOG {
             match socket.accept() {
                 Ok((stream, peer)) => {
                     stream.set_nonblocking(true)?;
-                    self.serve(TcpStream::from_std(stream)?, peer);
+                    self.serve(TcpStream::from_std(stream)?, peer, closed);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 // Of one that left before it was taken.
@@ -383,10 +383,10 @@ impl Accepting {
         Ok(())
     }
 
-    fn serve(&self, stream: TcpStream, peer: SocketAddr) {
+    fn serve(&self, stream: TcpStream, peer: SocketAddr, closed: &CancellationToken) {
         let (shared, tasks) = (Arc::clone(&self.shared), self.tasks.clone());
         let conn = Conn::new(shared, self.worker, canonical(peer), self.at.port(), tasks);
-        let conn = conn.at(self.at.ip());
+        let conn = conn.at(self.at.ip(), closed);
         self.tasks.spawn(connection(conn, stream, Arc::clone(&self.servers)));
     }
 }

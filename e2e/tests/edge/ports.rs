@@ -1,10 +1,14 @@
 //! Ports that open, close, or cannot be opened: what an operator is told of them.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 
+use e2e::client::{nothing, request};
 use e2e::program::free_port;
-use e2e::{Gateway, Setup, wait, yaml};
+use e2e::{Connection, Gateway, Setup, wait, yaml};
 use serde_json::Value;
+use tokio::net::TcpStream;
+
+use crate::scene::{HOST, shop};
 
 const MISSING: &str = "heddle_ports_missing";
 
@@ -111,4 +115,34 @@ async fn listeners_that_come_and_go_are_logged() {
     let closed = ["INFO", "listener closed", "Gateway shop/edge", "listener=second", &second];
     until_logged(&gateway, &closed).await;
     assert!(!gateway.stderr().lines().any(|line| line.contains("closed") && line.contains(&web)));
+}
+
+#[tokio::test]
+async fn connections_of_a_listener_that_goes_end_once_they_are_through() {
+    let (origin, setup) = shop().await;
+    let gateway = setup.start().await;
+    let port = free_port();
+    let before = add_second(&gateway, port);
+    until_open(&gateway, "second", true).await;
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let asked = |path: &str| request("GET", HOST, path).body(nothing()).expect("a request");
+    let mut idle = Connection::h1(address).await.unwrap();
+    assert_eq!(idle.send(asked("/")).await.unwrap().status, 200);
+    let (mut plain, framed) =
+        (Connection::h1(address).await.unwrap(), Connection::h2c(address).await.unwrap());
+    let over_h2 = framed.begin(asked("/gate"));
+    let over_h1 = tokio::spawn(async move { plain.send(asked("/gate")).await });
+    wait::until_true("both to arrive", || origin.count() == 3).await;
+
+    gateway.write("gateway.yaml", &before);
+    wait::until_true_of("it to be gone", async || TcpStream::connect(address).await.is_err()).await;
+    let last = idle.send(asked("/")).await.unwrap();
+    assert_eq!((last.status, last.header("connection")), (404, "close"), "{last:?}");
+    // What was begun by the listener ends by it.
+    origin.open_gate();
+    let (over_h1, over_h2) = (over_h1.await.unwrap().unwrap(), over_h2.await.unwrap().unwrap());
+    assert_eq!((over_h1.status, over_h1.header("connection")), (200, "close"), "{over_h1:?}");
+    assert_eq!(over_h2.status, 200);
+    wait::until_true("the connection of HTTP/2 to close", || framed.is_closed()).await;
+    assert_eq!(gateway.get(HOST, "/").await.status, 200, "others stay");
 }

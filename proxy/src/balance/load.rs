@@ -69,6 +69,14 @@ pub(crate) enum Said {
     Burdened,
     /// The request failed there.
     Failed,
+    /// It failed, since no answer came in time.
+    Silent,
+}
+
+impl Said {
+    pub(crate) fn is_failure(self) -> bool {
+        matches!(self, Said::Failed | Said::Silent)
+    }
 }
 
 impl Load {
@@ -93,7 +101,7 @@ impl Load {
         }
         let is_well_again = self.reached(began, now, said);
         match said {
-            Said::Well | Said::Failed => self.took(now, took),
+            Said::Well | Said::Failed | Said::Silent => self.took(now, took),
             Said::Burdened => self.took(now, took.max(self.estimate() * 2).max(BURDENED)),
         }
         is_well_again
@@ -104,7 +112,7 @@ impl Load {
         if said == Said::Burdened {
             self.ease(now);
         }
-        if said == Said::Failed || self.missed.load(Relaxed) == 0 || self.rested_since(began) {
+        if said.is_failure() || self.missed.load(Relaxed) == 0 || self.rested_since(began) {
             return false;
         }
         let is_first = self.missed.swap(0, Relaxed) > 0;
@@ -179,7 +187,7 @@ impl Load {
 
     /// Whether what an answer says makes it one that is to rest.
     pub(crate) fn fails(&self, said: Said, now: u64, rule: &Ejection) -> bool {
-        let has_failed = said == Said::Failed;
+        let has_failed = said.is_failure();
         let in_a_row = match has_failed {
             true => self.failed.fetch_add(1, Relaxed) + 1,
             false => {
