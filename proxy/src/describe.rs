@@ -94,13 +94,15 @@ fn rule(table: &Table, rule: &Rule) -> Value {
 /// several.
 fn services(live: &Live, now: u64) -> BTreeMap<&str, Vec<Value>> {
     let (mut told, mut seen) = (BTreeMap::<_, Vec<_>>::new(), HashSet::new());
+    let led_to = live.led_to();
     for service in &live.services {
         let states = told.entry(&*service.label).or_default();
         for (index, endpoint) in service.endpoints.iter().enumerate() {
             if seen.insert(Arc::as_ptr(endpoint)) {
                 let mut state = endpoint_state(endpoint, now);
                 state["ownZone"] = (index < service.own).into();
-                state["getsRequests"] = gets_requests(live, service, index, now).into();
+                state["getsRequests"] =
+                    gets_requests((live, &led_to), (service, index), now).into();
                 states.push(state);
             }
         }
@@ -133,16 +135,20 @@ fn encryption(table: &Table, service: &Arc<Service>) -> Option<(String, Value)> 
 }
 
 /// Whether an endpoint of a service gets requests, and if not why, and until when.
-fn gets_requests(live: &Live, service: &Service, index: usize, now: u64) -> String {
+fn gets_requests(
+    (live, led_to): (&Live, &HashSet<usize>),
+    (service, index): (&Service, usize),
+    now: u64,
+) -> String {
+    if !led_to.contains(&service.id) {
+        return "no: no rule leads there, or none with a weight".to_owned();
+    }
     let endpoint = &service.endpoints[index];
     let of_table = live.table.services.get(service.id);
     if let Some(Encryption::Closed(why)) = of_table.map(|one| &one.encryption)
         && endpoint.way.is_none()
     {
         return format!("no: nothing is sent there: {why}");
-    }
-    if !live.leads_to(service) {
-        return "no: no rule leads there, or none with a weight".to_owned();
     }
     let (rests, trouble) = (endpoint.load.rests(now), endpoint.load.trouble());
     if !endpoint.load.is_well() {

@@ -256,17 +256,22 @@ impl Live {
         })
     }
 
-    /// Whether a rule has a service get requests, or copies of them.
-    pub(crate) fn leads_to(&self, service: &Service) -> bool {
-        let is_it = |target: Target| target == Target::Service(service.id);
-        self.table.rules.iter().any(|rule| {
-            let own = |one: &table::Backend| {
-                let copies = one.filters.iter().flat_map(|filters| &filters.mirrors);
-                let is_copied = copies.map(|mirror| mirror.target).any(is_it);
-                one.weight > 0 && (is_it(one.target) || is_copied)
-            };
-            rule.backends.iter().any(own) || rule.mirrors.iter().any(|one| is_it(one.target))
-        })
+    /// The ids of the services that a rule has get requests, or copies of them.
+    pub(crate) fn led_to(&self) -> HashSet<usize> {
+        let id = |target: Target| match target {
+            Target::Service(id) => Some(id),
+            Target::Broken(_) => None,
+        };
+        let of_rule = |rule: &Rule| {
+            let drawn = rule.backends.iter().filter(|backend| backend.weight > 0);
+            let own = drawn.flat_map(|backend| {
+                let copies = backend.filters.iter().flat_map(|filters| &filters.mirrors);
+                copies.map(|mirror| mirror.target).chain([backend.target])
+            });
+            let copies = rule.mirrors.iter().map(|mirror| mirror.target);
+            own.chain(copies).filter_map(id).collect::<Vec<_>>()
+        };
+        self.table.rules.iter().flat_map(|rule| of_rule(rule)).collect()
     }
 
     fn service(&self, backend: &table::Backend) -> Option<&Arc<Service>> {
