@@ -90,6 +90,7 @@ fn resting(dice: &mut Dice) -> Resting {
         port: number(dice) as u16,
         address: SocketAddr::new(ip, number(dice) as u16),
         cause: *dice.pick(&[Cause::Unhealthy, Cause::Failing]),
+        trouble: "x".repeat(dice.roll(wire::TROUBLE + 1)),
     }
 }
 

@@ -28,9 +28,15 @@ fn of_service(live: &Live) -> impl Fn(&Arc<Service>) -> Vec<Resting> {
             port: table.port,
             address: endpoint.address,
             cause,
+            trouble: cut(&endpoint.load.trouble()).to_owned(),
         });
         told.collect()
     }
+}
+
+/// As much of a text as may be told.
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(wire::TROUBLE)]
 }
 
 fn cause(endpoint: &Endpoint) -> Option<Cause> {

@@ -7,8 +7,8 @@ use model::Scope;
 
 use crate::proto::config as proto;
 use crate::{
-    CLOSED, Envelope, HELD, Key, PORTS, REJECTIONS, RESTING, ROOTS, SessionSecrets, VERSION,
-    Vector, WORD,
+    CLOSED, Envelope, HELD, Key, PORTS, REJECTIONS, RESTING, ROOTS, SessionSecrets, TROUBLE,
+    VERSION, Vector, WORD,
 };
 
 /// What a node says.
@@ -200,6 +200,9 @@ pub struct Resting {
     pub address: SocketAddr,
     /// Why it gets none.
     pub cause: Cause,
+    /// What was wrong with it last, in words, at most [`TROUBLE`](crate::TROUBLE) bytes; empty where that is not
+    /// known.
+    pub trouble: String,
 }
 
 /// Why an endpoint gets no requests.
@@ -588,6 +591,7 @@ impl From<Resting> for proto::Resting {
             port: resting.port.into(),
             address: resting.address.to_string(),
             cause: cause.into(),
+            trouble: resting.trouble,
         }
     }
 }
@@ -604,12 +608,16 @@ impl TryFrom<proto::Resting> for Resting {
         if resting.address.len() > WORD {
             return Err(Malformed::Long(resting.address.len()));
         }
+        if resting.trouble.len() > TROUBLE {
+            return Err(Malformed::Long(resting.trouble.len()));
+        }
         let address = resting.address.parse();
         Ok(Resting {
             service: short(key(resting.service)?)?,
             port: port(resting.port)?,
             address: address.map_err(|_| Malformed::Address(resting.address))?,
             cause,
+            trouble: resting.trouble,
         })
     }
 }

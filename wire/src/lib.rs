@@ -61,6 +61,8 @@ pub const GATEWAYS: usize = 1_000;
 pub const SECRETS: usize = 16;
 /// The length of each of them, in bytes.
 pub const SECRET: usize = 32;
+/// The longest that a node says of what is wrong with an endpoint, in bytes.
+pub const TROUBLE: usize = 256;
 /// The longest word of a key that a node says, in bytes.
 pub const WORD: usize = 253;
 /// The longest version that a node says, in bytes.

@@ -57,7 +57,13 @@ fn every_frame_comes_back_as_it_was() {
     round(&NodeFrame::Nack(Nack { nonce: 1, reason: "other digest".into() }));
     let service = Key { kind: "Service".into(), namespace: "shop".into(), name: "orders".into() };
     let address = "[2001:db8::1]:8080".parse().unwrap();
-    let rests = |cause| Resting { service: service.clone(), port: 80, address, cause };
+    let rests = |cause| Resting {
+        service: service.clone(),
+        port: 80,
+        address,
+        cause,
+        trouble: "it answers 500".into(),
+    };
     let resting = vec![rests(Cause::Unhealthy), rests(Cause::Failing)];
     let silent = [8080, 65535].into();
     round(&NodeFrame::Heartbeat(NodeHeartbeat { digest, silent, resting }));

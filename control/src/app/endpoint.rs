@@ -57,6 +57,8 @@ pub struct RestingAt {
     pub node: String,
     /// Why it does not.
     pub cause: Cause,
+    /// What was wrong last, in words; empty where that is not known.
+    pub trouble: String,
 }
 
 impl App {
@@ -79,7 +81,8 @@ impl App {
                 let endpoint = port.entry(one.address).or_insert_with(|| fresh(one.address, true));
                 if is_seen {
                     let (cluster, node) = (node.cluster.clone(), node.name.clone());
-                    endpoint.resting.push(RestingAt { cluster, node, cause: one.cause });
+                    let trouble = one.trouble.clone();
+                    endpoint.resting.push(RestingAt { cluster, node, cause: one.cause, trouble });
                 } else {
                     endpoint.hidden += 1;
                 }

@@ -1,5 +1,7 @@
 //! The endpoints of Services.
 
+use std::collections::BTreeMap;
+
 use axum::response::Response;
 use model::{Key, Kind, Name};
 use schemars::JsonSchema;
@@ -60,6 +62,9 @@ struct RestingShape {
     cluster: String,
     node: String,
     cause: CauseShape,
+    /// What was wrong last, in words; absent where that is not known.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    trouble: String,
 }
 
 /// Why a node sends an endpoint nothing.
@@ -104,7 +109,7 @@ fn resting(one: RestingAt) -> RestingShape {
         Cause::Unhealthy => CauseShape::Unhealthy,
         Cause::Failing => CauseShape::Failing,
     };
-    RestingShape { cluster: one.cluster, node: one.node, cause }
+    RestingShape { cluster: one.cluster, node: one.node, cause, trouble: one.trouble }
 }
 
 fn words(one: &EndpointNow, is_led_to: bool) -> String {
@@ -114,19 +119,24 @@ fn words(one: &EndpointNow, is_led_to: bool) -> String {
     if !is_led_to {
         return "no: no route leads to this port".to_owned();
     }
-    let from = |cause: Cause| {
-        let nodes = one.resting.iter().filter(|at| at.cause == cause);
-        nodes.map(|at| format!("{}/{}", at.cluster, at.node)).collect::<Vec<_>>().join(", ")
-    };
-    let mut parts = Vec::new();
-    let (unhealthy, failing) = (from(Cause::Unhealthy), from(Cause::Failing));
-    if !unhealthy.is_empty() {
-        parts.push(format!("not from {unhealthy}: it does not answer health checks as it should"));
+    let mut nodes = BTreeMap::<_, Vec<_>>::new();
+    for at in &one.resting {
+        let of_this = nodes.entry((at.cause, at.trouble.as_str())).or_default();
+        of_this.push(format!("{}/{}", at.cluster, at.node));
     }
-    if !failing.is_empty() {
-        let why = "requests to it failed, or it could not be reached; single ones try it again";
-        parts.push(format!("not from {failing}: {why}"));
-    }
+    let told = nodes.into_iter().map(|((cause, trouble), nodes)| {
+        let why = match (cause, trouble) {
+            (Cause::Unhealthy, "") => "it does not answer health checks as it should".to_owned(),
+            (Cause::Failing, "") => {
+                "requests to it failed, or it could not be reached; single ones try it again"
+                    .to_owned()
+            }
+            (Cause::Unhealthy, trouble) => trouble.to_owned(),
+            (Cause::Failing, trouble) => format!("{trouble}; single requests try it again"),
+        };
+        format!("not from {}: {why}", nodes.join(", "))
+    });
+    let mut parts: Vec<_> = told.collect();
     if one.hidden > 0 {
         parts.push(format!("not from {} more that you may not see", one.hidden));
     }
@@ -139,7 +149,13 @@ mod tests {
 
     #[test]
     fn each_endpoint_says_whether_it_gets_requests_and_why_not() {
-        let at = |node: &str, cause| RestingAt { cluster: "east".into(), node: node.into(), cause };
+        let of = |node: &str, cause, trouble: &str| RestingAt {
+            cluster: "east".into(),
+            node: node.into(),
+            cause,
+            trouble: trouble.into(),
+        };
+        let at = |node: &str, cause| of(node, cause, "");
         let one = |is_ready, resting, hidden| EndpointNow {
             address: "10.0.0.1:80".parse().unwrap(),
             is_ready,
@@ -155,6 +171,12 @@ mod tests {
         let wanted = "not from east/b: it does not answer health checks as it should; \
             not from east/a: requests to it failed, or it could not be reached; single ones try it \
             again; not from 2 more that you may not see";
+        assert_eq!(told, wanted);
+        let refused = "it could not be reached: refused";
+        let resting = ["a", "b"].map(|node| of(node, Cause::Failing, refused));
+        let told = words(&one(true, resting.to_vec(), 0), true);
+        let wanted = "not from east/a, east/b: it could not be reached: refused; single requests \
+            try it again";
         assert_eq!(told, wanted);
     }
 }
