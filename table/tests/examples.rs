@@ -78,8 +78,13 @@ fn every_file_for_a_gateway_compiles_by_itself() {
         .collect();
     files.push(examples().join("bookshop/gateway.yaml"));
     assert!(files.len() > 10);
+    // The one with TLS takes it from files, by a flag.
+    let text = "apiVersion: v1\nkind: Secret\nmetadata: { name: site, namespace: demo }\n\
+                type: kubernetes.io/tls\nstringData: { tls.crt: chain, tls.key: key }\n";
+    let pair = model::read(text).remove(0).result.unwrap();
     for file in files {
-        assert!(!made(read(&[file])).table.rules.is_empty());
+        let resources = [read(&[file]), vec![pair.clone()]].concat();
+        assert!(!made(resources).table.rules.is_empty());
     }
 }
 
