@@ -366,7 +366,7 @@ impl Asked {
         let facts = Facts { port: found.listener.port, ..facts };
         decide(&self.conn, live, &found, &facts, record)?;
         let answer = |reason| found.rule.chain.answer(reason, &Reader::default());
-        let now = balance::nanos(self.conn.shared.epoch, record.began);
+        let now = || balance::nanos(self.conn.shared.epoch, record.began);
         let backend = live.backend(found.rule, None, (record.seed() as u32, now));
         match backend.ok_or_else(|| answer(Reason::NoBackend))?.target {
             Target::Service(id) => {

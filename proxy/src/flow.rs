@@ -135,7 +135,7 @@ impl Flow {
         if !self.is_over.swap(true, Relaxed) {
             let now = self.now();
             if self.endpoint.load.unreached(self.touched.load(Relaxed), now) {
-                self.endpoint.load.ails_of("it takes no datagrams");
+                self.endpoint.load.ails_of("it could not be reached: it refuses datagrams");
             }
         }
     }

@@ -236,16 +236,20 @@ impl Live {
         &self,
         rule: &'r Rule,
         kept: Option<&'r table::Backend>,
-        (random, now): (u32, u64),
+        (random, now): (u32, impl FnOnce() -> u64),
     ) -> Option<&'r table::Backend> {
         let backends = &rule.backends;
         let usual = || kept.or_else(|| backends.drawn(random));
+        if !self.has_fallbacks {
+            return usual();
+        }
         let is_fallback = |one: &table::Backend| {
             self.service(one).is_some_and(|service| self.table.services[service.id].is_fallback())
         };
-        if !self.has_fallbacks || !backends.iter().any(is_fallback) {
+        if !backends.iter().any(is_fallback) {
             return usual();
         }
+        let now = now();
         // What is broken answers for its share all the same.
         let takes = |one: &table::Backend| self.service(one).is_none_or(|one| one.takes(now));
         let first = kept.or_else(|| backends.drawn_of(random, |one| !is_fallback(one)));

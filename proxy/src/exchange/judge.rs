@@ -103,7 +103,7 @@ fn way<'l>(
     };
     let session = found.rule.session.as_ref().map(|session| Box::new(visit(session)));
     let kept = session.as_ref().and_then(|session| session.backend(live, found.rule));
-    let now = balance::nanos(conn.shared.epoch, record.began);
+    let now = || balance::nanos(conn.shared.epoch, record.began);
     let backend = live.backend(found.rule, kept, (seed as u32, now));
     let answer = |reason| found.rule.chain.answer(reason, &pass.reader);
     let backend = backend.ok_or_else(|| answer(Reason::NoBackend))?;
@@ -208,7 +208,7 @@ fn bound(conn: &Conn, parts: &Parts) -> Result<(), Answer> {
         return Err(Answer::new(Reason::BadRequest));
     }
     // HTTP/1.1 cuts them off while it parses.
-    if !forward::is_without_margins(&parts.headers) {
+    if parts.version == Version::HTTP_2 && !forward::is_without_margins(&parts.headers) {
         return Err(Answer::new(Reason::BadRequest));
     }
     let length = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());

@@ -213,7 +213,7 @@ fn lead<'l>(
     trail: &mut Trail,
 ) -> Result<(&'l Rule, &'l Service), Reason> {
     let found = may(live, facts)?;
-    let backend = live.backend(found.rule, None, (random as u32, now));
+    let backend = live.backend(found.rule, None, (random as u32, || now));
     let service = match backend.ok_or(Reason::NoBackend)?.target {
         Target::Service(id) => &live.services[id],
         Target::Broken(reason) => return Err(reason),
