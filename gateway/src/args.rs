@@ -178,10 +178,13 @@ impl Serve {
     }
 }
 
-/// A length of time: `30s`, `500ms`, or whole seconds.
+/// A length of time: `30s`, `500ms`, or whole seconds, no more than can be written in hours. No clock goes on for
+/// much longer.
 fn seconds(text: &str) -> Result<Duration, String> {
+    const MOST: u64 = 99_999 * 3600;
     if let Ok(whole) = text.parse() {
-        return Ok(Duration::from_secs(whole));
+        let whole = Some(whole).filter(|whole| *whole <= MOST);
+        return whole.map(Duration::from_secs).ok_or_else(|| format!("{MOST} seconds at most"));
     }
     model::route::GatewayDuration::try_from(text.to_owned()).map(Duration::from)
 }

@@ -97,3 +97,14 @@ fn files_and_a_server_exclude_each_other_and_no_token_is_shown() {
     let args = serve(&["--join", "marker"]).unwrap();
     assert!(!format!("{args:?} {:?}", args.source(None)).contains("marker"));
 }
+
+#[test]
+fn a_time_is_no_longer_than_a_clock_goes_on() {
+    let held = |text: &str| serve(&["--drain-delay", text]).map(|args| args.drain_delay.as_secs());
+    assert_eq!(held("5"), Ok(5));
+    assert_eq!(held("99999h"), held("359996400"));
+    for text in ["359996401", "18446744073709551615"] {
+        let error = held(text).unwrap_err();
+        assert!(error.contains("359996400 seconds at most"), "{error}");
+    }
+}
