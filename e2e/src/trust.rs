@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType,
+    KeyUsagePurpose, PKCS_RSA_SHA256, SanType,
 };
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
@@ -67,6 +67,12 @@ impl Authority {
         self.sign_as(&[host], ExtendedKeyUsagePurpose::ServerAuth)
     }
 
+    /// The same, with a key for RSA.
+    pub fn sign_rsa(&self, host: &str) -> Certificate {
+        let key = KeyPair::generate_for(&PKCS_RSA_SHA256).expect("a key");
+        self.sign_key(&key, &[host], ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
     /// Signs a new certificate by which a client is known.
     pub fn sign_client(&self, host: &str) -> Certificate {
         self.sign_as(&[host], ExtendedKeyUsagePurpose::ClientAuth)
@@ -100,7 +106,15 @@ impl Authority {
     }
 
     fn sign_as(&self, names: &[&str], usage: ExtendedKeyUsagePurpose) -> Certificate {
-        let key = KeyPair::generate().expect("a key");
+        self.sign_key(&KeyPair::generate().expect("a key"), names, usage)
+    }
+
+    fn sign_key(
+        &self,
+        key: &KeyPair,
+        names: &[&str],
+        usage: ExtendedKeyUsagePurpose,
+    ) -> Certificate {
         let mut params = CertificateParams::new(Vec::<String>::new()).expect("no names");
         let named = names.iter().map(|name| match name.contains("://") {
             true => SanType::URI((*name).try_into().expect("a URI is ASCII")),
@@ -114,7 +128,7 @@ impl Authority {
         let (now, day) = (SystemTime::now(), Duration::from_secs(24 * 60 * 60));
         params.not_before = (now - day).into();
         params.not_after = (now + 30 * day).into();
-        let signed = params.signed_by(&key, &self.issuer).expect("a certificate");
+        let signed = params.signed_by(key, &self.issuer).expect("a certificate");
         Certificate { chain: signed.pem(), key: key.serialize_pem(), der: signed.der().clone() }
     }
 
@@ -160,10 +174,22 @@ impl Authority {
         versions: &[&'static SupportedProtocolVersion],
         papers: Option<Papers>,
     ) -> ClientConfig {
+        self.client_able(rustls::crypto::aws_lc_rs::default_provider(), versions, papers)
+    }
+
+    /// The same, that can do what `provider` can.
+    ///
+    /// # Panics
+    /// Where the papers are no certificate with its key, or the provider has no suite of a version.
+    pub fn client_able(
+        &self,
+        provider: CryptoProvider,
+        versions: &[&'static SupportedProtocolVersion],
+        papers: Option<Papers>,
+    ) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         roots.add(self.root.clone()).expect("the authority is a certificate");
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
+        let config = ClientConfig::builder_with_provider(Arc::new(provider))
             .with_protocol_versions(versions)
             .expect("the provider has these versions");
         let config = config.with_root_certificates(roots);

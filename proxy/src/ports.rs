@@ -120,47 +120,48 @@ impl Ports {
         self.admin = Some(admin);
     }
 
-    /// Closes the ports that `table` does not want.
-    pub(crate) fn close_unwanted(&mut self, table: &Table) {
-        let wanted = self.wanted(table);
-        self.open.retain(|port, open| {
-            let keep = wanted.get(port) == Some(&open.address);
-            if !keep {
-                open.close();
-            }
-            keep
-        });
-    }
-
-    /// Opens the ports that `table` wants and that are not open, `hand`s out their sockets with a
-    /// token that closes them, and says in the log which listeners came and went.
-    pub(crate) fn open_missing(
+    /// Has open what `table` wants and nothing else, `hand`s out new sockets with a token that closes them, and
+    /// says in the log which listeners came and went.
+    ///
+    /// New ports open before old ones close, so that a listener that moves is always at one of its two places.
+    pub(crate) fn follow(
         &mut self,
         table: &Table,
         mut hand: impl FnMut(SocketAddr, Vec<Inlet>, &CancellationToken),
     ) -> Vec<ApplyError> {
+        let wanted = self.wanted(table);
+        let is_elsewhere =
+            |port: &Port, open: &Open| wanted.get(port).is_some_and(|at| *at != open.address);
+        self.close_where(is_elsewhere);
         let mut failed = Vec::new();
-        for (port, address) in self.wanted(table) {
-            if self.open.contains_key(&port) {
+        for (port, address) in &wanted {
+            if self.open.contains_key(port) {
                 continue;
             }
-            let (transport, number) = port;
-            let place = (transport, SocketAddr::new(address, number));
+            let (transport, number) = *port;
+            let place = (transport, SocketAddr::new(*address, number));
             match self.open_at(place) {
                 Ok((sockets, open)) => {
                     hand(place.1, sockets, &open.closed);
-                    self.open.insert(port, open);
+                    self.open.insert(*port, open);
                 }
                 Err(error) => failed.push(ApplyError {
                     transport,
                     port: number,
-                    listeners: listeners(table, port),
+                    listeners: listeners(table, *port),
                     reason: self.explain(place, &error),
                 }),
             }
         }
+        self.close_where(|port, _| !wanted.contains_key(port));
         self.tell(table);
         failed
+    }
+
+    fn close_where(&mut self, goes: impl Fn(&Port, &Open) -> bool) {
+        for (_, mut open) in self.open.extract_if(.., |port, open| goes(port, open)) {
+            open.close();
+        }
     }
 
     /// The sockets of a place: of the process before where it had some, and copies for the one after.

@@ -180,7 +180,7 @@ impl Proxy {
         self.ports.sockets()
     }
 
-    /// Puts `table` in force: opens its new ports, swaps, closes ports that are gone. Requests
+    /// Puts `table` in force: swaps, opens its new ports, closes ports that are gone. Requests
     /// that are under way end by the table they began with.
     ///
     /// A port that cannot be opened is reported and left out; everything else is served.
@@ -193,7 +193,6 @@ impl Proxy {
         );
         self.shared.live.store(Arc::new(live));
         self.shared.changes.send_replace(());
-        self.ports.close_unwanted(&self.shared.live.load().table);
         self.open_missing()
     }
 
@@ -201,7 +200,7 @@ impl Proxy {
     /// freed meanwhile; what still cannot be opened is reported.
     pub fn open_missing(&mut self) -> Vec<ApplyError> {
         let live = self.shared.live.load();
-        let failed = self.ports.open_missing(&live.table, |at, sockets, closed| {
+        let failed = self.ports.follow(&live.table, |at, sockets, closed| {
             // The process before may have had more workers: each socket needs somebody who accepts.
             for (worker, socket) in self.workers.iter().cycle().zip(sockets) {
                 let order = Order::Listen { at, socket, closed: closed.clone() };

@@ -139,20 +139,16 @@ pub(crate) async fn call(
     }
 }
 
-/// For how long the listener that moves may be at neither place: one port closes before the other opens.
-const MOVES: Duration = Duration::from_millis(100);
-
 /// A connection to the listener that moves: where it is, or else where it was before.
 async fn moved(
     judge: &Judge,
     connect: impl AsyncFn(SocketAddr) -> Result<Connection, Fault>,
 ) -> Result<(Connection, SocketAddr), Fault> {
-    let began = Instant::now();
     loop {
         let version = judge.newest();
         let [now, before] = judge.places.moving(version);
         let mut refused = None;
-        // It may open here and close there between the two, but then it is open here, or about to be.
+        // It opens here before it closes there: who finds neither has looked while it moved, and finds it here.
         for place in [now, before, now] {
             match connect(place).await {
                 Ok(connection) => return Ok((connection, place)),
@@ -161,7 +157,6 @@ async fn moved(
         }
         if let Some(refused) = refused
             && judge.newest() == version
-            && began.elapsed() > MOVES
         {
             return Err(refused);
         }

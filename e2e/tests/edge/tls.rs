@@ -5,6 +5,8 @@ use e2e::program::free_port;
 use e2e::trust::Authority;
 use e2e::{Connection, Gateway, Origin, Setup, wait, yaml};
 use http::Version;
+use rustls::crypto::aws_lc_rs;
+use rustls::version::{TLS12, TLS13};
 
 use crate::scene::answered;
 
@@ -67,6 +69,49 @@ async fn the_name_asked_for_chooses_the_certificate() {
         let reply = connection.send(request("GET", host, "/").body(nothing()).unwrap()).await;
         answered(&gateway, &reply.unwrap(), "shop").await;
     }
+}
+
+/// RFC 8446, section 4.4.2.2: the certificate is one whose key signs as the client can check.
+#[tokio::test]
+async fn what_a_client_can_check_chooses_among_the_certificates_of_a_listener() {
+    let (origin, authority) = (Origin::start("shop").await, Authority::new());
+    let (ecdsa, rsa) = (authority.sign("shop.test"), authority.sign_rsa("shop.test"));
+    let port = free_port();
+    let listener = format!(
+        "{{ name: both, port: {port}, protocol: HTTPS, hostname: shop.test, \
+         tls: {{ certificateRefs: [{{ name: ecdsa }}, {{ name: rsa }}] }} }}"
+    );
+    let setup = Setup::bare().listener(PORT, port, listener);
+    let setup = setup
+        .with(yaml::tls_secret("ecdsa", &ecdsa))
+        .with(yaml::tls_secret("rsa", &rsa))
+        .with(yaml::service("shop", &[origin.address]))
+        .with(yaml::path_route("all", "/", "shop"));
+    let gateway = setup.start().await;
+
+    let named = |name: &str, wanted: &str| name.split('_').any(|part| part == wanted);
+    for (kind, wanted) in [("ECDSA", &ecdsa), ("RSA", &rsa)] {
+        // What it can check it says by signatures, and until TLS 1.2 also by suites.
+        let mut suites = aws_lc_rs::default_provider();
+        suites.cipher_suites.retain(|suite| named(&format!("{:?}", suite.suite()), kind));
+        let mut signatures = aws_lc_rs::default_provider();
+        let known = signatures.signature_verification_algorithms.mapping.iter();
+        let of_kind = known.filter(|(scheme, _)| named(&format!("{scheme:?}"), kind));
+        signatures.signature_verification_algorithms.mapping =
+            of_kind.copied().collect::<Vec<_>>().leak();
+        for (provider, version) in
+            [(suites, &TLS12), (signatures.clone(), &TLS12), (signatures, &TLS13)]
+        {
+            let client = authority.client_able(provider, &[version], None);
+            let client = Connection::tls_as(gateway.listener(PORT), "shop.test", client.into());
+            let mut connection = client.await.unwrap();
+            assert_eq!(connection.certificate.as_ref(), Some(&wanted.der), "{kind}, {version:?}");
+            let asked = request("GET", "shop.test", "/").body(nothing()).unwrap();
+            answered(&gateway, &connection.send(asked).await.unwrap(), "shop").await;
+        }
+    }
+    let either = Connection::tls(gateway.listener(PORT), "shop.test", &authority, &[]).await;
+    assert_eq!(either.unwrap().certificate, Some(ecdsa.der), "the first that fits");
 }
 
 #[tokio::test]
