@@ -72,6 +72,8 @@ pub(crate) struct Config {
     shown: BTreeMap<Key, Resource>,
     /// All that was wrong when a table was last made.
     faults: Vec<Fault>,
+    /// How many objects counted then, and how many of them had no fault.
+    counted: (usize, usize),
 }
 
 impl Config {
@@ -86,6 +88,7 @@ impl Config {
             assembly: None,
             shown: BTreeMap::new(),
             faults: Vec::new(),
+            counted: (0, 0),
         }
     }
 
@@ -190,7 +193,9 @@ impl Config {
                 None => drop(self.files.remove(&path)),
             }
         }
-        changed |= self.retain(held, now);
+        if changed || !self.retained.is_empty() {
+            changed |= self.retain(held, now);
+        }
         let loaded = self.assemble(changed);
         Ok(Loaded { again: self.pending.wait(now), ..loaded })
     }
@@ -236,20 +241,19 @@ impl Config {
 
     /// Makes a table of the files if they `changed` or there is none.
     fn assemble(&mut self, changed: bool) -> Loaded {
-        let standings = standings(self.files.iter().chain(self.retained.files()));
         let mut faults = Vec::new();
+        // Else nothing walks over the objects: this is asked every few seconds, beside the workers.
         if changed || self.assembly.is_none() {
+            let standings = standings(self.files.iter().chain(self.retained.files()));
             let assembly = assemble(input(&standings), self.assembly.as_ref());
             faults = self.locate(&standings, &assembly);
-            self.faults.clone_from(&faults);
+            self.counted = counted(&standings, &faults);
             self.shown = in_force(&standings, &assembly, std::mem::take(&mut self.shown));
+            self.faults.clone_from(&faults);
             self.assembly = Some(assembly);
         }
-        let own = self.faults.iter().filter(|one| one.instead != Instead::Namesake);
-        let bad: BTreeSet<_> = own.filter_map(|one| one.invalid.key.as_ref()).collect();
-        let sound = || standings.iter().filter_map(Standing::sound);
-        let good = sound().filter(|resource| !bad.contains(&resource.key())).count();
-        Loaded { faults, objects: sound().count(), good, changed, again: None }
+        let (objects, good) = self.counted;
+        Loaded { faults, objects, good, changed, again: None }
     }
 
     /// Gives every fault its file and line, in the order of both.
@@ -278,6 +282,15 @@ impl Config {
         located.sort_by(|a, b| (&a.file, a.invalid.line).cmp(&(&b.file, b.invalid.line)));
         located
     }
+}
+
+/// How many objects count, and how many of them have no fault.
+fn counted(standings: &[Standing<'_>], faults: &[Fault]) -> (usize, usize) {
+    let own = faults.iter().filter(|one| one.instead != Instead::Namesake);
+    let bad: BTreeSet<_> = own.filter_map(|one| one.invalid.key.as_ref()).collect();
+    let sound = || standings.iter().filter_map(Standing::sound);
+    let good = sound().filter(|resource| !bad.contains(&resource.key())).count();
+    (sound().count(), good)
 }
 
 /// What makes two faults one.

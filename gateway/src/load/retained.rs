@@ -34,6 +34,11 @@ struct Policy {
 }
 
 impl Retained {
+    /// Whether nothing is.
+    pub(super) fn is_empty(&self) -> bool {
+        self.policies.is_empty()
+    }
+
     /// Retains `gone`, policies that stood in the file at `path`, if there are `torn` files.
     pub(super) fn keep(&mut self, path: &Path, gone: Vec<Document>, torn: &BTreeSet<PathBuf>) {
         let torn: BTreeSet<_> = torn.iter().filter(|torn| *torn != path).cloned().collect();
