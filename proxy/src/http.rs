@@ -26,6 +26,7 @@ use wire::Side;
 
 use crate::address;
 use crate::alarm::Alarms;
+use crate::cork::{Cork, Corked};
 use crate::detect::{self, Ahead};
 use crate::exchange::exchange;
 use crate::gather::Gather;
@@ -355,7 +356,8 @@ impl Servers {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let serving = self.http1.serve_connection(io(conn, stream), service(conn)).with_upgrades();
+        let io = TokioIo::new(Steady::new(Gather(stream), conn));
+        let serving = self.http1.serve_connection(io, service(conn)).with_upgrades();
         drive(conn, pin!(serving), parting, |serving| serving.graceful_shutdown()).await
     }
 
@@ -364,17 +366,12 @@ impl Servers {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         conn.is_http2.store(true, Relaxed);
-        let serving = self.http2.serve_connection(io(conn, stream), service(conn));
-        drive(conn, pin!(serving), parting, |serving| serving.graceful_shutdown()).await
+        let cork = Cork::new(Steady::new(stream, conn));
+        let io = TokioIo::new(cork.clone());
+        let connection = pin!(self.http2.serve_connection(io, service(conn)));
+        let serving = pin!(Corked { connection, cork });
+        drive(conn, serving, parting, |serving| serving.connection().graceful_shutdown()).await
     }
-}
-
-/// What a stream is read and written through.
-fn io<S: AsyncRead + AsyncWrite + Unpin>(
-    conn: &Arc<Conn>,
-    stream: S,
-) -> TokioIo<Steady<Gather<S>>> {
-    TokioIo::new(Steady::new(Gather(stream), conn))
 }
 
 /// What answers the requests of a connection.

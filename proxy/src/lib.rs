@@ -39,6 +39,7 @@ mod body;
 mod carry;
 mod compress;
 mod connect;
+mod cork;
 mod datagram;
 mod decisions;
 mod describe;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::Request;
 use hyper::client::conn::{TrySendError, http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use model::service::AppProtocol;
 use policy::Reason;
 use tokio::time::Instant;
@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::{Answered, Idle, Lease, Shared, Slot, put};
 use crate::body::Upload;
 use crate::connect::{self, Hop, Preface};
+use crate::cork::{Cork, Corks};
 use crate::failure::Failure;
 use crate::gather::Gather;
 use crate::room::{Granted, Place};
@@ -172,15 +173,15 @@ async fn open_http2(
         return Ok((shared, true));
     }
     let place = place.unwrap_or_else(|| endpoint.room.one_more());
-    let stream = connect::to(hop, limits, Preface::default(), place).await?;
+    let cork = Cork::new(connect::to(hop, limits, Preface::default(), place).await?);
     let list = u32::try_from(limits.head_bytes).unwrap_or(u32::MAX);
-    let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+    let (sender, connection) = http2::Builder::new(Corks(cork.clone()))
         .timer(TokioTimer::new())
         .max_header_list_size(list)
         .adaptive_window(true)
         .keep_alive_interval(limits.backend_idle)
         .keep_alive_timeout(limits.connect)
-        .handshake(TokioIo::new(stream))
+        .handshake(TokioIo::new(cork))
         .await
         .map_err(Failure::unreached)?;
     // Ends when its senders are dropped, at the latest with the worker's runtime.
