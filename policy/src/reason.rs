@@ -107,6 +107,8 @@ reasons! {
     RequestTimeout = "request_timeout", 504;
     /// The rule's time for one try at a backend ran out.
     BackendTimeout = "backend_timeout", 504;
+    /// The process ended, and its time to finish what was under way with it.
+    Drained = "drained", 503;
 }
 
 impl Reason {
@@ -141,6 +143,7 @@ impl Reason {
                 | Reason::UpstreamProtocol
                 | Reason::RequestTimeout
                 | Reason::BackendTimeout
+                | Reason::Drained
         )
     }
 }

@@ -232,6 +232,8 @@ impl<A: End, B: End> Ends<A, B> {
     ) {
         // Writes the counts into the record also where the worker ends first.
         let mut told = Told { record, ends: self };
+        // It has not ended as long as neither side did.
+        told.record.reason = Reason::ClientGone;
         let (reason, detail) = told.ends.carried(conn, idle, passes).await;
         (told.record.reason, told.record.detail) = (reason, detail);
         if reason.is_denial() {

@@ -136,7 +136,8 @@ impl Code {
             | Reason::ConnectFailed
             | Reason::UpstreamReset
             | Reason::UpstreamTls
-            | Reason::UpstreamProtocol => Code::UNAVAILABLE,
+            | Reason::UpstreamProtocol
+            | Reason::Drained => Code::UNAVAILABLE,
         }
     }
 }

@@ -283,6 +283,11 @@ impl Busy {
         conn.requests.fetch_add(BEGUN + 1, Relaxed);
         Busy(Arc::clone(conn))
     }
+
+    /// Whether it ends now since the process does.
+    pub(crate) fn is_broken_off(&self) -> bool {
+        self.0.shared.phase.is_over()
+    }
 }
 
 impl Drop for Busy {

@@ -1,6 +1,7 @@
 //! From when on a process takes connections, and how it ends.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -17,6 +18,8 @@ pub(crate) struct Phase {
     accepts: watch::Sender<bool>,
     ends: OnceLock<End>,
     drains: CancellationToken,
+    /// Whether what is still under way is broken off.
+    is_over: AtomicBool,
 }
 
 /// How a process ends.
@@ -33,6 +36,7 @@ impl Default for Phase {
             accepts: watch::channel(true).0,
             ends: OnceLock::new(),
             drains: CancellationToken::new(),
+            is_over: AtomicBool::new(false),
         }
     }
 }
@@ -64,6 +68,16 @@ impl Phase {
         // A process ends once.
         let _first = self.ends.set(end);
         self.drains.cancel();
+    }
+
+    /// What is still under way is about to be broken off.
+    pub(crate) fn break_off(&self) {
+        self.is_over.store(true, Relaxed);
+    }
+
+    /// Whether what ends now does so since the process does.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over.load(Relaxed)
     }
 
     /// Whether another process takes who waits at the sockets.

@@ -33,7 +33,7 @@ use crate::trace::{TraceContext, request_id, unique};
 #[derive(Debug)]
 pub(crate) struct Record {
     /// The connection has a request for as long as this lives.
-    pub(crate) _busy: Option<Busy>,
+    pub(crate) busy: Option<Busy>,
     /// Where it is told.
     pub(crate) telemetry: Arc<Telemetry>,
     /// The metric handles of the table that decided.
@@ -120,7 +120,7 @@ impl Record {
         let trace = telemetry.trace(&parts.headers, caller);
         let sent = parts.headers.get(REQUEST_ID).filter(|id| trusted && is_short(id));
         Box::new(Record {
-            _busy: Some(Busy::on(conn)),
+            busy: Some(Busy::on(conn)),
             telemetry: Arc::clone(telemetry),
             table: Arc::clone(&live.attached),
             worker: conn.worker,
@@ -190,6 +190,10 @@ fn is_short(id: &HeaderValue) -> bool {
 
 impl Drop for Record {
     fn drop(&mut self) {
+        let is_broken_off = self.busy.as_ref().is_some_and(Busy::is_broken_off);
+        if self.reason == Reason::ClientGone && is_broken_off {
+            self.reason = Reason::Drained;
+        }
         let telemetry = Arc::clone(&self.telemetry);
         telemetry.tell(self);
     }

@@ -310,6 +310,7 @@ async fn run(id: usize, shared: Arc<Shared>, mut orders: mpsc::UnboundedReceiver
                         left = tasks.len(),
                         "drain is over; closing the rest"
                     );
+                    shared.phase.break_off();
                 }
                 return;
             }

@@ -79,7 +79,8 @@ async fn a_tunnel_ends_with_the_drain_timeout() {
     let took = began.elapsed();
     assert!(took > Duration::from_millis(900) && took < Duration::from_secs(8), "{took:?}");
     // What was cut is told.
-    assert_eq!(gateway.logged_as(&id).await["status"], 101);
+    let line = gateway.logged_as(&id).await;
+    assert_eq!((&line["status"], &line["reason"]), (&101.into(), &"drained".into()), "{line}");
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use crate::trace;
 /// A record of a plain exchange, told to `telemetry` when it is dropped.
 pub(crate) fn sample(telemetry: &Arc<Telemetry>) -> Record {
     Record {
-        _busy: None,
+        busy: None,
         telemetry: Arc::clone(telemetry),
         table: telemetry.attach(&Table::default()),
         worker: 0,
