@@ -173,8 +173,8 @@ pub struct Ejection {
     /// where none is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rest: Option<GatewayDuration>,
-    /// No more than so many of a hundred endpoints are without requests for that; 50 where none is
-    /// written.
+    /// No more than so many of a hundred endpoints are without requests for that, and never the last one
+    /// that is well where it is less than 100; 50 where none is written.
     #[serde(default = "fifty")]
     #[schemars(range(min = 0, max = 100))]
     pub max_percent: u8,

@@ -169,7 +169,12 @@ fn gets_requests(
     match service.nearer_ones(index) {
         Some(Nearer::Cluster) => "no: endpoints in this cluster get them".to_owned(),
         Some(Nearer::Zone) => "no: endpoints in the own zone get them".to_owned(),
-        None => yes.to_owned(),
+        None => match service.bears_with(endpoint) {
+            Some(failed) => format!(
+                "{yes}, though {failed} requests in a row failed there: as many endpoints rest as may"
+            ),
+            None => yes.to_owned(),
+        },
     }
 }
 

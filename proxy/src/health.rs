@@ -133,6 +133,7 @@ async fn asks(
     let port = check.port.unwrap_or(endpoint.address.port());
     let address = SocketAddr::new(endpoint.address.ip(), port);
     let at = At { address, endpoint: &endpoint, face: &face, first: &first };
+    let service = &endpoint.service;
     let mut row = Row::default();
     let mut chance = ring::hash(address.to_string().as_bytes());
     loop {
@@ -140,10 +141,10 @@ async fn asks(
         if row.turns(asked.is_ok(), endpoint.load.is_ailing(), &check) {
             endpoint.load.checked(asked.is_ok(), nanos(epoch, Instant::now()));
             match &asked {
-                Ok(()) => tracing::info!(%address, "an endpoint is well"),
+                Ok(()) => tracing::info!(%service, %address, "an endpoint is well"),
                 Err(why) => {
-                    tracing::warn!(%address, %why, "an endpoint is not well");
-                    endpoint.load.ails_of(format_args!("it fails its health checks: {why}"));
+                    tracing::warn!(%service, %address, %why, "an endpoint is not well");
+                    endpoint.load.fails_checks(why);
                 }
             }
         }

@@ -122,6 +122,8 @@ impl Drop for Seat {
 /// An endpoint in force.
 #[derive(Debug)]
 pub(crate) struct Endpoint {
+    /// The label of its service.
+    pub(crate) service: Arc<str>,
     pub(crate) address: SocketAddr,
     pub(crate) protocol: AppProtocol,
     /// Through which proxy it is reached; straight where there is none.
@@ -394,7 +396,8 @@ impl Service {
             let place = (endpoint.is_far, !is_own(endpoint));
             let attached = kept(endpoint).unwrap_or_else(|| {
                 let spoken = (service.protocol, wire.clone());
-                Endpoint::new(endpoint, spoken, ground, (load(endpoint), Arc::clone(&room)))
+                let shared = (load(endpoint), Arc::clone(&room));
+                Endpoint::new(endpoint, &service.label, spoken, ground, shared)
             });
             (place, attached)
         });
@@ -499,12 +502,6 @@ impl Service {
         if !endpoint.load.fails(said, now, rule) && !has_failed_again && !is_silent {
             return;
         }
-        let resting = self.endpoints.iter().filter(|one| one.load.is_resting()).count();
-        let most = self.endpoints.len() * usize::from(rule.max_percent);
-        if !is_resting && (resting + 1) * 100 > most {
-            return;
-        }
-        endpoint.load.rest(now, rule.rest());
         let in_a_row = endpoint.load.failed_in_a_row();
         let why = match rule.percent {
             _ if is_resting => "it was tried, and failed again".to_owned(),
@@ -514,11 +511,34 @@ impl Service {
             }
             Some(_) | None => format!("{in_a_row} requests in a row failed there"),
         };
+        let (service, address) = (&self.label, endpoint.address);
+        if !is_resting && !self.can_spare(endpoint) {
+            if in_a_row == rule.consecutive {
+                tracing::warn!(%service, %address, %why, "an endpoint does not rest: too many do");
+            }
+            return;
+        }
+        endpoint.load.eject(now, rule.rest());
         if !is_resting {
-            let (service, address) = (&self.label, endpoint.address);
             tracing::warn!(%service, %address, %why, "an endpoint rests");
         }
         endpoint.load.ails_of(why);
+    }
+
+    /// Whether an endpoint at which too much fails may rest: not too many do, and it is not the last that is
+    /// well, unless all may rest.
+    fn can_spare(&self, endpoint: &Endpoint) -> bool {
+        let most = usize::from(self.ejection().max_percent);
+        let ejected = self.endpoints.iter().filter(|one| one.load.is_ejected()).count();
+        let mut others = self.endpoints.iter().filter(|one| !std::ptr::eq(&***one, endpoint));
+        (ejected + 1) * 100 <= self.endpoints.len() * most
+            && (most == 100 || others.any(|one| one.load.is_well()))
+    }
+
+    /// How many requests in a row failed at an endpoint that gets more all the same, where these are too many.
+    pub(crate) fn bears_with(&self, endpoint: &Endpoint) -> Option<u32> {
+        let (most, failed) = (self.ejection().consecutive, endpoint.load.failed_in_a_row());
+        (most > 0 && failed >= most && endpoint.load.is_well()).then_some(failed)
     }
 }
 
@@ -601,6 +621,7 @@ fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 impl Endpoint {
     pub(crate) fn new(
         from: &table::Endpoint,
+        service: &Arc<str>,
         (protocol, wire): (AppProtocol, Wire),
         ground: &Ground,
         (load, room): (Arc<Load>, Arc<Room>),
@@ -610,8 +631,19 @@ impl Endpoint {
         let way = through
             .map(|through| Way::new(Arc::clone(through), &ground.membership, ground.workers));
         let table::Endpoint { address, is_far, .. } = *from;
-        let gone = AtomicBool::new(false);
-        Arc::new(Endpoint { address, protocol, way, wire, is_far, load, room, pools, gone })
+        let (service, gone) = (Arc::clone(service), AtomicBool::new(false));
+        Arc::new(Endpoint {
+            service,
+            address,
+            protocol,
+            way,
+            wire,
+            is_far,
+            load,
+            room,
+            pools,
+            gone,
+        })
     }
 
     /// The table that comes into force has it no more: it keeps no connection that nobody uses.

@@ -99,7 +99,8 @@ async fn an_endpoint_whose_port_is_closed_fails_checks_by_tcp() {
         .with(yaml::path_route("all", "/", "shop"));
     let gateway = setup.start().await;
     wait::until_true_of("a check that failed", async || {
-        gateway.stderr().contains(&format!("an endpoint is not well address={closed}"))
+        let said = format!("an endpoint is not well service=shop/shop:80 address={closed}");
+        gateway.stderr().contains(&said)
     })
     .await;
     let before = gateway.metric("heddle_backend_connect_failures_total", &[]).await;

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use model::traffic::Ejection;
@@ -46,6 +46,8 @@ pub(crate) struct Load {
     rests_since: AtomicU64,
     /// And until when.
     rests_until: AtomicU64,
+    /// Whether that is since too much failed there, though it could be reached.
+    ejected: AtomicBool,
     /// How many requests failed in a row.
     failed: AtomicU32,
     /// Requests and failures of the time being: [`Window`].
@@ -54,10 +56,19 @@ pub(crate) struct Load {
     ailing: AtomicBool,
     /// Until when it gets fewer requests since it asked for that, in nanoseconds since the process's epoch.
     eased_until: AtomicU64,
-    /// What was wrong with it, in words; touched when that changes.
-    trouble: Mutex<Option<Box<str>>>,
+    /// What was wrong with it; touched when that changes.
+    troubles: Mutex<Troubles>,
     /// Since when it is well, in nanoseconds since the process's epoch; 0 before it was drawn.
     well_since: AtomicU64,
+}
+
+/// What was wrong with an endpoint last, in words.
+#[derive(Debug, Default)]
+struct Troubles {
+    /// Why requests had it rest.
+    requests: Box<str>,
+    /// What a check said.
+    checks: Box<str>,
 }
 
 /// What one answer, or none, says of an endpoint.
@@ -161,24 +172,38 @@ impl Load {
         }
         self.touched.store(now, Relaxed);
         self.ewma.store(UNREACHED.as_nanos() as u64, Relaxed);
+        self.ejected.store(false, Relaxed);
         self.rest(now, REST);
         true
     }
 
-    /// Learns what is wrong with it.
+    /// Learns why it is to rest.
     pub(crate) fn ails_of(&self, trouble: impl Display) {
-        let trouble = trouble.to_string().into();
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(trouble);
+        self.troubles().requests = trouble.to_string().into();
     }
 
-    /// What was wrong with it last; nothing where nothing ever was.
+    /// Learns why it does not count as well when it is asked.
+    pub(crate) fn fails_checks(&self, why: impl Display) {
+        self.troubles().checks = format!("it fails its health checks: {why}").into();
+    }
+
+    fn troubles(&self) -> MutexGuard<'_, Troubles> {
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why it gets no requests, where it is not well.
     pub(crate) fn trouble(&self) -> Box<str> {
-        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        trouble.clone().unwrap_or_default()
+        let troubles = self.troubles();
+        if self.is_ailing() { troubles.checks.clone() } else { troubles.requests.clone() }
     }
 
-    /// It gets no requests for a while, `first` the first time.
-    pub(crate) fn rest(&self, now: u64, first: Duration) {
+    /// Too much failed there: it gets no requests for a while, `first` the first time.
+    pub(crate) fn eject(&self, now: u64, first: Duration) {
+        self.ejected.store(true, Relaxed);
+        self.rest(now, first);
+    }
+
+    fn rest(&self, now: u64, first: Duration) {
         let missed = self.missed.fetch_add(1, Relaxed);
         let rest = first * (1 << missed.min(8)).min(LONGEST_REST);
         self.rests_since.store(now, Relaxed);
@@ -227,6 +252,11 @@ impl Load {
     /// Whether it has to rest, or is tried after that.
     pub(crate) fn is_resting(&self) -> bool {
         self.missed.load(Relaxed) > 0
+    }
+
+    /// Whether it rests since too much failed there.
+    pub(crate) fn is_ejected(&self) -> bool {
+        self.is_resting() && self.ejected.load(Relaxed)
     }
 
     /// Whether it does not answer when it is asked whether it is well.
@@ -370,7 +400,8 @@ impl Turn {
 
     fn learn(&mut self, is_well_again: bool) {
         if is_well_again {
-            tracing::info!(address = %self.endpoint.address, "an endpoint answers again");
+            let Endpoint { service, address, .. } = &*self.endpoint;
+            tracing::info!(%service, %address, "an endpoint answers again");
         }
         self.learnt = true;
     }
@@ -378,11 +409,11 @@ impl Turn {
     /// The endpoint could not be reached, for this reason.
     pub(crate) fn unreached(&mut self, why: impl Display) {
         let (began, now) = (nanos(self.epoch, self.began), nanos(self.epoch, Instant::now()));
-        let Endpoint { address, load, .. } = &*self.endpoint;
+        let Endpoint { service, address, load, .. } = &*self.endpoint;
         let was_resting = load.is_resting();
         if load.unreached(began, now) {
             if !was_resting {
-                tracing::warn!(%address, %why, "an endpoint cannot be reached");
+                tracing::warn!(%service, %address, %why, "an endpoint cannot be reached");
             }
             load.ails_of(format_args!("it could not be reached: {why}"));
         }

@@ -15,6 +15,7 @@ const LONGEST_REST: Duration = Duration::from_secs(4);
 fn service(count: u16) -> Service {
     let endpoint = |port| {
         Arc::new(Endpoint {
+            service: "shop/cart:80".into(),
             way: None,
             wire: crate::live::Wire::Clear,
             is_far: false,
@@ -257,7 +258,7 @@ fn many(number: u64) -> impl Iterator<Item = u64> {
 fn round_robin_gives_each_its_turn_and_steps_over_who_rests() {
     let service = spread(4, &algorithm(Algorithm::RoundRobin));
     assert_eq!(counts(&service, many(40).map(|n| by(5, n))), [10; 4]);
-    service.endpoints[1].load.rest(5, Duration::from_secs(1));
+    service.endpoints[1].load.eject(5, Duration::from_secs(1));
     let counted = counts(&service, many(40).map(|n| by(6, n)));
     assert_eq!((counted[1], counted.iter().sum::<usize>()), (0, 40));
     // What was counted goes on in the next table.
@@ -293,7 +294,7 @@ fn a_key_stays_with_its_endpoint_and_few_move_when_one_is_gone() {
     assert_eq!(moved, counted[9], "only those of the one that is gone");
     // Those of one that rests are spread over the others, and come back.
     let key = many(10_000).find(|key| of(&ten, *key) == 3).unwrap();
-    ten.endpoints[2].load.rest(5, Duration::from_secs(1));
+    ten.endpoints[2].load.eject(5, Duration::from_secs(1));
     let stand_in = of(&ten, key);
     assert_ne!(stand_in, 3);
     assert_eq!(of(&ten, key), stand_in);
@@ -325,7 +326,7 @@ fn who_starts_slowly_gets_more_and_more() {
 fn in_a_panic_those_that_rest_get_requests_too() {
     let balance = Balance { panic_percent: 50, ..Balance::default() };
     let service = spread(4, &balance);
-    let rest = |index: usize| service.endpoints[index].load.rest(5, Duration::from_secs(9));
+    let rest = |index: usize| service.endpoints[index].load.eject(5, Duration::from_secs(9));
     rest(0);
     rest(1);
     let counted = counts(&service, many(200).map(|n| by(6, n)));
@@ -457,7 +458,7 @@ fn in_a_panic_those_of_another_cluster_that_are_well_come_first() {
     let mut service = spread(4, &balance);
     service.near = 2;
     for index in 0..2 {
-        service.endpoints[index].load.rest(5, Duration::from_secs(9));
+        service.endpoints[index].load.eject(5, Duration::from_secs(9));
     }
     let counted = counts(&service, many(100).map(|n| by(6, n)));
     assert_eq!((counted[0], counted[1]), (0, 0));

@@ -20,7 +20,8 @@ fn check(written: serde_json::Value) -> HealthCheck {
 fn endpoint(address: SocketAddr, protocol: AppProtocol) -> Arc<Endpoint> {
     let endpoint = table::Endpoint::plain(address);
     let ground = crate::pool::tests::ground();
-    Endpoint::new(&endpoint, (protocol, Wire::Clear), &ground, Default::default())
+    let service = "shop/cart:80".into();
+    Endpoint::new(&endpoint, &service, (protocol, Wire::Clear), &ground, Default::default())
 }
 
 fn at(endpoint: &Endpoint) -> At<'_> {
@@ -154,6 +155,7 @@ async fn the_port_that_a_check_names_is_asked_as_often_as_it_says() {
     let check = check(json!({ "type": "TCP", "port": port, "interval": "100ms",
         "unhealthyAfter": 1 }));
     let endpoint = Arc::new(Endpoint {
+        service: "shop/cart:80".into(),
         way: None,
         is_far: false,
         // Requests would go to a port at which nobody is.

@@ -37,6 +37,7 @@ pub(crate) fn in_room(address: std::net::SocketAddr, room: &Arc<Room>) -> Arc<En
     let endpoint = table::Endpoint::plain(address);
     Endpoint::new(
         &endpoint,
+        &"shop/cart:80".into(),
         (AppProtocol::Http1, Wire::Clear),
         &ground(),
         (Arc::default(), Arc::clone(room)),
@@ -83,6 +84,7 @@ pub(crate) fn of_http2(room: &Arc<Room>) -> Arc<Endpoint> {
     let at = table::Endpoint::plain(([127, 0, 0, 1], 1).into());
     Endpoint::new(
         &at,
+        &"shop/cart:80".into(),
         (AppProtocol::H2c, Wire::Clear),
         &ground(),
         (Arc::default(), Arc::clone(room)),
@@ -361,7 +363,8 @@ async fn workers_hand_over_their_places_and_nobody_is_forgotten() {
     let backend = backend_in(usize::MAX, &room).await;
     let at = table::Endpoint::plain(backend.address);
     let spoken = (AppProtocol::Http1, Wire::Clear);
-    let endpoint = Endpoint::new(&at, spoken, &ground_of(3), (Arc::default(), Arc::clone(&room)));
+    let (service, shared) = ("shop/cart:80".into(), (Arc::default(), Arc::clone(&room)));
+    let endpoint = Endpoint::new(&at, &service, spoken, &ground_of(3), shared);
     let patience = serde_json::json!({ "connections": 2, "pendingTimeout": "60s" });
     set(&room, Some(&serde_json::from_value(patience).unwrap()), members(&[&endpoint]));
     let workers = (0..3).map(|worker| {

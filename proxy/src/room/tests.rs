@@ -338,7 +338,7 @@ async fn who_shares_another_connection_goes_where_balancing_would_send_them() {
     held.extend::<Vec<Turn>>(turns(&busy, 100));
     held.extend::<Vec<Turn>>(turns(&idle, 100));
     goes_to(&elsewhere).await;
-    elsewhere.load.rest(1, Duration::from_secs(1));
+    elsewhere.load.eject(1, Duration::from_secs(1));
     goes_to(&busy).await;
 }
 

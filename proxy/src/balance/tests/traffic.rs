@@ -35,6 +35,36 @@ fn a_policy_says_how_many_failures_are_too_many_and_for_how_long() {
 }
 
 #[test]
+fn one_that_cannot_be_reached_takes_nobody_elses_rest() {
+    let service = under(3, json!({}));
+    let [gone, ill, well] = &service.endpoints[..] else { panic!("there are three") };
+    gone.load.unreached(1, 1);
+    let fail = |one: &Endpoint| (0..5).for_each(|_| service.judge(one, Said::Failed, (1, 1)));
+    fail(ill);
+    assert!(ill.load.is_ejected() && !gone.load.is_ejected());
+    // The last one that is well serves on, and tells what it is like.
+    assert_eq!(service.bears_with(well), None);
+    fail(well);
+    assert!(well.load.is_well());
+    assert_eq!([gone, ill, well].map(|one| service.bears_with(one)), [None, None, Some(5)]);
+    let all = under(1, json!({ "ejection": { "maxPercent": 100 } }));
+    (0..5).for_each(|_| all.judge(&all.endpoints[0], Said::Failed, (1, 1)));
+    assert!(all.endpoints[0].load.is_ejected(), "all may rest");
+}
+
+#[test]
+fn of_two_troubles_the_one_is_told_that_counts() {
+    let service = under(3, json!({}));
+    let one = &service.endpoints[0];
+    one.load.checked(false, 1);
+    one.load.fails_checks("refused");
+    (0..5).for_each(|_| service.judge(one, Said::Failed, (1, 1)));
+    assert_eq!(&*one.load.trouble(), "it fails its health checks: refused");
+    one.load.checked(true, 2);
+    assert_eq!(&*one.load.trouble(), "5 requests in a row failed there");
+}
+
+#[test]
 fn failures_are_counted_for_as_long_as_the_policy_says() {
     let second = Duration::from_secs(1).as_nanos() as u64;
     for (interval, is_too_much) in [("30s", true), ("5s", false)] {

@@ -17,7 +17,7 @@ fn stay(service: &Service, now: u64) -> usize {
 }
 
 fn rest(service: &Service, index: usize) {
-    service.endpoints[index].load.rest(5, Duration::from_secs(9));
+    service.endpoints[index].load.eject(5, Duration::from_secs(9));
 }
 
 #[track_caller]
@@ -63,7 +63,7 @@ fn where_few_are_well_anywhere_both_get_what_they_bear() {
 #[test]
 fn whoever_has_rested_in_the_own_zone_is_tried_by_one_request() {
     let service = zoned(1, 3, Algorithm::LeastRequest);
-    service.endpoints[0].load.rest(5, Duration::from_secs(1));
+    service.endpoints[0].load.eject(5, Duration::from_secs(1));
     assert_eq!(stay(&service, SECOND), 0);
     assert_eq!(stay(&service, 5 + SECOND), 1, "one tries it, though nothing else stays");
     let load = &service.endpoints[0].load;
