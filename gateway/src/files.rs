@@ -50,7 +50,8 @@ pub(crate) fn run(args: &Serve, path: &Path) -> Result<ExitCode> {
     let process = Process::start(outfit(args), Arc::default(), None, show, place)?;
     let mut files = Files { config, process, shown, again: None, unreadable: None };
     files.begin(&loaded)?;
-    if runtime.block_on(files.process.ready(&mut signals.stop))? {
+    let lacking = files.config.lacking();
+    if runtime.block_on(files.process.ready(&mut signals.stop, &lacking))? {
         tracing::info!(config = %path.display(), objects = loaded.objects, "ready");
     }
     let followed = runtime.block_on(files.follow(path, signals));
@@ -85,8 +86,9 @@ impl Files {
                 }
                 () = watch.changed(self.again) => self.reload(),
                 heir = self.process.called() => {
+                    let serves = |object: &str| self.config.serves(object);
                     // There is no state folder to let go of.
-                    let hands_over = self.process.hand_over(heir?, || {});
+                    let hands_over = self.process.hand_over(heir?, serves, || {});
                     tokio::select! {
                         () = stop.told() => return Ok(()),
                         is_followed = hands_over => if is_followed { return Ok(()) },

@@ -42,6 +42,9 @@ const GRACE: Duration = Duration::from_secs(2);
 /// No change waits longer for others to be ready.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// No object that is good has a longer name.
+const LONGEST_NAME: usize = 1024;
+
 /// What a load made.
 #[derive(Debug)]
 pub(crate) struct Loaded {
@@ -74,6 +77,8 @@ pub(crate) struct Config {
     faults: Vec<Fault>,
     /// How many objects counted then, and how many of them had no fault.
     counted: (usize, usize),
+    /// The objects in a file that were in force in no form then.
+    lacking: BTreeSet<Key>,
 }
 
 impl Config {
@@ -89,6 +94,7 @@ impl Config {
             shown: BTreeMap::new(),
             faults: Vec::new(),
             counted: (0, 0),
+            lacking: BTreeSet::new(),
         }
     }
 
@@ -128,6 +134,18 @@ impl Config {
             kept: self.kept().into_iter().cloned().collect(),
             faults: unreadable.into_iter().chain(self.faults.iter().cloned()).collect(),
         }
+    }
+
+    /// The objects of the files that are left out, since they are refused, as `Kind namespace/name`.
+    pub(crate) fn lacking(&self) -> Vec<String> {
+        let told = self.lacking.iter().map(ToString::to_string);
+        // What is no name at all is in force nowhere.
+        told.filter(|object| object.len() <= LONGEST_NAME).collect()
+    }
+
+    /// Whether an object of such a name is in force.
+    pub(crate) fn serves(&self, object: &str) -> bool {
+        self.shown.keys().any(|key| key.to_string() == object)
     }
 
     /// The objects that are served in an older form than the one that stands in their file.
@@ -249,6 +267,8 @@ impl Config {
             faults = self.locate(&standings, &assembly);
             self.counted = counted(&standings, &faults);
             self.shown = in_force(&standings, &assembly, std::mem::take(&mut self.shown));
+            let keys = standings.iter().filter_map(|one| one.document.key.clone());
+            self.lacking = keys.filter(|key| !self.shown.contains_key(key)).collect();
             self.faults.clone_from(&faults);
             self.assembly = Some(assembly);
         }

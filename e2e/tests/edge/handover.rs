@@ -193,6 +193,31 @@ async fn one_that_cannot_read_its_configuration_leaves_the_other_serving() {
 }
 
 #[tokio::test]
+async fn one_that_would_leave_out_what_is_served_leaves_the_other_serving() {
+    let (_origin, first) = replaceable(&[]).await;
+    let route = |path: &str| yaml::path_route("bonus", path, "shop");
+    first.write("bonus.yaml", &route("/bonus"));
+    let is_in_force = async || {
+        let told = first.admin("/config").await.expect("/config answers").body;
+        String::from_utf8_lossy(&told).contains("shop/bonus")
+    };
+    wait::until_true_of("the route", is_in_force).await;
+    let broken = route("/bonus").replace("value: /bonus", "value: bonus");
+    first.write("bonus.yaml", &broken);
+    first.until_said("its last good form stays in force").await;
+    let mut next = first.next(&[]);
+    assert_eq!(next.exited().await, 1, "{}", next.stderr());
+    let why = "it serves what this one would leave out: HTTPRoute shop/bonus; mend";
+    assert!(next.stderr().contains(why), "{}", next.stderr());
+    first.until_said("it would no longer serve HTTPRoute shop/bonus").await;
+    assert_eq!(first.get(HOST, "/bonus").await.status, 200);
+    // What never was good is nobody's loss, and what is gone was let go.
+    first.write("bonus.yaml", &broken.replace("name: bonus", "name: fresh"));
+    first.until_said("HTTPRoute shop/fresh").await;
+    assert_serves_on(first).await;
+}
+
+#[tokio::test]
 async fn one_that_fails_once_it_has_the_sockets_leaves_the_other_serving() {
     let (_origin, first) = replaceable(&[]).await;
     let good = std::fs::read_to_string(first.file("gateway.yaml")).unwrap();

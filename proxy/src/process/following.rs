@@ -136,7 +136,7 @@ impl Following {
                 },
                 heir = process.called() => {
                     let heir = heir?;
-                    let hands_over = process.hand_over(heir, || self.joined = None);
+                    let hands_over = process.hand_over(heir, |_| false, || self.joined = None);
                     tokio::select! {
                         () = stop.told() => return Ok(()),
                         is_followed = hands_over => if is_followed { return Ok(()) },
@@ -179,7 +179,7 @@ impl Following {
     ) -> Result<(), ProcessError> {
         let speaks = !process.is_beside || process.membership.now().is_some();
         if process.applied && !self.serves && !process.missing && speaks {
-            self.serves = process.ready(stop).await?;
+            self.serves = process.ready(stop, &[]).await?;
             if self.serves {
                 tracing::info!("ready");
             }

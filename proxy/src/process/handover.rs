@@ -7,7 +7,7 @@
 //!        │ ── folder ────────────────────> │  joined to a server: follows it no more
 //!        │ <──────────────────────── free  │
 //!  reads, assembles, opens                 │  serves on
-//!        │ ── serves ────────────────────> │
+//!        │ ── lacks, lacks, serves ──────> │  if it serves any of those: no
 //!        │ <─────────────────────── yours  │  closes its copies, finishes what is under way, ends
 //!     accepts
 //! ```
@@ -62,6 +62,9 @@ pub enum Error {
     /// The one before does not give its sockets, or not any more.
     #[error("the process before serves on: {0}")]
     Refused(String),
+    /// It leaves out objects that are served now.
+    #[error("it would no longer serve {0}, which is served now")]
+    Loses(String),
     /// It says what makes no sense there.
     #[error("the other process does not keep to what was agreed on")]
     Odd,
@@ -148,12 +151,13 @@ impl Place {
         }
     }
 
-    /// Says that this process serves: from now on the sockets are its own, and others may follow it.
-    pub(super) async fn serve(&mut self) -> Result<(), Error> {
+    /// Says that this process serves all but the objects it is `lacking`: from now on the sockets are its own,
+    /// and others may follow it.
+    pub(super) async fn serve(&mut self, lacking: &[String]) -> Result<(), Error> {
         let stands = std::mem::replace(&mut self.0, Stands::Alone);
         self.0 = match stands {
             Stands::First(path) => Stands::Serving(Door::open(path)?),
-            Stands::After(before) => Stands::Serving(before.serve().await?),
+            Stands::After(before) => Stands::Serving(before.serve(lacking).await?),
             Stands::Alone | Stands::Serving(_) | Stands::Lent(_) | Stands::Followed => stands,
         };
         Ok(())

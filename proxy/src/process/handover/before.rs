@@ -62,9 +62,12 @@ impl Before {
                 Word::Socket(Use::Door) => door = Some(UnixListener::from(channel.socket()?)),
                 Word::All => break,
                 Word::No(why) => return Err(Error::Refused(why)),
-                Word::Speaks(_) | Word::Folder | Word::Free | Word::Serves | Word::Yours => {
-                    return Err(Error::Odd);
-                }
+                Word::Speaks(_)
+                | Word::Folder
+                | Word::Free
+                | Word::Lacks(_)
+                | Word::Serves
+                | Word::Yours => return Err(Error::Odd),
             }
             heard = channel.hear().await;
         }
@@ -78,8 +81,15 @@ impl Before {
         self.ask(&Word::Folder, &Word::Free).await
     }
 
-    /// Takes the sockets as this process's own, since it serves.
-    pub(super) async fn serve(mut self) -> Result<Door, Error> {
+    /// Takes the sockets as this process's own, since it serves all but these objects.
+    pub(super) async fn serve(mut self, lacking: &[String]) -> Result<Door, Error> {
+        for object in lacking {
+            match self.channel.say(&Word::Lacks(object.clone())).await {
+                // That is heard when it is asked.
+                Ok(()) | Err(Error::Gone) => {}
+                Err(error) => return Err(error),
+            }
+        }
         self.ask(&Word::Serves, &Word::Yours).await?;
         Door::of(self.door, self.path)
     }
@@ -140,6 +150,7 @@ fn refused(word: Word) -> Error {
         | Word::All
         | Word::Folder
         | Word::Free
+        | Word::Lacks(_)
         | Word::Serves
         | Word::Yours => Error::Odd,
     }

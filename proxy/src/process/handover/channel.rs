@@ -34,7 +34,9 @@ pub(super) enum Word {
     Folder,
     /// It is free.
     Free,
-    /// The next one serves.
+    /// The next one leaves out an object, since it is refused.
+    Lacks(String),
+    /// The next one serves, all but what it lacks.
     Serves,
     /// The sockets are its own.
     Yours,

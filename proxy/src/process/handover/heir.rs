@@ -1,5 +1,6 @@
 //! The process after this one, as this one sees it; and the door at which it knocks.
 
+use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
@@ -24,6 +25,9 @@ const FIRST: Duration = Duration::from_secs(1);
 const REST: Duration = Duration::from_secs(5);
 /// and this at most, since who waits at the door does so for [`STEP`].
 const MOST_REST: Duration = Duration::from_secs(20);
+
+/// So many objects are named in one message.
+const NAMED: usize = 5;
 
 /// Where processes come that want to follow. One at a time is heard, the others wait there.
 #[derive(Debug)]
@@ -144,20 +148,25 @@ fn lies_at(path: &Path) -> Option<(u64, u64)> {
 }
 
 impl Heir {
-    /// Gives it copies of the sockets and waits until it serves; `let_go` ends whatever uses the state folder.
+    /// Gives it copies of the sockets and waits until it serves, which it may not where it leaves out an object
+    /// that this one `serves`; `let_go` ends whatever uses the state folder.
     /// Once this is done the sockets are its own; if it fails they are ours as before.
     pub(crate) async fn follow(
         mut self,
         sockets: &[(Use, BorrowedFd<'_>)],
+        serves: impl Fn(&str) -> bool,
         let_go: impl FnMut(),
     ) -> Result<(), Error> {
-        let done = match timeout(START, self.converse(sockets, let_go)).await {
+        let done = match timeout(START, self.converse(sockets, serves, let_go)).await {
             Ok(done) => done,
             Err(_) => Err(Error::Silent),
         };
         let why = match &done {
             Err(Error::Silent) => format!("it waited for {} s", START.as_secs()),
             Err(Error::Odd) => "it was asked in words that it does not know".to_owned(),
+            Err(Error::Loses(objects)) => format!(
+                "it serves what this one would leave out: {objects}; mend what is wrong there, or remove it"
+            ),
             Ok(()) | Err(_) => return done,
         };
         // It may be gone.
@@ -168,6 +177,7 @@ impl Heir {
     async fn converse(
         &mut self,
         sockets: &[(Use, BorrowedFd<'_>)],
+        serves: impl Fn(&str) -> bool,
         mut let_go: impl FnMut(),
     ) -> Result<(), Error> {
         let first = timeout(FIRST, self.channel.hear()).await.map_err(|_| Error::Silent)?;
@@ -178,13 +188,18 @@ impl Heir {
             self.channel.give(*of, *socket).await?;
         }
         self.channel.say(&Word::All).await?;
+        let mut lost = BTreeSet::new();
         loop {
             match self.channel.hear().await? {
                 Word::Folder => {
                     let_go();
                     self.channel.say(&Word::Free).await?;
                 }
-                Word::Serves => return self.channel.say(&Word::Yours).await,
+                Word::Lacks(object) => {
+                    lost.extend(serves(&object).then_some(object));
+                }
+                Word::Serves if lost.is_empty() => return self.channel.say(&Word::Yours).await,
+                Word::Serves => return Err(Error::Loses(named(&lost))),
                 Word::Speaks(_)
                 | Word::Socket(_)
                 | Word::All
@@ -193,5 +208,15 @@ impl Heir {
                 | Word::No(_) => return Err(Error::Odd),
             }
         }
+    }
+}
+
+/// The first few, and how many there are beside.
+fn named(objects: &BTreeSet<String>) -> String {
+    let first: Vec<_> = objects.iter().take(NAMED).map(String::as_str).collect();
+    let first = first.join(", ");
+    match objects.len().saturating_sub(NAMED) {
+        0 => first,
+        more => format!("{first} and {more} more"),
     }
 }

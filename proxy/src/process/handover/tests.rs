@@ -11,6 +11,9 @@ use super::channel::{Word, may_follow};
 use super::*;
 use crate::bind::Inlet;
 
+/// What the one before serves.
+const SERVED: &str = "HTTPRoute shop/all";
+
 /// A door in a folder of its own, a socket, and who is to follow.
 struct Scene {
     folder: tempfile::TempDir,
@@ -39,7 +42,7 @@ impl Scene {
             (Use::Admin, self.socket.as_fd()),
             (Use::Door, self.door.socket()),
         ];
-        let done = heir.follow(&sockets, || asked += 1).await;
+        let done = heir.follow(&sockets, |object| object == SERVED, || asked += 1).await;
         (done, asked)
     }
 }
@@ -68,7 +71,7 @@ async fn who_waits_at_a_socket_is_taken_by_the_next() {
     let next = async {
         let (mut place, given) = found(&path).await;
         place.want_folder().await.unwrap();
-        place.serve().await.unwrap();
+        place.serve(&[]).await.unwrap();
         (place, given)
     };
     let ((done, asked), (place, given)) = tokio::join!(scene.hand_over(), next);
@@ -91,13 +94,31 @@ async fn who_waits_at_a_socket_is_taken_by_the_next() {
 }
 
 #[tokio::test]
+async fn who_leaves_out_what_is_served_does_not_follow() {
+    for (lacking, follows) in [(["HTTPRoute shop/new"; 2], true), ([SERVED, "Service a/b"], false)]
+    {
+        let scene = Scene::new();
+        let path = scene.path();
+        let next = async {
+            let (mut place, _given) = found(&path).await;
+            place.serve(&lacking.map(str::to_owned)).await
+        };
+        let ((done, _), served) = tokio::join!(scene.hand_over(), next);
+        assert_eq!((done.is_ok(), served.is_ok()), (follows, follows), "{lacking:?}");
+        let (Err(lost), Err(refused)) = (done, served) else { continue };
+        assert!(matches!(lost, Error::Loses(objects) if objects == SERVED));
+        assert!(refused.to_string().contains(SERVED), "{refused}");
+    }
+}
+
+#[tokio::test]
 async fn if_the_one_before_is_gone_the_next_goes_on() {
     let scene = Scene::new();
     let path = scene.path();
     let before = async { tokio::time::timeout(STEP / 100, scene.hand_over()).await.unwrap_err() };
     let (_broken_off, (mut place, given)) = tokio::join!(before, found(&path));
     place.want_folder().await.unwrap();
-    place.serve().await.unwrap();
+    place.serve(&[]).await.unwrap();
     assert_eq!(given.traffic.len(), 1);
     assert!(matches!(place.0, Stands::Serving(_)), "{place:?}");
 }
@@ -163,7 +184,7 @@ async fn a_socket_that_does_not_listen_is_not_taken() {
     let other = net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let before = async {
         let heir = scene.door.heir().await;
-        heir.follow(&[(Use::Traffic, other.as_fd())], || {}).await
+        heir.follow(&[(Use::Traffic, other.as_fd())], |_| false, || {}).await
     };
     let (_gone, found) = tokio::join!(before, Place::find(Some(&path)));
     assert!(matches!(found, Err(Error::Odd)), "{found:?}");
@@ -180,7 +201,7 @@ async fn what_waits_at_a_socket_for_datagrams_is_taken_by_the_next() {
         let sockets = [(of, socket.as_fd()), (Use::Door, scene.door.socket())];
         (of, sockets)
     }) {
-        let before = async { scene.door.heir().await.follow(&is_taken, || {}).await };
+        let before = async { scene.door.heir().await.follow(&is_taken, |_| false, || {}).await };
         let next = async { Place::find(Some(&path)).await.map(|(_, given)| given) };
         let (_gone, given) = tokio::join!(before, next);
         match (of, given) {
@@ -229,11 +250,11 @@ async fn a_place_is_looked_at_before_anything_starts() {
     assert!(given.is_none());
     let beside = heir::beside(&stale);
     std::fs::write(&beside, "mine").unwrap();
-    let odd = place.serve().await;
+    let odd = place.serve(&[]).await;
     assert!(matches!(odd, Err(Error::NoSocket(_))), "{odd:?}");
     assert_eq!(std::fs::read_to_string(&beside).unwrap(), "mine");
     std::fs::remove_file(&beside).unwrap();
     let (mut place, _) = Place::find(Some(&stale)).await.unwrap();
-    place.serve().await.unwrap();
+    place.serve(&[]).await.unwrap();
     assert!(UnixStream::connect(&stale).await.is_ok());
 }
