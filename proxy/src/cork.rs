@@ -52,6 +52,11 @@ impl<S> Cork<S> {
 }
 
 impl<S: AsyncWrite + Unpin> Cork<S> {
+    /// Runs a connection to its end, and sends what it writes.
+    pub(crate) async fn sending<C: Future>(self, connection: C) -> C::Output {
+        Corked { connection: pin!(connection), cork: self }.await
+    }
+
     /// Runs a task that may have written, and then sends that.
     fn run<T>(&self, cx: &mut Context<'_>, task: impl FnOnce(&mut Context<'_>) -> T) -> T {
         let said = task(cx);
@@ -191,10 +196,7 @@ where
     S: AsyncWrite + Unpin + Send + 'static,
 {
     fn execute(&self, task: F) {
-        let cork = self.0.clone();
-        tokio::spawn(async move {
-            Corked { connection: pin!(task), cork }.await;
-        });
+        tokio::spawn(self.0.clone().sending(task));
     }
 }
 

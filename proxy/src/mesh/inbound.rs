@@ -20,6 +20,7 @@ use tokio_rustls::server::TlsStream;
 use super::stream::{Tunnel, gone};
 use super::{DISOWNED, FRAME, HEAD, TUNNELS, WINDOW, WINDOWS, left};
 use crate::connect::Hop;
+use crate::cork::Cork;
 use crate::dial::{self, Opened};
 use crate::failure::Failure;
 use crate::http::{Conn, Servers, Spoken};
@@ -27,13 +28,15 @@ use crate::pool;
 use crate::telemetry::Outcome;
 use crate::tls::backend::Face;
 
-type Connection = server::Connection<TlsStream<TcpStream>, Bytes>;
+type Stream = Cork<TlsStream<TcpStream>>;
+type Connection = server::Connection<Stream, Bytes>;
 
 /// Serves the tunnels of one connection until it ends, its certificate does, or the process drains.
 pub(crate) async fn serve(outer: Conn, stream: TcpStream, servers: &Arc<Servers>) -> Outcome {
     let outer = Arc::new(outer);
     let limits = &outer.shared.settings.limits;
-    let Some(credentials) = outer.shared.ground.membership.now() else {
+    let membership = &outer.shared.ground.membership;
+    let Some(credentials) = membership.now() else {
         tracing::debug!(peer = %outer.peer, "nobody is let in before this proxy has a certificate");
         return Outcome::HandshakeFailed;
     };
@@ -53,6 +56,21 @@ pub(crate) async fn serve(outer: Conn, stream: TcpStream, servers: &Arc<Servers>
     let Ok(proven) = credentials.check.proven(&chain) else { return Outcome::HandshakeFailed };
     let ends = proven.certificate.not_after;
     let opener = Arc::new(Opener { peer: Arc::new(proven.peer), ends, open: Arc::new(()) });
+    let cork = Cork::new(stream);
+    let disowned = membership.disowns(&chain, credentials.number);
+    let serving = serve_tunnels(cork.clone(), &outer, &opener, servers, disowned);
+    cork.sending(serving).await
+}
+
+/// The same once it is known who is there, until they are `disowned`.
+async fn serve_tunnels(
+    stream: Stream,
+    outer: &Arc<Conn>,
+    opener: &Arc<Opener>,
+    servers: &Arc<Servers>,
+    disowned: impl Future<Output = ()>,
+) -> Outcome {
+    let (limits, ends) = (&outer.shared.settings.limits, opener.ends);
     let handshake = server::Builder::new()
         .max_concurrent_streams(TUNNELS)
         .max_header_list_size(HEAD)
@@ -67,22 +85,21 @@ pub(crate) async fn serve(outer: Conn, stream: TcpStream, servers: &Arc<Servers>
         Err(_) => return Outcome::TimedOut,
     };
     let pings = connection.ping_pong().expect("nobody took them before");
-    let membership = &outer.shared.ground.membership;
     // What goes on in its tunnels ends by itself, soon behind the certificate.
     let soon = 2 * limits.head;
     let (closing, bound) = tokio::select! {
-        served = take(&mut connection, &outer, &opener, servers) => {
+        served = take(&mut connection, outer, opener, servers) => {
             return over(&served, Outcome::Done);
         }
         () = gone(pings, limits.idle, limits.head) => return Outcome::TimedOut,
         () = outer.shared.phase.draining() => (Outcome::Cut, left(ends) + soon),
         () = tokio::time::sleep(left(ends)) => (Outcome::TimedOut, soon),
-        () = membership.disowns(&chain, credentials.number) => {
+        () = disowned => {
             (Outcome::Cut, if opener.has_tunnels() { DISOWNED } else { Duration::ZERO })
         }
     };
     connection.graceful_shutdown();
-    let taking = take(&mut connection, &outer, &opener, servers);
+    let taking = take(&mut connection, outer, opener, servers);
     match tokio::time::timeout(bound, taking).await {
         Ok(served) => over(&served, closing),
         Err(_) => closing,

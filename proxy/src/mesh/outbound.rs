@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::stream::{Tunnel, gone};
 use super::{Credentials, DISOWNED, FRAME, HEAD, Membership, TUNNELS, WINDOW, WINDOWS};
 use crate::connect;
+use crate::cork::Cork;
 use crate::failure::Failure;
 use crate::settings::Limits;
 
@@ -147,6 +148,7 @@ impl Way {
             let address = self.through.address;
             return Err(unreached(&format!("{found} answers at {address}, not {wanted}")));
         }
+        let cork = Cork::new(stream);
         let (requests, mut connection) = client::Builder::new()
             .enable_push(false)
             .max_header_list_size(HEAD)
@@ -154,7 +156,7 @@ impl Way {
             .initial_window_size(WINDOW)
             .initial_connection_window_size(WINDOWS)
             .max_frame_size(FRAME)
-            .handshake::<_, Bytes>(stream)
+            .handshake::<_, Bytes>(cork.clone())
             .await
             .map_err(Failure::unreached)?;
         let over = CancellationToken::new();
@@ -165,7 +167,7 @@ impl Way {
         // Ends when its senders are dropped and its tunnels are over, or a while after nobody vouches any
         // more for who is there: nothing new goes through it by then, since it has another number.
         let (membership, number) = (Arc::clone(&self.membership), credentials.number);
-        tokio::spawn(async move {
+        tokio::spawn(cork.sending(async move {
             let _over = over.drop_guard();
             let mut connection = std::pin::pin!(connection);
             let ended = tokio::select! {
@@ -181,7 +183,7 @@ impl Way {
                 Ok(Err(error)) => tracing::debug!(%error, "a connection to a proxy ended"),
                 Err(_) => tracing::info!("what was under way under a retired root is cut"),
             }
-        });
+        }));
         Ok(open)
     }
 }
