@@ -277,6 +277,11 @@ pub(crate) enum Nearer {
 }
 
 impl Service {
+    /// Whether any endpoint of it gets requests like others.
+    pub(crate) fn is_anybody_well(&self) -> bool {
+        self.endpoints.iter().any(|endpoint| endpoint.load.is_well())
+    }
+
     /// Who gets what the endpoint of this index would get; nobody where it gets requests.
     pub(crate) fn nearer_ones(&self, index: usize) -> Option<Nearer> {
         let (near, _) = self.endpoints.split_at(self.near);

@@ -59,7 +59,8 @@ impl<'l> Visit<'l> {
         Visit { session, opened, now }
     }
 
-    /// The backend that the session keeps: one that it was led to, and that new ones are led to, too.
+    /// The backend that the session keeps: one that it was led to, and that new ones are led to, too; none
+    /// while nobody there is well, and somebody is where another would lead.
     pub(crate) fn backend(&self, live: &Live, rule: &'l Rule) -> Option<&'l Backend> {
         let place = &self.opened?.place;
         let is_it = |backend: &&Backend| match backend.target {
@@ -70,7 +71,13 @@ impl<'l> Visit<'l> {
             Target::Broken(_) => false,
         };
         let same = rule.backends.iter().nth(usize::from(place.backend)).filter(is_it);
-        same.or_else(|| rule.backends.iter().find(is_it))
+        let kept = same.or_else(|| rule.backends.iter().find(is_it))?;
+        let serves = |backend: &&Backend| match backend.target {
+            Target::Service(id) => backend.weight > 0 && live.services[id].is_anybody_well(),
+            Target::Broken(_) => false,
+        };
+        let holds = serves(&kept) || !rule.backends.iter().any(|one| serves(&one));
+        holds.then_some(kept)
     }
 
     /// The endpoint of a service that the session keeps, as long as it is well.

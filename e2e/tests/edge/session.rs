@@ -241,6 +241,38 @@ async fn a_session_keeps_its_backend_until_that_has_no_weight() {
 }
 
 #[tokio::test]
+async fn a_backend_of_which_nobody_is_well_keeps_no_session_where_another_serves() {
+    let (blue, green) = (origins("blue", 1).await, origins("green", 1).await);
+    let check = "healthCheck: { type: HTTP, path: /well, interval: 100ms, timeout: 100ms, \
+                 unhealthyAfter: 2 }";
+    let to = |blue: u32, green: u32| {
+        let refs = format!(
+            "backendRefs: [{{ name: blue, port: 80, weight: {blue} }}, \
+             {{ name: green, port: 80, weight: {green} }}]"
+        );
+        route("{ sessionName: cart }", &refs)
+    };
+    let setup = Setup::new()
+        .with(yaml::service("blue", &[blue[0].address]))
+        .with(yaml::traffic("blue", check))
+        .with(service("green", &green));
+    let gateway = setup.file("route.yaml", to(1, 0)).start().await;
+    let (origin, cookie) = begin(&gateway).await;
+    assert_eq!(origin, "blue-0");
+    blue[0].ail(Ill::Answers(500), usize::MAX);
+    gateway.until_said("an endpoint is not well").await;
+    // Nobody serves elsewhere: it stays.
+    let reply = gateway.get_with(HOST, "/", &[("cookie", &cookie)]).await;
+    assert_eq!((reply.status, given(&reply)), (500, None));
+    gateway.write("route.yaml", &to(1, 100_000));
+    wait::until_true_of("another backend", async || {
+        let reply = gateway.get_with(HOST, "/", &[("cookie", &cookie)]).await;
+        reply.origin() == "green-0" && given(&reply).is_some()
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_header_carries_a_session_as_well() {
     let (origins, gateway) = four("{ sessionName: X-Cart, type: Header }").await;
     let first = gateway.get(HOST, "/").await;
