@@ -5,6 +5,9 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::settings::Limits;
 
@@ -14,7 +17,12 @@ pub(crate) struct Seats {
     all: AtomicUsize,
     /// Looked at where a connection begins and ends, and by no request.
     each: Mutex<HashMap<IpAddr, usize>>,
+    /// How many were refused since that was told, and when it was.
+    untold: Mutex<(u64, Option<Instant>)>,
 }
+
+/// How often it is told that connections are refused.
+const TOLD: Duration = Duration::from_secs(60);
 
 /// What a connection has of them for as long as it is open.
 #[derive(Debug, Default)]
@@ -37,6 +45,18 @@ impl Seats {
 }
 
 impl Seats {
+    /// Notes that there was none; and now and then how many found none, where that is to be told.
+    pub(crate) fn refused(&self, now: Instant) -> Option<u64> {
+        let mut untold = self.untold.lock().unwrap_or_else(PoisonError::into_inner);
+        let (count, last) = &mut *untold;
+        *count += 1;
+        if last.is_some_and(|last| now.saturating_duration_since(last) < TOLD) {
+            return None;
+        }
+        *last = Some(now);
+        Some(std::mem::take(count))
+    }
+
     /// One for the datagrams of an address, if it may have one more; in all they are bounded elsewhere.
     pub(crate) fn take_for(self: &Arc<Self>, limits: &Limits, from: IpAddr) -> Option<Seat> {
         let mut seat = Seat::default();
@@ -93,6 +113,14 @@ impl Drop for Seat {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn refusals_are_told_at_once_and_then_together() {
+        let (seats, began) = (Seats::default(), Instant::now());
+        let refused =
+            [0, 1, 59, 61, 62, 121].map(|at| seats.refused(began + Duration::from_secs(at)));
+        assert_eq!(refused, [Some(1), None, None, Some(3), None, Some(2)]);
+    }
 
     fn bounded(connections: Option<usize>, connections_each: Option<usize>) -> Limits {
         Limits { connections, connections_each, ..Limits::default() }

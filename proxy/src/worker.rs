@@ -423,7 +423,9 @@ async fn carry(mut conn: Conn, mut stream: TcpStream, servers: Arc<Servers>) -> 
     }
     let shared = Arc::clone(&conn.shared);
     let limits = &shared.settings.limits;
-    let Some(mut seat) = shared.seats.take(limits) else { return refused(&conn, &stream) };
+    let Some(mut seat) = shared.seats.take(limits) else {
+        return refused(&conn, &stream, "--max-connections");
+    };
     if shared.settings.is_proxied(conn.peer.ip()) {
         match Box::pin(in_time(&conn, proxy_protocol::read(&mut stream))).await {
             Some(Said::From(from)) => conn = conn.come_from(from),
@@ -434,7 +436,7 @@ async fn carry(mut conn: Conn, mut stream: TcpStream, servers: Arc<Servers>) -> 
         }
     }
     if !seat.is_for(limits, conn.peer.ip()) {
-        return refused(&conn, &stream);
+        return refused(&conn, &stream, "--max-connections-per-ip");
     }
     conn = conn.seated(seat);
     let Some(tls) = conn.shared.live.load().tls.get(&conn.port).cloned() else {
@@ -456,9 +458,13 @@ async fn carry(mut conn: Conn, mut stream: TcpStream, servers: Arc<Servers>) -> 
     }
 }
 
-/// The end of a connection for which there is no room.
-fn refused(conn: &Conn, stream: &TcpStream) -> Outcome {
-    tracing::debug!(peer = %conn.peer, "refused: as many connections are open as may be");
+/// The end of a connection for which there is no room under a bound.
+fn refused(conn: &Conn, stream: &TcpStream, bound: &str) -> Outcome {
+    let last = conn.peer;
+    tracing::debug!(peer = %last, bound, "refused: as many connections are open as may be");
+    if let Some(refused) = conn.shared.seats.refused(Instant::now()) {
+        tracing::warn!(refused, %last, bound, "connections are refused: as many are open as may be");
+    }
     // What cannot be set any more has ended itself.
     drop(stream.set_zero_linger());
     Outcome::Refused

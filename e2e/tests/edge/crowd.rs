@@ -38,6 +38,7 @@ async fn an_address_has_no_more_connections_than_it_may() {
     let (first, _second) = (served(&gateway, 1).await.unwrap(), served(&gateway, 1).await.unwrap());
     assert!(served(&gateway, 1).await.is_none());
     until_refused(&gateway, 1).await;
+    gateway.until_said("bound=\"--max-connections-per-ip\"").await;
     let _other = served(&gateway, 2).await.unwrap();
     drop(first);
     wait::until("room", || async { Box::pin(served(&gateway, 1)).await }).await;
