@@ -66,12 +66,18 @@ fn nothing_is_passed_over(said: &Value, resource: &Resource) {
     }
 }
 
+/// Texts for people, which say nothing where they are empty.
+const TEXTS: [&str; 3] = ["title", "contact", "description"];
+
 /// The leaves of `said` that do not stand in `written`.
 fn leaves(said: &Value, written: Option<&Value>, path: &str, lost: &mut Vec<String>) {
     match said {
         Value::Object(fields) => {
             for (name, said) in fields {
                 let written = written.and_then(|written| written.get(name));
+                if written.is_none() && said == "" && TEXTS.contains(&name.as_str()) {
+                    continue;
+                }
                 leaves(said, written, &format!("{path}.{name}"), lost);
             }
         }
@@ -300,6 +306,11 @@ fn what_is_passed_over_is_noticed() {
     assert_eq!(lost(json!({ "a": { "b": 1 }, "e": ["x", "y"], "more": 1 })), 0);
     assert_eq!(lost(json!({ "a": {}, "e": ["x", "y"] })), 1);
     assert_eq!(lost(json!({ "a": { "b": 2 }, "e": ["y"] })), 3);
+    for (name, is_lost) in [("title", false), ("group", true)] {
+        let mut lost = Vec::new();
+        leaves(&json!({ name: "" }), Some(&json!({})), "", &mut lost);
+        assert_eq!(lost.is_empty(), !is_lost, "{name}");
+    }
     for (path, wanted) in [("a.b", true), ("a.z", true), ("a.b.z", false), ("z.y", false)] {
         assert_eq!(leads(&said, path), wanted, "{path}");
     }
