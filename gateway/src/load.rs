@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use model::{Document, Invalid, Key, Resource};
-use table::{Assembly, assemble};
+use table::{Assembly, Refused, assemble};
 
 use fault::{Fault, Instead};
 use file::{File, hides_a_border, keys, whole};
@@ -112,7 +112,9 @@ impl Config {
     fn read(&self) -> Result<Reading> {
         let mut reading = read(&self.path)?;
         for pair in &self.pairs {
-            if reading.insert(pair.place(), pair.seen()).is_some() {
+            let place = pair.place();
+            let seen = pair.seen(self.files.get(&place));
+            if reading.insert(place, seen).is_some() {
                 bail!("{} stands twice on the command line", pair.place().display());
             }
         }
@@ -263,7 +265,9 @@ impl Config {
         // Else nothing walks over the objects: this is asked every few seconds, beside the workers.
         if changed || self.assembly.is_none() {
             let standings = standings(self.files.iter().chain(self.retained.files()));
-            let assembly = assemble(input(&standings), self.assembly.as_ref());
+            let mut input = input(&standings);
+            input.refused.extend(self.unread_pairs());
+            let assembly = assemble(input, self.assembly.as_ref());
             faults = self.locate(&standings, &assembly);
             self.counted = counted(&standings, &faults);
             self.shown = in_force(&standings, &assembly, std::mem::take(&mut self.shown));
@@ -274,6 +278,15 @@ impl Config {
         }
         let (objects, good) = self.counted;
         Loaded { faults, objects, good, changed, again: None }
+    }
+
+    /// The Secrets of files that were never of use, so that who names one is not told that there is none.
+    fn unread_pairs(&self) -> impl Iterator<Item = Refused> {
+        let is_unread = |pair: &&TlsSecret| {
+            self.files.get(&pair.place()).is_some_and(|file| file.good.is_empty())
+        };
+        let unread = self.pairs.iter().filter(is_unread);
+        unread.map(|pair| Refused { key: Some(pair.object()), ..Refused::default() })
     }
 
     /// Gives every fault its file and line, in the order of both.

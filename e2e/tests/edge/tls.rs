@@ -238,6 +238,12 @@ async fn certificates_are_taken_from_files_and_anew_when_those_change() {
 
     let [first, second] = [(); 2].map(|()| authority.sign("shop.test"));
     std::fs::write(&chain, &first.chain).unwrap();
+    std::fs::write(&key, &second.key).unwrap();
+    let unfit = format!("{} does not belong to the first certificate of", key.display());
+    let mut refused = setup.clone().spawn();
+    assert_eq!(refused.exited().await, 1);
+    assert!(refused.stderr().contains(&unfit), "{}", refused.stderr());
+
     std::fs::write(&key, &first.key).unwrap();
     let gateway = setup.start().await;
     let shown = async || {
@@ -248,10 +254,7 @@ async fn certificates_are_taken_from_files_and_anew_when_those_change() {
     assert_eq!(shown().await, first.der);
     // The certificate alone is no pair with the key of before, and changes nothing.
     std::fs::write(&chain, &second.chain).unwrap();
-    wait::until_true("the fault", || {
-        gateway.stderr().contains("tls.key does not belong to the first certificate")
-    })
-    .await;
+    wait::until_true("the fault", || gateway.stderr().contains(&unfit)).await;
     assert_eq!(shown().await, first.der);
     std::fs::write(&key, &second.key).unwrap();
     let is_new = async || Box::pin(shown()).await == second.der;

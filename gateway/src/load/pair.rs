@@ -4,11 +4,12 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use model::Name;
 use model::secret::TLS_SECRET;
+use model::{Invalid, Key, Kind, Name, Resource};
 use proxy::process::small;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::file::File;
 use super::reading::Seen;
 
 /// The most bytes of either file.
@@ -53,22 +54,50 @@ impl TlsSecret {
         format!("--tls-secret {}/{}", self.namespace, self.name).into()
     }
 
-    /// The Secret as a file would hold it. One of which a file is gone keeps its last content, too: nobody
-    /// takes a certificate back by that.
-    pub(super) fn seen(&self) -> Seen {
-        match (text(&self.certificate), text(&self.key)) {
-            (Ok(certificate), Ok(key)) => Seen::Text(
-                json!({
-                    "apiVersion": "v1",
-                    "kind": "Secret",
-                    "metadata": { "namespace": self.namespace, "name": self.name },
-                    "type": TLS_SECRET,
-                    "stringData": { "tls.crt": certificate, "tls.key": key },
-                })
-                .to_string(),
-            ),
-            (Err(why), _) | (_, Err(why)) => Seen::Unreadable(why),
+    /// The Secret that the files make.
+    pub(super) fn object(&self) -> Key {
+        Key::new(Kind::Secret, self.namespace.clone(), self.name.clone())
+    }
+
+    /// The Secret as a file would hold it; `held` is what was last taken. One of which a file is gone, or does
+    /// not fit the other, keeps its last content, too: nobody takes a certificate back by that.
+    pub(super) fn seen(&self, held: Option<&File>) -> Seen {
+        let (certificate, key) = match (text(&self.certificate), text(&self.key)) {
+            (Ok(certificate), Ok(key)) => (certificate, key),
+            (Err(why), _) | (_, Err(why)) => return Seen::Unreadable(why),
+        };
+        let secret = json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": { "namespace": self.namespace, "name": self.name },
+            "type": TLS_SECRET,
+            "stringData": { "tls.crt": certificate, "tls.key": key },
+        });
+        let text = Seen::Text(secret.to_string());
+        if held.is_some_and(|held| held.is(&text)) {
+            return text;
         }
+        self.unfit(secret).map_or(text, Seen::Unreadable)
+    }
+
+    /// Why nobody can be shown what the files hold, by the names of these.
+    fn unfit(&self, secret: Value) -> Option<String> {
+        let Ok(Resource::Secret(secret)) = Resource::from_json(Kind::Secret, secret) else {
+            return None;
+        };
+        let [certificate, key] =
+            [&self.certificate, &self.key].map(|path| path.display().to_string());
+        let named = |word: &str| match word {
+            "tls.crt" => certificate.clone(),
+            "tls.key" => key.clone(),
+            word => word.to_owned(),
+        };
+        let told = |fault: &Invalid| {
+            let words: Vec<_> = fault.reason.split(' ').map(named).collect();
+            words.join(" ")
+        };
+        let told: Vec<_> = proxy::tls::check(&secret).iter().map(told).collect();
+        (!told.is_empty()).then(|| told.join("; "))
     }
 }
 

@@ -9,6 +9,7 @@ mod changing;
 mod doubled;
 mod mounted;
 mod moved;
+mod pairs;
 
 const SERVICE: &str = "\
 apiVersion: v1
