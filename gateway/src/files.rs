@@ -12,6 +12,7 @@ use proxy::process::{Process, Signals, tell_missing};
 use tokio::sync::watch;
 
 use crate::args::Serve;
+use crate::load::pair::Renewed;
 use crate::load::shown::Shown;
 use crate::load::{Config, Loaded};
 use crate::outfit::outfit;
@@ -119,6 +120,9 @@ impl Files {
         // Whoever reads of a fault finds that in force which has it.
         report(&loaded);
         tell_missing(&missing);
+        for Renewed { secret, ends } in &loaded.renewed {
+            tracing::info!(%secret, %ends, "certificate renewed from its files");
+        }
         self.show(None);
     }
 

@@ -18,9 +18,9 @@ use table::{Assembly, Refused, assemble};
 use fault::{Fault, Instead};
 use file::{File, hides_a_border, keys, whole};
 use foreign::Foreign;
-use pair::TlsSecret;
+use pair::{Renewed, TlsSecret};
 use pending::Pending;
-use reading::{Reading, read, read_still};
+use reading::{Reading, Seen, read, read_still};
 use retained::{Retained, TOGETHER, policies};
 use shown::Shown;
 use standing::{Standing, input, standings};
@@ -58,6 +58,8 @@ pub(crate) struct Loaded {
     pub(crate) changed: bool,
     /// When to look again, since something waits to be taken.
     pub(crate) again: Option<Duration>,
+    /// Certificates that came in the place of older ones, from files of their own.
+    pub(crate) renewed: Vec<Renewed>,
 }
 
 /// The configuration at a path, and its last good state.
@@ -200,13 +202,18 @@ impl Config {
         self.pending.note(reading, &self.files, &self.foreign, now);
         let ready = self.pending.ready(now);
         let mut changed = !ready.is_empty();
-        let mut held = Vec::new();
+        let (mut held, mut renewed) = (Vec::new(), Vec::new());
         for (path, change) in ready {
             held.extend(self.files.get(&path).map(|file| (path.clone(), policies(file))));
             match change.seen {
                 Some(seen) => {
+                    let is_pair = self.pairs.iter().any(|pair| pair.place() == path);
                     let file = self.files.entry(path).or_default();
+                    let is_new = !matches!(&seen, Seen::Text(text) if *text == file.text);
                     file.take(seen, change.read, &self.foreign);
+                    if is_pair && is_new && file.broken.is_empty() {
+                        renewed.extend(Renewed::from(file));
+                    }
                     let since = file.broken_since.or(Some(change.since));
                     file.broken_since = since.filter(|_| !file.broken.is_empty());
                 }
@@ -217,7 +224,7 @@ impl Config {
             changed |= self.retain(held, now);
         }
         let loaded = self.assemble(changed);
-        Ok(Loaded { again: self.pending.wait(now), ..loaded })
+        Ok(Loaded { again: self.pending.wait(now), renewed, ..loaded })
     }
 
     /// Retains those of the policies that files `held` which stand in none now and may be in one
@@ -277,7 +284,7 @@ impl Config {
             self.assembly = Some(assembly);
         }
         let (objects, good) = self.counted;
-        Loaded { faults, objects, good, changed, again: None }
+        Loaded { faults, objects, good, changed, again: None, renewed: Vec::new() }
     }
 
     /// The Secrets of files that were never of use, so that who names one is not told that there is none.

@@ -259,6 +259,7 @@ async fn certificates_are_taken_from_files_and_anew_when_those_change() {
     std::fs::write(&key, &second.key).unwrap();
     let is_new = async || Box::pin(shown()).await == second.der;
     wait::until_true_of("the new one", is_new).await;
+    wait::until_true("word of it", || gateway.stderr().contains("certificate renewed")).await;
     std::fs::remove_file(&key).unwrap();
     wait::until_true("the other fault", || gateway.stderr().contains("key.pem cannot be read"))
         .await;

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use model::secret::TLS_SECRET;
-use model::{Invalid, Key, Kind, Name, Resource};
+use model::{Invalid, Key, Kind, Meta, Name, Resource};
 use proxy::process::small;
+use proxy::tls::Stated;
 use serde_json::{Value, json};
 
 use super::file::File;
@@ -98,6 +99,26 @@ impl TlsSecret {
         };
         let told: Vec<_> = proxy::tls::check(&secret).iter().map(told).collect();
         (!told.is_empty()).then(|| told.join("; "))
+    }
+}
+
+/// A certificate that was taken anew.
+#[derive(Debug)]
+pub(crate) struct Renewed {
+    pub(crate) secret: Key,
+    /// When it ends.
+    pub(crate) ends: String,
+}
+
+impl Renewed {
+    /// What its `file` holds now.
+    pub(super) fn from(file: &File) -> Option<Self> {
+        let Resource::Secret(secret) = file.good.first()?.result.as_ref().ok()? else {
+            return None;
+        };
+        let Meta { namespace, name, .. } = &secret.metadata;
+        let key = Key::new(Kind::Secret, namespace.clone(), name.clone());
+        Some(Renewed { secret: key, ends: Stated::day(Stated::of(secret)?.ends) })
     }
 }
 

@@ -8,6 +8,8 @@ use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SigningKey};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use x509_parser::prelude::{FromDer as _, X509Certificate, X509Error};
 
 /// Why certificate and key cannot be served.
@@ -54,6 +56,32 @@ pub fn check(secret: &Secret) -> Vec<Invalid> {
 pub(super) fn ends(certificate: &CertificateDer<'_>) -> Option<i64> {
     let (_, read) = X509Certificate::from_der(certificate).ok()?;
     Some(read.validity().not_after.timestamp())
+}
+
+/// What the certificate of a Secret says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stated {
+    /// When it begins to hold, in seconds since 1970.
+    pub begins: i64,
+    /// When it ends.
+    pub ends: i64,
+}
+
+impl Stated {
+    /// What is said by a Secret of type `kubernetes.io/tls`; `None` where it cannot be read.
+    pub fn of(secret: &Secret) -> Option<Self> {
+        let pem = secret.value("tls.crt").filter(|_| secret.kind == TLS_SECRET)?;
+        let first = CertificateDer::from_pem_slice(pem.expose()).ok()?;
+        let (_, read) = X509Certificate::from_der(&first).ok()?;
+        let (begins, ends) = (read.validity().not_before, read.validity().not_after);
+        Some(Stated { begins: begins.timestamp(), ends: ends.timestamp() })
+    }
+
+    /// A moment in seconds since 1970 as people read it.
+    pub fn day(at: i64) -> String {
+        let at = OffsetDateTime::from_unix_timestamp(at).ok();
+        at.and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_else(|| "beyond our time".to_owned())
+    }
 }
 
 fn fault(secret: &Secret, entry: &str, error: &Error) -> Invalid {

@@ -45,11 +45,18 @@ impl Pair {
         fs::write(self.path("b.key"), key).unwrap();
     }
 
-    /// What is told once the files lay still.
-    fn pass(&mut self) -> Vec<String> {
+    /// What is made of the files once they lay still.
+    fn pass(&mut self) -> Loaded {
         self.config.look(self.now).unwrap();
         self.now += MOMENT;
-        shown(&self.config.look(self.now).unwrap(), self.folder.path())
+        self.config.look(self.now).unwrap()
+    }
+
+    /// What is told of them then.
+    fn told(&mut self) -> Vec<String> {
+        let loaded = self.pass();
+        assert!(loaded.renewed.is_empty(), "{:?}", loaded.renewed);
+        shown(&loaded, self.folder.path())
     }
 }
 
@@ -98,9 +105,27 @@ fn while_it_serves_a_pair_of_no_use_changes_nothing_and_is_told_once() {
     pair.write(&chain, &other);
     let wanted = "--tls-secret shop/site: b.key does not belong to the first certificate of a.crt \
                   (what the file held before stays in force)";
-    assert_eq!(pair.pass(), [wanted]);
+    assert_eq!(pair.told(), [wanted]);
     assert_eq!(pair.config.table().unwrap().digest, digest);
     assert!(!pair.config.look(pair.now).unwrap().changed);
     pair.write(&chain, &key);
-    assert_eq!(pair.pass(), [""; 0]);
+    assert_eq!(pair.told(), [""; 0]);
+}
+
+#[test]
+fn a_renewed_pair_is_named_with_the_end_of_its_certificate() {
+    let (chain, key) = made();
+    let mut pair = Pair::new();
+    pair.write(&chain, &key);
+    assert!(pair.config.first(|_| ()).unwrap().renewed.is_empty());
+    let (chain, key) = made();
+    pair.write(&chain, &key);
+    let renewed = pair.pass().renewed;
+    let [Renewed { secret, ends }] = &renewed[..] else { panic!("{renewed:?}") };
+    // As it is made where no other end is said.
+    assert_eq!(
+        (secret.to_string(), ends.as_str()),
+        ("Secret shop/site".into(), "4096-01-01T00:00:00Z")
+    );
+    assert!(pair.pass().renewed.is_empty());
 }
