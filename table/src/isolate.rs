@@ -29,6 +29,7 @@ use crate::isolate::closing::{Closing, Place};
 use crate::isolate::stray::Stray;
 use crate::route::{Compiled, Leads};
 
+pub(crate) mod absent;
 pub(crate) mod closing;
 pub(crate) mod stray;
 mod unread;
@@ -99,15 +100,6 @@ impl Settled {
         self.slice && self.get(key).is_none() && !self.lost.contains(key)
     }
 
-    /// Why there is no object called `key` to refer to.
-    pub(crate) fn absence(&self, key: &Key) -> String {
-        if self.lost.contains(key) {
-            format!("{key} is refused, see its own faults")
-        } else {
-            format!("no {key}")
-        }
-    }
-
     /// The Secret `namespace/name`.
     pub(crate) fn secret(&self, namespace: &Name, name: &Name) -> Option<&Arc<Secret>> {
         match self.get(&Key::new(Kind::Secret, namespace.clone(), name.clone()))? {
@@ -123,13 +115,20 @@ impl Settled {
             || (!IN_BROWSER && self.grants(&to.namespace).any(|one| one.permits(from, to)))
     }
 
-    /// The grants of a namespace.
-    fn grants(&self, namespace: &Name) -> impl Iterator<Item = &ReferenceGrant> {
-        let kind = Kind::ReferenceGrant;
+    /// All objects of a kind in a namespace, in the order of their names.
+    fn within<'a>(
+        &'a self,
+        kind: Kind,
+        namespace: &'a Name,
+    ) -> impl Iterator<Item = (&'a Key, &'a Item)> {
         let first = Name::parse("0").expect("a digit is the first of all names");
         let all = self.objects.range(Key::new(kind, namespace.clone(), first)..);
-        let own = all.take_while(move |(key, _)| key.kind == kind && key.namespace == *namespace);
-        own.filter_map(|(_, item)| match &item.resource {
+        all.take_while(move |(key, _)| key.kind == kind && key.namespace == *namespace)
+    }
+
+    /// The grants of a namespace.
+    fn grants<'a>(&'a self, namespace: &'a Name) -> impl Iterator<Item = &'a ReferenceGrant> {
+        self.within(Kind::ReferenceGrant, namespace).filter_map(|(_, item)| match &item.resource {
             Resource::ReferenceGrant(grant) => Some(&**grant),
             _ => None,
         })

@@ -19,6 +19,7 @@ use crate::assemble::policies::Policies;
 use crate::assemble::traffic::Traffic;
 use crate::encryption::Encryption;
 use crate::isolate::Settled;
+use crate::isolate::absent::listed;
 use crate::route::Leads;
 use crate::zones;
 
@@ -172,7 +173,7 @@ impl<'a> Catalog<'a> {
             return Err(
                 match to.port.and_then(|number| self.is_carried(&service, number, route)) {
                     Some(text) => (Reason::BackendProtocol, text),
-                    None => (Reason::BackendMissing, self.missing(&service, to.port)),
+                    None => (Reason::BackendMissing, self.missing(&service, to.port, route)),
                 },
             );
         };
@@ -222,11 +223,22 @@ impl<'a> Catalog<'a> {
         ))
     }
 
-    fn missing(&self, service: &Key, port: Option<u16>) -> String {
+    fn missing(&self, service: &Key, port: Option<u16>, route: &Key) -> String {
+        let (settled, from) = (self.settled, &route.namespace);
+        if settled.lost.contains(service) {
+            return settled.lack(service);
+        }
+        let instead = match settled.get(service) {
+            Some(Resource::Service(there)) => {
+                let transport = Leads::of(route.kind).transport();
+                let fit = there.spec.ports.iter().filter(|port| port.transport() == transport);
+                listed(fit.map(|one| one.port.to_string()))
+            }
+            Some(_) | None => settled.meant(service, from),
+        };
         match port {
-            _ if self.settled.lost.contains(service) => self.settled.absence(service),
-            Some(port) => format!("no {service} with port {port}"),
-            None => format!("no port of {service} is named"),
+            Some(port) => format!("no {service} with port {port}{instead}"),
+            None => format!("no port of {service} is named{instead}"),
         }
     }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::needless_pass_by_value, reason = "json! makes values")]
 
 mod abroad;
+mod absent;
 mod attachment;
 mod borders;
 mod callers;

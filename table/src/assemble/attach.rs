@@ -115,6 +115,8 @@ impl<'a> Attacher<'a> {
             let yielded = rivals.of(key);
             let same = before.at(key).filter(|before| Arc::ptr_eq(&before.of, route));
             let same = same.filter(|before| before.yielded == *yielded);
+            // Faults may name what there is in the place of what is missing, which may be another by now.
+            let same = same.filter(|before| before.faults.is_empty());
             let admitting = || parents.of(key).difference(yielded).copied().collect();
             let made = || Arc::new(self.attachment(key, route, &admitting(), yielded));
             let attachment = same.cloned().unwrap_or_else(made);

@@ -181,7 +181,7 @@ fn authorities(
 ) -> Vec<Authority> {
     let mut authorities: Vec<Authority> = Vec::new();
     for (index, map) in policy.authorities().enumerate() {
-        match authority(settled, map) {
+        match authority(settled, map, &key.namespace) {
             Ok(one) if authorities.contains(&one) => {}
             Ok(one) => authorities.push(one),
             Err(reason) => {
@@ -194,9 +194,9 @@ fn authorities(
 }
 
 /// What a ConfigMap holds of authorities.
-pub(super) fn authority(settled: &Settled, key: Key) -> Result<Authority, String> {
+pub(super) fn authority(settled: &Settled, key: Key, from: &Name) -> Result<Authority, String> {
     let Some(Resource::ConfigMap(found)) = settled.get(&key) else {
-        return Err(settled.absence(&key));
+        return Err(settled.absence(&key, from));
     };
     match found.data.get(CA_ENTRY) {
         Some(pem) => Ok(Authority { pem: pem.clone(), config_map: key }),
@@ -207,7 +207,7 @@ pub(super) fn authority(settled: &Settled, key: Key) -> Result<Authority, String
 /// What a Service, or a port of it, lacks to exist.
 fn lacks(settled: &Settled, place: &Place) -> Option<String> {
     let Some(Resource::Service(service)) = settled.get(&place.object) else {
-        return Some(settled.absence(&place.object));
+        return Some(settled.absence(&place.object, &place.object.namespace));
     };
     let section = place.section.as_ref()?;
     let mut names = service.spec.ports.iter().filter_map(|port| port.name.as_deref());

@@ -317,7 +317,7 @@ fn certificate(
     let key = referred(settled, owner, Kind::Secret, called)?;
     let Key { namespace, name, .. } = &key;
     let Some(secret) = settled.secret(namespace, name) else {
-        return Err(settled.absence(&key));
+        return Err(settled.absence(&key, &owner.namespace));
     };
     if secret.kind != TLS_SECRET {
         return Err(format!("Secret {namespace}/{name} is not of type {TLS_SECRET}"));
@@ -468,5 +468,5 @@ fn authority(
 ) -> Result<Authority, String> {
     let called = (reference.namespace.as_ref(), &reference.name);
     let key = referred(settled, gateway, Kind::ConfigMap, called)?;
-    encryptions::authority(settled, key)
+    encryptions::authority(settled, key, &gateway.namespace)
 }

@@ -52,8 +52,9 @@ fn misled(settled: &Settled, key: &Key, before: Vec<Place>, after: &[Place]) -> 
     let is_nowhere = |object: &Key| settled.get(object).is_none() && !settled.lost.contains(object);
     let nowhere = after.iter().enumerate().filter(|(_, place)| is_nowhere(&place.object));
     let told = nowhere.map(|(index, place)| {
-        let what = settled.absence(&place.object);
-        let text = format!("{what}; so the policy stays as it was, on {}", lost.object);
+        let what = settled.lack(&place.object);
+        let meant = settled.meant(&place.object, &key.namespace);
+        let text = format!("{what}; so the policy stays as it was, on {}{meant}", lost.object);
         fault(key, &format!("spec.targetRefs[{index}]"), text)
     });
     told.collect()

@@ -12,6 +12,7 @@ use model::{Hostname, Invalid, Key, Kind, Name, Resource};
 use crate::assemble::namespaces::Namespaces;
 use crate::assemble::sets;
 use crate::assemble::walk::Walk;
+use crate::isolate::absent::listed;
 use crate::isolate::stray::Stray;
 use crate::isolate::{Settled, fault};
 use crate::listener::Listener;
@@ -140,8 +141,8 @@ impl<'a> Search<'a> {
             match found {
                 Ok(found) => listeners.extend(found),
                 Err(_) if self.settled.is_elsewhere(&name) => {}
-                Err(reason) => {
-                    faults.push(fault(key, &format!("spec.parentRefs[{index}]"), reason));
+                Err(Obstacle { field, reason }) => {
+                    faults.push(fault(key, &format!("spec.parentRefs[{index}]{field}"), reason));
                 }
             }
         }
@@ -187,10 +188,11 @@ impl<'a> Search<'a> {
         key: &Key,
         hosts: &[Hostname],
         parent: &ParentRef,
-    ) -> Result<Vec<usize>, String> {
+    ) -> Result<Vec<usize>, Obstacle> {
         let name = parent.key(&key.namespace);
         if parent.is_service() {
-            return self.service(key, &name, parent.port).map(|()| Vec::new());
+            let found = self.service(key, &name, parent.port);
+            return found.map(|()| Vec::new()).map_err(Obstacle::whole);
         }
         let found = self.settled.get(&name).map(Resource::listeners);
         let is_near = name.namespace == key.namespace;
@@ -202,23 +204,27 @@ impl<'a> Search<'a> {
             |all: &&[gateway::Listener]| all.iter().any(|one| self.fits(one, &name, key));
         let Some(listeners) = found.filter(|all| is_near || is_taken(all)) else {
             let mut meant = found.into_iter().flatten().filter(is_meant);
-            return Err(match meant.find_map(|one| self.unmet(one, &name, key)) {
+            return Err(Obstacle::whole(match meant.find_map(|one| self.unmet(one, &name, key)) {
                 Some(unmet) => format!("{name} takes no routes of {unmet}"),
-                None if is_near || self.settled.lost.contains(&name) => self.settled.absence(&name),
+                None if is_near || self.settled.lost.contains(&name) => {
+                    self.settled.absence(&name, &key.namespace)
+                }
                 // One of others that is not for them is no other than none.
                 None => format!("no {name} takes routes of namespace '{}'", key.namespace),
-            });
+            }));
         };
         let meant = listeners.iter().filter(is_meant);
         let mut attached = Vec::new();
-        let mut obstacle = format!("{name} has no such listener");
+        let told = listeners.iter().filter(|one| is_near || self.fits(one, &name, key));
+        let mut obstacle = Obstacle::of_no_listener(&name, parent, told);
         for one in meant {
             match (self.admits(&name, one, key, hosts), self.listener(&name, one)) {
                 (Ok(()), Some(at)) => attached.push(at),
                 (Ok(()), None) => {
-                    obstacle = format!("no Gateway takes {name}, see the faults of that one");
+                    let text = format!("no Gateway takes {name}, see the faults of that one");
+                    obstacle = Obstacle::whole(text);
                 }
-                (Err(reason), _) => obstacle = reason,
+                (Err(reason), _) => obstacle = Obstacle::whole(reason),
             }
         }
         if attached.is_empty() { Err(obstacle) } else { Ok(attached) }
@@ -230,7 +236,7 @@ impl<'a> Search<'a> {
             return Err("a route attaches to Services of its own namespace".to_owned());
         }
         let Some(Resource::Service(service)) = self.settled.get(name) else {
-            return Err(self.settled.absence(name));
+            return Err(self.settled.absence(name, &route.namespace));
         };
         // Routes of Services lead what TCP carries.
         let meant = |one: &&ServicePort| {
@@ -238,7 +244,12 @@ impl<'a> Search<'a> {
         };
         let mut meant = service.spec.ports.iter().filter(meant).peekable();
         match port {
-            Some(port) if meant.peek().is_none() => Err(format!("{name} has no port {port}")),
+            Some(port) if meant.peek().is_none() => {
+                let ports = service.spec.ports.iter();
+                let ports = ports.filter(|one| one.transport() == Transport::Tcp);
+                let there = listed(ports.map(|one| one.port.to_string()));
+                Err(format!("{name} has no port {port}{there}"))
+            }
             _ if meant.peek().is_some()
                 && meant.all(|one| one.speaks() == Some(AppProtocol::Tcp)) =>
             {
@@ -305,6 +316,41 @@ impl<'a> Search<'a> {
             }
             Some(_) | None => Ok(()),
         }
+    }
+}
+
+/// What is in the way of a reference.
+struct Obstacle {
+    /// The field of the reference that it is about; empty for the whole.
+    field: &'static str,
+    reason: String,
+}
+
+impl Obstacle {
+    fn whole(reason: String) -> Self {
+        Obstacle { field: "", reason }
+    }
+
+    /// No listener is called, or stands at the port, as `parent` says; some that there are instead are told.
+    fn of_no_listener<'l>(
+        owner: &Key,
+        parent: &ParentRef,
+        there: impl Iterator<Item = &'l gateway::Listener>,
+    ) -> Self {
+        let (field, port) = match (&parent.section_name, parent.port) {
+            (Some(_), port) => (".sectionName", port),
+            (None, Some(port)) => (".port", Some(port)),
+            (None, None) => ("", None),
+        };
+        let named = parent.section_name.as_ref().map(|name| format!(" '{name}'"));
+        let at = port.map(|port| format!(" on port {port}"));
+        let called = |one: &gateway::Listener| match at {
+            Some(_) => format!("'{}' on port {}", one.name, one.port),
+            None => format!("'{}'", one.name),
+        };
+        let there = listed(there.map(called));
+        let (named, at) = (named.unwrap_or_default(), at.as_deref().unwrap_or_default());
+        Obstacle { field, reason: format!("{owner} has no listener{named}{at}{there}") }
     }
 }
 

@@ -269,7 +269,8 @@ fn targets(
         } else {
             "there the policy protects nothing"
         };
-        faults.push(fault(policy, &format!("spec.targetRefs[{index}]"), format!("{what}; {so}")));
+        let text = format!("{what}; {so}{}", settled.meant(&place.object, &policy.namespace));
+        faults.push(fault(policy, &format!("spec.targetRefs[{index}]"), text));
     }
     targets
 }
@@ -286,7 +287,7 @@ fn whole(object: &Key) -> Place {
 /// nobody asks for those of one of its ports.
 pub(super) fn missing(settled: &Settled, place: &Place) -> Option<String> {
     let Some(object) = settled.get(&place.object) else {
-        return Some(settled.absence(&place.object));
+        return Some(settled.lack(&place.object));
     };
     let section = place.section.as_ref()?;
     let (part, found) = match object {

@@ -70,7 +70,7 @@ fn gateway<'a>(
         (Some(_), Some(unmet)) => {
             Err(format!("{name} takes no ListenerSets of namespace '{own}': its selector {unmet}"))
         }
-        (None, _) if is_near => Err(settled.absence(&name)),
+        (None, _) if is_near => Err(settled.absence(&name, own)),
         (Some(_) | None, _) => Err(format!(
             "no {name} takes ListenerSets of namespace '{own}'; it would say so by \
              spec.allowedListeners.namespaces.from"

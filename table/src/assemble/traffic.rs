@@ -26,7 +26,8 @@ impl Traffic {
                 let path = format!("spec.targetRefs[{index}]");
                 if settled.get(&service).is_none() {
                     if !settled.is_elsewhere(&service) {
-                        faults.push(fault(key, &path, settled.absence(&service)));
+                        let text = settled.absence(&service, &key.namespace);
+                        faults.push(fault(key, &path, text));
                     }
                 } else if let Some(other) = traffic.0.get(&service) {
                     let name = &other.metadata.name;

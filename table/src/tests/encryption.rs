@@ -225,7 +225,7 @@ fn an_edit_that_lets_go_for_a_service_that_is_not_there_is_not_followed() {
         faults(&after),
         [
             "BackendTLSPolicy shop/p: spec.targetRefs[0]: no Service shop/order; so the policy stays \
-          as it was, on Service shop/orders"
+          as it was, on Service shop/orders; did you mean 'orders'?"
         ]
     );
 }

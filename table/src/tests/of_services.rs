@@ -118,7 +118,8 @@ fn a_route_leads_the_ports_that_it_names() {
     none["port"] = json!(82);
     let resources = with(vec![route("shop", "r", json!([none]), json!([to("/", "v1")]))]);
     let made = assemble(input(resources), None);
-    let wanted = "HTTPRoute shop/r: spec.parentRefs[0]: Service shop/orders has no port 82";
+    let wanted = "HTTPRoute shop/r: spec.parentRefs[0]: Service shop/orders has no port 82; \
+                  it has 80, 81";
     assert_eq!(faults(&made), [wanted]);
     assert_eq!(call(&made, &get("orders", "/"), None), PLAIN);
 }

@@ -147,7 +147,8 @@ fn routes_attach_to_what_they_name_and_to_no_more() {
     ]);
     let got = rules(&assembly, ["x.infra.test", "a.test", "b.test", "c.test"]);
     assert_eq!(got, ["shop/gw/0", "shop/one/0", "shop/two/0", "shop/two/0"]);
-    let told = "HTTPRoute shop/none: spec.parentRefs[0]: ListenerSet shop/t has no such listener";
+    let told = "HTTPRoute shop/none: spec.parentRefs[0].port: ListenerSet shop/t has no listener on \
+                port 81; it has 'web' on port 80";
     assert_eq!(faults(&assembly), [told]);
 }
 
