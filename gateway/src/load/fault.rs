@@ -3,8 +3,10 @@
 use std::fmt;
 use std::path::Path;
 
-use model::{Document, Invalid, Kind};
+use model::{Document, Invalid, Kind, Name};
 use serde_json::{Value, json};
+
+use super::foreign::kind_word;
 
 /// A fault with the file it stands in and the object it is about.
 #[derive(Debug, Clone)]
@@ -37,9 +39,7 @@ impl Fault {
 
     /// The same, of this document.
     pub(super) fn of(mut self, document: &Document) -> Self {
-        // An unknown kind is in the words of its fault already.
-        let kind = || Kind::parse(document.raw.as_ref()?.get("kind")?.as_str()?);
-        self.object = self.object.or_else(|| kind().map(|kind| kind.to_string()));
+        self.object = self.object.or_else(|| object(document.raw.as_ref()?));
         self
     }
 
@@ -63,6 +63,21 @@ impl Fault {
             "line": self.invalid.line,
             "message": self.message(),
         })
+    }
+}
+
+/// What a document of which no object could be made is called: of a kind that is not read where it has a name.
+fn object(raw: &Value) -> Option<String> {
+    let kind = raw.get("kind")?.as_str()?;
+    let word = |field: &str| raw.get("metadata")?.get(field)?.as_str();
+    let read = |field| word(field).map(Name::parse).transpose();
+    match (read("namespace"), read("name")) {
+        (Ok(namespace), Ok(Some(name))) if kind_word(kind) => Some(match namespace {
+            Some(namespace) => format!("{kind} {namespace}/{name}"),
+            None => format!("{kind} {name}"),
+        }),
+        // An unknown one is in the words of its fault already.
+        _ => Kind::parse(kind).map(|kind| kind.to_string()),
     }
 }
 

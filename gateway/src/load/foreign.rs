@@ -1,10 +1,11 @@
-//! Kinds of others that are passed over, because whoever runs the gateway named them.
+//! Kinds of others: passed over where whoever runs the gateway named them, else told with how to.
 
 use std::collections::BTreeSet;
 
 use model::{Document, Kind};
 
 use super::file::{OURS, is_ours};
+use super::standing::is_read;
 
 /// The kinds that are passed over.
 #[derive(Debug, Default)]
@@ -19,15 +20,47 @@ impl Foreign {
     pub(super) fn read(&self, text: &str) -> Vec<Document> {
         let mut documents = model::read(text);
         documents.retain(|document| !self.is_passed_over(document));
+        documents.iter_mut().filter(|document| document.key.is_none()).for_each(advise);
         documents
     }
 
     /// What is of our own group may protect something, whatever kind was named.
     fn is_passed_over(&self, document: &Document) -> bool {
-        let word = |field| document.raw.as_ref()?.get(field)?.as_str();
-        let (Some(version), Some(kind)) = (word("apiVersion"), word("kind")) else { return false };
-        document.key.is_none() && self.0.contains(kind) && !is_ours(version)
+        document.key.is_none() && foreign_kind(document).is_some_and(|kind| self.0.contains(kind))
     }
+}
+
+/// The kind of a document that may be passed over, if it is not of our own group.
+fn foreign_kind(document: &Document) -> Option<&str> {
+    let word = |field| document.raw.as_ref()?.get(field)?.as_str();
+    let (version, kind) = (word("apiVersion")?, word("kind")?);
+    (!is_ours(version)).then_some(kind)
+}
+
+/// Says of a kind that is not read which ones are here, and how to pass over such objects unless a kind of ours
+/// is near, which will have been meant.
+fn advise(document: &mut Document) {
+    let foreign = foreign_kind(document).filter(|word| kind(word).is_ok()).map(str::to_owned);
+    let Err(faults) = &mut document.result else { return };
+    let told = faults.iter_mut().filter(|one| matches!(one.path.as_str(), "kind" | "apiVersion"));
+    for fault in told {
+        fault.reason = fault.reason.replace(&listed(|_| true), &listed(is_read));
+        if let Some(kind) = foreign.as_ref().filter(|_| fault.nearest.is_none()) {
+            fault.reason += &format!("; --ignore-kinds {kind} passes over such objects");
+        }
+    }
+}
+
+/// Kinds as the faults of documents list them.
+fn listed(is_in: impl Fn(Kind) -> bool) -> String {
+    let kinds: Vec<_> =
+        Kind::ALL.into_iter().filter(|kind| is_in(*kind)).map(Kind::as_str).collect();
+    kinds.join(", ")
+}
+
+/// Whether a word may be a kind.
+pub(super) fn kind_word(word: &str) -> bool {
+    (1..=63).contains(&word.len()) && word.bytes().all(|letter| letter.is_ascii_alphanumeric())
 }
 
 /// Reads a kind that may be passed over.
@@ -35,7 +68,7 @@ impl Foreign {
 /// # Errors
 /// If it is one of those that are read, in whatever case, or no word at all.
 pub(crate) fn kind(word: &str) -> Result<String, String> {
-    if word.is_empty() || !word.chars().all(|letter| letter.is_ascii_alphanumeric()) {
+    if !kind_word(word) {
         return Err("wants kinds, parted by commas, such as Namespace,Deployment".to_owned());
     }
     // Kinds of the control plane are called as others' are (a Role is RBAC's too), and those of our

@@ -180,7 +180,7 @@ fn of_services(document: &Document, route: &Resource) -> Vec<Invalid> {
 }
 
 /// Whether a gateway that reads files takes objects of this kind.
-fn is_read(kind: Kind) -> bool {
+pub(super) fn is_read(kind: Kind) -> bool {
     match kind {
         Kind::Gateway
         | Kind::ListenerSet

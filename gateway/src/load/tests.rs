@@ -7,6 +7,7 @@ use super::*;
 
 mod changing;
 mod doubled;
+mod kinds;
 mod mounted;
 mod moved;
 mod pairs;
