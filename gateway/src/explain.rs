@@ -108,14 +108,21 @@ fn host(args: &Explain, headers: &HeaderMap) -> Result<String> {
 }
 
 /// Over TLS the server name, which is the URL's host, chooses the listener; a host that belongs
-/// to another one is refused before any route is looked at.
+/// to another one is refused before any route is looked at. Where both are one, its story tells.
 fn meant_here(table: &Table, port: u16, name: &str, host: &str) -> Result<()> {
     let shown = server_name(name)?;
     let speaks_tls = |listener: &&Arc<Listener>| listener.scheme() == Scheme::Https;
-    let Some(meant) = table.listener(port, host).filter(speaks_tls) else { return Ok(()) };
-    let Some(shown) = table.listener(port, &shown) else {
-        bail!("the handshake for '{name}' would fail: no listener on port {port} has that name");
+    let meant = table.listener(port, host).filter(speaks_tls);
+    let is_other = table.ports().get(&port) == Some(&Scheme::Https)
+        && policy::host::normalise(name).is_ok_and(|name| name != host);
+    let shown = match table.listener(port, &shown) {
+        None if meant.is_some() || is_other => bail!(
+            "the handshake for '{name}' would be refused with the alert access_denied: no listener \
+             on port {port} has that name"
+        ),
+        shown => shown,
     };
+    let Some((meant, shown)) = meant.zip(shown) else { return Ok(()) };
     ensure!(
         Arc::ptr_eq(shown, meant),
         "the host '{host}' would be answered 421: the handshake for '{name}' leads to listener \

@@ -8,7 +8,7 @@ use model::gateway::FrontendValidationMode;
 use model::route::{HeaderMatch, HttpMatch, PathMatch, PathMatchType, QueryMatch, ValueMatchType};
 use model::service::Transport;
 use model::{Hostname, Key};
-use policy::{Facts, Layer, Reason, explain};
+use policy::{Facts, Layer, Reason, Scheme, explain};
 use serde::Serialize;
 
 use crate::listener::Listener;
@@ -146,7 +146,7 @@ pub(crate) fn lead<'t>(table: &'t Table, facts: &Facts<'_>) -> (Story, Option<Le
 
 /// What is there instead of a listener for the request.
 fn no_listener(table: &Table, facts: &Facts<'_>) -> String {
-    let (port, asked) = (facts.port, facts.scheme.as_str());
+    let (port, asked) = (facts.port, asked(facts));
     if facts.layer == Layer::Datagrams {
         return no_udp_listener(table, port);
     }
@@ -164,23 +164,53 @@ fn no_listener(table: &Table, facts: &Facts<'_>) -> String {
             return format!("'{name}' of {whose} on port {port} speaks {spoken}, {so}");
         }
         return if *scheme == facts.scheme {
-            let end = match facts.layer {
-                Layer::Request => "answered 404",
-                Layer::Connection | Layer::Datagrams => "closed",
-            };
-            format!("none on port {port} serves the host '{}': {end}", facts.host)
+            format!("none on port {port} serves the host '{}': {}", facts.host, unserved(facts))
         } else {
-            format!("port {port} speaks {}, not {asked}", scheme.as_str())
+            format!("port {port} speaks {}, not {asked}", spoken(table, port))
         };
     }
     if let Some(refused) = refused(table, (Transport::Tcp, port)) {
         return refused;
     }
-    let ports = ports.iter().map(|(port, scheme)| format!("{port} ({})", scheme.as_str()));
+    let ports = ports.keys().map(|&port| format!("{port} ({})", spoken(table, port)));
     let ports = ports.collect::<Vec<_>>().join(", ");
     let there =
         if ports.is_empty() { "no port is open".to_owned() } else { format!("there are {ports}") };
     format!("nothing listens on port {port}; {there}")
+}
+
+/// What is spoken by what is asked about.
+fn asked(facts: &Facts<'_>) -> &'static str {
+    match (facts.layer, facts.scheme) {
+        (Layer::Request, Scheme::Http) => "HTTP",
+        (Layer::Request, Scheme::Https) => "HTTPS",
+        (Layer::Connection, Scheme::Http) => "TCP",
+        (Layer::Connection, Scheme::Https) => "TLS",
+        (Layer::Datagrams, _) => "UDP",
+    }
+}
+
+/// What becomes of a host that no listener of its port has. Over TLS it is most often the handshake's name, too.
+fn unserved(facts: &Facts<'_>) -> &'static str {
+    match (facts.scheme, facts.layer) {
+        (Scheme::Https, Layer::Request) => {
+            "its TLS handshake is refused with the alert access_denied; on a connection for another name \
+             it is answered 404"
+        }
+        (Scheme::Https, _) => "its TLS handshake is refused with the alert access_denied",
+        (Scheme::Http, Layer::Request) => "answered 404",
+        (Scheme::Http, _) => "closed",
+    }
+}
+
+/// The protocols of the listeners that serve at a port of TCP.
+fn spoken(table: &Table, port: u16) -> String {
+    let at = (Transport::Tcp, port);
+    let there = table.listeners.iter().filter(|one| one.place() == at && one.is_serving());
+    let mut protocols: Vec<_> = there.map(|one| one.protocol.as_str()).collect();
+    protocols.sort_unstable();
+    protocols.dedup();
+    protocols.join(" and ")
 }
 
 /// The same for datagrams.

@@ -280,8 +280,8 @@ fn explain_says_how_its_arguments_are_written() {
 fn explain_says_what_listens_where_nothing_serves_the_request() {
     let (_folder, path) = file(&site());
     for (url, words) in [
-        ("https://shop.test:8080/x", "port 8080 speaks http, not https"),
-        ("http://shop.test:9/x", "nothing listens on port 9; there are 8080 (http)"),
+        ("https://shop.test:8080/x", "port 8080 speaks HTTP, not HTTPS"),
+        ("http://shop.test:9/x", "nothing listens on port 9; there are 8080 (HTTP)"),
     ] {
         let ended = explain(&path, &["GET", url]);
         assert_eq!((ended.code, ended.stdout.contains(words)), (0, true), "{ended:?}");
@@ -329,6 +329,7 @@ fn explain_tells_of_connections_as_of_requests() {
         (&["UDP", "udp://h:5432"], &["listener  udp", "by every datagram", "passes"]),
         (&["UDP", "udp://h:53"], &["nothing takes datagrams on port 53; there are 5432"]),
         (&["GET", "https://db.test:8443/"], &["speaks TLS, of which no request is read"]),
+        (&["GET", "http://h:1/"], &["there are 5432 (TCP), 8080 (HTTP), 8443 (TLS)"]),
     ] {
         let ended = explain(&path, rest);
         assert_eq!(ended.code, 0, "{rest:?}: {ended:?}");
@@ -437,4 +438,27 @@ fn a_caller_whom_nobody_can_be_is_told_with_line_and_nearest_name() {
         let told = format!("site.yaml:{line}: {fault}");
         assert!(ended.stdout.contains(&told), "no '{told}' in\n{}", ended.stdout);
     }
+}
+
+#[test]
+fn explain_tells_a_refused_handshake_from_a_request_that_is_answered() {
+    let certificate = Authority::new().sign("shop.test");
+    let (_folder, path) = file(&yaml::join(&[
+        yaml::gateway(&[yaml::https("tls", 8443, "shop.test", "cert")]),
+        yaml::tls_secret("cert", &certificate),
+        yaml::service("shop", &[([127, 0, 0, 1], 9).into()]),
+        yaml::path_route("all", "/", "shop"),
+    ]));
+    let refused = "its TLS handshake is refused with the alert access_denied";
+    for url in ["https://c.test:8443/", "https://127.0.0.1:8443/"] {
+        let ended = explain(&path, &["GET", url]);
+        assert_eq!((ended.code, ended.stdout.contains(refused)), (0, true), "{ended:?}");
+    }
+    let handshake = "the handshake for 'c.test' would be refused with the alert access_denied";
+    for host in ["Host: shop.test", "Host: d.test"] {
+        let ended = explain(&path, &["GET", "https://c.test:8443/", "-H", host]);
+        assert_eq!((ended.code, ended.stderr.contains(handshake)), (1, true), "{ended:?}");
+    }
+    let ended = explain(&path, &["GET", "https://shop.test:8443/", "-H", "Host: d.test"]);
+    assert!(ended.code == 0 && ended.stdout.contains("it is answered 404"), "{ended:?}");
 }

@@ -270,3 +270,26 @@ fn whose_port_an_older_route_has_is_told_so() {
     };
     assert_eq!(faults(&assembly), [told("b", "tcp"), told("c", "db")]);
 }
+
+#[test]
+fn where_nothing_serves_the_story_says_what_each_port_speaks_and_how_a_handshake_ends() {
+    let all = json!([
+        { "name": "web", "port": TLS, "protocol": "HTTPS", "hostname": "web.test",
+          "tls": { "certificateRefs": [{ "name": "cert" }] } },
+        { "name": "db", "port": TLS, "protocol": "TLS", "hostname": "db.test",
+          "tls": { "mode": "Passthrough" } },
+        { "name": "tcp", "port": TCP, "protocol": "TCP" },
+    ]);
+    let table = made(vec![gateway(all), certificate()]).table;
+    let told = |layer, scheme, port| {
+        let ask = get("x.test", "/");
+        table.why(&Facts { layer, scheme, port, ..ask.facts() }).no_listener.unwrap()
+    };
+    let wanted = format!("nothing listens on port 1; there are {TLS} (HTTPS and TLS), {TCP} (TCP)");
+    assert_eq!(told(Layer::Request, Scheme::Http, 1), wanted);
+    let refused = "its TLS handshake is refused with the alert access_denied";
+    assert!(told(Layer::Request, Scheme::Https, TLS).contains(refused));
+    assert!(told(Layer::Connection, Scheme::Https, TLS).ends_with(refused));
+    let wanted = format!("port {TLS} speaks HTTPS and TLS, not HTTP");
+    assert_eq!(told(Layer::Request, Scheme::Http, TLS), wanted);
+}

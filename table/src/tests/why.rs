@@ -69,8 +69,8 @@ fn a_request_without_a_listener_says_what_there_is() {
     };
     let (http, https) = (policy::Scheme::Http, policy::Scheme::Https);
     let ask = || get("b.org", "/");
-    assert_eq!(told(ask(), https), "port 80 speaks http, not https");
-    let wanted = "nothing listens on port 9; there are 80 (http), 81 (http)";
+    assert_eq!(told(ask(), https), "port 80 speaks HTTP, not HTTPS");
+    let wanted = "nothing listens on port 9; there are 80 (HTTP), 81 (HTTP)";
     assert_eq!(told(ask().port(9), http), wanted);
     let wanted = "none on port 81 serves the host 'b.org': answered 404";
     assert_eq!(told(ask().port(81), http), wanted);

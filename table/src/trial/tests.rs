@@ -146,7 +146,7 @@ fn what_fits_none_is_never_said_to_be_answered() {
     for (port, host, why) in [
         (80, "b.org", "no match of theirs fits it."),
         (81, "b.org", "none of their listeners on port 81 serves the host 'b.org'."),
-        (9, "a.org", "nothing listens on port 9; there are 80 (http), 81 (http), 443 (https)."),
+        (9, "a.org", "nothing listens on port 9; there are 80 (HTTP), 81 (HTTP), 443 (HTTPS)."),
     ] {
         let told = trial.tell(&Typed { port, ..typed("GET", host, "/", "") });
         assert_eq!(told.sum, format!("It meets none of these routes: {why}"));
