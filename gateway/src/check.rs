@@ -1,4 +1,5 @@
-//! `heddle-gateway check`: every fault of a configuration, before it is served.
+//! `heddle-gateway check`: every fault of a configuration, before it is served, and what is no fault and most
+//! likely not meant.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -7,10 +8,11 @@ use anyhow::Result;
 use serde_json::json;
 
 use crate::args::{Check, Output};
+use crate::load::warning::Warning;
 use crate::load::{Config, Loaded};
 use crate::print::{self, count};
 
-/// Prints all faults to standard output; 0 if there is none and something to serve, else 1.
+/// Prints all faults and warnings to standard output; 0 if there is none and something to serve, else 1.
 pub(crate) fn run(args: &Check) -> Result<ExitCode> {
     let config = Config::at(&args.config).ignoring(&args.ignore_kinds);
     let loaded = config.with(&args.tls_secrets).load()?;
@@ -27,17 +29,26 @@ fn text(args: &Check, loaded: &Loaded) -> Result<()> {
     if loaded.faults.is_empty() && loaded.objects == 0 {
         return print::result(&format!("{path} holds no object that can be served\n"));
     }
-    if loaded.faults.is_empty() {
-        return print::result(&format!("{path}: {}, no fault\n", count(loaded.good, "object")));
-    }
     let mut lines = String::new();
     for fault in &loaded.faults {
         writeln!(lines, "{fault}")?;
     }
+    for warning in &loaded.warnings {
+        writeln!(lines, "{warning}")?;
+    }
+    let warned = match loaded.warnings.len() {
+        0 => String::new(),
+        number => format!(", {}", count(number, "warning")),
+    };
+    let objects = count(loaded.good, "object");
+    if loaded.faults.is_empty() {
+        writeln!(lines, "{path}: {objects}, no fault{warned}")?;
+        return print::result(&lines);
+    }
     print::result(&lines)?;
     let faults = count(loaded.faults.len(), "fault");
     let are = if loaded.good == 1 { "is" } else { "are" };
-    print::note(format_args!("{path}: {faults}; {} {are} good", count(loaded.good, "object")));
+    print::note(format_args!("{path}: {faults}{warned}; {objects} {are} good"));
     Ok(())
 }
 
@@ -46,6 +57,10 @@ fn json(loaded: &Loaded) -> Result<String> {
         .faults
         .iter()
         .map(|fault| json!({ "file": fault.file, "object": fault.object, "fault": fault.invalid }));
-    let whole = json!({ "objects": loaded.good, "faults": faults.collect::<Vec<_>>() });
+    let warnings = loaded.warnings.iter().map(
+        |Warning(one)| json!({ "file": one.file, "object": one.object, "warning": one.invalid }),
+    );
+    let (faults, warnings) = (faults.collect::<Vec<_>>(), warnings.collect::<Vec<_>>());
+    let whole = json!({ "objects": loaded.good, "faults": faults, "warnings": warnings });
     Ok(serde_json::to_string_pretty(&whole)? + "\n")
 }

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use crate::args::Serve;
 use crate::load::pair::Renewed;
 use crate::load::shown::Shown;
+use crate::load::warning::Warning;
 use crate::load::{Config, Loaded};
 use crate::outfit::outfit;
 use crate::watch::Watch;
@@ -147,5 +148,8 @@ impl Files {
 fn report(loaded: &Loaded) {
     for fault in &loaded.faults {
         tracing::error!("{fault}");
+    }
+    for Warning(warning) in &loaded.warnings {
+        tracing::warn!("{warning}");
     }
 }

@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Result, bail};
 use model::{Document, Invalid, Key, Resource};
@@ -24,6 +24,7 @@ use reading::{Reading, Seen, read, read_still};
 use retained::{Retained, TOGETHER, policies};
 use shown::Shown;
 use standing::{Standing, input, standings};
+use warning::{Warning, warnings};
 
 mod fault;
 mod file;
@@ -34,6 +35,7 @@ mod reading;
 mod retained;
 pub(crate) mod shown;
 mod standing;
+pub(crate) mod warning;
 
 /// A change must be the same for so long before it counts.
 const STILL: Duration = Duration::from_millis(100);
@@ -50,6 +52,8 @@ const LONGEST_NAME: usize = 1024;
 pub(crate) struct Loaded {
     /// All that is wrong, in the order of files and lines; told only where anything `changed`.
     pub(crate) faults: Vec<Fault>,
+    /// What is no fault and most likely not meant, in the same order; told as those.
+    pub(crate) warnings: Vec<Warning>,
     /// How many objects were read well and count.
     pub(crate) objects: usize,
     /// How many of those have no fault of any sort.
@@ -268,7 +272,7 @@ impl Config {
 
     /// Makes a table of the files if they `changed` or there is none.
     fn assemble(&mut self, changed: bool) -> Loaded {
-        let mut faults = Vec::new();
+        let (mut faults, mut warnings) = (Vec::new(), Vec::new());
         // Else nothing walks over the objects: this is asked every few seconds, beside the workers.
         if changed || self.assembly.is_none() {
             let standings = standings(self.files.iter().chain(self.retained.files()));
@@ -281,10 +285,11 @@ impl Config {
             let keys = standings.iter().filter_map(|one| one.document.key.clone());
             self.lacking = keys.filter(|key| !self.shown.contains_key(key)).collect();
             self.faults.clone_from(&faults);
+            warnings = self.warnings(&standings, &assembly);
             self.assembly = Some(assembly);
         }
         let (objects, good) = self.counted;
-        Loaded { faults, objects, good, changed, again: None, renewed: Vec::new() }
+        Loaded { faults, warnings, objects, good, changed, again: None, renewed: Vec::new() }
     }
 
     /// The Secrets of files that were never of use, so that who names one is not told that there is none.
@@ -294,6 +299,31 @@ impl Config {
         };
         let unread = self.pairs.iter().filter(is_unread);
         unread.map(|pair| Refused { key: Some(pair.object()), ..Refused::default() })
+    }
+
+    /// What there is to say of the objects in force, each with its file and line.
+    fn warnings(&self, standings: &[Standing<'_>], assembly: &Assembly) -> Vec<Warning> {
+        let counts = standings.iter().filter(|standing| !standing.is_dropped);
+        let places: BTreeMap<_, _> =
+            counts.filter_map(|one| Some((one.document.key.as_ref()?, one))).collect();
+        let of_pair = |key: &Key| self.pairs.iter().find(|pair| pair.object() == *key);
+        let found = warnings(&self.shown, &assembly.table, SystemTime::now()).into_iter();
+        let told = found.map(|invalid| {
+            let standing = invalid.key.as_ref().and_then(|key| places.get(key));
+            let pair = invalid.key.as_ref().and_then(of_pair);
+            match (pair, standing) {
+                (Some(pair), Some(standing)) if standing.is_at(&pair.place()) => {
+                    Fault::new(Some(&pair.place()), pair.told(&invalid.reason))
+                }
+                (_, Some(standing)) => standing.told(&invalid, assembly),
+                (_, None) => Fault::new(None, invalid),
+            }
+        });
+        let mut told: Vec<_> = told.map(Warning).collect();
+        told.sort_by(|Warning(a), Warning(b)| {
+            (&a.file, a.invalid.line).cmp(&(&b.file, b.invalid.line))
+        });
+        told
     }
 
     /// Gives every fault its file and line, in the order of both.

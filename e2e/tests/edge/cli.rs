@@ -61,6 +61,27 @@ fn the_example_with_a_certificate_from_files_is_accepted_with_it_alone() {
     assert_eq!(ended.code, 0, "{ended:?}");
 }
 
+#[test]
+fn a_warning_is_told_and_counted_and_is_no_fault() {
+    let certificate = Authority::new().sign("other.test");
+    let (_folder, path) = file(&yaml::join(&[
+        yaml::gateway(&[yaml::https("tls", 8443, "shop.test", "cert")]),
+        yaml::tls_secret("cert", &certificate),
+    ]));
+    let ended = check(&path);
+    let wanted = "the certificate of Secret shop/cert is for other.test, not for 'shop.test'\n";
+    let end = format!("{path}: 2 objects, no fault, 1 warning\n");
+    assert!(ended.code == 0 && ended.stdout.contains(wanted), "{ended:?}");
+    assert!(
+        ended.stdout.contains(": warning: Gateway shop/edge: ") && ended.stdout.ends_with(&end)
+    );
+    let ended = run(&["check", "--config", &path, "-o", "json"]);
+    let told: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!((ended.code, &told["faults"], &told["objects"]), (0, &[0; 0].into(), &2.into()));
+    assert_eq!(told["warnings"][0]["object"], "Gateway shop/edge");
+    assert_eq!(told["warnings"][0]["warning"]["key"]["name"], "edge");
+}
+
 /// Eight faults in six objects.
 const FAULTY: &str = "\
 apiVersion: gateway.networking.k8s.io/v1

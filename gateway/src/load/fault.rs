@@ -54,6 +54,24 @@ impl Fault {
         format!("{reason}{}{kept}", near.unwrap_or_default())
     }
 
+    /// `FILE:LINE: `, as far as they are known.
+    pub(super) fn place(&self) -> String {
+        match (&self.file, self.invalid.line) {
+            (Some(file), Some(line)) => format!("{file}:{line}: "),
+            (Some(file), None) => format!("{file}: "),
+            (None, Some(line)) => format!("line {line}: "),
+            (None, None) => String::new(),
+        }
+    }
+
+    /// The same without its place.
+    pub(super) fn told(&self) -> String {
+        let path = Some(&self.invalid.path).filter(|path| !path.is_empty());
+        let parts = [self.object.as_ref(), path].into_iter().flatten();
+        let parts: String = parts.map(|part| format!("{part}: ")).collect();
+        parts + &self.message()
+    }
+
     /// As `/config` shows it.
     pub(super) fn to_json(&self) -> Value {
         json!({
@@ -84,16 +102,6 @@ fn object(raw: &Value) -> Option<String> {
 impl fmt::Display for Fault {
     /// `FILE:LINE: Kind namespace/name: path: what is wrong`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.file, self.invalid.line) {
-            (Some(file), Some(line)) => write!(f, "{file}:{line}: ")?,
-            (Some(file), None) => write!(f, "{file}: ")?,
-            (None, Some(line)) => write!(f, "line {line}: ")?,
-            (None, None) => {}
-        }
-        self.object.iter().try_for_each(|object| write!(f, "{object}: "))?;
-        if !self.invalid.path.is_empty() {
-            write!(f, "{}: ", self.invalid.path)?;
-        }
-        f.write_str(&self.message())
+        write!(f, "{}{}", self.place(), self.told())
     }
 }

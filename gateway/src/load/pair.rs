@@ -10,7 +10,7 @@ use proxy::process::small;
 use proxy::tls::Stated;
 use serde_json::{Value, json};
 
-use super::file::File;
+use super::file::{File, whole};
 use super::reading::Seen;
 
 /// The most bytes of either file.
@@ -79,6 +79,11 @@ impl TlsSecret {
             return text;
         }
         self.unfit(secret).map_or(text, Seen::Unreadable)
+    }
+
+    /// What is said of its certificate, by the name of the file.
+    pub(super) fn told(&self, reason: &str) -> Invalid {
+        whole(&format!("{}: {reason}", self.certificate.display()))
     }
 
     /// Why nobody can be shown what the files hold, by the names of these.

@@ -65,6 +65,11 @@ impl<'f> Standing<'f> {
         self.document.result.as_ref().ok().filter(|_| self.faults.is_empty())
     }
 
+    /// Whether it lies in this file.
+    pub(super) fn is_at(&self, path: &Path) -> bool {
+        self.path == path
+    }
+
     /// The line of a fault of this document.
     fn line_of(&self, invalid: &Invalid) -> usize {
         let exact = || model::line_of(&self.file.text, self.document.key.as_ref()?, &invalid.path);

@@ -11,6 +11,7 @@ mod kinds;
 mod mounted;
 mod moved;
 mod pairs;
+mod warned;
 
 const SERVICE: &str = "\
 apiVersion: v1

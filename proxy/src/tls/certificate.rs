@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use model::secret::{Secret, SecretBytes, TLS_SECRET};
-use model::{Invalid, Key, Kind};
+use model::{Hostname, Invalid, Key, Kind};
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SigningKey};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use x509_parser::prelude::{FromDer as _, X509Certificate, X509Error};
+use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate, X509Error};
 
 /// Why certificate and key cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +65,8 @@ pub struct Stated {
     pub begins: i64,
     /// When it ends.
     pub ends: i64,
+    /// The hosts that it is for, in lower case; `*.` begins one that is for all of one label.
+    pub hosts: Vec<String>,
 }
 
 impl Stated {
@@ -74,7 +76,23 @@ impl Stated {
         let first = CertificateDer::from_pem_slice(pem.expose()).ok()?;
         let (_, read) = X509Certificate::from_der(&first).ok()?;
         let (begins, ends) = (read.validity().not_before, read.validity().not_after);
-        Some(Stated { begins: begins.timestamp(), ends: ends.timestamp() })
+        let names = read.subject_alternative_name().ok().flatten();
+        let names = names.map(|names| &names.value.general_names[..]).unwrap_or_default();
+        let hosts = names.iter().filter_map(|name| match name {
+            GeneralName::DNSName(host) => Some(host.to_ascii_lowercase()),
+            _ => None,
+        });
+        let hosts = hosts.collect();
+        Some(Stated { begins: begins.timestamp(), ends: ends.timestamp(), hosts })
+    }
+
+    /// Whether it is for `host`, or for some of the hosts that this wildcard means.
+    pub fn is_for(&self, host: &Hostname) -> bool {
+        let parted = host.as_str().split_once('.').map(|(_, rest)| rest).unwrap_or_default();
+        self.hosts.iter().any(|name| match host.suffix() {
+            Some(suffix) => name.ends_with(suffix),
+            None => name == host.as_str() || name.strip_prefix("*.") == Some(parted),
+        })
     }
 
     /// A moment in seconds since 1970 as people read it.

@@ -6,7 +6,7 @@ use super::changing::MOMENT;
 use super::*;
 
 /// A Gateway whose listener shows `shop/site`.
-const GATEWAY: &str = "\
+pub(super) const GATEWAY: &str = "\
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
 metadata: { name: edge, namespace: shop }
@@ -21,14 +21,14 @@ spec:
 ";
 
 /// Two files and what is made of them.
-struct Pair {
-    folder: tempfile::TempDir,
-    config: Config,
+pub(super) struct Pair {
+    pub(super) folder: tempfile::TempDir,
+    pub(super) config: Config,
     now: Instant,
 }
 
 impl Pair {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let folder = folder(&[("edge.yaml", GATEWAY.to_owned())]);
         let [chain, key] = ["a.crt", "b.key"].map(|name| folder.path().join(name));
         let given = format!("shop/site={},{}", chain.display(), key.display());
@@ -40,13 +40,13 @@ impl Pair {
         self.folder.path().join(name)
     }
 
-    fn write(&self, chain: &str, key: &str) {
+    pub(super) fn write(&self, chain: &str, key: &str) {
         fs::write(self.path("a.crt"), chain).unwrap();
         fs::write(self.path("b.key"), key).unwrap();
     }
 
     /// What is made of the files once they lay still.
-    fn pass(&mut self) -> Loaded {
+    pub(super) fn pass(&mut self) -> Loaded {
         self.config.look(self.now).unwrap();
         self.now += MOMENT;
         self.config.look(self.now).unwrap()

@@ -76,3 +76,29 @@ fn a_certificate_of_version_1_is_served() {
     assert!(matches!(certified(&pem(&old), &pair().1), Err(Error::Mismatch)));
     assert!(matches!(certified(&pem(b"no"), &key), Err(Error::OddCertificate(_))));
 }
+
+#[test]
+fn a_wildcard_of_a_certificate_is_for_one_label() {
+    let is_for = |name: &str, host: &str| {
+        let stated = Stated { begins: 0, ends: 0, hosts: vec![name.to_owned()] };
+        stated.is_for(&Hostname::parse(host).unwrap())
+    };
+    for (name, host) in [
+        ("a.test", "a.test"),
+        ("*.a.test", "b.a.test"),
+        ("*.a.test", "*.a.test"),
+        ("b.a.test", "*.a.test"),
+        ("*.b.a.test", "*.a.test"),
+    ] {
+        assert!(is_for(name, host), "{name} {host}");
+    }
+    for (name, host) in [
+        ("a.test", "b.test"),
+        ("*.a.test", "a.test"),
+        ("*.a.test", "c.b.a.test"),
+        ("a.test", "*.a.test"),
+        ("*.test", "*.a.test"),
+    ] {
+        assert!(!is_for(name, host), "{name} {host}");
+    }
+}

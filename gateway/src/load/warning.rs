@@ -1,0 +1,102 @@
+//! What is no fault, and most likely not meant: certificates that callers will not believe.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::SystemTime;
+
+use model::{Hostname, Invalid, Key, Resource};
+use proxy::tls::Stated;
+use table::{Listener, Table};
+
+use super::fault::Fault;
+
+/// A finding that changes nothing.
+#[derive(Debug, Clone)]
+pub(crate) struct Warning(pub(crate) Fault);
+
+impl fmt::Display for Warning {
+    /// `FILE:LINE: warning: Kind namespace/name: path: what it is`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}warning: {}", self.0.place(), self.0.told())
+    }
+}
+
+/// What there is to say of the objects in force, by the object that it is about.
+pub(super) fn warnings(
+    resources: &BTreeMap<Key, Resource>,
+    table: &Table,
+    now: SystemTime,
+) -> Vec<Invalid> {
+    let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let now = i64::try_from(now).unwrap_or(i64::MAX);
+    let stated: BTreeMap<_, _> = resources.iter().filter_map(stated).collect();
+    let out_of_time = stated.iter().filter_map(|(key, stated)| {
+        let Some(Resource::Secret(secret)) = resources.get(key) else { return None };
+        let field = if secret.string_data.contains_key("tls.crt") { "stringData" } else { "data" };
+        Some(warning(key, format!("{field}['tls.crt']"), out_of_time(stated, now)?))
+    });
+    let for_others = table.listeners.iter().flat_map(|listener| {
+        let owner = resources.get(listener.owner());
+        owner.map(|owner| for_others(owner, listener, &stated)).unwrap_or_default()
+    });
+    out_of_time.chain(for_others).collect()
+}
+
+/// A finding about an object.
+fn warning(key: &Key, path: String, reason: String) -> Invalid {
+    Invalid { key: Some(key.clone()), path, line: None, reason, nearest: None }
+}
+
+/// What the certificate of a Secret says, where it has one.
+fn stated<'r>((key, resource): (&'r Key, &Resource)) -> Option<(&'r Key, Stated)> {
+    match resource {
+        Resource::Secret(secret) => Some((key, Stated::of(secret)?)),
+        _ => None,
+    }
+}
+
+/// Why nobody believes a certificate at this moment.
+fn out_of_time(stated: &Stated, now: i64) -> Option<String> {
+    if stated.ends < now {
+        return Some(format!("the certificate ended at {}", Stated::day(stated.ends)));
+    }
+    let begins = Some(stated.begins).filter(|begins| *begins > now)?;
+    Some(format!("the certificate holds only from {} on", Stated::day(begins)))
+}
+
+/// Certificates that a listener shows, and that are for none of its hosts.
+fn for_others(
+    owner: &Resource,
+    listener: &Listener,
+    stated: &BTreeMap<&Key, Stated>,
+) -> Vec<Invalid> {
+    let Some(host) = listener.hostname.as_ref().filter(|_| listener.is_serving()) else {
+        return Vec::new();
+    };
+    let place = owner.listeners().iter().position(|one| one.name == listener.name);
+    let place = place.map(|index| format!("spec.listeners[{index}].tls."));
+    let named = owner.certificates();
+    let told = listener.certificates.iter().filter_map(|shown| {
+        let stated = stated.get(&shown.secret).filter(|stated| !stated.is_for(host))?;
+        let is_here = |(path, key): &&(String, Key)| {
+            *key == shown.secret && place.as_ref().is_some_and(|place| path.starts_with(place))
+        };
+        let (path, _) = named.iter().find(is_here)?;
+        Some(warning(&owner.key(), path.clone(), names(&shown.secret, stated, host)))
+    });
+    told.collect()
+}
+
+/// Which hosts a certificate is for, in the place of this one.
+fn names(secret: &Key, stated: &Stated, host: &Hostname) -> String {
+    const LISTED: usize = 5;
+    let more = if stated.hosts.len() > LISTED { " and others" } else { "" };
+    let hosts: Vec<_> = stated.hosts.iter().take(LISTED).map(String::as_str).collect();
+    match hosts.is_empty() {
+        true => format!("the certificate of {secret} names no host, so it is not for '{host}'"),
+        false => {
+            let hosts = hosts.join(", ");
+            format!("the certificate of {secret} is for {hosts}{more}, not for '{host}'")
+        }
+    }
+}
