@@ -57,6 +57,11 @@ impl<T> Hosts<T> {
     }
 
     /// Everything, in no order.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &T> {
+        self.exact.values().chain(self.wildcard.values()).chain(&self.any)
+    }
+
+    /// The same, to be changed.
     pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.exact.values_mut().chain(self.wildcard.values_mut()).chain(&mut self.any)
     }

@@ -32,6 +32,7 @@ mod route;
 mod rule;
 mod service;
 mod session;
+mod shadow;
 pub mod trial;
 pub mod why;
 mod zones;

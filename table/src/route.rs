@@ -296,6 +296,11 @@ impl Routes {
         all
     }
 
+    /// The matches that share a host and, but for expressions, a path, in the order of precedence.
+    pub(crate) fn lists(&self) -> impl Iterator<Item = &[Entry]> {
+        self.hosts.values().flat_map(Paths::lists)
+    }
+
     /// Brings every list into the order of precedence.
     pub(crate) fn sort(&mut self) {
         let shut = self.shut.values_mut().flat_map(Hosts::values_mut);

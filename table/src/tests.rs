@@ -25,6 +25,7 @@ mod reach;
 mod reload;
 mod services;
 mod sets;
+mod shadow;
 mod strays;
 mod stream;
 mod tls;

@@ -1,10 +1,12 @@
-//! What is no fault, and most likely not meant: certificates that callers will not believe.
+//! What is no fault, and most likely not meant: certificates that callers will not believe, ports of Services
+//! that no endpoint has, matches that can never win.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::SystemTime;
 
-use model::{Hostname, Invalid, Key, Resource};
+use model::service::{EndpointPort, EndpointSlice, Service, Transport};
+use model::{Hostname, Invalid, Key, Kind, Meta, Name, Resource};
 use proxy::tls::Stated;
 use table::{Listener, Table};
 
@@ -39,7 +41,71 @@ pub(super) fn warnings(
         let owner = resources.get(listener.owner());
         owner.map(|owner| for_others(owner, listener, &stated)).unwrap_or_default()
     });
-    out_of_time.chain(for_others).collect()
+    let slices = slices_by_service(resources);
+    let services = resources.values().filter_map(|resource| match resource {
+        Resource::Service(service) => Some(service),
+        _ => None,
+    });
+    let portless = services.flat_map(|service| portless(service, &slices));
+    out_of_time.chain(for_others).chain(portless).chain(table.shadowed()).collect()
+}
+
+/// The slices of each Service that have endpoints.
+type Slices<'r> = BTreeMap<(&'r Name, Name), Vec<&'r EndpointSlice>>;
+
+fn slices_by_service(resources: &BTreeMap<Key, Resource>) -> Slices<'_> {
+    let mut slices = Slices::new();
+    for (key, resource) in resources {
+        if let Resource::EndpointSlice(slice) = resource
+            && let Some(service) = slice.service().filter(|_| !slice.endpoints.is_empty())
+        {
+            slices.entry((&key.namespace, service)).or_default().push(slice);
+        }
+    }
+    slices
+}
+
+/// Ports of a Service that none of its slices has, whatever endpoints these hold.
+fn portless(service: &Service, slices: &Slices<'_>) -> Vec<Invalid> {
+    let Meta { namespace, name, .. } = &service.metadata;
+    let Some(slices) = slices.get(&(namespace, name.clone())) else { return Vec::new() };
+    let there = || slices.iter().flat_map(|slice| &slice.ports);
+    let ports = service.spec.ports.iter().enumerate();
+    let missing = ports.filter(|(_, port)| {
+        let name = port.name.as_deref().unwrap_or_default();
+        !there().any(|one| {
+            let transport = one.protocol.unwrap_or_default();
+            one.name.as_deref().unwrap_or_default() == name && transport == port.transport()
+        })
+    });
+    let told = missing.map(|(index, port)| {
+        let (name, number) = (called(port.name.as_deref(), port.transport()), port.port);
+        let reason = format!(
+            "no EndpointSlice of this Service has a port {name}, so nothing that is sent to port \
+             {number} finds an endpoint; they have {}",
+            listed(there())
+        );
+        let key = Key::new(Kind::Service, namespace.clone(), service.metadata.name.clone());
+        warning(&key, format!("spec.ports[{index}]"), reason)
+    });
+    told.collect()
+}
+
+/// The ports of slices in words, each once.
+fn listed<'s>(ports: impl Iterator<Item = &'s EndpointPort>) -> String {
+    let ports = ports.map(|one| called(one.name.as_deref(), one.protocol.unwrap_or_default()));
+    let ports: BTreeSet<_> = ports.collect();
+    if ports.is_empty() {
+        return "none at all".to_owned();
+    }
+    ports.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+/// What ports are matched by.
+fn called(name: Option<&str>, transport: Transport) -> String {
+    let name = name.filter(|name| !name.is_empty()).map(|name| format!("'{name}'"));
+    let name = name.unwrap_or_else(|| "without a name".to_owned());
+    format!("{name} of {}", transport.as_str())
 }
 
 /// A finding about an object.

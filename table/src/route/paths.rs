@@ -61,6 +61,13 @@ impl Paths {
         self.prefixes.nodes.iter_mut().for_each(|node| sort(&mut node.entries));
     }
 
+    /// Matches of one path each, and all expressions.
+    pub(crate) fn lists(&self) -> impl Iterator<Item = &[Entry]> {
+        let prefixes = self.prefixes.nodes.iter().map(|node| &node.entries);
+        let all = self.exact.values().chain([&self.expressions]).chain(prefixes);
+        all.map(Vec::as_slice)
+    }
+
     pub(crate) fn find(&self, facts: &Facts<'_>) -> Option<&Entry> {
         let exact = self.exact.get(facts.path).and_then(|entries| first(entries, facts));
         exact

@@ -72,3 +72,47 @@ fn of_files_the_one_with_the_certificate_is_named_and_once_for_each_change() {
     let loaded = pair.pass();
     assert!(loaded.changed && loaded.warnings.is_empty());
 }
+
+#[test]
+fn a_port_that_no_endpoint_has_is_warned_of() {
+    let slice = |port: &str| {
+        format!(
+            "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {{ name: app-1, \
+             namespace: shop, labels: {{ kubernetes.io/service-name: app }} }}\naddressType: IPv4\n\
+             endpoints: [{{ addresses: [10.0.0.1] }}]\nports: [{{ {port} }}]\n"
+        )
+    };
+    let wanted = "a.yaml:4: warning: Service shop/app: spec.ports[0]: no EndpointSlice of this Service has a \
+                  port without a name of TCP, so nothing that is sent to port 80 finds an endpoint; they \
+                  have 'web' of TCP";
+    for (slice, wanted) in [
+        (slice("name: web, port: 8080"), &[wanted][..]),
+        (slice("port: 8080"), &[]),
+        (
+            slice("name: web, port: 8080").replace("addresses: [10.0.0.1]", "").replace("{  }", ""),
+            &[],
+        ),
+        (String::new(), &[]),
+    ] {
+        let folder = folder(&[("a.yaml", service("app") + &slice)]);
+        let loaded = Config::at(folder.path()).load().unwrap();
+        assert_eq!((warned(&loaded, folder.path()), loaded.faults.len()), (to_texts(wanted), 0));
+    }
+}
+
+fn to_texts(words: &[&str]) -> Vec<String> {
+    words.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_match_that_can_never_win_is_warned_of() {
+    use super::changing::{SHOP, join, route};
+    let b = route("a").replacen("name: a,", "name: b,", 1);
+    let folder = folder(&[("a.yaml", join(&[SHOP.to_owned(), route("a")])), ("b.yaml", b)]);
+    let loaded = Config::at(folder.path()).load().unwrap();
+    let told = warned(&loaded, folder.path());
+    assert_eq!(told.len(), 1, "{told:?}");
+    let wanted = "b.yaml:7: warning: HTTPRoute shop/b: spec.rules[0].matches[0]: no request meets this match: \
+                  HTTPRoute shop/a, which comes earlier in the alphabet, ";
+    assert!(told[0].starts_with(wanted), "{told:?}");
+}
