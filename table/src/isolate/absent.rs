@@ -26,10 +26,10 @@ impl Settled {
     }
 
     /// Which object of its namespace is called much as `key`, which is not there. Names of other namespaces
-    /// than `from` are not told.
+    /// than `from` are not told, and none of Secrets: who writes here need not be who may see those.
     pub(crate) fn meant(&self, key: &Key, from: &Name) -> String {
         let is_there = self.objects.contains_key(key) || self.lost.contains(key);
-        if IN_BROWSER || is_there || key.namespace != *from {
+        if IN_BROWSER || is_there || key.namespace != *from || key.kind == Kind::Secret {
             return String::new();
         }
         let near: Vec<_> = self.names(key.kind, from).take(NEAR + 1).collect();
