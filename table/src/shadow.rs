@@ -82,7 +82,9 @@ impl Table {
         let why = match first.of.rank.compare(&entry.of.rank).1 {
             By::Age => format!("{other}, which is older,"),
             By::Name => format!("{other}, which comes earlier in the alphabet,"),
-            _ => "this route itself, further up,".to_owned(),
+            By::Host | By::Path | By::Method | By::Headers | By::Queries | By::Order => {
+                "this route itself, further up,".to_owned()
+            }
         };
         let text = format!(
             "no request meets this match: {why} has the very same at {} for each listener and host",
