@@ -88,7 +88,8 @@ impl Files {
                 }
                 () = watch.changed(self.again) => self.reload(),
                 heir = self.process.called() => {
-                    let serves = |object: &str| self.config.serves(object);
+                    let served = self.config.served();
+                    let serves = |object: &str| served.contains(object);
                     // There is no state folder to let go of.
                     let hands_over = self.process.hand_over(heir?, serves, || {});
                     tokio::select! {

@@ -7,7 +7,7 @@
 //! configuration that vanished changes nothing.
 //! None of these keeps the other files from being taken.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -151,9 +151,9 @@ impl Config {
         told.filter(|object| object.len() <= LONGEST_NAME).collect()
     }
 
-    /// Whether an object of such a name is in force.
-    pub(crate) fn serves(&self, object: &str) -> bool {
-        self.shown.keys().any(|key| key.to_string() == object)
+    /// The objects in force, named so.
+    pub(crate) fn served(&self) -> HashSet<String> {
+        self.shown.keys().map(ToString::to_string).collect()
     }
 
     /// The objects that are served in an older form than the one that stands in their file.

@@ -171,7 +171,7 @@ fn gets_requests(
         Some(Nearer::Zone) => "no: endpoints in the own zone get them".to_owned(),
         None => match service.bears_with(endpoint) {
             Some(failed) => format!(
-                "{yes}, though {failed} requests in a row failed there: as many endpoints rest as may"
+                "{yes}, though {failed} requests in a row failed there: it may not rest beside those that do"
             ),
             None => yes.to_owned(),
         },

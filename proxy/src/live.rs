@@ -502,6 +502,12 @@ impl Service {
         if !endpoint.load.fails(said, now, rule) && !has_failed_again && !is_silent {
             return;
         }
+        match (self.can_spare(endpoint), is_resting) {
+            (true, _) => endpoint.load.eject(now, rule.rest()),
+            // It goes on as it was: ejected, or not to be reached.
+            (false, true) => endpoint.load.rest(now, rule.rest()),
+            (false, false) => return,
+        }
         let in_a_row = endpoint.load.failed_in_a_row();
         let why = match rule.percent {
             _ if is_resting => "it was tried, and failed again".to_owned(),
@@ -511,15 +517,8 @@ impl Service {
             }
             Some(_) | None => format!("{in_a_row} requests in a row failed there"),
         };
-        let (service, address) = (&self.label, endpoint.address);
-        if !is_resting && !self.can_spare(endpoint) {
-            if in_a_row == rule.consecutive {
-                tracing::warn!(%service, %address, %why, "an endpoint does not rest: too many do");
-            }
-            return;
-        }
-        endpoint.load.eject(now, rule.rest());
         if !is_resting {
+            let (service, address) = (&self.label, endpoint.address);
             tracing::warn!(%service, %address, %why, "an endpoint rests");
         }
         endpoint.load.ails_of(why);

@@ -12,8 +12,8 @@
 //! Nothing here is felt outside the refused object's own namespace, but that a claim goes on holding.
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex};
 
 use model::claim::Claim;
 use model::cluster::Cluster;
@@ -64,6 +64,8 @@ pub(crate) struct Settled {
     pub(crate) slice: bool,
     /// [`Input::lends`].
     lends: bool,
+    /// What was said to be meant by what is not there: many may refer to it.
+    meant: Mutex<HashMap<Key, Box<str>>>,
 }
 
 /// An object with what was made of it alone.

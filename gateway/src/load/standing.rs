@@ -72,7 +72,16 @@ impl<'f> Standing<'f> {
 
     /// The line of a fault of this document.
     fn line_of(&self, invalid: &Invalid) -> usize {
-        let exact = || model::line_of(&self.file.text, self.document.key.as_ref()?, &invalid.path);
+        let within = |text| model::line_of(text, self.document.key.as_ref()?, &invalid.path);
+        let exact = || {
+            // From its own first line on: else all documents before it would be read for each of its faults.
+            let before = self.document.line.saturating_sub(1);
+            let lines = self.file.text.split_inclusive('\n').take(before);
+            let begin = lines.map(str::len).sum::<usize>();
+            let below = within(&self.file.text[begin..]).map(|line| line + before);
+            // One of a list does not stand by itself.
+            below.or_else(|| within(&self.file.text))
+        };
         invalid.line.or_else(exact).unwrap_or(self.document.line)
     }
 

@@ -203,7 +203,8 @@ impl Load {
         self.rest(now, first);
     }
 
-    fn rest(&self, now: u64, first: Duration) {
+    /// It rests on, for whatever it began to.
+    pub(crate) fn rest(&self, now: u64, first: Duration) {
         let missed = self.missed.fetch_add(1, Relaxed);
         let rest = first * (1 << missed.min(8)).min(LONGEST_REST);
         self.rests_since.store(now, Relaxed);

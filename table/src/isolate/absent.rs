@@ -1,5 +1,7 @@
 //! What is said of references that lead nowhere: what was meant, as far as whoever refers may know of it.
 
+use std::sync::PoisonError;
+
 use model::{Key, Kind, Name, nearest};
 
 use super::{IN_BROWSER, Settled};
@@ -32,7 +34,17 @@ impl Settled {
         if IN_BROWSER || is_there || key.namespace != *from || key.kind == Kind::Secret {
             return String::new();
         }
-        let near: Vec<_> = self.names(key.kind, from).take(NEAR + 1).collect();
+        let mut known = self.meant.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(meant) = known.get(key) {
+            return meant.to_string();
+        }
+        let meant = self.nearest(key);
+        known.insert(key.clone(), meant.as_str().into());
+        meant
+    }
+
+    fn nearest(&self, key: &Key) -> String {
+        let near: Vec<_> = self.names(key.kind, &key.namespace).take(NEAR + 1).collect();
         let near = Some(near).filter(|near| near.len() <= NEAR).unwrap_or_default();
         let near = nearest(key.name.as_str(), near.into_iter().map(Name::as_str));
         near.map(|near| format!("; did you mean '{near}'?")).unwrap_or_default()

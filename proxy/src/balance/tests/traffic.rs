@@ -53,6 +53,24 @@ fn one_that_cannot_be_reached_takes_nobody_elses_rest() {
 }
 
 #[test]
+fn a_trial_that_fails_ejects_no_more_than_may_be() {
+    let service = under(4, json!({}));
+    let fail = |index: usize, times: u32, now: u64| {
+        let one = &service.endpoints[index];
+        (0..times).for_each(|_| service.judge(one, Said::Failed, (now, now)));
+    };
+    (0..2).for_each(|index| fail(index, 5, 1));
+    let gone = &service.endpoints[2].load;
+    gone.unreached(1, 1);
+    let later = Duration::from_secs(2).as_nanos() as u64;
+    fail(2, 1, later);
+    assert_eq!(gone.rests(later), Duration::from_secs(2), "it rests on");
+    assert!(!gone.is_ejected(), "two of four do for that");
+    fail(0, 1, later);
+    assert!(service.endpoints[0].load.is_ejected());
+}
+
+#[test]
 fn of_two_troubles_the_one_is_told_that_counts() {
     let service = under(3, json!({}));
     let one = &service.endpoints[0];
