@@ -52,8 +52,7 @@ pub(crate) fn run(args: &Serve, path: &Path) -> Result<ExitCode> {
     let process = Process::start(outfit(args), Arc::default(), None, show, place)?;
     let mut files = Files { config, process, shown, again: None, unreadable: None };
     files.begin(&loaded)?;
-    let lacking = files.config.lacking();
-    if runtime.block_on(files.process.ready(&mut signals.stop, &lacking))? {
+    if runtime.block_on(files.process.ready(&mut signals.stop, &files.config.stock()))? {
         tracing::info!(config = %path.display(), objects = loaded.objects, "ready");
     }
     let followed = runtime.block_on(files.follow(path, signals));
@@ -88,10 +87,12 @@ impl Files {
                 }
                 () = watch.changed(self.again) => self.reload(),
                 heir = self.process.called() => {
-                    let served = self.config.served();
-                    let serves = |object: &str| served.contains(object);
+                    let heir = heir?;
+                    // It has read what may not have been looked at here.
+                    self.reload();
+                    let stock = self.config.stock();
                     // There is no state folder to let go of.
-                    let hands_over = self.process.hand_over(heir?, serves, || {});
+                    let hands_over = self.process.hand_over(heir, &stock, || {});
                     tokio::select! {
                         () = stop.told() => return Ok(()),
                         is_followed = hands_over => if is_followed { return Ok(()) },

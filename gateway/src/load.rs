@@ -7,7 +7,7 @@
 //! configuration that vanished changes nothing.
 //! None of these keeps the other files from being taken.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -35,6 +35,7 @@ mod reading;
 mod retained;
 pub(crate) mod shown;
 mod standing;
+mod succession;
 pub(crate) mod warning;
 
 /// A change must be the same for so long before it counts.
@@ -43,9 +44,6 @@ const STILL: Duration = Duration::from_millis(100);
 const GRACE: Duration = Duration::from_secs(2);
 /// No change waits longer for others to be ready.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// No object that is good has a longer name.
-const LONGEST_NAME: usize = 1024;
 
 /// What a load made.
 #[derive(Debug)]
@@ -142,18 +140,6 @@ impl Config {
             kept: self.kept().into_iter().cloned().collect(),
             faults: unreadable.into_iter().chain(self.faults.iter().cloned()).collect(),
         }
-    }
-
-    /// The objects of the files that are left out, since they are refused, as `Kind namespace/name`.
-    pub(crate) fn lacking(&self) -> Vec<String> {
-        let told = self.lacking.iter().map(ToString::to_string);
-        // What is no name at all is in force nowhere.
-        told.filter(|object| object.len() <= LONGEST_NAME).collect()
-    }
-
-    /// The objects in force, named so.
-    pub(crate) fn served(&self) -> HashSet<String> {
-        self.shown.keys().map(ToString::to_string).collect()
     }
 
     /// The objects that are served in an older form than the one that stands in their file.

@@ -193,26 +193,43 @@ async fn one_that_cannot_read_its_configuration_leaves_the_other_serving() {
 }
 
 #[tokio::test]
-async fn one_that_would_leave_out_what_is_served_leaves_the_other_serving() {
-    let (_origin, first) = replaceable(&[]).await;
-    let route = |path: &str| yaml::path_route("bonus", path, "shop");
-    first.write("bonus.yaml", &route("/bonus"));
-    let is_in_force = async || {
-        let told = first.admin("/config").await.expect("/config answers").body;
-        String::from_utf8_lossy(&told).contains("shop/bonus")
-    };
-    wait::until_true_of("the route", is_in_force).await;
-    let broken = route("/bonus").replace("value: /bonus", "value: bonus");
-    first.write("bonus.yaml", &broken);
-    first.until_said("its last good form stays in force").await;
-    let mut next = first.next(&[]);
-    assert_eq!(next.exited().await, 1, "{}", next.stderr());
-    let why = "it serves what this one would leave out: HTTPRoute shop/bonus; mend";
-    assert!(next.stderr().contains(why), "{}", next.stderr());
-    first.until_said("it would no longer serve HTTPRoute shop/bonus").await;
-    assert_eq!(first.get(HOST, "/bonus").await.status, 200);
+async fn one_that_lacks_what_is_in_force_leaves_the_other_serving() {
+    let (_origin, setup) = shop().await;
+    let route = yaml::path_route("bonus", "/bonus", "shop");
+    let guard = "targetRefs: [{ kind: HTTPRoute, name: bonus }]\n\
+                 rules: [{ name: nobody, action: Deny, when: {} }]";
+    let guard = yaml::policy("guard", guard);
+    let setup = setup.file("bonus.yaml", route.clone()).file("guard.yaml", guard.clone());
+    let first = setup.replaceable().start().await;
+    let fresh =
+        route.replace("value: /bonus", "value: bonus").replace("name: bonus", "name: fresh");
+    // Refused, and without its target it is in force and protects nothing.
+    for (file, good, bad, object) in [
+        (
+            "bonus.yaml",
+            &route,
+            route.replace("value: /bonus", "value: bonus"),
+            "HTTPRoute shop/bonus",
+        ),
+        (
+            "guard.yaml",
+            &guard,
+            guard.replace("name: bonus", "name: bonsu"),
+            "AccessPolicy shop/guard",
+        ),
+    ] {
+        first.write(file, &bad);
+        first.until_said(&format!("{object}: spec")).await;
+        let mut next = first.next(&[]);
+        assert_eq!(next.exited().await, 1, "{}", next.stderr());
+        let why = format!("this one lacks what is in force there: {object}; mend");
+        assert!(next.stderr().contains(&why), "{}", next.stderr());
+        first.until_said(&format!("it lacks {object}, which is in force now")).await;
+        assert_eq!(first.get(HOST, "/bonus").await.status, 403);
+        first.write(file, good);
+    }
     // What never was good is nobody's loss, and what is gone was let go.
-    first.write("bonus.yaml", &broken.replace("name: bonus", "name: fresh"));
+    first.write("guard.yaml", &fresh);
     first.until_said("HTTPRoute shop/fresh").await;
     assert_serves_on(first).await;
 }

@@ -87,6 +87,22 @@ impl Pending {
         self.changes.keys()
     }
 
+    /// What was last taken from files where something stands now that will not be taken.
+    pub(super) fn torn<'f>(
+        &'f self,
+        held: &'f BTreeMap<PathBuf, File>,
+        foreign: &'f Foreign,
+    ) -> impl Iterator<Item = &'f File> {
+        self.changes.iter().filter_map(move |(path, change)| {
+            let file = held.get(path)?;
+            let is_torn = match change.seen.as_ref()? {
+                Seen::Unreadable(_) => true,
+                Seen::Text(text) => !file.faults(text, &foreign.read(text)).is_empty(),
+            };
+            is_torn.then_some(file)
+        })
+    }
+
     /// When to look again, if something waits.
     pub(super) fn wait(&self, now: Instant) -> Option<Duration> {
         let waits = self.changes.values().map(|change| {

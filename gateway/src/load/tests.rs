@@ -11,6 +11,7 @@ mod kinds;
 mod mounted;
 mod moved;
 mod pairs;
+mod succession;
 mod warned;
 
 const SERVICE: &str = "\

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
 
-use super::handover::Place;
+use super::handover::{Place, Stock};
 use super::{Outfit, Process, ProcessError, Signals, Stop, tell_missing};
 use crate::Membership;
 use crate::config::{self, Joined, Ready, Update};
@@ -136,7 +136,9 @@ impl Following {
                 },
                 heir = process.called() => {
                     let heir = heir?;
-                    let hands_over = process.hand_over(heir, |_| false, || self.joined = None);
+                    // What the server said is in force there, too.
+                    let stock = Stock::default();
+                    let hands_over = process.hand_over(heir, &stock, || self.joined = None);
                     tokio::select! {
                         () = stop.told() => return Ok(()),
                         is_followed = hands_over => if is_followed { return Ok(()) },
@@ -179,7 +181,7 @@ impl Following {
     ) -> Result<(), ProcessError> {
         let speaks = !process.is_beside || process.membership.now().is_some();
         if process.applied && !self.serves && !process.missing && speaks {
-            self.serves = process.ready(stop, &[]).await?;
+            self.serves = process.ready(stop, &Stock::default()).await?;
             if self.serves {
                 tracing::info!("ready");
             }

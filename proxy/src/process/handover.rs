@@ -3,11 +3,11 @@
 //! ```text
 //!   the next one                          the one before
 //!        │ ── speaks ────────────────────> │  of the same user; else refused
-//!        │ <─────────── socket, socket ... │  copies; it serves on
+//!        │ <──── keeps ..., socket ... all │  copies; it serves on
 //!        │ ── folder ────────────────────> │  joined to a server: follows it no more
 //!        │ <──────────────────────── free  │
 //!  reads, assembles, opens                 │  serves on
-//!        │ ── lacks, lacks, serves ──────> │  if it serves any of those: no
+//!        │ ── lacks ..., serves ─────────> │  if it has any of those in force: no
 //!        │ <─────────────────────── yours  │  closes its copies, finishes what is under way, ends
 //!     accepts
 //! ```
@@ -35,10 +35,12 @@ use heir::Door;
 pub(super) use before::Given;
 pub(super) use channel::Use;
 pub use heir::Heir;
+pub use stock::Stock;
 
 mod before;
 mod channel;
 mod heir;
+mod stock;
 
 /// Any step but the next one's start is done within this time: a main loop may be busy with a large table.
 const STEP: Duration = Duration::from_secs(30);
@@ -62,8 +64,8 @@ pub enum Error {
     /// The one before does not give its sockets, or not any more.
     #[error("the process before serves on: {0}")]
     Refused(String),
-    /// It leaves out objects that are served now.
-    #[error("it would no longer serve {0}, which is served now")]
+    /// It lacks objects that are in force now.
+    #[error("it lacks {0}, which is in force now")]
     Loses(String),
     /// It says what makes no sense there.
     #[error("the other process does not keep to what was agreed on")]
@@ -151,13 +153,13 @@ impl Place {
         }
     }
 
-    /// Says that this process serves all but the objects it is `lacking`: from now on the sockets are its own,
-    /// and others may follow it.
-    pub(super) async fn serve(&mut self, lacking: &[String]) -> Result<(), Error> {
+    /// Says that this process serves, and what it lacks: from now on the sockets are its own, and others may
+    /// follow it.
+    pub(super) async fn serve(&mut self, stock: &Stock) -> Result<(), Error> {
         let stands = std::mem::replace(&mut self.0, Stands::Alone);
         self.0 = match stands {
             Stands::First(path) => Stands::Serving(Door::open(path)?),
-            Stands::After(before) => Stands::Serving(before.serve(lacking).await?),
+            Stands::After(before) => Stands::Serving(before.serve(stock).await?),
             Stands::Alone | Stands::Serving(_) | Stands::Lent(_) | Stands::Followed => stands,
         };
         Ok(())

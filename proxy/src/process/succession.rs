@@ -5,28 +5,23 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::handover::{Heir, Stands, Use};
+use super::handover::{Heir, Stands, Stock, Use};
 use super::{FLUSH, Phase, Process, ProcessError, Stop};
 use crate::bind::Inlet;
 
 impl Process {
     /// Says to whoever asks that a table serves, and takes connections from now on: until then the process
     /// before did, if there was one. Says no if this one was told to stop: then that one serves on.
-    /// The objects that are `lacking` are left out, since they are refused.
     ///
     /// # Errors
-    /// If that one does not give way, as it does not where it serves what is lacking here, or others could not
-    /// follow this one.
-    pub async fn ready(
-        &mut self,
-        stop: &mut Stop,
-        lacking: &[String],
-    ) -> Result<bool, ProcessError> {
+    /// If that one does not give way, as it does not where it has in force what this one's `stock` lacks, or
+    /// others could not follow this one.
+    pub async fn ready(&mut self, stop: &mut Stop, stock: &Stock) -> Result<bool, ProcessError> {
         // Else the one before would leave, and this one right after it.
         if stop.was_told().await {
             return Ok(false);
         }
-        self.place.serve(lacking).await?;
+        self.place.serve(stock).await?;
         self.accept();
         self.readiness.set(Phase::Serving);
         stop.notice = Some((Arc::clone(&self.readiness), self.notice));
@@ -62,20 +57,15 @@ impl Process {
     }
 
     /// Gives what it has open to the next process and waits until that serves; then this one has to [`end`].
-    /// Else it serves on, as it does where the next one leaves out an object that this one `serves`.
+    /// Else it serves on, as it does where the next one lacks what is in force by this one's `stock`.
     /// `let_go` ends whatever uses the state folder.
     ///
     /// [`end`]: Process::end
-    pub async fn hand_over(
-        &mut self,
-        heir: Heir,
-        serves: impl Fn(&str) -> bool,
-        let_go: impl FnMut(),
-    ) -> bool {
+    pub async fn hand_over(&mut self, heir: Heir, stock: &Stock, let_go: impl FnMut()) -> bool {
         tracing::info!("another process wants to follow; serving on until it serves");
         let began = Instant::now();
         self.place.lend();
-        match heir.follow(&self.sockets(), serves, let_go).await {
+        match heir.follow(&self.sockets(), stock, let_go).await {
             Ok(()) => {
                 tracing::info!("the other process serves");
                 self.place.0 = Stands::Followed;

@@ -1,5 +1,6 @@
 //! The process before this one, as this one sees it.
 
+use std::collections::BTreeSet;
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
@@ -10,13 +11,15 @@ use tokio::time::timeout;
 
 use super::channel::{Channel, Use, Word};
 use super::heir::Door;
-use super::{Error, STEP, VERSION};
+use super::{Error, STEP, Stock, VERSION};
 use crate::bind::Inlet;
 
 /// The process that serves until this one does.
 #[derive(Debug)]
 pub(crate) struct Before {
     channel: Channel,
+    /// The objects that it has in force in an older form than the one that it last read.
+    keeps: BTreeSet<String>,
     door: UnixListener,
     path: PathBuf,
     is_gone: bool,
@@ -44,6 +47,7 @@ impl Before {
 
     async fn take_all(mut channel: Channel, path: &Path) -> Result<(Self, Given), Error> {
         let (mut given, mut door) = (Given { traffic: Vec::new(), admin: Vec::new() }, None);
+        let mut keeps = BTreeSet::new();
         let mut heard = match channel.say(&Word::Speaks(VERSION)).await {
             Ok(()) => channel.hear().await,
             // Its last word may be there to be read.
@@ -52,6 +56,7 @@ impl Before {
         };
         loop {
             match heard? {
+                Word::Keeps(object) => drop(keeps.insert(object)),
                 Word::Socket(Use::Traffic) => {
                     given.traffic.push(Inlet::Tcp(listening(channel.socket()?)?));
                 }
@@ -73,7 +78,7 @@ impl Before {
         }
         let (door, path, is_gone) = (door.ok_or(Error::Odd)?, path.to_owned(), false);
         tracing::info!(sockets = given.traffic.len(), "following the process that serves");
-        Ok((Before { channel, door, path, is_gone }, given))
+        Ok((Before { channel, keeps, door, path, is_gone }, given))
     }
 
     /// Has it let go of its state folder; one that is gone did.
@@ -81,15 +86,10 @@ impl Before {
         self.ask(&Word::Folder, &Word::Free).await
     }
 
-    /// Takes the sockets as this process's own, since it serves all but these objects.
-    pub(super) async fn serve(mut self, lacking: &[String]) -> Result<Door, Error> {
-        for object in lacking {
-            match self.channel.say(&Word::Lacks(object.clone())).await {
-                // That is heard when it is asked.
-                Ok(()) | Err(Error::Gone) => {}
-                Err(error) => return Err(error),
-            }
-        }
+    /// Takes the sockets as this process's own, since it serves all but what its stock lacks.
+    pub(super) async fn serve(mut self, stock: &Stock) -> Result<Door, Error> {
+        let lacking = stock.lacks(&self.keeps).into_iter().map(Word::Lacks);
+        timeout(STEP, self.tell(lacking)).await.map_err(|_| Error::Silent)??;
         self.ask(&Word::Serves, &Word::Yours).await?;
         Door::of(self.door, self.path)
     }
@@ -119,6 +119,18 @@ impl Before {
         self.is_gone = true;
     }
 
+    async fn tell(&mut self, words: impl Iterator<Item = Word>) -> Result<(), Error> {
+        for word in words {
+            match self.channel.say(&word).await {
+                Ok(()) => {}
+                // That is heard when it is asked.
+                Err(Error::Gone) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     async fn ask(&mut self, word: &Word, wanted: &Word) -> Result<(), Error> {
         if self.is_gone {
             return Ok(());
@@ -146,6 +158,7 @@ fn refused(word: Word) -> Error {
     match word {
         Word::No(why) => Error::Refused(why),
         Word::Speaks(_)
+        | Word::Keeps(_)
         | Word::Socket(_)
         | Word::All
         | Word::Folder

@@ -26,7 +26,9 @@ const LINE: usize = 4096;
 pub(super) enum Word {
     /// The next one: it wants the sockets, and speaks this version of these words.
     Speaks(u32),
-    /// The one before: here is a socket.
+    /// The one before: it has an object in force in an older form than the one that it last read.
+    Keeps(String),
+    /// Here is a socket.
     Socket(Use),
     /// These were all.
     All,
@@ -34,7 +36,7 @@ pub(super) enum Word {
     Folder,
     /// It is free.
     Free,
-    /// The next one leaves out an object, since it is refused.
+    /// The next one has not got an object in force as it should be.
     Lacks(String),
     /// The next one serves, all but what it lacks.
     Serves,

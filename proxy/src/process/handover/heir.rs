@@ -12,7 +12,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::channel::{Channel, NoChannel, Use, Word};
-use super::{Error, START, STEP, VERSION};
+use super::{Error, START, STEP, Stock, VERSION};
 
 /// How long nobody is let in after a failed accept.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -148,16 +148,16 @@ fn lies_at(path: &Path) -> Option<(u64, u64)> {
 }
 
 impl Heir {
-    /// Gives it copies of the sockets and waits until it serves, which it may not where it leaves out an object
-    /// that this one `serves`; `let_go` ends whatever uses the state folder.
+    /// Gives it copies of the sockets and waits until it serves, which it may not where it lacks an object that
+    /// this one has in force; `let_go` ends whatever uses the state folder.
     /// Once this is done the sockets are its own; if it fails they are ours as before.
     pub(crate) async fn follow(
         mut self,
         sockets: &[(Use, BorrowedFd<'_>)],
-        serves: impl Fn(&str) -> bool,
+        stock: &Stock,
         let_go: impl FnMut(),
     ) -> Result<(), Error> {
-        let done = match timeout(START, self.converse(sockets, serves, let_go)).await {
+        let done = match timeout(START, self.converse(sockets, stock, let_go)).await {
             Ok(done) => done,
             Err(_) => Err(Error::Silent),
         };
@@ -165,7 +165,7 @@ impl Heir {
             Err(Error::Silent) => format!("it waited for {} s", START.as_secs()),
             Err(Error::Odd) => "it was asked in words that it does not know".to_owned(),
             Err(Error::Loses(objects)) => format!(
-                "it serves what this one would leave out: {objects}; mend what is wrong there, or remove it"
+                "this one lacks what is in force there: {objects}; mend what is wrong with it, or remove it"
             ),
             Ok(()) | Err(_) => return done,
         };
@@ -177,12 +177,15 @@ impl Heir {
     async fn converse(
         &mut self,
         sockets: &[(Use, BorrowedFd<'_>)],
-        serves: impl Fn(&str) -> bool,
+        stock: &Stock,
         mut let_go: impl FnMut(),
     ) -> Result<(), Error> {
         let first = timeout(FIRST, self.channel.hear()).await.map_err(|_| Error::Silent)?;
         if first? != Word::Speaks(VERSION) {
             return Err(Error::Odd);
+        }
+        for object in &stock.kept {
+            self.channel.say(&Word::Keeps(object.clone())).await?;
         }
         for (of, socket) in sockets {
             self.channel.give(*of, *socket).await?;
@@ -196,11 +199,12 @@ impl Heir {
                     self.channel.say(&Word::Free).await?;
                 }
                 Word::Lacks(object) => {
-                    lost.extend(serves(&object).then_some(object));
+                    lost.extend(stock.served.contains(&object).then_some(object));
                 }
                 Word::Serves if lost.is_empty() => return self.channel.say(&Word::Yours).await,
                 Word::Serves => return Err(Error::Loses(named(&lost))),
                 Word::Speaks(_)
+                | Word::Keeps(_)
                 | Word::Socket(_)
                 | Word::All
                 | Word::Free

@@ -11,14 +11,16 @@ use super::channel::{Word, may_follow};
 use super::*;
 use crate::bind::Inlet;
 
-/// What the one before serves.
+/// What the one before has in force, and what of that in an older form than it was told last.
 const SERVED: &str = "HTTPRoute shop/all";
+const KEPT: &str = "AccessPolicy shop/only";
 
-/// A door in a folder of its own, a socket, and who is to follow.
+/// A door in a folder of its own, a socket, and what is in force.
 struct Scene {
     folder: tempfile::TempDir,
     door: Door,
     socket: TcpListener,
+    stock: Stock,
 }
 
 impl Scene {
@@ -26,7 +28,8 @@ impl Scene {
         let folder = tempfile::tempdir().unwrap();
         let door = Door::open(folder.path().join("door")).unwrap();
         let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        Scene { folder, door, socket }
+        let stock = Stock { served: [SERVED, KEPT].map(str::to_owned).into(), ..Stock::default() };
+        Scene { folder, door, socket, stock }
     }
 
     fn path(&self) -> PathBuf {
@@ -42,7 +45,7 @@ impl Scene {
             (Use::Admin, self.socket.as_fd()),
             (Use::Door, self.door.socket()),
         ];
-        let done = heir.follow(&sockets, |object| object == SERVED, || asked += 1).await;
+        let done = heir.follow(&sockets, &self.stock, || asked += 1).await;
         (done, asked)
     }
 }
@@ -71,13 +74,13 @@ async fn who_waits_at_a_socket_is_taken_by_the_next() {
     let next = async {
         let (mut place, given) = found(&path).await;
         place.want_folder().await.unwrap();
-        place.serve(&[]).await.unwrap();
+        place.serve(&Stock::default()).await.unwrap();
         (place, given)
     };
     let ((done, asked), (place, given)) = tokio::join!(scene.hand_over(), next);
     done.unwrap();
     assert_eq!((asked, given.traffic.len(), given.admin.len()), (1, 1, 1));
-    let Scene { folder, door, socket } = scene;
+    let Scene { folder, door, socket, stock } = scene;
     drop((door, socket));
     let Some(Inlet::Tcp(socket)) = given.traffic.into_iter().next() else { panic!("none came") };
     socket.set_nonblocking(false).unwrap();
@@ -87,27 +90,38 @@ async fn who_waits_at_a_socket_is_taken_by_the_next() {
     assert_eq!(&said, b"hello");
     // And the next can be followed, at the same place.
     let Stands::Serving(door) = place.0 else { panic!("it does not serve: {place:?}") };
-    let third = Scene { folder, door, socket };
+    let third = Scene { folder, door, socket, stock };
     let dies = async { drop(found(&path).await) };
     let ((done, _), ()) = tokio::join!(third.hand_over(), dies);
     assert!(matches!(done, Err(Error::Gone)), "{done:?}");
 }
 
 #[tokio::test]
-async fn who_leaves_out_what_is_served_does_not_follow() {
-    for (lacking, follows) in [(["HTTPRoute shop/new"; 2], true), ([SERVED, "Service a/b"], false)]
-    {
-        let scene = Scene::new();
+async fn who_lacks_what_is_in_force_does_not_follow() {
+    let faulty = |object: &str| Stock { faulty: [object.to_owned()].into(), ..Stock::default() };
+    let served = |object: &str| Stock { served: [object.to_owned()].into(), ..Stock::default() };
+    for (kept, next, lacks) in [
+        (None, faulty("HTTPRoute shop/new"), None),
+        (None, faulty(SERVED), Some(SERVED)),
+        (Some(KEPT), served(KEPT), None),
+        (Some(KEPT), Stock::default(), Some(KEPT)),
+        (Some(KEPT), Stock { faulty: faulty(KEPT).faulty, ..served(KEPT) }, Some(KEPT)),
+    ] {
+        let mut scene = Scene::new();
+        scene.stock.kept.extend(kept.map(str::to_owned));
         let path = scene.path();
-        let next = async {
+        let follows = async {
             let (mut place, _given) = found(&path).await;
-            place.serve(&lacking.map(str::to_owned)).await
+            place.serve(&next).await
         };
-        let ((done, _), served) = tokio::join!(scene.hand_over(), next);
-        assert_eq!((done.is_ok(), served.is_ok()), (follows, follows), "{lacking:?}");
-        let (Err(lost), Err(refused)) = (done, served) else { continue };
-        assert!(matches!(lost, Error::Loses(objects) if objects == SERVED));
-        assert!(refused.to_string().contains(SERVED), "{refused}");
+        let ((done, _), served) = tokio::join!(scene.hand_over(), follows);
+        let Some(lacks) = lacks else {
+            assert!(done.is_ok() && served.is_ok(), "{next:?}: {done:?} {served:?}");
+            continue;
+        };
+        let (Err(lost), Err(refused)) = (done, served) else { panic!("{next:?} follows") };
+        assert!(matches!(lost, Error::Loses(objects) if objects == lacks));
+        assert!(refused.to_string().contains(lacks), "{refused}");
     }
 }
 
@@ -118,7 +132,7 @@ async fn if_the_one_before_is_gone_the_next_goes_on() {
     let before = async { tokio::time::timeout(STEP / 100, scene.hand_over()).await.unwrap_err() };
     let (_broken_off, (mut place, given)) = tokio::join!(before, found(&path));
     place.want_folder().await.unwrap();
-    place.serve(&[]).await.unwrap();
+    place.serve(&Stock::default()).await.unwrap();
     assert_eq!(given.traffic.len(), 1);
     assert!(matches!(place.0, Stands::Serving(_)), "{place:?}");
 }
@@ -184,7 +198,7 @@ async fn a_socket_that_does_not_listen_is_not_taken() {
     let other = net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let before = async {
         let heir = scene.door.heir().await;
-        heir.follow(&[(Use::Traffic, other.as_fd())], |_| false, || {}).await
+        heir.follow(&[(Use::Traffic, other.as_fd())], &Stock::default(), || {}).await
     };
     let (_gone, found) = tokio::join!(before, Place::find(Some(&path)));
     assert!(matches!(found, Err(Error::Odd)), "{found:?}");
@@ -201,7 +215,8 @@ async fn what_waits_at_a_socket_for_datagrams_is_taken_by_the_next() {
         let sockets = [(of, socket.as_fd()), (Use::Door, scene.door.socket())];
         (of, sockets)
     }) {
-        let before = async { scene.door.heir().await.follow(&is_taken, |_| false, || {}).await };
+        let before =
+            async { scene.door.heir().await.follow(&is_taken, &Stock::default(), || {}).await };
         let next = async { Place::find(Some(&path)).await.map(|(_, given)| given) };
         let (_gone, given) = tokio::join!(before, next);
         match (of, given) {
@@ -250,11 +265,11 @@ async fn a_place_is_looked_at_before_anything_starts() {
     assert!(given.is_none());
     let beside = heir::beside(&stale);
     std::fs::write(&beside, "mine").unwrap();
-    let odd = place.serve(&[]).await;
+    let odd = place.serve(&Stock::default()).await;
     assert!(matches!(odd, Err(Error::NoSocket(_))), "{odd:?}");
     assert_eq!(std::fs::read_to_string(&beside).unwrap(), "mine");
     std::fs::remove_file(&beside).unwrap();
     let (mut place, _) = Place::find(Some(&stale)).await.unwrap();
-    place.serve(&[]).await.unwrap();
+    place.serve(&Stock::default()).await.unwrap();
     assert!(UnixStream::connect(&stale).await.is_ok());
 }
