@@ -49,6 +49,6 @@ pub use invalid::{Checker, Invalid};
 pub use key::{Key, Kind, Scope};
 pub use meta::Meta;
 pub use name::{Hostname, Name};
-pub use read::{Document, line_of, read, read_bounded};
+pub use read::{Document, line_of, read, read_bounded, read_for};
 pub use resource::Resource;
 pub use walk::wording::nearest;

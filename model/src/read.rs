@@ -67,16 +67,21 @@ impl Document {
 /// Reads a stream of YAML documents (JSON is YAML). Empty documents are passed over; a `List`, as
 /// kubectl prints, stands for its items.
 pub fn read(text: &str) -> Vec<Document> {
-    read_most(text, None)
+    read_for(text, &Kind::ALL)
+}
+
+/// The same for somebody who is to hear of these kinds where a document is of none.
+pub fn read_for(text: &str, kinds: &[Kind]) -> Vec<Document> {
+    read_most(text, None, kinds)
 }
 
 /// The same for what a stranger sent: at most `most` objects and documents are read, which have 500,000
 /// values together; what is beyond is one fault.
 pub fn read_bounded(text: &str, most: usize) -> Vec<Document> {
-    read_most(text, Some(most))
+    read_most(text, Some(most), &Kind::ALL)
 }
 
-fn read_most(text: &str, bound: Option<usize>) -> Vec<Document> {
+fn read_most(text: &str, bound: Option<usize>, kinds: &[Kind]) -> Vec<Document> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let most = bound.unwrap_or(usize::MAX);
     let mut documents: Vec<Document> = Vec::new();
@@ -96,8 +101,8 @@ fn read_most(text: &str, bound: Option<usize>) -> Vec<Document> {
                     documents.push(beyond(part.line, most));
                     break;
                 }
-                Some(items) => documents.extend(items.iter().map(object)),
-                None => documents.push(object(&root)),
+                Some(items) => documents.extend(items.iter().map(|item| object(item, kinds))),
+                None => documents.push(object(&root, kinds)),
             },
             Err(unreadable) => documents.push(no_yaml(&unreadable, part.line, ordinal)),
         }
@@ -123,7 +128,7 @@ pub fn line_of(text: &str, key: &Key, path: &str) -> Option<usize> {
     split(text).into_iter().find_map(|part| {
         let root = tree::parse(part.text, part.line).ok()??;
         let is_meant = |node: &&Node| {
-            node.as_map().is_some_and(|map| identity::identify(map).key.as_ref() == Some(key))
+            node.as_map().is_some_and(|map| identity::key(map).as_ref() == Some(key))
         };
         let node = match items(&root) {
             Some(items) => items.iter().find(is_meant),
@@ -146,15 +151,15 @@ fn items(root: &Node) -> Option<&[Node]> {
 /// so that the object can keep its last good form.
 fn no_yaml(unreadable: &Unreadable, line: usize, ordinal: usize) -> Document {
     let above = unreadable.above.as_ref();
-    let key = above.and_then(|above| Some(identity::identify(above.as_map()?).key)).flatten();
+    let key = above.and_then(|above| identity::key(above.as_map()?));
     let reason = format!("document {ordinal} cannot be read as YAML: {}", unreadable.reason);
     let fault = Fault { path: String::new(), line: unreadable.line, reason, nearest: None };
     let result = Err(invalid(vec![fault], key.as_ref()));
     Document { line, key, result, raw: None }
 }
 
-/// Reads one object.
-fn object(root: &Node) -> Document {
+/// Reads one object, and tells of these kinds if it is of none.
+fn object(root: &Node, kinds: &[Kind]) -> Document {
     let line = root.line;
     let Some(map) = root.as_map() else {
         let found = found(root, false);
@@ -162,7 +167,7 @@ fn object(root: &Node) -> Document {
         let fault = Fault { path: String::new(), line, reason, nearest: None };
         return Document { line, key: None, result: Err(invalid(vec![fault], None)), raw: None };
     };
-    let Identity { kind, key, mut faults } = identity::identify(map);
+    let Identity { kind, key, mut faults } = identity::identify(map, kinds);
     let resource = kind.and_then(|kind| typed(root, map, kind, &mut faults));
     let result = match resource {
         Some(resource) if faults.is_empty() => Ok(resource),

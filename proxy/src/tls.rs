@@ -25,7 +25,7 @@ mod certificate;
 pub(crate) mod client;
 pub mod tickets;
 
-pub use certificate::{Stated, check};
+pub use certificate::{Stated, check, check_called};
 pub use client::check as check_authorities;
 
 /// Sessions of TLS 1.2 that are kept for clients which take no tickets.

@@ -1,11 +1,16 @@
 //! Kinds of others: passed over where whoever runs the gateway named them, else told with how to.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use model::{Document, Kind};
 
 use super::file::{OURS, is_ours};
 use super::standing::is_read;
+
+/// The kinds that are read.
+static READ: LazyLock<Vec<Kind>> =
+    LazyLock::new(|| Kind::ALL.into_iter().filter(|kind| is_read(*kind)).collect());
 
 /// The kinds that are passed over.
 #[derive(Debug, Default)]
@@ -18,7 +23,7 @@ impl Foreign {
 
     /// Reads a text without the objects that are passed over.
     pub(super) fn read(&self, text: &str) -> Vec<Document> {
-        let mut documents = model::read(text);
+        let mut documents = model::read_for(text, &READ);
         documents.retain(|document| !self.is_passed_over(document));
         documents.iter_mut().filter(|document| document.key.is_none()).for_each(advise);
         documents
@@ -37,25 +42,14 @@ fn foreign_kind(document: &Document) -> Option<&str> {
     (!is_ours(version)).then_some(kind)
 }
 
-/// Says of a kind that is not read which ones are here, and how to pass over such objects unless a kind of ours
-/// is near, which will have been meant.
+/// Says of a kind that is not read how to pass over such objects, unless a kind of ours is near, which will have
+/// been meant.
 fn advise(document: &mut Document) {
-    let foreign = foreign_kind(document).filter(|word| kind(word).is_ok()).map(str::to_owned);
-    let Err(faults) = &mut document.result else { return };
-    let told = faults.iter_mut().filter(|one| matches!(one.path.as_str(), "kind" | "apiVersion"));
-    for fault in told {
-        fault.reason = fault.reason.replace(&listed(|_| true), &listed(is_read));
-        if let Some(kind) = foreign.as_ref().filter(|_| fault.nearest.is_none()) {
-            fault.reason += &format!("; --ignore-kinds {kind} passes over such objects");
-        }
-    }
-}
-
-/// Kinds as the faults of documents list them.
-fn listed(is_in: impl Fn(Kind) -> bool) -> String {
-    let kinds: Vec<_> =
-        Kind::ALL.into_iter().filter(|kind| is_in(*kind)).map(Kind::as_str).collect();
-    kinds.join(", ")
+    let Some(kind) = foreign_kind(document).filter(|word| kind(word).is_ok()) else { return };
+    let advice = format!("; --ignore-kinds {kind} passes over such objects");
+    let faults = document.result.as_mut().err().into_iter().flatten();
+    let told = faults.filter(|one| matches!(one.path.as_str(), "kind" | "apiVersion"));
+    told.filter(|one| one.nearest.is_none()).for_each(|fault| fault.reason += &advice);
 }
 
 /// Whether a word may be a kind.

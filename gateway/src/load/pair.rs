@@ -93,16 +93,7 @@ impl TlsSecret {
         };
         let [certificate, key] =
             [&self.certificate, &self.key].map(|path| path.display().to_string());
-        let named = |word: &str| match word {
-            "tls.crt" => certificate.clone(),
-            "tls.key" => key.clone(),
-            word => word.to_owned(),
-        };
-        let told = |fault: &Invalid| {
-            let words: Vec<_> = fault.reason.split(' ').map(named).collect();
-            words.join(" ")
-        };
-        let told: Vec<_> = proxy::tls::check(&secret).iter().map(told).collect();
+        let told = proxy::tls::check_called(&secret, [&certificate, &key]);
         (!told.is_empty()).then(|| told.join("; "))
     }
 }

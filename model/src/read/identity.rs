@@ -18,22 +18,13 @@ pub(super) struct Identity {
 const ELSEWHERE: [(&str, &[&str]); 2] = [
     (
         "gateway.networking.k8s.io",
-        &[
-            "BackendTrafficPolicy",
-            "GatewayClass",
-            "TCPRoute",
-            "TLSRoute",
-            "XBackendTrafficPolicy",
-            "XListenerSet",
-            "XMesh",
-        ],
+        &["BackendTrafficPolicy", "GatewayClass", "XBackendTrafficPolicy", "XListenerSet", "XMesh"],
     ),
     (
         "heddle.dev",
         &[
             "AuthnPolicy",
             "Change",
-            "Cluster",
             "ComposePolicy",
             "Consumer",
             "CorsPolicy",
@@ -49,13 +40,17 @@ const ELSEWHERE: [(&str, &[&str]); 2] = [
             "TelemetryPolicy",
             "TransformPolicy",
             "ValidationPolicy",
-            "Workload",
         ],
     ),
 ];
 
-/// Tells which object `map`, the outermost fields of a document, means.
-pub(super) fn identify(map: &Map) -> Identity {
+/// The object that `map` means.
+pub(super) fn key(map: &Map) -> Option<Key> {
+    identify(map, &[]).key
+}
+
+/// Tells which object `map`, the outermost fields of a document, means; faults tell of `kinds` where it is of none.
+pub(super) fn identify(map: &Map, kinds: &[Kind]) -> Identity {
     let line = map.entries.values().map(|entry| entry.line).min().unwrap_or(1);
     let mut faults = Vec::new();
     let mut fault = |field: &str, reason: String, nearest| {
@@ -64,9 +59,9 @@ pub(super) fn identify(map: &Map) -> Identity {
     };
     let version = word(map, "apiVersion");
     let kind = match word(map, "kind") {
-        Ok(word) => judge_kind(word, version.as_ref().ok().copied(), &mut fault),
+        Ok(word) => judge_kind(word, version.as_ref().ok().copied(), kinds, &mut fault),
         Err(reason) => {
-            fault("kind", format!("{reason}; one of {}", known_kinds()), None);
+            fault("kind", format!("{reason}; one of {}", listed(kinds)), None);
             None
         }
     };
@@ -100,6 +95,7 @@ pub(super) fn identify(map: &Map) -> Identity {
 fn judge_kind(
     word: &str,
     version: Option<&str>,
+    kinds: &[Kind],
     fault: &mut impl FnMut(&str, String, Option<String>),
 ) -> Option<Kind> {
     if let Some(kind) = Kind::parse(word) {
@@ -109,7 +105,7 @@ fn judge_kind(
     let is_elsewhere = ELSEWHERE
         .iter()
         .any(|(of, kinds)| group.is_none_or(|group| group == *of) && kinds.contains(&word));
-    let (known, text) = (known_kinds(), short(word));
+    let (known, text) = (listed(kinds), short(word));
     if is_elsewhere {
         fault("kind", format!("{word} is not enforced by this version; it reads {known}"), None);
         return None;
@@ -119,8 +115,8 @@ fn judge_kind(
     None
 }
 
-fn known_kinds() -> String {
-    Kind::ALL.map(Kind::as_str).join(", ")
+fn listed(kinds: &[Kind]) -> String {
+    kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// The text of a field that must be one, or what is wrong with it.

@@ -1,5 +1,6 @@
 //! A listener's certificate and its key, as a Secret holds them.
 
+use std::fmt;
 use std::sync::Arc;
 
 use model::secret::{Secret, SecretBytes, TLS_SECRET};
@@ -12,24 +13,55 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate, X509Error};
 
+/// The entries of a Secret that hold a certificate and its key.
+const ENTRIES: [&str; 2] = ["tls.crt", "tls.key"];
+
 /// Why certificate and key cannot be served.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 pub(super) enum Error {
-    /// `tls.crt` holds no certificate.
-    #[error("tls.crt holds no PEM certificate")]
+    /// There is no certificate.
     NoCertificate,
     /// What stands between the PEM lines is none.
-    #[error("the first certificate of tls.crt is no X.509 certificate")]
-    OddCertificate(#[source] x509_parser::nom::Err<X509Error>),
-    /// `tls.key` holds no key.
-    #[error("tls.key holds no PEM private key")]
+    OddCertificate(x509_parser::nom::Err<X509Error>),
+    /// There is no key.
     NoKey,
     /// The key is of a sort that is not known.
-    #[error("tls.key is of no supported sort (RSA, ECDSA P-256 or P-384, Ed25519)")]
-    OddKey(#[source] rustls::Error),
+    OddKey(rustls::Error),
     /// Certificate and key do not belong together.
-    #[error("tls.key does not belong to the first certificate of tls.crt")]
     Mismatch,
+}
+
+impl Error {
+    /// In words, where certificate and key are called so.
+    fn told(&self, [chain, key]: [&str; 2]) -> String {
+        match self {
+            Error::NoCertificate => format!("{chain} holds no PEM certificate"),
+            Error::OddCertificate(_) => {
+                format!("the first certificate of {chain} is no X.509 certificate")
+            }
+            Error::NoKey => format!("{key} holds no PEM private key"),
+            Error::OddKey(_) => {
+                format!("{key} is of no supported sort (RSA, ECDSA P-256 or P-384, Ed25519)")
+            }
+            Error::Mismatch => format!("{key} does not belong to the first certificate of {chain}"),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.told(ENTRIES))
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::OddCertificate(why) => Some(why),
+            Error::OddKey(why) => Some(why),
+            Error::NoCertificate | Error::NoKey | Error::Mismatch => None,
+        }
+    }
 }
 
 /// What is wrong with a Secret of type `kubernetes.io/tls`; nothing with any other Secret.
@@ -37,19 +69,25 @@ pub(super) enum Error {
 /// Said before a table is assembled, so that a bad certificate is refused like any bad object and
 /// its last good form stays in force.
 pub fn check(secret: &Secret) -> Vec<Invalid> {
-    if secret.kind != TLS_SECRET {
-        return Vec::new();
-    }
-    let (Some(chain), Some(key)) = (secret.value("tls.crt"), secret.value("tls.key")) else {
-        return Vec::new();
-    };
-    let (chain, key) = (Chain::read(chain), read_key(key));
-    let (in_chain, in_key) = match (chain, key) {
-        (Ok(chain), Ok(key)) => (None, chain.fits(&key).err()),
-        (chain, key) => (chain.err(), key.err()),
-    };
-    let faults = [("tls.crt", in_chain), ("tls.key", in_key)].into_iter();
+    let faults = ENTRIES.into_iter().zip(faults(secret));
     faults.filter_map(|(entry, error)| Some(fault(secret, entry, &error?))).collect()
+}
+
+/// The same in words, for a Secret whose certificate and key are called so where they come from.
+pub fn check_called(secret: &Secret, names: [&str; 2]) -> Vec<String> {
+    faults(secret).into_iter().flatten().map(|error| error.told(names)).collect()
+}
+
+/// What is wrong with the certificate and with the key.
+fn faults(secret: &Secret) -> [Option<Error>; 2] {
+    let [chain, key] = ENTRIES.map(|entry| secret.value(entry));
+    let Some((chain, key)) = chain.zip(key).filter(|_| secret.kind == TLS_SECRET) else {
+        return [None, None];
+    };
+    match (Chain::read(chain), read_key(key)) {
+        (Ok(chain), Ok(key)) => [None, chain.fits(&key).err()],
+        (chain, key) => [chain.err(), key.err()],
+    }
 }
 
 /// When a certificate ends, in seconds since 1970.
