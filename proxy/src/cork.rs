@@ -180,7 +180,8 @@ impl<C: Future, S: AsyncWrite + Unpin> Future for Corked<'_, C, S> {
     }
 }
 
-/// Runs a connection that hyper hands to an executor, and the streams on it, of which none writes.
+/// Runs a connection that hyper hands to an executor, and the streams on it. Those hand their frames to `h2`'s
+/// queues, and nobody but the connection writes, when it runs.
 #[derive(Debug)]
 pub(crate) struct Corks<S>(pub(crate) Cork<S>);
 
