@@ -41,7 +41,7 @@ use crate::gather::Gather;
 use crate::hello::{self, Alert, Hello, Tap};
 use crate::http::Conn;
 use crate::live::{Endpoint, Live, Service};
-use crate::record::{REQUEST_ID, Record};
+use crate::record::{REQUEST_ID, Record, Spoken};
 use crate::reply::{Reply, problem};
 use crate::room::{Granted, Place, Takes, Wish};
 use crate::settings::Limits;
@@ -134,7 +134,7 @@ pub(crate) async fn forwarded(
 ) -> Outcome {
     let opened = {
         let live = conn.shared.live.load_full();
-        let mut record = Record::open(&conn, &live, &no_head());
+        let mut record = record(&conn, &live);
         record.host = format!("{host}:{port}").into();
         let asked = Asked::new(&conn, &record, host, Some(port));
         asked.open(&live, record, Caller::Socket(&stream)).await
@@ -187,7 +187,7 @@ async fn at_edge(
     caller: Caller<'_>,
 ) -> Result<Opened, Reason> {
     let live = conn.shared.live.load_full();
-    let mut record = Record::open(conn, &live, &no_head());
+    let mut record = record(conn, &live);
     let host = conn.server_name.as_deref().unwrap_or_default();
     record.host = host.into();
     let asked = Asked { is_deciphered, ..Asked::new(conn, &record, host, None) };
@@ -203,11 +203,13 @@ fn of(reason: Reason) -> Alert {
     }
 }
 
-/// The head of a connection for which nobody sent one.
-fn no_head() -> Parts {
+/// The record of a connection for which nobody sent a head.
+fn record(conn: &Arc<Conn>, live: &Live) -> Box<Record> {
     let mut asked = http::Request::new(());
     *asked.method_mut() = Method::CONNECT;
-    asked.into_parts().0
+    let mut record = Record::open(conn, live, &asked.into_parts().0);
+    record.spoken = Spoken::Tcp;
+    record
 }
 
 /// What a CONNECT of another proxy opens to a port of the application that takes bytes; the status of
@@ -240,7 +242,7 @@ pub(crate) fn unproved(conn: &Arc<Conn>, reason: Reason, why: &str) {
         return tracing::debug!(peer = %conn.peer, why, "not let in from the mesh");
     }
     let live = conn.shared.live.load();
-    let mut record = Record::open(conn, &live, &no_head());
+    let mut record = record(conn, &live);
     let change = "a certificate that this installation signed for a workload or a gateway";
     record.side = Side::Inbound;
     record.reason = reason;

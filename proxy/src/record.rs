@@ -50,7 +50,7 @@ pub(crate) struct Record {
     pub(crate) trace: TraceContext,
     pub(crate) source: IpAddr,
     pub(crate) method: Method,
-    pub(crate) version: Version,
+    pub(crate) spoken: Spoken,
     /// The gRPC call that it is, if it is one.
     pub(crate) call: Option<Call>,
     /// As sent, in normal form where it has one.
@@ -105,6 +105,16 @@ pub(crate) struct Record {
     pub(crate) is_untold: bool,
 }
 
+/// What a caller speaks, as far as it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Spoken {
+    Http(Version),
+    /// Bytes of whatever meaning.
+    Tcp,
+    /// Datagrams.
+    Udp,
+}
+
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// A longer id of a trusted caller is replaced by one of ours.
 const REQUEST_ID_BYTES: usize = 128;
@@ -133,7 +143,7 @@ impl Record {
                 hops => forward::source_behind(peer, &parts.headers, hops),
             },
             method: parts.method.clone(),
-            version: parts.version,
+            spoken: Spoken::Http(parts.version),
             call: Call::of(parts),
             host: Box::default(),
             path: Box::default(),

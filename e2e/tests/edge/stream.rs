@@ -187,8 +187,9 @@ async fn tcp_is_carried_both_ways_to_its_end() {
             .await;
     assert_eq!(said(connect(&gateway).await, "hello").await, "books\nhellobye");
     let line = logged(&gateway, "").await;
-    let told = ["reason", "route", "backend"].map(|field| line[field].as_str().unwrap_or_default());
-    assert_eq!(told, ["ok", "shop/books/0", "shop/books:80"], "{line}");
+    let told = ["protocol", "reason", "route", "backend"];
+    let told = told.map(|field| line[field].as_str().unwrap_or_default());
+    assert_eq!(told, ["TCP", "ok", "shop/books/0", "shop/books:80"], "{line}");
     assert_eq!((&line["bytes_in"], &line["bytes_out"]), (&5.into(), &14.into()), "{line}");
     assert_eq!(line["endpoint"], books.to_string(), "{line}");
 }

@@ -11,7 +11,7 @@ use http::Version;
 use time::OffsetDateTime;
 
 use crate::address;
-use crate::record::{LONGEST, Record};
+use crate::record::{LONGEST, Record, Spoken};
 use crate::trace::write_hex;
 
 /// Lines that are written together.
@@ -106,7 +106,7 @@ impl Line<'_> {
         self.text(key!("method"), record.method.as_str());
         self.text(key!("host"), &record.host);
         self.text(key!("path"), &record.path);
-        self.word(key!("protocol"), protocol(record));
+        self.word(key!("protocol"), protocol(record.spoken));
         if let Some(agent) = &record.user_agent {
             self.bytes(key!("user_agent"), agent.as_bytes());
         }
@@ -223,14 +223,15 @@ impl Line<'_> {
     }
 }
 
-fn protocol(record: &Record) -> &'static str {
-    match record.version {
-        _ if record.datagrams.is_some() => "UDP",
-        Version::HTTP_10 => "HTTP/1.0",
-        Version::HTTP_11 => "HTTP/1.1",
-        Version::HTTP_2 => "HTTP/2",
-        Version::HTTP_3 => "HTTP/3",
-        _ => "HTTP/0.9",
+fn protocol(spoken: Spoken) -> &'static str {
+    match spoken {
+        Spoken::Udp => "UDP",
+        Spoken::Tcp => "TCP",
+        Spoken::Http(Version::HTTP_10) => "HTTP/1.0",
+        Spoken::Http(Version::HTTP_11) => "HTTP/1.1",
+        Spoken::Http(Version::HTTP_2) => "HTTP/2",
+        Spoken::Http(Version::HTTP_3) => "HTTP/3",
+        Spoken::Http(_) => "HTTP/0.9",
     }
 }
 

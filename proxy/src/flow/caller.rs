@@ -22,7 +22,7 @@ use crate::exchange::decide;
 use crate::http::Conn;
 use crate::live::{Live, Service, reaches};
 use crate::moment;
-use crate::record::Record;
+use crate::record::{Record, Spoken};
 use crate::tls::backend::Face;
 use crate::worker::Shared;
 
@@ -100,7 +100,7 @@ impl Caller<'_> {
         let Caller { shared, tasks, worker, from, at: (_, port) } = self;
         let conn = Arc::new(Conn::new(Arc::clone(shared), worker, from, port, tasks.clone()));
         let mut record = Record::open(&conn, live, &head());
-        record.datagrams = Some([0, 0]);
+        (record.spoken, record.datagrams) = (Spoken::Udp, Some([0, 0]));
         (record.backend, record.endpoint) = (trail.backend, trail.endpoint);
         (record.attempts, record.detail) = (trail.attempts, trail.detail);
         let Ok(found) = live.table.find(facts) else { return record };

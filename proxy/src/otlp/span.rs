@@ -14,7 +14,7 @@ use policy::Reason;
 use table::Rule;
 
 use crate::grpc::{Call, Code};
-use crate::record::{Record, bounded};
+use crate::record::{Record, Spoken, bounded};
 use crate::tls::client::Client;
 use crate::trace::{Parent, TraceContext};
 
@@ -27,7 +27,7 @@ pub(super) struct Span {
     request_id: HeaderValue,
     source: IpAddr,
     method: Method,
-    version: Version,
+    spoken: Spoken,
     host: Box<str>,
     path: Box<str>,
     port: u16,
@@ -51,7 +51,7 @@ impl Span {
             request_id: record.request_id.clone(),
             source: record.source,
             method: record.method.clone(),
-            version: record.version,
+            spoken: record.spoken,
             host: std::mem::take(&mut record.host),
             path: std::mem::take(&mut record.path),
             port: record.port,
@@ -93,28 +93,40 @@ impl Span {
 
     /// `GET shop/orders/0`: few distinct ones, as names of spans must be.
     fn name(&self) -> String {
-        let method = method(&self.method);
-        let method = if method == "_OTHER" { "HTTP" } else { method };
+        let asks = match (self.spoken, method(&self.method)) {
+            (Spoken::Tcp, _) => "TCP",
+            (Spoken::Udp, _) => "UDP",
+            (Spoken::Http(_), "_OTHER") => "HTTP",
+            (Spoken::Http(_), method) => method,
+        };
         match &self.rule {
-            Some(rule) => format!("{method} {}", rule.label),
-            None => method.to_owned(),
+            Some(rule) => format!("{asks} {}", rule.label),
+            None => asks.to_owned(),
         }
     }
 
     fn attributes(&self) -> Vec<KeyValue> {
         let mut list = vec![
-            KeyValue::new("http.request.method", method(&self.method)),
-            KeyValue::new("url.path", bounded(&self.path)),
             KeyValue::new("server.address", bounded(&self.host)),
             KeyValue::new("server.port", i64::from(self.port)),
             KeyValue::new("client.address", self.source.to_string()),
-            KeyValue::new("network.protocol.name", "http"),
             KeyValue::new("heddle.reason", self.reason.as_str()),
             KeyValue::new("heddle.attempts", i64::from(self.attempts)),
         ];
         let mut add = |key: &'static str, value: Option<Value>| {
             list.extend(value.map(|value| KeyValue::new(key, value)));
         };
+        let transport = match self.spoken {
+            Spoken::Http(_) | Spoken::Tcp => "tcp",
+            Spoken::Udp => "udp",
+        };
+        add("network.transport", Some(transport.into()));
+        if let Spoken::Http(spoken) = self.spoken {
+            add("http.request.method", Some(method(&self.method).into()));
+            add("url.path", Some(bounded(&self.path).into()));
+            add("network.protocol.name", Some("http".into()));
+            add("network.protocol.version", version(spoken).map(Value::from));
+        }
         let request_id = self.request_id.to_str().ok();
         add("heddle.request_id", request_id.map(|id| bounded(id).into()));
         add("http.response.status_code", self.status.map(|status| i64::from(status).into()));
@@ -124,7 +136,6 @@ impl Span {
         add("tls.client.hash.sha256", client);
         add("heddle.backend", self.backend.clone().map(Value::from));
         add("heddle.endpoint", self.endpoint.map(|endpoint| endpoint.to_string().into()));
-        add("network.protocol.version", version(self.version).map(Value::from));
         add("error.type", self.failed().map(Value::from));
         if self.call.is_some() {
             list.extend(self.of_call());

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
 
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::{Bytes, Frame, Incoming};
@@ -20,6 +20,7 @@ use tokio::task::JoinHandle as Task;
 use tokio::time::timeout;
 
 use super::*;
+use crate::record::Spoken;
 use crate::telemetry::tests::sample;
 use crate::telemetry::{self, Caller, Telemetry};
 use crate::trace::{Parent, TRACEPARENT};
@@ -135,6 +136,8 @@ async fn an_exchange_is_one_span_with_the_words_of_the_conventions() {
         ("url.path", "/orders"),
         ("server.address", "shop.example"),
         ("client.address", "127.0.0.1"),
+        ("network.transport", "tcp"),
+        ("network.protocol.name", "http"),
         ("network.protocol.version", "1.1"),
         ("heddle.reason", "ok"),
         ("heddle.backend", "shop/orders:80"),
@@ -145,6 +148,23 @@ async fn an_exchange_is_one_span_with_the_words_of_the_conventions() {
     }
     assert_eq!(attribute(span, "http.response.status_code"), Some(&Value::IntValue(200)));
     assert_eq!(attribute(span, "error.type"), None);
+}
+
+#[tokio::test]
+async fn a_connection_of_bytes_is_told_as_no_request() {
+    let mut collector = Collector::start();
+    let telemetry = telling(collector.address, 1.0);
+    for (spoken, transport) in [(Spoken::Tcp, "tcp"), (Spoken::Udp, "udp")] {
+        let mut record = sample(&telemetry);
+        (record.method, record.spoken) = (Method::CONNECT, spoken);
+        drop(record);
+        let span = collector.batch().await.scope_spans.remove(0).spans.remove(0);
+        assert_eq!(span.name, transport.to_uppercase());
+        assert_eq!(word(&span, "network.transport").as_deref(), Some(transport));
+        for key in ["http.request.method", "url.path", "network.protocol.name"] {
+            assert_eq!(attribute(&span, key), None, "{key}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use http::{HeaderValue, Method, StatusCode, Version};
 use policy::Reason;
 
 use super::*;
+use crate::record::Spoken;
 use crate::trace;
 
 /// A record of a plain exchange, told to `telemetry` when it is dropped.
@@ -22,7 +23,7 @@ pub(crate) fn sample(telemetry: &Arc<Telemetry>) -> Record {
         trace: telemetry.trace(&HeaderMap::new(), Caller::Stranger),
         source: IpAddr::V4(Ipv4Addr::LOCALHOST),
         method: Method::GET,
-        version: Version::HTTP_11,
+        spoken: Spoken::Http(Version::HTTP_11),
         call: None,
         host: "shop.example".into(),
         path: "/orders".into(),
