@@ -8,7 +8,6 @@ use std::collections::BTreeSet;
 use model::access::builtin;
 use model::api::LABEL;
 use model::claim::Claim;
-use model::policy::AccessPolicy;
 use model::role::Grant;
 use model::route::HttpRoute;
 use model::service::SERVICE_NAME_LABEL;
@@ -35,7 +34,7 @@ pub(crate) fn references(resource: &Resource, world: &World) -> Vec<Reference> {
             let parent = of("spec.parentRef", to.kind, &to.namespace, &to.name);
             [vec![parent], certificates(resource)].concat()
         }
-        Resource::AccessPolicy(policy) => of_policy(policy),
+        Resource::AccessPolicy(_) => of_guard(resource),
         Resource::Grant(grant) => of_grant(grant, world),
         Resource::EndpointSlice(slice) => {
             let place = format!("metadata.labels['{SERVICE_NAME_LABEL}']");
@@ -167,20 +166,20 @@ fn of_workload(workload: &Workload) -> Vec<Reference> {
 }
 
 fn certificates(resource: &Resource) -> Vec<Reference> {
-    let named = resource.certificates().into_iter();
-    named.map(|(path, key)| of(&path, key.kind, &key.namespace, &key.name)).collect()
+    at(resource.certificates()).collect()
 }
 
-fn of_policy(policy: &AccessPolicy) -> Vec<Reference> {
-    let own = &policy.metadata.namespace;
-    let targets = policy.spec.target_refs.iter().enumerate().map(|(index, target)| {
+/// Objects, each behind the place at which it is named.
+fn at(all: Vec<(String, Key)>) -> impl Iterator<Item = Reference> {
+    all.into_iter().map(|(path, key)| of(&path, key.kind, &key.namespace, &key.name))
+}
+
+fn of_guard(guard: &Resource) -> Vec<Reference> {
+    let own = &guard.meta().namespace;
+    let targets = guard.guarded().into_iter().flatten().enumerate().map(|(index, target)| {
         of(&format!("spec.targetRefs[{index}]"), target.kind.kind(), own, &target.name)
     });
-    let keys = policy.spec.credentials.as_ref().and_then(|by| by.api_key.as_ref());
-    let keys = keys.map(|keys| {
-        of("spec.credentials.apiKey.secretRef", Kind::Secret, own, &keys.secret_ref.name)
-    });
-    targets.chain(keys).collect()
+    targets.chain(at(guard.credentials())).collect()
 }
 
 fn of_grant(grant: &Grant, world: &World) -> Vec<Reference> {

@@ -224,6 +224,41 @@ impl Kind {
         Kind::ROUTES.contains(&self)
     }
 
+    /// Those whose objects protect what they are attached to: one that cannot be read closes it, and nodes that
+    /// are too old to read one close it, too.
+    pub const GUARDS: [Kind; 1] = [Kind::AccessPolicy];
+
+    /// Whether it is one of [`Kind::GUARDS`].
+    pub const fn is_guard(self) -> bool {
+        match self {
+            Kind::AccessPolicy => true,
+            Kind::Gateway
+            | Kind::ListenerSet
+            | Kind::HttpRoute
+            | Kind::GrpcRoute
+            | Kind::TlsRoute
+            | Kind::TcpRoute
+            | Kind::UdpRoute
+            | Kind::ReferenceGrant
+            | Kind::Namespace
+            | Kind::BackendTlsPolicy
+            | Kind::Service
+            | Kind::EndpointSlice
+            | Kind::Workload
+            | Kind::Secret
+            | Kind::ConfigMap
+            | Kind::TrafficPolicy
+            | Kind::Api
+            | Kind::Claim
+            | Kind::Workspace
+            | Kind::Cluster
+            | Kind::Team
+            | Kind::Role
+            | Kind::Grant
+            | Kind::LoginProvider => false,
+        }
+    }
+
     /// Whether its objects have listeners.
     pub const fn has_listeners(self) -> bool {
         matches!(self, Kind::Gateway | Kind::ListenerSet)

@@ -34,7 +34,7 @@ use crate::gateway::gateway_group;
 use crate::header::why_not_judged;
 use crate::invalid::Checker;
 use crate::route::{HeaderMatch, Method, PathMatch, ValueMatchType};
-use crate::{Hostname, Kind, Meta, Name};
+use crate::{Hostname, Key, Kind, Meta, Name};
 
 /// Rules on the traffic of its targets.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -335,6 +335,16 @@ pub struct ClaimMatch {
 }
 
 impl AccessPolicy {
+    /// The Secrets that hold keys of callers, each behind the place at which it is named.
+    pub fn credentials(&self) -> impl Iterator<Item = (String, Key)> {
+        let keys = self.spec.credentials.iter().filter_map(|all| all.api_key.as_ref());
+        keys.map(|keys| {
+            let (own, name) = (self.metadata.namespace.clone(), keys.secret_ref.name.clone());
+            let place = "spec.credentials.apiKey.secretRef".to_owned();
+            (place, Key::new(Kind::Secret, own, name))
+        })
+    }
+
     /// Reports what the schema cannot say.
     pub fn check(&self, at: &mut Checker) {
         let spec = &self.spec;

@@ -12,7 +12,7 @@ use crate::gateway::{Gateway, Listener, ListenerSet};
 use crate::invalid::Checker;
 use crate::login::LoginProvider;
 use crate::namespace::Namespace;
-use crate::policy::AccessPolicy;
+use crate::policy::{AccessPolicy, PolicyTargetRef};
 use crate::reference::ReferenceGrant;
 use crate::role::{Grant, Role};
 use crate::route::{GrpcRoute, HttpRoute, ParentRef, TcpRoute, TlsRoute, UdpRoute};
@@ -245,6 +245,22 @@ impl Resource {
         match self {
             Resource::Gateway(gateway) => gateway.certificates().collect(),
             Resource::ListenerSet(set) => set.certificates().collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// What it protects, in its own namespace; `None` for what is none of [`Kind::GUARDS`].
+    pub fn guarded(&self) -> Option<&[PolicyTargetRef]> {
+        match self {
+            Resource::AccessPolicy(policy) => Some(&policy.spec.target_refs),
+            _ => None,
+        }
+    }
+
+    /// The Secrets by which callers prove to it who they are, each behind the place at which it names it.
+    pub fn credentials(&self) -> Vec<(String, Key)> {
+        match self {
+            Resource::AccessPolicy(policy) => policy.credentials().collect(),
             _ => Vec::new(),
         }
     }

@@ -337,20 +337,21 @@ fn replace(settled: &mut Settled, refused: &Refused, previous: Option<&Assembly>
         }
         let raw = refused.raw.as_ref();
         match &item.resource {
-            Resource::AccessPolicy(good) => {
-                settled.closings.extend(Closing::beyond(key, raw, &Place::all_of(good)));
-            }
             Resource::BackendTlsPolicy(good) => {
                 settled.unread_tls.extend(Closing::beyond(key, raw, &Place::all_of_tls(good)));
             }
-            _ => {}
+            good => {
+                let good = good.guarded().map(|targets| Place::all_of(&key.namespace, targets));
+                let beyond = good.and_then(|good| Closing::beyond(key, raw, &good));
+                settled.closings.extend(beyond);
+            }
         }
     } else {
         if IN_BROWSER {
             settled.strays.push(Stray::untold(key));
         } else if key.kind.is_route() {
             settled.strays.push(Stray::of(key, refused.raw.as_ref()));
-        } else if key.kind == Kind::AccessPolicy {
+        } else if key.kind.is_guard() {
             settled.closings.push(Closing::of(key, refused.raw.as_ref()));
         } else if key.kind == Kind::BackendTlsPolicy {
             settled.unread_tls.push(Closing::of(key, refused.raw.as_ref()));

@@ -40,9 +40,9 @@ const fn is_held(kind: Kind) -> bool {
 
 /// The objects that may wait for others.
 fn waiting(world: &World) -> impl Iterator<Item = (&Key, &Resource)> {
-    let policies = [Kind::AccessPolicy, Kind::TrafficPolicy, Kind::BackendTlsPolicy];
+    let policies = Kind::GUARDS.into_iter().chain([Kind::TrafficPolicy, Kind::BackendTlsPolicy]);
     let others = [Kind::Gateway, Kind::ListenerSet, Kind::Workload];
-    let kinds = policies.into_iter().chain(others).chain(Kind::ROUTES);
+    let kinds = policies.chain(others).chain(Kind::ROUTES);
     let all = kinds.flat_map(|kind| world.of_kind(kind));
     all.map(|(key, object)| (key, &object.resource))
 }
@@ -570,10 +570,6 @@ pub(super) fn ruled(resource: &Resource) -> BTreeSet<Key> {
         Resource::EndpointSlice(slice) => {
             slice.service().iter().map(|name| key(Kind::Service, name)).collect()
         }
-        Resource::AccessPolicy(policy) => {
-            let targets = policy.spec.target_refs.iter();
-            targets.map(|target| key(target.kind.kind(), &target.name)).collect()
-        }
         Resource::TrafficPolicy(policy) => policy.targets().collect(),
         Resource::BackendTlsPolicy(policy) => policy.targets().collect(),
         // Whoever attaches a route to a Service leads its callers.
@@ -581,7 +577,10 @@ pub(super) fn ruled(resource: &Resource) -> BTreeSet<Key> {
             let services = resource.parent_refs().iter().filter(|parent| parent.is_service());
             services.map(|parent| parent.key(&meta.namespace)).collect()
         }
-        _ => BTreeSet::new(),
+        other => {
+            let targets = other.guarded().into_iter().flatten();
+            targets.map(|target| key(target.kind.kind(), &target.name)).collect()
+        }
     }
 }
 

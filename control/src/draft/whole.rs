@@ -332,9 +332,8 @@ impl Draft {
         if before.is_none_or(|before| before == api) {
             return faults;
         }
-        let others =
-            [Kind::AccessPolicy, Kind::TrafficPolicy, Kind::BackendTlsPolicy, Kind::EndpointSlice];
-        let kinds = Kind::ROUTES.into_iter().chain(others);
+        let others = [Kind::TrafficPolicy, Kind::BackendTlsPolicy, Kind::EndpointSlice];
+        let kinds = Kind::ROUTES.into_iter().chain(Kind::GUARDS).chain(others);
         let rulers = kinds.flat_map(|kind| self.after.of_kind(kind));
         let left = rulers.map(|(_, object)| &object.resource).filter(|ruler| {
             let own = api_of(ruler);

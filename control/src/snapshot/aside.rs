@@ -47,7 +47,7 @@ impl Aside {
         let named = targets(&raw, &aside.key.namespace);
         let (is_told, is_policy) = match Kind::parse(&aside.key.kind) {
             Some(Kind::Secret | Kind::ConfigMap) => (false, false),
-            Some(Kind::AccessPolicy) => (true, true),
+            Some(kind) if kind.is_guard() => (true, true),
             Some(kind) => (is_traffic(kind), false),
             // Of a kind that is not ours, what is attached to something is a policy.
             None => (named.as_ref().is_none_or(|targets| !targets.is_empty()), true),

@@ -237,9 +237,12 @@ impl Catalogue {
 
     fn has_policies(&self, namespace: &Name) -> bool {
         let first = Name::parse("0").expect("a digit is the first of all names");
-        let first = Key::new(Kind::AccessPolicy, namespace.clone(), first);
-        let next = self.objects.range(first..).next();
-        next.is_some_and(|(key, _)| key.kind == Kind::AccessPolicy && key.namespace == *namespace)
+        let has = |kind| {
+            let first = Key::new(kind, namespace.clone(), first.clone());
+            let next = self.objects.range(first..).next();
+            next.is_some_and(|(key, _)| key.kind == kind && key.namespace == *namespace)
+        };
+        Kind::GUARDS.into_iter().any(has)
     }
 
     /// What brings a node from one snapshot to another, computed once for all that need it.
@@ -263,34 +266,7 @@ fn envelope(key: &Key, scope: String, object: &Object) -> Envelope {
         Some(secret) => Bytes::copy_from_slice(secret.expose()),
         None => Bytes::from(body.shown),
     };
-    let is_policy = match &object.resource {
-        Resource::AccessPolicy(_) => true,
-        Resource::Gateway(_)
-        | Resource::ListenerSet(_)
-        | Resource::HttpRoute(_)
-        | Resource::GrpcRoute(_)
-        | Resource::TlsRoute(_)
-        | Resource::TcpRoute(_)
-        | Resource::UdpRoute(_)
-        | Resource::ReferenceGrant(_)
-        | Resource::Namespace(_)
-        | Resource::TrafficPolicy(_)
-        | Resource::BackendTlsPolicy(_)
-        | Resource::Service(_)
-        | Resource::EndpointSlice(_)
-        | Resource::Workload(_)
-        | Resource::Secret(_)
-        | Resource::ConfigMap(_)
-        | Resource::Api(_)
-        | Resource::Claim(_)
-        | Resource::Workspace(_)
-        | Resource::Cluster(_)
-        | Resource::Team(_)
-        | Resource::Role(_)
-        | Resource::Grant(_)
-        | Resource::LoginProvider(_) => false,
-    };
-    let targets = if is_policy { sight::attached(&object.resource) } else { Vec::new() };
+    let targets = if key.kind.is_guard() { sight::attached(&object.resource) } else { Vec::new() };
     Envelope {
         key: key.into(),
         scope,
@@ -298,7 +274,7 @@ fn envelope(key: &Key, scope: String, object: &Object) -> Envelope {
         digest: [0; 32],
         body,
         schema: wire::SCHEMA,
-        policy: is_policy,
+        policy: key.kind.is_guard(),
         targets: targets.iter().map(wire::Key::from).collect(),
     }
     .digested()

@@ -90,7 +90,7 @@ pub(super) fn seen<'r>(
     let namespaces: BTreeMap<&Name, Labelled<'_>> =
         namespaces.map(|one| (one.name(), one)).collect();
     // Each step looks at what the ones before it let through.
-    let kinds = [Kind::ListenerSet].into_iter().chain(Kind::ROUTES).chain([Kind::AccessPolicy]);
+    let kinds = [Kind::ListenerSet].into_iter().chain(Kind::ROUTES).chain(Kind::GUARDS);
     for kind in kinds {
         for (key, resource) in resources.clone().filter(|(key, _)| key.kind == kind) {
             let own = &key.namespace;
@@ -160,10 +160,9 @@ pub(super) fn attached(resource: &Resource) -> Vec<Key> {
             resource.parent_refs().iter().map(|parent| parent.key(own)).collect()
         }
         Resource::AccessPolicy(policy) => {
-            let target = |target: &model::policy::PolicyTargetRef| {
-                named(target.kind.kind(), &policy.metadata.namespace, &target.name)
-            };
-            policy.spec.target_refs.iter().map(target).collect()
+            let own = &policy.metadata.namespace;
+            let targets = policy.spec.target_refs.iter();
+            targets.map(|target| named(target.kind.kind(), own, &target.name)).collect()
         }
         Resource::ListenerSet(set) => vec![set.gateway()],
         Resource::Gateway(_)
@@ -214,11 +213,7 @@ fn held(resource: &Resource) -> Vec<Key> {
         Resource::Gateway(_) | Resource::ListenerSet(_) => {
             resource.certificates().into_iter().map(|(_, key)| key).collect()
         }
-        Resource::AccessPolicy(policy) => {
-            let keys = policy.spec.credentials.iter().filter_map(|all| all.api_key.as_ref());
-            keys.map(|one| named(Kind::Secret, &policy.metadata.namespace, &one.secret_ref.name))
-                .collect()
-        }
+        Resource::AccessPolicy(policy) => policy.credentials().map(|(_, key)| key).collect(),
         Resource::BackendTlsPolicy(policy) => policy.authorities().collect(),
         Resource::HttpRoute(_)
         | Resource::GrpcRoute(_)

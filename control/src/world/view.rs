@@ -9,7 +9,7 @@
 
 use std::collections::BTreeSet;
 
-use model::policy::{AccessPolicy, TargetKind};
+use model::policy::TargetKind;
 use model::{Key, Kind, Name, Resource, Scope};
 use table::Assembly;
 
@@ -28,17 +28,16 @@ impl World {
         }
         let outside = |key: &Key| !seen.contains(&key.namespace);
         around.extend(resources.iter().flat_map(held));
-        const AROUND: [Kind; 8] = [
+        const AROUND: [Kind; 7] = [
             Kind::Gateway,
             Kind::ListenerSet,
             Kind::ReferenceGrant,
             Kind::Namespace,
-            Kind::AccessPolicy,
             Kind::Claim,
             Kind::Workspace,
             Kind::Cluster,
         ];
-        for kind in AROUND {
+        for kind in AROUND.into_iter().chain(Kind::GUARDS) {
             for (_, object) in self.of_kind(kind).filter(|(key, _)| outside(key)) {
                 if may_be_felt(&object.resource) {
                     around.extend(held(&object.resource));
@@ -66,9 +65,6 @@ impl World {
 fn may_be_felt(resource: &Resource) -> bool {
     let is_gateway = |kind| matches!(kind, TargetKind::Gateway | TargetKind::ListenerSet);
     match resource {
-        Resource::AccessPolicy(policy) => {
-            policy.spec.target_refs.iter().any(|target| is_gateway(target.kind))
-        }
         Resource::Gateway(_)
         | Resource::ListenerSet(_)
         | Resource::ReferenceGrant(_)
@@ -76,24 +72,20 @@ fn may_be_felt(resource: &Resource) -> bool {
         | Resource::Claim(_)
         | Resource::Workspace(_)
         | Resource::Cluster(_) => true,
-        _ => false,
+        other => other.guarded().into_iter().flatten().any(|target| is_gateway(target.kind)),
     }
 }
 
 /// The Secrets and ConfigMaps that listeners or a policy name, and the Services that a route does.
 fn held(resource: &Resource) -> Vec<Key> {
-    let key =
-        |namespace: &Name, name: &Name| Key::new(Kind::Secret, namespace.clone(), name.clone());
     match resource {
         Resource::Gateway(_) | Resource::ListenerSet(_) => {
             resource.certificates().into_iter().map(|(_, key)| key).collect()
         }
-        Resource::AccessPolicy(policy) => {
-            let AccessPolicy { metadata, spec } = policy.as_ref();
-            let keys = spec.credentials.as_ref().and_then(|by| by.api_key.as_ref());
-            keys.map(|keys| key(&metadata.namespace, &keys.secret_ref.name)).into_iter().collect()
-        }
         Resource::BackendTlsPolicy(policy) => policy.authorities().collect(),
+        guard if guard.kind().is_guard() => {
+            guard.credentials().into_iter().map(|(_, key)| key).collect()
+        }
         other => other.as_route().map(|route| route.services()).unwrap_or_default(),
     }
 }

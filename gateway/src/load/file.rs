@@ -103,7 +103,7 @@ pub(super) fn hides_a_border(document: &Document) -> bool {
     let Some(raw) = &document.raw else { return document.result.is_err() };
     let word = |field: &str| raw.get(field).and_then(|value| value.as_str());
     let (Some(version), Some(kind)) = (word("apiVersion"), word("kind")) else { return true };
-    document.key.is_none() && (is_ours(version) || kind == Kind::AccessPolicy.as_str())
+    document.key.is_none() && (is_ours(version) || Kind::parse(kind).is_some_and(Kind::is_guard))
 }
 
 /// Our own group.

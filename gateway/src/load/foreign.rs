@@ -67,7 +67,7 @@ pub(crate) fn kind(word: &str) -> Result<String, String> {
     }
     // Kinds of the control plane are called as others' are (a Role is RBAC's too), and those of our
     // own group are never passed over.
-    let is_read = |kind: &&Kind| kind.group() != OURS || **kind == Kind::AccessPolicy;
+    let is_read = |kind: &&Kind| kind.group() != OURS || kind.is_guard();
     let mut read = Kind::ALL.iter().filter(is_read);
     match read.find(|kind| kind.as_str().eq_ignore_ascii_case(word)) {
         Some(kind) => {

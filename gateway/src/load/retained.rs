@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use model::{Document, Key, Kind};
+use model::{Document, Key};
 
 use super::file::File;
 
@@ -89,8 +89,7 @@ impl Retained {
 
 /// The policies of a file.
 pub(super) fn policies(file: &File) -> Vec<Document> {
-    let is_policy =
-        |one: &&Document| one.key.as_ref().is_some_and(|key| key.kind == Kind::AccessPolicy);
+    let is_policy = |one: &&Document| one.key.as_ref().is_some_and(|key| key.kind.is_guard());
     file.good.iter().filter(is_policy).cloned().collect()
 }
 

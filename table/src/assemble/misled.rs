@@ -15,7 +15,7 @@ use crate::isolate::{Settled, fault};
 /// Gives such policies back the form of `previous`, with a fault for each missing target.
 pub(super) fn keep(settled: &mut Settled, previous: Option<&Assembly>, faults: &mut Vec<Invalid>) {
     let Some(previous) = previous else { return };
-    let kinds = [Kind::AccessPolicy, Kind::BackendTlsPolicy].into_iter();
+    let kinds = Kind::GUARDS.into_iter().chain([Kind::BackendTlsPolicy]);
     let policies = kinds.flat_map(|kind| settled.of_kind(kind));
     let misled = policies.filter_map(|(key, item)| {
         let after = places(&item.resource)?;
@@ -33,9 +33,8 @@ pub(super) fn keep(settled: &mut Settled, previous: Option<&Assembly>, faults: &
 /// What a policy that protects is attached to.
 fn places(resource: &Resource) -> Option<Vec<Place>> {
     match resource {
-        Resource::AccessPolicy(policy) => Some(Place::all_of(policy)),
         Resource::BackendTlsPolicy(policy) => Some(Place::all_of_tls(policy)),
-        _ => None,
+        other => Some(Place::all_of(&other.meta().namespace, other.guarded()?)),
     }
 }
 

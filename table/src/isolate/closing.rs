@@ -1,7 +1,7 @@
 //! Whom a policy that cannot be read was meant for, read as leniently as is safe.
 
 use model::backend_tls::BackendTlsPolicy;
-use model::policy::{AccessPolicy, PolicyTargetRef};
+use model::policy::PolicyTargetRef;
 use model::{Key, Kind, Name};
 use serde_json::Value;
 
@@ -48,10 +48,9 @@ impl Place {
         Place { object, section: target.section_name.clone() }
     }
 
-    /// What a policy is attached to.
-    pub(crate) fn all_of(policy: &AccessPolicy) -> Vec<Self> {
-        let own = &policy.metadata.namespace;
-        policy.spec.target_refs.iter().map(|target| Place::of(own, target)).collect()
+    /// What a policy of these targets is attached to.
+    pub(crate) fn all_of(namespace: &Name, targets: &[PolicyTargetRef]) -> Vec<Self> {
+        targets.iter().map(|target| Place::of(namespace, target)).collect()
     }
 
     /// The same of one that says how Services are reached by TLS.

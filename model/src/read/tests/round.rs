@@ -1,5 +1,7 @@
 //! What is read can be written, and is read again as the same.
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 /// Of a Secret only digests are written, so that it cannot.
@@ -15,6 +17,17 @@ fn every_kind_but_secret_survives_the_round_trip() {
     for document in read(VALID) {
         survives_round_trip(&document.result.unwrap());
     }
+}
+
+#[test]
+fn every_kind_that_protects_says_what() {
+    let told: BTreeSet<_> = read(VALID)
+        .into_iter()
+        .filter_map(|document| document.result.unwrap().guarded().and(document.key))
+        .map(|key| key.kind)
+        .collect();
+    let guards: BTreeSet<_> = Kind::ALL.into_iter().filter(|kind| kind.is_guard()).collect();
+    assert_eq!((&told, &BTreeSet::from(Kind::GUARDS)), (&guards, &guards));
 }
 
 #[test]
