@@ -132,11 +132,11 @@ spec:
   rules: [{ backendRefs: [{ name: orders, port: 80 }] }]
 ---
 apiVersion: heddle.dev/v1alpha1
-kind: AccessPolicy
+kind: AuthnPolicy
 metadata: { name: west, namespace: platform }
 spec:
   targetRefs: [{ kind: HTTPRoute, name: west }]
-  credentials: { apiKey: { secretRef: { name: keys } } }
+  methods: [{ name: keys, apiKey: { secretRef: { name: keys } } }]
 ";
 
 /// A slice of the Service of [`TRAFFIC`].

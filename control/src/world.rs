@@ -288,6 +288,7 @@ pub(crate) const fn is_border(kind: Kind) -> bool {
         | Kind::Workload
         | Kind::Secret
         | Kind::ConfigMap
+        | Kind::AuthnPolicy
         | Kind::AccessPolicy
         | Kind::TrafficPolicy
         | Kind::BackendTlsPolicy
@@ -313,6 +314,7 @@ pub(crate) const fn is_traffic(kind: Kind) -> bool {
         | Kind::Workload
         | Kind::Secret
         | Kind::ConfigMap
+        | Kind::AuthnPolicy
         | Kind::AccessPolicy
         | Kind::TrafficPolicy
         | Kind::BackendTlsPolicy

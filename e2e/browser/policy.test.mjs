@@ -128,6 +128,27 @@ test("without scripts, too, a policy is made, changed and deleted", async () => 
   assert.equal(await page.getByRole("link", { name: "bookshop/robots" }).count(), 0);
 });
 
+test("who has to prove who they are is said in a form of its own", async () => {
+  const { page } = await signIn("alice", "/policies");
+  await answers("/orders", 200);
+  await page.locator("#authn").getByRole("link", { name: "bookshop/orders" }).click();
+  await page.getByRole("heading", { name: "Authentication bookshop/orders" }).waitFor();
+  await page.locator("[data-mirror]").waitFor();
+  await field(page, "spec.require").selectOption("Any");
+  await writes(page, "require: Any");
+  await page.getByRole("button", { name: "Save the form" }).click();
+  await page.getByText(/^Saved: revision/).waitFor();
+  await answers("/orders", 401);
+  await page.goto(`${shop.url}/apis/bookshop/orders`);
+  await page.getByText("proves, one is required").first().waitFor();
+  await page.goto(`${shop.url}/authn/bookshop/orders`);
+  await page.locator("[data-mirror]").waitFor();
+  await field(page, "spec.require").selectOption("");
+  await page.getByRole("button", { name: "Save the form" }).click();
+  await page.getByText(/^Saved: revision/).waitFor();
+  await answers("/orders", 200);
+});
+
 test("who may only read sees the YAML, and is refused; a stranger finds nothing", async () => {
   const { page: other } = await signIn("bob", CATALOG);
   await other.getByText("You may not change it.").waitFor();
@@ -196,7 +217,8 @@ test("a policy that goes while somebody types takes nothing with it", async () =
 for (const colorScheme of ["light", "dark"]) {
   test(`no page of a policy has a barrier in the ${colorScheme} theme`, async () => {
     const { page, complaints } = await signIn("carol", CATALOG, { colorScheme });
-    for (const path of ["/policies", "/policies?search=none", "/policies/-/new", CATALOG]) {
+    const paths = ["/policies", "/policies?search=none", "/policies/-/new", CATALOG];
+    for (const path of [...paths, "/authn/-/new", "/authn/bookshop/orders"]) {
       await page.goto(shop.url + path);
       await hasNoBarrier(page, path);
       await page.setViewportSize(PHONE);

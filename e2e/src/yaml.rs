@@ -135,6 +135,21 @@ pub fn policy(name: &str, spec: &str) -> String {
     document("heddle.dev/v1alpha1", "AccessPolicy", name, &rest)
 }
 
+/// An AuthnPolicy of one object, as a target is written: callers have the keys of a Secret of this name.
+pub fn keys(name: &str, target: &str, secret: &str) -> String {
+    let spec = format!(
+        "targetRefs: [{{ kind: {target} }}]\n\
+         methods: [{{ name: keys, apiKey: {{ secretRef: {{ name: {secret} }} }} }}]"
+    );
+    authn(name, &spec)
+}
+
+/// An AuthnPolicy.
+pub fn authn(name: &str, spec: &str) -> String {
+    let rest = format!("spec:\n{}", indent(spec));
+    document("heddle.dev/v1alpha1", "AuthnPolicy", name, &rest)
+}
+
 /// A TrafficPolicy for the Service of its name.
 pub fn traffic(name: &str, spec: &str) -> String {
     let targets = format!("targetRefs: [{{ group: \"\", kind: Service, name: {name} }}]\n");

@@ -50,6 +50,8 @@ pub enum Kind {
     Secret,
     /// `v1` ConfigMap.
     ConfigMap,
+    /// `heddle.dev/v1alpha1` AuthnPolicy.
+    AuthnPolicy,
     /// `heddle.dev/v1alpha1` AccessPolicy.
     AccessPolicy,
     /// `heddle.dev/v1alpha1` TrafficPolicy.
@@ -74,7 +76,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order in which listings show them.
-    pub const ALL: [Kind; 25] = [
+    pub const ALL: [Kind; 26] = [
         Kind::Gateway,
         Kind::ListenerSet,
         Kind::HttpRoute,
@@ -90,6 +92,7 @@ impl Kind {
         Kind::Workload,
         Kind::Secret,
         Kind::ConfigMap,
+        Kind::AuthnPolicy,
         Kind::AccessPolicy,
         Kind::TrafficPolicy,
         Kind::Api,
@@ -120,6 +123,7 @@ impl Kind {
             Kind::Workload => "Workload",
             Kind::Secret => "Secret",
             Kind::ConfigMap => "ConfigMap",
+            Kind::AuthnPolicy => "AuthnPolicy",
             Kind::AccessPolicy => "AccessPolicy",
             Kind::TrafficPolicy => "TrafficPolicy",
             Kind::Api => "Api",
@@ -148,6 +152,7 @@ impl Kind {
             Kind::Namespace | Kind::Service | Kind::Secret | Kind::ConfigMap => "v1",
             Kind::EndpointSlice => "discovery.k8s.io/v1",
             Kind::Workload
+            | Kind::AuthnPolicy
             | Kind::AccessPolicy
             | Kind::TrafficPolicy
             | Kind::Api
@@ -206,6 +211,7 @@ impl Kind {
             | Kind::Workload
             | Kind::Secret
             | Kind::ConfigMap
+            | Kind::AuthnPolicy
             | Kind::AccessPolicy
             | Kind::TrafficPolicy
             | Kind::Api
@@ -226,12 +232,12 @@ impl Kind {
 
     /// Those whose objects protect what they are attached to: one that cannot be read closes it, and nodes that
     /// are too old to read one close it, too.
-    pub const GUARDS: [Kind; 1] = [Kind::AccessPolicy];
+    pub const GUARDS: [Kind; 2] = [Kind::AuthnPolicy, Kind::AccessPolicy];
 
     /// Whether it is one of [`Kind::GUARDS`].
     pub const fn is_guard(self) -> bool {
         match self {
-            Kind::AccessPolicy => true,
+            Kind::AuthnPolicy | Kind::AccessPolicy => true,
             Kind::Gateway
             | Kind::ListenerSet
             | Kind::HttpRoute

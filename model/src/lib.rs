@@ -12,6 +12,7 @@
 
 pub mod access;
 pub mod api;
+pub mod authn;
 pub mod backend_tls;
 pub mod claim;
 pub mod cluster;

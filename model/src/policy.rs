@@ -7,10 +7,6 @@
 //! spec:
 //!   targetRefs:
 //!     - { kind: HTTPRoute, name: orders }
-//!   credentials:
-//!     apiKey:
-//!       header: x-api-key
-//!       secretRef: { name: order-keys }     # each entry of the Secret: caller's name -> key
 //!   rules:
 //!     - name: anyone-reads
 //!       when: { methods: [GET], paths: [{ value: /orders }] }
@@ -34,7 +30,7 @@ use crate::gateway::gateway_group;
 use crate::header::why_not_judged;
 use crate::invalid::Checker;
 use crate::route::{HeaderMatch, Method, PathMatch, ValueMatchType};
-use crate::{Hostname, Key, Kind, Meta, Name};
+use crate::{Hostname, Kind, Meta, Name};
 
 /// Rules on the traffic of its targets.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -53,9 +49,6 @@ pub struct AccessPolicySpec {
     /// What it is attached to, in its own namespace.
     #[schemars(length(min = 1, max = 16))]
     pub target_refs: Vec<PolicyTargetRef>,
-    /// How callers prove who they are. A credential that is shown but wrong is always refused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub credentials: Option<Credentials>,
     /// The rules.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10_000))]
@@ -121,65 +114,12 @@ impl TargetKind {
     }
 }
 
-/// Ways to prove who is calling.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Credentials {
-    /// Keys that callers send in a header.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub api_key: Option<ApiKeySource>,
-    /// Tokens that an issuer signed.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 8))]
-    pub jwt: Vec<JwtIssuer>,
-}
-
-/// API keys: where callers put them, and which exist.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ApiKeySource {
-    /// The header that carries the key; `x-api-key` where none is written. It is taken off before
-    /// the backend.
-    #[serde(default = "api_key_header")]
-    #[schemars(length(min = 1, max = 256))]
-    pub header: String,
-    /// The Secret whose entries are callers' names with their keys (16 bytes or longer).
-    pub secret_ref: LocalRef,
-}
-
-fn api_key_header() -> String {
-    "x-api-key".to_owned()
-}
-
 /// An object of the same namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LocalRef {
     /// Its name.
     pub name: Name,
-}
-
-/// An issuer of JSON Web Tokens (RFC 7519), sent as `Authorization: Bearer`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct JwtIssuer {
-    /// The exact value of the claim `iss`.
-    #[schemars(length(min = 1, max = 2048))]
-    pub issuer: String,
-    /// Accepted values of the claim `aud`, of which a token must carry one.
-    #[schemars(length(min = 1, max = 16))]
-    pub audiences: Vec<String>,
-    /// The issuer's public keys, as the text of a JWK Set (RFC 7517). Symmetric keys are refused.
-    #[schemars(length(min = 1, max = 65536))]
-    pub jwks: String,
-    /// Seconds by which clocks may differ; 30 where none is written.
-    #[serde(default = "leeway")]
-    #[schemars(range(min = 0, max = 300))]
-    pub leeway_seconds: u32,
-}
-
-fn leeway() -> u32 {
-    30
 }
 
 /// One rule.
@@ -335,31 +275,11 @@ pub struct ClaimMatch {
 }
 
 impl AccessPolicy {
-    /// The Secrets that hold keys of callers, each behind the place at which it is named.
-    pub fn credentials(&self) -> impl Iterator<Item = (String, Key)> {
-        let keys = self.spec.credentials.iter().filter_map(|all| all.api_key.as_ref());
-        keys.map(|keys| {
-            let (own, name) = (self.metadata.namespace.clone(), keys.secret_ref.name.clone());
-            let place = "spec.credentials.apiKey.secretRef".to_owned();
-            (place, Key::new(Kind::Secret, own, name))
-        })
-    }
-
     /// Reports what the schema cannot say.
     pub fn check(&self, at: &mut Checker) {
         let spec = &self.spec;
         at.within("spec", |at| {
-            at.each("targetRefs", &spec.target_refs, |at, target| {
-                target.check(at);
-                if target.kind == TargetKind::Service && spec.credentials.is_some() {
-                    let text = "credentials are asked for at the edge: a policy that has some is \
-                                attached to Gateways and HTTPRoutes alone";
-                    at.fault_in("kind", text);
-                }
-            });
-            if let Some(credentials) = &spec.credentials {
-                at.within("credentials", |at| credentials.check(at));
-            }
+            at.each("targetRefs", &spec.target_refs, |at, target| target.check(at));
             let mut names = std::collections::BTreeSet::new();
             let mut expressions = Expressions::default();
             at.each("rules", &spec.rules, |at, rule| {
@@ -383,35 +303,6 @@ impl PolicyTargetRef {
         if self.kind == TargetKind::Service && self.section_name.is_some() {
             at.fault_in("sectionName", "a Service is a target as a whole");
         }
-    }
-}
-
-impl Credentials {
-    fn check(&self, at: &mut Checker) {
-        if let Some(source) = &self.api_key {
-            at.within("apiKey", |at| {
-                if http::HeaderName::from_bytes(source.header.as_bytes()).is_err() {
-                    at.fault_in("header", format!("'{}' is no header name", source.header));
-                }
-            });
-        }
-        at.each("jwt", &self.jwt, |at, issuer| {
-            let keys = serde_json::from_str::<serde_json::Value>(&issuer.jwks).ok();
-            let keys = keys.as_ref().and_then(|set| set.get("keys")?.as_array());
-            match keys {
-                None => {
-                    at.fault_in("jwks", "is no JWK Set: an object with a list 'keys' (RFC 7517)")
-                }
-                Some(keys) if keys.is_empty() => at.fault_in("jwks", "the JWK Set holds no key"),
-                Some(keys) if keys.iter().any(|key| key["kty"] == "oct") => {
-                    at.fault_in(
-                        "jwks",
-                        "symmetric keys (kty 'oct') are refused: whoever checks could sign",
-                    );
-                }
-                Some(_) => {}
-            }
-        });
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::api::Api;
+use crate::authn::AuthnPolicy;
 use crate::backend_tls::BackendTlsPolicy;
 use crate::claim::Claim;
 use crate::cluster::Cluster;
@@ -46,6 +47,7 @@ pub enum Resource {
     Workload(Arc<Workload>),
     Secret(Arc<Secret>),
     ConfigMap(Arc<ConfigMap>),
+    AuthnPolicy(Arc<AuthnPolicy>),
     AccessPolicy(Arc<AccessPolicy>),
     TrafficPolicy(Arc<TrafficPolicy>),
     Api(Arc<Api>),
@@ -77,6 +79,7 @@ impl Resource {
             Resource::Workload(_) => Kind::Workload,
             Resource::Secret(_) => Kind::Secret,
             Resource::ConfigMap(_) => Kind::ConfigMap,
+            Resource::AuthnPolicy(_) => Kind::AuthnPolicy,
             Resource::AccessPolicy(_) => Kind::AccessPolicy,
             Resource::TrafficPolicy(_) => Kind::TrafficPolicy,
             Resource::Api(_) => Kind::Api,
@@ -108,6 +111,7 @@ impl Resource {
             Resource::Workload(object) => &object.metadata,
             Resource::Secret(object) => &object.metadata,
             Resource::ConfigMap(object) => &object.metadata,
+            Resource::AuthnPolicy(object) => &object.metadata,
             Resource::AccessPolicy(object) => &object.metadata,
             Resource::TrafficPolicy(object) => &object.metadata,
             Resource::Api(object) => &object.metadata,
@@ -151,6 +155,7 @@ impl Resource {
             (Resource::Workload(one), Resource::Workload(other)) => Arc::ptr_eq(one, other),
             (Resource::Secret(one), Resource::Secret(other)) => Arc::ptr_eq(one, other),
             (Resource::ConfigMap(one), Resource::ConfigMap(other)) => Arc::ptr_eq(one, other),
+            (Resource::AuthnPolicy(one), Resource::AuthnPolicy(other)) => Arc::ptr_eq(one, other),
             (Resource::AccessPolicy(one), Resource::AccessPolicy(other)) => Arc::ptr_eq(one, other),
             (Resource::TrafficPolicy(one), Resource::TrafficPolicy(other)) => {
                 Arc::ptr_eq(one, other)
@@ -181,6 +186,7 @@ impl Resource {
                 | Resource::Workload(_)
                 | Resource::Secret(_)
                 | Resource::ConfigMap(_)
+                | Resource::AuthnPolicy(_)
                 | Resource::AccessPolicy(_)
                 | Resource::TrafficPolicy(_)
                 | Resource::Api(_)
@@ -252,6 +258,7 @@ impl Resource {
     /// What it protects, in its own namespace; `None` for what is none of [`Kind::GUARDS`].
     pub fn guarded(&self) -> Option<&[PolicyTargetRef]> {
         match self {
+            Resource::AuthnPolicy(policy) => Some(&policy.spec.target_refs),
             Resource::AccessPolicy(policy) => Some(&policy.spec.target_refs),
             _ => None,
         }
@@ -260,7 +267,7 @@ impl Resource {
     /// The Secrets by which callers prove to it who they are, each behind the place at which it names it.
     pub fn credentials(&self) -> Vec<(String, Key)> {
         match self {
-            Resource::AccessPolicy(policy) => policy.credentials().collect(),
+            Resource::AuthnPolicy(policy) => policy.credentials().collect(),
             _ => Vec::new(),
         }
     }
@@ -303,6 +310,7 @@ impl Resource {
             Resource::Workload(object) => object.check(at),
             Resource::Secret(object) => object.check(at),
             Resource::ConfigMap(_) => {}
+            Resource::AuthnPolicy(object) => object.check(at),
             Resource::AccessPolicy(object) => object.check(at),
             Resource::TrafficPolicy(object) => object.check(at),
             Resource::Api(object) => object.check(at),
@@ -350,6 +358,7 @@ impl Resource {
             Kind::Workload => Resource::Workload(Arc::new(from_value(value)?)),
             Kind::Secret => Resource::Secret(Arc::new(from_value(value)?)),
             Kind::ConfigMap => Resource::ConfigMap(Arc::new(from_value(value)?)),
+            Kind::AuthnPolicy => Resource::AuthnPolicy(Arc::new(from_value(value)?)),
             Kind::AccessPolicy => Resource::AccessPolicy(Arc::new(from_value(value)?)),
             Kind::TrafficPolicy => Resource::TrafficPolicy(Arc::new(from_value(value)?)),
             Kind::Api => Resource::Api(Arc::new(from_value(value)?)),

@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::Kind;
 use crate::api::Api;
+use crate::authn::AuthnPolicy;
 use crate::backend_tls::BackendTlsPolicy;
 use crate::claim::Claim;
 use crate::cluster::Cluster;
@@ -93,6 +94,7 @@ fn define(kind: Kind, generator: &mut SchemaGenerator) {
         Kind::Workload => generator.subschema_for::<Workload>(),
         Kind::Secret => generator.subschema_for::<Secret>(),
         Kind::ConfigMap => generator.subschema_for::<ConfigMap>(),
+        Kind::AuthnPolicy => generator.subschema_for::<AuthnPolicy>(),
         Kind::AccessPolicy => generator.subschema_for::<AccessPolicy>(),
         Kind::TrafficPolicy => generator.subschema_for::<TrafficPolicy>(),
         Kind::Api => generator.subschema_for::<Api>(),

@@ -8,8 +8,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
+use model::authn::ApiKeySource;
 use model::header::is_of_connection;
-use model::policy::ApiKeySource;
 use model::secret::Secret;
 use model::{Checker, Name};
 use sha2::{Digest as _, Sha256};
@@ -33,7 +33,7 @@ pub enum KeyError {
     Several,
 }
 
-/// The keys of one policy.
+/// The keys of one method.
 pub struct ApiKeys {
     header: HeaderName,
     secret: Name,

@@ -9,12 +9,14 @@ use http::header::{LOCATION, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
 use model::route::{FilterType, HttpFilter};
 
-use crate::access::{Judgement, Known, Level, Methods, Refusal, RuleRef, judge};
+use crate::access::{Judgement, RuleRef, judge};
+use crate::authn::{Known, Methods, Refusal};
 use crate::border::Border;
 use crate::cors::{Cors, Reader};
 use crate::explain::{Changes, HeaderStory, RewriteStory, Story, tell};
 use crate::facts::Facts;
 use crate::headers::HeaderChange;
+use crate::level::Level;
 use crate::principal::{Principal, Proof};
 use crate::reason::Reason;
 use crate::redirect::Redirect;
@@ -242,11 +244,12 @@ impl Chain {
         };
         match proved {
             Ok(proved) => {
+                let unmet = self.methods.unmet(&proved).is_some() && !self.is_closed();
                 *known = proved;
                 known.believe(facts.users);
                 pass.proofs = known.take_proofs();
                 pass.principal = known.first().cloned();
-                None
+                unmet.then(|| self.refuse(None))
             }
             Err(refusal) if !self.is_closed() => Some(self.refuse(Some(&refusal))),
             // A level that could not be read answers for itself, in the next step.

@@ -5,12 +5,15 @@
 use std::sync::Arc;
 
 use http::header::LOCATION;
+use model::authn::Require;
 use model::{Key, Name};
 use serde::Serialize;
 
-use crate::access::{CompiledPolicy, Known, Level, Methods, Rule, Seen};
+use crate::access::{CompiledPolicy, Rule, Seen};
+use crate::authn::{Known, Methods};
 use crate::chain::Verdict;
 use crate::facts::Facts;
+use crate::level::Level;
 use crate::reason::Reason;
 
 mod changes;
@@ -123,18 +126,49 @@ pub enum LevelOutcome {
     Denies,
     /// It has allow rules and none matches.
     DoesNotAllow,
+    /// A policy of it requires a proof of who is calling that was not given.
+    Unproved,
     /// A policy of it could not be read.
     Closed,
 }
 
-/// What a policy's rules make of a request.
+/// What a policy makes of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PolicyStory {
     /// The policy.
     pub policy: Arc<Key>,
     /// Its rules: those that deny first, as they are asked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<RuleStory>,
+    /// Its ways to prove who is calling, where it has some.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub methods: Vec<MethodStory>,
+    /// Whether it requires a proof: by any of its methods, or by all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub require: Option<Require>,
+}
+
+impl PolicyStory {
+    /// Whether it requires a proof that was not given.
+    pub fn is_unproved(&self) -> bool {
+        let mut proved = self.methods.iter().map(|method| method.proved);
+        match self.require {
+            None => false,
+            Some(Require::Any) => !proved.any(|proved| proved),
+            Some(Require::All) => !proved.all(|proved| proved),
+        }
+    }
+}
+
+/// What came of one way to prove who is calling.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MethodStory {
+    /// Its name.
+    pub method: Name,
+    /// Whether somebody proved by it who they are.
+    pub proved: bool,
 }
 
 /// What one rule makes of a request.
@@ -178,25 +212,27 @@ pub(crate) fn tell(
     known.believe(facts.users);
     known.hide(methods.key_headers());
     let seen = Seen::new(facts, &known);
-    let change = remedy::change(levels, &seen, verdict);
     let each = levels.iter().enumerate();
-    let levels = each.map(|(index, level)| tell_level(level, &seen.at(index))).collect();
+    let told = each.map(|(index, level)| tell_level(level, methods, &seen.at(index)));
+    let told: Vec<_> = told.collect();
+    let change = remedy::change(levels, &told, &seen, verdict);
     let callers = known.all().iter();
     let callers =
         callers.map(|one| CallerStory { caller: one.to_string(), from_level: one.level + 1 });
     let callers = callers.collect();
-    Story { change, callers, refused, levels, ..Story::default() }.ended(verdict)
+    Story { change, callers, refused, levels: told, ..Story::default() }.ended(verdict)
 }
 
-fn tell_level(level: &Level, seen: &Seen<'_>) -> LevelStory {
+fn tell_level(level: &Level, methods: &Methods, seen: &Seen<'_>) -> LevelStory {
     let (mut unreadable, mut unknown) = (None, None);
     match level {
         Level::Closed { key } => unreadable = Some(key.clone()),
         Level::Unknown { policy } => unknown = Some(Arc::clone(policy)),
-        Level::Rules(_) => {}
+        Level::Open(_) => {}
     }
-    let policies: Vec<_> =
-        level.policies().iter().map(|policy| tell_policy(policy, seen)).collect();
+    let authn = methods.stories(seen.level, seen.known);
+    let access = level.access().iter().map(|policy| tell_policy(policy, seen));
+    let policies: Vec<_> = authn.chain(access).collect();
     let outcome = if level.is_closed() { LevelOutcome::Closed } else { level_outcome(&policies) };
     LevelStory { level: seen.level + 1, outcome, unreadable, unknown, policies }
 }
@@ -204,7 +240,9 @@ fn tell_level(level: &Level, seen: &Seen<'_>) -> LevelStory {
 fn level_outcome(policies: &[PolicyStory]) -> LevelOutcome {
     let rules = || policies.iter().flat_map(|policy| &policy.rules);
     let matched = |action| rules().any(|rule| rule.matched && rule.action == action);
-    if matched(DENY) {
+    if policies.iter().any(PolicyStory::is_unproved) {
+        LevelOutcome::Unproved
+    } else if matched(DENY) {
         LevelOutcome::Denies
     } else if matched(ALLOW) {
         LevelOutcome::Allows
@@ -221,7 +259,8 @@ const DENY: &str = "Deny";
 fn tell_policy(policy: &CompiledPolicy, seen: &Seen<'_>) -> PolicyStory {
     let deny = policy.deny.iter().map(|rule| tell_rule(rule, DENY, seen));
     let allow = policy.allow.iter().map(|rule| tell_rule(rule, ALLOW, seen));
-    PolicyStory { policy: Arc::clone(&policy.key), rules: deny.chain(allow).collect() }
+    let rules = deny.chain(allow).collect();
+    PolicyStory { policy: Arc::clone(&policy.key), rules, methods: Vec::new(), require: None }
 }
 
 fn tell_rule(rule: &Rule, action: &'static str, seen: &Seen<'_>) -> RuleStory {

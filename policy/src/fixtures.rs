@@ -4,14 +4,17 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use model::authn::AuthnPolicy;
 use model::policy::AccessPolicy;
 use model::secret::Secret;
 use model::{Invalid, Name};
 use serde_json::{Value, json};
 
-use crate::access::{self, CompiledPolicy, Level};
+use crate::access::{self, CompiledPolicy};
+use crate::authn::{self, CompiledAuthn};
 use crate::chain::{Chain, Verdict};
 use crate::facts::{Facts, Layer, Scheme};
+use crate::level::{Level, Policies};
 use crate::reason::Reason;
 
 /// The key of the caller `clerk` in the Secret `keys`.
@@ -106,25 +109,46 @@ pub(crate) fn secret(name: &Name) -> Option<Arc<Secret>> {
     Some(Arc::new(serde_json::from_value(secret).unwrap()))
 }
 
-/// Compiles a policy `shop/NAME` with this `spec`; `targetRefs` are added.
-pub(crate) fn compile(name: &str, mut spec: Value) -> Result<CompiledPolicy, Vec<Invalid>> {
+/// A policy `shop/NAME` with this `spec`; `targetRefs` are added.
+fn policy<T: serde::de::DeserializeOwned>(name: &str, mut spec: Value) -> T {
     spec["targetRefs"] = json!([{ "kind": "HTTPRoute", "name": "orders" }]);
     let policy = json!({ "metadata": { "name": name, "namespace": "shop" }, "spec": spec });
-    let policy: AccessPolicy = serde_json::from_value(policy).unwrap();
-    access::compile(&policy, &secret)
+    serde_json::from_value(policy).unwrap()
+}
+
+/// Compiles an AccessPolicy `shop/NAME` with this `spec`.
+pub(crate) fn compile(name: &str, spec: Value) -> Result<CompiledPolicy, Vec<Invalid>> {
+    access::compile(&policy::<AccessPolicy>(name, spec))
+}
+
+/// Compiles an AuthnPolicy `shop/NAME` with this `spec`.
+pub(crate) fn compile_authn(name: &str, spec: Value) -> Result<CompiledAuthn, Vec<Invalid>> {
+    authn::compile(&policy::<AuthnPolicy>(name, spec), &secret)
 }
 
 /// The keys of `clerk` and `reader` in `x-api-key`.
 pub(crate) fn keys() -> Value {
-    json!({ "apiKey": { "secretRef": { "name": "keys" } } })
+    json!([{ "name": "keys", "apiKey": { "secretRef": { "name": "keys" } } }])
 }
 
-/// A level of policies with these specs.
+/// A level of policies with these specs: a pair of both kinds, where `methods` stands beside `rules`.
 pub(crate) fn level(specs: impl IntoIterator<Item = Value>) -> Arc<Level> {
-    let specs = specs.into_iter().enumerate();
-    let policies =
-        specs.map(|(index, spec)| Arc::new(compile(&format!("p{index}"), spec).unwrap()));
-    Arc::new(Level::Rules(policies.collect()))
+    let mut policies = Policies::default();
+    for (index, mut spec) in specs.into_iter().enumerate() {
+        let (name, spec) = (format!("p{index}"), spec.as_object_mut().unwrap());
+        let mut authn = serde_json::Map::new();
+        for field in ["methods", "require"] {
+            authn.extend(spec.remove(field).map(|value| (field.to_owned(), value)));
+        }
+        if authn.is_empty() || !spec.is_empty() {
+            let spec = Value::Object(spec.clone());
+            policies.access.push(Arc::new(compile(&name, spec).unwrap()));
+        }
+        if !authn.is_empty() {
+            policies.authn.push(Arc::new(compile_authn(&name, authn.into()).unwrap()));
+        }
+    }
+    Arc::new(Level::Open(policies))
 }
 
 /// A chain of these levels, broadest first, without filters.

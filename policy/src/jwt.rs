@@ -7,7 +7,7 @@
 
 use http::HeaderValue;
 use model::Checker;
-use model::policy::JwtIssuer;
+use model::authn::JwtIssuer;
 use serde_json::{Map, Value};
 
 use crate::principal::Principal;

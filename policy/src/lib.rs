@@ -11,6 +11,7 @@
 
 pub mod access;
 pub mod apikey;
+pub mod authn;
 pub mod border;
 pub mod chain;
 pub mod cors;
@@ -19,6 +20,7 @@ pub mod facts;
 pub mod headers;
 pub mod host;
 pub mod jwt;
+pub mod level;
 pub mod pattern;
 pub mod principal;
 pub mod reason;
@@ -28,10 +30,12 @@ pub mod rewrite;
 #[cfg(test)]
 mod fixtures;
 
-pub use access::{CompiledPolicy, Level, RuleRef};
+pub use access::{CompiledPolicy, RuleRef};
+pub use authn::CompiledAuthn;
 pub use border::{Border, Stage};
 pub use chain::{Answer, Chain, ChainError, Pass, Verdict};
 pub use cors::Reader;
 pub use facts::{Facts, Layer, Scheme, udp};
+pub use level::{Level, Policies};
 pub use principal::{Believed, Principal, Proof};
 pub use reason::Reason;

@@ -126,7 +126,7 @@ fn chain(
     around: Around<'_>,
 ) -> Option<Chain> {
     let denied = around.borders.denial(services.first().unwrap_or(own));
-    let denied = denied.filter(|_| levels.is_empty());
+    let denied = denied.filter(|_| !levels.iter().any(|level| level.speaks()));
     let border = Border { stage: Stage::Published, denied };
     Some(Chain::compile(levels, &[]).ok()?.within(border))
 }

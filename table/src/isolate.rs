@@ -189,6 +189,7 @@ impl Settled {
             | Kind::Namespace
             | Kind::Secret
             | Kind::ConfigMap
+            | Kind::AuthnPolicy
             | Kind::AccessPolicy
             | Kind::Api
             | Kind::Claim

@@ -3,7 +3,6 @@
 use control::Refusal;
 use control::app::{Listing, Shown};
 use leptos::prelude::*;
-use model::policy::AccessPolicySpec;
 use model::role::Verb;
 use model::{Key, Kind};
 use serde::Deserialize;
@@ -16,6 +15,7 @@ use crate::parts::{count, empty, escaped, head, saved, search, table};
 const PAGE: usize = 50;
 
 const HEADS: [&str; 4] = ["Policy", "Attached to", "Rules", "Belongs to"];
+const METHODS: [&str; 4] = ["Policy", "Attached to", "Methods", "Belongs to"];
 
 #[derive(Debug, Clone, Default, Deserialize)]
 struct Wanted {
@@ -37,13 +37,20 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
         limit: PAGE,
         ..Listing::default()
     };
-    let page = asked.app.resource_list(&asked.op(), &listing).await?;
-    let may_make = asked.visit.does(Verb::Create, Kind::AccessPolicy);
+    let authn = Listing { kind: Some(Kind::AuthnPolicy), after: None, ..listing.clone() };
+    let (op, app) = (asked.op(), &asked.app);
+    let (page, authn) =
+        (app.resource_list(&op, &listing).await?, app.resource_list(&op, &authn).await?);
+    let may_make = |kind| asked.visit.does(Verb::Create, kind);
+    let (may_rule, may_ask) = (may_make(Kind::AccessPolicy), may_make(Kind::AuthnPolicy));
     drawn(move || {
         let lead = "Who may request what: at a Gateway, at a route, or between services.";
         let more = page.next.as_ref().map(|last| {
             let to = format!("/policies?search={}&after={}", escaped(&wanted.search), word(last));
             view! { <p><a href=to>"More policies"</a></p> }
+        });
+        let more_authn = authn.next.is_some().then(|| {
+            view! { <p class="faint">"There are more: search by name or namespace."</p> }
         });
         let nothing = match is_filtered {
             true => "No policy that you may see has such a name.",
@@ -53,7 +60,7 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
             {head("Policies".to_owned(), lead.to_owned())}
             {saved(&asked)}
             {search("/policies", &wanted.search, "Name or namespace", ())}
-            {may_make.then(|| {
+            {may_rule.then(|| {
                 view! { <p><a class="button" href="/policies/-/new">"A new policy"</a></p> }
             })}
             <div id="live">
@@ -68,28 +75,50 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
                     }}
                     {more}
                 </section>
+                <section class="card" id="authn" aria-labelledby="authn-title">
+                    <h2 id="authn-title">"Authentication policies"</h2>
+                    <p class="faint">"How callers prove who they are, so that the rules above may name them."</p>
+                    {if authn.items.is_empty() {
+                        empty("None that you may see.", ()).into_any()
+                    } else {
+                        let rows = authn.items.iter().map(row).collect_view();
+                        table("authn-title".to_owned(), &METHODS, rows).into_any()
+                    }}
+                    {more_authn}
+                    {may_ask.then(|| {
+                        view! { <p><a href="/authn/-/new">"A new authentication policy"</a></p> }
+                    })}
+                </section>
             </div>
         }
         .into_any()
     })
 }
 
+/// What the rows of a kind begin their ids with.
+fn id(kind: Kind) -> &'static str {
+    if kind == Kind::AuthnPolicy { "authn" } else { "policy" }
+}
+
 fn row(shown: &Shown) -> AnyView {
     let key = &shown.key;
-    let spec = serde_json::from_value::<AccessPolicySpec>(shown.body["spec"].clone()).ok();
-    let rules = spec.as_ref().map(|spec| count(spec.rules.len(), "rule"));
+    let entries = |list: &str| shown.body["spec"][list].as_array().map_or(0, Vec::len);
+    let holds = match key.kind {
+        Kind::AuthnPolicy => count(entries("methods"), "method"),
+        _ => count(entries("rules"), "rule"),
+    };
     let api = shown.body["metadata"]["labels"][model::api::LABEL].as_str();
     let api = api.map(|api| {
         let to = format!("/apis/{}/{api}", key.namespace);
         view! { <a href=to>{api.to_owned()}</a> }
     });
     view! {
-        <tr id=format!("policy:{}/{}", key.namespace, key.name)>
+        <tr id=format!("{}:{}/{}", id(key.kind), key.namespace, key.name)>
             <th scope="row">
                 <a href=super::policy::place(key)>{format!("{}/{}", key.namespace, key.name)}</a>
             </th>
             <td class="long">{targets(&shown.body)}</td>
-            <td>{rules}</td>
+            <td>{holds}</td>
             <td>{api}</td>
         </tr>
     }

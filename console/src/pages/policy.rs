@@ -19,25 +19,32 @@ use crate::pages;
 use crate::parts::{empty, head, saved, table};
 use crate::shape::{Shape, Typed};
 
-const KIND: Kind = Kind::AccessPolicy;
-/// Where one is made.
-const NEW: &str = "/policies/-/new";
-
 const REQUESTS: [&str; 3] = ["Request", "Now", "Then"];
 
 /// Where a policy is shown.
 pub(crate) fn place(key: &Key) -> String {
-    format!("/policies/{}/{}", key.namespace, key.name)
+    format!("{}/{}/{}", root(key.kind), key.namespace, key.name)
+}
+
+/// Where those of a kind are.
+fn root(kind: Kind) -> &'static str {
+    if kind == Kind::AuthnPolicy { "/authn" } else { "/policies" }
+}
+
+/// Where one is made.
+pub(super) fn place_of_new(kind: Kind) -> String {
+    format!("{}/-/new", root(kind))
 }
 
 /// Where one for a route of an Api is begun.
 pub(crate) fn place_for(route: &Key, api: &Name) -> String {
-    format!("{NEW}?route={}&api={api}", pages::word(route))
+    format!("{}?route={}&api={api}", place_of_new(Kind::AccessPolicy), pages::word(route))
 }
 
 /// A policy as it is being written.
 #[derive(Debug)]
 struct Draft {
+    kind: Kind,
     /// None of one that is not there yet.
     key: Option<Key>,
     object: Value,
@@ -74,18 +81,24 @@ impl<'f> Act<'f> {
     }
 }
 
-pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
-    let draft = Draft::found(&asked).await?;
+/// One of this kind.
+pub(crate) async fn ask(asked: Asked, kind: Kind) -> Result<Drawn, Refusal> {
+    let draft = Draft::found(&asked, kind).await?;
     let may = May::of(&asked, draft.key.as_ref()).await?;
     let draft = draft.tried(asked.tried.as_deref());
     drawn(move || draw(&asked, &draft, may, None))
 }
 
 /// One that is not there yet.
-pub(crate) async fn new(asked: Asked) -> Result<Drawn, Refusal> {
-    let draft = Draft::begun(&asked).tried(asked.tried.as_deref());
+pub(crate) async fn new(asked: Asked, kind: Kind) -> Result<Drawn, Refusal> {
+    let draft = Draft::begun(&asked, kind).tried(asked.tried.as_deref());
     let may = May::of(&asked, None).await?;
     drawn(move || draw(&asked, &draft, may, None))
+}
+
+/// The list that one has first of all.
+fn first(kind: Kind) -> &'static str {
+    if kind == Kind::AuthnPolicy { "methods" } else { "rules" }
 }
 
 /// What who asks may do with it.
@@ -119,8 +132,8 @@ struct Begun {
 }
 
 impl Draft {
-    async fn found(asked: &Asked) -> Result<Self, Refusal> {
-        let key = asked.key(KIND)?;
+    async fn found(asked: &Asked, kind: Kind) -> Result<Self, Refusal> {
+        let key = asked.key(kind)?;
         let shown = asked.app.resource_show(&asked.op(), &key, None).await?;
         let mut object = shown.body;
         if let Some(metadata) = object["metadata"].as_object_mut() {
@@ -130,11 +143,11 @@ impl Draft {
             });
         }
         let (now, generation) = (object.clone(), Some(shown.generation));
-        Ok(Draft { key: Some(key), object, text: None, generation, now })
+        Ok(Draft { kind, key: Some(key), object, text: None, generation, now })
     }
 
     /// The least that one is begun with.
-    fn begun(asked: &Asked) -> Self {
+    fn begun(asked: &Asked, kind: Kind) -> Self {
         let Begun { route, api } = asked.query();
         let namespace = route.as_ref().map_or("", |route| route.namespace.as_str());
         let name = route.as_ref().map_or("", |route| route.name.as_str());
@@ -147,12 +160,12 @@ impl Draft {
             Some(route) => json!({ "kind": route.kind, "name": name }),
         };
         let object = json!({
-            "apiVersion": KIND.api_version(),
-            "kind": KIND.as_str(),
+            "apiVersion": kind.api_version(),
+            "kind": kind.as_str(),
             "metadata": { "namespace": namespace, "name": name, "labels": labels },
-            "spec": { "targetRefs": [target], "rules": [{ "name": "" }] },
+            "spec": { "targetRefs": [target], (first(kind)): [{ "name": "" }] },
         });
-        Draft { key: None, object, text: None, generation: None, now: Value::Null }
+        Draft { kind, key: None, object, text: None, generation: None, now: Value::Null }
     }
 
     /// With what was typed and refused.
@@ -173,7 +186,7 @@ impl Draft {
             Act::Drop(entry) => typed.drop(entry),
             Act::Save | Act::Check => {}
         }
-        Shape::of(KIND).put(&typed, &mut self.object);
+        Shape::of(self.kind).put(&typed, &mut self.object);
         if self.key.is_none() {
             for field in ["namespace", "name"] {
                 self.object["metadata"][field] = fields.get(&format!("metadata.{field}")).into();
@@ -195,7 +208,7 @@ impl Draft {
 
     /// Where its forms are sent.
     fn place(&self) -> String {
-        self.key.as_ref().map_or_else(|| NEW.to_owned(), place)
+        self.key.as_ref().map_or_else(|| place_of_new(self.kind), place)
     }
 
     fn expected(&self) -> Expect {
@@ -208,12 +221,12 @@ impl Draft {
         let edits = read(text).map_err(Refusal::Invalid)?;
         let is_it = |edit: &Edit| match &self.key {
             Some(key) => edit.key() == *key,
-            None => edit.key().kind == KIND,
+            None => edit.key().kind == self.kind,
         };
         if !matches!(&edits[..], [edit] if is_it(edit)) {
             let wanted = match &self.key {
                 Some(key) => format!("this is to be {key}, and nothing beside it"),
-                None => format!("this is to be one {KIND}, and nothing beside it"),
+                None => format!("this is to be one {}, and nothing beside it", self.kind),
             };
             return Err(wrong([("yaml".to_owned(), wanted)]));
         }
@@ -222,29 +235,29 @@ impl Draft {
 }
 
 /// Saves what was typed into the form, or tells what that would do.
-pub(crate) async fn by_form(sent: Sent) -> Result<Done, Refusal> {
-    let mut draft = Draft::found(&sent.asked).await?;
+pub(crate) async fn by_form(sent: Sent, kind: Kind) -> Result<Done, Refusal> {
+    let mut draft = Draft::found(&sent.asked, kind).await?;
     draft.type_form(&sent.fields);
     go(sent, draft).await
 }
 
 /// The same of what was typed as YAML.
-pub(crate) async fn by_yaml(sent: Sent) -> Result<Done, Refusal> {
-    let mut draft = Draft::found(&sent.asked).await?;
+pub(crate) async fn by_yaml(sent: Sent, kind: Kind) -> Result<Done, Refusal> {
+    let mut draft = Draft::found(&sent.asked, kind).await?;
     draft.type_yaml(sent.fields.get("yaml"));
     go(sent, draft).await
 }
 
 /// Makes what was typed into the form, or tells what that would do.
-pub(crate) async fn make_by_form(sent: Sent) -> Result<Done, Refusal> {
-    let mut draft = Draft::begun(&sent.asked);
+pub(crate) async fn make_by_form(sent: Sent, kind: Kind) -> Result<Done, Refusal> {
+    let mut draft = Draft::begun(&sent.asked, kind);
     draft.type_form(&sent.fields);
     go(sent, draft).await
 }
 
 /// The same of what was typed as YAML.
-pub(crate) async fn make_by_yaml(sent: Sent) -> Result<Done, Refusal> {
-    let mut draft = Draft::begun(&sent.asked);
+pub(crate) async fn make_by_yaml(sent: Sent, kind: Kind) -> Result<Done, Refusal> {
+    let mut draft = Draft::begun(&sent.asked, kind);
     draft.type_yaml(sent.fields.get("yaml"));
     go(sent, draft).await
 }
@@ -285,18 +298,24 @@ fn after(edits: &[Edit]) -> Value {
 }
 
 /// Takes it away.
-pub(crate) async fn delete(sent: Sent) -> Result<Done, Refusal> {
-    let key = sent.asked.key(KIND)?;
+pub(crate) async fn delete(sent: Sent, kind: Kind) -> Result<Done, Refusal> {
+    let key = sent.asked.key(kind)?;
     let receipt = remove(&sent, key).await?;
     Ok(Done::saved("/policies", &receipt))
 }
 
 fn draw(asked: &Asked, draft: &Draft, may: May, plan: Option<&Planned>) -> AnyView {
+    let is_authn = draft.kind == Kind::AuthnPolicy;
     let (name, lead) = match &draft.key {
         Some(key) => {
             let attached = targets(&draft.now);
-            (format!("Policy {}/{}", key.namespace, key.name), format!("Attached to {attached}."))
+            let word = if is_authn { "Authentication" } else { "Policy" };
+            (format!("{word} {}/{}", key.namespace, key.name), format!("Attached to {attached}."))
         }
+        None if is_authn => (
+            "A new authentication policy".to_owned(),
+            "How callers prove who they are to what it is attached to.".to_owned(),
+        ),
         None => (
             "A new policy".to_owned(),
             "What it is attached to must each let a request pass.".to_owned(),
@@ -351,7 +370,7 @@ fn side(word: &'static str, title: &'static str, form: AnyView) -> AnyView {
 
 fn by_fields(asked: &Asked, draft: &Draft) -> AnyView {
     let form = Form::beside(asked, format!("{}/form", draft.place()));
-    if !Shape::of(KIND).fits(&draft.object) {
+    if !Shape::of(draft.kind).fits(&draft.object) {
         // A form, since what keeps the page up leaves those as they are.
         let words = "It has more entries than a form could show; write it as YAML.";
         return form.draw(draft.generation, empty(words, ()));
@@ -384,7 +403,7 @@ fn by_fields(asked: &Asked, draft: &Draft) -> AnyView {
         // A browser takes the first button for Enter, which else would be one that adds something.
         <button name="act" value="check" hidden formnovalidate>"Check"</button>
         {named}
-        {Shape::of(KIND).draw(&draft.object, &form)}
+        {Shape::of(draft.kind).draw(&draft.object, &form)}
         {form.why("form:why")}
         {buttons("Save the form")}
     };
@@ -439,10 +458,18 @@ fn take_away(asked: &Asked, draft: &Draft) -> AnyView {
         {form.why("delete:why")}
         <button class="danger">"Delete the policy"</button>
     };
+    let then = match draft.kind {
+        Kind::AuthnPolicy => {
+            "Nobody proves by its methods any more who they are, and rules that name such callers mean nobody."
+        }
+        _ => {
+            "What it is attached to is decided by its other policies then; where there is none, by the workspace."
+        }
+    };
     view! {
         <section class="card" aria-labelledby="delete-title">
             <h2 id="delete-title">"Delete it"</h2>
-            <p class="faint">"What it is attached to is decided by its other policies then; where there is none, by the workspace."</p>
+            <p class="faint">{then}</p>
             {form.draw(draft.generation, fields)}
         </section>
     }

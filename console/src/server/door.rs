@@ -26,6 +26,7 @@ use crate::pages::{
     overview, policies, policy, refused, request, requests, settings, team, teams, users,
     workspace, workspaces,
 };
+use model::Kind;
 
 /// How long an answer may take, its request included.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -46,9 +47,17 @@ static PAGES: &[Page] = &[
     page("/apis", "Apis", Place::Apis, |asked| Box::pin(apis::ask(asked))),
     page("/apis/{namespace}/{name}", "Api", Place::Apis, |asked| Box::pin(api::ask(asked))),
     page("/policies", "Policies", Place::Policies, |asked| Box::pin(policies::ask(asked))),
-    page("/policies/-/new", "New policy", Place::Policies, |asked| Box::pin(policy::new(asked))),
+    page("/policies/-/new", "New policy", Place::Policies, |asked| {
+        Box::pin(policy::new(asked, Kind::AccessPolicy))
+    }),
     page("/policies/{namespace}/{name}", "Policy", Place::Policies, |asked| {
-        Box::pin(policy::ask(asked))
+        Box::pin(policy::ask(asked, Kind::AccessPolicy))
+    }),
+    page("/authn/-/new", "New authentication policy", Place::Policies, |asked| {
+        Box::pin(policy::new(asked, Kind::AuthnPolicy))
+    }),
+    page("/authn/{namespace}/{name}", "Authentication policy", Place::Policies, |asked| {
+        Box::pin(policy::ask(asked, Kind::AuthnPolicy))
     }),
     page("/teams", "Teams", Place::Teams, |asked| Box::pin(teams::ask(asked))),
     page("/teams/{name}", "Team", Place::Teams, |asked| Box::pin(team::ask(asked))),

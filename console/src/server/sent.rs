@@ -27,6 +27,7 @@ use crate::pages::{
     Asked, Drawn, access, api, change, fleet, kept, policy, roles, settings, team, teams, users,
     workspace,
 };
+use model::Kind;
 
 /// How much a form may be.
 #[derive(Debug, Clone, Copy)]
@@ -63,11 +64,36 @@ static FORMS: &[Form] = &[
     form("/apis/{namespace}/{name}/life", API, |sent| Box::pin(api::life::go(sent))),
     form("/apis/{namespace}/{name}/weights", API, |sent| Box::pin(api::split::weights(sent))),
     form("/apis/{namespace}/{name}/take", API, |sent| Box::pin(roles::take(sent))),
-    form("/policies/-/new/form", NEW_POLICY, |sent| Box::pin(policy::make_by_form(sent))),
-    form("/policies/-/new/yaml", NEW_POLICY, |sent| Box::pin(policy::make_by_yaml(sent))),
-    form("/policies/{namespace}/{name}/form", POLICY, |sent| Box::pin(policy::by_form(sent))),
-    form("/policies/{namespace}/{name}/yaml", POLICY, |sent| Box::pin(policy::by_yaml(sent))),
-    form("/policies/{namespace}/{name}/delete", POLICY, |sent| Box::pin(policy::delete(sent))),
+    form("/policies/-/new/form", NEW_POLICY, |sent| {
+        Box::pin(policy::make_by_form(sent, Kind::AccessPolicy))
+    }),
+    form("/policies/-/new/yaml", NEW_POLICY, |sent| {
+        Box::pin(policy::make_by_yaml(sent, Kind::AccessPolicy))
+    }),
+    form("/policies/{namespace}/{name}/form", POLICY, |sent| {
+        Box::pin(policy::by_form(sent, Kind::AccessPolicy))
+    }),
+    form("/policies/{namespace}/{name}/yaml", POLICY, |sent| {
+        Box::pin(policy::by_yaml(sent, Kind::AccessPolicy))
+    }),
+    form("/policies/{namespace}/{name}/delete", POLICY, |sent| {
+        Box::pin(policy::delete(sent, Kind::AccessPolicy))
+    }),
+    form("/authn/-/new/form", NEW_AUTHN, |sent| {
+        Box::pin(policy::make_by_form(sent, Kind::AuthnPolicy))
+    }),
+    form("/authn/-/new/yaml", NEW_AUTHN, |sent| {
+        Box::pin(policy::make_by_yaml(sent, Kind::AuthnPolicy))
+    }),
+    form("/authn/{namespace}/{name}/form", AUTHN, |sent| {
+        Box::pin(policy::by_form(sent, Kind::AuthnPolicy))
+    }),
+    form("/authn/{namespace}/{name}/yaml", AUTHN, |sent| {
+        Box::pin(policy::by_yaml(sent, Kind::AuthnPolicy))
+    }),
+    form("/authn/{namespace}/{name}/delete", AUTHN, |sent| {
+        Box::pin(policy::delete(sent, Kind::AuthnPolicy))
+    }),
     form("/teams/-/new", "/teams", |sent| Box::pin(teams::new(sent))),
     form("/teams/{name}/change", "/teams/{name}", |sent| Box::pin(team::change(sent))),
     form("/teams/{name}/role", "/teams/{name}", |sent| Box::pin(team::role(sent))),
@@ -95,6 +121,8 @@ static FORMS: &[Form] = &[
 const API: &str = "/apis/{namespace}/{name}";
 const NEW_POLICY: &str = "/policies/-/new";
 const POLICY: &str = "/policies/{namespace}/{name}";
+const NEW_AUTHN: &str = "/authn/-/new";
+const AUTHN: &str = "/authn/{namespace}/{name}";
 const WORKSPACE: &str = "/workspaces/{name}";
 
 const fn form(path: &'static str, page: &'static str, send: Send) -> Form {

@@ -8,12 +8,16 @@ use crate::form::Fields;
 
 /// What comes of fields that somebody typed into the form of an AccessPolicy.
 fn typed(fields: &[(&str, &str)], act: impl FnOnce(&mut Typed<'_>)) -> Value {
+    typed_as(Kind::AccessPolicy, fields, act)
+}
+
+fn typed_as(kind: Kind, fields: &[(&str, &str)], act: impl FnOnce(&mut Typed<'_>)) -> Value {
     let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let fields = Fields::new(fields.collect());
     let mut typed = Typed::new(&fields);
     act(&mut typed);
     let mut object = json!({ "metadata": { "name": "orders", "labels": { "old": "one" } } });
-    Shape::of(Kind::AccessPolicy).put(&typed, &mut object);
+    Shape::of(kind).put(&typed, &mut object);
     object
 }
 
@@ -85,21 +89,22 @@ fn what_is_no_number_and_no_word_is_told_by_whoever_reads_the_object() {
         ("item", "spec.targetRefs[0]"),
         ("spec.targetRefs[0].kind", "Routes"),
         ("spec.targetRefs[0].name", "orders"),
-        ("item", "spec.credentials.jwt[0]"),
-        ("spec.credentials.jwt[0].issuer", "https://login.example"),
-        ("spec.credentials.jwt[0].audiences", "orders"),
-        ("spec.credentials.jwt[0].jwks", "{\"keys\": [{\"kty\": \"OKP\"}]}"),
-        ("spec.credentials.jwt[0].leewaySeconds", "soon"),
+        ("item", "spec.methods[0]"),
+        ("spec.methods[0].name", "staff"),
+        ("spec.methods[0].jwt.issuer", "https://login.example"),
+        ("spec.methods[0].jwt.audiences", "orders"),
+        ("spec.methods[0].jwt.jwks", "{\"keys\": [{\"kty\": \"OKP\"}]}"),
+        ("spec.methods[0].jwt.leewaySeconds", "soon"),
         ("metadata.labels", "tier: web\nheddle.dev/api: orders"),
     ];
-    let mut object = typed(&fields, |_| {});
+    let mut object = typed_as(Kind::AuthnPolicy, &fields, |_| {});
     assert_eq!(object["metadata"]["labels"], json!({ "tier": "web", "heddle.dev/api": "orders" }));
-    object["apiVersion"] = Kind::AccessPolicy.api_version().into();
-    object["kind"] = Kind::AccessPolicy.as_str().into();
+    object["apiVersion"] = Kind::AuthnPolicy.api_version().into();
+    object["kind"] = Kind::AuthnPolicy.as_str().into();
     let read = read(&object.to_string());
     let faults = read[0].result.as_ref().expect_err("it is wrong");
     let paths: Vec<_> = faults.iter().map(|fault| fault.path.as_str()).collect();
-    assert_eq!(paths, ["spec.credentials.jwt[0].leewaySeconds", "spec.targetRefs[0].kind"]);
+    assert_eq!(paths, ["spec.methods[0].jwt.leewaySeconds", "spec.targetRefs[0].kind"]);
 }
 
 #[test]
@@ -111,11 +116,16 @@ fn each_field_of_a_policy_has_a_form_of_its_own() {
             _ => Vec::new(),
         }
     }
-    let spec = &Shape::of(Kind::AccessPolicy).spec;
-    assert_eq!(as_json(spec), [""; 0]);
-    let Sort::Record(fields) = &spec.sort else { panic!("a record") };
-    let names: Vec<_> = fields.iter().map(|field| field.name.as_str()).collect();
-    assert_eq!(names, ["targetRefs", "credentials", "rules"]);
+    for (kind, wanted) in [
+        (Kind::AccessPolicy, &["targetRefs", "rules"][..]),
+        (Kind::AuthnPolicy, &["methods", "targetRefs", "require"]),
+    ] {
+        let spec = &Shape::of(kind).spec;
+        assert_eq!(as_json(spec), [""; 0]);
+        let Sort::Record(fields) = &spec.sort else { panic!("a record") };
+        let names: Vec<_> = fields.iter().map(|field| field.name.as_str()).collect();
+        assert_eq!(names, wanted);
+    }
 }
 
 #[test]

@@ -114,6 +114,7 @@ impl Draft {
             | Resource::Workload(_)
             | Resource::Secret(_)
             | Resource::ConfigMap(_)
+            | Resource::AuthnPolicy(_)
             | Resource::Cluster(_) => {}
             Resource::AccessPolicy(policy) => {
                 for (path, api) in apis_called(policy) {
@@ -476,6 +477,7 @@ const fn gives_rights(kind: Kind) -> bool {
         | Kind::Workload
         | Kind::Secret
         | Kind::ConfigMap
+        | Kind::AuthnPolicy
         | Kind::AccessPolicy
         | Kind::TrafficPolicy
         | Kind::BackendTlsPolicy

@@ -228,10 +228,10 @@ async fn secrets_go_only_to_nodes_that_something_gives_them_to() {
     assert!(west.saw(west_alone) && !east.saw(west_alone));
     assert!(!west.saw(nobody) && !east.saw(nobody));
     // What names it goes, and the Secret goes with it.
-    let revision = running.bed.delete((Kind::AccessPolicy, "platform", "west")).await;
+    let revision = running.bed.delete((Kind::AuthnPolicy, "platform", "west")).await;
     let received = to_west.take(&mut west).await;
     let drops: Vec<_> = received.drops.iter().map(ToString::to_string).collect();
-    assert_eq!(drops, ["AccessPolicy platform/west", "Secret platform/keys"]);
+    assert_eq!(drops, ["AuthnPolicy platform/west", "Secret platform/keys"]);
     to_east.take(&mut east).await;
     running.complete(revision).await;
     running.stop().await;

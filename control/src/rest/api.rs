@@ -274,7 +274,7 @@ fn route(found: ApiRoute) -> RouteShape {
     let decides = |Access { at, section, policy }| AccessShape {
         at: super::request::object((&at).into()),
         section,
-        policy: policy.map(|policy| ResourceShape(model::Resource::AccessPolicy(policy).to_json())),
+        policy: policy.map(|policy| ResourceShape(policy.to_json())),
     };
     RouteShape {
         namespace: key.namespace,

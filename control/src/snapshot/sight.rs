@@ -29,6 +29,7 @@ pub(super) const fn of(kind: Kind) -> Sight {
         | Kind::ReferenceGrant
         | Kind::Namespace
         | Kind::BackendTlsPolicy
+        | Kind::AuthnPolicy
         | Kind::AccessPolicy
         | Kind::Secret
         | Kind::ConfigMap => Sight::Decides,
@@ -159,9 +160,9 @@ pub(super) fn attached(resource: &Resource) -> Vec<Key> {
             let own = &resource.meta().namespace;
             resource.parent_refs().iter().map(|parent| parent.key(own)).collect()
         }
-        Resource::AccessPolicy(policy) => {
-            let own = &policy.metadata.namespace;
-            let targets = policy.spec.target_refs.iter();
+        Resource::AuthnPolicy(_) | Resource::AccessPolicy(_) => {
+            let own = &resource.meta().namespace;
+            let targets = resource.guarded().into_iter().flatten();
             targets.map(|target| named(target.kind.kind(), own, &target.name)).collect()
         }
         Resource::ListenerSet(set) => vec![set.gateway()],
@@ -213,7 +214,7 @@ fn held(resource: &Resource) -> Vec<Key> {
         Resource::Gateway(_) | Resource::ListenerSet(_) => {
             resource.certificates().into_iter().map(|(_, key)| key).collect()
         }
-        Resource::AccessPolicy(policy) => policy.credentials().map(|(_, key)| key).collect(),
+        Resource::AuthnPolicy(policy) => policy.credentials().map(|(_, key)| key).collect(),
         Resource::BackendTlsPolicy(policy) => policy.authorities().collect(),
         Resource::HttpRoute(_)
         | Resource::GrpcRoute(_)
@@ -222,6 +223,7 @@ fn held(resource: &Resource) -> Vec<Key> {
         | Resource::UdpRoute(_)
         | Resource::ReferenceGrant(_)
         | Resource::Namespace(_)
+        | Resource::AccessPolicy(_)
         | Resource::TrafficPolicy(_)
         | Resource::Service(_)
         | Resource::EndpointSlice(_)

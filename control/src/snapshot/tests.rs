@@ -54,7 +54,7 @@ async fn a_snapshot_names_the_gateways_that_a_class_serves() {
     let mesh = Class { kind: NodeKind::Mesh, ..class("east") };
     assert!(catalogue.snapshot(&mesh).gateways.is_empty());
     // One that was made anew under the same name is another one.
-    for kind in [Kind::AccessPolicy, Kind::HttpRoute, Kind::Gateway] {
+    for kind in [Kind::AuthnPolicy, Kind::HttpRoute, Kind::Gateway] {
         bed.delete((kind, "platform", "west")).await;
     }
     bed.put(TRAFFIC).await;
@@ -73,7 +73,7 @@ async fn a_class_sees_its_own_gateways_and_what_hangs_on_them() {
     assert_eq!(names(&east), seen);
     let west = catalogue.snapshot(&class("west"));
     let seen = [
-        "AccessPolicy platform/west",
+        "AuthnPolicy platform/west",
         "Gateway platform/edge",
         "Gateway platform/west",
         "HTTPRoute platform/orders",
@@ -353,7 +353,7 @@ async fn differences_lead_from_any_state_to_any_other() {
             0 => bed.put(TRAFFIC).await,
             1 => bed.put(&slice("10.0.0.1")).await,
             2 => bed.put(&slice("10.0.0.2")).await,
-            3 => bed.delete((Kind::AccessPolicy, "platform", "west")).await,
+            3 => bed.delete((Kind::AuthnPolicy, "platform", "west")).await,
             4 => bed.delete((Kind::EndpointSlice, "platform", "orders-1")).await,
             _ => bed.put(&slice("10.0.0.3")).await,
         };
@@ -377,7 +377,7 @@ async fn differences_lead_from_any_state_to_any_other() {
     let gone = put_names(&states[3].since(&states[2]));
     assert_eq!(gone, Vec::<String>::new());
     let drops: Vec<_> = states[3].since(&states[2]).drops.iter().map(ToString::to_string).collect();
-    assert_eq!(drops, ["AccessPolicy platform/west", "Secret platform/keys"]);
+    assert_eq!(drops, ["AuthnPolicy platform/west", "Secret platform/keys"]);
 }
 
 #[tokio::test]
@@ -417,7 +417,7 @@ async fn what_is_made_of_what_changed_is_as_if_made_from_nothing() {
             3 => bed.put(&route("more", "edge")).await,
             4 => bed.delete((Kind::AccessPolicy, "platform", "more")).await,
             5 => bed.delete((Kind::HttpRoute, "platform", "more")).await,
-            6 => bed.delete((Kind::AccessPolicy, "platform", "west")).await,
+            6 => bed.delete((Kind::AuthnPolicy, "platform", "west")).await,
             // Where there are no policies, nothing hangs on a route.
             7 => bed.put(&route("more", "west")).await,
             8 => bed.put(workspace).await,
@@ -479,7 +479,7 @@ async fn an_object_whose_targets_alone_changed_is_sent_again() {
     advanced(&bed, &mut catalogue).await;
     let from = catalogue.snapshot(&class("west"));
     let mut objects = from.objects.clone();
-    let policy = Envelope::clone(at(&from, "AccessPolicy platform/west"));
+    let policy = Envelope::clone(at(&from, "AuthnPolicy platform/west"));
     let wider = Envelope { targets: Vec::new(), ..policy }.digested();
     objects.insert(wider.key.clone(), Arc::new(wider));
     let digest = digest_of(&objects);
@@ -488,7 +488,7 @@ async fn an_object_whose_targets_alone_changed_is_sent_again() {
     let to = Snapshot { number, revision, committed: None, vector, gateways, digest, objects };
     assert_ne!(from.digest, to.digest);
     for difference in [to.since(&from), to.since_held(&held(&from))] {
-        assert_eq!(put_names(&difference), ["AccessPolicy platform/west"]);
+        assert_eq!(put_names(&difference), ["AuthnPolicy platform/west"]);
     }
 }
 

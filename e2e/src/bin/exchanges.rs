@@ -103,7 +103,6 @@ impl Route {
 fn table(routes: usize, port: u16, origin: SocketAddr) -> Result<Arc<Table>> {
     let policy = format!(
         "targetRefs: [{{ kind: HTTPRoute, name: {} }}]\n\
-         credentials:\n  apiKey: {{ secretRef: {{ name: keys }} }}\n\
          rules:\n  - name: readers\n    when: {{ methods: [GET], callers: [{{ apiKey: reader }}] }}",
         Route::called(routes).name
     );
@@ -111,6 +110,7 @@ fn table(routes: usize, port: u16, origin: SocketAddr) -> Result<Arc<Table>> {
         yaml::gateway(&[yaml::http("http", port)]),
         yaml::service("origin", &[origin]),
         yaml::secret("keys", &[("reader", KEY)]),
+        yaml::keys("readers", &format!("HTTPRoute, name: {}", Route::called(routes).name), "keys"),
         yaml::policy("readers", &policy),
     ];
     documents.extend((0..routes).map(|number| Route::of(number, routes).yaml()));

@@ -19,9 +19,6 @@ async fn guarded(issuer: &Issuer) -> (Origin, Gateway) {
         &format!(
             "
             targetRefs: [{{ kind: HTTPRoute, name: all }}]
-            credentials:
-              apiKey: {{ secretRef: {{ name: keys }} }}
-              jwt: [{{ issuer: '{}', audiences: [{AUDIENCE}], jwks: '{}' }}]
             rules:
               - name: anyone-looks
                 when: {{ methods: [GET], paths: [{{ value: /public }}] }}
@@ -37,13 +34,25 @@ async fn guarded(issuer: &Issuer) -> (Origin, Gateway) {
               - name: never-from-there
                 action: Deny
                 when: {{ sources: [203.0.113.0/24] }}",
+            issuer.name
+        ),
+    );
+    let authn = yaml::authn(
+        "guard",
+        &format!(
+            "
+            targetRefs: [{{ kind: HTTPRoute, name: all }}]
+            methods:
+              - {{ name: keys, apiKey: {{ secretRef: {{ name: keys }} }} }}
+              - name: token
+                jwt: {{ issuer: '{}', audiences: [{AUDIENCE}], jwks: '{}' }}",
             issuer.name,
             issuer.jwks(),
-            issuer.name
         ),
     );
     let setup = setup
         .with(yaml::secret("keys", &[("clerk", CLERK), ("auditor", AUDITOR)]))
+        .with(authn)
         .with(policy)
         .arguments(&["--trust-forwarded", "127.0.0.1/32"]);
     (origin, setup.start().await)
@@ -242,12 +251,12 @@ async fn a_deny_rule_for_a_key_that_is_gone_opens_nothing() {
     let guard = yaml::policy(
         "guard",
         "targetRefs: [{ kind: HTTPRoute, name: all }]\n\
-         credentials: { apiKey: { secretRef: { name: keys } } }\n\
          rules: [{ name: not-the-auditor, action: Deny, when: { callers: [{ apiKey: auditor }] } }]",
     );
     let (origin, setup) = shop().await;
     let before = keys(&[("clerk", CLERK), ("auditor", AUDITOR)]);
-    let gateway = setup.with(guard).file("keys.yaml", before).start().await;
+    let known = yaml::keys("known", "HTTPRoute, name: all", "keys");
+    let gateway = setup.with(known).with(guard).file("keys.yaml", before).start().await;
     let reply = send(&gateway, ("GET", "/"), &[("x-api-key", AUDITOR)]).await;
     refused(&gateway, &reply, 403, "access_denied").await;
 

@@ -428,7 +428,6 @@ fn a_caller_whom_nobody_can_be_is_told_with_line_and_nearest_name() {
     let policy = yaml::policy(
         "guard",
         "targetRefs: [{ kind: HTTPRoute, name: cart }]\n\
-         credentials: { apiKey: { secretRef: { name: keys } } }\n\
          rules:\n  \
          - name: not-bob\n    \
          action: Deny\n    \
@@ -438,8 +437,9 @@ fn a_caller_whom_nobody_can_be_is_told_with_line_and_nearest_name() {
          when:\n      \
          callers: [{ issuer: 'https://login.test' }]",
     );
+    let known = yaml::keys("known", "HTTPRoute, name: cart", "keys");
     let keys = [("alice", "alice-0123456789abcdef"), ("bob", "bob-0123456789abcdef")];
-    let text = yaml::join(&[site(), yaml::secret("keys", &keys), policy]);
+    let text = yaml::join(&[site(), yaml::secret("keys", &keys), known, policy]);
     let (_folder, path) = file(&text);
     let ended = check(&path);
     assert_eq!(ended.code, 1, "{ended:?}");
@@ -451,8 +451,8 @@ fn a_caller_whom_nobody_can_be_is_told_with_line_and_nearest_name() {
         ),
         (
             "issuer: ",
-            "AccessPolicy shop/guard: spec.rules[1].when.callers[0].issuer: no jwt credential has \
-             the issuer 'https://login.test'",
+            "AccessPolicy shop/guard: spec.rules[1].when.callers[0].issuer: no AuthnPolicy has the \
+             issuer 'https://login.test'",
         ),
     ] {
         let line = 1 + text.lines().position(|line| line.contains(field)).unwrap();

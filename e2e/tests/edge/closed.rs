@@ -96,11 +96,7 @@ async fn a_gateways_owner_who_takes_a_key_back_closes_nobody_elses_route() {
         "targetRefs: [{ kind: HTTPRoute, name: theirs }]\n\
          rules: [{ name: not, action: Deny, when: { callers: [{ apiKey: auditor }] } }]",
     );
-    let known = yaml::policy(
-        "known",
-        "targetRefs: [{ kind: Gateway, name: edge }]\n\
-         credentials: { apiKey: { secretRef: { name: keys } } }",
-    );
+    let known = yaml::keys("known", "Gateway, name: edge", "keys");
     let gateway = Setup::bare()
         .listener("web", port, listener)
         .with(known)

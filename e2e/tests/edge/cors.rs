@@ -176,7 +176,6 @@ async fn pages_read_why_a_request_was_refused_or_failed() {
     let clerks = yaml::policy(
         "clerks",
         "targetRefs: [{ kind: HTTPRoute, name: clerks }]\n\
-         credentials: { apiKey: { secretRef: { name: keys } } }\n\
          rules: [{ name: clerks, when: { callers: [{ apiKey: clerk }] } }]",
     );
     let gateway = setup
@@ -188,6 +187,7 @@ async fn pages_read_why_a_request_was_refused_or_failed() {
         .with(rule("/none", cors, "timeouts: { request: 10s }"))
         .with(rule("/gone", cors, "backendRefs: [{ name: gone, port: 80 }]"))
         .with(denied)
+        .with(yaml::keys("clerks", "HTTPRoute, name: clerks", "keys"))
         .with(clerks)
         .start()
         .await;

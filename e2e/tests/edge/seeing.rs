@@ -95,7 +95,6 @@ async fn the_dump_shows_the_configuration_and_no_secret() {
     let policy = yaml::policy(
         "keys-only",
         "targetRefs: [{ kind: HTTPRoute, name: all }]\n\
-         credentials: { apiKey: { secretRef: { name: keys } } }\n\
          rules: [{ name: any-key, when: { callers: [{}] } }]",
     );
     let gateway = Setup::bare()
@@ -105,6 +104,7 @@ async fn the_dump_shows_the_configuration_and_no_secret() {
         .with(yaml::path_route("all", "/", "shop"))
         .with(yaml::secret("keys", &[("ann", key)]))
         .with(yaml::tls_secret("cert", &certificate))
+        .with(yaml::keys("keys-only", "HTTPRoute, name: all", "keys"))
         .with(policy)
         .start()
         .await;

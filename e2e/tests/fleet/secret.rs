@@ -16,10 +16,13 @@ async fn a_secret_stands_in_no_file_and_no_answer() {
     let text = format!(
         "apiVersion: v1\nkind: Secret\nmetadata: {{ name: keys, namespace: shop }}\n\
          stringData: {{ clerk: {MARKER} }}\n---\n\
+         apiVersion: heddle.dev/v1alpha1\nkind: AuthnPolicy\n\
+         metadata: {{ name: keys, namespace: shop }}\nspec:\n  \
+         targetRefs: [{{ kind: HTTPRoute, name: all }}]\n  \
+         methods: [{{ name: keys, apiKey: {{ header: x-api-key, secretRef: {{ name: keys }} }} }}]\n---\n\
          apiVersion: heddle.dev/v1alpha1\nkind: AccessPolicy\n\
          metadata: {{ name: keys, namespace: shop }}\nspec:\n  \
          targetRefs: [{{ kind: HTTPRoute, name: all }}]\n  \
-         credentials: {{ apiKey: {{ header: x-api-key, secretRef: {{ name: keys }} }} }}\n  \
          rules: [{{ name: clerk, when: {{ callers: [{{ apiKey: clerk }}] }} }}]\n"
     );
     let revision = scene.fleet.change(&text).await;

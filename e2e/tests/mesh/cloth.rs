@@ -107,8 +107,7 @@ pub(crate) async fn send(
 }
 
 pub(crate) fn shop() -> String {
-    let keys = "  credentials: { apiKey: { header: x-api-key, secretRef: { name: keys } } }\n  \
-                rules: [{ name: known, when: { callers: [{}] } }]\n";
+    let keys = "  rules: [{ name: known, when: { callers: [{}] } }]\n";
     let front = "  rules:\n    - { name: edge, when: { workloads: [{ cluster: local, gateway: edge }] } }\n    \
                  - { name: other, when: { workloads: [{ cluster: local, serviceAccount: other }] } }\n";
     workspace(&["front", "orders"])
@@ -118,7 +117,11 @@ pub(crate) fn shop() -> String {
              parentRefs: [{{ name: edge, namespace: platform }}]\n  hostnames: [{HOST}]\n  rules:\n    \
              - backendRefs: [{{ name: front, port: 80 }}]\n---\n\
              apiVersion: v1\nkind: Secret\nmetadata: {{ name: keys, namespace: shop }}\n\
-             stringData: {{ clerk: {CLERK}, reader: {READER} }}\n---\n"
+             stringData: {{ clerk: {CLERK}, reader: {READER} }}\n---\n\
+             apiVersion: heddle.dev/v1alpha1\nkind: AuthnPolicy\n\
+             metadata: {{ name: edge, namespace: shop }}\nspec:\n  \
+             targetRefs: [{{ kind: HTTPRoute, name: front }}]\n  \
+             methods: [{{ name: keys, apiKey: {{ secretRef: {{ name: keys }} }} }}]\n---\n"
         )
         + &policy("edge", "HTTPRoute, name: front", keys)
         + &policy("front", "Service, name: front", front)

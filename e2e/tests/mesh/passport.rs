@@ -136,10 +136,11 @@ async fn a_user_of_one_api_is_nobody_to_another_that_does_not_name_it() {
     // The workspace knows a clerk, too, by another key.
     let other = "apiVersion: v1\nkind: Secret\nmetadata: { name: other, namespace: shop }\n\
                  stringData: { clerk: another-key-of-16-bytes }\n---\n\
-                 apiVersion: heddle.dev/v1alpha1\nkind: AccessPolicy\n\
+                 apiVersion: heddle.dev/v1alpha1\nkind: AuthnPolicy\n\
                  metadata: { name: other, namespace: shop }\nspec:\n  \
-                 targetRefs: [{ kind: HTTPRoute, name: front }]\n  \
-                 credentials: { apiKey: { header: x-other-key, secretRef: { name: other } } }\n---\n";
+                 targetRefs: [{ kind: HTTPRoute, name: front }]\n  methods:\n    \
+                 - name: keys\n      \
+                   apiKey: { header: x-other-key, secretRef: { name: other } }\n---\n";
     let revision = scene.fleet.change(&(api("front") + &edge + other)).await;
     scene.fleet.until_everywhere(revision).await;
     let (sent, trace) = scene.under_way(CLERK).await;

@@ -148,6 +148,7 @@ fn faults_here(document: &Document, resource: &Resource) -> Vec<Invalid> {
         | Resource::ListenerSet(_)
         | Resource::ReferenceGrant(_)
         | Resource::Namespace(_)
+        | Resource::AuthnPolicy(_)
         | Resource::TrafficPolicy(_)
         | Resource::BackendTlsPolicy(_)
         | Resource::Service(_)
@@ -209,6 +210,7 @@ pub(super) fn is_read(kind: Kind) -> bool {
         | Kind::EndpointSlice
         | Kind::Secret
         | Kind::ConfigMap
+        | Kind::AuthnPolicy
         | Kind::AccessPolicy
         | Kind::TrafficPolicy
         | Kind::BackendTlsPolicy => true,

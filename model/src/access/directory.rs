@@ -58,6 +58,7 @@ impl Directory {
                 | Resource::Workload(_)
                 | Resource::Secret(_)
                 | Resource::ConfigMap(_)
+                | Resource::AuthnPolicy(_)
                 | Resource::AccessPolicy(_)
                 | Resource::TrafficPolicy(_)
                 | Resource::BackendTlsPolicy(_)

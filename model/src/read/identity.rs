@@ -23,7 +23,6 @@ const ELSEWHERE: [(&str, &[&str]); 2] = [
     (
         "heddle.dev",
         &[
-            "AuthnPolicy",
             "Change",
             "ComposePolicy",
             "Consumer",

@@ -6,8 +6,8 @@ use model::policy::CallerMatch;
 use model::{Checker, Name};
 use serde_json::{Map, Value};
 
-use super::methods::Someone;
 use super::rules::Hook;
+use crate::authn::Someone;
 use crate::principal::Principal;
 
 /// A caller to compare with; nothing written means any.

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{CompiledPolicy, Known, Level, Rule, Rules, Seen};
+use super::{CompiledPolicy, Rule, Rules, Seen};
+use crate::authn::Known;
 use crate::facts::Facts;
+use crate::level::Level;
 use crate::principal::Principal;
 
 /// What the levels say together.
@@ -58,7 +60,7 @@ pub(crate) fn judge<'a>(
 
 /// Without any allow rule a level lets pass what no deny rule hits.
 fn has_allow(level: &Level) -> bool {
-    level.policies().iter().any(|policy| !policy.allow.is_empty())
+    level.access().iter().any(|policy| !policy.allow.is_empty())
 }
 
 fn find<'a>(
@@ -66,7 +68,7 @@ fn find<'a>(
     rules: impl Fn(&'a CompiledPolicy) -> &'a Rules,
     seen: &Seen<'_>,
 ) -> Option<Decisive<'a>> {
-    level.policies().iter().find_map(|policy| {
+    level.access().iter().find_map(|policy| {
         let rule = rules(policy).first_matching(seen)?;
         Some(Decisive { policy, rule })
     })

@@ -10,9 +10,9 @@ use model::policy::{AccessRule, Action, WorkloadMatch};
 use model::{Checker, Hostname, Name};
 
 use super::caller::Caller;
-use super::methods::{Known, Someone};
 use super::rules::Hook;
 use super::sources::Sources;
+use crate::authn::{Known, Someone};
 use crate::facts::{Facts, Scheme};
 use crate::headers::{is_credential, is_nominated};
 use crate::pattern::{HeaderPattern, PathPattern};

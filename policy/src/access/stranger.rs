@@ -12,9 +12,10 @@ use model::policy::{AccessPolicy, Action, CallerMatch, TargetKind};
 use model::{Invalid, Key, Kind, Name};
 
 use super::rule::some_of;
-use super::{CompiledPolicy, Level};
 use crate::apikey::ApiKeys;
+use crate::authn::CompiledAuthn;
 use crate::jwt::Issuer;
+use crate::level::Level;
 use crate::principal::Plain;
 
 /// A policy may name thousands; so many are told one by one.
@@ -73,8 +74,8 @@ struct Offer<'a> {
     /// The namespace of who asks, and its Api.
     own: (&'a Name, Option<&'a str>),
     /// With the policies that declare them.
-    keys: Vec<(&'a CompiledPolicy, &'a ApiKeys)>,
-    issuers: Vec<(&'a CompiledPolicy, &'a Issuer)>,
+    keys: Vec<(&'a CompiledAuthn, &'a ApiKeys)>,
+    issuers: Vec<(&'a CompiledAuthn, &'a Issuer)>,
     /// Whether it is asked where another proxy says who is calling, and by whose policy.
     is_behind: bool,
     /// Where all of it is declared.
@@ -94,15 +95,16 @@ impl<'a> Offer<'a> {
         let is_behind = policy.spec.target_refs.iter().any(|to| to.kind == TargetKind::Service);
         let place = match is_behind {
             true => {
-                "by a policy of its Api, of its workspace or of the platform; for callers of another Api \
+                "by an AuthnPolicy of its Api, of its workspace or of the platform; for callers of another Api \
                  say which, by 'api'"
             }
             false => "at the policy's targets or above them",
         };
-        let policies = || levels.iter().flat_map(|level| level.policies());
-        let keys = policies().filter_map(|policy| Some((&**policy, policy.api_keys.as_ref()?)));
+        let policies = || levels.iter().flat_map(|level| level.authn());
+        let keys =
+            policies().flat_map(|policy| policy.api_keys().map(move |(_, one)| (&**policy, one)));
         let issuers =
-            policies().flat_map(|policy| policy.issuers.iter().map(move |one| (&**policy, one)));
+            policies().flat_map(|policy| policy.issuers().map(move |(_, one)| (&**policy, one)));
         let meta = &policy.metadata;
         let own = (&meta.namespace, meta.labels.get(LABEL).map(String::as_str));
         Offer { own, is_behind, keys: keys.collect(), issuers: issuers.collect(), place }
@@ -112,7 +114,7 @@ impl<'a> Offer<'a> {
     fn has(&self, caller: &CallerMatch) -> bool {
         let CallerMatch { api, api_key, issuer, subject, claims } = caller;
         let api = api.as_ref().map(Name::as_str).or(self.own.1);
-        let counts = |policy: &CompiledPolicy| {
+        let counts = |policy: &CompiledAuthn| {
             let of = policy.api.as_ref().map(Name::as_str);
             !self.is_behind || of.is_none() || of == api || policy.key.namespace != *self.own.0
         };
@@ -141,20 +143,22 @@ impl<'a> Offer<'a> {
             }
             (None, Some(issuer)) => Lack {
                 field: ".issuer",
-                reason: format!("no jwt credential has the issuer '{}'", Plain(issuer)),
+                reason: format!("no AuthnPolicy has the issuer '{}'", Plain(issuer)),
                 nearest: nearest(issuer, near),
             },
             (None, None) => {
                 let any = caller.subject.is_none() && caller.claims.is_empty();
-                let what = if any { "credential" } else { "jwt credential" };
-                let reason = format!("nobody can be this caller: no {what} is declared {place}");
+                let what = if any { "method" } else { "jwt method" };
+                let reason = format!(
+                    "nobody can be this caller: no {what} of an AuthnPolicy is declared {place}"
+                );
                 Lack { field: "", reason, nearest: None }
             }
         }
     }
 
     /// Whether a policy is of the same owner as who asks.
-    fn is_near(&self, policy: &CompiledPolicy) -> bool {
+    fn is_near(&self, policy: &CompiledAuthn) -> bool {
         (&policy.key.namespace, policy.api.as_ref().map(Name::as_str)) == self.own
     }
 
@@ -163,7 +167,7 @@ impl<'a> Offer<'a> {
         let name_shown = Plain(name);
         if self.keys.is_empty() {
             let reason =
-                format!("no key '{name_shown}': no apiKey credential is declared {}", self.place);
+                format!("no key '{name_shown}': no apiKey method is declared {}", self.place);
             return Lack { field, reason, nearest: None };
         }
         // What others have is not for who writes this to know.
@@ -192,6 +196,7 @@ mod tests {
 
     use super::*;
     use crate::fixtures::{keys, level};
+    use crate::level::Policies;
 
     fn policy(rules: &Value) -> AccessPolicy {
         let spec = json!({ "targetRefs": [{ "kind": "HTTPRoute", "name": "r" }], "rules": rules });
@@ -208,11 +213,12 @@ mod tests {
 
     #[test]
     fn a_caller_whom_nobody_can_be_is_told_with_the_nearest_name() {
-        let other = json!({ "apiKey": { "secretRef": { "name": "other-keys" } } });
+        let other =
+            json!([{ "name": "others", "apiKey": { "secretRef": { "name": "other-keys" } } }]);
         let jwks = crate::jwt::tests::jwks();
-        let tokens = json!({ "jwt":
-            [{ "issuer": "https://issuer.example", "audiences": ["shop"], "jwks": jwks }] });
-        let level = |credentials: &Value| level([json!({ "credentials": credentials })]);
+        let tokens = json!([{ "name": "token", "jwt":
+            { "issuer": "https://issuer.example", "audiences": ["shop"], "jwks": jwks } }]);
+        let level = |methods: &Value| level([json!({ "methods": methods })]);
         let (keys, other, tokens) = (level(&keys()), level(&other), level(&tokens));
         let none = "nobody can be this caller: no";
         let above = "declared at the policy's targets or above them";
@@ -240,17 +246,21 @@ mod tests {
             (
                 json!({ "apiKey": "clerk" }),
                 vec![&tokens],
-                format!(".apiKey: no key 'clerk': no apiKey credential is {above}"),
+                format!(".apiKey: no key 'clerk': no apiKey method is {above}"),
             ),
             (
                 json!({ "issuer": "https://isuer.example" }),
                 vec![&keys, &tokens],
-                ".issuer: no jwt credential has the issuer 'https://isuer.example'; did you mean \
+                ".issuer: no AuthnPolicy has the issuer 'https://isuer.example'; did you mean \
                  'https://issuer.example'?"
                     .to_owned(),
             ),
-            (json!({ "subject": "x" }), vec![&keys], format!(": {none} jwt credential is {above}")),
-            (json!({}), vec![], format!(": {none} credential is {above}")),
+            (
+                json!({ "subject": "x" }),
+                vec![&keys],
+                format!(": {none} jwt method of an AuthnPolicy is {above}"),
+            ),
+            (json!({}), vec![], format!(": {none} method of an AuthnPolicy is {above}")),
         ] {
             let levels: Vec<_> = levels.into_iter().cloned().collect();
             let place = "AccessPolicy shop/p: spec.rules[0].when.callers[0]";
@@ -265,11 +275,14 @@ mod tests {
             let labels = api.map_or_else(|| json!({}), |api| json!({ LABEL: api }));
             let metadata = json!({ "name": "k", "namespace": "shop", "labels": labels });
             let spec = json!({ "targetRefs": [{ "kind": "HTTPRoute", "name": "r" }],
-                "credentials": keys() });
+                "methods": keys() });
             let policy = json!({ "metadata": metadata, "spec": spec });
             let policy = serde_json::from_value(policy).unwrap();
-            let compiled = super::super::compile(&policy, &crate::fixtures::secret).unwrap();
-            Arc::new(Level::Rules(vec![Arc::new(compiled)]))
+            let compiled = crate::authn::compile(&policy, &crate::fixtures::secret).unwrap();
+            Arc::new(Level::Open(Policies {
+                authn: vec![Arc::new(compiled)],
+                ..Policies::default()
+            }))
         };
         let behind = |caller: Value, level: Arc<Level>| {
             let mut policy = policy(&json!([{ "name": "r", "when": { "callers": [caller] } }]));

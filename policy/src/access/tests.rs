@@ -10,6 +10,7 @@ use crate::Scheme;
 use crate::chain::{Chain, Verdict};
 use crate::facts::Facts;
 use crate::fixtures::{CLERK, GUEST, READER, Request, chain, compile, keys, level, reason};
+use crate::level::{Level, Policies};
 use crate::principal::Believed;
 use crate::reason::Reason;
 
@@ -26,11 +27,11 @@ fn rules(rules: impl IntoIterator<Item = Value>) -> Value {
 }
 
 fn with_keys(rules: impl IntoIterator<Item = Value>) -> Value {
-    json!({ "credentials": keys(), "rules": rules.into_iter().collect::<Vec<_>>() })
+    json!({ "methods": keys(), "rules": rules.into_iter().collect::<Vec<_>>() })
 }
 
 fn other_keys() -> Value {
-    json!({ "apiKey": { "secretRef": { "name": "other-keys" } } })
+    json!([{ "name": "others", "apiKey": { "secretRef": { "name": "other-keys" } } }])
 }
 
 fn closed() -> Arc<Level> {
@@ -177,7 +178,7 @@ fn a_method_counts_for_narrower_levels() {
 #[test]
 fn a_key_that_only_a_narrower_level_knows_does_not_satisfy_the_broader() {
     let gateway = level([with_keys([rule("proved", &json!({ "callers": [{}] }))])]);
-    let route = level([json!({ "credentials": other_keys() })]);
+    let route = level([json!({ "methods": other_keys() })]);
     ends(
         &chain([gateway, route]),
         [
@@ -260,10 +261,6 @@ fn a_header_that_the_request_itself_takes_off_counts_as_absent() {
 #[test]
 fn every_fault_of_a_policy_is_reported_at_once_with_its_place() {
     let spec = json!({
-        "credentials": {
-            "apiKey": { "secretRef": { "name": "none" } },
-            "jwt": [{ "issuer": "i", "audiences": ["a"], "jwks": "{}" }],
-        },
         "rules": [
             { "name": "a", "when": { "paths": [{ "type": "RegularExpression", "value": "(" }] } },
             { "name": "b", "when": { "callers": [{ "apiKey": "x", "subject": "y" }] } },
@@ -271,12 +268,7 @@ fn every_fault_of_a_policy_is_reported_at_once_with_its_place() {
     });
     let faults = compile("p", spec).unwrap_err();
     let paths: Vec<_> = faults.iter().map(|fault| fault.path.as_str()).collect();
-    let wanted = [
-        "spec.credentials.apiKey.secretRef",
-        "spec.credentials.jwt[0].jwks",
-        "spec.rules[0].when.paths[0]",
-        "spec.rules[1].when.callers[0]",
-    ];
+    let wanted = ["spec.rules[0].when.paths[0]", "spec.rules[1].when.callers[0]"];
     assert_eq!(paths, wanted);
     assert!(
         faults.iter().all(|fault| fault.key.as_ref().unwrap().to_string() == "AccessPolicy shop/p")
@@ -308,17 +300,17 @@ fn any_when() -> impl Strategy<Value = Value> {
     })
 }
 
-fn any_spec(credentials: Vec<Option<Value>>) -> impl Strategy<Value = Value> {
+fn any_spec(methods: Vec<Option<Value>>) -> impl Strategy<Value = Value> {
     let rule = (any_when(), prop::bool::weighted(0.3));
     let rules = prop::collection::vec(rule, 0..4);
-    (rules, prop::sample::select(credentials)).prop_map(|(rules, credentials)| {
+    (rules, prop::sample::select(methods)).prop_map(|(rules, methods)| {
         let rules = rules.into_iter().enumerate().map(|(index, (when, denies))| {
             let action = if denies { "Deny" } else { "Allow" };
             json!({ "name": format!("r{index}"), "action": action, "when": when })
         });
         let mut spec = json!({ "rules": rules.collect::<Vec<_>>() });
-        if let Some(credentials) = credentials {
-            spec["credentials"] = credentials;
+        if let Some(methods) = methods {
+            spec["methods"] = methods;
         }
         spec
     })
@@ -480,8 +472,8 @@ fn whom_one_api_knows_is_nobody_to_another_that_does_not_say_so() {
         let metadata = json!({ "name": "p0", "namespace": "shop", "labels": labels });
         let policy = json!({ "metadata": metadata, "spec": spec });
         let policy = serde_json::from_value(policy).unwrap();
-        let compiled = Arc::new(super::compile(&policy, &|_| None).unwrap());
-        chain([Arc::new(Level::Rules(vec![compiled]))])
+        let compiled = Arc::new(super::compile(&policy).unwrap());
+        chain([Arc::new(Level::Open(Policies { access: vec![compiled], ..Policies::default() }))])
     };
     let clerk = || json!({ "apiKey": "clerk" });
     let of_beta = || json!({ "apiKey": "clerk", "api": "beta" });

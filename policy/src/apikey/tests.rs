@@ -3,11 +3,11 @@
 use serde_json::json;
 
 use super::*;
-use crate::fixtures::{CLERK, READER, compile, secret};
+use crate::fixtures::{CLERK, READER, compile_authn, secret};
 
 fn faults(name: &str) -> Vec<(String, String)> {
-    let credentials = json!({ "apiKey": { "secretRef": { "name": name } } });
-    let faults = compile("p", json!({ "credentials": credentials })).unwrap_err();
+    let method = json!({ "name": "m", "apiKey": { "secretRef": { "name": name } } });
+    let faults = compile_authn("p", json!({ "methods": [method] })).unwrap_err();
     faults.into_iter().map(|fault| (fault.path, fault.reason)).collect()
 }
 
@@ -34,7 +34,7 @@ fn every_fault_is_reported_at_once_without_the_key() {
     let short = faults("short-keys");
     assert_eq!(short.len(), 2, "{short:?}");
     for (path, reason) in &short {
-        assert_eq!(path, "spec.credentials.apiKey.secretRef");
+        assert_eq!(path, "spec.methods[0].apiKey.secretRef");
         assert!(!reason.contains("short'") && !reason.contains("0123456789"), "{reason}");
     }
     let missing = faults("none");
@@ -46,9 +46,9 @@ fn every_fault_is_reported_at_once_without_the_key() {
 #[test]
 fn a_header_that_frames_the_message_carries_no_key() {
     for header in ["Host", "content-length", "transfer-encoding", "Keep-Alive", "a b"] {
-        let credentials =
-            json!({ "apiKey": { "header": header, "secretRef": { "name": "keys" } } });
-        let faults = compile("p", json!({ "credentials": credentials })).unwrap_err();
-        assert_eq!(faults[0].path, "spec.credentials.apiKey.header", "{header}");
+        let keys = json!({ "header": header, "secretRef": { "name": "keys" } });
+        let methods = json!([{ "name": "m", "apiKey": keys }]);
+        let faults = compile_authn("p", json!({ "methods": methods })).unwrap_err();
+        assert_eq!(faults[0].path, "spec.methods[0].apiKey.header", "{header}");
     }
 }

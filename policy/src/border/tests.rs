@@ -44,7 +44,7 @@ const NEXT: &str = "https://shop.example.com/orders/v2";
 #[test]
 fn a_draft_answers_nobody_and_a_retired_api_that_it_is_gone() {
     let known = json!({ "name": "known", "when": { "callers": [{}] } });
-    let guarded = || chain([level([json!({ "credentials": keys(), "rules": [known] })])]);
+    let guarded = || chain([level([json!({ "methods": keys(), "rules": [known] })])]);
     let draft = within(guarded(), stage(json!({})));
     let got = answer(&draft, &Request::get("/"));
     assert_eq!((got.reason, got.status.as_u16()), (Reason::ApiUnpublished, 404));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::fixtures::{CLERK, Request, chain, keys, level};
+use crate::fixtures::{CLERK, GUEST, Request, chain, keys, level, reason};
 
 fn filters(filters: Value) -> Vec<HttpFilter> {
     serde_json::from_value(filters).unwrap()
@@ -32,12 +32,13 @@ fn every_step_stands_once_in_the_order() {
 #[test]
 fn a_401_says_how_to_prove_oneself() {
     let jwks = crate::jwt::tests::jwks();
-    let credentials = json!({
-        "apiKey": { "header": "X-Key", "secretRef": { "name": "keys" } },
-        "jwt": [{ "issuer": "https://issuer.example", "audiences": ["shop"], "jwks": jwks }],
-    });
+    let methods = json!([
+        { "name": "keys", "apiKey": { "header": "X-Key", "secretRef": { "name": "keys" } } },
+        { "name": "token",
+          "jwt": { "issuer": "https://issuer.example", "audiences": ["shop"], "jwks": jwks } },
+    ]);
     let rule = json!({ "name": "proved", "when": { "callers": [{}] } });
-    let chain = chain([level([json!({ "credentials": credentials, "rules": [rule] })])]);
+    let chain = chain([level([json!({ "methods": methods, "rules": [rule] })])]);
     let missing = answer(&chain, &Request::get("/"));
     assert_eq!((missing.reason, missing.status.as_u16()), (Reason::CredentialMissing, 401));
     assert_eq!(values(&missing), ["Bearer", "ApiKey header=\"x-key\""]);
@@ -59,7 +60,7 @@ fn a_decision_names_caller_and_rule() {
         { "name": "clerks", "when": { "callers": [{ "apiKey": "clerk" }] } },
         { "name": "no-admin", "action": "Deny", "when": { "paths": [{ "value": "/admin" }] } },
     ]);
-    let chain = chain([level([json!({ "credentials": keys(), "rules": rules })])]);
+    let chain = chain([level([json!({ "methods": keys(), "rules": rules })])]);
     let request = Request::get("/").key(CLERK);
     let Verdict::Pass(pass) = chain.decide(&request.facts(), None) else { panic!("it passes") };
     assert_eq!(pass.principal.unwrap().to_string(), "apikey:clerk");
@@ -70,13 +71,48 @@ fn a_decision_names_caller_and_rule() {
 }
 
 #[test]
+fn what_is_required_is_asked_for_whatever_the_rules_say() {
+    let other = json!({ "name": "others", "apiKey":
+        { "header": "x-other", "secretRef": { "name": "other-keys" } } });
+    let both = json!([keys()[0], other]);
+    let required = |require: &str| {
+        let all = json!([{ "name": "all", "when": {} }]);
+        let route = level([json!({ "methods": both, "require": require, "rules": all })]);
+        // What another level knows is no proof for this one.
+        chain([level([json!({ "methods": keys() })]), route])
+    };
+    let (clerk, guest) = (Request::get("/").key(CLERK), Request::get("/").with("x-other", GUEST));
+    let two = clerk.clone().with("x-other", GUEST);
+    let (any, all) = (required("Any"), required("All"));
+    for (chain, request, wanted) in [
+        (&any, Request::get("/"), Reason::CredentialMissing),
+        (&any, clerk.clone(), Reason::Ok),
+        (&any, guest.clone(), Reason::Ok),
+        (&all, Request::get("/"), Reason::CredentialMissing),
+        (&all, clerk.clone(), Reason::CredentialMissing),
+        (&all, guest, Reason::CredentialMissing),
+        (&all, two, Reason::Ok),
+        (&all, clerk.with("x-other", "wrong"), Reason::CredentialInvalid),
+    ] {
+        assert_eq!(reason(chain, &request), wanted, "{:?}", request.headers);
+    }
+    let missing = answer(&any, &Request::get("/"));
+    assert_eq!(values(&missing), ["ApiKey header=\"x-api-key\"", "ApiKey header=\"x-other\""]);
+    let only = json!([{ "name": "others", "apiKey":
+        { "header": "x-other", "secretRef": { "name": "other-keys" } } }]);
+    let narrow = level([json!({ "methods": only, "require": "Any" })]);
+    let chain = chain([level([json!({ "methods": keys() })]), narrow]);
+    assert_eq!(reason(&chain, &Request::get("/").key(CLERK)), Reason::CredentialMissing);
+}
+
+#[test]
 fn a_redirect_is_answered_only_to_those_who_may_pass() {
     let redirect = json!([{
         "type": "RequestRedirect",
         "requestRedirect": { "scheme": "https", "statusCode": 308 },
     }]);
     let rule = json!({ "name": "proved", "when": { "callers": [{}] } });
-    let level = level([json!({ "credentials": keys(), "rules": [rule] })]);
+    let level = level([json!({ "methods": keys(), "rules": [rule] })]);
     let chain = Chain::compile(vec![level], &filters(redirect)).unwrap();
     assert_eq!(answer(&chain, &Request::get("/a")).reason, Reason::CredentialMissing);
     let passed = answer(&chain, &Request::get("/a").key(CLERK));
@@ -98,7 +134,7 @@ fn the_key_is_taken_off_before_headers_are_set_and_host_and_path_changed() {
               "path": { "type": "ReplacePrefixMatch", "replacePrefixMatch": "/v2" } } },
         { "type": "RequestMirror", "requestMirror": { "backendRef": { "name": "m", "port": 80 } } },
     ]);
-    let level = level([json!({ "credentials": keys() })]);
+    let level = level([json!({ "methods": keys() })]);
     let chain = Chain::compile(vec![level], &filters(changes)).unwrap();
     assert!(!chain.changes_response());
     let request = http::Request::get("/orders/7?full=1")
@@ -115,7 +151,7 @@ fn the_key_is_taken_off_before_headers_are_set_and_host_and_path_changed() {
 
 #[test]
 fn the_key_is_taken_off_on_every_route_under_a_level_that_reads_it() {
-    let chain = chain([level([json!({ "credentials": keys() })])]);
+    let chain = chain([level([json!({ "methods": keys() })])]);
     let request = http::Request::get("/").header("x-api-key", CLERK).header("x-api-key", "two");
     let mut head = request.body(()).unwrap().into_parts().0;
     chain.alter_request(&mut head, None).unwrap();

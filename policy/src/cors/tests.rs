@@ -6,10 +6,10 @@ use model::route::HttpFilter;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::access::Level;
 use crate::border::{Border, Stage};
 use crate::chain::{Chain, Pass, Verdict};
 use crate::fixtures::{Request, keys, level};
+use crate::level::Level;
 
 const SHOP: &str = "https://shop.example";
 const EVIL: &str = "https://evil.example";
@@ -197,7 +197,8 @@ fn what_a_backend_varies_by_is_kept() {
 #[test]
 fn a_preflight_is_answered_before_any_credential_and_refusals_can_be_read() {
     let cors = json!({ "allowOrigins": [SHOP], "allowCredentials": true });
-    let known = json!({ "credentials": keys(), "rules": [{ "name": "known", "when": { "callers": [{}] } }] });
+    let known =
+        json!({ "methods": keys(), "rules": [{ "name": "known", "when": { "callers": [{}] } }] });
     let nobody = json!({ "rules": [{ "name": "nobody", "action": "Deny", "when": {} }] });
     let unknown = std::sync::Arc::new(Level::Unknown { policy: "RegoPolicy shop/x".into() });
     let read = json!({ "allow-origin": SHOP, "allow-credentials": "true", "vary": "origin" });

@@ -6,30 +6,47 @@ use std::sync::Arc;
 use model::Name;
 use model::identity::Peer;
 
-use super::Verdict;
-use crate::access::{CompiledPolicy, Condition, Level, Rule, Seen, Someone};
+use super::text::required;
+use super::{LevelStory, Verdict};
+use crate::access::{CompiledPolicy, Condition, Rule, Seen};
+use crate::authn::Someone;
+use crate::level::Level;
 use crate::principal::Principal;
 use crate::reason::Reason;
 
 /// In words: of each level that does not let it pass the rule that comes nearest, and what it lacks;
 /// of a rule that denies, its name.
-pub(super) fn change(levels: &[Arc<Level>], seen: &Seen<'_>, verdict: &Verdict) -> Option<String> {
+pub(super) fn change(
+    levels: &[Arc<Level>],
+    told: &[LevelStory],
+    seen: &Seen<'_>,
+    verdict: &Verdict,
+) -> Option<String> {
     let Verdict::Answer(answer) = verdict else { return None };
     match answer.reason {
         Reason::DefaultDenied => answer.detail.as_deref().map(str::to_owned),
         Reason::AccessDenied | Reason::CredentialMissing => {
             let each = levels.iter().enumerate();
             let lacks = each.filter_map(|(index, level)| of_level(level, &seen.at(index)));
-            let lacks: Vec<_> = lacks.collect();
+            let lacks: Vec<_> = told.iter().filter_map(unproved).chain(lacks).collect();
             (!lacks.is_empty()).then(|| lacks.join("; and "))
         }
         _ => None,
     }
 }
 
+/// What has to be proved for the policies of a level that require it.
+fn unproved(level: &LevelStory) -> Option<String> {
+    let lacks = level.policies.iter().filter(|policy| policy.is_unproved());
+    let lacks: Vec<_> = lacks
+        .map(|policy| format!("{} would let it pass with {}", policy.policy, required(policy)))
+        .collect();
+    (!lacks.is_empty()).then(|| lacks.join("; and "))
+}
+
 /// What would have to change at one level: each rule that denies, and the allow rule that comes nearest.
 fn of_level(level: &Level, seen: &Seen<'_>) -> Option<String> {
-    let policies = || level.policies().iter();
+    let policies = || level.access().iter();
     let rules = policies().flat_map(|policy| policy.deny.iter().map(move |rule| (policy, rule)));
     let denies = rules.filter(|(_, rule)| rule.matches(seen));
     let denies = denies.map(|(policy, rule)| match untold(rule, seen) {
@@ -45,7 +62,7 @@ fn of_level(level: &Level, seen: &Seen<'_>) -> Option<String> {
 
 /// What the allow rule lacks that comes nearest, where the level has some and none matches.
 fn lacks(level: &Level, seen: &Seen<'_>) -> Option<String> {
-    let policies = level.policies().iter();
+    let policies = level.access().iter();
     let allows = policies.flat_map(|policy| policy.allow.iter().map(move |rule| (policy, rule)));
     let lacks = allows.map(|(policy, rule)| (policy, rule, rule.failing(seen)));
     // Of two that lack as much, the one by which whoever calls could pass without any edit; then the

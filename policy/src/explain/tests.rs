@@ -12,7 +12,7 @@ fn orders() -> Chain {
     let gateway = json!({ "rules": [
         { "name": "not-from-the-lab", "action": "Deny", "when": { "sources": ["10.9.0.0/16"] } },
     ] });
-    let route = json!({ "credentials": keys(), "rules": [
+    let route = json!({ "methods": keys(), "rules": [
         { "name": "anyone-reads", "when": { "methods": ["GET"], "paths": [{ "value": "/orders" }] } },
         { "name": "clerks-write", "when": { "methods": ["POST"], "callers": [{ "apiKey": "clerk" }] } },
         { "name": "by-team", "when": { "headers": [{ "name": "authorization", "value": "x" }] } },
@@ -32,6 +32,8 @@ level 1 has no allow rule, so it lets pass
   AccessPolicy shop/p0
     no   Deny  not-from-the-lab: sources: saw 10.1.1.1, wanted 10.9.0.0 to 10.9.255.255
 level 2 does not allow
+  AuthnPolicy shop/p0
+    yes  Proof keys
   AccessPolicy shop/p0
     no   Allow anyone-reads: paths: saw /invoices, wanted prefix /orders
     no   Allow clerks-write: methods: saw GET, wanted POST
@@ -47,9 +49,9 @@ fn what_allows_is_named() {
     let json = serde_json::to_value(&story).unwrap();
     assert_eq!(json["reason"], "ok");
     assert_eq!(json["levels"][1]["outcome"], "allows");
-    assert_eq!(json["levels"][1]["policies"][0]["rules"][0]["matched"], true);
+    assert_eq!(json["levels"][1]["policies"][1]["rules"][0]["matched"], true);
     let failed = json!({ "condition": "methods", "wanted": "POST", "saw": "GET" });
-    assert_eq!(json["levels"][1]["policies"][0]["rules"][1]["failed"], failed);
+    assert_eq!(json["levels"][1]["policies"][1]["rules"][1]["failed"], failed);
 }
 
 #[test]
@@ -57,7 +59,7 @@ fn secrets_are_never_shown() {
     let marker = "marker-0123456789abcdef";
     let header =
         json!({ "name": "h", "when": { "headers": [{ "name": "x-api-key", "value": marker }] } });
-    let asks = chain([level([json!({ "credentials": keys(), "rules": [header] })])]);
+    let asks = chain([level([json!({ "methods": keys(), "rules": [header] })])]);
     let wrong = Request::get("/").key("wrong-marker").with("authorization", "Bearer marker.a.b");
     for (chain, request) in [
         (&asks, Request::get("/").key(CLERK)),
@@ -94,6 +96,30 @@ level 1 is closed: AccessPolicy shop/broken could not be read";
 }
 
 #[test]
+fn a_proof_that_is_required_and_lacks_is_told_by_the_policy_that_requires_it() {
+    let other = json!({ "name": "others", "apiKey":
+        { "header": "x-other", "secretRef": { "name": "other-keys" } } });
+    let both = json!([keys()[0], other]);
+    for (methods, require, wanted) in [
+        (keys(), "Any", "proof of who is calling by keys"),
+        (both.clone(), "Any", "proof of who is calling by any of keys, others"),
+        (both, "All", "proof of who is calling by all of keys, others"),
+    ] {
+        let level = level([json!({ "methods": methods, "require": require })]);
+        let story = chain([level]).explain(&Request::get("/").facts(), None);
+        let policy = "AuthnPolicy shop/p0";
+        assert_eq!(story.because, format!("{policy} requires {wanted}"));
+        assert_eq!(story.change, Some(format!("{policy} would let it pass with {wanted}")));
+        let told = story.to_string();
+        let level = "level 1 requires a proof that was not given";
+        let method = "    no   Proof keys";
+        let place = format!("{level}\n  {policy} requires {wanted}\n{method}");
+        assert!(told.contains(&place), "{told}");
+        assert_eq!(serde_json::to_value(&story).unwrap()["levels"][0]["outcome"], "unproved");
+    }
+}
+
+#[test]
 fn changes_are_told_as_they_would_be_done_without_credentials() {
     let filters = json!([
         { "type": "RequestHeaderModifier", "requestHeaderModifier": {
@@ -106,8 +132,9 @@ fn changes_are_told_as_they_would_be_done_without_credentials() {
           "responseHeaderModifier": { "set": [{ "name": "set-cookie", "value": "marker" }] } },
     ]);
     let filters: Vec<_> = serde_json::from_value(filters).unwrap();
-    let keys = json!({ "apiKey": { "header": "x-key", "secretRef": { "name": "keys" } } });
-    let chain = Chain::compile(vec![level([json!({ "credentials": keys })])], &filters).unwrap();
+    let keys = json!({ "header": "x-key", "secretRef": { "name": "keys" } });
+    let keys = json!([{ "name": "keys", "apiKey": keys }]);
+    let chain = Chain::compile(vec![level([json!({ "methods": keys })])], &filters).unwrap();
     let request = Request { query: Some("q=1".to_owned()), ..Request::get("/orders/7") };
     let told = chain.explain_changes(&request.facts(), Some("/orders"));
     let wanted = json!({

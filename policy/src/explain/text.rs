@@ -11,7 +11,9 @@
 
 use std::fmt;
 
-use super::{LevelOutcome, LevelStory, Mismatch, RuleStory, Story};
+use model::authn::Require;
+
+use super::{LevelOutcome, LevelStory, Mismatch, PolicyStory, RuleStory, Story};
 use crate::access::RuleRef;
 use crate::chain::Verdict;
 use crate::reason::Reason;
@@ -39,9 +41,10 @@ pub(super) fn because(story: &Story, verdict: &Verdict) -> String {
             answer.detail.as_deref().unwrap_or(answer.reason.as_str()).to_owned()
         }
         (_, Some(rule)) => format!("{rule} denies it"),
-        (Reason::CredentialMissing, None) => {
-            format!("nobody proved who is calling, and {}", not_allowed(story))
-        }
+        (Reason::CredentialMissing, None) => match unproved(story) {
+            Some(policy) => format!("{} requires {}", policy.policy, required(policy)),
+            None => format!("nobody proved who is calling, and {}", not_allowed(story)),
+        },
         (Reason::AccessDenied, None) => not_allowed(story),
         (reason, None) => reason.as_str().to_owned(),
     }
@@ -61,6 +64,23 @@ fn not_allowed(story: &Story) -> String {
         Some(level) => format!("no allow rule of level {} matches", level.level),
         None => "no allow rule matches".to_owned(),
     }
+}
+
+/// The first policy that requires a proof that was not given.
+fn unproved(story: &Story) -> Option<&PolicyStory> {
+    let mut policies = story.levels.iter().flat_map(|level| &level.policies);
+    policies.find(|policy| policy.is_unproved())
+}
+
+/// The proof that a policy requires.
+pub(super) fn required(policy: &PolicyStory) -> String {
+    let methods: Vec<_> = policy.methods.iter().map(|one| one.method.as_str()).collect();
+    let of = match policy.require {
+        _ if methods.len() == 1 => "",
+        Some(Require::All) => "all of ",
+        Some(Require::Any) | None => "any of ",
+    };
+    format!("proof of who is calling by {of}{}", methods.join(", "))
 }
 
 fn unreadable(story: &Story) -> String {
@@ -99,6 +119,7 @@ impl fmt::Display for LevelStory {
             LevelOutcome::Open => "has no allow rule, so it lets pass",
             LevelOutcome::Denies => "denies",
             LevelOutcome::DoesNotAllow => "does not allow",
+            LevelOutcome::Unproved => "requires a proof that was not given",
             LevelOutcome::Closed => "is closed",
         })?;
         if let Some(key) = &self.unreadable {
@@ -109,6 +130,13 @@ impl fmt::Display for LevelStory {
         }
         for policy in &self.policies {
             write!(f, "\n  {}", policy.policy)?;
+            if policy.require.is_some() {
+                write!(f, " requires {}", required(policy))?;
+            }
+            for method in &policy.methods {
+                let word = if method.proved { "yes" } else { "no" };
+                write!(f, "\n    {word:<4} Proof {}", method.method)?;
+            }
             policy.rules.iter().try_for_each(|rule| write!(f, "\n    {rule}"))?;
         }
         Ok(())

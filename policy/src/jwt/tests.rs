@@ -299,7 +299,7 @@ fn the_vectors_of_the_rfcs_hold() {
 
 fn bearer_policy(issuer: &str, rules: &Value) -> Value {
     json!({
-        "credentials": { "jwt": [{ "issuer": issuer, "audiences": ["shop"], "jwks": jwks() }] },
+        "methods": [{ "name": "token", "jwt": { "issuer": issuer, "audiences": ["shop"], "jwks": jwks() } }],
         "rules": rules,
     })
 }
@@ -347,7 +347,7 @@ fn a_narrower_level_cannot_speak_for_the_issuer_of_a_broader_one() {
         json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "x": b64(forger.public_key()) }] });
     let proved = json!([{ "name": "proved", "when": { "callers": [{ "issuer": ISSUER }] } }]);
     let mut route = bearer_policy(ISSUER, &json!([]));
-    route["credentials"]["jwt"][0]["jwks"] = json!(forged.to_string());
+    route["methods"][0]["jwt"]["jwks"] = json!(forged.to_string());
     let chain = chain([level([bearer_policy(ISSUER, &proved)]), level([route])]);
     let signed = format!("{}.{}", b64(r#"{"alg":"EdDSA"}"#), b64(claims().to_string()));
     let token = format!("{signed}.{}", b64(forger.sign(signed.as_bytes())));

@@ -94,8 +94,9 @@ fn a_long_story_is_cut_to_what_decided_and_few_wait() {
     let policy = json!({ "metadata": { "name": "p", "namespace": "shop" }, "spec": {
         "targetRefs": [{ "kind": "HTTPRoute", "name": "r" }], "rules": rules } });
     let policy = serde_json::from_value(policy).unwrap();
-    let policy = policy::access::compile(&policy, &|_| None).unwrap();
-    let level = Arc::new(policy::Level::Rules(vec![Arc::new(policy)]));
+    let policy = policy::access::compile(&policy).unwrap();
+    let policies = policy::Policies { access: vec![Arc::new(policy)], ..Default::default() };
+    let level = Arc::new(policy::Level::Open(policies));
     let chain = policy::Chain::compile(vec![level], &[]).unwrap();
     let headers = http::HeaderMap::new();
     let facts = policy::Facts {

@@ -194,8 +194,9 @@ impl<'a> Attacher<'a> {
         }
         borders.denial(&stray.key)?;
         let is_own = |of: &Key| borders.are_one(&of.namespace, &stray.key.namespace);
-        let is_opened =
-            |at: &usize| policies.inward(&self.listeners[*at]).any(|(of, _)| is_own(of));
+        let is_opened = |at: &usize| {
+            policies.inward(&self.listeners[*at]).any(|(of, level)| level.speaks() && is_own(of))
+        };
         Some((closed, listeners.into_iter().filter(|at| !is_opened(at)).collect()))
     }
 
@@ -282,11 +283,11 @@ impl<'a> Attacher<'a> {
         let Around { borders, policies, .. } = self.around;
         let [route, rule] = self.own(draft);
         let own = [self.sealed[at].get(&draft.route.namespace), route, rule];
-        let mut speaks = own.iter().any(Option::is_some);
+        let mut speaks = own.iter().flatten().any(|level| level.speaks());
         let mut levels = Vec::new();
         for (of, level) in policies.inward(&self.listeners[at]) {
             // A Gateway of somebody else may narrow what passes, and opens nothing.
-            speaks |= borders.are_one(&of.namespace, &draft.route.namespace);
+            speaks |= level.speaks() && borders.are_one(&of.namespace, &draft.route.namespace);
             levels.push(Arc::clone(level));
         }
         levels.extend(own.into_iter().flatten().cloned());
@@ -324,7 +325,7 @@ impl Bound<'_> {
 struct Above {
     /// The levels, broadest first.
     levels: Vec<Arc<Level>>,
-    /// Whether one of them is of the route's own workspace.
+    /// Whether one of them says who may do what, and is of the route's own workspace.
     speaks: bool,
 }
 

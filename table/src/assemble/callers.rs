@@ -129,7 +129,8 @@ impl<'a> Scope<'a> {
             Abroad::Nowhere => true,
             // Where nothing is offered at all, the others may have offered it a moment ago.
             Abroad::Attached => {
-                let sources = levels.iter().flat_map(|level| self.policies.sources(level));
+                let authn = levels.iter().flat_map(|level| level.authn());
+                let sources = authn.map(|policy| &policy.key().namespace);
                 sources.collect::<BTreeSet<_>>() == BTreeSet::from([namespace])
             }
             Abroad::Untold => false,

@@ -1,4 +1,4 @@
-//! AccessPolicies: compiled, and gathered into one level for each thing they are attached to.
+//! Policies that protect: compiled, and gathered into one level for each thing they are attached to.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use model::policy::{AccessPolicy, PolicyTargetRef};
 use model::secret::Secret;
 use model::{Invalid, Key, Kind, Name, Resource};
-use policy::{CompiledPolicy, Level, access};
+use policy::{CompiledAuthn, CompiledPolicy, Level, access, authn};
 
 use crate::assemble::borders::Borders;
 use crate::assemble::{Assembly, unknown};
@@ -28,16 +28,23 @@ pub(crate) struct Policies {
 /// A policy with what it was compiled from.
 #[derive(Debug, Clone)]
 struct Compiled {
-    source: Arc<AccessPolicy>,
+    source: Resource,
     /// The Secrets that it asked for, and what it got.
     asked: Vec<(Name, Option<Arc<Secret>>)>,
-    result: Result<Arc<CompiledPolicy>, Vec<Invalid>>,
+    result: Result<Made, Vec<Invalid>>,
+}
+
+/// What a policy is compiled to.
+#[derive(Debug, Clone)]
+enum Made {
+    Authn(Arc<CompiledAuthn>),
+    Access(Arc<CompiledPolicy>),
 }
 
 /// The policies of one place while they are gathered.
 #[derive(Debug, Default)]
 struct Gathered {
-    policies: Vec<Arc<CompiledPolicy>>,
+    policies: policy::Policies,
     closed_by: Option<By>,
 }
 
@@ -59,12 +66,14 @@ impl Policies {
     ) -> Self {
         let mut gathered = BTreeMap::<Place, Gathered>::new();
         let mut policies = Policies::default();
-        for (key, item) in settled.of_kind(Kind::AccessPolicy) {
-            let Resource::AccessPolicy(source) = &item.resource else { continue };
+        let guards = Kind::GUARDS.into_iter().flat_map(|kind| settled.of_kind(kind));
+        for (key, item) in guards {
+            let source = &item.resource;
+            let Some(written) = source.guarded() else { continue };
             let before = previous.and_then(|assembly| assembly.policies.compiled.get(key));
             let same = before.filter(|before| before.still_holds(settled, source));
             let compiled = same.cloned().unwrap_or_else(|| Compiled::new(settled, source));
-            let Targets { there, shut } = targets(settled, key, &source.spec.target_refs, faults);
+            let Targets { there, shut } = targets(settled, key, written, faults);
             for place in &there {
                 gathered.entry(place.clone()).or_default().add(key, &compiled);
             }
@@ -125,23 +134,15 @@ impl Policies {
         levels.filter(move |(place, _)| counts(&place.object.namespace)).map(|(_, level)| level)
     }
 
-    /// The policies that compiled, each with its targets.
+    /// The AccessPolicies that compiled, each with its targets.
     pub(crate) fn sound(
         &self,
     ) -> impl Iterator<Item = (&Key, &Arc<AccessPolicy>, &BTreeSet<Place>)> {
         let sound = self.compiled.iter().filter(|(_, compiled)| compiled.result.is_ok());
-        sound.filter_map(|(key, one)| Some((key, &one.source, self.places.get(key)?)))
-    }
-
-    /// The namespaces of the policies of a level that declare credentials.
-    pub(crate) fn sources<'a>(&'a self, level: &'a Level) -> impl Iterator<Item = &'a Name> {
-        let keys = level.policies().iter().map(|policy| policy.key());
-        let declares = |policy: &AccessPolicy| {
-            let credentials = policy.spec.credentials.as_ref();
-            credentials.is_some_and(|by| by.api_key.is_some() || !by.jwt.is_empty())
-        };
-        keys.filter(move |key| self.compiled.get(*key).is_some_and(|one| declares(&one.source)))
-            .map(|key| &key.namespace)
+        sound.filter_map(|(key, one)| match &one.source {
+            Resource::AccessPolicy(source) => Some((key, source, self.places.get(key)?)),
+            _ => None,
+        })
     }
 
     /// Whether each place has the same level as in `other`.
@@ -169,34 +170,40 @@ impl Policies {
 }
 
 impl Compiled {
-    fn new(settled: &Settled, source: &Arc<AccessPolicy>) -> Self {
+    fn new(settled: &Settled, source: &Resource) -> Self {
         let asked = RefCell::new(Vec::new());
-        let result = access::compile(source, &|name: &Name| {
-            let secret = settled.secret(&source.metadata.namespace, name).cloned();
+        let secret = |name: &Name| {
+            let secret = settled.secret(&source.meta().namespace, name).cloned();
             asked.borrow_mut().push((name.clone(), secret.clone()));
             secret
-        });
-        Compiled {
-            source: Arc::clone(source),
-            asked: asked.into_inner(),
-            result: result.map(Arc::new),
-        }
+        };
+        let result = match source {
+            Resource::AuthnPolicy(policy) => {
+                authn::compile(policy, &secret).map(|one| Made::Authn(Arc::new(one)))
+            }
+            Resource::AccessPolicy(policy) => {
+                access::compile(policy).map(|one| Made::Access(Arc::new(one)))
+            }
+            other => Err(vec![fault(&other.key(), "kind", "protects nothing")]),
+        };
+        Compiled { source: source.clone(), asked: asked.into_inner(), result }
     }
 
     /// Whether compiling anew would give the same.
-    fn still_holds(&self, settled: &Settled, source: &Arc<AccessPolicy>) -> bool {
-        let namespace = &source.metadata.namespace;
+    fn still_holds(&self, settled: &Settled, source: &Resource) -> bool {
+        let namespace = &source.meta().namespace;
         let same = |(name, got): &(Name, Option<Arc<Secret>>)| {
             settled.secret(namespace, name) == got.as_ref()
         };
-        self.source == *source && self.asked.iter().all(same)
+        (self.source.is_shared(source) || self.source == *source) && self.asked.iter().all(same)
     }
 }
 
 impl Gathered {
     fn add(&mut self, key: &Key, policy: &Compiled) {
         match &policy.result {
-            Ok(policy) => self.policies.push(Arc::clone(policy)),
+            Ok(Made::Authn(policy)) => self.policies.authn.push(Arc::clone(policy)),
+            Ok(Made::Access(policy)) => self.policies.access.push(Arc::clone(policy)),
             Err(_) => self.close(key),
         }
     }
@@ -209,7 +216,7 @@ impl Gathered {
         match self.closed_by {
             Some(By::Policy(key)) => Level::Closed { key },
             Some(By::Name(policy)) => Level::Unknown { policy },
-            None => Level::Rules(self.policies),
+            None => Level::Open(self.policies),
         }
     }
 }

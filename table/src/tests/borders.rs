@@ -85,6 +85,31 @@ fn a_workspace_denies_what_no_policy_speaks_of() {
 }
 
 #[test]
+fn who_asks_who_is_calling_does_not_say_who_may() {
+    const KEY: &str = "a-key-of-sixteen-bytes-or-more";
+    let keys = object(Kind::Secret, "shop", "keys", json!({ "stringData": { "clerk": KEY } }));
+    let own = gateway_at("shop", "own", json!([{ "name": "web", "port": 81 }]));
+    for target in [("HTTPRoute", "a"), ("Gateway", "own")] {
+        for require in [None, Some("Any")] {
+            let authn = json!({
+                "targetRefs": [{ "kind": target.0, "name": target.1 }],
+                "methods": [{ "name": "keys", "apiKey": { "secretRef": { "name": "keys" } } }],
+                "require": require,
+            });
+            let authn = object(Kind::AuthnPolicy, "shop", "p", authn);
+            let a = route("shop", "a", &[("shop", "own")]);
+            let world = vec![own.clone(), a, keys.clone(), authn, workspace("shop", json!({}))];
+            let ask = || get("h", "/a").port(81).header("x-api-key", KEY);
+            assert_eq!(ask().verdict(&made(world.clone()).table), DENIED, "{target:?} {require:?}");
+            let anyone = json!([{ "name": "anyone", "when": {} }]);
+            let access = policy("shop", json!({ "kind": "HTTPRoute", "name": "a" }), anyone);
+            let both = made([world, vec![access]].concat());
+            assert_eq!(ask().verdict(&both.table), OK, "{target:?} {require:?}");
+        }
+    }
+}
+
+#[test]
 fn a_gateway_opens_only_what_is_of_its_own_workspace() {
     let anyone = json!([{ "name": "anyone", "when": {} }]);
     let edge = json!({ "kind": "Gateway", "name": "edge" });

@@ -16,23 +16,27 @@ fn keys(names: &[&str]) -> Resource {
     object(Kind::Secret, "shop", "keys", json!({ "stringData": entries }))
 }
 
-fn by_key() -> Value {
-    json!({ "apiKey": { "secretRef": { "name": "keys" } } })
-}
-
-/// The policy `shop/NAME` on a route or Gateway, part of it or whole (`a`, `a/rest`, `edge`).
-fn policy(name: &str, target: &str, credentials: Option<Value>, rules: Value) -> Resource {
+/// What a policy is attached to: a route or Gateway, part of it or whole (`a`, `a/rest`, `edge`).
+fn target(target: &str) -> Value {
     let (object_name, section) = target.split_once('/').unwrap_or((target, ""));
     let kind = if object_name == "edge" { "Gateway" } else { "HTTPRoute" };
     let mut target = json!({ "kind": kind, "name": object_name });
     if !section.is_empty() {
         target["sectionName"] = json!(section);
     }
-    let mut spec = json!({ "targetRefs": [target], "rules": rules });
-    if let Some(credentials) = credentials {
-        spec["credentials"] = credentials;
-    }
-    object(Kind::AccessPolicy, "shop", name, spec)
+    target
+}
+
+/// The AuthnPolicy `shop/NAME` with the keys of `shop`.
+fn offer(name: &str, on: &str) -> Resource {
+    let methods = json!([{ "name": "keys", "apiKey": { "secretRef": { "name": "keys" } } }]);
+    let spec = json!({ "targetRefs": [target(on)], "methods": methods });
+    object(Kind::AuthnPolicy, "shop", name, spec)
+}
+
+/// The AccessPolicy `shop/NAME`.
+fn policy(name: &str, on: &str, rules: Value) -> Resource {
+    object(Kind::AccessPolicy, "shop", name, json!({ "targetRefs": [target(on)], "rules": rules }))
 }
 
 fn deny(caller: &str) -> Value {
@@ -72,7 +76,7 @@ const SHUT: &str = "policy_unreadable";
 #[test]
 fn a_deny_rule_for_nobody_closes_its_targets_and_says_whom_it_may_mean() {
     let assembly =
-        made(world([keys(&["alice", "bob"]), policy("p", "a", Some(by_key()), deny("bobb"))]));
+        made(world([keys(&["alice", "bob"]), offer("p", "a"), policy("p", "a", deny("bobb"))]));
     assert_eq!(
         faults(&assembly),
         ["AccessPolicy shop/p: spec.rules[0].when.callers[0].apiKey: no key 'bobb' in Secret \
@@ -87,7 +91,7 @@ fn a_deny_rule_for_nobody_closes_its_targets_and_says_whom_it_may_mean() {
 #[test]
 fn an_allow_rule_for_nobody_is_told_and_lets_nobody_in() {
     let rules = allow(&["alice", "bobb"]);
-    let assembly = made(world([keys(&["alice", "bob"]), policy("p", "a", Some(by_key()), rules)]));
+    let assembly = made(world([keys(&["alice", "bob"]), offer("p", "a"), policy("p", "a", rules)]));
     assert_eq!(faults(&assembly).len(), 1);
     assert!(faults(&assembly)[0].contains("spec.rules[0].when.callers[1].apiKey: no key 'bobb'"));
     assert_eq!(a().header("x-api-key", ALICE).verdict(&assembly.table), "ok");
@@ -109,8 +113,8 @@ fn a_credential_counts_at_its_own_level_and_narrower_ones() {
         ("edge/web", "edge", false),
         ("b", "a", false),
     ] {
-        let offer = policy("offer", offers, Some(by_key()), json!([]));
-        let rules = policy("rules", names, None, deny("bob"));
+        let offer = offer("offer", offers);
+        let rules = policy("rules", names, deny("bob"));
         let assembly = made(world([keys(&["bob"]), offer, rules]));
         let said = faults(&assembly);
         assert_eq!(said.is_empty(), is_known, "{offers} for {names}: {said:?}");
@@ -125,13 +129,13 @@ fn a_credential_counts_at_its_own_level_and_narrower_ones() {
 
 #[test]
 fn one_target_that_offers_the_caller_is_enough() {
-    let mut rules = policy("p", "a", None, deny("bob"));
+    let mut rules = policy("p", "a", deny("bob"));
     let Resource::AccessPolicy(policy_) = &rules else { panic!("a policy") };
     let mut both = (**policy_).clone();
     both.spec.target_refs.push(both.spec.target_refs[0].clone());
     both.spec.target_refs[1].name = Name::parse("b").unwrap();
     rules = Resource::AccessPolicy(both.into());
-    let offer = policy("offer", "b", Some(by_key()), json!([]));
+    let offer = offer("offer", "b");
     let assembly = made(world([keys(&["bob"]), offer, rules]));
     assert_eq!(faults(&assembly), [""; 0]);
     assert_eq!(get("h", "/b").header("x-api-key", BOB).verdict(&assembly.table), "access_denied");
@@ -140,7 +144,7 @@ fn one_target_that_offers_the_caller_is_enough() {
 #[test]
 fn a_secret_that_loses_a_key_opens_nothing() {
     let with = |secret: &[&str], rules: Value| {
-        world([keys(secret), policy("p", "a", Some(by_key()), rules)])
+        world([keys(secret), offer("p", "a"), policy("p", "a", rules)])
     };
     let bob = || a().header("x-api-key", BOB);
     let before = made(with(&["alice", "bob"], deny("bob")));
@@ -164,7 +168,7 @@ fn a_secret_that_loses_a_key_opens_nothing() {
 fn what_cannot_be_told_is_no_fault() {
     let name = |word| Name::parse(word).unwrap();
     let gateway = Key::new(Kind::Gateway, name("shop"), name("lost"));
-    let mut resources = world([policy("p", "a", None, deny("bob"))]);
+    let mut resources = world([policy("p", "a", deny("bob"))]);
     resources[1] = route("a", &["edge", "lost"]);
     let refused = Refused { key: Some(gateway), raw: None, faults: Vec::new() };
     let assembly = assemble(Input { resources, refused: vec![refused], ..Input::default() }, None);
@@ -172,12 +176,12 @@ fn what_cannot_be_told_is_no_fault() {
     assert_eq!(faults(&assembly).len(), 1);
     assert!(assembly.closed.is_empty());
 
-    let unread = policy("offer", "edge", Some(by_key()), json!([]));
-    let assembly = made(world([unread, policy("p", "a", None, deny("bob"))]));
+    let unread = offer("offer", "edge");
+    let assembly = made(world([unread, policy("p", "a", deny("bob"))]));
     let said = faults(&assembly);
     assert!(said.len() == 1 && said[0].contains("no Secret 'keys'"), "{said:?}");
 
-    let nowhere = policy("p", "nowhere", Some(by_key()), deny("bobb"));
+    let nowhere = policy("p", "nowhere", deny("bobb"));
     let said = faults(&made(world([keys(&["bob"]), nowhere])));
     assert!(said.len() == 1 && said[0].contains("no HTTPRoute shop/nowhere"), "{said:?}");
 }
@@ -190,7 +194,7 @@ fn a_route_that_did_not_change_closes_with_the_policy_that_another_one_closed() 
     let mut resources = world([
         keys(&["alice"]),
         other,
-        policy("offer", "edge", Some(by_key()), json!([])),
+        offer("offer", "edge"),
         object(Kind::AccessPolicy, "shop", "p", denying),
     ]);
     resources[2] = route("b", &["other"]);
@@ -221,7 +225,7 @@ fn a_policy_of_a_service_may_name_whom_its_workspace_or_the_platform_knows() {
     let lack = "AccessPolicy behind/p: spec.rules[0].when.callers[0].apiKey: no key";
     let hint = "for callers of another Api say which, by 'api'";
     let nowhere = format!(
-        ": no apiKey credential is declared by a policy of its Api, of its workspace or of the \
+        ": no apiKey method is declared by an AuthnPolicy of its Api, of its workspace or of the \
          platform; {hint}"
     );
     for (spaces, caller, wanted) in [
@@ -242,7 +246,7 @@ fn a_policy_of_a_service_may_name_whom_its_workspace_or_the_platform_knows() {
             format!("{lack} 'alice'{nowhere}"),
         ),
     ] {
-        let edge = [keys(&["alice"]), policy("p", "a", Some(by_key()), json!([]))];
+        let edge = [keys(&["alice"]), offer("p", "a")];
         let assembly = made(world(edge.into_iter().chain(spaces).chain(behind(caller))));
         assert_eq!(faults(&assembly).join("\n"), wanted, "{caller}");
         assert!(assembly.closed.is_empty());

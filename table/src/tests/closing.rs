@@ -8,7 +8,7 @@ use crate::{Assembly, Input, Refused, assemble};
 
 const KEY: &str = "a-key-of-sixteen-bytes-or-more";
 
-/// Gateway, two routes and a key, all in `shop`, and a route of `other` at the same Gateway.
+/// Gateway, two routes and a key that it knows, all in `shop`, and a route of `other` at the same Gateway.
 fn world() -> Vec<Resource> {
     let route = |namespace: &str, name: &str| {
         let rules = json!([
@@ -25,21 +25,39 @@ fn world() -> Vec<Resource> {
         route("shop", "b"),
         route("other", "c"),
         object(Kind::Secret, "shop", "keys", json!({ "stringData": { "clerk": KEY } })),
+        object(
+            Kind::AuthnPolicy,
+            "shop",
+            "keys",
+            json!({
+                "targetRefs": [{ "kind": "Gateway", "name": "edge" }],
+                "methods": [{ "name": "keys", "apiKey": { "secretRef": { "name": "keys" } } }],
+            }),
+        ),
     ]
 }
 
-fn policy(targets: Value, secret: &str) -> Resource {
-    let spec = json!({
-        "targetRefs": targets,
-        "credentials": { "apiKey": { "secretRef": { "name": secret } } },
-        "rules": [{ "name": "known", "when": { "callers": [{ "apiKey": "clerk" }] } }],
-    });
-    object(Kind::AccessPolicy, "shop", "p", spec)
+/// An AuthnPolicy or AccessPolicy that lets nobody pass but the clerk, by a key of this Secret.
+fn policy_by(kind: Kind, targets: Value, secret: &str) -> Resource {
+    let mut spec = json!({ "targetRefs": targets });
+    if kind == Kind::AuthnPolicy {
+        spec["methods"] =
+            json!([{ "name": "keys", "apiKey": { "secretRef": { "name": secret } } }]);
+        spec["require"] = json!("Any");
+    } else {
+        let clerk = json!({ "callers": [{ "apiKey": "clerk" }] });
+        spec["rules"] = json!([{ "name": "known", "when": clerk }]);
+    }
+    object(kind, "shop", "p", spec)
 }
 
-fn key() -> Key {
+fn policy(kind: Kind, targets: Value) -> Resource {
+    policy_by(kind, targets, "keys")
+}
+
+fn key(kind: Kind) -> Key {
     let name = |word| Name::parse(word).unwrap();
-    Key::new(Kind::AccessPolicy, name("shop"), name("p"))
+    Key::new(kind, name("shop"), name("p"))
 }
 
 /// The verdicts of one request to each place.
@@ -61,8 +79,8 @@ fn with(policy: Resource) -> Assembly {
     made(resources)
 }
 
-fn refused(raw: Option<Value>) -> Assembly {
-    let refused = Refused { key: Some(key()), raw, faults: Vec::new() };
+fn refused(kind: Kind, raw: Option<Value>) -> Assembly {
+    let refused = Refused { key: Some(key(kind)), raw, faults: Vec::new() };
     assemble(Input { resources: world(), refused: vec![refused], ..Input::default() }, None)
 }
 
@@ -76,171 +94,194 @@ fn route_a() -> Value {
 
 #[test]
 fn a_policy_holds_on_its_target_and_nowhere_else() {
-    let section = |kind: &str, name: &str, section: &str| json!([{ "kind": kind, "name": name, "sectionName": section }]);
-    let cases = [
-        (json!([{ "kind": "Gateway", "name": "edge" }]), [NO, NO, NO, NO, NO, NO]),
-        (section("Gateway", "edge", "side"), [OK, OK, OK, OK, NO, NO]),
-        (route_a(), [NO, NO, OK, OK, OK, OK]),
-        (section("HTTPRoute", "a", "rest"), [OK, NO, OK, OK, OK, OK]),
-    ];
-    for (targets, wanted) in cases {
-        let assembly = with(policy(targets.clone(), "keys"));
-        assert_eq!(verdicts(&assembly), wanted, "{targets}");
-        let shown = get("h", "/a").header("x-api-key", KEY);
-        assert_eq!(shown.verdict(&assembly.table), OK);
+    for kind in Kind::GUARDS {
+        let section = |kind: &str, name: &str, section: &str| json!([{ "kind": kind, "name": name, "sectionName": section }]);
+        let cases = [
+            (json!([{ "kind": "Gateway", "name": "edge" }]), [NO, NO, NO, NO, NO, NO]),
+            (section("Gateway", "edge", "side"), [OK, OK, OK, OK, NO, NO]),
+            (route_a(), [NO, NO, OK, OK, OK, OK]),
+            (section("HTTPRoute", "a", "rest"), [OK, NO, OK, OK, OK, OK]),
+        ];
+        for (targets, wanted) in cases {
+            let assembly = with(policy(kind, targets.clone()));
+            assert_eq!(verdicts(&assembly), wanted, "{targets}");
+            let shown = get("h", "/a").header("x-api-key", KEY);
+            assert_eq!(shown.verdict(&assembly.table), OK);
+        }
     }
 }
 
 #[test]
 fn a_policy_that_targets_nothing_is_a_fault() {
-    let targets = json!([
-        { "kind": "HTTPRoute", "name": "nobody" },
-        { "kind": "HTTPRoute", "name": "c" },
-        { "kind": "HTTPRoute", "name": "b" },
-    ]);
-    let assembly = with(policy(targets, "keys"));
-    assert_eq!(verdicts(&assembly), [OK, OK, NO, OK, NO, OK]);
-    assert_eq!(
-        faults(&assembly),
-        [(0, "nobody"), (1, "c")].map(|(at, name)| {
-            format!(
-                "AccessPolicy shop/p: spec.targetRefs[{at}]: no HTTPRoute shop/{name}; there the \
+    for kind in Kind::GUARDS {
+        let targets = json!([
+            { "kind": "HTTPRoute", "name": "nobody" },
+            { "kind": "HTTPRoute", "name": "c" },
+            { "kind": "HTTPRoute", "name": "b" },
+        ]);
+        let assembly = with(policy(kind, targets));
+        assert_eq!(verdicts(&assembly), [OK, OK, NO, OK, NO, OK]);
+        assert_eq!(
+            faults(&assembly),
+            [(0, "nobody"), (1, "c")].map(|(at, name)| {
+                format!(
+                    "{kind} shop/p: spec.targetRefs[{at}]: no HTTPRoute shop/{name}; there the \
                  policy protects nothing"
-            )
-        })
-    );
-    assert!(assembly.closed.is_empty());
+                )
+            })
+        );
+        assert!(assembly.closed.is_empty());
+    }
 }
 
 #[test]
 fn a_policy_on_a_part_that_is_not_there_closes_the_whole_of_it() {
-    let part = |kind: &str, name: &str| json!({ "kind": kind, "name": name, "sectionName": "x" });
-    let b = json!({ "kind": "HTTPRoute", "name": "b" });
-    let so = "until it has, the policy closes the whole of it";
-    for (target, wanted, lacks) in [
-        (part("HTTPRoute", "a"), [SHUT, SHUT, NO, OK, NO, OK], "HTTPRoute shop/a has no rule 'x'"),
-        (part("Gateway", "edge"), [SHUT; 6], "Gateway shop/edge has no listener 'x'"),
-    ] {
-        let before = with(policy(json!([{ "kind": "HTTPRoute", "name": "a" }]), "keys"));
-        let mut resources = world();
-        resources.push(policy(json!([target, b]), "keys"));
-        for previous in [None, Some(&before)] {
-            let input = Input { resources: resources.clone(), ..Input::default() };
-            let assembly = assemble(input, previous);
-            assert_eq!(verdicts(&assembly), wanted, "{target}");
-            assert!(assembly.closed.contains(&key()));
-            let told = format!("AccessPolicy shop/p: spec.targetRefs[0]: {lacks}; {so}");
-            assert_eq!(faults(&assembly), [told]);
+    for kind in Kind::GUARDS {
+        let part =
+            |kind: &str, name: &str| json!({ "kind": kind, "name": name, "sectionName": "x" });
+        let b = json!({ "kind": "HTTPRoute", "name": "b" });
+        let so = "until it has, the policy closes the whole of it";
+        for (target, wanted, lacks) in [
+            (
+                part("HTTPRoute", "a"),
+                [SHUT, SHUT, NO, OK, NO, OK],
+                "HTTPRoute shop/a has no rule 'x'",
+            ),
+            (part("Gateway", "edge"), [SHUT; 6], "Gateway shop/edge has no listener 'x'"),
+        ] {
+            let before = with(policy(kind, json!([{ "kind": "HTTPRoute", "name": "a" }])));
+            let mut resources = world();
+            resources.push(policy(kind, json!([target, b])));
+            for previous in [None, Some(&before)] {
+                let input = Input { resources: resources.clone(), ..Input::default() };
+                let assembly = assemble(input, previous);
+                assert_eq!(verdicts(&assembly), wanted, "{target}");
+                assert!(assembly.closed.contains(&key(kind)));
+                let told = format!("{kind} shop/p: spec.targetRefs[0]: {lacks}; {so}");
+                assert_eq!(faults(&assembly), [told]);
+            }
         }
     }
 }
 
 #[test]
 fn a_policy_that_does_not_compile_closes_its_targets() {
-    let assembly = with(policy(route_a(), "nowhere"));
+    let assembly = with(policy_by(Kind::AuthnPolicy, route_a(), "nowhere"));
     assert_eq!(verdicts(&assembly), [SHUT, SHUT, OK, OK, OK, OK]);
-    assert!(assembly.closed.contains(&key()));
+    assert!(assembly.closed.contains(&key(Kind::AuthnPolicy)));
     assert_eq!(faults(&assembly).len(), 1);
 }
 
 #[test]
 fn a_refused_policy_closes_what_its_text_names() {
-    let spec = |targets: Value| Some(json!({ "spec": { "targetRefs": targets, "x": 1 } }));
-    let part = |name: &str| json!([{ "kind": "HTTPRoute", "name": "a", "sectionName": name }]);
-    let all_of_shop = [SHUT, SHUT, SHUT, SHUT, SHUT, SHUT];
-    let cases = [
-        (spec(route_a()), [SHUT, SHUT, OK, OK, OK, OK]),
-        (spec(part("rest")), [OK, SHUT, OK, OK, OK, OK]),
-        // A part that does not exist, or a word that is none, widens to the whole object.
-        (spec(part("nobody")), [SHUT, SHUT, OK, OK, OK, OK]),
-        (
-            spec(json!([{ "kind": "HTTPRoute", "name": "a", "sectionName": 7 }])),
-            [SHUT, SHUT, OK, OK, OK, OK],
-        ),
-        // What cannot be told closes every Gateway and route of the namespace.
-        (spec(json!([])), all_of_shop),
-        (spec(json!([{ "kind": "HttpRoute", "name": "a" }])), all_of_shop),
-        (Some(json!({ "spec": 7 })), all_of_shop),
-        (None, all_of_shop),
-    ];
-    for (index, (raw, wanted)) in cases.into_iter().enumerate() {
-        assert_eq!(verdicts(&refused(raw)), wanted, "case {index}");
+    for kind in Kind::GUARDS {
+        let spec = |targets: Value| Some(json!({ "spec": { "targetRefs": targets, "x": 1 } }));
+        let part = |name: &str| json!([{ "kind": "HTTPRoute", "name": "a", "sectionName": name }]);
+        let all_of_shop = [SHUT, SHUT, SHUT, SHUT, SHUT, SHUT];
+        let cases = [
+            (spec(route_a()), [SHUT, SHUT, OK, OK, OK, OK]),
+            (spec(part("rest")), [OK, SHUT, OK, OK, OK, OK]),
+            // A part that does not exist, or a word that is none, widens to the whole object.
+            (spec(part("nobody")), [SHUT, SHUT, OK, OK, OK, OK]),
+            (
+                spec(json!([{ "kind": "HTTPRoute", "name": "a", "sectionName": 7 }])),
+                [SHUT, SHUT, OK, OK, OK, OK],
+            ),
+            // What cannot be told closes every Gateway and route of the namespace.
+            (spec(json!([])), all_of_shop),
+            (spec(json!([{ "kind": "HttpRoute", "name": "a" }])), all_of_shop),
+            (Some(json!({ "spec": 7 })), all_of_shop),
+            (None, all_of_shop),
+        ];
+        for (index, (raw, wanted)) in cases.into_iter().enumerate() {
+            assert_eq!(verdicts(&refused(kind, raw)), wanted, "case {index}");
+        }
     }
 }
 
 #[test]
 fn a_refused_policy_keeps_its_last_good_form() {
-    let before = with(policy(route_a(), "keys"));
-    let refused = Refused { key: Some(key()), raw: None, faults: Vec::new() };
-    let after = assemble(
-        Input { resources: world(), refused: vec![refused.clone()], ..Input::default() },
-        Some(&before),
-    );
-    assert_eq!(verdicts(&after), [NO, NO, OK, OK, OK, OK]);
-    let again = assemble(
-        Input { resources: world(), refused: vec![refused], ..Input::default() },
-        Some(&after),
-    );
-    assert_eq!(verdicts(&again), [NO, NO, OK, OK, OK, OK]);
-    assert!(again.kept.contains(&key()) && again.closed.is_empty());
+    for kind in Kind::GUARDS {
+        let before = with(policy(kind, route_a()));
+        let refused = Refused { key: Some(key(kind)), raw: None, faults: Vec::new() };
+        let after = assemble(
+            Input { resources: world(), refused: vec![refused.clone()], ..Input::default() },
+            Some(&before),
+        );
+        assert_eq!(verdicts(&after), [NO, NO, OK, OK, OK, OK]);
+        let again = assemble(
+            Input { resources: world(), refused: vec![refused], ..Input::default() },
+            Some(&after),
+        );
+        assert_eq!(verdicts(&again), [NO, NO, OK, OK, OK, OK]);
+        assert!(again.kept.contains(&key(kind)) && again.closed.is_empty());
+    }
 }
 
 #[test]
 fn a_policy_in_its_last_good_form_closes_what_only_its_refused_form_names() {
-    let before = with(policy(route_a(), "keys"));
-    let part =
-        |name: &str, part: &str| json!({ "kind": "HTTPRoute", "name": name, "sectionName": part });
-    let route = |name: &str| json!({ "kind": "HTTPRoute", "name": name });
-    let cases = [
-        (json!([route("a"), route("b")]), [NO, NO, SHUT, OK, SHUT, OK], 1),
-        (json!([part("a", "rest"), part("b", "rest")]), [NO, NO, SHUT, OK, SHUT, OK], 1),
-        (json!([{ "kind": "Gateway", "name": "edge" }]), [SHUT, SHUT, SHUT, SHUT, SHUT, SHUT], 1),
-        (json!([route("a"), route("nobody")]), [NO, NO, OK, OK, OK, OK], 1),
-        (json!([part("a", "open")]), [NO, NO, OK, OK, OK, OK], 0),
-        // What can be told of these is closed; what was protected stays so.
-        (
-            json!([route("a"), route("b"), { "kind": "HttpRoute", "name": "c" }]),
-            [NO, NO, SHUT, OK, SHUT, OK],
-            1,
-        ),
-        (json!([{ "kind": "HttpRoute", "name": "b" }]), [NO, NO, OK, OK, OK, OK], 0),
-    ];
-    for (targets, wanted, told) in cases {
-        let raw = json!({ "spec": { "targetRefs": targets, "x": 1 } });
-        let refused = Refused { key: Some(key()), raw: Some(raw.clone()), faults: Vec::new() };
-        let input =
-            Input { resources: world(), refused: vec![refused.clone()], ..Input::default() };
-        let after = assemble(input.clone(), Some(&before));
-        assert_eq!(verdicts(&after), wanted, "{raw}");
-        assert_eq!(faults(&after).len(), told, "{:#?}", faults(&after));
-        let again = assemble(input, Some(&after));
-        assert_eq!(verdicts(&again), wanted, "{raw} again");
-        assert!(again.kept.contains(&key()));
+    for kind in Kind::GUARDS {
+        let before = with(policy(kind, route_a()));
+        let part = |name: &str, part: &str| json!({ "kind": "HTTPRoute", "name": name, "sectionName": part });
+        let route = |name: &str| json!({ "kind": "HTTPRoute", "name": name });
+        let cases = [
+            (json!([route("a"), route("b")]), [NO, NO, SHUT, OK, SHUT, OK], 1),
+            (json!([part("a", "rest"), part("b", "rest")]), [NO, NO, SHUT, OK, SHUT, OK], 1),
+            (
+                json!([{ "kind": "Gateway", "name": "edge" }]),
+                [SHUT, SHUT, SHUT, SHUT, SHUT, SHUT],
+                1,
+            ),
+            (json!([route("a"), route("nobody")]), [NO, NO, OK, OK, OK, OK], 1),
+            (json!([part("a", "open")]), [NO, NO, OK, OK, OK, OK], 0),
+            // What can be told of these is closed; what was protected stays so.
+            (
+                json!([route("a"), route("b"), { "kind": "HttpRoute", "name": "c" }]),
+                [NO, NO, SHUT, OK, SHUT, OK],
+                1,
+            ),
+            (json!([{ "kind": "HttpRoute", "name": "b" }]), [NO, NO, OK, OK, OK, OK], 0),
+        ];
+        for (targets, wanted, told) in cases {
+            let raw = json!({ "spec": { "targetRefs": targets, "x": 1 } });
+            let refused =
+                Refused { key: Some(key(kind)), raw: Some(raw.clone()), faults: Vec::new() };
+            let input =
+                Input { resources: world(), refused: vec![refused.clone()], ..Input::default() };
+            let after = assemble(input.clone(), Some(&before));
+            assert_eq!(verdicts(&after), wanted, "{raw}");
+            assert_eq!(faults(&after).len(), told, "{:#?}", faults(&after));
+            let again = assemble(input, Some(&after));
+            assert_eq!(verdicts(&again), wanted, "{raw} again");
+            assert!(again.kept.contains(&key(kind)));
+        }
     }
 }
 
 #[test]
 fn an_edit_that_lets_go_of_a_target_for_one_that_is_not_there_is_not_taken() {
-    let before = with(policy(route_a(), "keys"));
-    let route = |name: &str| json!({ "kind": "HTTPRoute", "name": name });
-    let edit = |targets: Value, previous: &Assembly| {
-        let mut resources = world();
-        resources.push(policy(targets, "keys"));
-        assemble(Input { resources, ..Input::default() }, Some(previous))
-    };
-    for targets in [json!([route("aa")]), json!([route("b"), route("aa")])] {
-        let after = edit(targets.clone(), &before);
-        let again = edit(targets.clone(), &after);
-        for assembly in [&after, &again] {
-            assert_eq!(verdicts(assembly), [NO, NO, OK, OK, OK, OK], "{targets}");
-            assert_eq!(faults(assembly).len(), 1, "{:#?}", faults(assembly));
+    for kind in Kind::GUARDS {
+        let before = with(policy(kind, route_a()));
+        let route = |name: &str| json!({ "kind": "HTTPRoute", "name": name });
+        let edit = |targets: Value, previous: &Assembly| {
+            let mut resources = world();
+            resources.push(policy(kind, targets));
+            assemble(Input { resources, ..Input::default() }, Some(previous))
+        };
+        for targets in [json!([route("aa")]), json!([route("b"), route("aa")])] {
+            let after = edit(targets.clone(), &before);
+            let again = edit(targets.clone(), &after);
+            for assembly in [&after, &again] {
+                assert_eq!(verdicts(assembly), [NO, NO, OK, OK, OK, OK], "{targets}");
+                assert_eq!(faults(assembly).len(), 1, "{:#?}", faults(assembly));
+            }
+            // Mended, it is taken.
+            assert_eq!(verdicts(&edit(json!([route("b")]), &again)), [OK, OK, NO, OK, NO, OK]);
         }
-        // Mended, it is taken.
-        assert_eq!(verdicts(&edit(json!([route("b")]), &again)), [OK, OK, NO, OK, NO, OK]);
+        // On purpose: what is named is there, or what was named is gone.
+        assert_eq!(verdicts(&edit(json!([route("b")]), &before)), [OK, OK, NO, OK, NO, OK]);
+        let more = edit(json!([route("a"), route("aa")]), &before);
+        assert_eq!(verdicts(&more), [NO, NO, OK, OK, OK, OK]);
+        assert!(more.kept.is_empty());
     }
-    // On purpose: what is named is there, or what was named is gone.
-    assert_eq!(verdicts(&edit(json!([route("b")]), &before)), [OK, OK, NO, OK, NO, OK]);
-    let more = edit(json!([route("a"), route("aa")]), &before);
-    assert_eq!(verdicts(&more), [NO, NO, OK, OK, OK, OK]);
-    assert!(more.kept.is_empty());
 }

@@ -20,7 +20,9 @@ pub(super) fn heads(kind: Kind) -> &'static [&'static str] {
         Kind::Workload => &["CLUSTER", "ADDRESS", "ACCOUNT"],
         Kind::Secret => &["TYPE", "KEYS"],
         Kind::ConfigMap => &["KEYS"],
-        Kind::AccessPolicy | Kind::TrafficPolicy | Kind::BackendTlsPolicy => &["TARGETS"],
+        Kind::AuthnPolicy | Kind::AccessPolicy | Kind::TrafficPolicy | Kind::BackendTlsPolicy => {
+            &["TARGETS"]
+        }
         Kind::Api => &["OWNER"],
         Kind::Claim => &["HOSTS"],
         Kind::Workspace => &["NAMESPACES", "CLUSTERS"],
@@ -63,7 +65,7 @@ pub(super) fn cells(kind: Kind, object: &Value) -> Vec<String> {
         ],
         Kind::Secret => vec![word(object, "/type"), keys(object, "/data")],
         Kind::ConfigMap => vec![keys(object, "/data")],
-        Kind::AccessPolicy | Kind::TrafficPolicy | Kind::BackendTlsPolicy => {
+        Kind::AuthnPolicy | Kind::AccessPolicy | Kind::TrafficPolicy | Kind::BackendTlsPolicy => {
             vec![join(items(object, "/spec/targetRefs"), |target| {
                 format!("{}/{}", word(target, "/kind"), word(target, "/name"))
             })]

@@ -3,8 +3,9 @@
 
 use control::app::{Access, ApiRoute};
 use leptos::prelude::*;
+use model::authn::{AuthnMethod, Require};
 use model::policy::{AccessRule, Action};
-use model::{Key, Kind, Name};
+use model::{Key, Name, Resource};
 use serde_json::Value;
 
 use crate::pages::policy;
@@ -59,26 +60,65 @@ fn rules_of(access: &Access) -> Vec<AnyView> {
             .into_any(),
         ];
     };
-    let (namespace, own) = (&policy.metadata.namespace, &policy.metadata.name);
-    let to = policy::place(&Key::new(Kind::AccessPolicy, namespace.clone(), own.clone()));
-    let name = format!("{namespace}/{own}");
-    let rows = policy.spec.rules.iter().map(|rule| {
-        let is = match rule.action {
-            Action::Allow => mood(Mood::Good, "allows".to_owned()),
-            Action::Deny => mood(Mood::Bad, "denies".to_owned()),
-        };
+    let key = policy.key();
+    let (to, name) = (policy::place(&key), format!("{}/{}", key.namespace, key.name));
+    let rows = told(policy).into_iter().map(|Told { name: own, does, when }| {
         view! {
             <tr>
                 <th scope="row">{at.clone()}</th>
                 <td><a href=to.clone()>{name.clone()}</a></td>
-                <td>{rule.name.to_string()}</td>
-                <td>{is}</td>
-                <td class="long">{conditions(rule)}</td>
+                <td>{own}</td>
+                <td>{does}</td>
+                <td class="long">{when}</td>
             </tr>
         }
         .into_any()
     });
     rows.collect()
+}
+
+/// A rule, or a way to prove who is calling.
+struct Told {
+    name: String,
+    does: AnyView,
+    when: String,
+}
+
+fn told(policy: &Resource) -> Vec<Told> {
+    match policy {
+        Resource::AuthnPolicy(policy) => {
+            let does = match policy.spec.require {
+                None => "proves",
+                Some(Require::Any) => "proves, one is required",
+                Some(Require::All) => "proves, all are required",
+            };
+            let methods = policy.spec.methods.iter().map(|method| Told {
+                name: method.name.to_string(),
+                does: does.into_any(),
+                when: shown_by(method),
+            });
+            methods.collect()
+        }
+        Resource::AccessPolicy(policy) => {
+            let rules = policy.spec.rules.iter().map(|rule| Told {
+                name: rule.name.to_string(),
+                does: match rule.action {
+                    Action::Allow => mood(Mood::Good, "allows".to_owned()).into_any(),
+                    Action::Deny => mood(Mood::Bad, "denies".to_owned()).into_any(),
+                },
+                when: conditions(rule),
+            });
+            rules.collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// What a caller has to show, in words.
+fn shown_by(method: &AuthnMethod) -> String {
+    let keys = method.api_key.as_ref().map(|keys| format!("by a key in {}", keys.header));
+    let token = method.jwt.as_ref().map(|token| format!("by a token of {}", token.issuer));
+    keys.or(token).unwrap_or_default()
 }
 
 /// When a rule holds, in words.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use model::access::Asked;
-use model::policy::{AccessPolicy, PolicyTargetRef};
+use model::policy::PolicyTargetRef;
 use model::role::Verb;
 use model::route::{HttpRoute, ParentRef};
 use model::workspace::DefaultAccess;
@@ -90,7 +90,7 @@ pub struct Access {
     /// The part of that: a listener, or a rule.
     pub section: Option<Name>,
     /// The policy, if it may be read.
-    pub policy: Option<Arc<AccessPolicy>>,
+    pub policy: Option<Resource>,
 }
 
 /// What may be done with an Api.
@@ -251,12 +251,13 @@ fn may_weigh(sight: &Sight, key: &Key, route: &HttpRoute, api: &Name) -> bool {
 /// Every policy by what it is attached to.
 fn targets(sight: &Sight) -> BTreeMap<Key, Vec<Access>> {
     let mut targets = BTreeMap::<Key, Vec<Access>>::new();
-    for (key, object) in sight.world.of_kind(Kind::AccessPolicy) {
-        let Resource::AccessPolicy(policy) = &object.resource else { continue };
+    let guards = Kind::GUARDS.into_iter().flat_map(|kind| sight.world.of_kind(kind));
+    for (key, object) in guards {
         let is_seen = sight.sees(key, object);
-        for PolicyTargetRef { kind, name, section_name, .. } in &policy.spec.target_refs {
+        let targets_of = object.resource.guarded().into_iter().flatten();
+        for PolicyTargetRef { kind, name, section_name, .. } in targets_of {
             let at = Key::new(kind.kind(), key.namespace.clone(), name.clone());
-            let (section, policy) = (section_name.clone(), Some(Arc::clone(policy)));
+            let (section, policy) = (section_name.clone(), Some(object.resource.clone()));
             let access = Access { at: at.clone(), section, policy: policy.filter(|_| is_seen) };
             targets.entry(at).or_default().push(access);
         }

@@ -83,7 +83,7 @@ impl Tale {
         };
         for level in levels.iter_mut().filter_map(Value::as_object_mut) {
             let others = level_told(then, level);
-            let closes = ["denies", "doesNotAllow", "closed"];
+            let closes = ["denies", "doesNotAllow", "unproved", "closed"];
             let outcome = level.get("outcome").and_then(Value::as_str).unwrap_or_default();
             // Where no rule decided, it was the want of one.
             let is_named = self.is_own || self.decider.is_some();

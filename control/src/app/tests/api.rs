@@ -156,7 +156,7 @@ async fn what_decides_on_a_route_is_told_from_the_outer_to_the_inner() {
         let shown = bed.app.api_show(&op(user), &orders).await.unwrap();
         let access = shown.routes[0].access.iter();
         let told = access.map(|one| {
-            let policy = one.policy.as_ref().map(|policy| policy.metadata.name.to_string());
+            let policy = one.policy.as_ref().map(|policy| policy.meta().name.to_string());
             (one.at.kind, one.section.is_some(), policy)
         });
         told.collect::<Vec<_>>()

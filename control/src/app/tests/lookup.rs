@@ -30,7 +30,10 @@ async fn who_names_an_object_is_found_for_as_long_as_it_does() {
         + &format!("      {mirror}\n");
     let more = "---\napiVersion: heddle.dev/v1alpha1\nkind: AccessPolicy\n\
                 metadata: { name: p, namespace: shop }\n\
-                spec: { targetRefs: [{ kind: HTTPRoute, name: r }], credentials: { apiKey: { secretRef: { name: keys } } }, rules: [{ name: any }] }\n\
+                spec: { targetRefs: [{ kind: HTTPRoute, name: r }], rules: [{ name: any }] }\n\
+                ---\napiVersion: heddle.dev/v1alpha1\nkind: AuthnPolicy\n\
+                metadata: { name: p, namespace: shop }\n\
+                spec: { targetRefs: [{ kind: HTTPRoute, name: r }], methods: [{ name: keys, apiKey: { secretRef: { name: keys } } }] }\n\
                 ---\napiVersion: v1\nkind: Secret\nmetadata: { name: keys, namespace: shop }\n\
                 stringData: { clerk: a-key-of-sixteen-bytes }\n\
                 ---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n\
@@ -54,8 +57,13 @@ async fn who_names_an_object_is_found_for_as_long_as_it_does() {
                 &format!("{route} spec.rules[0].filters[0].requestMirror.backendRef"),
             ],
         ),
-        (Kind::HttpRoute, "shop", "r", &["AccessPolicy shop/p spec.targetRefs[0]"]),
-        (Kind::Secret, "shop", "keys", &["AccessPolicy shop/p spec.credentials.apiKey.secretRef"]),
+        (
+            Kind::HttpRoute,
+            "shop",
+            "r",
+            &["AccessPolicy shop/p spec.targetRefs[0]", "AuthnPolicy shop/p spec.targetRefs[0]"],
+        ),
+        (Kind::Secret, "shop", "keys", &["AuthnPolicy shop/p spec.methods[0].apiKey.secretRef"]),
         (
             Kind::Api,
             "shop",
@@ -82,7 +90,9 @@ async fn who_names_an_object_is_found_for_as_long_as_it_does() {
     assert_eq!((held.len(), held[0].1.role.as_str()), (1, "clerk"));
     assert_eq!(held[0].1.scope, Scope::Workspace(name("shop")));
     bed.delete("root", key(Kind::HttpRoute, "shop", "r")).await.unwrap_err();
-    bed.delete("root", key(Kind::AccessPolicy, "shop", "p")).await.unwrap();
+    for kind in Kind::GUARDS {
+        bed.delete("root", key(kind, "shop", "p")).await.unwrap();
+    }
     bed.delete("root", key(Kind::HttpRoute, "shop", "r")).await.unwrap();
     assert_eq!(bed.names(Kind::Gateway, "platform", "edge").await, [""; 0]);
 }

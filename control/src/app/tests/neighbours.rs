@@ -245,10 +245,10 @@ async fn a_policy_takes_no_keys_of_another_api() {
     let bed = Bed::neighbours().await;
     let policy = |secret: &str| {
         let spec = format!(
-            "spec: {{ targetRefs: [{{ kind: HTTPRoute, name: beta }}], credentials: \
-             {{ apiKey: {{ secretRef: {{ name: {secret} }} }} }}, rules: [{{ name: any, when: {{}} }}] }}"
+            "spec: {{ targetRefs: [{{ kind: HTTPRoute, name: beta }}], \
+             methods: [{{ name: keys, apiKey: {{ secretRef: {{ name: {secret} }} }} }}] }}"
         );
-        of_api("beta", "AccessPolicy", "heddle.dev/v1alpha1", "beta", &spec)
+        of_api("beta", "AuthnPolicy", "heddle.dev/v1alpha1", "beta", &spec)
     };
     assert_eq!(bed.told("bo", &policy("alpha")).await, "Secret shop/alpha: there is none");
     bed.put("bo", &policy("beta")).await.unwrap();
@@ -511,22 +511,22 @@ async fn a_key_is_revoked_though_a_policy_of_another_api_names_it() {
         of_api("alpha", "Secret", "v1", "shared", &format!("stringData: {{ {names} }}"))
     };
     let (good, stolen) = ("good: 0123456789abcdef", "stolen: fedcba9876543210");
-    let policy = |api: &str, name: &str, target: &str, spec: &str| {
+    let policy = |kind: &str, api: &str, name: &str, target: &str, spec: &str| {
         let spec = format!("spec: {{ targetRefs: [{{ {target} }}], {spec} }}");
-        of_api(api, "AccessPolicy", "heddle.dev/v1alpha1", name, &spec)
+        of_api(api, kind, "heddle.dev/v1alpha1", name, &spec)
     };
-    let outer = "credentials: { apiKey: { secretRef: { name: shared } } }, rules: [{ name: all }]";
+    let outer = "methods: [{ name: keys, apiKey: { secretRef: { name: shared } } }]";
     let listeners = "spec: { gatewayClassName: heddle, listeners: \
                      [{ name: http, protocol: HTTP, port: 8443, hostname: www.example.com }] }";
     let gate = of_api("alpha", "Gateway", "gateway.networking.k8s.io/v1", "mine", listeners);
-    let gate = gate + &policy("alpha", "outer", "kind: Gateway, name: mine", outer);
+    let gate = gate + &policy("AuthnPolicy", "alpha", "outer", "kind: Gateway, name: mine", outer);
     bed.put("sara", &(keys(&format!("{good}, {stolen}")) + &gate)).await.unwrap();
     let own = route_of("beta", "beta", "[www.example.com]", "/beta", "beta")
         .replace("name: edge, namespace: platform", "name: mine");
     bed.put("sara", &own).await.unwrap();
     let named = |key: &str| {
         let rules = format!("rules: [{{ name: k, when: {{ callers: [{{ apiKey: {key} }}] }} }}]");
-        policy("beta", "beta", "kind: HTTPRoute, name: beta", &rules)
+        policy("AccessPolicy", "beta", "beta", "kind: HTTPRoute, name: beta", &rules)
     };
     // Whose Secrets do not have it is not told.
     let told = bed.told("bo", &named("nobody")).await;
@@ -748,9 +748,9 @@ async fn who_takes_a_freed_name_meets_nothing_that_waits_for_it() {
     let names = |api: &str, name: &str| {
         let spec = format!(
             "spec: {{ targetRefs: [{{ kind: HTTPRoute, name: {api} }}], \
-             credentials: {{ apiKey: {{ secretRef: {{ name: {name} }} }} }} }}"
+             methods: [{{ name: keys, apiKey: {{ secretRef: {{ name: {name} }} }} }}] }}"
         );
-        of_api(api, "AccessPolicy", "heddle.dev/v1alpha1", "keys", &spec)
+        of_api(api, "AuthnPolicy", "heddle.dev/v1alpha1", "keys", &spec)
     };
     let led = route_of("gamma", "led", "[www.example.com]", "/gamma", "ledger");
     let keyed = secret("beta").replace("name: beta", "name: ledger");
@@ -769,7 +769,7 @@ async fn who_takes_a_freed_name_meets_nothing_that_waits_for_it() {
     let told = bed.told("ann", &secret("alpha").replace("name: alpha", "name: ledger")).await;
     assert_eq!(
         told,
-        format!("Secret shop/ledger: what waits for that name, an AccessPolicy {whose}")
+        format!("Secret shop/ledger: what waits for that name, an AuthnPolicy {whose}")
     );
     // Who had it last makes it anew, and takes back that it went.
     bed.put("bo", &service_of("beta", "ledger", "ledger")).await.unwrap();
@@ -853,11 +853,15 @@ async fn an_api_whose_users_a_policy_names_does_not_go() {
     let named = |api: &str| {
         let spec = format!(
             "spec: {{ targetRefs: [{{ kind: HTTPRoute, name: alpha }}], \
-             credentials: {{ apiKey: {{ secretRef: {{ name: alpha }} }} }}, \
              rules: [{{ name: theirs, when: {{ callers: [{{ apiKey: clerk, api: {api} }}] }} }}] }}"
         );
         of_api("alpha", "AccessPolicy", "heddle.dev/v1alpha1", "theirs", &spec)
     };
+    let keys = "spec: { targetRefs: [{ kind: HTTPRoute, name: alpha }], \
+                methods: [{ name: keys, apiKey: { secretRef: { name: alpha } } }] }";
+    bed.put("ann", &of_api("alpha", "AuthnPolicy", "heddle.dev/v1alpha1", "keys", keys))
+        .await
+        .unwrap();
     let told = bed.told("ann", &named("gamma")).await;
     let at = "AccessPolicy shop/theirs: spec.rules[0].when.callers[0].api";
     assert_eq!(told, format!("{at}: workspace/shop has no Api 'gamma'"));

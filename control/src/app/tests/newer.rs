@@ -162,12 +162,12 @@ async fn a_secret_whose_values_are_lost_stops_who_needs_it() {
     let world = bed.world().await;
     assert_eq!(world.unreadable[&store::Key::new(HUB, &secret)].reason, "its values are not there");
     bed.put("sara", &(service("shop") + &route("shop", "r", "[a.test]", "/"))).await.unwrap();
-    let policy = "apiVersion: heddle.dev/v1alpha1\nkind: AccessPolicy\n\
+    let policy = "apiVersion: heddle.dev/v1alpha1\nkind: AuthnPolicy\n\
                   metadata: { name: p, namespace: shop }\n\
-                  spec: { targetRefs: [{ kind: HTTPRoute, name: r }], rules: [{ name: any }], \
-                  credentials: { apiKey: { secretRef: { name: keys } } } }\n";
+                  spec: { targetRefs: [{ kind: HTTPRoute, name: r }], \
+                  methods: [{ name: keys, apiKey: { secretRef: { name: keys } } }] }\n";
     let said = said(bed.put("sara", policy).await);
-    assert!(said.contains("spec.credentials.apiKey.secretRef"), "{said}");
+    assert!(said.contains("spec.methods[0].apiKey.secretRef"), "{said}");
 }
 
 #[tokio::test]

@@ -80,19 +80,19 @@ fn object(which: u8, form: u8) -> String {
             "p",
             space,
             &format!(
-                "targetRefs: [{{ kind: HTTPRoute, name: {} }}], credentials: {{ apiKey: {{ secretRef: {{ name: keys }} }} }}, \
+                "targetRefs: [{{ kind: HTTPRoute, name: {} }}], \
                  rules: [{{ name: any, action: {}, when: {{ callers: [{{ apiKey: clerk }}] }} }}]",
                 ["r", "s", "guest"][usize::from(form % 3)],
                 ["Allow", "Deny"][usize::from(form % 2)],
             ),
         ),
         13 => pair(
-            "AccessPolicy",
+            "AuthnPolicy",
             "q",
             ["shop", "bank"][usize::from(form % 2)],
             &format!(
-                "targetRefs: [{{ kind: Gateway, name: {} }}], credentials: {{ apiKey: {{ secretRef: {{ name: keys }} }} }}, \
-                      rules: [{{ name: any }}]",
+                "targetRefs: [{{ kind: Gateway, name: {} }}], \
+                 methods: [{{ name: keys, apiKey: {{ secretRef: {{ name: keys }} }} }}]",
                 ["mine", "theirs"][usize::from(form % 2)]
             ),
         ),

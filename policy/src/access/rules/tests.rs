@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::Layer;
-use crate::access::Known;
+use crate::authn::Known;
 use crate::fixtures::Request;
 
 fn rule(place: usize, when: &Value) -> Rule {

@@ -124,7 +124,7 @@ impl Bad {
         let theirs: Vec<_> = world.iter().filter(|one| !is_shared(one)).collect();
         let victim = dice.pick(&theirs).key();
         let owner = victim.namespace.to_string();
-        let policy = Key::new(Kind::AccessPolicy, victim.namespace.clone(), name("x"));
+        let policy = Key::new(*dice.pick(&Kind::GUARDS), victim.namespace.clone(), name("x"));
         let mut bad = Bad { namespace: owner.clone(), resources: Vec::new(), refused: Vec::new() };
         let target = json!([{ "kind": "HTTPRoute", "name": "r0" }]);
         let mut typed = |kind, fields| bad.resources.push(object(kind, &owner, "x", fields));
@@ -165,17 +165,18 @@ impl Bad {
                 let policy = json!({ "spec": { "targetRefs": target } });
                 bad.resources.push(object(Kind::AccessPolicy, &owner, "x", policy));
             }
-            Sort::PolicyWithoutSecret => typed(Kind::AccessPolicy, keyed(&target, "nowhere")),
+            Sort::PolicyWithoutSecret => typed(Kind::AuthnPolicy, keyed(&target, "nowhere")),
             Sort::PolicyWithShortKey => {
                 let short = json!({ "stringData": { "me": "short" } });
-                let policy = object(Kind::AccessPolicy, &owner, "x", keyed(&target, "x"));
+                let policy = object(Kind::AuthnPolicy, &owner, "x", keyed(&target, "x"));
                 bad.resources = vec![object(Kind::Secret, &owner, "x", short), policy];
             }
             Sort::PolicyAgainstNobody => {
-                let mut fields = keyed(&target, "keys");
-                fields["spec"]["rules"][0]["action"] = json!("Deny");
-                fields["spec"]["rules"][0]["when"] = json!({ "callers": [{ "apiKey": "mee" }] });
-                typed(Kind::AccessPolicy, fields);
+                let denies = json!({ "name": "not", "action": "Deny",
+                    "when": { "callers": [{ "apiKey": "mee" }] } });
+                let spec = json!({ "targetRefs": target, "rules": [denies] });
+                typed(Kind::AuthnPolicy, keyed(&target, "keys"));
+                typed(Kind::AccessPolicy, json!({ "spec": spec }));
             }
             Sort::RouteWithoutGateway => {
                 typed(Kind::HttpRoute, route(&owner, "nobody", "web", None))
@@ -241,8 +242,7 @@ fn twin(world: &[Resource], key: &Key) -> Resource {
 fn keyed(target: &Value, secret: &str) -> Value {
     json!({ "spec": {
         "targetRefs": target,
-        "credentials": { "apiKey": { "secretRef": { "name": secret } } },
-        "rules": [{ "name": "known", "when": { "callers": [{}] } }],
+        "methods": [{ "name": "keys", "apiKey": { "secretRef": { "name": secret } } }],
     } })
 }
 

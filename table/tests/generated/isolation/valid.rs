@@ -74,11 +74,12 @@ fn guests() -> [Resource; 2] {
     let entries = json!({ "guest": GUEST.1, "other": "key-of-another-guest-of-all" });
     let spec = json!({
         "targetRefs": [{ "kind": "Gateway", "name": "edge" }],
-        "credentials": { "apiKey": { "header": GUEST.0, "secretRef": { "name": "guests" } } },
+        "methods": [{ "name": "keys",
+            "apiKey": { "header": GUEST.0, "secretRef": { "name": "guests" } } }],
     });
     [
         object(Kind::Secret, SHARED, "guests", json!({ "stringData": entries })),
-        object(Kind::AccessPolicy, SHARED, "guests", json!({ "spec": spec })),
+        object(Kind::AuthnPolicy, SHARED, "guests", json!({ "spec": spec })),
     ]
 }
 
@@ -101,7 +102,7 @@ fn namespace(dice: &mut Dice, team: &str, knows_guests: bool, world: &mut Vec<Re
         let name = format!("r{index}");
         world.push(route(dice, team, &name, own_gateway));
         if dice.once_in(2) {
-            world.push(policy(dice, team, &name));
+            world.extend(policies(dice, team, &name));
         }
         if knows_guests && dice.once_in(2) {
             world.push(no_guests(team, &name));
@@ -140,17 +141,24 @@ fn route(dice: &mut Dice, team: &str, name: &str, own_gateway: bool) -> Resource
     object(Kind::HttpRoute, team, name, json!({ "spec": spec }))
 }
 
-fn policy(dice: &mut Dice, team: &str, route: &str) -> Resource {
+fn policies(dice: &mut Dice, team: &str, route: &str) -> [Resource; 2] {
     let mut target = json!({ "kind": "HTTPRoute", "name": route });
     if dice.once_in(2) {
         target["sectionName"] = json!("rule0");
     }
-    let spec = json!({
+    let mut authn = json!({
         "targetRefs": [target],
-        "credentials": { "apiKey": { "secretRef": { "name": "keys" } } },
+        "methods": [{ "name": "keys", "apiKey": { "secretRef": { "name": "keys" } } }],
+    });
+    if dice.once_in(3) {
+        authn["require"] = json!("Any");
+    }
+    let access = json!({
+        "targetRefs": [target],
         "rules": [{ "name": "known", "when": { "callers": [{ "apiKey": "me" }] } }],
     });
-    object(Kind::AccessPolicy, team, &format!("for-{route}"), json!({ "spec": spec }))
+    [(Kind::AuthnPolicy, authn), (Kind::AccessPolicy, access)]
+        .map(|(kind, spec)| object(kind, team, &format!("for-{route}"), json!({ "spec": spec })))
 }
 
 /// A policy that shuts the guest out.

@@ -6,20 +6,23 @@ use std::sync::Arc;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use model::Name;
+use model::authn::Require;
 
-use super::{CompiledPolicy, Level};
-use crate::apikey::KeyError;
+use super::CompiledAuthn;
+use crate::apikey::{ApiKeys, KeyError};
+use crate::explain::{MethodStory, PolicyStory};
 use crate::facts::Facts;
 use crate::jwt::{self, Issuer, TokenError};
+use crate::level::Level;
 use crate::principal::{Believed, Principal, Proof};
 
 /// The credential methods of all levels, gathered once.
 #[derive(Debug, Default)]
 pub(crate) struct Methods {
-    /// Policies with API keys, each with its level.
-    keys: Vec<(usize, Arc<CompiledPolicy>)>,
-    /// Policies with token issuers, each with its level.
-    issuers: Vec<(usize, Arc<CompiledPolicy>)>,
+    /// The policies that have them, each with its level.
+    policies: Vec<(usize, Arc<CompiledAuthn>)>,
+    /// Whether one of them is by token.
+    has_issuers: bool,
     /// The headers that carry keys, each once.
     key_headers: Vec<HeaderName>,
     /// What a 401 says of how to prove oneself.
@@ -32,6 +35,8 @@ pub(crate) struct Known {
     all: Vec<Someone>,
     /// By which policies of ours.
     proofs: Vec<Proof>,
+    /// By which methods: the place of the policy, and its own within that.
+    by: Vec<(usize, usize)>,
     key_headers: Vec<HeaderName>,
 }
 
@@ -73,12 +78,14 @@ impl Known {
         self.all.extend(users.iter().map(someone));
     }
 
-    fn prove(&mut self, level: usize, principal: Arc<Principal>, policy: &CompiledPolicy) {
+    fn prove(&mut self, method: &Placed<'_>, principal: Arc<Principal>) {
+        let Placed { policy: (place, level, policy), method } = *method;
         self.proofs.push(Proof {
             principal: Arc::clone(&principal),
             policy: Arc::clone(&policy.key),
             api: policy.api.clone(),
         });
+        self.by.push((place, method));
         self.all.push(Someone { principal, level, api: None });
     }
 
@@ -128,23 +135,51 @@ impl Methods {
     pub(crate) fn gather(levels: &[Arc<Level>]) -> Self {
         let mut methods = Methods::default();
         for (level, policy) in policies(levels) {
-            if let Some(keys) = &policy.api_keys {
+            for (_, keys) in policy.api_keys() {
                 if !methods.key_headers.contains(keys.header()) {
                     methods.key_headers.push(keys.header().clone());
                 }
-                methods.keys.push((level, Arc::clone(policy)));
             }
-            if !policy.issuers.is_empty() {
-                methods.issuers.push((level, Arc::clone(policy)));
-            }
+            methods.has_issuers |= policy.issuers().next().is_some();
+            methods.policies.push((level, Arc::clone(policy)));
         }
-        if !methods.issuers.is_empty() {
+        if methods.has_issuers {
             methods.challenges.push(HeaderValue::from_static("Bearer"));
         }
         let keys = methods.key_headers.iter();
         let keys = keys.map(|name| HeaderValue::try_from(format!("ApiKey header=\"{name}\"")));
         methods.challenges.extend(keys.filter_map(Result::ok));
         methods
+    }
+
+    /// What each policy of a level makes of who is known.
+    pub(crate) fn stories(&self, level: usize, known: &Known) -> impl Iterator<Item = PolicyStory> {
+        self.placed().filter(move |policy| policy.1 == level).map(|(place, _, policy)| {
+            let methods = policy.methods.iter().enumerate().map(|(at, method)| MethodStory {
+                method: method.name.clone(),
+                proved: known.by.contains(&(place, at)),
+            });
+            PolicyStory {
+                policy: Arc::clone(&policy.key),
+                rules: Vec::new(),
+                methods: methods.collect(),
+                require: policy.require,
+            }
+        })
+    }
+
+    /// The first policy that requires a proof that was not given.
+    pub(crate) fn unmet(&self, known: &Known) -> Option<&CompiledAuthn> {
+        let mut unmet = self.policies.iter().enumerate().filter(|(place, (_, policy))| {
+            let is_proved = |method| known.by.contains(&(*place, method));
+            let mut methods = 0..policy.methods.len();
+            match policy.require {
+                None => false,
+                Some(Require::Any) => !methods.any(is_proved),
+                Some(Require::All) => !methods.all(is_proved),
+            }
+        });
+        unmet.next().map(|(_, (_, policy))| &**policy)
     }
 
     /// Whether nobody can prove anything here.
@@ -172,7 +207,7 @@ impl Methods {
             self.prove_key(header, facts.headers, &mut known)
                 .map_err(|fault| Refusal::ApiKey { header: header.clone(), fault })?;
         }
-        if !self.issuers.is_empty() {
+        if self.has_issuers {
             self.prove_token(facts, &mut known).map_err(Refusal::Token)?;
         }
         Ok(known)
@@ -191,10 +226,9 @@ impl Methods {
         }
         let digest = crate::apikey::digest(line.as_bytes());
         let before = known.all.len();
-        for (level, policy) in &self.keys {
-            let keys = policy.api_keys.as_ref().filter(|keys| keys.header() == header);
-            if let Some(caller) = keys.and_then(|keys| keys.find(&digest)) {
-                known.prove(*level, Arc::clone(caller), policy);
+        for (method, keys) in self.keys().filter(|(_, keys)| keys.header() == header) {
+            if let Some(caller) = keys.find(&digest) {
+                known.prove(&method, Arc::clone(caller));
             }
         }
         if known.all.len() == before { Err(KeyError::Unknown) } else { Ok(()) }
@@ -209,10 +243,10 @@ impl Methods {
         let Some(token) = jwt::bearer(line) else { return Ok(()) };
         let token = jwt::Token::parse(token)?;
         let mut outcome = Err(TokenError::IssuerUnknown);
-        for (level, policy, issuer) in self.issuers_of(&token) {
+        for (method, issuer) in self.issuers_of(&token) {
             match issuer.verify(&token, facts.now) {
                 Ok(principal) => {
-                    known.prove(level, Arc::new(principal), policy);
+                    known.prove(&method, Arc::new(principal));
                     outcome = Ok(());
                 }
                 Err(fault) if outcome.is_err() => outcome = Err(fault),
@@ -225,16 +259,35 @@ impl Methods {
     fn issuers_of<'a>(
         &'a self,
         token: &'a jwt::Token<'a>,
-    ) -> impl Iterator<Item = (usize, &'a CompiledPolicy, &'a Issuer)> {
-        let all = self.issuers.iter().flat_map(|(level, policy)| {
-            policy.issuers.iter().map(move |one| (*level, &**policy, one))
+    ) -> impl Iterator<Item = (Placed<'a>, &'a Issuer)> {
+        let all = self.placed().flat_map(|policy| {
+            policy.2.issuers().map(move |(method, issuer)| (Placed { policy, method }, issuer))
         });
-        all.filter(move |(_, _, issuer)| issuer.issuer() == token.issuer())
+        all.filter(move |(_, issuer)| issuer.issuer() == token.issuer())
+    }
+
+    fn keys(&self) -> impl Iterator<Item = (Placed<'_>, &ApiKeys)> {
+        self.placed().flat_map(|policy| {
+            policy.2.api_keys().map(move |(method, keys)| (Placed { policy, method }, keys))
+        })
+    }
+
+    /// Each policy behind its place and its level.
+    fn placed(&self) -> impl Iterator<Item = (usize, usize, &CompiledAuthn)> {
+        let policies = self.policies.iter().enumerate();
+        policies.map(|(place, (level, policy))| (place, *level, &**policy))
     }
 }
 
+/// A method by its place among those of its policy, and that behind its own place and its level.
+#[derive(Debug, Clone, Copy)]
+struct Placed<'a> {
+    policy: (usize, usize, &'a CompiledAuthn),
+    method: usize,
+}
+
 /// Every policy of the levels that could be read, with its level.
-fn policies(levels: &[Arc<Level>]) -> impl Iterator<Item = (usize, &Arc<CompiledPolicy>)> {
+fn policies(levels: &[Arc<Level>]) -> impl Iterator<Item = (usize, &Arc<CompiledAuthn>)> {
     let each = levels.iter().enumerate();
-    each.flat_map(|(index, level)| level.policies().iter().map(move |policy| (index, policy)))
+    each.flat_map(|(index, level)| level.authn().iter().map(move |policy| (index, policy)))
 }

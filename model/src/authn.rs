@@ -1,0 +1,204 @@
+//! AuthnPolicy (`heddle.dev/v1alpha1`): how callers prove who they are to what it is attached to.
+//!
+//! ```yaml
+//! apiVersion: heddle.dev/v1alpha1
+//! kind: AuthnPolicy
+//! metadata: { name: orders, namespace: shop }
+//! spec:
+//!   targetRefs:
+//!     - { kind: HTTPRoute, name: orders }
+//!   methods:
+//!     - name: partners
+//!       apiKey:
+//!         secretRef: { name: order-keys }     # each entry of the Secret: caller's name -> key
+//!     - name: staff
+//!       jwt:
+//!         issuer: https://login.example
+//!         audiences: [orders]
+//!         jwks: '{"keys":[...]}'
+//!   require: Any
+//! ```
+//!
+//! Whoever proves who they are counts for the rules of AccessPolicies at the same target and at narrower ones,
+//! never for broader ones. A credential that is shown where a method reads it, and that none accepts, is always
+//! refused.
+
+use std::collections::BTreeSet;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::invalid::Checker;
+use crate::policy::{LocalRef, PolicyTargetRef, TargetKind};
+use crate::{Key, Kind, Meta, Name};
+
+/// Ways to prove who is calling.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AuthnPolicy {
+    /// Who it is.
+    pub metadata: Meta,
+    /// What is wanted.
+    pub spec: AuthnPolicySpec,
+}
+
+/// `spec` of an AuthnPolicy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AuthnPolicySpec {
+    /// What it is attached to, in its own namespace: Gateways, ListenerSets, HTTPRoutes and GRPCRoutes.
+    #[schemars(length(min = 1, max = 16))]
+    pub target_refs: Vec<PolicyTargetRef>,
+    /// The ways. What is shown by several of them counts together.
+    #[schemars(length(min = 1, max = 16))]
+    pub methods: Vec<AuthnMethod>,
+    /// Whom it lets pass at all; everybody where nothing is written, so that the rules of AccessPolicies say who
+    /// has to have proved what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub require: Option<Require>,
+}
+
+/// Whom an AuthnPolicy lets pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Require {
+    /// Who proved by one of its methods, at least, who they are.
+    Any,
+    /// Who did so by each of them.
+    All,
+}
+
+/// One way to prove who is calling: what it is called, and one of the others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AuthnMethod {
+    /// Its name within the policy, shown by explain and in logs.
+    pub name: Name,
+    /// Keys that only a caller and the gateway hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key: Option<ApiKeySource>,
+    /// Tokens that an issuer signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwt: Option<JwtIssuer>,
+}
+
+/// API keys: where callers put them, and which exist.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ApiKeySource {
+    /// The header that carries the key; `x-api-key` where none is written. It is taken off before
+    /// the backend.
+    #[serde(default = "api_key_header")]
+    #[schemars(length(min = 1, max = 256))]
+    pub header: String,
+    /// The Secret whose entries are callers' names with their keys (16 bytes or longer).
+    pub secret_ref: LocalRef,
+}
+
+fn api_key_header() -> String {
+    "x-api-key".to_owned()
+}
+
+/// An issuer of JSON Web Tokens (RFC 7519), sent as `Authorization: Bearer`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct JwtIssuer {
+    /// The exact value of the claim `iss`.
+    #[schemars(length(min = 1, max = 2048))]
+    pub issuer: String,
+    /// Accepted values of the claim `aud`, of which a token must carry one.
+    #[schemars(length(min = 1, max = 16))]
+    pub audiences: Vec<String>,
+    /// The issuer's public keys, as the text of a JWK Set (RFC 7517). Symmetric keys are refused.
+    #[schemars(length(min = 1, max = 65536))]
+    pub jwks: String,
+    /// Seconds by which clocks may differ; 30 where none is written.
+    #[serde(default = "leeway")]
+    #[schemars(range(min = 0, max = 300))]
+    pub leeway_seconds: u32,
+}
+
+fn leeway() -> u32 {
+    30
+}
+
+impl AuthnPolicy {
+    /// The Secrets that hold keys of callers, each behind the place at which it is named.
+    pub fn credentials(&self) -> impl Iterator<Item = (String, Key)> {
+        self.spec.methods.iter().enumerate().filter_map(|(at, method)| {
+            let keys = method.api_key.as_ref()?;
+            let (own, name) = (self.metadata.namespace.clone(), keys.secret_ref.name.clone());
+            let place = format!("spec.methods[{at}].apiKey.secretRef");
+            Some((place, Key::new(Kind::Secret, own, name)))
+        })
+    }
+
+    /// Reports what the schema cannot say.
+    pub fn check(&self, at: &mut Checker) {
+        at.within("spec", |at| {
+            at.each("targetRefs", &self.spec.target_refs, |at, target| {
+                target.check(at);
+                if !shows_requests(target.kind) {
+                    let text = "who is calling is proved by requests at the edge: it is attached to \
+                                Gateways, ListenerSets, HTTPRoutes and GRPCRoutes";
+                    at.fault_in("kind", text);
+                }
+            });
+            let mut names = BTreeSet::new();
+            at.each("methods", &self.spec.methods, |at, method| {
+                if !names.insert(&method.name) {
+                    at.fault_in("name", format!("a method '{}' stands above", method.name));
+                }
+                method.check(at);
+            });
+        });
+    }
+}
+
+/// Whether requests come through it at the edge, which alone bring credentials.
+const fn shows_requests(kind: TargetKind) -> bool {
+    match kind {
+        TargetKind::Gateway
+        | TargetKind::ListenerSet
+        | TargetKind::HttpRoute
+        | TargetKind::GrpcRoute => true,
+        TargetKind::TlsRoute
+        | TargetKind::TcpRoute
+        | TargetKind::UdpRoute
+        | TargetKind::Service => false,
+    }
+}
+
+impl AuthnMethod {
+    fn check(&self, at: &mut Checker) {
+        match (&self.api_key, &self.jwt) {
+            (Some(keys), None) => at.within("apiKey", |at| keys.check(at)),
+            (None, Some(issuer)) => at.within("jwt", |at| issuer.check(at)),
+            (None, None) => at.fault("says no way to prove anything; one of apiKey, jwt"),
+            (Some(_), Some(_)) => at.fault("is one way: write another method for the other one"),
+        }
+    }
+}
+
+impl ApiKeySource {
+    fn check(&self, at: &mut Checker) {
+        if http::HeaderName::from_bytes(self.header.as_bytes()).is_err() {
+            at.fault_in("header", format!("'{}' is no header name", self.header));
+        }
+    }
+}
+
+impl JwtIssuer {
+    fn check(&self, at: &mut Checker) {
+        let keys = serde_json::from_str::<serde_json::Value>(&self.jwks).ok();
+        let keys = keys.as_ref().and_then(|set| set.get("keys")?.as_array());
+        match keys {
+            None => at.fault_in("jwks", "is no JWK Set: an object with a list 'keys' (RFC 7517)"),
+            Some(keys) if keys.is_empty() => at.fault_in("jwks", "the JWK Set holds no key"),
+            Some(keys) if keys.iter().any(|key| key["kty"] == "oct") => {
+                let text = "symmetric keys (kty 'oct') are refused: whoever checks could sign";
+                at.fault_in("jwks", text);
+            }
+            Some(_) => {}
+        }
+    }
+}

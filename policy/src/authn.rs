@@ -1,0 +1,119 @@
+//! AuthnPolicy: how callers prove who they are, compiled.
+//!
+//! - A method counts for the rules of its own level and of narrower ones, never for broader ones: a route's
+//!   owner cannot make up a caller that satisfies the Gateway's rule.
+//! - A credential that is shown where a method reads it, and that no method accepts, is refused whatever the
+//!   rules say.
+//! - A policy that requires proof lets nobody pass without, whatever the rules say.
+
+use std::fmt;
+use std::sync::Arc;
+
+use model::api::LABEL;
+use model::authn::{AuthnMethod, AuthnPolicy, Require};
+use model::secret::Secret;
+use model::{Checker, Invalid, Key, Kind, Name};
+
+use crate::apikey::ApiKeys;
+use crate::jwt::Issuer;
+use crate::level;
+
+mod methods;
+
+pub(crate) use methods::{Known, Methods, Refusal, Someone};
+
+/// One policy, ready to judge credentials.
+pub struct CompiledAuthn {
+    pub(crate) key: Arc<Key>,
+    /// The Api that it belongs to, by its label.
+    pub(crate) api: Option<Name>,
+    pub(crate) methods: Vec<Method>,
+    pub(crate) require: Option<Require>,
+}
+
+/// One way to prove oneself.
+pub(crate) struct Method {
+    pub(crate) name: Name,
+    pub(crate) way: Way,
+}
+
+/// What is looked at.
+pub(crate) enum Way {
+    ApiKey(ApiKeys),
+    Jwt(Issuer),
+}
+
+impl CompiledAuthn {
+    /// The policy it was made from.
+    pub fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// Its API keys, each set with the place of its method.
+    pub(crate) fn api_keys(&self) -> impl Iterator<Item = (usize, &ApiKeys)> {
+        self.methods.iter().enumerate().filter_map(|(at, method)| match &method.way {
+            Way::ApiKey(keys) => Some((at, keys)),
+            Way::Jwt(_) => None,
+        })
+    }
+
+    /// Its issuers of tokens, the same.
+    pub(crate) fn issuers(&self) -> impl Iterator<Item = (usize, &Issuer)> {
+        self.methods.iter().enumerate().filter_map(|(at, method)| match &method.way {
+            Way::Jwt(issuer) => Some((at, issuer)),
+            Way::ApiKey(_) => None,
+        })
+    }
+}
+
+impl fmt::Debug for CompiledAuthn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let methods: Vec<_> = self.methods.iter().map(|method| method.name.as_str()).collect();
+        f.debug_struct("CompiledAuthn")
+            .field("key", &self.key)
+            .field("methods", &methods)
+            .field("require", &self.require)
+            .finish()
+    }
+}
+
+/// Compiles `policy`; `secret` finds a Secret of the policy's own namespace.
+///
+/// # Errors
+/// Every fault at once: a Secret that is missing, keys that are short or shared, JWK Sets without a usable key.
+pub fn compile(
+    policy: &AuthnPolicy,
+    secret: &dyn Fn(&Name) -> Option<Arc<Secret>>,
+) -> Result<CompiledAuthn, Vec<Invalid>> {
+    let meta = &policy.metadata;
+    let key = Key::new(Kind::AuthnPolicy, meta.namespace.clone(), meta.name.clone());
+    let (mut at, mut methods) = (Checker::default(), Vec::new());
+    at.within("spec", |at| {
+        at.each("methods", &policy.spec.methods, |at, method| {
+            let way = way(method, secret, at);
+            methods.extend(way.map(|way| Method { name: method.name.clone(), way }));
+        });
+    });
+    let faults = at.faults();
+    if !faults.is_empty() {
+        return Err(level::invalid(&key, faults));
+    }
+    let api = meta.labels.get(LABEL).and_then(|api| Name::parse(api).ok());
+    Ok(CompiledAuthn { key: Arc::new(key), api, methods, require: policy.spec.require })
+}
+
+/// What a method looks at; `None` where that cannot be told, which is reported.
+fn way(
+    method: &AuthnMethod,
+    secret: &dyn Fn(&Name) -> Option<Arc<Secret>>,
+    at: &mut Checker,
+) -> Option<Way> {
+    let mut way = None;
+    if let Some(source) = &method.api_key {
+        at.within("apiKey", |at| way = ApiKeys::compile(source, secret, at).map(Way::ApiKey));
+    }
+    if let Some(issuer) = &method.jwt {
+        at.within("jwt", |at| way = Some(Way::Jwt(Issuer::compile(issuer, at))));
+    }
+    way
+}
