@@ -24,13 +24,14 @@
 //! refused.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::invalid::Checker;
 use crate::policy::{LocalRef, PolicyTargetRef, TargetKind};
-use crate::{Key, Kind, Meta, Name};
+use crate::{Key, Kind, Meta, Name, cookie};
 
 /// Ways to prove who is calling.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -85,20 +86,38 @@ pub struct AuthnMethod {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ApiKeySource {
-    /// The header that carries the key; `x-api-key` where none is written. It is taken off before
-    /// the backend.
-    #[serde(default = "api_key_header")]
-    #[schemars(length(min = 1, max = 256))]
-    pub header: String,
+    /// Where the key may stand; in the header `x-api-key` where nothing is written. It is taken off before the
+    /// backend.
+    #[serde(default = "in_api_key_header")]
+    #[schemars(length(min = 1, max = 8))]
+    pub from: Vec<CredentialPlace>,
     /// The Secret whose entries are callers' names with their keys (16 bytes or longer).
     pub secret_ref: LocalRef,
 }
 
-fn api_key_header() -> String {
-    "x-api-key".to_owned()
+fn in_api_key_header() -> Vec<CredentialPlace> {
+    vec![CredentialPlace::header("x-api-key")]
 }
 
-/// An issuer of JSON Web Tokens (RFC 7519), sent as `Authorization: Bearer`.
+/// Where a credential stands in a request: one of these.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CredentialPlace {
+    /// A header. In `authorization` a token stands behind the word `Bearer` (RFC 6750).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub header: Option<String>,
+    /// A parameter of the query, which others may log; better none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub query: Option<String>,
+    /// A cookie.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub cookie: Option<String>,
+}
+
+/// An issuer of JSON Web Tokens (RFC 7519).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct JwtIssuer {
@@ -111,10 +130,25 @@ pub struct JwtIssuer {
     /// The issuer's public keys, as the text of a JWK Set (RFC 7517). Symmetric keys are refused.
     #[schemars(length(min = 1, max = 65536))]
     pub jwks: String,
+    /// Where the token may stand; in `authorization` where nothing is written.
+    #[serde(default = "in_authorization")]
+    #[schemars(length(min = 1, max = 8))]
+    pub from: Vec<CredentialPlace>,
+    /// Whether the backend gets it; it does where nothing is written.
+    #[serde(default = "forwarded")]
+    pub forward: bool,
     /// Seconds by which clocks may differ; 30 where none is written.
     #[serde(default = "leeway")]
     #[schemars(range(min = 0, max = 300))]
     pub leeway_seconds: u32,
+}
+
+fn in_authorization() -> Vec<CredentialPlace> {
+    vec![CredentialPlace::header("authorization")]
+}
+
+fn forwarded() -> bool {
+    true
 }
 
 fn leeway() -> u32 {
@@ -181,14 +215,53 @@ impl AuthnMethod {
 
 impl ApiKeySource {
     fn check(&self, at: &mut Checker) {
-        if http::HeaderName::from_bytes(self.header.as_bytes()).is_err() {
-            at.fault_in("header", format!("'{}' is no header name", self.header));
+        at.each("from", &self.from, |at, place| place.check(at));
+    }
+}
+
+impl CredentialPlace {
+    /// A header of this name.
+    pub fn header(name: &str) -> Self {
+        CredentialPlace { header: Some(name.to_owned()), ..CredentialPlace::default() }
+    }
+
+    fn check(&self, at: &mut Checker) {
+        let CredentialPlace { header, query, cookie } = self;
+        if [header, query, cookie].into_iter().flatten().count() != 1 {
+            at.fault("is one place: one of header, query, cookie");
+        }
+        if let Some(name) = header.as_ref().filter(|name| !is_token(name)) {
+            at.fault_in("header", format!("'{name}' is no header name"));
+        }
+        if let Some(name) = cookie {
+            if !is_token(name) {
+                at.fault_in("cookie", format!("'{name}' is no name of a cookie"));
+            }
+            if cookie::ALL.contains(&name.as_str()) {
+                at.fault_in("cookie", format!("'{name}' is the console's"));
+            }
         }
     }
 }
 
+/// In words, as `the header 'x-api-key'`.
+impl fmt::Display for CredentialPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let CredentialPlace { header, query, cookie } = self;
+        let named = [("header", header), ("query parameter", query), ("cookie", cookie)];
+        let mut named = named.into_iter().filter_map(|(what, name)| Some((what, name.as_ref()?)));
+        named.try_for_each(|(what, name)| write!(f, "the {what} '{name}'"))
+    }
+}
+
+/// Whether it is a `token` (RFC 9110, section 5.6.2), as names of headers and of cookies are.
+fn is_token(name: &str) -> bool {
+    http::HeaderName::from_bytes(name.as_bytes()).is_ok()
+}
+
 impl JwtIssuer {
     fn check(&self, at: &mut Checker) {
+        at.each("from", &self.from, |at, place| place.check(at));
         let keys = serde_json::from_str::<serde_json::Value>(&self.jwks).ok();
         let keys = keys.as_ref().and_then(|set| set.get("keys")?.as_array());
         match keys {

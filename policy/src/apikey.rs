@@ -7,13 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue};
+use http::HeaderValue;
 use model::authn::ApiKeySource;
-use model::header::is_of_connection;
 use model::secret::Secret;
 use model::{Checker, Name};
 use sha2::{Digest as _, Sha256};
 
+use crate::authn::Place;
 use crate::principal::Principal;
 
 /// The shortest key, in bytes: shorter ones can be guessed.
@@ -28,14 +28,14 @@ pub enum KeyError {
     /// Nobody has it.
     #[error("nobody has this key")]
     Unknown,
-    /// The header stands there more than once.
-    #[error("the header stands there more than once")]
+    /// It stands there more than once.
+    #[error("it stands there more than once")]
     Several,
 }
 
 /// The keys of one method.
 pub struct ApiKeys {
-    header: HeaderName,
+    places: Vec<Place>,
     secret: Name,
     callers: BTreeMap<KeyDigest, Arc<Principal>>,
     names: BTreeSet<Box<str>>,
@@ -44,24 +44,18 @@ pub struct ApiKeys {
 impl fmt::Debug for ApiKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let callers: Vec<_> = self.callers.values().collect();
-        f.debug_struct("ApiKeys").field("header", &self.header).field("callers", &callers).finish()
+        f.debug_struct("ApiKeys").field("places", &self.places).field("callers", &callers).finish()
     }
 }
 
 impl ApiKeys {
-    /// Compiles `source`; `None` where not even header and Secret could be told. Every fault is
-    /// reported to `at`.
+    /// Compiles `source`; every fault is reported to `at`.
     pub(crate) fn compile(
         source: &ApiKeySource,
         secret: &dyn Fn(&Name) -> Option<Arc<Secret>>,
         at: &mut Checker,
-    ) -> Option<Self> {
-        let header = HeaderName::from_bytes(source.header.as_bytes()).ok();
-        // It is taken off before the backend: one that frames or routes the message must stay.
-        let header = header.filter(|header| !is_of_connection(header.as_str()));
-        if header.is_none() {
-            at.fault_in("header", format!("'{}' is no header that carries a key", source.header));
-        }
+    ) -> Self {
+        let places = Place::all(&source.from, at);
         let name = &source.secret_ref.name;
         let found = secret(name);
         if found.is_none() {
@@ -71,9 +65,9 @@ impl ApiKeys {
             );
         }
         let (callers, names) = (BTreeMap::new(), BTreeSet::new());
-        let mut keys = ApiKeys { header: header?, secret: name.clone(), callers, names };
+        let mut keys = ApiKeys { places, secret: name.clone(), callers, names };
         at.within("secretRef", |at| keys.read(found.as_deref(), at));
-        Some(keys)
+        keys
     }
 
     fn read(&mut self, secret: Option<&Secret>, at: &mut Checker) {
@@ -98,9 +92,9 @@ impl ApiKeys {
         }
     }
 
-    /// The header that carries the key.
-    pub fn header(&self) -> &HeaderName {
-        &self.header
+    /// Where the key may stand.
+    pub(crate) fn places(&self) -> &[Place] {
+        &self.places
     }
 
     /// The Secret that they stand in.

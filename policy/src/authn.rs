@@ -19,8 +19,10 @@ use crate::jwt::Issuer;
 use crate::level;
 
 mod methods;
+mod place;
 
 pub(crate) use methods::{Known, Methods, Refusal, Someone};
+pub(crate) use place::Place;
 
 /// One policy, ready to judge credentials.
 pub struct CompiledAuthn {
@@ -102,7 +104,7 @@ pub fn compile(
     Ok(CompiledAuthn { key: Arc::new(key), api, methods, require: policy.spec.require })
 }
 
-/// What a method looks at; `None` where that cannot be told, which is reported.
+/// What a method looks at.
 fn way(
     method: &AuthnMethod,
     secret: &dyn Fn(&Name) -> Option<Arc<Secret>>,
@@ -110,7 +112,7 @@ fn way(
 ) -> Option<Way> {
     let mut way = None;
     if let Some(source) = &method.api_key {
-        at.within("apiKey", |at| way = ApiKeys::compile(source, secret, at).map(Way::ApiKey));
+        at.within("apiKey", |at| way = Some(Way::ApiKey(ApiKeys::compile(source, secret, at))));
     }
     if let Some(issuer) = &method.jwt {
         at.within("jwt", |at| way = Some(Way::Jwt(Issuer::compile(issuer, at))));

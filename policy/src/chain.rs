@@ -283,6 +283,10 @@ impl Chain {
 
     fn redirect(&self, facts: &Facts<'_>, prefix: Option<&str>) -> Option<Answer> {
         let redirect = self.redirect.as_ref()?;
+        // Whoever it leads to is not to have what was shown here.
+        let query = facts.query.map(|query| self.methods.off(query));
+        let is_there = |query: &&str| !query.is_empty() || facts.query == Some("");
+        let facts = &Facts { query: query.as_deref().filter(is_there), ..*facts };
         let Ok(location) = redirect.location(facts, prefix) else {
             return Some(Answer::new(Reason::PathInvalid));
         };
@@ -298,7 +302,7 @@ impl Chain {
             None => Reason::CredentialMissing,
         };
         let challenge = |value: &HeaderValue| match (refusal, value.as_bytes()) {
-            (Some(Refusal::Token(_)), b"Bearer") => {
+            (Some(Refusal::Token { .. }), b"Bearer") => {
                 HeaderValue::from_static("Bearer error=\"invalid_token\"")
             }
             _ => value.clone(),
@@ -347,9 +351,7 @@ impl Chain {
         for (step, _) in ORDER {
             match step {
                 Step::Strip => {
-                    for name in self.methods.key_headers() {
-                        head.headers.remove(name);
-                    }
+                    self.methods.strip(head);
                 }
                 Step::RequestHeaders => {
                     if let Some(change) = &self.request_headers {
@@ -419,7 +421,7 @@ impl Chain {
     /// What would be changed of a request that passes, and of its answer.
     pub fn explain_changes(&self, facts: &Facts<'_>, matched_prefix: Option<&str>) -> Changes {
         let headers = |change: &Option<Box<HeaderChange>>| {
-            change.as_ref().map(|change| HeaderStory::tell(change, self.methods.key_headers()))
+            change.as_ref().map(|change| HeaderStory::tell(change, self.methods.headers()))
         };
         let rewrite = self.rewrite.as_ref();
         let mut response = headers(&self.response_headers);

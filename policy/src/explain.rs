@@ -210,7 +210,7 @@ pub(crate) fn tell(
         Err(refusal) => (Known::default(), Some(refusal.to_string())),
     };
     known.believe(facts.users);
-    known.hide(methods.key_headers());
+    known.hide(methods.headers());
     let seen = Seen::new(facts, &known);
     let each = levels.iter().enumerate();
     let told = each.map(|(index, level)| tell_level(level, methods, &seen.at(index)));

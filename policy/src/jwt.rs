@@ -5,11 +5,11 @@
 //! is never looked at. The library does the arithmetic of signatures, nothing else: its own
 //! checks would read a clock.
 
-use http::HeaderValue;
 use model::Checker;
 use model::authn::JwtIssuer;
 use serde_json::{Map, Value};
 
+use crate::authn::Place;
 use crate::principal::Principal;
 
 mod keys;
@@ -25,8 +25,8 @@ pub const LONGEST_TOKEN: usize = 16 * 1024;
 /// Why a token is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// `Authorization` stands there more than once.
-    #[error("the header stands there more than once")]
+    /// It stands there more than once.
+    #[error("it stands there more than once")]
     Several,
     /// Longer than [`LONGEST_TOKEN`].
     #[error("it is longer than {LONGEST_TOKEN} bytes")]
@@ -73,8 +73,7 @@ pub enum TokenError {
 
 /// The token of an `Authorization` header, if its scheme is `Bearer`: whatever blank a backend may
 /// take for the one behind the scheme (RFC 9110, section 11.4, allows spaces only).
-pub(crate) fn bearer(value: &HeaderValue) -> Option<&[u8]> {
-    let value = value.as_bytes();
+pub(crate) fn bearer(value: &[u8]) -> Option<&[u8]> {
     let blank = value.iter().position(u8::is_ascii_whitespace).unwrap_or(value.len());
     let (scheme, token) = value.split_at(blank);
     scheme.eq_ignore_ascii_case(b"Bearer").then(|| token.trim_ascii())
@@ -87,6 +86,9 @@ pub struct Issuer {
     audiences: Vec<String>,
     leeway: i64,
     keys: Vec<SigningKey>,
+    places: Vec<Place>,
+    /// Whether the backend gets its tokens.
+    forwards: bool,
 }
 
 impl Issuer {
@@ -99,7 +101,19 @@ impl Issuer {
             audiences: from.audiences.clone(),
             leeway: i64::from(from.leeway_seconds),
             keys,
+            places: Place::all(&from.from, at),
+            forwards: from.forward,
         }
+    }
+
+    /// Where its tokens may stand.
+    pub(crate) fn places(&self) -> &[Place] {
+        &self.places
+    }
+
+    /// Whether the backend gets them.
+    pub(crate) fn forwards(&self) -> bool {
+        self.forwards
     }
 
     /// The claim `iss` that it answers for.

@@ -335,7 +335,7 @@ impl QueryPattern {
 
 /// The bytes that a part of a query means: escapes decoded, `+` a space; a `%` that begins no
 /// escape stands for itself.
-fn decode(text: &str) -> impl Iterator<Item = u8> + '_ {
+pub(crate) fn decode(text: &str) -> impl Iterator<Item = u8> + '_ {
     let bytes = text.as_bytes();
     let digit = |at: usize| bytes.get(at).and_then(|&byte| char::from(byte).to_digit(16));
     let mut at = 0;

@@ -161,7 +161,8 @@ async fn a_token_is_believed_only_whole_and_in_time() {
         let line = refused(&gateway, &reply, 401, "credential_invalid").await;
         let told = line["detail"].as_str().unwrap_or_default();
         assert!(
-            told.starts_with("the bearer token is refused: ") && told.contains(detail),
+            told.starts_with("the token in the header 'authorization' is refused: ")
+                && told.contains(detail),
             "{line}"
         );
     }
@@ -200,6 +201,38 @@ async fn a_denied_source_is_denied_whatever_it_holds() {
     assert_eq!(origin.count(), 0);
     let reply = send(&gateway, ("GET", "/public"), &[("x-forwarded-for", "203.0.114.1")]).await;
     answered(&gateway, &reply, "shop").await;
+}
+
+#[tokio::test]
+async fn a_key_in_a_query_or_cookie_opens_and_goes_to_no_backend() {
+    let (origin, setup) = shop().await;
+    let authn = yaml::authn(
+        "known",
+        "targetRefs: [{ kind: HTTPRoute, name: all }]\n\
+         methods:\n  - name: keys\n    apiKey:\n      \
+         from: [{ query: key }, { cookie: key }]\n      secretRef: { name: keys }\n\
+         require: Any",
+    );
+    let keys = yaml::secret("keys", &[("clerk", CLERK)]);
+    let gateway = setup.with(keys).with(authn).start().await;
+    for (target, cookie, sent) in [
+        (format!("/a?b=1&key={CLERK}&c=2"), "d=1".to_owned(), ("/a?b=1&c=2", "d=1")),
+        (format!("/a?k%65y={CLERK}"), String::new(), ("/a", "")),
+        ("/a?b=1".to_owned(), format!("d=1; key={CLERK}"), ("/a?b=1", "d=1")),
+    ] {
+        let cookie = [("cookie", cookie.as_str())];
+        let headers = if cookie[0].1.is_empty() { &[][..] } else { &cookie };
+        let reply = send(&gateway, ("GET", &target), headers).await;
+        answered(&gateway, &reply, "shop").await;
+        let seen = origin.last();
+        assert_eq!((seen.target.as_str(), seen.header("cookie")), sent, "{target}");
+    }
+    let nobody = send(&gateway, ("GET", "/a?key=wrong"), &[]).await;
+    refused(&gateway, &nobody, 401, "credential_invalid").await;
+    let none = send(&gateway, ("GET", "/a"), &[]).await;
+    let line = refused(&gateway, &none, 401, "credential_missing").await;
+    assert!(!gateway.access_log().contains(CLERK), "{line:?}");
+    assert_eq!(origin.count(), 3);
 }
 
 #[tokio::test]

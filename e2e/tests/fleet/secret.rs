@@ -19,7 +19,7 @@ async fn a_secret_stands_in_no_file_and_no_answer() {
          apiVersion: heddle.dev/v1alpha1\nkind: AuthnPolicy\n\
          metadata: {{ name: keys, namespace: shop }}\nspec:\n  \
          targetRefs: [{{ kind: HTTPRoute, name: all }}]\n  \
-         methods: [{{ name: keys, apiKey: {{ header: x-api-key, secretRef: {{ name: keys }} }} }}]\n---\n\
+         methods: [{{ name: keys, apiKey: {{ secretRef: {{ name: keys }} }} }}]\n---\n\
          apiVersion: heddle.dev/v1alpha1\nkind: AccessPolicy\n\
          metadata: {{ name: keys, namespace: shop }}\nspec:\n  \
          targetRefs: [{{ kind: HTTPRoute, name: all }}]\n  \

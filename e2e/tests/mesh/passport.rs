@@ -140,7 +140,7 @@ async fn a_user_of_one_api_is_nobody_to_another_that_does_not_name_it() {
                  metadata: { name: other, namespace: shop }\nspec:\n  \
                  targetRefs: [{ kind: HTTPRoute, name: front }]\n  methods:\n    \
                  - name: keys\n      \
-                   apiKey: { header: x-other-key, secretRef: { name: other } }\n---\n";
+                   apiKey: { from: [{ header: x-other-key }], secretRef: { name: other } }\n---\n";
     let revision = scene.fleet.change(&(api("front") + &edge + other)).await;
     scene.fleet.until_everywhere(revision).await;
     let (sent, trace) = scene.under_way(CLERK).await;

@@ -355,7 +355,7 @@ fn seen_header(header: &HeaderPattern, seen: &Seen<'_>) -> String {
     let headers = seen.facts.headers;
     let is_secret = |name: &http::HeaderName| {
         is_credential(name)
-            || seen.known.is_key_header(name)
+            || seen.known.is_credential(name)
             || headers.get_all(name).iter().any(http::HeaderValue::is_sensitive)
     };
     if !headers.contains_key(name) {

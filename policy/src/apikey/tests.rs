@@ -14,13 +14,13 @@ fn faults(name: &str) -> Vec<(String, String)> {
 #[test]
 fn keys_are_found_by_digest_and_never_shown() {
     let source = ApiKeySource {
-        header: "X-Api-Key".to_owned(),
+        from: vec![model::authn::CredentialPlace::header("X-Api-Key")],
         secret_ref: model::policy::LocalRef { name: Name::parse("keys").unwrap() },
     };
     let mut at = Checker::default();
-    let keys = ApiKeys::compile(&source, &secret, &mut at).unwrap();
+    let keys = ApiKeys::compile(&source, &secret, &mut at);
     assert!(at.faults().is_empty());
-    assert_eq!(keys.header(), "x-api-key");
+    assert_eq!(keys.places()[0].to_string(), "the header 'x-api-key'");
     let caller = |key: &str| keys.find(&digest(key.as_bytes())).map(|caller| caller.to_string());
     assert_eq!(caller(CLERK).unwrap(), "apikey:clerk");
     assert_eq!(caller(READER).unwrap(), "apikey:reader", "the line end of a file is no key");
@@ -46,9 +46,9 @@ fn every_fault_is_reported_at_once_without_the_key() {
 #[test]
 fn a_header_that_frames_the_message_carries_no_key() {
     for header in ["Host", "content-length", "transfer-encoding", "Keep-Alive", "a b"] {
-        let keys = json!({ "header": header, "secretRef": { "name": "keys" } });
+        let keys = json!({ "from": [{ "header": header }], "secretRef": { "name": "keys" } });
         let methods = json!([{ "name": "m", "apiKey": keys }]);
         let faults = compile_authn("p", json!({ "methods": methods })).unwrap_err();
-        assert_eq!(faults[0].path, "spec.methods[0].apiKey.header", "{header}");
+        assert_eq!(faults[0].path, "spec.methods[0].apiKey.from[0].header", "{header}");
     }
 }

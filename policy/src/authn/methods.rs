@@ -1,14 +1,17 @@
 //! Every way to prove oneself on the way of a request, and who is known by them.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue};
 use model::Name;
 use model::authn::Require;
 
 use super::CompiledAuthn;
+use super::place::{Place, Several};
 use crate::apikey::{ApiKeys, KeyError};
 use crate::explain::{MethodStory, PolicyStory};
 use crate::facts::Facts;
@@ -21,10 +24,14 @@ use crate::principal::{Believed, Principal, Proof};
 pub(crate) struct Methods {
     /// The policies that have them, each with its level.
     policies: Vec<(usize, Arc<CompiledAuthn>)>,
-    /// Whether one of them is by token.
-    has_issuers: bool,
-    /// The headers that carry keys, each once.
-    key_headers: Vec<HeaderName>,
+    /// Where keys may stand, each place once.
+    keys_at: Vec<Place>,
+    /// The same of tokens.
+    tokens_at: Vec<Place>,
+    /// Of these, what no backend gets.
+    kept: Vec<Place>,
+    /// The headers that carry any of it.
+    headers: Vec<HeaderName>,
     /// What a 401 says of how to prove oneself.
     challenges: Vec<HeaderValue>,
 }
@@ -37,7 +44,8 @@ pub(crate) struct Known {
     proofs: Vec<Proof>,
     /// By which methods: the place of the policy, and its own within that.
     by: Vec<(usize, usize)>,
-    key_headers: Vec<HeaderName>,
+    /// The headers that carry what proves it.
+    headers: Vec<HeaderName>,
 }
 
 /// Somebody, and for whose rules that counts.
@@ -62,10 +70,10 @@ impl fmt::Display for Someone {
 /// A credential that was shown and that no method accepts.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub(crate) enum Refusal {
-    #[error("the key in the header '{header}' is refused: {fault}")]
-    ApiKey { header: HeaderName, fault: KeyError },
-    #[error("the bearer token is refused: {0}")]
-    Token(TokenError),
+    #[error("the key in {place} is refused: {fault}")]
+    ApiKey { place: Place, fault: KeyError },
+    #[error("the token in {place} is refused: {fault}")]
+    Token { place: Place, fault: TokenError },
 }
 
 impl Known {
@@ -112,13 +120,13 @@ impl Known {
         self.all.iter().min_by_key(|one| one.level).map(|one| &one.principal)
     }
 
-    /// Remembers where keys stand, so that explain never shows one.
+    /// Remembers where credentials stand, so that explain never shows one.
     pub(crate) fn hide(&mut self, headers: &[HeaderName]) {
-        self.key_headers = headers.to_vec();
+        self.headers = headers.to_vec();
     }
 
-    pub(crate) fn is_key_header(&self, name: &HeaderName) -> bool {
-        self.key_headers.contains(name)
+    pub(crate) fn is_credential(&self, name: &HeaderName) -> bool {
+        self.headers.contains(name)
     }
 }
 
@@ -136,19 +144,20 @@ impl Methods {
         let mut methods = Methods::default();
         for (level, policy) in policies(levels) {
             for (_, keys) in policy.api_keys() {
-                if !methods.key_headers.contains(keys.header()) {
-                    methods.key_headers.push(keys.header().clone());
+                add(&mut methods.keys_at, keys.places());
+                add(&mut methods.kept, keys.places());
+            }
+            for (_, issuer) in policy.issuers() {
+                add(&mut methods.tokens_at, issuer.places());
+                if !issuer.forwards() {
+                    add(&mut methods.kept, issuer.places());
                 }
             }
-            methods.has_issuers |= policy.issuers().next().is_some();
             methods.policies.push((level, Arc::clone(policy)));
         }
-        if methods.has_issuers {
-            methods.challenges.push(HeaderValue::from_static("Bearer"));
-        }
-        let keys = methods.key_headers.iter();
-        let keys = keys.map(|name| HeaderValue::try_from(format!("ApiKey header=\"{name}\"")));
-        methods.challenges.extend(keys.filter_map(Result::ok));
+        let all = methods.keys_at.iter().chain(&methods.tokens_at);
+        methods.headers = all.filter_map(Place::header).collect();
+        methods.challenges = challenges(&methods.keys_at, &methods.tokens_at);
         methods
     }
 
@@ -184,12 +193,23 @@ impl Methods {
 
     /// Whether nobody can prove anything here.
     pub(crate) fn is_empty(&self) -> bool {
-        self.challenges.is_empty()
+        self.policies.is_empty()
     }
 
-    /// The headers that carry keys.
-    pub(crate) fn key_headers(&self) -> &[HeaderName] {
-        &self.key_headers
+    /// The headers that carry credentials.
+    pub(crate) fn headers(&self) -> &[HeaderName] {
+        &self.headers
+    }
+
+    /// Takes off what no backend gets.
+    pub(crate) fn strip(&self, head: &mut Parts) {
+        self.kept.iter().for_each(|place| place.strip(head));
+    }
+
+    /// A query without any credential.
+    pub(crate) fn off<'q>(&self, query: &'q str) -> Cow<'q, str> {
+        let all = self.keys_at.iter().chain(&self.tokens_at);
+        all.fold(Cow::Borrowed(query), |query, place| place.off(query))
     }
 
     /// The values of `WWW-Authenticate` of a 401.
@@ -203,30 +223,28 @@ impl Methods {
     /// The first credential that is shown and that no method accepts.
     pub(crate) fn prove(&self, facts: &Facts<'_>) -> Result<Known, Refusal> {
         let mut known = Known::default();
-        for header in &self.key_headers {
-            self.prove_key(header, facts.headers, &mut known)
-                .map_err(|fault| Refusal::ApiKey { header: header.clone(), fault })?;
+        for place in &self.keys_at {
+            let proved = self.prove_key(place, facts, &mut known);
+            proved.map_err(|fault| Refusal::ApiKey { place: place.clone(), fault })?;
         }
-        if self.has_issuers {
-            self.prove_token(facts, &mut known).map_err(Refusal::Token)?;
+        for place in &self.tokens_at {
+            let proved = self.prove_token(place, facts, &mut known);
+            proved.map_err(|fault| Refusal::Token { place: place.clone(), fault })?;
         }
         Ok(known)
     }
 
     fn prove_key(
         &self,
-        header: &HeaderName,
-        headers: &HeaderMap,
+        place: &Place,
+        facts: &Facts<'_>,
         known: &mut Known,
     ) -> Result<(), KeyError> {
-        let mut lines = headers.get_all(header).iter();
-        let Some(line) = lines.next() else { return Ok(()) };
-        if lines.next().is_some() {
-            return Err(KeyError::Several);
-        }
-        let digest = crate::apikey::digest(line.as_bytes());
+        let found = place.find(facts).map_err(|Several| KeyError::Several)?;
+        let Some(key) = found else { return Ok(()) };
+        let digest = crate::apikey::digest(&key);
         let before = known.all.len();
-        for (method, keys) in self.keys().filter(|(_, keys)| keys.header() == header) {
+        for (method, keys) in self.keys().filter(|(_, keys)| keys.places().contains(place)) {
             if let Some(caller) = keys.find(&digest) {
                 known.prove(&method, Arc::clone(caller));
             }
@@ -234,16 +252,24 @@ impl Methods {
         if known.all.len() == before { Err(KeyError::Unknown) } else { Ok(()) }
     }
 
-    fn prove_token(&self, facts: &Facts<'_>, known: &mut Known) -> Result<(), TokenError> {
-        let mut lines = facts.headers.get_all(AUTHORIZATION).iter();
-        let Some(line) = lines.next() else { return Ok(()) };
-        if lines.next().is_some() {
-            return Err(TokenError::Several);
-        }
-        let Some(token) = jwt::bearer(line) else { return Ok(()) };
+    fn prove_token(
+        &self,
+        place: &Place,
+        facts: &Facts<'_>,
+        known: &mut Known,
+    ) -> Result<(), TokenError> {
+        let found = place.find(facts).map_err(|Several| TokenError::Several)?;
+        let Some(value) = found else { return Ok(()) };
+        let token = match (place, jwt::bearer(&value)) {
+            (_, Some(token)) => token,
+            // Some other scheme is nobody's here.
+            (Place::Header(name), None) if name == AUTHORIZATION => return Ok(()),
+            (_, None) => &value,
+        };
         let token = jwt::Token::parse(token)?;
         let mut outcome = Err(TokenError::IssuerUnknown);
-        for (method, issuer) in self.issuers_of(&token) {
+        let issuers = self.issuers_of(&token);
+        for (method, issuer) in issuers.filter(|(_, one)| one.places().contains(place)) {
             match issuer.verify(&token, facts.now) {
                 Ok(principal) => {
                     known.prove(&method, Arc::new(principal));
@@ -277,6 +303,30 @@ impl Methods {
         let policies = self.policies.iter().enumerate();
         policies.map(|(place, (level, policy))| (place, *level, &**policy))
     }
+}
+
+fn add(all: &mut Vec<Place>, places: &[Place]) {
+    for place in places {
+        if !all.contains(place) {
+            all.push(place.clone());
+        }
+    }
+}
+
+/// How to prove oneself, as a 401 tells it.
+fn challenges(keys: &[Place], tokens: &[Place]) -> Vec<HeaderValue> {
+    let bearer = (!tokens.is_empty()).then(|| HeaderValue::from_static("Bearer"));
+    let keys = keys.iter().map(|place| match place {
+        Place::Header(name) => format!("ApiKey header=\"{name}\""),
+        Place::Query(name) => format!("ApiKey query=\"{}\"", quoted(name)),
+        Place::Cookie(name) => format!("ApiKey cookie=\"{name}\""),
+    });
+    bearer.into_iter().chain(keys.filter_map(|text| HeaderValue::try_from(text).ok())).collect()
+}
+
+/// Text within quotes (RFC 9110, section 5.6.4).
+fn quoted(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"")
 }
 
 /// A method by its place among those of its policy, and that behind its own place and its level.

@@ -33,7 +33,7 @@ fn every_step_stands_once_in_the_order() {
 fn a_401_says_how_to_prove_oneself() {
     let jwks = crate::jwt::tests::jwks();
     let methods = json!([
-        { "name": "keys", "apiKey": { "header": "X-Key", "secretRef": { "name": "keys" } } },
+        { "name": "keys", "apiKey": { "from": [{ "header": "X-Key" }], "secretRef": { "name": "keys" } } },
         { "name": "token",
           "jwt": { "issuer": "https://issuer.example", "audiences": ["shop"], "jwks": jwks } },
     ]);
@@ -50,7 +50,8 @@ fn a_401_says_how_to_prove_oneself() {
     let wrong = answer(&chain, &Request::get("/").with("authorization", "Bearer x"));
     assert_eq!(wrong.reason, Reason::CredentialInvalid);
     assert_eq!(values(&wrong), ["Bearer error=\"invalid_token\"", "ApiKey header=\"x-key\""]);
-    let detail = "the bearer token is refused: its three parts cannot be read";
+    let detail =
+        "the token in the header 'authorization' is refused: its three parts cannot be read";
     assert_eq!(wrong.detail.as_deref(), Some(detail));
 }
 
@@ -73,7 +74,7 @@ fn a_decision_names_caller_and_rule() {
 #[test]
 fn what_is_required_is_asked_for_whatever_the_rules_say() {
     let other = json!({ "name": "others", "apiKey":
-        { "header": "x-other", "secretRef": { "name": "other-keys" } } });
+        { "from": [{ "header": "x-other" }], "secretRef": { "name": "other-keys" } } });
     let both = json!([keys()[0], other]);
     let required = |require: &str| {
         let all = json!([{ "name": "all", "when": {} }]);
@@ -99,7 +100,7 @@ fn what_is_required_is_asked_for_whatever_the_rules_say() {
     let missing = answer(&any, &Request::get("/"));
     assert_eq!(values(&missing), ["ApiKey header=\"x-api-key\"", "ApiKey header=\"x-other\""]);
     let only = json!([{ "name": "others", "apiKey":
-        { "header": "x-other", "secretRef": { "name": "other-keys" } } }]);
+        { "from": [{ "header": "x-other" }], "secretRef": { "name": "other-keys" } } }]);
     let narrow = level([json!({ "methods": only, "require": "Any" })]);
     let chain = chain([level([json!({ "methods": keys() })]), narrow]);
     assert_eq!(reason(&chain, &Request::get("/").key(CLERK)), Reason::CredentialMissing);
@@ -156,6 +157,64 @@ fn the_key_is_taken_off_on_every_route_under_a_level_that_reads_it() {
     let mut head = request.body(()).unwrap().into_parts().0;
     chain.alter_request(&mut head, None).unwrap();
     assert!(head.headers.is_empty());
+}
+
+#[test]
+fn what_no_backend_gets_is_taken_off_wherever_it_stands() {
+    let from = json!([{ "header": "x-key" }, { "query": "key" }, { "cookie": "key" }]);
+    let jwks = crate::jwt::tests::jwks();
+    let token = |name: &str, from: Value, forward: bool| {
+        json!({ "name": name, "jwt": { "issuer": format!("https://{name}.example"), "jwks": jwks,
+            "audiences": ["shop"], "from": from, "forward": forward } })
+    };
+    let methods = json!([
+        { "name": "keys", "apiKey": { "from": from, "secretRef": { "name": "keys" } } },
+        token("kept", json!([{ "cookie": "kept" }]), false),
+        token("sent", json!([{ "cookie": "sent" }, { "header": "authorization" }]), true),
+    ]);
+    let chain = chain([level([json!({ "methods": methods })])]);
+    let request = http::Request::get("/a?key=1&b=2&kept=3")
+        .header("x-key", "1")
+        .header("cookie", "key=1; kept=2; sent=3; other=4")
+        .header("authorization", "Bearer x");
+    let mut head = request.body(()).unwrap().into_parts().0;
+    chain.alter_request(&mut head, None).unwrap();
+    assert_eq!(head.uri, "/a?b=2&kept=3");
+    assert_eq!(head.headers["cookie"], "sent=3; other=4");
+    assert_eq!(head.headers["authorization"], "Bearer x");
+    assert!(!head.headers.contains_key("x-key"));
+    let told = answer(&chain, &Request::get("/").with("x-key", "wrong"));
+    let ways =
+        ["Bearer", "ApiKey header=\"x-key\"", "ApiKey query=\"key\"", "ApiKey cookie=\"key\""];
+    assert_eq!(values(&told), ways);
+}
+
+#[test]
+fn a_key_counts_at_each_of_its_places_and_is_led_to_nobody_else() {
+    let from = json!([{ "query": "key" }, { "cookie": "key" }]);
+    let methods = json!([{ "name": "keys",
+        "apiKey": { "from": from, "secretRef": { "name": "keys" } } }]);
+    let level = || level([json!({ "methods": methods, "require": "Any" })]);
+    let chain = chain([level()]);
+    let by_query = |query: &str| Request { query: Some(query.to_owned()), ..Request::get("/") };
+    for (request, wanted) in [
+        (by_query(&format!("a=1&key={CLERK}")), Reason::Ok),
+        (by_query("key=wrong"), Reason::CredentialInvalid),
+        (by_query(&format!("key={CLERK}&k%65y={CLERK}")), Reason::CredentialInvalid),
+        (Request::get("/").with("cookie", &format!("a=1; key={CLERK}")), Reason::Ok),
+        (Request::get("/").key(CLERK), Reason::CredentialMissing),
+    ] {
+        assert_eq!(reason(&chain, &request), wanted, "{request:?}");
+    }
+    let redirect =
+        json!([{ "type": "RequestRedirect", "requestRedirect": { "hostname": "b.example" } }]);
+    let chain = Chain::compile(vec![level()], &filters(redirect)).unwrap();
+    for (query, location) in
+        [("a=1&key=", "http://b.example:8080/?a=1"), ("key=", "http://b.example:8080/")]
+    {
+        let led = answer(&chain, &by_query(&format!("{query}{CLERK}")));
+        assert_eq!(values(&led), [location], "{query}");
+    }
 }
 
 #[test]

@@ -98,7 +98,7 @@ level 1 is closed: AccessPolicy shop/broken could not be read";
 #[test]
 fn a_proof_that_is_required_and_lacks_is_told_by_the_policy_that_requires_it() {
     let other = json!({ "name": "others", "apiKey":
-        { "header": "x-other", "secretRef": { "name": "other-keys" } } });
+        { "from": [{ "header": "x-other" }], "secretRef": { "name": "other-keys" } } });
     let both = json!([keys()[0], other]);
     for (methods, require, wanted) in [
         (keys(), "Any", "proof of who is calling by keys"),
@@ -132,7 +132,7 @@ fn changes_are_told_as_they_would_be_done_without_credentials() {
           "responseHeaderModifier": { "set": [{ "name": "set-cookie", "value": "marker" }] } },
     ]);
     let filters: Vec<_> = serde_json::from_value(filters).unwrap();
-    let keys = json!({ "header": "x-key", "secretRef": { "name": "keys" } });
+    let keys = json!({ "from": [{ "header": "x-key" }], "secretRef": { "name": "keys" } });
     let keys = json!([{ "name": "keys", "apiKey": keys }]);
     let chain = Chain::compile(vec![level([json!({ "methods": keys })])], &filters).unwrap();
     let request = Request { query: Some("q=1".to_owned()), ..Request::get("/orders/7") };

@@ -5,6 +5,7 @@ use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
 use aws_lc_rs::signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use model::authn::CredentialPlace;
 use serde_json::json;
 
 use super::*;
@@ -114,6 +115,8 @@ fn issuer(jwks: &str) -> Result<Issuer, Vec<(String, String)>> {
         issuer: ISSUER.to_owned(),
         audiences: vec!["shop".to_owned(), "store".to_owned()],
         jwks: jwks.to_owned(),
+        from: vec![CredentialPlace::header("authorization")],
+        forward: true,
         leeway_seconds: 30,
     };
     let mut at = Checker::default();
@@ -336,6 +339,31 @@ fn a_chain_takes_bearer_tokens_and_refuses_wrong_ones_everywhere() {
         (Request::get("/"), Reason::CredentialMissing),
     ] {
         assert_eq!(reason(&chain, &request), wanted, "{:?}", request.headers);
+    }
+}
+
+#[test]
+fn a_token_counts_at_each_of_its_places() {
+    let from = json!([{ "header": "x-token" }, { "cookie": "staff" }, { "query": "access_token" }]);
+    let mut policy = bearer_policy(ISSUER, &json!([]));
+    policy["methods"][0]["jwt"]["from"] = from;
+    policy["require"] = json!("Any");
+    let chain = chain([level([policy])]);
+    let good = SIGNERS.token(&json!({ "alg": "EdDSA" }), &claims());
+    let old = SIGNERS.token(&json!({ "alg": "EdDSA" }), &with("exp", json!(NOW - 60)));
+    let get = || Request::get("/");
+    let asked = |token: &str| Request { query: Some(format!("access_token={token}")), ..get() };
+    for (request, wanted) in [
+        (get().with("x-token", &good), Reason::Ok),
+        (get().with("x-token", &format!("Bearer {good}")), Reason::Ok),
+        (get().with("x-token", "Basic YTpi"), Reason::CredentialInvalid),
+        (get().with("cookie", &format!("staff={good}")), Reason::Ok),
+        (asked(&good), Reason::Ok),
+        // Each that is shown has to be good.
+        (asked(&good).with("x-token", &old), Reason::CredentialInvalid),
+        (get().with("authorization", &format!("Bearer {good}")), Reason::CredentialMissing),
+    ] {
+        assert_eq!(reason(&chain, &request), wanted, "{request:?}");
     }
 }
 

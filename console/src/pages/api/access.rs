@@ -3,7 +3,7 @@
 
 use control::app::{Access, ApiRoute};
 use leptos::prelude::*;
-use model::authn::{AuthnMethod, Require};
+use model::authn::{AuthnMethod, CredentialPlace, Require};
 use model::policy::{AccessRule, Action};
 use model::{Key, Name, Resource};
 use serde_json::Value;
@@ -116,8 +116,14 @@ fn told(policy: &Resource) -> Vec<Told> {
 
 /// What a caller has to show, in words.
 fn shown_by(method: &AuthnMethod) -> String {
-    let keys = method.api_key.as_ref().map(|keys| format!("by a key in {}", keys.header));
-    let token = method.jwt.as_ref().map(|token| format!("by a token of {}", token.issuer));
+    let places = |from: &[CredentialPlace]| {
+        from.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")
+    };
+    let keys = method.api_key.as_ref();
+    let keys = keys.map(|keys| format!("by a key in {}", places(&keys.from)));
+    let token = method.jwt.as_ref();
+    let token =
+        token.map(|token| format!("by a token of {} in {}", token.issuer, places(&token.from)));
     keys.or(token).unwrap_or_default()
 }
 

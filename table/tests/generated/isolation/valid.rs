@@ -75,7 +75,7 @@ fn guests() -> [Resource; 2] {
     let spec = json!({
         "targetRefs": [{ "kind": "Gateway", "name": "edge" }],
         "methods": [{ "name": "keys",
-            "apiKey": { "header": GUEST.0, "secretRef": { "name": "guests" } } }],
+            "apiKey": { "from": [{ "header": GUEST.0 }], "secretRef": { "name": "guests" } } }],
     });
     [
         object(Kind::Secret, SHARED, "guests", json!({ "stringData": entries })),
