@@ -86,9 +86,10 @@ impl Spread {
     /// The cost of one more request, more where an endpoint starts slowly.
     fn cost(&self, endpoint: &Endpoint, now: u64) -> f64 {
         let cost = match &self.by {
-            By::LeastRequest => f64::from(endpoint.load.under_way() + 1) / endpoint.load.eased(now),
+            By::LeastRequest => f64::from(endpoint.load.under_way() + 1),
             By::PeakEwma | By::RoundRobin(_) | By::Random | By::Hash(_) => endpoint.load.cost(now),
         };
+        let cost = cost / endpoint.load.eased(now);
         match self.slow_start {
             Some(time) => cost / endpoint.load.share(now, time),
             None => cost,

@@ -227,9 +227,8 @@ async fn forward(
     if record.side == Side::Inbound {
         answered.response.headers_mut().remove(forward::UNREACHED);
     }
-    if !forward::is_framed_plainly(answered.response.headers()) {
-        let failure = Failure::backend(Reason::UpstreamProtocol);
-        let failure = failure.because("its answer has a transfer coding other than chunked");
+    if let Err(why) = framed(answered.response.headers_mut()) {
+        let failure = Failure::backend(Reason::UpstreamProtocol).because(why);
         return finish(&way, fail(record, &failure));
     }
     if answered.response.status() != StatusCode::SWITCHING_PROTOCOLS {
@@ -313,6 +312,18 @@ fn outgoing(
     }
     head.headers.insert(TRACEPARENT, record.trace.header_value());
     head.headers.insert(REQUEST_ID, record.request_id.clone());
+    Ok(())
+}
+
+/// Has an answer say once how long it is, if it can be told how it is framed.
+fn framed(headers: &mut HeaderMap) -> Result<(), &'static str> {
+    if !forward::is_framed_plainly(headers) {
+        return Err("its answer has a transfer coding other than chunked");
+    }
+    if !forward::has_one_length(headers) {
+        return Err("its answer has several lengths, or one that is none");
+    }
+    one_length(headers);
     Ok(())
 }
 

@@ -3,13 +3,13 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use http::Response;
 use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderMap,
     HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
+use http::{Response, Version};
 use model::cookie;
 use policy::Scheme;
 
@@ -265,6 +265,14 @@ pub(crate) fn is_framed_plainly(headers: &HeaderMap) -> bool {
         && codings.next().is_none()
 }
 
+/// Whether all that is said of a length is one number (RFC 9110, section 8.6): of an answer without a body nobody
+/// else looks at it.
+pub(crate) fn has_one_length(headers: &HeaderMap) -> bool {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter().map(HeaderValue::as_bytes);
+    let Some(first) = lengths.next() else { return true };
+    !first.is_empty() && first.iter().all(u8::is_ascii_digit) && lengths.all(|other| other == first)
+}
+
 /// Whether no value has a blank before or behind it (RFC 9113, section 8.2.1): rules would compare it, and who comes
 /// next over HTTP/1.1 would not see it.
 pub(crate) fn is_without_margins(headers: &HeaderMap) -> bool {
@@ -400,7 +408,8 @@ impl Origin<'_> {
 }
 
 /// The one host that a request names: the authority of its target and its `Host` header, which
-/// must agree (RFC 9112, section 3.2; RFC 9113, section 8.3.1). Several `Host` lines are refused.
+/// must agree (RFC 9112, section 3.2; RFC 9113, section 8.3.1). Several `Host` lines are refused, and so is a
+/// request of HTTP/1.1 without any, whatever its target says.
 pub(crate) fn one_host(parts: &Parts) -> Option<&str> {
     let mut lines = parts.headers.get_all(HOST).iter();
     let header = match (lines.next(), lines.next()) {
@@ -410,6 +419,7 @@ pub(crate) fn one_host(parts: &Parts) -> Option<&str> {
     };
     match (parts.uri.authority(), header) {
         (Some(authority), _) if authority.as_str().as_bytes().contains(&b'@') => None,
+        (Some(_), None) if parts.version == Version::HTTP_11 => None,
         (Some(authority), None) => Some(authority.as_str()),
         (Some(authority), Some(host)) => {
             authority.as_str().eq_ignore_ascii_case(host).then_some(host)

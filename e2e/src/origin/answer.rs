@@ -127,7 +127,7 @@ fn with_status(name: &str, number: usize) -> Response<Body> {
     response
 }
 
-/// `BYTES` or `BYTES NAME=VALUE` with a trailer.
+/// `BYTES`, and ` NAME=VALUE` of each trailer.
 async fn sink(state: &State, request: Request<Incoming>) -> Result<Response<Body>, BrokenOff> {
     let (mut length, mut body, mut told) = (0, request.into_body(), String::new());
     while let Some(frame) = body.frame().await {
@@ -139,7 +139,7 @@ async fn sink(state: &State, request: Request<Incoming>) -> Result<Response<Body
             Ok(data) => length += data.len(),
             Err(frame) => {
                 for (name, value) in frame.trailers_ref().into_iter().flatten() {
-                    told = format!(" {name}={}", value.to_str().unwrap_or_default());
+                    told += &format!(" {name}={}", value.to_str().unwrap_or_default());
                 }
             }
         }

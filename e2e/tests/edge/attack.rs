@@ -139,6 +139,7 @@ async fn hosts_that_mean_nothing_or_two_things_are_400() {
         "GET / HTTP/1.1\r\nhost: shop.test/x\r\n\r\n",
         "GET / HTTP/1.1\r\nhost: shop.test,evil.test\r\n\r\n",
         "GET http://evil.test/ HTTP/1.1\r\nhost: shop.test\r\n\r\n",
+        "GET http://shop.test/ HTTP/1.1\r\n\r\n",
     ] {
         let answer = ask(gateway.web(), head).await;
         assert_eq!(answer.status, 400, "{head:?}: {}", answer.text);

@@ -93,6 +93,33 @@ async fn send(gateway: Arc<Gateway>, load: Arc<Load>) -> Vec<Answer> {
     answers
 }
 
+#[tokio::test]
+async fn an_endpoint_that_falls_mute_gets_few_requests_though_nothing_bounds_the_wait() {
+    let origins = futures::future::join_all((0..4).map(|_| Origin::start("shop"))).await;
+    let addresses: Vec<_> = origins.iter().map(|origin| origin.address).collect();
+    let setup = Setup::new().with(yaml::service("shop", &addresses));
+    let gateway = Arc::new(setup.with(yaml::path_route("all", "/", "shop")).start().await);
+    for _ in 0..40 {
+        assert_eq!(gateway.get(HOST, "/").await.status, 200);
+    }
+    origins[0].ail(Ill::Mute, usize::MAX);
+    let before = origins[0].count();
+    let answered = Arc::<AtomicUsize>::default();
+    let (mut callers, mut ticks) = (Vec::new(), interval(Duration::from_millis(2)));
+    for _ in 0..400 {
+        ticks.tick().await;
+        let (gateway, answered) = (Arc::clone(&gateway), Arc::clone(&answered));
+        callers.push(tokio::spawn(async move {
+            assert_eq!(gateway.get(HOST, "/").await.status, 200);
+            answered.fetch_add(1, Relaxed);
+        }));
+    }
+    wait::until_true("all but few to be answered", || answered.load(Relaxed) >= 380).await;
+    let asked = origins[0].count() - before;
+    assert!((1..=20).contains(&asked), "{asked} of 400");
+    callers.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
 /// How an endpoint fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {

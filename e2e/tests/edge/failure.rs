@@ -114,6 +114,35 @@ async fn a_second_try_names_the_same_host() {
 }
 
 #[tokio::test]
+async fn an_answer_that_tells_its_length_twice_tells_it_once_or_is_a_502() {
+    for (answer, wanted) in [
+        ("HTTP/1.1 200 OK\r\ncontent-length: 3\r\ncontent-length: 5\r\n\r\n", None),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 3, 5\r\n\r\n", None),
+        ("HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n", None),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 5\r\n\r\n", Some("5")),
+    ] {
+        let gateway = behind(answer).await;
+        for mut connection in [
+            Connection::h1(gateway.1.web()).await.unwrap(),
+            Connection::h2c(gateway.1.web()).await.unwrap(),
+        ] {
+            let asked = request("HEAD", HOST, "/").body(nothing()).unwrap();
+            let reply = connection.send(asked).await.unwrap();
+            match wanted {
+                Some(length) => {
+                    assert_eq!((reply.status, reply.header("content-length")), (200, length));
+                }
+                None => {
+                    assert_eq!(reply.status, 502, "{answer}");
+                    let line = gateway.1.logged(&reply).await;
+                    assert_eq!(line["reason"], "upstream_protocol", "{line}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_answer_framed_in_two_ways_goes_by_its_chunks() {
     const BOTH: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\
                         connection: close\r\n\r\na\r\n0123456789\r\n0\r\n\r\n";

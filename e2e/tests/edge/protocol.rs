@@ -176,6 +176,37 @@ async fn trailers_pass_both_ways() {
 }
 
 #[tokio::test]
+async fn trailers_that_frame_lead_or_prove_stay_behind() {
+    const ODD: [&str; 8] = [
+        "authorization",
+        "client-cert",
+        "cookie",
+        "heddle-passport",
+        "host",
+        "x-forwarded-for",
+        "x-real-ip",
+        "x-request-id",
+    ];
+    let (_origin, gateway) = both_upstreams().await;
+    for mut connection in [
+        Connection::h1(gateway.web()).await.unwrap(),
+        Connection::h2c(gateway.web()).await.unwrap(),
+    ] {
+        let mut trailers = HeaderMap::new();
+        for name in ODD {
+            trailers.insert(name, HeaderValue::from_static("1"));
+        }
+        trailers.insert("x-sum", HeaderValue::from_static("42"));
+        let asked = request("POST", HOST, "/sink")
+            .header("x-upstream", "h2")
+            .header("te", "trailers")
+            .header("trailer", [&ODD[..], &["x-sum"]].concat().join(", "));
+        let reply = connection.send(asked.body(chunks(1, 8, Some(trailers))).unwrap()).await;
+        assert_eq!(reply.unwrap().text(), "8 x-sum=42");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_with_trailers_is_whole_whatever_is_spoken() {
     const CHUNKS: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n\
                           3\r\nabc\r\n0\r\nx-end: reached\r\n\r\n";

@@ -211,5 +211,4 @@ async fn who_asks_for_fewer_requests_gets_fewer_and_no_rest() {
     assert_eq!(burdened.count() + other.count(), 100);
     let said = state(&gateway, burdened).await;
     assert_eq!(said["getsRequests"], "yes", "{said}");
-    assert!(said["estimateMicros"].as_u64() >= Some(100_000), "{said}");
 }

@@ -16,10 +16,14 @@ use crate::live::{Endpoint, Seat, Service};
 const UNREACHED: Duration = Duration::from_secs(5);
 /// What a request is taken to cost at an endpoint that has not answered any.
 const UNKNOWN: Duration = Duration::from_secs(1);
-/// What an answer at least is taken to have cost that asks for fewer requests.
-const BURDENED: Duration = Duration::from_millis(100);
-/// For how long an answer that asks for fewer requests has an endpoint get fewer, where these do not go by how
-/// long answers take; several such answers add up.
+/// So many requests in a row without an answer, of which one is waited for, make an endpoint that is mute: since
+/// when nobody heard it is what one more is taken to cost.
+const UNHEARD: u32 = 3;
+/// After so long one request asks whether it is mute still,
+const MUTE: Duration = Duration::from_secs(1);
+/// and another one after so long.
+const ASKED: Duration = Duration::from_secs(4);
+/// For how long an answer that asks for fewer requests has an endpoint get fewer; several such answers add up.
 const EASE: Duration = Duration::from_secs(2);
 /// They add up to no more than this, by which it gets [`LEAST_SHARE`].
 const LONGEST_EASE: Duration = Duration::from_secs(10);
@@ -40,6 +44,14 @@ pub(crate) struct Load {
     /// When it was last touched, in nanoseconds since the process's epoch.
     touched: AtomicU64,
     under_way: AtomicU32,
+    /// Of these, how many are waited for.
+    waiting: AtomicU32,
+    /// How many requests began since it was last heard.
+    unheard: AtomicU32,
+    /// When that was, or the first of these began, in nanoseconds since the process's epoch.
+    heard: AtomicU64,
+    /// When it last got a request, the same.
+    asked: AtomicU64,
     /// How often in a row it had to rest: it could not be reached, or too much failed.
     missed: AtomicU32,
     /// Since when it rests for that, in nanoseconds since the process's epoch.
@@ -92,8 +104,16 @@ impl Said {
 
 impl Load {
     /// The estimated cost of one more request. An endpoint that has a request and never answered
-    /// one is taken to be slow, so that a mute one does not draw everybody.
+    /// one is taken to be slow, so that a mute one does not draw everybody; one that falls mute is asked
+    /// seldom, whatever it answered before.
     pub(super) fn cost(&self, now: u64) -> f64 {
+        let mute = self.mute_for(now);
+        if mute >= MUTE.as_nanos() as u64 {
+            let asked = now.saturating_sub(self.asked.load(Relaxed));
+            if asked >= ASKED.as_nanos() as u64 {
+                return 0.0;
+            }
+        }
         let under_way = self.under_way.load(Relaxed);
         let known = self.ewma.load(Relaxed);
         if known == 0 {
@@ -101,7 +121,24 @@ impl Load {
         }
         let idle = now.saturating_sub(self.touched.load(Relaxed)) as f64;
         let estimate = known as f64 * (-idle / DECAY.as_nanos() as f64).exp();
-        (estimate + 1.0) * f64::from(under_way + 1)
+        (estimate.max(mute as f64) + 1.0) * f64::from(under_way + 1)
+    }
+
+    /// Since when nobody heard it who waits for it, as far as that says anything.
+    fn mute_for(&self, now: u64) -> u64 {
+        if self.unheard.load(Relaxed) < UNHEARD || self.waiting.load(Relaxed) == 0 {
+            return 0;
+        }
+        now.saturating_sub(self.heard.load(Relaxed))
+    }
+
+    /// It is waited for, for a request that begins `now`.
+    fn waits(&self, now: u64) {
+        self.waiting.fetch_add(1, Relaxed);
+        self.asked.store(now, Relaxed);
+        if self.unheard.fetch_add(1, Relaxed) == 0 {
+            self.heard.store(now, Relaxed);
+        }
     }
 
     /// Learns from an answer that took `took` to a request that `began`, and what it says. Of one that
@@ -113,13 +150,17 @@ impl Load {
         let is_well_again = self.reached(began, now, said);
         match said {
             Said::Well | Said::Failed | Said::Silent => self.took(now, took),
-            Said::Burdened => self.took(now, took.max(self.estimate() * 2).max(BURDENED)),
+            // That it refuses fast does not make it one that answers fast.
+            Said::Burdened => self.took(now, took.max(self.estimate())),
         }
         is_well_again
     }
 
     /// Learns what an answer says, and nothing of how long it took; whether it was that by which it is well again.
     pub(super) fn reached(&self, began: u64, now: u64, said: Said) -> bool {
+        if said != Said::Silent {
+            self.unheard.store(0, Relaxed);
+        }
         if said == Said::Burdened {
             self.ease(now);
         }
@@ -350,6 +391,8 @@ pub(crate) struct Turn {
     epoch: Instant,
     began: Instant,
     learnt: bool,
+    /// It counts among those who wait for the endpoint.
+    waits: bool,
     /// What the client still sends meanwhile.
     sending: Sending,
     /// The request's place among all of its service.
@@ -359,11 +402,13 @@ pub(crate) struct Turn {
 impl Turn {
     pub(crate) fn at(endpoint: &Arc<Endpoint>, epoch: Instant, began: Instant) -> Self {
         endpoint.load.under_way.fetch_add(1, Relaxed);
+        endpoint.load.waits(nanos(epoch, began));
         Turn {
             endpoint: Arc::clone(endpoint),
             epoch,
             began,
             learnt: false,
+            waits: true,
             sending: Sending::Nothing,
             seat: None,
         }
@@ -376,7 +421,19 @@ impl Turn {
 
     /// The client may still be sending meanwhile.
     pub(crate) fn takes(&mut self, sending: Sending) {
+        if self.waits && !matches!(sending, Sending::Nothing) {
+            self.waits_no_more();
+            let unheard = &self.endpoint.load.unheard;
+            // None are left where it was heard meanwhile.
+            let _before = unheard.fetch_update(Relaxed, Relaxed, |all| all.checked_sub(1));
+        }
         self.sending = sending;
+    }
+
+    fn waits_no_more(&mut self) {
+        if std::mem::take(&mut self.waits) {
+            self.endpoint.load.waiting.fetch_sub(1, Relaxed);
+        }
     }
 
     /// From here on it is the endpoint that is waited for, and no longer the client.
@@ -404,6 +461,11 @@ impl Turn {
             let Endpoint { service, address, .. } = &*self.endpoint;
             tracing::info!(%service, %address, "an endpoint answers again");
         }
+        self.learnt();
+    }
+
+    fn learnt(&mut self) {
+        self.waits_no_more();
         self.learnt = true;
     }
 
@@ -418,7 +480,7 @@ impl Turn {
             }
             load.ails_of(format_args!("it could not be reached: {why}"));
         }
-        self.learnt = true;
+        self.learnt();
     }
 
     /// What was answered before ends now, and says this at its end.
@@ -433,12 +495,13 @@ impl Turn {
 
     /// What went wrong was not the endpoint's doing: nothing is learnt from it.
     pub(crate) fn blameless(&mut self) {
-        self.learnt = true;
+        self.learnt();
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
+        self.waits_no_more();
         let load = &self.endpoint.load;
         load.under_way.fetch_sub(1, Relaxed);
         if !self.learnt {

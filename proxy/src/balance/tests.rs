@@ -104,6 +104,53 @@ fn an_endpoint_that_never_answers_does_not_draw_everybody() {
 }
 
 #[test]
+fn an_endpoint_that_falls_mute_is_asked_every_four_seconds_until_it_is_heard() {
+    let service = service(2);
+    let epoch = Instant::now();
+    let at = |seconds: u64| Duration::from_secs(seconds).as_nanos() as u64;
+    let share = |now: u64| counts(&service, many(100).map(|n| by(now, n)))[0];
+    for endpoint in &service.endpoints {
+        endpoint.load.answered(1, 1, Duration::from_millis(1), Said::Well);
+    }
+    let ask = |seconds: u64| {
+        let mut turn = Turn::at(&service.endpoints[0], epoch, epoch + Duration::from_secs(seconds));
+        turn.takes(Sending::Nothing);
+        turn
+    };
+    let _mute: Vec<_> = (0..3).map(|_| ask(0)).collect();
+    assert_eq!(share(at(1) / 100), 0);
+    // Long after its estimate is forgotten.
+    assert_eq!(share(at(3)), 0);
+    assert_eq!(share(at(60)), 100, "somebody has to ask");
+    let mut asks = ask(60);
+    assert_eq!(share(at(63)), 0);
+    assert_eq!(share(at(64)), 100);
+    asks.answered(epoch + Duration::from_millis(60_001), Said::Well);
+    assert!(service.endpoints[0].load.cost(at(61)) < at(1) as f64, "it was heard");
+}
+
+#[test]
+fn who_waits_for_its_caller_is_not_mute() {
+    let service = service(2);
+    let epoch = Instant::now();
+    for endpoint in &service.endpoints {
+        endpoint.load.answered(1, 1, Duration::from_millis(1), Said::Well);
+    }
+    let uploads: Vec<_> = (0..9)
+        .map(|_| {
+            let mut turn = Turn::at(&service.endpoints[0], epoch, epoch);
+            turn.takes(Sending::Untold);
+            turn
+        })
+        .collect();
+    let later = Duration::from_secs(60).as_nanos() as u64;
+    let cost = service.endpoints[0].load.cost(later);
+    assert!(cost < Duration::from_millis(10).as_nanos() as f64, "{cost}");
+    assert_eq!(service.endpoints[0].load.under_way(), 9);
+    drop(uploads);
+}
+
+#[test]
 fn giving_up_is_learnt_as_the_time_that_was_waited() {
     let service = service(1);
     let load = &service.endpoints[0].load;
@@ -410,6 +457,11 @@ fn who_asks_for_fewer_requests_gets_fewer() {
     service.endpoints[0].load.answered(1, 2, Duration::from_millis(1), Said::Burdened);
     assert!(service.endpoints[0].load.is_well());
     assert_eq!(counts(&service, many(50).map(|n| by(3, n))), [0, 50]);
+    // One such answer is forgotten soon.
+    let later = Duration::from_secs(3).as_nanos() as u64;
+    service.endpoints[1].load.answered(later, later, Duration::from_millis(1), Said::Well);
+    let share = counts(&service, many(1000).map(|n| by(later, n)))[0];
+    assert!(share >= 400, "{share} of 1000");
 }
 
 #[test]
