@@ -23,7 +23,7 @@ pub(crate) struct Args {
     #[arg(long)]
     count: Option<u64>,
     /// How many minutes each fuzzer runs.
-    #[arg(long, default_value_t = 10, conflicts_with = "count")]
+    #[arg(long, default_value_t = 10, conflicts_with = "count", value_parser = clap::value_parser!(u64).range(1..))]
     minutes: u64,
     /// The one fuzzer to run.
     #[arg(long)]

@@ -38,6 +38,7 @@ pub(super) async fn answer(
     state: Arc<State>,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, BrokenOff> {
+    let told = told(&request);
     let mut response = match state.ails() {
         Some(ill) => ail(&state, ill, request).await?,
         None => well(&state, request).await?,
@@ -45,7 +46,17 @@ pub(super) async fn answer(
     if let Ok(name) = HeaderValue::from_str(&state.name) {
         response.headers_mut().insert("x-origin", name);
     }
+    if let Some(told) = told {
+        response.headers_mut().insert("x-told", told);
+    }
     Ok(response)
+}
+
+/// `METHOD TARGET NUMBER` of a request that has a number, by which its answer is known from all others.
+fn told(request: &Request<Incoming>) -> Option<HeaderValue> {
+    let number = request.headers().get("x-number")?.to_str().ok()?;
+    let told = format!("{} {} {number}", request.method(), request.uri());
+    HeaderValue::try_from(told).ok()
 }
 
 async fn well(state: &State, request: Request<Incoming>) -> Result<Response<Body>, BrokenOff> {

@@ -71,12 +71,23 @@ const STREAMS: u32 = 8;
 struct Asked {
     route: u64,
     due: Instant,
+    /// Which of all it is.
+    number: u64,
 }
 
 impl Asked {
     fn request(self) -> Request<Payload> {
-        let asked = request("GET", SECURE_HOST, &format!("/r{}", self.route)).body(nothing());
-        asked.expect("a well-formed request")
+        let asked = request("GET", SECURE_HOST, &self.target()).header("x-number", self.number);
+        asked.body(nothing()).expect("a well-formed request")
+    }
+
+    fn target(self) -> String {
+        format!("/r{}?n={}", self.route, self.number)
+    }
+
+    /// What its origin says that it was asked.
+    fn told(self) -> String {
+        format!("GET {} {}", self.target(), self.number)
     }
 }
 
@@ -205,8 +216,7 @@ impl Caller {
         let due = self.ticks.tick().await.into_std();
         let asked = (0..self.kind.at_once()).map(|_| {
             self.chance = mix(self.chance);
-            self.judge.asked();
-            Asked { route: self.chance % ROUTES, due }
+            Asked { route: self.chance % ROUTES, due, number: self.judge.asked() }
         });
         asked.collect()
     }
@@ -244,7 +254,7 @@ impl Caller {
             }
             Answer::Came(reply) => {
                 self.judge.pace.answered(one.due);
-                self.judge.answer(one.route, since, &reply)
+                self.judge.answer(one.route, &one.told(), since, &reply)
             }
             Answer::Unheard => {
                 self.judge.pace.again();

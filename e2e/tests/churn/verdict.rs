@@ -100,20 +100,20 @@ impl Judge {
         self.seen.iter().map(|seen| seen.load(Ordering::SeqCst)).min().unwrap_or(0)
     }
 
-    /// A request is to be sent: once, however often it has to be.
-    pub(crate) fn asked(&self) {
-        self.asked.fetch_add(1, Ordering::Relaxed);
+    /// A request is to be sent: once, however often it has to be. Which of all it is.
+    pub(crate) fn asked(&self) -> u64 {
+        self.asked.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Judges an answer to `/rROUTE` that was asked for when `since` was in force; gives its
-    /// version where it is right.
-    pub(crate) fn answer(&self, route: u64, since: u64, reply: &Reply) -> Option<u64> {
+    /// version where it is right. Its origin has to have been `told` this.
+    pub(crate) fn answer(&self, route: u64, told: &str, since: u64, reply: &Reply) -> Option<u64> {
         if reply.status != 200 {
             self.fail(&format!("/r{route}: {} {}", reply.status, reply.text()));
             return None;
         }
         self.served.fetch_add(1, Ordering::Relaxed);
-        match self.fault(route, since, reply) {
+        match self.fault(route, told, since, reply) {
             Ok(version) => Some(version),
             Err(fault) => {
                 self.misrouted.fetch_add(1, Ordering::Relaxed);
@@ -133,7 +133,10 @@ impl Judge {
         is_right
     }
 
-    fn fault(&self, route: u64, since: u64, reply: &Reply) -> Result<u64, String> {
+    fn fault(&self, route: u64, was_told: &str, since: u64, reply: &Reply) -> Result<u64, String> {
+        if reply.header("x-told") != was_told {
+            return Err(format!("it answers '{}', not '{was_told}'", reply.header("x-told")));
+        }
         let version: u64 = reply.header("x-version").parse().map_err(|_| "no version")?;
         let written = self.newest();
         if !(since..=written).contains(&version) {
@@ -240,11 +243,19 @@ fn told(name: &str) -> Option<(usize, usize)> {
     all.next()
 }
 
+/// What an origin was told in tests of the judge.
+#[cfg(test)]
+const TOLD: &str = "GET /r2?n=1 1";
+
 /// An answer of `version` by `origin`, as the gateway would label it.
 #[cfg(test)]
 fn labelled(version: u64, origin: &str, backend: &str, route: u64, table: &str) -> Reply {
     let debug = format!("table={table} route=shop/r{route}/0 backend=shop/{backend}:80");
-    let named = [("x-version", version.to_string()), ("x-origin", origin.to_owned())];
+    let named = [
+        ("x-version", version.to_string()),
+        ("x-origin", origin.to_owned()),
+        ("x-told", TOLD.to_owned()),
+    ];
     let headers = named.into_iter().chain([("heddle-debug", debug)]);
     let headers = headers.map(|(name, value)| {
         let value = value.parse().expect("a header value");
@@ -285,7 +296,10 @@ fn every_way_to_stray_is_noticed() {
         judge
     };
     let right = labelled(version, &well, given, 2, "t5");
-    assert_eq!(judge().answer(2, version - 1, &right), Some(version));
+    assert_eq!(judge().answer(2, TOLD, version - 1, &right), Some(version));
+    let strays = judge();
+    assert_eq!(strays.answer(2, "GET /r2?n=2 2", version - 1, &right), None, "another's answer");
+    assert!(!strays.is_clean());
     for (what, since, reply) in [
         ("an old version", version + 1, right.clone()),
         ("a version to come", 4, labelled(version + 2, &well, given, 2, "t7")),
@@ -297,13 +311,13 @@ fn every_way_to_stray_is_noticed() {
         ("no status 200", 4, Reply { status: 503, ..right.clone() }),
     ] {
         let judge = judge();
-        assert_eq!(judge.answer(2, since, &reply), None, "{what}");
+        assert_eq!(judge.answer(2, TOLD, since, &reply), None, "{what}");
         assert!(!judge.is_clean(), "{what}");
     }
     let judge = judge();
-    judge.answer(2, version - 1, &right);
+    judge.answer(2, TOLD, version - 1, &right);
     let twice = labelled(version + 1, &well, given, 2, "t5");
-    assert_eq!(judge.answer(2, version - 1, &twice), None, "one table, twice");
+    assert_eq!(judge.answer(2, TOLD, version - 1, &twice), None, "one table, twice");
 }
 
 #[test]
