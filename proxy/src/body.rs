@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
 use crate::forward;
+use crate::http::Conn;
 
 pub(crate) mod copy;
 pub(crate) mod replay;
@@ -99,6 +100,8 @@ pub(crate) struct ClientBody<B = Incoming> {
     /// The timer runs only while the client is waited for, not while the backend is.
     waiting: bool,
     copies: Vec<copy::Sender>,
+    /// Whose last request it is if it has trailers.
+    ends: Option<Arc<Conn>>,
 }
 
 impl<B> ClientBody<B>
@@ -106,6 +109,13 @@ where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<BodyError>,
 {
+    /// Whose trailers, if it has some, end a connection of HTTP/1.1: hyper takes a line that ends with a line feed
+    /// alone for the last of them, and what stands behind it for others, be it another request.
+    pub(crate) fn on(self, conn: &Arc<Conn>) -> Self {
+        let ends = (!conn.is_http2()).then(|| Arc::clone(conn));
+        ClientBody { ends, ..self }
+    }
+
     /// `limit` bytes at most, never silent for longer than `silence`; mirrors get `copies`.
     pub(crate) fn new(
         body: B,
@@ -123,6 +133,7 @@ where
             timer: None,
             waiting: false,
             copies,
+            ends: None,
         };
         (body, shared)
     }
@@ -178,6 +189,7 @@ where
     fn pass(&mut self, mut frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyError> {
         if let Some(trailers) = frame.trailers_mut() {
             forward::strip_trailers(trailers);
+            self.ends.take().inspect(|conn| conn.retire());
         }
         if let Some(data) = frame.data_ref() {
             let len = data.len() as u64;

@@ -364,6 +364,7 @@ fn upload(
         return Uploading { upload: Upload::Empty, progress: None, replay: None };
     }
     let (body, progress) = ClientBody::new(body, pace.longest, pace.upload, copies);
+    let body = body.on(conn);
     let progress = Some(progress);
     if rule.retry.is_some() && retry::is_safe(&head.method, &head.headers) {
         let (replay, upload) = Replay::new(body);

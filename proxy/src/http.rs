@@ -176,6 +176,11 @@ impl Conn {
         is_idle && self.heard.load(Relaxed) && !self.is_http2.load(Relaxed)
     }
 
+    /// Whether HTTP/2 is spoken on it, which is known once there was a request.
+    pub(crate) fn is_http2(&self) -> bool {
+        self.is_http2.load(Relaxed)
+    }
+
     /// Has it end once what is under way is over.
     pub(crate) fn retire(&self) {
         self.over.notify_one();

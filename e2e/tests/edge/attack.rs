@@ -202,6 +202,28 @@ async fn a_body_framed_twice_goes_by_its_chunks_and_reaches_the_backend_framed_o
     assert_eq!(origin.count(), 2);
 }
 
+/// What a front that takes a line feed alone for the end of a line sends on as two requests is one here.
+#[tokio::test]
+async fn behind_trailers_that_may_hide_a_request_nothing_is_answered() {
+    let (origin, gateway) = open_shop().await;
+    let hidden = format!("GET /hidden HTTP/1.1\r\nhost: {HOST}\r\n\r\n");
+    for (trailers, is_answered) in
+        [("\n", false), ("x: y\n\n", false), ("\nx y z ()(: ", false), ("x: y\r\n\r\n", true)]
+    {
+        let mut raw = Raw::connect(gateway.web()).await;
+        let head =
+            format!("POST /sink HTTP/1.1\r\nhost: {HOST}\r\ntransfer-encoding: chunked\r\n\r\n");
+        raw.write(format!("{head}3\r\nabc\r\n0\r\n{trailers}{hidden}{hidden}")).await;
+        let answer = raw.head().await;
+        let closes = answer.header("connection") == "close";
+        assert!(matches!((answer.status, closes), (200 | 400, true)), "{trailers:?}: {answer:?}");
+        let rest = String::from_utf8(raw.rest().await).unwrap();
+        assert!(!rest.contains("HTTP/1.1"), "{trailers:?}: {rest}");
+        assert!(!is_answered || answer.status == 200, "{trailers:?}");
+    }
+    assert!(origin.seen().iter().all(|seen| seen.target == "/sink"), "{:?}", origin.seen());
+}
+
 #[tokio::test]
 async fn a_coding_that_would_be_lost_on_the_way_is_400() {
     let (origin, gateway) = open_shop().await;
