@@ -27,7 +27,7 @@ use crate::balance::Turn;
 use crate::body::replay::Replay;
 use crate::body::{ClientBody, Progress, Upload};
 use crate::failure::{Failure, Retry};
-use crate::forward::{self, Origin};
+use crate::forward::{self, Length, Origin};
 use crate::grpc::{self, Code};
 use crate::http::Conn;
 use crate::live::{Live, Service};
@@ -320,10 +320,11 @@ fn framed(headers: &mut HeaderMap) -> Result<(), &'static str> {
     if !forward::is_framed_plainly(headers) {
         return Err("its answer has a transfer coding other than chunked");
     }
-    if !forward::has_one_length(headers) {
-        return Err("its answer has several lengths, or one that is none");
+    match forward::length(headers) {
+        Length::Plain => {}
+        Length::Repeated => one_length(headers),
+        Length::Odd => return Err("its answer has several lengths, or one that is none"),
     }
-    one_length(headers);
     Ok(())
 }
 

@@ -265,12 +265,29 @@ pub(crate) fn is_framed_plainly(headers: &HeaderMap) -> bool {
         && codings.next().is_none()
 }
 
-/// Whether all that is said of a length is one number (RFC 9110, section 8.6): of an answer without a body nobody
-/// else looks at it.
-pub(crate) fn has_one_length(headers: &HeaderMap) -> bool {
+/// What is said of a length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Length {
+    /// Nothing, or one number.
+    Plain,
+    /// The same number several times.
+    Repeated,
+    /// Several, or what is none.
+    Odd,
+}
+
+/// What is said of the length of an answer (RFC 9110, section 8.6): where that has no body nobody else looks at it.
+pub(crate) fn length(headers: &HeaderMap) -> Length {
     let mut lengths = headers.get_all(CONTENT_LENGTH).iter().map(HeaderValue::as_bytes);
-    let Some(first) = lengths.next() else { return true };
-    !first.is_empty() && first.iter().all(u8::is_ascii_digit) && lengths.all(|other| other == first)
+    match (lengths.next(), lengths.next()) {
+        (None, _) => Length::Plain,
+        (Some(one), _) if one.is_empty() || !one.iter().all(u8::is_ascii_digit) => Length::Odd,
+        (Some(_), None) => Length::Plain,
+        (Some(one), Some(other)) if one == other && lengths.all(|other| other == one) => {
+            Length::Repeated
+        }
+        (Some(_), Some(_)) => Length::Odd,
+    }
 }
 
 /// Whether no value has a blank before or behind it (RFC 9113, section 8.2.1): rules would compare it, and who comes

@@ -221,7 +221,7 @@ fn host_and_authority_must_agree() {
     let cases = [
         (("/", Some("a.example")), Some("a.example")),
         (("http://a.example/", Some("A.example")), Some("A.example")),
-        (("http://a.example/", None), Some("a.example")),
+        (("http://a.example/", None), None),
         (("http://a.example/", Some("b.example")), None),
         (("http://user@a.example/", None), None),
         (("/", None), None),
@@ -238,6 +238,31 @@ fn host_and_authority_must_agree() {
     }
     let twice = parts(|request| request.header("host", "a").header("host", "a"));
     assert_eq!(one_host(&twice), None);
+    // What other versions may leave out.
+    for version in [Version::HTTP_10, Version::HTTP_2] {
+        let alone = parts(|request| request.uri("http://a.example/").version(version));
+        assert_eq!(one_host(&alone), Some("a.example"), "{version:?}");
+    }
+}
+
+#[test]
+fn a_length_is_one_number() {
+    for (lines, wanted) in [
+        (&[][..], Length::Plain),
+        (&["5"], Length::Plain),
+        (&["5", "5", "5"], Length::Repeated),
+        (&["5", "5", "6"], Length::Odd),
+        (&["5", "05"], Length::Odd),
+        (&["5, 5"], Length::Odd),
+        (&["-1"], Length::Odd),
+        (&[""], Length::Odd),
+    ] {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(CONTENT_LENGTH, HeaderValue::from_static(line));
+        }
+        assert_eq!(length(&headers), wanted, "{lines:?}");
+    }
 }
 
 #[test]
