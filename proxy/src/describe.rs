@@ -186,6 +186,7 @@ fn endpoint_state(endpoint: &Endpoint, now: u64) -> Value {
         "underWay": endpoint.load.under_way(),
         "estimateMicros": endpoint.load.estimate().as_micros() as u64,
         "restsMillis": endpoint.load.rests(now).as_millis() as u64,
+        "getsFewerMillis": endpoint.load.eases(now).as_millis() as u64,
         "idleConnections": endpoint.pools.iter().map(Pool::idle).sum::<usize>(),
     })
 }

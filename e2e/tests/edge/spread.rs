@@ -211,4 +211,5 @@ async fn who_asks_for_fewer_requests_gets_fewer_and_no_rest() {
     assert_eq!(burdened.count() + other.count(), 100);
     let said = state(&gateway, burdened).await;
     assert_eq!(said["getsRequests"], "yes", "{said}");
+    assert!(said["getsFewerMillis"].as_u64() > Some(0), "{said}");
 }

@@ -183,6 +183,11 @@ impl Load {
         let _before = self.eased_until.fetch_update(Relaxed, Relaxed, later);
     }
 
+    /// How long it gets fewer requests yet, since it asked for that.
+    pub(crate) fn eases(&self, now: u64) -> Duration {
+        Duration::from_nanos(self.eased_until.load(Relaxed).saturating_sub(now))
+    }
+
     /// Which share of its requests it gets after it asked for fewer.
     pub(super) fn eased(&self, now: u64) -> f64 {
         let left = self.eased_until.load(Relaxed).saturating_sub(now) as f64;
