@@ -116,10 +116,16 @@ async fn a_second_try_names_the_same_host() {
 #[tokio::test]
 async fn an_answer_that_tells_its_length_twice_tells_it_once_or_is_a_502() {
     for (answer, wanted) in [
-        ("HTTP/1.1 200 OK\r\ncontent-length: 3\r\ncontent-length: 5\r\n\r\n", None),
-        ("HTTP/1.1 200 OK\r\ncontent-length: 3, 5\r\n\r\n", None),
-        ("HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n", None),
-        ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 5\r\n\r\n", Some("5")),
+        (
+            "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 3\r\ncontent-length: 5\r\n\r\n",
+            None,
+        ),
+        ("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 3, 5\r\n\r\n", None),
+        ("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: -1\r\n\r\n", None),
+        (
+            "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 5\r\ncontent-length: 5\r\n\r\n",
+            Some("5"),
+        ),
     ] {
         let gateway = behind(answer).await;
         for mut connection in [
