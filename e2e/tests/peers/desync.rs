@@ -187,8 +187,9 @@ fn cases(upstream: &Upstream) -> Vec<(Case, Vec<u8>)> {
     let mut cases = Vec::new();
     for one in PLAIN {
         let told = format!("{} {} {:?}", upstream.name, one.class, one.text);
-        // What is framed twice ends its connection (RFC 9112, section 6.1).
-        let closes = one.text.contains("/smuggled") || ["cl-te", "te-cl"].contains(&one.class);
+        // What is framed twice ends its connection (RFC 9112, section 6.1), and so do trailers.
+        let is_last = ["cl-te", "te-cl", "trailer"].contains(&one.class);
+        let closes = one.text.contains("/smuggled") || is_last;
         let (number, front) = (cases.len(), Front::Plain);
         let case = Case { number, front, fate: one.fate, told, closes };
         let behind = "GET /second HTTP/1.1\r\nhost: HOST\r\n\r\n";

@@ -178,7 +178,20 @@ pub(crate) const PLAIN: &[Plain] = &[
             "transfer-encoding: chunked",
             "0\r\nx: y\r\n\r\nGET /second HTTP/1.1\r\nhost: HOST\r\n\r\n"
         ),
-        Two("/a", 0),
+        One("/a", 0),
+    ),
+    plain(
+        "trailer",
+        post!("transfer-encoding: chunked", "0\r\n\nGET /second HTTP/1.1\r\nhost: HOST\r\n\r\n"),
+        One("/a", 0),
+    ),
+    plain(
+        "trailer",
+        post!(
+            "transfer-encoding: chunked",
+            "0\r\nx: y\n\nGET /second HTTP/1.1\r\nhost: HOST\r\n\r\n"
+        ),
+        One("/a", 0),
     ),
     plain("trailer", post!("transfer-encoding: chunked", "0\r\nx : y\r\n\r\n"), Refused(Within)),
     plain("trailer", post!("transfer-encoding: chunked", "0\r\nx: a\0b\r\n\r\n"), Refused(Within)),
