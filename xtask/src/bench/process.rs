@@ -99,10 +99,6 @@ impl Process {
         Ok(())
     }
 
-    pub(super) fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// What it wrote to stdout so far.
     pub(super) fn stdout(&self) -> Result<String> {
         let file = self.dir.join("stdout");
@@ -132,7 +128,7 @@ impl Process {
     }
 
     /// The program's process and all that descend from it.
-    fn family(&self) -> Result<Vec<u64>> {
+    pub(super) fn family(&self) -> Result<Vec<u64>> {
         let mut parents = Vec::new();
         for entry in std::fs::read_dir("/proc")? {
             let name = entry?.file_name();

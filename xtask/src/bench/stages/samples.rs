@@ -27,13 +27,36 @@ impl Recording {
     }
 }
 
-/// Begins to sample all threads of a process, for so many seconds of the clock.
-pub(super) fn record(pid: u32, seconds: u64, file: &Path) -> Result<Recording> {
+/// Begins to sample all threads of these processes, for so many seconds of the clock.
+pub(super) fn record(pids: &[u64], seconds: u64, file: &Path) -> Result<Recording> {
+    let how = ["--event", "cpu-clock", "--freq", OFTEN, "--call-graph", "fp", "--quiet"];
+    begin("record", &how, pids, seconds, file)
+}
+
+/// Begins to count how often an event happens while all threads of these processes run.
+pub(super) fn count(event: &str, pids: &[u64], seconds: u64, file: &Path) -> Result<Recording> {
+    begin("stat", &["--event", event, "--field-separator", ","], pids, seconds, file)
+}
+
+fn begin(what: &str, how: &[&str], pids: &[u64], seconds: u64, file: &Path) -> Result<Recording> {
+    let pids: Vec<_> = pids.iter().map(u64::to_string).collect();
     let mut command = pinned(OTHER_CORE, "perf");
-    command.args(["record", "--quiet", "--event", "cpu-clock", "--freq", OFTEN]);
-    command.args(["--call-graph", "fp", "--pid", &pid.to_string(), "--output"]).arg(file);
+    command.arg(what).args(how).args(["--pid", &pids.join(","), "--output"]).arg(file);
     command.args(["--", "sleep", &seconds.to_string()]).stdout(Stdio::null());
     Ok(Recording(command.spawn().context("starting perf")?))
+}
+
+/// Reads what was counted.
+pub(super) fn counted(file: &Path) -> Result<f64> {
+    let text =
+        std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+    number(&text).with_context(|| format!("perf counted nothing: {text}"))
+}
+
+/// Reads the line `number,unit,event,...` among comments.
+fn number(text: &str) -> Option<f64> {
+    let mut lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.next()?.split(',').next()?.parse().ok()
 }
 
 /// Reads a recording.
@@ -86,14 +109,14 @@ impl Samples {
 }
 
 impl Sample {
-    /// Where its instruction stands.
-    pub(super) fn place<'a>(&'a self, program: &Path, lines: &'a Lines) -> Place<'a> {
+    /// Where its instruction stands, by the lines of a program of which they are known.
+    pub(super) fn place<'a>(&'a self, program: Option<&Path>, lines: &'a Lines) -> Place<'a> {
         let Some(leaf) = self.frames.first() else { return Place::Unknown };
         if leaf.object == KERNEL {
             let mut names = self.frames.iter().map(|frame| frame.symbol.as_str());
             return Place::Kernel { call: names.find_map(call) };
         }
-        if Path::new(&leaf.object) == program {
+        if program.is_some_and(|program| Path::new(&leaf.object) == program) {
             return lines.file(leaf.address).map_or(Place::Unknown, Place::Source);
         }
         Place::Library { object: &leaf.object, symbol: &leaf.symbol }
@@ -136,7 +159,10 @@ mod tests {
         assert_eq!(samples.addresses(Path::new("/bin/it")), [0x72888b]);
         assert_eq!(samples.all[1].frames[0].symbol, "<a as b>::c");
         let lines = Lines::default();
-        let place = samples.all[0].place(Path::new("/bin/it"), &lines);
+        let place = samples.all[0].place(Some(Path::new("/bin/it")), &lines);
         assert_eq!(place, Place::Kernel { call: Some("sendto") });
+        let counted = "# started on Mon\n\n123,,sched:sched_waking,2000,100.00,,\n";
+        assert_eq!(number(counted), Some(123.0));
+        assert_eq!(number("<not counted>,,sched:sched_waking,0,0.00,,\n"), None);
     }
 }
