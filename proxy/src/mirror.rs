@@ -11,6 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use crate::attempts::address;
+use crate::balance::ring::mix;
 use crate::balance::{self, Draw, Sending, Turn};
 use crate::body::{Upload, copy};
 use crate::connect::Hop;
@@ -45,14 +46,11 @@ pub(crate) fn start<'a>(
 ) -> Vec<copy::Sender> {
     let From { conn, live, listener } = from;
     let mut copies = Vec::new();
-    let mut mirrors = mirrors.peekable();
-    if mirrors.peek().is_none() || head.headers.contains_key(UPGRADE) {
+    let mut drawn = drawn(mirrors, seed).peekable();
+    if drawn.peek().is_none() || head.headers.contains_key(UPGRADE) {
         return copies;
     }
-    for (nth, mirror) in mirrors.enumerate() {
-        if !drawn(mirror, seed.rotate_left(7 * nth as u32 + 13)) {
-            continue;
-        }
+    for (mirror, random) in drawn {
         let Target::Service(id) = mirror.target else { continue };
         let service = &live.services[id];
         let face = match live.face(service, listener) {
@@ -78,7 +76,7 @@ pub(crate) fn start<'a>(
         // Bounded by the permits and by the bounds on connecting and on a backend's head.
         let (shared, worker) = (Arc::clone(&conn.shared), conn.worker);
         // The connection may be over before the copy is.
-        tokio::spawn(send(shared, worker, service, request, seed, permits));
+        tokio::spawn(send(shared, worker, service, request, random, permits));
     }
     copies
 }
@@ -91,9 +89,17 @@ fn permits(conn: &Conn, service: &Service) -> Option<Permits> {
     Some((own, Arc::clone(&conn.shared.mirrors).try_acquire_owned().ok()?))
 }
 
-fn drawn(mirror: &Mirror, random: u64) -> bool {
-    let drawn = (u64::from(random as u32) * u64::from(mirror.denominator)) >> 32;
-    drawn < u64::from(mirror.numerator)
+/// Those that get a copy of the request of this seed, each by its own share whoever else does, and what
+/// draws their endpoints.
+fn drawn<'a>(
+    mirrors: impl Iterator<Item = &'a Mirror>,
+    seed: u64,
+) -> impl Iterator<Item = (&'a Mirror, u64)> {
+    let drawn = mirrors.zip(1..).map(move |(mirror, nth)| (mirror, mix(seed.wrapping_add(nth))));
+    drawn.filter(|(mirror, random)| {
+        let drawn = ((random >> 32) * u64::from(mirror.denominator)) >> 32;
+        drawn < u64::from(mirror.numerator)
+    })
 }
 
 /// Sends one copy and drops whatever comes back.
@@ -102,12 +108,12 @@ async fn send(
     worker: usize,
     (service, face): (Arc<Service>, Face),
     mut request: Request<Upload>,
-    seed: u64,
+    random: u64,
     _permits: Permits,
 ) {
     let limits = &shared.settings.limits;
     let now = Instant::now();
-    let draw = Draw { now: balance::nanos(shared.epoch, now), random: seed, key: None };
+    let draw = Draw { now: balance::nanos(shared.epoch, now), random, key: None };
     let Some(endpoint) = balance::pick(&service, &[], false, draw) else { return };
     let hop = Hop { endpoint, worker, face: &face };
     let mut granted = None;
@@ -158,5 +164,39 @@ async fn send(
     };
     if tokio::time::timeout(limits.backend_head, sending).await.is_err() {
         tracing::debug!(service = %service.label, "mirror gave no answer in time");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_mirror_gets_its_share_whatever_others_and_backends_get() {
+        const REQUESTS: u32 = 40_000;
+        let target = Target::Broken(policy::Reason::NoBackend);
+        let tenth = Mirror { target, numerator: 1, denominator: 10 };
+        let mirrors = vec![tenth; 16];
+        // By 17 bits: one for each mirror, and one for the half of the requests that a backend draws.
+        let mut both = [[0; 17]; 17];
+        for seed in (0..u64::from(REQUESTS)).map(mix) {
+            let given = drawn(mirrors.iter(), seed).map(|(mirror, _)| {
+                mirrors.iter().position(|one| std::ptr::eq(one, mirror)).unwrap()
+            });
+            let given: Vec<_> = given.chain((seed as u32 >> 31 == 1).then_some(16)).collect();
+            for (one, other) in given.iter().flat_map(|one| given.iter().map(move |it| (*one, *it)))
+            {
+                both[one][other] += 1;
+            }
+        }
+        let share = |of: usize| if of == 16 { 0.5 } else { 0.1 };
+        for (one, other) in (0..17).flat_map(|one| (0..17).map(move |other| (one, other))) {
+            let expected = if one == other { share(one) } else { share(one) * share(other) };
+            let found = f64::from(both[one][other]) / f64::from(REQUESTS);
+            assert!(
+                (found / expected - 1.0).abs() < 0.25,
+                "{one} and {other}: {found}, not {expected}"
+            );
+        }
     }
 }

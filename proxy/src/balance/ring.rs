@@ -42,7 +42,7 @@ pub(crate) fn hash(key: &[u8]) -> u64 {
 }
 
 /// Spreads what differs in few bits over all of them (the end of SplitMix64).
-fn mix(number: u64) -> u64 {
+pub(crate) fn mix(number: u64) -> u64 {
     let number = (number ^ number >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let number = (number ^ number >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
     number ^ number >> 31
