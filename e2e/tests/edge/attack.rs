@@ -322,6 +322,13 @@ fn kinds(mut bytes: &[u8]) -> Vec<u8> {
     kinds
 }
 
+/// Reads one frame; its kind.
+async fn next(raw: &mut Raw) -> u8 {
+    let head = raw.exactly(9).await;
+    raw.exactly(usize::from(head[1]) << 8 | usize::from(head[2])).await;
+    head[3]
+}
+
 /// A header that no table of HPACK knows.
 fn literal(name: &str, value: &str) -> Vec<u8> {
     let mut bytes = vec![0x00];
@@ -350,10 +357,9 @@ async fn http_2_heads_with_headers_of_http_1_are_refused() {
         bytes.extend(frame(HEADERS, END_STREAM | END_HEADERS, 1, &block));
         raw.write(&bytes).await;
         let kind = loop {
-            let head = raw.exactly(9).await;
-            raw.exactly(usize::from(head[1]) << 8 | usize::from(head[2])).await;
-            if matches!(head[3], HEADERS | RST_STREAM | GOAWAY) {
-                break head[3];
+            let kind = next(&mut raw).await;
+            if matches!(kind, HEADERS | RST_STREAM | GOAWAY) {
+                break kind;
             }
         };
         // Refused by an answer of the gateway's own, or as malformed.
@@ -401,6 +407,31 @@ async fn streams_opened_to_be_reset_cost_the_connection() {
     assert!(said.contains(&GOAWAY) || said.is_empty(), "{said:?}");
     assert!(origin.count() < 2_000, "the origin saw {} of 20,000 resets", origin.count());
     assert_eq!(gateway.get(HOST, "/").await.status, 200);
+}
+
+#[tokio::test]
+async fn streams_that_make_us_reset_them_cost_the_connection() {
+    let (origin, gateway) = open_shop().await;
+    for (resets, are_too_many) in [(256_u32, false), (257, true)] {
+        let mut raw = Raw::connect(gateway.web()).await;
+        let mut bytes = preface();
+        for stream in (0..resets).map(|index| index * 2 + 1) {
+            // Each is malformed by a second path (CVE-2025-8671 has the server do the resetting).
+            let block = [head(), literal(":path", "/second")].concat();
+            bytes.extend(frame(HEADERS, END_STREAM | END_HEADERS, stream, &block));
+        }
+        // A good one behind them is answered as long as they were not too many.
+        let last = 2 * resets + 1;
+        bytes.extend(frame(HEADERS, END_STREAM | END_HEADERS, last, &head()));
+        raw.write(&bytes).await;
+        if are_too_many {
+            let said = kinds(&raw.rest().await);
+            assert!(said.contains(&GOAWAY) || said.is_empty(), "{said:?}");
+            continue;
+        }
+        while next(&mut raw).await != HEADERS {}
+    }
+    assert_eq!(origin.count(), 1, "what is malformed went through");
 }
 
 #[tokio::test]
