@@ -164,8 +164,10 @@ pub struct Ejection {
     /// How long failures are counted; `10s` where none is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<GatewayDuration>,
-    /// The statuses of answers that are failures; 502, 503 and 504 where none is written. Breaking off,
-    /// and taking longer than one try may, are failures in any case.
+    /// The statuses of answers that are failures; 500, 502, 503 and 504 where none is written. A call of
+    /// gRPC counts by the status that says the same as its code (`google.rpc.Code`), but for
+    /// DEADLINE_EXCEEDED, since callers set deadlines. Breaking off, and taking longer than one try may,
+    /// are failures in any case.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub codes: Vec<u16>,
@@ -359,7 +361,7 @@ impl Ejection {
     /// Whether an answer of this status is a failure.
     pub fn is_failure(&self, status: u16) -> bool {
         match self.codes.as_slice() {
-            [] => matches!(status, 502..=504),
+            [] => matches!(status, 500 | 502..=504),
             codes => codes.contains(&status),
         }
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
+use model::traffic::Ejection;
 use policy::Reason;
 
 use crate::balance::Said;
@@ -76,11 +77,13 @@ impl Code {
         Some(code.map_or(Code::UNKNOWN, Code))
     }
 
-    /// What it says of the endpoint that ended a call by it.
-    pub(crate) fn says(self) -> Said {
+    /// What it says of the endpoint that ended a call by it, where these answers are failures.
+    pub(crate) fn says(self, rule: &Ejection) -> Said {
         match self {
             Code::RESOURCE_EXHAUSTED => Said::Burdened,
-            Code::UNAVAILABLE => Said::Failed,
+            // The deadline was the caller's.
+            Code::OK | Code::DEADLINE_EXCEEDED => Said::Well,
+            code if rule.is_failure(code.as_http()) => Said::Failed,
             _ => Said::Well,
         }
     }

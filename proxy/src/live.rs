@@ -482,7 +482,7 @@ impl Service {
         } else if self.ejection().is_failure(status.as_u16()) {
             Said::Failed
         } else {
-            of_call.map_or(Said::Well, Code::says)
+            of_call.map_or(Said::Well, |code| code.says(self.ejection()))
         }
     }
 

@@ -135,7 +135,7 @@ impl Stream {
     pub(crate) fn end(&mut self) {
         let code = self.record.call.as_ref().and_then(|call| call.code);
         if let (Some(service), Some(turn)) = (self.judge.take(), &self.turn) {
-            turn.ended(&service, code.map_or(Said::Well, Code::says));
+            turn.ended(&service, code.map_or(Said::Well, |code| code.says(service.ejection())));
         }
         self.turn = None;
         let whole = self.upload.as_ref().is_none_or(|upload| upload.is_whole());

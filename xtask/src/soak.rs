@@ -62,11 +62,11 @@ const SOAKS: &[Soak] = &[
     },
     Soak {
         name: "failover",
-        about: "flips of one endpoint of four that fails in each of four ways, at 400 requests a second",
+        about: "flips of one endpoint of four that fails in each of six ways, at 400 requests a second",
         starts_programs: true,
         files: &["edge"],
         test: "failover::few_requests_fail_when_an_endpoint_does_and_it_is_found_well_again_soon",
-        count: 20,
+        count: 24,
     },
     Soak {
         name: "isolation",

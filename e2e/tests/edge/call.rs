@@ -142,8 +142,8 @@ async fn what_a_call_says_at_its_end_counts_for_its_endpoint() {
     // RESOURCE_EXHAUSTED asks for fewer calls.
     let told = ended("8").await;
     assert!(told["getsFewerMillis"].as_u64() > Some(0), "{told}");
-    // Of UNAVAILABLE two in a row, and then one in a row, are not too many.
-    for status in ["14", "14", "0", "14", "14"] {
+    // Of UNAVAILABLE, INTERNAL and UNKNOWN two in a row are not too many; its caller's deadline is no failure.
+    for status in ["14", "13", "0", "2", "14", "4", "13", "2"] {
         assert_eq!(said(&ended(status).await), "yes");
     }
     let told = said(&ended("14").await);

@@ -1,6 +1,6 @@
 //! One endpoint of four flips between well and failing, under a steady load and without retries.
 //!
-//! It fails in each of four ways, and for a time that the seed chooses, so that it is well again at any
+//! It fails in each of six ways, and for a time that the seed chooses, so that it is well again at any
 //! moment of a rest.
 
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use e2e::client::{Connection, nothing, request};
 use e2e::soak::{count, mix, seed};
 use e2e::{Gateway, Ill, Origin, Setup, wait, yaml};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::scene::HOST;
 
@@ -33,6 +33,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const WINDOW: Duration = Duration::from_secs(1);
 /// How long one try may take: a mute endpoint fails by that.
 const TRY: &str = "250ms";
+/// How long a caller waits for an answer where no rule bounds the wait, before it takes the request to
+/// have failed.
+const WAITS: Duration = Duration::from_secs(1);
 
 /// One answer: when it was there, and who gave it; none where it is a failure.
 type Answer = (Instant, Option<String>);
@@ -44,6 +47,8 @@ struct Load {
     answers: AtomicUsize,
     /// Those of the endpoint that flips.
     its: AtomicUsize,
+    /// Whether requests go by the route that bounds no try.
+    unbounded: AtomicBool,
 }
 
 impl Load {
@@ -82,13 +87,17 @@ async fn send(gateway: Arc<Gateway>, load: Arc<Load>) -> Vec<Answer> {
             None => Connection::h1(gateway.web()).await.expect("the gateway takes connections"),
         };
         let mut held = held;
-        let asked = request("GET", HOST, "/").body(nothing()).expect("a request");
-        let answer = held.send(asked).await.expect("the gateway answers");
-        let origin = (answer.status == 200).then(|| answer.origin().to_owned());
-        answers.push((Instant::now(), origin));
+        let path = if load.unbounded.load(Relaxed) { "/unbounded" } else { "/" };
+        let asked = request("GET", HOST, path).body(nothing()).expect("a request");
+        // Who has waited too long hangs up.
+        let answer = timeout(WAITS, held.send(asked)).await.ok();
+        let answer = answer.map(|answer| answer.expect("the gateway answers"));
+        connection = answer.is_some().then_some(held);
+        let served = answer.filter(|answer| answer.status == 200);
+        let origin = served.map(|answer| answer.origin().to_owned());
         load.answers.fetch_add(1, Relaxed);
-        load.its.fetch_add(usize::from(answer.origin() == FLIPPING), Relaxed);
-        connection = Some(held);
+        load.its.fetch_add(usize::from(origin.as_deref() == Some(FLIPPING)), Relaxed);
+        answers.push((Instant::now(), origin));
     }
     answers
 }
@@ -126,10 +135,18 @@ enum Way {
     Ill(Ill),
     /// Nobody listens at its address.
     Refuses,
+    /// It never answers, and no rule bounds how long that is waited for.
+    Hangs,
 }
 
-const WAYS: [Way; 4] =
-    [Way::Ill(Ill::Answers(503)), Way::Refuses, Way::Ill(Ill::BreaksOff), Way::Ill(Ill::Mute)];
+const WAYS: [Way; 6] = [
+    Way::Ill(Ill::Answers(503)),
+    Way::Refuses,
+    Way::Ill(Ill::BreaksOff),
+    Way::Ill(Ill::Mute),
+    Way::Ill(Ill::Answers(500)),
+    Way::Hangs,
+];
 /// The name of the endpoint that flips.
 const FLIPPING: &str = "shop-0";
 
@@ -144,6 +161,7 @@ impl Flipping {
     fn fail(&mut self, way: Way) {
         match (way, &self.origin) {
             (Way::Ill(ill), Some(origin)) => origin.ail(ill, usize::MAX),
+            (Way::Hangs, Some(origin)) => origin.ail(Ill::Mute, usize::MAX),
             (Way::Refuses, _) | (_, None) => self.origin = None,
         }
     }
@@ -171,12 +189,14 @@ async fn few_requests_fail_when_an_endpoint_does_and_it_is_found_well_again_soon
         origins.push(Origin::start(&format!("shop-{index}")).await);
     }
     let addresses: Vec<_> = origins.iter().map(|origin| origin.address).collect();
-    let rule = format!(
-        "rules: [{{ backendRefs: [{{ name: shop, port: 80 }}], timeouts: {{ backendRequest: {TRY} }} }}]"
+    let to = "backendRefs: [{ name: shop, port: 80 }]";
+    let rules = format!(
+        "rules: [{{ {to}, timeouts: {{ backendRequest: {TRY} }} }}, \
+         {{ {to}, matches: [{{ path: {{ value: /unbounded }} }}] }}]"
     );
     let gateway = Setup::new()
         .with(yaml::service("shop", &addresses))
-        .with(yaml::route("all", &rule))
+        .with(yaml::route("all", &rules))
         .start()
         .await;
     let (gateway, load) = (Arc::new(gateway), Arc::<Load>::default());
@@ -188,6 +208,7 @@ async fn few_requests_fail_when_an_endpoint_does_and_it_is_found_well_again_soon
         let way = WAYS[nth as usize % WAYS.len()];
         let longer = LONGER.mul_f64((mix(seed() ^ mix(nth)) % 1000) as f64 / 1000.0);
         load.is_shared().await;
+        load.unbounded.store(way == Way::Hangs, Relaxed);
         flipping.fail(way);
         let fails = Instant::now();
         load.goes_on_for(SETTLES + LOOKED + longer).await;

@@ -16,10 +16,10 @@ use crate::live::{Endpoint, Seat, Service};
 const UNREACHED: Duration = Duration::from_secs(5);
 /// What a request is taken to cost at an endpoint that has not answered any.
 const UNKNOWN: Duration = Duration::from_secs(1);
-/// So many requests in a row without an answer, of which one is waited for, make an endpoint that is mute: since
-/// when nobody heard it is what one more is taken to cost.
+/// So many requests in a row without an answer make an endpoint that is mute: since when nobody heard it is
+/// what one more is taken to cost.
 const UNHEARD: u32 = 3;
-/// After so long one request asks whether it is mute still,
+/// After so long one request asks whether it is mute still, whose answer is then all that is known of it,
 const MUTE: Duration = Duration::from_secs(1);
 /// and another one after so long.
 const ASKED: Duration = Duration::from_secs(4);
@@ -44,8 +44,6 @@ pub(crate) struct Load {
     /// When it was last touched, in nanoseconds since the process's epoch.
     touched: AtomicU64,
     under_way: AtomicU32,
-    /// Of these, how many are waited for.
-    waiting: AtomicU32,
     /// How many requests began since it was last heard.
     unheard: AtomicU32,
     /// When that was, or the first of these began, in nanoseconds since the process's epoch.
@@ -124,17 +122,16 @@ impl Load {
         (estimate.max(mute as f64) + 1.0) * f64::from(under_way + 1)
     }
 
-    /// Since when nobody heard it who waits for it, as far as that says anything.
+    /// For how long nobody heard it, `now`, as far as that says anything.
     fn mute_for(&self, now: u64) -> u64 {
-        if self.unheard.load(Relaxed) < UNHEARD || self.waiting.load(Relaxed) == 0 {
-            return 0;
+        match self.unheard.load(Relaxed) {
+            UNHEARD.. => now.saturating_sub(self.heard.load(Relaxed)),
+            _ => 0,
         }
-        now.saturating_sub(self.heard.load(Relaxed))
     }
 
-    /// It is waited for, for a request that begins `now`.
-    fn waits(&self, now: u64) {
-        self.waiting.fetch_add(1, Relaxed);
+    /// It is to be heard, of a request that begins `now`.
+    fn asks(&self, now: u64) {
         self.asked.store(now, Relaxed);
         if self.unheard.fetch_add(1, Relaxed) == 0 {
             self.heard.store(now, Relaxed);
@@ -159,7 +156,12 @@ impl Load {
     /// Learns what an answer says, and nothing of how long it took; whether it was that by which it is well again.
     pub(super) fn reached(&self, began: u64, now: u64, said: Said) -> bool {
         if said != Said::Silent {
+            // One that was sent into the silence asked whether it lasts.
+            let has_asked = self.mute_for(began) >= MUTE.as_nanos() as u64;
             self.unheard.store(0, Relaxed);
+            if has_asked {
+                self.ewma.store(0, Relaxed);
+            }
         }
         if said == Said::Burdened {
             self.ease(now);
@@ -396,8 +398,8 @@ pub(crate) struct Turn {
     epoch: Instant,
     began: Instant,
     learnt: bool,
-    /// It counts among those who wait for the endpoint.
-    waits: bool,
+    /// It counts among those of which the endpoint is to be heard.
+    asks: bool,
     /// What the client still sends meanwhile.
     sending: Sending,
     /// The request's place among all of its service.
@@ -407,13 +409,13 @@ pub(crate) struct Turn {
 impl Turn {
     pub(crate) fn at(endpoint: &Arc<Endpoint>, epoch: Instant, began: Instant) -> Self {
         endpoint.load.under_way.fetch_add(1, Relaxed);
-        endpoint.load.waits(nanos(epoch, began));
+        endpoint.load.asks(nanos(epoch, began));
         Turn {
             endpoint: Arc::clone(endpoint),
             epoch,
             began,
             learnt: false,
-            waits: true,
+            asks: true,
             sending: Sending::Nothing,
             seat: None,
         }
@@ -426,19 +428,12 @@ impl Turn {
 
     /// The client may still be sending meanwhile.
     pub(crate) fn takes(&mut self, sending: Sending) {
-        if self.waits && !matches!(sending, Sending::Nothing) {
-            self.waits_no_more();
+        if !matches!(sending, Sending::Nothing) && std::mem::take(&mut self.asks) {
             let unheard = &self.endpoint.load.unheard;
             // None are left where it was heard meanwhile.
             let _before = unheard.fetch_update(Relaxed, Relaxed, |all| all.checked_sub(1));
         }
         self.sending = sending;
-    }
-
-    fn waits_no_more(&mut self) {
-        if std::mem::take(&mut self.waits) {
-            self.endpoint.load.waiting.fetch_sub(1, Relaxed);
-        }
     }
 
     /// From here on it is the endpoint that is waited for, and no longer the client.
@@ -470,7 +465,7 @@ impl Turn {
     }
 
     fn learnt(&mut self) {
-        self.waits_no_more();
+        self.asks = false;
         self.learnt = true;
     }
 
@@ -506,7 +501,6 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.waits_no_more();
         let load = &self.endpoint.load;
         load.under_way.fetch_sub(1, Relaxed);
         if !self.learnt {

@@ -80,6 +80,11 @@ fn a_session_stays_where_it_is_while_that_is_well_or_nothing_is() {
         service.endpoints[other].load.unreached(1, 1);
     }
     assert_eq!(is_kept(at), Some(2), "nobody else would be better");
+    let service = spread(3, &Balance { panic_percent: 50, ..Balance::default() });
+    for (ill, then) in [(1, None), (2, Some(2))] {
+        service.endpoints[ill].load.eject(5, Duration::from_secs(9));
+        assert_eq!(kept(&service, at).map(port), then, "{ill}");
+    }
 }
 
 #[test]
@@ -117,7 +122,8 @@ fn an_endpoint_that_falls_mute_is_asked_every_four_seconds_until_it_is_heard() {
         turn.takes(Sending::Nothing);
         turn
     };
-    let _mute: Vec<_> = (0..3).map(|_| ask(0)).collect();
+    // Who asked has long gone away.
+    drop((0..3).map(|_| ask(0)).collect::<Vec<_>>());
     assert_eq!(share(at(1) / 100), 0);
     // Long after its estimate is forgotten.
     assert_eq!(share(at(3)), 0);
@@ -126,7 +132,27 @@ fn an_endpoint_that_falls_mute_is_asked_every_four_seconds_until_it_is_heard() {
     assert_eq!(share(at(63)), 0);
     assert_eq!(share(at(64)), 100);
     asks.answered(epoch + Duration::from_millis(60_001), Said::Well);
-    assert!(service.endpoints[0].load.cost(at(61)) < at(1) as f64, "it was heard");
+    drop(asks);
+    let (again, other) = (&service.endpoints[0].load, &service.endpoints[1].load);
+    other.answered(at(60), at(60), Duration::from_millis(1), Said::Well);
+    assert_eq!(
+        again.estimate(),
+        Duration::from_millis(1),
+        "it was heard, and that is all that is known"
+    );
+}
+
+#[test]
+fn many_requests_at_once_are_no_silence_whose_end_would_say_all() {
+    let service = service(1);
+    let load = &service.endpoints[0].load;
+    let epoch = Instant::now();
+    let mut turns: Vec<_> = (0..4).map(|_| Turn::at(&service.endpoints[0], epoch, epoch)).collect();
+    load.answered(1, 1, Duration::from_secs(3), Said::Well);
+    for (millis, turn) in turns.iter_mut().enumerate() {
+        turn.answered(epoch + Duration::from_millis(1 + millis as u64), Said::Well);
+    }
+    assert!(load.estimate() > Duration::from_secs(2), "{:?}", load.estimate());
 }
 
 #[test]
@@ -354,13 +380,20 @@ fn who_starts_slowly_gets_more_and_more() {
         ..self::algorithm(algorithm)
     };
     let second = Duration::from_secs(1).as_nanos() as u64;
-    for algorithm in ALL {
+    // One that failed its checks, that failed requests, and that could not be reached.
+    let ills: [fn(&Load); 3] = [
+        |load| load.checked(false, 0),
+        |load| load.eject(1, Duration::from_secs(1)),
+        |load| assert!(load.unreached(1, 1)),
+    ];
+    for (algorithm, ill) in ALL.into_iter().flat_map(|one| ills.map(|ill| (one, ill))) {
         let service = spread(2, &slow(algorithm));
-        for (endpoint, well_since) in service.endpoints.iter().zip([1, 200]) {
-            endpoint.load.checked(false, 0);
-            endpoint.load.checked(true, well_since * second);
-            let (began, took) = (200 * second, Duration::from_millis(1));
-            endpoint.load.answered(began, began + 1, took, Said::Well);
+        for (endpoint, again) in service.endpoints.iter().zip([10, 200]) {
+            ill(&endpoint.load);
+            endpoint.load.checked(true, again * second);
+            let took = Duration::from_millis(1);
+            endpoint.load.answered(again * second, again * second + 1, took, Said::Well);
+            endpoint.load.answered(200 * second, 200 * second + 1, took, Said::Well);
         }
         let share = |at: u64| counts(&service, many(1000).map(|n| by(at * second, n)))[1];
         let (early, late) = (share(210), share(301));

@@ -61,6 +61,19 @@ fn a_code_that_does_not_exist_is_unknown_and_none_is_none() {
 }
 
 #[test]
+fn a_call_fails_by_the_status_that_says_the_same_but_for_its_callers_deadline() {
+    let failed = |codes: &[u16]| -> Vec<_> {
+        let rule = Ejection { codes: codes.into(), ..Ejection::USUAL };
+        let is_failed = |code: &Code| code.says(&rule) == Said::Failed;
+        Code::all().filter(is_failed).map(Code::as_str).collect()
+    };
+    assert_eq!(failed(&[]), ["UNKNOWN", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"]);
+    assert_eq!(failed(&[501, 504]), ["UNIMPLEMENTED"]);
+    assert_eq!(failed(&[429]), Vec::<&str>::new());
+    assert_eq!(Code::RESOURCE_EXHAUSTED.says(&Ejection::USUAL), Said::Burdened);
+}
+
+#[test]
 fn each_refusal_has_a_code_that_agrees_with_its_status() {
     for &reason in Reason::ALL {
         let mut headers = HeaderMap::new();

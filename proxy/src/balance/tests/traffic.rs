@@ -29,9 +29,11 @@ fn a_policy_says_how_many_failures_are_too_many_and_for_how_long() {
     let usual = self::service(1);
     let told = json!({ "ejection": { "codes": [500] } });
     let told = under(1, told);
-    let failures =
-        |service: &Service| [500, 503].map(|status| service.ejection().is_failure(status));
-    assert_eq!((failures(&usual), failures(&told)), ([false, true], [true, false]));
+    let failures = |service: &Service| {
+        let is_failure = |status: &u16| service.ejection().is_failure(*status);
+        (400..600).filter(is_failure).collect::<Vec<_>>()
+    };
+    assert_eq!((failures(&usual), failures(&told)), (vec![500, 502, 503, 504], vec![500]));
 }
 
 #[test]
