@@ -1,9 +1,10 @@
-//! Reading resources: whatever is accepted is written with all that was said in it and read again as
-//! the same, and whatever is refused is told by at least one fault, of which each stands at a place of
-//! the document.
+//! Reading resources: whatever is accepted fits the schema that editors check by, is written with all that
+//! was said in it and read again as the same, and whatever is refused is told by at least one fault, of
+//! which each stands at a place of the document.
 
 use std::sync::LazyLock;
 
+use jsonschema::Validator;
 use model::{Document, Invalid, Kind, Resource, read};
 use serde_json::{Value, json};
 
@@ -16,6 +17,13 @@ const VALID: &str = include_str!("../../model/src/read/tests/valid.yaml");
 static OBJECTS: LazyLock<Vec<Value>> = LazyLock::new(|| {
     let objects = read(VALID).into_iter().filter_map(|one| one.result.ok());
     objects.map(|one| one.to_json()).collect()
+});
+
+/// The schema of all kinds, as it is published.
+static SCHEMA: LazyLock<Validator> = LazyLock::new(|| {
+    let schema = include_str!("../../model/schema/heddle.schema.json");
+    let schema = serde_json::from_str(schema).expect("the schema is JSON");
+    jsonschema::validator_for(&schema).expect("the schema is one")
 });
 
 /// What comes in where something else stood.
@@ -45,13 +53,35 @@ pub fn walker(data: &[u8]) {
 fn is_read(text: &str, said: &Value) {
     let documents = read(text);
     if let [Document { result: Ok(resource), .. }] = &documents[..] {
-        nothing_is_passed_over(said, resource);
+        // Of YAML it is not known what was said.
+        if !said.is_null() {
+            fits_the_schema(said);
+            nothing_is_passed_over(said, resource);
+        }
     }
     for document in documents {
         match &document.result {
             Ok(resource) => accepted(&document, resource),
             Err(faults) => refused(text, &document, faults),
         }
+    }
+}
+
+/// What was said and accepted is no more than the schema allows.
+fn fits_the_schema(said: &Value) {
+    let said = without_nulls(said);
+    assert!(SCHEMA.is_valid(&said), "accepted, and no object of the schema: {said:#}");
+}
+
+/// The same without fields that say nothing.
+fn without_nulls(said: &Value) -> Value {
+    match said {
+        Value::Object(fields) => {
+            let said = fields.iter().filter(|(_, said)| !said.is_null());
+            said.map(|(name, said)| (name.clone(), without_nulls(said))).collect()
+        }
+        Value::Array(items) => items.iter().map(without_nulls).collect(),
+        said @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => said.clone(),
     }
 }
 
@@ -182,7 +212,10 @@ fn after<'p>(name: &str, path: &'p str) -> Option<&'p str> {
 fn bent(dice: &mut Dice) -> (String, Value) {
     let mut object = dice.pick(&OBJECTS).clone();
     for _ in 0..=dice.roll(3) {
-        if dice.once_in(3) {
+        let way = dice.roll(6);
+        if way == 0 {
+            grow(dice, &mut object);
+        } else if way < 3 {
             bend(dice, &mut object);
         } else {
             let any = dice.once_in(3);
@@ -259,6 +292,48 @@ fn change(dice: &mut Dice, node: &mut Value) {
             items.push(copy);
         }
         (node, _) => *node = word,
+    }
+}
+
+/// Has one of all lists and texts grow, often beyond what it may be.
+fn grow(dice: &mut Dice, object: &mut Value) {
+    let mut all = Vec::new();
+    growing(object, "", &mut all);
+    let Some(one) = all.get(dice.roll(all.len())).and_then(|one| object.pointer_mut(one)) else {
+        return;
+    };
+    let times = 1 + dice.roll(300);
+    match one {
+        Value::Array(items) => {
+            let copy = dice.pick(items).clone();
+            items.extend(std::iter::repeat_n(copy, times));
+        }
+        Value::String(text) => {
+            let more = char::from(*dice.pick(b"a0-. /")).to_string();
+            text.push_str(&more.repeat(times * times / 8));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {}
+    }
+}
+
+/// Pointers to what can grow.
+fn growing(node: &Value, path: &str, all: &mut Vec<String>) {
+    match node {
+        Value::Array(items) if !items.is_empty() => {
+            all.push(path.to_owned());
+            for (index, item) in items.iter().enumerate() {
+                growing(item, &format!("{path}/{index}"), all);
+            }
+        }
+        Value::Object(fields) => {
+            for (name, below) in fields {
+                // As pointers write it, RFC 6901, section 3.
+                let name = name.replace('~', "~0").replace('/', "~1");
+                growing(below, &format!("{path}/{name}"), all);
+            }
+        }
+        Value::String(_) => all.push(path.to_owned()),
+        Value::Array(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
