@@ -1,9 +1,11 @@
 //! The PROXY header: of any bytes the same is read, or refused, as by a naive reading of the specification;
-//! what an encoder writes is read, byte by byte and at once, and nothing behind it is taken.
+//! what an encoder writes is read, byte by byte and at once, and nothing behind it is taken; what a backend is
+//! told is what that encoder writes.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use proxy::fuzz::proxy_header as judge;
+use model::traffic::ProxyProtocol;
+use proxy::fuzz::{proxy_header as judge, write_proxy_header};
 
 use crate::dice::Dice;
 use naive::{LONGEST, Read, read};
@@ -14,11 +16,18 @@ mod naive;
 pub fn proxy_header(data: &[u8]) {
     grows(data);
     let mut dice = Dice::new(data);
-    let (header, wanted) = match dice.roll(4) {
-        0 => line(&mut dice),
+    let (header, wanted) = match dice.roll(5) {
+        0 => {
+            let (from, to) = pair(&mut dice);
+            (line(from, to), Some(canonical(from)))
+        }
         1 => unknown(&mut dice),
-        2 => binary(&mut dice),
-        _ => own(&mut dice),
+        2 => {
+            let ((from, to), more) = (pair(&mut dice), dice.roll(300));
+            (binary(from, to, dice.bytes(more)), Some(canonical(from)))
+        }
+        3 => own(&mut dice),
+        _ => ours(&mut dice),
     };
     let trailing = dice.bytes(64);
     let whole = [&header[..], trailing].concat();
@@ -60,12 +69,10 @@ fn grows(data: &[u8]) {
 }
 
 /// Version 1, as a balancer writes it.
-fn line(dice: &mut Dice) -> (Vec<u8>, Option<SocketAddr>) {
-    let (from, to, family) = pair(dice);
-    let family = if family == 4 { "TCP4" } else { "TCP6" };
+fn line(from: SocketAddr, to: SocketAddr) -> Vec<u8> {
+    let family = if from.is_ipv4() { "TCP4" } else { "TCP6" };
     let (ip, port) = (from.ip(), from.port());
-    let text = format!("PROXY {family} {ip} {} {port} {}\r\n", to.ip(), to.port());
-    (text.into_bytes(), Some(canonical(from)))
+    format!("PROXY {family} {ip} {} {port} {}\r\n", to.ip(), to.port()).into_bytes()
 }
 
 fn unknown(dice: &mut Dice) -> (Vec<u8>, Option<SocketAddr>) {
@@ -77,8 +84,7 @@ fn unknown(dice: &mut Dice) -> (Vec<u8>, Option<SocketAddr>) {
 }
 
 /// Version 2 with two addresses and what else a balancer tells.
-fn binary(dice: &mut Dice) -> (Vec<u8>, Option<SocketAddr>) {
-    let (from, to, family) = pair(dice);
+fn binary(from: SocketAddr, to: SocketAddr, more: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
     for one in [from, to] {
         match one {
@@ -88,10 +94,22 @@ fn binary(dice: &mut Dice) -> (Vec<u8>, Option<SocketAddr>) {
     }
     body.extend(from.port().to_be_bytes());
     body.extend(to.port().to_be_bytes());
-    let more = dice.roll(300);
-    body.extend(dice.bytes(more));
-    let family = if family == 4 { 0x11 } else { 0x21 };
-    (framed(0x21, family, &body), Some(canonical(from)))
+    body.extend(more);
+    framed(0x21, if from.is_ipv4() { 0x11 } else { 0x21 }, &body)
+}
+
+/// What a backend is told of any two addresses, which are of one family there.
+fn ours(dice: &mut Dice) -> (Vec<u8>, Option<SocketAddr>) {
+    let (from, to) = (pair(dice).0, pair(dice).1);
+    let both = [from, to].map(canonical);
+    let told = if both.iter().all(SocketAddr::is_ipv4) { both } else { both.map(wide) };
+    let (version, wanted) = match dice.once_in(2) {
+        true => (ProxyProtocol::V1, line(told[0], told[1])),
+        false => (ProxyProtocol::V2, binary(told[0], told[1], &[])),
+    };
+    let header = write_proxy_header(version, from, to);
+    assert_eq!(header, wanted, "{version:?} from {from} to {to}");
+    (header, Some(both[0]))
 }
 
 /// Version 2 of a balancer that speaks for itself, or of what is no TCP.
@@ -111,19 +129,27 @@ fn framed(command: u8, family: u8, body: &[u8]) -> Vec<u8> {
 }
 
 /// Two addresses of one family.
-fn pair(dice: &mut Dice) -> (SocketAddr, SocketAddr, u8) {
-    let family = *dice.pick(&[4, 6]);
+fn pair(dice: &mut Dice) -> (SocketAddr, SocketAddr) {
+    let is_four = dice.once_in(2);
     let mut one = || -> SocketAddr {
         let port = u16::from_be_bytes(dice.array());
-        match family {
-            4 => (Ipv4Addr::from(dice.array::<4>()), port).into(),
-            _ if dice.once_in(4) => {
+        match is_four {
+            true => (Ipv4Addr::from(dice.array::<4>()), port).into(),
+            false if dice.once_in(4) => {
                 (Ipv4Addr::from(dice.array::<4>()).to_ipv6_mapped(), port).into()
             }
-            _ => (Ipv6Addr::from(dice.array::<16>()), port).into(),
+            false => (Ipv6Addr::from(dice.array::<16>()), port).into(),
         }
     };
-    (one(), one(), family)
+    (one(), one())
+}
+
+/// An IPv4 address as an IPv6 one.
+fn wide(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(four) => (four.ip().to_ipv6_mapped(), four.port()).into(),
+        SocketAddr::V6(_) => address,
+    }
 }
 
 /// An IPv4 address that is written as an IPv6 one is that IPv4 address.

@@ -1,9 +1,10 @@
-//! Doors for fuzzers: what here reads the bytes of strangers, as plain functions. No program of ours is
+//! Doors for fuzzers: what here reads the bytes of strangers and writes what others read, as plain functions. No program of ours is
 //! built with them.
 
 use std::net::{IpAddr, SocketAddr};
 
 use http::{HeaderMap, HeaderValue};
+use model::traffic::ProxyProtocol;
 use policy::Scheme;
 
 use crate::forward::{self, Origin};
@@ -17,6 +18,11 @@ use crate::proxy_protocol;
 pub fn proxy_header(seen: &[u8]) -> Result<Option<(Option<SocketAddr>, usize)>, String> {
     let header = proxy_protocol::judge(seen).map_err(|odd| odd.to_string())?;
     Ok(header.map(|header| (header.from, header.length)))
+}
+
+/// What a backend is told of a connection from one place to another.
+pub fn write_proxy_header(version: ProxyProtocol, from: SocketAddr, to: SocketAddr) -> Vec<u8> {
+    proxy_protocol::header_of(version, from, to)
 }
 
 /// Takes off what belongs to the connection alone.
