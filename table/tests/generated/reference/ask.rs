@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use model::Kind;
 use policy::{Facts, Layer, Reason, Scheme};
 use table::Table;
 
@@ -33,7 +34,11 @@ pub(crate) fn ask(table: &Table, request: &Request) -> Answer {
             listener,
             route: format!("{}/{}", found.rule.route.namespace, found.rule.route.name),
             rule: found.rule.index,
-            prefix: found.prefix.map(str::to_owned),
+            // Nothing can be put in the place of what leads calls.
+            prefix: found
+                .prefix
+                .filter(|_| found.rule.route.kind == Kind::HttpRoute)
+                .map(str::to_owned),
         },
         (found, listener) => panic!("{found:?} at {listener:?}"),
     }

@@ -1,7 +1,9 @@
 //! Worlds and requests out of small pools and of few letters, so that routes tie, overlap and are hit.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use model::route::{HttpMatch, PathMatchType, ValueMatchType};
+use model::route::{
+    GrpcMatch, GrpcMethodMatchType, HeaderMatch, HttpMatch, PathMatchType, ValueMatchType,
+};
 use model::{Kind, Resource};
 use serde_json::{Value, json};
 
@@ -45,6 +47,10 @@ const EXPRESSIONS: [&str; 6] =
     ["/a[a-z/]*", "/[ab]+", "/a/b", "[a-c/]*", "/(a|b)/[a-z/]*", "/b|/a"];
 const REQUEST_PATHS: [&str; 11] =
     ["/", "/a", "/a/", "/a/b", "/a/b/", "/ab", "/a/b/c", "/b", "/a/x", "/abc", "/a/b/c/d"];
+/// Services and methods of gRPC, and expressions for them.
+const SERVICES: [&str; 4] = ["a", "a.b", "shop.v1.A", "shop.v1.Ab"];
+const CALLED: [&str; 3] = ["Get", "GetAll", "Set"];
+const CALL_EXPRESSIONS: [&str; 4] = ["[Ga].*", "a|Get", "(?:shop[.]v1[.])?A?[a-z]*", "[A-Za-z]+"];
 const METHODS: [&str; 3] = ["GET", "POST", "DELETE"];
 const VALUES: [&str; 3] = ["1", "2", "12"];
 /// What the element of a path is made of, in its normal form.
@@ -68,14 +74,20 @@ pub(crate) struct Request {
     pub(crate) query: Option<String>,
 }
 
-/// One or two Gateways and some routes.
+/// One or two Gateways and some routes, of one kind or of both.
 pub(crate) fn world(dice: &mut Dice) -> Vec<Resource> {
     let mut world = Vec::new();
+    let kinds: &[Kind] = match dice.roll(4) {
+        0 | 1 => &[Kind::HttpRoute],
+        2 => &[Kind::GrpcRoute],
+        _ => &[Kind::HttpRoute, Kind::GrpcRoute],
+    };
     for (name, namespace) in GATEWAYS.iter().take(1 + dice.roll(2)) {
         world.push(gateway(dice, name, namespace));
     }
     for index in 0..=3 + dice.roll(8) {
-        world.push(route(dice, &format!("r{index}")));
+        let kind = *dice.pick(kinds);
+        world.push(route(dice, kind, &format!("r{index}")));
     }
     world
 }
@@ -111,19 +123,20 @@ fn gateway(dice: &mut Dice, name: &str, namespace: &str) -> Resource {
     Resource::from_json(Kind::Gateway, json!({ "metadata": metadata, "spec": spec })).unwrap()
 }
 
-fn route(dice: &mut Dice, name: &str) -> Resource {
+fn route(dice: &mut Dice, kind: Kind, name: &str) -> Resource {
     let host = |dice: &mut Dice| match dice.once_in(4) {
         true => pattern(dice),
         false => (*dice.pick(&ROUTE_HOSTS)).to_owned(),
     };
     let hosts: Vec<_> = (0..dice.roll(3)).map(|_| host(dice)).collect();
     let parents: Vec<_> = (0..=dice.roll(2)).map(|_| parent(dice)).collect();
+    let one = if kind == Kind::GrpcRoute { one_call } else { one_match };
     let rules: Vec<_> = (0..=dice.roll(3))
-        .map(|_| json!({ "matches": (0..dice.roll(4)).map(|_| one_match(dice)).collect::<Vec<_>>() }))
+        .map(|_| json!({ "matches": (0..dice.roll(4)).map(|_| one(dice)).collect::<Vec<_>>() }))
         .collect();
     let metadata = metadata(dice, &NAMESPACES, name);
     let spec = json!({ "parentRefs": parents, "hostnames": hosts, "rules": rules });
-    Resource::from_json(Kind::HttpRoute, json!({ "metadata": metadata, "spec": spec })).unwrap()
+    Resource::from_json(kind, json!({ "metadata": metadata, "spec": spec })).unwrap()
 }
 
 fn parent(dice: &mut Dice) -> Value {
@@ -157,6 +170,34 @@ fn one_match(dice: &mut Dice) -> Value {
     }
     if dice.once_in(4) {
         one["queryParams"] = queries(dice);
+    }
+    one
+}
+
+/// The same of a GRPCRoute.
+fn one_call(dice: &mut Dice) -> Value {
+    let mut one = json!({});
+    if !dice.once_in(6) {
+        let (services, called): (&[&str], &[&str]) = match dice.once_in(4) {
+            true => (&CALL_EXPRESSIONS, &CALL_EXPRESSIONS),
+            false => (&SERVICES, &CALLED),
+        };
+        let mut method = json!({});
+        if called == CALL_EXPRESSIONS {
+            method["type"] = json!("RegularExpression");
+        }
+        // At least one of the two is written.
+        let left_out = dice.roll(4);
+        if left_out != 0 {
+            method["service"] = json!(dice.pick(services));
+        }
+        if left_out != 1 {
+            method["method"] = json!(dice.pick(called));
+        }
+        one["method"] = method;
+    }
+    if dice.once_in(3) {
+        one["headers"] = values(dice, &["x-a", "X-B"]);
     }
     one
 }
@@ -272,20 +313,66 @@ pub(crate) fn request(dice: &mut Dice, world: &[Resource]) -> Request {
     if !dice.once_in(3) {
         request.query = Some(query(dice, Vec::new()));
     }
-    if !dice.once_in(4)
-        && let Resource::HttpRoute(route) = dice.pick(world)
-    {
-        request.port = 80;
-        if let Some(host) = route.spec.hostnames.first() {
-            request.host = host.as_str().replace('*', dice.pick::<&str>(&["b", "b.a"]));
+    if dice.once_in(4) {
+        return request;
+    }
+    let hosts = match dice.pick(world) {
+        Resource::HttpRoute(route) => {
+            let rule = dice.pick(&route.spec.rules);
+            if !rule.matches.is_empty() {
+                let one = dice.pick(&rule.matches);
+                aim(dice, &mut request, one);
+            }
+            &route.spec.hostnames
         }
-        let rule = dice.pick(&route.spec.rules);
-        if !rule.matches.is_empty() {
-            let one = dice.pick(&rule.matches);
-            aim(dice, &mut request, one);
+        Resource::GrpcRoute(route) => {
+            let rule = dice.pick(&route.spec.rules);
+            let any = GrpcMatch { method: None, headers: Vec::new() };
+            let none = rule.matches.is_empty();
+            let one = if none { &any } else { dice.pick(&rule.matches) };
+            call(dice, &mut request, one);
+            &route.spec.hostnames
         }
+        _ => return request,
+    };
+    request.port = 80;
+    if let Some(host) = hosts.first() {
+        request.host = host.as_str().replace('*', dice.pick::<&str>(&["b", "b.a"]));
     }
     request
+}
+
+/// Makes a request fit a match of a GRPCRoute, most of the time.
+fn call(dice: &mut Dice, request: &mut Request, one: &GrpcMatch) {
+    let exact = one.method.as_ref().filter(|of| of.kind == GrpcMethodMatchType::Exact);
+    let service = exact.and_then(|of| of.service.as_deref());
+    let method = exact.and_then(|of| of.method.as_deref());
+    let service = service.unwrap_or_else(|| dice.pick::<&str>(&SERVICES));
+    let method = method.unwrap_or_else(|| dice.pick::<&str>(&CALLED));
+    request.path = match dice.roll(12) {
+        0 => format!("/{service}"),
+        1 => format!("/{service}/{method}/"),
+        2 => format!("/{service}/{method}/x"),
+        _ => format!("/{service}/{method}"),
+    };
+    bear(request, &one.headers);
+}
+
+/// Gives a request these headers.
+fn bear(request: &mut Request, headers: &[HeaderMatch]) {
+    for header in headers {
+        let name = HeaderName::from_bytes(header.name.as_bytes()).unwrap();
+        let value = HeaderValue::from_str(&meant(header.kind, &header.value)).unwrap();
+        request.headers.insert(name, value);
+    }
+}
+
+/// A value that fits.
+fn meant(kind: ValueMatchType, value: &str) -> String {
+    match kind {
+        ValueMatchType::Exact => value.to_owned(),
+        ValueMatchType::RegularExpression => "1".to_owned(),
+    }
 }
 
 /// Makes a request fit a match.
@@ -296,18 +383,10 @@ fn aim(dice: &mut Dice, request: &mut Request, one: &HttpMatch) {
     if let Some(method) = one.method {
         request.method = Method::from_bytes(method.as_str().as_bytes()).unwrap();
     }
-    let value = |kind, value: &str| match kind {
-        ValueMatchType::Exact => value.to_owned(),
-        ValueMatchType::RegularExpression => "1".to_owned(),
-    };
-    for header in &one.headers {
-        let name = HeaderName::from_bytes(header.name.as_bytes()).unwrap();
-        let value = HeaderValue::from_str(&value(header.kind, &header.value)).unwrap();
-        request.headers.insert(name, value);
-    }
+    bear(request, &one.headers);
     let pairs = one.query_params.iter();
     let pairs: Vec<_> =
-        pairs.map(|one| pair(dice, &one.name, &value(one.kind, &one.value))).collect();
+        pairs.map(|one| pair(dice, &one.name, &meant(one.kind, &one.value))).collect();
     if !pairs.is_empty() {
         request.query = Some(query(dice, pairs));
     }
