@@ -74,16 +74,17 @@ pub(crate) async fn exchange(conn: Arc<Conn>, mut request: Request<Incoming>) ->
         }
     };
     response.headers_mut().insert(REQUEST_ID, request_id);
-    if conn.shared.settings.debug_header {
-        let value = response.body().record().and_then(debug);
-        value.map(|value| response.headers_mut().insert(DEBUG, value));
-    }
+    let named = response.body().record().and_then(|record| debug(&conn, record));
+    named.map(|value| response.headers_mut().insert(DEBUG, value));
     conn.part(version, &mut response);
     response
 }
 
-/// What `heddle-debug` says: table, route and backend.
-fn debug(record: &Record) -> Option<HeaderValue> {
+/// What `heddle-debug` says, if it is to be said: table, route and backend.
+fn debug(conn: &Conn, record: &Record) -> Option<HeaderValue> {
+    if !conn.shared.settings.debug_header {
+        return None;
+    }
     let route = record.rule.as_ref().map_or("-", |(_, rule)| &*rule.label);
     let backend = record.backend.as_deref().unwrap_or("-");
     let table = record.table.digest();
@@ -243,10 +244,12 @@ async fn forward(
     }
     match asked {
         Some((client, word, again)) if forward::switches_to(&answered.response, &word) => {
-            let seat = seat(&record);
+            let (seat, named) = (seat(&record), debug(conn, &record));
             let response =
                 tunnel::start(conn, (again, pace.answer), client, answered, turn, record);
-            keep(conn, &way, seat, finish(&way, response))
+            let mut response = keep(conn, &way, seat, finish(&way, response));
+            named.map(|value| response.headers_mut().insert(DEBUG, value));
+            response
         }
         Some(_) | None => {
             let failure = Failure::backend(Reason::UpstreamProtocol);

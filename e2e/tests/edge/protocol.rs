@@ -338,6 +338,8 @@ async fn websockets_are_tunnelled_both_ways() {
     let opened = tokio_tungstenite::client_async(asked, stream);
     let (mut socket, response) = wait::within("the handshake", opened).await.unwrap();
     assert_eq!(response.status(), 101);
+    let debug = response.headers()["heddle-debug"].to_str().unwrap();
+    assert!(debug.ends_with(" route=shop/all/0 backend=shop/shop:80"), "{debug}");
     let id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
     let seen = origin.last();
     assert_eq!((seen.target.as_str(), seen.header("x-mine")), ("/ws?room=1", "1"));
