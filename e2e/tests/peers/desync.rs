@@ -20,6 +20,8 @@ mod said;
 mod strict;
 mod upstream;
 
+/// What nobody may see: what stands behind a request, and what stands in a body.
+const UNSEEN: [&str; 2] = ["smuggled", "within"];
 /// So long it is waited for more behind what had to be said.
 const SILENCE: Duration = Duration::from_millis(300);
 /// So long for what has to come, and for what need not.
@@ -226,7 +228,8 @@ async fn attack(gateway: &Gateway, upstream: &Upstream) -> Vec<String> {
     })
     .await;
     let seen = upstream.seen();
-    wrong.extend(seen.iter().filter(|target| target.contains("smuggled")).cloned());
+    let is_smuggled = |target: &&String| UNSEEN.iter().any(|unseen| target.contains(unseen));
+    wrong.extend(seen.iter().filter(is_smuggled).cloned());
     let unseen = cases.iter().filter(|(case, _)| !case.is_seen(upstream, &seen));
     wrong.extend(unseen.map(|(case, _)| format!("{}: its log says otherwise", case.told)));
     // Else nobody would meet what somebody left behind.

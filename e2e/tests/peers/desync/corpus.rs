@@ -1,6 +1,7 @@
 //! Requests that mean two things to two readers, by the class of the attack.
 //!
-//! `HOST` stands for the host; everything behind a first request asks for `/smuggled`, which nobody may see.
+//! `HOST` stands for the host; everything behind a first request asks for `/smuggled`, and what is a body for
+//! `/within`, both of which nobody may see.
 
 mod framed;
 mod plain;

@@ -35,6 +35,9 @@ const fn split(headers: Headers, fate: Fate) -> Framed {
 /// What would be a head of its own, were it written as it is.
 const SPLIT: &str = "b\r\n\r\nGET /smuggled HTTP/1.1\r\nhost: HOST\r\nx: ";
 
+/// A body that reads as a request.
+const WITHIN: &str = "GET /within HTTP/1.1\r\nx: y\r\n\r\n";
+
 pub(in super::super) const FRAMED: &[Framed] = &[
     // What would be another line, were it written as it is.
     framed("crlf", &[("x", SPLIT)], "", GIVEN_UP),
@@ -163,5 +166,8 @@ pub(in super::super) const FRAMED: &[Framed] = &[
     framed("expect", &[("expect", "100-continue"), ("content-length", "3")], "abc", One("/a", 3)),
     framed("body-of-get", &[(":method", "GET")], "abc", One("/a", 3)),
     framed("body-of-get", &[(":method", "GET"), ("content-length", "3")], "abc", One("/a", 3)),
+    framed("cl-0", &[("content-length", "30")], WITHIN, One("/a", 30)),
+    framed("cl-0", &[(":method", "GET"), ("content-length", "30")], WITHIN, One("/a", 30)),
+    framed("te-0", &[], WITHIN, One("/a", 30)),
     framed("plain", &[("x", "y")], "abc", One("/a", 3)),
 ];

@@ -27,6 +27,13 @@ macro_rules! second {
     };
 }
 
+/// A body that reads as a request; of 30 bytes, whatever the host is called.
+macro_rules! within {
+    () => {
+        "GET /within HTTP/1.1\r\nx: y\r\n\r\n"
+    };
+}
+
 /// A POST with these lines beside its host, and what follows.
 macro_rules! post {
     ($lines:literal, $body:expr) => {
@@ -322,6 +329,19 @@ pub(crate) const PLAIN: &[Plain] = &[
         "body-of-get",
         "GET /a HTTP/1.1\r\nhost: HOST\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
         One("/a", 3),
+    ),
+    // To a reader who takes no body, it is another request.
+    plain("cl-0", post!("content-length: 30", within!()), One("/a", 30)),
+    plain("cl-0", post!("connection: keep-alive\r\ncontent-length: 30", within!()), One("/a", 30)),
+    plain(
+        "te-0",
+        post!("transfer-encoding: chunked", concat!("1e\r\n", within!(), "\r\n0\r\n\r\n")),
+        One("/a", 30),
+    ),
+    plain(
+        "cl-0",
+        concat!("GET /a HTTP/1.1\r\nhost: HOST\r\ncontent-length: 30\r\n\r\n", within!()),
+        One("/a", 30),
     ),
     plain(
         "pipelined",
