@@ -6,11 +6,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::{Stream, StreamExt as _};
 use http::header::HOST;
 use http::{HeaderMap, HeaderValue, Request, Response, Uri, Version};
 use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ClientConfig;
@@ -92,6 +93,11 @@ pub fn request(method: &str, host: &str, path: &str) -> http::request::Builder {
 /// A body of these bytes.
 pub fn bytes(body: impl Into<Bytes>) -> Payload {
     Full::new(body.into()).map_err(|never| match never {}).boxed()
+}
+
+/// A body of pieces that come one by one, whose length nobody is told.
+pub fn streamed(pieces: impl Stream<Item = Bytes> + Send + Sync + 'static) -> Payload {
+    BodyExt::boxed(StreamBody::new(pieces.map(|piece| Ok(Frame::data(piece)))))
 }
 
 /// No body.

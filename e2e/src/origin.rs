@@ -7,6 +7,7 @@
 //! | `/sink`       | the body is read; its length and trailers are told                |
 //! | `/sink/MS`    | the same, later                                                   |
 //! | `/big/N`      | N bytes                                                           |
+//! | `/pieces/N`   | N bytes in pieces, those of the request's `x-number`              |
 //! | `/delay/MS`   | answers later                                                     |
 //! | `/gate`       | answers once the test calls [`Origin::open_gate`]                 |
 //! | `/status/N`   | answers N                                                         |
@@ -18,6 +19,7 @@
 //! | `/ws`         | a WebSocket that echoes, until it is told `hang up`               |
 //! | anything else | 200 with the origin's name                                        |
 //!
+//! What goes before the number in a path, as in `/big/r3/N`, is the test's own.
 //! Every answer carries the name as `x-origin`.
 //! One that is [`Ill`] does the same to every path.
 

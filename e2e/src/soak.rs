@@ -1,4 +1,7 @@
-//! How much of a long check is run: all of it by `cargo xtask soak`, a little in CI.
+//! How much of a long check is run: all of it by `cargo xtask soak`, a little in CI; and what it leaves to
+//! chance.
+
+use bytes::Bytes;
 
 /// How many rounds, requests or seconds: `HEDDLE_SOAK_COUNT`, or the `default` of CI.
 ///
@@ -40,4 +43,27 @@ pub fn mix(seed: u64) -> u64 {
     word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     word ^ (word >> 31)
+}
+
+/// How often [`bytes`] begin again. A prime, so that they differ from themselves moved on by any buffer.
+const PERIOD: usize = 1021;
+
+/// Bytes by which it shows if one is missing, another's or elsewhere.
+pub fn bytes(seed: u64, length: usize) -> Bytes {
+    let words = (0..PERIOD.div_ceil(8) as u64).map(|at| mix(seed ^ mix(at)).to_le_bytes());
+    let mut period: Vec<u8> = words.flatten().collect();
+    period.truncate(PERIOD);
+    let mut all = period.repeat(length.div_ceil(PERIOD));
+    all.truncate(length);
+    all.into()
+}
+
+/// Parts `body` into one byte, three, nine and so on, and at last into pieces of some 20 KB.
+pub fn pieces(mut body: Bytes) -> impl Iterator<Item = Bytes> {
+    let mut next = 1;
+    std::iter::from_fn(move || {
+        let size = next.min(body.len());
+        next = (3 * next).min(20_000);
+        (size > 0).then(|| body.split_to(size))
+    })
 }

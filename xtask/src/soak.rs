@@ -102,7 +102,7 @@ const SOAKS: &[Soak] = &[
     },
     Soak {
         name: "churn",
-        about: "requests while routes, certificates, endpoints, listeners and the program itself change",
+        about: "requests, tunnels and streams while everything and the program itself change",
         starts_programs: true,
         files: &["churn"],
         test: "changes_lose_nothing",

@@ -17,6 +17,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::{Ill, State};
+use crate::soak;
 
 /// The fault of an origin that breaks off on purpose.
 #[derive(Debug)]
@@ -62,7 +63,7 @@ fn told(request: &Request<Incoming>) -> Option<HeaderValue> {
 async fn well(state: &State, request: Request<Incoming>) -> Result<Response<Body>, BrokenOff> {
     let path = request.uri().path().to_owned();
     let (first, rest) = path[1..].split_once('/').unwrap_or((&path[1..], ""));
-    let number = rest.parse().unwrap_or(0);
+    let number = rest.rsplit('/').next().and_then(|last| last.parse().ok()).unwrap_or(0);
     let response = match first {
         "echo" => echo(request),
         "sink" => {
@@ -71,6 +72,7 @@ async fn well(state: &State, request: Request<Incoming>) -> Result<Response<Body
             told
         }
         "big" => Response::new(big(number)),
+        "pieces" => Response::new(pieces(&request, number)),
         "delay" => {
             tokio::time::sleep(Duration::from_millis(number as u64)).await;
             text(&state.name)
@@ -166,6 +168,17 @@ fn big(length: usize) -> Body {
         (size > 0).then(|| (Ok(Frame::data(chunk)), left - size))
     });
     StreamBody::new(chunks).boxed_unsync()
+}
+
+/// Each piece leaves before the next one is there.
+fn pieces(request: &Request<Incoming>, length: usize) -> Body {
+    let number = request.headers().get("x-number").and_then(|number| number.to_str().ok());
+    let seed = number.and_then(|number| number.parse().ok()).unwrap_or_default();
+    let pieces = stream::iter(soak::pieces(soak::bytes(seed, length))).then(|piece| async {
+        tokio::task::yield_now().await;
+        Ok(Frame::data(piece))
+    });
+    StreamBody::new(pieces).boxed_unsync()
 }
 
 fn half() -> Body {

@@ -1,16 +1,18 @@
-//! Callers that do not stop while the ground is moved.
+//! Callers of short requests, who do not stop while the ground is moved.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use e2e::client::{Fault, Payload, nothing, request};
+use e2e::client::Fault;
 use e2e::soak::mix;
 use e2e::{Connection, Reply};
-use http::Request;
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use futures::future::join_all;
+use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
-use crate::plan::{ROUTES, SECURE_HOST};
+use crate::asked::Asked;
+use crate::plan::SECURE_HOST;
+use crate::tally::{Class, SILENCE, Wrong};
 use crate::verdict::Judge;
 
 /// How a caller calls.
@@ -40,24 +42,36 @@ impl Kind {
         matches!(self, Kind::H2c | Kind::HttpsH2 | Kind::MovingH2c)
     }
 
+    /// The longest body that it brings.
+    fn most(self) -> usize {
+        match self {
+            Kind::H1 | Kind::H2c | Kind::HttpsH1 | Kind::HttpsH2 | Kind::MovingH2c => usize::MAX,
+            Kind::MovingH1 => AT_A_STROKE,
+        }
+    }
+
     fn is_secure(self) -> bool {
         matches!(self, Kind::HttpsH1 | Kind::HttpsH2)
     }
 
-    async fn connect(
+    pub(crate) async fn connect(
         self,
         (web, tls): (SocketAddr, SocketAddr),
         judge: &Judge,
     ) -> Result<(Connection, SocketAddr), Fault> {
         let secure = |alpn| Connection::tls(tls, SECURE_HOST, &judge.authority, alpn);
-        Ok(match self {
-            Kind::H1 => (Connection::h1(web).await?, web),
-            Kind::H2c => (Connection::h2c(web).await?, web),
-            Kind::HttpsH1 => (secure(&["http/1.1"]).await?, tls),
-            Kind::HttpsH2 => (secure(&["h2"]).await?, tls),
-            Kind::MovingH1 => moved(judge, Connection::h1).await?,
-            Kind::MovingH2c => moved(judge, Connection::h2c).await?,
-        })
+        let connected = async {
+            Ok(match self {
+                Kind::H1 => (Connection::h1(web).await?, web),
+                Kind::H2c => (Connection::h2c(web).await?, web),
+                Kind::HttpsH1 => (secure(&["http/1.1"]).await?, tls),
+                Kind::HttpsH2 => (secure(&["h2"]).await?, tls),
+                Kind::MovingH1 => moved(judge, Connection::h1).await?,
+                Kind::MovingH2c => moved(judge, Connection::h2c).await?,
+            })
+        };
+        // Boxed, since a TLS stream is large.
+        in_time(Box::pin(connected)).await
     }
 }
 
@@ -66,30 +80,10 @@ const BEFORE_NEXT_HANDSHAKE: u32 = 20;
 /// Requests at once on an HTTP/2 connection.
 const STREAMS: u32 = 8;
 
-/// A request to a route, and when it was to be sent.
-#[derive(Debug, Clone, Copy)]
-struct Asked {
-    route: u64,
-    due: Instant,
-    /// Which of all it is.
-    number: u64,
-}
-
-impl Asked {
-    fn request(self) -> Request<Payload> {
-        let asked = request("GET", SECURE_HOST, &self.target()).header("x-number", self.number);
-        asked.body(nothing()).expect("a well-formed request")
-    }
-
-    fn target(self) -> String {
-        format!("/r{}?n={}", self.route, self.number)
-    }
-
-    /// What its origin says that it was asked.
-    fn told(self) -> String {
-        format!("GET {} {}", self.target(), self.number)
-    }
-}
+/// The most that is surely written together with the head. Where nobody listens any more, the answer of
+/// HTTP/1.1 comes and the connection closes before the body is read; a client that is still writing then sees
+/// its write fail and not the answer.
+const AT_A_STROKE: usize = 4096;
 
 /// What became of a request on one connection.
 enum Answer {
@@ -107,6 +101,12 @@ impl Answer {
             Err(error) => Answer::Failed(error),
         }
     }
+}
+
+/// What does not come in time is taken for what never comes.
+async fn in_time<T>(coming: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    let came = timeout(SILENCE, coming).await;
+    came.unwrap_or_else(|_| Err(format!("nothing came in {SILENCE:?}").into()))
 }
 
 /// One who calls.
@@ -143,7 +143,8 @@ pub(crate) async fn call(
                 caller.talk(connection, place).await;
             }
             Err(error) => {
-                caller.judge.fail(&format!("{kind:?} connect: {error}"));
+                let told = format!("{kind:?} connect: {error}");
+                caller.judge.wrong(Class::Plain, Wrong::Failed, &told);
                 caller.ticks.tick().await;
             }
         }
@@ -159,7 +160,7 @@ async fn moved(
         let version = judge.newest();
         let [now, before] = judge.places.moving(version);
         let mut refused = None;
-        // It opens here before it closes there: who finds neither has looked while it moved, and finds it here.
+        // It opens here before it closes there: who finds neither looked while it moved, and finds it here.
         for place in [now, before, now] {
             match connect(place).await {
                 Ok(connection) => return Ok((connection, place)),
@@ -216,7 +217,7 @@ impl Caller {
         let due = self.ticks.tick().await.into_std();
         let asked = (0..self.kind.at_once()).map(|_| {
             self.chance = mix(self.chance);
-            Asked { route: self.chance % ROUTES, due, number: self.judge.asked() }
+            Asked::by_chance(self.chance, due, self.kind.most(), &self.judge.tally)
         });
         asked.collect()
     }
@@ -225,18 +226,17 @@ impl Caller {
     async fn send(&self, connection: &mut Connection, asked: &[Asked]) -> Vec<Answer> {
         let mut answers = Vec::new();
         if self.kind.is_http2() {
-            let begun = asked.iter().map(|one| connection.begin(one.request()));
-            for answer in begun.collect::<Vec<_>>() {
-                let answer = answer.await.expect("a request does not panic");
-                answers.push(Answer::of(answer, connection));
-            }
+            let begun = asked.iter().map(|one| {
+                let answer = connection.begin(one.request());
+                in_time(async { answer.await.expect("a request does not panic") })
+            });
+            answers.extend(join_all(begun).await);
         } else {
             for one in asked {
-                let answer = connection.send(one.request()).await;
-                answers.push(Answer::of(answer, connection));
+                answers.push(in_time(connection.send(one.request())).await);
             }
         }
-        answers
+        answers.into_iter().map(|answer| Answer::of(answer, connection)).collect()
     }
 
     /// Takes an answer from `place` to what was sent when `since` was in force; gives its version where it is
@@ -254,7 +254,7 @@ impl Caller {
             }
             Answer::Came(reply) => {
                 self.judge.pace.answered(one.due);
-                self.judge.answer(one.route, &one.told(), since, &reply)
+                self.judge.answer(&one, since, &reply)
             }
             Answer::Unheard => {
                 self.judge.pace.again();
@@ -262,7 +262,8 @@ impl Caller {
                 None
             }
             Answer::Failed(error) => {
-                self.judge.fail(&format!("{:?} /r{}: {error}", self.kind, one.route));
+                let told = format!("{:?} {one:?}: {error}", self.kind);
+                self.judge.wrong(one.what.class(), Wrong::Failed, &told);
                 None
             }
         }

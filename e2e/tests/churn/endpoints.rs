@@ -2,7 +2,7 @@
 
 use e2e::Origin;
 
-use crate::plan::{COPIES, ORIGINS, Places, Plan};
+use crate::plan::{COPIES, ORIGINS, Places, Plan, STAYS};
 
 /// Those that run.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl Endpoints {
     /// Ends what neither `version` nor the one before has ready, once no worker may have an older one:
     /// none of its connections is of use to anybody.
     pub(crate) fn go_after(&mut self, plan: Plan, version: u64) {
-        for (origin, copies) in self.running.iter_mut().enumerate() {
+        for (origin, copies) in self.running[..STAYS].iter_mut().enumerate() {
             let before = plan.ready(version.saturating_sub(1), origin as u64);
             let ready = plan.ready(version, origin as u64);
             for copy in (0..COPIES.len()).filter(|copy| !ready[*copy] && !before[*copy]) {

@@ -1,29 +1,40 @@
-//! Requests at a steady rate while routes, weights, certificates, endpoints and listeners are
-//! rewritten and the program is replaced twice: none may fail, none may go where no table of its time
-//! would have sent it.
+//! Requests at a steady rate, with and without bodies, tunnels and streams, while routes, weights,
+//! certificates, endpoints and listeners are rewritten and the program is replaced twice: none may fail, none
+//! may go where no table of its time would have sent it, and no byte may be lost.
 //!
 //! Version *v* of the configuration follows from the seed and *v* alone ([`plan::Plan`]).
 //! Each rule says its version in the answer's header `x-version`; the answer also names its table
-//! and backend (`--debug-header`) and its origin.
+//! and backend (`--debug-header`), its origin, and what that was asked.
 //! An answer is right where the version was in force at some moment between request and answer,
-//! the plan of that version allows the origin for the path and has its endpoint ready, and all the
-//! names agree. A listener that a version has moved is open at its new port and at no other; callers
-//! follow it there. An endpoint that two versions in a row have not ready is gone, and comes back elsewhere.
+//! the plan of that version allows the origin for the path and has its endpoint ready, all the
+//! names agree, and the body is what has to come, to the byte. A listener that a version has moved is open at
+//! its new port and at no other; callers follow it there. An endpoint that two versions in a row have not
+//! ready is gone, and comes back elsewhere.
 //!
 //! Each request gets its answer: one about which nothing was done, as GOAWAY says, is sent again on
 //! another connection, as any client of HTTP/2 does, and counted. So is one on a connection to a
 //! place where a version has nobody listen any more, which is answered `no_listener` and nothing else.
-//! How steadily answers come is judged, too.
+//!
+//! Tunnels and streams ([`lasting`]) lead to a Service that stays, and have to outlive every table. A drain
+//! ends them once it has had its time, no sooner, and so that nobody takes a stream for whole.
+//!
+//! What is asked, right and wrong is counted by class ([`tally`]). How steadily answers come is judged, too
+//! ([`pace`]), less strictly in CI.
 //!
 //! `HEDDLE_SOAK_COUNT` (20,000) is the least number of requests, `HEDDLE_SOAK_SEED` the seed;
 //! there is at least one rewrite for each thousand requests, never fewer than 20, and one after
 //! the other until the last request. After a third of them, and after two thirds, another process
 //! follows at the same sockets, while it is rewritten.
 
+mod asked;
 mod caller;
 mod endpoints;
+mod lasting;
+mod line;
 mod pace;
 mod plan;
+mod replacing;
+mod tally;
 mod verdict;
 
 use std::net::SocketAddr;
@@ -38,7 +49,12 @@ use tokio::task::JoinHandle;
 
 use caller::Kind;
 use endpoints::Endpoints;
+use lasting::LINES;
+use line::Sort;
+use pace::Bounds;
 use plan::{FILE, ORIGINS, Plan, SECURE_HOST};
+use replacing::{ARGUMENTS, Replacing};
+use tally::{Class, Wrong};
 use verdict::Judge;
 
 /// Who calls: lasting connections of each protocol, new ones that see new certificates, and
@@ -57,13 +73,6 @@ const CALLERS: [Kind; 10] = [
 ];
 /// Requests a second of all callers together: in CI, and where a count is given.
 const RATES: (u32, u32) = (1500, 3000);
-/// What each process is told.
-const ARGUMENTS: [&str; 2] = ["--workers", "2"];
-
-/// The least share of these that are to be answered: the machines of CI have other things to do, too.
-const SHARES: (f64, f64) = (0.7, 0.9);
-/// How long an answer may take, from when its request was due.
-const LONGEST: Duration = Duration::from_secs(5);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn changes_lose_nothing() {
@@ -80,17 +89,17 @@ async fn changes_lose_nothing() {
     let callers = callers(&gateway, rate, &judge);
     let (mut written, mut replacing) = (0, Replacing::default());
     // As long as requests are missing it is rewritten: none is made while nothing changes.
-    while judge.is_clean() && (written < rewrites || judge.served() < count) {
+    while judge.is_clean() && (written < rewrites || judge.tally.served() < count) {
         written += 1;
         endpoints.come_for(plan, written, &judge.places).await;
         replacing.is_rewritten();
         rewrite(&gateway, &judge, written).await;
         endpoints.go_after(plan, written);
         if written == rewrites / 3 || written == 2 * rewrites / 3 {
-            gateway = replacing.replace(gateway).await;
+            gateway = replacing.replace(gateway, &judge).await;
         }
     }
-    replacing.end().await;
+    replacing.end(&judge).await;
     let steady = judge.pace.so_far();
     judge.stop();
     for caller in callers {
@@ -98,20 +107,20 @@ async fn changes_lose_nothing() {
     }
     let told = judge.summary();
     println!(
-        "churn: {told}; {steady}; {written} rewrites, {} endpoints gone; replaced {} times, during \
-         {} rewrites; seed {}",
-        endpoints.gone, replacing.times, replacing.rewrites, plan.seed
+        "churn: {steady}; {told}; {written} rewrites, {} endpoints gone; replaced {} times, during \
+         {} rewrites; seed {}\n{}",
+        endpoints.gone, replacing.times, replacing.rewrites, plan.seed, judge.tally
     );
-    assert!(judge.is_clean(), "{told}\n{}\n{}", judge.faults(), gateway.stderr());
+    assert!(judge.is_clean(), "{}\n{}\n{}", judge.tally, judge.faults(), gateway.stderr());
     assert_eq!(replacing.times, 2, "two processes were followed by another");
-    assert!(judge.served() >= count && judge.is_answered(), "{told}");
+    assert_eq!(judge.lines.drained(), 2 * LINES.len() as u64, "each line ends by each drain");
+    assert!(judge.tally.served() >= count && judge.tally.is_answered(), "{}", judge.tally);
     assert!(replacing.rewrites > 0 && endpoints.gone > 0, "too little was moved");
-    let share = if soak::is_full() { SHARES.1 } else { SHARES.0 };
-    assert!(steady.rate >= share * f64::from(rate), "{steady}, and not {share} of {rate}/s");
-    assert!(steady.longest <= LONGEST, "{steady}");
+    let bounds = if soak::is_full() { Bounds::FULL } else { Bounds::SMALL };
+    assert!(steady.is_within(bounds, f64::from(rate)), "{steady}, and not {bounds:?} of {rate}/s");
 }
 
-/// All callers, as often as makes the rate.
+/// All callers, as often as makes the rate, and who holds the lines.
 fn callers(gateway: &Gateway, rate: u32, judge: &Arc<Judge>) -> Vec<JoinHandle<()>> {
     let at_once: u32 = CALLERS.iter().map(|kind| kind.at_once()).sum();
     let every = Duration::from_secs_f64(f64::from(at_once) / f64::from(rate));
@@ -119,43 +128,9 @@ fn callers(gateway: &Gateway, rate: u32, judge: &Arc<Judge>) -> Vec<JoinHandle<(
     let call = |(index, kind): (usize, &Kind)| {
         tokio::spawn(caller::call(index, *kind, places, every, Arc::clone(judge)))
     };
-    CALLERS.iter().enumerate().map(call).collect()
-}
-
-/// Processes that are followed by another while it is rewritten.
-#[derive(Default)]
-struct Replacing {
-    under_way: Option<JoinHandle<()>>,
-    times: usize,
-    /// How many versions were written between the start of one process and the end of the one before.
-    rewrites: usize,
-}
-
-impl Replacing {
-    /// Starts the process that follows, and waits for nothing but the end of a former replacement.
-    /// A version counts as in force once every caller has it on its connection, whose ever that is;
-    /// so what is right does not depend on which of the two processes answers.
-    async fn replace(&mut self, mut before: Gateway) -> Gateway {
-        self.end().await;
-        let next = before.next(&ARGUMENTS);
-        self.under_way = Some(tokio::spawn(async move {
-            assert_eq!(before.exited().await, 0, "{}", before.stderr());
-        }));
-        self.times += 1;
-        next
-    }
-
-    /// A version is about to be written.
-    fn is_rewritten(&mut self) {
-        let is_under_way = self.under_way.as_ref().is_some_and(|one| !one.is_finished());
-        self.rewrites += usize::from(is_under_way);
-    }
-
-    async fn end(&mut self) {
-        if let Some(under_way) = self.under_way.take() {
-            wait::within("a process to end", under_way).await.expect("it ends well");
-        }
-    }
+    let hold = |line: &(Sort, Kind)| tokio::spawn(lasting::hold(*line, places, Arc::clone(judge)));
+    let calling: Vec<_> = CALLERS.iter().enumerate().map(call).collect();
+    calling.into_iter().chain(LINES.iter().map(hold)).collect()
 }
 
 async fn start(judge: &Judge) -> Gateway {
@@ -190,7 +165,8 @@ async fn rewrite(gateway: &Gateway, judge: &Judge, version: u64) {
     let [open, closed] = judge.places.moving(version);
     let found = wait::within("the listener that moved", ask(open)).await;
     if found != Some(404) {
-        judge.fail(&format!("version {version} listens at {open}: {found:?}"));
+        let told = format!("version {version} listens at {open}: {found:?}");
+        judge.wrong(Class::Plain, Wrong::Failed, &told);
     }
     let is_closed = async || tokio::net::TcpStream::connect(closed).await.is_err();
     wait::until_true_of(&format!("version {version} to close {closed}"), is_closed).await;

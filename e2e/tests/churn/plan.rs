@@ -13,11 +13,18 @@ pub(crate) const FILE: &str = "churn.yaml";
 /// The host of the certificate.
 pub(crate) const SECURE_HOST: &str = "shop.test";
 /// The Services, by the names of their origins.
-pub(crate) const ORIGINS: [&str; 4] = ["o0", "o1", "o2", "o3"];
+pub(crate) const ORIGINS: [&str; 5] = ["o0", "o1", "o2", "o3", "lasting"];
+/// The one whose origins do not go when they are not ready, for what outlives a table.
+pub(crate) const STAYS: usize = 4;
 /// What the names of the two origins of each Service end in.
 pub(crate) const COPIES: [&str; 2] = ["", "b"];
-/// Paths are `/r0` to `/r11`, each a route of its own.
+/// Paths are `/r0` to `/r11`, each a route of its own, and the same below what origins do.
 pub(crate) const ROUTES: u64 = 12;
+/// One route more, which leads to the Service that stays.
+pub(crate) const LASTING: u64 = ROUTES;
+
+/// What origins do by the path, and before that nothing.
+const PLACES: [&str; 4] = ["", "/echo", "/pieces", "/ws"];
 
 /// The versions of one run.
 #[derive(Debug, Clone, Copy)]
@@ -66,14 +73,19 @@ impl Plan {
     }
 
     /// The weights of the origins for route `route` in `version`; at least one is not 0.
-    pub(crate) fn weights(self, version: u64, route: u64) -> [u64; 4] {
+    pub(crate) fn weights(self, version: u64, route: u64) -> [u64; ORIGINS.len()] {
+        if route == LASTING {
+            return std::array::from_fn(|origin| u64::from(origin == STAYS));
+        }
         let chance = mix(self.seed ^ mix(version * ROUTES + route));
-        let first = chance % 4;
+        let first = chance % STAYS as u64;
         std::array::from_fn(|origin| {
             let origin = origin as u64;
             // One origin for half of the routes, a second with some share for the others.
             let second = (chance >> 8) % 8;
-            if origin == first {
+            if origin == STAYS as u64 {
+                0
+            } else if origin == first {
                 1 + (chance >> 16) % 99
             } else if origin == second {
                 50
@@ -97,7 +109,7 @@ impl Plan {
                 documents.push(slice.replace("'] }]", &ready));
             }
         }
-        documents.extend((0..ROUTES).map(|route| self.route(version, route)));
+        documents.extend((0..=LASTING).map(|route| self.route(version, route)));
         yaml::join(&documents)
     }
 
@@ -107,11 +119,13 @@ impl Plan {
             write!(backends, "{{ name: {name}, port: 80, weight: {weight} }}, ")
                 .expect("a String takes everything");
         }
+        let matches = PLACES.map(|place| format!("{{ path: {{ value: {place}/r{route} }} }}"));
+        let matches = matches.join(", ");
         let modifier = format!("set: [{{ name: x-version, value: '{version}' }}]");
         let route = yaml::route(
             &format!("r{route}"),
             &format!(
-                "rules:\n  - matches: [{{ path: {{ value: /r{route} }} }}]\n    filters: \
+                "rules:\n  - matches: [{matches}]\n    filters: \
                  [{{ type: ResponseHeaderModifier, responseHeaderModifier: {{ {modifier} }} }}]\n    \
                  backendRefs: [{backends}]"
             ),

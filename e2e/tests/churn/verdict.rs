@@ -9,8 +9,11 @@ use e2e::Reply;
 use e2e::trust::{Authority, Certificate};
 use rustls::pki_types::CertificateDer;
 
+use crate::asked::{Asked, Wanted};
+use crate::lasting::Lines;
 use crate::pace::Pace;
 use crate::plan::{COPIES, ORIGINS, Places, Plan, SECURE_HOST};
+use crate::tally::{Class, Tally, Wrong};
 
 /// How many faults are kept in words.
 const KEPT: usize = 20;
@@ -23,8 +26,12 @@ pub(crate) struct Judge {
     pub(crate) places: Places,
     /// Signs the certificates.
     pub(crate) authority: Authority,
+    /// What was asked, and what came of it.
+    pub(crate) tally: Tally,
     /// How steadily answers come.
     pub(crate) pace: Pace,
+    /// What lasts.
+    pub(crate) lines: Lines,
     /// The newest version that was written, before it was.
     written: AtomicU64,
     /// The version below which none is in force any more.
@@ -33,12 +40,7 @@ pub(crate) struct Judge {
     seen: Vec<AtomicU64>,
     certificates: Mutex<HashMap<Vec<u8>, u64>>,
     tables: Mutex<HashMap<String, u64>>,
-    asked: AtomicU64,
-    served: AtomicU64,
     turned_away: AtomicU64,
-    handshakes: AtomicU64,
-    failed: AtomicU64,
-    misrouted: AtomicU64,
     stopped: AtomicBool,
     faults: Mutex<Vec<String>>,
 }
@@ -49,18 +51,15 @@ impl Judge {
             plan,
             places,
             authority,
+            tally: Tally::default(),
             pace: Pace::new(),
+            lines: Lines::default(),
             written: AtomicU64::new(0),
             confirmed: AtomicU64::new(0),
             seen: (0..callers).map(|_| AtomicU64::new(0)).collect(),
             certificates: Mutex::default(),
             tables: Mutex::default(),
-            asked: AtomicU64::new(0),
-            served: AtomicU64::new(0),
             turned_away: AtomicU64::new(0),
-            handshakes: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
-            misrouted: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
             faults: Mutex::default(),
         }
@@ -100,26 +99,37 @@ impl Judge {
         self.seen.iter().map(|seen| seen.load(Ordering::SeqCst)).min().unwrap_or(0)
     }
 
-    /// A request is to be sent: once, however often it has to be. Which of all it is.
-    pub(crate) fn asked(&self) -> u64 {
-        self.asked.fetch_add(1, Ordering::Relaxed)
-    }
-
-    /// Judges an answer to `/rROUTE` that was asked for when `since` was in force; gives its
-    /// version where it is right. Its origin has to have been `told` this.
-    pub(crate) fn answer(&self, route: u64, told: &str, since: u64, reply: &Reply) -> Option<u64> {
+    /// Judges an answer to what was asked for when `since` was in force; gives its version where it is right.
+    pub(crate) fn answer(&self, asked: &Asked, since: u64, reply: &Reply) -> Option<u64> {
+        let wanted = asked.wanted();
         if reply.status != 200 {
-            self.fail(&format!("/r{route}: {} {}", reply.status, reply.text()));
+            let told = format!("{asked:?}: {} {}", reply.status, reply.text());
+            self.wrong(wanted.class, Wrong::Failed, &told);
             return None;
         }
-        self.served.fetch_add(1, Ordering::Relaxed);
-        match self.fault(route, told, since, reply) {
-            Ok(version) => Some(version),
-            Err(fault) => {
-                self.misrouted.fetch_add(1, Ordering::Relaxed);
-                self.keep(format!("/r{route} since {since}: {fault}; {:?}", reply.headers));
-                None
-            }
+        let version = self.led(&wanted, since, reply)?;
+        if !asked.is_whole(reply) {
+            let told = format!("{asked:?}: {} bytes, and not these", reply.body.len());
+            self.wrong(wanted.class, Wrong::Damaged, &told);
+            return None;
+        }
+        self.tally.right(wanted.class);
+        Some(version)
+    }
+
+    /// Judges by its head where an answer came from; gives its version where that is right.
+    pub(crate) fn led(&self, wanted: &Wanted, since: u64, reply: &Reply) -> Option<u64> {
+        let led = self.stray(wanted, since, reply);
+        let told = |stray| format!("{wanted:?} since {since}: {stray}; {:?}", reply.headers);
+        led.map_err(|stray| self.wrong(wanted.class, Wrong::Misrouted, &told(stray))).ok()
+    }
+
+    /// Takes what came back for message `number`, which is the same or not.
+    pub(crate) fn message(&self, class: Class, number: u64, is_same: bool) {
+        if is_same {
+            self.tally.right(class);
+        } else {
+            self.wrong(class, Wrong::Damaged, &format!("another message came for {number}"));
         }
     }
 
@@ -133,9 +143,10 @@ impl Judge {
         is_right
     }
 
-    fn fault(&self, route: u64, was_told: &str, since: u64, reply: &Reply) -> Result<u64, String> {
-        if reply.header("x-told") != was_told {
-            return Err(format!("it answers '{}', not '{was_told}'", reply.header("x-told")));
+    fn stray(&self, wanted: &Wanted, since: u64, reply: &Reply) -> Result<u64, String> {
+        let route = wanted.route;
+        if reply.header("x-told") != wanted.told {
+            return Err(format!("it answers '{}'", reply.header("x-told")));
         }
         let version: u64 = reply.header("x-version").parse().map_err(|_| "no version")?;
         let written = self.newest();
@@ -169,41 +180,30 @@ impl Judge {
 
     /// Judges the certificate of a handshake that began when `since` was in force.
     pub(crate) fn handshake(&self, since: u64, shown: Option<&CertificateDer<'static>>) {
-        self.handshakes.fetch_add(1, Ordering::Relaxed);
+        self.tally.asked(Class::Handshake);
         let known = self.certificates.lock().unwrap_or_else(PoisonError::into_inner);
         let version = shown.and_then(|shown| known.get(shown.as_ref()).copied());
         drop(known);
         let written = self.newest();
-        if !version.is_some_and(|version| (since..=written).contains(&version)) {
-            self.misrouted.fetch_add(1, Ordering::Relaxed);
-            self.keep(format!("a certificate of version {version:?}, not of {since} to {written}"));
+        if version.is_some_and(|version| (since..=written).contains(&version)) {
+            self.tally.right(Class::Handshake);
+        } else {
+            let told = format!("a certificate of version {version:?}, not of {since} to {written}");
+            self.wrong(Class::Handshake, Wrong::Misrouted, &told);
         }
     }
 
-    /// A request or handshake that brought no answer.
-    pub(crate) fn fail(&self, fault: &str) {
-        self.failed.fetch_add(1, Ordering::Relaxed);
-        self.keep(format!("failed: {fault}"));
-    }
-
-    fn keep(&self, fault: String) {
+    /// Something went wrong.
+    pub(crate) fn wrong(&self, class: Class, wrong: Wrong, told: &str) {
+        self.tally.wrong(class, wrong);
         let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
         if faults.len() < KEPT {
-            faults.push(fault);
+            faults.push(format!("{class:?} {wrong:?}: {told}"));
         }
-    }
-
-    pub(crate) fn served(&self) -> u64 {
-        self.served.load(Ordering::Relaxed)
-    }
-
-    /// Whether each request that was to be sent has its answer.
-    pub(crate) fn is_answered(&self) -> bool {
-        self.asked.load(Ordering::Relaxed) == self.served()
     }
 
     pub(crate) fn is_clean(&self) -> bool {
-        self.failed.load(Ordering::Relaxed) == 0 && self.misrouted.load(Ordering::Relaxed) == 0
+        self.tally.is_clean()
     }
 
     pub(crate) fn stop(&self) {
@@ -218,19 +218,14 @@ impl Judge {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner).join("\n")
     }
 
-    /// All counts in one line.
+    /// What is no fault, but tells how much was moved.
     pub(crate) fn summary(&self) -> String {
         let tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner).len();
+        let turned_away = self.turned_away.load(Ordering::Relaxed);
         format!(
-            "{} requests, {} answered, {} failed, {} misrouted; {} turned away where nobody \
-             listens any more and sent elsewhere; {} tables seen, {} handshakes",
-            self.asked.load(Ordering::Relaxed),
-            self.served(),
-            self.failed.load(Ordering::Relaxed),
-            self.misrouted.load(Ordering::Relaxed),
-            self.turned_away.load(Ordering::Relaxed),
-            tables,
-            self.handshakes.load(Ordering::Relaxed)
+            "{tables} tables seen, {turned_away} requests turned away where nobody listens any \
+             more and sent elsewhere, {} lines ended by a drain",
+            self.lines.drained()
         )
     }
 }
@@ -243,101 +238,5 @@ fn told(name: &str) -> Option<(usize, usize)> {
     all.next()
 }
 
-/// What an origin was told in tests of the judge.
 #[cfg(test)]
-const TOLD: &str = "GET /r2?n=1 1";
-
-/// An answer of `version` by `origin`, as the gateway would label it.
-#[cfg(test)]
-fn labelled(version: u64, origin: &str, backend: &str, route: u64, table: &str) -> Reply {
-    let debug = format!("table={table} route=shop/r{route}/0 backend=shop/{backend}:80");
-    let named = [
-        ("x-version", version.to_string()),
-        ("x-origin", origin.to_owned()),
-        ("x-told", TOLD.to_owned()),
-    ];
-    let headers = named.into_iter().chain([("heddle-debug", debug)]);
-    let headers = headers.map(|(name, value)| {
-        let value = value.parse().expect("a header value");
-        (http::HeaderName::from_static(name), value)
-    });
-    Reply {
-        version: http::Version::HTTP_11,
-        status: 200,
-        headers: headers.collect(),
-        body: bytes::Bytes::new(),
-        trailers: None,
-    }
-}
-
-#[test]
-fn every_way_to_stray_is_noticed() {
-    let plan = Plan { seed: 3 };
-    // A version in which one origin of a Service with some weight is ready and the other is not.
-    let with_weight = |version, wanted| {
-        let weights = plan.weights(version, 2);
-        weights.iter().position(|weight| (*weight > 0) == wanted)
-    };
-    let found = (5..100).find_map(|version| {
-        let (given, spared) = (with_weight(version, true)?, with_weight(version, false)?);
-        let ready = plan.ready(version, given as u64);
-        let is_ready_at = |wanted| ready.iter().position(|is_ready| *is_ready == wanted);
-        Some((version, given, spared, is_ready_at(true)?, is_ready_at(false)?))
-    });
-    let (version, given, spared, ready, idle) = found.expect("chance gives one of a hundred");
-    let named = |index: usize, copy: usize| format!("{}{}", ORIGINS[index], COPIES[copy]);
-    let (well, ill) = (named(given, ready), named(given, idle));
-    let other = named(spared, 0);
-    let (given, spared) = (ORIGINS[given], ORIGINS[spared]);
-    let judge = || {
-        let nowhere = Places::new(std::iter::empty(), [1, 2]);
-        let judge = Judge::new(plan, nowhere, Authority::new(), 1);
-        judge.written(version + 1);
-        judge
-    };
-    let right = labelled(version, &well, given, 2, "t5");
-    assert_eq!(judge().answer(2, TOLD, version - 1, &right), Some(version));
-    let strays = judge();
-    assert_eq!(strays.answer(2, "GET /r2?n=2 2", version - 1, &right), None, "another's answer");
-    assert!(!strays.is_clean());
-    for (what, since, reply) in [
-        ("an old version", version + 1, right.clone()),
-        ("a version to come", 4, labelled(version + 2, &well, given, 2, "t7")),
-        ("a backend without weight", 4, labelled(version, &other, spared, 2, "t5")),
-        ("an endpoint that is not ready", 4, labelled(version, &ill, given, 2, "t5")),
-        ("an origin that nobody knows", 4, labelled(version, "o9", given, 2, "t5")),
-        ("a label that lies", 4, labelled(version, &well, spared, 2, "t5")),
-        ("another route", 4, labelled(version, &well, given, 3, "t5")),
-        ("no status 200", 4, Reply { status: 503, ..right.clone() }),
-    ] {
-        let judge = judge();
-        assert_eq!(judge.answer(2, TOLD, since, &reply), None, "{what}");
-        assert!(!judge.is_clean(), "{what}");
-    }
-    let judge = judge();
-    judge.answer(2, TOLD, version - 1, &right);
-    let twice = labelled(version + 1, &well, given, 2, "t5");
-    assert_eq!(judge.answer(2, TOLD, version - 1, &twice), None, "one table, twice");
-}
-
-#[test]
-fn only_where_a_version_has_nobody_listen_may_callers_be_turned_away() {
-    let places = Places::new(std::iter::empty(), [1, 2]);
-    let judge = Judge::new(Plan { seed: 3 }, places, Authority::new(), 1);
-    judge.written(7);
-    let [now, before] = judge.places.moving(7);
-    let plain = labelled(7, "o0", "o0", 2, "t7");
-    let told = |status, reason: &str| Reply {
-        status,
-        body: format!("{{\"reason\":\"{reason}\"}}").into(),
-        ..plain.clone()
-    };
-    let away = told(404, "no_listener");
-    assert!(judge.is_turned_away(before, 7, &away));
-    // Version 6 may be in force yet, which has the listener there.
-    assert!(judge.is_turned_away(now, 6, &away));
-    assert!(!judge.is_turned_away(now, 7, &away));
-    assert!(!judge.is_turned_away(before, 7, &told(404, "no_route")));
-    assert!(!judge.is_turned_away(before, 7, &told(503, "no_listener")));
-    assert!(!judge.is_turned_away(SocketAddr::from(([127, 0, 0, 1], 3)), 6, &away));
-}
+mod tests;
