@@ -100,8 +100,8 @@ pub(crate) struct ClientBody<B = Incoming> {
     /// The timer runs only while the client is waited for, not while the backend is.
     waiting: bool,
     copies: Vec<copy::Sender>,
-    /// Whose last request it is if it has trailers.
-    ends: Option<Arc<Conn>>,
+    /// On what it comes, if that is a connection of HTTP/1.1.
+    conn: Option<Arc<Conn>>,
 }
 
 impl<B> ClientBody<B>
@@ -109,11 +109,12 @@ where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<BodyError>,
 {
-    /// Whose trailers, if it has some, end a connection of HTTP/1.1: hyper takes a line that ends with a line feed
-    /// alone for the last of them, and what stands behind it for others, be it another request.
+    /// Come on this connection, which is told when all of it was read. Trailers, if it has some, end one of
+    /// HTTP/1.1: hyper takes a line that ends with a line feed alone for the last of them, and what stands behind
+    /// it for others, be it another request.
     pub(crate) fn on(self, conn: &Arc<Conn>) -> Self {
-        let ends = (!conn.is_http2()).then(|| Arc::clone(conn));
-        ClientBody { ends, ..self }
+        let conn = (!conn.is_http2()).then(|| Arc::clone(conn));
+        ClientBody { conn, ..self }
     }
 
     /// `limit` bytes at most, never silent for longer than `silence`; mirrors get `copies`.
@@ -133,7 +134,7 @@ where
             timer: None,
             waiting: false,
             copies,
-            ends: None,
+            conn: None,
         };
         (body, shared)
     }
@@ -189,7 +190,7 @@ where
     fn pass(&mut self, mut frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyError> {
         if let Some(trailers) = frame.trailers_mut() {
             forward::strip_trailers(trailers);
-            self.ends.take().inspect(|conn| conn.retire());
+            self.conn.iter().for_each(|conn| conn.retire());
         }
         if let Some(data) = frame.data_ref() {
             let len = data.len() as u64;
@@ -215,6 +216,7 @@ where
     fn end(&mut self) {
         // The first end counts; there is no other.
         let _ = self.progress.whole.set(Instant::now());
+        self.conn.iter().for_each(|conn| conn.owes(false));
         self.copies.drain(..).for_each(copy::Sender::end);
     }
 

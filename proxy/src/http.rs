@@ -80,6 +80,8 @@ pub(crate) struct Conn {
     requests: AtomicU64,
     /// Whether something came since the last answer.
     heard: AtomicBool,
+    /// Whether the body of its last request was not read to the end.
+    owes: AtomicBool,
     /// Whether it is of HTTP/2, as far as is known.
     is_http2: AtomicBool,
 }
@@ -126,6 +128,7 @@ impl Conn {
             tasks,
             requests,
             heard: AtomicBool::new(false),
+            owes: AtomicBool::new(false),
             is_http2: AtomicBool::new(false),
         }
     }
@@ -168,6 +171,16 @@ impl Conn {
     /// Something came.
     pub(crate) fn hears(&self) {
         self.heard.store(true, Relaxed);
+    }
+
+    /// Its last request has a body that is not read to the end.
+    pub(crate) fn owes(&self, owes: bool) {
+        self.owes.store(owes, Relaxed);
+    }
+
+    /// Whether its client may be sending what nobody reads any more; of HTTP/1.1 alone, since HTTP/2 tells it.
+    pub(crate) fn is_sent_more(&self) -> bool {
+        (self.owes.load(Relaxed) || self.heard.load(Relaxed)) && !self.is_http2.load(Relaxed)
     }
 
     /// Whether the next request has begun to come, and not all of its head is there; of HTTP/1.1 alone.

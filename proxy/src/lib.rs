@@ -55,6 +55,7 @@ mod grpc;
 mod health;
 mod hello;
 mod http;
+mod linger;
 mod live;
 mod mesh;
 mod metrics;

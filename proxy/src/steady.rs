@@ -1,4 +1,5 @@
-//! A client that must keep taking what it is sent, and of which it is noted that it began to say something.
+//! A client that must keep taking what it is sent, of which it is noted that it began to say something, and
+//! which is waited for at the end if it says more than anybody reads.
 //!
 //! A client that stops reading would otherwise hold its request, and the backend's connection, for
 //! as long as it likes: over HTTP/1.1 by a full socket ([`Steady`]), over HTTP/2 also by a window
@@ -17,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use crate::http::Conn;
+use crate::linger::Linger;
 
 /// Fails writes that made no progress for a bound, and tells the connection what is heard.
 #[derive(Debug)]
@@ -25,11 +27,13 @@ pub(crate) struct Steady<S> {
     conn: Arc<Conn>,
     /// Runs while a write waits for the client.
     timer: Option<Pin<Box<Sleep>>>,
+    /// There once nothing more is written, and the client may not be through.
+    linger: Option<Linger>,
 }
 
 impl<S> Steady<S> {
     pub(crate) fn new(io: S, conn: &Arc<Conn>) -> Self {
-        Steady { io, conn: Arc::clone(conn), timer: None }
+        Steady { io, conn: Arc::clone(conn), timer: None, linger: None }
     }
 
     /// What is written to.
@@ -65,7 +69,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Steady<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Steady<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Steady<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -94,8 +98,16 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Steady<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let said = Pin::new(&mut self.io).poll_shutdown(cx);
-        self.judge(cx, said)
+        if self.linger.is_none() {
+            let said = Pin::new(&mut self.io).poll_shutdown(cx);
+            ready!(self.judge(cx, said))?;
+            if !self.conn.is_sent_more() {
+                return Poll::Ready(Ok(()));
+            }
+            self.linger = Some(Linger::new(self.conn.shared.settings.limits.head));
+        }
+        let Steady { io, linger, .. } = &mut *self;
+        linger.as_mut().map_or(Poll::Ready(()), |linger| linger.poll(io, cx)).map(Ok)
     }
 }
 

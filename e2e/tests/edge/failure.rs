@@ -1,11 +1,15 @@
 //! What callers get when something behind the gateway is missing, slow or broken.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use e2e::client::{bytes, nothing, request};
-use e2e::{Connection, Gateway, Origin, Scripted, Setup, yaml};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use e2e::program::free_port;
+use e2e::trust::Authority;
+use e2e::{Connection, Gateway, Origin, Scripted, Setup, wait, yaml};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsConnector;
 
 use crate::scene::{HOST, answered, closed, open_shop, refused, shop};
 
@@ -317,8 +321,57 @@ async fn an_answer_that_comes_before_the_body_was_read_comes_through() {
         let asked = request("POST", HOST, "/").body(bytes(vec![0; 4 << 20]));
         let sent = connection.send(asked.unwrap());
         let what = format!("the early answer (HTTP/2: {h2})");
-        let reply = e2e::wait::within(&what, sent).await.unwrap();
+        let reply = wait::within(&what, sent).await.unwrap();
         assert_eq!((reply.status, reply.origin()), (413, "early"), "over HTTP/2: {h2}");
+    }
+    early.abort();
+}
+
+/// What is read once all was written.
+async fn said_after(mut stream: impl AsyncRead + AsyncWrite + Unpin, all: &str) -> String {
+    let exchange = async {
+        stream.write_all(all.as_bytes()).await.expect("all of it is taken");
+        let mut said = Vec::new();
+        stream.read_to_end(&mut said).await.expect("the answer is there, and its end");
+        String::from_utf8_lossy(&said).into_owned()
+    };
+    wait::within("an answer to who reads late", exchange).await
+}
+
+#[tokio::test]
+async fn who_reads_once_all_is_written_finds_what_was_answered_before() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let early = tokio::spawn(answer_early(listener));
+    let (authority, port) = (Authority::new(), free_port());
+    let gateway = Setup::new()
+        .listener("secure", port, yaml::https("tls", port, HOST, "cert"))
+        .with(yaml::tls_secret("cert", &authority.sign(HOST)))
+        .with(yaml::service("early", &[address]))
+        .with(yaml::path_route("early", "/early", "early"))
+        .start()
+        .await;
+    let large = "x".repeat(8 << 20);
+    let post = |path: &str| {
+        let length = large.len();
+        let lines = format!("host: {HOST}\r\nconnection: close\r\ncontent-length: {length}");
+        format!("POST {path} HTTP/1.1\r\n{lines}\r\n\r\n{large}")
+    };
+    let tls = TlsConnector::from(Arc::new(authority.client_showing(None)));
+    for (all, status) in [
+        (post("/nowhere"), 404),
+        (post("/early"), 413),
+        (format!("GET / HTTP/1.1\r\nhost: {HOST}\r\nx: {large}\r\n\r\n"), 431),
+        (format!("no request {large}\r\n\r\n"), 400),
+    ] {
+        let begins = format!("HTTP/1.1 {status} ");
+        let plain = TcpStream::connect(gateway.web()).await.unwrap();
+        let said = said_after(plain, &all).await;
+        assert!(said.starts_with(&begins), "{status}: {said}");
+        let secure = TcpStream::connect(gateway.listener("secure")).await.unwrap();
+        let secure = tls.connect(HOST.try_into().unwrap(), secure).await.unwrap();
+        let said = said_after(secure, &all).await;
+        assert!(said.starts_with(&begins), "{status} by TLS: {said}");
     }
     early.abort();
 }
