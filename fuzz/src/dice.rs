@@ -1,5 +1,8 @@
 //! Dice that fall as bytes say, so that whoever chooses the bytes chooses what is made by them.
 
+/// So many times eight bytes are drawn.
+const SHAKEN: usize = 64;
+
 /// Takes each throw from the next bytes; when they are used up, every die shows its first side.
 #[derive(Debug)]
 pub(crate) struct Dice {
@@ -10,6 +13,22 @@ pub(crate) struct Dice {
 impl Dice {
     pub(crate) fn new(data: &[u8]) -> Self {
         Dice { data: data.to_vec(), at: 0 }
+    }
+
+    /// Dice that fall as all of the bytes say at once, anew in each round, where there are few: FNV-1a
+    /// of them, drawn out by SplitMix64.
+    pub(crate) fn shaken(data: &[u8], round: u64) -> Self {
+        let begin = 0xcbf2_9ce4_8422_2325 ^ round;
+        let mut state = data
+            .iter()
+            .fold(begin, |state, byte| (state ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));
+        let draw = |_| {
+            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            (z ^ (z >> 31)).to_le_bytes()
+        };
+        Dice { data: (0..SHAKEN).flat_map(draw).collect(), at: 0 }
     }
 
     fn is_used_up(&self) -> bool {

@@ -9,6 +9,10 @@ use crate::Key;
 use crate::frame::Malformed;
 use crate::proto::seeing as proto;
 
+mod form;
+
+use form::Object;
+
 /// Decisions that travel together.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Told {
@@ -44,6 +48,7 @@ pub struct Decision {
     /// Its `x-request-id`, as the answer says it.
     pub request: String,
     /// On which side of an application.
+    #[serde(deserialize_with = "form::side")]
     pub side: Side,
     /// When its head was there, microseconds since 1970.
     pub at: i64,
@@ -76,7 +81,7 @@ pub struct Decision {
     /// The listener's port, or the application's.
     pub port: u16,
     /// What it led to: an HTTPRoute, or what stands for one in the mesh.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "form::key")]
     pub route: Option<Key>,
     /// The rule of it, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -98,7 +103,7 @@ pub struct Decision {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// The policy whose rule decided, if one did.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "form::key")]
     pub policy: Option<Key>,
     /// That rule's name.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -140,8 +145,9 @@ impl TryFrom<proto::Told> for Told {
         if told.decisions.len() > crate::DECISIONS {
             return Err(Malformed::Many(told.decisions.len()));
         }
-        let read = |json: &Vec<u8>| {
-            serde_json::from_slice(json).map_err(|error| Malformed::Decision(error.to_string()))
+        let read = |json: &Vec<u8>| match serde_json::from_slice(json) {
+            Ok(Object(decision)) => Ok(decision),
+            Err(error) => Err(Malformed::Decision(error.to_string())),
         };
         let decisions = told.decisions.iter().map(read).collect::<Result<_, _>>()?;
         Ok(Told { number: told.number, decisions, dropped: told.dropped })

@@ -293,6 +293,30 @@ fn a_decision_comes_back_as_it_was_and_one_of_a_newer_node_is_read_as_far_as_it_
 }
 
 #[test]
+fn a_decision_is_read_by_the_names_of_its_fields_and_never_by_their_places() {
+    let told = |decision: &str| {
+        let decisions = vec![decision.as_bytes().to_vec()];
+        Told::read(crate::proto::seeing::Told { number: 1, decisions, dropped: 0 })
+    };
+    let route = r#"{"kind":"HTTPRoute","namespace":"shop","name":"a"}"#;
+    let read = told(&format!(r#"{{"side":"inbound","route":{route},"policy":null}}"#)).unwrap();
+    assert_eq!(read.decisions[0].route, Some(key("a")));
+    assert_eq!((read.decisions[0].side, &read.decisions[0].policy), (Side::Inbound, &None));
+    assert_eq!(told("{}").unwrap().decisions, [Decision::default()]);
+    for other in [
+        "[]",
+        r#"["00f067aa0ba902b7"]"#,
+        "null",
+        r#"{"route":["HTTPRoute","shop","a"]}"#,
+        r#"{"policy":["BackendPolicy","shop","a"]}"#,
+        r#"{"side":{"inbound":null}}"#,
+        r#"{"side":null}"#,
+    ] {
+        assert!(matches!(told(other), Err(Malformed::Decision(_))), "{other}");
+    }
+}
+
+#[test]
 fn counts_come_back_as_they_were_and_what_is_none_is_told() {
     let name = |word| Name::parse(word).unwrap();
     let (cluster, namespace) = (name("east"), name("shop"));
