@@ -178,9 +178,9 @@ impl Conn {
         self.owes.store(owes, Relaxed);
     }
 
-    /// Whether its client may be sending what nobody reads any more; of HTTP/1.1 alone, since HTTP/2 tells it.
+    /// Whether its client may be sending what nobody reads any more: over HTTP/2 on any stream, up to its window.
     pub(crate) fn is_sent_more(&self) -> bool {
-        (self.owes.load(Relaxed) || self.heard.load(Relaxed)) && !self.is_http2.load(Relaxed)
+        self.is_http2() || self.owes.load(Relaxed) || self.heard.load(Relaxed)
     }
 
     /// Whether the next request has begun to come, and not all of its head is there; of HTTP/1.1 alone.
