@@ -42,14 +42,6 @@ impl Kind {
         matches!(self, Kind::H2c | Kind::HttpsH2 | Kind::MovingH2c)
     }
 
-    /// The longest body that it brings.
-    fn most(self) -> usize {
-        match self {
-            Kind::H1 | Kind::H2c | Kind::HttpsH1 | Kind::HttpsH2 | Kind::MovingH2c => usize::MAX,
-            Kind::MovingH1 => AT_A_STROKE,
-        }
-    }
-
     fn is_secure(self) -> bool {
         matches!(self, Kind::HttpsH1 | Kind::HttpsH2)
     }
@@ -79,11 +71,6 @@ impl Kind {
 const BEFORE_NEXT_HANDSHAKE: u32 = 20;
 /// Requests at once on an HTTP/2 connection.
 const STREAMS: u32 = 8;
-
-/// The most that is surely written together with the head. Where nobody listens any more, the answer of
-/// HTTP/1.1 comes and the connection closes before the body is read; a client that is still writing then sees
-/// its write fail and not the answer.
-const AT_A_STROKE: usize = 4096;
 
 /// What became of a request on one connection.
 enum Answer {
@@ -217,7 +204,7 @@ impl Caller {
         let due = self.ticks.tick().await.into_std();
         let asked = (0..self.kind.at_once()).map(|_| {
             self.chance = mix(self.chance);
-            Asked::by_chance(self.chance, due, self.kind.most(), &self.judge.tally)
+            Asked::by_chance(self.chance, due, &self.judge.tally)
         });
         asked.collect()
     }
