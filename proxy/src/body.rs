@@ -100,7 +100,7 @@ pub(crate) struct ClientBody<B = Incoming> {
     /// The timer runs only while the client is waited for, not while the backend is.
     waiting: bool,
     copies: Vec<copy::Sender>,
-    /// On what it comes, if that is a connection of HTTP/1.1.
+    /// On what it comes, until all of it has.
     conn: Option<Arc<Conn>>,
 }
 
@@ -113,8 +113,7 @@ where
     /// HTTP/1.1: hyper takes a line that ends with a line feed alone for the last of them, and what stands behind
     /// it for others, be it another request.
     pub(crate) fn on(self, conn: &Arc<Conn>) -> Self {
-        let conn = (!conn.is_http2()).then(|| Arc::clone(conn));
-        ClientBody { conn, ..self }
+        ClientBody { conn: Some(Arc::clone(conn)), ..self }
     }
 
     /// `limit` bytes at most, never silent for longer than `silence`; mirrors get `copies`.
@@ -190,7 +189,9 @@ where
     fn pass(&mut self, mut frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyError> {
         if let Some(trailers) = frame.trailers_mut() {
             forward::strip_trailers(trailers);
-            self.conn.iter().for_each(|conn| conn.retire());
+            if let Some(conn) = self.conn.as_ref().filter(|conn| !conn.is_http2()) {
+                conn.retire();
+            }
         }
         if let Some(data) = frame.data_ref() {
             let len = data.len() as u64;
@@ -216,7 +217,9 @@ where
     fn end(&mut self) {
         // The first end counts; there is no other.
         let _ = self.progress.whole.set(Instant::now());
-        self.conn.iter().for_each(|conn| conn.owes(false));
+        if let Some(conn) = self.conn.take() {
+            conn.body_ends();
+        }
         self.copies.drain(..).for_each(copy::Sender::end);
     }
 

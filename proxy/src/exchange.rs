@@ -55,7 +55,9 @@ pub(crate) async fn exchange(conn: Arc<Conn>, mut request: Request<Incoming>) ->
     let asked = asked_upgrade(&mut request);
     let (mut parts, body) = request.into_parts();
     let version = parts.version;
-    conn.owes(!body.is_end_stream());
+    if !body.is_end_stream() {
+        conn.body_begins();
+    }
     if version == Version::HTTP_2 {
         forward::join_cookies(&mut parts.headers);
     }

@@ -1,5 +1,5 @@
-//! Doors for fuzzers: what here reads the bytes of strangers and writes what others read, as plain functions. No program of ours is
-//! built with them.
+//! Doors for fuzzers: what here reads the bytes of strangers and writes what others read, as plain functions.
+//! No program of ours is built with them.
 
 use std::net::{IpAddr, SocketAddr};
 

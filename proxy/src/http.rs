@@ -6,7 +6,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
 use http::header::CONNECTION;
@@ -80,8 +80,12 @@ pub(crate) struct Conn {
     requests: AtomicU64,
     /// Whether something came since the last answer.
     heard: AtomicBool,
-    /// Whether the body of its last request was not read to the end.
-    owes: AtomicBool,
+    /// How many bodies of its requests were not read to their end.
+    unread: AtomicU32,
+    /// Whether others than its server read what comes, since it carries bytes.
+    carries: AtomicBool,
+    /// Whether its end was said, and no more than that of its client is waited for.
+    is_ending: AtomicBool,
     /// Whether it is of HTTP/2, as far as is known.
     is_http2: AtomicBool,
 }
@@ -128,7 +132,9 @@ impl Conn {
             tasks,
             requests,
             heard: AtomicBool::new(false),
-            owes: AtomicBool::new(false),
+            unread: AtomicU32::new(0),
+            carries: AtomicBool::new(false),
+            is_ending: AtomicBool::new(false),
             is_http2: AtomicBool::new(false),
         }
     }
@@ -173,14 +179,35 @@ impl Conn {
         self.heard.store(true, Relaxed);
     }
 
-    /// Its last request has a body that is not read to the end.
-    pub(crate) fn owes(&self, owes: bool) {
-        self.owes.store(owes, Relaxed);
+    /// A request brings a body.
+    pub(crate) fn body_begins(&self) {
+        self.unread.fetch_add(1, Relaxed);
     }
 
-    /// Whether its client may be sending what nobody reads any more: over HTTP/2 on any stream, up to its window.
-    pub(crate) fn is_sent_more(&self) -> bool {
-        self.is_http2() || self.owes.load(Relaxed) || self.heard.load(Relaxed)
+    /// A body was read to its end.
+    pub(crate) fn body_ends(&self) {
+        self.unread.fetch_sub(1, Relaxed);
+    }
+
+    /// Whether its client is likely to be sending what nobody reads any more: a body, or what is no request.
+    pub(crate) fn may_send_more(&self) -> bool {
+        self.unread.load(Relaxed) > 0 || (self.heard.load(Relaxed) && !self.is_http2())
+    }
+
+    /// It carries bytes from now on, which may go on coming when the other direction has ended.
+    pub(crate) fn carry(&self) {
+        self.carries.store(!self.is_http2(), Relaxed);
+    }
+
+    pub(crate) fn carries(&self) -> bool {
+        self.carries.load(Relaxed)
+    }
+
+    /// Its end is said; for how long its client may go on sending.
+    pub(crate) fn end(&self) -> Duration {
+        self.is_ending.store(true, Relaxed);
+        let most = self.shared.settings.limits.head;
+        self.grace().map_or(most, |grace| grace.min(most))
     }
 
     /// Whether the next request has begun to come, and not all of its head is there; of HTTP/1.1 alone.
@@ -457,7 +484,8 @@ where
     };
     let is_http1 = !conn.is_http2.load(Relaxed);
     let is_first = is_http1 && conn.requests.load(Relaxed) == 0;
-    if closing == Outcome::TimedOut && (is_first || conn.is_within_head()) {
+    let is_ending = conn.is_ending.load(Relaxed);
+    if closing == Outcome::TimedOut && !is_ending && (is_first || conn.is_within_head()) {
         // The head took too long: there is nothing to wait for.
         return closing;
     }

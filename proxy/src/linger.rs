@@ -15,6 +15,14 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// A client that is silent for so long has the answer, or will never have it.
 const SILENCE: Duration = Duration::from_secs(5);
 
+/// Whether something came that nobody has read, which this drops.
+pub(crate) fn is_more<S: AsyncRead + Unpin>(io: &mut S, cx: &mut Context<'_>) -> bool {
+    let mut room = [MaybeUninit::uninit(); 64];
+    let mut read = ReadBuf::uninit(&mut room);
+    let outcome = Pin::new(io).poll_read(cx, &mut read);
+    matches!(outcome, Poll::Ready(Ok(()))) && !read.filled().is_empty()
+}
+
 /// Reads and drops what a client sends.
 #[derive(Debug)]
 pub(crate) struct Linger {

@@ -90,16 +90,17 @@ fn permits(conn: &Conn, service: &Service) -> Option<Permits> {
 }
 
 /// Those that get a copy of the request of this seed, each by its own share whoever else does, and what
-/// draws their endpoints.
+/// draws their endpoints, whatever the share is.
 fn drawn<'a>(
     mirrors: impl Iterator<Item = &'a Mirror>,
     seed: u64,
 ) -> impl Iterator<Item = (&'a Mirror, u64)> {
-    let drawn = mirrors.zip(1..).map(move |(mirror, nth)| (mirror, mix(seed.wrapping_add(nth))));
-    drawn.filter(|(mirror, random)| {
-        let drawn = ((random >> 32) * u64::from(mirror.denominator)) >> 32;
-        drawn < u64::from(mirror.numerator)
-    })
+    let each = mirrors.zip(1..).map(move |(mirror, nth)| (mirror, mix(seed.wrapping_add(nth))));
+    let chosen = each.filter(|(mirror, random)| {
+        let place = ((random >> 32) * u64::from(mirror.denominator)) >> 32;
+        place < u64::from(mirror.numerator)
+    });
+    chosen.map(|(mirror, random)| (mirror, mix(random)))
 }
 
 /// Sends one copy and drops whatever comes back.

@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use crate::http::Conn;
-use crate::linger::Linger;
+use crate::linger::{self, Linger};
 
 /// Fails writes that made no progress for a bound, and tells the connection what is heard.
 #[derive(Debug)]
@@ -101,10 +101,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Steady<S> {
         if self.linger.is_none() {
             let said = Pin::new(&mut self.io).poll_shutdown(cx);
             ready!(self.judge(cx, said))?;
-            if !self.conn.is_sent_more() {
+            let waits = !self.conn.carries()
+                && (self.conn.may_send_more() || linger::is_more(&mut self.io, cx));
+            if !waits {
                 return Poll::Ready(Ok(()));
             }
-            self.linger = Some(Linger::new(self.conn.shared.settings.limits.head));
+            self.linger = Some(Linger::new(self.conn.end()));
         }
         let Steady { io, linger, .. } = &mut *self;
         linger.as_mut().map_or(Poll::Ready(()), |linger| linger.poll(io, cx)).map(Ok)

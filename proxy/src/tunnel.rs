@@ -111,6 +111,7 @@ pub(crate) fn start(
     }
     record.status = Some(StatusCode::SWITCHING_PROTOCOLS);
     record.reason = Reason::Ok;
+    conn.carry();
     let tunnel = Tunnel { conn: Arc::clone(conn), asked, silence, record, _turn: turn };
     // Ends by itself, by either side, silence or a new table; a worker that drains waits for it.
     conn.tasks.spawn(tunnel.run(client, backend));

@@ -392,6 +392,23 @@ async fn who_reads_once_all_is_written_finds_what_was_answered_before() {
 }
 
 #[tokio::test]
+async fn who_has_sent_all_is_not_waited_for() {
+    let (_origin, gateway) = open_shop().await;
+    for path in ["/", "/sink"] {
+        let mut stream = TcpStream::connect(gateway.web()).await.unwrap();
+        let lines = "connection: close\r\ncontent-length: 3";
+        let asked = format!("POST {path} HTTP/1.1\r\nhost: {HOST}\r\n{lines}\r\n\r\nabc");
+        stream.write_all(asked.as_bytes()).await.unwrap();
+        let mut said = Vec::new();
+        wait::within("the answer", stream.read_to_end(&mut said)).await.unwrap();
+        assert!(said.starts_with(b"HTTP/1.1 200 "), "{}", said.escape_ascii());
+        // Who still read it would take this, and what comes then, for longer than is waited for here.
+        let is_gone = async || stream.write_all(b"x").await.is_err();
+        wait::until_true_of("the connection to be gone", is_gone).await;
+    }
+}
+
+#[tokio::test]
 async fn an_origin_that_speaks_no_http_is_a_502() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use e2e::program::free_port;
 use e2e::raw::Raw;
 use e2e::trust::Authority;
-use e2e::{Gateway, Setup, wait, yaml};
+use e2e::{Gateway, Setup, soak, wait, yaml};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -278,6 +278,48 @@ async fn either_side_may_close_first() {
     stream.shutdown().await.unwrap();
     heads.recv().await.unwrap();
     assert_eq!(heads.recv().await.unwrap(), format!("{close:?}"));
+}
+
+/// A backend that ends its direction first goes on to read what comes in the other one: all of it, however late it
+/// reads.
+#[tokio::test]
+async fn whoever_has_ended_first_still_reads_all() {
+    const LENGTH: usize = 64 << 20;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (begin, begins) = tokio::sync::oneshot::channel::<()>();
+    let reading = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = vec![0; 64 << 10];
+        let _head = stream.read(&mut head).await.unwrap();
+        let answer = "HTTP/1.1 101 Yes\r\nconnection: upgrade\r\nupgrade: bytes\r\n\r\n";
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        begins.await.unwrap();
+        let mut all = Vec::new();
+        stream.read_to_end(&mut all).await.unwrap();
+        all
+    });
+    let gateway = gateway(address).await;
+    let mut stream = TcpStream::connect(gateway.web()).await.unwrap();
+    let asked =
+        format!("GET / HTTP/1.1\r\nhost: {HOST}\r\nconnection: upgrade\r\nupgrade: bytes\r\n\r\n");
+    stream.write_all(asked.as_bytes()).await.unwrap();
+    let mut said = Vec::new();
+    wait::within("its end", stream.read_to_end(&mut said)).await.unwrap();
+    assert!(said.starts_with(b"HTTP/1.1 101 "), "{}", said.escape_ascii());
+    let sent = soak::bytes(1, LENGTH);
+    let wanted = sent.clone();
+    let mut writing = tokio::spawn(async move {
+        stream.write_all(&sent).await.unwrap();
+        stream.shutdown().await.unwrap();
+    });
+    // More does not fit between them than is read.
+    tokio::time::timeout(Duration::from_secs(1), &mut writing).await.unwrap_err();
+    begin.send(()).unwrap();
+    let came = wait::within("all of it", reading).await.unwrap();
+    writing.await.unwrap();
+    assert!(came == wanted, "{} of {LENGTH} bytes came, or others", came.len());
 }
 
 /// Section 5.4: a message may be of any length; who reads slowly is waited for.

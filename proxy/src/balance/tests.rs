@@ -147,10 +147,10 @@ fn many_requests_at_once_are_no_silence_whose_end_would_say_all() {
     let service = service(1);
     let load = &service.endpoints[0].load;
     let epoch = Instant::now();
-    let mut turns: Vec<_> = (0..4).map(|_| Turn::at(&service.endpoints[0], epoch, epoch)).collect();
     load.answered(1, 1, Duration::from_secs(3), Said::Well);
+    let mut turns: Vec<_> = (0..4).map(|_| Turn::at(&service.endpoints[0], epoch, epoch)).collect();
     for (millis, turn) in turns.iter_mut().enumerate() {
-        turn.answered(epoch + Duration::from_millis(1 + millis as u64), Said::Well);
+        turn.answered(epoch + Duration::from_millis(1500 + millis as u64), Said::Well);
     }
     assert!(load.estimate() > Duration::from_secs(2), "{:?}", load.estimate());
 }
