@@ -189,9 +189,10 @@ impl Conn {
         self.unread.fetch_sub(1, Relaxed);
     }
 
-    /// Whether its client is likely to be sending what nobody reads any more: a body, or what is no request.
+    /// Whether its client is likely to be sending what nobody reads any more: a body, or what is no request;
+    /// over HTTP/2 anything, until it has read that its streams are no longer taken.
     pub(crate) fn may_send_more(&self) -> bool {
-        self.unread.load(Relaxed) > 0 || (self.heard.load(Relaxed) && !self.is_http2())
+        self.is_http2() || self.unread.load(Relaxed) > 0 || self.heard.load(Relaxed)
     }
 
     /// It carries bytes from now on, which may go on coming when the other direction has ended.

@@ -428,19 +428,12 @@ impl Turn {
 
     /// The client may still be sending meanwhile.
     pub(crate) fn takes(&mut self, sending: Sending) {
-        if !matches!(sending, Sending::Nothing) {
-            self.asks_nothing();
-        }
-        self.sending = sending;
-    }
-
-    /// That it is not heard says nothing of the endpoint.
-    fn asks_nothing(&mut self) {
-        if std::mem::take(&mut self.asks) {
+        if !matches!(sending, Sending::Nothing) && std::mem::take(&mut self.asks) {
             let unheard = &self.endpoint.load.unheard;
             // None are left where it was heard meanwhile.
             let _before = unheard.fetch_update(Relaxed, Relaxed, |all| all.checked_sub(1));
         }
+        self.sending = sending;
     }
 
     /// From here on it is the endpoint that is waited for, and no longer the client.
@@ -502,7 +495,6 @@ impl Turn {
 
     /// What went wrong was not the endpoint's doing: nothing is learnt from it.
     pub(crate) fn blameless(&mut self) {
-        self.asks_nothing();
         self.learnt();
     }
 }
