@@ -99,7 +99,9 @@ async fn a_service_that_comes_back_has_its_bound_once() {
     let socket = socket(&gateway).await;
     let is_led = async |path: &str| gateway.get(HOST, path).await.status == 200;
     // Two tables without it.
-    gateway.write(SHOP, &yaml::service("other", &[origins[0].address]));
+    // What another Service has open counts in its own bound.
+    let other = Origin::start("other").await;
+    gateway.write(SHOP, &yaml::service("other", &[other.address]));
     wait::until_true_of("nobody to be led there", async || !is_led("/").await).await;
     gateway.write("other.yaml", &yaml::path_route("other", "/other", "other"));
     wait::until_true_of("another table", async || is_led("/other").await).await;
