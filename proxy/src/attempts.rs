@@ -16,7 +16,7 @@ use crate::body::{Progress, Upload};
 use crate::connect::Hop;
 use crate::failure::{Failure, Retry, Side};
 use crate::forward::UNREACHED;
-use crate::grpc::Code;
+use crate::grpc;
 use crate::http::Conn;
 use crate::live::{Endpoint, Service};
 use crate::passport::PASSPORT;
@@ -194,7 +194,8 @@ impl<'a> Attempts<'a> {
                     None => turn.reached(answered_at, said),
                 }
                 // Of a call that goes on its end says what is to be thought of the endpoint.
-                if !self.is_call || Code::of(answered.response.headers()).is_some() {
+                let answer = &answered.response;
+                if !self.is_call || grpc::is_told(answer.status(), answer.headers()) {
                     self.service.judge(endpoint, said, (at(began), at(answered_at)));
                 }
                 return Ok(answered);

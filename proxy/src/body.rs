@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -13,8 +13,10 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
+use crate::balance::nanos;
 use crate::forward;
 use crate::http::Conn;
+use crate::live::Endpoint;
 
 pub(crate) mod copy;
 pub(crate) mod replay;
@@ -40,10 +42,20 @@ pub(crate) enum Upload {
 pub(crate) struct Progress {
     bytes: AtomicU64,
     whole: OnceLock<Instant>,
+    /// The endpoint that is to be heard once it is whole.
+    awaited: Mutex<Option<Awaited>>,
     slow: AtomicBool,
     large: AtomicBool,
     malformed: AtomicBool,
     failed: AtomicBool,
+}
+
+/// An endpoint that is to be heard: when that is counted from, once it is.
+#[derive(Debug)]
+struct Awaited {
+    endpoint: Arc<Endpoint>,
+    epoch: Instant,
+    since: Option<Instant>,
 }
 
 impl Progress {
@@ -65,6 +77,38 @@ impl Progress {
     /// When that was.
     pub(crate) fn whole_since(&self) -> Option<Instant> {
         self.whole.get().copied()
+    }
+
+    /// Once all of it is there, this endpoint is to be heard, or none.
+    pub(crate) fn awaits(&self, who: Option<(&Arc<Endpoint>, Instant)>) {
+        let awaited = who.map(|(endpoint, epoch)| Awaited {
+            endpoint: Arc::clone(endpoint),
+            epoch,
+            since: None,
+        });
+        *self.awaited() = awaited;
+    }
+
+    /// Since when that endpoint is to be heard, if all is there.
+    pub(crate) fn awaited_since(&self) -> Option<Instant> {
+        self.awaited().as_ref()?.since
+    }
+
+    fn awaited(&self) -> MutexGuard<'_, Option<Awaited>> {
+        self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All of it is there.
+    pub(crate) fn ends(&self) {
+        let now = Instant::now();
+        // The first end counts; there is no other.
+        if self.whole.set(now).is_err() {
+            return;
+        }
+        if let Some(Awaited { endpoint, epoch, since }) = &mut *self.awaited() {
+            *since = Some(now);
+            endpoint.load.asks(nanos(*epoch, now));
+        }
     }
 
     /// The client fell silent for longer than the bound.
@@ -215,8 +259,7 @@ where
     }
 
     fn end(&mut self) {
-        // The first end counts; there is no other.
-        let _ = self.progress.whole.set(Instant::now());
+        self.progress.ends();
         if let Some(conn) = self.conn.take() {
             conn.body_ends();
         }

@@ -55,9 +55,7 @@ pub(crate) async fn exchange(conn: Arc<Conn>, mut request: Request<Incoming>) ->
     let asked = asked_upgrade(&mut request);
     let (mut parts, body) = request.into_parts();
     let version = parts.version;
-    if !body.is_end_stream() {
-        conn.body_begins();
-    }
+    conn.begins(!body.is_end_stream());
     if version == Version::HTTP_2 {
         forward::join_cookies(&mut parts.headers);
     }
@@ -416,7 +414,7 @@ fn stream(
     }
     let (lease, turn) = (answered.lease, Some(turn));
     let (deadline, silence) = (pace.deadline, pace.answer);
-    let goes_on = record.call.as_ref().is_some_and(|call| call.code.is_none());
+    let goes_on = record.call.is_some() && !grpc::is_told(head.status, &head.headers);
     let judge = goes_on.then(|| Arc::clone(service));
     let timer = None;
     let mut stream = Stream { body, record, lease, turn, judge, deadline, silence, timer, upload };

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 use model::traffic::Ejection;
 use policy::Reason;
 
@@ -178,6 +178,12 @@ pub(crate) fn timeout(headers: &HeaderMap) -> Option<Duration> {
         "n" => Duration::from_nanos(count),
         _ => return None,
     })
+}
+
+/// Whether the head of an answer to a call says what is to be thought of who gave it: with a code, or by a status
+/// that no call has, such as that of a proxy before it. Else its end does.
+pub(crate) fn is_told(status: StatusCode, headers: &HeaderMap) -> bool {
+    Code::of(headers).is_some() || status != StatusCode::OK
 }
 
 /// The head of an answer of ours that has no body and no trailers behind it (`Trailers-Only`).

@@ -6,7 +6,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
 use http::header::CONNECTION;
@@ -80,8 +80,8 @@ pub(crate) struct Conn {
     requests: AtomicU64,
     /// Whether something came since the last answer.
     heard: AtomicBool,
-    /// How many bodies of its requests were not read to their end.
-    unread: AtomicU32,
+    /// Whether the body of the newest request was not read to its end; of HTTP/1.1 alone, which has one at a time.
+    unread: AtomicBool,
     /// Whether others than its server read what comes, since it carries bytes.
     carries: AtomicBool,
     /// Whether its end was said, and no more than that of its client is waited for.
@@ -132,7 +132,7 @@ impl Conn {
             tasks,
             requests,
             heard: AtomicBool::new(false),
-            unread: AtomicU32::new(0),
+            unread: AtomicBool::new(false),
             carries: AtomicBool::new(false),
             is_ending: AtomicBool::new(false),
             is_http2: AtomicBool::new(false),
@@ -179,20 +179,20 @@ impl Conn {
         self.heard.store(true, Relaxed);
     }
 
-    /// A request brings a body.
-    pub(crate) fn body_begins(&self) {
-        self.unread.fetch_add(1, Relaxed);
+    /// A request came, with a body or without; what the one before left of its own is over by that.
+    pub(crate) fn begins(&self, has_body: bool) {
+        self.unread.store(has_body, Relaxed);
     }
 
-    /// A body was read to its end.
+    /// The body was read to its end.
     pub(crate) fn body_ends(&self) {
-        self.unread.fetch_sub(1, Relaxed);
+        self.unread.store(false, Relaxed);
     }
 
     /// Whether its client is likely to be sending what nobody reads any more: a body, or what is no request;
     /// over HTTP/2 anything, until it has read that its streams are no longer taken.
     pub(crate) fn may_send_more(&self) -> bool {
-        self.is_http2() || self.unread.load(Relaxed) > 0 || self.heard.load(Relaxed)
+        self.is_http2() || self.unread.load(Relaxed) || self.heard.load(Relaxed)
     }
 
     /// It carries bytes from now on, which may go on coming when the other direction has ended.
@@ -207,6 +207,11 @@ impl Conn {
     /// Its end is said; for how long its client may go on sending.
     pub(crate) fn end(&self) -> Duration {
         self.is_ending.store(true, Relaxed);
+        self.rest()
+    }
+
+    /// For how long a client may go on sending on a connection whose end is said.
+    fn rest(&self) -> Duration {
         let most = self.shared.settings.limits.head;
         self.grace().map_or(most, |grace| grace.min(most))
     }
@@ -485,8 +490,15 @@ where
     };
     let is_http1 = !conn.is_http2.load(Relaxed);
     let is_first = is_http1 && conn.requests.load(Relaxed) == 0;
-    let is_ending = conn.is_ending.load(Relaxed);
-    if closing == Outcome::TimedOut && !is_ending && (is_first || conn.is_within_head()) {
+    if conn.is_ending.load(Relaxed) {
+        // Nothing but its client's end is waited for.
+        return tokio::select! {
+            biased;
+            result = serving.as_mut() => ended(conn, result.map_err(Into::into), closing),
+            () = tokio::time::sleep(conn.rest()) => closing,
+        };
+    }
+    if closing == Outcome::TimedOut && (is_first || conn.is_within_head()) {
         // The head took too long: there is nothing to wait for.
         return closing;
     }

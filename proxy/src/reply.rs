@@ -105,6 +105,9 @@ impl Stream {
                 self.record.reason = Reason::UpstreamReset;
                 self.record.detail = Some(error.to_string().into());
                 self.lease = None;
+                if let (Some(service), Some(turn)) = (self.judge.take(), &self.turn) {
+                    turn.ended(&service, Said::Failed);
+                }
                 Some(Err(error.into()))
             }
         })

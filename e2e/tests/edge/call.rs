@@ -50,6 +50,33 @@ async fn refused(gateway: &Gateway, reply: &Reply, code: (&str, &str), reason: &
 }
 
 #[tokio::test]
+async fn an_endpoint_that_breaks_calls_off_or_answers_none_rests() {
+    for path in ["/status/503", "/half"] {
+        let origins = [Origin::start("books-0").await, Origin::start("books-1").await];
+        let addresses = [origins[0].address, origins[1].address];
+        let gateway = Setup::new()
+            .with(yaml::service_speaking("books", "grpc", &addresses))
+            .with(grpc_route("[{ name: all, backendRefs: [{ name: books, port: 80 }] }]"))
+            .start()
+            .await;
+        let gets_requests = async || {
+            let config = gateway.admin("/config").await.expect("/config answers").json();
+            let endpoints = &config["inForce"]["services"]["shop/books:80"];
+            let endpoints = endpoints.as_array().expect("its endpoints").iter();
+            endpoints.map(|one| one["getsRequests"].to_string()).collect::<Vec<_>>()
+        };
+        for _ in 0..20 {
+            let mut connection = Connection::h2c(gateway.web()).await.expect("a connection");
+            let asked = call(path).body(nothing()).expect("a request");
+            let _broken = wait::within("a call", connection.send(asked)).await;
+        }
+        let told = gets_requests().await;
+        let rest = told.iter().filter(|one| one.contains("no: 5 requests in a row failed there"));
+        assert_eq!(rest.count(), 1, "{path}: no more than half of them: {told:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_we_refuse_is_told_in_words_of_grpc() {
     let policy = yaml::policy(
         "closed",

@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use e2e::client::{nothing, request};
 use e2e::raw::Raw;
-use e2e::{Connection, wait, yaml};
+use e2e::{Connection, Setup, wait, yaml};
 use http::Version;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use crate::scene::{HOST, open_shop, shop};
@@ -97,6 +98,31 @@ async fn a_gateway_without_callers_ends_at_once() {
     gateway.terminate();
     assert_eq!(gateway.exited().await, 0);
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn who_sends_on_behind_their_last_answer_is_not_waited_for_at_the_end() {
+    let routes = yaml::path_route("some", "/some", "shop");
+    let mut gateway = Setup::new().with(yaml::service("shop", &[])).with(routes).start().await;
+    let mut sends = Raw::connect(gateway.web()).await;
+    let head = format!("POST /nowhere HTTP/1.1\r\nhost: {HOST}\r\n");
+    sends.write(format!("{head}content-length: 100000\r\n\r\nx")).await;
+    let answer = sends.head().await;
+    assert_eq!(answer.status, 404);
+    sends.exactly(answer.header("content-length").parse().expect("a length")).await;
+    let began = Instant::now();
+    gateway.terminate();
+    let trickle = tokio::spawn(async move {
+        let mut stream = sends.into_stream();
+        while stream.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
+    assert_eq!(gateway.exited().await, 0);
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(9), "5 s, and not the 30 s of a drain: {took:?}");
+    assert!(!gateway.stderr().contains("drain is over"), "{}", gateway.stderr());
+    wait::within("the end of who sends on", trickle).await.unwrap();
 }
 
 #[tokio::test]

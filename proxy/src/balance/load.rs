@@ -130,8 +130,25 @@ impl Load {
         }
     }
 
+    /// A request that began to ask at `asked` was no question: nobody waited for it as long as an answer takes.
+    fn asks_not(&self, asked: u64) {
+        // None are left where it was heard meanwhile.
+        let _before = self.unheard.fetch_update(Relaxed, Relaxed, |all| all.checked_sub(1));
+        // Another one may ask in its place.
+        let due = asked.saturating_sub(ASKED.as_nanos() as u64);
+        let _other = self.asked.compare_exchange(asked, due, Relaxed, Relaxed);
+    }
+
+    /// As long as this at least is waited for an answer by who asks whether it is mute.
+    fn patience(&self) -> Duration {
+        match self.estimate() {
+            Duration::ZERO => MUTE,
+            known => known.min(MUTE),
+        }
+    }
+
     /// It is to be heard, of a request that begins `now`.
-    fn asks(&self, now: u64) {
+    pub(crate) fn asks(&self, now: u64) {
         self.asked.store(now, Relaxed);
         if self.unheard.fetch_add(1, Relaxed) == 0 {
             self.heard.store(now, Relaxed);
@@ -154,19 +171,21 @@ impl Load {
     }
 
     /// Learns what an answer says, and nothing of how long it took; whether it was that by which it is well again.
+    /// One that asks for fewer requests ends neither silence nor rest: what is known after that is what it says.
     pub(super) fn reached(&self, began: u64, now: u64, said: Said) -> bool {
-        if said != Said::Silent {
-            // One that was sent into the silence asked whether it lasts.
-            let has_asked = self.mute_for(began) >= MUTE.as_nanos() as u64;
-            self.unheard.store(0, Relaxed);
-            if has_asked {
-                self.ewma.store(0, Relaxed);
-            }
-        }
         if said == Said::Burdened {
             self.ease(now);
         }
-        if said.is_failure() || self.missed.load(Relaxed) == 0 || self.rested_since(began) {
+        // One that was sent into the silence asked whether it lasts.
+        let has_asked = self.mute_for(began) >= MUTE.as_nanos() as u64;
+        if has_asked && matches!(said, Said::Well | Said::Failed) {
+            self.ewma.store(0, Relaxed);
+        }
+        if said != Said::Silent && !(has_asked && said == Said::Burdened) {
+            self.unheard.store(0, Relaxed);
+        }
+        let is_well = said == Said::Well;
+        if !is_well || self.missed.load(Relaxed) == 0 || self.rested_since(began) {
             return false;
         }
         let is_first = self.missed.swap(0, Relaxed) > 0;
@@ -398,8 +417,8 @@ pub(crate) struct Turn {
     epoch: Instant,
     began: Instant,
     learnt: bool,
-    /// It counts among those of which the endpoint is to be heard.
-    asks: bool,
+    /// Since when it counts among those of which the endpoint is to be heard, if it does.
+    asks: Option<Instant>,
     /// What the client still sends meanwhile.
     sending: Sending,
     /// The request's place among all of its service.
@@ -415,7 +434,7 @@ impl Turn {
             epoch,
             began,
             learnt: false,
-            asks: true,
+            asks: Some(began),
             sending: Sending::Nothing,
             seat: None,
         }
@@ -426,14 +445,40 @@ impl Turn {
         self.seat = seat;
     }
 
-    /// The client may still be sending meanwhile.
+    /// The client may still be sending meanwhile: the endpoint is to be heard once all is there.
     pub(crate) fn takes(&mut self, sending: Sending) {
-        if !matches!(sending, Sending::Nothing) && std::mem::take(&mut self.asks) {
-            let unheard = &self.endpoint.load.unheard;
-            // None are left where it was heard meanwhile.
-            let _before = unheard.fetch_update(Relaxed, Relaxed, |all| all.checked_sub(1));
+        match &sending {
+            Sending::Nothing => {}
+            Sending::Told(progress) if progress.is_whole() => {}
+            Sending::Told(progress) => {
+                self.asks_not();
+                progress.awaits(Some((&self.endpoint, self.epoch)));
+            }
+            Sending::Untold => self.asks_not(),
         }
         self.sending = sending;
+    }
+
+    fn asks_not(&mut self) {
+        if let Some(asks) = self.asks.take() {
+            self.endpoint.load.asks_not(nanos(self.epoch, asks));
+        }
+    }
+
+    /// Since when the endpoint is to be heard, if it is: not before all is there of what the client sends.
+    fn awaited(&self) -> Option<Instant> {
+        match &self.sending {
+            Sending::Nothing | Sending::Untold => self.asks,
+            Sending::Told(progress) => self.asks.or_else(|| progress.awaited_since()),
+        }
+    }
+
+    /// It is over without an answer: it was a question if it waited as long as an answer takes.
+    fn gives_up(&mut self) {
+        let Some(asked) = self.awaited() else { return };
+        if asked.elapsed() < self.endpoint.load.patience() {
+            self.endpoint.load.asks_not(nanos(self.epoch, asked));
+        }
     }
 
     /// From here on it is the endpoint that is waited for, and no longer the client.
@@ -465,7 +510,10 @@ impl Turn {
     }
 
     fn learnt(&mut self) {
-        self.asks = false;
+        if let Sending::Told(progress) = &self.sending {
+            progress.awaits(None);
+        }
+        self.asks = None;
         self.learnt = true;
     }
 
@@ -495,15 +543,17 @@ impl Turn {
 
     /// What went wrong was not the endpoint's doing: nothing is learnt from it.
     pub(crate) fn blameless(&mut self) {
+        self.gives_up();
         self.learnt();
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let load = &self.endpoint.load;
-        load.under_way.fetch_sub(1, Relaxed);
+        self.endpoint.load.under_way.fetch_sub(1, Relaxed);
         if !self.learnt {
+            self.gives_up();
+            let load = &self.endpoint.load;
             // Given up before an answer: it would have taken at least as long as this.
             let since = match &self.sending {
                 Sending::Nothing => Some(self.began),
@@ -516,6 +566,9 @@ impl Drop for Turn {
             let waited = since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
             if waited > load.estimate() {
                 load.took(nanos(self.epoch, now), waited);
+            }
+            if let Sending::Told(progress) = &self.sending {
+                progress.awaits(None);
             }
         }
     }

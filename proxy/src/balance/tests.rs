@@ -111,7 +111,7 @@ fn an_endpoint_that_never_answers_does_not_draw_everybody() {
 #[test]
 fn an_endpoint_that_falls_mute_is_asked_every_four_seconds_until_it_is_heard() {
     let service = service(2);
-    let epoch = Instant::now();
+    let epoch = Instant::now().checked_sub(Duration::from_secs(100)).unwrap();
     let at = |seconds: u64| Duration::from_secs(seconds).as_nanos() as u64;
     let share = |now: u64| counts(&service, many(100).map(|n| by(now, n)))[0];
     for endpoint in &service.endpoints {
@@ -140,6 +140,96 @@ fn an_endpoint_that_falls_mute_is_asked_every_four_seconds_until_it_is_heard() {
         Duration::from_millis(1),
         "it was heard, and that is all that is known"
     );
+}
+
+/// Two endpoints that answered in a millisecond, whose epoch is 100 s ago, and a turn of the first one's.
+fn known() -> (Service, Instant, impl Fn(&Service, Duration) -> Turn) {
+    let service = service(2);
+    let epoch = Instant::now().checked_sub(Duration::from_secs(100)).unwrap();
+    for endpoint in &service.endpoints {
+        endpoint.load.answered(1, 1, Duration::from_millis(1), Said::Well);
+    }
+    let turn = move |service: &Service, since: Duration| {
+        Turn::at(&service.endpoints[0], epoch, epoch + since)
+    };
+    (service, epoch, turn)
+}
+
+#[test]
+fn one_that_asks_for_fewer_requests_out_of_its_silence_is_asked_seldom_still() {
+    let (service, epoch, turn) = known();
+    drop((0..3).map(|_| turn(&service, Duration::ZERO)).collect::<Vec<_>>());
+    let at = |seconds| Duration::from_secs(seconds);
+    let share =
+        |now: Duration| counts(&service, many(100).map(|n| by(now.as_nanos() as u64, n)))[0];
+    for asked in [60, 64] {
+        assert_eq!(share(at(asked)), 100, "somebody has to ask");
+        turn(&service, at(asked))
+            .answered(epoch + at(asked) + Duration::from_micros(200), Said::Burdened);
+        assert_eq!(share(at(asked + 3)), 0, "that it refuses fast does not make it fast");
+    }
+    turn(&service, at(68)).answered(epoch + at(68) + Duration::from_micros(200), Said::Well);
+    assert_eq!(service.endpoints[0].load.estimate(), Duration::from_micros(200));
+}
+
+#[test]
+fn a_trial_that_is_asked_to_come_less_does_not_end_a_rest() {
+    let (service, epoch, turn) = known();
+    let load = &service.endpoints[0].load;
+    load.eject(1, Duration::from_secs(1));
+    turn(&service, Duration::from_secs(2)).answered(epoch + Duration::from_secs(2), Said::Burdened);
+    assert!(load.is_resting());
+    turn(&service, Duration::from_secs(3)).answered(epoch + Duration::from_secs(3), Said::Well);
+    assert!(load.is_well());
+}
+
+#[test]
+fn who_goes_away_at_once_has_not_asked_whether_it_is_mute() {
+    let (service, epoch, _) = known();
+    let now = || Instant::now();
+    let at_once = || Turn::at(&service.endpoints[0], epoch, now());
+    drop((0..9).map(|_| at_once()).collect::<Vec<_>>());
+    (0..9).for_each(|_| at_once().blameless());
+    let later = nanos(epoch, now() + Duration::from_secs(3));
+    let load = &service.endpoints[0].load;
+    assert!(load.cost(later) < Duration::from_millis(10).as_nanos() as f64, "{}", load.cost(later));
+    // Who was patient has.
+    let patient = now().checked_sub(Duration::from_secs(2)).unwrap();
+    drop((0..3).map(|_| Turn::at(&service.endpoints[0], epoch, patient)).collect::<Vec<_>>());
+    let soon = nanos(epoch, now() + Duration::from_secs(1));
+    assert!(load.cost(soon) >= Duration::from_secs(3).as_nanos() as f64, "{}", load.cost(soon));
+    // And another who goes away at once does not ask in the place of others.
+    let due = nanos(epoch, now() + Duration::from_secs(9));
+    assert!(load.cost(due) < 1.0, "somebody has to ask");
+    let asks = Turn::at(&service.endpoints[0], epoch, now() + Duration::from_secs(9));
+    let behind = nanos(epoch, now() + Duration::from_secs(9));
+    assert!(load.cost(behind) > 1.0, "it asks");
+    drop(asks);
+    assert!(load.cost(behind) < 1.0, "somebody has to ask yet");
+}
+
+#[test]
+fn one_that_is_silent_once_it_has_the_bodies_is_mute() {
+    let (service, _, turn) = known();
+    let load = &service.endpoints[0].load;
+    let later = Duration::from_secs(160).as_nanos() as u64;
+    let cost = |progress: fn() -> Arc<Progress>| {
+        let ask = |_| {
+            let (mut turn, progress) = (turn(&service, Duration::from_secs(100)), progress());
+            turn.takes(Sending::Told(Arc::clone(&progress)));
+            (turn, progress)
+        };
+        let asks: Vec<_> = (0..3).map(ask).collect();
+        asks.iter().for_each(|(_, progress)| progress.ends());
+        let mute = load.cost(later - Duration::from_secs(57).as_nanos() as u64);
+        asks.into_iter().for_each(|(mut turn, _)| turn.blameless());
+        mute
+    };
+    let whole = || Arc::new(Progress::whole_at(Instant::now()));
+    for progress in [Arc::<Progress>::default as fn() -> Arc<Progress>, whole] {
+        assert!(cost(progress) >= Duration::from_secs(2).as_nanos() as f64);
+        assert!(load.cost(later) < Duration::from_millis(10).as_nanos() as f64, "given back");
+    }
 }
 
 #[test]
