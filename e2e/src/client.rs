@@ -287,6 +287,11 @@ impl Connection {
         }
     }
 
+    /// Whether the other side has said by GOAWAY that it goes, without an error.
+    pub fn was_said_goodbye(&self) -> bool {
+        self.goodbye.was_said()
+    }
+
     /// Whether nothing was done about a request that ended so, and the other side has said it: by GOAWAY
     /// without an error, which came before it was sent or names an earlier stream as its last, or by refusing
     /// its stream (RFC 9113, sections 6.8 and 8.7). Such a request is to be sent again on another connection.

@@ -50,14 +50,15 @@ impl Kind {
         self,
         (web, tls): (SocketAddr, SocketAddr),
         judge: &Judge,
-    ) -> Result<(Connection, SocketAddr), Fault> {
+    ) -> Result<(Connection, Spot), Fault> {
         let secure = |alpn| Connection::tls(tls, SECURE_HOST, &judge.authority, alpn);
+        let [web_spot, tls_spot] = [web, tls].map(|place| Spot { place, opened: 0 });
         let connected = async {
             Ok(match self {
-                Kind::H1 => (Connection::h1(web).await?, web),
-                Kind::H2c => (Connection::h2c(web).await?, web),
-                Kind::HttpsH1 => (secure(&["http/1.1"]).await?, tls),
-                Kind::HttpsH2 => (secure(&["h2"]).await?, tls),
+                Kind::H1 => (Connection::h1(web).await?, web_spot),
+                Kind::H2c => (Connection::h2c(web).await?, web_spot),
+                Kind::HttpsH1 => (secure(&["http/1.1"]).await?, tls_spot),
+                Kind::HttpsH2 => (secure(&["h2"]).await?, tls_spot),
                 Kind::MovingH1 => moved(judge, Connection::h1).await?,
                 Kind::MovingH2c => moved(judge, Connection::h2c).await?,
             })
@@ -65,6 +66,14 @@ impl Kind {
         // Boxed, since a TLS stream is large.
         in_time(Box::pin(connected)).await
     }
+}
+
+/// Where a connection leads.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Spot {
+    pub(crate) place: SocketAddr,
+    /// The version that opened the listener there.
+    pub(crate) opened: u64,
 }
 
 /// Requests (or bursts of them) on an HTTPS connection before the next handshake.
@@ -87,6 +96,11 @@ impl Answer {
             Err(error) if connection.is_unheard(&error) => Answer::Unheard,
             Err(error) => Answer::Failed(error),
         }
+    }
+
+    /// Whether it says that no other comes on its connection (RFC 9112, section 9.6).
+    fn is_last(&self) -> bool {
+        matches!(self, Answer::Came(reply) if reply.header("connection").eq_ignore_ascii_case("close"))
     }
 }
 
@@ -123,11 +137,11 @@ pub(crate) async fn call(
     while caller.goes_on() {
         let since = caller.judge.in_force();
         match kind.connect(places, &caller.judge).await {
-            Ok((connection, place)) => {
+            Ok((connection, spot)) => {
                 if kind.is_secure() {
                     caller.judge.handshake(since, connection.certificate.as_ref());
                 }
-                caller.talk(connection, place).await;
+                caller.talk(connection, spot).await;
             }
             Err(error) => {
                 let told = format!("{kind:?} connect: {error}");
@@ -142,15 +156,17 @@ pub(crate) async fn call(
 async fn moved(
     judge: &Judge,
     connect: impl AsyncFn(SocketAddr) -> Result<Connection, Fault>,
-) -> Result<(Connection, SocketAddr), Fault> {
+) -> Result<(Connection, Spot), Fault> {
     loop {
         let version = judge.newest();
         let [now, before] = judge.places.moving(version);
+        let now = Spot { place: now, opened: version };
+        let before = Spot { place: before, opened: version.saturating_sub(1) };
         let mut refused = None;
         // It opens here before it closes there: who finds neither looked while it moved, and finds it here.
-        for place in [now, before, now] {
-            match connect(place).await {
-                Ok(connection) => return Ok((connection, place)),
+        for spot in [now, before, now] {
+            match connect(spot.place).await {
+                Ok(connection) => return Ok((connection, spot)),
                 Err(error) => refused = Some(error),
             }
         }
@@ -168,22 +184,24 @@ impl Caller {
     }
 
     /// Sends on one connection, as long as it is kept and leads somewhere.
-    async fn talk(&mut self, mut connection: Connection, place: SocketAddr) {
+    async fn talk(&mut self, mut connection: Connection, spot: Spot) {
         let bound = if self.kind.is_secure() { BEFORE_NEXT_HANDSHAKE } else { u32::MAX };
         // A connection stays at its worker, whose table only gets newer.
-        let (mut sent, mut newest) = (0, 0);
+        let (mut sent, mut newest, mut is_last) = (0, 0, false);
         while sent < bound && self.goes_on() {
             let asked = self.next().await;
-            // Closed before anything was sent: the gateway has said good-bye, to no request.
+            // Closed before anything was sent: the gateway has to have said so.
             if !connection.ready().await {
+                self.is_parted(is_last || connection.was_said_goodbye());
                 self.owed = asked;
                 return;
             }
             let since = self.judge.in_force().max(newest);
             let answers = self.send(&mut connection, &asked).await;
+            is_last = answers.iter().any(Answer::is_last);
             let mut versions = Vec::new();
             for (one, answer) in asked.into_iter().zip(answers) {
-                versions.extend(self.take(one, answer, (place, since)));
+                versions.extend(self.take(one, answer, (spot, since)));
             }
             if let Some(oldest) = versions.iter().min() {
                 self.judge.saw(self.index, *oldest);
@@ -193,6 +211,17 @@ impl Caller {
             if !self.owed.is_empty() {
                 return;
             }
+        }
+    }
+
+    /// The gateway closed the connection while nothing was on it. A client of HTTP/2 is to know before it
+    /// sends more; one of HTTP/1.1 that did not is closed as idle.
+    fn is_parted(&self, is_told: bool) {
+        if !is_told && self.kind.is_http2() {
+            let told = format!("{:?}: closed without GOAWAY", self.kind);
+            self.judge.wrong(Class::Plain, Wrong::Failed, &told);
+        } else if !is_told {
+            self.judge.pace.parted();
         }
     }
 
@@ -228,14 +257,9 @@ impl Caller {
 
     /// Takes an answer from `place` to what was sent when `since` was in force; gives its version where it is
     /// right. What was not answered there is owed.
-    fn take(
-        &mut self,
-        one: Asked,
-        answer: Answer,
-        (place, since): (SocketAddr, u64),
-    ) -> Option<u64> {
+    fn take(&mut self, one: Asked, answer: Answer, (spot, since): (Spot, u64)) -> Option<u64> {
         match answer {
-            Answer::Came(reply) if self.judge.is_turned_away(place, since, &reply) => {
+            Answer::Came(reply) if self.judge.is_turned_away(spot, since, &reply) => {
                 self.owed.push(one);
                 None
             }

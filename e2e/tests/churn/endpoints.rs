@@ -10,6 +10,8 @@ pub(crate) struct Endpoints {
     running: Vec<[Option<Origin>; 2]>,
     /// How often one went.
     pub(crate) gone: u64,
+    /// How many requests came to those.
+    heard: u64,
 }
 
 impl Endpoints {
@@ -20,7 +22,13 @@ impl Endpoints {
             let [one, other] = COPIES.map(|copy| format!("{name}{copy}"));
             running.push([Some(Origin::start(&one).await), Some(Origin::start(&other).await)]);
         }
-        Endpoints { running, gone: 0 }
+        Endpoints { running, gone: 0, heard: 0 }
+    }
+
+    /// How many requests came to all of them, to those that are gone, too.
+    pub(crate) fn heard(&self) -> u64 {
+        let running = self.running.iter().flatten().flatten();
+        self.heard + running.map(|origin| origin.count() as u64).sum::<u64>()
     }
 
     /// Where all of them are.
@@ -51,7 +59,9 @@ impl Endpoints {
             let before = plan.ready(version.saturating_sub(1), origin as u64);
             let ready = plan.ready(version, origin as u64);
             for copy in (0..COPIES.len()).filter(|copy| !ready[*copy] && !before[*copy]) {
-                self.gone += u64::from(copies[copy].take().is_some());
+                let gone = copies[copy].take();
+                self.gone += u64::from(gone.is_some());
+                self.heard += gone.map_or(0, |origin| origin.count() as u64);
             }
         }
     }

@@ -47,6 +47,11 @@ impl Lines {
         self.opened.load(SeqCst) == (drains + 1) * LINES.len() as u64
     }
 
+    /// How often one was opened.
+    pub(crate) fn opened(&self) -> u64 {
+        self.opened.load(SeqCst)
+    }
+
     /// How often one was ended by a drain.
     pub(crate) fn drained(&self) -> u64 {
         self.drained.load(SeqCst)

@@ -71,6 +71,9 @@ const CALLERS: [Kind; 10] = [
     Kind::MovingH1,
     Kind::MovingH2c,
 ];
+/// As many requests at once are under way to the listener that moves: so many may be turned away by each
+/// version, and by each process that goes.
+const TURNED: u64 = 9;
 /// Requests a second of all callers together: in CI, and where a count is given.
 const RATES: (u32, u32) = (1500, 3000);
 
@@ -115,6 +118,14 @@ async fn changes_lose_nothing() {
     assert_eq!(replacing.times, 2, "two processes were followed by another");
     assert_eq!(judge.lines.drained(), 2 * LINES.len() as u64, "each line ends by each drain");
     assert!(judge.tally.served() >= count && judge.tally.is_answered(), "{}", judge.tally);
+    let heard = judge.tally.served() + judge.lines.opened();
+    assert_eq!(
+        endpoints.heard(),
+        heard,
+        "each request came to an origin once, however often it was sent"
+    );
+    assert!(judge.turned_away() <= TURNED * (written + 2), "{told}");
+    assert!(steady.again <= TURNED * (written + 2), "{steady}");
     assert!(replacing.rewrites > 0 && endpoints.gone > 0, "too little was moved");
     let bounds = if soak::is_full() { Bounds::FULL } else { Bounds::SMALL };
     assert!(steady.is_within(bounds, f64::from(rate)), "{steady}, and not {bounds:?} of {rate}/s");

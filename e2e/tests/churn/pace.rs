@@ -17,6 +17,7 @@ pub(crate) struct Pace {
     slots: Mutex<Vec<u64>>,
     longest_us: AtomicU64,
     again: AtomicU64,
+    parted: AtomicU64,
 }
 
 /// What it came to.
@@ -29,7 +30,9 @@ pub(crate) struct Steadiness {
     /// The longest from when a request was due to when its answer was there.
     pub(crate) longest: Duration,
     /// Requests that were sent again, since the other side had done nothing about them.
-    again: u64,
+    pub(crate) again: u64,
+    /// Connections of HTTP/1.1 that were closed while nothing was on them, and no answer had said so.
+    pub(crate) parted: u64,
 }
 
 /// How steadily answers are to come.
@@ -41,16 +44,19 @@ pub(crate) struct Bounds {
     second: f64,
     /// How long an answer or a message may take, from when it was due.
     longest: Duration,
+    /// How many connections of HTTP/1.1 may be closed as idle: who calls all the time has none that is, unless
+    /// the machine stops them.
+    parted: u64,
 }
 
 impl Bounds {
     /// In CI, whose programs are not optimised and whose machines have other things to do: how many answers
     /// come is up to these then, and that none waits for long is not.
     pub(crate) const SMALL: Bounds =
-        Bounds { rate: 0.3, second: 0.02, longest: Duration::from_secs(5) };
+        Bounds { rate: 0.3, second: 0.02, longest: Duration::from_secs(5), parted: 9 };
     /// Where a count is given.
     pub(crate) const FULL: Bounds =
-        Bounds { rate: 0.9, second: 0.5, longest: Duration::from_secs(1) };
+        Bounds { rate: 0.9, second: 0.5, longest: Duration::from_secs(1), parted: 0 };
 }
 
 impl Pace {
@@ -60,6 +66,7 @@ impl Pace {
             slots: Mutex::default(),
             longest_us: AtomicU64::new(0),
             again: AtomicU64::new(0),
+            parted: AtomicU64::new(0),
         }
     }
 
@@ -89,6 +96,11 @@ impl Pace {
         self.again.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// A connection of HTTP/1.1 was closed while nothing was on it, and no answer had said so.
+    pub(crate) fn parted(&self) {
+        self.parted.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// What it has come to.
     pub(crate) fn so_far(&self) -> Steadiness {
         let elapsed = self.began.elapsed();
@@ -102,6 +114,7 @@ impl Pace {
             worst: seconds.min().unwrap_or_default(),
             longest: Duration::from_micros(self.longest_us.load(Ordering::Relaxed)),
             again: self.again.load(Ordering::Relaxed),
+            parted: self.parted.load(Ordering::Relaxed),
         }
     }
 }
@@ -113,16 +126,17 @@ impl Steadiness {
         self.rate >= bounds.rate * rate
             && second >= bounds.second * rate
             && self.longest <= bounds.longest
+            && self.parted <= bounds.parted
     }
 }
 
 impl fmt::Display for Steadiness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Steadiness { rate, worst, longest, again } = self;
+        let Steadiness { rate, worst, longest, again, parted } = self;
         write!(
             f,
             "{rate:.0}/s, {worst} in the worst second, longest answer {longest:.0?}, \
-             {again} sent again"
+             {again} sent again, {parted} idle ones closed"
         )
     }
 }
@@ -132,9 +146,9 @@ fn a_stall_is_seen() {
     let pace = Pace { began: Instant::now() - Duration::from_secs(4), ..Pace::new() };
     pace.answered(Instant::now());
     pace.answered(Instant::now() - Duration::from_secs(3));
-    let Steadiness { rate, worst, longest, again } = pace.so_far();
+    let Steadiness { rate, worst, longest, again, parted } = pace.so_far();
     assert!(rate <= 0.5 && longest >= Duration::from_secs(3), "{rate} {longest:?}");
-    assert_eq!((worst, again), (0, 0));
+    assert_eq!((worst, again, parted), (0, 0, 0));
 }
 
 #[test]
@@ -150,12 +164,13 @@ fn a_stall_of_a_second_is_seen_wherever_it_begins() {
 #[test]
 fn each_bound_holds() {
     let longest = Duration::from_millis(900);
-    let well = Steadiness { rate: 950.0, worst: 600, longest, again: 9 };
+    let well = Steadiness { rate: 950.0, worst: 600, longest, again: 9, parted: 0 };
     assert!(well.is_within(Bounds::FULL, 1000.0));
     for ill in [
         Steadiness { rate: 890.0, ..well },
         Steadiness { worst: 490, ..well },
         Steadiness { longest: Duration::from_millis(1100), ..well },
+        Steadiness { parted: 1, ..well },
     ] {
         assert!(!ill.is_within(Bounds::FULL, 1000.0), "{ill}");
         assert!(ill.is_within(Bounds::SMALL, 1000.0), "{ill}");

@@ -1,7 +1,6 @@
 //! Which answers are right: what was in force when, and what each version allows.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -10,6 +9,7 @@ use e2e::trust::{Authority, Certificate};
 use rustls::pki_types::CertificateDer;
 
 use crate::asked::{Asked, Wanted};
+use crate::caller::Spot;
 use crate::lasting::Lines;
 use crate::pace::Pace;
 use crate::plan::{COPIES, ORIGINS, Places, Plan, SECURE_HOST};
@@ -133,12 +133,13 @@ impl Judge {
         }
     }
 
-    /// Whether the answer is that nobody listens at `place` any more, and some version that may be in force
-    /// has it so: connections that were open there are judged by it, too. It is to be asked elsewhere.
-    pub(crate) fn is_turned_away(&self, place: SocketAddr, since: u64, reply: &Reply) -> bool {
+    /// Whether the answer is that nobody listens any more where a connection leads, and some version that may
+    /// be in force has it so, which is newer than the one that opened it: connections that were open there are
+    /// judged by it, too. It is to be asked elsewhere.
+    pub(crate) fn is_turned_away(&self, spot: Spot, since: u64, reply: &Reply) -> bool {
         let is_told = reply.status == 404 && reply.json()["reason"] == "no_listener";
-        let goes = |version| self.places.moving(version)[1] == place;
-        let is_right = is_told && (since..=self.newest()).any(goes);
+        let goes = |version| self.places.moving(version)[1] == spot.place;
+        let is_right = is_told && (since.max(spot.opened + 1)..=self.newest()).any(goes);
         self.turned_away.fetch_add(u64::from(is_right), Ordering::Relaxed);
         is_right
     }
@@ -218,10 +219,15 @@ impl Judge {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner).join("\n")
     }
 
+    /// How many requests were turned away.
+    pub(crate) fn turned_away(&self) -> u64 {
+        self.turned_away.load(Ordering::Relaxed)
+    }
+
     /// What is no fault, but tells how much was moved.
     pub(crate) fn summary(&self) -> String {
         let tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner).len();
-        let turned_away = self.turned_away.load(Ordering::Relaxed);
+        let turned_away = self.turned_away();
         format!(
             "{tables} tables seen, {turned_away} requests turned away where nobody listens any \
              more and sent elsewhere, {} lines ended by a drain",

@@ -237,6 +237,8 @@ fn judge(Flip { way, fails, heals, ends }: &Flip, answers: &[Answer]) {
     let at_once = failures(*fails, *fails + SETTLES);
     let looked = between(*fails + SETTLES, *heals).count();
     let failed = failures(*fails + SETTLES, *heals);
+    let recovering = between(*heals + SETTLES, *heals + RECOVERS).count();
+    let failed_then = failures(*heals + SETTLES, *heals + RECOVERS);
     let again = back(*heals, answers);
     let full = CALLERS as f64 / EVERY.as_secs_f64();
     let rate = between(*fails, *ends).count() as f64 / (*ends - *fails).as_secs_f64();
@@ -244,12 +246,14 @@ fn judge(Flip { way, fails, heals, ends }: &Flip, answers: &[Answer]) {
     let lasted = *heals - *fails;
     eprintln!(
         "{way:?} for {lasted:.1?}: {at_once} failed in the first {SETTLES:?}, then {failed} of {looked} \
-         ({share:.2}%); its share again after {again:.1?}; {rate:.0}/s"
+         ({share:.2}%), and {failed_then} of {recovering} once it was well for {SETTLES:?}; its share \
+         again after {again:.1?}; {rate:.0}/s"
     );
     assert!(rate >= 0.8 * full, "{way:?}: the load was too small to judge: {rate:.0} of {full}/s");
     // Who finds nobody listening is sent elsewhere at once, so that none needs to fail.
     assert!(at_once > 0 || *way == Way::Refuses, "{way:?}: nothing failed");
     assert!(failed * 100 < looked, "{way:?}: {failed} of {looked}");
+    assert!(failed_then * 100 < recovering, "{way:?}: {failed_then} of {recovering}, well again");
     assert!(again.is_some_and(|again| again <= RECOVERS), "{way:?}: {again:?}");
     assert_eq!(failures(*heals + RECOVERS, *heals + RECOVERS + SETTLES), 0, "{way:?}");
 }

@@ -207,28 +207,35 @@ impl<'a> Run<'a> {
         let envoy = able.iter().find(|index| self.entrants[**index].0 == Subject::Envoy);
         let index = *envoy.or(able.first()).context("nobody is able")?;
         let running = self.start(case, index)?;
-        self.warm_up(case, &running)?;
-        let Closed { requests, seconds, .. } =
+        let cold = self.warm_up(case, &running)?;
+        let Closed { requests, seconds, failed, .. } =
             closed(case, &self.bed, &running, self.pace.seconds.min(5))?;
         let share = self.field.share(case);
         let rate = requests as f64 / seconds * share;
         let (case, whose) = (case.name(), self.entrants[index].0.name());
+        if cold + failed > 0 {
+            bail!(
+                "{case}: {} requests to {whose} failed in the run that sets the rate",
+                cold + failed
+            );
+        }
         eprintln!("==> {case}: open loop at {rate:.0}/s, {share} of {whose}'s saturation");
         Ok(rate.max(1.0))
     }
 
-    fn warm_up(&self, case: Case, running: &Running) -> Result<()> {
-        if self.pace.warmup > 0 {
-            closed(case, &self.bed, running, self.pace.warmup)?;
+    /// Load that is not measured; how many requests failed under it.
+    fn warm_up(&self, case: Case, running: &Running) -> Result<u64> {
+        if self.pace.warmup == 0 {
+            return Ok(0);
         }
-        Ok(())
+        Ok(closed(case, &self.bed, running, self.pace.warmup)?.failed)
     }
 
     fn sample(&self, case: Case, index: usize, round: u64, rate: f64) -> Result<Sample> {
         let subject = self.entrants[index].0;
         let context = || format!("{}, {}, round {}", case.name(), subject.name(), round + 1);
         let running = self.start(case, index).with_context(context)?;
-        self.warm_up(case, &running).with_context(context)?;
+        let cold = self.warm_up(case, &running).with_context(context)?;
         let before = running.cpu_seconds()?;
         let full = closed(case, &self.bed, &running, self.pace.seconds).with_context(context)?;
         let cpu = running.cpu_seconds()? - before;
@@ -246,7 +253,7 @@ impl<'a> Run<'a> {
             p999_us: paced.p999,
             load_core: paced.load_core,
             rss_anon_kib,
-            failed: full.failed + paced.failed,
+            failed: cold + full.failed + paced.failed,
         };
         let (work, load) = (work(sample.requests_per_cpu_second), cpu / full.seconds * 100.0);
         eprintln!("    {}: {work} requests/CPU-s, {load:.0} % of its core", context());
@@ -257,7 +264,8 @@ impl<'a> Run<'a> {
             );
         }
         if sample.failed > 0 {
-            eprintln!("    failed: {} at saturation, {} at the rate", full.failed, paced.failed);
+            let (full, paced) = (full.failed, paced.failed);
+            eprintln!("    failed: {cold} unmeasured, {full} at saturation, {paced} at the rate");
         }
         Ok(sample)
     }

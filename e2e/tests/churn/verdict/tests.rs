@@ -1,5 +1,6 @@
 //! Every way in which an answer can be wrong counts as that.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -114,13 +115,19 @@ fn only_where_a_version_has_nobody_listen_may_callers_be_turned_away() {
         ..plain.clone()
     };
     let away = told(404, "no_listener");
-    assert!(judge.is_turned_away(before, 7, &away));
+    let is_turned_away = |place, opened, since, reply: &Reply| {
+        judge.is_turned_away(Spot { place, opened }, since, reply)
+    };
+    assert!(is_turned_away(before, 6, 7, &away));
     // Version 6 may be in force yet, which has the listener there.
-    assert!(judge.is_turned_away(now, 6, &away));
-    assert!(!judge.is_turned_away(now, 7, &away));
-    assert!(!judge.is_turned_away(before, 7, &told(404, "no_route")));
-    assert!(!judge.is_turned_away(before, 7, &told(503, "no_listener")));
-    assert!(!judge.is_turned_away(SocketAddr::from(([127, 0, 0, 1], 3)), 6, &away));
+    assert!(is_turned_away(now, 5, 6, &away));
+    assert!(!is_turned_away(now, 5, 7, &away));
+    // But not for who came when version 7 had opened it.
+    assert!(!is_turned_away(now, 7, 6, &away));
+    assert!(!is_turned_away(before, 6, 7, &told(404, "no_route")));
+    assert!(!is_turned_away(before, 6, 7, &told(503, "no_listener")));
+    assert!(!is_turned_away(SocketAddr::from(([127, 0, 0, 1], 3)), 0, 6, &away));
+    assert_eq!(judge.turned_away(), 2);
 }
 
 #[test]

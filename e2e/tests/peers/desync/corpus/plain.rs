@@ -102,6 +102,7 @@ pub(crate) const PLAIN: &[Plain] = &[
     plain("cl-malformed", post!("content-length: 99999999999999999999", "abcde"), BAD),
     plain("cl-malformed", post!("content-length : 5", "abcde"), BAD),
     plain("cl-malformed", post!("content-length:", smuggled!()), BAD),
+    plain("cl-twice", post!("content-length: 5\r\ncontent-length: 5", "abcde"), One("/a", 5)),
     plain("spaced", post!("content-length: \t 5\t ", "abcde"), One("/a", 5)),
     plain("cl-untrue", post!("content-length: 42", "abcde"), Refused(Awaited)),
     plain("cl-untrue", post!("content-length: 5", "abc"), Refused(Awaited)),
@@ -167,6 +168,18 @@ pub(crate) const PLAIN: &[Plain] = &[
     plain("chunk-size", post!("transfer-encoding: chunked", "0x3\r\nabc\r\n0\r\n\r\n"), BAD),
     plain("chunk-size", post!("transfer-encoding: chunked", "3_0\r\nabc\r\n0\r\n\r\n"), BAD),
     plain("chunk-size", post!("transfer-encoding: chunked", "\r\n3\r\nabc\r\n0\r\n\r\n"), BAD),
+    plain(
+        "chunk-size",
+        post!("transfer-encoding: chunked", "3 \r\nabc\r\n0\r\n\r\n"),
+        One("/a", 3),
+    ),
+    plain(
+        "chunk-size",
+        post!("transfer-encoding: chunked", "3\t;a\r\nabc\r\n0\r\n\r\n"),
+        One("/a", 3),
+    ),
+    plain("chunk-size", post!("transfer-encoding: chunked", " 3\r\nabc\r\n0\r\n\r\n"), BAD),
+    plain("chunk-size", post!("transfer-encoding: chunked", "3 3\r\nabc\r\n0\r\n\r\n"), BAD),
     plain("chunk-end", post!("transfer-encoding: chunked", "3\r\nabcXX0\r\n\r\n"), Refused(Within)),
     plain("chunk-end", post!("transfer-encoding: chunked", "3\r\nabc\n0\r\n\r\n"), Refused(Within)),
     plain(
