@@ -11,11 +11,13 @@
 //!     - name: partners
 //!       apiKey:
 //!         secretRef: { name: order-keys }     # each entry of the Secret: caller's name -> key
+//!       toHeaders: [{ header: x-partner }]    # what the backend is told: the caller's name
 //!     - name: staff
 //!       jwt:
 //!         issuer: https://login.example
 //!         audiences: [orders]
 //!         jwks: '{"keys":[...]}'
+//!       toHeaders: [{ header: x-team, claim: team }]
 //!   require: Any
 //! ```
 //!
@@ -31,7 +33,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::invalid::Checker;
 use crate::policy::{LocalRef, PolicyTargetRef, TargetKind};
-use crate::{Key, Kind, Meta, Name, cookie};
+use crate::{Key, Kind, Meta, Name, cookie, header};
 
 /// Ways to prove who is calling.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -80,6 +82,25 @@ pub struct AuthnMethod {
     /// Tokens that an issuer signed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwt: Option<JwtIssuer>,
+    /// Headers that tell the backend who is calling. What callers send in them is taken off, whether anybody
+    /// proved who they are or not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub to_headers: Vec<ToHeader>,
+}
+
+/// A header that tells the backend who is calling.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ToHeader {
+    /// Its name: not one that the gateway writes itself, nor one in which credentials stand.
+    #[schemars(length(min = 1, max = 256))]
+    pub header: String,
+    /// The claim of the token that stands in it, with dots into objects (`realm.roles`); the caller's name
+    /// (of a token its `sub`) where none is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub claim: Option<String>,
 }
 
 /// API keys: where callers put them, and which exist.
@@ -209,6 +230,38 @@ impl AuthnMethod {
             (None, Some(issuer)) => at.within("jwt", |at| issuer.check(at)),
             (None, None) => at.fault("says no way to prove anything; one of apiKey, jwt"),
             (Some(_), Some(_)) => at.fault("is one way: write another method for the other one"),
+        }
+        let mut names = BTreeSet::new();
+        at.each("toHeaders", &self.to_headers, |at, told| {
+            if !names.insert(header::spelling(&told.header)) {
+                at.fault_in("header", format!("'{}' stands above", told.header));
+            }
+            told.check(self, at);
+        });
+    }
+
+    /// Where its credentials stand.
+    fn places(&self) -> impl Iterator<Item = &CredentialPlace> {
+        let keys = self.api_key.iter().flat_map(|keys| &keys.from);
+        keys.chain(self.jwt.iter().flat_map(|issuer| &issuer.from))
+    }
+}
+
+impl ToHeader {
+    fn check(&self, method: &AuthnMethod, at: &mut Checker) {
+        let name = header::spelling(&self.header);
+        let is_place = |place: &CredentialPlace| {
+            place.header.as_ref().is_some_and(|header| header::spelling(header) == name)
+        };
+        if !is_token(&self.header) {
+            at.fault_in("header", format!("'{}' is no header name", self.header));
+        } else if let Some(why) = header::why_not_told(&name) {
+            at.fault_in("header", format!("'{}' tells nobody who is calling: {why}", self.header));
+        } else if method.places().any(is_place) {
+            at.fault_in("header", format!("a credential stands in '{}'", self.header));
+        }
+        if method.jwt.is_none() && self.claim.is_some() {
+            at.fault_in("claim", "an API key has no claims; leave it out for the caller's name");
         }
     }
 }

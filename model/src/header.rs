@@ -40,6 +40,28 @@ pub fn is_of_cors(name: &str) -> bool {
     name.starts_with("access-control-")
 }
 
+/// A header's name as backends may read it: in lower case, and with `-` for `_`, which many cannot tell apart
+/// (RFC 3875, section 4.1.18).
+pub fn spelling(name: &str) -> String {
+    name.to_ascii_lowercase().replace('_', "-")
+}
+
+/// Why no header of this [`spelling`] may tell a backend who is calling. `None` where one may.
+pub(crate) fn why_not_told(name: &str) -> Option<&'static str> {
+    match name {
+        "authorization" | "proxy-authorization" | "cookie" => Some("credentials stand in it"),
+        name if is_of_connection(name) => Some("it belongs to the connection"),
+        "traceparent" | "tracestate" | "x-request-id" => Some("the gateway writes it"),
+        name if is_of_origin(name)
+            || name.starts_with("x-forwarded-")
+            || name.starts_with("heddle-") =>
+        {
+            Some("the gateway writes it")
+        }
+        _ => None,
+    }
+}
+
 /// Why no access rule may ask for a header, and what to ask for instead: a backend does not get
 /// it, or gets another value than the one that came. `None` where a rule may.
 pub(crate) fn why_not_judged(name: &str) -> Option<&'static str> {

@@ -4,6 +4,7 @@
 //!   owner cannot make up a caller that satisfies the Gateway's rule.
 //! - A credential that is shown where a method reads it, and that no method accepts, is refused whatever the
 //!   rules say.
+//! - The backend is told who is calling by headers that nobody but us writes.
 //! - A policy that requires proof lets nobody pass without, whatever the rules say.
 
 use std::fmt;
@@ -20,9 +21,12 @@ use crate::level;
 
 mod methods;
 mod place;
+mod tell;
 
 pub(crate) use methods::{Known, Methods, Refusal, Someone};
 pub(crate) use place::Place;
+pub(crate) use tell::Tell;
+pub use tell::Told;
 
 /// One policy, ready to judge credentials.
 pub struct CompiledAuthn {
@@ -37,6 +41,8 @@ pub struct CompiledAuthn {
 pub(crate) struct Method {
     pub(crate) name: Name,
     pub(crate) way: Way,
+    /// What it tells the backend of whom it knows.
+    pub(crate) tells: Vec<Tell>,
 }
 
 /// What is looked at.
@@ -93,7 +99,8 @@ pub fn compile(
     at.within("spec", |at| {
         at.each("methods", &policy.spec.methods, |at, method| {
             let way = way(method, secret, at);
-            methods.extend(way.map(|way| Method { name: method.name.clone(), way }));
+            let tells = Tell::all(&method.to_headers, at);
+            methods.extend(way.map(|way| Method { name: method.name.clone(), way, tells }));
         });
     });
     let faults = at.faults();

@@ -10,7 +10,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use model::route::{FilterType, HttpFilter};
 
 use crate::access::{Judgement, RuleRef, judge};
-use crate::authn::{Known, Methods, Refusal};
+use crate::authn::{Known, Methods, Refusal, Told};
 use crate::border::Border;
 use crate::cors::{Cors, Reader};
 use crate::explain::{Changes, HeaderStory, RewriteStory, Story, tell};
@@ -37,8 +37,10 @@ pub enum Step {
     Border,
     /// Answer with a redirect.
     Redirect,
-    /// Take off credentials that were meant for us.
+    /// Take off credentials that were meant for us, and what says in our place who is calling.
     Strip,
+    /// Tell the backend who is calling.
+    Tell,
     /// Change request headers.
     RequestHeaders,
     /// Change host and path.
@@ -58,6 +60,7 @@ pub const ORDER: &[(Step, &str)] = &[
     (Step::Border, "after access, since it says what becomes of what no policy has spoken of"),
     (Step::Redirect, "before anything changes the request, since it speaks of what was asked"),
     (Step::Strip, "before headers are set, so that a filter may set the backend's own credential"),
+    (Step::Tell, "behind what is taken off, so that nobody else tells who is calling"),
     (Step::RequestHeaders, "before the rewrite, since only the rewrite may set the host"),
     (Step::Rewrite, "last before the backend, so that all else saw the path that was judged"),
     (Step::ResponseHeaders, "on the way back, once, whoever answered behind us"),
@@ -117,6 +120,8 @@ pub struct Pass {
     pub principal: Option<Arc<Principal>>,
     /// Everybody who proved who they are here, and by which policy.
     pub proofs: Vec<Proof>,
+    /// By what the backend is told who is calling.
+    pub told: Vec<(HeaderName, HeaderValue)>,
     /// The narrowest allow rule that matched.
     pub rule: Option<RuleRef>,
     /// Whose pages may read the answer.
@@ -213,6 +218,7 @@ impl Chain {
                 Step::Border => self.border.as_ref().and_then(|border| border.denial()),
                 Step::Redirect => self.redirect(facts, matched_prefix),
                 Step::Strip
+                | Step::Tell
                 | Step::RequestHeaders
                 | Step::Rewrite
                 | Step::ResponseHeaders
@@ -247,6 +253,7 @@ impl Chain {
                 let unmet = self.methods.unmet(&proved).is_some() && !self.is_closed();
                 *known = proved;
                 known.believe(facts.users);
+                pass.told = self.methods.tell(known);
                 pass.proofs = known.take_proofs();
                 pass.principal = known.first().cloned();
                 unmet.then(|| self.refuse(None))
@@ -329,6 +336,11 @@ impl Chain {
         answer
     }
 
+    /// The headers that tell backends who is calling, which no trailers may repeat; none where nobody is told.
+    pub fn told(&self) -> Option<&Arc<Told>> {
+        self.methods.told()
+    }
+
     fn notice(&self) -> Option<&HeaderChange> {
         self.border.as_ref()?.notice()
     }
@@ -337,8 +349,8 @@ impl Chain {
         self.levels.iter().any(|level| level.is_closed())
     }
 
-    /// Changes the head of a request that passes: credentials off, headers, host and path. The
-    /// query stays.
+    /// Changes the head of a request that passes, of which [`Pass::told`] is said: credentials off, headers,
+    /// host and path. The query stays.
     ///
     /// # Errors
     /// [`TargetTooLong`] where a rewrite makes no target that could be sent: then the head may
@@ -346,12 +358,19 @@ impl Chain {
     pub fn alter_request(
         &self,
         head: &mut http::request::Parts,
+        told: &[(HeaderName, HeaderValue)],
         matched_prefix: Option<&str>,
     ) -> Result<(), TargetTooLong> {
         for (step, _) in ORDER {
             match step {
                 Step::Strip => {
                     self.methods.strip(head);
+                }
+                Step::Tell => {
+                    for (name, value) in told {
+                        // A map that is full takes nothing more: then nobody is told.
+                        let _full = head.headers.try_insert(name, value.clone());
+                    }
                 }
                 Step::RequestHeaders => {
                     if let Some(change) = &self.request_headers {
@@ -418,6 +437,18 @@ impl Chain {
         Some(String::from_utf8_lossy(location.as_bytes()).into_owned())
     }
 
+    /// What the backend would be told of who is calling, and what callers said of it themselves.
+    fn explain_told(&self, facts: &Facts<'_>) -> Option<HeaderStory> {
+        let told = self.told()?;
+        let set = self.methods.prove(facts).map(|known| self.methods.tell(&known));
+        let change = HeaderChange { set: set.unwrap_or_default(), ..HeaderChange::default() };
+        let is_set = |name: &HeaderName| change.set.iter().any(|(set, _)| set == name);
+        let sent = facts.headers.keys().filter(|name| told.names(name) && !is_set(name));
+        let remove = sent.map(HeaderName::to_string).collect();
+        Some(HeaderStory { remove, ..HeaderStory::tell(&change, &[]) })
+            .filter(|story| *story != HeaderStory::default())
+    }
+
     /// What would be changed of a request that passes, and of its answer.
     pub fn explain_changes(&self, facts: &Facts<'_>, matched_prefix: Option<&str>) -> Changes {
         let headers = |change: &Option<Box<HeaderChange>>| {
@@ -431,9 +462,13 @@ impl Chain {
         if let Some(notice) = self.notice() {
             response.get_or_insert_default().extend(HeaderStory::tell(notice, &[]));
         }
+        let mut request = self.explain_told(facts);
+        if let Some(filter) = headers(&self.request_headers) {
+            request.get_or_insert_default().extend(filter);
+        }
         Changes {
             rewrite: rewrite.map(|rewrite| RewriteStory::tell(rewrite, facts, matched_prefix)),
-            request_headers: headers(&self.request_headers),
+            request_headers: request,
             response_headers: response,
         }
     }

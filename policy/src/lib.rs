@@ -14,6 +14,7 @@ pub mod apikey;
 pub mod authn;
 pub mod border;
 pub mod chain;
+mod claims;
 pub mod cors;
 pub mod explain;
 pub mod facts;
@@ -31,7 +32,7 @@ pub mod rewrite;
 mod fixtures;
 
 pub use access::{CompiledPolicy, RuleRef};
-pub use authn::CompiledAuthn;
+pub use authn::{CompiledAuthn, Told};
 pub use border::{Border, Stage};
 pub use chain::{Answer, Chain, ChainError, Pass, Verdict};
 pub use cors::Reader;

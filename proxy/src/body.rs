@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use policy::Told;
 use tokio::time::{Instant, Sleep};
 
 use crate::balance::nanos;
@@ -146,6 +147,8 @@ pub(crate) struct ClientBody<B = Incoming> {
     copies: Vec<copy::Sender>,
     /// On what it comes, until all of it has.
     conn: Option<Arc<Conn>>,
+    /// What its trailers may not say.
+    told: Option<Arc<Told>>,
 }
 
 impl<B> ClientBody<B>
@@ -158,6 +161,11 @@ where
     /// it for others, be it another request.
     pub(crate) fn on(self, conn: &Arc<Conn>) -> Self {
         ClientBody { conn: Some(Arc::clone(conn)), ..self }
+    }
+
+    /// To a backend that is told by these headers who is calling, which its trailers may not say.
+    pub(crate) fn telling(self, told: Option<&Arc<Told>>) -> Self {
+        ClientBody { told: told.map(Arc::clone), ..self }
     }
 
     /// `limit` bytes at most, never silent for longer than `silence`; mirrors get `copies`.
@@ -178,6 +186,7 @@ where
             waiting: false,
             copies,
             conn: None,
+            told: None,
         };
         (body, shared)
     }
@@ -233,6 +242,7 @@ where
     fn pass(&mut self, mut frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyError> {
         if let Some(trailers) = frame.trailers_mut() {
             forward::strip_trailers(trailers);
+            self.told.iter().for_each(|told| told.strip(trailers));
             if let Some(conn) = self.conn.as_ref().filter(|conn| !conn.is_http2()) {
                 conn.retire();
             }

@@ -307,9 +307,9 @@ fn outgoing(
     head.headers.insert(HOST, way.host.clone());
     head.uri = Uri::from(way.path.clone());
     head.version = Version::HTTP_11;
-    way.found.rule.chain.alter_request(head, way.found.prefix)?;
+    way.found.rule.chain.alter_request(head, &way.told, way.found.prefix)?;
     if let Some(filters) = &way.backend.filters {
-        filters.chain.alter_request(head, way.found.prefix)?;
+        filters.chain.alter_request(head, &[], way.found.prefix)?;
     }
     if record.side == Side::Inbound {
         forward::strip_other_traces(&mut head.headers);
@@ -369,7 +369,7 @@ fn upload(
         return Uploading { upload: Upload::Empty, progress: None, replay: None };
     }
     let (body, progress) = ClientBody::new(body, pace.longest, pace.upload, copies);
-    let body = body.on(conn);
+    let body = body.on(conn).telling(rule.chain.told());
     let progress = Some(progress);
     if rule.retry.is_some() && retry::is_safe(&head.method, &head.headers) {
         let (replay, upload) = Replay::new(body);

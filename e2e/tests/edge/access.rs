@@ -1,8 +1,9 @@
 //! Who is let in: keys, tokens, sources; and that a refused request reaches nobody.
 
 use e2e::client::{nothing, request};
+use e2e::raw::Raw;
 use e2e::token::{Issuer, encode, now};
-use e2e::{Gateway, Origin, yaml};
+use e2e::{Gateway, Origin, Setup, yaml};
 use serde_json::json;
 
 use crate::scene::{HOST, answered, refused, shop};
@@ -233,6 +234,60 @@ async fn a_key_in_a_query_or_cookie_opens_and_goes_to_no_backend() {
     let line = refused(&gateway, &none, 401, "credential_missing").await;
     assert!(!gateway.access_log().contains(CLERK), "{line:?}");
     assert_eq!(origin.count(), 3);
+}
+
+#[tokio::test]
+async fn the_backend_is_told_who_is_calling_by_nobody_but_the_gateway() {
+    let issuer = Issuer::new("https://login.test");
+    let origin = Origin::start("shop").await;
+    // By HTTP/2, which passes all trailers on.
+    let setup = Setup::new()
+        .with(yaml::service_speaking("shop", "kubernetes.io/h2c", &[origin.address]))
+        .with(yaml::path_route("all", "/", "shop"));
+    let authn = yaml::authn(
+        "known",
+        &format!(
+            "
+            targetRefs: [{{ kind: HTTPRoute, name: all }}]
+            methods:
+              - name: keys
+                apiKey: {{ secretRef: {{ name: keys }} }}
+                toHeaders: [{{ header: x-user }}]
+              - name: token
+                jwt: {{ issuer: '{}', audiences: [{AUDIENCE}], jwks: '{}', forward: false }}
+                toHeaders: [{{ header: x-user }}, {{ header: x-roles, claim: roles }}]",
+            issuer.name,
+            issuer.jwks(),
+        ),
+    );
+    let keys = yaml::secret("keys", &[("clerk", CLERK)]);
+    let gateway = setup.with(keys).with(authn).start().await;
+    let token = format!("Bearer {}", issuer.token("ann", AUDIENCE, 60));
+    let (key, token) = (("x-api-key", CLERK), ("authorization", &*token));
+    let lies = [("x-user", "admin"), ("X_User", "admin"), ("X-Roles", "root"), ("x-roles", "root")];
+    let nominated = ("connection", "x-user, x-roles, keep-alive");
+    for (shown, user, roles) in [
+        (&[][..], "", ""),
+        (&[key], "clerk", ""),
+        (&[token], "ann", "reader"),
+        // The first method that knows somebody tells.
+        (&[key, token], "clerk", "reader"),
+    ] {
+        for more in [&[][..], &lies, &[nominated]] {
+            let headers = [shown, more].concat();
+            answered(&gateway, &send(&gateway, ("GET", "/"), &headers).await, "shop").await;
+            let seen = origin.last();
+            let told = ["x-user", "x-roles", "x_user"].map(|name| seen.header(name));
+            assert_eq!(told, [user, roles, ""], "{headers:?}");
+        }
+    }
+    // Nor does a trailer, which backends may put with the headers.
+    let trailers = "x-user: admin\r\nX_Roles: root\r\nx-sum: 42\r\n\r\n";
+    let mut raw = Raw::connect(gateway.web()).await;
+    let head = format!("POST /sink HTTP/1.1\r\nhost: {HOST}\r\ntransfer-encoding: chunked\r\n");
+    raw.write(format!("{head}\r\n3\r\nabc\r\n0\r\n{trailers}")).await;
+    let answer = String::from_utf8(raw.rest().await).expect("text");
+    assert!(answer.ends_with("3 x-sum=42"), "{answer}");
 }
 
 #[tokio::test]

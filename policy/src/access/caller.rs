@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::rules::Hook;
 use crate::authn::Someone;
+use crate::claims;
 use crate::principal::Principal;
 
 /// A caller to compare with; nothing written means any.
@@ -63,16 +64,9 @@ impl Caller {
     }
 }
 
-/// Whether the claim called `name` is or holds `value`. A name with dots is first looked for as
-/// it stands (claims named by a URL have dots), then stepped through.
+/// Whether a claim called `name` is or holds `value`.
 fn holds(claims: &Map<String, Value>, name: &str, value: &str) -> bool {
-    if claims.get(name).is_some_and(|claim| is(claim, value)) {
-        return true;
-    }
-    name.match_indices('.').any(|(dot, _)| match claims.get(&name[..dot]) {
-        Some(Value::Object(inner)) => holds(inner, &name[dot + 1..], value),
-        Some(_) | None => false,
-    })
+    claims::any(claims, name, &mut |claim| is(claim, value))
 }
 
 fn is(claim: &Value, value: &str) -> bool {

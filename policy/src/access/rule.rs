@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::{HeaderMap, Method};
+use http::Method;
 use model::identity::Peer;
 use model::policy::{AccessRule, Action, WorkloadMatch};
 use model::{Checker, Hostname, Name};
@@ -294,7 +294,7 @@ impl Rule {
             Condition::Paths => {
                 !self.paths.is_empty() && !self.paths.iter().any(|path| path.matches(facts.path))
             }
-            Condition::Headers => !self.headers.iter().all(|header| holds(header, facts.headers)),
+            Condition::Headers => !self.headers.iter().all(|header| holds(header, seen)),
         }
     }
 
@@ -330,7 +330,7 @@ impl Rule {
             }
             Condition::Paths => (some_of(self.paths.iter()), facts.path.to_owned()),
             Condition::Headers => {
-                let failing = self.headers.iter().find(|header| !holds(header, facts.headers));
+                let failing = self.headers.iter().find(|header| !holds(header, seen));
                 failing
                     .map(|header| (header.to_string(), seen_header(header, seen)))
                     .unwrap_or_default()
@@ -340,9 +340,12 @@ impl Rule {
 }
 
 /// Whether the header has the value, and goes on with it: one that `Connection` names counts as
-/// absent, since the backend does not get it.
-fn holds(header: &HeaderPattern, headers: &HeaderMap) -> bool {
-    header.matches(headers) && !is_nominated(header.name(), headers)
+/// absent, since the backend does not get it, and so does one that only we may write.
+fn holds(header: &HeaderPattern, seen: &Seen<'_>) -> bool {
+    let headers = seen.facts.headers;
+    header.matches(headers)
+        && !is_nominated(header.name(), headers)
+        && !seen.known.is_told_by(header.name())
 }
 
 fn shown(text: &str) -> String {
@@ -362,6 +365,8 @@ fn seen_header(header: &HeaderPattern, seen: &Seen<'_>) -> String {
         "none".to_owned()
     } else if is_nominated(name, headers) {
         "none that goes on, since 'connection' names it".to_owned()
+    } else if seen.known.is_told_by(name) {
+        "none that goes on, since it tells who is calling".to_owned()
     } else if is_secret(name) {
         "a value that is not shown".to_owned()
     } else {

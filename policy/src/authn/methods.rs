@@ -12,6 +12,7 @@ use model::authn::Require;
 
 use super::CompiledAuthn;
 use super::place::{Place, Several};
+use super::tell::Told;
 use crate::apikey::{ApiKeys, KeyError};
 use crate::explain::{MethodStory, PolicyStory};
 use crate::facts::Facts;
@@ -32,6 +33,8 @@ pub(crate) struct Methods {
     kept: Vec<Place>,
     /// The headers that carry any of it.
     headers: Vec<HeaderName>,
+    /// The headers that tell backends who is calling.
+    told: Option<Arc<Told>>,
     /// What a 401 says of how to prove oneself.
     challenges: Vec<HeaderValue>,
 }
@@ -46,6 +49,8 @@ pub(crate) struct Known {
     by: Vec<(usize, usize)>,
     /// The headers that carry what proves it.
     headers: Vec<HeaderName>,
+    /// Those that tell it to backends.
+    told: Option<Arc<Told>>,
 }
 
 /// Somebody, and for whose rules that counts.
@@ -84,6 +89,12 @@ impl Known {
             Someone { principal, level: 0, api }
         };
         self.all.extend(users.iter().map(someone));
+    }
+
+    /// Who proved themselves by a method, of several the first.
+    fn by_method(&self, method: (usize, usize)) -> Option<&Arc<Principal>> {
+        let at = self.by.iter().position(|by| *by == method)?;
+        self.proofs.get(at).map(|proof| &proof.principal)
     }
 
     fn prove(&mut self, method: &Placed<'_>, principal: Arc<Principal>) {
@@ -125,6 +136,11 @@ impl Known {
         self.headers = headers.to_vec();
     }
 
+    /// Whether backends are told by this header who is calling, so that what callers write there does not go on.
+    pub(crate) fn is_told_by(&self, name: &HeaderName) -> bool {
+        self.told.as_ref().is_some_and(|told| told.names(name))
+    }
+
     pub(crate) fn is_credential(&self, name: &HeaderName) -> bool {
         self.headers.contains(name)
     }
@@ -141,7 +157,7 @@ impl FromIterator<(usize, Arc<Principal>)> for Known {
 
 impl Methods {
     pub(crate) fn gather(levels: &[Arc<Level>]) -> Self {
-        let mut methods = Methods::default();
+        let (mut methods, mut told) = (Methods::default(), Told::default());
         for (level, policy) in policies(levels) {
             for (_, keys) in policy.api_keys() {
                 add(&mut methods.keys_at, keys.places());
@@ -153,10 +169,12 @@ impl Methods {
                     add(&mut methods.kept, issuer.places());
                 }
             }
+            policy.methods.iter().for_each(|method| told.add(&method.tells));
             methods.policies.push((level, Arc::clone(policy)));
         }
         let all = methods.keys_at.iter().chain(&methods.tokens_at);
         methods.headers = all.filter_map(Place::header).collect();
+        methods.told = (!told.is_empty()).then(|| Arc::new(told));
         methods.challenges = challenges(&methods.keys_at, &methods.tokens_at);
         methods
     }
@@ -201,9 +219,35 @@ impl Methods {
         &self.headers
     }
 
-    /// Takes off what no backend gets.
+    /// Takes off what no backend gets, or not of a caller.
     pub(crate) fn strip(&self, head: &mut Parts) {
         self.kept.iter().for_each(|place| place.strip(head));
+        self.told.iter().for_each(|told| told.strip(&mut head.headers));
+    }
+
+    /// The headers that tell backends who is calling, if some do.
+    pub(crate) fn told(&self) -> Option<&Arc<Told>> {
+        self.told.as_ref()
+    }
+
+    /// What backends are told of who is known. Of several who would be told by one header it is the one whom the
+    /// broadest level knows, and there the first method.
+    pub(crate) fn tell(&self, known: &Known) -> Vec<(HeaderName, HeaderValue)> {
+        let mut told: Vec<(HeaderName, HeaderValue)> = Vec::new();
+        if self.told.is_none() {
+            return told;
+        }
+        for (place, (_, policy)) in self.policies.iter().enumerate() {
+            for (at, method) in policy.methods.iter().enumerate() {
+                let Some(principal) = known.by_method((place, at)) else { continue };
+                for tell in &method.tells {
+                    let is_told = told.iter().any(|(name, _)| *name == tell.header);
+                    let value = if is_told { None } else { tell.of(principal) };
+                    told.extend(value.map(|value| (tell.header.clone(), value)));
+                }
+            }
+        }
+        told
     }
 
     /// A query without any credential.
@@ -222,7 +266,7 @@ impl Methods {
     /// # Errors
     /// The first credential that is shown and that no method accepts.
     pub(crate) fn prove(&self, facts: &Facts<'_>) -> Result<Known, Refusal> {
-        let mut known = Known::default();
+        let mut known = Known { told: self.told.clone(), ..Known::default() };
         for place in &self.keys_at {
             let proved = self.prove_key(place, facts, &mut known);
             proved.map_err(|fault| Refusal::ApiKey { place: place.clone(), fault })?;

@@ -25,7 +25,7 @@ fn values(answer: &Answer) -> Vec<&str> {
 #[test]
 fn every_step_stands_once_in_the_order() {
     let steps: BTreeSet<_> = ORDER.iter().map(|(step, _)| *step as u8).collect();
-    assert_eq!((steps.len(), ORDER.len()), (11, 11));
+    assert_eq!((steps.len(), ORDER.len()), (12, 12));
     assert!(ORDER.iter().all(|(_, reason)| !reason.is_empty()));
 }
 
@@ -143,7 +143,7 @@ fn the_key_is_taken_off_before_headers_are_set_and_host_and_path_changed() {
         .header("x-api-key", CLERK)
         .header("x-gone", "1");
     let mut head = request.body(()).unwrap().into_parts().0;
-    chain.alter_request(&mut head, Some("/orders")).unwrap();
+    chain.alter_request(&mut head, &[], Some("/orders")).unwrap();
     assert_eq!(head.uri, "/v2/7?full=1");
     assert_eq!(head.headers["x-api-key"], "for the backend");
     assert_eq!(head.headers["host"], "orders.internal");
@@ -155,7 +155,7 @@ fn the_key_is_taken_off_on_every_route_under_a_level_that_reads_it() {
     let chain = chain([level([json!({ "methods": keys() })])]);
     let request = http::Request::get("/").header("x-api-key", CLERK).header("x-api-key", "two");
     let mut head = request.body(()).unwrap().into_parts().0;
-    chain.alter_request(&mut head, None).unwrap();
+    chain.alter_request(&mut head, &[], None).unwrap();
     assert!(head.headers.is_empty());
 }
 
@@ -178,7 +178,7 @@ fn what_no_backend_gets_is_taken_off_wherever_it_stands() {
         .header("cookie", "key=1; kept=2; sent=3; other=4")
         .header("authorization", "Bearer x");
     let mut head = request.body(()).unwrap().into_parts().0;
-    chain.alter_request(&mut head, None).unwrap();
+    chain.alter_request(&mut head, &[], None).unwrap();
     assert_eq!(head.uri, "/a?b=2&kept=3");
     assert_eq!(head.headers["cookie"], "sent=3; other=4");
     assert_eq!(head.headers["authorization"], "Bearer x");
@@ -226,7 +226,7 @@ fn a_path_that_no_target_carries_is_an_error_and_no_other_path() {
     let chain = Chain::compile(Vec::new(), &filters(rewrite)).unwrap();
     let long = format!("/o{}", "/x".repeat(32_765));
     let mut head = http::Request::get(&long).body(()).unwrap().into_parts().0;
-    assert_eq!(chain.alter_request(&mut head, Some("/o")), Err(TargetTooLong));
+    assert_eq!(chain.alter_request(&mut head, &[], Some("/o")), Err(TargetTooLong));
 }
 
 #[test]
@@ -259,4 +259,68 @@ fn filters_that_are_not_enforced_make_no_chain() {
         let fault = Chain::compile(Vec::new(), &filters(json!([{ "type": kind }])));
         assert!(matches!(fault, Err(ChainError::Unenforced(_))), "{kind}");
     }
+}
+
+/// What a backend gets of these headers: those that are there, in the order asked for.
+fn told(chain: &Chain, request: &Request, names: &[&str]) -> Vec<String> {
+    let Verdict::Pass(pass) = chain.decide(&request.facts(), None) else { panic!("it passes") };
+    let mut asked = http::Request::get("/").body(()).unwrap();
+    *asked.headers_mut() = request.headers.clone();
+    let mut head = asked.into_parts().0;
+    chain.alter_request(&mut head, &pass.told, None).unwrap();
+    let lines = names.iter().flat_map(|name| head.headers.get_all(*name));
+    lines.map(|line| line.to_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn nobody_but_us_tells_a_backend_who_is_calling() {
+    let methods = |header: &str| {
+        json!([{ "name": "keys", "apiKey": { "secretRef": { "name": "keys" } },
+                 "toHeaders": [{ "header": header }] }])
+    };
+    let names = ["x-caller", "x_caller", "X-Caller_"];
+    let chain = chain([level([json!({ "methods": methods("X-Caller") })])]);
+    let liar = Request::get("/").with("x-caller", "admin").with("X_Caller", "admin");
+    assert_eq!(told(&chain, &liar, &names), [""; 0]);
+    let clerk = liar.clone().with("x-caller", "clerk").key(CLERK);
+    assert_eq!(told(&chain, &clerk, &names), ["clerk"]);
+    // As it is told to whoever asks what would be done.
+    let changes = |request: &Request| json!(chain.explain_changes(&request.facts(), None));
+    assert_eq!(changes(&Request::get("/")), json!({}));
+    let removed = json!({ "requestHeaders": { "remove": ["x-caller", "x_caller"] } });
+    assert_eq!(changes(&liar), removed);
+    let set = json!({ "requestHeaders":
+        { "set": [{ "name": "x-caller", "value": "clerk" }], "remove": ["x_caller"] } });
+    assert_eq!(changes(&clerk), set);
+}
+
+#[test]
+fn of_several_who_are_known_the_broadest_level_tells() {
+    let spec = |secret: &str, place: &str, more: &[&str]| {
+        let headers = [&["x-caller"], more].concat();
+        let headers: Vec<_> = headers.iter().map(|name| json!({ "header": name })).collect();
+        json!({ "methods": [{ "name": "keys", "toHeaders": headers,
+            "apiKey": { "from": [{ "header": place }], "secretRef": { "name": secret } } }] })
+    };
+    // The route's key is looked for first, and stands behind the Gateway's all the same.
+    let gateway = level([spec("other-keys", "x-other", &[])]);
+    let route = level([spec("keys", "x-api-key", &["x-orders"])]);
+    let chain = chain([gateway, route]);
+    let names = ["x-caller", "x-orders"];
+    let clerk = Request::get("/").key(CLERK);
+    assert_eq!(told(&chain, &clerk, &names), ["clerk", "clerk"]);
+    assert_eq!(told(&chain, &clerk.with("x-other", GUEST), &names), ["guest", "clerk"]);
+}
+
+#[test]
+fn no_rule_believes_what_a_caller_says_of_itself() {
+    let methods = json!([{ "name": "keys", "toHeaders": [{ "header": "x-caller" }],
+        "apiKey": { "secretRef": { "name": "keys" } } }]);
+    let rules = json!([{ "name": "admin", "when": { "headers": [{ "name": "x-caller", "value": "admin" }] } }]);
+    let chain = chain([level([json!({ "methods": methods, "rules": rules })])]);
+    let liar = Request::get("/").with("x-caller", "admin").key(CLERK);
+    assert_eq!(reason(&chain, &liar), Reason::AccessDenied);
+    let story = chain.explain(&liar.facts(), None).to_string();
+    let why = "headers: saw none that goes on, since it tells who is calling, wanted";
+    assert!(story.contains(why), "{story}");
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, Version};
+use http::{HeaderName, HeaderValue, Method, Version};
 use model::path::normalise_with;
 use policy::explain::Story;
 use policy::{Answer, Facts, Layer, Pass, Proof, Reader, Reason, Verdict};
@@ -33,6 +33,8 @@ pub(super) struct Way<'l> {
     pub(super) session: Option<Box<Visit<'l>>>,
     /// Who proved here that it is they who call.
     pub(super) proofs: Vec<Proof>,
+    /// By what the backend is told who that is.
+    pub(super) told: Vec<(HeaderName, HeaderValue)>,
     /// Whose pages may read the answer.
     pub(super) reader: Reader,
 }
@@ -114,8 +116,8 @@ fn way<'l>(
     }
     let whole = whole_path(parts, &path).ok_or_else(|| answer(Reason::PathInvalid))?;
     let host = host_value(parts, named).ok_or_else(|| answer(Reason::HostInvalid))?;
-    let Pass { proofs, reader, .. } = pass;
-    Ok(Way { found, host, path: whole, backend, session, proofs, reader })
+    let Pass { proofs, told, reader, .. } = pass;
+    Ok(Way { found, host, path: whole, backend, session, proofs, told, reader })
 }
 
 /// What stands before what was found says of a request or a connection; the record is told.

@@ -50,7 +50,7 @@ fn headers_are_changed_for_one_backend() {
         .iter()
         .fold(http::Request::get("/old"), |head, (name, value)| head.header(*name, *value));
     let mut head = request.body(()).unwrap().into_parts().0;
-    filters.chain.alter_request(&mut head, Some("/old")).unwrap();
+    filters.chain.alter_request(&mut head, &[], Some("/old")).unwrap();
     assert_eq!(changed(&head.headers), wanted);
     let filter = json!({ "type": "ResponseHeaderModifier", "responseHeaderModifier": headers() });
     let filters = of_backend(json!([filter]));
@@ -80,7 +80,7 @@ fn host_and_path_are_changed_for_one_backend() {
         let filters = of_backend(json!([{ "type": "URLRewrite", "urlRewrite": rewrite }]));
         let request = http::Request::get("/old/x?q").header("host", "old.test");
         let mut head = request.body(()).unwrap().into_parts().0;
-        filters.chain.alter_request(&mut head, Some("/old")).unwrap();
+        filters.chain.alter_request(&mut head, &[], Some("/old")).unwrap();
         assert_eq!(
             (head.headers["host"].to_str().unwrap(), head.uri),
             (host, target.parse().unwrap())
