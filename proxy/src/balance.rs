@@ -22,9 +22,11 @@ use crate::live::{Endpoint, Service};
 use crate::session::canonical;
 use ring::Ring;
 
+mod asking;
 mod load;
 pub(crate) mod ring;
 
+pub(crate) use asking::Asking;
 pub(crate) use load::{Load, Said, Sending, Turn};
 
 /// How requests are spread over endpoints, ready to be asked.

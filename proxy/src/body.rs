@@ -4,20 +4,20 @@ use std::error::Error;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use policy::Told;
 use tokio::time::{Instant, Sleep};
 
-use crate::balance::nanos;
+use crate::balance::Asking;
 use crate::forward;
 use crate::http::Conn;
-use crate::live::Endpoint;
 
 pub(crate) mod copy;
 pub(crate) mod replay;
@@ -43,20 +43,12 @@ pub(crate) enum Upload {
 pub(crate) struct Progress {
     bytes: AtomicU64,
     whole: OnceLock<Instant>,
-    /// The endpoint that is to be heard once it is whole.
-    awaited: Mutex<Option<Awaited>>,
+    /// Of what an endpoint is to be heard once it is whole.
+    asking: ArcSwapOption<Asking>,
     slow: AtomicBool,
     large: AtomicBool,
     malformed: AtomicBool,
     failed: AtomicBool,
-}
-
-/// An endpoint that is to be heard: when that is counted from, once it is.
-#[derive(Debug)]
-struct Awaited {
-    endpoint: Arc<Endpoint>,
-    epoch: Instant,
-    since: Option<Instant>,
 }
 
 impl Progress {
@@ -80,36 +72,25 @@ impl Progress {
         self.whole.get().copied()
     }
 
-    /// Once all of it is there, this endpoint is to be heard, or none.
-    pub(crate) fn awaits(&self, who: Option<(&Arc<Endpoint>, Instant)>) {
-        let awaited = who.map(|(endpoint, epoch)| Awaited {
-            endpoint: Arc::clone(endpoint),
-            epoch,
-            since: None,
-        });
-        *self.awaited() = awaited;
-    }
-
-    /// Since when that endpoint is to be heard, if all is there.
-    pub(crate) fn awaited_since(&self) -> Option<Instant> {
-        self.awaited().as_ref()?.since
-    }
-
-    fn awaited(&self) -> MutexGuard<'_, Option<Awaited>> {
-        self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Of this an endpoint is to be heard once all is there, or of nothing.
+    pub(crate) fn asks(&self, asking: Option<Arc<Asking>>) {
+        self.asking.store(asking);
     }
 
     /// All of it is there.
     pub(crate) fn ends(&self) {
         let now = Instant::now();
         // The first end counts; there is no other.
-        if self.whole.set(now).is_err() {
-            return;
+        if self.whole.set(now).is_ok()
+            && let Some(asking) = self.asking.load_full()
+        {
+            asking.begins(now);
         }
-        if let Some(Awaited { endpoint, epoch, since }) = &mut *self.awaited() {
-            *since = Some(now);
-            endpoint.load.asks(nanos(*epoch, now));
-        }
+    }
+
+    /// What ended it before its end was the client's doing.
+    pub(crate) fn is_blamed(&self) -> bool {
+        self.was_large() || self.was_slow() || self.was_malformed() || self.broke_off()
     }
 
     /// The client fell silent for longer than the bound.

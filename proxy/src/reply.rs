@@ -105,7 +105,10 @@ impl Stream {
                 self.record.reason = Reason::UpstreamReset;
                 self.record.detail = Some(error.to_string().into());
                 self.lease = None;
-                if let (Some(service), Some(turn)) = (self.judge.take(), &self.turn) {
+                let is_callers = self.upload.as_ref().is_some_and(|upload| upload.is_blamed());
+                if let (Some(service), Some(turn)) = (self.judge.take(), &self.turn)
+                    && !is_callers
+                {
                     turn.ended(&service, Said::Failed);
                 }
                 Some(Err(error.into()))

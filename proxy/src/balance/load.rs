@@ -8,6 +8,7 @@ use std::time::Duration;
 use model::traffic::Ejection;
 use tokio::time::Instant;
 
+use super::asking::Asking;
 use super::nanos;
 use crate::body::Progress;
 use crate::live::{Endpoint, Seat, Service};
@@ -43,6 +44,8 @@ pub(crate) struct Load {
     ewma: AtomicU64,
     /// When it was last touched, in nanoseconds since the process's epoch.
     touched: AtomicU64,
+    /// How long the last answer took by which it did what it is there for, in nanoseconds.
+    usual: AtomicU64,
     under_way: AtomicU32,
     /// How many requests began since it was last heard.
     unheard: AtomicU32,
@@ -130,20 +133,23 @@ impl Load {
         }
     }
 
-    /// A request that began to ask at `asked` was no question: nobody waited for it as long as an answer takes.
-    fn asks_not(&self, asked: u64) {
+    /// One of those that began is not to be answered, or not yet.
+    fn uncounts(&self) {
         // None are left where it was heard meanwhile.
         let _before = self.unheard.fetch_update(Relaxed, Relaxed, |all| all.checked_sub(1));
-        // Another one may ask in its place.
+    }
+
+    /// Another one may ask in the place of the one that did at `asked`, if that was the last.
+    fn asks_anew(&self, asked: u64) {
         let due = asked.saturating_sub(ASKED.as_nanos() as u64);
         let _other = self.asked.compare_exchange(asked, due, Relaxed, Relaxed);
     }
 
-    /// As long as this at least is waited for an answer by who asks whether it is mute.
-    fn patience(&self) -> Duration {
-        match self.estimate() {
-            Duration::ZERO => MUTE,
-            known => known.min(MUTE),
+    /// How long its answers take, by the last one; [`UNKNOWN`] before it gave one.
+    fn usual(&self) -> Duration {
+        match self.usual.load(Relaxed) {
+            0 => UNKNOWN,
+            known => Duration::from_nanos(known),
         }
     }
 
@@ -163,29 +169,31 @@ impl Load {
         }
         let is_well_again = self.reached(began, now, said);
         match said {
-            Said::Well | Said::Failed | Said::Silent => self.took(now, took),
+            Said::Well => {
+                self.usual.store(took.as_nanos() as u64, Relaxed);
+                self.took(now, took);
+            }
+            Said::Failed | Said::Silent => self.took(now, took),
             // That it refuses fast does not make it one that answers fast.
-            Said::Burdened => self.took(now, took.max(self.estimate())),
+            Said::Burdened => self.took(now, took.max(self.estimate()).max(self.usual())),
         }
         is_well_again
     }
 
     /// Learns what an answer says, and nothing of how long it took; whether it was that by which it is well again.
-    /// One that asks for fewer requests ends neither silence nor rest: what is known after that is what it says.
     pub(super) fn reached(&self, began: u64, now: u64, said: Said) -> bool {
+        if said != Said::Silent {
+            // One that was sent into the silence asked whether it lasts.
+            let has_asked = self.mute_for(began) >= MUTE.as_nanos() as u64;
+            self.unheard.store(0, Relaxed);
+            if has_asked {
+                self.ewma.store(0, Relaxed);
+            }
+        }
         if said == Said::Burdened {
             self.ease(now);
         }
-        // One that was sent into the silence asked whether it lasts.
-        let has_asked = self.mute_for(began) >= MUTE.as_nanos() as u64;
-        if has_asked && matches!(said, Said::Well | Said::Failed) {
-            self.ewma.store(0, Relaxed);
-        }
-        if said != Said::Silent && !(has_asked && said == Said::Burdened) {
-            self.unheard.store(0, Relaxed);
-        }
-        let is_well = said == Said::Well;
-        if !is_well || self.missed.load(Relaxed) == 0 || self.rested_since(began) {
+        if said.is_failure() || self.missed.load(Relaxed) == 0 || self.rested_since(began) {
             return false;
         }
         let is_first = self.missed.swap(0, Relaxed) > 0;
@@ -410,6 +418,17 @@ pub(crate) enum Sending {
     Untold,
 }
 
+/// From when on an endpoint is to be heard of a request.
+#[derive(Debug)]
+enum Asks {
+    /// From its beginning.
+    AtOnce,
+    /// Once all of its body is there.
+    OnceWhole(Arc<Asking>),
+    /// Never, or no more.
+    Never,
+}
+
 /// A request's turn at an endpoint: counted as under way for as long as it is held.
 #[derive(Debug)]
 pub(crate) struct Turn {
@@ -417,8 +436,8 @@ pub(crate) struct Turn {
     epoch: Instant,
     began: Instant,
     learnt: bool,
-    /// Since when it counts among those of which the endpoint is to be heard, if it does.
-    asks: Option<Instant>,
+    /// From when on the endpoint is to be heard of it.
+    asks: Asks,
     /// What the client still sends meanwhile.
     sending: Sending,
     /// The request's place among all of its service.
@@ -434,7 +453,7 @@ impl Turn {
             epoch,
             began,
             learnt: false,
-            asks: Some(began),
+            asks: Asks::AtOnce,
             sending: Sending::Nothing,
             seat: None,
         }
@@ -447,38 +466,48 @@ impl Turn {
 
     /// The client may still be sending meanwhile: the endpoint is to be heard once all is there.
     pub(crate) fn takes(&mut self, sending: Sending) {
-        match &sending {
-            Sending::Nothing => {}
-            Sending::Told(progress) if progress.is_whole() => {}
+        self.asks = match &sending {
+            Sending::Nothing => Asks::AtOnce,
+            Sending::Told(progress) if progress.is_whole() => Asks::AtOnce,
             Sending::Told(progress) => {
-                self.asks_not();
-                progress.awaits(Some((&self.endpoint, self.epoch)));
+                let asking = Asking::new(&self.endpoint, self.epoch);
+                progress.asks(Some(Arc::clone(&asking)));
+                Asks::OnceWhole(asking)
             }
-            Sending::Untold => self.asks_not(),
+            Sending::Untold => Asks::Never,
+        };
+        if !matches!(self.asks, Asks::AtOnce) {
+            self.endpoint.load.uncounts();
         }
         self.sending = sending;
     }
 
-    fn asks_not(&mut self) {
-        if let Some(asks) = self.asks.take() {
-            self.endpoint.load.asks_not(nanos(self.epoch, asks));
-        }
-    }
-
-    /// Since when the endpoint is to be heard, if it is: not before all is there of what the client sends.
-    fn awaited(&self) -> Option<Instant> {
-        match &self.sending {
-            Sending::Nothing | Sending::Untold => self.asks,
-            Sending::Told(progress) => self.asks.or_else(|| progress.awaited_since()),
-        }
-    }
-
-    /// It is over without an answer: it was a question if it waited as long as an answer takes.
+    /// It is over without an answer. Who waited as long as an answer takes has asked whether the endpoint is
+    /// mute, and no one else.
     fn gives_up(&mut self) {
-        let Some(asked) = self.awaited() else { return };
-        if asked.elapsed() < self.endpoint.load.patience() {
-            self.endpoint.load.asks_not(nanos(self.epoch, asked));
+        let load = &self.endpoint.load;
+        let began = nanos(self.epoch, self.began);
+        let (asked, is_counted) = match &self.asks {
+            Asks::AtOnce => (began, true),
+            Asks::OnceWhole(asking) => asking.since().map_or((began, false), |since| (since, true)),
+            Asks::Never => return,
+        };
+        let waited = nanos(self.epoch, Instant::now()).saturating_sub(asked);
+        if waited >= load.usual().min(MUTE).as_nanos() as u64 {
+            return;
         }
+        if is_counted {
+            load.uncounts();
+        }
+        load.asks_anew(asked);
+    }
+
+    /// Nothing is to be heard of it any more.
+    fn asks_no_more(&mut self) {
+        if let Sending::Told(progress) = &self.sending {
+            progress.asks(None);
+        }
+        self.asks = Asks::Never;
     }
 
     /// From here on it is the endpoint that is waited for, and no longer the client.
@@ -510,10 +539,7 @@ impl Turn {
     }
 
     fn learnt(&mut self) {
-        if let Sending::Told(progress) = &self.sending {
-            progress.awaits(None);
-        }
-        self.asks = None;
+        self.asks_no_more();
         self.learnt = true;
     }
 
@@ -553,6 +579,7 @@ impl Drop for Turn {
         self.endpoint.load.under_way.fetch_sub(1, Relaxed);
         if !self.learnt {
             self.gives_up();
+            self.asks_no_more();
             let load = &self.endpoint.load;
             // Given up before an answer: it would have taken at least as long as this.
             let since = match &self.sending {
@@ -566,9 +593,6 @@ impl Drop for Turn {
             let waited = since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
             if waited > load.estimate() {
                 load.took(nanos(self.epoch, now), waited);
-            }
-            if let Sending::Told(progress) = &self.sending {
-                progress.awaits(None);
             }
         }
     }

@@ -156,31 +156,65 @@ fn known() -> (Service, Instant, impl Fn(&Service, Duration) -> Turn) {
 }
 
 #[test]
-fn one_that_asks_for_fewer_requests_out_of_its_silence_is_asked_seldom_still() {
-    let (service, epoch, turn) = known();
-    drop((0..3).map(|_| turn(&service, Duration::ZERO)).collect::<Vec<_>>());
+fn one_that_refuses_fast_out_of_its_silence_or_rest_is_not_taken_to_answer_fast() {
     let at = |seconds| Duration::from_secs(seconds);
-    let share =
-        |now: Duration| counts(&service, many(100).map(|n| by(now.as_nanos() as u64, n)))[0];
-    for asked in [60, 64] {
-        assert_eq!(share(at(asked)), 100, "somebody has to ask");
-        turn(&service, at(asked))
-            .answered(epoch + at(asked) + Duration::from_micros(200), Said::Burdened);
-        assert_eq!(share(at(asked + 3)), 0, "that it refuses fast does not make it fast");
-    }
-    turn(&service, at(68)).answered(epoch + at(68) + Duration::from_micros(200), Said::Well);
-    assert_eq!(service.endpoints[0].load.estimate(), Duration::from_micros(200));
+    let refuses = |fails: fn(&Load)| {
+        let (service, epoch, turn) = known();
+        let [load, other] = [0, 1].map(|one| &service.endpoints[one].load);
+        fails(load);
+        drop((0..3).map(|_| turn(&service, Duration::ZERO)).collect::<Vec<_>>());
+        let asked = epoch + at(60) + Duration::from_micros(20);
+        turn(&service, at(60)).answered(asked, Said::Burdened);
+        other.answered(
+            nanos(epoch, asked),
+            nanos(epoch, asked),
+            Duration::from_millis(1),
+            Said::Well,
+        );
+        let share = counts(&service, many(100).map(|n| by(nanos(epoch, asked), n)))[0];
+        (share, load.estimate(), load.is_well())
+    };
+    let usual = Duration::from_millis(1);
+    assert_eq!(refuses(|_| {}), (0, usual, true), "it was mute");
+    // Whoever limits one caller keeps nobody else out.
+    assert_eq!(
+        refuses(|load| assert!(load.unreached(1, 1))),
+        (0, usual, true),
+        "it could not be reached"
+    );
+    assert_eq!(
+        refuses(|load| load.eject(1, Duration::from_secs(1))),
+        (0, usual, true),
+        "it was ejected"
+    );
 }
 
 #[test]
-fn a_trial_that_is_asked_to_come_less_does_not_end_a_rest() {
-    let (service, epoch, turn) = known();
+fn a_body_that_does_not_come_does_not_have_others_ask() {
+    for sending in [Sending::Told(Arc::default()), Sending::Untold] {
+        let (service, _, turn) = known();
+        drop((0..3).map(|_| turn(&service, Duration::ZERO)).collect::<Vec<_>>());
+        let minute = Duration::from_secs(60);
+        let share = || counts(&service, many(100).map(|n| by(minute.as_nanos() as u64, n)))[0];
+        assert_eq!(share(), 100, "somebody has to ask");
+        let mut uploads = turn(&service, minute);
+        uploads.takes(sending);
+        assert_eq!(share(), 0, "it asks");
+        drop(uploads);
+    }
+}
+
+#[test]
+fn whoever_waits_as_long_as_others_before_asks_as_well() {
+    let (service, epoch, _) = known();
     let load = &service.endpoints[0].load;
-    load.eject(1, Duration::from_secs(1));
-    turn(&service, Duration::from_secs(2)).answered(epoch + Duration::from_secs(2), Said::Burdened);
-    assert!(load.is_resting());
-    turn(&service, Duration::from_secs(3)).answered(epoch + Duration::from_secs(3), Said::Well);
-    assert!(load.is_well());
+    // Callers one after another, with a deadline of 500 ms.
+    for _ in 0..3 {
+        let began = Instant::now().checked_sub(Duration::from_millis(500)).unwrap();
+        drop(Turn::at(&service.endpoints[0], epoch, began));
+    }
+    let later = nanos(epoch, Instant::now() + Duration::from_secs(3));
+    assert!(load.cost(later) >= Duration::from_secs(3).as_nanos() as f64, "{}", load.cost(later));
 }
 
 #[test]
