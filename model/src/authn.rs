@@ -204,6 +204,13 @@ impl AuthnPolicy {
                     at.fault_in("name", format!("a method '{}' stands above", method.name));
                 }
                 method.check(at);
+                at.each("toHeaders", &method.to_headers, |at, told| {
+                    let name = header::spelling(&told.header);
+                    let mut places = self.spec.methods.iter().flat_map(AuthnMethod::places);
+                    if places.any(|place| place.is_header(&name)) {
+                        at.fault_in("header", format!("a credential stands in '{}'", told.header));
+                    }
+                });
             });
         });
     }
@@ -250,15 +257,10 @@ impl AuthnMethod {
 impl ToHeader {
     fn check(&self, method: &AuthnMethod, at: &mut Checker) {
         let name = header::spelling(&self.header);
-        let is_place = |place: &CredentialPlace| {
-            place.header.as_ref().is_some_and(|header| header::spelling(header) == name)
-        };
         if !is_token(&self.header) {
             at.fault_in("header", format!("'{}' is no header name", self.header));
         } else if let Some(why) = header::why_not_told(&name) {
             at.fault_in("header", format!("'{}' tells nobody who is calling: {why}", self.header));
-        } else if method.places().any(is_place) {
-            at.fault_in("header", format!("a credential stands in '{}'", self.header));
         }
         if method.jwt.is_none() && self.claim.is_some() {
             at.fault_in("claim", "an API key has no claims; leave it out for the caller's name");
@@ -276,6 +278,11 @@ impl CredentialPlace {
     /// A header of this name.
     pub fn header(name: &str) -> Self {
         CredentialPlace { header: Some(name.to_owned()), ..CredentialPlace::default() }
+    }
+
+    /// Whether it is a header of this spelling.
+    fn is_header(&self, spelling: &str) -> bool {
+        self.header.as_ref().is_some_and(|header| header::spelling(header) == spelling)
     }
 
     fn check(&self, at: &mut Checker) {

@@ -40,10 +40,12 @@ pub fn is_of_cors(name: &str) -> bool {
     name.starts_with("access-control-")
 }
 
-/// A header's name as backends may read it: in lower case, and with `-` for `_`, which many cannot tell apart
-/// (RFC 3875, section 4.1.18).
+/// A header's name as backends may read it: in lower case, and with `-` for whatever is neither letter nor digit,
+/// which CGI and what is made like it cannot tell apart (RFC 3875, section 4.1.18).
 pub fn spelling(name: &str) -> String {
-    name.to_ascii_lowercase().replace('_', "-")
+    let read =
+        |byte: u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' };
+    name.bytes().map(|byte| char::from(read(byte))).collect()
 }
 
 /// Why no header of this [`spelling`] may tell a backend who is calling. `None` where one may.
@@ -52,6 +54,15 @@ pub(crate) fn why_not_told(name: &str) -> Option<&'static str> {
         "authorization" | "proxy-authorization" | "cookie" => Some("credentials stand in it"),
         name if is_of_connection(name) => Some("it belongs to the connection"),
         "traceparent" | "tracestate" | "x-request-id" => Some("the gateway writes it"),
+        "date" | "origin" | "range" | "referer" | "user-agent" | "via" | "cache-control" => {
+            Some("it says something else")
+        }
+        name if ["accept", "content-", "if-", "access-control-", "sec-"]
+            .iter()
+            .any(|begins| name.starts_with(begins)) =>
+        {
+            Some("it says something else")
+        }
         name if is_of_origin(name)
             || name.starts_with("x-forwarded-")
             || name.starts_with("heddle-") =>

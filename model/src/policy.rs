@@ -24,6 +24,7 @@
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 
 use crate::expression::Expressions;
 use crate::gateway::gateway_group;
@@ -144,6 +145,9 @@ pub enum Action {
     Allow,
     /// Denies it, whatever else allows.
     Deny,
+    /// Says in log and explain that it matched what may pass, and changes nothing: a rule that is to deny one
+    /// day, while its author learns whom it would hit.
+    Audit,
 }
 
 /// All lists that are written must each have an entry that holds. An empty list is a fault: read
@@ -179,6 +183,32 @@ pub struct Conditions {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1, max = 1000))]
     pub workloads: Vec<WorkloadMatch>,
+    /// Times at which it is asked. What lasts longer is judged when it begins.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 16))]
+    pub times: Vec<TimeMatch>,
+}
+
+/// A length of time: from, until, or between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TimeMatch {
+    /// When it begins (RFC 3339); before all times where nothing is written.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "time::serde::rfc3339::option"
+    )]
+    #[schemars(with = "Option<String>", length(max = 64), extend("format" = "date-time"))]
+    pub from: Option<OffsetDateTime>,
+    /// When it is over (RFC 3339); never where nothing is written.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "time::serde::rfc3339::option"
+    )]
+    #[schemars(with = "Option<String>", length(max = 64), extend("format" = "date-time"))]
+    pub until: Option<OffsetDateTime>,
 }
 
 /// A range of addresses.
@@ -322,6 +352,13 @@ impl Conditions {
             if one.gateway.is_some() && (one.namespace.is_some() || one.service_account.is_some()) {
                 at.fault_in("gateway", "a gateway has neither namespace nor service account");
             }
+        });
+        at.each("times", &self.times, |at, time| match (time.from, time.until) {
+            (None, None) => at.fault("says no time; write 'from', 'until' or both"),
+            (Some(from), Some(until)) if from >= until => {
+                at.fault_in("until", "is no later than 'from', so that no time is meant");
+            }
+            (Some(_), Some(_) | None) | (None, Some(_)) => {}
         });
     }
 }

@@ -5,6 +5,7 @@
 //!
 //! - Within a level the allow rules are alternatives; a level without any lets pass what no deny
 //!   rule hits. Every level must let pass; a deny rule that matches at any level denies.
+//! - A rule that audits decides nothing; that it matched is told.
 //! - A level that could not be read is closed.
 
 use std::fmt;
@@ -24,8 +25,8 @@ mod rules;
 mod sources;
 mod stranger;
 
-pub(crate) use judge::{Judgement, judge};
-pub(crate) use rule::{Condition, Rule, Seen};
+pub(crate) use judge::{Judgement, audits, judge};
+pub(crate) use rule::{Condition, OURS, Rule, Seen};
 pub(crate) use rules::Rules;
 pub use stranger::{Strangers, strangers};
 
@@ -36,12 +37,19 @@ pub struct CompiledPolicy {
     pub(crate) api: Option<Name>,
     pub(crate) deny: Rules,
     pub(crate) allow: Rules,
+    /// Those that decide nothing.
+    pub(crate) audit: Rules,
 }
 
 impl CompiledPolicy {
     /// The policy it was made from.
     pub fn key(&self) -> &Key {
         &self.key
+    }
+
+    /// Whether it decides anything, as one does not whose rules only audit.
+    pub(crate) fn decides(&self) -> bool {
+        self.audit.is_empty() || !self.deny.is_empty() || !self.allow.is_empty()
     }
 
     pub(crate) fn rule_ref(&self, rule: &Rule) -> RuleRef {
@@ -55,6 +63,7 @@ impl fmt::Debug for CompiledPolicy {
             .field("key", &self.key)
             .field("deny", &self.deny.len())
             .field("allow", &self.allow.len())
+            .field("audit", &self.audit.len())
             .finish()
     }
 }
@@ -82,12 +91,13 @@ pub fn compile(policy: &AccessPolicy) -> Result<CompiledPolicy, Vec<Invalid>> {
     let meta = &policy.metadata;
     let key = Key::new(Kind::AccessPolicy, meta.namespace.clone(), meta.name.clone());
     let mut at = Checker::default();
-    let (mut deny, mut allow) = (Vec::new(), Vec::new());
+    let (mut deny, mut allow, mut audit) = (Vec::new(), Vec::new(), Vec::new());
     let mut compiled = CompiledPolicy {
         key: Arc::new(key),
         api: meta.labels.get(LABEL).and_then(|api| Name::parse(api).ok()),
         deny: Rules::default(),
         allow: Rules::default(),
+        audit: Rules::default(),
     };
     let api = compiled.api.clone();
     let own = (&meta.namespace, api.as_ref());
@@ -95,6 +105,7 @@ pub fn compile(policy: &AccessPolicy) -> Result<CompiledPolicy, Vec<Invalid>> {
         at.each("rules", &policy.spec.rules, |at, rule| match rule.action {
             Action::Deny => deny.push(Rule::compile(rule, own, at)),
             Action::Allow => allow.push(Rule::compile(rule, own, at)),
+            Action::Audit => audit.push(Rule::compile(rule, own, at)),
         });
     });
     let faults = at.faults();
@@ -103,6 +114,7 @@ pub fn compile(policy: &AccessPolicy) -> Result<CompiledPolicy, Vec<Invalid>> {
     }
     compiled.deny = Rules::new(deny);
     compiled.allow = Rules::new(allow);
+    compiled.audit = Rules::new(audit);
     Ok(compiled)
 }
 

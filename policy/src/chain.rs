@@ -6,10 +6,10 @@
 use std::sync::Arc;
 
 use http::header::{LOCATION, WWW_AUTHENTICATE};
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use model::route::{FilterType, HttpFilter};
 
-use crate::access::{Judgement, RuleRef, judge};
+use crate::access::{Judgement, RuleRef, audits, judge};
 use crate::authn::{Known, Methods, Refusal, Told};
 use crate::border::Border;
 use crate::cors::{Cors, Reader};
@@ -72,6 +72,8 @@ pub const ORDER: &[(Step, &str)] = &[
 pub struct Chain {
     levels: Vec<Arc<Level>>,
     methods: Methods,
+    /// Whether some policy has rules that audit.
+    audits: bool,
     // Few rules have any of these, and there may be very many rules: so each is boxed.
     redirect: Option<Box<Redirect>>,
     request_headers: Option<Box<HeaderChange>>,
@@ -124,6 +126,8 @@ pub struct Pass {
     pub told: Vec<(HeaderName, HeaderValue)>,
     /// The narrowest allow rule that matched.
     pub rule: Option<RuleRef>,
+    /// The rules that audit it, which decided nothing: of each policy the first.
+    pub audited: Vec<RuleRef>,
     /// Whose pages may read the answer.
     pub reader: Reader,
 }
@@ -161,7 +165,10 @@ impl Chain {
     /// # Errors
     /// [`ChainError`] for what the model's own check would have refused.
     pub fn compile(levels: Vec<Arc<Level>>, filters: &[HttpFilter]) -> Result<Self, ChainError> {
-        let mut chain = Chain { methods: Methods::gather(&levels), levels, ..Chain::default() };
+        let policies = levels.iter().flat_map(|level| level.access());
+        let audits = policies.into_iter().any(|policy| !policy.audit.is_empty());
+        let methods = Methods::gather(&levels);
+        let mut chain = Chain { methods, levels, audits, ..Chain::default() };
         for filter in filters {
             chain.add(filter)?;
         }
@@ -274,6 +281,9 @@ impl Chain {
                 if let Some(whom) = whom {
                     pass.principal = Some(Arc::clone(whom));
                 }
+                if self.audits {
+                    pass.audited = audits(&self.levels, facts, known);
+                }
                 None
             }
             Judgement::Denied(by) => {
@@ -349,6 +359,15 @@ impl Chain {
         self.levels.iter().any(|level| level.is_closed())
     }
 
+    /// Puts what is told of the caller in the place of what callers say of themselves, so that whatever reads the
+    /// head before it is changed goes by that.
+    pub fn tell_ahead(&self, pass: &[(HeaderName, HeaderValue)], headers: &mut HeaderMap) {
+        if let Some(told) = self.told() {
+            told.strip(headers);
+            put(pass, headers);
+        }
+    }
+
     /// Changes the head of a request that passes, of which [`Pass::told`] is said: credentials off, headers,
     /// host and path. The query stays.
     ///
@@ -366,12 +385,7 @@ impl Chain {
                 Step::Strip => {
                     self.methods.strip(head);
                 }
-                Step::Tell => {
-                    for (name, value) in told {
-                        // A map that is full takes nothing more: then nobody is told.
-                        let _full = head.headers.try_insert(name, value.clone());
-                    }
-                }
+                Step::Tell => put(told, &mut head.headers),
                 Step::RequestHeaders => {
                     if let Some(change) = &self.request_headers {
                         change.apply(&mut head.headers);
@@ -471,6 +485,13 @@ impl Chain {
             request_headers: request,
             response_headers: response,
         }
+    }
+}
+
+fn put(told: &[(HeaderName, HeaderValue)], headers: &mut HeaderMap) {
+    for (name, value) in told {
+        // A map that is full takes nothing more: then nobody is told.
+        let _full = headers.try_insert(name, value.clone());
     }
 }
 

@@ -177,7 +177,7 @@ pub struct MethodStory {
 pub struct RuleStory {
     /// Its name.
     pub rule: Arc<Name>,
-    /// `Allow` or `Deny`.
+    /// `Allow`, `Deny` or `Audit`.
     pub action: &'static str,
     /// Whether it means this request.
     pub matched: bool,
@@ -255,11 +255,13 @@ fn level_outcome(policies: &[PolicyStory]) -> LevelOutcome {
 
 const ALLOW: &str = "Allow";
 const DENY: &str = "Deny";
+const AUDIT: &str = "Audit";
 
 fn tell_policy(policy: &CompiledPolicy, seen: &Seen<'_>) -> PolicyStory {
     let deny = policy.deny.iter().map(|rule| tell_rule(rule, DENY, seen));
     let allow = policy.allow.iter().map(|rule| tell_rule(rule, ALLOW, seen));
-    let rules = deny.chain(allow).collect();
+    let audit = policy.audit.iter().map(|rule| tell_rule(rule, AUDIT, seen));
+    let rules = deny.chain(allow).chain(audit).collect();
     PolicyStory { policy: Arc::clone(&policy.key), rules, methods: Vec::new(), require: None }
 }
 

@@ -63,9 +63,9 @@ impl Level {
         }
     }
 
-    /// Whether it says who may do what, which those do not that ask who is calling.
+    /// Whether it says who may do what, which those do not that ask who is calling, or only audit.
     pub fn speaks(&self) -> bool {
-        self.is_closed() || !self.access().is_empty()
+        self.is_closed() || self.access().iter().any(|policy| policy.decides())
     }
 
     /// Whether a policy of it could not be read.

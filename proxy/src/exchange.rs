@@ -181,6 +181,7 @@ async fn forward(
         Err(failure) => return finish(&way, fail(record, &failure)),
     };
     let upgrade = asked.and_then(|asked| Some((asked, forward::wanted_upgrade(&head)?)));
+    rule.chain.tell_ahead(&way.told, &mut head.headers);
     let key = service.key(&head.headers, record.source);
     let smaller = compress::Asked::of(service, &head, &record);
     let asked =

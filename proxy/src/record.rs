@@ -85,6 +85,8 @@ pub(crate) struct Record {
     pub(crate) principal: Option<Arc<Principal>>,
     /// The policy rule that decided, if one did.
     pub(crate) decided_by: Option<RuleRef>,
+    /// Those that audit it.
+    pub(crate) audited: Vec<RuleRef>,
     /// What each policy made of it, if that is to be told.
     pub(crate) story: Option<Box<Story>>,
     /// What became of it.
@@ -162,6 +164,7 @@ impl Record {
             _stay: None,
             principal: None,
             decided_by: None,
+            audited: Vec::new(),
             story: None,
             reason: Reason::ClientGone,
             detail: None,

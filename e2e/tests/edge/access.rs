@@ -237,6 +237,19 @@ async fn a_key_in_a_query_or_cookie_opens_and_goes_to_no_backend() {
 }
 
 #[tokio::test]
+async fn whom_a_rule_would_hit_is_told_before_it_denies() {
+    let (_origin, setup) = shop().await;
+    let audit = "targetRefs: [{ kind: HTTPRoute, name: all }]\n\
+                 rules: [{ name: no-posts, action: Audit, when: { methods: [POST] } }]";
+    let gateway = setup.with(yaml::policy("trial", audit)).start().await;
+    for (method, audited) in [("GET", json!(null)), ("POST", json!("shop/trial/no-posts"))] {
+        let reply = send(&gateway, (method, "/"), &[]).await;
+        let line = answered(&gateway, &reply, "shop").await;
+        assert_eq!((&line["audited"], &line["rule"]), (&audited, &json!(null)), "{line}");
+    }
+}
+
+#[tokio::test]
 async fn the_backend_is_told_who_is_calling_by_nobody_but_the_gateway() {
     let issuer = Issuer::new("https://login.test");
     let origin = Origin::start("shop").await;
@@ -264,21 +277,21 @@ async fn the_backend_is_told_who_is_calling_by_nobody_but_the_gateway() {
     let gateway = setup.with(keys).with(authn).start().await;
     let token = format!("Bearer {}", issuer.token("ann", AUDIENCE, 60));
     let (key, token) = (("x-api-key", CLERK), ("authorization", &*token));
-    let lies = [("x-user", "admin"), ("X_User", "admin"), ("X-Roles", "root"), ("x-roles", "root")];
+    let lies = [("x-user", "admin"), ("X_User", "admin"), ("x.user", "admin"), ("X-Roles", "root")];
     let nominated = ("connection", "x-user, x-roles, keep-alive");
     for (shown, user, roles) in [
         (&[][..], "", ""),
         (&[key], "clerk", ""),
         (&[token], "ann", "reader"),
-        // The first method that knows somebody tells.
-        (&[key, token], "clerk", "reader"),
+        // The first method that knows somebody tells, and nobody has the roles of another.
+        (&[key, token], "clerk", ""),
     ] {
         for more in [&[][..], &lies, &[nominated]] {
             let headers = [shown, more].concat();
             answered(&gateway, &send(&gateway, ("GET", "/"), &headers).await, "shop").await;
             let seen = origin.last();
-            let told = ["x-user", "x-roles", "x_user"].map(|name| seen.header(name));
-            assert_eq!(told, [user, roles, ""], "{headers:?}");
+            let told = ["x-user", "x-roles", "x_user", "x.user"].map(|name| seen.header(name));
+            assert_eq!(told, [user, roles, "", ""], "{headers:?}");
         }
     }
     // Nor does a trailer, which backends may put with the headers.

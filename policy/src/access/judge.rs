@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{CompiledPolicy, Rule, Rules, Seen};
+use super::{CompiledPolicy, Rule, RuleRef, Rules, Seen};
 use crate::authn::Known;
 use crate::facts::Facts;
 use crate::level::Level;
@@ -56,6 +56,20 @@ pub(crate) fn judge<'a>(
         }
     }
     Judgement::Allowed(by, whom)
+}
+
+/// Of each policy the first rule that audits what is seen.
+pub(crate) fn audits(levels: &[Arc<Level>], facts: &Facts<'_>, known: &Known) -> Vec<RuleRef> {
+    let seen = Seen::new(facts, known);
+    let each = levels.iter().enumerate();
+    let audits = each.flat_map(|(index, level)| {
+        let seen = seen.at(index);
+        level
+            .access()
+            .iter()
+            .filter_map(move |policy| Some(policy.rule_ref(policy.audit.first_matching(&seen)?)))
+    });
+    audits.collect()
 }
 
 /// Without any allow rule a level lets pass what no deny rule hits.

@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use http::Method;
 use model::identity::Peer;
-use model::policy::{AccessRule, Action, WorkloadMatch};
+use model::policy::{AccessRule, Action, TimeMatch, WorkloadMatch};
 use model::{Checker, Hostname, Name};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::caller::Caller;
 use super::rules::Hook;
@@ -17,6 +19,9 @@ use crate::facts::{Facts, Scheme};
 use crate::headers::{is_credential, is_nominated};
 use crate::pattern::{HeaderPattern, PathPattern};
 use crate::principal::Principal;
+
+/// What an allow rule sees in a header by which we tell who is calling.
+pub(crate) const OURS: &str = "none that goes on, since it tells who is calling";
 
 /// A rule, ready to judge. What is empty asks nothing.
 #[derive(Debug)]
@@ -30,6 +35,40 @@ pub(crate) struct Rule {
     callers: Vec<Caller>,
     headers: Vec<HeaderPattern>,
     peers: Vec<PeerPattern>,
+    times: Vec<Span>,
+}
+
+/// Seconds since 1970, from and until.
+#[derive(Debug, Clone, Copy)]
+struct Span([Option<i64>; 2]);
+
+impl Span {
+    fn compile(from: &TimeMatch) -> Self {
+        Span([from.from, from.until].map(|at| at.map(OffsetDateTime::unix_timestamp)))
+    }
+
+    fn holds(self, now: i64) -> bool {
+        let Span([from, until]) = self;
+        from.is_none_or(|from| now >= from) && until.is_none_or(|until| now < until)
+    }
+}
+
+impl Display for Span {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0.map(|at| at.map(moment)) {
+            [Some(from), Some(until)] => write!(f, "{from} until {until}"),
+            [Some(from), None] => write!(f, "from {from} on"),
+            [None, Some(until)] => write!(f, "until {until}"),
+            [None, None] => f.write_str("at any time"),
+        }
+    }
+}
+
+/// As it is written in a policy.
+fn moment(unix: i64) -> String {
+    let text =
+        OffsetDateTime::from_unix_timestamp(unix).ok().and_then(|at| at.format(&Rfc3339).ok());
+    text.unwrap_or_else(|| unix.to_string())
 }
 
 /// Who may be at the other end in the mesh.
@@ -93,6 +132,7 @@ impl Display for PeerPattern {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Condition {
     Methods,
+    Times,
     Sources,
     Workloads,
     Hosts,
@@ -103,8 +143,9 @@ pub(crate) enum Condition {
 
 impl Condition {
     /// In the order in which they are asked.
-    const ALL: [Condition; 7] = [
+    const ALL: [Condition; 8] = [
         Condition::Methods,
+        Condition::Times,
         Condition::Sources,
         Condition::Workloads,
         Condition::Hosts,
@@ -117,7 +158,7 @@ impl Condition {
     /// Its host is the server name that TLS asks for, if it asks for one.
     fn is_told_by(self, connection: &Facts<'_>) -> bool {
         match self {
-            Condition::Sources | Condition::Workloads => true,
+            Condition::Times | Condition::Sources | Condition::Workloads => true,
             Condition::Hosts => connection.scheme == Scheme::Https && !connection.host.is_empty(),
             Condition::Methods | Condition::Callers | Condition::Paths | Condition::Headers => {
                 false
@@ -129,6 +170,7 @@ impl Condition {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Condition::Methods => "methods",
+            Condition::Times => "times",
             Condition::Sources => "sources",
             Condition::Workloads => "workloads",
             Condition::Hosts => "hosts",
@@ -188,6 +230,7 @@ impl Rule {
             callers: Vec::new(),
             headers: Vec::new(),
             peers: when.workloads.iter().map(peer).collect(),
+            times: when.times.iter().map(Span::compile).collect(),
         };
         at.within("when", |at| {
             at.each("paths", &when.paths, |at, path| match PathPattern::compile(path) {
@@ -236,7 +279,7 @@ impl Rule {
                 })+
             };
         }
-        first!(Methods, Sources, Workloads, Hosts, Callers, Paths, Headers);
+        first!(Methods, Times, Sources, Workloads, Hosts, Callers, Paths, Headers);
         None
     }
 
@@ -248,6 +291,7 @@ impl Rule {
     fn sets(&self, condition: Condition) -> bool {
         match condition {
             Condition::Methods => self.methods.0 != 0,
+            Condition::Times => !self.times.is_empty(),
             Condition::Sources => !self.sources.is_empty(),
             Condition::Workloads => !self.peers.is_empty(),
             Condition::Hosts => !self.hosts.is_empty(),
@@ -282,6 +326,9 @@ impl Rule {
         let facts = seen.facts;
         match condition {
             Condition::Methods => self.methods.0 != 0 && self.methods.0 & seen.method.0 == 0,
+            Condition::Times => {
+                !self.times.is_empty() && !self.times.iter().any(|span| span.holds(facts.now))
+            }
             Condition::Sources => !self.sources.is_empty() && !self.sources.contains(seen.source),
             Condition::Workloads => {
                 let is_peer = |peer: &Peer| self.peers.iter().any(|wanted| wanted.matches(peer));
@@ -294,8 +341,18 @@ impl Rule {
             Condition::Paths => {
                 !self.paths.is_empty() && !self.paths.iter().any(|path| path.matches(facts.path))
             }
-            Condition::Headers => !self.headers.iter().all(|header| holds(header, seen)),
+            Condition::Headers => !self.headers.iter().all(|header| self.holds(header, seen)),
         }
+    }
+
+    /// Whether the header has the value, and goes on with it: one that `Connection` names counts as absent, since
+    /// the backend does not get it. For a rule that allows so does one by which only we tell who is calling; what
+    /// denies by it goes by what came.
+    fn holds(&self, header: &HeaderPattern, seen: &Seen<'_>) -> bool {
+        let (name, headers) = (header.name(), seen.facts.headers);
+        header.matches(headers)
+            && !is_nominated(name, headers)
+            && !(self.action == Action::Allow && seen.known.is_told_by(name, seen.level))
     }
 
     /// The caller that the rule's `callers` name, if they name one that is known.
@@ -317,6 +374,7 @@ impl Rule {
         let facts = seen.facts;
         match condition {
             Condition::Methods => (self.methods.to_string(), facts.method.to_string()),
+            Condition::Times => (some_of(self.times.iter()), moment(facts.now)),
             Condition::Sources => (self.sources.to_string(), seen.source().to_string()),
             Condition::Workloads => {
                 let peer = facts.peer.map(ToString::to_string);
@@ -330,22 +388,13 @@ impl Rule {
             }
             Condition::Paths => (some_of(self.paths.iter()), facts.path.to_owned()),
             Condition::Headers => {
-                let failing = self.headers.iter().find(|header| !holds(header, seen));
+                let failing = self.headers.iter().find(|header| !self.holds(header, seen));
                 failing
                     .map(|header| (header.to_string(), seen_header(header, seen)))
                     .unwrap_or_default()
             }
         }
     }
-}
-
-/// Whether the header has the value, and goes on with it: one that `Connection` names counts as
-/// absent, since the backend does not get it, and so does one that only we may write.
-fn holds(header: &HeaderPattern, seen: &Seen<'_>) -> bool {
-    let headers = seen.facts.headers;
-    header.matches(headers)
-        && !is_nominated(header.name(), headers)
-        && !seen.known.is_told_by(header.name())
 }
 
 fn shown(text: &str) -> String {
@@ -365,8 +414,8 @@ fn seen_header(header: &HeaderPattern, seen: &Seen<'_>) -> String {
         "none".to_owned()
     } else if is_nominated(name, headers) {
         "none that goes on, since 'connection' names it".to_owned()
-    } else if seen.known.is_told_by(name) {
-        "none that goes on, since it tells who is calling".to_owned()
+    } else if seen.known.is_told_by(name, seen.level) {
+        OURS.to_owned()
     } else if is_secret(name) {
         "a value that is not shown".to_owned()
     } else {

@@ -51,6 +51,64 @@ fn without_levels_everything_passes() {
 }
 
 #[test]
+fn a_rule_that_audits_decides_nothing_and_is_told_of_what_passes() {
+    let audit = |name: &str, when: Value| json!({ "name": name, "action": "Audit", "when": when });
+    let lab = || json!({ "sources": ["10.1.0.0/16"] });
+    let wide = level([rules([
+        audit("paths", json!({ "paths": [{ "value": "/a" }] })),
+        rule("gets", &json!({ "methods": ["GET"] })),
+    ])]);
+    let narrow = level([
+        rules([audit("first", lab()), audit("second", lab())]),
+        rules([audit("other", lab()), deny("secret", &json!({ "paths": [{ "value": "/a/b" }] }))]),
+    ]);
+    let only = level([rules([audit("only", json!({}))])]);
+    assert!(wide.speaks() && narrow.speaks() && !only.speaks());
+    let chain = chain([wide, narrow, only]);
+    let audited = |request: &Request| {
+        let Verdict::Pass(pass) = chain.decide(&request.facts(), None) else { panic!("it passes") };
+        let names = pass.audited.iter().map(|by| format!("{}/{}", by.policy.name, by.rule));
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(audited(&Request::get("/a")), ["p0/paths", "p0/first", "p1/other", "p0/only"]);
+    assert_eq!(audited(&Request::get("/").from("10.2.1.1")), ["p0/only"]);
+    let denied = [Request::get("/a/b"), Request::get("/").method(Method::POST)];
+    ends(&chain, denied.map(|request| (request, Reason::AccessDenied)));
+    let story = chain.explain(&Request::get("/a").facts(), None).to_string();
+    assert!(story.contains("yes  Audit first") && story.starts_with("passes"), "{story}");
+}
+
+#[test]
+fn a_rule_holds_from_a_time_on_and_until_another() {
+    let times = json!({ "times": [
+        { "until": "1970-01-12T13:46:00Z" },
+        { "from": "1970-01-12T14:46:40+01:00", "until": "1970-01-12T13:46:41.5Z" },
+        { "from": "1970-01-12T13:47:00Z" },
+    ] });
+    let chain = chain([level([rules([rule("then", &times)])])]);
+    // 1,000,000 is 13:46:40.
+    for (now, wanted) in [
+        (999_959, Reason::Ok),
+        (999_960, Reason::AccessDenied),
+        (999_999, Reason::AccessDenied),
+        (1_000_000, Reason::Ok),
+        (1_000_001, Reason::AccessDenied),
+        (1_000_019, Reason::AccessDenied),
+        (1_000_020, Reason::Ok),
+    ] {
+        let request = Request { now, ..Request::get("/") };
+        assert_eq!(reason(&chain, &request), wanted, "{now}");
+        // A connection tells when it comes.
+        assert_eq!(reason(&chain, &request.connection()), wanted, "{now}");
+    }
+    let late = Request { now: 1_000_001, ..Request::get("/") };
+    let story = chain.explain(&late.facts(), None).to_string();
+    let told = "times: saw 1970-01-12T13:46:41Z, wanted until 1970-01-12T13:46:00Z, \
+                1970-01-12T13:46:40Z until 1970-01-12T13:46:41Z, from 1970-01-12T13:47:00Z on";
+    assert!(story.contains(told), "{story}");
+}
+
+#[test]
 fn allow_rules_of_one_level_are_alternatives_across_its_policies() {
     let reads = rules([rule("reads", &json!({ "methods": ["GET"] }))]);
     let lab = rules([rule("lab", &json!({ "sources": ["10.9.0.0/16"] }))]);

@@ -136,9 +136,11 @@ impl Known {
         self.headers = headers.to_vec();
     }
 
-    /// Whether backends are told by this header who is calling, so that what callers write there does not go on.
-    pub(crate) fn is_told_by(&self, name: &HeaderName) -> bool {
-        self.told.as_ref().is_some_and(|told| told.names(name))
+    /// Whether backends are told by this header who is calling, at this level or a broader one, so that what
+    /// callers write there does not go on.
+    pub(crate) fn is_told_by(&self, name: &HeaderName, level: usize) -> bool {
+        let told = self.told.as_ref().and_then(|told| told.level(name));
+        told.is_some_and(|told| told <= level)
     }
 
     pub(crate) fn is_credential(&self, name: &HeaderName) -> bool {
@@ -169,7 +171,7 @@ impl Methods {
                     add(&mut methods.kept, issuer.places());
                 }
             }
-            policy.methods.iter().for_each(|method| told.add(&method.tells));
+            policy.methods.iter().for_each(|method| told.add(&method.tells, level));
             methods.policies.push((level, Arc::clone(policy)));
         }
         let all = methods.keys_at.iter().chain(&methods.tokens_at);
@@ -230,20 +232,26 @@ impl Methods {
         self.told.as_ref()
     }
 
-    /// What backends are told of who is known. Of several who would be told by one header it is the one whom the
-    /// broadest level knows, and there the first method.
+    /// What backends are told of who is known: of one caller, whom the broadest level knows, there the first
+    /// method that tells anything, and whatever else those methods tell that know the same one. A header belongs
+    /// to the first of these that names it, also where that has nothing to say.
     pub(crate) fn tell(&self, known: &Known) -> Vec<(HeaderName, HeaderValue)> {
-        let mut told: Vec<(HeaderName, HeaderValue)> = Vec::new();
+        let mut told = Vec::new();
         if self.told.is_none() {
             return told;
         }
+        let (mut whom, mut named) = (None, Vec::new());
         for (place, (_, policy)) in self.policies.iter().enumerate() {
             for (at, method) in policy.methods.iter().enumerate() {
                 let Some(principal) = known.by_method((place, at)) else { continue };
+                if method.tells.is_empty() || *whom.get_or_insert(principal) != principal {
+                    continue;
+                }
                 for tell in &method.tells {
-                    let is_told = told.iter().any(|(name, _)| *name == tell.header);
-                    let value = if is_told { None } else { tell.of(principal) };
-                    told.extend(value.map(|value| (tell.header.clone(), value)));
+                    if !named.contains(&&tell.header) {
+                        told.extend(tell.of(principal).map(|value| (tell.header.clone(), value)));
+                        named.push(&tell.header);
+                    }
                 }
             }
         }

@@ -20,9 +20,10 @@ pub(crate) struct Tell {
     claim: Option<Box<str>>,
 }
 
-/// The headers that tell who is calling, whoever is: each by its [`spelling`].
+/// The headers that tell who is calling, whoever is: each by its [`spelling`], with the broadest level at which it
+/// does.
 #[derive(Debug, Clone, Default)]
-pub struct Told(Vec<Box<str>>);
+pub struct Told(Vec<(Box<str>, usize)>);
 
 impl Tell {
     /// Compiles those of a method; every fault is reported to `at`.
@@ -49,10 +50,11 @@ impl Tell {
 }
 
 impl Told {
-    pub(crate) fn add(&mut self, tells: &[Tell]) {
+    /// Adds those of a method at a level, which is no broader than any before.
+    pub(crate) fn add(&mut self, tells: &[Tell], level: usize) {
         for Tell { header, .. } in tells {
             if !self.names(header) {
-                self.0.push(spelling(header.as_str()).into());
+                self.0.push((spelling(header.as_str()).into(), level));
             }
         }
     }
@@ -65,10 +67,17 @@ impl Told {
 
     /// Whether a backend may read a header as one of them.
     pub(crate) fn names(&self, header: &HeaderName) -> bool {
-        let is_one = |read: &str| self.0.iter().any(|one| **one == *read);
+        self.level(header).is_some()
+    }
+
+    /// The broadest level at which it is one of them.
+    pub(crate) fn level(&self, header: &HeaderName) -> Option<usize> {
+        let find =
+            |read: &str| self.0.iter().find(|(one, _)| **one == *read).map(|(_, level)| *level);
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
         match header.as_str() {
-            name if name.contains('_') => is_one(&spelling(name)),
-            name => is_one(name),
+            name if name.bytes().all(is_plain) => find(name),
+            name => find(&spelling(name)),
         }
     }
 

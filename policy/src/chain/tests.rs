@@ -278,9 +278,11 @@ fn nobody_but_us_tells_a_backend_who_is_calling() {
         json!([{ "name": "keys", "apiKey": { "secretRef": { "name": "keys" } },
                  "toHeaders": [{ "header": header }] }])
     };
-    let names = ["x-caller", "x_caller", "X-Caller_"];
+    let names = ["x-caller", "x_caller", "x.caller", "x+caller"];
     let chain = chain([level([json!({ "methods": methods("X-Caller") })])]);
     let liar = Request::get("/").with("x-caller", "admin").with("X_Caller", "admin");
+    let every = liar.clone().with("x.caller", "admin").with("x+caller", "admin");
+    assert_eq!(told(&chain, &every, &names), [""; 0]);
     assert_eq!(told(&chain, &liar, &names), [""; 0]);
     let clerk = liar.clone().with("x-caller", "clerk").key(CLERK);
     assert_eq!(told(&chain, &clerk, &names), ["clerk"]);
@@ -309,7 +311,26 @@ fn of_several_who_are_known_the_broadest_level_tells() {
     let names = ["x-caller", "x-orders"];
     let clerk = Request::get("/").key(CLERK);
     assert_eq!(told(&chain, &clerk, &names), ["clerk", "clerk"]);
-    assert_eq!(told(&chain, &clerk.with("x-other", GUEST), &names), ["guest", "clerk"]);
+    // And no one else tells besides: nobody is two callers at once.
+    assert_eq!(told(&chain, &clerk.with("x-other", GUEST), &names), ["guest"]);
+}
+
+#[test]
+fn a_header_belongs_to_the_broadest_method_that_names_it_also_where_it_says_nothing() {
+    use crate::jwt::tests::{ISSUER, anns, jwks};
+    let spec = |headers: Value| {
+        let jwt = json!({ "issuer": ISSUER, "audiences": ["shop"], "jwks": jwks() });
+        json!({ "methods": [{ "name": "token", "jwt": jwt, "toHeaders": headers }] })
+    };
+    let gateway =
+        spec(json!([{ "header": "x-user" }, { "header": "x-roles", "claim": "nothing" }]));
+    let route = spec(
+        json!([{ "header": "x-roles", "claim": "iss" }, { "header": "x-at", "claim": "aud" }]),
+    );
+    let chain = chain([level([gateway]), level([route])]);
+    let ann = Request::get("/").with("authorization", &anns());
+    // The same caller, of whom the route's method tells more.
+    assert_eq!(told(&chain, &ann, &["x-user", "x-roles", "x-at"]), ["ann", "shop,lab"]);
 }
 
 #[test]
@@ -323,4 +344,27 @@ fn no_rule_believes_what_a_caller_says_of_itself() {
     let story = chain.explain(&liar.facts(), None).to_string();
     let why = "headers: saw none that goes on, since it tells who is calling, wanted";
     assert!(story.contains(why), "{story}");
+    let change = chain.explain(&liar.facts(), None).change.unwrap();
+    assert!(change.contains("asked for the caller in the place of"), "{change}");
+}
+
+#[test]
+fn what_a_narrower_level_tells_leaves_a_broader_ones_rules_alone() {
+    let when = |action: &str| {
+        let headers = json!({ "headers": [{ "name": "x-caller", "value": "bot" }] });
+        json!({ "rules": [{ "name": "bots", "action": action, "when": headers }] })
+    };
+    let telling = || {
+        level([json!({ "methods": [{ "name": "keys", "toHeaders": [{ "header": "x-caller" }],
+            "apiKey": { "secretRef": { "name": "keys" } } }] })])
+    };
+    let bot = Request::get("/").with("x-caller", "bot");
+    for (levels, wanted) in [
+        ([level([when("Deny")]), telling()], Reason::AccessDenied),
+        ([level([when("Allow")]), telling()], Reason::Ok),
+        ([telling(), level([when("Deny")])], Reason::AccessDenied),
+        ([telling(), level([when("Allow")])], Reason::CredentialMissing),
+    ] {
+        assert_eq!(reason(&chain(levels), &bot), wanted);
+    }
 }

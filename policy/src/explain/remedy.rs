@@ -8,7 +8,7 @@ use model::identity::Peer;
 
 use super::text::required;
 use super::{LevelStory, Verdict};
-use crate::access::{CompiledPolicy, Condition, Rule, Seen};
+use crate::access::{CompiledPolicy, Condition, OURS, Rule, Seen};
 use crate::authn::Someone;
 use crate::level::Level;
 use crate::principal::Principal;
@@ -104,7 +104,13 @@ fn lack(policy: &CompiledPolicy, rule: &Rule, condition: Condition, seen: &Seen<
             Some(peer) => workload(peer, &policy.key.namespace),
             None => return format!("it came through the mesh from {wanted}"),
         },
+        Condition::Headers if saw == OURS => {
+            return format!(
+                "the rule asked for the caller in the place of {wanted}, which only we write"
+            );
+        }
         Condition::Headers => return format!("it had {wanted}"),
+        Condition::Times => return format!("it came {wanted}"),
         Condition::Methods | Condition::Sources | Condition::Hosts | Condition::Paths => saw,
     };
     format!("its '{}' named {entry}", condition.as_str())

@@ -12,7 +12,7 @@ use super::*;
 use crate::fixtures::{Request, chain, level, reason};
 use crate::reason::Reason;
 
-const ISSUER: &str = "https://issuer.example";
+pub(crate) const ISSUER: &str = "https://issuer.example";
 const NOW: i64 = 1_000_000;
 
 /// One key pair of each kind.
@@ -92,6 +92,11 @@ impl Signers {
 /// The public keys as the text of a JWK Set.
 pub(crate) fn jwks() -> String {
     SIGNERS.set().to_string()
+}
+
+/// A token of Ann's, as `authorization` has it, good at 1,000,000.
+pub(crate) fn anns() -> String {
+    format!("Bearer {}", SIGNERS.token(&json!({ "alg": "EdDSA", "kid": "ed" }), &claims()))
 }
 
 fn claims() -> Value {

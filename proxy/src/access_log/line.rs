@@ -8,6 +8,7 @@ use std::fmt::{self, Write as _};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::Version;
+use policy::RuleRef;
 use time::OffsetDateTime;
 
 use crate::address;
@@ -125,9 +126,10 @@ impl Line<'_> {
             self.plain(key!("route"), &rule.label);
         }
         if let Some(by) = &record.decided_by {
-            let policy = &by.policy;
-            let text = format_args!("{}/{}/{}", policy.namespace, policy.name, by.rule);
-            self.display(key!("rule"), text);
+            self.display(key!("rule"), Named(by));
+        }
+        if !record.audited.is_empty() {
+            self.display(key!("audited"), Each(&record.audited));
         }
         if let Some(client) = &record.client {
             self.text(key!("client_certificate"), &client.fingerprint);
@@ -232,6 +234,29 @@ fn protocol(spoken: Spoken) -> &'static str {
         Spoken::Http(Version::HTTP_2) => "HTTP/2",
         Spoken::Http(Version::HTTP_3) => "HTTP/3",
         Spoken::Http(_) => "HTTP/0.9",
+    }
+}
+
+/// A rule as `namespace/policy/rule`.
+struct Named<'r>(&'r RuleRef);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let RuleRef { policy, rule } = self.0;
+        write!(f, "{}/{}/{rule}", policy.namespace, policy.name)
+    }
+}
+
+/// Some, with `,` between.
+struct Each<'r>(&'r [RuleRef]);
+
+impl fmt::Display for Each<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rules = self.0.iter().enumerate();
+        rules.try_for_each(|(at, rule)| {
+            let between = if at == 0 { "" } else { "," };
+            write!(f, "{between}{}", Named(rule))
+        })
     }
 }
 

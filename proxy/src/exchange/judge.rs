@@ -156,6 +156,7 @@ pub(crate) fn decide(
     };
     record.principal = pass.principal.take().or(record.principal.take());
     record.decided_by = pass.rule.take();
+    record.audited = std::mem::take(&mut pass.audited);
     Ok(pass)
 }
 

@@ -105,6 +105,7 @@ fn told(policy: &Resource) -> Vec<Told> {
                 does: match rule.action {
                     Action::Allow => mood(Mood::Good, "allows".to_owned()).into_any(),
                     Action::Deny => mood(Mood::Bad, "denies".to_owned()).into_any(),
+                    Action::Audit => mood(Mood::Poor, "audits".to_owned()).into_any(),
                 },
                 when: conditions(rule),
             });
