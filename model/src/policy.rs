@@ -183,7 +183,8 @@ pub struct Conditions {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1, max = 1000))]
     pub workloads: Vec<WorkloadMatch>,
-    /// Times at which it is asked. What lasts longer is judged when it begins.
+    /// Times at which it is asked: a request when it begins; a tunnel, a carried connection or a flow again
+    /// whenever its table changes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1, max = 16))]
     pub times: Vec<TimeMatch>,
@@ -193,7 +194,7 @@ pub struct Conditions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TimeMatch {
-    /// When it begins (RFC 3339); before all times where nothing is written.
+    /// When it begins, to the second (RFC 3339); before all times where nothing is written.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
@@ -201,7 +202,7 @@ pub struct TimeMatch {
     )]
     #[schemars(with = "Option<String>", length(max = 64), extend("format" = "date-time"))]
     pub from: Option<OffsetDateTime>,
-    /// When it is over (RFC 3339); never where nothing is written.
+    /// When it is over, to the second (RFC 3339); never where nothing is written.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
@@ -355,6 +356,9 @@ impl Conditions {
         });
         at.each("times", &self.times, |at, time| match (time.from, time.until) {
             (None, None) => at.fault("says no time; write 'from', 'until' or both"),
+            (from, until) if [from, until].iter().flatten().any(|at| at.nanosecond() > 0) => {
+                at.fault("is compared by the second: write no fractions of one");
+            }
             (Some(from), Some(until)) if from >= until => {
                 at.fault_in("until", "is no later than 'from', so that no time is meant");
             }

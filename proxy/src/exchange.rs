@@ -181,11 +181,12 @@ async fn forward(
         Err(failure) => return finish(&way, fail(record, &failure)),
     };
     let upgrade = asked.and_then(|asked| Some((asked, forward::wanted_upgrade(&head)?)));
+    // What is judged again is what came.
+    let asked =
+        upgrade.map(|(asked, word)| (asked, word, tunnel::Asked::new(&head, &record, &face)));
     rule.chain.tell_ahead(&way.told, &mut head.headers);
     let key = service.key(&head.headers, record.source);
     let smaller = compress::Asked::of(service, &head, &record);
-    let asked =
-        upgrade.map(|(asked, word)| (asked, word, tunnel::Asked::new(&head, &record, &face)));
     if outgoing(conn, &way, &mut head, &record).is_err() {
         return finish(&way, fail(record, &Failure::client(Reason::PathInvalid)));
     }

@@ -3,8 +3,12 @@
 use e2e::client::{nothing, request};
 use e2e::raw::Raw;
 use e2e::token::{Issuer, encode, now};
-use e2e::{Gateway, Origin, Setup, yaml};
+use e2e::{Gateway, Origin, Setup, wait, yaml};
+use futures::{SinkExt as _, StreamExt as _};
 use serde_json::json;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
 use crate::scene::{HOST, answered, refused, shop};
 
@@ -301,6 +305,42 @@ async fn the_backend_is_told_who_is_calling_by_nobody_but_the_gateway() {
     raw.write(format!("{head}\r\n3\r\nabc\r\n0\r\n{trailers}")).await;
     let answer = String::from_utf8(raw.rest().await).expect("text");
     assert!(answer.ends_with("3 x-sum=42"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_tunnel_is_judged_again_by_what_came_and_not_by_what_is_told() {
+    let (_origin, setup) = shop().await;
+    let telling = yaml::authn(
+        "known",
+        "targetRefs: [{ kind: HTTPRoute, name: all }]\n\
+         methods:\n  - name: keys\n    apiKey: { secretRef: { name: keys } }\n    \
+         toHeaders: [{ header: x-user }]",
+    );
+    let liars = yaml::policy(
+        "liars",
+        "targetRefs: [{ kind: HTTPRoute, name: all }]\n\
+         rules: [{ name: no-liars, action: Deny, when: { headers: [{ name: x-user, value: clerk }] } }]",
+    );
+    let keys = yaml::secret("keys", &[("clerk", CLERK)]);
+    let gateway = setup.with(keys).with(telling).with(liars).start().await;
+    let liar = send(&gateway, ("GET", "/"), &[("x-api-key", CLERK), ("x-user", "clerk")]).await;
+    refused(&gateway, &liar, 403, "access_denied").await;
+    let mut asked = format!("ws://{HOST}/ws").into_client_request().unwrap();
+    asked.headers_mut().insert("x-api-key", CLERK.parse().unwrap());
+    let stream = TcpStream::connect(gateway.web()).await.unwrap();
+    let (mut socket, _) = tokio_tungstenite::client_async(asked, stream).await.unwrap();
+    for text in ["one", "two"] {
+        socket.send(Message::text(text)).await.unwrap();
+        let back = wait::within("an echo", socket.next()).await.expect("one more").unwrap();
+        assert_eq!(back, Message::text(text));
+        // Another table, by which it is judged once more.
+        let other = yaml::path_route("other", &format!("/other-{text}"), "shop");
+        let table =
+            async || gateway.admin("/config").await.unwrap().json()["inForce"]["table"].to_string();
+        let before = table().await;
+        gateway.write("other.yaml", &other);
+        wait::until_true_of("another table", async || table().await != before).await;
+    }
 }
 
 #[tokio::test]

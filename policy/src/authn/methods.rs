@@ -9,6 +9,7 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue};
 use model::Name;
 use model::authn::Require;
+use model::header::spelling;
 
 use super::CompiledAuthn;
 use super::place::{Place, Several};
@@ -248,9 +249,10 @@ impl Methods {
                     continue;
                 }
                 for tell in &method.tells {
-                    if !named.contains(&&tell.header) {
+                    let spelling = spelling(tell.header.as_str());
+                    if !named.contains(&spelling) {
                         told.extend(tell.of(principal).map(|value| (tell.header.clone(), value)));
-                        named.push(&tell.header);
+                        named.push(spelling);
                     }
                 }
             }

@@ -175,7 +175,7 @@ impl Load {
             }
             Said::Failed | Said::Silent => self.took(now, took),
             // That it refuses fast does not make it one that answers fast.
-            Said::Burdened => self.took(now, took.max(self.estimate()).max(self.usual())),
+            Said::Burdened => self.took(now, took.max(self.known(now))),
         }
         is_well_again
     }
@@ -187,7 +187,7 @@ impl Load {
             let has_asked = self.mute_for(began) >= MUTE.as_nanos() as u64;
             self.unheard.store(0, Relaxed);
             if has_asked {
-                self.ewma.store(0, Relaxed);
+                self.forget(said);
             }
         }
         if said == Said::Burdened {
@@ -200,9 +200,23 @@ impl Load {
         self.failed.store(0, Relaxed);
         self.window.store(0, Relaxed);
         // The first answer after none came says all that is known.
-        self.ewma.store(0, Relaxed);
+        self.forget(said);
         self.well_since.store(now, Relaxed);
         is_first
+    }
+
+    /// Leaves no estimate but what an answer will make of it that said this; one that refused, however fast, leaves
+    /// what is usual.
+    fn forget(&self, said: Said) {
+        let left = if said == Said::Burdened { self.usual().as_nanos() as u64 } else { 0 };
+        self.ewma.store(left, Relaxed);
+    }
+
+    /// How long an answer is expected to take, `now`: as the last ones did.
+    fn known(&self, now: u64) -> Duration {
+        let idle = now.saturating_sub(self.touched.load(Relaxed)) as f64;
+        let faded = self.estimate().mul_f64((-idle / DECAY.as_nanos() as f64).exp());
+        faded.max(self.usual())
     }
 
     fn ease(&self, now: u64) {

@@ -190,6 +190,39 @@ fn one_that_refuses_fast_out_of_its_silence_or_rest_is_not_taken_to_answer_fast(
 }
 
 #[test]
+fn one_that_refuses_before_the_body_is_whole_is_not_taken_to_answer_fast_either() {
+    for fails in [|_: &Load| {}, |load: &Load| load.eject(1, Duration::from_secs(1))] {
+        let (service, epoch, turn) = known();
+        let [load, other] = [0, 1].map(|one| &service.endpoints[one].load);
+        fails(load);
+        drop((0..3).map(|_| turn(&service, Duration::ZERO)).collect::<Vec<_>>());
+        let minute = Duration::from_secs(60);
+        let mut upload = turn(&service, minute);
+        upload.takes(Sending::Told(Arc::default()));
+        upload.reached(epoch + minute, Said::Burdened);
+        drop(upload);
+        let now = nanos(epoch, epoch + minute);
+        other.answered(now, now, Duration::from_millis(1), Said::Well);
+        assert_eq!(load.estimate(), Duration::from_millis(1));
+        assert_eq!(counts(&service, many(100).map(|n| by(now, n)))[0], 0);
+    }
+}
+
+#[test]
+fn who_refuses_one_caller_is_as_fast_for_others_as_it_was() {
+    let (service, ..) = known();
+    let load = &service.endpoints[0].load;
+    let at = |seconds| Duration::from_secs(seconds).as_nanos() as u64;
+    load.answered(1, at(1), Duration::from_secs(10), Said::Well);
+    load.answered(1, at(1), Duration::from_millis(1), Said::Well);
+    // Long after, the slow one is nearly forgotten.
+    for _ in 0..100 {
+        load.answered(at(61), at(61), Duration::from_millis(1), Said::Burdened);
+    }
+    assert!(load.estimate() < Duration::from_millis(100), "{:?}", load.estimate());
+}
+
+#[test]
 fn a_body_that_does_not_come_does_not_have_others_ask() {
     for sending in [Sending::Told(Arc::default()), Sending::Untold] {
         let (service, _, turn) = known();
