@@ -122,14 +122,21 @@ pub struct Pass {
     pub principal: Option<Arc<Principal>>,
     /// Everybody who proved who they are here, and by which policy.
     pub proofs: Vec<Proof>,
-    /// By what the backend is told who is calling.
-    pub told: Vec<(HeaderName, HeaderValue)>,
     /// The narrowest allow rule that matched.
     pub rule: Option<RuleRef>,
-    /// The rules that audit it, which decided nothing: of each policy the first.
-    pub audited: Vec<RuleRef>,
     /// Whose pages may read the answer.
     pub reader: Reader,
+    /// What few have.
+    pub aside: Option<Box<Aside>>,
+}
+
+/// What few requests have that may go on, so that the others carry nothing of it.
+#[derive(Debug, Clone, Default)]
+pub struct Aside {
+    /// By what the backend is told who is calling.
+    pub told: Vec<(HeaderName, HeaderValue)>,
+    /// The rules that audit it, which decided nothing: of each policy the first.
+    pub audited: Vec<RuleRef>,
 }
 
 /// An answer of our own.
@@ -260,7 +267,9 @@ impl Chain {
                 let unmet = self.methods.unmet(&proved).is_some() && !self.is_closed();
                 *known = proved;
                 known.believe(facts.users);
-                pass.told = self.methods.tell(known);
+                if self.told().is_some() {
+                    pass.aside.get_or_insert_default().told = self.methods.tell(known);
+                }
                 pass.proofs = known.take_proofs();
                 pass.principal = known.first().cloned();
                 unmet.then(|| self.refuse(None))
@@ -282,7 +291,8 @@ impl Chain {
                     pass.principal = Some(Arc::clone(whom));
                 }
                 if self.audits {
-                    pass.audited = audits(&self.levels, facts, known);
+                    let audited = audits(&self.levels, facts, known);
+                    pass.aside.get_or_insert_default().audited = audited;
                 }
                 None
             }
@@ -368,7 +378,7 @@ impl Chain {
         }
     }
 
-    /// Changes the head of a request that passes, of which [`Pass::told`] is said: credentials off, headers,
+    /// Changes the head of a request that passes, of which [`Aside::told`] is said: credentials off, headers,
     /// host and path. The query stays.
     ///
     /// # Errors

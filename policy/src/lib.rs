@@ -34,7 +34,7 @@ mod fixtures;
 pub use access::{CompiledPolicy, RuleRef};
 pub use authn::{CompiledAuthn, Told};
 pub use border::{Border, Stage};
-pub use chain::{Answer, Chain, ChainError, Pass, Verdict};
+pub use chain::{Answer, Aside, Chain, ChainError, Pass, Verdict};
 pub use cors::Reader;
 pub use facts::{Facts, Layer, Scheme, udp};
 pub use level::{Level, Policies};

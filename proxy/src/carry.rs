@@ -239,7 +239,7 @@ impl<A: End, B: End> Ends<A, B> {
         if reason.is_denial() {
             // The rule that let it in is not what ended it.
             told.record.decided_by = None;
-            told.record.audited.clear();
+            told.record.aside = None;
         }
         if reason != Reason::Ok {
             told.ends.abort(conn.shared.settings.limits.connect).await;

@@ -184,7 +184,7 @@ async fn forward(
     // What is judged again is what came.
     let asked =
         upgrade.map(|(asked, word)| (asked, word, tunnel::Asked::new(&head, &record, &face)));
-    rule.chain.tell_ahead(&way.told, &mut head.headers);
+    rule.chain.tell_ahead(record.told(), &mut head.headers);
     let key = service.key(&head.headers, record.source);
     let smaller = compress::Asked::of(service, &head, &record);
     if outgoing(conn, &way, &mut head, &record).is_err() {
@@ -309,7 +309,7 @@ fn outgoing(
     head.headers.insert(HOST, way.host.clone());
     head.uri = Uri::from(way.path.clone());
     head.version = Version::HTTP_11;
-    way.found.rule.chain.alter_request(head, &way.told, way.found.prefix)?;
+    way.found.rule.chain.alter_request(head, record.told(), way.found.prefix)?;
     if let Some(filters) = &way.backend.filters {
         filters.chain.alter_request(head, &[], way.found.prefix)?;
     }

@@ -301,7 +301,7 @@ impl<H> Carrying<H> {
         if reason.is_denial() {
             // The rule that let it in is not what ended it.
             record.decided_by = None;
-            record.audited.clear();
+            record.aside = None;
         }
         match learnt {
             Learnt::Refused => {

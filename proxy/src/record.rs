@@ -15,7 +15,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 use model::Key;
 use model::identity::Peer;
 use policy::explain::Story;
-use policy::{Principal, Reason, RuleRef};
+use policy::{Aside, Principal, Reason, RuleRef};
 use table::Rule;
 use tokio::time::Instant;
 use wire::Side;
@@ -85,8 +85,8 @@ pub(crate) struct Record {
     pub(crate) principal: Option<Arc<Principal>>,
     /// The policy rule that decided, if one did.
     pub(crate) decided_by: Option<RuleRef>,
-    /// Those that audit it.
-    pub(crate) audited: Vec<RuleRef>,
+    /// Rules that audit it, and what the backend is told of its caller, where there is any of that.
+    pub(crate) aside: Option<Box<Aside>>,
     /// What each policy made of it, if that is to be told.
     pub(crate) story: Option<Box<Story>>,
     /// What became of it.
@@ -122,6 +122,11 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 const REQUEST_ID_BYTES: usize = 128;
 
 impl Record {
+    /// By what the backend is told who is calling.
+    pub(crate) fn told(&self) -> &[(HeaderName, HeaderValue)] {
+        self.aside.as_ref().map_or(&[], |aside| &aside.told)
+    }
+
     /// Opens the record of a request whose head is there.
     pub(crate) fn open(conn: &Arc<Conn>, live: &Live, parts: &Parts) -> Box<Self> {
         let telemetry = &conn.shared.telemetry;
@@ -164,7 +169,7 @@ impl Record {
             _stay: None,
             principal: None,
             decided_by: None,
-            audited: Vec::new(),
+            aside: None,
             story: None,
             reason: Reason::ClientGone,
             detail: None,

@@ -67,7 +67,8 @@ fn a_rule_that_audits_decides_nothing_and_is_told_of_what_passes() {
     let chain = chain([wide, narrow, only]);
     let audited = |request: &Request| {
         let Verdict::Pass(pass) = chain.decide(&request.facts(), None) else { panic!("it passes") };
-        let names = pass.audited.iter().map(|by| format!("{}/{}", by.policy.name, by.rule));
+        let aside = pass.aside.unwrap_or_default();
+        let names = aside.audited.iter().map(|by| format!("{}/{}", by.policy.name, by.rule));
         names.collect::<Vec<_>>()
     };
     assert_eq!(audited(&Request::get("/a")), ["p0/paths", "p0/first", "p1/other", "p0/only"]);

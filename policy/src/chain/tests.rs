@@ -267,7 +267,8 @@ fn told(chain: &Chain, request: &Request, names: &[&str]) -> Vec<String> {
     let mut asked = http::Request::get("/").body(()).unwrap();
     *asked.headers_mut() = request.headers.clone();
     let mut head = asked.into_parts().0;
-    chain.alter_request(&mut head, &pass.told, None).unwrap();
+    let aside = pass.aside.unwrap_or_default();
+    chain.alter_request(&mut head, &aside.told, None).unwrap();
     let lines = names.iter().flat_map(|name| head.headers.get_all(*name));
     lines.map(|line| line.to_str().unwrap().to_owned()).collect()
 }

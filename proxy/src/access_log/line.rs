@@ -128,8 +128,8 @@ impl Line<'_> {
         if let Some(by) = &record.decided_by {
             self.display(key!("rule"), Named(by));
         }
-        if !record.audited.is_empty() {
-            self.display(key!("audited"), Each(&record.audited));
+        if let Some(aside) = record.aside.as_ref().filter(|aside| !aside.audited.is_empty()) {
+            self.display(key!("audited"), Each(&aside.audited));
         }
         if let Some(client) = &record.client {
             self.text(key!("client_certificate"), &client.fingerprint);

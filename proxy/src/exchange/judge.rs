@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderName, HeaderValue, Method, Version};
+use http::{HeaderValue, Method, Version};
 use model::path::normalise_with;
 use policy::explain::Story;
 use policy::{Answer, Facts, Layer, Pass, Proof, Reader, Reason, Verdict};
@@ -33,8 +33,6 @@ pub(super) struct Way<'l> {
     pub(super) session: Option<Box<Visit<'l>>>,
     /// Who proved here that it is they who call.
     pub(super) proofs: Vec<Proof>,
-    /// By what the backend is told who that is.
-    pub(super) told: Vec<(HeaderName, HeaderValue)>,
     /// Whose pages may read the answer.
     pub(super) reader: Reader,
 }
@@ -116,8 +114,8 @@ fn way<'l>(
     }
     let whole = whole_path(parts, &path).ok_or_else(|| answer(Reason::PathInvalid))?;
     let host = host_value(parts, named).ok_or_else(|| answer(Reason::HostInvalid))?;
-    let Pass { proofs, told, reader, .. } = pass;
-    Ok(Way { found, host, path: whole, backend, session, proofs, told, reader })
+    let Pass { proofs, reader, .. } = pass;
+    Ok(Way { found, host, path: whole, backend, session, proofs, reader })
 }
 
 /// What stands before what was found says of a request or a connection; the record is told.
@@ -156,7 +154,7 @@ pub(crate) fn decide(
     };
     record.principal = pass.principal.take().or(record.principal.take());
     record.decided_by = pass.rule.take();
-    record.audited = std::mem::take(&mut pass.audited);
+    record.aside = pass.aside.take();
     Ok(pass)
 }
 

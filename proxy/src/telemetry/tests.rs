@@ -41,7 +41,7 @@ pub(crate) fn sample(telemetry: &Arc<Telemetry>) -> Record {
         refused: None,
         _stay: None,
         principal: None,
-        audited: Vec::new(),
+        aside: None,
         decided_by: None,
         story: None,
         reason: Reason::Ok,
