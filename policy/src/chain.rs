@@ -373,8 +373,7 @@ impl Chain {
     /// head before it is changed goes by that.
     pub fn tell_ahead(&self, pass: &[(HeaderName, HeaderValue)], headers: &mut HeaderMap) {
         if let Some(told) = self.told() {
-            told.strip(headers);
-            put(pass, headers);
+            told.replace(pass, headers);
         }
     }
 
@@ -395,7 +394,12 @@ impl Chain {
                 Step::Strip => {
                     self.methods.strip(head);
                 }
-                Step::Tell => put(told, &mut head.headers),
+                Step::Tell => {
+                    for (name, value) in told {
+                        // A map that is full takes nothing more: then nobody is told.
+                        let _full = head.headers.try_insert(name, value.clone());
+                    }
+                }
                 Step::RequestHeaders => {
                     if let Some(change) = &self.request_headers {
                         change.apply(&mut head.headers);
@@ -495,13 +499,6 @@ impl Chain {
             request_headers: request,
             response_headers: response,
         }
-    }
-}
-
-fn put(told: &[(HeaderName, HeaderValue)], headers: &mut HeaderMap) {
-    for (name, value) in told {
-        // A map that is full takes nothing more: then nobody is told.
-        let _full = headers.try_insert(name, value.clone());
     }
 }
 

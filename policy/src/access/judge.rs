@@ -59,6 +59,7 @@ pub(crate) fn judge<'a>(
 }
 
 /// Of each policy the first rule that audits what is seen.
+#[cold]
 pub(crate) fn audits(levels: &[Arc<Level>], facts: &Facts<'_>, known: &Known) -> Vec<RuleRef> {
     let seen = Seen::new(facts, known);
     let each = levels.iter().enumerate();

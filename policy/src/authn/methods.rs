@@ -236,6 +236,7 @@ impl Methods {
     /// What backends are told of who is known: of one caller, whom the broadest level knows, there the first
     /// method that tells anything, and whatever else those methods tell that know the same one. A header belongs
     /// to the first of these that names it, also where that has nothing to say.
+    #[cold]
     pub(crate) fn tell(&self, known: &Known) -> Vec<(HeaderName, HeaderValue)> {
         let mut told = Vec::new();
         if self.told.is_none() {

@@ -59,7 +59,19 @@ impl Told {
         }
     }
 
+    /// Puts these in the place of what callers sent in them.
+    #[cold]
+    pub(crate) fn replace(&self, by: &[(HeaderName, HeaderValue)], headers: &mut HeaderMap) {
+        self.strip(headers);
+        for (name, value) in by {
+            // A map that is full takes nothing more: then nobody is told.
+            let _full = headers.try_insert(name, value.clone());
+        }
+    }
+
     /// Takes off what callers sent in them, or in what a backend may read as one of them.
+    // Few routes tell, and the way of the others is to be short.
+    #[cold]
     pub fn strip(&self, headers: &mut HeaderMap) {
         let sent: Vec<_> = headers.keys().filter(|name| self.names(name)).cloned().collect();
         sent.iter().for_each(|name| drop(headers.remove(name)));
