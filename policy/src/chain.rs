@@ -13,7 +13,7 @@ use crate::access::{Judgement, RuleRef, audits, judge};
 use crate::authn::{Known, Methods, Refusal, Told};
 use crate::border::Border;
 use crate::cors::{Cors, Reader};
-use crate::explain::{Changes, HeaderStory, RewriteStory, Story, tell};
+use crate::explain::{Changes, HeaderLine, HeaderStory, RewriteStory, Story, tell};
 use crate::facts::Facts;
 use crate::headers::HeaderChange;
 use crate::level::Level;
@@ -465,16 +465,16 @@ impl Chain {
         Some(String::from_utf8_lossy(location.as_bytes()).into_owned())
     }
 
-    /// What the backend would be told of who is calling, and what callers said of it themselves.
+    /// Which headers tell the backend who is calling, if anybody is known, and what callers said in their place.
+    /// Nothing is proved for it, so that whoever shows it needs none of what proves: a browser has not.
     fn explain_told(&self, facts: &Facts<'_>) -> Option<HeaderStory> {
         let told = self.told()?;
-        let set = self.methods.prove(facts).map(|known| self.methods.tell(&known));
-        let change = HeaderChange { set: set.unwrap_or_default(), ..HeaderChange::default() };
-        let is_set = |name: &HeaderName| change.set.iter().any(|(set, _)| set == name);
+        let line = |name: &str| HeaderLine { name: name.to_owned(), value: None };
+        let set: Vec<_> = told.spellings().map(line).collect();
+        let is_set = |name: &&HeaderName| set.iter().any(|line| line.name == name.as_str());
         let sent = facts.headers.keys().filter(|name| told.names(name) && !is_set(name));
         let remove = sent.map(HeaderName::to_string).collect();
-        Some(HeaderStory { remove, ..HeaderStory::tell(&change, &[]) })
-            .filter(|story| *story != HeaderStory::default())
+        Some(HeaderStory { set, remove, ..HeaderStory::default() })
     }
 
     /// What would be changed of a request that passes, and of its answer.

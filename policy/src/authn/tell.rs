@@ -93,6 +93,11 @@ impl Told {
         }
     }
 
+    /// Each of them.
+    pub(crate) fn spellings(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(spelling, _)| &**spelling)
+    }
+
     /// Whether there is none.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -60,7 +60,8 @@ pub struct HeaderStory {
 pub struct HeaderLine {
     /// Its name.
     pub name: String,
-    /// Its value; none where it may prove who somebody is.
+    /// Its value; none where it may prove who somebody is, or tells who is calling, which only those are told
+    /// of whom it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
 }
