@@ -252,6 +252,7 @@ impl<'a> Run<'a> {
             p99_us: paced.p99,
             p999_us: paced.p999,
             load_core: paced.load_core,
+            stolen: paced.stolen,
             rss_anon_kib,
             failed: cold + full.failed + paced.failed,
         };

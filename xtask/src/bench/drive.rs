@@ -28,13 +28,15 @@ pub(super) struct Closed {
     pub(super) seconds: f64,
 }
 
-/// What came of an open loop; times in microseconds, the core of load and upstream in percent busy.
+/// What came of an open loop; times in microseconds, the core of load and upstream in percent busy, what the
+/// hypervisor took of all cores in percent.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Open {
     pub(super) p50: f64,
     pub(super) p99: f64,
     pub(super) p999: f64,
     pub(super) load_core: f64,
+    pub(super) stolen: f64,
     pub(super) failed: u64,
 }
 
@@ -83,9 +85,10 @@ impl Driver {
         command.args(["--rate", &format!("{rate:.0}")]);
         command.args(["--warmup", &pace.warmup.to_string()]);
         command.args(["--seconds", &pace.seconds.to_string()]);
-        let before = CoreTime::of_load()?;
+        let (load, all) = (CoreTime::of_load()?, CoreTime::of_all()?);
         let out = command.output().context("starting the load")?;
-        let load_core = CoreTime::of_load()?.busy_since(before);
+        let load_core = CoreTime::of_load()?.busy_since(load);
+        let stolen = CoreTime::of_all()?.stolen_since(all);
         let tally: Value = serde_json::from_slice(&out.stdout)
             .with_context(|| format!("the load said {}", said(&out)))?;
         let micros = |name: &str| tally[name].as_f64().with_context(|| format!("no {name}"));
@@ -95,6 +98,7 @@ impl Driver {
             p99: micros("p99_us")?,
             p999: micros("p999_us")?,
             load_core,
+            stolen,
             failed: failed.iter().filter_map(|name| tally[*name].as_u64()).sum(),
         })
     }

@@ -33,10 +33,12 @@ pub(super) fn has_two_cores() -> bool {
     std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1)
 }
 
-/// What a core did since the machine started, in ticks.
+/// What one core did since the machine started, or all together, in ticks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CoreTime {
     busy: u64,
+    /// What the hypervisor gave to others while something wanted to run here; it counts as busy, too.
+    stolen: u64,
     idle: u64,
 }
 
@@ -44,27 +46,44 @@ impl CoreTime {
     /// Of the core of load and upstream.
     pub(super) fn of_load() -> Result<Self> {
         let core = if has_two_cores() { OTHER_CORE } else { SUBJECT_CORE };
-        Self::read(&std::fs::read_to_string("/proc/stat")?, core)
+        Self::read(&std::fs::read_to_string("/proc/stat")?, &format!("cpu{core} "))
     }
 
-    /// Reads `cpu1 user nice system idle iowait irq softirq steal ...` (proc(5)).
-    fn read(text: &str, core: usize) -> Result<Self> {
-        let name = format!("cpu{core} ");
-        let line = text.lines().find_map(|line| line.strip_prefix(&name));
-        let line = line.with_context(|| format!("no {name}in /proc/stat"))?;
+    /// Of all cores together.
+    pub(super) fn of_all() -> Result<Self> {
+        Self::read(&std::fs::read_to_string("/proc/stat")?, "cpu ")
+    }
+
+    /// Reads the line `cpu1 user nice system idle iowait irq softirq steal ...` (proc(5)) that starts like this.
+    fn read(text: &str, start: &str) -> Result<Self> {
+        let line = text.lines().find_map(|line| line.strip_prefix(start));
+        let line = line.with_context(|| format!("no {start}in /proc/stat"))?;
         let ticks =
             line.split_whitespace().take(8).map(str::parse).collect::<Result<Vec<u64>, _>>();
         let [user, nice, system, idle, wait, irq, soft, steal] = ticks?[..] else {
             bail!("a short line in /proc/stat: {line}");
         };
-        Ok(Self { busy: user + nice + system + irq + soft + steal, idle: idle + wait })
+        let busy = user + nice + system + irq + soft + steal;
+        Ok(Self { busy, stolen: steal, idle: idle + wait })
     }
 
     /// Percent of the time from `before` to now that the core was busy.
     pub(super) fn busy_since(self, before: Self) -> f64 {
-        let (busy, idle) = (self.busy - before.busy, self.idle - before.idle);
-        100.0 * busy as f64 / (busy + idle).max(1) as f64
+        percent(self.busy - before.busy, self.ticks_since(before))
     }
+
+    /// Percent of the time from `before` to now that the hypervisor took.
+    pub(super) fn stolen_since(self, before: Self) -> f64 {
+        percent(self.stolen - before.stolen, self.ticks_since(before))
+    }
+
+    fn ticks_since(self, before: Self) -> u64 {
+        self.busy - before.busy + self.idle - before.idle
+    }
+}
+
+fn percent(part: u64, whole: u64) -> f64 {
+    100.0 * part as f64 / whole.max(1) as f64
 }
 
 /// A running program, which ends when this is dropped.

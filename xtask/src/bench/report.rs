@@ -23,6 +23,8 @@ pub(super) struct Sample {
     pub(super) p999_us: f64,
     /// Percent that the core of load and upstream was busy while latency was measured.
     pub(super) load_core: f64,
+    /// Percent of all cores that the hypervisor took meanwhile.
+    pub(super) stolen: f64,
     pub(super) rss_anon_kib: f64,
     pub(super) failed: u64,
 }
@@ -53,14 +55,17 @@ impl Report {
         for case in self.cases() {
             for subject in self.subjects(case) {
                 let median = |figure| self.median(case, subject, figure);
+                let tail = self.spread(case, subject, |sample| Some(sample.p99_us));
                 let mut row = json!({
                     "case": case.name(),
                     "subject": subject.name(),
                     "requests_per_cpu_second": median(|s| s.requests_per_cpu_second),
                     "p50_us": median(|s| s.p50_us),
                     "p99_us": median(|s| s.p99_us),
+                    "p99_us_range": tail.map(|p99| [p99.min, p99.max]),
                     "p999_us": median(|s| s.p999_us),
                     "load_core_percent": median(|s| s.load_core),
+                    "stolen_percent": median(|s| s.stolen),
                     "rss_anon_kib": median(|s| s.rss_anon_kib),
                     "failed": self.failed(case, subject),
                 });
@@ -76,10 +81,10 @@ impl Report {
         writeln!(out, "Medians over the rounds:\n")?;
         writeln!(
             out,
-            "| case | subject | requests/CPU-s | requests/s | p50 us | p99 us | p999 us \
-             | load's core | private KiB | failed |"
+            "| case | subject | requests/CPU-s | requests/s | p50 us | p99 us | its range \
+             | p999 us | load's core | stolen | private KiB | failed |"
         )?;
-        writeln!(out, "|---|---|---|---|---|---|---|---|---|---|")?;
+        writeln!(out, "|---|---|---|---|---|---|---|---|---|---|---|---|")?;
         for case in self.cases() {
             for subject in self.subjects(case) {
                 self.print_row(out, case, subject)?;
@@ -101,9 +106,12 @@ impl Report {
     fn print_row(&self, out: &mut impl Write, case: Case, subject: Subject) -> io::Result<()> {
         let median = |figure| self.median(case, subject, figure);
         let work = work(median(|s| s.requests_per_cpu_second));
+        let tail = self.spread(case, subject, |sample| Some(sample.p99_us));
+        let tail = tail.map_or_else(String::new, |p99| format!("{:.0} to {:.0}", p99.min, p99.max));
         writeln!(
             out,
-            "| {} | {} | {work} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} % | {:.0} | {} |",
+            "| {} | {} | {work} | {:.0} | {:.0} | {:.0} | {tail} | {:.0} | {:.0} % | {:.1} % \
+             | {:.0} | {} |",
             case.name(),
             subject.name(),
             median(|s| s.requests_per_second),
@@ -111,6 +119,7 @@ impl Report {
             median(|s| s.p99_us),
             median(|s| s.p999_us),
             median(|s| s.load_core),
+            median(|s| s.stolen),
             median(|s| s.rss_anon_kib),
             self.failed(case, subject),
         )

@@ -10,9 +10,10 @@ fn sample(subject: Subject, round: usize, work: f64) -> Sample {
         requests_per_second: work,
         requests_per_cpu_second: work,
         p50_us: 100.0,
-        p99_us: 200.0,
+        p99_us: 200.0 + round as f64,
         p999_us: 300.0,
         load_core: 40.0,
+        stolen: 1.5,
         rss_anon_kib: 1000.0,
         failed: 1,
     }
@@ -44,9 +45,11 @@ fn json_has_the_fields_that_scripts_rely_on() {
         "subject": "heddle",
         "requests_per_cpu_second": 30.0,
         "p50_us": 100.0,
-        "p99_us": 200.0,
+        "p99_us": 201.0,
+        "p99_us_range": [200.0, 202.0],
         "p999_us": 300.0,
         "load_core_percent": 40.0,
+        "stolen_percent": 1.5,
         "rss_anon_kib": 1000.0,
         "failed": 3,
     });
@@ -64,6 +67,7 @@ fn the_table_names_what_was_left_out_and_why() {
     assert!(text.contains("- nginx: skipped: not installed"), "{text}");
     assert!(text.contains("- h2-small, haproxy: n/a: no answer"), "{text}");
     assert!(text.contains("| h1-small | envoy | 1.50 | 1.00 | 0.50 to 2.00 |"), "{text}");
+    assert!(text.contains("| 201 | 200 to 202 | 300 | 40 % | 1.5 % |"), "{text}");
 }
 
 #[test]
