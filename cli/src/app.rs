@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use crate::args::{Args, Command, Everywhere};
 use crate::client::{Address, Client};
 use crate::command::{
-    access, audit, authority, change, completion, diff, explain, fleet, join, look, node, past,
-    plan, rights, session_secret, sign, token, traffic, user,
+    access, audit, authority, change, completion, consumer, diff, explain, fleet, join, look, node,
+    past, plan, rights, session_secret, sign, token, traffic, user,
 };
 use crate::failure::{Done, Failure};
 use crate::kept::{self, Kept};
@@ -86,6 +86,7 @@ async fn command(Args { everywhere, command }: Args) -> Result<Done, Failure> {
         Command::Transfer(args) => rights::transfer(context, &args).await,
         Command::Auth(args) => rights::auth(context, &args).await,
         Command::Access(args) => access::run(context, &args).await,
+        Command::Consumer(args) => consumer::run(context, &args).await,
         Command::Token(args) => token::run(context, &args).await,
         Command::User(args) => user::run(context, &args).await,
         Command::JoinToken(args) => join::run(context, &args).await,

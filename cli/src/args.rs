@@ -13,6 +13,7 @@ use crate::client::Address;
 use crate::kind::{Named, kind, name, named};
 
 pub(crate) mod access;
+pub(crate) mod consumer;
 pub(crate) mod output;
 pub(crate) mod people;
 pub(crate) mod span;
@@ -25,6 +26,7 @@ pub(crate) use output::{GetOutput, Output, Show};
 pub(crate) use traffic::Traffic;
 
 use access::Access;
+use consumer::Consumer;
 use people::{Audit, Auth, Authority, JoinToken, Login, Node, SessionSecret, Token, User};
 use span::span;
 
@@ -111,6 +113,9 @@ pub(crate) enum Command {
     /// Ask for access, and decide on what others ask for.
     #[command(subcommand)]
     Access(Access),
+    /// Keys of Consumers, who call what the gateways serve.
+    #[command(subcommand)]
+    Consumer(Consumer),
     /// API tokens.
     #[command(subcommand)]
     Token(Token),

@@ -5,6 +5,7 @@ pub(crate) mod audit;
 pub(crate) mod authority;
 pub(crate) mod change;
 pub(crate) mod completion;
+pub(crate) mod consumer;
 pub(crate) mod diff;
 pub(crate) mod explain;
 pub(crate) mod fleet;

@@ -22,6 +22,7 @@ const fn short(kind: Kind) -> &'static [&'static str] {
         Kind::Workload => &["wl"],
         Kind::Secret => &["sec"],
         Kind::ConfigMap => &["cm"],
+        Kind::Consumer => &[],
         Kind::AuthnPolicy => &["authn"],
         Kind::AccessPolicy => &["policy", "policies", "ap"],
         Kind::TrafficPolicy => &["tp"],

@@ -203,7 +203,8 @@ impl Field {
             Sort::Json => text().map(|text| {
                 serde_json::from_str(&text).unwrap_or_else(|_| Value::from(text.clone()))
             }),
-            Sort::Record(fields) => some(record(fields, path, typed)),
+            Sort::Record(fields) => some(record(fields, path, typed))
+                .or_else(|| text().filter(|text| text == EMPTY).map(|_| Map::new().into())),
             Sort::List(fields) => {
                 list(typed.items(path).map(|at| record(fields, &format!("{path}[{at}]"), typed)))
             }
@@ -261,6 +262,9 @@ fn list<T: Into<Value>>(items: impl Iterator<Item = T>) -> Option<Value> {
     let items: Vec<Value> = items.map(Into::into).collect();
     (!items.is_empty()).then(|| items.into())
 }
+
+/// What a form sends of a record that is there without any field.
+const EMPTY: &str = "{}";
 
 fn some(fields: Map<String, Value>) -> Option<Value> {
     (!fields.is_empty()).then(|| fields.into())

@@ -76,7 +76,8 @@ impl Cost {
                 // They travel in base64.
                 Cost { bytes: bytes + values.sum::<usize>().div_ceil(3) * 4, ..cost }
             }
-            Resource::AuthnPolicy(_)
+            Resource::Consumer(_)
+            | Resource::AuthnPolicy(_)
             | Resource::ReferenceGrant(_)
             | Resource::Namespace(_)
             | Resource::TrafficPolicy(_)

@@ -73,6 +73,7 @@ pub(crate) fn references(resource: &Resource, world: &World) -> Vec<Reference> {
         | Resource::Service(_)
         | Resource::Secret(_)
         | Resource::ConfigMap(_)
+        | Resource::Consumer(_)
         | Resource::Claim(_)
         | Resource::Workspace(_)
         | Resource::Cluster(_)

@@ -288,6 +288,7 @@ pub(crate) const fn is_border(kind: Kind) -> bool {
         | Kind::Workload
         | Kind::Secret
         | Kind::ConfigMap
+        | Kind::Consumer
         | Kind::AuthnPolicy
         | Kind::AccessPolicy
         | Kind::TrafficPolicy
@@ -314,6 +315,7 @@ pub(crate) const fn is_traffic(kind: Kind) -> bool {
         | Kind::Workload
         | Kind::Secret
         | Kind::ConfigMap
+        | Kind::Consumer
         | Kind::AuthnPolicy
         | Kind::AccessPolicy
         | Kind::TrafficPolicy

@@ -150,6 +150,18 @@ pub fn authn(name: &str, spec: &str) -> String {
     document("heddle.dev/v1alpha1", "AuthnPolicy", name, &rest)
 }
 
+/// A Consumer with keys by name: each the key itself, and what else is said of it (`until: ...`).
+pub fn consumer(name: &str, keys: &[(&str, &str, &str)]) -> String {
+    let keys: String = keys
+        .iter()
+        .map(|(name, key, more)| {
+            let digest = wire::digest::hex(&wire::digest::bytes(key.as_bytes()));
+            format!("    - {{ name: {name}, sha256: {digest}, {more} }}\n")
+        })
+        .collect();
+    document("heddle.dev/v1alpha1", "Consumer", name, &format!("spec:\n  keys:\n{keys}"))
+}
+
 /// A TrafficPolicy for the Service of its name.
 pub fn traffic(name: &str, spec: &str) -> String {
     let targets = format!("targetRefs: [{{ group: \"\", kind: Service, name: {name} }}]\n");

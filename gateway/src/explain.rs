@@ -85,6 +85,7 @@ pub(crate) fn run(args: &Explain) -> Result<ExitCode> {
         query: args.url.query(),
         headers: &headers,
         peer: None,
+        certificate: None,
         users: &[],
     };
     let story = table.why(&facts);

@@ -12,6 +12,10 @@
 //!       apiKey:
 //!         secretRef: { name: order-keys }     # each entry of the Secret: caller's name -> key
 //!       toHeaders: [{ header: x-partner }]    # what the backend is told: the caller's name
+//!     - name: customers
+//!       apiKey:
+//!         from: [{ header: x-api-key }, { basic: orders }]
+//!         consumers: { matchLabels: { plan: gold } }    # the Consumers of the namespace that have these labels
 //!     - name: staff
 //!       jwt:
 //!         issuer: https://login.example
@@ -25,13 +29,16 @@
 //! never for broader ones. A credential that is shown where a method reads it, and that none accepts, is always
 //! refused.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::api::LABEL;
+use crate::consumer::Consumer;
 use crate::invalid::Checker;
+use crate::namespace::{key_fault, value_fault};
 use crate::policy::{LocalRef, PolicyTargetRef, TargetKind};
 use crate::{Key, Kind, Meta, Name, cookie, header};
 
@@ -82,6 +89,9 @@ pub struct AuthnMethod {
     /// Tokens that an issuer signed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwt: Option<JwtIssuer>,
+    /// Certificates that callers show in the handshake, where the listener asks for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_certificate: Option<CertificateSource>,
     /// Headers that tell the backend who is calling. What callers send in them is taken off, whether anybody
     /// proved who they are or not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -113,7 +123,47 @@ pub struct ApiKeySource {
     #[schemars(length(min = 1, max = 8))]
     pub from: Vec<CredentialPlace>,
     /// The Secret whose entries are callers' names with their keys (16 bytes or longer).
-    pub secret_ref: LocalRef,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<LocalRef>,
+    /// The Consumers that have keys, in the place of a Secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consumers: Option<ConsumerSelector>,
+}
+
+/// Certificates of callers: whose they are. Which authorities sign them, `spec.tls.frontend` of the Gateway says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CertificateSource {
+    /// The Consumers that have certificates.
+    pub consumers: ConsumerSelector,
+}
+
+/// Which Consumers of the policy's namespace: those of the policy's own Api and of none, that have all of these
+/// labels.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ConsumerSelector {
+    /// Labels with these values.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub match_labels: BTreeMap<String, String>,
+}
+
+impl ConsumerSelector {
+    /// Whether a policy of the Api `of` takes a Consumer of its namespace.
+    pub fn picks(&self, of: Option<&str>, consumer: &Consumer) -> bool {
+        let labels = &consumer.metadata.labels;
+        let mut wanted = self.match_labels.iter();
+        consumer.is_known_to(of) && wanted.all(|(key, value)| labels.get(key) == Some(value))
+    }
+
+    fn check(&self, at: &mut Checker) {
+        at.within("matchLabels", |at| {
+            for (key, value) in &self.match_labels {
+                let wrong = key_fault(key).or_else(|| value_fault(value));
+                wrong.into_iter().for_each(|wrong| at.fault_in(&format!("['{key}']"), wrong));
+            }
+        });
+    }
 }
 
 fn in_api_key_header() -> Vec<CredentialPlace> {
@@ -136,6 +186,11 @@ pub struct CredentialPlace {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub cookie: Option<String>,
+    /// The password in `authorization` behind the word `Basic` (RFC 7617), where the user is the caller's name; this
+    /// is the realm, which browsers show. Of a key alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub basic: Option<String>,
 }
 
 /// An issuer of JSON Web Tokens (RFC 7519).
@@ -180,11 +235,35 @@ impl AuthnPolicy {
     /// The Secrets that hold keys of callers, each behind the place at which it is named.
     pub fn credentials(&self) -> impl Iterator<Item = (String, Key)> {
         self.spec.methods.iter().enumerate().filter_map(|(at, method)| {
-            let keys = method.api_key.as_ref()?;
-            let (own, name) = (self.metadata.namespace.clone(), keys.secret_ref.name.clone());
+            let secret = method.api_key.as_ref()?.secret_ref.as_ref()?;
+            let (own, name) = (self.metadata.namespace.clone(), secret.name.clone());
             let place = format!("spec.methods[{at}].apiKey.secretRef");
             Some((place, Key::new(Kind::Secret, own, name)))
         })
+    }
+
+    /// Whether some method of it takes a Consumer.
+    pub fn takes(&self, consumer: &Consumer) -> bool {
+        let (mine, its) = (&self.metadata, &consumer.metadata);
+        mine.namespace == its.namespace
+            && self.selectors().any(|one| one.picks(self.api(), consumer))
+    }
+
+    /// Whether it takes Consumers at all.
+    pub fn takes_consumers(&self) -> bool {
+        self.selectors().next().is_some()
+    }
+
+    fn selectors(&self) -> impl Iterator<Item = &ConsumerSelector> {
+        self.spec.methods.iter().filter_map(|method| {
+            let keys = method.api_key.as_ref().and_then(|keys| keys.consumers.as_ref());
+            keys.or_else(|| method.client_certificate.as_ref().map(|one| &one.consumers))
+        })
+    }
+
+    /// The Api that it belongs to, by its label.
+    pub fn api(&self) -> Option<&str> {
+        self.metadata.labels.get(LABEL).map(String::as_str)
     }
 
     /// Reports what the schema cannot say.
@@ -232,11 +311,18 @@ const fn shows_requests(kind: TargetKind) -> bool {
 
 impl AuthnMethod {
     fn check(&self, at: &mut Checker) {
-        match (&self.api_key, &self.jwt) {
-            (Some(keys), None) => at.within("apiKey", |at| keys.check(at)),
-            (None, Some(issuer)) => at.within("jwt", |at| issuer.check(at)),
-            (None, None) => at.fault("says no way to prove anything; one of apiKey, jwt"),
-            (Some(_), Some(_)) => at.fault("is one way: write another method for the other one"),
+        match (&self.api_key, &self.jwt, &self.client_certificate) {
+            (Some(keys), None, None) => at.within("apiKey", |at| keys.check(at)),
+            (None, Some(issuer), None) => at.within("jwt", |at| issuer.check(at)),
+            (None, None, Some(one)) => at.within("clientCertificate", |at| {
+                at.within("consumers", |at| one.consumers.check(at));
+            }),
+            (None, None, None) => {
+                at.fault("says no way to prove anything; one of apiKey, jwt, clientCertificate");
+            }
+            (Some(_), Some(_), _) | (Some(_), _, Some(_)) | (_, Some(_), Some(_)) => {
+                at.fault("is one way: write another method for the other one");
+            }
         }
         let mut names = BTreeSet::new();
         at.each("toHeaders", &self.to_headers, |at, told| {
@@ -263,7 +349,7 @@ impl ToHeader {
             at.fault_in("header", format!("'{}' tells nobody who is calling: {why}", self.header));
         }
         if method.jwt.is_none() && self.claim.is_some() {
-            at.fault_in("claim", "an API key has no claims; leave it out for the caller's name");
+            at.fault_in("claim", "a token alone has claims; leave it out for the caller's name");
         }
     }
 }
@@ -271,6 +357,14 @@ impl ToHeader {
 impl ApiKeySource {
     fn check(&self, at: &mut Checker) {
         at.each("from", &self.from, |at, place| place.check(at));
+        match (&self.secret_ref, &self.consumers) {
+            (Some(_), None) => {}
+            (None, Some(consumers)) => at.within("consumers", |at| consumers.check(at)),
+            (None, None) => at.fault("says nobody's keys; one of secretRef, consumers"),
+            (Some(_), Some(_)) => {
+                at.fault("has keys of one kind: write another method for the other one");
+            }
+        }
     }
 }
 
@@ -286,9 +380,13 @@ impl CredentialPlace {
     }
 
     fn check(&self, at: &mut Checker) {
-        let CredentialPlace { header, query, cookie } = self;
-        if [header, query, cookie].into_iter().flatten().count() != 1 {
-            at.fault("is one place: one of header, query, cookie");
+        let CredentialPlace { header, query, cookie, basic } = self;
+        if [header, query, cookie, basic].into_iter().flatten().count() != 1 {
+            at.fault("is one place: one of header, query, cookie, basic");
+        }
+        let is_plain = |realm: &String| realm.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        if !basic.as_ref().is_none_or(is_plain) {
+            at.fault_in("basic", "is a realm, of printable ASCII letters");
         }
         if let Some(name) = header.as_ref().filter(|name| !is_token(name)) {
             at.fault_in("header", format!("'{name}' is no header name"));
@@ -307,10 +405,11 @@ impl CredentialPlace {
 /// In words, as `the header 'x-api-key'`.
 impl fmt::Display for CredentialPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let CredentialPlace { header, query, cookie } = self;
+        let CredentialPlace { header, query, cookie, basic } = self;
         let named = [("header", header), ("query parameter", query), ("cookie", cookie)];
         let mut named = named.into_iter().filter_map(|(what, name)| Some((what, name.as_ref()?)));
-        named.try_for_each(|(what, name)| write!(f, "the {what} '{name}'"))
+        named.try_for_each(|(what, name)| write!(f, "the {what} '{name}'"))?;
+        basic.iter().try_for_each(|realm| write!(f, "the password of Basic for '{realm}'"))
     }
 }
 
@@ -321,7 +420,12 @@ fn is_token(name: &str) -> bool {
 
 impl JwtIssuer {
     fn check(&self, at: &mut Checker) {
-        at.each("from", &self.from, |at, place| place.check(at));
+        at.each("from", &self.from, |at, place| {
+            place.check(at);
+            if place.basic.is_some() {
+                at.fault_in("basic", "is where a key stands; a token stands behind 'Bearer'");
+            }
+        });
         let keys = serde_json::from_str::<serde_json::Value>(&self.jwks).ok();
         let keys = keys.as_ref().and_then(|set| set.get("keys")?.as_array());
         match keys {

@@ -50,6 +50,8 @@ pub enum Kind {
     Secret,
     /// `v1` ConfigMap.
     ConfigMap,
+    /// `heddle.dev/v1alpha1` Consumer.
+    Consumer,
     /// `heddle.dev/v1alpha1` AuthnPolicy.
     AuthnPolicy,
     /// `heddle.dev/v1alpha1` AccessPolicy.
@@ -76,7 +78,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order in which listings show them.
-    pub const ALL: [Kind; 26] = [
+    pub const ALL: [Kind; 27] = [
         Kind::Gateway,
         Kind::ListenerSet,
         Kind::HttpRoute,
@@ -92,6 +94,7 @@ impl Kind {
         Kind::Workload,
         Kind::Secret,
         Kind::ConfigMap,
+        Kind::Consumer,
         Kind::AuthnPolicy,
         Kind::AccessPolicy,
         Kind::TrafficPolicy,
@@ -123,6 +126,7 @@ impl Kind {
             Kind::Workload => "Workload",
             Kind::Secret => "Secret",
             Kind::ConfigMap => "ConfigMap",
+            Kind::Consumer => "Consumer",
             Kind::AuthnPolicy => "AuthnPolicy",
             Kind::AccessPolicy => "AccessPolicy",
             Kind::TrafficPolicy => "TrafficPolicy",
@@ -152,6 +156,7 @@ impl Kind {
             Kind::Namespace | Kind::Service | Kind::Secret | Kind::ConfigMap => "v1",
             Kind::EndpointSlice => "discovery.k8s.io/v1",
             Kind::Workload
+            | Kind::Consumer
             | Kind::AuthnPolicy
             | Kind::AccessPolicy
             | Kind::TrafficPolicy
@@ -211,6 +216,7 @@ impl Kind {
             | Kind::Workload
             | Kind::Secret
             | Kind::ConfigMap
+            | Kind::Consumer
             | Kind::AuthnPolicy
             | Kind::AccessPolicy
             | Kind::TrafficPolicy
@@ -253,6 +259,7 @@ impl Kind {
             | Kind::Workload
             | Kind::Secret
             | Kind::ConfigMap
+            | Kind::Consumer
             | Kind::TrafficPolicy
             | Kind::Api
             | Kind::Claim

@@ -16,6 +16,7 @@ pub mod authn;
 pub mod backend_tls;
 pub mod claim;
 pub mod cluster;
+pub mod consumer;
 pub mod cookie;
 pub mod difference;
 pub mod expression;

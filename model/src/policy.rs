@@ -270,7 +270,7 @@ pub struct WorkloadMatch {
     pub gateway: Option<Name>,
 }
 
-/// A caller: by API key name, or by what a token says. What is written must all hold; nothing
+/// A caller: a Consumer, the name of an API key, or what a token says. What is written must all hold; nothing
 /// written means any caller that proved who it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -279,7 +279,10 @@ pub struct CallerMatch {
     /// none is written. Whom a policy without an Api, or one of the platform, knows counts in any case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api: Option<Name>,
-    /// The name of the API key.
+    /// A Consumer, whatever proved it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consumer: Option<ConsumerMatch>,
+    /// The name of the API key, of those that stand in a Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_key: Option<String>,
     /// The token's issuer.
@@ -292,6 +295,17 @@ pub struct CallerMatch {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub claims: Vec<ClaimMatch>,
+}
+
+/// Which Consumer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ConsumerMatch {
+    /// Its name.
+    pub name: Name,
+    /// Its namespace; the policy's own where none is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<Name>,
 }
 
 /// A claim that must be there with a value.
@@ -354,7 +368,13 @@ impl Conditions {
                 at.fault_in("gateway", "a gateway has neither namespace nor service account");
             }
         });
-        at.each("times", &self.times, |at, time| match (time.from, time.until) {
+        at.each("times", &self.times, |at, time| time.check(at));
+    }
+}
+
+impl TimeMatch {
+    pub(crate) fn check(&self, at: &mut Checker) {
+        match (self.from, self.until) {
             (None, None) => at.fault("says no time; write 'from', 'until' or both"),
             (from, until) if [from, until].iter().flatten().any(|at| at.nanosecond() > 0) => {
                 at.fault("is compared by the second: write no fractions of one");
@@ -363,6 +383,6 @@ impl Conditions {
                 at.fault_in("until", "is no later than 'from', so that no time is meant");
             }
             (Some(_), Some(_) | None) | (None, Some(_)) => {}
-        });
+        }
     }
 }

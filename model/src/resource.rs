@@ -9,6 +9,7 @@ use crate::authn::AuthnPolicy;
 use crate::backend_tls::BackendTlsPolicy;
 use crate::claim::Claim;
 use crate::cluster::Cluster;
+use crate::consumer::Consumer;
 use crate::gateway::{Gateway, Listener, ListenerSet};
 use crate::invalid::Checker;
 use crate::login::LoginProvider;
@@ -47,6 +48,7 @@ pub enum Resource {
     Workload(Arc<Workload>),
     Secret(Arc<Secret>),
     ConfigMap(Arc<ConfigMap>),
+    Consumer(Arc<Consumer>),
     AuthnPolicy(Arc<AuthnPolicy>),
     AccessPolicy(Arc<AccessPolicy>),
     TrafficPolicy(Arc<TrafficPolicy>),
@@ -79,6 +81,7 @@ impl Resource {
             Resource::Workload(_) => Kind::Workload,
             Resource::Secret(_) => Kind::Secret,
             Resource::ConfigMap(_) => Kind::ConfigMap,
+            Resource::Consumer(_) => Kind::Consumer,
             Resource::AuthnPolicy(_) => Kind::AuthnPolicy,
             Resource::AccessPolicy(_) => Kind::AccessPolicy,
             Resource::TrafficPolicy(_) => Kind::TrafficPolicy,
@@ -111,6 +114,7 @@ impl Resource {
             Resource::Workload(object) => &object.metadata,
             Resource::Secret(object) => &object.metadata,
             Resource::ConfigMap(object) => &object.metadata,
+            Resource::Consumer(object) => &object.metadata,
             Resource::AuthnPolicy(object) => &object.metadata,
             Resource::AccessPolicy(object) => &object.metadata,
             Resource::TrafficPolicy(object) => &object.metadata,
@@ -155,6 +159,7 @@ impl Resource {
             (Resource::Workload(one), Resource::Workload(other)) => Arc::ptr_eq(one, other),
             (Resource::Secret(one), Resource::Secret(other)) => Arc::ptr_eq(one, other),
             (Resource::ConfigMap(one), Resource::ConfigMap(other)) => Arc::ptr_eq(one, other),
+            (Resource::Consumer(one), Resource::Consumer(other)) => Arc::ptr_eq(one, other),
             (Resource::AuthnPolicy(one), Resource::AuthnPolicy(other)) => Arc::ptr_eq(one, other),
             (Resource::AccessPolicy(one), Resource::AccessPolicy(other)) => Arc::ptr_eq(one, other),
             (Resource::TrafficPolicy(one), Resource::TrafficPolicy(other)) => {
@@ -186,6 +191,7 @@ impl Resource {
                 | Resource::Workload(_)
                 | Resource::Secret(_)
                 | Resource::ConfigMap(_)
+                | Resource::Consumer(_)
                 | Resource::AuthnPolicy(_)
                 | Resource::AccessPolicy(_)
                 | Resource::TrafficPolicy(_)
@@ -310,6 +316,7 @@ impl Resource {
             Resource::Workload(object) => object.check(at),
             Resource::Secret(object) => object.check(at),
             Resource::ConfigMap(_) => {}
+            Resource::Consumer(object) => object.check(at),
             Resource::AuthnPolicy(object) => object.check(at),
             Resource::AccessPolicy(object) => object.check(at),
             Resource::TrafficPolicy(object) => object.check(at),
@@ -358,6 +365,7 @@ impl Resource {
             Kind::Workload => Resource::Workload(Arc::new(from_value(value)?)),
             Kind::Secret => Resource::Secret(Arc::new(from_value(value)?)),
             Kind::ConfigMap => Resource::ConfigMap(Arc::new(from_value(value)?)),
+            Kind::Consumer => Resource::Consumer(Arc::new(from_value(value)?)),
             Kind::AuthnPolicy => Resource::AuthnPolicy(Arc::new(from_value(value)?)),
             Kind::AccessPolicy => Resource::AccessPolicy(Arc::new(from_value(value)?)),
             Kind::TrafficPolicy => Resource::TrafficPolicy(Arc::new(from_value(value)?)),

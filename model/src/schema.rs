@@ -17,6 +17,7 @@ use crate::authn::AuthnPolicy;
 use crate::backend_tls::BackendTlsPolicy;
 use crate::claim::Claim;
 use crate::cluster::Cluster;
+use crate::consumer::Consumer;
 use crate::gateway::{Gateway, ListenerSet};
 use crate::login::LoginProvider;
 use crate::namespace::Namespace;
@@ -94,6 +95,7 @@ fn define(kind: Kind, generator: &mut SchemaGenerator) {
         Kind::Workload => generator.subschema_for::<Workload>(),
         Kind::Secret => generator.subschema_for::<Secret>(),
         Kind::ConfigMap => generator.subschema_for::<ConfigMap>(),
+        Kind::Consumer => generator.subschema_for::<Consumer>(),
         Kind::AuthnPolicy => generator.subschema_for::<AuthnPolicy>(),
         Kind::AccessPolicy => generator.subschema_for::<AccessPolicy>(),
         Kind::TrafficPolicy => generator.subschema_for::<TrafficPolicy>(),

@@ -10,12 +10,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use model::api::LABEL;
-use model::authn::{AuthnMethod, AuthnPolicy, Require};
+use model::authn::{AuthnPolicy, Require};
+use model::consumer::Consumer;
 use model::secret::Secret;
 use model::{Checker, Invalid, Key, Kind, Name};
 
 use crate::apikey::ApiKeys;
+use crate::consumer::Certificates;
 use crate::jwt::Issuer;
 use crate::level;
 
@@ -35,6 +36,16 @@ pub struct CompiledAuthn {
     pub(crate) api: Option<Name>,
     pub(crate) methods: Vec<Method>,
     pub(crate) require: Option<Require>,
+    /// What is wrong with others, and closes nothing.
+    doubts: Vec<Invalid>,
+}
+
+/// What credentials are declared by beside a policy, in its own namespace.
+pub trait Declared {
+    /// The Secret of this name.
+    fn secret(&self, name: &Name) -> Option<Arc<Secret>>;
+    /// All Consumers.
+    fn consumers(&self) -> Vec<Arc<Consumer>>;
 }
 
 /// One way to prove oneself.
@@ -49,6 +60,7 @@ pub(crate) struct Method {
 pub(crate) enum Way {
     ApiKey(ApiKeys),
     Jwt(Issuer),
+    Certificate(Certificates),
 }
 
 impl CompiledAuthn {
@@ -57,11 +69,16 @@ impl CompiledAuthn {
         &self.key
     }
 
+    /// What is wrong with the Consumers that it takes, and leaves it in force.
+    pub fn doubts(&self) -> &[Invalid] {
+        &self.doubts
+    }
+
     /// Its API keys, each set with the place of its method.
     pub(crate) fn api_keys(&self) -> impl Iterator<Item = (usize, &ApiKeys)> {
         self.methods.iter().enumerate().filter_map(|(at, method)| match &method.way {
             Way::ApiKey(keys) => Some((at, keys)),
-            Way::Jwt(_) => None,
+            Way::Jwt(_) | Way::Certificate(_) => None,
         })
     }
 
@@ -69,7 +86,15 @@ impl CompiledAuthn {
     pub(crate) fn issuers(&self) -> impl Iterator<Item = (usize, &Issuer)> {
         self.methods.iter().enumerate().filter_map(|(at, method)| match &method.way {
             Way::Jwt(issuer) => Some((at, issuer)),
-            Way::ApiKey(_) => None,
+            Way::ApiKey(_) | Way::Certificate(_) => None,
+        })
+    }
+
+    /// Its certificates of Consumers, the same.
+    pub(crate) fn certificates(&self) -> impl Iterator<Item = (usize, &Certificates)> {
+        self.methods.iter().enumerate().filter_map(|(at, method)| match &method.way {
+            Way::Certificate(certificates) => Some((at, certificates)),
+            Way::ApiKey(_) | Way::Jwt(_) => None,
         })
     }
 }
@@ -85,20 +110,33 @@ impl fmt::Debug for CompiledAuthn {
     }
 }
 
-/// Compiles `policy`; `secret` finds a Secret of the policy's own namespace.
+/// Compiles `policy`.
 ///
 /// # Errors
 /// Every fault at once: a Secret that is missing, keys that are short or shared, JWK Sets without a usable key.
 pub fn compile(
     policy: &AuthnPolicy,
-    secret: &dyn Fn(&Name) -> Option<Arc<Secret>>,
+    declared: &dyn Declared,
 ) -> Result<CompiledAuthn, Vec<Invalid>> {
     let meta = &policy.metadata;
     let key = Key::new(Kind::AuthnPolicy, meta.namespace.clone(), meta.name.clone());
-    let (mut at, mut methods) = (Checker::default(), Vec::new());
+    let (mut at, mut methods, mut doubts) = (Checker::default(), Vec::new(), Vec::new());
     at.within("spec", |at| {
         at.each("methods", &policy.spec.methods, |at, method| {
-            let way = way(method, secret, at);
+            let mut way = None;
+            if let Some(source) = &method.api_key {
+                at.within("apiKey", |at| {
+                    let keys = ApiKeys::compile(source, policy, declared, &mut doubts, at);
+                    way = Some(Way::ApiKey(keys));
+                });
+            }
+            if let Some(issuer) = &method.jwt {
+                at.within("jwt", |at| way = Some(Way::Jwt(Issuer::compile(issuer, at))));
+            }
+            if let Some(source) = &method.client_certificate {
+                let made = Certificates::compile(source, policy, declared, &mut doubts);
+                way = Some(Way::Certificate(made));
+            }
             let tells = Tell::all(&method.to_headers, at);
             methods.extend(way.map(|way| Method { name: method.name.clone(), way, tells }));
         });
@@ -107,22 +145,7 @@ pub fn compile(
     if !faults.is_empty() {
         return Err(level::invalid(&key, faults));
     }
-    let api = meta.labels.get(LABEL).and_then(|api| Name::parse(api).ok());
-    Ok(CompiledAuthn { key: Arc::new(key), api, methods, require: policy.spec.require })
-}
-
-/// What a method looks at.
-fn way(
-    method: &AuthnMethod,
-    secret: &dyn Fn(&Name) -> Option<Arc<Secret>>,
-    at: &mut Checker,
-) -> Option<Way> {
-    let mut way = None;
-    if let Some(source) = &method.api_key {
-        at.within("apiKey", |at| way = Some(Way::ApiKey(ApiKeys::compile(source, secret, at))));
-    }
-    if let Some(issuer) = &method.jwt {
-        at.within("jwt", |at| way = Some(Way::Jwt(Issuer::compile(issuer, at))));
-    }
-    way
+    let api = policy.api().and_then(|api| Name::parse(api).ok());
+    let require = policy.spec.require;
+    Ok(CompiledAuthn { key: Arc::new(key), api, methods, require, doubts })
 }

@@ -33,8 +33,21 @@ pub struct Facts<'a> {
     pub headers: &'a HeaderMap,
     /// Who sent it through the mesh, as their certificate says. What came any other way has none.
     pub peer: Option<&'a Peer>,
+    /// The certificate that the caller showed in the handshake, and that an authority of the listener signed.
+    pub certificate: Option<&'a Certificate>,
     /// Who is calling, as another proxy proved it to one that believes it. They count at every level.
     pub users: &'a [Believed],
+}
+
+/// What a certificate says of whoever shows it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Certificate {
+    /// The SHA-256 of its DER.
+    pub sha256: [u8; 32],
+    /// The DNS names among its subject's alternative names, in lower case.
+    pub dns: Vec<Box<str>>,
+    /// The URIs there.
+    pub uris: Vec<Box<str>>,
 }
 
 /// What is judged.

@@ -3,15 +3,19 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use model::authn::AuthnPolicy;
+use model::consumer::Consumer;
 use model::policy::AccessPolicy;
 use model::secret::Secret;
 use model::{Invalid, Name};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use crate::access::{self, CompiledPolicy};
-use crate::authn::{self, CompiledAuthn};
+use crate::authn::{self, CompiledAuthn, Declared};
 use crate::chain::{Chain, Verdict};
 use crate::facts::{Facts, Layer, Scheme};
 use crate::level::{Level, Policies};
@@ -78,6 +82,12 @@ impl Request {
         self.with("x-api-key", key)
     }
 
+    /// With a user and a password.
+    pub(crate) fn basic(self, user: &str, password: &str) -> Self {
+        let pair = STANDARD.encode(format!("{user}:{password}"));
+        self.with("authorization", &format!("Basic {pair}"))
+    }
+
     pub(crate) fn facts(&self) -> Facts<'_> {
         Facts {
             layer: self.layer,
@@ -91,13 +101,73 @@ impl Request {
             query: self.query.as_deref(),
             headers: &self.headers,
             peer: None,
+            certificate: None,
             users: &[],
         }
     }
 }
 
+/// The namespace `shop`: Secrets, and the Consumers of [`consumers`].
+pub(crate) struct Shop;
+
+impl Declared for Shop {
+    fn secret(&self, name: &Name) -> Option<Arc<Secret>> {
+        secret(name)
+    }
+
+    fn consumers(&self) -> Vec<Arc<Consumer>> {
+        consumers()
+    }
+}
+
+/// The key of a Consumer.
+pub(crate) fn key_of(consumer: &str) -> String {
+    format!("{consumer}-0123456789abcdef")
+}
+
+/// Those of gold, `acme`, with `acme-old` until a request comes and `acme-new` from a second later on beside a
+/// key that always holds and a certificate of sevens, and `globex`; of silver `initech` and `hooli`, who have one key in common beside their own; and
+/// `inner` of the Api `alpha`.
+pub(crate) fn consumers() -> Vec<Arc<Consumer>> {
+    let key = |name: &str, key: &str| json!({ "name": name, "sha256": hex(&key_of(key)) });
+    let timed = |name: &str, field: &str, at: &str| {
+        let mut key = key(name, &format!("acme-{name}"));
+        key[field] = json!(at);
+        key
+    };
+    let acme = json!([
+        key("always", "acme"),
+        timed("old", "until", "1970-01-12T13:46:40Z"),
+        timed("new", "from", "1970-01-12T13:46:41Z"),
+    ]);
+    let one = |name: &str| json!([key("own", name)]);
+    let two = |name: &str| json!([key("own", name), key("shared", "shared")]);
+    let label = |name: &str, value: &str| json!({ name: value });
+    let all = [
+        ("acme", label("plan", "gold"), acme),
+        ("globex", label("plan", "gold"), one("globex")),
+        ("initech", label("plan", "silver"), two("initech")),
+        ("hooli", label("plan", "silver"), two("hooli")),
+        ("inner", label(model::api::LABEL, "alpha"), one("inner")),
+    ];
+    let all = all.map(|(name, labels, keys)| {
+        let metadata = json!({ "name": name, "namespace": "shop", "labels": labels });
+        let mut consumer = json!({ "metadata": metadata, "spec": { "keys": keys } });
+        if name == "acme" {
+            let seven = json!([{ "name": "seven", "sha256": "07".repeat(32) }]);
+            consumer["spec"]["certificates"] = seven;
+        }
+        Arc::new(serde_json::from_value(consumer).unwrap())
+    });
+    all.to_vec()
+}
+
+fn hex(key: &str) -> String {
+    Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The Secrets `keys`, `other-keys`, `short-keys` and `shared-keys`.
-pub(crate) fn secret(name: &Name) -> Option<Arc<Secret>> {
+fn secret(name: &Name) -> Option<Arc<Secret>> {
     let entries = match name.as_str() {
         "keys" => json!({ "clerk": CLERK, "reader": format!("{READER}\n") }),
         "other-keys" => json!({ "guest": GUEST, "robot": "robot-0123456789abcdef" }),
@@ -123,7 +193,13 @@ pub(crate) fn compile(name: &str, spec: Value) -> Result<CompiledPolicy, Vec<Inv
 
 /// Compiles an AuthnPolicy `shop/NAME` with this `spec`.
 pub(crate) fn compile_authn(name: &str, spec: Value) -> Result<CompiledAuthn, Vec<Invalid>> {
-    authn::compile(&policy::<AuthnPolicy>(name, spec), &secret)
+    authn::compile(&policy::<AuthnPolicy>(name, spec), &Shop)
+}
+
+/// The keys of the Consumers that this picks, in `x-api-key` and by Basic.
+pub(crate) fn keys_of(consumers: &Value) -> Value {
+    let from = json!([{ "header": "x-api-key" }, { "basic": "shop" }]);
+    json!([{ "name": "customers", "apiKey": { "from": from, "consumers": consumers } }])
 }
 
 /// The keys of `clerk` and `reader` in `x-api-key`.

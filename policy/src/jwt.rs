@@ -71,14 +71,6 @@ pub enum TokenError {
     Audience,
 }
 
-/// The token of an `Authorization` header, if its scheme is `Bearer`: whatever blank a backend may
-/// take for the one behind the scheme (RFC 9110, section 11.4, allows spaces only).
-pub(crate) fn bearer(value: &[u8]) -> Option<&[u8]> {
-    let blank = value.iter().position(u8::is_ascii_whitespace).unwrap_or(value.len());
-    let (scheme, token) = value.split_at(blank);
-    scheme.eq_ignore_ascii_case(b"Bearer").then(|| token.trim_ascii())
-}
-
 /// An issuer, ready to verify.
 #[derive(Debug, Clone)]
 pub struct Issuer {

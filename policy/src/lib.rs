@@ -15,6 +15,7 @@ pub mod authn;
 pub mod border;
 pub mod chain;
 mod claims;
+mod consumer;
 pub mod cors;
 pub mod explain;
 pub mod facts;
@@ -27,6 +28,7 @@ pub mod principal;
 pub mod reason;
 pub mod redirect;
 pub mod rewrite;
+mod span;
 
 #[cfg(test)]
 mod fixtures;
@@ -36,7 +38,7 @@ pub use authn::{CompiledAuthn, Told};
 pub use border::{Border, Stage};
 pub use chain::{Answer, Aside, Chain, ChainError, Pass, Verdict};
 pub use cors::Reader;
-pub use facts::{Facts, Layer, Scheme, udp};
+pub use facts::{Certificate, Facts, Layer, Scheme, udp};
 pub use level::{Level, Policies};
 pub use principal::{Believed, Principal, Proof};
 pub use reason::Reason;

@@ -11,6 +11,13 @@ use serde_json::{Map, Value};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum Principal {
+    /// As a Consumer.
+    Consumer {
+        /// Where it lies.
+        namespace: Name,
+        /// What it is called there.
+        name: Name,
+    },
     /// By a key that only it and the gateway hold.
     ApiKey {
         /// The name that goes with the key.
@@ -25,6 +32,17 @@ pub enum Principal {
         /// All claims.
         claims: Map<String, Value>,
     },
+}
+
+impl Principal {
+    /// What the caller is called by those who gave it its credentials; a token says nothing of the kind.
+    pub(crate) fn name(&self) -> Option<&str> {
+        match self {
+            Principal::Consumer { name, .. } => Some(name.as_str()),
+            Principal::ApiKey { name } => Some(name),
+            Principal::Jwt { .. } => None,
+        }
+    }
 }
 
 /// Somebody of whom another proxy says who they are.
@@ -48,10 +66,11 @@ pub struct Proof {
     pub api: Option<Name>,
 }
 
-/// A short name for logs: `apikey:clerk`, `jwt:https://issuer#subject`.
+/// A short name for logs: `consumer:shop/acme`, `apikey:clerk`, `jwt:https://issuer#subject`.
 impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Principal::Consumer { namespace, name } => write!(f, "consumer:{namespace}/{name}"),
             Principal::ApiKey { name } => write!(f, "apikey:{}", Plain(name)),
             Principal::Jwt { issuer, subject: Some(subject), .. } => {
                 write!(f, "jwt:{}#{}", Plain(issuer), Plain(subject))

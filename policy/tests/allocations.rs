@@ -81,6 +81,7 @@ fn decide(chain: &Chain) -> (usize, Verdict) {
         query: None,
         headers: &headers,
         peer: None,
+        certificate: None,
         users: &[],
     };
     allocations(|| chain.decide(&facts, Some("/")))

@@ -299,6 +299,7 @@ impl Asked {
             query: None,
             headers: &self.headers,
             peer: self.conn.from.as_deref(),
+            certificate: None,
             users: &[],
         }
     }

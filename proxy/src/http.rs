@@ -165,6 +165,11 @@ impl Conn {
         Conn { asked: Some(Arc::clone(asked)), client, until, ..self }
     }
 
+    /// What policies know of the certificate that its client proved to have.
+    pub(crate) fn certificate(&self) -> Option<&policy::Certificate> {
+        self.client.as_ref().map(|client| &client.facts)
+    }
+
     /// Whether its client was asked what a listener asks now; one that was not cannot have proved it.
     pub(crate) fn was_asked(&self, listener: &Listener) -> bool {
         match (&self.asked, &listener.client_validation) {

@@ -275,6 +275,9 @@ impl Who {
             Who::Nobody => None,
             Who::Peer(peer) => Some(Caller::Peer(Peer::clone(peer))),
             Who::Proved(principal) => Some(match &**principal {
+                Principal::Consumer { namespace, name } => {
+                    Caller::Consumer { namespace: namespace.clone(), name: name.clone() }
+                }
                 Principal::ApiKey { name } => Caller::ApiKey(name.clone()),
                 Principal::Jwt { issuer, .. } => Caller::Issuer(issuer.clone()),
             }),
@@ -286,10 +289,10 @@ impl Who {
 /// Whether two count as one: of a token counts who signed it, and not whom it is about.
 fn is_alike(one: &Principal, other: &Principal) -> bool {
     match (one, other) {
+        (Principal::Consumer { .. }, Principal::Consumer { .. }) => one == other,
         (Principal::ApiKey { name }, Principal::ApiKey { name: other }) => name == other,
         (Principal::Jwt { issuer, .. }, Principal::Jwt { issuer: other, .. }) => issuer == other,
-        (Principal::ApiKey { .. }, Principal::Jwt { .. })
-        | (Principal::Jwt { .. }, Principal::ApiKey { .. }) => false,
+        (Principal::Consumer { .. } | Principal::ApiKey { .. } | Principal::Jwt { .. }, _) => false,
     }
 }
 

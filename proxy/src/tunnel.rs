@@ -76,6 +76,7 @@ impl Asked {
             query: self.uri.query(),
             headers: &self.headers,
             peer: conn.from.as_deref(),
+            certificate: conn.certificate(),
             users: &users,
         };
         let found = match conn.is_outbound(live) {

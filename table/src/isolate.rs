@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex};
 
 use model::claim::Claim;
 use model::cluster::Cluster;
+use model::consumer::Consumer;
 use model::reference::ReferenceGrant;
 use model::secret::Secret;
 use model::workspace::Workspace;
@@ -110,6 +111,17 @@ impl Settled {
         }
     }
 
+    /// The Consumers of a namespace.
+    pub(crate) fn consumers<'a>(
+        &'a self,
+        namespace: &'a Name,
+    ) -> impl Iterator<Item = &'a Arc<Consumer>> {
+        self.within(Kind::Consumer, namespace).filter_map(|(_, item)| match &item.resource {
+            Resource::Consumer(consumer) => Some(consumer),
+            _ => None,
+        })
+    }
+
     /// Whether the object `from` may refer to `to`: it lies beside it, or is let by a grant that does.
     pub(crate) fn permits(&self, from: &Key, to: &Key) -> bool {
         from.namespace == to.namespace
@@ -182,7 +194,8 @@ impl Settled {
             | Kind::TrafficPolicy
             | Kind::BackendTlsPolicy
             | Kind::EndpointSlice
-            | Kind::Workload => false,
+            | Kind::Workload
+            | Kind::Consumer => false,
             Kind::Gateway
             | Kind::ListenerSet
             | Kind::ReferenceGrant

@@ -161,6 +161,7 @@ impl Trial {
             query: request.query,
             headers: &request.headers,
             peer: None,
+            certificate: None,
             users: &[],
         };
         let (story, led) = lead(&self.table, &facts);

@@ -88,6 +88,7 @@ fn a_lookup_allocates_nothing() {
             query,
             headers,
             peer: None,
+            certificate: None,
             users: &[],
         };
         // A regular expression makes its scratch space once for each thread.

@@ -42,14 +42,25 @@ fn bookshop(files: &[&str]) -> Vec<Resource> {
 
 /// The rule that a request meets, and how it ends there.
 fn decide(assembly: &Assembly, method: &Method, path: &str, key: Option<&str>) -> (String, Reason) {
+    let key = key.map(|key| ("x-api-key", key.to_owned()));
+    decide_at(0, assembly, (method, path), key)
+}
+
+/// The same at a time, with a header.
+fn decide_at(
+    now: i64,
+    assembly: &Assembly,
+    (method, path): (&Method, &str),
+    header: Option<(&'static str, String)>,
+) -> (String, Reason) {
     let mut headers = HeaderMap::new();
-    if let Some(key) = key {
-        let name = HeaderName::from_static("x-api-key");
-        headers.insert(name, HeaderValue::from_str(key).unwrap());
+    if let Some((name, value)) = header {
+        let value = HeaderValue::from_str(&value).unwrap();
+        headers.insert(HeaderName::from_static(name), value);
     }
     let facts = Facts {
         layer: Layer::Request,
-        now: 0,
+        now,
         source: IpAddr::V4(Ipv4Addr::LOCALHOST),
         scheme: Scheme::Http,
         port: 8080,
@@ -59,6 +70,7 @@ fn decide(assembly: &Assembly, method: &Method, path: &str, key: Option<&str>) -
         query: None,
         headers: &headers,
         peer: None,
+        certificate: None,
         users: &[],
     };
     let found = assembly.table.find(&facts).unwrap();
@@ -85,6 +97,31 @@ fn every_file_for_a_gateway_compiles_by_itself() {
     for file in files {
         let resources = [read(&[file]), vec![pair.clone()]].concat();
         assert!(!made(resources).table.rules.is_empty());
+    }
+}
+
+#[test]
+fn consumers_are_answered_as_their_example_says() {
+    let assembly = made(read(&[examples().join("gateway/consumers.yaml")]));
+    let key = |key: &str| Some(("x-api-key", key.to_owned()));
+    // Each with its key, in base64.
+    let (acme, globex) =
+        ("YWNtZTphbi1leGFtcGxlLWtleS1vZi1hY21l", "Z2xvYmV4OmFuLWV4YW1wbGUta2V5LW9mLWdsb2JleA==");
+    let basic = |pair: &str| Some(("authorization", format!("Basic {pair}")));
+    let (get, post, late) = (&Method::GET, &Method::POST, 1_780_000_000);
+    for (method, header, now, wanted) in [
+        (get, key("an-example-key-of-acme"), late, Reason::Ok),
+        (post, basic(acme), late, Reason::Ok),
+        (get, basic(globex), late, Reason::Ok),
+        (post, basic(globex), late, Reason::AccessDenied),
+        (get, key("an-old-example-key-of-acme"), late, Reason::CredentialInvalid),
+        (get, None, late, Reason::CredentialMissing),
+        // Before the new key begins the old one holds.
+        (get, key("an-old-example-key-of-acme"), 0, Reason::Ok),
+        (get, key("an-example-key-of-acme"), 0, Reason::CredentialInvalid),
+    ] {
+        let (_, reason) = decide_at(now, &assembly, (method, "/orders"), header.clone());
+        assert_eq!(reason, wanted, "{method} {header:?} at {now}");
     }
 }
 
@@ -185,6 +222,7 @@ fn in_the_mesh_each_service_of_the_bookshop_says_who_may_call_it() {
             query: None,
             headers: &HeaderMap::new(),
             peer: Some(&peer),
+            certificate: None,
             users: &[],
         };
         let found = assembly.table.find(&facts).unwrap();

@@ -47,6 +47,13 @@ pub struct Series {
 pub enum Caller {
     /// A workload or a gateway.
     Peer(Peer),
+    /// A Consumer.
+    Consumer {
+        /// Where it lies.
+        namespace: Name,
+        /// Its name there.
+        name: Name,
+    },
     /// By an API key of this name.
     ApiKey(String),
     /// By a token of this issuer.
@@ -181,6 +188,10 @@ impl From<Caller> for proto::Caller {
                 cluster: cluster.to_string(),
                 name: name.to_string(),
             }),
+            Caller::Consumer { namespace, name } => Form::Consumer(proto::Consumer {
+                namespace: namespace.to_string(),
+                name: name.to_string(),
+            }),
             Caller::ApiKey(name) => Form::ApiKey(name),
             Caller::Issuer(issuer) => Form::Issuer(issuer),
             Caller::Others => Form::Others(proto::Others {}),
@@ -194,7 +205,7 @@ impl TryFrom<proto::Caller> for Caller {
 
     fn try_from(caller: proto::Caller) -> Result<Self, Malformed> {
         use proto::caller::Caller as Form;
-        let name = |word: &str| Name::parse(word).map_err(|_| Malformed::Counts("a peer's name"));
+        let name = |word: &str| Name::parse(word).map_err(|_| Malformed::Counts("a caller's name"));
         let short = |word: String| match word.len() {
             long if long > 3 * crate::WORD => Err(Malformed::Long(long)),
             _ => Ok(word),
@@ -209,6 +220,10 @@ impl TryFrom<proto::Caller> for Caller {
                 cluster: name(&gateway.cluster)?,
                 name: name(&gateway.name)?,
             }),
+            Form::Consumer(consumer) => Caller::Consumer {
+                namespace: name(&consumer.namespace)?,
+                name: name(&consumer.name)?,
+            },
             Form::ApiKey(name) => Caller::ApiKey(short(name)?),
             Form::Issuer(issuer) => Caller::Issuer(short(issuer)?),
             Form::Others(proto::Others {}) => Caller::Others,

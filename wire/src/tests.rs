@@ -330,6 +330,7 @@ fn counts_come_back_as_they_were_and_what_is_none_is_told() {
         None,
         Some(Caller::Peer(workload)),
         Some(Caller::Peer(gateway)),
+        Some(Caller::Consumer { namespace: name("shop"), name: name("acme") }),
         Some(Caller::ApiKey("clerk".to_owned())),
         Some(Caller::Issuer("https://issuer".to_owned())),
         Some(Caller::Others),
@@ -350,7 +351,7 @@ fn counts_come_back_as_they_were_and_what_is_none_is_told() {
     round(&counts);
     round(&Counts { series: vec![Series::default()], ..Counts::default() });
     let message = |series: &Series| counts_of(series.clone()).write();
-    let wrongs: [fn(&mut crate::proto::seeing::Series); 7] = [
+    let wrongs: [fn(&mut crate::proto::seeing::Series); 8] = [
         |series| series.side = 4,
         |series| series.outcomes.truncate(5),
         |series| series.counts.truncate(2),
@@ -358,6 +359,12 @@ fn counts_come_back_as_they_were_and_what_is_none_is_told() {
         |series| series.places.swap(0, 1),
         |series| series.rule = "x".repeat(1_000),
         |series| series.caller = Some(crate::proto::seeing::Caller { caller: None }),
+        |series| {
+            let (namespace, name) = ("shop".to_owned(), "no name".to_owned());
+            let consumer = crate::proto::seeing::Consumer { namespace, name };
+            let caller = Some(crate::proto::seeing::caller::Caller::Consumer(consumer));
+            series.caller = Some(crate::proto::seeing::Caller { caller });
+        },
     ];
     for wrong in wrongs {
         let mut message = message(&series);

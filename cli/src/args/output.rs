@@ -60,6 +60,7 @@ impl Command {
             Command::Transfer(args) => args.show.output,
             Command::Auth(Auth::CanI(args)) => args.show.output,
             Command::Access(args) => args.output(),
+            Command::Consumer(args) => args.output(),
             Command::Token(args) => args.output(),
             Command::User(args) => args.output(),
             Command::JoinToken(args) => args.output(),

@@ -48,6 +48,9 @@ fn wrong_usage_is_told_as_such() {
         "access grant x --role King",
         "access refuse",
         "access withdraw",
+        "consumer key",
+        "consumer key Acme",
+        "consumer key a --valid soon",
         "token create",
         "token create x --role king",
         "token create x --expires never",
@@ -95,6 +98,8 @@ fn what_is_documented_can_be_typed() {
         "access grant 01a2173c-dce5-7591-a27d-b38d0e4e2327 --role releaser -m why",
         "access refuse 01a2173c-dce5-7591-a27d-b38d0e4e2327 --message no",
         "access withdraw 01a2173c-dce5-7591-a27d-b38d0e4e2327",
+        "consumer key acme -n demo --valid 90d --overlap 7d",
+        "consumer key acme --api orders --name winter -o json",
         "token create ci --scope workspace/shop --role editor --expires 90d",
         "user password",
         "join-token create --cluster c --kind mesh --name edge-* --uses 3 --expires 1h",
@@ -137,6 +142,7 @@ fn whatever_takes_an_output_tells_its_errors_in_it() {
         "access request update route/r",
         "access list",
         "access grant x",
+        "consumer key x",
         "token create x",
         "token list",
         "user create x",
@@ -164,5 +170,5 @@ fn whatever_takes_an_output_tells_its_errors_in_it() {
     let below =
         |command: &clap::Command| command.get_subcommands().map(takes_output).sum::<usize>();
     let all = commands.get_subcommands().map(|one| takes_output(one) + below(one)).sum::<usize>();
-    assert_eq!(all, 29, "each has a line here");
+    assert_eq!(all, 30, "each has a line here");
 }

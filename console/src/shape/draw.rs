@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 use serde_json::Value;
 
-use super::{Field, ITEM, Sort};
+use super::{EMPTY, Field, ITEM, Sort};
 use crate::form::Form;
 
 /// All fields of a record that is the whole.
@@ -25,11 +25,16 @@ pub(super) fn one(field: &Field, path: &str, value: &Value, form: &Form) -> AnyV
     match &field.sort {
         Sort::Record(fields) => {
             let inner = record(fields, path, value, form);
+            // One that is there, and empty, means something else than none.
+            let is_empty = value.as_object().is_some_and(serde_json::Map::is_empty);
+            let kept = is_empty
+                .then(|| view! { <input type="hidden" name=path.to_owned() value=EMPTY /> });
             view! {
                 <fieldset class="shape" aria-describedby=fault_id(path, form.told_at(path).is_some())>
                     <legend>{field.name.clone()}</legend>
                     {about(field, path)}
                     {fault(path, form.told_at(path))}
+                    {kept}
                     {inner}
                 </fieldset>
             }

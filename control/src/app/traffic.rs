@@ -338,7 +338,10 @@ impl Eyes {
         if !(sees_route || sees_backend || sees_caller) {
             return None;
         }
-        let is_user = matches!(label.caller, Some(Caller::ApiKey(_) | Caller::Issuer(_)));
+        let is_user = matches!(
+            label.caller,
+            Some(Caller::Consumer { .. } | Caller::ApiKey(_) | Caller::Issuer(_))
+        );
         Some(Seen {
             side: label.side,
             scope: &label.scope,
@@ -424,6 +427,7 @@ fn object(kind: Kind, backend: &str) -> Option<Key> {
 fn words(caller: &Caller) -> String {
     match caller {
         Caller::Peer(peer) => peer.to_string(),
+        Caller::Consumer { namespace, name } => format!("consumer:{namespace}/{name}"),
         Caller::ApiKey(name) => format!("apikey:{name}"),
         Caller::Issuer(issuer) => format!("jwt:{issuer}"),
         Caller::Others => "others".to_owned(),

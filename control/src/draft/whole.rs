@@ -114,6 +114,7 @@ impl Draft {
             | Resource::Workload(_)
             | Resource::Secret(_)
             | Resource::ConfigMap(_)
+            | Resource::Consumer(_)
             | Resource::AuthnPolicy(_)
             | Resource::Cluster(_) => {}
             Resource::AccessPolicy(policy) => {
@@ -477,6 +478,7 @@ const fn gives_rights(kind: Kind) -> bool {
         | Kind::Workload
         | Kind::Secret
         | Kind::ConfigMap
+        | Kind::Consumer
         | Kind::AuthnPolicy
         | Kind::AccessPolicy
         | Kind::TrafficPolicy

@@ -77,8 +77,8 @@ struct RowShape {
     rule: Option<String>,
     /// The Service port that it was sent to; inbound, the Workload's.
     backend: Option<String>,
-    /// Who asked: `workload shop/front of east`, `gateway edge of east`, `apikey:NAME`, `jwt:ISSUER`,
-    /// or `others`, for whom there was no room.
+    /// Who asked: `workload shop/front of east`, `gateway edge of east`, `consumer:shop/acme`, `apikey:NAME`,
+    /// `jwt:ISSUER`, or `others`, for whom there was no room.
     caller: Option<String>,
     node: Option<String>,
     cluster: Option<String>,

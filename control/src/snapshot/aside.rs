@@ -40,13 +40,13 @@ impl Aside {
     }
 
     /// An object as nodes are told of it; none if they are not. A Secret is none of theirs, since its
-    /// values are nothing that we could find in it, and a ConfigMap is for those alone whose Gateways name
-    /// it.
+    /// values are nothing that we could find in it; a ConfigMap is for those alone whose Gateways name it, and a
+    /// Consumer for those whose policies take it.
     pub(super) fn of(aside: &Unreadable) -> Option<Self> {
         let raw = aside.raw().unwrap_or_default();
         let named = targets(&raw, &aside.key.namespace);
         let (is_told, is_policy) = match Kind::parse(&aside.key.kind) {
-            Some(Kind::Secret | Kind::ConfigMap) => (false, false),
+            Some(Kind::Secret | Kind::ConfigMap | Kind::Consumer) => (false, false),
             Some(kind) if kind.is_guard() => (true, true),
             Some(kind) => (is_traffic(kind), false),
             // Of a kind that is not ours, what is attached to something is a policy.

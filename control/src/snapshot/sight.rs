@@ -1,5 +1,6 @@
 //! Which objects nodes of a class see, and what an object names.
 
+use model::authn::AuthnPolicy;
 use model::namespace::Labelled;
 use model::reference::ReferenceGrant;
 
@@ -31,6 +32,7 @@ pub(super) const fn of(kind: Kind) -> Sight {
         | Kind::BackendTlsPolicy
         | Kind::AuthnPolicy
         | Kind::AccessPolicy
+        | Kind::Consumer
         | Kind::Secret
         | Kind::ConfigMap => Sight::Decides,
         Kind::HttpRoute | Kind::GrpcRoute | Kind::TlsRoute | Kind::TcpRoute | Kind::UdpRoute => {
@@ -116,9 +118,35 @@ pub(super) fn seen<'r>(
             held(resource).into_iter().filter(|to| grants.permit(key, to))
         })
         .collect();
-    let all = resources.clone().map(|(key, _)| key);
-    seen.extend(all.filter(|key| named.contains(*key)));
+    let takers = resources.clone().filter(|(key, _)| shows(key.kind) && seen.contains(key));
+    let takers = Takers::new(takers.map(|(_, resource)| resource));
+    let held =
+        resources.clone().filter(|(key, resource)| named.contains(*key) || takers.take(resource));
+    seen.extend(held.map(|(key, _)| key));
     seen
+}
+
+/// The policies that take Consumers, by namespace.
+struct Takers<'r>(BTreeMap<&'r Name, Vec<&'r AuthnPolicy>>);
+
+impl<'r> Takers<'r> {
+    fn new(seen: impl Iterator<Item = &'r Resource>) -> Self {
+        let mut takers = BTreeMap::<_, Vec<_>>::new();
+        for resource in seen {
+            if let Resource::AuthnPolicy(policy) = resource
+                && policy.takes_consumers()
+            {
+                takers.entry(&policy.metadata.namespace).or_default().push(&**policy);
+            }
+        }
+        Takers(takers)
+    }
+
+    fn take(&self, resource: &Resource) -> bool {
+        let Resource::Consumer(consumer) = resource else { return false };
+        let mut takers = self.0.get(&consumer.metadata.namespace).into_iter().flatten();
+        takers.any(|policy| policy.takes(consumer))
+    }
 }
 
 /// Whether a ListenerSet, route or policy is seen for what it is attached to. A gateway leads to the endpoints of a
@@ -176,6 +204,7 @@ pub(super) fn attached(resource: &Resource) -> Vec<Key> {
         | Resource::Workload(_)
         | Resource::Secret(_)
         | Resource::ConfigMap(_)
+        | Resource::Consumer(_)
         | Resource::Api(_)
         | Resource::Claim(_)
         | Resource::Workspace(_)
@@ -230,6 +259,7 @@ fn held(resource: &Resource) -> Vec<Key> {
         | Resource::Workload(_)
         | Resource::Secret(_)
         | Resource::ConfigMap(_)
+        | Resource::Consumer(_)
         | Resource::Api(_)
         | Resource::Claim(_)
         | Resource::Workspace(_)

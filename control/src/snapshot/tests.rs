@@ -137,6 +137,53 @@ async fn gateways_are_told_of_the_authorities_that_they_name_and_of_no_other_con
 }
 
 #[tokio::test]
+async fn gateways_are_told_of_the_consumers_that_their_policies_take_and_of_no_others() {
+    let bed = Bed::new().await;
+    bed.put(TRAFFIC).await;
+    let consumer = |name: &str, plan: &str| {
+        format!(
+            "apiVersion: heddle.dev/v1alpha1\nkind: Consumer\n\
+             metadata: {{ name: {name}, namespace: platform, labels: {{ plan: {plan} }} }}\n\
+             spec: {{}}\n---\n"
+        )
+    };
+    let policy = |route: &str| {
+        format!(
+            "apiVersion: heddle.dev/v1alpha1\nkind: AuthnPolicy\n\
+             metadata: {{ name: customers, namespace: platform }}\n\
+             spec: {{ targetRefs: [{{ kind: HTTPRoute, name: {route} }}], methods: [{{ name: keys, \
+             apiKey: {{ consumers: {{ matchLabels: {{ plan: gold }} }} }} }}] }}\n"
+        )
+    };
+    let (gold, both) = (consumer("acme", "gold"), consumer("globex", "gold"));
+    let all = [gold, consumer("globex", "silver")].concat();
+    let (east, west) = (class("east"), class("west"));
+    let mesh = Class { cluster: Name::parse("east").unwrap(), kind: NodeKind::Mesh };
+    let mut catalogue = Catalogue::default();
+    let acme = &["Consumer platform/acme"][..];
+    let two = &["Consumer platform/acme", "Consumer platform/globex"];
+    // The route `orders` is in both clusters, `west` in one.
+    for (text, in_east, in_west) in [
+        (all, &[][..], &[][..]),
+        (policy("orders"), acme, acme),
+        (policy("west"), &[], acme),
+        (both, &[], two),
+        (policy("orders"), two, two),
+    ] {
+        bed.put(&text).await;
+        advanced(&bed, &mut catalogue).await;
+        let mut fresh = Catalogue::default();
+        advanced(&bed, &mut fresh).await;
+        for (class, wanted) in [(&east, in_east), (&west, in_west), (&mesh, &[])] {
+            let seen = names(&catalogue.snapshot(class));
+            assert_eq!(seen, names(&fresh.snapshot(class)), "{text}");
+            let told: Vec<_> = seen.iter().filter(|name| name.starts_with("Consumer")).collect();
+            assert_eq!(told, wanted, "{class:?}, {text}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_gateway_gets_the_secret_of_another_namespace_while_a_grant_there_lets_it() {
     let bed = Bed::new().await;
     bed.put(TRAFFIC).await;

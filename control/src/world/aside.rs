@@ -127,6 +127,7 @@ pub(super) fn stand_in(key: &store::Key, body: &str, beside: &Snapshot) -> Optio
         | Kind::Workload
         | Kind::Secret
         | Kind::ConfigMap
+        | Kind::Consumer
         | Kind::AuthnPolicy
         | Kind::AccessPolicy
         | Kind::TrafficPolicy

@@ -1,5 +1,7 @@
 //! Who is let in: keys, tokens, sources; and that a refused request reaches nobody.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use e2e::client::{nothing, request};
 use e2e::raw::Raw;
 use e2e::token::{Issuer, encode, now};
@@ -238,6 +240,110 @@ async fn a_key_in_a_query_or_cookie_opens_and_goes_to_no_backend() {
     let line = refused(&gateway, &none, 401, "credential_missing").await;
     assert!(!gateway.access_log().contains(CLERK), "{line:?}");
     assert_eq!(origin.count(), 3);
+}
+
+#[tokio::test]
+async fn a_consumer_is_known_by_each_of_its_keys_while_that_holds() {
+    const FILE: &str = "consumers.yaml";
+    let [old, new] = ["an-old-marker-key-of-acme", "a-new-marker-key-of-acme"];
+    let acme = |until: &str| yaml::consumer("acme", &[("old", old, until), ("new", new, "")]);
+    let (origin, setup) = shop().await;
+    let authn = yaml::authn(
+        "known",
+        "
+        targetRefs: [{ kind: HTTPRoute, name: all }]
+        methods:
+          - name: customers
+            apiKey: { from: [{ header: x-api-key }, { basic: shop }], consumers: {} }
+            toHeaders: [{ header: x-customer }]",
+    );
+    let policy = yaml::policy(
+        "known",
+        "
+        targetRefs: [{ kind: HTTPRoute, name: all }]
+        rules:
+          - name: acme
+            when: { callers: [{ consumer: { name: acme } }] }
+          - name: backends-own
+            when: { paths: [{ value: /own }] }",
+    );
+    let setup = setup.with(authn).with(policy);
+    let gateway = setup.file(FILE, acme("until: '2100-01-01T00:00:00Z'")).start().await;
+    let get = ("GET", "/");
+    let basic =
+        |user: &str, key: &str| format!("Basic {}", STANDARD.encode(format!("{user}:{key}")));
+    for key in [old, new] {
+        for headers in [("x-api-key", key), ("authorization", &*basic("acme", key))] {
+            let line = answered(&gateway, &send(&gateway, get, &[headers]).await, "shop").await;
+            assert_eq!(line["principal"], "consumer:shop/acme", "{line}");
+            let seen = origin.last();
+            let told = ["x-customer", "x-api-key", "authorization"].map(|name| seen.header(name));
+            assert_eq!(told, ["acme", "", ""]);
+        }
+    }
+    let others = basic("globex", new);
+    let reply = send(&gateway, get, &[("authorization", &*others)]).await;
+    refused(&gateway, &reply, 401, "credential_invalid").await;
+    let nobody = send(&gateway, get, &[]).await;
+    let challenges: Vec<_> = nobody.headers.get_all("www-authenticate").iter().collect();
+    assert_eq!(
+        challenges,
+        ["ApiKey header=\"x-api-key\"", "Basic realm=\"shop\", charset=\"UTF-8\""]
+    );
+    refused(&gateway, &nobody, 401, "credential_missing").await;
+    // What is the backend's stays the backend's.
+    let reply = send(&gateway, ("GET", "/own"), &[("authorization", "Bearer its-own")]).await;
+    answered(&gateway, &reply, "shop").await;
+    assert_eq!(origin.last().header("authorization"), "Bearer its-own");
+
+    gateway.write(FILE, &acme("until: '2020-01-01T00:00:00Z'"));
+    wait::until_true_of("the old key to end", async || {
+        send(&gateway, get, &[("x-api-key", old)]).await.status == 401
+    })
+    .await;
+    let line = refused(
+        &gateway,
+        &send(&gateway, get, &[("x-api-key", old)]).await,
+        401,
+        "credential_invalid",
+    )
+    .await;
+    assert!(line["detail"].to_string().contains("it held until 2020-01-01T00:00:00Z"), "{line}");
+    answered(&gateway, &send(&gateway, get, &[("x-api-key", new)]).await, "shop").await;
+    let config = gateway.admin("/config").await.expect("it answers");
+    let (log, config) = (gateway.access_log(), String::from_utf8_lossy(&config.body));
+    for key in [old, new] {
+        assert!(!log.contains(key) && !config.contains(key), "{key} is shown");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_two_consumers_have_proves_neither_and_both_are_told() {
+    let (_origin, setup) = shop().await;
+    let [shared, own] = ["a-key-that-two-of-them-have", "a-key-that-one-of-them-has"];
+    let authn = yaml::authn(
+        "known",
+        "
+        targetRefs: [{ kind: HTTPRoute, name: all }]
+        methods: [{ name: customers, apiKey: { consumers: {} } }]
+        require: Any",
+    );
+    let gateway = setup
+        .with(authn)
+        .with(yaml::consumer("acme", &[("shared", shared, ""), ("own", own, "")]))
+        .with(yaml::consumer("globex", &[("shared", shared, "")]))
+        .start()
+        .await;
+    let reply = send(&gateway, ("GET", "/"), &[("x-api-key", shared)]).await;
+    let line = refused(&gateway, &reply, 401, "credential_invalid").await;
+    assert!(line["detail"].to_string().contains("more than one Consumer has it"), "{line}");
+    answered(&gateway, &send(&gateway, ("GET", "/"), &[("x-api-key", own)]).await, "shop").await;
+    let said = gateway.stderr();
+    for name in ["acme", "globex"] {
+        let told =
+            format!("Consumer shop/{name}: spec.keys[0].sha256: another Consumer has the same");
+        assert!(said.contains(&told), "no '{told}' in\n{said}");
+    }
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
-use crate::scene::{HOST, answered};
+use crate::scene::{HOST, answered, refused};
 
 const TOLD: &str = "x-forwarded-client-cert";
 const TILL: &str = "spiffe://partner.test/till";
@@ -155,6 +155,55 @@ async fn with_the_fallback_everybody_is_let_in_and_only_what_was_proved_is_told(
             assert!(told[0].starts_with(&format!("Hash={};", hash.unwrap())), "{told:?}");
         }
         assert_eq!(line["client_certificate"].is_string(), is_told, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_consumer_is_known_by_a_certificate_that_an_authority_of_the_listener_signed() {
+    const FILE: &str = "consumers.yaml";
+    let scene = Scene::start(Some(WANTED)).await;
+    let authn = yaml::authn(
+        "tills",
+        "
+        targetRefs: [{ kind: HTTPRoute, name: all }]
+        methods:
+          - name: tills
+            clientCertificate: { consumers: {} }
+            toHeaders: [{ header: x-till }]
+        require: Any",
+    );
+    let known = |certificate: &str| {
+        let spec = format!("spec: {{ certificates: [{{ name: one, {certificate} }}] }}");
+        yaml::join(&[
+            authn.clone(),
+            yaml::document("heddle.dev/v1alpha1", "Consumer", "acme", &spec),
+        ])
+    };
+    let (till, other) = (scene.partner.sign_uri(TILL), scene.partner.sign_uri("spiffe://else"));
+    let forged = Authority::new().sign_uri(TILL);
+    let pinned = fingerprint(&other);
+    let callers = [None, Some(forged), Some(till), Some(other)];
+    let callers = callers.map(|papers| scene.client(papers, "h2"));
+    for (certificate, wanted) in [
+        (format!("uri: '{TILL}'"), [false, false, true, false]),
+        (format!("sha256: {pinned}"), [false, false, false, true]),
+        // Somebody's, and ended: that is a wrong one.
+        (format!("sha256: {pinned}, until: '2020-01-01T00:00:00Z'"), [false; 4]),
+    ] {
+        let is_over = certificate.contains("until");
+        scene.edit(FILE, &known(&certificate)).await;
+        for (place, (caller, is_known)) in callers.iter().zip(wanted).enumerate() {
+            let reply = scene.get(caller).await.unwrap();
+            if is_known {
+                let line = answered(&scene.gateway, &reply, "shop").await;
+                assert_eq!(line["principal"], "consumer:shop/acme", "{line}");
+                assert_eq!(scene.origin.last().header("x-till"), "acme");
+            } else {
+                let is_wrong = is_over && place == 3;
+                let reason = if is_wrong { "credential_invalid" } else { "credential_missing" };
+                refused(&scene.gateway, &reply, 401, reason).await;
+            }
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod borders;
 mod claim;
+mod consumer;
 mod crash;
 mod endpoint;
 mod full;

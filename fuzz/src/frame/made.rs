@@ -178,7 +178,7 @@ fn series(dice: &mut Dice) -> Series {
 }
 
 fn caller(dice: &mut Dice) -> Caller {
-    match dice.roll(5) {
+    match dice.roll(6) {
         0 => Caller::Peer(Peer::Workload {
             cluster: name(dice),
             namespace: name(dice),
@@ -187,6 +187,7 @@ fn caller(dice: &mut Dice) -> Caller {
         1 => Caller::Peer(Peer::Gateway { cluster: name(dice), name: name(dice) }),
         2 => Caller::ApiKey(dice.text(40)),
         3 => Caller::Issuer(dice.text(40)),
+        4 => Caller::Consumer { namespace: name(dice), name: name(dice) },
         _ => Caller::Others,
     }
 }

@@ -237,6 +237,9 @@ fn caller(caller: &Caller) -> Value {
         Caller::Peer(Peer::Gateway { cluster, name }) => {
             json!({ "gateway": { "cluster": cluster.as_str(), "name": name.as_str() } })
         }
+        Caller::Consumer { namespace, name } => {
+            json!({ "consumer": { "namespace": namespace.as_str(), "name": name.as_str() } })
+        }
         Caller::ApiKey(name) => json!({ "api_key": name }),
         Caller::Issuer(issuer) => json!({ "issuer": issuer }),
         Caller::Others => json!({ "others": {} }),

@@ -51,7 +51,9 @@ impl Said {
             "Hello" | "Held" | "Ack" | "Rejection" | "Standing" => self.is_of_node(message),
             "NodeHeartbeat" | "Resting" => self.is_of_node(message),
             "Told" => self.many("decisions") <= 256 && self.decisions(),
-            "Counts" | "Series" | "Caller" | "Workload" | "Gateway" => self.counts(message),
+            "Counts" | "Series" | "Caller" | "Workload" | "Gateway" | "Consumer" => {
+                self.counts(message)
+            }
             _ => self.is_of_control(message),
         }
     }
@@ -123,6 +125,7 @@ impl Said {
                 words.iter().all(|word| is_name(self.text(word)))
             }
             "Gateway" => is_name(self.text("cluster")) && is_name(self.text("name")),
+            "Consumer" => is_name(self.text("namespace")) && is_name(self.text("name")),
             other => panic!("what are the rules of {other}?"),
         }
     }

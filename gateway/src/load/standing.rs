@@ -148,6 +148,7 @@ fn faults_here(document: &Document, resource: &Resource) -> Vec<Invalid> {
         | Resource::ListenerSet(_)
         | Resource::ReferenceGrant(_)
         | Resource::Namespace(_)
+        | Resource::Consumer(_)
         | Resource::AuthnPolicy(_)
         | Resource::TrafficPolicy(_)
         | Resource::BackendTlsPolicy(_)
@@ -210,6 +211,7 @@ pub(super) fn is_read(kind: Kind) -> bool {
         | Kind::EndpointSlice
         | Kind::Secret
         | Kind::ConfigMap
+        | Kind::Consumer
         | Kind::AuthnPolicy
         | Kind::AccessPolicy
         | Kind::TrafficPolicy

@@ -7,7 +7,7 @@ use crate::role::{RoleRule, Verb};
 use crate::{Kind, Name};
 
 /// Kinds that say what becomes of traffic.
-const TRAFFIC: [Kind; 15] = [
+const TRAFFIC: [Kind; 16] = [
     Kind::Gateway,
     Kind::ListenerSet,
     Kind::HttpRoute,
@@ -19,6 +19,7 @@ const TRAFFIC: [Kind; 15] = [
     Kind::EndpointSlice,
     Kind::Secret,
     Kind::ConfigMap,
+    Kind::Consumer,
     Kind::AuthnPolicy,
     Kind::AccessPolicy,
     Kind::TrafficPolicy,

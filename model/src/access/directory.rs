@@ -58,6 +58,7 @@ impl Directory {
                 | Resource::Workload(_)
                 | Resource::Secret(_)
                 | Resource::ConfigMap(_)
+                | Resource::Consumer(_)
                 | Resource::AuthnPolicy(_)
                 | Resource::AccessPolicy(_)
                 | Resource::TrafficPolicy(_)

@@ -25,7 +25,6 @@ const ELSEWHERE: [(&str, &[&str]); 2] = [
         &[
             "Change",
             "ComposePolicy",
-            "Consumer",
             "CorsPolicy",
             "ExternalService",
             "FaultPolicy",

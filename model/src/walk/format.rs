@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::consumer::Sha256Sum;
 use crate::field::FieldPath;
 use crate::policy::Source;
 use crate::route::GatewayDuration;
@@ -22,6 +23,7 @@ pub(crate) enum Format {
     DateTime,
     Base64,
     FieldPath,
+    Sha256,
 }
 
 impl Format {
@@ -35,6 +37,7 @@ impl Format {
             "date-time" => Format::DateTime,
             "base64" => Format::Base64,
             "field-path" => Format::FieldPath,
+            "sha-256" => Format::Sha256,
             _ => return None,
         })
     }
@@ -49,6 +52,7 @@ impl Format {
             Format::DateTime => "a time such as 2026-01-31T10:00:00Z",
             Format::Base64 => "text in base64",
             Format::FieldPath => "a field",
+            Format::Sha256 => "a SHA-256",
         }
     }
 
@@ -63,6 +67,7 @@ impl Format {
                 .err()
                 .map(|_| format!("'{text}' is no time such as 2026-01-31T10:00:00Z (RFC 3339)")),
             Format::FieldPath => text.parse::<FieldPath>().err().map(|error| error.to_string()),
+            Format::Sha256 => Sha256Sum::try_from(text.to_owned()).err(),
             Format::Base64 => {
                 let compact: String = text.split_ascii_whitespace().collect();
                 let fault = "is not standard base64 (RFC 4648, section 4); for plain text there is \

@@ -48,6 +48,7 @@ fn text(format: Format, number: usize) -> String {
         Format::Hostname => format!("stand-in-{number}.invalid"),
         Format::Duration => "1s".to_owned(),
         Format::AddressRange => "192.0.2.0/24".to_owned(),
+        Format::Sha256 => format!("{number:064x}"),
         Format::DateTime => "2000-01-01T00:00:00Z".to_owned(),
         Format::Base64 => String::new(),
         Format::FieldPath => "standIn".to_owned(),

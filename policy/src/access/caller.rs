@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use model::policy::CallerMatch;
+use model::policy::{CallerMatch, ConsumerMatch};
 use model::{Checker, Name};
 use serde_json::{Map, Value};
 
@@ -15,28 +15,37 @@ use crate::principal::Principal;
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     wanted: CallerMatch,
+    /// The namespace of the policy, in which a Consumer lies that names no other.
+    namespace: Name,
     /// Of which Api, where another proxy says who is calling.
     api: Option<Name>,
 }
 
 impl Caller {
-    /// Compiles `from`, in a policy of the Api `own`.
-    pub(crate) fn compile(from: &CallerMatch, own: Option<&Name>, at: &mut Checker) -> Self {
+    /// Compiles `from`, in a policy in a namespace and of an Api.
+    pub(crate) fn compile(
+        from: &CallerMatch,
+        own: (&Name, Option<&Name>),
+        at: &mut Checker,
+    ) -> Self {
         let of_token = from.issuer.is_some() || from.subject.is_some() || !from.claims.is_empty();
-        if from.api_key.is_some() && of_token {
+        let means = [from.consumer.is_some(), from.api_key.is_some(), of_token];
+        if means.into_iter().filter(|means| *means).count() > 1 {
             at.fault(
-                "no caller has both: 'apiKey' names a key, the other fields mean a token; write \
-                 two entries for 'either'",
+                "no caller has both: 'consumer' names a Consumer, 'apiKey' a key, and the other \
+                 fields mean a token; write two entries for 'either'",
             );
         }
-        let api = from.api.as_ref().or(own).cloned();
-        Caller { wanted: from.clone(), api }
+        let api = from.api.as_ref().or(own.1).cloned();
+        Caller { wanted: from.clone(), namespace: own.0.clone(), api }
     }
 
     /// What a caller that it means brings, if it names one at all.
     pub(super) fn hook(&self) -> Option<Hook<'_>> {
-        let key = self.wanted.api_key.as_deref().map(Hook::ApiKey);
-        key.or_else(|| self.wanted.subject.as_deref().map(Hook::Subject))
+        let CallerMatch { consumer, api_key, subject, .. } = &self.wanted;
+        let consumer = consumer.as_ref().map(|one| Hook::Consumer(one.name.as_str()));
+        let key = || api_key.as_deref().map(Hook::ApiKey);
+        consumer.or_else(key).or_else(|| subject.as_deref().map(Hook::Subject))
     }
 
     /// Whether it means somebody.
@@ -48,19 +57,34 @@ impl Caller {
     fn matches(&self, principal: &Principal) -> bool {
         let wanted = &self.wanted;
         match principal {
+            Principal::Consumer { namespace, name } => {
+                wanted.api_key.is_none()
+                    && wanted.issuer.is_none()
+                    && wanted.subject.is_none()
+                    && wanted.claims.is_empty()
+                    && wanted.consumer.as_ref().is_none_or(|wanted| {
+                        wanted.name == *name && self.namespace_of(wanted) == namespace
+                    })
+            }
             Principal::ApiKey { name } => {
-                wanted.issuer.is_none()
+                wanted.consumer.is_none()
+                    && wanted.issuer.is_none()
                     && wanted.subject.is_none()
                     && wanted.claims.is_empty()
                     && wanted.api_key.as_ref().is_none_or(|wanted| wanted == name)
             }
             Principal::Jwt { issuer, subject, claims } => {
-                wanted.api_key.is_none()
+                wanted.consumer.is_none()
+                    && wanted.api_key.is_none()
                     && wanted.issuer.as_ref().is_none_or(|wanted| wanted == issuer)
                     && (wanted.subject.is_none() || wanted.subject == *subject)
                     && wanted.claims.iter().all(|claim| holds(claims, &claim.name, &claim.value))
             }
         }
+    }
+
+    fn namespace_of<'a>(&'a self, wanted: &'a ConsumerMatch) -> &'a Name {
+        wanted.namespace.as_ref().unwrap_or(&self.namespace)
     }
 }
 
@@ -83,6 +107,9 @@ impl fmt::Display for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let wanted = &self.wanted;
         let mut parts = Vec::new();
+        let named =
+            |one: &ConsumerMatch| format!("consumer:{}/{}", self.namespace_of(one), one.name);
+        parts.extend(wanted.consumer.as_ref().map(named));
         parts.extend(wanted.api_key.as_ref().map(|name| format!("apikey:{name}")));
         parts.extend(wanted.issuer.as_ref().map(|issuer| format!("issuer {issuer}")));
         parts.extend(wanted.subject.as_ref().map(|subject| format!("subject {subject}")));
@@ -135,7 +162,8 @@ mod tests {
             ..CallerMatch::default()
         };
         let mut at = Checker::default();
-        Caller::compile(&both, None, &mut at);
+        let shop = Name::parse("shop").unwrap();
+        Caller::compile(&both, (&shop, None), &mut at);
         assert_eq!(at.faults().len(), 1);
     }
 }

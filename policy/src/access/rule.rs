@@ -6,10 +6,8 @@ use std::sync::Arc;
 
 use http::Method;
 use model::identity::Peer;
-use model::policy::{AccessRule, Action, TimeMatch, WorkloadMatch};
+use model::policy::{AccessRule, Action, WorkloadMatch};
 use model::{Checker, Hostname, Name};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::caller::Caller;
 use super::rules::Hook;
@@ -19,6 +17,7 @@ use crate::facts::{Facts, Scheme};
 use crate::headers::{is_credential, is_nominated};
 use crate::pattern::{HeaderPattern, PathPattern};
 use crate::principal::Principal;
+use crate::span::{Moment, Span};
 
 /// What an allow rule sees in a header by which we tell who is calling.
 pub(crate) const OURS: &str = "none that goes on, since it tells who is calling";
@@ -36,39 +35,6 @@ pub(crate) struct Rule {
     headers: Vec<HeaderPattern>,
     peers: Vec<PeerPattern>,
     times: Vec<Span>,
-}
-
-/// Seconds since 1970, from and until.
-#[derive(Debug, Clone, Copy)]
-struct Span([Option<i64>; 2]);
-
-impl Span {
-    fn compile(from: &TimeMatch) -> Self {
-        Span([from.from, from.until].map(|at| at.map(OffsetDateTime::unix_timestamp)))
-    }
-
-    fn holds(self, now: i64) -> bool {
-        let Span([from, until]) = self;
-        from.is_none_or(|from| now >= from) && until.is_none_or(|until| now < until)
-    }
-}
-
-impl Display for Span {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0.map(|at| at.map(moment)) {
-            [Some(from), Some(until)] => write!(f, "{from} until {until}"),
-            [Some(from), None] => write!(f, "from {from} on"),
-            [None, Some(until)] => write!(f, "until {until}"),
-            [None, None] => f.write_str("at any time"),
-        }
-    }
-}
-
-/// As it is written in a policy.
-fn moment(unix: i64) -> String {
-    let text =
-        OffsetDateTime::from_unix_timestamp(unix).ok().and_then(|at| at.format(&Rfc3339).ok());
-    text.unwrap_or_else(|| unix.to_string())
 }
 
 /// Who may be at the other end in the mesh.
@@ -238,7 +204,7 @@ impl Rule {
                 Err(fault) => at.fault(fault.to_string()),
             });
             at.each("callers", &when.callers, |at, caller| {
-                rule.callers.push(Caller::compile(caller, api, at));
+                rule.callers.push(Caller::compile(caller, (namespace, api), at));
             });
             at.each("headers", &when.headers, |at, header| match HeaderPattern::compile(header) {
                 Ok(header) => rule.headers.push(header),
@@ -374,7 +340,7 @@ impl Rule {
         let facts = seen.facts;
         match condition {
             Condition::Methods => (self.methods.to_string(), facts.method.to_string()),
-            Condition::Times => (some_of(self.times.iter()), moment(facts.now)),
+            Condition::Times => (some_of(self.times.iter()), Moment(facts.now).to_string()),
             Condition::Sources => (self.sources.to_string(), seen.source().to_string()),
             Condition::Workloads => {
                 let peer = facts.peer.map(ToString::to_string);

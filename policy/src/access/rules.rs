@@ -19,6 +19,8 @@ const FEW: usize = 16;
 /// What a rule asks for and a request may bring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Hook<'a> {
+    /// Of whatever namespace.
+    Consumer(&'a str),
     ApiKey(&'a str),
     Subject(&'a str),
     /// A host, or what stands after the star of a wildcard, with its dot.
@@ -32,6 +34,7 @@ pub(super) enum Hook<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Rules {
     rules: Vec<Rule>,
+    consumers: BTreeMap<Box<str>, Vec<u32>>,
     api_keys: BTreeMap<Box<str>, Vec<u32>>,
     subjects: BTreeMap<Box<str>, Vec<u32>>,
     hosts: BTreeMap<Box<str>, Vec<u32>>,
@@ -78,6 +81,7 @@ impl Rules {
 
     fn hang(&mut self, hook: Hook<'_>, place: u32) {
         let places = match hook {
+            Hook::Consumer(name) => self.consumers.entry(name.into()).or_default(),
             Hook::ApiKey(name) => self.api_keys.entry(name.into()).or_default(),
             Hook::Subject(name) => self.subjects.entry(name.into()).or_default(),
             Hook::Host(host) => self.hosts.entry(host.into()).or_default(),
@@ -126,11 +130,12 @@ impl Rules {
     }
 
     fn search_callers(&self, first: &mut Search<'_>) {
-        if self.api_keys.is_empty() && self.subjects.is_empty() {
+        if self.consumers.is_empty() && self.api_keys.is_empty() && self.subjects.is_empty() {
             return;
         }
         for one in first.seen.known.at(first.seen.level) {
             match &*one.principal {
+                Principal::Consumer { name, .. } => first.among(self.consumers.get(name.as_str())),
                 Principal::ApiKey { name } => first.among(self.api_keys.get(name.as_str())),
                 Principal::Jwt { subject: Some(subject), .. } => {
                     first.among(self.subjects.get(subject.as_str()));

@@ -5,15 +5,17 @@
 //! Who can be whom is a matter of every level whose credentials count for the rule, so this is
 //! asked once all levels are at hand.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use model::api::LABEL;
-use model::policy::{AccessPolicy, Action, CallerMatch, TargetKind};
+use model::policy::{AccessPolicy, Action, CallerMatch, ConsumerMatch, TargetKind};
 use model::{Invalid, Key, Kind, Name};
 
 use super::rule::some_of;
 use crate::apikey::ApiKeys;
 use crate::authn::CompiledAuthn;
+use crate::consumer::Certificates;
 use crate::jwt::Issuer;
 use crate::level::Level;
 use crate::principal::Plain;
@@ -76,6 +78,7 @@ struct Offer<'a> {
     /// With the policies that declare them.
     keys: Vec<(&'a CompiledAuthn, &'a ApiKeys)>,
     issuers: Vec<(&'a CompiledAuthn, &'a Issuer)>,
+    certificates: Vec<(&'a CompiledAuthn, &'a Certificates)>,
     /// Whether it is asked where another proxy says who is calling, and by whose policy.
     is_behind: bool,
     /// Where all of it is declared.
@@ -105,14 +108,17 @@ impl<'a> Offer<'a> {
             policies().flat_map(|policy| policy.api_keys().map(move |(_, one)| (&**policy, one)));
         let issuers =
             policies().flat_map(|policy| policy.issuers().map(move |(_, one)| (&**policy, one)));
+        let certificates = policies()
+            .flat_map(|policy| policy.certificates().map(move |(_, one)| (&**policy, one)));
         let meta = &policy.metadata;
         let own = (&meta.namespace, meta.labels.get(LABEL).map(String::as_str));
-        Offer { own, is_behind, keys: keys.collect(), issuers: issuers.collect(), place }
+        let (keys, issuers) = (keys.collect(), issuers.collect());
+        Offer { own, keys, issuers, certificates: certificates.collect(), is_behind, place }
     }
 
     /// Whether somebody can be `caller`, as far as that can be told without its token.
     fn has(&self, caller: &CallerMatch) -> bool {
-        let CallerMatch { api, api_key, issuer, subject, claims } = caller;
+        let CallerMatch { api, consumer, api_key, issuer, subject, claims } = caller;
         let api = api.as_ref().map(Name::as_str).or(self.own.1);
         let counts = |policy: &CompiledAuthn| {
             let of = policy.api.as_ref().map(Name::as_str);
@@ -120,11 +126,23 @@ impl<'a> Offer<'a> {
         };
         let mut keys = self.keys.iter().filter(|(policy, _)| counts(policy));
         let mut issuers = self.issuers.iter().filter(|(policy, _)| counts(policy));
+        if let Some(consumer) = consumer {
+            let namespace = self.namespace_of(consumer);
+            let mut takers = self.takers().filter(|(policy, _)| counts(policy));
+            return takers.any(|(policy, names)| {
+                policy.key.namespace == *namespace && names.contains(consumer.name.as_str())
+            });
+        }
+        let mut certificates = self.certificates.iter().filter(|(policy, _)| counts(policy));
         match (api_key, issuer) {
-            (Some(name), _) => keys.any(|(_, keys)| keys.names().contains(&**name)),
+            (Some(name), _) => {
+                keys.any(|(_, keys)| keys.secret().is_some() && keys.names().contains(&**name))
+            }
             (None, Some(issuer)) => issuers.any(|(_, one)| one.issuer() == issuer),
             (None, None) if subject.is_some() || !claims.is_empty() => issuers.next().is_some(),
-            (None, None) => issuers.next().is_some() || keys.next().is_some(),
+            (None, None) => {
+                issuers.next().is_some() || keys.next().is_some() || certificates.next().is_some()
+            }
         }
     }
 
@@ -133,6 +151,9 @@ impl<'a> Offer<'a> {
         let place = self.place;
         let near = self.issuers.iter().filter(|(policy, _)| self.is_near(policy));
         let near = near.map(|(_, one)| one.issuer());
+        if let Some(consumer) = &caller.consumer {
+            return self.lack_of_consumer(consumer);
+        }
         match (&caller.api_key, &caller.issuer) {
             (Some(name), _) => {
                 let mut lack = self.lack_of_key(name);
@@ -162,25 +183,52 @@ impl<'a> Offer<'a> {
         (&policy.key.namespace, policy.api.as_ref().map(Name::as_str)) == self.own
     }
 
+    fn namespace_of<'c>(&'c self, consumer: &'c ConsumerMatch) -> &'c Name {
+        consumer.namespace.as_ref().unwrap_or(self.own.0)
+    }
+
+    fn lack_of_consumer(&self, consumer: &ConsumerMatch) -> Lack {
+        let (namespace, name) = (self.namespace_of(consumer), consumer.name.as_str());
+        let near = self
+            .takers()
+            .filter(|(policy, _)| self.is_near(policy) && policy.key.namespace == *namespace);
+        let names = near.flat_map(|(_, names)| names).map(|name| &**name);
+        let reason = format!("no AuthnPolicy takes a Consumer {namespace}/{name} {}", self.place);
+        Lack { field: ".consumer", reason, nearest: nearest(name, names) }
+    }
+
+    /// The policies that take Consumers, each with the names of those that a method of it takes.
+    fn takers(&self) -> impl Iterator<Item = (&CompiledAuthn, &BTreeSet<Box<str>>)> {
+        let keys = self.keys.iter().filter(|(_, keys)| keys.secret().is_none());
+        let keys = keys.map(|(policy, keys)| (*policy, keys.names()));
+        let certificates = self.certificates.iter();
+        keys.chain(certificates.map(|(policy, certificates)| (*policy, certificates.names())))
+    }
+
+    /// Those that stand in Secrets.
+    fn secrets(&self) -> impl Iterator<Item = (&CompiledAuthn, &ApiKeys, &Name)> {
+        self.keys.iter().filter_map(|(policy, keys)| Some((*policy, *keys, keys.secret()?)))
+    }
+
     fn lack_of_key(&self, name: &str) -> Lack {
         let field = ".apiKey";
         let name_shown = Plain(name);
-        if self.keys.is_empty() {
+        if self.secrets().next().is_none() {
             let reason =
                 format!("no key '{name_shown}': no apiKey method is declared {}", self.place);
             return Lack { field, reason, nearest: None };
         }
         // What others have is not for who writes this to know.
-        let near = || self.keys.iter().filter(|(policy, _)| self.is_near(policy));
-        let secrets = near().map(|(policy, keys)| {
-            Key::new(Kind::Secret, policy.key.namespace.clone(), keys.secret().clone())
+        let near = || self.secrets().filter(|(policy, _, _)| self.is_near(policy));
+        let secrets = near().map(|(policy, _, secret)| {
+            Key::new(Kind::Secret, policy.key.namespace.clone(), secret.clone())
         });
-        let others = self.keys.len() - near().count();
+        let others = self.secrets().count() - near().count();
         let mut places: Vec<_> =
             (near().count() > 0).then(|| some_of(secrets)).into_iter().collect();
         places
             .extend((others > 0).then(|| "what other owners' policies take keys from".to_owned()));
-        let names = near().flat_map(|(_, keys)| keys.names()).map(|name| &**name);
+        let names = near().flat_map(|(_, keys, _)| keys.names()).map(|name| &**name);
         let reason = format!("no key '{name_shown}' in {}", places.join(", or in "));
         Lack { field, reason, nearest: nearest(name, names) }
     }
@@ -278,7 +326,7 @@ mod tests {
                 "methods": keys() });
             let policy = json!({ "metadata": metadata, "spec": spec });
             let policy = serde_json::from_value(policy).unwrap();
-            let compiled = crate::authn::compile(&policy, &crate::fixtures::secret).unwrap();
+            let compiled = crate::authn::compile(&policy, &crate::fixtures::Shop).unwrap();
             Arc::new(Level::Open(Policies {
                 authn: vec![Arc::new(compiled)],
                 ..Policies::default()

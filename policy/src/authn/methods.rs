@@ -12,14 +12,18 @@ use model::authn::Require;
 use model::header::spelling;
 
 use super::CompiledAuthn;
-use super::place::{Place, Several};
+use super::place::{Place, Realm, Several, behind};
 use super::tell::Told;
-use crate::apikey::{ApiKeys, KeyError};
+use crate::apikey::{ApiKeys, KeyError, Shown};
+use crate::consumer::Certificates;
 use crate::explain::{MethodStory, PolicyStory};
-use crate::facts::Facts;
+use crate::facts::{Certificate, Facts};
 use crate::jwt::{self, Issuer, TokenError};
 use crate::level::Level;
 use crate::principal::{Believed, Principal, Proof};
+
+/// The scheme of tokens (RFC 6750).
+const BEARER: &str = "Bearer";
 
 /// The credential methods of all levels, gathered once.
 #[derive(Debug, Default)]
@@ -80,6 +84,8 @@ pub(crate) enum Refusal {
     ApiKey { place: Place, fault: KeyError },
     #[error("the token in {place} is refused: {fault}")]
     Token { place: Place, fault: TokenError },
+    #[error("the certificate is refused: {0}")]
+    Certificate(KeyError),
 }
 
 impl Known {
@@ -179,6 +185,9 @@ impl Methods {
         methods.headers = all.filter_map(Place::header).collect();
         methods.told = (!told.is_empty()).then(|| Arc::new(told));
         methods.challenges = challenges(&methods.keys_at, &methods.tokens_at);
+        if methods.certificates().next().is_some() {
+            methods.challenges.push(HeaderValue::from_static("ClientCertificate"));
+        }
         methods
     }
 
@@ -286,7 +295,31 @@ impl Methods {
             let proved = self.prove_token(place, facts, &mut known);
             proved.map_err(|fault| Refusal::Token { place: place.clone(), fault })?;
         }
+        if let Some(certificate) = facts.certificate {
+            self.prove_certificate(certificate, facts, &mut known).map_err(Refusal::Certificate)?;
+        }
         Ok(known)
+    }
+
+    /// One that is nobody's is no wrong one: the listener has taken it.
+    fn prove_certificate(
+        &self,
+        certificate: &Certificate,
+        facts: &Facts<'_>,
+        known: &mut Known,
+    ) -> Result<(), KeyError> {
+        let (mut outcome, mut is_known) = (Ok(()), false);
+        for (method, certificates) in self.certificates() {
+            match certificates.find(certificate, facts.now) {
+                Ok(Some(caller)) => {
+                    known.prove(&method, caller);
+                    is_known = true;
+                }
+                Ok(None) => {}
+                Err(fault) => outcome = outcome.and(Err(fault)),
+            }
+        }
+        if is_known { Ok(()) } else { outcome }
     }
 
     fn prove_key(
@@ -297,14 +330,19 @@ impl Methods {
     ) -> Result<(), KeyError> {
         let found = place.find(facts).map_err(|Several| KeyError::Several)?;
         let Some(key) = found else { return Ok(()) };
-        let digest = crate::apikey::digest(&key);
-        let before = known.all.len();
+        let shown = Shown::read(place, &key)?;
+        let mut outcome = Err(KeyError::Unknown);
         for (method, keys) in self.keys().filter(|(_, keys)| keys.places().contains(place)) {
-            if let Some(caller) = keys.find(&digest) {
-                known.prove(&method, Arc::clone(caller));
+            match keys.find(&shown, facts.now) {
+                Ok(caller) => {
+                    known.prove(&method, Arc::clone(caller));
+                    outcome = Ok(());
+                }
+                Err(fault) if outcome == Err(KeyError::Unknown) => outcome = Err(fault),
+                Err(_) => {}
             }
         }
-        if known.all.len() == before { Err(KeyError::Unknown) } else { Ok(()) }
+        outcome
     }
 
     fn prove_token(
@@ -315,7 +353,7 @@ impl Methods {
     ) -> Result<(), TokenError> {
         let found = place.find(facts).map_err(|Several| TokenError::Several)?;
         let Some(value) = found else { return Ok(()) };
-        let token = match (place, jwt::bearer(&value)) {
+        let token = match (place, behind(&value, BEARER)) {
             (_, Some(token)) => token,
             // Some other scheme is nobody's here.
             (Place::Header(name), None) if name == AUTHORIZATION => return Ok(()),
@@ -353,6 +391,12 @@ impl Methods {
         })
     }
 
+    fn certificates(&self) -> impl Iterator<Item = (Placed<'_>, &Certificates)> {
+        self.placed().flat_map(|policy| {
+            policy.2.certificates().map(move |(method, one)| (Placed { policy, method }, one))
+        })
+    }
+
     /// Each policy behind its place and its level.
     fn placed(&self) -> impl Iterator<Item = (usize, usize, &CompiledAuthn)> {
         let policies = self.policies.iter().enumerate();
@@ -375,6 +419,9 @@ fn challenges(keys: &[Place], tokens: &[Place]) -> Vec<HeaderValue> {
         Place::Header(name) => format!("ApiKey header=\"{name}\""),
         Place::Query(name) => format!("ApiKey query=\"{}\"", quoted(name)),
         Place::Cookie(name) => format!("ApiKey cookie=\"{name}\""),
+        Place::Basic(Realm(realm)) => {
+            format!("Basic realm=\"{}\", charset=\"UTF-8\"", quoted(realm))
+        }
     });
     bearer.into_iter().chain(keys.filter_map(|text| HeaderValue::try_from(text).ok())).collect()
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use http::header::COOKIE;
+use http::header::{AUTHORIZATION, COOKIE};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
@@ -14,12 +14,34 @@ use model::header::is_of_connection;
 use crate::facts::Facts;
 use crate::pattern::decode;
 
-/// A header, a query parameter or a cookie.
+/// A header, a query parameter, a cookie, or the password of Basic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Place {
     Header(HeaderName),
     Query(Box<str>),
     Cookie(Box<str>),
+    Basic(Realm),
+}
+
+/// For what a user and a password are asked, as browsers show it. They stand at one place, whatever it says.
+#[derive(Debug, Clone, Eq)]
+pub(crate) struct Realm(pub(crate) Box<str>);
+
+impl PartialEq for Realm {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+/// The scheme of a user and a password (RFC 7617).
+const BASIC: &str = "Basic";
+
+/// What stands behind the scheme of an `Authorization` header, if it is this one: whatever blank a backend may take
+/// for the one behind the scheme (RFC 9110, section 11.4, allows spaces only).
+pub(crate) fn behind<'l>(line: &'l [u8], scheme: &str) -> Option<&'l [u8]> {
+    let blank = line.iter().position(u8::is_ascii_whitespace).unwrap_or(line.len());
+    let (its, value) = line.split_at(blank);
+    its.eq_ignore_ascii_case(scheme.as_bytes()).then(|| value.trim_ascii())
 }
 
 /// It stands there more than once, and another one may read another of them.
@@ -39,7 +61,9 @@ impl Place {
             return header.map(Place::Header);
         }
         let query = from.query.as_deref().map(|name| Place::Query(name.into()));
-        query.or_else(|| from.cookie.as_deref().map(|name| Place::Cookie(name.into())))
+        let cookie = || from.cookie.as_deref().map(|name| Place::Cookie(name.into()));
+        let basic = || from.basic.as_deref().map(|realm| Place::Basic(Realm(realm.into())));
+        query.or_else(cookie).or_else(basic)
     }
 
     /// The places of a method, each once.
@@ -64,6 +88,11 @@ impl Place {
                 }
             })),
             Place::Cookie(name) => only(cookies(facts.headers, name).map(Cow::Borrowed)),
+            Place::Basic(_) => {
+                let lines = facts.headers.get_all(AUTHORIZATION).iter();
+                let line = only(lines.map(HeaderValue::as_bytes))?;
+                Ok(line.and_then(|line| behind(line, BASIC)).map(Cow::Borrowed))
+            }
         }
     }
 
@@ -81,6 +110,18 @@ impl Place {
                     strip_cookie(&mut head.headers, name);
                 }
             }
+            // What has another scheme is another method's, or the backend's.
+            Place::Basic(_) => {
+                let is_ours = |line: &HeaderValue| behind(line.as_bytes(), BASIC).is_some();
+                let lines = || head.headers.get_all(AUTHORIZATION).iter();
+                if lines().any(is_ours) {
+                    let kept: Vec<_> = lines().filter(|line| !is_ours(line)).cloned().collect();
+                    head.headers.remove(AUTHORIZATION);
+                    for line in kept {
+                        head.headers.append(AUTHORIZATION, line);
+                    }
+                }
+            }
         }
     }
 
@@ -90,7 +131,7 @@ impl Place {
             Place::Query(name) if parameters(Some(&query), name).next().is_some() => {
                 Cow::Owned(without(&query, name))
             }
-            Place::Header(_) | Place::Query(_) | Place::Cookie(_) => query,
+            Place::Header(_) | Place::Query(_) | Place::Cookie(_) | Place::Basic(_) => query,
         }
     }
 
@@ -99,6 +140,7 @@ impl Place {
         match self {
             Place::Header(name) => Some(name.clone()),
             Place::Cookie(_) => Some(COOKIE),
+            Place::Basic(_) => Some(AUTHORIZATION),
             Place::Query(_) => None,
         }
     }
@@ -110,6 +152,7 @@ impl fmt::Display for Place {
             Place::Header(name) => write!(f, "the header '{name}'"),
             Place::Query(name) => write!(f, "the query parameter '{name}'"),
             Place::Cookie(name) => write!(f, "the cookie '{name}'"),
+            Place::Basic(Realm(realm)) => write!(f, "the password of Basic for '{realm}'"),
         }
     }
 }
@@ -224,6 +267,34 @@ mod tests {
             place.strip(&mut head);
             let after = head.headers.get(COOKIE).map_or("", |line| line.to_str().unwrap());
             assert_eq!((&*head.uri.to_string(), after), (target_after, cookies_after), "{place}");
+        }
+    }
+
+    #[test]
+    fn of_authorization_the_scheme_of_a_place_is_taken_off_and_no_other() {
+        let basic = Place::Basic(Realm("shop".into()));
+        for (lines, wanted, after) in [
+            (&["Basic YTpi"][..], Ok(Some("YTpi")), &[][..]),
+            (&["bAsIc\t YTpi "], Ok(Some("YTpi")), &[]),
+            (&["Basic"], Ok(Some("")), &[]),
+            (&["BasicYTpi"], Ok(None), &["BasicYTpi"]),
+            (&["Bearer x"], Ok(None), &["Bearer x"]),
+            (&["Bearer x", "Basic YTpi"], Err(Several), &["Bearer x"]),
+        ] {
+            let lined = |line: &&str| HeaderValue::from_str(line).unwrap();
+            let mut request = Request::get("/");
+            let mut head = http::Request::get("/").body(()).unwrap().into_parts().0;
+            for line in lines {
+                request.headers.append(AUTHORIZATION, lined(line));
+                head.headers.append(AUTHORIZATION, lined(line));
+            }
+            let facts = request.facts();
+            let found = basic.find(&facts);
+            let found = found.as_ref().map(|found| found.as_deref());
+            assert_eq!(found, wanted.as_ref().map(|wanted| wanted.map(str::as_bytes)), "{lines:?}");
+            basic.strip(&mut head);
+            let left: Vec<_> = head.headers.get_all(AUTHORIZATION).iter().collect();
+            assert_eq!(left, after.iter().map(lined).collect::<Vec<_>>(), "{lines:?}");
         }
     }
 

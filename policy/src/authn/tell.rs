@@ -39,10 +39,11 @@ impl Tell {
     /// What it says of somebody; nothing where they have no such claim, or it is none that a header says.
     pub(crate) fn of(&self, principal: &Principal) -> Option<HeaderValue> {
         let text = match (principal, &self.claim) {
+            (Principal::Consumer { name, .. }, None) => plain(name.as_str()),
             (Principal::ApiKey { name }, None) => plain(name),
             (Principal::Jwt { subject, .. }, None) => plain(subject.as_ref()?),
             (Principal::Jwt { claims, .. }, Some(name)) => text(claims::first(claims, name)?)?,
-            (Principal::ApiKey { .. }, Some(_)) => return None,
+            (Principal::Consumer { .. } | Principal::ApiKey { .. }, Some(_)) => return None,
         };
         let is_short = (1..=LONGEST).contains(&text.len());
         is_short.then(|| HeaderValue::try_from(text).ok()).flatten()

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::fixtures::{CLERK, GUEST, Request, chain, keys, level, reason};
+use crate::fixtures::{CLERK, GUEST, Request, chain, key_of, keys, keys_of, level, reason};
 
 fn filters(filters: Value) -> Vec<HttpFilter> {
     serde_json::from_value(filters).unwrap()
@@ -366,4 +366,66 @@ fn what_a_narrower_level_tells_leaves_a_broader_ones_rules_alone() {
     ] {
         assert_eq!(reason(&chain(levels), &bot), wanted);
     }
+}
+
+#[test]
+fn a_consumer_is_known_whatever_proves_it() {
+    let rules = json!([
+        { "name": "acme", "when": { "callers": [{ "consumer": { "name": "acme" } }] } },
+        { "name": "abroad", "when": {
+            "callers": [{ "consumer": { "name": "globex", "namespace": "bank" } }] } },
+    ]);
+    let methods = keys_of(&json!({}));
+    let chain = chain([level([json!({ "methods": methods, "rules": rules })])]);
+    let get = || Request::get("/");
+    let (acme, globex) = (key_of("acme"), key_of("globex"));
+    for (request, wanted) in [
+        (get().key(&acme), Reason::Ok),
+        (get().basic("acme", &acme), Reason::Ok),
+        (get().key(&globex), Reason::AccessDenied),
+        (get().basic("globex", &globex), Reason::AccessDenied),
+        // Whose key it is has to be said right.
+        (get().basic("globex", &acme), Reason::CredentialInvalid),
+        (get().basic("", &acme), Reason::CredentialInvalid),
+        (get().with("authorization", "Basic"), Reason::CredentialInvalid),
+        (get().with("authorization", "Basic !"), Reason::CredentialInvalid),
+        // A user without a password.
+        (get().with("authorization", "basic YWNtZQ=="), Reason::CredentialInvalid),
+        (get().basic("acme", &acme).basic("acme", &acme), Reason::CredentialInvalid),
+        // Another scheme is nobody's here.
+        (get().with("authorization", "Bearer x"), Reason::CredentialMissing),
+        (get().key(&key_of("acme-old")), Reason::CredentialInvalid),
+        (get(), Reason::CredentialMissing),
+    ] {
+        assert_eq!(reason(&chain, &request), wanted, "{:?}", request.headers);
+    }
+    let missing = answer(&chain, &get());
+    assert_eq!(
+        values(&missing),
+        ["ApiKey header=\"x-api-key\"", "Basic realm=\"shop\", charset=\"UTF-8\""]
+    );
+    let late = answer(&chain, &get().basic("acme", &key_of("acme-old")));
+    assert_eq!(
+        late.detail.as_deref(),
+        Some(
+            "the key in the password of Basic for 'shop' is refused: it held until \
+             1970-01-12T13:46:40Z"
+        )
+    );
+}
+
+#[test]
+fn levels_that_name_different_realms_ask_at_one_place() {
+    let of = |realm: &str, plan: &str| {
+        let mut methods = keys_of(&json!({ "matchLabels": { "plan": plan } }));
+        methods[0]["apiKey"]["from"] = json!([{ "basic": realm }]);
+        level([json!({ "methods": methods })])
+    };
+    let chain = chain([of("shop", "gold"), of("orders", "silver")]);
+    for name in ["acme", "hooli"] {
+        let request = Request::get("/").basic(name, &key_of(name));
+        assert_eq!(reason(&chain, &request), Reason::Ok, "{name}");
+    }
+    let request = Request::get("/").basic("acme", &key_of("hooli"));
+    assert_eq!(reason(&chain, &request), Reason::CredentialInvalid);
 }

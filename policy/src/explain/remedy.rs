@@ -120,6 +120,9 @@ fn lack(policy: &CompiledPolicy, rule: &Rule, condition: Condition, seen: &Seen<
 fn caller(one: &Someone) -> Option<String> {
     let api = one.api.as_ref().map(|api| format!(", api: {api}")).unwrap_or_default();
     match &*one.principal {
+        Principal::Consumer { namespace, name } => {
+            Some(format!("{{consumer: {{name: {name}, namespace: {namespace}}}{api}}}"))
+        }
         Principal::ApiKey { name } => Some(format!("{{apiKey: {name}{api}}}")),
         Principal::Jwt { issuer, subject, .. } => {
             Some(format!("{{issuer: {issuer}, subject: {}{api}}}", subject.as_ref()?))

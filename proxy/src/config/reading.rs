@@ -65,6 +65,7 @@ pub(crate) fn read(envelope: &Envelope) -> Result<Resource, Unreadable> {
         | Resource::Service(_)
         | Resource::EndpointSlice(_)
         | Resource::Workload(_)
+        | Resource::Consumer(_)
         | Resource::AuthnPolicy(_)
         | Resource::AccessPolicy(_)
         | Resource::Api(_)

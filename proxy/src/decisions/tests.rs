@@ -111,6 +111,7 @@ fn a_long_story_is_cut_to_what_decided_and_few_wait() {
         query: None,
         headers: &headers,
         peer: None,
+        certificate: None,
         users: &[],
     };
     let mut record = record();

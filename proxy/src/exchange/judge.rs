@@ -75,6 +75,7 @@ fn way<'l>(
         query: parts.uri.query(),
         headers: &parts.headers,
         peer: conn.from.as_deref(),
+        certificate: conn.certificate(),
         users: &users,
     };
     meant_here(conn, live, &host)?;

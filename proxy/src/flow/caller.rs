@@ -185,6 +185,7 @@ pub(super) fn facts<'a>(
         query: None,
         headers,
         peer: None,
+        certificate: None,
         users: &[],
     }
 }

@@ -93,6 +93,8 @@ pub(crate) enum Known {
 pub(crate) struct Client {
     /// SHA-256 of it, in lower-case hexadecimal.
     pub(crate) fingerprint: Box<str>,
+    /// What policies know of it.
+    pub(crate) facts: policy::Certificate,
     /// What backends are told of it: `X-Forwarded-Client-Cert`.
     pub(crate) told: HeaderValue,
     /// When it ends.
@@ -189,7 +191,10 @@ impl ClientCertVerifier for Lenient {
 impl Client {
     /// Of a certificate that was verified; none where it cannot be read.
     fn of(leaf: &CertificateDer<'_>) -> Option<Self> {
-        let fingerprint = wire::digest::hex(digest(&SHA256, leaf).as_ref());
+        let sum = digest(&SHA256, leaf);
+        let fingerprint = wire::digest::hex(sum.as_ref());
+        let sha256 = sum.as_ref().try_into().ok()?;
+        let mut facts = policy::Certificate { sha256, ..policy::Certificate::default() };
         let (_, read) = X509Certificate::from_der(leaf).ok()?;
         let mut told = format!("Hash={fingerprint}");
         let subject = format!(";Subject=\"{}\"", subject(read.subject()));
@@ -198,8 +203,14 @@ impl Client {
             _ => None,
         });
         let names = names.flatten().filter_map(|name| match name {
-            GeneralName::URI(uri) => Some((0, format!(";URI={}", value(uri)?))),
-            GeneralName::DNSName(name) => Some((1, format!(";DNS={}", value(name)?))),
+            GeneralName::URI(uri) => {
+                facts.uris.push((*uri).into());
+                Some((0, format!(";URI={}", value(uri)?)))
+            }
+            GeneralName::DNSName(name) => {
+                facts.dns.push(name.to_ascii_lowercase().into());
+                Some((1, format!(";DNS={}", value(name)?)))
+            }
             _ => None,
         });
         let mut names: Vec<_> = names.collect();
@@ -213,6 +224,7 @@ impl Client {
         let ends = u64::try_from(read.validity().not_after.timestamp()).unwrap_or_default();
         Some(Client {
             fingerprint: fingerprint.into(),
+            facts,
             told: HeaderValue::try_from(told).ok()?,
             until: UNIX_EPOCH + Duration::from_secs(ends),
         })

@@ -81,7 +81,17 @@ fn each_end_has_its_class() {
 fn callers_are_told_apart_but_not_people_of_one_issuer() {
     let (traffic, seen, mut record) = counted();
     let key = |name: &str| Arc::new(Principal::ApiKey { name: name.to_owned() });
-    for principal in [key("clerk"), key("clerk"), key("reader"), user("ann"), user("ben")] {
+    let consumer = |namespace: &str| {
+        let [namespace, name] = [namespace, "acme"].map(|word| Name::parse(word).unwrap());
+        (
+            Arc::new(Principal::Consumer { namespace: namespace.clone(), name: name.clone() }),
+            Some(Caller::Consumer { namespace, name }),
+        )
+    };
+    let (shops, banks) = (consumer("shop"), consumer("bank"));
+    let consumers = [&shops.0, &banks.0, &shops.0].map(Arc::clone);
+    let others = [key("clerk"), key("clerk"), key("reader"), user("ann"), user("ben")];
+    for principal in consumers.into_iter().chain(others) {
         record.principal = Some(principal);
         seen.count(&record, Duration::ZERO);
     }
@@ -94,6 +104,8 @@ fn callers_are_told_apart_but_not_people_of_one_issuer() {
     let wanted = [
         (of("front"), 2),
         (of("other"), 1),
+        (shops.1, 2),
+        (banks.1, 1),
         (Some(Caller::ApiKey("clerk".to_owned())), 2),
         (Some(Caller::ApiKey("reader".to_owned())), 1),
         (Some(Caller::Issuer("https://issuer".to_owned())), 2),

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use model::consumer::Consumer;
 use model::policy::{AccessPolicy, PolicyTargetRef};
 use model::secret::Secret;
 use model::{Invalid, Key, Kind, Name, Resource};
@@ -31,6 +32,8 @@ struct Compiled {
     source: Resource,
     /// The Secrets that it asked for, and what it got.
     asked: Vec<(Name, Option<Arc<Secret>>)>,
+    /// The Consumers that it got, where it asked for them.
+    consumers: Option<Vec<Arc<Consumer>>>,
     result: Result<Made, Vec<Invalid>>,
 }
 
@@ -65,7 +68,7 @@ impl Policies {
         faults: &mut Vec<Invalid>,
     ) -> Self {
         let mut gathered = BTreeMap::<Place, Gathered>::new();
-        let mut policies = Policies::default();
+        let (mut policies, mut doubts) = (Policies::default(), Vec::new());
         let guards = Kind::GUARDS.into_iter().flat_map(|kind| settled.of_kind(kind));
         for (key, item) in guards {
             let source = &item.resource;
@@ -82,12 +85,20 @@ impl Policies {
                 policies.closed.insert(key.clone());
             }
             policies.places.insert(key.clone(), there);
-            if let Err(reasons) = &compiled.result {
-                faults.extend(reasons.iter().cloned().map(|one| closes(key, one)));
-                policies.closed.insert(key.clone());
+            match &compiled.result {
+                Ok(Made::Authn(policy)) => doubts.extend(policy.doubts().iter().cloned()),
+                Ok(Made::Access(_)) => {}
+                Err(reasons) => {
+                    faults.extend(reasons.iter().cloned().map(|one| closes(key, one)));
+                    policies.closed.insert(key.clone());
+                }
             }
             policies.compiled.insert(key.clone(), compiled);
         }
+        // What several policies see is wrong once.
+        doubts.sort_by(|one, other| (&one.key, &one.path).cmp(&(&other.key, &other.path)));
+        doubts.dedup_by(|one, other| (&one.key, &one.path) == (&other.key, &other.path));
+        faults.append(&mut doubts);
         for closing in &settled.closings {
             for place in closed_places(settled, closing) {
                 if settled.kept.contains(&closing.policy) {
@@ -171,22 +182,18 @@ impl Policies {
 
 impl Compiled {
     fn new(settled: &Settled, source: &Resource) -> Self {
-        let asked = RefCell::new(Vec::new());
-        let secret = |name: &Name| {
-            let secret = settled.secret(&source.meta().namespace, name).cloned();
-            asked.borrow_mut().push((name.clone(), secret.clone()));
-            secret
-        };
+        let beside = Beside::new(settled, &source.meta().namespace);
         let result = match source {
             Resource::AuthnPolicy(policy) => {
-                authn::compile(policy, &secret).map(|one| Made::Authn(Arc::new(one)))
+                authn::compile(policy, &beside).map(|one| Made::Authn(Arc::new(one)))
             }
             Resource::AccessPolicy(policy) => {
                 access::compile(policy).map(|one| Made::Access(Arc::new(one)))
             }
             other => Err(vec![fault(&other.key(), "kind", "protects nothing")]),
         };
-        Compiled { source: source.clone(), asked: asked.into_inner(), result }
+        let (asked, consumers) = (beside.asked.into_inner(), beside.consumers.into_inner());
+        Compiled { source: source.clone(), asked, consumers, result }
     }
 
     /// Whether compiling anew would give the same.
@@ -195,7 +202,46 @@ impl Compiled {
         let same = |(name, got): &(Name, Option<Arc<Secret>>)| {
             settled.secret(namespace, name) == got.as_ref()
         };
-        (self.source.is_shared(source) || self.source == *source) && self.asked.iter().all(same)
+        let are_same = |got: &Vec<Arc<Consumer>>| {
+            let is_same = |one: &Arc<Consumer>, other: &Arc<Consumer>| {
+                Arc::ptr_eq(one, other) || one == other
+            };
+            let mut pairs = settled.consumers(namespace).zip(got);
+            settled.consumers(namespace).count() == got.len()
+                && pairs.all(|(one, other)| is_same(one, other))
+        };
+        (self.source.is_shared(source) || self.source == *source)
+            && self.asked.iter().all(same)
+            && self.consumers.as_ref().is_none_or(are_same)
+    }
+}
+
+/// What lies beside a policy, and what it asked for of that.
+struct Beside<'a> {
+    settled: &'a Settled,
+    namespace: &'a Name,
+    asked: RefCell<Vec<(Name, Option<Arc<Secret>>)>>,
+    consumers: RefCell<Option<Vec<Arc<Consumer>>>>,
+}
+
+impl<'a> Beside<'a> {
+    fn new(settled: &'a Settled, namespace: &'a Name) -> Self {
+        Beside { settled, namespace, asked: RefCell::default(), consumers: RefCell::default() }
+    }
+}
+
+impl authn::Declared for Beside<'_> {
+    fn secret(&self, name: &Name) -> Option<Arc<Secret>> {
+        let secret = self.settled.secret(self.namespace, name).cloned();
+        self.asked.borrow_mut().push((name.clone(), secret.clone()));
+        secret
+    }
+
+    fn consumers(&self) -> Vec<Arc<Consumer>> {
+        let mut asked = self.consumers.borrow_mut();
+        asked
+            .get_or_insert_with(|| self.settled.consumers(self.namespace).cloned().collect())
+            .clone()
     }
 }
 

@@ -46,6 +46,7 @@ fn of_target(settled: &Settled, borders: &Borders, target: &Key) -> Vec<Key> {
         | Kind::Workload
         | Kind::Secret
         | Kind::ConfigMap
+        | Kind::Consumer
         | Kind::AuthnPolicy
         | Kind::AccessPolicy
         | Kind::TrafficPolicy

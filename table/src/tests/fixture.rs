@@ -123,6 +123,7 @@ impl Ask {
             query: self.query,
             headers: &self.headers,
             peer: None,
+            certificate: None,
             users: &[],
         }
     }

@@ -20,6 +20,7 @@ pub(super) fn heads(kind: Kind) -> &'static [&'static str] {
         Kind::Workload => &["CLUSTER", "ADDRESS", "ACCOUNT"],
         Kind::Secret => &["TYPE", "KEYS"],
         Kind::ConfigMap => &["KEYS"],
+        Kind::Consumer => &["KEYS", "LABELS"],
         Kind::AuthnPolicy | Kind::AccessPolicy | Kind::TrafficPolicy | Kind::BackendTlsPolicy => {
             &["TARGETS"]
         }
@@ -65,6 +66,13 @@ pub(super) fn cells(kind: Kind, object: &Value) -> Vec<String> {
         ],
         Kind::Secret => vec![word(object, "/type"), keys(object, "/data")],
         Kind::ConfigMap => vec![keys(object, "/data")],
+        Kind::Consumer => vec![
+            join(items(object, "/spec/keys"), |key| match key.get("until") {
+                Some(until) => format!("{} until {}", word(key, "/name"), word(until, "")),
+                None => word(key, "/name"),
+            }),
+            labels(object, "/metadata/labels", ""),
+        ],
         Kind::AuthnPolicy | Kind::AccessPolicy | Kind::TrafficPolicy | Kind::BackendTlsPolicy => {
             vec![join(items(object, "/spec/targetRefs"), |target| {
                 format!("{}/{}", word(target, "/kind"), word(target, "/name"))

@@ -121,11 +121,16 @@ fn shown_by(method: &AuthnMethod) -> String {
         from.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")
     };
     let keys = method.api_key.as_ref();
-    let keys = keys.map(|keys| format!("by a key in {}", places(&keys.from)));
+    let keys = keys.map(|keys| {
+        let whose = keys.consumers.as_ref().map_or("a key", |_| "the key of a Consumer");
+        format!("by {whose} in {}", places(&keys.from))
+    });
     let token = method.jwt.as_ref();
     let token =
         token.map(|token| format!("by a token of {} in {}", token.issuer, places(&token.from)));
-    keys.or(token).unwrap_or_default()
+    let certificate = method.client_certificate.as_ref();
+    let certificate = certificate.map(|_| "by the certificate of a Consumer".to_owned());
+    keys.or(token).or(certificate).unwrap_or_default()
 }
 
 /// When a rule holds, in words.

@@ -70,6 +70,7 @@ impl<'r> Sample<'r> {
             query: self.query.as_deref(),
             headers: &self.headers,
             peer: None,
+            certificate: None,
             users: &[],
         })
     }

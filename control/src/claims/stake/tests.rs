@@ -95,6 +95,7 @@ fn answers(table: &Table, (host, port, path): (&str, u16, &str), method: &Method
         query: None,
         headers: &HeaderMap::new(),
         peer: None,
+        certificate: None,
         users: &[],
     };
     table.find(&facts).ok().map(|found| found.rule.route.clone())

@@ -126,6 +126,7 @@ impl Scene {
             query: None,
             headers: &headers,
             peer: None,
+            certificate: None,
             users: &[],
         };
         let Ok(found) = self.config.table().unwrap().find(&facts) else { return Door::Absent };

@@ -4,8 +4,8 @@ use super::*;
 
 /// The kinds that a gateway reads from files.
 const READ: &str = "Gateway, ListenerSet, HTTPRoute, GRPCRoute, TLSRoute, TCPRoute, UDPRoute, ReferenceGrant, \
-                    Namespace, BackendTLSPolicy, Service, EndpointSlice, Secret, ConfigMap, AuthnPolicy, \
-                    AccessPolicy, TrafficPolicy";
+                    Namespace, BackendTLSPolicy, Service, EndpointSlice, Secret, ConfigMap, Consumer, \
+                    AuthnPolicy, AccessPolicy, TrafficPolicy";
 
 /// What is told of an object of this version and kind.
 fn told(version: &str, kind: &str, metadata: &str) -> String {

@@ -83,6 +83,7 @@ fn meets(table: &Table, path: &str) -> String {
         query: None,
         headers: &headers,
         peer: None,
+        certificate: None,
         users: &[],
     };
     let found = match table.find(&facts) {

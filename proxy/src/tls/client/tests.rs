@@ -39,6 +39,17 @@ fn a_subject_is_told_with_its_last_part_first_and_other_names_behind() {
 }
 
 #[test]
+fn policies_know_of_names_as_they_are_compared() {
+    let mut params = CertificateParams::default();
+    params.subject_alt_names = vec![dns("Till.ACME.example"), uri("spiffe://acme.example/Till")];
+    let made = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+    let client = Client::of(made.der()).unwrap();
+    assert_eq!(*client.fingerprint, wire::digest::hex(&client.facts.sha256));
+    assert_eq!(client.facts.dns, ["till.acme.example".into()]);
+    assert_eq!(client.facts.uris, ["spiffe://acme.example/Till".into()]);
+}
+
+#[test]
 fn nothing_in_a_name_passes_for_another_element() {
     let name = named(&[(DnType::CommonName, "a\";Hash=0;URI=\"spiffe://root, \\é ")]);
     let wanted = concat!(

@@ -4,7 +4,7 @@ use model::{Invalid, Key, Kind, Name, Resource};
 use serde_json::{Value, json};
 use table::{Input, Refused};
 
-use super::valid::{SHARED, object};
+use super::valid::{SHARED, consumer, key_of, object};
 use crate::dice::Dice;
 
 /// What is wrong.
@@ -30,10 +30,11 @@ pub(crate) enum Sort {
     GatewayWithOthersSecret,
     GatewayOnTakenPort,
     GatewayOnTakenHost,
+    ConsumerWithTakenKey,
 }
 
 impl Sort {
-    pub(crate) const ALL: [Sort; 31] = [
+    pub(crate) const ALL: [Sort; 33] = [
         Sort::NoKey,
         Sort::Unread(Kind::Gateway),
         Sort::Unread(Kind::HttpRoute),
@@ -43,6 +44,7 @@ impl Sort {
         Sort::Unread(Kind::EndpointSlice),
         Sort::Unread(Kind::Secret),
         Sort::Unread(Kind::ConfigMap),
+        Sort::Unread(Kind::Consumer),
         Sort::Unread(Kind::AccessPolicy),
         Sort::Unread(Kind::Api),
         Sort::Unread(Kind::Claim),
@@ -65,6 +67,7 @@ impl Sort {
         Sort::GatewayWithOthersSecret,
         Sort::GatewayOnTakenPort,
         Sort::GatewayOnTakenHost,
+        Sort::ConsumerWithTakenKey,
     ];
 
     /// Whether its own namespace must feel it: a policy closes, a broken route answers 500.
@@ -209,6 +212,13 @@ impl Bad {
                 bad.resources.push(object(Kind::Secret, &owner, "x", pem));
             }
             Sort::GatewayOnTakenHost => bad.resources.push(younger(&owner, gateway(80, None))),
+            Sort::ConsumerWithTakenKey => {
+                // By a policy that takes both it is told.
+                let spec = json!({ "targetRefs": target,
+                    "methods": [{ "name": "keys", "apiKey": { "consumers": {} } }] });
+                typed(Kind::AuthnPolicy, json!({ "spec": spec }));
+                bad.resources.push(consumer(&owner, "x", &key_of(&owner)));
+            }
         }
         bad
     }

@@ -49,6 +49,7 @@ pub(crate) fn observe(table: &Table, request: &Request) -> Seen {
         query: None,
         headers: &request.headers,
         peer: None,
+        certificate: None,
         users: &[],
     };
     let listener = table.listener(request.port, &request.host);

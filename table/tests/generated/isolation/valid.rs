@@ -2,8 +2,10 @@
 //! routes, services, secrets, policies and sometimes a Gateway of their own.
 
 use http::{HeaderMap, HeaderValue, Method};
+use model::consumer::Sha256Sum;
 use model::{Kind, Resource};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::observe::Request;
 use crate::dice::Dice;
@@ -69,6 +71,13 @@ fn across(dice: &mut Dice, teams: &[&str], world: &mut Vec<Resource>) {
     world.push(object(Kind::HttpRoute, other, "across", json!({ "spec": spec })));
 }
 
+/// A Consumer with this key.
+pub(crate) fn consumer(namespace: &str, name: &str, key: &str) -> Resource {
+    let digest: [u8; 32] = Sha256::digest(key).into();
+    let key = json!({ "name": "k", "sha256": String::from(Sha256Sum(digest)) });
+    object(Kind::Consumer, namespace, name, json!({ "spec": { "keys": [key] } }))
+}
+
 /// Two guests whom the shared Gateway knows.
 fn guests() -> [Resource; 2] {
     let entries = json!({ "guest": GUEST.1, "other": "key-of-another-guest-of-all" });
@@ -94,6 +103,7 @@ fn namespace(dice: &mut Dice, team: &str, knows_guests: bool, world: &mut Vec<Re
     });
     world.push(object(Kind::EndpointSlice, team, "web-1", slice));
     world.push(object(Kind::Secret, team, "keys", json!({ "stringData": { "me": key_of(team) } })));
+    world.push(consumer(team, "me", &key_of(team)));
     let own_gateway = dice.once_in(2);
     if own_gateway {
         gateway(team, world);
@@ -146,16 +156,20 @@ fn policies(dice: &mut Dice, team: &str, route: &str) -> [Resource; 2] {
     if dice.once_in(2) {
         target["sectionName"] = json!("rule0");
     }
+    let (keys, me) = match dice.once_in(2) {
+        true => (json!({ "secretRef": { "name": "keys" } }), json!({ "apiKey": "me" })),
+        false => (json!({ "consumers": {} }), json!({ "consumer": { "name": "me" } })),
+    };
     let mut authn = json!({
         "targetRefs": [target],
-        "methods": [{ "name": "keys", "apiKey": { "secretRef": { "name": "keys" } } }],
+        "methods": [{ "name": "keys", "apiKey": keys }],
     });
     if dice.once_in(3) {
         authn["require"] = json!("Any");
     }
     let access = json!({
         "targetRefs": [target],
-        "rules": [{ "name": "known", "when": { "callers": [{ "apiKey": "me" }] } }],
+        "rules": [{ "name": "known", "when": { "callers": [me] } }],
     });
     [(Kind::AuthnPolicy, authn), (Kind::AccessPolicy, access)]
         .map(|(kind, spec)| object(kind, team, &format!("for-{route}"), json!({ "spec": spec })))

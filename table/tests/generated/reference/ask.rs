@@ -22,6 +22,7 @@ pub(crate) fn ask(table: &Table, request: &Request) -> Answer {
         query: request.query.as_deref(),
         headers: &request.headers,
         peer: None,
+        certificate: None,
         users: &[],
     };
     let listener = table
