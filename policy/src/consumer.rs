@@ -34,7 +34,7 @@ pub(crate) enum Holder {
     Several,
 }
 
-/// The Consumers that a method of a policy takes.
+/// The Consumers that a policy takes, and by what one of its methods picks among them.
 pub(crate) struct Taken<'a> {
     policy: &'a AuthnPolicy,
     by: &'a ConsumerSelector,

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use model::authn::AuthnPolicy;
-use model::consumer::Consumer;
+use model::consumer::{Consumer, Sha256Sum};
 use model::policy::AccessPolicy;
 use model::secret::Secret;
 use model::{Invalid, Name};
@@ -129,7 +129,7 @@ pub(crate) fn key_of(consumer: &str) -> String {
 /// key that always holds and a certificate of sevens, and `globex`; of silver `initech` and `hooli`, who have one key in common beside their own; and
 /// `inner` of the Api `alpha`.
 pub(crate) fn consumers() -> Vec<Arc<Consumer>> {
-    let key = |name: &str, key: &str| json!({ "name": name, "sha256": hex(&key_of(key)) });
+    let key = |name: &str, key: &str| json!({ "name": name, "sha256": sum(&key_of(key)) });
     let timed = |name: &str, field: &str, at: &str| {
         let mut key = key(name, &format!("acme-{name}"));
         key[field] = json!(at);
@@ -162,8 +162,8 @@ pub(crate) fn consumers() -> Vec<Arc<Consumer>> {
     all.to_vec()
 }
 
-fn hex(key: &str) -> String {
-    Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect()
+fn sum(key: &str) -> String {
+    Sha256Sum(Sha256::digest(key).into()).into()
 }
 
 /// The Secrets `keys`, `other-keys`, `short-keys` and `shared-keys`.

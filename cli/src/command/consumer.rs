@@ -5,6 +5,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use model::api::LABEL;
+use model::consumer::Sha256Sum;
 use model::{Key, Kind, Name};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -120,8 +121,8 @@ fn keyed(
             names.find(is_free).expect("names go on")
         }
     };
-    let digest: String = Sha256::digest(secret).iter().map(|byte| format!("{byte:02x}")).collect();
-    let mut key = json!({ "name": name, "sha256": digest });
+    let digest = Sha256Sum(Sha256::digest(secret).into());
+    let mut key = json!({ "name": name, "sha256": String::from(digest) });
     if let Some(valid) = args.valid {
         key["until"] = written(now + valid).into();
     }
