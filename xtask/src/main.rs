@@ -61,7 +61,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // The chain of causes on one line; a backtrace would tell nobody more.
-            eprintln!("error: {error:#}");
+            eprintln!("{}{error:#}", shell::FAILED);
             ExitCode::from(1)
         }
     }

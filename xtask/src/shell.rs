@@ -1,5 +1,6 @@
 //! Running other programs: one way to start, to name a failure, to show that work goes on.
 
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -7,6 +8,9 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+
+/// How a task's last line begins where the task failed.
+pub(crate) const FAILED: &str = "error: ";
 
 /// The workspace's root folder: of the clone that cargo runs us from, which need not be the one
 /// that we were built in where two clones share a target folder.
@@ -52,6 +56,27 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("starting {shown}"))?;
     if !status.success() {
         bail!("{shown} ended with {status}");
+    }
+    Ok(())
+}
+
+/// Runs a task of ours, as a person would, like [`run`]; an error ends with the one that the task told.
+pub(crate) fn run_task(command: &mut Command) -> Result<()> {
+    let shown = format!("{command:?}");
+    let child = command.stderr(Stdio::piped()).spawn();
+    let mut child = child.with_context(|| format!("starting {shown}"))?;
+    let said = BufReader::new(child.stderr.take().context("no stderr")?);
+    let mut told = String::new();
+    for line in said.split(b'\n') {
+        let line = String::from_utf8_lossy(&line?).into_owned();
+        eprintln!("{line}");
+        if let Some(error) = line.strip_prefix(FAILED) {
+            told = format!(": {error}");
+        }
+    }
+    let status = child.wait()?;
+    if !status.success() {
+        bail!("{shown} ended with {status}{told}");
     }
     Ok(())
 }
@@ -156,6 +181,15 @@ mod tests {
         let began = Instant::now();
         assert!(!run_until(Command::new("sleep").arg("60"), &stop).unwrap());
         assert!(began.elapsed() < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn what_a_task_failed_of_is_told_on() {
+        let mut failing = Command::new("sh");
+        failing.args(["-c", "echo 'error: no disk: it is full' >&2; echo more >&2; exit 3"]);
+        let failed = run_task(&mut failing).unwrap_err().to_string();
+        assert!(failed.ends_with("exit status: 3: no disk: it is full"), "{failed}");
+        assert!(run_task(Command::new("sh").args(["-c", "echo well >&2"])).is_ok());
     }
 
     #[test]

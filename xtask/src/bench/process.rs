@@ -11,6 +11,8 @@ use crate::shell;
 
 /// How long a program may take to end when asked to.
 const GOODBYE: Duration = Duration::from_secs(3);
+/// The same where what it writes down as it ends is wanted: its length hangs on the disk.
+const WRITING: Duration = Duration::from_secs(60);
 
 /// The core of the subject; load and upstream share the other.
 pub(super) const SUBJECT_CORE: usize = 0;
@@ -172,18 +174,18 @@ impl Process {
 impl Process {
     /// Asks it to end; fails where it has to be killed, since what it had to write down then is lost.
     pub(super) fn end(mut self) -> Result<()> {
-        ensure!(self.say_goodbye(), "{} had to be killed", self.dir.display());
+        ensure!(self.say_goodbye(WRITING), "{} had to be killed", self.dir.display());
         Ok(())
     }
 
-    /// Whether it ended when asked to.
-    fn say_goodbye(&mut self) -> bool {
+    /// Whether it ended when asked to, within that time; else it is killed.
+    fn say_goodbye(&mut self, patience: Duration) -> bool {
         if let Ok(Some(_)) = self.child.try_wait() {
             return true;
         }
         let pid = self.child.id().to_string();
         let _asked = Command::new("kill").args(["-TERM", &pid]).stderr(Stdio::null()).status();
-        let deadline = Instant::now() + GOODBYE;
+        let deadline = Instant::now() + patience;
         while let Ok(None) = self.child.try_wait() {
             if Instant::now() > deadline {
                 let _forced = self.child.kill();
@@ -198,7 +200,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.say_goodbye();
+        self.say_goodbye(GOODBYE);
     }
 }
 

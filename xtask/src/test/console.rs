@@ -24,6 +24,6 @@ pub(super) fn run(report: &mut Report) {
     let profile = report.profile().to_owned();
     report.check("benchmark of the console, one smoke round", Duration::from_secs(30), || {
         let mut smoke = build::cargo(["xtask", "bench", "console", "--smoke", "--built"]);
-        shell::run(smoke.args(["--profile", &profile]))
+        shell::run_task(smoke.args(["--profile", &profile]))
     });
 }

@@ -19,12 +19,12 @@ pub(super) fn run(report: &mut Report) {
     // profile, which is built by now, spares CI the minutes that a release takes to link.
     report.check("benchmark, one smoke round", Duration::from_secs(240), || {
         let smoke = ["xtask", "bench", "edge", "--smoke", "--profile", budget::PROFILE];
-        shell::run(&mut build::cargo(smoke))
+        shell::run_task(&mut build::cargo(smoke))
     });
     // How much faster it is, a release alone can tell: this shows that it is built and answers.
     report.check("a gateway guided by a profile", Duration::from_secs(400), || {
         let pgo = ["xtask", "pgo", "--profile", "dev", "--seconds", "1"];
-        shell::run(&mut build::cargo(pgo))
+        shell::run_task(&mut build::cargo(pgo))
     });
 }
 

@@ -35,6 +35,6 @@ pub(super) fn run(report: &mut Report) {
     // which were not optimised.
     report.check("benchmark of the mesh, one smoke round", Duration::from_secs(60), || {
         let mut smoke = build::cargo(["xtask", "bench", "mesh", "--smoke", "--rate", "100"]);
-        shell::run(smoke.args(["--built", "--profile", &profile]))
+        shell::run_task(smoke.args(["--built", "--profile", &profile]))
     });
 }

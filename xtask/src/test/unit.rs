@@ -14,7 +14,7 @@ const FOR_THE_BROWSER: [&str; 3] = ["model", "policy", "table"];
 pub(super) fn run(report: &mut Report, quick: bool) {
     report.check("format", SECONDS(5), || shell::run(&mut cargo(["fmt", "--all", "--check"])));
     // As processes of their own: what they print and how they end is what a person sees.
-    report.check("tidy", SECONDS(10), || shell::run(&mut cargo(["xtask", "tidy"])));
+    report.check("tidy", SECONDS(10), || shell::run_task(&mut cargo(["xtask", "tidy"])));
     report.check("clippy", SECONDS(240), || {
         let denied = ["--workspace", "--all-targets", "--", "-D", "warnings"];
         shell::run(cargo(["clippy"]).args(denied))
@@ -25,7 +25,7 @@ pub(super) fn run(report: &mut Report, quick: bool) {
             shell::run(doc.env("RUSTDOCFLAGS", "-D rustdoc::broken_intra_doc_links"))
         });
         report.check("generated files", SECONDS(10), || {
-            shell::run(&mut cargo(["xtask", "codegen", "--check"]))
+            shell::run_task(&mut cargo(["xtask", "codegen", "--check"]))
         });
         browser_target(report);
     }
