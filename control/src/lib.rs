@@ -38,6 +38,7 @@ mod draft;
 mod edit;
 mod lookup;
 mod moment;
+mod outward;
 mod refusal;
 mod session_secret;
 #[cfg(test)]

@@ -17,7 +17,6 @@
 //! what begins for them, the use cases in [`crate::app`] say.
 //! Verifier and nonce are drawn from the cookie, so that what is kept lets nobody in.
 
-pub(crate) mod http;
 pub(crate) mod provider;
 pub(crate) mod token;
 

@@ -21,8 +21,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use time::{Duration, OffsetDateTime};
 
-use super::http::{self, Client};
 use super::token::{Expected, Judged, Wrong};
+use crate::outward::{self, Client};
 
 /// How long what a provider says of itself is good.
 const GOOD: Duration = Duration::hours(1);
@@ -64,7 +64,7 @@ pub enum Error {
         issuer: String,
         /// What went wrong.
         #[source]
-        source: Arc<DiscoveryError<http::Error>>,
+        source: Arc<DiscoveryError<outward::Error>>,
     },
     /// It cannot give a token.
     #[error("{0} has no token endpoint")]
@@ -366,7 +366,7 @@ fn discover(client: Client, issuer: String) -> Boxed<Result<Document, Error>> {
 /// Who asks, as the library calls it.
 fn asking(
     client: Client,
-) -> impl Fn(HttpRequest) -> Boxed<Result<HttpResponse, http::Error>> + Send + Sync {
+) -> impl Fn(HttpRequest) -> Boxed<Result<HttpResponse, outward::Error>> + Send + Sync {
     move |asked| {
         let client = client.clone();
         Box::pin(async move { client.call(asked).await })

@@ -1,4 +1,4 @@
-//! One request to a provider: over TLS but to this machine itself, bounded in time and size, and led
+//! One request that this program makes itself, such as to a login provider: over TLS but to this machine itself, bounded in time and size, and led
 //! nowhere else by a redirect.
 
 use std::path::Path;
