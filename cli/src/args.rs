@@ -27,7 +27,7 @@ pub(crate) use traffic::Traffic;
 
 use access::Access;
 use consumer::Consumer;
-use people::{Audit, Auth, Authority, JoinToken, Login, Node, SessionSecret, Token, User};
+use people::{Audit, Auth, Authority, JoinToken, KeySet, Login, Node, SessionSecret, Token, User};
 use span::span;
 
 /// The command line of Heddle: shows and edits what the control plane keeps.
@@ -134,6 +134,9 @@ pub(crate) enum Command {
     /// The secrets by which gateways seal sessions, for admins of the platform.
     #[command(subcommand)]
     SessionSecret(SessionSecret),
+    /// Keys of issuers that the server fetches for AuthnPolicies.
+    #[command(subcommand)]
+    KeySet(KeySet),
     /// Read the audit, for admins of the platform.
     Audit(Audit),
     /// Print what a shell needs to complete these commands.

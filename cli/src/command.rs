@@ -10,6 +10,7 @@ pub(crate) mod diff;
 pub(crate) mod explain;
 pub(crate) mod fleet;
 pub(crate) mod join;
+pub(crate) mod key_set;
 pub(crate) mod look;
 pub(crate) mod node;
 pub(crate) mod past;

@@ -10,7 +10,8 @@ use control::ca::Ca;
 use control::fleet::Fleet;
 use control::grpc::Nodes;
 use control::seeing::Window;
-use control::{App, Clock};
+use control::{App, Clock, Reach};
+use ipnet::IpNet;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
@@ -34,11 +35,18 @@ pub(crate) struct ForNodes {
     /// How many bytes of what nodes tell of requests are kept; the oldest go first.
     #[arg(long, default_value_t = Window::default().bytes, value_name = "BYTES")]
     decisions_bytes: u64,
+    /// Addresses beside the public ones where keys of issuers may be fetched, such as 10.1.0.0/16 or
+    /// 10.1.2.3/32; may be given again.
+    ///
+    /// An AuthnPolicy names by `jwksUrl` where that is. Whoever may write one reaches through the server what
+    /// is listed here.
+    #[arg(long = "fetch-from", value_name = "NETWORK")]
+    fetch_from: Vec<IpNet>,
 }
 
 /// The flags, as clap names them.
-pub(crate) const FLAGS: [&str; 5] =
-    ["config_listen", "trust", "certificate_ttl", "decisions_for", "decisions_bytes"];
+pub(crate) const FLAGS: [&str; 6] =
+    ["config_listen", "trust", "certificate_ttl", "decisions_for", "decisions_bytes", "fetch_from"];
 
 /// The port, bound.
 pub(crate) struct Port {
@@ -57,7 +65,8 @@ pub(crate) async fn open(args: &ForNodes, app: &Arc<App>) -> Result<Port> {
     let fleet = Arc::new(Fleet::new(app.store().clone(), clock.clone()));
     app.attend(Arc::clone(&fleet));
     let window = Window { lasts: args.decisions_for, bytes: args.decisions_bytes };
-    let nodes = Nodes::new(Arc::clone(app), Arc::clone(&ca), fleet, clock, window).await?;
+    let reach = Reach::new(args.fetch_from.clone());
+    let nodes = Nodes::new(Arc::clone(app), Arc::clone(&ca), fleet, clock, window, reach).await?;
     let listener = TcpListener::bind(args.config_listen)
         .await
         .with_context(|| format!("listening for nodes on {}", args.config_listen))?;

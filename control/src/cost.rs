@@ -3,6 +3,7 @@
 use std::ops::{AddAssign, SubAssign};
 
 use model::Resource;
+use model::authn::FETCHED_BYTES;
 use model::claim::Claim;
 use model::expression::Expression;
 use model::policy::Conditions;
@@ -76,8 +77,11 @@ impl Cost {
                 // They travel in base64.
                 Cost { bytes: bytes + values.sum::<usize>().div_ceil(3) * 4, ..cost }
             }
+            // Nodes are told keys in the place of each.
+            Resource::AuthnPolicy(policy) => {
+                Cost { bytes: bytes + policy.key_urls().count() * FETCHED_BYTES, ..cost }
+            }
             Resource::Consumer(_)
-            | Resource::AuthnPolicy(_)
             | Resource::ReferenceGrant(_)
             | Resource::Namespace(_)
             | Resource::TrafficPolicy(_)

@@ -33,6 +33,7 @@ use crate::ca::{Ca, CaError, NodeCheck, Proven, Roots, ServerCertificate};
 use crate::clock::Clock;
 use crate::fleet::Fleet;
 use crate::identity::Identities;
+use crate::outward::Reach;
 use crate::push::{Configs, Push};
 use crate::seeing::{self, Seeing, Seeings, Window};
 
@@ -95,7 +96,7 @@ pub struct Nodes {
 
 impl Nodes {
     /// Over an app and its store; `fleet` is told of what nodes say, and what they tell of requests
-    /// is kept as `window` says.
+    /// is kept as `window` says. Keys of issuers are fetched as far as `reach` leads.
     ///
     /// # Errors
     /// [`ServeError`].
@@ -105,6 +106,7 @@ impl Nodes {
         fleet: Arc<Fleet>,
         clock: Clock,
         window: Window,
+        reach: Reach,
     ) -> Result<Self, ServeError> {
         let provider = Arc::new(default_provider());
         let check = Arc::new(NodeCheck::new(Arc::clone(&ca), Arc::clone(&provider)));
@@ -117,9 +119,8 @@ impl Nodes {
         tls.alpn_protocols = vec![b"h2".to_vec()];
         // A resumed connection would bring a certificate that was checked once, long ago.
         tls.send_tls13_tickets = 0;
-        let store = app.store().clone();
         let push =
-            Push::new(Arc::clone(&app), store, Arc::clone(&ca), Arc::clone(&fleet), clock.clone());
+            Push::new(Arc::clone(&app), Arc::clone(&ca), Arc::clone(&fleet), clock.clone(), reach);
         let push = Arc::new(push);
         let seeing = Seeing::new(Arc::clone(&app), Arc::clone(&fleet), clock.clone(), window);
         let seeing = Arc::new(seeing);
@@ -157,6 +158,8 @@ impl Nodes {
         tasks.spawn(Arc::clone(&self.ca).follow());
         tasks.spawn(Arc::clone(&self.push).follow());
         let (leave, leaving) = watch::channel(false);
+        let keys = tokio::spawn(Arc::clone(&self.push).keep_keys(leaving.clone()));
+        let mut keys = AbortOnDrop(keys);
         let secrets = tokio::spawn(Arc::clone(&self.push).keep_secrets(leaving));
         let mut secrets = AbortOnDrop(secrets);
         tasks.spawn(Arc::clone(&self.seeing).tidy());
@@ -174,7 +177,10 @@ impl Nodes {
         let _ = tokio::time::timeout(GRACE, &mut accepting.0).await;
         // What it writes is not broken off: that would leave the store's connection open.
         leave.send_replace(true);
-        let _ = tokio::time::timeout(GRACE, &mut secrets.0).await;
+        let _ = tokio::time::timeout(GRACE, async {
+            let _ = tokio::join!(&mut secrets.0, &mut keys.0);
+        })
+        .await;
         tasks.shutdown().await;
         self.fleet.flush().await;
     }

@@ -1,28 +1,43 @@
-//! One request that this program makes itself, such as to a login provider: over TLS but to this machine itself, bounded in time and size, and led
-//! nowhere else by a redirect.
+//! Requests that this program makes itself: to a login provider, which the platform names, and for the keys of an
+//! issuer, which anybody names who may write an AuthnPolicy. Over TLS but to this machine itself, bounded in time and
+//! size.
+//!
+//! Whoever names a URL could have us ask what they cannot reach themselves. So where keys are fetched, an address is
+//! looked at before somebody is asked there, at each redirect anew: see [`Reach`].
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{HOST, HeaderValue};
+use http::header::{ACCEPT, HOST, HeaderValue, LOCATION};
 use http::uri::{PathAndQuery, Scheme};
-use http::{Request, Response, Uri};
+use http::{Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use model::login::is_loopback;
+use openidconnect::url::Url;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+mod reach;
+
+pub use reach::Reach;
 
 /// How long an answer may take, from the first packet to its last.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long one address of several may take to take a connection.
+const EACH: Duration = Duration::from_secs(3);
 /// Bytes of an answer.
 const MOST: usize = 1 << 20;
+/// How often one place may send us on to another.
+const REDIRECTS: usize = 3;
 
 /// Where systems keep the certificates that they trust, those of their owners among them.
 const PLATFORM: [&str; 3] =
@@ -46,12 +61,24 @@ pub enum Error {
     /// It answers without end, or breaks off.
     #[error("reading an answer of {0}, which may have {MOST} bytes")]
     Read(String, #[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It lies where strangers may not have us go.
+    #[error(
+        "{0} has no address that may be asked: it lies in a network of its own, on this machine or nowhere; where it \
+         is to be reached, the platform lists its addresses by --fetch-from"
+    )]
+    Closed(String),
+    /// It has no such document.
+    #[error("{0} answered {1}")]
+    Status(String, StatusCode),
+    /// It sends us on and on, or nowhere.
+    #[error("{0} sends us on without end or nowhere")]
+    Redirected(String),
     /// It does not answer in time.
     #[error("{0} did not answer within {n} s", n = PATIENCE.as_secs())]
     Late(String),
 }
 
-/// Who asks providers; copies share what they trust.
+/// Who asks; copies share what they trust.
 #[derive(Clone)]
 pub(crate) struct Client(Arc<ClientConfig>);
 
@@ -89,16 +116,12 @@ impl Client {
         place: &str,
     ) -> Result<Response<Vec<u8>>, Error> {
         let uri = asked.uri().clone();
-        let host = uri.host().ok_or_else(|| Error::NoHost(place.to_owned()))?;
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let bare = bare_host(&uri).ok_or_else(|| Error::NoHost(place.to_owned()))?;
         let failed = |error| Error::Connect(place.to_owned(), error);
         if uri.scheme() == Some(&Scheme::HTTPS) {
-            let wrong = |error| std::io::Error::new(std::io::ErrorKind::InvalidInput, error);
-            let name = ServerName::try_from(bare.to_owned()).map_err(wrong).map_err(failed)?;
             let port = uri.port_u16().unwrap_or(443);
             let stream = TcpStream::connect((bare, port)).await.map_err(failed)?;
-            let shake = TlsConnector::from(Arc::clone(&self.0)).connect(name, stream);
-            return exchange(shake.await.map_err(failed)?, asked, place).await;
+            return exchange(self.shake(bare, stream).await.map_err(failed)?, asked, place).await;
         }
         if uri.scheme() != Some(&Scheme::HTTP) || !is_loopback(bare) {
             return Err(Error::Clear(place.to_owned()));
@@ -109,6 +132,107 @@ impl Client {
         let stream = TcpStream::connect((address, port)).await.map_err(failed)?;
         exchange(stream, asked, place).await
     }
+
+    /// The document behind a URL that a stranger wrote, after redirects.
+    ///
+    /// # Errors
+    /// [`Error`]; also where it or a redirect leads to where `reach` does not.
+    pub(crate) async fn fetch(&self, url: &Uri, reach: &Reach) -> Result<Vec<u8>, Error> {
+        let fetched = tokio::time::timeout(PATIENCE, self.follow(url, reach)).await;
+        fetched.unwrap_or_else(|_| Err(Error::Late(place(url))))
+    }
+
+    async fn follow(&self, first: &Uri, reach: &Reach) -> Result<Vec<u8>, Error> {
+        let mut url = first.clone();
+        for _ in 0..=REDIRECTS {
+            let answer = self.visit(&url, reach).await?;
+            match answer.status() {
+                StatusCode::OK => return Ok(answer.into_body()),
+                status if status.is_redirection() => {
+                    url = led(&url, answer.headers().get(LOCATION))?;
+                }
+                status => return Err(Error::Status(place(&url), status)),
+            }
+        }
+        Err(Error::Redirected(place(first)))
+    }
+
+    /// Asks at those addresses of a host alone that `reach` leads to: the very ones that were looked at.
+    async fn visit(&self, url: &Uri, reach: &Reach) -> Result<Response<Vec<u8>>, Error> {
+        let place = &place(url);
+        let failed = |error| Error::Connect(place.clone(), error);
+        let bare = bare_host(url).ok_or_else(|| Error::NoHost(place.clone()))?;
+        let is_tls = url.scheme() == Some(&Scheme::HTTPS);
+        if !is_tls && (url.scheme() != Some(&Scheme::HTTP) || !is_loopback(bare)) {
+            return Err(Error::Clear(place.clone()));
+        }
+        let port = url.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
+        let mut addresses: Vec<SocketAddr> = match bare.parse() {
+            Ok(address) => vec![SocketAddr::new(address, port)],
+            // No resolver is asked: one that is not ours could lead it elsewhere.
+            Err(_) if is_loopback(bare) => vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port))],
+            // Whether there is such a name, inside, is not for strangers to know.
+            Err(_) => match tokio::net::lookup_host((bare, port)).await {
+                Ok(found) => found.collect(),
+                Err(_) => Vec::new(),
+            },
+        };
+        addresses.retain(|address| reach.leads_to(address.ip()));
+        if addresses.is_empty() {
+            return Err(Error::Closed(place.clone()));
+        }
+        let asked = Request::get(url).header(ACCEPT, "application/json").body(Vec::new());
+        let asked = asked.map_err(|_| Error::NoHost(place.clone()))?;
+        let stream = connected(&addresses).await.map_err(failed)?;
+        match is_tls {
+            true => exchange(self.shake(bare, stream).await.map_err(failed)?, asked, place).await,
+            false => exchange(stream, asked, place).await,
+        }
+    }
+
+    /// Speaks TLS with a host of this name.
+    async fn shake(&self, host: &str, stream: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
+        let wrong = |error| std::io::Error::new(std::io::ErrorKind::InvalidInput, error);
+        let name = ServerName::try_from(host.to_owned()).map_err(wrong)?;
+        TlsConnector::from(Arc::clone(&self.0)).connect(name, stream).await
+    }
+}
+
+/// The host of a URL without the brackets of an IPv6 address.
+fn bare_host(url: &Uri) -> Option<&str> {
+    let host = url.host().filter(|host| !host.is_empty())?;
+    Some(host.trim_start_matches('[').trim_end_matches(']'))
+}
+
+/// A connection to the first of these that takes one; each has its time, so that one that swallows packets does not
+/// hide the others.
+async fn connected(addresses: &[SocketAddr]) -> std::io::Result<TcpStream> {
+    let mut last = std::io::Error::from(std::io::ErrorKind::AddrNotAvailable);
+    for address in addresses {
+        match tokio::time::timeout(EACH, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => last = error,
+            Err(_) => last = std::io::ErrorKind::TimedOut.into(),
+        }
+    }
+    Err(last)
+}
+
+/// Where a redirect leads (RFC 9110, section 10.2.2); from https never out of it, since what was sought over TLS is
+/// not taken from whoever is between.
+fn led(from: &Uri, to: Option<&HeaderValue>) -> Result<Uri, Error> {
+    let next = || {
+        let base = Url::parse(&from.to_string()).ok()?;
+        let mut next = base.join(to?.to_str().ok()?).ok()?;
+        next.set_fragment(None);
+        let is_plain = next.username().is_empty() && next.password().is_none();
+        next.as_str().parse::<Uri>().ok().filter(|_| is_plain)
+    };
+    let next = next().ok_or_else(|| Error::Redirected(place(from)))?;
+    if from.scheme() == Some(&Scheme::HTTPS) && next.scheme() != from.scheme() {
+        return Err(Error::Clear(place(&next)));
+    }
+    Ok(next)
 }
 
 /// Scheme and host, for people; never what stands behind them.

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use store::Store;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{OnceCell, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tonic::{Request, Response, Status, Streaming};
 use wire::{ControlFrame, NodeFrame, SessionSecrets};
@@ -24,6 +24,8 @@ use crate::ca::{Ca, Proven};
 use crate::clock::Clock;
 use crate::fleet::Fleet;
 use crate::identity::{failed, known, proven};
+use crate::key_set;
+use crate::outward::Reach;
 use crate::refusal::Refusal;
 use crate::session_secret::{Keeper, Ring};
 use crate::snapshot::{Catalogue, Class, Served, Snapshot};
@@ -56,6 +58,9 @@ pub struct Push {
     news: watch::Sender<i64>,
     streams: Mutex<Streams>,
     secrets: Keeper,
+    keys: Arc<key_set::Keeper>,
+    /// Whether those of the store are known.
+    has_keys: OnceCell<()>,
     /// What classes were last told of sessions.
     told: Mutex<BTreeMap<Class, Told>>,
 }
@@ -79,13 +84,28 @@ struct Streams {
 }
 
 impl Push {
-    /// Over an app and its store.
-    pub fn new(app: Arc<App>, store: Store, ca: Arc<Ca>, fleet: Arc<Fleet>, clock: Clock) -> Self {
+    /// Over an app and its store; keys of issuers are fetched as far as `reach` leads.
+    pub fn new(app: Arc<App>, ca: Arc<Ca>, fleet: Arc<Fleet>, clock: Clock, reach: Reach) -> Self {
         let (news, _) = watch::channel(-1);
         let (catalogue, streams) = (Mutex::default(), Mutex::default());
+        let store = app.store().clone();
         let secrets = Keeper::new(store.clone(), clock.clone());
-        let told = Mutex::default();
-        Push { app, store, ca, fleet, clock, catalogue, news, streams, secrets, told }
+        let keys = Arc::new(key_set::Keeper::new(Arc::clone(&app), clock.clone(), reach));
+        let (has_keys, told) = (OnceCell::new(), Mutex::default());
+        Push {
+            app,
+            store,
+            ca,
+            fleet,
+            clock,
+            catalogue,
+            news,
+            streams,
+            secrets,
+            keys,
+            has_keys,
+            told,
+        }
     }
 
     /// Follows commits until it is aborted.
@@ -127,6 +147,41 @@ impl Push {
     /// Has secrets of sessions follow each other until `leaving` says true.
     pub(crate) async fn keep_secrets(self: Arc<Self>, leaving: watch::Receiver<bool>) {
         self.secrets.follow(leaving).await;
+    }
+
+    /// Has keys of issuers fetched until `leaving` says true, and nodes told of others at once.
+    pub(crate) async fn keep_keys(self: Arc<Self>, leaving: watch::Receiver<bool>) {
+        let mut known = self.keys.known();
+        let telling = async {
+            while known.changed().await.is_ok() {
+                self.learn();
+            }
+        };
+        tokio::select! {
+            () = Arc::clone(&self.keys).follow(leaving) => {}
+            () = telling => {}
+        }
+    }
+
+    /// Has nodes told of the keys of issuers that are known now.
+    fn learn(&self) {
+        let mut catalogue = self.catalogue();
+        // Looked at under the lock, so that older ones never follow newer ones.
+        let keys = Arc::clone(&self.keys.known().borrow());
+        // Before the first revision was read nobody has a target that could be another one now.
+        if catalogue.learn(keys) && *self.news.borrow() >= 0 {
+            self.news.send_replace(catalogue.revision());
+        }
+    }
+
+    /// Knows the keys of issuers that the store has, so that no node is told to believe nobody meanwhile.
+    async fn know_keys(&self) -> Result<(), Refusal> {
+        let first = async || {
+            self.keys.take().await?;
+            self.learn();
+            Ok(())
+        };
+        self.has_keys.get_or_try_init(first).await.copied()
     }
 
     /// Wakes when other secrets seal.
@@ -210,6 +265,7 @@ impl Push {
         frames: Streaming<NodeFrame>,
     ) -> Result<Frames, Status> {
         let node = known(&self.store, &proven).await?;
+        self.know_keys().await.map_err(failed)?;
         // A node that comes from another server may know more than we have heard of.
         self.catch_up().await.map_err(failed)?;
         let news = self.news.subscribe();

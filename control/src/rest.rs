@@ -35,6 +35,7 @@ mod change;
 mod endpoint;
 mod guard;
 mod join_token;
+mod key_set;
 mod login;
 mod metrics;
 mod node;

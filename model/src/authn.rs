@@ -20,7 +20,7 @@
 //!       jwt:
 //!         issuer: https://login.example
 //!         audiences: [orders]
-//!         jwks: '{"keys":[...]}'
+//!         jwksUrl: https://login.example/keys    # fetched by the server; or the keys themselves, as `jwks`
 //!       toHeaders: [{ header: x-team, claim: team }]
 //!   require: Any
 //! ```
@@ -32,15 +32,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use http::Uri;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::api::LABEL;
 use crate::consumer::Consumer;
 use crate::invalid::Checker;
+use crate::login::is_loopback;
 use crate::namespace::{key_fault, value_fault};
 use crate::policy::{LocalRef, PolicyTargetRef, TargetKind};
 use crate::{Key, Kind, Meta, Name, cookie, header};
+
+/// How many bytes the keys behind one URL may have as they travel within their policy, and count for where its
+/// workspace is bounded.
+pub const FETCHED_BYTES: usize = 24 << 10;
 
 /// Ways to prove who is calling.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -204,8 +210,14 @@ pub struct JwtIssuer {
     #[schemars(length(min = 1, max = 16))]
     pub audiences: Vec<String>,
     /// The issuer's public keys, as the text of a JWK Set (RFC 7517). Symmetric keys are refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 65536))]
-    pub jwks: String,
+    pub jwks: Option<String>,
+    /// Where the issuer publishes them, in the place of `jwks`: an https URL. The server fetches them; a gateway
+    /// that reads files does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 2048))]
+    pub jwks_url: Option<String>,
     /// Where the token may stand; in `authorization` where nothing is written.
     #[serde(default = "in_authorization")]
     #[schemars(length(min = 1, max = 8))]
@@ -240,6 +252,25 @@ impl AuthnPolicy {
             let place = format!("spec.methods[{at}].apiKey.secretRef");
             Some((place, Key::new(Kind::Secret, own, name)))
         })
+    }
+
+    /// Where keys of its issuers are fetched, each behind the place at which it is named.
+    pub fn key_urls(&self) -> impl Iterator<Item = (String, &str)> {
+        self.spec.methods.iter().enumerate().filter_map(|(at, method)| {
+            let url = method.jwt.as_ref()?.jwks_url.as_deref()?;
+            Some((format!("spec.methods[{at}].jwt.jwksUrl"), url))
+        })
+    }
+
+    /// The same with keys in the place of each URL of which some are known.
+    pub fn with_keys<'k>(&self, known: impl Fn(&str) -> Option<&'k str>) -> AuthnPolicy {
+        let mut whole = self.clone();
+        for issuer in whole.spec.methods.iter_mut().filter_map(|method| method.jwt.as_mut()) {
+            if let Some(keys) = issuer.jwks_url.as_deref().and_then(&known) {
+                (issuer.jwks, issuer.jwks_url) = (Some(keys.to_owned()), None);
+            }
+        }
+        whole
     }
 
     /// Whether some method of it takes a Consumer.
@@ -426,16 +457,103 @@ impl JwtIssuer {
                 at.fault_in("basic", "is where a key stands; a token stands behind 'Bearer'");
             }
         });
-        let keys = serde_json::from_str::<serde_json::Value>(&self.jwks).ok();
-        let keys = keys.as_ref().and_then(|set| set.get("keys")?.as_array());
-        match keys {
-            None => at.fault_in("jwks", "is no JWK Set: an object with a list 'keys' (RFC 7517)"),
-            Some(keys) if keys.is_empty() => at.fault_in("jwks", "the JWK Set holds no key"),
-            Some(keys) if keys.iter().any(|key| key["kty"] == "oct") => {
-                let text = "symmetric keys (kty 'oct') are refused: whoever checks could sign";
-                at.fault_in("jwks", text);
+        match (&self.jwks, &self.jwks_url) {
+            (Some(keys), None) => {
+                wrong_keys(keys).into_iter().for_each(|wrong| at.fault_in("jwks", wrong));
             }
-            Some(_) => {}
+            (None, Some(url)) => {
+                let wrong = wrong_url(url).into_iter();
+                wrong.for_each(|wrong| at.fault_in("jwksUrl", format!("'{url}' {wrong}")));
+            }
+            (None, None) => at.fault("has no keys of the issuer; one of jwks, jwksUrl"),
+            (Some(_), Some(_)) => at.fault("has its keys in one place: one of jwks, jwksUrl"),
+        }
+    }
+}
+
+/// What is wrong with the text of a key set, as far as it is told without reading keys.
+fn wrong_keys(text: &str) -> Option<&'static str> {
+    let keys = serde_json::from_str::<serde_json::Value>(text).ok();
+    match keys.as_ref().and_then(|set| set.get("keys")?.as_array()) {
+        None => Some("is no JWK Set: an object with a list 'keys' (RFC 7517)"),
+        Some(keys) if keys.is_empty() => Some("the JWK Set holds no key"),
+        Some(keys) if keys.iter().any(|key| key["kty"] == "oct") => {
+            Some("symmetric keys (kty 'oct') are refused: whoever checks could sign")
+        }
+        Some(_) => None,
+    }
+}
+
+/// What is wrong with a URL from which keys are fetched.
+fn wrong_url(text: &str) -> Option<&'static str> {
+    if !text.is_ascii() {
+        return Some("is written in ASCII, and all else percent-encoded");
+    }
+    let uri = text.parse::<Uri>().ok();
+    let host = uri.as_ref().and_then(Uri::host).filter(|host| !host.is_empty());
+    let (Some(uri), Some(host)) = (&uri, host) else {
+        return Some("is no URL with a host, such as https://login.example/keys");
+    };
+    let has_port = uri.authority().is_some_and(|one| one.as_str().len() > host.len());
+    if has_port && uri.port_u16().is_none_or(|port| port == 0) && !text.contains('@') {
+        return Some("has a port that is none");
+    }
+    if text.contains('#') || uri.authority().is_some_and(|one| one.as_str().contains('@')) {
+        return Some("has a user or a fragment, which is not sent");
+    }
+    match uri.scheme_str() {
+        Some("https") => None,
+        Some("http") if is_loopback(host) => None,
+        _ => Some("must be https, so that nobody between can put keys of their own there"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(given: &[(&str, &str)]) -> Vec<(String, String)> {
+        let mut issuer =
+            serde_json::json!({ "issuer": "https://a.example", "audiences": ["orders"] });
+        for (field, text) in given {
+            issuer[field] = (*text).into();
+        }
+        let issuer: JwtIssuer = serde_json::from_value(issuer).unwrap();
+        let mut at = Checker::default();
+        issuer.check(&mut at);
+        at.faults()
+    }
+
+    #[test]
+    fn keys_stand_there_or_lie_behind_a_url_that_nobody_between_can_change() {
+        const KEYS: (&str, &str) = ("jwks", r#"{"keys":[{"kty":"OKP"}]}"#);
+        assert_eq!(faults(&[KEYS]), []);
+        for good in [
+            "https://a.example/keys?of=orders",
+            "https://a.example:8443",
+            "https://[2001:db8::1]/keys",
+            "https://[2001:db8::1]:8443/keys",
+            "http://127.0.0.1:8080/keys",
+            "http://login.localhost/keys",
+        ] {
+            assert_eq!(faults(&[("jwksUrl", good)]), [], "{good}");
+        }
+        let url = |text| vec![("jwksUrl", text)];
+        for (wrong, place, told) in [
+            (vec![], "", "has no keys of the issuer"),
+            (vec![KEYS, ("jwksUrl", "https://a.example/keys")], "", "one of jwks, jwksUrl"),
+            (url("http://a.example/keys"), "jwksUrl", "must be https"),
+            (url("ftp://a.example/keys"), "jwksUrl", "must be https"),
+            (url("/keys"), "jwksUrl", "is no URL with a host"),
+            (url("https://me:you@a.example/keys"), "jwksUrl", "has a user"),
+            (url("https://a.example/keys#1"), "jwksUrl", "a fragment"),
+            (url("https://a.example:99999/keys"), "jwksUrl", "a port that is none"),
+            (url("https://a.example:0/keys"), "jwksUrl", "a port that is none"),
+            (url("https://a.example/schlüssel"), "jwksUrl", "in ASCII"),
+            (vec![("jwks", r#"{"keys":[]}"#)], "jwks", "holds no key"),
+        ] {
+            let [(at, reason)] = &faults(&wrong)[..] else { panic!("{wrong:?}") };
+            assert!(at == place && reason.contains(told), "{wrong:?}: {at}: {reason}");
         }
     }
 }

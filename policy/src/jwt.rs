@@ -16,7 +16,7 @@ mod keys;
 mod strict;
 mod token;
 
-pub use keys::SigningKey;
+pub use keys::{PublishedKeys, SigningKey};
 pub use token::Token;
 
 /// The longest token that is read, in bytes.
@@ -46,6 +46,11 @@ pub enum TokenError {
     /// No level knows its `iss`.
     #[error("nobody here knows its issuer")]
     IssuerUnknown,
+    /// The keys of its issuer lie behind a URL, and were not fetched.
+    #[error(
+        "the keys of its issuer are not known here; a server fetches them for gateways that joined it"
+    )]
+    KeysAwaited,
     /// The issuer has no key with its `kid`, or none that fits its algorithm.
     #[error("its issuer has no key that fits its 'kid' and algorithm")]
     KeyUnknown,
@@ -77,6 +82,7 @@ pub struct Issuer {
     issuer: String,
     audiences: Vec<String>,
     leeway: i64,
+    /// None where they are still to be fetched.
     keys: Vec<SigningKey>,
     places: Vec<Place>,
     /// Whether the backend gets its tokens.
@@ -87,7 +93,9 @@ impl Issuer {
     /// Compiles `from`; every fault is reported to `at`.
     pub(crate) fn compile(from: &JwtIssuer, at: &mut Checker) -> Self {
         let mut keys = Vec::new();
-        at.within("jwks", |at| keys = keys::read(&from.jwks, at));
+        if let Some(text) = &from.jwks {
+            at.within("jwks", |at| keys = keys::read(text, at));
+        }
         Issuer {
             issuer: from.issuer.clone(),
             audiences: from.audiences.clone(),
@@ -157,6 +165,9 @@ impl Issuer {
     }
 
     fn check_signature(&self, token: &Token<'_>) -> Result<(), TokenError> {
+        if self.keys.is_empty() {
+            return Err(TokenError::KeysAwaited);
+        }
         let fits = |key: &&SigningKey| key.fits(token.kid(), token.algorithm());
         let mut keys = self.keys.iter().filter(fits).peekable();
         keys.peek().ok_or(TokenError::KeyUnknown)?;

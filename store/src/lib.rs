@@ -30,6 +30,7 @@ pub mod history;
 pub mod identity;
 pub mod join;
 pub mod key;
+pub mod key_set;
 pub mod login;
 mod migration;
 pub mod node;

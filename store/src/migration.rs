@@ -18,6 +18,7 @@ const STEPS: &[&str] = &[
     include_str!("../../migrations/0005_access_request.sql"),
     include_str!("../../migrations/0006_login.sql"),
     include_str!("../../migrations/0007_session_secret.sql"),
+    include_str!("../../migrations/0008_key_set.sql"),
 ];
 
 /// The version that this program writes and reads.

@@ -18,6 +18,7 @@ mod copy;
 mod decision;
 mod feed;
 mod history;
+mod key_set;
 mod login;
 mod node;
 mod open;

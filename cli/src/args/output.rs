@@ -3,7 +3,9 @@
 use clap::{Args as ClapArgs, ValueEnum};
 
 use super::Command;
-use super::people::{Audit, AuditCommand, Auth, Authority, JoinToken, SessionSecret, Token, User};
+use super::people::{
+    Audit, AuditCommand, Auth, Authority, JoinToken, KeySet, SessionSecret, Token, User,
+};
 
 /// How results are shown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -66,6 +68,8 @@ impl Command {
             Command::JoinToken(args) => args.output(),
             Command::Authority(args) => args.output(),
             Command::SessionSecret(SessionSecret::Rotate(args)) => args.show.output,
+            Command::KeySet(KeySet::List(show)) => show.output,
+            Command::KeySet(KeySet::Fetch(args)) => args.show.output,
             Command::Audit(args) => args.output(),
             Command::Login(_)
             | Command::Logout

@@ -158,6 +158,24 @@ pub(crate) struct UserPassword {
     pub(crate) password_stdin: bool,
 }
 
+/// Keys of issuers that the server fetches.
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeySet {
+    /// List where they lie, and whether they are to be had.
+    List(Show),
+    /// Have them fetched at once, as when an issuer changed them out of turn; for who may change a policy that names
+    /// them.
+    Fetch(KeySetFetch),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct KeySetFetch {
+    /// Where they lie, as the policy has it.
+    pub(crate) url: String,
+    #[command(flatten)]
+    pub(crate) show: Show,
+}
+
 /// Tokens by which nodes join.
 #[derive(Debug, Subcommand)]
 pub(crate) enum JoinToken {

@@ -76,6 +76,8 @@ fn what_is_documented_can_be_typed() {
         "authority advance --force",
         "authority abandon",
         "session-secret rotate --forget",
+        "key-set list",
+        "key-set fetch https://login.example/keys -o json",
         "login --server http://console.localhost:7080 --user alice --password-stdin",
         "apply -f a -f b -f - -m why --wait --server https://x",
         "apply -f a --wait=5m -o json",
@@ -154,6 +156,8 @@ fn whatever_takes_an_output_tells_its_errors_in_it() {
         "authority advance",
         "authority abandon",
         "session-secret rotate",
+        "key-set list",
+        "key-set fetch https://login.example/keys",
         "audit",
         "audit verify",
     ] {
@@ -170,5 +174,5 @@ fn whatever_takes_an_output_tells_its_errors_in_it() {
     let below =
         |command: &clap::Command| command.get_subcommands().map(takes_output).sum::<usize>();
     let all = commands.get_subcommands().map(|one| takes_output(one) + below(one)).sum::<usize>();
-    assert_eq!(all, 30, "each has a line here");
+    assert_eq!(all, 32, "each has a line here");
 }

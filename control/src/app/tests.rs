@@ -18,6 +18,7 @@ mod api;
 mod bookshop;
 mod endpoint;
 mod holes;
+mod key_set;
 mod lent;
 mod login;
 mod lookup;

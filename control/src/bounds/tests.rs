@@ -129,3 +129,29 @@ fn what_all_take_together_stays_below_what_a_node_takes() {
     assert!(text.contains("platform takes most of it"), "{text}");
     assert_eq!(everybody(&world(over), &world(full), &key), None, "it takes less than before");
 }
+
+#[tokio::test]
+async fn keys_that_nodes_are_told_count_before_they_are_fetched() {
+    let bed = Bed::new().await;
+    bed.put(&shop("bytes: 60000")).await;
+    bed.put(&gateway("web", 8080..8081)).await;
+    let policy = |urls: usize| {
+        let method = |at| {
+            format!(
+                "    - name: m{at}\n      jwt: {{ issuer: 'https://a.example', audiences: [orders], \
+                 jwksUrl: 'https://a.example/{at}' }}\n"
+            )
+        };
+        let methods: String = (0..urls).map(method).collect();
+        format!(
+            "apiVersion: heddle.dev/v1alpha1\nkind: AuthnPolicy\nmetadata: {{ name: staff, namespace: shop }}\n\
+             spec:\n  targetRefs: [{{ kind: Gateway, name: web }}]\n  methods:\n{methods}"
+        )
+    };
+    let told = refused(&bed, &policy(3)).await;
+    assert!(told.contains("bytes"), "{told}");
+    bed.put(&policy(2)).await;
+    // The largest that there may be fits into one object.
+    bed.put(&shop("bytes: 600000")).await;
+    bed.put(&policy(16)).await;
+}

@@ -37,7 +37,9 @@ impl Running {
         let ca = Arc::new(ca);
         let fleet = Arc::new(Fleet::new(bed.store.clone(), clock.clone()));
         let (app, window) = (Arc::clone(&bed.app), Window::default());
-        let nodes = Nodes::new(app, Arc::clone(&ca), Arc::clone(&fleet), clock, window).await;
+        let nodes =
+            Nodes::new(app, Arc::clone(&ca), Arc::clone(&fleet), clock, window, Reach::default())
+                .await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);

@@ -13,8 +13,9 @@ use super::ask::Ask;
 use super::problem::Problem;
 use super::resource::ResourceShape;
 use super::{
-    access, access_request, api, audit, authority, change, endpoint, join_token, login, node,
-    openapi, request, resource, session, session_secret, stream, token, traffic, user, workspace,
+    access, access_request, api, audit, authority, change, endpoint, join_token, key_set, login,
+    node, openapi, request, resource, session, session_secret, stream, token, traffic, user,
+    workspace,
 };
 use crate::authn::Caller;
 use crate::{App, Refusal};
@@ -644,6 +645,24 @@ pub(super) static OPERATIONS: &[Operation] = &[
     .who(Who::Admin)
     .takes(form::<session_secret::RotationShape>)
     .gives(&[(201, "Since when it seals.", Some(form::<session_secret::SecretShape>))]),
+    Operation::new(
+        Get,
+        "/key-sets",
+        "key_set_list",
+        "Keys of issuers that the server fetches, for policies that you may read",
+        |ask| Box::pin(key_set::list(ask)),
+    )
+    .query(&[CURSOR, LIMIT])
+    .gives(&[(200, "By URL.", Some(page::<key_set::KeySetShape>))]),
+    Operation::new(
+        Post,
+        "/key-sets/fetch",
+        "key_set_fetch",
+        "Have keys of an issuer fetched at once",
+        |ask| Box::pin(key_set::fetch(ask)),
+    )
+    .takes(form::<key_set::FetchShape>)
+    .gives(&[(200, "Whether they are.", Some(form::<key_set::FetchedShape>))]),
     Operation::new(
         Get,
         "/requests",

@@ -12,6 +12,7 @@ use super::{
     Served, Snapshot, Vector, World, aside, digest_of, sight,
 };
 use crate::body::Body;
+use crate::key_set::Known;
 use crate::moment::micros;
 use crate::world::{self, Object, is_traffic};
 
@@ -28,6 +29,8 @@ pub struct Catalogue {
     seen: world::Objects,
     directory: Arc<Directory>,
     objects: OrdMap<Key, Entry>,
+    /// The keys of issuers, which policies that name a URL are told with.
+    keys: Arc<Known>,
     /// What this program cannot read, and nodes perhaps can.
     aside: Vec<aside::Aside>,
     classes: BTreeMap<Class, Arc<Snapshot>>,
@@ -113,10 +116,70 @@ impl Catalogue {
             is_same && was.created == object.created && was.envelope.scope == scope
         };
         if self.objects.get(key).filter(same).is_none() {
-            let envelope = Arc::new(envelope(key, scope, object));
-            let Object { resource, created, .. } = object.clone();
+            let Object { resource, created, generation, .. } = object.clone();
+            let envelope = Arc::new(self.envelope(key, scope, (&resource, created, generation)));
             self.objects.insert(key.clone(), Entry { resource, created, envelope });
         }
+    }
+
+    /// Takes the keys of issuers that are known now; whether a policy is told by others, so that classes that see it
+    /// see it anew.
+    pub fn learn(&mut self, keys: Arc<Known>) -> bool {
+        let before = std::mem::replace(&mut self.keys, keys);
+        let is_other = |url: &str| before.keys(url) != self.keys.keys(url);
+        let named = self.objects.iter().filter(|(_, entry)| match &entry.resource {
+            Resource::AuthnPolicy(policy) => policy.key_urls().any(|(_, url)| is_other(url)),
+            _ => false,
+        });
+        let told: Vec<_> = named.map(|(key, entry)| (key.clone(), entry.clone())).collect();
+        if told.is_empty() {
+            return false;
+        }
+        for (key, Entry { resource, created, envelope }) in told {
+            let (scope, generation) = (envelope.scope.clone(), envelope.generation);
+            let envelope = Arc::new(self.envelope(&key, scope, (&resource, created, generation)));
+            self.objects.insert(key, Entry { resource, created, envelope });
+        }
+        // What comes now was not committed then, and is not to be measured from there.
+        self.committed = None;
+        for class in std::mem::take(&mut self.classes).into_keys() {
+            let objects = self.whole(&class);
+            self.put(class, objects);
+        }
+        true
+    }
+
+    /// An object as nodes are told of it.
+    fn envelope(
+        &self,
+        key: &Key,
+        scope: String,
+        (resource, created, generation): (&Resource, OffsetDateTime, i64),
+    ) -> Envelope {
+        let told = match resource {
+            Resource::AuthnPolicy(policy) if policy.key_urls().next().is_some() => {
+                let whole = policy.with_keys(|url| self.keys.keys(url));
+                &Resource::AuthnPolicy(Arc::new(whole))
+            }
+            other => other,
+        };
+        let body = Body::of(told, created);
+        let body = match body.secret {
+            Some(secret) => Bytes::copy_from_slice(secret.expose()),
+            None => Bytes::from(body.shown),
+        };
+        let targets = if key.kind.is_guard() { sight::attached(resource) } else { Vec::new() };
+        Envelope {
+            key: key.into(),
+            scope,
+            generation,
+            digest: [0; 32],
+            body,
+            schema: wire::SCHEMA,
+            policy: key.kind.is_guard(),
+            targets: targets.iter().map(wire::Key::from).collect(),
+        }
+        .digested()
     }
 
     /// What a class sees.
@@ -258,24 +321,4 @@ impl Catalogue {
         self.differences.push((between, Arc::clone(&difference)));
         difference
     }
-}
-
-fn envelope(key: &Key, scope: String, object: &Object) -> Envelope {
-    let body = Body::of(&object.resource, object.created);
-    let body = match body.secret {
-        Some(secret) => Bytes::copy_from_slice(secret.expose()),
-        None => Bytes::from(body.shown),
-    };
-    let targets = if key.kind.is_guard() { sight::attached(&object.resource) } else { Vec::new() };
-    Envelope {
-        key: key.into(),
-        scope,
-        generation: object.generation,
-        digest: [0; 32],
-        body,
-        schema: wire::SCHEMA,
-        policy: key.kind.is_guard(),
-        targets: targets.iter().map(wire::Key::from).collect(),
-    }
-    .digested()
 }

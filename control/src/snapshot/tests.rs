@@ -665,3 +665,46 @@ async fn of_labels_that_cannot_be_read_what_can_be_made_out_says_which_sets_are_
         assert_eq!(seen.contains(&"Secret team/cert".to_owned()), is_told, "{body}: {seen:?}");
     }
 }
+
+#[tokio::test]
+async fn a_policy_that_names_keys_by_url_is_told_with_the_keys_that_are_known() {
+    let bed = Bed::new().await;
+    bed.put(TRAFFIC).await;
+    let text = "apiVersion: heddle.dev/v1alpha1\nkind: AuthnPolicy\n\
+                metadata: { name: staff, namespace: platform }\nspec:\n  \
+                targetRefs: [{ kind: HTTPRoute, name: orders }]\n  methods:\n    - name: staff\n      \
+                jwt: { issuer: 'https://a.example', audiences: [orders], jwksUrl: 'https://a.example/keys' }\n";
+    bed.put(text).await;
+    let mut catalogue = Catalogue::default();
+    advanced(&bed, &mut catalogue).await;
+    let body = |catalogue: &mut Catalogue| {
+        let snapshot = catalogue.snapshot(&class("east"));
+        let policy = Arc::clone(at(&snapshot, "AuthnPolicy platform/staff"));
+        let body: serde_json::Value = serde_json::from_slice(&policy.body).unwrap();
+        (snapshot, policy.generation, body.pointer("/spec/methods/0/jwt").unwrap().clone())
+    };
+    let (before, generation, jwt) = body(&mut catalogue);
+    assert_eq!((&jwt["jwksUrl"], &jwt["jwks"]), (&"https://a.example/keys".into(), &().into()));
+
+    let known = |keys| Arc::new(crate::key_set::Known::one("https://a.example/keys", keys));
+    assert!(catalogue.learn(known("KEYS")));
+    let (after, same, jwt) = body(&mut catalogue);
+    assert_eq!((&jwt["jwksUrl"], &jwt["jwks"]), (&().into(), &"KEYS".into()));
+    assert_eq!((same, &after.vector), (generation, &before.vector), "nobody changed anything");
+    assert_eq!(put_names(&after.since(&before)), ["AuthnPolicy platform/staff"]);
+    assert_eq!(put_names(&after.since_held(&held(&before))), ["AuthnPolicy platform/staff"]);
+    assert!(after.number > before.number);
+
+    // What is known already is no news; a change of something else keeps it.
+    assert!(!catalogue.learn(known("KEYS")));
+    assert_eq!(body(&mut catalogue).0.number, after.number);
+    bed.put(&slice("127.0.0.9")).await;
+    advanced(&bed, &mut catalogue).await;
+    assert_eq!(body(&mut catalogue).2["jwks"], "KEYS");
+    bed.put(&text.replace("[orders]", "[orders, more]")).await;
+    advanced(&bed, &mut catalogue).await;
+    let (_, newer, jwt) = body(&mut catalogue);
+    assert_eq!((newer > generation, &jwt["jwks"]), (true, &"KEYS".into()));
+    assert!(catalogue.learn(Arc::default()));
+    assert_eq!(body(&mut catalogue).2["jwks"], serde_json::Value::Null);
+}

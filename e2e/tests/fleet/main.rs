@@ -9,6 +9,7 @@ mod consumer;
 mod crash;
 mod endpoint;
 mod full;
+mod keys;
 mod moving;
 mod renewal;
 mod scene;

@@ -1,9 +1,10 @@
-//! Kinds of others: passed over where whoever runs the gateway named them, else told with how to.
+//! Kinds of others: passed over where whoever runs the gateway named them, else told with how to. And what of our own
+//! kinds a server does alone.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use model::{Document, Kind};
+use model::{Document, Invalid, Kind, Resource};
 
 use super::file::{OURS, is_ours};
 use super::standing::is_read;
@@ -26,6 +27,7 @@ impl Foreign {
         let mut documents = model::read_for(text, &READ);
         documents.retain(|document| !self.is_passed_over(document));
         documents.iter_mut().filter(|document| document.key.is_none()).for_each(advise);
+        documents.iter_mut().for_each(refuse_to_fetch);
         documents
     }
 
@@ -50,6 +52,26 @@ fn advise(document: &mut Document) {
     let faults = document.result.as_mut().err().into_iter().flatten();
     let told = faults.filter(|one| matches!(one.path.as_str(), "kind" | "apiVersion"));
     told.filter(|one| one.nearest.is_none()).for_each(|fault| fault.reason += &advice);
+}
+
+/// What is wrong with a URL of keys in a file.
+const NOBODY_FETCHES: &str =
+    "is for a gateway that joined a server, which fetches the keys; write them here as 'jwks'";
+
+/// Refuses a policy whose keys a server would fetch: nobody would be known by it here, and nobody told why.
+fn refuse_to_fetch(document: &mut Document) {
+    let Ok(Resource::AuthnPolicy(policy)) = &document.result else { return };
+    let fault = |(path, _)| Invalid {
+        key: document.key.clone(),
+        path,
+        line: None,
+        reason: NOBODY_FETCHES.to_owned(),
+        nearest: None,
+    };
+    let faults: Vec<_> = policy.key_urls().map(fault).collect();
+    if !faults.is_empty() {
+        document.result = Err(faults);
+    }
 }
 
 /// Whether a word may be a kind.

@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey};
 use model::Checker;
+use model::authn::FETCHED_BYTES;
 use serde_json::{Map, Value};
 
 use super::strict;
@@ -78,6 +79,60 @@ pub(super) fn read(text: &str, at: &mut Checker) -> Vec<SigningKey> {
         at.fault("holds no key that signs by RS, PS, ES256, ES384 or EdDSA (Ed25519)");
     }
     keys
+}
+
+/// What is taken of a key: what tells it, and its public parts.
+const MEMBERS: [&str; 10] = ["kty", "kid", "use", "key_ops", "alg", "crv", "n", "e", "x", "y"];
+
+/// The keys that an issuer publishes, as far as something can be verified by them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishedKeys {
+    /// A JWK Set of these alone, without what else was said of them.
+    pub text: String,
+    /// Their names; none of a key without one.
+    pub ids: Vec<String>,
+}
+
+impl PublishedKeys {
+    /// Reads what an issuer answered. A key is passed over that nobody verifies by, also one whose private part stands
+    /// beside it, or that whoever checks could sign by: the others are the issuer's all the same.
+    ///
+    /// # Errors
+    /// In words, where it is no JWK Set, leaves no key or holds more than are tried.
+    pub fn read(answer: &[u8]) -> Result<Self, String> {
+        let set = strict::object(answer);
+        let Some(Value::Array(items)) = set.as_ref().and_then(|set| set.get("keys")) else {
+            return Err(
+                "is no JWK Set: an object with a list 'keys' (RFC 7517), no name twice".into()
+            );
+        };
+        let mut kept = Vec::new();
+        for item in items.iter().filter_map(Value::as_object) {
+            if let Ok(Some(key)) = read_key(item) {
+                let members = MEMBERS
+                    .iter()
+                    .filter_map(|name| Some(((*name).to_owned(), item.get(*name)?.clone())));
+                kept.push((key.kid, Value::Object(members.collect())));
+            }
+        }
+        match kept.len() {
+            0 => Err("holds no key that signs by RS, PS, ES256, ES384 or EdDSA (Ed25519)".into()),
+            1..=MOST_KEYS => {
+                // In whatever order they are published, so that nothing is told anew where nothing is new.
+                kept.sort_by_cached_key(|(_, key)| key.to_string());
+                let (ids, keys): (Vec<_>, Vec<_>) = kept.into_iter().unzip();
+                let text = serde_json::json!({ "keys": keys }).to_string();
+                // It travels as a text within JSON.
+                match Value::from(&*text).to_string().len() {
+                    ..=FETCHED_BYTES => {
+                        Ok(PublishedKeys { text, ids: ids.into_iter().flatten().collect() })
+                    }
+                    long => Err(format!("holds keys of {long} bytes, of {FETCHED_BYTES}")),
+                }
+            }
+            many => Err(format!("holds {many} keys; at most {MOST_KEYS} are tried")),
+        }
+    }
 }
 
 /// One key; `None` for a kind or use that is not ours.

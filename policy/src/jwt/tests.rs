@@ -115,19 +115,34 @@ fn without(name: &str) -> Value {
     claims
 }
 
-fn issuer(jwks: &str) -> Result<Issuer, Vec<(String, String)>> {
-    let from = JwtIssuer {
+fn from(jwks: &str) -> JwtIssuer {
+    JwtIssuer {
         issuer: ISSUER.to_owned(),
         audiences: vec!["shop".to_owned(), "store".to_owned()],
-        jwks: jwks.to_owned(),
+        jwks: Some(jwks.to_owned()),
+        jwks_url: None,
         from: vec![CredentialPlace::header("authorization")],
         forward: true,
         leeway_seconds: 30,
-    };
+    }
+}
+
+fn issuer(jwks: &str) -> Result<Issuer, Vec<(String, String)>> {
+    let from = from(jwks);
     let mut at = Checker::default();
     let issuer = Issuer::compile(&from, &mut at);
     let faults = at.faults();
     if faults.is_empty() { Ok(issuer) } else { Err(faults) }
+}
+
+/// An issuer whose keys lie behind a URL.
+fn awaited() -> Issuer {
+    let url = Some("https://issuer.example/keys".to_owned());
+    let from = JwtIssuer { jwks: None, jwks_url: url, ..from(&jwks()) };
+    let mut at = Checker::default();
+    let issuer = Issuer::compile(&from, &mut at);
+    assert_eq!(at.faults(), []);
+    issuer
 }
 
 fn verify(token: &str) -> Result<Principal, TokenError> {
@@ -394,5 +409,61 @@ proptest::proptest! {
         proptest::prop_assert!(Token::parse(&bytes).is_err());
         let token = format!("{}.{}.{}", b64(&header), b64(&claims), b64(&bytes));
         proptest::prop_assert!(Token::parse(token.as_bytes()).is_err());
+    }
+}
+
+#[test]
+fn nobody_is_believed_whose_keys_are_still_to_be_fetched() {
+    let token = SIGNERS.token(&json!({ "alg": "EdDSA", "kid": "ed" }), &claims());
+    let verified = awaited().verify(&Token::parse(token.as_bytes()).unwrap(), NOW);
+    assert_eq!(verified.unwrap_err(), TokenError::KeysAwaited);
+}
+
+#[test]
+fn of_what_an_issuer_publishes_the_keys_are_taken_that_something_is_verified_by() {
+    let mut set = SIGNERS.set();
+    let keys = set["keys"].as_array_mut().unwrap();
+    keys[3]["x5c"] = json!(["a certificate"]);
+    let short = b64([0xff; 128]);
+    keys.extend([
+        json!({ "kty": "oct", "kid": "shared", "k": "AAAA" }),
+        json!({ "kty": "OKP", "crv": "Ed25519", "kid": "told", "x": b64([1; 32]), "d": b64([2; 32]) }),
+        json!({ "kty": "RSA", "kid": "short", "n": short, "e": "AQAB" }),
+        json!({ "kty": "RSA", "kid": "enc", "use": "enc", "n": short, "e": "AQAB" }),
+        json!(7),
+    ]);
+    set["keys"][0]["alg"] = json!("RS256");
+    let published = PublishedKeys::read(set.to_string().as_bytes()).unwrap();
+    assert_eq!(published.ids, ["p384", "rsa", "ed", "p256"]);
+    assert!(!published.text.contains("x5c") && published.text.contains("\"alg\":\"RS256\""));
+    // What is left is a set as one writes it, and the same once more.
+    assert_eq!(PublishedKeys::read(published.text.as_bytes()).unwrap(), published);
+    // And in whatever order they stand there.
+    set["keys"].as_array_mut().unwrap().reverse();
+    assert_eq!(PublishedKeys::read(set.to_string().as_bytes()).unwrap(), published);
+    let issuer = issuer(&published.text).unwrap();
+    for (algorithm, kid, holds) in
+        [("EdDSA", "ed", true), ("RS256", "rsa", true), ("RS512", "rsa", false)]
+    {
+        let token = SIGNERS.token(&json!({ "alg": algorithm, "kid": kid }), &claims());
+        let verified = issuer.verify(&Token::parse(token.as_bytes()).unwrap(), NOW);
+        assert_eq!(verified.is_ok(), holds, "{algorithm}");
+    }
+}
+
+#[test]
+fn what_is_no_key_set_or_too_large_a_one_is_not_taken() {
+    let ed = |kid: &str| json!({ "kty": "OKP", "crv": "Ed25519", "kid": kid, "x": b64([1; 32]) });
+    let many: Vec<_> = (0..33).map(|kid| ed(&kid.to_string())).collect();
+    for (set, wrong) in [
+        ("<html>".to_owned(), "is no JWK Set"),
+        ("[]".to_owned(), "is no JWK Set"),
+        ("{\"keys\":[],\"keys\":[]}".to_owned(), "is no JWK Set"),
+        ("{\"keys\":[]}".to_owned(), "holds no key that signs"),
+        (json!({ "keys": many }).to_string(), "holds 33 keys"),
+        (json!({ "keys": [ed(&"k".repeat(24_576))] }).to_string(), "bytes, of 24576"),
+    ] {
+        let told = PublishedKeys::read(set.as_bytes()).unwrap_err();
+        assert!(told.contains(wrong), "{told}");
     }
 }

@@ -48,3 +48,25 @@ fn what_cannot_be_passed_over_is_not_told_so() {
     let told = told("apps/v1", "Deployment", "{ name: 'No Name' }");
     assert!(told.starts_with("a.yaml:2: kind: 'Deployment' is no kind"), "{told}");
 }
+
+#[test]
+fn keys_that_a_server_would_fetch_are_refused_where_they_stand() {
+    let text = "\
+apiVersion: heddle.dev/v1alpha1
+kind: AuthnPolicy
+metadata: { name: orders, namespace: demo }
+spec:
+  targetRefs: [{ kind: HTTPRoute, name: orders }]
+  methods:
+    - name: staff
+      jwt:
+        issuer: https://login.example
+        audiences: [orders]
+        jwksUrl: https://login.example/keys
+";
+    let folder = folder(&[("a.yaml", text.to_owned())]);
+    let told = shown(&Config::at(folder.path()).load().unwrap(), folder.path());
+    let wanted = "a.yaml:11: AuthnPolicy demo/orders: spec.methods[0].jwt.jwksUrl: is for a gateway that joined \
+                  a server, which fetches the keys; write them here as 'jwks'";
+    assert_eq!(told, [wanted]);
+}
