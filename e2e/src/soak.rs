@@ -11,10 +11,14 @@ pub fn count(default: u64) -> u64 {
     setting("HEDDLE_SOAK_COUNT", default)
 }
 
-/// How many a second: `full` where a count is given, and in CI, whose programs are not optimised and
-/// whose machine may be a slow one, `small`.
+/// How many a second: `HEDDLE_SOAK_RATE`, or `full` where a count is given, and in CI, whose programs are not
+/// optimised and whose machine may be a slow one, `small`.
+///
+/// # Panics
+/// Where it is set and no number.
 pub fn rate(small: u32, full: u32) -> u32 {
-    if is_full() { full } else { small }
+    let default = if is_full() { full } else { small };
+    setting("HEDDLE_SOAK_RATE", default.into()).try_into().unwrap_or(u32::MAX)
 }
 
 /// Whether a count is given.

@@ -22,6 +22,9 @@ pub(crate) struct Args {
     /// How many cases, sets or requests, instead of the full count.
     #[arg(long)]
     count: Option<u64>,
+    /// How many requests a second, instead of the usual rate of those that keep one: for a slow machine.
+    #[arg(long)]
+    rate: Option<u32>,
     /// How many minutes each fuzzer runs.
     #[arg(long, default_value_t = 10, conflicts_with = "count", value_parser = clap::value_parser!(u64).range(1..))]
     minutes: u64,
@@ -221,9 +224,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         .then(Postgres::start)
         .transpose()?;
     eprintln!("soak {}: {} of {}; seed {seed}", soak.name, count, soak.about);
-    eprintln!("the same again: cargo xtask soak {} --count {count} --seed {seed}", soak.name);
+    let rate = args.rate.map_or_else(String::new, |rate| format!(" --rate {rate}"));
+    let again = format!("{} --count {count} --seed {seed}{rate}", soak.name);
+    eprintln!("the same again: cargo xtask soak {again}");
     shell::step(soak.name, Duration::from_secs(600), || {
         let command = &mut command(soak, &args.profile, count, seed);
+        if let Some(rate) = args.rate {
+            command.env("HEDDLE_SOAK_RATE", rate.to_string());
+        }
         if let Some(server) = &server {
             server.lend(command)?;
         }
