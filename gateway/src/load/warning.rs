@@ -1,12 +1,12 @@
 //! What is no fault, and most likely not meant: certificates that callers will not believe, ports of Services
-//! that no endpoint has, matches that can never win.
+//! that no endpoint has, endpoints of Services that are not there, matches that can never win.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::SystemTime;
 
-use model::service::{EndpointPort, EndpointSlice, Service, Transport};
-use model::{Hostname, Invalid, Key, Kind, Meta, Name, Resource};
+use model::service::{EndpointPort, EndpointSlice, SERVICE_NAME_LABEL, Service, Transport};
+use model::{Hostname, Invalid, Key, Kind, Meta, Name, Resource, nearest};
 use proxy::tls::Stated;
 use table::{Listener, Table};
 
@@ -47,7 +47,23 @@ pub(super) fn warnings(
         _ => None,
     });
     let portless = services.flat_map(|service| portless(service, &slices));
-    out_of_time.chain(for_others).chain(portless).chain(table.shadowed()).collect()
+    let stray = resources.iter().filter_map(|(key, resource)| stray(key, resource, resources));
+    out_of_time.chain(for_others).chain(portless).chain(stray).chain(table.shadowed()).collect()
+}
+
+/// That a slice is of a Service that is not there.
+fn stray(key: &Key, slice: &Resource, resources: &BTreeMap<Key, Resource>) -> Option<Invalid> {
+    let Resource::EndpointSlice(slice) = slice else { return None };
+    let service = Key::new(Kind::Service, key.namespace.clone(), slice.service()?);
+    if resources.contains_key(&service) {
+        return None;
+    }
+    let others = resources.keys().filter(|other| other.kind == Kind::Service);
+    let others = others.filter(|other| other.namespace == key.namespace);
+    let nearest = nearest(service.name.as_str(), others.map(|other| other.name.as_str()));
+    let reason = format!("there is no {service}, so nothing is sent to its endpoints");
+    let path = format!("metadata.labels['{SERVICE_NAME_LABEL}']");
+    Some(Invalid { nearest, ..warning(key, path, reason) })
 }
 
 /// The slices of each Service that have endpoints.

@@ -61,7 +61,7 @@ impl Pair {
 }
 
 /// A certificate and its key in PEM.
-fn made() -> (String, String) {
+pub(super) fn made() -> (String, String) {
     let made = rcgen::generate_simple_self_signed(["shop.test".to_owned()]).unwrap();
     (made.cert.pem(), made.signing_key.serialize_pem())
 }

@@ -1,6 +1,7 @@
 //! What a process that begins with the files as they are lacks of what one before has in force.
 
 use super::changing::{SHOP, Scene, join, policy, route};
+use super::pairs::{GATEWAY, Pair, made};
 use super::*;
 
 /// What a process that begins now would lack of what is in force.
@@ -61,4 +62,25 @@ fn what_is_taken_out_on_purpose_is_not_lost() {
     assert_eq!(lost(&mut scene), [""; 0]);
     scene.write("shop.yaml", &SHOP.replace("name: app", "name: other"));
     assert_eq!(lost(&mut scene), [""; 0]);
+}
+
+#[test]
+fn a_certificate_whose_flag_was_left_out_is_lost_while_a_listener_names_it() {
+    let mut pair = Pair::new();
+    let (chain, key) = made();
+    pair.write(&chain, &key);
+    pair.config.first(|_| ()).unwrap();
+    let stock = pair.config.stock();
+    let lost = || {
+        let mut next = Config::at(&pair.folder.path().join("edge.yaml"));
+        next.first(|_| ()).unwrap();
+        let lacks = next.stock().lacks(&stock.kept).into_iter();
+        lacks.filter(|object| stock.served.contains(object)).collect::<Vec<_>>()
+    };
+    assert_eq!(lost(), ["Secret shop/site"]);
+    // Where nobody names it any more it was let go.
+    let (plain, _tls) = GATEWAY.split_once("      tls:").unwrap();
+    let plain = plain.replace("HTTPS", "HTTP");
+    std::fs::write(pair.folder.path().join("edge.yaml"), plain).unwrap();
+    assert_eq!(lost(), [""; 0]);
 }

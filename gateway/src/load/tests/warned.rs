@@ -116,3 +116,16 @@ fn a_match_that_can_never_win_is_warned_of() {
                   HTTPRoute shop/a, which comes earlier in the alphabet, ";
     assert!(told[0].starts_with(wanted), "{told:?}");
 }
+
+#[test]
+fn a_slice_of_a_service_that_is_not_there_is_warned_of() {
+    let slice = "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: { name: app-1, namespace: \
+                 shop, labels: { kubernetes.io/service-name: apq } }\naddressType: IPv4\nports: [{ port: 80 }]\n\
+                 endpoints: [{ addresses: [10.0.0.1] }]\n";
+    let folder = folder(&[("a.yaml", service("app") + slice)]);
+    let loaded = Config::at(folder.path()).load().unwrap();
+    let told = warned(&loaded, folder.path());
+    let wanted = "warning: EndpointSlice shop/app-1: metadata.labels['kubernetes.io/service-name']: there is \
+                  no Service shop/apq, so nothing is sent to its endpoints; did you mean 'app'?";
+    assert!(told.len() == 1 && told[0].ends_with(wanted), "{told:?}");
+}
