@@ -25,6 +25,7 @@ const fn short(kind: Kind) -> &'static [&'static str] {
         Kind::Consumer => &[],
         Kind::AuthnPolicy => &["authn"],
         Kind::AccessPolicy => &["policy", "policies", "ap"],
+        Kind::RateLimitPolicy => &["rl", "ratelimit", "ratelimits"],
         Kind::TrafficPolicy => &["tp"],
         Kind::BackendTlsPolicy => &["btls"],
         Kind::Api => &[],

@@ -57,10 +57,10 @@ impl Cost {
                 let rules = route.spec.rules.iter().map(|rule| rule.matches.len().max(1)).sum();
                 Cost { rules, expressions: matches().flat_map(of_match).map(size).sum(), ..cost }
             }
-            Resource::AccessPolicy(policy) => {
-                let rules = &policy.spec.rules;
-                let expressions = rules.iter().flat_map(|rule| of_conditions(&rule.when));
-                Cost { rules: rules.len(), expressions: expressions.map(size).sum(), ..cost }
+            Resource::AccessPolicy(_) | Resource::RateLimitPolicy(_) => {
+                let expressions = resource.whens().flat_map(|when| of_conditions(when.conditions));
+                let expressions = expressions.map(size).sum();
+                Cost { rules: resource.whens().count(), expressions, ..cost }
             }
             Resource::EndpointSlice(slice) => {
                 let endpoints = slice.endpoints.iter().map(|one| one.addresses.len()).sum();

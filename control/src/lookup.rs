@@ -34,7 +34,9 @@ pub(crate) fn references(resource: &Resource, world: &World) -> Vec<Reference> {
             let parent = of("spec.parentRef", to.kind, &to.namespace, &to.name);
             [vec![parent], certificates(resource)].concat()
         }
-        Resource::AuthnPolicy(_) | Resource::AccessPolicy(_) => of_guard(resource),
+        Resource::AuthnPolicy(_) | Resource::AccessPolicy(_) | Resource::RateLimitPolicy(_) => {
+            of_guard(resource)
+        }
         Resource::Grant(grant) => of_grant(grant, world),
         Resource::EndpointSlice(slice) => {
             let place = format!("metadata.labels['{SERVICE_NAME_LABEL}']");

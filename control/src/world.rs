@@ -291,6 +291,7 @@ pub(crate) const fn is_border(kind: Kind) -> bool {
         | Kind::Consumer
         | Kind::AuthnPolicy
         | Kind::AccessPolicy
+        | Kind::RateLimitPolicy
         | Kind::TrafficPolicy
         | Kind::BackendTlsPolicy
         | Kind::Claim
@@ -318,6 +319,7 @@ pub(crate) const fn is_traffic(kind: Kind) -> bool {
         | Kind::Consumer
         | Kind::AuthnPolicy
         | Kind::AccessPolicy
+        | Kind::RateLimitPolicy
         | Kind::TrafficPolicy
         | Kind::BackendTlsPolicy
         | Kind::Api

@@ -149,6 +149,29 @@ test("who has to prove who they are is said in a form of its own", async () => {
   await answers("/orders", 200);
 });
 
+test("a limit is made in a form, holds, is shown where it does, and is taken back", async () => {
+  const { page } = await signIn("alice", "/policies");
+  await page.getByRole("link", { name: "A new limit" }).click();
+  await page.getByRole("heading", { name: "A new limit" }).waitFor();
+  await page.goto(`${shop.url}/limits/-/new?route=HTTPRoute/bookshop/orders&api=orders`);
+  await page.locator("[data-mirror]").waitFor();
+  await field(page, "spec.limits[0].name").fill("all");
+  await field(page, "spec.limits[0].requests").fill("1");
+  await field(page, "spec.limits[0].window").fill("1h");
+  await writes(page, 'window: "1h"');
+  await page.getByRole("button", { name: "Save the form" }).click();
+  await page.getByText(/^Saved: revision/).waitFor();
+  assert.match(page.url(), /\/limits\/bookshop\/orders\?saved=/);
+  await answers("/orders", 429);
+  await page.goto(`${shop.url}/apis/bookshop/orders`);
+  await page.getByText("1 request in 3600 s").first().waitFor();
+  await page.goto(`${shop.url}/policies`);
+  await page.locator("#limits").getByRole("link", { name: "bookshop/orders" }).click();
+  await page.getByRole("button", { name: "Delete the policy" }).click();
+  await page.getByText(/^Saved: revision/).waitFor();
+  await answers("/orders", 200);
+});
+
 test("who may only read sees the YAML, and is refused; a stranger finds nothing", async () => {
   const { page: other } = await signIn("bob", CATALOG);
   await other.getByText("You may not change it.").waitFor();
@@ -218,7 +241,7 @@ for (const colorScheme of ["light", "dark"]) {
   test(`no page of a policy has a barrier in the ${colorScheme} theme`, async () => {
     const { page, complaints } = await signIn("carol", CATALOG, { colorScheme });
     const paths = ["/policies", "/policies?search=none", "/policies/-/new", CATALOG];
-    for (const path of [...paths, "/authn/-/new", "/authn/bookshop/orders"]) {
+    for (const path of [...paths, "/authn/-/new", "/authn/bookshop/orders", "/limits/-/new"]) {
       await page.goto(shop.url + path);
       await hasNoBarrier(page, path);
       await page.setViewportSize(PHONE);

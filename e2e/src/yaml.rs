@@ -150,6 +150,12 @@ pub fn authn(name: &str, spec: &str) -> String {
     document("heddle.dev/v1alpha1", "AuthnPolicy", name, &rest)
 }
 
+/// A RateLimitPolicy.
+pub fn limits(name: &str, spec: &str) -> String {
+    let rest = format!("spec:\n{}", indent(spec));
+    document("heddle.dev/v1alpha1", "RateLimitPolicy", name, &rest)
+}
+
 /// A Consumer with keys by name: each the key itself, and what else is said of it (`until: ...`).
 pub fn consumer(name: &str, keys: &[(&str, &str, &str)]) -> String {
     let keys: String = keys

@@ -19,8 +19,8 @@ const CLAIMS: &str = "client-cert client-cert-chain forwarded proxy-authorizatio
 /// What is written on each request, and so nobody else's to say.
 const WRITTEN: &str = "traceparent x-request-id";
 /// What leads a request, or tells of its trace to others.
-const LEADS: &str = "authorization b3 content-length cookie grpc-trace-bin heddle-passport \
-                     heddle-unreached host ot-tracer-traceid uber-trace-id x-amzn-trace-id \
+const LEADS: &str = "authorization b3 content-length cookie grpc-trace-bin heddle-limited \
+                     heddle-passport heddle-unreached host ot-tracer-traceid uber-trace-id x-amzn-trace-id \
                      x-b3-flags x-b3-parentspanid x-b3-sampled x-b3-spanid x-b3-traceid \
                      x-cloud-trace-context x-datadog-parent-id x-datadog-tags x-datadog-trace-id";
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 9));

@@ -56,6 +56,8 @@ pub enum Kind {
     AuthnPolicy,
     /// `heddle.dev/v1alpha1` AccessPolicy.
     AccessPolicy,
+    /// `heddle.dev/v1alpha1` RateLimitPolicy.
+    RateLimitPolicy,
     /// `heddle.dev/v1alpha1` TrafficPolicy.
     TrafficPolicy,
     /// `heddle.dev/v1alpha1` Api.
@@ -78,7 +80,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order in which listings show them.
-    pub const ALL: [Kind; 27] = [
+    pub const ALL: [Kind; 28] = [
         Kind::Gateway,
         Kind::ListenerSet,
         Kind::HttpRoute,
@@ -97,6 +99,7 @@ impl Kind {
         Kind::Consumer,
         Kind::AuthnPolicy,
         Kind::AccessPolicy,
+        Kind::RateLimitPolicy,
         Kind::TrafficPolicy,
         Kind::Api,
         Kind::Claim,
@@ -129,6 +132,7 @@ impl Kind {
             Kind::Consumer => "Consumer",
             Kind::AuthnPolicy => "AuthnPolicy",
             Kind::AccessPolicy => "AccessPolicy",
+            Kind::RateLimitPolicy => "RateLimitPolicy",
             Kind::TrafficPolicy => "TrafficPolicy",
             Kind::Api => "Api",
             Kind::Claim => "Claim",
@@ -159,6 +163,7 @@ impl Kind {
             | Kind::Consumer
             | Kind::AuthnPolicy
             | Kind::AccessPolicy
+            | Kind::RateLimitPolicy
             | Kind::TrafficPolicy
             | Kind::Api
             | Kind::Claim
@@ -219,6 +224,7 @@ impl Kind {
             | Kind::Consumer
             | Kind::AuthnPolicy
             | Kind::AccessPolicy
+            | Kind::RateLimitPolicy
             | Kind::TrafficPolicy
             | Kind::Api
             | Kind::Claim
@@ -238,12 +244,12 @@ impl Kind {
 
     /// Those whose objects protect what they are attached to: one that cannot be read closes it, and nodes that
     /// are too old to read one close it, too.
-    pub const GUARDS: [Kind; 2] = [Kind::AuthnPolicy, Kind::AccessPolicy];
+    pub const GUARDS: [Kind; 3] = [Kind::AuthnPolicy, Kind::AccessPolicy, Kind::RateLimitPolicy];
 
     /// Whether it is one of [`Kind::GUARDS`].
     pub const fn is_guard(self) -> bool {
         match self {
-            Kind::AuthnPolicy | Kind::AccessPolicy => true,
+            Kind::AuthnPolicy | Kind::AccessPolicy | Kind::RateLimitPolicy => true,
             Kind::Gateway
             | Kind::ListenerSet
             | Kind::HttpRoute

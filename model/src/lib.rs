@@ -26,6 +26,7 @@ pub mod header;
 pub mod identity;
 pub mod invalid;
 pub mod key;
+pub mod limit;
 pub mod login;
 pub mod meta;
 pub mod name;

@@ -190,6 +190,26 @@ pub struct Conditions {
     pub times: Vec<TimeMatch>,
 }
 
+/// What one rule or limit of a policy asks of requests.
+#[derive(Debug, Clone, Copy)]
+pub struct When<'p> {
+    /// Where it stands: the list, and its place there.
+    pub list: &'static str,
+    /// Counted from 0.
+    pub index: usize,
+    /// What it asks.
+    pub conditions: &'p Conditions,
+    /// Whether what it does not mean is let pass where what it means would not be.
+    pub keeps_out: bool,
+}
+
+impl When<'_> {
+    /// Its place in its object, such as `spec.rules[0].when`.
+    pub fn path(&self) -> String {
+        format!("spec.{}[{}].when", self.list, self.index)
+    }
+}
+
 /// A length of time: from, until, or between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -352,7 +372,7 @@ impl PolicyTargetRef {
 }
 
 impl Conditions {
-    fn check(&self, at: &mut Checker, expressions: &mut Expressions) {
+    pub(crate) fn check(&self, at: &mut Checker, expressions: &mut Expressions) {
         at.each("paths", &self.paths, |at, path| path.check(at, expressions));
         at.each("headers", &self.headers, |at, header| {
             crate::route::check_header_name(at, &header.name);

@@ -12,9 +12,10 @@ use crate::cluster::Cluster;
 use crate::consumer::Consumer;
 use crate::gateway::{Gateway, Listener, ListenerSet};
 use crate::invalid::Checker;
+use crate::limit::RateLimitPolicy;
 use crate::login::LoginProvider;
 use crate::namespace::Namespace;
-use crate::policy::{AccessPolicy, PolicyTargetRef};
+use crate::policy::{AccessPolicy, Action, PolicyTargetRef, When};
 use crate::reference::ReferenceGrant;
 use crate::role::{Grant, Role};
 use crate::route::{GrpcRoute, HttpRoute, ParentRef, TcpRoute, TlsRoute, UdpRoute};
@@ -51,6 +52,7 @@ pub enum Resource {
     Consumer(Arc<Consumer>),
     AuthnPolicy(Arc<AuthnPolicy>),
     AccessPolicy(Arc<AccessPolicy>),
+    RateLimitPolicy(Arc<RateLimitPolicy>),
     TrafficPolicy(Arc<TrafficPolicy>),
     Api(Arc<Api>),
     Claim(Arc<Claim>),
@@ -84,6 +86,7 @@ impl Resource {
             Resource::Consumer(_) => Kind::Consumer,
             Resource::AuthnPolicy(_) => Kind::AuthnPolicy,
             Resource::AccessPolicy(_) => Kind::AccessPolicy,
+            Resource::RateLimitPolicy(_) => Kind::RateLimitPolicy,
             Resource::TrafficPolicy(_) => Kind::TrafficPolicy,
             Resource::Api(_) => Kind::Api,
             Resource::Claim(_) => Kind::Claim,
@@ -117,6 +120,7 @@ impl Resource {
             Resource::Consumer(object) => &object.metadata,
             Resource::AuthnPolicy(object) => &object.metadata,
             Resource::AccessPolicy(object) => &object.metadata,
+            Resource::RateLimitPolicy(object) => &object.metadata,
             Resource::TrafficPolicy(object) => &object.metadata,
             Resource::Api(object) => &object.metadata,
             Resource::Claim(object) => &object.metadata,
@@ -162,6 +166,9 @@ impl Resource {
             (Resource::Consumer(one), Resource::Consumer(other)) => Arc::ptr_eq(one, other),
             (Resource::AuthnPolicy(one), Resource::AuthnPolicy(other)) => Arc::ptr_eq(one, other),
             (Resource::AccessPolicy(one), Resource::AccessPolicy(other)) => Arc::ptr_eq(one, other),
+            (Resource::RateLimitPolicy(one), Resource::RateLimitPolicy(other)) => {
+                Arc::ptr_eq(one, other)
+            }
             (Resource::TrafficPolicy(one), Resource::TrafficPolicy(other)) => {
                 Arc::ptr_eq(one, other)
             }
@@ -194,6 +201,7 @@ impl Resource {
                 | Resource::Consumer(_)
                 | Resource::AuthnPolicy(_)
                 | Resource::AccessPolicy(_)
+                | Resource::RateLimitPolicy(_)
                 | Resource::TrafficPolicy(_)
                 | Resource::Api(_)
                 | Resource::Claim(_)
@@ -266,8 +274,31 @@ impl Resource {
         match self {
             Resource::AuthnPolicy(policy) => Some(&policy.spec.target_refs),
             Resource::AccessPolicy(policy) => Some(&policy.spec.target_refs),
+            Resource::RateLimitPolicy(policy) => Some(&policy.spec.target_refs),
             _ => None,
         }
+    }
+
+    /// What its rules or limits ask of requests; nothing of what has neither.
+    pub fn whens(&self) -> impl Iterator<Item = When<'_>> {
+        let (rules, limits) = match self {
+            Resource::AccessPolicy(policy) => (&policy.spec.rules[..], &[][..]),
+            Resource::RateLimitPolicy(policy) => (&[][..], &policy.spec.limits[..]),
+            _ => (&[][..], &[][..]),
+        };
+        let rules = rules.iter().enumerate().map(|(index, rule)| When {
+            list: "rules",
+            index,
+            conditions: &rule.when,
+            keeps_out: rule.action == Action::Deny,
+        });
+        let limits = limits.iter().enumerate().map(|(index, limit)| When {
+            list: "limits",
+            index,
+            conditions: &limit.when,
+            keeps_out: !limit.dry_run,
+        });
+        rules.chain(limits)
     }
 
     /// The Secrets by which callers prove to it who they are, each behind the place at which it names it.
@@ -319,6 +350,7 @@ impl Resource {
             Resource::Consumer(object) => object.check(at),
             Resource::AuthnPolicy(object) => object.check(at),
             Resource::AccessPolicy(object) => object.check(at),
+            Resource::RateLimitPolicy(object) => object.check(at),
             Resource::TrafficPolicy(object) => object.check(at),
             Resource::Api(object) => object.check(at),
             Resource::Claim(object) => object.check(at),
@@ -368,6 +400,7 @@ impl Resource {
             Kind::Consumer => Resource::Consumer(Arc::new(from_value(value)?)),
             Kind::AuthnPolicy => Resource::AuthnPolicy(Arc::new(from_value(value)?)),
             Kind::AccessPolicy => Resource::AccessPolicy(Arc::new(from_value(value)?)),
+            Kind::RateLimitPolicy => Resource::RateLimitPolicy(Arc::new(from_value(value)?)),
             Kind::TrafficPolicy => Resource::TrafficPolicy(Arc::new(from_value(value)?)),
             Kind::Api => Resource::Api(Arc::new(from_value(value)?)),
             Kind::Claim => Resource::Claim(Arc::new(from_value(value)?)),

@@ -19,6 +19,7 @@ use crate::claim::Claim;
 use crate::cluster::Cluster;
 use crate::consumer::Consumer;
 use crate::gateway::{Gateway, ListenerSet};
+use crate::limit::RateLimitPolicy;
 use crate::login::LoginProvider;
 use crate::namespace::Namespace;
 use crate::policy::AccessPolicy;
@@ -98,6 +99,7 @@ fn define(kind: Kind, generator: &mut SchemaGenerator) {
         Kind::Consumer => generator.subschema_for::<Consumer>(),
         Kind::AuthnPolicy => generator.subschema_for::<AuthnPolicy>(),
         Kind::AccessPolicy => generator.subschema_for::<AccessPolicy>(),
+        Kind::RateLimitPolicy => generator.subschema_for::<RateLimitPolicy>(),
         Kind::TrafficPolicy => generator.subschema_for::<TrafficPolicy>(),
         Kind::Api => generator.subschema_for::<Api>(),
         Kind::Claim => generator.subschema_for::<Claim>(),

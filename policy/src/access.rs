@@ -68,7 +68,7 @@ impl fmt::Debug for CompiledPolicy {
     }
 }
 
-/// Names the rule that decided.
+/// Names the rule, or the limit, that decided.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct RuleRef {
     /// The policy it stands in.
@@ -79,7 +79,8 @@ pub struct RuleRef {
 
 impl fmt::Display for RuleRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "rule '{}' of {}", self.rule, self.policy)
+        let what = if self.policy.kind == Kind::RateLimitPolicy { "limit" } else { "rule" };
+        write!(f, "{what} '{}' of {}", self.rule, self.policy)
     }
 }
 

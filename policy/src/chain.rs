@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use http::header::{LOCATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use model::Kind;
 use model::route::{FilterType, HttpFilter};
 
 use crate::access::{Judgement, RuleRef, audits, judge};
@@ -17,6 +18,7 @@ use crate::explain::{Changes, HeaderLine, HeaderStory, RewriteStory, Story, tell
 use crate::facts::Facts;
 use crate::headers::HeaderChange;
 use crate::level::Level;
+use crate::limit::{Charge, Counted, Limits, Take, charges};
 use crate::principal::{Principal, Proof};
 use crate::reason::Reason;
 use crate::redirect::Redirect;
@@ -29,12 +31,16 @@ pub enum Step {
     Lifecycle,
     /// Which pages of other origins may ask, and read the answer.
     Cors,
+    /// Is there room for more from this address.
+    AddressLimits,
     /// Who is calling.
     Authn,
     /// May it pass.
     Access,
     /// May it pass where no policy speaks.
     Border,
+    /// Is there room for it.
+    Limits,
     /// Answer with a redirect.
     Redirect,
     /// Take off credentials that were meant for us, and what says in our place who is calling.
@@ -55,9 +61,11 @@ pub enum Step {
 pub const ORDER: &[(Step, &str)] = &[
     (Step::Lifecycle, "first, since what is not there yet or any more is so for every caller"),
     (Step::Cors, "before authn, since browsers ask without credentials and have to read refusals"),
+    (Step::AddressLimits, "before authn, so that they bound guesses at credentials, too"),
     (Step::Authn, "before access, since rules name callers and a wrong credential is refused"),
     (Step::Access, "before anything that answers, so that nothing tells a stranger what is here"),
     (Step::Border, "after access, since it says what becomes of what no policy has spoken of"),
+    (Step::Limits, "after border, so that what may not pass uses up nobody's share"),
     (Step::Redirect, "before anything changes the request, since it speaks of what was asked"),
     (Step::Strip, "before headers are set, so that a filter may set the backend's own credential"),
     (Step::Tell, "behind what is taken off, so that nobody else tells who is calling"),
@@ -75,6 +83,7 @@ pub struct Chain {
     /// Whether some policy has rules that audit.
     audits: bool,
     // Few rules have any of these, and there may be very many rules: so each is boxed.
+    limits: Option<Box<Limits>>,
     redirect: Option<Box<Redirect>>,
     request_headers: Option<Box<HeaderChange>>,
     rewrite: Option<Box<Rewrite>>,
@@ -106,6 +115,41 @@ pub enum ChainError {
     Unenforced(FilterType),
 }
 
+/// How far the chain came with a request.
+#[derive(Debug)]
+pub enum Decision {
+    /// To its end.
+    Done(Verdict),
+    /// To a question that only the world outside can answer: [`Chain::resume`] goes on with what it says.
+    Ask(Box<Pending>),
+}
+
+/// A question that the chain asks.
+#[derive(Debug, Clone)]
+pub enum Ask {
+    /// To count one more in each of these, in their order, up to the first that is used up and is not only tried;
+    /// then those before it are to be as they were.
+    Count(Vec<Charge>),
+}
+
+/// What is said to a question.
+#[derive(Debug, Clone)]
+pub enum Said {
+    /// To [`Ask::Count`]: what came of each that was asked, in their order. What is missing counts as used up.
+    Counted(Vec<Take>),
+}
+
+/// A decision that waits for what is said to a question.
+#[derive(Debug)]
+pub struct Pending {
+    /// The question.
+    pub ask: Ask,
+    /// The place in [`ORDER`] of the step that asks it.
+    at: usize,
+    known: Known,
+    pass: Pass,
+}
+
 /// What is to happen with a request.
 #[derive(Debug, Clone)]
 pub enum Verdict {
@@ -135,8 +179,11 @@ pub struct Pass {
 pub struct Aside {
     /// By what the backend is told who is calling.
     pub told: Vec<(HeaderName, HeaderValue)>,
-    /// The rules that audit it, which decided nothing: of each policy the first.
+    /// The rules that audit it, which decided nothing: of each policy the first. And the limits that are only
+    /// tried and would have refused it.
     pub audited: Vec<RuleRef>,
+    /// What the answer tells of limits.
+    pub limits: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// An answer of our own.
@@ -155,13 +202,15 @@ pub struct Answer {
     /// The cause of a refused credential, for the log alone: it would help who guesses. It holds
     /// no key and no token.
     pub detail: Option<Box<str>>,
+    /// What few have, beside.
+    pub aside: Option<Box<Aside>>,
 }
 
 impl Answer {
     /// An answer that says nothing but its reason.
     pub fn new(reason: Reason) -> Self {
-        let (headers, rule, principal, detail) = (Vec::new(), None, None, None);
-        Answer { reason, status: reason.status(), headers, rule, principal, detail }
+        let (headers, rule, principal, detail, aside) = (Vec::new(), None, None, None, None);
+        Answer { reason, status: reason.status(), headers, rule, principal, detail, aside }
     }
 }
 
@@ -175,7 +224,8 @@ impl Chain {
         let policies = levels.iter().flat_map(|level| level.access());
         let audits = policies.into_iter().any(|policy| !policy.audit.is_empty());
         let methods = Methods::gather(&levels);
-        let mut chain = Chain { methods, levels, audits, ..Chain::default() };
+        let limits = Limits::gather(&levels);
+        let mut chain = Chain { methods, levels, audits, limits, ..Chain::default() };
         for filter in filters {
             chain.add(filter)?;
         }
@@ -220,11 +270,67 @@ impl Chain {
 
     /// What is to happen with a request; `matched_prefix` is the path prefix that the rule
     /// matched, if it matched one. Pure, and free of cost where there is nothing to decide.
-    pub fn decide(&self, facts: &Facts<'_>, matched_prefix: Option<&str>) -> Verdict {
-        let mut known = Known::default();
-        let mut pass = Pass { reader: self.reader(facts), ..Pass::default() };
-        for (step, _) in ORDER {
+    pub fn decide(&self, facts: &Facts<'_>, matched_prefix: Option<&str>) -> Decision {
+        let pass = Pass { reader: self.reader(facts), ..Pass::default() };
+        self.go_on(0, Known::default(), pass, facts, matched_prefix)
+    }
+
+    /// Goes on with a decision after what was said to its question.
+    pub fn resume(
+        &self,
+        pending: Pending,
+        said: &Said,
+        facts: &Facts<'_>,
+        matched_prefix: Option<&str>,
+    ) -> Decision {
+        let Pending { ask, at, known, mut pass } = pending;
+        let counted = match (&ask, said) {
+            (Ask::Count(charges), Said::Counted(takes)) => Counted::new(charges, takes),
+        };
+        if !counted.tried.is_empty() || !counted.headers.is_empty() {
+            let aside = pass.aside.get_or_insert_default();
+            aside.audited.extend(counted.tried);
+            aside.limits.extend(counted.headers);
+        }
+        if let Some(answer) = counted.refused {
+            return Decision::Done(self.answered(answer, pass));
+        }
+        self.go_on(at + 1, known, pass, facts, matched_prefix)
+    }
+
+    /// What would happen with a request, were there room for it wherever it is counted: what asks again for what
+    /// was let pass, or only tries, counts nothing.
+    pub fn uncounted(&self, facts: &Facts<'_>, matched_prefix: Option<&str>) -> Verdict {
+        let mut decision = self.decide(facts, matched_prefix);
+        loop {
+            match decision {
+                Decision::Done(verdict) => return verdict,
+                Decision::Ask(pending) => {
+                    let Pending { ask: Ask::Count(_), at, known, pass } = *pending;
+                    decision = self.go_on(at + 1, known, pass, facts, matched_prefix);
+                }
+            }
+        }
+    }
+
+    // Every request takes this way, and what it returns is large.
+    #[inline(always)]
+    fn go_on(
+        &self,
+        from: usize,
+        mut known: Known,
+        mut pass: Pass,
+        facts: &Facts<'_>,
+        matched_prefix: Option<&str>,
+    ) -> Decision {
+        for (at, (step, _)) in ORDER.iter().enumerate().skip(from) {
             let answer = match step {
+                Step::AddressLimits | Step::Limits => {
+                    if let Some(ask) = self.count(*step, facts, &known, &pass) {
+                        return Decision::Ask(Box::new(Pending { ask, at, known, pass }));
+                    }
+                    None
+                }
                 Step::Lifecycle => self.border.as_ref().and_then(|border| border.lifeless()),
                 Step::Cors => self.preflight(facts, &pass.reader),
                 Step::Authn => self.authn(facts, &mut known, &mut pass),
@@ -238,12 +344,29 @@ impl Chain {
                 | Step::ResponseHeaders
                 | Step::Notice => None,
             };
-            if let Some(mut answer) = answer {
-                answer.principal = answer.principal.or(pass.principal);
-                return Verdict::Answer(self.noted(answer, &pass.reader));
+            if let Some(answer) = answer {
+                return Decision::Done(self.answered(answer, pass));
             }
         }
-        Verdict::Pass(pass)
+        Decision::Done(Verdict::Pass(pass))
+    }
+
+    fn answered(&self, mut answer: Answer, pass: Pass) -> Verdict {
+        answer.principal = answer.principal.or(pass.principal);
+        answer.aside = pass.aside;
+        if let Some(aside) = answer.aside.as_mut().filter(|_| answer.reason.is_denial()) {
+            // Rules audit what passes.
+            aside.audited.retain(|rule| rule.policy.kind == Kind::RateLimitPolicy);
+        }
+        Verdict::Answer(self.noted(answer, &pass.reader))
+    }
+
+    /// The counts that a request goes into at a step of limits, if there are any.
+    fn count(&self, step: Step, facts: &Facts<'_>, known: &Known, pass: &Pass) -> Option<Ask> {
+        let limits = self.limits.as_ref()?;
+        let limits = if step == Step::AddressLimits { &limits.early } else { &limits.late };
+        let charges = charges(limits, facts, known, pass.principal.as_ref());
+        (!charges.is_empty()).then_some(Ask::Count(charges))
     }
 
     fn reader(&self, facts: &Facts<'_>) -> Reader {
@@ -292,7 +415,7 @@ impl Chain {
                 }
                 if self.audits {
                     let audited = audits(&self.levels, facts, known);
-                    pass.aside.get_or_insert_default().audited = audited;
+                    pass.aside.get_or_insert_default().audited.extend(audited);
                 }
                 None
             }
@@ -412,9 +535,11 @@ impl Chain {
                 }
                 Step::Lifecycle
                 | Step::Cors
+                | Step::AddressLimits
                 | Step::Authn
                 | Step::Access
                 | Step::Border
+                | Step::Limits
                 | Step::Redirect
                 | Step::ResponseHeaders
                 | Step::Notice => {}
@@ -442,10 +567,15 @@ impl Chain {
         self.response_headers.is_some() || self.cors.is_some() || self.notice().is_some()
     }
 
-    /// The whole story of a decision: every level, policy and rule, and what decided.
+    /// The whole story of what would be decided, were there room for it wherever it is counted: every level,
+    /// policy, rule and limit, and what would decide.
     pub fn explain(&self, facts: &Facts<'_>, matched_prefix: Option<&str>) -> Story {
-        let verdict = self.decide(facts, matched_prefix);
-        tell(&self.levels, &self.methods, facts, &verdict)
+        self.explain_verdict(facts, &self.uncounted(facts, matched_prefix))
+    }
+
+    /// The whole story of what was decided.
+    pub fn explain_verdict(&self, facts: &Facts<'_>, verdict: &Verdict) -> Story {
+        tell(&self.levels, &self.methods, facts, verdict)
     }
 
     /// What is answered in the place of everything behind the rule, whatever its policies say: by the

@@ -12,8 +12,9 @@ use serde::Serialize;
 use crate::access::{CompiledPolicy, Rule, Seen};
 use crate::authn::{Known, Methods};
 use crate::chain::Verdict;
-use crate::facts::Facts;
+use crate::facts::{Facts, Layer};
 use crate::level::Level;
+use crate::limit::{CompiledLimits, Limit, stands_in};
 use crate::reason::Reason;
 
 mod changes;
@@ -141,6 +142,9 @@ pub struct PolicyStory {
     /// Its rules: those that deny first, as they are asked.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<RuleStory>,
+    /// Its limits.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<LimitStory>,
     /// Its ways to prove who is calling, where it has some.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub methods: Vec<MethodStory>,
@@ -150,6 +154,12 @@ pub struct PolicyStory {
 }
 
 impl PolicyStory {
+    /// One of which nothing is told yet.
+    pub(crate) fn of(policy: &Arc<Key>) -> Self {
+        let (rules, limits, methods) = (Vec::new(), Vec::new(), Vec::new());
+        PolicyStory { policy: Arc::clone(policy), rules, limits, methods, require: None }
+    }
+
     /// Whether it requires a proof that was not given.
     pub fn is_unproved(&self) -> bool {
         let mut proved = self.methods.iter().map(|method| method.proved);
@@ -169,6 +179,24 @@ pub struct MethodStory {
     pub method: Name,
     /// Whether somebody proved by it who they are.
     pub proved: bool,
+}
+
+/// What one limit makes of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LimitStory {
+    /// Its name.
+    pub limit: Arc<Name>,
+    /// How much it lets pass, and by what it counts apart, in words.
+    pub rate: String,
+    /// Whether it counts this request.
+    pub matched: bool,
+    /// The first condition that does not hold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed: Option<Mismatch>,
+    /// Whether it is only tried.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
 }
 
 /// What one rule makes of a request.
@@ -213,7 +241,8 @@ pub(crate) fn tell(
     known.hide(methods.headers());
     let seen = Seen::new(facts, &known);
     let each = levels.iter().enumerate();
-    let told = each.map(|(index, level)| tell_level(level, methods, &seen.at(index)));
+    let told = each
+        .map(|(index, level)| tell_level(level, methods, &levels[index + 1..], &seen.at(index)));
     let told: Vec<_> = told.collect();
     let change = remedy::change(levels, &told, &seen, verdict);
     let callers = known.all().iter();
@@ -223,7 +252,13 @@ pub(crate) fn tell(
     Story { change, callers, refused, levels: told, ..Story::default() }.ended(verdict)
 }
 
-fn tell_level(level: &Level, methods: &Methods, seen: &Seen<'_>) -> LevelStory {
+/// A level, without the limits of policies that narrower ones have, too: those count there.
+fn tell_level(
+    level: &Level,
+    methods: &Methods,
+    narrower: &[Arc<Level>],
+    seen: &Seen<'_>,
+) -> LevelStory {
     let (mut unreadable, mut unknown) = (None, None);
     match level {
         Level::Closed { key } => unreadable = Some(key.clone()),
@@ -232,7 +267,10 @@ fn tell_level(level: &Level, methods: &Methods, seen: &Seen<'_>) -> LevelStory {
     }
     let authn = methods.stories(seen.level, seen.known);
     let access = level.access().iter().map(|policy| tell_policy(policy, seen));
-    let policies: Vec<_> = authn.chain(access).collect();
+    let limits = level.limits().iter().filter(|policy| !stands_in(narrower, policy));
+    let limits = limits.filter(|_| seen.facts.layer != Layer::Datagrams);
+    let limits = limits.map(|policy| tell_limits(policy, seen));
+    let policies: Vec<_> = authn.chain(access).chain(limits).collect();
     let outcome = if level.is_closed() { LevelOutcome::Closed } else { level_outcome(&policies) };
     LevelStory { level: seen.level + 1, outcome, unreadable, unknown, policies }
 }
@@ -262,15 +300,34 @@ fn tell_policy(policy: &CompiledPolicy, seen: &Seen<'_>) -> PolicyStory {
     let allow = policy.allow.iter().map(|rule| tell_rule(rule, ALLOW, seen));
     let audit = policy.audit.iter().map(|rule| tell_rule(rule, AUDIT, seen));
     let rules = deny.chain(allow).chain(audit).collect();
-    PolicyStory { policy: Arc::clone(&policy.key), rules, methods: Vec::new(), require: None }
+    PolicyStory { rules, ..PolicyStory::of(&policy.key) }
+}
+
+fn tell_limits(policy: &CompiledLimits, seen: &Seen<'_>) -> PolicyStory {
+    let limit = |limit: &Arc<Limit>| {
+        let failed = mismatch(&limit.rule, seen);
+        LimitStory {
+            limit: Arc::clone(&limit.rule.name),
+            rate: limit.to_string(),
+            matched: failed.is_none(),
+            failed,
+            dry_run: limit.dry_run,
+        }
+    };
+    let limits = policy.limits.iter().map(limit).collect();
+    PolicyStory { limits, ..PolicyStory::of(&policy.key) }
 }
 
 fn tell_rule(rule: &Rule, action: &'static str, seen: &Seen<'_>) -> RuleStory {
-    let failed = rule.first_failing(seen).map(|condition| {
-        let (wanted, saw) = rule.describe(condition, seen);
-        Mismatch { condition: condition.as_str(), wanted, saw }
-    });
+    let failed = mismatch(rule, seen);
     RuleStory { rule: Arc::clone(&rule.name), action, matched: failed.is_none(), failed }
+}
+
+/// The first condition of a rule that does not hold.
+fn mismatch(rule: &Rule, seen: &Seen<'_>) -> Option<Mismatch> {
+    let condition = rule.first_failing(seen)?;
+    let (wanted, saw) = rule.describe(condition, seen);
+    Some(Mismatch { condition: condition.as_str(), wanted, saw })
 }
 
 #[cfg(test)]

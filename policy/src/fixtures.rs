@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use model::authn::AuthnPolicy;
 use model::consumer::{Consumer, Sha256Sum};
+use model::limit::RateLimitPolicy;
 use model::policy::AccessPolicy;
 use model::secret::Secret;
 use model::{Invalid, Name};
@@ -19,6 +20,7 @@ use crate::authn::{self, CompiledAuthn, Declared};
 use crate::chain::{Chain, Verdict};
 use crate::facts::{Facts, Layer, Scheme};
 use crate::level::{Level, Policies};
+use crate::limit::{self, CompiledLimits};
 use crate::reason::Reason;
 
 /// The key of the caller `clerk` in the Secret `keys`.
@@ -207,7 +209,12 @@ pub(crate) fn keys() -> Value {
     json!([{ "name": "keys", "apiKey": { "secretRef": { "name": "keys" } } }])
 }
 
-/// A level of policies with these specs: a pair of both kinds, where `methods` stands beside `rules`.
+/// Compiles a RateLimitPolicy `shop/NAME` with this `spec`.
+pub(crate) fn compile_limits(name: &str, spec: Value) -> Result<CompiledLimits, Vec<Invalid>> {
+    limit::compile(&policy::<RateLimitPolicy>(name, spec))
+}
+
+/// A level of policies with these specs: one of each kind, where `methods`, `limits` and `rules` stand in one.
 pub(crate) fn level(specs: impl IntoIterator<Item = Value>) -> Arc<Level> {
     let mut policies = Policies::default();
     for (index, mut spec) in specs.into_iter().enumerate() {
@@ -215,6 +222,13 @@ pub(crate) fn level(specs: impl IntoIterator<Item = Value>) -> Arc<Level> {
         let mut authn = serde_json::Map::new();
         for field in ["methods", "require"] {
             authn.extend(spec.remove(field).map(|value| (field.to_owned(), value)));
+        }
+        if let Some(limits) = spec.remove("limits") {
+            let limits = compile_limits(&name, json!({ "limits": limits })).unwrap();
+            policies.limits.push(Arc::new(limits));
+            if spec.is_empty() && authn.is_empty() {
+                continue;
+            }
         }
         if authn.is_empty() || !spec.is_empty() {
             let spec = Value::Object(spec.clone());
@@ -234,7 +248,7 @@ pub(crate) fn chain(levels: impl IntoIterator<Item = Arc<Level>>) -> Chain {
 
 /// How the chain decides; `Reason::Ok` for pass.
 pub(crate) fn reason(chain: &Chain, request: &Request) -> Reason {
-    match chain.decide(&request.facts(), None) {
+    match chain.uncounted(&request.facts(), None) {
         Verdict::Pass(_) => Reason::Ok,
         Verdict::Answer(answer) => answer.reason,
     }

@@ -6,6 +6,7 @@ use model::{Invalid, Key};
 
 use crate::access::CompiledPolicy;
 use crate::authn::CompiledAuthn;
+use crate::limit::CompiledLimits;
 
 /// The policies of one target.
 #[derive(Debug, Clone)]
@@ -31,6 +32,8 @@ pub struct Policies {
     pub authn: Vec<Arc<CompiledAuthn>>,
     /// Who may do what.
     pub access: Vec<Arc<CompiledPolicy>>,
+    /// How much of it.
+    pub limits: Vec<Arc<CompiledLimits>>,
 }
 
 impl Level {
@@ -44,6 +47,11 @@ impl Level {
         self.open().map_or(&[], |policies| &policies.authn)
     }
 
+    /// Its RateLimitPolicies; none where it is closed.
+    pub fn limits(&self) -> &[Arc<CompiledLimits>] {
+        self.open().map_or(&[], |policies| &policies.limits)
+    }
+
     fn open(&self) -> Option<&Policies> {
         match self {
             Level::Open(policies) => Some(policies),
@@ -55,7 +63,9 @@ impl Level {
     pub fn is_same(&self, other: &Level) -> bool {
         match (self, other) {
             (Level::Open(ours), Level::Open(theirs)) => {
-                are_same(&ours.authn, &theirs.authn) && are_same(&ours.access, &theirs.access)
+                are_same(&ours.authn, &theirs.authn)
+                    && are_same(&ours.access, &theirs.access)
+                    && are_same(&ours.limits, &theirs.limits)
             }
             (Level::Closed { key: one }, Level::Closed { key: other }) => one == other,
             (Level::Unknown { policy: one }, Level::Unknown { policy: other }) => one == other,

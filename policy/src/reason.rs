@@ -78,6 +78,8 @@ reasons! {
     AccessDenied = "access_denied", 403;
     /// No policy speaks of it, and its workspace denies that.
     DefaultDenied = "default_denied", 403;
+    /// As much came already as a limit lets pass.
+    RateLimited = "rate_limited", 429;
     /// A policy stands here that could not be read: closed.
     PolicyUnreadable = "policy_unreadable", 503;
     /// The rule names no backend, or all weigh nothing.
@@ -112,7 +114,7 @@ reasons! {
 }
 
 impl Reason {
-    /// Whether a request that ended so was denied: by a rule, by a border, or for want of either.
+    /// Whether a request that ended so was denied: by a rule, by a border, for want of either, or by a limit.
     pub const fn is_denial(self) -> bool {
         matches!(
             self,
@@ -122,6 +124,7 @@ impl Reason {
                 | Reason::CredentialInvalid
                 | Reason::AccessDenied
                 | Reason::DefaultDenied
+                | Reason::RateLimited
                 | Reason::PolicyUnreadable
         )
     }

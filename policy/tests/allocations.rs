@@ -10,7 +10,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue, Method};
 use model::path;
 use model::policy::AccessPolicy;
-use policy::{Chain, Facts, Layer, Level, Policies, Scheme, Verdict, access};
+use policy::{Chain, Decision, Facts, Layer, Level, Policies, Scheme, Verdict, access};
 use serde_json::json;
 
 struct Counting;
@@ -63,7 +63,7 @@ fn level(count: usize) -> Arc<Level> {
     Arc::new(Level::Open(Policies { access: vec![Arc::new(policy)], ..Policies::default() }))
 }
 
-fn decide(chain: &Chain) -> (usize, Verdict) {
+fn decide(chain: &Chain) -> (usize, Decision) {
     let mut headers = HeaderMap::new();
     headers.insert("x-a", HeaderValue::from_static("1"));
     let (normalised, path) = allocations(|| path::normalise("/last/7"));
@@ -91,8 +91,8 @@ fn decide(chain: &Chain) -> (usize, Verdict) {
 fn deciding_without_credentials_allocates_nothing() {
     for levels in [vec![], vec![level(0)], vec![level(1), level(10)], vec![level(10_000)]] {
         let chain = Chain::compile(levels, &[]).unwrap();
-        let (count, verdict) = decide(&chain);
-        assert!(matches!(verdict, Verdict::Pass(_)), "{verdict:?}");
+        let (count, decision) = decide(&chain);
+        assert!(matches!(decision, Decision::Done(Verdict::Pass(_))), "{decision:?}");
         assert_eq!(count, 0);
     }
 }

@@ -15,7 +15,7 @@ use crate::balance::{self, Draw, Said, Sending, Turn};
 use crate::body::{Progress, Upload};
 use crate::connect::Hop;
 use crate::failure::{Failure, Retry, Side};
-use crate::forward::UNREACHED;
+use crate::forward::{LIMITED, UNREACHED};
 use crate::grpc;
 use crate::http::Conn;
 use crate::live::{Endpoint, Service};
@@ -115,7 +115,14 @@ impl<'a> Attempts<'a> {
                 now = Instant::now();
                 continue;
             }
-            let sent = self.reached(endpoint, sent);
+            let mut sent = self.reached(endpoint, sent);
+            if sent.as_mut().is_ok_and(|answered| is_limited(endpoint, answered)) {
+                // Another one's proxy would only count it anew.
+                record.backend_time = Some(now.elapsed());
+                turn.blameless();
+                turn.hold(seat);
+                return sent.map(|answered| (answered, turn));
+            }
             let outcome = self.learn(sent, endpoint, &mut turn, now, record);
             match self.next(&outcome, endpoint, spare, slot, &mut tried, record) {
                 Next::Nothing => {
@@ -388,6 +395,11 @@ fn let_go(answered: Answered) {
 /// Whether a proxy says that the request did not reach its application.
 fn is_unreached(endpoint: &Endpoint, answered: &Answered) -> bool {
     endpoint.way.is_some() && answered.response.headers().contains_key(UNREACHED)
+}
+
+/// Whether a proxy says that it was a limit that refused the request; nobody else is told so.
+pub(crate) fn is_limited(endpoint: &Endpoint, answered: &mut Answered) -> bool {
+    endpoint.way.is_some() && answered.response.headers_mut().remove(LIMITED).is_some()
 }
 
 /// Which of the two bounds ran out.

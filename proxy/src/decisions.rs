@@ -224,8 +224,10 @@ impl Decisions {
 /// The same without the values of headers, which may be secrets of those who sent them.
 pub(crate) fn discreet(mut story: Story) -> Box<Story> {
     let policies = story.levels.iter_mut().flat_map(|level| &mut level.policies);
-    let failed =
-        policies.flat_map(|policy| &mut policy.rules).filter_map(|rule| rule.failed.as_mut());
+    let failed = policies.flat_map(|policy| {
+        let rules = policy.rules.iter_mut().map(|rule| &mut rule.failed);
+        rules.chain(policy.limits.iter_mut().map(|limit| &mut limit.failed)).flatten()
+    });
     for mismatch in failed.filter(|mismatch| mismatch.condition == "headers") {
         if !mismatch.saw.starts_with("none") {
             mismatch.saw = "another value".to_owned();

@@ -222,10 +222,10 @@ pub(crate) async fn inbound(
     let record = Record::open(&conn, live, parts);
     let asked = Asked::new(&conn, &record, "", None);
     let opened = asked.open(live, record, Caller::Asker).await;
-    opened.map_err(|unopened| match unopened.reason.is_denial() {
+    opened.map_err(|unopened| match unopened.reason {
         // Whatever it is for, who asks is not let in, and is to ask nobody else.
-        true => StatusCode::FORBIDDEN,
-        false => unopened.status,
+        reason if reason.is_denial() && reason != Reason::RateLimited => StatusCode::FORBIDDEN,
+        _ => unopened.status,
     })
 }
 
@@ -265,6 +265,7 @@ impl Unopened {
     fn refused(answer: Answer, mut record: Box<Record>) -> Self {
         let Answer { status, reason, .. } = answer;
         record.principal = answer.principal.or(record.principal.take());
+        record.aside = answer.aside.or(record.aside.take());
         (record.decided_by, record.detail) = (answer.rule, answer.detail);
         (record.status, record.reason) = (Some(status), reason);
         Unopened { status, reason, record }
@@ -330,7 +331,7 @@ impl Asked {
             && !self.conn.is_stranger(live)
             && self.found(live, &facts).is_ok_and(|found| {
                 let facts = Facts { port: found.listener.port, ..facts };
-                let verdict = found.rule.chain.decide(&facts, found.prefix);
+                let verdict = found.rule.chain.uncounted(&facts, found.prefix);
                 live.leaves(&found, face, backend) && matches!(verdict, Verdict::Pass(_))
             })
     }

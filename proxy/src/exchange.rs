@@ -110,8 +110,14 @@ pub(crate) fn refuse(answer: Answer, mut record: Box<Record>) -> Response<Reply>
     record.principal = answer.principal.or(record.principal.take());
     record.decided_by = answer.rule;
     record.detail = answer.detail;
+    record.aside = answer.aside.or(record.aside.take());
+    let limits = record.aside.as_mut().map(|aside| std::mem::take(&mut aside.limits));
+    let is_told = record.side == Side::Inbound && answer.reason == Reason::RateLimited;
     let mut response = problem(record, answer.status, answer.reason);
-    for (name, value) in answer.headers {
+    if is_told {
+        response.headers_mut().insert(forward::LIMITED, HeaderValue::from_static("1"));
+    }
+    for (name, value) in answer.headers.into_iter().chain(limits.into_iter().flatten()) {
         response.headers_mut().append(name, value);
     }
     response
@@ -230,6 +236,7 @@ async fn forward(
     };
     if record.side == Side::Inbound {
         answered.response.headers_mut().remove(forward::UNREACHED);
+        answered.response.headers_mut().remove(forward::LIMITED);
     }
     if let Err(why) = framed(answered.response.headers_mut()) {
         let failure = Failure::backend(Reason::UpstreamProtocol).because(why);
@@ -426,8 +433,17 @@ fn stream(
     Response::from_parts(head, Reply::Backend(Box::new(stream)))
 }
 
-/// What the backend's filters and then the rule do to every answer of theirs.
-fn finish(way: &Way<'_>, response: Response<Reply>) -> Response<Reply> {
+/// What the backend's filters and then the rule do to every answer of theirs, and what it says of limits.
+fn finish(way: &Way<'_>, mut response: Response<Reply>) -> Response<Reply> {
+    for (name, value) in &way.limits {
+        // A backend's own limits are told beside ours, as items of the same lists; forms that are none would spoil
+        // ours.
+        let of_backend = response.headers().get_all(name).iter();
+        match of_backend.into_iter().all(|value| value.as_bytes().starts_with(b"\"")) {
+            true => drop(response.headers_mut().append(name, value.clone())),
+            false => drop(response.headers_mut().insert(name, value.clone())),
+        }
+    }
     let rule = &way.found.rule.chain;
     let own = way.backend.filters.as_ref().map(|filters| &filters.chain);
     let own = own.filter(|own| own.changes_response());

@@ -37,6 +37,9 @@ static CERTIFICATES: [HeaderName; 3] = [CLIENT_CERT, CERT, CERT_CHAIN];
 /// it. It comes from nobody else and goes to nobody else.
 pub(crate) const UNREACHED: HeaderName = HeaderName::from_static("heddle-unreached");
 
+/// By which it says so of one that a limit refused, which is nothing that the endpoint could be blamed for.
+pub(crate) const LIMITED: HeaderName = HeaderName::from_static("heddle-limited");
+
 /// The headers that end at each hop (RFC 9110, section 7.6.1, and their old companions). What
 /// `Expect` asks for is answered here. `static`, as are the other lists: a `const` of names is built anew
 /// wherever it is looked at.
@@ -341,8 +344,8 @@ fn is_respelled(name: &HeaderName) -> bool {
 /// Takes off of a request's trailers what may not stand there (RFC 9110, section 6.5.1): what frames it, leads
 /// it, or says who sends it, to whoever puts them with its headers.
 pub(crate) fn strip_trailers(trailers: &mut HeaderMap) {
-    const NEVER: [HeaderName; 6] =
-        [HOST, CONTENT_LENGTH, AUTHORIZATION, COOKIE, PASSPORT, UNREACHED];
+    const NEVER: [HeaderName; 7] =
+        [HOST, CONTENT_LENGTH, AUTHORIZATION, COOKIE, PASSPORT, UNREACHED, LIMITED];
     let is_odd = |name: &HeaderName| {
         [&NEVER[..], &HOP, &CLAIMS, &WRITTEN].iter().any(|names| names.contains(name))
             || OTHER_TRACES.contains(&name.as_str())

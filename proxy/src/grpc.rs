@@ -115,7 +115,9 @@ impl Code {
         match reason {
             Reason::Ok => Code::OK,
             Reason::BadRequest | Reason::PathInvalid | Reason::HostInvalid => Code::INTERNAL,
-            Reason::HeadersTooLarge | Reason::BodyTooLarge => Code::RESOURCE_EXHAUSTED,
+            Reason::HeadersTooLarge | Reason::BodyTooLarge | Reason::RateLimited => {
+                Code::RESOURCE_EXHAUSTED
+            }
             Reason::ClientTimeout | Reason::RequestTimeout | Reason::BackendTimeout => {
                 Code::DEADLINE_EXCEEDED
             }

@@ -40,6 +40,7 @@ mod carry;
 mod compress;
 mod connect;
 mod cork;
+mod counts;
 mod datagram;
 mod decisions;
 mod describe;

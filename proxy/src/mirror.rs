@@ -10,7 +10,7 @@ use table::{Listener, Mirror, Target};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use crate::attempts::address;
+use crate::attempts::{address, is_limited};
 use crate::balance::ring::mix;
 use crate::balance::{self, Draw, Sending, Turn};
 use crate::body::{Upload, copy};
@@ -135,7 +135,7 @@ async fn send(
     address(endpoint, &mut request);
     let mut slot = Some(request);
     let sending = async {
-        let answered = match pool::send(hop, limits, now, &mut slot, granted).await {
+        let mut answered = match pool::send(hop, limits, now, &mut slot, granted).await {
             Ok(answered) => answered,
             Err(failure) => {
                 match failure.retry {
@@ -150,13 +150,17 @@ async fn send(
             }
         };
         let (answered_at, said) = (Instant::now(), service.said(&answered.response, false));
-        if is_empty {
-            turn.answered(answered_at, said);
+        if is_limited(endpoint, &mut answered) {
+            turn.blameless();
         } else {
-            turn.reached(answered_at, said);
+            if is_empty {
+                turn.answered(answered_at, said);
+            } else {
+                turn.reached(answered_at, said);
+            }
+            let began = draw.now;
+            service.judge(endpoint, said, (began, balance::nanos(shared.epoch, answered_at)));
         }
-        let began = draw.now;
-        service.judge(endpoint, said, (began, balance::nanos(shared.epoch, answered_at)));
         let mut body = answered.response.into_body();
         while let Some(Ok(_)) = body.frame().await {}
         if let Some(lease) = answered.lease {

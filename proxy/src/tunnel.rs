@@ -88,7 +88,7 @@ impl Asked {
             && found.is_ok_and(|found| {
                 conn.was_asked(found.listener)
                     && live.leaves(&found, &self.face, backend)
-                    && matches!(found.rule.chain.decide(&facts, found.prefix), Verdict::Pass(_))
+                    && matches!(found.rule.chain.uncounted(&facts, found.prefix), Verdict::Pass(_))
             })
     }
 }

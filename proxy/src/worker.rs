@@ -23,6 +23,7 @@ use wire::Resting;
 
 use crate::alarm::Alarms;
 use crate::bind::Inlet;
+use crate::counts::Counts;
 use crate::flows::{self, Taking};
 use crate::health;
 use crate::http::{Conn, Servers, Spoken};
@@ -80,7 +81,9 @@ pub(crate) struct Shared {
     pub(crate) seats: Arc<Seats>,
     /// The flows of datagrams, by address.
     pub(crate) flow_seats: Arc<Seats>,
-    /// What `balance` counts time from.
+    /// What limits count.
+    pub(crate) counts: Counts,
+    /// What `balance` and `counts` count time from.
     pub(crate) epoch: Instant,
 }
 
@@ -137,6 +140,7 @@ impl Proxy {
             alarms,
             seats: Arc::default(),
             flow_seats: Arc::default(),
+            counts: Counts::default(),
             epoch: Instant::now(),
         });
         let workers = (0..shared.settings.workers)

@@ -204,6 +204,7 @@ impl Settled {
             | Kind::ConfigMap
             | Kind::AuthnPolicy
             | Kind::AccessPolicy
+            | Kind::RateLimitPolicy
             | Kind::Api
             | Kind::Claim
             | Kind::Workspace

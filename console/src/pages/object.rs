@@ -27,7 +27,7 @@ pub(crate) fn place(key: &Key) -> String {
     let name = &key.name;
     match key.kind {
         Kind::Api => super::apis::place(key),
-        Kind::AuthnPolicy | Kind::AccessPolicy => super::policy::place(key),
+        Kind::AuthnPolicy | Kind::AccessPolicy | Kind::RateLimitPolicy => super::policy::place(key),
         Kind::Team => format!("/teams/{name}"),
         Kind::Workspace => format!("/workspaces/{name}"),
         _ => format!("/objects/{}", word(key)),

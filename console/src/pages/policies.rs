@@ -8,14 +8,19 @@ use model::{Key, Kind};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::policy::Sort;
 use super::{Asked, Drawn, drawn, key, word};
 use crate::parts::{count, empty, escaped, head, saved, search, table};
+
+/// What is found of one kind.
+type Listed = control::app::Page<Shown, Key>;
 
 /// Policies of one page.
 const PAGE: usize = 50;
 
 const HEADS: [&str; 4] = ["Policy", "Attached to", "Rules", "Belongs to"];
 const METHODS: [&str; 4] = ["Policy", "Attached to", "Methods", "Belongs to"];
+const LIMITS: [&str; 4] = ["Policy", "Attached to", "Limits", "Belongs to"];
 
 #[derive(Debug, Clone, Default, Deserialize)]
 struct Wanted {
@@ -37,20 +42,21 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
         limit: PAGE,
         ..Listing::default()
     };
-    let authn = Listing { kind: Some(Kind::AuthnPolicy), after: None, ..listing.clone() };
+    let others = |kind| Listing { kind: Some(kind), after: None, ..listing.clone() };
+    let (authn, limits) = (others(Kind::AuthnPolicy), others(Kind::RateLimitPolicy));
     let (op, app) = (asked.op(), &asked.app);
-    let (page, authn) =
-        (app.resource_list(&op, &listing).await?, app.resource_list(&op, &authn).await?);
+    let page = app.resource_list(&op, &listing).await?;
+    let (authn, limits) =
+        (app.resource_list(&op, &authn).await?, app.resource_list(&op, &limits).await?);
     let may_make = |kind| asked.visit.does(Verb::Create, kind);
-    let (may_rule, may_ask) = (may_make(Kind::AccessPolicy), may_make(Kind::AuthnPolicy));
+    let may_rule = may_make(Kind::AccessPolicy);
+    let (may_ask, may_limit) = (may_make(Kind::AuthnPolicy), may_make(Kind::RateLimitPolicy));
     drawn(move || {
-        let lead = "Who may request what: at a Gateway, at a route, or between services.";
+        let lead =
+            "Who may request what, and how often: at a Gateway, at a route, or between services.";
         let more = page.next.as_ref().map(|last| {
             let to = format!("/policies?search={}&after={}", escaped(&wanted.search), word(last));
             view! { <p><a href=to>"More policies"</a></p> }
-        });
-        let more_authn = authn.next.is_some().then(|| {
-            view! { <p class="faint">"There are more: search by name or namespace."</p> }
         });
         let nothing = match is_filtered {
             true => "No policy that you may see has such a name.",
@@ -78,16 +84,16 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
                 <section class="card" id="authn" aria-labelledby="authn-title">
                     <h2 id="authn-title">"Authentication policies"</h2>
                     <p class="faint">"How callers prove who they are, so that the rules above may name them."</p>
-                    {if authn.items.is_empty() {
-                        empty("None that you may see.", ()).into_any()
-                    } else {
-                        let rows = authn.items.iter().map(row).collect_view();
-                        table("authn-title".to_owned(), &METHODS, rows).into_any()
-                    }}
-                    {more_authn}
+                    {listed("authn-title", &METHODS, &authn)}
                     {may_ask.then(|| {
                         view! { <p><a href="/authn/-/new">"A new authentication policy"</a></p> }
                     })}
+                </section>
+                <section class="card" id="limits" aria-labelledby="limits-title">
+                    <h2 id="limits-title">"Rate limits"</h2>
+                    <p class="faint">"How many requests come through, in all or of each caller."</p>
+                    {listed("limits-title", &LIMITS, &limits)}
+                    {may_limit.then(|| view! { <p><a href="/limits/-/new">"A new limit"</a></p> })}
                 </section>
             </div>
         }
@@ -95,18 +101,36 @@ pub(crate) async fn ask(asked: Asked) -> Result<Drawn, Refusal> {
     })
 }
 
+/// The first of a kind whose other ones are found by searching.
+fn listed(title: &'static str, heads: &'static [&'static str], page: &Listed) -> AnyView {
+    if page.items.is_empty() {
+        return empty("None that you may see.", ()).into_any();
+    }
+    let rows = page.items.iter().map(row).collect_view();
+    let more = page.next.is_some().then(|| {
+        view! { <p class="faint">"There are more: search by name or namespace."</p> }
+    });
+    view! {
+        {table(title.to_owned(), heads, rows)}
+        {more}
+    }
+    .into_any()
+}
+
 /// What the rows of a kind begin their ids with.
 fn id(kind: Kind) -> &'static str {
-    if kind == Kind::AuthnPolicy { "authn" } else { "policy" }
+    match kind {
+        Kind::AuthnPolicy => "authn",
+        Kind::RateLimitPolicy => "limits",
+        _ => "policy",
+    }
 }
 
 fn row(shown: &Shown) -> AnyView {
     let key = &shown.key;
-    let entries = |list: &str| shown.body["spec"][list].as_array().map_or(0, Vec::len);
-    let holds = match key.kind {
-        Kind::AuthnPolicy => count(entries("methods"), "method"),
-        _ => count(entries("rules"), "rule"),
-    };
+    let sort = Sort::of(key.kind);
+    let entries = shown.body["spec"][sort.list].as_array().map_or(0, Vec::len);
+    let holds = count(entries, sort.entry);
     let api = shown.body["metadata"]["labels"][model::api::LABEL].as_str();
     let api = api.map(|api| {
         let to = format!("/apis/{}/{api}", key.namespace);

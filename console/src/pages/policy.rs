@@ -21,19 +21,82 @@ use crate::shape::{Shape, Typed};
 
 const REQUESTS: [&str; 3] = ["Request", "Now", "Then"];
 
-/// Where a policy is shown.
-pub(crate) fn place(key: &Key) -> String {
-    format!("{}/{}/{}", root(key.kind), key.namespace, key.name)
+/// What is said of the policies of a kind.
+#[derive(Debug)]
+pub(super) struct Sort {
+    pub(super) kind: Kind,
+    /// Where they are.
+    root: &'static str,
+    /// What one is called, before its name.
+    word: &'static str,
+    /// What one is called that is not there yet, and what it is for.
+    new: &'static str,
+    lead: &'static str,
+    /// The list that one has first of all, and what an entry of it is called.
+    pub(super) list: &'static str,
+    pub(super) entry: &'static str,
+    /// What becomes of what it is attached to without it.
+    without: &'static str,
 }
 
-/// Where those of a kind are.
-fn root(kind: Kind) -> &'static str {
-    if kind == Kind::AuthnPolicy { "/authn" } else { "/policies" }
+const SORTS: [Sort; 3] = [
+    Sort {
+        kind: Kind::AccessPolicy,
+        root: "/policies",
+        word: "Policy",
+        new: "A new policy",
+        lead: "What it is attached to must each let a request pass.",
+        list: "rules",
+        entry: "rule",
+        without: "What it is attached to is decided by its other policies then; where there is none, by the \
+                  workspace.",
+    },
+    Sort {
+        kind: Kind::AuthnPolicy,
+        root: "/authn",
+        word: "Authentication",
+        new: "A new authentication policy",
+        lead: "How callers prove who they are to what it is attached to.",
+        list: "methods",
+        entry: "method",
+        without: "Nobody proves by its methods any more who they are, and rules that name such callers mean \
+                  nobody.",
+    },
+    Sort {
+        kind: Kind::RateLimitPolicy,
+        root: "/limits",
+        word: "Limits",
+        new: "A new limit",
+        lead: "How many requests come through what it is attached to.",
+        list: "limits",
+        entry: "limit",
+        without: "As many requests come through what it is attached to then as its other limits let pass.",
+    },
+];
+
+impl Sort {
+    /// Of the policies of this kind; of what is none as of an AccessPolicy.
+    pub(super) fn of(kind: Kind) -> &'static Self {
+        SORTS.iter().find(|sort| sort.kind == kind).unwrap_or(&SORTS[0])
+    }
+
+    /// The first entry of one that is not there yet.
+    fn begun(&self) -> Value {
+        match self.kind {
+            Kind::RateLimitPolicy => json!({ "name": "", "requests": 100, "window": "1m" }),
+            _ => json!({ "name": "" }),
+        }
+    }
+}
+
+/// Where a policy is shown.
+pub(crate) fn place(key: &Key) -> String {
+    format!("{}/{}/{}", Sort::of(key.kind).root, key.namespace, key.name)
 }
 
 /// Where one is made.
 pub(super) fn place_of_new(kind: Kind) -> String {
-    format!("{}/-/new", root(kind))
+    format!("{}/-/new", Sort::of(kind).root)
 }
 
 /// Where one for a route of an Api is begun.
@@ -96,11 +159,6 @@ pub(crate) async fn new(asked: Asked, kind: Kind) -> Result<Drawn, Refusal> {
     drawn(move || draw(&asked, &draft, may, None))
 }
 
-/// The list that one has first of all.
-fn first(kind: Kind) -> &'static str {
-    if kind == Kind::AuthnPolicy { "methods" } else { "rules" }
-}
-
 /// What who asks may do with it.
 #[derive(Debug, Clone, Copy)]
 struct May {
@@ -159,11 +217,12 @@ impl Draft {
             None => json!({ "kind": Kind::HttpRoute }),
             Some(route) => json!({ "kind": route.kind, "name": name }),
         };
+        let sort = Sort::of(kind);
         let object = json!({
             "apiVersion": kind.api_version(),
             "kind": kind.as_str(),
             "metadata": { "namespace": namespace, "name": name, "labels": labels },
-            "spec": { "targetRefs": [target], (first(kind)): [{ "name": "" }] },
+            "spec": { "targetRefs": [target], (sort.list): [sort.begun()] },
         });
         Draft { kind, key: None, object, text: None, generation: None, now: Value::Null }
     }
@@ -305,21 +364,14 @@ pub(crate) async fn delete(sent: Sent, kind: Kind) -> Result<Done, Refusal> {
 }
 
 fn draw(asked: &Asked, draft: &Draft, may: May, plan: Option<&Planned>) -> AnyView {
-    let is_authn = draft.kind == Kind::AuthnPolicy;
+    let sort = Sort::of(draft.kind);
     let (name, lead) = match &draft.key {
         Some(key) => {
             let attached = targets(&draft.now);
-            let word = if is_authn { "Authentication" } else { "Policy" };
-            (format!("{word} {}/{}", key.namespace, key.name), format!("Attached to {attached}."))
+            let name = format!("{} {}/{}", sort.word, key.namespace, key.name);
+            (name, format!("Attached to {attached}."))
         }
-        None if is_authn => (
-            "A new authentication policy".to_owned(),
-            "How callers prove who they are to what it is attached to.".to_owned(),
-        ),
-        None => (
-            "A new policy".to_owned(),
-            "What it is attached to must each let a request pass.".to_owned(),
-        ),
+        None => (sort.new.to_owned(), sort.lead.to_owned()),
     };
     let text = || draft.text.clone().unwrap_or_else(|| yaml::text(&draft.object));
     let Some(key) = draft.key.as_ref().filter(|_| !may.write) else {
@@ -458,18 +510,10 @@ fn take_away(asked: &Asked, draft: &Draft) -> AnyView {
         {form.why("delete:why")}
         <button class="danger">"Delete the policy"</button>
     };
-    let then = match draft.kind {
-        Kind::AuthnPolicy => {
-            "Nobody proves by its methods any more who they are, and rules that name such callers mean nobody."
-        }
-        _ => {
-            "What it is attached to is decided by its other policies then; where there is none, by the workspace."
-        }
-    };
     view! {
         <section class="card" aria-labelledby="delete-title">
             <h2 id="delete-title">"Delete it"</h2>
-            <p class="faint">{then}</p>
+            <p class="faint">{Sort::of(draft.kind).without}</p>
             {form.draw(draft.generation, fields)}
         </section>
     }

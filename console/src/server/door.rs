@@ -59,6 +59,12 @@ static PAGES: &[Page] = &[
     page("/authn/{namespace}/{name}", "Authentication policy", Place::Policies, |asked| {
         Box::pin(policy::ask(asked, Kind::AuthnPolicy))
     }),
+    page("/limits/-/new", "New limit", Place::Policies, |asked| {
+        Box::pin(policy::new(asked, Kind::RateLimitPolicy))
+    }),
+    page("/limits/{namespace}/{name}", "Limits", Place::Policies, |asked| {
+        Box::pin(policy::ask(asked, Kind::RateLimitPolicy))
+    }),
     page("/teams", "Teams", Place::Teams, |asked| Box::pin(teams::ask(asked))),
     page("/teams/{name}", "Team", Place::Teams, |asked| Box::pin(team::ask(asked))),
     page("/workspaces", "Workspaces", Place::Teams, |asked| Box::pin(workspaces::ask(asked))),

@@ -94,6 +94,21 @@ static FORMS: &[Form] = &[
     form("/authn/{namespace}/{name}/delete", AUTHN, |sent| {
         Box::pin(policy::delete(sent, Kind::AuthnPolicy))
     }),
+    form("/limits/-/new/form", NEW_LIMIT, |sent| {
+        Box::pin(policy::make_by_form(sent, Kind::RateLimitPolicy))
+    }),
+    form("/limits/-/new/yaml", NEW_LIMIT, |sent| {
+        Box::pin(policy::make_by_yaml(sent, Kind::RateLimitPolicy))
+    }),
+    form("/limits/{namespace}/{name}/form", LIMIT, |sent| {
+        Box::pin(policy::by_form(sent, Kind::RateLimitPolicy))
+    }),
+    form("/limits/{namespace}/{name}/yaml", LIMIT, |sent| {
+        Box::pin(policy::by_yaml(sent, Kind::RateLimitPolicy))
+    }),
+    form("/limits/{namespace}/{name}/delete", LIMIT, |sent| {
+        Box::pin(policy::delete(sent, Kind::RateLimitPolicy))
+    }),
     form("/teams/-/new", "/teams", |sent| Box::pin(teams::new(sent))),
     form("/teams/{name}/change", "/teams/{name}", |sent| Box::pin(team::change(sent))),
     form("/teams/{name}/role", "/teams/{name}", |sent| Box::pin(team::role(sent))),
@@ -123,6 +138,8 @@ const NEW_POLICY: &str = "/policies/-/new";
 const POLICY: &str = "/policies/{namespace}/{name}";
 const NEW_AUTHN: &str = "/authn/-/new";
 const AUTHN: &str = "/authn/{namespace}/{name}";
+const NEW_LIMIT: &str = "/limits/-/new";
+const LIMIT: &str = "/limits/{namespace}/{name}";
 const WORKSPACE: &str = "/workspaces/{name}";
 
 const fn form(path: &'static str, page: &'static str, send: Send) -> Form {

@@ -199,6 +199,7 @@ async fn every_page_is_whole_before_any_script_runs_and_says_what_browsers_may_d
             }
             "/policies/{namespace}/{name}" => ("/policies/shop/books", StatusCode::NOT_FOUND),
             "/authn/{namespace}/{name}" => ("/authn/shop/books", StatusCode::NOT_FOUND),
+            "/limits/{namespace}/{name}" => ("/limits/shop/books", StatusCode::NOT_FOUND),
             "/teams/{name}" => ("/teams/weavers", StatusCode::NOT_FOUND),
             "/workspaces/{name}" => ("/workspaces/loom", StatusCode::NOT_FOUND),
             "/changes/{revision}/receipt" => ("/changes/1/receipt", StatusCode::OK),

@@ -119,6 +119,7 @@ fn each_field_of_a_policy_has_a_form_of_its_own() {
     for (kind, wanted) in [
         (Kind::AccessPolicy, &["targetRefs", "rules"][..]),
         (Kind::AuthnPolicy, &["methods", "targetRefs", "require"]),
+        (Kind::RateLimitPolicy, &["limits", "targetRefs"]),
     ] {
         let spec = &Shape::of(kind).spec;
         assert_eq!(as_json(spec), [""; 0]);

@@ -1,7 +1,6 @@
 //! What names a cluster lies where its workspace is.
 
 use model::cluster::Reach;
-use model::policy::AccessPolicy;
 use model::{Invalid, Key, Name, Resource, Scope};
 
 use super::fault;
@@ -21,20 +20,20 @@ pub(super) fn misplaced(world: &World, key: &Key, resource: &Resource) -> Vec<In
             let cluster = cluster.and_then(|word| Name::parse(word).ok());
             cluster.and_then(|cluster| elsewhere(world, key, &path, &cluster)).into_iter().collect()
         }
-        Resource::AccessPolicy(policy) => of_policy(world, key, policy),
+        Resource::AccessPolicy(_) | Resource::RateLimitPolicy(_) => of_policy(world, key, resource),
         _ => Vec::new(),
     }
 }
 
 /// Peers that no rule can mean: in a cluster where the policy's workspace is not. Where others are,
 /// theirs to tell, nobody learns here.
-fn of_policy(world: &World, key: &Key, policy: &AccessPolicy) -> Vec<Invalid> {
+fn of_policy(world: &World, key: &Key, policy: &Resource) -> Vec<Invalid> {
     let own = world.directory.scope(&key.namespace);
     let mut faults = Vec::new();
-    for (nth, rule) in policy.spec.rules.iter().enumerate() {
-        for (at, peer) in rule.when.workloads.iter().enumerate() {
+    for when in policy.whens() {
+        for (at, peer) in when.conditions.workloads.iter().enumerate() {
             let namespace = peer.namespace.as_ref().unwrap_or(&key.namespace);
-            let path = format!("spec.rules[{nth}].when.workloads[{at}].cluster");
+            let path = format!("{}.workloads[{at}].cluster", when.path());
             let cluster = peer.cluster.as_ref();
             let cluster = cluster.filter(|_| world.directory.scope(namespace) == own);
             faults.extend(cluster.and_then(|cluster| elsewhere(world, key, &path, cluster)));

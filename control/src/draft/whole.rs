@@ -7,7 +7,6 @@ use model::access::{Rights, builtin};
 use model::api::LABEL;
 use model::claim::Claim;
 use model::login::{CLIENT_SECRET, LoginProvider};
-use model::policy::AccessPolicy;
 use model::role::{Grant, Verb};
 use model::team::Team;
 use model::workspace::Workspace;
@@ -117,8 +116,8 @@ impl Draft {
             | Resource::Consumer(_)
             | Resource::AuthnPolicy(_)
             | Resource::Cluster(_) => {}
-            Resource::AccessPolicy(policy) => {
-                for (path, api) in apis_called(policy) {
+            Resource::AccessPolicy(_) | Resource::RateLimitPolicy(_) => {
+                for (path, api) in apis_called(resource) {
                     if self.after.directory.api(&scope, api).is_none() {
                         faults.push(fault(key, &path, format!("{scope} has no Api '{api}'")));
                     }
@@ -402,11 +401,11 @@ impl Draft {
                 slice.metadata.namespace == service.metadata.namespace
                     && slice.service().as_ref() == Some(&service.metadata.name)
             }
-            (Resource::Api(api), Resource::AccessPolicy(policy))
+            (Resource::Api(api), policy)
                 if apis_called(policy).any(|(_, name)| *name == api.metadata.name) =>
             {
                 let scope = self.world.directory.scope(&key.namespace);
-                self.after.directory.scope(&policy.metadata.namespace) == scope
+                self.after.directory.scope(&policy.meta().namespace) == scope
             }
             // One of that name that is made later would be another's.
             (Resource::Api(api), Resource::Grant(grant))
@@ -451,11 +450,11 @@ impl Draft {
 }
 
 /// The Apis whose users a policy names, each by its place.
-fn apis_called(policy: &AccessPolicy) -> impl Iterator<Item = (String, &Name)> {
-    policy.spec.rules.iter().enumerate().flat_map(|(rule, of)| {
-        let callers = of.when.callers.iter().enumerate();
+fn apis_called(policy: &Resource) -> impl Iterator<Item = (String, &Name)> {
+    policy.whens().flat_map(|when| {
+        let callers = when.conditions.callers.iter().enumerate();
         callers.filter_map(move |(at, caller)| {
-            Some((format!("spec.rules[{rule}].when.callers[{at}].api"), caller.api.as_ref()?))
+            Some((format!("{}.callers[{at}].api", when.path()), caller.api.as_ref()?))
         })
     })
 }
@@ -481,6 +480,7 @@ const fn gives_rights(kind: Kind) -> bool {
         | Kind::Consumer
         | Kind::AuthnPolicy
         | Kind::AccessPolicy
+        | Kind::RateLimitPolicy
         | Kind::TrafficPolicy
         | Kind::BackendTlsPolicy
         | Kind::Api

@@ -32,6 +32,7 @@ pub(super) const fn of(kind: Kind) -> Sight {
         | Kind::BackendTlsPolicy
         | Kind::AuthnPolicy
         | Kind::AccessPolicy
+        | Kind::RateLimitPolicy
         | Kind::Consumer
         | Kind::Secret
         | Kind::ConfigMap => Sight::Decides,
@@ -188,7 +189,7 @@ pub(super) fn attached(resource: &Resource) -> Vec<Key> {
             let own = &resource.meta().namespace;
             resource.parent_refs().iter().map(|parent| parent.key(own)).collect()
         }
-        Resource::AuthnPolicy(_) | Resource::AccessPolicy(_) => {
+        Resource::AuthnPolicy(_) | Resource::AccessPolicy(_) | Resource::RateLimitPolicy(_) => {
             let own = &resource.meta().namespace;
             let targets = resource.guarded().into_iter().flatten();
             targets.map(|target| named(target.kind.kind(), own, &target.name)).collect()
@@ -253,6 +254,7 @@ fn held(resource: &Resource) -> Vec<Key> {
         | Resource::ReferenceGrant(_)
         | Resource::Namespace(_)
         | Resource::AccessPolicy(_)
+        | Resource::RateLimitPolicy(_)
         | Resource::TrafficPolicy(_)
         | Resource::Service(_)
         | Resource::EndpointSlice(_)

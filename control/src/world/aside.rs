@@ -130,6 +130,7 @@ pub(super) fn stand_in(key: &store::Key, body: &str, beside: &Snapshot) -> Optio
         | Kind::Consumer
         | Kind::AuthnPolicy
         | Kind::AccessPolicy
+        | Kind::RateLimitPolicy
         | Kind::TrafficPolicy
         | Kind::BackendTlsPolicy
         | Kind::Api

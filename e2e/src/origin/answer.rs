@@ -87,7 +87,8 @@ async fn well(state: &State, request: Request<Incoming>) -> Result<Response<Body
         "half" => Response::new(half()),
         "trailers" => Response::new(trailers()),
         "hop" => hop(),
-        "unreached" => unreached(&state.name),
+        "unreached" => says(text(&state.name), "heddle-unreached"),
+        "limited" => says(with_status(&state.name, 429), "heddle-limited"),
         "ws" => socket(request),
         _ => text(&state.name),
     };
@@ -114,10 +115,9 @@ fn echo(mut request: Request<Incoming>) -> Response<Body> {
     response
 }
 
-/// Says what proxies say of an application that they cannot reach.
-fn unreached(name: &str) -> Response<Body> {
-    let mut response = text(name);
-    response.headers_mut().insert("heddle-unreached", HeaderValue::from_static("1"));
+/// Says what only proxies say to each other.
+fn says(mut response: Response<Body>, header: &'static str) -> Response<Body> {
+    response.headers_mut().insert(header, HeaderValue::from_static("1"));
     response
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use e2e::program::free_port;
-use e2e::{Gateway, Setup, wait, yaml};
+use e2e::{Gateway, Origin, Setup, wait, yaml};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -124,6 +124,29 @@ async fn logged(gateway: &Gateway, reason: &str) -> Value {
         std::future::ready(lines.find(|line| line["protocol"] == "UDP" && line["reason"] == reason))
     })
     .await
+}
+
+#[tokio::test]
+async fn no_limit_counts_datagrams_nor_do_they_use_one_up() {
+    let (origin, web) = (Origin::start("shop").await, free_port());
+    let limit = "targetRefs: [{ kind: Gateway, name: edge }]\n\
+                 limits: [{ name: all, requests: 1, window: 1h }]";
+    let gateway = to_books()
+        .await
+        .listener("web", web, yaml::http("web", web))
+        .with(yaml::service("shop", &[origin.address]))
+        .with(yaml::path_route("web", "/", "shop"))
+        .with(yaml::limits("fair", limit))
+        .arguments(&["--udp-idle", "1s"])
+        .start()
+        .await;
+    for _ in 0..3 {
+        assert!(asked(&caller(&gateway).await, "hello").await.starts_with("books "));
+    }
+    assert_eq!(logged(&gateway, "ok").await["rule"], Value::Null);
+    for wanted in [200, 429] {
+        assert_eq!(gateway.get("shop.test", "/").await.status, wanted);
+    }
 }
 
 #[tokio::test]

@@ -23,6 +23,7 @@ mod grant;
 mod handover;
 mod heads;
 mod kinds;
+mod limit;
 mod namespaces;
 mod pace;
 mod ports;

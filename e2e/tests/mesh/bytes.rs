@@ -369,6 +369,29 @@ async fn what_only_a_request_would_tell_lets_no_connection_in_and_each_denial_is
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_that_refuses_a_connection_says_nothing_of_the_endpoint() {
+    let shop = Shop::new().await;
+    shop.rules(FRONT).await;
+    shop.change(
+        "apiVersion: heddle.dev/v1alpha1\nkind: RateLimitPolicy\n\
+         metadata: { name: db, namespace: shop }\nspec:\n  \
+         targetRefs: [{ kind: Service, name: db }]\n  \
+         limits: [{ name: all, requests: 1, window: 1h }]\n",
+    )
+    .await;
+    let (_open, head) = connect(shop.front_sends, "db:5432").await;
+    assert_eq!(head.status, 200, "{}", head.text);
+    let (_closed, head) = connect(shop.front_sends, "db:5432").await;
+    assert_eq!(head.status, 429, "{}", head.text);
+    let hops = shop.hops(head.header("x-request-id"), 2).await;
+    assert_eq!(hops[1]["reason"], "rate_limited", "{hops:?}");
+    let shown = shop.front.admin("/config").await.expect("/config answers").json();
+    let endpoint = &shown["inForce"]["services"]["shop/db:5432"][0];
+    assert_eq!(endpoint["restsMillis"], 0, "{endpoint}");
+    assert_eq!(endpoint["getsRequests"], "yes", "{endpoint}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_ends_where_a_new_table_would_not_let_it_be_opened() {
     let shop = Shop::new().await;
     shop.rules(FRONT).await;

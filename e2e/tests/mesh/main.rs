@@ -9,6 +9,7 @@ mod denied;
 mod explain;
 mod failover;
 mod inbound;
+mod limit;
 mod loss;
 mod outbound;
 mod passport;

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use model::policy::{AccessPolicy, TargetKind};
+use model::policy::TargetKind;
 use model::{Document, Invalid, Key, Kind, Resource};
 use table::{Assembly, Input, Refused};
 
@@ -138,7 +138,7 @@ fn faults_here(document: &Document, resource: &Resource) -> Vec<Invalid> {
     match resource {
         Resource::Secret(secret) => proxy::tls::check(secret),
         Resource::ConfigMap(map) => proxy::tls::check_authorities(map),
-        Resource::AccessPolicy(policy) => on_services(document, policy),
+        Resource::AccessPolicy(_) | Resource::RateLimitPolicy(_) => on_services(document, resource),
         Resource::HttpRoute(_)
         | Resource::GrpcRoute(_)
         | Resource::TlsRoute(_)
@@ -167,8 +167,8 @@ fn faults_here(document: &Document, resource: &Resource) -> Vec<Invalid> {
 }
 
 /// Targets that nobody asks here: policies of Services are asked by proxies of the mesh.
-fn on_services(document: &Document, policy: &AccessPolicy) -> Vec<Invalid> {
-    let targets = policy.spec.target_refs.iter().enumerate();
+fn on_services(document: &Document, policy: &Resource) -> Vec<Invalid> {
+    let targets = policy.guarded().into_iter().flatten().enumerate();
     let on_services = targets.filter(|(_, target)| target.kind == TargetKind::Service);
     let fault = |(index, _)| Invalid {
         path: format!("spec.targetRefs[{index}].kind"),
@@ -214,6 +214,7 @@ pub(super) fn is_read(kind: Kind) -> bool {
         | Kind::Consumer
         | Kind::AuthnPolicy
         | Kind::AccessPolicy
+        | Kind::RateLimitPolicy
         | Kind::TrafficPolicy
         | Kind::BackendTlsPolicy => true,
         Kind::Workload

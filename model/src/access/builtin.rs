@@ -7,7 +7,7 @@ use crate::role::{RoleRule, Verb};
 use crate::{Kind, Name};
 
 /// Kinds that say what becomes of traffic.
-const TRAFFIC: [Kind; 16] = [
+const TRAFFIC: [Kind; 17] = [
     Kind::Gateway,
     Kind::ListenerSet,
     Kind::HttpRoute,
@@ -22,6 +22,7 @@ const TRAFFIC: [Kind; 16] = [
     Kind::Consumer,
     Kind::AuthnPolicy,
     Kind::AccessPolicy,
+    Kind::RateLimitPolicy,
     Kind::TrafficPolicy,
     Kind::BackendTlsPolicy,
 ];

@@ -61,6 +61,7 @@ impl Directory {
                 | Resource::Consumer(_)
                 | Resource::AuthnPolicy(_)
                 | Resource::AccessPolicy(_)
+                | Resource::RateLimitPolicy(_)
                 | Resource::TrafficPolicy(_)
                 | Resource::BackendTlsPolicy(_)
                 | Resource::Claim(_)

@@ -31,7 +31,6 @@ const ELSEWHERE: [(&str, &[&str]); 2] = [
             "Guardrail",
             "HeaderPolicy",
             "Node",
-            "RateLimitPolicy",
             "RegoPolicy",
             "Rollout",
             "Share",

@@ -1,7 +1,8 @@
-//! Strangers: callers that a rule names and that nobody can be.
+//! Strangers: callers that a rule or a limit names and that nobody can be.
 //!
 //! Where only `bob` has a key, a rule for `bobb` means nobody.
-//! If it allows, it lets nobody in; if it denies, it lets pass whom it was meant to keep out.
+//! If it allows, it lets nobody in; if it denies, it lets pass whom it was meant to keep out; if it limits, whom
+//! it was meant to bound.
 //! Who can be whom is a matter of every level whose credentials count for the rule, so this is
 //! asked once all levels are at hand.
 
@@ -9,8 +10,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use model::api::LABEL;
-use model::policy::{AccessPolicy, Action, CallerMatch, ConsumerMatch, TargetKind};
-use model::{Invalid, Key, Kind, Name};
+use model::policy::{CallerMatch, ConsumerMatch, TargetKind};
+use model::{Invalid, Key, Kind, Name, Resource};
 
 use super::rule::some_of;
 use crate::apikey::ApiKeys;
@@ -28,31 +29,31 @@ const TOLD: usize = 100;
 pub struct Strangers {
     /// What is wrong with each of the first hundred, and how many more there are.
     pub faults: Vec<Invalid>,
-    /// A deny rule names one, so the policy must not be relied on.
-    pub in_deny: bool,
+    /// One is named by what keeps out, so the policy must not be relied on.
+    pub kept_out: bool,
 }
 
-/// The strangers that `policy` names under `levels`: all whose credentials count at one of its
+/// The strangers that the rules or limits of `policy` name under `levels`: all whose credentials count at one of its
 /// targets, or are believed there. Under a level that could not be read nobody can tell, and there are none.
-pub fn strangers(policy: &AccessPolicy, levels: &[Arc<Level>]) -> Strangers {
+pub fn strangers(policy: &Resource, levels: &[Arc<Level>]) -> Strangers {
     let mut found = Strangers::default();
     if levels.iter().any(|level| level.is_closed()) {
         return found;
     }
     let offer = Offer::of(policy, levels);
-    let meta = &policy.metadata;
-    let key = Key::new(Kind::AccessPolicy, meta.namespace.clone(), meta.name.clone());
-    let mut untold = 0;
-    for (at, rule) in policy.spec.rules.iter().enumerate() {
-        let callers = rule.when.callers.iter().enumerate();
+    let key = policy.key();
+    let (mut untold, mut list) = (0, "");
+    for when in policy.whens() {
+        list = when.list;
+        let callers = when.conditions.callers.iter().enumerate();
         for (which, caller) in callers.filter(|(_, caller)| !offer.has(caller)) {
-            found.in_deny |= rule.action == Action::Deny;
+            found.kept_out |= when.keeps_out;
             if found.faults.len() == TOLD {
                 untold += 1;
                 continue;
             }
             let lack = offer.lack(caller);
-            let path = format!("spec.rules[{at}].when.callers[{which}]{}", lack.field);
+            let path = format!("{}.callers[{which}]{}", when.path(), lack.field);
             let (reason, nearest) = (lack.reason, lack.nearest);
             found.faults.push(Invalid {
                 key: Some(key.clone()),
@@ -65,7 +66,7 @@ pub fn strangers(policy: &AccessPolicy, levels: &[Arc<Level>]) -> Strangers {
     }
     if untold > 0 {
         let reason = format!("name {untold} more callers that nobody can be");
-        let path = "spec.rules".to_owned();
+        let path = format!("spec.{list}");
         found.faults.push(Invalid { key: Some(key), path, line: None, reason, nearest: None });
     }
     found
@@ -94,8 +95,9 @@ struct Lack {
 }
 
 impl<'a> Offer<'a> {
-    fn of(policy: &'a AccessPolicy, levels: &'a [Arc<Level>]) -> Self {
-        let is_behind = policy.spec.target_refs.iter().any(|to| to.kind == TargetKind::Service);
+    fn of(policy: &'a Resource, levels: &'a [Arc<Level>]) -> Self {
+        let mut targets = policy.guarded().into_iter().flatten();
+        let is_behind = targets.any(|to| to.kind == TargetKind::Service);
         let place = match is_behind {
             true => {
                 "by an AuthnPolicy of its Api, of its workspace or of the platform; for callers of another Api \
@@ -110,7 +112,7 @@ impl<'a> Offer<'a> {
             policies().flat_map(|policy| policy.issuers().map(move |(_, one)| (&**policy, one)));
         let certificates = policies()
             .flat_map(|policy| policy.certificates().map(move |(_, one)| (&**policy, one)));
-        let meta = &policy.metadata;
+        let meta = policy.meta();
         let own = (&meta.namespace, meta.labels.get(LABEL).map(String::as_str));
         let (keys, issuers) = (keys.collect(), issuers.collect());
         Offer { own, keys, issuers, certificates: certificates.collect(), is_behind, place }
@@ -246,10 +248,11 @@ mod tests {
     use crate::fixtures::{keys, level};
     use crate::level::Policies;
 
-    fn policy(rules: &Value) -> AccessPolicy {
+    fn policy(rules: &Value) -> Resource {
         let spec = json!({ "targetRefs": [{ "kind": "HTTPRoute", "name": "r" }], "rules": rules });
         let metadata = json!({ "name": "p", "namespace": "shop" });
-        serde_json::from_value(json!({ "metadata": metadata, "spec": spec })).unwrap()
+        let policy = json!({ "metadata": metadata, "spec": spec });
+        Resource::from_json(Kind::AccessPolicy, policy).unwrap()
     }
 
     fn told(caller: &Value, levels: &[Arc<Level>]) -> String {
@@ -333,9 +336,11 @@ mod tests {
             }))
         };
         let behind = |caller: Value, level: Arc<Level>| {
-            let mut policy = policy(&json!([{ "name": "r", "when": { "callers": [caller] } }]));
-            policy.metadata.labels.insert(LABEL.to_owned(), "alpha".to_owned());
-            policy.spec.target_refs[0].kind = TargetKind::Service;
+            let policy = policy(&json!([{ "name": "r", "when": { "callers": [caller] } }]));
+            let mut policy = policy.to_json();
+            policy["metadata"]["labels"] = json!({ LABEL: "alpha" });
+            policy["spec"]["targetRefs"][0]["kind"] = json!("Service");
+            let policy = Resource::from_json(Kind::AccessPolicy, policy).unwrap();
             strangers(&policy, &[level]).faults.len()
         };
         let (plain, named) =
@@ -354,7 +359,7 @@ mod tests {
 
     #[test]
     fn under_a_level_that_could_not_be_read_nobody_can_tell() {
-        let key = policy(&json!([])).metadata.name;
+        let key = policy(&json!([])).key().name;
         let key = Key::new(Kind::AccessPolicy, key.clone(), key);
         assert_eq!(told(&json!({ "apiKey": "x" }), &[Arc::new(Level::Closed { key })]), "");
     }
@@ -364,11 +369,11 @@ mod tests {
         let many: Vec<_> = (0..150).map(|n| json!({ "apiKey": format!("k{n}") })).collect();
         let mut rules = json!([{ "name": "a", "when": { "callers": many } }]);
         let found = strangers(&policy(&rules), &[]);
-        assert_eq!((found.faults.len(), found.in_deny), (101, false));
+        assert_eq!((found.faults.len(), found.kept_out), (101, false));
         let last = "AccessPolicy shop/p: spec.rules: name 50 more callers that nobody can be";
         assert_eq!(found.faults[100].to_string(), last);
         let deny = json!({ "name": "d", "action": "Deny", "when": { "callers": [{}] } });
         rules.as_array_mut().unwrap().push(deny);
-        assert!(strangers(&policy(&rules), &[]).in_deny);
+        assert!(strangers(&policy(&rules), &[]).kept_out);
     }
 }

@@ -66,7 +66,9 @@ fn a_rule_that_audits_decides_nothing_and_is_told_of_what_passes() {
     assert!(wide.speaks() && narrow.speaks() && !only.speaks());
     let chain = chain([wide, narrow, only]);
     let audited = |request: &Request| {
-        let Verdict::Pass(pass) = chain.decide(&request.facts(), None) else { panic!("it passes") };
+        let Verdict::Pass(pass) = chain.uncounted(&request.facts(), None) else {
+            panic!("it passes")
+        };
         let aside = pass.aside.unwrap_or_default();
         let names = aside.audited.iter().map(|by| format!("{}/{}", by.policy.name, by.rule));
         names.collect::<Vec<_>>()
@@ -479,7 +481,7 @@ fn workloads_are_named_by_cluster_namespace_and_account() {
         let chain = chain([level([json!({ "rules": rules })])]);
         let request = Request::get("/");
         let facts = Facts { peer: peer.as_ref(), ..request.facts() };
-        let passes = matches!(chain.decide(&facts, None), Verdict::Pass(_));
+        let passes = matches!(chain.uncounted(&facts, None), Verdict::Pass(_));
         assert_eq!(passes, is_allowed, "{wanted} {peer:?}");
         let told = chain.explain(&facts, None).to_string();
         let saw = peer.map_or_else(|| "none".to_owned(), |peer| peer.to_string());
@@ -552,7 +554,7 @@ fn whom_one_api_knows_is_nobody_to_another_that_does_not_say_so() {
         let users = [believed("clerk", user)];
         let request = Request::get("/");
         let facts = Facts { peer: Some(&peer), users: &users, ..request.facts() };
-        let told = match made.decide(&facts, None) {
+        let told = match made.uncounted(&facts, None) {
             Verdict::Pass(_) => Reason::Ok,
             Verdict::Answer(answer) => answer.reason,
         };
@@ -682,7 +684,7 @@ proptest! {
         let users = if is_known { &users[..] } else { &[] };
         let passes = |request: &Request| {
             let facts = Facts { peer: Some(&peer), users, ..request.facts() };
-            matches!(made.decide(&facts, None), Verdict::Pass(_))
+            matches!(made.uncounted(&facts, None), Verdict::Pass(_))
         };
         let opens = request.clone().connection();
         prop_assert!(!passes(&opens) || passes(&request), "{request:?}");

@@ -198,12 +198,8 @@ impl Methods {
                 method: method.name.clone(),
                 proved: known.by.contains(&(place, at)),
             });
-            PolicyStory {
-                policy: Arc::clone(&policy.key),
-                rules: Vec::new(),
-                methods: methods.collect(),
-                require: policy.require,
-            }
+            let (methods, require) = (methods.collect(), policy.require);
+            PolicyStory { methods, require, ..PolicyStory::of(&policy.key) }
         })
     }
 

@@ -13,7 +13,7 @@ use std::fmt;
 
 use model::authn::Require;
 
-use super::{LevelOutcome, LevelStory, Mismatch, PolicyStory, RuleStory, Story};
+use super::{LevelOutcome, LevelStory, LimitStory, Mismatch, PolicyStory, RuleStory, Story};
 use crate::access::RuleRef;
 use crate::chain::Verdict;
 use crate::reason::Reason;
@@ -37,6 +37,10 @@ pub(super) fn because(story: &Story, verdict: &Verdict) -> String {
             story.refused.clone().unwrap_or_else(|| "a credential is refused".to_owned())
         }
         (Reason::PolicyUnreadable, _) => unreadable(story),
+        (Reason::RateLimited, Some(limit)) => {
+            let why = answer.detail.as_deref().unwrap_or_default();
+            format!("{limit}: {why}")
+        }
         (Reason::ApiUnpublished | Reason::ApiRetired | Reason::DefaultDenied, _) => {
             answer.detail.as_deref().unwrap_or(answer.reason.as_str()).to_owned()
         }
@@ -138,6 +142,7 @@ impl fmt::Display for LevelStory {
                 write!(f, "\n    {word:<4} Proof {}", method.method)?;
             }
             policy.rules.iter().try_for_each(|rule| write!(f, "\n    {rule}"))?;
+            policy.limits.iter().try_for_each(|limit| write!(f, "\n    {limit}"))?;
         }
         Ok(())
     }
@@ -148,6 +153,17 @@ impl fmt::Display for RuleStory {
         let word = if self.matched { "yes" } else { "no" };
         write!(f, "{word:<4} {:<5} {}", self.action, self.rule)?;
         self.failed.iter().try_for_each(|failed| write!(f, ": {failed}"))
+    }
+}
+
+impl fmt::Display for LimitStory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = if self.matched { "yes" } else { "no" };
+        write!(f, "{word:<4} Limit {}: {}", self.limit, self.rate)?;
+        if self.dry_run {
+            f.write_str(", only tried")?;
+        }
+        self.failed.iter().try_for_each(|failed| write!(f, "; {failed}"))
     }
 }
 

@@ -99,6 +99,12 @@ pub(crate) fn anns() -> String {
     format!("Bearer {}", SIGNERS.token(&json!({ "alg": "EdDSA", "kid": "ed" }), &claims()))
 }
 
+/// The same with a claim `org`.
+pub(crate) fn anns_of(org: Value) -> String {
+    let claims = with("org", org);
+    format!("Bearer {}", SIGNERS.token(&json!({ "alg": "EdDSA", "kid": "ed" }), &claims))
+}
+
 fn claims() -> Value {
     json!({ "iss": ISSUER, "sub": "ann", "aud": ["shop", "lab"], "exp": NOW + 60, "roles": ["clerk"] })
 }

@@ -8,6 +8,7 @@ use std::fmt::{self, Write as _};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::Version;
+use model::Kind;
 use policy::RuleRef;
 use time::OffsetDateTime;
 
@@ -128,8 +129,13 @@ impl Line<'_> {
         if let Some(by) = &record.decided_by {
             self.display(key!("rule"), Named(by));
         }
-        if let Some(aside) = record.aside.as_ref().filter(|aside| !aside.audited.is_empty()) {
-            self.display(key!("audited"), Each(&aside.audited));
+        let audited = record.aside.as_ref().map_or(&[][..], |aside| &aside.audited);
+        let of = |kind| audited.iter().filter(move |rule| rule.policy.kind == kind);
+        if of(Kind::AccessPolicy).next().is_some() {
+            self.display(key!("audited"), Each(of(Kind::AccessPolicy)));
+        }
+        if of(Kind::RateLimitPolicy).next().is_some() {
+            self.display(key!("over_limit"), Each(of(Kind::RateLimitPolicy)));
         }
         if let Some(client) = &record.client {
             self.text(key!("client_certificate"), &client.fingerprint);
@@ -248,11 +254,11 @@ impl fmt::Display for Named<'_> {
 }
 
 /// Some, with `,` between.
-struct Each<'r>(&'r [RuleRef]);
+struct Each<R>(R);
 
-impl fmt::Display for Each<'_> {
+impl<'r, R: Iterator<Item = &'r RuleRef> + Clone> fmt::Display for Each<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut rules = self.0.iter().enumerate();
+        let mut rules = self.0.clone().enumerate();
         rules.try_for_each(|(at, rule)| {
             let between = if at == 0 { "" } else { "," };
             write!(f, "{between}{}", Named(rule))

@@ -68,6 +68,7 @@ pub(crate) fn read(envelope: &Envelope) -> Result<Resource, Unreadable> {
         | Resource::Consumer(_)
         | Resource::AuthnPolicy(_)
         | Resource::AccessPolicy(_)
+        | Resource::RateLimitPolicy(_)
         | Resource::Api(_)
         | Resource::Claim(_)
         | Resource::Workspace(_)

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, Version};
+use http::{HeaderName, HeaderValue, Method, Version};
 use model::path::normalise_with;
 use policy::explain::Story;
-use policy::{Answer, Facts, Layer, Pass, Proof, Reader, Reason, Verdict};
+use policy::{
+    Answer, Ask, Chain, Decision, Facts, Layer, Pass, Proof, Reader, Reason, Said, Verdict,
+};
 use table::{Backend, Found};
 
 use crate::balance;
@@ -35,6 +37,8 @@ pub(super) struct Way<'l> {
     pub(super) proofs: Vec<Proof>,
     /// Whose pages may read the answer.
     pub(super) reader: Reader,
+    /// What the answer says of limits.
+    pub(super) limits: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// Decides everything that can be decided before a byte is sent.
@@ -109,14 +113,17 @@ fn way<'l>(
     let answer = |reason| found.rule.chain.answer(reason, &pass.reader);
     let backend = backend.ok_or_else(|| answer(Reason::NoBackend))?;
     if let Some(filters) = &backend.filters
-        && let Verdict::Answer(own) = filters.chain.decide(&facts, found.prefix)
+        // Levels, and so limits, stand before the rule alone.
+        && let Verdict::Answer(own) = filters.chain.uncounted(&facts, found.prefix)
     {
         return Err(found.rule.chain.noted(own, &pass.reader));
     }
     let whole = whole_path(parts, &path).ok_or_else(|| answer(Reason::PathInvalid))?;
     let host = host_value(parts, named).ok_or_else(|| answer(Reason::HostInvalid))?;
     let Pass { proofs, reader, .. } = pass;
-    Ok(Way { found, host, path: whole, backend, session, proofs, reader })
+    let limits = record.aside.as_mut().map(|aside| std::mem::take(&mut aside.limits));
+    let limits = limits.unwrap_or_default();
+    Ok(Way { found, host, path: whole, backend, session, proofs, reader, limits })
 }
 
 /// What stands before what was found says of a request or a connection; the record is told.
@@ -141,13 +148,13 @@ pub(crate) fn decide(
         }
         return Err(Answer { detail: Some(why.into()), ..answer });
     }
-    let verdict = found.rule.chain.decide(facts, found.prefix);
+    let verdict = settle(conn, &found.rule.chain, facts, found.prefix, record);
     let reason = match &verdict {
         Verdict::Pass(_) => Reason::Ok,
         Verdict::Answer(answer) => answer.reason,
     };
     if told.is_some_and(|decisions| decisions.wants_story(record, reason)) {
-        record.story = Some(discreet(found.rule.chain.explain(facts, found.prefix)));
+        record.story = Some(discreet(found.rule.chain.explain_verdict(facts, &verdict)));
     }
     let mut pass = match verdict {
         Verdict::Pass(pass) => pass,
@@ -157,6 +164,29 @@ pub(crate) fn decide(
     record.decided_by = pass.rule.take();
     record.aside = pass.aside.take();
     Ok(pass)
+}
+
+/// What a chain makes of a request, with an answer to whatever it asks.
+#[inline(always)]
+fn settle(
+    conn: &Conn,
+    chain: &Chain,
+    facts: &Facts<'_>,
+    prefix: Option<&str>,
+    record: &Record,
+) -> Verdict {
+    let mut decision = chain.decide(facts, prefix);
+    loop {
+        match decision {
+            Decision::Done(verdict) => return verdict,
+            Decision::Ask(pending) => {
+                let Ask::Count(charges) = &pending.ask;
+                let now = balance::nanos(conn.shared.epoch, record.began);
+                let said = Said::Counted(conn.shared.counts.take(charges, now));
+                decision = chain.resume(*pending, &said, facts, prefix);
+            }
+        }
+    }
 }
 
 /// The host as named and in normal form. Only HTTP/1.0 may leave it out.

@@ -200,7 +200,8 @@ fn head() -> Parts {
 /// The rule that datagrams meet, if it lets them pass.
 pub(super) fn may<'l>(live: &'l Live, facts: &Facts<'_>) -> Result<Found<'l>, Reason> {
     let found = live.table.find(facts)?;
-    match found.rule.chain.decide(facts, found.prefix) {
+    // Datagrams are not counted.
+    match found.rule.chain.uncounted(facts, found.prefix) {
         Verdict::Pass(_) => Ok(found),
         Verdict::Answer(answer) => Err(answer.reason),
     }

@@ -97,6 +97,9 @@ impl Way {
                         StatusCode::FORBIDDEN => {
                             Failure::backend(Reason::AccessDenied).because(why)
                         }
+                        StatusCode::TOO_MANY_REQUESTS => {
+                            Failure::backend(Reason::RateLimited).because(why)
+                        }
                         _ => unreached(&why),
                     });
                 }

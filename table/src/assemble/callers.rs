@@ -1,9 +1,9 @@
-//! Callers that rules name: somebody must be able to be each of them.
+//! Callers that rules and limits name: somebody must be able to be each of them.
 //!
 //! A name that no credential proves is a fault. In an allow rule it lets nobody in, and the policy
 //! stays in force, so that a key which is taken away shuts out its holder alone. In a deny rule it
-//! would let pass whom it was meant to keep out, so the policy closes its targets; the form of
-//! before is no way out, since it holds keys that are gone.
+//! would let pass whom it was meant to keep out, and a limit whom it was meant to bound, so the policy closes its
+//! targets; the form of before is no way out, since it holds keys that are gone.
 //!
 //! It closes them only where nobody but its own namespace says who can be whom. Where a Gateway of
 //! another namespace counts too, that namespace could close them by taking back a key or going
@@ -35,15 +35,15 @@ pub(crate) fn check(
     let scope = Scope::new(policies, listeners, parents, belief);
     let mut unreliable = Vec::new();
     for (key, source, places) in policies.sound() {
-        let mut rules = source.spec.rules.iter();
+        let mut whens = source.whens();
         // Without any target it is told for that, and nobody can tell what would count.
-        if places.is_empty() || rules.all(|rule| rule.when.callers.is_empty()) {
+        if places.is_empty() || whens.all(|when| when.conditions.callers.is_empty()) {
             continue;
         }
         let Some(levels) = scope.levels(places) else { continue };
         let strangers = access::strangers(source, &levels);
         faults.extend(strangers.faults);
-        if strangers.in_deny && scope.is_own(&key.namespace, places, &levels) {
+        if strangers.kept_out && scope.is_own(&key.namespace, places, &levels) {
             unreliable.push(key.clone());
         }
     }

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use model::consumer::Consumer;
-use model::policy::{AccessPolicy, PolicyTargetRef};
+use model::policy::PolicyTargetRef;
 use model::secret::Secret;
 use model::{Invalid, Key, Kind, Name, Resource};
-use policy::{CompiledAuthn, CompiledPolicy, Level, access, authn};
+use policy::{CompiledAuthn, CompiledLimits, CompiledPolicy, Level, access, authn, limit};
 
 use crate::assemble::borders::Borders;
 use crate::assemble::{Assembly, unknown};
@@ -42,6 +42,7 @@ struct Compiled {
 enum Made {
     Authn(Arc<CompiledAuthn>),
     Access(Arc<CompiledPolicy>),
+    Limits(Arc<CompiledLimits>),
 }
 
 /// The policies of one place while they are gathered.
@@ -87,7 +88,7 @@ impl Policies {
             policies.places.insert(key.clone(), there);
             match &compiled.result {
                 Ok(Made::Authn(policy)) => doubts.extend(policy.doubts().iter().cloned()),
-                Ok(Made::Access(_)) => {}
+                Ok(Made::Access(_) | Made::Limits(_)) => {}
                 Err(reasons) => {
                     faults.extend(reasons.iter().cloned().map(|one| closes(key, one)));
                     policies.closed.insert(key.clone());
@@ -145,15 +146,10 @@ impl Policies {
         levels.filter(move |(place, _)| counts(&place.object.namespace)).map(|(_, level)| level)
     }
 
-    /// The AccessPolicies that compiled, each with its targets.
-    pub(crate) fn sound(
-        &self,
-    ) -> impl Iterator<Item = (&Key, &Arc<AccessPolicy>, &BTreeSet<Place>)> {
+    /// The policies that compiled, each with its targets.
+    pub(crate) fn sound(&self) -> impl Iterator<Item = (&Key, &Resource, &BTreeSet<Place>)> {
         let sound = self.compiled.iter().filter(|(_, compiled)| compiled.result.is_ok());
-        sound.filter_map(|(key, one)| match &one.source {
-            Resource::AccessPolicy(source) => Some((key, source, self.places.get(key)?)),
-            _ => None,
-        })
+        sound.filter_map(|(key, one)| Some((key, &one.source, self.places.get(key)?)))
     }
 
     /// Whether each place has the same level as in `other`.
@@ -189,6 +185,9 @@ impl Compiled {
             }
             Resource::AccessPolicy(policy) => {
                 access::compile(policy).map(|one| Made::Access(Arc::new(one)))
+            }
+            Resource::RateLimitPolicy(policy) => {
+                limit::compile(policy).map(|one| Made::Limits(Arc::new(one)))
             }
             other => Err(vec![fault(&other.key(), "kind", "protects nothing")]),
         };
@@ -250,6 +249,7 @@ impl Gathered {
         match &policy.result {
             Ok(Made::Authn(policy)) => self.policies.authn.push(Arc::clone(policy)),
             Ok(Made::Access(policy)) => self.policies.access.push(Arc::clone(policy)),
+            Ok(Made::Limits(policy)) => self.policies.limits.push(Arc::clone(policy)),
             Err(_) => self.close(key),
         }
     }

@@ -49,6 +49,7 @@ fn of_target(settled: &Settled, borders: &Borders, target: &Key) -> Vec<Key> {
         | Kind::Consumer
         | Kind::AuthnPolicy
         | Kind::AccessPolicy
+        | Kind::RateLimitPolicy
         | Kind::TrafficPolicy
         | Kind::BackendTlsPolicy
         | Kind::Claim

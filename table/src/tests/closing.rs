@@ -37,16 +37,23 @@ fn world() -> Vec<Resource> {
     ]
 }
 
-/// An AuthnPolicy or AccessPolicy that lets nobody pass but the clerk, by a key of this Secret.
+/// An AuthnPolicy or AccessPolicy that lets nobody pass but the clerk, by a key of this Secret, or a limit that
+/// is used up.
 fn policy_by(kind: Kind, targets: Value, secret: &str) -> Resource {
     let mut spec = json!({ "targetRefs": targets });
-    if kind == Kind::AuthnPolicy {
-        spec["methods"] =
-            json!([{ "name": "keys", "apiKey": { "secretRef": { "name": secret } } }]);
-        spec["require"] = json!("Any");
-    } else {
-        let clerk = json!({ "callers": [{ "apiKey": "clerk" }] });
-        spec["rules"] = json!([{ "name": "known", "when": clerk }]);
+    match kind {
+        Kind::AuthnPolicy => {
+            spec["methods"] =
+                json!([{ "name": "keys", "apiKey": { "secretRef": { "name": secret } } }]);
+            spec["require"] = json!("Any");
+        }
+        Kind::RateLimitPolicy => {
+            spec["limits"] = json!([{ "name": "all", "requests": 1, "window": "1m" }]);
+        }
+        _ => {
+            let clerk = json!({ "callers": [{ "apiKey": "clerk" }] });
+            spec["rules"] = json!([{ "name": "known", "when": clerk }]);
+        }
     }
     object(kind, "shop", "p", spec)
 }
@@ -85,7 +92,12 @@ fn refused(kind: Kind, raw: Option<Value>) -> Assembly {
 }
 
 const OK: &str = "ok";
-const NO: &str = "credential_missing";
+
+/// What comes of a request that a policy of this kind keeps out.
+fn kept_out(kind: Kind) -> &'static str {
+    if kind == Kind::RateLimitPolicy { "rate_limited" } else { "credential_missing" }
+}
+
 const SHUT: &str = "policy_unreadable";
 
 fn route_a() -> Value {
@@ -95,18 +107,20 @@ fn route_a() -> Value {
 #[test]
 fn a_policy_holds_on_its_target_and_nowhere_else() {
     for kind in Kind::GUARDS {
+        let no = kept_out(kind);
         let section = |kind: &str, name: &str, section: &str| json!([{ "kind": kind, "name": name, "sectionName": section }]);
         let cases = [
-            (json!([{ "kind": "Gateway", "name": "edge" }]), [NO, NO, NO, NO, NO, NO]),
-            (section("Gateway", "edge", "side"), [OK, OK, OK, OK, NO, NO]),
-            (route_a(), [NO, NO, OK, OK, OK, OK]),
-            (section("HTTPRoute", "a", "rest"), [OK, NO, OK, OK, OK, OK]),
+            (json!([{ "kind": "Gateway", "name": "edge" }]), [no, no, no, no, no, no]),
+            (section("Gateway", "edge", "side"), [OK, OK, OK, OK, no, no]),
+            (route_a(), [no, no, OK, OK, OK, OK]),
+            (section("HTTPRoute", "a", "rest"), [OK, no, OK, OK, OK, OK]),
         ];
         for (targets, wanted) in cases {
             let assembly = with(policy(kind, targets.clone()));
             assert_eq!(verdicts(&assembly), wanted, "{targets}");
             let shown = get("h", "/a").header("x-api-key", KEY);
-            assert_eq!(shown.verdict(&assembly.table), OK);
+            let wanted = if kind == Kind::RateLimitPolicy { wanted[1] } else { OK };
+            assert_eq!(shown.verdict(&assembly.table), wanted);
         }
     }
 }
@@ -114,13 +128,14 @@ fn a_policy_holds_on_its_target_and_nowhere_else() {
 #[test]
 fn a_policy_that_targets_nothing_is_a_fault() {
     for kind in Kind::GUARDS {
+        let no = kept_out(kind);
         let targets = json!([
             { "kind": "HTTPRoute", "name": "nobody" },
             { "kind": "HTTPRoute", "name": "c" },
             { "kind": "HTTPRoute", "name": "b" },
         ]);
         let assembly = with(policy(kind, targets));
-        assert_eq!(verdicts(&assembly), [OK, OK, NO, OK, NO, OK]);
+        assert_eq!(verdicts(&assembly), [OK, OK, no, OK, no, OK]);
         assert_eq!(
             faults(&assembly),
             [(0, "nobody"), (1, "c")].map(|(at, name)| {
@@ -137,6 +152,7 @@ fn a_policy_that_targets_nothing_is_a_fault() {
 #[test]
 fn a_policy_on_a_part_that_is_not_there_closes_the_whole_of_it() {
     for kind in Kind::GUARDS {
+        let no = kept_out(kind);
         let part =
             |kind: &str, name: &str| json!({ "kind": kind, "name": name, "sectionName": "x" });
         let b = json!({ "kind": "HTTPRoute", "name": "b" });
@@ -144,7 +160,7 @@ fn a_policy_on_a_part_that_is_not_there_closes_the_whole_of_it() {
         for (target, wanted, lacks) in [
             (
                 part("HTTPRoute", "a"),
-                [SHUT, SHUT, NO, OK, NO, OK],
+                [SHUT, SHUT, no, OK, no, OK],
                 "HTTPRoute shop/a has no rule 'x'",
             ),
             (part("Gateway", "edge"), [SHUT; 6], "Gateway shop/edge has no listener 'x'"),
@@ -202,18 +218,19 @@ fn a_refused_policy_closes_what_its_text_names() {
 #[test]
 fn a_refused_policy_keeps_its_last_good_form() {
     for kind in Kind::GUARDS {
+        let no = kept_out(kind);
         let before = with(policy(kind, route_a()));
         let refused = Refused { key: Some(key(kind)), raw: None, faults: Vec::new() };
         let after = assemble(
             Input { resources: world(), refused: vec![refused.clone()], ..Input::default() },
             Some(&before),
         );
-        assert_eq!(verdicts(&after), [NO, NO, OK, OK, OK, OK]);
+        assert_eq!(verdicts(&after), [no, no, OK, OK, OK, OK]);
         let again = assemble(
             Input { resources: world(), refused: vec![refused], ..Input::default() },
             Some(&after),
         );
-        assert_eq!(verdicts(&again), [NO, NO, OK, OK, OK, OK]);
+        assert_eq!(verdicts(&again), [no, no, OK, OK, OK, OK]);
         assert!(again.kept.contains(&key(kind)) && again.closed.is_empty());
     }
 }
@@ -221,26 +238,27 @@ fn a_refused_policy_keeps_its_last_good_form() {
 #[test]
 fn a_policy_in_its_last_good_form_closes_what_only_its_refused_form_names() {
     for kind in Kind::GUARDS {
+        let no = kept_out(kind);
         let before = with(policy(kind, route_a()));
         let part = |name: &str, part: &str| json!({ "kind": "HTTPRoute", "name": name, "sectionName": part });
         let route = |name: &str| json!({ "kind": "HTTPRoute", "name": name });
         let cases = [
-            (json!([route("a"), route("b")]), [NO, NO, SHUT, OK, SHUT, OK], 1),
-            (json!([part("a", "rest"), part("b", "rest")]), [NO, NO, SHUT, OK, SHUT, OK], 1),
+            (json!([route("a"), route("b")]), [no, no, SHUT, OK, SHUT, OK], 1),
+            (json!([part("a", "rest"), part("b", "rest")]), [no, no, SHUT, OK, SHUT, OK], 1),
             (
                 json!([{ "kind": "Gateway", "name": "edge" }]),
                 [SHUT, SHUT, SHUT, SHUT, SHUT, SHUT],
                 1,
             ),
-            (json!([route("a"), route("nobody")]), [NO, NO, OK, OK, OK, OK], 1),
-            (json!([part("a", "open")]), [NO, NO, OK, OK, OK, OK], 0),
+            (json!([route("a"), route("nobody")]), [no, no, OK, OK, OK, OK], 1),
+            (json!([part("a", "open")]), [no, no, OK, OK, OK, OK], 0),
             // What can be told of these is closed; what was protected stays so.
             (
                 json!([route("a"), route("b"), { "kind": "HttpRoute", "name": "c" }]),
-                [NO, NO, SHUT, OK, SHUT, OK],
+                [no, no, SHUT, OK, SHUT, OK],
                 1,
             ),
-            (json!([{ "kind": "HttpRoute", "name": "b" }]), [NO, NO, OK, OK, OK, OK], 0),
+            (json!([{ "kind": "HttpRoute", "name": "b" }]), [no, no, OK, OK, OK, OK], 0),
         ];
         for (targets, wanted, told) in cases {
             let raw = json!({ "spec": { "targetRefs": targets, "x": 1 } });
@@ -261,6 +279,7 @@ fn a_policy_in_its_last_good_form_closes_what_only_its_refused_form_names() {
 #[test]
 fn an_edit_that_lets_go_of_a_target_for_one_that_is_not_there_is_not_taken() {
     for kind in Kind::GUARDS {
+        let no = kept_out(kind);
         let before = with(policy(kind, route_a()));
         let route = |name: &str| json!({ "kind": "HTTPRoute", "name": name });
         let edit = |targets: Value, previous: &Assembly| {
@@ -272,16 +291,16 @@ fn an_edit_that_lets_go_of_a_target_for_one_that_is_not_there_is_not_taken() {
             let after = edit(targets.clone(), &before);
             let again = edit(targets.clone(), &after);
             for assembly in [&after, &again] {
-                assert_eq!(verdicts(assembly), [NO, NO, OK, OK, OK, OK], "{targets}");
+                assert_eq!(verdicts(assembly), [no, no, OK, OK, OK, OK], "{targets}");
                 assert_eq!(faults(assembly).len(), 1, "{:#?}", faults(assembly));
             }
             // Mended, it is taken.
-            assert_eq!(verdicts(&edit(json!([route("b")]), &again)), [OK, OK, NO, OK, NO, OK]);
+            assert_eq!(verdicts(&edit(json!([route("b")]), &again)), [OK, OK, no, OK, no, OK]);
         }
         // On purpose: what is named is there, or what was named is gone.
-        assert_eq!(verdicts(&edit(json!([route("b")]), &before)), [OK, OK, NO, OK, NO, OK]);
+        assert_eq!(verdicts(&edit(json!([route("b")]), &before)), [OK, OK, no, OK, no, OK]);
         let more = edit(json!([route("a"), route("aa")]), &before);
-        assert_eq!(verdicts(&more), [NO, NO, OK, OK, OK, OK]);
+        assert_eq!(verdicts(&more), [no, no, OK, OK, OK, OK]);
         assert!(more.kept.is_empty());
     }
 }

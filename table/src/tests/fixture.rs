@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use model::{Kind, Resource};
-use policy::{Facts, Layer, Scheme, Verdict};
+use policy::{Decision, Facts, Layer, Said, Scheme, Verdict};
 use serde_json::{Value, json};
 
 use crate::{Assembly, Input, Table, Target, assemble};
@@ -136,15 +136,22 @@ impl Ask {
         }
     }
 
-    /// `ok` where policies and filters let it pass, else the reason.
+    /// `ok` where policies and filters let it pass and no limit counts it, since each is used up; else the reason.
     pub(crate) fn verdict(&self, table: &Table) -> String {
         let facts = self.facts();
-        match table.find(&facts) {
-            Err(reason) => reason.to_string(),
-            Ok(found) => match found.rule.chain.decide(&facts, found.prefix) {
-                Verdict::Pass(_) => "ok".to_owned(),
-                Verdict::Answer(answer) => answer.reason.to_string(),
-            },
+        let (chain, prefix) = match table.find(&facts) {
+            Err(reason) => return reason.to_string(),
+            Ok(found) => (&found.rule.chain, found.prefix),
+        };
+        let mut decision = chain.decide(&facts, prefix);
+        loop {
+            match decision {
+                Decision::Done(Verdict::Pass(_)) => return "ok".to_owned(),
+                Decision::Done(Verdict::Answer(answer)) => return answer.reason.to_string(),
+                Decision::Ask(pending) => {
+                    decision = chain.resume(*pending, &Said::Counted(Vec::new()), &facts, prefix);
+                }
+            }
         }
     }
 

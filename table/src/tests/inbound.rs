@@ -72,7 +72,7 @@ fn meets(assembly: &Assembly, ask: &Ask, port: u16, peer: &Peer) -> String {
     let facts = Facts { peer: Some(peer), port, ..ask.facts() };
     match assembly.table.find(&facts) {
         Err(reason) => reason.to_string(),
-        Ok(found) => match found.rule.chain.decide(&facts, found.prefix) {
+        Ok(found) => match found.rule.chain.uncounted(&facts, found.prefix) {
             Verdict::Pass(_) => "ok".to_owned(),
             Verdict::Answer(answer) => answer.reason.to_string(),
         },

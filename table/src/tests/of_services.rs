@@ -77,7 +77,7 @@ fn verdict(assembly: &Assembly, ask: &Ask) -> String {
     let facts = ask.facts();
     match assembly.table.called(&facts, None) {
         Err(reason) => reason.to_string(),
-        Ok(found) => match found.rule.chain.decide(&facts, found.prefix) {
+        Ok(found) => match found.rule.chain.uncounted(&facts, found.prefix) {
             Verdict::Pass(_) => "ok".to_owned(),
             Verdict::Answer(answer) => answer.reason.to_string(),
         },

@@ -21,9 +21,11 @@ pub(super) fn heads(kind: Kind) -> &'static [&'static str] {
         Kind::Secret => &["TYPE", "KEYS"],
         Kind::ConfigMap => &["KEYS"],
         Kind::Consumer => &["KEYS", "LABELS"],
-        Kind::AuthnPolicy | Kind::AccessPolicy | Kind::TrafficPolicy | Kind::BackendTlsPolicy => {
-            &["TARGETS"]
-        }
+        Kind::AuthnPolicy
+        | Kind::AccessPolicy
+        | Kind::RateLimitPolicy
+        | Kind::TrafficPolicy
+        | Kind::BackendTlsPolicy => &["TARGETS"],
         Kind::Api => &["OWNER"],
         Kind::Claim => &["HOSTS"],
         Kind::Workspace => &["NAMESPACES", "CLUSTERS"],
@@ -73,7 +75,11 @@ pub(super) fn cells(kind: Kind, object: &Value) -> Vec<String> {
             }),
             labels(object, "/metadata/labels", ""),
         ],
-        Kind::AuthnPolicy | Kind::AccessPolicy | Kind::TrafficPolicy | Kind::BackendTlsPolicy => {
+        Kind::AuthnPolicy
+        | Kind::AccessPolicy
+        | Kind::RateLimitPolicy
+        | Kind::TrafficPolicy
+        | Kind::BackendTlsPolicy => {
             vec![join(items(object, "/spec/targetRefs"), |target| {
                 format!("{}/{}", word(target, "/kind"), word(target, "/name"))
             })]

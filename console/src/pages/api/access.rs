@@ -4,7 +4,7 @@
 use control::app::{Access, ApiRoute};
 use leptos::prelude::*;
 use model::authn::{AuthnMethod, CredentialPlace, Require};
-use model::policy::{AccessRule, Action};
+use model::policy::{Action, Conditions};
 use model::{Key, Name, Resource};
 use serde_json::Value;
 
@@ -77,7 +77,7 @@ fn rules_of(access: &Access) -> Vec<AnyView> {
     rows.collect()
 }
 
-/// A rule, or a way to prove who is calling.
+/// A rule, a limit, or a way to prove who is calling.
 struct Told {
     name: String,
     does: AnyView,
@@ -107,9 +107,17 @@ fn told(policy: &Resource) -> Vec<Told> {
                     Action::Deny => mood(Mood::Bad, "denies".to_owned()).into_any(),
                     Action::Audit => mood(Mood::Poor, "audits".to_owned()).into_any(),
                 },
-                when: conditions(rule),
+                when: conditions(&rule.when),
             });
             rules.collect()
+        }
+        Resource::RateLimitPolicy(policy) => {
+            let limits = policy.spec.limits.iter().map(|limit| Told {
+                name: limit.name.to_string(),
+                does: if limit.dry_run { "limits, only tried" } else { "limits" }.into_any(),
+                when: format!("{limit}; {}", conditions(&limit.when)),
+            });
+            limits.collect()
         }
         _ => Vec::new(),
     }
@@ -133,9 +141,9 @@ fn shown_by(method: &AuthnMethod) -> String {
     keys.or(token).or(certificate).unwrap_or_default()
 }
 
-/// When a rule holds, in words.
-fn conditions(rule: &AccessRule) -> String {
-    let value = serde_json::to_value(&rule.when).unwrap_or_default();
+/// When a rule holds, or a limit counts, in words.
+fn conditions(when: &Conditions) -> String {
+    let value = serde_json::to_value(when).unwrap_or_default();
     let said = value.as_object().into_iter().flatten().map(|(field, list)| {
         let items = list.as_array().into_iter().flatten().map(plain).collect::<Vec<_>>();
         format!("{field} {}", items.join(", "))

@@ -33,7 +33,7 @@ impl Answer {
             Target::Broken(reason) => reason.as_str().to_owned(),
         };
         let backends = rule.backends.iter().map(|backend| (to(backend.target), backend.weight));
-        let own = match rule.chain.decide(facts, found.prefix) {
+        let own = match rule.chain.uncounted(facts, found.prefix) {
             Verdict::Pass(_) => None,
             Verdict::Answer(answer) => {
                 let location =

@@ -154,12 +154,13 @@ impl Then<'_> {
 }
 
 /// The namespace of a policy that is told as `KIND NAMESPACE/NAME`, and whether such may be read:
-/// by whoever may read the AccessPolicies there, since nothing else is known of its kind.
+/// by whoever may read those of its kind there, or the AccessPolicies where the kind is not known.
 fn by_name(sight: &Sight, text: &str) -> (String, bool) {
-    let behind = text.split_once(' ').map_or(text, |(_, name)| name);
+    let (kind, behind) = text.split_once(' ').unwrap_or(("", text));
+    let kind = Kind::parse(kind).unwrap_or(Kind::AccessPolicy);
     let namespace = behind.split_once('/').map_or("", |(namespace, _)| namespace);
     let scope = Name::parse(namespace).ok().map(|name| sight.world.directory.scope(&name));
-    let is_read = scope.is_some_and(|scope| sight.rights.reads(Kind::AccessPolicy, &scope));
+    let is_read = scope.is_some_and(|scope| sight.rights.reads(kind, &scope));
     (namespace.to_owned(), is_read)
 }
 

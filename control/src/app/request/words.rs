@@ -79,7 +79,9 @@ fn why(decision: &Decision, tale: &Tale) -> String {
     }
     let rule = || {
         let (policy, rule) = (decision.policy.as_ref()?, decision.policy_rule.as_ref()?);
-        is_by_policy.then(|| format!("by rule '{rule}' of {policy}"))
+        let is_limit = decision.reason == Reason::RateLimited.as_str();
+        let what = if is_limit { "limit" } else { "rule" };
+        is_by_policy.then(|| format!("by {what} '{rule}' of {policy}"))
     };
     // Policies that let it pass say nothing of what failed behind them.
     let story = tale.story.as_ref().filter(|story| story["reason"] == *decision.reason);

@@ -34,6 +34,9 @@ async fn who_names_an_object_is_found_for_as_long_as_it_does() {
                 ---\napiVersion: heddle.dev/v1alpha1\nkind: AuthnPolicy\n\
                 metadata: { name: p, namespace: shop }\n\
                 spec: { targetRefs: [{ kind: HTTPRoute, name: r }], methods: [{ name: keys, apiKey: { secretRef: { name: keys } } }] }\n\
+                ---\napiVersion: heddle.dev/v1alpha1\nkind: RateLimitPolicy\n\
+                metadata: { name: p, namespace: shop }\n\
+                spec: { targetRefs: [{ kind: HTTPRoute, name: r }], limits: [{ name: all, requests: 9, window: 1s }] }\n\
                 ---\napiVersion: v1\nkind: Secret\nmetadata: { name: keys, namespace: shop }\n\
                 stringData: { clerk: a-key-of-sixteen-bytes }\n\
                 ---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n\
@@ -61,7 +64,11 @@ async fn who_names_an_object_is_found_for_as_long_as_it_does() {
             Kind::HttpRoute,
             "shop",
             "r",
-            &["AccessPolicy shop/p spec.targetRefs[0]", "AuthnPolicy shop/p spec.targetRefs[0]"],
+            &[
+                "AccessPolicy shop/p spec.targetRefs[0]",
+                "AuthnPolicy shop/p spec.targetRefs[0]",
+                "RateLimitPolicy shop/p spec.targetRefs[0]",
+            ],
         ),
         (Kind::Secret, "shop", "keys", &["AuthnPolicy shop/p spec.methods[0].apiKey.secretRef"]),
         (

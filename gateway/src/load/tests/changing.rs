@@ -130,7 +130,7 @@ impl Scene {
             users: &[],
         };
         let Ok(found) = self.config.table().unwrap().find(&facts) else { return Door::Absent };
-        match found.rule.chain.decide(&facts, found.prefix) {
+        match found.rule.chain.uncounted(&facts, found.prefix) {
             Verdict::Pass(_) => Door::Open,
             Verdict::Answer(_) => Door::Closed,
         }

@@ -5,7 +5,7 @@ use super::*;
 /// The kinds that a gateway reads from files.
 const READ: &str = "Gateway, ListenerSet, HTTPRoute, GRPCRoute, TLSRoute, TCPRoute, UDPRoute, ReferenceGrant, \
                     Namespace, BackendTLSPolicy, Service, EndpointSlice, Secret, ConfigMap, Consumer, \
-                    AuthnPolicy, AccessPolicy, TrafficPolicy";
+                    AuthnPolicy, AccessPolicy, RateLimitPolicy, TrafficPolicy";
 
 /// What is told of an object of this version and kind.
 fn told(version: &str, kind: &str, metadata: &str) -> String {
@@ -36,7 +36,7 @@ fn one_of_others_is_named_and_told_how_to_be_passed_over() {
 #[test]
 fn what_cannot_be_passed_over_is_not_told_so() {
     let cases = [
-        ("heddle.dev/v1alpha1", "RateLimitPolicy", &format!("it reads {READ}")[..]),
+        ("heddle.dev/v1alpha1", "FaultPolicy", &format!("it reads {READ}")[..]),
         ("gateway.networking.k8s.io/v1", "HTTPRoutes", "; did you mean 'HTTPRoute'?"),
         ("networking.istio.io/v1", "Gateway", "not 'networking.istio.io/v1'"),
     ];

@@ -38,7 +38,10 @@ impl<'w> Reading<'w> {
         match stage {
             Err(reason) => seen.verdict = Err(reason),
             Ok(_) if self.is_denied(route, bare) => {
-                seen.verdict = bare.verdict.and(Err(Reason::DefaultDenied));
+                // Limits come behind borders.
+                if matches!(bare.verdict, Ok(()) | Err(Reason::RateLimited)) {
+                    seen.verdict = Err(Reason::DefaultDenied);
+                }
             }
             Ok(_) => {}
         }

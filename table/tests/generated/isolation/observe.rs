@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
 use http::{HeaderMap, Method};
-use policy::{Facts, Layer, Reason, Scheme, Verdict};
+use policy::{Decision, Facts, Layer, Reason, Said, Scheme, Verdict};
 use table::{Table, Target};
 
 /// A request.
@@ -56,9 +56,18 @@ pub(crate) fn observe(table: &Table, request: &Request) -> Seen {
     let found = table.find(&facts);
     let rule = found.as_ref().ok().map(|found| found.rule);
     let verdict = found.as_ref().map_err(|reason| *reason).and_then(|found| {
-        match found.rule.chain.decide(&facts, found.prefix) {
-            Verdict::Pass(_) => Ok(()),
-            Verdict::Answer(answer) => Err(answer.reason),
+        let chain = &found.rule.chain;
+        let mut decision = chain.decide(&facts, found.prefix);
+        loop {
+            match decision {
+                Decision::Done(Verdict::Pass(_)) => return Ok(()),
+                Decision::Done(Verdict::Answer(answer)) => return Err(answer.reason),
+                // Every limit is used up.
+                Decision::Ask(pending) => {
+                    let none = Said::Counted(Vec::new());
+                    decision = chain.resume(*pending, &none, &facts, found.prefix);
+                }
+            }
         }
     });
     let certificates = listener.into_iter().flat_map(|listener| &listener.certificates);

@@ -114,6 +114,9 @@ fn namespace(dice: &mut Dice, team: &str, knows_guests: bool, world: &mut Vec<Re
         if dice.once_in(2) {
             world.extend(policies(dice, team, &name));
         }
+        if dice.once_in(4) {
+            world.push(limit(team, &name));
+        }
         if knows_guests && dice.once_in(2) {
             world.push(no_guests(team, &name));
         }
@@ -173,6 +176,15 @@ fn policies(dice: &mut Dice, team: &str, route: &str) -> [Resource; 2] {
     });
     [(Kind::AuthnPolicy, authn), (Kind::AccessPolicy, access)]
         .map(|(kind, spec)| object(kind, team, &format!("for-{route}"), json!({ "spec": spec })))
+}
+
+/// A limit, which whoever looks finds used up.
+fn limit(team: &str, route: &str) -> Resource {
+    let spec = json!({
+        "targetRefs": [{ "kind": "HTTPRoute", "name": route }],
+        "limits": [{ "name": "all", "requests": 1, "window": "1m" }],
+    });
+    object(Kind::RateLimitPolicy, team, &format!("for-{route}"), json!({ "spec": spec }))
 }
 
 /// A policy that shuts the guest out.

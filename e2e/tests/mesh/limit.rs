@@ -1,0 +1,69 @@
+//! A limit on a Service: counted at the proxy beside it, for the user on whose behalf it is asked.
+
+use e2e::wait;
+
+use crate::cloth::{CLERK, Cloth, READER, TRACE, orders, send};
+
+/// For how long the orders get fewer requests of the storefront.
+async fn gets_fewer(cloth: &Cloth) -> Option<u64> {
+    let shown = cloth.nodes[1].admin("/config").await.expect("/config answers").json();
+    shown["inForce"]["services"]["shop/orders:80"][0]["getsFewerMillis"].as_u64()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_counts_each_user_and_what_it_refuses_is_explained() {
+    let cloth = Cloth::new().await;
+    let limit = "apiVersion: heddle.dev/v1alpha1\nkind: RateLimitPolicy\n\
+                 metadata: { name: orders, namespace: shop }\nspec:\n  \
+                 targetRefs: [{ kind: Service, name: orders }]\n  limits:\n    \
+                 - { name: each, by: [{ type: Caller }], requests: 2, window: 1h }\n---\n";
+    let revision = cloth.fleet.change(&(limit.to_owned() + &orders("callers: [{}]"))).await;
+    cloth.fleet.until_everywhere(revision).await;
+
+    let (clerk, trace) = cloth.under_way(CLERK).await;
+    let (reader, readers) = cloth.under_way(READER).await;
+    let asks =
+        async |trace: &str| send(cloth.front_sends, "orders", "/echo", &[(TRACE, trace)]).await;
+    for left in [1, 0] {
+        let reply = asks(&trace).await;
+        assert_eq!(reply.status, 200);
+        assert!(
+            reply.header("ratelimit").starts_with(&format!("\"shop/orders/each\";r={left};t="))
+        );
+    }
+    let refused = asks(&trace).await;
+    assert_eq!((refused.status, &refused.json()["reason"]), (429, &"rate_limited".into()));
+    assert!(refused.header("retry-after").parse::<u64>().is_ok_and(|seconds| seconds > 0));
+    // It is said between proxies alone, and nothing to blame the endpoint for, from which others are not led away.
+    assert_eq!(refused.header("heddle-limited"), "");
+    assert_eq!(gets_fewer(&cloth).await, Some(0));
+    // Somebody else has a share of their own.
+    assert_eq!(asks(&readers).await.status, 200);
+    assert_eq!(cloth.orders.count(), 3);
+    cloth.front.open_gate();
+    for sent in [clerk, reader] {
+        assert_eq!(sent.await.expect("it was sent").status, 200);
+    }
+    let id = refused.header("x-request-id");
+    let wanted = "denied it with 429 rate_limited: limit 'each' of RateLimitPolicy shop/orders: at most 2 \
+                  requests in 3600 s by caller; there is room again in ";
+    wait::until_true_of("the story of the refusal", async || {
+        let path = format!("/requests/{id}");
+        let told = cloth.fleet.get_as(cloth.fleet.token(), &path).await;
+        told.is_ok_and(|told| told.text().contains("\"rate_limited\""))
+    })
+    .await;
+    let text = cloth.explained(id);
+    assert!(text.contains(wanted), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_application_cannot_say_that_it_was_a_limit() {
+    let cloth = Cloth::new().await;
+    let (sent, trace) = cloth.under_way(CLERK).await;
+    let reply = send(cloth.front_sends, "orders", "/limited", &[(TRACE, &trace)]).await;
+    assert_eq!((reply.status, reply.header("heddle-limited")), (429, ""));
+    assert!(gets_fewer(&cloth).await > Some(0));
+    cloth.front.open_gate();
+    assert_eq!(sent.await.expect("it was sent").status, 200);
+}

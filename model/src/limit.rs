@@ -1,0 +1,285 @@
+//! RateLimitPolicy (`heddle.dev/v1alpha1`): how many requests may come through what it is attached to.
+//!
+//! ```yaml
+//! apiVersion: heddle.dev/v1alpha1
+//! kind: RateLimitPolicy
+//! metadata: { name: orders, namespace: shop }
+//! spec:
+//!   targetRefs:
+//!     - { kind: HTTPRoute, name: orders }
+//!   limits:
+//!     - name: each-address
+//!       by: [{ type: Address }]
+//!       requests: 100
+//!       window: 1m
+//!     - name: writes
+//!       when: { methods: [POST] }
+//!       by: [{ type: Caller }]
+//!       requests: 5
+//!       window: 1s
+//!       algorithm: TokenBucket
+//!       burst: 20
+//! ```
+//!
+//! Each limit that means a request counts it, once, however many targets of the policy the request passes; it
+//! goes on only if none of them is used up. Each proxy counts by itself.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::expression::Expressions;
+use crate::header::why_not_judged;
+use crate::invalid::Checker;
+use crate::policy::{Conditions, PolicyTargetRef, TargetKind};
+use crate::route::GatewayDuration;
+use crate::{Meta, Name};
+
+/// The longest window, 24 hours.
+pub const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Limits on the traffic of its targets.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RateLimitPolicy {
+    /// Who it is.
+    pub metadata: Meta,
+    /// What is wanted.
+    pub spec: RateLimitPolicySpec,
+}
+
+/// `spec` of a RateLimitPolicy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RateLimitPolicySpec {
+    /// What it is attached to, in its own namespace: anything but UDPRoutes, since datagrams are not counted. Of
+    /// what nobody reads as requests, each connection counts as one.
+    #[schemars(length(min = 1, max = 16))]
+    pub target_refs: Vec<PolicyTargetRef>,
+    /// The limits.
+    #[schemars(length(min = 1, max = 64))]
+    pub limits: Vec<RateLimit>,
+}
+
+/// One limit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RateLimit {
+    /// Its name within the policy: in answers, explain and logs.
+    pub name: Name,
+    /// Which requests, in the words of an AccessPolicy's rule; every request where nothing is written.
+    #[serde(default)]
+    pub when: Conditions,
+    /// By what they are counted apart; all together where nothing is written. Requests that lack one of these
+    /// have one count in common.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 4))]
+    pub by: Vec<CountedBy>,
+    /// How many may come in one window.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub requests: u32,
+    /// How long a window is: whole seconds, from 1 s to 24 h.
+    pub window: GatewayDuration,
+    /// `SlidingWindow` where none is written.
+    #[serde(default)]
+    pub algorithm: Algorithm,
+    /// The most that may come at once where a token bucket counts; `requests` where none is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub burst: Option<u32>,
+    /// Lets pass what it would refuse, and says so in the log; `false` where none is written.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+}
+
+/// How a limit counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Algorithm {
+    /// No more than `requests` in the window that ends now, those of the last whole window taken as spread
+    /// evenly over it.
+    #[default]
+    SlidingWindow,
+    /// A bucket of `burst` tokens, into which `requests` new ones drop evenly in each window: a request takes
+    /// one. It is the generic cell rate algorithm (ITU-T I.371).
+    TokenBucket,
+}
+
+/// One thing by which requests are counted apart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CountedBy {
+    /// What.
+    #[serde(rename = "type")]
+    pub kind: CountedByType,
+    /// Which header or claim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub name: Option<String>,
+    /// How many leading bits of an IPv4 address count as one caller; 32 where none is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 32))]
+    pub ipv4_prefix_length: Option<u8>,
+    /// The same of IPv6; 64 where none is written, all of which anybody has who has one address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 128))]
+    pub ipv6_prefix_length: Option<u8>,
+}
+
+/// What requests may be counted by.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+pub enum CountedByType {
+    /// The caller's address. A limit that counts by it, and neither counts by nor asks in `when` for callers,
+    /// claims or headers, is asked before credentials are looked at, so that it bounds guesses, too.
+    Address,
+    /// Who is calling: a Consumer, the name of an API key, issuer and subject of a token. Only whom the policy's
+    /// own target, or a broader one, knows.
+    Caller,
+    /// A claim of the caller's token, by `name`, with dots into objects.
+    Claim,
+    /// A header, by `name`: of several lines all. Callers choose what they send.
+    Header,
+    /// Who sends it through the mesh.
+    Workload,
+    /// The host.
+    Host,
+    /// The method.
+    Method,
+    /// The path without its query.
+    Path,
+}
+
+impl CountedByType {
+    /// Whether `name` has to say which.
+    pub const fn is_named(self) -> bool {
+        match self {
+            CountedByType::Claim | CountedByType::Header => true,
+            CountedByType::Address
+            | CountedByType::Caller
+            | CountedByType::Workload
+            | CountedByType::Host
+            | CountedByType::Method
+            | CountedByType::Path => false,
+        }
+    }
+}
+
+impl RateLimitPolicy {
+    /// Reports what the schema cannot say.
+    pub fn check(&self, at: &mut Checker) {
+        let spec = &self.spec;
+        at.within("spec", |at| {
+            at.each("targetRefs", &spec.target_refs, |at, target| {
+                target.check(at);
+                if target.kind == TargetKind::UdpRoute {
+                    at.fault_in(
+                        "kind",
+                        "datagrams are not counted, so no limit is attached to a UDPRoute",
+                    );
+                }
+            });
+            let mut names = BTreeSet::new();
+            let mut expressions = Expressions::default();
+            at.each("limits", &spec.limits, |at, limit| {
+                if !names.insert(&limit.name) {
+                    at.fault_in("name", format!("a limit '{}' stands above", limit.name));
+                }
+                at.within("when", |at| limit.when.check(at, &mut expressions));
+                limit.check(at);
+            });
+        });
+    }
+}
+
+impl RateLimit {
+    fn check(&self, at: &mut Checker) {
+        let window = Duration::from(self.window);
+        if !(Duration::from_secs(1)..=LONGEST).contains(&window) {
+            at.fault_in("window", "is 1s at least and 24h at most");
+        } else if window.subsec_nanos() > 0 {
+            at.fault_in("window", "is told by the second: write no fractions of one");
+        }
+        if self.burst.is_some() && self.algorithm != Algorithm::TokenBucket {
+            at.fault_in(
+                "burst",
+                "is of a TokenBucket; a SlidingWindow lets 'requests' come at once",
+            );
+        }
+        let mut before = Vec::new();
+        at.each("by", &self.by, |at, one| {
+            one.check(at);
+            if before.contains(&one) {
+                at.fault("stands above");
+            }
+            before.push(one);
+        });
+    }
+}
+
+/// As explain, logs and console tell it: `100 requests in 60 s by address`.
+impl fmt::Display for RateLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = Duration::from(self.window).as_secs();
+        let many = if self.requests == 1 { "" } else { "s" };
+        write!(f, "{} request{many} in {seconds} s", self.requests)?;
+        if let Some(burst) = self.burst {
+            let end = if self.by.is_empty() { "" } else { "," };
+            write!(f, ", {burst} at once{end}")?;
+        }
+        for (index, by) in self.by.iter().enumerate() {
+            f.write_str(if index == 0 { " by " } else { " and " })?;
+            by.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+/// What is counted by, of no value that a caller sent: `address`, `header x-tenant`.
+impl fmt::Display for CountedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            CountedByType::Address => "address",
+            CountedByType::Caller => "caller",
+            CountedByType::Claim => "claim",
+            CountedByType::Header => "header",
+            CountedByType::Workload => "workload",
+            CountedByType::Host => "host",
+            CountedByType::Method => "method",
+            CountedByType::Path => "path",
+        })?;
+        self.name.iter().try_for_each(|name| write!(f, " {name}"))
+    }
+}
+
+impl CountedBy {
+    fn check(&self, at: &mut Checker) {
+        match (self.kind.is_named(), &self.name) {
+            (true, None) => {
+                at.fault_in("name", format!("has to say which: a {:?} has a name", self.kind))
+            }
+            (false, Some(_)) => at.fault_in("name", "is of a Header or a Claim"),
+            (true, Some(_)) | (false, None) => {}
+        }
+        if let (CountedByType::Header, Some(name)) = (self.kind, &self.name) {
+            crate::route::check_header_name(at, name);
+            if let Some(why) = why_not_judged(name) {
+                // What else a rule could ask for is no advice here.
+                let why = why.split(';').next().unwrap_or(why);
+                at.fault_in("name", format!("'{name}' cannot be counted by: {why}"));
+            }
+        }
+        let lengths = [
+            ("ipv4PrefixLength", self.ipv4_prefix_length),
+            ("ipv6PrefixLength", self.ipv6_prefix_length),
+        ];
+        for (field, length) in lengths {
+            if length.is_some() && self.kind != CountedByType::Address {
+                at.fault_in(field, "is of an Address");
+            }
+        }
+    }
+}

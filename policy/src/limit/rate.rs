@@ -1,0 +1,218 @@
+//! How one count goes on: arithmetic over 64 bits, so that a count can be kept in one atomic word.
+//!
+//! A state of 0 is that of a count into which nothing has come yet. Time is nanoseconds from any moment on, the
+//! same for all who share a count; one that still lies in a window before the one that is counted already is
+//! taken as the beginning of that. A state is of one algorithm and one window; [`Rate::form`] tells those apart.
+
+use std::time::Duration;
+
+use model::limit::{Algorithm, RateLimit};
+
+/// How much may come, and how that is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rate {
+    /// Those of this window, and of the last one as many as reach into the window that ends now, were they
+    /// spread evenly.
+    Window {
+        /// The most at any time.
+        most: u64,
+        /// Microseconds.
+        window: u64,
+    },
+    /// The generic cell rate algorithm: the state is the moment at which the bucket will be full again.
+    Bucket {
+        /// Nanoseconds from one token to the next.
+        interval: u64,
+        /// How many the bucket holds.
+        burst: u64,
+    },
+}
+
+/// What came of counting one more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Take {
+    /// Whether there was room for it; where there was none it does not count.
+    pub granted: bool,
+    /// How many more there is room for.
+    pub left: u64,
+    /// For how long there is room for as many at least, if nothing more comes; where there is none, when there is
+    /// room for one.
+    pub reset: Duration,
+    /// When there is room for one more; nothing where there is now.
+    pub wait: Duration,
+    /// Whether it could be counted at all: nothing was granted where not.
+    pub counted: bool,
+}
+
+impl Take {
+    /// Of what could not be counted. When there will be room nobody knows.
+    pub const NONE: Take = Take {
+        granted: false,
+        left: 0,
+        reset: Duration::from_secs(30),
+        wait: Duration::from_secs(30),
+        counted: false,
+    };
+}
+
+/// A count after one more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Next {
+    /// What came of it.
+    pub take: Take,
+    /// The state that follows.
+    pub state: u64,
+    /// From this nanosecond on it says no more than 0 does.
+    pub idle_at: u64,
+}
+
+/// Bits of a count within a window's state; above both stands the number of the window.
+const BITS: u32 = 20;
+const COUNT: u64 = (1 << BITS) - 1;
+const NUMBER: u64 = (1 << (64 - 2 * BITS)) - 1;
+/// So many windows later a request is at most counted that has begun in one.
+const LATE: u64 = 16;
+/// So many nanoseconds behind others may somebody be who counts in a bucket.
+const BEHIND: u64 = 1_000_000_000;
+
+/// What is counted where a window's state is read: its number from 1 on, and the counts of the window before it
+/// and of its own.
+struct Counts {
+    number: u64,
+    last: u64,
+    this: u64,
+}
+
+impl Rate {
+    /// That of a limit.
+    pub fn of(limit: &RateLimit) -> Self {
+        let window = Duration::from(limit.window);
+        let most = u64::from(limit.requests.max(1));
+        match limit.algorithm {
+            Algorithm::SlidingWindow => {
+                let window = u64::try_from(window.as_micros()).unwrap_or(u64::MAX).max(1);
+                Rate::Window { most: most.min(COUNT), window }
+            }
+            Algorithm::TokenBucket => {
+                let window = u64::try_from(window.as_nanos()).unwrap_or(u64::MAX);
+                let burst = limit.burst.map_or(most, u64::from).max(1);
+                Rate::Bucket { interval: (window / most).max(1), burst }
+            }
+        }
+    }
+
+    /// What two rates have in common that go on with each other's states.
+    pub fn form(self) -> [u8; 9] {
+        let (algorithm, window) = match self {
+            Rate::Window { window, .. } => (1, window),
+            // The moment at which a bucket is full is one whatever drops into it.
+            Rate::Bucket { .. } => (2, 0),
+        };
+        let mut form = [algorithm; 9];
+        form[1..].copy_from_slice(&window.to_be_bytes());
+        form
+    }
+
+    /// Counts one more at `now`, if there is room for it.
+    pub fn take(self, state: u64, now: u64) -> Next {
+        match self {
+            Rate::Window { most, window } => in_window(most, window, state, now),
+            Rate::Bucket { interval, burst } => in_bucket(interval, burst, state, now),
+        }
+    }
+
+    /// Takes one back that was counted and is not to count.
+    pub fn give_back(self, state: u64) -> u64 {
+        match self {
+            Rate::Window { .. } if state & COUNT == 0 => state,
+            Rate::Window { .. } => state - 1,
+            Rate::Bucket { interval, .. } => state.saturating_sub(interval),
+        }
+    }
+}
+
+impl Counts {
+    /// What `state` says in the window `number`; of one that has gone on since, what it says there.
+    fn at(state: u64, number: u64) -> Self {
+        let (was, last, this) = (state >> (2 * BITS), state >> BITS & COUNT, state & COUNT);
+        let behind = number.wrapping_sub(was) & NUMBER;
+        match behind {
+            _ if state == 0 => Counts { number, last: 0, this: 0 },
+            0 => Counts { number, last, this },
+            1 => Counts { number, last: this, this: 0 },
+            _ if behind > NUMBER - LATE => Counts { number: was, last, this },
+            _ => Counts { number, last: 0, this: 0 },
+        }
+    }
+
+    fn state(&self) -> u64 {
+        (self.number & NUMBER) << (2 * BITS) | self.last << BITS | self.this
+    }
+}
+
+fn in_window(most: u64, window: u64, state: u64, now: u64) -> Next {
+    let micros = now / 1_000;
+    let number = (micros / window + 1) & NUMBER;
+    let mut counts = Counts::at(state, number);
+    // Of a window that has begun for others nothing is over.
+    let into = if counts.number == number { micros % window } else { 0 };
+    let rest = window - into;
+    let used = counts.this + (counts.last * rest).div_ceil(window);
+    let granted = used < most;
+    counts.this += u64::from(granted);
+    let left = most.saturating_sub(used + u64::from(granted));
+    let next = if left == 0 { until_room(&counts, most, window, into) } else { rest };
+    let wait = if granted { 0 } else { next };
+    let take = Take {
+        granted,
+        left,
+        reset: Duration::from_micros(next),
+        wait: Duration::from_micros(wait),
+        counted: true,
+    };
+    // What came in this window weighs in the next one, too.
+    let idle = if counts.this > 0 { rest + window } else { rest };
+    let idle_at = now.saturating_add(idle.saturating_mul(1_000));
+    Next { take, state: counts.state(), idle_at }
+}
+
+/// Microseconds until one more has room, where none has now.
+fn until_room(counts: &Counts, most: u64, window: u64, into: u64) -> u64 {
+    match most.checked_sub(counts.this + 1) {
+        // What is left of the last window has to shrink to that.
+        Some(room) => {
+            let shrunk = window.saturating_sub(room * window / counts.last.max(1));
+            shrunk.saturating_sub(into).max(1)
+        }
+        // This window alone is too full: the next has to be so far that no more of it is left than one less.
+        None => 2 * window - into - (most - 1) * window / counts.this.max(1),
+    }
+}
+
+fn in_bucket(interval: u64, burst: u64, state: u64, now: u64) -> Next {
+    let room = interval.saturating_mul(burst);
+    // No bucket is emptier than empty, also where it filled more slowly before. Somebody whose time lies a little
+    // behind sees one that others have emptied since: that is no such bucket.
+    let empty = now.saturating_add(room);
+    let state = if state > empty.saturating_add(BEHIND) { empty } else { state };
+    let full_at = state.max(now).saturating_add(interval);
+    let over = (full_at - now).saturating_sub(room);
+    let granted = over == 0;
+    let state = if granted { full_at } else { state };
+    let until_full = state.saturating_sub(now);
+    let left = room.saturating_sub(until_full) / interval;
+    // What there has to be for one more than that.
+    let more = interval.saturating_mul(left + 1);
+    let next = until_full.saturating_add(more).saturating_sub(room);
+    let take = Take {
+        granted,
+        left,
+        reset: Duration::from_nanos(next),
+        wait: Duration::from_nanos(over),
+        counted: true,
+    };
+    Next { take, state, idle_at: state }
+}
+
+#[cfg(test)]
+mod tests;
