@@ -93,6 +93,15 @@ pub(crate) struct Serve {
     /// resumes at each: lines of base64, of which the first seals and all open. Looked at every 5 s.
     #[arg(long, value_name = "FILE")]
     pub(crate) ticket_keys: Option<PathBuf>,
+    /// A Redis by which limits of the scope `Shared` are counted together with other proxies:
+    /// redis://[USER:PASSWORD@]HOST[:PORT][/NUMBER], rediss:// for TLS, or `@FILE`, which holds that. HEDDLE_REDIS
+    /// holds it where --redis is absent.
+    #[arg(long, value_name = "URL|@FILE")]
+    pub(crate) redis: Option<Hidden>,
+    /// The certificates, in PEM, of who vouches for a Redis that is spoken to by TLS; those whom browsers trust by
+    /// default.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) redis_ca: Option<PathBuf>,
     /// Name table, route and backend in a header `heddle-debug` of every answer.
     #[arg(long)]
     pub(crate) debug_header: bool,

@@ -2,6 +2,7 @@
 
 use std::thread;
 
+use anyhow::Result;
 use proxy::process::{Outfit, words};
 use proxy::telemetry::{self, Tracing};
 use proxy::{Limits, Settings};
@@ -9,9 +10,12 @@ use proxy::{Limits, Settings};
 use crate::args::Serve;
 
 /// How a gateway runs.
-pub(crate) fn outfit(args: &Serve) -> Outfit {
-    Outfit {
-        settings: settings(args),
+///
+/// # Errors
+/// Where what names a Redis names none.
+pub(crate) fn outfit(args: &Serve) -> Result<Outfit> {
+    Ok(Outfit {
+        settings: settings(args)?,
         telemetry: told(args),
         admin: args.admin.0,
         handover: args.handover.clone(),
@@ -19,7 +23,7 @@ pub(crate) fn outfit(args: &Serve) -> Outfit {
         notice: args.drain_delay,
         drain: args.drain_timeout,
         decision_ratio: args.decision_ratio,
-    }
+    })
 }
 
 fn told(args: &Serve) -> telemetry::Settings {
@@ -28,8 +32,8 @@ fn told(args: &Serve) -> telemetry::Settings {
     telemetry::Settings { workers: workers(args), access_log, tracing, ..Default::default() }
 }
 
-fn settings(args: &Serve) -> Settings {
-    Settings {
+fn settings(args: &Serve) -> Result<Settings> {
+    Ok(Settings {
         workers: workers(args),
         bind: args.bind,
         zone: args.zone.clone().filter(|zone| !zone.is_empty()),
@@ -38,6 +42,7 @@ fn settings(args: &Serve) -> Settings {
         proxy_protocol: args.proxy_protocol.clone(),
         escaped_slashes: args.escaped_slashes.into(),
         debug_header: args.debug_header,
+        redis: words::redis(args.redis.as_ref(), args.redis_ca.as_deref())?,
         limits: Limits {
             connections: args.max_connections,
             connections_each: args.max_connections_per_ip,
@@ -51,7 +56,7 @@ fn settings(args: &Serve) -> Settings {
             flows: args.max_udp_flows,
             ..Limits::default()
         },
-    }
+    })
 }
 
 fn workers(args: &Serve) -> usize {

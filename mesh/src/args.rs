@@ -51,6 +51,15 @@ pub(crate) struct Args {
     /// Where access log lines (JSON) go: a file, `-` for standard error, or `off`.
     #[arg(long, value_name = "FILE|-|off", default_value = "-")]
     pub(crate) access_log: String,
+    /// A Redis by which limits of the scope `Shared` are counted together with other proxies:
+    /// redis://[USER:PASSWORD@]HOST[:PORT][/NUMBER], rediss:// for TLS, or `@FILE`, which holds that. HEDDLE_REDIS
+    /// holds it where --redis is absent.
+    #[arg(long, value_name = "URL|@FILE")]
+    pub(crate) redis: Option<Hidden>,
+    /// The certificates, in PEM, of who vouches for a Redis that is spoken to by TLS; those whom browsers trust by
+    /// default.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) redis_ca: Option<PathBuf>,
     /// Share of requests that pass, 0 to 1, of which the server is told why, for `heddle explain`; of
     /// failures and denials it always is.
     #[arg(long, value_name = "RATIO", default_value_t = 0.01, value_parser = ratio)]
@@ -71,11 +80,15 @@ fn workload(text: &str) -> Result<Name, String> {
 
 impl Args {
     /// How it runs.
-    pub(crate) fn outfit(&self) -> Outfit {
+    ///
+    /// # Errors
+    /// Where what names a Redis names none.
+    pub(crate) fn outfit(&self) -> Result<Outfit> {
         let workers = usize::from(self.workers);
         let zone = self.zone.clone().filter(|zone| !zone.is_empty());
-        Outfit {
-            settings: Settings { workers, bind: self.bind, zone, ..Settings::default() },
+        let redis = words::redis(self.redis.as_ref(), self.redis_ca.as_deref())?;
+        Ok(Outfit {
+            settings: Settings { workers, bind: self.bind, zone, redis, ..Settings::default() },
             telemetry: telemetry::Settings {
                 service: "heddle-mesh",
                 workers,
@@ -89,7 +102,7 @@ impl Args {
             notice: Duration::ZERO,
             drain: Duration::from_secs(self.drain_timeout),
             decision_ratio: self.decision_ratio,
-        }
+        })
     }
 
     /// As which node it joins.

@@ -36,5 +36,5 @@ fn run(args: &args::Args) -> Result<()> {
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .map_err(|_| anyhow::anyhow!("a TLS provider was installed before ours"))?;
-    Ok(process::follow(args.outfit(), args.node()?)?)
+    Ok(process::follow(args.outfit()?, args.node()?)?)
 }

@@ -22,7 +22,7 @@
 //! ```
 //!
 //! Each limit that means a request counts it, once, however many targets of the policy the request passes; it
-//! goes on only if none of them is used up. Each proxy counts by itself.
+//! goes on only if none of them is used up. Each proxy counts by itself, or all of them together.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -90,9 +90,45 @@ pub struct RateLimit {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub burst: Option<u32>,
+    /// Who counts: `Local` where none is written.
+    #[serde(default, skip_serializing_if = "Scope::is_local")]
+    pub scope: Scope,
+    /// What becomes of a request that cannot be counted together with the other proxies' where `scope` is
+    /// `Shared`: `Local` where none is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_mode: Option<FailureMode>,
     /// Lets pass what it would refuse, and says so in the log; `false` where none is written.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
+}
+
+/// Who counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Scope {
+    /// Each proxy by itself.
+    #[default]
+    Local,
+    /// All proxies that were told of the same Redis, together. One that was told of none counts by itself.
+    Shared,
+}
+
+/// What becomes of a request while nobody can be asked what the proxies have counted together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum FailureMode {
+    /// The proxy counts by itself.
+    #[default]
+    Local,
+    /// It passes, and counts nowhere.
+    Open,
+    /// It is refused, 503.
+    Closed,
+}
+
+impl Scope {
+    /// Whether each proxy counts by itself.
+    pub const fn is_local(&self) -> bool {
+        matches!(self, Scope::Local)
+    }
 }
 
 /// How a limit counts.
@@ -209,6 +245,12 @@ impl RateLimit {
                 "is of a TokenBucket; a SlidingWindow lets 'requests' come at once",
             );
         }
+        if self.failure_mode.is_some() && self.scope.is_local() {
+            at.fault_in(
+                "failureMode",
+                "is of a limit whose scope is Shared; a Local one needs nobody else",
+            );
+        }
         let mut before = Vec::new();
         at.each("by", &self.by, |at, one| {
             one.check(at);
@@ -220,7 +262,7 @@ impl RateLimit {
     }
 }
 
-/// As explain, logs and console tell it: `100 requests in 60 s by address`.
+/// As explain, logs and console tell it: `100 requests in 60 s by address, through all proxies together`.
 impl fmt::Display for RateLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = Duration::from(self.window).as_secs();
@@ -234,7 +276,10 @@ impl fmt::Display for RateLimit {
             f.write_str(if index == 0 { " by " } else { " and " })?;
             by.fmt(f)?;
         }
-        Ok(())
+        match self.scope {
+            Scope::Local => Ok(()),
+            Scope::Shared => f.write_str(", through all proxies together"),
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use crate::explain::{Changes, HeaderLine, HeaderStory, RewriteStory, Story, tell
 use crate::facts::Facts;
 use crate::headers::HeaderChange;
 use crate::level::Level;
-use crate::limit::{Charge, Counted, Limits, Take, charges};
+use crate::limit::{Charge, Counted, Limit, Limits, Take, charges};
 use crate::principal::{Principal, Proof};
 use crate::reason::Reason;
 use crate::redirect::Redirect;
@@ -266,6 +266,12 @@ impl Chain {
             FilterType::ExternalAuth | FilterType::ExtensionRef => return Err(missing),
         }
         Ok(())
+    }
+
+    /// The limits that it asks, those before credentials first.
+    pub fn limits(&self) -> impl Iterator<Item = &Arc<Limit>> {
+        let lists = self.limits.iter().flat_map(|limits| [&limits.early, &limits.late]);
+        lists.flatten().map(|(_, limit)| limit)
     }
 
     /// What is to happen with a request; `matched_prefix` is the path prefix that the rule

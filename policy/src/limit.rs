@@ -14,7 +14,7 @@ use std::time::Duration;
 use http::header::RETRY_AFTER;
 use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
-use model::limit::{CountedBy, CountedByType, RateLimit, RateLimitPolicy};
+use model::limit::{CountedBy, CountedByType, RateLimit, RateLimitPolicy, Scope};
 use model::policy::{AccessRule, Action, Conditions};
 use model::{Checker, Invalid, Key, Kind, Name};
 
@@ -30,7 +30,8 @@ use crate::{claims, headers};
 
 mod rate;
 
-pub use rate::{Next, Rate, Take};
+pub use model::limit::FailureMode;
+pub use rate::{Count, Next, Rate, Take};
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -71,6 +72,7 @@ pub struct Limit {
     words: Box<str>,
     pub(crate) dry_run: bool,
     is_early: bool,
+    shared: Option<FailureMode>,
 }
 
 /// By what requests are counted apart.
@@ -170,12 +172,21 @@ impl Limit {
             quota: quota(from, policy).into(),
             words: from.to_string().into(),
             dry_run: from.dry_run,
+            shared: match from.scope {
+                Scope::Local => None,
+                Scope::Shared => Some(from.failure_mode.unwrap_or_default()),
+            },
         }
     }
 
     /// How much may come.
     pub fn rate(&self) -> Rate {
         self.rate
+    }
+
+    /// Whether all proxies count together, and what becomes of a request when that cannot be.
+    pub fn shared(&self) -> Option<FailureMode> {
+        self.shared
     }
 
     /// Whose counts its own may take room from, in its namespace.
@@ -202,7 +213,7 @@ impl Limit {
     }
 
     /// Where it stands.
-    pub(crate) fn reference(&self) -> RuleRef {
+    pub fn reference(&self) -> RuleRef {
         RuleRef { policy: Arc::clone(&self.policy), rule: Arc::clone(&self.rule.name) }
     }
 
@@ -410,9 +421,9 @@ fn leading(address: IpAddr, v4: u8, v6: u8) -> Vec<u8> {
 /// at the narrowest alone, where most callers are known.
 #[derive(Debug, Default)]
 pub(crate) struct Limits {
-    /// Those that come before credentials are looked at.
+    /// Those that come before credentials are looked at; those that are shared behind the others.
     pub(crate) early: Vec<(usize, Arc<Limit>)>,
-    /// Those that come once the request may pass.
+    /// Those that come once the request may pass, in the same order.
     pub(crate) late: Vec<(usize, Arc<Limit>)>,
 }
 
@@ -430,6 +441,10 @@ impl Limits {
                     list.push((index, Arc::clone(limit)));
                 }
             }
+        }
+        // What a proxy can refuse by itself is nothing to ask others about.
+        for list in [&mut limits.early, &mut limits.late] {
+            list.sort_by_key(|(_, limit)| limit.shared.is_some());
         }
         (!limits.early.is_empty() || !limits.late.is_empty()).then(|| Box::new(limits))
     }
@@ -476,12 +491,15 @@ impl Counted {
         let mut counted = Counted::default();
         let mut told: Vec<(&Limit, Take)> = Vec::with_capacity(charges.len());
         for (index, Charge { limit, .. }) in charges.iter().enumerate() {
-            let take = takes.get(index).copied().unwrap_or(Take::NONE);
+            let take = takes.get(index).copied().unwrap_or(Take::NO_ROOM);
             if limit.dry_run {
                 counted.tried.extend((!take.granted).then(|| limit.reference()));
                 continue;
             }
-            told.push((limit, take));
+            // Of what could not be asked nobody knows what is left.
+            if take.count != Count::Unreached {
+                told.push((limit, take));
+            }
             if !take.granted {
                 // What was counted before it was given back.
                 told.iter_mut().for_each(|(_, take)| take.left += u64::from(take.granted));
@@ -504,15 +522,20 @@ impl Counted {
 
 fn refusal(limit: &Limit, take: Take) -> Answer {
     let wait = seconds(take.wait).max(1);
-    let detail = match take.counted {
-        true => format!("at most {limit}; there is room again in {wait} s"),
-        false => {
-            format!("at most {limit}; more is counted here at once than there is room to count")
+    let (reason, why) = match take.count {
+        Count::Kept => (Reason::RateLimited, format!("there is room again in {wait} s")),
+        Count::NoRoom => {
+            let why = "more is counted here at once than there is room to count";
+            (Reason::RateLimited, why.to_owned())
+        }
+        Count::Unreached => {
+            let why = "what they have counted cannot be asked, and it fails closed";
+            (Reason::LimitUnreached, why.to_owned())
         }
     };
     let headers = vec![(RETRY_AFTER, HeaderValue::from(wait))];
-    let (rule, detail) = (Some(limit.reference()), Some(detail.into()));
-    Answer { headers, rule, detail, ..Answer::new(Reason::RateLimited) }
+    let (rule, detail) = (Some(limit.reference()), Some(format!("at most {limit}; {why}").into()));
+    Answer { headers, rule, detail, ..Answer::new(reason) }
 }
 
 /// Whole seconds, so that what is said to be over by then is.

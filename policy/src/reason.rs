@@ -80,6 +80,8 @@ reasons! {
     DefaultDenied = "default_denied", 403;
     /// As much came already as a limit lets pass.
     RateLimited = "rate_limited", 429;
+    /// What a limit has counted cannot be asked, and it says that nothing passes then: closed.
+    LimitUnreached = "limit_unreached", 503;
     /// A policy stands here that could not be read: closed.
     PolicyUnreadable = "policy_unreadable", 503;
     /// The rule names no backend, or all weigh nothing.
@@ -125,8 +127,14 @@ impl Reason {
                 | Reason::AccessDenied
                 | Reason::DefaultDenied
                 | Reason::RateLimited
+                | Reason::LimitUnreached
                 | Reason::PolicyUnreadable
         )
+    }
+
+    /// Whether it was a limit that denied a request that ended so.
+    pub const fn is_limit(self) -> bool {
+        matches!(self, Reason::RateLimited | Reason::LimitUnreached)
     }
 
     /// Whether a request that ended so was let through and got no answer of a backend, for no fault of

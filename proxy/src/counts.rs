@@ -1,244 +1,131 @@
-//! What limits have counted: a fixed number of places, each of two words, in which every worker counts without a
-//! lock.
+//! What limits have counted: each process by itself, or all that were told of the same Redis together.
 //!
-//! ```text
-//! namespace, name of a count --hash--> two sets of 8 places in one group --tag--> place: (tag, when it is idle), state
-//! ```
-//!
-//! - The counts lie beside the table and survive its swaps. A sliding window whose length changes begins anew.
-//! - Each namespace has places of its own, so that what callers make up for the limits of one shuts nobody out of
-//!   those of another; within it each [`Pool`] has. Those of a namespace in which nothing counts any more go when
-//!   another one comes.
-//! - A place is free once what it counts says no more than that nothing came. So memory is bounded, and what is
-//!   never touched costs none.
-//! - Where all places of both sets are in use, a new count has no room, and what it was for is refused: whoever
-//!   makes up names shuts out names that nobody has used yet, and opens nothing.
+//! Counts that are shared are asked for behind those that are not: what a proxy refuses by itself asks nobody.
+//! While Redis cannot be asked, each limit does as its `failureMode` says; nobody waits for longer than
+//! [`shared::DEADLINE`], and as soon as one request waited so long, none.
 
-use std::collections::BTreeMap;
-use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
-use arc_swap::ArcSwap;
-use model::Name;
-use policy::limit::{Charge, Pool, Rate, Take};
+use policy::limit::{Charge, FailureMode, Take};
+use table::Table;
 
-/// How many counts each pool of a namespace has at most.
-const PLACES: usize = 1 << 17;
+use own::Own;
 
-/// Places of one set: two lines of the processor's cache.
-const WAYS: usize = 8;
+pub use redis::{Redis, RedisError};
+pub(crate) use shared::{Shared, Standing};
 
-/// What limits have counted, by the namespaces of their policies: none of them takes places of another.
+#[cfg(test)]
+mod fixture;
+mod own;
+mod redis;
+mod shared;
+
+/// What limits have counted.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
-    /// Drawn by each process, so that nobody can choose names that share a set.
-    hasher: RandomState,
-    /// Each from when a first limit of it counts.
-    of: ArcSwap<BTreeMap<Name, Arc<Pools>>>,
+    own: Own,
+    shared: Option<Arc<Shared>>,
+    /// Whether the log says that limits count here that are to be shared.
+    is_told: AtomicBool,
 }
-
-/// The counts of one namespace, each pool from when it first counts.
-#[derive(Debug, Default)]
-struct Pools([OnceLock<Places>; Pool::COUNT]);
-
-/// The counts of one pool.
-#[derive(Debug)]
-struct Places(Box<[Group]>);
-
-/// Sets that come into being together, when a first count falls into one of them.
-type Group = OnceLock<Box<[Set; GROUP]>>;
-
-/// How many: a thousand bytes of them.
-const GROUP: usize = 8;
-
-#[repr(align(128))]
-#[derive(Debug, Default)]
-struct Set([Place; WAYS]);
-
-#[derive(Debug, Default)]
-struct Place {
-    /// A tag of 31 bits above the second since the epoch from which on it is free.
-    owner: AtomicU64,
-    /// Of [`Rate`].
-    state: AtomicU64,
-}
-
-/// A second, in nanoseconds.
-const SECOND: u64 = 1_000_000_000;
-
-/// What stands as the owner of a place while that is being taken.
-const TAKING: u64 = u64::MAX;
 
 impl Counts {
-    /// Counts one more in each of `charges` at `now`, nanoseconds since the epoch of the process, up to the first
-    /// that is used up and not only tried; then what was counted before it is given back.
-    pub(crate) fn take(&self, charges: &[Charge], now: u64) -> Vec<Take> {
-        let mut takes = Vec::with_capacity(charges.len());
-        for charge in charges {
-            let take = self.take_one(charge, now);
-            takes.push(take);
-            if !take.granted && !charge.limit.is_dry_run() {
-                let counted = charges.iter().zip(&takes).filter(|(_, take)| take.granted);
-                counted.for_each(|(charge, _)| self.give_back(charge, now));
-                break;
-            }
+    /// Of a process of so many workers, which shares them by `redis`, if it was told of one.
+    pub(crate) fn new(redis: Option<&Redis>, workers: usize) -> Self {
+        let shared = redis.map(|redis| Arc::new(Shared::new(redis.clone(), workers)));
+        Counts { shared, ..Counts::default() }
+    }
+
+    /// What is shared with others, where something is.
+    pub(crate) fn shared(&self) -> Option<&Arc<Shared>> {
+        self.shared.as_ref()
+    }
+
+    /// Says in the log, once, that limits of a table are to share their counts, where there is nobody to share with.
+    pub(crate) fn look_at(&self, table: &Table) {
+        if self.shared.is_some() || self.is_told.load(Relaxed) {
+            return;
         }
+        let mut limits = table.rules.iter().flat_map(|rule| rule.chain.limits());
+        if let Some(limit) = limits.find(|limit| limit.shared().is_some()) {
+            self.is_told.store(true, Relaxed);
+            let limit = limit.reference();
+            tracing::warn!(%limit, "limits are Shared and no --redis is told: this process counts by itself");
+        }
+    }
+
+    /// Counts one more in each of `charges` at `now`, nanoseconds since the epoch of the process, up to the first
+    /// that is used up and not only tried; then what was counted before it is given back. `None` where others have
+    /// to be asked: then [`Counts::take_shared`] does it.
+    pub(crate) fn take(&self, charges: &[Charge], now: u64) -> Option<Vec<Take>> {
+        let asks = self.shared.is_some() && charges.iter().any(is_shared);
+        (!asks).then(|| self.own.take(charges, now))
+    }
+
+    /// The same where `worker` asks others for what is shared; those charges stand last.
+    pub(crate) async fn take_shared(
+        &self,
+        charges: &[Charge],
+        worker: usize,
+        now: u64,
+    ) -> Vec<Take> {
+        let (here, there) = charges.split_at(charges.partition_point(|charge| !is_shared(charge)));
+        let mut takes = self.own.take(here, now);
+        if is_refused(here, &takes) {
+            return takes;
+        }
+        let asked = match &self.shared {
+            Some(shared) => shared.take(there, worker).await,
+            None => None,
+        };
+        let more = match asked {
+            Some(more) => more,
+            None => self.take_unasked(there, now),
+        };
+        if is_refused(there, &more) {
+            self.own.give_all_back(here, &takes, now);
+        }
+        takes.extend(more);
         takes
     }
 
-    fn take_one(&self, Charge { limit, name }: &Charge, now: u64) -> Take {
-        let hash = self.hasher.hash_one(name);
-        let take = |pools: &Pools| pools.of(limit.pool()).take(hash, limit.rate(), now);
-        let take = match self.of.load().get(limit.namespace()) {
-            Some(pools) => take(pools),
-            None => take(&self.add(limit.namespace(), now)),
-        };
-        take.unwrap_or(Take::NONE)
-    }
-
-    fn give_back(&self, Charge { limit, name }: &Charge, now: u64) {
-        let of = self.of.load();
-        let places = of.get(limit.namespace()).map(|pools| pools.of(limit.pool()));
-        let place = places.and_then(|places| places.place(self.hasher.hash_one(name), now));
-        place.into_iter().for_each(|place| place.give_back(limit.rate()));
-    }
-
-    /// The pools of a namespace that has none yet, in the place of those in which nothing counts any more.
-    #[cold]
-    fn add(&self, namespace: &Name, now: u64) -> Arc<Pools> {
-        let fresh = Arc::<Pools>::default();
-        self.of.rcu(|of| {
-            let used = of.iter().filter(|(_, pools)| !pools.are_idle(now));
-            let mut more: BTreeMap<_, _> =
-                used.map(|(name, pools)| (name.clone(), Arc::clone(pools))).collect();
-            more.entry(namespace.clone()).or_insert_with(|| Arc::clone(&fresh));
-            more
+    /// What comes of charges that are shared while nobody can be asked.
+    fn take_unasked(&self, charges: &[Charge], now: u64) -> Vec<Take> {
+        let takes = up_to_refusal(charges, |charge| match charge.limit.shared() {
+            Some(FailureMode::Open) => Take::OPEN,
+            Some(FailureMode::Closed) => Take::CLOSED,
+            Some(FailureMode::Local) | None => self.own.take_one(charge, now),
         });
-        self.of.load().get(namespace).map_or(fresh, Arc::clone)
+        if is_refused(charges, &takes) {
+            self.own.give_all_back(charges, &takes, now);
+        }
+        takes
     }
 }
 
-impl Pools {
-    fn of(&self, pool: Pool) -> &Places {
-        self.0[pool as usize].get_or_init(|| Places::of(PLACES))
-    }
-
-    /// Whether all places are free.
-    fn are_idle(&self, now: u64) -> bool {
-        let second = now / SECOND;
-        let groups = self.0.iter().filter_map(OnceLock::get).flat_map(|Places(groups)| groups);
-        let sets = groups.filter_map(OnceLock::get).flat_map(|group| &**group);
-        let mut owners = sets.flat_map(|set| &set.0).map(|place| place.owner.load(Relaxed));
-        // One that is just being taken bears the largest second there is.
-        owners.all(|owner| is_idle(owner, second))
-    }
+fn is_shared(charge: &Charge) -> bool {
+    charge.limit.shared().is_some()
 }
 
-impl Places {
-    /// So many, a power of two and a whole group at least, none of which is there yet.
-    fn of(places: usize) -> Self {
-        Places(std::iter::repeat_with(Group::new).take(places / WAYS / GROUP).collect())
-    }
-
-    /// Counts one more; `None` where there is no room to count.
-    fn take(&self, hash: u64, rate: Rate, now: u64) -> Option<Take> {
-        loop {
-            let take = self.place(hash, now)?.take(tag(hash), rate, now);
-            // Else the place became another's just then.
-            if take.is_some() {
-                return take;
-            }
+/// What comes of each of `charges` up to the first that is used up and not only tried.
+fn up_to_refusal(charges: &[Charge], mut take: impl FnMut(&Charge) -> Take) -> Vec<Take> {
+    let mut takes = Vec::with_capacity(charges.len());
+    for charge in charges {
+        let taken = take(charge);
+        takes.push(taken);
+        if !taken.granted && !charge.limit.is_dry_run() {
+            break;
         }
     }
-
-    /// The place of a count, taken for it if it has none; `None` where there is no room.
-    fn place(&self, hash: u64, now: u64) -> Option<&Place> {
-        let Places(groups) = self;
-        let (tag, at) = (tag(hash), hash as usize);
-        let second = now / SECOND;
-        let group = groups[(at / GROUP) & (groups.len() - 1)].get_or_init(Box::default);
-        // Another one of the same group, so that a name touches one piece of memory.
-        let other = at ^ (1 + tag as usize % (GROUP - 1));
-        let sets = [at, other].map(|at| &group[at % GROUP].0);
-        'look: loop {
-            let mut free = None;
-            for place in sets.into_iter().flatten() {
-                let owner = place.owner.load(Acquire);
-                if owner == TAKING {
-                    // For as long as it takes to write a word; it may be for this very count.
-                    std::thread::yield_now();
-                    continue 'look;
-                }
-                match is_idle(owner, second) {
-                    false if owner >> 32 == tag => return Some(place),
-                    true if free.is_none() => free = Some((place, owner)),
-                    true | false => {}
-                }
-            }
-            let (free, seen) = free?;
-            if free.owner.compare_exchange(seen, TAKING, Acquire, Relaxed).is_ok() {
-                free.state.store(0, Relaxed);
-                // Held for a second at least, in which whoever got it counts.
-                let until = (second + 2).min(u64::from(u32::MAX) - 1);
-                free.owner.store(tag << 32 | until, Release);
-                return Some(free);
-            }
-        }
-    }
+    takes
 }
 
-/// Bits that do not choose the set.
-fn tag(hash: u64) -> u64 {
-    hash >> 33
-}
-
-/// Whether what `owner` counts says no more than nothing.
-fn is_idle(owner: u64, second: u64) -> bool {
-    owner & u64::from(u32::MAX) <= second
-}
-
-impl Place {
-    /// `None` where it is no more the place of `tag`.
-    fn take(&self, tag: u64, rate: Rate, now: u64) -> Option<Take> {
-        let is_its_own = || self.owner.load(Acquire) >> 32 == tag;
-        let mut state = self.state.load(Relaxed);
-        loop {
-            let next = rate.take(state, now);
-            if next.state == state {
-                return is_its_own().then_some(next.take);
-            }
-            match self.state.compare_exchange_weak(state, next.state, AcqRel, Relaxed) {
-                Ok(_) if is_its_own() => {
-                    self.keep(next.idle_at);
-                    return Some(next.take);
-                }
-                Ok(_) => {
-                    // As it was, unless whose it is now has counted on.
-                    let _counted_on =
-                        self.state.compare_exchange(next.state, state, Relaxed, Relaxed);
-                    return None;
-                }
-                Err(other) => state = other,
-            }
-        }
-    }
-
-    /// Keeps it for its count until the second after `idle_at`.
-    fn keep(&self, idle_at: u64) {
-        let until = (idle_at / SECOND + 1).min(u64::from(u32::MAX) - 1);
-        let later = |owner: u64| {
-            let second = owner & u64::from(u32::MAX);
-            (owner != TAKING && second < until).then_some(owner - second + until)
-        };
-        let _kept_already = self.owner.fetch_update(Relaxed, Relaxed, later);
-    }
-
-    fn give_back(&self, rate: Rate) {
-        let less = |state| Some(rate.give_back(state));
-        let _always = self.state.fetch_update(Relaxed, Relaxed, less);
-    }
+/// Whether one of `charges` is used up and not only tried.
+fn is_refused(charges: &[Charge], takes: &[Take]) -> bool {
+    let mut all = charges.iter().zip(takes);
+    all.any(|(charge, take)| !take.granted && !charge.limit.is_dry_run())
 }
 
 #[cfg(test)]

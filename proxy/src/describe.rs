@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use table::{Backend, Encryption, Listener, Presented, Rule, State, Table, Target};
 
 use crate::balance::Nearer;
+use crate::counts::Standing;
 use crate::live::{Endpoint, Live, Service};
 use crate::pool::Pool;
 use crate::ports::States;
@@ -25,6 +26,13 @@ pub(crate) fn live(live: &Live, ports: &States, now: u64) -> Value {
         "traffic": live.services.iter().filter_map(traffic).collect::<serde_json::Map<_, _>>(),
         "connections": live.services.iter().map(connections).collect::<serde_json::Map<_, _>>(),
     })
+}
+
+/// How it stands with what limits share; null where they share nothing.
+pub(crate) fn redis(standing: Option<Standing>) -> Value {
+    let Some(standing) = standing else { return Value::Null };
+    let Standing { address, connections, workers, why, .. } = standing;
+    json!({ "address": address, "connections": connections, "workers": workers, "why": why })
 }
 
 fn listener(listener: &Listener, ports: &States) -> Value {

@@ -224,7 +224,8 @@ pub(crate) async fn inbound(
     let opened = asked.open(live, record, Caller::Asker).await;
     opened.map_err(|unopened| match unopened.reason {
         // Whatever it is for, who asks is not let in, and is to ask nobody else.
-        reason if reason.is_denial() && reason != Reason::RateLimited => StatusCode::FORBIDDEN,
+        reason if reason.is_limit() => StatusCode::TOO_MANY_REQUESTS,
+        reason if reason.is_denial() => StatusCode::FORBIDDEN,
         _ => unopened.status,
     })
 }
@@ -343,7 +344,7 @@ impl Asked {
         mut record: Box<Record>,
         caller: Caller<'_>,
     ) -> Result<Opened, Unopened> {
-        let (service, face) = match self.judge(live, &mut record) {
+        let (service, face) = match self.judge(live, &mut record).await {
             Ok(to) => to,
             Err(answer) => return Err(Unopened::refused(answer, record)),
         };
@@ -359,7 +360,7 @@ impl Asked {
     }
 
     /// Where it may go.
-    fn judge<'l>(
+    async fn judge<'l>(
         &self,
         live: &'l Live,
         record: &mut Record,
@@ -368,7 +369,7 @@ impl Asked {
         let found = self.found(live, &facts).map_err(Answer::new)?;
         // What is called is a Service's port, and not the one where its callers' proxy listens.
         let facts = Facts { port: found.listener.port, ..facts };
-        decide(&self.conn, live, &found, &facts, record)?;
+        decide(&self.conn, live, &found, &facts, record).await?;
         let answer = |reason| found.rule.chain.answer(reason, &Reader::default());
         let now = || balance::nanos(self.conn.shared.epoch, record.began);
         let backend = live.backend(found.rule, None, (record.seed() as u32, now));

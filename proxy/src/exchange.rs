@@ -41,7 +41,7 @@ use judge::{Way, judge};
 
 mod judge;
 
-pub(crate) use judge::{decide, host_of, meant_here, port_of};
+pub(crate) use judge::{decide, decide_uncounted, host_of, meant_here, port_of};
 
 const DEBUG: HeaderName = HeaderName::from_static("heddle-debug");
 pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -66,7 +66,7 @@ pub(crate) async fn exchange(conn: Arc<Conn>, mut request: Request<Incoming>) ->
         Box::pin(dial::outbound(&conn, &live, &parts, asked, record)).await
     } else {
         passport::admit(&conn, &live, &mut parts.headers, &mut record);
-        match judge(&conn, &live, &parts, &mut record) {
+        match judge(&conn, &live, &parts, &mut record).await {
             Ok(way) => {
                 passport::enter(&conn, &live, &mut record);
                 forward(&conn, &live, way, parts, body, asked, record).await
@@ -112,7 +112,7 @@ pub(crate) fn refuse(answer: Answer, mut record: Box<Record>) -> Response<Reply>
     record.detail = answer.detail;
     record.aside = answer.aside.or(record.aside.take());
     let limits = record.aside.as_mut().map(|aside| std::mem::take(&mut aside.limits));
-    let is_told = record.side == Side::Inbound && answer.reason == Reason::RateLimited;
+    let is_told = record.side == Side::Inbound && answer.reason.is_limit();
     let mut response = problem(record, answer.status, answer.reason);
     if is_told {
         response.headers_mut().insert(forward::LIMITED, HeaderValue::from_static("1"));

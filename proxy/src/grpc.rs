@@ -135,6 +135,7 @@ impl Code {
             | Reason::Redirected
             | Reason::Preflight => Code::UNKNOWN,
             Reason::Misdirected
+            | Reason::LimitUnreached
             | Reason::PolicyUnreadable
             | Reason::NoEndpoint
             | Reason::Overloaded

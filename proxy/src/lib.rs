@@ -81,6 +81,7 @@ mod traffic;
 mod tunnel;
 mod worker;
 
+pub use counts::{Redis, RedisError};
 pub use mesh::Membership;
 pub use ports::ApplyError;
 pub use settings::{Limits, Settings};

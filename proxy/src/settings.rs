@@ -6,6 +6,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use model::path::EscapedSlash;
 
+use crate::counts::Redis;
+
 /// Settings of one proxy process.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -28,6 +30,8 @@ pub struct Settings {
     pub escaped_slashes: EscapedSlash,
     /// Whether answers carry `heddle-debug` (table, route and backend); off by default.
     pub debug_header: bool,
+    /// By which Redis limits are counted together with other proxies; none by default.
+    pub redis: Option<Redis>,
     /// Bounds on what strangers and backends may cost.
     pub limits: Limits,
 }
@@ -43,6 +47,7 @@ impl Default for Settings {
             proxy_protocol: Vec::new(),
             escaped_slashes: EscapedSlash::Keep,
             debug_header: false,
+            redis: None,
             limits: Limits::default(),
         }
     }

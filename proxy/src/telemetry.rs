@@ -22,6 +22,7 @@ use tokio::time::Instant;
 
 use crate::access_log::AccessLog;
 use crate::config::Status;
+use crate::counts;
 use crate::decisions::Decisions;
 use crate::metrics::encode::Dropped;
 use crate::metrics::flows::Flows;
@@ -103,6 +104,8 @@ pub struct Telemetry {
     sampling: Ratio,
     /// How the node stands, if it is joined to a server, and what that is to be told.
     joined: OnceLock<Member>,
+    /// What limits share with other proxies, if they may.
+    shared: OnceLock<Arc<counts::Shared>>,
 }
 
 /// What a process has that is joined to a server.
@@ -129,6 +132,7 @@ impl Telemetry {
             spans,
             sampling: tracing.map_or(Ratio::NONE, |tracing| Ratio::new(tracing.sampling)),
             joined: OnceLock::new(),
+            shared: OnceLock::new(),
         }))
     }
 
@@ -236,6 +240,11 @@ impl Telemetry {
         let _ = self.joined.set(Member { status, decisions, traffic });
     }
 
+    /// Limits share these counts with other proxies; told once.
+    pub(crate) fn shares(&self, shared: &Arc<counts::Shared>) {
+        let _first = self.shared.set(Arc::clone(shared));
+    }
+
     /// Where decisions are told, if there is a server.
     pub(crate) fn decisions(&self) -> Option<&Decisions> {
         self.joined.get().map(|member| &*member.decisions)
@@ -271,7 +280,8 @@ impl Telemetry {
         let uncounted = member.map_or(0, |member| member.traffic.lost());
         let joined = member.map(|member| member.status.counts());
         let dropped = Dropped { log_lines, spans, decisions, folded, uncounted };
-        self.metrics.encode(dropped, joined)
+        let shared = self.shared.get().map(|shared| shared.standing());
+        self.metrics.encode(dropped, joined, shared)
     }
 
     /// Opens the access log's file anew: it was moved away, as `logrotate` does.

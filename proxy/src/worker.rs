@@ -124,6 +124,8 @@ impl Proxy {
             admin: OnceLock::new(),
         };
         let live = Live::empty(&ground, &telemetry);
+        let counts = Counts::new(settings.redis.as_ref(), settings.workers);
+        counts.shared().into_iter().for_each(|shared| telemetry.shares(shared));
         let passports = Passports::new(settings.workers);
         let alarms = (0..settings.workers).map(|_| Alarms::default()).collect();
         let shared = Arc::new(Shared {
@@ -140,7 +142,7 @@ impl Proxy {
             alarms,
             seats: Arc::default(),
             flow_seats: Arc::default(),
-            counts: Counts::default(),
+            counts,
             epoch: Instant::now(),
         });
         let workers = (0..shared.settings.workers)
@@ -189,6 +191,7 @@ impl Proxy {
     ///
     /// A port that cannot be opened is reported and left out; everything else is served.
     pub fn apply(&mut self, table: Arc<Table>) -> Vec<ApplyError> {
+        self.shared.counts.look_at(&table);
         let live = Live::attach(
             table,
             Some(&self.shared.live.load()),
@@ -225,6 +228,7 @@ impl Proxy {
             let now = balance::nanos(shared.epoch, Instant::now());
             let mut told = describe::live(&shared.live.load(), &shared.ports.load(), now);
             told["speaksAs"] = speaks.into();
+            told["redis"] = describe::redis(shared.counts.shared().map(|counts| counts.standing()));
             told
         }
     }
@@ -278,6 +282,9 @@ async fn run(id: usize, shared: Arc<Shared>, mut orders: mpsc::UnboundedReceiver
     if id == 0 {
         // Ends with the worker's runtime.
         tokio::spawn(health::follow(Arc::clone(&shared)));
+    }
+    if let Some(counts) = shared.counts.shared().map(Arc::clone) {
+        tokio::spawn(async move { counts.follow(id).await });
     }
     let mut sweep = tokio::time::interval(SWEEP);
     loop {

@@ -135,6 +135,14 @@ fn run_within(command: &mut Command, limit: Duration) -> Result<()> {
     }
 }
 
+/// Sees to it that a Redis can be started, which tests do themselves.
+pub(crate) fn redis() -> Result<()> {
+    match on_path("redis-server") {
+        true => Ok(()),
+        false => apt(&["redis-server"]),
+    }
+}
+
 /// The browser that tests drive.
 pub(crate) fn chromium() -> Result<PathBuf> {
     const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];

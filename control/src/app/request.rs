@@ -273,6 +273,11 @@ fn is_denial(reason: &str) -> bool {
     words_of(Reason::is_denial).contains(&reason)
 }
 
+/// Whether it was a limit that denied it.
+fn is_limit(reason: &str) -> bool {
+    words_of(Reason::is_limit).contains(&reason)
+}
+
 fn words_of(is_such: impl Fn(Reason) -> bool) -> Vec<&'static str> {
     let such = Reason::ALL.iter().filter(|reason| is_such(**reason));
     such.map(|reason| reason.as_str()).collect()

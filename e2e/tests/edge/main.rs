@@ -36,6 +36,7 @@ mod scene;
 mod seeing;
 mod session;
 mod sets;
+mod shared;
 mod spread;
 mod stream;
 mod tls;

@@ -1,8 +1,10 @@
 //! A limit on a Service: counted at the proxy beside it, for the user on whose behalf it is asked.
 
-use e2e::wait;
+use e2e::fleet::Plan;
+use e2e::{Redis, wait};
 
 use crate::cloth::{CLERK, Cloth, READER, TRACE, orders, send};
+use crate::scene::{Scene, policy};
 
 /// For how long the orders get fewer requests of the storefront.
 async fn gets_fewer(cloth: &Cloth) -> Option<u64> {
@@ -66,4 +68,33 @@ async fn an_application_cannot_say_that_it_was_a_limit() {
     assert!(gets_fewer(&cloth).await > Some(0));
     cloth.front.open_gate();
     assert_eq!(sent.await.expect("it was sent").status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_edge_and_the_proxies_of_a_service_count_together() {
+    let redis = Redis::start().await;
+    let node_arguments = ["--redis".to_owned(), redis.url()].to_vec();
+    let scene = Scene::with(Plan { node_arguments, ..Plan::default() }).await;
+    let open = policy("{ name: all }");
+    let limit = "apiVersion: heddle.dev/v1alpha1\nkind: RateLimitPolicy\n\
+                 metadata: { name: orders, namespace: shop }\nspec:\n  \
+                 targetRefs: [{ kind: HTTPRoute, name: orders }, { kind: Service, name: orders }]\n  \
+                 limits: [{ name: all, requests: 5, window: 1h, scope: Shared }]\n---\n";
+    scene.change(&(open + limit)).await;
+    for node in [&scene.gateway, &scene.proxy] {
+        wait::until_true_of("Redis to be asked", async || {
+            let shown = node.admin("/config").await.expect("/config answers").json();
+            shown["inForce"]["redis"]["connections"].as_u64() > Some(0)
+        })
+        .await;
+    }
+    // Each comes through both, the third through the edge alone.
+    for left in [3, 1] {
+        let reply = scene.get("/").await;
+        assert_eq!((reply.status, reply.origin()), (200, "orders"), "{reply:?}");
+        assert!(reply.header("ratelimit").contains(&format!(";r={left};t=")), "{reply:?}");
+    }
+    let refused = scene.get("/").await;
+    assert_eq!((refused.status, refused.json()["reason"].as_str()), (429, Some("rate_limited")));
+    assert_eq!(scene.origin.count(), 2);
 }

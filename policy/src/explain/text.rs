@@ -37,7 +37,7 @@ pub(super) fn because(story: &Story, verdict: &Verdict) -> String {
             story.refused.clone().unwrap_or_else(|| "a credential is refused".to_owned())
         }
         (Reason::PolicyUnreadable, _) => unreadable(story),
-        (Reason::RateLimited, Some(limit)) => {
+        (Reason::RateLimited | Reason::LimitUnreached, Some(limit)) => {
             let why = answer.detail.as_deref().unwrap_or_default();
             format!("{limit}: {why}")
         }

@@ -3,6 +3,8 @@
 //! A state of 0 is that of a count into which nothing has come yet. Time is nanoseconds from any moment on, the
 //! same for all who share a count; one that still lies in a window before the one that is counted already is
 //! taken as the beginning of that. A state is of one algorithm and one window; [`Rate::form`] tells those apart.
+//!
+//! What proxies count together is counted elsewhere, by the same arithmetic: a state says here what that does.
 
 use std::time::Duration;
 
@@ -40,19 +42,43 @@ pub struct Take {
     pub reset: Duration,
     /// When there is room for one more; nothing where there is now.
     pub wait: Duration,
-    /// Whether it could be counted at all: nothing was granted where not.
-    pub counted: bool,
+    /// Whether it could be counted at all.
+    pub count: Count,
+}
+
+/// Whether something could be counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Count {
+    /// It was looked up, and counts if it was granted.
+    Kept,
+    /// There is no room for one more count.
+    NoRoom,
+    /// Whoever counts for all proxies together could not be asked.
+    Unreached,
 }
 
 impl Take {
-    /// Of what could not be counted. When there will be room nobody knows.
-    pub const NONE: Take = Take {
-        granted: false,
-        left: 0,
-        reset: Duration::from_secs(30),
-        wait: Duration::from_secs(30),
-        counted: false,
+    /// Of what there is no room to count. When there will be some nobody knows.
+    pub const NO_ROOM: Take = Take::refused(Count::NoRoom, Duration::from_secs(30));
+
+    /// Of what cannot be counted together, and is refused for that.
+    pub const CLOSED: Take = Take::refused(Count::Unreached, Duration::from_secs(1));
+
+    /// Of what cannot be counted together, and passes all the same.
+    pub const OPEN: Take = Take {
+        granted: true,
+        wait: Duration::ZERO,
+        ..Take::refused(Count::Unreached, Duration::ZERO)
     };
+
+    /// Of what was looked up, and has no room before so long.
+    pub const fn used_up(wait: Duration) -> Take {
+        Take::refused(Count::Kept, wait)
+    }
+
+    const fn refused(count: Count, wait: Duration) -> Self {
+        Take { granted: false, left: 0, reset: wait, wait, count }
+    }
 }
 
 /// A count after one more.
@@ -113,6 +139,12 @@ impl Rate {
         form
     }
 
+    /// The state of a count whose window, by number from 1 on, is `number`, and into which `this` came there, `last`
+    /// in the one before.
+    pub fn in_window(number: u64, last: u64, this: u64) -> u64 {
+        Counts { number, last: last.min(COUNT), this: this.min(COUNT) }.state()
+    }
+
     /// Counts one more at `now`, if there is room for it.
     pub fn take(self, state: u64, now: u64) -> Next {
         match self {
@@ -168,7 +200,7 @@ fn in_window(most: u64, window: u64, state: u64, now: u64) -> Next {
         left,
         reset: Duration::from_micros(next),
         wait: Duration::from_micros(wait),
-        counted: true,
+        count: Count::Kept,
     };
     // What came in this window weighs in the next one, too.
     let idle = if counts.this > 0 { rest + window } else { rest };
@@ -209,7 +241,7 @@ fn in_bucket(interval: u64, burst: u64, state: u64, now: u64) -> Next {
         left,
         reset: Duration::from_nanos(next),
         wait: Duration::from_nanos(over),
-        counted: true,
+        count: Count::Kept,
     };
     Next { take, state, idle_at: state }
 }

@@ -28,7 +28,7 @@ fn counted(chain: &Chain, request: &Request) -> Vec<Vec<Vec<u8>>> {
     while let Decision::Ask(pending) = decision {
         let Ask::Count(charges) = &pending.ask;
         steps.push(charges.iter().map(|charge| charge.name.clone()).collect());
-        let takes = charges.iter().map(|_| Take { granted: true, ..Take::NONE }).collect();
+        let takes = charges.iter().map(|_| Take { granted: true, ..Take::NO_ROOM }).collect();
         decision = chain.resume(*pending, &Said::Counted(takes), &request.facts(), None);
     }
     steps
@@ -52,7 +52,7 @@ fn after(chain: &Chain, request: &Request, takes: Vec<Take>) -> Decision {
 
 fn take(granted: bool, left: u64, reset: u64, wait: u64) -> Take {
     let [reset, wait] = [reset, wait].map(Duration::from_millis);
-    Take { granted, left, reset, wait, counted: true }
+    Take { granted, left, reset, wait, count: Count::Kept }
 }
 
 fn headers(all: &[(HeaderName, HeaderValue)]) -> Vec<String> {
@@ -369,6 +369,56 @@ fn nothing_is_counted_where_it_is_only_asked_what_would_be() {
     assert!(matches!(chain.uncounted(&request.facts(), None), Verdict::Pass(_)));
     let story = chain.explain(&request.facts(), None).to_string();
     assert!(story.ends_with("yes  Limit l: 2 requests in 60 s by address"), "{story}");
+}
+
+#[test]
+fn what_proxies_count_together_is_asked_behind_all_else_and_fails_as_it_says() {
+    let named = |name: &str, scope: &str| limit(&json!({ "name": name, "scope": scope }));
+    let limits = json!([
+        named("one", "Shared"),
+        named("two", "Local"),
+        named("three", "Shared"),
+        named("four", "Local")
+    ]);
+    let chain = chain([level([json!({ "limits": limits })])]);
+    let request = Request::get("/");
+    let Decision::Ask(pending) = chain.decide(&request.facts(), None) else { panic!("it counts") };
+    let Ask::Count(charges) = pending.ask;
+    let names: Vec<_> = charges.iter().map(|one| one.limit.rule.name.as_str()).collect();
+    assert_eq!(names, ["two", "four", "one", "three"]);
+    let shared: Vec<_> = charges.iter().map(|one| one.limit.shared()).collect();
+    assert_eq!(shared, [None, None, Some(FailureMode::Local), Some(FailureMode::Local)]);
+
+    let well = take(true, 1, 60_000, 0);
+    let Decision::Done(Verdict::Pass(pass)) =
+        after(&chain, &request, vec![well, well, Take::OPEN, well])
+    else {
+        panic!("nothing is used up")
+    };
+    // Of what nobody could be asked nothing is told.
+    let told = headers(&pass.aside.unwrap().limits).pop().unwrap();
+    assert!(!told.contains("/one\"") && told.contains("/three\""), "{told}");
+    let decision = after(&chain, &request, vec![well, well, Take::CLOSED]);
+    let Decision::Done(verdict @ Verdict::Answer(answer)) = &decision else {
+        panic!("it is closed")
+    };
+    assert_eq!((answer.reason, answer.status.as_u16()), (Reason::LimitUnreached, 503));
+    assert!(answer.reason.is_denial() && answer.reason.is_limit());
+    assert_eq!(headers(&answer.headers), ["retry-after: 1"]);
+    let told = headers(&answer.aside.as_ref().unwrap().limits).pop().unwrap();
+    assert_eq!(told, "ratelimit: \"shop/p0/two\";r=2;t=60, \"shop/p0/four\";r=2;t=60");
+    let story = chain.explain_verdict(&request.facts(), verdict).to_string();
+    let wanted = "answered 503 limit_unreached: limit 'one' of RateLimitPolicy shop/p0: at most 2 requests in 60 s, \
+                  through all proxies together; what they have counted cannot be asked, and it fails closed\n";
+    assert!(story.starts_with(wanted), "{story}");
+}
+
+#[test]
+fn a_count_is_the_same_whoever_counts() {
+    let name = |more: Value| counted(&limited(&more), &Request::get("/")).concat().pop().unwrap();
+    let shared = |mode: &str| name(json!({ "scope": "Shared", "failureMode": mode }));
+    assert_eq!(name(json!({})), shared("Local"));
+    assert_eq!(shared("Open"), shared("Closed"));
 }
 
 #[test]

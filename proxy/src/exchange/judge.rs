@@ -42,18 +42,18 @@ pub(super) struct Way<'l> {
 }
 
 /// Decides everything that can be decided before a byte is sent.
-pub(super) fn judge<'l>(
+pub(super) async fn judge<'l>(
     conn: &Conn,
     live: &'l Live,
     parts: &Parts,
     record: &mut Record,
 ) -> Result<Way<'l>, Answer> {
-    way(conn, live, parts, record).map_err(|answer| last(parts, answer))
+    way(conn, live, parts, record).await.map_err(|answer| last(parts, answer))
 }
 
 // Every request takes this way, and what it returns is large.
 #[inline(always)]
-fn way<'l>(
+async fn way<'l>(
     conn: &Conn,
     live: &'l Live,
     parts: &Parts,
@@ -100,7 +100,7 @@ fn way<'l>(
     let found = found.map_err(Answer::new)?;
     // What is called is a Service's port, and not the one where its callers' proxy listens.
     let facts = Facts { port: found.listener.port, ..facts };
-    let pass = decide(conn, live, &found, &facts, record)?;
+    let pass = decide(conn, live, &found, &facts, record).await?;
     let seed = record.seed();
     let visit = |session| {
         let seals = conn.shared.ground.keyring.sessions_at(&found.listener.gateway);
@@ -129,30 +129,63 @@ fn way<'l>(
 /// What stands before what was found says of a request or a connection; the record is told.
 // Every request takes this way, and what it returns is large.
 #[inline(always)]
-pub(crate) fn decide(
+pub(crate) async fn decide(
     conn: &Conn,
     live: &Live,
     found: &Found<'_>,
     facts: &Facts<'_>,
     record: &mut Record,
 ) -> Result<Pass, Answer> {
+    admit(conn, live, found, record)?;
+    let verdict = settle(conn, &found.rule.chain, facts, found.prefix, record).await;
+    tell(conn, found, facts, verdict, record)
+}
+
+/// The same of datagrams, which no limit counts.
+pub(crate) fn decide_uncounted(
+    conn: &Conn,
+    live: &Live,
+    found: &Found<'_>,
+    facts: &Facts<'_>,
+    record: &mut Record,
+) -> Result<Pass, Answer> {
+    admit(conn, live, found, record)?;
+    let verdict = found.rule.chain.uncounted(facts, found.prefix);
+    tell(conn, found, facts, verdict, record)
+}
+
+/// Refuses another proxy whose workspace is none of its cluster; the record is told what was found.
+#[inline(always)]
+fn admit(conn: &Conn, live: &Live, found: &Found<'_>, record: &mut Record) -> Result<(), Answer> {
     record.rule = Some((found.place, Arc::clone(found.rule)));
+    let Some(from) = conn.from.as_deref().filter(|_| conn.is_stranger(live)) else {
+        return Ok(());
+    };
+    let answer = Answer::new(Reason::AccessDenied);
+    let why = "its workspace is not in the cluster that vouches for who sends it";
+    let change = format!("the workspace has to be in cluster '{}'", from.cluster());
     let told = conn.shared.telemetry.decisions();
-    if let Some(from) = conn.from.as_deref().filter(|_| conn.is_stranger(live)) {
-        let answer = Answer::new(Reason::AccessDenied);
-        let why = "its workspace is not in the cluster that vouches for who sends it";
-        let change = format!("the workspace has to be in cluster '{}'", from.cluster());
-        if told.is_some_and(|decisions| decisions.wants_story(record, answer.reason)) {
-            let status = Some(answer.status.as_u16());
-            record.story = Some(Box::new(Story::of(answer.reason, status, why.to_owned(), change)));
-        }
-        return Err(Answer { detail: Some(why.into()), ..answer });
+    if told.is_some_and(|decisions| decisions.wants_story(record, answer.reason)) {
+        let status = Some(answer.status.as_u16());
+        record.story = Some(Box::new(Story::of(answer.reason, status, why.to_owned(), change)));
     }
-    let verdict = settle(conn, &found.rule.chain, facts, found.prefix, record);
+    Err(Answer { detail: Some(why.into()), ..answer })
+}
+
+/// What follows from a verdict, which the record is told.
+#[inline(always)]
+fn tell(
+    conn: &Conn,
+    found: &Found<'_>,
+    facts: &Facts<'_>,
+    verdict: Verdict,
+    record: &mut Record,
+) -> Result<Pass, Answer> {
     let reason = match &verdict {
         Verdict::Pass(_) => Reason::Ok,
         Verdict::Answer(answer) => answer.reason,
     };
+    let told = conn.shared.telemetry.decisions();
     if told.is_some_and(|decisions| decisions.wants_story(record, reason)) {
         record.story = Some(discreet(found.rule.chain.explain_verdict(facts, &verdict)));
     }
@@ -168,7 +201,7 @@ pub(crate) fn decide(
 
 /// What a chain makes of a request, with an answer to whatever it asks.
 #[inline(always)]
-fn settle(
+async fn settle(
     conn: &Conn,
     chain: &Chain,
     facts: &Facts<'_>,
@@ -182,8 +215,13 @@ fn settle(
             Decision::Ask(pending) => {
                 let Ask::Count(charges) = &pending.ask;
                 let now = balance::nanos(conn.shared.epoch, record.began);
-                let said = Said::Counted(conn.shared.counts.take(charges, now));
-                decision = chain.resume(*pending, &said, facts, prefix);
+                let counts = &conn.shared.counts;
+                let takes = match counts.take(charges, now) {
+                    Some(takes) => takes,
+                    // Boxed, since few ask others, and no request is to carry the room that it takes.
+                    None => Box::pin(counts.take_shared(charges, conn.worker, now)).await,
+                };
+                decision = chain.resume(*pending, &Said::Counted(takes), facts, prefix);
             }
         }
     }

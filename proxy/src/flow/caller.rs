@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{Begun, Flow, is_unreachable};
 use crate::balance::{self, Draw, Turn};
-use crate::exchange::decide;
+use crate::exchange::decide_uncounted;
 use crate::http::Conn;
 use crate::live::{Live, Service, reaches};
 use crate::moment;
@@ -104,7 +104,7 @@ impl Caller<'_> {
         (record.backend, record.endpoint) = (trail.backend, trail.endpoint);
         (record.attempts, record.detail) = (trail.attempts, trail.detail);
         let Ok(found) = live.table.find(facts) else { return record };
-        if let Err(answer) = decide(&conn, live, &found, facts, &mut record) {
+        if let Err(answer) = decide_uncounted(&conn, live, &found, facts, &mut record) {
             record.principal = answer.principal.or(record.principal.take());
             record.decided_by = answer.rule;
             record.detail = answer.detail.or(record.detail.take());

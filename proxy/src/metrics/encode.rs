@@ -18,6 +18,7 @@ use super::flows::{self, Dropped as DroppedDatagram, Way};
 use super::series::{HistogramSum, Sum};
 use super::{Metrics, process};
 use crate::config::Counts;
+use crate::counts::Standing;
 
 /// The content type of what [`Metrics::encode`] gives.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -51,14 +52,20 @@ struct Scrape {
     retries_left_out: u64,
     dropped: Dropped,
     joined: Option<Counts>,
+    shared: Option<Standing>,
     usage: Option<process::Usage>,
 }
 
 impl Metrics {
     /// All counts as text.
-    pub(crate) fn encode(&self, dropped: Dropped, joined: Option<Counts>) -> String {
+    pub(crate) fn encode(
+        &self,
+        dropped: Dropped,
+        joined: Option<Counts>,
+        shared: Option<Standing>,
+    ) -> String {
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(self.scrape(dropped, joined)));
+        registry.register_collector(Box::new(self.scrape(dropped, joined, shared)));
         let mut text = String::new();
         match prometheus_client::encoding::text::encode(&mut text, &registry) {
             Ok(()) => text,
@@ -67,7 +74,7 @@ impl Metrics {
         }
     }
 
-    fn scrape(&self, dropped: Dropped, joined: Option<Counts>) -> Scrape {
+    fn scrape(&self, dropped: Dropped, joined: Option<Counts>, shared: Option<Standing>) -> Scrape {
         let mut connections = connections::Sum::default();
         self.connections.iter().for_each(|worker| worker.add_to(&mut connections));
         let mut flows = flows::Sum::default();
@@ -91,6 +98,7 @@ impl Metrics {
             retries_left_out: self.retries_left_out.load(Relaxed),
             dropped,
             joined,
+            shared,
             usage: process::usage(),
         }
     }
@@ -120,6 +128,7 @@ impl Collector for Scrape {
         self.tables(&mut to)?;
         self.certificates(&mut to)?;
         self.joined(&mut to)?;
+        self.shared(&mut to)?;
         self.process(&mut to)
     }
 }
@@ -291,6 +300,20 @@ impl Scrape {
         single(to, "heddle_traffic_folded", help, self.dropped.folded)?;
         let help = "Requests whose counts the server would not take";
         single(to, "heddle_traffic_lost", help, self.dropped.uncounted)
+    }
+
+    /// Only where limits may share their counts.
+    fn shared(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let Some(shared) = &self.shared else { return Ok(()) };
+        let help = "Workers that can ask Redis what limits share";
+        gauge(to, "heddle_redis_connections", help, &(shared.connections as i64))?;
+        let help = "Requests whose counts Redis was to share, by what came of asking";
+        let mut family =
+            to.encode_descriptor("heddle_redis_asked", help, None, MetricType::Counter)?;
+        for (outcome, count) in [("answered", shared.answered), ("unreached", shared.unreached)] {
+            counter(&mut family, &[("outcome", outcome)], count)?;
+        }
+        Ok(())
     }
 
     fn flows(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {

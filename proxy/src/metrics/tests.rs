@@ -17,7 +17,11 @@ fn sample(reason: Reason, status: u16) -> Sample {
 }
 
 fn text(metrics: &Metrics) -> String {
-    metrics.encode(Dropped { log_lines: 3, spans: 4, decisions: 5, folded: 6, uncounted: 7 }, None)
+    metrics.encode(
+        Dropped { log_lines: 3, spans: 4, decisions: 5, folded: 6, uncounted: 7 },
+        None,
+        None,
+    )
 }
 
 /// The value of the line that begins with `name`.

@@ -3,10 +3,12 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::str::FromStr;
 
 use tracing_subscriber::EnvFilter;
 
+use crate::counts::{Redis, RedisError};
 use crate::telemetry::Sink;
 
 /// A word that no message shows.
@@ -77,6 +79,23 @@ pub fn sink(text: &str) -> Sink {
         "off" => Sink::Off,
         "-" => Sink::Stderr,
         file => Sink::File(file.into()),
+    }
+}
+
+/// The Redis by which limits are counted together with other proxies: the one that was given, or that HEDDLE_REDIS
+/// holds, if either does.
+///
+/// # Errors
+/// Where it is none, or only `authorities` is told.
+pub fn redis(
+    given: Option<&Hidden>,
+    authorities: Option<&Path>,
+) -> Result<Option<Redis>, RedisError> {
+    let environment = || std::env::var("HEDDLE_REDIS").ok().filter(|text| !text.is_empty());
+    match given.cloned().or_else(|| environment().map(Hidden)) {
+        Some(given) => Redis::given(&given, authorities).map(Some),
+        None if authorities.is_some() => Err(RedisError::NoTls),
+        None => Ok(None),
     }
 }
 

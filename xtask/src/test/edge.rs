@@ -35,7 +35,7 @@ fn tests(report: &mut Report) -> Option<TestNames> {
         report.fail(title, "the programs they start did not build");
         return None;
     }
-    let names = match TestNames::load() {
+    let names = match setup::redis().and_then(|()| TestNames::load()) {
         Ok(names) => names,
         Err(error) => {
             report.fail(title, &format!("{error:#}"));

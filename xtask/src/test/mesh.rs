@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Report;
 use super::build::{self, TestNames};
-use crate::shell;
+use crate::{setup, shell};
 
 /// What a loss costs is told by a load that goes on steadily, which two cores that also do something else
 /// do not keep up with.
@@ -15,7 +15,7 @@ pub(super) fn run(report: &mut Report) {
     if build::everything(report).is_none() {
         return report.fail(title, "the programs they start did not build");
     }
-    let names = match TestNames::load() {
+    let names = match setup::redis().and_then(|()| TestNames::load()) {
         Ok(names) => names.mesh,
         Err(error) => return report.fail(title, &format!("{error:#}")),
     };

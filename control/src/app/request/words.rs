@@ -13,8 +13,8 @@ use serde_json::Value;
 use store::decision::Teller;
 use wire::{Decision, Side};
 
-use super::is_denial;
 use super::tale::Tale;
+use super::{is_denial, is_limit};
 
 /// What is said of a denial without its story.
 const UNTOLD: &str = "which rules it missed was not told: a worker of a proxy tells that of a hundred \
@@ -79,8 +79,7 @@ fn why(decision: &Decision, tale: &Tale) -> String {
     }
     let rule = || {
         let (policy, rule) = (decision.policy.as_ref()?, decision.policy_rule.as_ref()?);
-        let is_limit = decision.reason == Reason::RateLimited.as_str();
-        let what = if is_limit { "limit" } else { "rule" };
+        let what = if is_limit(&decision.reason) { "limit" } else { "rule" };
         is_by_policy.then(|| format!("by {what} '{rule}' of {policy}"))
     };
     // Policies that let it pass say nothing of what failed behind them.

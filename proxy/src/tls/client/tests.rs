@@ -45,8 +45,8 @@ fn policies_know_of_names_as_they_are_compared() {
     let made = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
     let client = Client::of(made.der()).unwrap();
     assert_eq!(*client.fingerprint, wire::digest::hex(&client.facts.sha256));
-    assert_eq!(client.facts.dns, ["till.acme.example".into()]);
-    assert_eq!(client.facts.uris, ["spiffe://acme.example/Till".into()]);
+    assert_eq!(client.facts.dns, [Box::<str>::from("till.acme.example")]);
+    assert_eq!(client.facts.uris, [Box::<str>::from("spiffe://acme.example/Till")]);
 }
 
 #[test]

@@ -1,0 +1,250 @@
+//! What this process has counted by itself: a fixed number of places, each of two words, in which every worker counts without a
+//! lock.
+//!
+//! ```text
+//! namespace, name of a count --hash--> two sets of 8 places in one group --tag--> place: (tag, when it is idle), state
+//! ```
+//!
+//! - The counts lie beside the table and survive its swaps. A sliding window whose length changes begins anew.
+//! - Each namespace has places of its own, so that what callers make up for the limits of one shuts nobody out of
+//!   those of another; within it each [`Pool`] has. Those of a namespace in which nothing counts any more go when
+//!   another one comes.
+//! - A place is free once what it counts says no more than that nothing came. So memory is bounded, and what is
+//!   never touched costs none.
+//! - Where all places of both sets are in use, a new count has no room, and what it was for is refused: whoever
+//!   makes up names shuts out names that nobody has used yet, and opens nothing.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::{Arc, OnceLock};
+
+use arc_swap::ArcSwap;
+use model::Name;
+use policy::limit::{Charge, Count, Pool, Rate, Take};
+
+use super::{is_refused, up_to_refusal};
+
+/// How many counts each pool of a namespace has at most.
+const PLACES: usize = 1 << 17;
+
+/// Places of one set: two lines of the processor's cache.
+const WAYS: usize = 8;
+
+/// What this process has counted, by the namespaces of the limits' policies: none of them takes places of another.
+#[derive(Debug, Default)]
+pub(super) struct Own {
+    /// Drawn by each process, so that nobody can choose names that share a set.
+    hasher: RandomState,
+    /// Each from when a first limit of it counts.
+    of: ArcSwap<BTreeMap<Name, Arc<Pools>>>,
+}
+
+/// The counts of one namespace, each pool from when it first counts.
+#[derive(Debug, Default)]
+struct Pools([OnceLock<Places>; Pool::COUNT]);
+
+/// The counts of one pool.
+#[derive(Debug)]
+struct Places(Box<[Group]>);
+
+/// Sets that come into being together, when a first count falls into one of them.
+type Group = OnceLock<Box<[Set; GROUP]>>;
+
+/// How many: a thousand bytes of them.
+const GROUP: usize = 8;
+
+#[repr(align(128))]
+#[derive(Debug, Default)]
+struct Set([Place; WAYS]);
+
+#[derive(Debug, Default)]
+struct Place {
+    /// A tag of 31 bits above the second since the epoch from which on it is free.
+    owner: AtomicU64,
+    /// Of [`Rate`].
+    state: AtomicU64,
+}
+
+/// A second, in nanoseconds.
+const SECOND: u64 = 1_000_000_000;
+
+/// What stands as the owner of a place while that is being taken.
+const TAKING: u64 = u64::MAX;
+
+impl Own {
+    /// Counts one more in each of `charges` at `now`, nanoseconds since the epoch of the process, up to the first
+    /// that is used up and not only tried; then what was counted before it is given back.
+    pub(super) fn take(&self, charges: &[Charge], now: u64) -> Vec<Take> {
+        let takes = up_to_refusal(charges, |charge| self.take_one(charge, now));
+        if is_refused(charges, &takes) {
+            self.give_all_back(charges, &takes, now);
+        }
+        takes
+    }
+
+    /// Gives back whatever of `charges` came to count here.
+    pub(super) fn give_all_back(&self, charges: &[Charge], takes: &[Take], now: u64) {
+        let counted = |take: &Take| take.granted && take.count == Count::Kept;
+        let counted = charges.iter().zip(takes).filter(|(_, take)| counted(take));
+        counted.for_each(|(charge, _)| self.give_back(charge, now));
+    }
+
+    pub(super) fn take_one(&self, Charge { limit, name }: &Charge, now: u64) -> Take {
+        let hash = self.hasher.hash_one(name);
+        let take = |pools: &Pools| pools.of(limit.pool()).take(hash, limit.rate(), now);
+        let take = match self.of.load().get(limit.namespace()) {
+            Some(pools) => take(pools),
+            None => take(&self.add(limit.namespace(), now)),
+        };
+        take.unwrap_or(Take::NO_ROOM)
+    }
+
+    fn give_back(&self, Charge { limit, name }: &Charge, now: u64) {
+        let of = self.of.load();
+        let places = of.get(limit.namespace()).map(|pools| pools.of(limit.pool()));
+        let place = places.and_then(|places| places.place(self.hasher.hash_one(name), now));
+        place.into_iter().for_each(|place| place.give_back(limit.rate()));
+    }
+
+    /// The pools of a namespace that has none yet, in the place of those in which nothing counts any more.
+    #[cold]
+    fn add(&self, namespace: &Name, now: u64) -> Arc<Pools> {
+        let fresh = Arc::<Pools>::default();
+        self.of.rcu(|of| {
+            // Where somebody else has just added this one, they are about to count there.
+            let is_used = |name: &Name, pools: &Pools| name == namespace || !pools.are_idle(now);
+            let used = of.iter().filter(|(name, pools)| is_used(name, pools));
+            let mut more: BTreeMap<_, _> =
+                used.map(|(name, pools)| (name.clone(), Arc::clone(pools))).collect();
+            more.entry(namespace.clone()).or_insert_with(|| Arc::clone(&fresh));
+            more
+        });
+        self.of.load().get(namespace).map_or(fresh, Arc::clone)
+    }
+}
+
+impl Pools {
+    fn of(&self, pool: Pool) -> &Places {
+        self.0[pool as usize].get_or_init(|| Places::of(PLACES))
+    }
+
+    /// Whether all places are free.
+    fn are_idle(&self, now: u64) -> bool {
+        let second = now / SECOND;
+        let groups = self.0.iter().filter_map(OnceLock::get).flat_map(|Places(groups)| groups);
+        let sets = groups.filter_map(OnceLock::get).flat_map(|group| &**group);
+        let mut owners = sets.flat_map(|set| &set.0).map(|place| place.owner.load(Relaxed));
+        // One that is just being taken bears the largest second there is.
+        owners.all(|owner| is_idle(owner, second))
+    }
+}
+
+impl Places {
+    /// So many, a power of two and a whole group at least, none of which is there yet.
+    fn of(places: usize) -> Self {
+        Places(std::iter::repeat_with(Group::new).take(places / WAYS / GROUP).collect())
+    }
+
+    /// Counts one more; `None` where there is no room to count.
+    fn take(&self, hash: u64, rate: Rate, now: u64) -> Option<Take> {
+        loop {
+            let take = self.place(hash, now)?.take(tag(hash), rate, now);
+            // Else the place became another's just then.
+            if take.is_some() {
+                return take;
+            }
+        }
+    }
+
+    /// The place of a count, taken for it if it has none; `None` where there is no room.
+    fn place(&self, hash: u64, now: u64) -> Option<&Place> {
+        let Places(groups) = self;
+        let (tag, at) = (tag(hash), hash as usize);
+        let second = now / SECOND;
+        let group = groups[(at / GROUP) & (groups.len() - 1)].get_or_init(Box::default);
+        // Another one of the same group, so that a name touches one piece of memory.
+        let other = at ^ (1 + tag as usize % (GROUP - 1));
+        let sets = [at, other].map(|at| &group[at % GROUP].0);
+        'look: loop {
+            let mut free = None;
+            for place in sets.into_iter().flatten() {
+                let owner = place.owner.load(Acquire);
+                if owner == TAKING {
+                    // For as long as it takes to write a word; it may be for this very count.
+                    std::thread::yield_now();
+                    continue 'look;
+                }
+                match is_idle(owner, second) {
+                    false if owner >> 32 == tag => return Some(place),
+                    true if free.is_none() => free = Some((place, owner)),
+                    true | false => {}
+                }
+            }
+            let (free, seen) = free?;
+            if free.owner.compare_exchange(seen, TAKING, Acquire, Relaxed).is_ok() {
+                free.state.store(0, Relaxed);
+                // Held for a second at least, in which whoever got it counts.
+                let until = (second + 2).min(u64::from(u32::MAX) - 1);
+                free.owner.store(tag << 32 | until, Release);
+                return Some(free);
+            }
+        }
+    }
+}
+
+/// Bits that do not choose the set.
+fn tag(hash: u64) -> u64 {
+    hash >> 33
+}
+
+/// Whether what `owner` counts says no more than nothing.
+fn is_idle(owner: u64, second: u64) -> bool {
+    owner & u64::from(u32::MAX) <= second
+}
+
+impl Place {
+    /// `None` where it is no more the place of `tag`.
+    fn take(&self, tag: u64, rate: Rate, now: u64) -> Option<Take> {
+        let is_its_own = || self.owner.load(Acquire) >> 32 == tag;
+        let mut state = self.state.load(Relaxed);
+        loop {
+            let next = rate.take(state, now);
+            if next.state == state {
+                return is_its_own().then_some(next.take);
+            }
+            match self.state.compare_exchange_weak(state, next.state, AcqRel, Relaxed) {
+                Ok(_) if is_its_own() => {
+                    self.keep(next.idle_at);
+                    return Some(next.take);
+                }
+                Ok(_) => {
+                    // As it was, unless whose it is now has counted on.
+                    let _counted_on =
+                        self.state.compare_exchange(next.state, state, Relaxed, Relaxed);
+                    return None;
+                }
+                Err(other) => state = other,
+            }
+        }
+    }
+
+    /// Keeps it for its count until the second after `idle_at`.
+    fn keep(&self, idle_at: u64) {
+        let until = (idle_at / SECOND + 1).min(u64::from(u32::MAX) - 1);
+        let later = |owner: u64| {
+            let second = owner & u64::from(u32::MAX);
+            (owner != TAKING && second < until).then_some(owner - second + until)
+        };
+        let _kept_already = self.owner.fetch_update(Relaxed, Relaxed, later);
+    }
+
+    fn give_back(&self, rate: Rate) {
+        let less = |state| Some(rate.give_back(state));
+        let _always = self.state.fetch_update(Relaxed, Relaxed, less);
+    }
+}
+
+#[cfg(test)]
+mod tests;
