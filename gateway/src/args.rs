@@ -38,7 +38,7 @@ pub(crate) enum Command {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Serve {
     /// A YAML file, or a folder whose .yaml, .yml and .json files count together.
-    #[arg(long, value_name = "FILE|DIR", conflicts_with_all = ["join", "server", "state", "name"])]
+    #[arg(long, value_name = "FILE|DIR", conflicts_with_all = ["join", "server", "name"])]
     pub(crate) config: Option<PathBuf>,
     /// NAMESPACE/NAME=CERT,KEY: a Secret with the certificate and the key of two files, for a Gateway to
     /// name; may be repeated. They are looked at every 5 s while it serves.
@@ -51,8 +51,8 @@ pub(crate) struct Serve {
     /// Where the server answers nodes [default: 127.0.0.1:7081].
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) server: Option<String>,
-    /// The folder that keeps who this node is and what it served last [default:
-    /// heddle-gateway-state].
+    /// The folder that keeps who this node is, what it served last and what quotas counted [default:
+    /// heddle-gateway-state]; with --config what quotas counted [default: they end with the process].
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
     /// The name by which the node joins; the host's name by default.

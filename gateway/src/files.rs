@@ -49,7 +49,8 @@ pub(crate) fn run(args: &Serve, path: &Path) -> Result<ExitCode> {
     let place = runtime.block_on(Place::find(args.handover.as_deref()))?;
     // Before anybody is told that we are ready: who hears it may tell us to stop at once.
     let mut signals = runtime.block_on(async { Signals::listen() })?;
-    let process = Process::start(outfit(args)?, Arc::default(), None, show, place)?;
+    let process =
+        Process::start(outfit(args, args.state.as_deref())?, Arc::default(), None, show, place)?;
     let mut files = Files { config, process, shown, again: None, unreadable: None };
     files.begin(&loaded)?;
     if runtime.block_on(files.process.ready(&mut signals.stop, &files.config.stock()))? {

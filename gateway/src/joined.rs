@@ -29,7 +29,8 @@ pub(crate) struct Join {
 
 /// Serves what the server says until told to stop.
 pub(crate) fn run(args: &Serve, join: &Join) -> Result<ExitCode> {
-    process::follow(outfit(args)?, settings(join)?)?;
+    let node = settings(join)?;
+    process::follow(outfit(args, Some(&node.folder))?, node)?;
     Ok(ExitCode::SUCCESS)
 }
 

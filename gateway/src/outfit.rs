@@ -1,5 +1,6 @@
 //! From the command line to how the process runs.
 
+use std::path::Path;
 use std::thread;
 
 use anyhow::Result;
@@ -9,13 +10,13 @@ use proxy::{Limits, Settings};
 
 use crate::args::Serve;
 
-/// How a gateway runs.
+/// How a gateway runs whose state is kept in this folder, if it has one.
 ///
 /// # Errors
 /// Where what names a Redis names none.
-pub(crate) fn outfit(args: &Serve) -> Result<Outfit> {
+pub(crate) fn outfit(args: &Serve, state: Option<&Path>) -> Result<Outfit> {
     Ok(Outfit {
-        settings: settings(args)?,
+        settings: settings(args, state)?,
         telemetry: told(args),
         admin: args.admin.0,
         handover: args.handover.clone(),
@@ -32,7 +33,7 @@ fn told(args: &Serve) -> telemetry::Settings {
     telemetry::Settings { workers: workers(args), access_log, tracing, ..Default::default() }
 }
 
-fn settings(args: &Serve) -> Result<Settings> {
+fn settings(args: &Serve, state: Option<&Path>) -> Result<Settings> {
     Ok(Settings {
         workers: workers(args),
         bind: args.bind,
@@ -42,6 +43,7 @@ fn settings(args: &Serve) -> Result<Settings> {
         proxy_protocol: args.proxy_protocol.clone(),
         escaped_slashes: args.escaped_slashes.into(),
         debug_header: args.debug_header,
+        quotas: state.map(|folder| folder.join(words::QUOTAS)),
         redis: words::redis(args.redis.as_ref(), args.redis_ca.as_deref())?,
         limits: Limits {
             connections: args.max_connections,

@@ -28,7 +28,7 @@ pub(crate) struct Args {
     /// Where the server answers nodes.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:7081")]
     pub(crate) server: String,
-    /// The folder that keeps who this node is and what it served last.
+    /// The folder that keeps who this node is, what it served last and what quotas counted.
     #[arg(long, value_name = "DIR", default_value = "heddle-mesh-state")]
     pub(crate) state: PathBuf,
     /// Threads that serve traffic.
@@ -88,7 +88,14 @@ impl Args {
         let zone = self.zone.clone().filter(|zone| !zone.is_empty());
         let redis = words::redis(self.redis.as_ref(), self.redis_ca.as_deref())?;
         Ok(Outfit {
-            settings: Settings { workers, bind: self.bind, zone, redis, ..Settings::default() },
+            settings: Settings {
+                workers,
+                bind: self.bind,
+                zone,
+                redis,
+                quotas: Some(self.state.join(words::QUOTAS)),
+                ..Settings::default()
+            },
             telemetry: telemetry::Settings {
                 service: "heddle-mesh",
                 workers,

@@ -21,6 +21,7 @@
 //!       burst: 20
 //! ```
 //!
+//! A limit with a `period` is a quota: so many in a day or a month of the calendar.
 //! Each limit that means a request counts it, once, however many targets of the policy the request passes; it
 //! goes on only if none of them is used up. Each proxy counts by itself, or all of them together.
 
@@ -78,11 +79,16 @@ pub struct RateLimit {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1, max = 4))]
     pub by: Vec<CountedBy>,
-    /// How many may come in one window.
-    #[schemars(range(min = 1, max = 1_000_000))]
+    /// How many may come in one window or period: up to 1,000,000, of a period up to 1,000,000,000.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
     pub requests: u32,
-    /// How long a window is: whole seconds, from 1 s to 24 h.
-    pub window: GatewayDuration,
+    /// How long a window is: whole seconds, from 1 s to 24 h. Written unless `period` is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<GatewayDuration>,
+    /// In the place of a window, for quotas: a day or a month of the calendar, by UTC. What was counted survives
+    /// restarts of a proxy that has a state folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period: Option<Period>,
     /// `SlidingWindow` where none is written.
     #[serde(default)]
     pub algorithm: Algorithm,
@@ -130,6 +136,18 @@ impl Scope {
         matches!(self, Scope::Local)
     }
 }
+
+/// A part of the calendar, by UTC, in which a quota holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Period {
+    /// From midnight to midnight.
+    Day,
+    /// From the first of a month to the first of the next.
+    Month,
+}
+
+/// The most that may come in a window.
+const MOST: u32 = 1_000_000;
 
 /// How a limit counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -233,17 +251,39 @@ impl RateLimitPolicy {
 
 impl RateLimit {
     fn check(&self, at: &mut Checker) {
-        let window = Duration::from(self.window);
-        if !(Duration::from_secs(1)..=LONGEST).contains(&window) {
-            at.fault_in("window", "is 1s at least and 24h at most");
-        } else if window.subsec_nanos() > 0 {
-            at.fault_in("window", "is told by the second: write no fractions of one");
+        match (self.window.map(Duration::from), self.period) {
+            (None, None) => {
+                at.fault_in(
+                    "window",
+                    "has to say in how long, or 'period' in what of the calendar",
+                );
+            }
+            (Some(_), Some(_)) => {
+                at.fault_in("period", "stands in the place of 'window': write one of the two");
+            }
+            (Some(window), None) if !(Duration::from_secs(1)..=LONGEST).contains(&window) => {
+                at.fault_in(
+                    "window",
+                    "is 1s at least and 24h at most; for longer write a 'period'",
+                );
+            }
+            (Some(window), None) if window.subsec_nanos() > 0 => {
+                at.fault_in("window", "is told by the second: write no fractions of one");
+            }
+            (Some(_), None) if self.requests > MOST => {
+                at.fault_in(
+                    "requests",
+                    format!("is {MOST} at most in a window; of a 'period' more"),
+                );
+            }
+            (Some(_), None) => {}
+            (None, Some(_)) if self.algorithm != Algorithm::default() => {
+                at.fault_in("algorithm", "is of a window; a period is counted from its beginning");
+            }
+            (None, Some(_)) => {}
         }
         if self.burst.is_some() && self.algorithm != Algorithm::TokenBucket {
-            at.fault_in(
-                "burst",
-                "is of a TokenBucket; a SlidingWindow lets 'requests' come at once",
-            );
+            at.fault_in("burst", "is of a TokenBucket; all others let 'requests' come at once");
         }
         if self.failure_mode.is_some() && self.scope.is_local() {
             at.fault_in(
@@ -265,9 +305,13 @@ impl RateLimit {
 /// As explain, logs and console tell it: `100 requests in 60 s by address, through all proxies together`.
 impl fmt::Display for RateLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = Duration::from(self.window).as_secs();
         let many = if self.requests == 1 { "" } else { "s" };
-        write!(f, "{} request{many} in {seconds} s", self.requests)?;
+        write!(f, "{} request{many} ", self.requests)?;
+        match (self.period, self.window.map(Duration::from)) {
+            (Some(Period::Day), _) => f.write_str("a day")?,
+            (Some(Period::Month), _) => f.write_str("a month")?,
+            (None, window) => write!(f, "in {} s", window.unwrap_or_default().as_secs())?,
+        }
         if let Some(burst) = self.burst {
             let end = if self.by.is_empty() { "" } else { "," };
             write!(f, ", {burst} at once{end}")?;

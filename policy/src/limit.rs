@@ -30,7 +30,7 @@ use crate::{claims, headers};
 
 mod rate;
 
-pub use model::limit::FailureMode;
+pub use model::limit::{FailureMode, Period};
 pub use rate::{Count, Next, Rate, Take};
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -189,6 +189,11 @@ impl Limit {
         self.shared
     }
 
+    /// Whether it holds in parts of the calendar, so that its counts are to outlive the process.
+    pub fn is_quota(&self) -> bool {
+        matches!(self.rate, Rate::Period { .. })
+    }
+
     /// Whose counts its own may take room from, in its namespace.
     pub fn pool(&self) -> Pool {
         if self.by.is_empty() {
@@ -257,15 +262,18 @@ impl fmt::Display for Limit {
 /// What a limit says of itself: how many may come in how many seconds; where a bucket counts, how many it holds and
 /// how long it takes to fill.
 fn quota(limit: &RateLimit, policy: &Key) -> String {
-    let window = Duration::from(limit.window).as_secs();
-    let (quota, window) = match limit.burst {
-        Some(burst) => {
-            let (burst, requests) = (u64::from(burst), u64::from(limit.requests));
-            (burst, (burst * window).div_ceil(requests))
-        }
-        None => (u64::from(limit.requests), window),
+    let (item, requests) = (item(policy, &limit.name), u64::from(limit.requests));
+    let window = match limit.period {
+        Some(Period::Day) => 24 * 60 * 60,
+        // Months differ, and nothing has to be said.
+        Some(Period::Month) => return format!("{item};q={requests}"),
+        None => limit.window.map(Duration::from).unwrap_or_default().as_secs(),
     };
-    format!("{};q={quota};w={window}", item(policy, &limit.name))
+    let (quota, window) = match limit.burst.map(u64::from) {
+        Some(burst) => (burst, (burst * window).div_ceil(requests)),
+        None => (requests, window),
+    };
+    format!("{item};q={quota};w={window}")
 }
 
 /// A limit as an item of a list of structured fields, which is of one name wherever it is told.

@@ -1,6 +1,7 @@
 //! How a proxy process runs: what does not come from resources. Every bound has a default.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -32,6 +33,8 @@ pub struct Settings {
     pub debug_header: bool,
     /// By which Redis limits are counted together with other proxies; none by default.
     pub redis: Option<Redis>,
+    /// The file in which counts of quotas outlive the process; they end with it by default.
+    pub quotas: Option<PathBuf>,
     /// Bounds on what strangers and backends may cost.
     pub limits: Limits,
 }
@@ -48,6 +51,7 @@ impl Default for Settings {
             escaped_slashes: EscapedSlash::Keep,
             debug_header: false,
             redis: None,
+            quotas: None,
             limits: Limits::default(),
         }
     }

@@ -23,7 +23,7 @@ use wire::Resting;
 
 use crate::alarm::Alarms;
 use crate::bind::Inlet;
-use crate::counts::Counts;
+use crate::counts::{Counts, Keeper};
 use crate::flows::{self, Taking};
 use crate::health;
 use crate::http::{Conn, Servers, Spoken};
@@ -57,6 +57,8 @@ pub struct Proxy {
     shared: Arc<Shared>,
     workers: Vec<Worker>,
     ports: Ports,
+    /// Keeps what quotas count.
+    keeper: Option<Keeper>,
 }
 
 /// What all workers and connections share.
@@ -124,7 +126,8 @@ impl Proxy {
             admin: OnceLock::new(),
         };
         let live = Live::empty(&ground, &telemetry);
-        let counts = Counts::new(settings.redis.as_ref(), settings.workers);
+        let counts =
+            Counts::new(settings.redis.as_ref(), settings.workers, settings.quotas.as_deref());
         counts.shared().into_iter().for_each(|shared| telemetry.shares(shared));
         let passports = Passports::new(settings.workers);
         let alarms = (0..settings.workers).map(|_| Alarms::default()).collect();
@@ -149,7 +152,19 @@ impl Proxy {
             .map(|id| Worker::start(id, Arc::clone(&shared)))
             .collect::<io::Result<_>>()?;
         let ports = Ports::new(shared.settings.bind, shared.settings.workers);
-        Ok(Proxy { shared, workers, ports })
+        Ok(Proxy { shared, workers, ports, keeper: None })
+    }
+
+    /// Goes on with what quotas had counted: before the first connection is taken, and once the process before takes
+    /// none any more.
+    ///
+    /// # Errors
+    /// If what they had counted cannot be read, or not be kept from now on.
+    pub(crate) fn count_on(&mut self) -> io::Result<()> {
+        if let Some(keeper) = self.shared.counts.begin()? {
+            self.keeper = Some(keeper);
+        }
+        Ok(())
     }
 
     /// Takes note of where this process's own admin port is, so that a listener that wants the
@@ -250,6 +265,9 @@ impl Proxy {
 
     fn finish(mut self, end: End) {
         let bound = end.bound;
+        if end.is_followed {
+            self.keeper.take().into_iter().for_each(Keeper::forgo);
+        }
         for worker in &self.workers {
             drop(worker.orders.send(Order::Drain(bound)));
         }

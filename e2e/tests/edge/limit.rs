@@ -223,3 +223,94 @@ async fn of_what_nobody_reads_each_connection_counts() {
     assert_eq!(passed, [Some(()), Some(()), None]);
     assert_eq!(origin.count(), 4);
 }
+
+/// A gateway whose quota is so many a month, with its state in a folder, that another one may follow.
+async fn with_quota(requests: u32) -> (Origin, Gateway, tempfile::TempDir, Vec<String>) {
+    let (origin, setup) = shop().await;
+    let folder = tempfile::TempDir::new().expect("a folder for the test");
+    let state = folder.path().join("state").display().to_string();
+    let arguments = ["--state".to_owned(), state].to_vec();
+    let words: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let limit = format!("{ROUTE}limits: [{{ name: plan, requests: {requests}, period: Month }}]");
+    let setup = setup.with(yaml::limits("fair", &limit)).replaceable().arguments(&words);
+    let gateway = setup.start().await;
+    (origin, gateway, folder, arguments)
+}
+
+/// Waits until the one count that is kept stands at this.
+async fn until_kept(folder: &tempfile::TempDir, count: u64) {
+    let file = folder.path().join("state/quotas");
+    wait::until_true("the count to be kept", || {
+        // Its state, of which the last 40 bits count, and a digest are the end of the file.
+        let bytes = std::fs::read(&file).unwrap_or_default();
+        let state = bytes.len().checked_sub(40).and_then(|at| bytes[at..].first_chunk().copied());
+        state.map(u64::from_be_bytes).is_some_and(|state| state & ((1 << 40) - 1) == count)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_quota_outlives_the_process_however_it_ends() {
+    let (origin, mut gateway, folder, arguments) = with_quota(5).await;
+    let words: Vec<_> = arguments.iter().map(String::as_str).collect();
+    answered(&gateway, &send(&gateway, "/", &[]).await, "shop").await;
+    // Killed once it had time to write.
+    until_kept(&folder, 1).await;
+    assert!(
+        e2e::program::ended(
+            std::process::Command::new("kill").args(["-KILL", &gateway.id().to_string()])
+        )
+        .code
+            == 0
+    );
+    gateway.exited().await;
+    let mut next = gateway.next(&words);
+    next.until_ready().await;
+    let reply = send(&next, "/", &[]).await;
+    assert_eq!(told(&reply, "ratelimit-policy"), "\"shop/fair/plan\";q=5");
+    assert!(told(&reply, "ratelimit").starts_with("\"shop/fair/plan\";r=3;t="), "{reply:?}");
+    // Told to end right after a request.
+    next.terminate();
+    assert_eq!(next.exited().await, 0);
+    let mut last = next.next(&words);
+    last.until_ready().await;
+    for left in ["r=2;", "r=1;", "r=0;"] {
+        assert!(told(&send(&last, "/", &[]).await, "ratelimit").contains(left));
+    }
+    let reply = send(&last, "/", &[]).await;
+    let line = refused(&last, &reply, 429, "rate_limited").await;
+    assert!(line["detail"].as_str().unwrap().starts_with("at most 5 requests a month; "), "{line}");
+    assert!((1..=31 * 24 * 3600).contains(&seconds(&reply, "retry-after")));
+    assert_eq!(origin.count(), 5);
+}
+
+#[tokio::test]
+async fn who_follows_another_process_goes_on_with_its_quotas() {
+    let (origin, mut gateway, folder, arguments) = with_quota(3).await;
+    let words: Vec<_> = arguments.iter().map(String::as_str).collect();
+    for _ in 0..2 {
+        answered(&gateway, &send(&gateway, "/", &[]).await, "shop").await;
+    }
+    until_kept(&folder, 2).await;
+    let mut next = gateway.next(&words);
+    next.until_ready().await;
+    assert_eq!(gateway.exited().await, 0);
+    assert!(told(&send(&next, "/", &[]).await, "ratelimit").contains("r=0;"));
+    refused(&next, &send(&next, "/", &[]).await, 429, "rate_limited").await;
+    assert_eq!(origin.count(), 3);
+    // What the one before had counted is not written over by it.
+    next.terminate();
+    assert_eq!(next.exited().await, 0);
+    let mut last = next.next(&words);
+    last.until_ready().await;
+    refused(&last, &send(&last, "/", &[]).await, 429, "rate_limited").await;
+}
+
+#[tokio::test]
+async fn a_quota_that_ends_with_the_process_is_told_of() {
+    let (origin, gateway) = limited("limits: [{ name: plan, requests: 1, period: Day }]").await;
+    answered(&gateway, &send(&gateway, "/", &[]).await, "shop").await;
+    refused(&gateway, &send(&gateway, "/", &[]).await, 429, "rate_limited").await;
+    gateway.until_said("no --state is told: their counts end with this process").await;
+    assert_eq!(origin.count(), 1);
+}

@@ -283,3 +283,20 @@ async fn without_a_redis_a_gateway_counts_by_itself_and_says_so() {
     let said = odd.stderr();
     assert!(said.contains("what names a Redis is none") && !said.contains("marker"), "{said}");
 }
+
+#[tokio::test]
+async fn a_quota_that_is_shared_is_counted_by_redis() {
+    let (origin, redis) = (Origin::start("shop").await, Redis::start().await);
+    let limit = "  - { name: plan, requests: 3, period: Month, scope: Shared }";
+    let one = gateway(&origin, &redis.url(), limit).await;
+    let other = gateway(&origin, &redis.url(), limit).await;
+    for (gateway, wanted) in [(&one, 2), (&other, 1), (&one, 0)] {
+        assert_eq!(left(&send(gateway, "a").await), wanted);
+    }
+    refused(&other, &send(&other, "a").await, 429, "rate_limited").await;
+    // Whoever comes new knows of it.
+    let third = gateway(&origin, &redis.url(), limit).await;
+    refused(&third, &send(&third, "a").await, 429, "rate_limited").await;
+    assert_eq!(origin.count(), 3);
+    assert!(!third.stderr().contains("--state"), "it outlives the process there");
+}

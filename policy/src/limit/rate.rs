@@ -8,7 +8,8 @@
 
 use std::time::Duration;
 
-use model::limit::{Algorithm, RateLimit};
+use model::limit::{Algorithm, Period, RateLimit};
+use time::{Date, Month, OffsetDateTime};
 
 /// How much may come, and how that is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,13 @@ pub enum Rate {
         interval: u64,
         /// How many the bucket holds.
         burst: u64,
+    },
+    /// Those of this part of the calendar: time is nanoseconds since 1970 here, and nothing else.
+    Period {
+        /// The most in one of them.
+        most: u64,
+        /// What.
+        period: Period,
     },
 }
 
@@ -96,6 +104,11 @@ pub struct Next {
 const BITS: u32 = 20;
 const COUNT: u64 = (1 << BITS) - 1;
 const NUMBER: u64 = (1 << (64 - 2 * BITS)) - 1;
+/// Bits of a count within a period's state; above it stands the number of the period.
+const PERIOD_BITS: u32 = 40;
+const PERIOD_COUNT: u64 = (1 << PERIOD_BITS) - 1;
+/// A second, in nanoseconds.
+const SECOND: u64 = 1_000_000_000;
 /// So many windows later a request is at most counted that has begun in one.
 const LATE: u64 = 16;
 /// So many nanoseconds behind others may somebody be who counts in a bucket.
@@ -112,8 +125,11 @@ struct Counts {
 impl Rate {
     /// That of a limit.
     pub fn of(limit: &RateLimit) -> Self {
-        let window = Duration::from(limit.window);
         let most = u64::from(limit.requests.max(1));
+        if let Some(period) = limit.period {
+            return Rate::Period { most, period };
+        }
+        let window = limit.window.map(Duration::from).unwrap_or_default();
         match limit.algorithm {
             Algorithm::SlidingWindow => {
                 let window = u64::try_from(window.as_micros()).unwrap_or(u64::MAX).max(1);
@@ -133,6 +149,8 @@ impl Rate {
             Rate::Window { window, .. } => (1, window),
             // The moment at which a bucket is full is one whatever drops into it.
             Rate::Bucket { .. } => (2, 0),
+            Rate::Period { period: Period::Day, .. } => (3, 1),
+            Rate::Period { period: Period::Month, .. } => (3, 2),
         };
         let mut form = [algorithm; 9];
         form[1..].copy_from_slice(&window.to_be_bytes());
@@ -145,11 +163,25 @@ impl Rate {
         Counts { number, last: last.min(COUNT), this: this.min(COUNT) }.state()
     }
 
+    /// The number of the period, from 1 on, that a second since 1970 lies in; none of what has no periods.
+    pub fn number_at(self, second: u64) -> Option<u64> {
+        match self {
+            Rate::Period { period, .. } => Some(number_at(period, second)),
+            Rate::Window { .. } | Rate::Bucket { .. } => None,
+        }
+    }
+
+    /// The state of a count into which `count` came in a period, by its number from 1 on.
+    pub fn in_period(number: u64, count: u64) -> u64 {
+        (number & NUMBER) << PERIOD_BITS | count.min(PERIOD_COUNT)
+    }
+
     /// Counts one more at `now`, if there is room for it.
     pub fn take(self, state: u64, now: u64) -> Next {
         match self {
             Rate::Window { most, window } => in_window(most, window, state, now),
             Rate::Bucket { interval, burst } => in_bucket(interval, burst, state, now),
+            Rate::Period { most, period } => in_period(most, period, state, now),
         }
     }
 
@@ -159,9 +191,43 @@ impl Rate {
             Rate::Window { .. } if state & COUNT == 0 => state,
             Rate::Window { .. } => state - 1,
             Rate::Bucket { interval, .. } => state.saturating_sub(interval),
+            Rate::Period { .. } if state & PERIOD_COUNT == 0 => state,
+            Rate::Period { .. } => state - 1,
         }
     }
 }
+
+/// The number of the period, from 1 on, that a second since 1970 lies in.
+fn number_at(period: Period, second: u64) -> u64 {
+    match period {
+        Period::Day => second / DAY + 1,
+        Period::Month => {
+            let second = i64::try_from(second).unwrap_or(i64::MAX);
+            // Nanoseconds of 64 bits end long before what a date can say does.
+            let date =
+                OffsetDateTime::from_unix_timestamp(second).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+            let years = u64::try_from(date.year()).unwrap_or(0);
+            years * 12 + u64::from(u8::from(date.month()))
+        }
+    }
+}
+
+/// The second since 1970 at which the period of this number is over.
+fn end_of(period: Period, number: u64) -> u64 {
+    match period {
+        Period::Day => number * DAY,
+        Period::Month => {
+            let year = i32::try_from(number / 12).unwrap_or(i32::MAX);
+            let month = u8::try_from(number % 12 + 1).map(Month::try_from);
+            let month = month.ok().and_then(Result::ok).unwrap_or(Month::January);
+            let first = Date::from_calendar_date(year, month, 1).unwrap_or(Date::MAX);
+            u64::try_from(first.midnight().assume_utc().unix_timestamp()).unwrap_or(0)
+        }
+    }
+}
+
+/// Seconds of a day.
+const DAY: u64 = 24 * 60 * 60;
 
 impl Counts {
     /// What `state` says in the window `number`; of one that has gone on since, what it says there.
@@ -244,6 +310,28 @@ fn in_bucket(interval: u64, burst: u64, state: u64, now: u64) -> Next {
         count: Count::Kept,
     };
     Next { take, state, idle_at: state }
+}
+
+fn in_period(most: u64, period: Period, state: u64, now: u64) -> Next {
+    let (was, count) = (state >> PERIOD_BITS, state & PERIOD_COUNT);
+    let number = number_at(period, now / SECOND);
+    // Of one that has begun for others whose time lies a little ahead, that goes on.
+    let (number, count) = match was {
+        _ if was == number || was == number + 1 => (was, count),
+        _ => (number, 0),
+    };
+    let granted = count < most;
+    let count = count + u64::from(granted);
+    let until = end_of(period, number).saturating_mul(SECOND).max(now);
+    let reset = Duration::from_nanos(until - now);
+    let take = Take {
+        granted,
+        left: most.saturating_sub(count),
+        reset,
+        wait: if granted { Duration::ZERO } else { reset },
+        count: Count::Kept,
+    };
+    Next { take, state: Rate::in_period(number, count), idle_at: until }
 }
 
 #[cfg(test)]

@@ -355,6 +355,28 @@ fn a_bucket_says_how_much_it_holds_and_how_long_it_takes_to_fill() {
 }
 
 #[test]
+fn a_quota_says_how_many_there_are_and_until_when() {
+    let told = |period: &str| {
+        let quota = json!({ "name": "l", "requests": 100_000, "period": period });
+        let chain = chain([level([json!({ "limits": [quota] })])]);
+        let Decision::Done(Verdict::Pass(pass)) =
+            after(&chain, &Request::get("/"), vec![take(true, 7, 86_400_000, 0)])
+        else {
+            panic!("it has room")
+        };
+        let story = chain.explain(&Request::get("/").facts(), None).to_string();
+        let (_, said) = story.rsplit_once("Limit ").unwrap();
+        (headers(&pass.aside.unwrap().limits).join(" "), said.to_owned())
+    };
+    let wanted =
+        "ratelimit-policy: \"shop/p0/l\";q=100000;w=86400 ratelimit: \"shop/p0/l\";r=7;t=86400";
+    assert_eq!(told("Day"), (wanted.to_owned(), "l: 100000 requests a day".to_owned()));
+    let (headers, said) = told("Month");
+    assert_eq!(headers, wanted.replace(";w=86400", ""));
+    assert_eq!(said, "l: 100000 requests a month");
+}
+
+#[test]
 fn no_datagram_is_counted() {
     let datagrams = Request { layer: Layer::Datagrams, ..Request::get("/") };
     let chain = limited(&json!({}));

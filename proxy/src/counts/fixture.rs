@@ -1,8 +1,10 @@
 //! Limits as they are written, what goes into their counts, and a real Redis.
 
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use model::limit::RateLimitPolicy;
 use policy::limit::{Charge, Limit, compile};
@@ -84,8 +86,16 @@ fn socket(folder: &TempDir) -> PathBuf {
     folder.path().join("redis")
 }
 
+/// One that takes connections.
 fn spawn(socket: &Path) -> Child {
     let mut serve = Command::new("redis-server");
     serve.args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"]).arg(socket);
-    serve.stdout(Stdio::null()).spawn().expect("redis-server, which `cargo xtask test` installs")
+    serve.stdout(Stdio::null());
+    let child = serve.spawn().expect("redis-server, which `cargo xtask test` installs");
+    let began = Instant::now();
+    while UnixStream::connect(socket).is_err() {
+        assert!(began.elapsed() < Duration::from_secs(30), "redis-server takes no connection");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child
 }

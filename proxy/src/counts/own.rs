@@ -9,6 +9,7 @@
 //! - Each namespace has places of its own, so that what callers make up for the limits of one shuts nobody out of
 //!   those of another; within it each [`Pool`] has. Those of a namespace in which nothing counts any more go when
 //!   another one comes.
+//! - Quotas have places of their own, by a hash and a time that outlive the process.
 //! - A place is free once what it counts says no more than that nothing came. So memory is bounded, and what is
 //!   never touched costs none.
 //! - Where all places of both sets are in use, a new count has no room, and what it was for is refused: whoever
@@ -16,15 +17,14 @@
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
+use aws_lc_rs::digest;
 use model::Name;
-use policy::limit::{Charge, Count, Pool, Rate, Take};
-
-use super::{is_refused, up_to_refusal};
+use policy::limit::{Charge, Pool, Rate, Take};
 
 /// How many counts each pool of a namespace has at most.
 const PLACES: usize = 1 << 17;
@@ -35,10 +35,41 @@ const WAYS: usize = 8;
 /// What this process has counted, by the namespaces of the limits' policies: none of them takes places of another.
 #[derive(Debug, Default)]
 pub(super) struct Own {
-    /// Drawn by each process, so that nobody can choose names that share a set.
-    hasher: RandomState,
+    hash: Hash,
     /// Each from when a first limit of it counts.
     of: ArcSwap<BTreeMap<Name, Arc<Pools>>>,
+    /// Whether something was counted since it was last asked.
+    has_changed: AtomicBool,
+}
+
+/// By what places are found, so that nobody can choose names that share a set.
+#[derive(Debug)]
+enum Hash {
+    /// Drawn by each process.
+    Drawn(RandomState),
+    /// Drawn once, and known to those that go on with the counts.
+    Kept([u8; 16]),
+}
+
+impl Default for Hash {
+    fn default() -> Self {
+        Hash::Drawn(RandomState::new())
+    }
+}
+
+impl Hash {
+    fn of(&self, name: &[u8]) -> u64 {
+        match self {
+            Hash::Drawn(state) => state.hash_one(name),
+            Hash::Kept(key) => {
+                let mut hash = digest::Context::new(&digest::SHA256);
+                hash.update(key);
+                hash.update(name);
+                let first = hash.finish().as_ref().first_chunk().copied();
+                u64::from_be_bytes(first.unwrap_or_default())
+            }
+        }
+    }
 }
 
 /// The counts of one namespace, each pool from when it first counts.
@@ -74,37 +105,30 @@ const SECOND: u64 = 1_000_000_000;
 const TAKING: u64 = u64::MAX;
 
 impl Own {
-    /// Counts one more in each of `charges` at `now`, nanoseconds since the epoch of the process, up to the first
-    /// that is used up and not only tried; then what was counted before it is given back.
-    pub(super) fn take(&self, charges: &[Charge], now: u64) -> Vec<Take> {
-        let takes = up_to_refusal(charges, |charge| self.take_one(charge, now));
-        if is_refused(charges, &takes) {
-            self.give_all_back(charges, &takes, now);
-        }
-        takes
+    /// What goes on with counts that were found by this key.
+    pub(super) fn keyed(key: [u8; 16]) -> Self {
+        Own { hash: Hash::Kept(key), ..Own::default() }
     }
 
-    /// Gives back whatever of `charges` came to count here.
-    pub(super) fn give_all_back(&self, charges: &[Charge], takes: &[Take], now: u64) {
-        let counted = |take: &Take| take.granted && take.count == Count::Kept;
-        let counted = charges.iter().zip(takes).filter(|(_, take)| counted(take));
-        counted.for_each(|(charge, _)| self.give_back(charge, now));
-    }
-
-    pub(super) fn take_one(&self, Charge { limit, name }: &Charge, now: u64) -> Take {
-        let hash = self.hasher.hash_one(name);
+    /// Counts one more at `now`, nanoseconds since an epoch that all share who count here, if there is room.
+    pub(super) fn take(&self, Charge { limit, name }: &Charge, now: u64) -> Take {
+        let hash = self.hash.of(name);
         let take = |pools: &Pools| pools.of(limit.pool()).take(hash, limit.rate(), now);
         let take = match self.of.load().get(limit.namespace()) {
             Some(pools) => take(pools),
             None => take(&self.add(limit.namespace(), now)),
         };
+        if !self.has_changed.load(Relaxed) {
+            self.has_changed.store(true, Relaxed);
+        }
         take.unwrap_or(Take::NO_ROOM)
     }
 
-    fn give_back(&self, Charge { limit, name }: &Charge, now: u64) {
+    /// Takes one back that was counted.
+    pub(super) fn give_back(&self, Charge { limit, name }: &Charge, now: u64) {
         let of = self.of.load();
         let places = of.get(limit.namespace()).map(|pools| pools.of(limit.pool()));
-        let place = places.and_then(|places| places.place(self.hasher.hash_one(name), now));
+        let place = places.and_then(|places| places.place(self.hash.of(name), now));
         place.into_iter().for_each(|place| place.give_back(limit.rate()));
     }
 
@@ -123,6 +147,44 @@ impl Own {
         });
         self.of.load().get(namespace).map_or(fresh, Arc::clone)
     }
+
+    /// Has [`Own::has_changed`] say so.
+    pub(super) fn is_changed(&self) {
+        self.has_changed.store(true, Relaxed);
+    }
+
+    /// Whether something was counted since this was last asked.
+    pub(super) fn has_changed(&self) -> bool {
+        self.has_changed.swap(false, Relaxed)
+    }
+
+    /// What every pool counts at `now`, to be put back by [`Own::put`].
+    pub(super) fn all(&self, now: u64) -> Vec<(Name, usize, Vec<Kept>)> {
+        let of = self.of.load();
+        let pools = of.iter().flat_map(|(name, pools)| {
+            let pools = pools.0.iter().enumerate();
+            pools.filter_map(move |(index, pool)| Some((name, index, pool.get()?)))
+        });
+        let all = pools.map(|(name, index, places)| (name.clone(), index, places.all(now)));
+        all.filter(|(.., kept)| !kept.is_empty()).collect()
+    }
+
+    /// Puts back what a pool counted, before anything counts here; what is over by `now`, or has no place here, is
+    /// left out.
+    pub(super) fn put(&self, namespace: &Name, pool: usize, kept: &[Kept], now: u64) {
+        let pools = self.add(namespace, now);
+        let Some(places) = pools.0.get(pool) else { return };
+        let places = places.get_or_init(|| Places::of(PLACES));
+        kept.iter().for_each(|one| places.put(*one, now));
+    }
+}
+
+/// A place and what it counts, as it outlives the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Kept {
+    pub(super) at: u32,
+    pub(super) owner: u64,
+    pub(super) state: u64,
 }
 
 impl Pools {
@@ -156,6 +218,35 @@ impl Places {
                 return take;
             }
         }
+    }
+
+    fn all(&self, now: u64) -> Vec<Kept> {
+        let Places(groups) = self;
+        let groups = groups.iter().enumerate().filter_map(|(at, group)| Some((at, group.get()?)));
+        let places = groups.flat_map(|(group, sets)| {
+            let places = sets.iter().flat_map(|Set(places)| places).enumerate();
+            places.map(move |(at, place)| (group * GROUP * WAYS + at, place))
+        });
+        let kept = places.filter_map(|(at, place)| {
+            let owner = place.owner.load(Acquire);
+            let state = place.state.load(Relaxed);
+            // It is another's by now, or about to be.
+            let is_its_own = place.owner.load(Acquire) >> 32 == owner >> 32 && owner != TAKING;
+            let at = u32::try_from(at).ok()?;
+            (is_its_own && !is_idle(owner, now / SECOND)).then_some(Kept { at, owner, state })
+        });
+        kept.collect()
+    }
+
+    fn put(&self, Kept { at, owner, state }: Kept, now: u64) {
+        let (Places(groups), at) = (self, at as usize);
+        let Some(group) = groups.get(at / (GROUP * WAYS)) else { return };
+        if owner == TAKING || is_idle(owner, now / SECOND) {
+            return;
+        }
+        let Set(places) = &group.get_or_init(Box::default)[at / WAYS % GROUP];
+        places[at % WAYS].state.store(state, Relaxed);
+        places[at % WAYS].owner.store(owner, Release);
     }
 
     /// The place of a count, taken for it if it has none; `None` where there is no room.

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use aws_lc_rs::digest::{SHA256, digest};
-use policy::limit::{Charge, Rate, Take};
+use policy::limit::{Charge, Period, Rate, Take};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Script};
 use tokio::sync::Notify;
@@ -310,6 +310,8 @@ fn words(rate: Rate) -> (&'static str, u64, u64) {
         // Whole seconds.
         Rate::Window { most, window } => ("window", most, window / 1_000),
         Rate::Bucket { interval, burst } => ("bucket", interval.saturating_mul(burst), interval),
+        Rate::Period { most, period: Period::Day } => ("period", most, 1),
+        Rate::Period { most, period: Period::Month } => ("period", most, 2),
     }
 }
 
@@ -322,7 +324,7 @@ fn read(answer: &[String], charges: &[Charge]) -> Option<Vec<Take>> {
         let rate = charge.limit.rate();
         let micros = match rate {
             Rate::Window { .. } => micros - micros % 1_000,
-            Rate::Bucket { .. } => micros,
+            Rate::Bucket { .. } | Rate::Period { .. } => micros,
         };
         let now = seconds * 1_000_000_000 + micros * 1_000;
         let take = rate.take(state(rate, was), now).take;
@@ -345,6 +347,9 @@ fn state(rate: Rate, was: &str) -> u64 {
         Rate::Bucket { .. } => next()
             .zip(next())
             .map(|(seconds, nanos)| seconds.saturating_mul(1_000_000_000).saturating_add(nanos)),
+        Rate::Period { .. } => {
+            next().zip(next()).map(|(number, count)| Rate::in_period(number, count))
+        }
     };
     state.unwrap_or(0)
 }

@@ -18,12 +18,52 @@ fn charges(limits: &[Arc<Limit>]) -> Vec<Charge> {
 /// Of a process whose Redis is not there.
 fn alone() -> Counts {
     let nowhere = Redis::given(&Hidden("unix:///nowhere/redis".to_owned()), None).unwrap();
-    Counts::new(Some(&nowhere), 1)
+    Counts::new(Some(&nowhere), 1, None)
 }
 
+const NOW: Now = Now { steady: 0, wall: 0 };
+
 async fn granted(counts: &Counts, charges: &[Charge]) -> Vec<(bool, Count)> {
-    let takes = counts.take_shared(charges, 0, 0).await;
+    let takes = counts.take_shared(charges, 0, NOW).await;
     takes.iter().map(|take| (take.granted, take.count)).collect()
+}
+
+#[test]
+fn what_one_limit_refuses_counts_for_none_and_what_is_only_tried_refuses_nothing() {
+    let tried = with(limit("tried", 1), json!({ "dryRun": true }));
+    let quota = json!({ "name": "quota", "requests": 3, "period": "Day" });
+    let all = charges(&limits(&[limit("wide", 3), quota, tried, limit("narrow", 1)]));
+    let counts = Counts::default();
+    let granted = |charges: &[Charge]| {
+        let takes = counts.take(charges, || NOW).unwrap();
+        takes.iter().map(|take| take.granted).collect::<Vec<_>>()
+    };
+    assert_eq!(granted(&all), [true, true, true, true]);
+    for _ in 0..5 {
+        assert_eq!(granted(&all), [true, true, false, false]);
+    }
+    // Two more of each wide one, since none of the five came to count there.
+    for wide in [&all[..1], &all[1..2]] {
+        assert_eq!([(); 3].map(|()| granted(wide)[0]), [true, true, false]);
+    }
+}
+
+#[test]
+fn a_quota_begins_where_its_file_says_once_and_else_with_the_process() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("quotas");
+    let quota = charges(&limits(&[json!({ "name": "q", "requests": 9, "period": "Month" })]));
+    let wall = crate::moment::nanos(std::time::SystemTime::now());
+    let left = |counts: &Counts| counts.take(&quota, || Now { steady: 0, wall }).unwrap()[0].left;
+    for wanted in [8, 7] {
+        let counts = Counts::new(None, 1, Some(&file));
+        let keeper = counts.begin().unwrap();
+        assert!(keeper.is_some() && counts.begin().unwrap().is_none());
+        assert_eq!(left(&counts), wanted);
+    }
+    let counts = Counts::new(None, 1, None);
+    assert!(counts.begin().unwrap().is_none());
+    assert_eq!([left(&counts), left(&counts)], [8, 7]);
 }
 
 #[tokio::test]
@@ -58,7 +98,7 @@ fn limits_of_two() -> Vec<Arc<Limit>> {
 #[tokio::test]
 async fn what_redis_refuses_counts_nowhere_and_what_is_refused_here_is_not_asked_for() {
     let server = Server::start();
-    let counts = Arc::new(Counts::new(Some(&server.redis()), 1));
+    let counts = Arc::new(Counts::new(Some(&server.redis()), 1, None));
     let following = Arc::clone(counts.shared().unwrap());
     tokio::spawn(async move { following.follow(0).await });
     let connected = async {
@@ -69,17 +109,20 @@ async fn what_redis_refuses_counts_nowhere_and_what_is_refused_here_is_not_asked
     tokio::time::timeout(std::time::Duration::from_secs(30), connected).await.unwrap();
     let limits = limits(&[limit("here", 3), shared("there", 1, "Local")]);
     let all = charges(&limits);
-    assert!(counts.take(&all[..1], 0).is_some(), "nobody is asked");
-    assert!(counts.take(&all, 0).is_none(), "somebody is");
+    assert!(counts.take(&all[..1], || NOW).is_some(), "nobody is asked");
+    assert!(counts.take(&all, || NOW).is_none(), "somebody is");
     let kept = |granted| (granted, Count::Kept);
     assert_eq!(granted(&counts, &all).await, [kept(true), kept(true)]);
     for _ in 0..5 {
         assert_eq!(granted(&counts, &all).await, [kept(true), kept(false)]);
     }
-    let here = counts.take(&all[..1], 0).unwrap();
+    let here = counts.take(&all[..1], || NOW).unwrap();
     assert_eq!((here[0].granted, here[0].left), (true, 0), "three, of which Redis refused none");
     let answered = counts.shared().unwrap().standing().answered;
     assert_eq!(granted(&counts, &all).await, [kept(false)]);
     assert_eq!(counts.shared().unwrap().standing().answered, answered);
-    assert!(Counts::new(None, 1).take(&all, 0).is_some(), "without a Redis nobody is asked");
+    assert!(
+        Counts::new(None, 1, None).take(&all, || NOW).is_some(),
+        "without a Redis nobody is asked"
+    );
 }

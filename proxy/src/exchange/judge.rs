@@ -15,6 +15,7 @@ use policy::{
 use table::{Backend, Found};
 
 use crate::balance;
+use crate::counts::Now;
 use crate::decisions::discreet;
 use crate::http::Conn;
 use crate::live::Live;
@@ -214,12 +215,15 @@ async fn settle(
             Decision::Done(verdict) => return verdict,
             Decision::Ask(pending) => {
                 let Ask::Count(charges) = &pending.ask;
-                let now = balance::nanos(conn.shared.epoch, record.began);
+                let now = || Now {
+                    steady: balance::nanos(conn.shared.epoch, record.began),
+                    wall: moment::nanos(record.began_at),
+                };
                 let counts = &conn.shared.counts;
                 let takes = match counts.take(charges, now) {
                     Some(takes) => takes,
                     // Boxed, since few ask others, and no request is to carry the room that it takes.
-                    None => Box::pin(counts.take_shared(charges, conn.worker, now)).await,
+                    None => Box::pin(counts.take_shared(charges, conn.worker, now())).await,
                 };
                 decision = chain.resume(*pending, &Said::Counted(takes), facts, prefix);
             }

@@ -52,6 +52,9 @@ impl Process {
 
     fn accept(&mut self) {
         self.accepts = true;
+        if let Err(error) = self.proxy.count_on() {
+            tracing::error!(%error, "what quotas had counted cannot be gone on with: they begin anew");
+        }
         self.proxy.accept();
         self.admin.iter().for_each(|admin| admin.accept());
     }

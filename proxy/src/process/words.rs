@@ -82,6 +82,9 @@ pub fn sink(text: &str) -> Sink {
     }
 }
 
+/// The file of a state folder in which counts of quotas outlive the process.
+pub const QUOTAS: &str = "quotas";
+
 /// The Redis by which limits are counted together with other proxies: the one that was given, or that HEDDLE_REDIS
 /// holds, if either does.
 ///

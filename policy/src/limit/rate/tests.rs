@@ -9,8 +9,6 @@ use serde_json::{Value, json};
 
 use super::*;
 
-const SECOND: u64 = 1_000_000_000;
-
 fn rate(more: &Value) -> Rate {
     let mut limit = json!({ "name": "l", "requests": 10, "window": "10s" });
     limit.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -107,6 +105,57 @@ fn only_what_is_read_alike_has_one_form() {
     assert_ne!(rate(&json!({})).form(), rate(&bucket(10)).form());
 }
 
+fn period(requests: u32, period: &str) -> Rate {
+    let limit = json!({ "name": "l", "requests": requests, "period": period });
+    Rate::of(&serde_json::from_value::<RateLimit>(limit).unwrap())
+}
+
+/// Nanoseconds since 1970.
+fn at(year: i32, month: u8, day: u8, hour: u8) -> u64 {
+    let date = Date::from_calendar_date(year, Month::try_from(month).unwrap(), day).unwrap();
+    let moment = date.with_hms(hour, 0, 0).unwrap().assume_utc();
+    u64::try_from(moment.unix_timestamp_nanos()).unwrap()
+}
+
+#[test]
+fn a_quota_holds_in_a_day_or_a_month_of_the_calendar() {
+    let (day, month) = (period(2, "Day"), period(2, "Month"));
+    let moments = [at(2027, 2, 28, 0), at(2027, 2, 28, 23), at(2027, 2, 28, 23), at(2027, 3, 1, 0)];
+    assert_eq!(granted(day, moments), [true, true, false, true]);
+    assert_eq!(granted(month, moments), [true, true, false, true]);
+    let two = (0..2).fold(0, |state, _| month.take(state, at(2028, 2, 1, 0)).state);
+    let days = |days: u64| days * DAY * 1_000;
+    assert_eq!(told(month, two, at(2028, 2, 1, 0)), (false, 0, days(29), days(29)));
+    assert_eq!(told(month, two, at(2028, 2, 29, 12)), (false, 0, days(1) / 2, days(1) / 2));
+    assert_eq!(told(month, two, at(2028, 3, 1, 0)), (true, 1, days(31), 0));
+    assert_eq!(told(month, 0, at(2027, 12, 31, 0)), (true, 1, days(1), 0));
+    assert_eq!(told(day, 0, at(2027, 12, 31, 18)), (true, 1, days(1) / 4, 0));
+}
+
+#[test]
+fn whose_time_is_a_little_behind_counts_in_the_period_that_has_begun() {
+    for (rate, before) in
+        [(period(1, "Day"), at(2027, 1, 30, 23)), (period(1, "Month"), at(2027, 1, 31, 23))]
+    {
+        let begun = before + 3_600 * SECOND;
+        let state = rate.take(0, begun).state;
+        let late = rate.take(state, before);
+        assert_eq!((late.take.granted, late.state), (false, state));
+        // Later than that it was not.
+        assert!(rate.take(state, begun - 70 * DAY * SECOND).take.granted);
+    }
+}
+
+#[test]
+fn what_is_given_back_of_a_quota_has_not_been() {
+    let rate = period(1, "Day");
+    let now = at(2027, 1, 1, 1);
+    let one = rate.take(0, now);
+    assert!(one.take.granted && !rate.take(one.state, now).take.granted);
+    assert_eq!(rate.take(rate.give_back(one.state), now), one);
+    assert_eq!(rate.give_back(rate.give_back(one.state)), rate.give_back(one.state));
+}
+
 fn any_rate() -> impl Strategy<Value = Rate> {
     let window = (1..40_u64, 1..5_000_u64).prop_map(|(most, window)| Rate::Window { most, window });
     let bucket = (1..3_000_000_u64, 1..40_u64)
@@ -143,6 +192,7 @@ fn naively(rate: Rate, moments: &[u64]) -> Vec<bool> {
                 // In parts of a window.
                 within(number) * window + last * (window - micros % window) <= (most - 1) * window
             }
+            Rate::Period { .. } => panic!("periods are read elsewhere"),
             Rate::Bucket { interval, burst } => {
                 let (full, mut level, mut before) = (interval * burst, interval * burst, 0);
                 for &at in &passed {
@@ -166,6 +216,33 @@ fn after(rate: Rate, moments: &[u64]) -> (u64, u64) {
 
 proptest! {
     #[test]
+    fn of_each_day_or_month_as_many_pass_as_its_quota_says(
+        most in 1..40_u32,
+        by_month in any::<bool>(),
+        steps in vec(0..3_000_000_u64, 1..300),
+    ) {
+        let rate = period(most, if by_month { "Month" } else { "Day" });
+        let begin = at(2027, 1, 1, 0) / SECOND;
+        let seconds: Vec<_> = steps.iter().scan(begin, |now, step| {
+            // Many close together, and a few days on now and then.
+            *now += if step % 7 == 0 { *step } else { step % 5_000 };
+            Some(*now)
+        }).collect();
+        let passed = granted(rate, seconds.iter().map(|second| second * SECOND));
+        let mut within = BTreeMap::<_, (u64, u64)>::new();
+        for (second, passed) in seconds.iter().zip(passed) {
+            let date = OffsetDateTime::from_unix_timestamp(i64::try_from(*second).unwrap()).unwrap();
+            let day = if by_month { 0 } else { date.day() };
+            let (asked, let_pass) = within.entry((date.year(), u8::from(date.month()), day)).or_default();
+            *asked += 1;
+            *let_pass += u64::from(passed);
+        }
+        for (asked, passed) in within.values() {
+            prop_assert_eq!(*passed, (*asked).min(u64::from(most)));
+        }
+    }
+
+    #[test]
     fn counts_agree_with_a_naive_reading(rate in any_rate(), moments in moments()) {
         prop_assert_eq!(granted(rate, moments.iter().copied()), naively(rate, &moments));
     }
@@ -181,6 +258,7 @@ proptest! {
         let rate = match rate {
             Rate::Window { window, .. } => Rate::Window { most, window },
             Rate::Bucket { interval, .. } => Rate::Bucket { interval, burst: most },
+            Rate::Period { period, .. } => Rate::Period { most, period },
         };
         let next = rate.take(state, now);
         let state = if next.take.granted { state } else { next.state };
@@ -208,7 +286,7 @@ proptest! {
     ) {
         let most = match rate {
             Rate::Window { window, .. } => (LATE / 2) * window * 1_000,
-            Rate::Bucket { .. } => BEHIND,
+            Rate::Bucket { .. } | Rate::Period { .. } => BEHIND,
         };
         let late = moments.iter().zip(behind);
         let late = late.map(|(now, behind)| now.saturating_sub(behind.min(most)));
@@ -224,6 +302,7 @@ proptest! {
                 }
                 prop_assert!(within.values().all(|passed| *passed <= most), "{within:?}");
             }
+            Rate::Period { .. } => panic!("periods are read elsewhere"),
             Rate::Bucket { interval, burst } => {
                 let passed = passed.filter(|(_, granted)| *granted).count() as u64;
                 let span = late.iter().max().unwrap() - late.iter().min().unwrap();

@@ -3,6 +3,8 @@
 -- ARGV has four words for each: how it counts, how much, over how long, and whether it is only tried ('1').
 --   'window', the most, milliseconds: its value is 'number last this', the number of a window since 1970 from 1 on
 --             and how many came in the window before it and in itself.
+--   'period', the most, 1 for days or 2 for months by UTC: its value is 'number count', the number of a day since
+--             1970 from 1 on, or of a month since year 0, and how many came in it.
 --   'bucket', nanoseconds of the whole bucket, nanoseconds of one token: its value is 'seconds nanoseconds', when
 --             the bucket will be full again.
 -- The arithmetic is that of policy::limit::Rate. Numbers are doubles here, exact up to 2^53.
@@ -51,18 +53,63 @@ local function bucket(was, room, interval)
   return ahead <= room, value, math.ceil(ahead / 1e6)
 end
 
+-- Days from 1970 to the first of a year.
+local function days_before(year)
+  local last = year - 1
+  local leaps = math.floor(last / 4) - math.floor(last / 100) + math.floor(last / 400) - 477
+  return 365 * (year - 1970) + leaps
+end
+
+-- The number of the month in which a day since 1970 lies, and the first day behind it.
+local function month_of(day)
+  local year = 1970 + math.floor(day / 366)
+  while days_before(year + 1) <= day do
+    year = year + 1
+  end
+  local is_leap = days_before(year + 1) - days_before(year) == 366
+  local lengths = { 31, is_leap and 29 or 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 }
+  local behind = days_before(year)
+  for month, length in ipairs(lengths) do
+    behind = behind + length
+    if day < behind then
+      return year * 12 + month, behind
+    end
+  end
+end
+
+local function period(was, most, kind)
+  local number, behind = math.floor(second / 86400) + 1, nil
+  if kind == 2 then
+    number, behind = month_of(number - 1)
+  else
+    behind = number
+  end
+  local count = 0
+  local then_number, then_count = string.match(was, '^(%d+) (%d+)$')
+  then_number = tonumber(then_number)
+  if then_number == number then
+    count = tonumber(then_count)
+  elseif then_number == number + 1 then
+    number, count = then_number, tonumber(then_count)
+    if kind == 2 then
+      local _, after = month_of(behind)
+      behind = after
+    else
+      behind = behind + 1
+    end
+  end
+  local lasts = behind * 86400000 - milli
+  return count < most, string.format('%.0f %.0f', number, count + 1), lasts
+end
+
+local counts = { window = window, bucket = bucket, period = period }
 local answer = { time[1], time[2] }
 local values = {}
 for i, key in ipairs(KEYS) do
   local at = 4 * i - 4
   local much, long = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
   local was = redis.call('GET', key) or ''
-  local granted, value, lasts
-  if ARGV[at + 1] == 'window' then
-    granted, value, lasts = window(was, much, long)
-  else
-    granted, value, lasts = bucket(was, much, long)
-  end
+  local granted, value, lasts = counts[ARGV[at + 1]](was, much, long)
   answer[i + 2] = (granted and '1 ' or '0 ') .. was
   if granted then
     values[#values + 1] = { key, value, string.format('%.0f', math.max(lasts, 1)) }

@@ -1,7 +1,5 @@
 //! What a real Redis counts, beside the arithmetic of `policy`, and what becomes of it when it is gone.
 
-use std::time::UNIX_EPOCH;
-
 use policy::limit::Count;
 use redis::AsyncTypedCommands as _;
 use serde_json::{Value, json};
@@ -9,8 +7,6 @@ use tokio::task::JoinSet;
 
 use super::*;
 use crate::counts::fixture::{self, Server, charge, limits, with};
-
-const SECOND: u64 = 1_000_000_000;
 
 /// Waits until it stands so.
 async fn until(shared: &Shared, holds: impl Fn(&Standing) -> bool) {
@@ -53,15 +49,13 @@ async fn granted(shared: &Shared, charges: &[Charge]) -> Vec<bool> {
 
 /// Values that a count may have had before, whenever that was.
 fn values(rate: Rate, now: Duration) -> Vec<String> {
-    let mut values =
-        vec![String::new(), "nonsense".to_owned(), "1 2".to_owned(), "1 2 3".to_owned()];
-    let seconds = now.as_secs();
+    let mut values = ["", "nonsense", "1", "1 2", "1 2 3"].map(str::to_owned).to_vec();
     match rate {
         Rate::Window { most, window } => {
             let number = u64::try_from(now.as_micros()).unwrap() / window + 1;
-            let ago = [number - 2, number - 1, number, number + 1, number + 16, number + 17];
+            let numbers = [number - 2, number - 1, number, number + 1, number + 16, number + 17];
             let many = [0, 1, most / 2, most - 1, most, 1_000_000];
-            for number in ago {
+            for number in numbers {
                 for last in many {
                     values.extend(many.map(|this| format!("{number} {last} {this}")));
                 }
@@ -75,19 +69,49 @@ fn values(rate: Rate, now: Duration) -> Vec<String> {
                 let at = now + Duration::from_nanos(ahead);
                 values.push(format!("{} {}", at.as_secs(), at.subsec_nanos()));
             }
-            values.extend(
-                [seconds - 10, seconds + 1, seconds + 5].map(|at| format!("{at} 999999999")),
-            );
+            let seconds = [now.as_secs() - 10, now.as_secs() + 1, now.as_secs() + 5];
+            values.extend(seconds.map(|at| format!("{at} 999999999")));
+        }
+        Rate::Period { most, .. } => {
+            let number = rate.number_at(now.as_secs()).unwrap();
+            for number in [number - 2, number - 1, number, number + 1, number + 2] {
+                values.extend([0, 1, most - 1, most].map(|count| format!("{number} {count}")));
+            }
         }
     }
     values
 }
 
+/// Moments about which something is over.
+fn moments(rate: Rate) -> Vec<Duration> {
+    // The beginnings of years that leap and do not, of a March in both, and any moment.
+    let seconds = match rate {
+        Rate::Window { .. } | Rate::Bucket { .. } => vec![1_796_090_867, 1_796_090_868],
+        Rate::Period { .. } => vec![
+            1_796_090_867,
+            1_767_225_600,
+            1_830_297_600,
+            1_835_481_600,
+            1_803_859_200,
+            4_107_542_400,
+            951_868_800,
+            68_169_600,
+        ],
+    };
+    let micros =
+        |second: u64| [-1, 0, 1, 499_999, 500_500].map(|by: i64| second as i64 * 1_000_000 + by);
+    let all = seconds.into_iter().flat_map(micros);
+    all.map(|micros| Duration::from_micros(u64::try_from(micros).unwrap())).collect()
+}
+
 #[tokio::test]
 async fn it_counts_by_the_same_arithmetic() {
     let server = Server::start();
-    let shared = shared(&server, 1).await;
     let mut client = client(&server).await;
+    // The same script, with a time that is told.
+    let text =
+        include_str!("take.lua").replace("redis.call('TIME')", "{ ARGV[#ARGV - 1], ARGV[#ARGV] }");
+    let script = Script::new(&text);
     let windows = [(1, "1s"), (7, "1s"), (100, "1m"), (1_000_000, "24h"), (999_983, "86399s")];
     let windows =
         windows.map(|(requests, window)| with(limit("l", requests), json!({ "window": window })));
@@ -99,65 +123,69 @@ async fn it_counts_by_the_same_arithmetic() {
         (7, "24h", 5),
     ];
     let buckets = buckets.map(|(requests, window, burst)| bucket("l", requests, window, burst));
+    let periods = [(1, "Day"), (1_000_000_000, "Day"), (1, "Month"), (1_000, "Month")];
+    let periods = periods
+        .map(|(requests, period)| json!({ "name": "l", "requests": requests, "period": period }));
     let mut compared = 0;
-    for one in windows.into_iter().chain(buckets) {
+    for one in windows.into_iter().chain(buckets).chain(periods) {
         let limit = &limits(&[one])[0];
-        let rate = limit.rate();
-        let now = UNIX_EPOCH.elapsed().unwrap();
-        for (index, was) in values(rate, now).into_iter().enumerate() {
-            let charge = charge(limit, &format!("{rate:?} {index}"));
-            let key = key(&charge.name);
-            client.set(&key, &was).await.unwrap();
-            let open = shared.lines[0].open.load_full().unwrap();
-            let (how, much, long) = words(rate);
-            let mut asked = shared.script.prepare_invoke();
-            asked.key(&key).arg(how).arg(much).arg(long).arg(0);
-            let answer: Vec<String> = asked.invoke_async(&mut (*open).clone()).await.unwrap();
-            let [seconds, micros, told] = &answer[..] else { panic!("{answer:?}") };
-            let (granted, seen) = told.split_once(' ').unwrap();
-            assert_eq!(seen, was);
-            let (seconds, mut micros): (u64, u64) =
-                (seconds.parse().unwrap(), micros.parse().unwrap());
-            if matches!(rate, Rate::Window { .. }) {
-                micros -= micros % 1_000;
-            }
-            let now = seconds * SECOND + micros * 1_000;
-            let next = rate.take(state(rate, &was), now);
-            let context = format!("{rate:?} '{was}' at {now}");
-            assert_eq!(granted == "1", next.take.granted, "{context}");
-            // What callers are told is what it counted.
-            let [take] = read(&answer, std::slice::from_ref(&charge)).unwrap()[..] else {
-                panic!("one")
-            };
-            assert_eq!(take, next.take, "{context}");
-            let stored = client.get(&key).await.unwrap();
-            let until = redis::cmd("PEXPIRETIME").arg(&key).query_async::<i64>(&mut client).await;
-            // It goes when it says no more than none would: not before, nor much later.
-            let idle = i64::try_from(next.idle_at / 1_000_000).unwrap();
-            match (next.take.granted, stored, until.unwrap()) {
-                (true, Some(stored), until) if until >= 0 => {
-                    assert_eq!(state(rate, &stored), next.state, "{context} '{stored}'");
-                    // A window that lies ahead lasts until it is over, by Redis' own time.
-                    let later = if let Rate::Window { window, .. } = rate {
-                        17 * window / 1_000
-                    } else {
-                        2
-                    };
-                    let latest = idle + i64::try_from(later).unwrap();
-                    assert!((idle..=latest).contains(&until), "{context}: {until} {idle}");
+        let (rate, charge) = (limit.rate(), charge(limit, "one"));
+        let (key, (how, much, long)) = (key(&charge.name), words(rate));
+        for now in moments(rate) {
+            for was in values(rate, now) {
+                client.set(&key, &was).await.unwrap();
+                let mut asked = script.prepare_invoke();
+                asked.key(&key).arg(how).arg(much).arg(long).arg(0);
+                asked.arg(now.as_secs()).arg(now.subsec_micros());
+                let answer: Vec<String> = asked.invoke_async(&mut client).await.unwrap();
+                let context = format!("{rate:?} '{was}' at {now:?}: {answer:?}");
+                let granted = match &answer[2] {
+                    told if *told == format!("1 {was}") => true,
+                    told if *told == format!("0 {was}") => false,
+                    _ => panic!("{context}"),
+                };
+                let mut nanos = u64::try_from(now.as_nanos()).unwrap();
+                if matches!(rate, Rate::Window { .. }) {
+                    nanos -= nanos % 1_000_000;
                 }
-                (true, _, _) => {
-                    assert!(
-                        u128::try_from(idle).unwrap() <= UNIX_EPOCH.elapsed().unwrap().as_millis(),
-                        "{context}"
-                    );
+                let next = rate.take(state(rate, &was), nanos);
+                assert_eq!(granted, next.take.granted, "{context}");
+                // What callers are told is what it counted.
+                let takes = read(&answer, std::slice::from_ref(&charge));
+                assert_eq!(takes, Some(vec![next.take]), "{context}");
+                // It goes when it says no more than none would: not before, nor much later.
+                let left: i64 =
+                    redis::cmd("PTTL").arg(&key).query_async(&mut client).await.unwrap();
+                let stored = client.get(&key).await.unwrap();
+                let lasts = i64::try_from(next.idle_at.saturating_sub(nanos) / 1_000_000).unwrap();
+                match stored {
+                    Some(stored) if granted => {
+                        assert_eq!(state(rate, &stored), next.state, "{context} '{stored}'");
+                        let latest = lasts + slack(rate);
+                        assert!(
+                            left <= latest && left > lasts - 5_000,
+                            "{context}: {left} {lasts}"
+                        );
+                    }
+                    None if granted => assert!(lasts < 100, "{context}: {lasts}"),
+                    Some(stored) => assert_eq!(stored, was, "{context}"),
+                    None => panic!("{context}"),
                 }
-                (false, stored, _) => assert_eq!(stored.unwrap_or_default(), was, "{context}"),
+                compared += 1;
             }
-            compared += 1;
         }
     }
-    assert!(compared > 900, "{compared}");
+    assert!(compared > 10_000, "{compared}");
+}
+
+/// For how many milliseconds longer at most Redis keeps a count: a window or period that lies ahead lasts until it
+/// is over, by Redis' own time.
+fn slack(rate: Rate) -> i64 {
+    let slack = match rate {
+        Rate::Window { window, .. } => 17 * window / 1_000,
+        Rate::Bucket { .. } | Rate::Period { .. } => 2,
+    };
+    i64::try_from(slack).unwrap()
 }
 
 #[tokio::test]
