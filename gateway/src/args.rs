@@ -94,14 +94,17 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "FILE")]
     pub(crate) ticket_keys: Option<PathBuf>,
     /// A Redis by which limits of the scope `Shared` are counted together with other proxies:
-    /// redis://[USER:PASSWORD@]HOST[:PORT][/NUMBER], rediss:// for TLS, or `@FILE`, which holds that. HEDDLE_REDIS
-    /// holds it where --redis is absent.
+    /// redis://USER:PASSWORD@HOST:PORT/NUMBER, of which the host is enough, rediss:// for TLS, or `@FILE`, which
+    /// holds that. HEDDLE_REDIS holds it where --redis is absent.
     #[arg(long, value_name = "URL|@FILE")]
     pub(crate) redis: Option<Hidden>,
     /// The certificates, in PEM, of who vouches for a Redis that is spoken to by TLS; those whom browsers trust by
     /// default.
     #[arg(long, value_name = "FILE")]
     pub(crate) redis_ca: Option<PathBuf>,
+    /// How long a request waits for that Redis at each step of limits; then they do as their failureMode says.
+    #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = words::redis_timeout)]
+    pub(crate) redis_timeout: Duration,
     /// Name table, route and backend in a header `heddle-debug` of every answer.
     #[arg(long)]
     pub(crate) debug_header: bool,
@@ -117,25 +120,25 @@ pub(crate) struct Serve {
     pub(crate) decision_ratio: f64,
     /// How long, once it is told to stop, the gateway takes connections while /readyz says that it ends, for
     /// balancers to learn of it; a second signal ends it.
-    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = seconds)]
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = words::time)]
     pub(crate) drain_delay: Duration,
     /// How long a request under way may take to finish once no more connections are taken.
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = seconds)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = words::time)]
     pub(crate) drain_timeout: Duration,
     /// Longest wait for a request's head, once it or its connection has begun.
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = seconds)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = words::time)]
     pub(crate) head_timeout: Duration,
     /// A connection without a request is closed after this long.
-    #[arg(long, value_name = "TIME", default_value = "75s", value_parser = seconds)]
+    #[arg(long, value_name = "TIME", default_value = "75s", value_parser = words::time)]
     pub(crate) idle_timeout: Duration,
     /// Longest time in which a client takes nothing of what it is sent.
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = seconds)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = words::time)]
     pub(crate) write_timeout: Duration,
     /// Longest wait for a backend's head where a rule says nothing.
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = seconds)]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = words::time)]
     pub(crate) backend_timeout: Duration,
     /// Longest silence inside a request's body.
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = seconds)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = words::time)]
     pub(crate) body_timeout: Duration,
     /// Connections that may be open at once; seven for sixteen files that the process may have by default.
     #[arg(long, value_name = "N", value_parser = count)]
@@ -145,7 +148,7 @@ pub(crate) struct Serve {
     pub(crate) max_connections_per_ip: Option<usize>,
     /// The datagrams of UDP between a caller and a listener are one flow until none came, either way, for so
     /// long.
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = seconds)]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = words::time)]
     pub(crate) udp_idle: Duration,
     /// Flows of UDP that each worker may have at once; datagrams that would begin another one are dropped.
     #[arg(long, value_name = "N", default_value_t = 16384, value_parser = count)]
@@ -185,17 +188,6 @@ impl Serve {
         };
         (join != Join::default()).then_some(Source::Server(join))
     }
-}
-
-/// A length of time: `30s`, `500ms`, or whole seconds, no more than can be written in hours. No clock goes on for
-/// much longer.
-fn seconds(text: &str) -> Result<Duration, String> {
-    const MOST: u64 = 99_999 * 3600;
-    if let Ok(whole) = text.parse() {
-        let whole = Some(whole).filter(|whole| *whole <= MOST);
-        return whole.map(Duration::from_secs).ok_or_else(|| format!("{MOST} seconds at most"));
-    }
-    model::route::GatewayDuration::try_from(text.to_owned()).map(Duration::from)
 }
 
 /// A number from 1 on.

@@ -92,7 +92,7 @@ impl Files {
                     // It has read what may not have been looked at here.
                     self.reload();
                     let stock = self.config.stock();
-                    // There is no state folder to let go of.
+                    // Of a state folder there is only what quotas count.
                     let hands_over = self.process.hand_over(heir, &stock, || {});
                     tokio::select! {
                         () = stop.told() => return Ok(()),

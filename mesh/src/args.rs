@@ -52,14 +52,17 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE|-|off", default_value = "-")]
     pub(crate) access_log: String,
     /// A Redis by which limits of the scope `Shared` are counted together with other proxies:
-    /// redis://[USER:PASSWORD@]HOST[:PORT][/NUMBER], rediss:// for TLS, or `@FILE`, which holds that. HEDDLE_REDIS
-    /// holds it where --redis is absent.
+    /// redis://USER:PASSWORD@HOST:PORT/NUMBER, of which the host is enough, rediss:// for TLS, or `@FILE`, which
+    /// holds that. HEDDLE_REDIS holds it where --redis is absent.
     #[arg(long, value_name = "URL|@FILE")]
     pub(crate) redis: Option<Hidden>,
     /// The certificates, in PEM, of who vouches for a Redis that is spoken to by TLS; those whom browsers trust by
     /// default.
     #[arg(long, value_name = "FILE")]
     pub(crate) redis_ca: Option<PathBuf>,
+    /// How long a request waits for that Redis at each step of limits; then they do as their failureMode says.
+    #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = words::redis_timeout)]
+    pub(crate) redis_timeout: Duration,
     /// Share of requests that pass, 0 to 1, of which the server is told why, for `heddle explain`; of
     /// failures and denials it always is.
     #[arg(long, value_name = "RATIO", default_value_t = 0.01, value_parser = ratio)]
@@ -86,7 +89,8 @@ impl Args {
     pub(crate) fn outfit(&self) -> Result<Outfit> {
         let workers = usize::from(self.workers);
         let zone = self.zone.clone().filter(|zone| !zone.is_empty());
-        let redis = words::redis(self.redis.as_ref(), self.redis_ca.as_deref())?;
+        let redis =
+            words::redis(self.redis.as_ref(), self.redis_ca.as_deref(), self.redis_timeout)?;
         Ok(Outfit {
             settings: Settings {
                 workers,

@@ -146,6 +146,9 @@ pub enum Period {
     Month,
 }
 
+/// The longest that a bucket takes to fill, 100 days: more than anybody waits, and as much as is counted exactly.
+const FILLS: u64 = 100 * 24 * 60 * 60;
+
 /// The most that may come in a window.
 const MOST: u32 = 1_000_000;
 
@@ -261,11 +264,11 @@ impl RateLimit {
             (Some(_), Some(_)) => {
                 at.fault_in("period", "stands in the place of 'window': write one of the two");
             }
-            (Some(window), None) if !(Duration::from_secs(1)..=LONGEST).contains(&window) => {
-                at.fault_in(
-                    "window",
-                    "is 1s at least and 24h at most; for longer write a 'period'",
-                );
+            (Some(window), None) if window < Duration::from_secs(1) => {
+                at.fault_in("window", "is 1s at least");
+            }
+            (Some(window), None) if window > LONGEST => {
+                at.fault_in("window", "is 24h at most; for longer write a 'period'");
             }
             (Some(window), None) if window.subsec_nanos() > 0 => {
                 at.fault_in("window", "is told by the second: write no fractions of one");
@@ -291,6 +294,12 @@ impl RateLimit {
                 "is of a limit whose scope is Shared; a Local one needs nobody else",
             );
         }
+        let burst = u64::from(self.burst.unwrap_or(self.requests));
+        let window = self.window.map(Duration::from).unwrap_or_default().as_secs();
+        let requests = u64::from(self.requests).max(1);
+        if self.algorithm == Algorithm::TokenBucket && burst * window / requests > FILLS {
+            at.fault_in("burst", "takes more than 100 days to fill: write less, or a 'period'");
+        }
         let mut before = Vec::new();
         at.each("by", &self.by, |at, one| {
             one.check(at);
@@ -302,7 +311,7 @@ impl RateLimit {
     }
 }
 
-/// As explain, logs and console tell it: `100 requests in 60 s by address, through all proxies together`.
+/// As explain, logs and console tell it: `100 requests in 60 s by address, shared by proxies`.
 impl fmt::Display for RateLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let many = if self.requests == 1 { "" } else { "s" };
@@ -320,10 +329,12 @@ impl fmt::Display for RateLimit {
             f.write_str(if index == 0 { " by " } else { " and " })?;
             by.fmt(f)?;
         }
-        match self.scope {
-            Scope::Local => Ok(()),
-            Scope::Shared => f.write_str(", through all proxies together"),
-        }
+        f.write_str(match (self.scope, self.failure_mode.unwrap_or_default()) {
+            (Scope::Local, _) => "",
+            (Scope::Shared, FailureMode::Local) => ", shared by proxies",
+            (Scope::Shared, FailureMode::Open) => ", shared by proxies and failing open",
+            (Scope::Shared, FailureMode::Closed) => ", shared by proxies and failing closed",
+        })
     }
 }
 

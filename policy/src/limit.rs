@@ -90,7 +90,7 @@ enum By {
 }
 
 /// Limits whose counts may take room from each other: what strangers make up is to leave room to limits that are
-/// asked later, and what is only tried to all.
+/// asked later, and what is only tried to all. Their order stands in files of quotas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pool {
     /// Those that count all together, each in one count.
@@ -161,11 +161,13 @@ impl Limit {
         counts.add_all([policy.namespace.as_str(), policy.name.as_str(), from.name.as_str()]);
         counts.add(&rate.form());
         by.iter().for_each(|by| counts.add_way(by));
+        let is_early = is_early(&from.when, &by);
+        counts.add(&[u8::from(from.dry_run), u8::from(is_early)]);
         Limit {
             policy: Arc::clone(policy),
             api: own.1.cloned(),
             rule: Rule::compile(&rule, own, at),
-            is_early: is_early(&from.when, &by),
+            is_early,
             by,
             counts,
             rate,
@@ -293,7 +295,8 @@ fn is_early(when: &Conditions, by: &[By]) -> bool {
         && by.iter().all(asks_nobody)
 }
 
-/// The name of a count, each part behind its length.
+/// The name of a count, each part behind its length. By it counts are found in Redis and in files: another name is
+/// another count.
 #[derive(Debug)]
 struct CountName(Vec<u8>);
 
@@ -505,7 +508,7 @@ impl Counted {
                 continue;
             }
             // Of what could not be asked nobody knows what is left.
-            if take.count != Count::Unreached {
+            if take.count != Count::Unasked {
                 told.push((limit, take));
             }
             if !take.granted {
@@ -536,8 +539,8 @@ fn refusal(limit: &Limit, take: Take) -> Answer {
             let why = "more is counted here at once than there is room to count";
             (Reason::RateLimited, why.to_owned())
         }
-        Count::Unreached => {
-            let why = "what they have counted cannot be asked, and it fails closed";
+        Count::Unasked => {
+            let why = "what they have counted cannot be asked";
             (Reason::LimitUnreached, why.to_owned())
         }
     };

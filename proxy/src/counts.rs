@@ -2,10 +2,9 @@
 //!
 //! Counts of quotas, which hold in parts of the calendar, outlive the process in a file.
 //! Counts that are shared are asked for behind those that are not: what a proxy refuses by itself asks nobody.
-//! While Redis cannot be asked, each limit does as its `failureMode` says; nobody waits for longer than
-//! [`shared::DEADLINE`], and as soon as one request waited so long, none.
+//! While Redis cannot be asked, each limit does as its `failureMode` says.
+//! A question that was asked is brought to its end, whether its request waits for it or not.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
@@ -17,8 +16,9 @@ use table::Table;
 use own::Own;
 use quotas::Quotas;
 
-pub(crate) use quotas::Keeper;
+pub(crate) use quotas::{Keeper, Keeping};
 pub use redis::{Redis, RedisError};
+use shared::Known;
 pub(crate) use shared::{Shared, Standing};
 
 #[cfg(test)]
@@ -66,19 +66,27 @@ impl Counts {
     }
 
     /// Goes on with what quotas had counted, before anything counts here; what keeps them from then on, if there is
-    /// a file and this was not done before.
-    ///
-    /// # Errors
-    /// If the file cannot be read, its folder not made, or no thread had.
-    pub(crate) fn begin(&self) -> io::Result<Option<Keeper>> {
-        let Some(file) = self.file.as_ref().filter(|_| self.quotas.get().is_none()) else {
-            return Ok(None);
+    /// a file and this was not done before. Where that fails the log says why, and they are counted and not kept:
+    /// nobody is refused for it.
+    pub(crate) fn begin(&self) -> Option<Keeper> {
+        let file = self.file.as_ref().filter(|_| self.quotas.get().is_none())?;
+        let (quotas, keeper) = match Quotas::at(file) {
+            Ok((quotas, keeper)) => (quotas, Some(keeper)),
+            Err(error) => {
+                let why = quotas::words(&error);
+                tracing::error!(why, "what quotas count is not kept, and they begin anew");
+                (Arc::new(Quotas::not_kept(why)), None)
+            }
         };
-        let quotas = Arc::new(Quotas::at(file)?);
-        match self.quotas.set(Arc::clone(&quotas)) {
-            Ok(()) => Keeper::start(quotas).map(Some),
-            Err(_) => Ok(None),
-        }
+        // Nothing counts yet, so nobody was before.
+        let _first = self.quotas.set(quotas);
+        keeper
+    }
+
+    /// How it stands with what quotas count, where there is a file for it.
+    pub(crate) fn keeping(&self) -> Option<Keeping> {
+        let why = self.quotas.get().and_then(|quotas| quotas.why());
+        self.file.clone().map(|file| Keeping { file, why })
     }
 
     /// What is shared with others, where something is.
@@ -103,30 +111,58 @@ impl Counts {
         if let Some(limit) = find(&self.told.shared, &is_shared) {
             tracing::warn!(%limit, "limits are Shared and no --redis is told: this process counts by itself");
         }
-        let is_lost = |limit: &Limit| limit.is_quota() && (asks_nobody || limit.shared().is_none());
+        // Also of what is counted here only while nobody can be asked.
+        let counts_here = |limit: &Limit| {
+            asks_nobody || limit.shared().is_none_or(|mode| mode == FailureMode::Local)
+        };
+        let is_lost = |limit: &Limit| limit.is_quota() && counts_here(limit);
         if self.file.is_none()
             && let Some(limit) = find(&self.told.quotas, &is_lost)
         {
-            tracing::warn!(%limit, "limits hold in a period and no --state is told: their counts end with this process");
+            tracing::warn!(%limit, "limits hold in a period and no --state is told: what is counted of them here ends with this process");
         }
     }
 
-    /// Counts one more in each of `charges`, up to the first that is used up and not only tried; then what was
-    /// counted before it is given back. `None` where others have to be asked: then [`Counts::take_shared`] does it.
-    pub(crate) fn take(&self, charges: &[Charge], now: impl FnOnce() -> Now) -> Option<Vec<Take>> {
-        let asks = self.shared.is_some() && charges.iter().any(is_shared);
-        (!asks).then(|| self.take_here(charges, now()))
+    /// Waits until every worker has tried to ask others, if there are any. Blocks.
+    pub(crate) fn wait_tried(&self) {
+        self.shared.iter().for_each(|shared| shared.wait_tried());
     }
 
-    /// The same where `worker` asks others for what is shared; those charges stand last.
+    /// Counts one more in each of `charges` for a request of `worker`, up to the first that is used up and not only
+    /// tried; then what was counted before it is given back. `None` where others have to be asked: then
+    /// [`Counts::take_shared`] does it.
+    pub(crate) fn take(
+        &self,
+        charges: &[Charge],
+        worker: usize,
+        now: impl FnOnce() -> Now,
+    ) -> Option<Vec<Take>> {
+        let (here, there) = split(charges);
+        let Some(shared) = self.shared.as_ref().filter(|_| !there.is_empty()) else {
+            return Some(self.take_here(charges, now()));
+        };
+        let asked = match shared.known(there, worker) {
+            Known::Nothing => return None,
+            Known::UsedUp(takes) => Some(takes),
+            Known::Unreached => None,
+        };
+        let now = now();
+        let takes = self.take_here(here, now);
+        if asked.is_none() && !is_refused(here, &takes) {
+            shared.unreached(worker);
+        }
+        Some(self.with(here, takes, there, asked, now))
+    }
+
+    /// The same where others are asked for what is shared.
     pub(crate) async fn take_shared(
         &self,
         charges: &[Charge],
         worker: usize,
         now: Now,
     ) -> Vec<Take> {
-        let (here, there) = charges.split_at(charges.partition_point(|charge| !is_shared(charge)));
-        let mut takes = self.take_here(here, now);
+        let (here, there) = split(charges);
+        let takes = self.take_here(here, now);
         if is_refused(here, &takes) {
             return takes;
         }
@@ -134,10 +170,22 @@ impl Counts {
             Some(shared) => shared.take(there, worker).await,
             None => None,
         };
-        let more = match asked {
-            Some(more) => more,
-            None => self.take_unasked(there, now),
-        };
+        self.with(here, takes, there, asked, now)
+    }
+
+    /// What came of charges here, with what comes of those `there`, of which others said what they were asked.
+    fn with(
+        &self,
+        here: &[Charge],
+        mut takes: Vec<Take>,
+        there: &[Charge],
+        asked: Option<Vec<Take>>,
+        now: Now,
+    ) -> Vec<Take> {
+        if is_refused(here, &takes) {
+            return takes;
+        }
+        let more = asked.unwrap_or_else(|| self.take_unasked(there, now));
         if is_refused(there, &more) {
             self.give_back(here, &takes, now);
         }
@@ -178,7 +226,7 @@ impl Counts {
     /// What comes of charges that are shared while nobody can be asked.
     fn take_unasked(&self, charges: &[Charge], now: Now) -> Vec<Take> {
         let takes = up_to_refusal(charges, |charge| match charge.limit.shared() {
-            Some(FailureMode::Open) => Take::OPEN,
+            Some(FailureMode::Open) => Take::UNTOLD,
             Some(FailureMode::Closed) => Take::CLOSED,
             Some(FailureMode::Local) | None => self.take_one(charge, now),
         });
@@ -189,8 +237,9 @@ impl Counts {
     }
 }
 
-fn is_shared(charge: &Charge) -> bool {
-    charge.limit.shared().is_some()
+/// Those that are counted here, and those that are shared, which stand behind them.
+fn split(charges: &[Charge]) -> (&[Charge], &[Charge]) {
+    charges.split_at(charges.partition_point(|charge| charge.limit.shared().is_none()))
 }
 
 /// What comes of each of `charges` up to the first that is used up and not only tried.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use table::{Backend, Encryption, Listener, Presented, Rule, State, Table, Target};
 
 use crate::balance::Nearer;
-use crate::counts::Standing;
+use crate::counts::{Keeping, Standing};
 use crate::live::{Endpoint, Live, Service};
 use crate::pool::Pool;
 use crate::ports::States;
@@ -33,6 +33,11 @@ pub(crate) fn redis(standing: Option<Standing>) -> Value {
     let Some(standing) = standing else { return Value::Null };
     let Standing { address, connections, workers, why, .. } = standing;
     json!({ "address": address, "connections": connections, "workers": workers, "why": why })
+}
+
+/// Where counts of quotas are kept, and why not; null where nowhere.
+pub(crate) fn quotas(keeping: Option<Keeping>) -> Value {
+    keeping.map_or(Value::Null, |Keeping { file, why }| json!({ "file": file, "why": why }))
 }
 
 fn listener(listener: &Listener, ports: &States) -> Value {

@@ -224,8 +224,7 @@ pub(crate) async fn inbound(
     let opened = asked.open(live, record, Caller::Asker).await;
     opened.map_err(|unopened| match unopened.reason {
         // Whatever it is for, who asks is not let in, and is to ask nobody else.
-        reason if reason.is_limit() => StatusCode::TOO_MANY_REQUESTS,
-        reason if reason.is_denial() => StatusCode::FORBIDDEN,
+        reason if reason.is_denial() && !reason.is_limit() => StatusCode::FORBIDDEN,
         _ => unopened.status,
     })
 }

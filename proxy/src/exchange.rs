@@ -112,7 +112,7 @@ pub(crate) fn refuse(answer: Answer, mut record: Box<Record>) -> Response<Reply>
     record.detail = answer.detail;
     record.aside = answer.aside.or(record.aside.take());
     let limits = record.aside.as_mut().map(|aside| std::mem::take(&mut aside.limits));
-    let is_told = record.side == Side::Inbound && answer.reason.is_limit();
+    let is_told = record.side == Side::Inbound && answer.reason == Reason::RateLimited;
     let mut response = problem(record, answer.status, answer.reason);
     if is_told {
         response.headers_mut().insert(forward::LIMITED, HeaderValue::from_static("1"));

@@ -22,6 +22,7 @@ mod trust;
 pub use connection::Away;
 pub use enroll::EnrollError;
 pub use folder::{Folder, FolderError};
+pub(crate) use folder::{hold, replace};
 pub use key::{KeyError, NodeKey};
 pub use node::Identity;
 pub use token::{Fingerprint, GivenError, JoinToken, NoToken};

@@ -78,9 +78,6 @@ pub enum ProcessError {
     /// It cannot take the place of the process before it.
     #[error(transparent)]
     Place(#[from] handover::Error),
-    /// What quotas had counted cannot be gone on with.
-    #[error("going on with what quotas had counted")]
-    Quotas(#[source] io::Error),
     /// Sockets of the process before are of no use.
     #[error("taking over its sockets")]
     Given(#[source] io::Error),
@@ -152,7 +149,7 @@ impl Process {
         }
         let accepts = given.is_none();
         if accepts {
-            proxy.count_on().map_err(ProcessError::Quotas)?;
+            proxy.count_on();
         }
         let admins = given.map(|Given { traffic, admin }| {
             proxy.are_given(traffic).map_err(ProcessError::Given)?;

@@ -151,20 +151,20 @@ impl Proxy {
         let workers = (0..shared.settings.workers)
             .map(|id| Worker::start(id, Arc::clone(&shared)))
             .collect::<io::Result<_>>()?;
+        shared.counts.wait_tried();
         let ports = Ports::new(shared.settings.bind, shared.settings.workers);
         Ok(Proxy { shared, workers, ports, keeper: None })
     }
 
     /// Goes on with what quotas had counted: before the first connection is taken, and once the process before takes
     /// none any more.
-    ///
-    /// # Errors
-    /// If what they had counted cannot be read, or not be kept from now on.
-    pub(crate) fn count_on(&mut self) -> io::Result<()> {
-        if let Some(keeper) = self.shared.counts.begin()? {
-            self.keeper = Some(keeper);
-        }
-        Ok(())
+    pub(crate) fn count_on(&mut self) {
+        self.keeper = self.keeper.take().or_else(|| self.shared.counts.begin());
+    }
+
+    /// What keeps the counts of quotas, if something does.
+    pub(crate) fn keeper(&self) -> Option<&Keeper> {
+        self.keeper.as_ref()
     }
 
     /// Takes note of where this process's own admin port is, so that a listener that wants the
@@ -243,6 +243,7 @@ impl Proxy {
             let now = balance::nanos(shared.epoch, Instant::now());
             let mut told = describe::live(&shared.live.load(), &shared.ports.load(), now);
             told["speaksAs"] = speaks.into();
+            told["quotas"] = describe::quotas(shared.counts.keeping());
             told["redis"] = describe::redis(shared.counts.shared().map(|counts| counts.standing()));
             told
         }
@@ -265,9 +266,6 @@ impl Proxy {
 
     fn finish(mut self, end: End) {
         let bound = end.bound;
-        if end.is_followed {
-            self.keeper.take().into_iter().for_each(Keeper::forgo);
-        }
         for worker in &self.workers {
             drop(worker.orders.send(Order::Drain(bound)));
         }
@@ -287,9 +285,11 @@ impl Worker {
     fn start(id: usize, shared: Arc<Shared>) -> io::Result<Self> {
         let (orders, receiver) = mpsc::unbounded_channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let thread = thread::Builder::new()
-            .name(format!("worker-{id}"))
-            .spawn(move || runtime.block_on(run(id, shared, receiver)))?;
+        let thread = thread::Builder::new().name(format!("worker-{id}")).spawn(move || {
+            runtime.block_on(run(id, shared, receiver));
+            // Whoever looks for a name by now is not waited for.
+            runtime.shutdown_background();
+        })?;
         Ok(Worker { orders, thread })
     }
 }

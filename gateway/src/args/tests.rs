@@ -89,7 +89,7 @@ fn tables_come_from_files_or_from_a_server() {
 
 #[test]
 fn files_and_a_server_exclude_each_other_and_no_token_is_shown() {
-    for other in ["--join", "--server", "--state", "--name"] {
+    for other in ["--join", "--server", "--name"] {
         let said = serve(&["--config", "a.yaml", other, "marker"]).unwrap_err();
         assert!(said.contains("cannot be used with"), "{said}");
         assert!(!said.contains("marker"), "{said}");

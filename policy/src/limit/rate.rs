@@ -61,8 +61,8 @@ pub enum Count {
     Kept,
     /// There is no room for one more count.
     NoRoom,
-    /// Whoever counts for all proxies together could not be asked.
-    Unreached,
+    /// Nobody asked: whoever counts for all proxies together cannot be, or it is refused whatever they would say.
+    Unasked,
 }
 
 impl Take {
@@ -70,14 +70,11 @@ impl Take {
     pub const NO_ROOM: Take = Take::refused(Count::NoRoom, Duration::from_secs(30));
 
     /// Of what cannot be counted together, and is refused for that.
-    pub const CLOSED: Take = Take::refused(Count::Unreached, Duration::from_secs(1));
+    pub const CLOSED: Take = Take::refused(Count::Unasked, Duration::from_secs(1));
 
-    /// Of what cannot be counted together, and passes all the same.
-    pub const OPEN: Take = Take {
-        granted: true,
-        wait: Duration::ZERO,
-        ..Take::refused(Count::Unreached, Duration::ZERO)
-    };
+    /// Of what is let pass without being counted: nothing is told of it.
+    pub const UNTOLD: Take =
+        Take { granted: true, ..Take::refused(Count::Unasked, Duration::ZERO) };
 
     /// Of what was looked up, and has no room before so long.
     pub const fn used_up(wait: Duration) -> Take {
@@ -163,14 +160,6 @@ impl Rate {
         Counts { number, last: last.min(COUNT), this: this.min(COUNT) }.state()
     }
 
-    /// The number of the period, from 1 on, that a second since 1970 lies in; none of what has no periods.
-    pub fn number_at(self, second: u64) -> Option<u64> {
-        match self {
-            Rate::Period { period, .. } => Some(number_at(period, second)),
-            Rate::Window { .. } | Rate::Bucket { .. } => None,
-        }
-    }
-
     /// The state of a count into which `count` came in a period, by its number from 1 on.
     pub fn in_period(number: u64, count: u64) -> u64 {
         (number & NUMBER) << PERIOD_BITS | count.min(PERIOD_COUNT)
@@ -185,14 +174,23 @@ impl Rate {
         }
     }
 
-    /// Takes one back that was counted and is not to count.
-    pub fn give_back(self, state: u64) -> u64 {
+    /// How many came in the period that a state is of.
+    pub fn count_in_period(state: u64) -> u64 {
+        state & PERIOD_COUNT
+    }
+
+    /// Takes one back that was counted at `now` and is not to count.
+    pub fn give_back(self, state: u64, now: u64) -> u64 {
         match self {
             Rate::Window { .. } if state & COUNT == 0 => state,
             Rate::Window { .. } => state - 1,
             Rate::Bucket { interval, .. } => state.saturating_sub(interval),
-            Rate::Period { .. } if state & PERIOD_COUNT == 0 => state,
-            Rate::Period { .. } => state - 1,
+            Rate::Period { period, .. } => {
+                // As it was counted: also in the next one, if that had begun for others.
+                let number = number_at(period, now / SECOND);
+                let is_its_own = (number..=number + 1).contains(&(state >> PERIOD_BITS));
+                state - u64::from(is_its_own && state & PERIOD_COUNT > 0)
+            }
         }
     }
 }

@@ -413,7 +413,7 @@ fn what_proxies_count_together_is_asked_behind_all_else_and_fails_as_it_says() {
 
     let well = take(true, 1, 60_000, 0);
     let Decision::Done(Verdict::Pass(pass)) =
-        after(&chain, &request, vec![well, well, Take::OPEN, well])
+        after(&chain, &request, vec![well, well, Take::UNTOLD, well])
     else {
         panic!("nothing is used up")
     };
@@ -431,7 +431,7 @@ fn what_proxies_count_together_is_asked_behind_all_else_and_fails_as_it_says() {
     assert_eq!(told, "ratelimit: \"shop/p0/two\";r=2;t=60, \"shop/p0/four\";r=2;t=60");
     let story = chain.explain_verdict(&request.facts(), verdict).to_string();
     let wanted = "answered 503 limit_unreached: limit 'one' of RateLimitPolicy shop/p0: at most 2 requests in 60 s, \
-                  through all proxies together; what they have counted cannot be asked, and it fails closed\n";
+                  shared by proxies; what they have counted cannot be asked\n";
     assert!(story.starts_with(wanted), "{story}");
 }
 
@@ -441,6 +441,50 @@ fn a_count_is_the_same_whoever_counts() {
     let shared = |mode: &str| name(json!({ "scope": "Shared", "failureMode": mode }));
     assert_eq!(name(json!({})), shared("Local"));
     assert_eq!(shared("Open"), shared("Closed"));
+    // What is only tried uses up nothing of what is not.
+    assert_ne!(name(json!({})), name(json!({ "dryRun": true })));
+    let by = json!([{ "type": "Address" }]);
+    let headers = json!([{ "name": "x-a", "value": "1", "type": "Exact" }]);
+    assert_ne!(
+        name(json!({ "by": by })),
+        counted(
+            &limited(&json!({ "by": by, "when": { "headers": headers } })),
+            &Request::get("/").with("x-a", "1")
+        )
+        .concat()
+        .pop()
+        .unwrap()
+    );
+}
+
+#[test]
+fn the_name_of_a_count_is_what_other_builds_and_other_proxies_call_it() {
+    let by =
+        json!([{ "type": "Address" }, { "type": "Host" }, { "type": "Header", "name": "x-a" }]);
+    let quota = json!({ "name": "plan", "requests": 5, "period": "Month", "by": by });
+    let chain = chain([level([json!({ "limits": [quota] })])]);
+    let name = counted(&chain, &Request::get("/").with("x-a", "1")).concat().pop().unwrap();
+    let parts: [&[u8]; 12] = [
+        b"shop",
+        b"p0",
+        b"plan",
+        &[3, 0, 0, 0, 0, 0, 0, 0, 2],
+        b"address",
+        &[32, 64],
+        b"host",
+        b"header",
+        b"x-a",
+        &[0, 0],
+        &[10, 1, 1, 1],
+        b"shop.example",
+    ];
+    let mut wanted = CountName(Vec::new());
+    parts.iter().for_each(|part| wanted.add(part));
+    wanted.add(b"1");
+    assert_eq!(
+        name, wanted.0,
+        "it is in files and in Redis: another one begins everybody's count anew"
+    );
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! What this process has counted by itself: a fixed number of places, each of two words, in which every worker counts without a
-//! lock.
+//! What this process has counted by itself: a fixed number of places, each of two words, in which every worker
+//! counts without a lock.
 //!
 //! ```text
 //! namespace, name of a count --hash--> two sets of 8 places in one group --tag--> place: (tag, when it is idle), state
@@ -13,13 +13,15 @@
 //! - A place is free once what it counts says no more than that nothing came. So memory is bounded, and what is
 //!   never touched costs none.
 //! - Where all places of both sets are in use, a new count has no room, and what it was for is refused: whoever
-//!   makes up names shuts out names that nobody has used yet, and opens nothing.
+//!   makes up names shuts out names that nobody has used yet, and opens nothing. A new quota takes the place of the
+//!   one of which least is used, since nobody could wait for the end of a month.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, fence};
 use std::sync::{Arc, OnceLock};
+use std::thread::Thread;
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::digest;
@@ -38,8 +40,9 @@ pub(super) struct Own {
     hash: Hash,
     /// Each from when a first limit of it counts.
     of: ArcSwap<BTreeMap<Name, Arc<Pools>>>,
-    /// Whether something was counted since it was last asked.
+    /// Whether something was counted since it was last looked, and who is woken then.
     has_changed: AtomicBool,
+    keeper: OnceLock<Thread>,
 }
 
 /// By what places are found, so that nobody can choose names that share a set.
@@ -57,7 +60,23 @@ impl Default for Hash {
     }
 }
 
+/// What becomes of a new count where all places that it may have are in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WhenFull {
+    /// It is not counted.
+    Refuse,
+    /// It takes the place of the smallest there, all being of periods: those end so late that nobody could wait.
+    Replace,
+}
+
 impl Hash {
+    fn when_full(&self) -> WhenFull {
+        match self {
+            Hash::Drawn(_) => WhenFull::Refuse,
+            Hash::Kept(_) => WhenFull::Replace,
+        }
+    }
+
     fn of(&self, name: &[u8]) -> u64 {
         match self {
             Hash::Drawn(state) => state.hash_one(name),
@@ -113,13 +132,14 @@ impl Own {
     /// Counts one more at `now`, nanoseconds since an epoch that all share who count here, if there is room.
     pub(super) fn take(&self, Charge { limit, name }: &Charge, now: u64) -> Take {
         let hash = self.hash.of(name);
-        let take = |pools: &Pools| pools.of(limit.pool()).take(hash, limit.rate(), now);
+        let full = self.hash.when_full();
+        let take = |pools: &Pools| pools.of(limit.pool()).take(hash, limit.rate(), now, full);
         let take = match self.of.load().get(limit.namespace()) {
             Some(pools) => take(pools),
             None => take(&self.add(limit.namespace(), now)),
         };
-        if !self.has_changed.load(Relaxed) {
-            self.has_changed.store(true, Relaxed);
+        if take.is_some_and(|take| take.granted) {
+            self.change();
         }
         take.unwrap_or(Take::NO_ROOM)
     }
@@ -128,8 +148,10 @@ impl Own {
     pub(super) fn give_back(&self, Charge { limit, name }: &Charge, now: u64) {
         let of = self.of.load();
         let places = of.get(limit.namespace()).map(|pools| pools.of(limit.pool()));
-        let place = places.and_then(|places| places.place(self.hash.of(name), now));
-        place.into_iter().for_each(|place| place.give_back(limit.rate()));
+        let place =
+            places.and_then(|places| places.place(self.hash.of(name), now, WhenFull::Refuse));
+        place.into_iter().for_each(|place| place.give_back(limit.rate(), now));
+        self.change();
     }
 
     /// The pools of a namespace that has none yet, in the place of those in which nothing counts any more.
@@ -148,35 +170,61 @@ impl Own {
         self.of.load().get(namespace).map_or(fresh, Arc::clone)
     }
 
-    /// Has [`Own::has_changed`] say so.
-    pub(super) fn is_changed(&self) {
-        self.has_changed.store(true, Relaxed);
+    /// Wakes this thread when something is counted.
+    pub(super) fn wakes(&self, keeper: Thread) {
+        // It is the first, and there is no other.
+        let _first = self.keeper.set(keeper);
     }
 
-    /// Whether something was counted since this was last asked.
+    /// Notes that what is kept is no more what is counted.
+    pub(super) fn change(&self) {
+        if !self.has_changed.load(SeqCst) && !self.has_changed.swap(true, SeqCst) {
+            self.keeper.get().into_iter().for_each(Thread::unpark);
+        }
+    }
+
+    /// Whether there is a change to be taken.
     pub(super) fn has_changed(&self) -> bool {
-        self.has_changed.swap(false, Relaxed)
+        self.has_changed.load(SeqCst)
+    }
+
+    /// Takes the change, if there is one: what is counted from now on is another.
+    pub(super) fn take_change(&self) -> bool {
+        self.has_changed.swap(false, SeqCst)
     }
 
     /// What every pool counts at `now`, to be put back by [`Own::put`].
-    pub(super) fn all(&self, now: u64) -> Vec<(Name, usize, Vec<Kept>)> {
+    pub(super) fn all(&self, now: u64) -> Vec<KeptPool> {
         let of = self.of.load();
         let pools = of.iter().flat_map(|(name, pools)| {
             let pools = pools.0.iter().enumerate();
             pools.filter_map(move |(index, pool)| Some((name, index, pool.get()?)))
         });
-        let all = pools.map(|(name, index, places)| (name.clone(), index, places.all(now)));
-        all.filter(|(.., kept)| !kept.is_empty()).collect()
+        let all = pools.map(|(name, index, places)| KeptPool {
+            namespace: name.clone(),
+            pool: index,
+            places: places.all(now),
+        });
+        all.filter(|pool| !pool.places.is_empty()).collect()
     }
 
-    /// Puts back what a pool counted, before anything counts here; what is over by `now`, or has no place here, is
-    /// left out.
-    pub(super) fn put(&self, namespace: &Name, pool: usize, kept: &[Kept], now: u64) {
+    /// Puts back what a pool counted; of what is counted here, too, it is the more. What is over by `now`, or whose
+    /// place is another's here, is left out.
+    pub(super) fn put(&self, KeptPool { namespace, pool, places: kept }: &KeptPool, now: u64) {
         let pools = self.add(namespace, now);
-        let Some(places) = pools.0.get(pool) else { return };
+        let Some(places) = pools.0.get(*pool) else { return };
         let places = places.get_or_init(|| Places::of(PLACES));
         kept.iter().for_each(|one| places.put(*one, now));
     }
+}
+
+/// What a pool counts, as it outlives the process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct KeptPool {
+    pub(super) namespace: Name,
+    /// By the number of its [`Pool`].
+    pub(super) pool: usize,
+    pub(super) places: Vec<Kept>,
 }
 
 /// A place and what it counts, as it outlives the process.
@@ -210,9 +258,9 @@ impl Places {
     }
 
     /// Counts one more; `None` where there is no room to count.
-    fn take(&self, hash: u64, rate: Rate, now: u64) -> Option<Take> {
+    fn take(&self, hash: u64, rate: Rate, now: u64, full: WhenFull) -> Option<Take> {
         loop {
-            let take = self.place(hash, now)?.take(tag(hash), rate, now);
+            let take = self.place(hash, now, full)?.take(tag(hash), rate, now);
             // Else the place became another's just then.
             if take.is_some() {
                 return take;
@@ -229,11 +277,12 @@ impl Places {
         });
         let kept = places.filter_map(|(at, place)| {
             let owner = place.owner.load(Acquire);
-            let state = place.state.load(Relaxed);
-            // It is another's by now, or about to be.
-            let is_its_own = place.owner.load(Acquire) >> 32 == owner >> 32 && owner != TAKING;
+            let state = place.state.load(Acquire);
+            fence(Acquire);
+            // Else it is another's by now, or about to be.
+            let is_its_own = place.owner.load(Relaxed) >> 32 == owner >> 32 && owner != TAKING;
             let at = u32::try_from(at).ok()?;
-            (is_its_own && !is_idle(owner, now / SECOND)).then_some(Kept { at, owner, state })
+            (is_its_own && is_kept(owner, now / SECOND)).then_some(Kept { at, owner, state })
         });
         kept.collect()
     }
@@ -241,16 +290,26 @@ impl Places {
     fn put(&self, Kept { at, owner, state }: Kept, now: u64) {
         let (Places(groups), at) = (self, at as usize);
         let Some(group) = groups.get(at / (GROUP * WAYS)) else { return };
-        if owner == TAKING || is_idle(owner, now / SECOND) {
+        if owner == TAKING || !is_kept(owner, now / SECOND) {
             return;
         }
         let Set(places) = &group.get_or_init(Box::default)[at / WAYS % GROUP];
-        places[at % WAYS].state.store(state, Relaxed);
-        places[at % WAYS].owner.store(owner, Release);
+        let place = &places[at % WAYS];
+        let now_there = place.owner.load(Acquire);
+        if now_there >> 32 == owner >> 32 && now_there != TAKING {
+            // Of the same count the more, which is of the later period or counted further.
+            let _before = place.state.fetch_max(state, AcqRel);
+        } else if is_idle(now_there, now / SECOND)
+            && place.owner.compare_exchange(now_there, TAKING, Acquire, Relaxed).is_ok()
+        {
+            fence(Release);
+            place.state.store(state, Relaxed);
+            place.owner.store(owner, Release);
+        }
     }
 
     /// The place of a count, taken for it if it has none; `None` where there is no room.
-    fn place(&self, hash: u64, now: u64) -> Option<&Place> {
+    fn place(&self, hash: u64, now: u64, full: WhenFull) -> Option<&Place> {
         let Places(groups) = self;
         let (tag, at) = (tag(hash), hash as usize);
         let second = now / SECOND;
@@ -259,7 +318,7 @@ impl Places {
         let other = at ^ (1 + tag as usize % (GROUP - 1));
         let sets = [at, other].map(|at| &group[at % GROUP].0);
         'look: loop {
-            let mut free = None;
+            let (mut free, mut least) = (None, (u64::MAX, None));
             for place in sets.into_iter().flatten() {
                 let owner = place.owner.load(Acquire);
                 if owner == TAKING {
@@ -270,11 +329,19 @@ impl Places {
                 match is_idle(owner, second) {
                     false if owner >> 32 == tag => return Some(place),
                     true if free.is_none() => free = Some((place, owner)),
-                    true | false => {}
+                    true => {}
+                    false => {
+                        let count = Rate::count_in_period(place.state.load(Relaxed));
+                        if full == WhenFull::Replace && count < least.0 {
+                            least = (count, Some((place, owner)));
+                        }
+                    }
                 }
             }
-            let (free, seen) = free?;
+            let (free, seen) = free.or(least.1)?;
             if free.owner.compare_exchange(seen, TAKING, Acquire, Relaxed).is_ok() {
+                // Whoever sees what follows sees that it is being taken.
+                fence(Release);
                 free.state.store(0, Relaxed);
                 // Held for a second at least, in which whoever got it counts.
                 let until = (second + 2).min(u64::from(u32::MAX) - 1);
@@ -289,6 +356,14 @@ impl Places {
 fn tag(hash: u64) -> u64 {
     hash >> 33
 }
+
+/// Whether what `owner` counts is worth keeping: not what is over, nor what was counted while the clock was far ahead.
+fn is_kept(owner: u64, second: u64) -> bool {
+    !is_idle(owner, second) && owner & u64::from(u32::MAX) <= second + LONGEST
+}
+
+/// Seconds after which each period is over, and the one after it.
+const LONGEST: u64 = 63 * 24 * 60 * 60;
 
 /// Whether what `owner` counts says no more than nothing.
 fn is_idle(owner: u64, second: u64) -> bool {
@@ -331,8 +406,8 @@ impl Place {
         let _kept_already = self.owner.fetch_update(Relaxed, Relaxed, later);
     }
 
-    fn give_back(&self, rate: Rate) {
-        let less = |state| Some(rate.give_back(state));
+    fn give_back(&self, rate: Rate, now: u64) {
+        let less = |state| Some(rate.give_back(state, now));
         let _always = self.state.fetch_update(Relaxed, Relaxed, less);
     }
 }

@@ -6,8 +6,8 @@
 //!
 //! - Each worker has a connection of its own, which takes the questions of all its requests as they come. A task
 //!   beside it looks once a second whether Redis counts, and opens another connection when it does not.
-//! - A question that fails or takes longer than [`DEADLINE`] ends the connection for all: until there is another one
-//!   nobody waits.
+//! - A question that fails or takes too long ends the connection for all of its worker: until there is another one
+//!   nobody asks.
 //! - Time is Redis' own, so that proxies whose clocks differ count alike.
 //! - What is used up is remembered until there can be room again, for a second at most: whoever asks for it on and on
 //!   costs Redis little, and whoever takes a count away there pardons a caller.
@@ -16,9 +16,9 @@
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -26,14 +26,12 @@ use aws_lc_rs::digest::{SHA256, digest};
 use policy::limit::{Charge, Period, Rate, Take};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Script};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 use tokio::time::{sleep, timeout};
 
-use super::redis::Redis;
-
-/// How long a request waits for what proxies have counted together.
-pub(crate) const DEADLINE: Duration = Duration::from_millis(100);
+use super::is_refused;
+use super::redis::{Redis, RedisError};
 
 /// How long a connection may take to open.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -44,7 +42,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How long at least until it is tried again.
 const AGAIN: Duration = Duration::from_millis(50);
 
-/// Questions that a connection takes at once; the next one waits.
+/// Questions that a connection takes at once; beyond that nobody asks.
 const QUEUE: usize = 1024;
 
 /// With what keys begin.
@@ -59,15 +57,18 @@ pub(crate) struct Shared {
     script: Script,
     lines: Box<[Line]>,
     used_up: UsedUp,
-    /// Whether the log says that somebody cannot ask.
-    is_told: AtomicBool,
+    /// What the log said last: that all can ask, or why one cannot.
+    told: Mutex<Option<Result<(), Arc<String>>>>,
 }
 
 /// The way of one worker to Redis.
-#[derive(Default)]
 struct Line {
+    /// For questions that are asked.
+    room: Semaphore,
     /// There while Redis counts.
     open: ArcSwapOption<MultiplexedConnection>,
+    /// Whether it was tried once to open it.
+    tried: AtomicBool,
     /// Says that it is open no more.
     lost: Notify,
     /// Why it is not.
@@ -76,6 +77,17 @@ struct Line {
     answered: AtomicU64,
     /// Those that could not be asked, or were not answered in time.
     unreached: AtomicU64,
+}
+
+/// What is known without asking.
+#[derive(Debug)]
+pub(super) enum Known {
+    /// That Redis has to be asked.
+    Nothing,
+    /// That one is used up.
+    UsedUp(Vec<Take>),
+    /// That Redis cannot be asked.
+    Unreached,
 }
 
 /// How it stands.
@@ -100,10 +112,23 @@ pub(crate) struct Standing {
 enum Unasked {
     #[error(transparent)]
     Redis(#[from] redis::RedisError),
+    #[error(transparent)]
+    Told(#[from] RedisError),
     #[error("no answer within {} ms", .0.as_millis())]
     Late(Duration),
     #[error("its answer is none that its script gives")]
     Odd,
+}
+
+impl Unasked {
+    /// What is wrong, on one line, and what may help.
+    fn words(&self) -> String {
+        let said = self.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        match said.contains("invalid peer certificate") {
+            true => format!("{said}: --redis-ca says who vouches for it"),
+            false => said,
+        }
+    }
 }
 
 impl Shared {
@@ -112,51 +137,60 @@ impl Shared {
         Shared {
             redis,
             script: Script::new(include_str!("shared/take.lua")),
-            lines: (0..workers).map(|_| Line::default()).collect(),
+            lines: (0..workers).map(|_| Line::new()).collect(),
             used_up: UsedUp::default(),
-            is_told: AtomicBool::new(false),
+            told: Mutex::new(None),
         }
     }
 
-    /// Counts one more in each of `charges`, which are shared, up to the first that is used up and not only tried;
-    /// then in none. `None` where Redis cannot be asked.
-    pub(super) async fn take(&self, charges: &[Charge], worker: usize) -> Option<Vec<Take>> {
-        let line = &self.lines[worker];
-        let open = line.open.load_full();
-        let Some(open) = open else {
-            line.unreached.fetch_add(1, Relaxed);
-            return None;
-        };
+    /// What is known without asking of one more in each of `charges`, which are shared.
+    pub(super) fn known(&self, charges: &[Charge], worker: usize) -> Known {
+        if self.lines[worker].open.load().is_none() {
+            return Known::Unreached;
+        }
         let now = Instant::now();
         let is_used_up = |charge: &Charge| match charge.limit.is_dry_run() {
             true => None,
             false => self.used_up.take(charge, now),
         };
-        if let Some((index, take)) =
-            charges.iter().map(is_used_up).enumerate().find_map(|(i, t)| Some((i, t?)))
-        {
-            // Of those before it nothing is told: none of them counts it.
-            return Some(vec![Take::OPEN; index].into_iter().chain([take]).collect());
-        }
-        match timeout(DEADLINE, self.ask(&open, charges))
-            .await
-            .unwrap_or(Err(Unasked::Late(DEADLINE)))
-        {
-            Ok(takes) => {
-                line.answered.fetch_add(1, Relaxed);
-                for (charge, take) in charges.iter().zip(&takes) {
-                    if !take.granted {
-                        self.used_up.remember(charge, now + take.wait.min(LOOK));
-                    }
-                }
-                Some(takes)
+        let mut all = charges.iter().map(is_used_up).enumerate();
+        match all.find_map(|(index, take)| Some((index, take?))) {
+            // None of those before it counts it.
+            Some((index, take)) => {
+                Known::UsedUp(std::iter::repeat_n(Take::UNTOLD, index).chain([take]).collect())
             }
-            Err(error) => {
-                line.unreached.fetch_add(1, Relaxed);
-                line.lose(&open, &error);
-                None
-            }
+            None => Known::Nothing,
         }
+    }
+
+    /// Notes that a request of `worker` could not be counted together with others.
+    pub(super) fn unreached(&self, worker: usize) {
+        self.lines[worker].unreached.fetch_add(1, Relaxed);
+    }
+
+    /// Counts one more in each of `charges`, which are shared, up to the first that is used up and not only tried;
+    /// then in none. `None` where Redis cannot be asked.
+    pub(super) async fn take(&self, charges: &[Charge], worker: usize) -> Option<Vec<Take>> {
+        let (line, now) = (&self.lines[worker], Instant::now());
+        // Of more than so many the last would wait in vain.
+        let room = line.room.try_acquire().ok();
+        let asked = match line.open.load_full().filter(|_| room.is_some()) {
+            Some(open) => {
+                let late = Unasked::Late(self.redis.deadline);
+                let asking = timeout(self.redis.deadline, self.ask(&open, charges));
+                asking.await.unwrap_or(Err(late)).inspect_err(|error| line.lose(&open, error)).ok()
+            }
+            None => None,
+        };
+        let Some(takes) = asked else {
+            self.unreached(worker);
+            return None;
+        };
+        line.answered.fetch_add(1, Relaxed);
+        for (charge, take) in charges.iter().zip(&takes).filter(|(_, take)| !take.granted) {
+            self.used_up.remember(charge, now, take.wait);
+        }
+        Some(takes)
     }
 
     async fn ask(
@@ -179,22 +213,38 @@ impl Shared {
         let line = &self.lines[worker];
         let mut wait = AGAIN;
         loop {
-            match self.open().await {
+            let opened = self.open().await.map(Arc::new);
+            match &opened {
                 Ok(open) => {
                     // What it counted may be gone with it.
                     self.used_up.forget();
-                    let open = Arc::new(open);
-                    line.open.store(Some(Arc::clone(&open)));
+                    line.open.store(Some(Arc::clone(open)));
                     line.why.store(None);
-                    self.tell();
-                    wait = AGAIN;
-                    self.watch(line, &open).await;
                 }
-                Err(error) => line.why.store(Some(Arc::new(error.to_string()))),
+                Err(error) => line.why.store(Some(Arc::new(error.words()))),
             }
             self.tell();
+            line.tried.store(true, Release);
+            if let Ok(open) = opened {
+                let began = Instant::now();
+                self.watch(line, &open).await;
+                // One that is lost at once is no reason to try again at once.
+                if began.elapsed() > LOOK {
+                    wait = AGAIN;
+                }
+                self.tell();
+            }
             sleep(wait).await;
             wait = (wait * 2).min(LOOK);
+        }
+    }
+
+    /// Waits until each worker has tried to open a connection, and for as long at most as that may take. Blocks.
+    pub(super) fn wait_tried(&self) {
+        let until = std::time::Instant::now() + CONNECT;
+        let is_tried = |line: &Line| line.tried.load(Acquire);
+        while !self.lines.iter().all(is_tried) && std::time::Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 
@@ -219,15 +269,15 @@ impl Shared {
     /// A connection at which Redis counts.
     async fn open(&self) -> Result<MultiplexedConnection, Unasked> {
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT))
-            // Whoever asks waits no longer than they say.
+            // Bounded as a whole, here and by whoever asks.
+            .set_connection_timeout(None)
             .set_response_timeout(None)
             .set_pipeline_buffer_size(QUEUE);
         let opening = async {
-            let client = self.redis.client();
-            let mut open = client.get_multiplexed_async_connection_with_config(&config).await?;
+            let mut open =
+                self.redis.client()?.get_multiplexed_async_connection_with_config(&config).await?;
             self.script.load_async(&mut open).await?;
-            Ok::<_, redis::RedisError>(open)
+            Ok::<_, Unasked>(open)
         };
         let open = timeout(CONNECT, opening).await.map_err(|_| Unasked::Late(CONNECT))??;
         self.probe(&open).await?;
@@ -241,7 +291,8 @@ impl Shared {
         asked.key(format!("{PREFIX}probe")).arg(how).arg(much).arg(long).arg(0);
         let mut open = open.clone();
         let asking = asked.invoke_async::<Vec<String>>(&mut open);
-        let answer = timeout(DEADLINE, asking).await.map_err(|_| Unasked::Late(DEADLINE))??;
+        let bound = self.redis.deadline;
+        let answer = timeout(bound, asking).await.map_err(|_| Unasked::Late(bound))??;
         match answer.len() {
             3 => Ok(()),
             _ => Err(Unasked::Odd),
@@ -261,22 +312,26 @@ impl Shared {
         }
     }
 
-    /// Says in the log once that somebody cannot ask, and once that all can again.
+    /// Says in the log that somebody cannot ask, once for each reason, and once that all can again.
     fn tell(&self) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let Standing { address, connections, workers, why, .. } = self.standing();
-        match (connections == workers, why) {
-            (true, _) if self.is_told.swap(false, Relaxed) => {
-                tracing::info!(redis = address, "Redis counts again what limits share");
-            }
-            (false, Some(why)) if !self.is_told.swap(true, Relaxed) => {
-                tracing::warn!(
-                    redis = address,
-                    %why,
-                    "Redis does not count: limits that share their counts do as their failureMode says"
-                );
-            }
-            (true | false, _) => {}
+        let news = match why {
+            _ if connections == workers => Ok(()),
+            Some(why) => Err(why),
+            // Somebody has not tried yet.
+            None => return,
+        };
+        match &news {
+            _ if told.as_ref() == Some(&news) => return,
+            Ok(()) => tracing::info!(redis = address, "Redis counts what limits share"),
+            Err(why) => tracing::warn!(
+                redis = address,
+                %why,
+                "Redis does not count: limits that share their counts do as their failureMode says"
+            ),
         }
+        *told = Some(news);
     }
 }
 
@@ -287,11 +342,23 @@ impl fmt::Debug for Shared {
 }
 
 impl Line {
+    fn new() -> Self {
+        Line {
+            room: Semaphore::new(QUEUE),
+            open: ArcSwapOption::empty(),
+            tried: AtomicBool::new(false),
+            lost: Notify::new(),
+            why: ArcSwapOption::empty(),
+            answered: AtomicU64::new(0),
+            unreached: AtomicU64::new(0),
+        }
+    }
+
     /// `open` is of no more use; one that came after it is.
     fn lose(&self, open: &Arc<MultiplexedConnection>, error: &Unasked) {
         let was = self.open.compare_and_swap(open, None);
         if was.as_ref().is_some_and(|was| Arc::ptr_eq(was, open)) {
-            self.why.store(Some(Arc::new(error.to_string())));
+            self.why.store(Some(Arc::new(error.words())));
             self.lost.notify_one();
         }
     }
@@ -315,23 +382,25 @@ fn words(rate: Rate) -> (&'static str, u64, u64) {
     }
 }
 
-/// What the script answers, said as what comes of counting here.
+/// What the script answers, said as what comes of counting here; `None` of what it never says.
 fn read(answer: &[String], charges: &[Charge]) -> Option<Vec<Take>> {
-    let (seconds, micros) =
-        (answer.first()?.parse::<u64>().ok()?, answer.get(1)?.parse::<u64>().ok()?);
-    let takes = charges.iter().zip(answer.get(2..)?).map(|(charge, told)| {
+    let [seconds, micros, told @ ..] = answer else { return None };
+    let (seconds, micros) = (seconds.parse::<u64>().ok()?, micros.parse::<u64>().ok()?);
+    let takes = charges.iter().zip(told).map(|(charge, told)| {
         let (granted, was) = told.split_once(' ')?;
         let rate = charge.limit.rate();
         let micros = match rate {
             Rate::Window { .. } => micros - micros % 1_000,
             Rate::Bucket { .. } | Rate::Period { .. } => micros,
         };
-        let now = seconds * 1_000_000_000 + micros * 1_000;
+        let now = seconds.checked_mul(1_000_000_000)?.checked_add(micros.checked_mul(1_000)?)?;
         let take = rate.take(state(rate, was), now).take;
         // It is Redis that counts.
         Some(Take { granted: granted == "1", ..take })
     });
-    takes.collect()
+    let takes: Vec<_> = takes.collect::<Option<_>>()?;
+    let is_whole = takes.len() == charges.len() || is_refused(charges, &takes);
+    (is_whole && takes.len() == told.len()).then_some(takes)
 }
 
 /// The state that a value in Redis says; of none, and of one that nobody wrote, that of a count into which nothing
@@ -358,8 +427,17 @@ fn state(rate: Rate, was: &str) -> u64 {
 struct UsedUp {
     hasher: RandomState,
     epoch: Instant,
-    /// A tag of 32 bits above the time, in units of 16 ms, until which there is no room.
-    places: Box<[AtomicU64]>,
+    places: Box<[Place]>,
+}
+
+/// Each a tag of 32 bits above a time in units of 16 ms. Whoever reads them while they are written sees two tags, or
+/// the time of the same count before.
+#[derive(Default)]
+struct Place {
+    /// Until when nobody asks.
+    known: AtomicU64,
+    /// When there is room again.
+    room: AtomicU64,
 }
 
 /// Milliseconds that one unit of time has: of 32 bits they last for two years.
@@ -367,7 +445,7 @@ const UNIT: u64 = 16;
 
 impl Default for UsedUp {
     fn default() -> Self {
-        let places = std::iter::repeat_with(AtomicU64::default).take(USED_UP).collect();
+        let places = std::iter::repeat_with(Place::default).take(USED_UP).collect();
         UsedUp { hasher: RandomState::new(), epoch: Instant::now(), places }
     }
 }
@@ -376,26 +454,31 @@ impl UsedUp {
     /// What comes of a count that is known to be used up `now`.
     fn take(&self, charge: &Charge, now: Instant) -> Option<Take> {
         let (place, tag) = self.place(charge);
-        let kept = place.load(Relaxed);
-        let until = (kept & u64::from(u32::MAX)) * UNIT;
-        let wait =
-            until.checked_sub(self.millis(now)).filter(|wait| *wait > 0 && kept >> 32 == tag)?;
-        Some(Take::used_up(Duration::from_millis(wait)))
+        let left = |time: &AtomicU64| {
+            let kept = time.load(Relaxed);
+            let until = (kept & u64::from(u32::MAX)) * UNIT;
+            until.checked_sub(self.millis(now)).filter(|left| *left > 0 && kept >> 32 == tag)
+        };
+        left(&place.known)?;
+        // Its end was rounded down, and there is no room before.
+        left(&place.room).map(|left| Take::used_up(Duration::from_millis(left + UNIT)))
     }
 
-    fn remember(&self, charge: &Charge, until: Instant) {
+    /// One that was used up `now` and has room again after `wait`.
+    fn remember(&self, charge: &Charge, now: Instant, wait: Duration) {
         let (place, tag) = self.place(charge);
         // Rounded down: nobody is refused for whom there is room.
-        let until = (self.millis(until) / UNIT).min(u64::from(u32::MAX));
-        place.store(tag << 32 | until, Relaxed);
+        let until = |wait| tag << 32 | (self.millis(now + wait) / UNIT).min(u64::from(u32::MAX));
+        place.room.store(until(wait), Relaxed);
+        place.known.store(until(wait.min(LOOK)), Relaxed);
     }
 
     fn forget(&self) {
-        self.places.iter().for_each(|place| place.store(0, Relaxed));
+        self.places.iter().for_each(|place| place.known.store(0, Relaxed));
     }
 
     /// Where a count is, and by what it is known there. One whose limit grants more or less is another.
-    fn place(&self, Charge { limit, name }: &Charge) -> (&AtomicU64, u64) {
+    fn place(&self, Charge { limit, name }: &Charge) -> (&Place, u64) {
         let hash = self.hasher.hash_one((name, words(limit.rate())));
         (&self.places[hash as usize % USED_UP], hash >> 32)
     }

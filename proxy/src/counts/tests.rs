@@ -1,5 +1,7 @@
 //! Counts of one's own and shared ones of one request, and what becomes of those that nobody can be asked for.
 
+use std::time::Duration;
+
 use policy::limit::{Count, Limit};
 use serde_json::{Value, json};
 
@@ -24,7 +26,10 @@ fn alone() -> Counts {
 const NOW: Now = Now { steady: 0, wall: 0 };
 
 async fn granted(counts: &Counts, charges: &[Charge]) -> Vec<(bool, Count)> {
-    let takes = counts.take_shared(charges, 0, NOW).await;
+    let takes = match counts.take(charges, 0, || NOW) {
+        Some(takes) => takes,
+        None => counts.take_shared(charges, 0, NOW).await,
+    };
     takes.iter().map(|take| (take.granted, take.count)).collect()
 }
 
@@ -35,7 +40,7 @@ fn what_one_limit_refuses_counts_for_none_and_what_is_only_tried_refuses_nothing
     let all = charges(&limits(&[limit("wide", 3), quota, tried, limit("narrow", 1)]));
     let counts = Counts::default();
     let granted = |charges: &[Charge]| {
-        let takes = counts.take(charges, || NOW).unwrap();
+        let takes = counts.take(charges, 0, || NOW).unwrap();
         takes.iter().map(|take| take.granted).collect::<Vec<_>>()
     };
     assert_eq!(granted(&all), [true, true, true, true]);
@@ -54,16 +59,35 @@ fn a_quota_begins_where_its_file_says_once_and_else_with_the_process() {
     let file = folder.path().join("quotas");
     let quota = charges(&limits(&[json!({ "name": "q", "requests": 9, "period": "Month" })]));
     let wall = crate::moment::nanos(std::time::SystemTime::now());
-    let left = |counts: &Counts| counts.take(&quota, || Now { steady: 0, wall }).unwrap()[0].left;
+    let left =
+        |counts: &Counts| counts.take(&quota, 0, || Now { steady: 0, wall }).unwrap()[0].left;
     for wanted in [8, 7] {
         let counts = Counts::new(None, 1, Some(&file));
-        let keeper = counts.begin().unwrap();
-        assert!(keeper.is_some() && counts.begin().unwrap().is_none());
+        let keeper = counts.begin();
+        assert!(keeper.is_some() && counts.begin().is_none());
+        assert_eq!(counts.keeping().unwrap(), Keeping { file: file.clone(), why: None });
         assert_eq!(left(&counts), wanted);
     }
     let counts = Counts::new(None, 1, None);
-    assert!(counts.begin().unwrap().is_none());
+    assert!(counts.begin().is_none() && counts.keeping().is_none());
     assert_eq!([left(&counts), left(&counts)], [8, 7]);
+    // Where the folder cannot be had nobody is refused, and it is told.
+    let counts = Counts::new(None, 1, Some(&file.join("quotas")));
+    assert!(counts.begin().is_none());
+    assert!(counts.keeping().unwrap().why.unwrap().contains("making the folder"));
+    assert_eq!(left(&counts), 8);
+}
+
+#[test]
+fn where_nothing_is_kept_a_full_namespace_refuses_no_quota_either() {
+    let by_host =
+        json!({ "name": "q", "requests": 3, "period": "Day", "by": [{ "type": "Host" }] });
+    let (counts, quota) = (Counts::default(), &limits(&[by_host])[0]);
+    let passed = (0..160_000).filter(|name| {
+        let charges = [charge(quota, &name.to_string())];
+        counts.take(&charges, 0, || NOW).unwrap()[0].granted
+    });
+    assert_eq!(passed.count(), 160_000);
 }
 
 #[tokio::test]
@@ -72,7 +96,7 @@ async fn while_nobody_can_be_asked_each_limit_does_as_it_says() {
         limits(&[shared("l", 1, "Local"), shared("o", 1, "Open"), shared("c", 1, "Closed")]);
     let [local, open, closed] = &charges(&limits)[..] else { panic!("three") };
     let (counts, of) = (alone(), |charge: &Charge| [charge.clone()]);
-    let (kept, unreached) = (Count::Kept, Count::Unreached);
+    let (kept, unreached) = (Count::Kept, Count::Unasked);
     for wanted in [
         [(true, kept), (true, unreached), (false, unreached)],
         [(false, kept), (true, unreached), (false, unreached)],
@@ -98,31 +122,32 @@ fn limits_of_two() -> Vec<Arc<Limit>> {
 #[tokio::test]
 async fn what_redis_refuses_counts_nowhere_and_what_is_refused_here_is_not_asked_for() {
     let server = Server::start();
-    let counts = Arc::new(Counts::new(Some(&server.redis()), 1, None));
+    let counts =
+        Arc::new(Counts::new(Some(&server.redis().within(Duration::from_secs(30))), 1, None));
     let following = Arc::clone(counts.shared().unwrap());
     tokio::spawn(async move { following.follow(0).await });
     let connected = async {
         while counts.shared().unwrap().standing().connections == 0 {
-            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(30), connected).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(30), connected).await.unwrap();
     let limits = limits(&[limit("here", 3), shared("there", 1, "Local")]);
     let all = charges(&limits);
-    assert!(counts.take(&all[..1], || NOW).is_some(), "nobody is asked");
-    assert!(counts.take(&all, || NOW).is_none(), "somebody is");
+    assert!(counts.take(&all[..1], 0, || NOW).is_some(), "nobody is asked");
+    assert!(counts.take(&all, 0, || NOW).is_none(), "somebody is");
     let kept = |granted| (granted, Count::Kept);
     assert_eq!(granted(&counts, &all).await, [kept(true), kept(true)]);
     for _ in 0..5 {
         assert_eq!(granted(&counts, &all).await, [kept(true), kept(false)]);
     }
-    let here = counts.take(&all[..1], || NOW).unwrap();
+    let here = counts.take(&all[..1], 0, || NOW).unwrap();
     assert_eq!((here[0].granted, here[0].left), (true, 0), "three, of which Redis refused none");
     let answered = counts.shared().unwrap().standing().answered;
     assert_eq!(granted(&counts, &all).await, [kept(false)]);
     assert_eq!(counts.shared().unwrap().standing().answered, answered);
     assert!(
-        Counts::new(None, 1, None).take(&all, || NOW).is_some(),
+        Counts::new(None, 1, None).take(&all, 0, || NOW).is_some(),
         "without a Redis nobody is asked"
     );
 }

@@ -9,6 +9,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Method, Version};
 use model::path::normalise_with;
 use policy::explain::Story;
+use policy::limit::{Charge, Take};
 use policy::{
     Answer, Ask, Chain, Decision, Facts, Layer, Pass, Proof, Reader, Reason, Said, Verdict,
 };
@@ -219,16 +220,23 @@ async fn settle(
                     steady: balance::nanos(conn.shared.epoch, record.began),
                     wall: moment::nanos(record.began_at),
                 };
-                let counts = &conn.shared.counts;
-                let takes = match counts.take(charges, now) {
+                let takes = match conn.shared.counts.take(charges, conn.worker, now) {
                     Some(takes) => takes,
-                    // Boxed, since few ask others, and no request is to carry the room that it takes.
-                    None => Box::pin(counts.take_shared(charges, conn.worker, now())).await,
+                    None => ask(conn, charges.clone(), now()).await,
                 };
                 decision = chain.resume(*pending, &Said::Counted(takes), facts, prefix);
             }
         }
     }
+}
+
+/// Has others asked for what is shared. Whoever goes meanwhile counts as whoever stays: else requests that are taken
+/// back at once would use up local limits, and what Redis refuses them would be forgotten.
+async fn ask(conn: &Conn, charges: Vec<Charge>, now: Now) -> Vec<Take> {
+    let (shared, worker) = (Arc::clone(&conn.shared), conn.worker);
+    let asking = async move { shared.counts.take_shared(&charges, worker, now).await };
+    // What is missing counts as used up, should the process be over.
+    tokio::spawn(asking).await.unwrap_or_default()
 }
 
 /// The host as named and in normal form. Only HTTP/1.0 may leave it out.

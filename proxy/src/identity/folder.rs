@@ -7,6 +7,7 @@
 //!   identity.json   who the node is, its certificates, the newest state it took
 //!   workload.json   by which certificate it speaks in the mesh, where it stands for a workload
 //!   last-good       that state, sealed
+//!   quotas          what quotas counted, under a lock of its own: see `counts`
 //! ```
 //!
 //! Every file is written beside, flushed and renamed, so that a crash leaves the old one or the new.
@@ -75,20 +76,8 @@ impl Folder {
     /// # Errors
     /// If it cannot be made or used, or another process has it.
     pub fn open(path: &Path) -> Result<Self, FolderError> {
-        let io = |doing, source| FolderError::Io { doing, path: path.to_owned(), source };
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path)
-            .map_err(|source| io("making the folder", source))?;
-        let mut options = OpenOptions::new();
-        options.create(true).truncate(false).write(true).mode(0o600);
-        let lock = options.open(path.join(LOCK)).map_err(|source| io("writing to", source))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Folder { path: path.to_owned(), _lock: lock }),
-            Err(TryLockError::WouldBlock) => Err(FolderError::Taken(path.to_owned())),
-            Err(TryLockError::Error(source)) => Err(io("locking", source)),
-        }
+        let lock = hold(path, LOCK)?;
+        Ok(Folder { path: path.to_owned(), _lock: lock })
     }
 
     /// Where it is.
@@ -193,28 +182,45 @@ impl Folder {
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), FolderError> {
         let path = self.path.join(name);
-        self.replace(&path, bytes).map_err(|source| FolderError::Io {
-            doing: "writing",
-            path,
-            source,
-        })
-    }
-
-    fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let beside = path.with_extension("new");
-        // One that a crash left may have another mode.
-        match fs::remove_file(&beside) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
-        let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&beside)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&beside, path)?;
-        File::open(&self.path)?.sync_all()
+        replace(&path, bytes).map_err(|source| FolderError::Io { doing: "writing", path, source })
     }
 
     fn damaged(&self, name: &str, why: &dyn std::fmt::Display) -> FolderError {
         FolderError::Damaged { path: self.path.join(name), why: why.to_string() }
+    }
+}
+
+/// Puts a file in the place of the one before, or makes it, for this user alone: after a crash there is the one or
+/// the other.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let beside = path.with_extension("new");
+    // One that a crash left may have another mode.
+    match fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&beside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&beside, path)?;
+    match path.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// Makes a folder, if it is not there, and holds the lock of this name in it for as long as the file is there.
+pub(crate) fn hold(folder: &Path, lock: &str) -> Result<File, FolderError> {
+    let io = |doing, source| FolderError::Io { doing, path: folder.to_owned(), source };
+    let mut made = DirBuilder::new();
+    made.recursive(true).mode(0o700);
+    made.create(folder).map_err(|source| io("making the folder", source))?;
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true).mode(0o600);
+    let lock = options.open(folder.join(lock)).map_err(|source| io("writing to", source))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(FolderError::Taken(folder.to_owned())),
+        Err(TryLockError::Error(source)) => Err(io("locking", source)),
     }
 }

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::handover::{Heir, Stands, Stock, Use};
 use super::{FLUSH, Phase, Process, ProcessError, Stop};
 use crate::bind::Inlet;
+use crate::counts::Keeper;
 
 impl Process {
     /// Says to whoever asks that a table serves, and takes connections from now on: until then the process
@@ -52,29 +53,30 @@ impl Process {
 
     fn accept(&mut self) {
         self.accepts = true;
-        if let Err(error) = self.proxy.count_on() {
-            tracing::error!(%error, "what quotas had counted cannot be gone on with: they begin anew");
-        }
+        self.proxy.count_on();
         self.proxy.accept();
         self.admin.iter().for_each(|admin| admin.accept());
     }
 
     /// Gives what it has open to the next process and waits until that serves; then this one has to [`end`].
     /// Else it serves on, as it does where the next one lacks what is in force by this one's `stock`.
-    /// `let_go` ends whatever uses the state folder.
+    /// `let_go` ends what uses the state folder, all but what quotas count.
     ///
     /// [`end`]: Process::end
     pub async fn hand_over(&mut self, heir: Heir, stock: &Stock, let_go: impl FnMut()) -> bool {
         tracing::info!("another process wants to follow; serving on until it serves");
         let began = Instant::now();
         self.place.lend();
-        match heir.follow(&self.sockets(), stock, let_go).await {
+        let keeper = self.proxy.keeper();
+        let yields = || keeper.into_iter().for_each(Keeper::let_go);
+        match heir.follow(&self.sockets(), stock, let_go, yields).await {
             Ok(()) => {
                 tracing::info!("the other process serves");
                 self.place.0 = Stands::Followed;
                 true
             }
             Err(error) => {
+                self.proxy.keeper().into_iter().for_each(Keeper::take_back);
                 let error = &error as &(dyn std::error::Error + 'static);
                 tracing::warn!(error, "the other process does not follow; serving on");
                 self.place.take_back(began.elapsed());
@@ -109,6 +111,8 @@ impl Process {
                 self.proxy.leave(self.drain);
             }
             Stands::Lent(door) => {
+                // Whoever goes on has the file, too.
+                self.proxy.keeper().into_iter().for_each(Keeper::let_go);
                 // It is found at the door and asked at the admin port from now on, if it comes to something. What
                 // waits at the other sockets is still served here, since it may not.
                 drop((door, admin.take()));

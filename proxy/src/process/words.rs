@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::str::FromStr;
+use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
@@ -55,6 +56,20 @@ pub fn ratio(text: &str) -> Result<f64, String> {
     share.ok_or_else(|| "a number from 0 to 1".to_owned())
 }
 
+/// A length of time: `30s`, `500ms`, or whole seconds, no more than can be written in hours. No clock goes on for
+/// much longer.
+///
+/// # Errors
+/// What would be right.
+pub fn time(text: &str) -> Result<Duration, String> {
+    const MOST: u64 = 99_999 * 3600;
+    if let Ok(whole) = text.parse() {
+        let whole = Some(whole).filter(|whole| *whole <= MOST);
+        return whole.map(Duration::from_secs).ok_or_else(|| format!("{MOST} seconds at most"));
+    }
+    model::route::GatewayDuration::try_from(text.to_owned()).map(Duration::from)
+}
+
 /// The name of a zone, as a label of a node has it; an empty one stands for none.
 ///
 /// # Errors
@@ -85,6 +100,16 @@ pub fn sink(text: &str) -> Sink {
 /// The file of a state folder in which counts of quotas outlive the process.
 pub const QUOTAS: &str = "quotas";
 
+/// How long a request may wait for a Redis: 1 ms to 10 s.
+///
+/// # Errors
+/// What would be right.
+pub fn redis_timeout(text: &str) -> Result<Duration, String> {
+    let bounds = Duration::from_millis(1)..=Duration::from_secs(10);
+    let told = time(text)?;
+    Some(told).filter(|told| bounds.contains(told)).ok_or_else(|| "from 1ms to 10s".to_owned())
+}
+
 /// The Redis by which limits are counted together with other proxies: the one that was given, or that HEDDLE_REDIS
 /// holds, if either does.
 ///
@@ -93,10 +118,11 @@ pub const QUOTAS: &str = "quotas";
 pub fn redis(
     given: Option<&Hidden>,
     authorities: Option<&Path>,
+    deadline: Duration,
 ) -> Result<Option<Redis>, RedisError> {
     let environment = || std::env::var("HEDDLE_REDIS").ok().filter(|text| !text.is_empty());
     match given.cloned().or_else(|| environment().map(Hidden)) {
-        Some(given) => Redis::given(&given, authorities).map(Some),
+        Some(given) => Ok(Some(Redis::given(&given, authorities)?.within(deadline))),
         None if authorities.is_some() => Err(RedisError::NoTls),
         None => Ok(None),
     }

@@ -50,7 +50,7 @@ fn tests(report: &mut Report, quick: bool) {
     let title = "unit tests";
     // The proxies' own tests count by one.
     if let Err(error) = setup::redis() {
-        return report.skip(title, &format!("{error:#}"));
+        return report.fail(title, &format!("{error:#}"));
     }
     let names = match TestNames::load() {
         Ok(names) => names.plain,

@@ -85,7 +85,7 @@ fn a_bucket_that_fills_sooner_than_before_owes_no_more_than_it_holds() {
 fn the_largest_that_may_be_written_overflow_nothing() {
     let largest = json!({ "requests": 1_000_000, "window": "24h" });
     let slowest =
-        json!({ "requests": 1, "window": "24h", "burst": 1_000_000, "algorithm": "TokenBucket" });
+        json!({ "requests": 1, "window": "24h", "burst": 100, "algorithm": "TokenBucket" });
     for rate in [rate(&largest), rate(&slowest)] {
         let mut state = 0;
         for now in [0, 1, u64::MAX / 2, u64::MAX / 2 + 1, u64::MAX - 1] {
@@ -152,15 +152,23 @@ fn what_is_given_back_of_a_quota_has_not_been() {
     let now = at(2027, 1, 1, 1);
     let one = rate.take(0, now);
     assert!(one.take.granted && !rate.take(one.state, now).take.granted);
-    assert_eq!(rate.take(rate.give_back(one.state), now), one);
-    assert_eq!(rate.give_back(rate.give_back(one.state)), rate.give_back(one.state));
+    assert_eq!(rate.take(rate.give_back(one.state, now), now), one);
+    assert_eq!(rate.give_back(rate.give_back(one.state, now), now), rate.give_back(one.state, now));
+    // Also where the next day had begun for others; nor does a later one get it.
+    let next = rate.take(0, now + DAY * SECOND);
+    assert_eq!(rate.take(next.state, now).take.left, 0);
+    assert_eq!(rate.give_back(next.state, now), rate.give_back(next.state, now + DAY * SECOND));
+    let later = rate.take(one.state, now + 2 * DAY * SECOND);
+    assert_eq!(rate.give_back(later.state, now), later.state);
 }
 
 fn any_rate() -> impl Strategy<Value = Rate> {
     let window = (1..40_u64, 1..5_000_u64).prop_map(|(most, window)| Rate::Window { most, window });
     let bucket = (1..3_000_000_u64, 1..40_u64)
         .prop_map(|(interval, burst)| Rate::Bucket { interval, burst });
-    prop_oneof![window, bucket]
+    let period = (1..40_u64, prop_oneof![Just(Period::Day), Just(Period::Month)])
+        .prop_map(|(most, period)| Rate::Period { most, period });
+    prop_oneof![2 => window, 2 => bucket, 1 => period]
 }
 
 /// Steps of at most a few windows, and often none.
@@ -192,7 +200,8 @@ fn naively(rate: Rate, moments: &[u64]) -> Vec<bool> {
                 // In parts of a window.
                 within(number) * window + last * (window - micros % window) <= (most - 1) * window
             }
-            Rate::Period { .. } => panic!("periods are read elsewhere"),
+            // All these moments are of one day.
+            Rate::Period { most, .. } => (passed.len() as u64) < most,
             Rate::Bucket { interval, burst } => {
                 let (full, mut level, mut before) = (interval * burst, interval * burst, 0);
                 for &at in &passed {
@@ -302,7 +311,10 @@ proptest! {
                 }
                 prop_assert!(within.values().all(|passed| *passed <= most), "{within:?}");
             }
-            Rate::Period { .. } => panic!("periods are read elsewhere"),
+            Rate::Period { most, .. } => {
+                let passed = passed.filter(|(_, granted)| *granted).count() as u64;
+                prop_assert_eq!(passed, most.min(moments.len() as u64));
+            }
             Rate::Bucket { interval, burst } => {
                 let passed = passed.filter(|(_, granted)| *granted).count() as u64;
                 let span = late.iter().max().unwrap() - late.iter().min().unwrap();
@@ -316,7 +328,7 @@ proptest! {
         let (state, now) = after(rate, &moments);
         let next = rate.take(state, now);
         if next.take.granted {
-            let back = rate.give_back(next.state);
+            let back = rate.give_back(next.state, now);
             prop_assert_eq!(rate.take(back, now).take, next.take);
         }
     }

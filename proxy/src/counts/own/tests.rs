@@ -138,6 +138,33 @@ fn workers_that_count_at_once_let_pass_what_the_limit_says() {
 }
 
 #[test]
+fn workers_that_push_each_other_out_find_room_and_grant_no_count_more_than_its_own() {
+    let limits = limits(&[json!({ "name": "l", "requests": 40, "period": "Month" })]);
+    let counts = Own::keyed([7; 16]);
+    with_few_places(&counts, &limits[0]);
+    let work = || {
+        let names = (0..200).cycle().take(20_000).map(|name: u32| name.to_string());
+        let takes =
+            names.map(|name| counts.take(&charge(&limits[0], &name), 1_769_800_000 * SECOND));
+        takes.fold([0, 0], |[granted, without], take| {
+            [granted + u64::from(take.granted), without + u64::from(take.count != Count::Kept)]
+        })
+    };
+    let all = std::thread::scope(|scope| {
+        let workers = [(); 4].map(|()| scope.spawn(work));
+        workers.map(|worker| worker.join().unwrap())
+    });
+    assert!(all.iter().all(|[granted, without]| *granted > 0 && *without == 0), "{all:?}");
+    let kept = counts.all(1_769_800_000 * SECOND);
+    let places: Vec<_> = kept.iter().flat_map(|pool| &pool.places).collect();
+    assert_eq!(places.len(), WAYS * GROUP);
+    assert!(
+        places.iter().all(|place| (1..=40).contains(&Rate::count_in_period(place.state))),
+        "{places:?}"
+    );
+}
+
+#[test]
 fn nothing_is_kept_before_a_limit_counts() {
     let (counts, limits) = (Own::default(), limits(&[limit("l", 1)]));
     assert!(counts.of.load().is_empty());

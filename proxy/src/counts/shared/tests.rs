@@ -1,8 +1,10 @@
 //! What a real Redis counts, beside the arithmetic of `policy`, and what becomes of it when it is gone.
 
+use futures::FutureExt as _;
 use policy::limit::Count;
 use redis::AsyncTypedCommands as _;
 use serde_json::{Value, json};
+use time::{Date, Month};
 use tokio::task::JoinSet;
 
 use super::*;
@@ -27,9 +29,13 @@ fn bucket(name: &str, requests: u32, window: &str, burst: u32) -> Value {
     with(limit(name, requests), more)
 }
 
-/// What processes share that have so many workers, all of which can ask.
+/// What processes share that have so many workers, all of which can ask and wait for as long as it takes.
 async fn shared(server: &Server, workers: usize) -> Arc<Shared> {
-    let shared = Arc::new(Shared::new(server.redis(), workers));
+    following(server.redis().within(Duration::from_secs(30)), workers).await
+}
+
+async fn following(redis: Redis, workers: usize) -> Arc<Shared> {
+    let shared = Arc::new(Shared::new(redis, workers));
     for worker in 0..workers {
         let shared = Arc::clone(&shared);
         tokio::spawn(async move { shared.follow(worker).await });
@@ -39,7 +45,7 @@ async fn shared(server: &Server, workers: usize) -> Arc<Shared> {
 }
 
 async fn client(server: &Server) -> MultiplexedConnection {
-    server.redis().client().get_multiplexed_async_connection().await.unwrap()
+    server.redis().client().unwrap().get_multiplexed_async_connection().await.unwrap()
 }
 
 async fn granted(shared: &Shared, charges: &[Charge]) -> Vec<bool> {
@@ -73,7 +79,7 @@ fn values(rate: Rate, now: Duration) -> Vec<String> {
             values.extend(seconds.map(|at| format!("{at} 999999999")));
         }
         Rate::Period { most, .. } => {
-            let number = rate.number_at(now.as_secs()).unwrap();
+            let number = rate.take(0, u64::try_from(now.as_nanos()).unwrap()).state >> 40;
             for number in [number - 2, number - 1, number, number + 1, number + 2] {
                 values.extend([0, 1, most - 1, most].map(|count| format!("{number} {count}")));
             }
@@ -84,19 +90,17 @@ fn values(rate: Rate, now: Duration) -> Vec<String> {
 
 /// Moments about which something is over.
 fn moments(rate: Rate) -> Vec<Duration> {
-    // The beginnings of years that leap and do not, of a March in both, and any moment.
+    // The beginnings of all months of years that leap and that do not.
+    let month = |year, month| {
+        let first = Date::from_calendar_date(year, Month::try_from(month).unwrap(), 1).unwrap();
+        u64::try_from(first.midnight().assume_utc().unix_timestamp()).unwrap()
+    };
     let seconds = match rate {
         Rate::Window { .. } | Rate::Bucket { .. } => vec![1_796_090_867, 1_796_090_868],
-        Rate::Period { .. } => vec![
-            1_796_090_867,
-            1_767_225_600,
-            1_830_297_600,
-            1_835_481_600,
-            1_803_859_200,
-            4_107_542_400,
-            951_868_800,
-            68_169_600,
-        ],
+        Rate::Period { .. } => {
+            let years = [1972, 2000, 2027, 2028, 2100];
+            years.into_iter().flat_map(|year| (1..=12).map(move |of| month(year, of))).collect()
+        }
     };
     let micros =
         |second: u64| [-1, 0, 1, 499_999, 500_500].map(|by: i64| second as i64 * 1_000_000 + by);
@@ -121,6 +125,7 @@ async fn it_counts_by_the_same_arithmetic() {
         (100, "1m", 1_000),
         (1_000_000, "1s", 1_000_000),
         (7, "24h", 5),
+        (1, "24h", 100),
     ];
     let buckets = buckets.map(|(requests, window, burst)| bucket("l", requests, window, burst));
     let periods = [(1, "Day"), (1_000_000_000, "Day"), (1, "Month"), (1_000, "Month")];
@@ -197,24 +202,82 @@ async fn what_one_limit_refuses_counts_for_none_and_what_is_only_tried_refuses_n
     let all: Vec<_> = ["wide", "tried", "narrow"].iter().zip(&limits).collect();
     let all: Vec<_> = all.into_iter().map(|(name, limit)| charge(limit, name)).collect();
     assert_eq!(granted(&shared, &all).await, [true, true, true]);
+    assert!(matches!(shared.known(&all, 0), Known::Nothing));
     let refused = shared.take(&all, 0).await.unwrap();
     assert_eq!(refused.iter().map(|take| take.granted).collect::<Vec<_>>(), [true, false, false]);
     // What is known to be used up is not asked for again; nothing is told of the others then.
-    let asked = shared.standing().answered;
-    for _ in 0..5 {
-        let again = shared.take(&all, 0).await.unwrap();
-        assert_eq!(again[..2], [Take::OPEN, Take::OPEN]);
-        assert_eq!((again[2].granted, again[2].count), (false, Count::Kept));
-        assert!(again[2].wait <= refused[2].wait, "{again:?}");
-    }
-    assert_eq!(shared.standing().answered, asked);
+    let Known::UsedUp(again) = shared.known(&all, 0) else { panic!("one is used up") };
+    assert_eq!(again[..2], [Take::UNTOLD, Take::UNTOLD]);
+    assert_eq!((again[2].granted, again[2].count), (false, Count::Kept));
+    // When there is room it says as before, as far as callers are told: by the second.
+    let later = refused[2].wait.saturating_sub(again[2].wait);
+    assert!(
+        later < Duration::from_secs(30) && again[2].wait > Duration::from_secs(60),
+        "{again:?}"
+    );
+    assert!(again[2].wait <= refused[2].wait + Duration::from_millis(2 * UNIT), "{again:?}");
+    // Of one that is only tried nothing is known, since others go on.
+    assert!(matches!(shared.known(&all[..2], 0), Known::Nothing));
     let wide = [charge(&limits[0], "wide")];
     for wanted in [true, true, false] {
         assert_eq!(granted(&shared, &wide).await, [wanted]);
     }
-    // A limit that grants more is not used up.
+    // A limit that grants more is not used up, and goes on with its count.
     let wider = [charge(&fixture::limits(&[limit("wide", 4)])[0], "wide")];
-    assert_eq!(granted(&shared, &wider).await, [true]);
+    assert!(matches!(shared.known(&wider, 0), Known::Nothing));
+    for wanted in [true, false] {
+        assert_eq!(granted(&shared, &wider).await, [wanted]);
+    }
+}
+
+#[test]
+fn what_is_used_up_is_known_for_a_second_at_most_and_tells_when_there_is_room() {
+    let (used_up, limit) = (UsedUp::default(), &limits(&[limit("l", 1)])[0]);
+    let [one, other] = ["one", "other"].map(|name| charge(limit, name));
+    let now = Instant::now();
+    let known = |charge: &Charge, millis: u64| {
+        let take = used_up.take(charge, now + Duration::from_millis(millis));
+        take.map(|take| (take.granted, u64::try_from(take.wait.as_millis()).unwrap()))
+    };
+    let hour = 3_600_000;
+    used_up.remember(&one, now, Duration::from_millis(hour));
+    for millis in [0, 1, 500, 900, LOOK.as_millis() as u64 - UNIT - 1] {
+        let (granted, wait) = known(&one, millis).unwrap();
+        assert!(!granted && wait.abs_diff(hour - millis) <= UNIT, "{wait} after {millis}");
+    }
+    assert_eq!((known(&one, 1_001), known(&other, 0)), (None, None));
+    // Nobody is refused for whom there is room.
+    used_up.remember(&other, now, Duration::from_millis(100));
+    assert!(known(&other, 50).is_some_and(|(granted, wait)| !granted && wait.abs_diff(50) <= UNIT));
+    assert_eq!(known(&other, 101), None);
+    used_up.remember(&other, now, Duration::from_millis(100));
+    used_up.forget();
+    assert_eq!(known(&other, 0), None);
+}
+
+#[tokio::test]
+async fn what_is_no_answer_of_the_script_counts_nothing() {
+    let limits = limits(&[limit("a", 1), limit("b", 1)]);
+    let charges = [charge(&limits[0], "a"), charge(&limits[1], "b")];
+    let read = |answer: &[&str]| {
+        let answer: Vec<_> = answer.iter().map(|word| (*word).to_owned()).collect();
+        super::read(&answer, &charges).map(|takes| takes.len())
+    };
+    assert_eq!(read(&["1796090867", "5", "1 ", "1 "]), Some(2));
+    assert_eq!(read(&["1796090867", "5", "1 ", "0 498915 0 1"]), Some(2));
+    assert_eq!(read(&["1796090867", "5", "0 498915 0 1"]), Some(1));
+    for odd in [
+        &["1796090867", "5", "1 "][..],
+        &["1796090867", "5", "1 ", "1 ", "1 "],
+        &["1796090867", "5", "1 ", "1"],
+        &["18446744073709551615", "5", "1 ", "1 "],
+        &["1", "18446744073709551615", "1 ", "1 "],
+        &["x", "5", "1 ", "1 "],
+        &["1796090867"],
+        &[],
+    ] {
+        assert_eq!(read(odd), None, "{odd:?}");
+    }
 }
 
 #[tokio::test]
@@ -239,28 +302,47 @@ async fn whoever_asks_at_once_is_granted_what_the_limit_says() {
 #[tokio::test]
 async fn a_redis_that_is_gone_or_says_nothing_is_not_waited_for_and_is_found_again() {
     let mut server = Server::start();
-    let shared = shared(&server, 1).await;
+    let shared = following(server.redis().within(Duration::from_millis(500)), 1).await;
     let limit = &limits(&[limit("l", 10)])[0];
     let charges = [charge(limit, "one")];
     assert_eq!(shared.take(&charges, 0).await.unwrap()[0].left, 9);
     // It hangs: whoever asks first waits for no longer than anybody may, and after that nobody does.
     server.signal("-STOP");
-    assert_eq!(shared.take(&charges, 0).await, None);
+    let began = Instant::now();
+    let first = timeout(Duration::from_secs(10), shared.take(&charges, 0)).await;
+    assert_eq!(first.expect("no longer"), None);
+    assert!(began.elapsed() >= Duration::from_millis(400), "it asked");
     assert!(shared.lines[0].open.load().is_none());
-    assert_eq!(shared.take(&charges, 0).await, None);
+    assert!(matches!(shared.known(&charges, 0), Known::Unreached));
+    assert_eq!(shared.take(&charges, 0).now_or_never(), Some(None));
     let Standing { connections, unreached, why, .. } = shared.standing();
     assert_eq!((connections, unreached), (0, 2));
-    assert_eq!(why.unwrap().as_str(), "no answer within 100 ms");
+    assert_eq!(why.unwrap().as_str(), "no answer within 500 ms");
     server.signal("-CONT");
     until(&shared, |standing| standing.connections == 1).await;
-    assert!(shared.take(&charges, 0).await.unwrap()[0].left < 9);
+    // What it was asked meanwhile it may have counted.
+    let left = shared.take(&charges, 0).await.unwrap()[0].left;
+    assert!((7..=8).contains(&left), "{left}");
     // It ends, which is seen without a question, and comes anew, with nothing counted.
     server.stop();
     until(&shared, |standing| standing.connections == 0 && standing.why.is_some()).await;
-    assert_eq!(shared.take(&charges, 0).await, None);
+    assert_eq!(shared.take(&charges, 0).now_or_never(), Some(None));
     server.restart();
     until(&shared, |standing| standing.connections == 1 && standing.why.is_none()).await;
     assert_eq!(shared.take(&charges, 0).await.unwrap()[0].left, 9);
+}
+
+#[tokio::test]
+async fn a_script_that_redis_forgot_is_told_again() {
+    let server = Server::start();
+    let shared = shared(&server, 1).await;
+    let charges = [charge(&limits(&[limit("l", 10)])[0], "one")];
+    let mut client = client(&server).await;
+    for left in [9, 8] {
+        redis::cmd("SCRIPT").arg("FLUSH").exec_async(&mut client).await.unwrap();
+        assert_eq!(shared.take(&charges, 0).await.unwrap()[0].left, left);
+    }
+    assert_eq!(shared.standing().unreached, 0);
 }
 
 #[tokio::test]
@@ -268,15 +350,25 @@ async fn a_redis_that_takes_no_writes_does_not_count() {
     let server = Server::start();
     let shared = shared(&server, 1).await;
     let mut client = client(&server).await;
-    let set = async |client: &mut MultiplexedConnection, to: &str| {
-        redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg(to).exec_async(client).await.unwrap();
+    let mut say = async |words: &[&str]| {
+        let mut said = redis::cmd(words[0]);
+        said.arg(&words[1..]);
+        said.exec_async(&mut client).await.unwrap();
     };
-    set(&mut client, "1").await;
-    until(&shared, |standing| standing.connections == 0 && standing.why.is_some()).await;
-    let why = shared.standing().why.unwrap();
-    assert!(why.contains("OOM"), "{why}");
-    set(&mut client, "0").await;
-    until(&shared, |standing| standing.connections == 1).await;
+    for (ends, goes_on, why) in [
+        (["CONFIG", "SET", "maxmemory", "1"], ["CONFIG", "SET", "maxmemory", "0"], "OOM"),
+        (["REPLICAOF", "127.0.0.1", "1", ""], ["REPLICAOF", "NO", "ONE", ""], "READONLY"),
+    ] {
+        let words = |all: [&'static str; 4]| {
+            all.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>()
+        };
+        say(&words(ends)).await;
+        until(&shared, |standing| standing.connections == 0 && standing.why.is_some()).await;
+        let told = shared.standing().why.unwrap().to_uppercase().replace(['-', ' '], "");
+        assert!(told.contains(why), "{told}");
+        say(&words(goes_on)).await;
+        until(&shared, |standing| standing.connections == 1).await;
+    }
 }
 
 #[tokio::test]

@@ -149,15 +149,17 @@ fn lies_at(path: &Path) -> Option<(u64, u64)> {
 
 impl Heir {
     /// Gives it copies of the sockets and waits until it serves, which it may not where it lacks an object that
-    /// this one has in force; `let_go` ends whatever uses the state folder.
+    /// this one has in force; `let_go` ends what uses the state folder, all but what quotas count: that `yields`
+    /// right before the other one takes connections.
     /// Once this is done the sockets are its own; if it fails they are ours as before.
     pub(crate) async fn follow(
         mut self,
         sockets: &[(Use, BorrowedFd<'_>)],
         stock: &Stock,
         let_go: impl FnMut(),
+        yields: impl FnOnce(),
     ) -> Result<(), Error> {
-        let done = match timeout(START, self.converse(sockets, stock, let_go)).await {
+        let done = match timeout(START, self.converse(sockets, stock, let_go, yields)).await {
             Ok(done) => done,
             Err(_) => Err(Error::Silent),
         };
@@ -179,6 +181,7 @@ impl Heir {
         sockets: &[(Use, BorrowedFd<'_>)],
         stock: &Stock,
         mut let_go: impl FnMut(),
+        yields: impl FnOnce(),
     ) -> Result<(), Error> {
         let first = timeout(FIRST, self.channel.hear()).await.map_err(|_| Error::Silent)?;
         if first? != Word::Speaks(VERSION) {
@@ -201,7 +204,10 @@ impl Heir {
                 Word::Lacks(object) => {
                     lost.extend(stock.served.contains(&object).then_some(object));
                 }
-                Word::Serves if lost.is_empty() => return self.channel.say(&Word::Yours).await,
+                Word::Serves if lost.is_empty() => {
+                    yields();
+                    return self.channel.say(&Word::Yours).await;
+                }
                 Word::Serves => return Err(Error::Loses(named(&lost))),
                 Word::Speaks(_)
                 | Word::Keeps(_)

@@ -39,13 +39,15 @@ impl Scene {
     /// Hands the socket over, with another copy for the admin port; how often the folder was asked for.
     async fn hand_over(&self) -> (Result<(), Error>, usize) {
         let heir = self.door.heir().await;
-        let mut asked = 0;
+        let (mut asked, mut yielded) = (0, false);
         let sockets = [
             (Use::Traffic, self.socket.as_fd()),
             (Use::Admin, self.socket.as_fd()),
             (Use::Door, self.door.socket()),
         ];
-        let done = heir.follow(&sockets, &self.stock, || asked += 1).await;
+        let done = heir.follow(&sockets, &self.stock, || asked += 1, || yielded = true).await;
+        // What quotas count is another's as soon as the sockets are, and no sooner.
+        assert_eq!(yielded, done.is_ok());
         (done, asked)
     }
 }
@@ -198,7 +200,7 @@ async fn a_socket_that_does_not_listen_is_not_taken() {
     let other = net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let before = async {
         let heir = scene.door.heir().await;
-        heir.follow(&[(Use::Traffic, other.as_fd())], &Stock::default(), || {}).await
+        heir.follow(&[(Use::Traffic, other.as_fd())], &Stock::default(), || {}, || {}).await
     };
     let (_gone, found) = tokio::join!(before, Place::find(Some(&path)));
     assert!(matches!(found, Err(Error::Odd)), "{found:?}");
@@ -215,8 +217,9 @@ async fn what_waits_at_a_socket_for_datagrams_is_taken_by_the_next() {
         let sockets = [(of, socket.as_fd()), (Use::Door, scene.door.socket())];
         (of, sockets)
     }) {
-        let before =
-            async { scene.door.heir().await.follow(&is_taken, &Stock::default(), || {}).await };
+        let before = async {
+            scene.door.heir().await.follow(&is_taken, &Stock::default(), || {}, || {}).await
+        };
         let next = async { Place::find(Some(&path)).await.map(|(_, given)| given) };
         let (_gone, given) = tokio::join!(before, next);
         match (of, given) {
