@@ -33,9 +33,9 @@ use crate::ca::{Ca, CaError, NodeCheck, Proven, Roots, ServerCertificate};
 use crate::clock::Clock;
 use crate::fleet::Fleet;
 use crate::identity::Identities;
-use crate::outward::Reach;
 use crate::push::{Configs, Push};
 use crate::seeing::{self, Seeing, Seeings, Window};
+use outward::Reach;
 
 /// Connections of nodes at once.
 const CONNECTIONS: usize = 10_000;

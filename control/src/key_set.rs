@@ -22,9 +22,9 @@ use tokio::task::{self, JoinSet};
 
 use crate::clock::Clock;
 use crate::moment::micros;
-use crate::outward::{Client, Reach};
 use crate::refusal::Refusal;
 use crate::{App, World};
+use outward::{Client, Reach};
 
 /// How often it is looked whether something is due.
 const LOOK: Duration = Duration::from_secs(1);

@@ -39,7 +39,6 @@ mod edit;
 mod key_set;
 mod lookup;
 mod moment;
-mod outward;
 mod refusal;
 mod session_secret;
 #[cfg(test)]

@@ -25,10 +25,10 @@ use crate::clock::Clock;
 use crate::fleet::Fleet;
 use crate::identity::{failed, known, proven};
 use crate::key_set;
-use crate::outward::Reach;
 use crate::refusal::Refusal;
 use crate::session_secret::{Keeper, Ring};
 use crate::snapshot::{Catalogue, Class, Served, Snapshot};
+use outward::Reach;
 
 mod outbox;
 pub mod session;

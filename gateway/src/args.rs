@@ -105,6 +105,10 @@ pub(crate) struct Serve {
     /// How long a request waits for that Redis at each step of limits; then they do as their failureMode says.
     #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = words::redis_timeout)]
     pub(crate) redis_timeout: Duration,
+    /// A network in which providers may be asked at which browsers log in, beside the public addresses of the
+    /// internet: 10.20.0.0/16, or 127.0.0.1/32 for one on this machine. May be repeated.
+    #[arg(long, value_name = "NETWORK")]
+    pub(crate) fetch_from: Vec<IpNet>,
     /// Name table, route and backend in a header `heddle-debug` of every answer.
     #[arg(long)]
     pub(crate) debug_header: bool,

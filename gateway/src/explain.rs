@@ -87,6 +87,7 @@ pub(crate) fn run(args: &Explain) -> Result<ExitCode> {
         peer: None,
         certificate: None,
         users: &[],
+        sessions: &[],
     };
     let story = table.why(&facts);
     print::result(&match args.output {

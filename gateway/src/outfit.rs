@@ -44,6 +44,7 @@ fn settings(args: &Serve, state: Option<&Path>) -> Result<Settings> {
         escaped_slashes: args.escaped_slashes.into(),
         debug_header: args.debug_header,
         quotas: state.map(|folder| folder.join(words::QUOTAS)),
+        fetch_from: args.fetch_from.clone(),
         redis: words::redis(args.redis.as_ref(), args.redis_ca.as_deref(), args.redis_timeout)?,
         limits: Limits {
             connections: args.max_connections,

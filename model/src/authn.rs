@@ -22,6 +22,14 @@
 //!         audiences: [orders]
 //!         jwksUrl: https://login.example/keys    # fetched by the server; or the keys themselves, as `jwks`
 //!       toHeaders: [{ header: x-team, claim: team }]
+//!     - name: people
+//!       oidc:                                 # browsers log in there, and bring a session from then on
+//!         issuer: https://login.example
+//!         clientId: orders
+//!         clientSecretRef: { name: orders-login }
+//!         authorizationUrl: https://login.example/authorize
+//!         tokenUrl: https://login.example/token
+//!         jwksUrl: https://login.example/keys
 //!   require: Any
 //! ```
 //!
@@ -43,6 +51,10 @@ use crate::login::is_loopback;
 use crate::namespace::{key_fault, value_fault};
 use crate::policy::{LocalRef, PolicyTargetRef, TargetKind};
 use crate::{Key, Kind, Meta, Name, cookie, header};
+
+mod oidc;
+
+pub use oidc::{ClientAuth, OidcLogin};
 
 /// How many bytes the keys behind one URL may have as they travel within their policy, and count for where its
 /// workspace is bounded.
@@ -98,6 +110,9 @@ pub struct AuthnMethod {
     /// Certificates that callers show in the handshake, where the listener asks for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_certificate: Option<CertificateSource>,
+    /// Sessions of browsers that log in at a provider of OpenID Connect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oidc: Option<OidcLogin>,
     /// Headers that tell the backend who is calling. What callers send in them is taken off, whether anybody
     /// proved who they are or not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -244,30 +259,40 @@ fn leeway() -> u32 {
 }
 
 impl AuthnPolicy {
-    /// The Secrets that hold keys of callers, each behind the place at which it is named.
+    /// The Secrets that hold keys of callers, or of clients of providers, each behind the place at which it is named.
     pub fn credentials(&self) -> impl Iterator<Item = (String, Key)> {
         self.spec.methods.iter().enumerate().filter_map(|(at, method)| {
-            let secret = method.api_key.as_ref()?.secret_ref.as_ref()?;
+            let keys = method.api_key.as_ref().and_then(|keys| keys.secret_ref.as_ref());
+            let client = method.oidc.as_ref().and_then(|login| login.client_secret_ref.as_ref());
+            let (field, secret) = match keys {
+                Some(secret) => ("apiKey.secretRef", secret),
+                None => ("oidc.clientSecretRef", client?),
+            };
             let (own, name) = (self.metadata.namespace.clone(), secret.name.clone());
-            let place = format!("spec.methods[{at}].apiKey.secretRef");
-            Some((place, Key::new(Kind::Secret, own, name)))
+            Some((format!("spec.methods[{at}].{field}"), Key::new(Kind::Secret, own, name)))
         })
     }
 
     /// Where keys of its issuers are fetched, each behind the place at which it is named.
     pub fn key_urls(&self) -> impl Iterator<Item = (String, &str)> {
         self.spec.methods.iter().enumerate().filter_map(|(at, method)| {
-            let url = method.jwt.as_ref()?.jwks_url.as_deref()?;
-            Some((format!("spec.methods[{at}].jwt.jwksUrl"), url))
+            let (way, url) = match (&method.jwt, &method.oidc) {
+                (Some(issuer), _) => ("jwt", issuer.jwks_url.as_deref()?),
+                (None, login) => ("oidc", login.as_ref()?.jwks_url.as_deref()?),
+            };
+            Some((format!("spec.methods[{at}].{way}.jwksUrl"), url))
         })
     }
 
     /// The same with keys in the place of each URL of which some are known.
     pub fn with_keys<'k>(&self, known: impl Fn(&str) -> Option<&'k str>) -> AuthnPolicy {
         let mut whole = self.clone();
-        for issuer in whole.spec.methods.iter_mut().filter_map(|method| method.jwt.as_mut()) {
-            if let Some(keys) = issuer.jwks_url.as_deref().and_then(&known) {
-                (issuer.jwks, issuer.jwks_url) = (Some(keys.to_owned()), None);
+        for method in &mut whole.spec.methods {
+            let issuer = method.jwt.as_mut().map(|one| (&mut one.jwks, &mut one.jwks_url));
+            let login = method.oidc.as_mut().map(|one| (&mut one.jwks, &mut one.jwks_url));
+            let Some((jwks, url)) = issuer.or(login) else { continue };
+            if let Some(keys) = url.as_deref().and_then(&known) {
+                (*jwks, *url) = (Some(keys.to_owned()), None);
             }
         }
         whole
@@ -342,18 +367,24 @@ const fn shows_requests(kind: TargetKind) -> bool {
 
 impl AuthnMethod {
     fn check(&self, at: &mut Checker) {
-        match (&self.api_key, &self.jwt, &self.client_certificate) {
-            (Some(keys), None, None) => at.within("apiKey", |at| keys.check(at)),
-            (None, Some(issuer), None) => at.within("jwt", |at| issuer.check(at)),
-            (None, None, Some(one)) => at.within("clientCertificate", |at| {
+        let AuthnMethod { name: _, api_key, jwt, client_certificate, oidc, to_headers: _ } = self;
+        api_key.iter().for_each(|keys| at.within("apiKey", |at| keys.check(at)));
+        jwt.iter().for_each(|issuer| at.within("jwt", |at| issuer.check(at)));
+        client_certificate.iter().for_each(|one| {
+            at.within("clientCertificate", |at| {
                 at.within("consumers", |at| one.consumers.check(at));
-            }),
-            (None, None, None) => {
-                at.fault("says no way to prove anything; one of apiKey, jwt, clientCertificate");
+            });
+        });
+        oidc.iter().for_each(|login| at.within("oidc", |at| login.check(at)));
+        let ways = [api_key.is_some(), jwt.is_some(), client_certificate.is_some(), oidc.is_some()];
+        match ways.into_iter().filter(|is_there| *is_there).count() {
+            0 => {
+                at.fault(
+                    "says no way to prove anything; one of apiKey, jwt, clientCertificate, oidc",
+                );
             }
-            (Some(_), Some(_), _) | (Some(_), _, Some(_)) | (_, Some(_), Some(_)) => {
-                at.fault("is one way: write another method for the other one");
-            }
+            1 => {}
+            _ => at.fault("is one way: write another method for the other one"),
         }
         let mut names = BTreeSet::new();
         at.each("toHeaders", &self.to_headers, |at, told| {
@@ -379,7 +410,7 @@ impl ToHeader {
         } else if let Some(why) = header::why_not_told(&name) {
             at.fault_in("header", format!("'{}' tells nobody who is calling: {why}", self.header));
         }
-        if method.jwt.is_none() && self.claim.is_some() {
+        if method.jwt.is_none() && method.oidc.is_none() && self.claim.is_some() {
             at.fault_in("claim", "a token alone has claims; leave it out for the caller's name");
         }
     }
@@ -429,6 +460,9 @@ impl CredentialPlace {
             if cookie::ALL.contains(&name.as_str()) {
                 at.fault_in("cookie", format!("'{name}' is the console's"));
             }
+            if cookie::is_of_login(name.as_bytes()) {
+                at.fault_in("cookie", format!("'{name}' is of those who log in at a gateway"));
+            }
         }
     }
 }
@@ -457,17 +491,22 @@ impl JwtIssuer {
                 at.fault_in("basic", "is where a key stands; a token stands behind 'Bearer'");
             }
         });
-        match (&self.jwks, &self.jwks_url) {
-            (Some(keys), None) => {
-                wrong_keys(keys).into_iter().for_each(|wrong| at.fault_in("jwks", wrong));
-            }
-            (None, Some(url)) => {
-                let wrong = wrong_url(url).into_iter();
-                wrong.for_each(|wrong| at.fault_in("jwksUrl", format!("'{url}' {wrong}")));
-            }
-            (None, None) => at.fault("has no keys of the issuer; one of jwks, jwksUrl"),
-            (Some(_), Some(_)) => at.fault("has its keys in one place: one of jwks, jwksUrl"),
+        keys_fault(self.jwks.as_deref(), self.jwks_url.as_deref(), at);
+    }
+}
+
+/// Reports what is wrong with where the keys of an issuer are.
+fn keys_fault(keys: Option<&str>, url: Option<&str>, at: &mut Checker) {
+    match (keys, url) {
+        (Some(keys), None) => {
+            wrong_keys(keys).into_iter().for_each(|wrong| at.fault_in("jwks", wrong));
         }
+        (None, Some(url)) => {
+            let wrong = wrong_url(url).into_iter();
+            wrong.for_each(|wrong| at.fault_in("jwksUrl", format!("'{url}' {wrong}")));
+        }
+        (None, None) => at.fault("has no keys of the issuer; one of jwks, jwksUrl"),
+        (Some(_), Some(_)) => at.fault("has its keys in one place: one of jwks, jwksUrl"),
     }
 }
 
@@ -484,7 +523,7 @@ fn wrong_keys(text: &str) -> Option<&'static str> {
     }
 }
 
-/// What is wrong with a URL from which keys are fetched.
+/// What is wrong with a URL of an issuer, from which keys are fetched or where people log in.
 fn wrong_url(text: &str) -> Option<&'static str> {
     if !text.is_ascii() {
         return Some("is written in ASCII, and all else percent-encoded");
@@ -504,7 +543,9 @@ fn wrong_url(text: &str) -> Option<&'static str> {
     match uri.scheme_str() {
         Some("https") => None,
         Some("http") if is_loopback(host) => None,
-        _ => Some("must be https, so that nobody between can put keys of their own there"),
+        _ => Some(
+            "must be https, so that nobody between can put keys of their own there, or read what is sent",
+        ),
     }
 }
 

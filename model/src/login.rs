@@ -159,17 +159,7 @@ impl LoginProvider {
             if !self.spec.client_id.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
                 at.fault_in("clientId", "is printable ASCII (RFC 6749, appendix A.1)");
             }
-            let mut seen = BTreeSet::new();
-            at.each("scopes", &self.spec.scopes, |at, scope| {
-                if !is_scope(scope) {
-                    at.fault(format!("'{scope}' is no scope: printable ASCII without spaces"));
-                } else if !seen.insert(scope) {
-                    at.fault(format!("'{scope}' stands above"));
-                }
-            });
-            if !self.spec.scopes.iter().any(|scope| scope == "openid") {
-                at.fault_in("scopes", "lack 'openid', without which no provider says who it is");
-            }
+            wrong_scopes(&self.spec.scopes, at);
             if prefix.len() > PREFIX {
                 at.fault_in("prefix", format!("has {} characters, of {PREFIX}", prefix.len()));
             } else if Name::parse(&format!("{prefix}x")).is_err() {
@@ -178,6 +168,21 @@ impl LoginProvider {
                 at.fault_in("prefix", format!("'{prefix}': {text}"));
             }
         });
+    }
+}
+
+/// Reports what is wrong with scopes that a provider is asked for.
+pub(crate) fn wrong_scopes(scopes: &[String], at: &mut Checker) {
+    let mut seen = BTreeSet::new();
+    at.each("scopes", scopes, |at, scope| {
+        if !is_scope(scope) {
+            at.fault(format!("'{scope}' is no scope: printable ASCII without spaces"));
+        } else if !seen.insert(scope) {
+            at.fault(format!("'{scope}' stands above"));
+        }
+    });
+    if !scopes.iter().any(|scope| scope == "openid") {
+        at.fault_in("scopes", "lack 'openid', without which no provider says who it is");
     }
 }
 

@@ -19,6 +19,7 @@ use crate::apikey::ApiKeys;
 use crate::consumer::Certificates;
 use crate::jwt::Issuer;
 use crate::level;
+use crate::login::Login;
 
 mod methods;
 mod place;
@@ -61,6 +62,7 @@ pub(crate) enum Way {
     ApiKey(ApiKeys),
     Jwt(Issuer),
     Certificate(Certificates),
+    Oidc(Arc<Login>),
 }
 
 impl CompiledAuthn {
@@ -78,7 +80,7 @@ impl CompiledAuthn {
     pub(crate) fn api_keys(&self) -> impl Iterator<Item = (usize, &ApiKeys)> {
         self.methods.iter().enumerate().filter_map(|(at, method)| match &method.way {
             Way::ApiKey(keys) => Some((at, keys)),
-            Way::Jwt(_) | Way::Certificate(_) => None,
+            Way::Jwt(_) | Way::Certificate(_) | Way::Oidc(_) => None,
         })
     }
 
@@ -86,7 +88,7 @@ impl CompiledAuthn {
     pub(crate) fn issuers(&self) -> impl Iterator<Item = (usize, &Issuer)> {
         self.methods.iter().enumerate().filter_map(|(at, method)| match &method.way {
             Way::Jwt(issuer) => Some((at, issuer)),
-            Way::ApiKey(_) | Way::Certificate(_) => None,
+            Way::ApiKey(_) | Way::Certificate(_) | Way::Oidc(_) => None,
         })
     }
 
@@ -94,7 +96,15 @@ impl CompiledAuthn {
     pub(crate) fn certificates(&self) -> impl Iterator<Item = (usize, &Certificates)> {
         self.methods.iter().enumerate().filter_map(|(at, method)| match &method.way {
             Way::Certificate(certificates) => Some((at, certificates)),
-            Way::ApiKey(_) | Way::Jwt(_) => None,
+            Way::ApiKey(_) | Way::Jwt(_) | Way::Oidc(_) => None,
+        })
+    }
+
+    /// Where browsers log in, the same.
+    pub(crate) fn logins(&self) -> impl Iterator<Item = (usize, &Arc<Login>)> + Clone {
+        self.methods.iter().enumerate().filter_map(|(at, method)| match &method.way {
+            Way::Oidc(login) => Some((at, login)),
+            Way::ApiKey(_) | Way::Jwt(_) | Way::Certificate(_) => None,
         })
     }
 }
@@ -136,6 +146,12 @@ pub fn compile(
             if let Some(source) = &method.client_certificate {
                 let made = Certificates::compile(source, policy, declared, &mut doubts);
                 way = Some(Way::Certificate(made));
+            }
+            if let Some(login) = &method.oidc {
+                at.within("oidc", |at| {
+                    let made = Login::compile(login, (policy, method.name.as_str()), declared, at);
+                    way = Some(Way::Oidc(Arc::new(made)));
+                });
             }
             let tells = Tell::all(&method.to_headers, at);
             methods.extend(way.map(|way| Method { name: method.name.clone(), way, tells }));

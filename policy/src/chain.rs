@@ -19,6 +19,7 @@ use crate::facts::Facts;
 use crate::headers::HeaderChange;
 use crate::level::Level;
 use crate::limit::{Charge, Counted, Limit, Limits, Take, charges};
+use crate::login::{Login, Visit};
 use crate::principal::{Principal, Proof};
 use crate::reason::Reason;
 use crate::redirect::Redirect;
@@ -33,6 +34,8 @@ pub enum Step {
     Cors,
     /// Is there room for more from this address.
     AddressLimits,
+    /// Does it come from where it logged in, log out, or bring a session.
+    Login,
     /// Who is calling.
     Authn,
     /// May it pass.
@@ -62,6 +65,7 @@ pub const ORDER: &[(Step, &str)] = &[
     (Step::Lifecycle, "first, since what is not there yet or any more is so for every caller"),
     (Step::Cors, "before authn, since browsers ask without credentials and have to read refusals"),
     (Step::AddressLimits, "before authn, so that they bound guesses at credentials, too"),
+    (Step::Login, "before authn, since it brings what authn looks at; behind what bounds guesses"),
     (Step::Authn, "before access, since rules name callers and a wrong credential is refused"),
     (Step::Access, "before anything that answers, so that nothing tells a stranger what is here"),
     (Step::Border, "after access, since it says what becomes of what no policy has spoken of"),
@@ -130,6 +134,11 @@ pub enum Ask {
     /// To count one more in each of these, in their order, up to the first that is used up and is not only tried;
     /// then those before it are to be as they were.
     Count(Vec<Charge>),
+    /// To do what a login has to do with this request. Whose sessions it brought is told by
+    /// [`Facts::sessions`] from then on.
+    Visit(Visit),
+    /// To send a browser to where it logs in, in the place of this answer.
+    Begin(Arc<Login>, Box<Answer>),
 }
 
 /// What is said to a question.
@@ -137,6 +146,11 @@ pub enum Ask {
 pub enum Said {
     /// To [`Ask::Count`]: what came of each that was asked, in their order. What is missing counts as used up.
     Counted(Vec<Take>),
+    /// To [`Ask::Visit`] of sessions: what the browser keeps in the place of what it brought, as values of
+    /// `Set-Cookie`.
+    Sessions(Vec<HeaderValue>),
+    /// To every other [`Ask::Visit`], and to [`Ask::Begin`]: what it is answered.
+    Answered(Box<Answer>),
 }
 
 /// A decision that waits for what is said to a question.
@@ -184,6 +198,8 @@ pub struct Aside {
     pub audited: Vec<RuleRef>,
     /// What the answer tells of limits.
     pub limits: Vec<(HeaderName, HeaderValue)>,
+    /// What the browser keeps of sessions from now on, as values of `Set-Cookie`.
+    pub cookies: Vec<HeaderValue>,
 }
 
 /// An answer of our own.
@@ -291,7 +307,20 @@ impl Chain {
     ) -> Decision {
         let Pending { ask, at, known, mut pass } = pending;
         let counted = match (&ask, said) {
+            (_, Said::Answered(answer)) => {
+                return Decision::Done(self.answered((**answer).clone(), pass));
+            }
+            (_, Said::Sessions(cookies)) => {
+                if !cookies.is_empty() {
+                    pass.aside.get_or_insert_default().cookies.clone_from(cookies);
+                }
+                return self.go_on(at + 1, known, pass, facts, matched_prefix);
+            }
             (Ask::Count(charges), Said::Counted(takes)) => Counted::new(charges, takes),
+            // What is asked of a login is not counted: nobody was answered.
+            (Ask::Visit(_) | Ask::Begin(..), Said::Counted(_)) => {
+                return Decision::Done(self.answered(Answer::new(Reason::LoginRefused), pass));
+            }
         };
         if !counted.tried.is_empty() || !counted.headers.is_empty() {
             let aside = pass.aside.get_or_insert_default();
@@ -305,14 +334,23 @@ impl Chain {
     }
 
     /// What would happen with a request, were there room for it wherever it is counted: what asks again for what
-    /// was let pass, or only tries, counts nothing.
+    /// was let pass, or only tries, counts nothing. Sessions are those that `facts` tell; nobody is sent to log in.
     pub fn uncounted(&self, facts: &Facts<'_>, matched_prefix: Option<&str>) -> Verdict {
         let mut decision = self.decide(facts, matched_prefix);
         loop {
             match decision {
                 Decision::Done(verdict) => return verdict,
                 Decision::Ask(pending) => {
-                    let Pending { ask: Ask::Count(_), at, known, pass } = *pending;
+                    let Pending { ask, at, known, pass } = *pending;
+                    let answer = match ask {
+                        Ask::Count(_) | Ask::Visit(Visit::Sessions(_)) => None,
+                        Ask::Visit(Visit::Return(_)) => Some(Answer::new(Reason::LoginRefused)),
+                        Ask::Visit(Visit::Leave(_)) => Some(Answer::new(Reason::LoggedOut)),
+                        Ask::Begin(_, answer) => Some(*answer),
+                    };
+                    if let Some(answer) = answer {
+                        return self.answered(answer, pass);
+                    }
                     decision = self.go_on(at + 1, known, pass, facts, matched_prefix);
                 }
             }
@@ -337,6 +375,13 @@ impl Chain {
                     }
                     None
                 }
+                Step::Login => {
+                    if let Some(visit) = self.methods.visit(facts) {
+                        let ask = Ask::Visit(visit);
+                        return Decision::Ask(Box::new(Pending { ask, at, known, pass }));
+                    }
+                    None
+                }
                 Step::Lifecycle => self.border.as_ref().and_then(|border| border.lifeless()),
                 Step::Cors => self.preflight(facts, &pass.reader),
                 Step::Authn => self.authn(facts, &mut known, &mut pass),
@@ -351,10 +396,28 @@ impl Chain {
                 | Step::Notice => None,
             };
             if let Some(answer) = answer {
+                if let Some(login) = self.way_in(&answer, facts) {
+                    let ask = Ask::Begin(Arc::clone(login), Box::new(answer));
+                    return Decision::Ask(Box::new(Pending { ask, at, known, pass }));
+                }
                 return Decision::Done(self.answered(answer, pass));
             }
         }
         Decision::Done(Verdict::Pass(pass))
+    }
+
+    /// Where a browser is sent in the place of an answer that asks for a credential.
+    #[inline]
+    fn way_in(&self, answer: &Answer, facts: &Facts<'_>) -> Option<&Arc<Login>> {
+        match answer.reason {
+            Reason::CredentialMissing => self.methods.way_in(facts),
+            _ => None,
+        }
+    }
+
+    /// Where browsers log in.
+    pub fn logins(&self) -> impl Iterator<Item = &Arc<Login>> {
+        self.methods.logins().map(|(_, login)| login)
     }
 
     fn answered(&self, mut answer: Answer, pass: Pass) -> Verdict {
@@ -542,6 +605,7 @@ impl Chain {
                 Step::Lifecycle
                 | Step::Cors
                 | Step::AddressLimits
+                | Step::Login
                 | Step::Authn
                 | Step::Access
                 | Step::Border

@@ -6,6 +6,7 @@ use http::{HeaderMap, Method};
 use model::identity::Peer;
 use serde::Serialize;
 
+use crate::login::LoggedIn;
 use crate::principal::Believed;
 
 /// A request as every rule sees it.
@@ -37,6 +38,8 @@ pub struct Facts<'a> {
     pub certificate: Option<&'a Certificate>,
     /// Who is calling, as another proxy proved it to one that believes it. They count at every level.
     pub users: &'a [Believed],
+    /// Whose sessions the browser brought: known once [`Ask::Visit`](crate::Ask::Visit) was answered.
+    pub sessions: &'a [LoggedIn],
 }
 
 /// What a certificate says of whoever shows it.

@@ -105,6 +105,7 @@ impl Request {
             peer: None,
             certificate: None,
             users: &[],
+            sessions: &[],
         }
     }
 }
@@ -168,12 +169,13 @@ fn sum(key: &str) -> String {
     Sha256Sum(Sha256::digest(key).into()).into()
 }
 
-/// The Secrets `keys`, `other-keys`, `short-keys` and `shared-keys`.
+/// The Secrets `keys`, `other-keys`, `short-keys`, `shared-keys` and `login`.
 fn secret(name: &Name) -> Option<Arc<Secret>> {
     let entries = match name.as_str() {
         "keys" => json!({ "clerk": CLERK, "reader": format!("{READER}\n") }),
         "other-keys" => json!({ "guest": GUEST, "robot": "robot-0123456789abcdef" }),
         "short-keys" => json!({ "clerk": "short", "reader": "with\nline-0123456789" }),
+        "login" => json!({ "client-secret": "a client's secret\n" }),
         "shared-keys" => json!({ "clerk": CLERK, "reader": CLERK }),
         _ => return None,
     };

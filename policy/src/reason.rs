@@ -46,6 +46,12 @@ reasons! {
     Redirected = "redirected", 302;
     /// A browser asked what a page may send, and was told.
     Preflight = "preflight", 204;
+    /// A browser was sent to where it logs in.
+    LoginBegun = "login_begun", 302;
+    /// A browser came back from where it logged in, and has a session.
+    LoggedIn = "logged_in", 303;
+    /// A browser has no session any more.
+    LoggedOut = "logged_out", 303;
     /// The request is no HTTP that we take.
     BadRequest = "bad_request", 400;
     /// The path has no normal form.
@@ -74,6 +80,11 @@ reasons! {
     CredentialMissing = "credential_missing", 401;
     /// A credential was shown and is wrong.
     CredentialInvalid = "credential_invalid", 401;
+    /// Who came back from where they log in is not let in: the provider declined, its word cannot be believed, or
+    /// nothing was begun that this ends.
+    LoginRefused = "login_refused", 403;
+    /// Where browsers log in cannot be asked who they are.
+    LoginUnreached = "login_unreached", 503;
     /// A rule denies it, or none allows it.
     AccessDenied = "access_denied", 403;
     /// No policy speaks of it, and its workspace denies that.
@@ -124,6 +135,8 @@ impl Reason {
                 | Reason::ApiRetired
                 | Reason::CredentialMissing
                 | Reason::CredentialInvalid
+                | Reason::LoginRefused
+                | Reason::LoginUnreached
                 | Reason::AccessDenied
                 | Reason::DefaultDenied
                 | Reason::RateLimited

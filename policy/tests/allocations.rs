@@ -83,6 +83,7 @@ fn decide(chain: &Chain) -> (usize, Decision) {
         peer: None,
         certificate: None,
         users: &[],
+        sessions: &[],
     };
     allocations(|| chain.decide(&facts, Some("/")))
 }

@@ -302,6 +302,7 @@ impl Asked {
             peer: self.conn.from.as_deref(),
             certificate: None,
             users: &[],
+            sessions: &[],
         }
     }
 
@@ -368,7 +369,7 @@ impl Asked {
         let found = self.found(live, &facts).map_err(Answer::new)?;
         // What is called is a Service's port, and not the one where its callers' proxy listens.
         let facts = Facts { port: found.listener.port, ..facts };
-        decide(&self.conn, live, &found, &facts, record).await?;
+        decide(&self.conn, live, &found, &facts, "", record).await?;
         let answer = |reason| found.rule.chain.answer(reason, &Reader::default());
         let now = || balance::nanos(self.conn.shared.epoch, record.began);
         let backend = live.backend(found.rule, None, (record.seed() as u32, now));

@@ -4,6 +4,7 @@
 //! First everything is decided ([`judge`]), then it is done ([`forward`]); each line's value is
 //! what the next one uses.
 
+use std::mem::take;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,12 +37,12 @@ use crate::record::{REQUEST_ID, Record};
 use crate::reply::{Reply, Stream, problem};
 use crate::retry::{self, Again};
 use crate::session::Seat;
-use crate::{compress, dial, mirror, passport, tunnel};
+use crate::{compress, dial, login, mirror, passport, tunnel};
 use judge::{Way, judge};
 
 mod judge;
 
-pub(crate) use judge::{decide, decide_uncounted, host_of, meant_here, port_of};
+pub(crate) use judge::{browser, decide, decide_uncounted, host_of, meant_here, port_of};
 
 const DEBUG: HeaderName = HeaderName::from_static("heddle-debug");
 pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -111,15 +112,18 @@ pub(crate) fn refuse(answer: Answer, mut record: Box<Record>) -> Response<Reply>
     record.decided_by = answer.rule;
     record.detail = answer.detail;
     record.aside = answer.aside.or(record.aside.take());
-    let limits = record.aside.as_mut().map(|aside| std::mem::take(&mut aside.limits));
+    let aside = record.aside.as_mut();
+    let said = aside.map(|aside| (take(&mut aside.limits), take(&mut aside.cookies)));
+    let (limits, cookies) = said.unwrap_or_default();
     let is_told = record.side == Side::Inbound && answer.reason == Reason::RateLimited;
     let mut response = problem(record, answer.status, answer.reason);
     if is_told {
         response.headers_mut().insert(forward::LIMITED, HeaderValue::from_static("1"));
     }
-    for (name, value) in answer.headers.into_iter().chain(limits.into_iter().flatten()) {
+    for (name, value) in answer.headers.into_iter().chain(limits) {
         response.headers_mut().append(name, value);
     }
+    login::keep(cookies, response.headers_mut());
     response
 }
 
@@ -444,6 +448,7 @@ fn finish(way: &Way<'_>, mut response: Response<Reply>) -> Response<Reply> {
             false => drop(response.headers_mut().insert(name, value.clone())),
         }
     }
+    login::keep(way.cookies.clone(), response.headers_mut());
     let rule = &way.found.rule.chain;
     let own = way.backend.filters.as_ref().map(|filters| &filters.chain);
     let own = own.filter(|own| own.changes_response());

@@ -207,6 +207,12 @@ pub(crate) fn strip_session(headers: &mut HeaderMap, is_ours: impl Fn(&[u8], &[u
     }
 }
 
+/// What a caller speaks: with us, or with who stands before us, where that is believed.
+pub(crate) fn scheme_of(scheme: Scheme, is_trusted: bool, headers: &HeaderMap) -> Scheme {
+    let says = || headers.get(&FORWARDED_PROTO).is_some_and(|said| said == "https");
+    if is_trusted && says() { Scheme::Https } else { scheme }
+}
+
 /// The cookies of a line, with the space before them.
 fn cookies(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
     line.as_bytes().split(|byte| *byte == b';')
@@ -216,7 +222,9 @@ fn is_session(cookie: &[u8], is_ours: impl Fn(&[u8], &[u8]) -> bool) -> bool {
     let mut parts = cookie.splitn(2, |byte| *byte == b'=').map(<[u8]>::trim_ascii);
     let name = parts.next().unwrap_or_default();
     let is_ours = |value: &[u8]| {
-        cookie::ALL.iter().any(|ours| name == ours.as_bytes()) || is_ours(name, value)
+        cookie::ALL.iter().any(|ours| name == ours.as_bytes())
+            || cookie::is_of_login(name)
+            || is_ours(name, value)
     };
     parts.next().is_some_and(is_ours)
 }

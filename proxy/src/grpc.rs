@@ -125,7 +125,10 @@ impl Code {
             Reason::NoListener | Reason::NoRoute | Reason::ApiUnpublished | Reason::ApiRetired => {
                 Code::UNIMPLEMENTED
             }
-            Reason::CredentialMissing | Reason::CredentialInvalid => Code::UNAUTHENTICATED,
+            Reason::CredentialMissing
+            | Reason::CredentialInvalid
+            | Reason::LoginBegun
+            | Reason::LoginRefused => Code::UNAUTHENTICATED,
             Reason::AccessDenied | Reason::DefaultDenied => Code::PERMISSION_DENIED,
             Reason::NoBackend
             | Reason::BackendMissing
@@ -133,9 +136,12 @@ impl Code {
             | Reason::BackendProtocol
             | Reason::BackendTls
             | Reason::Redirected
+            | Reason::LoggedIn
+            | Reason::LoggedOut
             | Reason::Preflight => Code::UNKNOWN,
             Reason::Misdirected
             | Reason::LimitUnreached
+            | Reason::LoginUnreached
             | Reason::PolicyUnreadable
             | Reason::NoEndpoint
             | Reason::Overloaded

@@ -58,6 +58,7 @@ mod hello;
 mod http;
 mod linger;
 mod live;
+mod login;
 mod mesh;
 mod metrics;
 mod mirror;

@@ -35,6 +35,8 @@ pub struct Settings {
     pub redis: Option<Redis>,
     /// The file in which counts of quotas outlive the process; they end with it by default.
     pub quotas: Option<PathBuf>,
+    /// The networks, beside public addresses, where providers may be asked at which browsers log in; none by default.
+    pub fetch_from: Vec<IpNet>,
     /// Bounds on what strangers and backends may cost.
     pub limits: Limits,
 }
@@ -52,6 +54,7 @@ impl Default for Settings {
             debug_header: false,
             redis: None,
             quotas: None,
+            fetch_from: Vec::new(),
             limits: Limits::default(),
         }
     }

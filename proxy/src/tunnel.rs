@@ -10,11 +10,12 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use policy::{Facts, Layer, Reason, Verdict};
+use table::Found;
 use wire::Side;
 
 use crate::balance::Turn;
 use crate::carry::{Buffered, Ends};
-use crate::exchange::{meant_here, port_of};
+use crate::exchange::{browser, meant_here, port_of};
 use crate::forward;
 use crate::http::Conn;
 use crate::live::Live;
@@ -78,6 +79,7 @@ impl Asked {
             peer: conn.from.as_deref(),
             certificate: conn.certificate(),
             users: &users,
+            sessions: &[],
         };
         let found = match conn.is_outbound(live) {
             true => live.table.called(&facts, self.port),
@@ -88,8 +90,19 @@ impl Asked {
             && found.is_ok_and(|found| {
                 conn.was_asked(found.listener)
                     && live.leaves(&found, &self.face, backend)
-                    && matches!(found.rule.chain.uncounted(&facts, found.prefix), Verdict::Pass(_))
+                    && self.is_let_pass(conn, &found, &facts)
             })
+    }
+}
+
+impl Asked {
+    /// Whether a chain lets it pass, with the sessions that it brought where they hold yet.
+    fn is_let_pass(&self, conn: &Conn, found: &Found<'_>, facts: &Facts<'_>) -> bool {
+        let chain = &found.rule.chain;
+        let browser = browser(conn, found, facts, &self.host);
+        let sessions = conn.shared.logins.known(&browser, chain.logins());
+        let facts = Facts { sessions: &sessions, ..*facts };
+        matches!(chain.uncounted(&facts, found.prefix), Verdict::Pass(_))
     }
 }
 

@@ -28,6 +28,7 @@ use crate::flows::{self, Taking};
 use crate::health;
 use crate::http::{Conn, Servers, Spoken};
 use crate::live::{Ground, Live};
+use crate::login::Logins;
 use crate::mesh::{self, Membership};
 use crate::passport::Passports;
 use crate::phase::{End, Phase};
@@ -40,6 +41,7 @@ use crate::tls::client::Known;
 use crate::tls::tickets::Keyring;
 use crate::tls::{self, Ending, Fate, Tls};
 use crate::{balance, bind, describe, dial, hello, proxy_protocol, resting};
+use outward::Reach;
 
 /// How long a listener waits after a failed accept.
 const AGAIN: Duration = Duration::from_millis(20);
@@ -85,6 +87,8 @@ pub(crate) struct Shared {
     pub(crate) flow_seats: Arc<Seats>,
     /// What limits count.
     pub(crate) counts: Counts,
+    /// Browsers that log in.
+    pub(crate) logins: Arc<Logins>,
     /// What `balance` and `counts` count time from.
     pub(crate) epoch: Instant,
 }
@@ -126,6 +130,7 @@ impl Proxy {
             admin: OnceLock::new(),
         };
         let live = Live::empty(&ground, &telemetry);
+        let logins = Arc::new(Logins::new(Reach::new(settings.fetch_from.clone())));
         let counts =
             Counts::new(settings.redis.as_ref(), settings.workers, settings.quotas.as_deref());
         counts.shared().into_iter().for_each(|shared| telemetry.shares(shared));
@@ -146,6 +151,7 @@ impl Proxy {
             seats: Arc::default(),
             flow_seats: Arc::default(),
             counts,
+            logins,
             epoch: Instant::now(),
         });
         let workers = (0..shared.settings.workers)

@@ -163,6 +163,7 @@ impl Trial {
             peer: None,
             certificate: None,
             users: &[],
+            sessions: &[],
         };
         let (story, led) = lead(&self.table, &facts);
         let answer =

@@ -90,6 +90,7 @@ fn a_lookup_allocates_nothing() {
             peer: None,
             certificate: None,
             users: &[],
+            sessions: &[],
         };
         // A regular expression makes its scratch space once for each thread.
         let first = assembly.table.find(&facts).map(|found| &*found.rule.label);

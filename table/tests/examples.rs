@@ -72,6 +72,7 @@ fn decide_at(
         peer: None,
         certificate: None,
         users: &[],
+        sessions: &[],
     };
     let found = assembly.table.find(&facts).unwrap();
     let reason = match found.rule.chain.uncounted(&facts, found.prefix) {
@@ -224,6 +225,7 @@ fn in_the_mesh_each_service_of_the_bookshop_says_who_may_call_it() {
             peer: Some(&peer),
             certificate: None,
             users: &[],
+            sessions: &[],
         };
         let found = assembly.table.find(&facts).unwrap();
         let passes = matches!(found.rule.chain.uncounted(&facts, None), Verdict::Pass(_));

@@ -22,7 +22,7 @@ use serde_json::{Map, Value};
 use time::{Duration, OffsetDateTime};
 
 use super::token::{Expected, Judged, Wrong};
-use crate::outward::{self, Client};
+use outward::Client;
 
 /// How long what a provider says of itself is good.
 const GOOD: Duration = Duration::hours(1);

@@ -24,6 +24,7 @@ mod handover;
 mod heads;
 mod kinds;
 mod limit;
+mod login;
 mod namespaces;
 mod pace;
 mod ports;

@@ -108,8 +108,11 @@ impl<'a> Offer<'a> {
         let policies = || levels.iter().flat_map(|level| level.authn());
         let keys =
             policies().flat_map(|policy| policy.api_keys().map(move |(_, one)| (&**policy, one)));
-        let issuers =
-            policies().flat_map(|policy| policy.issuers().map(move |(_, one)| (&**policy, one)));
+        let issuers = policies().flat_map(|policy| {
+            let tokens = policy.issuers().map(|(_, one)| one);
+            let logins = policy.logins().map(|(_, login)| login.verifier());
+            tokens.chain(logins).map(move |one| (&**policy, one))
+        });
         let certificates = policies()
             .flat_map(|policy| policy.certificates().map(move |(_, one)| (&**policy, one)));
         let meta = policy.meta();

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, COOKIE};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue};
 use model::Name;
@@ -20,6 +20,7 @@ use crate::explain::{MethodStory, PolicyStory};
 use crate::facts::{Certificate, Facts};
 use crate::jwt::{self, Issuer, TokenError};
 use crate::level::Level;
+use crate::login::{self, Login, Visit};
 use crate::principal::{Believed, Principal, Proof};
 
 /// The scheme of tokens (RFC 6750).
@@ -185,6 +186,9 @@ impl Methods {
         methods.headers = all.filter_map(Place::header).collect();
         methods.told = (!told.is_empty()).then(|| Arc::new(told));
         methods.challenges = challenges(&methods.keys_at, &methods.tokens_at);
+        if methods.logins().next().is_some() {
+            methods.headers.push(COOKIE);
+        }
         if methods.certificates().next().is_some() {
             methods.challenges.push(HeaderValue::from_static("ClientCertificate"));
         }
@@ -294,7 +298,27 @@ impl Methods {
         if let Some(certificate) = facts.certificate {
             self.prove_certificate(certificate, facts, &mut known).map_err(Refusal::Certificate)?;
         }
+        for one in facts.sessions {
+            let mut logins = self.logins();
+            // A policy that changed since is compiled anew, and the sessions of its logins hold.
+            if let Some((method, _)) = logins.find(|(_, login)| login.id == one.login.id) {
+                known.prove(&method, Arc::clone(&one.principal));
+            }
+        }
         Ok(known)
+    }
+
+    /// What of a request belongs to logins.
+    pub(crate) fn visit(&self, facts: &Facts<'_>) -> Option<Visit> {
+        login::visit(&self.logins().map(|(_, login)| login), facts)
+    }
+
+    /// Where a browser is sent that lacks a proof and asks for a page; nowhere where it comes from, since it would come
+    /// back for ever.
+    pub(crate) fn way_in(&self, facts: &Facts<'_>) -> Option<&Arc<Login>> {
+        let is_in = |login: &Login| facts.sessions.iter().any(|one| one.login.id == login.id);
+        let (_, login) = self.logins().find(|(_, login)| !is_in(login))?;
+        login::is_page(facts).then_some(login)
     }
 
     /// One that is nobody's is no wrong one: the listener has taken it.
@@ -393,8 +417,14 @@ impl Methods {
         })
     }
 
+    pub(crate) fn logins(&self) -> impl Iterator<Item = (Placed<'_>, &Arc<Login>)> + Clone {
+        self.placed().flat_map(|policy| {
+            policy.2.logins().map(move |(method, login)| (Placed { policy, method }, login))
+        })
+    }
+
     /// Each policy behind its place and its level.
-    fn placed(&self) -> impl Iterator<Item = (usize, usize, &CompiledAuthn)> {
+    fn placed(&self) -> impl Iterator<Item = (usize, usize, &CompiledAuthn)> + Clone {
         let policies = self.policies.iter().enumerate();
         policies.map(|(place, (level, policy))| (place, *level, &**policy))
     }
@@ -429,7 +459,7 @@ fn quoted(text: &str) -> String {
 
 /// A method by its place among those of its policy, and that behind its own place and its level.
 #[derive(Debug, Clone, Copy)]
-struct Placed<'a> {
+pub(crate) struct Placed<'a> {
     policy: (usize, usize, &'a CompiledAuthn),
     method: usize,
 }

@@ -13,7 +13,7 @@ use crate::fixtures::{Request, chain, level, reason};
 use crate::reason::Reason;
 
 pub(crate) const ISSUER: &str = "https://issuer.example";
-const NOW: i64 = 1_000_000;
+pub(crate) const NOW: i64 = 1_000_000;
 
 /// One key pair of each kind.
 struct Signers {
@@ -97,6 +97,11 @@ pub(crate) fn jwks() -> String {
 /// A token of Ann's, as `authorization` has it, good at 1,000,000.
 pub(crate) fn anns() -> String {
     format!("Bearer {}", SIGNERS.token(&json!({ "alg": "EdDSA", "kid": "ed" }), &claims()))
+}
+
+/// A token with these claims.
+pub(crate) fn token_of(claims: &Value) -> String {
+    SIGNERS.token(&json!({ "alg": "EdDSA", "kid": "ed" }), claims)
 }
 
 /// The same with a claim `org`.

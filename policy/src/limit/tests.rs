@@ -26,7 +26,7 @@ fn limited(more: &Value) -> Chain {
 fn counted(chain: &Chain, request: &Request) -> Vec<Vec<Vec<u8>>> {
     let (mut decision, mut steps) = (chain.decide(&request.facts(), None), Vec::new());
     while let Decision::Ask(pending) = decision {
-        let Ask::Count(charges) = &pending.ask;
+        let Ask::Count(charges) = &pending.ask else { panic!("limits are counted") };
         steps.push(charges.iter().map(|charge| charge.name.clone()).collect());
         let takes = charges.iter().map(|_| Take { granted: true, ..Take::NO_ROOM }).collect();
         decision = chain.resume(*pending, &Said::Counted(takes), &request.facts(), None);
@@ -332,7 +332,7 @@ fn whom_the_policy_of_another_api_knows_has_no_share_of_his_own() {
             let request = Request::get("/");
             let facts = Facts { users: std::slice::from_ref(one), ..request.facts() };
             let Decision::Ask(pending) = chain.decide(&facts, None) else { panic!("it counts") };
-            let Ask::Count(charges) = pending.ask;
+            let Ask::Count(charges) = pending.ask else { panic!("limits are counted") };
             charges[0].name.clone()
         };
         users.iter().map(name).collect::<BTreeSet<_>>().len()
@@ -405,7 +405,7 @@ fn what_proxies_count_together_is_asked_behind_all_else_and_fails_as_it_says() {
     let chain = chain([level([json!({ "limits": limits })])]);
     let request = Request::get("/");
     let Decision::Ask(pending) = chain.decide(&request.facts(), None) else { panic!("it counts") };
-    let Ask::Count(charges) = pending.ask;
+    let Ask::Count(charges) = pending.ask else { panic!("limits are counted") };
     let names: Vec<_> = charges.iter().map(|one| one.limit.rule.name.as_str()).collect();
     assert_eq!(names, ["two", "four", "one", "three"]);
     let shared: Vec<_> = charges.iter().map(|one| one.limit.shared()).collect();

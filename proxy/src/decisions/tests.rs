@@ -113,6 +113,7 @@ fn a_long_story_is_cut_to_what_decided_and_few_wait() {
         peer: None,
         certificate: None,
         users: &[],
+        sessions: &[],
     };
     let mut record = record();
     record.story = Some(Box::new(chain.explain(&facts, None)));

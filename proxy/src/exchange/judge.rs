@@ -1,6 +1,7 @@
 //! What is decided of a request before a byte of it is sent.
 
 use std::borrow::Cow;
+use std::mem::take;
 use std::sync::Arc;
 
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST};
@@ -11,7 +12,7 @@ use model::path::normalise_with;
 use policy::explain::Story;
 use policy::limit::{Charge, Take};
 use policy::{
-    Answer, Ask, Chain, Decision, Facts, Layer, Pass, Proof, Reader, Reason, Said, Verdict,
+    Answer, Ask, Decision, Facts, Layer, LoggedIn, Pass, Proof, Reader, Reason, Said, Verdict,
 };
 use table::{Backend, Found};
 
@@ -20,6 +21,7 @@ use crate::counts::Now;
 use crate::decisions::discreet;
 use crate::http::Conn;
 use crate::live::Live;
+use crate::login::{self, Browser, Visited};
 use crate::record::Record;
 use crate::session::Visit;
 use crate::{forward, moment, passport};
@@ -41,6 +43,8 @@ pub(super) struct Way<'l> {
     pub(super) reader: Reader,
     /// What the answer says of limits.
     pub(super) limits: Vec<(HeaderName, HeaderValue)>,
+    /// What the browser is to keep of its sessions.
+    pub(super) cookies: Vec<HeaderValue>,
 }
 
 /// Decides everything that can be decided before a byte is sent.
@@ -83,6 +87,7 @@ async fn way<'l>(
         peer: conn.from.as_deref(),
         certificate: conn.certificate(),
         users: &users,
+        sessions: &[],
     };
     meant_here(conn, live, &host)?;
     let found = match conn.is_outbound(live) {
@@ -102,7 +107,7 @@ async fn way<'l>(
     let found = found.map_err(Answer::new)?;
     // What is called is a Service's port, and not the one where its callers' proxy listens.
     let facts = Facts { port: found.listener.port, ..facts };
-    let pass = decide(conn, live, &found, &facts, record).await?;
+    let pass = decide(conn, live, &found, &facts, named, record).await?;
     let seed = record.seed();
     let visit = |session| {
         let seals = conn.shared.ground.keyring.sessions_at(&found.listener.gateway);
@@ -123,12 +128,13 @@ async fn way<'l>(
     let whole = whole_path(parts, &path).ok_or_else(|| answer(Reason::PathInvalid))?;
     let host = host_value(parts, named).ok_or_else(|| answer(Reason::HostInvalid))?;
     let Pass { proofs, reader, .. } = pass;
-    let limits = record.aside.as_mut().map(|aside| std::mem::take(&mut aside.limits));
-    let limits = limits.unwrap_or_default();
-    Ok(Way { found, host, path: whole, backend, session, proofs, reader, limits })
+    let aside = record.aside.as_mut();
+    let said = aside.map(|aside| (take(&mut aside.limits), take(&mut aside.cookies)));
+    let (limits, cookies) = said.unwrap_or_default();
+    Ok(Way { found, host, path: whole, backend, session, proofs, reader, limits, cookies })
 }
 
-/// What stands before what was found says of a request or a connection; the record is told.
+/// What stands before what was found says of a request or a connection to `authority`; the record is told.
 // Every request takes this way, and what it returns is large.
 #[inline(always)]
 pub(crate) async fn decide(
@@ -136,11 +142,12 @@ pub(crate) async fn decide(
     live: &Live,
     found: &Found<'_>,
     facts: &Facts<'_>,
+    authority: &str,
     record: &mut Record,
 ) -> Result<Pass, Answer> {
     admit(conn, live, found, record)?;
-    let verdict = settle(conn, &found.rule.chain, facts, found.prefix, record).await;
-    tell(conn, found, facts, verdict, record)
+    let (verdict, sessions) = settle(conn, found, facts, authority, record).await;
+    tell(conn, found, &Facts { sessions: &sessions, ..*facts }, verdict, record)
 }
 
 /// The same of datagrams, which no limit counts.
@@ -201,32 +208,86 @@ fn tell(
     Ok(pass)
 }
 
-/// What a chain makes of a request, with an answer to whatever it asks.
+/// What a chain makes of a request, with an answer to whatever it asks; and whose sessions it brought.
 #[inline(always)]
 async fn settle(
     conn: &Conn,
-    chain: &Chain,
+    found: &Found<'_>,
     facts: &Facts<'_>,
-    prefix: Option<&str>,
+    authority: &str,
     record: &Record,
-) -> Verdict {
+) -> (Verdict, Vec<LoggedIn>) {
+    let (chain, prefix) = (&found.rule.chain, found.prefix);
     let mut decision = chain.decide(facts, prefix);
+    let mut sessions = Vec::new();
     loop {
         match decision {
-            Decision::Done(verdict) => return verdict,
+            Decision::Done(verdict) => return (verdict, sessions),
             Decision::Ask(pending) => {
-                let Ask::Count(charges) = &pending.ask;
-                let now = || Now {
-                    steady: balance::nanos(conn.shared.epoch, record.began),
-                    wall: moment::nanos(record.began_at),
+                let said = match &pending.ask {
+                    Ask::Count(charges) => {
+                        let now = || Now {
+                            steady: balance::nanos(conn.shared.epoch, record.began),
+                            wall: moment::nanos(record.began_at),
+                        };
+                        let takes = match conn.shared.counts.take(charges, conn.worker, now) {
+                            Some(takes) => takes,
+                            None => ask(conn, charges.clone(), now()).await,
+                        };
+                        Said::Counted(takes)
+                    }
+                    // Boxed, since few requests have anything to do with logins.
+                    asked => {
+                        Box::pin(log_in(conn, found, facts, authority, asked, &mut sessions)).await
+                    }
                 };
-                let takes = match conn.shared.counts.take(charges, conn.worker, now) {
-                    Some(takes) => takes,
-                    None => ask(conn, charges.clone(), now()).await,
-                };
-                decision = chain.resume(*pending, &Said::Counted(takes), facts, prefix);
+                let facts = Facts { sessions: &sessions, ..*facts };
+                decision = chain.resume(*pending, &said, &facts, prefix);
             }
         }
+    }
+}
+
+/// Does what a chain asks of logins.
+async fn log_in(
+    conn: &Conn,
+    found: &Found<'_>,
+    facts: &Facts<'_>,
+    authority: &str,
+    asked: &Ask,
+    sessions: &mut Vec<LoggedIn>,
+) -> Said {
+    let browser = browser(conn, found, facts, authority);
+    let logins = &conn.shared.logins;
+    match asked {
+        Ask::Visit(visit) => match logins.visit(&browser, visit).await {
+            Visited::Answered(answer) => Said::Answered(Box::new(answer)),
+            Visited::Sessions(brought) => {
+                *sessions = brought.sessions;
+                Said::Sessions(brought.cookies)
+            }
+        },
+        Ask::Begin(at, instead) => {
+            Said::Answered(Box::new(login::begin(&browser, at, (**instead).clone())))
+        }
+        // Counts are answered above.
+        Ask::Count(_) => Said::Counted(Vec::new()),
+    }
+}
+
+/// A request as logins look at it.
+pub(crate) fn browser<'a>(
+    conn: &Conn,
+    found: &Found<'_>,
+    facts: &'a Facts<'a>,
+    authority: &'a str,
+) -> Browser<'a> {
+    let is_trusted = conn.trusts(conn.peer.ip());
+    Browser {
+        vault: conn.shared.ground.keyring.logins_at(&found.listener.gateway),
+        scheme: forward::scheme_of(conn.scheme, is_trusted, facts.headers),
+        authority,
+        facts,
     }
 }
 

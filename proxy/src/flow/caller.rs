@@ -187,6 +187,7 @@ pub(super) fn facts<'a>(
         peer: None,
         certificate: None,
         users: &[],
+        sessions: &[],
     }
 }
 

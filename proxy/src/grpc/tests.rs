@@ -92,6 +92,8 @@ fn each_refusal_has_a_code_that_agrees_with_its_status() {
                 assert_eq!(code, Code::INTERNAL);
             }
             Reason::Redirected
+            | Reason::LoggedIn
+            | Reason::LoggedOut
             | Reason::Preflight
             | Reason::Misdirected
             | Reason::ClientTimeout => {}

@@ -17,6 +17,7 @@ use model::Key;
 use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::server::ProducesTickets;
 
+use crate::login::Vault;
 use crate::session::Seals;
 
 mod told;
@@ -25,6 +26,8 @@ pub use told::Told;
 
 use told::AtGateway;
 
+/// Of what keys of tickets are drawn with.
+const TICKETS: &[u8] = b"heddle tickets";
 /// How long a ticket is good, in seconds: half a day.
 const LIFETIME: u32 = 12 * 60 * 60;
 /// A secret has so many bytes at least, and at most.
@@ -61,6 +64,8 @@ pub struct Keyring {
     shared: ArcSwap<Vec<Sealer>>,
     /// What seals sessions of rules, by keys of its own of the same secrets.
     sessions: Arc<Seals>,
+    /// What seals those of who logged in, in the same way.
+    logins: Arc<Vault>,
     /// What a server tells, if it follows one. What is shared wins.
     told: Option<Arc<Told>>,
 }
@@ -73,7 +78,8 @@ impl Keyring {
     pub fn new() -> Result<Self, Error> {
         let own = Ticketer::new().map_err(|_| Error::Unmade)?;
         let sessions = Arc::new(Seals::new().ok_or(Error::Unmade)?);
-        Ok(Keyring { own, shared: ArcSwap::default(), sessions, told: None })
+        let logins = Arc::new(Vault::new().ok_or(Error::Unmade)?);
+        Ok(Keyring { own, shared: ArcSwap::default(), sessions, logins, told: None })
     }
 
     /// With what a server tells, and keys of the process's own until it does.
@@ -108,6 +114,12 @@ impl Keyring {
         Arc::clone(ring.as_ref().map_or(&self.sessions, |ring| ring.sessions()))
     }
 
+    /// What seals sessions of who logged in at a Gateway.
+    pub(crate) fn logins_at(&self, gateway: &Key) -> Arc<Vault> {
+        let ring = self.told().and_then(|told| told.of(gateway));
+        Arc::clone(ring.as_ref().map_or(&self.logins, |ring| ring.logins()))
+    }
+
     /// Whether it is a token of these keys, of whatever rule and Gateway: by its looks alone.
     pub(crate) fn is_token(&self, text: &[u8]) -> bool {
         self.sessions.is_token(text) || self.told().is_some_and(|told| told.has_token(text))
@@ -132,9 +144,12 @@ impl Keyring {
             1..=KEYS => {}
             many => return Err(Error::TooMany(many)),
         }
-        let sealers = secrets.iter().map(|secret| Sealer::new(secret).ok_or(Error::Unmade));
+        let sealers =
+            secrets.iter().map(|secret| Sealer::new(secret, TICKETS).ok_or(Error::Unmade));
         let sealers = sealers.collect::<Result<_, _>>()?;
+        let logins = Vault::of(&secrets).ok_or(Error::Unmade)?;
         self.sessions.share(Seals::of(&secrets).ok_or(Error::Unmade)?);
+        self.logins.share(logins);
         self.shared.store(Arc::new(sealers));
         Ok(())
     }
@@ -206,7 +221,7 @@ impl ProducesTickets for Owned {
 
 /// What a ticket holds that one of these sealed.
 fn opened(sealers: &[Sealer], ticket: &[u8], now: u64) -> Option<Vec<u8>> {
-    let named = sealers.iter().find(|one| ticket.starts_with(&one.name))?;
+    let named = sealers.iter().find(|one| one.sealed(ticket))?;
     named.open(ticket, now)
 }
 
@@ -218,7 +233,7 @@ fn now() -> u64 {
 /// see one twice (RFC 8452).
 ///
 /// A ticket is the key's name, a nonce, and sealed: when it was made, in seconds since 1970, and the session.
-struct Sealer {
+pub(crate) struct Sealer {
     name: [u8; NAME],
     key: LessSafeKey,
 }
@@ -240,9 +255,9 @@ impl KeyType for Length {
 }
 
 impl Sealer {
-    /// Key and name are drawn from the secret alone, so that each process comes to the same.
-    fn new(secret: &[u8]) -> Option<Self> {
-        let drawn = Salt::new(HKDF_SHA256, b"heddle tickets").extract(secret);
+    /// Key and name are drawn from the secret and the label alone, so that each process comes to the same.
+    pub(crate) fn new(secret: &[u8], label: &[u8]) -> Option<Self> {
+        let drawn = Salt::new(HKDF_SHA256, label).extract(secret);
         let (mut name, mut key) = ([0; NAME], [0; KEY]);
         drawn.expand(&[b"name"], Length(NAME)).ok()?.fill(&mut name).ok()?;
         drawn.expand(&[b"key"], Length(KEY)).ok()?.fill(&mut key).ok()?;
@@ -250,7 +265,7 @@ impl Sealer {
         Some(Sealer { name, key })
     }
 
-    fn seal(&self, session: &[u8], now: u64) -> Option<Vec<u8>> {
+    pub(crate) fn seal(&self, session: &[u8], now: u64) -> Option<Vec<u8>> {
         let mut nonce = [0; NONCE_LEN];
         rand::fill(&mut nonce).ok()?;
         let mut sealed = [&now.to_be_bytes()[..], session].concat();
@@ -259,15 +274,25 @@ impl Sealer {
         Some([&self.name[..], &nonce, &sealed].concat())
     }
 
-    fn open(&self, ticket: &[u8], now: u64) -> Option<Vec<u8>> {
+    /// Whether it is what sealed a ticket, by its name.
+    pub(crate) fn sealed(&self, ticket: &[u8]) -> bool {
+        ticket.starts_with(&self.name)
+    }
+
+    /// When a ticket was made, and what it holds.
+    pub(crate) fn unseal(&self, ticket: &[u8]) -> Option<(u64, Vec<u8>)> {
         let (nonce, sealed) = ticket.strip_prefix(&self.name)?.split_first_chunk::<NONCE_LEN>()?;
         let mut sealed = sealed.to_vec();
         let at = Nonce::assume_unique_for_key(*nonce);
         let opened = self.key.open_in_place(at, Aad::from(self.name), &mut sealed).ok()?;
         let (made, session) = opened.split_first_chunk::<TIME>()?;
+        Some((u64::from_be_bytes(*made), session.to_vec()))
+    }
+
+    fn open(&self, ticket: &[u8], now: u64) -> Option<Vec<u8>> {
+        let (made, session) = self.unseal(ticket)?;
         // Clocks of processes differ; one that was made later than now was made now.
-        let age = now.saturating_sub(u64::from_be_bytes(*made));
-        (age < u64::from(LIFETIME)).then(|| session.to_vec())
+        (now.saturating_sub(made) < u64::from(LIFETIME)).then_some(session)
     }
 }
 

@@ -125,6 +125,7 @@ impl Ask {
             peer: None,
             certificate: None,
             users: &[],
+            sessions: &[],
         }
     }
 

@@ -26,13 +26,17 @@ const LAYERS: &[Layer] = &[
     Layer { name: "policy", sees: Only(&["model"]) },
     Layer { name: "wire", sees: Only(&["model"]) },
     Layer { name: "store", sees: Only(&["model"]) },
+    Layer { name: "outward", sees: Only(&["model"]) },
     Layer { name: "table", sees: Only(&["policy", "model"]) },
     Layer { name: "rego", sees: Only(&["policy", "model"]) },
-    Layer { name: "proxy", sees: Only(&["table", "policy", "rego", "wire", "model"]) },
+    Layer { name: "proxy", sees: Only(&["table", "policy", "rego", "wire", "outward", "model"]) },
     // It reads files and assembles them, as control will for proxies without files.
     Layer { name: "gateway", sees: Only(&["proxy", "table", "policy", "model"]) },
     Layer { name: "mesh", sees: Only(&["proxy", "model"]) },
-    Layer { name: "control", sees: Only(&["table", "policy", "rego", "wire", "store", "model"]) },
+    Layer {
+        name: "control",
+        sees: Only(&["table", "policy", "rego", "wire", "store", "outward", "model"]),
+    },
     // The browser's half is held to the last three by the tree of its own build.
     Layer { name: "console", sees: Only(&["control", "table", "policy", "model"]) },
     Layer { name: "cli", sees: Only(&["table", "model"]) },

@@ -72,6 +72,7 @@ impl<'r> Sample<'r> {
             peer: None,
             certificate: None,
             users: &[],
+            sessions: &[],
         })
     }
 

@@ -97,6 +97,7 @@ fn answers(table: &Table, (host, port, path): (&str, u16, &str), method: &Method
         peer: None,
         certificate: None,
         users: &[],
+        sessions: &[],
     };
     table.find(&facts).ok().map(|found| found.rule.route.clone())
 }

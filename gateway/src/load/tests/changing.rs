@@ -128,6 +128,7 @@ impl Scene {
             peer: None,
             certificate: None,
             users: &[],
+            sessions: &[],
         };
         let Ok(found) = self.config.table().unwrap().find(&facts) else { return Door::Absent };
         match found.rule.chain.uncounted(&facts, found.prefix) {

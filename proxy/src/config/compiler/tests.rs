@@ -85,6 +85,7 @@ fn meets(table: &Table, path: &str) -> String {
         peer: None,
         certificate: None,
         users: &[],
+        sessions: &[],
     };
     let found = match table.find(&facts) {
         Ok(found) => found,

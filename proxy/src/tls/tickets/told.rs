@@ -10,7 +10,8 @@ use model::Key;
 use rustls::server::ProducesTickets;
 use wire::GatewaySessions;
 
-use super::{Error, Keyring, LIFETIME, Sealer, now, opened};
+use super::{Error, Keyring, LIFETIME, Sealer, TICKETS, now, opened};
+use crate::login::Vault;
 use crate::session::{KeyName, Seals};
 
 /// A server tells another secret each day. One that is away for longer is waited for so long; then each
@@ -36,6 +37,7 @@ pub(crate) struct Ring {
     /// The first one seals, each opens.
     tickets: Vec<Sealer>,
     sessions: Arc<Seals>,
+    logins: Arc<Vault>,
 }
 
 impl Told {
@@ -73,9 +75,15 @@ impl Told {
 impl Ring {
     fn new(of: &GatewaySessions) -> Result<Self, Error> {
         let secrets = || of.secrets.iter().map(|secret| secret.expose());
-        let tickets = secrets().map(|secret| Sealer::new(secret).ok_or(Error::Unmade));
+        let tickets = secrets().map(|secret| Sealer::new(secret, TICKETS).ok_or(Error::Unmade));
         let sessions = Seals::told(secrets()).ok_or(Error::Unmade)?;
-        Ok(Ring { tickets: tickets.collect::<Result<_, _>>()?, sessions: Arc::new(sessions) })
+        let logins = Arc::new(Vault::told(secrets()).ok_or(Error::Unmade)?);
+        let tickets = tickets.collect::<Result<_, _>>()?;
+        Ok(Ring { tickets, sessions: Arc::new(sessions), logins })
+    }
+
+    pub(super) fn logins(&self) -> &Arc<Vault> {
+        &self.logins
     }
 
     pub(super) fn sessions(&self) -> &Arc<Seals> {

@@ -51,6 +51,7 @@ pub(crate) fn observe(table: &Table, request: &Request) -> Seen {
         peer: None,
         certificate: None,
         users: &[],
+        sessions: &[],
     };
     let listener = table.listener(request.port, &request.host);
     let found = table.find(&facts);

@@ -24,6 +24,7 @@ pub(crate) fn ask(table: &Table, request: &Request) -> Answer {
         peer: None,
         certificate: None,
         users: &[],
+        sessions: &[],
     };
     let listener = table
         .listener(request.port, &request.host)

@@ -42,7 +42,7 @@ impl Reach {
     }
 
     /// Whether somebody may be asked there.
-    pub(super) fn leads_to(&self, address: IpAddr) -> bool {
+    pub(crate) fn leads_to(&self, address: IpAddr) -> bool {
         // One of IPv4 stays what it is in the clothes of IPv6.
         let address = address.to_canonical();
         let is_public = match address {

@@ -1,9 +1,11 @@
-//! Requests that this program makes itself: to a login provider, which the platform names, and for the keys of an
-//! issuer, which anybody names who may write an AuthnPolicy. Over TLS but to this machine itself, bounded in time and
-//! size.
+//! Requests that our programs make themselves: of a server to login providers, which the platform names, and for the
+//! keys of an issuer, which anybody names who may write an AuthnPolicy; of a gateway to those where browsers log in,
+//! which the same people name. Over TLS but to this machine itself, bounded in time and size.
 //!
 //! Whoever names a URL could have us ask what they cannot reach themselves. So where keys are fetched, an address is
 //! looked at before somebody is asked there, at each redirect anew: see [`Reach`].
+
+#![forbid(unsafe_code)]
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -17,7 +19,6 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use model::login::is_loopback;
-use openidconnect::url::Url;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -25,6 +26,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use url::Url;
 
 mod reach;
 
@@ -80,7 +82,7 @@ pub enum Error {
 
 /// Who asks; copies share what they trust.
 #[derive(Clone)]
-pub(crate) struct Client(Arc<ClientConfig>);
+pub struct Client(Arc<ClientConfig>);
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -88,9 +90,15 @@ impl std::fmt::Debug for Client {
     }
 }
 
+impl Default for Client {
+    fn default() -> Self {
+        Client::new()
+    }
+}
+
 impl Client {
     /// Trusts what the system does; where it has no such file, what Mozilla does.
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -104,7 +112,7 @@ impl Client {
     ///
     /// # Errors
     /// [`Error`].
-    pub(crate) async fn call(&self, asked: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Error> {
+    pub async fn call(&self, asked: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Error> {
         let place = place(asked.uri());
         let called = tokio::time::timeout(PATIENCE, self.connect(asked, &place));
         called.await.unwrap_or_else(|_| Err(Error::Late(place.clone())))
@@ -137,15 +145,31 @@ impl Client {
     ///
     /// # Errors
     /// [`Error`]; also where it or a redirect leads to where `reach` does not.
-    pub(crate) async fn fetch(&self, url: &Uri, reach: &Reach) -> Result<Vec<u8>, Error> {
+    pub async fn fetch(&self, url: &Uri, reach: &Reach) -> Result<Vec<u8>, Error> {
         let fetched = tokio::time::timeout(PATIENCE, self.follow(url, reach)).await;
         fetched.unwrap_or_else(|_| Err(Error::Late(place(url))))
+    }
+
+    /// What is answered at a URL that a stranger wrote, whatever its status.
+    ///
+    /// # Errors
+    /// [`Error`]; also where it lies where `reach` does not lead.
+    pub async fn call_within(
+        &self,
+        asked: Request<Vec<u8>>,
+        reach: &Reach,
+    ) -> Result<Response<Vec<u8>>, Error> {
+        let place = place(asked.uri());
+        let called = tokio::time::timeout(PATIENCE, self.visit(asked, reach)).await;
+        called.unwrap_or_else(|_| Err(Error::Late(place)))
     }
 
     async fn follow(&self, first: &Uri, reach: &Reach) -> Result<Vec<u8>, Error> {
         let mut url = first.clone();
         for _ in 0..=REDIRECTS {
-            let answer = self.visit(&url, reach).await?;
+            let asked = Request::get(&url).header(ACCEPT, "application/json").body(Vec::new());
+            let asked = asked.map_err(|_| Error::NoHost(place(&url)))?;
+            let answer = self.visit(asked, reach).await?;
             match answer.status() {
                 StatusCode::OK => return Ok(answer.into_body()),
                 status if status.is_redirection() => {
@@ -158,7 +182,12 @@ impl Client {
     }
 
     /// Asks at those addresses of a host alone that `reach` leads to: the very ones that were looked at.
-    async fn visit(&self, url: &Uri, reach: &Reach) -> Result<Response<Vec<u8>>, Error> {
+    async fn visit(
+        &self,
+        asked: Request<Vec<u8>>,
+        reach: &Reach,
+    ) -> Result<Response<Vec<u8>>, Error> {
+        let url = &asked.uri().clone();
         let place = &place(url);
         let failed = |error| Error::Connect(place.clone(), error);
         let bare = bare_host(url).ok_or_else(|| Error::NoHost(place.clone()))?;
@@ -181,8 +210,6 @@ impl Client {
         if addresses.is_empty() {
             return Err(Error::Closed(place.clone()));
         }
-        let asked = Request::get(url).header(ACCEPT, "application/json").body(Vec::new());
-        let asked = asked.map_err(|_| Error::NoHost(place.clone()))?;
         let stream = connected(&addresses).await.map_err(failed)?;
         match is_tls {
             true => exchange(self.shake(bare, stream).await.map_err(failed)?, asked, place).await,

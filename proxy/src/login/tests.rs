@@ -1,0 +1,307 @@
+//! What comes of sessions that are sealed, renewed and ended, and of whatever else a browser may bring.
+
+use std::net::Ipv4Addr;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+
+use http::header::COOKIE;
+use model::authn::AuthnPolicy;
+use model::consumer::Consumer;
+use model::secret::Secret;
+use model::{Kind, Name};
+use policy::authn::Declared;
+use policy::{Chain, Layer, Level, Policies};
+use serde_json::{Map, Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+use super::provider::Tokens;
+use super::*;
+
+const NOW: i64 = 1_000_000;
+
+struct Nothing;
+
+impl Declared for Nothing {
+    fn secret(&self, _: &Name) -> Option<Arc<Secret>> {
+        None
+    }
+
+    fn consumers(&self) -> Vec<Arc<Consumer>> {
+        Vec::new()
+    }
+}
+
+/// Two logins, `one` and `two`, whose tokens are given at `token_url`.
+fn logins_at(token_url: &str) -> [Arc<Login>; 2] {
+    let method = |name: &str| {
+        // The public key of RFC 8037, appendix A.2.
+        let key = json!({
+            "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+        });
+        let login = json!({
+            "issuer": "https://login.example", "clientId": "shop", "tokenUrl": token_url,
+            "authorizationUrl": "https://login.example/authorize",
+            "jwks": json!({ "keys": [key] }).to_string(),
+            "sessionSeconds": 1000,
+        });
+        json!({ "name": name, "oidc": login })
+    };
+    let policy: AuthnPolicy = serde_json::from_value(json!({
+        "metadata": { "name": "people" },
+        "spec": {
+            "targetRefs": [{ "kind": "HTTPRoute", "name": "all" }],
+            "methods": [method("one"), method("two")],
+        },
+    }))
+    .unwrap();
+    let made = policy::authn::compile(&policy, &Nothing).unwrap();
+    assert_eq!(made.key().kind, Kind::AuthnPolicy);
+    let mut policies = Policies::default();
+    policies.authn.push(Arc::new(made));
+    let chain = Chain::compile(vec![Arc::new(Level::Open(policies))], &[]).unwrap();
+    let all: Vec<_> = chain.logins().cloned().collect();
+    all.try_into().unwrap()
+}
+
+/// Who answers each question for tokens with this; how often it did.
+async fn provider(status: u16, answer: Value) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let url = format!("http://{}/token", listener.local_addr().unwrap());
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            count.fetch_add(1, Relaxed);
+            let mut head = vec![0; 4096];
+            let _read = stream.read(&mut head).await.unwrap();
+            let body = answer.to_string();
+            let length = body.len();
+            let text = format!(
+                "HTTP/1.1 {status} x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+            );
+            stream.write_all(text.as_bytes()).await.unwrap();
+        }
+    });
+    (url, asked)
+}
+
+fn claims(sub: &str) -> Map<String, Value> {
+    json!({ "sub": sub, "team": "lab" }).as_object().unwrap().clone()
+}
+
+fn tokens(refresh: Option<&str>) -> Tokens {
+    let refresh = refresh.map(str::to_owned);
+    Tokens { id_token: String::new(), refresh, lasts: Some(100) }
+}
+
+/// What a browser sends that keeps these.
+fn brought(cookies: &[HeaderValue]) -> HeaderMap {
+    let pairs = cookies.iter().map(|cookie| cookie.to_str().unwrap().split(';').next().unwrap());
+    let mut headers = HeaderMap::new();
+    let line = pairs.collect::<Vec<_>>().join("; ");
+    headers.insert(COOKIE, HeaderValue::try_from(line).unwrap());
+    headers
+}
+
+fn facts(headers: &HeaderMap, now: i64) -> Facts<'_> {
+    Facts {
+        layer: Layer::Request,
+        now,
+        source: Ipv4Addr::LOCALHOST.into(),
+        scheme: Scheme::Https,
+        port: 443,
+        host: "shop.example",
+        method: &Method::GET,
+        path: "/",
+        query: None,
+        headers,
+        peer: None,
+        certificate: None,
+        users: &[],
+        sessions: &[],
+    }
+}
+
+/// Many that bring a session of Ann's of the first login, begun at `NOW`.
+struct Scene {
+    logins: Arc<Logins>,
+    of: [Arc<Login>; 2],
+    vault: Arc<Vault>,
+}
+
+impl Scene {
+    fn new(token_url: &str) -> Self {
+        Scene::reaching(Reach::new(vec!["127.0.0.1/32".parse().unwrap()]), token_url)
+    }
+
+    fn reaching(reach: Reach, token_url: &str) -> Self {
+        let (logins, vault) = (Arc::new(Logins::new(reach)), Arc::new(Vault::new().unwrap()));
+        Scene { logins, of: logins_at(token_url), vault }
+    }
+
+    fn browser<'a>(&self, facts: &'a Facts<'a>) -> Browser<'a> {
+        let (vault, scheme) = (Arc::clone(&self.vault), Scheme::Https);
+        Browser { vault, scheme, authority: "shop.example", facts }
+    }
+
+    fn begun(&self, refresh: Option<&str>) -> HeaderMap {
+        let session = Session::new(claims("ann"), &tokens(refresh), NOW).unwrap();
+        let (login, nothing) = (&self.of[0], HeaderMap::new());
+        let facts = facts(&nothing, NOW);
+        let browser = self.browser(&facts);
+        brought(&browser.kept(login, &browser.jar(login), &session).unwrap())
+    }
+
+    async fn seen(&self, headers: &HeaderMap, now: i64) -> Brought {
+        let facts = facts(headers, now);
+        self.logins.brought(&self.browser(&facts), &self.of).await
+    }
+}
+
+#[tokio::test]
+async fn a_session_is_one_of_its_login_alone_until_its_end() {
+    let scene = Scene::new("https://login.example/token");
+    let headers = scene.begun(None);
+    for (now, is_there) in [(NOW, true), (NOW + 999, true), (NOW + 1000, false)] {
+        let seen = scene.seen(&headers, now).await;
+        assert_eq!(seen.sessions.len(), usize::from(is_there), "{now}");
+        assert!(seen.cookies.is_empty());
+        if let [one] = &seen.sessions[..] {
+            assert_eq!(&*one.login.id, "default/people/one");
+            assert_eq!(one.principal.to_string(), "jwt:https://login.example#ann");
+        }
+    }
+    // Under the name of another login, and by other keys, it opens nothing.
+    let line = headers[COOKIE].to_str().unwrap();
+    let line = line.replace(&*scene.of[0].mark, &scene.of[1].mark);
+    let mut renamed = HeaderMap::new();
+    renamed.insert(COOKIE, HeaderValue::try_from(line).unwrap());
+    assert!(scene.seen(&renamed, NOW).await.sessions.is_empty());
+    assert!(
+        Scene::new("https://login.example/token").seen(&headers, NOW).await.sessions.is_empty()
+    );
+    // One of plain HTTP is none behind TLS, where another host could have set it.
+    let line = headers[COOKIE].to_str().unwrap().replace("__Host-", "");
+    let mut plain = HeaderMap::new();
+    plain.insert(COOKIE, HeaderValue::try_from(line).unwrap());
+    assert!(scene.seen(&plain, NOW).await.sessions.is_empty());
+}
+
+#[tokio::test]
+async fn what_an_older_key_sealed_is_sealed_anew_and_what_a_trip_is_is_no_session() {
+    let mut scene = Scene::new("https://login.example/token");
+    let secrets = [[1; 32], [2; 32]];
+    let old = Arc::new(Vault::told([&secrets[0][..]].into_iter()).unwrap());
+    let both = [&secrets[1][..], &secrets[0][..]];
+    let both = Arc::new(Vault::told(both.into_iter()).unwrap());
+    scene.vault = old;
+    let headers = scene.begun(None);
+    scene.vault = Arc::clone(&both);
+    let seen = scene.seen(&headers, NOW).await;
+    assert_eq!((seen.sessions.len(), seen.cookies.len()), (1, 1));
+    let seen = scene.seen(&brought(&seen.cookies), NOW).await;
+    assert_eq!((seen.sessions.len(), seen.cookies.len()), (1, 0));
+    let sealed = both.seal(&trip_of(&scene.of[0]), b"{}", NOW).unwrap();
+    assert!(both.open(&scene.of[0].seal, sealed.as_bytes()).is_none());
+    assert!(both.open(&trip_of(&scene.of[0]), sealed.as_bytes()).is_some());
+    let flipped = sealed.replace('A', "B");
+    assert!(flipped == sealed || both.open(&trip_of(&scene.of[0]), flipped.as_bytes()).is_none());
+}
+
+#[tokio::test]
+async fn a_session_is_renewed_once_for_all_who_bring_it() {
+    let answer = json!({
+        "access_token": "a", "token_type": "Bearer", "expires_in": 500, "refresh_token": "r2",
+    });
+    let (url, asked) = provider(200, answer).await;
+    let scene = Scene::new(&url);
+    let headers = scene.begun(Some("r1"));
+    assert!(scene.seen(&headers, NOW + 79).await.cookies.is_empty());
+    assert_eq!(asked.load(Relaxed), 0);
+    let at_once = (0..8).map(|_| scene.seen(&headers, NOW + 80));
+    let all = futures::future::join_all(at_once).await;
+    for seen in &all {
+        assert_eq!((seen.sessions.len(), seen.cookies.len()), (1, 1));
+    }
+    assert_eq!(asked.load(Relaxed), 1);
+    // The new one is not due for four fifths of its own time.
+    let renewed = brought(&all[0].cookies);
+    assert!(scene.seen(&renewed, NOW + 80 + 399).await.cookies.is_empty());
+    assert_eq!(asked.load(Relaxed), 1);
+    // It lasts no longer for that.
+    assert!(scene.seen(&renewed, NOW + 1000).await.sessions.is_empty());
+}
+
+#[tokio::test]
+async fn a_provider_that_says_no_ends_a_session_once_its_time_is_over() {
+    let (url, asked) = provider(400, json!({ "error": "invalid_grant" })).await;
+    let scene = Scene::new(&url);
+    let headers = scene.begun(Some("r1"));
+    assert_eq!(scene.seen(&headers, NOW + 80).await.sessions.len(), 1);
+    assert_eq!(scene.seen(&headers, NOW + 99).await.sessions.len(), 1);
+    assert!(scene.seen(&headers, NOW + 100).await.sessions.is_empty());
+    assert_eq!(asked.load(Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_provider_inside_is_asked_only_where_that_is_listed() {
+    let answer = json!({ "access_token": "a", "token_type": "Bearer", "expires_in": 500 });
+    let (url, asked) = provider(200, answer).await;
+    let scene = Scene::reaching(Reach::default(), &url);
+    let headers = scene.begun(Some("r1"));
+    assert!(scene.seen(&headers, NOW + 100).await.sessions.is_empty());
+    assert_eq!(asked.load(Relaxed), 0);
+    let scene = Scene::new(&url);
+    let headers = scene.begun(Some("r1"));
+    assert_eq!(scene.seen(&headers, NOW + 100).await.sessions.len(), 1);
+    assert_eq!(asked.load(Relaxed), 1);
+}
+
+#[tokio::test]
+async fn what_one_provider_said_is_never_anothers() {
+    let mut scene = Scene::new("https://login.example/token");
+    let headers = scene.begun(None);
+    let text = |login: &Login| login.seal.replace("https://login.example", "https://other.example");
+    let moved = text(&scene.of[0]);
+    let body = headers[COOKIE].to_str().unwrap().split_once("=1.").unwrap().1.as_bytes().to_vec();
+    assert!(scene.vault.open(&scene.of[0].seal, &body).is_some());
+    assert!(scene.vault.open(&moved, &body).is_none());
+    scene.of.swap(0, 1);
+    assert_eq!(scene.seen(&headers, NOW).await.sessions.len(), 1);
+}
+
+#[tokio::test]
+async fn a_namespace_asks_so_many_at_once_and_no_more() {
+    let scene = Scene::new("https://login.example/token");
+    let taken: Vec<_> = (0..AT_ONCE).map(|_| scene.logins.room(&scene.of[0]).unwrap()).collect();
+    assert!(scene.logins.room(&scene.of[1]).is_none());
+    drop(taken);
+    assert!(scene.logins.room(&scene.of[1]).is_some());
+}
+
+#[tokio::test]
+async fn a_session_that_was_ended_is_nobodys_whoever_has_a_copy() {
+    let scene = Scene::new("https://login.example/token");
+    let headers = scene.begun(None);
+    let facts = facts(&headers, NOW);
+    let browser = scene.browser(&facts);
+    let answer = scene.logins.leave(&browser, &scene.of);
+    assert_eq!(answer.reason, Reason::LoggedOut);
+    assert!(scene.seen(&headers, NOW).await.sessions.is_empty());
+    assert!(scene.logins.known(&browser, scene.of.iter()).is_empty());
+}
+
+#[test]
+fn a_browser_comes_back_to_this_host_alone() {
+    for (wanted, to) in [
+        ("/orders?a=b", "/orders?a=b"),
+        ("//evil.example/", "/"),
+        ("/\\evil.example", "/"),
+        ("https://evil.example", "/"),
+        ("", "/"),
+    ] {
+        let trip = Trip::new("https://a.example/x".to_owned(), wanted.to_owned(), NOW).unwrap();
+        assert_eq!(trip.to, to, "{wanted}");
+    }
+}
