@@ -339,6 +339,7 @@ impl AuthnPolicy {
                     at.fault_in("name", format!("a method '{}' stands above", method.name));
                 }
                 method.check(at);
+                self.check_paths(method, at);
                 at.each("toHeaders", &method.to_headers, |at, told| {
                     let name = header::spelling(&told.header);
                     let mut places = self.spec.methods.iter().flat_map(AuthnMethod::places);
@@ -347,6 +348,27 @@ impl AuthnPolicy {
                     }
                 });
             });
+        });
+    }
+}
+
+impl AuthnPolicy {
+    /// Reports paths of a login that are another's above it, which has them.
+    fn check_paths(&self, method: &AuthnMethod, at: &mut Checker) {
+        let Some(login) = &method.oidc else { return };
+        let above = self.spec.methods.iter().take_while(|other| !std::ptr::eq(*other, method));
+        let above: Vec<_> = above.filter_map(|other| other.oidc.as_ref()).collect();
+        let is_back = |path: &String| above.iter().any(|other| other.callback_path == *path);
+        let is_out = |path: &String| above.iter().any(|other| other.logout_path == *path);
+        at.within("oidc", |at| {
+            if is_back(&login.callback_path) || is_out(&login.callback_path) {
+                let text = format!("'{}' is a path of a login above", login.callback_path);
+                at.fault_in("callbackPath", text);
+            }
+            if is_back(&login.logout_path) {
+                let text = format!("'{}' is where a login above comes back", login.logout_path);
+                at.fault_in("logoutPath", text);
+            }
         });
     }
 }
@@ -563,6 +585,40 @@ mod tests {
         let mut at = Checker::default();
         issuer.check(&mut at);
         at.faults()
+    }
+
+    #[test]
+    fn a_login_has_no_path_of_one_above_it() {
+        let method = |name: &str, paths: [&str; 2]| {
+            let keys = r#"{"keys":[{"kty":"OKP"}]}"#;
+            serde_json::json!({ "name": name, "oidc": {
+                "issuer": "https://a.example", "clientId": "a", "jwks": keys,
+                "authorizationUrl": "https://a.example/a", "tokenUrl": "https://a.example/t",
+                "callbackPath": paths[0], "logoutPath": paths[1],
+            } })
+        };
+        for (paths, wrong) in [
+            (["/c", "/d"], &[][..]),
+            (["/c", "/b"], &[]),
+            (["/a", "/d"], &["spec.methods[1].oidc.callbackPath"]),
+            (
+                ["/b", "/a"],
+                &["spec.methods[1].oidc.callbackPath", "spec.methods[1].oidc.logoutPath"],
+            ),
+        ] {
+            let policy: AuthnPolicy = serde_json::from_value(serde_json::json!({
+                "metadata": { "name": "p" },
+                "spec": {
+                    "targetRefs": [{ "kind": "HTTPRoute", "name": "a" }],
+                    "methods": [method("one", ["/a", "/b"]), method("two", paths)],
+                },
+            }))
+            .unwrap();
+            let mut at = Checker::default();
+            policy.check(&mut at);
+            let places: Vec<_> = at.faults().into_iter().map(|(place, _)| place).collect();
+            assert_eq!(places, wrong, "{paths:?}");
+        }
     }
 
     #[test]

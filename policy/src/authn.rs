@@ -132,8 +132,9 @@ pub fn compile(
     let key = Key::new(Kind::AuthnPolicy, meta.namespace.clone(), meta.name.clone());
     let (mut at, mut methods, mut doubts) = (Checker::default(), Vec::new(), Vec::new());
     at.within("spec", |at| {
+        let mut index = 0..;
         at.each("methods", &policy.spec.methods, |at, method| {
-            let mut way = None;
+            let (mut way, index) = (None, index.next().unwrap_or_default());
             if let Some(source) = &method.api_key {
                 at.within("apiKey", |at| {
                     let keys = ApiKeys::compile(source, policy, declared, &mut doubts, at);
@@ -149,7 +150,7 @@ pub fn compile(
             }
             if let Some(login) = &method.oidc {
                 at.within("oidc", |at| {
-                    let made = Login::compile(login, (policy, method.name.as_str()), declared, at);
+                    let made = Login::compile(login, (policy, index), declared, at);
                     way = Some(Way::Oidc(Arc::new(made)));
                 });
             }

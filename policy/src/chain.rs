@@ -317,7 +317,7 @@ impl Chain {
                 return self.go_on(at + 1, known, pass, facts, matched_prefix);
             }
             (Ask::Count(charges), Said::Counted(takes)) => Counted::new(charges, takes),
-            // What is asked of a login is not counted: nobody was answered.
+            // Nobody is let in by an answer to something else.
             (Ask::Visit(_) | Ask::Begin(..), Said::Counted(_)) => {
                 return Decision::Done(self.answered(Answer::new(Reason::LoginRefused), pass));
             }
@@ -418,6 +418,11 @@ impl Chain {
     /// Where browsers log in.
     pub fn logins(&self) -> impl Iterator<Item = &Arc<Login>> {
         self.methods.logins().map(|(_, login)| login)
+    }
+
+    /// Those of them whose callback is the path of a broader one, each with that: nobody is sent there.
+    pub fn idle_logins(&self) -> impl Iterator<Item = (&Arc<Login>, &Arc<Login>)> {
+        self.methods.idle_logins()
     }
 
     fn answered(&self, mut answer: Answer, pass: Pass) -> Verdict {

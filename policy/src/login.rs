@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use http::header::{ACCEPT, COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use model::Checker;
 use model::authn::{AuthnPolicy, ClientAuth, OidcLogin};
 use model::cookie::USER;
 use model::login::CLIENT_SECRET;
 use model::secret::SecretBytes;
+use model::{Checker, Key, Kind};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
@@ -27,10 +27,14 @@ const OF_TOKEN: [&str; 4] = ["nonce", "at_hash", "c_hash", "s_hash"];
 
 /// A provider at which browsers log in, for the routes of one method of a policy.
 pub struct Login {
-    /// `namespace/policy/method`: whose sessions these are; those of another open nothing here.
+    /// `namespace/policy/method`.
     pub id: Box<str>,
-    /// As what its sessions are sealed: `id`, the issuer and the client, so that what one provider said of somebody is
-    /// never taken for another's, whatever becomes of the policy.
+    /// The policy.
+    pub policy: Key,
+    /// Where it is written there, such as `spec.methods[0].oidc`.
+    pub path: Box<str>,
+    /// As what its sessions are sealed beside the host: `id`, the issuer and the client, so that what one provider said
+    /// of somebody is never taken for another's, whatever becomes of the policy.
     pub seal: Box<str>,
     /// What stands for it in names of cookies.
     pub mark: Box<str>,
@@ -69,8 +73,8 @@ pub struct LoggedIn {
 /// What of a request belongs to logins.
 #[derive(Debug, Clone)]
 pub enum Visit {
-    /// It comes back from the provider of one of these, whose callback this is.
-    Return(Vec<Arc<Login>>),
+    /// It comes back from the provider.
+    Return(Arc<Login>),
     /// It logs out of these.
     Leave(Vec<Arc<Login>>),
     /// It may have brought a session of each of these.
@@ -107,11 +111,12 @@ impl Login {
     /// Compiles `from`, a method of a policy; every fault is reported to `at`.
     pub(crate) fn compile(
         from: &OidcLogin,
-        (policy, method): (&AuthnPolicy, &str),
+        (policy, index): (&AuthnPolicy, usize),
         declared: &dyn Declared,
         at: &mut Checker,
     ) -> Self {
         let meta = &policy.metadata;
+        let method = &policy.spec.methods[index].name;
         let id = format!("{}/{}/{method}", meta.namespace, meta.name);
         let client_secret = from.client_secret_ref.as_ref().and_then(|secret| {
             let found = declared.secret(&secret.name);
@@ -132,6 +137,8 @@ impl Login {
         Login {
             mark: hash[..MARK].into(),
             seal: format!("{id}\n{}\n{}", from.issuer, from.client_id).into(),
+            policy: Key::new(Kind::AuthnPolicy, meta.namespace.clone(), meta.name.clone()),
+            path: format!("spec.methods[{index}].oidc").into(),
             id: id.into(),
             client_id: from.client_id.as_str().into(),
             client_secret,
@@ -220,7 +227,7 @@ impl Login {
     }
 }
 
-/// What of a request belongs to `logins`.
+/// What of a request belongs to `logins`, of which the broadest come first.
 pub(crate) fn visit<'l>(
     logins: &(impl Iterator<Item = &'l Arc<Login>> + Clone),
     facts: &Facts<'_>,
@@ -228,14 +235,26 @@ pub(crate) fn visit<'l>(
     if facts.layer != Layer::Request {
         return None;
     }
-    let those = |counts: &dyn Fn(&Login) -> bool| -> Option<Vec<Arc<Login>>> {
-        let those: Vec<_> = logins.clone().filter(|login| counts(login)).cloned().collect();
-        (!those.is_empty()).then_some(those)
+    let those = |counts: &dyn Fn(&Login) -> bool| -> Vec<Arc<Login>> {
+        logins.clone().filter(|login| counts(login)).cloned().collect()
     };
-    let back = those(&|login| *login.callback == *facts.path).map(Visit::Return);
-    let leaving = || those(&|login| *login.logout == *facts.path).map(Visit::Leave);
-    let brought = || those(&|login| login.is_brought(facts.headers)).map(Visit::Sessions);
-    back.or_else(leaving).or_else(brought)
+    match owner(logins, facts.path) {
+        Some(login) if *login.callback == *facts.path => Some(Visit::Return(Arc::clone(login))),
+        Some(_) => Some(Visit::Leave(those(&|login| *login.logout == *facts.path))),
+        None => {
+            let brought = those(&|login| login.is_brought(facts.headers));
+            (!brought.is_empty()).then_some(Visit::Sessions(brought))
+        }
+    }
+}
+
+/// Whose a path is: the broadest login's that names it. Whoever writes a narrower one could have the provider of a
+/// broader one send its codes there, and would be shown them.
+pub(crate) fn owner<'l>(
+    logins: &(impl Iterator<Item = &'l Arc<Login>> + Clone),
+    path: &str,
+) -> Option<&'l Arc<Login>> {
+    logins.clone().find(|login| [&*login.callback, &*login.logout].contains(&path))
 }
 
 /// Whether a browser asks for a page that somebody will look at: what a script asks for, or an image, is led

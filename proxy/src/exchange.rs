@@ -123,7 +123,7 @@ pub(crate) fn refuse(answer: Answer, mut record: Box<Record>) -> Response<Reply>
     for (name, value) in answer.headers.into_iter().chain(limits) {
         response.headers_mut().append(name, value);
     }
-    login::keep(cookies, response.headers_mut());
+    login::keep(&cookies, response.headers_mut());
     response
 }
 
@@ -437,7 +437,7 @@ fn stream(
     Response::from_parts(head, Reply::Backend(Box::new(stream)))
 }
 
-/// What the backend's filters and then the rule do to every answer of theirs, and what it says of limits.
+/// What the backend's filters and then the rule do to every answer of theirs, and what it says of limits and sessions.
 fn finish(way: &Way<'_>, mut response: Response<Reply>) -> Response<Reply> {
     for (name, value) in &way.limits {
         // A backend's own limits are told beside ours, as items of the same lists; forms that are none would spoil
@@ -448,7 +448,14 @@ fn finish(way: &Way<'_>, mut response: Response<Reply>) -> Response<Reply> {
             false => drop(response.headers_mut().insert(name, value.clone())),
         }
     }
-    login::keep(way.cookies.clone(), response.headers_mut());
+    let mut response = altered(way, response);
+    login::strip(response.headers_mut());
+    login::keep(&way.cookies, response.headers_mut());
+    response
+}
+
+/// What the filters make of an answer.
+fn altered(way: &Way<'_>, response: Response<Reply>) -> Response<Reply> {
     let rule = &way.found.rule.chain;
     let own = way.backend.filters.as_ref().map(|filters| &filters.chain);
     let own = own.filter(|own| own.changes_response());

@@ -16,20 +16,21 @@
 //! so any of them goes on with what another began, and none has to remember anybody.
 //! Whose path, page and token it is, `policy` says; here it is done.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::time::Duration;
 
-use http::header::{CACHE_CONTROL, LOCATION, SET_COOKIE};
+use http::header::{CACHE_CONTROL, EXPIRES, LOCATION, ORIGIN, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use model::cookie;
 use model::login::is_loopback;
 use outward::Reach;
 use policy::{Answer, Facts, LoggedIn, Login, Reason, Scheme, Visit};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use cookies::Jar;
 use ended::Ended;
 use provider::{Failed, Provider};
 use renewal::Renewals;
+use rooms::Rooms;
 use session::{Session, Trip};
 
 pub(crate) use vault::Vault;
@@ -38,23 +39,31 @@ mod cookies;
 mod ended;
 mod provider;
 mod renewal;
+mod rooms;
 mod session;
 mod vault;
 
 #[cfg(test)]
 mod tests;
 
-/// How many questions to providers are under way at once for one namespace; more browsers are told to try again.
-const AT_ONCE: usize = 64;
+/// How long a request waits for the renewal of a session that is over without one: longer than the provider may take.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// The same where the session holds yet; what comes later is for the next request.
+const SHORT: Duration = Duration::from_secs(1);
 
 /// What a process knows of logins beside what browsers bring.
 #[derive(Debug)]
 pub(crate) struct Logins {
     provider: Provider,
+    /// Sessions that logged out.
     ended: Ended,
+    /// Trips that came back.
+    used: Ended,
     renewals: Renewals,
-    /// Room for questions to providers that policies of a namespace name: one that is slow takes none of another's.
-    rooms: Mutex<HashMap<Box<str>, Arc<Semaphore>>>,
+    /// Room for questions for who comes back, which strangers may fill.
+    returning: Rooms,
+    /// The same for sessions that are renewed.
+    renewing: Rooms,
 }
 
 /// A browser's request, as logins look at it.
@@ -89,31 +98,31 @@ impl Logins {
         Logins {
             provider: Provider::new(reach),
             ended: Ended::default(),
+            used: Ended::default(),
             renewals: Renewals::default(),
-            rooms: Mutex::default(),
+            returning: Rooms::default(),
+            renewing: Rooms::default(),
         }
     }
 
     /// Does what a request has to do with logins.
     pub(crate) async fn visit(self: &Arc<Self>, browser: &Browser<'_>, visit: &Visit) -> Visited {
         match visit {
-            Visit::Return(logins) => Visited::Answered(self.come_back(browser, logins).await),
+            Visit::Return(login) => Visited::Answered(self.come_back(browser, login).await),
             Visit::Leave(logins) => Visited::Answered(self.leave(browser, logins)),
             Visit::Sessions(logins) => Visited::Sessions(self.brought(browser, logins).await),
         }
     }
 
     /// A browser comes back from the provider.
-    async fn come_back(&self, browser: &Browser<'_>, logins: &[Arc<Login>]) -> Answer {
+    async fn come_back(&self, browser: &Browser<'_>, login: &Login) -> Answer {
         let now = browser.facts.now;
         if browser.facts.method != Method::GET {
             return refused("a browser comes back by GET".to_owned(), Vec::new());
         }
         let said = Said::read(browser.facts.query.unwrap_or_default());
-        let found = said.state.as_ref().and_then(|state| {
-            logins.iter().find_map(|login| Some((login, browser.trip(login, state)?)))
-        });
-        let Some((login, trip)) = found else {
+        let trip = said.state.as_ref().and_then(|state| browser.trip(login, state));
+        let Some(trip) = trip else {
             let why = "nothing was begun that this ends: it was used already, took more than ten minutes, or began \
                        in another browser";
             return refused(why.to_owned(), Vec::new());
@@ -128,9 +137,12 @@ impl Logins {
             (None, None) => return refused("it brings no code".to_owned(), over),
             (None, Some(code)) => code,
         };
-        let Some(_room) = self.room(login) else {
+        let Some(_room) = self.returning.room(login) else {
             return unreached("too many ask the provider at once".to_owned(), over);
         };
+        if !self.used.end(trip.state.clone(), trip.end(), now) {
+            return refused("this try to log in was used already".to_owned(), over);
+        }
         let session = match self.provider.redeem(login, &trip, code).await {
             Ok(tokens) => match login.named(tokens.id_token.as_bytes(), Some(&trip.nonce), now) {
                 Ok(claims) => Session::new(claims, &tokens, now),
@@ -153,11 +165,10 @@ impl Logins {
 
     /// A browser logs out.
     fn leave(&self, browser: &Browser<'_>, logins: &[Arc<Login>]) -> Answer {
-        const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
         let headers = browser.facts.headers;
-        let is_own = browser.facts.method == Method::GET || browser.facts.method == Method::POST;
-        if !is_own || headers.get(&SITE).is_some_and(|site| site == "cross-site") {
-            return refused("another site asks to log out".to_owned(), Vec::new());
+        if !browser.asks_itself() {
+            let why = "another site, or nobody who says where they are, asks to log out";
+            return refused(why.to_owned(), Vec::new());
         }
         let mut cookies = Vec::new();
         for login in logins {
@@ -178,15 +189,16 @@ impl Logins {
         let (mut brought, now) = (Brought::default(), browser.facts.now);
         for login in logins {
             let jar = browser.jar(login);
-            let found = browser.session(login, &jar);
-            let found = found.filter(|(session, _)| self.holds(login, session, now));
-            let Some((mut session, mut is_to_be_kept)) = found else { continue };
-            if session.is_due(now) {
-                match self.renewed(login, &session, now).await {
-                    Some(renewed) => (session, is_to_be_kept) = (renewed, true),
-                    None if session.is_stale(now) => continue,
-                    None => {}
-                }
+            let Some((old, is_old_key)) = browser.session(login, &jar) else { continue };
+            if !self.holds(login, &old, now) {
+                continue;
+            }
+            let renewed = self.renewed(login, &old, now).await;
+            let is_to_be_kept = is_old_key || renewed.is_some();
+            let session = renewed.unwrap_or(old);
+            // Meanwhile somebody may have logged out, or the time be over.
+            if session.is_stale(now) || !self.holds(login, &session, now) {
+                continue;
             }
             if is_to_be_kept {
                 brought.cookies.extend(browser.kept(login, &jar, &session).into_iter().flatten());
@@ -195,15 +207,6 @@ impl Logins {
             brought.sessions.push(LoggedIn { login, principal });
         }
         brought
-    }
-
-    /// Room for one question to a provider; none where as many are under way for its namespace as may be.
-    fn room(&self, login: &Login) -> Option<OwnedSemaphorePermit> {
-        let namespace = login.id.split('/').next().unwrap_or_default();
-        let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = rooms.entry(namespace.into());
-        let room = room.or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE)));
-        Arc::clone(room).try_acquire_owned().ok()
     }
 
     /// The same, as far as it is told without asking anybody: what is under way is not ended by a renewal that is due.
@@ -225,47 +228,63 @@ impl Logins {
         now < session.end(login) && !self.ended.has(&session.id)
     }
 
-    /// A session that the provider was asked for anew; none where it does not say so.
+    /// The session in the place of one that is due, or was renewed already; none where there is no other.
     async fn renewed(
         self: &Arc<Self>,
         login: &Arc<Login>,
         old: &Session,
         now: i64,
     ) -> Option<Session> {
-        let slot = self.renewals.slot(&old.id)?;
-        let (logins, login, old) = (Arc::clone(self), Arc::clone(login), old.clone());
+        if !old.is_renewable() {
+            return None;
+        }
+        // What is newer is known where it was renewed, however long ago the browser was answered.
+        let slot = match self.renewals.known(&old.id) {
+            Some(slot) => slot,
+            None if old.is_due(now) => self.renewals.slot(&old.id)?,
+            None => return None,
+        };
+        let (logins, login) = (Arc::clone(self), Arc::clone(login));
+        let (brought, is_stale) = (old.clone(), old.is_stale(now));
         // Whoever goes meanwhile takes nothing with them: the provider may have replaced what was shown.
         let asking = tokio::spawn(async move {
             let mut slot = slot.lock().await;
-            if let Some(renewed) = slot.of(&old) {
-                return renewed;
+            let newest = slot.newest(brought);
+            if newest.is_due(now) && slot.may_ask() {
+                match logins.ask_again(&login, &newest, now).await {
+                    Ok(renewed) => slot.keep(renewed),
+                    Err(failed) => slot.fail(&failed),
+                }
             }
-            let renewed = logins.ask_again(&login, &old, now).await;
-            slot.keep(&old, renewed.clone());
-            renewed
+            slot.known()
         });
-        asking.await.ok().flatten()
+        let patience = if is_stale { PATIENCE } else { SHORT };
+        let known = tokio::time::timeout(patience, asking).await.ok()?.ok()??;
+        known.is_newer(old).then_some(known)
     }
 
-    async fn ask_again(&self, login: &Login, old: &Session, now: i64) -> Option<Session> {
-        let _room = self.room(login)?;
-        let told = |why: String| {
-            tracing::debug!(login = &*login.id, why, "a session is not renewed");
-            None
+    async fn ask_again(&self, login: &Login, old: &Session, now: i64) -> Result<Session, Failed> {
+        let refused = |why: &str| Err(Failed::Refused(why.to_owned()));
+        let Some(_room) = self.renewing.room(login) else {
+            return Err(Failed::Unreached("too many ask the provider at once".to_owned()));
         };
-        let tokens = match self.provider.renew(login, old.refresh.as_ref()?).await {
-            Ok(tokens) => tokens,
-            Err(failed) => return told(failed.to_string()),
-        };
-        let claims = match tokens.id_token.is_empty() {
-            true => old.claims.clone(),
-            false => match login.named(tokens.id_token.as_bytes(), None, now) {
-                Ok(claims) if claims.get("sub") == old.claims.get("sub") => claims,
-                Ok(_) => return told("it names somebody else".to_owned()),
-                Err(wrong) => return told(wrong.to_string()),
-            },
-        };
-        Some(old.renewed(claims, &tokens, now))
+        let Some(refresh) = &old.refresh else { return refused("it has nothing to ask by") };
+        let renewed = self.provider.renew(login, refresh).await;
+        let renewed = renewed.and_then(|tokens| {
+            let claims = match tokens.id_token.is_empty() {
+                true => old.claims.clone(),
+                false => match login.named(tokens.id_token.as_bytes(), None, now) {
+                    Ok(claims) if claims.get("sub") == old.claims.get("sub") => claims,
+                    Ok(_) => return refused("its ID token names somebody else"),
+                    Err(wrong) => return refused(&wrong.to_string()),
+                },
+            };
+            Ok(old.renewed(claims, &tokens, now))
+        });
+        if let Err(why) = &renewed {
+            tracing::debug!(login = &*login.id, %why, "a session is not renewed");
+        }
+        renewed
     }
 }
 
@@ -278,7 +297,8 @@ pub(crate) fn begin(browser: &Browser<'_>, login: &Login, instead: Answer) -> An
     }
     let back = browser.url(&login.callback);
     let begun = Trip::new(back, browser.wanted(), browser.facts.now).and_then(|trip| {
-        let sealed = browser.vault.seal(&trip_of(login), &trip.to_bytes()?, browser.facts.now)?;
+        let sealed =
+            browser.vault.seal(&browser.of_trip(login), &trip.to_bytes()?, browser.facts.now)?;
         let door = provider::door(login, &trip)?;
         let mut cookies = jar.trips_to_forget(browser.facts.headers);
         cookies.push(jar.trip(&trip.state, &sealed)?);
@@ -305,30 +325,65 @@ impl<'a> Browser<'a> {
         format!("{}://{}{path}", self.scheme.as_str(), self.authority)
     }
 
+    /// Whether somebody at this very site asks, or by their own hand: by GET only where the browser says so (Fetch
+    /// Metadata, section 2.4).
+    fn asks_itself(&self) -> bool {
+        const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+        let headers = self.facts.headers;
+        match headers.get(&SITE).map(HeaderValue::as_bytes) {
+            Some(site) => {
+                let is_asked = [Method::GET, Method::POST].contains(self.facts.method);
+                is_asked && (site == b"same-origin" || site == b"none")
+            }
+            None => {
+                let own = self.url("");
+                let is_own = headers.get(ORIGIN).is_some_and(|origin| origin == own.as_str());
+                self.facts.method == Method::POST && is_own
+            }
+        }
+    }
+
     /// What was asked for, to which the browser comes back: within this host.
     fn wanted(&self) -> String {
         let query = self.facts.query.map(|query| format!("?{query}")).unwrap_or_default();
         format!("{}{query}", self.facts.path)
     }
 
+    /// As what a session is sealed: browsers bring it to the host alone that gave it, so that a copy opens at no other.
+    fn of_session(&self, login: &Login) -> String {
+        format!("session\n{}\n{}", login.seal, self.facts.host)
+    }
+
+    /// As what a trip is sealed, so that none opens as a session.
+    fn of_trip(&self, login: &Login) -> String {
+        format!("trip\n{}\n{}", login.seal, self.facts.host)
+    }
+
     /// The trip that is known by a state, while there is time for it.
     fn trip(&self, login: &Login, state: &str) -> Option<Trip> {
+        if !self.is_private() {
+            return None;
+        }
         let jar = self.jar(login);
         let sealed = jar.find_trip(self.facts.headers, state)?;
-        let trip = Trip::of_bytes(&self.vault.open(&trip_of(login), sealed)?.body)?;
+        let trip = Trip::of_bytes(&self.vault.open(&self.of_trip(login), sealed)?.body)?;
         (trip.state == state && trip.holds(self.facts.now)).then_some(trip)
     }
 
     /// The session that was brought, and whether it is to be sealed anew.
     fn session(&self, login: &Login, jar: &Jar) -> Option<(Session, bool)> {
-        let opened = self.vault.open(&login.seal, &jar.find(self.facts.headers)?)?;
+        // Over plain HTTP anybody between could have set it.
+        if !self.is_private() {
+            return None;
+        }
+        let opened = self.vault.open(&self.of_session(login), &jar.find(self.facts.headers)?)?;
         Some((Session::of_bytes(&opened.body)?, opened.is_old_key))
     }
 
     /// What the browser is to keep of a session; none where it would not.
     fn kept(&self, login: &Login, jar: &Jar, session: &Session) -> Option<Vec<HeaderValue>> {
         let now = self.facts.now;
-        let sealed = self.vault.seal(&login.seal, &session.to_bytes()?, now)?;
+        let sealed = self.vault.seal(&self.of_session(login), &session.to_bytes()?, now)?;
         jar.session(&sealed, session.end(login) - now, self.facts.headers)
     }
 }
@@ -370,11 +425,6 @@ impl Said {
     }
 }
 
-/// As whose a trip is sealed, so that none opens as a session.
-fn trip_of(login: &Login) -> String {
-    format!("trip {}", login.seal)
-}
-
 /// A redirect, with what the browser is to keep.
 fn sent(reason: Reason, to: String, cookies: Vec<HeaderValue>) -> Answer {
     match HeaderValue::try_from(to) {
@@ -404,14 +454,41 @@ fn with_cookies(mut answer: Answer, cookies: Vec<HeaderValue>) -> Answer {
     answer
 }
 
-/// Has an answer that passes give a browser what it is to keep.
-pub(crate) fn keep(cookies: Vec<HeaderValue>, headers: &mut HeaderMap) {
+/// Has an answer give a browser what it is to keep.
+pub(crate) fn keep(cookies: &[HeaderValue], headers: &mut HeaderMap) {
     if cookies.is_empty() {
         return;
     }
-    let private = HeaderValue::from_static("no-cache=\"set-cookie\"");
-    headers.append(CACHE_CONTROL, private);
+    // No cache between gives one person's session to others, whatever word of whose it obeys.
+    let is_for_caches = |name: &&HeaderName| {
+        let name = name.as_str();
+        name == "surrogate-control" || name.ends_with("cdn-cache-control")
+    };
+    let others: Vec<_> = headers.keys().filter(is_for_caches).cloned().collect();
+    others.iter().chain([&EXPIRES]).for_each(|name| drop(headers.remove(name)));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     for cookie in cookies {
-        headers.append(SET_COOKIE, cookie);
+        headers.append(SET_COOKIE, cookie.clone());
+    }
+}
+
+/// Takes off cookies of our names that a backend or a filter sets: else who owns one route of a host could have
+/// everybody be whom they want at the others.
+pub(crate) fn strip(headers: &mut HeaderMap) {
+    if !headers.contains_key(SET_COOKIE) {
+        return;
+    }
+    let is_ours = |line: &HeaderValue| {
+        let name = line.as_bytes().split(|byte| matches!(byte, b'=' | b';')).next();
+        name.is_some_and(|name| cookie::is_of_login(name.trim_ascii()))
+    };
+    if !headers.get_all(SET_COOKIE).iter().any(is_ours) {
+        return;
+    }
+    let kept: Vec<_> =
+        headers.get_all(SET_COOKIE).iter().filter(|line| !is_ours(line)).cloned().collect();
+    headers.remove(SET_COOKIE);
+    for line in kept {
+        headers.append(SET_COOKIE, line);
     }
 }

@@ -26,6 +26,11 @@ struct Scene {
 
 impl Scene {
     async fn start() -> Self {
+        Scene::behind(yaml::path_route("all", "/", "shop"), [KEYS, KEYS]).await
+    }
+
+    /// The same with another route, and secrets for each gateway.
+    async fn behind(route: String, keys: [&str; 2]) -> Self {
         let provider = Provider::start().await;
         let origin = Origin::start("shop").await;
         let policy = json!({
@@ -45,18 +50,18 @@ impl Scene {
             "stringData": { "client-secret": SECRET },
         });
         let folder = tempfile::tempdir().expect("a folder");
-        let keys = folder.path().join("keys");
-        std::fs::write(&keys, KEYS).expect("a file");
-        let setup = || {
+        let setup = |keys: &str, name: &str| {
+            let file = folder.path().join(name);
+            std::fs::write(&file, keys).expect("a file");
             let setup = Setup::new()
                 .with(yaml::service("shop", &[origin.address]))
-                .with(yaml::path_route("all", "/", "shop"))
+                .with(route.clone())
                 .with(format!("{policy:#}\n"))
                 .with(format!("{secret:#}\n"));
-            let shared = ["--ticket-keys", &keys.to_string_lossy()];
+            let shared = ["--ticket-keys", &file.to_string_lossy()];
             setup.arguments(&shared).arguments(&["--fetch-from", "127.0.0.1/32"])
         };
-        let gateways = [setup().start().await, setup().start().await];
+        let gateways = [setup(keys[0], "one").start().await, setup(keys[1], "two").start().await];
         Scene { provider, gateways, held: (origin, folder) }
     }
 }
@@ -73,6 +78,7 @@ impl Browser {
         let asked = request("GET", HOST, path)
             .header("sec-fetch-mode", "navigate")
             .header("sec-fetch-dest", "document")
+            .header("sec-fetch-site", "none")
             .header("cookie", cookies);
         let mut connection = Connection::h1(gateway.web()).await.expect("a connection");
         let reply =
@@ -154,10 +160,12 @@ async fn what_comes_back_is_believed_once_in_the_browser_that_began() {
     refused(&two, &other.get(&two, &back).await, 403, "login_refused").await;
     let (mut began, copy) = (browser.clone(), browser.clone());
     assert_eq!(began.get(&two, &back).await.status, 303);
-    // The provider gives nothing for a code that was used.
-    let mut again = copy;
-    let line = refused(&two, &again.get(&two, &back).await, 403, "login_refused").await;
-    assert!(line["detail"].as_str().unwrap().contains("invalid_grant"), "{line}");
+    // Neither the gateway that it came by nor the provider takes it twice.
+    for (gateway, why) in [(&two, "used already"), (&one, "invalid_grant")] {
+        let mut again = copy.clone();
+        let line = refused(gateway, &again.get(gateway, &back).await, 403, "login_refused").await;
+        assert!(line["detail"].as_str().unwrap().contains(why), "{line}");
+    }
     let declined = back.replace("code=", "error=access_denied&was=");
     refused(&one, &browser.get(&one, &declined).await, 403, "login_refused").await;
     // A token that was made for another try, or somebody else's client, lets nobody in.
@@ -220,4 +228,27 @@ async fn who_logs_out_is_nobody_with_a_copy_of_the_session_either() {
     );
     assert!(browser.0.is_empty(), "{browser:?}");
     assert_eq!(copy.get(&one, "/").await.status, 302);
+}
+
+#[tokio::test]
+async fn what_is_sealed_anew_reaches_the_browser_alone_whatever_filters_say() {
+    const NEXT: &str = "Hx4dHBsaGRgXFhUUExIREA8ODQwLCgkIBwYFBAMCAQA=\n";
+    let route = "rules: [{ name: all, backendRefs: [{ name: shop, port: 80 }], filters: [{ \
+                 type: ResponseHeaderModifier, responseHeaderModifier: { \
+                 set: [{ name: cache-control, value: 'public, max-age=600' }, \
+                 { name: set-cookie, value: __Host-heddle-user-0123456789ab=1.evil }] } }] }]";
+    let both = format!("{NEXT}{KEYS}");
+    let scene = Scene::behind(yaml::route("all", route), [KEYS, &both]).await;
+    let Scene { provider, gateways: [one, two], held } = scene;
+    let mut browser = Browser::default();
+    browser.log_in(&provider, &one, &one, "ann").await;
+    let before = browser.0.clone();
+    let reply = browser.get(&one, "/").await;
+    assert_eq!(reply.header("cache-control"), "public, max-age=600");
+    assert_eq!(reply.headers.get_all("set-cookie").iter().count(), 0, "{reply:?}");
+    let reply = browser.get(&two, "/").await;
+    assert_eq!(told(&held.0, &reply), "ann");
+    assert_eq!(reply.header("cache-control"), "private, no-store");
+    assert_eq!(reply.headers.get_all("set-cookie").iter().count(), 1, "{reply:?}");
+    assert!(browser.0.keys().eq(before.keys()) && browser.0 != before, "{browser:?}");
 }

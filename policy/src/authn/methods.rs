@@ -313,11 +313,23 @@ impl Methods {
         login::visit(&self.logins().map(|(_, login)| login), facts)
     }
 
+    /// The logins whose callback is another's path, each with that: nobody is sent there.
+    pub(crate) fn idle_logins(&self) -> impl Iterator<Item = (&Arc<Login>, &Arc<Login>)> {
+        let all = self.logins().map(|(_, login)| login);
+        self.logins().filter_map(move |(_, login)| {
+            let owner = login::owner(&all, &login.callback)?;
+            (!Arc::ptr_eq(owner, login)).then_some((login, owner))
+        })
+    }
+
     /// Where a browser is sent that lacks a proof and asks for a page; nowhere where it comes from, since it would come
     /// back for ever.
     pub(crate) fn way_in(&self, facts: &Facts<'_>) -> Option<&Arc<Login>> {
         let is_in = |login: &Login| facts.sessions.iter().any(|one| one.login.id == login.id);
-        let (_, login) = self.logins().find(|(_, login)| !is_in(login))?;
+        let is_idle =
+            |login: &Arc<Login>| self.idle_logins().any(|(one, _)| Arc::ptr_eq(one, login));
+        let mut logins = self.logins().map(|(_, login)| login);
+        let login = logins.find(|login| !is_in(login) && !is_idle(login))?;
         login::is_page(facts).then_some(login)
     }
 

@@ -205,6 +205,41 @@ fn who_logged_in_and_lacks_something_else_is_not_led_in_circles() {
     assert_eq!(answer.reason, Reason::CredentialMissing);
 }
 
+#[test]
+fn a_path_is_the_broadest_logins_and_a_narrower_one_there_is_never_begun() {
+    let with = |name: &str, paths: [&str; 2]| {
+        let mut oidc = oidc();
+        (oidc["callbackPath"], oidc["logoutPath"]) = (paths[0].into(), paths[1].into());
+        level([json!({ "methods": [{ "name": name, "oidc": oidc }], "require": "Any" })])
+    };
+    let (back, out) = ("/oauth2/callback", "/oauth2/logout");
+    for (narrow, is_idle) in [
+        ([back, out], true),
+        ([out, back], true),
+        ([back, "/b/out"], true),
+        (["/b/back", out], false),
+        (["/b/back", back], false),
+    ] {
+        let chain = chain([with("broad", [back, out]), with("narrow", narrow)]);
+        let broad = login(&chain);
+        let idle: Vec<_> = chain.idle_logins().collect();
+        assert_eq!(idle.len(), usize::from(is_idle), "{narrow:?}");
+        assert!(idle.iter().all(|(_, owner)| Arc::ptr_eq(owner, &broad)));
+        let Some(Ask::Visit(Visit::Return(at))) = asked(&chain, &page(back)) else { panic!() };
+        assert!(Arc::ptr_eq(&at, &broad), "{narrow:?}");
+        let Some(Ask::Visit(Visit::Leave(of))) = asked(&chain, &page(out)) else { panic!() };
+        assert_eq!(of.len(), if narrow[1] == out { 2 } else { 1 }, "{narrow:?}");
+        // Who is in at the broader one is sent to the narrower only where they would come back.
+        let claims = json!({ "sub": "ann" }).as_object().unwrap().clone();
+        let principal = Arc::new(broad.principal(claims));
+        let sessions = [LoggedIn { login: Arc::clone(&broad), principal }];
+        let request = page("/");
+        let facts = Facts { sessions: &sessions, ..request.facts() };
+        let is_sent = matches!(chain.decide(&facts, None), Decision::Ask(_));
+        assert_eq!(is_sent, !is_idle, "{narrow:?}");
+    }
+}
+
 fn chain_of(methods: &Value) -> Chain {
     chain([level([json!({ "methods": methods, "require": "Any" })])])
 }

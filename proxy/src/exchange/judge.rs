@@ -15,6 +15,7 @@ use policy::{
     Answer, Ask, Decision, Facts, Layer, LoggedIn, Pass, Proof, Reader, Reason, Said, Verdict,
 };
 use table::{Backend, Found};
+use wire::Side;
 
 use crate::balance;
 use crate::counts::Now;
@@ -236,42 +237,33 @@ async fn settle(
                         };
                         Said::Counted(takes)
                     }
+                    // Browsers log in at the edge, which alone takes their cookies off before an application.
+                    Ask::Visit(_) if record.side != Side::Edge => Said::Sessions(Vec::new()),
+                    Ask::Begin(_, instead) if record.side != Side::Edge => {
+                        Said::Answered(instead.clone())
+                    }
                     // Boxed, since few requests have anything to do with logins.
-                    asked => {
-                        Box::pin(log_in(conn, found, facts, authority, asked, &mut sessions)).await
+                    Ask::Visit(visit) => {
+                        let browser = browser(conn, found, facts, authority);
+                        let visited = conn.shared.logins.visit(&browser, visit);
+                        match Box::pin(visited).await {
+                            Visited::Answered(answer) => Said::Answered(Box::new(answer)),
+                            Visited::Sessions(brought) => {
+                                sessions = brought.sessions;
+                                Said::Sessions(brought.cookies)
+                            }
+                        }
+                    }
+                    Ask::Begin(login, instead) => {
+                        let browser = browser(conn, found, facts, authority);
+                        let answer = login::begin(&browser, login, (**instead).clone());
+                        Said::Answered(Box::new(answer))
                     }
                 };
                 let facts = Facts { sessions: &sessions, ..*facts };
                 decision = chain.resume(*pending, &said, &facts, prefix);
             }
         }
-    }
-}
-
-/// Does what a chain asks of logins.
-async fn log_in(
-    conn: &Conn,
-    found: &Found<'_>,
-    facts: &Facts<'_>,
-    authority: &str,
-    asked: &Ask,
-    sessions: &mut Vec<LoggedIn>,
-) -> Said {
-    let browser = browser(conn, found, facts, authority);
-    let logins = &conn.shared.logins;
-    match asked {
-        Ask::Visit(visit) => match logins.visit(&browser, visit).await {
-            Visited::Answered(answer) => Said::Answered(Box::new(answer)),
-            Visited::Sessions(brought) => {
-                *sessions = brought.sessions;
-                Said::Sessions(brought.cookies)
-            }
-        },
-        Ask::Begin(at, instead) => {
-            Said::Answered(Box::new(login::begin(&browser, at, (**instead).clone())))
-        }
-        // Counts are answered above.
-        Ask::Count(_) => Said::Counted(Vec::new()),
     }
 }
 

@@ -129,7 +129,10 @@ impl Jar {
         };
         let text =
             format!("{name}={value}; Path=/; Max-Age={lasts}; HttpOnly{secure}; SameSite=Lax");
-        HeaderValue::try_from(text).ok()
+        let mut value = HeaderValue::try_from(text).ok()?;
+        // For no log, and no table of HTTP/2 that requests of others share.
+        value.set_sensitive(true);
+        Some(value)
     }
 }
 

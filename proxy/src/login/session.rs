@@ -58,6 +58,11 @@ impl Trip {
         now.saturating_sub(self.began) < TRIP
     }
 
+    /// When its time is over.
+    pub(super) fn end(&self) -> i64 {
+        self.began.saturating_add(TRIP)
+    }
+
     pub(super) fn to_bytes(&self) -> Option<Vec<u8>> {
         serde_json::to_vec(self).ok()
     }
@@ -79,6 +84,9 @@ pub(super) struct Session {
     /// Since when, in seconds since 1970.
     #[serde(rename = "b")]
     began: i64,
+    /// How often it was renewed.
+    #[serde(rename = "n", default)]
+    at: u64,
     /// By what the provider is asked again.
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
     pub(super) refresh: Option<String>,
@@ -101,13 +109,13 @@ impl Session {
     /// One that begins now; none if no randomness is to be had.
     pub(super) fn new(claims: Map<String, Value>, tokens: &Tokens, now: i64) -> Option<Self> {
         let (refresh, due, until) = (None, None, None);
-        let begun = Session { id: drawn::<16>()?, claims, began: now, refresh, due, until };
+        let begun = Session { id: drawn::<16>()?, claims, began: now, at: 0, refresh, due, until };
         Some(begun.with(tokens, now))
     }
 
     /// The same, of whom the provider said these claims anew.
     pub(super) fn renewed(&self, claims: Map<String, Value>, tokens: &Tokens, now: i64) -> Self {
-        Session { claims, ..self.clone() }.with(tokens, now)
+        Session { claims, at: self.at + 1, ..self.clone() }.with(tokens, now)
     }
 
     fn with(self, tokens: &Tokens, now: i64) -> Self {
@@ -122,6 +130,16 @@ impl Session {
     /// When it is over, whatever happens.
     pub(super) fn end(&self, login: &Login) -> i64 {
         self.began.saturating_add(login.lasts)
+    }
+
+    /// Whether the provider can be asked whether it goes on.
+    pub(super) fn is_renewable(&self) -> bool {
+        self.refresh.is_some()
+    }
+
+    /// Whether it was renewed more often than another form of it.
+    pub(super) fn is_newer(&self, other: &Session) -> bool {
+        self.at > other.at
     }
 
     /// Whether the provider is to be asked whether it goes on.

@@ -145,6 +145,13 @@ impl Scene {
         Browser { vault, scheme, authority: "shop.example", facts }
     }
 
+    /// As what Ann's session is sealed.
+    fn of_session(&self, login: &Login) -> String {
+        let nothing = HeaderMap::new();
+        let facts = facts(&nothing, NOW);
+        self.browser(&facts).of_session(login)
+    }
+
     fn begun(&self, refresh: Option<&str>) -> HeaderMap {
         let session = Session::new(claims("ann"), &tokens(refresh), NOW).unwrap();
         let (login, nothing) = (&self.of[0], HeaderMap::new());
@@ -202,11 +209,11 @@ async fn what_an_older_key_sealed_is_sealed_anew_and_what_a_trip_is_is_no_sessio
     assert_eq!((seen.sessions.len(), seen.cookies.len()), (1, 1));
     let seen = scene.seen(&brought(&seen.cookies), NOW).await;
     assert_eq!((seen.sessions.len(), seen.cookies.len()), (1, 0));
-    let sealed = both.seal(&trip_of(&scene.of[0]), b"{}", NOW).unwrap();
-    assert!(both.open(&scene.of[0].seal, sealed.as_bytes()).is_none());
-    assert!(both.open(&trip_of(&scene.of[0]), sealed.as_bytes()).is_some());
+    let sealed = both.seal("trip", b"{}", NOW).unwrap();
+    assert!(both.open("session", sealed.as_bytes()).is_none());
+    assert!(both.open("trip", sealed.as_bytes()).is_some());
     let flipped = sealed.replace('A', "B");
-    assert!(flipped == sealed || both.open(&trip_of(&scene.of[0]), flipped.as_bytes()).is_none());
+    assert!(flipped == sealed || both.open("trip", flipped.as_bytes()).is_none());
 }
 
 #[tokio::test]
@@ -259,31 +266,135 @@ async fn a_provider_inside_is_asked_only_where_that_is_listed() {
 }
 
 #[tokio::test]
-async fn what_one_provider_said_is_never_anothers() {
-    let mut scene = Scene::new("https://login.example/token");
+async fn a_copy_opens_at_no_other_host_and_for_no_other_provider() {
+    let scene = Scene::new("https://login.example/token");
     let headers = scene.begun(None);
-    let text = |login: &Login| login.seal.replace("https://login.example", "https://other.example");
-    let moved = text(&scene.of[0]);
-    let body = headers[COOKIE].to_str().unwrap().split_once("=1.").unwrap().1.as_bytes().to_vec();
-    assert!(scene.vault.open(&scene.of[0].seal, &body).is_some());
-    assert!(scene.vault.open(&moved, &body).is_none());
-    scene.of.swap(0, 1);
-    assert_eq!(scene.seen(&headers, NOW).await.sessions.len(), 1);
+    let elsewhere = Facts { host: "lab.example", ..facts(&headers, NOW) };
+    let seen = scene.logins.brought(&scene.browser(&elsewhere), &scene.of).await;
+    assert!(seen.sessions.is_empty());
+    let text = headers[COOKIE].to_str().unwrap().split_once("=1.").unwrap().1.as_bytes().to_vec();
+    let own = scene.of_session(&scene.of[0]);
+    assert!(scene.vault.open(&own, &text).is_some());
+    let moved = own.replace("https://login.example", "https://other.example");
+    assert!(moved != own && scene.vault.open(&moved, &text).is_none());
 }
 
 #[tokio::test]
-async fn a_namespace_asks_so_many_at_once_and_no_more() {
+async fn over_plain_http_a_session_is_one_on_this_machine_alone() {
     let scene = Scene::new("https://login.example/token");
-    let taken: Vec<_> = (0..AT_ONCE).map(|_| scene.logins.room(&scene.of[0]).unwrap()).collect();
-    assert!(scene.logins.room(&scene.of[1]).is_none());
+    for (host, is_there) in [("shop.localhost", 1), ("shop.example", 0)] {
+        let session = Session::new(claims("ann"), &tokens(None), NOW).unwrap();
+        let (login, nothing) = (&scene.of[0], HeaderMap::new());
+        let facts_of = |headers| Facts { host, scheme: Scheme::Http, ..facts(headers, NOW) };
+        let begun = facts_of(&nothing);
+        let plain = |facts| Browser { scheme: Scheme::Http, ..scene.browser(facts) };
+        let browser = plain(&begun);
+        let headers = brought(&browser.kept(login, &browser.jar(login), &session).unwrap());
+        let facts = facts_of(&headers);
+        let seen = scene.logins.brought(&plain(&facts), &scene.of).await;
+        assert_eq!(seen.sessions.len(), is_there, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn a_namespace_asks_so_many_at_once_and_renewals_have_room_of_their_own() {
+    let scene = Scene::new("https://login.example/token");
+    let Logins { returning, renewing, .. } = &*scene.logins;
+    let taken: Vec<_> =
+        (0..rooms::AT_ONCE).map(|_| returning.room(&scene.of[0]).unwrap()).collect();
+    assert!(returning.room(&scene.of[1]).is_none() && renewing.room(&scene.of[0]).is_some());
     drop(taken);
-    assert!(scene.logins.room(&scene.of[1]).is_some());
+    assert!(returning.room(&scene.of[1]).is_some());
+}
+
+#[tokio::test]
+async fn what_is_newest_is_asked_by_and_what_is_older_is_led_to_it() {
+    // Its tokens are good for the least time, and it gives no other to ask by.
+    let answer = json!({ "access_token": "a", "token_type": "Bearer", "expires_in": 1 });
+    let (url, asked) = provider(200, answer).await;
+    let scene = Scene::new(&url);
+    let first = scene.begun(Some("r1"));
+    let second = brought(&scene.seen(&first, NOW + 80).await.cookies);
+    assert_eq!(asked.load(Relaxed), 1);
+    // Who brings the first is given the second, without a question.
+    assert_eq!(brought(&scene.seen(&first, NOW + 81).await.cookies).len(), 1);
+    assert_eq!(asked.load(Relaxed), 1);
+    // Whichever is brought once that is due, it is asked for anew.
+    assert_eq!(scene.seen(&first, NOW + 80 + 24).await.sessions.len(), 1);
+    assert_eq!(asked.load(Relaxed), 2);
+    assert_eq!(scene.seen(&second, NOW + 80 + 25).await.sessions.len(), 1);
+    assert_eq!(asked.load(Relaxed), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_cannot_be_asked_is_asked_again_soon() {
+    let mut slot = renewal::Renewal::default();
+    slot.fail(&Failed::Unreached(String::new()));
+    tokio::time::advance(Duration::from_secs(6)).await;
+    assert!(slot.may_ask());
+    slot.fail(&Failed::Refused(String::new()));
+    tokio::time::advance(Duration::from_secs(6)).await;
+    assert!(!slot.may_ask());
+}
+
+#[test]
+fn what_a_browser_keeps_no_cache_keeps_and_nobody_else_sets() {
+    let mut headers = HeaderMap::new();
+    let add = |headers: &mut HeaderMap, name: &'static str, value: &'static str| {
+        headers.append(name, HeaderValue::from_static(value));
+    };
+    add(&mut headers, "set-cookie", "theme=dark");
+    add(&mut headers, "set-cookie", " __Host-heddle-user-0123=1.evil; Path=/");
+    add(&mut headers, "set-cookie", "heddle-trip-0123-x=evil");
+    add(&mut headers, "cache-control", "public, max-age=600");
+    let untouched = headers.clone();
+    let mut passing = headers.clone();
+    strip(&mut passing);
+    keep(&[], &mut passing);
+    assert_eq!(passing.get_all("set-cookie").iter().collect::<Vec<_>>(), ["theme=dark"]);
+    assert_eq!(passing["cache-control"], untouched["cache-control"]);
+    add(&mut headers, "cloudflare-cdn-cache-control", "max-age=600");
+    add(&mut headers, "surrogate-control", "max-age=600");
+    add(&mut headers, "expires", "Thu, 01 Jan 2099 00:00:00 GMT");
+    strip(&mut headers);
+    keep(&[HeaderValue::from_static("ours=1")], &mut headers);
+    let set: Vec<_> = headers.get_all("set-cookie").iter().collect();
+    assert_eq!(set, ["theme=dark", "ours=1"]);
+    let caches: Vec<_> = headers.get_all("cache-control").iter().collect();
+    assert_eq!(caches, ["private, no-store"]);
+    assert_eq!(headers.len(), 3, "{headers:?}");
+}
+
+#[test]
+fn only_somebody_at_this_very_site_logs_out() {
+    let scene = Scene::new("https://login.example/token");
+    for (method, said, is_out) in [
+        (Method::GET, &[("sec-fetch-site", "none")][..], true),
+        (Method::GET, &[("sec-fetch-site", "same-origin")], true),
+        (Method::GET, &[("sec-fetch-site", "same-site")], false),
+        (Method::POST, &[("sec-fetch-site", "cross-site")], false),
+        (Method::PUT, &[("sec-fetch-site", "same-origin")], false),
+        (Method::GET, &[], false),
+        (Method::POST, &[], false),
+        (Method::POST, &[("origin", "https://shop.example")], true),
+        (Method::POST, &[("origin", "https://evil.example")], false),
+        (Method::GET, &[("origin", "https://shop.example")], false),
+    ] {
+        let mut headers = HeaderMap::new();
+        for (name, value) in said {
+            headers.insert(*name, HeaderValue::from_static(value));
+        }
+        let facts = Facts { method: &method, ..facts(&headers, NOW) };
+        let answer = scene.logins.leave(&scene.browser(&facts), &scene.of);
+        assert_eq!(answer.reason == Reason::LoggedOut, is_out, "{method} {said:?}");
+    }
 }
 
 #[tokio::test]
 async fn a_session_that_was_ended_is_nobodys_whoever_has_a_copy() {
     let scene = Scene::new("https://login.example/token");
-    let headers = scene.begun(None);
+    let mut headers = scene.begun(None);
+    headers.insert("sec-fetch-site", HeaderValue::from_static("same-origin"));
     let facts = facts(&headers, NOW);
     let browser = scene.browser(&facts);
     let answer = scene.logins.leave(&browser, &scene.of);
