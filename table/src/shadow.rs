@@ -1,4 +1,5 @@
-//! Matches that no request meets: wherever they are attached, the very same match of another rule comes first.
+//! What is written and never comes about: matches that no request meets, since the very same match of another rule
+//! comes first wherever they are attached; and logins from which no browser comes back.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -44,6 +45,50 @@ impl Table {
         }
         let never = seconds.values().filter(|second| second.places.0 == second.places.1);
         never.map(|second| self.told(second)).collect()
+    }
+
+    /// Logins from which no browser comes back, or at which none logs out: no rule below the policy matches the path,
+    /// or it is a broader login's.
+    pub fn idle_logins(&self) -> Vec<Invalid> {
+        let (mut met, mut idle) = (BTreeMap::new(), Vec::new());
+        for rule in &self.rules {
+            for login in rule.chain.logins() {
+                met.entry(&*login.id).or_insert((login, [false; 2]));
+            }
+            idle.extend(rule.chain.idle_logins().map(|(login, owner)| {
+                let path = format!("{}.callbackPath", login.path);
+                let text = format!(
+                    "'{}' is a path of the login '{}', which is attached more broadly: no browser is sent to log in \
+                     here",
+                    login.callback, owner.id
+                );
+                fault(&login.policy, &path, text)
+            }));
+        }
+        if met.is_empty() {
+            return idle;
+        }
+        for entry in self.lists().flatten() {
+            for login in self.rules[entry.rule].chain.logins() {
+                let Some((_, met)) = met.get_mut(&*login.id) else { continue };
+                for (met, path) in met.iter_mut().zip([&login.callback, &login.logout]) {
+                    *met |= entry.of.path.matches(path);
+                }
+            }
+        }
+        for (login, met) in met.into_values() {
+            let fields = [("callbackPath", &login.callback), ("logoutPath", &login.logout)];
+            let missed = fields.into_iter().zip(met).filter(|(_, met)| !met);
+            idle.extend(missed.map(|((field, path), _)| {
+                let text = format!(
+                    "no rule below the policy matches '{path}': write a path that one does"
+                );
+                fault(&login.policy, &format!("{}.{field}", login.path), text)
+            }));
+        }
+        idle.sort_by(|one, other| (&one.key, &one.path).cmp(&(&other.key, &other.path)));
+        idle.dedup_by(|one, other| (&one.key, &one.path) == (&other.key, &other.path));
+        idle
     }
 
     /// Matches that come second somewhere, by route, rule and place.

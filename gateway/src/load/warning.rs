@@ -48,7 +48,13 @@ pub(super) fn warnings(
     });
     let portless = services.flat_map(|service| portless(service, &slices));
     let stray = resources.iter().filter_map(|(key, resource)| stray(key, resource, resources));
-    out_of_time.chain(for_others).chain(portless).chain(stray).chain(table.shadowed()).collect()
+    out_of_time
+        .chain(for_others)
+        .chain(portless)
+        .chain(stray)
+        .chain(table.shadowed())
+        .chain(table.idle_logins())
+        .collect()
 }
 
 /// That a slice is of a Service that is not there.

@@ -1,8 +1,8 @@
-//! Matches that can never win.
+//! Matches that can never win, and logins from which nobody comes back.
 
 use serde_json::{Value, json};
 
-use super::fixture::{gateway, made, path, plain, route};
+use super::fixture::{gateway, made, object, path, plain, route};
 
 fn told(resources: Vec<model::Resource>) -> Vec<String> {
     made(resources).table.shadowed().iter().map(ToString::to_string).collect()
@@ -85,4 +85,57 @@ fn a_match_that_wins_somewhere_is_not_told() {
     let two = || gateway(json!([{ "name": "web" }, { "name": "alt", "port": 81 }]));
     assert_eq!(told(vec![two(), here("a", Some("web")), here("b", None)]), [""; 0]);
     assert_eq!(told(vec![two(), here("a", None), here("b", Some("web"))]).len(), 1);
+}
+
+/// An AuthnPolicy on this, whose login has these paths.
+fn login((namespace, name): (&str, &str), on: &Value, paths: [&str; 2]) -> model::Resource {
+    // The public key of RFC 8037, appendix A.2.
+    let key = json!({
+        "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+    });
+    let oidc = json!({
+        "issuer": "https://login.example", "clientId": "shop",
+        "authorizationUrl": "https://login.example/a", "tokenUrl": "https://login.example/t",
+        "jwks": json!({ "keys": [key] }).to_string(),
+        "callbackPath": paths[0], "logoutPath": paths[1],
+    });
+    let methods = json!([{ "name": "people", "oidc": oidc }]);
+    let spec = json!({ "targetRefs": [on], "methods": methods });
+    object(model::Kind::AuthnPolicy, namespace, name, spec)
+}
+
+#[test]
+fn a_login_from_which_nobody_comes_back_is_told_at_its_policy() {
+    let told = |resources: Vec<model::Resource>| -> Vec<String> {
+        made(resources).table.idle_logins().iter().map(ToString::to_string).collect()
+    };
+    let on_route = json!({ "kind": "HTTPRoute", "name": "a" });
+    let with = |prefix: &str, policies: Vec<model::Resource>| {
+        let mut all = vec![plain(), route("a", &["a.test"], path("PathPrefix", prefix))];
+        all.extend(policies);
+        all
+    };
+    let usual = ["/oauth2/callback", "/oauth2/logout"];
+    assert_eq!(told(with("/", vec![login(("shop", "p"), &on_route, usual)])), [""; 0]);
+    let own = ["/orders/callback", "/orders/logout"];
+    assert_eq!(told(with("/orders", vec![login(("shop", "p"), &on_route, own)])), [""; 0]);
+    let missed = told(with("/orders", vec![login(("shop", "p"), &on_route, usual)]));
+    assert_eq!(
+        missed,
+        [
+            "AuthnPolicy shop/p: spec.methods[0].oidc.callbackPath: no rule below the policy matches \
+             '/oauth2/callback': write a path that one does",
+            "AuthnPolicy shop/p: spec.methods[0].oidc.logoutPath: no rule below the policy matches \
+             '/oauth2/logout': write a path that one does",
+        ]
+    );
+    let on_gateway = json!({ "kind": "Gateway", "name": "edge" });
+    let both =
+        vec![login(("shop", "p"), &on_route, usual), login(("infra", "broad"), &on_gateway, usual)];
+    let [idle] = &told(with("/", both))[..] else { panic!() };
+    assert!(
+        idle.starts_with("AuthnPolicy shop/p: ")
+            && idle.contains("'infra/broad/people', which is attached"),
+        "{idle}"
+    );
 }

@@ -138,7 +138,8 @@ fn shown_by(method: &AuthnMethod) -> String {
         token.map(|token| format!("by a token of {} in {}", token.issuer, places(&token.from)));
     let certificate = method.client_certificate.as_ref();
     let certificate = certificate.map(|_| "by the certificate of a Consumer".to_owned());
-    keys.or(token).or(certificate).unwrap_or_default()
+    let login = method.oidc.as_ref().map(|login| format!("by a login at {}", login.issuer));
+    keys.or(token).or(certificate).or(login).unwrap_or_default()
 }
 
 /// When a rule holds, or a limit counts, in words.
