@@ -239,11 +239,12 @@ impl Logins {
             return None;
         }
         // What is newer is known where it was renewed, however long ago the browser was answered.
-        let slot = match self.renewals.known(&old.id) {
-            Some(slot) => slot,
-            None if old.is_due(now) => self.renewals.slot(&old.id)?,
-            None => return None,
-        };
+        if !old.is_due(now) {
+            let slot = self.renewals.known(&old.id)?;
+            let known = slot.try_lock().ok().and_then(|slot| slot.known());
+            return known.filter(|known| known.is_newer(old));
+        }
+        let slot = self.renewals.slot(&old.id);
         let (logins, login) = (Arc::clone(self), Arc::clone(login));
         let (brought, is_stale) = (old.clone(), old.is_stale(now));
         // Whoever goes meanwhile takes nothing with them: the provider may have replaced what was shown.

@@ -1,7 +1,7 @@
 //! Sessions that are being renewed: once for all requests that bring the same one, and always by what the provider
 //! gave last, since it may take a question by what it has replaced for a theft (RFC 9700, section 4.14).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,7 +21,14 @@ const UNREACHED: Duration = Duration::from_secs(5);
 
 /// By the session's id.
 #[derive(Debug, Default)]
-pub(super) struct Renewals(Mutex<HashMap<String, (Instant, Arc<Slot>)>>);
+pub(super) struct Renewals(Mutex<Slots>);
+
+#[derive(Debug, Default)]
+struct Slots {
+    slots: HashMap<String, Arc<Slot>>,
+    /// Since when there is each, the oldest first.
+    order: VecDeque<(Instant, String)>,
+}
 
 /// Of one session; held while the provider is asked.
 pub(super) type Slot = tokio::sync::Mutex<Renewal>;
@@ -68,26 +75,60 @@ impl Renewals {
     /// Where it is told of a session that was asked for lately.
     pub(super) fn known(&self, id: &str) -> Option<Arc<Slot>> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (since, slot) = all.get(id)?;
-        (since.elapsed() < TOLD).then(|| Arc::clone(slot))
+        all.slots.get(id).cloned()
     }
 
-    /// Where it is told of a session from now on; none where there is no room, and then it is not renewed.
-    pub(super) fn slot(&self, id: &str) -> Option<Arc<Slot>> {
+    /// Where it is told of a session from now on.
+    pub(super) fn slot(&self, id: &str) -> Arc<Slot> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((since, slot)) = all.get(id)
-            && since.elapsed() < TOLD
+        // Of too many the oldest are forgotten: who still brings what was replaced is asked for by that.
+        while let Some((since, _)) = all.order.front()
+            && (since.elapsed() >= TOLD || all.order.len() >= MOST)
+            && let Some((_, id)) = all.order.pop_front()
         {
-            return Some(Arc::clone(slot));
+            all.slots.remove(&id);
         }
-        if all.len() >= MOST {
-            all.retain(|_, (since, _)| since.elapsed() < TOLD);
-        }
-        if all.len() >= MOST {
-            return None;
+        if let Some(slot) = all.slots.get(id) {
+            return Arc::clone(slot);
         }
         let slot = Arc::<Slot>::default();
-        all.insert(id.to_owned(), (Instant::now(), Arc::clone(&slot)));
-        Some(slot)
+        all.order.push_back((Instant::now(), id.to_owned()));
+        all.slots.insert(id.to_owned(), Arc::clone(&slot));
+        slot
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_renewed_is_told_for_a_while_and_of_too_many_the_last() {
+        let renewals = Renewals::default();
+        let first = renewals.slot("a");
+        assert!(Arc::ptr_eq(&first, &renewals.slot("a")));
+        assert!(renewals.known("a").is_some() && renewals.known("b").is_none());
+        tokio::time::advance(TOLD).await;
+        let second = renewals.slot("b");
+        assert!(renewals.known("a").is_none());
+        for at in 0..MOST - 1 {
+            renewals.slot(&format!("c{at}"));
+        }
+        assert!(Arc::ptr_eq(&second, &renewals.known("b").unwrap()));
+        renewals.slot("d");
+        assert!(renewals.known("b").is_none() && renewals.known("c0").is_some());
+        assert_eq!(renewals.0.lock().unwrap().slots.len(), MOST);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_provider_that_cannot_be_asked_is_asked_again_sooner_than_one_that_says_no() {
+        let mut renewal = Renewal::default();
+        renewal.fail(&Failed::Unreached(String::new()));
+        assert!(!renewal.may_ask());
+        tokio::time::advance(UNREACHED).await;
+        assert!(renewal.may_ask());
+        renewal.fail(&Failed::Refused(String::new()));
+        tokio::time::advance(UNREACHED).await;
+        assert!(!renewal.may_ask());
     }
 }

@@ -326,17 +326,6 @@ async fn what_is_newest_is_asked_by_and_what_is_older_is_led_to_it() {
     assert_eq!(asked.load(Relaxed), 2);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_provider_that_cannot_be_asked_is_asked_again_soon() {
-    let mut slot = renewal::Renewal::default();
-    slot.fail(&Failed::Unreached(String::new()));
-    tokio::time::advance(Duration::from_secs(6)).await;
-    assert!(slot.may_ask());
-    slot.fail(&Failed::Refused(String::new()));
-    tokio::time::advance(Duration::from_secs(6)).await;
-    assert!(!slot.may_ask());
-}
-
 #[test]
 fn what_a_browser_keeps_no_cache_keeps_and_nobody_else_sets() {
     let mut headers = HeaderMap::new();
