@@ -24,7 +24,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         .method(method("speak", "Speak", "Speak", "Spoken").build());
     let tell = method("tell", "Tell", "Told", "Kept").client_streaming().server_streaming();
     let count = method("count", "Count", "Counts", "Kept").client_streaming().server_streaming();
+    let end = method("end", "End", "LoggedOut", "Kept").client_streaming().server_streaming();
     let seeing = service("Seeing", "heddle.seeing.v1").method(tell.build()).method(count.build());
+    let seeing = seeing.method(end.build());
     let services = [config.build(), identity.build(), seeing.build()];
     Builder::new().build_transport(false).compile(&services);
     Ok(())

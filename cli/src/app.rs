@@ -7,7 +7,7 @@ use crate::args::{Args, Command, Everywhere};
 use crate::client::{Address, Client};
 use crate::command::{
     access, audit, authority, change, completion, consumer, diff, explain, fleet, join, key_set,
-    look, node, past, plan, rights, session_secret, sign, token, traffic, user,
+    look, node, past, plan, revocation, rights, session_secret, sign, token, traffic, user,
 };
 use crate::failure::{Done, Failure};
 use crate::kept::{self, Kept};
@@ -93,6 +93,7 @@ async fn command(Args { everywhere, command }: Args) -> Result<Done, Failure> {
         Command::Node(args) => node::run(context, &args).await,
         Command::Authority(args) => authority::run(context, &args).await,
         Command::SessionSecret(args) => session_secret::run(context, &args).await,
+        Command::Revoke(args) => revocation::run(context, &args).await,
         Command::KeySet(args) => key_set::run(context, &args).await,
         Command::Audit(args) => audit::run(context, &args).await,
         Command::Completion(_) | Command::Version => Ok(Done::Yes),

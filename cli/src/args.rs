@@ -27,7 +27,9 @@ pub(crate) use traffic::Traffic;
 
 use access::Access;
 use consumer::Consumer;
-use people::{Audit, Auth, Authority, JoinToken, KeySet, Login, Node, SessionSecret, Token, User};
+use people::{
+    Audit, Auth, Authority, JoinToken, KeySet, Login, Node, Revocation, SessionSecret, Token, User,
+};
 use span::span;
 
 /// The command line of Heddle: shows and edits what the control plane keeps.
@@ -116,6 +118,9 @@ pub(crate) enum Command {
     /// Keys of Consumers, who call what the gateways serve.
     #[command(subcommand)]
     Consumer(Consumer),
+    /// Shut somebody out who calls what the gateways serve, before their credentials end.
+    #[command(subcommand)]
+    Revoke(Revocation),
     /// API tokens.
     #[command(subcommand)]
     Token(Token),

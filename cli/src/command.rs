@@ -16,6 +16,7 @@ pub(crate) mod node;
 pub(crate) mod past;
 pub(crate) mod plan;
 pub(crate) mod receipt;
+pub(crate) mod revocation;
 pub(crate) mod rights;
 pub(crate) mod session_secret;
 pub(crate) mod sign;

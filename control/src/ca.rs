@@ -353,12 +353,13 @@ impl Ca {
         Ok(Issued { chain: vec![certificate, issuer.certificate().clone()], expires })
     }
 
-    /// A certificate for the proxy of a workload, which takes and makes connections by it.
+    /// A certificate for the proxy of a workload, which takes and makes connections by it; `id` is that of its node.
     ///
     /// # Errors
     /// [`CaError`].
     pub async fn vouch(
         &self,
+        id: &str,
         peer: &Peer,
         request: &Requested,
         now: OffsetDateTime,
@@ -367,7 +368,7 @@ impl Ca {
         let (certificate, expires) = issuer.leaf(Leaf {
             key: &request.0,
             serial: serial()?,
-            common_name: "workload".to_owned(),
+            common_name: id.to_owned(),
             names: authority::of_uri(peer.uri(&self.trust))?,
             usages: vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth],
             now,

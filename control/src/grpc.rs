@@ -160,8 +160,10 @@ impl Nodes {
         let (leave, leaving) = watch::channel(false);
         let keys = tokio::spawn(Arc::clone(&self.push).keep_keys(leaving.clone()));
         let mut keys = AbortOnDrop(keys);
-        let secrets = tokio::spawn(Arc::clone(&self.push).keep_secrets(leaving));
+        let secrets = tokio::spawn(Arc::clone(&self.push).keep_secrets(leaving.clone()));
         let mut secrets = AbortOnDrop(secrets);
+        let revocations = tokio::spawn(Arc::clone(&self.push).keep_revocations(leaving));
+        let mut revocations = AbortOnDrop(revocations);
         tasks.spawn(Arc::clone(&self.seeing).tidy());
         tasks.spawn(Arc::clone(&self).renew());
         let push = Arc::clone(&self.push);
@@ -178,7 +180,7 @@ impl Nodes {
         // What it writes is not broken off: that would leave the store's connection open.
         leave.send_replace(true);
         let _ = tokio::time::timeout(GRACE, async {
-            let _ = tokio::join!(&mut secrets.0, &mut keys.0);
+            let _ = tokio::join!(&mut secrets.0, &mut keys.0, &mut revocations.0);
         })
         .await;
         tasks.shutdown().await;

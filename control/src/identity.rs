@@ -160,7 +160,7 @@ impl Identities {
         known(&self.store, proven).await?;
         let world = self.app.world().await.map_err(failed)?;
         let peer = speaks_as(&world, &proven.node).map_err(Status::failed_precondition)?;
-        let issued = self.ca.vouch(&peer, &request, now).await.map_err(failed)?;
+        let issued = self.ca.vouch(&proven.id, &peer, &request, now).await.map_err(failed)?;
         tracing::info!(node = proven.id, "{} speaks as {peer}", proven.node);
         Ok(Spoken {
             chain: issued.chain.iter().map(|one| one.to_vec()).collect(),

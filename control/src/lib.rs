@@ -24,6 +24,7 @@ pub mod keep;
 pub mod login;
 pub mod push;
 pub mod rest;
+mod revocation;
 pub mod rotation;
 pub mod seeing;
 pub mod snapshot;

@@ -26,6 +26,7 @@ use crate::fleet::Fleet;
 use crate::identity::{failed, known, proven};
 use crate::key_set;
 use crate::refusal::Refusal;
+use crate::revocation;
 use crate::session_secret::{Keeper, Ring};
 use crate::snapshot::{Catalogue, Class, Served, Snapshot};
 use outward::Reach;
@@ -58,6 +59,7 @@ pub struct Push {
     news: watch::Sender<i64>,
     streams: Mutex<Streams>,
     secrets: Keeper,
+    revocations: revocation::Keeper,
     keys: Arc<key_set::Keeper>,
     /// Whether those of the store are known.
     has_keys: OnceCell<()>,
@@ -90,6 +92,7 @@ impl Push {
         let (catalogue, streams) = (Mutex::default(), Mutex::default());
         let store = app.store().clone();
         let secrets = Keeper::new(store.clone(), clock.clone());
+        let revocations = revocation::Keeper::new(store.clone(), clock.clone());
         let keys = Arc::new(key_set::Keeper::new(Arc::clone(&app), clock.clone(), reach));
         let (has_keys, told) = (OnceCell::new(), Mutex::default());
         Push {
@@ -102,6 +105,7 @@ impl Push {
             news,
             streams,
             secrets,
+            revocations,
             keys,
             has_keys,
             told,
@@ -147,6 +151,11 @@ impl Push {
     /// Has secrets of sessions follow each other until `leaving` says true.
     pub(crate) async fn keep_secrets(self: Arc<Self>, leaving: watch::Receiver<bool>) {
         self.secrets.follow(leaving).await;
+    }
+
+    /// Has nodes told who is shut out until `leaving` says true.
+    pub(crate) async fn keep_revocations(self: Arc<Self>, leaving: watch::Receiver<bool>) {
+        self.revocations.follow(leaving).await;
     }
 
     /// Has keys of issuers fetched until `leaving` says true, and nodes told of others at once.
@@ -266,6 +275,8 @@ impl Push {
     ) -> Result<Frames, Status> {
         let node = known(&self.store, &proven).await?;
         self.know_keys().await.map_err(failed)?;
+        // Nobody is told that nobody is shut out since we have not looked yet.
+        self.revocations.catch_up().await.map_err(|error| failed(Refusal::from(error)))?;
         // A node that comes from another server may know more than we have heard of.
         self.catch_up().await.map_err(failed)?;
         let news = self.news.subscribe();

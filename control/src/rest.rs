@@ -45,6 +45,7 @@ mod operations;
 mod problem;
 mod request;
 mod resource;
+mod revocation;
 mod room;
 mod session;
 mod session_secret;

@@ -17,14 +17,16 @@ use store::decision::Teller;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, Streaming};
-use wire::{Counts, Kept, Series, Told};
+use wire::{Counts, EndedSession, Kept, LoggedOut, Series, Told};
 
 use crate::App;
-use crate::ca::Proven;
+use crate::ca::{NodeKind, Proven};
 use crate::clock::Clock;
 use crate::fleet::Fleet;
 use crate::identity::{FORGOTTEN, failed, known, proven};
 use crate::moment::micros;
+use crate::refusal::Refusal;
+use crate::revocation::SECOND;
 
 mod fit;
 
@@ -37,6 +39,10 @@ const TURNS: usize = 2;
 const LOOKS: usize = 2;
 /// How often the oldest are looked for.
 const ROUND: Duration = Duration::from_secs(60);
+/// Of a cluster so many browsers are remembered that logged out; of more, those go whose sessions end soonest.
+const LOGGED_OUT: i64 = 100_000;
+/// No session lasts longer, in microseconds.
+const LONGEST: i64 = 32 * 86_400 * SECOND;
 /// How often it is looked whether a node that counts was forgotten.
 const LOOK: Duration = Duration::from_secs(30);
 
@@ -118,6 +124,26 @@ impl Seeing {
         Ok(Kept { number })
     }
 
+    /// Has browsers be nobody that logged out at a gateway, at each other one of its cluster.
+    pub(crate) async fn end(&self, node: &Proven, told: LoggedOut) -> Result<Kept, Status> {
+        if node.node.kind != NodeKind::Gateway {
+            return Err(Status::permission_denied("browsers log out at gateways"));
+        }
+        let now = micros(self.clock.now());
+        let cluster = node.node.cluster.to_string();
+        let longest = now.saturating_add(LONGEST);
+        let ended = |EndedSession { id, until }: EndedSession| store::revocation::EndedSession {
+            cluster: cluster.clone(),
+            session: id,
+            ends: until.saturating_mul(SECOND).min(longest),
+        };
+        let ended: Vec<_> = told.sessions.into_iter().map(ended).collect();
+        // Nobody waits behind decisions: few log out, and others are to know it at once.
+        let kept = self.app.store().ended_session_add(&ended, now, LOGGED_OUT).await;
+        kept.map_err(|error| failed(Refusal::from(error)))?;
+        Ok(Kept { number: told.number })
+    }
+
     /// Keeps a batch of a node.
     pub(crate) async fn keep(&self, node: &str, told: Told) -> Result<Kept, Status> {
         let world = self.app.world_heard().await.map_err(failed)?;
@@ -148,6 +174,7 @@ pub type Answers = std::pin::Pin<Box<dyn Stream<Item = Result<Kept, Status>> + S
 impl wire::server::Seeing for Seeings {
     type TellStream = Answers;
     type CountStream = Answers;
+    type EndStream = Answers;
 
     async fn tell(&self, request: Request<Streaming<Told>>) -> Result<Response<Answers>, Status> {
         self.answers(request).await
@@ -156,6 +183,13 @@ impl wire::server::Seeing for Seeings {
     async fn count(
         &self,
         request: Request<Streaming<Counts>>,
+    ) -> Result<Response<Answers>, Status> {
+        self.answers(request).await
+    }
+
+    async fn end(
+        &self,
+        request: Request<Streaming<LoggedOut>>,
     ) -> Result<Response<Answers>, Status> {
         self.answers(request).await
     }
@@ -190,6 +224,13 @@ impl Batch for Counts {
     async fn keep(self, from: &mut Source) -> Result<Kept, Status> {
         from.still_known().await?;
         from.seeing.count(&from.teller, self).await
+    }
+}
+
+impl Batch for LoggedOut {
+    async fn keep(self, from: &mut Source) -> Result<Kept, Status> {
+        from.still_known().await?;
+        from.seeing.end(&from.node, self).await
     }
 }
 

@@ -38,7 +38,16 @@ pub(crate) async fn join_token(
 
 /// Forgets a node; whether there was one.
 pub(crate) async fn forget(store: &Store, id: &str) -> bool {
-    store.node_forget(id, &store::Entry::default()).await.unwrap()
+    let out = store::revocation::Revocation {
+        id: format!("forget {id}"),
+        whom: format!(r#"{{"node":{{"id":"{id}"}}}}"#),
+        at: 0,
+        actor: String::new(),
+        note: String::new(),
+        proved_before: None,
+        ends: None,
+    };
+    store.node_forget(id, &out, &store::Entry::default()).await.unwrap()
 }
 
 /// A control plane over a store of its own, in which `root` may do everything.

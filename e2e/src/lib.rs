@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod app;
+pub mod browser;
 pub mod capture;
 pub mod client;
 pub mod crowd;
@@ -18,6 +19,7 @@ pub mod people;
 pub mod postgres;
 pub mod process;
 pub mod program;
+pub mod provider;
 pub mod raw;
 pub mod redis;
 pub mod scripted;

@@ -170,6 +170,8 @@ async fn follow(sender: SendRequest<Body>, at: Arc<AtomicI64>) -> Result<()> {
         more: false,
         takes_trust: false,
         takes_sessions: false,
+        takes_revoked: false,
+        takes_ended: false,
     };
     frames.send(NodeFrame::Hello(hello)).await.context("the stream ended")?;
     let outgoing =
@@ -193,7 +195,9 @@ async fn follow(sender: SendRequest<Body>, at: Arc<AtomicI64>) -> Result<()> {
             | ControlFrame::Drop(_)
             | ControlFrame::Heartbeat(_)
             | ControlFrame::Trust(_)
-            | ControlFrame::Sessions(_) => {}
+            | ControlFrame::Sessions(_)
+            | ControlFrame::Revoked(_)
+            | ControlFrame::Ended(_) => {}
             ControlFrame::Commit(commit) => {
                 (vector, digest) = (coming.clone(), commit.digest);
                 let nonce = commit.nonce;

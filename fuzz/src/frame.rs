@@ -9,7 +9,7 @@
 //! Few bytes by chance are a frame, so those of frames that dice made are bent, too: a list grows over its
 //! bound, a digest loses a byte, a field is said twice.
 
-use wire::{ControlFrame, Counts, NodeFrame, Told};
+use wire::{ControlFrame, Counts, LoggedOut, NodeFrame, Told};
 
 use crate::dice::Dice;
 
@@ -33,12 +33,14 @@ pub fn frame(data: &[u8]) {
     agrees::<ControlFrame>(data);
     agrees::<Told>(data);
     agrees::<Counts>(data);
+    agrees::<LoggedOut>(data);
     let dice = &mut Dice::new(data);
     // Each about as often as it has forms.
-    match dice.roll(16) {
+    match dice.roll(19) {
         0..5 => made(&made::node(dice), data),
-        5..12 => made(&made::control(dice), data),
-        12..14 => made(&made::told(dice), data),
+        5..14 => made(&made::control(dice), data),
+        14..16 => made(&made::told(dice), data),
+        16 => made(&made::logged_out(dice), data),
         _ => made(&made::counts(dice), data),
     }
 }

@@ -88,6 +88,7 @@ pub(crate) fn run(args: &Explain) -> Result<ExitCode> {
         certificate: None,
         users: &[],
         sessions: &[],
+        revoked: None,
     };
     let story = table.why(&facts);
     print::result(&match args.output {

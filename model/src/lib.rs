@@ -36,6 +36,7 @@ pub mod policy;
 pub mod read;
 pub mod reference;
 pub mod resource;
+pub mod revocation;
 pub mod role;
 pub mod route;
 pub mod schema;

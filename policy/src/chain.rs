@@ -23,6 +23,7 @@ use crate::login::{Login, Visit};
 use crate::principal::{Principal, Proof};
 use crate::reason::Reason;
 use crate::redirect::Redirect;
+use crate::revoked::Out;
 use crate::rewrite::{Rewrite, TargetTooLong};
 
 /// Everything that is done to a request or response between route and backend.
@@ -522,11 +523,18 @@ impl Chain {
     /// A 401, with how to prove oneself.
     fn refuse(&self, refusal: Option<&Refusal>) -> Answer {
         let reason = match refusal {
+            // No credential would do better.
+            Some(Refusal::Revoked { whom, out: Out::Whatever }) => {
+                let (principal, refusal) =
+                    (Some(Arc::clone(whom)), refusal.map(ToString::to_string));
+                let detail = refusal.map(Into::into);
+                return Answer { principal, detail, ..Answer::new(Reason::CallerRevoked) };
+            }
             Some(_) => Reason::CredentialInvalid,
             None => Reason::CredentialMissing,
         };
         let challenge = |value: &HeaderValue| match (refusal, value.as_bytes()) {
-            (Some(Refusal::Token { .. }), b"Bearer") => {
+            (Some(Refusal::Token { .. } | Refusal::Revoked { .. }), b"Bearer") => {
                 HeaderValue::from_static("Bearer error=\"invalid_token\"")
             }
             _ => value.clone(),

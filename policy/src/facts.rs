@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::login::LoggedIn;
 use crate::principal::Believed;
+use crate::revoked::Revoked;
 
 /// A request as every rule sees it.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +41,8 @@ pub struct Facts<'a> {
     pub users: &'a [Believed],
     /// Whose sessions the browser brought: known once [`Ask::Visit`](crate::Ask::Visit) was answered.
     pub sessions: &'a [LoggedIn],
+    /// Who is shut out before their credentials end; nobody where that is not known.
+    pub revoked: Option<&'a Revoked>,
 }
 
 /// What a certificate says of whoever shows it.

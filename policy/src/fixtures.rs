@@ -106,6 +106,7 @@ impl Request {
             certificate: None,
             users: &[],
             sessions: &[],
+            revoked: None,
         }
     }
 }

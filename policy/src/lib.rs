@@ -29,6 +29,7 @@ pub mod pattern;
 pub mod principal;
 pub mod reason;
 pub mod redirect;
+pub mod revoked;
 pub mod rewrite;
 mod span;
 
@@ -46,3 +47,4 @@ pub use limit::CompiledLimits;
 pub use login::{LoggedIn, Login, Visit};
 pub use principal::{Believed, Principal, Proof};
 pub use reason::Reason;
+pub use revoked::{Out, Revoked};

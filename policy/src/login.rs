@@ -68,6 +68,8 @@ pub struct LoggedIn {
     pub login: Arc<Login>,
     /// Who.
     pub principal: Arc<Principal>,
+    /// When they had, in seconds since 1970.
+    pub since: i64,
 }
 
 /// What of a request belongs to logins.

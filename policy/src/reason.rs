@@ -80,6 +80,8 @@ reasons! {
     CredentialMissing = "credential_missing", 401;
     /// A credential was shown and is wrong.
     CredentialInvalid = "credential_invalid", 401;
+    /// Who is calling is known, and was shut out before their credentials end.
+    CallerRevoked = "caller_revoked", 403;
     /// Who came back from where they log in is not let in: the provider declined, its word cannot be believed, or
     /// nothing was begun that this ends.
     LoginRefused = "login_refused", 403;
@@ -135,6 +137,7 @@ impl Reason {
                 | Reason::ApiRetired
                 | Reason::CredentialMissing
                 | Reason::CredentialInvalid
+                | Reason::CallerRevoked
                 | Reason::LoginRefused
                 | Reason::LoginUnreached
                 | Reason::AccessDenied

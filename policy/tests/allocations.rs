@@ -84,6 +84,7 @@ fn decide(chain: &Chain) -> (usize, Decision) {
         certificate: None,
         users: &[],
         sessions: &[],
+        revoked: None,
     };
     allocations(|| chain.decide(&facts, Some("/")))
 }

@@ -228,13 +228,13 @@ impl<A: End, B: End> Ends<A, B> {
         conn: &Conn,
         record: Box<Record>,
         idle: Duration,
-        passes: impl Fn(&Live) -> bool,
+        (passes, heeds): (impl Fn(&Live) -> bool, Heeds),
     ) {
         // Writes the counts into the record also where the worker ends first.
         let mut told = Told { record, ends: self };
         // It has not ended as long as neither side did.
         told.record.reason = Reason::ClientGone;
-        let (reason, detail) = told.ends.carried(conn, idle, passes).await;
+        let (reason, detail) = told.ends.carried(conn, idle, (passes, heeds)).await;
         (told.record.reason, told.record.detail) = (reason, detail);
         if reason.is_denial() {
             // The rule that let it in is not what ended it.
@@ -266,7 +266,7 @@ impl<A: End, B: End> Ends<A, B> {
         &mut self,
         conn: &Conn,
         idle: Duration,
-        passes: impl Fn(&Live) -> bool,
+        (passes, heeds): (impl Fn(&Live) -> bool, Heeds),
     ) -> (Reason, Option<Box<str>>) {
         let read = self.ways.each_ref().map(|way| Arc::clone(&way.read));
         let total = || read.iter().map(|read| read.load(Relaxed)).sum();
@@ -275,9 +275,7 @@ impl<A: End, B: End> Ends<A, B> {
                 Ok(()) => (Reason::Ok, None),
                 Err((reason, error)) => (reason, Some(error.to_string().into())),
             },
-            () = forbidden(conn, passes) => {
-                (Reason::AccessDenied, Some("cut: a new table forbids it".into()))
-            }
+            why = forbidden(conn, passes, heeds) => (Reason::AccessDenied, Some(why.into())),
             () = conn.outlived(Duration::ZERO) => {
                 (Reason::AccessDenied, Some("cut: its sender's certificate has ended".into()))
             }
@@ -316,16 +314,33 @@ impl<A, B> Drop for Told<A, B> {
     }
 }
 
-/// Ends when a table comes into force by which it does not pass.
-async fn forbidden(conn: &Conn, passes: impl Fn(&Live) -> bool) {
+/// What beside a new table may end what is carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heeds {
+    /// Nothing: nobody is known by more than their address or certificate.
+    Table,
+    /// Who is shut out.
+    Revocations,
+    /// That, and which browsers logged out.
+    Logouts,
+}
+
+/// Ends, with the cause, when it does not pass any more: by a new table, or since somebody is shut out or logged out.
+async fn forbidden(conn: &Conn, passes: impl Fn(&Live) -> bool, heeds: Heeds) -> &'static str {
     let mut changes = conn.shared.changes.subscribe();
+    let revoked = &conn.shared.ground.membership.revoked;
+    let (mut out, mut logouts) = (revoked.news(), revoked.logouts());
+    let mut why = "cut: a new table forbids it";
     loop {
         if !passes(&conn.shared.live.load()) {
-            return;
+            return why;
         }
-        if changes.changed().await.is_err() {
-            return std::future::pending().await;
-        }
+        why = tokio::select! {
+            Ok(()) = changes.changed() => "cut: a new table forbids it",
+            Ok(()) = out.changed(), if heeds != Heeds::Table => "cut: who opened it was shut out",
+            Ok(()) = logouts.changed(), if heeds == Heeds::Logouts => "cut: who opened it logged out",
+            else => return std::future::pending().await,
+        };
     }
 }
 

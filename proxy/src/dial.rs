@@ -31,7 +31,7 @@ use wire::Side;
 
 use crate::address;
 use crate::balance::{self, Draw, Said, Turn};
-use crate::carry::{Buffered, End, Ends};
+use crate::carry::{Buffered, End, Ends, Heeds};
 use crate::connect::{self, Hop, Io, Preface, Stream};
 use crate::detect::Ahead;
 use crate::exchange::{TRACEPARENT, decide, host_of, port_of, refuse};
@@ -303,6 +303,7 @@ impl Asked {
             certificate: None,
             users: &[],
             sessions: &[],
+            revoked: None,
         }
     }
 
@@ -533,17 +534,20 @@ impl Opened {
             Io::Plain(backend) => {
                 Ends::new(client, Buffered::socket(backend, PIECE))
                     .ahead(ahead)
-                    .carry(conn, record, silence, passes)
+                    .carry(conn, record, silence, (passes, Heeds::Table))
                     .await;
             }
             Io::Tls(backend) => {
                 Ends::new(client, Buffered::encrypted(*backend, PIECE))
                     .ahead(ahead)
-                    .carry(conn, record, silence, passes)
+                    .carry(conn, record, silence, (passes, Heeds::Table))
                     .await;
             }
             Io::Mesh(backend) => {
-                Ends::new(client, *backend).ahead(ahead).carry(conn, record, silence, passes).await;
+                Ends::new(client, *backend)
+                    .ahead(ahead)
+                    .carry(conn, record, silence, (passes, Heeds::Table))
+                    .await;
             }
         }
     }

@@ -129,7 +129,9 @@ impl Code {
             | Reason::CredentialInvalid
             | Reason::LoginBegun
             | Reason::LoginRefused => Code::UNAUTHENTICATED,
-            Reason::AccessDenied | Reason::DefaultDenied => Code::PERMISSION_DENIED,
+            Reason::AccessDenied | Reason::CallerRevoked | Reason::DefaultDenied => {
+                Code::PERMISSION_DENIED
+            }
             Reason::NoBackend
             | Reason::BackendMissing
             | Reason::BackendNotAllowed

@@ -74,6 +74,7 @@ mod record;
 mod reply;
 mod resting;
 mod retry;
+mod revoked;
 mod room;
 mod seats;
 mod session;

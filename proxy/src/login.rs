@@ -27,16 +27,16 @@ use outward::Reach;
 use policy::{Answer, Facts, LoggedIn, Login, Reason, Scheme, Visit};
 
 use cookies::Jar;
-use ended::Ended;
 use provider::{Failed, Provider};
 use renewal::Renewals;
 use rooms::Rooms;
 use session::{Session, Trip};
 
+use crate::revoked::{Ended, Revoked};
+
 pub(crate) use vault::Vault;
 
 mod cookies;
-mod ended;
 mod provider;
 mod renewal;
 mod rooms;
@@ -55,8 +55,8 @@ const SHORT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Logins {
     provider: Provider,
-    /// Sessions that logged out.
-    ended: Ended,
+    /// Sessions that logged out, among all else that counts no more.
+    revoked: Arc<Revoked>,
     /// Trips that came back.
     used: Ended,
     renewals: Renewals,
@@ -93,11 +93,11 @@ pub(crate) enum Visited {
 }
 
 impl Logins {
-    /// Asks providers where `reach` leads.
-    pub(crate) fn new(reach: Reach) -> Self {
+    /// Asks providers where `reach` leads; who logged out is in `revoked`.
+    pub(crate) fn new(reach: Reach, revoked: Arc<Revoked>) -> Self {
         Logins {
             provider: Provider::new(reach),
-            ended: Ended::default(),
+            revoked,
             used: Ended::default(),
             renewals: Renewals::default(),
             returning: Rooms::default(),
@@ -174,7 +174,7 @@ impl Logins {
         for login in logins {
             let jar = browser.jar(login);
             if let Some((session, _)) = browser.session(login, &jar) {
-                self.ended.end(session.id.clone(), session.end(login), browser.facts.now);
+                self.revoked.log_out(session.id.clone(), session.end(login), browser.facts.now);
             }
             cookies.extend(jar.nothing(headers));
         }
@@ -203,8 +203,9 @@ impl Logins {
             if is_to_be_kept {
                 brought.cookies.extend(browser.kept(login, &jar, &session).into_iter().flatten());
             }
+            let since = session.began;
             let (login, principal) = (Arc::clone(login), Arc::new(login.principal(session.claims)));
-            brought.sessions.push(LoggedIn { login, principal });
+            brought.sessions.push(LoggedIn { login, principal, since });
         }
         brought
     }
@@ -218,14 +219,15 @@ impl Logins {
         let known = logins.filter_map(|login| {
             let (session, _) = browser.session(login, &browser.jar(login))?;
             let holds = self.holds(login, &session, browser.facts.now);
+            let since = session.began;
             let (login, principal) = (Arc::clone(login), Arc::new(login.principal(session.claims)));
-            holds.then_some(LoggedIn { login, principal })
+            holds.then_some(LoggedIn { login, principal, since })
         });
         known.collect()
     }
 
     fn holds(&self, login: &Login, session: &Session, now: i64) -> bool {
-        now < session.end(login) && !self.ended.has(&session.id)
+        now < session.end(login) && !self.revoked.sessions.has(&session.id)
     }
 
     /// The session in the place of one that is due, or was renewed already; none where there is no other.

@@ -25,6 +25,7 @@ use rustls::{ClientConfig, ServerConfig, SignatureScheme};
 use tokio::sync::watch;
 
 use crate::identity::{Certificate, NodeKey};
+use crate::revoked::Revoked;
 use check::PeerCheck;
 
 mod check;
@@ -58,6 +59,17 @@ pub struct Membership {
     now: ArcSwapOption<Credentials>,
     /// Says "look again" when it speaks by something else.
     news: watch::Sender<()>,
+    /// Whom it speaks with no more, and who else is shut out.
+    pub(crate) revoked: Arc<Revoked>,
+}
+
+/// Why nobody vouches any more for who is at the other end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Disowned {
+    /// The root above its certificate was retired: what is under way may go on for a while.
+    Retired,
+    /// It was shut out: nothing goes on.
+    Revoked,
 }
 
 /// One certificate, ready for handshakes.
@@ -100,7 +112,8 @@ impl Membership {
     /// Speaks by this certificate from the next handshake on.
     pub(crate) fn show(&self, papers: &Papers<'_>, key: &NodeKey) -> Result<(), Unfit> {
         static NUMBERS: AtomicU64 = AtomicU64::new(0);
-        let credentials = credentials(papers, key, NUMBERS.fetch_add(1, Relaxed))?;
+        let number = NUMBERS.fetch_add(1, Relaxed);
+        let credentials = credentials(papers, key, number, Arc::clone(&self.revoked))?;
         self.now.store(Some(Arc::new(credentials)));
         self.news.send_replace(());
         Ok(())
@@ -118,19 +131,25 @@ impl Membership {
     }
 
     /// Waits until a chain of certificates, believed by the credentials of this number, is believed no
-    /// more: the root above it was retired.
-    pub(crate) async fn disowns(&self, chain: &[CertificateDer<'_>], number: u64) {
+    /// more: the root above it was retired, or the node that it is of was shut out.
+    pub(crate) async fn disowns(&self, chain: &[CertificateDer<'_>], number: u64) -> Disowned {
         let (mut news, mut number) = (self.news(), number);
+        let mut out = self.revoked.news();
         loop {
-            if let Some(now) = self.now().filter(|now| now.number != number) {
-                if now.check.proven(chain).is_err() {
-                    return;
+            out.mark_unchanged();
+            if let Some(now) = self.now() {
+                match now.check.proven(chain) {
+                    Err(Nobody::Revoked) => return Disowned::Revoked,
+                    Err(_) if now.number != number => return Disowned::Retired,
+                    Ok(_) | Err(_) => {}
                 }
                 number = now.number;
             }
-            // It ends with the process.
-            if news.changed().await.is_err() {
-                return std::future::pending().await;
+            // They end with the process.
+            tokio::select! {
+                Ok(()) = news.changed() => {}
+                Ok(()) = out.changed() => {}
+                else => return std::future::pending().await,
             }
         }
     }
@@ -158,6 +177,11 @@ impl Credentials {
         self.check.trust()
     }
 
+    /// Whether a node was shut out, by its id.
+    pub(crate) fn has_shut_out(&self, id: Option<&str>, now: SystemTime) -> bool {
+        self.check.has_shut_out(id, now)
+    }
+
     /// The gateway that a chain of certificates (DER, its own first) proves now, and its certificate.
     pub(crate) fn gateway(
         &self,
@@ -172,7 +196,12 @@ impl Credentials {
     }
 }
 
-fn credentials(papers: &Papers<'_>, key: &NodeKey, number: u64) -> Result<Credentials, Unfit> {
+fn credentials(
+    papers: &Papers<'_>,
+    key: &NodeKey,
+    number: u64,
+    revoked: Arc<Revoked>,
+) -> Result<Credentials, Unfit> {
     let other = || Unfit::Other(papers.peer.clone());
     let leaf = papers.chain.first().ok_or_else(other)?;
     let leaf = Certificate::read(leaf).map_err(|_| other())?;
@@ -186,7 +215,8 @@ fn credentials(papers: &Papers<'_>, key: &NodeKey, number: u64) -> Result<Creden
     let shown = Arc::new(CertifiedKey::new(chain, signing));
     let resolver = Arc::new(SingleCertAndKey::from(Arc::clone(&shown)));
     let provider = Arc::new(default_provider());
-    let check = Arc::new(PeerCheck::new(papers.roots, papers.trust, Arc::clone(&provider))?);
+    let check = PeerCheck::new(papers.roots, papers.trust, Arc::clone(&provider), revoked)?;
+    let check = Arc::new(check);
     let mut client = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&TLS13])
         .map_err(tls)?

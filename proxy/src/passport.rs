@@ -17,7 +17,7 @@ use std::time::SystemTime;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use model::Name;
 use model::identity::Peer;
-use policy::{Believed, Principal, Proof};
+use policy::{Believed, Principal, Proof, Revoked};
 use serde::{Deserialize, Serialize};
 use table::Table;
 
@@ -186,6 +186,18 @@ impl Carried {
             Believed { principal, api }
         });
         believed.collect()
+    }
+
+    /// Who of those that it speaks of was shut out, if anybody was. Whatever it was proved by is older than it is.
+    pub(crate) fn revoked(&self, revoked: &Revoked, table: &Table, now: i64) -> Option<&Principal> {
+        let issued = i64::try_from(self.passport.issued).ok();
+        let is_out = |user: &&User| {
+            let may_be =
+                |namespace: &Name| table.workspaces.get(namespace) == user.workspace.as_ref();
+            let out = |since| revoked.out(&user.principal, may_be, since, now);
+            out(None).or_else(|| out(issued)).is_some()
+        };
+        self.passport.users.iter().find(is_out).map(|user| &*user.principal)
     }
 
     /// The header by which it goes on from `own`, if it still holds and was not in too many hands.

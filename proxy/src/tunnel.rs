@@ -5,16 +5,18 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use http::header::COOKIE;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use model::cookie;
 use policy::{Facts, Layer, Reason, Verdict};
 use table::Found;
 use wire::Side;
 
 use crate::balance::Turn;
-use crate::carry::{Buffered, Ends};
+use crate::carry::{Buffered, Ends, Heeds};
 use crate::exchange::{browser, meant_here, port_of};
 use crate::forward;
 use crate::http::Conn;
@@ -64,10 +66,17 @@ impl Asked {
 
     /// Whether `live` would let the request pass to the same backend, were it made now.
     fn passes(&self, conn: &Conn, live: &Live, backend: Option<&Arc<str>>) -> bool {
+        let now = moment::signed(SystemTime::now());
+        let revoked = conn.shared.ground.membership.revoked.now();
+        if let (Some(behalf), Some(revoked)) = (&self.behalf, &revoked)
+            && behalf.revoked(revoked, &live.table, now).is_some()
+        {
+            return false;
+        }
         let users = passport::believed(live, self.side, self.behalf.as_ref());
         let facts = Facts {
             layer: Layer::Request,
-            now: moment::signed(SystemTime::now()),
+            now,
             source: self.source,
             scheme: conn.scheme,
             port: conn.port,
@@ -80,6 +89,7 @@ impl Asked {
             certificate: conn.certificate(),
             users: &users,
             sessions: &[],
+            revoked: revoked.as_deref(),
         };
         let found = match conn.is_outbound(live) {
             true => live.table.called(&facts, self.port),
@@ -96,6 +106,17 @@ impl Asked {
 }
 
 impl Asked {
+    /// What beside a new table may end it.
+    fn heeds(&self) -> Heeds {
+        let cookies = self.headers.get_all(COOKIE).iter();
+        let mut cookies = cookies.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+        let is_session = |cookie: &[u8]| cookie::is_of_login(cookie.trim_ascii_start());
+        match cookies.any(is_session) {
+            true => Heeds::Logouts,
+            false => Heeds::Revocations,
+        }
+    }
+
     /// Whether a chain lets it pass, with the sessions that it brought where they hold yet.
     fn is_let_pass(&self, conn: &Conn, found: &Found<'_>, facts: &Facts<'_>) -> bool {
         let chain = &found.rule.chain;
@@ -165,6 +186,6 @@ impl Tunnel {
         let ends = Ends::new(end(client), end(backend));
         let to = self.record.backend.clone();
         let passes = |live: &Live| asked.passes(conn, live, to.as_ref());
-        ends.carry(conn, self.record, self.silence, passes).await;
+        ends.carry(conn, self.record, self.silence, (passes, asked.heeds())).await;
     }
 }

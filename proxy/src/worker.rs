@@ -130,7 +130,8 @@ impl Proxy {
             admin: OnceLock::new(),
         };
         let live = Live::empty(&ground, &telemetry);
-        let logins = Arc::new(Logins::new(Reach::new(settings.fetch_from.clone())));
+        let revoked = Arc::clone(&ground.membership.revoked);
+        let logins = Arc::new(Logins::new(Reach::new(settings.fetch_from.clone()), revoked));
         let counts =
             Counts::new(settings.redis.as_ref(), settings.workers, settings.quotas.as_deref());
         counts.shared().into_iter().for_each(|shared| telemetry.shares(shared));

@@ -1,4 +1,5 @@
-//! "Look again": the last revision, for whoever follows commits.
+//! "Look again": the last revision, for whoever follows commits; and the number of the last change of who is
+//! shut out, for whoever follows those.
 //!
 //! It never says what changed: a follower asks [`Store::changes_since`] for that, so a word that
 //! came late, twice or never costs time and nothing else. Own commits are told at once. Each second
@@ -25,14 +26,24 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Where revisions are told.
 #[derive(Debug)]
 pub(crate) struct Feed {
-    last: watch::Sender<i64>,
+    last: Last,
     /// Who looks each second, and listens to the server.
     looking: JoinHandle<()>,
 }
 
+/// What was last.
+#[derive(Debug, Clone)]
+struct Last {
+    revision: watch::Sender<i64>,
+    revocation: watch::Sender<i64>,
+}
+
 impl Feed {
     pub(crate) async fn start(db: &Db) -> Result<Self, Error> {
-        let (last, _) = watch::channel(revision(db).await?);
+        let (revision, revocation) = numbers(db).await?;
+        let (revision, _) = watch::channel(revision);
+        let (revocation, _) = watch::channel(revocation);
+        let last = Last { revision, revocation };
         let looking = match db {
             Db::Sqlite { .. } => tokio::spawn(look(db.clone(), last.clone())),
             Db::Postgres(pool) => tokio::spawn(listen(pool.clone(), last.clone())),
@@ -42,7 +53,17 @@ impl Feed {
 
     /// Tells a revision, if it is news.
     pub(crate) fn tell(&self, revision: i64) {
-        tell(&self.last, revision);
+        tell(&self.last.revision, revision);
+    }
+
+    /// The same of who is shut out.
+    pub(crate) fn tell_revocation(&self, number: i64) {
+        tell(&self.last.revocation, number);
+    }
+
+    /// Wakes when that changed.
+    pub(crate) fn revocations(&self) -> watch::Receiver<i64> {
+        self.last.revocation.subscribe()
     }
 
     pub(crate) fn stop(&self) {
@@ -59,7 +80,7 @@ impl Drop for Feed {
 impl Store {
     /// Wakes with the last revision after each commit, or after several.
     pub fn changes(&self) -> watch::Receiver<i64> {
-        self.feed.last.subscribe()
+        self.feed.last.revision.subscribe()
     }
 
     /// The last revision; 0 before the first.
@@ -67,13 +88,17 @@ impl Store {
     /// # Errors
     /// [`Error`] if the database fails.
     pub async fn revision(&self) -> Result<i64, Error> {
-        revision(&self.db).await
+        let rows = self.db.read("SELECT revision FROM counter WHERE id = 1", &[]).await?;
+        rows.into_iter().next().map_or(Ok(0), |mut row| row.int())
     }
 }
 
-async fn revision(db: &Db) -> Result<i64, Error> {
-    let rows = db.read("SELECT revision FROM counter WHERE id = 1", &[]).await?;
-    rows.into_iter().next().map_or(Ok(0), |mut row| row.int())
+/// The last revision, and the number of the last change of who is shut out.
+async fn numbers(db: &Db) -> Result<(i64, i64), Error> {
+    let select = "SELECT c.revision, r.number FROM counter c, revocation_counter r \
+                  WHERE c.id = 1 AND r.id = 1";
+    let rows = db.read(select, &[]).await?;
+    rows.into_iter().next().map_or(Ok((0, 0)), |mut row| Ok((row.int()?, row.int()?)))
 }
 
 /// Has the server tell the others when this transaction commits.
@@ -95,22 +120,25 @@ fn tell(last: &watch::Sender<i64>, revision: i64) {
 }
 
 /// Looks until it is aborted.
-async fn look(db: Db, last: watch::Sender<i64>) {
+async fn look(db: Db, last: Last) {
     loop {
         tokio::time::sleep(LOOK).await;
         look_once(&db, &last).await;
     }
 }
 
-async fn look_once(db: &Db, last: &watch::Sender<i64>) {
-    match revision(db).await {
-        Ok(revision) => tell(last, revision),
+async fn look_once(db: &Db, last: &Last) {
+    match numbers(db).await {
+        Ok((revision, revocation)) => {
+            tell(&last.revision, revision);
+            tell(&last.revocation, revocation);
+        }
         Err(error) => tracing::warn!(%error, "the last revision could not be read"),
     }
 }
 
 /// Listens until it is aborted; a listener that broke is made anew at the next look.
-async fn listen(pool: PgPool, last: watch::Sender<i64>) {
+async fn listen(pool: PgPool, last: Last) {
     let db = Db::Postgres(pool.clone());
     let mut listener = None;
     loop {

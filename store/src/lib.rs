@@ -37,6 +37,7 @@ pub mod node;
 mod open;
 pub mod resource;
 mod revision;
+pub mod revocation;
 pub mod seal;
 pub mod session;
 pub mod session_secret;

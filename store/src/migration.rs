@@ -19,6 +19,7 @@ const STEPS: &[&str] = &[
     include_str!("../../migrations/0006_login.sql"),
     include_str!("../../migrations/0007_session_secret.sql"),
     include_str!("../../migrations/0008_key_set.sql"),
+    include_str!("../../migrations/0009_revocation.sql"),
 ];
 
 /// The version that this program writes and reads.

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::db::{Row, Value};
-use crate::{Entry, Error, Scope, Store, audit};
+use crate::revocation::Revocation;
+use crate::{Entry, Error, Scope, Store, audit, revocation};
 
 mod heard;
 
@@ -163,15 +164,27 @@ impl Store {
         self.db.read(select, &[id.into()]).await?.into_iter().map(one).collect()
     }
 
-    /// Forgets a node, and says so; whether there was one.
+    /// Forgets a node, has its certificates end with that, and says so; whether there was one.
     ///
     /// # Errors
     /// [`Error`] if the database fails.
-    pub async fn node_forget(&self, id: &str, said: &Entry) -> Result<bool, Error> {
+    pub async fn node_forget(
+        &self,
+        id: &str,
+        out: &Revocation,
+        said: &Entry,
+    ) -> Result<bool, Error> {
         let mut tx = self.db.write().await?;
+        let number = revocation::advance(&mut tx).await?;
         tx.execute("DELETE FROM node_scopes WHERE node = $1", &[id.into()]).await?;
-        let forget = "DELETE FROM nodes WHERE id = $1";
-        Ok(audit::with(tx, said, forget, &[id.into()]).await? > 0)
+        if tx.execute("DELETE FROM nodes WHERE id = $1", &[id.into()]).await? == 0 {
+            tx.rollback().await?;
+            return Ok(false);
+        }
+        revocation::insert(&mut tx, out).await?;
+        audit::say(&mut tx, std::slice::from_ref(said)).await?;
+        self.tell_revocation(tx, number).await?;
+        Ok(true)
     }
 }
 

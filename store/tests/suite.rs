@@ -23,6 +23,7 @@ mod login;
 mod node;
 mod open;
 mod resource;
+mod revocation;
 mod seal;
 mod session_secret;
 mod user;

@@ -164,6 +164,7 @@ impl Trial {
             certificate: None,
             users: &[],
             sessions: &[],
+            revoked: None,
         };
         let (story, led) = lead(&self.table, &facts);
         let answer =

@@ -91,6 +91,7 @@ fn a_lookup_allocates_nothing() {
             certificate: None,
             users: &[],
             sessions: &[],
+            revoked: None,
         };
         // A regular expression makes its scratch space once for each thread.
         let first = assembly.table.find(&facts).map(|found| &*found.rule.label);

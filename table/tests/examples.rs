@@ -73,6 +73,7 @@ fn decide_at(
         certificate: None,
         users: &[],
         sessions: &[],
+        revoked: None,
     };
     let found = assembly.table.find(&facts).unwrap();
     let reason = match found.rule.chain.uncounted(&facts, found.prefix) {
@@ -226,6 +227,7 @@ fn in_the_mesh_each_service_of_the_bookshop_says_who_may_call_it() {
             certificate: None,
             users: &[],
             sessions: &[],
+            revoked: None,
         };
         let found = assembly.table.find(&facts).unwrap();
         let passes = matches!(found.rule.chain.uncounted(&facts, None), Verdict::Pass(_));

@@ -9,7 +9,8 @@ use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use crate::frame::Malformed;
 use crate::proto::{config, identity, seeing};
 use crate::{
-    Certified, ControlFrame, Counts, Join, Kept, NodeFrame, Rejoin, Renew, Speak, Spoken, Told,
+    Certified, ControlFrame, Counts, Join, Kept, LoggedOut, NodeFrame, Rejoin, Renew, Speak,
+    Spoken, Told,
 };
 
 /// A plain type that has a message.
@@ -62,6 +63,18 @@ impl Plain for NodeFrame {
 
 impl Plain for ControlFrame {
     type Message = config::ControlFrame;
+
+    fn write(self) -> Self::Message {
+        self.into()
+    }
+
+    fn read(message: Self::Message) -> Result<Self, Malformed> {
+        message.try_into()
+    }
+}
+
+impl Plain for LoggedOut {
+    type Message = seeing::LoggedOut;
 
     fn write(self) -> Self::Message {
         self.into()

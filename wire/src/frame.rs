@@ -7,8 +7,8 @@ use model::Scope;
 
 use crate::proto::config as proto;
 use crate::{
-    CLOSED, Envelope, HELD, Key, PORTS, REJECTIONS, RESTING, ROOTS, SessionSecrets, TROUBLE,
-    VERSION, Vector, WORD,
+    CLOSED, Ended, Envelope, HELD, Key, PORTS, REJECTIONS, RESTING, ROOTS, Revoked, SessionSecrets,
+    TROUBLE, VERSION, Vector, WORD,
 };
 
 /// What a node says.
@@ -43,6 +43,10 @@ pub enum ControlFrame {
     Trust(Trust),
     /// By what the node seals sessions from now on, once all parts are there.
     Sessions(SessionSecrets),
+    /// Who is shut out from now on, once all parts are there.
+    Revoked(Revoked),
+    /// Browsers that logged out.
+    Ended(Ended),
 }
 
 /// By which queue a transaction goes; of two that wait, the lesser is sent first.
@@ -88,6 +92,10 @@ pub struct Hello {
     pub takes_trust: bool,
     /// Whether it takes [`SessionSecrets`].
     pub takes_sessions: bool,
+    /// Whether it takes [`ControlFrame::Revoked`].
+    pub takes_revoked: bool,
+    /// Whether it takes [`ControlFrame::Ended`].
+    pub takes_ended: bool,
 }
 
 /// Whom a node believes.
@@ -260,6 +268,9 @@ pub enum Malformed {
     /// Counts that are not of our form.
     #[error("counts that cannot be read: {0}")]
     Counts(&'static str),
+    /// A name that is none.
+    #[error("{0}")]
+    Name(String),
     /// A decision that is not JSON, or not of our form.
     #[error("a decision that cannot be read: {0}")]
     Decision(String),
@@ -278,6 +289,8 @@ impl From<NodeFrame> for proto::NodeFrame {
                 more: hello.more,
                 takes_trust: hello.takes_trust,
                 takes_sessions: hello.takes_sessions,
+                takes_revoked: hello.takes_revoked,
+                takes_ended: hello.takes_ended,
             }),
             NodeFrame::Ack(ack) => Frame::Ack(proto::Ack {
                 nonce: ack.nonce,
@@ -325,6 +338,8 @@ impl TryFrom<proto::NodeFrame> for NodeFrame {
                 more: hello.more,
                 takes_trust: hello.takes_trust,
                 takes_sessions: hello.takes_sessions,
+                takes_revoked: hello.takes_revoked,
+                takes_ended: hello.takes_ended,
             }),
             Frame::Ack(ack) if ack.rejected.len() > REJECTIONS => {
                 return Err(Malformed::Many(ack.rejected.len()));
@@ -399,6 +414,8 @@ impl From<ControlFrame> for proto::ControlFrame {
                 Frame::Trust(proto::Trust { roots, spread })
             }
             ControlFrame::Sessions(sessions) => Frame::Sessions(sessions.into()),
+            ControlFrame::Revoked(revoked) => Frame::Revoked(revoked.into()),
+            ControlFrame::Ended(ended) => Frame::Ended(ended.into()),
         };
         proto::ControlFrame { frame: Some(frame) }
     }
@@ -442,6 +459,8 @@ impl TryFrom<proto::ControlFrame> for ControlFrame {
                 ControlFrame::Trust(Trust { roots, spread })
             }
             Frame::Sessions(sessions) => ControlFrame::Sessions(sessions.try_into()?),
+            Frame::Revoked(revoked) => ControlFrame::Revoked(revoked.try_into()?),
+            Frame::Ended(ended) => ControlFrame::Ended(ended.try_into()?),
         })
     }
 }

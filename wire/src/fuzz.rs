@@ -3,7 +3,7 @@
 use prost::Message as _;
 
 use crate::codec::Plain;
-use crate::{ControlFrame, Counts, NodeFrame, Told};
+use crate::{ControlFrame, Counts, LoggedOut, NodeFrame, Told};
 
 /// What a side of a stream says.
 pub trait Frame: Sized {
@@ -33,4 +33,4 @@ macro_rules! frames {
     };
 }
 
-frames!(NodeFrame, ControlFrame, Told, Counts);
+frames!(NodeFrame, ControlFrame, Told, Counts, LoggedOut);

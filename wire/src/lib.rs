@@ -23,6 +23,7 @@ pub mod fuzz;
 mod identity;
 mod key;
 mod name;
+mod revoked;
 mod seeing;
 mod session;
 mod sketch;
@@ -36,6 +37,7 @@ pub use frame::{
 pub use identity::{Certified, Join, Rejoin, Renew, Speak, Spoken};
 pub use key::Key;
 pub use name::{SERVER, asks_for, server_under};
+pub use revoked::{Ended, EndedSession, LoggedOut, Revoked};
 pub use seeing::{Decision, Kept, Side, Told};
 pub use session::{GatewaySessions, SessionSecrets};
 pub use sketch::Sketch;
@@ -57,6 +59,10 @@ pub const CLOSED: usize = 100;
 pub const ROOTS: usize = 8;
 /// At most so many Gateways have their secrets in one frame of [`SessionSecrets`].
 pub const GATEWAYS: usize = 1_000;
+/// At most so many who are shut out are told in one frame of [`Revoked`].
+pub const REVOKED: usize = 1_000;
+/// At most so many sessions of browsers are told in one frame of [`Ended`] or [`LoggedOut`].
+pub const ENDED: usize = 1_000;
 /// Secrets that a Gateway has at most.
 pub const SECRETS: usize = 16;
 /// The length of each of them, in bytes.

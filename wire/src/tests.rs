@@ -1,6 +1,7 @@
 //! What is written is read back as it was, and what is not a frame is told.
 
 use bytes::Bytes;
+use model::revocation::{Revocation, Whom};
 use model::{Name, Scope};
 use prost::Message as _;
 
@@ -44,6 +45,8 @@ fn every_frame_comes_back_as_it_was() {
         more: true,
         takes_trust: true,
         takes_sessions: true,
+        takes_revoked: true,
+        takes_ended: true,
     }));
     round(&NodeFrame::Standing(Standing {
         trusts: vec![digest],
@@ -53,6 +56,20 @@ fn every_frame_comes_back_as_it_was() {
     }));
     round(&ControlFrame::Trust(Trust { roots: vec![vec![1]], spread: 1_000 }));
     round(&ControlFrame::Sessions(sessions(vec![vec![1; SECRET], vec![2; SECRET]], 1)));
+    let name = |name: &str| Name::parse(name).unwrap();
+    let all = [
+        Whom::User { issuer: "https://a.example".into(), subject: "ann\n".into() },
+        Whom::Consumer { namespace: name("shop"), name: name("acme") },
+        Whom::ApiKey { namespace: name("shop"), name: "The Clerk".into() },
+        Whom::Node { id: "n-1".into() },
+    ];
+    for (before, until) in [(None, None), (Some(0), Some(i64::MAX)), (None, Some(-1))] {
+        let out = all.clone().map(|whom| Revocation { whom, before, until });
+        round(&ControlFrame::Revoked(Revoked { revocations: out.into(), more: until.is_none() }));
+    }
+    let ended = vec![EndedSession { id: "s".into(), until: 9 }];
+    round(&ControlFrame::Ended(Ended { sessions: ended.clone() }));
+    round(&LoggedOut { number: 3, sessions: ended });
     round(&NodeFrame::Ack(Ack { nonce: 1, vector: vector(), digest, rejected }));
     round(&NodeFrame::Nack(Nack { nonce: 1, reason: "other digest".into() }));
     let service = Key { kind: "Service".into(), namespace: "shop".into(), name: "orders".into() };
@@ -91,6 +108,21 @@ fn every_frame_comes_back_as_it_was() {
         signer: vec![2],
     }));
     round(&ControlFrame::Heartbeat(ControlHeartbeat { now: 5 }));
+}
+
+#[test]
+fn whom_nobody_knows_is_not_passed_over() {
+    use crate::proto::config as proto;
+    let read = |whom| {
+        let revocations = vec![proto::Revocation { whom, before: None, until: None }];
+        let revoked = proto::Revoked { revocations, more: false };
+        let frame = Some(proto::control_frame::Frame::Revoked(revoked));
+        ControlFrame::read(proto::ControlFrame { frame })
+    };
+    assert_eq!(read(None), Err(Malformed::Missing("whom")));
+    let named = proto::Named { namespace: "Shop".into(), name: "acme".into() };
+    let odd = read(Some(proto::revocation::Whom::Consumer(named)));
+    assert!(matches!(odd, Err(Malformed::Name(_))), "{odd:?}");
 }
 
 #[test]
@@ -171,10 +203,18 @@ fn what_a_node_says_has_bounds() {
     let hello = |version: usize, held| {
         let version = "1".repeat(version);
         let (schema, vector, digest, more) = (SCHEMA, vector(), [0; 32], false);
-        let takes_trust = false;
-        let takes_sessions = false;
-        let hello =
-            Hello { version, schema, vector, digest, held, more, takes_trust, takes_sessions };
+        let hello = Hello {
+            version,
+            schema,
+            vector,
+            digest,
+            held,
+            more,
+            takes_trust: false,
+            takes_sessions: false,
+            takes_revoked: false,
+            takes_ended: false,
+        };
         NodeFrame::read(NodeFrame::Hello(hello).write())
     };
     assert!(hello(VERSION, vec![held(&"a".repeat(WORD)); HELD]).is_ok());

@@ -4,7 +4,7 @@ use clap::{Args as ClapArgs, ValueEnum};
 
 use super::Command;
 use super::people::{
-    Audit, AuditCommand, Auth, Authority, JoinToken, KeySet, SessionSecret, Token, User,
+    Audit, AuditCommand, Auth, Authority, JoinToken, KeySet, Revocation, SessionSecret, Token, User,
 };
 
 /// How results are shown.
@@ -63,6 +63,7 @@ impl Command {
             Command::Auth(Auth::CanI(args)) => args.show.output,
             Command::Access(args) => args.output(),
             Command::Consumer(args) => args.output(),
+            Command::Revoke(args) => args.output(),
             Command::Token(args) => args.output(),
             Command::User(args) => args.output(),
             Command::JoinToken(args) => args.output(),
@@ -77,6 +78,17 @@ impl Command {
             | Command::Node(_)
             | Command::Completion(_)
             | Command::Version => Output::Table,
+        }
+    }
+}
+
+impl Revocation {
+    fn output(&self) -> Output {
+        match self {
+            Revocation::User(args) => args.how.show.output,
+            Revocation::Consumer(args) | Revocation::Key(args) => args.how.show.output,
+            Revocation::List(show) => show.output,
+            Revocation::Lift(_) => Output::Table,
         }
     }
 }

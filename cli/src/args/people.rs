@@ -158,6 +158,56 @@ pub(crate) struct UserPassword {
     pub(crate) password_stdin: bool,
 }
 
+/// Who is shut out, at every gateway and proxy at once, before their credentials end.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Revocation {
+    /// Shut out whom tokens of an issuer name, or sign them out; for admins of the platform.
+    User(RevokeUser),
+    /// Shut out a Consumer, for who may change it.
+    Consumer(RevokeNamed),
+    /// Shut out who has an API key, for who may change the AuthnPolicy that takes it.
+    Key(RevokeNamed),
+    /// List who is shut out.
+    List(Show),
+    /// Let somebody in again.
+    Lift(Revoke),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RevokeUser {
+    /// The issuer, as tokens say it (`iss`).
+    pub(crate) issuer: String,
+    /// What it calls the user (`sub`).
+    pub(crate) subject: String,
+    /// Only what they proved so far counts no more: they may sign in anew.
+    #[arg(long)]
+    pub(crate) sign_out: bool,
+    #[command(flatten)]
+    pub(crate) how: HowRevoked,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RevokeNamed {
+    /// Its name: that of the Consumer, or the one that goes with the key.
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) namespace: Namespace,
+    #[command(flatten)]
+    pub(crate) how: HowRevoked,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct HowRevoked {
+    /// How long it lasts; until it is lifted, where nothing is said.
+    #[arg(long = "for", value_name = "TIME", value_parser = span)]
+    pub(crate) lasts: Option<Duration>,
+    /// Why, for who reads the list and the audit.
+    #[arg(long, short, default_value = "", hide_default_value = true)]
+    pub(crate) message: String,
+    #[command(flatten)]
+    pub(crate) show: Show,
+}
+
 /// Keys of issuers that the server fetches.
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeySet {

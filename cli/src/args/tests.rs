@@ -102,6 +102,10 @@ fn what_is_documented_can_be_typed() {
         "access withdraw 01a2173c-dce5-7591-a27d-b38d0e4e2327",
         "consumer key acme -n demo --valid 90d --overlap 7d",
         "consumer key acme --api orders --name winter -o json",
+        "revoke user https://login.example ann --sign-out -m why",
+        "revoke consumer acme -n demo --for 24h -o json",
+        "revoke key clerk -n shop",
+        "revoke lift 01a2173c-dce5-7591-a27d-b38d0e4e2327",
         "token create ci --scope workspace/shop --role editor --expires 90d",
         "user password",
         "join-token create --cluster c --kind mesh --name edge-* --uses 3 --expires 1h",
@@ -145,6 +149,10 @@ fn whatever_takes_an_output_tells_its_errors_in_it() {
         "access list",
         "access grant x",
         "consumer key x",
+        "revoke user https://login.example ann",
+        "revoke consumer acme",
+        "revoke key clerk",
+        "revoke list",
         "token create x",
         "token list",
         "user create x",
@@ -174,5 +182,5 @@ fn whatever_takes_an_output_tells_its_errors_in_it() {
     let below =
         |command: &clap::Command| command.get_subcommands().map(takes_output).sum::<usize>();
     let all = commands.get_subcommands().map(|one| takes_output(one) + below(one)).sum::<usize>();
-    assert_eq!(all, 32, "each has a line here");
+    assert_eq!(all, 36, "each has a line here");
 }

@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use model::access::{Asked, Rights};
+use model::revocation::Whom;
 use model::role::Verb;
 use model::workload::Workload;
 use model::{Key, Kind, Name, Scope};
 use store::node::Node;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 use super::fleet::{Live, behind, live, rejection, silent};
+use super::revocation::NewRevocation;
 use super::{App, Op, rights};
 use crate::World;
 use crate::ca::NodeKind;
@@ -19,6 +21,8 @@ use crate::fleet::{NodeNow, NodeState};
 use crate::moment::micros;
 use crate::refusal::Refusal;
 
+/// No certificate of a node lasts longer than that of an authority.
+const OUTLASTS: Duration = Duration::days(366);
 /// Nodes of one page at most: each tells the revision of every scope.
 const NODES: usize = 200;
 
@@ -145,7 +149,8 @@ impl App {
         Ok((node, live))
     }
 
-    /// Forgets a node, for a platform admin. One that still runs may join again by a join token.
+    /// Forgets a node, for a platform admin: no other node speaks with it any more. One that still runs may join
+    /// again by a join token.
     ///
     /// # Errors
     /// [`Refusal::None`].
@@ -155,7 +160,14 @@ impl App {
         let node = self.store.node(id).await?.ok_or_else(none)?;
         let detail = format!("{} {} {}", node.cluster, node.kind, node.name);
         let said = op.said("forget", &format!("node {id}"), detail);
-        let was_there = self.store.node_forget(id, &said).await?;
+        // What it was last given ends by then.
+        let out = NewRevocation {
+            whom: Whom::Node { id: id.to_owned() },
+            signs_out: false,
+            lasts: Some(OUTLASTS),
+            note: said.detail.clone(),
+        };
+        let was_there = self.store.node_forget(id, &out.row(op), &said).await?;
         self.node_changed();
         if was_there { Ok(()) } else { Err(none()) }
     }

@@ -1,6 +1,7 @@
 //! The port as nodes meet it: over TLS on loopback, by a node made by hand.
 
 use model::Kind;
+use model::revocation::{Revocation, Whom};
 use tonic::Code;
 use wire::{Ack, NodeFrame};
 
@@ -12,7 +13,8 @@ mod many;
 mod node;
 mod seeing;
 
-use node::{Channel, Node, Open, csr, join, key};
+use crate::app::NewRevocation;
+use node::{Channel, Node, Open, Telling, csr, join, key};
 
 /// A server on a free port.
 struct Running {
@@ -273,6 +275,62 @@ async fn secrets_of_sessions_go_to_nodes_of_the_same_cluster_and_gateway_alone()
     let mut plain = (Open::open(&plain, running.at).await.unwrap(), plain);
     plain.0.take(&mut plain.1).await;
     assert!(plain.0.sessions.is_empty(), "an older node is told nothing");
+    running.stop().await;
+}
+
+/// The next word about who is shut out and who logged out.
+async fn heard(stream: &mut Open) -> (Vec<Revocation>, Vec<String>) {
+    loop {
+        match stream.next().await.unwrap().unwrap() {
+            wire::ControlFrame::Revoked(told) => return (told.revocations, Vec::new()),
+            wire::ControlFrame::Ended(told) => {
+                return (Vec::new(), told.sessions.into_iter().map(|one| one.id).collect());
+            }
+            wire::ControlFrame::Heartbeat(_) | wire::ControlFrame::Sessions(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_node_is_told_who_is_shut_out_and_those_of_a_cluster_who_logged_out_at_one() {
+    let running = Running::new().await;
+    let whom = Whom::User { issuer: "https://id.example".into(), subject: "ann".into() };
+    let new = |whom| NewRevocation { whom, signs_out: false, lasts: None, note: "left".into() };
+    let root = crate::test::op();
+    let made = running.bed.app.revocation_create(&root, new(whom.clone())).await.unwrap();
+    let mut open = Vec::new();
+    for (cluster, name) in [("east", "edge-1"), ("east", "edge-2"), ("west", "edge-1")] {
+        let mut node = running.node(cluster, name).await;
+        node.takes_revoked = true;
+        let mut stream = Open::open(&node, running.at).await.unwrap();
+        stream.take(&mut node).await;
+        let out = Revocation { whom: whom.clone(), before: None, until: None };
+        assert_eq!(stream.revoked, [vec![out]], "with the first state");
+        assert!(stream.ended.is_empty());
+        open.push((node, stream));
+    }
+    running.bed.app.revocation_lift(&root, &made.row.id).await.unwrap();
+    for (_, stream) in &mut open {
+        assert_eq!(heard(stream).await, (vec![], vec![]), "they are let in again");
+    }
+    let until = OffsetDateTime::now_utc().unix_timestamp() + 60;
+    let left = wire::EndedSession { id: "s-1".into(), until };
+    let told = |number| wire::LoggedOut { number, sessions: vec![left.clone()] };
+    let mut ending = Telling::ending(&open[0].0, running.at).await.unwrap();
+    assert_eq!(ending.tell(told(1)).await.unwrap(), 1);
+    assert_eq!(ending.tell(told(2)).await.unwrap(), 2, "told again");
+    for (_, stream) in &mut open[..2] {
+        assert_eq!(heard(stream).await, (vec![], vec!["s-1".to_owned()]));
+    }
+    let west = NewRevocation { whom: whom.clone(), signs_out: true, ..new(whom) };
+    running.bed.app.revocation_create(&root, west).await.unwrap();
+    let (out, ended) = heard(&mut open[2].1).await;
+    assert!(out[0].before.is_some() && ended.is_empty(), "of another cluster it is told nothing");
+    let (mut node, _) = open.remove(1);
+    let mut again = Open::open(&node, running.at).await.unwrap();
+    again.take(&mut node).await;
+    assert_eq!(again.ended, [left], "whoever comes later is told, too");
     running.stop().await;
 }
 

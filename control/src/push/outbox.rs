@@ -6,9 +6,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use model::revocation::Revocation;
 use wire::{
-    BATCH, BATCH_BYTES, Begin, Commit, ControlFrame, ControlHeartbeat, Envelope, GATEWAYS, Lane,
-    SessionSecrets, Trust,
+    BATCH, BATCH_BYTES, Begin, Commit, ControlFrame, ControlHeartbeat, ENDED, Ended, EndedSession,
+    Envelope, GATEWAYS, Lane, REVOKED, Revoked, SessionSecrets, Trust,
 };
 
 use crate::ca::Authority;
@@ -42,7 +43,13 @@ pub(crate) struct Outbox {
     current: Option<Transfer>,
     waiting: BTreeMap<Lane, VecDeque<Transfer>>,
     heartbeat: Option<ControlHeartbeat>,
-    /// Goes before all else: what follows may be signed under a root that it brings.
+    /// Who is shut out: this and what is said of browsers go before all else, also inside a transaction.
+    revoked: Option<Arc<[Revocation]>>,
+    /// What of that is being said, and how much was: parts of two of them must not mix.
+    revoking: Option<(Arc<[Revocation]>, usize)>,
+    /// Which browsers logged out.
+    ended: VecDeque<EndedSession>,
+    /// Goes before all the rest: what follows may be signed under a root that it brings.
     trust: Option<Arc<Trust>>,
     /// By what the node is to seal sessions.
     sessions: Option<Arc<SessionSecrets>>,
@@ -52,7 +59,10 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     pub(crate) fn is_empty(&self) -> bool {
-        self.trust.is_none()
+        self.revoked.is_none()
+            && self.revoking.is_none()
+            && self.ended.is_empty()
+            && self.trust.is_none()
             && self.sessions.is_none()
             && self.telling.is_none()
             && self.current.is_none()
@@ -75,6 +85,16 @@ impl Outbox {
         self.sessions = Some(sessions);
     }
 
+    /// Who is shut out; what waited to be said counts no more.
+    pub(crate) fn revoked(&mut self, out: Arc<[Revocation]>) {
+        self.revoked = Some(out);
+    }
+
+    /// Which browsers logged out, beside those of before.
+    pub(crate) fn ended(&mut self, sessions: Vec<EndedSession>) {
+        self.ended.extend(sessions);
+    }
+
     /// Who still has frames to come knows that we are there.
     pub(crate) fn heartbeat(&mut self, now: i64) {
         if self.is_empty() {
@@ -91,6 +111,14 @@ impl Outbox {
         node: &str,
         now: i64,
     ) -> Result<Option<ControlFrame>, crate::ca::CaError> {
+        if let Some(part) = self.out() {
+            return Ok(Some(ControlFrame::Revoked(part)));
+        }
+        if !self.ended.is_empty() {
+            let part = self.ended.len().min(ENDED);
+            let sessions = self.ended.drain(..part).collect();
+            return Ok(Some(ControlFrame::Ended(Ended { sessions })));
+        }
         if let Some(trust) = self.trust.take() {
             return Ok(Some(ControlFrame::Trust(Trust::clone(&trust))));
         }
@@ -108,6 +136,17 @@ impl Outbox {
             self.current = None;
         }
         Ok(Some(frame))
+    }
+
+    /// The next part of who is shut out.
+    fn out(&mut self) -> Option<Revoked> {
+        let next = || self.revoked.take().map(|out| (out, 0));
+        let (whole, from) = self.revoking.take().or_else(next)?;
+        let to = whole.len().min(from + REVOKED);
+        let more = to < whole.len();
+        let part = Revoked { revocations: whole[from..to].to_vec(), more };
+        self.revoking = more.then_some((whole, to));
+        Some(part)
     }
 
     /// The next part of what is said of sessions.
@@ -200,12 +239,16 @@ pub(crate) fn weight(frame: &ControlFrame) -> usize {
         | ControlFrame::Commit(_)
         | ControlFrame::Heartbeat(_)
         | ControlFrame::Trust(_)
-        | ControlFrame::Sessions(_) => 0,
+        | ControlFrame::Sessions(_)
+        | ControlFrame::Revoked(_)
+        | ControlFrame::Ended(_) => 0,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use model::revocation::Whom;
+
     use super::*;
 
     /// So many Gateways, each of whose secrets are of this byte.
@@ -237,6 +280,38 @@ mod tests {
         outbox.sessions(sessions(0, 3));
         assert_eq!(next(&mut outbox), (1, Some(1), false));
         assert_eq!(next(&mut outbox), (0, None, false), "the last word alone");
+        assert!(outbox.is_empty());
+    }
+
+    #[test]
+    fn who_is_shut_out_goes_ahead_of_what_is_being_said() {
+        let out = |many: usize| -> Arc<[Revocation]> {
+            let one = |at| Revocation {
+                whom: Whom::Node { id: format!("n-{at}") },
+                before: None,
+                until: None,
+            };
+            (0..many).map(one).collect()
+        };
+        let next = |outbox: &mut Outbox| match outbox.next("node", 0) {
+            Ok(Some(ControlFrame::Revoked(part))) => (part.revocations.len(), part.more),
+            Ok(Some(ControlFrame::Ended(part))) => (part.sessions.len(), false),
+            Ok(Some(ControlFrame::Sessions(part))) => (part.gateways.len(), part.more),
+            other => panic!("{other:?}"),
+        };
+        let mut outbox = Outbox::default();
+        outbox.sessions(sessions(GATEWAYS + 1, 1));
+        assert_eq!(next(&mut outbox), (GATEWAYS, true));
+        let left = EndedSession { id: "s".into(), until: 1 };
+        outbox.ended(vec![left; ENDED + 1]);
+        outbox.revoked(out(REVOKED + 2));
+        assert_eq!(next(&mut outbox), (REVOKED, true), "amidst what was being said");
+        outbox.revoked(out(3));
+        assert_eq!(next(&mut outbox), (2, false), "no two of them mix");
+        assert_eq!(next(&mut outbox), (3, false));
+        assert_eq!(next(&mut outbox), (ENDED, false));
+        assert_eq!(next(&mut outbox), (1, false));
+        assert_eq!(next(&mut outbox), (1, false), "the rest of what was being said");
         assert!(outbox.is_empty());
     }
 }

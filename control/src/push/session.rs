@@ -12,10 +12,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use model::revocation::Revocation;
 use tokio::time::Instant;
 use wire::{
-    Ack, HEARTBEAT, Held, Hello, Nack, NodeFrame, NodeHeartbeat, Rejection, STALE, SessionSecrets,
-    Standing, Trust, Vector,
+    Ack, EndedSession, HEARTBEAT, Held, Hello, Nack, NodeFrame, NodeHeartbeat, Rejection, STALE,
+    SessionSecrets, Standing, Trust, Vector,
 };
 
 use crate::snapshot::Snapshot;
@@ -42,6 +43,10 @@ pub enum Event {
     Trust(Arc<Trust>),
     /// This is by what it seals sessions.
     Sessions(Arc<SessionSecrets>),
+    /// These are shut out.
+    Revoked(Arc<[Revocation]>),
+    /// These browsers logged out, beside those of before.
+    Ended(Vec<EndedSession>),
     /// Time passed; see [`Session::deadline`].
     Tick,
 }
@@ -60,6 +65,10 @@ pub enum Action {
     Trust(Arc<Trust>),
     /// Say by what it seals sessions.
     Sessions(Arc<SessionSecrets>),
+    /// Say who is shut out.
+    Revoked(Arc<[Revocation]>),
+    /// Say which browsers logged out.
+    Ended(Vec<EndedSession>),
     /// The node said under which roots it lives.
     Stands(Standing),
     /// Send a transaction.
@@ -149,6 +158,14 @@ pub struct Session {
     sessions: Option<Arc<SessionSecrets>>,
     /// Whether it can be told so.
     takes_sessions: bool,
+    /// Who is shut out, if we know that.
+    revoked: Option<Arc<[Revocation]>>,
+    /// Whether it can be told so.
+    takes_revoked: bool,
+    /// Which browsers logged out, before it said whether it takes that.
+    ended: Vec<EndedSession>,
+    /// Whether it does, once it said so.
+    takes_ended: Option<bool>,
     /// Whether what it holds is to be signed anew.
     unsigned: bool,
 }
@@ -168,6 +185,10 @@ impl Session {
             takes_trust: false,
             sessions: None,
             takes_sessions: false,
+            revoked: None,
+            takes_revoked: false,
+            ended: Vec::new(),
+            takes_ended: None,
             unsigned: false,
         }
     }
@@ -196,6 +217,8 @@ impl Session {
                 Event::Target(_) => {}
                 Event::Trust(trust) => self.trust(trust, &mut actions),
                 Event::Sessions(sessions) => self.sessions(sessions, &mut actions),
+                Event::Revoked(out) => self.revoked(out, &mut actions),
+                Event::Ended(sessions) => self.ended(sessions, &mut actions),
                 Event::Tick => {}
             }
             self.proceed(now, &mut actions);
@@ -237,6 +260,26 @@ impl Session {
         self.sessions = Some(sessions);
     }
 
+    /// Tells a node who is shut out, if that is news and it can be told.
+    fn revoked(&mut self, out: Arc<[Revocation]>, actions: &mut Vec<Action>) {
+        if self.revoked.as_ref() == Some(&out) {
+            return;
+        }
+        if self.takes_revoked {
+            actions.push(Action::Revoked(Arc::clone(&out)));
+        }
+        self.revoked = Some(out);
+    }
+
+    /// Tells a node which browsers logged out, once it said that it takes that.
+    fn ended(&mut self, sessions: Vec<EndedSession>, actions: &mut Vec<Action>) {
+        match self.takes_ended {
+            None => self.ended.extend(sessions),
+            Some(true) if !sessions.is_empty() => actions.push(Action::Ended(sessions)),
+            Some(_) => {}
+        }
+    }
+
     fn hello(&mut self, hello: Hello, now: Instant, actions: &mut Vec<Action>) {
         let Phase::Greeting(held) = &mut self.phase else {
             return actions.push(disorder("a Hello after the first one was complete"));
@@ -251,6 +294,12 @@ impl Session {
         let held = std::mem::take(held);
         let from = told(held, &hello.digest);
         actions.push(Action::Greeted { version: hello.version, vector: hello.vector });
+        self.takes_revoked = hello.takes_revoked;
+        // Also where nobody is: somebody may have been while it was away.
+        actions.extend(self.revoked.clone().filter(|_| self.takes_revoked).map(Action::Revoked));
+        self.takes_ended = Some(hello.takes_ended);
+        let ended = std::mem::take(&mut self.ended);
+        self.ended(ended, actions);
         self.takes_trust = hello.takes_trust;
         // Before anything that a root unknown to it may have signed.
         actions.extend(self.trust.clone().filter(|_| self.takes_trust).map(Action::Trust));

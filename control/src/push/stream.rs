@@ -61,6 +61,8 @@ pub(super) struct Stream<'p> {
     session: Session,
     outbox: Outbox,
     to_node: mpsc::Sender<Sent>,
+    /// Up to which number the session knows which browsers logged out.
+    ended: i64,
     /// When the certificate ends by which it was opened.
     until: Instant,
 }
@@ -77,7 +79,8 @@ impl<'p> Stream<'p> {
         let lasts = Duration::try_from(node.expires - push.clock.now()).unwrap_or_default();
         let session = Session::new(push.target(&class), now);
         let outbox = Outbox::default();
-        Stream { push, class, node, ticket, session, outbox, to_node, until: now + lasts }
+        let (ended, until) = (0, now + lasts);
+        Stream { push, class, node, ticket, session, outbox, to_node, ended, until }
     }
 
     /// Goes on until one side ends it.
@@ -113,6 +116,9 @@ impl<'p> Stream<'p> {
         self.session.on(Event::Trust(trust), Instant::now());
         let mut ring = self.push.ring();
         ring.mark_unchanged();
+        let mut revocations = self.push.revocations.news();
+        revocations.mark_unchanged();
+        self.on(Event::Revoked(self.push.revocations.out()));
         // What came between the first target and now.
         let mut event = Event::Target(self.push.target(&self.class));
         loop {
@@ -128,6 +134,9 @@ impl<'p> Stream<'p> {
             event = loop {
                 let deadline = self.session.deadline();
                 tokio::select! {
+                    Ok(()) = revocations.changed() => {
+                        break Event::Revoked(self.push.revocations.out());
+                    }
                     status = &mut ended => {
                         return Some(status.unwrap_or_else(|_| Status::aborted("the stream is over")));
                     }
@@ -181,7 +190,8 @@ impl<'p> Stream<'p> {
         }
     }
 
-    /// What to do about an event, and before a new state about what seals sessions of its Gateways.
+    /// What to do about an event: before a new state about what seals sessions of its Gateways, and with who is shut
+    /// out about which browsers logged out since.
     fn on(&mut self, event: Event) -> Vec<Action> {
         let now = Instant::now();
         let mut actions = Vec::new();
@@ -189,6 +199,12 @@ impl<'p> Stream<'p> {
             && let Some(sessions) = self.push.sessions(&self.class, target)
         {
             actions = self.session.on(Event::Sessions(sessions), now);
+        }
+        if let Event::Revoked(_) = &event {
+            let cluster = self.class.cluster.as_str();
+            let (ended, number) = self.push.revocations.ended(cluster, self.ended);
+            self.ended = number;
+            actions = self.session.on(Event::Ended(ended), now);
         }
         actions.extend(self.session.on(event, now));
         actions
@@ -208,6 +224,8 @@ impl<'p> Stream<'p> {
             Action::Greeted { version, vector } => fleet.greeted(&self.ticket, &version, &vector),
             Action::Trust(trust) => self.outbox.trust(trust),
             Action::Sessions(sessions) => self.outbox.sessions(sessions),
+            Action::Revoked(out) => self.outbox.revoked(out),
+            Action::Ended(sessions) => self.outbox.ended(sessions),
             Action::Stands(standing) => fleet.stands(&self.ticket, &standing),
             Action::Transact(transaction) => {
                 let transfer = self.transfer(transaction).await?;

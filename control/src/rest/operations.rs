@@ -14,8 +14,8 @@ use super::problem::Problem;
 use super::resource::ResourceShape;
 use super::{
     access, access_request, api, audit, authority, change, endpoint, join_token, key_set, login,
-    node, openapi, request, resource, session, session_secret, stream, token, traffic, user,
-    workspace,
+    node, openapi, request, resource, revocation, session, session_secret, stream, token, traffic,
+    user, workspace,
 };
 use crate::authn::Caller;
 use crate::{App, Refusal};
@@ -645,6 +645,31 @@ pub(super) static OPERATIONS: &[Operation] = &[
     .who(Who::Admin)
     .takes(form::<session_secret::RotationShape>)
     .gives(&[(201, "Since when it seals.", Some(form::<session_secret::SecretShape>))]),
+    Operation::new(
+        Get,
+        "/revocations",
+        "revocation_list",
+        "Who is shut out before their credentials end, and of whom you may know",
+        |ask| Box::pin(revocation::list(ask)),
+    )
+    .gives(&[(200, "The oldest first.", Some(page::<revocation::RevocationShape>))]),
+    Operation::new(
+        Post,
+        "/revocations",
+        "revocation_create",
+        "Shut somebody out, at every gateway and proxy at once",
+        |ask| Box::pin(revocation::create(ask)),
+    )
+    .takes(form::<revocation::NewRevocationShape>)
+    .gives(&[(201, "They are.", Some(form::<revocation::RevocationShape>))]),
+    Operation::new(
+        Delete,
+        "/revocations/{id}",
+        "revocation_lift",
+        "Let somebody in again",
+        |ask| Box::pin(revocation::lift(ask)),
+    )
+    .gives(DONE),
     Operation::new(
         Get,
         "/key-sets",

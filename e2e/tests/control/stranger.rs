@@ -219,6 +219,9 @@ fn body(id: &str) -> Value {
             "verb": "Delete", "kind": "ConfigMap", "namespace": "shop", "name": "marker-n",
         }),
         "access_request_grant" | "access_request_refuse" => json!({}),
+        "revocation_create" => json!({
+            "consumer": { "namespace": "shop", "name": "marker-n" },
+        }),
         "key_set_fetch" => json!({ "url": "https://login.example/keys" }),
         "api_transfer" => json!({ "api": { "namespace": "shop", "name": "a" }, "to": "bankers" }),
         "access_review" => json!({
@@ -243,7 +246,7 @@ fn expected(operation: &Operation, who: &str) -> u16 {
         // some, in the suite of fleets.
         ("session_show" | "session_list" | "token_list" | "resource_list" | "change_list", _)
         // Where keys lie for policies of others is tried there, too.
-        | ("key_set_list", _)
+        | ("key_set_list" | "revocation_list", _)
         // What nodes tell of requests, and count, is tried where there are some, too.
         | ("node_list" | "request_list" | "traffic_show" | "access_review", _)
         | ("access_request_list" | "api_list" | "workspace_list" | "team_roles", _)

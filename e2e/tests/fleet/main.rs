@@ -10,6 +10,7 @@ mod crash;
 mod endpoint;
 mod full;
 mod keys;
+mod logout;
 mod moving;
 mod renewal;
 mod scene;

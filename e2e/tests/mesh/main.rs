@@ -14,6 +14,7 @@ mod loss;
 mod outbound;
 mod passport;
 mod place;
+mod revoked;
 mod rotation;
 mod scene;
 mod split;

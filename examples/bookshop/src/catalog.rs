@@ -35,7 +35,8 @@ pub(crate) async fn slow(plate: &Nameplate, query: Option<&str>) -> Reply {
     plate.ok(json!({ "waited_ms": wait.as_millis() as u64 }))
 }
 
-fn wait_of(query: &str) -> Option<Duration> {
+/// The time that a query asks for.
+pub(crate) fn wait_of(query: &str) -> Option<Duration> {
     let ms = query.split('&').find_map(|pair| pair.strip_prefix("ms="))?;
     let wait = Duration::from_millis(ms.parse().ok()?);
     (wait <= SLOWEST).then_some(wait)

@@ -114,6 +114,10 @@ impl Shop {
             (_, "/headers") => show_head(&self.plate, &request),
             _ if !reads => self.not_allowed("GET, HEAD"),
             (Part::Storefront { orders }, "/") => {
+                // As other people's software does that has work of its own first.
+                if let Some(wait) = catalog::wait_of(request.uri().query().unwrap_or_default()) {
+                    tokio::time::sleep(wait).await;
+                }
                 match orders.get("/orders", request.headers()).await {
                     Ok(called) => self.plate.ok(json!({ "called": called })),
                     Err(failure) => self.plate.bad_gateway(failure),

@@ -8,7 +8,7 @@ use super::written::{is_odd, nothing, write};
 use crate::dice::Dice;
 
 /// How many a list may hold.
-const MOST: [(&str, usize); 13] = [
+const MOST: [(&str, usize); 15] = [
     ("held", 1_000),
     ("rejected", 1_000),
     ("closed", 100),
@@ -18,6 +18,8 @@ const MOST: [(&str, usize); 13] = [
     ("roots", 8),
     ("gateways", 1_000),
     ("secrets", 16),
+    ("revocations", 1_000),
+    ("sessions", 1_000),
     ("decisions", 256),
     ("series", 256),
     ("outcomes", 6),

@@ -4,13 +4,15 @@ use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 use model::identity::Peer;
+use model::revocation::{Revocation, Whom};
 use model::secret::SecretBytes;
 use model::{Name, Scope};
 use serde_json::json;
 use wire::{
-    Ack, Begin, Caller, Cause, Commit, ControlFrame, ControlHeartbeat, Counts, Decision, Envelope,
-    GatewaySessions, Held, Hello, Key, Lane, Nack, NodeFrame, NodeHeartbeat, Rejection, Resting,
-    Series, SessionSecrets, Side, Sketch, Standing, Told, Trust, Vector,
+    Ack, Begin, Caller, Cause, Commit, ControlFrame, ControlHeartbeat, Counts, Decision, Ended,
+    EndedSession, Envelope, GatewaySessions, Held, Hello, Key, Lane, LoggedOut, Nack, NodeFrame,
+    NodeHeartbeat, Rejection, Resting, Revoked, Series, SessionSecrets, Side, Sketch, Standing,
+    Told, Trust, Vector,
 };
 
 use crate::dice::Dice;
@@ -29,6 +31,8 @@ pub(super) fn node(dice: &mut Dice) -> NodeFrame {
             more: dice.once_in(2),
             takes_trust: dice.once_in(2),
             takes_sessions: dice.once_in(2),
+            takes_revoked: dice.once_in(2),
+            takes_ended: dice.once_in(2),
         }),
         1 => NodeFrame::Ack(Ack {
             nonce: number(dice),
@@ -66,7 +70,7 @@ fn resting(dice: &mut Dice) -> Resting {
 }
 
 pub(super) fn control(dice: &mut Dice) -> ControlFrame {
-    match dice.roll(7) {
+    match dice.roll(9) {
         0 => ControlFrame::Begin(Begin {
             nonce: number(dice),
             lane: *dice.pick(&LANES),
@@ -87,12 +91,40 @@ pub(super) fn control(dice: &mut Dice) -> ControlFrame {
             gateways: dice.some(4, sessions),
             more: dice.once_in(2),
         }),
+        6 => ControlFrame::Revoked(Revoked {
+            revocations: dice.some(4, revocation),
+            more: dice.once_in(2),
+        }),
+        7 => ControlFrame::Ended(Ended { sessions: dice.some(4, ended) }),
         _ => {
             let mut roots = dice.some(wire::ROOTS - 1, blob);
             roots.push(blob(dice));
             ControlFrame::Trust(Trust { roots, spread: number(dice) as u32 })
         }
     }
+}
+
+fn revocation(dice: &mut Dice) -> Revocation {
+    let name = |dice: &mut Dice| {
+        let name: &&str = dice.pick(&NAMES);
+        Name::parse(name).expect("they are names")
+    };
+    let whom = match dice.roll(4) {
+        0 => Whom::User { issuer: dice.text(40), subject: dice.text(40) },
+        1 => Whom::Consumer { namespace: name(dice), name: name(dice) },
+        2 => Whom::ApiKey { namespace: name(dice), name: dice.text(40) },
+        _ => Whom::Node { id: dice.text(40) },
+    };
+    let maybe = |dice: &mut Dice| dice.once_in(2).then(|| number(dice).cast_signed());
+    Revocation { whom, before: maybe(dice), until: maybe(dice) }
+}
+
+fn ended(dice: &mut Dice) -> EndedSession {
+    EndedSession { id: format!("s{}", dice.text(40)), until: number(dice).cast_signed() }
+}
+
+pub(super) fn logged_out(dice: &mut Dice) -> LoggedOut {
+    LoggedOut { number: number(dice), sessions: dice.some(4, ended) }
 }
 
 fn sessions(dice: &mut Dice) -> GatewaySessions {

@@ -5,14 +5,15 @@
 
 use std::fmt::Debug;
 
-use model::Scope;
 use model::identity::Peer;
+use model::revocation::{Revocation, Whom};
+use model::{Name, Scope};
 use serde_json::{Map, Value, json};
 use wire::fuzz::Frame;
 use wire::{
-    Ack, Begin, Caller, Cause, Commit, ControlFrame, ControlHeartbeat, Counts, Envelope,
-    GatewaySessions, Held, Hello, Key, Lane, Nack, NodeFrame, NodeHeartbeat, Rejection, Resting,
-    Series, SessionSecrets, Side, Standing, Told, Trust, Vector,
+    Ack, Begin, Caller, Cause, Commit, ControlFrame, ControlHeartbeat, Counts, Ended, EndedSession,
+    Envelope, GatewaySessions, Held, Hello, Key, Lane, LoggedOut, Nack, NodeFrame, NodeHeartbeat,
+    Rejection, Resting, Revoked, Series, SessionSecrets, Side, Standing, Told, Trust, Vector,
 };
 
 use super::naive::spell;
@@ -63,6 +64,13 @@ impl Meant for ControlFrame {
                 let gateways = list(gateways, sessions);
                 tree([("sessions", tree([("gateways", gateways), ("more", json!(more))]))])
             }
+            ControlFrame::Revoked(Revoked { revocations, more }) => {
+                let revocations = list(revocations, revocation);
+                tree([("revoked", tree([("revocations", revocations), ("more", json!(more))]))])
+            }
+            ControlFrame::Ended(Ended { sessions }) => {
+                tree([("ended", tree([("sessions", list(sessions, ended))]))])
+            }
         }
     }
 }
@@ -75,6 +83,39 @@ impl Meant for Told {
         let decisions = list(decisions, decision::decision);
         tree([("number", json!(number)), ("decisions", decisions), ("dropped", json!(dropped))])
     }
+}
+
+impl Meant for LoggedOut {
+    const MESSAGE: &str = "LoggedOut";
+
+    fn meant(&self) -> Value {
+        let LoggedOut { number, sessions } = self;
+        tree([("number", json!(number)), ("sessions", list(sessions, ended))])
+    }
+}
+
+fn ended(EndedSession { id, until }: &EndedSession) -> Value {
+    tree([("id", json!(id)), ("until", json!(until))])
+}
+
+fn revocation(Revocation { whom, before, until }: &Revocation) -> Value {
+    let named = |namespace: &Name, name: &str| {
+        tree([("namespace", json!(namespace)), ("name", json!(name))])
+    };
+    let whom = match whom {
+        Whom::User { issuer, subject } => {
+            ("user", tree([("issuer", json!(issuer)), ("subject", json!(subject))]))
+        }
+        Whom::Consumer { namespace, name } => ("consumer", named(namespace, name.as_str())),
+        Whom::ApiKey { namespace, name } => ("api_key", named(namespace, name)),
+        Whom::Node { id } => ("node", json!(id)),
+    };
+    let mut said = json!({ whom.0: whom.1 });
+    let times = [("before", before), ("until", until)];
+    for (name, time) in times.into_iter().filter_map(|(name, time)| Some((name, (*time)?))) {
+        said[name] = json!(time);
+    }
+    said
 }
 
 impl Meant for Counts {
@@ -93,8 +134,8 @@ impl Meant for Counts {
 }
 
 fn hello(hello: &Hello) -> Value {
-    let Hello { version, schema, vector: at, digest, held: all, more, takes_trust, takes_sessions } =
-        hello;
+    let Hello { version, schema, vector: at, digest, held: all, more, .. } = hello;
+    let Hello { takes_trust, takes_sessions, takes_revoked, takes_ended, .. } = hello;
     tree([
         ("version", json!(version)),
         ("schema", json!(schema)),
@@ -104,6 +145,8 @@ fn hello(hello: &Hello) -> Value {
         ("more", json!(more)),
         ("takes_trust", json!(takes_trust)),
         ("takes_sessions", json!(takes_sessions)),
+        ("takes_revoked", json!(takes_revoked)),
+        ("takes_ended", json!(takes_ended)),
     ])
 }
 

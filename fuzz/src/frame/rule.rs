@@ -47,7 +47,9 @@ impl Said {
             "NodeFrame" | "ControlFrame" => self.0.len() == 1,
             // Nothing is said of these, or only where they lie in another.
             "Key" | "Object" | "ScopeRevision" | "Nack" | "ControlHeartbeat" | "Others" => true,
-            "Put" | "Drop" => true,
+            "Put" | "Drop" | "User" | "Named" => true,
+            "LoggedOut" | "Ended" => self.many("sessions") <= 1_000,
+            "EndedSession" | "Session" => matches!(self.length("id"), 1..=WORD),
             "Hello" | "Held" | "Ack" | "Rejection" | "Standing" => self.is_of_node(message),
             "NodeHeartbeat" | "Resting" => self.is_of_node(message),
             "Told" => self.many("decisions") <= 256 && self.decisions(),
@@ -97,6 +99,17 @@ impl Said {
             "Commit" => self.has_digest("digest"),
             "Trust" => matches!(self.many("roots"), 1..=8),
             "SessionSecrets" => self.many("gateways") <= 1_000,
+            "Revoked" => self.many("revocations") <= 1_000,
+            "Revocation" => {
+                let name = |whom: &str, name: &str| {
+                    is_name(self.0[whom][name].as_str().unwrap_or_default())
+                };
+                match ["user", "consumer", "api_key", "node"].map(|one| self.0.contains_key(one)) {
+                    [_, true, _, _] => name("consumer", "namespace") && name("consumer", "name"),
+                    [_, _, true, _] => name("api_key", "namespace"),
+                    [user, _, _, node] => user || node,
+                }
+            }
             "GatewaySessions" => {
                 let bounds = matches!(self.many("secrets"), 1..=16);
                 // They are as long as a digest.

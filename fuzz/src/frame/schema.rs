@@ -123,6 +123,6 @@ fn fields_are_read_of_the_text() {
     assert_eq!(field("Begin", "lane"), (2, Sort::Enum, Label::Plain));
     assert_eq!(field("Caller", "issuer"), (4, Sort::Text, Label::Oneof));
     assert_eq!(field("Counts", "start"), (1, Sort::Fixed64, Label::Plain));
-    assert_eq!(fields("ControlFrame").len(), 7);
+    assert_eq!(fields("ControlFrame").len(), 9);
     assert!(fields("Others").is_empty());
 }

@@ -20,8 +20,9 @@ use crate::explain::{MethodStory, PolicyStory};
 use crate::facts::{Certificate, Facts};
 use crate::jwt::{self, Issuer, TokenError};
 use crate::level::Level;
-use crate::login::{self, Login, Visit};
+use crate::login::{self, LoggedIn, Login, Visit};
 use crate::principal::{Believed, Principal, Proof};
+use crate::revoked::{Out, Revoked};
 
 /// The scheme of tokens (RFC 6750).
 const BEARER: &str = "Bearer";
@@ -87,6 +88,8 @@ pub(crate) enum Refusal {
     Token { place: Place, fault: TokenError },
     #[error("the certificate is refused: {0}")]
     Certificate(KeyError),
+    #[error("{}", crate::revoked::told(.whom, *.out))]
+    Revoked { whom: Arc<Principal>, out: Out },
 }
 
 impl Known {
@@ -114,6 +117,23 @@ impl Known {
         });
         self.by.push((place, method));
         self.all.push(Someone { principal, level, api: None });
+    }
+
+    /// The same, if nobody of them is shut out.
+    #[cold]
+    fn without(self, revoked: &Revoked, facts: &Facts<'_>) -> Result<Self, Refusal> {
+        let (now, all) = (facts.now, self.proofs.iter());
+        let mut out = all.filter_map(|Proof { principal, policy, .. }| {
+            // A session that counts was not asked for by when its last token was issued.
+            let session = facts.sessions.iter().find(|one| Arc::ptr_eq(&one.principal, principal));
+            let since = session.map(|one| one.since);
+            let out = revoked.out(principal, |one| *one == policy.namespace, since, now)?;
+            Some(Refusal::Revoked { whom: Arc::clone(principal), out })
+        });
+        match out.next() {
+            Some(refusal) => Err(refusal),
+            None => Ok(self),
+        }
     }
 
     /// Who proved themselves here, and by what; taken out.
@@ -298,14 +318,17 @@ impl Methods {
         if let Some(certificate) = facts.certificate {
             self.prove_certificate(certificate, facts, &mut known).map_err(Refusal::Certificate)?;
         }
-        for one in facts.sessions {
+        for one in sessions(facts) {
             let mut logins = self.logins();
             // A policy that changed since is compiled anew, and the sessions of its logins hold.
             if let Some((method, _)) = logins.find(|(_, login)| login.id == one.login.id) {
                 known.prove(&method, Arc::clone(&one.principal));
             }
         }
-        Ok(known)
+        match facts.revoked {
+            None => Ok(known),
+            Some(revoked) => known.without(revoked, facts),
+        }
     }
 
     /// What of a request belongs to logins.
@@ -325,7 +348,7 @@ impl Methods {
     /// Where a browser is sent that lacks a proof and asks for a page; nowhere where it comes from, since it would come
     /// back for ever.
     pub(crate) fn way_in(&self, facts: &Facts<'_>) -> Option<&Arc<Login>> {
-        let is_in = |login: &Login| facts.sessions.iter().any(|one| one.login.id == login.id);
+        let is_in = |login: &Login| sessions(facts).any(|one| one.login.id == login.id);
         let is_idle =
             |login: &Arc<Login>| self.idle_logins().any(|(one, _)| Arc::ptr_eq(one, login));
         let mut logins = self.logins().map(|(_, login)| login);
@@ -440,6 +463,16 @@ impl Methods {
         let policies = self.policies.iter().enumerate();
         policies.map(|(place, (level, policy))| (place, *level, &**policy))
     }
+}
+
+/// The sessions that count: one of before its user may log in anew is none, and no wrong one.
+fn sessions<'f>(facts: &Facts<'f>) -> impl Iterator<Item = &'f LoggedIn> {
+    let Facts { sessions, revoked, now, .. } = *facts;
+    sessions.iter().filter(move |one| {
+        let out = revoked
+            .and_then(|revoked| revoked.out(&one.principal, |_| false, Some(one.since), now));
+        out != Some(Out::Before)
+    })
 }
 
 fn add(all: &mut Vec<Place>, places: &[Place]) {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::fixtures::{CLERK, GUEST, Request, chain, key_of, keys, keys_of, level, reason};
+use crate::revoked::Revoked;
 
 fn filters(filters: Value) -> Vec<HttpFilter> {
     serde_json::from_value(filters).unwrap()
@@ -53,6 +54,42 @@ fn a_401_says_how_to_prove_oneself() {
     let detail =
         "the token in the header 'authorization' is refused: its three parts cannot be read";
     assert_eq!(wrong.detail.as_deref(), Some(detail));
+}
+
+#[test]
+fn whoever_is_shut_out_is_denied_whatever_they_show_and_no_rule_is_asked() {
+    use model::Name;
+    use model::revocation::{Revocation, Whom};
+    let name = |word: &str| Name::parse(word).unwrap();
+    let consumers = json!([{ "name": "acme" }]);
+    let consumers = chain([level([json!({ "methods": keys_of(&consumers) })])]);
+    let keys = chain([level([json!({ "methods": keys() })])]);
+    let acme = key_of("acme");
+    let of = |namespace: &str, of: &str| match of {
+        "acme" => Whom::Consumer { namespace: name(namespace), name: name(of) },
+        of => Whom::ApiKey { namespace: name(namespace), name: of.to_owned() },
+    };
+    for (chain, request, whom, wanted) in [
+        (&keys, Request::get("/").key(CLERK), of("shop", "clerk"), Some("apikey:clerk")),
+        (&keys, Request::get("/").key(CLERK), of("bank", "clerk"), None),
+        (&keys, Request::get("/").key(CLERK), of("shop", "reader"), None),
+        (&keys, Request::get("/"), of("shop", "clerk"), None),
+        (&consumers, Request::get("/").key(&acme), of("shop", "acme"), Some("consumer:shop/acme")),
+        (&consumers, Request::get("/").key(&acme), of("bank", "acme"), None),
+    ] {
+        let revoked = Revoked::new(&[Revocation { whom: whom.clone(), before: None, until: None }]);
+        let facts = Facts { revoked: Some(&revoked), ..request.facts() };
+        match (chain.uncounted(&facts, None), wanted) {
+            (Verdict::Pass(_), None) => {}
+            (Verdict::Answer(answer), Some(wanted)) => {
+                assert_eq!((answer.reason, answer.status.as_u16()), (Reason::CallerRevoked, 403));
+                assert_eq!(answer.principal.unwrap().to_string(), wanted);
+                let story = chain.explain(&facts, None);
+                assert_eq!(story.because, format!("{wanted} was shut out"));
+            }
+            (other, _) => panic!("{whom:?}: {other:?}"),
+        }
+    }
 }
 
 #[test]

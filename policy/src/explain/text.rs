@@ -33,7 +33,7 @@ pub(super) fn because(story: &Story, verdict: &Verdict) -> String {
             Some(why) => format!("a preflight, and {why}"),
             None => "a preflight, and the CORS filter allows its origin".to_owned(),
         },
-        (Reason::CredentialInvalid, _) => {
+        (Reason::CredentialInvalid | Reason::CallerRevoked, _) => {
             story.refused.clone().unwrap_or_else(|| "a credential is refused".to_owned())
         }
         (Reason::PolicyUnreadable, _) => unreadable(story),

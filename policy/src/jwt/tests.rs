@@ -339,6 +339,33 @@ fn bearer_policy(issuer: &str, rules: &Value) -> Value {
 }
 
 #[test]
+fn a_token_of_before_its_user_was_signed_out_is_wrong_and_one_of_later_is_not() {
+    use model::revocation::{Revocation, Whom};
+    let chain = chain([level([bearer_policy(ISSUER, &json!([]))])]);
+    let subject = claims()["sub"].as_str().unwrap().to_owned();
+    let whom = Whom::User { issuer: ISSUER.to_owned(), subject };
+    let out = Revocation { whom, before: Some(NOW - 5), until: None };
+    let revoked = crate::Revoked::new(&[out]);
+    for (issued, wanted) in
+        [(json!(NOW - 5), Some(401)), (json!(NOW - 4), None), (json!("soon"), Some(401))]
+    {
+        let token = SIGNERS.token(&json!({ "alg": "EdDSA" }), &with("iat", issued.clone()));
+        let request = Request::get("/").with("authorization", &format!("Bearer {token}"));
+        let facts = Facts { revoked: Some(&revoked), ..request.facts() };
+        let Decision::Done(verdict) = chain.decide(&facts, None) else { panic!("it asks") };
+        let answer = match verdict {
+            Verdict::Pass(_) => None,
+            Verdict::Answer(answer) => {
+                let challenge = answer.headers[0].1.to_str().unwrap().to_owned();
+                assert_eq!(challenge, "Bearer error=\"invalid_token\"", "{answer:?}");
+                Some(answer.status.as_u16())
+            }
+        };
+        assert_eq!(answer, wanted, "{issued}");
+    }
+}
+
+#[test]
 fn a_chain_takes_bearer_tokens_and_refuses_wrong_ones_everywhere() {
     let clerks = json!([{ "name": "clerks", "when": {
         "callers": [{ "issuer": ISSUER, "claims": [{ "name": "roles", "value": "clerk" }] }] } }]);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::{HeaderValue, Method};
+use model::revocation::{Revocation, Whom};
 use serde_json::{Value, json};
 
 use super::{IdTokenError, LoggedIn, Login, Visit};
@@ -12,6 +13,7 @@ use crate::fixtures::{Request, chain, compile_authn, level, reason};
 use crate::jwt::TokenError;
 use crate::jwt::tests::{ISSUER, NOW, jwks, token_of};
 use crate::reason::Reason;
+use crate::revoked::Revoked;
 
 fn oidc() -> Value {
     json!({
@@ -161,7 +163,11 @@ fn a_session_counts_as_its_principal_does_and_only_at_its_own_login() {
     };
     let of = |team: &str| {
         let claims = json!({ "sub": "ann", "team": team }).as_object().unwrap().clone();
-        LoggedIn { login: Arc::clone(&login), principal: Arc::new(login.principal(claims)) }
+        LoggedIn {
+            login: Arc::clone(&login),
+            principal: Arc::new(login.principal(claims)),
+            since: 0,
+        }
     };
     let kept = vec![HeaderValue::from_static("a=1")];
     let Decision::Done(Verdict::Pass(pass)) = decided(&[of("lab")], kept.clone()) else { panic!() };
@@ -198,11 +204,44 @@ fn who_logged_in_and_lacks_something_else_is_not_led_in_circles() {
     let login = login(&chain);
     assert!(matches!(asked(&chain, &page("/")), Some(Ask::Begin(..))));
     let claims = json!({ "sub": "ann" }).as_object().unwrap().clone();
-    let sessions = [LoggedIn { principal: Arc::new(login.principal(claims)), login }];
+    let sessions = [LoggedIn { principal: Arc::new(login.principal(claims)), login, since: 0 }];
     let request = page("/");
     let facts = Facts { sessions: &sessions, ..request.facts() };
     let Decision::Done(Verdict::Answer(answer)) = chain.decide(&facts, None) else { panic!() };
     assert_eq!(answer.reason, Reason::CredentialMissing);
+}
+
+#[test]
+fn who_is_shut_out_is_led_nowhere_and_who_is_signed_out_logs_in_anew() {
+    let people = json!({ "methods": [{ "name": "people", "oidc": oidc() }], "require": "Any" });
+    let chain = chain([level([people])]);
+    let login = login(&chain);
+    let claims = json!({ "sub": "ann" }).as_object().unwrap().clone();
+    let principal = Arc::new(login.principal(claims));
+    let whom = Whom::User { issuer: ISSUER.to_owned(), subject: "ann".to_owned() };
+    let request = page("/");
+    let decided = |since, before| {
+        let out = Revocation { whom: whom.clone(), before, until: None };
+        let revoked = Revoked::new(&[out]);
+        let (login, principal) = (Arc::clone(&login), Arc::clone(&principal));
+        let sessions = [LoggedIn { login, principal, since }];
+        let facts = Facts { sessions: &sessions, revoked: Some(&revoked), ..request.facts() };
+        match chain.decide(&facts, None) {
+            Decision::Done(Verdict::Pass(_)) => "passes".to_owned(),
+            Decision::Done(Verdict::Answer(answer)) => {
+                let story = chain.explain(&facts, None);
+                assert_eq!(Some(story.because.as_str()), answer.detail.as_deref());
+                format!("{} {}", answer.status.as_u16(), answer.reason.as_str())
+            }
+            Decision::Ask(pending) => {
+                assert!(matches!(pending.ask, Ask::Begin(..)));
+                "logs in".to_owned()
+            }
+        }
+    };
+    assert_eq!(decided(5, None), "403 caller_revoked");
+    assert_eq!(decided(5, Some(5)), "logs in");
+    assert_eq!(decided(6, Some(5)), "passes");
 }
 
 #[test]
@@ -232,7 +271,7 @@ fn a_path_is_the_broadest_logins_and_a_narrower_one_there_is_never_begun() {
         // Who is in at the broader one is sent to the narrower only where they would come back.
         let claims = json!({ "sub": "ann" }).as_object().unwrap().clone();
         let principal = Arc::new(broad.principal(claims));
-        let sessions = [LoggedIn { login: Arc::clone(&broad), principal }];
+        let sessions = [LoggedIn { login: Arc::clone(&broad), principal, since: 0 }];
         let request = page("/");
         let facts = Facts { sessions: &sessions, ..request.facts() };
         let is_sent = matches!(chain.decide(&facts, None), Decision::Ask(_));

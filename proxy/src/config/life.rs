@@ -19,8 +19,10 @@ use super::compiler::{Compiler, Seat};
 use super::counter::Counter;
 use super::held::{Held, Objects, Served};
 use super::keeper::Keeper;
+use super::leaver::Leaver;
 use super::link::{Heard, Link};
 use super::member::{Ground, Next, anchor, left};
+use super::revoked::Kept;
 use super::session::{Action, Event, Now, Session};
 use super::speaker::{self, Wanted};
 use super::status::{Source, written};
@@ -52,6 +54,7 @@ pub(super) async fn run(ground: Ground, identity: Option<Identity>) {
         Ok(mut life) => {
             life.serve_last_good().await;
             life.follow().await;
+            life.revoked.write(&life.identity);
             life.keeper.end(Arc::clone(&life.identity)).await;
         }
         Err(error) => {
@@ -95,6 +98,10 @@ struct Life {
     /// Within which time that is done.
     spread: Duration,
     keeper: Keeper,
+    /// Who is shut out.
+    revoked: Kept,
+    /// Ready when that is to be written.
+    writing: Doing<()>,
     /// What the table in force was made from, and what it could not take.
     in_force: Option<(Served, Vec<Rejection>)>,
     /// Where the application beside it does not answer.
@@ -125,6 +132,13 @@ impl Life {
         tokio::spawn(lane::run(teller, wanted.clone()));
         let counter = Counter::new(Arc::clone(&ground.traffic));
         tokio::spawn(lane::run(counter, wanted.clone()));
+        // Before anything is served.
+        let revoked = Kept::begin(ground.clone(), &identity);
+        let writing = Box::pin(Kept::is_due(revoked.due()));
+        if identity.kind == GATEWAY {
+            let leaver = Leaver::new(Arc::clone(&ground.membership.revoked));
+            tokio::spawn(lane::run(leaver, wanted.clone()));
+        }
         if identity.kind != GATEWAY {
             tokio::spawn(speaker::run(ground.clone(), wanted, told));
         }
@@ -138,6 +152,8 @@ impl Life {
         let life = Life {
             renewing: Box::pin(renewing),
             keeper: Keeper::new(ground.clone()),
+            revoked,
+            writing,
             ground,
             identity,
             shown,
@@ -313,6 +329,11 @@ impl Life {
                     self.stand();
                     None
                 }
+                () = &mut self.writing => {
+                    self.revoked.write(&self.identity);
+                    self.writing = Box::pin(Kept::is_due(self.revoked.due()));
+                    None
+                }
                 () = sleep_until(self.moves.unwrap_or_else(Instant::now)), if self.moves.is_some() => {
                     self.moves = None;
                     self.ground.due.notify_one();
@@ -361,6 +382,8 @@ impl Life {
             }
             Action::Believe(trust) => self.believe(trust),
             Action::Share(sessions) => secrets::share(&sessions, &self.identity, &self.ground),
+            Action::ShutOut(out) => self.revoked.shut_out(out),
+            Action::LogOut(sessions) => self.revoked.log_out(&sessions),
             Action::Take(state) => {
                 let compiler = self.compiler.take().unwrap_or_default();
                 self.taking = Some(Box::pin(self.take(compiler, state, Source::Server)));

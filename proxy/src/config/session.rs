@@ -13,10 +13,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use model::revocation::Revocation;
 use tokio::time::Instant;
 use wire::{
-    Ack, ControlFrame, GatewaySessions, HEARTBEAT, HELD, Held as Holds, Hello, Nack, NodeFrame,
-    NodeHeartbeat, Rejection, Resting, SCHEMA, STALE, SessionSecrets, Standing, Trust,
+    Ack, ControlFrame, EndedSession, GatewaySessions, HEARTBEAT, HELD, Held as Holds, Hello, Nack,
+    NodeFrame, NodeHeartbeat, Rejection, Resting, Revoked, SCHEMA, STALE, SessionSecrets, Standing,
+    Trust,
 };
 
 use super::held::Held;
@@ -31,6 +33,8 @@ const LONGEST: Duration = Duration::from_secs(10);
 
 /// Of so many Gateways it takes secrets at most.
 const GATEWAYS: usize = 100_000;
+/// So many who are shut out it takes at most.
+const REVOKED: usize = 100_000;
 
 /// What happened.
 #[derive(Debug)]
@@ -66,6 +70,10 @@ pub(crate) enum Action {
     Believe(Trust),
     /// Seal sessions by these from now on.
     Share(Vec<GatewaySessions>),
+    /// Shut these out from now on, and nobody else.
+    ShutOut(Vec<Revocation>),
+    /// These browsers logged out, beside those of before.
+    LogOut(Vec<EndedSession>),
     /// Put this state in force, then tell [`Event::Taken`].
     Take(Arc<Held>),
     /// Tell that a transaction was refused.
@@ -102,6 +110,8 @@ pub(crate) struct Session {
     taking: Option<Taking>,
     /// What was told of sessions so far, in parts.
     secrets: Vec<GatewaySessions>,
+    /// Who was told to be shut out so far, in parts.
+    revoked: Vec<Revocation>,
     /// The transaction that brought what is held, if it came on this stream.
     landed: Option<u64>,
     /// Whether control wants to be told under which roots we live: since this stream told of roots.
@@ -149,6 +159,7 @@ impl Session {
             incoming: None,
             taking: None,
             secrets: Vec::new(),
+            revoked: Vec::new(),
             landed: None,
             asked: false,
             stood: None,
@@ -220,6 +231,7 @@ impl Session {
     fn opened(&mut self, now: Now) -> Vec<Action> {
         self.incoming = None;
         self.secrets.clear();
+        self.revoked.clear();
         self.landed = None;
         (self.asked, self.stood) = (false, None);
         self.opened = now.at;
@@ -260,6 +272,8 @@ impl Session {
                 more: at < last,
                 takes_trust: true,
                 takes_sessions: self.node.kind == GATEWAY,
+                takes_revoked: true,
+                takes_ended: self.node.kind == GATEWAY,
             })
         };
         parts.into_iter().enumerate().map(hello).collect()
@@ -279,6 +293,8 @@ impl Session {
                 vec![Action::Believe(trust)]
             }
             (ControlFrame::Sessions(part), _) => self.sessions(part, now),
+            (ControlFrame::Revoked(part), _) => self.revoked(part, now),
+            (ControlFrame::Ended(part), _) => vec![Action::LogOut(part.sessions)],
             (ControlFrame::Begin(begin), None) if self.taking.is_none() => {
                 self.incoming = Some(Incoming::begin(begin, &self.held));
                 Vec::new()
@@ -314,6 +330,19 @@ impl Session {
         match part.more {
             true => Vec::new(),
             false => vec![Action::Share(std::mem::take(&mut self.secrets))],
+        }
+    }
+
+    /// Takes who is shut out, once all parts are there.
+    fn revoked(&mut self, part: Revoked, now: Now) -> Vec<Action> {
+        self.revoked.extend(part.revocations);
+        if self.revoked.len() > REVOKED {
+            self.revoked.clear();
+            return self.close("the server told of more who are shut out than a node takes", now);
+        }
+        match part.more {
+            true => Vec::new(),
+            false => vec![Action::ShutOut(std::mem::take(&mut self.revoked))],
         }
     }
 

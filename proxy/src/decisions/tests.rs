@@ -114,6 +114,7 @@ fn a_long_story_is_cut_to_what_decided_and_few_wait() {
         certificate: None,
         users: &[],
         sessions: &[],
+        revoked: None,
     };
     let mut record = record();
     record.story = Some(Box::new(chain.explain(&facts, None)));

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::mem::take;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST};
 use http::request::Parts;
@@ -23,6 +24,7 @@ use crate::decisions::discreet;
 use crate::http::Conn;
 use crate::live::Live;
 use crate::login::{self, Browser, Visited};
+use crate::passport::Carried;
 use crate::record::Record;
 use crate::session::Visit;
 use crate::{forward, moment, passport};
@@ -74,6 +76,7 @@ async fn way<'l>(
     record.path = path.as_ref().into();
     bound(conn, parts)?;
     let users = passport::believed(live, record.side, record.behalf.as_ref());
+    let revoked = conn.shared.ground.membership.revoked.now();
     let facts = Facts {
         layer: Layer::Request,
         now: moment::signed(record.began_at),
@@ -89,6 +92,7 @@ async fn way<'l>(
         certificate: conn.certificate(),
         users: &users,
         sessions: &[],
+        revoked: revoked.as_deref(),
     };
     meant_here(conn, live, &host)?;
     let found = match conn.is_outbound(live) {
@@ -164,22 +168,53 @@ pub(crate) fn decide_uncounted(
     tell(conn, found, facts, verdict, record)
 }
 
-/// Refuses another proxy whose workspace is none of its cluster; the record is told what was found.
+/// Refuses another proxy whose workspace is none of its cluster, and whoever comes for somebody who was shut out; the
+/// record is told what was found.
 #[inline(always)]
 fn admit(conn: &Conn, live: &Live, found: &Found<'_>, record: &mut Record) -> Result<(), Answer> {
     record.rule = Some((found.place, Arc::clone(found.rule)));
-    let Some(from) = conn.from.as_deref().filter(|_| conn.is_stranger(live)) else {
-        return Ok(());
-    };
-    let answer = Answer::new(Reason::AccessDenied);
-    let why = "its workspace is not in the cluster that vouches for who sends it";
-    let change = format!("the workspace has to be in cluster '{}'", from.cluster());
-    let told = conn.shared.telemetry.decisions();
-    if told.is_some_and(|decisions| decisions.wants_story(record, answer.reason)) {
-        let status = Some(answer.status.as_u16());
-        record.story = Some(Box::new(Story::of(answer.reason, status, why.to_owned(), change)));
+    if let Some(from) = conn.from.as_deref().filter(|_| conn.is_stranger(live)) {
+        let why = "its workspace is not in the cluster that vouches for who sends it".to_owned();
+        let change = format!("the workspace has to be in cluster '{}'", from.cluster());
+        return Err(kept_out(conn, record, Reason::AccessDenied, (why, change)));
     }
-    Err(Answer { detail: Some(why.into()), ..answer })
+    match &record.behalf {
+        None => Ok(()),
+        Some(behalf) => not_revoked(conn, live, &Arc::clone(behalf), record),
+    }
+}
+
+/// Refuses what comes for somebody who was shut out since they proved who they are, also where no rule asks for them:
+/// whoever is taken for unknown would pass by every rule that denies them.
+fn not_revoked(
+    conn: &Conn,
+    live: &Live,
+    behalf: &Carried,
+    record: &mut Record,
+) -> Result<(), Answer> {
+    let Some(revoked) = conn.shared.ground.membership.revoked.now() else { return Ok(()) };
+    let now = moment::signed(SystemTime::now());
+    let Some(whom) = behalf.revoked(&revoked, &live.table, now) else { return Ok(()) };
+    let why = format!("it comes for {whom}, who was shut out");
+    let change = format!("{whom} would have to be let in again");
+    Err(kept_out(conn, record, Reason::CallerRevoked, (why, change)))
+}
+
+/// The answer to whom no rule is asked about, and the story of it.
+#[cold]
+fn kept_out(
+    conn: &Conn,
+    record: &mut Record,
+    reason: Reason,
+    (why, change): (String, String),
+) -> Answer {
+    let answer = Answer::new(reason);
+    let told = conn.shared.telemetry.decisions();
+    if told.is_some_and(|decisions| decisions.wants_story(record, reason)) {
+        let status = Some(answer.status.as_u16());
+        record.story = Some(Box::new(Story::of(reason, status, why.clone(), change)));
+    }
+    Answer { detail: Some(why.into()), ..answer }
 }
 
 /// What follows from a verdict, which the record is told.

@@ -188,6 +188,7 @@ pub(super) fn facts<'a>(
         certificate: None,
         users: &[],
         sessions: &[],
+        revoked: None,
     }
 }
 

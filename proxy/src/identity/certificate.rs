@@ -13,6 +13,8 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 pub(crate) struct Certificate {
     /// The URIs that it is for.
     pub(crate) uris: Vec<String>,
+    /// What its subject is called, where that is one name: the id of the node that it is of.
+    pub(crate) name: Option<String>,
     pub(crate) is_authority: bool,
     pub(crate) not_before: SystemTime,
     pub(crate) not_after: SystemTime,
@@ -41,8 +43,14 @@ impl Certificate {
             GeneralName::URI(uri) => Some((*uri).to_owned()),
             _ => None,
         });
+        let mut called = read.subject().iter_common_name();
+        let name = match (called.next(), called.next()) {
+            (Some(name), None) => name.as_str().ok().map(str::to_owned),
+            (_, _) => None,
+        };
         Ok(Certificate {
             uris: uris.collect(),
+            name,
             is_authority: read.is_ca(),
             not_before: moment(read.validity().not_before.timestamp()),
             not_after: moment(read.validity().not_after.timestamp()),

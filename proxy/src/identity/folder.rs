@@ -7,6 +7,8 @@
 //!   identity.json   who the node is, its certificates, the newest state it took
 //!   workload.json   by which certificate it speaks in the mesh, where it stands for a workload
 //!   last-good       that state, sealed
+//!   session-secrets by what sessions are sealed, sealed
+//!   revoked         who is shut out, sealed
 //!   quotas          what quotas counted, under a lock of its own: see `counts`
 //! ```
 //!
@@ -26,6 +28,7 @@ const IDENTITY: &str = "identity.json";
 const WORKLOAD: &str = "workload.json";
 const LAST_GOOD: &str = "last-good";
 const SESSIONS: &str = "session-secrets";
+const REVOKED: &str = "revoked";
 
 /// A node's folder, held by this process alone.
 #[derive(Debug)]
@@ -158,6 +161,16 @@ impl Folder {
     /// Keeps by what sessions are sealed, sealed.
     pub(crate) fn keep_sessions(&self, sealed: &[u8]) -> Result<(), FolderError> {
         self.write(SESSIONS, sealed)
+    }
+
+    /// Who was shut out last, sealed, if that was kept.
+    pub(crate) fn revoked(&self) -> Result<Option<Vec<u8>>, FolderError> {
+        self.read(REVOKED)
+    }
+
+    /// Keeps who is shut out, sealed.
+    pub(crate) fn keep_revoked(&self, sealed: &[u8]) -> Result<(), FolderError> {
+        self.write(REVOKED, sealed)
     }
 
     /// Keeps nothing of the kind any more.

@@ -83,7 +83,7 @@ pub(super) struct Session {
     pub(super) claims: Map<String, Value>,
     /// Since when, in seconds since 1970.
     #[serde(rename = "b")]
-    began: i64,
+    pub(super) began: i64,
     /// How often it was renewed.
     #[serde(rename = "n", default)]
     at: u64,

@@ -120,6 +120,7 @@ fn facts(headers: &HeaderMap, now: i64) -> Facts<'_> {
         certificate: None,
         users: &[],
         sessions: &[],
+        revoked: None,
     }
 }
 
@@ -136,7 +137,8 @@ impl Scene {
     }
 
     fn reaching(reach: Reach, token_url: &str) -> Self {
-        let (logins, vault) = (Arc::new(Logins::new(reach)), Arc::new(Vault::new().unwrap()));
+        let (logins, vault) =
+            (Arc::new(Logins::new(reach, Arc::default())), Arc::new(Vault::new().unwrap()));
         Scene { logins, of: logins_at(token_url), vault }
     }
 

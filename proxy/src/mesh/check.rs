@@ -17,6 +17,7 @@ use rustls::{
 
 use super::Unfit;
 use crate::identity::Certificate;
+use crate::revoked::Revoked;
 
 /// Checks certificates of other proxies.
 #[derive(Debug)]
@@ -24,6 +25,7 @@ pub(super) struct PeerCheck {
     roots: RootCertStore,
     known: Vec<Certificate>,
     trust: String,
+    revoked: Arc<Revoked>,
     usual: Arc<dyn ClientCertVerifier>,
     provider: Arc<CryptoProvider>,
 }
@@ -43,6 +45,9 @@ pub(crate) enum Nobody {
     /// It does not lie under a root that is known, or does not hold now.
     #[error("its certificate is of another installation, or does not hold now")]
     Unproven,
+    /// The node that it is of was forgotten.
+    #[error("the node that its certificate is of was shut out")]
+    Revoked,
     /// It is somebody else's who is known.
     #[error("its certificate is that of {0}")]
     NoGateway(Peer),
@@ -60,6 +65,7 @@ impl PeerCheck {
         roots: &[Vec<u8>],
         trust: &str,
         provider: Arc<CryptoProvider>,
+        revoked: Arc<Revoked>,
     ) -> Result<Self, Unfit> {
         let mut store = RootCertStore::empty();
         for root in roots {
@@ -70,7 +76,8 @@ impl PeerCheck {
         let shared = Arc::new(store.clone());
         let usual = WebPkiClientVerifier::builder_with_provider(shared, Arc::clone(&provider));
         let usual = usual.build().map_err(|error| Unfit::Tls(error.to_string()))?;
-        Ok(PeerCheck { roots: store, known, trust: trust.to_owned(), usual, provider })
+        let trust = trust.to_owned();
+        Ok(PeerCheck { roots: store, known, trust, revoked, usual, provider })
     }
 
     /// Whom a chain proves whose signatures and dates were checked.
@@ -88,7 +95,13 @@ impl PeerCheck {
                 && issuer.domain() == Some(domain.as_str())
                 && self.known.iter().any(|root| issuer.is_signed_by(root))
         });
-        if is_vouched { Ok(Proven { peer, certificate: leaf }) } else { Err(Nobody::NotVouched) }
+        if !is_vouched {
+            return Err(Nobody::NotVouched);
+        }
+        if self.has_shut_out(leaf.name.as_deref(), SystemTime::now()) {
+            return Err(Nobody::Revoked);
+        }
+        Ok(Proven { peer, certificate: leaf })
     }
 
     /// Whom a chain proves that nobody has looked at yet.
@@ -100,6 +113,11 @@ impl PeerCheck {
         let verified = self.usual.verify_client_cert(leaf, others, now);
         verified.map_err(|_| Nobody::Unproven)?;
         self.proven(&chain)
+    }
+
+    /// Whether a node was shut out, by its id.
+    pub(super) fn has_shut_out(&self, id: Option<&str>, now: SystemTime) -> bool {
+        self.revoked.has_node(id, now)
     }
 
     /// What all trust domains end in.

@@ -18,7 +18,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::stream::{Tunnel, gone};
-use super::{DISOWNED, FRAME, HEAD, TUNNELS, WINDOW, WINDOWS, left};
+use super::{DISOWNED, Disowned, FRAME, HEAD, TUNNELS, WINDOW, WINDOWS, left};
 use crate::connect::Hop;
 use crate::cork::Cork;
 use crate::dial::{self, Opened};
@@ -68,7 +68,7 @@ async fn serve_tunnels(
     outer: &Arc<Conn>,
     opener: &Arc<Opener>,
     servers: &Arc<Servers>,
-    disowned: impl Future<Output = ()>,
+    disowned: impl Future<Output = Disowned>,
 ) -> Outcome {
     let (limits, ends) = (&outer.shared.settings.limits, opener.ends);
     let handshake = server::Builder::new()
@@ -94,9 +94,11 @@ async fn serve_tunnels(
         () = gone(pings, limits.idle, limits.head) => return Outcome::TimedOut,
         () = outer.shared.phase.draining() => (Outcome::Cut, left(ends) + soon),
         () = tokio::time::sleep(left(ends)) => (Outcome::TimedOut, soon),
-        () = disowned => {
-            (Outcome::Cut, if opener.has_tunnels() { DISOWNED } else { Duration::ZERO })
-        }
+        disowned = disowned => match disowned {
+            Disowned::Retired if opener.has_tunnels() => (Outcome::Cut, DISOWNED),
+            Disowned::Retired => (Outcome::Cut, Duration::ZERO),
+            Disowned::Revoked => return Outcome::Cut,
+        },
     };
     connection.graceful_shutdown();
     let taking = take(&mut connection, outer, opener, servers);

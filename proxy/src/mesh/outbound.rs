@@ -16,7 +16,7 @@ use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 
 use super::stream::{Tunnel, gone};
-use super::{Credentials, DISOWNED, FRAME, HEAD, Membership, TUNNELS, WINDOW, WINDOWS};
+use super::{Credentials, DISOWNED, Disowned, FRAME, HEAD, Membership, TUNNELS, WINDOW, WINDOWS};
 use crate::connect;
 use crate::cork::Cork;
 use crate::failure::Failure;
@@ -176,10 +176,15 @@ impl Way {
             let ended = tokio::select! {
                 ended = connection.as_mut() => Ok(ended),
                 () = gone => return tracing::debug!("a proxy does not answer; it is let go"),
-                () = membership.disowns(&chain, number) => {
-                    tracing::info!("a connection under a root that was retired is let go");
-                    tokio::time::timeout(DISOWNED, connection).await
-                }
+                disowned = membership.disowns(&chain, number) => match disowned {
+                    Disowned::Retired => {
+                        tracing::info!("a connection under a root that was retired is let go");
+                        tokio::time::timeout(DISOWNED, connection).await
+                    }
+                    Disowned::Revoked => {
+                        return tracing::info!("a connection to a node that was shut out is cut");
+                    }
+                },
             };
             match ended {
                 Ok(Ok(())) => {}

@@ -26,7 +26,8 @@ fn chain(by: &Authority, uri: &str, key: &NodeKey) -> Vec<CertificateDer<'static
 
 fn check(installation: &Installation) -> PeerCheck {
     let provider = Arc::new(default_provider());
-    PeerCheck::new(std::slice::from_ref(&installation.root.der), TRUST, provider).unwrap()
+    PeerCheck::new(std::slice::from_ref(&installation.root.der), TRUST, provider, Arc::default())
+        .unwrap()
 }
 
 #[test]
@@ -58,7 +59,7 @@ fn each_of_two_roots_counts_for_its_own_clusters_until_it_is_retired() {
     let key = NodeKey::make().unwrap();
     let checks = |all: &[&Installation]| {
         let roots: Vec<_> = all.iter().map(|one| one.root.der.clone()).collect();
-        PeerCheck::new(&roots, TRUST, Arc::new(default_provider())).unwrap()
+        PeerCheck::new(&roots, TRUST, Arc::new(default_provider()), Arc::default()).unwrap()
     };
     let (both, after) = (checks(&[&new, &old]), checks(&[&new]));
     let orders = peer("east", "orders");

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use model::identity::Peer;
 
 use super::{Carried, LINKS, Passport, Refused, mint, seconds};
-use crate::mesh::Credentials;
+use crate::mesh::{Credentials, Nobody};
 
 /// How many are kept.
 const KEPT: usize = 1024;
@@ -23,6 +23,8 @@ struct Checked {
     token: Arc<str>,
     passport: Arc<Passport>,
     issuer: Arc<Peer>,
+    /// The id of the gateway that minted it.
+    node: Option<String>,
     /// When it or the certificate of who minted it ends, in seconds since 1970.
     ends: u64,
     /// The credentials that it was checked by: others may trust other roots.
@@ -55,6 +57,10 @@ impl Known {
         let checked = self.0.get(signature).ok_or(Refused::Odd)?;
         if checked.ends <= seconds(now) {
             return Err(Refused::Ended);
+        }
+        // What was checked before may be of one that was shut out since.
+        if credentials.has_shut_out(checked.node.as_deref(), now) {
+            return Err(Refused::Nobody(Nobody::Revoked));
         }
         let last = via.last().unwrap_or(&checked.issuer);
         if last != from {
@@ -97,5 +103,5 @@ fn check(token: &str, credentials: &Credentials, now: SystemTime) -> Result<Chec
     }
     let ends = passport.ends.min(seconds(certificate.not_after));
     let (token, passport, by) = (token.into(), Arc::new(passport), credentials.number);
-    Ok(Checked { token, passport, issuer: Arc::new(issuer), ends, by })
+    Ok(Checked { token, passport, issuer: Arc::new(issuer), node: certificate.name, ends, by })
 }

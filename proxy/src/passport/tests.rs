@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use model::cluster::Reach;
+use model::revocation::{Revocation, Whom};
 use model::{Key, Kind};
 use serde_json::{Map, json};
 
@@ -316,4 +317,51 @@ fn one_that_was_believed_is_none_any_more_once_its_root_is_retired() {
     let orders = member(&next, &next.east, &workload("orders"), life(HOUR)).now();
     let again = bed.reading.read(0, &shown(&value), &gateway("east"), orders.as_deref(), bed.now);
     assert!(matches!(again, Err(Refused::Nobody(_))), "{again:?}");
+}
+
+#[test]
+fn what_a_gateway_minted_that_was_shut_out_is_believed_no_more() {
+    let bed = Bed::new();
+    let edge = gateway("east");
+    let value = bed.mint(&[clerk(None)], bed.now).unwrap();
+    assert!(bed.read(&value, &edge, bed.now).is_ok(), "and it is remembered");
+    // The authority of these tests calls a node by its name.
+    let whom = |id: String| Revocation { whom: Whom::Node { id }, before: None, until: None };
+    bed.orders.revoked.shut_out(&[whom("another".to_owned())]);
+    assert!(bed.read(&value, &edge, bed.now).is_ok());
+    bed.orders.revoked.shut_out(&[whom(edge.uri(TRUST))]);
+    let refused = bed.read(&value, &edge, bed.now).unwrap_err();
+    assert_eq!(refused, Refused::Nobody(Nobody::Revoked));
+    let fresh = bed.mint(&[clerk(Some("shop"))], bed.now).unwrap();
+    assert_eq!(bed.read(&fresh, &edge, bed.now).unwrap_err(), refused, "nor is another one");
+    bed.orders.revoked.shut_out(&[]);
+    assert!(bed.read(&value, &edge, bed.now).is_ok());
+}
+
+#[test]
+fn a_passport_is_of_whoever_is_shut_out_by_their_workspace_and_when_they_proved_it() {
+    let bed = Bed::new();
+    let now = i64::try_from(seconds(bed.now)).unwrap();
+    let mut table = Table::default();
+    table.workspaces.insert(name("orders"), name("shop"));
+    table.workspaces.insert(name("vault"), name("bank"));
+    let is_out = |user: User, whom: Whom, before: Option<i64>| {
+        let value = bed.mint(&[ann(json!({})), user], bed.now).unwrap();
+        let carried = bed.read(&value, &gateway("east"), bed.now).unwrap();
+        let revoked = policy::Revoked::new(&[Revocation { whom, before, until: None }]);
+        carried.revoked(&revoked, &table, now).is_some()
+    };
+    let key = |namespace: &str| Whom::ApiKey { namespace: name(namespace), name: "clerk".into() };
+    assert!(is_out(clerk(Some("shop")), key("orders"), None));
+    assert!(!is_out(clerk(Some("shop")), key("vault"), None));
+    assert!(!is_out(clerk(Some("shop")), key("platform"), None));
+    assert!(is_out(clerk(None), key("platform"), None), "which is no workspace's");
+    assert!(!is_out(clerk(None), key("orders"), None));
+    let whom =
+        |subject: &str| Whom::User { issuer: "https://id.example".into(), subject: subject.into() };
+    assert!(is_out(clerk(None), whom("ann"), None), "whoever else it speaks of");
+    assert!(!is_out(clerk(None), whom("bob"), None));
+    let later = ann(json!({ "iat": now + 10 }));
+    assert!(is_out(later.clone(), whom("ann"), Some(now)), "it was minted before");
+    assert!(is_out(later, whom("ann"), Some(now - 1)), "one says nothing of when");
 }

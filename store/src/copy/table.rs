@@ -30,7 +30,8 @@ macro_rules! of_resource {
 
 /// In an order in which a row comes after those that it refers to. Decisions are not among them:
 /// they are of a day, and of no use where the requests are not. Neither are logins, of minutes; nor secrets of
-/// sessions, which are made anew: what is deleted each day must not lie in backups for years.
+/// sessions, which are made anew: what is deleted each day must not lie in backups for years. With them goes which
+/// sessions ended.
 pub(super) const TABLES: &[Table] = &[
     Table { name: "counter", key: 1, columns: &[("id", Int), ("revision", Int)] },
     Table { name: "scopes", key: 1, columns: &[("scope", Text), ("revision", Int)] },
@@ -188,6 +189,19 @@ pub(super) const TABLES: &[Table] = &[
             ("expires", Int),
             ("revoked", Int),
             ("seen", Int),
+        ],
+    },
+    Table {
+        name: "revocations",
+        key: 1,
+        columns: &[
+            ("id", Text),
+            ("whom", Text),
+            ("at", Int),
+            ("actor", Text),
+            ("note", Text),
+            ("proved_before", Int),
+            ("ends", Int),
         ],
     },
     Table {

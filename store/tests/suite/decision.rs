@@ -62,7 +62,12 @@ async fn what_is_told_again_is_kept_once() {
     let by = &found[0].by;
     let told = [&by.id, &by.cluster, &by.kind, &by.name];
     assert_eq!(told, ["n1", "east", "gateway", "edge-n1"]);
-    assert!(bed.store.node_forget("n1", &store::Entry::default()).await.unwrap());
+    assert!(
+        bed.store
+            .node_forget("n1", &super::revocation::node("n1"), &store::Entry::default())
+            .await
+            .unwrap()
+    );
     assert_eq!(bed.store.decision_find(By::Request("r-1"), 9).await.unwrap(), found);
 }
 

@@ -66,7 +66,12 @@ async fn a_node_runs_the_vector_that_it_told_last() {
     store.node_heard(&[heard(&[(shop, 5, 20)], &[bank])]).await.unwrap();
     let expected = BTreeMap::from([(Scope::Platform, (1, 10)), (workspace("shop"), (5, 20))]);
     assert_eq!(store.node_vector("n1").await.unwrap(), expected);
-    assert!(store.node_forget("n1", &store::Entry::default()).await.unwrap());
+    assert!(
+        store
+            .node_forget("n1", &super::revocation::node("n1"), &store::Entry::default())
+            .await
+            .unwrap()
+    );
     assert!(store.node_vector("n1").await.unwrap().is_empty());
 }
 

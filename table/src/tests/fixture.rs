@@ -126,6 +126,7 @@ impl Ask {
             certificate: None,
             users: &[],
             sessions: &[],
+            revoked: None,
         }
     }
 

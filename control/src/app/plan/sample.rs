@@ -73,6 +73,7 @@ impl<'r> Sample<'r> {
             certificate: None,
             users: &[],
             sessions: &[],
+            revoked: None,
         })
     }
 

@@ -98,6 +98,7 @@ fn answers(table: &Table, (host, port, path): (&str, u16, &str), method: &Method
         certificate: None,
         users: &[],
         sessions: &[],
+        revoked: None,
     };
     table.find(&facts).ok().map(|found| found.rule.route.clone())
 }

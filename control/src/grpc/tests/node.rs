@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use model::revocation::Revocation;
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -19,8 +20,8 @@ use tonic::body::Body;
 use tonic::{Status, Streaming};
 use wire::client::{ConfigClient, IdentityClient, SeeingClient};
 use wire::{
-    Ack, Begin, Certified, Commit, ControlFrame, Counts, Envelope, Held, Hello, Join, Kept, Key,
-    Nack, NodeFrame, NodeHeartbeat, SessionSecrets, Told, Vector, digest,
+    Ack, Begin, Certified, Commit, ControlFrame, Counts, EndedSession, Envelope, Held, Hello, Join,
+    Kept, Key, LoggedOut, Nack, NodeFrame, NodeHeartbeat, SessionSecrets, Told, Vector, digest,
 };
 
 use crate::ca::SERVER_NAME;
@@ -141,12 +142,22 @@ pub(super) struct Node {
     pub(super) seen: Vec<u8>,
     /// Whether it is told by what it seals sessions.
     pub(super) takes_sessions: bool,
+    /// Whether it is told who is shut out and who logged out.
+    pub(super) takes_revoked: bool,
 }
 
 impl Node {
     pub(super) fn new(key: KeyPair, certified: Certified) -> Self {
         let (held, vector) = (BTreeMap::new(), Vector::new());
-        Node { key, certified, held, vector, seen: Vec::new(), takes_sessions: false }
+        Node {
+            key,
+            certified,
+            held,
+            vector,
+            seen: Vec::new(),
+            takes_sessions: false,
+            takes_revoked: false,
+        }
     }
 
     pub(super) fn chain(&self) -> Vec<CertificateDer<'static>> {
@@ -181,6 +192,8 @@ impl Node {
             more: false,
             takes_trust: false,
             takes_sessions: self.takes_sessions,
+            takes_revoked: self.takes_revoked,
+            takes_ended: self.takes_revoked,
         })
     }
 
@@ -212,6 +225,9 @@ pub(super) struct Open {
     next_beat: tokio::time::Instant,
     /// What it was told of sessions so far.
     pub(super) sessions: Vec<SessionSecrets>,
+    /// Who was shut out, each time that it was told, and who logged out.
+    pub(super) revoked: Vec<Vec<Revocation>>,
+    pub(super) ended: Vec<EndedSession>,
 }
 
 struct Outgoing<T>(mpsc::Receiver<T>);
@@ -236,8 +252,17 @@ impl Open {
         frames.send(hello).await.unwrap();
         let from = channel.config().stream(Outgoing(outgoing)).await?.into_inner();
         let next_beat = tokio::time::Instant::now() + wire::HEARTBEAT;
-        let sessions = Vec::new();
-        Ok(Open { _channel: channel, frames, from, beat: None, next_beat, sessions })
+        let (sessions, revoked, ended) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(Open {
+            _channel: channel,
+            frames,
+            from,
+            beat: None,
+            next_beat,
+            sessions,
+            revoked,
+            ended,
+        })
     }
 
     pub(super) async fn say(&self, frame: NodeFrame) {
@@ -277,6 +302,8 @@ impl Open {
                 }
                 ControlFrame::Heartbeat(_) => assert!(begun.is_none(), "amidst a transaction"),
                 ControlFrame::Sessions(sessions) => self.sessions.push(sessions),
+                ControlFrame::Revoked(told) => self.revoked.push(told.revocations),
+                ControlFrame::Ended(told) => self.ended.extend(told.sessions),
                 ControlFrame::Trust(_) => panic!("told of roots, which this node cannot take"),
             }
         }
@@ -352,6 +379,15 @@ impl Telling<Counts> {
         let channel = node.connect(to).await.map_err(|error| Status::unknown(error.to_string()))?;
         let (batches, outgoing) = mpsc::channel(16);
         let kept = channel.seeing().count(Outgoing(outgoing)).await?.into_inner();
+        Ok(Telling { _channel: channel, batches, kept })
+    }
+}
+
+impl Telling<LoggedOut> {
+    pub(super) async fn ending(node: &Node, to: SocketAddr) -> Result<Self, Status> {
+        let channel = node.connect(to).await.map_err(|error| Status::unknown(error.to_string()))?;
+        let (batches, outgoing) = mpsc::channel(16);
+        let kept = channel.seeing().end(Outgoing(outgoing)).await?.into_inner();
         Ok(Telling { _channel: channel, batches, kept })
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use model::Scope;
+use model::revocation::Whom;
 use wire::{Envelope, Key};
 
 use super::*;
@@ -89,6 +90,8 @@ impl Node {
                     more: at + 1 < count,
                     takes_trust: false,
                     takes_sessions: false,
+                    takes_revoked: false,
+                    takes_ended: false,
                 })
             })
             .collect()
@@ -157,6 +160,8 @@ impl Stream {
                 Action::Greeted { .. }
                 | Action::Trust(_)
                 | Action::Sessions(_)
+                | Action::Revoked(_)
+                | Action::Ended(_)
                 | Action::Stands(_)
                 | Action::Heartbeat
                 | Action::Rejects(_)
@@ -369,6 +374,8 @@ fn a_digest_that_is_not_that_of_what_is_told_is_not_believed() {
         more: false,
         takes_trust: false,
         takes_sessions: false,
+        takes_revoked: false,
+        takes_ended: false,
     };
     let it = transaction(session.on(Event::Frame(NodeFrame::Hello(hello)), now));
     assert!(matches!(it.from, Base::Unknown));
@@ -480,5 +487,49 @@ fn secrets_of_sessions_are_told_to_whom_takes_them_once_each_and_before_the_stat
         assert!(session.on(Event::Sessions(sessions(1)), now).is_empty(), "they are the same");
         let actions = session.on(Event::Sessions(sessions(2)), now);
         assert_eq!(told(&actions), vec![true; usize::from(takes_sessions)], "{actions:?}");
+    }
+}
+
+fn out(subject: &str) -> Arc<[Revocation]> {
+    let whom = Whom::User { issuer: "https://a.example".into(), subject: subject.into() };
+    Arc::from([Revocation { whom, before: None, until: None }])
+}
+
+fn ended(id: &str) -> Vec<EndedSession> {
+    vec![EndedSession { id: id.into(), until: 9 }]
+}
+
+#[test]
+fn who_is_shut_out_is_told_before_all_else_and_who_logged_out_once() {
+    let (now, mut chance) = (Instant::now(), Chance(7));
+    let target = snapshot(1, &mut chance);
+    for takes in [true, false] {
+        let (node, mut session) = (Node::default(), Session::new(Arc::clone(&target), now));
+        assert!(session.on(Event::Revoked(Arc::from([])), now).is_empty(), "before the Hello");
+        assert!(session.on(Event::Ended(ended("a")), now).is_empty());
+        assert!(session.on(Event::Ended(ended("b")), now).is_empty());
+        let NodeFrame::Hello(hello) = node.hellos(100).remove(0) else { panic!("no Hello") };
+        let hello = Hello { takes_revoked: takes, takes_ended: takes, takes_trust: true, ..hello };
+        session.on(Event::Trust(Arc::new(Trust { roots: vec![vec![1]], spread: 0 })), now);
+        let words = |actions: &[Action]| -> Vec<String> {
+            let word = |action: &Action| match action {
+                Action::Revoked(out) => format!("{} out", out.len()),
+                Action::Ended(ended) => format!("{} left", ended.len()),
+                Action::Greeted { .. } => "greeted".to_owned(),
+                Action::Trust(_) => "trust".to_owned(),
+                Action::Transact(_) => "state".to_owned(),
+                other => panic!("{other:?}"),
+            };
+            actions.iter().map(word).collect()
+        };
+        let said = words(&session.on(Event::Frame(NodeFrame::Hello(hello)), now));
+        let wanted = ["greeted", "0 out", "2 left", "trust", "state"];
+        let wanted = wanted.into_iter().filter(|word| takes || !word.starts_with(['0', '2']));
+        assert_eq!(said, wanted.collect::<Vec<_>>(), "also that nobody is shut out any more");
+        let told = |word: &str| if takes { vec![word.to_owned()] } else { Vec::new() };
+        assert_eq!(words(&session.on(Event::Revoked(out("ann")), now)), told("1 out"));
+        assert!(session.on(Event::Revoked(out("ann")), now).is_empty(), "they are the same");
+        assert_eq!(words(&session.on(Event::Ended(ended("c")), now)), told("1 left"));
+        assert!(session.on(Event::Ended(Vec::new()), now).is_empty());
     }
 }

@@ -129,6 +129,7 @@ impl Scene {
             certificate: None,
             users: &[],
             sessions: &[],
+            revoked: None,
         };
         let Ok(found) = self.config.table().unwrap().find(&facts) else { return Door::Absent };
         match found.rule.chain.uncounted(&facts, found.prefix) {

@@ -86,6 +86,7 @@ fn meets(table: &Table, path: &str) -> String {
         certificate: None,
         users: &[],
         sessions: &[],
+        revoked: None,
     };
     let found = match table.find(&facts) {
         Ok(found) => found,

@@ -52,6 +52,7 @@ pub(crate) fn observe(table: &Table, request: &Request) -> Seen {
         certificate: None,
         users: &[],
         sessions: &[],
+        revoked: None,
     };
     let listener = table.listener(request.port, &request.host);
     let found = table.find(&facts);

@@ -25,6 +25,7 @@ pub(crate) fn ask(table: &Table, request: &Request) -> Answer {
         certificate: None,
         users: &[],
         sessions: &[],
+        revoked: None,
     };
     let listener = table
         .listener(request.port, &request.host)

@@ -7,9 +7,9 @@ use std::sync::{PoisonError, RwLock};
 /// How many are remembered; of more, those that would have ended soonest are forgotten.
 const MOST: usize = 100_000;
 
-/// Each by its id, until it is over in any case. They are forgotten with the process.
+/// Each by its id, until it is over in any case.
 #[derive(Debug, Default)]
-pub(super) struct Ended(RwLock<Known>);
+pub(crate) struct Ended(RwLock<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
@@ -20,7 +20,7 @@ struct Known {
 
 impl Ended {
     /// Ends what is over at `end`; whether it had not been ended before.
-    pub(super) fn end(&self, id: String, end: i64, now: i64) -> bool {
+    pub(crate) fn end(&self, id: String, end: i64, now: i64) -> bool {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if known.ends.contains_key(&id) {
             return false;
@@ -36,7 +36,13 @@ impl Ended {
         true
     }
 
-    pub(super) fn has(&self, id: &str) -> bool {
+    /// All that are remembered, each with when it is over in any case.
+    pub(crate) fn all(&self) -> Vec<(String, i64)> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        known.ends.iter().map(|(id, end)| (id.clone(), *end)).collect()
+    }
+
+    pub(crate) fn has(&self, id: &str) -> bool {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         !known.ends.is_empty() && known.ends.contains_key(id)
     }

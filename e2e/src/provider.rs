@@ -6,9 +6,9 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
+use crate::token::{Issuer, now};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use e2e::token::{Issuer, now};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
@@ -19,13 +19,16 @@ use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 use url::{Url, form_urlencoded};
 
-pub(crate) const CLIENT: &str = "shop";
-pub(crate) const SECRET: &str = "marker-secret-of-the-client";
+/// What it calls the gateway.
+pub const CLIENT: &str = "shop";
+/// The secret that the gateway has there.
+pub const SECRET: &str = "marker-secret-of-the-client";
 
 /// The provider, for as long as it is held.
 #[derive(Debug)]
-pub(crate) struct Provider {
-    pub(crate) address: SocketAddr,
+pub struct Provider {
+    /// Where it is.
+    pub address: SocketAddr,
     issuer: Arc<Issuer>,
     state: Arc<Mutex<State>>,
 }
@@ -49,7 +52,11 @@ struct Given {
 }
 
 impl Provider {
-    pub(crate) async fn start() -> Self {
+    /// Starts one.
+    ///
+    /// # Panics
+    /// Where it cannot listen.
+    pub async fn start() -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("it can be");
         let address = listener.local_addr().expect("it can be");
         let issuer = Arc::new(Issuer::new(&format!("http://{address}")));
@@ -68,7 +75,7 @@ impl Provider {
     }
 
     /// The method of an AuthnPolicy that logs people in here.
-    pub(crate) fn method(&self) -> Value {
+    pub fn method(&self) -> Value {
         let at = &self.issuer.name;
         json!({
             "name": "people",
@@ -86,17 +93,26 @@ impl Provider {
     }
 
     /// Has ID tokens say this, too.
-    pub(crate) fn say(&self, claims: Value) {
+    ///
+    /// # Panics
+    /// Where somebody panicked with it.
+    pub fn say(&self, claims: Value) {
         self.state.lock().expect("nobody panicked with it").claims = claims;
     }
 
     /// Has nobody be given anything.
-    pub(crate) fn go_away(&self) {
+    ///
+    /// # Panics
+    /// Where somebody panicked with it.
+    pub fn go_away(&self) {
         self.state.lock().expect("nobody panicked with it").is_away = true;
     }
 
     /// Logs `user` in who was sent here; where they are sent back.
-    pub(crate) fn log_in(&self, sent_to: &str, user: &str) -> Url {
+    ///
+    /// # Panics
+    /// Where they were not sent as they should be.
+    pub fn log_in(&self, sent_to: &str, user: &str) -> Url {
         let url = Url::parse(sent_to).expect("a URL");
         let at = url.port().map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
         assert_eq!((at, url.path()), (Some(self.address), "/authorize"));
