@@ -12,8 +12,8 @@ const DEADLINE = 15_000;
 /** The password of `admin`. */
 const PASSWORD = "weft-and-warp-in-one";
 
-/** Starts a server on a free port, with a store of its own; resolves once it listens. */
-export async function startServer() {
+/** Starts a server on a free port, with a store of its own and these arguments; resolves once it listens. */
+export async function startServer(more = []) {
   const { HEDDLE_SERVER: program, HEDDLE_SITE: site } = process.env;
   if (!program || !site) {
     throw new Error("set HEDDLE_SERVER and HEDDLE_SITE, as `cargo xtask wasm --test` does");
@@ -23,7 +23,7 @@ export async function startServer() {
   await writeFile(file, PASSWORD);
   // A database that the shell names is nobody's to test on.
   const { HEDDLE_DATABASE: _, ...env } = process.env;
-  const given = ["--site", site, "--data", data, "--admin-password-file", file];
+  const given = ["--site", site, "--data", data, "--admin-password-file", file, ...more];
   const start = async (people, nodes) => {
     const ports = ["--listen", people, "--config-listen", nodes];
     const stdio = ["ignore", "ignore", "pipe"];

@@ -137,7 +137,7 @@ export async function startShop({ mesh = false } = {}) {
 }
 
 /** REST as the admin, whose answers are good. */
-async function signIn({ url, password }) {
+export async function signIn({ url, password }) {
   const json = { "content-type": "application/json" };
   const body = JSON.stringify({ user: "admin", password });
   const began = await fetch(`${url}/api/v1/session`, { method: "POST", headers: json, body });
@@ -178,7 +178,8 @@ export async function shareOfFirst(shop, count) {
   return (first * 100) / count;
 }
 
-async function freePort() {
+/** A port that nobody has. */
+export async function freePort() {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address();
@@ -187,7 +188,8 @@ async function freePort() {
   return port;
 }
 
-async function until(what, holds) {
+/** Waits until something holds. */
+export async function until(what, holds) {
   const end = Date.now() + DEADLINE;
   while (!(await holds().catch(() => false))) {
     if (Date.now() > end) throw new Error(`not within ${DEADLINE} ms: ${what}`);

@@ -190,7 +190,9 @@ impl Carried {
 
     /// Who of those that it speaks of was shut out, if anybody was. Whatever it was proved by is older than it is.
     pub(crate) fn revoked(&self, revoked: &Revoked, table: &Table, now: i64) -> Option<&Principal> {
-        let issued = i64::try_from(self.passport.issued).ok();
+        // Of one of the very second nobody can tell but by what it says of when they proved it.
+        let issued =
+            i64::try_from(self.passport.issued).ok().map(|issued| issued.saturating_add(1));
         let is_out = |user: &&User| {
             let may_be =
                 |namespace: &Name| table.workspaces.get(namespace) == user.workspace.as_ref();

@@ -1,9 +1,8 @@
 //! Browsers that log in at a provider of OpenID Connect, through gateways that share the secrets of sessions.
 
 use e2e::browser::Browser;
-use e2e::client::{nothing, request};
 use e2e::provider::{Provider, SECRET};
-use e2e::{Connection, Gateway, Origin, Reply, Setup, yaml};
+use e2e::{Gateway, Origin, Reply, Setup, yaml};
 use serde_json::json;
 
 use crate::scene::refused;
@@ -150,8 +149,8 @@ async fn a_session_of_many_claims_takes_several_cookies_and_too_many_are_refused
     assert_eq!(told(origin, &browser.get(one.web(), "/").await), "ann");
     // A part that is missing or of another one is no session.
     let mut torn = browser.clone();
-    let (last, _) = torn.0.iter().next_back().map(|(n, v)| (n.clone(), v.clone())).unwrap();
-    torn.0.insert(last, "AAAA".to_owned());
+    let (last, _) = torn.cookies.iter().next_back().map(|(n, v)| (n.clone(), v.clone())).unwrap();
+    torn.cookies.insert(last, "AAAA".to_owned());
     assert_eq!(torn.get(one.web(), "/").await.status, 302);
     provider.say(json!({ "groups": groups(900) }));
     let mut large = Browser::new(HOST);

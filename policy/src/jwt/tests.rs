@@ -351,11 +351,11 @@ fn a_token_of_before_its_user_was_signed_out_is_wrong_and_one_of_later_is_not() 
     {
         let token = SIGNERS.token(&json!({ "alg": "EdDSA" }), &with("iat", issued.clone()));
         let request = Request::get("/").with("authorization", &format!("Bearer {token}"));
-        let facts = Facts { revoked: Some(&revoked), ..request.facts() };
-        let Decision::Done(verdict) = chain.decide(&facts, None) else { panic!("it asks") };
+        let facts = crate::Facts { revoked: Some(&revoked), ..request.facts() };
+        let crate::Decision::Done(verdict) = chain.decide(&facts, None) else { panic!("it asks") };
         let answer = match verdict {
-            Verdict::Pass(_) => None,
-            Verdict::Answer(answer) => {
+            crate::Verdict::Pass(_) => None,
+            crate::Verdict::Answer(answer) => {
                 let challenge = answer.headers[0].1.to_str().unwrap().to_owned();
                 assert_eq!(challenge, "Bearer error=\"invalid_token\"", "{answer:?}");
                 Some(answer.status.as_u16())
