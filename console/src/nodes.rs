@@ -64,6 +64,7 @@ pub(crate) async fn open(args: &ForNodes, app: &Arc<App>) -> Result<Port> {
     let ca = Arc::new(ca.context("opening the authority of nodes")?);
     let fleet = Arc::new(Fleet::new(app.store().clone(), clock.clone()));
     app.attend(Arc::clone(&fleet));
+    app.certify(lasts);
     let window = Window { lasts: args.decisions_for, bytes: args.decisions_bytes };
     let reach = Reach::new(args.fetch_from.clone());
     let nodes = Nodes::new(Arc::clone(app), Arc::clone(&ca), fleet, clock, window, reach).await?;

@@ -9,7 +9,7 @@ use model::access::{Actor, Rights};
 use model::role::{Grant, GrantSpec, RoleRule, Subject};
 use model::{Kind, Meta, Name, Resource, Scope};
 use store::{CommitError, Once, Store};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 use tokio::sync::Semaphore;
 
 use crate::authn::{Authn, is_platform_admin};
@@ -106,6 +106,8 @@ pub struct App {
     cores: Arc<Semaphore>,
     /// The nodes of this server, once it serves some.
     fleet: OnceLock<Arc<Fleet>>,
+    /// How long certificates of its nodes last, then.
+    certified: OnceLock<Duration>,
     roster: Roster,
     /// What nodes count of requests.
     traffic: Arc<Traffic>,
@@ -143,6 +145,7 @@ impl App {
             providers: Providers::new(),
             cores: Arc::new(Semaphore::new(cores)),
             fleet: OnceLock::new(),
+            certified: OnceLock::new(),
             roster: Roster::default(),
             traffic: Arc::default(),
             swept: AtomicI64::new(0),
@@ -157,6 +160,11 @@ impl App {
     /// From now on what `fleet` says of nodes goes before what the store remembers of them.
     pub fn attend(&self, fleet: Arc<Fleet>) {
         let _ = self.fleet.set(fleet);
+    }
+
+    /// Nodes are given certificates for so long.
+    pub fn certify(&self, lasts: Duration) {
+        let _ = self.certified.set(lasts);
     }
 
     /// What nodes count of requests.

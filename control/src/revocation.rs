@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use model::revocation::Revocation;
+use model::revocation::{Revocation, Whom};
 use store::Store;
 use tokio::sync::watch;
 use wire::EndedSession;
@@ -26,6 +26,8 @@ mod tests;
 const ROUND: Duration = Duration::from_secs(60);
 /// How long after a failure the store is asked again.
 const AGAIN: Duration = Duration::from_secs(1);
+/// Nodes take no more who are shut out.
+const MOST: usize = 100_000;
 /// Microseconds in a second.
 pub(crate) const SECOND: i64 = 1_000_000;
 
@@ -123,7 +125,13 @@ impl Keeper {
         let looked = self.store.revocation_number().await?;
         let now = micros(self.clock.now()).div_euclid(SECOND);
         let rows = self.store.revocation_list().await?;
-        let out: Vec<_> = rows.iter().filter_map(read).filter(|one| one.holds(now)).collect();
+        let mut out: Vec<_> = rows.iter().filter_map(read).filter(|one| one.holds(now)).collect();
+        // A node that is told of more takes none of it.
+        out.sort_by_key(|one| matches!(one.whom, Whom::Node { .. }));
+        if out.len() > MOST {
+            tracing::error!("{} are shut out; nodes are told of the first {MOST}", out.len());
+            out.truncate(MOST);
+        }
         let ended = self.store.ended_session_list(since).await?;
         let mut log = self.log();
         // Somebody else may have been further meanwhile.

@@ -88,14 +88,19 @@ impl Revoked {
         }
     }
 
-    /// Browsers logged out elsewhere; whether any of it is news.
-    pub(crate) fn logged_out(&self, told: &[EndedSession], now: i64) -> bool {
+    /// Browsers logged out elsewhere.
+    pub(crate) fn logged_out(&self, told: &[EndedSession], now: i64) {
         let ended = told.iter().filter(|one| self.sessions.end(one.id.clone(), one.until, now));
-        let is_news = ended.count() > 0;
-        if is_news {
+        if ended.count() > 0 {
             self.logouts.send_replace(());
         }
-        is_news
+    }
+
+    /// Has the server be told of these, too: it may not have heard of them from the process before.
+    pub(crate) fn tell_again(&self, ended: Vec<EndedSession>) {
+        let mut waiting = self.waiting();
+        waiting.is_told = true;
+        waiting.sessions.extend(ended);
     }
 
     /// Those that logged out here and wait to be told, at most so many; from now on they wait.

@@ -22,7 +22,9 @@ use crate::moment::micros;
 use crate::refusal::Refusal;
 
 /// No certificate of a node lasts longer than that of an authority.
-const OUTLASTS: Duration = Duration::days(366);
+const LONGEST: Duration = Duration::days(366);
+/// Clocks of nodes may be behind so far.
+const SKEW: Duration = Duration::hours(1);
 /// Nodes of one page at most: each tells the revision of every scope.
 const NODES: usize = 200;
 
@@ -160,11 +162,11 @@ impl App {
         let node = self.store.node(id).await?.ok_or_else(none)?;
         let detail = format!("{} {} {}", node.cluster, node.kind, node.name);
         let said = op.said("forget", &format!("node {id}"), detail);
-        // What it was last given ends by then.
+        // Whatever it was given ends by then.
         let out = NewRevocation {
             whom: Whom::Node { id: id.to_owned() },
             signs_out: false,
-            lasts: Some(OUTLASTS),
+            lasts: Some(self.certified.get().map_or(LONGEST, |lasts| *lasts + SKEW)),
             note: said.detail.clone(),
         };
         let was_there = self.store.node_forget(id, &out.row(op), &said).await?;

@@ -1,6 +1,5 @@
 //! What nodes are told is what the store has, each browser once.
 
-use model::revocation::Whom;
 use store::revocation::{EndedSession as Row, Revocation as Stored};
 use time::OffsetDateTime;
 

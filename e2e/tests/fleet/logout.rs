@@ -132,10 +132,17 @@ async fn who_logged_out_is_out_where_it_was_not_told_yet_and_after_each_new_star
     assert_eq!(copy.clone().get(two, "/").await.status, 200);
     pair.fleet.serve().await;
     pair.out(&copy, two).await;
-    // What it was told outlives its process, also where nobody tells it again.
+    // What one knows outlives its process, also where nobody tells it again: soon, and at an end that it sees coming.
     pair.fleet.stop().await;
+    let mut late = pair.logged_in("cleo").await;
+    let (also, file) = (late.clone(), pair.fleet.path("state-local-edge-0/revoked"));
+    let kept = || std::fs::read(&file).ok();
+    let before = kept();
+    assert_eq!(late.get(one, "/oauth2/logout").await.status, 303);
+    wait::until_true("it to be kept", || kept() != before).await;
+    pair.gateways[0].kill();
+    pair.gateways[1].stop().await;
     for gateway in &mut pair.gateways {
-        gateway.stop().await;
         gateway.respawn();
         gateway.until_ready().await;
     }
@@ -143,6 +150,10 @@ async fn who_logged_out_is_out_where_it_was_not_told_yet_and_after_each_new_star
         assert_eq!(copy.clone().get(at, "/").await.status, 302);
         assert_eq!(stays.clone().get(at, "/").await.status, 200);
     }
+    assert_eq!(also.clone().get(one, "/").await.status, 302);
+    assert_eq!(also.clone().get(two, "/").await.status, 200, "nobody told the other one");
+    pair.fleet.serve().await;
+    pair.out(&also, two).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

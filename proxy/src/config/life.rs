@@ -134,7 +134,7 @@ impl Life {
         tokio::spawn(lane::run(counter, wanted.clone()));
         // Before anything is served.
         let revoked = Kept::begin(ground.clone(), &identity);
-        let writing = Box::pin(Kept::is_due(revoked.due()));
+        let writing = Box::pin(revoked.is_due());
         if identity.kind == GATEWAY {
             let leaver = Leaver::new(Arc::clone(&ground.membership.revoked));
             tokio::spawn(lane::run(leaver, wanted.clone()));
@@ -330,8 +330,9 @@ impl Life {
                     None
                 }
                 () = &mut self.writing => {
+                    // What comes while it is written is written next.
+                    self.writing = Box::pin(self.revoked.is_due());
                     self.revoked.write(&self.identity);
-                    self.writing = Box::pin(Kept::is_due(self.revoked.due()));
                     None
                 }
                 () = sleep_until(self.moves.unwrap_or_else(Instant::now)), if self.moves.is_some() => {

@@ -66,6 +66,7 @@ impl Kept {
                     ended.into_iter().map(|(id, until)| EndedSession { id, until }).collect();
                 kept.ground.membership.revoked.shut_out(&out);
                 kept.ground.membership.revoked.logged_out(&ended, now());
+                kept.ground.membership.revoked.tell_again(ended);
                 kept.out = out;
             }
             None => {
@@ -87,20 +88,20 @@ impl Kept {
 
     /// These browsers logged out.
     pub(super) fn log_out(&self, told: &[EndedSession]) {
-        if self.ground.membership.revoked.logged_out(told, now()) {
-            self.due.notify_one();
-        }
+        self.ground.membership.revoked.logged_out(told, now());
     }
 
     /// Waits until something is to be written, and for others that come with it.
-    pub(super) async fn is_due(due: Arc<Notify>) {
-        due.notified().await;
-        sleep(PAUSE).await;
-    }
-
-    /// By what [`Kept::is_due`] waits.
-    pub(super) fn due(&self) -> Arc<Notify> {
-        Arc::clone(&self.due)
+    pub(super) fn is_due(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (due, mut logouts) = (Arc::clone(&self.due), self.ground.membership.revoked.logouts());
+        async move {
+            tokio::select! {
+                () = due.notified() => {}
+                // Those that logged out here, too, whom the server may not hear of yet.
+                Ok(()) = logouts.changed() => {}
+            }
+            sleep(PAUSE).await;
+        }
     }
 
     /// Writes it.
