@@ -189,7 +189,7 @@ impl Carried {
     }
 
     /// Who of those that it speaks of was shut out, if anybody was. Whatever it was proved by is older than it is.
-    pub(crate) fn revoked(&self, revoked: &Revoked, table: &Table, now: i64) -> Option<&Principal> {
+    pub(crate) fn revoked(&self, revoked: &Revoked, table: &Table, now: i64) -> Option<&User> {
         // Of one of the very second nobody can tell but by what it says of when they proved it.
         let issued =
             i64::try_from(self.passport.issued).ok().map(|issued| issued.saturating_add(1));
@@ -199,7 +199,7 @@ impl Carried {
             let out = |since| revoked.out(&user.principal, may_be, since, now);
             out(None).or_else(|| out(issued)).is_some()
         };
-        self.passport.users.iter().find(is_out).map(|user| &*user.principal)
+        self.passport.users.iter().find(is_out)
     }
 
     /// The header by which it goes on from `own`, if it still holds and was not in too many hands.

@@ -194,7 +194,16 @@ fn not_revoked(
 ) -> Result<(), Answer> {
     let Some(revoked) = conn.shared.ground.membership.revoked.now() else { return Ok(()) };
     let now = moment::signed(SystemTime::now());
-    let Some(whom) = behalf.revoked(&revoked, &live.table, now) else { return Ok(()) };
+    let Some(user) = behalf.revoked(&revoked, &live.table, now) else { return Ok(()) };
+    // Whom another workspace knows is nobody's business here.
+    let (inbound, outbound) = (&live.table.inbound, &live.table.outbound);
+    let own = inbound.as_ref().map(|inbound| &inbound.workload.namespace);
+    let own = own.or(outbound.as_ref().map(|outbound| outbound.namespace()));
+    let known = own.map(|own| behalf.users_for(&live.table, own)).unwrap_or_default();
+    let whom = match known.iter().any(|known| known.principal == user.principal) {
+        true => user.principal.to_string(),
+        false => "somebody whom another workspace knows".to_owned(),
+    };
     let why = format!("it comes for {whom}, who was shut out");
     let change = format!("{whom} would have to be let in again");
     Err(kept_out(conn, record, Reason::CallerRevoked, (why, change)))
