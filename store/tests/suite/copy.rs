@@ -133,6 +133,8 @@ async fn fleet(store: &Store) {
         since: 1,
     };
     store.authority_settle(&authority, b"private", 0).await.unwrap();
+    let out = super::revocation::node("gone");
+    assert!(store.revocation_add(&out, 9, &Entry::default()).await.unwrap());
 }
 
 async fn folder(folder: &tempfile::TempDir, name: &str) -> Store {
